@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * config: the ini file of the daemon (rte_cfgfile syntax) as one checked struct. Every setting has a default,
+ * a minimum and a maximum, declared once in config.c; a wrong one is refused with file, line, value and
+ * accepted range. Called once at start-up, from the main thread.
+ */
+#ifndef FG_CONFIG_H
+#define FG_CONFIG_H
+
+#include "base/base.h"
+
+#define FG_PORTS_MAX  16
+#define FG_QUEUES_MAX 16
+
+enum fg_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
+enum fg_idle { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
+
+struct fg_port_config { /* [port NAME], one section each */
+    char name[32];      /**< NAME */
+    char device[512];   /**< `interface=IFNAME`: AF_XDP on it; or `device=VDEV_OR_PCI[,devargs]`: any other
+                           ethdev */
+    bool af_xdp;
+    unsigned queues;      /**< receive queues, each with a transmit queue; 1..16 */
+    bool generic;         /**< AF_XDP: SKB mode, only when asked for */
+    unsigned busy_budget; /**< AF_XDP: 0 = off */
+    unsigned descriptors; /**< of each ring */
+    unsigned mtu;         /**< 0 = leave */
+};
+
+struct fg_rate_config { /* of one class of packets; 0 packets/s = no limit */
+    uint32_t rate;
+    uint32_t burst;
+};
+
+struct fg_config {
+    char path[512]; /**< of the file */
+    struct fg_port_config ports[FG_PORTS_MAX];
+    unsigned ports_count;
+    struct { /* [workers] */
+        unsigned count;
+        char cpus[128];    /**< "0-3" or "0,2,4": one CPU per worker, in order; "" = any; CPUs may repeat */
+        enum fg_idle idle; /**< what a worker does that finds nothing to do */
+        unsigned burst;    /**< frames taken at a time */
+        unsigned handoff;  /**< places of each ring between two workers */
+    } workers;
+    struct {                /* [eal] */
+        bool huge;          /**< use hugepages when the machine has some */
+        unsigned memory_mb; /**< 0 = what is needed */
+        char file_prefix[64];
+        unsigned mbufs; /**< in each receive queue's pool */
+    } eal;
+    struct {            /* [orders] */
+        uint16_t port;  /**< UDP */
+        char keys[512]; /**< key file */
+    } orders;
+    struct { /* [filter] */
+        bool enabled;
+        char pins[256];              /**< folder on a bpffs for link and maps */
+        struct fg_rate_config order; /**< order packets of one source */
+        struct fg_rate_config other; /**< everything else of one source */
+        uint32_t sources_max;        /**< entries of the table of sources */
+        uint32_t prefixes_max;       /**< entries of each list */
+        unsigned v6_prefix;          /**< bits of an IPv6 address that make a source */
+    } filter;
+    struct { /* [log] */
+        char dir[512];
+        enum fg_durability durability;
+        uint64_t segment_bytes;
+        unsigned batch_max;
+        unsigned ring; /**< places of each worker's ring to the journal */
+    } log;
+    struct { /* [redis] */
+        bool enabled;
+        char address[256];
+        char user[64];
+        char password[128];
+        char password_file[512];
+        unsigned database;
+        char prefix[64];
+        unsigned batch_max;
+        uint64_t stream_max;
+        unsigned timeout_ms;
+        unsigned retry_ms_max;
+    } redis;
+    struct {              /* [api] */
+        char socket[108]; /**< unix socket of the control server */
+        unsigned mode;    /**< its permissions, octal in the file */
+        char group[64];   /**< its group; "" = leave */
+    } api;
+    struct { /* [limits], of the whole appliance */
+        uint32_t items_max, orders_max, users_max, parked_max, held_max;
+    } limits;
+};
+
+/** Reads and checks. On failure err holds one line a problem (as many as fit), each `FILE:LINE: ...`. */
+bool fg_config_load(struct fg_config *config, const char *path, struct fg_error *err);
+
+/** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help come from
+ * it. */
+void fg_config_describe(FILE *out);
+
+/** CPU of worker `index` from `cpus`, or -1 for any. */
+int fg_config_cpu(const struct fg_config *config, unsigned index);
+
+#endif

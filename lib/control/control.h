@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * control: the operator's server, HTTP/JSON on a unix socket (libmicrohttpd, jansson), one thread. It knows
+ * HTTP and JSON; what the daemon can do is handed in as struct fg_control_daemon. `curl --unix-socket SOCKET
+ * http://floodgate/v1/status` is a client. docs/api.md describes paths, fields and errors.
+ */
+#ifndef FG_CONTROL_H
+#define FG_CONTROL_H
+
+#include <jansson.h>
+
+#include "filter/filter.h"
+#include "ledger/ledger.h"
+#include "replica/replica.h"
+
+/** Settings of an item as the operator gives them. */
+struct fg_control_item {
+    uint64_t item; /**< 1..2^63-1 */
+    char name[FG_ITEM_NAME_MAX + 1];
+    uint64_t opens_ms, closes_ms; /**< Unix time; 0 = open at once / never closes */
+    uint32_t hold_ms;             /**< 100..86400000 */
+    uint32_t user_limit;          /**< 0 = none */
+    uint16_t order_max;           /**< 1..65535 */
+    bool paused;
+};
+
+enum fg_control_result {
+    FG_CONTROL_DONE,
+    FG_CONTROL_BAD,         /**< 400: err says what is wrong */
+    FG_CONTROL_NOT_FOUND,   /**< 404 */
+    FG_CONTROL_CONFLICT,    /**< 409: exists already, too few units, ... */
+    FG_CONTROL_UNAVAILABLE, /**< 503: stopping, log failed, timeout; err says whether it may still happen */
+};
+
+/** The daemon, as the control server sees it. All functions are called from the control thread only and may
+ * block for seconds. */
+struct fg_control_daemon {
+    void *ctx;
+    /** Everything that /v1/status shows beside the server's own fields: {"state", "uptime_s", "workers",
+     * "log": {...}, ...}. */
+    json_t *(*status)(void *ctx);
+    /** {"workers": [{counter: value}], "drops": {...}, "answers": {...}, "stock": {...}, "filter": {...},
+     * "ports": [...]} */
+    json_t *(*stats)(void *ctx);
+    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. */
+    int (*health)(void *ctx, char *reason);
+    /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when durable
+     * and in force on all workers. */
+    enum fg_control_result (*item_set)(void *ctx, const struct fg_control_item *item, bool must_exist,
+                                       struct fg_error *err);
+    /** units > 0 adds, < 0 removes free units (all or nothing: CONFLICT says how many are free). Durable on
+     * return. */
+    enum fg_control_result (*stock_add)(void *ctx, uint64_t item, int64_t units, struct fg_error *err);
+    /** The materialised log, locked until ledger_unlock. May lag the workers by a moment. */
+    const struct fg_ledger *(*ledger_lock)(void *ctx);
+    void (*ledger_unlock)(void *ctx);
+    /** NULL when the filter is off. */
+    struct fg_filter *(*filter)(void *ctx);
+    /** Re-reads the key file and puts it in force. */
+    enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
+};
+
+struct fg_control;
+
+/** Listens on `socket_path` (a stale socket of a dead daemon is replaced, a live one refused) and starts the
+ * thread. */
+struct fg_control *fg_control_start(const char *socket_path, unsigned mode, const char *group,
+                                    const struct fg_control_daemon *daemon, struct fg_error *err);
+void fg_control_stop(struct fg_control *control);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * filter: the user-space side of the XDP program: load, attach by a pinned link, lists, rates, counters.
+ * Lists and counters live in pinned maps and survive the daemon. All calls from one thread (control), or
+ * before the workers start.
+ *
+ * The struct for each map entry, and the verdict logic that XDP and workers share, are in xdp/.
+ */
+#ifndef FG_FILTER_H
+#define FG_FILTER_H
+
+#include "base/base.h"
+
+/* name, text. The only list of verdicts: XDP counters, JSON, metrics. */
+#define FG_VERDICT_LIST(X)                                                                                   \
+    X(ORDER, "order packets given to the workers")                                                           \
+    X(PASS, "everything else, given to the kernel")                                                          \
+    X(BLOCKED, "dropped: source on the block list")                                                          \
+    X(RATE_ORDER, "dropped: source over its rate of order packets")                                          \
+    X(RATE_OTHER, "dropped: source over its rate of other packets")                                          \
+    X(MALFORMED, "dropped: broken headers, or an order packet of wrong shape")                               \
+    X(FRAGMENT, "dropped: fragment to or at the order port")                                                 \
+    X(NO_SOCKET, "dropped: no worker listens at this queue")
+
+enum fg_verdict {
+#define X(name, text) FG_VERDICT_##name,
+    FG_VERDICT_LIST(X)
+#undef X
+        FG_VERDICT_COUNT
+};
+const char *fg_verdict_name(unsigned verdict); /**< "rate-order"; lower case, for JSON and metrics */
+const char *fg_verdict_text(unsigned verdict);
+
+enum fg_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
+
+struct fg_prefix {
+    uint8_t family;   /**< 4 or 6 */
+    uint8_t length;   /**< bits: 0..32, 0..128 */
+    uint8_t addr[16]; /**< network byte order; IPv4 in the first four; host bits zero */
+};
+
+/** "198.18.7.0/24", "2001:db8::1". Host bits must be zero; without length a host. */
+bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error *err);
+/** text: at least 64 bytes. */
+void fg_prefix_format(const struct fg_prefix *prefix, char *text);
+
+struct fg_filter_options {
+    const char
+        *pins; /**< folder on a bpffs (mounted when it is not), for maps; links lie in pins/link-IFNAME */
+    const char *object;               /**< BPF object file; NULL = where it was built or installed */
+    uint16_t order_port;              /**< host byte order */
+    uint32_t order_rate, order_burst; /**< packets/s and packets, per source; 0 = no limit */
+    uint32_t other_rate, other_burst;
+    uint32_t sources_max, prefixes_max;
+    unsigned v6_prefix;
+};
+
+struct fg_filter;
+
+/** Opens or creates the pinned maps and loads the program. NULL and err (what failed, and what to do). */
+struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err);
+
+/** Attaches to an interface, or replaces the program of an existing pinned link of ours with no gap. */
+bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err);
+
+/** After the port has started: is the AF_XDP socket of that queue in our xsks_map of that interface? */
+bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
+                            struct fg_error *err);
+
+/** Removes link and pins of one interface: packets flow unfiltered from now on. Works without a daemon. */
+bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err);
+
+/** Closes descriptors; program, link and maps stay in force. */
+void fg_filter_close(struct fg_filter *filter);
+
+/** False and err: full, or already there / not there. */
+bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   struct fg_error *err);
+bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   struct fg_error *err);
+
+/** Calls each for every entry until it returns false; hits: packets that matched it. */
+void fg_filter_each(struct fg_filter *filter, enum fg_list list,
+                    bool (*each)(void *ctx, const struct fg_prefix *prefix, uint64_t hits), void *ctx);
+
+/** Sums over all CPUs. */
+void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT]);
+
+#endif

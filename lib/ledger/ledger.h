@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * ledger: the state that the log adds up to. One piece of code for recovery, queries, resync of sinks and
+ * audit. Not thread-safe: the caller locks. Grows as it needs; no DPDK, no clock, no file.
+ */
+#ifndef FG_LEDGER_H
+#define FG_LEDGER_H
+
+#include "journal/record.h"
+
+/* name, number, text; terminal states have no way out */
+#define FG_ORDER_STATE_LIST(X)                                                                               \
+    X(RESERVED, 1, "reserved")                                                                               \
+    X(SOLD, 2, "sold")                                                                                       \
+    X(CANCELLED, 3, "cancelled")                                                                             \
+    X(EXPIRED, 4, "expired")
+
+enum fg_order_state {
+    FG_ORDER_NONE = 0,
+#define X(name, number, text) FG_ORDER_##name = number,
+    FG_ORDER_STATE_LIST(X)
+#undef X
+};
+const char *fg_order_state_name(unsigned state);
+
+struct fg_ledger_item {
+    uint64_t item;
+    uint64_t opens_ms, closes_ms;
+    uint64_t total, available, reserved, sold; /**< units; total = available + reserved + sold */
+    uint64_t orders_reserved, orders_sold, orders_cancelled,
+        orders_expired; /**< how often each was recorded */
+    uint32_t hold_ms, user_limit;
+    uint16_t order_max, flags;
+    uint32_t index; /**< order of definition, from 0: the same in every replay */
+    char name[FG_ITEM_NAME_MAX + 1];
+};
+
+struct fg_ledger_order {
+    uint8_t order_id[16];
+    uint64_t user;
+    uint64_t item;
+    uint64_t deadline_ms;
+    uint64_t changed_ms; /**< time of its last record */
+    uint32_t state : 8;  /**< enum fg_order_state */
+    uint32_t reserved : 24;
+    uint16_t quantity;
+    uint16_t reserved2;
+};
+
+struct fg_ledger;
+
+struct fg_ledger *fg_ledger_create(void);
+void fg_ledger_destroy(struct fg_ledger *ledger);
+
+/**
+ * Applies one record. False and err when it is not a legal next step (sequence gap, units that are not there,
+ * an order or item that is unknown, a step its state does not allow): the log or its writer is broken,
+ * nothing was changed.
+ */
+bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_record *record, struct fg_error *err);
+
+uint64_t fg_ledger_seq(const struct fg_ledger *ledger); /**< last applied sequence; 0 = none */
+
+/** Pointers stay valid until the next apply. NULL when there is none. */
+const struct fg_ledger_item *fg_ledger_item(const struct fg_ledger *ledger, uint64_t item);
+const struct fg_ledger_item *fg_ledger_item_at(const struct fg_ledger *ledger, uint32_t index);
+uint32_t fg_ledger_items(const struct fg_ledger *ledger);
+const struct fg_ledger_order *fg_ledger_order(const struct fg_ledger *ledger, uint64_t user,
+                                              const uint8_t order_id[16]);
+uint64_t fg_ledger_orders(const struct fg_ledger *ledger);
+const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger,
+                                                 uint64_t index); /**< 0..orders-1 */
+
+/** Reads the log in dir from fg_ledger_seq+1 up to limit_seq (UINT64_MAX = its end) into the ledger. */
+bool fg_ledger_replay(struct fg_ledger *ledger, const char *dir, uint64_t limit_seq, struct fg_error *err);
+
+#endif

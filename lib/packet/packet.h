@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * packet: the order packet. Byte layout, statuses, keys, tag (SipHash-2-4), and the strict check of the
+ * frame around it. docs/protocol.md is the same contract for people who write clients.
+ *
+ * All functions are pure or work on memory of the caller; any thread may call them. No DPDK, no clock.
+ */
+#ifndef FG_PACKET_H
+#define FG_PACKET_H
+
+#include "base/base.h"
+
+#define FG_PACKET_SIZE    64     /**< UDP payload of a request and of a reply, bytes */
+#define FG_PACKET_MAGIC   0x4746 /**< bytes 'F' 'G' on the wire */
+#define FG_PACKET_VERSION 1
+#define FG_PACKET_TAG_AT  56   /**< the tag covers bytes 0..55 */
+#define FG_PACKET_REPLY   0x80 /**< set in `op` of a reply */
+#define FG_DEFAULT_PORT   4600 /**< UDP */
+#define FG_FRAME_HEAD_MAX 66   /**< Ethernet 14 + VLAN 4 + IPv6 40 + UDP 8 */
+
+/* name, number, roles that may do it, what it is */
+#define FG_OP_LIST(X)                                                                                        \
+    X(RESERVE, 1, FG_ROLE_SHOP, "hold units for a user")                                                     \
+    X(CONFIRM, 2, FG_ROLE_BACKEND, "the order is paid: the held units are sold")                             \
+    X(CANCEL, 3, FG_ROLE_SHOP | FG_ROLE_BACKEND, "give held units back")                                     \
+    X(QUERY, 4, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an order")                       \
+    X(STOCK, 5, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an item")
+
+/* name, number, meaning */
+#define FG_STATUS_LIST(X)                                                                                    \
+    X(RESERVED, 1, "the units are held for the user until the deadline")                                     \
+    X(SOLD, 2, "the order is confirmed and final")                                                           \
+    X(CANCELLED, 3, "the order was cancelled, its units went back to sale")                                  \
+    X(EXPIRED, 4, "the hold ended before the order was confirmed, its units went back to sale")              \
+    X(SOLD_OUT, 5, "no unit is free now")                                                                    \
+    X(INSUFFICIENT, 6, "fewer units are free than asked for; `left` says how many")                          \
+    X(USER_LIMIT, 7, "the user holds or has bought as many of this item as one user may")                    \
+    X(BAD_QUANTITY, 8, "quantity is zero or above the item's largest order")                                 \
+    X(NOT_OPEN, 9, "the sale of this item opens in `retry_ms`")                                              \
+    X(CLOSED, 10, "the sale of this item has ended")                                                         \
+    X(PAUSED, 11, "the operator paused the item; ask again after `retry_ms`")                                \
+    X(UNKNOWN_ITEM, 12, "no such item")                                                                      \
+    X(UNKNOWN_ORDER, 13, "no such order of this user")                                                       \
+    X(CONFLICT, 14, "the user has an order of this id with other fields")                                    \
+    X(DENIED, 15, "the key's role may not do this operation")                                                \
+    X(BUSY, 16, "nothing was decided; ask again after `retry_ms`")                                           \
+    X(FULL, 17, "the appliance has no memory left for more orders or users")                                 \
+    X(UNAVAILABLE, 18, "the appliance accepts nothing: it stops, or its log failed")                         \
+    X(ON_SALE, 19, "answer to STOCK: the item is on sale, `left` units are about free")
+
+/* name, bit, name in the key file */
+#define FG_ROLE_LIST(X)                                                                                      \
+    X(SHOP, 1, "shop")                                                                                       \
+    X(BACKEND, 2, "backend")                                                                                 \
+    X(MONITOR, 4, "monitor")
+
+enum fg_op {
+#define X(name, number, roles, text) FG_OP_##name = number,
+    FG_OP_LIST(X)
+#undef X
+};
+
+enum fg_status {
+    FG_STATUS_NONE = 0,
+#define X(name, number, text) FG_STATUS_##name = number,
+    FG_STATUS_LIST(X)
+#undef X
+        FG_STATUS_COUNT
+};
+
+enum fg_role {
+#define X(name, bit, text) FG_ROLE_##name = bit,
+    FG_ROLE_LIST(X)
+#undef X
+};
+
+/** Request, 64 bytes, little-endian on the wire. */
+struct fg_request {
+    uint16_t magic;
+    uint8_t version;
+    uint8_t op;
+    uint16_t key_id;
+    uint16_t quantity;    /**< units; RESERVE only, else 0 */
+    uint8_t order_id[16]; /**< idempotency key, unique for the user; STOCK: any value */
+    uint64_t user;        /**< STOCK: 0 */
+    uint64_t item;        /**< RESERVE and STOCK; else 0 */
+    uint8_t reserved[12]; /**< zero */
+    uint32_t cookie;      /**< any value, echoed: tells retransmissions apart */
+    uint64_t tag;
+};
+
+/** Reply, 64 bytes, little-endian on the wire. */
+struct fg_reply {
+    uint16_t magic;
+    uint8_t version;
+    uint8_t op; /**< of the request, | FG_PACKET_REPLY */
+    uint16_t key_id;
+    uint16_t quantity;    /**< of the order; 0 when there is none */
+    uint8_t order_id[16]; /**< of the request */
+    uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
+    uint64_t item;        /**< of the order, or of the request when there is none */
+    uint32_t left;        /**< units about free; exact for INSUFFICIENT and SOLD_OUT */
+    uint32_t retry_ms;    /**< wait so long before asking again; 0 = no hint */
+    uint8_t status;
+    uint8_t reserved[3];
+    uint32_t cookie; /**< of the request */
+    uint64_t tag;
+};
+
+_Static_assert(sizeof(struct fg_request) == FG_PACKET_SIZE, "request layout");
+_Static_assert(sizeof(struct fg_reply) == FG_PACKET_SIZE, "reply layout");
+_Static_assert(offsetof(struct fg_request, tag) == FG_PACKET_TAG_AT, "request layout");
+_Static_assert(offsetof(struct fg_reply, tag) == FG_PACKET_TAG_AT, "reply layout");
+_Static_assert(offsetof(struct fg_request, cookie) == 52 && offsetof(struct fg_reply, cookie) == 52,
+               "layout");
+_Static_assert(offsetof(struct fg_request, user) == 24 && offsetof(struct fg_request, item) == 32, "layout");
+_Static_assert(offsetof(struct fg_reply, deadline_ms) == 24 && offsetof(struct fg_reply, item) == 32,
+               "layout");
+_Static_assert(offsetof(struct fg_reply, left) == 40 && offsetof(struct fg_reply, status) == 48, "layout");
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the packet structs are read in place: a big-endian port needs swaps here"
+#endif
+
+const char *fg_op_name(unsigned op);         /**< "RESERVE"; "?" when unknown */
+const char *fg_status_name(unsigned status); /**< "SOLD_OUT"; "?" when unknown */
+const char *fg_status_text(unsigned status); /**< its meaning; "?" when unknown */
+unsigned fg_op_roles(unsigned op);           /**< bits of enum fg_role that may do it; 0 when unknown */
+
+/* ---- tag ------------------------------------------------------------------------------------------- */
+
+/** SipHash-2-4 (Aumasson, Bernstein 2012) of 56 bytes under a 128-bit key given as two little-endian words.
+ */
+uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes);
+
+/* ---- keys ------------------------------------------------------------------------------------------ */
+
+#define FG_KEYS_MAX 255
+
+struct fg_key {
+    uint16_t id; /**< 1..65535 */
+    uint16_t roles;
+    uint32_t reserved;
+    uint64_t secret[2]; /**< the 16 bytes of the key file, as two little-endian words */
+};
+
+/** All keys in force. Immutable after loading: replaced as a whole when keys rotate. About 70 KiB. */
+struct fg_keyring {
+    unsigned count;
+    struct fg_key keys[FG_KEYS_MAX];
+    uint8_t slot[65536]; /**< key id -> index into keys + 1; 0 = no such key */
+};
+
+/**
+ * Reads a key file: one `ID ROLE[,ROLE...] SECRET` a line, SECRET 32 hex digits, `#` starts a comment.
+ * Errors name file, line, value and accepted range. Refuses a file that others may write, duplicates,
+ * an all-zero secret and a file with no key. Caller frees with fg_keyring_free.
+ */
+struct fg_keyring *fg_keyring_load(const char *path, struct fg_error *err);
+void fg_keyring_free(struct fg_keyring *ring);
+
+/** The key of that id, or NULL. */
+static inline const struct fg_key *fg_keyring_find(const struct fg_keyring *ring, uint16_t id)
+{
+    unsigned slot = ring->slot[id];
+
+    return slot ? &ring->keys[slot - 1] : NULL;
+}
+
+/* ---- request and reply ----------------------------------------------------------------------------- */
+
+/* Why a frame or a request gets no answer: one counter each. name, text */
+#define FG_DROP_LIST(X)                                                                                      \
+    X(TRUNCATED, "frame shorter than its headers say")                                                       \
+    X(IP_HEADER, "IPv4 header with options, wrong version, length or checksum; IPv6 extension header")       \
+    X(FRAGMENT, "IP fragment to the order port")                                                             \
+    X(LENGTH, "UDP payload is not 64 bytes")                                                                 \
+    X(MAGIC, "wrong magic or version")                                                                       \
+    X(SHAPE, "unknown operation, or a field that this operation leaves zero is set")                         \
+    X(KEY, "unknown key id")                                                                                 \
+    X(TAG, "wrong tag")                                                                                      \
+    X(SOURCE, "multicast or zero source address, or source port 0")
+
+enum fg_drop {
+    FG_DROP_NONE = 0,
+#define X(name, text) FG_DROP_##name,
+    FG_DROP_LIST(X)
+#undef X
+        FG_DROP_COUNT
+};
+const char *fg_drop_name(unsigned drop); /**< "tag"; lower case, for counters */
+const char *fg_drop_text(unsigned drop);
+
+/**
+ * Checks the 64 bytes at `payload` as a request: magic, version, operation, zero fields, key, tag; in this
+ * order. FG_DROP_NONE and *key set when it may be answered (whether the role allows the operation is the
+ * caller's question: a known key that may not gets DENIED). `payload` need not be aligned.
+ */
+enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key);
+
+/** Fills magic and version and signs. For clients and tests. */
+void fg_request_seal(struct fg_request *request, const struct fg_key *key);
+
+/** Fills magic, version and tag of a reply whose other fields are set. */
+void fg_reply_seal(struct fg_reply *reply, const struct fg_key *key);
+
+/** True when the 64 bytes are a well-formed reply with a correct tag under this key. For clients and tests.
+ */
+bool fg_reply_check(const void *payload, const struct fg_key *key);
+
+/* ---- the frame around it --------------------------------------------------------------------------- */
+
+struct fg_frame {
+    uint8_t l3;      /**< offset of the IP header, 14 or 18 */
+    uint8_t l4;      /**< offset of the UDP header */
+    uint8_t payload; /**< offset of the order packet */
+    uint8_t ip;      /**< 4 or 6 */
+};
+
+enum fg_frame_kind {
+    FG_FRAME_ORDER, /**< UDP to the order port, well-formed; `frame` is filled */
+    FG_FRAME_OTHER, /**< not UDP to the order port: ARP, TCP, ... ; `frame` is undefined */
+    FG_FRAME_BAD    /**< meant for the order port, or unreadable, and wrong; `*drop` says why */
+};
+
+/**
+ * Strict check of an Ethernet frame of `len` contiguous bytes: at most one VLAN tag (0x8100), IPv4 without
+ * options (header checksum verified) or IPv6 without extension headers, no fragment, UDP to `order_port`
+ * (host byte order) with a payload of exactly 64 bytes. Bytes behind the IP packet (Ethernet padding) are
+ * allowed. The UDP checksum is not verified: veth leaves it partial, the tag stands for integrity.
+ */
+enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t order_port,
+                                  struct fg_frame *frame, enum fg_drop *drop);
+
+/**
+ * Turns the headers around in place (MAC, IP, ports swapped, TTL 64, lengths of a 64-byte payload, IPv4
+ * checksum right) and leaves the UDP checksum to fg_frame_finish. The VLAN tag stays.
+ */
+void fg_frame_turn(uint8_t *data, const struct fg_frame *frame);
+
+/** UDP checksum after the payload is written: computed for IPv6, 0 ("none", RFC 768) for IPv4. */
+void fg_frame_finish(uint8_t *data, const struct fg_frame *frame);
+
+/** Bytes of a whole frame with a 64-byte payload. */
+static inline uint32_t fg_frame_size(const struct fg_frame *frame)
+{
+    return frame->payload + FG_PACKET_SIZE;
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * replica: sinks that follow the log. Each runs one thread with its own reader; the cursor lives inside the
+ * sink, moved in the same transaction as the data, so each record is applied exactly once whatever crashes. A
+ * sink that is away, slow or wrong never slows the sale: it lags, says so, and catches up. docs/redis.md
+ * describes the keys.
+ */
+#ifndef FG_REPLICA_H
+#define FG_REPLICA_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+struct fg_redis_options {
+    char address[256];  /**< "host:port", "[v6]:port" or "unix:/path" */
+    char user[64];      /**< ACL user; "" = default */
+    char password[128]; /**< "" = none */
+    unsigned database;
+    char prefix[64];       /**< of every key, inside a hash tag: {prefix}:item:7 */
+    unsigned batch_max;    /**< records of one transaction, 1..100000 */
+    uint64_t stream_max;   /**< entries kept in the event stream, about; 0 = all */
+    unsigned timeout_ms;   /**< connect and command */
+    unsigned retry_ms_max; /**< longest pause between attempts to connect */
+};
+
+/* name, text */
+#define FG_SINK_STATE_LIST(X)                                                                                \
+    X(CONNECTING, "connecting")                                                                              \
+    X(CATCHING_UP, "catching-up")                                                                            \
+    X(LIVE, "live")                                                                                          \
+    X(AWAY, "away")       /* cannot be reached or logged in; tried again */                                  \
+    X(REFUSED, "refused") /* the sink's cursor is ahead of the log or of another appliance: an operator must \
+                             decide */                                                                       \
+    X(STOPPED, "stopped")
+
+enum fg_sink_state {
+#define X(name, text) FG_SINK_##name,
+    FG_SINK_STATE_LIST(X)
+#undef X
+};
+const char *fg_sink_state_name(unsigned state);
+
+struct fg_sink_status {
+    enum fg_sink_state state;
+    uint64_t cursor;  /**< last sequence applied in the sink */
+    uint64_t lag;     /**< durable sequence minus cursor */
+    uint64_t records; /**< applied since start */
+    uint64_t transactions;
+    uint64_t reconnects;
+    char error[256]; /**< last problem; "" when none */
+};
+
+struct fg_redis_sink;
+
+/**
+ * Starts the thread. journal_dir and durable_seq must outlive it. Options are copied. Never fails because
+ * Redis is away; NULL and err only for bad options or no memory.
+ */
+struct fg_redis_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
+                                          const _Atomic uint64_t *durable_seq, struct fg_error *err);
+
+/** Any thread. */
+void fg_redis_sink_status(struct fg_redis_sink *sink, struct fg_sink_status *status);
+
+/** Tries for at most drain_ms to bring the sink up to durable_seq, then ends the thread and frees. */
+void fg_redis_sink_stop(struct fg_redis_sink *sink, unsigned drain_ms);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * stock: the engine. Decides for every order whether units are sold; one instance per worker, only that
+ * worker's thread calls it. Knows neither DPDK nor files nor the clock: rings, watermark and time are handed
+ * to it, so that a test can run any number of workers in one thread and stop the world between any two calls.
+ *
+ * Users are partitioned: a request must be given to the worker fg_stock_owner() names. Stock is sliced: each
+ * item has a home worker (fg_user_owner(item, workers)) whose bank lends units to the slices of the others
+ * (docs/architecture.md, "Slices and bank").
+ *
+ * Time: Unix milliseconds from a clock that never goes back while the engine lives.
+ * Memory: everything is allocated by fg_stock_create; nothing after it.
+ */
+#ifndef FG_STOCK_H
+#define FG_STOCK_H
+
+#include "base/ring.h"
+#include "journal/journal.h"
+#include "ledger/ledger.h"
+#include "packet/packet.h"
+
+#define FG_NO_TOKEN UINT32_MAX
+
+struct fg_stock_limits {
+    uint32_t items_max;  /**< items, 1..1e6; the same on every worker */
+    uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 */
+    uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
+    uint32_t parked_max; /**< requests that wait for units at this worker at a time */
+    uint32_t held_max;   /**< answers and releases that wait for the disk at this worker at a time */
+};
+
+struct fg_stock_config {
+    unsigned worker, workers;
+    struct fg_stock_limits limits;
+    struct fg_ring **to;     /**< [workers] messages to worker w; own entry NULL; this engine produces */
+    struct fg_ring **from;   /**< [workers] messages from worker w; own entry NULL; this engine consumes */
+    struct fg_ring *journal; /**< struct fg_record; this engine produces */
+    const struct fg_watermark *mark; /**< how many of its records are durable */
+    uint64_t seed;                   /**< of the hash tables; secret, any value */
+};
+
+/** What the engine is asked; in host byte order, already authenticated. */
+struct fg_stock_request {
+    uint8_t op; /**< enum fg_op */
+    uint16_t quantity;
+    uint8_t order_id[16];
+    uint64_t user;
+    uint64_t item;
+};
+
+/* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
+#define FG_STOCK_COMMAND_LIST(X)                                                                             \
+    X(ITEM_SET, "home: writes settings to the log (and makes the item known if it is new)")                  \
+    X(ITEM_APPLY, "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")        \
+    X(ITEM_NAME, "home: writes the name to the log")                                                         \
+    X(STOCK_ADD, "home: units that can be sold once the record is durable")                                  \
+    X(STOCK_REMOVE, "home: takes free units away, recalled from the slices if need be; all or nothing")
+
+enum fg_stock_command_type {
+#define X(name, text) FG_STOCK_##name,
+    FG_STOCK_COMMAND_LIST(X)
+#undef X
+};
+
+struct fg_stock_command {
+    uint8_t type; /**< enum fg_stock_command_type */
+    uint8_t reserved[3];
+    uint32_t ticket; /**< comes back in the answer's token */
+    uint32_t index;  /**< of the item, dense from 0, given by the control thread; < items_max */
+    uint32_t units;  /**< STOCK_ADD, STOCK_REMOVE */
+    uint64_t item;
+    union {
+        struct { /* ITEM_SET, ITEM_APPLY: as in struct fg_record */
+            uint64_t opens_ms, closes_ms;
+            uint32_t hold_ms, user_limit;
+            uint16_t order_max, flags;
+        };
+        uint8_t name[FG_ITEM_NAME_MAX];
+    };
+};
+_Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits a ring slot");
+
+/** What the engine answers: to a request (token of the caller) or to a command (ticket). */
+struct fg_stock_answer {
+    uint32_t token;
+    uint8_t status;  /**< enum fg_status; commands: RESERVED = done, INSUFFICIENT, UNKNOWN_ITEM, FULL, BUSY,
+                        UNAVAILABLE */
+    uint8_t command; /**< 1: answers a command */
+    uint16_t quantity;
+    uint32_t left;
+    uint32_t retry_ms;
+    uint64_t deadline_ms;
+    uint64_t item;
+    uint8_t order_id[16];
+};
+_Static_assert(sizeof(struct fg_stock_answer) <= FG_RING_SLOT, "an answer fits a ring slot");
+
+enum fg_stock_result {
+    FG_STOCK_ANSWERED, /**< *answer may be sent now; the token is the caller's again */
+    FG_STOCK_HELD, /**< the answer comes from fg_stock_poll with this token: units or the disk are awaited */
+    FG_STOCK_IGNORED, /**< no answer: the same request is being worked on; the token is the caller's again */
+};
+
+enum fg_stock_mode {
+    FG_STOCK_RUNNING,
+    FG_STOCK_NO_SPACE, /**< the log has no room: what needs a record is BUSY */
+    FG_STOCK_STOPPING, /**< no new decisions (UNAVAILABLE); what is under way ends */
+    FG_STOCK_FAILED    /**< the log is lost: nothing that was not durable is ever answered */
+};
+
+/* Counters of one engine; name, text. Only the engine writes; others read with relaxed loads. */
+#define FG_STOCK_COUNTER_LIST(X)                                                                             \
+    X(requests, "requests decided")                                                                          \
+    X(reserved, "orders accepted")                                                                           \
+    X(sold, "orders confirmed")                                                                              \
+    X(cancelled, "orders cancelled")                                                                         \
+    X(expired, "orders expired")                                                                             \
+    X(duplicates, "repeated reservations answered from memory")                                              \
+    X(in_progress, "repeats ignored while the first waits for units")                                        \
+    X(conflicts, "order id seen with other fields")                                                          \
+    X(sold_out, "rejections: sold out or not enough left")                                                   \
+    X(user_limit, "rejections: limit per user")                                                              \
+    X(not_on_sale, "rejections: not open, closed, paused or unknown item")                                   \
+    X(busy, "asked to come again: a queue was full")                                                         \
+    X(full, "rejections: memory for orders or users is used up")                                             \
+    X(parked, "requests that waited for units")                                                              \
+    X(needs, "messages: units asked of a bank")                                                              \
+    X(grants, "messages: units granted by this worker's banks")                                              \
+    X(recalls, "messages: recalls by this worker's banks")                                                   \
+    X(returns, "messages: units given back to a bank")                                                       \
+    X(announcements, "messages: sold-out or open again, by this worker's banks")
+
+struct fg_stock_counters {
+#define X(name, text) _Atomic uint64_t name;
+    FG_STOCK_COUNTER_LIST(X)
+#undef X
+};
+
+struct fg_stock;
+
+/** Bytes that an engine of these limits allocates. */
+uint64_t fg_stock_memory(const struct fg_stock_limits *limits, unsigned workers);
+
+/** NULL and err when a limit is out of range or memory is short. Rings and watermark stay the caller's. */
+struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err);
+void fg_stock_destroy(struct fg_stock *stock);
+
+/**
+ * Takes over the recovered state (this worker's orders; all items; the free units of the banks it is home
+ * of). Call once, before the first request; the ledger is only read. False and err when it does not fit the
+ * limits.
+ */
+bool fg_stock_load(struct fg_stock *stock, const struct fg_ledger *ledger, struct fg_error *err);
+
+/** Worker that must be given this request: the owner of the user; for STOCK the home of the item. Any thread.
+ */
+static inline unsigned fg_stock_owner(const struct fg_request *request, unsigned workers)
+{
+    return fg_user_owner(request->op == FG_OP_STOCK ? request->item : request->user, workers);
+}
+
+/** Decides. *answer is valid for FG_STOCK_ANSWERED only. token: the caller's, not FG_NO_TOKEN. */
+enum fg_stock_result fg_stock_request(struct fg_stock *stock, uint64_t now_ms,
+                                      const struct fg_stock_request *request, uint32_t token,
+                                      struct fg_stock_answer *answer);
+
+/** A command from the mailbox; its answer comes from fg_stock_poll. False when a queue is full: offer it
+ * again. */
+bool fg_stock_command(struct fg_stock *stock, uint64_t now_ms, const struct fg_stock_command *command);
+
+/**
+ * One loop: messages of other workers, durable watermark, expired holds, what could not be sent before;
+ * bounded work. Writes up to max answers that may be sent now and returns how many.
+ */
+unsigned fg_stock_poll(struct fg_stock *stock, uint64_t now_ms, struct fg_stock_answer *answers,
+                       unsigned max);
+
+void fg_stock_set_mode(struct fg_stock *stock, enum fg_stock_mode mode);
+
+/** True when nothing waits here: no parked request, no held answer, no unsent message. For shutdown. */
+bool fg_stock_idle(const struct fg_stock *stock);
+
+const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
+
+/** Orders and (user, item) pairs in memory now; any thread. */
+uint32_t fg_stock_orders(const struct fg_stock *stock);
+uint32_t fg_stock_users(const struct fg_stock *stock);
+
+/* ---- between workers: public for tests that count what is in flight ------------------------------------ */
+
+/* name, direction, meaning */
+#define FG_STOCK_MESSAGE_LIST(X)                                                                             \
+    X(NEED, "worker -> bank: `units` wanted for the request `serial`")                                       \
+    X(GRANT, "bank -> worker: `units` for the request `serial`, and perhaps some more")                      \
+    X(REFUSE, "bank -> worker: request `serial` cannot be served; `left` units are free")                    \
+    X(RECALL, "bank -> worker: give back what is free")                                                      \
+    X(RECALLED, "worker -> bank: `units`, all that was free here; answers RECALL")                           \
+    X(RETURN, "worker -> bank: `units` of cancelled or expired orders, durable")                             \
+    X(SOLD_OUT, "bank -> worker: nothing is free anywhere")                                                  \
+    X(OPEN, "bank -> worker: units are free again")
+
+enum fg_stock_message_type {
+    FG_MSG_NONE = 0,
+#define X(name, text) FG_MSG_##name,
+    FG_STOCK_MESSAGE_LIST(X)
+#undef X
+};
+
+struct fg_stock_message {
+    uint8_t type;
+    uint8_t first; /**< NEED: nothing else was asked for this item, so a larger grant makes sense */
+    uint16_t reserved;
+    uint32_t index; /**< of the item */
+    uint32_t units;
+    uint32_t serial;
+    uint32_t left;
+    uint8_t pad[44];
+};
+_Static_assert(sizeof(struct fg_stock_message) == FG_RING_SLOT, "a message is a ring slot");
+
+/** Where the units of one item are, as this worker sees it. For tests and status. */
+struct fg_stock_view {
+    uint32_t free;           /**< in the slice, and in the bank when this is home */
+    uint32_t releasing;      /**< cancelled, expired or added here, not durable or not yet back at the bank */
+    uint32_t reserved, sold; /**< in orders of this worker */
+    uint32_t total;          /**< home only: durable total */
+    bool sold_out;           /**< this worker answers SOLD_OUT at once */
+};
+bool fg_stock_view(const struct fg_stock *stock, uint32_t index, struct fg_stock_view *view);
+
+#endif

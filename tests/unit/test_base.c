@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/ring.h"
+
+static void crc32c_matches_rfc3720(void **state)
+{
+    uint8_t bytes[32] = {0};
+
+    assert_int_equal(fg_crc32c(bytes, 32), 0x8a9136aa); /* RFC 3720 B.4: 32 bytes of zeroes */
+    memset(bytes, 0xff, 32);
+    assert_int_equal(fg_crc32c(bytes, 32), 0x62a8ab43); /* 32 bytes of ones */
+    for (int i = 0; i < 32; i++)
+        bytes[i] = (uint8_t)i;
+    assert_int_equal(fg_crc32c(bytes, 32), 0x46dd794e); /* 32 incrementing bytes */
+    assert_int_equal(fg_crc32c("123456789", 9), 0xe3069283);
+}
+
+static void ring_is_fifo_and_bounded(void **state)
+{
+    struct fg_ring *r = fg_ring_create(4);
+    uint64_t m[8] = {0}, out[8];
+
+    for (uint64_t round = 0; round < 10; round++) {
+        for (uint64_t i = 0; i < 4; i++) {
+            m[0] = round * 10 + i;
+            assert_true(fg_ring_push(r, m));
+        }
+        assert_false(fg_ring_push(r, m));
+        assert_int_equal(fg_ring_count(r), 4);
+        assert_int_equal(*(const uint64_t *)fg_ring_peek(r, 3), round * 10 + 3);
+        assert_null(fg_ring_peek(r, 4));
+        for (uint64_t i = 0; i < 4; i++) {
+            assert_true(fg_ring_pop(r, out));
+            assert_int_equal(out[0], round * 10 + i);
+        }
+        assert_false(fg_ring_pop(r, out));
+    }
+    fg_ring_destroy(r);
+}
+
+enum { THREAD_MESSAGES = 300000 };
+
+static void *produce(void *arg)
+{
+    uint64_t m[8];
+
+    for (uint64_t i = 0; i < THREAD_MESSAGES; i++) {
+        for (int k = 0; k < 8; k++)
+            m[k] = i * 8 + (uint64_t)k;
+        while (!fg_ring_push(arg, m))
+            ;
+    }
+    return NULL;
+}
+
+static void ring_keeps_messages_whole_between_threads(void **state)
+{
+    struct fg_ring *r = fg_ring_create(64);
+    uint64_t m[8];
+    pthread_t t;
+
+    assert_int_equal(pthread_create(&t, NULL, produce, r), 0);
+    for (uint64_t i = 0; i < THREAD_MESSAGES; i++) {
+        while (!fg_ring_pop(r, m))
+            ;
+        for (int k = 0; k < 8; k++)
+            assert_int_equal(m[k], i * 8 + (uint64_t)k);
+    }
+    pthread_join(t, NULL);
+    fg_ring_destroy(r);
+}
+
+static void owners_are_even_and_in_range(void **state)
+{
+    unsigned count[64] = {0};
+
+    for (uint64_t user = 1; user <= 64000; user++) {
+        unsigned w = fg_user_owner(user, 64);
+
+        assert_true(w < 64);
+        count[w]++;
+        assert_int_equal(fg_user_owner(user, 1), 0);
+    }
+    for (int w = 0; w < 64; w++)
+        assert_in_range(count[w], 800, 1200); /* 1000 expected, sigma 31 */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_matches_rfc3720),
+        cmocka_unit_test(ring_is_fifo_and_bounded),
+        cmocka_unit_test(ring_keeps_messages_whole_between_threads),
+        cmocka_unit_test(owners_are_even_and_in_range),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
