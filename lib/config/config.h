@@ -73,7 +73,7 @@ struct fg_config {
         bool enabled;
         char address[256];
         char user[64];
-        char password[128];
+        char password[128]; /**< as given, or the first line of password_file */
         char password_file[512];
         unsigned database;
         char prefix[64];
@@ -94,6 +94,10 @@ struct fg_config {
 
 /** Reads and checks. On failure err holds one line a problem (as many as fit), each `FILE:LINE: ...`. */
 bool fg_config_load(struct fg_config *config, const char *path, struct fg_error *err);
+
+/** As fg_config_load, but writes every problem to `out`, one line each; returns how many (0 = the file is
+ * good). For `floodgate --check`. */
+unsigned fg_config_check(struct fg_config *config, const char *path, FILE *out);
 
 /** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help come from
  * it. */

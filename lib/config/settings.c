@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config/settings.h"
+
+#include <string.h>
+
+#include "journal/journal.h"
+#include "packet/packet.h"
+
+static const char *const idle_names[] = {"spin", "yield", "sleep", NULL};
+static const char *const durability_names[] = {"disk", "memory", NULL};
+
+#define PORT(field)   offsetof(struct fg_port_config, field), sizeof(((struct fg_port_config *)0)->field)
+#define GLOBAL(field) offsetof(struct fg_config, field), sizeof(((struct fg_config *)0)->field)
+#define TEXT_MAX      255 /* longest value that rte_cfgfile keeps */
+
+/* clang-format off */
+const struct fg_setting fg_settings[] = {
+    {"port", "interface", FG_KIND_INTERFACE, 0, PORT(device), "", 1, 15, NULL, "eth0",
+     "network interface to use through AF_XDP; the kernel driver stays. This or device"},
+    {"port", "device", FG_KIND_DEVICE, 0, PORT(device), "", 1, TEXT_MAX, NULL, "0000:01:00.0",
+     "any other DPDK ethdev: PCI address or virtual device, with its arguments. This or interface"},
+    {"port", "queues", FG_KIND_NUMBER, 0, PORT(queues), "1", 1, FG_QUEUES_MAX, NULL, NULL,
+     "receive queues, each with a transmit queue"},
+    {"port", "generic", FG_KIND_BOOL, 0, PORT(generic), "no", 0, 0, NULL, NULL,
+     "interface only: run XDP in generic (SKB) mode, for drivers without native XDP; slow"},
+    {"port", "busy_budget", FG_KIND_NUMBER, 0, PORT(busy_budget), "64", 0, 1024, NULL, NULL,
+     "interface only: packets of one busy poll of the AF_XDP socket; 0 = no busy polling"},
+    {"port", "descriptors", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, PORT(descriptors), "1024", 64, 8192, NULL, NULL,
+     "places of each receive and transmit ring"},
+    {"port", "mtu", FG_KIND_NUMBER, FG_SET_ZERO_OK, PORT(mtu), "0", 576, 9600, NULL, NULL,
+     "largest IP packet, bytes; 0 = leave it as it is"},
+
+    {"workers", "count", FG_KIND_NUMBER, 0, GLOBAL(workers.count), "1", 1, FG_WORKERS_MAX, NULL, NULL,
+     "worker threads"},
+    {"workers", "cpus", FG_KIND_CPUS, 0, GLOBAL(workers.cpus), "", 1, 127, NULL, "0",
+     "CPU of each worker, in order; a CPU may be named several times; not given = any CPU"},
+    {"workers", "idle", FG_KIND_ENUM, 0, GLOBAL(workers.idle), "yield", 0, 0, idle_names, NULL,
+     "what a worker does that finds nothing to do: spin (lowest latency), yield the CPU, or sleep for some "
+     "microseconds"},
+    {"workers", "burst", FG_KIND_NUMBER, 0, GLOBAL(workers.burst), "32", 1, 256, NULL, NULL,
+     "frames that a worker takes from a queue at a time"},
+    {"workers", "handoff", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(workers.handoff), "1024", 64, 1 << 20,
+     NULL, NULL, "places of each ring between two workers"},
+
+    {"eal", "huge", FG_KIND_BOOL, 0, GLOBAL(eal.huge), "yes", 0, 0, NULL, NULL,
+     "use hugepages when the machine has some; without them the packet path is slower"},
+    {"eal", "memory_mb", FG_KIND_MEGABYTE, FG_SET_ZERO_OK, GLOBAL(eal.memory_mb), "0", 64, 1 << 20, NULL, NULL,
+     "memory for DPDK, MiB; 0 = what is needed"},
+    {"eal", "file_prefix", FG_KIND_WORD, 0, GLOBAL(eal.file_prefix), "floodgate", 1, 63, NULL, NULL,
+     "name of this process among the DPDK processes of the machine; one each"},
+    {"eal", "mbufs", FG_KIND_NUMBER, 0, GLOBAL(eal.mbufs), "8192", 512, 1 << 20, NULL, NULL,
+     "packet buffers of each receive queue; an AF_XDP queue needs 2048 for its fill ring alone"},
+
+    {"orders", "port", FG_KIND_NUMBER, 0, GLOBAL(orders.port), "4600", 1, 65535, NULL, NULL,
+     "UDP port of the order packets"},
+    {"orders", "keys", FG_KIND_FILE, FG_SET_REQUIRED, GLOBAL(orders.keys), "", 1, TEXT_MAX, NULL,
+     "/etc/floodgate/keys", "key file: one `ID ROLE[,ROLE...] SECRET` a line (docs/protocol.md)"},
+
+    {"filter", "enabled", FG_KIND_BOOL, 0, GLOBAL(filter.enabled), "yes", 0, 0, NULL, NULL,
+     "filter AF_XDP ports by source: block list, allow list, rates. Off: order packets are still checked"},
+    {"filter", "pins", FG_KIND_PATH, 0, GLOBAL(filter.pins), "/sys/fs/bpf/floodgate", 1, TEXT_MAX, NULL, NULL,
+     "folder on a bpffs where program and lists outlive the daemon"},
+    {"filter", "order_rate", FG_KIND_NUMBER, 0, GLOBAL(filter.order.rate), "2000", 0, 100000000, NULL, NULL,
+     "order packets per second that one source may send; 0 = no limit"},
+    {"filter", "order_burst", FG_KIND_NUMBER, 0, GLOBAL(filter.order.burst), "4000", 1, 100000000, NULL, NULL,
+     "order packets that one source may send at once"},
+    {"filter", "other_rate", FG_KIND_NUMBER, 0, GLOBAL(filter.other.rate), "5000", 0, 100000000, NULL, NULL,
+     "other packets (TCP, ICMP ...) per second that one source may send; 0 = no limit"},
+    {"filter", "other_burst", FG_KIND_NUMBER, 0, GLOBAL(filter.other.burst), "10000", 1, 100000000, NULL, NULL,
+     "other packets that one source may send at once"},
+    {"filter", "sources_max", FG_KIND_NUMBER, 0, GLOBAL(filter.sources_max), "262144", 1024, 1 << 24, NULL, NULL,
+     "sources whose rates are known at a time; the one that was quiet longest is forgotten"},
+    {"filter", "prefixes_max", FG_KIND_NUMBER, 0, GLOBAL(filter.prefixes_max), "131072", 16, 1 << 22, NULL, NULL,
+     "entries of the block list, and of the allow list"},
+    {"filter", "v6_prefix", FG_KIND_NUMBER, 0, GLOBAL(filter.v6_prefix), "64", 32, 128, NULL, NULL,
+     "leading bits of an IPv6 address that make one source"},
+
+    {"log", "dir", FG_KIND_PATH, 0, GLOBAL(log.dir), "/var/lib/floodgate/log", 1, TEXT_MAX, NULL, NULL,
+     "folder of the log; made when missing"},
+    {"log", "durability", FG_KIND_ENUM, 0, GLOBAL(log.durability), "disk", 0, 0, durability_names, NULL,
+     "when an order is acknowledged: when it is on disk, or (benchmarks only) when it is in memory"},
+    {"log", "segment_bytes", FG_KIND_SIZE, 0, GLOBAL(log.segment_bytes), "64m", FG_SEGMENT_BYTES_MIN,
+     FG_SEGMENT_BYTES_MAX, NULL, NULL, "size of one file of the log, a multiple of 64 bytes"},
+    {"log", "batch_max", FG_KIND_NUMBER, 0, GLOBAL(log.batch_max), "8192", 1, 65536, NULL, NULL,
+     "records that are made durable together"},
+    {"log", "ring", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(log.ring), "16384", 64, 1 << 22, NULL, NULL,
+     "places of each worker's ring to the log"},
+
+    {"redis", "address", FG_KIND_ADDRESS, 0, GLOBAL(redis.address), "", 1, TEXT_MAX, NULL, "127.0.0.1:6379",
+     "Redis to keep up to date; not given = none"},
+    {"redis", "user", FG_KIND_TEXT, 0, GLOBAL(redis.user), "", 1, 63, NULL, "floodgate",
+     "ACL user; not given = the default user"},
+    {"redis", "password", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(redis.password), "", 1, 127, NULL, "secret",
+     "password; better in password_file"},
+    {"redis", "password_file", FG_KIND_FILE, 0, GLOBAL(redis.password_file), "", 1, TEXT_MAX, NULL,
+     "/etc/floodgate/redis-password", "file whose first line is the password"},
+    {"redis", "database", FG_KIND_NUMBER, 0, GLOBAL(redis.database), "0", 0, 1023, NULL, NULL,
+     "number of the database"},
+    {"redis", "prefix", FG_KIND_WORD, 0, GLOBAL(redis.prefix), "floodgate", 1, 63, NULL, NULL,
+     "first part of every key"},
+    {"redis", "batch_max", FG_KIND_NUMBER, 0, GLOBAL(redis.batch_max), "1000", 1, 100000, NULL, NULL,
+     "records of one transaction"},
+    {"redis", "stream_max", FG_KIND_NUMBER, 0, GLOBAL(redis.stream_max), "1000000", 0, 1000000000000, NULL, NULL,
+     "events kept in the stream, about; 0 = all"},
+    {"redis", "timeout_ms", FG_KIND_MS, 0, GLOBAL(redis.timeout_ms), "2s", 10, 60000, NULL, NULL,
+     "longest wait for a connection or an answer"},
+    {"redis", "retry_ms_max", FG_KIND_MS, 0, GLOBAL(redis.retry_ms_max), "5s", 10, 600000, NULL, NULL,
+     "longest pause between attempts to connect"},
+
+    {"api", "socket", FG_KIND_PATH, 0, GLOBAL(api.socket), "/run/floodgate/control.sock", 1, 107, NULL, NULL,
+     "unix socket of the control server"},
+    {"api", "mode", FG_KIND_OCTAL, 0, GLOBAL(api.mode), "0660", 0600, 0777, NULL, NULL,
+     "permissions of the socket, octal: who may write to it controls the sale"},
+    {"api", "group", FG_KIND_WORD, 0, GLOBAL(api.group), "", 1, 63, NULL, "floodgate",
+     "group of the socket; not given = the daemon's"},
+
+    {"limits", "items_max", FG_KIND_NUMBER, 0, GLOBAL(limits.items_max), "1000", 1, 1000000, NULL, NULL,
+     "items"},
+    {"limits", "orders_max", FG_KIND_NUMBER, 0, GLOBAL(limits.orders_max), "1000000", 64, 2000000000, NULL, NULL,
+     "orders that are remembered, finished ones too"},
+    {"limits", "users_max", FG_KIND_NUMBER, 0, GLOBAL(limits.users_max), "1000000", 64, 2000000000, NULL, NULL,
+     "pairs of user and item with a limit per user that are remembered"},
+    {"limits", "parked_max", FG_KIND_NUMBER, 0, GLOBAL(limits.parked_max), "4096", 64, 1 << 20, NULL, NULL,
+     "requests that wait for units of other workers at a time"},
+    {"limits", "held_max", FG_KIND_NUMBER, 0, GLOBAL(limits.held_max), "65536", 64, 1 << 24, NULL, NULL,
+     "answers that wait for the disk at a time"},
+};
+/* clang-format on */
+
+const unsigned fg_settings_count = sizeof(fg_settings) / sizeof(fg_settings[0]);
+_Static_assert(sizeof(fg_settings) / sizeof(fg_settings[0]) <= FG_SETTINGS_MAX, "arrays by setting");
+_Static_assert(FG_DEFAULT_PORT == 4600, "orders.port in the table");
+
+const struct fg_setting *fg_setting_find(const char *section, const char *key)
+{
+    for (unsigned i = 0; i < fg_settings_count; i++)
+        if (!strcmp(fg_settings[i].section, section) && !strcmp(fg_settings[i].key, key))
+            return &fg_settings[i];
+    return NULL;
+}
+
+bool fg_section_known(const char *section)
+{
+    for (unsigned i = 0; i < fg_settings_count; i++)
+        if (!strcmp(fg_settings[i].section, section))
+            return true;
+    return false;
+}

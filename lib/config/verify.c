@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks over several settings: required ones, ones that exclude each other, ones that need each other. */
+#include <errno.h>
+#include <string.h>
+
+#include "config/settings.h"
+
+static unsigned at(const char *section, const char *key)
+{
+    const struct fg_setting *s = fg_setting_find(section, key);
+
+    FG_ASSERT(s);
+    return (unsigned)(s - fg_settings);
+}
+
+/* Line of the setting, or of the end of the file when it is not given. */
+static unsigned line_of(const struct fg_given *given, const char *section, const char *key)
+{
+    unsigned line = given->global[at(section, key)];
+
+    return line ? line : given->last_line;
+}
+
+static void check_required(const struct fg_given *given, struct fg_problems *problems)
+{
+    for (unsigned i = 0; i < fg_settings_count; i++) {
+        const struct fg_setting *s = &fg_settings[i];
+        char accepted[160];
+
+        if (!(s->flags & FG_SET_REQUIRED) || given->global[i])
+            continue;
+        fg_setting_accepted(s, accepted, sizeof(accepted));
+        fg_problem(problems, given->last_line, "[%s] %s: missing; accepted: %s", s->section, s->key,
+                   accepted);
+    }
+}
+
+static void refuse_without_interface(const struct fg_port_config *port, const unsigned *given,
+                                     const char *key, struct fg_problems *problems)
+{
+    unsigned line = given[at(FG_PORT_SECTION, key)];
+
+    if (line)
+        fg_problem(problems, line, "[port %s] %s: has no meaning with device; accepted: with interface",
+                   port->name, key);
+}
+
+static void check_port(struct fg_config *config, unsigned index, const struct fg_given *given,
+                       struct fg_problems *problems)
+{
+    struct fg_port_config *port = &config->ports[index];
+    const unsigned *lines = given->port[index];
+    unsigned interface = lines[at(FG_PORT_SECTION, "interface")];
+    unsigned device = lines[at(FG_PORT_SECTION, "device")];
+
+    port->af_xdp = interface != 0;
+    if (interface && device)
+        fg_problem(problems, interface > device ? interface : device,
+                   "[port %s]: interface and device both given; accepted: one of them", port->name);
+    else if (!interface && !device)
+        fg_problem(problems, given->port_line[index],
+                   "[port %s]: neither interface nor device; accepted: one of them", port->name);
+    else if (device) {
+        refuse_without_interface(port, lines, "generic", problems);
+        refuse_without_interface(port, lines, "busy_budget", problems);
+    }
+    for (unsigned i = 0; i < index; i++)
+        if (port->device[0] && !strcmp(config->ports[i].device, port->device))
+            fg_problem(problems, interface ? interface : device,
+                       "[port %s] %s = %s: is port %s already; accepted: each once", port->name,
+                       interface ? "interface" : "device", port->device, config->ports[i].name);
+}
+
+static void check_workers(const struct fg_config *config, const struct fg_given *given,
+                          struct fg_problems *problems)
+{
+    const char *cpus = config->workers.cpus;
+    int n = cpus[0] ? fg_cpu_list(cpus, NULL, 0) : -1;
+
+    if (n >= 0 && (unsigned)n != config->workers.count)
+        fg_problem(problems, line_of(given, "workers", "cpus"),
+                   "[workers] cpus = %s: names %d CPUs for %u workers; accepted: one each", cpus, n,
+                   config->workers.count);
+}
+
+/* An AF_XDP queue cannot start without buffers for its fill ring (2048) and some to work with. */
+static void check_mbufs(const struct fg_config *config, const struct fg_given *given,
+                        struct fg_problems *problems)
+{
+    const unsigned least = 4096;
+    bool af_xdp = false;
+
+    for (unsigned i = 0; i < config->ports_count; i++)
+        af_xdp |= config->ports[i].af_xdp;
+    if (af_xdp && config->eal.mbufs < least)
+        fg_problem(problems, line_of(given, "eal", "mbufs"),
+                   "[eal] mbufs = %u: too small for AF_XDP ports; accepted: %u..%llu", config->eal.mbufs,
+                   least, (unsigned long long)fg_settings[at("eal", "mbufs")].max);
+}
+
+static void read_password(struct fg_config *config, unsigned line, struct fg_problems *problems)
+{
+    char text[sizeof(config->redis.password) + 1] = ""; /* one more than fits, to see that it does not */
+    FILE *f = fopen(config->redis.password_file, "re");
+    size_t length = 0;
+
+    if (f && fgets(text, sizeof(text), f))
+        length = strcspn(text, "\r\n");
+    if (f)
+        fclose(f);
+    text[length] = '\0';
+    if (length == 0 || length >= sizeof(config->redis.password))
+        fg_problem(
+            problems, line, "[redis] password_file = %s: first line is %s; accepted: 1..%zu characters",
+            config->redis.password_file, length ? "too long" : "empty", sizeof(config->redis.password) - 1);
+    else
+        memcpy(config->redis.password, text, length + 1);
+}
+
+static void check_redis(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+{
+    unsigned first = 0;
+
+    for (unsigned i = 0; i < fg_settings_count; i++)
+        if (!strcmp(fg_settings[i].section, "redis") && given->global[i] &&
+            (!first || given->global[i] < first))
+            first = given->global[i];
+    config->redis.enabled = given->global[at("redis", "address")] != 0;
+    if (first && !config->redis.enabled)
+        fg_problem(problems, first, "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
+    if (config->redis.password_file[0]) {
+        unsigned line = line_of(given, "redis", "password_file");
+
+        if (given->global[at("redis", "password")])
+            fg_problem(problems, line,
+                       "[redis]: password and password_file both given; accepted: one of them");
+        else
+            read_password(config, line, problems);
+    }
+}
+
+void fg_config_verify(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+{
+    check_required(given, problems);
+    if (!config->ports_count)
+        fg_problem(problems, given->last_line, "[port NAME]: missing; accepted: 1..%d ports", FG_PORTS_MAX);
+    for (unsigned i = 0; i < config->ports_count; i++)
+        check_port(config, i, given, problems);
+    check_workers(config, given, problems);
+    check_mbufs(config, given, problems);
+    check_redis(config, given, problems);
+    if (config->log.segment_bytes % 64)
+        fg_problem(problems, line_of(given, "log", "segment_bytes"),
+                   "[log] segment_bytes = %llu: not a multiple of 64; accepted: multiples of 64",
+                   (unsigned long long)config->log.segment_bytes);
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/settings.h"
+
+static char dir[64], path[96], keys[96], secret[96];
+static struct fg_config config;
+static char report[1 << 16];
+
+static void put(const char *file, const char *text, size_t length)
+{
+    FILE *f = fopen(file, "w");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, length, f), length);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int set_up(void **state)
+{
+    strcpy(dir, "/tmp/floodgate-config-XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof(path), "%s/test.conf", dir);
+    snprintf(keys, sizeof(keys), "%s/keys", dir);
+    snprintf(secret, sizeof(secret), "%s/secret", dir);
+    put(keys, "1 shop 00\n", 10);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    unlink(path);
+    unlink(keys);
+    unlink(secret);
+    return rmdir(dir);
+}
+
+/* Puts the text in place of the file, checks it, keeps the report. @K is the path of the key file, @S of the
+ * password file. */
+static unsigned check(const char *text)
+{
+    char body[8192];
+    size_t n = 0;
+    FILE *out;
+    unsigned count;
+
+    for (; *text; text++)
+        if (text[0] == '@' && (text[1] == 'K' || text[1] == 'S'))
+            n += (size_t)snprintf(body + n, sizeof(body) - n, "%s", *++text == 'K' ? keys : secret);
+        else
+            body[n++] = *text;
+    put(path, body, n);
+    out = fmemopen(report, sizeof(report), "w");
+    count = fg_config_check(&config, path, out);
+    fputc('\0', out);
+    fclose(out);
+    return count;
+}
+
+#define GOOD "[port a]\ninterface = eth0\n[orders]\nkeys = @K\n" /* 4 lines */
+
+static void fails_at(unsigned line, const char *text, const char *message)
+{
+    char expected[1024];
+    unsigned count = check(text);
+
+    snprintf(expected, sizeof(expected), "%s:%u: %s\n", path, line, message);
+    if (count != 1 || strcmp(report, expected))
+        fail_msg("%u problems:\n%s\nexpected:\n%s", count, report, expected);
+}
+
+/* A wrong line after the good file: the fifth names the section, the sixth is wrong. */
+static void refuses(const char *section, const char *entry, const char *why)
+{
+    char text[1024], message[512];
+
+    snprintf(text, sizeof(text), GOOD "[%s]\n%s\n", section, entry);
+    snprintf(message, sizeof(message), "[%s] %s: %s", section, entry, why);
+    fails_at(6, text, message);
+}
+
+static void refuses_port(const char *entry, const char *why)
+{
+    char text[1024], message[512];
+
+    snprintf(text, sizeof(text), "[orders]\nkeys = @K\n[port a]\n%s%s\n",
+             strstr(entry, "device") || strstr(entry, "interface") ? "# mine\n" : "interface = eth0\n",
+             entry);
+    snprintf(message, sizeof(message), "[port a] %s: %s", entry, why);
+    fails_at(5, text, message);
+}
+
+static void accepts(const char *section, const char *entry)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text), GOOD "[%s]\n%s\n", section, entry);
+    if (check(text))
+        fail_msg("%s", report);
+}
+
+static void defaults_are_in_force(void **state)
+{
+    if (check(GOOD))
+        fail_msg("%s", report);
+    assert_string_equal(config.path, path);
+    assert_int_equal(config.ports_count, 1);
+    assert_string_equal(config.ports[0].name, "a");
+    assert_string_equal(config.ports[0].device, "eth0");
+    assert_true(config.ports[0].af_xdp);
+    assert_int_equal(config.ports[0].queues, 1);
+    assert_false(config.ports[0].generic);
+    assert_int_equal(config.ports[0].busy_budget, 64);
+    assert_int_equal(config.ports[0].descriptors, 1024);
+    assert_int_equal(config.ports[0].mtu, 0);
+    assert_int_equal(config.workers.count, 1);
+    assert_string_equal(config.workers.cpus, "");
+    assert_int_equal(config.workers.idle, FG_IDLE_YIELD);
+    assert_int_equal(config.workers.burst, 32);
+    assert_int_equal(config.workers.handoff, 1024);
+    assert_true(config.eal.huge);
+    assert_int_equal(config.eal.memory_mb, 0);
+    assert_string_equal(config.eal.file_prefix, "floodgate");
+    assert_int_equal(config.eal.mbufs, 8192);
+    assert_int_equal(config.orders.port, 4600);
+    assert_string_equal(config.orders.keys, keys);
+}
+
+static void defaults_of_filter_and_log(void **state)
+{
+    if (check(GOOD))
+        fail_msg("%s", report);
+    assert_true(config.filter.enabled);
+    assert_string_equal(config.filter.pins, "/sys/fs/bpf/floodgate");
+    assert_int_equal(config.filter.order.rate, 2000);
+    assert_int_equal(config.filter.order.burst, 4000);
+    assert_int_equal(config.filter.other.rate, 5000);
+    assert_int_equal(config.filter.other.burst, 10000);
+    assert_int_equal(config.filter.sources_max, 262144);
+    assert_int_equal(config.filter.prefixes_max, 131072);
+    assert_int_equal(config.filter.v6_prefix, 64);
+    assert_string_equal(config.log.dir, "/var/lib/floodgate/log");
+    assert_int_equal(config.log.durability, FG_DURABILITY_DISK);
+    assert_int_equal(config.log.segment_bytes, 64 << 20);
+    assert_int_equal(config.log.batch_max, 8192);
+    assert_int_equal(config.log.ring, 16384);
+}
+
+static void defaults_of_the_rest(void **state)
+{
+    if (check(GOOD))
+        fail_msg("%s", report);
+    assert_false(config.redis.enabled);
+    assert_string_equal(config.redis.address, "");
+    assert_string_equal(config.redis.user, "");
+    assert_string_equal(config.redis.password, "");
+    assert_string_equal(config.redis.password_file, "");
+    assert_int_equal(config.redis.database, 0);
+    assert_string_equal(config.redis.prefix, "floodgate");
+    assert_int_equal(config.redis.batch_max, 1000);
+    assert_int_equal(config.redis.stream_max, 1000000);
+    assert_int_equal(config.redis.timeout_ms, 2000);
+    assert_int_equal(config.redis.retry_ms_max, 5000);
+    assert_string_equal(config.api.socket, "/run/floodgate/control.sock");
+    assert_int_equal(config.api.mode, 0660);
+    assert_string_equal(config.api.group, "");
+    assert_int_equal(config.limits.items_max, 1000);
+    assert_int_equal(config.limits.orders_max, 1000000);
+    assert_int_equal(config.limits.users_max, 1000000);
+    assert_int_equal(config.limits.parked_max, 4096);
+    assert_int_equal(config.limits.held_max, 65536);
+}
+
+static void values_and_units_are_read(void **state)
+{
+    if (check(
+            "# a comment\n  [port  a]  # mine\r\n device = net_ring0,args=1\nqueues=2\nmtu = 1500\n"
+            "[port b]\ninterface=veth0\ngeneric = on\nbusy_budget = 0\n"
+            "[workers]\ncount = 3\ncpus = 2,0-1\nidle = spin\n[eal]\nmemory_mb = 1g\nhuge = false\n"
+            "[orders]\nport = 65535\nkeys = @K\n[log]\nsegment_bytes = 128k\ndurability = memory\n"
+            "[redis]\naddress = [2001:db8::1]:6379\npassword = a = b\ntimeout_ms = 3s\nretry_ms_max = 250ms\n"
+            "[api]\nmode = 0600\n[limits]\nheld_max=16777216"))
+        fail_msg("%s", report);
+    assert_int_equal(config.ports_count, 2);
+    assert_string_equal(config.ports[0].device, "net_ring0,args=1");
+    assert_false(config.ports[0].af_xdp);
+    assert_int_equal(config.ports[0].queues, 2);
+    assert_int_equal(config.ports[0].mtu, 1500);
+    assert_string_equal(config.ports[1].device, "veth0");
+    assert_true(config.ports[1].af_xdp);
+    assert_true(config.ports[1].generic);
+    assert_int_equal(config.ports[1].busy_budget, 0);
+    assert_int_equal(config.workers.count, 3);
+    assert_int_equal(config.workers.idle, FG_IDLE_SPIN);
+    assert_int_equal(config.eal.memory_mb, 1024);
+    assert_false(config.eal.huge);
+    assert_int_equal(config.orders.port, 65535);
+    assert_int_equal(config.log.segment_bytes, 128 << 10);
+    assert_int_equal(config.log.durability, FG_DURABILITY_MEMORY);
+    assert_true(config.redis.enabled);
+    assert_string_equal(config.redis.password, "a = b");
+    assert_int_equal(config.redis.timeout_ms, 3000);
+    assert_int_equal(config.redis.retry_ms_max, 250);
+    assert_int_equal(config.api.mode, 0600);
+    assert_int_equal(config.limits.held_max, 16777216);
+}
+
+static void cpus_go_to_workers_in_order(void **state)
+{
+    if (check(GOOD "[workers]\ncount = 5\ncpus = 4,0-2,4\n"))
+        fail_msg("%s", report);
+    assert_int_equal(fg_config_cpu(&config, 0), 4);
+    assert_int_equal(fg_config_cpu(&config, 1), 0);
+    assert_int_equal(fg_config_cpu(&config, 3), 2);
+    assert_int_equal(fg_config_cpu(&config, 4), 4);
+    assert_int_equal(fg_config_cpu(&config, 5), -1);
+    assert_int_equal(check(GOOD), 0);
+    assert_int_equal(fg_config_cpu(&config, 0), -1);
+}
+
+/* One wrong line each, and what is said about it. */
+static const struct {
+    const char *section, *entry, *why;
+} wrong[] = {
+    {"workers", "count = 0", "too small; accepted: 1..64"},
+    {"workers", "count = 65", "too large; accepted: 1..64"},
+    {"workers", "count = -1", "not a whole number; accepted: 1..64"},
+    {"workers", "count = 2.5", "not a whole number; accepted: 1..64"},
+    {"workers", "count = 0x10", "not a whole number; accepted: 1..64"},
+    {"workers", "count = 2k", "not a whole number; accepted: 1..64"},
+    {"workers", "count = 99999999999999999999", "too large; accepted: 1..64"},
+    {"workers", "count = ", "has no value; accepted: 1..64"},
+    {"workers", "handoff = 100", "not a power of two; accepted: 64..1048576, a power of two"},
+    {"workers", "idle = nap", "no such choice; accepted: spin, yield, sleep"},
+    {"workers", "speed = 1", "no such setting; accepted: count, cpus, idle, burst, handoff"},
+    {"workers", "Count = 1", "no such setting; accepted: count, cpus, idle, burst, handoff"},
+    {"eal", "huge = maybe", "neither yes nor no; accepted: yes, no"},
+    {"eal", "memory_mb = 8k", "not a number with m, g or no unit; accepted: 0, 64m..1024g"},
+    {"eal", "memory_mb = 63", "too small; accepted: 0, 64m..1024g"},
+    {"eal", "file_prefix = a/b",
+     "has a character that is not allowed; accepted: 1..63 letters, digits, . _ -"},
+    {"eal", "mbufs = 4095", "too small for AF_XDP ports; accepted: 4096..1048576"},
+    {"filter", "v6_prefix = 129", "too large; accepted: 32..128"},
+    {"filter", "order_burst = 0", "too small; accepted: 1..100000000"},
+    {"filter", "pins = here", "not an absolute path; accepted: an absolute path of 1..255 characters"},
+    {"log", "segment_bytes = 64q", "not a number with k, m, g or no unit; accepted: 64k..16g"},
+    {"log", "segment_bytes = 64", "too small; accepted: 64k..16g"},
+    {"log", "segment_bytes = 17g", "too large; accepted: 64k..16g"},
+    {"log", "segment_bytes = 18446744073709551615g", "too large; accepted: 64k..16g"},
+    {"log", "segment_bytes = 100001", "not a multiple of 64; accepted: multiples of 64"},
+    {"log", "durability = paper", "no such choice; accepted: disk, memory"},
+    {"api", "mode = 0888", "not an octal number; accepted: 0600..0777, octal"},
+    {"api", "mode = 0440", "too small; accepted: 0600..0777, octal"},
+    {"api", "mode = 1777", "too large; accepted: 0600..0777, octal"},
+    {"limits", "items_max = 1000001", "too large; accepted: 1..1000000"},
+    {"redis", "address = nowhere", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = h:0", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = h:65536", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = 2001:db8::1:6379", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = [2001:db8::1:6379", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = unix:sock", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"workers", "cpus = a", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 0-", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 0,,1", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 3-1", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 1024", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 1,", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 99999999999999999999",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 0-1", "names 2 CPUs for 1 workers; accepted: one each"},
+};
+
+static void wrong_values_are_refused_with_line_and_range(void **state)
+{
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        refuses(wrong[i].section, wrong[i].entry, wrong[i].why);
+}
+
+static void the_ends_of_ranges_are_accepted(void **state)
+{
+    accepts("workers", "count = 64");
+    accepts("log", "segment_bytes = 64k");
+    accepts("log", "segment_bytes = 16g");
+    accepts("redis", "address = unix:/run/redis/redis.sock");
+    accepts("redis", "address = h:65535");
+    accepts("api", "mode = 777");
+    accepts("eal", "mbufs = 4096");
+    accepts("eal", "memory_mb = 0");
+    accepts("limits", "items_max = 1000000");
+}
+
+static void wrong_ports_are_refused(void **state)
+{
+    refuses_port("queues = 17", "too large; accepted: 1..16");
+    refuses_port("mtu = 100", "too small; accepted: 0, 576..9600");
+    refuses_port("interface = a-very-long-name",
+                 "too long (16 characters); accepted: an interface name of 1..15 "
+                 "characters");
+    refuses_port("interface = a b", "no interface can have this name; accepted: an interface name of 1..15 "
+                                    "characters");
+    refuses_port("device = net_af_xdp0,iface=eth0",
+                 "AF_XDP ports are given with interface = NAME; accepted: a "
+                 "DPDK device of 1..255 characters, no spaces");
+    fails_at(3, "[port a]\ninterface = eth0\ndevice = net_null0\n[orders]\nkeys = @K\n",
+             "[port a]: interface and device both given; accepted: one of them");
+    fails_at(1, "[port a]\nqueues = 1\n[orders]\nkeys = @K\n",
+             "[port a]: neither interface nor device; accepted: one of them");
+    fails_at(3, "[port a]\ndevice = net_null0\ngeneric = no\n[orders]\nkeys = @K\n",
+             "[port a] generic: has no meaning with device; accepted: with interface");
+    fails_at(6, GOOD "[port b]\ninterface = eth0\n",
+             "[port b] interface = eth0: is port a already; accepted: each once");
+    fails_at(5, GOOD "[port a]\ninterface = eth1\n",
+             "[port a]: given twice, first in line 1; accepted: once");
+    fails_at(5, GOOD "[port]\ninterface = eth1\n",
+             "[port]: bad name of a port; accepted: [port NAME], 1..31 letters, digits, . _ -");
+}
+
+static void too_many_ports_are_refused(void **state)
+{
+    char text[2048] = "[orders]\nkeys = @K\n";
+
+    for (int i = 0; i <= FG_PORTS_MAX; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "[port p%d]\ndevice = net_null%d\n", i, i);
+    fails_at(3 + 2 * FG_PORTS_MAX, text, "[port p16]: too many ports; accepted: 1..16");
+}
+
+static void missing_settings_are_refused(void **state)
+{
+    fails_at(2, "[port a]\ninterface = eth0\n",
+             "[orders] keys: missing; accepted: an absolute path of 1..255 characters, of a readable file");
+    fails_at(2, "[orders]\nkeys = @K\n", "[port NAME]: missing; accepted: 1..16 ports");
+    fails_at(6, GOOD "[redis]\nuser = me\n",
+             "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
+    assert_int_equal(check(""), 2);
+    assert_int_equal(unlink(keys), 0);
+    assert_int_equal(check(GOOD), 1);
+    assert_non_null(strstr(report, ":4: [orders] keys = "));
+    assert_non_null(strstr(report, ": no such file; accepted: "));
+    put(keys, "x", 1);
+}
+
+static void duplicates_are_refused(void **state)
+{
+    fails_at(7, GOOD "[workers]\nburst = 1\nburst = 2\n",
+             "[workers] burst = 2: given twice, first in line 6; accepted: once");
+    fails_at(5, GOOD "[orders]\nport = 1\n", "[orders]: given twice, first in line 3; accepted: once");
+}
+
+static void lines_that_are_no_ini_are_refused(void **state)
+{
+    fails_at(
+        5, GOOD "[wrokers]\ncount = 1\n",
+        "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [log], "
+        "[redis], [api], [limits]");
+    fails_at(1, "count = 1\n" GOOD, "count = 1: comes before the first [section]");
+    fails_at(5, GOOD "yes\n", "yes: neither [SECTION] nor key = value nor # comment");
+    fails_at(5, GOOD "[log\ndir = /x\n", "[log: a section is [NAME] alone on its line");
+    fails_at(5, GOOD "[log] dir = /x\n", "[log] dir = /x: a section is [NAME] alone on its line");
+    fails_at(5, GOOD "[]\n", "[]: section name of 0 characters; accepted: 1..63");
+    fails_at(5, GOOD " = 1\n", " = : key of 0 characters; accepted: 1..63");
+    fails_at(6, GOOD "[redis]\naddress = h\\#:1\n", "\\#: a value cannot hold #, which starts a comment");
+}
+
+static void lines_too_long_are_refused(void **state)
+{
+    char text[2048], long_word[301];
+
+    memset(long_word, 'x', 300);
+    long_word[300] = '\0';
+    snprintf(text, sizeof(text), GOOD "[log]\ndir = /%s\n", long_word);
+    fails_at(6, text, "dir: value too long (301 characters); accepted: 1..255");
+    snprintf(text, sizeof(text), GOOD "[%.64s]\n", long_word);
+    assert_int_equal(check(text), 1);
+    assert_non_null(strstr(report, ":5: [xxx"));
+    assert_non_null(strstr(report, "section name of 64 characters; accepted: 1..63"));
+    snprintf(text, sizeof(text), GOOD "%.64s = 1\n", long_word);
+    assert_int_equal(check(text), 1);
+    assert_non_null(strstr(report, "key of 64 characters; accepted: 1..63"));
+    snprintf(text, sizeof(text), GOOD "# %s %s\n", long_word, long_word); /* a comment may be long */
+    assert_int_equal(check(text), 0);
+    put(path, "[a]\nb\0c = 1\n", 12);
+    assert_false(fg_config_load(&config, path, NULL));
+}
+
+static void every_problem_is_reported(void **state)
+{
+    char text[4096] = GOOD;
+    struct fg_error err;
+
+    assert_int_equal(
+        check(GOOD "[workers]\ncount = 0\nnonsense\nidle = x\n[what]\n[limits]\nitems_max = x\n"), 5);
+    assert_non_null(strstr(report, ":6: [workers] count"));
+    assert_non_null(strstr(report, ":7: nonsense"));
+    assert_non_null(strstr(report, ":8: [workers] idle"));
+    assert_non_null(strstr(report, ":9: [what]"));
+    assert_non_null(strstr(report, ":11: [limits] items_max"));
+    assert_false(fg_config_load(&config, path, &err));
+    assert_non_null(strstr(err.text, ":6: [workers] count = 0: too small; accepted: 1..64\n"));
+    for (int i = 0; i < 200; i++)
+        strcat(text, "bad line\n");
+    assert_int_equal(check(text), 200);
+    assert_non_null(strstr(report, ":104: bad line"));
+    assert_null(strstr(report, ":105: bad line"));
+    assert_non_null(strstr(report, ": 100 more problems\n"));
+    assert_false(fg_config_load(&config, path, &err));
+    assert_non_null(strstr(err.text, " more problems)"));
+}
+
+static void a_missing_file_is_refused(void **state)
+{
+    struct fg_error err;
+
+    assert_false(fg_config_load(&config, "/nonexistent/floodgate.conf", &err));
+    assert_string_equal(err.text, "/nonexistent/floodgate.conf:1: cannot be read: No such file or directory");
+    assert_false(fg_config_load(&config, dir, &err));
+    assert_non_null(strstr(err.text, "cannot be read: Is a directory"));
+}
+
+static void the_password_comes_from_its_file_and_is_never_shown(void **state)
+{
+    put(secret, "open sesame\nrest\n", 17);
+    if (check(GOOD "[redis]\naddress = h:1\npassword_file = @S\n"))
+        fail_msg("%s", report);
+    assert_string_equal(config.redis.password, "open sesame");
+    assert_int_equal(check(GOOD "[redis]\naddress = h:1\npassword = a\npassword_file = @S\n"), 1);
+    assert_non_null(strstr(report, ":8: [redis]: password and password_file both given"));
+    put(secret, "\n", 1);
+    assert_int_equal(check(GOOD "[redis]\naddress = h:1\npassword_file = @S\n"), 1);
+    assert_non_null(strstr(report, "first line is empty; accepted: 1..127 characters"));
+    assert_int_equal(check(GOOD "[redis]\naddress = h:1\npassword = hush\npassword = hush\n"), 1);
+    assert_null(strstr(report, "hush"));
+}
+
+static char *read_source(const char *name)
+{
+    const char *root = getenv("FG_SOURCE");
+    char file[512];
+    char *text = calloc(1, 1 << 17);
+    FILE *f;
+
+    assert_non_null(root);
+    snprintf(file, sizeof(file), "%s/%s", root, name);
+    f = fopen(file, "r");
+    if (!f)
+        fail_msg("cannot read %s", file);
+    assert_true(fread(text, 1, (1 << 17) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+static void the_sample_is_what_describe_writes_and_loads(void **state)
+{
+    char *sample = read_source("config/floodgate.conf"), *described = NULL, *at;
+    char text[1 << 15];
+    size_t size;
+    FILE *out = open_memstream(&described, &size);
+
+    fg_config_describe(out);
+    fclose(out);
+    assert_string_equal(sample, described);
+    at = strstr(sample, "\nkeys = ");
+    assert_non_null(at);
+    snprintf(text, sizeof(text), "%.*s\nkeys = %s%s", (int)(at - sample), sample, keys, strchr(at + 1, '\n'));
+    put(path, text, strlen(text));
+    assert_int_equal(fg_config_check(&config, path, stderr), 0);
+    assert_string_equal(config.ports[0].name, "shop");
+    free(sample);
+    free(described);
+}
+
+/* With every # in front of `key = value` removed, each sample value must be one that is accepted; interface
+ * and device exclude each other, as do password and password_file. */
+static void every_value_of_the_sample_is_accepted(void **state)
+{
+    char why[160];
+    struct fg_port_config port;
+
+    for (unsigned i = 0; i < fg_settings_count; i++) {
+        const struct fg_setting *s = &fg_settings[i];
+        const char *value = s->sample ? s->sample : s->initial;
+
+        if (s->kind == FG_KIND_FILE)
+            continue; /* names files of the operator */
+        assert_true(value[0]);
+        if (!fg_setting_parse(s, value, strcmp(s->section, "port") ? (void *)&config : (void *)&port, why,
+                              sizeof(why)))
+            fail_msg("[%s] %s = %s: %s", s->section, s->key, value, why);
+    }
+}
+
+/* docs/configuration.md has, below `## [section]`, a row `| key | default | accepted | meaning |`. */
+static void the_docs_have_every_setting_with_default_and_range(void **state)
+{
+    char *page = read_source("docs/configuration.md");
+
+    for (unsigned i = 0; i < fg_settings_count; i++) {
+        const struct fg_setting *s = &fg_settings[i];
+        char heading[64], row[512], accepted[160];
+        char *section, *end, *found;
+
+        snprintf(heading, sizeof(heading), "\n## [%s%s]\n", s->section,
+                 strcmp(s->section, "port") ? "" : " NAME");
+        fg_setting_accepted(s, accepted, sizeof(accepted));
+        snprintf(row, sizeof(row), "\n| `%s` | %s | %s | ", s->key,
+                 s->initial[0]                ? s->initial
+                 : s->flags & FG_SET_REQUIRED ? "required"
+                                              : "none",
+                 accepted);
+        section = strstr(page, heading);
+        if (!section)
+            fail_msg("no heading %s", heading);
+        end = strstr(section + 4, "\n## ");
+        found = strstr(section, row);
+        if (!found || (end && found > end))
+            fail_msg("[%s] has no row:%s", s->section, row);
+    }
+    free(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_in_force),
+        cmocka_unit_test(defaults_of_filter_and_log),
+        cmocka_unit_test(defaults_of_the_rest),
+        cmocka_unit_test(values_and_units_are_read),
+        cmocka_unit_test(cpus_go_to_workers_in_order),
+        cmocka_unit_test(wrong_values_are_refused_with_line_and_range),
+        cmocka_unit_test(the_ends_of_ranges_are_accepted),
+        cmocka_unit_test(wrong_ports_are_refused),
+        cmocka_unit_test(too_many_ports_are_refused),
+        cmocka_unit_test(missing_settings_are_refused),
+        cmocka_unit_test(duplicates_are_refused),
+        cmocka_unit_test(lines_that_are_no_ini_are_refused),
+        cmocka_unit_test(lines_too_long_are_refused),
+        cmocka_unit_test(every_problem_is_reported),
+        cmocka_unit_test(a_missing_file_is_refused),
+        cmocka_unit_test(the_password_comes_from_its_file_and_is_never_shown),
+        cmocka_unit_test(the_sample_is_what_describe_writes_and_loads),
+        cmocka_unit_test(every_value_of_the_sample_is_accepted),
+        cmocka_unit_test(the_docs_have_every_setting_with_default_and_range),
+    };
+    return cmocka_run_group_tests_name("config", tests, set_up, tear_down);
+}
