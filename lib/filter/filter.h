@@ -10,28 +10,10 @@
 #define FG_FILTER_H
 
 #include "base/base.h"
+#include "xdp/shared.h" /* FG_VERDICT_LIST, enum fg_verdict, enum fg_list */
 
-/* name, text. The only list of verdicts: XDP counters, JSON, metrics. */
-#define FG_VERDICT_LIST(X)                                                                                   \
-    X(ORDER, "order packets given to the workers")                                                           \
-    X(PASS, "everything else, given to the kernel")                                                          \
-    X(BLOCKED, "dropped: source on the block list")                                                          \
-    X(RATE_ORDER, "dropped: source over its rate of order packets")                                          \
-    X(RATE_OTHER, "dropped: source over its rate of other packets")                                          \
-    X(MALFORMED, "dropped: broken headers, or an order packet of wrong shape")                               \
-    X(FRAGMENT, "dropped: fragment to or at the order port")                                                 \
-    X(NO_SOCKET, "dropped: no worker listens at this queue")
-
-enum fg_verdict {
-#define X(name, text) FG_VERDICT_##name,
-    FG_VERDICT_LIST(X)
-#undef X
-        FG_VERDICT_COUNT
-};
 const char *fg_verdict_name(unsigned verdict); /**< "rate-order"; lower case, for JSON and metrics */
 const char *fg_verdict_text(unsigned verdict);
-
-enum fg_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 
 struct fg_prefix {
     uint8_t family;   /**< 4 or 6 */
@@ -47,9 +29,9 @@ void fg_prefix_format(const struct fg_prefix *prefix, char *text);
 struct fg_filter_options {
     const char
         *pins; /**< folder on a bpffs (mounted when it is not), for maps; links lie in pins/link-IFNAME */
-    const char *object;               /**< BPF object file; NULL = where it was built or installed */
+    const char *object;               /**< BPF object file; NULL = the one built into the library */
     uint16_t order_port;              /**< host byte order */
-    uint32_t order_rate, order_burst; /**< packets/s and packets, per source; 0 = no limit */
+    uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
     uint32_t other_rate, other_burst;
     uint32_t sources_max, prefixes_max;
     unsigned v6_prefix;
@@ -66,6 +48,13 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
 /** After the port has started: is the AF_XDP socket of that queue in our xsks_map of that interface? */
 bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
                             struct fg_error *err);
+
+/**
+ * Descriptor of the program as loaded for an interface, or (NULL) of the one that fg_filter_open loaded and
+ * that is attached to nothing: for BPF_PROG_TEST_RUN and for asking the kernel about it. -1: no such
+ * interface. Owned by the filter.
+ */
+int fg_filter_program(const struct fg_filter *filter, const char *ifname);
 
 /** Removes link and pins of one interface: packets flow unfiltered from now on. Works without a daemon. */
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err);

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <linux/if_link.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "filter/internal.h"
+
+const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const char *ifname)
+{
+    for (unsigned i = 0; i < filter->shields_count; i++)
+        if (strcmp(filter->shields[i].ifname, ifname) == 0)
+            return &filter->shields[i];
+    return NULL;
+}
+
+/* ---- links ----------------------------------------------------------------------------------------- */
+
+static const char *mode_name(uint32_t flags)
+{
+    return flags & XDP_FLAGS_SKB_MODE ? "generic" : "native";
+}
+
+static bool attached_generic(int ifindex, bool *generic)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+    if (bpf_xdp_query(ifindex, 0, &query) != 0)
+        return false;
+    *generic = query.attach_mode == XDP_ATTACHED_SKB;
+    return query.attach_mode == XDP_ATTACHED_SKB || query.attach_mode == XDP_ATTACHED_DRV;
+}
+
+/* A pinned link of ours that is still in force on this interface: its descriptor; -1 when there is none. */
+static int open_link(const char *path, int ifindex)
+{
+    int fd = bpf_obj_get(path);
+    struct bpf_link_info info = {0};
+    uint32_t size = sizeof(info);
+
+    if (fd < 0)
+        return -1;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_LINK_TYPE_XDP &&
+        info.xdp.ifindex == (uint32_t)ifindex)
+        return fd;
+    close(fd); /* of an interface that is gone: another of the same name may have come since */
+    unlink(path);
+    return -1;
+}
+
+static int replace_program(int link, const char *ifname, int ifindex, int program, uint32_t flags,
+                           struct fg_error *err)
+{
+    bool generic;
+
+    if (attached_generic(ifindex, &generic) && generic != !!(flags & XDP_FLAGS_SKB_MODE)) {
+        fg_fail(err, "%s: the filter is attached in %s mode, the configuration wants %s: detach it first",
+                ifname, generic ? "generic" : "native", mode_name(flags));
+    } else if (bpf_link_update(link, program, NULL) != 0) {
+        fg_fail(err, "%s: cannot replace the attached XDP program: %s", ifname, strerror(errno));
+    } else {
+        return link;
+    }
+    close(link);
+    return -1;
+}
+
+static void explain_refusal(const char *ifname, int ifindex, uint32_t flags, int code, struct fg_error *err)
+{
+    uint32_t id = 0;
+
+    if (code == EBUSY || code == EEXIST) {
+        bpf_xdp_query_id(ifindex, 0, &id);
+        fg_fail(
+            err,
+            "%s: another XDP program (id %u) is attached: remove it (ip link set dev %s xdp off, or its bpf "
+            "link) first",
+            ifname, id, ifname);
+    } else if (flags & XDP_FLAGS_SKB_MODE) {
+        fg_fail(err, "%s: cannot attach the XDP program in generic mode: %s", ifname, strerror(code));
+    } else {
+        fg_fail(err,
+                "%s: cannot attach the XDP program in native mode: %s. The driver cannot, or not with this "
+                "MTU or "
+                "these offloads; `generic` works everywhere, much slower",
+                ifname, strerror(code));
+    }
+}
+
+static int create_link(const char *path, const char *ifname, int ifindex, int program, uint32_t flags,
+                       struct fg_error *err)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+    int fd = bpf_link_create(program, ifindex, BPF_XDP, &opts);
+
+    if (fd < 0) {
+        explain_refusal(ifname, ifindex, flags, errno, err);
+        return -1;
+    }
+    if (bpf_obj_pin(fd, path) != 0) {
+        fg_fail(err, "%s: cannot pin the link as %s: %s", ifname, path, strerror(errno));
+        close(fd); /* the last descriptor: detaches */
+        return -1;
+    }
+    return fd;
+}
+
+static int link_program(struct fg_filter *filter, const char *ifname, struct bpf_object *object, bool generic,
+                        struct fg_error *err)
+{
+    uint32_t flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+    int ifindex = (int)if_nametoindex(ifname), program = fg_load_program(object, "xsk_def_prog"), link;
+    char path[FG_PATH_MAX];
+
+    fg_pins_name(path, sizeof(path), filter->pins, "link", ifname);
+    link = open_link(path, ifindex);
+    if (link >= 0)
+        return replace_program(link, ifname, ifindex, program, flags, err);
+    return create_link(path, ifname, ifindex, program, flags, err);
+}
+
+/* ---- attach and detach ----------------------------------------------------------------------------- */
+
+static struct fg_shield *shield_for(struct fg_filter *filter, const char *ifname, struct fg_error *err)
+{
+    struct fg_shield *shield = (struct fg_shield *)fg_shield_find(filter, ifname);
+
+    if (strlen(ifname) >= IF_NAMESIZE || if_nametoindex(ifname) == 0) {
+        fg_fail(err, "%s: no such interface in this network namespace", ifname);
+        return NULL;
+    }
+    if (shield)
+        return shield;
+    if (filter->shields_count == FG_SHIELDS_MAX) {
+        fg_fail(err, "%s: the filter has %d interfaces already", ifname, FG_SHIELDS_MAX);
+        return NULL;
+    }
+    shield = &filter->shields[filter->shields_count];
+    memset(shield, 0, sizeof(*shield));
+    snprintf(shield->ifname, sizeof(shield->ifname), "%s", ifname);
+    shield->link = -1;
+    return shield;
+}
+
+static void shield_release(struct fg_shield *shield)
+{
+    bpf_object__close(shield->object);
+    if (shield->link >= 0)
+        close(shield->link);
+    shield->object = NULL;
+    shield->link = -1;
+}
+
+bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err)
+{
+    struct fg_shield *shield = shield_for(filter, ifname, err);
+    struct bpf_object *object;
+    int link;
+
+    if (!shield)
+        return false;
+    object = fg_load(filter, ifname, err);
+    if (!object)
+        return false;
+    link = link_program(filter, ifname, object, generic, err);
+    if (link < 0) {
+        bpf_object__close(object);
+        return false;
+    }
+    shield_release(shield);
+    shield->object = object;
+    shield->link = link;
+    if (shield == &filter->shields[filter->shields_count])
+        filter->shields_count++;
+    return true;
+}
+
+bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err)
+{
+    char path[FG_PATH_MAX], sockets[FG_PATH_MAX];
+    bool gone;
+    int fd;
+
+    if (strlen(pins) >= FG_PINS_MAX || strlen(ifname) >= IF_NAMESIZE || strchr(ifname, '/'))
+        return fg_fail(err, "%s: no such interface", ifname);
+    fg_pins_name(path, sizeof(path), pins, "link", ifname);
+    fg_pins_name(sockets, sizeof(sockets), pins, "xsks", ifname);
+    fd = bpf_obj_get(path);
+    if (fd < 0)
+        return fg_fail(err, "%s: no filter of ours is attached (%s: %s)", ifname, path, strerror(errno));
+    /* ENOLINK: the interface went away under it. A daemon that holds the link keeps only a dead one. */
+    gone = bpf_link_detach(fd) == 0 || errno == ENOLINK;
+    if (!gone)
+        fg_fail(err, "%s: cannot detach: %s", ifname, strerror(errno));
+    close(fd);
+    if (!gone)
+        return false;
+    unlink(sockets);
+    return unlink(path) == 0 || fg_fail(err, "cannot remove %s: %s", path, strerror(errno));
+}
+
+void fg_filter_close(struct fg_filter *filter)
+{
+    if (!filter)
+        return;
+    for (unsigned i = 0; i < filter->shields_count; i++)
+        shield_release(&filter->shields[i]);
+    fg_lists_close(filter);
+    bpf_object__close(filter->base);
+    free(filter);
+}
+
+/* ---- is the socket where we redirect to? ----------------------------------------------------------- */
+
+static bool program_in_force(const struct fg_shield *shield)
+{
+    struct bpf_prog_info program = {0};
+    struct bpf_link_info link = {0};
+    uint32_t program_size = sizeof(program), link_size = sizeof(link);
+    int fd = fg_load_program(shield->object, "xsk_def_prog");
+
+    return bpf_obj_get_info_by_fd(fd, &program, &program_size) == 0 &&
+           bpf_obj_get_info_by_fd(shield->link, &link, &link_size) == 0 && link.prog_id == program.id &&
+           link.xdp.ifindex != 0;
+}
+
+/* User space cannot read an XSKMAP (EOPNOTSUPP), a program can: it is run once for the answer. */
+static int probe_socket(const struct fg_shield *shield, unsigned queue)
+{
+    uint32_t frame[16] = {queue}; /* a frame has at least 14 bytes */
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
+
+    if (bpf_prog_test_run_opts(fg_load_program(shield->object, "fg_probe_socket"), &run) != 0)
+        return -errno;
+    return (int)run.retval;
+}
+
+bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
+                            struct fg_error *err)
+{
+    const struct fg_shield *shield = fg_shield_find(filter, ifname);
+    int found;
+
+    if (!shield)
+        return fg_fail(err, "%s: the filter is not attached", ifname);
+    if (queue >= FG_SOCKETS_MAX)
+        return fg_fail(err, "%s: queue %u is beyond the last one that the filter serves (%d)", ifname, queue,
+                       FG_SOCKETS_MAX - 1);
+    if (!program_in_force(shield))
+        return fg_fail(err, "%s: our XDP program is no longer the attached one", ifname);
+    found = probe_socket(shield, queue);
+    if (found == FG_PROBE_FOUND)
+        return true;
+    if (found == FG_PROBE_OTHER_QUEUE)
+        return fg_fail(err, "%s: the socket in our xsks_map for queue %u serves another queue", ifname,
+                       queue);
+    if (found != FG_PROBE_NONE)
+        return fg_fail(err, "%s: cannot look up the socket of queue %u: %s", ifname, queue,
+                       strerror(found < 0 ? -found : EINVAL));
+    return fg_fail(
+        err,
+        "%s: no AF_XDP socket of queue %u in our xsks_map: libxdp did not adopt the attached program, "
+        "or the port did not start",
+        ifname, queue);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "filter/internal.h"
+#include "xdp/object.h"
+
+/* ---- what libbpf and the verifier say, as one line ------------------------------------------------- */
+
+static struct {
+    char cause[160];  /* first warning */
+    char detail[200]; /* last line of the verifier's log */
+} said;
+
+static bool is_noise(const char *line)
+{
+    return !*line || strstr(line, "-- END") || strstr(line, "-- BEGIN") ||
+           strncmp(line, "processed ", 10) == 0 || strncmp(line, "verification time", 17) == 0 ||
+           strncmp(line, "stack depth", 11) == 0;
+}
+
+static void keep_last_line(char *log)
+{
+    for (char *save = NULL, *line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        if (!is_noise(line))
+            snprintf(said.detail, sizeof(said.detail), "%s", line);
+}
+
+static int listen_to_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+    char *text;
+
+    if (level != LIBBPF_WARN || vasprintf(&text, fmt, args) < 0)
+        return 0;
+    if (strstr(text, "-- BEGIN PROG LOAD LOG --"))
+        keep_last_line(text);
+    else if (!said.cause[0])
+        snprintf(said.cause, sizeof(said.cause), "%.*s", (int)strcspn(text, "\n"),
+                 strncmp(text, "libbpf: ", 8) == 0 ? text + 8 : text);
+    free(text);
+    return 0;
+}
+
+static libbpf_print_fn_t listen_start(void)
+{
+    memset(&said, 0, sizeof(said));
+    return libbpf_set_print(listen_to_libbpf);
+}
+
+static bool load_failed(const struct fg_filter *filter, const char *what, int code, struct fg_error *err)
+{
+    const char *hint = "";
+
+    if (code == EPERM || code == EACCES)
+        hint = filter->memlock_failed ? " (needs root; RLIMIT_MEMLOCK could not be raised either)"
+                                      : " (needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)";
+    return fg_fail(err, "cannot %s the XDP program: %s%s%s%s%s%s", what, strerror(code), hint,
+                   said.cause[0] ? "; libbpf: " : "", said.cause, said.detail[0] ? "; verifier: " : "",
+                   said.detail);
+}
+
+/* ---- the parameters of the program ----------------------------------------------------------------- */
+
+static struct fg_rate make_rate(uint32_t rate, uint32_t burst)
+{
+    struct fg_rate made = {0};
+
+    if (rate) {
+        made.interval = FG_TICKS_SECOND / rate;
+        made.window = made.interval * burst;
+    }
+    return made;
+}
+
+static void make_tunables(const struct fg_filter_options *o, struct fg_tunables *tune)
+{
+    memset(tune, 0, sizeof(*tune));
+    tune->order = make_rate(o->order_rate, o->order_burst);
+    tune->other = make_rate(o->other_rate, o->other_burst);
+    tune->order_port = htons(o->order_port);
+    tune->v6_length = (uint8_t)o->v6_prefix;
+    for (unsigned bit = 0; bit < o->v6_prefix; bit++)
+        tune->v6_mask[bit / 32] |= htonl(0x80000000u >> bit % 32);
+}
+
+/* The section of read-only data holds fg_tune alone; its map is the only one of libbpf's own. */
+static bool set_tunables(struct bpf_object *object, const struct fg_filter_options *options)
+{
+    struct bpf_map *map;
+
+    bpf_object__for_each_map(map, object)
+    {
+        struct fg_tunables tune;
+        size_t size = 0;
+
+        if (!bpf_map__is_internal(map))
+            continue;
+        if (!bpf_map__initial_value(map, &size) || size != sizeof(tune))
+            continue;
+        make_tunables(options, &tune);
+        return bpf_map__set_initial_value(map, &tune, sizeof(tune)) == 0;
+    }
+    return false;
+}
+
+static bool set_size(struct bpf_object *object, const char *name, uint32_t entries)
+{
+    struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+
+    return map && bpf_map__set_max_entries(map, entries) == 0;
+}
+
+static bool set_parameters(struct fg_filter *filter, struct bpf_object *object, const char *ifname,
+                           struct fg_error *err)
+{
+    struct bpf_map *sockets = bpf_object__find_map_by_name(object, "xsks_map");
+    char path[FG_PATH_MAX];
+
+    if (!sockets || !set_tunables(object, &filter->options) ||
+        !set_size(object, "fg_block", filter->options.prefixes_max) ||
+        !set_size(object, "fg_allow", filter->options.prefixes_max) ||
+        !set_size(object, "fg_sources", filter->options.sources_max) ||
+        fg_load_program(object, "xsk_def_prog") == -ENOENT ||
+        fg_load_program(object, "fg_probe_socket") == -ENOENT)
+        return fg_fail(err, "%s: not an XDP program of this version of Floodgate",
+                       filter->options.object ? filter->options.object : "the XDP program built in");
+    if (ifname) {
+        fg_pins_name(path, sizeof(path), filter->pins, "xsks", ifname);
+        bpf_map__set_pin_path(sockets, path);
+    }
+    return fg_pins_match(object, err);
+}
+
+/* ---- load ------------------------------------------------------------------------------------------ */
+
+static struct bpf_object *open_object(struct fg_filter *filter)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "floodgate", .pin_root_path = filter->pins);
+
+    if (filter->options.object)
+        return bpf_object__open_file(filter->options.object, &opts);
+    return bpf_object__open_mem(fg_xdp_object, fg_xdp_object_size, &opts);
+}
+
+struct bpf_object *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err)
+{
+    libbpf_print_fn_t before = listen_start();
+    struct bpf_object *object = open_object(filter);
+    bool ready = false;
+
+    if (!object) {
+        load_failed(filter, "read", errno, err);
+    } else if (set_parameters(filter, object, ifname, err)) {
+        int failed = bpf_object__load(object);
+
+        ready = failed == 0;
+        if (!ready)
+            load_failed(filter, "load", -failed, err);
+    }
+    libbpf_set_print(before);
+    if (!ready) {
+        bpf_object__close(object);
+        return NULL;
+    }
+    return object;
+}
+
+int fg_load_program(const struct bpf_object *object, const char *name)
+{
+    const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+
+    return program ? bpf_program__fd(program) : -ENOENT;
+}
