@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the control server can do with the daemon. Control thread only. */
+#include "daemon.h"
+
+#include "log.h"
+
+#define CATCH_UP_MS 5000
+
+/* What became of a command, in words for the operator. */
+static enum fg_control_result outcome(enum fg_mail mail, const struct fg_stock_answer *answer,
+                                      struct fg_error *err)
+{
+    switch (mail) {
+    case FG_MAIL_NOT_SENT:
+        fg_fail(err,
+                "the appliance is stopping, or an earlier command is still under way; nothing was changed");
+        return FG_CONTROL_UNAVAILABLE;
+    case FG_MAIL_TIMEOUT:
+        fg_fail(err, "no answer within 5 s; it may still happen, look before you repeat it");
+        return FG_CONTROL_UNAVAILABLE;
+    case FG_MAIL_ANSWERED:
+        break;
+    }
+    switch (answer->status) {
+    case FG_STATUS_RESERVED:
+        return FG_CONTROL_DONE;
+    case FG_STATUS_INSUFFICIENT:
+        fg_fail(err, "only %u units are free; nothing was changed", answer->left);
+        return FG_CONTROL_CONFLICT;
+    case FG_STATUS_UNKNOWN_ITEM:
+        fg_fail(err, "no such item");
+        return FG_CONTROL_NOT_FOUND;
+    case FG_STATUS_FULL:
+        fg_fail(err, "no room for more; nothing was changed");
+        return FG_CONTROL_CONFLICT;
+    case FG_STATUS_BUSY:
+        fg_fail(err, "a queue or the log is full; nothing was changed, try again");
+        return FG_CONTROL_UNAVAILABLE;
+    default:
+        fg_fail(err, "the log failed or the appliance is stopping (%s)", fg_status_name(answer->status));
+        return FG_CONTROL_UNAVAILABLE;
+    }
+}
+
+static enum fg_control_result ask_home(struct fg_daemon *d, struct fg_stock_command *command,
+                                       struct fg_error *err)
+{
+    struct fg_stock_answer answer = {0};
+    unsigned home = fg_user_owner(command->item, d->config.workers.count);
+
+    return outcome(fg_mailbox_ask(d, home, command, &answer), &answer, err);
+}
+
+static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_command *command,
+                                      struct fg_error *err)
+{
+    struct fg_stock_answer answer = {0};
+
+    return outcome(fg_mailbox_ask_all(d, command, &answer), &answer, err);
+}
+
+/* The ledger numbers items in the order of the log, and so do we: one creation at a time, ledger up to date.
+ */
+static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item, struct fg_ledger_item *known,
+                                         uint32_t *index, struct fg_error *err)
+{
+    const struct fg_ledger_item *found;
+
+    if (fg_mailbox_under_way(d) || !fg_follower_catch_up(d, CATCH_UP_MS)) {
+        fg_fail(err, "an earlier command is still under way, or the ledger lags; nothing was changed");
+        return FG_CONTROL_UNAVAILABLE;
+    }
+    pthread_mutex_lock(&d->follower.lock);
+    found = fg_ledger_item(d->follower.ledger, item);
+    *index = found ? found->index : fg_ledger_items(d->follower.ledger);
+    if (found)
+        *known = *found;
+    pthread_mutex_unlock(&d->follower.lock);
+    return found ? FG_CONTROL_DONE : FG_CONTROL_NOT_FOUND;
+}
+
+static enum fg_control_result check_item(struct fg_daemon *d, const struct fg_control_item *item,
+                                         bool must_exist, struct fg_ledger_item *known, uint32_t *index,
+                                         struct fg_error *err)
+{
+    enum fg_control_result found = find_index(d, item->item, known, index, err);
+
+    if (found == FG_CONTROL_UNAVAILABLE)
+        return found;
+    if (must_exist && found == FG_CONTROL_NOT_FOUND) {
+        fg_fail(err, "no item %llu", (unsigned long long)item->item);
+        return FG_CONTROL_NOT_FOUND;
+    }
+    if (!must_exist && found == FG_CONTROL_DONE) {
+        fg_fail(err, "item %llu exists already", (unsigned long long)item->item);
+        return FG_CONTROL_CONFLICT;
+    }
+    if (*index >= d->limits.items_max) {
+        fg_fail(err, "there are %u items already, as many as [limits] items_max allows", *index);
+        return FG_CONTROL_CONFLICT;
+    }
+    return FG_CONTROL_DONE;
+}
+
+static enum fg_control_result set_name(struct fg_daemon *d, const struct fg_control_item *item,
+                                       uint32_t index, struct fg_error *err)
+{
+    struct fg_stock_command command = {.type = FG_STOCK_ITEM_NAME, .index = index, .item = item->item};
+
+    memcpy(command.name, item->name, strnlen(item->name, sizeof(command.name)));
+    return ask_home(d, &command, err);
+}
+
+/* In the log first, then in force everywhere: no order is ever decided by settings that a crash could lose.
+ */
+static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item, bool must_exist,
+                                       struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_ledger_item known = {0};
+    struct fg_stock_command command = {.type = FG_STOCK_ITEM_SET,
+                                       .item = item->item,
+                                       .opens_ms = item->opens_ms,
+                                       .closes_ms = item->closes_ms,
+                                       .hold_ms = item->hold_ms,
+                                       .user_limit = item->user_limit,
+                                       .order_max = item->order_max,
+                                       .flags = item->paused ? FG_ITEM_PAUSED : 0};
+    enum fg_control_result result = check_item(d, item, must_exist, &known, &command.index, err);
+
+    if (result == FG_CONTROL_DONE)
+        result = ask_home(d, &command, err);
+    if (result == FG_CONTROL_DONE) {
+        command.type = FG_STOCK_ITEM_APPLY;
+        result = ask_all(d, &command, err);
+    }
+    if (result == FG_CONTROL_DONE && strcmp(item->name, known.name))
+        result = set_name(d, item, command.index, err);
+    if (result == FG_CONTROL_DONE)
+        fg_follower_catch_up(d, CATCH_UP_MS); /* so that who asks now sees it */
+    return result;
+}
+
+static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_ledger_item known = {0};
+    struct fg_stock_command command = {.item = item};
+    enum fg_control_result result = find_index(d, item, &known, &command.index, err);
+
+    if (result == FG_CONTROL_NOT_FOUND)
+        fg_fail(err, "no item %llu", (unsigned long long)item);
+    if (result != FG_CONTROL_DONE)
+        return result;
+    if (units == 0 || units < -(int64_t)FG_UNITS_MAX || units > (int64_t)(FG_UNITS_MAX - known.total)) {
+        fg_fail(err, "%lld units; accepted: not 0, and a total of at most %d (there are %llu)",
+                (long long)units, FG_UNITS_MAX, (unsigned long long)known.total);
+        return FG_CONTROL_BAD;
+    }
+    command.type = units > 0 ? FG_STOCK_STOCK_ADD : FG_STOCK_STOCK_REMOVE;
+    command.units = (uint32_t)(units > 0 ? units : -units);
+    result = ask_home(d, &command, err);
+    if (result == FG_CONTROL_DONE)
+        fg_follower_catch_up(d, CATCH_UP_MS);
+    return result;
+}
+
+static const struct fg_ledger *ledger_lock(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+
+    pthread_mutex_lock(&d->follower.lock);
+    return d->follower.ledger;
+}
+
+static void ledger_unlock(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+
+    pthread_mutex_unlock(&d->follower.lock);
+}
+
+static struct fg_filter *filter(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+
+    return d->config.filter.enabled ? d->filter : NULL;
+}
+
+static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
+{
+    return fg_keys_load(ctx, err) ? FG_CONTROL_DONE : FG_CONTROL_BAD;
+}
+
+struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
+{
+    return (struct fg_control_daemon){.ctx = d,
+                                      .status = fg_status_json,
+                                      .stats = fg_stats_json,
+                                      .health = fg_health,
+                                      .item_set = item_set,
+                                      .stock_add = stock_add,
+                                      .ledger_lock = ledger_lock,
+                                      .ledger_unlock = ledger_unlock,
+                                      .filter = filter,
+                                      .keys_reload = keys_reload};
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** daemon: what the appliance consists of, and the parts that put it together. See lifecycle.c for the order.
+ */
+#ifndef FG_DAEMON_H
+#define FG_DAEMON_H
+
+#include <pthread.h>
+
+#include "control/control.h"
+#include "worker.h"
+
+struct fg_port {
+    const struct fg_port_config *config;
+    uint16_t first_queue; /**< global number; config->queues of them */
+    uint16_t ethdevs;     /**< af_xdp: one a queue; else one */
+    uint16_t ethdev[FG_QUEUES_MAX];
+};
+
+/** Follows the log into the ledger, which the control thread reads under the lock. */
+struct fg_follower {
+    pthread_mutex_t lock;
+    struct fg_ledger *ledger;
+    _Atomic uint64_t seq; /**< of the ledger, to read without the lock */
+    _Atomic bool broken;  /**< the log said what cannot be; `error` is set */
+    struct fg_error error;
+    pthread_t thread;
+    bool started;
+};
+
+/** Commands on their way, by worker; control thread only. */
+struct fg_mailbox {
+    uint32_t ticket; /**< of the last command sent */
+    uint32_t under_way[FG_WORKERS_MAX];
+};
+
+struct fg_daemon {
+    struct fg_config config;
+    struct fg_clock clock;
+    struct fg_stock_limits limits; /**< of one worker */
+
+    struct fg_filter *filter;
+    struct fg_port ports[FG_PORTS_MAX];
+    struct fg_queue *queues;
+    unsigned queues_count;
+
+    pthread_mutex_t keys_lock; /**< reloads, one at a time */
+    _Atomic(struct fg_keyring *) keys;
+
+    struct fg_journal *journal;
+    struct fg_committer committer;
+    struct fg_watermark *marks;     /**< [workers] */
+    struct fg_ring **journal_rings; /**< [workers] */
+    struct fg_ring **messages;      /**< [workers * workers], from * workers + to */
+    struct fg_ring **messages_to;   /**< the same as each engine sees them */
+    struct fg_ring **messages_from;
+    struct fg_worker *workers[FG_WORKERS_MAX];
+    _Atomic int mode; /**< enum fg_stock_mode; journal thread writes */
+    _Atomic bool workers_quit;
+    bool workers_started;
+
+    pthread_t journal_thread;
+    bool journal_started;
+    _Atomic bool journal_quit;
+    _Atomic bool stopping; /**< no new decisions */
+    _Atomic bool follower_quit;
+    struct fg_follower follower;
+    struct fg_redis_sink *sink;
+    struct fg_control *control;
+    struct fg_mailbox mailbox;
+
+    bool eal_started;
+    uint64_t started_ms;
+    struct fg_worker_watch {      /* supervisor writes */
+        uint64_t loops, since_ms; /**< loops last seen to change, and when */
+        _Atomic bool stalled;
+    } watch[FG_WORKERS_MAX];
+};
+
+/* memory.c: what the limits cost; shares of one worker */
+struct fg_memory {
+    uint64_t engines, rings, slots, mbufs; /**< bytes */
+};
+struct fg_stock_limits fg_limits_share(const struct fg_config *config);
+struct fg_memory fg_memory_needed(const struct fg_config *config);
+unsigned fg_queues_total(const struct fg_config *config);
+uint32_t fg_slots_per_worker(const struct fg_stock_limits *limits);
+
+/* hugepages.c */
+void fg_hugepages_reclaim(const char *file_prefix);
+uint64_t fg_hugepages_free_bytes(void);
+
+/* eal.c */
+bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err);
+bool fg_device_is_pci(const char *device);
+
+/* ports.c */
+bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err); /**< XDP first: the driver adopts it */
+bool fg_ports_start(struct fg_daemon *d, struct fg_error *err);
+void fg_ports_stop(struct fg_daemon *d);
+
+/* journal_thread.c, ledger_thread.c */
+bool fg_log_recover(struct fg_daemon *d, struct fg_error *err);
+bool fg_journal_start(struct fg_daemon *d, struct fg_error *err);
+void fg_journal_stop(struct fg_daemon *d);
+bool fg_follower_start(struct fg_daemon *d, struct fg_error *err);
+void fg_follower_stop(struct fg_daemon *d);
+/** Waits until the ledger holds everything that is durable now; false after timeout_ms. */
+bool fg_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
+
+/* mailbox.c: control thread */
+enum fg_mail { FG_MAIL_ANSWERED, FG_MAIL_NOT_SENT, FG_MAIL_TIMEOUT };
+enum fg_mail fg_mailbox_ask(struct fg_daemon *d, unsigned worker, struct fg_stock_command *command,
+                            struct fg_stock_answer *answer);
+/** The same command to every worker; *answer is the first that is not done, or the last. */
+enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *command,
+                                struct fg_stock_answer *answer);
+uint32_t fg_mailbox_under_way(struct fg_daemon *d);
+
+/* keys.c */
+bool fg_keys_load(struct fg_daemon *d,
+                  struct fg_error *err); /**< first time or again; any thread but a worker */
+
+/* control_glue.c */
+struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
+
+/* stats.c, status.c: JSON; telemetry.c: rte_telemetry */
+json_t *fg_stats_json(void *daemon);
+json_t *fg_status_json(void *daemon);
+int fg_health(void *daemon, char *reason);
+void fg_telemetry_start(struct fg_daemon *d);
+void fg_telemetry_stop(void);
+
+/* supervise.c: main thread, every 100 ms */
+void fg_supervise(struct fg_daemon *d);
+/** No engine waits for anything and all records are durable; replies may still be between two workers. */
+bool fg_all_quiet(struct fg_daemon *d);
+
+/* lifecycle.c */
+bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);
+void fg_daemon_stop(struct fg_daemon *d);
+
+/** Monotonic milliseconds, for waits. */
+uint64_t fg_mono_ms(void);
+void fg_sleep_us(unsigned us);
+
+#endif

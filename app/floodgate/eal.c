@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* DPDK's start: memory, lcores, buses. */
+#include "daemon.h"
+
+#include <sched.h>
+
+#include "log.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_pci.h>
+
+#define ARGS_MAX     64
+#define EAL_SPARE_MB 64 /* for drivers and EAL itself, beside the mbuf pools */
+
+struct args {
+    int count;
+    char *list[ARGS_MAX];
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct args *a, const char *fmt, ...)
+{
+    va_list values;
+
+    FG_ASSERT(a->count < ARGS_MAX - 1);
+    va_start(values, fmt);
+    FG_ASSERT(vasprintf(&a->list[a->count++], fmt, values) > 0);
+    va_end(values);
+}
+
+static size_t device_name(const char *device, char *name, size_t size)
+{
+    size_t n = strcspn(device, ",");
+
+    snprintf(name, size, "%.*s", (int)n, device);
+    return n;
+}
+
+bool fg_device_is_pci(const char *device)
+{
+    struct rte_pci_addr addr;
+    char name[512];
+
+    device_name(device, name, sizeof(name));
+    return rte_pci_addr_parse(name, &addr) == 0;
+}
+
+/* "(0,1,5)": the CPUs that this process may use. */
+static void allowed_cpus(char *text, size_t size)
+{
+    cpu_set_t set;
+    size_t used = 0;
+
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof(set), &set);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && used + 8 < size; cpu++)
+        if (CPU_ISSET(cpu, &set))
+            used += (size_t)snprintf(text + used, size - used, "%c%u", used ? ',' : '(', cpu);
+    snprintf(text + used, size - used, ")");
+}
+
+/* The main lcore is 0 and runs anywhere; worker i is lcore i + 1 on its CPU, which others may share. */
+static void add_lcores(struct args *a, const struct fg_config *config)
+{
+    char any[2048], text[16384];
+    size_t used;
+
+    allowed_cpus(any, sizeof(any));
+    used = (size_t)snprintf(text, sizeof(text), "0@%s", any);
+    for (unsigned i = 0; i < config->workers.count; i++) {
+        int cpu = fg_config_cpu(config, i);
+
+        FG_ASSERT(used + sizeof(any) < sizeof(text) || cpu >= 0);
+        if (cpu < 0)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, ",%u@%s", i + 1, any);
+        else
+            used += (size_t)snprintf(text + used, sizeof(text) - used, ",%u@%d", i + 1, cpu);
+    }
+    FG_ASSERT(used < sizeof(text));
+    add(a, "--lcores");
+    add(a, "%s", text);
+    add(a, "--main-lcore");
+    add(a, "0");
+}
+
+static void add_memory(struct args *a, const struct fg_config *config)
+{
+    uint64_t needed = fg_memory_needed(config).mbufs;
+    uint64_t mb = config->eal.memory_mb ? config->eal.memory_mb : (needed >> 20) + EAL_SPARE_MB;
+    bool huge = false;
+
+    if (config->eal.huge) {
+        uint64_t have;
+
+        fg_hugepages_reclaim(config->eal.file_prefix);
+        have = fg_hugepages_free_bytes();
+        huge = have >> 20 >= mb;
+        if (!huge)
+            fg_log(FG_LOG_NOTICE, "%llu MiB of hugepages are free, %llu are needed: going on without, slower",
+                   (unsigned long long)have >> 20, (unsigned long long)mb);
+    }
+    if (!huge)
+        add(a, "--no-huge");
+    if (!huge || config->eal.memory_mb) {
+        add(a, "-m");
+        add(a, "%llu", (unsigned long long)mb);
+    }
+}
+
+/* Returns whether PCI devices are wanted; only the ones named are taken. */
+static bool add_pci(struct args *a, const struct fg_config *config)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < config->ports_count; i++) {
+        if (config->ports[i].af_xdp || !fg_device_is_pci(config->ports[i].device))
+            continue;
+        add(a, "-a");
+        add(a, "%s", config->ports[i].device);
+        any = true;
+    }
+    if (!any)
+        add(a, "--no-pci");
+    return any;
+}
+
+bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
+{
+    struct args a = {0};
+    cpu_set_t before;
+    bool ok;
+
+    add(&a, "%s", program);
+    add_lcores(&a, &d->config);
+    add(&a, "--file-prefix");
+    add(&a, "%s", d->config.eal.file_prefix);
+    add(&a, "--log-level=warning");
+    add_memory(&a, &d->config);
+    if (!add_pci(&a, &d->config))
+        add(&a, "--iova-mode=va");
+    fg_log_take_eal();
+    sched_getaffinity(0, sizeof(before), &before);
+    ok = rte_eal_init(a.count, a.list) >= 0;
+    if (!ok)
+        fg_fail(err, "DPDK does not start: %s (file_prefix %s in use by another process?)",
+                rte_strerror(rte_errno), d->config.eal.file_prefix);
+    sched_setaffinity(0, sizeof(before), &before); /* threads that we start later may run anywhere */
+    d->eal_started = ok;
+    return ok; /* EAL keeps pointers into the arguments: they are not freed */
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* mbufs between workers: requests to the owner of the user, finished replies back to who polls the queue. */
+#include "worker.h"
+
+int fg_mark_offset = -1;
+
+bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m)
+{
+    job->mbuf = m;
+    job->mark = *fg_mark(m);
+    memcpy(&job->request, rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload),
+           sizeof(job->request));
+    job->key = fg_keyring_find(w->keys, job->mark.key_id);
+    if (fg_likely(job->key != NULL))
+        return true;
+    fg_count(&w->counters.dropped[FG_DROP_KEY], 1); /* revoked on the way here */
+    rte_pktmbuf_free(m);
+    return false;
+}
+
+static void refuse_requests(struct fg_worker *w, struct rte_mbuf **mbufs, unsigned n)
+{
+    fg_count(&w->counters.handoff_full, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct fg_job job;
+
+        if (fg_job_resume(w, &job, mbufs[i]))
+            fg_reply_refuse(w, &job, FG_STATUS_BUSY, FG_BUSY_MS);
+    }
+}
+
+static void flush_requests(struct fg_worker *w, struct fg_peer *peer)
+{
+    struct fg_batch *b = &peer->requests;
+    unsigned n = rte_ring_sp_enqueue_burst(peer->requests_to, (void **)b->mbufs, b->count, NULL);
+    unsigned left = b->count - n;
+
+    b->count = 0;
+    fg_count(&w->counters.handed_off, n);
+    if (fg_unlikely(left))
+        refuse_requests(w, b->mbufs + n, left);
+}
+
+static void flush_replies(struct fg_worker *w, struct fg_peer *peer)
+{
+    struct fg_batch *b = &peer->replies;
+    unsigned n = rte_ring_sp_enqueue_burst(peer->replies_to, (void **)b->mbufs, b->count, NULL);
+    unsigned left = b->count - n;
+
+    b->count = 0;
+    if (fg_unlikely(left)) { /* who polls the queue cannot keep up: the client asks again */
+        fg_count(&w->counters.tx_dropped, left);
+        rte_pktmbuf_free_bulk(b->mbufs + n, left);
+    }
+}
+
+void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job)
+{
+    struct fg_peer *peer = &w->peers[owner];
+
+    *fg_mark(job->mbuf) = job->mark;
+    peer->requests.mbufs[peer->requests.count++] = job->mbuf;
+    if (peer->requests.count == w->burst)
+        flush_requests(w, peer);
+}
+
+void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
+{
+    struct fg_queue *q = &w->queues[queue];
+    struct fg_peer *peer = &w->peers[q->worker];
+
+    if (q->worker == w->index) {
+        q->out.mbufs[q->out.count++] = m;
+        if (q->out.count == FG_BURST_MAX)
+            fg_transmit(w, q);
+        return;
+    }
+    fg_mark(m)->queue = queue;
+    peer->replies.mbufs[peer->replies.count++] = m;
+    if (peer->replies.count == w->burst)
+        flush_replies(w, peer);
+}
+
+static void take_request(struct fg_worker *w, struct rte_mbuf *m)
+{
+    struct fg_job job;
+
+    if (fg_job_resume(w, &job, m))
+        fg_worker_decide(w, &job);
+}
+
+unsigned fg_handoff_receive(struct fg_worker *w)
+{
+    struct rte_mbuf *mbufs[FG_BURST_MAX];
+    unsigned work = 0;
+
+    for (unsigned i = 0; i < w->workers; i++) {
+        struct rte_ring *ring = w->peers[i].requests_from;
+        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, w->burst, NULL) : 0;
+
+        for (unsigned k = 0; k < n; k++)
+            take_request(w, mbufs[k]);
+        work += n;
+    }
+    return work;
+}
+
+unsigned fg_handoff_replies(struct fg_worker *w)
+{
+    struct rte_mbuf *mbufs[FG_BURST_MAX];
+    unsigned work = 0;
+
+    for (unsigned i = 0; i < w->workers; i++) {
+        struct rte_ring *ring = w->peers[i].replies_from;
+        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, w->burst, NULL) : 0;
+
+        for (unsigned k = 0; k < n; k++)
+            fg_reply_send(w, mbufs[k], fg_mark(mbufs[k])->queue);
+        work += n;
+    }
+    return work;
+}
+
+/* Requests first: what a full ring refuses becomes a reply. */
+void fg_handoff_flush(struct fg_worker *w)
+{
+    for (unsigned i = 0; i < w->workers; i++)
+        if (w->peers[i].requests.count)
+            flush_requests(w, &w->peers[i]);
+    for (unsigned i = 0; i < w->workers; i++)
+        if (w->peers[i].replies.count)
+            flush_replies(w, &w->peers[i]);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Recovery of the log, and the thread that makes records durable and says in what mode the workers are. */
+#include "daemon.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "log.h"
+
+#define IDLE_US_MIN  5
+#define IDLE_US_MAX  50
+#define TROUBLE_US   10000 /* between attempts on a full disk */
+#define REPLAY_QUIET 2000  /* ms before a replay is worth a line */
+
+uint64_t fg_mono_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void fg_sleep_us(unsigned us)
+{
+    nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000}, NULL);
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* In steps, so that a long replay can say how far it is. */
+static bool replay(struct fg_daemon *d, struct fg_error *err)
+{
+    const uint64_t step = 1000000, last = fg_journal_last_seq(d->journal);
+    uint64_t begin = fg_mono_ms(), told = begin;
+
+    while (fg_ledger_seq(d->follower.ledger) < last) {
+        uint64_t to = RTE_MIN(fg_ledger_seq(d->follower.ledger) + step, last);
+
+        if (!fg_ledger_replay(d->follower.ledger, d->config.log.dir, to, err))
+            return false;
+        if (fg_ledger_seq(d->follower.ledger) < to)
+            return fg_fail(err, "%s: the log ends at record %llu, %llu expected", d->config.log.dir,
+                           (unsigned long long)fg_ledger_seq(d->follower.ledger), (unsigned long long)to);
+        if (fg_mono_ms() - told >= REPLAY_QUIET) {
+            told = fg_mono_ms();
+            fg_log(FG_LOG_INFO, "replaying the log: record %llu of %llu", (unsigned long long)to,
+                   (unsigned long long)last);
+        }
+    }
+    fg_log(FG_LOG_INFO, "log %s: %llu records, %u items, %llu orders, recovered in %llu ms",
+           d->config.log.dir, (unsigned long long)last, fg_ledger_items(d->follower.ledger),
+           (unsigned long long)fg_ledger_orders(d->follower.ledger),
+           (unsigned long long)(fg_mono_ms() - begin));
+    return true;
+}
+
+bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_journal_options options = {.dir = d->config.log.dir,
+                                         .segment_bytes = d->config.log.segment_bytes,
+                                         .memory = d->config.log.durability == FG_DURABILITY_MEMORY,
+                                         .now_ms = wall_ms()};
+
+    d->journal = fg_journal_open(&options, err);
+    if (!d->journal)
+        return false;
+    if (fg_journal_cut_records(d->journal))
+        fg_log(FG_LOG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
+               d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
+    d->follower.ledger = fg_ledger_create();
+    if (!d->follower.ledger)
+        return fg_fail(err, "no memory for the ledger");
+    if (!replay(d, err))
+        return false;
+    atomic_store(&d->follower.seq, fg_ledger_seq(d->follower.ledger));
+    return true;
+}
+
+static enum fg_stock_mode mode_of(const struct fg_daemon *d, int journal)
+{
+    if (journal == FG_JOURNAL_FAILED)
+        return FG_STOCK_FAILED;
+    if (atomic_load_explicit(&d->stopping, memory_order_relaxed))
+        return FG_STOCK_STOPPING;
+    return journal == FG_JOURNAL_FULL ? FG_STOCK_NO_SPACE : FG_STOCK_RUNNING;
+}
+
+static void publish_mode(struct fg_daemon *d, int *seen)
+{
+    int journal = atomic_load_explicit(&d->committer.state, memory_order_relaxed);
+
+    atomic_store_explicit(&d->mode, mode_of(d, journal), memory_order_release);
+    if (journal == *seen)
+        return;
+    *seen = journal;
+    if (journal == FG_JOURNAL_OK)
+        fg_log(FG_LOG_NOTICE, "log: there is room again, orders are accepted");
+    else
+        fg_log(FG_LOG_ERROR, "log: %s: %s",
+               journal == FG_JOURNAL_FULL ? "no room, orders are answered BUSY until there is"
+                                          : "FAILED, nothing is accepted any more; restart after repair",
+               fg_journal_error(d->journal));
+}
+
+static void *run(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+    unsigned idle_us = IDLE_US_MIN;
+    int seen = FG_JOURNAL_OK;
+
+    prctl(PR_SET_NAME, "fg-journal");
+    prctl(PR_SET_TIMERSLACK, 1000ul);  /* else a sleep of some microseconds takes 50 more */
+    setpriority(PRIO_PROCESS, 0, -10); /* every answer waits for this thread; a refusal does no harm */
+    while (!atomic_load_explicit(&d->journal_quit, memory_order_acquire)) {
+        size_t n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
+
+        publish_mode(d, &seen);
+        if (n) {
+            idle_us = IDLE_US_MIN;
+            continue;
+        }
+        fg_sleep_us(seen == FG_JOURNAL_OK ? idle_us : TROUBLE_US);
+        idle_us = RTE_MIN(idle_us * 2, (unsigned)IDLE_US_MAX);
+    }
+    return NULL;
+}
+
+bool fg_journal_start(struct fg_daemon *d, struct fg_error *err)
+{
+    if (!fg_committer_init(&d->committer, d->journal, d->journal_rings, d->marks, d->config.workers.count,
+                           d->config.log.batch_max, err))
+        return false;
+    atomic_store(&d->mode, FG_STOCK_RUNNING);
+    d->journal_started = pthread_create(&d->journal_thread, NULL, run, d) == 0;
+    return d->journal_started || fg_fail(err, "cannot start the journal thread");
+}
+
+void fg_journal_stop(struct fg_daemon *d)
+{
+    if (!d->journal_started)
+        return;
+    atomic_store_explicit(&d->journal_quit, true, memory_order_release);
+    pthread_join(d->journal_thread, NULL);
+    fg_committer_free(&d->committer);
+    d->journal_started = false;
+}

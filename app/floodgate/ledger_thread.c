@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The thread that follows the log into the ledger. */
+#include "daemon.h"
+
+#include <sys/prctl.h>
+
+#include "log.h"
+
+#define BATCH   1024
+#define IDLE_US 500
+
+static bool apply_batch(struct fg_daemon *d, const struct fg_record *records, size_t n)
+{
+    struct fg_follower *f = &d->follower;
+    bool ok = true;
+
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = fg_ledger_apply(f->ledger, &records[i], &f->error);
+    atomic_store_explicit(&f->seq, fg_ledger_seq(f->ledger), memory_order_release);
+    pthread_mutex_unlock(&f->lock);
+    return ok;
+}
+
+/* Returns the records applied; -1 when the log or its writer is broken. */
+static ssize_t follow(struct fg_daemon *d, struct fg_journal_reader *reader, struct fg_record *records)
+{
+    uint64_t durable = atomic_load_explicit(&d->committer.durable_seq, memory_order_acquire);
+    ssize_t n;
+
+    if (durable <= atomic_load_explicit(&d->follower.seq, memory_order_relaxed))
+        return 0;
+    n = fg_journal_read(reader, records, BATCH, durable, &d->follower.error);
+    if (n > 0 && !apply_batch(d, records, (size_t)n))
+        return -1;
+    return n;
+}
+
+static void *run(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+    struct fg_follower *f = &d->follower;
+    struct fg_record *records = malloc(BATCH * sizeof(*records));
+    struct fg_journal_reader *reader = NULL;
+    ssize_t n = 0;
+
+    FG_ASSERT(records);
+    prctl(PR_SET_NAME, "fg-ledger");
+    while (n >= 0 && !atomic_load_explicit(&d->follower_quit, memory_order_acquire)) {
+        if (!reader)
+            reader = fg_journal_reader_open(d->config.log.dir, atomic_load(&f->seq) + 1, &f->error);
+        n = reader ? follow(d, reader, records) : 0;
+        if (n == 0)
+            fg_sleep_us(IDLE_US);
+    }
+    if (n < 0) {
+        atomic_store_explicit(&f->broken, true, memory_order_release);
+        fg_log(FG_LOG_ERROR, "ledger: %s", f->error.text);
+    }
+    if (reader)
+        fg_journal_reader_close(reader);
+    free(records);
+    return NULL;
+}
+
+bool fg_follower_start(struct fg_daemon *d, struct fg_error *err)
+{
+    d->follower.started = pthread_create(&d->follower.thread, NULL, run, d) == 0;
+    return d->follower.started || fg_fail(err, "cannot start the ledger thread");
+}
+
+void fg_follower_stop(struct fg_daemon *d)
+{
+    if (!d->follower.started)
+        return;
+    atomic_store_explicit(&d->follower_quit, true, memory_order_release);
+    pthread_join(d->follower.thread, NULL);
+    d->follower.started = false;
+}
+
+bool fg_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms)
+{
+    uint64_t due = atomic_load_explicit(&d->committer.durable_seq, memory_order_acquire);
+    uint64_t end = fg_mono_ms() + timeout_ms;
+
+    while (atomic_load_explicit(&d->follower.seq, memory_order_acquire) < due) {
+        if (fg_mono_ms() >= end || atomic_load(&d->follower.broken))
+            return false;
+        fg_sleep_us(50);
+    }
+    return true;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The order of start and stop. */
+#include "daemon.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <sys/stat.h>
+
+#include "log.h"
+#include "notify.h"
+
+#include <rte_eal.h>
+
+#define QUIET_MS     5000 /* for what is under way when we are told to stop */
+#define DRAIN_MS     2000 /* for Redis to catch up */
+#define QUIET_ROUNDS 3    /* of 1 ms: replies pass from worker to worker and out */
+
+static bool start_redis(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_config *c = &d->config;
+    struct fg_redis_options o = {.database = c->redis.database,
+                                 .batch_max = c->redis.batch_max,
+                                 .stream_max = c->redis.stream_max,
+                                 .timeout_ms = c->redis.timeout_ms,
+                                 .retry_ms_max = c->redis.retry_ms_max};
+
+    if (!c->redis.enabled)
+        return true;
+    snprintf(o.address, sizeof(o.address), "%s", c->redis.address);
+    snprintf(o.user, sizeof(o.user), "%s", c->redis.user);
+    snprintf(o.password, sizeof(o.password), "%s", c->redis.password);
+    snprintf(o.prefix, sizeof(o.prefix), "%s", c->redis.prefix);
+    d->sink = fg_redis_sink_start(&o, c->log.dir, &d->committer.durable_seq, err);
+    return d->sink != NULL;
+}
+
+static bool start_control(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_control_daemon glue = fg_control_glue(d);
+    char copy[sizeof(d->config.api.socket)];
+    const char *folder;
+
+    snprintf(copy, sizeof(copy), "%s", d->config.api.socket);
+    folder = dirname(copy);
+    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+        return fg_fail(err, "control socket %s: cannot make %s: %s", d->config.api.socket, folder,
+                       strerror(errno));
+    d->control = fg_control_start(d->config.api.socket, d->config.api.mode, d->config.api.group, &glue, err);
+    return d->control != NULL;
+}
+
+/* The log first, then the way in; the ledger that was recovered goes on as the one that follows. */
+static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
+{
+    if (!fg_keys_load(d, err) || !fg_log_recover(d, err) || !fg_ports_filter(d, err) ||
+        !fg_eal_start(d, program, err))
+        return false;
+    fg_clock_start(&d->clock);
+    if (!fg_workers_create(d, err) || !fg_workers_load(d, err) || !fg_ports_start(d, err))
+        return false;
+    return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
+           start_redis(d, err) && start_control(d, err);
+}
+
+bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
+{
+    pthread_mutex_init(&d->follower.lock, NULL);
+    pthread_mutex_init(&d->keys_lock, NULL);
+    d->started_ms = fg_mono_ms();
+    if (!start_parts(d, program, err))
+        return false;
+    fg_telemetry_start(d);
+    return true;
+}
+
+static bool wait_quiet(struct fg_daemon *d)
+{
+    uint64_t end = fg_mono_ms() + QUIET_MS;
+    unsigned rounds = 0;
+
+    while (rounds < QUIET_ROUNDS && fg_mono_ms() < end) {
+        fg_sleep_us(1000);
+        rounds = fg_all_quiet(d) && atomic_load(&d->mode) != FG_STOCK_RUNNING ? rounds + 1 : 0;
+    }
+    return rounds == QUIET_ROUNDS;
+}
+
+static void stop_threads(struct fg_daemon *d)
+{
+    atomic_store(&d->stopping, true);
+    if (d->workers_started && !wait_quiet(d))
+        fg_log(FG_LOG_WARNING, "not everything under way was answered within %d s", QUIET_MS / 1000);
+    if (d->control)
+        fg_control_stop(d->control);
+    d->control = NULL;
+    fg_workers_stop(d);
+    fg_journal_stop(d);
+    if (d->sink)
+        fg_redis_sink_stop(d->sink, DRAIN_MS);
+    d->sink = NULL;
+    fg_follower_stop(d);
+}
+
+/* Also after a start that failed half way. */
+void fg_daemon_stop(struct fg_daemon *d)
+{
+    stop_threads(d);
+    fg_telemetry_stop();
+    fg_ports_stop(d);
+    fg_workers_destroy(d);
+    if (d->eal_started)
+        rte_eal_cleanup();
+    if (d->filter)
+        fg_filter_close(d->filter);
+    if (d->journal)
+        fg_journal_close(d->journal);
+    if (d->follower.ledger)
+        fg_ledger_destroy(d->follower.ledger);
+    fg_keyring_free(atomic_load(&d->keys));
+}

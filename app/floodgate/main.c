@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* floodgate: the daemon. Options, signals, and the main thread's watch. */
+#include "daemon.h"
+
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "notify.h"
+
+#define CONFIG_PATH "/etc/floodgate/floodgate.conf"
+#define WATCH_MS    100
+
+static volatile sig_atomic_t stop_asked, reload_asked;
+
+/* The second request to stop is obeyed at once: the log is consistent at every moment. */
+static void on_signal(int number)
+{
+    if (number == SIGHUP)
+        reload_asked = 1;
+    else if (stop_asked)
+        _exit(1);
+    else
+        stop_asked = 1;
+}
+
+static void our_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+/* Only the main thread takes them: the others are born while they are blocked. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigset_t set;
+
+    our_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void let_signals_in(void)
+{
+    sigset_t set;
+
+    our_signals(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void reload(struct fg_daemon *d)
+{
+    struct fg_error err;
+
+    reload_asked = 0;
+    if (!fg_keys_load(d, &err))
+        fg_log(FG_LOG_ERROR, "keys not reloaded, the old ones stay in force: %s", err.text);
+}
+
+static void watch(struct fg_daemon *d)
+{
+    while (!stop_asked) {
+        poll(NULL, 0, WATCH_MS);
+        if (reload_asked)
+            reload(d);
+        fg_supervise(d);
+    }
+}
+
+static int serve(const char *path, const char *program)
+{
+    struct fg_daemon *d = calloc(1, sizeof(*d));
+    struct fg_error err = {0};
+    bool ok;
+
+    FG_ASSERT(d);
+    if (!fg_config_load(&d->config, path, &err)) {
+        fg_log(FG_LOG_ERROR, "%s", err.text);
+        return 1;
+    }
+    catch_signals();
+    fg_log(FG_LOG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
+    ok = fg_daemon_start(d, program, &err);
+    let_signals_in();
+    if (ok) {
+        fg_notify("READY=1\nSTATUS=running");
+        fg_log(FG_LOG_INFO, "ready: %u workers, %u queues, orders at UDP port %u", d->config.workers.count,
+               d->queues_count, d->config.orders.port);
+        watch(d);
+        fg_notify("STOPPING=1\nSTATUS=stopping");
+        fg_log(FG_LOG_INFO, "stopping");
+    } else {
+        fg_log(FG_LOG_ERROR, "%s", err.text);
+    }
+    fg_daemon_stop(d);
+    free(d);
+    fg_log(FG_LOG_INFO, "stopped");
+    return ok ? 0 : 1;
+}
+
+static void print_size(const char *what, uint64_t bytes)
+{
+    printf("  %-24s %8.1f MiB\n", what, (double)bytes / (1 << 20));
+}
+
+static int check(const char *path)
+{
+    static struct fg_config config;
+    struct fg_memory need;
+
+    if (fg_config_check(&config, path, stderr) != 0)
+        return 1;
+    need = fg_memory_needed(&config);
+    printf("%s: ok\nmemory at start-up:\n", path);
+    print_size("engines (limits)", need.engines);
+    print_size("rings", need.rings);
+    print_size("reply slots", need.slots);
+    print_size("packet buffers (DPDK)", need.mbufs);
+    print_size("together", need.engines + need.rings + need.slots + need.mbufs);
+    return 0;
+}
+
+static const char usage[] =
+    "usage: floodgate [--config FILE]\n"
+    "Sells stock out of order packets. Stops on SIGTERM; SIGHUP reloads the keys.\n\n"
+    "  --config FILE      settings; default " CONFIG_PATH "\n"
+    "  --check FILE       say what is wrong in FILE, or how much memory it needs\n"
+    "  --describe-config  write a sample file with all settings, defaults and ranges\n"
+    "  --version\n"
+    "  --help\n";
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", required_argument, NULL, 'k'},
+                                            {"describe-config", no_argument, NULL, 'd'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *config = CONFIG_PATH;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            config = optarg;
+            break;
+        case 'k':
+            return check(optarg);
+        case 'd':
+            fg_config_describe(stdout);
+            return 0;
+        case 'v':
+            printf("floodgate %s\n", FG_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "floodgate: unexpected argument %s\n%s", argv[optind], usage);
+        return 2;
+    }
+    fg_log_open();
+    return serve(config, argv[0]);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ports: ethdev set-up of AF_XDP interfaces, virtual devices and PCI devices. */
+#include "daemon.h"
+
+#include <net/if.h>
+
+#include "log.h"
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf_pool_ops.h>
+#include <rte_mempool.h>
+
+#define CACHE_MAX 256
+
+static bool any_af_xdp(const struct fg_config *c)
+{
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp)
+            return true;
+    return false;
+}
+
+/* The program is needed even with the filter off: it takes the order packets out of the kernel's way. */
+bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_config *c = &d->config;
+    bool on = c->filter.enabled;
+    struct fg_filter_options options = {
+        .pins = c->filter.pins,
+        .order_port = c->orders.port,
+        .order_rate = on ? c->filter.order.rate : 0,
+        .order_burst = c->filter.order.burst,
+        .other_rate = on ? c->filter.other.rate : 0,
+        .other_burst = c->filter.other.burst,
+        .sources_max = c->filter.sources_max,
+        .prefixes_max = c->filter.prefixes_max,
+        .v6_prefix = c->filter.v6_prefix,
+    };
+
+    if (!any_af_xdp(c))
+        return true;
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
+            return fg_fail(err, "port %s: no interface %s here", c->ports[i].name, c->ports[i].device);
+    d->filter = fg_filter_open(&options, err);
+    if (!d->filter)
+        return false;
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp && !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
+            return false;
+    return true;
+}
+
+/*
+ * By hand instead of rte_pktmbuf_pool_create: with --no-huge the AF_XDP driver of DPDK 22.11 takes too short
+ * a umem when the pool has gaps at page boundaries, and frames are lost. Without IOVA contiguity there are
+ * none.
+ */
+static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket)
+{
+    unsigned mbufs = d->config.eal.mbufs, cache = mbufs / (6 * d->config.workers.count);
+    unsigned size = sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
+    struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE};
+    struct rte_mempool *pool;
+    char name[RTE_MEMPOOL_NAMESIZE];
+
+    snprintf(name, sizeof(name), "fg_queue_%u", number);
+    pool = rte_mempool_create_empty(name, mbufs, size, RTE_MIN(cache, (unsigned)CACHE_MAX), sizeof(private),
+                                    socket, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+    if (!pool)
+        return NULL;
+    rte_pktmbuf_pool_init(pool, &private);
+    if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) < 0 ||
+        rte_mempool_populate_default(pool) < 0) {
+        rte_mempool_free(pool);
+        return NULL;
+    }
+    rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+    return pool;
+}
+
+static struct rte_eth_conf port_conf(const struct rte_eth_dev_info *info, unsigned queues)
+{
+    struct rte_eth_conf conf = {0};
+
+    conf.rx_adv_conf.rss_conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
+    if (queues > 1 && conf.rx_adv_conf.rss_conf.rss_hf)
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    return conf;
+}
+
+static bool set_up_queue(struct fg_daemon *d, uint16_t ethdev, uint16_t index, unsigned number,
+                         uint16_t rx_desc, uint16_t tx_desc, struct fg_error *err)
+{
+    struct fg_queue *q = &d->queues[number];
+    int socket = rte_eth_dev_socket_id(ethdev), rc;
+
+    *q = (struct fg_queue){.number = (uint16_t)number,
+                           .port = ethdev,
+                           .index = index,
+                           .worker = (uint16_t)(number % d->config.workers.count)};
+    q->pool = create_pool(d, number, socket);
+    if (!q->pool)
+        return fg_fail(err,
+                       "no memory for %u mbufs of queue %u: %s; raise [eal] memory_mb or hugepages, or "
+                       "lower mbufs",
+                       d->config.eal.mbufs, number, rte_strerror(rte_errno));
+    rc = rte_eth_rx_queue_setup(ethdev, index, rx_desc, (unsigned)socket, NULL, q->pool);
+    if (rc == 0)
+        rc = rte_eth_tx_queue_setup(ethdev, index, tx_desc, (unsigned)socket, NULL);
+    return rc == 0 || fg_fail(err, "queue %u: %s", index, rte_strerror(-rc));
+}
+
+static bool start_ethdev(struct fg_daemon *d, const struct fg_port_config *pc, uint16_t ethdev,
+                         unsigned first_queue, uint16_t queues, struct fg_error *err)
+{
+    uint16_t rx_desc = (uint16_t)pc->descriptors, tx_desc = rx_desc;
+    struct rte_eth_dev_info info;
+    struct rte_eth_conf conf;
+    int rc = rte_eth_dev_info_get(ethdev, &info);
+
+    if (rc < 0)
+        return fg_fail(err, "cannot ask its abilities: %s", rte_strerror(-rc));
+    if (queues > info.max_rx_queues || queues > info.max_tx_queues)
+        return fg_fail(err, "queues = %u, but the device has %u receive and %u transmit queues", queues,
+                       info.max_rx_queues, info.max_tx_queues);
+    conf = port_conf(&info, queues);
+    rc = rte_eth_dev_configure(ethdev, queues, queues, &conf);
+    if (rc == 0)
+        rc = rte_eth_dev_adjust_nb_rx_tx_desc(ethdev, &rx_desc, &tx_desc);
+    if (rc < 0)
+        return fg_fail(err, "cannot be configured: %s", rte_strerror(-rc));
+    if (pc->mtu && (rc = rte_eth_dev_set_mtu(ethdev, (uint16_t)pc->mtu)) < 0)
+        return fg_fail(err, "mtu = %u refused: %s", pc->mtu, rte_strerror(-rc));
+    for (uint16_t q = 0; q < queues; q++)
+        if (!set_up_queue(d, ethdev, q, first_queue + q, rx_desc, tx_desc, err))
+            return false;
+    rc = rte_eth_dev_start(ethdev);
+    return rc == 0 || fg_fail(err, "cannot be started: %s", rte_strerror(-rc));
+}
+
+/* devargs: bus:NAME,arguments; returns the ethdev of that NAME. */
+static bool probe(const char *bus, const char *devargs, uint16_t *ethdev, struct fg_error *err)
+{
+    char text[640], name[RTE_ETH_NAME_MAX_LEN];
+    int rc;
+
+    snprintf(text, sizeof(text), "%s:%s", bus, devargs);
+    rc = rte_dev_probe(text);
+    if (rc < 0)
+        return fg_fail(err, "DPDK does not take %s: %s", devargs, rte_strerror(-rc));
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(devargs, ","), devargs);
+    rc = rte_eth_dev_get_port_by_name(name, ethdev);
+    return rc == 0 || fg_fail(err, "%s made no ethdev of that name", devargs);
+}
+
+/* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not report. */
+static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+{
+    static unsigned serial;
+    const struct fg_port_config *pc = p->config;
+
+    for (unsigned q = 0; q < pc->queues; q++) {
+        char devargs[256];
+        uint16_t ethdev;
+
+        snprintf(devargs, sizeof(devargs),
+                 "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u", serial++, pc->device, q,
+                 pc->busy_budget);
+        if (!probe("vdev", devargs, &ethdev, err))
+            return false;
+        p->ethdev[p->ethdevs++] = ethdev;
+        if (!start_ethdev(d, pc, ethdev, p->first_queue + q, 1, err) ||
+            !fg_filter_check_socket(d->filter, pc->device, q, err))
+            return false;
+    }
+    return true;
+}
+
+static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+{
+    const struct fg_port_config *pc = p->config;
+
+    if (!probe(fg_device_is_pci(pc->device) ? "pci" : "vdev", pc->device, &p->ethdev[0], err))
+        return false;
+    p->ethdevs = 1;
+    return start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err);
+}
+
+bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
+{
+    static const struct rte_mbuf_dynfield mark = {
+        .name = "floodgate_mark", .size = sizeof(struct fg_mark), .align = _Alignof(struct fg_mark)};
+    struct fg_error why;
+    unsigned next = 0;
+
+    fg_mark_offset = rte_mbuf_dynfield_register(&mark);
+    d->queues_count = fg_queues_total(&d->config);
+    d->queues = calloc(d->queues_count, sizeof(*d->queues));
+    if (fg_mark_offset < 0 || !d->queues)
+        return fg_fail(err, "no room for ports: %s", rte_strerror(rte_errno));
+    for (unsigned i = 0; i < d->config.ports_count; i++) {
+        struct fg_port *p = &d->ports[i];
+
+        p->config = &d->config.ports[i];
+        p->first_queue = (uint16_t)next;
+        next += p->config->queues;
+        if (!(p->config->af_xdp ? start_af_xdp(d, p, &why) : start_other(d, p, &why)))
+            return fg_fail(err, "port %s (%s): %s", p->config->name, p->config->device, why.text);
+        fg_log(FG_LOG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device, p->config->queues,
+               p->config->queues == 1 ? "" : "s");
+    }
+    return true;
+}
+
+void fg_ports_stop(struct fg_daemon *d)
+{
+    for (unsigned i = 0; i < d->config.ports_count; i++)
+        for (unsigned k = 0; k < d->ports[i].ethdevs; k++) {
+            rte_eth_dev_stop(d->ports[i].ethdev[k]);
+            rte_eth_dev_close(d->ports[i].ethdev[k]);
+        }
+    for (unsigned i = 0; i < d->queues_count; i++)
+        rte_mempool_free(d->queues ? d->queues[i].pool : NULL);
+    free(d->queues);
+    d->queues = NULL;
+}

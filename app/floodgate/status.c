@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How the daemon is: status for people and programs, health for who restarts or replaces it. */
+#include "daemon.h"
+
+#include <unistd.h>
+
+#define REASON_BYTES 256
+
+static const char *const journal_states[] = {
+    [FG_JOURNAL_OK] = "ok", [FG_JOURNAL_FULL] = "full", [FG_JOURNAL_FAILED] = "failed"};
+
+static void put(json_t *object, const char *name, uint64_t value)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static void put_text(json_t *object, const char *name, const char *text)
+{
+    json_t *value = json_string(text);
+
+    json_object_set_new(object, name, value ? value : json_string("(not UTF-8)"));
+}
+
+static unsigned stalled_workers(const struct fg_daemon *d)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        n += atomic_load(&d->watch[i].stalled);
+    return n;
+}
+
+static bool sink_ill(struct fg_daemon *d, struct fg_sink_status *sink)
+{
+    if (!d->sink)
+        return false;
+    fg_redis_sink_status(d->sink, sink);
+    return sink->state == FG_SINK_AWAY || sink->state == FG_SINK_REFUSED;
+}
+
+/* What is wrong and needs somebody; 0 = healthy. */
+int fg_health(void *daemon, char *reason)
+{
+    struct fg_daemon *d = daemon;
+    int journal = atomic_load(&d->committer.state);
+    unsigned stalled = stalled_workers(d);
+
+    reason[0] = '\0';
+    if (journal != FG_JOURNAL_OK)
+        snprintf(reason, REASON_BYTES, "log %s: %s", journal_states[journal], fg_journal_error(d->journal));
+    else if (stalled)
+        snprintf(reason, REASON_BYTES, "%u of %u workers stand still", stalled, d->config.workers.count);
+    else if (atomic_load(&d->follower.broken))
+        snprintf(reason, REASON_BYTES, "ledger: %.200s", d->follower.error.text);
+    else if (atomic_load(&d->stopping))
+        snprintf(reason, REASON_BYTES, "stopping");
+    return reason[0] != '\0';
+}
+
+static const char *state_name(struct fg_daemon *d)
+{
+    struct fg_sink_status sink;
+    char reason[REASON_BYTES];
+
+    if (atomic_load(&d->stopping))
+        return "stopping";
+    if (fg_health(d, reason))
+        return "unhealthy";
+    return sink_ill(d, &sink) ? "degraded" : "running";
+}
+
+static json_t *log_json(struct fg_daemon *d)
+{
+    struct fg_committer *c = &d->committer;
+    json_t *o = json_object();
+
+    put_text(o, "dir", d->config.log.dir);
+    put_text(o, "durability", d->config.log.durability == FG_DURABILITY_DISK ? "disk" : "memory");
+    put_text(o, "state", journal_states[atomic_load(&c->state)]);
+    put_text(o, "error", fg_journal_error(d->journal));
+    put(o, "durable_seq", atomic_load(&c->durable_seq));
+    put(o, "commits", atomic_load(&c->commits));
+    put(o, "records", atomic_load(&c->records));
+    return o;
+}
+
+static json_t *ledger_json(struct fg_daemon *d)
+{
+    json_t *o = json_object();
+
+    pthread_mutex_lock(&d->follower.lock);
+    put(o, "seq", fg_ledger_seq(d->follower.ledger));
+    put(o, "items", fg_ledger_items(d->follower.ledger));
+    put(o, "orders", fg_ledger_orders(d->follower.ledger));
+    pthread_mutex_unlock(&d->follower.lock);
+    put_text(o, "error", atomic_load(&d->follower.broken) ? d->follower.error.text : "");
+    return o;
+}
+
+static json_t *redis_json(struct fg_daemon *d)
+{
+    struct fg_sink_status s;
+    json_t *o;
+
+    if (!d->sink)
+        return json_null();
+    fg_redis_sink_status(d->sink, &s);
+    o = json_object();
+    put_text(o, "address", d->config.redis.address);
+    put_text(o, "state", fg_sink_state_name(s.state));
+    put(o, "cursor", s.cursor);
+    put(o, "lag", s.lag);
+    put(o, "records", s.records);
+    put(o, "transactions", s.transactions);
+    put(o, "reconnects", s.reconnects);
+    put_text(o, "error", s.error);
+    return o;
+}
+
+json_t *fg_status_json(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+    char reason[REASON_BYTES];
+    json_t *o = json_object();
+
+    fg_health(d, reason);
+    put_text(o, "state", state_name(d));
+    put_text(o, "reason", reason);
+    put_text(o, "version", FG_VERSION);
+    put(o, "pid", (uint64_t)getpid());
+    put_text(o, "config", d->config.path);
+    put(o, "uptime_s", (fg_mono_ms() - d->started_ms) / 1000);
+    put(o, "workers", d->config.workers.count);
+    put(o, "workers_stalled", stalled_workers(d));
+    put(o, "queues", d->queues_count);
+    put(o, "order_port", d->config.orders.port);
+    json_object_set_new(o, "filter", json_boolean(d->filter && d->config.filter.enabled));
+    json_object_set_new(o, "log", log_json(d));
+    json_object_set_new(o, "ledger", ledger_json(d));
+    json_object_set_new(o, "redis", redis_json(d));
+    return o;
+}

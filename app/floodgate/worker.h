@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * worker: one lcore, its engine and its queues. Everything in struct fg_worker is touched by its own thread
+ * only, except what is marked. Nothing here locks, allocates, logs or calls the kernel once the loop runs
+ * (the idle policy and the drivers apart).
+ *
+ * A frame's way: receive -> (handoff ->) decide -> reply in place, or a reply slot that waits for the engine
+ * -> (back by handoff ->) transmit. A reply leaves by the queue that its request came in by.
+ */
+#ifndef FG_WORKER_H
+#define FG_WORKER_H
+
+#include "clock.h"
+#include "config/config.h"
+#include "stock/stock.h"
+#include "telemetry/telemetry.h"
+
+#include <rte_mbuf.h>
+#include <rte_mbuf_dyn.h>
+#include <rte_ring.h>
+
+#define FG_BURST_MAX 256
+#define FG_QUEUES    (FG_PORTS_MAX * FG_QUEUES_MAX) /**< of all ports together */
+#define FG_BUSY_MS   10                             /**< hint of a BUSY that the worker itself answers */
+
+/** mbufs on their way out of a worker, sent in bursts. */
+struct fg_batch {
+    unsigned count;
+    struct rte_mbuf *mbufs[FG_BURST_MAX];
+};
+
+/** One receive and transmit queue. The pool is anyone's, the batch only the polling worker's. */
+struct fg_queue {
+    uint16_t number; /**< over all ports */
+    uint16_t port, index;
+    uint16_t worker; /**< that polls it */
+    struct rte_mempool *pool;
+    struct fg_batch out;
+};
+
+/** What another worker must know of a request or of a finished reply; lies in a dynamic field of the mbuf. */
+struct fg_mark {
+    struct fg_frame frame;
+    uint16_t queue;
+    uint16_t key_id;
+};
+_Static_assert(sizeof(struct fg_mark) == 8, "fits a dynamic field");
+extern int fg_mark_offset;
+
+static inline struct fg_mark *fg_mark(struct rte_mbuf *m)
+{
+    return RTE_MBUF_DYNFIELD(m, fg_mark_offset, struct fg_mark *);
+}
+
+/** A request that is being worked on. */
+struct fg_job {
+    struct rte_mbuf *mbuf;
+    const struct fg_key *key;
+    struct fg_mark mark;
+    struct fg_request request; /**< aligned copy */
+};
+
+/** Return address of a request whose answer waits for units or for the disk. */
+struct fg_slot {
+    uint8_t head[FG_FRAME_HEAD_MAX]; /**< headers, turned around */
+    uint8_t op;
+    uint8_t pad;
+    struct fg_mark mark;
+    uint32_t cookie;
+    uint32_t next; /**< free slots; FG_NO_TOKEN ends the list */
+};
+
+/** SPSC rings of mbufs to and from one other worker; NULL where none can be needed. */
+struct fg_peer {
+    struct rte_ring *requests_to, *requests_from;
+    struct rte_ring *replies_to, *replies_from;
+    struct fg_batch requests, replies; /**< staged for *_to */
+};
+
+struct fg_worker {
+    unsigned index, workers, lcore;
+    unsigned burst;
+    enum fg_idle idle_policy;
+    uint16_t order_port;
+    struct fg_clock *clock;
+    _Atomic(struct fg_keyring *) *keys_in_force; /**< read once a loop */
+    const _Atomic int *mode_in_force;            /**< enum fg_stock_mode, read once a loop */
+    const _Atomic bool *quit;
+
+    struct fg_stock *stock;
+    struct fg_queue *queues; /**< of the daemon, by number */
+    unsigned own[FG_QUEUES], own_count;
+    struct fg_peer *peers; /**< [workers] */
+
+    struct fg_slot *slots;
+    uint32_t slots_count, slot_free;
+
+    struct fg_ring *commands; /**< struct fg_stock_command; control thread produces */
+    struct fg_ring *results;  /**< struct fg_stock_answer; control thread consumes */
+
+    uint64_t now_ms;
+    const struct fg_keyring *keys;
+    enum fg_stock_mode mode;
+    unsigned idle_loops;
+
+    struct fg_worker_counters counters; /**< others read */
+    _Atomic bool running;               /**< others read: in its loop */
+    _Atomic bool quiet;                 /**< others read: nothing waits here */
+};
+
+/* worker.c */
+int fg_worker_main(void *worker); /**< lcore function; returns when *quit is set */
+void fg_worker_decide(struct fg_worker *w, struct fg_job *job); /**< this worker owns the user */
+
+/* handoff.c */
+bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m); /**< false: dropped */
+void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job);
+unsigned fg_handoff_receive(struct fg_worker *w);
+unsigned fg_handoff_replies(struct fg_worker *w);
+void fg_handoff_flush(struct fg_worker *w);
+
+/* reply.c */
+void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock_answer *answer);
+void fg_reply_refuse(struct fg_worker *w, struct fg_job *job, enum fg_status status, uint32_t retry_ms);
+void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job);
+void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer);
+void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m,
+                   uint16_t queue); /**< by whoever polls the queue */
+void fg_transmit(struct fg_worker *w, struct fg_queue *queue);
+
+/* workers.c: before the lcores start and after they ended */
+struct fg_daemon;
+bool fg_workers_create(struct fg_daemon *d, struct fg_error *err);
+bool fg_workers_load(struct fg_daemon *d, struct fg_error *err);
+bool fg_workers_start(struct fg_daemon *d, struct fg_error *err);
+void fg_workers_stop(struct fg_daemon *d);
+void fg_workers_destroy(struct fg_daemon *d);
+
+#endif
