@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "journal/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static int system_create(void *ctx, int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+}
+
+static int system_allocate(void *ctx, int fd, uint64_t bytes)
+{
+    int error;
+
+    do
+        error = posix_fallocate(fd, 0, (off_t)bytes); /* writes where the file system cannot allocate */
+    while (error == EINTR);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+static ssize_t system_write(void *ctx, int fd, const void *data, size_t len, uint64_t offset)
+{
+    return pwrite(fd, data, len, (off_t)offset);
+}
+
+static int system_sync(void *ctx, int fd)
+{
+    return fdatasync(fd);
+}
+
+static int system_sync_dir(void *ctx, int dir_fd)
+{
+    return fsync(dir_fd);
+}
+
+static int system_rename(void *ctx, int dir_fd, const char *from, const char *to)
+{
+    return renameat(dir_fd, from, dir_fd, to);
+}
+
+static int system_remove(void *ctx, int dir_fd, const char *name)
+{
+    return unlinkat(dir_fd, name, 0);
+}
+
+const struct fg_file_ops fg_file_system = {
+    .create = system_create,
+    .allocate = system_allocate,
+    .write = system_write,
+    .sync = system_sync,
+    .sync_dir = system_sync_dir,
+    .rename = system_rename,
+    .remove = system_remove,
+};
+
+bool fg_file_write(const struct fg_file_ops *ops, int fd, const void *data, size_t len, uint64_t offset)
+{
+    const uint8_t *p = data;
+
+    while (len > 0) {
+        ssize_t n = ops->write(ops->ctx, fd, p, len, offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t)n;
+        offset += (size_t)n;
+    }
+    return true;
+}
+
+bool fg_file_read(int fd, void *data, size_t len, uint64_t offset)
+{
+    uint8_t *p = data;
+
+    while (len > 0) {
+        ssize_t n = pread(fd, p, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (n == 0)
+            break;
+        p += n;
+        len -= (size_t)n;
+        offset += (size_t)n;
+    }
+    memset(p, 0, len);
+    return true;
+}
+
+bool fg_file_no_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}

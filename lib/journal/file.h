@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * file: what the writing side asks of the file system, as a table, so that a test can refuse a call or record
+ * what a power cut would leave. Private to lib/journal and its tests.
+ */
+#ifndef FG_JOURNAL_FILE_H
+#define FG_JOURNAL_FILE_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+
+/** Each returns what the system call of its kind returns; on failure -1 and errno. */
+struct fg_file_ops {
+    int (*create)(void *ctx, int dir_fd, const char *name); /**< empty, for reading and writing */
+    int (*allocate)(void *ctx, int fd, uint64_t bytes);     /**< bytes long, new places read as zero */
+    ssize_t (*write)(void *ctx, int fd, const void *data, size_t len, uint64_t offset);
+    int (*sync)(void *ctx, int fd);         /**< data of a file, and what is needed to read it */
+    int (*sync_dir)(void *ctx, int dir_fd); /**< names in a directory */
+    int (*rename)(void *ctx, int dir_fd, const char *from, const char *to);
+    int (*remove)(void *ctx, int dir_fd, const char *name);
+    void *ctx;
+};
+
+extern const struct fg_file_ops fg_file_system; /**< the kernel's */
+
+/** Writes all of it; false and errno on failure, when any part may have been written. */
+bool fg_file_write(const struct fg_file_ops *ops, int fd, const void *data, size_t len, uint64_t offset);
+
+/** Reads len bytes; what lies behind the end of the file reads as zero. False and errno on failure. */
+bool fg_file_read(int fd, void *data, size_t len, uint64_t offset);
+
+/** The error says that there is no room now, and may go away without a restart. */
+bool fg_file_no_space(int error);
+
+struct fg_journal;
+struct fg_journal_options;
+
+/** fg_journal_open() on another file system; *ops is copied, its ctx is not. */
+struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struct fg_journal_options *options,
+                                      struct fg_error *err);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "journal/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "journal/writer.h"
+
+bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name)
+{
+    int error = errno;
+
+    j->state = fg_file_no_space(error) ? FG_JOURNAL_FULL : FG_JOURNAL_FAILED;
+    snprintf(j->error, sizeof(j->error), "%.300s/%s: cannot %s: %s", j->dir, name, what, strerror(error));
+    return false;
+}
+
+static bool segment_trouble(struct fg_journal *j, const char *what, uint64_t first_seq)
+{
+    char name[FG_SEGMENT_NAME_SIZE];
+
+    fg_segment_name(name, first_seq);
+    return fg_journal_trouble(j, what, name);
+}
+
+/* No space reported by a sync is final too: what was written before is lost with it. */
+static bool sync_trouble(struct fg_journal *j, const char *name)
+{
+    fg_journal_trouble(j, "sync", name);
+    j->state = FG_JOURNAL_FAILED;
+    return false;
+}
+
+bool fg_journal_sync(struct fg_journal *j, const struct fg_segment *s)
+{
+    char name[FG_SEGMENT_NAME_SIZE];
+
+    if (j->memory || j->ops.sync(j->ops.ctx, s->fd) == 0)
+        return true;
+    fg_segment_name(name, s->first_seq);
+    return sync_trouble(j, name);
+}
+
+static bool sync_dir(struct fg_journal *j)
+{
+    return j->memory || j->ops.sync_dir(j->ops.ctx, j->dir_fd) == 0 || sync_trouble(j, ".");
+}
+
+static void drop_spare(struct fg_journal *j)
+{
+    if (j->spare_fd < 0)
+        return;
+    close(j->spare_fd);
+    j->spare_fd = -1;
+    j->ops.remove(j->ops.ctx, j->dir_fd, FG_SPARE_NAME);
+}
+
+bool fg_journal_make_spare(struct fg_journal *j)
+{
+    j->spare_fd = j->ops.create(j->ops.ctx, j->dir_fd, FG_SPARE_NAME);
+    if (j->spare_fd < 0)
+        return fg_journal_trouble(j, "create", FG_SPARE_NAME);
+    if (j->ops.allocate(j->ops.ctx, j->spare_fd, j->segment_bytes) < 0) {
+        fg_journal_trouble(j, "allocate", FG_SPARE_NAME);
+        drop_spare(j); /* it may hold the little room that is left */
+        return false;
+    }
+    return true;
+}
+
+bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms)
+{
+    struct fg_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
+    struct fg_segment_header header;
+    char name[FG_SEGMENT_NAME_SIZE];
+
+    if (j->spare_fd < 0 && !fg_journal_make_spare(j))
+        return false;
+    next.fd = j->spare_fd;
+    fg_segment_name(name, first_seq);
+    fg_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
+    if (!fg_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
+        return fg_journal_trouble(j, "write", FG_SPARE_NAME);
+    if (!fg_journal_sync(j, &next))
+        return false;
+    if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_SPARE_NAME, name) < 0)
+        return fg_journal_trouble(j, "rename " FG_SPARE_NAME " to", name);
+    j->spare_fd = -1;
+    if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
+        close(j->tip.fd);
+    j->tip = next;
+    return sync_dir(j);
+}
+
+/* The segments that the unfinished commit began, newest first, so that the rest is a prefix at any moment. */
+static bool remove_segments(struct fg_journal *j)
+{
+    while (j->tip.first_seq != j->base.first_seq) {
+        char name[FG_SEGMENT_NAME_SIZE];
+
+        fg_segment_name(name, j->tip.first_seq);
+        if (j->ops.remove(j->ops.ctx, j->dir_fd, name) < 0 && errno != ENOENT)
+            return fg_journal_trouble(j, "remove", name);
+        if (!sync_dir(j))
+            return false;
+        if (j->tip.fd >= 0)
+            close(j->tip.fd);
+        if (j->tip.first_seq == fg_segment_end(&j->base))
+            j->tip = j->base;
+        else
+            j->tip = (struct fg_segment){.fd = -1,
+                                         .first_seq = j->tip.first_seq - fg_segment_places(j->segment_bytes),
+                                         .bytes = j->segment_bytes};
+    }
+    return true;
+}
+
+/*
+ * Takes back what a commit on a full disk has written. It has to be gone, and durably so, before other
+ * records take its place: after a crash the new ones could otherwise be followed by old ones that fit.
+ */
+static bool take_back(struct fg_journal *j)
+{
+    uint64_t offset = fg_segment_offset(&j->base, j->last_seq + 1);
+
+    if (!j->unfinished)
+        return true;
+    if (!remove_segments(j))
+        return false;
+    memset(j->stage, 0, FG_STAGE_RECORDS * sizeof(*j->stage));
+    while (offset < j->dirty_end) {
+        uint64_t n = j->dirty_end - offset;
+
+        if (n > FG_STAGE_RECORDS * sizeof(*j->stage))
+            n = FG_STAGE_RECORDS * sizeof(*j->stage);
+        if (!fg_file_write(&j->ops, j->base.fd, j->stage, n, offset))
+            return segment_trouble(j, "write", j->base.first_seq);
+        offset += n;
+    }
+    if (!fg_journal_sync(j, &j->base))
+        return false;
+    j->unfinished = false;
+    j->dirty_end = 0;
+    return true;
+}
+
+static void fill_batch(struct fg_journal *j, struct fg_record *r, uint64_t now_ms)
+{
+    *r = (struct fg_record){.time_ms = now_ms, .type = FG_REC_BATCH};
+    r->arg = j->durable_seq;
+}
+
+/* Places first..first+count-1 of the commit (0 is its BATCH record), all in the tip. */
+static bool write_part(struct fg_journal *j, struct fg_record *records, size_t first, size_t count,
+                       uint64_t now_ms)
+{
+    uint64_t seq = j->last_seq + 1 + first;
+    uint64_t offset = fg_segment_offset(&j->tip, seq);
+
+    for (size_t i = 0; i < count; i++) {
+        struct fg_record *r = first + i ? &records[first + i - 1] : &j->stage[0];
+
+        if (first + i == 0)
+            fill_batch(j, r, now_ms);
+        r->seq = seq + i;
+        r->crc = fg_record_crc(r);
+        j->stage[i] = *r;
+    }
+    j->unfinished = true;
+    if (j->tip.fd == j->base.fd)
+        j->dirty_end = offset + count * sizeof(*records);
+    if (!fg_file_write(&j->ops, j->tip.fd, j->stage, count * sizeof(*records), offset))
+        return segment_trouble(j, "write", j->tip.first_seq);
+    return true;
+}
+
+static bool write_all(struct fg_journal *j, struct fg_record *records, size_t total, uint64_t now_ms)
+{
+    size_t done = 0;
+
+    while (done < total) {
+        uint64_t seq = j->last_seq + 1 + done;
+        uint64_t count = fg_segment_end(&j->tip) - seq;
+
+        if (count == 0) {
+            j->unfinished = true;
+            if (!fg_journal_sync(j, &j->tip) || !fg_journal_next_segment(j, seq, now_ms))
+                return false;
+            continue;
+        }
+        if (count > total - done)
+            count = total - done;
+        if (count > FG_STAGE_RECORDS)
+            count = FG_STAGE_RECORDS;
+        if (!write_part(j, records, done, count, now_ms))
+            return false;
+        done += count;
+    }
+    return fg_journal_sync(j, &j->tip);
+}
+
+/* Asks for the next segment's room before a byte is written: a full disk is mostly found here. */
+static bool find_room(struct fg_journal *j, size_t total)
+{
+    return j->last_seq + total < fg_segment_end(&j->base) || j->spare_fd >= 0 || fg_journal_make_spare(j);
+}
+
+bool fg_journal_commit(struct fg_journal *j, struct fg_record *records, size_t n, uint64_t now_ms)
+{
+    if (j->state == FG_JOURNAL_FAILED)
+        return false;
+    if (n == 0)
+        return true;
+    if (!take_back(j) || !find_room(j, n + 1))
+        return false;
+    if (!write_all(j, records, n + 1, now_ms)) {
+        if (j->state == FG_JOURNAL_FULL)
+            take_back(j); /* if that fails too, the next commit tries again first */
+        return false;
+    }
+    if (j->base.fd != j->tip.fd)
+        close(j->base.fd);
+    j->base = j->tip;
+    j->unfinished = false;
+    j->dirty_end = 0;
+    j->last_seq += n + 1;
+    if (!j->memory)
+        j->durable_seq = j->last_seq;
+    j->state = FG_JOURNAL_OK;
+    j->error[0] = 0;
+    return true;
+}
+
+void fg_journal_close(struct fg_journal *j)
+{
+    if (!j)
+        return;
+    if (j->state != FG_JOURNAL_FAILED && j->unfinished)
+        take_back(j);
+    drop_spare(j);
+    if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
+        close(j->tip.fd);
+    if (j->base.fd >= 0)
+        close(j->base.fd);
+    if (j->lock_fd >= 0) {
+        if (ftruncate(j->lock_fd, 0) < 0) {
+            /* the pid in it is only a hint; the lock itself ends with the descriptor */
+        }
+        close(j->lock_fd);
+    }
+    if (j->dir_fd >= 0)
+        close(j->dir_fd);
+    free(j->stage);
+    free(j);
+}
+
+uint64_t fg_journal_last_seq(const struct fg_journal *journal)
+{
+    return journal->last_seq;
+}
+
+uint64_t fg_journal_cut_records(const struct fg_journal *journal)
+{
+    return journal->cut_records;
+}
+
+enum fg_journal_state fg_journal_state(const struct fg_journal *journal)
+{
+    return journal->state;
+}
+
+const char *fg_journal_error(const struct fg_journal *journal)
+{
+    return journal->error;
+}

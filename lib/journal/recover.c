@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What happens before the first commit: the lock, the check of all segments, the cut of a torn tail. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "journal/writer.h"
+
+static bool open_dir(struct fg_journal *j, struct fg_error *err)
+{
+    bool made = mkdir(j->dir, 0750) == 0;
+    int parent;
+
+    if (!made && errno != EEXIST)
+        return fg_fail(err, "%s: cannot create: %s", j->dir, strerror(errno));
+    j->dir_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (j->dir_fd < 0)
+        return fg_fail(err, "%s: cannot open: %s", j->dir, strerror(errno));
+    if (!made || j->memory)
+        return true;
+    parent = openat(j->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0 || j->ops.sync_dir(j->ops.ctx, parent) < 0)
+        made = fg_fail(err, "%s: cannot sync its parent: %s", j->dir, strerror(errno));
+    if (parent >= 0)
+        close(parent);
+    return made;
+}
+
+static bool lock_dir(struct fg_journal *j, struct fg_error *err)
+{
+    char pid[32] = "";
+    int len;
+
+    j->lock_fd = openat(j->dir_fd, FG_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (j->lock_fd < 0)
+        return fg_fail(err, "%s/" FG_LOCK_NAME ": cannot open: %s", j->dir, strerror(errno));
+    if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        long holder = 0;
+
+        if (errno == EWOULDBLOCK && pread(j->lock_fd, pid, sizeof(pid) - 1, 0) > 0)
+            holder = strtol(pid, NULL, 10);
+        if (errno != EWOULDBLOCK)
+            fg_fail(err, "%s/" FG_LOCK_NAME ": cannot lock: %s", j->dir, strerror(errno));
+        else if (holder > 0)
+            fg_fail(err, "%s: the log is in use by process %ld", j->dir, holder);
+        else
+            fg_fail(err, "%s: the log is in use by another process", j->dir);
+        close(j->lock_fd); /* not ours: close() must not empty it */
+        j->lock_fd = -1;
+        return false;
+    }
+    len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    if (ftruncate(j->lock_fd, 0) < 0 || pwrite(j->lock_fd, pid, (size_t)len, 0) < 0) {
+        /* only a hint for the next one who is refused; a full disk must not keep us from starting */
+    }
+    return true;
+}
+
+/* A segment that is not the last: as long as it says, its last place filled, the next one right behind. */
+static bool check_complete(struct fg_journal *j, const struct fg_segment *s, uint64_t next_first_seq,
+                           struct fg_error *err)
+{
+    uint64_t last = fg_segment_end(s) - 1;
+    struct fg_record record;
+
+    if (next_first_seq != last + 1)
+        return fg_fail(err,
+                       "%s: records %" PRIu64 " to %" PRIu64 " are missing: no segment %020" PRIu64 ".fgj",
+                       j->dir, last + 1, next_first_seq - 1, last + 1);
+    if (!fg_file_read(s->fd, &record, sizeof(record), fg_segment_offset(s, last)))
+        return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot read: %s", j->dir, s->first_seq, strerror(errno));
+    if (!fg_record_valid(&record, last))
+        return fg_segment_corrupt(s, j->dir, last, 0, err);
+    return true;
+}
+
+static bool check_segments(struct fg_journal *j, const uint64_t *seqs, size_t count, struct fg_error *err)
+{
+    if (seqs[0] != 1)
+        return fg_fail(err,
+                       "%s: records 1 to %" PRIu64 " are missing: the log begins with %020" PRIu64 ".fgj",
+                       j->dir, seqs[0] - 1, seqs[0]);
+    for (size_t i = 0; i + 1 < count; i++) {
+        struct fg_segment s;
+        bool ok;
+
+        if (!fg_segment_open(&s, j->dir_fd, j->dir, seqs[i], O_RDONLY, &j->appliance_id, NULL, err))
+            return false;
+        ok = check_complete(j, &s, seqs[i + 1], err);
+        close(s.fd);
+        if (!ok)
+            return false;
+    }
+    return fg_segment_open(&j->base, j->dir_fd, j->dir, seqs[count - 1], O_RDWR, &j->appliance_id, NULL, err);
+}
+
+static bool repair_failed(struct fg_journal *j, const char *what, struct fg_error *err)
+{
+    return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot %s: %s", j->dir, j->base.first_seq, what,
+                   strerror(errno));
+}
+
+/*
+ * Writes again what no BATCH record vouches for: the process before us may have died between write and sync,
+ * or after a failed sync, when the page cache shows what the disk does not have.
+ */
+static bool harden_tail(struct fg_journal *j, uint64_t from_seq, uint64_t end_seq, struct fg_error *err)
+{
+    while (from_seq < end_seq) {
+        uint64_t n = end_seq - from_seq < FG_STAGE_RECORDS ? end_seq - from_seq : FG_STAGE_RECORDS;
+        uint64_t offset = fg_segment_offset(&j->base, from_seq);
+
+        if (!fg_file_read(j->base.fd, j->stage, n * sizeof(*j->stage), offset))
+            return repair_failed(j, "read", err);
+        if (!fg_file_write(&j->ops, j->base.fd, j->stage, n * sizeof(*j->stage), offset))
+            return repair_failed(j, "write", err);
+        from_seq += n;
+    }
+    return true;
+}
+
+/* Zeroes what lies behind the end, so that it can never be taken for a record again. */
+static bool wipe_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *err)
+{
+    uint64_t offset = fg_segment_offset(&j->base, end_seq);
+
+    while (offset < j->base.bytes) {
+        uint64_t n = FG_STAGE_RECORDS * sizeof(*j->stage);
+
+        if (n > j->base.bytes - offset)
+            n = j->base.bytes - offset;
+        if (!fg_file_read(j->base.fd, j->stage, n, offset))
+            return repair_failed(j, "read", err);
+        if (!fg_all_zero(j->stage, n)) {
+            memset(j->stage, 0, n);
+            if (!fg_file_write(&j->ops, j->base.fd, j->stage, n, offset))
+                return repair_failed(j, "write", err);
+        }
+        offset += n;
+    }
+    return true;
+}
+
+/* A last segment that a copy cut short gets its full length back. */
+static bool restore_length(struct fg_journal *j, struct fg_error *err)
+{
+    struct stat st;
+
+    if (fstat(j->base.fd, &st) < 0)
+        return repair_failed(j, "stat", err);
+    if ((uint64_t)st.st_size < j->base.bytes && j->ops.allocate(j->ops.ctx, j->base.fd, j->base.bytes) < 0)
+        return repair_failed(j, "allocate", err);
+    return true;
+}
+
+static bool recover_tail(struct fg_journal *j, struct fg_error *err)
+{
+    uint64_t first = j->base.first_seq, known;
+    struct fg_segment_tail tail;
+
+    if (!j->memory) { /* read what the disk has, not what a failed sync left in the page cache */
+        if (j->ops.sync(j->ops.ctx, j->base.fd) < 0)
+            return repair_failed(j, "sync", err);
+        posix_fadvise(j->base.fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    if (!fg_segment_scan(&j->base, j->dir, first, &tail, err))
+        return false;
+    if (tail.witness_seq)
+        return fg_segment_corrupt(&j->base, j->dir, tail.end_seq, tail.witness_seq, err);
+    known = tail.durable_seq >= first ? tail.durable_seq : first - 1;
+    if (!restore_length(j, err) || !harden_tail(j, known + 1, tail.end_seq, err) ||
+        !wipe_rest(j, tail.end_seq, err))
+        return false;
+    if (!j->memory && (j->ops.sync(j->ops.ctx, j->base.fd) < 0 || j->ops.sync_dir(j->ops.ctx, j->dir_fd) < 0))
+        return repair_failed(j, "sync", err);
+    j->cut_records = tail.torn;
+    j->last_seq = tail.end_seq - 1;
+    j->durable_seq = j->memory ? known : j->last_seq;
+    j->tip = j->base;
+    return true;
+}
+
+static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err)
+{
+    do
+        if (getrandom(&j->appliance_id, sizeof(j->appliance_id), 0) != sizeof(j->appliance_id))
+            return fg_fail(err, "cannot get random bytes: %s", strerror(errno));
+    while (j->appliance_id == 0);
+    if (!fg_journal_next_segment(j, 1, now_ms))
+        return fg_fail(err, "%s", j->error);
+    j->base = j->tip;
+    return true;
+}
+
+static bool open_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err)
+{
+    uint64_t *seqs = NULL;
+    size_t count = 0;
+    bool ok;
+
+    if (!open_dir(j, err) || !lock_dir(j, err))
+        return false;
+    /* a crash may have left it; it never held a record */
+    if (j->ops.remove(j->ops.ctx, j->dir_fd, FG_SPARE_NAME) < 0 && errno != ENOENT)
+        return fg_fail(err, "%s/" FG_SPARE_NAME ": cannot remove: %s", j->dir, strerror(errno));
+    if (!fg_segment_list(j->dir_fd, j->dir, &seqs, &count, err))
+        return false;
+    if (count == 0)
+        ok = create_log(j, now_ms, err);
+    else
+        ok = check_segments(j, seqs, count, err) && recover_tail(j, err);
+    free(seqs);
+    return ok;
+}
+
+static bool check_options(const struct fg_journal_options *o, struct fg_error *err)
+{
+    if (!o->dir || !o->dir[0] || strlen(o->dir) >= PATH_MAX)
+        return fg_fail(err, "log directory: a path of 1 to %d bytes is needed", PATH_MAX - 1);
+    if (o->segment_bytes && (o->segment_bytes < FG_SEGMENT_BYTES_MIN ||
+                             o->segment_bytes > FG_SEGMENT_BYTES_MAX || o->segment_bytes % FG_RECORD_SIZE))
+        return fg_fail(err, "segment size %" PRIu64 ": a multiple of %d from %llu to %llu is needed",
+                       o->segment_bytes, FG_RECORD_SIZE, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
+    return true;
+}
+
+struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struct fg_journal_options *options,
+                                      struct fg_error *err)
+{
+    struct fg_journal *j;
+
+    if (!check_options(options, err))
+        return NULL;
+    j = calloc(1, sizeof(*j));
+    if (j)
+        j->stage = calloc(FG_STAGE_RECORDS, sizeof(*j->stage));
+    if (!j || !j->stage) {
+        free(j);
+        fg_fail(err, "%s: out of memory", options->dir);
+        return NULL;
+    }
+    j->ops = *ops;
+    snprintf(j->dir, sizeof(j->dir), "%s", options->dir);
+    j->segment_bytes = options->segment_bytes ? options->segment_bytes : FG_SEGMENT_BYTES_NORMAL;
+    j->memory = options->memory;
+    j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;
+    if (open_log(j, options->now_ms, err))
+        return j;
+    fg_journal_close(j);
+    return NULL;
+}
+
+struct fg_journal *fg_journal_open(const struct fg_journal_options *options, struct fg_error *err)
+{
+    return fg_journal_open_on(&fg_file_system, options, err);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "journal/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "journal/file.h"
+
+void fg_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq)
+{
+    snprintf(name, FG_SEGMENT_NAME_SIZE, "%020" PRIu64 ".fgj", first_seq);
+}
+
+/* 0 when the name is not one that fg_segment_name() makes. */
+static uint64_t parse_name(const char *name)
+{
+    char same[FG_SEGMENT_NAME_SIZE];
+    uint64_t first_seq = strtoull(name, NULL, 10);
+
+    fg_segment_name(same, first_seq);
+    return strcmp(name, same) == 0 ? first_seq : 0;
+}
+
+static int compare_seq(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool collect(DIR *d, uint64_t **seqs, size_t *count)
+{
+    size_t room = 0;
+    const struct dirent *e;
+
+    while ((e = readdir(d))) {
+        uint64_t first_seq = parse_name(e->d_name);
+
+        if (first_seq == 0)
+            continue;
+        if (*count == room) {
+            uint64_t *more = realloc(*seqs, (room = room * 2 + 64) * sizeof(**seqs));
+
+            if (!more)
+                return false;
+            *seqs = more;
+        }
+        (*seqs)[(*count)++] = first_seq;
+    }
+    if (*count)
+        qsort(*seqs, *count, sizeof(**seqs), compare_seq);
+    return true;
+}
+
+bool fg_segment_list(int dir_fd, const char *dir, uint64_t **first_seqs, size_t *count, struct fg_error *err)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    bool ok;
+
+    *first_seqs = NULL;
+    *count = 0;
+    if (!d) {
+        int error = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return fg_fail(err, "%s: cannot list: %s", dir, strerror(error));
+    }
+    ok = collect(d, first_seqs, count);
+    closedir(d);
+    if (ok)
+        return true;
+    free(*first_seqs);
+    *first_seqs = NULL;
+    return fg_fail(err, "%s: out of memory", dir);
+}
+
+static uint32_t header_crc(const struct fg_segment_header *header)
+{
+    struct fg_segment_header copy = *header;
+
+    copy.crc = 0;
+    return fg_crc32c(&copy, sizeof(copy));
+}
+
+void fg_segment_header_make(struct fg_segment_header *header, uint64_t appliance_id, uint64_t first_seq,
+                            uint64_t bytes, uint64_t created_ms)
+{
+    *header = (struct fg_segment_header){.magic = FG_SEGMENT_MAGIC,
+                                         .version = FG_SEGMENT_VERSION,
+                                         .appliance_id = appliance_id,
+                                         .first_seq = first_seq,
+                                         .created_ms = created_ms,
+                                         .bytes = bytes};
+    header->crc = header_crc(header);
+}
+
+static bool check_header(const struct fg_segment_header *h, const char *dir, const char *name,
+                         uint64_t first_seq, uint64_t *appliance_id, struct fg_error *err)
+{
+    if (h->magic != FG_SEGMENT_MAGIC)
+        return fg_fail(err, "%s/%s: not a Floodgate log segment (magic %016" PRIx64 ", expected %016llx)",
+                       dir, name, h->magic, FG_SEGMENT_MAGIC);
+    if (h->version != FG_SEGMENT_VERSION)
+        return fg_fail(err, "%s/%s: segment version %" PRIu32 ", this program knows %d", dir, name,
+                       h->version, FG_SEGMENT_VERSION);
+    if (h->crc != header_crc(h))
+        return fg_fail(err, "%s/%s: the header at offset 0 is corrupt (its CRC does not match)", dir, name);
+    if (h->first_seq != first_seq)
+        return fg_fail(err, "%s/%s: the header says that it begins with record %" PRIu64, dir, name,
+                       h->first_seq);
+    if (h->bytes < FG_SEGMENT_BYTES_MIN || h->bytes > FG_SEGMENT_BYTES_MAX || h->bytes % FG_RECORD_SIZE)
+        return fg_fail(err,
+                       "%s/%s: segment size %" PRIu64 " in the header (a multiple of 64 from %llu to %llu)",
+                       dir, name, h->bytes, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
+    if (h->appliance_id == 0 || (*appliance_id && h->appliance_id != *appliance_id))
+        return fg_fail(err, "%s/%s: belongs to appliance %016" PRIx64 ", the log to %016" PRIx64, dir, name,
+                       h->appliance_id, *appliance_id);
+    *appliance_id = h->appliance_id;
+    return true;
+}
+
+bool fg_segment_open(struct fg_segment *s, int dir_fd, const char *dir, uint64_t first_seq, int flags,
+                     uint64_t *appliance_id, bool *missing, struct fg_error *err)
+{
+    char name[FG_SEGMENT_NAME_SIZE];
+    struct fg_segment_header header;
+    bool ok;
+
+    fg_segment_name(name, first_seq);
+    *s = (struct fg_segment){.fd = openat(dir_fd, name, flags | O_CLOEXEC), .first_seq = first_seq};
+    if (missing)
+        *missing = s->fd < 0 && errno == ENOENT;
+    if (s->fd < 0)
+        return fg_fail(err, "%s/%s: cannot open: %s", dir, name, strerror(errno));
+    if (!fg_file_read(s->fd, &header, sizeof(header), 0))
+        ok = fg_fail(err, "%s/%s: cannot read the header: %s", dir, name, strerror(errno));
+    else
+        ok = check_header(&header, dir, name, first_seq, appliance_id, err);
+    if (ok) {
+        s->bytes = header.bytes;
+        return true;
+    }
+    close(s->fd);
+    s->fd = -1;
+    return false;
+}
+
+bool fg_all_zero(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
+}
+
+/* Behind the first bad record: only a BATCH record that vouches for it matters. */
+static void look_behind(const struct fg_record *r, uint64_t seq, struct fg_segment_tail *tail)
+{
+    if (fg_all_zero(r, sizeof(*r)))
+        return;
+    tail->torn++;
+    if (!tail->witness_seq && r->type == FG_REC_BATCH && r->arg >= tail->end_seq && fg_record_valid(r, seq))
+        tail->witness_seq = seq;
+}
+
+static void scan_block(const struct fg_record *block, size_t n, uint64_t seq, bool *bad,
+                       struct fg_segment_tail *tail)
+{
+    size_t i = 0;
+
+    for (; i < n && !*bad; i++) {
+        if (!fg_record_valid(&block[i], seq + i)) {
+            *bad = true;
+            break;
+        }
+        tail->end_seq = seq + i + 1;
+        if (block[i].type == FG_REC_BATCH && block[i].arg > tail->durable_seq)
+            tail->durable_seq = block[i].arg;
+    }
+    if (i < n && fg_all_zero(&block[i], (n - i) * sizeof(*block)))
+        return;
+    for (; i < n; i++)
+        look_behind(&block[i], seq + i, tail);
+}
+
+bool fg_segment_scan(const struct fg_segment *s, const char *dir, uint64_t from_seq,
+                     struct fg_segment_tail *tail, struct fg_error *err)
+{
+    struct fg_record *block = malloc(FG_SCAN_RECORDS * sizeof(*block));
+    uint64_t end = fg_segment_end(s);
+    bool bad = false;
+
+    *tail = (struct fg_segment_tail){.end_seq = from_seq};
+    if (!block)
+        return fg_fail(err, "%s: out of memory", dir);
+    for (uint64_t seq = from_seq; seq < end;) {
+        size_t n = end - seq < FG_SCAN_RECORDS ? (size_t)(end - seq) : FG_SCAN_RECORDS;
+
+        if (!fg_file_read(s->fd, block, n * sizeof(*block), fg_segment_offset(s, seq))) {
+            int error = errno;
+
+            free(block);
+            return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot read at offset %" PRIu64 ": %s", dir,
+                           s->first_seq, fg_segment_offset(s, seq), strerror(error));
+        }
+        scan_block(block, n, seq, &bad, tail);
+        seq += n;
+    }
+    free(block);
+    return true;
+}
+
+bool fg_segment_corrupt(const struct fg_segment *s, const char *dir, uint64_t seq, uint64_t witness_seq,
+                        struct fg_error *err)
+{
+    char why[96] = "a later segment exists";
+
+    if (witness_seq)
+        snprintf(why, sizeof(why), "record %" PRIu64 " at offset %" PRIu64 " says that it had been durable",
+                 witness_seq, fg_segment_offset(s, witness_seq));
+    return fg_fail(err,
+                   "%s/%020" PRIu64 ".fgj: record %" PRIu64 " at offset %" PRIu64
+                   " is corrupt, and %s: the log is damaged in the middle",
+                   dir, s->first_seq, seq, fg_segment_offset(s, seq), why);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** writer: the inside of struct fg_journal, shared by recover.c (open) and journal.c (commit). Private. */
+#ifndef FG_JOURNAL_WRITER_H
+#define FG_JOURNAL_WRITER_H
+
+#include <limits.h>
+
+#include "journal/file.h"
+#include "journal/segment.h"
+
+#define FG_SPARE_NAME    "next.tmp" /* a segment before it has a header and a name */
+#define FG_LOCK_NAME     "lock"
+#define FG_STAGE_RECORDS 8193 /* one write of a full commit of the committer */
+
+struct fg_journal {
+    struct fg_file_ops ops;
+    char dir[PATH_MAX];
+    uint64_t segment_bytes;
+    uint64_t appliance_id;
+    bool memory;
+    int dir_fd, lock_fd;
+    int spare_fd; /* FG_SPARE_NAME, allocated; -1 = none */
+
+    struct fg_segment base; /* holds the place of last_seq + 1, or ends right before it */
+    struct fg_segment tip;  /* where the commit under way writes; base between commits */
+    bool unfinished;        /* a commit met a full disk and left bytes behind */
+    uint64_t dirty_end;     /* end of its bytes in base */
+
+    uint64_t last_seq;
+    uint64_t durable_seq; /* known to be on disk: what BATCH records say */
+    uint64_t cut_records;
+    enum fg_journal_state state;
+    char error[512];
+    struct fg_record *stage; /* [FG_STAGE_RECORDS] */
+};
+
+/** Records why the disk refused: FULL or FAILED by errno. Returns false. */
+bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name);
+
+bool fg_journal_sync(struct fg_journal *j, const struct fg_segment *s);
+
+/** Allocates the next segment's file, without header and name. */
+bool fg_journal_make_spare(struct fg_journal *j);
+
+/** Gives the spare a header and its name and makes it j->tip. The caller has synced what comes before. */
+bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ledger/table.h"
+
+#include <string.h>
+
+#define INDEX_SLOTS_FIRST 1024
+
+static bool dense_grow(struct fg_dense *d)
+{
+    if (d->chunks_made == d->chunks_room) {
+        uint64_t room = d->chunks_room ? d->chunks_room * 2 : 64;
+        uint8_t **more = realloc(d->chunks, room * sizeof(*more));
+
+        if (!more)
+            return false;
+        d->chunks = more;
+        d->chunks_room = room;
+    }
+    d->chunks[d->chunks_made] = malloc(d->size << FG_CHUNK_BITS);
+    if (!d->chunks[d->chunks_made])
+        return false;
+    d->chunks_made++;
+    return true;
+}
+
+static void *dense_add(struct fg_dense *d)
+{
+    void *entry;
+
+    if (d->count >= UINT32_MAX - 1 || (d->count >> FG_CHUNK_BITS == d->chunks_made && !dense_grow(d)))
+        return NULL;
+    entry = fg_dense_at(d, d->count++);
+    memset(entry, 0, d->size);
+    return entry;
+}
+
+static void dense_free(struct fg_dense *d)
+{
+    for (uint64_t i = 0; i < d->chunks_made; i++)
+        free(d->chunks[i]);
+    free(d->chunks);
+}
+
+static void index_put(struct fg_index *x, uint64_t hash, uint32_t place)
+{
+    uint64_t i = hash & x->mask;
+
+    while (x->slots[i].place)
+        i = (i + 1) & x->mask;
+    x->slots[i] = (struct fg_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+}
+
+static bool index_make(struct fg_index *x, uint64_t slots)
+{
+    x->slots = calloc(slots, sizeof(*x->slots));
+    x->mask = slots - 1;
+    return x->slots != NULL;
+}
+
+static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_index *x, uint64_t i)
+{
+    const struct fg_ledger_order *o;
+
+    if (x == &l->item_index)
+        return fg_item_hash(l, ((const struct fg_ledger_item *)fg_dense_at(&l->items, i))->item);
+    o = fg_dense_at(&l->orders, i);
+    return fg_order_hash(l, o->user, o->order_id);
+}
+
+/* Makes sure that one more entry leaves the index at most half full. */
+static bool index_room(const struct fg_ledger *l, struct fg_index *x)
+{
+    struct fg_index bigger = {.used = x->used};
+
+    if ((x->used + 1) * 2 <= x->mask + 1)
+        return true;
+    if (!index_make(&bigger, (x->mask + 1) * 2))
+        return false;
+    for (uint64_t i = 0; i < x->used; i++) /* in the order of the entries: reads them as a stream */
+        index_put(&bigger, entry_hash(l, x, i), (uint32_t)i + 1);
+    free(x->slots);
+    *x = bigger;
+    return true;
+}
+
+struct fg_ledger_item *fg_table_item(const struct fg_ledger *l, uint64_t item)
+{
+    const struct fg_index *x = &l->item_index;
+    uint64_t hash = fg_item_hash(l, item);
+
+    for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
+        struct fg_ledger_item *entry;
+
+        if (x->slots[i].tag != (uint32_t)(hash >> 32))
+            continue;
+        entry = fg_dense_at(&l->items, x->slots[i].place - 1);
+        if (entry->item == item)
+            return entry;
+    }
+    return NULL;
+}
+
+struct fg_ledger_order *fg_table_order(const struct fg_ledger *l, uint64_t user, const uint8_t order_id[16])
+{
+    const struct fg_index *x = &l->order_index;
+    uint64_t hash = fg_order_hash(l, user, order_id);
+
+    for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
+        struct fg_ledger_order *entry;
+
+        if (x->slots[i].tag != (uint32_t)(hash >> 32))
+            continue;
+        entry = fg_dense_at(&l->orders, x->slots[i].place - 1);
+        if (entry->user == user && memcmp(entry->order_id, order_id, 16) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+struct fg_ledger_item *fg_table_add_item(struct fg_ledger *l, uint64_t item)
+{
+    struct fg_ledger_item *entry;
+
+    if (!index_room(l, &l->item_index) || !(entry = dense_add(&l->items)))
+        return NULL;
+    entry->item = item;
+    entry->index = (uint32_t)(l->items.count - 1);
+    index_put(&l->item_index, fg_item_hash(l, item), (uint32_t)l->items.count);
+    l->item_index.used++;
+    return entry;
+}
+
+struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, const uint8_t order_id[16])
+{
+    struct fg_ledger_order *entry;
+
+    if (!index_room(l, &l->order_index) || !(entry = dense_add(&l->orders)))
+        return NULL;
+    entry->user = user;
+    memcpy(entry->order_id, order_id, 16);
+    index_put(&l->order_index, fg_order_hash(l, user, order_id), (uint32_t)l->orders.count);
+    l->order_index.used++;
+    return entry;
+}
+
+bool fg_table_init(struct fg_ledger *l)
+{
+    /* differs from process to process where addresses do; what the ledger answers never depends on it */
+    l->seed = fg_mix64((uintptr_t)l, (uintptr_t)&fg_table_init);
+    l->items.size = sizeof(struct fg_ledger_item);
+    l->orders.size = sizeof(struct fg_ledger_order);
+    return index_make(&l->item_index, INDEX_SLOTS_FIRST) && index_make(&l->order_index, INDEX_SLOTS_FIRST);
+}
+
+void fg_table_free(struct fg_ledger *l)
+{
+    dense_free(&l->items);
+    dense_free(&l->orders);
+    free(l->item_index.slots);
+    free(l->order_index.slots);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * table: the memory of a ledger. Items and orders lie in dense arrays in the order of their first record
+ * (chunked, so that growing never copies them); hash indices point into them. Private to lib/ledger.
+ */
+#ifndef FG_LEDGER_TABLE_H
+#define FG_LEDGER_TABLE_H
+
+#include "ledger/ledger.h"
+
+/** Open addressing with linear probing; nothing is ever removed. At most half full. */
+struct fg_index {
+    struct fg_index_slot {
+        uint32_t tag;   /* high half of the hash: spares most looks at the entry */
+        uint32_t place; /* index + 1; 0 = free */
+    } * slots;
+    uint64_t mask;
+    uint64_t used;
+};
+
+/** Entries of one size in chunks of 2^FG_CHUNK_BITS. */
+struct fg_dense {
+    uint8_t **chunks;
+    uint64_t count;
+    uint64_t chunks_made, chunks_room;
+    size_t size;
+};
+
+#define FG_CHUNK_BITS 12
+
+struct fg_ledger {
+    uint64_t seq;
+    uint64_t seed; /* of the hashes: order ids are chosen by strangers */
+    struct fg_dense items, orders;
+    struct fg_index item_index, order_index;
+};
+
+static inline void *fg_dense_at(const struct fg_dense *d, uint64_t i)
+{
+    return d->chunks[i >> FG_CHUNK_BITS] + (i & ((1u << FG_CHUNK_BITS) - 1)) * d->size;
+}
+
+static inline uint64_t fg_item_hash(const struct fg_ledger *l, uint64_t item)
+{
+    return fg_mix64(item, l->seed);
+}
+
+static inline uint64_t fg_order_hash(const struct fg_ledger *l, uint64_t user, const uint8_t order_id[16])
+{
+    uint64_t half[2];
+
+    __builtin_memcpy(half, order_id, sizeof(half));
+    return fg_mix64(fg_mix64(half[0] ^ l->seed, half[1]) ^ user, ~l->seed);
+}
+
+static inline const struct fg_index_slot *fg_index_home(const struct fg_index *x, uint64_t hash)
+{
+    return &x->slots[hash & x->mask];
+}
+
+/** NULL when there is none. */
+struct fg_ledger_item *fg_table_item(const struct fg_ledger *l, uint64_t item);
+struct fg_ledger_order *fg_table_order(const struct fg_ledger *l, uint64_t user, const uint8_t order_id[16]);
+
+/** A new zeroed entry with its key; NULL when out of memory (nothing has changed then). */
+struct fg_ledger_item *fg_table_add_item(struct fg_ledger *l, uint64_t item);
+struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, const uint8_t order_id[16]);
+
+bool fg_table_init(struct fg_ledger *l);
+void fg_table_free(struct fg_ledger *l);
+
+#endif
