@@ -223,7 +223,7 @@ struct fg_stock_view {
     uint32_t free;           /**< in the slice, and in the bank when this is home */
     uint32_t releasing;      /**< cancelled, expired or added here, not durable or not yet back at the bank */
     uint32_t reserved, sold; /**< in orders of this worker */
-    uint32_t total;          /**< home only: durable total */
+    uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */
 };
 bool fg_stock_view(const struct fg_stock *stock, uint32_t index, struct fg_stock_view *view);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The bank of an item, at its home worker. It serves NEEDs first come, first served. What it cannot serve it
+ * first tries to gather: every worker that may hold free units gets a RECALL and empties its slice. Only when
+ * all have answered is a request refused, and only when then nothing is free at all is SOLD_OUT announced.
+ */
+#include "stock/engine.h"
+
+/* About free: in the bank, and what the slices were lent and may have sold since. */
+uint32_t bank_left(const struct fg_stock *s, uint32_t index)
+{
+    return s->items[index].free + s->banks[index].lent_units;
+}
+
+bool bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
+                  uint32_t serial)
+{
+    struct bank *b = &s->banks[index];
+    uint32_t at = s->entry_free;
+
+    if (at == NIL)
+        return false;
+    s->entry_free = s->entries[at].next;
+    s->entries[at] =
+        (struct bank_entry){.units = units, .serial = serial, .next = NIL, .worker = worker, .first = first};
+    if (b->queue_head == NIL)
+        b->queue_head = at;
+    else
+        s->entries[b->queue_tail].next = at;
+    b->queue_tail = at;
+    b->queue_units += units;
+    mark_dirty(s, index);
+    return true;
+}
+
+static void dequeue(struct fg_stock *s, struct bank *b)
+{
+    uint32_t at = b->queue_head;
+
+    b->queue_units -= s->entries[at].units;
+    b->queue_head = s->entries[at].next;
+    s->entries[at].next = s->entry_free;
+    s->entry_free = at;
+}
+
+static uint64_t all_others(const struct fg_stock *s)
+{
+    uint64_t all = s->config.workers == 64 ? UINT64_MAX : (1ull << s->config.workers) - 1;
+
+    return all & ~(1ull << s->config.worker);
+}
+
+static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
+{
+    struct bank *b = &s->banks[index];
+
+    b->announced = sold_out;
+    b->empty = false;
+    b->announce_send = all_others(s);
+    s->items[index].sold_out = sold_out;
+}
+
+void bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
+{
+    s->items[index].free += units;
+    if (s->banks[index].announced && units > 0)
+        announce(s, index, false);
+    mark_dirty(s, index);
+}
+
+void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
+{
+    struct bank *b = &s->banks[m->index];
+
+    switch (m->type) {
+    case FG_MSG_NEED:
+        FG_ASSERT(bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
+        break;
+    case FG_MSG_RECALLED:
+        FG_ASSERT(b->recall_wait & 1ull << from);
+        b->recall_wait &= ~(1ull << from);
+        b->lent &= ~(1ull << from);
+        if (b->lent == 0)
+            b->lent_units = 0;
+        bank_add(s, m->index, m->units);
+        break;
+    case FG_MSG_RETURN:
+        bank_add(s, m->index, m->units);
+        break;
+    default:
+        FG_ASSERT(!"message type");
+    }
+}
+
+/* Sends `type` to every worker in *workers; false when a ring was full. */
+static bool send_each(struct fg_stock *s, uint64_t *workers, uint8_t type, uint32_t index,
+                      _Atomic uint64_t *counter)
+{
+    while (*workers) {
+        unsigned w = (unsigned)__builtin_ctzll(*workers);
+
+        if (!send_to(s, w, type, index, 0, 0, bank_left(s, index)))
+            return false;
+        fg_count(counter, 1);
+        *workers &= *workers - 1;
+    }
+    return true;
+}
+
+/* Units beyond what was asked, so that a busy worker need not ask for each order; none when they are getting
+ * scarce. */
+static uint32_t surplus(const struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    uint32_t free = s->items[index].free, wanted = s->banks[index].queue_units;
+
+    if (!e->first || free <= wanted)
+        return 0;
+    return (free - wanted) / (GRANT_SHARE * s->config.workers);
+}
+
+static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    struct bank *b = &s->banks[index];
+    uint32_t units = e->units + surplus(s, index, e);
+
+    if (!send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, bank_left(s, index) - e->units))
+        return false;
+    FG_ASSERT(s->items[index].free >= units);
+    s->items[index].free -= units;
+    b->lent |= 1ull << e->worker;
+    b->lent_units += units;
+    if (b->lent_units > b->total - s->items[index].free)
+        b->lent_units = b->total - s->items[index].free;
+    COUNT(s, grants, 1);
+    return true;
+}
+
+/* The home's own waiting request is sold straight from the bank. */
+static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
+{
+    struct item *item = item_at(s, index);
+    enum fg_status refusal = mode_refusal(s);
+    uint32_t at = item->wait_head;
+
+    FG_ASSERT(at != NIL && s->orders[at].serial == e->serial);
+    if (refusal != FG_STATUS_NONE) {
+        refuse_waiter(s, index, e->serial, refusal, 0);
+        return true;
+    }
+    if (!can_record(s))
+        return false;
+    item->wait_head = s->orders[at].next;
+    s->waiting--;
+    accept(s, now_ms, at, s->orders[at].token);
+    return true;
+}
+
+static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
+{
+    if (e->worker == TO_COMMAND) {
+        enum fg_status refusal = mode_refusal(s);
+
+        if (refusal != FG_STATUS_NONE)
+            command_refused(s, index, e->serial, refusal, 0);
+        else if (!can_record(s))
+            return false;
+        else
+            command_removed(s, now_ms, index, e->units, e->serial);
+        return true;
+    }
+    return e->worker == s->config.worker ? serve_own(s, now_ms, index, e) : grant(s, index, e);
+}
+
+static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    uint32_t left = s->items[index].free;
+    enum fg_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
+
+    if (e->worker == TO_COMMAND)
+        command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
+    else if (e->worker == s->config.worker)
+        refuse_waiter(s, index, e->serial, status, left);
+    else if (!send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
+        return false;
+    if (left == 0)
+        s->banks[index].empty = true;
+    return true;
+}
+
+/* One step with the oldest request; false when it must wait: for recalled units, a ring, or the journal. */
+static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    struct bank *b = &s->banks[index];
+    const struct bank_entry e = s->entries[b->queue_head];
+
+    if (b->recall_wait)
+        return false;
+    if (e.units <= s->items[index].free) {
+        if (!serve(s, now_ms, index, &e))
+            return false;
+    } else if (b->lent) {
+        b->recall_send = b->recall_wait = b->lent;
+        return false;
+    } else if (!refuse(s, index, &e)) {
+        return false;
+    }
+    dequeue(s, b);
+    return true;
+}
+
+/* Does what can be done for one item; true when nothing remains but waiting for messages. */
+bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    struct bank *b = &s->banks[index];
+
+    while (b->queue_head != NIL && serve_head(s, now_ms, index))
+        ;
+    if (b->empty && b->queue_head == NIL && !b->lent) {
+        b->empty = false;
+        if (s->items[index].free == 0 && !b->announced)
+            announce(s, index, true);
+    }
+    if (b->announced)
+        FG_ASSERT(s->items[index].free == 0 && b->lent == 0);
+    if (!send_each(s, &b->recall_send, FG_MSG_RECALL, index, &s->counters.recalls) ||
+        !send_each(s, &b->announce_send, b->announced ? FG_MSG_SOLD_OUT : FG_MSG_OPEN, index,
+                   &s->counters.announcements))
+        return false;
+    return b->queue_head == NIL || b->recall_wait != 0;
+}

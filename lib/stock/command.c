@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The operator's commands. Each is answered once: at once, or when its record is durable. */
+#include "stock/engine.h"
+
+static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket, enum fg_status status,
+                         uint32_t left)
+{
+    struct fg_stock_answer a = {
+        .token = ticket, .command = 1, .status = (uint8_t)status, .left = left, .item = item};
+
+    ready_push(s, &a);
+}
+
+static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index, uint32_t release)
+{
+    struct held *h = hold(s, s->pushed);
+
+    h->item = index;
+    h->units = release;
+    h->answer =
+        (struct fg_stock_answer){.token = ticket, .command = 1, .status = FG_STATUS_RESERVED, .item = item};
+}
+
+static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    struct fg_record r = {.type = FG_REC_ITEM_SET,
+                          .item = c->item,
+                          .opens_ms = c->opens_ms,
+                          .closes_ms = c->closes_ms,
+                          .hold_ms = c->hold_ms,
+                          .user_limit = c->user_limit,
+                          .order_max = c->order_max,
+                          .flags = c->flags};
+
+    item_define(s, c->index, c->item);
+    push_record(s, &r, now_ms);
+    hold_answer(s, c->item, c->ticket, c->index, 0);
+}
+
+static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
+{
+    struct item *item = item_at(s, c->index);
+
+    item_define(s, c->index, c->item);
+    item->opens_ms = c->opens_ms;
+    item->closes_ms = c->closes_ms;
+    item->hold_ms = c->hold_ms;
+    item->user_limit = c->user_limit;
+    item->order_max = c->order_max;
+    item->flags = c->flags;
+    item->live = 1;
+    answer_ready(s, c->item, c->ticket, FG_STATUS_RESERVED, 0);
+}
+
+static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    struct fg_record r = {.type = FG_REC_ITEM_NAME, .item = c->item};
+
+    memcpy(r.name, c->name, sizeof(r.name));
+    push_record(s, &r, now_ms);
+    hold_answer(s, c->item, c->ticket, c->index, 0);
+}
+
+static void stock_record(struct fg_stock *s, uint64_t now_ms, uint64_t item, int64_t units)
+{
+    struct fg_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+
+    push_record(s, &r, now_ms);
+}
+
+static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    struct bank *b = &s->banks[c->index];
+
+    if (c->units > FG_UNITS_MAX - b->total) {
+        answer_ready(s, c->item, c->ticket, FG_STATUS_FULL, FG_UNITS_MAX - b->total);
+        return;
+    }
+    b->total += c->units;
+    s->items[c->index].releasing += c->units;
+    stock_record(s, now_ms, c->item, c->units);
+    hold_answer(s, c->item, c->ticket, c->index, c->units);
+}
+
+/* The bank has gathered the units for a removal; can_record() was true. */
+void command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket)
+{
+    struct item *item = item_at(s, index);
+    struct bank *b = &s->banks[index];
+
+    FG_ASSERT(item->free >= units && b->total >= units);
+    item->free -= units;
+    b->total -= units;
+    stock_record(s, now_ms, item->id, -(int64_t)units);
+    hold_answer(s, item->id, ticket, index, 0);
+}
+
+void command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
+                     uint32_t left)
+{
+    answer_ready(s, s->items[index].id, ticket, status, left);
+}
+
+/* FG_STATUS_NONE when the command may be tried. */
+static enum fg_status command_refusal(const struct fg_stock *s, const struct fg_stock_command *c)
+{
+    bool defines = c->type == FG_STOCK_ITEM_SET || c->type == FG_STOCK_ITEM_APPLY;
+
+    if (s->mode == FG_STOCK_NO_SPACE)
+        return FG_STATUS_BUSY;
+    if (s->mode != FG_STOCK_RUNNING)
+        return FG_STATUS_UNAVAILABLE;
+    if (c->index >= s->config.limits.items_max)
+        return FG_STATUS_FULL;
+    if (!s->items[c->index].known)
+        return defines ? FG_STATUS_NONE : FG_STATUS_UNKNOWN_ITEM;
+    return s->items[c->index].id == c->item ? FG_STATUS_NONE : FG_STATUS_UNKNOWN_ITEM;
+}
+
+bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    enum fg_status refusal = command_refusal(s, c);
+
+    if (s->commands >= COMMANDS_MAX || !can_record(s))
+        return false;
+    s->commands++;
+    if (refusal != FG_STATUS_NONE) {
+        answer_ready(s, c->item, c->ticket, refusal, 0);
+        return true;
+    }
+    FG_ASSERT(c->type == FG_STOCK_ITEM_APPLY ||
+              fg_user_owner(c->item, s->config.workers) == s->config.worker);
+    switch (c->type) {
+    case FG_STOCK_ITEM_SET:
+        item_set(s, now_ms, c);
+        break;
+    case FG_STOCK_ITEM_APPLY:
+        item_apply(s, c);
+        break;
+    case FG_STOCK_ITEM_NAME:
+        item_name(s, now_ms, c);
+        break;
+    case FG_STOCK_STOCK_ADD:
+        stock_add(s, now_ms, c);
+        break;
+    case FG_STOCK_STOCK_REMOVE:
+        FG_ASSERT(bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
+        break;
+    default:
+        FG_ASSERT(!"command type");
+    }
+    return true;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What becomes of a request: the table of an order's life, and the judgement of a new reservation. */
+#include "stock/engine.h"
+
+enum action {
+    NEW,     /* judge a new reservation */
+    UNKNOWN, /* no such order */
+    STATE,   /* answer what the order is */
+    AGAIN,   /* a repeated reservation: CONFLICT when its fields differ, else what the order is */
+    SELL,
+    CANCEL,
+    WAITS, /* a repeated reservation of one that waits for units: CONFLICT when its fields differ, else
+              silence */
+    LATER, /* not an order yet: BUSY */
+};
+
+static const uint8_t table[ORDER_STATES][FG_OP_QUERY + 1] = {
+    [FG_ORDER_NONE] =
+        {[FG_OP_RESERVE] = NEW, [FG_OP_CONFIRM] = UNKNOWN, [FG_OP_CANCEL] = UNKNOWN, [FG_OP_QUERY] = UNKNOWN},
+    [FG_ORDER_RESERVED] =
+        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = SELL, [FG_OP_CANCEL] = CANCEL, [FG_OP_QUERY] = STATE},
+    [FG_ORDER_SOLD] =
+        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
+    [FG_ORDER_CANCELLED] =
+        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
+    [FG_ORDER_EXPIRED] =
+        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
+    [ORDER_PENDING] =
+        {[FG_OP_RESERVE] = WAITS, [FG_OP_CONFIRM] = LATER, [FG_OP_CANCEL] = LATER, [FG_OP_QUERY] = LATER},
+};
+
+static const uint8_t state_status[ORDER_STATES] = {
+    [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,
+    [FG_ORDER_SOLD] = FG_STATUS_SOLD,
+    [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED,
+    [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
+};
+
+/* ---- answers */
+
+uint32_t item_left(const struct fg_stock *s, const struct item *item)
+{
+    if (is_home(s, item))
+        return bank_left(s, (uint32_t)(item - s->items));
+    return item->left_hint > item->free ? item->left_hint : item->free;
+}
+
+void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
+{
+    const struct item *item = &s->items[o->item];
+
+    a->status = state_status[o->state];
+    a->command = 0;
+    a->quantity = o->quantity;
+    a->left = item_left(s, item);
+    a->retry_ms = 0;
+    a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
+    a->item = item->id;
+    memcpy(a->order_id, o->order_id, 16);
+}
+
+static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock_request *r,
+                                       struct fg_stock_answer *a, enum fg_status status, uint32_t left,
+                                       uint64_t retry_ms)
+{
+    a->status = (uint8_t)status;
+    a->command = 0;
+    a->quantity = 0;
+    a->left = left;
+    a->retry_ms = retry_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)retry_ms;
+    a->deadline_ms = 0;
+    a->item = r->item;
+    memcpy(a->order_id, r->order_id, 16);
+    if (status == FG_STATUS_BUSY)
+        COUNT(s, busy, 1);
+    return FG_STOCK_ANSWERED;
+}
+
+void ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
+{
+    FG_ASSERT(s->ready.tail - s->ready.head <= s->ready.mask);
+    s->ready.slots[s->ready.tail++ & s->ready.mask] = *answer;
+}
+
+/* A place in the queue of what waits for the disk; can_record() was true. */
+struct held *hold(struct fg_stock *s, uint64_t seq)
+{
+    struct held *h = &s->held.slots[s->held.tail & s->held.mask];
+
+    FG_ASSERT(s->held.tail - s->held.head < s->held.max);
+    s->held.tail++;
+    h->seq = seq;
+    h->units = 0;
+    h->answer.token = FG_NO_TOKEN;
+    return h;
+}
+
+/* Answers with the state of an order: at once when that is durable, else when it is. */
+static enum fg_stock_result answer_state(struct fg_stock *s, const struct order *o,
+                                         const struct fg_stock_request *r, uint32_t token,
+                                         struct fg_stock_answer *a)
+{
+    struct held *h;
+
+    if (o->seq <= s->durable) {
+        answer_order(s, o, a);
+        return FG_STOCK_ANSWERED;
+    }
+    if (s->held.tail - s->held.head >= s->held.max)
+        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+    h = hold(s, o->seq);
+    answer_order(s, o, &h->answer);
+    h->answer.token = token;
+    return FG_STOCK_HELD;
+}
+
+/* ---- steps of an order; can_record() was true */
+
+void push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms)
+{
+    record->time_ms = now_ms;
+    record->worker = (uint8_t)s->config.worker;
+    FG_ASSERT(fg_ring_push(s->config.journal, record));
+    s->pushed++;
+}
+
+static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, enum fg_record_type type)
+{
+    struct fg_record r = {
+        .type = (uint8_t)type, .quantity = o->quantity, .item = s->items[o->item].id, .user = o->user};
+
+    memcpy(r.order_id, o->order_id, 16);
+    r.arg = type == FG_REC_RESERVED ? o->deadline_ms : 0;
+    push_record(s, &r, now_ms);
+    o->seq = s->pushed;
+}
+
+static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
+{
+    struct held *h = hold(s, o->seq);
+
+    h->item = o->item;
+    h->units = release;
+    answer_order(s, o, &h->answer);
+    h->answer.token = token;
+}
+
+/* Sells `quantity` free units of this worker to a request that is judged, as a reservation. */
+void accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
+{
+    struct order *o = &s->orders[order];
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->free >= o->quantity);
+    item->free -= o->quantity;
+    item->reserved += o->quantity;
+    if (!is_home(s, item) && item->left_hint > o->quantity)
+        item->left_hint -= o->quantity;
+    o->state = FG_ORDER_RESERVED;
+    o->deadline_ms = now_ms + item->hold_ms;
+    record_order(s, now_ms, o, FG_REC_RESERVED);
+    wheel_add(s, order);
+    hold_order(s, o, token, 0);
+    COUNT(s, reserved, 1);
+}
+
+static void sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
+{
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->reserved >= o->quantity);
+    item->reserved -= o->quantity;
+    item->sold += o->quantity;
+    o->state = FG_ORDER_SOLD;
+    record_order(s, now_ms, o, FG_REC_SOLD);
+    hold_order(s, o, token, 0);
+    COUNT(s, sold, 1);
+}
+
+/* The units stay away from sale until the record is durable: else a crash could show them sold twice. */
+static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token,
+                      enum fg_order_state state, enum fg_record_type type)
+{
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->reserved >= o->quantity);
+    item->reserved -= o->quantity;
+    item->releasing += o->quantity;
+    usage_sub(s, o->user, o->item, o->quantity);
+    o->state = (uint8_t)state;
+    record_order(s, now_ms, o, type);
+    hold_order(s, o, token, o->quantity);
+}
+
+void expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
+{
+    give_back(s, now_ms, &s->orders[order], FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
+    COUNT(s, expired, 1);
+}
+
+/* ---- judgement of a new reservation */
+
+/* FG_STATUS_NONE when the item may be sold now; else the answer, with *retry_ms. */
+static enum fg_status item_refusal(const struct item *item, uint64_t now_ms, uint64_t *retry_ms)
+{
+    *retry_ms = 0;
+    if (!item->live)
+        return FG_STATUS_UNKNOWN_ITEM;
+    if (item->closes_ms && now_ms >= item->closes_ms)
+        return FG_STATUS_CLOSED;
+    if (now_ms < item->opens_ms) {
+        *retry_ms = item->opens_ms - now_ms;
+        return FG_STATUS_NOT_OPEN;
+    }
+    if (item->flags & FG_ITEM_PAUSED) {
+        *retry_ms = RETRY_PAUSED_MS;
+        return FG_STATUS_PAUSED;
+    }
+    return FG_STATUS_NONE;
+}
+
+/* False: some queue or ring is full, nothing was changed. */
+static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t order,
+                           uint32_t token)
+{
+    struct item *item = item_at(s, index);
+    bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || s->banks[index].queue_head == NIL);
+
+    if (first_in_line && item->free >= s->orders[order].quantity) {
+        accept(s, now_ms, order, token);
+        return true;
+    }
+    return park(s, index, order, token);
+}
+
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                    const struct fg_stock_request *r, uint32_t token,
+                                    struct fg_stock_answer *a)
+{
+    uint32_t order = order_add(s, r->user, r->order_id);
+
+    if (order == NIL || !usage_add(s, r->user, index, r->quantity)) {
+        if (order != NIL)
+            order_remove(s, order);
+        COUNT(s, full, 1);
+        return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
+    }
+    s->orders[order].item = index;
+    s->orders[order].quantity = r->quantity;
+    if (accept_or_park(s, now_ms, index, order, token))
+        return FG_STOCK_HELD;
+    usage_sub(s, r->user, index, r->quantity);
+    order_remove(s, order);
+    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+}
+
+/* What needs a record cannot be decided now: why. */
+static enum fg_stock_result not_now(struct fg_stock *s, const struct fg_stock_request *r,
+                                    struct fg_stock_answer *a)
+{
+    if (s->mode == FG_STOCK_STOPPING || s->mode == FG_STOCK_FAILED)
+        return answer_now(s, r, a, FG_STATUS_UNAVAILABLE, 0, 0);
+    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+}
+
+static bool may_decide(struct fg_stock *s)
+{
+    return s->mode == FG_STOCK_RUNNING && can_record(s);
+}
+
+static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                                    uint32_t token, struct fg_stock_answer *a)
+{
+    uint32_t index = item_find(s, r->item);
+    struct item *item = index == NIL ? NULL : item_at(s, index);
+    uint64_t retry_ms = 0;
+    enum fg_status refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
+
+    if (refusal != FG_STATUS_NONE) {
+        COUNT(s, not_on_sale, 1);
+        return answer_now(s, r, a, refusal, 0, retry_ms);
+    }
+    if (item->sold_out && item->free == 0) {
+        COUNT(s, sold_out, 1);
+        return answer_now(s, r, a, FG_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
+    }
+    if (r->quantity == 0 || r->quantity > item->order_max)
+        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
+    if (item->user_limit && usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+        COUNT(s, user_limit, 1);
+        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
+    }
+    if (!may_decide(s))
+        return not_now(s, r, a);
+    return take_in(s, now_ms, index, r, token, a);
+}
+
+static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                                     struct fg_stock_answer *a)
+{
+    uint32_t index = item_find(s, r->item);
+    uint64_t retry_ms = 0;
+    enum fg_status status = FG_STATUS_UNKNOWN_ITEM;
+    uint32_t left = 0;
+
+    if (index != NIL) {
+        status = item_refusal(item_at(s, index), now_ms, &retry_ms);
+        left = item_left(s, item_at(s, index));
+    }
+    if (status == FG_STATUS_NONE)
+        status = left ? FG_STATUS_ON_SALE : FG_STATUS_SOLD_OUT;
+    return answer_now(s, r, a, status, status == FG_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
+}
+
+/* ---- an order that is known */
+
+static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct order *o, enum action action,
+                                   const struct fg_stock_request *r, uint32_t token,
+                                   struct fg_stock_answer *a)
+{
+    if (!may_decide(s))
+        return not_now(s, r, a);
+    if (action == SELL) {
+        sell(s, now_ms, o, token);
+    } else {
+        give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
+        COUNT(s, cancelled, 1);
+    }
+    return FG_STOCK_HELD;
+}
+
+static bool same_fields(const struct fg_stock *s, const struct order *o, const struct fg_stock_request *r)
+{
+    return s->items[o->item].id == r->item && o->quantity == r->quantity;
+}
+
+static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
+                                  const struct fg_stock_request *r, uint32_t token, struct fg_stock_answer *a)
+{
+    struct order *o = &s->orders[at];
+    enum action action;
+
+    if (o->state == FG_ORDER_RESERVED && now_ms >= o->deadline_ms) { /* the wheel is late by a tick */
+        if (!may_decide(s))
+            return not_now(s, r, a);
+        expire(s, now_ms, at);
+    }
+    action = table[o->state][r->op];
+    if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {
+        COUNT(s, conflicts, 1);
+        return answer_now(s, r, a, FG_STATUS_CONFLICT, 0, 0);
+    }
+    switch (action) {
+    case SELL:
+    case CANCEL:
+        return change(s, now_ms, o, action, r, token, a);
+    case AGAIN:
+        COUNT(s, duplicates, 1);
+        return answer_state(s, o, r, token, a);
+    case WAITS:
+        COUNT(s, in_progress, 1);
+        return FG_STOCK_IGNORED;
+    case LATER:
+        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+    default:
+        return answer_state(s, o, r, token, a);
+    }
+}
+
+enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                                      uint32_t token, struct fg_stock_answer *a)
+{
+    uint32_t at;
+
+    FG_ASSERT(token != FG_NO_TOKEN);
+    COUNT(s, requests, 1);
+    a->token = token;
+    if (r->op == FG_OP_STOCK)
+        return stock_of(s, now_ms, r, a);
+    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_QUERY);
+    at = order_find(s, r->user, r->order_id);
+    if (at != NIL)
+        return known(s, now_ms, at, r, token, a);
+    if (table[FG_ORDER_NONE][r->op] == NEW)
+        return reserve(s, now_ms, r, token, a);
+    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+}

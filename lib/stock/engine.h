@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of the stock engine. Private to lib/stock. */
+#ifndef FG_STOCK_ENGINE_H
+#define FG_STOCK_ENGINE_H
+
+#include "stock/stock.h"
+#include "telemetry/telemetry.h"
+
+#define NIL              UINT32_MAX
+#define TO_COMMAND       0xff /* bank queue: the entry is the operator's, its serial a ticket */
+#define COMMANDS_MAX     64   /* commands under way at one worker */
+#define MESSAGES_MAX     256  /* taken from one peer per loop */
+#define EXPIRE_MAX       64   /* orders looked at by the wheel per loop */
+#define WHEEL_TICK_MS    8
+#define WHEEL_SLOTS      65536 /* 524 s; longer holds pass by more than once */
+#define GRANT_SHARE      4     /* a grant's surplus is free / (GRANT_SHARE * workers) */
+#define RETRY_BUSY_MS    10
+#define RETRY_PAUSED_MS  1000
+#define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
+
+/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is no order yet.
+ */
+#define ORDER_PENDING 5
+#define ORDER_STATES  6
+
+/* One line. What a look-up compares comes first; user space of a miss is this line and its bucket. */
+struct order {
+    uint8_t order_id[16];
+    uint64_t user;
+    uint32_t item; /* index */
+    uint32_t hash_next;
+    uint64_t seq; /* own records pushed when it last changed: durable once the watermark is there */
+    union {
+        uint64_t deadline_ms; /* RESERVED */
+        struct {              /* PENDING */
+            uint32_t token;
+            uint32_t serial;
+        };
+    };
+    uint32_t next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
+    uint16_t quantity;
+    uint8_t state;
+    uint8_t pad[9];
+};
+_Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
+
+/* Units that a user holds or has bought of one item, waiting requests included. */
+struct usage {
+    uint64_t user;
+    uint32_t item;
+    uint32_t units;
+    uint32_t hash_next;
+    uint32_t pad;
+};
+
+struct item {
+    uint64_t id;
+    uint64_t opens_ms, closes_ms;
+    uint32_t hold_ms, user_limit;
+    uint16_t order_max, flags;
+    uint8_t known;    /* has an id */
+    uint8_t live;     /* settings in force: requests are served */
+    uint8_t sold_out; /* nothing is free anywhere: reject at once */
+    uint8_t dirty;    /* in the dirty list */
+    uint8_t recalled; /* a RECALL waits for its answer */
+    uint8_t home;     /* worker that runs its bank */
+    uint32_t free;    /* units of this worker's slice; at home those of the bank */
+    uint32_t left_hint;
+    uint32_t wait_head, wait_tail; /* PENDING orders of this worker, oldest first */
+    uint32_t returning;            /* durable released units on their way to the bank */
+    uint32_t releasing;            /* released or added units that are not durable yet */
+    uint32_t reserved, sold;       /* units in orders of this worker */
+    uint32_t dirty_next;
+    uint32_t hash_next;
+};
+
+/* The home's side of an item. `announced` implies: queue empty, nothing free, nothing lent, no recall. */
+struct bank {
+    uint64_t lent;          /* workers that may hold free units */
+    uint64_t recall_send;   /* workers that have to be sent a RECALL */
+    uint64_t recall_wait;   /* workers whose RECALLED is awaited */
+    uint64_t announce_send; /* workers that have to be told SOLD_OUT or OPEN */
+    uint32_t lent_units;    /* granted since the last complete recall: at least what they still hold */
+    uint32_t queue_units;   /* asked for in the queue */
+    uint32_t queue_head, queue_tail;
+    uint32_t total; /* units recorded */
+    bool announced; /* everybody is told SOLD_OUT */
+    bool empty;     /* a request was refused because nothing was free */
+};
+
+struct bank_entry {
+    uint32_t units, serial, next;
+    uint8_t worker, first;
+    uint16_t pad;
+};
+
+/* Waits for the disk: an answer, released units, or both. */
+struct held {
+    uint64_t seq;
+    uint32_t item, units;          /* units to release when durable */
+    struct fg_stock_answer answer; /* token FG_NO_TOKEN: none */
+};
+
+struct held_queue {
+    struct held *slots;
+    uint32_t mask, max;
+    uint64_t head, tail;
+};
+
+struct ready_queue {
+    struct fg_stock_answer *slots;
+    uint32_t mask, max;
+    uint64_t head, tail;
+};
+
+struct fg_stock {
+    struct fg_stock_config config;
+    enum fg_stock_mode mode;
+    uint64_t pushed;   /* records given to the journal */
+    uint64_t durable;  /* of those, known durable */
+    uint32_t serial;   /* of the last NEED */
+    uint32_t waiting;  /* PENDING orders and answers in `ready` */
+    uint32_t needs;    /* NEEDs sent to other workers, not answered yet */
+    uint32_t commands; /* under way */
+    uint32_t dirty_head;
+
+    struct item *items;
+    struct bank *banks;
+    uint32_t *item_buckets, item_mask;
+
+    struct order *orders;
+    uint32_t *order_buckets, order_mask, order_free, order_used;
+    _Atomic uint32_t orders_live; /* published */
+
+    struct usage *usages;
+    uint32_t *usage_buckets, usage_mask, usage_free, usage_used;
+    _Atomic uint32_t usages_live; /* published */
+
+    struct bank_entry *entries;
+    uint32_t entry_free;
+
+    struct held_queue held;
+    struct ready_queue ready;
+
+    uint32_t *wheel;
+    uint64_t wheel_tick; /* last tick whose slot was emptied; 0 = clock not seen yet */
+    uint32_t wheel_due;  /* taken from its slot, not looked at yet */
+
+    struct fg_stock_counters counters;
+};
+
+#define COUNT(stock, name, n) fg_count(&(stock)->counters.name, (n))
+
+static inline struct item *item_at(struct fg_stock *s, uint32_t index)
+{
+    return &s->items[index];
+}
+
+static inline bool is_home(const struct fg_stock *s, const struct item *item)
+{
+    return item->home == s->config.worker;
+}
+
+/* A decision that needs a record can be written down and its answer held. */
+static inline bool can_record(struct fg_stock *s)
+{
+    return s->held.tail - s->held.head < s->held.max && fg_ring_room(s->config.journal, 1) > 0;
+}
+
+/* ---- tables.c */
+uint32_t table_buckets(uint32_t entries);
+uint32_t item_find(const struct fg_stock *s, uint64_t id);
+void item_define(struct fg_stock *s, uint32_t index, uint64_t id);
+uint32_t order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16]);
+uint32_t order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16]); /* NIL when full */
+void order_remove(struct fg_stock *s, uint32_t at);
+uint32_t usage_units(const struct fg_stock *s, uint64_t user, uint32_t item);
+bool usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
+void usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
+
+/* ---- wheel.c */
+void wheel_add(struct fg_stock *s, uint32_t order);
+void wheel_turn(struct fg_stock *s, uint64_t now_ms);
+
+/* ---- slice.c: the worker's side of an item */
+void mark_dirty(struct fg_stock *s, uint32_t index);
+bool send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index, uint32_t units,
+             uint32_t serial, uint32_t left);
+bool park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
+void refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum fg_status status, uint32_t left);
+enum fg_status mode_refusal(const struct fg_stock *s);
+void slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
+bool slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+void release_units(struct fg_stock *s, uint32_t index, uint32_t units);
+
+/* ---- bank.c: the home's side */
+uint32_t bank_left(const struct fg_stock *s, uint32_t index);
+bool bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
+                  uint32_t serial);
+void bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
+void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
+bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+
+/* ---- decide.c */
+uint32_t item_left(const struct fg_stock *s, const struct item *item);
+void accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
+void expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
+void push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
+struct held *hold(struct fg_stock *s, uint64_t seq);
+void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a);
+void ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
+
+/* ---- command.c */
+void command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket);
+void command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
+                     uint32_t left);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One loop of the engine. */
+#include "stock/engine.h"
+
+static void take_messages(struct fg_stock *s, uint64_t now_ms)
+{
+    for (unsigned w = 0; w < s->config.workers; w++) {
+        struct fg_ring *ring = s->config.from[w];
+        unsigned n = 0;
+
+        if (!ring)
+            continue;
+        for (const struct fg_stock_message *m; n < MESSAGES_MAX && (m = fg_ring_peek(ring, n)) != NULL; n++) {
+            FG_ASSERT(m->index < s->config.limits.items_max);
+            if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN)
+                bank_message(s, w, m);
+            else {
+                item_at(s, m->index)->home =
+                    (uint8_t)w; /* it may speak before this worker was told of the item */
+                slice_message(s, now_ms, m);
+            }
+        }
+        if (n)
+            fg_ring_release(ring, n);
+    }
+}
+
+static bool item_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    return is_home(s, item_at(s, index)) ? bank_work(s, now_ms, index) : slice_work(s, now_ms, index);
+}
+
+/* What could not be finished (a ring or the journal was full) is tried again in the next loop. */
+static void work_on_dirty(struct fg_stock *s, uint64_t now_ms)
+{
+    uint32_t index = s->dirty_head;
+
+    s->dirty_head = NIL;
+    while (index != NIL) {
+        struct item *item = item_at(s, index);
+        uint32_t next = item->dirty_next;
+
+        item->dirty = 0;
+        if (!item_work(s, now_ms, index))
+            mark_dirty(s, index);
+        index = next;
+    }
+}
+
+static void hand_out(struct fg_stock *s, struct fg_stock_answer *to, const struct fg_stock_answer *answer)
+{
+    *to = *answer;
+    if (answer->command)
+        s->commands--;
+}
+
+static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answers, unsigned max)
+{
+    struct held_queue *q = &s->held;
+    unsigned n = 0;
+
+    s->durable = atomic_load_explicit(&s->config.mark->durable, memory_order_acquire);
+    while (q->head != q->tail && n < max) {
+        struct held *h = &q->slots[q->head & q->mask];
+
+        if (h->seq > s->durable)
+            break;
+        if (h->units)
+            release_units(s, h->item, h->units);
+        if (h->answer.token != FG_NO_TOKEN)
+            hand_out(s, &answers[n++], &h->answer);
+        q->head++;
+    }
+    return n;
+}
+
+static unsigned ready_answers(struct fg_stock *s, struct fg_stock_answer *answers, unsigned max)
+{
+    unsigned n = 0;
+
+    while (s->ready.head != s->ready.tail && n < max) {
+        const struct fg_stock_answer *a = &s->ready.slots[s->ready.head++ & s->ready.mask];
+
+        if (!a->command)
+            s->waiting--;
+        hand_out(s, &answers[n++], a);
+    }
+    return n;
+}
+
+unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *answers, unsigned max)
+{
+    unsigned n;
+
+    n = durable_answers(s, answers, max);
+    take_messages(s, now_ms);
+    wheel_turn(s, now_ms);
+    work_on_dirty(s, now_ms);
+    return n + ready_answers(s, answers + n, max - n);
+}
+
+void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
+{
+    if (s->mode == mode)
+        return;
+    s->mode = mode;
+    for (uint32_t i = 0; i < s->config.limits.items_max; i++) /* who waits for units must hear of it */
+        if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL)
+            mark_dirty(s, i);
+}
+
+bool fg_stock_idle(const struct fg_stock *s)
+{
+    bool disk = s->mode != FG_STOCK_FAILED && s->held.head != s->held.tail;
+
+    return !disk && s->waiting == 0 && s->commands == 0 && s->dirty_head == NIL &&
+           s->ready.head == s->ready.tail;
+}

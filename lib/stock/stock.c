@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Birth, recovery and inspection of an engine. */
+#include "stock/engine.h"
+
+static uint32_t ready_max(const struct fg_stock_limits *l)
+{
+    return l->parked_max + COMMANDS_MAX;
+}
+
+static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
+{
+    return (uint64_t)l->parked_max * workers + COMMANDS_MAX;
+}
+
+/* Each array of an engine once: member, elements. */
+#define ARRAYS(X)                                                                                            \
+    X(items, l->items_max)                                                                                   \
+    X(banks, l->items_max)                                                                                   \
+    X(item_buckets, table_buckets(l->items_max))                                                             \
+    X(orders, l->orders_max)                                                                                 \
+    X(order_buckets, table_buckets(l->orders_max))                                                           \
+    X(usages, l->users_max)                                                                                  \
+    X(usage_buckets, table_buckets(l->users_max))                                                            \
+    X(entries, entries_max(l, workers))                                                                      \
+    X(held.slots, table_buckets(l->held_max))                                                                \
+    X(ready.slots, table_buckets(ready_max(l)))                                                              \
+    X(wheel, WHEEL_SLOTS)
+
+uint64_t fg_stock_memory(const struct fg_stock_limits *l, unsigned workers)
+{
+    uint64_t bytes = sizeof(struct fg_stock);
+
+#define X(member, n) bytes += (uint64_t)(n) * sizeof(*((struct fg_stock *)0)->member);
+    ARRAYS(X)
+#undef X
+    return bytes;
+}
+
+static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
+{
+    const struct fg_stock_limits *l = &c->limits;
+
+    if (c->workers < 1 || c->workers > FG_WORKERS_MAX || c->worker >= c->workers)
+        return fg_fail(err, "worker %u of %u: accepted 1..%d workers", c->worker, c->workers, FG_WORKERS_MAX);
+    if (l->items_max < 1 || l->items_max > 1000000)
+        return fg_fail(err, "items_max %u: accepted 1..1000000", l->items_max);
+    if (l->orders_max < 1 || l->orders_max > 1u << 31 || l->users_max < 1 || l->users_max > 1u << 31)
+        return fg_fail(err, "orders_max %u, users_max %u: accepted 1..2147483648", l->orders_max,
+                       l->users_max);
+    if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->held_max < 1 || l->held_max > 1u << 24)
+        return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216", l->parked_max,
+                       l->held_max);
+    return true;
+}
+
+static void *zeroed(uint64_t n, size_t size)
+{
+    size_t bytes = (n * size + FG_CACHE_LINE - 1) / FG_CACHE_LINE * FG_CACHE_LINE;
+    void *p = aligned_alloc(FG_CACHE_LINE, bytes);
+
+    if (p)
+        memset(p, 0, bytes); /* touches every page now, not on the hot path */
+    return p;
+}
+
+static bool allocate(struct fg_stock *s)
+{
+    const struct fg_stock_limits *l = &s->config.limits;
+    unsigned workers = s->config.workers;
+    bool ok = true;
+
+#define X(member, n) ok = ok && (s->member = zeroed((n), sizeof(*s->member))) != NULL;
+    ARRAYS(X)
+#undef X
+    return ok;
+}
+
+static void initialise(struct fg_stock *s)
+{
+    const struct fg_stock_limits *l = &s->config.limits;
+    uint64_t entries = entries_max(l, s->config.workers);
+
+    s->item_mask = table_buckets(l->items_max) - 1;
+    s->order_mask = table_buckets(l->orders_max) - 1;
+    s->usage_mask = table_buckets(l->users_max) - 1;
+    s->held.mask = table_buckets(l->held_max) - 1;
+    s->held.max = l->held_max;
+    s->ready.mask = table_buckets(ready_max(l)) - 1;
+    s->ready.max = ready_max(l);
+    memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
+    memset(s->order_buckets, 0xff, (s->order_mask + 1ull) * sizeof(uint32_t));
+    memset(s->usage_buckets, 0xff, (s->usage_mask + 1ull) * sizeof(uint32_t));
+    memset(s->wheel, 0xff, WHEEL_SLOTS * sizeof(uint32_t));
+    for (uint32_t i = 0; i < l->items_max; i++) {
+        s->items[i].wait_head = s->items[i].wait_tail = NIL;
+        s->banks[i].queue_head = s->banks[i].queue_tail = NIL;
+    }
+    for (uint64_t i = 0; i < entries; i++)
+        s->entries[i].next = i + 1 < entries ? (uint32_t)(i + 1) : NIL;
+    s->entry_free = 0;
+    s->order_free = s->usage_free = s->dirty_head = s->wheel_due = NIL;
+}
+
+struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err)
+{
+    struct fg_stock *s;
+
+    if (!limits_ok(config, err))
+        return NULL;
+    s = zeroed(1, sizeof(*s));
+    if (!s) {
+        fg_fail(err, "no memory for worker %u", config->worker);
+        return NULL;
+    }
+    s->config = *config;
+    if (!allocate(s)) {
+        fg_fail(err, "no memory for worker %u: its limits need %llu bytes", config->worker,
+                (unsigned long long)fg_stock_memory(&config->limits, config->workers));
+        fg_stock_destroy(s);
+        return NULL;
+    }
+    initialise(s);
+    return s;
+}
+
+void fg_stock_destroy(struct fg_stock *s)
+{
+    if (!s)
+        return;
+#define X(member, n) free(s->member);
+    ARRAYS(X)
+#undef X
+    free(s);
+}
+
+/* ---- recovery */
+
+static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
+{
+    struct item *item = item_at(s, from->index);
+
+    item_define(s, from->index, from->item);
+    item->opens_ms = from->opens_ms;
+    item->closes_ms = from->closes_ms;
+    item->hold_ms = from->hold_ms;
+    item->user_limit = from->user_limit;
+    item->order_max = from->order_max;
+    item->flags = from->flags;
+    item->live = 1;
+    if (!is_home(s, item))
+        return;
+    item->free = (uint32_t)from->available;
+    s->banks[from->index].total = (uint32_t)from->total;
+}
+
+static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
+{
+    uint32_t index = item_find(s, from->item);
+    bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
+    uint32_t at = order_add(s, from->user, from->order_id);
+    struct order *o;
+
+    if (at == NIL)
+        return fg_fail(err, "orders_max is too small for the log: worker %u has room for %u orders",
+                       s->config.worker, s->config.limits.orders_max);
+    if (uses && !usage_add(s, from->user, index, from->quantity))
+        return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
+                       s->config.limits.users_max);
+    o = &s->orders[at];
+    o->item = index;
+    o->quantity = from->quantity;
+    o->state = (uint8_t)from->state;
+    if (o->state == FG_ORDER_RESERVED) {
+        o->deadline_ms = from->deadline_ms;
+        s->items[index].reserved += o->quantity;
+        wheel_add(s, at);
+    } else if (o->state == FG_ORDER_SOLD) {
+        s->items[index].sold += o->quantity;
+    }
+    return true;
+}
+
+bool fg_stock_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
+{
+    uint64_t orders = fg_ledger_orders(ledger);
+
+    if (fg_ledger_items(ledger) > s->config.limits.items_max)
+        return fg_fail(err, "items_max = %u is too small for the log: it has %u items",
+                       s->config.limits.items_max, fg_ledger_items(ledger));
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
+        load_item(s, fg_ledger_item_at(ledger, i));
+    for (uint64_t i = 0; i < orders; i++) {
+        const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
+
+        if (fg_user_owner(o->user, s->config.workers) == s->config.worker && !load_order(s, o, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- inspection */
+
+const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *s)
+{
+    return &s->counters;
+}
+
+uint32_t fg_stock_orders(const struct fg_stock *s)
+{
+    return atomic_load_explicit(&((struct fg_stock *)s)->orders_live, memory_order_relaxed);
+}
+
+uint32_t fg_stock_users(const struct fg_stock *s)
+{
+    return atomic_load_explicit(&((struct fg_stock *)s)->usages_live, memory_order_relaxed);
+}
+
+bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_view *view)
+{
+    const struct item *item = &s->items[index];
+
+    if (index >= s->config.limits.items_max || !item->known)
+        return false;
+    *view = (struct fg_stock_view){.free = item->free,
+                                   .releasing = item->releasing,
+                                   .reserved = item->reserved,
+                                   .sold = item->sold,
+                                   .total = is_home(s, item) ? s->banks[index].total : 0,
+                                   .sold_out = item->sold_out && item->free == 0};
+    return true;
+}
