@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/internal.h"
+
+/* Signals are the main thread's: the server's thread is born with all of them blocked. */
+static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
+{
+    sigset_t all, before;
+    struct MHD_Daemon *server;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
+                              fg_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
+                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_API_CONNECTIONS,
+                              MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_API_TIMEOUT_S,
+                              MHD_OPTION_NOTIFY_COMPLETED, fg_http_completed, NULL, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return server;
+}
+
+struct fg_control *fg_control_start(const char *socket_path, unsigned mode, const char *group,
+                                    const struct fg_control_daemon *daemon, struct fg_error *err)
+{
+    struct fg_control *control;
+    struct stat st;
+    int fd = fg_control_listen(socket_path, mode, group, err);
+
+    if (fd < 0)
+        return NULL;
+    control = calloc(1, sizeof(*control));
+    if (control) {
+        control->daemon = *daemon;
+        snprintf(control->path, sizeof(control->path), "%s", socket_path);
+        if (stat(socket_path, &st) == 0) {
+            control->device = st.st_dev;
+            control->inode = st.st_ino;
+        }
+        control->server = start_server(control, fd);
+    }
+    if (!control || !control->server) {
+        fg_fail(err, "control socket %s: the HTTP server does not start: no memory or no thread",
+                socket_path);
+        free(control);
+        close(fd);
+        unlink(socket_path);
+        return NULL;
+    }
+    return control;
+}
+
+void fg_control_stop(struct fg_control *control)
+{
+    struct stat st;
+
+    if (!control)
+        return;
+    if (stat(control->path, &st) == 0 && st.st_dev == control->device && st.st_ino == control->inode)
+        unlink(control->path);
+    MHD_stop_daemon(control->server); /* lets the running request end; closes the listening socket */
+    free(control);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/fields.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const struct fg_item_field fg_item_fields[FG_ITEM_FIELDS] = {
+#define X(name, option, kind, min, max, initial, text)                                                       \
+    {#name, option, FG_FIELD_##kind, min, max, initial, text},
+    FG_ITEM_FIELD_LIST(X)
+#undef X
+};
+
+unsigned fg_item_field_find(const char *name)
+{
+    unsigned i = 0;
+
+    while (i < FG_ITEM_FIELDS && strcmp(fg_item_fields[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+const char *fg_item_field_range(const struct fg_item_field *field, char *text)
+{
+    switch (field->kind) {
+    case FG_FIELD_NUMBER:
+        snprintf(text, 128, "a whole number from %" PRIu64 " to %" PRIu64, field->min, field->max);
+        break;
+    case FG_FIELD_DURATION:
+        snprintf(text, 128, "milliseconds from %" PRIu64 " to %" PRIu64, field->min, field->max);
+        break;
+    case FG_FIELD_TEXT:
+        snprintf(text, 128, "text of at most %" PRIu64 " bytes without control characters", field->max);
+        break;
+    case FG_FIELD_TIME:
+        snprintf(text, 128, "Unix milliseconds from 0 to %" PRIu64 " or like 2026-11-27T09:00:00Z",
+                 field->max);
+        break;
+    case FG_FIELD_FLAG:
+        snprintf(text, 128, "true or false");
+        break;
+    }
+    return text;
+}
+
+bool fg_item_name_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len > FG_ITEM_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return false;
+        /* C1 controls, U+0080..U+009F: some terminals obey them */
+        if ((unsigned char)name[i] == 0xc2 && (unsigned char)name[i + 1] < 0xa0)
+            return false;
+    }
+    return true;
+}

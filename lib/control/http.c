@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From libmicrohttpd's callbacks to one call of a route's handler, and its reply back. */
+#include <string.h>
+
+#include "control/internal.h"
+
+struct upload {
+    char *data;
+    size_t size, room;
+    uint64_t seen; /**< bytes, kept or not */
+    bool refused;  /**< too large, or no memory: the rest is read and thrown away */
+};
+
+static void upload_take(struct upload *upload, const char *data, size_t size)
+{
+    size_t room = upload->room ? upload->room : 4096;
+    char *grown;
+
+    upload->seen += size;
+    if (upload->refused || upload->seen > FG_API_BODY_MAX) {
+        upload->refused = true;
+        return;
+    }
+    while (room < upload->size + size + 1)
+        room *= 2;
+    if (room > upload->room) {
+        grown = realloc(upload->data, room);
+        if (!grown) {
+            upload->refused = true;
+            return;
+        }
+        upload->data = grown;
+        upload->room = room;
+    }
+    memcpy(upload->data + upload->size, data, size);
+    upload->size += size;
+}
+
+static bool query_number(struct fg_call *call, const char *key, uint64_t min, uint64_t max, uint64_t *number)
+{
+    const char *text = MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, key);
+
+    if (!text)
+        return true;
+    if (!fg_number_parse(text, number) || *number < min || *number > max)
+        return fg_call_fail(call, 400, key, "%s: \"%.64s\" is no whole number from %llu to %llu", key, text,
+                            (unsigned long long)min, (unsigned long long)max);
+    return true;
+}
+
+struct query_check {
+    struct fg_call *call;
+    bool page, ok;
+};
+
+static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct query_check *check = cls;
+
+    if (check->page && (strcmp(key, "offset") == 0 || strcmp(key, "limit") == 0))
+        return MHD_YES;
+    check->ok = fg_call_fail(check->call, 400, key, "unknown query parameter \"%.64s\"; accepted: %s", key,
+                             check->page ? "offset, limit" : "none");
+    return MHD_NO;
+}
+
+static bool read_query(struct fg_call *call, const struct fg_route *route)
+{
+    struct query_check check = {.call = call, .page = route->flags & FG_ROUTE_PAGE, .ok = true};
+
+    MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, query_key, &check);
+    call->limit = FG_API_LIMIT;
+    return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
+           query_number(call, "limit", 1, FG_API_LIMIT_MAX, &call->limit);
+}
+
+static bool read_body(struct fg_call *call, const struct fg_route *route, const struct upload *upload)
+{
+    json_error_t error;
+
+    if (upload->refused)
+        return fg_call_fail(call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
+    if (upload->size == 0 && !(route->flags & FG_ROUTE_BODY))
+        return true;
+    if (upload->size == 0)
+        return fg_call_fail(call, 400, NULL, "body: missing; %s %s takes a JSON object", route->method,
+                            route->pattern);
+    call->body = json_loadb(upload->data, upload->size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!call->body)
+        return fg_call_fail(call, 400, NULL, "body: no valid JSON: %s (line %d, column %d)", error.text,
+                            error.line, error.column);
+    if (!json_is_object(call->body))
+        return fg_call_fail(call, 400, NULL, "body: not a JSON object");
+    if (!(route->flags & FG_ROUTE_BODY) && json_object_size(call->body))
+        return fg_call_fail(call, 400, NULL, "body: %s %s takes none", route->method, route->pattern);
+    return true;
+}
+
+static struct MHD_Response *render(struct fg_call *call)
+{
+    static const char broken[] = "{\"error\":{\"code\":500,\"message\":\"out of memory\"}}\n";
+    struct MHD_Response *response;
+    const char *type = call->text ? "text/plain; version=0.0.4; charset=utf-8" : "application/json";
+    char *text = call->text ? call->text : call->json ? json_dumps(call->json, JSON_COMPACT) : NULL;
+
+    call->text = NULL;
+    if (text) {
+        response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    } else {
+        call->code = 500;
+        response =
+            MHD_create_response_from_buffer(sizeof(broken) - 1, (void *)broken, MHD_RESPMEM_PERSISTENT);
+    }
+    if (response)
+        MHD_add_response_header(response, "Content-Type", type);
+    if (response && call->allow[0])
+        MHD_add_response_header(response, "Allow", call->allow);
+    return response;
+}
+
+static enum MHD_Result answer(struct fg_call *call)
+{
+    struct MHD_Response *response = render(call);
+    enum MHD_Result result;
+
+    json_decref(call->json);
+    json_decref(call->body);
+    if (!response)
+        return MHD_NO;
+    result = MHD_queue_response(call->connection, call->code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Before the body is sent: 413 now saves the client the way. Chunked bodies are counted as they come. */
+static bool announces_too_much(struct MHD_Connection *connection)
+{
+    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    uint64_t length;
+
+    return text && (!fg_number_parse(text, &length) || length > FG_API_BODY_MAX);
+}
+
+enum MHD_Result fg_http_access(void *cls, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data, size_t *size,
+                               void **state)
+{
+    struct fg_call call = {.control = cls, .connection = connection, .code = 500};
+    struct upload *upload = *state;
+    const struct fg_route *route;
+
+    if (!upload) {
+        *state = calloc(1, sizeof(*upload));
+        if (!*state || !announces_too_much(connection))
+            return *state ? MHD_YES : MHD_NO;
+        fg_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
+        return answer(&call);
+    }
+    if (*size) {
+        upload_take(upload, data, *size);
+        *size = 0;
+        return upload->seen > 8ull * FG_API_BODY_MAX ? MHD_NO : MHD_YES; /* endless: hang up */
+    }
+    route = fg_route_find(&call, method, url);
+    if (route && read_query(&call, route) && read_body(&call, route, upload))
+        route->handler(&call);
+    return answer(&call);
+}
+
+void fg_http_completed(void *cls, struct MHD_Connection *connection, void **state,
+                       enum MHD_RequestTerminationCode why)
+{
+    struct upload *upload = *state;
+
+    if (upload)
+        free(upload->data);
+    free(upload);
+    *state = NULL;
+}

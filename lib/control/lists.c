@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Block list and allow list of the filter. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "control/internal.h"
+
+struct wanted {
+    struct fg_prefix prefix;
+    bool listed; /**< found in the list as it is */
+};
+
+struct batch {
+    struct wanted *entries;
+    size_t count;
+};
+
+static struct fg_filter *filter_of(struct fg_call *call)
+{
+    struct fg_filter *filter = call->control->daemon.filter(call->control->daemon.ctx);
+
+    if (!filter)
+        fg_call_fail(call, 503, NULL, "the filter is off (configuration, [filter] enabled)");
+    return filter;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct fg_prefix *x = &((const struct wanted *)a)->prefix, *y = &((const struct wanted *)b)->prefix;
+    int order = x->family - y->family;
+
+    if (order == 0)
+        order = memcmp(x->addr, y->addr, x->family == 4 ? 4 : 16);
+    return order ? order : x->length - y->length;
+}
+
+static bool parse_prefix(struct fg_call *call, const json_t *value, struct batch *batch)
+{
+    struct wanted *entry = &batch->entries[batch->count];
+    struct fg_error err = {""};
+
+    if (!json_is_string(value))
+        return fg_call_fail(call, 400, "prefix", "prefix %zu: not a text like \"198.18.0.0/16\"",
+                            batch->count + 1);
+    if (!fg_prefix_parse(json_string_value(value), &entry->prefix, &err))
+        return fg_call_fail(call, 400, "prefix", "prefix %zu: %s", batch->count + 1, err.text);
+    batch->count++;
+    return true;
+}
+
+/* {"prefix": TEXT} or {"prefixes": [TEXT, ...]}, sorted. */
+static bool read_batch(struct fg_call *call, struct batch *batch)
+{
+    const json_t *one = json_object_get(call->body, "prefix"),
+                 *many = json_object_get(call->body, "prefixes");
+    size_t count = one ? 1 : json_array_size(many);
+
+    if (json_object_size(call->body) != 1 || (!one && !json_is_array(many)) || count == 0)
+        return fg_call_fail(call, 400, NULL,
+                            "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}");
+    batch->entries = calloc(count, sizeof(*batch->entries));
+    if (!batch->entries)
+        return fg_call_fail(call, 500, NULL, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        if (!parse_prefix(call, one ? one : json_array_get(many, i), batch))
+            return false;
+    qsort(batch->entries, count, sizeof(*batch->entries), compare);
+    for (size_t i = 1; i < count; i++) {
+        char text[64];
+
+        fg_prefix_format(&batch->entries[i].prefix, text);
+        if (compare(&batch->entries[i - 1], &batch->entries[i]) == 0)
+            return fg_call_fail(call, 400, "prefixes", "prefixes: %s is there twice", text);
+    }
+    return true;
+}
+
+static bool mark_listed(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+{
+    struct batch *batch = ctx;
+    struct wanted key = {.prefix = *prefix}, *found;
+
+    found = bsearch(&key, batch->entries, batch->count, sizeof(key), compare);
+    if (found)
+        found->listed = true;
+    return true;
+}
+
+/* All or nothing as far as it can be known before: what is there (or is not) is found out first. */
+static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg_list list,
+                         struct batch *batch, bool expected)
+{
+    char text[64];
+
+    fg_filter_each(filter, list, mark_listed, batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->entries[i].listed == expected)
+            continue;
+        fg_prefix_format(&batch->entries[i].prefix, text);
+        return fg_call_fail(call, expected ? 404 : 409, "prefix", "%s is %s in the list; nothing was changed",
+                            text, expected ? "not" : "already");
+    }
+    return true;
+}
+
+static void apply(struct fg_call *call, enum fg_list list, const char *verb,
+                  bool (*act)(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                              struct fg_error *err),
+                  bool must_be_listed)
+{
+    struct fg_filter *filter = filter_of(call);
+    struct batch batch = {0};
+    struct fg_error err = {""};
+    size_t done = 0;
+
+    if (filter && read_batch(call, &batch) && check_listed(call, filter, list, &batch, must_be_listed)) {
+        while (done < batch.count && act(filter, list, &batch.entries[done].prefix, &err))
+            done++;
+        if (done == batch.count)
+            fg_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
+        else
+            fg_call_fail(call, 409, "prefix", "%s; %zu of %zu were %s before", err.text, done, batch.count,
+                         verb);
+    }
+    free(batch.entries);
+}
+
+struct page {
+    json_t *list;
+    uint64_t seen, from, until;
+};
+
+static bool take_entry(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+{
+    struct page *page = ctx;
+    uint64_t index = page->seen++;
+    char text[64];
+
+    if (index >= page->from && index < page->until) {
+        fg_prefix_format(prefix, text);
+        json_array_append_new(page->list, json_pack("{s:s, s:I}", "prefix", text, "hits", (json_int_t)hits));
+    }
+    return true;
+}
+
+static void show(struct fg_call *call, enum fg_list list, const char *name)
+{
+    struct fg_filter *filter = filter_of(call);
+    struct page page = {.from = call->offset, .until = call->offset + call->limit};
+
+    if (!filter)
+        return;
+    page.list = json_array();
+    fg_filter_each(filter, list, take_entry, &page);
+    fg_call_reply(call, 200,
+                  json_pack("{s:s, s:o, s:I, s:I, s:I}", "list", name, "prefixes", page.list, "count",
+                            (json_int_t)page.seen, "offset", (json_int_t)call->offset, "limit",
+                            (json_int_t)call->limit));
+}
+
+void fg_handle_block_list(struct fg_call *call)
+{
+    show(call, FG_LIST_BLOCK, "block");
+}
+
+void fg_handle_block_add(struct fg_call *call)
+{
+    apply(call, FG_LIST_BLOCK, "added", fg_filter_add, false);
+}
+
+void fg_handle_block_del(struct fg_call *call)
+{
+    apply(call, FG_LIST_BLOCK, "removed", fg_filter_del, true);
+}
+
+void fg_handle_allow_list(struct fg_call *call)
+{
+    show(call, FG_LIST_ALLOW, "allow");
+}
+
+void fg_handle_allow_add(struct fg_call *call)
+{
+    apply(call, FG_LIST_ALLOW, "added", fg_filter_add, false);
+}
+
+void fg_handle_allow_del(struct fg_call *call)
+{
+    apply(call, FG_LIST_ALLOW, "removed", fg_filter_del, true);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/moment.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+/* Reads exactly `count` digits; -1 when there are fewer. */
+static int digits(const char **p, int count)
+{
+    int value = 0;
+
+    for (int i = 0; i < count; i++, (*p)++) {
+        if (!isdigit((unsigned char)**p))
+            return -1;
+        value = value * 10 + (**p - '0');
+    }
+    return value;
+}
+
+static bool skip(const char **p, const char *any)
+{
+    if (**p == 0 || !strchr(any, **p))
+        return false;
+    (*p)++;
+    return true;
+}
+
+static bool date_valid(const struct tm *tm)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = tm->tm_year + 1900;
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    if (tm->tm_mon < 0 || tm->tm_mon > 11 || tm->tm_mday < 1)
+        return false;
+    return tm->tm_mday <= days[tm->tm_mon] + (leap && tm->tm_mon == 1);
+}
+
+static bool parse_clock(const char **p, struct tm *tm)
+{
+    tm->tm_hour = digits(p, 2);
+    if (tm->tm_hour < 0 || tm->tm_hour > 23 || !skip(p, ":"))
+        return false;
+    tm->tm_min = digits(p, 2);
+    if (tm->tm_min < 0 || tm->tm_min > 59 || !skip(p, ":"))
+        return false;
+    tm->tm_sec = digits(p, 2);
+    return tm->tm_sec >= 0 && tm->tm_sec <= 59;
+}
+
+static bool parse_fraction(const char **p, int *ms)
+{
+    int unit = 100;
+
+    *ms = 0;
+    if (!skip(p, "."))
+        return true;
+    if (!isdigit((unsigned char)**p))
+        return false;
+    for (; isdigit((unsigned char)**p); (*p)++, unit /= 10)
+        *ms += (**p - '0') * unit;
+    return true;
+}
+
+static bool parse_zone(const char **p, int *minutes)
+{
+    int sign, hour, minute;
+
+    *minutes = 0;
+    if (skip(p, "Zz"))
+        return true;
+    if (**p != '+' && **p != '-')
+        return false;
+    sign = *(*p)++ == '-' ? -1 : 1;
+    hour = digits(p, 2);
+    if (hour < 0 || hour > 23 || !skip(p, ":"))
+        return false;
+    minute = digits(p, 2);
+    if (minute < 0 || minute > 59)
+        return false;
+    *minutes = sign * (hour * 60 + minute);
+    return true;
+}
+
+static bool parse_date(const char **p, struct tm *tm)
+{
+    int year = digits(p, 4);
+
+    if (year < 0 || !skip(p, "-"))
+        return false;
+    tm->tm_year = year - 1900;
+    tm->tm_mon = digits(p, 2) - 1;
+    if (!skip(p, "-"))
+        return false;
+    tm->tm_mday = digits(p, 2);
+    return date_valid(tm);
+}
+
+bool fg_moment_parse(const char *text, uint64_t *ms, struct fg_error *err)
+{
+    const char *p = text;
+    struct tm tm = {0};
+    int fraction, zone;
+    int64_t value;
+
+    if (!parse_date(&p, &tm) || !skip(&p, "Tt ") || !parse_clock(&p, &tm) || !parse_fraction(&p, &fraction) ||
+        !parse_zone(&p, &zone) || *p != 0)
+        return fg_fail(err, "\"%.64s\" is no time like 2026-11-27T09:00:00Z", text);
+    value = ((int64_t)timegm(&tm) - zone * 60) * 1000 + fraction;
+    if (value < 0 || value > FG_MOMENT_MAX)
+        return fg_fail(err, "\"%.64s\" lies outside 1970..9999", text);
+    *ms = (uint64_t)value;
+    return true;
+}
+
+void fg_moment_format(uint64_t ms, char text[FG_MOMENT_TEXT])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    size_t len;
+
+    gmtime_r(&seconds, &tm);
+    len = strftime(text, FG_MOMENT_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (ms % 1000)
+        len += (size_t)snprintf(text + len, FG_MOMENT_TEXT - len, ".%03u", (unsigned)(ms % 1000));
+    snprintf(text + len, FG_MOMENT_TEXT - len, "Z");
+}
+
+static const struct {
+    const char *name;
+    uint64_t ms;
+} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+/* Length of the unit's name at p, 0 when there is none. "ms" stands before "m". */
+static size_t unit_at(const char *p, uint64_t *ms)
+{
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t len = strlen(units[i].name);
+
+        if (strncmp(p, units[i].name, len) == 0 && !isalpha((unsigned char)p[len])) {
+            *ms = units[i].ms;
+            return len;
+        }
+    }
+    return 0;
+}
+
+bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
+{
+    const char *p = text;
+    uint64_t sum = 0;
+
+    if (fg_number_parse(text, ms))
+        return true;
+    do {
+        uint64_t value = 0, unit = 0;
+        int count = 0;
+        size_t len;
+
+        for (; isdigit((unsigned char)*p) && count < 12; p++, count++)
+            value = value * 10 + (uint64_t)(*p - '0');
+        len = count ? unit_at(p, &unit) : 0;
+        if (len == 0 || value > FG_MOMENT_MAX / unit || sum + value * unit > FG_MOMENT_MAX)
+            return fg_fail(err, "\"%.64s\" is no duration like 250ms, 90s, 2m, 1h30m or 1d", text);
+        sum += value * unit;
+        p += len;
+    } while (*p);
+    *ms = sum;
+    return true;
+}
+
+bool fg_number_parse(const char *text, uint64_t *number)
+{
+    uint64_t value = 0;
+
+    if (*text == 0)
+        return false;
+    for (; *text; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
+            return false;
+    }
+    *number = value;
+    return true;
+}
