@@ -153,7 +153,7 @@ struct fg_keyring {
 /**
  * Reads a key file: one `ID ROLE[,ROLE...] SECRET` a line, SECRET 32 hex digits, `#` starts a comment.
  * Errors name file, line, value and accepted range. Refuses a file that others may write, duplicates,
- * an all-zero secret and a file with no key. Caller frees with fg_keyring_free.
+ * an all-zero secret and a file with no key. Never shows a secret. Caller frees with fg_keyring_free.
  */
 struct fg_keyring *fg_keyring_load(const char *path, struct fg_error *err);
 void fg_keyring_free(struct fg_keyring *ring);
@@ -178,7 +178,7 @@ static inline const struct fg_key *fg_keyring_find(const struct fg_keyring *ring
     X(SHAPE, "unknown operation, or a field that this operation leaves zero is set")                         \
     X(KEY, "unknown key id")                                                                                 \
     X(TAG, "wrong tag")                                                                                      \
-    X(SOURCE, "multicast or zero source address, or source port 0")
+    X(SOURCE, "no way back: zero or multicast source address, multicast destination, or source port 0")
 
 enum fg_drop {
     FG_DROP_NONE = 0,
@@ -187,7 +187,7 @@ enum fg_drop {
 #undef X
         FG_DROP_COUNT
 };
-const char *fg_drop_name(unsigned drop); /**< "tag"; lower case, for counters */
+const char *fg_drop_name(unsigned drop); /**< "ip-header"; lower case, for counters */
 const char *fg_drop_text(unsigned drop);
 
 /**

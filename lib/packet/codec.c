@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Request and reply: names, strict check, tag. */
+#include <string.h>
+
+#include "packet/packet.h"
+
+#define OP_COUNT     6 /* one above the largest operation */
+#define NAME_MAX_LEN 15
+
+struct op_info {
+    const char *name;
+    unsigned roles;
+};
+
+static const struct op_info ops[OP_COUNT] = {
+#define X(name, number, roles, text) [number] = {#name, roles},
+    FG_OP_LIST(X)
+#undef X
+};
+
+static const char *const status_names[FG_STATUS_COUNT] = {
+#define X(name, number, text) [number] = #name,
+    FG_STATUS_LIST(X)
+#undef X
+};
+
+static const char *const status_texts[FG_STATUS_COUNT] = {
+#define X(name, number, text) [number] = text,
+    FG_STATUS_LIST(X)
+#undef X
+};
+
+static const char *const drop_texts[FG_DROP_COUNT] = {[FG_DROP_NONE] = "?",
+#define X(name, text) [FG_DROP_##name] = text,
+                                                      FG_DROP_LIST(X)
+#undef X
+};
+
+static char drop_names[FG_DROP_COUNT][NAME_MAX_LEN + 1] = {[FG_DROP_NONE] = "?",
+#define X(name, text) [FG_DROP_##name] = #name,
+                                                           FG_DROP_LIST(X)
+#undef X
+};
+
+/* The list says IP_HEADER once; counters are called ip-header. */
+__attribute__((constructor)) static void drop_names_lower(void)
+{
+    for (int i = 0; i < FG_DROP_COUNT; i++)
+        for (char *c = drop_names[i]; *c; c++)
+            *c = *c == '_' ? '-' : *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+}
+
+const char *fg_op_name(unsigned op)
+{
+    return op < OP_COUNT && ops[op].name ? ops[op].name : "?";
+}
+
+unsigned fg_op_roles(unsigned op)
+{
+    return op < OP_COUNT ? ops[op].roles : 0;
+}
+
+const char *fg_status_name(unsigned status)
+{
+    return status < FG_STATUS_COUNT && status_names[status] ? status_names[status] : "?";
+}
+
+const char *fg_status_text(unsigned status)
+{
+    return status < FG_STATUS_COUNT && status_texts[status] ? status_texts[status] : "?";
+}
+
+const char *fg_drop_name(unsigned drop)
+{
+    return drop < FG_DROP_COUNT ? drop_names[drop] : "?";
+}
+
+const char *fg_drop_text(unsigned drop)
+{
+    return drop < FG_DROP_COUNT ? drop_texts[drop] : "?";
+}
+
+/* Bits that must be zero in a request, by operation. */
+struct shape {
+    uint64_t user, item;
+    uint16_t quantity;
+    bool known;
+};
+
+static const struct shape shapes[OP_COUNT] = {
+    [FG_OP_RESERVE] = {0, 0, 0, true},
+    [FG_OP_CONFIRM] = {0, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_CANCEL] = {0, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_QUERY] = {0, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_STOCK] = {UINT64_MAX, 0, UINT16_MAX, true},
+};
+
+static bool request_shape_ok(const struct fg_request *r)
+{
+    uint64_t low;
+    uint32_t high;
+
+    if (fg_unlikely(r->op >= OP_COUNT))
+        return false;
+    const struct shape *shape = &shapes[r->op];
+
+    memcpy(&low, r->reserved, 8);
+    memcpy(&high, r->reserved + 8, 4);
+    return shape->known && !((r->user & shape->user) | (r->item & shape->item) |
+                             (r->quantity & shape->quantity) | low | high);
+}
+
+enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key)
+{
+    struct fg_request r;
+    const struct fg_key *found;
+
+    memcpy(&r, payload, sizeof(r));
+    if (fg_unlikely(r.magic != FG_PACKET_MAGIC || r.version != FG_PACKET_VERSION))
+        return FG_DROP_MAGIC;
+    if (fg_unlikely(!request_shape_ok(&r)))
+        return FG_DROP_SHAPE;
+    found = fg_keyring_find(ring, r.key_id);
+    if (fg_unlikely(!found))
+        return FG_DROP_KEY;
+    if (fg_unlikely(fg_siphash24_56(found->secret, payload) != r.tag))
+        return FG_DROP_TAG;
+    *key = found;
+    return FG_DROP_NONE;
+}
+
+void fg_request_seal(struct fg_request *request, const struct fg_key *key)
+{
+    request->magic = FG_PACKET_MAGIC;
+    request->version = FG_PACKET_VERSION;
+    request->tag = fg_siphash24_56(key->secret, request);
+}
+
+void fg_reply_seal(struct fg_reply *reply, const struct fg_key *key)
+{
+    reply->magic = FG_PACKET_MAGIC;
+    reply->version = FG_PACKET_VERSION;
+    reply->tag = fg_siphash24_56(key->secret, reply);
+}
+
+bool fg_reply_check(const void *payload, const struct fg_key *key)
+{
+    struct fg_reply r;
+    unsigned op;
+
+    memcpy(&r, payload, sizeof(r));
+    if (r.magic != FG_PACKET_MAGIC || r.version != FG_PACKET_VERSION || r.key_id != key->id)
+        return false;
+    op = r.op & ~(unsigned)FG_PACKET_REPLY;
+    if (!(r.op & FG_PACKET_REPLY) || op >= OP_COUNT || !ops[op].name)
+        return false;
+    if (r.status == FG_STATUS_NONE || r.status >= FG_STATUS_COUNT)
+        return false;
+    if (r.reserved[0] | r.reserved[1] | r.reserved[2])
+        return false;
+    return fg_siphash24_56(key->secret, payload) == r.tag;
+}
