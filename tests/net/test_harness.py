@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The harness itself: what the other black-box tests stand on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import fgtest  # noqa: E402
+
+
+def test_ping_crosses_a_link(lab):
+    """ping crosses a veth between two namespaces, IPv4 and IPv6"""
+    link = lab.pair()
+    for ip in (link.a_ip, link.a_ip6):
+        out = link.b.run('ping', '-c', '2', '-i', '0.1', '-W', '2', ip)
+        assert ' 0% packet loss' in out, out
+    assert link.a.counters(link.a_if)['rx']['packets'] >= 4
+
+
+def test_neighbours_are_asked_for_when_not_given(lab):
+    """without static neighbours the two ends find each other"""
+    link = lab.pair(neighbours=False)
+    link.b.run('ping', '-c', '1', '-W', '2', link.a_ip)
+    assert link.a_mac in link.b.ip('neigh', 'show', link.a_ip)
+
+
+def test_links_are_apart(lab):
+    """two links of one lab do not reach each other"""
+    one, two = lab.pair(), fgtest.Link(lab.namespace('gate2'), lab.namespace('shop2'), net=1)
+    done = subprocess.run([*one.b.enter(), 'ping', '-c', '1', '-W', '1', two.a_ip], capture_output=True, timeout=20)
+    assert done.returncode != 0
+    two.b.run('ping', '-c', '1', '-W', '2', two.a_ip)
+
+
+def test_redis_keeps_what_it_should(lab):
+    """a persistent Redis keeps its data over kill -9 and restart, another one does not"""
+    kept, lost = lab.redis(persist=True), lab.redis()
+    for server in (kept, lost):
+        assert server.command('HSET', 'item', 'sold', 7, 'left', 'ä b') == 2
+        assert server.hash('item') == {'sold': '7', 'left': 'ä b'}
+        server.kill()
+        server.start()
+    assert kept.command('HGET', 'item', 'sold') == '7'
+    assert lost.command('HGET', 'item', 'sold') is None
+    try:
+        kept.command('NONSENSE')
+        raise AssertionError('a Redis error must be raised')
+    except fgtest.RedisError as error:
+        assert 'unknown command' in str(error)
+    assert kept.stop() == 0
+
+
+def test_redis_in_a_namespace(lab):
+    """Redis listens on TCP inside a namespace, with a password"""
+    link = lab.pair()
+    redis = lab.redis(ns=link.a, port=6379, bind=link.a_ip, password='hush')
+    assert redis.command('SET', 'k', 'v') == 'OK'
+    out = link.b.run('redis-cli', '--no-auth-warning', '-a', 'hush', '-h', link.a_ip, 'GET', 'k')
+    assert out.strip() == 'v', out
+
+
+def test_process_states(lab):
+    """processes are waited for, ended and killed by pid"""
+    quick = lab.start('sh', '-c', 'echo out; echo err >&2; exit 3')
+    assert quick.wait(5) == 3
+    assert quick.output() == 'out\nerr\n'
+    assert lab.start('sleep', '60').terminate() == -signal.SIGTERM
+    stubborn = lab.start('sh', '-c', 'trap "" TERM; echo ready; while :; do sleep 0.1; done')
+    fgtest.wait_until(lambda: 'ready' in stubborn.output(), 5, 'the shell is ready')
+    try:
+        stubborn.terminate(0.3)
+        raise AssertionError('Timeout expected')
+    except fgtest.Timeout:
+        assert not stubborn.running()
+
+
+def test_configuration_is_written(lab):
+    """the daemon's configuration holds the lab's choices and the test's changes"""
+    gate = lab.daemon(interface='veth0', settings={'workers.count': 2, 'filter.pins': None}, redis='h:1')
+    with open(gate.config) as f:
+        text = f.read()
+    assert '[port shop]\ninterface = veth0\n' in text, text
+    assert '[workers]\ncount = 2\n' in text and '[redis]\naddress = h:1\n' in text, text
+    assert 'pins' not in text and f'keys = {gate.keys.path}' in text, text
+    assert os.stat(gate.keys.path).st_mode & 0o777 == 0o600
+
+
+CHILD = '''
+import sys
+sys.path.insert(0, {folder!r})
+import fgtest
+fgtest.handle_signals()
+lab = fgtest.Lab()
+link = lab.pair()
+redis = lab.redis(ns=link.a)
+link.b.start('sleep', '1000')
+print(lab.tag, lab.dir, *[p.pid for p in lab.processes], flush=True)
+import time
+time.sleep(1000)
+'''
+
+
+def run_child(how):
+    """Starts a program with a Lab in use, ends it by a signal; (tag, dir, pids) and whether it cleaned up."""
+    folder = os.path.dirname(os.path.abspath(fgtest.__file__))
+    child = subprocess.Popen([sys.executable, '-B', '-c', CHILD.format(folder=folder)], stdout=subprocess.PIPE,
+                             text=True)
+    tag, folder, *pids = child.stdout.readline().split()
+    assert any(n.startswith(tag) for n in os.listdir('/run/netns'))
+    child.send_signal(how)
+    child.wait(20)
+    child.stdout.close()
+    fgtest.wait_until(lambda: not any(os.path.exists(f'/proc/{p}') and state(p) != 'Z' for p in pids), 5,
+                      'the children are gone')
+    return tag, folder
+
+
+def state(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0]
+    except FileNotFoundError:
+        return 'Z'
+
+
+def marks(tag):
+    return [p for p in fgtest._marks() if os.path.basename(p).startswith(tag)]
+
+
+def test_nothing_is_left(lab):
+    """closing a lab leaves no process, namespace, pin, hugepage file or folder"""
+    inner = fgtest.Lab()
+    link = inner.pair()
+    sleeper = link.a.start('sleep', '1000')
+    gate = inner.daemon(link.a, interface=link.a_if)
+    if os.path.ismount(fgtest.BPFFS):
+        os.mkdir(gate.pins)
+    assert marks(inner.tag)
+    inner.close()
+    assert not sleeper.running() and not os.path.exists(inner.dir)
+    assert marks(inner.tag) == []
+
+
+def test_signals_clean_up():
+    """SIGTERM and SIGINT to a running test leave nothing"""
+    for how in (signal.SIGTERM, signal.SIGINT):
+        tag, folder = run_child(how)
+        assert marks(tag) == [], marks(tag)
+        assert not os.path.exists(folder)
+
+
+def test_killed_runs_are_swept():
+    """after SIGKILL of a test its processes end, and the rest is found and swept"""
+    tag, _ = run_child(signal.SIGKILL)
+    assert len([p for p in fgtest.leftovers() if os.path.basename(p).startswith(tag)]) == 3  # 2 namespaces, folder
+    fgtest.sweep_stale()
+    assert marks(tag) == []
+
+
+def write_test(lab, body):
+    path = lab.unique('inner.py')
+    folder = os.path.dirname(os.path.abspath(fgtest.__file__))
+    with open(path, 'w') as f:
+        f.write(f'import sys, time\nsys.path.insert(0, {folder!r})\nimport fgtest\n{body}\nfgtest.main()\n')
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, '-B', path], capture_output=True, text=True, timeout=50)
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+
+
+def test_runner_reports(lab):
+    """the runner tells passed, failed, skipped and timed-out tests apart"""
+    code, out, took = write_test(lab, '''
+def test_good(lab):
+    pass
+def test_bad(lab):
+    lab.start('sh', '-c', 'echo what it said').wait(5)
+    assert 1 == 2, 'the reason'
+def test_skipped():
+    raise fgtest.Skip('no such thing')
+@fgtest.timeout(1)
+def test_slow(lab):
+    time.sleep(30)
+''')
+    assert code == 1, out
+    lines = [line for line in out.splitlines() if not line.startswith('#')]
+    assert lines == ['1..4', 'ok 1 - test good', 'not ok 2 - test bad', 'ok 3 - test skipped # SKIP no such thing',
+                     'not ok 4 - test slow'], out
+    assert '# what it said' in out and 'the reason' in out and 'took too long' in out, out
+    assert took < 20
+    code, out, _ = write_test(lab, 'def test_good():\n    pass')
+    assert code == 0, out
+
+
+if __name__ == '__main__':
+    fgtest.main()
