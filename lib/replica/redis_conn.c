@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replica/redis_conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t fg_monotonic_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* The deadline, or the time to give up when that is earlier. Read anew on each wait: a stop may come. */
+static uint64_t bounded(const struct fg_redis_conn *conn, uint64_t deadline)
+{
+    uint64_t give_up = conn->give_up_ms ? atomic_load(conn->give_up_ms) : 0;
+
+    return give_up && give_up < deadline ? give_up : deadline;
+}
+
+/* Polls fd (-1 = none) and the wake-up until deadline. Returns the events of fd; 0 at a wake-up or the end.
+ */
+static short wait_fd(struct fg_redis_conn *conn, int fd, short events, uint64_t deadline)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = conn->wake_fd, .events = POLLIN}};
+    uint64_t now = fg_monotonic_ms(), end = bounded(conn, deadline), count;
+
+    if (poll(fds, 2, end > now ? (int)(end - now) : 0) <= 0)
+        return 0;
+    if (fds[1].revents & POLLIN) {
+        if (read(conn->wake_fd, &count, sizeof(count)) < 0)
+            return fds[0].revents;
+    }
+    return fds[0].revents;
+}
+
+void fg_redis_conn_wait(struct fg_redis_conn *conn, uint64_t ms)
+{
+    wait_fd(conn, -1, 0, fg_monotonic_ms() + ms);
+}
+
+void fg_redis_conn_close(struct fg_redis_conn *conn)
+{
+    if (conn->redis)
+        redisFree(conn->redis);
+    conn->redis = NULL;
+}
+
+static bool lost(struct fg_redis_conn *conn, struct fg_error *err, const char *what)
+{
+    fg_fail(err, "%s: %s", conn->options->address, what);
+    fg_redis_conn_close(conn);
+    return false;
+}
+
+static bool timed_out(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    char what[64];
+
+    conn->timed_out = true;
+    snprintf(what, sizeof(what), "no answer within %u ms", conn->options->timeout_ms);
+    return lost(conn, err, what);
+}
+
+static bool connected(struct fg_redis_conn *conn, uint64_t deadline, struct fg_error *err)
+{
+    int problem = 0;
+    socklen_t len = sizeof(problem);
+
+    while (!wait_fd(conn, conn->redis->fd, POLLOUT, deadline)) {
+        if (fg_monotonic_ms() >= bounded(conn, deadline))
+            return timed_out(conn, err);
+    }
+    getsockopt(conn->redis->fd, SOL_SOCKET, SO_ERROR, &problem, &len);
+    return problem ? lost(conn, err, strerror(problem)) : true;
+}
+
+void fg_redis_answer_free(struct fg_redis_answer *answer)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (answer->last[i] && answer->last[i] != answer->exec)
+            freeReplyObject(answer->last[i]);
+        answer->last[i] = NULL;
+    }
+    if (answer->exec)
+        freeReplyObject(answer->exec);
+    answer->exec = NULL;
+}
+
+static void keep(struct fg_redis_answer *answer, redisReply *reply, size_t index)
+{
+    if (reply->type == REDIS_REPLY_ERROR && !answer->error[0])
+        snprintf(answer->error, sizeof(answer->error), "%s", reply->str);
+    if (answer->last[1] && answer->last[1] != answer->exec)
+        freeReplyObject(answer->last[1]);
+    answer->last[1] = answer->last[0];
+    answer->last[0] = reply;
+    if (index == answer->exec_at)
+        answer->exec = reply;
+}
+
+/* Takes what has arrived. False and err when the stream of replies is broken. */
+static bool take(struct fg_redis_conn *conn, struct fg_redis_answer *answer, size_t *taken, size_t wanted,
+                 struct fg_error *err)
+{
+    while (*taken < wanted) {
+        void *reply = NULL;
+
+        if (redisGetReplyFromReader(conn->redis, &reply) != REDIS_OK)
+            return lost(conn, err, conn->redis->errstr);
+        if (!reply)
+            return true;
+        keep(answer, reply, (*taken)++);
+    }
+    return true;
+}
+
+static bool send_some(struct fg_redis_conn *conn, const struct fg_resp *commands, size_t *sent,
+                      struct fg_error *err)
+{
+    ssize_t n = send(conn->redis->fd, commands->data + *sent, commands->len - *sent, MSG_NOSIGNAL);
+
+    if (n >= 0)
+        *sent += (size_t)n;
+    else if (errno != EAGAIN && errno != EINTR)
+        return lost(conn, err, strerror(errno));
+    return true;
+}
+
+bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_resp *commands,
+                            struct fg_redis_answer *answer, struct fg_error *err)
+{
+    uint64_t deadline = fg_monotonic_ms() + conn->options->timeout_ms;
+    size_t sent = 0, taken = 0;
+
+    conn->timed_out = false;
+    if (commands->no_memory)
+        return lost(conn, err, "out of memory");
+    while (taken < commands->commands) {
+        short events = (short)(POLLIN | (sent < commands->len ? POLLOUT : 0));
+        short ready = wait_fd(conn, conn->redis->fd, events, deadline);
+
+        if (!ready && fg_monotonic_ms() >= bounded(conn, deadline))
+            return timed_out(conn, err);
+        if ((ready & POLLOUT) && !send_some(conn, commands, &sent, err))
+            return false;
+        if (ready & (POLLIN | POLLHUP | POLLERR)) {
+            if (redisBufferRead(conn->redis) != REDIS_OK)
+                return lost(conn, err, conn->redis->errstr);
+        }
+        if (!take(conn, answer, &taken, commands->commands, err))
+            return false;
+    }
+    return true;
+}
+
+/* AUTH and SELECT; an error reply is a failure here. */
+static bool log_in(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    const struct fg_redis_options *o = conn->options;
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char database[16];
+    bool ok;
+
+    fg_resp_clear(&conn->out);
+    if (o->password[0] && o->user[0])
+        fg_resp_command(&conn->out, 3, (const char *[]){"AUTH", o->user, o->password});
+    else if (o->password[0])
+        fg_resp_command(&conn->out, 2, (const char *[]){"AUTH", o->password});
+    snprintf(database, sizeof(database), "%u", o->database);
+    if (o->database)
+        fg_resp_command(&conn->out, 2, (const char *[]){"SELECT", database});
+    fg_resp_command(&conn->out, 1, (const char *[]){"PING"});
+    ok = fg_redis_conn_exchange(conn, &conn->out, &answer, err);
+    if (ok && answer.error[0])
+        ok = lost(conn, err, answer.error);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    const struct fg_redis_address *a = &conn->address;
+    uint64_t deadline = fg_monotonic_ms() + conn->options->timeout_ms;
+
+    fg_redis_conn_close(conn);
+    conn->redis = a->is_unix ? redisConnectUnixNonBlock(a->host) : redisConnectNonBlock(a->host, a->port);
+    if (!conn->redis)
+        return lost(conn, err, "out of memory");
+    if (conn->redis->err)
+        return lost(conn, err, conn->redis->errstr);
+    return connected(conn, deadline, err) && log_in(conn, err);
+}

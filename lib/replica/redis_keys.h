@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * redis_keys: names of keys and fields in Redis, defined once for the sink, its tests and the auditor.
+ * docs/redis.md tells what they mean. Every key is `{prefix}:` and one of the suffixes: the braces are a hash
+ * tag, which keeps all keys of a transaction in one slot of a cluster.
+ */
+#ifndef FG_REDIS_KEYS_H
+#define FG_REDIS_KEYS_H
+
+#define FG_REDIS_FORMAT "1" /**< of keys and fields; stands in the cursor */
+
+#define FG_KEY_CURSOR "cursor" /**< hash */
+#define FG_KEY_ITEMS  "items"  /**< set of item numbers */
+#define FG_KEY_EVENTS "events" /**< stream */
+#define FG_KEY_ITEM   "item:"  /**< + item: hash */
+#define FG_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
+
+/* fields of the cursor */
+#define FG_CURSOR_SEQ       "seq"
+#define FG_CURSOR_APPLIANCE "appliance"
+#define FG_CURSOR_FORMAT    "format"
+#define FG_CURSOR_BROKEN    "broken" /**< only when a transaction met an error inside Redis */
+
+/* fields of an item that hold numbers: name in Redis, kind (units are kept by HINCRBY, settings by HSET) */
+#define FG_REDIS_UNITS_LIST(X)                                                                               \
+    X(total)                                                                                                 \
+    X(available)                                                                                             \
+    X(reserved)                                                                                              \
+    X(sold)
+
+#define FG_REDIS_SETTINGS_LIST(X)                                                                            \
+    X(opens_ms)                                                                                              \
+    X(closes_ms)                                                                                             \
+    X(hold_ms)                                                                                               \
+    X(user_limit)                                                                                            \
+    X(order_max)
+
+#define FG_ITEM_FIELD_PAUSED "paused" /**< 0 or 1 */
+#define FG_ITEM_FIELD_NAME   "name"   /**< absent until named */
+
+/* fields of an order */
+#define FG_REDIS_ORDER_LIST(X)                                                                               \
+    X(state)                                                                                                 \
+    X(item)                                                                                                  \
+    X(user)                                                                                                  \
+    X(quantity)                                                                                              \
+    X(deadline_ms)                                                                                           \
+    X(changed_ms)                                                                                            \
+    X(seq)
+
+#endif
