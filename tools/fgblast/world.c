@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* world: making the world, and what is sent when. */
+#include "tools/fgblast/world_impl.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define ORDERS_DEFAULT (1u << 24) /* places when only --seconds limits the run */
+
+static const uint8_t op_of_state[STATES] = {
+    [ASKING] = FG_OP_RESERVE, [PAYING] = FG_OP_CONFIRM, [RETURNING] = FG_OP_CANCEL};
+
+void world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16])
+{
+    memcpy(id, &w->nonce, 8);
+    memcpy(id + 8, &order, 4);
+    memcpy(id + 12, &shopper, 4);
+}
+
+void world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send)
+{
+    const struct fg_blast_options *o = w->options;
+    uint32_t place = shopper / o->targets_count;
+
+    send->target = (uint8_t)(shopper % o->targets_count);
+    send->source = fg_address_add(&o->targets[send->target].source, (uint32_t)(place % o->sources));
+    send->port = (uint16_t)(PORT_BASE + shopper % PORTS);
+}
+
+/* A place for a packet that counts as sent. The caller made sure that there is one (QUEUE). */
+struct fg_send *world_queue(struct fg_world *w, enum fg_kind kind)
+{
+    struct fg_send *send;
+
+    FG_ASSERT(w->queue_tail < QUEUE);
+    send = &w->queue[w->queue_tail++];
+    send->kind = (uint8_t)kind;
+    send->shape = FG_SHAPE_GOOD;
+    w->stats.sent[kind]++;
+    w->stats.packets++;
+    return send;
+}
+
+/* A packet goes out that might change what the order's owner was told last. Once units are held, a further
+ * RESERVE cannot; once the order is over, nothing can. */
+void world_track(struct order *o, unsigned op, uint32_t cookie)
+{
+    if (is_held(o->told) && (o->told != FG_STATUS_RESERVED || op == FG_OP_RESERVE))
+        return;
+    if (o->open < UINT8_MAX)
+        o->open++;
+    if (o->cookie != cookie)
+        o->copies = 0;
+    o->cookie = cookie;
+    if (o->copies < UINT8_MAX)
+        o->copies++;
+}
+
+void world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state)
+{
+    struct item *item = &w->items[w->orders[s->order].item];
+    bool had = s->state == HOLDING || s->state == PAYING || s->state == RETURNING;
+    bool has = state == HOLDING || state == PAYING || state == RETURNING;
+
+    w->active += (state != IDLE) - (s->state != IDLE);
+    item->pending += has - had;
+    if (had && !has && item->back_ns < w->now_ns)
+        item->back_ns = w->now_ns;
+    s->state = (uint8_t)state;
+}
+
+/* The shopper waits for nothing any more. */
+void world_landed(struct fg_world *w, struct shopper *s)
+{
+    uint32_t index = (uint32_t)(s - w->shoppers);
+
+    w->waiting -= s->flying;
+    s->flying = 0;
+    fg_wheel_cancel(w->timeouts, index);
+    fg_wheel_cancel(w->plans, index);
+}
+
+void world_finish(struct fg_world *w, struct shopper *s)
+{
+    world_landed(w, s);
+    world_enter(w, s, IDLE);
+    w->idle[w->idle_tail++ % w->options->shoppers] = (uint32_t)(s - w->shoppers);
+}
+
+static void set_timeout(struct fg_world *w, struct shopper *s)
+{
+    uint64_t wait = w->options->timeout_ms * MS << (s->tries < 16 ? s->tries : 16);
+
+    if (wait > TIMEOUT_MAX)
+        wait = w->options->timeout_ms * MS > TIMEOUT_MAX ? w->options->timeout_ms * MS : TIMEOUT_MAX;
+    wait += fg_random_below(&w->random, (uint32_t)(wait / 4 / 1000) + 1) * 1000ull;
+    fg_wheel_set(w->timeouts, (uint32_t)(s - w->shoppers), w->now_ns + wait);
+}
+
+static void fill_request(struct fg_world *w, const struct order *o, unsigned op, struct fg_request *request)
+{
+    *request = (struct fg_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
+    request->key_id = op == FG_OP_CONFIRM ? w->backend->id : w->shop->id;
+    request->cookie = next_cookie(w);
+    world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
+    if (op == FG_OP_RESERVE) {
+        request->quantity = o->quantity;
+        request->item = w->items[o->item].story.item;
+    }
+    fg_request_seal(request, op == FG_OP_CONFIRM ? w->backend : w->shop);
+}
+
+/* Sends what the shopper's state waits for. */
+static void send_request(struct fg_world *w, struct shopper *s, bool retry)
+{
+    static const uint8_t kinds[] = {[FG_OP_RESERVE] = FG_KIND_RESERVE,
+                                    [FG_OP_CONFIRM] = FG_KIND_CONFIRM,
+                                    [FG_OP_CANCEL] = FG_KIND_CANCEL};
+    unsigned op = op_of_state[s->state];
+    struct order *o = &w->orders[s->order];
+    struct fg_send *send = world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
+    struct fg_request request;
+
+    fill_request(w, o, op, &request);
+    memcpy(send->payload, &request, sizeof(request));
+    world_source(w, o->shopper, send);
+    o->flags |= op == FG_OP_CONFIRM ? CONFIRM_SENT : op == FG_OP_CANCEL ? CANCEL_SENT : 0;
+    world_track(o, op, request.cookie);
+    w->cookies++;
+    if (!retry) {
+        s->tries = 0;
+        s->first = request.cookie;
+        s->asked_ns = w->now_ns;
+    }
+    w->waiting += !s->flying;
+    s->flying = 1;
+    set_timeout(w, s);
+    noise_after(w, send, s->order);
+}
+
+static void give_up(struct fg_world *w, struct shopper *s)
+{
+    struct item *item = &w->items[w->orders[s->order].item];
+    uint64_t back_ns = w->now_ns + item->hold_ns;
+
+    w->stats.gave_up++;
+    if (back_ns > item->back_ns) /* it may hold units that nobody was told of */
+        item->back_ns = back_ns;
+    world_finish(w, s);
+}
+
+static void timed_out(struct fg_world *w, struct shopper *s)
+{
+    if (s->tries >= w->options->retries) {
+        give_up(w, s);
+        return;
+    }
+    s->tries++;
+    send_request(w, s, true);
+}
+
+/* The time has come: to ask again, to pay, to cancel. */
+static void plan_due(struct fg_world *w, struct shopper *s)
+{
+    if (s->state == AWAY)
+        world_enter(w, s, ASKING);
+    else if (s->state == HOLDING)
+        world_enter(w, s, s->plan);
+    send_request(w, s, false);
+}
+
+static bool new_order(struct fg_world *w)
+{
+    struct shopper *s;
+    struct order *o;
+
+    if (w->drain_ns || w->idle_head == w->idle_tail)
+        return false;
+    s = &w->shoppers[w->idle[w->idle_head++ % w->options->shoppers]];
+    s->order = w->orders_count++;
+    o = &w->orders[s->order];
+    o->shopper = (uint32_t)(s - w->shoppers);
+    o->item = w->hot_index != NONE && fg_happens(&w->random, fg_share_bar(w->options->hot_share))
+                  ? w->hot_index
+                  : fg_alias_pick(w->popularity, &w->random);
+    o->quantity = w->options->quantities[fg_alias_pick(w->quantity, &w->random)];
+    w->items[o->item].story.orders++;
+    w->stats.orders++;
+    world_enter(w, s, ASKING);
+    send_request(w, s, false);
+    return true;
+}
+
+static bool regular(struct fg_world *w)
+{
+    uint32_t index = fg_wheel_take(w->timeouts, w->now_ns);
+
+    if (index != FG_WHEEL_NONE) {
+        timed_out(w, &w->shoppers[index]);
+        return true;
+    }
+    if (w->waiting >= w->options->window)
+        return false;
+    index = fg_wheel_take(w->plans, w->now_ns);
+    if (index == FG_WHEEL_NONE)
+        return new_order(w);
+    plan_due(w, &w->shoppers[index]);
+    return true;
+}
+
+static void check_limits(struct fg_world *w)
+{
+    const struct fg_blast_options *o = w->options;
+
+    if (w->drain_ns == 0 &&
+        (w->orders_count >= w->orders_max || (o->packets && w->stats.packets >= o->packets) ||
+         (o->seconds && w->now_ns - w->begun_ns >= o->seconds * 1000 * MS)))
+        w->drain_ns = w->now_ns;
+}
+
+unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *sends, unsigned max)
+{
+    unsigned n = 0;
+
+    w->now_ns = now_ns;
+    if (w->queue_head == w->queue_tail) {
+        w->queue_head = w->queue_tail = 0;
+        noise_attacks(w);
+    }
+    while (n < max) {
+        if (w->queue_head == w->queue_tail) {
+            w->queue_head = w->queue_tail = 0;
+            check_limits(w);
+            if (!pace_due(&w->regular, now_ns))
+                break;
+            if (!regular(w)) {
+                w->regular.next_ns -= w->regular.gap_ns; /* nothing to send yet: the turn is kept */
+                break;
+            }
+        }
+        if (w->queue_head < w->queue_tail) /* giving up sends nothing */
+            sends[n++] = w->queue[w->queue_head++];
+    }
+    return n;
+}
+
+/* ---- making and asking ----------------------------------------------------------------------------- */
+
+static bool find_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
+                     const struct fg_key **key, struct fg_error *err)
+{
+    *key = fg_keyring_find(ring, (uint16_t)id);
+    if (!*key)
+        return fg_fail(err, "--%s %u: no such key in the key file", option, (unsigned)id);
+    if (!((*key)->roles & role))
+        return fg_fail(err, "--%s %u: the key lacks the role for it", option, (unsigned)id);
+    return true;
+}
+
+static bool make_items(struct fg_world *w)
+{
+    const struct fg_blast_options *o = w->options;
+    double *weights = calloc(o->items_count, sizeof(*weights));
+
+    w->items = calloc(o->items_count + 1, sizeof(*w->items));
+    if (!weights || !w->items) {
+        free(weights);
+        return false;
+    }
+    w->items_count = o->items_count;
+    w->hot_index = NONE;
+    for (uint32_t i = 0; i < o->items_count; i++) {
+        w->items[i].story.item = o->items[i];
+        weights[i] = pow(i + 1.0, -o->zipf);
+        if (o->items[i] == o->hot_item)
+            w->hot_index = i;
+    }
+    if (o->hot_item && w->hot_index == NONE) { /* wanted by --hot only */
+        w->hot_index = w->items_count++;
+        w->items[w->hot_index].story.item = o->hot_item;
+    }
+    for (uint32_t i = 0; i < w->items_count; i++)
+        w->items[i].hold_ns = HOLD_GUESS;
+    w->popularity = fg_alias_create(weights, o->items_count);
+    w->quantity = fg_alias_create(o->weights, o->quantities_count);
+    free(weights);
+    return w->popularity && w->quantity;
+}
+
+static uint32_t orders_max(const struct fg_blast_options *o)
+{
+    if (o->orders)
+        return (uint32_t)o->orders;
+    return o->packets && o->packets < ORDERS_DEFAULT ? (uint32_t)o->packets : ORDERS_DEFAULT;
+}
+
+static bool make_tables(struct fg_world *w, uint64_t now_ns)
+{
+    uint32_t shoppers = (uint32_t)w->options->shoppers;
+
+    w->orders_max = orders_max(w->options);
+    w->shoppers = calloc(shoppers, sizeof(*w->shoppers));
+    w->orders = calloc(w->orders_max, sizeof(*w->orders));
+    w->idle = calloc(shoppers, sizeof(*w->idle));
+    w->history = calloc(HISTORY, sizeof(*w->history));
+    w->queue = calloc(QUEUE, sizeof(*w->queue));
+    w->timeouts = fg_wheel_create(shoppers, now_ns);
+    w->plans = fg_wheel_create(shoppers, now_ns);
+    if (!w->shoppers || !w->orders || !w->idle || !w->history || !w->queue || !w->timeouts || !w->plans)
+        return false;
+    for (uint32_t i = 0; i < shoppers; i++)
+        w->idle[w->idle_tail++] = i;
+    for (uint32_t i = 0; i < HISTORY; i++)
+        w->history[i].order = NONE;
+    return true;
+}
+
+static struct pace make_pace(uint64_t per_second, uint64_t now_ns)
+{
+    return (struct pace){now_ns, per_second ? 1000000000ull / per_second : 0};
+}
+
+static void make_chances(struct fg_world *w, uint64_t now_ns)
+{
+    const struct fg_blast_options *o = w->options;
+
+    w->bar_duplicates = fg_share_bar(o->duplicates);
+    w->bar_replays = fg_share_bar(o->replays);
+    w->bar_forged = fg_share_bar(o->forged);
+    w->bar_malformed = fg_share_bar(o->malformed);
+    w->bar_confirm = fg_share_bar(o->confirm);
+    w->bar_cancel = fg_share_bar(o->cancel);
+    w->bar_late = fg_share_bar(o->late);
+    w->bar_again = fg_share_bar(o->again);
+    w->regular = make_pace(o->rate, now_ns);
+    w->blocked = make_pace(o->blocked_rate, now_ns);
+    w->overrate = make_pace(o->overrate_rate, now_ns);
+}
+
+struct fg_world *fg_world_create(const struct fg_blast_options *options, const struct fg_keyring *ring,
+                                 uint64_t now_ns, struct fg_error *err)
+{
+    struct fg_world *w = calloc(1, sizeof(*w));
+
+    if (!w) {
+        fg_fail(err, "out of memory");
+        return NULL;
+    }
+    w->options = options;
+    w->random = options->seed;
+    w->nonce = options->nonce;
+    w->begun_ns = w->now_ns = now_ns;
+    make_chances(w, now_ns);
+    if (!find_key(ring, options->shop_key, FG_ROLE_SHOP, "shop-key", &w->shop, err) ||
+        !find_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend, err)) {
+        fg_world_destroy(w);
+        return NULL;
+    }
+    if ((!options->nonce_set && getrandom(&w->nonce, sizeof(w->nonce), 0) != sizeof(w->nonce)) ||
+        !make_items(w) || !make_tables(w, now_ns)) {
+        fg_fail(err, "out of memory for %llu shoppers and %u orders", (unsigned long long)options->shoppers,
+                w->orders_max);
+        fg_world_destroy(w);
+        return NULL;
+    }
+    return w;
+}
+
+void fg_world_destroy(struct fg_world *w)
+{
+    if (!w)
+        return;
+    fg_wheel_destroy(w->timeouts);
+    fg_wheel_destroy(w->plans);
+    free(w->popularity);
+    free(w->quantity);
+    free(w->items);
+    free(w->shoppers);
+    free(w->orders);
+    free(w->idle);
+    free(w->history);
+    free(w->queue);
+    free(w);
+}
+
+bool fg_world_draining(const struct fg_world *w)
+{
+    return w->drain_ns != 0;
+}
+
+bool fg_world_done(const struct fg_world *w, uint64_t now_ns)
+{
+    return w->drain_ns && (w->active == 0 || now_ns - w->drain_ns > w->options->drain_seconds * 1000 * MS);
+}
+
+uint32_t fg_world_waiting(const struct fg_world *w)
+{
+    return w->waiting;
+}
+
+uint32_t fg_world_active(const struct fg_world *w)
+{
+    return w->active;
+}
+
+const struct fg_world_stats *fg_world_stats(const struct fg_world *w)
+{
+    return &w->stats;
+}
+
+const char *fg_world_example(const struct fg_world *w, unsigned index)
+{
+    return index < w->examples_count ? w->examples[index] : NULL;
+}

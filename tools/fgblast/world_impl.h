@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* world_impl: what world.c (sending), reply.c (answers), noise.c and audit.c share; private to them. */
+#ifndef FG_BLAST_WORLD_IMPL_H
+#define FG_BLAST_WORLD_IMPL_H
+
+#include "tools/fgblast/pick.h"
+#include "tools/fgblast/wheel.h"
+#include "tools/fgblast/world.h"
+
+#define MS          1000000ull
+#define HISTORY     16384u /* requests sent last, which may be replayed */
+#define QUEUE       256u   /* packets made but not yet taken; each request brings at most four others */
+#define PORT_BASE   20000u
+#define PORTS       40000u
+#define NONE        UINT32_MAX
+#define SETTLE_NS   (1000 * MS) /* after the last deadline, units are back on sale */
+#define TIMEOUT_MAX (5000 * MS)
+#define LATE_NS     (300 * MS)   /* a late payment comes so long after the deadline */
+#define HOLD_GUESS  (10000 * MS) /* hold time of an item that has not accepted anything yet */
+
+enum shopper_state {
+    IDLE,      /* has nothing under way, and stands in the idle queue */
+    ASKING,    /* RESERVE sent, or to be sent again */
+    HOLDING,   /* has units, and pays or cancels later */
+    PAYING,    /* CONFIRM sent */
+    RETURNING, /* CANCEL sent */
+    AWAY,      /* sold out; asks again later */
+    STATES
+};
+
+struct shopper {
+    uint32_t order;    /* the current or last one, NONE at first */
+    uint8_t state;     /* enum shopper_state */
+    uint8_t plan;      /* HOLDING: PAYING or RETURNING comes next */
+    uint8_t tries;     /* times that the waiting request was sent again */
+    uint8_t flying;    /* counts in world.waiting */
+    uint32_t first;    /* cookie of the first sending of the waiting request */
+    uint64_t asked_ns; /* time of it */
+};
+
+/* flags of an order */
+#define CONFIRM_SENT  1u
+#define CANCEL_SENT   2u
+#define RESERVED_TOLD 4u /* counted as reserved */
+
+struct order {
+    uint32_t shopper, item; /* item: index */
+    uint32_t cookie;        /* of the request sent last */
+    uint32_t told_at;       /* first cookie that was sent after `told` became known */
+    uint16_t quantity;
+    uint8_t told; /* enum fg_status: the last one that says something about the order */
+    uint8_t flags;
+    uint8_t open;   /* packets sent, not answered, that the server may have decided after `told` */
+    uint8_t copies; /* of them, those with `cookie` */
+};
+
+struct item {
+    struct fg_item_story story;
+    uint32_t pending; /* shoppers who hold units, pay or return them */
+    uint64_t back_ns; /* until then, units may come back */
+    uint64_t hold_ns; /* longest hold seen */
+};
+
+struct history {
+    uint32_t order; /* NONE: empty */
+    struct fg_send send;
+};
+
+struct pace { /* packets/s */
+    uint64_t next_ns, gap_ns;
+};
+
+struct fg_world {
+    const struct fg_blast_options *options;
+    const struct fg_key *shop, *backend;
+    uint64_t random, nonce;
+    uint64_t begun_ns, drain_ns; /* drain_ns 0: not draining */
+    uint64_t now_ns;             /* as last told */
+    uint64_t cookies;            /* requests sent; the low half of it + 1 is the next cookie */
+    uint32_t waiting, active;
+
+    struct shopper *shoppers;
+    struct order *orders;
+    uint32_t orders_max, orders_count;
+    struct item *items;
+    uint32_t items_count, hot_index;
+    struct fg_alias *popularity, *quantity;
+    uint32_t *idle; /* ring of shoppers */
+    uint64_t idle_head, idle_tail;
+    struct fg_wheel *timeouts, *plans;
+
+    struct history *history;
+    uint32_t history_count; /* ever */
+    struct fg_send *queue;
+    unsigned queue_head, queue_tail; /* taken at head */
+    uint64_t bar_duplicates, bar_replays, bar_forged, bar_malformed;
+    uint64_t bar_confirm, bar_cancel, bar_late, bar_again;
+    struct pace regular, blocked, overrate;
+
+    struct fg_world_stats stats;
+    char examples[FG_WRONG_EXAMPLES][256];
+    unsigned examples_count;
+};
+
+static inline uint32_t next_cookie(const struct fg_world *w)
+{
+    return (uint32_t)w->cookies + 1;
+}
+
+/* The order exists: nothing but its own payment, cancellation or expiry can change it. */
+static inline bool is_held(unsigned status)
+{
+    return status >= FG_STATUS_RESERVED && status <= FG_STATUS_EXPIRED;
+}
+
+/* world.c */
+void world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16]);
+void world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send);
+struct fg_send *world_queue(struct fg_world *w, enum fg_kind kind);
+void world_track(struct order *o, unsigned op, uint32_t cookie);
+void world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state);
+void world_landed(struct fg_world *w, struct shopper *s);
+void world_finish(struct fg_world *w, struct shopper *s);
+
+/* noise.c */
+void noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order);
+void noise_attacks(struct fg_world *w);
+bool pace_due(struct pace *pace, uint64_t now_ns);
+
+#endif
