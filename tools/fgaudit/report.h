@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** report: the result as JSON for programs and as text for people. */
+#ifndef FG_AUDIT_REPORT_H
+#define FG_AUDIT_REPORT_H
+
+#include "client.h"
+#include "redis.h"
+
+struct fg_report {
+    const struct fg_problems *problems;
+    const struct fg_story *story;
+    const struct fg_log *log;
+    const struct fg_redis_audit *redis; /* NULL = not asked for */
+    const struct fg_client *client;     /* NULL = not asked for */
+    uint64_t oversold;
+    uint64_t elapsed_ms;
+};
+
+bool fg_report_passed(const struct fg_report *r);
+void fg_report_json(const struct fg_report *r, FILE *out);
+void fg_report_text(const struct fg_report *r, FILE *out);
+
+#endif
