@@ -92,19 +92,19 @@ void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_messa
     }
 }
 
-/* Sends `type` to every worker in *workers; false when a ring was full. */
+/* Sends `type` to every worker in *workers whose ring has room; false when some had none. */
 static bool send_each(struct fg_stock *s, uint64_t *workers, uint8_t type, uint32_t index,
                       _Atomic uint64_t *counter)
 {
-    while (*workers) {
-        unsigned w = (unsigned)__builtin_ctzll(*workers);
+    for (uint64_t todo = *workers; todo; todo &= todo - 1) {
+        unsigned w = (unsigned)__builtin_ctzll(todo);
 
         if (!send_to(s, w, type, index, 0, 0, bank_left(s, index)))
-            return false;
+            continue;
         fg_count(counter, 1);
-        *workers &= *workers - 1;
+        *workers &= ~(1ull << w);
     }
-    return true;
+    return *workers == 0;
 }
 
 /* Units beyond what was asked, so that a busy worker need not ask for each order; none when they are getting
@@ -212,6 +212,7 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
+    bool sent;
 
     while (b->queue_head != NIL && serve_head(s, now_ms, index))
         ;
@@ -222,9 +223,8 @@ bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     }
     if (b->announced)
         FG_ASSERT(s->items[index].free == 0 && b->lent == 0);
-    if (!send_each(s, &b->recall_send, FG_MSG_RECALL, index, &s->counters.recalls) ||
-        !send_each(s, &b->announce_send, b->announced ? FG_MSG_SOLD_OUT : FG_MSG_OPEN, index,
-                   &s->counters.announcements))
-        return false;
-    return b->queue_head == NIL || b->recall_wait != 0;
+    sent = send_each(s, &b->recall_send, FG_MSG_RECALL, index, &s->counters.recalls);
+    sent &= send_each(s, &b->announce_send, b->announced ? FG_MSG_SOLD_OUT : FG_MSG_OPEN, index,
+                      &s->counters.announcements);
+    return sent && (b->queue_head == NIL || b->recall_wait != 0);
 }

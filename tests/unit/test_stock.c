@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One worker alone: the table of an order's life, every refusal, modes, recovery. Many workers: tests/sim. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "stock/stock.h"
+#include "telemetry/telemetry.h"
+
+enum { ITEM = 7, T0 = 1000000, HOLD = 100 };
+
+static struct fg_stock *stock;
+static struct fg_ring *journal;
+static struct fg_watermark mark;
+static uint64_t now;
+static struct fg_stock_answer last; /* by poll */
+static unsigned polled;
+
+static void run(void)
+{
+    struct fg_stock_answer a[8];
+    unsigned n;
+
+    for (int loop = 0; loop < 4; loop++) {
+        n = fg_stock_poll(stock, now, a, 8);
+        for (unsigned i = 0; i < n; i++)
+            last = a[i];
+        polled += n;
+    }
+}
+
+static uint64_t sync_all(void)
+{
+    struct fg_record r;
+    uint64_t n = 0;
+
+    while (fg_ring_pop(journal, &r))
+        n++;
+    atomic_fetch_add(&mark.durable, n);
+    run();
+    return n;
+}
+
+static void command(enum fg_stock_command_type type, uint32_t units, const struct fg_stock_command *settings)
+{
+    struct fg_stock_command c = {0};
+
+    if (settings)
+        c = *settings;
+    c.type = (uint8_t)type;
+    c.item = ITEM;
+    c.units = units;
+    assert_true(fg_stock_command(stock, now, &c));
+    polled = 0;
+    run();
+    sync_all();
+    assert_int_equal(polled, 1);
+    assert_int_equal(last.command, 1);
+}
+
+static const struct fg_stock_command normal = {.hold_ms = HOLD, .order_max = 5};
+
+static struct fg_stock_limits limits = {
+    .items_max = 4, .orders_max = 100, .users_max = 50, .parked_max = 4, .held_max = 16};
+
+static void make(void)
+{
+    static struct fg_ring *none[1];
+    struct fg_stock_config c = {
+        .workers = 1, .limits = limits, .to = none, .from = none, .mark = &mark, .seed = 3};
+    struct fg_error err;
+
+    journal = fg_ring_create(64);
+    c.journal = journal;
+    atomic_store(&mark.durable, 0);
+    now = T0;
+    stock = fg_stock_create(&c, &err);
+    assert_non_null(stock);
+}
+
+static int setup(void **state)
+{
+    make();
+    command(FG_STOCK_ITEM_SET, 0, &normal);
+    command(FG_STOCK_ITEM_APPLY, 0, &normal);
+    command(FG_STOCK_STOCK_ADD, 10, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fg_stock_destroy(stock);
+    fg_ring_destroy(journal);
+    return 0;
+}
+
+/* The status that the shopper gets in the end; 0 when there is none. */
+static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
+{
+    struct fg_stock_request r = {.op = op, .user = user, .order_id = {id}, .quantity = quantity};
+    struct fg_stock_answer a;
+
+    if (op == FG_OP_RESERVE || op == FG_OP_STOCK)
+        r.item = ITEM;
+    polled = 0;
+    memset(&last, 0, sizeof(last));
+    switch (fg_stock_request(stock, now, &r, 1, &a)) {
+    case FG_STOCK_ANSWERED:
+        last = a;
+        return a.status;
+    case FG_STOCK_HELD:
+        run();
+        if (polled == 0) { /* nothing leaves before the disk has it */
+            sync_all();
+        }
+        assert_int_equal(polled, 1);
+        return last.status;
+    default:
+        return 0;
+    }
+}
+
+/* Brings order 1 of user 1 into a state. */
+static void bring(enum fg_order_state state)
+{
+    if (state == FG_ORDER_NONE)
+        return;
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    if (state == FG_ORDER_SOLD)
+        assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    if (state == FG_ORDER_CANCELLED)
+        assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED);
+    if (state == FG_ORDER_EXPIRED) {
+        now += HOLD + 50;
+        run();
+        sync_all();
+    }
+}
+
+static void every_state_meets_every_operation(void **state)
+{
+    static const uint8_t expected[5][5] = {
+        /* [state][op]: RESERVE CONFIRM CANCEL QUERY */
+        [FG_ORDER_NONE] = {0, FG_STATUS_RESERVED, FG_STATUS_UNKNOWN_ORDER, FG_STATUS_UNKNOWN_ORDER,
+                           FG_STATUS_UNKNOWN_ORDER},
+        [FG_ORDER_RESERVED] = {0, FG_STATUS_RESERVED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
+                               FG_STATUS_RESERVED},
+        [FG_ORDER_SOLD] = {0, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD},
+        [FG_ORDER_CANCELLED] = {0, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED,
+                                FG_STATUS_CANCELLED},
+        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED},
+    };
+
+    for (unsigned s = 0; s < 5; s++)
+        for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_QUERY; op++) {
+            teardown(NULL);
+            setup(NULL);
+            bring((enum fg_order_state)s);
+            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0), expected[s][op]);
+            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0), expected[s][op]); /* and again */
+            if (s != FG_ORDER_NONE)
+                assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 3), FG_STATUS_CONFLICT);
+        }
+}
+
+static void units_come_back_only_when_durable(void **state)
+{
+    struct fg_stock_request r = {.op = FG_OP_CANCEL, .user = 1, .order_id = {1}};
+    struct fg_stock_answer a;
+
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 5), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 5), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_SOLD_OUT);
+    assert_int_equal(fg_stock_request(stock, now, &r, 9, &a), FG_STOCK_HELD);
+    polled = 0;
+    run();
+    assert_int_equal(polled, 0);
+    assert_int_equal(ask(FG_OP_STOCK, 0, 0, 0), FG_STATUS_SOLD_OUT);
+    assert_int_equal(sync_all(), 1);
+    assert_int_equal(last.status, FG_STATUS_CANCELLED);
+    assert_int_equal(last.token, 9);
+    assert_int_equal(ask(FG_OP_STOCK, 0, 0, 0), FG_STATUS_ON_SALE);
+    assert_int_equal(last.left, 5);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 2, 5), FG_STATUS_RESERVED);
+}
+
+static void refusals_have_their_reasons(void **state)
+{
+    struct fg_stock_command c = normal;
+
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 0), FG_STATUS_BAD_QUANTITY);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 6), FG_STATUS_BAD_QUANTITY);
+    c.user_limit = 3;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_USER_LIMIT);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED); /* gives the user his limit back */
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 3, 2), FG_STATUS_RESERVED);
+    c = normal;
+    c.flags = FG_ITEM_PAUSED;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_PAUSED);
+    assert_true(last.retry_ms > 0);
+    c.flags = 0;
+    c.opens_ms = now + 500;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_NOT_OPEN);
+    assert_int_equal(last.retry_ms, 500);
+    c.closes_ms = now + 600;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    now += 500;
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    now += 100;
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_CLOSED);
+}
+
+static void few_are_left(void **state)
+{
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 4), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 4), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 3), FG_STATUS_INSUFFICIENT);
+    assert_int_equal(last.left, 2);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 2), FG_STATUS_RESERVED); /* a rejection is not remembered */
+    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_SOLD_OUT);
+    command(FG_STOCK_STOCK_ADD, 1, NULL);
+    assert_int_equal(last.status, FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_RESERVED);
+    command(FG_STOCK_STOCK_REMOVE, 1, NULL);
+    assert_int_equal(last.status, FG_STATUS_INSUFFICIENT);
+}
+
+static void late_confirm_hears_of_the_expiry(void **state)
+{
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(last.deadline_ms, now + HOLD);
+    now += HOLD; /* the wheel has not turned yet */
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED);
+    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 1);
+}
+
+static void holds_of_any_length_end_in_time(void **state)
+{
+    static const uint32_t holds[] = {100, 1000, 60000, 523000, 525000, 3600000, 86400000};
+
+    for (unsigned i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
+        struct fg_stock_command c = normal;
+        uint64_t expired = fg_counter(&fg_stock_counters(stock)->expired), end;
+
+        c.hold_ms = holds[i];
+        command(FG_STOCK_ITEM_APPLY, 0, &c);
+        assert_int_equal(ask(FG_OP_RESERVE, 50 + i, 1, 1), FG_STATUS_RESERVED);
+        end = now + holds[i];
+        while (now + 1000 < end) {
+            now += 1000;
+            run();
+        }
+        now = end - 1;
+        run();
+        assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), expired);
+        now = end + 20;
+        run();
+        assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), expired + 1);
+        sync_all();
+    }
+}
+
+static void limits_are_answers(void **state)
+{
+    unsigned reserved = 0;
+
+    command(FG_STOCK_STOCK_ADD, 1000, NULL);
+    for (unsigned user = 1; user <= 60; user++) {
+        unsigned status = ask(FG_OP_RESERVE, user, 1, 1);
+
+        assert_true(status == (user <= 50 ? FG_STATUS_RESERVED : FG_STATUS_FULL)); /* users_max */
+        reserved += status == FG_STATUS_RESERVED;
+    }
+    for (unsigned nth = 2; nth <= 60; nth++)
+        reserved += ask(FG_OP_RESERVE, 1, (uint8_t)nth, 1) == FG_STATUS_RESERVED;
+    assert_int_equal(reserved, 100); /* orders_max */
+    assert_int_equal(fg_stock_orders(stock), 100);
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+}
+
+static void modes_stop_what_needs_the_log(void **state)
+{
+    bring(FG_ORDER_RESERVED);
+    fg_stock_set_mode(stock, FG_STOCK_NO_SPACE);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_BUSY);
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_BUSY);
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 9), FG_STATUS_BAD_QUANTITY); /* rejections go on */
+    fg_stock_set_mode(stock, FG_STOCK_STOPPING);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_UNAVAILABLE);
+    assert_true(fg_stock_idle(stock));
+    fg_stock_set_mode(stock, FG_STOCK_RUNNING);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+}
+
+static void nothing_leaves_when_the_log_is_lost(void **state)
+{
+    struct fg_stock_request r = {
+        .op = FG_OP_RESERVE, .user = 1, .order_id = {1}, .item = ITEM, .quantity = 1};
+    struct fg_stock_answer a;
+
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    fg_stock_set_mode(stock, FG_STOCK_FAILED);
+    polled = 0;
+    run();
+    assert_int_equal(polled, 0);
+    assert_true(fg_stock_idle(stock));
+    r.op = FG_OP_QUERY;
+    fg_stock_request(stock, now, &r, 2, &a);
+    run();
+    assert_int_equal(polled, 0); /* the order is not durable: no word about it */
+}
+
+static void full_queues_are_busy(void **state)
+{
+    struct fg_stock_request r = {.op = FG_OP_RESERVE, .item = ITEM, .quantity = 1};
+    struct fg_stock_answer a;
+
+    command(FG_STOCK_STOCK_ADD, 100, NULL);
+    for (r.user = 1; r.user <= limits.held_max; r.user++)
+        assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
+    assert_int_equal(a.status, FG_STATUS_BUSY);
+    assert_true(a.retry_ms > 0);
+    sync_all();
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+}
+
+static void recovery_takes_over_orders(void **state)
+{
+    struct fg_ledger *ledger = fg_ledger_create();
+    struct fg_record records[] = {
+        {.seq = 1, .type = FG_REC_ITEM_SET, .item = ITEM, .order_max = 5, .hold_ms = HOLD, .user_limit = 3},
+        {.seq = 2, .type = FG_REC_STOCK, .item = ITEM, .arg = 6},
+        {.seq = 3,
+         .type = FG_REC_RESERVED,
+         .item = ITEM,
+         .user = 1,
+         .order_id = {1},
+         .quantity = 2,
+         .arg = T0 + 50},
+        {.seq = 4,
+         .type = FG_REC_RESERVED,
+         .item = ITEM,
+         .user = 2,
+         .order_id = {1},
+         .quantity = 2,
+         .arg = T0 - 50},
+        {.seq = 5,
+         .type = FG_REC_RESERVED,
+         .item = ITEM,
+         .user = 3,
+         .order_id = {1},
+         .quantity = 2,
+         .arg = T0 + 50},
+        {.seq = 6, .type = FG_REC_SOLD, .item = ITEM, .user = 3, .order_id = {1}, .quantity = 2},
+    };
+    struct fg_error err;
+
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(fg_ledger_apply(ledger, &records[i], &err));
+    teardown(NULL);
+    make();
+    assert_true(fg_stock_load(stock, ledger, &err));
+    fg_ledger_destroy(ledger);
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 2, 2), FG_STATUS_USER_LIMIT);
+    run(); /* the hold that ended while nobody ran */
+    sync_all();
+    assert_int_equal(ask(FG_OP_QUERY, 2, 1, 0), FG_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 5, 1, 1), FG_STATUS_SOLD_OUT);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(every_state_meets_every_operation),
+        T(units_come_back_only_when_durable),
+        T(refusals_have_their_reasons),
+        T(few_are_left),
+        T(late_confirm_hears_of_the_expiry),
+        T(holds_of_any_length_end_in_time),
+        T(limits_are_answers),
+        T(modes_stop_what_needs_the_log),
+        T(nothing_leaves_when_the_log_is_lost),
+        T(full_queues_are_busy),
+        T(recovery_takes_over_orders),
+    };
+    return cmocka_run_group_tests_name("stock", tests, NULL, NULL);
+}
