@@ -136,6 +136,7 @@ bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err
     add(&a, "--file-prefix");
     add(&a, "%s", d->config.eal.file_prefix);
     add(&a, "--log-level=warning");
+    add(&a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
     add_memory(&a, &d->config);
     if (!add_pci(&a, &d->config))
         add(&a, "--iova-mode=va");

@@ -9,7 +9,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include <bpf/libbpf.h>
 #include <rte_log.h>
+#include <xdp/libxdp.h>
 
 static bool under_systemd;
 
@@ -97,4 +99,43 @@ void fg_log_take_eal(void)
         return; /* EAL keeps its own stream */
     setvbuf(stream, NULL, _IOLBF, 1024);
     rte_openlog_stream(stream);
+}
+
+static char xdp_last[512];
+
+__attribute__((format(printf, 1, 0))) static void keep(const char *fmt, va_list args)
+{
+    vsnprintf(xdp_last, sizeof(xdp_last), fmt, args);
+    xdp_last[strcspn(xdp_last, "\n")] = '\0';
+}
+
+__attribute__((format(printf, 2, 0))) static int keep_bpf(enum libbpf_print_level level, const char *fmt,
+                                                          va_list args)
+{
+    if (level == LIBBPF_WARN)
+        keep(fmt, args);
+    return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int keep_xdp(enum libxdp_print_level level, const char *fmt,
+                                                          va_list args)
+{
+    if (level == LIBXDP_WARN)
+        keep(fmt, args);
+    return 0;
+}
+
+void fg_log_take_xdp(void)
+{
+    libbpf_set_print(keep_bpf);
+    libxdp_set_print(keep_xdp);
+}
+
+const char *fg_log_xdp_said(void)
+{
+    static char said[sizeof(xdp_last)];
+
+    memcpy(said, xdp_last, sizeof(said));
+    xdp_last[0] = '\0';
+    return said;
 }

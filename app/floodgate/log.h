@@ -28,4 +28,11 @@ __attribute__((format(printf, 2, 3))) void fg_log(enum fg_log_level level, const
 /** EAL's and the drivers' lines go the same way. Before rte_eal_init. */
 void fg_log_take_eal(void);
 
+/**
+ * libbpf's and libxdp's warnings are kept instead of written: most belong to an adopted program and mean
+ * nothing. fg_log_xdp_said returns the last one since the start or the last call, "" when there is none.
+ */
+void fg_log_take_xdp(void);
+const char *fg_log_xdp_said(void);
+
 #endif

@@ -9,6 +9,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 
@@ -41,6 +42,7 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
 
     if (!any_af_xdp(c))
         return true;
+    fg_log_take_xdp();
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
             return fg_fail(err, "port %s: no interface %s here", c->ports[i].name, c->ports[i].device);
@@ -169,12 +171,15 @@ static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error
         snprintf(devargs, sizeof(devargs),
                  "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u", serial++, pc->device, q,
                  pc->busy_budget);
+        fg_log_xdp_said();
         if (!probe("vdev", devargs, &ethdev, err))
             return false;
         p->ethdev[p->ethdevs++] = ethdev;
         if (!start_ethdev(d, pc, ethdev, p->first_queue + q, 1, err) ||
-            !fg_filter_check_socket(d->filter, pc->device, q, err))
+            !fg_filter_check_socket(d->filter, pc->device, q, err)) {
+            fg_log(FG_LOG_NOTICE, "last warning of libxdp or libbpf: %s", fg_log_xdp_said());
             return false;
+        }
     }
     return true;
 }
@@ -217,6 +222,8 @@ bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
 
 void fg_ports_stop(struct fg_daemon *d)
 {
+    rte_log_set_level_pattern("pmd.net.af_xdp",
+                              RTE_LOG_CRIT); /* it cannot take our program away, nor should it */
     for (unsigned i = 0; i < d->config.ports_count; i++)
         for (unsigned k = 0; k < d->ports[i].ethdevs; k++) {
             rte_eth_dev_stop(d->ports[i].ethdev[k]);

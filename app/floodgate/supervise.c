@@ -36,8 +36,10 @@ void fg_supervise(struct fg_daemon *d)
 /* The engine waits for nothing, and what it decided is on disk. */
 static bool worker_quiet(const struct fg_daemon *d, unsigned index)
 {
+    bool lost = atomic_load(&d->mode) == FG_STOCK_FAILED; /* nothing will become durable any more */
+
     return atomic_load_explicit(&d->workers[index]->quiet, memory_order_acquire) &&
-           atomic_load(&d->journal_rings[index]->tail) == atomic_load(&d->marks[index].durable);
+           (lost || atomic_load(&d->journal_rings[index]->tail) == atomic_load(&d->marks[index].durable));
 }
 
 bool fg_all_quiet(struct fg_daemon *d)
