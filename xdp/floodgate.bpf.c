@@ -54,10 +54,8 @@ struct {
     __type(value, uint32_t);
 } xsks_map SEC(".maps");
 
-/* Tells libxdp that it may put its sockets into xsks_map instead of loading a program of its own. */
-struct {
-    __uint(xsk_prog_version, 1);
-} xsk_config SEC("xdp_metadata");
+/* A variable by this name tells libxdp to put its sockets into xsks_map and to load no program itself. */
+__uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
 #define FG_ENV_TUNE fg_tune
 

@@ -122,8 +122,8 @@ static bool set_parameters(struct fg_filter *filter, struct bpf_object *object, 
         !set_size(object, "fg_block", filter->options.prefixes_max) ||
         !set_size(object, "fg_allow", filter->options.prefixes_max) ||
         !set_size(object, "fg_sources", filter->options.sources_max) ||
-        fg_load_program(object, "xsk_def_prog") == -ENOENT ||
-        fg_load_program(object, "fg_probe_socket") == -ENOENT)
+        !bpf_object__find_program_by_name(object, "xsk_def_prog") ||
+        !bpf_object__find_program_by_name(object, "fg_probe_socket"))
         return fg_fail(err, "%s: not an XDP program of this version of Floodgate",
                        filter->options.object ? filter->options.object : "the XDP program built in");
     if (ifname) {

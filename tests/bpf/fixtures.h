@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** fixtures: frames and what is to become of them, for the BPF program and for the user-space build alike. */
+#ifndef FG_TEST_FIXTURES_H
+#define FG_TEST_FIXTURES_H
+
+#include "frames.h"
+#include "xdp/shared.h"
+
+struct fixture {
+    const char *name;
+    struct frame_spec frame;
+    enum fg_verdict verdict; /* the action and the one counter that moves follow from it */
+    const char *hit;         /* entry of a list whose counter of hits moves */
+};
+
+struct listed {
+    enum fg_list list;
+    const char *prefix;
+};
+
+/** Fixtures under one set of lists; no rates. */
+struct scenario {
+    const char *name;
+    const struct listed *lists;
+    unsigned lists_count;
+    const struct fixture *fixtures;
+    unsigned fixtures_count;
+};
+
+extern const struct scenario scenarios[];
+extern const unsigned scenarios_count;
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Lists, counters and pins through lib/filter: what is refused and how, what survives a restart. */
+#include <linux/bpf.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "harness.h"
+
+static bool change(struct fg_filter *filter, bool add, enum fg_list list, const char *text,
+                   struct fg_error *err)
+{
+    struct fg_prefix prefix = must_parse(text);
+
+    err->text[0] = 0;
+    return add ? fg_filter_add(filter, list, &prefix, err) : fg_filter_del(filter, list, &prefix, err);
+}
+
+static int judge(struct fg_filter *filter, const char *src)
+{
+    struct frame frame;
+
+    frame_build(
+        &(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4, .src = src, .proto = 6},
+        &frame);
+    return run_program(fg_filter_program(filter, NULL), &frame, 1);
+}
+
+static bool count_one(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+{
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+static bool stop_at_first(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+{
+    ++*(unsigned *)ctx;
+    return false;
+}
+
+static unsigned count(struct fg_filter *filter, enum fg_list list)
+{
+    unsigned n = 0;
+
+    fg_filter_each(filter, list, count_one, &n);
+    return n;
+}
+
+static void add_and_del(struct fg_filter *filter)
+{
+    struct fg_prefix wrong = {.family = 4, .length = 24, .addr = {198, 18, 0, 1}};
+    struct fg_error err;
+    unsigned seen = 0;
+
+    ok(judge(filter, "198.18.9.1") == XDP_PASS, "passes before");
+    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err), "add 198.18.9.0/24");
+    ok(judge(filter, "198.18.9.1") == XDP_DROP, "dropped");
+    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err) && strstr(err.text, "already there"),
+       "adding twice is refused: %s", err.text);
+    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/25", &err), "a prefix inside is another entry");
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) && judge(filter, "198.18.9.1") == XDP_DROP,
+       "del the inner one: the outer one still drops");
+    ok(!change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) && strstr(err.text, "not there"),
+       "deleting twice is refused: %s", err.text);
+    ok(!change(filter, false, FG_LIST_ALLOW, "198.18.9.0/24", &err), "the lists are apart: %s", err.text);
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, &err) && strstr(err.text, "198.18.0.0/24"),
+       "host bits are refused: %s", err.text);
+    wrong.length = 33;
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, &err), "length 33 is refused: %s", err.text);
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/24", &err) && judge(filter, "198.18.9.1") == XDP_PASS,
+       "del 198.18.9.0/24: passes again");
+    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.1", &err) &&
+           change(filter, true, FG_LIST_BLOCK, "::1:0", &err),
+       "two entries");
+    fg_filter_each(filter, FG_LIST_BLOCK, stop_at_first, &seen);
+    ok(count(filter, FG_LIST_BLOCK) == 2 && seen == 1, "each gives both, and stops when told");
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.1", &err) &&
+           change(filter, false, FG_LIST_BLOCK, "::1:0", &err),
+       "and are gone");
+}
+
+/* One prefix of every length there is, each with its own host inside and outside. */
+static void all_lengths(struct fg_filter *filter, int family)
+{
+    unsigned max = family == 6 ? 128 : 32, wrong = 0;
+    struct fg_error err;
+
+    for (unsigned length = 1; length <= max; length++) {
+        struct fg_prefix prefix = {.family = (uint8_t)family, .length = (uint8_t)length};
+        char text[64], host[64];
+
+        /* bit `length` is 1, those before it are 0: the networks do not overlap */
+        prefix.addr[(length - 1) / 8] = (uint8_t)(0x80 >> (length - 1) % 8);
+        fg_prefix_format(&prefix, text);
+        prefix.length = (uint8_t)max;
+        fg_prefix_format(&prefix, host);
+        wrong += judge(filter, host) != XDP_PASS;
+        wrong += !change(filter, true, FG_LIST_BLOCK, text, &err);
+        wrong += judge(filter, host) != XDP_DROP;
+    }
+    ok(wrong == 0, "IPv%d: a prefix of each length up to %u drops from when it is added (%u wrong)", family,
+       max, wrong);
+}
+
+static bool delete_one(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+{
+    *(struct fg_prefix *)ctx = *prefix;
+    return false;
+}
+
+static void clear(struct fg_filter *filter, enum fg_list list)
+{
+    struct fg_prefix prefix;
+    struct fg_error err;
+
+    while (count(filter, list)) {
+        fg_filter_each(filter, list, delete_one, &prefix);
+        if (!fg_filter_del(filter, list, &prefix, &err)) {
+            ok(false, "clear: %s", err.text);
+            return;
+        }
+    }
+}
+
+static void full(struct fg_filter *filter, unsigned room)
+{
+    struct fg_error err = {""};
+    char text[64];
+
+    for (unsigned i = 0; i < room; i++) {
+        snprintf(text, sizeof(text), "198.19.%u.%u", i >> 8, i & 255);
+        if (!change(filter, true, FG_LIST_BLOCK, text, &err))
+            ok(false, "add: %s", err.text);
+    }
+    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"), "full: %s",
+       err.text);
+    ok(change(filter, true, FG_LIST_ALLOW, "198.18.0.9", &err), "the other list has its own room");
+    ok(change(filter, false, FG_LIST_ALLOW, "198.18.0.9", &err), "clean");
+    ok(judge(filter, "198.19.0.3") == XDP_DROP, "a full list works");
+    clear(filter, FG_LIST_BLOCK);
+    ok(count(filter, FG_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS, "and is emptied");
+}
+
+/* Another process wrote the list and died before it wrote the lengths. */
+static void heal(const struct fg_filter_options *options)
+{
+    struct fg_net net = {.family = 4, .length = 21, .addr = {0x000012c6}}; /* 198.18.0.0 */
+    struct fg_list_entry entry = {0};
+    struct fg_filter *filter = must_open(options);
+    struct fg_error err;
+    int map = map_of_program(fg_filter_program(filter, NULL), "fg_block");
+
+    ok(bpf_map_update_elem(map, &net, &entry, BPF_ANY) == 0 && judge(filter, "198.18.0.77") == XDP_PASS,
+       "an entry without its length is not in force");
+    close(map);
+    fg_filter_close(filter);
+    filter = must_open(options);
+    ok(judge(filter, "198.18.0.77") == XDP_DROP, "after a restart it is");
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
+    fg_filter_close(filter);
+}
+
+static void restart(const struct fg_filter_options *options)
+{
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    struct fg_prefix prefix = must_parse("198.18.8.0/21"), v6 = must_parse("2001:db8::/33");
+    struct fg_filter *filter = must_open(options);
+    struct fg_error err;
+
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &err) && fg_filter_add(filter, FG_LIST_ALLOW, &v6, &err),
+       "entries before the restart");
+    judge(filter, "198.18.15.1");
+    fg_filter_counters(filter, before);
+    fg_filter_close(filter);
+    filter = must_open(options);
+    fg_filter_counters(filter, after);
+    ok(before[FG_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0, "counters survive");
+    ok(hits_of(filter, FG_LIST_BLOCK, &prefix) == 1, "hits survive");
+    ok(judge(filter, "198.18.15.1") == XDP_DROP, "the block list is in force");
+    ok(judge(filter, "2001:db8::1") == XDP_PASS && hits_of(filter, FG_LIST_ALLOW, &v6) == 1,
+       "so is the allow list");
+    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err) && judge(filter, "198.18.15.1") == XDP_PASS,
+       "an entry from before can be deleted");
+    ok(fg_filter_del(filter, FG_LIST_ALLOW, &v6, &err), "and the other");
+    fg_filter_close(filter);
+}
+
+static void refuses(struct fg_filter_options options, const char *what, const char *hint)
+{
+    struct fg_error err = {""};
+    struct fg_filter *filter = fg_filter_open(&options, &err);
+
+    ok(!filter && strstr(err.text, hint), "%s is refused: %s", what, err.text);
+    fg_filter_close(filter);
+}
+
+static void refused_options(const struct fg_filter_options *good)
+{
+    struct fg_filter_options o = *good;
+
+    o.prefixes_max++;
+    refuses(o, "another prefixes_max", "fg_block: pinned with room for");
+    o = *good, o.sources_max *= 2;
+    refuses(o, "another sources_max", "fg_sources: pinned with room for");
+    o = *good, o.order_port = 0;
+    refuses(o, "order port 0", "order_port = 0 is not in 1..65535");
+    o = *good, o.v6_prefix = 129;
+    refuses(o, "v6_prefix 129", "v6_prefix = 129 is not in 1..128");
+    o = *good, o.order_rate = 5, o.order_burst = 0;
+    refuses(o, "a rate without burst", "order_burst = 0 is not in");
+    o = *good, o.other_rate = 200000000;
+    refuses(o, "too high a rate", "other_rate = 200000000 is not in");
+    o = *good, o.object = "/nonexistent/floodgate.bpf.o";
+    refuses(o, "an object that is not there", "No such file");
+    o = *good, o.pins = "relative/folder";
+    refuses(o, "a relative pin folder", "want an absolute folder");
+    o = *good, o.pins = "/sys/fs/bpf/with.dot";
+    refuses(o, "a dot in the pin folder", "takes no dot");
+}
+
+static void foreign_pin(const struct fg_filter_options *good, const char *pins)
+{
+    struct fg_filter_options options = *good;
+    char folder[200], path[256];
+    int map = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, 4, 4, 64, NULL);
+
+    snprintf(folder, sizeof(folder), "%s/foreign", pins);
+    snprintf(path, sizeof(path), "%s/fg_allow", folder);
+    options.pins = folder;
+    fg_filter_close(must_open(&options)); /* makes the folder */
+    unlink(path);
+    ok(map >= 0 && bpf_obj_pin(map, path) == 0, "a map of another kind as fg_allow");
+    refuses(options, "a foreign map", "fg_allow: pinned by another version");
+    close(map);
+    for (const char *const *name =
+             (const char *const[]){"fg_allow", "fg_block", "fg_lengths", "fg_sources", "fg_counters", NULL};
+         *name; name++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, *name);
+        ok(unlink(path) == 0, "pinned by name: %s", *name);
+    }
+    rmdir(folder);
+}
+
+static void body(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    struct fg_filter *filter;
+
+    options.prefixes_max = 200;
+    filter = must_open(&options);
+    add_and_del(filter);
+    all_lengths(filter, 4);
+    all_lengths(filter, 6);
+    clear(filter, FG_LIST_BLOCK);
+    full(filter, options.prefixes_max);
+    fg_filter_close(filter);
+    heal(&options);
+    restart(&options);
+    refused_options(&options);
+    foreign_pin(&options, pins);
+}
+
+int main(void)
+{
+    return sandbox("lists", body);
+}

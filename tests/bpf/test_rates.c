@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Token buckets: bursts, classes, sources, refill, allow list, several CPUs. A run of N repeats takes
+ * microseconds, so a bucket that refills once a second gives exact counts; the clock is moved by moving the
+ * bucket (in the kernel) or the clock (in user space), and once by waiting.
+ */
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "harness.h"
+#include "model.h"
+
+#define SECOND UINT64_C(1000000000)
+
+struct sums {
+    uint64_t order, pass, rate_order, rate_other;
+};
+
+static struct sums run(struct fg_filter *filter, const struct frame_spec *spec, int repeat)
+{
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    struct frame frame;
+
+    frame_build(spec, &frame);
+    fg_filter_counters(filter, before);
+    run_program(fg_filter_program(filter, NULL), &frame, repeat);
+    fg_filter_counters(filter, after);
+    for (int i = 0; i < FG_VERDICT_COUNT; i++)
+        after[i] -= before[i];
+    return (struct sums){after[FG_VERDICT_ORDER], after[FG_VERDICT_PASS], after[FG_VERDICT_RATE_ORDER],
+                         after[FG_VERDICT_RATE_OTHER]};
+}
+
+static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order, uint64_t rate_other)
+{
+    if (s.order == order && s.pass == pass && s.rate_order == rate_order && s.rate_other == rate_other)
+        return true;
+    note("order %lu, pass %lu, rate-order %lu, rate-other %lu", s.order, s.pass, s.rate_order, s.rate_other);
+    return false;
+}
+
+/* Moves the bucket of a source into the past: as if so much time had gone by. */
+static void age_order_bucket(struct fg_filter *filter, const char *host, uint64_t ns)
+{
+    struct fg_prefix prefix = must_parse(host);
+    struct fg_net net = {.family = prefix.family, .length = prefix.length};
+    int map = map_of_program(fg_filter_program(filter, NULL), "fg_sources");
+    struct fg_source source;
+
+    memcpy(net.addr, prefix.addr, sizeof(net.addr));
+    if (!ok(bpf_map_lookup_elem(map, &net, &source) == 0, "%s has a bucket", host))
+        return;
+    source.order_full -= ns << FG_TICK_SHIFT;
+    bpf_map_update_elem(map, &net, &source, BPF_EXIST);
+    close(map);
+}
+
+static void bursts_and_classes(struct fg_filter *filter)
+{
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.0.1"};
+    const struct frame_spec tcp = {.kind = FRAME_UDP4, .src = "198.18.0.1", .proto = 6};
+
+    ok(is(run(filter, &order, 100), 5, 0, 95, 0), "a burst of 5 order packets passes, 95 are over the rate");
+    ok(is(run(filter, &tcp, 100), 0, 3, 0, 97), "the same source has its own bucket for other packets: 3");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_UDP4, .src = "198.18.0.2"}, 4), 4, 0, 0, 0),
+       "another source is not affected");
+    ok(is(run(filter,
+              &(struct frame_spec){.kind = FRAME_UDP4, .port = 53, .src = "198.18.0.3", .fragment = 9}, 9),
+          0, 3, 0, 6),
+       "later fragments count as other packets");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_UDP4, .magic_xor = {1}, .src = "198.18.0.4"}, 50), 0,
+          0, 0, 0),
+       "malformed packets take no token");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ARP}, 500), 0, 500, 0, 0), "ARP has no rate");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 255}, 500), 0, 500,
+          0, 0),
+       "neighbour discovery has no rate");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 64}, 500), 0, 3, 0,
+          497),
+       "neighbour discovery that crossed a router has");
+}
+
+static void refill(struct fg_filter *filter)
+{
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.1.1"};
+
+    ok(is(run(filter, &order, 10), 5, 0, 5, 0), "bucket emptied");
+    age_order_bucket(filter, "198.18.1.1", 3 * SECOND);
+    ok(is(run(filter, &order, 10), 3, 0, 7, 0), "after three intervals: three tokens");
+    age_order_bucket(filter, "198.18.1.1", 100 * SECOND);
+    ok(is(run(filter, &order, 10), 5, 0, 5, 0), "after a hundred: the burst, no more");
+    age_order_bucket(filter, "198.18.1.1", -UINT64_C(500) * SECOND);
+    ok(is(run(filter, &order, 10), 0, 0, 10, 0), "a bucket from a longer window is empty");
+    age_order_bucket(filter, "198.18.1.1", 2 * SECOND);
+    ok(is(run(filter, &order, 10), 2, 0, 8, 0), "but fills within the new one");
+}
+
+static void sources_of_ipv6(struct fg_filter *filter)
+{
+    const struct frame_spec first = {.kind = FRAME_UDP6, .src = "2001:db8:0:100::1"};
+    const struct frame_spec second = {.kind = FRAME_UDP6, .src = "2001:db8:0:1ff:9:9:9:9"};
+    const struct frame_spec third = {.kind = FRAME_UDP6, .src = "2001:db8:0:200::1"};
+    const struct frame_spec v4_in_v6 = {.kind = FRAME_UDP6, .src = "c612:1::"}; /* 198.18.0.1 and 96 zeroes */
+
+    ok(is(run(filter, &first, 4), 4, 0, 0, 0), "IPv6: four packets of a /56");
+    ok(is(run(filter, &second, 4), 1, 0, 3, 0), "another address of the same /56 shares the bucket");
+    ok(is(run(filter, &third, 4), 4, 0, 0, 0), "the next /56 has its own");
+    ok(is(run(filter, &v4_in_v6, 4), 4, 0, 0, 0),
+       "an IPv6 source does not drain the bucket of an IPv4 source");
+}
+
+static void lists_and_rates(struct fg_filter *filter)
+{
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.2.1"};
+    struct fg_prefix prefix = must_parse("198.18.2.0/24");
+    struct fg_error err;
+
+    ok(fg_filter_add(filter, FG_LIST_ALLOW, &prefix, &err), "198.18.2.0/24 allowed");
+    ok(is(run(filter, &order, 100), 100, 0, 0, 0), "an allowed source has no rate");
+    ok(fg_filter_del(filter, FG_LIST_ALLOW, &prefix, &err), "198.18.2.0/24 no longer allowed");
+    ok(is(run(filter, &order, 100), 5, 0, 95, 0), "its rate is back, with a full bucket");
+}
+
+/* ---- several CPUs ---------------------------------------------------------------------------------- */
+
+struct flood {
+    int program;
+    pthread_barrier_t *start;
+};
+
+static void *flood_run(void *arg)
+{
+    const struct flood *flood = arg;
+    struct frame frame;
+
+    frame_build(&(struct frame_spec){.kind = FRAME_UDP4, .src = "198.18.3.1"}, &frame);
+    pthread_barrier_wait(flood->start);
+    run_program(flood->program, &frame, 100000);
+    return NULL;
+}
+
+static void concurrent(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    pthread_barrier_t start;
+    pthread_t threads[4];
+    struct fg_filter *filter;
+    struct flood flood;
+    int socket;
+
+    options.order_rate = 1;
+    options.order_burst = 50000; /* far more than 100 s of refill, fewer than the flood: exact to a few */
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    pthread_barrier_init(&start, NULL, 4);
+    flood = (struct flood){fg_filter_program(filter, NULL), &start};
+    fg_filter_counters(filter, before);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, flood_run, &flood);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    fg_filter_counters(filter, after);
+    after[FG_VERDICT_ORDER] -= before[FG_VERDICT_ORDER];
+    after[FG_VERDICT_RATE_ORDER] -= before[FG_VERDICT_RATE_ORDER];
+    note("4 threads, 400000 packets of one source: %lu passed, %lu dropped", after[FG_VERDICT_ORDER],
+         after[FG_VERDICT_RATE_ORDER]);
+    ok(after[FG_VERDICT_ORDER] >= 50000 && after[FG_VERDICT_ORDER] <= 50100,
+       "several CPUs never pass more than the bucket");
+    ok(after[FG_VERDICT_ORDER] + after[FG_VERDICT_RATE_ORDER] == 400000, "each packet is counted once");
+    close(socket);
+    fg_filter_close(filter);
+}
+
+/* ---- one real wait --------------------------------------------------------------------------------- */
+
+static void wait_for_refill(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.4.1"};
+    struct timespec nap = {.tv_nsec = 300000000};
+    struct fg_filter *filter;
+    struct sums sums;
+    int socket;
+
+    options.order_rate = 10;
+    options.order_burst = 100;
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    sums = run(filter, &order, 1000);
+    ok(sums.order >= 100 && sums.order <= 120, "rate 10/s, burst 100: %lu pass at once", sums.order);
+    nanosleep(&nap, NULL);
+    sums = run(filter, &order, 1000);
+    ok(sums.order >= 3 && sums.order <= 60, "0.3 s later: %lu pass", sums.order);
+    close(socket);
+    fg_filter_close(filter);
+}
+
+/* ---- user space, exact ----------------------------------------------------------------------------- */
+
+static unsigned judge_many(const struct frame *frame, int n)
+{
+    unsigned passed = 0;
+
+    for (int i = 0; i < n; i++)
+        passed += model_judge(frame->data, frame->len) == FG_VERDICT_ORDER;
+    return passed;
+}
+
+static void user_space(void)
+{
+    struct fg_tunables tune = {.order_port = htons(TEST_ORDER_PORT), .v6_length = 128};
+    uint64_t now = 1000 * SECOND, passed = 0;
+    struct frame frame;
+
+    tune.order = (struct fg_rate){FG_TICKS_SECOND / 1000, FG_TICKS_SECOND / 1000 * 20};
+    model_reset(&tune);
+    model_clock(now);
+    frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
+    ok(judge_many(&frame, 100) == 20, "user space: burst of 20");
+    ok(model_sources() == 1, "user space: one source known");
+    model_clock(now + SECOND / 1000 - 1);
+    ok(judge_many(&frame, 1) == 0, "user space: one nanosecond before the interval is over: none");
+    model_clock(now + SECOND / 1000);
+    ok(judge_many(&frame, 2) == 1, "user space: at the interval: one");
+    for (uint64_t us = 1000; us < 10001000; us += 100) { /* ten times the rate for ten seconds */
+        model_clock(now + us * 1000);
+        passed += judge_many(&frame, 1);
+    }
+    ok(passed >= 9999 && passed <= 10000, "user space: 1000/s over ten seconds pass %lu", passed);
+}
+
+static void body(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    struct fg_filter *filter;
+    int socket;
+
+    user_space();
+    concurrent(pins);
+    wait_for_refill(pins);
+    options.order_rate = options.other_rate = 1;
+    options.order_burst = 5;
+    options.other_burst = 3;
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    bursts_and_classes(filter);
+    refill(filter);
+    sources_of_ipv6(filter);
+    lists_and_rates(filter);
+    close(socket);
+    fg_filter_close(filter);
+}
+
+int main(void)
+{
+    return sandbox("rates", body);
+}

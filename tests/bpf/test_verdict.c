@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Every fixture through the program in the kernel (BPF_PROG_TEST_RUN) and through the user-space build of the
+ * same header: verdict, action, the one counter that moves, hits of list entries.
+ */
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "fixtures.h"
+#include "harness.h"
+#include "model.h"
+
+static int action_of(enum fg_verdict verdict)
+{
+    return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
+}
+
+static struct fg_tunables plain_tunables(void)
+{
+    struct fg_tunables tune = {.order_port = htons(TEST_ORDER_PORT), .v6_length = 56};
+
+    tune.v6_mask[0] = 0xffffffff;
+    tune.v6_mask[1] = htonl(0xffffff00);
+    return tune;
+}
+
+/* Which counter moved, when exactly one did by one; -1 otherwise. */
+static int moved(const uint64_t before[], const uint64_t after[])
+{
+    int which = -1;
+    uint64_t sum = 0;
+
+    for (int i = 0; i < FG_VERDICT_COUNT; i++) {
+        sum += after[i] - before[i];
+        if (after[i] != before[i])
+            which = i;
+    }
+    return sum == 1 ? which : -1;
+}
+
+static enum fg_list list_of(const struct scenario *scenario, const char *prefix)
+{
+    for (unsigned i = 0; i < scenario->lists_count; i++)
+        if (strcmp(scenario->lists[i].prefix, prefix) == 0)
+            return scenario->lists[i].list;
+    FG_ASSERT(!"the fixture names a prefix of its scenario");
+    return FG_LIST_BLOCK;
+}
+
+static void judge_in_kernel(struct fg_filter *filter, const struct scenario *scenario,
+                            const struct fixture *fixture, const struct frame *frame)
+{
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT], hits = 0;
+    struct fg_prefix prefix = {0};
+    int action, counted;
+
+    if (frame->len < 14) { /* BPF_PROG_TEST_RUN refuses it; a driver never delivers it */
+        ok(true, "kernel: %s: %s # SKIP shorter than what can be run", scenario->name, fixture->name);
+        return;
+    }
+    if (fixture->hit) {
+        prefix = must_parse(fixture->hit);
+        hits = hits_of(filter, list_of(scenario, fixture->hit), &prefix);
+    }
+    fg_filter_counters(filter, before);
+    action = run_program(fg_filter_program(filter, NULL), frame, 1);
+    fg_filter_counters(filter, after);
+    counted = moved(before, after);
+    if (!ok(action == action_of(fixture->verdict) && counted == (int)fixture->verdict, "kernel: %s: %s: %s",
+            scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
+        note("got action %d, wanted %d; counter %s", action, action_of(fixture->verdict),
+             fg_verdict_name((unsigned)counted));
+    if (fixture->hit)
+        ok(hits_of(filter, list_of(scenario, fixture->hit), &prefix) == hits + 1,
+           "kernel: %s: %s: hit counted at %s", scenario->name, fixture->name, fixture->hit);
+}
+
+static void judge_in_model(const struct scenario *scenario, const struct fixture *fixture,
+                           const struct frame *frame)
+{
+    struct fg_prefix prefix = fixture->hit ? must_parse(fixture->hit) : (struct fg_prefix){0};
+    uint64_t hits = fixture->hit ? model_hits(list_of(scenario, fixture->hit), &prefix) : 0;
+    enum fg_verdict verdict = model_judge(frame->data, frame->len);
+    bool hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
+
+    if (!ok(verdict == fixture->verdict && hit, "user space: %s: %s: %s", scenario->name, fixture->name,
+            fg_verdict_name(fixture->verdict)))
+        note("got %s", fg_verdict_name(verdict));
+}
+
+static void run_scenario(struct fg_filter *filter, const struct scenario *scenario)
+{
+    struct fg_tunables tune = plain_tunables();
+    struct fg_error err;
+
+    model_reset(&tune);
+    for (unsigned i = 0; i < scenario->lists_count; i++) {
+        struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
+
+        if (!fg_filter_add(filter, scenario->lists[i].list, &prefix, &err))
+            ok(false, "add: %s", err.text);
+        model_add(scenario->lists[i].list, &prefix);
+    }
+    for (unsigned i = 0; i < scenario->fixtures_count; i++) {
+        struct frame frame;
+
+        frame_build(&scenario->fixtures[i].frame, &frame);
+        judge_in_kernel(filter, scenario, &scenario->fixtures[i], &frame);
+        judge_in_model(scenario, &scenario->fixtures[i], &frame);
+    }
+    for (unsigned i = 0; i < scenario->lists_count; i++) {
+        struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
+
+        if (!fg_filter_del(filter, scenario->lists[i].list, &prefix, &err))
+            ok(false, "del: %s", err.text);
+    }
+}
+
+/* Every cut of a good frame, and every single byte of its headers set to 0 and to 255: both builds agree. */
+static void compare_damaged(struct fg_filter *filter, const struct frame_spec *spec, const char *name)
+{
+    unsigned differ = 0, tried = 0;
+    struct frame whole;
+
+    frame_build(spec, &whole);
+    for (unsigned at = 14; at < whole.len; at++) {
+        for (int how = 0; how < 3; how++) {
+            struct frame frame = whole;
+            enum fg_verdict verdict;
+
+            if (how == 0)
+                frame.len = at;
+            else
+                frame.data[at] = how == 1 ? 0 : 255;
+            verdict = model_judge(frame.data, frame.len);
+            tried++;
+            differ += run_program(fg_filter_program(filter, NULL), &frame, 1) != action_of(verdict);
+        }
+    }
+    ok(differ == 0, "%s: %u damaged frames, kernel and user space agree", name, tried);
+}
+
+static void without_socket(struct fg_filter *filter)
+{
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    struct frame frame;
+    int action;
+
+    frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
+    fg_filter_counters(filter, before);
+    action = run_program(fg_filter_program(filter, NULL), &frame, 1);
+    fg_filter_counters(filter, after);
+    ok(action == XDP_DROP && moved(before, after) == FG_VERDICT_NO_SOCKET,
+       "order without a socket: no-socket");
+}
+
+static void report_size(int program)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+    struct frame frame;
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame.data, .repeat = 20000);
+
+    if (ok(bpf_obj_get_info_by_fd(program, &info, &size) == 0 && info.verified_insns > 0,
+           "verifier's count is known"))
+        note("verifier: %u instructions processed (limit 1000000); program: %u bytes jited",
+             info.verified_insns, info.jited_prog_len);
+    frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
+    run.data_size_in = frame.len;
+    if (bpf_prog_test_run_opts(program, &run) == 0)
+        note("%u ns per order packet without lists and rates", run.duration);
+}
+
+static void body(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    struct fg_filter *filter = must_open(&options);
+    struct fg_tunables tune = plain_tunables();
+    int socket;
+
+    without_socket(filter);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    if (!ok(socket >= 0, "an AF_XDP socket in xsks_map"))
+        return;
+    for (unsigned i = 0; i < scenarios_count; i++)
+        run_scenario(filter, &scenarios[i]);
+    model_reset(&tune);
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .tags = {0x8100}},
+                    "IPv4 order in a VLAN");
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .options = 3},
+                    "IPv4 order with options");
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP6}, "IPv6 order");
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP6, .ext = {0, 43, 44}, .ext_count = 3},
+                    "IPv6 order behind extension headers");
+    report_size(fg_filter_program(filter, NULL));
+    close(socket);
+    fg_filter_close(filter);
+}
+
+int main(void)
+{
+    return sandbox("verdict", body);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "filter/filter.h"
+
+static void parses_and_formats(void **state)
+{
+    static const struct {
+        const char *text, *formatted;
+        uint8_t family, length, first, last; /* first and last byte of the address */
+    } good[] = {
+        {"198.18.7.0/24", "198.18.7.0/24", 4, 24, 198, 0},
+        {"198.18.7.9", "198.18.7.9", 4, 32, 198, 9},
+        {"198.18.7.9/32", "198.18.7.9", 4, 32, 198, 9},
+        {"0.0.0.0/0", "0.0.0.0/0", 4, 0, 0, 0},
+        {"128.0.0.0/1", "128.0.0.0/1", 4, 1, 128, 0},
+        {"198.18.7.254/31", "198.18.7.254/31", 4, 31, 198, 254},
+        {"2001:db8::/32", "2001:db8::/32", 6, 32, 0x20, 0},
+        {"2001:DB8:0:0::1", "2001:db8::1", 6, 128, 0x20, 1},
+        {"2001:db8::1/128", "2001:db8::1", 6, 128, 0x20, 1},
+        {"::/0", "::/0", 6, 0, 0, 0},
+        {"8000::/1", "8000::/1", 6, 1, 0x80, 0},
+        {"2001:db8::fe/127", "2001:db8::fe/127", 6, 127, 0x20, 0xfe},
+        {"::ffff:198.18.0.1", "::ffff:198.18.0.1", 6, 128, 0, 1},
+    };
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct fg_prefix prefix;
+        struct fg_error err;
+        char text[64];
+
+        memset(&prefix, 0xaa, sizeof(prefix));
+        assert_true(fg_prefix_parse(good[i].text, &prefix, &err));
+        assert_int_equal(prefix.family, good[i].family);
+        assert_int_equal(prefix.length, good[i].length);
+        assert_int_equal(prefix.addr[0], good[i].first);
+        assert_int_equal(prefix.addr[good[i].family == 6 ? 15 : 3], good[i].last);
+        for (int k = 4; good[i].family == 4 && k < 16; k++)
+            assert_int_equal(prefix.addr[k], 0);
+        fg_prefix_format(&prefix, text);
+        assert_string_equal(text, good[i].formatted);
+    }
+}
+
+static void refuses_what_is_no_prefix(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"", "is no prefix"},
+        {"/24", "is no prefix"},
+        {"shop", "is no prefix"},
+        {"198.18.7/24", "is no prefix"},
+        {"198.18.7.256", "is no prefix"},
+        {" 198.18.7.0/24", "is no prefix"},
+        {"2001:db8:::1", "is no prefix"},
+        {"fe80::1%eth0", "is no prefix"},
+        {"198.18.7.0/", "is not in 0..32"},
+        {"198.18.7.0/33", "is not in 0..32"},
+        {"198.18.7.0/-1", "is not in 0..32"},
+        {"198.18.7.0/+24", "is not in 0..32"},
+        {"198.18.7.0/024", "is not in 0..32"},
+        {"198.18.7.0/24 ", "is not in 0..32"},
+        {"198.18.7.0/24/24", "is not in 0..32"},
+        {"198.18.7.0/4294967320", "is not in 0..32"},
+        {"2001:db8::/129", "is not in 0..128"},
+        {"198.18.7.1/24", "did you mean 198.18.7.0/24?"},
+        {"198.18.7.0/0", "did you mean 0.0.0.0/0?"},
+        {"2001:db8::1/127", "did you mean 2001:db8::/127?"},
+        {"2001:db8::8000/112", "did you mean 2001:db8::/112?"},
+        {"2001:0db8:0000:0000:0000:0000:0000:0000/128-and-much-more-behind-it", "too long"},
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct fg_prefix prefix = {.family = 9};
+        struct fg_error err = {""};
+
+        assert_false(fg_prefix_parse(bad[i].text, &prefix, &err));
+        if (!strstr(err.text, bad[i].says))
+            fail_msg("\"%s\": got \"%s\", wanted \"%s\"", bad[i].text, err.text, bad[i].says);
+        assert_int_equal(prefix.family, 9); /* untouched */
+    }
+}
+
+static void names_every_verdict(void **state)
+{
+    assert_string_equal(fg_verdict_name(FG_VERDICT_ORDER), "order");
+    assert_string_equal(fg_verdict_name(FG_VERDICT_RATE_ORDER), "rate-order");
+    assert_string_equal(fg_verdict_name(FG_VERDICT_NO_SOCKET), "no-socket");
+    assert_string_equal(fg_verdict_name(FG_VERDICT_COUNT), "?");
+    assert_string_equal(fg_verdict_text(FG_VERDICT_COUNT), "?");
+    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++) {
+        assert_true(strlen(fg_verdict_name(i)) > 2);
+        assert_true(strlen(fg_verdict_text(i)) > 10);
+        for (unsigned k = 0; k < i; k++)
+            assert_string_not_equal(fg_verdict_name(i), fg_verdict_name(k));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parses_and_formats),
+        cmocka_unit_test(refuses_what_is_no_prefix),
+        cmocka_unit_test(names_every_verdict),
+    };
+
+    return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
+}
