@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""tools/test, tools/lint and tools/setup: they must be able to fail."""
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import fgtest  # noqa: E402
+
+TOOLS = os.path.join(fgtest.ROOT, 'tools')
+SPDX = '/* SPDX-License-Identifier: BSD-3-Clause */\n'
+
+
+def load(name):
+    """A program of tools/ as a module, although it has no ending."""
+    loader = importlib.machinery.SourceFileLoader(f'fg_{name}', os.path.join(TOOLS, name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+RUNNER = load('test')
+
+# description, exit code, standard output, passed, failed, skipped
+CASES = [
+    ('all well', 0, '1..2\nok 1 - a\nok 2 - b\n', 2, 0, 0),
+    ('one fails', 1, '1..2\nok 1 - a\nnot ok 2 - b\n', 1, 1, 0),
+    ('skipped, as Python writes it', 0, '1..1\nok 1 - a # SKIP no kernel\n', 0, 0, 1),
+    ('skipped, as cmocka writes it', 0, '1..2\nok 1 - a\nnot ok 2 # SKIP b\n', 1, 0, 1),
+    ('all skipped', 0, '1..0 # SKIP not root\n', 0, 0, 1),
+    ('fewer than planned', 0, '1..3\nok 1 - a\n', 1, 1, 0),
+    ('passed, but then crashed', -11, '1..1\nok 1 - a\n', 1, 1, 0),
+    ('passed, but exit code 1', 1, '1..1\nok 1 - a\n', 1, 1, 0),
+    ('gave up', 1, '1..2\nok 1 - a\nBail out! no memory\n', 1, 2, 0),
+    ('two groups', 0, '1..1\nok 1 - a\n# ok - x\n1..1\nok 1 - b\n', 2, 0, 0),
+    ('no TAP, well', 0, 'all good\n', 1, 0, 0),
+    ('no TAP, failed', 3, 'ok?\nbad\n', 0, 1, 0),
+    ('no TAP, skipped', 77, 'no BPF here\n', 0, 0, 1),
+    ('no output, killed', -9, '', 0, 1, 0),
+]
+
+
+def test_results_are_counted():
+    """every way in which a test program can end is counted rightly"""
+    for text, code, out, passed, failed, skipped in CASES:
+        r = RUNNER.judge('program', code, out, '')
+        assert (r.passed, len(r.failed), len(r.skipped)) == (passed, failed, skipped), (text, r.__dict__)
+    assert RUNNER.judge('p', 0, '1..1\nok 1 - a # SKIP why not\n', '').skipped == [('p: a', 'why not')]
+    assert RUNNER.judge('p', 77, 'x\nno BPF here\n', '').skipped == [('p', 'no BPF here')]
+
+
+def test_usage_errors():
+    """unknown tiers, checks and options are refused, and what there is is listed"""
+    for argv, expected in ((['test', 'nets'], 'unit sim model fuzz bpf net fault'),
+                           (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
+                           (['lint', 'nothing'], 'format'),
+                           (['setup', '--nothing'], 'usage: tools/setup')):
+        done = subprocess.run([os.path.join(TOOLS, argv[0]), *argv[1:]], capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0 and expected in done.stdout + done.stderr, (argv, done)
+
+
+def copy_tree(lab, programs):
+    """A folder that looks like the project: tools/ with these programs."""
+    root = lab.unique('tree')
+    os.makedirs(os.path.join(root, 'tools'))
+    for name in programs:
+        shutil.copy(os.path.join(TOOLS, name), os.path.join(root, 'tools'))
+    return root
+
+
+def put(root, path, text, mode=0o644):
+    path = os.path.join(root, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def run_tests(root, *tiers, env=None):
+    """tools/test of a copied tree: (exit code, output lines)."""
+    done = subprocess.run([os.path.join(root, 'tools/test'), *tiers], capture_output=True, text=True, timeout=100,
+                          env={**os.environ, 'CI': '', **(env or {})})
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def test_whole_runs(lab):
+    """tools/test ends with its summary, and fails for failures, for leftovers and for nothing passed"""
+    root = copy_tree(lab, ['test'])
+    put(root, 'tools/setup', '#!/bin/sh\nexit 0\n', 0o755)
+    put(root, 'tests/net/test_good.py', '#!/bin/sh\necho 1..1; echo ok 1 - good\n', 0o755)
+    code, out = run_tests(root, 'net')
+    assert code == 0 and out[-1] == '1 passed, 0 failed, 0 skipped', out
+
+    put(root, 'tests/net/test_skip.py', '#!/bin/sh\necho needs a moon; exit 77\n', 0o755)
+    code, out = run_tests(root, 'fault', 'net')
+    assert code == 0 and out[-1] == '1 passed, 0 failed, 2 skipped', out  # the empty fault tier is one of them
+    assert 'skipped: net/test_skip.py: needs a moon' in out, out
+
+    left = f'/tmp/{lab.tag}-left'.replace('fg', 'fgx-').replace(str(os.getpid()), '999999999')
+    put(root, 'tests/net/test_leak.py', f'#!/bin/sh\nsleep 77 >/dev/null 2>&1 &\ntouch {left}\necho ok 1 - leak\n', 0o755)
+    try:
+        code, out = run_tests(root, 'net')
+    finally:
+        os.unlink(left)
+    assert code == 1 and out[-1] == '2 passed, 2 failed, 1 skipped', out
+    assert 'FAILED: net/test_leak.py: left running: sleep 77' in out and f'FAILED: left behind: {left}' in out, out
+
+    os.unlink(os.path.join(root, 'tests/net/test_leak.py'))
+    os.unlink(os.path.join(root, 'tests/net/test_good.py'))
+    code, out = run_tests(root, 'net')
+    assert code == 1 and out[-1] == '0 passed, 0 failed, 1 skipped', out
+
+    put(root, 'tools/setup', '#!/bin/sh\necho no disk; exit 5\n', 0o755)
+    code, out = run_tests(root, 'net')
+    assert code == 1 and out[-1] == '0 passed, 1 failed, 0 skipped' and 'no disk' in out, out
+
+
+# check, file, text, what is said; each text is wrong in this one way
+WRONG = [
+    ('format', 'lib/a.c', SPDX + 'int  a;\n', 'clang-formatted'),
+    ('cppcheck', 'lib/a.c', SPDX + 'int f(void)\n{\n    int a[2] = {0};\n    return a[2];\n}\n', 'arrayIndexOutOfBounds'),
+    ('shell', 'tools/a', '#!/bin/bash\nif true; then\n', 'syntax error'),
+    ('python', 'tools/a.py', 'def f(:\n', 'invalid syntax'),
+    ('python', 'tools/a', '#!/usr/bin/env python3\n', 'start with #!/usr/bin/python3'),
+    ('spdx', 'lib/a.h', 'int a;\n', 'no SPDX'),
+    ('paths', 'README.md', 'see /ro' 'ot/notes\n', 'names one machine'),
+    ('links', 'README.md', 'see [it](docs/none.md)\n', 'no such file'),
+    ('links', 'README.md', '# A b\n[x](#a-c)\n', 'no such heading'),
+    ('links', 'README.md', '`lib/none/none.h`\n', 'lib/none/none.h does not exist'),
+    ('links', 'lib/a.c', SPDX + '/* docs/none.md */\n', 'docs/none.md does not exist'),
+    ('worker', 'lib/stock/bank.c', SPDX + 'static void f(void)\n{\n    free(0);\n}\n', 'f: free() in worker code'),
+    ('sizes', 'lib/a.c', SPDX + 'void f(void)\n{\n' + '    g();\n' * 101 + '}\n', 'f has 102 lines'),
+]
+
+
+def lint(root, check):
+    subprocess.run(['git', 'add', '-A'], cwd=root, check=True)
+    done = subprocess.run([os.path.join(root, 'tools/lint'), check], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_lint_finds(lab):
+    """every check of tools/lint finds what it is for, and nothing in a good file"""
+    for check, path, text, said in WRONG:
+        root = copy_tree(lab, ['lint', 'cppcheck.txt'])
+        shutil.copy(os.path.join(fgtest.ROOT, '.clang-format'), root)
+        subprocess.run(['git', 'init', '-q', root], check=True)
+        if check != 'worker':  # which complains about all the files that are not there
+            code, out = lint(root, check)
+            assert code == 0, (check, out)
+        put(root, path, text)
+        code, out = lint(root, check)
+        assert code == 1 and said in out, (check, path, out)
+
+
+def test_lint_ignores_comments_and_strings(lab):
+    """words in comments and strings are no calls"""
+    root = copy_tree(lab, ['lint'])
+    subprocess.run(['git', 'init', '-q', root], check=True)
+    put(root, 'lib/stock/bank.c', SPDX + 'const char *f(void)\n{\n    /* free(x) */\n    return "malloc(1)";\n}\n')
+    _, out = lint(root, 'worker')
+    assert 'in worker code' not in out, out
+
+
+def test_setup_names_what_is_missing(lab):
+    """tools/setup finds the missing packages of its list, and only those"""
+    root = copy_tree(lab, ['setup'])
+    put(root, 'tools/packages.txt', '# none\nbash  # there\nno-such-package-of-floodgate # not there\n')
+    shell = f'source <(sed "/^read_options /,\\$d" {root}/tools/setup); root={root}; missing_packages'
+    done = subprocess.run(['bash', '-c', shell], capture_output=True, text=True, timeout=30)
+    assert done.stdout == 'no-such-package-of-floodgate\n', done
+
+
+def test_setup_refuses_strangers(lab):
+    """tools/setup says so when it is not root"""
+    root = copy_tree(lab, ['setup'])
+    os.chmod(lab.dir, 0o755)
+    done = subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', os.path.join(root, 'tools/setup')],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and 'must run as root' in done.stderr, done
+
+
+def test_services_are_held_and_released(lab):
+    """while packages are installed no service may start; afterwards the machine's own rule is back"""
+    policy = lab.unique('policy-rc.d')
+    shell = (f'source <(sed "/^read_options /,\\$d" {TOOLS}/setup); policy={policy}; '
+             'hold_services; cat $policy; release_services')
+    for before in (None, '#!/bin/sh\nexit 0\n'):
+        if before:
+            put('/', policy, before, 0o755)
+        done = subprocess.run(['bash', '-c', shell], capture_output=True, text=True, timeout=30)
+        assert 'exit 101' in done.stdout, done
+        if before:
+            with open(policy) as f:
+                assert f.read() == before
+            assert os.stat(policy).st_mode & 0o777 == 0o755
+        assert os.path.exists(policy) == bool(before)
+        assert [n for n in os.listdir(lab.dir) if n.startswith('policy-rc.d.')] == []
+
+
+if __name__ == '__main__':
+    fgtest.main()
