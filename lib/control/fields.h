@@ -19,8 +19,7 @@ enum fg_field_kind {
 };
 
 /* name (JSON field, CSV column), option of fgctl, kind, min, max, default, meaning */
-#define FG_ITEM_FIELD_LIST(X)                                                                                \
-    X(item, "item", NUMBER, 1, INT64_MAX, 0, "number of the item")                                           \
+#define FG_ITEM_SETTING_LIST(X)                                                                              \
     X(name, "name", TEXT, 0, FG_ITEM_NAME_MAX, 0, "name for people, UTF-8")                                  \
     X(total, "total", NUMBER, 0, FG_UNITS_MAX, 0, "units")                                                   \
     X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                                    \
@@ -30,6 +29,10 @@ enum fg_field_kind {
     X(opens, "opens", TIME, 0, FG_MOMENT_MAX, 0, "start of the sale; 0 = at once")                           \
     X(closes, "closes", TIME, 0, FG_MOMENT_MAX, 0, "end of the sale; 0 = never")                             \
     X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")
+
+/* Settings, and the item's number in front. */
+#define FG_ITEM_FIELD_LIST(X)                                                                                \
+    X(item, "item", NUMBER, 1, INT64_MAX, 0, "number of the item") FG_ITEM_SETTING_LIST(X)
 
 enum fg_item_field_index {
 #define X(name, option, kind, min, max, initial, text) FG_ITEM_FIELD_##name,

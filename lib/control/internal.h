@@ -97,8 +97,9 @@ struct fg_ledger_item *fg_items_copy(struct fg_control *control, uint64_t offset
 struct fg_samples;
 struct fg_samples *fg_samples_create(void);
 void fg_samples_add(struct fg_samples *samples, const char *name, const char *labels, double value);
-/** Turns every number in `json` into a sample named after the path to it. */
-void fg_samples_walk(struct fg_samples *samples, const char *name, const char *labels, const json_t *json);
+/** Turns every number in `json` into a sample named after the path to it. Takes names out of arrays'
+ * elements. */
+void fg_samples_walk(struct fg_samples *samples, const char *name, const char *labels, json_t *json);
 /** Appends key="value", escaped, to a list of labels. */
 void fg_label_add(char *labels, size_t size, const char *key, const char *value);
 /** Sorted by family; malloc'ed text, NULL when memory was short. Frees samples. */

@@ -45,7 +45,7 @@ static const struct {
     {"floodgate_answers", "replies, by status", true},
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
     {"floodgate_healthy", "1 when /healthz says so", false},
-    {"floodgate_sink_lag", "records that are durable and not yet in the sink", false},
+    {"floodgate_redis_lag", "records that are durable and not yet in Redis", false},
     {"floodgate_item_units", "units of an item, by state; the sum is its total", false},
     {"floodgate_item_orders", "orders recorded for an item, by step", true},
     {"floodgate_item_info", "name and state of an item", false},
@@ -92,7 +92,10 @@ static void join_name(char *out, const char *name, const char *key)
 {
     char *p = out;
 
-    snprintf(out, NAME_MAX_LEN, "%s_%s", name, key);
+    char joined[NAME_MAX_LEN];
+
+    snprintf(joined, sizeof(joined), "%s_%s", name, key);
+    memcpy(out, joined, sizeof(joined)); /* out may be name */
     for (; *p; p++)
         *p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '_';
 }
@@ -113,10 +116,25 @@ void fg_label_add(char *labels, size_t size, const char *key, const char *value)
         snprintf(labels + len, size - len, "\"");
 }
 
-/* "floodgate_ports" and [{"name": "p0", ...}] become floodgate_port_...{port="p0"}. */
-static void walk_array(struct fg_samples *samples, const char *name, const char *labels, const json_t *json)
+/* What tells the elements apart: their "name", or a member called like the element, or the place. */
+static void element_label(const json_t *element, const char *kind, size_t place, char *text, size_t size)
 {
-    char one[NAME_MAX_LEN], element[LABELS_MAX_LEN], number[24];
+    const json_t *name = json_object_get(element, "name");
+
+    if (!name)
+        name = json_object_get(element, kind);
+    if (json_is_string(name))
+        snprintf(text, size, "%s", json_string_value(name));
+    else if (json_is_integer(name))
+        snprintf(text, size, "%lld", (long long)json_integer_value(name));
+    else
+        snprintf(text, size, "%zu", place);
+}
+
+/* "floodgate_ports" and [{"port": "p0", ...}] become floodgate_port_...{port="p0"}. */
+static void walk_array(struct fg_samples *samples, const char *name, const char *labels, json_t *json)
+{
+    char one[NAME_MAX_LEN], element[LABELS_MAX_LEN], text[64];
     const char *last;
     size_t len, i;
     json_t *value;
@@ -126,11 +144,11 @@ static void walk_array(struct fg_samples *samples, const char *name, const char 
         one[len - 1] = 0;
     last = strrchr(one, '_') ? strrchr(one, '_') + 1 : one;
     json_array_foreach (json, i, value) {
-        const char *text = json_string_value(json_object_get(value, "name"));
-
-        snprintf(number, sizeof(number), "%zu", i);
+        element_label(value, last, i, text, sizeof(text));
         snprintf(element, sizeof(element), "%s", labels);
-        fg_label_add(element, sizeof(element), last, text ? text : number);
+        fg_label_add(element, sizeof(element), last, text);
+        if (json_is_object(value))
+            json_object_del(value, last); /* it is the label now */
         fg_samples_walk(samples, one, element, value);
     }
 }
@@ -144,29 +162,31 @@ static const char *dimension_of(const char *key)
 }
 
 static void walk_dimension(struct fg_samples *samples, const char *name, const char *labels,
-                           const char *label, const json_t *json)
+                           const char *label, json_t *json)
 {
     char element[LABELS_MAX_LEN];
     const char *key;
     json_t *value;
 
-    json_object_foreach ((json_t *)json, key, value) {
+    json_object_foreach (json, key, value) {
         snprintf(element, sizeof(element), "%s", labels);
         fg_label_add(element, sizeof(element), label, key);
         fg_samples_walk(samples, name, element, value);
     }
 }
 
-static void walk_object(struct fg_samples *samples, const char *name, const char *labels, const json_t *json)
+static void walk_object(struct fg_samples *samples, const char *name, const char *labels, json_t *json)
 {
     char path[NAME_MAX_LEN], element[LABELS_MAX_LEN];
     const char *key;
     json_t *value;
 
-    json_object_foreach ((json_t *)json, key, value) {
+    json_object_foreach (json, key, value) {
         const char *label = json_is_object(value) ? dimension_of(key) : NULL;
 
         join_name(path, name, key);
+        if (!json_is_object(value) && dimension_of(key))
+            join_name(path, path, "enabled"); /* "filter": true beside the counters "filter": {...} */
         if (label) {
             walk_dimension(samples, path, labels, label, value);
         } else if (json_is_string(value) && strcmp(key, "state") == 0) {
@@ -179,7 +199,7 @@ static void walk_object(struct fg_samples *samples, const char *name, const char
     }
 }
 
-void fg_samples_walk(struct fg_samples *samples, const char *name, const char *labels, const json_t *json)
+void fg_samples_walk(struct fg_samples *samples, const char *name, const char *labels, json_t *json)
 {
     char text[32];
 

@@ -4,22 +4,26 @@
 
 #include "control/internal.h"
 
+static json_t *ledger_json(struct fg_control *control)
+{
+    const struct fg_ledger *ledger = control->daemon.ledger_lock(control->daemon.ctx);
+    json_t *json =
+        json_pack("{s:I, s:I, s:I}", "seq", (json_int_t)fg_ledger_seq(ledger), "items",
+                  (json_int_t)fg_ledger_items(ledger), "orders", (json_int_t)fg_ledger_orders(ledger));
+
+    control->daemon.ledger_unlock(control->daemon.ctx);
+    return json;
+}
+
 void fg_handle_status(struct fg_call *call)
 {
     struct fg_control *control = call->control;
-    const struct fg_ledger *ledger;
     json_t *status = control->daemon.status(control->daemon.ctx);
-    json_int_t items, orders, seq;
 
-    ledger = control->daemon.ledger_lock(control->daemon.ctx);
-    items = (json_int_t)fg_ledger_items(ledger);
-    orders = (json_int_t)fg_ledger_orders(ledger);
-    seq = (json_int_t)fg_ledger_seq(ledger);
-    control->daemon.ledger_unlock(control->daemon.ctx);
     if (json_is_object(status)) {
         json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_now_ms()));
-        json_object_set_new(status, "ledger",
-                            json_pack("{s:I, s:I, s:I}", "seq", seq, "items", items, "orders", orders));
+        if (!json_object_get(status, "ledger"))
+            json_object_set_new(status, "ledger", ledger_json(control));
         json_object_set_new(status, "api", json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
     }
     fg_call_reply(call, 200, status);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Items, their stock, their switches, and orders. */
+#include "fgctl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool fg_item_arg(const char *text, uint64_t *item)
+{
+    if (fg_number_parse(text, item) && *item >= 1 && *item <= INT64_MAX)
+        return true;
+    fg_usage_error("ITEM: \"%s\" is no whole number from 1 to %" PRId64, text, INT64_MAX);
+    return false;
+}
+
+static void print_reply(const struct fg_cli *cli, json_t *reply)
+{
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        fg_show(stdout, reply);
+    json_decref(reply);
+}
+
+/* Item and settings of the command line. */
+static bool read_values(const struct fg_args *args, struct fg_values *values)
+{
+    struct fg_error err;
+
+    memset(values, 0, sizeof(*values));
+    if (!fg_item_arg(args->positions[0], &values->number[FG_ITEM_FIELD_item]))
+        return false;
+    values->given[FG_ITEM_FIELD_item] = true;
+    for (unsigned field = 1; field < FG_ITEM_FIELDS; field++) {
+        const char *text = args->options[field - 1];
+
+        if (text && !fg_value_parse(field, text, values, &err)) {
+            fg_usage_error("--%s: %s", fg_item_fields[field].option, err.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What was done, in one line. */
+static void print_change(const struct fg_cli *cli, const char *what, json_t *reply)
+{
+    const json_t *name = json_object_get(reply, "name");
+
+    if (cli->json) {
+        fg_print_json(reply);
+    } else {
+        char text[FG_ITEM_NAME_MAX + 1];
+
+        snprintf(text, sizeof(text), "%s", name ? json_string_value(name) : "");
+        fg_clean(text);
+        printf("item %lld %s%s%s: %s, %lld units, %lld available\n",
+               json_integer_value(json_object_get(reply, "item")), what, *text ? " " : "", text,
+               json_string_value(json_object_get(reply, "state")),
+               json_integer_value(json_object_get(reply, "total")),
+               json_integer_value(json_object_get(reply, "available")));
+    }
+    json_decref(reply);
+}
+
+int fg_cmd_item_add(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct fg_values values;
+    struct fg_plan plan = {0};
+    struct fg_error err;
+    unsigned field;
+    json_t *reply;
+    int code;
+
+    if (!read_values(args, &values))
+        return FG_EXIT_USAGE;
+    if (!fg_plan_make(&values, NULL, &plan, &field, &err))
+        return fg_usage_error("--%s: %s", fg_item_fields[field].option, err.text);
+    code = fg_request(cli, "POST", "/v1/items", plan.body, &reply);
+    if (code == FG_EXIT_OK)
+        print_change(cli, "created", reply);
+    return code;
+}
+
+static int run_plan(struct fg_cli *cli, const struct fg_plan *plan)
+{
+    struct fg_error err = {""};
+    json_t *reply;
+    int code = fg_plan_run(cli, plan, &reply, &err);
+
+    if (code == FG_EXIT_OK) {
+        print_change(cli, plan->body || plan->units ? "changed" : "unchanged", reply);
+        return code;
+    }
+    if (cli->json && reply)
+        fg_print_json(reply);
+    json_decref(reply);
+    fprintf(stderr, "fgctl: %s\n", err.text);
+    return code;
+}
+
+int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct fg_values values;
+    struct fg_plan plan = {0};
+    struct fg_error err;
+    unsigned field;
+    json_t *existing;
+    char path[64];
+    int code;
+
+    if (!read_values(args, &values))
+        return FG_EXIT_USAGE;
+    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, values.number[FG_ITEM_FIELD_item]);
+    code = fg_request(cli, "GET", path, NULL, &existing);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (fg_plan_make(&values, existing, &plan, &field, &err)) {
+        code = run_plan(cli, &plan);
+    } else {
+        fprintf(stderr, "fgctl: --%s: %s\n", fg_item_fields[field].option, err.text);
+        code = FG_EXIT_REFUSED;
+    }
+    fg_plan_free(&plan);
+    json_decref(existing);
+    return code;
+}
+
+static void state_text(const json_t *item, char text[32])
+{
+    const char *state = json_string_value(json_object_get(item, "state"));
+
+    snprintf(text, 32, "%s", state ? state : "?");
+    for (char *p = text; *p; p++)
+        *p = *p == '-' ? ' ' : *p;
+}
+
+static void take_row(void *ctx, json_t *item)
+{
+    static const char *const numbers[] = {"item", "total", "available", "reserved", "sold"};
+    char text[5][24], name[128], state[32];
+
+    for (int i = 0; i < 5; i++)
+        snprintf(text[i], sizeof(text[i]), "%lld", json_integer_value(json_object_get(item, numbers[i])));
+    snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(item, "name")));
+    fg_clean(name);
+    state_text(item, state);
+    fg_table_add(ctx, (const char *const[]){text[0], name, text[1], text[2], text[3], text[4], state});
+}
+
+static void take_json(void *ctx, json_t *entry)
+{
+    json_array_append(ctx, entry);
+}
+
+int fg_cmd_item_list(struct fg_cli *cli, const struct fg_args *args)
+{
+    static const char *const columns[] = {"ITEM>",     "NAME",  "TOTAL>", "AVAILABLE>",
+                                          "RESERVED>", "SOLD>", "STATE"};
+    struct fg_table *table = fg_table_create(columns, 7);
+    json_t *list = json_array();
+    int code = fg_request_pages(cli, "/v1/items", "items", cli->json ? take_json : take_row,
+                                cli->json ? (void *)list : (void *)table);
+
+    if (code == FG_EXIT_OK && cli->json)
+        fg_print_json(list);
+    else if (code == FG_EXIT_OK)
+        fg_table_print(table, stdout);
+    json_decref(list);
+    fg_table_free(table);
+    return code;
+}
+
+int fg_cmd_item_show(struct fg_cli *cli, const struct fg_args *args)
+{
+    uint64_t item;
+    json_t *reply;
+    char path[64];
+    int code;
+
+    if (!fg_item_arg(args->positions[0], &item))
+        return FG_EXIT_USAGE;
+    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, item);
+    code = fg_request(cli, "GET", path, NULL, &reply);
+    if (code == FG_EXIT_OK)
+        print_reply(cli, reply);
+    return code;
+}
+
+int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args)
+{
+    uint64_t item, units;
+    json_t *reply;
+    char path[64];
+    int code;
+
+    if (!fg_item_arg(args->positions[0], &item))
+        return FG_EXIT_USAGE;
+    if (!fg_number_parse(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
+        return fg_usage_error("UNITS: \"%s\" is no whole number from 1 to %d", args->positions[1],
+                              FG_UNITS_MAX);
+    snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", item);
+    code = fg_request(cli, "POST", path, json_pack("{s:I}", args->command->verb, (json_int_t)units), &reply);
+    if (code == FG_EXIT_OK)
+        print_change(cli, "changed", reply);
+    return code;
+}
+
+/* open, close, pause, resume: the command's name is the last part of the path. All numbers are checked first.
+ */
+int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args)
+{
+    int code = FG_EXIT_OK;
+    uint64_t item;
+
+    for (unsigned i = 0; i < args->count; i++)
+        if (!fg_item_arg(args->positions[i], &item))
+            return FG_EXIT_USAGE;
+    for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++) {
+        json_t *reply;
+        char path[64];
+
+        fg_item_arg(args->positions[i], &item);
+        snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/%s", item, args->command->noun);
+        code = fg_request(cli, "POST", path, NULL, &reply);
+        if (code == FG_EXIT_OK)
+            print_change(cli, "changed", reply);
+    }
+    return code;
+}
+
+int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args)
+{
+    const char *order = args->positions[1];
+    uint64_t user;
+    json_t *reply;
+    char path[128];
+    int code;
+
+    if (!fg_number_parse(args->positions[0], &user))
+        return fg_usage_error("USER: \"%s\" is no whole number from 0 to %" PRIu64, args->positions[0],
+                              UINT64_MAX);
+    if (strlen(order) != 32 || strspn(order, "0123456789abcdefABCDEF") != 32)
+        return fg_usage_error("ORDER: \"%s\" is not 32 hex digits", order);
+    snprintf(path, sizeof(path), "/v1/orders/%" PRIu64 "/%s", user, order);
+    code = fg_request(cli, "GET", path, NULL, &reply);
+    if (code == FG_EXIT_OK)
+        print_reply(cli, reply);
+    return code;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Block list and allow list. */
+#include "fgctl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BATCH 10000 /* prefixes of one request; each request is all or nothing */
+
+static void take_row(void *ctx, json_t *entry)
+{
+    char hits[24];
+
+    snprintf(hits, sizeof(hits), "%lld", json_integer_value(json_object_get(entry, "hits")));
+    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(entry, "prefix")), hits});
+}
+
+static void take_json(void *ctx, json_t *entry)
+{
+    json_array_append(ctx, entry);
+}
+
+static void list_path(const struct fg_args *args, char path[64])
+{
+    snprintf(path, 64, "/v1/filter/%s", args->command->noun);
+}
+
+int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args)
+{
+    static const char *const columns[] = {"PREFIX", "HITS>"};
+    struct fg_table *table = fg_table_create(columns, 2);
+    json_t *list = json_array();
+    char path[64];
+    int code;
+
+    list_path(args, path);
+    code = fg_request_pages(cli, path, "prefixes", cli->json ? take_json : take_row,
+                            cli->json ? (void *)list : (void *)table);
+    if (code == FG_EXIT_OK && cli->json)
+        fg_print_json(list);
+    else if (code == FG_EXIT_OK)
+        fg_table_print(table, stdout);
+    json_decref(list);
+    fg_table_free(table);
+    return code;
+}
+
+/* One word a line, # starts a comment. */
+static bool read_file(const char *path, json_t *list)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    char line[256];
+    unsigned long number = 0;
+    bool ok = true;
+
+    if (!file) {
+        fprintf(stderr, "fgctl: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    while (ok && fgets(line, sizeof(line), file)) {
+        char *word, *rest;
+
+        number++;
+        ok = strchr(line, '\n') || strlen(line) < sizeof(line) - 1;
+        line[strcspn(line, "#")] = 0;
+        word = strtok_r(line, " \t\r\n", &rest);
+        if (!word)
+            continue;
+        ok = ok && !strtok_r(NULL, " \t\r\n", &rest) && json_array_append_new(list, json_string(word)) == 0;
+    }
+    if (!ok)
+        fprintf(stderr, "fgctl: %s:%lu: one prefix is expected, like 198.18.7.0/24 or 2001:db8::1\n", path,
+                number);
+    else if (!(ok = !ferror(file)))
+        fprintf(stderr, "fgctl: %s: %s\n", path, strerror(errno));
+    if (file != stdin)
+        fclose(file);
+    return ok;
+}
+
+static json_t *slice(const json_t *list, size_t from)
+{
+    json_t *part = json_array();
+
+    for (size_t i = from; i < json_array_size(list) && i < from + BATCH; i++)
+        json_array_append(part, json_array_get(list, i));
+    return json_pack("{s:o}", "prefixes", part);
+}
+
+static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t *list)
+{
+    bool add = strcmp(args->command->verb, "add") == 0;
+    const char *done_name = add ? "added" : "removed";
+    size_t all = json_array_size(list);
+    char path[64];
+
+    list_path(args, path);
+    for (size_t done = 0; done < all; done += BATCH) {
+        int code = fg_request(cli, add ? "POST" : "DELETE", path, slice(list, done), NULL);
+
+        if (code != FG_EXIT_OK) {
+            if (done)
+                fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all, done_name);
+            return code;
+        }
+    }
+    if (cli->json)
+        printf("{\"%s\": %zu}\n", done_name, all);
+    else
+        printf("%zu %s\n", all, done_name);
+    return FG_EXIT_OK;
+}
+
+int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
+{
+    json_t *list = json_array();
+    int code = FG_EXIT_OK;
+
+    for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++)
+        if (json_array_append_new(list, json_string(args->positions[i])) < 0)
+            code = fg_usage_error("PREFIX %u is not UTF-8", i + 1);
+    if (code == FG_EXIT_OK && args->options[0] && !read_file(args->options[0], list))
+        code = FG_EXIT_INPUT;
+    else if (code == FG_EXIT_OK && json_array_size(list) == 0)
+        code = fg_usage_error("no prefix given: name some, or use --file");
+    if (code == FG_EXIT_OK)
+        code = send_all(cli, args, list);
+    json_decref(list);
+    return code;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The appliance as a whole. */
+#include "fgctl.h"
+
+#include <string.h>
+
+static int get_and_print(struct fg_cli *cli, const char *path)
+{
+    json_t *reply;
+    int code = fg_request(cli, "GET", path, NULL, &reply);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        fg_show(stdout, reply);
+    json_decref(reply);
+    return code;
+}
+
+int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
+{
+    return get_and_print(cli, "/v1/status");
+}
+
+int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args)
+{
+    return get_and_print(cli, "/v1/stats");
+}
+
+int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct fg_error err = {""};
+    json_t *reply;
+    int code = fg_request_quiet(cli, "GET", "/healthz", NULL, &reply, &err);
+
+    if (cli->json && reply)
+        fg_print_json(reply);
+    else if (code == FG_EXIT_OK)
+        printf("healthy\n");
+    if (code != FG_EXIT_OK)
+        fprintf(stderr, "fgctl: %s%s\n", reply ? "unhealthy: " : "", err.text);
+    if (code != FG_EXIT_OK && json_object_get(reply, "healthy"))
+        code = FG_EXIT_UNHEALTHY;
+    json_decref(reply);
+    return code;
+}
+
+int fg_cmd_keys_reload(struct fg_cli *cli, const struct fg_args *args)
+{
+    json_t *reply;
+    int code = fg_request(cli, "POST", "/v1/keys/reload", NULL, &reply);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        printf("keys reloaded\n");
+    json_decref(reply);
+    return code;
+}

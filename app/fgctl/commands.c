@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The only list of what fgctl can do: parsing, --help, completion and the check of the docs come from it. */
+#include "fgctl.h"
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+#define NONE        NULL, 0
+#define OPTIONS(o)  o, COUNT(o)
+
+const struct fg_option fg_global_options[] = {
+    {"json", NULL, "print what the daemon answers, as JSON"},
+    {"socket", "PATH", "control socket (default: $FLOODGATE_SOCKET, else " FG_DEFAULT_SOCKET ")"},
+    {"help", NULL, "this help"},
+    {"version", NULL, "print the version"},
+};
+const unsigned fg_global_options_count = COUNT(fg_global_options);
+
+#define HINT_NUMBER   "N"
+#define HINT_TEXT     "TEXT"
+#define HINT_DURATION "DURATION"
+#define HINT_TIME     "TIME"
+#define HINT_FLAG     "true|false"
+
+const struct fg_option fg_item_options[FG_ITEM_FIELDS - 1] = {
+#define X(name, option, kind, min, max, initial, text) {option, HINT_##kind, text},
+    FG_ITEM_SETTING_LIST(X)
+#undef X
+};
+_Static_assert(FG_ITEM_FIELD_item == 0, "options are the fields behind the first");
+
+static const struct fg_option import_options[] = {
+    {"dry-run", NULL, "check the file against the daemon and print what would be done"}};
+static const struct fg_option top_options[] = {
+    {"interval", "DURATION", "time between two views, 100ms..1h (default 1s)"},
+    {"count", "N", "end after N views (default: until interrupted)"}};
+static const struct fg_option prefix_options[] = {
+    {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"}};
+
+static const char values_help[] =
+    "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is milliseconds). A TIME is `now`, +10m, Unix\n"
+    "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
+static const char import_help[] = "The first line of FILE names the columns: item, and any of name, total, "
+                                  "user_limit, order_max, hold_ms,\n"
+                                  "opens, closes, paused. An empty cell leaves the default, or what is "
+                                  "there. Items that exist are changed;\n"
+                                  "their total is raised or lowered to the given number. Everything is "
+                                  "checked before anything is sent, and\n"
+                                  "running it again does nothing that was done already.\n";
+
+const struct fg_command fg_commands[] = {
+    {"status", NULL, "", 0, 0, NONE, fg_cmd_status, "state of the appliance, its log and its sinks", NULL},
+    {"health", NULL, "", 0, 0, NONE, fg_cmd_health, "exit code 0 when healthy, else 5", NULL},
+    {"stats", NULL, "", 0, 0, NONE, fg_cmd_stats, "all counters", NULL},
+    {"top", NULL, "", 0, 0, OPTIONS(top_options), fg_cmd_top, "live view: rates, drops, items",
+     "Without a terminal it prints one view below the other; with --json one object a line.\n"},
+    {"item", "list", "", 0, 0, NONE, fg_cmd_item_list, "table of all items", NULL},
+    {"item", "show", "ITEM", 1, 1, NONE, fg_cmd_item_show, "one item with all settings", NULL},
+    {"item", "add", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_add, "create an item", values_help},
+    {"item", "set", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_set,
+     "change settings of an item; --total adds or removes the difference", values_help},
+    {"item", "import", "FILE.csv", 1, 1, OPTIONS(import_options), fg_cmd_item_import,
+     "create and change items from a catalogue", import_help},
+    {"stock", "add", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "add units to an item", NULL},
+    {"stock", "remove", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "take free units away, all or none", NULL},
+    {"open", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "open the sale now, without an end",
+     NULL},
+    {"close", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "end the sale now", NULL},
+    {"pause", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "sell nothing until resumed", NULL},
+    {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "go on selling", NULL},
+    {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
+     "state of one order (ORDER: 32 hex digits)", NULL},
+    {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits", NULL},
+    {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+     "block sources", NULL},
+    {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+     "unblock sources", NULL},
+    {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits", NULL},
+    {"allow", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+     "let sources pass block list and rates", NULL},
+    {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+     "take sources off the allow list", NULL},
+    {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
+    {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash", NULL},
+};
+const unsigned fg_commands_count = COUNT(fg_commands);

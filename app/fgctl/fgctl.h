@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * fgctl: the operator's command. One table of commands (commands.c) gives parsing, help and completion; the
+ * settings of an item come from lib/control/fields.h. Everything it does is a request that curl could send.
+ */
+#ifndef FG_FGCTL_H
+#define FG_FGCTL_H
+
+#include <jansson.h>
+
+#include "control/fields.h"
+
+#define FG_DEFAULT_SOCKET "/run/floodgate/control.sock"
+#define FG_POSITIONS_MAX  4096
+#define FG_OPTIONS_MAX    12
+
+/* name, number, meaning */
+#define FG_EXIT_LIST(X)                                                                                      \
+    X(OK, 0, "done")                                                                                         \
+    X(REFUSED, 1, "the daemon refused: bad value, not found, conflict; nothing more was done")               \
+    X(USAGE, 2, "wrong command, option or value; nothing was sent")                                          \
+    X(CONNECT, 3, "the daemon cannot be reached, or the connection was lost")                                \
+    X(UNAVAILABLE, 4, "the daemon cannot do it now (stopping, log failed, filter off, timeout)")             \
+    X(UNHEALTHY, 5, "health: the daemon answers, and is not healthy")                                        \
+    X(INPUT, 6, "a file cannot be read, or has errors; nothing was sent")
+
+enum fg_exit {
+#define X(name, number, text) FG_EXIT_##name = number,
+    FG_EXIT_LIST(X)
+#undef X
+};
+
+struct fg_option {
+    const char *name;  /**< without dashes */
+    const char *value; /**< what it takes, for help; NULL = a flag */
+    const char *help;
+};
+
+/** What was given on the command line. */
+struct fg_args {
+    const struct fg_command *command;
+    const char *positions[FG_POSITIONS_MAX];
+    unsigned count;
+    const char *options[FG_OPTIONS_MAX]; /**< by index in command->options; NULL = not given; flags: "" */
+};
+
+struct fg_http;
+
+struct fg_cli {
+    const char *socket;
+    bool json;
+    struct fg_http *http;
+};
+
+struct fg_command {
+    const char *noun, *verb; /**< verb NULL: the noun stands alone */
+    const char *args;        /**< for help: "ITEM UNITS" */
+    unsigned args_min, args_max;
+    const struct fg_option *options;
+    unsigned options_count;
+    int (*run)(struct fg_cli *cli, const struct fg_args *args);
+    const char *help, *more;
+};
+
+extern const struct fg_command fg_commands[];
+extern const unsigned fg_commands_count;
+extern const struct fg_option fg_global_options[];
+extern const unsigned fg_global_options_count;
+extern const struct fg_option fg_item_options[FG_ITEM_FIELDS - 1]; /**< option i is field i + 1 */
+
+/** parse.c: -1 = run args->command, else the exit code. Prints help and complaints. */
+int fg_parse(struct fg_cli *cli, int argc, char **argv, struct fg_args *args);
+__attribute__((format(printf, 1, 2))) int fg_usage_error(const char *fmt, ...);
+void fg_help(FILE *out, const struct fg_command *command);
+void fg_command_name(const struct fg_command *command, char name[64]);
+
+/* http.c: one HTTP/1.1 connection over a unix socket */
+struct fg_reply {
+    unsigned code; /**< HTTP status; 0 = there was none, error says why */
+    char *body;    /**< terminated; owned */
+    size_t size;
+    struct fg_error error;
+};
+struct fg_http *fg_http_open(const char *socket);
+void fg_http_close(struct fg_http *http);
+void fg_http_request(struct fg_http *http, const char *method, const char *path, const char *body,
+                     struct fg_reply *reply);
+
+/* request.c */
+/** Sends (takes body), and prints what went wrong. *reply (owned by the caller, may be NULL) is set on
+ * FG_EXIT_OK only. */
+int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply);
+/** As before, and leaves the printing to the caller: *reply is also set to the daemon's error. */
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply,
+                     struct fg_error *err);
+/** Fetches all pages of a list: calls each for every entry of `key`. */
+int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
+                     void (*each)(void *ctx, json_t *entry), void *ctx);
+
+/* value.c: settings of an item as typed on the command line or in a CSV file */
+struct fg_values {
+    bool given[FG_ITEM_FIELDS];
+    uint64_t number[FG_ITEM_FIELDS];
+    char name[FG_ITEM_NAME_MAX + 1];
+};
+bool fg_value_parse(unsigned field, const char *text, struct fg_values *values, struct fg_error *err);
+json_t *fg_values_json(const struct fg_values *values);
+uint64_t fg_now_ms(void);
+uint64_t fg_mono_ms(void);
+
+/* plan.c: from what is there to what is wanted */
+struct fg_plan {
+    uint64_t item;
+    unsigned long line; /**< of the CSV file */
+    bool create;
+    json_t *body;  /**< POST or PATCH; NULL = nothing */
+    int64_t units; /**< to add or remove afterwards */
+};
+/** existing: JSON of the item, or NULL. False and err (and the field) when it cannot be. */
+bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct fg_plan *plan,
+                  unsigned *field, struct fg_error *err);
+int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply, struct fg_error *err);
+void fg_plan_print(FILE *out, const struct fg_plan *plan);
+void fg_plan_free(struct fg_plan *plan);
+
+/* csv.c: RFC 4180 */
+struct fg_csv_row {
+    unsigned long line;
+    unsigned count;
+    char **cells;
+};
+struct fg_csv {
+    char *text; /**< the file; cells point into it */
+    char **cells;
+    struct fg_csv_row *rows;
+    size_t rows_count;
+};
+bool fg_csv_read(const char *path, struct fg_csv *csv, struct fg_error *err);
+void fg_csv_free(struct fg_csv *csv);
+
+/* table.c: aligned columns */
+struct fg_table;
+/** columns: "ITEM>" is right-aligned, "NAME" left-aligned. */
+struct fg_table *fg_table_create(const char *const *columns, unsigned count);
+void fg_table_add(struct fg_table *table, const char *const *cells);
+void fg_table_print(struct fg_table *table, FILE *out);
+void fg_table_free(struct fg_table *table);
+
+/* show.c */
+void fg_print_json(const json_t *json);
+void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
+void fg_clean(char *text);                   /**< control characters become '?' */
+
+/* rates.c: counters as a flat list, and their change per second */
+struct fg_sample {
+    char name[96]; /**< "drops.tag"; workers are summed up */
+    double value, rate;
+};
+struct fg_sample_set {
+    struct fg_sample *list;
+    size_t count, room;
+};
+void fg_samples_take(struct fg_sample_set *set, const json_t *stats);
+void fg_samples_rate(struct fg_sample_set *now, const struct fg_sample_set *before, double seconds);
+double fg_sample_rate(const struct fg_sample_set *set, const char *name);
+double fg_sample_value(const struct fg_sample_set *set, const char *name);
+void fg_samples_free(struct fg_sample_set *set);
+
+/* the commands */
+int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_keys_reload(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_item_add(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_item_list(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_item_show(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_item_import(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
+
+/** cmd_item.c: the ITEM of the command line; false after a complaint. */
+bool fg_item_arg(const char *text, uint64_t *item);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A catalogue of items from a CSV file: read, check against what is there, and only then send. */
+#include "fgctl.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ERRORS_SHOWN      20
+#define PROGRESS_AFTER_MS 2000
+#define PROGRESS_EACH_MS  1000
+#define COLUMNS_MAX       FG_ITEM_FIELDS
+
+struct import {
+    const char *path;
+    struct fg_csv csv;
+    unsigned columns[COLUMNS_MAX]; /**< field of each column */
+    unsigned columns_count;
+    json_t **existing; /**< sorted by item */
+    size_t existing_count, existing_room;
+    struct fg_plan *plans;
+    size_t plans_count, done;
+    unsigned long errors;
+    uint64_t started_ms, shown_ms;
+};
+
+__attribute__((format(printf, 4, 5))) static void complain(struct import *import, unsigned long line,
+                                                           const char *column, const char *fmt, ...)
+{
+    va_list args;
+
+    if (import->errors++ >= ERRORS_SHOWN)
+        return;
+    fprintf(stderr, "%s:%lu: ", import->path, line);
+    if (column)
+        fprintf(stderr, "column %s: ", column);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+}
+
+static void read_header(struct import *import)
+{
+    const struct fg_csv_row *row = &import->csv.rows[0];
+    bool seen[FG_ITEM_FIELDS] = {false};
+
+    for (unsigned i = 0; i < row->count; i++) {
+        unsigned field = fg_item_field_find(row->cells[i]);
+
+        if (field == FG_ITEM_FIELDS) {
+            fg_clean(row->cells[i]);
+            complain(import, row->line, row->cells[i],
+                     "unknown; columns are item, name, total, user_limit, "
+                     "order_max, hold_ms, opens, closes, paused");
+        } else if (seen[field]) {
+            complain(import, row->line, row->cells[i], "is there twice");
+        } else {
+            seen[field] = true;
+            import->columns[import->columns_count++] = field;
+        }
+    }
+    if (!seen[FG_ITEM_FIELD_item])
+        complain(import, row->line, "item", "is missing in the header line");
+}
+
+static bool read_values(struct import *import, const struct fg_csv_row *row, struct fg_values *values)
+{
+    unsigned long before = import->errors;
+    struct fg_error err;
+
+    if (row->count != import->columns_count) {
+        complain(import, row->line, NULL, "%u cells; the header line has %u", row->count,
+                 import->columns_count);
+        return false;
+    }
+    for (unsigned i = 0; i < row->count; i++) {
+        const char *name = fg_item_fields[import->columns[i]].name;
+
+        if (row->cells[i][0] == 0 && import->columns[i] != FG_ITEM_FIELD_item)
+            continue;
+        if (!fg_value_parse(import->columns[i], row->cells[i], values, &err)) {
+            fg_clean(err.text);
+            complain(import, row->line, name, "%s", err.text);
+        }
+    }
+    return import->errors == before;
+}
+
+static uint64_t item_of(const json_t *json)
+{
+    return (uint64_t)json_integer_value(json_object_get(json, "item"));
+}
+
+static int compare_existing(const void *a, const void *b)
+{
+    uint64_t x = item_of(*(json_t *const *)a), y = item_of(*(json_t *const *)b);
+
+    return x < y ? -1 : x > y;
+}
+
+static void take_existing(void *ctx, json_t *entry)
+{
+    struct import *import = ctx;
+
+    if (import->existing_count == import->existing_room) {
+        import->existing_room = import->existing_room * 2 + 1024;
+        import->existing = realloc(import->existing, import->existing_room * sizeof(*import->existing));
+        if (!import->existing)
+            abort();
+    }
+    import->existing[import->existing_count++] = json_incref(entry);
+}
+
+static const json_t *find_existing(const struct import *import, uint64_t item)
+{
+    size_t low = 0, high = import->existing_count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (item_of(import->existing[middle]) < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == import->existing_count || item_of(import->existing[low]) != item)
+        return NULL;
+    return import->existing[low];
+}
+
+static void plan_rows(struct import *import)
+{
+    for (size_t i = 1; i < import->csv.rows_count; i++) {
+        const struct fg_csv_row *row = &import->csv.rows[i];
+        struct fg_plan *plan = &import->plans[import->plans_count];
+        struct fg_values values = {0};
+        struct fg_error err;
+        unsigned field;
+
+        *plan = (struct fg_plan){.line = row->line};
+        if (!read_values(import, row, &values))
+            continue;
+        import->plans_count++;
+        if (!fg_plan_make(&values, find_existing(import, values.number[FG_ITEM_FIELD_item]), plan, &field,
+                          &err))
+            complain(import, row->line, fg_item_fields[field].name, "%s", err.text);
+    }
+}
+
+static int compare_plans(const void *a, const void *b)
+{
+    const struct fg_plan *x = *(const struct fg_plan *const *)a, *y = *(const struct fg_plan *const *)b;
+
+    if (x->item != y->item)
+        return x->item < y->item ? -1 : 1;
+    return x->line < y->line ? -1 : x->line > y->line;
+}
+
+static void find_twins(struct import *import)
+{
+    const struct fg_plan **sorted = calloc(import->plans_count + 1, sizeof(*sorted));
+
+    if (!sorted)
+        abort();
+    for (size_t i = 0; i < import->plans_count; i++)
+        sorted[i] = &import->plans[i];
+    qsort(sorted, import->plans_count, sizeof(*sorted), compare_plans);
+    for (size_t i = 1; i < import->plans_count; i++)
+        if (sorted[i]->item == sorted[i - 1]->item)
+            complain(import, sorted[i]->line, "item", "%" PRIu64 " is in line %lu already", sorted[i]->item,
+                     sorted[i - 1]->line);
+    free(sorted);
+}
+
+/* Reads and checks everything; FG_EXIT_OK when it can be sent. */
+static int prepare(struct fg_cli *cli, struct import *import)
+{
+    struct fg_error err;
+    int code;
+
+    if (!fg_csv_read(import->path, &import->csv, &err)) {
+        fprintf(stderr, "fgctl: %s\n", err.text);
+        return FG_EXIT_INPUT;
+    }
+    if (import->csv.rows_count == 0) {
+        fprintf(stderr, "fgctl: %s:1: no header line\n", import->path);
+        return FG_EXIT_INPUT;
+    }
+    read_header(import);
+    if (import->errors)
+        return FG_EXIT_INPUT;
+    code = fg_request_pages(cli, "/v1/items", "items", take_existing, import);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (import->existing_count)
+        qsort(import->existing, import->existing_count, sizeof(*import->existing), compare_existing);
+    import->plans = calloc(import->csv.rows_count, sizeof(*import->plans));
+    if (!import->plans)
+        abort();
+    plan_rows(import);
+    find_twins(import);
+    return import->errors ? FG_EXIT_INPUT : FG_EXIT_OK;
+}
+
+static void progress(struct import *import)
+{
+    uint64_t now = fg_mono_ms();
+
+    if (now - import->started_ms < PROGRESS_AFTER_MS || now - import->shown_ms < PROGRESS_EACH_MS)
+        return;
+    import->shown_ms = now;
+    fprintf(stderr, "%zu of %zu items%s", import->done, import->plans_count,
+            isatty(STDERR_FILENO) ? "\r" : "\n");
+}
+
+static int send_plans(struct fg_cli *cli, struct import *import)
+{
+    import->started_ms = fg_mono_ms();
+    for (; import->done < import->plans_count; import->done++) {
+        const struct fg_plan *plan = &import->plans[import->done];
+        struct fg_error err = {""};
+        json_t *reply = NULL;
+        int code = FG_EXIT_OK;
+
+        if (plan->body || plan->units)
+            code = fg_plan_run(cli, plan, &reply, &err);
+        if (code != FG_EXIT_OK) {
+            if (cli->json && reply)
+                fg_print_json(reply);
+            json_decref(reply);
+            fprintf(stderr,
+                    "%s:%lu: item %" PRIu64 ": %s\nfgctl: the %zu items before it are done, those behind it "
+                    "not; run it again to go on\n",
+                    import->path, plan->line, plan->item, err.text, import->done);
+            return code;
+        }
+        json_decref(reply);
+        progress(import);
+    }
+    return FG_EXIT_OK;
+}
+
+static json_t *summary(const struct import *import, bool dry_run)
+{
+    json_int_t created = 0, changed = 0, unchanged = 0, added = 0, removed = 0;
+
+    for (size_t i = 0; i < import->plans_count; i++) {
+        const struct fg_plan *plan = &import->plans[i];
+
+        created += plan->create;
+        changed += !plan->create && (plan->body || plan->units);
+        unchanged += !plan->body && !plan->units;
+        added += plan->units > 0 ? plan->units : 0;
+        removed += plan->units < 0 ? -plan->units : 0;
+        if (plan->create)
+            added += json_integer_value(json_object_get(plan->body, "total"));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "created", created, "changed", changed, "unchanged",
+                     unchanged, "units_added", added, "units_removed", removed, "dry_run", dry_run);
+}
+
+static void report(const struct fg_cli *cli, const struct import *import, bool dry_run)
+{
+    json_t *json = summary(import, dry_run);
+
+    for (size_t i = 0; dry_run && !cli->json && i < import->plans_count; i++)
+        fg_plan_print(stdout, &import->plans[i]);
+    if (cli->json)
+        fg_print_json(json);
+    else
+        printf("%s%lld created, %lld changed, %lld unchanged; units: %lld added, %lld removed\n",
+               dry_run ? "would be: " : "", json_integer_value(json_object_get(json, "created")),
+               json_integer_value(json_object_get(json, "changed")),
+               json_integer_value(json_object_get(json, "unchanged")),
+               json_integer_value(json_object_get(json, "units_added")),
+               json_integer_value(json_object_get(json, "units_removed")));
+    json_decref(json);
+}
+
+static void import_free(struct import *import)
+{
+    for (size_t i = 0; i < import->existing_count; i++)
+        json_decref(import->existing[i]);
+    for (size_t i = 0; i < import->plans_count; i++)
+        fg_plan_free(&import->plans[i]);
+    free(import->existing);
+    free(import->plans);
+    fg_csv_free(&import->csv);
+}
+
+int fg_cmd_item_import(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct import import = {.path = args->positions[0]};
+    bool dry_run = args->options[0] != NULL;
+    int code = prepare(cli, &import);
+
+    if (import.errors)
+        fprintf(stderr, "fgctl: %lu error%s in %s%s; nothing was sent\n", import.errors,
+                import.errors == 1 ? "" : "s", import.path,
+                import.errors > ERRORS_SHOWN ? " (the first 20 are shown)" : "");
+    if (code == FG_EXIT_OK && !dry_run)
+        code = send_plans(cli, &import);
+    if (code == FG_EXIT_OK)
+        report(cli, &import, dry_run);
+    import_free(&import);
+    return code;
+}

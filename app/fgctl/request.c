@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Requests with JSON in and out; HTTP status to exit code. */
+#include "fgctl.h"
+
+#include <string.h>
+
+static int exit_code(unsigned status)
+{
+    if (status == 0)
+        return FG_EXIT_CONNECT;
+    if (status < 300)
+        return FG_EXIT_OK;
+    return status >= 500 ? FG_EXIT_UNAVAILABLE : FG_EXIT_REFUSED;
+}
+
+static void explain(const struct fg_reply *reply, const json_t *json, struct fg_error *err)
+{
+    const json_t *error = json_object_get(json, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+
+    if (!reply->code)
+        *err = reply->error;
+    else if (message)
+        fg_fail(err, "%.500s", message);
+    else if (json_object_get(json, "reason"))
+        fg_fail(err, "%.500s", json_string_value(json_object_get(json, "reason")));
+    else
+        fg_fail(err, "the daemon answered with HTTP status %u and no reason", reply->code);
+    fg_clean(err->text);
+}
+
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply,
+                     struct fg_error *err)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct fg_reply raw;
+    json_t *json = NULL;
+    int code;
+
+    json_decref(body);
+    fg_http_request(cli->http, method, path, text, &raw);
+    free(text);
+    if (raw.code)
+        json = json_loadb(raw.body, raw.size, 0, NULL);
+    code = exit_code(raw.code);
+    if (code == FG_EXIT_OK && !json) {
+        fg_fail(err, "the daemon's answer to %s %s is no JSON", method, path);
+        code = FG_EXIT_CONNECT;
+    } else if (code != FG_EXIT_OK) {
+        explain(&raw, json, err);
+    }
+    free(raw.body);
+    if (reply)
+        *reply = json;
+    else
+        json_decref(json);
+    return code;
+}
+
+int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply)
+{
+    struct fg_error err = {""};
+    json_t *json = NULL;
+    int code = fg_request_quiet(cli, method, path, body, &json, &err);
+
+    if (code != FG_EXIT_OK) {
+        if (cli->json && json)
+            fg_print_json(json);
+        fprintf(stderr, "fgctl: %s\n", err.text);
+    }
+    if (code == FG_EXIT_OK && reply)
+        *reply = json;
+    else
+        json_decref(json);
+    return code;
+}
+
+int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
+                     void (*each)(void *ctx, json_t *entry), void *ctx)
+{
+    json_int_t offset = 0, all = 1;
+
+    while (offset < all) {
+        char page[256];
+        json_t *reply, *list, *entry;
+        size_t i;
+        int code;
+
+        snprintf(page, sizeof(page), "%s?offset=%lld&limit=10000", path, (long long)offset);
+        code = fg_request(cli, "GET", page, NULL, &reply);
+        if (code != FG_EXIT_OK)
+            return code;
+        list = json_object_get(reply, key);
+        all = json_integer_value(json_object_get(reply, "count"));
+        json_array_foreach (list, i, entry)
+            each(ctx, entry);
+        offset += (json_int_t)json_array_size(list);
+        if (json_array_size(list) == 0)
+            all = 0; /* entries went away in the meantime */
+        json_decref(reply);
+    }
+    return FG_EXIT_OK;
+}

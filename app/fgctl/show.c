@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* JSON for people: any object as indented lines, so that a new field of the daemon needs no line here. */
+#include "fgctl.h"
+
+#include <string.h>
+
+void fg_print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    printf("\n");
+}
+
+void fg_clean(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+}
+
+static void show_scalar(FILE *out, const json_t *json)
+{
+    if (json_is_string(json)) {
+        char text[512];
+
+        snprintf(text, sizeof(text), "%s", json_string_value(json));
+        fg_clean(text);
+        fprintf(out, "%s", *text ? text : "-");
+    } else if (json_is_integer(json)) {
+        fprintf(out, "%lld", json_integer_value(json));
+    } else if (json_is_real(json)) {
+        fprintf(out, "%.3f", json_real_value(json));
+    } else {
+        fprintf(out, "%s", json_is_true(json) ? "yes" : json_is_false(json) ? "no" : "-");
+    }
+}
+
+static void show_any(FILE *out, const char *name, const json_t *json, int depth);
+
+static void show_members(FILE *out, const json_t *json, int depth)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    json_object_foreach ((json_t *)json, key, value)
+        show_any(out, key, value, depth);
+    json_array_foreach (json, i, value) {
+        char place[24];
+
+        snprintf(place, sizeof(place), "%zu", i);
+        show_any(out, place, value, depth);
+    }
+}
+
+static void show_any(FILE *out, const char *name, const json_t *json, int depth)
+{
+    int pad = 22 - 2 * depth;
+
+    if (json_is_object(json) || json_is_array(json)) {
+        fprintf(out, "%*s%s:\n", 2 * depth, "", name);
+        show_members(out, json, depth + 1);
+        return;
+    }
+    fprintf(out, "%*s%-*s ", 2 * depth, "", pad > 0 ? pad : 0, name);
+    show_scalar(out, json);
+    fprintf(out, "\n");
+}
+
+void fg_show(FILE *out, const json_t *json)
+{
+    show_members(out, json, 0);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fgctl.h"
+
+#include <string.h>
+#include <time.h>
+
+uint64_t fg_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t fg_mono_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool parse_time(const char *text, uint64_t *ms)
+{
+    if (strcmp(text, "now") == 0) {
+        *ms = fg_now_ms();
+        return true;
+    }
+    if (text[0] == '+') {
+        if (!fg_duration_parse(text + 1, ms, NULL))
+            return false;
+        *ms += fg_now_ms();
+        return true;
+    }
+    return fg_number_parse(text, ms) || fg_moment_parse(text, ms, NULL);
+}
+
+static bool parse_flag(const char *text, uint64_t *flag)
+{
+    *flag = strcmp(text, "true") == 0;
+    return *flag || strcmp(text, "false") == 0;
+}
+
+/* JSON, and so the API, knows UTF-8 only. */
+static bool parse_name(const char *text, char *name)
+{
+    json_t *json = json_string(text);
+    bool ok = json && fg_item_name_valid(text);
+
+    json_decref(json);
+    if (ok)
+        snprintf(name, FG_ITEM_NAME_MAX + 1, "%s", text);
+    return ok;
+}
+
+bool fg_value_parse(unsigned index, const char *text, struct fg_values *values, struct fg_error *err)
+{
+    const struct fg_item_field *field = &fg_item_fields[index];
+    uint64_t *number = &values->number[index];
+    bool ok = false;
+    char range[128];
+
+    switch (field->kind) {
+    case FG_FIELD_TEXT:
+        ok = parse_name(text, values->name);
+        break;
+    case FG_FIELD_FLAG:
+        ok = parse_flag(text, number);
+        break;
+    case FG_FIELD_TIME:
+        ok = parse_time(text, number) && *number <= field->max;
+        break;
+    case FG_FIELD_DURATION:
+        ok = fg_duration_parse(text, number, NULL) && *number >= field->min && *number <= field->max;
+        break;
+    case FG_FIELD_NUMBER:
+        ok = fg_number_parse(text, number) && *number >= field->min && *number <= field->max;
+        break;
+    }
+    values->given[index] |= ok;
+    if (ok)
+        return true;
+    return fg_fail(err, "\"%.64s\" is not %s%s", text, fg_item_field_range(field, range),
+                   field->kind == FG_FIELD_DURATION ? ", or like 90s, 2m"
+                   : field->kind == FG_FIELD_TIME   ? ", or now, or +10m"
+                                                    : "");
+}
+
+static json_t *value_json(const struct fg_values *values, unsigned index)
+{
+    switch (fg_item_fields[index].kind) {
+    case FG_FIELD_TEXT:
+        return json_string(values->name);
+    case FG_FIELD_FLAG:
+        return json_boolean(values->number[index]);
+    case FG_FIELD_NUMBER:
+    case FG_FIELD_DURATION:
+    case FG_FIELD_TIME:
+        break;
+    }
+    return json_integer((json_int_t)values->number[index]);
+}
+
+json_t *fg_values_json(const struct fg_values *values)
+{
+    json_t *json = json_object();
+
+    for (unsigned i = 0; i < FG_ITEM_FIELDS; i++)
+        if (values->given[i])
+            json_object_set_new(json, fg_item_fields[i].name, value_json(values, i));
+    return json;
+}
