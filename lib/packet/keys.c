@@ -32,6 +32,12 @@ static const struct {
 #define X(name, bit, text) " " text
 #define ROLE_NAMES         FG_ROLE_LIST(X)
 
+/* A word for an error. One as long as a secret may be one, in the wrong place. */
+static const char *shown(const char *word)
+{
+    return strlen(word) < SECRET_DIGITS / 2 ? word : "(too long)";
+}
+
 static bool parse_id(const struct place *at, const char *word, uint16_t *id)
 {
     unsigned value = 0;
@@ -40,8 +46,8 @@ static bool parse_id(const struct place *at, const char *word, uint16_t *id)
     for (; *c >= '0' && *c <= '9' && value <= UINT16_MAX; c++)
         value = value * 10 + (unsigned)(*c - '0');
     if (c == word || *c || value < 1 || value > UINT16_MAX)
-        return fg_fail(at->err, "%s:%u: key id `%.64s` is not a number from 1 to 65535", at->path, at->line,
-                       word);
+        return fg_fail(at->err, "%s:%u: key id `%s` is not a number from 1 to 65535", at->path, at->line,
+                       shown(word));
     *id = (uint16_t)value;
     return true;
 }
@@ -59,8 +65,8 @@ static bool parse_roles(const struct place *at, char *word, uint16_t *bits)
             if (!strcmp(name, roles[i].name))
                 bit = roles[i].bit;
         if (!bit)
-            return fg_fail(at->err, "%s:%u: unknown role `%.64s`; accepted, separated by commas:" ROLE_NAMES,
-                           at->path, at->line, name);
+            return fg_fail(at->err, "%s:%u: unknown role `%s`; accepted, separated by commas:" ROLE_NAMES,
+                           at->path, at->line, shown(name));
         if (*bits & bit)
             return fg_fail(at->err, "%s:%u: role `%s` is named twice", at->path, at->line, name);
         *bits |= bit;
