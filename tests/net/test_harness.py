@@ -128,7 +128,7 @@ def state(pid):
 
 
 def marks(tag):
-    return [p for p in fgtest._marks() if os.path.basename(p).startswith(tag)]
+    return [p for p in fgtest.marks() if os.path.basename(p).startswith(tag)]
 
 
 def test_nothing_is_left(lab):

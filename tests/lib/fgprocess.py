@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Harness, lowest part: programs, processes, and what they may leave behind. See fgtest.py."""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get('FG_BUILD', os.path.join(ROOT, 'build'))
+BPFFS = '/sys/fs/bpf'
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Skip(Exception):
+    """The test cannot be run here; the text says why."""
+
+
+class Timeout(Exception):
+    """Something did not happen in time; the text says what."""
+
+
+def program(name):
+    """Path of a built program: floodgate, fgctl, fgblast, fgaudit."""
+    folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'tools'}[name]
+    path = os.path.join(BUILD, folder, name, name)
+    if not os.access(path, os.X_OK):
+        raise Skip(f'{os.path.relpath(path, ROOT)} is not built')
+    return path
+
+
+def wait_until(condition, seconds, what, step=0.02):
+    """Polls until condition() is true and returns its value; Timeout when it never is."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Timeout(f'{what}: not within {seconds} s')
+        time.sleep(step)
+
+
+def command(*argv, check=True, seconds=60, stdin=None):
+    """Runs to the end, returns standard output; an error shows the command and what it said."""
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=seconds, input=stdin)
+    if check and done.returncode:
+        raise RuntimeError(f'{" ".join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip()}')
+    return done.stdout
+
+
+def _die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class Process:
+    """A child with its output in a file. Ends with the Lab, or with this program, whatever happens to it."""
+
+    def __init__(self, lab, argv, ns=None, name=None, env=None, stdin=subprocess.DEVNULL, cwd=None):
+        self.name = name or os.path.basename(argv[0])
+        self.argv = [str(a) for a in argv]
+        self.log_path = lab.unique(self.name + '.log')
+        # nsenter with --net only does not fork: the pid is that of the program itself
+        full = (ns.enter() if ns else []) + self.argv
+        # the death signal follows the thread that forks, so only the main thread may ask for it
+        guard = _die_with_parent if threading.current_thread() is threading.main_thread() else None
+        with open(self.log_path, 'ab') as log:
+            self.popen = subprocess.Popen(full, stdin=stdin, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
+                                          env={**os.environ, **(env or {})}, preexec_fn=guard)
+        self.pid = self.popen.pid
+        lab.processes.append(self)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def output(self):
+        with open(self.log_path, errors='replace') as f:
+            return f.read()
+
+    def signal(self, number):
+        if self.running():
+            self.popen.send_signal(number)
+
+    def wait(self, seconds):
+        """Exit code; negative = killed by that signal."""
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Timeout(f'{self.name} (pid {self.pid}) did not end within {seconds} s') from None
+
+    def kill(self):
+        """SIGKILL, and waits until it is gone."""
+        self.signal(signal.SIGKILL)
+        return self.popen.wait()
+
+    def terminate(self, seconds=10):
+        """SIGTERM, and waits for the end; SIGKILL and Timeout when it does not come."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Timeout(f'{self.name} (pid {self.pid}) did not end within {seconds} s of SIGTERM') from None
+
+
+# Where something with a tag in its name can be left behind.
+PLACES = ('/run/netns', BPFFS, '/dev/hugepages', '/run/dpdk', tempfile.gettempdir())
+
+
+def remove(path):
+    if path.startswith('/run/netns/'):
+        command('ip', 'netns', 'del', os.path.basename(path), check=False)
+    elif os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+
+
+def marks(places=PLACES):
+    for place in places:
+        try:
+            names = os.listdir(place)
+        except OSError:
+            continue
+        yield from (os.path.join(place, n) for n in names)
+
+
+def remove_marks(tag):
+    """Pins, hugepage files and DPDK's runtime folder of a tag; not its temporary folder."""
+    pattern = re.compile(re.escape(tag) + r'(?!\d)')
+    for path in list(marks(PLACES[1:-1])):
+        if pattern.match(os.path.basename(path)):
+            remove(path)
+
+
+def _alive(pid):
+    return os.path.exists(f'/proc/{pid}')
+
+
+def leftovers():
+    """What dead processes left: paths whose tag names a process that is no more."""
+    found = []
+    for path in marks():
+        match = re.match(r'fg(\d+)-\d+', os.path.basename(path))
+        if match and not _alive(int(match.group(1))):
+            found.append(path)
+    return sorted(found)
+
+
+def sweep_stale():
+    """Removes what killed runs left behind; returns the paths."""
+    found = leftovers()
+    for path in found:
+        remove(path)
+    return found
