@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/fgblast/run.h"
+
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+
+#include "tools/fgblast/neighbour.h"
+
+#define SECOND        1000000000ull
+#define MADE_UP_NS    1000ull /* time of one packet that goes to a file only */
+#define ASK_EVERY_NS  (SECOND / 5)
+#define ASK_TRIES     25
+#define IDLE_LOOPS    64u          /* then others may have the CPU */
+#define AFTER_LAST_NS (SECOND / 5) /* flat: answers that still come */
+
+void fg_clock_start(struct fg_clock *c)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    c->begun_ns = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+    c->begun_tsc = rte_rdtsc();
+    c->ns_per_tick = rte_get_tsc_hz() ? (SECOND << 32) / rte_get_tsc_hz() : 0; /* 0: no EAL, no port */
+}
+
+uint64_t fg_clock_now(const struct fg_clock *c)
+{
+    return c->begun_ns + (uint64_t)(((__uint128_t)(rte_rdtsc() - c->begun_tsc) * c->ns_per_tick) >> 32);
+}
+
+static bool server_answered(struct fg_run *r)
+{
+    struct rte_mbuf *mbufs[FG_BURST];
+    unsigned n = fg_port_receive(r->port, mbufs);
+    bool found = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        found |= fg_neighbour_answer(&r->options->targets[0], rte_pktmbuf_mtod(mbufs[i], uint8_t *),
+                                     mbufs[i]->data_len, r->frames.server_mac);
+        rte_pktmbuf_free(mbufs[i]);
+    }
+    return found;
+}
+
+bool fg_run_find_server(struct fg_run *r, struct fg_error *err)
+{
+    uint8_t question[FG_NEIGHBOUR_FRAME], *frame;
+    uint32_t bytes = fg_neighbour_ask(&r->options->targets[0], r->frames.client_mac, question);
+
+    for (int i = 0; i < ASK_TRIES && !*r->stop; i++) {
+        uint64_t until_ns = fg_clock_now(&r->clock) + ASK_EVERY_NS;
+
+        if (fg_port_room(r->port) && (frame = fg_port_add(r->port, bytes)))
+            memcpy(frame, question, bytes);
+        while (fg_clock_now(&r->clock) < until_ns) {
+            fg_port_flush(r->port);
+            if (server_answered(r))
+                return true;
+            sched_yield();
+        }
+    }
+    return fg_fail(err,
+                   "nobody answers for the server's address on this link; --server-mac gives it by hand");
+}
+
+/* ---- world --------------------------------------------------------------------------------------------- */
+
+static unsigned take_answers(struct fg_run *r)
+{
+    struct rte_mbuf *mbufs[FG_BURST];
+    unsigned n = fg_port_receive(r->port, mbufs);
+    uint64_t now_ns = n ? fg_clock_now(&r->clock) : 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct fg_address to;
+        uint16_t port;
+        const uint8_t *payload =
+            fg_frame_read(&r->frames, rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len, &to, &port);
+
+        if (payload)
+            fg_world_reply(r->world, now_ns, payload, &to, port);
+        else
+            r->summary.other++;
+    }
+    rte_pktmbuf_free_bulk(mbufs, n);
+    return n;
+}
+
+static void send_one(struct fg_run *r, uint64_t now_ns, const struct fg_send *send)
+{
+    uint8_t frame[FG_BLAST_FRAME_MAX], *out;
+    uint32_t bytes = fg_frame_write(&r->frames, send, frame);
+
+    if (r->pcap)
+        fg_pcap_write(r->pcap, now_ns, frame, bytes);
+    if (r->port && (out = fg_port_add(r->port, bytes)))
+        memcpy(out, frame, bytes);
+}
+
+static void progress(struct fg_run *r, struct fg_progress *p, uint64_t now_ns)
+{
+    bool json = r->options->progress_json != 0;
+    double every = json ? 1 : (double)r->options->progress;
+    double at = (double)(now_ns - r->clock.begun_ns) / 1e9;
+
+    if (every == 0 || at < p->at + every)
+        return;
+    p->seconds_ago = at - p->at;
+    p->at = at;
+    fg_report_progress(r->world, p, json);
+    p->answers_before = fg_world_stats(r->world)->answers;
+}
+
+void fg_run_world(struct fg_run *r)
+{
+    struct fg_send sends[FG_BURST];
+    struct fg_progress p = {0};
+    uint64_t now_ns = r->clock.begun_ns;
+    unsigned idle = 0;
+
+    while (!*r->stop && !fg_world_done(r->world, now_ns)) {
+        unsigned got = 0, n;
+
+        if (r->port) {
+            got = take_answers(r);
+            now_ns = fg_clock_now(&r->clock);
+        }
+        n = fg_world_next(r->world, now_ns, sends, r->port ? fg_port_room(r->port) : FG_BURST);
+        for (unsigned i = 0; i < n; i++)
+            send_one(r, now_ns + (r->port ? 0 : i * MADE_UP_NS), &sends[i]);
+        if (r->port)
+            fg_port_flush(r->port);
+        else
+            now_ns += (n ? n : 100) * MADE_UP_NS;
+        progress(r, &p, now_ns);
+        idle = got || n ? 0 : idle + 1;
+        if (idle >= IDLE_LOOPS && r->port)
+            sched_yield();
+    }
+    r->summary.finished = fg_world_active(r->world) == 0;
+    r->summary.seconds = (double)(now_ns - r->clock.begun_ns) / 1e9;
+}
+
+/* ---- flat ---------------------------------------------------------------------------------------------- */
+
+static void flat_receive(struct fg_run *r, uint64_t now_ns)
+{
+    struct rte_mbuf *mbufs[FG_BURST];
+    unsigned n = fg_port_receive(r->port, mbufs);
+
+    for (unsigned i = 0; i < n; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+    for (unsigned i = 0; i < n; i++)
+        fg_flat_frame(r->flat, now_ns, rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len);
+    rte_pktmbuf_free_bulk(mbufs, n);
+}
+
+static void flat_send(struct fg_run *r, uint64_t now_ns)
+{
+    unsigned n = fg_flat_room(r->flat, now_ns, fg_port_room(r->port));
+
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t bytes;
+        const uint8_t *frame = fg_flat_next(r->flat, now_ns, &bytes);
+        uint8_t *out = fg_port_add(r->port, bytes);
+
+        if (out)
+            rte_memcpy(out, frame, bytes);
+    }
+    fg_port_flush(r->port);
+}
+
+void fg_run_flat(struct fg_run *r)
+{
+    uint64_t now_ns = fg_clock_now(&r->clock), until_ns;
+
+    while (!*r->stop && !fg_flat_done(r->flat, now_ns)) {
+        now_ns = fg_clock_now(&r->clock);
+        flat_receive(r, now_ns);
+        flat_send(r, now_ns);
+    }
+    r->summary.seconds = (double)(now_ns - r->flat->begun_ns) / 1e9;
+    until_ns = now_ns + AFTER_LAST_NS;
+    while (!*r->stop && r->flat->in_flight && now_ns < until_ns) {
+        now_ns = fg_clock_now(&r->clock);
+        flat_receive(r, now_ns);
+        fg_port_flush(r->port);
+    }
+    r->summary.finished = r->flat->in_flight == 0;
+}
