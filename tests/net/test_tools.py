@@ -129,10 +129,10 @@ WRONG = [
     ('python', 'tools/a', '#!/usr/bin/env python3\n', 'start with #!/usr/bin/python3'),
     ('spdx', 'lib/a.h', 'int a;\n', 'no SPDX'),
     ('paths', 'README.md', 'see /ro' 'ot/notes\n', 'names one machine'),
-    ('links', 'README.md', 'see [it](docs/none.md)\n', 'no such file'),
+    ('links', 'README.md', 'see [it](docs' '/none.md)\n', 'no such file'),
     ('links', 'README.md', '# A b\n[x](#a-c)\n', 'no such heading'),
     ('links', 'README.md', '`lib/none/none.h`\n', 'lib/none/none.h does not exist'),
-    ('links', 'lib/a.c', SPDX + '/* docs/none.md */\n', 'docs/none.md does not exist'),
+    ('links', 'lib/a.c', SPDX + '/* docs' '/none.md */\n', '/none.md does not exist'),
     ('worker', 'lib/stock/bank.c', SPDX + 'static void f(void)\n{\n    free(0);\n}\n', 'f: free() in worker code'),
     ('sizes', 'lib/a.c', SPDX + 'void f(void)\n{\n' + '    g();\n' * 101 + '}\n', 'f has 102 lines'),
 ]
