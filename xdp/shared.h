@@ -105,7 +105,8 @@ struct fg_tunables {
     uint32_t v6_mask[4]; /**< network byte order */
     uint16_t order_port; /**< network byte order */
     uint8_t v6_length;   /**< bits of v6_mask */
-    uint8_t zero[5];
+    uint8_t ignore_lists;
+    uint8_t zero[4];
 };
 _Static_assert(sizeof(struct fg_tunables) == 56, "read-only data of the program");
 

@@ -354,10 +354,14 @@ FG_INLINE enum fg_verdict fg_judge(const uint8_t *data, const uint8_t *end)
 
     if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS)
         return verdict;
-    if (!view.source.family || fg_is_listed(FG_LIST_ALLOW, &view.source))
+    if (!view.source.family)
         return verdict;
-    if (fg_is_listed(FG_LIST_BLOCK, &view.source))
-        return FG_VERDICT_BLOCKED;
+    if (!FG_ENV_TUNE.ignore_lists) {
+        if (fg_is_listed(FG_LIST_ALLOW, &view.source))
+            return verdict;
+        if (fg_is_listed(FG_LIST_BLOCK, &view.source))
+            return FG_VERDICT_BLOCKED;
+    }
     if (fg_within_rate(&view.source, verdict == FG_VERDICT_ORDER))
         return verdict;
     return verdict == FG_VERDICT_ORDER ? FG_VERDICT_RATE_ORDER : FG_VERDICT_RATE_OTHER;

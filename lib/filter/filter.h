@@ -34,7 +34,8 @@ struct fg_filter_options {
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
     uint32_t other_rate, other_burst;
     uint32_t sources_max, prefixes_max;
-    unsigned v6_prefix;
+    unsigned v6_prefix; /**< leading bits of an IPv6 address that make a source */
+    bool ignore_lists;  /**< keep them, but judge without them */
 };
 
 struct fg_filter;

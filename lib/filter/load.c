@@ -80,6 +80,7 @@ static void make_tunables(const struct fg_filter_options *o, struct fg_tunables 
     tune->order = make_rate(o->order_rate, o->order_burst);
     tune->other = make_rate(o->other_rate, o->other_burst);
     tune->order_port = htons(o->order_port);
+    tune->ignore_lists = o->ignore_lists;
     tune->v6_length = (uint8_t)o->v6_prefix;
     for (unsigned bit = 0; bit < o->v6_prefix; bit++)
         tune->v6_mask[bit / 32] |= htonl(0x80000000u >> bit % 32);

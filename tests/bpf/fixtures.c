@@ -42,7 +42,7 @@ static const struct fixture broken[] = {
     {"IPv4 with version 5", {U4, .version_ihl = 0x55}, FG_VERDICT_MALFORMED, NULL},
     {"IPv4 header length 16", {U4, .version_ihl = 0x44}, FG_VERDICT_MALFORMED, NULL},
     {"IPv4 length beyond the frame", {U4, .ip_length_add = 1}, FG_VERDICT_MALFORMED, NULL},
-    {"IPv4 length below its header", {U4, .ip_length_add = -73}, FG_VERDICT_MALFORMED, NULL},
+    {"IPv4 length below its header", {U4, .port = 53, .ip_length_add = -73}, FG_VERDICT_MALFORMED, NULL},
     {"IPv4 header longer than the packet",
      {U4, .version_ihl = 0x4f, .cut = 14 + 24, .ip_length_add = -68},
      FG_VERDICT_MALFORMED,
@@ -67,6 +67,10 @@ static const struct fixture broken[] = {
      NULL},
     {"IPv6 extension header beyond the packet",
      {U6, .ext = {60}, .ext_count = 1, .ext_length = 200},
+     FG_VERDICT_MALFORMED,
+     NULL},
+    {"IPv6 extension header that ends in the padding",
+     {U6, .ext = {60}, .ext_count = 1, .ext_length = 10, .pad = 40},
      FG_VERDICT_MALFORMED,
      NULL},
     {"IPv6 with 7 extension headers",
@@ -137,6 +141,8 @@ static const struct fixture orders[] = {
      NULL},
     {"order to a broadcast MAC", {U4, .eth_dst = BROADCAST}, FG_VERDICT_PASS, NULL},
     {"order to IPv4 multicast", {U4, .eth_dst = MULTICAST, .dst = "224.0.0.1"}, FG_VERDICT_PASS, NULL},
+    {"order to IPv4 multicast by a unicast MAC", {U4, .dst = "224.0.0.1"}, FG_VERDICT_PASS, NULL},
+    {"order to IPv4 broadcast by a unicast MAC", {U4, .dst = "255.255.255.255"}, FG_VERDICT_PASS, NULL},
     {"order to IPv6 multicast by a unicast MAC", {U6, .dst = "ff02::1"}, FG_VERDICT_PASS, NULL},
 };
 

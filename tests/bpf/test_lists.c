@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lists, counters and pins through lib/filter: what is refused and how, what survives a restart. */
 #include <linux/bpf.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -186,6 +188,22 @@ static void restart(const struct fg_filter_options *options)
     fg_filter_close(filter);
 }
 
+static void lists_off(struct fg_filter_options options)
+{
+    struct fg_prefix prefix = must_parse("198.18.7.7");
+    struct fg_filter *filter = must_open(&options), *off;
+    struct fg_error err;
+
+    options.ignore_lists = true;
+    off = must_open(&options);
+    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, &err) && judge(off, "198.18.7.7") == XDP_PASS &&
+           judge(filter, "198.18.7.7") == XDP_DROP,
+       "a program that ignores the lists, beside one that does not");
+    fg_filter_close(filter);
+    ok(fg_filter_del(off, FG_LIST_BLOCK, &prefix, &err), "clean");
+    fg_filter_close(off);
+}
+
 static void refuses(struct fg_filter_options options, const char *what, const char *hint)
 {
     struct fg_error err = {""};
@@ -242,6 +260,37 @@ static void foreign_pin(const struct fg_filter_options *good, const char *pins)
     rmdir(folder);
 }
 
+/* In a mount namespace of this process, so that nobody else's bpffs goes away. */
+static void mounts(struct fg_filter_options options)
+{
+    char folder[] = "/tmp/fgtest-pins-XXXXXX", pins[64];
+    struct fg_prefix prefix = must_parse("198.18.0.0/15");
+    struct fg_error err = {""};
+    struct fg_filter *filter;
+
+    if (!ok(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                mkdtemp(folder),
+            "a mount namespace"))
+        return;
+    umount2("/sys/fs/bpf", MNT_DETACH);
+    filter = must_open(&options);
+    ok(filter, "without a bpffs at the usual place, one is mounted");
+    fg_filter_close(filter);
+    snprintf(pins, sizeof(pins), "%s/a/b", folder);
+    options.pins = pins;
+    filter = must_open(&options);
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &err), "a folder elsewhere becomes a bpffs %s",
+       err.text);
+    fg_filter_close(filter);
+    filter = must_open(&options);
+    ok(count(filter, FG_LIST_BLOCK) == 1, "and is not mounted over when it is one");
+    fg_filter_close(filter);
+    ok(umount(pins) == 0 && rmdir(pins) == 0, "mounted once");
+    *strrchr(pins, '/') = 0;
+    rmdir(pins);
+    rmdir(folder);
+}
+
 static void body(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
@@ -257,8 +306,10 @@ static void body(const char *pins)
     fg_filter_close(filter);
     heal(&options);
     restart(&options);
+    lists_off(options);
     refused_options(&options);
     foreign_pin(&options, pins);
+    mounts(options);
 }
 
 int main(void)
