@@ -32,8 +32,8 @@ static const char usage[] =
     "  --redis-user NAME            ACL user\n"
     "  --redis-password-file FILE   first line is the password (default: environment REDISCLI_AUTH)\n"
     "  --redis-wait-ms N            so long may Redis take to reach the end of the log (default 1000)\n"
-    "  --redis-stream-max N         the stream keeps about N entries (stream_max of the sink; default 0 = "
-    "all)\n"
+    "  --redis-stream-max N         the stream keeps about N entries (stream_max of the sink; default "
+    "1000000, 0 = all)\n"
     "  --client FILE                orders as the load generator was told; may be given several times\n"
     "  --client-complete            the files name every order: any other in the log is a problem\n"
     "  --settle-ms N                so long after a change of an item its old limits may be used (default "
@@ -194,6 +194,7 @@ static void parse_options(struct options *o, int argc, char **argv)
     *o = (struct options){.limit_lists = 20, .settle_ms = 2000};
     o->redis.prefix = "floodgate";
     o->redis.wait_ms = 1000;
+    o->redis.stream_max = 1000000; /* as [redis] stream_max */
     while ((option = getopt_long(argc, argv, "", options_list, NULL)) != -1)
         take_option(o, option, optarg);
     if (optind < argc)

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A log that grows by random legal decisions, and Redis sinks that follow it, driven by test_redis.py over
+ * standard input; one line a command, one line of JSON an answer.
+ *
+ *   redis_driver LOG_DIR SEED
+ *   items N UNITS                 defines items 1..N
+ *   load COMMITS RECORDS          commits of 1..RECORDS random records each
+ *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
+ *   status SLOT
+ *   stop SLOT DRAIN_MS
+ *   ledger PATH                   writes the ledger's state and the log's events as JSON
+ *   quit
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "journal/journal.h"
+#include "ledger/ledger.h"
+#include "replica/replica.h"
+
+#define SLOTS       4
+#define ITEMS_MAX   64
+#define LIVE_MAX    200000
+#define RECORDS_MAX 2000
+
+struct live { /* an order that is reserved and durable */
+    uint8_t order_id[16];
+    uint64_t user, item;
+    uint16_t quantity;
+};
+
+static struct fg_journal *journal;
+static struct fg_ledger *ledger;
+static const char *log_dir;
+static _Atomic uint64_t durable_seq;
+static struct fg_redis_sink *sinks[SLOTS];
+static uint64_t random_state, next_order = 1;
+static unsigned item_count;
+static struct live *live;
+static size_t live_count;
+
+static uint64_t random_below(uint64_t n)
+{
+    random_state = fg_mix64(random_state, 0x9e6c63d0876a9a47ull);
+    return random_state % n;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static __attribute__((noreturn)) void die(const char *what)
+{
+    fprintf(stderr, "redis_driver: %s\n", what);
+    exit(1);
+}
+
+/* ---- the log ------------------------------------------------------------------------------------------- */
+
+static void commit(struct fg_record *records, size_t n)
+{
+    struct fg_error err;
+
+    if (!fg_journal_commit(journal, records, n, now_ms()))
+        die(fg_journal_error(journal));
+    if (!fg_ledger_replay(ledger, log_dir, UINT64_MAX, &err))
+        die(err.text);
+    atomic_store_explicit(&durable_seq, fg_journal_last_seq(journal), memory_order_release);
+}
+
+static struct fg_record record(unsigned type, uint64_t item)
+{
+    return (struct fg_record){.time_ms = now_ms(), .type = (uint8_t)type, .item = item};
+}
+
+static struct fg_record item_set(uint64_t item)
+{
+    struct fg_record r = record(FG_REC_ITEM_SET, item);
+
+    r.hold_ms = 60000;
+    r.order_max = 4;
+    r.closes_ms = now_ms() + random_below(3600000);
+    r.flags = (uint16_t)random_below(2);
+    return r;
+}
+
+static void define_items(unsigned n, uint64_t units)
+{
+    if (n > ITEMS_MAX)
+        die("too many items");
+    for (unsigned i = 1; i <= n; i++) {
+        struct fg_record r[3] = {item_set(i), record(FG_REC_ITEM_NAME, i), record(FG_REC_STOCK, i)};
+
+        snprintf((char *)r[1].name, sizeof(r[1].name), "item \"%u\" \xc3\xa4", i);
+        r[2].arg = units;
+        commit(r, 3);
+    }
+    item_count = n;
+}
+
+static struct fg_record new_order(int64_t *free_units)
+{
+    uint64_t item = 1 + random_below(item_count);
+    struct fg_record r = record(FG_REC_RESERVED, item);
+
+    r.quantity = (uint16_t)(1 + random_below(4));
+    if (free_units[item] < r.quantity) { /* sold out: more stock comes instead */
+        r = record(FG_REC_STOCK, item);
+        r.arg = 1 + random_below(50);
+        return r;
+    }
+    free_units[item] -= r.quantity;
+    memcpy(r.order_id, &next_order, sizeof(next_order));
+    memcpy(r.order_id + 8, &random_state, sizeof(random_state));
+    next_order++;
+    r.user = random_below(1000);
+    r.arg = r.time_ms; /* may expire at once */
+    return r;
+}
+
+static struct fg_record end_order(void)
+{
+    static const unsigned types[] = {FG_REC_SOLD, FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
+    size_t at = random_below(live_count);
+    struct live l = live[at];
+    struct fg_record r = record(types[random_below(4)], l.item);
+
+    live[at] = live[--live_count];
+    memcpy(r.order_id, l.order_id, sizeof(r.order_id));
+    r.user = l.user;
+    r.quantity = l.quantity;
+    return r;
+}
+
+static void remember(const struct fg_record *r)
+{
+    struct live l = {.user = r->user, .item = r->item, .quantity = r->quantity};
+
+    if (r->type != FG_REC_RESERVED || live_count == LIVE_MAX)
+        return;
+    memcpy(l.order_id, r->order_id, sizeof(l.order_id));
+    live[live_count++] = l;
+}
+
+/* One commit, legal as a commit of the appliance is: what is released in it is not sold again in it. */
+static void random_commit(size_t records_max)
+{
+    struct fg_record records[RECORDS_MAX];
+    int64_t free_units[ITEMS_MAX + 1] = {0};
+    size_t n = 1 + random_below(records_max);
+
+    for (unsigned i = 1; i <= item_count; i++)
+        free_units[i] = (int64_t)fg_ledger_item(ledger, i)->available;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t dice = random_below(100);
+
+        if (dice < 2)
+            records[i] = item_set(1 + random_below(item_count));
+        else if (dice < 45 && live_count)
+            records[i] = end_order();
+        else
+            records[i] = new_order(free_units);
+    }
+    commit(records, n);
+    for (size_t i = 0; i < n; i++)
+        remember(&records[i]);
+}
+
+/* ---- the ledger as JSON -------------------------------------------------------------------------------- */
+
+static void hex(FILE *out, const uint8_t id[16])
+{
+    for (int i = 0; i < 16; i++)
+        fprintf(out, "%02x", id[i]);
+}
+
+static void write_items(FILE *out)
+{
+    fputs("\"items\": [", out);
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
+        const struct fg_ledger_item *it = fg_ledger_item_at(ledger, i);
+
+        fprintf(out,
+                "%s{\"item\": %" PRIu64 ", \"total\": %" PRIu64 ", \"available\": %" PRIu64
+                ", \"reserved\": %" PRIu64 ", \"sold\": %" PRIu64 ", \"opens_ms\": %" PRIu64
+                ", \"closes_ms\": %" PRIu64
+                ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u}",
+                i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold, it->opens_ms,
+                it->closes_ms, it->hold_ms, it->user_limit, it->order_max, it->flags & FG_ITEM_PAUSED);
+    }
+    fputs("],\n", out);
+}
+
+static void write_orders(FILE *out)
+{
+    fputs("\"orders\": [", out);
+    for (uint64_t i = 0; i < fg_ledger_orders(ledger); i++) {
+        const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
+
+        fprintf(out, "%s{\"order\": \"", i ? ",\n" : "");
+        hex(out, o->order_id);
+        fprintf(out,
+                "\", \"user\": %" PRIu64 ", \"item\": %" PRIu64 ", \"quantity\": %u, \"state\": \"%s\", "
+                "\"deadline_ms\": %" PRIu64 ", \"changed_ms\": %" PRIu64 "}",
+                o->user, o->item, o->quantity, fg_order_state_name(o->state), o->deadline_ms, o->changed_ms);
+    }
+    fputs("],\n", out);
+}
+
+static void write_events(FILE *out)
+{
+    struct fg_error err;
+    struct fg_journal_reader *reader = fg_journal_reader_open(log_dir, 1, &err);
+    struct fg_record records[512];
+    const char *comma = "";
+    ssize_t n;
+
+    if (!reader)
+        die(err.text);
+    fputs("\"events\": [", out);
+    while ((n = fg_journal_read(reader, records, 512, UINT64_MAX, &err)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            if (records[i].type == FG_REC_BATCH)
+                continue;
+            fprintf(out, "%s[%" PRIu64 ", \"%s\", %" PRIu64 "]", comma, records[i].seq,
+                    fg_record_name(records[i].type), records[i].item);
+            comma = ",\n";
+        }
+    }
+    fg_journal_reader_close(reader);
+    if (n < 0)
+        die(err.text);
+    fputs("]\n", out);
+}
+
+static void write_ledger(const char *path)
+{
+    FILE *out = fopen(path, "we");
+
+    if (!out)
+        die(path);
+    fprintf(out, "{\"seq\": %" PRIu64 ",\n", fg_ledger_seq(ledger));
+    write_items(out);
+    write_orders(out);
+    write_events(out);
+    fputs("}\n", out);
+    fclose(out);
+}
+
+/* ---- sinks --------------------------------------------------------------------------------------------- */
+
+static bool start_sink(const char *arguments, struct fg_error *err)
+{
+    struct fg_redis_options o = {.address = ""};
+    unsigned slot;
+    int n =
+        sscanf(arguments, "%u %255s %63s %u %u %u %" SCNu64 " %u %63s %127s", &slot, o.address, o.prefix,
+               &o.batch_max, &o.timeout_ms, &o.retry_ms_max, &o.stream_max, &o.database, o.user, o.password);
+
+    if (n != 10 || slot >= SLOTS || sinks[slot])
+        return fg_fail(err, "bad start: %s", arguments);
+    if (!strcmp(o.user, "-"))
+        o.user[0] = '\0';
+    if (!strcmp(o.password, "-"))
+        o.password[0] = '\0';
+    sinks[slot] = fg_redis_sink_start(&o, log_dir, &durable_seq, err);
+    return sinks[slot];
+}
+
+static void print_text(const char *text)
+{
+    for (; *text; text++)
+        printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
+static void print_status(unsigned slot)
+{
+    struct fg_sink_status s;
+
+    if (slot >= SLOTS || !sinks[slot])
+        die("no such sink");
+    fg_redis_sink_status(sinks[slot], &s);
+    printf("{\"state\": \"%s\", \"cursor\": %" PRIu64 ", \"lag\": %" PRIu64 ", \"records\": %" PRIu64
+           ", \"transactions\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"error\": \"",
+           fg_sink_state_name(s.state), s.cursor, s.lag, s.records, s.transactions, s.reconnects);
+    print_text(s.error);
+    printf("\"}\n");
+}
+
+static void stop_sink(unsigned slot, unsigned drain_ms)
+{
+    uint64_t from = monotonic_ms();
+
+    if (slot >= SLOTS || !sinks[slot])
+        die("no such sink");
+    fg_redis_sink_stop(sinks[slot], drain_ms);
+    sinks[slot] = NULL;
+    printf("{\"ms\": %" PRIu64 "}\n", monotonic_ms() - from);
+}
+
+/* ---- commands ------------------------------------------------------------------------------------------ */
+
+static void obey(const char *line)
+{
+    unsigned a, b;
+    uint64_t units;
+    char path[512];
+    struct fg_error err;
+
+    if (sscanf(line, "items %u %" SCNu64, &a, &units) == 2) {
+        define_items(a, units);
+    } else if (sscanf(line, "load %u %u", &a, &b) == 2 && b >= 1 && b <= RECORDS_MAX && item_count) {
+        while (a--)
+            random_commit(b);
+    } else if (!strncmp(line, "start ", 6)) {
+        if (!start_sink(line + 6, &err)) {
+            printf("{\"error\": \"");
+            print_text(err.text);
+            printf("\"}\n");
+            return;
+        }
+    } else if (sscanf(line, "status %u", &a) == 1) {
+        print_status(a);
+        return;
+    } else if (sscanf(line, "stop %u %u", &a, &b) == 2) {
+        stop_sink(a, b);
+        return;
+    } else if (sscanf(line, "ledger %511s", path) == 1) {
+        write_ledger(path);
+    } else {
+        die(line);
+    }
+    printf("{\"seq\": %" PRIu64 "}\n", fg_journal_last_seq(journal));
+}
+
+int main(int argc, char **argv)
+{
+    struct fg_journal_options options = {.segment_bytes = 1 << 20, .memory = true, .now_ms = now_ms()};
+    char line[2048];
+    struct fg_error err;
+
+    if (argc != 3)
+        die("usage: redis_driver LOG_DIR SEED");
+    log_dir = options.dir = argv[1];
+    random_state = strtoull(argv[2], NULL, 10) + 1;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    journal = fg_journal_open(&options, &err);
+    if (!journal)
+        die(err.text);
+    ledger = fg_ledger_create();
+    live = calloc(LIVE_MAX, sizeof(*live));
+    if (!ledger || !live)
+        die("out of memory");
+    printf("{\"seq\": %" PRIu64 "}\n", fg_journal_last_seq(journal));
+    while (fgets(line, sizeof(line), stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (!strcmp(line, "quit"))
+            break;
+        obey(line);
+    }
+    for (unsigned i = 0; i < SLOTS; i++)
+        fg_redis_sink_stop(sinks[i], 0);
+    fg_journal_close(journal);
+    fg_ledger_destroy(ledger);
+    free(live);
+    return 0;
+}
