@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""client.py: its self-test, its retries against a scripted peer on loopback, and a sale with the appliance."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
+import client  # noqa: E402
+import fgtest  # noqa: E402
+
+PROGRAM = os.path.join(HERE, 'client.py')
+SECRET = bytes(range(16))
+ORDER = bytes(range(100, 116))
+
+
+def reply(data, status, secret=SECRET, **changes):
+    """The bytes of a reply to this request."""
+    _, _, op, key_id, quantity, order_id, _, item, _, cookie = client.REQUEST.unpack(data[:client.TAG_AT])
+    values = {'magic': client.MAGIC, 'version': 1, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
+              'order_id': order_id, 'deadline_ms': 0, 'item': item, 'left': 0, 'retry_ms': 0,
+              'status': client.STATUSES.get(status, status), 'reserved': bytes(3), 'cookie': cookie, **changes}
+    return client.seal(secret, client.ANSWER.pack(*values.values()))
+
+
+class Peer:
+    """Answers the n-th packet with what the n-th step of the script makes of it: a list of datagrams."""
+
+    def __init__(self, *script, family=socket.AF_INET):
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.bind(('::1' if family == socket.AF_INET6 else '127.0.0.1', 0))
+        self.socket.settimeout(0.05)
+        self.address = self.socket.getsockname()[:2]
+        self.script, self.seen, self.times, self.ends = list(script), [], [], False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.ends:
+            try:
+                data, source = self.socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            self.seen.append(data)
+            self.times.append(time.monotonic())
+            for answer in (self.script.pop(0)(data) if self.script else ()):
+                self.socket.sendto(answer, source)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+        self.socket.close()
+
+    def client(self, **options):
+        return client.Client(self.address[0], 7, SECRET, port=self.address[1], **options)
+
+
+def lost(_):
+    return []
+
+
+def answer(status, **changes):
+    return lambda data: [reply(data, status, **changes)]
+
+
+def run_client(*words, timeout=30):
+    done = subprocess.run([sys.executable, PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=timeout)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_self_test_passes():
+    """the vectors and tables of docs/protocol.md"""
+    code, out, err = run_client('--self-test')
+    assert code == 0 and 'not ok' not in out and out.count('\nok ') >= 20, out + err
+
+
+def test_self_test_can_fail():
+    """a page with a wrong digit, status or operation fails the self-test"""
+    with open(os.path.join(fgtest.ROOT, 'docs', 'protocol.md'), encoding='utf-8') as f:
+        page = f.read()
+    for old, new in (('464701010700020000112233', '464701010700020000112234'), ('| 5 | SOLD_OUT', '| 20 | SOLD_OUT'),
+                     ('| 5 | STOCK', '| 6 | STOCK'), ('0xb78dbfaf3a8d83bd', '0xb78dbfaf3a8d83be')):
+        assert old in page, old
+        with tempfile.NamedTemporaryFile('w', suffix='.md', encoding='utf-8') as f:
+            f.write(page.replace(old, new, 1))
+            f.flush()
+            code, out, _ = run_client('--self-test', '--page', f.name)
+        assert code == 1 and out.count('not ok') >= 1, (old, out)
+
+
+def test_lost_packets_are_repeated():
+    """the same order with the same fields, later and later, under a new cookie"""
+    with Peer(lost, lost, answer('RESERVED', deadline_ms=5)) as peer, peer.client() as c:
+        got = c.reserve(1, 2, 3, ORDER)
+        assert got.status == 'RESERVED' and got.deadline_ms == 5 and got.order_id == ORDER and got.quantity == 3, got
+        assert len(peer.seen) == 3 and len({d[:52] for d in peer.seen}) == 1 and len({d[52:56] for d in peer.seen}) == 3
+        assert 0.14 < peer.times[1] - peer.times[0] < 0.5 and peer.times[2] - peer.times[1] > 0.29, peer.times
+
+
+def test_busy_waits_as_told():
+    """BUSY, NOT_OPEN, PAUSED and UNAVAILABLE are asked again, not before retry_ms; others are answers"""
+    with Peer(answer('BUSY', retry_ms=300), answer('NOT_OPEN', retry_ms=100), answer('PAUSED', retry_ms=50),
+              answer('UNAVAILABLE'), answer(200), answer('SOLD_OUT', retry_ms=1000)) as peer, peer.client() as c:
+        assert c.reserve(1, 2, 1).status == 'SOLD_OUT'
+        assert len(peer.seen) == 6 and peer.times[1] - peer.times[0] >= 0.3, peer.times
+
+
+def test_wrong_replies_are_no_answer():
+    """wrong tag, key, order, operation, cookie, version or size: ignored, and the right one counts"""
+    bad = [{'secret': bytes(16)}, {'key_id': 8}, {'order_id': bytes(16)}, {'op': 0x82}, {'op': 1}, {'cookie': 0},
+           {'version': 2}, {'magic': 0}, {'reserved': b'\0\0\1'}]
+
+    def answers(data):
+        right = reply(data, 'SOLD')
+        return [*(reply(data, 'SOLD_OUT', **b) for b in bad), right[:63], right + b'\0', b'', right]
+
+    with Peer(answers) as peer, peer.client() as c:
+        assert c.reserve(1, 2, 1, ORDER).status == 'SOLD'
+        assert c.ignored == len(bad) + 3 and len(peer.seen) == 1, c.ignored
+
+
+def test_late_reply_counts():
+    """an answer to an earlier transmission is an answer"""
+    first = []
+
+    def late(data):
+        return [reply(first[0], 'CANCELLED')]
+
+    with Peer(lambda data: first.append(data) or [], late) as peer, peer.client() as c:
+        assert c.cancel(1, ORDER).status == 'CANCELLED'
+
+
+def test_patience_ends():
+    """nobody there, and somebody who is always busy"""
+    with Peer() as peer, peer.client(patience=0.5) as c:
+        for _ in range(2):
+            began = time.monotonic()
+            try:
+                raise AssertionError(c.query(1, ORDER))
+            except client.NoReply as error:
+                assert 0.45 < time.monotonic() - began < 1, error
+            peer.script += [answer('BUSY', retry_ms=10)] * 100
+
+
+def test_packets_are_what_the_operation_needs():
+    """fields that an operation leaves zero are zero"""
+    with Peer(*[answer('BUSY')] * 9) as peer, peer.client(patience=0.05) as c:
+        for ask in (lambda: c.confirm(9, ORDER), lambda: c.cancel(9, ORDER), lambda: c.query(9, ORDER),
+                    lambda: c.stock(5)):
+            try:
+                ask()
+            except client.NoReply:
+                pass
+        for data in peer.seen:
+            _, _, op, _, quantity, order, user, item, zero, _ = client.REQUEST.unpack(data[:56])
+            assert (quantity, user, item, zero) == (0, 0 if op == 5 else 9, 5 if op == 5 else 0, bytes(12))
+            assert order == (bytes(16) if op == 5 else ORDER)
+        assert {d[3] for d in peer.seen} == {2, 3, 4, 5}
+
+
+def test_command_exit_codes():
+    """the command prints the reply as JSON and ends with a code by status, over IPv6"""
+    for op, status, code in (('reserve', 'RESERVED', 0), ('reserve', 'SOLD_OUT', 25), ('confirm', 'SOLD', 0),
+                             ('confirm', 'EXPIRED', 24), ('cancel', 'CANCELLED', 0), ('query', 'EXPIRED', 0),
+                             ('query', 'UNKNOWN_ORDER', 33), ('stock', 'ON_SALE', 0), ('stock', 'UNKNOWN_ITEM', 32)):
+        words = [op] + ([] if op == 'stock' else ['--user', 1, '--order', ORDER.hex()])
+        words += ['--item', 2] if op in ('reserve', 'stock') else []
+        with Peer(answer(status), family=socket.AF_INET6) as peer:
+            got, out, err = run_client('--server', '::1', '--port', peer.address[1], '--key', f'7:{SECRET.hex()}', *words)
+        assert got == code and json.loads(out)['status'] == status, (op, status, got, out, err)
+
+
+def test_command_usage():
+    """wrong words are refused with exit code 2, silence is 3"""
+    key = ['--key', f'7:{SECRET.hex()}']
+    for words in ([], key, ['stock', '--item', 1], ['--key', '0:' + SECRET.hex(), 'stock', '--item', 1],
+                  ['--key', '7:00', 'stock', '--item', 1], [*key, 'stock', '--item', 2 ** 64],
+                  [*key, 'stock', '--item', -1], [*key, 'query', '--user', 1, '--order', 'zz'],
+                  [*key, 'reserve', '--user', 1, '--item', 1, '--quantity', 65536], [*key, 'confirm', '--user', 1]):
+        code, out, err = run_client(*words)
+        assert code == 2 and not out and 'error' in err, (words, code, err)
+    with Peer() as peer:
+        code, out, err = run_client('--port', peer.address[1], '--patience', 0.3, *key, 'stock', '--item', 1)
+    assert code == 3 and not out and 'no answer' in err, (code, err)
+
+
+def test_a_sale_with_the_appliance(lab):
+    """reserve, confirm, cancel, query and stock with the appliance, over IPv4 and IPv6, by the command"""
+    link = lab.pair()
+    gate = lab.daemon(link.a, interface=link.a_if, settings={
+        'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.held_max': 4096, 'eal.huge': 'no'})
+    gate.start()
+    status, made = gate.api('POST', '/v1/items', {'item': 7, 'name': 'shoe', 'total': 3, 'hold_ms': 60000})
+    assert status == 201, made
+
+    def ask(role, *words, address=link.a_ip):
+        number = next(n for n, name in gate.keys.ROLES.items() if name == role)
+        done = subprocess.run([*link.b.enter(), sys.executable, PROGRAM, '--server', address, '--key',
+                               f'{number}:{gate.keys.secrets[number].hex()}', *map(str, words)],
+                              capture_output=True, text=True, timeout=30)
+        return done.returncode, json.loads(done.stdout)['status'] if done.stdout else done.stderr
+
+    one, two = ORDER.hex(), bytes(16).hex()
+    buy = ['reserve', '--user', 1, '--item', 7, '--order', one, '--quantity', 2]
+    assert ask('shop', *buy) == (0, 'RESERVED')
+    assert ask('shop', *buy) == (0, 'RESERVED'), 'the same order again'
+    assert ask('shop', *buy[:-1], 1) == (34, 'CONFLICT')
+    assert ask('shop', 'confirm', '--user', 1, '--order', one) == (35, 'DENIED')
+    assert ask('backend', 'confirm', '--user', 1, '--order', one, address=link.a_ip6) == (0, 'SOLD')
+    assert ask('shop', 'cancel', '--user', 1, '--order', one) == (22, 'SOLD'), 'too late'
+    assert ask('monitor', 'query', '--user', 1, '--order', one, address=link.a_ip6) == (0, 'SOLD')
+    assert ask('shop', 'reserve', '--user', 2, '--item', 7, '--quantity', 2) == (26, 'INSUFFICIENT')
+    assert ask('shop', 'reserve', '--user', 2, '--item', 7, '--order', two) == (0, 'RESERVED')
+    assert ask('monitor', 'stock', '--item', 7) == (25, 'SOLD_OUT')
+    assert ask('shop', 'cancel', '--user', 2, '--order', two) == (0, 'CANCELLED')
+    fgtest.wait_until(lambda: ask('monitor', 'stock', '--item', 7) == (0, 'ON_SALE'), 5, 'the unit is on sale again')
+    assert ask('monitor', 'query', '--user', 3, '--order', one) == (33, 'UNKNOWN_ORDER')
+
+
+if __name__ == '__main__':
+    fgtest.main()
