@@ -81,6 +81,7 @@ static bool start_eal(const struct fg_blast_options *o, uint32_t *mbufs, struct 
     add(&a, "--in-memory");
     add(&a, "--no-telemetry");
     add(&a, "--log-level=warning");
+    add(&a, "--log-level=lib.eal:error"); /* it warns of hugepage sizes that nobody asked for */
     if (!huge) {
         add(&a, "--no-huge");
         add(&a, "-m");
