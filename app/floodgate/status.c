@@ -72,12 +72,13 @@ static const char *state_name(struct fg_daemon *d)
 static json_t *log_json(struct fg_daemon *d)
 {
     struct fg_committer *c = &d->committer;
+    int state = atomic_load_explicit(&c->state, memory_order_acquire);
     json_t *o = json_object();
 
     put_text(o, "dir", d->config.log.dir);
     put_text(o, "durability", d->config.log.durability == FG_DURABILITY_DISK ? "disk" : "memory");
-    put_text(o, "state", journal_states[atomic_load(&c->state)]);
-    put_text(o, "error", fg_journal_error(d->journal));
+    put_text(o, "state", journal_states[state]);
+    put_text(o, "error", state == FG_JOURNAL_OK ? "" : fg_journal_error(d->journal));
     put(o, "durable_seq", atomic_load(&c->durable_seq));
     put(o, "commits", atomic_load(&c->commits));
     put(o, "records", atomic_load(&c->records));
