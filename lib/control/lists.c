@@ -92,6 +92,8 @@ static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg
 {
     char text[64];
 
+    if (batch->count == 1) /* then the act itself tells, and a list of a million is not walked */
+        return true;
     fg_filter_each(filter, list, mark_listed, batch);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->entries[i].listed == expected)
@@ -118,6 +120,8 @@ static void apply(struct fg_call *call, enum fg_list list, const char *verb,
             done++;
         if (done == batch.count)
             fg_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
+        else if (batch.count == 1)
+            fg_call_fail(call, must_be_listed ? 404 : 409, "prefix", "%s", err.text);
         else
             fg_call_fail(call, 409, "prefix", "%s; %zu of %zu were %s before", err.text, done, batch.count,
                          verb);

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control_double.h"
+
+static void apply(struct fg_double *d, const struct fg_record *record)
+{
+    struct fg_error err;
+
+    if (!fg_ledger_apply(d->ledger, record, &err))
+        fail_msg("the double wrote an illegal record: %s", err.text);
+}
+
+static void catch_up(struct fg_double *d)
+{
+    for (unsigned i = 0; i < d->waiting_count; i++)
+        apply(d, &d->waiting[i]);
+    d->waiting_count = 0;
+}
+
+void fg_double_record(struct fg_double *d, struct fg_record record)
+{
+    pthread_mutex_lock(&d->lock);
+    record.seq = ++d->seq;
+    record.time_ms = 1700000000000 + d->seq;
+    if (d->lag) {
+        d->countdown = d->lag;
+        d->waiting[d->waiting_count++] = record;
+    } else {
+        apply(d, &record);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t item, unsigned state)
+{
+    static const uint8_t types[] = {[FG_ORDER_RESERVED] = FG_REC_RESERVED,
+                                    [FG_ORDER_SOLD] = FG_REC_SOLD,
+                                    [FG_ORDER_CANCELLED] = FG_REC_CANCELLED,
+                                    [FG_ORDER_EXPIRED] = FG_REC_EXPIRED};
+    struct fg_record record = {.type = FG_REC_RESERVED, .quantity = 1, .item = item, .user = user};
+
+    memset(record.order_id, id, sizeof(record.order_id));
+    record.arg = 1900000000000;
+    fg_double_record(d, record);
+    record.arg = 0;
+    record.type = types[state];
+    if (state != FG_ORDER_RESERVED)
+        fg_double_record(d, record);
+}
+
+static json_t *status(void *ctx)
+{
+    struct fg_double *d = ctx;
+    struct timespec time = {.tv_nsec = d->slow_ms * 1000000l};
+
+    if (d->slow_ms)
+        nanosleep(&time, NULL);
+    return json_pack("{s:s, s:s, s:i, s:i, s:b, s:{s:s, s:i}, s:{s:s, s:i, s:i, s:s}}", "state", "running",
+                     "reason", "", "uptime_s", 5, "workers", 2, "filter", 1, "log", "state", "ok",
+                     "durable_seq", 17, "redis", "state", "live", "cursor", 10, "lag", 7, "error",
+                     "it\n\"broke\"");
+}
+
+/* Each look at the counters finds 100 more requests. */
+static json_t *stats(void *ctx)
+{
+    static int requests;
+
+    requests += 100;
+    return json_pack(
+        "{s:[{s:i, s:i}, {s:i, s:i}], s:{s:i}, s:{s:i}, s:{s:i, s:I}, s:{s:i}, s:[{s:s, s:i, s:s}]}",
+        "workers", "worker", 0, "rx", 11, "worker", 1, "rx", 22, "drops", "tag", 3, "answers", "SOLD_OUT", 4,
+        "stock", "requests", requests, "sold", (json_int_t)9007199254740993, "filter", "rate-order", 5,
+        "ports", "port", "p\"0", "rx", 33, "device", "net_null0");
+}
+
+static int health(void *ctx, char *reason)
+{
+    const struct fg_double *d = ctx;
+
+    if (d->unhealthy)
+        snprintf(reason, 256, "log failed: no space");
+    return d->unhealthy;
+}
+
+static bool known(struct fg_double *d, uint64_t item, struct fg_ledger_item *copy)
+{
+    const struct fg_ledger_item *found;
+
+    pthread_mutex_lock(&d->lock);
+    found = fg_ledger_item(d->ledger, item);
+    if (found)
+        *copy = *found;
+    pthread_mutex_unlock(&d->lock);
+    return found != NULL;
+}
+
+static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item, bool must_exist,
+                                       struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+    struct fg_ledger_item old;
+    struct fg_record record = {.type = FG_REC_ITEM_SET, .item = item->item};
+
+    d->item_calls++;
+    d->last_item = *item;
+    d->last_must_exist = must_exist;
+    if (d->refuse_item != FG_CONTROL_DONE) {
+        fg_fail(err, "refused by the test");
+        return d->refuse_item;
+    }
+    if (known(d, item->item, &old) != must_exist) {
+        fg_fail(err, must_exist ? "no such item" : "item exists already");
+        return must_exist ? FG_CONTROL_NOT_FOUND : FG_CONTROL_CONFLICT;
+    }
+    record.opens_ms = item->opens_ms;
+    record.closes_ms = item->closes_ms;
+    record.hold_ms = item->hold_ms;
+    record.user_limit = item->user_limit;
+    record.order_max = item->order_max;
+    record.flags = item->paused ? FG_ITEM_PAUSED : 0;
+    fg_double_record(d, record);
+    record = (struct fg_record){.type = FG_REC_ITEM_NAME, .item = item->item};
+    memcpy(record.name, item->name, strnlen(item->name, FG_ITEM_NAME_MAX));
+    fg_double_record(d, record);
+    return FG_CONTROL_DONE;
+}
+
+static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+    struct fg_ledger_item old;
+    struct fg_record record = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+
+    d->stock_calls++;
+    d->last_units = units;
+    if (d->refuse_stock != FG_CONTROL_DONE) {
+        fg_fail(err, "refused by the test");
+        return d->refuse_stock;
+    }
+    if (known(d, item, &old) && units < 0 && (uint64_t)-units > old.available) {
+        fg_fail(err, "only %llu units are free", (unsigned long long)old.available);
+        return FG_CONTROL_CONFLICT;
+    }
+    fg_double_record(d, record);
+    return FG_CONTROL_DONE;
+}
+
+static const struct fg_ledger *ledger_lock(void *ctx)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    if (d->waiting_count && d->countdown-- == 0)
+        catch_up(d);
+    return d->ledger;
+}
+
+static void ledger_unlock(void *ctx)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_unlock(&d->lock);
+}
+
+static struct fg_filter *filter(void *ctx)
+{
+    return ((struct fg_double *)ctx)->filter;
+}
+
+static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    d->keys_calls++;
+    if (d->refuse_keys != FG_CONTROL_DONE)
+        fg_fail(err, "keys.txt:3: secret \"xyz\": 32 hex digits expected");
+    return d->refuse_keys;
+}
+
+struct fg_control_daemon fg_double_daemon(struct fg_double *d)
+{
+    return (struct fg_control_daemon){.ctx = d,
+                                      .status = status,
+                                      .stats = stats,
+                                      .health = health,
+                                      .item_set = item_set,
+                                      .stock_add = stock_add,
+                                      .ledger_lock = ledger_lock,
+                                      .ledger_unlock = ledger_unlock,
+                                      .filter = filter,
+                                      .keys_reload = keys_reload};
+}
+
+void fg_double_init(struct fg_double *d, bool with_filter)
+{
+    struct fg_filter_options options = {
+        .pins = d->pins, .order_port = 4600, .sources_max = 1024, .prefixes_max = 1024, .v6_prefix = 64};
+    struct fg_error err = {"not asked for"};
+
+    memset(d, 0, sizeof(*d));
+    pthread_mutex_init(&d->lock, NULL);
+    d->ledger = fg_ledger_create();
+    assert_non_null(d->ledger);
+    snprintf(d->pins, sizeof(d->pins), "/sys/fs/bpf/fg-control-test-%d", (int)getpid());
+    if (with_filter && geteuid() == 0)
+        d->filter = fg_filter_open(&options, &err);
+    else if (with_filter)
+        fg_fail(&err, "not root");
+    snprintf(d->filter_why, sizeof(d->filter_why), "%s", err.text);
+}
+
+static void remove_pins(const char *folder)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    if (system(command) != 0)
+        print_message("cannot remove %s\n", folder);
+}
+
+void fg_double_free(struct fg_double *d)
+{
+    if (d->filter) {
+        fg_filter_close(d->filter);
+        remove_pins(d->pins);
+    }
+    fg_ledger_destroy(d->ledger);
+    pthread_mutex_destroy(&d->lock);
+}
+
+void fg_fixture_start(struct fg_fixture *f, bool with_filter)
+{
+    struct fg_control_daemon daemon;
+    struct fg_error err = {""};
+
+    fg_double_init(&f->daemon, with_filter);
+    snprintf(f->folder, sizeof(f->folder), "/tmp/fg-control-XXXXXX");
+    assert_non_null(mkdtemp(f->folder));
+    snprintf(f->socket, sizeof(f->socket), "%s/control.sock", f->folder);
+    daemon = fg_double_daemon(&f->daemon);
+    f->control = fg_control_start(f->socket, 0600, "", &daemon, &err);
+    if (!f->control)
+        fail_msg("%s", err.text);
+}
+
+void fg_fixture_stop(struct fg_fixture *f)
+{
+    fg_control_stop(f->control);
+    remove_pins(f->folder);
+    fg_double_free(&f->daemon);
+}
+
+char *fg_raw_request(const char *path, const char *request, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t used = 0, room = 1 << 16;
+    char *text = malloc(room + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ssize_t n;
+
+    assert_non_null(text);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    for (size_t sent = 0; sent < size; sent += (size_t)n) {
+        n = send(fd, request + sent, size - sent, MSG_NOSIGNAL);
+        if (n <= 0)
+            break; /* refused early: the answer is there to be read */
+    }
+    while ((n = recv(fd, text + used, room - used, 0)) > 0) {
+        used += (size_t)n;
+        if (used == room) {
+            room *= 2;
+            text = realloc(text, room + 1);
+            assert_non_null(text);
+        }
+    }
+    close(fd);
+    text[used] = 0;
+    return text;
+}
+
+int fg_ask(const char *socket, const char *method, const char *path, const char *body, json_t **json)
+{
+    size_t size = body ? strlen(body) : 0;
+    char *request, *reply, *start;
+    int len, code = 0;
+
+    len = asprintf(&request,
+                   "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                   method, path, size, body ? body : "");
+    assert_true(len > 0);
+    reply = fg_raw_request(socket, request, (size_t)len);
+    free(request);
+    sscanf(reply, "HTTP/1.1 %d", &code);
+    start = strstr(reply, "\r\n\r\n");
+    if (json)
+        *json = start ? json_loads(start + 4, 0, NULL) : NULL;
+    free(reply);
+    return code;
+}

@@ -1,0 +1,776 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The control server over its real socket, with a real ledger behind it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/fields.h"
+#include "control_double.h"
+
+static struct fg_fixture fx;
+
+static int start(void **state)
+{
+    fg_fixture_start(&fx, false);
+    return 0;
+}
+
+static int start_filter(void **state)
+{
+    fg_fixture_start(&fx, true);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    fg_fixture_stop(&fx);
+    return 0;
+}
+
+static json_t *ask(const char *method, const char *path, const char *body, int expected)
+{
+    json_t *json = NULL;
+    int code = fg_ask(fx.socket, method, path, body, &json);
+
+    if (code != expected) {
+        char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+
+        fail_msg("%s %s %s: %d, not %d: %s", method, path, body ? body : "", code, expected, text);
+    }
+    return json;
+}
+
+/* The error must name the field and contain the text. */
+static void refused(const char *method, const char *path, const char *body, int code, const char *field,
+                    const char *says)
+{
+    json_t *json = ask(method, path, body, code);
+    json_t *error = json_object_get(json, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    const char *named = json_string_value(json_object_get(error, "field"));
+
+    assert_non_null(message);
+    assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
+    if (!strstr(message, says))
+        fail_msg("%s %s %s: \"%s\" does not say \"%s\"", method, path, body ? body : "", message, says);
+    if (field)
+        assert_string_equal(named ? named : "(none)", field);
+    else
+        assert_null(named);
+    json_decref(json);
+}
+
+static long long number(const json_t *json, const char *key)
+{
+    assert_true(json_is_integer(json_object_get(json, key)));
+    return json_integer_value(json_object_get(json, key));
+}
+
+static const char *text(const json_t *json, const char *key)
+{
+    assert_true(json_is_string(json_object_get(json, key)));
+    return json_string_value(json_object_get(json, key));
+}
+
+static void has_state(const char *path, const char *expected)
+{
+    json_t *json = ask("GET", path, NULL, 200);
+
+    assert_string_equal(text(json, "state"), expected);
+    json_decref(json);
+}
+
+static void creates_with_defaults(void **state)
+{
+    json_t *json = ask("POST", "/v1/items", "{\"item\": 7}", 201);
+
+    assert_int_equal(number(json, "item"), 7);
+    assert_int_equal(number(json, "total"), 0);
+    assert_int_equal(number(json, "user_limit"), 0);
+    assert_int_equal(number(json, "order_max"), 10);
+    assert_int_equal(number(json, "hold_ms"), 120000);
+    assert_int_equal(number(json, "opens_ms"), 0);
+    assert_true(json_is_null(json_object_get(json, "opens")));
+    assert_string_equal(text(json, "state"), "sold-out");
+    assert_null(json_object_get(json, "lagging"));
+    json_decref(json);
+    assert_false(fx.daemon.last_must_exist);
+    assert_int_equal(fx.daemon.stock_calls, 0);
+    refused("POST", "/v1/items", "{\"item\": 7}", 409, NULL, "exists already");
+}
+
+static void creates_with_everything(void **state)
+{
+    json_t *json =
+        ask("POST", "/v1/items",
+            "{\"item\": 9223372036854775807, \"name\": \"Kaffee \\u00fc\", \"total\": 2000000000,"
+            "\"user_limit\": 2, \"order_max\": 65535, \"hold_ms\": 86400000,"
+            "\"opens\": \"2026-11-27T10:00:00.250+01:00\", \"closes\": 4102444800000, \"paused\": true}",
+            201);
+
+    assert_int_equal(number(json, "item"), INT64_MAX);
+    assert_string_equal(text(json, "name"), "Kaffee ü");
+    assert_int_equal(number(json, "total"), 2000000000);
+    assert_int_equal(number(json, "available"), 2000000000);
+    assert_int_equal(number(json, "opens_ms"), 1795770000250);
+    assert_string_equal(text(json, "opens"), "2026-11-27T09:00:00.250Z");
+    assert_string_equal(text(json, "closes"), "2100-01-01T00:00:00Z");
+    assert_string_equal(text(json, "state"), "paused");
+    json_decref(json);
+    assert_int_equal(fx.daemon.last_units, 2000000000);
+    assert_int_equal(fx.daemon.last_item.order_max, 65535);
+    json_decref(ask("GET", "/v1/items/9223372036854775807", NULL, 200));
+}
+
+static void refuses_bad_items(void **state)
+{
+    static const struct {
+        const char *body, *field, *says;
+    } bad[] = {
+        {"", NULL, "missing"},
+        {"{", NULL, "no valid JSON"},
+        {"[]", NULL, "not a JSON object"},
+        {"7", NULL, "not a JSON object"},
+        {"{\"item\": 1, \"item\": 2}", NULL, "duplicate"},
+        {"{\"item\": 99999999999999999999}", NULL, "no valid JSON"},
+        {"{\"item\": 1, \"name\": \"\xff\"}", NULL, "no valid JSON"},
+        {"{}", "item", "missing"},
+        {"{\"item\": 0}", "item", "from 1 to 9223372036854775807"},
+        {"{\"item\": -1}", "item", "-1 is not a whole number"},
+        {"{\"item\": \"7\"}", "item", "\"7\" is not"},
+        {"{\"item\": 7.5}", "item", "7.5 is not"},
+        {"{\"item\": true}", "item", "true is not"},
+        {"{\"item\": 1, \"price\": 5}", "price", "unknown field \"price\"; accepted: item, name, total"},
+        {"{\"item\": 1, \"total\": 2000000001}", "total", "from 0 to 2000000000"},
+        {"{\"item\": 1, \"total\": -1}", "total", "from 0 to 2000000000"},
+        {"{\"item\": 1, \"user_limit\": 4294967296}", "user_limit", "to 4294967295"},
+        {"{\"item\": 1, \"order_max\": 0}", "order_max", "from 1 to 65535"},
+        {"{\"item\": 1, \"order_max\": 65536}", "order_max", "from 1 to 65535"},
+        {"{\"item\": 1, \"hold_ms\": 99}", "hold_ms", "from 100 to 86400000"},
+        {"{\"item\": 1, \"hold_ms\": 86400001}", "hold_ms", "from 100 to 86400000"},
+        {"{\"item\": 1, \"hold_ms\": null}", "hold_ms", "null is not"},
+        {"{\"item\": 1, \"opens\": \"tomorrow\"}", "opens", "2026-11-27T09:00:00Z"},
+        {"{\"item\": 1, \"opens\": \"2026-02-29T00:00:00Z\"}", "opens", "is not"},
+        {"{\"item\": 1, \"opens\": 253402300800000}", "opens", "is not"},
+        {"{\"item\": 1, \"opens\": 2000, \"closes\": 2000}", "closes", "not after opens"},
+        {"{\"item\": 1, \"paused\": 1}", "paused", "true or false"},
+        {"{\"item\": 1, \"name\": 5}", "name", "text of at most 32 bytes"},
+        {"{\"item\": 1, \"name\": \"123456789012345678901234567890123\"}", "name", "at most 32 bytes"},
+        {"{\"item\": 1, \"name\": \"a\\u001b[2J\"}", "name", "without control characters"},
+        {"{\"item\": 1, \"name\": \"a\\u009b2J\"}", "name", "without control characters"},
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        refused("POST", "/v1/items", bad[i].body, 400, bad[i].field, bad[i].says);
+    assert_int_equal(fx.daemon.item_calls, 0);
+}
+
+static void says_what_half_a_creation_left(void **state)
+{
+    fx.daemon.refuse_stock = FG_CONTROL_CONFLICT;
+    refused("POST", "/v1/items", "{\"item\": 7, \"total\": 5}", 409, "total",
+            "item 7 was created, but its 5 units were not added: refused by the test; "
+            "POST /v1/items/7/stock adds them");
+    fx.daemon.refuse_stock = FG_CONTROL_UNAVAILABLE;
+    refused("POST", "/v1/items", "{\"item\": 8, \"total\": 5}", 503, "total", "perhaps not added");
+    fx.daemon.refuse_stock = FG_CONTROL_DONE;
+    json_decref(ask("GET", "/v1/items/8", NULL, 200));
+}
+
+static void maps_results_to_codes(void **state)
+{
+    static const struct {
+        enum fg_control_result result;
+        int code;
+    } list[] = {{FG_CONTROL_BAD, 400},
+                {FG_CONTROL_NOT_FOUND, 404},
+                {FG_CONTROL_CONFLICT, 409},
+                {FG_CONTROL_UNAVAILABLE, 503}};
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        fx.daemon.refuse_item = list[i].result;
+        refused("POST", "/v1/items", "{\"item\": 1}", list[i].code, NULL, "refused by the test");
+    }
+}
+
+static void changes_settings(void **state)
+{
+    json_t *json;
+
+    json_decref(
+        ask("POST", "/v1/items", "{\"item\": 7, \"name\": \"a\", \"total\": 3, \"user_limit\": 4}", 201));
+    json = ask("PATCH", "/v1/items/7",
+               "{\"name\": \"b\", \"hold_ms\": 500, \"closes\": \"2100-01-01T00:00:00Z\"}", 200);
+    assert_string_equal(text(json, "name"), "b");
+    assert_int_equal(number(json, "hold_ms"), 500);
+    assert_int_equal(number(json, "user_limit"), 4); /* untouched */
+    assert_int_equal(number(json, "total"), 3);
+    json_decref(json);
+    assert_true(fx.daemon.last_must_exist);
+    json = ask("PATCH", "/v1/items/7", "{\"closes\": null}", 200);
+    assert_int_equal(number(json, "closes_ms"), 0);
+    json_decref(json);
+    refused("PATCH", "/v1/items/7", "{}", 400, NULL, "nothing to change");
+    refused("PATCH", "/v1/items/7", "{\"item\": 8}", 400, "item", "keeps its number");
+    refused("PATCH", "/v1/items/7", "{\"total\": 8}", 400, "total", "/v1/items/7/stock");
+    refused("PATCH", "/v1/items/7", "{\"sold\": 8}", 400, "sold", "unknown field");
+    refused("PATCH", "/v1/items/8", "{\"name\": \"b\"}", 404, NULL, "no item 8");
+    refused("PATCH", "/v1/items/x", "{\"name\": \"b\"}", 400, "item", "\"x\" is no whole number");
+    refused("GET", "/v1/items/0", NULL, 400, "item", "from 1");
+    refused("GET", "/v1/items/9223372036854775808", NULL, 400, "item", "from 1");
+    assert_int_equal(fx.daemon.item_calls, 3);
+}
+
+static void moves_stock(void **state)
+{
+    json_t *json;
+
+    json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201));
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    json = ask("POST", "/v1/items/7/stock", "{\"add\": 5}", 200);
+    assert_int_equal(number(json, "total"), 15);
+    assert_int_equal(number(json, "available"), 14);
+    json_decref(json);
+    json = ask("POST", "/v1/items/7/stock", "{\"remove\": 14}", 200);
+    assert_int_equal(number(json, "total"), 1);
+    assert_string_equal(text(json, "state"), "sold-out");
+    json_decref(json);
+    refused("POST", "/v1/items/7/stock", "{\"remove\": 1}", 409, NULL, "only 0 units are free");
+    refused("POST", "/v1/items/7/stock", "{\"add\": 2000000000}", 409, "add", "at most 2000000000");
+    refused("POST", "/v1/items/7/stock", "{\"add\": 0}", 400, "add", "from 1 to 2000000000");
+    refused("POST", "/v1/items/7/stock", "{\"remove\": \"3\"}", 400, "remove", "\"3\" is no whole number");
+    refused("POST", "/v1/items/7/stock", "{\"take\": 3}", 400, "take", "accepted: add, remove");
+    refused("POST", "/v1/items/7/stock", "{\"add\": 3, \"remove\": 3}", 400, NULL, "must be");
+    refused("POST", "/v1/items/7/stock", "{}", 400, NULL, "must be");
+    refused("POST", "/v1/items/7/stock", NULL, 400, NULL, "missing");
+    refused("POST", "/v1/items/9/stock", "{\"add\": 1}", 404, NULL, "no item 9");
+    assert_int_equal(fx.daemon.stock_calls, 4);
+}
+
+static void switches(void **state)
+{
+    json_decref(
+        ask("POST", "/v1/items", "{\"item\": 7, \"total\": 1, \"opens\": \"2100-01-01T00:00:00Z\"}", 201));
+    has_state("/v1/items/7", "scheduled");
+    json_decref(ask("POST", "/v1/items/7/close", NULL, 200)); /* before it ever opened */
+    has_state("/v1/items/7", "closed");
+    json_decref(ask("POST", "/v1/items/7/open", NULL, 200));
+    has_state("/v1/items/7", "open");
+    assert_int_equal(fx.daemon.last_item.closes_ms, 0);
+    json_decref(ask("POST", "/v1/items/7/pause", "{}", 200));
+    has_state("/v1/items/7", "paused");
+    json_decref(ask("PATCH", "/v1/items/7", "{\"name\": \"x\"}", 200));
+    has_state("/v1/items/7", "paused");
+    json_decref(ask("POST", "/v1/items/7/resume", NULL, 200));
+    has_state("/v1/items/7", "open");
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_RESERVED);
+    has_state("/v1/items/7", "sold-out");
+    json_decref(ask("POST", "/v1/items/7/close", NULL, 200));
+    has_state("/v1/items/7", "closed");
+    refused("POST", "/v1/items/7/open", "{\"at\": 5}", 400, NULL, "takes none");
+    refused("POST", "/v1/items/8/open", NULL, 404, NULL, "no item 8");
+}
+
+/* What a request changed, the next one sees; and when the ledger stands still, the answer says so. */
+static void waits_for_the_ledger(void **state)
+{
+    struct timespec from, until;
+    json_t *json;
+
+    fx.daemon.lag = 20;
+    json = ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201);
+    assert_int_equal(number(json, "available"), 10);
+    assert_null(json_object_get(json, "lagging"));
+    json_decref(json);
+    fx.daemon.lag = 1000000;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    json = ask("POST", "/v1/items/7/stock", "{\"add\": 1}", 200);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    assert_true(json_is_true(json_object_get(json, "lagging")));
+    assert_int_equal(number(json, "total"), 10);
+    assert_in_range(until.tv_sec - from.tv_sec, 1, 20);
+    json_decref(json);
+}
+
+static void lists_in_pages(void **state)
+{
+    json_t *json;
+
+    for (int i = 1; i <= 25; i++) {
+        char body[64];
+
+        snprintf(body, sizeof(body), "{\"item\": %d}", 100 - i);
+        json_decref(ask("POST", "/v1/items", body, 201));
+    }
+    json = ask("GET", "/v1/items", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "items")), 25);
+    assert_int_equal(number(json, "limit"), 1000);
+    json_decref(json);
+    json = ask("GET", "/v1/items?offset=20&limit=10", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "items")), 5);
+    assert_int_equal(number(json_array_get(json_object_get(json, "items"), 0), "item"), 79);
+    assert_int_equal(number(json, "count"), 25);
+    json_decref(json);
+    json = ask("GET", "/v1/items?offset=9223372036854775807", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "items")), 0);
+    json_decref(json);
+    refused("GET", "/v1/items?limit=0", NULL, 400, "limit", "from 1 to 10000");
+    refused("GET", "/v1/items?limit=10001", NULL, 400, "limit", "from 1 to 10000");
+    refused("GET", "/v1/items?offset=-1", NULL, 400, "offset", "\"-1\" is no whole number");
+    refused("GET", "/v1/items?page=2", NULL, 400, "page", "accepted: offset, limit");
+    refused("GET", "/v1/status?x=2", NULL, 400, "x", "accepted: none");
+    refused("GET", "/v1/items", "{\"limit\": 5}", 400, NULL, "takes none");
+}
+
+static void shows_orders(void **state)
+{
+    json_t *json;
+
+    json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201));
+    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_ORDER_RESERVED);
+    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_EXPIRED);
+    json = ask("GET", "/v1/orders/18446744073709551615/abababababababababababababABABAB", NULL, 200);
+    assert_string_equal(text(json, "user"), "18446744073709551615");
+    assert_string_equal(text(json, "order"), "abababababababababababababababab");
+    assert_string_equal(text(json, "state"), "reserved");
+    assert_int_equal(number(json, "item"), 7);
+    assert_int_equal(number(json, "quantity"), 1);
+    assert_int_equal(number(json, "deadline_ms"), 1900000000000);
+    json_decref(json);
+    has_state("/v1/orders/5/01010101010101010101010101010101", "expired");
+    refused("GET", "/v1/orders/6/01010101010101010101010101010101", NULL, 404, NULL,
+            "user 6 has no order 0101");
+    refused("GET", "/v1/orders/6/0101", NULL, 400, "order", "32 hex digits");
+    refused("GET", "/v1/orders/6/0101010101010101010101010101010g", NULL, 400, "order", "32 hex digits");
+    refused("GET", "/v1/orders/-6/01010101010101010101010101010101", NULL, 400, "user", "\"-6\"");
+    refused("GET", "/v1/orders/18446744073709551616/01010101010101010101010101010101", NULL, 400, "user",
+            "to 18");
+}
+
+static void knows_its_routes(void **state)
+{
+    char *raw;
+    static const char options[] = "OPTIONS /v1/items/7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    refused("GET", "/", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1/items/", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1/items/7/stock/3", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1/orders/7", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1//status", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1/statusx", NULL, 404, NULL, "no such path");
+    refused("GET", "/v1/%ff%fe", NULL, 404, NULL, "no such path");
+    refused("DELETE", "/v1/items/7", NULL, 405, NULL, "GET, PATCH");
+    refused("POST", "/v1/status", "{}", 405, NULL, "GET");
+    refused("GET", "/v1/keys/reload", NULL, 405, NULL, "POST");
+    raw = fg_raw_request(fx.socket, options, sizeof(options) - 1);
+    assert_non_null(strstr(raw, "HTTP/1.1 405"));
+    assert_non_null(strstr(raw, "Allow: GET, PATCH\r\n"));
+    free(raw);
+}
+
+static void reports_status_and_health(void **state)
+{
+    json_t *json = ask("GET", "/v1/status", NULL, 200);
+
+    assert_string_equal(text(json, "state"), "running");
+    assert_int_equal(number(json_object_get(json, "ledger"), "items"), 0);
+    assert_string_equal(text(json_object_get(json, "api"), "socket"), fx.socket);
+    json_decref(json);
+    json = ask("GET", "/v1/stats", NULL, 200);
+    assert_int_equal(number(json_object_get(json, "drops"), "tag"), 3);
+    json_decref(json);
+    json = ask("GET", "/healthz", NULL, 200);
+    assert_true(json_is_true(json_object_get(json, "healthy")));
+    json_decref(json);
+    fx.daemon.unhealthy = true;
+    json = ask("GET", "/healthz", NULL, 503);
+    assert_string_equal(text(json, "reason"), "log failed: no space");
+    json_decref(json);
+}
+
+static void reloads_keys(void **state)
+{
+    json_decref(ask("POST", "/v1/keys/reload", NULL, 200));
+    fx.daemon.refuse_keys = FG_CONTROL_BAD;
+    refused("POST", "/v1/keys/reload", NULL, 400, NULL, "keys.txt:3");
+    assert_int_equal(fx.daemon.keys_calls, 2);
+}
+
+static void has_line(const char *metrics, const char *line)
+{
+    char wanted[256];
+
+    snprintf(wanted, sizeof(wanted), "\n%s\n", line);
+    if (!strstr(metrics, wanted))
+        fail_msg("no line \"%s\" in:\n%s", line, metrics);
+}
+
+/* Each family once, its samples together, no sample twice: else Prometheus refuses the whole page. */
+static void check_families(char *metrics)
+{
+    char *rest, seen[200][128];
+    unsigned count = 0;
+
+    for (char *line = strtok_r(metrics, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[128];
+
+        if (strncmp(line, "# TYPE ", 7) != 0) {
+            if (line[0] != '#' && count) {
+                size_t len = strlen(seen[count - 1]);
+
+                assert_int_equal(strncmp(line, seen[count - 1], len), 0);
+                assert_non_null(memchr("{ ", line[len], 2));
+            }
+            continue;
+        }
+        sscanf(line + 7, "%127s", name);
+        for (unsigned i = 0; i < count; i++)
+            assert_string_not_equal(seen[i], name);
+        assert_in_range(count, 0, 199);
+        strcpy(seen[count++], name);
+    }
+    assert_true(count > 15);
+}
+
+static void gives_metrics(void **state)
+{
+    static const char get[] = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    char *raw, *body;
+
+    json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"name\": \"a\\\"b\\\\c\", \"total\": 10}", 201));
+    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_SOLD);
+    raw = fg_raw_request(fx.socket, get, sizeof(get) - 1);
+    assert_non_null(strstr(raw, "HTTP/1.1 200"));
+    assert_non_null(strstr(raw, "Content-Type: text/plain; version=0.0.4"));
+    body = strstr(raw, "\r\n\r\n") + 3;
+    has_line(body, "floodgate_state{state=\"running\"} 1");
+    has_line(body, "floodgate_uptime_s 5");
+    has_line(body, "floodgate_healthy 1");
+    has_line(body, "floodgate_log_durable_seq 17");
+    has_line(body, "# TYPE floodgate_redis_lag gauge");
+    has_line(body, "floodgate_redis_lag 7");
+    has_line(body, "floodgate_redis_state{state=\"live\"} 1");
+    has_line(body, "floodgate_filter_enabled 1");
+    has_line(body, "# TYPE floodgate_worker_rx_total counter");
+    has_line(body, "floodgate_worker_rx_total{worker=\"0\"} 11");
+    has_line(body, "floodgate_worker_rx_total{worker=\"1\"} 22");
+    has_line(body, "floodgate_drops_total{reason=\"tag\"} 3");
+    has_line(body, "floodgate_answers_total{status=\"SOLD_OUT\"} 4");
+    has_line(body, "floodgate_filter_total{verdict=\"rate-order\"} 5");
+    has_line(body, "floodgate_stock_sold_total 9007199254740993"); /* more than a double holds */
+    has_line(body, "floodgate_port_rx{port=\"p\\\"0\"} 33");
+    has_line(body, "floodgate_item_units{item=\"7\",state=\"available\"} 9");
+    has_line(body, "floodgate_item_units{item=\"7\",state=\"sold\"} 1");
+    has_line(body, "floodgate_item_info{item=\"7\",name=\"a\\\"b\\\\c\",state=\"open\"} 1");
+    has_line(body, "floodgate_items 1");
+    check_families(body);
+    free(raw);
+}
+
+static void edits_lists(void **state)
+{
+    json_t *json;
+
+    if (!fx.daemon.filter) {
+        print_message("no filter here: %s\n", fx.daemon.filter_why);
+        skip();
+    }
+    json = ask("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 200);
+    assert_int_equal(number(json, "added"), 1);
+    json_decref(json);
+    json = ask("POST", "/v1/filter/block", "{\"prefixes\": [\"2001:db8::/32\", \"198.19.0.1\"]}", 200);
+    assert_int_equal(number(json, "added"), 2);
+    json_decref(json);
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 409, "prefix", "already there");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1\"]}", 409, "prefix",
+            "198.19.0.1 is already in the list; nothing was changed");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1/8\"]}", 400, "prefix",
+            "prefix 2");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.2/32\"]}", 400,
+            "prefixes", "198.19.0.2 is there twice");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", 5]}", 400, "prefix",
+            "prefix 2: not a text");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": []}", 400, NULL, "must be");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.19.0.2\", \"x\": 1}", 400, NULL, "must be");
+    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.19.0.9\"}", 404, "prefix", "not there");
+    refused("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.19.0.9\"]}", 404, "prefix",
+            "198.19.0.9 is not in the list; nothing was changed");
+    json = ask("GET", "/v1/filter/block?limit=2", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "prefixes")), 2);
+    assert_int_equal(number(json, "count"), 3);
+    json_decref(json);
+    json = ask("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.18.0.0/16\"]}", 200);
+    assert_int_equal(number(json, "removed"), 2);
+    json_decref(json);
+    json = ask("GET", "/v1/filter/block", NULL, 200);
+    assert_string_equal(text(json_array_get(json_object_get(json, "prefixes"), 0), "prefix"),
+                        "2001:db8::/32");
+    assert_int_equal(number(json, "count"), 1);
+    json_decref(json);
+    json = ask("GET", "/v1/filter/allow", NULL, 200);
+    assert_int_equal(number(json, "count"), 0);
+    json_decref(json);
+    json_decref(ask("POST", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 200));
+    json_decref(ask("DELETE", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 200));
+}
+
+static void says_when_the_filter_is_off(void **state)
+{
+    refused("GET", "/v1/filter/block", NULL, 503, NULL, "filter is off");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 503, NULL, "filter is off");
+}
+
+static void refuses_large_bodies(void **state)
+{
+    size_t size = (1 << 20) + 1, len;
+    char *body = malloc(size + 1), *request = malloc(3 * size), *reply;
+
+    assert_non_null(body);
+    memset(body, ' ', size);
+    body[size] = 0;
+    refused("POST", "/v1/items", body, 413, NULL, "more than 1048576 bytes");
+    /* chunked: the size is not known before */
+    len = (size_t)sprintf(request,
+                          "POST /v1/items HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                          "Transfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n",
+                          size, body);
+    reply = fg_raw_request(fx.socket, request, len);
+    assert_non_null(strstr(reply, "HTTP/1.1 413"));
+    free(reply);
+    /* exactly the limit is taken */
+    memcpy(body, "{\"item\": 7}", 11);
+    body[size - 1] = 0;
+    json_decref(ask("POST", "/v1/items", body, 201));
+    free(request);
+    free(body);
+}
+
+static void *ask_often(void *arg)
+{
+    long id = (long)arg;
+
+    for (int i = 0; i < 20; i++) {
+        char body[64], path[64];
+        json_t *json;
+
+        snprintf(body, sizeof(body), "{\"item\": %ld, \"total\": 3}", id * 1000 + i + 1);
+        snprintf(path, sizeof(path), "/v1/items/%ld", id * 1000 + i + 1);
+        if (fg_ask(fx.socket, "POST", "/v1/items", body, NULL) != 201 ||
+            fg_ask(fx.socket, "GET", path, NULL, &json) != 200)
+            return "failed";
+        if (json_integer_value(json_object_get(json, "total")) != 3)
+            return "wrong total";
+        json_decref(json);
+    }
+    return NULL;
+}
+
+static void serves_many_at_a_time(void **state)
+{
+    pthread_t threads[8];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int silent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    json_t *json;
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", fx.socket);
+    assert_int_equal(connect(silent, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(silent, "POST /v1/it", 11, 0), 11); /* and then nothing: holds nobody up */
+    for (long i = 0; i < 8; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_often, (void *)i), 0);
+    for (int i = 0; i < 8; i++) {
+        void *result;
+
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    json = ask("GET", "/v1/items", NULL, 200);
+    assert_int_equal(number(json, "count"), 160);
+    json_decref(json);
+    close(silent);
+}
+
+static void keeps_connections(void **state)
+{
+    static const char two[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+                              "GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    char *raw = fg_raw_request(fx.socket, two, sizeof(two) - 1);
+
+    assert_non_null(strstr(raw, "\"healthy\":true"));
+    assert_non_null(strstr(raw, "\"state\":\"running\""));
+    free(raw);
+    raw = fg_raw_request(fx.socket, "nonsense\r\n\r\n", 12);
+    assert_null(strstr(raw, "200 OK"));
+    free(raw);
+    json_decref(ask("GET", "/healthz", NULL, 200));
+}
+
+static struct fg_control *try_start(const char *path, unsigned mode, const char *group, struct fg_error *err)
+{
+    struct fg_control_daemon daemon = fg_double_daemon(&fx.daemon);
+
+    err->text[0] = 0;
+    return fg_control_start(path, mode, group, &daemon, err);
+}
+
+static void guards_its_socket(void **state)
+{
+    char path[128], too_long[200];
+    struct fg_control *second;
+    struct fg_error err;
+    struct stat st;
+    FILE *file;
+
+    assert_null(try_start(fx.socket, 0600, "", &err)); /* alive */
+    assert_non_null(strstr(err.text, "another daemon listens there"));
+    json_decref(ask("GET", "/healthz", NULL, 200)); /* and not hurt */
+
+    snprintf(path, sizeof(path), "%s/file", fx.folder);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_null(try_start(path, 0600, "", &err));
+    assert_non_null(strstr(err.text, "is no socket"));
+    assert_int_equal(stat(path, &st), 0);
+
+    snprintf(path, sizeof(path), "%s/none/x.sock", fx.folder);
+    assert_null(try_start(path, 0600, "", &err));
+    assert_non_null(strstr(err.text, "No such file"));
+    memset(too_long, 'x', sizeof(too_long) - 1);
+    too_long[sizeof(too_long) - 1] = 0;
+    assert_null(try_start(too_long, 0600, "", &err));
+    assert_non_null(strstr(err.text, "1 to 107 bytes"));
+    snprintf(path, sizeof(path), "%s/group.sock", fx.folder);
+    assert_null(try_start(path, 0660, "no-such-group-here", &err));
+    assert_non_null(strstr(err.text, "no-such-group-here"));
+    assert_int_not_equal(stat(path, &st), 0);
+
+    second = try_start(path, 0620, "", &err);
+    assert_non_null(second);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0620);
+    fg_control_stop(second);
+    assert_int_not_equal(stat(path, &st), 0); /* gone with it */
+}
+
+static void replaces_a_stale_socket(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct fg_control *second;
+    struct fg_error err;
+    struct stat st;
+    char moved[128];
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/stale.sock", fx.folder);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    close(fd); /* as after kill -9: the file stays */
+    assert_int_equal(stat(address.sun_path, &st), 0);
+    second = try_start(address.sun_path, 0600, geteuid() == 0 ? "daemon" : "", &err);
+    if (!second)
+        fail_msg("%s", err.text);
+    assert_int_equal(fg_ask(address.sun_path, "GET", "/healthz", NULL, NULL), 200);
+    assert_int_equal(stat(address.sun_path, &st), 0);
+    if (geteuid() == 0)
+        assert_int_equal(st.st_gid, 1); /* group daemon */
+
+    /* A file that is not ours any more is left alone. */
+    snprintf(moved, sizeof(moved), "%s/moved.sock", fx.folder);
+    assert_int_equal(rename(address.sun_path, moved), 0);
+    assert_non_null(fopen(address.sun_path, "w"));
+    fg_control_stop(second);
+    assert_int_equal(stat(address.sun_path, &st), 0);
+}
+
+static void ends_while_a_request_runs(void **state)
+{
+    fx.daemon.slow_ms = 300;
+    for (int i = 0; i < 3; i++) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        static const char get[] = "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
+        struct fg_error err;
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", fx.socket);
+        assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        assert_int_equal(send(fd, get, sizeof(get) - 1, MSG_NOSIGNAL), sizeof(get) - 1);
+        usleep(50000);
+        fg_control_stop(fx.control);
+        close(fd);
+        fx.control = try_start(fx.socket, 0600, "", &err);
+        assert_non_null(fx.control);
+    }
+}
+
+/* docs/api.md names every route, every field of an item. */
+static void is_documented(void **state)
+{
+    const char *source = getenv("FG_SOURCE");
+    json_t *json = ask("GET", "/v1", NULL, 200), *route;
+    char path[512], line[160], *docs = calloc(1, 1 << 20);
+    FILE *file;
+    size_t i;
+
+    assert_non_null(source);
+    snprintf(path, sizeof(path), "%s/docs/api.md", source);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s is missing", path);
+    assert_true(fread(docs, 1, (1 << 20) - 1, file) > 0);
+    fclose(file);
+    json_array_foreach (json_object_get(json, "routes"), i, route) {
+        snprintf(line, sizeof(line), "`%s %s`", text(route, "method"), text(route, "path"));
+        if (!strstr(docs, line))
+            fail_msg("docs/api.md does not have %s", line);
+    }
+    assert_int_equal(i, 22);
+    for (i = 0; i < FG_ITEM_FIELDS; i++) {
+        snprintf(line, sizeof(line), "| `%s` |", fg_item_fields[i].name);
+        if (!strstr(docs, line))
+            fail_msg("docs/api.md does not have the field %s", fg_item_fields[i].name);
+    }
+    json_decref(json);
+    free(docs);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(creates_with_defaults),
+        T(creates_with_everything),
+        T(refuses_bad_items),
+        T(says_what_half_a_creation_left),
+        T(maps_results_to_codes),
+        T(changes_settings),
+        T(moves_stock),
+        T(switches),
+        T(waits_for_the_ledger),
+        T(lists_in_pages),
+        T(shows_orders),
+        T(knows_its_routes),
+        T(reports_status_and_health),
+        T(reloads_keys),
+        T(gives_metrics),
+        cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
+        T(says_when_the_filter_is_off),
+        T(refuses_large_bodies),
+        T(serves_many_at_a_time),
+        T(keeps_connections),
+        T(guards_its_socket),
+        T(replaces_a_stale_socket),
+        T(ends_while_a_request_runs),
+        T(is_documented),
+    };
+
+    return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
