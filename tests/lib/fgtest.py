@@ -114,6 +114,7 @@ class Lab:
         for p in reversed(self.processes):
             if p.running():
                 p.kill()
+            remove_marks(f'{p.name}{p.pid}')  # DPDK never removes the runtime folder of fgblast
         for d in self.daemons:
             d.clean()
         for ns in self.namespaces:

@@ -89,6 +89,36 @@ def test_configuration_is_written(lab):
     assert os.stat(gate.keys.path).st_mode & 0o777 == 0o600
 
 
+def test_small_sale(lab):
+    """daemon, Redis, load generator, fgctl and auditor work together, across a kill -9"""
+    link, redis = lab.pair(), lab.redis()
+    gate = lab.daemon(link.a, interface=link.a_if, redis=redis, settings={'workers.count': 2})
+    code, out = gate.check()
+    assert code == 0, out
+    gate.start()
+    gate.fgctl('item', 'add', 7)
+    gate.fgctl('stock', 'add', 7, 10)
+    blast = lab.blast(link.b, gate.keys, interface=link.b_if, server=link.a_ip, source_base=link.b_ip, sources=1,
+                      items=7, orders=100)
+    assert blast.run()['status']['SOLD_OUT'] >= 90
+    gate.restart(kill=True)
+    item = gate.fgctl('item', 'list')[0]
+    assert (item['total'], item['sold'], item['available']) == (10, 10, 0), item
+    status, answer = gate.api('GET', '/v1/items/8')
+    assert status == 404, answer
+    code, out, err = gate.fgctl('item', 'show', 8, check=False)
+    assert code == 1, (out, err)
+    assert gate.stop() == 0
+    code, out = lab.audit(log=gate.log_dir, client=blast.audit, redis=redis.address)
+    assert code == 0, out
+    with open(blast.audit, 'rb') as f:
+        damaged = f.read().replace(b'SOLD', b'CANCELLED', 1)
+    with open(blast.audit, 'wb') as f:
+        f.write(damaged)
+    code, out = lab.audit(log=gate.log_dir, client=blast.audit)
+    assert code == 1, out
+
+
 CHILD = '''
 import sys
 sys.path.insert(0, {folder!r})
