@@ -12,13 +12,16 @@ static bool is_order(const struct fg_record *r)
     return r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED;
 }
 
-static void ask_for_slot(const struct fg_ledger *l, const struct fg_record *r)
+/* gcc drops calls of functions that only prefetch, unless they are inlined at once */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void ask_for_slot(const struct fg_ledger *l, const struct fg_record *r)
 {
     if (is_order(r))
-        __builtin_prefetch(fg_index_home(&l->order_index, fg_order_hash(l, r->user, r->order_id)));
+        __builtin_prefetch(fg_index_home(&l->order_index, fg_order_hash(l, r->user, r->order_id)), 1);
 }
 
-static void ask_for_order(const struct fg_ledger *l, const struct fg_record *r)
+ALWAYS_INLINE void ask_for_order(const struct fg_ledger *l, const struct fg_record *r)
 {
     const struct fg_index_slot *slot;
 
@@ -26,7 +29,7 @@ static void ask_for_order(const struct fg_ledger *l, const struct fg_record *r)
         return; /* a reservation makes a new order at the end */
     slot = fg_index_home(&l->order_index, fg_order_hash(l, r->user, r->order_id));
     if (slot->place)
-        __builtin_prefetch(fg_dense_at(&l->orders, slot->place - 1));
+        __builtin_prefetch(fg_dense_at(&l->orders, slot->place - 1), 1);
 }
 
 static bool apply_block(struct fg_ledger *l, const struct fg_record *records, size_t n, struct fg_error *err)

@@ -2,8 +2,26 @@
 #include "ledger/table.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #define INDEX_SLOTS_FIRST 1024
+#define ITEM_CHUNK_BITS   8
+#define ORDER_CHUNK_BITS  17 /* 7 MiB: few enough to list, large enough for huge pages */
+#define HUGE_PAGE         (2ull << 20)
+
+/* Random access to gigabytes costs more in page-table walks than in data: huge pages where there are some. */
+static void *big_alloc(size_t bytes)
+{
+    void *p;
+
+    if (bytes < HUGE_PAGE)
+        return malloc(bytes);
+    bytes = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    p = aligned_alloc(HUGE_PAGE, bytes);
+    if (p)
+        madvise(p, bytes, MADV_HUGEPAGE); /* a hint: refused or not, the memory is there */
+    return p;
+}
 
 static bool dense_grow(struct fg_dense *d)
 {
@@ -16,7 +34,7 @@ static bool dense_grow(struct fg_dense *d)
         d->chunks = more;
         d->chunks_room = room;
     }
-    d->chunks[d->chunks_made] = malloc(d->size << FG_CHUNK_BITS);
+    d->chunks[d->chunks_made] = big_alloc(d->size << d->bits);
     if (!d->chunks[d->chunks_made])
         return false;
     d->chunks_made++;
@@ -27,7 +45,7 @@ static void *dense_add(struct fg_dense *d)
 {
     void *entry;
 
-    if (d->count >= UINT32_MAX - 1 || (d->count >> FG_CHUNK_BITS == d->chunks_made && !dense_grow(d)))
+    if (d->count >= UINT32_MAX - 1 || (d->count >> d->bits == d->chunks_made && !dense_grow(d)))
         return NULL;
     entry = fg_dense_at(d, d->count++);
     memset(entry, 0, d->size);
@@ -52,9 +70,12 @@ static void index_put(struct fg_index *x, uint64_t hash, uint32_t place)
 
 static bool index_make(struct fg_index *x, uint64_t slots)
 {
-    x->slots = calloc(slots, sizeof(*x->slots));
+    x->slots = big_alloc(slots * sizeof(*x->slots));
+    if (!x->slots)
+        return false;
+    memset(x->slots, 0, slots * sizeof(*x->slots));
     x->mask = slots - 1;
-    return x->slots != NULL;
+    return true;
 }
 
 static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_index *x, uint64_t i)
@@ -67,12 +88,12 @@ static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_index *x, 
     return fg_order_hash(l, o->user, o->order_id);
 }
 
-/* Makes sure that one more entry leaves the index at most half full. */
+/* Makes sure that one more entry leaves the index at most three quarters full. */
 static bool index_room(const struct fg_ledger *l, struct fg_index *x)
 {
     struct fg_index bigger = {.used = x->used};
 
-    if ((x->used + 1) * 2 <= x->mask + 1)
+    if ((x->used + 1) * 4 <= (x->mask + 1) * 3)
         return true;
     if (!index_make(&bigger, (x->mask + 1) * 2))
         return false;
@@ -147,6 +168,8 @@ bool fg_table_init(struct fg_ledger *l)
 {
     /* differs from process to process where addresses do; what the ledger answers never depends on it */
     l->seed = fg_mix64((uintptr_t)l, (uintptr_t)&fg_table_init);
+    l->items.bits = ITEM_CHUNK_BITS;
+    l->orders.bits = ORDER_CHUNK_BITS;
     l->items.size = sizeof(struct fg_ledger_item);
     l->orders.size = sizeof(struct fg_ledger_order);
     return index_make(&l->item_index, INDEX_SLOTS_FIRST) && index_make(&l->order_index, INDEX_SLOTS_FIRST);

@@ -8,7 +8,7 @@
 
 #include "ledger/ledger.h"
 
-/** Open addressing with linear probing; nothing is ever removed. At most half full. */
+/** Open addressing with linear probing; nothing is ever removed. At most three quarters full. */
 struct fg_index {
     struct fg_index_slot {
         uint32_t tag;   /* high half of the hash: spares most looks at the entry */
@@ -18,15 +18,14 @@ struct fg_index {
     uint64_t used;
 };
 
-/** Entries of one size in chunks of 2^FG_CHUNK_BITS. */
+/** Entries of one size in chunks of 2^bits. */
 struct fg_dense {
     uint8_t **chunks;
     uint64_t count;
     uint64_t chunks_made, chunks_room;
     size_t size;
+    unsigned bits;
 };
-
-#define FG_CHUNK_BITS 12
 
 struct fg_ledger {
     uint64_t seq;
@@ -37,7 +36,7 @@ struct fg_ledger {
 
 static inline void *fg_dense_at(const struct fg_dense *d, uint64_t i)
 {
-    return d->chunks[i >> FG_CHUNK_BITS] + (i & ((1u << FG_CHUNK_BITS) - 1)) * d->size;
+    return d->chunks[i >> d->bits] + (i & ((1ull << d->bits) - 1)) * d->size;
 }
 
 static inline uint64_t fg_item_hash(const struct fg_ledger *l, uint64_t item)
