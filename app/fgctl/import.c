@@ -231,8 +231,9 @@ static int send_plans(struct fg_cli *cli, struct import *import)
                 fg_print_json(reply);
             json_decref(reply);
             fprintf(stderr,
-                    "%s:%lu: item %" PRIu64 ": %s\nfgctl: the %zu items before it are done, those behind it "
-                    "not; run it again to go on\n",
+                    "%s:%lu: item %" PRIu64
+                    ": %s\nfgctl: done before it: %zu; nothing behind it was sent; run it "
+                    "again to go on\n",
                     import->path, plan->line, plan->item, err.text, import->done);
             return code;
         }

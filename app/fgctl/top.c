@@ -164,7 +164,7 @@ static int print_drops(const struct top *top)
                        strcmp(s->name, "filter.pass") != 0;
 
         if ((drop || verdict) && s->value > 0) {
-            printf("%s%-14s %16.0f %14.0f\n", drop ? "drop  " : "filter", strchr(s->name, '.') + 1, s->value,
+            printf("%-6s %-13s %16.0f %14.0f\n", drop ? "drop" : "filter", strchr(s->name, '.') + 1, s->value,
                    s->rate);
             lines++;
         }

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The built fgctl against the real control server: output, exit codes, files, completion. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control_double.h"
+
+static struct fg_fixture fx;
+static char out[1 << 20], err[1 << 16]; /* what the last run printed */
+
+static int start(void **state)
+{
+    fg_fixture_start(&fx, false);
+    return 0;
+}
+
+static int start_filter(void **state)
+{
+    fg_fixture_start(&fx, true);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    fg_fixture_stop(&fx);
+    return 0;
+}
+
+static void file_path(char path[128], const char *name)
+{
+    snprintf(path, 128, "%s/%s", fx.folder, name);
+}
+
+static void read_back(const char *name, char *text, size_t size)
+{
+    char path[128];
+    FILE *file;
+    size_t n;
+
+    file_path(path, name);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    n = fread(text, 1, size - 1, file);
+    text[n] = 0;
+    fclose(file);
+}
+
+static const char *program(void)
+{
+    const char *path = getenv("FG_FGCTL");
+
+    if (!path)
+        fail_msg("FG_FGCTL must name the built fgctl; `meson test` sets it");
+    return path;
+}
+
+/* Starts `words` (split at blanks; '~' stands for a blank inside a word) with output into files. */
+static pid_t spawn(const char *words)
+{
+    char copy[1024], path[2][128], *argv[64] = {(char *)program()}, *rest;
+    int argc = 1, fd[2];
+    pid_t pid;
+
+    snprintf(copy, sizeof(copy), "%s", words);
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        for (char *p = word; *p; p++)
+            *p = *p == '~' ? ' ' : *p;
+        argv[argc++] = word;
+    }
+    file_path(path[0], "out");
+    file_path(path[1], "err");
+    for (int i = 0; i < 2; i++) {
+        fd[i] = open(path[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_true(fd[i] >= 0);
+    }
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        setenv("FLOODGATE_SOCKET", fx.socket, 1);
+        for (int i = 0; i < 2; i++)
+            dup2(fd[i], i + 1);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    close(fd[0]);
+    close(fd[1]);
+    return pid;
+}
+
+static int finish(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    read_back("out", out, sizeof(out));
+    read_back("err", err, sizeof(err));
+    if (!WIFEXITED(status))
+        fail_msg("fgctl died of signal %d: %s", WTERMSIG(status), err);
+    return WEXITSTATUS(status);
+}
+
+static void run(int expected, const char *words)
+{
+    int code = finish(spawn(words));
+
+    if (code != expected)
+        fail_msg("fgctl %s: exit code %d, not %d\n%s%s", words, code, expected, out, err);
+}
+
+static void says(const char *where, const char *what)
+{
+    if (!strstr(where, what))
+        fail_msg("\"%s\" is not in: %s%s", what, out, err);
+}
+
+static void fails(int code, const char *words, const char *message)
+{
+    run(code, words);
+    says(err, message);
+}
+
+static json_t *run_json(const char *words)
+{
+    json_t *json;
+
+    run(0, words);
+    json = json_loads(out, 0, NULL);
+    if (!json)
+        fail_msg("fgctl %s: no JSON: %s", words, out);
+    return json;
+}
+
+static long long number(const json_t *json, const char *key)
+{
+    return json_integer_value(json_object_get(json, key));
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    file_path(path, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    fclose(file);
+}
+
+/* `%s` in the words is the path of the file. */
+static void words_with_file(char words[512], const char *format, const char *name)
+{
+    char path[128];
+
+    file_path(path, name);
+    snprintf(words, 512, format, path);
+}
+
+static void import_fails(const char *csv, const char *message)
+{
+    char words[512];
+
+    write_file("items.csv", csv);
+    words_with_file(words, "item import %s", "items.csv");
+    fails(6, words, message);
+    assert_int_equal(fx.daemon.item_calls, 0);
+    assert_int_equal(fx.daemon.stock_calls, 0);
+}
+
+static void manages_items(void **state)
+{
+    json_t *json;
+
+    run(0, "item add 7 --name Black~box --total 1000 --user-limit=2 --order-max 3 --hold 2m --opens now");
+    says(out, "item 7 created Black box: open, 1000 units, 1000 available");
+    assert_int_equal(fx.daemon.last_item.hold_ms, 120000);
+    assert_int_equal(fx.daemon.last_item.user_limit, 2);
+    run(0, "item add 8 --closes 2100-01-01T00:00:00Z --opens +90m");
+    json = run_json("item show 8 --json");
+    assert_string_equal(json_string_value(json_object_get(json, "state")), "scheduled");
+    assert_int_equal(number(json, "closes_ms"), 4102444800000);
+    json_decref(json);
+    run(0, "item set 7 --total 900 --name Box");
+    says(out, "item 7 changed Box: open, 900 units");
+    assert_int_equal(fx.daemon.last_units, -100);
+    run(0, "item set 7 --total 900");
+    says(out, "item 7 unchanged");
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    fails(1, "item set 7 --total 0", "--total: 0 cannot be reached: item 7 has 900 units, and only 899");
+    fails(1, "item add 7", "exists already");
+    fails(1, "item set 9 --name x", "no item 9");
+    fails(1, "item show 9", "no item 9");
+    run(0, "item show 7");
+    says(out, "available              899");
+    run(0, "stock add 7 5");
+    says(out, "905 units, 904 available");
+    run(0, "--json stock remove 7 904");
+    says(out, "\"state\": \"sold-out\"");
+    fails(1, "stock remove 7 1", "only 0 units are free");
+}
+
+static void lists_items_as_a_table(void **state)
+{
+    run(0, "item list");
+    assert_string_equal(out, "ITEM  NAME  TOTAL  AVAILABLE  RESERVED  SOLD  STATE\n");
+    run(0, "item add 7 --name Käse --total 10");
+    run(0, "item add 123456 --name Longer~name");
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 2, 7, FG_ORDER_RESERVED);
+    run(0, "item list");
+    assert_string_equal(out, "  ITEM  NAME         TOTAL  AVAILABLE  RESERVED  SOLD  STATE\n"
+                             "     7  Käse            10          8         1     1  open\n"
+                             "123456  Longer name      0          0         0     0  sold out\n");
+    run(0, "item list --json");
+    says(out, "\"item\": 123456");
+}
+
+static void switches_items(void **state)
+{
+    run(0, "item add 1 --total 1");
+    run(0, "item add 2 --total 1");
+    run(0, "pause 1 2");
+    says(out, "item 1 changed: paused");
+    says(out, "item 2 changed: paused");
+    run(0, "resume 1");
+    says(out, "open, 1 units");
+    run(0, "close 1");
+    says(out, "closed");
+    run(0, "open 1");
+    says(out, "item 1 changed: open");
+    fails(1, "open 1 3 2", "no item 3");
+    fails(2, "open 1 x", "ITEM: \"x\" is no whole number from 1");
+    assert_int_equal(fx.daemon.last_item.item, 1);
+}
+
+static void shows_orders(void **state)
+{
+    run(0, "item add 7 --total 10");
+    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_ORDER_CANCELLED);
+    run(0, "order show 18446744073709551615 ABababababababababababababababab");
+    says(out, "cancelled");
+    fails(1, "order show 1 abababababababababababababababab", "user 1 has no order");
+    fails(2, "order show 1 abab", "32 hex digits");
+    fails(2, "order show -1 abababababababababababababababab", "unknown option -1");
+    fails(2, "order show -- -1 abababababababababababababababab", "USER: \"-1\"");
+}
+
+static void tells_about_the_system(void **state)
+{
+    json_t *json;
+
+    run(0, "status");
+    says(out, "state                  running");
+    says(out, "redis:\n");
+    says(out, "it?\"broke\""); /* a line end of a stranger does not reach the terminal */
+    json = run_json("status --json");
+    assert_int_equal(number(json_object_get(json, "redis"), "lag"), 7);
+    json_decref(json);
+    run(0, "stats");
+    says(out, "rate-order");
+    run(0, "keys reload");
+    fx.daemon.refuse_keys = FG_CONTROL_BAD;
+    fails(1, "keys reload", "keys.txt:3");
+    run(0, "health");
+    assert_string_equal(out, "healthy\n");
+    fx.daemon.unhealthy = true;
+    fails(5, "health", "unhealthy: log failed: no space");
+    run(5, "health --json");
+    says(out, "\"healthy\": false");
+}
+
+static void has_exit_codes(void **state)
+{
+    json_t *json;
+
+    fx.daemon.refuse_item = FG_CONTROL_UNAVAILABLE;
+    fails(4, "item add 5", "refused by the test");
+    run(4, "item add 5 --json");
+    json = json_loads(out, 0, NULL);
+    assert_int_equal(number(json_object_get(json, "error"), "code"), 503);
+    json_decref(json);
+    fails(4, "block list", "filter is off");
+    fails(3, "status --socket /nonexistent/x.sock", "cannot connect to /nonexistent/x.sock: No such file");
+    fails(3, "--socket=/dev/null status", "cannot connect");
+    fails(2, "", "usage: fgctl");
+    fails(2, "frobnicate", "unknown command \"frobnicate\"");
+    fails(2, "item", "\"item\" alone is no command");
+    fails(2, "item frob", "unknown command \"item frob\"");
+    fails(2, "item show", "too few arguments; usage: fgctl item show ITEM");
+    fails(2, "item show 1 2", "too many arguments: \"2\"");
+    fails(2, "status extra", "too many arguments");
+    fails(2, "item list --frob", "unknown option --frob");
+    fails(2, "item add 5 --total", "--total: a value is missing (N)");
+    fails(2, "item add 5 --total 1 --total 2", "--total is given twice");
+    fails(2, "status --json=1", "--json takes no value");
+    fails(2, "item add 0", "from 1 to 9223372036854775807");
+    fails(2, "item add 5 --total 2000000001",
+          "--total: \"2000000001\" is not a whole number from 0 to 2000000000");
+    fails(2, "item add 5 --hold 99ms",
+          "--hold: \"99ms\" is not milliseconds from 100 to 86400000, or like 90s");
+    fails(2, "item add 5 --hold 5x", "--hold: \"5x\"");
+    fails(2, "item add 5 --opens later", "--opens: \"later\"");
+    fails(2, "item add 5 --paused yes", "--paused: \"yes\" is not true or false");
+    fails(2, "item add 5 --opens +2h --closes +1h", "--closes: closes at");
+    fails(2, "item add 5 --name 123456789012345678901234567890123", "at most 32 bytes");
+    fails(2, "item add 5 --name \xff", "--name");
+    fails(2, "stock add 5 0", "UNITS: \"0\" is no whole number from 1");
+    fails(2, "top --interval 50ms", "100ms to 1h");
+    fails(2, "top --count 0", "from 1 on");
+    assert_int_equal(fx.daemon.item_calls, 2);
+}
+
+static void helps(void **state)
+{
+    run(0, "--help");
+    says(out, "item import FILE.csv");
+    says(out, "FLOODGATE_SOCKET");
+    says(out, "5  health");
+    run(0, "item add --help");
+    says(out, "usage: fgctl item add ITEM");
+    says(out, "--user-limit N");
+    says(out, "exit codes:");
+    run(0, "--version");
+    says(out, "fgctl ");
+}
+
+static void imports(void **state)
+{
+    char words[512];
+    json_t *json;
+
+    run(0, "item add 2 --name old --total 50");
+    write_file("items.csv", "\xef\xbb\xbfitem,name,total,user_limit,order_max,hold_ms,opens,closes\r\n"
+                            "1,\"Shoe, \"\"red\"\"\",100,2,1,90s,2026-11-27T09:00:00Z,\r\n"
+                            "\r\n"
+                            "2,new,40,,,,,\r\n"
+                            "3,,,,,,,\r\n");
+    words_with_file(words, "item import --dry-run %s", "items.csv");
+    run(0, words);
+    says(out, "create item 1: {");
+    says(out, "change item 2: {\"name\":\"new\"}");
+    says(out, "take from item 2: 10 units");
+    says(out, "would be: 2 created, 1 changed, 0 unchanged; units: 100 added, 10 removed");
+    assert_int_equal(fx.daemon.item_calls, 1);
+    words_with_file(words, "item import %s --json", "items.csv");
+    json = run_json(words);
+    assert_int_equal(number(json, "created"), 2);
+    assert_int_equal(number(json, "changed"), 1);
+    assert_int_equal(number(json, "units_removed"), 10);
+    json_decref(json);
+    run(0, "item list");
+    says(out, "Shoe, \"red\"");
+    says(out, "   2  new             40         40");
+    assert_int_equal(fx.daemon.item_calls, 4);
+    json = run_json(words); /* again: nothing to do */
+    assert_int_equal(number(json, "unchanged"), 3);
+    assert_int_equal(number(json, "created") + number(json, "changed"), 0);
+    json_decref(json);
+    assert_int_equal(fx.daemon.item_calls, 4);
+    assert_int_equal(fx.daemon.stock_calls, 3);
+    words_with_file(words, "item import %s", "items.csv");
+    write_file("items.csv", "total,item\n60,2");
+    run(0, words);
+    says(out, "0 created, 1 changed, 0 unchanged; units: 20 added, 0 removed");
+}
+
+static void imports_many(void **state)
+{
+    char words[512], path[128];
+    json_t *json;
+    FILE *file;
+
+    file_path(path, "many.csv");
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "item,total\n");
+    for (int i = 1; i <= 12000; i++) /* more than one page of the list */
+        fprintf(file, "%d,%d\n", i, i % 7);
+    fclose(file);
+    words_with_file(words, "item import %s --json", "many.csv");
+    json = run_json(words);
+    assert_int_equal(number(json, "created"), 12000);
+    json_decref(json);
+    json = run_json(words);
+    assert_int_equal(number(json, "unchanged"), 12000);
+    json_decref(json);
+}
+
+static void refuses_bad_catalogues(void **state)
+{
+    char words[512];
+
+    import_fails("", "items.csv:1: no header line");
+    import_fails("name,total\na,1\n", "items.csv:1: column item: is missing");
+    import_fails("item,prize\n1,2\n", "items.csv:1: column prize: unknown; columns are item, name");
+    import_fails("item,item\n1,2\n", "items.csv:1: column item: is there twice");
+    import_fails("item,total\n1,2\n2\n", "items.csv:3: 1 cells; the header line has 2");
+    import_fails("item,total\n1,2,3\n", "items.csv:2: 3 cells");
+    import_fails("item,total\n,2\n", "items.csv:2: column item: \"\" is not a whole number from 1");
+    import_fails("item,total\n1,2\n2,abc\n",
+                 "items.csv:3: column total: \"abc\" is not a whole number from 0 to 2000000000");
+    import_fails("item,hold_ms\n1,5y\n", "items.csv:2: column hold_ms: \"5y\"");
+    import_fails("item,opens,closes\n1,2000,1000\n", "items.csv:2: column closes: closes at");
+    import_fails("item\n1\n2\n1\n", "items.csv:4: column item: 1 is in line 2 already");
+    import_fails("item,name\n1,\"a\n\nb\n", "items.csv:2: a quote is opened and not closed");
+    import_fails("item,name\n1,\"a\"b\n", "items.csv:2: a comma or the end of the line must follow");
+    import_fails("item,name\n1,a\"b\n", "items.csv:2: a quote inside a cell");
+    import_fails("item,name\n1,\"a\nb\"\n2,\x1b[2J\n", "items.csv:4: column name: \"?[2J\"");
+    import_fails("item,total\nx,y\nz,1\n", "fgctl: 3 errors in");
+    fails(6, "item import /nonexistent.csv", "/nonexistent.csv: No such file");
+    fails(6, "item import /tmp", "not a regular file");
+    run(0, "item add 1 --total 5");
+    fg_double_order(&fx.daemon, 1, 1, 1, FG_ORDER_SOLD);
+    fx.daemon.item_calls = fx.daemon.stock_calls = 0;
+    import_fails("item,total\n2,7\n1,0\n",
+                 "items.csv:3: column total: 0 cannot be reached: item 1 has 5 units, and only 4");
+    fx.daemon.refuse_stock = FG_CONTROL_UNAVAILABLE;
+    write_file("items.csv", "item,total\n2,\n3,7\n4,7\n");
+    words_with_file(words, "item import %s", "items.csv");
+    fails(4, words, "items.csv:3: item 3: item 3 was created, but its 7 units were perhaps not added");
+    says(err, "done before it: 1;");
+}
+
+static void edits_lists(void **state)
+{
+    char words[512];
+    json_t *json;
+
+    if (!fx.daemon.filter) {
+        print_message("no filter here: %s\n", fx.daemon.filter_why);
+        skip();
+    }
+    run(0, "block add 198.18.0.0/16 2001:db8::/32");
+    assert_string_equal(out, "2 added\n");
+    fails(1, "block add 198.18.0.0/16", "already there");
+    fails(1, "block add 198.18.0.0/33", "prefix 1");
+    fails(2, "block add", "no prefix given");
+    write_file("list", "# attackers\n198.19.0.1 # one\n\n  198.19.0.2\n");
+    words_with_file(words, "block add --file %s 198.19.0.3", "list");
+    run(0, words);
+    assert_string_equal(out, "3 added\n");
+    write_file("list", "198.19.0.1\n198.19.0.5 198.19.0.6\n");
+    fails(6, words, "list:2: one prefix is expected");
+    fails(6, "block add --file /nonexistent", "No such file");
+    json = run_json("block list --json");
+    assert_int_equal(json_array_size(json), 5);
+    json_decref(json);
+    run(0, "block del 198.18.0.0/16 198.19.0.1 198.19.0.2 198.19.0.3");
+    run(0, "block list");
+    assert_string_equal(out, "PREFIX         HITS\n2001:db8::/32     0\n");
+    fails(1, "allow del 198.18.0.0/16", "not there");
+    run(0, "allow add 198.18.0.0/16 --json");
+    json = json_loads(out, 0, NULL);
+    assert_int_equal(number(json, "added"), 1);
+    json_decref(json);
+}
+
+static void shows_top(void **state)
+{
+    char *second;
+    json_t *json;
+    double rate;
+
+    run(0, "item add 7 --name Hot --total 10");
+    run(0, "top --count 2 --interval 200ms");
+    says(out, "Floodgate  ");
+    says(out, "running");
+    says(out, "redis live, lag 7");
+    says(out, "drop   tag");
+    says(out, "filter rate-order");
+    says(out, "Hot");
+    assert_null(strchr(out, '\033')); /* no terminal: no control characters */
+    run(0, "top --json --count 2 --interval 200ms");
+    second = strchr(out, '\n') + 1;
+    json = json_loads(second, 0, NULL);
+    assert_non_null(json);
+    assert_int_equal((int)json_real_value(json_object_get(json_object_get(json, "counters"), "workers.rx")),
+                     33);
+    rate = json_real_value(json_object_get(json_object_get(json, "rates"), "stock.requests"));
+    assert_in_range((int)rate, 100, 500); /* 100 more in about 200 ms */
+    json_decref(json);
+}
+
+static void top_ends_by_signal(void **state)
+{
+    pid_t pid = spawn("top --json --interval 1h");
+
+    for (int i = 0; i < 500; i++) {
+        read_back("out", out, sizeof(out));
+        if (strchr(out, '\n'))
+            break;
+        usleep(10000);
+    }
+    kill(pid, SIGINT);
+    assert_int_equal(finish(pid), 0);
+    says(out, "\"rates\"");
+}
+
+static int shell(const char *format, const char *a, const char *b)
+{
+    char command[1024];
+    int status;
+
+    snprintf(command, sizeof(command), format, a, b);
+    status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void completes(void **state)
+{
+    static const struct {
+        const char *words, *expected;
+    } list[] = {
+        {"'' ",
+         "status health stats top item stock open close pause resume order block allow keys completion"},
+        {"it", "item"},
+        {"item ''", "list show add set import"},
+        {"--json stock ''", "add remove"},
+        {"--socket /x block ''", "list add del"},
+        {"item add 5 --us", "--user-limit"},
+        {"top --c", "--count"},
+        {"item list --soc", "--socket"}};
+    char script[128];
+
+    run(0, "completion");
+    file_path(script, "script");
+    write_file("script", out);
+    assert_int_equal(shell("bash -n '%s'", script, ""), 0);
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        char test[512];
+
+        snprintf(test, sizeof(test),
+                 ". '%%s'; COMP_WORDS=(fgctl %s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _fgctl; "
+                 "[ \"${COMPREPLY[*]}\" = \"%%s\" ] || { echo \"got: ${COMPREPLY[*]}\" >&2; exit 1; }",
+                 list[i].words);
+        write_file("test", "");
+        {
+            char body[1024], path[128];
+
+            snprintf(body, sizeof(body), test, script, list[i].expected);
+            write_file("test", body);
+            file_path(path, "test");
+            if (shell("bash '%s'%s", path, "") != 0)
+                fail_msg("completion of: %s", list[i].words);
+        }
+    }
+}
+
+/* docs/operation.md has every command that --help has, and every exit code. */
+static void is_documented(void **state)
+{
+    const char *source = getenv("FG_SOURCE");
+    char path[512], *docs = calloc(1, 1 << 20), *rest;
+    FILE *file;
+    int commands = 0;
+
+    assert_non_null(source);
+    snprintf(path, sizeof(path), "%s/docs/operation.md", source);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s is missing", path);
+    assert_true(fread(docs, 1, (1 << 20) - 1, file) > 0);
+    fclose(file);
+    run(0, "--help");
+    for (char *line = strtok_r(strstr(out, "commands:"), "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char wanted[64];
+
+        if (line[0] != ' ' || line[2] == '-')
+            continue;
+        if (line[2] >= '0' && line[2] <= '9') {
+            snprintf(wanted, sizeof(wanted), "| %c |", line[2]);
+        } else { /* up to two blanks, which begin the help text */
+            char *end = strstr(line + 2, "  ");
+
+            assert_non_null(end);
+            snprintf(wanted, sizeof(wanted), "`fgctl %.*s", (int)(end - line - 2), line + 2);
+            commands++;
+        }
+        if (!strstr(docs, wanted))
+            fail_msg("docs/operation.md does not have %s", wanted);
+    }
+    assert_int_equal(commands, 24);
+    free(docs);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(manages_items),
+        T(lists_items_as_a_table),
+        T(switches_items),
+        T(shows_orders),
+        T(tells_about_the_system),
+        T(has_exit_codes),
+        T(helps),
+        T(imports),
+        T(imports_many),
+        T(refuses_bad_catalogues),
+        cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
+        T(shows_top),
+        T(top_ends_by_signal),
+        T(completes),
+        T(is_documented),
+    };
+
+    return cmocka_run_group_tests_name("fgctl", tests, NULL, NULL);
+}
