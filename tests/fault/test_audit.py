@@ -1,0 +1,598 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The auditor: true stories pass, and each way in which log, Redis and clients can differ is found and named.
+
+An auditor that finds nothing proves nothing: every test here but the first few is a canary.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fgtest  # noqa: E402
+from test_redis import Driver, delete_all  # noqa: E402
+
+RECORD, HEADER = 64, 64
+STATES = ('reserved', 'sold', 'cancelled', 'expired')
+
+
+def oid(n):
+    return f'{n:032x}'
+
+
+def order(state, n, item=1, user=None, quantity=1, time=2000, deadline=0):
+    return f'{state} {item} {100 + n if user is None else user} {oid(n)} {quantity} {time} {deadline}'
+
+
+def reserved(n, **fields):
+    return order('reserved', n, **{'deadline': 9000, **fields})
+
+
+# Item 1: 10 units, two a user, at most 3 an order; order 1 sold, 2 cancelled, 3 expired, 4 reserved.
+START = ['item 1 2 3 1000', 'stock 1 10', 'commit']
+STORY = START + [reserved(n) for n in (1, 2, 3, 4)] + [
+    'commit', order('sold', 1), order('cancelled', 2), order('expired', 3, time=9000), 'commit']
+TOLD = [f'{oid(1)} 101 1 1 SOLD', f'{oid(2)} 102 1 1 CANCELLED', f'{oid(3)} 103 1 1 EXPIRED',
+        f'{oid(4)} 104 1 1 RESERVED', f'{oid(5)} 105 1 1 SOLD_OUT', f'{oid(6)} 106 1 1 NONE']
+
+
+def make_log(lab, lines, segment_bytes=64 << 10):
+    path = os.path.join(fgtest.BUILD, 'tests', 'fault', 'log_maker')
+    if not os.access(path, os.X_OK):
+        raise fgtest.Skip('tests/fault/log_maker is not built')
+    folder = lab.unique('log')
+    fgtest.command(path, folder, segment_bytes, stdin=''.join(line + '\n' for line in lines))
+    return folder
+
+
+def client_file(lab, lines, header='# fgblast 1'):
+    path = lab.unique('client')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('\n'.join([header, *lines]) + '\n')
+    return path
+
+
+def audit(lab, folder, **options):
+    """(exit code, result, error text)"""
+    path = lab.unique('audit.json')
+    code, text = fgtest.audit(lab, log=folder, json=path, **options)
+    if code == 2:
+        return code, None, text
+    with open(path, encoding='utf-8') as f:
+        result = json.load(f)
+    assert (code == 0) == (result['audit'] == 'pass') == (not result['problem_counts']), (code, result)
+    return code, result, text
+
+
+def passes(lab, lines, told=None, **options):
+    if told is not None:
+        options['client'] = client_file(lab, told)
+    code, result, text = audit(lab, make_log(lab, lines), **options)
+    assert code == 0, text
+    return result
+
+
+def fails(lab, lines, kind, *words, told=None, count=1, **options):
+    """The only problem is of that kind, and its text holds the words."""
+    if told is not None:
+        options['client'] = client_file(lab, told)
+    code, result, text = audit(lab, make_log(lab, lines), **options)
+    found(code, result, text, kind, *words, count=count)
+    return result
+
+
+def found(code, result, text, kind, *words, count=1):
+    assert code == 1, text
+    assert result['problem_counts'] == {kind: count}, (result['problem_counts'], text)
+    for word in words:
+        assert any(word in p['text'] for p in result['problems']), (word, result['problems'])
+
+
+# ---- true stories ----------------------------------------------------------------------------------------
+
+
+def test_true_story(lab):
+    """a true story passes, and the result counts what is in it"""
+    result = passes(lab, STORY, TOLD)
+    assert result['oversold'] == 0 and result['problems'] == []
+    assert result['items'] == [{'item': 1, 'total': 10, 'available': 8, 'reserved': 1, 'sold': 1}]
+    log, client = result['log'], result['client']
+    assert (log['last_seq'], log['commits'], log['records'], log['orders'], log['torn_records']) == (12, 3, 9, 4, 0)
+    assert [log[s] for s in STATES] == [1, 1, 1, 1]
+    assert (client['orders'], client['acknowledged'], client['rejected'], client['unanswered']) == (6, 4, 1, 1)
+    assert client['unnamed'] == 0 and client['told']['SOLD_OUT'] == 1 and result['redis'] is None
+
+
+def test_empty_log(lab):
+    """a log without a record passes"""
+    assert passes(lab, [])['log']['last_seq'] == 0
+
+
+def test_many_segments(lab):
+    """a story over many segments, with items and users that need all 64 bits"""
+    big = 2**64 - 1
+    lines = [f'item {big} 0 9 1000', f'stock {big} 5', 'commit', reserved(1, item=big, user=big), 'item 1 0 9 1000',
+             'stock 1 20000', 'many 5000 1 2']
+    result = passes(lab, lines, [f'{oid(1)} {big} {big} 1 RESERVED'])
+    assert result['log']['segments'] > 8
+    assert result['items'][0] == {'item': big, 'total': 5, 'available': 4, 'reserved': 1, 'sold': 0}
+    assert result['items'][1]['sold'] == 10000
+
+
+def test_json_on_standard_output(lab):
+    """--json - gives nothing but JSON on standard output, the text goes to stderr"""
+    done = subprocess.run([fgtest.program('fgaudit'), '--log', make_log(lab, STORY), '--json', '-'],
+                          capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(done.stdout)['audit'] == 'pass' and 'PASS' in done.stderr
+
+
+def test_log_that_grows(lab):
+    """a log whose writer runs can be audited at any moment"""
+    driver = Driver(lab)
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            driver.load(1, 400)
+            time.sleep(0.002)
+    loader = threading.Thread(target=load)
+    loader.start()
+    try:
+        for _ in range(10):
+            code, _, text = audit(lab, driver.log_dir)
+            assert code == 0, text
+    finally:
+        stop.set()
+        loader.join()
+
+
+def test_torn_tail(lab):
+    """a commit that a crash tore is reported and is no difference"""
+    folder = make_log(lab, STORY)
+    path = os.path.join(folder, f'{1:020}.fgj')
+    with open(path, 'r+b') as f:
+        f.seek(HEADER + 12 * RECORD)
+        f.write(b'\x01' * (3 * RECORD - 7))
+    code, result, text = audit(lab, folder)
+    assert code == 0 and result['log']['torn_records'] == 3 and 'torn tail: 3' in text, text
+    with open(path, 'r+b') as f:  # and one torn in its own middle: its beginning is part of the log
+        f.seek(HEADER + 11 * RECORD + 40)
+        f.write(b'\xff')
+    code, result, text = audit(lab, folder)
+    assert code == 0 and result['log']['last_seq'] == 11 and result['log']['expired'] == 0, text
+
+
+# ---- canaries: units -------------------------------------------------------------------------------------
+
+
+def test_oversold(lab):
+    """more units sold than there are, at any prefix"""
+    code, result, text = audit(lab, make_log(lab, [
+        'item 1 0 9 1000', 'stock 1 5', 'commit', reserved(1, quantity=3), reserved(2, quantity=4)]))
+    assert code == 1 and result['oversold'] == 2, text
+    assert result['problem_counts'] == {'oversold': 1, 'conservation': 1}, text
+    assert 'record 6: item 1: total 5, reserved 7, sold 0: 2 more' in result['problems'][0]['text'], text
+
+
+def test_oversold_for_a_moment(lab):
+    """a prefix that sold more than there was is found although the end is right"""
+    result = fails(lab, ['item 1 0 9 1000', 'stock 1 1', 'commit', reserved(1), reserved(2), 'commit',
+                         order('cancelled', 2)], 'oversold', '1 more')
+    assert result['oversold'] == 1 and result['items'][0]['available'] == 0
+
+
+def test_stock_taken_below_what_is_sold(lab):
+    """stock removed although its units are reserved"""
+    code, result, text = audit(lab, make_log(lab, START + [reserved(1), 'commit', 'stock 1 -10']))
+    assert code == 1 and result['oversold'] == 1 and 'oversold' in result['problem_counts'], text
+
+
+def test_reused_before_durable(lab):
+    """a unit that was released and sold again within one commit"""
+    lines = ['item 1 0 9 1000', 'stock 1 1', 'commit', reserved(1), 'commit', order('cancelled', 1)]
+    passes(lab, lines + ['commit', reserved(2)])
+    fails(lab, lines + [reserved(2)], 'reused', '1 units taken')
+    fails(lab, lines + [reserved(2), 'commit', order('sold', 2), 'stock 1 3', reserved(3)], 'reused', count=2)
+
+
+# ---- canaries: orders ------------------------------------------------------------------------------------
+
+
+def test_order_twice(lab):
+    """an order accepted twice, live or finished"""
+    fails(lab, STORY + [reserved(4)], 'order-twice', oid(4), 'it is reserved')
+    fails(lab, STORY + [reserved(2)], 'order-twice', oid(2), 'it is cancelled')
+    passes(lab, STORY + [reserved(4, user=999)])  # another user's order may have the same id
+
+
+def test_every_illegal_step(lab):
+    """every step out of every state: only those from reserved are legal"""
+    done = {'reserved': [], 'sold': [order('sold', 7)], 'cancelled': [order('cancelled', 7)],
+            'expired': [order('expired', 7, time=9000)]}
+    for state, lines in done.items():
+        for step in STATES[1:]:
+            story = START + [reserved(7), 'commit', *lines, 'commit', order(step, 7, time=9000)]
+            if state == 'reserved':
+                passes(lab, story)
+            else:
+                fails(lab, story, 'step', f'from {state} to {step}')
+    for step in STATES[1:]:
+        fails(lab, START + [order(step, 7)], 'step', f'from absent to {step}')
+
+
+def test_fields_of_a_step(lab):
+    """a step with another item or quantity than its order"""
+    fails(lab, START + ['item 2 2 3 1000', reserved(1), 'commit', order('sold', 1, quantity=2)], 'fields', 'quantity 2')
+    fails(lab, START + ['item 2 2 3 1000', reserved(1), 'commit', order('sold', 1, item=2)], 'fields', 'item 2')
+
+
+def test_early_expiry(lab):
+    """an order that expired before its deadline"""
+    fails(lab, START + [reserved(1), 'commit', order('expired', 1, time=8999)], 'early-expiry', '8999', '9000')
+    passes(lab, START + [reserved(1), 'commit', order('expired', 1, time=9000)])
+
+
+def test_user_limit(lab):
+    """a user above the limit: reserved and sold count, cancelled and expired do not"""
+    mine = {'user': 5}
+    two = START + [reserved(1, **mine), reserved(2, **mine), 'commit']
+    passes(lab, two)
+    fails(lab, two + [reserved(3, **mine)], 'user-limit', 'the user now has 3 units, the limit is 2')
+    fails(lab, two + [order('sold', 1, **mine), reserved(3, **mine)], 'user-limit')
+    passes(lab, two + [order('cancelled', 1, **mine), 'commit', reserved(3, **mine)])
+    passes(lab, two + [order('expired', 1, time=9000, **mine), 'commit', reserved(3, **mine)])
+    fails(lab, START + [reserved(1, quantity=3)], 'user-limit', 'has 3 units')
+    passes(lab, two + ['item 2 2 3 1000', 'stock 2 5', 'commit', reserved(3, item=2, **mine)])  # of each item apart
+
+
+def test_limit_changed_in_mid_sale(lab):
+    """the limit in force counts: raised at once, lowered after a moment, and who has more keeps it"""
+    mine = {'user': 5}
+    two = START + [reserved(1, **mine), reserved(2, **mine), 'commit']
+    passes(lab, two + ['item 1 3 3 3000', 'commit', reserved(3, time=3001, **mine)])
+    passes(lab, two + ['item 1 0 3 3000', 'commit'] + [reserved(n, time=3001, **mine) for n in range(3, 9)])
+    lowered = START + [reserved(1, **mine), 'commit', 'item 1 1 3 3000', 'commit']
+    passes(lab, lowered)
+    passes(lab, lowered + [reserved(2, time=5000, **mine)])
+    fails(lab, lowered + [reserved(2, time=5001, **mine)], 'user-limit', 'the limit is 1')
+    fails(lab, lowered + [reserved(2, time=5000, **mine)], 'user-limit', settle_ms=1999)
+    twice = lowered + ['item 1 1 3 4000', 'commit']
+    passes(lab, twice + [reserved(2, time=5000, **mine)])
+    passes(lab, two + ['item 1 1 3 3000', 'commit', order('sold', 1, **mine)])
+
+
+def test_order_max(lab):
+    """an order of no unit, or of more than one order may have"""
+    lines = ['item 1 0 3 1000', 'stock 1 10', 'commit']
+    fails(lab, lines + [reserved(1, quantity=4)], 'order-max', 'quantity 4, accepted are 1..3')
+    fails(lab, lines + [reserved(1, quantity=0)], 'order-max', 'quantity 0')
+    passes(lab, lines + ['item 1 0 2 1500', 'commit', reserved(1, quantity=3)])
+    fails(lab, lines + ['item 1 0 2 1500', 'commit', reserved(1, quantity=3, time=4000)], 'order-max')
+
+
+def test_unknown_item(lab):
+    """records of an item that was never defined"""
+    fails(lab, START + [reserved(1, item=7)], 'unknown-item', 'item 7')
+    fails(lab, START + ['stock 7 1'], 'unknown-item', 'item 7')
+
+
+# ---- canaries: the log -----------------------------------------------------------------------------------
+
+LONG = START + [line for n in range(1, 9) for line in (reserved(n), 'commit')]
+
+
+def test_damage_in_the_middle(lab):
+    """a flipped bit before the end: a later commit proves that the record was durable"""
+    for place, record in ((5, 6), (0, 1), (9, 10)):
+        folder = make_log(lab, LONG)
+        with open(os.path.join(folder, f'{1:020}.fgj'), 'r+b') as f:
+            f.seek(HEADER + place * RECORD + 33)
+            byte = f.read(1)[0]
+            f.seek(-1, 1)
+            f.write(bytes([byte ^ 4]))
+        found(*audit(lab, folder), 'log', f'record {record} is not valid', f'offset {HEADER + place * RECORD}')
+
+
+def test_missing_segment(lab):
+    """a segment that is gone, first or in the middle"""
+    lines = ['item 1 0 3 1000', 'stock 1 100000', 'many 3000 1 1']
+    folder = make_log(lab, lines)
+    names = sorted(n for n in os.listdir(folder) if n.endswith('.fgj'))
+    os.unlink(os.path.join(folder, names[2]))
+    code, result, text = audit(lab, folder)
+    assert code == 1 and 'log' in result['problem_counts'] and 'but there is a later segment' in text, text
+    os.unlink(os.path.join(folder, names[0]))
+    code, _, text = audit(lab, folder)
+    assert code == 2 and 'its beginning is missing' in text, text
+
+
+def test_segment_of_another_appliance(lab):
+    """a segment of another log in the middle"""
+    lines = ['item 1 0 3 1000', 'stock 1 100000', 'many 3000 1 1']
+    one, two = make_log(lab, lines), make_log(lab, lines)
+    name = sorted(n for n in os.listdir(one) if n.endswith('.fgj'))[1]
+    os.replace(os.path.join(two, name), os.path.join(one, name))
+    code, result, text = audit(lab, one)
+    assert code == 1 and result['problem_counts'] == {'log': 1} and 'another appliance' in text, text
+
+
+def test_unknown_record_type(lab):
+    """a record of a type that does not exist"""
+    fails(lab, START + ['type 77'], 'log', 'unknown type 77')
+
+
+def test_unreadable_log(lab):
+    """no folder, no log in it, a damaged header, another version: exit 2 and the reason"""
+    empty, folder = lab.unique('empty'), make_log(lab, STORY)
+    os.mkdir(empty)
+    for path, word in (('/nonexistent/log', 'No such file'), (empty, 'no log here')):
+        code, _, text = audit(lab, path)
+        assert code == 2 and word in text and path in text, text
+    for offset, word in ((0, 'magic'), (8, 'version'), (40, 'CRC')):
+        damaged = make_log(lab, STORY)
+        with open(os.path.join(damaged, f'{1:020}.fgj'), 'r+b') as f:
+            f.seek(offset)
+            f.write(b'\x77')
+        code, _, text = audit(lab, damaged)
+        assert code == 2 and word in text, text
+    assert audit(lab, folder)[0] == 0
+
+
+# ---- canaries: the client --------------------------------------------------------------------------------
+
+STATUSES = ('NONE RESERVED SOLD CANCELLED EXPIRED SOLD_OUT INSUFFICIENT USER_LIMIT BAD_QUANTITY NOT_OPEN CLOSED PAUSED '
+            'UNKNOWN_ITEM UNKNOWN_ORDER DENIED BUSY FULL UNAVAILABLE').split()
+PROTOCOL_STATES = {'RESERVED': 'reserved', 'SOLD': 'sold', 'CANCELLED': 'cancelled', 'EXPIRED': 'expired'}
+
+
+def legal(status, pending, state):
+    """docs/audit.md, as a person would write it down."""
+    if status == 'NONE':
+        return True
+    if status == 'RESERVED':
+        return state in ('reserved', 'expired') or (pending and state in ('sold', 'cancelled'))
+    if status in PROTOCOL_STATES:
+        return state == PROTOCOL_STATES[status]
+    return pending or state == 'absent'
+
+
+@fgtest.timeout(120)
+def test_every_status_and_state(lab):
+    """each status, with and without +, against each state in the log"""
+    folder = make_log(lab, STORY)
+    numbers = {'sold': 1, 'cancelled': 2, 'expired': 3, 'reserved': 4, 'absent': 5}
+    for status in STATUSES:
+        for pending in (False, True):
+            told = [f'{oid(n)} {100 + n} 1 1 {status}{"+" if pending else ""}' for n in numbers.values()]
+            bad = [s for s in numbers if not legal(status, pending, s)]
+            code, result, text = audit(lab, folder, client=client_file(lab, told))
+            assert code == (1 if bad else 0), (status, pending, text)
+            assert sum(result['problem_counts'].values()) == len(bad), (status, pending, bad, text)
+            for state in bad:
+                assert any(oid(numbers[state]) in p['text'] for p in result['problems']), (status, state, text)
+
+
+def test_acknowledged_order_is_missing(lab):
+    """an order that a client was told to have, and that the log does not know"""
+    fails(lab, STORY, 'client-missing', oid(9), 'last told SOLD', 'absent', told=TOLD + [f'{oid(9)} 109 1 1 SOLD'])
+    fails(lab, STORY, 'client-missing', 'user 105', told=[f'{oid(1)} 105 1 1 RESERVED'])
+
+
+def test_client_was_told_otherwise(lab):
+    """sold, the client was told; cancelled, says the log; and a rejected order that is in the log"""
+    fails(lab, STORY, 'client-state', 'last told SOLD, in the log it is cancelled', told=[f'{oid(2)} 102 1 1 SOLD'])
+    fails(lab, STORY, 'client-rejected', 'last told BUSY', told=[f'{oid(4)} 104 1 1 BUSY'])
+
+
+def test_client_fields(lab):
+    """another item or quantity than the client asked for; CONFLICT is right about another order's id"""
+    fails(lab, STORY, 'client-fields', 'sent item 1, quantity 2', told=[f'{oid(1)} 101 1 2 SOLD'])
+    fails(lab, STORY, 'client-fields', 'sent item 2', told=[f'{oid(1)} 101 2 1 SOLD'])
+    passes(lab, STORY, [f'{oid(1)} 101 1 2 CONFLICT'])
+    fails(lab, STORY, 'client-rejected', told=[f'{oid(1)} 101 1 1 CONFLICT'])
+
+
+def test_unnamed_orders(lab):
+    """orders of the log that no client file names: counted, a problem with --client-complete"""
+    assert passes(lab, STORY, TOLD[:3])['client']['unnamed'] == 1
+    fails(lab, STORY, 'client-unnamed', oid(4), told=TOLD[:3], client_complete=True)
+    passes(lab, STORY, TOLD, client_complete=True)
+
+
+def test_several_client_files(lab):
+    """several files, with comments, are one client"""
+    files = [client_file(lab, TOLD[:2]), client_file(lab, ['# a comment', *TOLD[2:]])]
+    assert audit(lab, make_log(lab, STORY), client=files, client_complete=True)[1]['client']['orders'] == 6
+
+
+def test_malformed_client_files(lab):
+    """a client file that is not of the format: exit 2, with file, line, value and what is accepted"""
+    folder, good = make_log(lab, STORY), TOLD[0]
+    for line, *words in (
+            ('x', 'five fields'), (good + ' x', 'five fields'), (good.replace(' ', '  ', 1), 'five fields'),
+            (good.replace('101', ''), "user ''", 'accepted'),
+            (good[1:], "order '", '32 digits'), ('G' + good[1:], '32 digits'), (good.replace('101', '-1'), "user '-1'"),
+            (good.replace('101', str(2**64)), f'0..{2**64 - 1}'), (good.replace(' 1 1 ', ' 1 65536 '), '0..65535'),
+            (good.replace('SOLD', 'sold'), "status 'sold'"), (good.replace('SOLD', 'SOLD++'), "status 'SOLD++'"),
+            (good.replace('SOLD', 'ON_SALE'), 'ON_SALE'), (good.replace('SOLD', ''), "status ''"), ('', 'five fields')):
+        path = client_file(lab, [TOLD[1], line])
+        code, _, text = audit(lab, folder, client=path)
+        assert code == 2 and f'{path}:3: ' in text and all(w in text for w in words), (line, text)
+    wrong = client_file(lab, TOLD, header='# fgblast 2')
+    cut = lab.unique('cut')
+    for path, content in ((cut, '# fgblast 1\n' + good), (lab.unique('none'), '')):
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(content)
+        assert audit(lab, folder, client=path)[0] == 2, content
+    assert audit(lab, folder, client=wrong)[0] == 2
+    assert audit(lab, folder, client='/nonexistent/file')[0] == 2
+
+
+# ---- canaries: Redis -------------------------------------------------------------------------------------
+
+
+def filled(lab):
+    """A Redis that holds a log: driver, server, options of the audit."""
+    redis, driver = lab.redis(), Driver(lab)
+    driver.load(10)
+    driver.start(redis.address)
+    driver.caught_up()
+    driver.stop()
+    return driver, redis, {'redis': redis.address, 'redis_prefix': 't', 'redis_wait_ms': 0}
+
+
+def some_order(redis, state):
+    for key in redis.command('KEYS', '{t}:order:*'):
+        if redis.command('HGET', key, 'state') == state:
+            return key
+    raise AssertionError(f'no order is {state}')
+
+
+def tamper_field(field, value, key):
+    return lambda redis: redis.command('HSET', key(redis), field, value)
+
+
+def item_1(_redis):
+    return '{t}:item:1'
+
+
+def sold_order(redis):
+    return some_order(redis, 'sold')
+
+
+# name, what is done to Redis, kind of the one problem, words in its text
+TAMPERED = [
+    ('counter', lambda r: r.command('HINCRBY', '{t}:item:2', 'sold', 1), 'redis-counter', '{t}:item:2: sold is'),
+    ('counter gone', lambda r: r.command('HDEL', '{t}:item:2', 'available'), 'redis-counter', 'available is missing'),
+    ('setting', tamper_field('hold_ms', 1, item_1), 'redis-item', 'hold_ms is \'1\''),
+    ('item name', tamper_field('name', 'x', item_1), 'redis-item', 'name is \'x\''),
+    ('item field', tamper_field('colour', 'red', item_1), 'redis-item', "unknown field 'colour'"),
+    ('item gone', lambda r: r.command('DEL', '{t}:item:3'), 'redis-item', '{t}:item:3 is missing'),
+    ('item unknown', lambda r: r.command('HSET', '{t}:item:99', 'total', 1), 'redis-item', '{t}:item:99: not in the log'),
+    ('set of items', lambda r: r.command('SREM', '{t}:items', 4), 'redis-item', '4 of 5 items'),
+    ('set of items, too many', lambda r: r.command('SADD', '{t}:items', 'x'), 'redis-item', "'x' is not in the log"),
+    ('order state', tamper_field('state', 'reserved', sold_order), 'redis-order', "state is 'reserved', the log has 'sold'"),
+    ('order quantity', tamper_field('quantity', 77, sold_order), 'redis-order', "quantity is '77'"),
+    ('order gone', lambda r: r.command('DEL', sold_order(r)), 'redis-order', 'is missing, the log has it sold'),
+    ('order unknown', lambda r: r.command('HSET', '{t}:order:5:' + 'a' * 32, 'state', 'sold'), 'redis-order',
+     'not in the log'),
+    ('order misnamed', lambda r: r.command('RENAME', sold_order(r), '{t}:order:x'), 'redis-order', None),
+    ('event gone', lambda r: r.command('XDEL', '{t}:events', '20-0'), 'redis-event', 'event 20-0'),
+    ('last event gone', lambda r: r.command('XDEL', '{t}:events', r.command(
+        'XREVRANGE', '{t}:events', '+', '-', 'COUNT', 1)[0][0]), 'redis-event', 'is missing'),
+    ('event unknown', lambda r: r.command('XADD', '{t}:events', '999999-0', 'seq', 1), 'redis-event',
+     'event 999999-0: the log has no such record'),
+    ('event of another form', lambda r: r.command('XADD', '{t}:events', '999999-5', 'seq', 1), 'redis-event',
+     'not of the form'),
+    ('stream gone', lambda r: r.command('DEL', '{t}:events'), 'redis-event', 'is missing'),
+    ('foreign key', lambda r: r.command('SET', '{t}:note', 'x'), 'redis-key', '{t}:note'),
+    ('cursor gone', lambda r: r.command('DEL', '{t}:cursor'), 'redis-cursor', 'is missing'),
+    ('cursor ahead', lambda r: r.command('HINCRBY', '{t}:cursor', 'seq', 1), 'redis-cursor', 'ahead of the log'),
+    ('other appliance', lambda r: r.command('HSET', '{t}:cursor', 'appliance', '1' * 16), 'redis-cursor', 'of appliance'),
+    ('other format', lambda r: r.command('HSET', '{t}:cursor', 'format', 2), 'redis-cursor', 'format'),
+]
+
+
+@fgtest.timeout(120)
+def test_tampered_redis(lab):
+    """each way of changing Redis behind the sink's back is found and named"""
+    driver, redis, options = filled(lab)
+    assert audit(lab, driver.log_dir, **options)[0] == 0
+    redis.command('SAVE')
+    for name, tamper, kind, words in TAMPERED:
+        tamper(redis)
+        code, result, text = audit(lab, driver.log_dir, **options)
+        assert code == 1 and set(result['problem_counts']) == {kind}, (name, text)
+        assert words is None or words in text, (name, words, text)
+        redis.kill()
+        redis.start()  # with the snapshot from before
+    assert audit(lab, driver.log_dir, **options)[0] == 0
+
+
+def test_event_with_other_fields(lab):
+    """an event that stands in the stream with another content"""
+    driver, redis, options = filled(lab)
+    entries = redis.command('XRANGE', '{t}:events', '-', '+')
+    redis.command('DEL', '{t}:events')
+    for identity, fields in entries:
+        if identity == '20-0':
+            fields[fields.index('item') + 1] = '12345'
+        redis.command('XADD', '{t}:events', identity, *fields)
+    found(*audit(lab, driver.log_dir, **options), 'redis-event', "event 20-0: item is '12345'")
+
+
+def test_redis_behind(lab):
+    """Redis behind the log: told, with how far, and compared with the log up to its cursor"""
+    driver, redis, options = filled(lab)
+    driver.load(10)
+    code, result, text = audit(lab, driver.log_dir, **options)
+    found(code, result, text, 'redis-cursor', 'records behind the log')
+    assert result['redis']['behind'] == result['log']['last_seq'] - result['redis']['cursor'] > 0
+    redis.command('HINCRBY', '{t}:item:1', 'available', 1)
+    code, result, text = audit(lab, driver.log_dir, **options)
+    assert result['problem_counts'] == {'redis-cursor': 1, 'redis-counter': 1}, text
+
+
+def test_redis_catches_up_while_audited(lab):
+    """the daemon runs and Redis lags a little: the audit waits for it"""
+    driver, redis, options = filled(lab)
+    driver.load(200, 200)
+    driver.start(redis.address, batch=20)
+    code, _, text = audit(lab, driver.log_dir, **{**options, 'redis_wait_ms': 20000})
+    assert code == 0, text
+    driver.stop()
+
+
+def test_empty_redis(lab):
+    """an emptied Redis is no cursor, and not a hundred missing orders"""
+    driver, redis, options = filled(lab)
+    delete_all(redis)
+    found(*audit(lab, driver.log_dir, **options), 'redis-cursor', 'is missing')
+
+
+def test_unreachable_redis(lab):
+    """no Redis, a wrong password, a wrong address: exit 2 and the reason"""
+    folder, redis = make_log(lab, STORY), lab.redis(password='secret')
+    for address, word in (('unix:/nonexistent/s', 'No such file'), (redis.address, 'NOAUTH'), ('nowhere', 'has no port')):
+        code, _, text = audit(lab, folder, redis=address)
+        assert code == 2 and word in text, text
+    path = lab.unique('password')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('wrong\n')
+    code, _, text = audit(lab, folder, redis=redis.address, redis_password_file=path)
+    assert code == 2 and 'WRONGPASS' in text, text
+
+
+# ---- options ---------------------------------------------------------------------------------------------
+
+
+def test_limited_lists(lab):
+    """--limit-lists bounds what is listed, not what is counted"""
+    lines = ['item 1 0 3 1000', 'stock 1 100', 'commit', *[order('sold', n) for n in range(50)]]
+    for limit in (0, 7, 1000):
+        code, result, text = audit(lab, make_log(lab, lines), limit_lists=limit)
+        assert code == 1 and result['problem_counts'] == {'step': 50} and len(result['problems']) == min(limit, 50)
+        assert ('and 43 more' in text) == (limit == 7), text
+
+
+def test_wrong_options(lab):
+    """wrong options: exit 2, the value and what is accepted"""
+    log = make_log(lab, STORY)
+    for words, expected in ((['--limit-lists', 'x'], "--limit-lists 'x': accepted is 0.."), (['--nonsense'], 'Usage'),
+                            (['extra'], "'extra'"), (['--redis', 'h:1', '--redis-prefix', 'a*'], 'prefix'),
+                            (['--redis', 'h:1', '--redis-user', 'x'], 'password'), (['--settle-ms', '-1'], 'settle-ms'),
+                            (['--client-complete'], '--client'), (['--json', '/nonexistent/x'], '/nonexistent/x')):
+        code, text = fgtest.audit(lab, *words, log=log)
+        assert code == 2 and expected in text, (words, text)
+    code, text = fgtest.audit(lab)
+    assert code == 2 and '--log DIR is missing' in text
+    assert fgtest.audit(lab, '--help')[0] == 0
+
+
+if __name__ == '__main__':
+    fgtest.main()
