@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A real sale, end to end: two namespaces and a veth, Redis, the appliance behind its XDP filter, and 20,000 shoppers with attackers
+among them; then the audit. Shows what happens while it happens, and exits with 0 only if everything was right."""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
+sys.dont_write_bytecode = True
+import fgtest  # noqa: E402
+
+HOT, HOT_UNITS = 1, 1000
+LESSER, LESSER_UNITS = range(2, 52), 150
+SHOPPERS, SOURCES = 20000, 2000
+SHOPPERS_RATE = 16000             # order packets a second of all shoppers
+BLOCKED_RATE, OVERRATE_RATE = 5000, 10000 # packets a second of 100 sources each
+PACKETS, PACKETS_SHOPPERS = 1000000, 500000 # in all, to go on for; and what of it at least comes from shoppers
+SOURCE_RATE, SOURCE_BURST = 20, 60
+BLOCKED, OVERRATE = '198.18.128.0-198.18.128.99', '198.18.129.0-198.18.129.99'
+HOLD_MS = 4000
+REDIS_AWAY = (8, 14)              # seconds into the sale
+SALE_SECONDS_MAX = 240            # only against a hang: it takes less than one minute on two idle cores
+
+
+def options():
+    p = argparse.ArgumentParser(prog='tools/demo', description=__doc__)
+    p.add_argument('--json', metavar='FILE', help='write the summary as JSON')
+    p.add_argument('--keep', action='store_true', help='leave log, configuration and output in their temporary folder')
+    p.add_argument('--no-setup', action='store_true', help='do not look for missing packages, do not build')
+    p.add_argument('--workers', type=int, default=2, choices=range(1, 9), help='workers of the appliance [2]')
+    p.add_argument('--seed', type=int, default=1, help='of the shoppers [1]')
+    return p.parse_args()
+
+
+# ---- the parts -------------------------------------------------------------------------------------------
+
+
+def start_appliance(lab, link, redis, workers):
+    link.route_to_b('198.19.0.0/16')
+    gate = lab.daemon(link.a, interface=link.a_if, redis=redis, settings={
+        'workers.count': workers, 'workers.idle': 'sleep', 'limits.items_max': 100, 'limits.orders_max': 500000,
+        'limits.users_max': 500000, 'filter.order_rate': SOURCE_RATE, 'filter.order_burst': SOURCE_BURST})
+    code, text = gate.check()
+    if code:
+        sys.exit(f'the configuration is refused:\n{text}')
+    gate.start()
+    gate.fgctl('block', 'add', '198.18.128.0/26', '198.18.128.64/27', '198.18.128.96/30')
+    catalogue = os.path.join(lab.dir, 'catalogue.csv')
+    with open(catalogue, 'w') as f:
+        f.write('item,name,total,user_limit,hold_ms\n')
+        f.write(f'{HOT},Everybody wants it,{HOT_UNITS},2,{HOLD_MS}\n')
+        f.writelines(f'{i},Lesser thing {i - 1},{LESSER_UNITS},4,{HOLD_MS}\n' for i in LESSER)
+    gate.fgctl('item', 'import', catalogue)
+    return gate
+
+
+def start_shoppers(lab, link, gate, seed):
+    return lab.blast(
+        link.b, gate.keys, interface=link.b_if, server=link.a_ip, server_mac=link.a_mac, source_base='198.19.0.1',
+        sources=SOURCES, shoppers=SHOPPERS, items=f'{HOT}-{LESSER[-1]}', zipf=0.8, hot=f'{HOT}:0.4', packets=PACKETS,
+        rate=SHOPPERS_RATE, duplicates=0.05, replays=0.02, forged=0.005, malformed=0.005, blocked_sources=BLOCKED,
+        blocked_rate=BLOCKED_RATE, overrate_sources=OVERRATE, overrate_rate=OVERRATE_RATE, confirm=0.8, cancel=0.1,
+        confirm_delay_ms=800, again_ms=1500, again=1, timeout_ms=300, retries=12, drain_seconds=40, seed=seed).start()
+
+
+class Watch:
+    """Live view: one line a second; and the outage of Redis in the middle."""
+
+    def __init__(self, gate, redis):
+        self.gate, self.redis = gate, redis
+        self.began, self.last = time.monotonic(), None
+        self.peak, self.lag_max, self.redis_seconds = 0, 0, 0.0
+        self.stopped_at = self.note = None
+
+    def look(self):
+        items = self.gate.get('/v1/items?limit=1000')['items']
+        stats, status = self.gate.get('/v1/stats'), self.gate.get('/v1/status')
+        hot = next(i for i in items if i['item'] == HOT)
+        answers = sum(stats['answers'].values())
+        now = time.monotonic()
+        rate = (answers - self.last[1]) / (now - self.last[0]) if self.last else 0
+        self.last = (now, answers)
+        self.peak = max(self.peak, rate)
+        self.lag_max = max(self.lag_max, status['redis']['lag'])
+        dropped = sum(n for name, n in stats['filter'].items() if name not in ('order', 'pass'))
+        line = (f'{now - self.began:5.0f} s  hot: {hot["sold"]:4d} sold {hot["reserved"]:4d} held {hot["available"]:4d} left'
+                f'  others: {sum(i["sold"] for i in items) - hot["sold"]:5d} sold'
+                f' {sum(i["available"] for i in items) - hot["available"]:5d} left'
+                f'  {rate:7,.0f} answers/s  {dropped:9,d} dropped  Redis {status["redis"]["state"]}, lag {status["redis"]["lag"]}')
+        print(line, flush=True)
+
+    def step(self):
+        """One second of the sale."""
+        age = time.monotonic() - self.began
+        if self.stopped_at is None and age > REDIS_AWAY[0]:
+            self.redis.stop()
+            self.stopped_at = time.monotonic()
+            print('         Redis is stopped; the sale goes on', flush=True)
+        elif self.stopped_at and not self.redis_seconds and age > REDIS_AWAY[1]:
+            self.redis.start()
+            self.redis_seconds = time.monotonic() - self.stopped_at
+            print('         Redis is back', flush=True)
+        self.look()
+        time.sleep(max(0.0, 1 - (time.monotonic() - self.began) % 1))
+
+
+def watch_sale(gate, redis, blast):
+    watch = Watch(gate, redis)
+    while blast.process.running():
+        watch.step()
+        if time.monotonic() - watch.began > SALE_SECONDS_MAX:
+            blast.process.terminate()
+            raise SystemExit(f'the sale did not end within {SALE_SECONDS_MAX} s')
+    if not watch.redis_seconds:
+        raise SystemExit('the sale was over before Redis was stopped and started')
+    fgtest.wait_until(lambda: gate.get('/v1/status')['redis']['lag'] == 0, 30, 'Redis has caught up')
+    watch.look()
+    return watch
+
+
+# ---- the verdict -----------------------------------------------------------------------------------------
+
+
+def unsold_while_wanted(items, blast):
+    """Units that are free although shoppers still asked for them at the end."""
+    wanting = {i['item']: i['wanting'] for i in blast['items']}
+    return sum(min(i['available'], wanting.get(i['item'], 0)) for i in items)
+
+
+def summarise(gate, watch, blast, items, stats, audit):
+    hot = next(i for i in items if i['item'] == HOT)
+    log, redis = audit['log'], audit['redis']
+    drops = {**{f'filter {name}': n for name, n in stats['filter'].items() if name not in ('order', 'pass') and n},
+             **{f'worker {name}': n for name, n in stats['drops'].items() if n}}
+    return {
+        'audit': audit['audit'], 'oversold': audit['oversold'],
+        'unsold_while_wanted': unsold_while_wanted(items, blast),
+        'units': sum(i['total'] for i in items), 'sold': sum(i['sold'] for i in items),
+        'left': sum(i['available'] for i in items), 'reserved': sum(i['reserved'] for i in items),
+        'hot': {name: hot[name] for name in ('item', 'name', 'total', 'available', 'reserved', 'sold')},
+        'shoppers': SHOPPERS, 'packets': sum(n for name, n in blast['sent'].items() if name not in ('blocked', 'overrate')), 'sent': blast['sent'],
+        'answered': {name: n for name, n in stats['answers'].items() if n},
+        'acknowledged': audit['client']['acknowledged'], 'in_log': log['orders'], 'in_redis': redis['orders'],
+        'unanswered': blast['unanswered'], 'contradictions': blast['contradictions'],
+        'expired': stats['stock']['expired'], 'cancelled': stats['stock']['cancelled'],
+        'handed_off': sum(w['handed_off'] for w in stats['workers']),
+        'drops': drops, 'latency_us': blast['latency_us'],
+        'answers_per_s': blast['answers_per_s'], 'answers_per_s_peak': watch.peak,
+        'redis_away_s': round(watch.redis_seconds, 1), 'redis_lag_max': watch.lag_max,
+        'problems': audit['problems'],
+    }
+
+
+def failures(s):
+    """What was not as it must be."""
+    checks = [
+        (s['audit'] == 'pass', 'the audit failed'),
+        (s['oversold'] == 0, f'{s["oversold"]} units oversold'),
+        (s['unsold_while_wanted'] == 0, f'{s["unsold_while_wanted"]} units unsold while wanted'),
+        (s['hot']['sold'] == HOT_UNITS, f'{s["hot"]["sold"]} of {HOT_UNITS} units of the hot item sold'),
+        (s['acknowledged'] == s['in_log'] == s['in_redis'], 'acknowledged, logged and replicated orders differ'),
+        (s['contradictions'] == 0, f'{s["contradictions"]} answers contradict the protocol or an earlier answer'),
+        (s['packets'] >= PACKETS_SHOPPERS, f'only {s["packets"]} order packets of shoppers'),
+        (s['drops'].get('filter blocked', 0) > 0, 'no packet of a blocked source was dropped'),
+        (s['drops'].get('filter rate-order', 0) > 0, 'no packet over its rate was dropped'),
+        (s['drops'].get('worker tag', 0) > 0, 'no forged packet was dropped'),
+        (s['drops'].get('filter malformed', 0) > 0, 'no malformed packet was dropped'),
+        (s['expired'] > 0 and s['cancelled'] > 0, 'no order expired or was cancelled'),
+        (s['redis_lag_max'] > 0, 'Redis was never behind'),
+    ]
+    return [text for good, text in checks if not good]
+
+
+def show(s, wrong):
+    def times(kind):
+        t = s['latency_us'][kind]
+        return f'p50 {t["p50"] / 1e3:.2f} ms, p99 {t["p99"] / 1e3:.2f} ms, p99.9 {t["p999"] / 1e3:.2f} ms ({t["count"]:,d})'
+
+    rows = [
+        ('units', f'{s["units"]:,d} of 51 items: {s["sold"]:,d} sold, {s["reserved"]:,d} held, {s["left"]:,d} left'),
+        ('hot item', f'{s["hot"]["sold"]:,d} sold of {s["hot"]["total"]:,d}'),
+        ('oversold', s['oversold']),
+        ('unsold while wanted', s['unsold_while_wanted']),
+        ('orders', f'acknowledged {s["acknowledged"]:,d} = log {s["in_log"]:,d} = Redis {s["in_redis"]:,d};'
+                   f' {s["cancelled"]:,d} cancelled, {s["expired"]:,d} expired, their units sold again'),
+        ('packets', f'{s["packets"]:,d} of {s["shoppers"]:,d} shoppers; ' +
+                    ', '.join(f'{n:,d} {name}' for name, n in s['sent'].items() if n)),
+        ('answers', ', '.join(f'{n:,d} {name}' for name, n in s['answered'].items())),
+        ('dropped', ', '.join(f'{n:,d} {name}' for name, n in s['drops'].items())),
+        ('speed', f'{s["answers_per_s"]:,.0f} orders answered a second, {s["answers_per_s_peak"]:,.0f} at the peak'),
+        ('accepted in', times('accepted')),
+        ('rejected in', times('rejected')),
+        ('handed off', f'{s["handed_off"]:,d} packets went to the worker that owns their user'),
+        ('Redis', f'away for {s["redis_away_s"]} s, at most {s["redis_lag_max"]:,d} records behind, caught up'),
+        ('audit', s['audit']),
+    ]
+    print()
+    for name, text in rows:
+        print(f'{name:>20}  {text}')
+    for text in s['problems'][:20] + wrong:
+        print(f'{"WRONG":>20}  {text}')
+
+
+def write_json(path, summary):
+    with open(path + '.new', 'w') as f:
+        json.dump(summary, f, indent=2)
+        f.write('\n')
+    os.replace(path + '.new', path)
+
+
+def audit_sale(lab, gate, redis, blast):
+    report = lab.unique('audit.json')
+    code, text = lab.audit('--client-complete', log=gate.log_dir, redis=redis.address, client=blast.audit, json=report)
+    if code == 2:
+        raise SystemExit(f'the audit could not be made:\n{text}')
+    with open(report) as f:
+        return json.load(f)
+
+
+def sale(lab, o):
+    print('demo: two namespaces, a veth, Redis, the appliance, 20,000 shoppers, 200 attackers', flush=True)
+    redis = lab.redis(persist=True)
+    link = lab.pair()
+    gate = start_appliance(lab, link, redis, o.workers)
+    blast = start_shoppers(lab, link, gate, o.seed)
+    watch = watch_sale(gate, redis, blast)
+    seen = blast.finish(check=False)
+    items, stats = gate.get('/v1/items?limit=1000')['items'], gate.get('/v1/stats')
+    gate.stop()
+    print('demo: the appliance has stopped; comparing log, Redis and what the shoppers were told', flush=True)
+    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast))
+
+
+def main():
+    o = options()
+    fgtest.handle_signals()
+    with fgtest.Lab(keep=o.keep) as lab:
+        try:
+            summary = sale(lab, o)
+        except (Exception, SystemExit):
+            print(lab.logs(), file=sys.stderr)
+            raise
+        wrong = failures(summary)
+        summary['failures'] = wrong
+        show(summary, wrong)
+        if o.json:
+            write_json(o.json, summary)
+        if o.keep:
+            print(f'{"kept":>20}  {lab.dir}')
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except fgtest.Skip as reason:
+        sys.exit(f'demo: {reason}')
