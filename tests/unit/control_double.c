@@ -265,7 +265,7 @@ char *fg_raw_request(const char *path, const char *request, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t used = 0, room = 1 << 16;
-    char *text = malloc(room + 1);
+    char *text = malloc(room + 1), *grown;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ssize_t n;
 
@@ -281,8 +281,9 @@ char *fg_raw_request(const char *path, const char *request, size_t size)
         used += (size_t)n;
         if (used == room) {
             room *= 2;
-            text = realloc(text, room + 1);
-            assert_non_null(text);
+            grown = realloc(text, room + 1);
+            assert_non_null(grown);
+            text = grown;
         }
     }
     close(fd);
