@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LOST_NS (50 * 1000000ull) /* no answer for so long: what is in flight is lost */
+#define LOST_NS (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
 
 /* Packets are those of a world that nobody answers, whose window holds them all. */
 static bool record(struct fg_flat *f, uint64_t now_ns, struct fg_error *err)

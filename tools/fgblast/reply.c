@@ -188,6 +188,7 @@ static void note_held(struct fg_world *w, const struct order *o, const struct fg
 
     if (r->status == FG_STATUS_SOLD) {
         w->stats.sold++;
+        w->stats.units_sold += o->quantity;
         item->story.sold += o->quantity;
     } else if (r->status == FG_STATUS_CANCELLED) {
         item->story.cancelled += o->quantity;
@@ -214,6 +215,7 @@ static void tell(struct fg_world *w, struct order *o, const struct fg_reply *r)
         if (!(o->flags & RESERVED_TOLD)) {
             o->flags |= RESERVED_TOLD;
             w->stats.reserved++;
+            w->stats.units_reserved += o->quantity;
             w->items[o->item].story.reserved += o->quantity;
         }
     }

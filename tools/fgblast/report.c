@@ -105,6 +105,8 @@ json_t *fg_report_world(const struct fg_world *world, const struct fg_summary *s
     put(report, "orders", stats->orders);
     put(report, "orders_reserved", stats->reserved);
     put(report, "orders_sold", stats->sold);
+    put(report, "units_reserved", stats->units_reserved);
+    put(report, "units_sold", stats->units_sold);
     put(report, "unanswered", stats->gave_up + fg_world_waiting(world));
     put(report, "overrate_answers", stats->overrate_answers);
     json_object_set_new(times, "accepted", latency(&stats->accepted));
@@ -187,22 +189,27 @@ void fg_report_print(json_t *report)
 void fg_report_progress(const struct fg_world *world, const struct fg_progress *p, bool json)
 {
     const struct fg_world_stats *s = fg_world_stats(world);
-    double rate = p->seconds_ago > 0 ? (double)(s->answers - p->answers_before) / p->seconds_ago : 0;
+    json_t *line = json_object();
 
-    fprintf(
-        json ? stdout : stderr,
-        json
-            ? "{\"t\": %.1f, \"sent\": %llu, \"answered\": %llu, \"answers_per_s\": %.0f, \"reserved\": %llu,"
-              " \"sold\": %llu, \"sold_out\": %llu, \"unanswered\": %llu, \"contradictions\": %llu,"
-              " \"draining\": %s}\n"
-            : "%6.1f s  sent %llu  answered %llu  %.0f/s  reserved %llu  sold %llu  sold out %llu"
-              "  unanswered %llu  contradictions %llu%s\n",
-        p->at, (unsigned long long)s->packets, (unsigned long long)s->answers, rate,
-        (unsigned long long)s->reserved, (unsigned long long)s->sold,
-        (unsigned long long)(s->status[FG_STATUS_SOLD_OUT] + s->status[FG_STATUS_INSUFFICIENT]),
-        (unsigned long long)(s->gave_up + fg_world_waiting(world)), (unsigned long long)s->contradictions,
-        json                       ? fg_world_draining(world) ? "true" : "false"
-        : fg_world_draining(world) ? "  draining"
-                                   : "");
-    fflush(json ? stdout : stderr);
+    json_object_set_new(line, "t", json_real(p->at));
+    put(line, "sent", s->packets);
+    put(line, "answered", s->answers);
+    put(line, "answers_per_s", (uint64_t)((double)(s->answers - p->answers_before) / p->seconds_ago));
+    put(line, "units_reserved", s->units_reserved);
+    put(line, "units_sold", s->units_sold);
+    put(line, "sold_out", s->status[FG_STATUS_SOLD_OUT] + s->status[FG_STATUS_INSUFFICIENT]);
+    put(line, "unanswered", s->gave_up + fg_world_waiting(world));
+    put(line, "contradictions", s->contradictions);
+    json_object_set_new(line, "draining", json_boolean(fg_world_draining(world)));
+    if (json) {
+        json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        putchar('\n');
+        fflush(stdout);
+    } else {
+        char title[32];
+
+        snprintf(title, sizeof(title), "%.1f s", p->at);
+        print_counts(title, line);
+    }
+    json_decref(line);
 }

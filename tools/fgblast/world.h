@@ -113,6 +113,7 @@ struct fg_world_stats {
     uint64_t orders;                  /**< orders begun */
     uint64_t gave_up;                 /**< requests that stayed unanswered after all retries */
     uint64_t reserved, sold;          /**< orders told so, each once */
+    uint64_t units_reserved, units_sold; /**< units of them */
     uint64_t wrong[FG_WRONG_COUNT];
     uint64_t contradictions;           /**< sum of wrong */
     struct fg_hist accepted, rejected; /**< ns from the first RESERVE to its answer */
