@@ -7,13 +7,13 @@
 #include "stock/engine.h"
 
 /* About free: in the bank, and what the slices were lent and may have sold since. */
-uint32_t bank_left(const struct fg_stock *s, uint32_t index)
+uint32_t fg_bank_left(const struct fg_stock *s, uint32_t index)
 {
     return s->items[index].free + s->banks[index].lent_units;
 }
 
-bool bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
-                  uint32_t serial)
+bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
+                     uint32_t serial)
 {
     struct bank *b = &s->banks[index];
     uint32_t at = s->entry_free;
@@ -29,7 +29,7 @@ bool bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first
         s->entries[b->queue_tail].next = at;
     b->queue_tail = at;
     b->queue_units += units;
-    mark_dirty(s, index);
+    fg_mark_dirty(s, index);
     return true;
 }
 
@@ -60,21 +60,21 @@ static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
     s->items[index].sold_out = sold_out;
 }
 
-void bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
+void fg_bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
 {
     s->items[index].free += units;
     if (s->banks[index].announced && units > 0)
         announce(s, index, false);
-    mark_dirty(s, index);
+    fg_mark_dirty(s, index);
 }
 
-void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
+void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
 {
     struct bank *b = &s->banks[m->index];
 
     switch (m->type) {
     case FG_MSG_NEED:
-        FG_ASSERT(bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
+        FG_ASSERT(fg_bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
         break;
     case FG_MSG_RECALLED:
         FG_ASSERT(b->recall_wait & 1ull << from);
@@ -82,10 +82,10 @@ void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_messa
         b->lent &= ~(1ull << from);
         if (b->lent == 0)
             b->lent_units = 0;
-        bank_add(s, m->index, m->units);
+        fg_bank_add(s, m->index, m->units);
         break;
     case FG_MSG_RETURN:
-        bank_add(s, m->index, m->units);
+        fg_bank_add(s, m->index, m->units);
         break;
     default:
         FG_ASSERT(!"message type");
@@ -99,7 +99,7 @@ static bool send_each(struct fg_stock *s, uint64_t *workers, uint8_t type, uint3
     for (uint64_t todo = *workers; todo; todo &= todo - 1) {
         unsigned w = (unsigned)__builtin_ctzll(todo);
 
-        if (!send_to(s, w, type, index, 0, 0, bank_left(s, index)))
+        if (!fg_send_to(s, w, type, index, 0, 0, fg_bank_left(s, index)))
             continue;
         fg_count(counter, 1);
         *workers &= ~(1ull << w);
@@ -123,7 +123,7 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
     struct bank *b = &s->banks[index];
     uint32_t units = e->units + surplus(s, index, e);
 
-    if (!send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, bank_left(s, index) - e->units))
+    if (!fg_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, fg_bank_left(s, index) - e->units))
         return false;
     FG_ASSERT(s->items[index].free >= units);
     s->items[index].free -= units;
@@ -139,33 +139,33 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
 static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
 {
     struct item *item = item_at(s, index);
-    enum fg_status refusal = mode_refusal(s);
+    enum fg_status refusal = fg_mode_refusal(s);
     uint32_t at = item->wait_head;
 
     FG_ASSERT(at != NIL && s->orders[at].serial == e->serial);
     if (refusal != FG_STATUS_NONE) {
-        refuse_waiter(s, index, e->serial, refusal, 0);
+        fg_refuse_waiter(s, index, e->serial, refusal, 0);
         return true;
     }
     if (!can_record(s))
         return false;
     item->wait_head = s->orders[at].next;
     s->waiting--;
-    accept(s, now_ms, at, s->orders[at].token);
+    fg_accept(s, now_ms, at, s->orders[at].token);
     return true;
 }
 
 static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
 {
     if (e->worker == TO_COMMAND) {
-        enum fg_status refusal = mode_refusal(s);
+        enum fg_status refusal = fg_mode_refusal(s);
 
         if (refusal != FG_STATUS_NONE)
-            command_refused(s, index, e->serial, refusal, 0);
+            fg_command_refused(s, index, e->serial, refusal, 0);
         else if (!can_record(s))
             return false;
         else
-            command_removed(s, now_ms, index, e->units, e->serial);
+            fg_command_removed(s, now_ms, index, e->units, e->serial);
         return true;
     }
     return e->worker == s->config.worker ? serve_own(s, now_ms, index, e) : grant(s, index, e);
@@ -177,10 +177,10 @@ static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *
     enum fg_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
-        command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
+        fg_command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
     else if (e->worker == s->config.worker)
-        refuse_waiter(s, index, e->serial, status, left);
-    else if (!send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
+        fg_refuse_waiter(s, index, e->serial, status, left);
+    else if (!fg_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
         return false;
     if (left == 0)
         s->banks[index].empty = true;
@@ -209,7 +209,7 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 }
 
 /* Does what can be done for one item; true when nothing remains but waiting for messages. */
-bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
     bool sent;

@@ -8,12 +8,12 @@ static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket, enu
     struct fg_stock_answer a = {
         .token = ticket, .command = 1, .status = (uint8_t)status, .left = left, .item = item};
 
-    ready_push(s, &a);
+    fg_ready_push(s, &a);
 }
 
 static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index, uint32_t release)
 {
-    struct held *h = hold(s, s->pushed);
+    struct held *h = fg_hold(s, s->pushed);
 
     h->item = index;
     h->units = release;
@@ -32,8 +32,8 @@ static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
                           .order_max = c->order_max,
                           .flags = c->flags};
 
-    item_define(s, c->index, c->item);
-    push_record(s, &r, now_ms);
+    fg_item_define(s, c->index, c->item);
+    fg_push_record(s, &r, now_ms);
     hold_answer(s, c->item, c->ticket, c->index, 0);
 }
 
@@ -41,7 +41,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
 {
     struct item *item = item_at(s, c->index);
 
-    item_define(s, c->index, c->item);
+    fg_item_define(s, c->index, c->item);
     item->opens_ms = c->opens_ms;
     item->closes_ms = c->closes_ms;
     item->hold_ms = c->hold_ms;
@@ -57,7 +57,7 @@ static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     struct fg_record r = {.type = FG_REC_ITEM_NAME, .item = c->item};
 
     memcpy(r.name, c->name, sizeof(r.name));
-    push_record(s, &r, now_ms);
+    fg_push_record(s, &r, now_ms);
     hold_answer(s, c->item, c->ticket, c->index, 0);
 }
 
@@ -65,7 +65,7 @@ static void stock_record(struct fg_stock *s, uint64_t now_ms, uint64_t item, int
 {
     struct fg_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
 
-    push_record(s, &r, now_ms);
+    fg_push_record(s, &r, now_ms);
 }
 
 static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -83,7 +83,7 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 }
 
 /* The bank has gathered the units for a removal; can_record() was true. */
-void command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket)
+void fg_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket)
 {
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
@@ -95,8 +95,8 @@ void command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32
     hold_answer(s, item->id, ticket, index, 0);
 }
 
-void command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
-                     uint32_t left)
+void fg_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
+                        uint32_t left)
 {
     answer_ready(s, s->items[index].id, ticket, status, left);
 }
@@ -144,7 +144,7 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         stock_add(s, now_ms, c);
         break;
     case FG_STOCK_STOCK_REMOVE:
-        FG_ASSERT(bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
+        FG_ASSERT(fg_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
         break;
     default:
         FG_ASSERT(!"command type");

@@ -38,21 +38,21 @@ static const uint8_t state_status[ORDER_STATES] = {
 
 /* ---- answers */
 
-uint32_t item_left(const struct fg_stock *s, const struct item *item)
+uint32_t fg_item_left(const struct fg_stock *s, const struct item *item)
 {
     if (is_home(s, item))
-        return bank_left(s, (uint32_t)(item - s->items));
+        return fg_bank_left(s, (uint32_t)(item - s->items));
     return item->left_hint > item->free ? item->left_hint : item->free;
 }
 
-void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
+void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     const struct item *item = &s->items[o->item];
 
     a->status = state_status[o->state];
     a->command = 0;
     a->quantity = o->quantity;
-    a->left = item_left(s, item);
+    a->left = fg_item_left(s, item);
     a->retry_ms = 0;
     a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
     a->item = item->id;
@@ -76,14 +76,14 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     return FG_STOCK_ANSWERED;
 }
 
-void ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
+void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
 {
     FG_ASSERT(s->ready.tail - s->ready.head <= s->ready.mask);
     s->ready.slots[s->ready.tail++ & s->ready.mask] = *answer;
 }
 
 /* A place in the queue of what waits for the disk; can_record() was true. */
-struct held *hold(struct fg_stock *s, uint64_t seq)
+struct held *fg_hold(struct fg_stock *s, uint64_t seq)
 {
     struct held *h = &s->held.slots[s->held.tail & s->held.mask];
 
@@ -103,20 +103,20 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
     struct held *h;
 
     if (o->seq <= s->durable) {
-        answer_order(s, o, a);
+        fg_answer_order(s, o, a);
         return FG_STOCK_ANSWERED;
     }
     if (s->held.tail - s->held.head >= s->held.max)
         return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
-    h = hold(s, o->seq);
-    answer_order(s, o, &h->answer);
+    h = fg_hold(s, o->seq);
+    fg_answer_order(s, o, &h->answer);
     h->answer.token = token;
     return FG_STOCK_HELD;
 }
 
 /* ---- steps of an order; can_record() was true */
 
-void push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms)
+void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms)
 {
     record->time_ms = now_ms;
     record->worker = (uint8_t)s->config.worker;
@@ -131,22 +131,22 @@ static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, e
 
     memcpy(r.order_id, o->order_id, 16);
     r.arg = type == FG_REC_RESERVED ? o->deadline_ms : 0;
-    push_record(s, &r, now_ms);
+    fg_push_record(s, &r, now_ms);
     o->seq = s->pushed;
 }
 
 static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
 {
-    struct held *h = hold(s, o->seq);
+    struct held *h = fg_hold(s, o->seq);
 
     h->item = o->item;
     h->units = release;
-    answer_order(s, o, &h->answer);
+    fg_answer_order(s, o, &h->answer);
     h->answer.token = token;
 }
 
 /* Sells `quantity` free units of this worker to a request that is judged, as a reservation. */
-void accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
+void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
 {
     struct order *o = &s->orders[order];
     struct item *item = item_at(s, o->item);
@@ -159,7 +159,7 @@ void accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
     o->state = FG_ORDER_RESERVED;
     o->deadline_ms = now_ms + item->hold_ms;
     record_order(s, now_ms, o, FG_REC_RESERVED);
-    wheel_add(s, order);
+    fg_wheel_add(s, order);
     hold_order(s, o, token, 0);
     COUNT(s, reserved, 1);
 }
@@ -186,13 +186,13 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint
     FG_ASSERT(item->reserved >= o->quantity);
     item->reserved -= o->quantity;
     item->releasing += o->quantity;
-    usage_sub(s, o->user, o->item, o->quantity);
+    fg_usage_sub(s, o->user, o->item, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type);
     hold_order(s, o, token, o->quantity);
 }
 
-void expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
+void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
 {
     give_back(s, now_ms, &s->orders[order], FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
     COUNT(s, expired, 1);
@@ -227,21 +227,21 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || s->banks[index].queue_head == NIL);
 
     if (first_in_line && item->free >= s->orders[order].quantity) {
-        accept(s, now_ms, order, token);
+        fg_accept(s, now_ms, order, token);
         return true;
     }
-    return park(s, index, order, token);
+    return fg_park(s, index, order, token);
 }
 
 static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                                     const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
-    uint32_t order = order_add(s, r->user, r->order_id);
+    uint32_t order = fg_order_add(s, r->user, r->order_id);
 
-    if (order == NIL || !usage_add(s, r->user, index, r->quantity)) {
+    if (order == NIL || !fg_usage_add(s, r->user, index, r->quantity)) {
         if (order != NIL)
-            order_remove(s, order);
+            fg_order_remove(s, order);
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
     }
@@ -249,8 +249,8 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
     s->orders[order].quantity = r->quantity;
     if (accept_or_park(s, now_ms, index, order, token))
         return FG_STOCK_HELD;
-    usage_sub(s, r->user, index, r->quantity);
-    order_remove(s, order);
+    fg_usage_sub(s, r->user, index, r->quantity);
+    fg_order_remove(s, order);
     return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
@@ -271,7 +271,7 @@ static bool may_decide(struct fg_stock *s)
 static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                     uint32_t token, struct fg_stock_answer *a)
 {
-    uint32_t index = item_find(s, r->item);
+    uint32_t index = fg_item_find(s, r->item);
     struct item *item = index == NIL ? NULL : item_at(s, index);
     uint64_t retry_ms = 0;
     enum fg_status refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
@@ -285,10 +285,10 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
         return answer_now(s, r, a, FG_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
     }
     if (r->quantity == 0 || r->quantity > item->order_max)
-        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
-    if (item->user_limit && usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
+    if (item->user_limit && fg_usage_units(s, r->user, index) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
-        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
+        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
     }
     if (!may_decide(s))
         return not_now(s, r, a);
@@ -298,14 +298,14 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
 static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                      struct fg_stock_answer *a)
 {
-    uint32_t index = item_find(s, r->item);
+    uint32_t index = fg_item_find(s, r->item);
     uint64_t retry_ms = 0;
     enum fg_status status = FG_STATUS_UNKNOWN_ITEM;
     uint32_t left = 0;
 
     if (index != NIL) {
         status = item_refusal(item_at(s, index), now_ms, &retry_ms);
-        left = item_left(s, item_at(s, index));
+        left = fg_item_left(s, item_at(s, index));
     }
     if (status == FG_STATUS_NONE)
         status = left ? FG_STATUS_ON_SALE : FG_STATUS_SOLD_OUT;
@@ -343,7 +343,7 @@ static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t 
     if (o->state == FG_ORDER_RESERVED && now_ms >= o->deadline_ms) { /* the wheel is late by a tick */
         if (!may_decide(s))
             return not_now(s, r, a);
-        expire(s, now_ms, at);
+        fg_expire(s, now_ms, at);
     }
     action = table[o->state][r->op];
     if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {
@@ -378,7 +378,7 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const
     if (r->op == FG_OP_STOCK)
         return stock_of(s, now_ms, r, a);
     FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_QUERY);
-    at = order_find(s, r->user, r->order_id);
+    at = fg_order_find(s, r->user, r->order_id);
     if (at != NIL)
         return known(s, now_ms, at, r, token, a);
     if (table[FG_ORDER_NONE][r->op] == NEW)

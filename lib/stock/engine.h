@@ -168,51 +168,52 @@ static inline bool can_record(struct fg_stock *s)
 }
 
 /* ---- tables.c */
-uint32_t table_buckets(uint32_t entries);
-uint32_t item_find(const struct fg_stock *s, uint64_t id);
-void item_define(struct fg_stock *s, uint32_t index, uint64_t id);
-uint32_t order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16]);
-uint32_t order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16]); /* NIL when full */
-void order_remove(struct fg_stock *s, uint32_t at);
-uint32_t usage_units(const struct fg_stock *s, uint64_t user, uint32_t item);
-bool usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
-void usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
+uint32_t fg_table_buckets(uint32_t entries);
+uint32_t fg_item_find(const struct fg_stock *s, uint64_t id);
+void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
+uint32_t fg_order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16]);
+uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16]); /* NIL when full */
+void fg_order_remove(struct fg_stock *s, uint32_t at);
+uint32_t fg_usage_units(const struct fg_stock *s, uint64_t user, uint32_t item);
+bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
+void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
 
 /* ---- wheel.c */
-void wheel_add(struct fg_stock *s, uint32_t order);
-void wheel_turn(struct fg_stock *s, uint64_t now_ms);
+void fg_wheel_add(struct fg_stock *s, uint32_t order);
+void fg_wheel_turn(struct fg_stock *s, uint64_t now_ms);
 
 /* ---- slice.c: the worker's side of an item */
-void mark_dirty(struct fg_stock *s, uint32_t index);
-bool send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index, uint32_t units,
-             uint32_t serial, uint32_t left);
-bool park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
-void refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum fg_status status, uint32_t left);
-enum fg_status mode_refusal(const struct fg_stock *s);
-void slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
-bool slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
-void release_units(struct fg_stock *s, uint32_t index, uint32_t units);
+void fg_mark_dirty(struct fg_stock *s, uint32_t index);
+bool fg_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index, uint32_t units,
+                uint32_t serial, uint32_t left);
+bool fg_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
+void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum fg_status status,
+                      uint32_t left);
+enum fg_status fg_mode_refusal(const struct fg_stock *s);
+void fg_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
+bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+void fg_release_units(struct fg_stock *s, uint32_t index, uint32_t units);
 
 /* ---- bank.c: the home's side */
-uint32_t bank_left(const struct fg_stock *s, uint32_t index);
-bool bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
-                  uint32_t serial);
-void bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
-void bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
-bool bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+uint32_t fg_bank_left(const struct fg_stock *s, uint32_t index);
+bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
+                     uint32_t serial);
+void fg_bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
+void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
+bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 
 /* ---- decide.c */
-uint32_t item_left(const struct fg_stock *s, const struct item *item);
-void accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
-void expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
-void push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
-struct held *hold(struct fg_stock *s, uint64_t seq);
-void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a);
-void ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
+uint32_t fg_item_left(const struct fg_stock *s, const struct item *item);
+void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
+void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
+void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
+struct held *fg_hold(struct fg_stock *s, uint64_t seq);
+void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a);
+void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
 
 /* ---- command.c */
-void command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket);
-void command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
-                     uint32_t left);
+void fg_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket);
+void fg_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
+                        uint32_t left);
 
 #endif

@@ -13,11 +13,11 @@ static void take_messages(struct fg_stock *s, uint64_t now_ms)
         for (const struct fg_stock_message *m; n < MESSAGES_MAX && (m = fg_ring_peek(ring, n)) != NULL; n++) {
             FG_ASSERT(m->index < s->config.limits.items_max);
             if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN)
-                bank_message(s, w, m);
+                fg_bank_message(s, w, m);
             else {
                 item_at(s, m->index)->home =
                     (uint8_t)w; /* it may speak before this worker was told of the item */
-                slice_message(s, now_ms, m);
+                fg_slice_message(s, now_ms, m);
             }
         }
         if (n)
@@ -27,7 +27,7 @@ static void take_messages(struct fg_stock *s, uint64_t now_ms)
 
 static bool item_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
-    return is_home(s, item_at(s, index)) ? bank_work(s, now_ms, index) : slice_work(s, now_ms, index);
+    return is_home(s, item_at(s, index)) ? fg_bank_work(s, now_ms, index) : fg_slice_work(s, now_ms, index);
 }
 
 /* What could not be finished (a ring or the journal was full) is tried again in the next loop. */
@@ -42,7 +42,7 @@ static void work_on_dirty(struct fg_stock *s, uint64_t now_ms)
 
         item->dirty = 0;
         if (!item_work(s, now_ms, index))
-            mark_dirty(s, index);
+            fg_mark_dirty(s, index);
         index = next;
     }
 }
@@ -66,7 +66,7 @@ static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answ
         if (h->seq > s->durable)
             break;
         if (h->units)
-            release_units(s, h->item, h->units);
+            fg_release_units(s, h->item, h->units);
         if (h->answer.token != FG_NO_TOKEN)
             hand_out(s, &answers[n++], &h->answer);
         q->head++;
@@ -94,7 +94,7 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
 
     n = durable_answers(s, answers, max);
     take_messages(s, now_ms);
-    wheel_turn(s, now_ms);
+    fg_wheel_turn(s, now_ms);
     work_on_dirty(s, now_ms);
     return n + ready_answers(s, answers + n, max - n);
 }
@@ -106,7 +106,7 @@ void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
     s->mode = mode;
     for (uint32_t i = 0; i < s->config.limits.items_max; i++) /* who waits for units must hear of it */
         if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL)
-            mark_dirty(s, i);
+            fg_mark_dirty(s, i);
 }
 
 bool fg_stock_idle(const struct fg_stock *s)

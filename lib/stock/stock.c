@@ -16,14 +16,14 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
 #define ARRAYS(X)                                                                                            \
     X(items, l->items_max)                                                                                   \
     X(banks, l->items_max)                                                                                   \
-    X(item_buckets, table_buckets(l->items_max))                                                             \
+    X(item_buckets, fg_table_buckets(l->items_max))                                                          \
     X(orders, l->orders_max)                                                                                 \
-    X(order_buckets, table_buckets(l->orders_max))                                                           \
+    X(order_buckets, fg_table_buckets(l->orders_max))                                                        \
     X(usages, l->users_max)                                                                                  \
-    X(usage_buckets, table_buckets(l->users_max))                                                            \
+    X(usage_buckets, fg_table_buckets(l->users_max))                                                         \
     X(entries, entries_max(l, workers))                                                                      \
-    X(held.slots, table_buckets(l->held_max))                                                                \
-    X(ready.slots, table_buckets(ready_max(l)))                                                              \
+    X(held.slots, fg_table_buckets(l->held_max))                                                             \
+    X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
     X(wheel, WHEEL_SLOTS)
 
 uint64_t fg_stock_memory(const struct fg_stock_limits *l, unsigned workers)
@@ -80,12 +80,12 @@ static void initialise(struct fg_stock *s)
     const struct fg_stock_limits *l = &s->config.limits;
     uint64_t entries = entries_max(l, s->config.workers);
 
-    s->item_mask = table_buckets(l->items_max) - 1;
-    s->order_mask = table_buckets(l->orders_max) - 1;
-    s->usage_mask = table_buckets(l->users_max) - 1;
-    s->held.mask = table_buckets(l->held_max) - 1;
+    s->item_mask = fg_table_buckets(l->items_max) - 1;
+    s->order_mask = fg_table_buckets(l->orders_max) - 1;
+    s->usage_mask = fg_table_buckets(l->users_max) - 1;
+    s->held.mask = fg_table_buckets(l->held_max) - 1;
     s->held.max = l->held_max;
-    s->ready.mask = table_buckets(ready_max(l)) - 1;
+    s->ready.mask = fg_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
     memset(s->order_buckets, 0xff, (s->order_mask + 1ull) * sizeof(uint32_t));
@@ -139,7 +139,7 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 {
     struct item *item = item_at(s, from->index);
 
-    item_define(s, from->index, from->item);
+    fg_item_define(s, from->index, from->item);
     item->opens_ms = from->opens_ms;
     item->closes_ms = from->closes_ms;
     item->hold_ms = from->hold_ms;
@@ -155,15 +155,15 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 
 static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
 {
-    uint32_t index = item_find(s, from->item);
+    uint32_t index = fg_item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
-    uint32_t at = order_add(s, from->user, from->order_id);
+    uint32_t at = fg_order_add(s, from->user, from->order_id);
     struct order *o;
 
     if (at == NIL)
         return fg_fail(err, "orders_max is too small for the log: worker %u has room for %u orders",
                        s->config.worker, s->config.limits.orders_max);
-    if (uses && !usage_add(s, from->user, index, from->quantity))
+    if (uses && !fg_usage_add(s, from->user, index, from->quantity))
         return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
                        s->config.limits.users_max);
     o = &s->orders[at];
@@ -173,7 +173,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     if (o->state == FG_ORDER_RESERVED) {
         o->deadline_ms = from->deadline_ms;
         s->items[index].reserved += o->quantity;
-        wheel_add(s, at);
+        fg_wheel_add(s, at);
     } else if (o->state == FG_ORDER_SOLD) {
         s->items[index].sold += o->quantity;
     }

@@ -3,7 +3,7 @@
  * usage by (user, item). */
 #include "stock/engine.h"
 
-uint32_t table_buckets(uint32_t entries)
+uint32_t fg_table_buckets(uint32_t entries)
 {
     uint32_t n = 16;
 
@@ -19,7 +19,7 @@ static uint32_t item_bucket(const struct fg_stock *s, uint64_t id)
     return (uint32_t)fg_mix64(id, s->config.seed) & s->item_mask;
 }
 
-uint32_t item_find(const struct fg_stock *s, uint64_t id)
+uint32_t fg_item_find(const struct fg_stock *s, uint64_t id)
 {
     uint32_t at = s->item_buckets[item_bucket(s, id)];
 
@@ -28,7 +28,7 @@ uint32_t item_find(const struct fg_stock *s, uint64_t id)
     return at;
 }
 
-void item_define(struct fg_stock *s, uint32_t index, uint64_t id)
+void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 {
     struct item *item = item_at(s, index);
     uint32_t *bucket;
@@ -56,7 +56,7 @@ static uint32_t *order_bucket(const struct fg_stock *s, uint64_t user, const uin
                              s->order_mask];
 }
 
-uint32_t order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
+uint32_t fg_order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
 {
     uint32_t at = *order_bucket(s, user, order_id);
 
@@ -77,7 +77,7 @@ static void publish_orders(struct fg_stock *s, int change)
     atomic_store_explicit(&s->orders_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-uint32_t order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
+uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
 {
     uint32_t *bucket = order_bucket(s, user, order_id);
     uint32_t at = s->order_free;
@@ -100,7 +100,7 @@ uint32_t order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16]
     return at;
 }
 
-void order_remove(struct fg_stock *s, uint32_t at)
+void fg_order_remove(struct fg_stock *s, uint32_t at)
 {
     struct order *o = &s->orders[at];
     uint32_t *link = order_bucket(s, o->user, o->order_id);
@@ -125,7 +125,7 @@ static uint32_t *usage_link(const struct fg_stock *s, uint64_t user, uint32_t it
     return link;
 }
 
-uint32_t usage_units(const struct fg_stock *s, uint64_t user, uint32_t item)
+uint32_t fg_usage_units(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint32_t at = *usage_link(s, user, item);
 
@@ -139,7 +139,7 @@ static void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-bool usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
     uint32_t *link = usage_link(s, user, item);
     uint32_t at = *link;
@@ -161,7 +161,7 @@ bool usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
     return true;
 }
 
-void usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
     uint32_t *link = usage_link(s, user, item);
     uint32_t at = *link;

@@ -13,7 +13,7 @@ static void push_slot(struct fg_stock *s, uint32_t *slot, uint32_t order)
     *slot = order;
 }
 
-void wheel_add(struct fg_stock *s, uint32_t order)
+void fg_wheel_add(struct fg_stock *s, uint32_t order)
 {
     uint64_t tick = s->orders[order].deadline_ms / WHEEL_TICK_MS + 1; /* the whole tick must have passed */
 
@@ -37,16 +37,16 @@ static bool look_at_due(struct fg_stock *s, uint64_t now_ms)
         if (!can_record(s))
             return false;
         s->wheel_due = next;
-        expire(s, now_ms, at);
+        fg_expire(s, now_ms, at);
         return true;
     }
     s->wheel_due = next;
     if (o->state == FG_ORDER_RESERVED)
-        wheel_add(s, at);
+        fg_wheel_add(s, at);
     return true;
 }
 
-void wheel_turn(struct fg_stock *s, uint64_t now_ms)
+void fg_wheel_turn(struct fg_stock *s, uint64_t now_ms)
 {
     uint64_t now_tick = now_ms / WHEEL_TICK_MS;
     unsigned slots = 0;
