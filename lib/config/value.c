@@ -2,8 +2,8 @@
 /* One value: text to field, and what the field accepts as text. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/settings.h"
@@ -265,21 +265,18 @@ static bool is_address(const char *value)
     return digits_then_unit(colon + 1, 10, no_units, &port) && port >= 1 && port <= 65535;
 }
 
+/* Whoever reads it later must neither hang (FIFO) nor find no end (device). */
 static const char *wrong_file(const char *value)
 {
-    int fd = value[0] == '/' ? open(value, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    int saved = errno;
-    char byte;
-    ssize_t n;
+    struct stat st;
 
     if (value[0] != '/')
         return "not an absolute path";
-    if (fd < 0)
-        return saved == ENOENT ? "no such file" : strerror(saved);
-    n = read(fd, &byte, 1);
-    saved = errno;
-    close(fd);
-    return n < 0 ? strerror(saved) : NULL;
+    if (stat(value, &st) < 0)
+        return errno == ENOENT ? "no such file" : strerror(errno);
+    if (!S_ISREG(st.st_mode))
+        return "not a file";
+    return access(value, R_OK) < 0 ? strerror(errno) : NULL;
 }
 
 /* NULL, or why a text has not the shape of its kind. */

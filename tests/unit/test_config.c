@@ -340,6 +340,8 @@ static void missing_settings_are_refused(void **state)
     fails_at(6, GOOD "[redis]\nuser = me\n",
              "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
     assert_int_equal(check(""), 2);
+    assert_int_equal(check("[port a]\ninterface = eth0\n[orders]\nkeys = /tmp\n"), 1);
+    assert_non_null(strstr(report, ":4: [orders] keys = /tmp: not a file; accepted: "));
     assert_int_equal(unlink(keys), 0);
     assert_int_equal(check(GOOD), 1);
     assert_non_null(strstr(report, ":4: [orders] keys = "));
