@@ -366,6 +366,7 @@ int main(int argc, char **argv)
     live = calloc(LIVE_MAX, sizeof(*live));
     if (!ledger || !live)
         die("out of memory");
+    atomic_store(&durable_seq, fg_journal_last_seq(journal));
     printf("{\"seq\": %" PRIu64 "}\n", fg_journal_last_seq(journal));
     while (fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = '\0';

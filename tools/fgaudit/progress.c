@@ -24,8 +24,8 @@ static bool open_line;
 void fg_progress(const char *what, uint64_t done)
 {
     static unsigned calls;
-    bool tty = isatty(STDERR_FILENO);
     uint64_t now;
+    bool tty;
 
     if (calls++ % 4096 && done % 1000) /* the clock is asked for a few of many calls only */
         return;
@@ -34,6 +34,7 @@ void fg_progress(const char *what, uint64_t done)
         next_ms = now + QUIET_MS;
     if (now < next_ms)
         return;
+    tty = isatty(STDERR_FILENO);
     next_ms = now + (tty ? EVERY_MS : 4 * EVERY_MS);
     fprintf(stderr, tty ? "\r\033[Kfgaudit: %" PRIu64 " %s" : "fgaudit: %" PRIu64 " %s\n", done, what);
     open_line = tty;

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A sale for the fault tests: daemon, Redis, items, waves of shoppers, and the audit of all of it at the end."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import fgtest  # noqa: E402  pylint: disable=wrong-import-position
+
+HOT = 1
+SETTINGS = {'workers.count': 2, 'workers.idle': 'sleep', 'filter.order_rate': 0, 'limits.orders_max': 400000,
+            'limits.users_max': 400000, 'limits.items_max': 100, 'eal.huge': 'no'}
+REDIS = {'redis.retry_ms_max': '500ms', 'redis.timeout_ms': '1s'}
+# Outages of some seconds are survived: the first repeats come soon, later ones every 5 s, for minutes.
+SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'shoppers': 4000, 'zipf': 0.8,
+            'hot': f'{HOT}:0.3', 'rate': 5000, 'window': 2000, 'duplicates': 0.05, 'replays': 0.02, 'confirm': 0.75,
+            'cancel': 0.1, 'confirm_delay_ms': 400, 'again_ms': 700, 'again': 0.3, 'timeout_ms': 150, 'retries': 60,
+            'drain_seconds': 60, 'seconds': 5, 'no_huge': True}
+
+
+class Sale:
+    """One log from beginning to end. Shoppers come in waves: one fgblast each, users of their own."""
+
+    def __init__(self, lab, total=1500, lesser=10, hold_ms=2000, redis=None, queues=1, settings=None, start=True):
+        self.lab, self.hold_ms = lab, hold_ms
+        self.redis = redis
+        self.link = lab.pair(queues=queues)
+        self.link.route_to_b('198.19.0.0/16')
+        self.gate = lab.daemon(self.link.a, ports={'shop': {'interface': self.link.a_if, 'queues': queues}},
+                               redis=redis, settings={**SETTINGS, **(REDIS if redis else {}), **(settings or {})})
+        self.totals, self.waves, self.ended = {}, [], 0
+        self.counts = {'orders': 0, 'orders_reserved': 0, 'orders_sold': 0, 'answers': 0, 'retry': 0, 'unanswered': 0}
+        if start:
+            self.gate.start()
+            self.open_items(total, lesser)
+
+    def open_items(self, total, lesser):
+        for number in range(HOT, HOT + 1 + lesser):
+            self.totals[number] = total if number == HOT else total // 5
+            status, answer = self.gate.api('POST', '/v1/items', {
+                'item': number, 'name': f'item {number}', 'total': self.totals[number], 'hold_ms': self.hold_ms,
+                'user_limit': 3})
+            assert status == 201, answer
+
+    def add_stock(self, item, units):
+        """What was answered with 200 must survive whatever comes."""
+        status, answer = self.gate.api('POST', f'/v1/items/{item}/stock', {'add': units})
+        assert status == 200, answer
+        self.totals[item] += units
+
+    def shop(self, **options):
+        """The next wave of shoppers."""
+        self.wave_done()
+        options = {**SHOPPERS, 'interface': self.link.b_if, 'server': self.link.a_ip, 'server_mac': self.link.a_mac,
+                   'items': f'{HOT}-{max(self.totals)}', 'user_base': 1 + 1000000 * len(self.waves),
+                   'seed': 1 + len(self.waves), **options}
+        self.waves.append(self.lab.blast(self.link.b, self.gate.keys, **options).start())
+
+    def shopping(self):
+        return self.ended < len(self.waves) and self.waves[-1].process.running()
+
+    def wave_done(self, seconds=120):
+        """Waits for the last wave; no answer may have contradicted another, and nobody may be left waiting."""
+        if self.ended == len(self.waves):
+            return None
+        blast = self.waves[-1]
+        self.ended = len(self.waves)
+        summary = blast.finish(seconds, check=False)
+        code = blast.process.wait(1)
+        assert code == 0 and summary['contradictions'] == 0, (code, summary['wrong'], summary['examples'])
+        for name in self.counts:
+            self.counts[name] += summary[name] if name in summary else summary['sent'][name]
+        return summary
+
+    def item(self, number=HOT):
+        return self.gate.get(f'/v1/items/{number}')
+
+    def answered(self):
+        """Answers to orders since the start of the daemon."""
+        return sum(self.gate.get('/v1/stats')['answers'].values())
+
+    def finish(self, redis=True, stop=True):
+        """Ends the sale and audits log, Redis and what the shoppers were told; the audit as a dict."""
+        self.wave_done()
+        if stop:
+            self.gate.stop()
+        return self.audit(redis)
+
+    def audit(self, redis=True):
+        clients = [w.audit for w in self.waves if os.path.exists(w.audit)]
+        report = self.lab.unique('audit.json')
+        complete = {'client_complete': True} if len(clients) == len(self.waves) else {}
+        code, text = self.lab.audit(log=self.gate.log_dir, client=clients, json=report, redis_wait_ms=5000,
+                                    redis=self.redis.address if redis and self.redis else None, **complete)
+        assert code == 0 and 'oversold 0' in text, text
+        with open(report, encoding='utf-8') as f:
+            result = json.load(f)
+        self.check_totals(result)
+        print(f'# {self.counts["orders"]} orders, {self.counts["orders_reserved"]} reserved, '
+              f'{self.counts["orders_sold"]} sold, {self.counts["retry"]} repeats, '
+              f'{self.counts["unanswered"]} unanswered; audit pass')
+        return result
+
+    def check_totals(self, result):
+        """Every unit that was put on sale is still there."""
+        found = {i['item']: i['total'] for i in result['items']}
+        assert not self.totals or found == self.totals, (found, self.totals)
