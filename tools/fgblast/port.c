@@ -78,7 +78,7 @@ static bool start_eal(const struct fg_blast_options *o, uint32_t *mbufs, struct 
     add(&a, "0@%u", (unsigned)o->cpu);
     add(&a, "--file-prefix");
     add(&a, "fgblast%d", (int)getpid());
-    add(&a, "--in-memory");
+    add(&a, huge ? "--in-memory" : "--no-shconf"); /* the first is refused without hugepages */
     add(&a, "--no-telemetry");
     add(&a, "--log-level=warning");
     add(&a, "--log-level=lib.eal:error"); /* it warns of hugepage sizes that nobody asked for */
