@@ -42,7 +42,7 @@ static void write_order(const struct fg_world *w, uint32_t number, FILE *out)
     const struct order *o = &w->orders[number];
     uint8_t id[16];
 
-    world_order_id(w, number, o->shopper, id);
+    fg_world_order_id(w, number, o->shopper, id);
     for (unsigned i = 0; i < sizeof(id); i++)
         fprintf(out, "%02x", id[i]);
     fprintf(out, " %llu %llu %u %s%s\n", (unsigned long long)(w->options->user_base + o->shopper),

@@ -9,7 +9,7 @@
 #define ATTACK_MAX 16u      /* attack packets of each kind each call */
 
 /* Is it time for the next packet? Counts it if so. No gap: always. */
-bool pace_due(struct pace *pace, uint64_t now_ns)
+bool fg_pace_due(struct pace *pace, uint64_t now_ns)
 {
     if (pace->gap_ns == 0)
         return true;
@@ -27,7 +27,7 @@ static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_reque
     uint32_t item = fg_alias_pick(w->popularity, &w->random);
 
     *request = (struct fg_request){.op = FG_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
-    world_order_id(w, (uint32_t)fg_random(&w->random), FG_ORDER_NOISE + kind, request->order_id);
+    fg_world_order_id(w, (uint32_t)fg_random(&w->random), FG_ORDER_NOISE + kind, request->order_id);
     request->user = w->options->user_base + fg_random_below(&w->random, (uint32_t)w->options->shoppers);
     request->item = w->items[item].story.item;
     request->cookie = (uint32_t)fg_random(&w->random);
@@ -35,14 +35,14 @@ static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_reque
 
 static void forge(struct fg_world *w)
 {
-    struct fg_send *send = world_queue(w, FG_KIND_FORGED);
+    struct fg_send *send = fg_world_queue(w, FG_KIND_FORGED);
     struct fg_request request;
 
     noise_request(w, FG_KIND_FORGED, &request);
     fg_request_seal(&request, w->shop);
     request.tag ^= fg_random(&w->random) | 1;
     memcpy(send->payload, &request, sizeof(request));
-    world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
+    fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
 }
 
 static void break_request(struct fg_request *request, enum fg_shape shape, uint64_t r,
@@ -61,7 +61,7 @@ static void break_request(struct fg_request *request, enum fg_shape shape, uint6
 
 static void malform(struct fg_world *w)
 {
-    struct fg_send *send = world_queue(w, FG_KIND_MALFORMED);
+    struct fg_send *send = fg_world_queue(w, FG_KIND_MALFORMED);
     struct fg_request request;
 
     send->shape = (uint8_t)(1 + fg_random_below(&w->random, FG_SHAPE_COUNT - 1));
@@ -69,24 +69,24 @@ static void malform(struct fg_world *w)
     fg_request_seal(&request, w->shop);
     break_request(&request, send->shape, fg_random(&w->random), w->shop);
     memcpy(send->payload, &request, sizeof(request));
-    world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
+    fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
 }
 
 static void again(struct fg_world *w, enum fg_kind kind, const struct fg_send *old, uint32_t order)
 {
-    struct fg_send *send = world_queue(w, kind);
+    struct fg_send *send = fg_world_queue(w, kind);
     struct fg_request request;
 
     *send = *old;
     send->kind = (uint8_t)kind;
     memcpy(&request, old->payload, sizeof(request));
-    world_track(&w->orders[order], request.op, request.cookie);
+    fg_world_track(&w->orders[order], request.op, request.cookie);
     if (kind == FG_KIND_REPLAY && w->orders[order].copies < UINT8_MAX)
         w->orders[order].copies++; /* the first copy may still be on its way: one answer does not settle it */
 }
 
 /* After each request of a shopper. */
-void noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order)
+void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order)
 {
     struct fg_send copy = *send;
     const struct history *old =
@@ -108,7 +108,7 @@ void noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order)
 static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range *range)
 {
     const struct fg_blast_options *o = w->options;
-    struct fg_send *send = world_queue(w, kind);
+    struct fg_send *send = fg_world_queue(w, kind);
     struct fg_request request;
 
     noise_request(w, kind, &request); /* a question that changes nothing, whoever answers it */
@@ -123,12 +123,12 @@ static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range 
         send->target++;
 }
 
-void noise_attacks(struct fg_world *w)
+void fg_noise_attacks(struct fg_world *w)
 {
     const struct fg_blast_options *o = w->options;
 
-    for (unsigned i = 0; i < ATTACK_MAX && o->blocked.count && pace_due(&w->blocked, w->now_ns); i++)
+    for (unsigned i = 0; i < ATTACK_MAX && o->blocked.count && fg_pace_due(&w->blocked, w->now_ns); i++)
         attack(w, FG_KIND_BLOCKED, &o->blocked);
-    for (unsigned i = 0; i < ATTACK_MAX && o->overrate.count && pace_due(&w->overrate, w->now_ns); i++)
+    for (unsigned i = 0; i < ATTACK_MAX && o->overrate.count && fg_pace_due(&w->overrate, w->now_ns); i++)
         attack(w, FG_KIND_OVERRATE, &o->overrate);
 }

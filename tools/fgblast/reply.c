@@ -110,7 +110,7 @@ static bool check_asked(struct fg_world *w, const struct fg_reply *r, const stru
     struct fg_send sent;
     uint32_t age = next_cookie(w) - r->cookie;
 
-    world_source(w, o->shopper, &sent);
+    fg_world_source(w, o->shopper, &sent);
     if (sent.port != port || memcmp(&sent.source, to, sizeof(*to))) {
         wrong(w, FG_WRONG_ADDRESS, r, "port %u, asked from %u", port, sent.port);
         return false;
@@ -235,8 +235,8 @@ static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply
     uint64_t delay_ns = w->options->confirm_delay_ms * MS;
     uint64_t chance = fg_random(&w->random) >> 32;
 
-    world_landed(w, s);
-    world_enter(w, s, HOLDING);
+    fg_world_landed(w, s);
+    fg_world_enter(w, s, HOLDING);
     if (delay_ns) /* half to one and a half of it; never 0, which means now */
         delay_ns =
             w->now_ns + delay_ns / 2 + fg_random_below(&w->random, (uint32_t)(delay_ns / 1000)) * 1000ull;
@@ -249,7 +249,7 @@ static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply
     } else if (fg_happens(&w->random, w->bar_late)) {
         plan(w, s, r->deadline_ms * MS + LATE_NS);
     } else {
-        world_finish(w, s);
+        fg_world_finish(w, s);
     }
 }
 
@@ -259,27 +259,27 @@ static void do_away(struct fg_world *w, struct shopper *s, const struct fg_reply
     bool last = item->pending == 0 && s->asked_ns > item->back_ns + SETTLE_NS; /* no unit can come back */
 
     if (w->options->again_ms == 0 || !fg_happens(&w->random, w->bar_again)) {
-        world_finish(w, s);
+        fg_world_finish(w, s);
     } else if (last) {
         item->story.wanting++;
-        world_finish(w, s);
+        fg_world_finish(w, s);
     } else {
-        world_landed(w, s);
-        world_enter(w, s, AWAY);
+        fg_world_landed(w, s);
+        fg_world_enter(w, s, AWAY);
         plan(w, s, w->now_ns + w->options->again_ms * MS);
     }
 }
 
 static void do_finish(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
 {
-    world_finish(w, s);
+    fg_world_finish(w, s);
 }
 
 static void do_wait(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
 {
     uint64_t wait_ms = r->retry_ms ? r->retry_ms : w->options->timeout_ms;
 
-    world_landed(w, s);
+    fg_world_landed(w, s);
     plan(w, s, w->now_ns + wait_ms * MS);
 }
 

@@ -11,14 +11,14 @@
 static const uint8_t op_of_state[STATES] = {
     [ASKING] = FG_OP_RESERVE, [PAYING] = FG_OP_CONFIRM, [RETURNING] = FG_OP_CANCEL};
 
-void world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16])
+void fg_world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16])
 {
     memcpy(id, &w->nonce, 8);
     memcpy(id + 8, &order, 4);
     memcpy(id + 12, &shopper, 4);
 }
 
-void world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send)
+void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send)
 {
     const struct fg_blast_options *o = w->options;
     uint32_t place = shopper / o->targets_count;
@@ -29,7 +29,7 @@ void world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *se
 }
 
 /* A place for a packet that counts as sent. The caller made sure that there is one (QUEUE). */
-struct fg_send *world_queue(struct fg_world *w, enum fg_kind kind)
+struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
 {
     struct fg_send *send;
 
@@ -44,7 +44,7 @@ struct fg_send *world_queue(struct fg_world *w, enum fg_kind kind)
 
 /* A packet goes out that might change what the order's owner was told last. Once units are held, a further
  * RESERVE cannot; once the order is over, nothing can. */
-void world_track(struct order *o, unsigned op, uint32_t cookie)
+void fg_world_track(struct order *o, unsigned op, uint32_t cookie)
 {
     if (is_held(o->told) && (o->told != FG_STATUS_RESERVED || op == FG_OP_RESERVE))
         return;
@@ -57,7 +57,7 @@ void world_track(struct order *o, unsigned op, uint32_t cookie)
         o->copies++;
 }
 
-void world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state)
+void fg_world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state)
 {
     struct item *item = &w->items[w->orders[s->order].item];
     bool had = s->state == HOLDING || s->state == PAYING || s->state == RETURNING;
@@ -71,7 +71,7 @@ void world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state
 }
 
 /* The shopper waits for nothing any more. */
-void world_landed(struct fg_world *w, struct shopper *s)
+void fg_world_landed(struct fg_world *w, struct shopper *s)
 {
     uint32_t index = (uint32_t)(s - w->shoppers);
 
@@ -81,10 +81,10 @@ void world_landed(struct fg_world *w, struct shopper *s)
     fg_wheel_cancel(w->plans, index);
 }
 
-void world_finish(struct fg_world *w, struct shopper *s)
+void fg_world_finish(struct fg_world *w, struct shopper *s)
 {
-    world_landed(w, s);
-    world_enter(w, s, IDLE);
+    fg_world_landed(w, s);
+    fg_world_enter(w, s, IDLE);
     w->idle[w->idle_tail++ % w->options->shoppers] = (uint32_t)(s - w->shoppers);
 }
 
@@ -103,7 +103,7 @@ static void fill_request(struct fg_world *w, const struct order *o, unsigned op,
     *request = (struct fg_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
     request->key_id = op == FG_OP_CONFIRM ? w->backend->id : w->shop->id;
     request->cookie = next_cookie(w);
-    world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
+    fg_world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
     if (op == FG_OP_RESERVE) {
         request->quantity = o->quantity;
         request->item = w->items[o->item].story.item;
@@ -119,14 +119,14 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
                                     [FG_OP_CANCEL] = FG_KIND_CANCEL};
     unsigned op = op_of_state[s->state];
     struct order *o = &w->orders[s->order];
-    struct fg_send *send = world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
+    struct fg_send *send = fg_world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
     struct fg_request request;
 
     fill_request(w, o, op, &request);
     memcpy(send->payload, &request, sizeof(request));
-    world_source(w, o->shopper, send);
+    fg_world_source(w, o->shopper, send);
     o->flags |= op == FG_OP_CONFIRM ? CONFIRM_SENT : op == FG_OP_CANCEL ? CANCEL_SENT : 0;
-    world_track(o, op, request.cookie);
+    fg_world_track(o, op, request.cookie);
     w->cookies++;
     if (!retry) {
         s->tries = 0;
@@ -136,7 +136,7 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
     w->waiting += !s->flying;
     s->flying = 1;
     set_timeout(w, s);
-    noise_after(w, send, s->order);
+    fg_noise_after(w, send, s->order);
 }
 
 static void give_up(struct fg_world *w, struct shopper *s)
@@ -147,7 +147,7 @@ static void give_up(struct fg_world *w, struct shopper *s)
     w->stats.gave_up++;
     if (back_ns > item->back_ns) /* it may hold units that nobody was told of */
         item->back_ns = back_ns;
-    world_finish(w, s);
+    fg_world_finish(w, s);
 }
 
 static void timed_out(struct fg_world *w, struct shopper *s)
@@ -164,9 +164,9 @@ static void timed_out(struct fg_world *w, struct shopper *s)
 static void plan_due(struct fg_world *w, struct shopper *s)
 {
     if (s->state == AWAY)
-        world_enter(w, s, ASKING);
+        fg_world_enter(w, s, ASKING);
     else if (s->state == HOLDING)
-        world_enter(w, s, s->plan);
+        fg_world_enter(w, s, s->plan);
     send_request(w, s, false);
 }
 
@@ -187,7 +187,7 @@ static bool new_order(struct fg_world *w)
     o->quantity = w->options->quantities[fg_alias_pick(w->quantity, &w->random)];
     w->items[o->item].story.orders++;
     w->stats.orders++;
-    world_enter(w, s, ASKING);
+    fg_world_enter(w, s, ASKING);
     send_request(w, s, false);
     return true;
 }
@@ -226,13 +226,13 @@ unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *send
     w->now_ns = now_ns;
     if (w->queue_head == w->queue_tail) {
         w->queue_head = w->queue_tail = 0;
-        noise_attacks(w);
+        fg_noise_attacks(w);
     }
     while (n < max) {
         if (w->queue_head == w->queue_tail) {
             w->queue_head = w->queue_tail = 0;
             check_limits(w);
-            if (!pace_due(&w->regular, now_ns))
+            if (!fg_pace_due(&w->regular, now_ns))
                 break;
             if (!regular(w)) {
                 w->regular.next_ns -= w->regular.gap_ns; /* nothing to send yet: the turn is kept */

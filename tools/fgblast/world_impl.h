@@ -114,17 +114,17 @@ static inline bool is_held(unsigned status)
 }
 
 /* world.c */
-void world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16]);
-void world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send);
-struct fg_send *world_queue(struct fg_world *w, enum fg_kind kind);
-void world_track(struct order *o, unsigned op, uint32_t cookie);
-void world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state);
-void world_landed(struct fg_world *w, struct shopper *s);
-void world_finish(struct fg_world *w, struct shopper *s);
+void fg_world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16]);
+void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send);
+struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind);
+void fg_world_track(struct order *o, unsigned op, uint32_t cookie);
+void fg_world_enter(struct fg_world *w, struct shopper *s, enum shopper_state state);
+void fg_world_landed(struct fg_world *w, struct shopper *s);
+void fg_world_finish(struct fg_world *w, struct shopper *s);
 
 /* noise.c */
-void noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order);
-void noise_attacks(struct fg_world *w);
-bool pace_due(struct pace *pace, uint64_t now_ns);
+void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order);
+void fg_noise_attacks(struct fg_world *w);
+bool fg_pace_due(struct pace *pace, uint64_t now_ns);
 
 #endif

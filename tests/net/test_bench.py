@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""tools/bench: the frame, with a benchmark that the test makes up."""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+import fgtest  # noqa: E402
+
+TOOL = os.path.join(fgtest.ROOT, 'tools', 'bench')
+
+
+def load():
+    loader = importlib.machinery.SourceFileLoader('fg_bench_tool', TOOL)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+BENCH = load()
+Row = BENCH.fgbench.Row
+
+
+def made_up(calls):
+    """Our figure 10, 20, 30 next to theirs of 10, 10, 30."""
+    ours, theirs = iter((10, 20, 30)), iter((10, 10, 30))
+
+    def us(bench):
+        calls.append('us')
+        assert os.path.isdir(bench.lab.dir)
+        return {'ours': next(ours)}
+
+    def them(bench):
+        calls.append('them')
+        return {'theirs': next(theirs)}
+
+    return types.SimpleNamespace(
+        CONTENDERS=[('us', us), ('them', them)],
+        ROWS=[Row('ours', 'orders/s', 'higher', 21), Row('theirs', 'frames/s', 'lower', 10),
+              Row('ratio', 'ratio', 'higher', 1, derive=lambda v: v['ours'] / v['theirs'])])
+
+
+def test_rounds():
+    """contenders take turns; ratios are taken within a round; medians, extremes and targets are right"""
+    calls = []
+    rows = BENCH.measure('x', made_up(calls), types.SimpleNamespace(runs=3, seconds=1))
+    assert calls == ['us', 'them'] * 3
+    found = [(r['case'], r['value'], r['min'], r['max'], r['met']) for r in rows]
+    assert found == [('ours', 20, 10, 30, False), ('theirs', 10, 10, 30, True), ('ratio', 1, 1, 2, True)], found
+    assert Row('x', 'u', 'lower').result('b', [1])['met'] is None
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        BENCH.table(rows)
+    lines = out.getvalue().splitlines()
+    assert lines[0].split() == ['BENCH', 'CASE', 'MEDIAN', 'MIN', 'MAX', 'UNIT', 'TARGET', 'MET']
+    assert lines[1].split() == ['x', 'ours', '20', '10', '30', 'orders/s', '>=', '21', 'NO']
+    assert lines[2].split()[-3:] == ['<=', '10', 'yes']
+
+
+def test_failure():
+    """a contender that fails ends the run, and its Lab is removed"""
+    left = []
+
+    def fails(bench):
+        left.append(bench.lab.dir)
+        raise RuntimeError('no luck')
+
+    module = types.SimpleNamespace(CONTENDERS=[('us', fails)], ROWS=[Row('ours', 'orders/s', 'higher')])
+    try:
+        BENCH.measure('x', module, types.SimpleNamespace(runs=3, seconds=1))
+    except RuntimeError as error:
+        assert str(error) == 'no luck'
+    else:
+        raise AssertionError('the failure was swallowed')
+    assert len(left) == 1 and not os.path.exists(left[0])
+
+
+def test_usage():
+    """unknown names and values out of range are refused; --list names what there is"""
+    for argv, said in ((['nothing'], 'no such benchmark: nothing; there are: '), (['--runs', '0'], 'from 1 to 101'),
+                       (['--seconds', 'x'], 'from 1 to 600')):
+        done = subprocess.run([TOOL, *argv], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+    done = subprocess.run([TOOL, '--list'], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and done.stdout.startswith('echo '), done.stdout
+
+
+@fgtest.timeout(120)
+def test_echo(lab):
+    """one short round of the echo benchmark gives figures and leaves nothing behind"""
+    fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
+    path = os.path.join(lab.dir, 'rows.json')
+    bench = subprocess.Popen([TOOL, 'echo', '--runs', '1', '--seconds', '1', '--no-build', '--json', path],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        out, _ = bench.communicate(timeout=110)
+    finally:
+        bench.terminate()
+        bench.wait()
+    if 'skipped' in out:
+        raise fgtest.Skip(out.strip().splitlines()[-1])
+    assert bench.returncode == 0, out
+    with open(path) as f:
+        rows = {r['case']: r for r in json.load(f)['rows']}
+    assert rows['answered orders, one worker']['value'] > 1000 and rows['testpmd 5tswap echo']['value'] > 1000
+    assert rows['orders : echo']['target'] == 0.6
+    assert [p for p in fgtest.marks() if os.path.basename(p).startswith(f'fg{bench.pid}-')] == []
+
+
+if __name__ == '__main__':
+    fgtest.main()
