@@ -56,7 +56,7 @@ static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
 
     b->announced = sold_out;
     b->empty = false;
-    b->announce_send = all_others(s);
+    b->announce_send = sold_out || !FG_CANARY_IS(OPEN_UNSAID) ? all_others(s) : 0;
     s->items[index].sold_out = sold_out;
 }
 
@@ -127,7 +127,8 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
         return false;
     FG_ASSERT(s->items[index].free >= units);
     s->items[index].free -= units;
-    b->lent |= 1ull << e->worker;
+    if (!FG_CANARY_IS(LENT_FORGOTTEN))
+        b->lent |= 1ull << e->worker;
     b->lent_units += units;
     if (b->lent_units > b->total - s->items[index].free)
         b->lent_units = b->total - s->items[index].free;
@@ -193,12 +194,12 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     struct bank *b = &s->banks[index];
     const struct bank_entry e = s->entries[b->queue_head];
 
-    if (b->recall_wait)
+    if (b->recall_wait && !FG_CANARY_IS(GRANT_IN_RECALL))
         return false;
     if (e.units <= s->items[index].free) {
         if (!serve(s, now_ms, index, &e))
             return false;
-    } else if (b->lent) {
+    } else if (b->lent && !FG_CANARY_IS(REFUSE_UNASKED)) {
         b->recall_send = b->recall_wait = b->lent;
         return false;
     } else if (!refuse(s, index, &e)) {

@@ -79,7 +79,9 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     b->total += c->units;
     s->items[c->index].releasing += c->units;
     stock_record(s, now_ms, c->item, c->units);
-    hold_answer(s, c->item, c->ticket, c->index, c->units);
+    hold_answer(s, c->item, c->ticket, c->index, FG_CANARY_IS(ADDED_NOT_DURABLE) ? 0 : c->units);
+    if (FG_CANARY_IS(ADDED_NOT_DURABLE))
+        fg_release_units(s, c->index, c->units);
 }
 
 /* The bank has gathered the units for a removal; can_record() was true. */

@@ -102,7 +102,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
 {
     struct held *h;
 
-    if (o->seq <= s->durable) {
+    if (o->seq <= s->durable || FG_CANARY_IS(DUPLICATE_NOT_DURABLE)) {
         fg_answer_order(s, o, a);
         return FG_STOCK_ANSWERED;
     }
@@ -186,10 +186,13 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint
     FG_ASSERT(item->reserved >= o->quantity);
     item->reserved -= o->quantity;
     item->releasing += o->quantity;
-    fg_usage_sub(s, o->user, o->item, o->quantity);
+    if (!FG_CANARY_IS(LIMIT_KEPT) || state != FG_ORDER_EXPIRED)
+        fg_usage_sub(s, o->user, o->item, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type);
-    hold_order(s, o, token, o->quantity);
+    hold_order(s, o, token, FG_CANARY_IS(RELEASE_NOT_DURABLE) ? 0 : o->quantity);
+    if (FG_CANARY_IS(RELEASE_NOT_DURABLE))
+        fg_release_units(s, o->item, o->quantity);
 }
 
 void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
@@ -226,7 +229,7 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     struct item *item = item_at(s, index);
     bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || s->banks[index].queue_head == NIL);
 
-    if (first_in_line && item->free >= s->orders[order].quantity) {
+    if ((first_in_line || FG_CANARY_IS(QUEUE_JUMPED)) && item->free >= s->orders[order].quantity) {
         fg_accept(s, now_ms, order, token);
         return true;
     }
@@ -286,7 +289,8 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
     }
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
-    if (item->user_limit && fg_usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+    if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
+        fg_usage_units(s, r->user, index) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
         return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
     }
@@ -331,7 +335,9 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
 
 static bool same_fields(const struct fg_stock *s, const struct order *o, const struct fg_stock_request *r)
 {
-    return s->items[o->item].id == r->item && o->quantity == r->quantity;
+    bool same_units = o->quantity == r->quantity || FG_CANARY_IS(CONFLICT_UNSEEN);
+
+    return s->items[o->item].id == r->item && same_units;
 }
 
 static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
@@ -340,7 +346,8 @@ static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t 
     struct order *o = &s->orders[at];
     enum action action;
 
-    if (o->state == FG_ORDER_RESERVED && now_ms >= o->deadline_ms) { /* the wheel is late by a tick */
+    if (o->state == FG_ORDER_RESERVED && now_ms >= o->deadline_ms && !FG_CANARY_IS(CONFIRM_LATE)) {
+        /* the wheel is late by a tick */
         if (!may_decide(s))
             return not_now(s, r, a);
         fg_expire(s, now_ms, at);

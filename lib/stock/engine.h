@@ -3,6 +3,7 @@
 #ifndef FG_STOCK_ENGINE_H
 #define FG_STOCK_ENGINE_H
 
+#include "stock/canary.h"
 #include "stock/stock.h"
 #include "telemetry/telemetry.h"
 

@@ -96,7 +96,7 @@ void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum 
     struct fg_stock_answer a = {.status = (uint8_t)status, .left = left, .item = item->id};
     struct order *o;
 
-    while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0) {
+    while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0 && !FG_CANARY_IS(REFUSE_HEAD_ONLY)) {
         before = at;
         at = s->orders[at].next;
     }
@@ -113,6 +113,8 @@ void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum 
     fg_order_remove(s, at);
     if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);
+    if (FG_CANARY_IS(ANSWER_LOST) && status == FG_STATUS_BUSY)
+        return;
     fg_ready_push(s, &a); /* stays counted in `waiting` until it is handed out */
 }
 
@@ -152,15 +154,17 @@ bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
             return false;
         COUNT(s, returns, 1);
         item->releasing -= item->returning;
-        item->returning = 0;
+        item->returning = FG_CANARY_IS(RETURN_TWICE) ? item->returning : 0;
     }
-    if (head_is_served(s, item))
+    if (head_is_served(s, item) && !FG_CANARY_IS(RECALL_TAKES_GRANTED))
         return false; /* their units were granted: a recall must not take them */
     if (item->recalled) {
         if (!fg_send_to(s, item->home, FG_MSG_RECALLED, index, item->free, 0, 0))
             return false;
         item->free = 0;
         item->recalled = 0;
+        if (FG_CANARY_IS(RECALL_FORGETS))
+            item->wait_head = item->wait_tail = NIL;
     }
     return true;
 }

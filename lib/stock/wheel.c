@@ -32,8 +32,9 @@ static bool look_at_due(struct fg_stock *s, uint64_t now_ms)
     uint32_t at = s->wheel_due;
     struct order *o = &s->orders[at];
     uint32_t next = o->next;
+    bool held = o->state == FG_ORDER_RESERVED || (FG_CANARY_IS(EXPIRES_SOLD) && o->state == FG_ORDER_SOLD);
 
-    if (o->state == FG_ORDER_RESERVED && o->deadline_ms <= now_ms) {
+    if (held && o->deadline_ms <= now_ms) {
         if (!can_record(s))
             return false;
         s->wheel_due = next;
