@@ -32,6 +32,11 @@ static int system_sync(void *ctx, int fd)
     return fdatasync(fd);
 }
 
+static void system_forget(void *ctx, int fd)
+{
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int system_sync_dir(void *ctx, int dir_fd)
 {
     return fsync(dir_fd);
@@ -52,6 +57,7 @@ const struct fg_file_ops fg_file_system = {
     .allocate = system_allocate,
     .write = system_write,
     .sync = system_sync,
+    .forget = system_forget,
     .sync_dir = system_sync_dir,
     .rename = system_rename,
     .remove = system_remove,

@@ -16,6 +16,7 @@ struct fg_file_ops {
     int (*allocate)(void *ctx, int fd, uint64_t bytes);     /**< bytes long, new places read as zero */
     ssize_t (*write)(void *ctx, int fd, const void *data, size_t len, uint64_t offset);
     int (*sync)(void *ctx, int fd);         /**< data of a file, and what is needed to read it */
+    void (*forget)(void *ctx, int fd);      /**< drop cached clean data: the next read asks the disk */
     int (*sync_dir)(void *ctx, int dir_fd); /**< names in a directory */
     int (*rename)(void *ctx, int dir_fd, const char *from, const char *to);
     int (*remove)(void *ctx, int dir_fd, const char *name);

@@ -104,25 +104,6 @@ static bool repair_failed(struct fg_journal *j, const char *what, struct fg_erro
                    strerror(errno));
 }
 
-/*
- * Writes again what no BATCH record vouches for: the process before us may have died between write and sync,
- * or after a failed sync, when the page cache shows what the disk does not have.
- */
-static bool harden_tail(struct fg_journal *j, uint64_t from_seq, uint64_t end_seq, struct fg_error *err)
-{
-    while (from_seq < end_seq) {
-        uint64_t n = end_seq - from_seq < FG_STAGE_RECORDS ? end_seq - from_seq : FG_STAGE_RECORDS;
-        uint64_t offset = fg_segment_offset(&j->base, from_seq);
-
-        if (!fg_file_read(j->base.fd, j->stage, n * sizeof(*j->stage), offset))
-            return repair_failed(j, "read", err);
-        if (!fg_file_write(&j->ops, j->base.fd, j->stage, n * sizeof(*j->stage), offset))
-            return repair_failed(j, "write", err);
-        from_seq += n;
-    }
-    return true;
-}
-
 /* Zeroes what lies behind the end, so that it can never be taken for a record again. */
 static bool wipe_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *err)
 {
@@ -159,27 +140,28 @@ static bool restore_length(struct fg_journal *j, struct fg_error *err)
 
 static bool recover_tail(struct fg_journal *j, struct fg_error *err)
 {
-    uint64_t first = j->base.first_seq, known;
     struct fg_segment_tail tail;
 
-    if (!j->memory) { /* read what the disk has, not what a failed sync left in the page cache */
+    /*
+     * The process before us may have died between write and sync; or after a failed sync, when the page cache
+     * shows what the disk does not have. So: write out what can be, then look at what the disk has.
+     */
+    if (!j->memory) {
         if (j->ops.sync(j->ops.ctx, j->base.fd) < 0)
             return repair_failed(j, "sync", err);
-        posix_fadvise(j->base.fd, 0, 0, POSIX_FADV_DONTNEED);
+        j->ops.forget(j->ops.ctx, j->base.fd);
     }
-    if (!fg_segment_scan(&j->base, j->dir, first, &tail, err))
+    if (!fg_segment_scan(&j->base, j->dir, j->base.first_seq, &tail, err))
         return false;
     if (tail.witness_seq)
         return fg_segment_corrupt(&j->base, j->dir, tail.end_seq, tail.witness_seq, err);
-    known = tail.durable_seq >= first ? tail.durable_seq : first - 1;
-    if (!restore_length(j, err) || !harden_tail(j, known + 1, tail.end_seq, err) ||
-        !wipe_rest(j, tail.end_seq, err))
+    if (!restore_length(j, err) || !wipe_rest(j, tail.end_seq, err))
         return false;
     if (!j->memory && (j->ops.sync(j->ops.ctx, j->base.fd) < 0 || j->ops.sync_dir(j->ops.ctx, j->dir_fd) < 0))
         return repair_failed(j, "sync", err);
     j->cut_records = tail.torn;
     j->last_seq = tail.end_seq - 1;
-    j->durable_seq = j->memory ? known : j->last_seq;
+    j->durable_seq = j->memory ? tail.durable_seq : j->last_seq;
     j->tip = j->base;
     return true;
 }

@@ -1,0 +1,876 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The log on disks that fill up, fail, or lose power. Every call of the writing side goes through a recorder
+ * that can refuse it, and that keeps what has been synced apart from what has not: at any moment it can write
+ * out a directory as a power cut would leave it.
+ */
+#include "journal_support.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static struct fg_record got[READ_MAX];
+
+/* ---- the recorder -------------------------------------------------------------------------------------- */
+
+enum { FILES_MAX = 64, PENDING_MAX = 4096 };
+
+struct image { /* a file as the disk has it */
+    ino_t ino; /* of the real file; 0 = none */
+    char name[32];
+    bool named; /* its name is on disk */
+    uint8_t *data;
+    size_t size;
+};
+
+struct pending { /* done, not synced yet */
+    enum { WRITE, ALLOCATE, CREATE, RENAME, REMOVE } kind;
+    ino_t ino;
+    uint64_t offset, len;
+    uint8_t *data;
+    char name[32];
+};
+
+struct disk {
+    struct image files[FILES_MAX];
+    struct pending pending[PENDING_MAX];
+    size_t pendings;
+    uint64_t calls;    /* that can fail, so far */
+    uint64_t fail_at;  /* this call and the next fail_for-1 fail; 0 = none */
+    uint64_t fail_for; /* UINT64_MAX = for good */
+    int fail_errno;
+    unsigned kinds; /* mask of kinds of call that fail: 1 << enum call */
+    bool half;      /* a failing write writes half first */
+    bool lossy;     /* what a failing sync should have written is lost */
+};
+
+enum call { CALL_CREATE, CALL_ALLOCATE, CALL_WRITE, CALL_SYNC, CALL_SYNC_DIR, CALL_RENAME, CALL_REMOVE };
+
+static struct disk disk;
+
+static ino_t ino_of(int fd)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
+static struct image *image_of(ino_t ino, bool make)
+{
+    struct image *unused = NULL;
+
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        if (disk.files[i].ino == ino)
+            return &disk.files[i];
+        if (!disk.files[i].ino && !unused)
+            unused = &disk.files[i];
+    }
+    assert_true(make && unused);
+    *unused = (struct image){.ino = ino};
+    return unused;
+}
+
+static void remember(struct pending p, const void *data)
+{
+    assert_true(disk.pendings < PENDING_MAX);
+    if (data) {
+        p.data = malloc(p.len);
+        memcpy(p.data, data, p.len);
+    }
+    disk.pending[disk.pendings++] = p;
+}
+
+static bool refused(enum call call)
+{
+    disk.calls++;
+    if (!disk.fail_at || disk.calls < disk.fail_at || disk.calls - disk.fail_at >= disk.fail_for)
+        return false;
+    if (!(disk.kinds >> call & 1))
+        return false;
+    errno = disk.fail_errno;
+    return true;
+}
+
+/* The inode number of a removed file comes back: what is still known of that file gets another. */
+static void set_apart(ino_t ino)
+{
+    static ino_t other = (ino_t)1 << 62;
+
+    other++;
+    for (size_t i = 0; i < FILES_MAX; i++)
+        if (disk.files[i].ino == ino)
+            disk.files[i].ino = other;
+    for (size_t i = 0; i < disk.pendings; i++)
+        if (disk.pending[i].ino == ino)
+            disk.pending[i].ino = other;
+}
+
+static int disk_create(void *ctx, int dir_fd, const char *name)
+{
+    int fd = refused(CALL_CREATE) ? -1 : fg_file_system.create(NULL, dir_fd, name);
+    struct pending p = {.kind = CREATE};
+
+    if (fd < 0)
+        return -1;
+    p.ino = ino_of(fd);
+    snprintf(p.name, sizeof(p.name), "%s", name);
+    set_apart(p.ino);
+    image_of(p.ino, true);
+    remember(p, NULL);
+    return fd;
+}
+
+static int disk_allocate(void *ctx, int fd, uint64_t bytes)
+{
+    if (refused(CALL_ALLOCATE) || fg_file_system.allocate(NULL, fd, bytes) < 0)
+        return -1;
+    remember((struct pending){.kind = ALLOCATE, .ino = ino_of(fd), .len = bytes}, NULL);
+    return 0;
+}
+
+static ssize_t disk_write(void *ctx, int fd, const void *data, size_t len, uint64_t offset)
+{
+    bool refuse = refused(CALL_WRITE);
+
+    if (refuse && (!disk.half || len < 2))
+        return -1;
+    if (refuse) { /* the first half goes through; the call for the rest is refused */
+        len = len / 2;
+        disk.half = false;
+        if (disk.fail_for != UINT64_MAX)
+            disk.fail_for++;
+    }
+    remember((struct pending){.kind = WRITE, .ino = ino_of(fd), .offset = offset, .len = len}, data);
+    return fg_file_system.write(NULL, fd, data, len, offset);
+}
+
+static void persist(struct image *f, const struct pending *p, uint64_t from, uint64_t to)
+{
+    uint64_t end = p->offset + (p->kind == ALLOCATE ? p->len : to);
+
+    if (end > f->size) {
+        f->data = realloc(f->data, end);
+        memset(f->data + f->size, 0, end - f->size);
+        f->size = end;
+    }
+    if (p->kind == WRITE)
+        memcpy(f->data + p->offset + from, p->data + from, to - from);
+}
+
+static void settle_name(const struct pending *p)
+{
+    struct image *f = p->kind == REMOVE ? NULL : image_of(p->ino, true);
+
+    for (size_t i = 0; i < FILES_MAX; i++) /* whoever had the name has it no longer */
+        if (disk.files[i].ino && disk.files[i].named && strcmp(disk.files[i].name, p->name) == 0)
+            disk.files[i].named = false;
+    if (!f)
+        return;
+    snprintf(f->name, sizeof(f->name), "%s", p->name);
+    f->named = true;
+}
+
+static bool about_names(const struct pending *p)
+{
+    return p->kind >= CREATE;
+}
+
+/* Makes what is pending for one file (or for names) part of the disk, and forgets it. */
+static void settle(ino_t ino, bool names)
+{
+    size_t keep = 0;
+
+    for (size_t i = 0; i < disk.pendings; i++) {
+        struct pending *p = &disk.pending[i];
+
+        if (names ? !about_names(p) : about_names(p) || p->ino != ino) {
+            disk.pending[keep++] = *p;
+            continue;
+        }
+        if (names)
+            settle_name(p);
+        else
+            persist(image_of(ino, true), p, 0, p->len);
+        free(p->data);
+    }
+    disk.pendings = keep;
+}
+
+/* A failed write-back: the page cache takes the pages for clean, the disk never gets them. */
+static void lose(ino_t ino)
+{
+    size_t keep = 0;
+
+    for (size_t i = 0; i < disk.pendings; i++) {
+        if (disk.pending[i].kind == WRITE && disk.pending[i].ino == ino)
+            free(disk.pending[i].data);
+        else
+            disk.pending[keep++] = disk.pending[i];
+    }
+    disk.pendings = keep;
+}
+
+static int disk_sync(void *ctx, int fd)
+{
+    if (refused(CALL_SYNC)) {
+        if (disk.lossy)
+            lose(ino_of(fd));
+        return -1;
+    }
+    settle(ino_of(fd), false);
+    return 0;
+}
+
+/* The real file, which stands for the page cache, becomes what the disk has; the caller has synced it. */
+static void disk_forget_cache(void *ctx, int fd)
+{
+    const struct image *f = image_of(ino_of(fd), true);
+
+    assert_int_equal(ftruncate(fd, (off_t)f->size), 0);
+    if (f->size)
+        assert_int_equal(pwrite(fd, f->data, f->size, 0), f->size);
+}
+
+static int disk_sync_dir(void *ctx, int dir_fd)
+{
+    if (refused(CALL_SYNC_DIR))
+        return -1;
+    settle(0, true);
+    return 0;
+}
+
+static int disk_rename(void *ctx, int dir_fd, const char *from, const char *to)
+{
+    struct pending p = {.kind = RENAME};
+    struct stat st;
+
+    if (refused(CALL_RENAME) || fg_file_system.rename(NULL, dir_fd, from, to) < 0)
+        return -1;
+    assert_int_equal(fstatat(dir_fd, to, &st, 0), 0);
+    p.ino = st.st_ino;
+    snprintf(p.name, sizeof(p.name), "%s", to);
+    remember(p, NULL);
+    return 0;
+}
+
+static int disk_remove(void *ctx, int dir_fd, const char *name)
+{
+    struct pending p = {.kind = REMOVE};
+
+    if (refused(CALL_REMOVE) || fg_file_system.remove(NULL, dir_fd, name) < 0)
+        return -1;
+    snprintf(p.name, sizeof(p.name), "%s", name);
+    remember(p, NULL);
+    return 0;
+}
+
+static const struct fg_file_ops disk_ops = {
+    .create = disk_create,
+    .allocate = disk_allocate,
+    .write = disk_write,
+    .sync = disk_sync,
+    .forget = disk_forget_cache,
+    .sync_dir = disk_sync_dir,
+    .rename = disk_rename,
+    .remove = disk_remove,
+};
+
+static void disk_forget(void)
+{
+    for (size_t i = 0; i < FILES_MAX; i++)
+        free(disk.files[i].data);
+    for (size_t i = 0; i < disk.pendings; i++)
+        free(disk.pending[i].data);
+    memset(&disk, 0, sizeof(disk));
+}
+
+static struct fg_journal *open_on_disk(struct fg_error *err)
+{
+    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .now_ms = 1};
+
+    return fg_journal_open_on(&disk_ops, &o, err);
+}
+
+/* A closed log without recorder, so that every call of what follows can be counted from a known state. */
+static void start_with(size_t records)
+{
+    disk_forget();
+    remove_tree(log_dir);
+    if (records) {
+        struct fg_journal *j = must_open();
+        struct image *f = &disk.files[0];
+        struct stat st;
+
+        assert_true(records < PLACES && commit_n(j, records, 1));
+        fg_journal_close(j);
+        assert_int_equal(stat(in_log(FIRST_FGJ), &st), 0);
+        *f = (struct image){.ino = st.st_ino, .name = FIRST_FGJ, .named = true};
+        f->data = load_file(in_log(FIRST_FGJ), &f->size);
+    }
+}
+
+/* ---- full and failing disks ---------------------------------------------------------------------------- */
+
+/* got[from..] must be whole commits of `n` records each with these nonces. */
+static void expect_commits(ssize_t from, ssize_t total, const uint64_t *nonces, const size_t *n, size_t count)
+{
+    for (size_t c = 0; c < count; c++) {
+        assert_true(from < total);
+        assert_int_equal(got[from].type, FG_REC_BATCH);
+        from++;
+        for (size_t i = 0; i < n[c]; i++, from++) {
+            assert_true(from < total);
+            assert_int_equal(got[from].user, nonces[c]);
+            assert_int_equal(got[from].arg, i);
+        }
+    }
+    assert_int_equal(from, total);
+}
+
+static void no_space_at_any_call_is_survived(void **state)
+{
+    /* spans two segments more than it begins in; then smaller and other records take its place */
+    static const size_t sizes[] = {1000, 30};
+    static const uint64_t nonces[] = {1, 3};
+    static const unsigned kinds = 1 << CALL_CREATE | 1 << CALL_ALLOCATE | 1 << CALL_WRITE | 1 << CALL_RENAME;
+    unsigned hit = 0;
+
+    for (int variant = 0; variant < 4; variant++) {
+        for (uint64_t at = 1;; at++) {
+            struct fg_error err = {""};
+            struct fg_journal *j;
+            uint64_t calls;
+
+            start_with(sizes[0]);
+            j = open_on_disk(&err);
+            assert_non_null(j);
+            calls = disk.calls;
+            disk.kinds = kinds;
+            disk.fail_errno = ENOSPC;
+            disk.fail_at = calls + at;
+            disk.fail_for = variant & 1 ? 1 : 12; /* longer: taking back fails too */
+            disk.half = variant & 2;
+            if (commit_n(j, 2100, 2)) {
+                calls = disk.calls - calls;
+                fg_journal_close(j);
+                if (at > calls)
+                    break; /* the commit makes fewer calls */
+                continue;  /* this call cannot run out of space */
+            }
+            hit++;
+            assert_int_equal(fg_journal_state(j), FG_JOURNAL_FULL);
+            assert_int_equal(fg_journal_last_seq(j), sizes[0] + 1);
+            assert_non_null(strstr(fg_journal_error(j), "No space left"));
+            for (int tries = 0; tries < 20 && !commit_n(j, sizes[1], nonces[1]); tries++)
+                assert_int_equal(fg_journal_state(j), FG_JOURNAL_FULL);
+            assert_int_equal(fg_journal_state(j), FG_JOURNAL_OK);
+            assert_string_equal(fg_journal_error(j), "");
+            assert_int_equal(fg_journal_last_seq(j), sizes[0] + sizes[1] + 2);
+            expect_commits(0, read_all(log_dir, got, UINT64_MAX, &err), nonces, sizes, 2);
+            fg_journal_close(j);
+            j = must_open();
+            assert_int_equal(fg_journal_last_seq(j), sizes[0] + sizes[1] + 2);
+            assert_int_equal(fg_journal_cut_records(j), 0); /* nothing of the refused commit is left */
+            fg_journal_close(j);
+        }
+    }
+    assert_true(hit > 20);
+    disk_forget();
+}
+
+static void any_other_failure_is_final(void **state)
+{
+    static const uint64_t nonces[] = {1};
+    static const size_t sizes[] = {1000};
+    unsigned hit = 0;
+
+    for (uint64_t at = 1;; at++) {
+        struct fg_error err = {""};
+        struct fg_journal *j;
+        ssize_t n;
+        uint64_t calls;
+
+        start_with(1000);
+        j = open_on_disk(&err);
+        calls = disk.calls;
+        disk.kinds = ~0u;
+        disk.fail_errno = EIO;
+        disk.fail_at = calls + at;
+        disk.fail_for = 1; /* once: the next call would work */
+        if (commit_n(j, 2100, 2)) {
+            calls = disk.calls - calls;
+            fg_journal_close(j);
+            assert_true(at > calls); /* every single call matters */
+            break;
+        }
+        hit++;
+        calls = disk.calls;
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(fg_journal_state(j), FG_JOURNAL_FAILED);
+            assert_false(commit_n(j, 1, 3));
+        }
+        assert_int_equal(disk.calls, calls); /* the disk is not touched again */
+        assert_non_null(strstr(fg_journal_error(j), "Input/output error"));
+        assert_int_equal(fg_journal_last_seq(j), 1001);
+        fg_journal_close(j);
+        j = must_open(); /* a restart finds what was acknowledged, and perhaps a prefix of the rest */
+        n = read_all(log_dir, got, UINT64_MAX, &err);
+        assert_true(n >= 1001);
+        assert_int_equal(n, fg_journal_last_seq(j));
+        expect_commits(0, 1001, nonces, sizes, 1);
+        for (ssize_t i = 1002; i < n; i++)
+            assert_int_equal(got[i].user, 2);
+        fg_journal_close(j);
+    }
+    assert_true(hit > 10);
+    disk_forget();
+}
+
+static void no_space_at_a_sync_is_final(void **state)
+{
+    struct fg_error err = {""};
+    struct fg_journal *j;
+
+    start_with(10);
+    j = open_on_disk(&err);
+    disk.kinds = 1 << CALL_SYNC;
+    disk.fail_errno = ENOSPC;
+    disk.fail_at = disk.calls + 1;
+    disk.fail_for = 5;
+    assert_false(commit_n(j, 10, 2));
+    assert_int_equal(fg_journal_state(j), FG_JOURNAL_FAILED);
+    fg_journal_close(j);
+    disk_forget();
+}
+
+static void opening_reports_a_failing_disk(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC};
+
+    for (int e = 0; e < 4; e++) {
+        uint64_t at = 1;
+
+        for (;; at++) {
+            struct fg_error err = {""};
+            struct fg_journal *j;
+
+            start_with(e < 2 ? 10 : 0); /* an old log, or none */
+            disk.kinds = ~0u & ~(1u << CALL_REMOVE);
+            disk.fail_errno = errors[e & 1];
+            disk.fail_at = at;
+            disk.fail_for = 1;
+            j = open_on_disk(&err);
+            if (j) {
+                bool done = at > disk.calls;
+
+                fg_journal_close(j);
+                if (done)
+                    break;
+                continue;
+            }
+            assert_non_null(strstr(err.text, strerror(errors[e & 1])));
+            disk.fail_at = 0;
+            j = must_open(); /* nothing has to be cleaned up */
+            assert_int_equal(fg_journal_last_seq(j), e < 2 ? 11 : 0);
+            fg_journal_close(j);
+        }
+        assert_true(at > 3);
+    }
+    disk_forget();
+}
+
+/* In a process of its own: 0 = as expected, else the line that was not. */
+#define CHECK(cond)                                                                                          \
+    do {                                                                                                     \
+        if (!(cond))                                                                                         \
+            _exit(1 + __LINE__ % 200);                                                                       \
+    } while (0)
+
+static void full_tmpfs(void)
+{
+    struct fg_journal *j;
+    char filler[128];
+    int fd;
+    static char bytes[4096];
+
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("fg-test", scratch, "tmpfs", 0, "size=512k") < 0)
+        _exit(77);
+    snprintf(filler, sizeof(filler), "%s/filler", scratch);
+    CHECK((j = open_at(log_dir, NULL)));
+    CHECK(commit_n(j, 900, 1));
+    CHECK((fd = open(filler, O_WRONLY | O_CREAT, 0600)) >= 0);
+    while (write(fd, bytes, sizeof(bytes)) == sizeof(bytes))
+        ;
+    CHECK(errno == ENOSPC);
+    for (int i = 0; i < 3; i++) {
+        CHECK(!commit_n(j, 300, 2));
+        CHECK(fg_journal_state(j) == FG_JOURNAL_FULL);
+    }
+    CHECK(commit_n(j, 100, 3)); /* there is room in the segment */
+    CHECK(fg_journal_state(j) == FG_JOURNAL_OK);
+    CHECK(!commit_n(j, 300, 4));
+    CHECK(ftruncate(fd, 0) == 0);
+    CHECK(commit_n(j, 300, 5));
+    fg_journal_close(j);
+    CHECK((j = open_at(log_dir, NULL)));
+    CHECK(fg_journal_last_seq(j) == 901 + 101 + 301 && fg_journal_cut_records(j) == 0);
+    fg_journal_close(j);
+    CHECK(umount(scratch) < 0 || true);
+    _exit(0);
+}
+
+static void a_real_full_disk_is_survived(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        full_tmpfs();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* no right to mount */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_file_size_limit_is_a_full_disk(void **state)
+{
+    struct rlimit old, small;
+    struct fg_journal *j = must_open();
+
+    assert_true(commit_n(j, 1000, 1));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){.rlim_cur = SEGMENT / 2, .rlim_max = old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_false(commit_n(j, 100, 2));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(fg_journal_state(j), FG_JOURNAL_FULL);
+    assert_non_null(strstr(fg_journal_error(j), "File too large"));
+    assert_true(commit_n(j, 100, 3));
+    fg_journal_close(j);
+}
+
+/* ---- the committer on such disks ----------------------------------------------------------------------- */
+
+static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
+{
+    struct fg_error err = {""};
+    struct fg_ring *rings[2] = {fg_ring_create(64), fg_ring_create(64)};
+    struct fg_watermark *marks = aligned_alloc(64, 2 * sizeof(*marks));
+    struct fg_committer c;
+    struct fg_record r = {.type = FG_REC_RESERVED};
+    struct fg_journal *j;
+
+    memset(marks, 0, 2 * sizeof(*marks));
+    start_with(10);
+    j = open_on_disk(&err);
+    assert_true(fg_committer_init(&c, j, rings, marks, 2, 0, &err));
+    assert_int_equal(c.durable_seq, 11);
+    disk.kinds = 1 << CALL_WRITE;
+    disk.fail_errno = ENOSPC;
+    disk.fail_at = 1;
+    disk.fail_for = UINT64_MAX;
+    for (r.arg = 0; r.arg < 5; r.arg++)
+        fg_ring_push(rings[r.arg % 2], &r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fg_committer_step(&c, 1), 0);
+        assert_int_equal(c.state, FG_JOURNAL_FULL);
+        assert_int_equal(c.held, 5);
+        assert_int_equal(marks[0].durable + marks[1].durable, 0);
+    }
+    fg_ring_push(rings[0], &r); /* comes after what is held */
+    disk.fail_at = 0;
+    assert_int_equal(fg_committer_step(&c, 1), 5);
+    assert_int_equal(c.state, FG_JOURNAL_OK);
+    assert_int_equal(marks[0].durable, 3);
+    assert_int_equal(marks[1].durable, 2);
+    assert_int_equal(c.durable_seq, 17);
+    assert_int_equal(fg_committer_step(&c, 1), 1);
+    assert_int_equal(marks[0].durable, 4);
+    assert_int_equal(read_all(log_dir, got, c.durable_seq, &err), 19);
+
+    disk.kinds = 1 << CALL_SYNC; /* then it breaks */
+    disk.fail_errno = EIO;
+    disk.fail_at = disk.calls + 1;
+    disk.fail_for = 2; /* a write, which is not of this kind, and its sync */
+    fg_ring_push(rings[1], &r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fg_committer_step(&c, 1), 0);
+        assert_int_equal(c.state, FG_JOURNAL_FAILED);
+    }
+    assert_int_equal(marks[1].durable, 2);
+    assert_int_equal(c.durable_seq, 19);
+    fg_committer_free(&c);
+    fg_journal_close(j);
+    fg_ring_destroy(rings[0]);
+    fg_ring_destroy(rings[1]);
+    free(marks);
+    disk_forget();
+}
+
+/* ---- power cuts ---------------------------------------------------------------------------------------- */
+
+static uint64_t rng;
+
+static uint64_t rnd(uint64_t n)
+{
+    rng = rng * 6364136223846793005ull + 1442695040888963407ull;
+    return (rng >> 33) % n;
+}
+
+/* Some of the pending writes reach the disk, in sectors; names only as a prefix, as journaling file systems
+ * do. */
+static void cut_power(void)
+{
+    uint64_t names = 0, keep, odds = rnd(3); /* none, about half, all of the data */
+
+    for (size_t i = 0; i < disk.pendings; i++)
+        names += about_names(&disk.pending[i]);
+    keep = rnd(names + 1);
+    for (size_t i = 0; i < disk.pendings; i++) {
+        struct pending *p = &disk.pending[i];
+
+        if (about_names(p)) {
+            if (keep) {
+                settle_name(p);
+                keep--;
+            }
+        } else if (p->kind == ALLOCATE) {
+            if (rnd(2))
+                persist(image_of(p->ino, true), p, 0, 0);
+        } else {
+            for (uint64_t from = 0; from < p->len;) {
+                uint64_t to = (p->offset + from) / 512 * 512 + 512 - p->offset;
+
+                if (to > p->len)
+                    to = p->len;
+                if (odds == 2 || (odds == 1 && rnd(2)))
+                    persist(image_of(p->ino, true), p, from, to);
+                from = to;
+            }
+        }
+        free(p->data);
+    }
+    disk.pendings = 0;
+}
+
+/* The real directory becomes what the disk has; the recorder goes on from there. */
+static void restart_after_cut(void)
+{
+    struct disk *old = malloc(sizeof(*old));
+
+    *old = disk;
+    remove_tree(log_dir);
+    assert_int_equal(mkdir(log_dir, 0750), 0);
+    memset(&disk, 0, sizeof(disk));
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        struct image *f = &old->files[i];
+        struct stat st;
+
+        if (!f->ino || !f->named) {
+            free(f->data);
+            continue;
+        }
+        save_file(in_log(f->name), f->data ? f->data : (void *)"", f->size);
+        assert_int_equal(stat(in_log(f->name), &st), 0);
+        f->ino = st.st_ino;
+        disk.files[i] = *f;
+    }
+    free(old);
+}
+
+enum { TRIED_MAX = 256 };
+
+struct attempt {
+    uint64_t nonce;
+    size_t n;
+};
+
+struct story {
+    uint64_t user[READ_MAX], arg[READ_MAX]; /* acknowledged, by sequence - 1 */
+    uint64_t acked;
+    struct attempt tried[TRIED_MAX]; /* since the last acknowledgement */
+    size_t tries;
+    uint64_t seed, nonce, cuts, kills, full, torn, prefix;
+};
+
+/* Beyond what was acknowledged the log may hold a beginning of one attempt, never a mixture. */
+static bool continues(const struct story *s, const struct attempt *a, ssize_t n)
+{
+    for (ssize_t i = (ssize_t)s->acked; i < n; i++) {
+        uint64_t k = (uint64_t)i - s->acked;
+
+        if (k > a->n)
+            return false;
+        if (k == 0 ? got[i].type != FG_REC_BATCH || got[i].time_ms != a->nonce
+                   : got[i].user != a->nonce || got[i].arg != k - 1)
+            return false;
+    }
+    return true;
+}
+
+static bool explained(const struct story *s, ssize_t n)
+{
+    bool ok = (uint64_t)n == s->acked;
+
+    for (size_t i = 0; i < s->tries && !ok; i++)
+        ok = continues(s, &s->tried[i], n);
+    return ok;
+}
+
+static void check_story(struct story *s, struct fg_journal *j)
+{
+    struct fg_error err = {""};
+    ssize_t n = read_all(log_dir, got, UINT64_MAX, &err);
+
+    if (n < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(n, fg_journal_last_seq(j));
+    assert_true((uint64_t)n >= s->acked);
+    for (uint64_t i = 0; i < s->acked; i++) {
+        assert_int_equal(got[i].type == FG_REC_BATCH ? got[i].time_ms : got[i].user, s->user[i]);
+        assert_int_equal(got[i].type == FG_REC_BATCH ? 0 : got[i].arg, s->arg[i]);
+    }
+    if (!explained(s, n))
+        fail_msg("seed %" PRIu64 ": after record %" PRIu64
+                 " the log goes on to %zd with what was never one commit",
+                 s->seed, s->acked, n);
+    s->torn += fg_journal_cut_records(j) > 0;
+    s->prefix += (uint64_t)n > s->acked;
+    for (uint64_t i = s->acked; i < (uint64_t)n; i++) { /* it is the truth from now on */
+        s->user[i] = got[i].type == FG_REC_BATCH ? got[i].time_ms : got[i].user;
+        s->arg[i] = got[i].type == FG_REC_BATCH ? 0 : got[i].arg;
+    }
+    s->acked = (uint64_t)n;
+    s->tries = 0;
+}
+
+static void commit_some(struct story *s, struct fg_journal *j)
+{
+    uint64_t nonce = ++s->nonce;
+    size_t n = rnd(3) ? 1 + rnd(40) : 1 + rnd(1500);
+
+    assert_true(s->tries < TRIED_MAX);
+    s->tried[s->tries++] = (struct attempt){nonce, n};
+    if (!commit_n(j, n, nonce)) {
+        s->full += fg_journal_state(j) == FG_JOURNAL_FULL;
+        return;
+    }
+    for (size_t i = 0; i <= n; i++) {
+        s->user[s->acked + i] = nonce;
+        s->arg[s->acked + i] = i ? i - 1 : 0;
+    }
+    s->acked += n + 1;
+    s->tries = 0;
+}
+
+/* Power goes at call `at`: from then on every call fails and changes nothing. */
+static void live_until_cut(struct story *s, struct fg_journal *j, uint64_t at)
+{
+    while (disk.calls < at && s->acked < READ_MAX - 4000) {
+        disk.kinds = ~0u;
+        disk.fail_at = at;
+        disk.fail_for = UINT64_MAX;
+        disk.fail_errno = EIO;
+        if (rnd(6) == 0) { /* or the disk is full for a while before */
+            disk.kinds = 1 << CALL_CREATE | 1 << CALL_ALLOCATE | 1 << CALL_WRITE;
+            disk.fail_errno = ENOSPC;
+            disk.fail_at = disk.calls + 1 + rnd(4);
+            disk.fail_for = 1 + rnd(3);
+            disk.half = rnd(2);
+        }
+        commit_some(s, j);
+        if (fg_journal_state(j) == FG_JOURNAL_FAILED)
+            return;
+    }
+}
+
+static void power_cuts(uint64_t seed, struct story *s)
+{
+    *s = (struct story){.seed = seed};
+    rng = seed;
+    disk_forget();
+    remove_tree(log_dir);
+    for (int life = 0; life < 12; life++) {
+        struct fg_error err = {""};
+        struct fg_journal *j;
+        uint64_t at = 1 + rnd(rnd(2) ? 30 : 8); /* often just after a recovery */
+
+        disk.calls = 0;
+        disk.lossy = rnd(2);
+        disk.kinds = ~0u;
+        disk.fail_errno = EIO;
+        disk.fail_for = UINT64_MAX;
+        disk.fail_at = rnd(3) ? 0 : at; /* one in three: already while it recovers */
+        j = open_on_disk(&err);
+        if (!j && !(disk.fail_at && disk.calls >= at))
+            fail_msg("seed %" PRIu64 " life %d: %s", seed, life, err.text);
+        if (j) {
+            check_story(s, j);
+            live_until_cut(s, j, at);
+            if (fg_journal_state(j) == FG_JOURNAL_OK && rnd(4) == 0)
+                disk.fail_at = 0; /* a clean end, or nearly */
+            fg_journal_close(j);
+        }
+        if (rnd(3) == 0) { /* only the process dies: the page cache lives on */
+            s->kills++;
+            continue;
+        }
+        cut_power();
+        restart_after_cut();
+        s->cuts++;
+    }
+    disk_forget();
+}
+
+static void power_cuts_lose_nothing_and_invent_nothing(void **state)
+{
+    static struct story s;
+    uint64_t first = 1, count = 1200, torn = 0, full = 0, cuts = 0, kills = 0, prefix = 0, records = 0;
+
+    if (getenv("FG_SEED"))
+        first = strtoull(getenv("FG_SEED"), NULL, 10), count = 1;
+    if (getenv("FG_SEEDS"))
+        count = strtoull(getenv("FG_SEEDS"), NULL, 10);
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        power_cuts(seed, &s);
+        torn += s.torn;
+        full += s.full;
+        cuts += s.cuts;
+        kills += s.kills;
+        prefix += s.prefix;
+        records += s.acked;
+    }
+    print_message("# %" PRIu64 " power cuts, %" PRIu64 " kills, %" PRIu64 " torn tails, %" PRIu64
+                  " unacknowledged prefixes kept, %" PRIu64 " full disks, %" PRIu64 " records\n",
+                  cuts, kills, torn, prefix, full, records);
+    if (count > 100) { /* it found what it looks for */
+        assert_true(torn > 50);
+        assert_true(prefix > 50);
+        assert_true(full > 50);
+    }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, make_scratch, drop_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(no_space_at_any_call_is_survived),
+        T(any_other_failure_is_final),
+        T(no_space_at_a_sync_is_final),
+        T(opening_reports_a_failing_disk),
+        T(a_real_full_disk_is_survived),
+        T(a_file_size_limit_is_a_full_disk),
+        T(the_committer_keeps_its_batch_while_the_disk_is_full),
+        T(power_cuts_lose_nothing_and_invent_nothing),
+    };
+    return cmocka_run_group_tests_name("journal-faults", tests, NULL, NULL);
+}
