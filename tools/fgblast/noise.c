@@ -54,8 +54,8 @@ static void break_request(struct fg_request *request, enum fg_shape shape, uint6
         request->version ^= (uint8_t)(r | 1);
     else if (shape == FG_SHAPE_OPERATION)
         request->op = (uint8_t)(r & 1 ? 0 : 64 + (r >> 8) % 64);
-    else if (shape == FG_SHAPE_RESERVED)
-        request->reserved[r % sizeof(request->reserved)] = 1 + (r >> 32) % 255;
+    else if (shape == FG_SHAPE_RESERVED) /* one of the four bytes before the cookie */
+        ((uint8_t *)request)[offsetof(struct fg_request, cookie) - 1 - r % 4] = 1 + (r >> 32) % 255;
     request->tag = fg_siphash24_56(key->secret, request);
 }
 

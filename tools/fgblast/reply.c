@@ -11,10 +11,10 @@
 #define HELD        (BIT(RESERVED) | OVER)
 #define HOLD_MAX_NS (86400ull * 1000 * MS)
 
+_Static_assert(FG_STATUS_COUNT <= 32, "a set of statuses is a word");
+
 static const uint32_t legal[] = {
-    [FG_OP_RESERVE] = HELD | UNDECIDED | BIT(SOLD_OUT) | BIT(INSUFFICIENT) | BIT(USER_LIMIT) |
-                      BIT(BAD_QUANTITY) | BIT(NOT_OPEN) | BIT(CLOSED) | BIT(PAUSED) | BIT(UNKNOWN_ITEM) |
-                      BIT(CONFLICT) | BIT(FULL),
+    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE)),
     [FG_OP_CONFIRM] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
     [FG_OP_CANCEL] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
 };
@@ -22,15 +22,15 @@ static const uint32_t legal[] = {
 /* What a status means to the shopper who waits. */
 enum meaning { ACCEPTED, FINAL, NONE_LEFT, REFUSED, LATER, CLASSES };
 
-static enum meaning meaning_of(unsigned status)
+static enum meaning meaning_of(const struct fg_reply *r)
 {
-    if (BIT(RESERVED) >> status & 1)
+    if (BIT(RESERVED) >> r->status & 1)
         return ACCEPTED;
-    if (OVER >> status & 1)
+    if (OVER >> r->status & 1)
         return FINAL;
-    if ((BIT(SOLD_OUT) | BIT(INSUFFICIENT)) >> status & 1)
+    if ((BIT(SOLD_OUT) | BIT(INSUFFICIENT)) >> r->status & 1)
         return NONE_LEFT;
-    if ((BIT(NOT_OPEN) | BIT(PAUSED) | BIT(BUSY) | BIT(UNAVAILABLE)) >> status & 1)
+    if ((BIT(NOT_OPEN) | BIT(PAUSED) | BIT(BUSY) | BIT(UNAVAILABLE)) >> r->status & 1 || r->retry_ms)
         return LATER;
     return REFUSED;
 }
@@ -299,7 +299,7 @@ static const uint8_t op_of[STATES] = {
 static void act(struct fg_world *w, struct order *o, const struct fg_reply *r, unsigned op)
 {
     struct shopper *s = &w->shoppers[o->shopper];
-    enum meaning meaning = meaning_of(r->status);
+    enum meaning meaning = meaning_of(r);
     bool fresh = (int32_t)(r->cookie - s->first) >= 0;
     uint64_t took = w->now_ns - s->asked_ns;
 
