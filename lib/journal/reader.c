@@ -97,10 +97,12 @@ static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
 /* The current segment is read to its end. 1: the next one is open; 0: there is none yet; -1 and err. */
 static int next_segment(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_error *err)
 {
+    char name[FG_SEGMENT_NAME_SIZE];
     struct fg_segment next;
     bool missing;
     int later;
 
+    fg_segment_name(name, r->next_seq);
     if (fg_segment_open(&next, r->dir_fd, r->dir, r->next_seq, O_RDONLY, &r->appliance_id, &missing, err)) {
         close(r->segment.fd);
         r->segment = next;
@@ -109,13 +111,25 @@ static int next_segment(struct fg_journal_reader *r, uint64_t limit_seq, struct 
     if (!missing)
         return -1;
     later = limit_seq != UINT64_MAX ? 1 : later_segment(r, err);
+    if (later > 0 && limit_seq == UINT64_MAX) /* or has a living writer made it just now? */
+        later = faccessat(r->dir_fd, name, F_OK, 0) < 0;
     if (later > 0)
         fg_fail(err, "%s: record %" PRIu64 " is missing: no segment %020" PRIu64 ".fgj", r->dir, r->next_seq,
                 r->next_seq);
     return later ? -1 : 0;
 }
 
-/* next_seq is not valid: the end of the log (0), or corruption (-1). */
+/* A living writer may have filled the place since we looked. */
+static bool valid_now(const struct fg_journal_reader *r)
+{
+    struct fg_record record;
+    uint64_t offset = fg_segment_offset(&r->segment, r->next_seq);
+
+    return fg_file_read(r->segment.fd, &record, sizeof(record), offset) &&
+           fg_record_valid(&record, r->next_seq);
+}
+
+/* next_seq was not valid: the end of the log (0), or corruption (-1). */
 static int judge_end(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_error *err)
 {
     struct fg_segment_tail tail;
@@ -129,7 +143,7 @@ static int judge_end(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_
     later = later_segment(r, err);
     if (later < 0 || !fg_segment_scan(&r->segment, r->dir, r->next_seq, &tail, err))
         return -1;
-    if (!later && !tail.witness_seq)
+    if ((!later && !tail.witness_seq) || valid_now(r))
         return 0;
     fg_segment_corrupt(&r->segment, r->dir, r->next_seq, tail.witness_seq, err);
     return -1;
