@@ -13,7 +13,9 @@
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 
-#define CACHE_MAX 256
+#define CACHE_MAX      256
+#define SOCKET_TRIES   15 /* the kernel frees the AF_XDP queue of a killed process a moment after its end */
+#define SOCKET_WAIT_US 140000
 
 static bool any_af_xdp(const struct fg_config *c)
 {
@@ -110,9 +112,10 @@ static bool set_up_queue(struct fg_daemon *d, uint16_t ethdev, uint16_t index, u
                        "lower mbufs",
                        d->config.eal.mbufs, number, rte_strerror(rte_errno));
     rc = rte_eth_rx_queue_setup(ethdev, index, rx_desc, (unsigned)socket, NULL, q->pool);
-    if (rc == 0)
-        rc = rte_eth_tx_queue_setup(ethdev, index, tx_desc, (unsigned)socket, NULL);
-    return rc == 0 || fg_fail(err, "queue %u: %s", index, rte_strerror(-rc));
+    if (rc < 0)
+        return fg_fail(err, "receive queue refused: %s", rte_strerror(-rc));
+    rc = rte_eth_tx_queue_setup(ethdev, index, tx_desc, (unsigned)socket, NULL);
+    return rc == 0 || fg_fail(err, "transmit queue refused: %s", rte_strerror(-rc));
 }
 
 static bool start_ethdev(struct fg_daemon *d, const struct fg_port_config *pc, uint16_t ethdev,
@@ -158,25 +161,57 @@ static bool probe(const char *bus, const char *devargs, uint16_t *ethdev, struct
     return rc == 0 || fg_fail(err, "%s made no ethdev of that name", devargs);
 }
 
-/* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not report. */
-static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, struct fg_error *err)
 {
     static unsigned serial;
     const struct fg_port_config *pc = p->config;
+    unsigned number = p->first_queue + queue;
+    char devargs[640];
+    uint16_t ethdev;
 
-    for (unsigned q = 0; q < pc->queues; q++) {
-        char devargs[256];
-        uint16_t ethdev;
-
-        snprintf(devargs, sizeof(devargs),
-                 "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u", serial++, pc->device, q,
-                 pc->busy_budget);
-        fg_log_xdp_said();
-        if (!probe("vdev", devargs, &ethdev, err))
-            return false;
+    snprintf(devargs, sizeof(devargs), "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u",
+             serial++, pc->device, queue, pc->busy_budget);
+    if (!probe("vdev", devargs, &ethdev, err))
+        return false;
+    if (start_ethdev(d, pc, ethdev, number, 1, err)) {
         p->ethdev[p->ethdevs++] = ethdev;
-        if (!start_ethdev(d, pc, ethdev, p->first_queue + q, 1, err) ||
-            !fg_filter_check_socket(d->filter, pc->device, q, err)) {
+        return true;
+    }
+    rte_mempool_free(d->queues[number].pool);
+    d->queues[number].pool = NULL;
+    return false;
+}
+
+/*
+ * The driver does not say why the kernel refused a socket, so any reason is given time to pass. Each attempt
+ * is a new ethdev: the driver (22.11) keeps the place in the fill ring of a failed one, and closing that one
+ * would write to freed memory. There are SOCKET_TRIES of them at most, and they hold no socket.
+ */
+static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned queue, struct fg_error *err)
+{
+    struct fg_error why = {0};
+
+    for (unsigned i = 0; i < SOCKET_TRIES; i++) {
+        if (try_af_xdp(d, p, queue, &why)) {
+            rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_WARNING);
+            return true;
+        }
+        if (i == 0)
+            fg_log(FG_LOG_NOTICE, "port %s: queue %u does not start yet (%s), trying again for 2 s",
+                   p->config->name, queue, why.text);
+        rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT); /* the same each time */
+        fg_sleep_us(SOCKET_WAIT_US);
+    }
+    return fg_fail(err, "queue %u does not start: %s; does another program use it?", queue, why.text);
+}
+
+/* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not report. */
+static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+{
+    for (unsigned q = 0; q < p->config->queues; q++) {
+        fg_log_xdp_said();
+        if (!start_af_xdp_queue(d, p, q, err) ||
+            !fg_filter_check_socket(d->filter, p->config->device, q, err)) {
             fg_log(FG_LOG_NOTICE, "last warning of libxdp or libbpf: %s", fg_log_xdp_said());
             return false;
         }
