@@ -22,7 +22,9 @@
     X(EXPIRED, 5, "expired")     /* reserved -> available */                                                 \
     X(ITEM_SET, 6, "item-set")   /* defines or changes an item (not its units) */                            \
     X(ITEM_NAME, 7, "item-name")                                                                             \
-    X(STOCK, 8, "stock") /* `arg` (signed) units added to total and available */
+    X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                           \
+    X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */            \
+    X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */
 
 enum fg_record_type {
 #define X(name, number, text) FG_REC_##name = number,
@@ -39,7 +41,7 @@ struct fg_record {
     uint32_t crc;      /**< CRC32C of the other 60 bytes; given by the journal */
     uint64_t item;
     union {
-        struct { /* RESERVED, SOLD, CANCELLED, EXPIRED; BATCH and STOCK use arg only */
+        struct { /* RESERVED, SOLD, CANCELLED, EXPIRED, EXTENDED; USER: user and arg; BATCH and STOCK: arg */
             uint8_t order_id[16];
             uint64_t user;
             uint64_t arg;

@@ -7,11 +7,12 @@
 #include "ledger/table.h"
 
 /* [state of the order][record type]: the state that follows; NONE = not a legal step. */
-static const uint8_t order_step[FG_ORDER_EXPIRED + 1][FG_REC_STOCK + 1] = {
+static const uint8_t order_step[FG_ORDER_EXPIRED + 1][FG_REC_USER + 1] = {
     [FG_ORDER_NONE] = {[FG_REC_RESERVED] = FG_ORDER_RESERVED},
     [FG_ORDER_RESERVED] = {[FG_REC_SOLD] = FG_ORDER_SOLD,
                            [FG_REC_CANCELLED] = FG_ORDER_CANCELLED,
-                           [FG_REC_EXPIRED] = FG_ORDER_EXPIRED},
+                           [FG_REC_EXPIRED] = FG_ORDER_EXPIRED,
+                           [FG_REC_EXTENDED] = FG_ORDER_RESERVED},
 };
 
 __attribute__((format(printf, 3, 4), cold)) static bool refuse(const struct fg_record *r,
@@ -76,13 +77,18 @@ static bool apply_reserved(struct fg_ledger *l, const struct fg_record *r, struc
     return true;
 }
 
-static bool apply_end(const struct fg_record *r, struct fg_ledger_item *item, struct fg_ledger_order *order,
-                      unsigned state, struct fg_error *err)
+static bool apply_change(const struct fg_record *r, struct fg_ledger_item *item,
+                         struct fg_ledger_order *order, unsigned state, struct fg_error *err)
 {
     if (order->item != r->item)
         return refuse(r, err, "the order was for item %" PRIu64, order->item);
     if (order->quantity != r->quantity)
         return refuse(r, err, "%u units, the order was for %u", r->quantity, order->quantity);
+    order->changed_ms = r->time_ms;
+    if (state == FG_ORDER_RESERVED) { /* extended */
+        order->deadline_ms = r->arg;
+        return true;
+    }
     FG_ASSERT(item->reserved >= order->quantity);
     item->reserved -= order->quantity;
     if (state == FG_ORDER_SOLD)
@@ -93,7 +99,6 @@ static bool apply_end(const struct fg_record *r, struct fg_ledger_item *item, st
     item->orders_cancelled += state == FG_ORDER_CANCELLED;
     item->orders_expired += state == FG_ORDER_EXPIRED;
     order->state = state & 0xff;
-    order->changed_ms = r->time_ms;
     return true;
 }
 
@@ -111,7 +116,7 @@ static bool apply_order(struct fg_ledger *l, const struct fg_record *r, struct f
     next = order_step[state][r->type];
     if (next == FG_ORDER_NONE)
         return refuse_state(r, err, state);
-    ok = order ? apply_end(r, item, order, next, err) : apply_reserved(l, r, item, err);
+    ok = order ? apply_change(r, item, order, next, err) : apply_reserved(l, r, item, err);
     check_units(item);
     return ok;
 }
@@ -162,6 +167,31 @@ static bool apply_stock(struct fg_ledger *l, const struct fg_record *r, struct f
     return true;
 }
 
+static bool apply_user(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+{
+    uint32_t i = 0;
+
+    if (r->arg > 1)
+        return refuse(r, err, "user %" PRIu64 ": neither denied nor allowed", r->user);
+    while (i < l->denied_count && l->denied[i] != r->user)
+        i++;
+    if (r->arg == 0 && i < l->denied_count)
+        l->denied[i] = l->denied[--l->denied_count];
+    if (r->arg == 0 || i < l->denied_count)
+        return true;
+    if (l->denied_count == l->denied_room) {
+        uint32_t room = l->denied_room ? 2 * l->denied_room : 64;
+        uint64_t *more = realloc(l->denied, room * sizeof(*more));
+
+        if (!more)
+            return refuse(r, err, "out of memory after %u denied users", l->denied_count);
+        l->denied = more;
+        l->denied_room = room;
+    }
+    l->denied[l->denied_count++] = r->user;
+    return true;
+}
+
 static bool apply_type(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
 {
     switch (r->type) {
@@ -172,6 +202,7 @@ static bool apply_type(struct fg_ledger *l, const struct fg_record *r, struct fg
     case FG_REC_SOLD:
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
+    case FG_REC_EXTENDED:
         return apply_order(l, r, err);
     case FG_REC_ITEM_SET:
         return apply_item_set(l, r, err);
@@ -179,6 +210,8 @@ static bool apply_type(struct fg_ledger *l, const struct fg_record *r, struct fg
         return apply_item_name(l, r, err);
     case FG_REC_STOCK:
         return apply_stock(l, r, err);
+    case FG_REC_USER:
+        return apply_user(l, r, err);
     default:
         return refuse(r, err, "unknown type %u", r->type);
     }

@@ -33,6 +33,7 @@ void fg_ledger_destroy(struct fg_ledger *ledger)
     if (!ledger)
         return;
     fg_table_free(ledger);
+    free(ledger->denied);
     free(ledger);
 }
 
@@ -70,4 +71,15 @@ uint64_t fg_ledger_orders(const struct fg_ledger *ledger)
 const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger, uint64_t index)
 {
     return index < ledger->orders.count ? fg_dense_at(&ledger->orders, index) : NULL;
+}
+
+uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger)
+{
+    return ledger->denied_count;
+}
+
+uint64_t fg_ledger_denied_user(const struct fg_ledger *ledger, uint32_t i)
+{
+    FG_ASSERT(i < ledger->denied_count);
+    return ledger->denied[i];
 }

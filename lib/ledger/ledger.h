@@ -71,6 +71,10 @@ uint64_t fg_ledger_orders(const struct fg_ledger *ledger);
 const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger,
                                                  uint64_t index); /**< 0..orders-1 */
 
+/** Users who may reserve nothing, in no order: i from 0 to fg_ledger_denied_users - 1. */
+uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger);
+uint64_t fg_ledger_denied_user(const struct fg_ledger *ledger, uint32_t i);
+
 /** Reads the log in dir from fg_ledger_seq+1 up to limit_seq (UINT64_MAX = its end) into the ledger. */
 bool fg_ledger_replay(struct fg_ledger *ledger, const char *dir, uint64_t limit_seq, struct fg_error *err);
 

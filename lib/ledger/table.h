@@ -32,6 +32,8 @@ struct fg_ledger {
     uint64_t seed; /* of the hashes: order ids are chosen by strangers */
     struct fg_dense items, orders;
     struct fg_index item_index, order_index;
+    uint64_t *denied; /* users; few, so a plain array */
+    uint32_t denied_count, denied_room;
 };
 
 static inline void *fg_dense_at(const struct fg_dense *d, uint64_t i)

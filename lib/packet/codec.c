@@ -4,7 +4,7 @@
 
 #include "packet/packet.h"
 
-#define OP_COUNT     6 /* one above the largest operation */
+#define OP_COUNT     7 /* one above the largest operation */
 #define NAME_MAX_LEN 15
 
 struct op_info {
@@ -82,32 +82,29 @@ const char *fg_drop_text(unsigned drop)
 
 /* Bits that must be zero in a request, by operation. */
 struct shape {
-    uint64_t user, item;
+    uint64_t user, item, until_ms;
     uint16_t quantity;
     bool known;
 };
 
 static const struct shape shapes[OP_COUNT] = {
-    [FG_OP_RESERVE] = {0, 0, 0, true},
-    [FG_OP_CONFIRM] = {0, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_CANCEL] = {0, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_QUERY] = {0, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_STOCK] = {UINT64_MAX, 0, UINT16_MAX, true},
+    [FG_OP_RESERVE] = {0, 0, UINT64_MAX, 0, true},
+    [FG_OP_CONFIRM] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_CANCEL] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_QUERY] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_STOCK] = {UINT64_MAX, 0, UINT64_MAX, UINT16_MAX, true},
+    [FG_OP_EXTEND] = {0, UINT64_MAX, 0, UINT16_MAX, true},
 };
 
 static bool request_shape_ok(const struct fg_request *r)
 {
-    uint64_t low;
-    uint32_t high;
+    const struct shape *shape;
 
     if (fg_unlikely(r->op >= OP_COUNT))
         return false;
-    const struct shape *shape = &shapes[r->op];
-
-    memcpy(&low, r->reserved, 8);
-    memcpy(&high, r->reserved + 8, 4);
+    shape = &shapes[r->op];
     return shape->known && !((r->user & shape->user) | (r->item & shape->item) |
-                             (r->quantity & shape->quantity) | low | high);
+                             (r->until_ms & shape->until_ms) | (r->quantity & shape->quantity) | r->reserved);
 }
 
 enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key)

@@ -24,7 +24,8 @@
     X(CONFIRM, 2, FG_ROLE_BACKEND, "the order is paid: the held units are sold")                             \
     X(CANCEL, 3, FG_ROLE_SHOP | FG_ROLE_BACKEND, "give held units back")                                     \
     X(QUERY, 4, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an order")                       \
-    X(STOCK, 5, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an item")
+    X(STOCK, 5, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an item")                        \
+    X(EXTEND, 6, FG_ROLE_BACKEND, "keep the units held until `until_ms`")
 
 /* name, number, meaning */
 #define FG_STATUS_LIST(X)                                                                                    \
@@ -46,7 +47,9 @@
     X(BUSY, 16, "nothing was decided; ask again after `retry_ms`")                                           \
     X(FULL, 17, "the appliance has no memory left for more orders or users")                                 \
     X(UNAVAILABLE, 18, "the appliance accepts nothing: it stops, or its log failed")                         \
-    X(ON_SALE, 19, "answer to STOCK: the item is on sale, `left` units are about free")
+    X(ON_SALE, 19, "answer to STOCK: the item is on sale, `left` units are about free")                      \
+    X(USER_RATE, 20, "the user asks for new orders too often; ask again after `retry_ms`")                   \
+    X(USER_DENIED, 21, "the operator lets this user reserve nothing")
 
 /* name, bit, name in the key file */
 #define FG_ROLE_LIST(X)                                                                                      \
@@ -84,7 +87,8 @@ struct fg_request {
     uint8_t order_id[16]; /**< idempotency key, unique for the user; STOCK: any value */
     uint64_t user;        /**< STOCK: 0 */
     uint64_t item;        /**< RESERVE and STOCK; else 0 */
-    uint8_t reserved[12]; /**< zero */
+    uint64_t until_ms;    /**< EXTEND: Unix time at which the hold shall end at the earliest; else 0 */
+    uint32_t reserved;    /**< zero */
     uint32_t cookie;      /**< any value, echoed: tells retransmissions apart */
     uint64_t tag;
 };

@@ -144,7 +144,7 @@ static void order_event(struct fg_redis_batch *b, const struct fg_record *r, con
     pair_text(b, "order", id);
     pair(b, "item", r->item);
     pair(b, "quantity", r->quantity);
-    pair(b, "deadline_ms", r->type == FG_REC_RESERVED ? r->arg : 0);
+    pair(b, "deadline_ms", r->arg);
 }
 
 static void order_new(struct fg_redis_batch *b, const struct fg_record *r, const char *id)
@@ -171,6 +171,16 @@ static void order_change(struct fg_redis_batch *b, const struct fg_record *r, co
     pair(b, "seq", r->seq);
 }
 
+static void order_extend(struct fg_redis_batch *b, const struct fg_record *r, const char *id)
+{
+    fg_resp_begin(&b->out, 2 + 2 * 3);
+    fg_resp_text(&b->out, "HSET");
+    order_key(b, r->user, id);
+    pair(b, "deadline_ms", r->arg);
+    pair(b, "changed_ms", r->time_ms);
+    pair(b, "seq", r->seq);
+}
+
 static void add_order(struct fg_redis_batch *b, const struct fg_record *r)
 {
     struct fg_batch_item *item = item_of(b, r->item);
@@ -182,6 +192,8 @@ static void add_order(struct fg_redis_batch *b, const struct fg_record *r)
         order_new(b, r, id);
         item->available -= units;
         item->reserved += units;
+    } else if (r->type == FG_REC_EXTENDED) {
+        order_extend(b, r, id);
     } else {
         order_change(b, r, id);
         item->reserved -= units;
@@ -244,6 +256,17 @@ static void add_stock(struct fg_redis_batch *b, const struct fg_record *r)
     fg_resp_i64(&b->out, (int64_t)r->arg);
 }
 
+static void add_user(struct fg_redis_batch *b, const struct fg_record *r)
+{
+    fg_resp_begin(&b->out, 3);
+    fg_resp_text(&b->out, r->arg ? "SADD" : "SREM");
+    fg_redis_batch_key(b, FG_KEY_DENIED);
+    fg_resp_u64(&b->out, r->user);
+    event_begin(b, r, 5);
+    pair(b, "user", r->user);
+    pair(b, "denied", r->arg);
+}
+
 static bool add_record(struct fg_redis_batch *b, const struct fg_record *r)
 {
     switch (r->type) {
@@ -253,6 +276,7 @@ static bool add_record(struct fg_redis_batch *b, const struct fg_record *r)
     case FG_REC_SOLD:
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
+    case FG_REC_EXTENDED:
         add_order(b, r);
         return true;
     case FG_REC_ITEM_SET:
@@ -263,6 +287,9 @@ static bool add_record(struct fg_redis_batch *b, const struct fg_record *r)
         return true;
     case FG_REC_STOCK:
         add_stock(b, r);
+        return true;
+    case FG_REC_USER:
+        add_user(b, r);
         return true;
     }
     return false;

@@ -12,6 +12,7 @@
 #define FG_KEY_CURSOR "cursor" /**< hash */
 #define FG_KEY_ITEMS  "items"  /**< set of item numbers */
 #define FG_KEY_EVENTS "events" /**< stream */
+#define FG_KEY_DENIED "denied" /**< set of user numbers */
 #define FG_KEY_ITEM   "item:"  /**< + item: hash */
 #define FG_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
 

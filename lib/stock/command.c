@@ -61,6 +61,18 @@ static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     hold_answer(s, c->item, c->ticket, c->index, 0);
 }
 
+static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    struct fg_record r = {.type = FG_REC_USER, .user = c->item, .arg = c->units != 0};
+
+    if (!fg_user_deny(s, c->item, c->units != 0)) {
+        answer_ready(s, c->item, c->ticket, FG_STATUS_FULL, 0);
+        return;
+    }
+    fg_push_record(s, &r, now_ms);
+    hold_answer(s, c->item, c->ticket, 0, 0);
+}
+
 static void stock_record(struct fg_stock *s, uint64_t now_ms, uint64_t item, int64_t units)
 {
     struct fg_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
@@ -112,6 +124,8 @@ static enum fg_status command_refusal(const struct fg_stock *s, const struct fg_
         return FG_STATUS_BUSY;
     if (s->mode != FG_STOCK_RUNNING)
         return FG_STATUS_UNAVAILABLE;
+    if (c->type == FG_STOCK_USER_SET)
+        return FG_STATUS_NONE;
     if (c->index >= s->config.limits.items_max)
         return FG_STATUS_FULL;
     if (!s->items[c->index].known)
@@ -144,6 +158,9 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         break;
     case FG_STOCK_STOCK_ADD:
         stock_add(s, now_ms, c);
+        break;
+    case FG_STOCK_USER_SET:
+        user_set(s, now_ms, c);
         break;
     case FG_STOCK_STOCK_REMOVE:
         FG_ASSERT(fg_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));

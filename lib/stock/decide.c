@@ -9,24 +9,43 @@ enum action {
     AGAIN,   /* a repeated reservation: CONFLICT when its fields differ, else what the order is */
     SELL,
     CANCEL,
+    EXTEND,
     WAITS, /* a repeated reservation of one that waits for units: CONFLICT when its fields differ, else
               silence */
     LATER, /* not an order yet: BUSY */
 };
 
-static const uint8_t table[ORDER_STATES][FG_OP_QUERY + 1] = {
-    [FG_ORDER_NONE] =
-        {[FG_OP_RESERVE] = NEW, [FG_OP_CONFIRM] = UNKNOWN, [FG_OP_CANCEL] = UNKNOWN, [FG_OP_QUERY] = UNKNOWN},
-    [FG_ORDER_RESERVED] =
-        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = SELL, [FG_OP_CANCEL] = CANCEL, [FG_OP_QUERY] = STATE},
-    [FG_ORDER_SOLD] =
-        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
-    [FG_ORDER_CANCELLED] =
-        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
-    [FG_ORDER_EXPIRED] =
-        {[FG_OP_RESERVE] = AGAIN, [FG_OP_CONFIRM] = STATE, [FG_OP_CANCEL] = STATE, [FG_OP_QUERY] = STATE},
-    [ORDER_PENDING] =
-        {[FG_OP_RESERVE] = WAITS, [FG_OP_CONFIRM] = LATER, [FG_OP_CANCEL] = LATER, [FG_OP_QUERY] = LATER},
+static const uint8_t table[ORDER_STATES][FG_OP_EXTEND + 1] = {
+    [FG_ORDER_NONE] = {[FG_OP_RESERVE] = NEW,
+                       [FG_OP_CONFIRM] = UNKNOWN,
+                       [FG_OP_CANCEL] = UNKNOWN,
+                       [FG_OP_QUERY] = UNKNOWN,
+                       [FG_OP_EXTEND] = UNKNOWN},
+    [FG_ORDER_RESERVED] = {[FG_OP_RESERVE] = AGAIN,
+                           [FG_OP_CONFIRM] = SELL,
+                           [FG_OP_CANCEL] = CANCEL,
+                           [FG_OP_QUERY] = STATE,
+                           [FG_OP_EXTEND] = EXTEND},
+    [FG_ORDER_SOLD] = {[FG_OP_RESERVE] = AGAIN,
+                       [FG_OP_CONFIRM] = STATE,
+                       [FG_OP_CANCEL] = STATE,
+                       [FG_OP_QUERY] = STATE,
+                       [FG_OP_EXTEND] = STATE},
+    [FG_ORDER_CANCELLED] = {[FG_OP_RESERVE] = AGAIN,
+                            [FG_OP_CONFIRM] = STATE,
+                            [FG_OP_CANCEL] = STATE,
+                            [FG_OP_QUERY] = STATE,
+                            [FG_OP_EXTEND] = STATE},
+    [FG_ORDER_EXPIRED] = {[FG_OP_RESERVE] = AGAIN,
+                          [FG_OP_CONFIRM] = STATE,
+                          [FG_OP_CANCEL] = STATE,
+                          [FG_OP_QUERY] = STATE,
+                          [FG_OP_EXTEND] = STATE},
+    [ORDER_PENDING] = {[FG_OP_RESERVE] = WAITS,
+                       [FG_OP_CONFIRM] = LATER,
+                       [FG_OP_CANCEL] = LATER,
+                       [FG_OP_QUERY] = LATER,
+                       [FG_OP_EXTEND] = LATER},
 };
 
 static const uint8_t state_status[ORDER_STATES] = {
@@ -130,7 +149,7 @@ static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, e
         .type = (uint8_t)type, .quantity = o->quantity, .item = s->items[o->item].id, .user = o->user};
 
     memcpy(r.order_id, o->order_id, 16);
-    r.arg = type == FG_REC_RESERVED ? o->deadline_ms : 0;
+    r.arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
     fg_push_record(s, &r, now_ms);
     o->seq = s->pushed;
 }
@@ -175,6 +194,15 @@ static void sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t 
     record_order(s, now_ms, o, FG_REC_SOLD);
     hold_order(s, o, token, 0);
     COUNT(s, sold, 1);
+}
+
+/* The wheel finds the new deadline when it comes by at the old one. */
+static void extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms, uint32_t token)
+{
+    o->deadline_ms = until_ms;
+    record_order(s, now_ms, o, FG_REC_EXTENDED);
+    hold_order(s, o, token, 0);
+    COUNT(s, extended, 1);
 }
 
 /* The units stay away from sale until the record is durable: else a crash could show them sold twice. */
@@ -271,14 +299,31 @@ static bool may_decide(struct fg_stock *s)
     return s->mode == FG_STOCK_RUNNING && can_record(s);
 }
 
+/* What the user alone is refused for; FG_STATUS_NONE: nothing. */
+static enum fg_status user_refusal(struct fg_stock *s, uint64_t now_ms, uint64_t user, uint64_t *retry_ms)
+{
+    if (fg_unlikely(fg_user_is_denied(s, user))) {
+        COUNT(s, user_denied, 1);
+        return FG_STATUS_USER_DENIED;
+    }
+    *retry_ms = s->config.limits.user_rate ? fg_user_wait_ms(s, user, now_ms) : 0;
+    if (*retry_ms == 0)
+        return FG_STATUS_NONE;
+    COUNT(s, user_rate, 1);
+    return FG_STATUS_USER_RATE;
+}
+
 static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                     uint32_t token, struct fg_stock_answer *a)
 {
     uint32_t index = fg_item_find(s, r->item);
     struct item *item = index == NIL ? NULL : item_at(s, index);
     uint64_t retry_ms = 0;
-    enum fg_status refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
+    enum fg_status refusal = user_refusal(s, now_ms, r->user, &retry_ms);
 
+    if (refusal != FG_STATUS_NONE)
+        return answer_now(s, r, a, refusal, 0, retry_ms);
+    refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
     if (refusal != FG_STATUS_NONE) {
         COUNT(s, not_on_sale, 1);
         return answer_now(s, r, a, refusal, 0, retry_ms);
@@ -322,10 +367,16 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
                                    const struct fg_stock_request *r, uint32_t token,
                                    struct fg_stock_answer *a)
 {
+    uint64_t until_ms = r->until_ms < now_ms + FG_HOLD_MS_MAX ? r->until_ms : now_ms + FG_HOLD_MS_MAX;
+
+    if (action == EXTEND && until_ms <= o->deadline_ms)
+        return answer_state(s, o, r, token, a); /* a replay, or nothing gained */
     if (!may_decide(s))
         return not_now(s, r, a);
     if (action == SELL) {
         sell(s, now_ms, o, token);
+    } else if (action == EXTEND) {
+        extend(s, now_ms, o, until_ms, token);
     } else {
         give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
         COUNT(s, cancelled, 1);
@@ -360,6 +411,7 @@ static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t 
     switch (action) {
     case SELL:
     case CANCEL:
+    case EXTEND:
         return change(s, now_ms, o, action, r, token, a);
     case AGAIN:
         COUNT(s, duplicates, 1);
@@ -384,7 +436,7 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const
     a->token = token;
     if (r->op == FG_OP_STOCK)
         return stock_of(s, now_ms, r, a);
-    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_QUERY);
+    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_EXTEND);
     at = fg_order_find(s, r->user, r->order_id);
     if (at != NIL)
         return known(s, now_ms, at, r, token, a);

@@ -9,9 +9,11 @@
 
 #define NIL              UINT32_MAX
 #define TO_COMMAND       0xff /* bank queue: the entry is the operator's, its serial a ticket */
-#define COMMANDS_MAX     64   /* commands under way at one worker */
-#define MESSAGES_MAX     256  /* taken from one peer per loop */
-#define EXPIRE_MAX       64   /* orders looked at by the wheel per loop */
+#define DENIED_SLOTS     (2 * FG_DENIED_MAX)
+#define WATCHED_WAYS     4
+#define COMMANDS_MAX     64  /* commands under way at one worker */
+#define MESSAGES_MAX     256 /* taken from one peer per loop */
+#define EXPIRE_MAX       64  /* orders looked at by the wheel per loop */
 #define WHEEL_TICK_MS    8
 #define WHEEL_SLOTS      65536 /* 524 s; longer holds pass by more than once */
 #define GRANT_SHARE      4     /* a grant's surplus is free / (GRANT_SHARE * workers) */
@@ -102,6 +104,19 @@ struct held {
     struct fg_stock_answer answer; /* token FG_NO_TOKEN: none */
 };
 
+struct denied {
+    uint64_t user;
+    uint8_t taken, denied;
+    uint8_t pad[6];
+};
+
+/* A set of WATCHED_WAYS is one line. */
+struct watched {
+    _Atomic uint64_t user;
+    _Atomic uint64_t
+        state; /* microseconds since watched_since_ms when the bucket is full again, << 20 | refusals */
+};
+
 struct held_queue {
     struct held *slots;
     uint32_t mask, max;
@@ -136,6 +151,11 @@ struct fg_stock {
     struct usage *usages;
     uint32_t *usage_buckets, usage_mask, usage_free, usage_used;
     _Atomic uint32_t usages_live; /* published */
+
+    struct denied *denied;
+    uint32_t denied_used;
+    struct watched *watched;
+    uint64_t watched_since_ms; /* 0 = clock not seen yet */
 
     struct bank_entry *entries;
     uint32_t entry_free;
@@ -178,6 +198,11 @@ void fg_order_remove(struct fg_stock *s, uint32_t at);
 uint32_t fg_usage_units(const struct fg_stock *s, uint64_t user, uint32_t item);
 bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
+
+/* ---- users.c */
+bool fg_user_is_denied(const struct fg_stock *s, uint64_t user);
+bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny); /* false when full */
+uint32_t fg_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms);
 
 /* ---- wheel.c */
 void fg_wheel_add(struct fg_stock *s, uint32_t order);

@@ -24,6 +24,8 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(entries, entries_max(l, workers))                                                                      \
     X(held.slots, fg_table_buckets(l->held_max))                                                             \
     X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
+    X(denied, DENIED_SLOTS)                                                                                  \
+    X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                                \
     X(wheel, WHEEL_SLOTS)
 
 uint64_t fg_stock_memory(const struct fg_stock_limits *l, unsigned workers)
@@ -50,6 +52,9 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
     if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->held_max < 1 || l->held_max > 1u << 24)
         return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216", l->parked_max,
                        l->held_max);
+    if (l->user_rate > 1000 || l->user_burst > 100000 || (l->user_rate && !l->user_burst))
+        return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000", l->user_rate,
+                       l->user_burst);
     return true;
 }
 
@@ -191,6 +196,12 @@ bool fg_stock_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg
                        s->config.limits.items_max, fg_ledger_items(ledger));
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         load_item(s, fg_ledger_item_at(ledger, i));
+    for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
+        uint64_t user = fg_ledger_denied_user(ledger, i);
+
+        if (fg_user_owner(user, s->config.workers) == s->config.worker && !fg_user_deny(s, user, true))
+            return fg_fail(err, "worker %u has room for %d denied users", s->config.worker, FG_DENIED_MAX);
+    }
     for (uint64_t i = 0; i < orders; i++) {
         const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
 

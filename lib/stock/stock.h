@@ -27,7 +27,14 @@ struct fg_stock_limits {
     uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
     uint32_t parked_max; /**< requests that wait for units at this worker at a time */
     uint32_t held_max;   /**< answers and releases that wait for the disk at this worker at a time */
+    uint32_t user_rate;  /**< new reservations a second that one user may ask for; 0 = no limit, 1..1000 */
+    uint32_t user_burst; /**< of them at once, 1..100000 */
 };
+
+#define FG_DENIED_MAX   16384    /**< users that the operator may ever deny, of one worker */
+#define FG_HOLD_MS_MAX  86400000 /**< longest hold from now, also of EXTEND */
+#define FG_WATCHED_SETS 8192 /**< of 4 users each, whose rate a worker remembers; see fg_stock_worst_users   \
+                              */
 
 struct fg_stock_config {
     unsigned worker, workers;
@@ -46,6 +53,7 @@ struct fg_stock_request {
     uint8_t order_id[16];
     uint64_t user;
     uint64_t item;
+    uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_HOLD_MS_MAX from now */
 };
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
@@ -54,6 +62,7 @@ struct fg_stock_request {
     X(ITEM_APPLY, "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")        \
     X(ITEM_NAME, "home: writes the name to the log")                                                         \
     X(STOCK_ADD, "home: units that can be sold once the record is durable")                                  \
+    X(USER_SET, "owner of the user (in `item`): denies reservations (`units` 1) or allows them (0)")         \
     X(STOCK_REMOVE, "home: takes free units away, recalled from the slices if need be; all or nothing")
 
 enum fg_stock_command_type {
@@ -122,6 +131,9 @@ enum fg_stock_mode {
     X(user_limit, "rejections: limit per user")                                                              \
     X(not_on_sale, "rejections: not open, closed, paused or unknown item")                                   \
     X(busy, "asked to come again: a queue was full")                                                         \
+    X(extended, "holds extended")                                                                            \
+    X(user_rate, "rejections: the user asks too often")                                                      \
+    X(user_denied, "rejections: the operator denied the user")                                               \
     X(full, "rejections: memory for orders or users is used up")                                             \
     X(parked, "requests that waited for units")                                                              \
     X(needs, "messages: units asked of a bank")                                                              \
@@ -185,6 +197,19 @@ const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
 /** Orders and (user, item) pairs in memory now; any thread. */
 uint32_t fg_stock_orders(const struct fg_stock *stock);
 uint32_t fg_stock_users(const struct fg_stock *stock);
+
+/** A user whose reservations were refused for their rate. */
+struct fg_stock_user {
+    uint64_t user;
+    uint32_t refused; /**< how often, since the worker remembers him; stops at 2^20 - 1 */
+};
+
+/**
+ * Up to max users that were refused most often, the worst first; returns how many. Any thread. Bounded
+ * memory: a worker remembers 4 * FG_WATCHED_SETS users and forgets, of 4 that share a place, the one that
+ * asked longest ago.
+ */
+unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user *users, unsigned max);
 
 /* ---- between workers: public for tests that count what is in flight ------------------------------------ */
 

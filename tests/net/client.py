@@ -26,20 +26,21 @@ import time
 PORT = 4600
 MAGIC, VERSION, REPLY = 0x4746, 1, 0x80
 SIZE, TAG_AT = 64, 56
-REQUEST = struct.Struct('<HBBHH16sQQ12sI')   # the tag follows
+REQUEST = struct.Struct('<HBBHH16sQQQ4sI')   # the tag follows
 ANSWER = struct.Struct('<HBBHH16sQQIIB3sI')  # the tag follows
 TAG = struct.Struct('<Q')
 
-OPS = {'RESERVE': 1, 'CONFIRM': 2, 'CANCEL': 3, 'QUERY': 4, 'STOCK': 5}
+OPS = {'RESERVE': 1, 'CONFIRM': 2, 'CANCEL': 3, 'QUERY': 4, 'STOCK': 5, 'EXTEND': 6}
 STATUSES = {
     'RESERVED': 1, 'SOLD': 2, 'CANCELLED': 3, 'EXPIRED': 4, 'SOLD_OUT': 5, 'INSUFFICIENT': 6, 'USER_LIMIT': 7,
     'BAD_QUANTITY': 8, 'NOT_OPEN': 9, 'CLOSED': 10, 'PAUSED': 11, 'UNKNOWN_ITEM': 12, 'UNKNOWN_ORDER': 13,
-    'CONFLICT': 14, 'DENIED': 15, 'BUSY': 16, 'FULL': 17, 'UNAVAILABLE': 18, 'ON_SALE': 19}
+    'CONFLICT': 14, 'DENIED': 15, 'BUSY': 16, 'FULL': 17, 'UNAVAILABLE': 18, 'ON_SALE': 19,
+    'USER_RATE': 20, 'USER_DENIED': 21}
 STATUS_NAMES = {number: name for name, number in STATUSES.items()}
 STATES = ('RESERVED', 'SOLD', 'CANCELLED', 'EXPIRED')
-ASK_AGAIN = ('BUSY', 'NOT_OPEN', 'PAUSED', 'UNAVAILABLE')  # nothing was decided
+ASK_AGAIN = ('BUSY', 'NOT_OPEN', 'PAUSED', 'UNAVAILABLE', 'USER_RATE')  # nothing was decided
 EFFECT = {'RESERVE': ('RESERVED',), 'CONFIRM': ('SOLD',), 'CANCEL': ('CANCELLED',), 'QUERY': STATES,
-          'STOCK': ('ON_SALE',)}
+          'STOCK': ('ON_SALE',), 'EXTEND': ('RESERVED',)}
 
 FIRST_WAIT_S, WAIT_MAX_S, PATIENCE_S = 0.2, 2.0, 10.0
 MASK = (1 << 64) - 1
@@ -81,9 +82,10 @@ def seal(secret, body):
     return body + TAG.pack(siphash24(secret, body))
 
 
-def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, cookie=0):
+def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, until_ms=0, cookie=0):
     """The 64 bytes of a request; op is its name."""
-    return seal(secret, REQUEST.pack(MAGIC, VERSION, OPS[op], key_id, quantity, order_id, user, item, bytes(12), cookie))
+    return seal(secret, REQUEST.pack(MAGIC, VERSION, OPS[op], key_id, quantity, order_id, user, item, until_ms, bytes(4),
+                                     cookie))
 
 
 Reply = collections.namedtuple(
@@ -135,6 +137,9 @@ class Client:
 
     def query(self, user, order_id):
         return self.ask('QUERY', order_id, user=user)
+
+    def extend(self, user, order_id, until_ms):
+        return self.ask('EXTEND', order_id, user=user, until_ms=until_ms)
 
     def stock(self, item):
         return self.ask('STOCK', item=item)
@@ -218,7 +223,7 @@ def expect(got, wanted):
 
 
 def check_request(fields, data, keys):
-    numbers = {name: int(fields.get(name, 0)) for name in ('user', 'item', 'quantity', 'cookie')}
+    numbers = {name: int(fields.get(name, 0)) for name in ('user', 'item', 'quantity', 'until_ms', 'cookie')}
     key_id = int(fields['key_id'])
     expect(request(key_id, keys[key_id], fields['op'], bytes.fromhex(fields['order_id']), **numbers).hex(), data.hex())
 
@@ -315,6 +320,8 @@ def parse_arguments(argv):
             sub.add_argument('--item', type=number_up_to(MASK), required=True)
         if op == 'RESERVE':
             sub.add_argument('--quantity', type=number_up_to(65535), default=1)
+        if op == 'EXTEND':
+            sub.add_argument('--until-ms', type=number_up_to(MASK), required=True, help='Unix time in milliseconds')
     args = parser.parse_args(argv)
     if not args.self_test and not (args.op and args.key):
         parser.error('an operation and --key, or --self-test, are needed')
@@ -325,7 +332,7 @@ def main(argv=None):
     args = parse_arguments(argv)
     if args.self_test:
         return self_test(args.page)
-    fields = {name: getattr(args, name) for name in ('user', 'item', 'quantity') if hasattr(args, name)}
+    fields = {name: getattr(args, name) for name in ('user', 'item', 'quantity', 'until_ms') if hasattr(args, name)}
     order_id = bytes(16) if args.op == 'stock' else args.order or secrets.token_bytes(16)
     op = args.op.upper()
     try:

@@ -286,6 +286,8 @@ static struct fg_request make_request(unsigned op)
         r.item = 42;
     if (op != FG_OP_STOCK)
         r.user = 1001;
+    if (op == FG_OP_EXTEND)
+        r.until_ms = 1767225780000;
     fg_request_seal(&r, &shop);
     return r;
 }
@@ -324,7 +326,7 @@ static void requests_of_every_operation_are_accepted(void **state)
 
 static void any_changed_bit_of_a_request_is_dropped(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_STOCK; op++) {
+    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
         for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
             struct fg_request r = make_request(op);
             enum fg_drop drop;
@@ -347,7 +349,8 @@ static void unknown_operations_are_dropped(void **state)
 {
     for (unsigned op = 0; op < 256; op++) {
         struct fg_request r = make_request(FG_OP_QUERY);
-        bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY || op == FG_OP_RESERVE;
+        bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY || op == FG_OP_RESERVE ||
+                     op == FG_OP_EXTEND;
 
         r.op = (uint8_t)op;
         assert_int_equal(check_sealed(r), known ? FG_DROP_NONE : FG_DROP_SHAPE); /* STOCK: the user is set */
@@ -357,15 +360,17 @@ static void unknown_operations_are_dropped(void **state)
 /* Sets each field that may have to be zero, one bit at a time. */
 static void fields_that_an_operation_leaves_zero_are_checked(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_STOCK; op++) {
+    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
         struct fg_request base = make_request(op), r;
-        bool reserve = op == FG_OP_RESERVE, stock = op == FG_OP_STOCK;
+        bool reserve = op == FG_OP_RESERVE, stock = op == FG_OP_STOCK, extend = op == FG_OP_EXTEND;
 
         for (unsigned bit = 0; bit < 64; bit++) {
             r = base, r.user ^= 1ull << bit;
             assert_int_equal(check_sealed(r), stock ? FG_DROP_SHAPE : FG_DROP_NONE);
             r = base, r.item ^= 1ull << bit;
             assert_int_equal(check_sealed(r), reserve || stock ? FG_DROP_NONE : FG_DROP_SHAPE);
+            r = base, r.until_ms ^= 1ull << bit;
+            assert_int_equal(check_sealed(r), extend ? FG_DROP_NONE : FG_DROP_SHAPE);
             r = base, r.order_id[bit / 4] ^= (uint8_t)(1 << bit % 8);
             assert_int_equal(check_sealed(r), FG_DROP_NONE);
         }
@@ -373,8 +378,8 @@ static void fields_that_an_operation_leaves_zero_are_checked(void **state)
             r = base, r.quantity ^= (uint16_t)(1 << bit);
             assert_int_equal(check_sealed(r), reserve ? FG_DROP_NONE : FG_DROP_SHAPE);
         }
-        for (unsigned bit = 0; bit < 96; bit++) {
-            r = base, r.reserved[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        for (unsigned bit = 0; bit < 32; bit++) {
+            r = base, r.reserved ^= 1u << bit;
             assert_int_equal(check_sealed(r), FG_DROP_SHAPE);
         }
         r = base, r.cookie = ~r.cookie;
@@ -420,7 +425,7 @@ static void replies_of_every_operation_and_status_pass_and_no_changed_bit_does(v
     for (unsigned op = 0; op < FG_PACKET_REPLY; op++)
         for (unsigned status = 0; status < 256; status++) {
             struct fg_reply r = make_reply(op, status);
-            bool good = op >= 1 && op <= 5 && status >= 1 && status < FG_STATUS_COUNT;
+            bool good = op >= FG_OP_RESERVE && op <= FG_OP_EXTEND && status >= 1 && status < FG_STATUS_COUNT;
 
             assert_int_equal(fg_reply_check(&r, &shop), good);
         }
@@ -454,10 +459,10 @@ static void names_come_from_the_lists(void **state)
     assert_string_equal(fg_op_name(FG_OP_RESERVE), "RESERVE");
     assert_string_equal(fg_op_name(FG_OP_STOCK), "STOCK");
     assert_string_equal(fg_op_name(0), "?");
-    assert_string_equal(fg_op_name(6), "?");
+    assert_string_equal(fg_op_name(7), "?");
     assert_int_equal(fg_op_roles(FG_OP_CONFIRM), FG_ROLE_BACKEND);
     assert_int_equal(fg_op_roles(0), 0);
-    assert_int_equal(fg_op_roles(6), 0);
+    assert_int_equal(fg_op_roles(7), 0);
     assert_string_equal(fg_status_name(FG_STATUS_SOLD_OUT), "SOLD_OUT");
     assert_string_equal(fg_status_text(FG_STATUS_UNKNOWN_ITEM), "no such item");
     assert_string_equal(fg_status_name(FG_STATUS_NONE), "?");

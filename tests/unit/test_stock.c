@@ -142,7 +142,7 @@ static void bring(enum fg_order_state state)
 static void every_state_meets_every_operation(void **state)
 {
     static const uint8_t expected[5][5] = {
-        /* [state][op]: RESERVE CONFIRM CANCEL QUERY */
+        /* [state][op]: RESERVE CONFIRM CANCEL QUERY; EXTEND answers as QUERY does */
         [FG_ORDER_NONE] = {0, FG_STATUS_RESERVED, FG_STATUS_UNKNOWN_ORDER, FG_STATUS_UNKNOWN_ORDER,
                            FG_STATUS_UNKNOWN_ORDER},
         [FG_ORDER_RESERVED] = {0, FG_STATUS_RESERVED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
@@ -163,6 +163,12 @@ static void every_state_meets_every_operation(void **state)
             if (s != FG_ORDER_NONE)
                 assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 3), FG_STATUS_CONFLICT);
         }
+    for (unsigned s = 0; s < 5; s++) {
+        teardown(NULL);
+        setup(NULL);
+        bring((enum fg_order_state)s);
+        assert_int_equal(ask(FG_OP_EXTEND, 1, 1, 0), expected[s][FG_OP_QUERY]);
+    }
 }
 
 static void units_come_back_only_when_durable(void **state)
@@ -265,6 +271,100 @@ static void holds_of_any_length_end_in_time(void **state)
         assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), expired + 1);
         sync_all();
     }
+}
+
+static void a_hold_can_be_made_longer_never_shorter(void **state)
+{
+    struct fg_stock_request r = {.op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+    struct fg_stock_answer a;
+
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    polled = 0;
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD); /* durable first */
+    run();
+    assert_int_equal(polled, 0);
+    assert_int_equal(sync_all(), 1);
+    assert_int_equal(last.status, FG_STATUS_RESERVED);
+    assert_int_equal(last.deadline_ms, T0 + 5 * HOLD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a),
+                     FG_STOCK_ANSWERED); /* a replay writes nothing */
+    r.until_ms = T0 + 2 * HOLD;
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
+    assert_int_equal(a.deadline_ms, T0 + 5 * HOLD);
+    now = T0 + 4 * HOLD;
+    run();
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    r.until_ms = UINT64_MAX; /* cut to a day */
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    sync_all();
+    assert_int_equal(last.deadline_ms, now + FG_HOLD_MS_MAX);
+}
+
+static void an_extended_hold_expires_at_its_new_deadline(void **state)
+{
+    struct fg_stock_request r = {.op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+    struct fg_stock_answer a;
+
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    sync_all();
+    now = T0 + 5 * HOLD - 1;
+    run();
+    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 0);
+    now += 20;
+    run();
+    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 1);
+}
+
+static void a_denied_user_reserves_nothing(void **state)
+{
+    struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .item = 2, .units = 1};
+
+    bring(FG_ORDER_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    assert_true(fg_stock_command(stock, now, &deny));
+    sync_all();
+    assert_int_equal(last.command, 1);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_USER_DENIED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED); /* what he holds stays his */
+    assert_int_equal(ask(FG_OP_CONFIRM, 2, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_RESERVED);
+    deny.units = 0;
+    assert_true(fg_stock_command(stock, now, &deny));
+    sync_all();
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_RESERVED);
+}
+
+static void who_asks_too_often_is_told_when_to_come_again(void **state)
+{
+    struct fg_stock_user worst[3];
+    uint32_t wait;
+
+    teardown(NULL);
+    limits.user_rate = 10; /* one in 100 ms, 3 at once */
+    limits.user_burst = 3;
+    setup(NULL);
+    limits.user_rate = limits.user_burst = 0;
+    for (uint8_t nth = 1; nth <= 3; nth++)
+        assert_int_equal(ask(FG_OP_RESERVE, 1, nth, 9), FG_STATUS_BAD_QUANTITY);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
+    wait = last.retry_ms;
+    assert_in_range(wait, 90, 101);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);    /* another user is not touched */
+    assert_int_equal(ask(FG_OP_QUERY, 1, 4, 0), FG_STATUS_UNKNOWN_ORDER); /* nor another operation */
+    now += wait - 1;
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
+    now += 1;
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_RESERVED);
+    for (int i = 0; i < 5; i++) /* a repeat of a known order is not a new one */
+        assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_RESERVED);
+    for (uint64_t user = 100; user < 110; user++)
+        for (uint64_t i = 0; i < user - 90; i++)
+            ask(FG_OP_RESERVE, user, 1, 9);
+    assert_int_equal(fg_stock_worst_users(stock, worst, 3), 3);
+    assert_int_equal(worst[0].user, 109);
+    assert_int_equal(worst[0].refused, 16);
+    assert_int_equal(worst[2].user, 107);
 }
 
 static void limits_are_answers(void **state)
@@ -390,6 +490,10 @@ int main(void)
         T(late_confirm_hears_of_the_expiry),
         T(holds_of_any_length_end_in_time),
         T(limits_are_answers),
+        T(a_hold_can_be_made_longer_never_shorter),
+        T(an_extended_hold_expires_at_its_new_deadline),
+        T(a_denied_user_reserves_nothing),
+        T(who_asks_too_often_is_told_when_to_come_again),
         T(modes_stop_what_needs_the_log),
         T(nothing_leaves_when_the_log_is_lost),
         T(full_queues_are_busy),

@@ -34,7 +34,7 @@ static void expect_order(struct fg_expected *e, const struct fg_record *r)
     fg_expect_text(e, "order", id);
     fg_expect_u64(e, "item", r->item);
     fg_expect_u64(e, "quantity", r->quantity);
-    fg_expect_u64(e, "deadline_ms", r->type == FG_REC_RESERVED ? r->arg : 0);
+    fg_expect_u64(e, "deadline_ms", r->arg);
 }
 
 static void expect_item(struct fg_expected *e, const struct fg_record *r)
@@ -73,10 +73,14 @@ static void compare_entry(struct walk *w, const redisReply *fields)
     fg_expect_u64(&e, "seq", r->seq);
     fg_expect_text(&e, "type", type_text(r->type));
     fg_expect_u64(&e, "time_ms", r->time_ms);
-    if (r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED)
+    if (r->type == FG_REC_EXTENDED || (r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED)) {
         expect_order(&e, r);
-    else
+    } else if (r->type == FG_REC_USER) {
+        fg_expect_u64(&e, "user", r->user);
+        fg_expect_u64(&e, "denied", r->arg);
+    } else {
         expect_item(&e, r);
+    }
     snprintf(what, sizeof(what), "event %" PRIu64 "-0", r->seq);
     fg_expect_compare(w->a, &e, fields, FG_PROBLEM_REDIS_EVENT, FG_PROBLEM_REDIS_EVENT, what);
 }

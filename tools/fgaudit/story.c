@@ -223,6 +223,25 @@ static void ended(struct fg_story *s, const struct fg_record *r, enum fg_state s
     o->seq = r->seq;
 }
 
+/* The hold of a RESERVED order is made longer. */
+static void extended(struct fg_story *s, const struct fg_record *r)
+{
+    struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
+    unsigned before = o ? o->state : FG_STATE_ABSENT;
+    char text[192];
+
+    if (before != FG_STATE_RESERVED || r->arg <= o->deadline_ms) {
+        fg_problem(s->problems, FG_PROBLEM_STEP, "%s: extended to %" PRIu64 " ms, it was %s", where(r, text),
+                   r->arg, fg_state_name(before));
+        return;
+    }
+    if (!fields_match(s, o, r))
+        return;
+    o->deadline_ms = r->arg;
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+}
+
 /* ---- the log ------------------------------------------------------------------------------------------- */
 
 static void take_in(struct fg_story *s, const struct fg_record *r)
@@ -245,6 +264,11 @@ static void take_in(struct fg_story *s, const struct fg_record *r)
         break;
     case FG_REC_EXPIRED:
         ended(s, r, FG_STATE_EXPIRED);
+        break;
+    case FG_REC_EXTENDED:
+        extended(s, r);
+        break;
+    case FG_REC_USER: /* bears on no order that is in the log */
         break;
     case FG_REC_ITEM_SET:
         item_set(s, r);

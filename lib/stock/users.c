@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a worker holds against users: who is denied by the operator, and how often each one asks. The rate is
+ * a token bucket kept as one number, the theoretical arrival time (GCRA, ITU-T I.371), in a set-associative
+ * table of fixed size.
+ */
+#include "stock/engine.h"
+
+#define REFUSED_BITS 20
+#define REFUSED_MAX  ((1u << REFUSED_BITS) - 1)
+
+/* ---- denied: open addressing, at most half full */
+
+static uint32_t denied_place(const struct fg_stock *s, uint64_t user)
+{
+    uint32_t at = (uint32_t)fg_mix64(user, s->config.seed) & (DENIED_SLOTS - 1);
+
+    while (s->denied[at].taken && s->denied[at].user != user)
+        at = (at + 1) & (DENIED_SLOTS - 1);
+    return at;
+}
+
+bool fg_user_is_denied(const struct fg_stock *s, uint64_t user)
+{
+    return s->denied_used && s->denied[denied_place(s, user)].denied;
+}
+
+bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny)
+{
+    struct denied *d = &s->denied[denied_place(s, user)];
+
+    if (!d->taken) {
+        if (!deny)
+            return true;
+        if (s->denied_used >= FG_DENIED_MAX)
+            return false;
+        s->denied_used++; /* the place is never given back: a user who was denied once may be again */
+        d->taken = 1;
+        d->user = user;
+    }
+    d->denied = deny;
+    return true;
+}
+
+/* ---- rate */
+
+static struct watched *watch(struct fg_stock *s, uint64_t user)
+{
+    struct watched *set =
+        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_WATCHED_SETS - 1)) * WATCHED_WAYS];
+    struct watched *oldest = set;
+
+    for (unsigned i = 0; i < WATCHED_WAYS; i++) {
+        if (atomic_load_explicit(&set[i].user, memory_order_relaxed) == user)
+            return &set[i];
+        if (atomic_load_explicit(&set[i].state, memory_order_relaxed) >> REFUSED_BITS <
+            atomic_load_explicit(&oldest->state, memory_order_relaxed) >> REFUSED_BITS)
+            oldest = &set[i];
+    }
+    atomic_store_explicit(&oldest->state, 0, memory_order_relaxed);
+    atomic_store_explicit(&oldest->user, user, memory_order_relaxed);
+    return oldest;
+}
+
+/* 0: the user may ask now (and did); else the milliseconds until he may. */
+uint32_t fg_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
+{
+    const struct fg_stock_limits *l = &s->config.limits;
+    uint64_t interval_us = 1000000 / l->user_rate, now_us, due_us, state;
+    struct watched *w = watch(s, user);
+
+    if (s->watched_since_ms == 0)
+        s->watched_since_ms = now_ms - 1;
+    now_us = (now_ms - s->watched_since_ms) * 1000;
+    state = atomic_load_explicit(&w->state, memory_order_relaxed);
+    due_us = state >> REFUSED_BITS;
+    if (due_us < now_us)
+        due_us = now_us;
+    if (due_us - now_us > interval_us * (l->user_burst - 1)) {
+        state += (state & REFUSED_MAX) < REFUSED_MAX;
+        atomic_store_explicit(&w->state, state, memory_order_relaxed);
+        return (uint32_t)((due_us - now_us - interval_us * (l->user_burst - 1) + 999) / 1000);
+    }
+    atomic_store_explicit(&w->state, (due_us + interval_us) << REFUSED_BITS | (state & REFUSED_MAX),
+                          memory_order_relaxed);
+    return 0;
+}
+
+/* Keeps the list sorted; the last falls off. */
+static unsigned insert(struct fg_stock_user *users, unsigned n, unsigned max, struct fg_stock_user one)
+{
+    unsigned at = n < max ? n++ : max;
+
+    for (; at > 0 && users[at - 1].refused < one.refused; at--)
+        if (at < max)
+            users[at] = users[at - 1];
+    if (at < max)
+        users[at] = one;
+    return n;
+}
+
+unsigned fg_stock_worst_users(const struct fg_stock *s, struct fg_stock_user *users, unsigned max)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < FG_WATCHED_SETS * WATCHED_WAYS; i++) {
+        struct watched *w = &s->watched[i];
+        struct fg_stock_user one = {
+            .user = atomic_load_explicit(&w->user, memory_order_relaxed),
+            .refused = (uint32_t)atomic_load_explicit(&w->state, memory_order_relaxed) & REFUSED_MAX};
+
+        if (one.refused)
+            n = insert(users, n, max, one);
+    }
+    return n;
+}
