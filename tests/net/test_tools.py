@@ -18,13 +18,13 @@ SPDX = '/* SPDX-License-Identifier: BSD-3-Clause */\n'
 
 def load(name):
     """A program of tools/ as a module, although it has no ending."""
-    loader = importlib.machinery.SourceFileLoader(f'fg_{name}', os.path.join(TOOLS, name))
+    loader = importlib.machinery.SourceFileLoader('fg_' + os.path.basename(name), os.path.join(TOOLS, name))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
 
 
-RUNNER = load('test')
+RUNNER = load('runner/test.py')
 
 # description, exit code, standard output, passed, failed, skipped
 CASES = [
@@ -67,9 +67,9 @@ def test_usage_errors():
 def copy_tree(lab, programs):
     """A folder that looks like the project: tools/ with these programs."""
     root = lab.unique('tree')
-    os.makedirs(os.path.join(root, 'tools'))
+    os.makedirs(os.path.join(root, 'tools', 'runner'))
     for name in programs:
-        shutil.copy(os.path.join(TOOLS, name), os.path.join(root, 'tools'))
+        shutil.copy(os.path.join(TOOLS, name), os.path.join(root, 'tools', name))
     return root
 
 
@@ -90,7 +90,7 @@ def run_tests(root, *tiers, env=None):
 
 def test_whole_runs(lab):
     """tools/test ends with its summary, and fails for failures, for leftovers and for nothing passed"""
-    root = copy_tree(lab, ['test'])
+    root = copy_tree(lab, ['test', 'runner/test.py'])
     put(root, 'tools/setup', '#!/bin/sh\nexit 0\n', 0o755)
     put(root, 'tests/net/test_good.py', '#!/bin/sh\necho 1..1; echo ok 1 - good\n', 0o755)
     code, out = run_tests(root, 'net')

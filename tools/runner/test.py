@@ -1,0 +1,344 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The runner behind tools/test; see docs/testing.md."""
+
+import argparse
+import ctypes
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TIERS = {
+    'unit': 'one library each, cmocka',
+    'sim': 'whole engines in one thread, random interleavings from a seed',
+    'model': 'protocols between workers, checked exhaustively by spin',
+    'fuzz': 'parsers fed with damaged input',
+    'bpf': 'the XDP program, run by the kernel on single packets',
+    'net': 'the daemon as a black box, in network namespaces',
+    'fault': 'kill -9, full disk, lost peers',
+}
+SCRIPT_TIERS = ('net', 'fault')
+SANITIZE_TIERS = ('unit', 'sim')
+SCRIPT_SECONDS = 900  # longest time of one script of net and fault
+SKIP_CODE = 77
+SHOWN_LINES = 60      # of a failed program's output
+PR_SET_CHILD_SUBREAPER = 36
+MARK_PLACES = ('/run/netns', '/sys/fs/bpf', '/dev/hugepages', '/tmp')  # DPDK itself leaves its folders in /run/dpdk
+MARK_SECONDS = 5      # somebody else on the machine may be just about to clean up
+
+
+# ---- results ---------------------------------------------------------------------------------------------
+
+
+class Results:
+    def __init__(self):
+        self.passed, self.failed, self.skipped = 0, [], []
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def counts(self):
+        return f'{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped'
+
+
+def parse_tap(text, program):
+    """Results of the cases in TAP output; None when it is no TAP."""
+    results, planned, seen, tap = Results(), 0, 0, False
+    for line in text.splitlines():
+        plan = re.match(r'1\.\.(\d+)(?:\s*#\s*SKIP\S*\s*(.*))?$', line, re.I)
+        case = re.match(r'(not )?ok (\d+)\b\s*(?:-\s*)?(.*)$', line)
+        if plan:
+            tap = True
+            planned += int(plan[1])
+            if plan[1] == '0':
+                results.skipped.append((program, plan[2] or 'no reason given'))
+        elif case:
+            tap = True
+            seen += 1
+            name, skip, reason = re.match(r'(.*?)\s*(#\s*SKIP\S*)?(?(2)\s*(.*)|$)', case[3], re.I).groups()
+            if skip:
+                results.skipped.append((f'{program}: {name or case[2]}', reason or 'no reason given'))
+            elif case[1]:
+                results.failed.append(f'{program}: {name or case[2]}')
+            else:
+                results.passed += 1
+        elif line.startswith('Bail out!'):
+            results.failed.append(f'{program}: {line}')
+    if planned and seen < planned:
+        results.failed.append(f'{program}: {planned} cases planned, {seen} run')
+    return results if tap else None
+
+
+def judge(program, code, out, err):
+    """Results of one program that ended with this code."""
+    results = parse_tap(out, program)
+    if results is None:
+        results = Results()
+        if code == 0:
+            results.passed = 1
+        elif code == SKIP_CODE:
+            lines = (out + err).strip().splitlines()
+            results.skipped.append((program, lines[-1] if lines else 'no reason given'))
+    if code not in (0, SKIP_CODE) and not results.failed:
+        results.failed.append(f'{program}: ' + (f'exit code {code}' if code > 0 else f'ended by signal {-code}'))
+    return results
+
+
+# ---- processes -------------------------------------------------------------------------------------------
+
+
+def children(pid):
+    pids = []
+    for path in glob.glob(f'/proc/{pid}/task/*/children'):
+        try:
+            with open(path) as f:
+                pids += [int(p) for p in f.read().split()]
+        except OSError:
+            pass
+    return pids
+
+
+def descendants(pid):
+    found = []
+    for child in children(pid):
+        found += [child] + descendants(child)
+    return found
+
+
+def command_line(pid):
+    try:
+        with open(f'/proc/{pid}/cmdline', 'rb') as f:
+            return f.read().replace(b'\0', b' ').decode(errors='replace').strip()
+    except OSError:
+        return ''
+
+
+def kill_all(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def reap_strays():
+    """Ends what a program left running (it became our child, see PR_SET_CHILD_SUBREAPER); their command lines."""
+    time.sleep(0.05)
+    strays = [(pid, command_line(pid)) for pid in descendants(os.getpid())]
+    kill_all(pid for pid, _ in strays)
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return [line for _, line in strays if line]  # those without one had ended already
+
+
+def run(argv, seconds, env, folder):
+    """(code, standard output, standard error) of a program; on timeout it is ended with all its children."""
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, errors='replace', cwd=folder, env={**os.environ, **env})
+    try:
+        out, err = child.communicate(timeout=seconds)
+        return child.returncode, out, err
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGTERM)  # scripts clean up
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            pass
+        kill_all([child.pid, *descendants(child.pid)])
+        out, err = child.communicate()
+        return -signal.SIGKILL, out, err + f'\nended after {seconds} s: took too long\n'
+
+
+# ---- what may be left behind -----------------------------------------------------------------------------
+
+
+def belongs_to_live(name):
+    return any(os.path.exists(f'/proc/{pid}') for pid in re.findall(r'\d+', name) if int(pid) > 1)
+
+
+def marks():
+    """Namespaces, pins, hugepage files and temporary files with names of ours."""
+    found = set()
+    for place in MARK_PLACES:
+        try:
+            names = os.listdir(place)
+        except OSError:
+            continue
+        found |= {os.path.join(place, n) for n in names
+                  if re.match(r'fg[-\d]|floodgate', n) and not belongs_to_live(n)}
+    return found
+
+
+def left_behind(before):
+    end = time.monotonic() + MARK_SECONDS
+    while (left := marks() - before) and time.monotonic() < end:
+        time.sleep(0.2)
+    return sorted(left)
+
+
+# ---- tiers -----------------------------------------------------------------------------------------------
+
+
+def meson_tests(build, tier):
+    """[(name, argv, env, seconds, folder)] of the tests that meson knows of this tier."""
+    listed = subprocess.run(['meson', 'introspect', '--tests', build], check=True, capture_output=True, text=True)
+    return [(t['name'], t['cmd'], t['env'], t['timeout'], t['workdir'] or build) for t in json.loads(listed.stdout)
+            if tier in (s.split(':')[-1] for s in t['suite'])]
+
+
+def script_tests(tier):
+    paths = sorted(glob.glob(os.path.join(ROOT, 'tests', tier, 'test_*.py')))
+    return [(f'{tier}/{os.path.basename(p)}', [p], {}, SCRIPT_SECONDS, ROOT) for p in paths]
+
+
+def tests_of(build, tier):
+    return script_tests(tier) if tier in SCRIPT_TIERS else meson_tests(build, tier)
+
+
+def say(text=''):
+    print(text, flush=True)
+
+
+def show_output(out, err):
+    for line in (out + err).splitlines()[-SHOWN_LINES:]:
+        say(f'    | {line}')
+
+
+def run_program(name, argv, env, seconds, folder):
+    began = time.monotonic()
+    code, out, err = run(argv, seconds, env, folder)
+    results = judge(name, code, out, err)
+    for line in reap_strays():
+        results.failed.append(f'{name}: left running: {line}')
+    took = time.monotonic() - began
+    say(f'  {"FAILED" if results.failed else "ok":6} {name}: {results.counts()} ({took:.1f} s)')
+    if results.failed:
+        show_output(out, err)
+    for what, reason in results.skipped:
+        say(f'         skipped {what}: {reason}')
+    return results
+
+
+def run_tier(build, tier):
+    began, results = time.monotonic(), Results()
+    say(f'== {tier}: {TIERS[tier]}')
+    tests = tests_of(build, tier)
+    if not tests:
+        results.skipped.append((tier, 'has no tests'))
+        say(f'         skipped {tier}: has no tests')
+    env = {'CMOCKA_MESSAGE_OUTPUT': 'TAP', 'PYTHONDONTWRITEBYTECODE': '1', 'FG_BUILD': build, 'FG_SOURCE': ROOT}
+    for name, argv, extra, seconds, folder in tests:
+        results.add(run_program(name, argv, {**env, **extra}, seconds, folder))
+    say(f'== {tier}: {results.counts()} ({time.monotonic() - began:.1f} s)\n')
+    return results
+
+
+# ---- the whole -------------------------------------------------------------------------------------------
+
+
+def step(name, argv, env=None):
+    """A step before the tests; its output goes straight through."""
+    results = Results()
+    code = subprocess.run(argv, cwd=ROOT, env={**os.environ, **(env or {})}).returncode
+    if code:
+        results.failed.append(f'{name}: exit code {code}')
+    return results
+
+
+def run_all(options, build):
+    results = Results()
+    if os.environ.get('CI') and not options.sanitize:
+        # lint needs packages, but no build
+        results.add(step('tools/setup --packages', [os.path.join(ROOT, 'tools/setup'), '--packages']))
+        lint = step('tools/lint', [os.path.join(ROOT, 'tools/lint')])
+        lint.passed = not lint.failed
+        results.add(lint)
+    # the sanitizers make gcc warn of what cannot be
+    sanitizers = ['--', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Dwerror=false']
+    meson_options = sanitizers if options.sanitize else []
+    setup = step('tools/setup', [os.path.join(ROOT, 'tools/setup'), *meson_options], {'FG_BUILD': build})
+    results.add(setup)
+    if setup.failed:
+        return results
+    before = marks()
+    for tier in TIERS:
+        if tier in options.tiers:
+            results.add(run_tier(build, tier))
+    results.failed += [f'left behind: {path}' for path in left_behind(before)]
+    return results
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        prog='tools/test', description='Builds Floodgate and runs the named tiers of its tests (default: all).',
+        epilog='tiers: ' + '; '.join(f'{name} ({text})' for name, text in TIERS.items()) +
+        '. The last line is `N passed, N failed, N skipped`; exit 0 when none failed and at least one passed.')
+    parser.add_argument('tiers', nargs='*', metavar='TIER', help=' '.join(TIERS))
+    parser.add_argument('--list', action='store_true', help='show the test programs of the tiers, run nothing')
+    parser.add_argument('--sanitize', action='store_true',
+                        help='tiers unit and sim under address and undefined-behaviour sanitizers, in build-sanitize/')
+    options = parser.parse_args()
+    unknown = [t for t in options.tiers if t not in TIERS]
+    if unknown:
+        parser.error(f'unknown tier: {", ".join(unknown)}; there are: {" ".join(TIERS)}')
+    allowed = SANITIZE_TIERS if options.sanitize else tuple(TIERS)
+    refused = [t for t in options.tiers if t not in allowed]
+    if refused:
+        parser.error(f'--sanitize runs {" ".join(allowed)} only, not {" ".join(refused)}')
+    options.tiers = options.tiers or list(allowed)
+    return options
+
+
+def show_list(options, build):
+    for tier in TIERS:
+        if tier not in options.tiers:
+            continue
+        built = tier in SCRIPT_TIERS or os.path.exists(os.path.join(build, 'build.ninja'))
+        say(f'{tier}: {TIERS[tier]}' + ('' if built else ' (not built yet: run tools/setup)'))
+        for name, *_ in tests_of(build, tier) if built else []:
+            say(f'  {name}')
+
+
+def on_signal(number, _frame):
+    # children of this session end with it; scripts are asked first, so that they clean up
+    for pid in children(os.getpid()):
+        os.kill(pid, signal.SIGTERM)
+    time.sleep(2)
+    kill_all(descendants(os.getpid()))
+    os._exit(128 + number)
+
+
+def main():
+    options = parse_options()
+    build = os.path.join(ROOT, 'build-sanitize') if options.sanitize else \
+        os.path.abspath(os.environ.get('FG_BUILD', os.path.join(ROOT, 'build')))
+    if options.list:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # tools/test --list | head
+        show_list(options, build)
+        return 0
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    began = time.monotonic()
+    results = run_all(options, build)
+    say(f'took {time.monotonic() - began:.0f} s')
+    for what, reason in results.skipped:
+        say(f'skipped: {what}: {reason}')
+    for what in results.failed:
+        say(f'FAILED: {what}')
+    say(results.counts())
+    return 0 if results.passed and not results.failed else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
