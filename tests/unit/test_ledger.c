@@ -35,7 +35,7 @@ static struct fg_record order_record(unsigned type, uint64_t item, uint64_t user
     memcpy(r.order_id, &id, sizeof(id));
     r.user = user;
     r.quantity = (uint16_t)quantity;
-    r.arg = type == FG_REC_RESERVED ? 5000 + id : 0;
+    r.arg = type == FG_REC_RESERVED ? 5000 + id : type == FG_REC_EXTENDED ? 9000 + id : 0;
     return r;
 }
 
@@ -203,25 +203,30 @@ static const struct {
     {FG_ORDER_NONE, FG_REC_SOLD, 0, "is unknown"},
     {FG_ORDER_NONE, FG_REC_CANCELLED, 0, "is unknown"},
     {FG_ORDER_NONE, FG_REC_EXPIRED, 0, "is unknown"},
+    {FG_ORDER_NONE, FG_REC_EXTENDED, 0, "is unknown"},
     {FG_ORDER_RESERVED, FG_REC_RESERVED, 0, "already reserved"},
     {FG_ORDER_RESERVED, FG_REC_SOLD, FG_ORDER_SOLD, NULL},
     {FG_ORDER_RESERVED, FG_REC_CANCELLED, FG_ORDER_CANCELLED, NULL},
     {FG_ORDER_RESERVED, FG_REC_EXPIRED, FG_ORDER_EXPIRED, NULL},
+    {FG_ORDER_RESERVED, FG_REC_EXTENDED, FG_ORDER_RESERVED, NULL},
     {FG_ORDER_SOLD, FG_REC_RESERVED, 0, "already sold"},
     {FG_ORDER_SOLD, FG_REC_SOLD, 0, "already sold"},
     {FG_ORDER_SOLD, FG_REC_CANCELLED, 0, "already sold"},
     {FG_ORDER_SOLD, FG_REC_EXPIRED, 0, "already sold"},
+    {FG_ORDER_SOLD, FG_REC_EXTENDED, 0, "already sold"},
     {FG_ORDER_CANCELLED, FG_REC_RESERVED, 0, "already cancelled"},
     {FG_ORDER_CANCELLED, FG_REC_SOLD, 0, "already cancelled"},
     {FG_ORDER_CANCELLED, FG_REC_CANCELLED, 0, "already cancelled"},
     {FG_ORDER_CANCELLED, FG_REC_EXPIRED, 0, "already cancelled"},
+    {FG_ORDER_CANCELLED, FG_REC_EXTENDED, 0, "already cancelled"},
     {FG_ORDER_EXPIRED, FG_REC_RESERVED, 0, "already expired"},
     {FG_ORDER_EXPIRED, FG_REC_SOLD, 0, "already expired"},
     {FG_ORDER_EXPIRED, FG_REC_CANCELLED, 0, "already expired"},
     {FG_ORDER_EXPIRED, FG_REC_EXPIRED, 0, "already expired"},
+    {FG_ORDER_EXPIRED, FG_REC_EXTENDED, 0, "already expired"},
 };
 
-static void expect_after(const struct fg_ledger *l, unsigned after)
+static void expect_after(const struct fg_ledger *l, unsigned after, uint64_t deadline_ms)
 {
     const struct fg_ledger_order *o = find(l, 4, 9);
 
@@ -235,7 +240,7 @@ static void expect_after(const struct fg_ledger *l, unsigned after)
     assert_int_equal(o->quantity, 3);
     assert_int_equal(o->item, 1);
     assert_int_equal(o->user, 4);
-    assert_int_equal(o->deadline_ms, 5009);
+    assert_int_equal(o->deadline_ms, deadline_ms);
     expect_units(l, 1, after == FG_ORDER_RESERVED || after == FG_ORDER_SOLD ? 7 : 10,
                  after == FG_ORDER_RESERVED ? 3 : 0, after == FG_ORDER_SOLD ? 3 : 0);
     assert_int_equal(fg_ledger_item(l, 1)->orders_reserved, 1);
@@ -248,7 +253,9 @@ static void every_step_of_every_state(void **state)
 {
     size_t n = sizeof(steps) / sizeof(*steps);
 
-    assert_int_equal(n, (FG_ORDER_EXPIRED + 1) * (FG_REC_EXPIRED - FG_REC_RESERVED + 1));
+    assert_int_equal(n,
+                     (FG_ORDER_EXPIRED + 1) * (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 1)); /* and EXTENDED */
+    ;
     for (size_t i = 0; i < n; i++) {
         struct fg_ledger *l = fresh();
         bool ok;
@@ -258,7 +265,8 @@ static void every_step_of_every_state(void **state)
         assert_int_equal(ok, steps[i].after != 0);
         if (!ok)
             expect_reason(steps[i].reason);
-        expect_after(l, ok ? steps[i].after : steps[i].state);
+        expect_after(l, ok ? steps[i].after : steps[i].state,
+                     ok && steps[i].type == FG_REC_EXTENDED ? 9009 : 5009);
         if (ok)
             assert_int_equal(find(l, 4, 9)->changed_ms, 1000 + next_seq - 1);
         fg_ledger_destroy(l);
@@ -274,7 +282,7 @@ static void other_records_leave_orders_alone(void **state)
         bring(l, s);
         assert_true(apply(l, blank(FG_REC_BATCH, 0)));
         assert_true(item_set(l, 1, 7) && item_name(l, 1, "n") && stock(l, 1, 5) && stock(l, 1, -5));
-        expect_after(l, s);
+        expect_after(l, s, 5009);
         for (unsigned type = 0; type <= UINT8_MAX; type++) {
             if (strcmp(fg_record_name(type), "?") != 0)
                 continue;
@@ -289,8 +297,12 @@ static void wrong_fields_are_refused(void **state)
 {
     struct fg_ledger *l = fresh();
 
+    static const uint8_t types[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED, FG_REC_EXTENDED};
+
     bring(l, FG_ORDER_RESERVED);
-    for (unsigned type = FG_REC_SOLD; type <= FG_REC_EXPIRED; type++) {
+    for (size_t i = 0; i < sizeof(types); i++) {
+        unsigned type = types[i];
+
         assert_false(order(l, type, 2, 4, 9, 3));
         expect_reason("the order was for item 1");
         assert_false(order(l, type, 1, 4, 9, 2));
@@ -302,7 +314,7 @@ static void wrong_fields_are_refused(void **state)
         assert_false(order(l, type, 3, 4, 9, 3));
         expect_reason("the item is unknown");
     }
-    expect_after(l, FG_ORDER_RESERVED);
+    expect_after(l, FG_ORDER_RESERVED, 5009);
     assert_false(order(l, FG_REC_RESERVED, 3, 4, 10, 1));
     expect_reason("the item is unknown");
     assert_false(order(l, FG_REC_RESERVED, 2, 4, 9, 1)); /* same key, other item */
@@ -315,6 +327,43 @@ static void wrong_fields_are_refused(void **state)
     assert_false(order(l, FG_REC_RESERVED, 1, 4, 11, 1));
     assert_true(order(l, FG_REC_RESERVED, 2, 5, 9, 1)); /* the same id of another user is another order */
     expect_units(l, 1, 0, 10, 0);
+    fg_ledger_destroy(l);
+}
+
+static bool deny(struct fg_ledger *l, uint64_t user, uint64_t arg)
+{
+    struct fg_record r = blank(FG_REC_USER, 0);
+
+    r.user = user;
+    r.arg = arg;
+    return apply(l, r);
+}
+
+static bool is_denied(const struct fg_ledger *l, uint64_t user)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < fg_ledger_denied_users(l); i++)
+        found += fg_ledger_denied_user(l, i) == user;
+    assert_true(found <= 1);
+    return found == 1;
+}
+
+static void denied_users_come_and_go(void **state)
+{
+    struct fg_ledger *l = fresh();
+
+    for (uint64_t user = 0; user < 200; user++) /* grows */
+        assert_true(deny(l, user, 1) && deny(l, user, 1));
+    assert_int_equal(fg_ledger_denied_users(l), 200);
+    for (uint64_t user = 0; user < 200; user += 2)
+        assert_true(deny(l, user, 0) && deny(l, user, 0));
+    assert_int_equal(fg_ledger_denied_users(l), 100);
+    for (uint64_t user = 0; user < 200; user++)
+        assert_int_equal(is_denied(l, user), user % 2);
+    assert_false(deny(l, 1, 2));
+    expect_reason("neither denied nor allowed");
+    assert_true(is_denied(l, 1));
     fg_ledger_destroy(l);
 }
 
@@ -557,6 +606,7 @@ int main(void)
         cmocka_unit_test(every_step_of_every_state),
         cmocka_unit_test(other_records_leave_orders_alone),
         cmocka_unit_test(wrong_fields_are_refused),
+        cmocka_unit_test(denied_users_come_and_go),
         cmocka_unit_test(sequences_have_no_gap),
         cmocka_unit_test(many_items_and_orders_are_found_again),
         cmocka_unit_test(state_names),
