@@ -24,6 +24,8 @@ struct fg_stock_limits fg_limits_share(const struct fg_config *config)
         .users_max = share(config->limits.users_max, workers),
         .parked_max = share(config->limits.parked_max, workers),
         .held_max = share(config->limits.held_max, workers),
+        .user_rate = config->limits.user_rate, /* of one user, who has one worker: not shared out */
+        .user_burst = config->limits.user_burst,
     };
 }
 

@@ -24,7 +24,8 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *job)
     struct fg_stock_request request = {.op = job->request.op,
                                        .quantity = job->request.quantity,
                                        .user = job->request.user,
-                                       .item = job->request.item};
+                                       .item = job->request.item,
+                                       .until_ms = job->request.until_ms};
     uint32_t token = w->slot_free; /* taken only if the engine keeps it */
     struct fg_stock_answer answer;
 

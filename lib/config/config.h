@@ -89,6 +89,8 @@ struct fg_config {
     } api;
     struct { /* [limits], of the whole appliance */
         uint32_t items_max, orders_max, users_max, parked_max, held_max;
+        uint32_t user_rate;  /**< new reservations a second of one user; 0 = no limit */
+        uint32_t user_burst; /**< of them at once */
     } limits;
 };
 

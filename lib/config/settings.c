@@ -124,6 +124,10 @@ const struct fg_setting fg_settings[] = {
      "requests that wait for units of other workers at a time"},
     {"limits", "held_max", FG_KIND_NUMBER, 0, GLOBAL(limits.held_max), "65536", 64, 1 << 24, NULL, NULL,
      "answers that wait for the disk at a time"},
+    {"limits", "user_rate", FG_KIND_NUMBER, 0, GLOBAL(limits.user_rate), "0", 0, 1000, NULL, NULL,
+     "new reservations per second that one user may ask for; 0 = no limit"},
+    {"limits", "user_burst", FG_KIND_NUMBER, 0, GLOBAL(limits.user_burst), "20", 1, 100000, NULL, NULL,
+     "new reservations that one user may ask for at once"},
 };
 /* clang-format on */
 

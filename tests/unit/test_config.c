@@ -177,6 +177,8 @@ static void defaults_of_the_rest(void **state)
     assert_int_equal(config.limits.users_max, 1000000);
     assert_int_equal(config.limits.parked_max, 4096);
     assert_int_equal(config.limits.held_max, 65536);
+    assert_int_equal(config.limits.user_rate, 0);
+    assert_int_equal(config.limits.user_burst, 20);
 }
 
 static void values_and_units_are_read(void **state)
@@ -187,7 +189,8 @@ static void values_and_units_are_read(void **state)
             "[workers]\ncount = 3\ncpus = 2,0-1\nidle = spin\n[eal]\nmemory_mb = 1g\nhuge = false\n"
             "[orders]\nport = 65535\nkeys = @K\n[log]\nsegment_bytes = 128k\ndurability = memory\n"
             "[redis]\naddress = [2001:db8::1]:6379\npassword = a = b\ntimeout_ms = 3s\nretry_ms_max = 250ms\n"
-            "[api]\nmode = 0600\n[limits]\nheld_max=16777216"))
+            "[api]\nmode = 0600\n[limits]\nheld_max=16777216\n"
+            "user_rate = 1000\nuser_burst = 100000"))
         fail_msg("%s", report);
     assert_int_equal(config.ports_count, 2);
     assert_string_equal(config.ports[0].device, "net_ring0,args=1");
@@ -211,6 +214,8 @@ static void values_and_units_are_read(void **state)
     assert_int_equal(config.redis.retry_ms_max, 250);
     assert_int_equal(config.api.mode, 0600);
     assert_int_equal(config.limits.held_max, 16777216);
+    assert_int_equal(config.limits.user_rate, 1000);
+    assert_int_equal(config.limits.user_burst, 100000);
 }
 
 static void cpus_go_to_workers_in_order(void **state)
@@ -261,6 +266,8 @@ static const struct {
     {"api", "mode = 0440", "too small; accepted: 0600..0777, octal"},
     {"api", "mode = 1777", "too large; accepted: 0600..0777, octal"},
     {"limits", "items_max = 1000001", "too large; accepted: 1..1000000"},
+    {"limits", "user_rate = 1001", "too large; accepted: 0..1000"},
+    {"limits", "user_burst = 0", "too small; accepted: 1..100000"},
     {"redis", "address = nowhere", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:0", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:65536", "not an address; accepted: host:port, [v6]:port or unix:/path"},
