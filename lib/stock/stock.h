@@ -31,11 +31,9 @@ struct fg_stock_limits {
     uint32_t user_burst; /**< of them at once, 1..100000 */
 };
 
-#define FG_DENIED_MAX  16384    /**< users that the operator may ever deny, of one worker */
-#define FG_HOLD_MS_MAX 86400000 /**< longest hold from now, also of EXTEND */
-#define FG_WATCHED_SETS                                                                                      \
-    8192 /**< of 4 users each, whose rate a worker remembers; see fg_stock_worst_users                       \
-          */
+#define FG_DENIED_MAX   16384    /**< users that the operator may ever deny, of one worker */
+#define FG_HOLD_MS_MAX  86400000 /**< longest hold from now, also of EXTEND */
+#define FG_WATCHED_SETS 8192     /**< of 4 users each, whose rate a worker remembers */
 
 struct fg_stock_config {
     unsigned worker, workers;
