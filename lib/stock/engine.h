@@ -151,6 +151,7 @@ struct fg_stock {
     struct usage *usages;
     uint32_t *usage_buckets, usage_mask, usage_free, usage_used;
     _Atomic uint32_t usages_live; /* published */
+    _Atomic uint32_t waiting_live, held_live, denied_live;
 
     struct denied *denied;
     uint32_t denied_used;

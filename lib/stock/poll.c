@@ -96,7 +96,10 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
     take_messages(s, now_ms);
     fg_wheel_turn(s, now_ms);
     work_on_dirty(s, now_ms);
-    return n + ready_answers(s, answers + n, max - n);
+    n += ready_answers(s, answers + n, max - n);
+    atomic_store_explicit(&s->waiting_live, s->waiting, memory_order_relaxed);
+    atomic_store_explicit(&s->held_live, (uint32_t)(s->held.tail - s->held.head), memory_order_relaxed);
+    return n;
 }
 
 void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)

@@ -228,6 +228,24 @@ uint32_t fg_stock_users(const struct fg_stock *s)
     return atomic_load_explicit(&((struct fg_stock *)s)->usages_live, memory_order_relaxed);
 }
 
+void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[FG_STOCK_LEVELS])
+{
+    struct fg_stock *s = (struct fg_stock *)stock;
+    const struct fg_stock_limits *l = &s->config.limits;
+    const struct {
+        _Atomic uint32_t *used;
+        uint32_t max;
+    } list[FG_STOCK_LEVELS] = {[FG_STOCK_LEVEL_orders] = {&s->orders_live, l->orders_max},
+                               [FG_STOCK_LEVEL_users] = {&s->usages_live, l->users_max},
+                               [FG_STOCK_LEVEL_parked] = {&s->waiting_live, l->parked_max},
+                               [FG_STOCK_LEVEL_held] = {&s->held_live, l->held_max},
+                               [FG_STOCK_LEVEL_denied] = {&s->denied_live, FG_DENIED_MAX}};
+
+    for (unsigned i = 0; i < FG_STOCK_LEVELS; i++)
+        levels[i] = (struct fg_stock_level){.used = atomic_load_explicit(list[i].used, memory_order_relaxed),
+                                            .max = list[i].max};
+}
+
 bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_view *view)
 {
     const struct item *item = &s->items[index];

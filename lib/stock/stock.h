@@ -197,6 +197,28 @@ const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
 uint32_t fg_stock_orders(const struct fg_stock *stock);
 uint32_t fg_stock_users(const struct fg_stock *stock);
 
+/* How full an engine is. name, what it counts */
+#define FG_STOCK_LEVEL_LIST(X)                                                                               \
+    X(orders, "orders remembered")                                                                           \
+    X(users, "(user, item) pairs remembered")                                                                \
+    X(parked, "requests that wait for units")                                                                \
+    X(held, "answers and releases that wait for the disk")                                                   \
+    X(denied, "users ever denied")
+
+enum fg_stock_level_index {
+#define X(name, text) FG_STOCK_LEVEL_##name,
+    FG_STOCK_LEVEL_LIST(X)
+#undef X
+        FG_STOCK_LEVELS
+};
+
+struct fg_stock_level {
+    uint32_t used, max;
+};
+
+/** As of the last fg_stock_poll; any thread. */
+void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[FG_STOCK_LEVELS]);
+
 /** A user whose reservations were refused for their rate. */
 struct fg_stock_user {
     uint64_t user;

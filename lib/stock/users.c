@@ -35,6 +35,7 @@ bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny)
         if (s->denied_used >= FG_DENIED_MAX)
             return false;
         s->denied_used++; /* the place is never given back: a user who was denied once may be again */
+        atomic_store_explicit(&s->denied_live, s->denied_used, memory_order_relaxed);
         d->taken = 1;
         d->user = user;
     }
