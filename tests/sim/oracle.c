@@ -1,181 +1,216 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The story that the log tells: each prefix of it must be a legal state. What is known of orders and users.
+ */
 #include "oracle.h"
 
-void oracle_start(struct oracle *o)
+void oracle_start(struct oracle *o, const struct world *w)
 {
     memset(o, 0, sizeof(*o));
+    for (unsigned i = 0; i < ITEMS_MAX; i++)
+        o->items[i].item = ITEM_ID + i;
+    o->small = w->setup.limits.orders_max < ROOMY || w->setup.limits.users_max < ROOMY;
 }
 
-static struct oracle_item *item_of(struct oracle *o, uint64_t id)
+struct oracle_item *oracle_item(struct oracle *o, uint64_t id)
 {
-    for (uint32_t i = 0; i < o->items_len; i++)
-        if (o->items[i].item == id)
-            return &o->items[i];
+    return id >= ITEM_ID && id < ITEM_ID + ITEMS_MAX ? &o->items[id - ITEM_ID] : NULL;
+}
+
+bool oracle_same_order(const struct fg_stock_request *a, uint64_t user, const uint8_t id[16])
+{
+    return a->user == user && memcmp(a->order_id, id, 16) == 0;
+}
+
+struct oracle_order *oracle_order(struct oracle *o, uint64_t user, const uint8_t id[16])
+{
+    for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next)
+        if (o->orders[at - 1].user == user && memcmp(o->orders[at - 1].order_id, id, 16) == 0)
+            return &o->orders[at - 1];
     return NULL;
 }
 
-static struct oracle_order *order_of(struct oracle *o, uint64_t user, const uint8_t id[16])
+struct oracle_order *oracle_new_order(struct oracle *o, uint64_t user, const uint8_t id[16])
 {
-    for (uint32_t i = 0; i < o->orders_len; i++)
-        if (o->orders[i].user == user && memcmp(o->orders[i].order_id, id, 16) == 0)
-            return &o->orders[i];
-    return NULL;
+    struct oracle_order *order = oracle_order(o, user, id);
+
+    if (order)
+        return order;
+    FG_ASSERT(o->orders_len < ORDERS_KNOWN);
+    order = &o->orders[o->orders_len++];
+    order->user = user;
+    memcpy(order->order_id, id, 16);
+    order->next = o->by_user[user % USER_BUCKETS];
+    o->by_user[user % USER_BUCKETS] = o->orders_len;
+    return order;
 }
 
-static uint32_t units_of(const struct oracle *o, uint64_t user, uint64_t item)
+uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool waiting)
 {
-    uint32_t units = 0;
+    uint64_t units = 0;
 
-    for (uint32_t i = 0; i < o->orders_len; i++)
-        if (o->orders[i].user == user && o->orders[i].item == item &&
-            (o->orders[i].state == FG_ORDER_RESERVED || o->orders[i].state == FG_ORDER_SOLD))
-            units += o->orders[i].quantity;
+    for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
+        const struct oracle_order *order = &o->orders[at - 1];
+        bool counts =
+            order->now == FG_ORDER_RESERVED || order->now == FG_ORDER_SOLD || (waiting && order->waits);
+
+        if (order->user == user && order->item == item && counts)
+            units += order->quantity;
+    }
     return units;
 }
 
-static void replay_order(struct oracle *o, const struct fg_record *r)
+struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user)
 {
-    struct oracle_item *item = item_of(o, r->item);
-    struct oracle_order *order = order_of(o, r->user, r->order_id);
+    for (uint32_t i = 0; i < o->denied_len; i++)
+        if (o->denied[i].user == user)
+            return &o->denied[i];
+    return NULL;
+}
 
-    FG_ASSERT(item);
+/* ---- the log */
+
+static void write_order(struct oracle *o, const struct fg_record *r)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
+    struct oracle_units *u = &item->written;
+
     if (r->type == FG_REC_RESERVED) {
-        FG_ASSERT(!order && o->orders_len < ORDERS_MAX * 4);
-        order = &o->orders[o->orders_len++];
-        *order = (struct oracle_order){.user = r->user, .item = r->item, .quantity = r->quantity};
-        memcpy(order->order_id, r->order_id, 16);
-        order->state = FG_ORDER_RESERVED;
-        item->available -= r->quantity;
-        item->reserved += r->quantity;
-        FG_ASSERT(item->unlimited || units_of(o, r->user, r->item) <= item->limit_max);
-    } else {
-        FG_ASSERT(order && order->state == FG_ORDER_RESERVED && order->quantity == r->quantity);
-        item->reserved -= r->quantity;
-        order->state = r->type == FG_REC_SOLD        ? FG_ORDER_SOLD
-                       : r->type == FG_REC_CANCELLED ? FG_ORDER_CANCELLED
-                                                     : FG_ORDER_EXPIRED;
-        if (r->type == FG_REC_SOLD) {
-            item->sold += r->quantity;
-            o->sold++;
-        } else {
-            item->available += r->quantity;
-            o->returned++;
-        }
+        FG_ASSERT(order->written == FG_ORDER_NONE);
+        order->item = r->item;
+        order->quantity = r->quantity;
+        order->written = FG_ORDER_RESERVED;
+        order->written_deadline_ms = r->arg;
+        u->reserved += r->quantity;
+        return;
     }
-    order->seen |= (uint8_t)(1u << order->state);
+    FG_ASSERT(order->written == FG_ORDER_RESERVED);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    if (r->type == FG_REC_EXTENDED) {
+        order->written_deadline_ms = r->arg;
+        return;
+    }
+    u->reserved -= r->quantity;
+    if (r->type == FG_REC_SOLD)
+        u->sold += r->quantity;
+    order->written = r->type == FG_REC_SOLD        ? FG_ORDER_SOLD
+                     : r->type == FG_REC_CANCELLED ? FG_ORDER_CANCELLED
+                                                   : FG_ORDER_EXPIRED;
 }
 
-static void replay(struct oracle *o, const struct fg_record *r)
+static void write_item(struct oracle *o, const struct fg_record *r)
 {
-    struct oracle_item *item = item_of(o, r->item);
+    struct oracle_item *item = oracle_item(o, r->item);
 
-    switch (r->type) {
-    case FG_REC_ITEM_SET:
-        if (!item) {
-            FG_ASSERT(o->items_len < ITEMS_MAX);
-            item = &o->items[o->items_len++];
-            item->item = r->item;
-        }
-        item->unlimited |= r->user_limit == 0;
-        item->limit_max = r->user_limit > item->limit_max ? r->user_limit : item->limit_max;
-        break;
-    case FG_REC_STOCK:
-        FG_ASSERT(item);
-        item->total += (int64_t)r->arg;
-        item->available += (int64_t)r->arg;
-        break;
-    case FG_REC_ITEM_NAME:
-        FG_ASSERT(item);
-        break;
-    default:
-        replay_order(o, r);
+    FG_ASSERT(item->logged || r->type == FG_REC_ITEM_SET);
+    item->logged = true;
+    if (r->type == FG_REC_ITEM_SET)
+        item->recorded = (struct settings){.live = true,
+                                           .opens_ms = r->opens_ms,
+                                           .closes_ms = r->closes_ms,
+                                           .hold_ms = r->hold_ms,
+                                           .user_limit = r->user_limit,
+                                           .order_max = r->order_max,
+                                           .flags = r->flags};
+    else if (r->type == FG_REC_STOCK)
+        item->written.total += (int64_t)r->arg;
+}
+
+static void write_record(struct oracle *o, const struct fg_record *r)
+{
+    struct oracle_item *item;
+
+    FG_ASSERT(r->seq == o->written_len + 1);
+    if (r->type == FG_REC_BATCH)
+        return;
+    if (r->type == FG_REC_USER) {
+        FG_ASSERT(oracle_denied(o, r->user));
+        oracle_denied(o, r->user)->written = r->arg != 0;
+        return;
     }
-    if (!item)
-        item = item_of(o, r->item);
+    item = oracle_item(o, r->item);
+    FG_ASSERT(item);
+    if (r->type == FG_REC_ITEM_SET || r->type == FG_REC_STOCK || r->type == FG_REC_ITEM_NAME)
+        write_item(o, r);
+    else
+        write_order(o, r);
     /* every prefix of the log is a legal state: nothing is oversold at any record */
-    FG_ASSERT(item->available >= 0 && item->reserved >= 0 && item->sold >= 0);
-    FG_ASSERT(item->total == item->available + item->reserved + item->sold);
+    FG_ASSERT(item->logged && item->written.reserved >= 0 && item->written.sold >= 0);
+    FG_ASSERT(item->written.total >= item->written.reserved + item->written.sold);
 }
 
-void oracle_log(struct oracle *o, struct world *w)
+static void durable_record(struct oracle *o, const struct fg_record *r)
 {
-    FG_ASSERT(o->seen <= w->durable_len); /* what was durable is never lost */
-    for (; o->seen < w->durable_len; o->seen++)
-        replay(o, &w->log[o->seen]);
-}
-
-void oracle_balance(struct oracle *o, struct world *w)
-{
-    for (uint32_t i = 0; i < w->limits.items_max; i++) {
-        struct fg_stock_view v;
-        uint64_t sum = world_in_flight(w, i), total = 0, free = sum;
-        bool known = false;
-
-        for (unsigned k = 0; k < w->workers; k++)
-            if (fg_stock_view(w->stock[k], i, &v)) {
-                known = true;
-                sum += (uint64_t)v.free + v.releasing + v.reserved + v.sold;
-                total += v.total;
-                free += v.free;
-            }
-        if (!known)
-            continue;
-        FG_ASSERT(sum == total);
-        for (unsigned k = 0; k < w->workers; k++)
-            if (free == 0)
-                o->items[i].stage[k] = 0;
-            else if (o->items[i].stage[k] == 0)
-                o->items[i].stage[k] = 1;
-        o->checked++;
-    }
-}
-
-static bool room_between(struct world *w, unsigned from, unsigned to)
-{
-    return from == to || fg_ring_count(w->rings[from][to]) + 2 <= w->ring_places;
-}
-
-void oracle_polled(struct oracle *o, struct world *w, unsigned worker)
-{
-    for (uint32_t i = 0; i < o->items_len; i++) {
-        unsigned home = fg_user_owner(o->items[i].item, w->workers);
-
-        for (unsigned k = 0; k < w->workers; k++) {
-            uint8_t *stage = &o->items[i].stage[k];
-
-            if (*stage == 2 && worker == k)
-                *stage = 3;
-            if (*stage == 1 && worker == home && room_between(w, home, k))
-                *stage = k == home ? 3 : 2;
-        }
-    }
-}
-
-static const uint8_t state_of_status[FG_STATUS_COUNT] = {
-    [FG_STATUS_RESERVED] = FG_ORDER_RESERVED,
-    [FG_STATUS_SOLD] = FG_ORDER_SOLD,
-    [FG_STATUS_CANCELLED] = FG_ORDER_CANCELLED,
-    [FG_STATUS_EXPIRED] = FG_ORDER_EXPIRED,
-};
-
-void oracle_answer(struct oracle *o, struct world *w, const struct token *t, const struct fg_stock_answer *a,
-                   bool immediate)
-{
-    unsigned state = state_of_status[a->status];
     struct oracle_order *order;
 
-    FG_ASSERT(a->status > 0 && a->status < FG_STATUS_COUNT);
-    FG_ASSERT(memcmp(a->order_id, t->request.order_id, 16) == 0);
-    if (state) { /* an answer about an order is on disk, and is never about another order */
-        order = order_of(o, t->request.user, t->request.order_id);
-        FG_ASSERT(order && order->seen & 1u << state);
-        FG_ASSERT(a->quantity == order->quantity && a->item == order->item);
-        FG_ASSERT(t->request.op != FG_OP_RESERVE ||
-                  (t->request.quantity == order->quantity && t->request.item == order->item));
+    if (r->type == FG_REC_BATCH)
+        return;
+    o->durable_of[r->worker % WORKERS_MAX]++;
+    if (r->type != FG_REC_RESERVED && r->type != FG_REC_SOLD && r->type != FG_REC_CANCELLED &&
+        r->type != FG_REC_EXPIRED && r->type != FG_REC_EXTENDED)
+        return;
+    order = oracle_order(o, r->user, r->order_id);
+    switch (r->type) {
+    case FG_REC_SOLD:
+        order->durable |= 1u << FG_ORDER_SOLD;
+        break;
+    case FG_REC_CANCELLED:
+        order->durable |= 1u << FG_ORDER_CANCELLED;
+        break;
+    case FG_REC_EXPIRED:
+        order->durable |= 1u << FG_ORDER_EXPIRED;
+        break;
+    default:
+        order->durable |= 1u << FG_ORDER_RESERVED;
+        order->durable_deadline_ms = r->arg;
     }
-    if (a->status == FG_STATUS_SOLD_OUT && immediate && t->request.op == FG_OP_RESERVE) {
-        struct oracle_item *item = item_of(o, t->request.item);
+}
 
-        FG_ASSERT(item && item->stage[t->worker] != 3);
+void oracle_written(struct oracle *o, struct world *w)
+{
+    for (; o->written_len < w->log_len; o->written_len++)
+        write_record(o, &w->log[o->written_len]);
+    for (; o->durable_len < w->durable_len; o->durable_len++)
+        durable_record(o, &w->log[o->durable_len]);
+}
+
+/* The log's story begins anew, from what has survived; what was decided is what was written. */
+void oracle_restarted(struct oracle *o, struct world *w)
+{
+    FG_ASSERT(w->log_len >= o->durable_len); /* what was durable is never lost */
+    o->written_len = o->durable_len = 0;
+    for (uint32_t i = 0; i < o->orders_len; i++)
+        o->orders[i].written = o->orders[i].durable = 0;
+    for (uint32_t i = 0; i < o->denied_len; i++)
+        o->denied[i].written = false;
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        memset(&o->items[i].written, 0, sizeof(o->items[i].written));
+        memset(&o->items[i].recorded, 0, sizeof(o->items[i].recorded));
+        o->items[i].logged = false;
+    }
+    oracle_written(o, w);
+    memset(o->pushed, 0, sizeof(o->pushed));
+    memset(o->durable_of, 0, sizeof(o->durable_of));
+    o->waiting_len = 0;
+    o->small = false;
+    o->restarts++;
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        struct oracle_order *order = &o->orders[i];
+
+        FG_ASSERT(order->told == FG_ORDER_NONE ||
+                  order->durable & 1u << order->told); /* nothing told is lost */
+        order->now = order->written;
+        order->deadline_ms = order->written_deadline_ms;
+        order->waits = false;
+    }
+    for (uint32_t i = 0; i < o->denied_len; i++)
+        o->denied[i].now = o->denied[i].written;
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        struct oracle_item *item = &o->items[i];
+
+        item->now = item->written;
+        memset(item->stage, 0, sizeof(item->stage));
+        for (unsigned k = 0; k < WORKERS_MAX; k++)
+            item->in_force[k] = item->recorded;
     }
 }

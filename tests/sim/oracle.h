@@ -1,48 +1,105 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What must hold, checked without any code of the engine or the ledger: a plain replay of the log record by
- * record, and the sums of DESIGN's invariants over all workers.
+ * What must hold, checked without any code of the engine or the ledger. It knows three stories of each order:
+ * what the order's worker has decided (by the records that it pushed), what the log holds, and what was told
+ * to the shopper. It is shown every record, request, answer and step.
  */
 #ifndef FG_SIM_ORACLE_H
 #define FG_SIM_ORACLE_H
 
 #include "world.h"
 
+enum { ORDERS_KNOWN = 4096, USER_BUCKETS = 256, DENIED_KNOWN = 64 };
+
 struct oracle_order {
     uint64_t user, item;
     uint8_t order_id[16];
     uint16_t quantity;
-    uint8_t seen; /* bit per fg_order_state that the durable log has shown */
-    uint8_t state;
+    uint8_t now;     /* state by the records pushed */
+    uint8_t written; /* state by the log, durable or not */
+    uint8_t durable; /* bit per state that the durable log has shown */
+    uint8_t told;    /* what a shopper or backend was told last */
+    bool waits;      /* for units */
+    uint32_t token;  /* that waits */
+    uint32_t next;   /* of a user of the same bucket; index + 1 */
+    uint32_t limit;  /* in force when it was taken in */
+    uint64_t judged; /* when that was, as a count */
+    uint64_t deadline_ms, written_deadline_ms, durable_deadline_ms;
+};
+
+struct oracle_units {
+    int64_t total, reserved, sold;
+};
+
+struct settings {
+    bool live;
+    uint64_t opens_ms, closes_ms;
+    uint32_t hold_ms, user_limit;
+    uint16_t order_max, flags;
 };
 
 struct oracle_item {
     uint64_t item;
-    int64_t total, available, reserved, sold;
-    uint32_t limit_max; /* largest limit ever set; 0 = none was ever in force */
-    bool unlimited;     /* some time there was no limit */
-    /* staleness of SOLD_OUT: 0 nothing is free; 1 units are free; 2 the home has polled since; 3 this worker
-     * too */
+    bool logged; /* the log knows it */
+    struct settings recorded, in_force[WORKERS_MAX];
+    struct oracle_units now, written;
+    uint64_t free; /* for sale, in banks, slices and grants */
+    /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 = the home
+     * has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a loop since */
     uint8_t stage[WORKERS_MAX];
+    uint64_t said[WORKERS_MAX]; /* messages from the home that have to be delivered for 3 */
+};
+
+struct oracle_denied {
+    uint64_t user;
+    bool now, written;
 };
 
 struct oracle {
-    uint32_t seen; /* records of the log that were replayed */
-    uint32_t orders_len;
-    struct oracle_order orders[ORDERS_MAX * 4];
+    uint32_t written_len, durable_len; /* records of the log that were looked at */
+    uint64_t pushed[WORKERS_MAX];      /* records of each worker that were looked at */
+    uint64_t durable_of[WORKERS_MAX];  /* records of each worker in this life that are durable */
+    uint32_t orders_len, denied_len;
+    uint64_t requests;
+    bool small; /* FULL may be answered */
+    struct oracle_order orders[ORDERS_KNOWN];
+    uint32_t by_user[USER_BUCKETS];
     struct oracle_item items[ITEMS_MAX];
-    uint32_t items_len;
-    uint64_t checked, sold, returned;
+    struct oracle_denied denied[DENIED_KNOWN];
+    uint32_t waiting[TOKENS_MAX], waiting_len; /* tokens */
+    uint64_t statuses[FG_STATUS_COUNT], balances, restarts;
 };
 
-void oracle_start(struct oracle *o);
-/* Replays what the log has gained. Before a sync or a crash the tail may still vanish: call it after
- * world_sync only. */
-void oracle_log(struct oracle *o, struct world *w);
-void oracle_balance(struct oracle *o, struct world *w);
+void oracle_start(struct oracle *o, const struct world *w);
+void oracle_restarted(struct oracle *o, struct world *w);
+void oracle_written(struct oracle *o, struct world *w); /* the log has grown, or more of it is durable */
+/* cause: the request or command that the engine was given; NULL: it had a loop */
+void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct token *cause);
+void oracle_applied(struct oracle *o, unsigned worker, const struct fg_stock_command *settings);
+void oracle_balance(struct oracle *o, struct world *w); /* after each step */
 void oracle_polled(struct oracle *o, struct world *w, unsigned worker);
-/* An answer that left the appliance. immediate: fg_stock_request gave it. */
-void oracle_answer(struct oracle *o, struct world *w, const struct token *t, const struct fg_stock_answer *a,
-                   bool immediate);
+void oracle_delivered(struct oracle *o, struct world *w);
+void oracle_settled(struct oracle *o, struct world *w); /* nothing waits any more */
+
+/* A request was given to an engine. */
+void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_stock_result result,
+                  const struct fg_stock_answer *a);
+/* An answer left the appliance. */
+void oracle_answered(struct oracle *o, struct world *w, uint32_t token, const struct fg_stock_answer *a);
+
+void oracle_command_given(struct oracle *o, struct world *w, uint32_t token);
+void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
+                             const struct fg_stock_answer *a);
+
+/* ---- shared by oracle*.c */
+struct oracle_item *oracle_item(struct oracle *o, uint64_t id); /* NULL when it cannot exist */
+struct oracle_order *oracle_order(struct oracle *o, uint64_t user, const uint8_t id[16]);
+struct oracle_order *oracle_new_order(struct oracle *o, uint64_t user, const uint8_t id[16]);
+struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user); /* NULL when never denied */
+/* Units of live orders by what was decided; waiting: also of requests that wait. */
+uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool waiting);
+void oracle_waits(struct oracle *o, struct world *w, uint32_t token);
+void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token);
+bool oracle_same_order(const struct fg_stock_request *a, uint64_t user, const uint8_t id[16]);
 
 #endif

@@ -13,46 +13,74 @@ uint64_t rng_next(struct rng *r)
 
 static void make_engine(struct world *w, unsigned i, const struct fg_ledger *ledger)
 {
+    struct rng rng = {w->setup.seed + w->lives * 64ull + i};
     struct fg_error err;
     struct fg_stock_config c = {.worker = i,
                                 .workers = w->workers,
-                                .limits = w->limits,
-                                .to = w->to[i],
+                                .limits = w->setup.limits,
+                                .to = w->out[i],
                                 .from = w->from[i],
                                 .journal = w->journal[i],
                                 .mark = &w->mark[i],
-                                .seed = rng_next(&w->rng)};
+                                .seed = rng_next(&rng)};
 
     w->stock[i] = fg_stock_create(&c, &err);
     FG_ASSERT(w->stock[i]);
-    FG_ASSERT(fg_stock_load(w->stock[i], ledger, &err));
+    if (!fg_stock_load(w->stock[i], ledger, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        FG_ASSERT(!"an engine takes what was recovered");
+    }
 }
 
-static void start_life(struct world *w)
+static void make_rings(struct world *w)
 {
-    struct fg_ledger *ledger = fg_ledger_create();
-    struct fg_error err;
-
-    for (uint32_t i = 0; i < w->log_len; i++)
-        if (!fg_ledger_apply(ledger, &w->log[i], &err)) {
-            fprintf(stderr, "record %u: %s\n", i, err.text);
-            FG_ASSERT(!"the log is a legal story");
-        }
-    w->items = fg_ledger_items(ledger);
-    w->durable_len = w->log_len;
-    w->commands_out = 0;
-    memset(w->tokens, 0, sizeof(w->tokens));
     for (unsigned i = 0; i < w->workers; i++) {
-        w->journal[i] = fg_ring_create(w->ring_places);
+        w->journal[i] = fg_ring_create(w->setup.ring_places);
         w->taken[i] = 0;
         atomic_store(&w->mark[i].durable, 0);
-        for (unsigned j = 0; j < w->workers; j++)
-            if (i != j)
-                w->to[i][j] = w->from[j][i] = w->rings[i][j] = fg_ring_create(w->ring_places);
+        for (unsigned j = 0; j < w->workers; j++) {
+            w->delivered[i][j] = 0;
+            w->out[i][j] = i == j ? NULL : fg_ring_create(w->setup.ring_places);
+            w->in[i][j] = w->from[j][i] = i == j ? NULL : fg_ring_create(w->setup.ring_places);
+        }
     }
+}
+
+/* The control plane takes the settings from the ledger. */
+static void load_shelf(struct world *w, const struct fg_ledger_item *item)
+{
+    struct shelf *s = &w->shelves[item->index];
+
+    s->known = true;
+    s->version = 1;
+    s->settings = (struct fg_stock_command){.type = FG_STOCK_ITEM_APPLY,
+                                            .index = item->index,
+                                            .item = item->item,
+                                            .opens_ms = item->opens_ms,
+                                            .closes_ms = item->closes_ms,
+                                            .hold_ms = item->hold_ms,
+                                            .user_limit = item->user_limit,
+                                            .order_max = item->order_max,
+                                            .flags = item->flags};
+    for (unsigned i = 0; i < w->workers; i++)
+        s->applied[i] = 1;
+}
+
+static void start_life(struct world *w, const struct fg_ledger *ledger)
+{
+    w->lives++;
+    w->durable_len = w->log_len;
+    w->disk = DISK_OK;
+    w->stopping = w->troubled = false;
+    w->tokens_out = w->token_next = 0;
+    memset(w->tokens, 0, sizeof(w->tokens));
+    memset(w->shelves, 0, sizeof(w->shelves));
+    memset(w->mode, 0, sizeof(w->mode));
+    make_rings(w);
     for (unsigned i = 0; i < w->workers; i++)
         make_engine(w, i, ledger);
-    fg_ledger_destroy(ledger);
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
+        load_shelf(w, fg_ledger_item_at(ledger, i));
 }
 
 static void end_life(struct world *w)
@@ -60,27 +88,25 @@ static void end_life(struct world *w)
     for (unsigned i = 0; i < w->workers; i++) {
         fg_stock_destroy(w->stock[i]);
         fg_ring_destroy(w->journal[i]);
-        for (unsigned j = 0; j < w->workers; j++)
-            if (i != j)
-                fg_ring_destroy(w->rings[i][j]);
+        for (unsigned j = 0; j < w->workers; j++) {
+            fg_ring_destroy(w->out[i][j]);
+            fg_ring_destroy(w->in[i][j]);
+        }
     }
 }
 
-void world_start(struct world *w, uint64_t seed, unsigned workers)
+void world_start(struct world *w, const struct world_setup *setup)
 {
+    struct fg_ledger *empty = fg_ledger_create();
+
     memset(w, 0, sizeof(*w));
-    w->rng.state = seed;
-    w->workers = workers;
+    w->setup = *setup;
+    w->workers = setup->workers;
     w->now_ms = 1700000000000ull;
-    w->limits = (struct fg_stock_limits){.items_max = ITEMS_MAX,
-                                         .orders_max = rng_chance(&w->rng, 20) ? 40 : ORDERS_MAX,
-                                         .users_max = rng_chance(&w->rng, 20) ? 10 : 1000,
-                                         .parked_max = 1 + rng_below(&w->rng, 8),
-                                         .held_max = 2 + rng_below(&w->rng, 30)};
-    w->ring_places = 2u << rng_below(&w->rng, 5);
-    w->log = calloc(LOG_MAX, sizeof(*w->log));
-    FG_ASSERT(w->log);
-    start_life(w);
+    w->log = malloc(LOG_MAX * sizeof(*w->log));
+    FG_ASSERT(w->log && empty);
+    start_life(w, empty);
+    fg_ledger_destroy(empty);
 }
 
 void world_stop(struct world *w)
@@ -89,51 +115,131 @@ void world_stop(struct world *w)
     free(w->log);
 }
 
-void world_crash(struct world *w)
+void world_restart(struct world *w, unsigned workers, uint64_t tail, const char *folder)
 {
-    w->log_len = w->durable_len + rng_below(&w->rng, w->log_len - w->durable_len + 1);
-    w->limits.orders_max = ORDERS_MAX; /* what was recovered must fit */
-    w->limits.users_max = ORDERS_MAX;
+    struct fg_ledger *ledger = NULL;
+    uint32_t before = w->log_len;
+
     end_life(w);
-    start_life(w);
+    w->log_len = disk_crash(w, tail, folder, &ledger);
+    w->cut_records += before - w->log_len;
+    w->workers = workers;
+    w->setup.limits.orders_max = ROOMY; /* what was recovered must fit */
+    w->setup.limits.users_max = ROOMY;
+    start_life(w, ledger);
+    fg_ledger_destroy(ledger);
 }
 
+void world_deliver(struct world *w, unsigned to, unsigned n)
+{
+    for (unsigned from = 0; from < w->workers; from++) {
+        struct fg_ring *out = w->out[from][to], *in = w->in[from][to];
+        struct fg_stock_message m;
+
+        for (unsigned k = 0; from != to && k < n && fg_ring_room(in, 1) && fg_ring_pop(out, &m); k++) {
+            fg_ring_push(in, &m);
+            w->delivered[from][to]++;
+        }
+    }
+}
+
+static void append(struct world *w, struct fg_record *r)
+{
+    FG_ASSERT(w->log_len < LOG_MAX);
+    r->seq = w->log_len + 1;
+    r->crc = fg_record_crc(r);
+    w->log[w->log_len++] = *r;
+}
+
+/* As fg_journal_commit does: a commit begins with a BATCH record that says what is durable before it. */
 void world_write(struct world *w, unsigned worker, unsigned n)
 {
-    while (n-- > 0 && w->log_len < LOG_MAX && fg_ring_pop(w->journal[worker], &w->log[w->log_len])) {
-        w->log[w->log_len].seq = w->log_len + 1;
-        w->log_len++;
+    struct fg_record r;
+
+    while (w->disk == DISK_OK && n-- > 0 && fg_ring_pop(w->journal[worker], &r)) {
+        if (w->log_len == w->durable_len) {
+            struct fg_record batch = {
+                .type = FG_REC_BATCH, .arg = w->durable_len, .time_ms = w->now_ms, .worker = 255};
+
+            append(w, &batch);
+        }
+        append(w, &r);
         w->taken[worker]++;
     }
 }
 
 void world_sync(struct world *w)
 {
+    if (w->disk == DISK_FAILED)
+        return;
     w->durable_len = w->log_len;
     for (unsigned i = 0; i < w->workers; i++)
         atomic_store(&w->mark[i].durable, w->taken[i]);
 }
 
-uint64_t world_in_flight(struct world *w, uint32_t index)
+enum fg_stock_mode world_mode(const struct world *w)
+{
+    if (w->disk == DISK_FAILED)
+        return FG_STOCK_FAILED;
+    if (w->stopping)
+        return FG_STOCK_STOPPING;
+    return w->disk == DISK_FULL ? FG_STOCK_NO_SPACE : FG_STOCK_RUNNING;
+}
+
+static uint64_t units_in(struct fg_ring *ring, uint32_t index, bool returns)
+{
+    const struct fg_stock_message *m;
+    uint64_t units = 0;
+
+    for (uint64_t k = 0; (m = fg_ring_peek(ring, k)) != NULL; k++)
+        if (m->index == index && m->type != FG_MSG_NEED && (returns || m->type != FG_MSG_RETURN))
+            units += m->units;
+    return units;
+}
+
+uint64_t world_in_flight(struct world *w, uint32_t index, bool returns)
 {
     uint64_t units = 0;
 
     for (unsigned i = 0; i < w->workers; i++)
-        for (unsigned j = 0; j < w->workers; j++) {
-            const struct fg_stock_message *m;
-
-            for (uint64_t k = 0; i != j && (m = fg_ring_peek(w->rings[i][j], k)) != NULL; k++)
-                if (m->index == index && m->type != FG_MSG_NEED)
-                    units += m->units;
-        }
+        for (unsigned j = 0; j < w->workers; j++)
+            if (i != j)
+                units += units_in(w->out[i][j], index, returns) + units_in(w->in[i][j], index, returns);
     return units;
+}
+
+uint64_t world_sent(struct world *w, unsigned from, unsigned to)
+{
+    return from == to ? 0 : w->delivered[from][to] + fg_ring_count(w->out[from][to]);
+}
+
+bool world_quiet(struct world *w)
+{
+    for (unsigned i = 0; i < w->workers; i++) {
+        if (!fg_stock_idle(w->stock[i]))
+            return false;
+        for (unsigned j = 0; j < w->workers; j++)
+            if (i != j && fg_ring_count(w->out[i][j]) + fg_ring_count(w->in[i][j]))
+                return false;
+    }
+    return true;
 }
 
 uint32_t world_token(struct world *w)
 {
-    for (uint32_t i = 0; i < TOKENS_MAX; i++)
-        if (!w->tokens[i].used)
-            return i;
-    FG_ASSERT(!"tokens");
-    return 0;
+    FG_ASSERT(w->tokens_out < TOKENS_MAX);
+    while (w->tokens[w->token_next].used)
+        w->token_next = (w->token_next + 1) % TOKENS_MAX;
+    w->tokens_out++;
+    memset(&w->tokens[w->token_next], 0, sizeof(struct token));
+    w->tokens[w->token_next].used = true;
+    w->tokens[w->token_next].min_free = UINT32_MAX;
+    return w->token_next;
+}
+
+void world_token_free(struct world *w, uint32_t token)
+{
+    FG_ASSERT(w->tokens[token].used);
+    w->tokens[token].used = false;
+    w->tokens_out--;
 }

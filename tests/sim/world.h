@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A whole appliance without threads: engines, rings, a log in memory that can lose its tail, a clock. */
+/*
+ * A whole appliance without threads: engines, rings with a stretch of road between their two ends, the log
+ * as it stands on disk (BATCH records, sequences, CRCs) and can lose its tail, the control plane's memory of
+ * settings, a clock. Nothing in it is random: what happens next is told from outside.
+ */
 #ifndef FG_SIM_WORLD_H
 #define FG_SIM_WORLD_H
 
 #include "stock/stock.h"
 
-enum { WORKERS_MAX = 8, ITEMS_MAX = 4, ORDERS_MAX = 4096, TOKENS_MAX = 8192, LOG_MAX = 1 << 16 };
+enum { WORKERS_MAX = 8, ITEMS_MAX = 4, TOKENS_MAX = 1024, LOG_MAX = 1 << 14, ROOMY = 2048 };
+#define ITEM_ID 500 /* of the first item */
 
 struct rng {
     uint64_t state;
@@ -20,42 +25,90 @@ static inline bool rng_chance(struct rng *r, uint32_t percent)
     return rng_below(r, 100) < percent;
 }
 
-/* A request that was given to an engine and not answered yet. */
+struct world_setup {
+    uint64_t seed; /* of the engines' hash tables */
+    unsigned workers;
+    uint32_t ring_places;
+    struct fg_stock_limits limits;
+};
+
+/* Something that was given to an engine and is not answered yet. */
 struct token {
     bool used;
+    bool waits;        /* taken in, and neither accepted nor refused: it waits for units */
+    uint8_t command;   /* 0 = a request, else 1 + enum fg_stock_command_type */
+    uint8_t told;      /* what had been told of the order when this was asked */
+    uint8_t expect;    /* state that has to be told; 0 = open */
+    uint32_t min_free; /* fewest units that were free at any time since it was asked */
+    uint64_t record;   /* of a command: the number of its worker's record that it caused; 0 = none */
     unsigned worker;
     struct fg_stock_request request;
+    struct fg_stock_command given; /* of a command */
 };
+
+/* What the control plane knows of an item. */
+struct shelf {
+    bool known; /* an ITEM_SET was answered, or recovered */
+    bool asked; /* an ITEM_SET is under way */
+    struct fg_stock_command settings;
+    uint32_t version, applied[WORKERS_MAX];
+};
+
+enum disk_state { DISK_OK, DISK_FULL, DISK_FAILED };
 
 struct world {
-    struct rng rng;
+    struct world_setup setup;
     unsigned workers;
     uint64_t now_ms;
-    struct fg_stock_limits limits;
+    uint32_t lives;
     struct fg_stock *stock[WORKERS_MAX];
-    struct fg_ring *rings[WORKERS_MAX][WORKERS_MAX]; /* [from][to] */
+    enum fg_stock_mode mode[WORKERS_MAX]; /* as each engine was told last */
+    bool stopping;
+    enum disk_state disk;
+    bool troubled; /* the disk was full or failed in this life */
+
+    struct fg_ring *out[WORKERS_MAX][WORKERS_MAX], *in[WORKERS_MAX][WORKERS_MAX]; /* [from][to] */
+    uint64_t delivered[WORKERS_MAX][WORKERS_MAX];
+    struct fg_ring *from[WORKERS_MAX][WORKERS_MAX]; /* [to][from]: in, as an engine wants it */
     struct fg_ring *journal[WORKERS_MAX];
-    struct fg_ring *to[WORKERS_MAX][WORKERS_MAX], *from[WORKERS_MAX][WORKERS_MAX];
     struct fg_watermark mark[WORKERS_MAX];
     uint64_t taken[WORKERS_MAX]; /* records of this life that are in the log, durable or not */
-    struct fg_record *log;
+
+    struct fg_record *log; /* [LOG_MAX] */
     uint32_t log_len, durable_len;
+    uint32_t cut_records, files_read; /* statistics */
+
+    struct shelf shelves[ITEMS_MAX];
     struct token tokens[TOKENS_MAX];
-    unsigned ring_places;
-    uint32_t items; /* known to the control plane */
-    uint32_t commands_out;
+    uint32_t tokens_out, token_next;
 };
 
-void world_start(struct world *w, uint64_t seed, unsigned workers);
+void world_start(struct world *w, const struct world_setup *setup);
 void world_stop(struct world *w);
-/* The process dies: the log keeps what is durable and a random part of what is not; everything else is made
- * anew. */
-void world_crash(struct world *w);
+
+/* The process dies and another one starts, with this many workers. tail: which part of what was not durable
+ * the disk has (0 = all of it). folder: NULL, or where the real journal shall recover it. */
+void world_restart(struct world *w, unsigned workers, uint64_t tail, const char *folder);
+
+/* Moves up to n messages on their way to a worker from each of the others. */
+void world_deliver(struct world *w, unsigned to, unsigned n);
 /* Moves up to n records from a worker's ring to the log (written, not durable). */
 void world_write(struct world *w, unsigned worker, unsigned n);
 void world_sync(struct world *w);
-/* Units of an item on the way between workers. */
-uint64_t world_in_flight(struct world *w, uint32_t index);
+
+enum fg_stock_mode world_mode(const struct world *w);
+/* Free units of an item on the way between workers; returns: also those on their way back from orders. */
+uint64_t world_in_flight(struct world *w, uint32_t index, bool returns);
+/* Messages sent to a worker since the start, delivered or not. */
+uint64_t world_sent(struct world *w, unsigned from, unsigned to);
+bool world_quiet(struct world *w); /* nothing waits anywhere */
 uint32_t world_token(struct world *w);
+void world_token_free(struct world *w, uint32_t token);
+
+/* ---- disk.c */
+/* What is left of the log behind durable_len after a crash; returns its new length. */
+uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder, struct fg_ledger **recovered);
+void disk_folder_empty(const char *dir);
+void disk_folder_remove(const char *dir);
 
 #endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Steps of the operator, as the control thread carries them out: durable first, then in force everywhere. */
+#include "play.h"
+
+/* False when the engine has no room for it now. */
+static bool give(struct sim *s, unsigned worker, const struct fg_stock_command *c)
+{
+    uint32_t token = world_token(&s->w);
+    struct token *t = &s->w.tokens[token];
+
+    t->worker = worker;
+    t->command = (uint8_t)(1 + c->type);
+    t->given = *c;
+    t->given.ticket = token;
+    if (!fg_stock_command(s->w.stock[worker], s->w.now_ms, &t->given)) {
+        world_token_free(&s->w, token);
+        return false;
+    }
+    oracle_command_given(&s->o, &s->w, token);
+    return true;
+}
+
+static unsigned home_of(struct sim *s, uint32_t index)
+{
+    return fg_user_owner(ITEM_ID + index, s->w.workers);
+}
+
+/* An index is given to an item when its definition is durable: so they are defined one after the other. */
+static bool may_define(const struct sim *s, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (!s->w.shelves[i].known)
+            return false;
+    return !s->w.shelves[index].asked;
+}
+
+static void item_step(struct sim *s, const struct sim_step *step)
+{
+    uint32_t index = step->a % ITEMS_MAX;
+    struct fg_stock_command c = {.type = FG_STOCK_ITEM_SET,
+                                 .index = index,
+                                 .item = ITEM_ID + index,
+                                 .hold_ms = step->b,
+                                 .user_limit = step->c,
+                                 .order_max = (uint16_t)step->d,
+                                 .flags = step->n & 1 ? FG_ITEM_PAUSED : 0};
+
+    if (step->n & 2)
+        c.closes_ms = s->w.now_ms + step->n / 8;
+    if (step->n & 4)
+        c.opens_ms = s->w.now_ms + step->n / 8;
+    if (may_define(s, index) && give(s, home_of(s, index), &c))
+        s->w.shelves[index].asked = true;
+}
+
+static void apply_step(struct sim *s, unsigned worker)
+{
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        struct shelf *shelf = &s->w.shelves[i];
+        bool refused = s->w.mode[worker] != FG_STOCK_RUNNING;
+
+        if (!shelf->known || shelf->applied[worker] == shelf->version || !give(s, worker, &shelf->settings) ||
+            refused)
+            continue;
+        shelf->applied[worker] = shelf->version;
+        oracle_applied(&s->o, worker, &shelf->settings);
+    }
+}
+
+/* Two removals that look alike could not be told apart by their records. */
+static bool has_twin(const struct sim *s, const struct fg_stock_command *c)
+{
+    for (uint32_t i = 0; i < TOKENS_MAX; i++) {
+        const struct token *t = &s->w.tokens[i];
+
+        if (t->used && t->command && t->given.type == c->type && t->given.item == c->item &&
+            t->given.units == c->units)
+            return true;
+    }
+    return false;
+}
+
+static void stock_step(struct sim *s, const struct sim_step *step, uint8_t type)
+{
+    uint32_t index = step->a % ITEMS_MAX;
+    struct fg_stock_command c = {
+        .type = type, .index = index, .item = ITEM_ID + index, .units = 1 + step->b % 64};
+
+    if (type == FG_STOCK_STOCK_ADD || !has_twin(s, &c))
+        give(s, home_of(s, index), &c);
+}
+
+static void deny_step(struct sim *s, const struct sim_step *step)
+{
+    struct fg_stock_command c = {
+        .type = FG_STOCK_USER_SET, .item = 1000 + step->a % 16, .units = step->b & 1};
+
+    give(s, fg_user_owner(c.item, s->w.workers), &c);
+}
+
+void sim_command(struct sim *s, const struct sim_step *step)
+{
+    if (s->w.tokens_out > TOKENS_MAX / 2)
+        return;
+    switch (step->kind) {
+    case SIM_ITEM:
+        item_step(s, step);
+        break;
+    case SIM_APPLY:
+        apply_step(s, step->worker % s->w.workers);
+        break;
+    case SIM_ADD:
+        stock_step(s, step, FG_STOCK_STOCK_ADD);
+        break;
+    case SIM_REMOVE:
+        stock_step(s, step, FG_STOCK_STOCK_REMOVE);
+        break;
+    case SIM_DENY:
+        deny_step(s, step);
+        break;
+    default:
+        FG_ASSERT(!"step");
+    }
+}
+
+void sim_command_answered(struct sim *s, uint32_t token, const struct fg_stock_answer *a)
+{
+    struct token *t = &s->w.tokens[token];
+    struct shelf *shelf = &s->w.shelves[t->given.index];
+
+    oracle_command_answered(&s->o, &s->w, token, a);
+    if (t->given.type == FG_STOCK_ITEM_SET) {
+        shelf->asked = false;
+        if (a->status == FG_STATUS_RESERVED) {
+            shelf->known = true;
+            shelf->version++;
+            shelf->settings = t->given;
+            shelf->settings.type = FG_STOCK_ITEM_APPLY;
+        }
+    }
+    world_token_free(&s->w, token);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Steps from a seed, and steps as text. Looks at no engine: the same seed is always the same list. */
+#include "play.h"
+
+enum { USERS = 14, NTH = 80, RECENT = 8 };
+
+struct drawing {
+    struct rng rng;
+    uint64_t seed;
+    unsigned workers;
+    uint32_t items;                 /* that are on sale from the beginning */
+    uint32_t plenty;                /* largest addition of stock */
+    struct sim_step recent[RECENT]; /* reservations that were asked for not long ago */
+    uint32_t weight[SIM_KINDS], weights;
+    struct sim_step cure; /* of a trouble that makes most steps idle, after this many steps; 0 = none */
+    unsigned cure_in;
+};
+
+static const uint16_t usual_weight[SIM_KINDS] = {
+    [SIM_REQUEST] = 4300, [SIM_POLL] = 2500, [SIM_DELIVER] = 1000, [SIM_WRITE] = 900, [SIM_SYNC] = 500,
+    [SIM_CLOCK] = 250,    [SIM_ITEM] = 50,   [SIM_APPLY] = 150,    [SIM_ADD] = 150,   [SIM_REMOVE] = 70,
+    [SIM_DENY] = 10,      [SIM_DISK] = 20,   [SIM_STOP] = 4,       [SIM_CRASH] = 12,  [SIM_FINISH] = 4,
+};
+
+static void draw_setup(struct drawing *d, struct world_setup *setup)
+{
+    struct rng *r = &d->rng;
+
+    *setup = (struct world_setup){
+        .seed = d->seed,
+        .workers = d->workers,
+        .ring_places = 2u << rng_below(r, 5),
+        .limits = {.items_max = ITEMS_MAX,
+                   .orders_max = rng_chance(r, 20) ? 40 : ROOMY,
+                   .users_max = rng_chance(r, 20) ? 10 : ROOMY,
+                   .parked_max = 1 + rng_below(r, 8),
+                   .held_max = 2 + rng_below(r, 30),
+                   .user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0,
+                   .user_burst = 1 + rng_below(r, 20)},
+    };
+    if (setup->limits.user_rate == 0)
+        setup->limits.user_burst = 0;
+    d->items = 1 + rng_below(r, ITEMS_MAX);
+    d->plenty = rng_chance(r, 40) ? 40 : 4;
+    /* each seed has its own weather: some things are rare in it, others common */
+    for (unsigned k = 0; k < SIM_KINDS; k++) {
+        d->weight[k] = usual_weight[k] * (rng_chance(r, 20) ? 3 : rng_chance(r, 20) ? 1 : 2);
+        d->weights += d->weight[k];
+    }
+}
+
+/* The fields of an order follow from its id, so that a repeat is a repeat; now and then one lies. */
+static struct sim_step reservation(struct drawing *d, uint32_t user, uint32_t nth)
+{
+    uint64_t h = fg_mix64(user, nth + d->seed);
+    struct sim_step s = {.kind = SIM_REQUEST, .a = user, .b = nth};
+
+    s.c = rng_chance(&d->rng, 3) ? rng_below(&d->rng, ITEMS_MAX + 1) : (uint32_t)(h % d->items);
+    s.d = rng_chance(&d->rng, 3) ? rng_below(&d->rng, 6) : 1 + (uint32_t)(h >> 8) % 3;
+    return s;
+}
+
+static struct sim_step request(struct drawing *d)
+{
+    static const uint8_t ops[] = {FG_OP_RESERVE, FG_OP_CONFIRM, FG_OP_CANCEL,
+                                  FG_OP_CANCEL,  FG_OP_QUERY,   FG_OP_EXTEND};
+    struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
+
+    if (old->b && rng_chance(&d->rng, 45)) {
+        s = *old;
+        s.n = ops[rng_below(&d->rng, sizeof(ops))] - FG_OP_RESERVE;
+        if (s.n == 0 && rng_chance(&d->rng, 10))
+            return reservation(d, s.a, s.b);
+        if (s.n != 0)
+            s.c = s.d = 0;
+        if (s.n == FG_OP_EXTEND - FG_OP_RESERVE)
+            s.d = rng_below(&d->rng, 300);
+        return s;
+    }
+    s = reservation(d, rng_below(&d->rng, USERS), 1 + rng_below(&d->rng, NTH));
+    if (rng_chance(&d->rng, 3))
+        return (struct sim_step){.kind = SIM_REQUEST, .n = FG_OP_STOCK - FG_OP_RESERVE, .c = s.c};
+    *old = s;
+    return s;
+}
+
+static struct sim_step item(struct drawing *d, uint32_t index)
+{
+    struct rng *r = &d->rng;
+
+    return (struct sim_step){
+        .kind = SIM_ITEM,
+        .n = (uint16_t)(rng_chance(r, 15) ? rng_below(r, 8) | rng_below(r, 100) << 3 : 0),
+        .a = index,
+        .b = rng_chance(r, 10) ? rng_below(r, 3) : 20 + rng_below(r, 200),
+        .c = rng_chance(r, 40) ? 0 : 1 + rng_below(r, 4),
+        .d = 1 + rng_below(r, 4),
+    };
+}
+
+/* A full disk has room again; a failed one, or a process that stops, makes place for the next. */
+static void plan_cure(struct drawing *d, const struct sim_step *s)
+{
+    if (d->cure_in || (s->kind != SIM_DISK && s->kind != SIM_STOP))
+        return;
+    d->cure = (struct sim_step){.kind = SIM_DISK, .n = DISK_OK};
+    if (s->kind == SIM_STOP || s->n == DISK_FAILED) {
+        d->cure.kind = s->kind == SIM_STOP ? SIM_FINISH : SIM_CRASH;
+        d->cure.n = (uint16_t)d->workers;
+        d->cure.a = (uint32_t)rng_next(&d->rng);
+    }
+    d->cure_in = 10 + rng_below(&d->rng, 60);
+}
+
+static struct sim_step draw_step(struct drawing *d)
+{
+    struct rng *r = &d->rng;
+    uint32_t dice = rng_below(r, d->weights);
+    struct sim_step s = {.worker = (uint8_t)rng_below(r, d->workers)};
+    unsigned next = rng_chance(r, 60) ? d->workers : 1 + rng_below(r, WORKERS_MAX);
+
+    if (d->cure_in && --d->cure_in == 0)
+        return d->cure;
+    while (dice >= d->weight[s.kind])
+        dice -= d->weight[s.kind++];
+    switch (s.kind) {
+    case SIM_REQUEST:
+        return request(d);
+    case SIM_POLL:
+        s.n = (uint16_t)rng_below(r, 16);
+        s.a = rng_chance(r, 60);
+        break;
+    case SIM_DELIVER:
+    case SIM_WRITE:
+        s.n = (uint16_t)(1 + rng_below(r, 8));
+        break;
+    case SIM_CLOCK:
+        s.a = rng_below(r, 40);
+        break;
+    case SIM_ITEM:
+        return item(d, rng_below(r, rng_chance(r, 50) ? ITEMS_MAX : d->items));
+    case SIM_ADD:
+    case SIM_REMOVE:
+        s.a = rng_below(r, rng_chance(r, 20) ? ITEMS_MAX : d->items);
+        s.b = rng_below(r, d->plenty);
+        break;
+    case SIM_DENY:
+        s.a = rng_below(r, USERS);
+        s.b = rng_chance(r, 30);
+        break;
+    case SIM_DISK:
+        s.n = rng_chance(r, 85) ? DISK_FULL : DISK_FAILED;
+        break;
+    case SIM_CRASH:
+        s.a = (uint32_t)rng_next(r);
+        s.b = rng_chance(r, 30);
+        /* fall through */
+    case SIM_FINISH:
+        s.n = (uint16_t)next;
+        d->workers = next;
+        break;
+    default:
+        break;
+    }
+    plan_cure(d, &s);
+    return s;
+}
+
+/* An item is on sale soon, so that most steps meet something. */
+static unsigned draw_opening(struct drawing *d, struct sim_step *steps, uint32_t index)
+{
+    unsigned n = 0;
+
+    steps[n] = (struct sim_step){.kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .d = 3};
+    steps[n++].c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, 4);
+    steps[n++] = (struct sim_step){.kind = SIM_ADD, .a = index, .b = rng_below(&d->rng, 8)};
+    for (unsigned i = 0; i < d->workers; i++)
+        steps[n++] = (struct sim_step){.kind = SIM_WRITE, .worker = (uint8_t)i, .n = 9};
+    steps[n++] = (struct sim_step){.kind = SIM_SYNC};
+    for (unsigned i = 0; i < d->workers; i++)
+        steps[n++] = (struct sim_step){.kind = SIM_POLL, .worker = (uint8_t)i, .n = 15, .a = 1};
+    for (unsigned i = 0; i < d->workers; i++)
+        steps[n++] = (struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i};
+    return n;
+}
+
+void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup, struct sim_step steps[SIM_STEPS])
+{
+    struct drawing d = {.rng = {seed}, .seed = seed, .workers = workers};
+    unsigned n = 0;
+
+    draw_setup(&d, setup);
+    for (uint32_t i = 0; i < d.items; i++)
+        n += draw_opening(&d, steps + n, i);
+    while (n < SIM_STEPS)
+        steps[n++] = draw_step(&d);
+}
+
+/* ---- as text */
+
+static void describe_request(const struct sim_step *s, char *text, size_t size)
+{
+    static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY", "STOCK", "EXTEND"};
+    unsigned op = s->n % FG_OP_EXTEND;
+    int n = snprintf(text, size, "%s", names[op]);
+
+    if (op != FG_OP_STOCK - FG_OP_RESERVE)
+        n += snprintf(text + n, size - (size_t)n, " user %u order %u", 1000 + s->a, s->b);
+    if (op == 0 || op == FG_OP_STOCK - FG_OP_RESERVE)
+        n += snprintf(text + n, size - (size_t)n, " item %u", ITEM_ID + s->c);
+    if (op == 0)
+        snprintf(text + n, size - (size_t)n, " units %u", s->d & 0xffff);
+    else if (op == FG_OP_EXTEND - FG_OP_RESERVE)
+        snprintf(text + n, size - (size_t)n, " by %u ms", s->d);
+}
+
+void sim_describe(const struct sim_step *s, char *text, size_t size)
+{
+    static const char *const disk[] = {"works", "is full", "fails"};
+    unsigned item = ITEM_ID + s->a % ITEMS_MAX, next = 1 + (s->n + WORKERS_MAX - 1u) % WORKERS_MAX;
+
+    switch ((enum sim_kind)s->kind) {
+    case SIM_REQUEST:
+        describe_request(s, text, size);
+        break;
+    case SIM_POLL:
+        snprintf(text, size, "worker %u: %sa loop, at most %u answers", s->worker,
+                 s->a ? "all is delivered, " : "", 1 + s->n % 16);
+        break;
+    case SIM_DELIVER:
+        snprintf(text, size, "worker %u: %u messages of each other are delivered", s->worker, s->n);
+        break;
+    case SIM_WRITE:
+        snprintf(text, size, "worker %u: %u records are written", s->worker, s->n);
+        break;
+    case SIM_SYNC:
+        snprintf(text, size, "what is written is durable");
+        break;
+    case SIM_CLOCK:
+        snprintf(text, size, "%u ms pass", s->a);
+        break;
+    case SIM_ITEM:
+        snprintf(text, size, "operator sets item %u: hold %u ms, limit %u, largest order %u%s%s%s (%u ms)",
+                 item, s->b, s->c, s->d, s->n & 1 ? ", paused" : "", s->n & 2 ? ", closes" : "",
+                 s->n & 4 ? ", opens" : "", s->n / 8);
+        break;
+    case SIM_APPLY:
+        snprintf(text, size, "worker %u: takes the durable settings", s->worker);
+        break;
+    case SIM_ADD:
+    case SIM_REMOVE:
+        snprintf(text, size, "operator %s item %u: %u units", s->kind == SIM_ADD ? "adds to" : "takes from",
+                 item, 1 + s->b % 64);
+        break;
+    case SIM_DENY:
+        snprintf(text, size, "operator %s user %u", s->b & 1 ? "denies" : "allows", 1000 + s->a % 16);
+        break;
+    case SIM_DISK:
+        snprintf(text, size, "the disk %s", disk[s->n % 3]);
+        break;
+    case SIM_STOP:
+        snprintf(text, size, "SIGTERM");
+        break;
+    case SIM_CRASH:
+        snprintf(text, size, "crash, the log's tail %08x%s; then %u workers", s->a,
+                 s->b ? ", recovered from real files" : "", next);
+        break;
+    case SIM_FINISH:
+        snprintf(text, size, "clean stop; then %u workers", next);
+        break;
+    default:
+        snprintf(text, size, "?");
+    }
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The story that the workers tell by the records that they push, and the balance over all of them. */
+#include "oracle.h"
+
+void oracle_waits(struct oracle *o, struct world *w, uint32_t token)
+{
+    w->tokens[token].waits = true;
+    o->waiting[o->waiting_len++] = token;
+}
+
+void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token)
+{
+    uint32_t i = 0;
+
+    w->tokens[token].waits = false;
+    while (o->waiting[i] != token)
+        i++;
+    o->waiting[i] = o->waiting[--o->waiting_len];
+}
+
+/* Of the live orders of a user the one that was taken in last says which limit holds for their sum. */
+static void check_limit(struct oracle *o, const struct oracle_order *of)
+{
+    const struct oracle_order *last = of;
+
+    for (uint32_t at = o->by_user[of->user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
+        const struct oracle_order *x = &o->orders[at - 1];
+
+        if (x->user == of->user && x->item == of->item && x->judged > last->judged &&
+            (x->now == FG_ORDER_RESERVED || x->now == FG_ORDER_SOLD))
+            last = x;
+    }
+    FG_ASSERT(last->limit == 0 || oracle_user_units(o, of->user, of->item, false) <= last->limit);
+}
+
+static void reserved(struct oracle *o, struct world *w, unsigned worker, const struct fg_record *r,
+                     const struct token *cause)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
+    bool asked = cause && !cause->command && cause->request.op == FG_OP_RESERVE &&
+                 oracle_same_order(&cause->request, r->user, r->order_id);
+
+    FG_ASSERT(order->now == FG_ORDER_NONE && worker == fg_user_owner(r->user, w->workers));
+    FG_ASSERT(r->arg == w->now_ms + item->in_force[worker].hold_ms);
+    if (order->waits && !asked) {
+        FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+        w->tokens[order->token].expect = FG_ORDER_RESERVED;
+        oracle_waits_no_more(o, w, order->token);
+    } else { /* nobody else's request may sell something to him */
+        FG_ASSERT(asked);
+        FG_ASSERT(cause->request.item == r->item && cause->request.quantity == r->quantity);
+        order->item = r->item;
+        order->quantity = r->quantity;
+        order->limit = item->in_force[worker].user_limit;
+        order->judged = ++o->requests;
+    }
+    order->waits = false;
+    order->now = FG_ORDER_RESERVED;
+    order->deadline_ms = r->arg;
+    item->now.reserved += r->quantity;
+    check_limit(o, order);
+}
+
+static void ended(struct oracle *o, struct world *w, const struct fg_record *r, const struct token *cause)
+{
+    struct oracle_units *u = &oracle_item(o, r->item)->now;
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+    bool asked = cause && !cause->command && oracle_same_order(&cause->request, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_ORDER_RESERVED);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    if (r->type == FG_REC_EXPIRED) {
+        FG_ASSERT(w->now_ms >= order->deadline_ms);
+        order->now = FG_ORDER_EXPIRED;
+    } else {
+        FG_ASSERT(asked && w->now_ms < order->deadline_ms);
+        FG_ASSERT(cause->request.op == (r->type == FG_REC_SOLD ? FG_OP_CONFIRM : FG_OP_CANCEL));
+        order->now = r->type == FG_REC_SOLD ? FG_ORDER_SOLD : FG_ORDER_CANCELLED;
+    }
+    u->reserved -= r->quantity;
+    u->sold += r->type == FG_REC_SOLD ? r->quantity : 0;
+}
+
+static void extended(struct oracle *o, struct world *w, const struct fg_record *r, const struct token *cause)
+{
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_ORDER_RESERVED && w->now_ms < order->deadline_ms);
+    FG_ASSERT(cause && cause->request.op == FG_OP_EXTEND);
+    FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id));
+    FG_ASSERT(r->arg > order->deadline_ms && r->arg <= w->now_ms + FG_HOLD_MS_MAX);
+    order->deadline_ms = r->arg;
+}
+
+/* Stock is added at once, and taken away when it could be gathered. */
+static struct token *stock(struct oracle *o, struct world *w, const struct fg_record *r, struct token *cause)
+{
+    int64_t units = (int64_t)r->arg;
+
+    oracle_item(o, r->item)->now.total += units;
+    if (units >= 0) {
+        FG_ASSERT(cause && cause->command == 1 + FG_STOCK_STOCK_ADD && cause->given.units == units);
+        FG_ASSERT(cause->given.item == r->item);
+        return cause;
+    }
+    for (uint32_t i = 0; i < o->waiting_len; i++) {
+        struct token *t = &w->tokens[o->waiting[i]];
+
+        if (t->command && t->given.item == r->item && t->given.units == -units) {
+            oracle_waits_no_more(o, w, o->waiting[i]);
+            return t;
+        }
+    }
+    FG_ASSERT(!"stock is taken away because somebody asked for it");
+    return NULL;
+}
+
+static void push_record(struct oracle *o, struct world *w, unsigned worker, const struct fg_record *r,
+                        struct token *cause)
+{
+    FG_ASSERT(r->worker == worker && r->time_ms == w->now_ms);
+    switch (r->type) {
+    case FG_REC_RESERVED:
+        reserved(o, w, worker, r, cause);
+        return;
+    case FG_REC_SOLD:
+    case FG_REC_CANCELLED:
+    case FG_REC_EXPIRED:
+        ended(o, w, r, cause);
+        return;
+    case FG_REC_EXTENDED:
+        extended(o, w, r, cause);
+        return;
+    case FG_REC_STOCK:
+        cause = stock(o, w, r, cause);
+        break;
+    case FG_REC_USER:
+        FG_ASSERT(cause && cause->command == 1 + FG_STOCK_USER_SET && oracle_denied(o, r->user));
+        oracle_denied(o, r->user)->now = r->arg != 0;
+        break;
+    default:
+        FG_ASSERT(r->type == FG_REC_ITEM_SET && cause && cause->command == 1 + FG_STOCK_ITEM_SET);
+    }
+    cause->record = o->pushed[worker];
+}
+
+void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct token *cause)
+{
+    const struct fg_record *r;
+
+    FG_ASSERT(o->pushed[worker] >= w->taken[worker]);
+    while ((r = fg_ring_peek(w->journal[worker], o->pushed[worker] - w->taken[worker])) != NULL) {
+        o->pushed[worker]++;
+        push_record(o, w, worker, r, cause);
+    }
+}
+
+void oracle_applied(struct oracle *o, unsigned worker, const struct fg_stock_command *c)
+{
+    oracle_item(o, c->item)->in_force[worker] = (struct settings){.live = true,
+                                                                  .opens_ms = c->opens_ms,
+                                                                  .closes_ms = c->closes_ms,
+                                                                  .hold_ms = c->hold_ms,
+                                                                  .user_limit = c->user_limit,
+                                                                  .order_max = c->order_max,
+                                                                  .flags = c->flags};
+}
+
+/* ---- balance */
+
+static void balance_item(struct oracle *o, struct world *w, uint32_t index)
+{
+    struct oracle_item *item = &o->items[index];
+    struct fg_stock_view v, sum = {0};
+    uint64_t all = world_in_flight(w, index, true);
+
+    for (unsigned k = 0; k < w->workers; k++) {
+        if (!fg_stock_view(w->stock[k], index, &v))
+            continue;
+        sum.free += v.free;
+        sum.releasing += v.releasing;
+        sum.reserved += v.reserved;
+        sum.sold += v.sold;
+        sum.total += v.total;
+    }
+    FG_ASSERT(sum.total == item->now.total);
+    FG_ASSERT(sum.reserved == item->now.reserved && sum.sold == item->now.sold);
+    FG_ASSERT(all + sum.free + sum.releasing + sum.reserved + sum.sold == sum.total);
+    item->free = sum.free + world_in_flight(w, index, false);
+    for (unsigned k = 0; k < w->workers; k++)
+        if (item->free == 0)
+            item->stage[k] = 0;
+        else if (item->stage[k] == 0)
+            item->stage[k] = 1;
+    o->balances++;
+}
+
+void oracle_balance(struct oracle *o, struct world *w)
+{
+    for (uint32_t i = 0; i < ITEMS_MAX; i++)
+        balance_item(o, w, i);
+    for (uint32_t i = 0; i < o->waiting_len; i++) {
+        struct token *t = &w->tokens[o->waiting[i]];
+        uint64_t free = oracle_item(o, t->command ? t->given.item : t->request.item)->free;
+
+        if (free < t->min_free)
+            t->min_free = (uint32_t)free;
+    }
+}
+
+static bool room_between(struct world *w, unsigned from, unsigned to)
+{
+    return from == to || fg_ring_count(w->out[from][to]) + 2 <= w->setup.ring_places;
+}
+
+void oracle_polled(struct oracle *o, struct world *w, unsigned worker)
+{
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        struct oracle_item *item = &o->items[i];
+        unsigned home = fg_user_owner(item->item, w->workers);
+
+        for (unsigned k = 0; k < w->workers; k++) {
+            if (item->stage[k] == 1 && worker == home && room_between(w, home, k)) {
+                item->stage[k] = k == home ? 4 : 2;
+                item->said[k] = world_sent(w, home, k);
+            } else if (item->stage[k] == 3 && worker == k) {
+                item->stage[k] = 4;
+            }
+        }
+    }
+}
+
+void oracle_delivered(struct oracle *o, struct world *w)
+{
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        struct oracle_item *item = &o->items[i];
+        unsigned home = fg_user_owner(item->item, w->workers);
+
+        for (unsigned k = 0; k < w->workers; k++)
+            if (item->stage[k] == 2 && w->delivered[home][k] >= item->said[k])
+                item->stage[k] = 3;
+    }
+}
+
+void oracle_settled(struct oracle *o, struct world *w)
+{
+    FG_ASSERT(w->tokens_out == 0 && o->waiting_len == 0); /* nobody waits for ever */
+    FG_ASSERT(w->log_len == w->durable_len);
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        const struct oracle_order *order = &o->orders[i];
+
+        FG_ASSERT(order->now == order->written && !order->waits);
+        FG_ASSERT(order->now != FG_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms || w->stopping);
+    }
+    for (uint32_t i = 0; i < ITEMS_MAX; i++)
+        FG_ASSERT(memcmp(&o->items[i].now, &o->items[i].written, sizeof(o->items[i].now)) == 0);
+}
