@@ -1,35 +1,63 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A sale for the fault tests: daemon, Redis, items, waves of shoppers, and the audit of all of it at the end."""
 
+import contextlib
+import ctypes
 import json
 import os
 import sys
+import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[1:1] = [os.path.join(HERE, '..', 'lib'), os.path.join(HERE, '..', 'net')]
+import client  # noqa: E402  pylint: disable=wrong-import-position
 import fgtest  # noqa: E402  pylint: disable=wrong-import-position
 
 HOT = 1
+CLONE_NEWNET = 0x40000000
 SETTINGS = {'workers.count': 2, 'workers.idle': 'sleep', 'filter.order_rate': 0, 'limits.orders_max': 400000,
             'limits.users_max': 400000, 'limits.items_max': 100, 'eal.huge': 'no'}
 REDIS = {'redis.retry_ms_max': '500ms', 'redis.timeout_ms': '1s'}
 # Outages of some seconds are survived: the first repeats come soon, later ones every 5 s, for minutes.
-SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'shoppers': 4000, 'zipf': 0.8,
-            'hot': f'{HOT}:0.3', 'rate': 5000, 'window': 2000, 'duplicates': 0.05, 'replays': 0.02, 'confirm': 0.75,
+SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'shoppers': 12000, 'zipf': 0.8,
+            'hot': f'{HOT}:0.3', 'rate': 5000, 'window': 12000, 'duplicates': 0.05, 'replays': 0.02, 'confirm': 0.75,
             'cancel': 0.1, 'confirm_delay_ms': 400, 'again_ms': 700, 'again': 0.3, 'timeout_ms': 150, 'retries': 60,
             'drain_seconds': 60, 'seconds': 5, 'no_huge': True}
+
+
+@contextlib.contextmanager
+def inside(ns):
+    """Sockets that are made in here live in the namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
+    there = os.open(f'/run/netns/{ns.name}', os.O_RDONLY)
+    try:
+        if libc.setns(there, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), 'setns')
+        yield
+    finally:
+        if libc.setns(here, CLONE_NEWNET):
+            os._exit(99)
+        os.close(here)
+        os.close(there)
 
 
 class Sale:
     """One log from beginning to end. Shoppers come in waves: one fgblast each, users of their own."""
 
-    def __init__(self, lab, total=1500, lesser=10, hold_ms=2000, redis=None, queues=1, settings=None, start=True):
+    def __init__(self, lab, total=1500, lesser=10, hold_ms=3000, redis=None, queues=1, settings=None, start=True,
+                 desk=False):
         self.lab, self.hold_ms = lab, hold_ms
         self.redis = redis
         self.link = lab.pair(queues=queues)
         self.link.route_to_b('198.19.0.0/16')
-        self.gate = lab.daemon(self.link.a, ports={'shop': {'interface': self.link.a_if, 'queues': queues}},
-                               redis=redis, settings={**SETTINGS, **(REDIS if redis else {}), **(settings or {})})
-        self.totals, self.waves, self.ended = {}, [], 0
+        ports = {'shop': {'interface': self.link.a_if, 'queues': queues}}
+        if desk:  # a port for client(): fgblast takes all that comes in at the other end of its own
+            self.desk = fgtest.Link(self.link.a, lab.namespace('desk'), net=1)
+            ports['desk'] = {'interface': self.desk.a_if}
+        self.gate = lab.daemon(self.link.a, ports=ports, redis=redis,
+                               settings={**SETTINGS, **(REDIS if redis else {}), **(settings or {})})
+        self.totals, self.waves, self.ended, self.last_order = {}, [], 0, 0
         self.counts = {'orders': 0, 'orders_reserved': 0, 'orders_sold': 0, 'answers': 0, 'retry': 0, 'unanswered': 0}
         if start:
             self.gate.start()
@@ -37,11 +65,13 @@ class Sale:
 
     def open_items(self, total, lesser):
         for number in range(HOT, HOT + 1 + lesser):
-            self.totals[number] = total if number == HOT else total // 5
-            status, answer = self.gate.api('POST', '/v1/items', {
-                'item': number, 'name': f'item {number}', 'total': self.totals[number], 'hold_ms': self.hold_ms,
-                'user_limit': 3})
-            assert status == 201, answer
+            self.add_item(number, total if number == HOT else total // 5)
+
+    def add_item(self, number, total):
+        self.totals[number] = total
+        status, answer = self.gate.api('POST', '/v1/items', {
+            'item': number, 'name': f'item {number}', 'total': total, 'hold_ms': self.hold_ms, 'user_limit': 3})
+        assert status == 201, answer
 
     def add_stock(self, item, units):
         """What was answered with 200 must survive whatever comes."""
@@ -56,9 +86,12 @@ class Sale:
                    'items': f'{HOT}-{max(self.totals)}', 'user_base': 1 + 1000000 * len(self.waves),
                    'seed': 1 + len(self.waves), **options}
         self.waves.append(self.lab.blast(self.link.b, self.gate.keys, **options).start())
+        self.last_order = time.monotonic() + options['seconds']
 
-    def shopping(self):
-        return self.ended < len(self.waves) and self.waves[-1].process.running()
+    def shopping(self, seconds=0):
+        """Whether shoppers come, and will for so long. Later they only finish what they began."""
+        return self.ended < len(self.waves) and self.waves[-1].process.running() and \
+            time.monotonic() + seconds < self.last_order
 
     def wave_done(self, seconds=120):
         """Waits for the last wave; no answer may have contradicted another, and nobody may be left waiting."""
@@ -72,6 +105,12 @@ class Sale:
         for name in self.counts:
             self.counts[name] += summary[name] if name in summary else summary['sent'][name]
         return summary
+
+    def client(self, role='shop', patience=3):
+        """One shopper, backend or monitor beside the waves; for a Sale with a desk."""
+        number = next(n for n, r in self.gate.keys.ROLES.items() if r == role)
+        with inside(self.desk.b):
+            return client.Client(self.desk.a_ip, number, self.gate.keys.secrets[number], patience=patience)
 
     def item(self, number=HOT):
         return self.gate.get(f'/v1/items/{number}')

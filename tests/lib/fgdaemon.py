@@ -175,6 +175,7 @@ class Blast:
     def __init__(self, lab, ns, keys, **options):
         self.lab, self.ns = lab, ns
         base = lab.unique('blast')
+        os.mkdir(base)  # the next one gets another name
         self.audit, self.summary_path = base + '.audit', base + '.json'
         options = {'keys': keys.path if isinstance(keys, Keys) else keys, 'audit': self.audit,
                    'json': self.summary_path, **options}

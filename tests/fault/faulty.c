@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
+ * $FG_FAULTS/sync or $FG_FAULTS/write exists. What such a sync was to keep stays in the page cache, as on
+ * Linux: readable, and not on the disk.
+ */
+#define _GNU_SOURCE
+#define _LARGEFILE64_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool fails(const char *what)
+{
+    const char *dir = getenv("FG_FAULTS");
+    char path[512];
+    int before = errno;
+    bool there;
+
+    if (!dir)
+        return false;
+    snprintf(path, sizeof(path), "%s/%s", dir, what);
+    there = access(path, F_OK) == 0;
+    errno = there ? EIO : before;
+    return there;
+}
+
+int fdatasync(int fd)
+{
+    static int (*real)(int);
+
+    if (!real)
+        real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    return fails("sync") ? -1 : real(fd);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
+{
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+
+    if (!real)
+        real = (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+    return fails("write") ? -1 : real(fd, data, len, offset);
+}

@@ -1,0 +1,404 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The disk under the log: full, read-only, missing, taken, damaged, torn, failing. All in a sale where that makes sense.
+
+The program lives in a mount namespace of its own, so that whatever it mounts ends with it.
+"""
+
+import contextlib
+import ctypes
+import glob
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sale import HOT, Sale, fgtest  # noqa: E402
+from fgtest import command, wait_until  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CLONE_NEWNS = 0x20000
+RECORD = HEADER = 64
+SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'eal.huge': 'no', 'eal.mbufs': 4096}
+
+
+# ---- disks ----------------------------------------------------------------------------------------------
+
+
+def unshare_mounts():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), 'unshare')
+    command('mount', '--make-rprivate', '/')
+
+
+@contextlib.contextmanager
+def mounted(lab, *words):
+    """A folder with `mount WORDS` on it."""
+    path = lab.unique('disk')
+    os.mkdir(path)
+    command('mount', *words, path)
+    try:
+        yield path
+    finally:
+        for gate in lab.daemons:
+            if gate.process:
+                gate.process.kill()
+        command('umount', '--lazy', path)
+
+
+def tmpfs(lab):
+    return mounted(lab, '-t', 'tmpfs', '-o', 'size=8m', 'fgtest')
+
+
+def ext4(lab):
+    """A small ext4 in a file, without the blocks that only root may use."""
+    if not shutil.which('mkfs.ext4'):
+        raise fgtest.Skip('mkfs.ext4 is not installed')
+    image = lab.unique('ext4')
+    with open(image, 'wb') as f:
+        f.truncate(16 << 20)
+    command('mkfs.ext4', '-q', '-m', '0', image)
+    try:
+        return mounted(lab, '-o', 'loop', image)
+    except RuntimeError as error:
+        raise fgtest.Skip(f'no loop device: {error}') from None
+
+
+def fill(path):
+    """Takes all that is left, to the last block."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for size in (65536, 4096, 512, 1):
+        with contextlib.suppress(OSError):
+            while True:
+                os.write(file, bytes(size))
+    with contextlib.suppress(OSError):
+        os.fsync(file)
+    os.close(file)
+
+
+# ---- full ------------------------------------------------------------------------------------------------
+
+
+def answers(sale, *names):
+    now = sale.gate.get('/v1/stats')['answers']
+    return sum(now[n] for n in names)
+
+
+def decisions(sale):
+    now = sale.gate.get('/v1/stats')['stock']
+    return sum(now[n] for n in ('reserved', 'sold', 'cancelled', 'expired'))
+
+
+def log_state(sale):
+    return sale.gate.get('/v1/status')['log']['state']
+
+
+def sell_on_a_full_disk(lab, disk):
+    """A flood; the disk fills, stays full for longer than orders are held, and has room again; twice."""
+    sale = Sale(lab, total=500, lesser=8, hold_ms=2000, redis=lab.redis(persist=True), desk=True,
+                settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+    sale.gate.log_dir = f'{disk}/log'
+    sale.shop(seconds=14)
+    sale.add_item(99, 0)
+    shopper = sale.client()
+    assert shopper.reserve(99, 99, 1).status == 'SOLD_OUT'
+    wait_until(lambda: sale.item()['available'] == 0, 20, 'the hot item is sold out')
+    for _ in range(2):
+        fill(f'{disk}/filler')
+        wait_until(lambda: log_state(sale) == 'full', 20, 'the log is full')
+        status, body = sale.gate.api('GET', '/healthz')
+        assert status == 503 and 'log full' in str(body), (status, body)
+        status = sale.gate.get('/v1/status')
+        assert status['state'] == 'unhealthy' and sale.gate.log_dir in status['log']['error'], status
+        durable, busy = status['log']['durable_seq'], answers(sale, 'BUSY')
+        wait_until(lambda: answers(sale, 'BUSY') > busy + 20, 10, 'what needs a record is BUSY')
+        began = time.monotonic()
+        while time.monotonic() < began + 2.5:
+            assert shopper.reserve(99, 99, 1).status == 'SOLD_OUT', 'rejections go on'
+            assert shopper.query(99, os.urandom(16)).status == 'UNKNOWN_ORDER', 'questions are answered'
+        status = sale.gate.get('/v1/status')
+        assert status['log']['state'] == 'full' and status['log']['durable_seq'] == durable, status
+        os.unlink(f'{disk}/filler')
+        wait_until(sale.gate.healthy, 10, 'there is room again')
+        accepted = answers(sale, 'RESERVED', 'SOLD')
+        sale.add_stock(HOT, 300)
+        wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 100, 20, 'it sells again')
+    audit = sale.finish()
+    assert audit['log']['sold'] > 500, audit['log']
+    assert sale.gate.output().count('no room') == 2 and sale.gate.output().count('there is room again') == 2
+
+
+@fgtest.timeout(120)
+def test_a_full_tmpfs_in_a_sale(lab):
+    """full disk in a flood: acceptances are BUSY, rejections go on, status says so; with room it sells again; audit"""
+    with tmpfs(lab) as disk:
+        sell_on_a_full_disk(lab, disk)
+
+
+@fgtest.timeout(120)
+def test_a_full_ext4_in_a_sale(lab):
+    """the same on ext4"""
+    with ext4(lab) as disk:
+        sell_on_a_full_disk(lab, disk)
+
+
+@fgtest.timeout(120)
+def test_kill_and_stop_on_a_full_disk(lab):
+    """full disk: kill -9 and SIGTERM, and a start while it is still full, lose nothing that was acknowledged"""
+    with ext4(lab) as disk:
+        sale = Sale(lab, total=3000, lesser=3, hold_ms=3000,
+                    settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+        sale.gate.log_dir = f'{disk}/log'
+        sale.shop(seconds=12)
+        wait_until(lambda: answers(sale, 'RESERVED') > 300, 20, 'it sells')
+        fill(f'{disk}/filler')
+        wait_until(lambda: log_state(sale) == 'full', 20, 'the log is full')
+        sale.gate.kill()
+        sale.gate.start(ready=False)
+        wait_until(lambda: ' ready: ' in sale.gate.output(), 20, 'it starts on a full disk')
+        began = time.monotonic()
+        sale.gate.stop()
+        took = time.monotonic() - began
+        assert took < 10, f'it ends within the time for what is under way, not {took:.1f} s'
+        os.unlink(f'{disk}/filler')
+        sale.gate.start()
+        accepted = answers(sale, 'RESERVED', 'SOLD')
+        wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 100, 30, 'it sells again')
+        sale.finish()
+
+
+# ---- directories -----------------------------------------------------------------------------------------
+
+
+def refused(gate, *words, seconds=20):
+    """A start that must fail, with these words in what it says."""
+    gate.start(ready=False)
+    code = gate.process.wait(seconds)
+    text = gate.output()
+    assert code == 1, (code, text)
+    for word in words:
+        assert word in text, (word, text)
+    return text
+
+
+def small_gate(lab, **settings):
+    return lab.daemon(device='net_null0', settings={**SMALL, **settings})
+
+
+def test_directories_that_cannot_be_used(lab):
+    """log directory missing its parent, a file, on a read-only disk, in use: refused with its name and the cause"""
+    gate = small_gate(lab, **{'log.dir': f'{lab.dir}/missing/log'})
+    refused(gate, f'{lab.dir}/missing/log: cannot create: No such file or directory')
+    file = lab.unique('file')
+    with open(file, 'w', encoding='utf-8') as f:
+        f.write('not a folder\n')
+    gate = small_gate(lab, **{'log.dir': file})
+    refused(gate, f'{file}: cannot open: Not a directory')
+    with tmpfs(lab) as disk:
+        gate = small_gate(lab, **{'log.dir': f'{disk}/log'})
+        refused(gate, f'{disk}/log/next.tmp: cannot allocate: No space left on device')
+        gate.settings['log.segment_bytes'] = '1m'
+        gate.write_config()
+        gate.start()
+        gate.stop()
+        command('mount', '-o', 'remount,ro', disk)
+        refused(gate, f'{disk}/log', 'Read-only file system')
+        fresh = small_gate(lab, **{'log.dir': f'{disk}/other'})
+        refused(fresh, f'{disk}/other: cannot create: Read-only file system')
+        command('mount', '-o', 'remount,rw', disk)
+        gate.start()
+        second = small_gate(lab, **{'log.dir': f'{disk}/log'})
+        refused(second, f'{disk}/log: the log is in use by process {gate.process.pid}')
+        assert gate.healthy(), 'the first does not notice'
+        gate.stop()
+
+
+# ---- damage ----------------------------------------------------------------------------------------------
+
+
+def segments(sale):
+    """[(path, first sequence)] of the log, in order."""
+    paths = sorted(glob.glob(f'{sale.gate.log_dir}/*.fgj'))
+    return [(p, int(os.path.basename(p)[:20])) for p in paths]
+
+
+def offset_of(path, seq):
+    return HEADER + (seq - int(os.path.basename(path)[:20])) * RECORD
+
+
+def last_seq(sale):
+    path, first = segments(sale)[-1]
+    with open(path, 'rb') as f:
+        data = f.read()
+    seq = first
+    while struct.unpack_from('<Q', data, offset_of(path, seq))[0] == seq:
+        seq += 1
+    return seq - 1
+
+
+def flip(path, offset):
+    with open(path, 'r+b') as f:
+        f.seek(offset)
+        byte = f.read(1)[0]
+        f.seek(offset)
+        f.write(bytes([byte ^ 0x10]))
+
+
+def sold_something(lab, **options):
+    sale = Sale(lab, total=400, lesser=3, hold_ms=1000, **options)
+    sale.shop(seconds=2)
+    sale.finish()
+    return sale
+
+
+def expect_corrupt(sale, path, seq):
+    refused(sale.gate, f'{path}: record {seq} at offset {offset_of(path, seq)} is ', 'corrupt')
+    code, text = sale.lab.audit(log=sale.gate.log_dir)
+    assert code != 0 and os.path.basename(path) in text, (code, text)
+
+
+def test_a_damaged_record(lab):
+    """a flipped bit in the middle of the log: start and audit refuse it with file, record and offset; mended it starts"""
+    sale = sold_something(lab)
+    path, _ = segments(sale)[0]
+    choice = random.Random(seed())
+    for _ in range(3):
+        seq = choice.randrange(2, last_seq(sale) - 200)
+        where = offset_of(path, seq) + choice.randrange(RECORD)
+        flip(path, where)
+        expect_corrupt(sale, path, seq)
+        flip(path, where)
+    sale.gate.start()
+    sale.finish()
+
+
+def test_a_damaged_segment(lab):
+    """damage in a segment that is not the last: record, header, missing file; each refused by name"""
+    sale = sold_something(lab, settings={'log.segment_bytes': '64k'})
+    (path, first), (second, second_first) = segments(sale)[:2]
+    choice = random.Random(seed())
+    for seq in (choice.randrange(2, second_first - 2), second_first - 1):
+        flip(path, offset_of(path, seq) + 8)
+        expect_corrupt(sale, path, seq)
+        flip(path, offset_of(path, seq) + 8)
+    flip(second, 24)
+    refused(sale.gate, f'{second}: the header at offset 0 is corrupt')
+    flip(second, 24)
+    os.rename(second, second + '.away')
+    refused(sale.gate, f'records {second_first} to', 'are missing', os.path.basename(second))
+    os.rename(second + '.away', second)
+    assert first == 1
+    sale.gate.start()
+    sale.finish()
+
+
+def test_a_torn_tail(lab):
+    """what a crash left half written behind the end is cut, said so, and nothing else changes"""
+    sale = sold_something(lab)
+    path, _ = segments(sale)[-1]
+    before, end = sale.audit(), last_seq(sale)
+    choice = random.Random(seed())
+    with open(path, 'r+b') as f:
+        f.seek(offset_of(path, end - 1))
+        whole = f.read(RECORD)
+        torn = struct.pack('<Q', end + 1) + whole[8:40] + bytes(24)
+        for tail in (torn, torn + choice.randbytes(5 * RECORD), choice.randbytes(3 * RECORD + 17)):
+            f.seek(offset_of(path, end + 1))
+            f.write(tail)
+            f.flush()
+            sale.gate.start()
+            assert 'unfinished records that were never acknowledged' in sale.gate.output(), sale.gate.output()
+            assert f': {end} records' in sale.gate.output(), sale.gate.output()
+            sale.gate.stop()
+            after = sale.audit()
+            assert after['items'] == before['items'] and after['log']['last_seq'] == end
+
+
+# ---- errors ----------------------------------------------------------------------------------------------
+
+
+def seed():
+    number = int(os.environ.get('FG_SEED') or random.randrange(1 << 32))
+    print(f'# seed {number} (FG_SEED={number} repeats it)')
+    return number
+
+
+class FailingDisk:
+    """Starts daemons whose fdatasync or pwrite can be made to fail."""
+
+    def __init__(self, lab):
+        compiler = shutil.which('cc') or shutil.which('gcc')
+        if not compiler:
+            raise fgtest.Skip('no C compiler')
+        self.dir = lab.unique('faults')
+        os.mkdir(self.dir)
+        library = os.path.join(self.dir, 'faulty.so')
+        subprocess.run([compiler, '-shared', '-fPIC', '-O1', '-o', library, os.path.join(HERE, 'faulty.c'), '-ldl'],
+                       check=True, capture_output=True)
+        self.wrapper = ['env', f'LD_PRELOAD={library}', f'FG_FAULTS={self.dir}']
+
+    def fail(self, what):
+        with open(os.path.join(self.dir, what), 'w', encoding='utf-8'):
+            pass
+
+    def heal(self):
+        for what in ('sync', 'write'):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.dir, what))
+
+
+def lose_the_disk(lab, what, kill):
+    disk = FailingDisk(lab)
+    sale = Sale(lab, start=False, hold_ms=3000, redis=lab.redis(persist=True))
+    sale.gate.start(wrapper=disk.wrapper)
+    sale.open_items(3000, 5)
+    sale.shop(seconds=8)
+    wait_until(lambda: answers(sale, 'RESERVED') > 500, 20, 'it sells')
+    disk.fail(what)
+    wait_until(lambda: log_state(sale) == 'failed', 10, 'the log has failed')
+    status, body = sale.gate.api('GET', '/healthz')
+    assert status == 503 and 'log failed' in str(body) and 'Input/output error' in str(body), (status, body)
+    assert sale.gate.get('/v1/status')['state'] == 'unhealthy'
+    disk.heal()
+    unavailable = answers(sale, 'UNAVAILABLE')
+    wait_until(lambda: answers(sale, 'UNAVAILABLE') > unavailable + 50, 15, 'everything is UNAVAILABLE')
+    decided, durable = decisions(sale), sale.gate.get('/v1/status')['log']['durable_seq']
+    status, body = sale.gate.api('POST', f'/v1/items/{HOT}/stock', {'add': 5})
+    assert status >= 500, (status, body)
+    time.sleep(0.5)
+    status = sale.gate.get('/v1/status')
+    assert status['log']['state'] == 'failed' and status['log']['durable_seq'] == durable, 'a failed log stays failed'
+    assert decisions(sale) == decided, 'nothing is decided any more'
+    if kill:
+        sale.gate.kill()
+    else:
+        sale.gate.process.signal(signal.SIGTERM)
+        assert sale.gate.process.wait(15) in (0, 1), sale.gate.output()[-2000:]
+    sale.gate.start()
+    accepted = answers(sale, 'RESERVED', 'SOLD')
+    wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 30, 'after a restart it sells again')
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_a_sync_that_fails(lab):
+    """fdatasync fails in a flood: UNAVAILABLE and unhealthy for good; after SIGTERM and restart it sells; audit"""
+    lose_the_disk(lab, 'sync', kill=False)
+
+
+@fgtest.timeout(120)
+def test_a_write_that_fails(lab):
+    """pwrite fails in a flood: the same, ended by kill -9"""
+    lose_the_disk(lab, 'write', kill=True)
+
+
+if __name__ == '__main__':
+    if os.geteuid() == 0:
+        unshare_mounts()
+    fgtest.main()
