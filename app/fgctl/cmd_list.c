@@ -46,7 +46,7 @@ int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args)
 }
 
 /* One word a line, # starts a comment. */
-static bool read_file(const char *path, json_t *list)
+bool fg_words_read(const char *path, const char *what, json_t *list)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     char line[256];
@@ -69,8 +69,7 @@ static bool read_file(const char *path, json_t *list)
         ok = ok && !strtok_r(NULL, " \t\r\n", &rest) && json_array_append_new(list, json_string(word)) == 0;
     }
     if (!ok)
-        fprintf(stderr, "fgctl: %s:%lu: one prefix is expected, like 198.18.7.0/24 or 2001:db8::1\n", path,
-                number);
+        fprintf(stderr, "fgctl: %s:%lu: one %s\n", path, number, what);
     else if (!(ok = !ferror(file)))
         fprintf(stderr, "fgctl: %s: %s\n", path, strerror(errno));
     if (file != stdin)
@@ -119,7 +118,8 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++)
         if (json_array_append_new(list, json_string(args->positions[i])) < 0)
             code = fg_usage_error("PREFIX %u is not UTF-8", i + 1);
-    if (code == FG_EXIT_OK && args->options[0] && !read_file(args->options[0], list))
+    if (code == FG_EXIT_OK && args->options[0] &&
+        !fg_words_read(args->options[0], "prefix is expected, like 198.18.7.0/24", list))
         code = FG_EXIT_INPUT;
     else if (code == FG_EXIT_OK && json_array_size(list) == 0)
         code = fg_usage_error("no prefix given: name some, or use --file");

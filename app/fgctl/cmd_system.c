@@ -19,9 +19,22 @@ static int get_and_print(struct fg_cli *cli, const char *path)
     return code;
 }
 
+/* What is wrong comes first. */
 int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
 {
-    return get_and_print(cli, "/v1/status");
+    json_t *reply;
+    int code;
+
+    if (cli->json)
+        return get_and_print(cli, "/v1/status");
+    code = fg_request(cli, "GET", "/v1/status", NULL, &reply);
+    if (code != FG_EXIT_OK)
+        return code;
+    fg_show_alarms(stdout, reply);
+    json_object_del(reply, "alarms");
+    fg_show(stdout, reply);
+    json_decref(reply);
+    return code;
 }
 
 int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args)

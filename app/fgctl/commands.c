@@ -35,6 +35,10 @@ static const struct fg_option top_options[] = {
 static const struct fg_option prefix_options[] = {
     {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"}};
 
+static const struct fg_option user_options[] = {
+    {"file", "FILE", "read users from FILE, one a line, # starts a comment; - is standard input"}};
+static const struct fg_option worst_options[] = {{"limit", "N", "how many, 1..1000 (default 20)"}};
+
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is milliseconds). A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -78,6 +82,13 @@ const struct fg_command fg_commands[] = {
      "let sources pass block list and rates", NULL},
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "take sources off the allow list", NULL},
+    {"user", "deny", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,
+     "let users reserve nothing", NULL},
+    {"user", "allow", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,
+     "let users reserve again", NULL},
+    {"user", "denied", "", 0, 0, NONE, fg_cmd_user_denied, "users who may reserve nothing, one a line", NULL},
+    {"user", "worst", "", 0, 0, OPTIONS(worst_options), fg_cmd_user_worst,
+     "users who were refused most often because they ask too often", NULL},
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash", NULL},
 };

@@ -149,6 +149,8 @@ void fg_table_free(struct fg_table *table);
 /* show.c */
 void fg_print_json(const json_t *json);
 void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
+/** The alarms of /v1/status, one a line; returns how many. */
+int fg_show_alarms(FILE *out, const json_t *status);
 void fg_clean(char *text);                   /**< control characters become '?' */
 
 /* rates.c: counters as a flat list, and their change per second */
@@ -182,7 +184,14 @@ int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_user_change(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_user_denied(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_user_worst(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
+
+/** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input); false
+ * after a complaint, which calls a word `what`. */
+bool fg_words_read(const char *path, const char *what, json_t *list);
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */
 bool fg_item_arg(const char *text, uint64_t *item);

@@ -66,6 +66,33 @@ static void show_any(FILE *out, const char *name, const json_t *json, int depth)
     fprintf(out, "\n");
 }
 
+static void alarm_text(const json_t *alarm, const char *key, char text[512])
+{
+    const char *value = json_string_value(json_object_get(alarm, key));
+
+    snprintf(text, 512, "%s", value ? value : "?");
+    fg_clean(text);
+}
+
+int fg_show_alarms(FILE *out, const json_t *status)
+{
+    const json_t *list = json_object_get(status, "alarms");
+    json_t *alarm;
+    size_t i;
+
+    json_array_foreach (list, i, alarm) {
+        char level[512], name[512], text[512];
+
+        alarm_text(alarm, "level", level);
+        alarm_text(alarm, "name", name);
+        alarm_text(alarm, "text", text);
+        for (char *p = level; *p; p++)
+            *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+        fprintf(out, "%-8s %-8s %s\n", level, name, text);
+    }
+    return (int)json_array_size(list);
+}
+
 void fg_show(FILE *out, const json_t *json)
 {
     show_members(out, json, 0);

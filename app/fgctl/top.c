@@ -131,7 +131,7 @@ static void print_head(const struct top *top)
     const char *sink = json_string_value(json_object_get(redis, "state"));
 
     fg_moment_format(fg_now_ms() / 1000 * 1000, now);
-    printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64 "  redis %s, lag %" PRId64 "\n\n", now,
+    printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64 "  redis %s, lag %" PRId64 "\n", now,
            state ? state : "?", reason && *reason ? ": " : "", reason ? reason : "",
            number(top->status, "uptime_s"), number(top->status, "workers"), sink ? sink : "off",
            number(redis, "lag"));
@@ -236,8 +236,10 @@ static void print_view(const struct top *top)
     if (top->terminal)
         printf("\033[H\033[2J");
     print_head(top);
+    used = 12 + fg_show_alarms(stdout, top->status);
+    printf("\n");
     print_main_rates(top);
-    used = 12 + print_drops(top);
+    used += print_drops(top);
     room = top->terminal ? terminal_rows() - used - 3 : 20;
     print_items(top, room > 3 ? room : 3);
     if (!top->terminal)

@@ -165,6 +165,45 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     return result;
 }
 
+static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_stock_command command = {.type = FG_STOCK_USER_SET, .item = user, .units = deny};
+    enum fg_control_result result = ask_home(d, &command, err);
+
+    if (result == FG_CONTROL_CONFLICT)
+        fg_fail(err, "the worker of this user has room for %d users who were ever denied; nothing was changed",
+                FG_DENIED_MAX);
+    if (result == FG_CONTROL_DONE)
+        fg_follower_catch_up(d, CATCH_UP_MS);
+    return result;
+}
+
+static int compare_users(const void *a, const void *b)
+{
+    const struct fg_stock_user *x = a, *y = b;
+
+    return x->refused != y->refused ? (x->refused < y->refused ? 1 : -1) : x->user < y->user ? -1 : 1;
+}
+
+/* No user is on two workers, so the lists need no adding up. */
+static unsigned user_worst(void *ctx, struct fg_stock_user *users, unsigned max)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_stock_user *all = calloc((size_t)d->config.workers.count * max, sizeof(*all));
+    unsigned n = 0;
+
+    for (unsigned i = 0; all && i < d->config.workers.count; i++)
+        n += fg_stock_worst_users(d->workers[i]->stock, all + n, max);
+    if (n)
+        qsort(all, n, sizeof(*all), compare_users);
+    n = n < max ? n : max;
+    if (n)
+        memcpy(users, all, n * sizeof(*users));
+    free(all);
+    return n;
+}
+
 static const struct fg_ledger *ledger_lock(void *ctx)
 {
     struct fg_daemon *d = ctx;
@@ -200,6 +239,8 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .health = fg_health,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
+                                      .user_set = user_set,
+                                      .user_worst = user_worst,
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,

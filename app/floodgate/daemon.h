@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "alarms.h"
 #include "control/control.h"
 #include "worker.h"
 
@@ -67,6 +68,7 @@ struct fg_daemon {
     struct fg_redis_sink *sink;
     struct fg_control *control;
     struct fg_mailbox mailbox;
+    struct fg_alarms alarms;
 
     bool eal_started;
     uint64_t started_ms;

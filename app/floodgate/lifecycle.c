@@ -66,6 +66,7 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
 {
     pthread_mutex_init(&d->follower.lock, NULL);
     pthread_mutex_init(&d->keys_lock, NULL);
+    pthread_mutex_init(&d->alarms.lock, NULL);
     d->started_ms = fg_mono_ms();
     if (!start_parts(d, program, err))
         return false;

@@ -12,14 +12,19 @@ static void put(json_t *object, const char *name, uint64_t value)
 static json_t *worker_json(const struct fg_daemon *d, unsigned index)
 {
     const struct fg_worker *w = d->workers[index];
+    struct fg_stock_level levels[FG_STOCK_LEVELS];
     json_t *o = json_object();
 
     put(o, "worker", index);
 #define X(name, text) put(o, #name, fg_counter(&w->counters.name));
     FG_WORKER_COUNTER_LIST(X)
 #undef X
-    put(o, "orders_in_memory", fg_stock_orders(w->stock));
-    put(o, "users_in_memory", fg_stock_users(w->stock));
+    fg_stock_levels(w->stock, levels);
+    put(o, "orders_in_memory", levels[FG_STOCK_LEVEL_orders].used);
+    put(o, "users_in_memory", levels[FG_STOCK_LEVEL_users].used);
+    put(o, "parked", levels[FG_STOCK_LEVEL_parked].used);
+    put(o, "held", levels[FG_STOCK_LEVEL_held].used);
+    put(o, "users_denied", levels[FG_STOCK_LEVEL_denied].used);
     return o;
 }
 
@@ -118,7 +123,7 @@ static json_t *port_json(const struct fg_port *p)
 
 json_t *fg_stats_json(void *daemon)
 {
-    const struct fg_daemon *d = daemon;
+    struct fg_daemon *d = daemon;
     json_t *o = json_object(), *workers = json_array(), *ports = json_array();
 
     for (unsigned i = 0; i < d->config.workers.count; i++)
@@ -130,6 +135,7 @@ json_t *fg_stats_json(void *daemon)
     json_object_set_new(o, "answers", answers_json(d));
     json_object_set_new(o, "stock", stock_json(d));
     json_object_set_new(o, "filter", filter_json(d));
+    json_object_set_new(o, "alarm", fg_alarm_levels_json(d));
     json_object_set_new(o, "ports", ports);
     return o;
 }

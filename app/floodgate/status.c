@@ -127,6 +127,7 @@ json_t *fg_status_json(void *daemon)
     fg_health(d, reason);
     put_text(o, "state", state_name(d));
     put_text(o, "reason", reason);
+    json_object_set_new(o, "alarms", fg_alarms_json(d));
     put_text(o, "version", FG_VERSION);
     put(o, "pid", (uint64_t)getpid());
     put_text(o, "config", d->config.path);

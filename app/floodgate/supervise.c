@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What somebody must look at all the time: the clock's drift, workers that stand still; and the end of work.
+/* What somebody must look at all the time: the clock's drift, workers that stand still, alarms; and the end
+ * of work.
  */
 #include "daemon.h"
 
@@ -31,6 +32,7 @@ void fg_supervise(struct fg_daemon *d)
     fg_clock_correct(&d->clock);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         watch_worker(d, i, now_ms);
+    fg_alarms_look(d, now_ms);
 }
 
 /* The engine waits for nothing, and what it decided is on disk. */

@@ -12,6 +12,7 @@
 #include "filter/filter.h"
 #include "ledger/ledger.h"
 #include "replica/replica.h"
+#include "stock/stock.h"
 
 /** Settings of an item as the operator gives them. */
 struct fg_control_item {
@@ -51,6 +52,10 @@ struct fg_control_daemon {
     /** units > 0 adds, < 0 removes free units (all or nothing: CONFLICT says how many are free). Durable on
      * return. */
     enum fg_control_result (*stock_add)(void *ctx, uint64_t item, int64_t units, struct fg_error *err);
+    /** Denies a user new reservations, or allows them again; idempotent. Durable and in force on return. */
+    enum fg_control_result (*user_set)(void *ctx, uint64_t user, bool deny, struct fg_error *err);
+    /** As fg_stock_worst_users, over all workers. */
+    unsigned (*user_worst)(void *ctx, struct fg_stock_user *users, unsigned max);
     /** The materialised log, locked until ledger_unlock. May lag the workers by a moment. */
     const struct fg_ledger *(*ledger_lock)(void *ctx);
     void (*ledger_unlock)(void *ctx);

@@ -50,28 +50,36 @@ static bool query_number(struct fg_call *call, const char *key, uint64_t min, ui
 
 struct query_check {
     struct fg_call *call;
-    bool page, ok;
+    unsigned flags;
+    bool ok;
 };
+
+static const char *accepted_keys(unsigned flags)
+{
+    return flags & FG_ROUTE_PAGE ? "offset, limit" : flags & FG_ROUTE_LIMIT ? "limit" : "none";
+}
 
 static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
 {
     struct query_check *check = cls;
 
-    if (check->page && (strcmp(key, "offset") == 0 || strcmp(key, "limit") == 0))
+    if ((check->flags & FG_ROUTE_PAGE && strcmp(key, "offset") == 0) ||
+        (check->flags & (FG_ROUTE_PAGE | FG_ROUTE_LIMIT) && strcmp(key, "limit") == 0))
         return MHD_YES;
     check->ok = fg_call_fail(check->call, 400, key, "unknown query parameter \"%.64s\"; accepted: %s", key,
-                             check->page ? "offset, limit" : "none");
+                             accepted_keys(check->flags));
     return MHD_NO;
 }
 
 static bool read_query(struct fg_call *call, const struct fg_route *route)
 {
-    struct query_check check = {.call = call, .page = route->flags & FG_ROUTE_PAGE, .ok = true};
+    uint64_t most = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT_MAX : FG_API_WORST_MAX;
+    struct query_check check = {.call = call, .flags = route->flags, .ok = true};
 
     MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, query_key, &check);
-    call->limit = FG_API_LIMIT;
+    call->limit = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT : 0;
     return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
-           query_number(call, "limit", 1, FG_API_LIMIT_MAX, &call->limit);
+           query_number(call, "limit", 1, most, &call->limit);
 }
 
 static bool read_body(struct fg_call *call, const struct fg_route *route, const struct upload *upload)

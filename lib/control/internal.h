@@ -13,6 +13,7 @@
 #define FG_API_TIMEOUT_S   30         /**< of a silent connection */
 #define FG_API_LIMIT       1000       /**< entries of a list when ?limit= is not given */
 #define FG_API_LIMIT_MAX   10000
+#define FG_API_WORST_MAX   1000
 #define FG_API_SETTLE_MS   2000 /**< how long a change may take to show up in the ledger */
 #define FG_API_ARGS        2
 #define FG_API_ARG_SIZE    64
@@ -30,7 +31,7 @@ struct fg_call {
     struct MHD_Connection *connection;
     char args[FG_API_ARGS][FG_API_ARG_SIZE]; /**< the parts of the path that the pattern leaves open */
     json_t *body;                            /**< object, or NULL when the route takes none */
-    uint64_t offset, limit;                  /**< ?offset= and ?limit= */
+    uint64_t offset, limit;                  /**< ?offset= and ?limit=; limit 0: not given */
     unsigned code;                           /**< of the reply */
     json_t *json;                            /**< reply, owned; or */
     char *text;                              /**< reply as plain text, malloc'ed */
@@ -40,6 +41,7 @@ struct fg_call {
 enum fg_route_flags {
     FG_ROUTE_BODY = 1, /**< needs a JSON object as body; without this flag a body is refused */
     FG_ROUTE_PAGE = 2, /**< takes ?offset= and ?limit= */
+    FG_ROUTE_LIMIT = 4 /**< takes ?limit= only */
 };
 
 struct fg_route {
@@ -128,5 +130,9 @@ void fg_handle_block_del(struct fg_call *call);
 void fg_handle_allow_list(struct fg_call *call);
 void fg_handle_allow_add(struct fg_call *call);
 void fg_handle_allow_del(struct fg_call *call);
+void fg_handle_denied_list(struct fg_call *call);
+void fg_handle_denied_add(struct fg_call *call);
+void fg_handle_denied_del(struct fg_call *call);
+void fg_handle_worst(struct fg_call *call);
 
 #endif

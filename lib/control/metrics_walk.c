@@ -28,7 +28,8 @@ static const struct {
                   {"dropped", "reason"},
                   {"answers", "status"},
                   {"answered", "status"},
-                  {"filter", "verdict"}};
+                  {"filter", "verdict"},
+                  {"alarm", "alarm"}};
 
 /* Families that are known: counters, which get the suffix _total, and gauges. */
 static const struct {
@@ -45,6 +46,7 @@ static const struct {
     {"floodgate_answers", "replies, by status", true},
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
     {"floodgate_healthy", "1 when /healthz says so", false},
+    {"floodgate_alarm", "0 = fine, 1 = warning, 2 = alarm", false},
     {"floodgate_redis_lag", "records that are durable and not yet in Redis", false},
     {"floodgate_item_units", "units of an item, by state; the sum is its total", false},
     {"floodgate_item_orders", "orders recorded for an item, by step", true},

@@ -7,6 +7,7 @@
 
 #define BODY FG_ROUTE_BODY
 #define PAGE FG_ROUTE_PAGE
+#define LIMIT FG_ROUTE_LIMIT
 
 const struct fg_route fg_routes[] = {
     {"GET", "/v1", fg_handle_index, 0, "this list"},
@@ -22,6 +23,10 @@ const struct fg_route fg_routes[] = {
     {"POST", "/v1/items/ITEM/pause", fg_handle_item_pause, 0, "sell nothing until resumed"},
     {"POST", "/v1/items/ITEM/resume", fg_handle_item_resume, 0, "go on selling"},
     {"GET", "/v1/orders/USER/ORDER", fg_handle_order, 0, "one order; ORDER: 32 hex digits"},
+    {"GET", "/v1/users/denied", fg_handle_denied_list, PAGE, "users who may reserve nothing"},
+    {"POST", "/v1/users/denied", fg_handle_denied_add, BODY, "let users reserve nothing"},
+    {"DELETE", "/v1/users/denied", fg_handle_denied_del, BODY, "let users reserve again"},
+    {"GET", "/v1/users/worst", fg_handle_worst, LIMIT, "users refused most often for asking too often"},
     {"GET", "/v1/filter/block", fg_handle_block_list, PAGE, "block list"},
     {"POST", "/v1/filter/block", fg_handle_block_add, BODY, "add prefixes to the block list"},
     {"DELETE", "/v1/filter/block", fg_handle_block_del, BODY, "remove prefixes from the block list"},
@@ -36,6 +41,7 @@ const unsigned fg_routes_count = sizeof(fg_routes) / sizeof(fg_routes[0]);
 
 #undef BODY
 #undef PAGE
+#undef LIMIT
 
 /* One part of the path against one part of the pattern; both end at '/' or 0. */
 static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len, char *arg)

@@ -65,10 +65,12 @@ static json_t *status(void *ctx)
 
     if (d->slow_ms)
         nanosleep(&time, NULL);
-    return json_pack("{s:s, s:s, s:i, s:i, s:b, s:{s:s, s:i}, s:{s:s, s:i, s:i, s:s}}", "state", "running",
-                     "reason", "", "uptime_s", 5, "workers", 2, "filter", 1, "log", "state", "ok",
-                     "durable_seq", 17, "redis", "state", "live", "cursor", 10, "lag", 7, "error",
-                     "it\n\"broke\"");
+    return json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}], s:i, s:i, s:b, s:{s:s, s:i}, "
+                     "s:{s:s, s:i, s:i, s:s}}",
+                     "state", "running", "reason", "", "alarms", "name", "orders", "level", "alarm", "text",
+                     "worker 0: 9 of 9", "name", "redis", "level", "warning", "text", "a\nb", "uptime_s", 5,
+                     "workers", 2, "filter", 1, "log", "state", "ok", "durable_seq", 17, "redis", "state",
+                     "live", "cursor", 10, "lag", 7, "error", "it\n\"broke\"");
 }
 
 /* Each look at the counters finds 100 more requests. */
@@ -77,11 +79,12 @@ static json_t *stats(void *ctx)
     static int requests;
 
     requests += 100;
-    return json_pack(
-        "{s:[{s:i, s:i}, {s:i, s:i}], s:{s:i}, s:{s:i}, s:{s:i, s:I}, s:{s:i}, s:[{s:s, s:i, s:s}]}",
-        "workers", "worker", 0, "rx", 11, "worker", 1, "rx", 22, "drops", "tag", 3, "answers", "SOLD_OUT", 4,
-        "stock", "requests", requests, "sold", (json_int_t)9007199254740993, "filter", "rate-order", 5,
-        "ports", "port", "p\"0", "rx", 33, "device", "net_null0");
+    return json_pack("{s:[{s:i, s:i}, {s:i, s:i}], s:{s:i}, s:{s:i}, s:{s:i, s:i}, s:{s:i, s:I}, s:{s:i}, "
+                     "s:[{s:s, s:i, s:s}]}",
+                     "workers", "worker", 0, "rx", 11, "worker", 1, "rx", 22, "drops", "tag", 3, "answers",
+                     "SOLD_OUT", 4, "alarm", "orders", 2, "log", 0, "stock", "requests", requests, "sold",
+                     (json_int_t)9007199254740993, "filter", "rate-order", 5, "ports", "port", "p\"0", "rx",
+                     33, "device", "net_null0");
 }
 
 static int health(void *ctx, char *reason)
@@ -156,6 +159,29 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     return FG_CONTROL_DONE;
 }
 
+static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    if (d->refuse_user != FG_CONTROL_DONE && d->user_calls >= d->users_room) {
+        fg_fail(err, "refused by the test");
+        return d->refuse_user;
+    }
+    d->user_calls++;
+    fg_double_record(d, (struct fg_record){.type = FG_REC_USER, .user = user, .arg = deny});
+    return FG_CONTROL_DONE;
+}
+
+/* There are 30 bad users, the worst with the largest number. */
+static unsigned user_worst(void *ctx, struct fg_stock_user *users, unsigned max)
+{
+    unsigned n = 0;
+
+    for (; n < max && n < 30; n++)
+        users[n] = (struct fg_stock_user){.user = UINT64_MAX - n, .refused = 900 - n};
+    return n;
+}
+
 static const struct fg_ledger *ledger_lock(void *ctx)
 {
     struct fg_double *d = ctx;
@@ -196,6 +222,8 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .health = health,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
+                                      .user_set = user_set,
+                                      .user_worst = user_worst,
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,

@@ -27,7 +27,9 @@ struct fg_double {
     struct fg_control_item last_item;
     bool last_must_exist;
     int64_t last_units;
-    unsigned item_calls, stock_calls, keys_calls;
+    unsigned item_calls, stock_calls, keys_calls, user_calls;
+    unsigned users_room; /**< how many calls about users succeed before refuse_user counts */
+    enum fg_control_result refuse_user;
     unsigned slow_ms; /**< how long status takes */
 };
 

@@ -383,6 +383,7 @@ static void reports_status_and_health(void **state)
     assert_string_equal(text(json, "state"), "running");
     assert_int_equal(number(json_object_get(json, "ledger"), "items"), 0);
     assert_string_equal(text(json_object_get(json, "api"), "socket"), fx.socket);
+    assert_string_equal(text(json_array_get(json_object_get(json, "alarms"), 0), "name"), "orders");
     json_decref(json);
     json = ask("GET", "/v1/stats", NULL, 200);
     assert_int_equal(number(json_object_get(json, "drops"), "tag"), 3);
@@ -455,6 +456,9 @@ static void gives_metrics(void **state)
     has_line(body, "floodgate_uptime_s 5");
     has_line(body, "floodgate_healthy 1");
     has_line(body, "floodgate_log_durable_seq 17");
+    has_line(body, "# TYPE floodgate_alarm gauge");
+    has_line(body, "floodgate_alarm{alarm=\"orders\"} 2");
+    has_line(body, "floodgate_alarm{alarm=\"log\"} 0");
     has_line(body, "# TYPE floodgate_redis_lag gauge");
     has_line(body, "floodgate_redis_lag 7");
     has_line(body, "floodgate_redis_state{state=\"live\"} 1");
@@ -473,6 +477,86 @@ static void gives_metrics(void **state)
     has_line(body, "floodgate_items 1");
     check_families(body);
     free(raw);
+}
+
+static void user_at(const json_t *json, size_t place, const char *expected)
+{
+    const char *user = json_string_value(json_array_get(json_object_get(json, "users"), place));
+
+    assert_string_equal(user ? user : "(none)", expected);
+}
+
+static void denies_users(void **state)
+{
+    json_t *json = ask("POST", "/v1/users/denied", "{\"user\": 7}", 200);
+
+    assert_int_equal(number(json, "denied"), 1);
+    json_decref(json);
+    json = ask("POST", "/v1/users/denied", "{\"users\": [\"18446744073709551615\", 0, 12]}", 200);
+    assert_int_equal(number(json, "denied"), 3);
+    json_decref(json);
+    json_decref(ask("POST", "/v1/users/denied", "{\"user\": \"7\"}", 200)); /* again: as before */
+    json = ask("GET", "/v1/users/denied?offset=1&limit=2", NULL, 200);
+    assert_int_equal(number(json, "count"), 4);
+    assert_int_equal(json_array_size(json_object_get(json, "users")), 2);
+    user_at(json, 0, "7");
+    user_at(json, 1, "12");
+    json_decref(json);
+    json = ask("DELETE", "/v1/users/denied", "{\"users\": [12, 7, 99]}", 200);
+    assert_int_equal(number(json, "allowed"), 3);
+    json_decref(json);
+    json = ask("GET", "/v1/users/denied", NULL, 200);
+    assert_int_equal(number(json, "count"), 2);
+    user_at(json, 0, "0");
+    user_at(json, 1, "18446744073709551615");
+    json_decref(json);
+    json = ask("GET", "/v1/users/denied?offset=5", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "users")), 0);
+    json_decref(json);
+}
+
+static void refuses_bad_users(void **state)
+{
+    static const char path[] = "/v1/users/denied";
+    char *body = calloc(1, 8192);
+
+    refused("POST", path, "{\"user\": -1}", 400, "user",
+            "user 1: no whole number from 0 to 18446744073709551615");
+    refused("POST", path, "{\"user\": 1.5}", 400, "user", "user 1");
+    refused("POST", path, "{\"users\": [1, \"18446744073709551616\"]}", 400, "user", "user 2");
+    refused("POST", path, "{\"users\": []}", 400, NULL, "must be");
+    refused("POST", path, "{\"users\": 5}", 400, NULL, "must be");
+    refused("POST", path, "{\"user\": 5, \"x\": 1}", 400, NULL, "must be");
+    refused("POST", path, "{}", 400, NULL, "must be");
+    strcpy(body, "{\"users\": [1");
+    for (int i = 0; i < 1000; i++)
+        strcat(body, ",1");
+    strcat(body, "]}");
+    refused("DELETE", path, body, 400, NULL, "at most 1000");
+    free(body);
+    assert_int_equal(fx.daemon.user_calls, 0);
+    fx.daemon.refuse_user = FG_CONTROL_CONFLICT;
+    refused("POST", path, "{\"user\": 5}", 409, NULL, "refused by the test");
+    fx.daemon.users_room = 2;
+    refused("POST", path, "{\"users\": [5, 6, 8]}", 409, "user",
+            "user 8: refused by the test; 2 of 3 were denied before");
+}
+
+static void lists_the_worst_users(void **state)
+{
+    json_t *json = ask("GET", "/v1/users/worst", NULL, 200);
+    const json_t *list = json_object_get(json, "users");
+
+    assert_int_equal(json_array_size(list), 20);
+    assert_string_equal(text(json_array_get(list, 0), "user"), "18446744073709551615");
+    assert_int_equal(number(json_array_get(list, 19), "refused"), 881);
+    json_decref(json);
+    json = ask("GET", "/v1/users/worst?limit=1000", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "users")), 30);
+    json_decref(json);
+    refused("GET", "/v1/users/worst?limit=1001", NULL, 400, "limit", "from 1 to 1000");
+    refused("GET", "/v1/users/worst?limit=0", NULL, 400, "limit", "from 1 to 1000");
+    refused("GET", "/v1/users/worst?offset=1", NULL, 400, "offset", "accepted: limit");
 }
 
 static void edits_lists(void **state)
@@ -731,7 +815,7 @@ static void is_documented(void **state)
         if (!strstr(docs, line))
             fail_msg("docs/api.md does not have %s", line);
     }
-    assert_int_equal(i, 22);
+    assert_int_equal(i, 26);
     for (i = 0; i < FG_ITEM_FIELDS; i++) {
         snprintf(line, sizeof(line), "| `%s` |", fg_item_fields[i].name);
         if (!strstr(docs, line))
@@ -761,6 +845,9 @@ int main(void)
         T(reports_status_and_health),
         T(reloads_keys),
         T(gives_metrics),
+        T(denies_users),
+        T(refuses_bad_users),
+        T(lists_the_worst_users),
         cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
         T(says_when_the_filter_is_off),
         T(refuses_large_bodies),

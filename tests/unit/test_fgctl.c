@@ -258,6 +258,8 @@ static void tells_about_the_system(void **state)
     json_t *json;
 
     run(0, "status");
+    assert_int_equal(strncmp(out, "ALARM    orders   worker 0: 9 of 9\nWARNING  redis    a?b\n", 57), 0);
+    assert_null(strstr(out, "alarms:"));
     says(out, "state                  running");
     says(out, "redis:\n");
     says(out, "it?\"broke\""); /* a line end of a stranger does not reach the terminal */
@@ -463,6 +465,62 @@ static void edits_lists(void **state)
     json_decref(json);
 }
 
+static void manages_users(void **state)
+{
+    char words[512];
+    json_t *json;
+
+    run(0, "user deny 7 18446744073709551615");
+    assert_string_equal(out, "denied 2\n");
+    write_file("list", "# robots\n12 # one\n\n  13\n");
+    words_with_file(words, "user deny --file %s 3 --json", "list");
+    json = run_json(words);
+    assert_int_equal(number(json, "denied"), 3);
+    json_decref(json);
+    run(0, "user denied");
+    assert_string_equal(out, "3\n7\n12\n13\n18446744073709551615\n");
+    run(0, "user allow 7 12");
+    assert_string_equal(out, "allowed 2\n");
+    json = run_json("user denied --json");
+    assert_int_equal(json_array_size(json), 3);
+    json_decref(json);
+    run(0, "user worst --limit 2");
+    assert_string_equal(out, "                USER  REFUSED\n18446744073709551615      900\n"
+                             "18446744073709551614      899\n");
+    json = run_json("user worst --json");
+    assert_int_equal(json_array_size(json), 20);
+    json_decref(json);
+    fx.daemon.user_calls = 0;
+    fails(2, "user deny", "no user given");
+    fails(2, "user deny 5 x", "USER: \"x\" is no whole number from 0 to 18446744073709551615");
+    fails(2, "user worst --limit 0", "from 1 to 1000");
+    write_file("list", "12\n13x\n");
+    fails(6, words, "\"13x\" is no whole number");
+    write_file("list", "12 13\n");
+    fails(6, words, "list:1: one user is expected, a number");
+    assert_int_equal(fx.daemon.user_calls, 0);
+}
+
+/* Large lists go in parts; what was done before a refusal is said. */
+static void manages_many_users(void **state)
+{
+    char words[512], *list = calloc(1, 1 << 16);
+    size_t len = 0;
+
+    for (int i = 0; i < 2500; i++)
+        len += (size_t)sprintf(list + len, "%d\n", i);
+    write_file("list", list);
+    free(list);
+    words_with_file(words, "user deny --file %s", "list");
+    run(0, words);
+    assert_string_equal(out, "denied 2500\n");
+    assert_int_equal(fx.daemon.user_calls, 2500);
+    fx.daemon.user_calls = 0;
+    fx.daemon.users_room = 1500;
+    fx.daemon.refuse_user = FG_CONTROL_UNAVAILABLE;
+    fails(4, words, "500 of 1000 were denied before\nfgctl: the first 1000 of 2500 were denied before");
+}
+
 static void shows_top(void **state)
 {
     char *second;
@@ -474,6 +532,7 @@ static void shows_top(void **state)
     says(out, "Floodgate  ");
     says(out, "running");
     says(out, "redis live, lag 7");
+    says(out, "\nALARM    orders   worker 0: 9 of 9\n");
     says(out, "drop   tag");
     says(out, "filter rate-order");
     says(out, "Hot");
@@ -521,11 +580,13 @@ static void completes(void **state)
         const char *words, *expected;
     } list[] = {
         {"'' ",
-         "status health stats top item stock open close pause resume order block allow keys completion"},
+         "status health stats top item stock open close pause resume order block allow user keys completion"},
         {"it", "item"},
         {"item ''", "list show add set import"},
         {"--json stock ''", "add remove"},
         {"--socket /x block ''", "list add del"},
+        {"user ''", "deny allow denied worst"},
+        {"user deny --f", "--file"},
         {"item add 5 --us", "--user-limit"},
         {"top --c", "--count"},
         {"item list --soc", "--socket"}};
@@ -583,7 +644,7 @@ static void is_documented(void **state)
         if (!strstr(docs, wanted))
             fail_msg("docs/operation.md does not have %s", wanted);
     }
-    assert_int_equal(commands, 24);
+    assert_int_equal(commands, 28);
     free(docs);
 }
 
@@ -603,6 +664,8 @@ int main(void)
         T(imports_many),
         T(refuses_bad_catalogues),
         cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
+        T(manages_users),
+        T(manages_many_users),
         T(shows_top),
         T(top_ends_by_signal),
         T(completes),

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Alarms: how near each limit is, and what is broken. */
+#include "alarms.h"
+
+#include <stdarg.h>
+
+#include "daemon.h"
+#include "log.h"
+
+static const char *const names[] = {
+#define X(name, text, help) text,
+    FG_ALARM_LIST(X)
+#undef X
+};
+static const char *const level_names[] = {"none", "warning", "alarm"};
+
+/* The new level of one alarm; down only after its time. */
+__attribute__((format(printf, 5, 6))) static void set(struct fg_daemon *d, enum fg_alarm alarm,
+                                                      uint64_t now_ms, enum fg_alarm_level level,
+                                                      const char *fmt, ...)
+{
+    struct fg_alarm_state *a = &d->alarms.list[alarm];
+    enum fg_alarm_level before = a->level;
+    va_list args;
+
+    if (level >= before)
+        a->seen_ms = now_ms;
+    if (level < before && now_ms - a->seen_ms < FG_ALARM_HOLD_MS)
+        return;
+    pthread_mutex_lock(&d->alarms.lock);
+    a->level = level;
+    va_start(args, fmt);
+    vsnprintf(a->text, sizeof(a->text), fmt, args);
+    va_end(args);
+    pthread_mutex_unlock(&d->alarms.lock);
+    if (level == before)
+        return;
+    a->seen_ms = now_ms; /* a warning that follows an alarm has its own time */
+    if (level == FG_ALARM_NONE)
+        fg_log(FG_LOG_NOTICE, "alarm %s: over", names[alarm]);
+    else
+        fg_log(level == FG_ALARM_RAISED ? FG_LOG_ERROR : FG_LOG_WARNING, "%s %s: %s", level_names[level],
+               names[alarm], a->text);
+}
+
+static enum fg_alarm_level level_of(uint64_t used, uint64_t max)
+{
+    return used >= max ? FG_ALARM_RAISED : used * 10 >= max * 9 ? FG_ALARM_WARNING : FG_ALARM_NONE;
+}
+
+/* The fullest worker counts: its users cannot go elsewhere. */
+static void look_at_worker_limits(struct fg_daemon *d, uint64_t now_ms)
+{
+    static const struct {
+        enum fg_alarm alarm;
+        const char *what, *limit;
+    } list[FG_STOCK_LEVELS] = {
+        [FG_STOCK_LEVEL_orders] = {FG_ALARM_ORDERS, "orders", "[limits] orders_max"},
+        [FG_STOCK_LEVEL_users] = {FG_ALARM_USERS, "users with a limit", "[limits] users_max"},
+        [FG_STOCK_LEVEL_parked] = {FG_ALARM_PARKED, "waiting requests", "[limits] parked_max"},
+        [FG_STOCK_LEVEL_held] = {FG_ALARM_HELD, "answers that wait for the disk", "[limits] held_max"},
+        [FG_STOCK_LEVEL_denied] = {FG_ALARM_DENIED, "users ever denied",
+                                   "built in; a restart forgets who is "
+                                   "allowed again"}};
+    struct fg_stock_level worst[FG_STOCK_LEVELS] = {{0}};
+    unsigned worker[FG_STOCK_LEVELS] = {0};
+
+    for (unsigned i = 0; i < d->config.workers.count; i++) {
+        struct fg_stock_level levels[FG_STOCK_LEVELS];
+
+        fg_stock_levels(d->workers[i]->stock, levels);
+        for (unsigned k = 0; k < FG_STOCK_LEVELS; k++) {
+            if (i && (uint64_t)levels[k].used * worst[k].max <= (uint64_t)worst[k].used * levels[k].max)
+                continue;
+            worst[k] = levels[k];
+            worker[k] = i;
+        }
+    }
+    for (unsigned k = 0; k < FG_STOCK_LEVELS; k++)
+        set(d, list[k].alarm, now_ms, level_of(worst[k].used, worst[k].max), "worker %u: %u of %u %s (%s)",
+            worker[k], worst[k].used, worst[k].max, list[k].what, list[k].limit);
+}
+
+static void look_at_items(struct fg_daemon *d, uint64_t now_ms)
+{
+    uint32_t items;
+
+    pthread_mutex_lock(&d->follower.lock);
+    items = fg_ledger_items(d->follower.ledger);
+    pthread_mutex_unlock(&d->follower.lock);
+    set(d, FG_ALARM_ITEMS, now_ms, level_of(items, d->limits.items_max),
+        "%u of %u items ([limits] items_max)", items, d->limits.items_max);
+}
+
+static void look_at_refusals(struct fg_daemon *d, uint64_t now_ms)
+{
+    uint64_t refused = 0;
+
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        refused += fg_counter(&fg_stock_counters(d->workers[i]->stock)->full);
+    set(d, FG_ALARM_FULL, now_ms, refused > d->alarms.refused_full ? FG_ALARM_RAISED : FG_ALARM_NONE,
+        "reservations are refused for want of memory ([limits] orders_max, users_max): %llu so far",
+        (unsigned long long)refused);
+    d->alarms.refused_full = refused;
+}
+
+static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
+{
+    int state = atomic_load_explicit(&d->committer.state, memory_order_acquire);
+    bool broken = atomic_load(&d->follower.broken);
+
+    set(d, FG_ALARM_LOG, now_ms, state == FG_JOURNAL_OK ? FG_ALARM_NONE : FG_ALARM_RAISED, "%s: %.200s",
+        state == FG_JOURNAL_FULL ? "no room, reservations are BUSY" : "failed, nothing more is accepted",
+        state == FG_JOURNAL_OK ? "" : fg_journal_error(d->journal));
+    set(d, FG_ALARM_LEDGER, now_ms, broken ? FG_ALARM_RAISED : FG_ALARM_NONE, "%.240s",
+        broken ? d->follower.error.text : "");
+}
+
+static void look_at_sink(struct fg_daemon *d, uint64_t now_ms)
+{
+    struct fg_sink_status s = {0};
+    enum fg_alarm_level level = FG_ALARM_NONE;
+
+    if (d->sink)
+        fg_redis_sink_status(d->sink, &s);
+    if (d->sink && s.state == FG_SINK_REFUSED)
+        level = FG_ALARM_RAISED;
+    else if (d->sink && s.state == FG_SINK_AWAY)
+        level = FG_ALARM_WARNING;
+    set(d, FG_ALARM_SINK, now_ms, level, "%s, %llu records behind: %.160s", fg_sink_state_name(s.state),
+        (unsigned long long)s.lag, s.error);
+}
+
+static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
+{
+    unsigned stalled = 0;
+
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        stalled += atomic_load(&d->watch[i].stalled);
+    set(d, FG_ALARM_WORKERS, now_ms, stalled ? FG_ALARM_RAISED : FG_ALARM_NONE, "%u of %u stand still",
+        stalled, d->config.workers.count);
+}
+
+void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
+{
+    look_at_worker_limits(d, now_ms);
+    look_at_items(d, now_ms);
+    look_at_refusals(d, now_ms);
+    look_at_log(d, now_ms);
+    look_at_sink(d, now_ms);
+    look_at_workers(d, now_ms);
+}
+
+json_t *fg_alarms_json(struct fg_daemon *d)
+{
+    json_t *list = json_array();
+
+    pthread_mutex_lock(&d->alarms.lock);
+    for (unsigned i = 0; i < FG_ALARMS; i++) {
+        const struct fg_alarm_state *a = &d->alarms.list[i];
+        json_t *text = a->level ? json_string(a->text) : NULL;
+
+        if (a->level)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", names[i], "level",
+                                                  level_names[a->level], "text",
+                                                  text ? text : json_string("(not UTF-8)")));
+    }
+    pthread_mutex_unlock(&d->alarms.lock);
+    return list;
+}
+
+json_t *fg_alarm_levels_json(struct fg_daemon *d)
+{
+    json_t *o = json_object();
+
+    pthread_mutex_lock(&d->alarms.lock);
+    for (unsigned i = 0; i < FG_ALARMS; i++)
+        json_object_set_new(o, names[i], json_integer(d->alarms.list[i].level));
+    pthread_mutex_unlock(&d->alarms.lock);
+    return o;
+}
