@@ -18,7 +18,7 @@
     X(RECALL_TAKES_GRANTED, "a recall takes units that were granted to a waiting request")                   \
     X(OPEN_UNSAID, "never announces that units are free again")                                              \
     X(QUEUE_JUMPED, "serves a new request before those that wait")                                           \
-    X(REFUSE_HEAD_ONLY, "looks for a refused request only at the head of those that wait")                   \
+    X(REFUSE_WRONG, "refuses whoever waits, when the request that was meant has been served meanwhile")      \
     X(RETURN_TWICE, "returns released units twice")                                                          \
     X(DUPLICATE_NOT_DURABLE, "answers a duplicate before the order is durable")                              \
     X(ANSWER_EARLY, "answers one record before the watermark")                                               \

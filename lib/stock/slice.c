@@ -96,11 +96,11 @@ void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum 
     struct fg_stock_answer a = {.status = (uint8_t)status, .left = left, .item = item->id};
     struct order *o;
 
-    while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0 && !FG_CANARY_IS(REFUSE_HEAD_ONLY)) {
+    while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0) {
         before = at;
         at = s->orders[at].next;
     }
-    if (at == NIL || s->orders[at].serial != serial)
+    if (at == NIL || (s->orders[at].serial != serial && !FG_CANARY_IS(REFUSE_WRONG)))
         return; /* it was served from the slice meanwhile */
     o = &s->orders[at];
     a.token = o->token;
