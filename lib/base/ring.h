@@ -43,15 +43,33 @@ static inline uint64_t fg_ring_room(struct fg_ring *r, uint64_t want)
     return room;
 }
 
-/** Copies one 64-byte message in; false when full. Producer only. */
-static inline bool fg_ring_push(struct fg_ring *r, const void *message)
+/** The place of the next message, to be written there and given with fg_ring_give. NULL when full. Producer
+ * only. */
+static inline void *fg_ring_next(struct fg_ring *r)
 {
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
     if (fg_unlikely(fg_ring_room(r, 1) == 0))
-        return false;
-    memcpy(r->slots + (tail & r->mask) * FG_RING_SLOT, message, FG_RING_SLOT);
+        return NULL;
+    return r->slots + (tail & r->mask) * FG_RING_SLOT;
+}
+
+static inline void fg_ring_give(struct fg_ring *r)
+{
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
     atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
+}
+
+/** Copies one 64-byte message in; false when full. Producer only. */
+static inline bool fg_ring_push(struct fg_ring *r, const void *message)
+{
+    void *slot = fg_ring_next(r);
+
+    if (fg_unlikely(!slot))
+        return false;
+    memcpy(slot, message, FG_RING_SLOT);
+    fg_ring_give(r);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What becomes of a request: the table of an order's life, and the judgement of a new reservation. */
-#include "stock/engine.h"
+#include "stock/lookup.h"
 
 enum action {
     NEW,     /* judge a new reservation */
@@ -145,13 +145,21 @@ void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_m
 
 static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, enum fg_record_type type)
 {
-    struct fg_record r = {
-        .type = (uint8_t)type, .quantity = o->quantity, .item = s->items[o->item].id, .user = o->user};
+    struct fg_record *r = fg_ring_next(s->config.journal);
 
-    memcpy(r.order_id, o->order_id, 16);
-    r.arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
-    fg_push_record(s, &r, now_ms);
-    o->seq = s->pushed;
+    FG_ASSERT(r != NULL);
+    r->seq = 0;
+    r->time_ms = now_ms;
+    r->type = (uint8_t)type;
+    r->worker = (uint8_t)s->config.worker;
+    r->quantity = o->quantity;
+    r->crc = 0;
+    r->item = s->items[o->item].id;
+    memcpy(r->order_id, o->order_id, 16);
+    r->user = o->user;
+    r->arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
+    fg_ring_give(s->config.journal);
+    o->seq = ++s->pushed;
 }
 
 static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
@@ -264,13 +272,13 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     return fg_park(s, index, order, token);
 }
 
-static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct usage *usage,
                                     const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
-    uint32_t order = fg_order_add(s, r->user, r->order_id);
+    uint32_t order = fg_order_add(s, request_hash(s, r), r->user, r->order_id);
 
-    if (order == NIL || !fg_usage_add(s, r->user, index, r->quantity)) {
+    if (order == NIL || !fg_usage_add(s, usage, r->user, index, r->quantity)) {
         if (order != NIL)
             fg_order_remove(s, order);
         COUNT(s, full, 1);
@@ -302,7 +310,7 @@ static bool may_decide(struct fg_stock *s)
 /* What the user alone is refused for; FG_STATUS_NONE: nothing. */
 static enum fg_status user_refusal(struct fg_stock *s, uint64_t now_ms, uint64_t user, uint64_t *retry_ms)
 {
-    if (fg_unlikely(fg_user_is_denied(s, user))) {
+    if (fg_unlikely(s->denied_used) && fg_user_is_denied(s, user)) {
         COUNT(s, user_denied, 1);
         return FG_STATUS_USER_DENIED;
     }
@@ -316,10 +324,11 @@ static enum fg_status user_refusal(struct fg_stock *s, uint64_t now_ms, uint64_t
 static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                     uint32_t token, struct fg_stock_answer *a)
 {
-    uint32_t index = fg_item_find(s, r->item);
+    uint32_t index = request_item(s, r);
     struct item *item = index == NIL ? NULL : item_at(s, index);
     uint64_t retry_ms = 0;
     enum fg_status refusal = user_refusal(s, now_ms, r->user, &retry_ms);
+    struct usage *usage;
 
     if (refusal != FG_STATUS_NONE)
         return answer_now(s, r, a, refusal, 0, retry_ms);
@@ -334,20 +343,21 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
     }
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
+    usage = usage_find(s, r->user, index);
     if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
-        fg_usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+        usage->units + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
         return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
     }
     if (!may_decide(s))
         return not_now(s, r, a);
-    return take_in(s, now_ms, index, r, token, a);
+    return take_in(s, now_ms, index, usage, r, token, a);
 }
 
 static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                      struct fg_stock_answer *a)
 {
-    uint32_t index = fg_item_find(s, r->item);
+    uint32_t index = item_find(s, r->item);
     uint64_t retry_ms = 0;
     enum fg_status status = FG_STATUS_UNKNOWN_ITEM;
     uint32_t left = 0;
@@ -437,7 +447,7 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const
     if (r->op == FG_OP_STOCK)
         return stock_of(s, now_ms, r, a);
     FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_EXTEND);
-    at = fg_order_find(s, r->user, r->order_id);
+    at = order_find(s, request_hash(s, r), r->user, r->order_id);
     if (at != NIL)
         return known(s, now_ms, at, r, token, a);
     if (table[FG_ORDER_NONE][r->op] == NEW)

@@ -47,14 +47,14 @@ struct order {
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
-/* Units that a user holds or has bought of one item, waiting requests included. */
+/* Units that a user holds or has bought of one item, waiting requests included. A place without units is
+ * empty. */
 struct usage {
     uint64_t user;
     uint32_t item;
     uint32_t units;
-    uint32_t hash_next;
-    uint32_t pad;
 };
+#define USAGE_LINE (FG_CACHE_LINE / sizeof(struct usage))
 
 struct item {
     uint64_t id;
@@ -145,11 +145,11 @@ struct fg_stock {
     uint32_t *item_buckets, item_mask;
 
     struct order *orders;
-    uint32_t *order_buckets, order_mask, order_free, order_used;
-    _Atomic uint32_t orders_live; /* published */
+    uint32_t *order_buckets, order_mask, order_bits, order_free, order_used; /* see lookup.h */
+    _Atomic uint32_t orders_live;                                            /* published */
 
     struct usage *usages;
-    uint32_t *usage_buckets, usage_mask, usage_free, usage_used;
+    uint32_t usage_lines;         /* of USAGE_LINE places */
     _Atomic uint32_t usages_live; /* published */
     _Atomic uint32_t waiting_live, held_live, denied_live;
 
@@ -191,13 +191,13 @@ static inline bool can_record(struct fg_stock *s)
 
 /* ---- tables.c */
 uint32_t fg_table_buckets(uint32_t entries);
-uint32_t fg_item_find(const struct fg_stock *s, uint64_t id);
+uint32_t fg_usage_lines(uint32_t users);
 void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
-uint32_t fg_order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16]);
-uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16]); /* NIL when full */
+uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
+                      const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-uint32_t fg_usage_units(const struct fg_stock *s, uint64_t user, uint32_t item);
-bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
+bool fg_usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item,
+                  uint32_t units); /* false when full */
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
 
 /* ---- users.c */

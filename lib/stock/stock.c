@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Birth, recovery and inspection of an engine. */
-#include "stock/engine.h"
+#include <sys/mman.h>
+
+#include "stock/lookup.h"
+
+#define HUGE_PAGE (2u << 20)
 
 static uint32_t ready_max(const struct fg_stock_limits *l)
 {
@@ -19,8 +23,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(item_buckets, fg_table_buckets(l->items_max))                                                          \
     X(orders, l->orders_max)                                                                                 \
     X(order_buckets, fg_table_buckets(l->orders_max))                                                        \
-    X(usages, l->users_max)                                                                                  \
-    X(usage_buckets, fg_table_buckets(l->users_max))                                                         \
+    X(usages, fg_usage_lines(l->users_max) * USAGE_LINE)                                                     \
     X(entries, entries_max(l, workers))                                                                      \
     X(held.slots, fg_table_buckets(l->held_max))                                                             \
     X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
@@ -28,11 +31,19 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                                \
     X(wheel, WHEEL_SLOTS)
 
+/* A large array is made of huge pages, if the kernel has them: a random access then seldom misses the TLB. */
+static uint64_t array_bytes(uint64_t n, size_t size)
+{
+    uint64_t bytes = n * size, unit = bytes < HUGE_PAGE ? FG_CACHE_LINE : HUGE_PAGE;
+
+    return (bytes + unit - 1) / unit * unit;
+}
+
 uint64_t fg_stock_memory(const struct fg_stock_limits *l, unsigned workers)
 {
-    uint64_t bytes = sizeof(struct fg_stock);
+    uint64_t bytes = array_bytes(1, sizeof(struct fg_stock));
 
-#define X(member, n) bytes += (uint64_t)(n) * sizeof(*((struct fg_stock *)0)->member);
+#define X(member, n) bytes += array_bytes((n), sizeof(*((struct fg_stock *)0)->member));
     ARRAYS(X)
 #undef X
     return bytes;
@@ -46,8 +57,8 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
         return fg_fail(err, "worker %u of %u: accepted 1..%d workers", c->worker, c->workers, FG_WORKERS_MAX);
     if (l->items_max < 1 || l->items_max > 1000000)
         return fg_fail(err, "items_max %u: accepted 1..1000000", l->items_max);
-    if (l->orders_max < 1 || l->orders_max > 1u << 31 || l->users_max < 1 || l->users_max > 1u << 31)
-        return fg_fail(err, "orders_max %u, users_max %u: accepted 1..2147483648", l->orders_max,
+    if (l->orders_max < 1 || l->orders_max > INT32_MAX || l->users_max < 1 || l->users_max > INT32_MAX)
+        return fg_fail(err, "orders_max %u, users_max %u: accepted 1..2147483647", l->orders_max,
                        l->users_max);
     if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->held_max < 1 || l->held_max > 1u << 24)
         return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216", l->parked_max,
@@ -60,11 +71,15 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
 
 static void *zeroed(uint64_t n, size_t size)
 {
-    size_t bytes = (n * size + FG_CACHE_LINE - 1) / FG_CACHE_LINE * FG_CACHE_LINE;
-    void *p = aligned_alloc(FG_CACHE_LINE, bytes);
+    size_t bytes = array_bytes(n, size);
+    bool large = bytes >= HUGE_PAGE;
+    void *p = aligned_alloc(large ? HUGE_PAGE : FG_CACHE_LINE, bytes);
 
-    if (p)
-        memset(p, 0, bytes); /* touches every page now, not on the hot path */
+    if (!p)
+        return NULL;
+    if (large)
+        madvise(p, bytes, MADV_HUGEPAGE); /* refused: small pages do as well */
+    memset(p, 0, bytes);                  /* touches every page now, not on the hot path */
     return p;
 }
 
@@ -87,14 +102,13 @@ static void initialise(struct fg_stock *s)
 
     s->item_mask = fg_table_buckets(l->items_max) - 1;
     s->order_mask = fg_table_buckets(l->orders_max) - 1;
-    s->usage_mask = fg_table_buckets(l->users_max) - 1;
+    s->order_bits = order_bits(l->orders_max);
+    s->usage_lines = fg_usage_lines(l->users_max);
     s->held.mask = fg_table_buckets(l->held_max) - 1;
     s->held.max = l->held_max;
     s->ready.mask = fg_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
-    memset(s->order_buckets, 0xff, (s->order_mask + 1ull) * sizeof(uint32_t));
-    memset(s->usage_buckets, 0xff, (s->usage_mask + 1ull) * sizeof(uint32_t));
     memset(s->wheel, 0xff, WHEEL_SLOTS * sizeof(uint32_t));
     for (uint32_t i = 0; i < l->items_max; i++) {
         s->items[i].wait_head = s->items[i].wait_tail = NIL;
@@ -103,7 +117,7 @@ static void initialise(struct fg_stock *s)
     for (uint64_t i = 0; i < entries; i++)
         s->entries[i].next = i + 1 < entries ? (uint32_t)(i + 1) : NIL;
     s->entry_free = 0;
-    s->order_free = s->usage_free = s->dirty_head = s->wheel_due = NIL;
+    s->order_free = s->dirty_head = s->wheel_due = NIL;
 }
 
 struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err)
@@ -160,9 +174,9 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 
 static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
 {
-    uint32_t index = fg_item_find(s, from->item);
+    uint32_t index = item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
-    uint32_t at = fg_order_add(s, from->user, from->order_id);
+    uint32_t at = fg_order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
     struct order *o;
 
     if (at == NIL)
@@ -170,7 +184,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
                        s->config.worker, s->config.limits.orders_max);
     if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
         uses = false;
-    if (uses && !fg_usage_add(s, from->user, index, from->quantity))
+    if (uses && !fg_usage_add(s, usage_find(s, from->user, index), from->user, index, from->quantity))
         return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
                        s->config.limits.users_max);
     o = &s->orders[at];

@@ -23,7 +23,7 @@
 
 struct fg_stock_limits {
     uint32_t items_max;  /**< items, 1..1e6; the same on every worker */
-    uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 */
+    uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 - 1 */
     uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
     uint32_t parked_max; /**< requests that wait for units at this worker at a time */
     uint32_t held_max;   /**< answers and releases that wait for the disk at this worker at a time */
@@ -53,6 +53,8 @@ struct fg_stock_request {
     uint64_t user;
     uint64_t item;
     uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_HOLD_MS_MAX from now */
+    uint64_t hash;     /**< 0, or what fg_stock_prefetch made of the fields above */
+    uint32_t index;    /**< likewise */
 };
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
@@ -169,6 +171,12 @@ static inline unsigned fg_stock_owner(const struct fg_request *request, unsigned
 {
     return fg_user_owner(request->op == FG_OP_STOCK ? request->item : request->user, workers);
 }
+
+/**
+ * Fetches into the cache what the decisions of these requests will look at, and notes in them how it was
+ * found. Changes no answer. For a burst (16 to 64) that is decided next, so that the cache misses overlap.
+ */
+void fg_stock_prefetch(const struct fg_stock *stock, struct fg_stock_request *requests, unsigned n);
 
 /** Decides. *answer is valid for FG_STOCK_ANSWERED only. token: the caller's, not FG_NO_TOKEN. */
 enum fg_stock_result fg_stock_request(struct fg_stock *stock, uint64_t now_ms,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Chained hash tables over arrays that were allocated at start: items by id, orders by (user, order id),
- * usage by (user, item). */
-#include "stock/engine.h"
+/* Changes of the tables that were allocated at start: items by id, orders by (user, order id), usage by
+ * (user, item). lookup.h says how they are built. */
+#include "stock/lookup.h"
 
 uint32_t fg_table_buckets(uint32_t entries)
 {
@@ -12,21 +12,13 @@ uint32_t fg_table_buckets(uint32_t entries)
     return n;
 }
 
+/* So many that the table is never more than three quarters full. */
+uint32_t fg_usage_lines(uint32_t users)
+{
+    return (uint32_t)((users * 4ull / 3) / USAGE_LINE) + 1;
+}
+
 /* ---- items */
-
-static uint32_t item_bucket(const struct fg_stock *s, uint64_t id)
-{
-    return (uint32_t)fg_mix64(id, s->config.seed) & s->item_mask;
-}
-
-uint32_t fg_item_find(const struct fg_stock *s, uint64_t id)
-{
-    uint32_t at = s->item_buckets[item_bucket(s, id)];
-
-    while (at != NIL && s->items[at].id != id)
-        at = s->items[at].hash_next;
-    return at;
-}
 
 void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 {
@@ -47,29 +39,6 @@ void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 
 /* ---- orders */
 
-static uint32_t *order_bucket(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
-{
-    uint64_t id[2];
-
-    memcpy(id, order_id, sizeof(id));
-    return &s->order_buckets[(uint32_t)fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user) &
-                             s->order_mask];
-}
-
-uint32_t fg_order_find(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
-{
-    uint32_t at = *order_bucket(s, user, order_id);
-
-    while (at != NIL) {
-        const struct order *o = &s->orders[at];
-
-        if (o->user == user && memcmp(o->order_id, order_id, 16) == 0)
-            return at;
-        at = o->hash_next;
-    }
-    return NIL;
-}
-
 static void publish_orders(struct fg_stock *s, int change)
 {
     uint32_t live = atomic_load_explicit(&s->orders_live, memory_order_relaxed);
@@ -77,9 +46,9 @@ static void publish_orders(struct fg_stock *s, int change)
     atomic_store_explicit(&s->orders_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
+uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user, const uint8_t order_id[16])
 {
-    uint32_t *bucket = order_bucket(s, user, order_id);
+    uint32_t *bucket = order_bucket(s, hash);
     uint32_t at = s->order_free;
     struct order *o;
 
@@ -94,8 +63,8 @@ uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[
     o->user = user;
     memcpy(o->order_id, order_id, 16);
     o->next = NIL;
-    o->hash_next = *bucket;
-    *bucket = at;
+    o->hash_next = bucket_head(s, *bucket);
+    *bucket = bucket_with_head(s, *bucket, at) | order_bit(s, hash);
     publish_orders(s, 1);
     return at;
 }
@@ -103,11 +72,16 @@ uint32_t fg_order_add(struct fg_stock *s, uint64_t user, const uint8_t order_id[
 void fg_order_remove(struct fg_stock *s, uint32_t at)
 {
     struct order *o = &s->orders[at];
-    uint32_t *link = order_bucket(s, o->user, o->order_id);
+    uint32_t *bucket = order_bucket(s, order_hash(s, o->user, o->order_id));
+    uint32_t before = bucket_head(s, *bucket);
 
-    while (*link != at)
-        link = &s->orders[*link].hash_next;
-    *link = o->hash_next;
+    if (before == at) {
+        *bucket = o->hash_next == NIL ? 0 : bucket_with_head(s, *bucket, o->hash_next);
+    } else {
+        while (s->orders[before].hash_next != at)
+            before = s->orders[before].hash_next;
+        s->orders[before].hash_next = o->hash_next;
+    }
     o->state = FG_ORDER_NONE;
     o->next = s->order_free;
     s->order_free = at;
@@ -116,20 +90,10 @@ void fg_order_remove(struct fg_stock *s, uint32_t at)
 
 /* ---- usage */
 
-static uint32_t *usage_link(const struct fg_stock *s, uint64_t user, uint32_t item)
+/* How far `to` lies behind `from`. */
+static uint32_t usage_distance(const struct fg_stock *s, uint32_t from, uint32_t to)
 {
-    uint32_t *link = &s->usage_buckets[(uint32_t)fg_mix64(user ^ s->config.seed, item) & s->usage_mask];
-
-    while (*link != NIL && (s->usages[*link].user != user || s->usages[*link].item != item))
-        link = &s->usages[*link].hash_next;
-    return link;
-}
-
-uint32_t fg_usage_units(const struct fg_stock *s, uint64_t user, uint32_t item)
-{
-    uint32_t at = *usage_link(s, user, item);
-
-    return at == NIL ? 0 : s->usages[at].units;
+    return to >= from ? to - from : to + s->usage_lines * (uint32_t)USAGE_LINE - from;
 }
 
 static void publish_usages(struct fg_stock *s, int change)
@@ -139,40 +103,43 @@ static void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+/* `u` is what usage_find gave. */
+bool fg_usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item, uint32_t units)
 {
-    uint32_t *link = usage_link(s, user, item);
-    uint32_t at = *link;
-
-    if (at == NIL) {
-        if (s->usage_free != NIL) {
-            at = s->usage_free;
-            s->usage_free = s->usages[at].hash_next;
-        } else if (s->usage_used < s->config.limits.users_max) {
-            at = s->usage_used++;
-        } else {
+    FG_ASSERT(units > 0);
+    if (u->units == 0) {
+        if (fg_stock_users(s) >= s->config.limits.users_max)
             return false;
-        }
-        s->usages[at] = (struct usage){.user = user, .item = item, .hash_next = NIL};
-        *link = at;
+        u->user = user;
+        u->item = item;
         publish_usages(s, 1);
     }
-    s->usages[at].units += units;
+    u->units += units;
     return true;
+}
+
+/* Empties a place: what follows, up to the next empty one, must be found from its home without a gap. */
+static void usage_close(struct fg_stock *s, uint32_t hole)
+{
+    for (uint32_t at = usage_next(s, hole); s->usages[at].units > 0; at = usage_next(s, at)) {
+        uint32_t home = usage_home(s, s->usages[at].user, s->usages[at].item);
+
+        if (usage_distance(s, home, at) < usage_distance(s, hole, at))
+            continue;
+        s->usages[hole] = s->usages[at];
+        hole = at;
+    }
+    s->usages[hole].units = 0;
 }
 
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
-    uint32_t *link = usage_link(s, user, item);
-    uint32_t at = *link;
+    struct usage *u = usage_find(s, user, item);
 
-    FG_ASSERT(at != NIL);
-    FG_ASSERT(s->usages[at].units >= units);
-    s->usages[at].units -= units;
-    if (s->usages[at].units > 0)
+    FG_ASSERT(u->units >= units);
+    u->units -= units;
+    if (u->units > 0)
         return;
-    *link = s->usages[at].hash_next;
-    s->usages[at].hash_next = s->usage_free;
-    s->usage_free = at;
+    usage_close(s, (uint32_t)(u - s->usages));
     publish_usages(s, -1);
 }

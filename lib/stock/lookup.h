@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Look-ups in the engine's tables. Private to lib/stock.
+ *
+ * Items and orders are chained hash tables. A bucket of the orders holds the index + 1 of its newest order in
+ * the low order_bits (0: empty); each of its orders has set one of the bits above, chosen by its hash. So a
+ * stranger, who is what a flood is made of, is nearly always told from the orders of his bucket without a
+ * look at any of them. A bit stays set when its order is removed, until the bucket is empty.
+ *
+ * Usages are kept in an open table (linear probing from the first place of a line; a removal moves up what
+ * follows): a look-up is one line, nearly always.
+ */
+#ifndef FG_STOCK_LOOKUP_H
+#define FG_STOCK_LOOKUP_H
+
+#include "stock/engine.h"
+
+static inline uint32_t item_bucket(const struct fg_stock *s, uint64_t id)
+{
+    return (uint32_t)fg_mix64(id, s->config.seed) & s->item_mask;
+}
+
+static inline uint32_t item_find(const struct fg_stock *s, uint64_t id)
+{
+    uint32_t at = s->item_buckets[item_bucket(s, id)];
+
+    while (at != NIL && s->items[at].id != id)
+        at = s->items[at].hash_next;
+    return at;
+}
+
+static inline uint64_t order_hash(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
+{
+    uint64_t id[2];
+
+    memcpy(id, order_id, sizeof(id));
+    return fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user);
+}
+
+static inline uint32_t *order_bucket(const struct fg_stock *s, uint64_t hash)
+{
+    return &s->order_buckets[(uint32_t)hash & s->order_mask];
+}
+
+/* Bits of an index + 1. */
+static inline uint32_t order_bits(uint32_t orders_max)
+{
+    return 32 - (uint32_t)__builtin_clz(orders_max);
+}
+
+/* The bit that an order of this hash sets in its bucket. */
+static inline uint32_t order_bit(const struct fg_stock *s, uint64_t hash)
+{
+    return 1u << (s->order_bits + ((hash >> 56) * (32 - s->order_bits) >> 8));
+}
+
+static inline uint32_t bucket_head(const struct fg_stock *s, uint32_t bucket)
+{
+    return (bucket & ((1u << s->order_bits) - 1)) - 1; /* NIL when it is empty */
+}
+
+static inline uint32_t bucket_with_head(const struct fg_stock *s, uint32_t bucket, uint32_t at)
+{
+    return (bucket & ~((1u << s->order_bits) - 1)) | (at + 1);
+}
+
+static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint64_t user,
+                                  const uint8_t order_id[16])
+{
+    uint32_t bucket = *order_bucket(s, hash), at;
+
+    if (fg_likely(!(bucket & order_bit(s, hash))))
+        return NIL;
+    for (at = bucket_head(s, bucket); at != NIL; at = s->orders[at].hash_next) {
+        const struct order *o = &s->orders[at];
+
+        if (o->user == user && memcmp(o->order_id, order_id, 16) == 0)
+            return at;
+    }
+    return NIL;
+}
+
+/* fg_stock_prefetch may have done it. */
+static inline uint64_t request_hash(const struct fg_stock *s, const struct fg_stock_request *r)
+{
+    return fg_likely(r->hash) ? r->hash : order_hash(s, r->user, r->order_id);
+}
+
+static inline uint32_t request_item(const struct fg_stock *s, const struct fg_stock_request *r)
+{
+    return fg_likely(r->index) ? r->index - 1 : item_find(s, r->item);
+}
+
+static inline uint32_t usage_home(const struct fg_stock *s, uint64_t user, uint32_t item)
+{
+    uint64_t hash = fg_mix64(user ^ s->config.seed, item);
+
+    return (uint32_t)((hash >> 32) * s->usage_lines >> 32) * USAGE_LINE;
+}
+
+static inline uint32_t usage_next(const struct fg_stock *s, uint32_t at)
+{
+    return at + 1 < s->usage_lines * USAGE_LINE ? at + 1 : 0;
+}
+
+/* The place of this user and item, or the empty one where it belongs. */
+static inline struct usage *usage_find(const struct fg_stock *s, uint64_t user, uint32_t item)
+{
+    uint32_t at = usage_home(s, user, item);
+
+    while (s->usages[at].units > 0 && (s->usages[at].user != user || s->usages[at].item != item))
+        at = usage_next(s, at);
+    return &s->usages[at];
+}
+
+#endif
