@@ -39,8 +39,8 @@ __attribute__((format(printf, 5, 6))) static void set(struct fg_daemon *d, enum 
     if (level == FG_ALARM_NONE)
         fg_log(FG_LOG_NOTICE, "alarm %s: over", names[alarm]);
     else
-        fg_log(level == FG_ALARM_RAISED ? FG_LOG_ERROR : FG_LOG_WARNING, "%s %s: %s", level_names[level],
-               names[alarm], a->text);
+        fg_log(level == FG_ALARM_RAISED ? FG_LOG_ERROR : FG_LOG_WARNING, "alarm %s: %s", names[alarm],
+               a->text);
 }
 
 static enum fg_alarm_level level_of(uint64_t used, uint64_t max)

@@ -1,0 +1,370 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Holds, users and limits as a black box: extension, deny list, rate of a user, changed limits, full memory, alarms."""
+
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
+import client  # noqa: E402
+import fgtest  # noqa: E402
+from test_daemon import SMALL, fill, udp_socket  # noqa: E402
+
+ITEM = 7
+
+
+class NsClient(client.Client):
+    """client.py's client, with its socket in a namespace."""
+
+    def __init__(self, ns, address, keys, role, patience=5.0):  # pylint: disable=super-init-not-called
+        self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
+        self.secret, self.patience = keys.secrets[self.key_id], patience
+        self.sent, self.ignored, self.last = 0, 0, None
+        self.socket = udp_socket(ns, socket.AF_INET)
+        self.socket.connect((address, client.PORT))
+
+    def once(self, op, order_id=bytes(16), **fields):
+        """Status and reply of the first answer, also of one that says: ask again."""
+        patience, self.patience = self.patience, 0.5
+        try:
+            reply = self.ask(op, order_id, **fields)
+        except client.NoReply:
+            reply = self.last
+        finally:
+            self.patience = patience
+        return reply and reply.status, reply
+
+
+class Sale:
+    """A daemon behind a link with one item, and a client of each role."""
+
+    def __init__(self, lab, item=None, redis=None, workers=1, **settings):
+        self.link = lab.pair()
+        self.gate = lab.daemon(self.link.a, interface=self.link.a_if, redis=redis, settings={
+            **SMALL, 'workers.count': workers, 'filter.order_rate': 0, **settings})
+        self.gate.start()
+        self.shop, self.backend = (NsClient(self.link.b, self.link.a_ip, self.gate.keys, role)
+                                   for role in ('shop', 'backend'))
+        self.create(ITEM, **{'total': 100, 'hold_ms': 60000, **(item or {})})
+
+    def create(self, item, **fields):
+        status, answer = self.gate.api('POST', '/v1/items', {'item': item, **fields})
+        assert status == 201, answer
+
+    def change(self, path='', method='PATCH', **fields):
+        status, answer = self.gate.api(method, f'/v1/items/{ITEM}{path}', fields or None)
+        assert status == 200, answer
+
+    def reserve(self, user, quantity=1, item=ITEM, order=None):
+        """(status, order id)"""
+        order = order or secrets.token_bytes(16)
+        return self.shop.reserve(user, item, quantity, order).status, order
+
+    def totals(self):
+        item = self.gate.get(f'/v1/items/{ITEM}')
+        return tuple(item[k] for k in ('total', 'available', 'reserved', 'sold'))
+
+    def settle(self, *expected, seconds=5):
+        fgtest.wait_until(lambda: self.totals() == expected, seconds, f'total, available, reserved, sold = {expected}')
+
+    def stock(self, counter):
+        return self.gate.get('/v1/stats')['stock'][counter]
+
+    def alarms(self):
+        return {a['name']: a['level'] for a in self.gate.get('/v1/status')['alarms']}
+
+    def audit(self, lab):
+        assert self.gate.stop() == 0
+        code, text = fgtest.audit(lab, log=self.gate.log_dir)
+        assert code == 0, text
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+# ---- holds -----------------------------------------------------------------------------------------------
+
+
+def test_extend(lab):
+    """EXTEND keeps a hold beyond its first deadline, over kill -9 and another number of workers; then it expires"""
+    s = Sale(lab, item={'hold_ms': 3000, 'total': 4}, workers=2)
+    (_, kept), (_, paid), (_, left) = (s.reserve(user) for user in (1, 2, 3))
+    until = now_ms() + 9000
+    assert s.shop.extend(1, kept, until).status == 'DENIED', 'only a backend may'
+    for user, order in ((1, kept), (2, paid)):
+        reply = s.backend.extend(user, order, until)
+        assert (reply.status, reply.deadline_ms) == ('RESERVED', until), reply
+        again = s.backend.extend(user, order, until - 3000)
+        assert (again.status, again.deadline_ms) == ('RESERVED', until), 'never shorter'
+    assert s.backend.extend(1, left, until).status == 'UNKNOWN_ORDER', 'of another user'
+    s.gate.settings['workers.count'] = 3
+    s.gate.write_config()
+    s.gate.restart(kill=True)
+    s.settle(4, 2, 2, 0, seconds=8)  # the one that was not extended expired
+    assert s.backend.query(3, left).status == 'EXPIRED'
+    assert s.backend.extend(3, left, until).status == 'EXPIRED', 'over is over'
+    reply = s.backend.query(1, kept)
+    assert (reply.status, reply.deadline_ms) == ('RESERVED', until), reply
+    assert s.backend.confirm(2, paid).status == 'SOLD'
+    assert s.backend.extend(2, paid, until + 1000).status == 'SOLD'
+    s.settle(4, 3, 0, 1, seconds=12)
+    assert now_ms() >= until and s.backend.confirm(1, kept).status == 'EXPIRED'
+    far = s.reserve(9)[1]
+    cut = s.backend.extend(9, far, now_ms() + 10 * 86400000)
+    assert cut.status == 'RESERVED' and abs(cut.deadline_ms - now_ms() - 86400000) < 10000, 'cut to a day from now'
+    s.audit(lab)
+
+
+# ---- users -----------------------------------------------------------------------------------------------
+
+
+def test_denied_user(lab):
+    """a denied user reserves nothing, keeps what he has, over restarts; Redis has the set; allowed again he buys"""
+    redis = lab.redis(persist=True)
+    s = Sale(lab, redis=redis, workers=2)
+    order = s.reserve(5)[1]
+    assert s.gate.fgctl('user', 'deny', 5, 2**64 - 1, 11) == {'denied': 3}
+    assert s.reserve(5)[0] == 'USER_DENIED' and s.reserve(2**64 - 1)[0] == 'USER_DENIED'
+    assert s.reserve(6)[0] == 'RESERVED', 'others are not touched'
+    assert s.reserve(5, order=order)[0] == 'RESERVED', 'a repeat is answered from memory'
+    assert s.gate.fgctl('user', 'allow', 11) == {'allowed': 1}
+    assert s.gate.fgctl('user', 'denied') == ['5', str(2**64 - 1)]
+    for workers, kill in ((1, True), (3, False)):
+        s.gate.settings['workers.count'] = workers
+        s.gate.write_config()
+        s.gate.restart(kill=kill)
+        assert s.reserve(5)[0] == 'USER_DENIED' and s.reserve(11)[0] == 'RESERVED'
+        assert s.gate.fgctl('user', 'denied') == ['5', str(2**64 - 1)]
+    fgtest.wait_until(lambda: s.gate.get('/v1/status')['redis']['lag'] == 0, 10, 'Redis follows')
+    assert set(redis.command('SMEMBERS', '{floodgate}:denied')) == {'5', str(2**64 - 1)}
+    assert s.backend.confirm(5, order).status == 'SOLD'
+    assert s.stock('user_denied') == 1
+    assert s.gate.fgctl('user', 'allow', 5) == {'allowed': 1}
+    assert s.reserve(5)[0] == 'RESERVED'
+    code, _, error = s.gate.fgctl('user', 'deny', 'bob', check=False)
+    assert code == 2 and 'bob' in error
+    assert s.gate.stop() == 0
+    assert set(redis.command('SMEMBERS', '{floodgate}:denied')) == {str(2**64 - 1)}
+    code, text = fgtest.audit(lab, log=s.gate.log_dir, redis=redis.address)
+    assert code == 0, text
+
+
+def test_rate_of_a_user(lab):
+    """a robot is refused for its rate and named by `fgctl user worst`; others, and its repeats, are served"""
+    s = Sale(lab, item={'total': 1000}, workers=2, **{'limits.user_rate': 1, 'limits.user_burst': 5})
+    robot, order = 424242, secrets.token_bytes(16)
+    assert s.reserve(robot, order=order)[0] == 'RESERVED'
+    for _ in range(60):
+        s.shop.socket.send(client.request(s.shop.key_id, s.shop.secret, 'RESERVE', secrets.token_bytes(16), user=robot,
+                                          item=ITEM, quantity=1))
+    fgtest.wait_until(lambda: s.stock('user_rate') >= 50, 5, 'the robot is refused')
+    status, reply = s.shop.once('RESERVE', secrets.token_bytes(16), user=robot, item=ITEM, quantity=1)
+    assert status == 'USER_RATE' and 1 <= reply.retry_ms <= 1000, reply
+    assert s.reserve(robot, order=order)[0] == 'RESERVED', 'a repeat of a known order is no attempt'
+    assert s.backend.confirm(robot, order).status == 'SOLD'
+    assert all(s.reserve(user)[0] == 'RESERVED' for user in range(1, 30)), 'others are not touched'
+    worst = s.gate.fgctl('user', 'worst', '--limit', 5)
+    assert [w['user'] for w in worst] == [str(robot)] and 50 <= worst[0]['refused'] <= 61, worst
+    time.sleep(1.2)
+    assert s.reserve(robot)[0] == 'RESERVED', 'and after a while he may again'
+    s.audit(lab)
+
+
+# ---- limits and stock, changed live ----------------------------------------------------------------------
+
+
+def test_limits_changed_live(lab):
+    """limits per user and order and the hold time are raised and lowered live; who has more keeps it"""
+    s = Sale(lab, item={'user_limit': 2, 'order_max': 2}, workers=2)
+    assert [s.reserve(1)[0] for _ in range(3)] == ['RESERVED', 'RESERVED', 'USER_LIMIT']
+    s.change(user_limit=3)
+    assert [s.reserve(1)[0] for _ in range(2)] == ['RESERVED', 'USER_LIMIT']
+    s.change(user_limit=1)
+    assert s.reserve(1)[0] == 'USER_LIMIT' and s.totals()[2] == 3
+    assert [s.reserve(2)[0] for _ in range(2)] == ['RESERVED', 'USER_LIMIT']
+    s.change(user_limit=0)
+    assert s.reserve(1)[0] == 'RESERVED' and s.reserve(3, quantity=3)[0] == 'BAD_QUANTITY'
+    s.change(order_max=3, hold_ms=5000)
+    reply = s.shop.reserve(3, ITEM, 3)
+    assert reply.status == 'RESERVED' and reply.deadline_ms - now_ms() < 5100, reply
+    s.change(order_max=1)
+    assert s.reserve(3, quantity=2)[0] == 'BAD_QUANTITY' and s.reserve(3)[0] == 'RESERVED'
+    s.audit(lab)
+
+
+def test_end_of_a_sale(lab):
+    """after `close` nothing is reserved; open holds are confirmed, extended or cancelled as before"""
+    s = Sale(lab, item={'total': 10}, workers=2)
+    orders = {user: s.reserve(user)[1] for user in range(1, 6)}
+    s.change('/close', 'POST')
+    assert s.reserve(6)[0] == 'CLOSED'
+    assert s.backend.extend(1, orders[1], now_ms() + 90000).status == 'RESERVED'
+    assert s.backend.confirm(1, orders[1]).status == 'SOLD'
+    assert s.backend.confirm(2, orders[2]).status == 'SOLD'
+    assert s.shop.cancel(3, orders[3]).status == 'CANCELLED'
+    assert s.reserve(7)[0] == 'CLOSED', 'what comes back is not sold'
+    s.gate.restart(kill=True)
+    assert s.reserve(7)[0] == 'CLOSED' and s.backend.confirm(4, orders[4]).status == 'SOLD'
+    s.settle(10, 6, 1, 3)
+    s.audit(lab)
+
+
+def test_removal_of_unsold_units(lab):
+    """unsold units are taken back from the slices of two workers, all or none; later ones can be added"""
+    s = Sale(lab, item={'total': 1000}, workers=2)
+    for user in range(60):
+        assert s.reserve(user)[0] == 'RESERVED'
+    assert min(w['orders_in_memory'] for w in s.gate.get('/v1/stats')['workers']) > 10, 'both workers sold'
+    status, answer = s.gate.api('POST', f'/v1/items/{ITEM}/stock', {'remove': 941})
+    assert status == 409 and 'only 940 units are free' in answer['error']['message'], answer
+    assert s.totals() == (1000, 940, 60, 0), 'nothing was changed'
+    s.change('/stock', 'POST', remove=930)
+    assert [s.reserve(user)[0] for user in range(100, 112)] == ['RESERVED'] * 10 + ['SOLD_OUT'] * 2
+    s.settle(70, 0, 70, 0)
+    status, answer = s.gate.api('POST', f'/v1/items/{ITEM}/stock', {'remove': 1})
+    assert status == 409 and 'only 0 units are free' in answer['error']['message'], answer
+    s.change('/stock', 'POST', add=2)
+    assert [s.reserve(user)[0] for user in range(200, 203)] == ['RESERVED'] * 2 + ['SOLD_OUT']
+    s.audit(lab)
+
+
+# ---- full memory and alarms ------------------------------------------------------------------------------
+
+
+def fgctl_text(gate, *words):
+    return subprocess.run([fgtest.program('fgctl'), '--socket', gate.socket, *words], capture_output=True, text=True,
+                          check=True, timeout=30).stdout
+
+
+def test_orders_max(lab):
+    """orders_max reached: FULL, counted, an alarm; known orders and other answers go on; raised, it sells again"""
+    s = Sale(lab, **{'limits.orders_max': 64})
+    s.create(8, total=0)
+    assert s.reserve(70, item=8)[0] == 'SOLD_OUT'
+    orders = {user: s.reserve(user)[1] for user in range(57)}
+    time.sleep(0.3)
+    assert s.alarms() == {}
+    orders.update({user: s.reserve(user)[1] for user in range(57, 60)})
+    fgtest.wait_until(lambda: s.alarms() == {'orders': 'warning'}, 3, 'a warning from 90 %')
+    orders.update({user: s.reserve(user)[1] for user in range(60, 64)})
+    fgtest.wait_until(lambda: s.alarms() == {'orders': 'alarm'}, 3, 'an alarm when nothing is left')
+    assert [s.reserve(user)[0] for user in (64, 65)] == ['FULL', 'FULL'] and s.stock('full') == 2
+    fgtest.wait_until(lambda: s.alarms() == {'orders': 'alarm', 'full': 'alarm'}, 3, 'an alarm for refusals')
+    assert re.search(r'^ALARM +orders +worker 0: 64 of 64 orders \(\[limits\] orders_max\)$',
+                     fgctl_text(s.gate, 'status'), re.M)
+    assert 'ALARM    full' in fgctl_text(s.gate, 'top', '--count', '1')
+    metrics = s.gate.get('/metrics')
+    assert 'floodgate_alarm{alarm="orders"} 2\n' in metrics and 'floodgate_alarm{alarm="log"} 0\n' in metrics
+    assert s.gate.healthy(), 'a limit is no illness'
+    assert s.reserve(70, item=8)[0] == 'SOLD_OUT'
+    assert s.backend.confirm(0, orders[0]).status == 'SOLD' and s.shop.cancel(1, orders[1]).status == 'CANCELLED'
+    assert s.backend.extend(2, orders[2], now_ms() + 90000).status == 'RESERVED'
+    assert s.reserve(3, order=orders[3])[0] == 'RESERVED' and s.shop.stock(ITEM).status == 'ON_SALE'
+    assert s.reserve(71)[0] == 'FULL', 'finished orders are remembered'
+    fgtest.wait_until(lambda: 'full' not in s.alarms(), 9, 'the alarm ends when nobody is refused')
+    lines = [' '.join(words) for words in re.findall(r'Z (\w+) +alarm (orders|full): (over)?', s.gate.output())]
+    assert [line.strip() for line in lines] == ['warning orders', 'error orders', 'error full', 'notice full over'], lines
+    s.gate.settings['limits.orders_max'] = 1000
+    s.gate.write_config()
+    s.gate.restart()
+    assert s.reserve(64)[0] == 'RESERVED' and s.alarms() == {}
+    s.gate.settings['limits.orders_max'] = 64
+    s.gate.write_config()
+    s.gate.stop()
+    s.gate.start(ready=False)
+    assert s.gate.process.wait(20) == 1 and 'orders_max is too small for the log' in s.gate.output()
+
+
+def test_users_max(lab):
+    """users_max reached: who is new is FULL at items with a limit, and only there"""
+    s = Sale(lab, item={'user_limit': 2}, **{'limits.users_max': 64})
+    s.create(8, total=10)
+    assert all(s.reserve(user)[0] == 'RESERVED' for user in range(64))
+    fgtest.wait_until(lambda: s.alarms() == {'users': 'alarm'}, 3, 'an alarm')
+    assert s.reserve(64)[0] == 'FULL' and s.reserve(5)[0] == 'RESERVED', 'who is known may have his second'
+    s.change(user_limit=0)
+    assert s.stock('full') == 1
+    s.audit(lab)
+
+
+def test_alarm_of_a_full_log(lab):
+    """no room for the log is an alarm, and over when there is room again"""
+    disk = lab.unique('disk')
+    os.mkdir(disk)
+    fgtest.command('mount', '-t', 'tmpfs', '-o', 'size=1m', 'fgtest', disk)
+    try:
+        s = Sale(lab, item={'total': 3000}, **{'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+        fill(f'{disk}/filler')
+        statuses = []
+        while 'BUSY' not in statuses and len(statuses) < 2000:  # what was under way as it became full is not answered
+            statuses.append(s.shop.once('RESERVE', secrets.token_bytes(16), user=len(statuses), item=ITEM, quantity=1)[0])
+        assert statuses[-1] == 'BUSY' and set(statuses[:-1]) <= {'RESERVED', None}, statuses[-3:]
+        fgtest.wait_until(lambda: s.alarms() == {'log': 'alarm'}, 3, 'an alarm')
+        os.unlink(f'{disk}/filler')
+        fgtest.wait_until(lambda: s.alarms() == {}, 10, 'it is over')
+        assert s.reserve(5000)[0] == 'RESERVED' and s.gate.stop() == 0
+    finally:
+        for gate in lab.daemons:
+            gate.process.kill()
+        fgtest.command('umount', disk)
+
+
+def test_items_max(lab):
+    """items_max reached: 409 that says so, an alarm; the others sell"""
+    s = Sale(lab, **{'limits.items_max': 2})
+    s.create(8, total=10)
+    status, answer = s.gate.api('POST', '/v1/items', {'item': 9})
+    assert status == 409 and 'items_max' in answer['error']['message'], answer
+    fgtest.wait_until(lambda: s.alarms() == {'items': 'alarm'}, 3, 'an alarm')
+    assert s.reserve(1, item=8)[0] == 'RESERVED'
+
+
+def test_alarm_of_a_sink(lab):
+    """Redis away is a warning, which is over 5 s after it is back; one line each in the log"""
+    redis = lab.redis(persist=True)
+    s = Sale(lab, redis=redis, **{'redis.timeout_ms': '200ms', 'redis.retry_ms_max': '200ms'})
+    fgtest.wait_until(lambda: s.gate.get('/v1/status')['redis']['state'] == 'live', 5, 'Redis is there')
+    redis.kill()
+    assert s.reserve(1)[0] == 'RESERVED'
+    fgtest.wait_until(lambda: s.alarms() == {'redis': 'warning'}, 5, 'a warning')
+    redis.start()
+    fgtest.wait_until(lambda: s.alarms() == {}, 15, 'it is over')
+    assert s.gate.output().count('warning alarm redis: away') == 1 and s.gate.output().count('alarm redis: over') == 1
+
+
+def test_every_alarm_is_documented(lab):
+    """each alarm that there is stands in docs/operation.md"""
+    gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048})
+    gate.start()
+    with open(os.path.join(fgtest.ROOT, 'docs', 'operation.md'), encoding='utf-8') as f:
+        table = f.read().split('\n### Alarms\n')[1].split('\n## ')[0]
+    names = gate.get('/v1/stats')['alarm']
+    assert len(names) > 8 and sorted(names) == sorted(re.findall(r'^\| `([a-z]+)` \|', table, re.M)), names
+
+
+def test_memory_of_the_limits(lab):
+    """--check prints what the limits need, and more for larger ones"""
+    gate = lab.daemon(device='net_null0', settings=SMALL)
+
+    def engines(**limits):
+        gate.settings.update({f'limits.{k}': v for k, v in limits.items()})
+        gate.write_config()
+        code, text = gate.check()
+        assert code == 0, text
+        return float(re.search(r'^ +engines \(limits\) +([0-9.]+) MiB$', text, re.M)[1])
+
+    base = engines(items_max=1000, orders_max=20000, users_max=20000)
+    more = engines(orders_max=1020000)
+    assert 60 < more - base < 120, 'a million orders'
+    assert engines(users_max=1020000) - more > 20 and engines(items_max=101000) - more > 10
+
+
+if __name__ == '__main__':
+    fgtest.main()
