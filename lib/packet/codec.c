@@ -4,8 +4,12 @@
 
 #include "packet/packet.h"
 
-#define OP_COUNT     7 /* one above the largest operation */
 #define NAME_MAX_LEN 15
+
+/* One above the largest operation: they are numbered from 1 without a gap. */
+#define X(name, number, roles, text) +1
+enum { OP_COUNT = 1 FG_OP_LIST(X) };
+#undef X
 
 struct op_info {
     const char *name;

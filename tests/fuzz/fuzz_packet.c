@@ -90,6 +90,7 @@ static void check_request(const uint8_t *payload)
     FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.quantity == 0);
     FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_STOCK || r.item == 0);
     FG_FUZZ_CHECK(r.op != FG_OP_STOCK || r.user == 0);
+    FG_FUZZ_CHECK((r.op == FG_OP_EXTEND || r.until_ms == 0) && r.reserved == 0);
     FG_FUZZ_CHECK(!fg_reply_check(payload, key)); /* a request can never pass for a reply */
 }
 

@@ -4,6 +4,7 @@
 
     client.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
     client.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
+    client.py --server HOST --key ID:SECRET extend --user 1 --order ORDER_ID --until-ms UNIX_TIME
     client.py --server HOST --key ID:SECRET stock --item 2
     client.py --self-test
 
@@ -84,8 +85,8 @@ def seal(secret, body):
 
 def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, until_ms=0, cookie=0):
     """The 64 bytes of a request; op is its name."""
-    return seal(secret, REQUEST.pack(MAGIC, VERSION, OPS[op], key_id, quantity, order_id, user, item, until_ms, bytes(4),
-                                     cookie))
+    return seal(secret, REQUEST.pack(MAGIC, VERSION, OPS[op], key_id, quantity, order_id, user, item, until_ms,
+                                     bytes(4), cookie))
 
 
 Reply = collections.namedtuple(

@@ -23,7 +23,7 @@ ORDER = bytes(range(100, 116))
 
 def reply(data, status, secret=SECRET, **changes):
     """The bytes of a reply to this request."""
-    _, _, op, key_id, quantity, order_id, _, item, _, cookie = client.REQUEST.unpack(data[:client.TAG_AT])
+    _, _, op, key_id, quantity, order_id, _, item, _, _, cookie = client.REQUEST.unpack(data[:client.TAG_AT])
     values = {'magic': client.MAGIC, 'version': 1, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
               'order_id': order_id, 'deadline_ms': 0, 'item': item, 'left': 0, 'retry_ms': 0,
               'status': client.STATUSES.get(status, status), 'reserved': bytes(3), 'cookie': cookie, **changes}
@@ -108,11 +108,12 @@ def test_lost_packets_are_repeated():
 
 
 def test_busy_waits_as_told():
-    """BUSY, NOT_OPEN, PAUSED and UNAVAILABLE are asked again, not before retry_ms; others are answers"""
-    with Peer(answer('BUSY', retry_ms=300), answer('NOT_OPEN', retry_ms=100), answer('PAUSED', retry_ms=50),
-              answer('UNAVAILABLE'), answer(200), answer('SOLD_OUT', retry_ms=1000)) as peer, peer.client() as c:
+    """BUSY, NOT_OPEN, PAUSED, UNAVAILABLE and USER_RATE are asked again, not before retry_ms; others are answers"""
+    script = [answer('BUSY', retry_ms=300), answer('NOT_OPEN', retry_ms=100), answer('PAUSED', retry_ms=50),
+              answer('UNAVAILABLE'), answer('USER_RATE', retry_ms=20), answer(200), answer('SOLD_OUT', retry_ms=1000)]
+    with Peer(*script) as peer, peer.client() as c:
         assert c.reserve(1, 2, 1).status == 'SOLD_OUT'
-        assert len(peer.seen) == 6 and peer.times[1] - peer.times[0] >= 0.3, peer.times
+        assert len(peer.seen) == 7 and peer.times[1] - peer.times[0] >= 0.3, peer.times
 
 
 def test_wrong_replies_are_no_answer():
@@ -154,18 +155,19 @@ def test_patience_ends():
 
 def test_packets_are_what_the_operation_needs():
     """fields that an operation leaves zero are zero"""
-    with Peer(*[answer('BUSY')] * 9) as peer, peer.client(patience=0.05) as c:
+    with Peer(*[answer('BUSY')] * 20) as peer, peer.client(patience=0.05) as c:
         for ask in (lambda: c.confirm(9, ORDER), lambda: c.cancel(9, ORDER), lambda: c.query(9, ORDER),
-                    lambda: c.stock(5)):
+                    lambda: c.stock(5), lambda: c.extend(9, ORDER, 77)):
             try:
                 ask()
             except client.NoReply:
                 pass
         for data in peer.seen:
-            _, _, op, _, quantity, order, user, item, zero, _ = client.REQUEST.unpack(data[:56])
-            assert (quantity, user, item, zero) == (0, 0 if op == 5 else 9, 5 if op == 5 else 0, bytes(12))
+            _, _, op, _, quantity, order, user, item, until_ms, zero, _ = client.REQUEST.unpack(data[:56])
+            assert (quantity, user, item, zero) == (0, 0 if op == 5 else 9, 5 if op == 5 else 0, bytes(4))
+            assert until_ms == (77 if op == 6 else 0)
             assert order == (bytes(16) if op == 5 else ORDER)
-        assert {d[3] for d in peer.seen} == {2, 3, 4, 5}
+        assert {d[3] for d in peer.seen} == {2, 3, 4, 5, 6}
 
 
 def test_command_exit_codes():
@@ -176,7 +178,8 @@ def test_command_exit_codes():
         words = [op] + ([] if op == 'stock' else ['--user', 1, '--order', ORDER.hex()])
         words += ['--item', 2] if op in ('reserve', 'stock') else []
         with Peer(answer(status), family=socket.AF_INET6) as peer:
-            got, out, err = run_client('--server', '::1', '--port', peer.address[1], '--key', f'7:{SECRET.hex()}', *words)
+            got, out, err = run_client('--server', '::1', '--port', peer.address[1], '--key', f'7:{SECRET.hex()}',
+                                       *words)
         assert got == code and json.loads(out)['status'] == status, (op, status, got, out, err)
 
 
@@ -195,7 +198,7 @@ def test_command_usage():
 
 
 def test_a_sale_with_the_appliance(lab):
-    """reserve, confirm, cancel, query and stock with the appliance, over IPv4 and IPv6, by the command"""
+    """reserve, extend, confirm, cancel, query and stock with the appliance, over IPv4 and IPv6, by the command"""
     link = lab.pair()
     gate = lab.daemon(link.a, interface=link.a_if, settings={
         'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.held_max': 4096, 'eal.huge': 'no'})
@@ -216,6 +219,7 @@ def test_a_sale_with_the_appliance(lab):
     assert ask('shop', *buy) == (0, 'RESERVED'), 'the same order again'
     assert ask('shop', *buy[:-1], 1) == (34, 'CONFLICT')
     assert ask('shop', 'confirm', '--user', 1, '--order', one) == (35, 'DENIED')
+    assert ask('backend', 'extend', '--user', 1, '--order', one, '--until-ms', 0) == (0, 'RESERVED')
     assert ask('backend', 'confirm', '--user', 1, '--order', one, address=link.a_ip6) == (0, 'SOLD')
     assert ask('shop', 'cancel', '--user', 1, '--order', one) == (22, 'SOLD'), 'too late'
     assert ask('monitor', 'query', '--user', 1, '--order', one, address=link.a_ip6) == (0, 'SOLD')
