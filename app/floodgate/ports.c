@@ -2,7 +2,10 @@
 /* Ports: ethdev set-up of AF_XDP interfaces, virtual devices and PCI devices. */
 #include "daemon.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <sys/file.h>
 
 #include "log.h"
 
@@ -23,6 +26,24 @@ static bool any_af_xdp(const struct fg_config *c)
         if (c->ports[i].af_xdp)
             return true;
     return false;
+}
+
+/*
+ * A second daemon with the pins of a running one would put its program, with its rates, in the place of that
+ * one's. Held until the process ends, however it ends.
+ */
+static bool lock_pins(const char *pins, struct fg_error *err)
+{
+    static int folder = -1;
+
+    folder = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return fg_fail(err, "filter: pins %s: cannot open: %s", pins, strerror(errno));
+    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    return fg_fail(err, "filter: pins %s: %s", pins,
+                   errno == EWOULDBLOCK ? "in use by another daemon; give this one a folder of its own"
+                                        : strerror(errno));
 }
 
 /* The program is needed even with the filter off: it takes the order packets out of the kernel's way. */
@@ -49,7 +70,7 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
             return fg_fail(err, "port %s: no interface %s here", c->ports[i].name, c->ports[i].device);
     d->filter = fg_filter_open(&options, err);
-    if (!d->filter)
+    if (!d->filter || !lock_pins(c->filter.pins, err))
         return false;
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))

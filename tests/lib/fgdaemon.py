@@ -50,7 +50,7 @@ class Daemon:
         self.lab, self.ns, self.process, self.starts = lab, ns, None, 0
         self.dir = lab.unique('gate')
         os.mkdir(self.dir)
-        self.tag = f'{lab.tag}-{os.path.basename(self.dir)}'
+        self.tag = f'{lab.tag}-{os.path.basename(self.dir)}'.replace('.', '_')  # a bpffs takes no dot
         self.keys = Keys(os.path.join(self.dir, 'keys'))
         self.config = os.path.join(self.dir, 'floodgate.conf')
         self.log_dir = os.path.join(self.dir, 'log')
