@@ -6,7 +6,8 @@
  *
  *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
  *   stock ITEM UNITS                              units may be negative
- *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired
+ *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired, extended
+ *   user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be
  *   type NUMBER                                   a record of that type
  *   many N ITEM QUANTITY                          N orders reserved and sold, in commits of 2000
  *   commit                                        makes the lines since the last one durable
@@ -89,6 +90,20 @@ static bool take_order(const char *line)
     return true;
 }
 
+static bool take_user(const char *line)
+{
+    uint64_t user, denied, time_ms;
+    struct fg_record *r;
+
+    if (sscanf(line, "user %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &denied, &time_ms) != 3)
+        return false;
+    r = add(FG_REC_USER, 0);
+    r->user = user;
+    r->arg = denied;
+    r->time_ms = time_ms;
+    return true;
+}
+
 static void many(uint64_t n, uint64_t item, uint16_t quantity)
 {
     commit();
@@ -121,7 +136,7 @@ static void take(const char *line)
         add(number, 1);
     else if (sscanf(line, "many %" SCNu64 " %" SCNu64 " %u", &n, &item, &number) == 3)
         many(n, item, (uint16_t)number);
-    else if (!take_item(line) && !take_order(line))
+    else if (!take_item(line) && !take_user(line) && !take_order(line))
         die(line);
 }
 

@@ -28,7 +28,7 @@
 
 struct live { /* an order that is reserved and durable */
     uint8_t order_id[16];
-    uint64_t user, item;
+    uint64_t user, item, deadline_ms;
     uint16_t quantity;
 };
 
@@ -133,23 +133,52 @@ static struct fg_record new_order(int64_t *free_units)
     return r;
 }
 
+static struct fg_record order_step(unsigned type, const struct live *l)
+{
+    struct fg_record r = record(type, l->item);
+
+    memcpy(r.order_id, l->order_id, sizeof(r.order_id));
+    r.user = l->user;
+    r.quantity = l->quantity;
+    return r;
+}
+
 static struct fg_record end_order(void)
 {
     static const unsigned types[] = {FG_REC_SOLD, FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
     size_t at = random_below(live_count);
     struct live l = live[at];
-    struct fg_record r = record(types[random_below(4)], l.item);
+    struct fg_record r = order_step(types[random_below(4)], &l);
 
     live[at] = live[--live_count];
-    memcpy(r.order_id, l.order_id, sizeof(r.order_id));
-    r.user = l.user;
-    r.quantity = l.quantity;
+    if (r.type == FG_REC_EXPIRED && r.time_ms < l.deadline_ms) /* extended */
+        r.type = FG_REC_CANCELLED;
+    return r;
+}
+
+static struct fg_record extend_order(void)
+{
+    struct live *l = &live[random_below(live_count)];
+    struct fg_record r = order_step(FG_REC_EXTENDED, l);
+
+    l->deadline_ms += 1 + random_below(200);
+    r.arg = l->deadline_ms;
+    return r;
+}
+
+/* Users who never order: what the operator wants of them must not make orders illegal. */
+static struct fg_record user_set(void)
+{
+    struct fg_record r = record(FG_REC_USER, 0);
+
+    r.user = 1000 + random_below(50);
+    r.arg = random_below(3) != 0;
     return r;
 }
 
 static void remember(const struct fg_record *r)
 {
-    struct live l = {.user = r->user, .item = r->item, .quantity = r->quantity};
+    struct live l = {.user = r->user, .item = r->item, .deadline_ms = r->arg, .quantity = r->quantity};
 
     if (r->type != FG_REC_RESERVED || live_count == LIVE_MAX)
         return;
@@ -171,7 +200,11 @@ static void random_commit(size_t records_max)
 
         if (dice < 2)
             records[i] = item_set(1 + random_below(item_count));
-        else if (dice < 45 && live_count)
+        else if (dice < 5)
+            records[i] = user_set();
+        else if (dice < 10 && live_count)
+            records[i] = extend_order();
+        else if (dice < 50 && live_count)
             records[i] = end_order();
         else
             records[i] = new_order(free_units);
@@ -222,6 +255,14 @@ static void write_orders(FILE *out)
     fputs("],\n", out);
 }
 
+static void write_denied(FILE *out)
+{
+    fputs("\"denied\": [", out);
+    for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++)
+        fprintf(out, "%s%" PRIu64, i ? ", " : "", fg_ledger_denied_user(ledger, i));
+    fputs("],\n", out);
+}
+
 static void write_events(FILE *out)
 {
     struct fg_error err;
@@ -257,6 +298,7 @@ static void write_ledger(const char *path)
     fprintf(out, "{\"seq\": %" PRIu64 ",\n", fg_ledger_seq(ledger));
     write_items(out);
     write_orders(out);
+    write_denied(out);
     write_events(out);
     fputs("}\n", out);
     fclose(out);

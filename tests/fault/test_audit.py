@@ -237,6 +237,44 @@ def test_early_expiry(lab):
     passes(lab, START + [reserved(1), 'commit', order('expired', 1, time=9000)])
 
 
+def extended(n, deadline, time=3000, **fields):
+    return order('extended', n, time=time, deadline=deadline, **fields)
+
+
+def test_extension(lab):
+    """a hold may be extended, and then expires later; never shortened, nor out of another state"""
+    held = START + [reserved(1), 'commit']
+    passes(lab, held + [extended(1, 12000)], [f'{oid(1)} 101 1 1 RESERVED'])
+    passes(lab, held + [extended(1, 12000), extended(1, 12001), 'commit', order('expired', 1, time=12001)])
+    passes(lab, held + [extended(1, 12000), 'commit', order('sold', 1, time=11000)])
+    fails(lab, held + [extended(1, 12000), 'commit', order('expired', 1, time=11999)], 'early-expiry', '11999', '12000')
+    for deadline in (9000, 8999, 0):
+        fails(lab, held + [extended(1, deadline)], 'step', f'extended to {deadline} ms', 'deadline 9000')
+    for state in STATES[1:]:
+        fails(lab, held + [order(state, 1, time=9000), 'commit', extended(1, 12000)], 'step', f'it was {state}')
+    fails(lab, START + [extended(1, 12000)], 'step', 'it was absent')
+    fails(lab, held + [extended(1, 12000, user=5)], 'step', 'it was absent')
+    fails(lab, held + [extended(1, 12000, quantity=2)], 'fields', 'quantity 2')
+
+
+def test_denied_users(lab):
+    """denied users come and go; an order of one is a problem, unless it was judged before"""
+    passes(lab, START + ['user 101 1 1500', 'user 5 1 1500', 'user 5 1 1600', 'user 6 0 1600', 'commit', reserved(2)])
+    denied = START + [reserved(1), 'user 101 1 2000', 'commit']
+    passes(lab, denied + [order('sold', 1, time=9000)])
+    passes(lab, denied + [reserved(2, user=101, time=4000)])
+    fails(lab, denied + [reserved(2, user=101, time=4001)], 'user-denied', 'denied since 2000', 'user 101')
+    fails(lab, denied + ['user 101 1 4000', reserved(2, user=101, time=4001)], 'user-denied', 'denied since 2000')
+    fails(lab, denied + [reserved(2, user=101, time=2001)], 'user-denied', settle_ms=0)
+    passes(lab, denied + ['user 101 0 3000', 'commit', reserved(2, user=101, time=9000)])
+    again = denied + ['user 101 0 3000', 'user 101 1 8000', 'commit']
+    passes(lab, again + [reserved(2, user=101, time=9000)])
+    fails(lab, again + [reserved(2, user=101, time=10001)], 'user-denied', 'denied since 8000')
+    many = [f'user {n} 1 1000' for n in range(1000)] + ['commit'] + [f'user {n} 0 1500' for n in range(0, 1000, 2)]
+    fails(lab, START + many + ['commit', *[reserved(n, user=n, time=9000) for n in range(6)]], 'user-denied', count=3)
+    fails(lab, START + ['user 5 2 1500'], 'log', 'neither denied nor allowed')
+
+
 def test_user_limit(lab):
     """a user above the limit: reserved and sold count, cancelled and expired do not"""
     mine = {'user': 5}
@@ -346,7 +384,7 @@ def test_unreadable_log(lab):
 # ---- canaries: the client --------------------------------------------------------------------------------
 
 STATUSES = ('NONE RESERVED SOLD CANCELLED EXPIRED SOLD_OUT INSUFFICIENT USER_LIMIT BAD_QUANTITY NOT_OPEN CLOSED PAUSED '
-            'UNKNOWN_ITEM UNKNOWN_ORDER DENIED BUSY FULL UNAVAILABLE').split()
+            'UNKNOWN_ITEM UNKNOWN_ORDER DENIED BUSY FULL UNAVAILABLE USER_RATE USER_DENIED').split()
 PROTOCOL_STATES = {'RESERVED': 'reserved', 'SOLD': 'sold', 'CANCELLED': 'cancelled', 'EXPIRED': 'expired'}
 
 
@@ -482,6 +520,11 @@ TAMPERED = [
     ('order unknown', lambda r: r.command('HSET', '{t}:order:5:' + 'a' * 32, 'state', 'sold'), 'redis-order',
      'not in the log'),
     ('order misnamed', lambda r: r.command('RENAME', sold_order(r), '{t}:order:x'), 'redis-order', None),
+    ('denied user gone', lambda r: r.command('SREM', '{t}:denied', r.command('SRANDMEMBER', '{t}:denied')), 'redis-user',
+     'is missing'),
+    ('denied users, one more', lambda r: r.command('SADD', '{t}:denied', 2**64 - 1), 'redis-user',
+     f"'{2**64 - 1}' is not denied"),
+    ('denied users, nonsense', lambda r: r.command('SADD', '{t}:denied', 'x'), 'redis-user', "'x' is not denied"),
     ('event gone', lambda r: r.command('XDEL', '{t}:events', '20-0'), 'redis-event', 'event 20-0'),
     ('last event gone', lambda r: r.command('XDEL', '{t}:events', r.command(
         'XREVRANGE', '{t}:events', '+', '-', 'COUNT', 1)[0][0]), 'redis-event', 'is missing'),

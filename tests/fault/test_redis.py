@@ -188,14 +188,18 @@ def compare(driver, redis, audit=True):
         expected.add(key)
         found = redis.hash(key)
         assert {f: found.get(f) for f in ORDER_FIELDS} == {f: str(order[f]) for f in ORDER_FIELDS}, (key, found, order)
+    denied = {str(user) for user in ledger['denied']}
+    if denied:
+        expected.add(base + 'denied')
     assert scan(redis, base + '*') == expected
+    assert set(redis.command('SMEMBERS', base + 'denied')) == denied
     assert set(redis.command('SMEMBERS', base + 'items')) == {str(i['item']) for i in ledger['items']}
     events = redis.command('XRANGE', base + 'events', '-', '+')
     seen = []
     for entry, flat in events:
         fields = dict(zip(flat[::2], flat[1::2]))
         assert entry == fields['seq'] + '-0', (entry, fields)
-        seen.append([int(fields['seq']), fields['type'], int(fields['item'])])
+        seen.append([int(fields['seq']), fields['type'], int(fields.get('item', 0))])  # of users: none
     assert seen == ledger['events'], f'{len(seen)} events, the log has {len(ledger["events"])}'
     if audit:
         code, text = fgtest.audit(driver.lab, log=driver.log_dir, redis=redis.address, redis_prefix=driver.prefix)
@@ -220,6 +224,7 @@ def test_normal_flow(lab):
     ledger = compare(driver, redis)
     assert len(ledger['orders']) > 1000 and {o['state'] for o in ledger['orders']} == {
         'reserved', 'sold', 'cancelled', 'expired'}
+    assert {event[1] for event in ledger['events']} > {'extended', 'user'} and ledger['denied']
     assert took < 20000
 
 

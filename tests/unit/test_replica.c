@@ -240,6 +240,7 @@ static void test_steps_move_units(void **state)
         {FG_REC_RESERVED, "HINCRBY {p}:item:7 available -2\nHINCRBY {p}:item:7 reserved 2\nHSET {p}:cursor"},
         {FG_REC_SOLD, "HINCRBY {p}:item:7 reserved -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
         {FG_REC_CANCELLED, "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},
+        {FG_REC_EXTENDED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
         {FG_REC_EXPIRED, "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},
     };
 
@@ -250,6 +251,40 @@ static void test_steps_move_units(void **state)
         build(&r, 1, 0, text, sizeof(text));
         assert_non_null(strstr(text, steps[i].counters));
     }
+}
+
+static void test_extension(void **state)
+{
+    struct fg_record r[] = {order(2, FG_REC_RESERVED, 7, 3, 9000), order(3, FG_REC_EXTENDED, 7, 3, 12000)};
+    char text[4096];
+
+    build(r, 2, 0, text, sizeof(text));
+    assert_non_null(strstr(text,
+                           "HSET {p}:order:42:" ORDER_ID " deadline_ms 12000 changed_ms 1003 seq 3\n"
+                           "XADD {p}:events 3-0 seq 3 type extended time_ms 1003 user 42 order " ORDER_ID
+                           " item 7 quantity 3 deadline_ms 12000\n"
+                           "HINCRBY {p}:item:7 available -3\n"
+                           "HINCRBY {p}:item:7 reserved 3\n"
+                           "HSET {p}:cursor seq 3 "));
+}
+
+static void test_denied_users(void **state)
+{
+    struct fg_record r[] = {{.seq = 2, .time_ms = 8, .type = FG_REC_USER},
+                            {.seq = 3, .time_ms = 9, .type = FG_REC_USER}};
+    char text[4096];
+
+    r[0].user = r[1].user = UINT64_MAX;
+    r[0].arg = 1;
+    build(r, 2, 0, text, sizeof(text));
+    assert_string_equal(text,
+                        "MULTI\n"
+                        "SADD {p}:denied 18446744073709551615\n"
+                        "XADD {p}:events 2-0 seq 2 type user time_ms 8 user 18446744073709551615 denied 1\n"
+                        "SREM {p}:denied 18446744073709551615\n"
+                        "XADD {p}:events 3-0 seq 3 type user time_ms 9 user 18446744073709551615 denied 0\n"
+                        "HSET {p}:cursor seq 3 appliance 1122334455667788 format 1\n"
+                        "EXEC\n");
 }
 
 static void test_unknown_type_is_refused(void **state)
@@ -343,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_transaction),
         cmocka_unit_test(test_item_records),
         cmocka_unit_test(test_steps_move_units),
+        cmocka_unit_test(test_extension),
+        cmocka_unit_test(test_denied_users),
         cmocka_unit_test(test_unknown_type_is_refused),
         cmocka_unit_test(test_cursor_verdicts),
         cmocka_unit_test(test_bad_options),

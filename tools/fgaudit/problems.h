@@ -17,6 +17,7 @@
     X(USER_LIMIT, "user-limit", "a user holds and has bought more of an item than one user may")             \
     X(ORDER_MAX, "order-max", "an order of no unit, or of more units than one order may have")               \
     X(EARLY_EXPIRY, "early-expiry", "an order expired before its deadline")                                  \
+    X(USER_DENIED, "user-denied", "an order of a user whom the operator denied was accepted")                \
     X(UNKNOWN_ITEM, "unknown-item", "a record of an item that was never defined")                            \
     X(CONSERVATION, "conservation", "total is not available + reserved + sold, or a count is below zero")    \
     X(CLIENT_MISSING, "client-missing", "an acknowledged order is not in the log")                           \
@@ -28,6 +29,7 @@
     X(REDIS_COUNTER, "redis-counter", "units of an item differ from the log")                                \
     X(REDIS_ITEM, "redis-item", "an item is missing, unknown, or has other settings")                        \
     X(REDIS_ORDER, "redis-order", "an order is missing, unknown, or has other fields")                       \
+    X(REDIS_USER, "redis-user", "the set of denied users is not that of the log")                            \
     X(REDIS_EVENT, "redis-event", "an event is missing, unknown, or has other fields")                       \
     X(REDIS_KEY, "redis-key", "a key under the prefix that the sink does not write")                         \
     X(REDIS_MOVING, "redis-moving", "Redis changed while it was read; nothing can be said")

@@ -192,6 +192,32 @@ static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
     return true;
 }
 
+/* The set of denied users holds each one who is denied now, and nobody else. */
+static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
+{
+    redisReply *r = fg_redis_audit_ask(a, "SMEMBERS %s" FG_KEY_DENIED, a->key_prefix);
+
+    if (!r)
+        return false;
+    for (size_t i = 0; i < r->elements; i++) {
+        const char *text = r->element[i]->str, *end;
+        uint64_t user;
+        struct fg_denied *d = parse_number(text, '\0', &end, &user) ? fg_denied_find(&s->denied, user) : NULL;
+
+        if (d && d->denied)
+            d->in_redis = true;
+        else
+            fg_problem(a->problems, FG_PROBLEM_REDIS_USER,
+                       "%s" FG_KEY_DENIED ": '%.40s' is not denied in the log", a->key_prefix, text);
+    }
+    freeReplyObject(r);
+    for (uint64_t k = 0; k < s->denied.size; k++)
+        if (s->denied.places[k].denied && !s->denied.places[k].in_redis)
+            fg_problem(a->problems, FG_PROBLEM_REDIS_USER, "%s" FG_KEY_DENIED ": user %" PRIu64 " is missing",
+                       a->key_prefix, s->denied.places[k].user);
+    return true;
+}
+
 static void report_missing(struct fg_redis_audit *a, const struct fg_story *s)
 {
     char id[33];
@@ -215,7 +241,7 @@ static void report_missing(struct fg_redis_audit *a, const struct fg_story *s)
 
 bool fg_redis_audit_keys(struct fg_redis_audit *a, struct fg_story *s)
 {
-    if (!scan(a, s) || !compare_set(a, s))
+    if (!scan(a, s) || !compare_set(a, s) || !compare_denied(a, s))
         return false;
     report_missing(a, s);
     return true;

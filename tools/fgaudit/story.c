@@ -15,6 +15,7 @@ void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t se
 void fg_story_free(struct fg_story *s)
 {
     fg_tables_free(&s->tables);
+    free(s->denied.places);
 }
 
 /* "record 17: order 00ff.. of user 5, item 7" */
@@ -147,6 +148,31 @@ static void check_limits(struct fg_story *s, const struct fg_item *i, const stru
                    r->quantity, most);
 }
 
+/* A request that waited for units as its user was denied may still be served: it was judged before. */
+static void check_denied(struct fg_story *s, const struct fg_record *r)
+{
+    const struct fg_denied *d = fg_denied_find(&s->denied, r->user);
+    char text[192];
+
+    if (d && d->denied && r->time_ms > d->since_ms + s->settle_ms)
+        fg_problem(s->problems, FG_PROBLEM_USER_DENIED,
+                   "%s: accepted at %" PRIu64 " ms, denied since %" PRIu64, where(r, text), r->time_ms,
+                   d->since_ms);
+}
+
+static void user(struct fg_story *s, const struct fg_record *r)
+{
+    struct fg_denied *d = fg_denied_add(&s->denied, r->user);
+
+    if (r->arg > 1)
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": user %" PRIu64 " is neither denied nor allowed: %" PRIu64, r->seq,
+                   r->user, r->arg);
+    if (r->arg == 1 && !d->denied)
+        d->since_ms = r->time_ms;
+    d->denied = r->arg == 1;
+}
+
 static void reserved(struct fg_story *s, const struct fg_record *r)
 {
     struct fg_item *i = item_of(s, r);
@@ -161,6 +187,7 @@ static void reserved(struct fg_story *s, const struct fg_record *r)
     }
     if (!i)
         return;
+    check_denied(s, r);
     place = (uint32_t)(i - s->tables.items);
     o = fg_tables_order_add(&s->tables, r->user, r->order_id);
     o->item = place;
@@ -231,8 +258,9 @@ static void extended(struct fg_story *s, const struct fg_record *r)
     char text[192];
 
     if (before != FG_STATE_RESERVED || r->arg <= o->deadline_ms) {
-        fg_problem(s->problems, FG_PROBLEM_STEP, "%s: extended to %" PRIu64 " ms, it was %s", where(r, text),
-                   r->arg, fg_state_name(before));
+        fg_problem(s->problems, FG_PROBLEM_STEP,
+                   "%s: extended to %" PRIu64 " ms, it was %s, deadline %" PRIu64, where(r, text), r->arg,
+                   fg_state_name(before), o ? o->deadline_ms : 0);
         return;
     }
     if (!fields_match(s, o, r))
@@ -268,7 +296,8 @@ static void take_in(struct fg_story *s, const struct fg_record *r)
     case FG_REC_EXTENDED:
         extended(s, r);
         break;
-    case FG_REC_USER: /* bears on no order that is in the log */
+    case FG_REC_USER:
+        user(s, r);
         break;
     case FG_REC_ITEM_SET:
         item_set(s, r);

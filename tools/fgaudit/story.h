@@ -3,11 +3,13 @@
 #ifndef FG_AUDIT_STORY_H
 #define FG_AUDIT_STORY_H
 
+#include "denied.h"
 #include "log.h"
 #include "tables.h"
 
 struct fg_story {
     struct fg_tables tables;
+    struct fg_denied_users denied;
     struct fg_problems *problems;
     uint64_t settle_ms;        /* so long after a change of settings may a worker still use the old ones */
     uint64_t seq;              /* last record taken in */
