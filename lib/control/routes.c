@@ -5,8 +5,8 @@
 
 #include "control/internal.h"
 
-#define BODY FG_ROUTE_BODY
-#define PAGE FG_ROUTE_PAGE
+#define BODY  FG_ROUTE_BODY
+#define PAGE  FG_ROUTE_PAGE
 #define LIMIT FG_ROUTE_LIMIT
 
 const struct fg_route fg_routes[] = {
