@@ -9,7 +9,11 @@
 
 #include "world.h"
 
+#ifdef FG_SIM_SMALL
+enum { ORDERS_KNOWN = ROOMY, USER_BUCKETS = 16, DENIED_KNOWN = 1 };
+#else
 enum { ORDERS_KNOWN = 4096, USER_BUCKETS = 256, DENIED_KNOWN = 64 };
+#endif
 
 struct oracle_order {
     uint64_t user, item;

@@ -12,10 +12,9 @@ enum fg_canary_name fg_canary;
 
 static const struct {
     const char *name, *text;
-} canaries[] = {
-    {"NONE", "no bug"},
+} canaries[] = {{"NONE", "no bug"},
 #define X(name, text) {#name, text},
-    FG_CANARY_LIST(X)
+                FG_CANARY_LIST(X)
 #undef X
 };
 

@@ -9,7 +9,11 @@
 
 #include "stock/stock.h"
 
+#ifdef FG_SIM_SMALL /* exhaustive.c keeps many copies of it all */
+enum { WORKERS_MAX = 2, ITEMS_MAX = 1, TOKENS_MAX = 32, LOG_MAX = 128, ROOMY = 24 };
+#else
 enum { WORKERS_MAX = 8, ITEMS_MAX = 4, TOKENS_MAX = 1024, LOG_MAX = 1 << 14, ROOMY = 2048 };
+#endif
 #define ITEM_ID 500 /* of the first item */
 
 struct rng {
