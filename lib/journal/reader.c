@@ -80,7 +80,7 @@ void fg_journal_reader_close(struct fg_journal_reader *r)
     free(r);
 }
 
-/* 1: there is a segment behind next_seq; 0: none; -1 and err. */
+/* 1: there is a segment behind the current one; 0: none; -1 and err. */
 static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
 {
     uint64_t *seqs;
@@ -89,7 +89,7 @@ static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
 
     if (!fg_segment_list(r->dir_fd, r->dir, &seqs, &count, err))
         return -1;
-    later = count && seqs[count - 1] > r->next_seq;
+    later = count && seqs[count - 1] > r->segment.first_seq;
     free(seqs);
     return later;
 }
