@@ -151,7 +151,7 @@ void fg_print_json(const json_t *json);
 void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
 /** The alarms of /v1/status, one a line; returns how many. */
 int fg_show_alarms(FILE *out, const json_t *status);
-void fg_clean(char *text);                   /**< control characters become '?' */
+void fg_clean(char *text); /**< control characters become '?' */
 
 /* rates.c: counters as a flat list, and their change per second */
 struct fg_sample {

@@ -172,7 +172,8 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
     enum fg_control_result result = ask_home(d, &command, err);
 
     if (result == FG_CONTROL_CONFLICT)
-        fg_fail(err, "the worker of this user has room for %d users who were ever denied; nothing was changed",
+        fg_fail(err,
+                "the worker of this user has room for %d users who were ever denied; nothing was changed",
                 FG_DENIED_MAX);
     if (result == FG_CONTROL_DONE)
         fg_follower_catch_up(d, CATCH_UP_MS);

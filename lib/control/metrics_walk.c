@@ -24,12 +24,8 @@ struct fg_samples {
 /* Objects whose keys are values of a label. */
 static const struct {
     const char *key, *label;
-} dimensions[] = {{"drops", "reason"},
-                  {"dropped", "reason"},
-                  {"answers", "status"},
-                  {"answered", "status"},
-                  {"filter", "verdict"},
-                  {"alarm", "alarm"}};
+} dimensions[] = {{"drops", "reason"},    {"dropped", "reason"}, {"answers", "status"},
+                  {"answered", "status"}, {"filter", "verdict"}, {"alarm", "alarm"}};
 
 /* Families that are known: counters, which get the suffix _total, and gauges. */
 static const struct {

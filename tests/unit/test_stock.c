@@ -319,6 +319,7 @@ static void an_extended_hold_expires_at_its_new_deadline(void **state)
 static void a_denied_user_reserves_nothing(void **state)
 {
     struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .item = 2, .units = 1};
+    struct fg_stock_level levels[FG_STOCK_LEVELS];
 
     bring(FG_ORDER_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
@@ -333,6 +334,11 @@ static void a_denied_user_reserves_nothing(void **state)
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
     assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_RESERVED);
+    fg_stock_levels(stock, levels);
+    assert_int_equal(levels[FG_STOCK_LEVEL_denied].used, 1); /* he keeps his place */
+    assert_int_equal(levels[FG_STOCK_LEVEL_denied].max, FG_DENIED_MAX);
+    assert_int_equal(levels[FG_STOCK_LEVEL_orders].used, fg_stock_orders(stock));
+    assert_true(levels[FG_STOCK_LEVEL_orders].used >= 4);
 }
 
 static void who_asks_too_often_is_told_when_to_come_again(void **state)
