@@ -88,6 +88,11 @@ class Sale:
         self.waves.append(self.lab.blast(self.link.b, self.gate.keys, **options).start())
         self.last_order = time.monotonic() + options['seconds']
 
+    def keep_shopping(self, at_least, **options):
+        """Sees to it that shoppers come for so many seconds; the next wave when the last one is about to end."""
+        if not self.shopping(at_least):
+            self.shop(**options)
+
     def shopping(self, seconds=0):
         """Whether shoppers come, and will for so long. Later they only finish what they began."""
         return self.ended < len(self.waves) and self.waves[-1].process.running() and \

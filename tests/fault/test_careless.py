@@ -130,10 +130,12 @@ def test_wrong_ports(lab):
     assert gate.stop() == 0
 
 
+@fgtest.timeout(120)
 def test_a_second_daemon(lab):
     """started twice, with the same or a copied configuration: the second is refused, the first sells on untouched"""
     sale = Sale(lab, total=2000, lesser=3, desk=True)
-    sale.shop(seconds=8, rate=1500)
+    wave = {'seconds': 12, 'rate': 1500, 'timeout_ms': 1000}
+    sale.shop(**wave)
     wait_until(lambda: sale.answered() > 500, 20, 'the first one sells')
     gate, link = sale.gate, sale.link
     extra = fgtest.Link(link.a, lab.namespace('more'), net=2)
@@ -146,6 +148,7 @@ def test_a_second_daemon(lab):
               'log, interface and pins': (extra.a_if, {'filter.pins': gate.pins + 'x'},
                                           ('control socket', 'another daemon'))}
     for number, (own, (interface, changes, words)) in enumerate(copies.items()):
+        sale.keep_shopping(6, **wave)
         settings = {'filter.pins': gate.pins, 'api.socket': gate.socket, 'log.dir': f'{lab.dir}/copied{number}', **changes}
         said = refused(small_gate(lab, {'shop': {'interface': interface}}, link.a, **settings), *words)
         print(f'# a copy with its own {own}: ' + said.strip().splitlines()[-2].split('error', 1)[-1].strip())
@@ -153,9 +156,8 @@ def test_a_second_daemon(lab):
         wait_until(lambda: sale.answered() > before + 200, 10, f'the first one goes on after a copy with its own {own}')
         assert gate.healthy() and gate.fgctl('status')['state'] == 'running'
         assert sale.client().stock(HOT).status in ('ON_SALE', 'SOLD_OUT')
-    summary = sale.wave_done()
-    assert summary['sent']['retry'] < summary['packets'] / 10, summary['sent']
     sale.finish()
+    assert sale.counts['retry'] <= 20, f'{sale.counts["retry"]} requests had no answer within a second'
 
 
 def test_control_sockets(lab):
@@ -188,6 +190,7 @@ def test_control_sockets(lab):
 # ---- signals and reloads ---------------------------------------------------------------------------------
 
 
+@fgtest.timeout(90)
 def test_reloads_in_a_flood(lab):
     """keys reloaded in a flood by API and SIGHUP, broken and mended: the sale never stops, broken ones change nothing"""
     sale = Sale(lab, total=3000, lesser=3, desk=True)
@@ -236,6 +239,7 @@ def test_sigterm_in_a_flood(lab):
     sale = Sale(lab, total=5000, lesser=5, redis=lab.redis(persist=True))
     sale.shop(seconds=10)
     for _ in range(3):
+        sale.keep_shopping(1, seconds=5)
         wait_until(lambda: sale.answered() > 500, 20, 'it sells')
         began = time.monotonic()
         sale.gate.process.signal(signal.SIGTERM if _ else signal.SIGINT)
@@ -244,7 +248,6 @@ def test_sigterm_in_a_flood(lab):
         assert code == 0, sale.gate.output()[-2000:]
         assert 'not everything' not in sale.gate.output(), sale.gate.output()[-2000:]
         sale.gate.start()
-    assert sale.shopping(), 'all of it was in mid-sale'
     sale.finish()
 
 
@@ -255,6 +258,7 @@ def test_sigterm_twice(lab):
     sale.shop(seconds=10)
     codes = []
     for gap_ms in (0, 0, 1, 5, 20):
+        sale.keep_shopping(1, seconds=5)
         wait_until(lambda: sale.answered() > 300, 20, 'it sells')
         sale.gate.process.signal(signal.SIGTERM)
         time.sleep(gap_ms / 1000)

@@ -43,8 +43,7 @@ class Killer:
 
     def shoppers_are_there(self):
         """A wave ends by itself; the sale must not be asleep when the daemon dies."""
-        if not self.sale.shopping(2):
-            self.sale.shop(seconds=self.wave_seconds)
+        self.sale.keep_shopping(2, seconds=self.wave_seconds)
         answered = self.sale.answered()
         fgtest.wait_until(lambda: self.sale.answered() > answered + 500, 30, 'orders are answered')
 
@@ -145,6 +144,27 @@ def test_kills_with_two_queues_and_small_segments(lab):
     print(f'# seed {seed} (FG_SEED={seed} repeats it)')
     kills(lab, ['flood', 'edge', 'stop', 'start', 'stop'], seed, 10, queues=2,
           settings={'log.segment_bytes': '64k'})
+
+
+@fgtest.timeout(60)
+def test_lost_records_are_noticed(lab):
+    """these tests can fail: when records that were acknowledged are taken out of the log, shoppers and audit say so"""
+    sale = Sale(lab, total=3000, lesser=3)
+    sale.shop(seconds=5, drain_seconds=5)
+    fgtest.wait_until(lambda: sale.answered() > 2000, 20, 'orders are answered')
+    sale.gate.kill()
+    path = os.path.join(sale.gate.log_dir, f'{1:020}.fgj')
+    with open(path, 'r+b') as f:
+        data = f.read()
+        end = len(data.rstrip(b'\0')) // 64 * 64
+        f.seek(end - 64 * 300)
+        f.write(bytes(64 * 301))
+    sale.gate.start()
+    summary = sale.waves[0].finish(60, check=False)
+    sale.gate.stop()
+    code, text = lab.audit(log=sale.gate.log_dir, client=sale.waves[0].audit)
+    print(f'# {summary["contradictions"]} contradictions; {text.strip().splitlines()[-1]}')
+    assert summary['contradictions'] > 0 and code == 1, (summary['contradictions'], code, text)
 
 
 @fgtest.timeout(60)
