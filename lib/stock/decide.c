@@ -2,6 +2,9 @@
 /* What becomes of a request: the table of an order's life, and the judgement of a new reservation. */
 #include "stock/lookup.h"
 
+/* Not inlined: the path of a rejection, which is what a flood takes, stays short. */
+#define APART __attribute__((noinline))
+
 enum action {
     NEW,     /* judge a new reservation */
     UNKNOWN, /* no such order */
@@ -272,13 +275,13 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     return fg_park(s, index, order, token);
 }
 
-static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct usage *usage,
-                                    const struct fg_stock_request *r, uint32_t token,
-                                    struct fg_stock_answer *a)
+APART static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                          const struct fg_stock_request *r, uint32_t token,
+                                          struct fg_stock_answer *a)
 {
     uint32_t order = fg_order_add(s, request_hash(s, r), r->user, r->order_id);
 
-    if (order == NIL || !fg_usage_add(s, usage, r->user, index, r->quantity)) {
+    if (order == NIL || !fg_usage_add(s, r->user, index, r->quantity)) {
         if (order != NIL)
             fg_order_remove(s, order);
         COUNT(s, full, 1);
@@ -307,18 +310,42 @@ static bool may_decide(struct fg_stock *s)
     return s->mode == FG_STOCK_RUNNING && can_record(s);
 }
 
-/* What the user alone is refused for; FG_STATUS_NONE: nothing. */
-static enum fg_status user_refusal(struct fg_stock *s, uint64_t now_ms, uint64_t user, uint64_t *retry_ms)
+/* Denied, or too often here: true, and the answer is given. */
+APART static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                               struct fg_stock_answer *a)
 {
-    if (fg_unlikely(s->denied_used) && fg_user_is_denied(s, user)) {
+    uint64_t wait_ms;
+
+    if (fg_user_is_denied(s, r->user)) {
         COUNT(s, user_denied, 1);
-        return FG_STATUS_USER_DENIED;
+        answer_now(s, r, a, FG_STATUS_USER_DENIED, 0, 0);
+        return true;
     }
-    *retry_ms = s->config.limits.user_rate ? fg_user_wait_ms(s, user, now_ms) : 0;
-    if (*retry_ms == 0)
-        return FG_STATUS_NONE;
+    wait_ms = s->config.limits.user_rate ? fg_user_wait_ms(s, r->user, now_ms) : 0;
+    if (wait_ms == 0)
+        return false;
     COUNT(s, user_rate, 1);
-    return FG_STATUS_USER_RATE;
+    answer_now(s, r, a, FG_STATUS_USER_RATE, 0, wait_ms);
+    return true;
+}
+
+/* Units may be had: does the user get them? */
+APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                        const struct fg_stock_request *r, uint32_t token,
+                                        struct fg_stock_answer *a)
+{
+    struct item *item = item_at(s, index);
+
+    if (r->quantity == 0 || r->quantity > item->order_max)
+        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
+    if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
+        usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+        COUNT(s, user_limit, 1);
+        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
+    }
+    if (!may_decide(s))
+        return not_now(s, r, a);
+    return take_in(s, now_ms, index, r, token, a);
 }
 
 static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
@@ -327,11 +354,10 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
     uint32_t index = request_item(s, r);
     struct item *item = index == NIL ? NULL : item_at(s, index);
     uint64_t retry_ms = 0;
-    enum fg_status refusal = user_refusal(s, now_ms, r->user, &retry_ms);
-    struct usage *usage;
+    enum fg_status refusal;
 
-    if (refusal != FG_STATUS_NONE)
-        return answer_now(s, r, a, refusal, 0, retry_ms);
+    if (fg_unlikely(s->denied_used || s->config.limits.user_rate) && user_refused(s, now_ms, r, a))
+        return FG_STOCK_ANSWERED;
     refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
     if (refusal != FG_STATUS_NONE) {
         COUNT(s, not_on_sale, 1);
@@ -341,21 +367,11 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
         COUNT(s, sold_out, 1);
         return answer_now(s, r, a, FG_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
     }
-    if (r->quantity == 0 || r->quantity > item->order_max)
-        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
-    usage = usage_find(s, r->user, index);
-    if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
-        usage->units + r->quantity > item->user_limit) {
-        COUNT(s, user_limit, 1);
-        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
-    }
-    if (!may_decide(s))
-        return not_now(s, r, a);
-    return take_in(s, now_ms, index, usage, r, token, a);
+    return judge(s, now_ms, index, r, token, a);
 }
 
-static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                                     struct fg_stock_answer *a)
+APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
+                                           const struct fg_stock_request *r, struct fg_stock_answer *a)
 {
     uint32_t index = item_find(s, r->item);
     uint64_t retry_ms = 0;
@@ -401,8 +417,9 @@ static bool same_fields(const struct fg_stock *s, const struct order *o, const s
     return s->items[o->item].id == r->item && same_units;
 }
 
-static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
-                                  const struct fg_stock_request *r, uint32_t token, struct fg_stock_answer *a)
+APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
+                                        const struct fg_stock_request *r, uint32_t token,
+                                        struct fg_stock_answer *a)
 {
     struct order *o = &s->orders[at];
     enum action action;

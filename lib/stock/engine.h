@@ -51,13 +51,15 @@ _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
  * empty. */
 struct usage {
     uint64_t user;
-    uint32_t item;
+    uint32_t item : 24;
+    uint32_t passed : 8; /* first of a line: usages that belong here or before, and lie behind it */
     uint32_t units;
 };
-#define USAGE_LINE (FG_CACHE_LINE / sizeof(struct usage))
+#define USAGE_LINE  (FG_CACHE_LINE / sizeof(struct usage))
+#define PASSED_MANY 255 /* no longer counted */
 
 struct item {
-    uint64_t id;
+    _Alignas(2 * FG_CACHE_LINE) uint64_t id;
     uint64_t opens_ms, closes_ms;
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
@@ -145,8 +147,9 @@ struct fg_stock {
     uint32_t *item_buckets, item_mask;
 
     struct order *orders;
-    uint32_t *order_buckets, order_mask, order_bits, order_free, order_used; /* see lookup.h */
-    _Atomic uint32_t orders_live;                                            /* published */
+    uint32_t *order_buckets, order_mask, order_free, order_used;
+    uint32_t order_bits, order_shift; /* see lookup.h */
+    _Atomic uint32_t orders_live;     /* published */
 
     struct usage *usages;
     uint32_t usage_lines;         /* of USAGE_LINE places */
@@ -193,11 +196,11 @@ static inline bool can_record(struct fg_stock *s)
 uint32_t fg_table_buckets(uint32_t entries);
 uint32_t fg_usage_lines(uint32_t users);
 void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
+uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, const uint8_t order_id[16]);
 uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
                       const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-bool fg_usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item,
-                  uint32_t units); /* false when full */
+bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
 
 /* ---- users.c */

@@ -7,8 +7,9 @@
  * stranger, who is what a flood is made of, is nearly always told from the orders of his bucket without a
  * look at any of them. A bit stays set when its order is removed, until the bucket is empty.
  *
- * Usages are kept in an open table (linear probing from the first place of a line; a removal moves up what
- * follows): a look-up is one line, nearly always.
+ * Usages lie in lines of four places. Who finds no place in the line of his hash takes the next that is free
+ * behind it, and is counted by the lines that he passed: a look-up ends at a line that nobody passed. So it
+ * is mostly one line, and nothing moves when a usage ends.
  */
 #ifndef FG_STOCK_LOOKUP_H
 #define FG_STOCK_LOOKUP_H
@@ -42,16 +43,17 @@ static inline uint32_t *order_bucket(const struct fg_stock *s, uint64_t hash)
     return &s->order_buckets[(uint32_t)hash & s->order_mask];
 }
 
-/* Bits of an index + 1. */
-static inline uint32_t order_bits(uint32_t orders_max)
+/* How a bucket is divided: an index + 1, and a power of two of bits, chosen by the top of the hash. */
+static inline void order_division(struct fg_stock *s)
 {
-    return 32 - (uint32_t)__builtin_clz(orders_max);
+    s->order_bits = 32 - (uint32_t)__builtin_clz(s->config.limits.orders_max);
+    s->order_shift = 1 + (uint32_t)__builtin_clz(32 - s->order_bits);
 }
 
 /* The bit that an order of this hash sets in its bucket. */
 static inline uint32_t order_bit(const struct fg_stock *s, uint64_t hash)
 {
-    return 1u << (s->order_bits + ((hash >> 56) * (32 - s->order_bits) >> 8));
+    return 1u << (s->order_bits + (hash >> 32 >> s->order_shift));
 }
 
 static inline uint32_t bucket_head(const struct fg_stock *s, uint32_t bucket)
@@ -67,17 +69,11 @@ static inline uint32_t bucket_with_head(const struct fg_stock *s, uint32_t bucke
 static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint64_t user,
                                   const uint8_t order_id[16])
 {
-    uint32_t bucket = *order_bucket(s, hash), at;
+    uint32_t bucket = *order_bucket(s, hash);
 
     if (fg_likely(!(bucket & order_bit(s, hash))))
         return NIL;
-    for (at = bucket_head(s, bucket); at != NIL; at = s->orders[at].hash_next) {
-        const struct order *o = &s->orders[at];
-
-        if (o->user == user && memcmp(o->order_id, order_id, 16) == 0)
-            return at;
-    }
-    return NIL;
+    return fg_order_walk(s, bucket_head(s, bucket), user, order_id);
 }
 
 /* fg_stock_prefetch may have done it. */
@@ -95,22 +91,41 @@ static inline uint32_t usage_home(const struct fg_stock *s, uint64_t user, uint3
 {
     uint64_t hash = fg_mix64(user ^ s->config.seed, item);
 
-    return (uint32_t)((hash >> 32) * s->usage_lines >> 32) * USAGE_LINE;
+    return (uint32_t)((hash >> 32) * s->usage_lines >> 32);
 }
 
-static inline uint32_t usage_next(const struct fg_stock *s, uint32_t at)
+static inline struct usage *usage_line(const struct fg_stock *s, uint32_t line)
 {
-    return at + 1 < s->usage_lines * USAGE_LINE ? at + 1 : 0;
+    return &s->usages[line * USAGE_LINE];
 }
 
-/* The place of this user and item, or the empty one where it belongs. */
+static inline uint32_t usage_next(const struct fg_stock *s, uint32_t line)
+{
+    return line + 1 < s->usage_lines ? line + 1 : 0;
+}
+
 static inline struct usage *usage_find(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    uint32_t at = usage_home(s, user, item);
+    uint32_t home = usage_home(s, user, item), line = home;
 
-    while (s->usages[at].units > 0 && (s->usages[at].user != user || s->usages[at].item != item))
-        at = usage_next(s, at);
-    return &s->usages[at];
+    do {
+        struct usage *u = usage_line(s, line);
+
+        for (unsigned i = 0; i < USAGE_LINE; i++)
+            if (u[i].user == user && u[i].item == item && u[i].units > 0)
+                return &u[i];
+        if (fg_likely(u->passed == 0))
+            return NULL;
+        line = usage_next(s, line);
+    } while (line != home);
+    return NULL;
+}
+
+static inline uint32_t usage_units(const struct fg_stock *s, uint64_t user, uint32_t item)
+{
+    const struct usage *u = usage_find(s, user, item);
+
+    return u ? u->units : 0;
 }
 
 #endif

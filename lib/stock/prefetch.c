@@ -8,49 +8,73 @@
 
 INLINE void prefetch_usage(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    __builtin_prefetch(&s->usages[usage_home(s, user, item)], 1);
+    __builtin_prefetch(usage_line(s, usage_home(s, user, item)), 1);
 }
 
-INLINE void first(const struct fg_stock *s, struct fg_stock_request *r)
+/* The last item that was looked up: most of a burst want the same. */
+struct last {
+    uint64_t id;
+    uint32_t index; /* + 1; 0: none */
+    bool sells;
+};
+
+INLINE void find_item(const struct fg_stock *s, uint64_t id, struct last *last)
 {
-    r->hash = 0;
-    r->index = 0;
-    if (r->op == FG_OP_STOCK)
-        return;
+    uint32_t index = item_find(s, id);
+
+    last->id = id;
+    last->index = index + 1;
+    last->sells = index != NIL && !s->items[index].sold_out;
+}
+
+/* The bucket; if units may be had, what the user has of the item. */
+INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct last *last)
+{
     r->hash = order_hash(s, r->user, r->order_id);
     __builtin_prefetch(order_bucket(s, r->hash), 1);
-    if (r->op == FG_OP_RESERVE)
-        r->index = item_find(s, r->item) + 1;
-}
-
-/* What the bucket, fetched meanwhile, leads to. */
-INLINE void second(const struct fg_stock *s, const struct fg_stock_request *r)
-{
-    uint32_t bucket = *order_bucket(s, r->hash);
-
-    if (bucket & order_bit(s, r->hash))
-        __builtin_prefetch(&s->orders[bucket_head(s, bucket)], 1);
-    else if (r->index && !s->items[r->index - 1].sold_out)
+    if (r->op != FG_OP_RESERVE)
+        return;
+    if (fg_unlikely(r->item != last->id))
+        find_item(s, r->item, last);
+    r->index = last->index;
+    if (last->sells)
         prefetch_usage(s, r->user, r->index - 1);
 }
 
-/* A cancelled order lowers the usage of its user and item. */
-INLINE void third(const struct fg_stock *s, const struct fg_stock_request *r)
+/* The newest order of the bucket; false for a stranger. */
+INLINE bool second(const struct fg_stock *s, const struct fg_stock_request *r)
 {
     uint32_t bucket = *order_bucket(s, r->hash);
 
-    if (bucket & order_bit(s, r->hash))
-        prefetch_usage(s, r->user, s->orders[bucket_head(s, bucket)].item);
+    if (fg_likely(!(bucket & order_bit(s, r->hash))))
+        return false;
+    __builtin_prefetch(&s->orders[bucket_head(s, bucket)], 1);
+    return true;
+}
+
+/* The next order, if that was another one's; else what a cancellation gives back. */
+INLINE void third(const struct fg_stock *s, const struct fg_stock_request *r)
+{
+    uint32_t bucket = *order_bucket(s, r->hash);
+    const struct order *o = &s->orders[bucket_head(s, bucket)];
+
+    if (!(bucket & order_bit(s, r->hash)))
+        return;
+    if (o->user != r->user && o->hash_next != NIL)
+        __builtin_prefetch(&s->orders[o->hash_next], 1);
+    else if (r->op == FG_OP_CANCEL)
+        prefetch_usage(s, r->user, o->item);
 }
 
 void fg_stock_prefetch(const struct fg_stock *s, struct fg_stock_request *requests, unsigned n)
 {
+    struct last last = {.id = requests[0].item + 1};
+    unsigned known = 0;
+
     for (unsigned i = 0; i < n; i++)
-        first(s, &requests[i]);
+        first(s, &requests[i], &last);
     for (unsigned i = 0; i < n; i++)
-        if (requests[i].hash)
-            second(s, &requests[i]);
-    for (unsigned i = 0; i < n; i++)
-        if (requests[i].hash && requests[i].op == FG_OP_CANCEL)
-            third(s, &requests[i]);
+        known += second(s, &requests[i]);
+    for (unsigned i = 0; i < n && known; i++)
+        third(s, &requests[i]);
 }

@@ -39,6 +39,17 @@ void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 
 /* ---- orders */
 
+uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, const uint8_t order_id[16])
+{
+    for (; at != NIL; at = s->orders[at].hash_next) {
+        const struct order *o = &s->orders[at];
+
+        if (o->user == user && memcmp(o->order_id, order_id, 16) == 0)
+            return at;
+    }
+    return NIL;
+}
+
 static void publish_orders(struct fg_stock *s, int change)
 {
     uint32_t live = atomic_load_explicit(&s->orders_live, memory_order_relaxed);
@@ -90,12 +101,6 @@ void fg_order_remove(struct fg_stock *s, uint32_t at)
 
 /* ---- usage */
 
-/* How far `to` lies behind `from`. */
-static uint32_t usage_distance(const struct fg_stock *s, uint32_t from, uint32_t to)
-{
-    return to >= from ? to - from : to + s->usage_lines * (uint32_t)USAGE_LINE - from;
-}
-
 static void publish_usages(struct fg_stock *s, int change)
 {
     uint32_t live = atomic_load_explicit(&s->usages_live, memory_order_relaxed);
@@ -103,43 +108,49 @@ static void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-/* `u` is what usage_find gave. */
-bool fg_usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item, uint32_t units)
+static bool usage_insert(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
-    FG_ASSERT(units > 0);
-    if (u->units == 0) {
-        if (fg_stock_users(s) >= s->config.limits.users_max)
-            return false;
-        u->user = user;
-        u->item = item;
-        publish_usages(s, 1);
+    uint32_t line = usage_home(s, user, item);
+
+    if (fg_stock_users(s) >= s->config.limits.users_max)
+        return false;
+    publish_usages(s, 1);
+    for (;; line = usage_next(s, line)) {
+        struct usage *u = usage_line(s, line);
+
+        for (unsigned i = 0; i < USAGE_LINE; i++)
+            if (u[i].units == 0) {
+                u[i].user = user;
+                u[i].item = item & 0xffffff;
+                u[i].units = units;
+                return true;
+            }
+        u->passed += u->passed < PASSED_MANY;
     }
-    u->units += units;
-    return true;
 }
 
-/* Empties a place: what follows, up to the next empty one, must be found from its home without a gap. */
-static void usage_close(struct fg_stock *s, uint32_t hole)
+bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
-    for (uint32_t at = usage_next(s, hole); s->usages[at].units > 0; at = usage_next(s, at)) {
-        uint32_t home = usage_home(s, s->usages[at].user, s->usages[at].item);
+    struct usage *u = usage_find(s, user, item);
 
-        if (usage_distance(s, home, at) < usage_distance(s, hole, at))
-            continue;
-        s->usages[hole] = s->usages[at];
-        hole = at;
-    }
-    s->usages[hole].units = 0;
+    FG_ASSERT(units > 0);
+    if (!u)
+        return usage_insert(s, user, item, units);
+    u->units += units;
+    return true;
 }
 
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
     struct usage *u = usage_find(s, user, item);
+    uint32_t last;
 
-    FG_ASSERT(u->units >= units);
+    FG_ASSERT(u && u->units >= units);
     u->units -= units;
     if (u->units > 0)
         return;
-    usage_close(s, (uint32_t)(u - s->usages));
+    last = (uint32_t)((size_t)(u - s->usages) / USAGE_LINE);
+    for (uint32_t line = usage_home(s, user, item); line != last; line = usage_next(s, line))
+        usage_line(s, line)->passed -= usage_line(s, line)->passed < PASSED_MANY;
     publish_usages(s, -1);
 }

@@ -56,7 +56,7 @@ static void usages_are_what_was_added(void **unused)
         if (rnd(2)) {
             bool fits = *m > 0 || live < USERS;
 
-            assert_int_equal(fg_usage_add(s, usage_find(s, user, item), user, item, units), fits);
+            assert_int_equal(fg_usage_add(s, user, item, units), fits);
             live += fits && *m == 0;
             *m += fits ? units : 0;
         } else if (*m > 0) {
@@ -68,7 +68,7 @@ static void usages_are_what_was_added(void **unused)
         assert_int_equal(fg_stock_users(s), live);
         for (uint32_t i = 0; i < NAMES; i++)
             for (uint32_t k = 0; k < 2; k++)
-                assert_int_equal(usage_find(s, i, k)->units, model[i][k]);
+                assert_int_equal(usage_units(s, i, k), model[i][k]);
     }
 }
 
@@ -109,9 +109,10 @@ static void buckets_hold_every_index(void **unused)
     static const uint32_t maxima[] = {1, 15, 16, 1000, 1u << 30, INT32_MAX};
 
     for (unsigned i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++) {
-        struct fg_stock fake = {.order_bits = order_bits(maxima[i])};
+        struct fg_stock fake = {.config.limits.orders_max = maxima[i]};
         uint32_t last = maxima[i] - 1;
 
+        order_division(&fake);
         assert_int_equal(bucket_head(&fake, 0), NIL);
         for (unsigned h = 0; h < 256; h++) {
             uint32_t bit = order_bit(&fake, (uint64_t)h << 56);
