@@ -150,6 +150,8 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index, const
     }
     if (!can_record(s))
         return false;
+    if (e->first)
+        s->banks[index].at_once = surplus(s, index, e);
     item->wait_head = s->orders[at].next;
     s->waiting--;
     fg_accept(s, now_ms, at, s->orders[at].token);
@@ -201,6 +203,7 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
             return false;
     } else if (b->lent && !FG_CANARY_IS(REFUSE_UNASKED)) {
         b->recall_send = b->recall_wait = b->lent;
+        b->at_once = 0;
         return false;
     } else if (!refuse(s, index, &e)) {
         return false;

@@ -261,14 +261,26 @@ static enum fg_status item_refusal(const struct item *item, uint64_t now_ms, uin
     return FG_STATUS_NONE;
 }
 
+/* What may be sold without asking the bank. The home asks too: else its shoppers would always be first. */
+static uint32_t at_hand(const struct fg_stock *s, const struct item *item, uint32_t index)
+{
+    if (!is_home(s, item) || s->config.workers == 1 || s->banks[index].at_once > item->free)
+        return item->free;
+    return s->banks[index].at_once;
+}
+
 /* False: some queue or ring is full, nothing was changed. */
 static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t order,
                            uint32_t token)
 {
     struct item *item = item_at(s, index);
-    bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || s->banks[index].queue_head == NIL);
+    struct bank *b = &s->banks[index];
+    uint32_t quantity = s->orders[order].quantity;
+    bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || b->queue_head == NIL);
 
-    if ((first_in_line || FG_CANARY_IS(QUEUE_JUMPED)) && item->free >= s->orders[order].quantity) {
+    if ((first_in_line || FG_CANARY_IS(QUEUE_JUMPED)) && at_hand(s, item, index) >= quantity) {
+        if (is_home(s, item))
+            b->at_once -= quantity < b->at_once ? quantity : b->at_once;
         fg_accept(s, now_ms, order, token);
         return true;
     }

@@ -88,9 +88,10 @@ struct bank {
     uint32_t lent_units;    /* granted since the last complete recall: at least what they still hold */
     uint32_t queue_units;   /* asked for in the queue */
     uint32_t queue_head, queue_tail;
-    uint32_t total; /* units recorded */
-    bool announced; /* everybody is told SOLD_OUT */
-    bool empty;     /* a request was refused because nothing was free */
+    uint32_t total;   /* units recorded */
+    uint32_t at_once; /* units that the home may sell like those of a slice: without a place in the queue */
+    bool announced;   /* everybody is told SOLD_OUT */
+    bool empty;       /* a request was refused because nothing was free */
 };
 
 struct bank_entry {
@@ -131,6 +132,17 @@ struct ready_queue {
     uint64_t head, tail;
 };
 
+/* NEEDs of this worker to its own banks. They wait for the next loop as those of the others do. */
+struct own_need {
+    uint32_t index, units, serial, first;
+};
+
+struct own_queue {
+    struct own_need *slots;
+    uint32_t mask;
+    uint64_t head, tail;
+};
+
 struct fg_stock {
     struct fg_stock_config config;
     enum fg_stock_mode mode;
@@ -141,6 +153,7 @@ struct fg_stock {
     uint32_t needs;    /* NEEDs sent to other workers, not answered yet */
     uint32_t commands; /* under way */
     uint32_t dirty_head;
+    uint64_t taken; /* messages taken so far: says whose come first in a loop */
 
     struct item *items;
     struct bank *banks;
@@ -164,6 +177,7 @@ struct fg_stock {
     struct bank_entry *entries;
     uint32_t entry_free;
 
+    struct own_queue own;
     struct held_queue held;
     struct ready_queue ready;
 

@@ -2,27 +2,57 @@
 /* One loop of the engine. */
 #include "stock/engine.h"
 
+static void take_own(struct fg_stock *s)
+{
+    const struct own_need *n = &s->own.slots[s->own.head++ & s->own.mask];
+
+    FG_ASSERT(fg_bank_enqueue(s, n->index, (uint8_t)s->config.worker, n->first != 0, n->units, n->serial));
+}
+
+static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, unsigned nth)
+{
+    const struct fg_stock_message *m = fg_ring_peek(s->config.from[from], nth);
+
+    FG_ASSERT(m->index < s->config.limits.items_max);
+    if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN) {
+        fg_bank_message(s, from, m);
+    } else {
+        item_at(s, m->index)->home = (uint8_t)from; /* it may speak before this worker was told of the item */
+        fg_slice_message(s, now_ms, m);
+    }
+}
+
+static unsigned messages_from(struct fg_stock *s, unsigned worker)
+{
+    uint64_t n =
+        worker == s->config.worker ? s->own.tail - s->own.head : fg_ring_count(s->config.from[worker]);
+
+    return n < MESSAGES_MAX ? (unsigned)n : MESSAGES_MAX;
+}
+
+/*
+ * One of each worker after the other, this one included, and chance says who is first: nobody's shoppers
+ * stand nearer to the bank than others (tests/sim/fairness.c).
+ */
 static void take_messages(struct fg_stock *s, uint64_t now_ms)
 {
-    for (unsigned w = 0; w < s->config.workers; w++) {
-        struct fg_ring *ring = s->config.from[w];
-        unsigned n = 0;
+    unsigned workers = s->config.workers, self = s->config.worker, n[FG_WORKERS_MAX], most = 0;
+    unsigned first = (unsigned)(fg_mix64(s->taken, s->config.seed) % workers);
 
-        if (!ring)
-            continue;
-        for (const struct fg_stock_message *m; n < MESSAGES_MAX && (m = fg_ring_peek(ring, n)) != NULL; n++) {
-            FG_ASSERT(m->index < s->config.limits.items_max);
-            if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN)
-                fg_bank_message(s, w, m);
-            else {
-                item_at(s, m->index)->home =
-                    (uint8_t)w; /* it may speak before this worker was told of the item */
-                fg_slice_message(s, now_ms, m);
-            }
-        }
-        if (n)
-            fg_ring_release(ring, n);
+    for (unsigned w = 0; w < workers; w++) {
+        n[w] = messages_from(s, w);
+        most = n[w] > most ? n[w] : most;
+        s->taken += n[w];
     }
+    for (unsigned k = 0; k < most; k++)
+        for (unsigned i = 0, w = first; i < workers; i++, w = w + 1 == workers ? 0 : w + 1)
+            if (k < n[w] && w == self)
+                take_own(s);
+            else if (k < n[w])
+                take_message(s, now_ms, w, k);
+    for (unsigned w = 0; w < workers; w++)
+        if (n[w] && w != self)
+            fg_ring_release(s->config.from[w], n[w]);
 }
 
 static bool item_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)

@@ -42,8 +42,12 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
     struct fg_stock_message m = {
         .type = FG_MSG_NEED, .first = first, .index = index, .units = o->quantity, .serial = o->serial};
 
-    if (is_home(s, item))
-        return fg_bank_enqueue(s, index, (uint8_t)s->config.worker, false, o->quantity, o->serial);
+    if (is_home(s, item)) {
+        FG_ASSERT(s->own.tail - s->own.head <= s->own.mask);
+        s->own.slots[s->own.tail++ & s->own.mask] =
+            (struct own_need){.index = index, .units = o->quantity, .serial = o->serial, .first = first};
+        return true;
+    }
     if (s->needs >= s->config.limits.parked_max || !fg_ring_push(s->config.to[item->home], &m))
         return false;
     s->needs++;

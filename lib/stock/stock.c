@@ -25,6 +25,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(order_buckets, fg_table_buckets(l->orders_max))                                                        \
     X(usages, fg_usage_lines(l->users_max) * USAGE_LINE)                                                     \
     X(entries, entries_max(l, workers))                                                                      \
+    X(own.slots, fg_table_buckets(l->parked_max))                                                            \
     X(held.slots, fg_table_buckets(l->held_max))                                                             \
     X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
     X(denied, DENIED_SLOTS)                                                                                  \
@@ -104,6 +105,7 @@ static void initialise(struct fg_stock *s)
     s->order_mask = fg_table_buckets(l->orders_max) - 1;
     order_division(s);
     s->usage_lines = fg_usage_lines(l->users_max);
+    s->own.mask = fg_table_buckets(l->parked_max) - 1;
     s->held.mask = fg_table_buckets(l->held_max) - 1;
     s->held.max = l->held_max;
     s->ready.mask = fg_table_buckets(ready_max(l)) - 1;
