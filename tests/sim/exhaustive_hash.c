@@ -21,9 +21,12 @@ static uint64_t hash_bytes(uint64_t h, const void *data, size_t size)
     return h;
 }
 
-/* Answers that were handed out, records that were popped: nobody reads them again. */
+/* What was taken from a queue: nobody reads it again. */
 static void forget_dead(struct fg_stock *s)
 {
+    for (uint64_t i = 0; i <= s->own.mask; i++)
+        if (((i - s->own.head) & s->own.mask) >= s->own.tail - s->own.head)
+            memset(&s->own.slots[i], 0, sizeof(*s->own.slots));
     for (uint64_t i = 0; i <= s->held.mask; i++)
         if (((i - s->held.head) & s->held.mask) >= s->held.tail - s->held.head)
             memset(&s->held.slots[i], 0, sizeof(*s->held.slots));
