@@ -4,7 +4,8 @@
 
 #include "stock/lookup.h"
 
-#define HUGE_PAGE (2u << 20)
+#define HUGE_PAGE   (2u << 20)
+#define ARRAY_ALIGN (2 * FG_CACHE_LINE) /* of struct item */
 
 static uint32_t ready_max(const struct fg_stock_limits *l)
 {
@@ -35,7 +36,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
 /* A large array is made of huge pages, if the kernel has them: a random access then seldom misses the TLB. */
 static uint64_t array_bytes(uint64_t n, size_t size)
 {
-    uint64_t bytes = n * size, unit = bytes < HUGE_PAGE ? FG_CACHE_LINE : HUGE_PAGE;
+    uint64_t bytes = n * size, unit = bytes < HUGE_PAGE ? ARRAY_ALIGN : HUGE_PAGE;
 
     return (bytes + unit - 1) / unit * unit;
 }
@@ -74,7 +75,7 @@ static void *zeroed(uint64_t n, size_t size)
 {
     size_t bytes = array_bytes(n, size);
     bool large = bytes >= HUGE_PAGE;
-    void *p = aligned_alloc(large ? HUGE_PAGE : FG_CACHE_LINE, bytes);
+    void *p = aligned_alloc(large ? HUGE_PAGE : ARRAY_ALIGN, bytes);
 
     if (!p)
         return NULL;
