@@ -11,6 +11,8 @@
 
 #ifdef FG_SIM_SMALL /* exhaustive.c keeps many copies of it all */
 enum { WORKERS_MAX = 2, ITEMS_MAX = 1, TOKENS_MAX = 32, LOG_MAX = 128, ROOMY = 24 };
+#elif defined(FG_SIM_FUZZ) /* fuzz_stock.c makes a new one for each input */
+enum { WORKERS_MAX = 3, ITEMS_MAX = 2, TOKENS_MAX = 256, LOG_MAX = 4096, ROOMY = 1024 };
 #else
 enum { WORKERS_MAX = 8, ITEMS_MAX = 4, TOKENS_MAX = 1024, LOG_MAX = 1 << 14, ROOMY = 2048 };
 #endif
