@@ -6,12 +6,6 @@
  */
 #include "stock/engine.h"
 
-/* About free: in the bank, and what the slices were lent and may have sold since. */
-uint32_t fg_bank_left(const struct fg_stock *s, uint32_t index)
-{
-    return s->items[index].free + s->banks[index].lent_units;
-}
-
 bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
                      uint32_t serial)
 {
@@ -99,7 +93,7 @@ static bool send_each(struct fg_stock *s, uint64_t *workers, uint8_t type, uint3
     for (uint64_t todo = *workers; todo; todo &= todo - 1) {
         unsigned w = (unsigned)__builtin_ctzll(todo);
 
-        if (!fg_send_to(s, w, type, index, 0, 0, fg_bank_left(s, index)))
+        if (!fg_send_to(s, w, type, index, 0, 0, bank_left(s, index)))
             continue;
         fg_count(counter, 1);
         *workers &= ~(1ull << w);
@@ -123,7 +117,7 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
     struct bank *b = &s->banks[index];
     uint32_t units = e->units + surplus(s, index, e);
 
-    if (!fg_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, fg_bank_left(s, index) - e->units))
+    if (!fg_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, bank_left(s, index) - e->units))
         return false;
     FG_ASSERT(s->items[index].free >= units);
     s->items[index].free -= units;

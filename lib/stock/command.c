@@ -13,7 +13,7 @@ static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket, enu
 
 static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index, uint32_t release)
 {
-    struct held *h = fg_hold(s, s->pushed);
+    struct held *h = hold(s, s->pushed);
 
     h->item = index;
     h->units = release;

@@ -3,7 +3,8 @@
 #include "stock/lookup.h"
 
 /* Not inlined: the path of a rejection, which is what a flood takes, stays short. */
-#define APART __attribute__((noinline))
+#define APART  __attribute__((noinline))
+#define INLINE static inline __attribute__((always_inline))
 
 enum action {
     NEW,     /* judge a new reservation */
@@ -60,13 +61,6 @@ static const uint8_t state_status[ORDER_STATES] = {
 
 /* ---- answers */
 
-uint32_t fg_item_left(const struct fg_stock *s, const struct item *item)
-{
-    if (is_home(s, item))
-        return fg_bank_left(s, (uint32_t)(item - s->items));
-    return item->left_hint > item->free ? item->left_hint : item->free;
-}
-
 void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     const struct item *item = &s->items[o->item];
@@ -74,7 +68,7 @@ void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_
     a->status = state_status[o->state];
     a->command = 0;
     a->quantity = o->quantity;
-    a->left = fg_item_left(s, item);
+    a->left = item_left(s, item);
     a->retry_ms = 0;
     a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
     a->item = item->id;
@@ -104,19 +98,6 @@ void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
     s->ready.slots[s->ready.tail++ & s->ready.mask] = *answer;
 }
 
-/* A place in the queue of what waits for the disk; can_record() was true. */
-struct held *fg_hold(struct fg_stock *s, uint64_t seq)
-{
-    struct held *h = &s->held.slots[s->held.tail & s->held.mask];
-
-    FG_ASSERT(s->held.tail - s->held.head < s->held.max);
-    s->held.tail++;
-    h->seq = seq;
-    h->units = 0;
-    h->answer.token = FG_NO_TOKEN;
-    return h;
-}
-
 /* Answers with the state of an order: at once when that is durable, else when it is. */
 static enum fg_stock_result answer_state(struct fg_stock *s, const struct order *o,
                                          const struct fg_stock_request *r, uint32_t token,
@@ -130,7 +111,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
     }
     if (s->held.tail - s->held.head >= s->held.max)
         return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
-    h = fg_hold(s, o->seq);
+    h = hold(s, o->seq);
     fg_answer_order(s, o, &h->answer);
     h->answer.token = token;
     return FG_STOCK_HELD;
@@ -167,7 +148,7 @@ static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, e
 
 static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
 {
-    struct held *h = fg_hold(s, o->seq);
+    struct held *h = hold(s, o->seq);
 
     h->item = o->item;
     h->units = release;
@@ -287,13 +268,13 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     return fg_park(s, index, order, token);
 }
 
-APART static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
-                                          const struct fg_stock_request *r, uint32_t token,
-                                          struct fg_stock_answer *a)
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct place usage,
+                                    const struct fg_stock_request *r, uint32_t token,
+                                    struct fg_stock_answer *a)
 {
-    uint32_t order = fg_order_add(s, request_hash(s, r), r->user, r->order_id);
+    uint32_t order = fg_order_add(s, r->hash, r->user, r->order_id);
 
-    if (order == NIL || !fg_usage_add(s, r->user, index, r->quantity)) {
+    if (order == NIL || !usage_add(s, usage, r->user, index, r->quantity)) {
         if (order != NIL)
             fg_order_remove(s, order);
         COUNT(s, full, 1);
@@ -323,8 +304,8 @@ static bool may_decide(struct fg_stock *s)
 }
 
 /* Denied, or too often here: true, and the answer is given. */
-APART static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                               struct fg_stock_answer *a)
+static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                         struct fg_stock_answer *a)
 {
     uint64_t wait_ms;
 
@@ -347,30 +328,28 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
                                         struct fg_stock_answer *a)
 {
     struct item *item = item_at(s, index);
+    struct place usage = usage_find(s, r->user, index);
 
     if (r->quantity == 0 || r->quantity > item->order_max)
-        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, fg_item_left(s, item), 0);
+        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
     if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
-        usage_units(s, r->user, index) + r->quantity > item->user_limit) {
+        usage_units(usage) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
-        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, fg_item_left(s, item), 0);
+        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
     }
     if (!may_decide(s))
         return not_now(s, r, a);
-    return take_in(s, now_ms, index, r, token, a);
+    return take_in(s, now_ms, index, usage, r, token, a);
 }
 
-static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                                    uint32_t token, struct fg_stock_answer *a)
+INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                         const struct fg_stock_request *r, uint32_t token,
+                                         struct fg_stock_answer *a)
 {
-    uint32_t index = request_item(s, r);
-    struct item *item = index == NIL ? NULL : item_at(s, index);
-    uint64_t retry_ms = 0;
-    enum fg_status refusal;
+    struct item *item = item_at(s, index);
+    uint64_t retry_ms;
+    enum fg_status refusal = item_refusal(item, now_ms, &retry_ms);
 
-    if (fg_unlikely(s->denied_used || s->config.limits.user_rate) && user_refused(s, now_ms, r, a))
-        return FG_STOCK_ANSWERED;
-    refusal = item ? item_refusal(item, now_ms, &retry_ms) : FG_STATUS_UNKNOWN_ITEM;
     if (refusal != FG_STATUS_NONE) {
         COUNT(s, not_on_sale, 1);
         return answer_now(s, r, a, refusal, 0, retry_ms);
@@ -380,6 +359,38 @@ static enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
         return answer_now(s, r, a, FG_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
     }
     return judge(s, now_ms, index, r, token, a);
+}
+
+/* Users are watched, or the item was not known at the prefetch. */
+APART static enum fg_stock_result reserve_slowly(struct fg_stock *s, uint64_t now_ms,
+                                                 const struct fg_stock_request *r, uint32_t token,
+                                                 struct fg_stock_answer *a)
+{
+    uint32_t index = r->index ? r->index - 1 : item_find(s, r->item);
+
+    if (user_refused(s, now_ms, r, a))
+        return FG_STOCK_ANSWERED;
+    if (index != NIL)
+        return reserve_item(s, now_ms, index, r, token, a);
+    COUNT(s, not_on_sale, 1);
+    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ITEM, 0, 0);
+}
+
+INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                                    uint32_t token, struct fg_stock_answer *a)
+{
+    if (fg_unlikely(s->denied_used || s->config.limits.user_rate || !r->index))
+        return reserve_slowly(s, now_ms, r, token, a);
+    return reserve_item(s, now_ms, r->index - 1, r, token, a);
+}
+
+/* Who has no such order. */
+INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
+                                     uint32_t token, struct fg_stock_answer *a)
+{
+    if (table[FG_ORDER_NONE][r->op] == NEW)
+        return reserve(s, now_ms, r, token, a);
+    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
 }
 
 APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
@@ -392,7 +403,7 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
 
     if (index != NIL) {
         status = item_refusal(item_at(s, index), now_ms, &retry_ms);
-        left = fg_item_left(s, item_at(s, index));
+        left = item_left(s, item_at(s, index));
     }
     if (status == FG_STATUS_NONE)
         status = left ? FG_STATUS_ON_SALE : FG_STATUS_SOLD_OUT;
@@ -465,21 +476,39 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     }
 }
 
+/* In a bucket that may hold the order. */
+APART static enum fg_stock_result maybe_known(struct fg_stock *s, uint64_t now_ms,
+                                              const struct fg_stock_request *r, uint32_t token,
+                                              struct fg_stock_answer *a)
+{
+    uint32_t at = order_find(s, r->hash, r->user, r->order_id);
+
+    return at == NIL ? stranger(s, now_ms, r, token, a) : known(s, now_ms, at, r, token, a);
+}
+
+/* Was not given to fg_stock_prefetch. */
+APART static enum fg_stock_result unprepared(struct fg_stock *s, uint64_t now_ms,
+                                             const struct fg_stock_request *r, uint32_t token,
+                                             struct fg_stock_answer *a)
+{
+    struct fg_stock_request copy = *r;
+
+    fg_stock_prefetch(s, &copy, 1);
+    return maybe_known(s, now_ms, &copy, token, a);
+}
+
 enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
                                       uint32_t token, struct fg_stock_answer *a)
 {
-    uint32_t at;
-
     FG_ASSERT(token != FG_NO_TOKEN);
     COUNT(s, requests, 1);
     a->token = token;
     if (r->op == FG_OP_STOCK)
         return stock_of(s, now_ms, r, a);
     FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_EXTEND);
-    at = order_find(s, request_hash(s, r), r->user, r->order_id);
-    if (at != NIL)
-        return known(s, now_ms, at, r, token, a);
-    if (table[FG_ORDER_NONE][r->op] == NEW)
-        return reserve(s, now_ms, r, token, a);
-    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+    if (fg_unlikely(!r->hash))
+        return unprepared(s, now_ms, r, token, a);
+    if (*order_bucket(s, r->hash) & order_bit(s, r->hash))
+        return maybe_known(s, now_ms, r, token, a);
+    return stranger(s, now_ms, r, token, a);
 }

@@ -200,6 +200,32 @@ static inline bool is_home(const struct fg_stock *s, const struct item *item)
     return item->home == s->config.worker;
 }
 
+/* About free: in the bank, and what the slices were lent and may have sold since. */
+static inline uint32_t bank_left(const struct fg_stock *s, uint32_t index)
+{
+    return s->items[index].free + s->banks[index].lent_units;
+}
+
+static inline uint32_t item_left(const struct fg_stock *s, const struct item *item)
+{
+    if (is_home(s, item))
+        return bank_left(s, (uint32_t)(item - s->items));
+    return item->left_hint > item->free ? item->left_hint : item->free;
+}
+
+/* A place in the queue of what waits for the disk; can_record() was true. */
+static inline struct held *hold(struct fg_stock *s, uint64_t seq)
+{
+    struct held *h = &s->held.slots[s->held.tail & s->held.mask];
+
+    FG_ASSERT(s->held.tail - s->held.head < s->held.max);
+    s->held.tail++;
+    h->seq = seq;
+    h->units = 0;
+    h->answer.token = FG_NO_TOKEN;
+    return h;
+}
+
 /* A decision that needs a record can be written down and its answer held. */
 static inline bool can_record(struct fg_stock *s)
 {
@@ -214,7 +240,7 @@ uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, con
 uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
                       const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units); /* false when full */
+bool fg_usage_insert(struct fg_stock *s, uint32_t line, uint64_t user, uint32_t item, uint32_t units);
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
 
 /* ---- users.c */
@@ -239,7 +265,6 @@ bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 void fg_release_units(struct fg_stock *s, uint32_t index, uint32_t units);
 
 /* ---- bank.c: the home's side */
-uint32_t fg_bank_left(const struct fg_stock *s, uint32_t index);
 bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
                      uint32_t serial);
 void fg_bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
@@ -247,11 +272,9 @@ void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_me
 bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 
 /* ---- decide.c */
-uint32_t fg_item_left(const struct fg_stock *s, const struct item *item);
 void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
 void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
 void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
-struct held *fg_hold(struct fg_stock *s, uint64_t seq);
 void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a);
 void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
 

@@ -35,7 +35,7 @@ static inline uint64_t order_hash(const struct fg_stock *s, uint64_t user, const
     uint64_t id[2];
 
     memcpy(id, order_id, sizeof(id));
-    return fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user);
+    return fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user) | 1u << 31; /* never 0; no bucket's bit */
 }
 
 static inline uint32_t *order_bucket(const struct fg_stock *s, uint64_t hash)
@@ -76,17 +76,6 @@ static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint6
     return fg_order_walk(s, bucket_head(s, bucket), user, order_id);
 }
 
-/* fg_stock_prefetch may have done it. */
-static inline uint64_t request_hash(const struct fg_stock *s, const struct fg_stock_request *r)
-{
-    return fg_likely(r->hash) ? r->hash : order_hash(s, r->user, r->order_id);
-}
-
-static inline uint32_t request_item(const struct fg_stock *s, const struct fg_stock_request *r)
-{
-    return fg_likely(r->index) ? r->index - 1 : item_find(s, r->item);
-}
-
 static inline uint32_t usage_home(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = fg_mix64(user ^ s->config.seed, item);
@@ -104,28 +93,52 @@ static inline uint32_t usage_next(const struct fg_stock *s, uint32_t line)
     return line + 1 < s->usage_lines ? line + 1 : 0;
 }
 
-static inline struct usage *usage_find(const struct fg_stock *s, uint64_t user, uint32_t item)
+static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32_t item)
+{
+    bool none = (u[0].user != user) & (u[1].user != user) & (u[2].user != user) & (u[3].user != user);
+
+    if (fg_likely(none)) /* one branch for strangers */
+        return NULL;
+    for (unsigned i = 0; i < USAGE_LINE; i++)
+        if (u[i].user == user && u[i].item == item && u[i].units > 0)
+            return &u[i];
+    return NULL;
+}
+
+/* Of a user and item. */
+struct place {
+    struct usage *usage; /* NULL: he has none */
+    uint32_t home;       /* line */
+};
+
+static inline struct place usage_find(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint32_t home = usage_home(s, user, item), line = home;
 
     do {
-        struct usage *u = usage_line(s, line);
+        struct usage *u = usage_in_line(usage_line(s, line), user, item);
 
-        for (unsigned i = 0; i < USAGE_LINE; i++)
-            if (u[i].user == user && u[i].item == item && u[i].units > 0)
-                return &u[i];
-        if (fg_likely(u->passed == 0))
-            return NULL;
+        if (u)
+            return (struct place){.usage = u, .home = home};
+        if (fg_likely(usage_line(s, line)->passed == 0))
+            break;
         line = usage_next(s, line);
     } while (line != home);
-    return NULL;
+    return (struct place){.home = home};
 }
 
-static inline uint32_t usage_units(const struct fg_stock *s, uint64_t user, uint32_t item)
+static inline uint32_t usage_units(struct place p)
 {
-    const struct usage *u = usage_find(s, user, item);
+    return p.usage ? p.usage->units : 0;
+}
 
-    return u ? u->units : 0;
+/* False when full. `p` is what usage_find gave. */
+static inline bool usage_add(struct fg_stock *s, struct place p, uint64_t user, uint32_t item, uint32_t units)
+{
+    if (!p.usage)
+        return fg_usage_insert(s, p.home, user, item, units);
+    p.usage->units += units;
+    return true;
 }
 
 #endif

@@ -15,7 +15,7 @@ INLINE void prefetch_usage(const struct fg_stock *s, uint64_t user, uint32_t ite
 struct last {
     uint64_t id;
     uint32_t index; /* + 1; 0: none */
-    bool sells;
+    bool sells;     /* one of this burst's items may have units */
 };
 
 INLINE void find_item(const struct fg_stock *s, uint64_t id, struct last *last)
@@ -24,10 +24,10 @@ INLINE void find_item(const struct fg_stock *s, uint64_t id, struct last *last)
 
     last->id = id;
     last->index = index + 1;
-    last->sells = index != NIL && !s->items[index].sold_out;
+    last->sells |= index != NIL && !s->items[index].sold_out;
 }
 
-/* The bucket; if units may be had, what the user has of the item. */
+/* The bucket. */
 INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct last *last)
 {
     r->hash = order_hash(s, r->user, r->order_id);
@@ -37,17 +37,19 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
     if (fg_unlikely(r->item != last->id))
         find_item(s, r->item, last);
     r->index = last->index;
-    if (last->sells)
-        prefetch_usage(s, r->user, r->index - 1);
 }
 
-/* The newest order of the bucket; false for a stranger. */
-INLINE bool second(const struct fg_stock *s, const struct fg_stock_request *r)
+/* The newest order of the bucket. Of a stranger (false), what he has of an item that sells. Not in the first
+ * step: more misses at once than a core can track cost more than they save. */
+INLINE bool second(const struct fg_stock *s, const struct fg_stock_request *r, bool sells)
 {
     uint32_t bucket = *order_bucket(s, r->hash);
 
-    if (fg_likely(!(bucket & order_bit(s, r->hash))))
+    if (fg_likely(!(bucket & order_bit(s, r->hash)))) {
+        if (sells && r->index && !s->items[r->index - 1].sold_out)
+            prefetch_usage(s, r->user, r->index - 1);
         return false;
+    }
     __builtin_prefetch(&s->orders[bucket_head(s, bucket)], 1);
     return true;
 }
@@ -74,7 +76,7 @@ void fg_stock_prefetch(const struct fg_stock *s, struct fg_stock_request *reques
     for (unsigned i = 0; i < n; i++)
         first(s, &requests[i], &last);
     for (unsigned i = 0; i < n; i++)
-        known += second(s, &requests[i]);
+        known += second(s, &requests[i], last.sells);
     for (unsigned i = 0; i < n && known; i++)
         third(s, &requests[i]);
 }

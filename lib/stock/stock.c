@@ -187,7 +187,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
                        s->config.worker, s->config.limits.orders_max);
     if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
         uses = false;
-    if (uses && !fg_usage_add(s, from->user, index, from->quantity))
+    if (uses && !usage_add(s, usage_find(s, from->user, index), from->user, index, from->quantity))
         return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
                        s->config.limits.users_max);
     o = &s->orders[at];

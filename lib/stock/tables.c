@@ -108,12 +108,11 @@ static void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-static bool usage_insert(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+bool fg_usage_insert(struct fg_stock *s, uint32_t line, uint64_t user, uint32_t item, uint32_t units)
 {
-    uint32_t line = usage_home(s, user, item);
-
-    if (fg_stock_users(s) >= s->config.limits.users_max)
+    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
         return false;
+    FG_ASSERT(units > 0);
     publish_usages(s, 1);
     for (;; line = usage_next(s, line)) {
         struct usage *u = usage_line(s, line);
@@ -129,28 +128,17 @@ static bool usage_insert(struct fg_stock *s, uint64_t user, uint32_t item, uint3
     }
 }
 
-bool fg_usage_add(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
-{
-    struct usage *u = usage_find(s, user, item);
-
-    FG_ASSERT(units > 0);
-    if (!u)
-        return usage_insert(s, user, item, units);
-    u->units += units;
-    return true;
-}
-
 void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
 {
-    struct usage *u = usage_find(s, user, item);
+    struct place p = usage_find(s, user, item);
     uint32_t last;
 
-    FG_ASSERT(u && u->units >= units);
-    u->units -= units;
-    if (u->units > 0)
+    FG_ASSERT(p.usage && p.usage->units >= units);
+    p.usage->units -= units;
+    if (p.usage->units > 0)
         return;
-    last = (uint32_t)((size_t)(u - s->usages) / USAGE_LINE);
-    for (uint32_t line = usage_home(s, user, item); line != last; line = usage_next(s, line))
+    last = (uint32_t)((size_t)(p.usage - s->usages) / USAGE_LINE);
+    for (uint32_t line = p.home; line != last; line = usage_next(s, line))
         usage_line(s, line)->passed -= usage_line(s, line)->passed < PASSED_MANY;
     publish_usages(s, -1);
 }

@@ -56,7 +56,7 @@ static void usages_are_what_was_added(void **unused)
         if (rnd(2)) {
             bool fits = *m > 0 || live < USERS;
 
-            assert_int_equal(fg_usage_add(s, user, item, units), fits);
+            assert_int_equal(usage_add(s, usage_find(s, user, item), user, item, units), fits);
             live += fits && *m == 0;
             *m += fits ? units : 0;
         } else if (*m > 0) {
@@ -68,7 +68,7 @@ static void usages_are_what_was_added(void **unused)
         assert_int_equal(fg_stock_users(s), live);
         for (uint32_t i = 0; i < NAMES; i++)
             for (uint32_t k = 0; k < 2; k++)
-                assert_int_equal(usage_units(s, i, k), model[i][k]);
+                assert_int_equal(usage_units(usage_find(s, i, k)), model[i][k]);
     }
 }
 
