@@ -169,19 +169,20 @@ static struct sim_step draw_step(struct drawing *d)
 /* An item is on sale soon, so that most steps meet something. */
 static unsigned draw_opening(struct drawing *d, struct sim_step *steps, uint32_t index)
 {
-    unsigned n = 0;
+    struct sim_step *s = steps;
 
-    steps[n] = (struct sim_step){.kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .d = 3};
-    steps[n++].c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, 4);
-    steps[n++] = (struct sim_step){.kind = SIM_ADD, .a = index, .b = rng_below(&d->rng, 8)};
+    s->c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, 4);
+    *s =
+        (struct sim_step){.kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .c = s->c, .d = 3};
+    *++s = (struct sim_step){.kind = SIM_ADD, .a = index, .b = rng_below(&d->rng, 8)};
     for (unsigned i = 0; i < d->workers; i++)
-        steps[n++] = (struct sim_step){.kind = SIM_WRITE, .worker = (uint8_t)i, .n = 9};
-    steps[n++] = (struct sim_step){.kind = SIM_SYNC};
+        *++s = (struct sim_step){.kind = SIM_WRITE, .worker = (uint8_t)i, .n = 9};
+    *++s = (struct sim_step){.kind = SIM_SYNC};
     for (unsigned i = 0; i < d->workers; i++)
-        steps[n++] = (struct sim_step){.kind = SIM_POLL, .worker = (uint8_t)i, .n = 15, .a = 1};
+        *++s = (struct sim_step){.kind = SIM_POLL, .worker = (uint8_t)i, .n = 15, .a = 1};
     for (unsigned i = 0; i < d->workers; i++)
-        steps[n++] = (struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i};
-    return n;
+        *++s = (struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i};
+    return (unsigned)(s + 1 - steps);
 }
 
 void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup, struct sim_step steps[SIM_STEPS])
@@ -225,7 +226,7 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
         break;
     case SIM_POLL:
         snprintf(text, size, "worker %u: %sa loop, at most %u answers", s->worker,
-                 s->a ? "all is delivered, " : "", 1 + s->n % 16);
+                 s->a ? "all is delivered, " : "", 1u + s->n % 16);
         break;
     case SIM_DELIVER:
         snprintf(text, size, "worker %u: %u messages of each other are delivered", s->worker, s->n);
@@ -242,7 +243,7 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
     case SIM_ITEM:
         snprintf(text, size, "operator sets item %u: hold %u ms, limit %u, largest order %u%s%s%s (%u ms)",
                  item, s->b, s->c, s->d, s->n & 1 ? ", paused" : "", s->n & 2 ? ", closes" : "",
-                 s->n & 4 ? ", opens" : "", s->n / 8);
+                 s->n & 4 ? ", opens" : "", s->n / 8u);
         break;
     case SIM_APPLY:
         snprintf(text, size, "worker %u: takes the durable settings", s->worker);

@@ -267,7 +267,8 @@ static void on_abort(int signal_number)
         sim_describe(&search.frames[i].step, text, sizeof(text));
         printf("# %4u  %s\n", i + 1, text);
     }
-    printf("%snot ok - %s\n", search.fair ? "# and fair loops without faults\n" : "", search.scenario->name);
+    printf("%snot ok %d - %s\n", search.fair ? "# and fair loops without faults\n" : "",
+           (int)(search.scenario - scenarios) + 1, search.scenario->name);
     fflush(stdout);
     _exit(1);
 }
