@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The stock engine alone: ns and TSC cycles of each operation, and memory of an order.
+
+One worker with ten thousand and with ten million orders, and one hot item over 1, 2, 4 and 8 workers in one thread; no packet, no
+disk. The program tools/benches/engine does the rounds itself, since filling ten million orders takes longer than measuring.
+"""
+
+import json
+import os
+import subprocess
+
+import fgtest
+
+PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'benches', 'engine', 'bench_engine')
+
+
+def measure(runs):
+    done = subprocess.run([PROGRAM, '--runs', str(runs)], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)['rows']
