@@ -61,6 +61,7 @@ bit sold_out[WORKERS];
 byte bank;
 chan queue = [SELLERS * ORDERS] of { byte, byte, byte, bit }; /* seller, units, serial, first */
 byte queue_units;
+chan own = [ORDERS] of { byte, byte }; /* the home's requests before they are in the queue: units, serial */
 bit lent[WORKERS], recall_send[WORKERS], recall_wait[WORKERS], announce_send[WORKERS];
 bit announced, refused_empty;
 
@@ -263,7 +264,7 @@ inline take_request(w)
     type = 0; units = 0; serial = 0; first = 0
 }
 
-/* The home's own requests are sold from the bank. */
+/* lib/stock/decide.c: accept_or_park(): sold from the bank at once, or told to it like those of others. */
 inline ask_home()
 {
     choose_quantity(HOME);
@@ -271,15 +272,23 @@ inline ask_home()
     :: announced && bank == 0 ->
         assert(all_gathered());
         decided(HOME, asked[HOME])
-    :: !(announced && bank == 0) && len(queue) == 0 && quantity[AT(HOME, asked[HOME])] <= bank ->
-        sell(HOME, asked[HOME], bank)
-    :: else ->
-        queue!HOME, quantity[AT(HOME, asked[HOME])], asked[HOME], 0;
-        queue_units = queue_units + quantity[AT(HOME, asked[HOME])];
+    :: !(announced && bank == 0) && len(queue) == 0 && head[HOME] == NOBODY &&
+        quantity[AT(HOME, asked[HOME])] <= bank -> sell(HOME, asked[HOME], bank)
+    :: !(announced && bank == 0) ->
+        own!quantity[AT(HOME, asked[HOME])], asked[HOME];
         order[AT(HOME, asked[HOME])] = WAITS;
         find_head(HOME)
     fi;
     asked[HOME]++
+}
+
+/* lib/stock/poll.c: take_own() */
+inline take_own()
+{
+    own?units, serial;
+    queue!HOME, units, serial, 0;
+    queue_units = queue_units + units;
+    units = 0; serial = 0
 }
 
 #define head_of(w)   (queue?[w, _, _, _])
@@ -360,6 +369,7 @@ end:
     :: atomic { nempty(up[0]) -> take_request(0) }
     :: atomic { nempty(up[1]) -> take_request(1) }
     :: atomic { asked[HOME] < HOME_ORDERS -> ask_home() }
+    :: atomic { nempty(own) -> take_own() }
     :: atomic { ones[HOME] > 0 -> give_back(HOME, 1, 0) }
     :: atomic { twos[HOME] > 0 -> give_back(HOME, 0, 1) }
     :: atomic { can_serve(0) && nfull(down[0]) -> grant(0) }
@@ -392,7 +402,8 @@ init {
     timeout ->
     atomic {
         assert(asked[0] == ORDERS && asked[1] == ORDERS_1 && asked[HOME] == HOME_ORDERS);
-        assert(head[0] == NOBODY && head[1] == NOBODY && head[HOME] == NOBODY && empty(queue));
+        assert(head[0] == NOBODY && head[1] == NOBODY && head[HOME] == NOBODY);
+        assert(empty(queue) && empty(own));
         assert(needs[0] == 0 && needs[1] == 0 && !either(recall_wait) && !either(recalled));
         assert(back == 0 && bank + slice[0] + slice[1] + sold == UNITS);
         assert(sold_out[0] == announced && sold_out[1] == announced);
