@@ -3,8 +3,7 @@
 #include "stock/lookup.h"
 
 /* Not inlined: the path of a rejection, which is what a flood takes, stays short. */
-#define APART  __attribute__((noinline))
-#define INLINE static inline __attribute__((always_inline))
+#define APART __attribute__((noinline))
 
 enum action {
     NEW,     /* judge a new reservation */
@@ -152,6 +151,8 @@ static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token
 
     h->item = o->item;
     h->units = release;
+    if (token == FG_NO_TOKEN)
+        return;
     fg_answer_order(s, o, &h->answer);
     h->answer.token = token;
 }
@@ -207,7 +208,7 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint
     item->reserved -= o->quantity;
     item->releasing += o->quantity;
     if (!FG_CANARY_IS(LIMIT_KEPT) || state != FG_ORDER_EXPIRED)
-        fg_usage_sub(s, o->user, o->item, o->quantity);
+        fg_usage_sub(s, o->usage, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type);
     hold_order(s, o, token, FG_CANARY_IS(RELEASE_NOT_DURABLE) ? 0 : o->quantity);
@@ -268,23 +269,25 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     return fg_park(s, index, order, token);
 }
 
-static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct place usage,
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct usage *usage,
                                     const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
     uint32_t order = fg_order_add(s, r->hash, r->user, r->order_id);
+    uint32_t place = order == NIL ? NIL : usage_add(s, usage, r->user, index, r->quantity);
 
-    if (order == NIL || !usage_add(s, usage, r->user, index, r->quantity)) {
+    if (place == NIL) {
         if (order != NIL)
             fg_order_remove(s, order);
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
     }
     s->orders[order].item = index;
+    s->orders[order].usage = place;
     s->orders[order].quantity = r->quantity;
     if (accept_or_park(s, now_ms, index, order, token))
         return FG_STOCK_HELD;
-    fg_usage_sub(s, r->user, index, r->quantity);
+    fg_usage_sub(s, place, r->quantity);
     fg_order_remove(s, order);
     return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
@@ -328,12 +331,13 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
                                         struct fg_stock_answer *a)
 {
     struct item *item = item_at(s, index);
-    struct place usage = usage_find(s, r->user, index);
+    uint32_t home = fg_likely(r->line != NIL) ? r->line : usage_home(s, usage_hash(s, r->user, index));
+    struct usage *usage = usage_find(s, home, r->user, index);
 
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
     if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
-        usage_units(usage) + r->quantity > item->user_limit) {
+        (usage ? usage->units : 0) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
         return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
     }

@@ -16,6 +16,7 @@
 #define EXPIRE_MAX       64  /* orders looked at by the wheel per loop */
 #define WHEEL_TICK_MS    8
 #define WHEEL_SLOTS      65536 /* 524 s; longer holds pass by more than once */
+#define WHEEL_LANES      8     /* lists of a slot */
 #define GRANT_SHARE      4     /* a grant's surplus is free / (GRANT_SHARE * workers) */
 #define RETRY_BUSY_MS    10
 #define RETRY_PAUSED_MS  1000
@@ -43,7 +44,9 @@ struct order {
     uint32_t next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
     uint16_t quantity;
     uint8_t state;
-    uint8_t pad[9];
+    uint8_t pad;
+    uint32_t usage; /* place of its user's units */
+    uint32_t pad2;
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
@@ -182,8 +185,8 @@ struct fg_stock {
     struct ready_queue ready;
 
     uint32_t *wheel;
-    uint64_t wheel_tick; /* last tick whose slot was emptied; 0 = clock not seen yet */
-    uint32_t wheel_due;  /* taken from its slot, not looked at yet */
+    uint64_t wheel_tick;             /* last tick whose slot was emptied; 0 = clock not seen yet */
+    uint32_t wheel_due[WHEEL_LANES]; /* taken from their slot, not looked at yet */
 
     struct fg_stock_counters counters;
 };
@@ -240,8 +243,10 @@ uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, con
 uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
                       const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-bool fg_usage_insert(struct fg_stock *s, uint32_t line, uint64_t user, uint32_t item, uint32_t units);
-void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units);
+uint32_t fg_usage_insert(struct fg_stock *s, uint64_t user, uint32_t item,
+                         uint32_t units); /* NIL when full */
+struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
+void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
 
 /* ---- users.c */
 bool fg_user_is_denied(const struct fg_stock *s, uint64_t user);

@@ -16,6 +16,9 @@
 
 #include "stock/engine.h"
 
+/* Really: GCC takes a function that only prefetches for one without effect, and drops its call. */
+#define INLINE static inline __attribute__((always_inline))
+
 static inline uint32_t item_bucket(const struct fg_stock *s, uint64_t id)
 {
     return (uint32_t)fg_mix64(id, s->config.seed) & s->item_mask;
@@ -76,21 +79,28 @@ static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint6
     return fg_order_walk(s, bucket_head(s, bucket), user, order_id);
 }
 
-static inline uint32_t usage_home(const struct fg_stock *s, uint64_t user, uint32_t item)
+static inline uint64_t usage_hash(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    uint64_t hash = fg_mix64(user ^ s->config.seed, item);
+    return fg_mix64(user ^ s->config.seed, item);
+}
 
+static inline uint32_t usage_home(const struct fg_stock *s, uint64_t hash)
+{
     return (uint32_t)((hash >> 32) * s->usage_lines >> 32);
+}
+
+/* The nth line where a usage may be that is not at home: chosen by the other half of the hash, then in order.
+ */
+static inline uint32_t usage_away(const struct fg_stock *s, uint64_t hash, uint32_t n)
+{
+    uint64_t line = ((uint64_t)(uint32_t)hash * s->usage_lines >> 32) + n;
+
+    return (uint32_t)(line < s->usage_lines ? line : line - s->usage_lines);
 }
 
 static inline struct usage *usage_line(const struct fg_stock *s, uint32_t line)
 {
     return &s->usages[line * USAGE_LINE];
-}
-
-static inline uint32_t usage_next(const struct fg_stock *s, uint32_t line)
-{
-    return line + 1 < s->usage_lines ? line + 1 : 0;
 }
 
 static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32_t item)
@@ -105,40 +115,34 @@ static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32
     return NULL;
 }
 
-/* Of a user and item. */
-struct place {
-    struct usage *usage; /* NULL: he has none */
-    uint32_t home;       /* line */
-};
-
-static inline struct place usage_find(const struct fg_stock *s, uint64_t user, uint32_t item)
+/* What a look-up goes on to when home is not enough. */
+INLINE void usage_fetch_away(const struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item)
 {
-    uint32_t home = usage_home(s, user, item), line = home;
-
-    do {
-        struct usage *u = usage_in_line(usage_line(s, line), user, item);
-
-        if (u)
-            return (struct place){.usage = u, .home = home};
-        if (fg_likely(usage_line(s, line)->passed == 0))
-            break;
-        line = usage_next(s, line);
-    } while (line != home);
-    return (struct place){.home = home};
+    if (usage_line(s, home)->passed)
+        __builtin_prefetch(usage_line(s, usage_away(s, usage_hash(s, user, item), 0)), 1);
 }
 
-static inline uint32_t usage_units(struct place p)
+/* NULL when there is none. */
+static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item)
 {
-    return p.usage ? p.usage->units : 0;
+    struct usage *u = usage_in_line(usage_line(s, home), user, item);
+
+    return u || fg_likely(usage_line(s, home)->passed == 0) ? u : fg_usage_find_away(s, user, item);
 }
 
-/* False when full. `p` is what usage_find gave. */
-static inline bool usage_add(struct fg_stock *s, struct place p, uint64_t user, uint32_t item, uint32_t units)
+static inline struct usage *usage_of(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    if (!p.usage)
-        return fg_usage_insert(s, p.home, user, item, units);
-    p.usage->units += units;
-    return true;
+    return usage_find(s, usage_home(s, usage_hash(s, user, item)), user, item);
+}
+
+/* Its place, which stays until it has no units; NIL when full. `u` is what usage_find gave. */
+static inline uint32_t usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item,
+                                 uint32_t units)
+{
+    if (!u)
+        return fg_usage_insert(s, user, item, units);
+    u->units += units;
+    return (uint32_t)(u - s->usages);
 }
 
 #endif

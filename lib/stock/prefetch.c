@@ -3,14 +3,6 @@
  * together. */
 #include "stock/lookup.h"
 
-/* GCC takes a function that only prefetches for one without effect and drops the call. */
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void prefetch_usage(const struct fg_stock *s, uint64_t user, uint32_t item)
-{
-    __builtin_prefetch(usage_line(s, usage_home(s, user, item)), 1);
-}
-
 /* The last item that was looked up: most of a burst want the same. */
 struct last {
     uint64_t id;
@@ -31,6 +23,7 @@ INLINE void find_item(const struct fg_stock *s, uint64_t id, struct last *last)
 INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct last *last)
 {
     r->hash = order_hash(s, r->user, r->order_id);
+    r->line = NIL;
     __builtin_prefetch(order_bucket(s, r->hash), 1);
     if (r->op != FG_OP_RESERVE)
         return;
@@ -39,44 +32,78 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
     r->index = last->index;
 }
 
-/* The newest order of the bucket. Of a stranger (false), what he has of an item that sells. Not in the first
- * step: more misses at once than a core can track cost more than they save. */
-INLINE bool second(const struct fg_stock *s, const struct fg_stock_request *r, bool sells)
+/* What the user has of an item that may have units. */
+INLINE bool prefetch_wanted(const struct fg_stock *s, struct fg_stock_request *r)
+{
+    if (r->op != FG_OP_RESERVE || !r->index || s->items[r->index - 1].sold_out)
+        return false;
+    r->line = usage_home(s, usage_hash(s, r->user, r->index - 1));
+    __builtin_prefetch(usage_line(s, r->line), 1);
+    return true;
+}
+
+/* The newest order of the bucket; of a stranger, his usage. Not in the first step: more misses at once than a
+ * core can track cost more than they save. False when there is no third step. */
+INLINE bool second(const struct fg_stock *s, struct fg_stock_request *r, bool sells)
 {
     uint32_t bucket = *order_bucket(s, r->hash);
 
-    if (fg_likely(!(bucket & order_bit(s, r->hash)))) {
-        if (sells && r->index && !s->items[r->index - 1].sold_out)
-            prefetch_usage(s, r->user, r->index - 1);
-        return false;
-    }
+    if (fg_likely(!(bucket & order_bit(s, r->hash))))
+        return sells && prefetch_wanted(s, r);
     __builtin_prefetch(&s->orders[bucket_head(s, bucket)], 1);
     return true;
 }
 
-/* The next order, if that was another one's; else what a cancellation gives back. */
-INLINE void third(const struct fg_stock *s, const struct fg_stock_request *r)
+INLINE bool has_order(const struct fg_stock *s, const struct fg_stock_request *r)
 {
-    uint32_t bucket = *order_bucket(s, r->hash);
-    const struct order *o = &s->orders[bucket_head(s, bucket)];
+    return *order_bucket(s, r->hash) & order_bit(s, r->hash);
+}
 
-    if (!(bucket & order_bit(s, r->hash)))
-        return;
+/* This may be the order: the units that a cancellation gives back, or the bucket's next order. */
+INLINE void prefetch_beyond(const struct fg_stock *s, const struct fg_stock_request *r, const struct order *o)
+{
     if (o->user != r->user && o->hash_next != NIL)
         __builtin_prefetch(&s->orders[o->hash_next], 1);
     else if (r->op == FG_OP_CANCEL)
-        prefetch_usage(s, r->user, o->item);
+        __builtin_prefetch(&s->usages[o->usage], 1);
+}
+
+/* What the bucket's newest order, or the user's usage, leads to. */
+INLINE void third(const struct fg_stock *s, struct fg_stock_request *r)
+{
+    const struct order *o = &s->orders[bucket_head(s, *order_bucket(s, r->hash))];
+
+    if (r->line != NIL) {
+        usage_fetch_away(s, r->line, r->user, r->index - 1);
+    } else if (has_order(s, r)) {
+        if (o->user != r->user)
+            prefetch_wanted(s, r);
+        prefetch_beyond(s, r, o);
+    }
+}
+
+/* What the second order leads to. */
+INLINE void fourth(const struct fg_stock *s, struct fg_stock_request *r)
+{
+    const struct order *o = &s->orders[bucket_head(s, *order_bucket(s, r->hash))];
+
+    if (has_order(s, r) && o->user != r->user && o->hash_next != NIL)
+        prefetch_beyond(s, r, &s->orders[o->hash_next]);
 }
 
 void fg_stock_prefetch(const struct fg_stock *s, struct fg_stock_request *requests, unsigned n)
 {
-    struct last last = {.id = requests[0].item + 1};
-    unsigned known = 0;
+    struct last last = {.index = 0};
+    unsigned more = 0;
 
     for (unsigned i = 0; i < n; i++)
         first(s, &requests[i], &last);
     for (unsigned i = 0; i < n; i++)
-        known += second(s, &requests[i], last.sells);
-    for (unsigned i = 0; i < n && known; i++)
+        more += second(s, &requests[i], last.sells);
+    if (!more)
+        return;
+    for (unsigned i = 0; i < n; i++)
         third(s, &requests[i]);
+    for (unsigned i = 0; i < n; i++)
+        fourth(s, &requests[i]);
 }

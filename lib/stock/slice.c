@@ -113,7 +113,7 @@ void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum 
                                                 : 0;
     memcpy(a.order_id, o->order_id, 16);
     unlink_waiter(s, item, before, at);
-    fg_usage_sub(s, o->user, index, o->quantity);
+    fg_usage_sub(s, o->usage, o->quantity);
     fg_order_remove(s, at);
     if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);

@@ -31,7 +31,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
     X(denied, DENIED_SLOTS)                                                                                  \
     X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                                \
-    X(wheel, WHEEL_SLOTS)
+    X(wheel, WHEEL_SLOTS *WHEEL_LANES)
 
 /* A large array is made of huge pages, if the kernel has them: a random access then seldom misses the TLB. */
 static uint64_t array_bytes(uint64_t n, size_t size)
@@ -112,7 +112,8 @@ static void initialise(struct fg_stock *s)
     s->ready.mask = fg_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
-    memset(s->wheel, 0xff, WHEEL_SLOTS * sizeof(uint32_t));
+    memset(s->wheel, 0xff, WHEEL_SLOTS * WHEEL_LANES * sizeof(uint32_t));
+    memset(s->wheel_due, 0xff, sizeof(s->wheel_due));
     for (uint32_t i = 0; i < l->items_max; i++) {
         s->items[i].wait_head = s->items[i].wait_tail = NIL;
         s->banks[i].queue_head = s->banks[i].queue_tail = NIL;
@@ -120,7 +121,7 @@ static void initialise(struct fg_stock *s)
     for (uint64_t i = 0; i < entries; i++)
         s->entries[i].next = i + 1 < entries ? (uint32_t)(i + 1) : NIL;
     s->entry_free = 0;
-    s->order_free = s->dirty_head = s->wheel_due = NIL;
+    s->order_free = s->dirty_head = NIL;
 }
 
 struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err)
@@ -180,6 +181,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     uint32_t index = item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
     uint32_t at = fg_order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
+    uint32_t place = NIL;
     struct order *o;
 
     if (at == NIL)
@@ -187,11 +189,14 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
                        s->config.worker, s->config.limits.orders_max);
     if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
         uses = false;
-    if (uses && !usage_add(s, usage_find(s, from->user, index), from->user, index, from->quantity))
+    if (uses)
+        place = usage_add(s, usage_of(s, from->user, index), from->user, index, from->quantity);
+    if (uses && place == NIL)
         return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
                        s->config.limits.users_max);
     o = &s->orders[at];
     o->item = index;
+    o->usage = place;
     o->quantity = from->quantity;
     o->state = (uint8_t)from->state;
     if (o->state == FG_ORDER_RESERVED) {

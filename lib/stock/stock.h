@@ -55,6 +55,7 @@ struct fg_stock_request {
     uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_HOLD_MS_MAX from now */
     uint64_t hash;     /**< 0, or what fg_stock_prefetch made of the fields above */
     uint32_t index;    /**< likewise */
+    uint32_t line;     /**< likewise */
 };
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */

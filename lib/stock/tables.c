@@ -12,10 +12,10 @@ uint32_t fg_table_buckets(uint32_t entries)
     return n;
 }
 
-/* So many that the table is never more than three quarters full. */
+/* One and a half place for each: then a new usage looks at 1.2 lines, even when all are there. */
 uint32_t fg_usage_lines(uint32_t users)
 {
-    return (uint32_t)((users * 4ull / 3) / USAGE_LINE) + 1;
+    return (uint32_t)((users * 3ull / 2) / USAGE_LINE) + 1;
 }
 
 /* ---- items */
@@ -108,37 +108,75 @@ static void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-bool fg_usage_insert(struct fg_stock *s, uint32_t line, uint64_t user, uint32_t item, uint32_t units)
+struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
-        return false;
-    FG_ASSERT(units > 0);
-    publish_usages(s, 1);
-    for (;; line = usage_next(s, line)) {
-        struct usage *u = usage_line(s, line);
+    uint64_t hash = usage_hash(s, user, item);
 
-        for (unsigned i = 0; i < USAGE_LINE; i++)
-            if (u[i].units == 0) {
-                u[i].user = user;
-                u[i].item = item & 0xffffff;
-                u[i].units = units;
-                return true;
-            }
-        u->passed += u->passed < PASSED_MANY;
+    for (uint32_t n = 0; n < s->usage_lines; n++) {
+        struct usage *line = usage_line(s, usage_away(s, hash, n)), *u = usage_in_line(line, user, item);
+
+        if (u || line->passed == 0)
+            return u;
     }
+    return NULL;
 }
 
-void fg_usage_sub(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess them. */
+static struct usage *free_place(struct usage *line)
 {
-    struct place p = usage_find(s, user, item);
-    uint32_t last;
+    unsigned empty = (line[0].units == 0) | (line[1].units == 0) << 1 | (line[2].units == 0) << 2 |
+                     (line[3].units == 0) << 3;
 
-    FG_ASSERT(p.usage && p.usage->units >= units);
-    p.usage->units -= units;
-    if (p.usage->units > 0)
-        return;
-    last = (uint32_t)((size_t)(p.usage - s->usages) / USAGE_LINE);
-    for (uint32_t line = p.home; line != last; line = usage_next(s, line))
-        usage_line(s, line)->passed -= usage_line(s, line)->passed < PASSED_MANY;
+    if (fg_likely(empty))
+        return &line[__builtin_ctz(empty)];
+    line->passed += line->passed < PASSED_MANY;
+    return NULL;
+}
+
+uint32_t fg_usage_insert(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+{
+    uint64_t hash = usage_hash(s, user, item);
+    struct usage *u;
+
+    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
+        return NIL;
+    FG_ASSERT(units > 0);
+    u = free_place(usage_line(s, usage_home(s, hash)));
+    for (uint32_t n = 0; !u; n++) /* there are more places than users */
+        u = free_place(usage_line(s, usage_away(s, hash, n)));
+    u->user = user;
+    u->item = item & 0xffffff;
+    u->units = units;
+    publish_usages(s, 1);
+    return (uint32_t)(u - s->usages);
+}
+
+static void unpass(struct usage *line)
+{
+    line->passed -= line->passed < PASSED_MANY;
+}
+
+/* A usage ends: whom it passed, it passes no more. */
+static void usage_remove(struct fg_stock *s, uint32_t place)
+{
+    const struct usage *u = &s->usages[place];
+    uint64_t hash = usage_hash(s, u->user, u->item);
+    uint32_t home = usage_home(s, hash), line = place / USAGE_LINE;
+
     publish_usages(s, -1);
+    if (fg_likely(line == home))
+        return;
+    unpass(usage_line(s, home));
+    for (uint32_t n = 0; usage_away(s, hash, n) != line; n++)
+        unpass(usage_line(s, usage_away(s, hash, n)));
+}
+
+void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
+{
+    struct usage *u = &s->usages[place];
+
+    FG_ASSERT(u->units >= units);
+    u->units -= units;
+    if (u->units == 0)
+        usage_remove(s, place);
 }

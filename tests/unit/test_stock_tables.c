@@ -47,7 +47,7 @@ static int teardown(void **unused)
 
 static void usages_are_what_was_added(void **unused)
 {
-    uint32_t model[NAMES][2] = {{0}};
+    uint32_t model[NAMES][2] = {{0}}, places[NAMES][2];
     uint32_t live = 0;
 
     for (unsigned step = 0; step < STEPS; step++) {
@@ -56,19 +56,24 @@ static void usages_are_what_was_added(void **unused)
         if (rnd(2)) {
             bool fits = *m > 0 || live < USERS;
 
-            assert_int_equal(usage_add(s, usage_find(s, user, item), user, item, units), fits);
+            uint32_t place = usage_add(s, usage_of(s, user, item), user, item, units);
+
+            assert_int_equal(place != NIL, fits);
+            if (fits && *m > 0)
+                assert_int_equal(place, places[user][item]);
+            places[user][item] = place;
             live += fits && *m == 0;
             *m += fits ? units : 0;
         } else if (*m > 0) {
             units = 1 + rnd(*m);
-            fg_usage_sub(s, user, item, units);
+            fg_usage_sub(s, places[user][item], units);
             *m -= units;
             live -= *m == 0;
         }
         assert_int_equal(fg_stock_users(s), live);
         for (uint32_t i = 0; i < NAMES; i++)
             for (uint32_t k = 0; k < 2; k++)
-                assert_int_equal(usage_units(usage_find(s, i, k)), model[i][k]);
+                assert_int_equal(usage_of(s, i, k) ? usage_of(s, i, k)->units : 0, model[i][k]);
     }
 }
 
