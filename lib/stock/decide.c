@@ -60,7 +60,7 @@ static const uint8_t state_status[ORDER_STATES] = {
 
 /* ---- answers */
 
-void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
+INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     const struct item *item = &s->items[o->item];
 
@@ -105,13 +105,13 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
     struct held *h;
 
     if (o->seq <= s->durable || FG_CANARY_IS(DUPLICATE_NOT_DURABLE)) {
-        fg_answer_order(s, o, a);
+        answer_order(s, o, a);
         return FG_STOCK_ANSWERED;
     }
     if (s->held.tail - s->held.head >= s->held.max)
         return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
     h = hold(s, o->seq);
-    fg_answer_order(s, o, &h->answer);
+    answer_order(s, o, &h->answer);
     h->answer.token = token;
     return FG_STOCK_HELD;
 }
@@ -126,7 +126,7 @@ void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_m
     s->pushed++;
 }
 
-static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, enum fg_record_type type)
+INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, enum fg_record_type type)
 {
     struct fg_record *r = fg_ring_next(s->config.journal);
 
@@ -145,7 +145,7 @@ static void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, e
     o->seq = ++s->pushed;
 }
 
-static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
+INLINE void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
 {
     struct held *h = hold(s, o->seq);
 
@@ -153,7 +153,7 @@ static void hold_order(struct fg_stock *s, const struct order *o, uint32_t token
     h->units = release;
     if (token == FG_NO_TOKEN)
         return;
-    fg_answer_order(s, o, &h->answer);
+    answer_order(s, o, &h->answer);
     h->answer.token = token;
 }
 
@@ -269,12 +269,12 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     return fg_park(s, index, order, token);
 }
 
-static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, struct usage *usage,
-                                    const struct fg_stock_request *r, uint32_t token,
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t home,
+                                    struct usage *usage, const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
     uint32_t order = fg_order_add(s, r->hash, r->user, r->order_id);
-    uint32_t place = order == NIL ? NIL : usage_add(s, usage, r->user, index, r->quantity);
+    uint32_t place = order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity);
 
     if (place == NIL) {
         if (order != NIL)
@@ -343,7 +343,7 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
     }
     if (!may_decide(s))
         return not_now(s, r, a);
-    return take_in(s, now_ms, index, usage, r, token, a);
+    return take_in(s, now_ms, index, home, usage, r, token, a);
 }
 
 INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, uint32_t index,

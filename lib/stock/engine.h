@@ -243,7 +243,7 @@ uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, con
 uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
                       const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-uint32_t fg_usage_insert(struct fg_stock *s, uint64_t user, uint32_t item,
+uint32_t fg_usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
                          uint32_t units); /* NIL when full */
 struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
 void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
@@ -280,7 +280,6 @@ bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
 void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
 void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
-void fg_answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a);
 void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
 
 /* ---- command.c */

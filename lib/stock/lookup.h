@@ -122,6 +122,16 @@ INLINE void usage_fetch_away(const struct fg_stock *s, uint32_t home, uint64_t u
         __builtin_prefetch(usage_line(s, usage_away(s, usage_hash(s, user, item), 0)), 1);
 }
 
+/* What giving back an order's units touches: their place and, should they lie away and end, home. */
+INLINE void usage_fetch_of(const struct fg_stock *s, const struct order *o)
+{
+    uint32_t home = usage_home(s, usage_hash(s, o->user, o->item));
+
+    __builtin_prefetch(&s->usages[o->usage], 1);
+    if (o->usage / USAGE_LINE != home)
+        __builtin_prefetch(usage_line(s, home), 1);
+}
+
 /* NULL when there is none. */
 static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item)
 {
@@ -130,17 +140,12 @@ static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, 
     return u || fg_likely(usage_line(s, home)->passed == 0) ? u : fg_usage_find_away(s, user, item);
 }
 
-static inline struct usage *usage_of(const struct fg_stock *s, uint64_t user, uint32_t item)
-{
-    return usage_find(s, usage_home(s, usage_hash(s, user, item)), user, item);
-}
-
 /* Its place, which stays until it has no units; NIL when full. `u` is what usage_find gave. */
-static inline uint32_t usage_add(struct fg_stock *s, struct usage *u, uint64_t user, uint32_t item,
-                                 uint32_t units)
+static inline uint32_t usage_add(struct fg_stock *s, struct usage *u, uint32_t home, uint64_t user,
+                                 uint32_t item, uint32_t units)
 {
     if (!u)
-        return fg_usage_insert(s, user, item, units);
+        return fg_usage_insert(s, home, user, item, units);
     u->units += units;
     return (uint32_t)(u - s->usages);
 }

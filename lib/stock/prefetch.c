@@ -59,27 +59,33 @@ INLINE bool has_order(const struct fg_stock *s, const struct fg_stock_request *r
     return *order_bucket(s, r->hash) & order_bit(s, r->hash);
 }
 
-/* This may be the order: the units that a cancellation gives back, or the bucket's next order. */
-INLINE void prefetch_beyond(const struct fg_stock *s, const struct fg_stock_request *r, const struct order *o)
+/* This may be the order: the units that a cancellation gives back. Else the bucket's next order (true). */
+INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_request *r, const struct order *o)
 {
-    if (o->user != r->user && o->hash_next != NIL)
+    if (o->user != r->user && o->hash_next != NIL) {
         __builtin_prefetch(&s->orders[o->hash_next], 1);
-    else if (r->op == FG_OP_CANCEL)
-        __builtin_prefetch(&s->usages[o->usage], 1);
+        return true;
+    }
+    if (r->op == FG_OP_CANCEL)
+        usage_fetch_of(s, o);
+    return false;
 }
 
-/* What the bucket's newest order, or the user's usage, leads to. */
-INLINE void third(const struct fg_stock *s, struct fg_stock_request *r)
+/* What the user's usage, or the bucket's newest order, leads to. True when there is a fourth step. */
+INLINE bool third(const struct fg_stock *s, struct fg_stock_request *r)
 {
-    const struct order *o = &s->orders[bucket_head(s, *order_bucket(s, r->hash))];
+    const struct order *o;
 
     if (r->line != NIL) {
         usage_fetch_away(s, r->line, r->user, r->index - 1);
-    } else if (has_order(s, r)) {
-        if (o->user != r->user)
-            prefetch_wanted(s, r);
-        prefetch_beyond(s, r, o);
+        return false;
     }
+    if (!has_order(s, r))
+        return false;
+    o = &s->orders[bucket_head(s, *order_bucket(s, r->hash))];
+    if (o->user != r->user)
+        prefetch_wanted(s, r);
+    return prefetch_beyond(s, r, o);
 }
 
 /* What the second order leads to. */
@@ -94,16 +100,14 @@ INLINE void fourth(const struct fg_stock *s, struct fg_stock_request *r)
 void fg_stock_prefetch(const struct fg_stock *s, struct fg_stock_request *requests, unsigned n)
 {
     struct last last = {.index = 0};
-    unsigned more = 0;
+    unsigned more = 0, still_more = 0;
 
     for (unsigned i = 0; i < n; i++)
         first(s, &requests[i], &last);
     for (unsigned i = 0; i < n; i++)
         more += second(s, &requests[i], last.sells);
-    if (!more)
-        return;
-    for (unsigned i = 0; i < n; i++)
-        third(s, &requests[i]);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n && more; i++)
+        still_more += third(s, &requests[i]);
+    for (unsigned i = 0; i < n && still_more; i++)
         fourth(s, &requests[i]);
 }

@@ -181,7 +181,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     uint32_t index = item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
     uint32_t at = fg_order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
-    uint32_t place = NIL;
+    uint32_t home = usage_home(s, usage_hash(s, from->user, index)), place = NIL;
     struct order *o;
 
     if (at == NIL)
@@ -190,7 +190,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
         uses = false;
     if (uses)
-        place = usage_add(s, usage_of(s, from->user, index), from->user, index, from->quantity);
+        place = usage_add(s, usage_find(s, home, from->user, index), home, from->user, index, from->quantity);
     if (uses && place == NIL)
         return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
                        s->config.limits.users_max);

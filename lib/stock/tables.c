@@ -133,17 +133,16 @@ static struct usage *free_place(struct usage *line)
     return NULL;
 }
 
-uint32_t fg_usage_insert(struct fg_stock *s, uint64_t user, uint32_t item, uint32_t units)
+uint32_t fg_usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item, uint32_t units)
 {
-    uint64_t hash = usage_hash(s, user, item);
     struct usage *u;
 
     if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
         return NIL;
     FG_ASSERT(units > 0);
-    u = free_place(usage_line(s, usage_home(s, hash)));
-    for (uint32_t n = 0; !u; n++) /* there are more places than users */
-        u = free_place(usage_line(s, usage_away(s, hash, n)));
+    u = free_place(usage_line(s, home));
+    for (uint32_t n = 0; fg_unlikely(!u); n++) /* there are more places than users */
+        u = free_place(usage_line(s, usage_away(s, usage_hash(s, user, item), n)));
     u->user = user;
     u->item = item & 0xffffff;
     u->units = units;

@@ -115,7 +115,7 @@ void fg_wheel_turn(struct fg_stock *s, uint64_t now_ms)
     n = take_due(s, now_tick, batch);
     for (unsigned i = 0; i < n; i++)
         if (s->orders[batch[i]].state == FG_ORDER_RESERVED)
-            __builtin_prefetch(&s->usages[s->orders[batch[i]].usage], 1);
+            usage_fetch_of(s, &s->orders[batch[i]]);
     for (unsigned i = 0; i < n; i++)
         if (!look_at(s, now_ms, batch[i]))
             push(s, s->wheel_due, batch[i]); /* again in the next loop */

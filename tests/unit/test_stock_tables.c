@@ -45,6 +45,16 @@ static int teardown(void **unused)
     return 0;
 }
 
+static uint32_t home(uint32_t user, uint32_t item)
+{
+    return usage_home(s, usage_hash(s, user, item));
+}
+
+static struct usage *usage_of(uint32_t user, uint32_t item)
+{
+    return usage_find(s, home(user, item), user, item);
+}
+
 static void usages_are_what_was_added(void **unused)
 {
     uint32_t model[NAMES][2] = {{0}}, places[NAMES][2];
@@ -56,7 +66,7 @@ static void usages_are_what_was_added(void **unused)
         if (rnd(2)) {
             bool fits = *m > 0 || live < USERS;
 
-            uint32_t place = usage_add(s, usage_of(s, user, item), user, item, units);
+            uint32_t place = usage_add(s, usage_of(user, item), home(user, item), user, item, units);
 
             assert_int_equal(place != NIL, fits);
             if (fits && *m > 0)
@@ -73,7 +83,7 @@ static void usages_are_what_was_added(void **unused)
         assert_int_equal(fg_stock_users(s), live);
         for (uint32_t i = 0; i < NAMES; i++)
             for (uint32_t k = 0; k < 2; k++)
-                assert_int_equal(usage_of(s, i, k) ? usage_of(s, i, k)->units : 0, model[i][k]);
+                assert_int_equal(usage_of(i, k) ? usage_of(i, k)->units : 0, model[i][k]);
     }
 }
 
