@@ -273,7 +273,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
                                     struct usage *usage, const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
-    uint32_t order = fg_order_add(s, r->hash, r->user, r->order_id);
+    uint32_t order = order_add(s, r->hash, r->user, r->order_id);
     uint32_t place = order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity);
 
     if (place == NIL) {

@@ -240,11 +240,8 @@ uint32_t fg_table_buckets(uint32_t entries);
 uint32_t fg_usage_lines(uint32_t users);
 void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
 uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, const uint8_t order_id[16]);
-uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
-                      const uint8_t order_id[16]); /* NIL when full */
 void fg_order_remove(struct fg_stock *s, uint32_t at);
-uint32_t fg_usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
-                         uint32_t units); /* NIL when full */
+struct usage *fg_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
 struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
 void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
 

@@ -79,6 +79,37 @@ static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint6
     return fg_order_walk(s, bucket_head(s, bucket), user, order_id);
 }
 
+static inline void publish_orders(struct fg_stock *s, int change)
+{
+    uint32_t live = atomic_load_explicit(&s->orders_live, memory_order_relaxed);
+
+    atomic_store_explicit(&s->orders_live, live + (uint32_t)change, memory_order_relaxed);
+}
+
+/* NIL when full. */
+INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user, const uint8_t order_id[16])
+{
+    uint32_t *bucket = order_bucket(s, hash);
+    uint32_t at = s->order_free;
+    struct order *o;
+
+    if (at != NIL)
+        s->order_free = s->orders[at].next;
+    else if (s->order_used < s->config.limits.orders_max)
+        at = s->order_used++;
+    else
+        return NIL;
+    o = &s->orders[at];
+    memset(o, 0, sizeof(*o));
+    o->user = user;
+    memcpy(o->order_id, order_id, 16);
+    o->next = NIL;
+    o->hash_next = bucket_head(s, *bucket);
+    *bucket = bucket_with_head(s, *bucket, at) | order_bit(s, hash);
+    publish_orders(s, 1);
+    return at;
+}
+
 static inline uint64_t usage_hash(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     return fg_mix64(user ^ s->config.seed, item);
@@ -140,12 +171,49 @@ static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, 
     return u || fg_likely(usage_line(s, home)->passed == 0) ? u : fg_usage_find_away(s, user, item);
 }
 
+static inline void publish_usages(struct fg_stock *s, int change)
+{
+    uint32_t live = atomic_load_explicit(&s->usages_live, memory_order_relaxed);
+
+    atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
+}
+
+/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess them. */
+static inline struct usage *free_place(struct usage *line)
+{
+    unsigned empty = (line[0].units == 0) | (line[1].units == 0) << 1 | (line[2].units == 0) << 2 |
+                     (line[3].units == 0) << 3;
+
+    if (fg_likely(empty))
+        return &line[__builtin_ctz(empty)];
+    line->passed += line->passed < PASSED_MANY;
+    return NULL;
+}
+
+/* NIL when full. */
+INLINE uint32_t usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item, uint32_t units)
+{
+    struct usage *u;
+
+    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
+        return NIL;
+    FG_ASSERT(units > 0);
+    u = free_place(usage_line(s, home));
+    if (fg_unlikely(!u))
+        u = fg_usage_place_away(s, user, item);
+    u->user = user;
+    u->item = item & 0xffffff;
+    u->units = units;
+    publish_usages(s, 1);
+    return (uint32_t)(u - s->usages);
+}
+
 /* Its place, which stays until it has no units; NIL when full. `u` is what usage_find gave. */
 static inline uint32_t usage_add(struct fg_stock *s, struct usage *u, uint32_t home, uint64_t user,
                                  uint32_t item, uint32_t units)
 {
     if (!u)
-        return fg_usage_insert(s, home, user, item, units);
+        return usage_insert(s, home, user, item, units);
     u->units += units;
     return (uint32_t)(u - s->usages);
 }

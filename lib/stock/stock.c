@@ -180,7 +180,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
 {
     uint32_t index = item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
-    uint32_t at = fg_order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
+    uint32_t at = order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
     uint32_t home = usage_home(s, usage_hash(s, from->user, index)), place = NIL;
     struct order *o;
 

@@ -50,36 +50,6 @@ uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, con
     return NIL;
 }
 
-static void publish_orders(struct fg_stock *s, int change)
-{
-    uint32_t live = atomic_load_explicit(&s->orders_live, memory_order_relaxed);
-
-    atomic_store_explicit(&s->orders_live, live + (uint32_t)change, memory_order_relaxed);
-}
-
-uint32_t fg_order_add(struct fg_stock *s, uint64_t hash, uint64_t user, const uint8_t order_id[16])
-{
-    uint32_t *bucket = order_bucket(s, hash);
-    uint32_t at = s->order_free;
-    struct order *o;
-
-    if (at != NIL)
-        s->order_free = s->orders[at].next;
-    else if (s->order_used < s->config.limits.orders_max)
-        at = s->order_used++;
-    else
-        return NIL;
-    o = &s->orders[at];
-    memset(o, 0, sizeof(*o));
-    o->user = user;
-    memcpy(o->order_id, order_id, 16);
-    o->next = NIL;
-    o->hash_next = bucket_head(s, *bucket);
-    *bucket = bucket_with_head(s, *bucket, at) | order_bit(s, hash);
-    publish_orders(s, 1);
-    return at;
-}
-
 void fg_order_remove(struct fg_stock *s, uint32_t at)
 {
     struct order *o = &s->orders[at];
@@ -101,13 +71,6 @@ void fg_order_remove(struct fg_stock *s, uint32_t at)
 
 /* ---- usage */
 
-static void publish_usages(struct fg_stock *s, int change)
-{
-    uint32_t live = atomic_load_explicit(&s->usages_live, memory_order_relaxed);
-
-    atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
-}
-
 struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = usage_hash(s, user, item);
@@ -121,33 +84,15 @@ struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32
     return NULL;
 }
 
-/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess them. */
-static struct usage *free_place(struct usage *line)
+/* There are more places than users. */
+struct usage *fg_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item)
 {
-    unsigned empty = (line[0].units == 0) | (line[1].units == 0) << 1 | (line[2].units == 0) << 2 |
-                     (line[3].units == 0) << 3;
+    uint64_t hash = usage_hash(s, user, item);
+    struct usage *u = NULL;
 
-    if (fg_likely(empty))
-        return &line[__builtin_ctz(empty)];
-    line->passed += line->passed < PASSED_MANY;
-    return NULL;
-}
-
-uint32_t fg_usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item, uint32_t units)
-{
-    struct usage *u;
-
-    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
-        return NIL;
-    FG_ASSERT(units > 0);
-    u = free_place(usage_line(s, home));
-    for (uint32_t n = 0; fg_unlikely(!u); n++) /* there are more places than users */
-        u = free_place(usage_line(s, usage_away(s, usage_hash(s, user, item), n)));
-    u->user = user;
-    u->item = item & 0xffffff;
-    u->units = units;
-    publish_usages(s, 1);
-    return (uint32_t)(u - s->usages);
+    for (uint32_t n = 0; !u; n++)
+        u = free_place(usage_line(s, usage_away(s, hash, n)));
+    return u;
 }
 
 static void unpass(struct usage *line)

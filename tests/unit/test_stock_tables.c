@@ -108,7 +108,7 @@ static void orders_are_found_until_removed(void **unused)
             model[name] = NIL;
             live--;
         } else {
-            model[name] = fg_order_add(s, order_hash(s, name, id), name, id);
+            model[name] = order_add(s, order_hash(s, name, id), name, id);
             assert_int_equal(model[name] == NIL, live == ORDERS);
             live += live < ORDERS;
         }
