@@ -16,12 +16,35 @@
 #define T0_MS    1700000000000ull
 #define RUNS_MAX 101
 
-/** A figure: one value for each run. */
-struct figure {
-    const char *name, *unit;
-    double target; /**< at most; 0 = none */
-    double runs[RUNS_MAX];
-    unsigned count;
+/* name, case (%s: the orders of the large engine), unit, target (at most; 0 = none) */
+#define FIGURE_LIST(X)                                                                                       \
+    X(CORE, "yardstick: one of many additions that wait for each other", "ns", 0)                            \
+    X(MEMORY, "yardstick: one of 32 random lines of memory", "ns", 0)                                        \
+    X(REJECT, "rejection, sold out, 10 k orders", "ns", 10)                                                  \
+    X(ACCEPT, "acceptance, 10 k orders", "ns", 60)                                                           \
+    X(LARGE_REJECT, "rejection, sold out, %s orders", "ns", 0)                                               \
+    X(LARGE_ACCEPT, "acceptance, %s orders", "ns", 110)                                                      \
+    X(LARGE_AGAIN, "duplicate, %s orders", "ns", 110)                                                        \
+    X(LARGE_CONFIRM, "confirm, %s orders", "ns", 110)                                                        \
+    X(LARGE_CANCEL, "cancel, %s orders", "ns", 110)                                                          \
+    X(LARGE_EXPIRE, "expiry, %s orders", "ns", 60)                                                           \
+    X(LARGE_LOOP, "loop in which orders expire, p99", "ns", 0)                                               \
+    X(LARGE_MOST, "orders that expired in one loop, most", "orders", 64)                                     \
+    X(LARGE_BYTES, "memory of a live order, %s orders", "bytes", 96)                                         \
+    X(HOT_1, "hot item, 1 worker: order", "ns", 0)                                                           \
+    X(HOT_2, "hot item, 2 workers: order", "ns", 0)                                                          \
+    X(HOT_4, "hot item, 4 workers: order", "ns", 0)                                                          \
+    X(HOT_8, "hot item, 8 workers: order", "ns", 0)                                                          \
+    X(HOT_RATIO, "hot item: order of 8 workers : 1 worker", "ratio", 1.2)                                    \
+    X(HOT_MESSAGES_2, "hot item, 2 workers: messages of an order", "messages", 0)                            \
+    X(HOT_MESSAGES_4, "hot item, 4 workers: messages of an order", "messages", 0)                            \
+    X(HOT_MESSAGES_8, "hot item, 8 workers: messages of an order", "messages", 0)
+
+enum figure {
+#define X(name, text, unit, target) FIGURE_##name,
+    FIGURE_LIST(X)
+#undef X
+        FIGURE_COUNT
 };
 
 struct options {
@@ -42,7 +65,7 @@ struct world {
 
 /** Which requests: the nth one is always of the same user, order id and item. */
 struct kind {
-    struct figure *figure;
+    enum figure figure;
     unsigned status; /**< that all of them are answered with */
     uint8_t op;
     uint32_t item, items; /**< RESERVE: one of item, item + 1 ... */
@@ -71,14 +94,14 @@ uint64_t world_ask(struct world *w, const struct kind *k, struct fg_stock_reques
 uint64_t world_poll(struct world *w, const struct kind *k, unsigned *got);
 
 /* ---- figures.c */
-struct figure *figure(const char *name, const char *unit, double target);
-void figure_add(struct figure *f, double value);
-double median(double *values, unsigned n); /**< sorts them */
-void figures_start(void);                  /**< measures the TSC until figures_print */
+void figure_add(enum figure f, double value); /**< of one run; times in cycles of the TSC */
+double median(double *values, unsigned n);    /**< sorts them */
+void figures_start(uint32_t orders);          /**< measures the TSC until figures_print */
 void figures_print(void);
 
 /* ---- the cases */
 #define BENCH_CASE_LIST(X)                                                                                   \
+    X(yardstick, "what this machine does now, to compare with")                                              \
     X(small, "one worker, ten thousand orders")                                                              \
     X(large, "one worker, ten million orders")                                                               \
     X(hot, "one item, sold by 1, 2, 4 and 8 workers")

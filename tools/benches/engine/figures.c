@@ -4,9 +4,17 @@
 
 #include "bench.h"
 
-static struct figure figures[64];
-static unsigned figures_count;
+static struct {
+    const char *name, *unit;
+    double target, runs[RUNS_MAX];
+    unsigned count;
+} figures[FIGURE_COUNT] = {
+#define X(id, text, u, most) [FIGURE_##id] = {.name = text, .unit = u, .target = most},
+    FIGURE_LIST(X)
+#undef X
+};
 static uint64_t start_tsc, start_ns;
+static char orders_text[32];
 
 static uint64_t clock_ns(void)
 {
@@ -16,25 +24,17 @@ static uint64_t clock_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-void figures_start(void)
+void figures_start(uint32_t orders)
 {
+    snprintf(orders_text, sizeof(orders_text), "%g M", orders / 1e6);
     start_ns = clock_ns();
     start_tsc = tsc();
 }
 
-struct figure *figure(const char *name, const char *unit, double target)
+void figure_add(enum figure f, double value)
 {
-    struct figure *f = &figures[figures_count++];
-
-    FG_ASSERT(figures_count <= sizeof(figures) / sizeof(figures[0]));
-    *f = (struct figure){.name = name, .unit = unit, .target = target};
-    return f;
-}
-
-void figure_add(struct figure *f, double value)
-{
-    FG_ASSERT(f->count < RUNS_MAX);
-    f->runs[f->count++] = value;
+    FG_ASSERT(figures[f].count < RUNS_MAX);
+    figures[f].runs[figures[f].count++] = value;
 }
 
 static int compare(const void *a, const void *b)
@@ -50,29 +50,49 @@ double median(double *values, unsigned n)
     return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
-static void print(struct figure *f, double cycles_per_ns, const char *end)
+static void print_case(unsigned f)
 {
-    bool time = !strcmp(f->unit, "ns");
-    double per = time ? cycles_per_ns : 1, value = median(f->runs, f->count);
+    const char *name = figures[f].name, *mark = strstr(name, "%s");
 
-    printf("{\"bench\": \"engine\", \"case\": \"%s\", \"value\": %.4g, \"min\": %.4g, \"max\": %.4g, "
-           "\"unit\": \"%s\", \"better\": \"lower\"",
-           f->name, value / per, f->runs[0] / per, f->runs[f->count - 1] / per, f->unit);
-    if (f->target > 0)
-        printf(", \"target\": %g, \"met\": %s", f->target, value / per <= f->target ? "true" : "false");
+    printf("{\"bench\": \"engine\", \"case\": \"%.*s", mark ? (int)(mark - name) : (int)strlen(name), name);
+    if (mark)
+        printf("%s%s", orders_text, mark + 2);
+    printf("\", \"unit\": \"%s\", \"better\": \"lower\", \"target\": ", figures[f].unit);
+    if (figures[f].target > 0)
+        printf("%g", figures[f].target);
     else
-        printf(", \"target\": null, \"met\": null");
+        printf("null");
+}
+
+static void print_values(unsigned f, double cycles_per_ns)
+{
+    bool time = !strcmp(figures[f].unit, "ns");
+    double per = time ? cycles_per_ns : 1, *runs = figures[f].runs;
+    double cycles = median(runs, figures[f].count), value = cycles / per;
+
+    printf(", \"value\": %.4g, \"min\": %.4g, \"max\": %.4g, \"met\": %s", value, runs[0] / per,
+           runs[figures[f].count - 1] / per,
+           figures[f].target <= 0       ? "null"
+           : value <= figures[f].target ? "true"
+                                        : "false");
     if (time)
-        printf(", \"cycles\": %.4g", value);
-    printf("}%s\n", end);
+        printf(", \"cycles\": %.4g", cycles);
 }
 
 void figures_print(void)
 {
     double cycles_per_ns = (double)(tsc() - start_tsc) / (double)(clock_ns() - start_ns);
+    const char *comma = "";
 
-    printf("{\"tsc_mhz\": %.0f, \"rows\": [\n", cycles_per_ns * 1000);
-    for (unsigned i = 0; i < figures_count; i++)
-        print(&figures[i], cycles_per_ns, i + 1 < figures_count ? "," : "");
-    printf("]}\n");
+    printf("{\"tsc_mhz\": %.0f, \"rows\": [", cycles_per_ns * 1000);
+    for (unsigned f = 0; f < FIGURE_COUNT; f++) {
+        if (figures[f].count == 0)
+            continue;
+        printf("%s\n", comma);
+        print_case(f);
+        print_values(f, cycles_per_ns);
+        printf("}");
+        comma = ",";
+    }
+    printf("\n]}\n");
 }

@@ -108,24 +108,27 @@ static void sell_out(struct sale *s)
 
 void bench_hot(const struct options *o)
 {
-    static const unsigned workers[] = {1, 2, 4, 8};
-    static char names[4][2][64];
-    struct figure *costs[4], *messages[4], *ratio = figure("hot item, 8 workers : 1", "ratio", 1.2);
+    static const struct {
+        unsigned workers;
+        enum figure cost, messages;
+    } sales[] = {{1, FIGURE_HOT_1, FIGURE_COUNT},
+                 {2, FIGURE_HOT_2, FIGURE_HOT_MESSAGES_2},
+                 {4, FIGURE_HOT_4, FIGURE_HOT_MESSAGES_4},
+                 {8, FIGURE_HOT_8, FIGURE_HOT_MESSAGES_8}};
+    double cost[4];
 
-    for (unsigned i = 0; i < 4; i++) {
-        snprintf(names[i][0], sizeof(names[i][0]), "hot item, %u workers, work of an order", workers[i]);
-        snprintf(names[i][1], sizeof(names[i][1]), "hot item, %u workers, messages of an order", workers[i]);
-        costs[i] = figure(names[i][0], "ns", 0);
-        messages[i] = figure(names[i][1], "messages", 0);
-    }
     for (unsigned r = 0; r < o->runs; r++) {
         for (unsigned i = 0; i < 4; i++) {
-            struct sale s = {.workers = workers[i]};
+            struct sale s = {.workers = sales[i].workers};
+            uint64_t messages;
 
             sell_out(&s);
-            figure_add(costs[i], (double)s.cycles / UNITS);
-            figure_add(messages[i], (double)close_sale(workers[i]) / UNITS);
+            messages = close_sale(s.workers);
+            cost[i] = (double)s.cycles / UNITS;
+            figure_add(sales[i].cost, cost[i]);
+            if (sales[i].messages != FIGURE_COUNT)
+                figure_add(sales[i].messages, (double)messages / UNITS);
         }
-        figure_add(ratio, costs[3]->runs[r] / costs[0]->runs[r]);
+        figure_add(FIGURE_HOT_RATIO, cost[3] / cost[0]);
     }
 }

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_engine: --cpu %u: %s\n", o.cpu, strerror(errno));
         return 2;
     }
-    figures_start();
+    figures_start(o.orders);
 #define X(name, text)                                                                                        \
     if (o.cases & 1u << CASE_##name)                                                                         \
         bench_##name(&o);

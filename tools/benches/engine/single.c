@@ -55,6 +55,14 @@ static void run_from(struct world *w, const struct kind *k, uint64_t first)
     figure_add(k->figure, median(values, CHUNKS));
 }
 
+/* In the midst of a flood: it has been everywhere in the table already. */
+static void run_reject(struct world *w, const struct kind *k)
+{
+    for (unsigned c = 1; c <= 2 * CHUNKS; c++)
+        chunk_from(w, k, NOBODY + c * CHUNK);
+    run_from(w, k, NOBODY + (2 * CHUNKS + 1) * CHUNK);
+}
+
 static void run_scattered(struct world *w, const struct kind *k, uint64_t first, uint64_t span)
 {
     double values[CHUNKS];
@@ -80,7 +88,7 @@ static void create(struct world *w, uint32_t orders, const struct kind *reject)
 
 static void small_run(const struct kind *accept, const struct kind *reject)
 {
-    const struct kind cancel = {.op = FG_OP_CANCEL, .status = FG_STATUS_CANCELLED};
+    const struct kind cancel = {.op = FG_OP_CANCEL, .status = FG_STATUS_CANCELLED}; /* not measured */
     static struct world w;
     double values[CHUNKS];
     uint64_t nth = 0;
@@ -94,22 +102,14 @@ static void small_run(const struct kind *accept, const struct kind *reject)
         chunk_from(&w, &cancel, nth); /* as many stay live */
     }
     figure_add(accept->figure, median(values, CHUNKS));
-    run_from(&w, reject, NOBODY);
+    run_reject(&w, reject);
     world_destroy(&w);
 }
 
 void bench_small(const struct options *o)
 {
-    const struct kind reject = {.figure = figure("rejection, sold out, 10 k orders", "ns", 10),
-                                .op = FG_OP_RESERVE,
-                                .status = FG_STATUS_SOLD_OUT,
-                                .item = GONE,
-                                .items = 1};
-    const struct kind accept = {.figure = figure("acceptance, 10 k orders", "ns", 60),
-                                .op = FG_OP_RESERVE,
-                                .status = FG_STATUS_RESERVED,
-                                .item = ITEM,
-                                .items = 1};
+    const struct kind reject = {FIGURE_REJECT, FG_STATUS_SOLD_OUT, FG_OP_RESERVE, GONE, 1};
+    const struct kind accept = {FIGURE_ACCEPT, FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM, 1};
 
     for (unsigned r = 0; r < o->runs; r++)
         small_run(&accept, &reject);
@@ -117,10 +117,11 @@ void bench_small(const struct options *o)
 
 /* ---- ten million */
 
-struct large {
-    struct kind reject, accept, again, confirm, cancel;
-    struct figure *expire, *loop, *most, *bytes;
-};
+static const struct kind reject_large = {FIGURE_LARGE_REJECT, FG_STATUS_SOLD_OUT, FG_OP_RESERVE, GONE, 1};
+static const struct kind accept_large = {FIGURE_LARGE_ACCEPT, FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM, ITEMS};
+static const struct kind again_large = {FIGURE_LARGE_AGAIN, FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM, ITEMS};
+static const struct kind confirm_large = {FIGURE_LARGE_CONFIRM, FG_STATUS_SOLD, FG_OP_CONFIRM, 0, 0};
+static const struct kind cancel_large = {FIGURE_LARGE_CANCEL, FG_STATUS_CANCELLED, FG_OP_CANCEL, 0, 0};
 
 struct loops {
     double cycles[1 << 16];
@@ -149,7 +150,7 @@ static double expire(struct world *w, uint64_t orders, struct loops *loops)
     return (double)cycles / (double)all;
 }
 
-static void run_expire(struct world *w, const struct large *l)
+static void run_expire(struct world *w)
 {
     static struct loops loops;
     double values[CHUNKS];
@@ -161,53 +162,39 @@ static void run_expire(struct world *w, const struct large *l)
     loops.count = 0;
     for (unsigned c = 0; c < CHUNKS; c++)
         values[c] = expire(w, 4 * CHUNK, &loops);
-    figure_add(l->expire, median(values, CHUNKS));
+    figure_add(FIGURE_LARGE_EXPIRE, median(values, CHUNKS));
     median(loops.cycles, loops.count);
-    figure_add(l->loop, loops.cycles[loops.count - 1 - loops.count / 100]);
-    figure_add(l->most, loops.most);
+    figure_add(FIGURE_LARGE_LOOP, loops.cycles[loops.count - 1 - loops.count / 100]);
+    figure_add(FIGURE_LARGE_MOST, loops.most);
 }
 
-static void large_run(const struct large *l, uint32_t orders)
+static void large_run(uint32_t orders)
 {
     const uint32_t each = CHUNKS * CHUNK;
     static struct world w;
     uint64_t nth = 0;
 
-    create(&w, orders, &l->reject);
+    create(&w, orders, &reject_large);
     for (uint32_t i = 0; i < ITEMS; i++)
         world_item(&w, ITEM + i, i, HOLD_MS + i * HOLD_STEP, orders);
     for (; nth + CHUNK + each <= orders; nth += CHUNK) {
         w.now_ms = T0_MS + nth / PER_MS;
-        chunk_from(&w, &l->accept, nth);
+        chunk_from(&w, &accept_large, nth);
     }
-    run_from(&w, &l->accept, nth);
+    run_from(&w, &accept_large, nth);
     nth += each;
-    figure_add(l->bytes, (double)fg_stock_memory(&w.config.limits, 1) / (double)fg_stock_orders(w.stock));
-    run_scattered(&w, &l->again, 0, nth);
-    run_scattered(&w, &l->confirm, each, nth);
-    run_scattered(&w, &l->cancel, 2 * each, nth);
-    run_from(&w, &l->reject, NOBODY);
-    run_expire(&w, l);
+    figure_add(FIGURE_LARGE_BYTES,
+               (double)fg_stock_memory(&w.config.limits, 1) / (double)fg_stock_orders(w.stock));
+    run_scattered(&w, &again_large, 0, nth);
+    run_scattered(&w, &confirm_large, each, nth);
+    run_scattered(&w, &cancel_large, 2 * each, nth);
+    run_reject(&w, &reject_large);
+    run_expire(&w);
     world_destroy(&w);
 }
 
 void bench_large(const struct options *o)
 {
-    struct large l = {
-        .accept = {figure("acceptance, 10 M orders", "ns", 110), FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM,
-                   ITEMS},
-        .confirm = {figure("confirm, 10 M orders", "ns", 110), FG_STATUS_SOLD, FG_OP_CONFIRM, 0, 0},
-        .cancel = {figure("cancel, 10 M orders", "ns", 110), FG_STATUS_CANCELLED, FG_OP_CANCEL, 0, 0},
-        .again = {figure("duplicate, 10 M orders", "ns", 110), FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM,
-                  ITEMS},
-        .reject = {figure("rejection, sold out, 10 M orders", "ns", 0), FG_STATUS_SOLD_OUT, FG_OP_RESERVE,
-                   GONE, 1},
-        .expire = figure("expiry, 10 M orders", "ns", 60),
-        .loop = figure("longest loop while orders expire, p99", "ns", 0),
-        .most = figure("orders expired in one loop, most", "orders", 0),
-        .bytes = figure("memory of a live order", "bytes", 96),
-    };
-
     for (unsigned r = 0; r < o->runs; r++)
-        large_run(&l, o->orders);
+        large_run(o->orders);
 }
