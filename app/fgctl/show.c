@@ -45,9 +45,13 @@ static void show_members(FILE *out, const json_t *json, int depth)
     json_object_foreach ((json_t *)json, key, value)
         show_any(out, key, value, depth);
     json_array_foreach (json, i, value) {
-        char place[24];
+        const char *name = json_string_value(json_object_get(value, "name"));
+        char place[64];
 
         snprintf(place, sizeof(place), "%zu", i);
+        if (name)
+            snprintf(place, sizeof(place), "%s", name);
+        fg_clean(place);
         show_any(out, place, value, depth);
     }
 }

@@ -125,16 +125,19 @@ static int fetch(struct top *top)
 static void print_head(const struct top *top)
 {
     char now[FG_MOMENT_TEXT];
-    const json_t *redis = json_object_get(top->status, "redis");
     const char *state = json_string_value(json_object_get(top->status, "state"));
     const char *reason = json_string_value(json_object_get(top->status, "reason"));
-    const char *sink = json_string_value(json_object_get(redis, "state"));
+    json_t *sink;
+    size_t i;
 
     fg_moment_format(fg_now_ms() / 1000 * 1000, now);
-    printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64 "  redis %s, lag %" PRId64 "\n", now,
-           state ? state : "?", reason && *reason ? ": " : "", reason ? reason : "",
-           number(top->status, "uptime_s"), number(top->status, "workers"), sink ? sink : "off",
-           number(redis, "lag"));
+    printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64, now, state ? state : "?",
+           reason && *reason ? ": " : "", reason ? reason : "", number(top->status, "uptime_s"),
+           number(top->status, "workers"));
+    json_array_foreach (json_object_get(top->status, "sinks"), i, sink)
+        printf("  %s %s, lag %" PRId64, json_string_value(json_object_get(sink, "name")),
+               json_string_value(json_object_get(sink, "state")), number(sink, "lag"));
+    printf("\n");
 }
 
 static void print_main_rates(const struct top *top)

@@ -116,19 +116,29 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
         broken ? d->follower.error.text : "");
 }
 
-static void look_at_sink(struct fg_daemon *d, uint64_t now_ms)
+/* The worst one speaks for all. */
+static void look_at_sinks(struct fg_daemon *d, uint64_t now_ms)
 {
-    struct fg_sink_status s = {0};
     enum fg_alarm_level level = FG_ALARM_NONE;
+    struct fg_sink_status worst = {0};
+    const char *name = "";
 
-    if (d->sink)
-        fg_redis_sink_status(d->sink, &s);
-    if (d->sink && s.state == FG_SINK_REFUSED)
-        level = FG_ALARM_RAISED;
-    else if (d->sink && s.state == FG_SINK_AWAY)
-        level = FG_ALARM_WARNING;
-    set(d, FG_ALARM_SINK, now_ms, level, "%s, %llu records behind: %.160s", fg_sink_state_name(s.state),
-        (unsigned long long)s.lag, s.error);
+    for (unsigned i = 0; i < d->sinks_count; i++) {
+        struct fg_sink_status s;
+        enum fg_alarm_level its;
+
+        fg_sink_status(d->sinks[i], &s);
+        its = s.state == FG_SINK_REFUSED ? FG_ALARM_RAISED
+              : s.state == FG_SINK_AWAY  ? FG_ALARM_WARNING
+                                         : FG_ALARM_NONE;
+        if (its <= level)
+            continue;
+        level = its;
+        worst = s;
+        name = fg_sink_name(d->sinks[i]);
+    }
+    set(d, FG_ALARM_SINK, now_ms, level, "%s: %s, %llu records behind: %.160s", name,
+        fg_sink_state_name(worst.state), (unsigned long long)worst.lag, worst.error);
 }
 
 static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
@@ -147,7 +157,7 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_items(d, now_ms);
     look_at_refusals(d, now_ms);
     look_at_log(d, now_ms);
-    look_at_sink(d, now_ms);
+    look_at_sinks(d, now_ms);
     look_at_workers(d, now_ms);
 }
 

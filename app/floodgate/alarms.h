@@ -26,7 +26,7 @@
     X(FULL, "full", "reservations are refused as FULL")                                                      \
     X(LOG, "log", "the log has no room, or failed")                                                          \
     X(LEDGER, "ledger", "the log cannot be followed")                                                        \
-    X(SINK, "redis", "Redis is away, or refuses")                                                            \
+    X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
     X(WORKERS, "workers", "a worker stands still")
 
 enum fg_alarm {

@@ -65,7 +65,8 @@ struct fg_daemon {
     _Atomic bool stopping; /**< no new decisions */
     _Atomic bool follower_quit;
     struct fg_follower follower;
-    struct fg_redis_sink *sink;
+    struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
+    unsigned sinks_count;
     struct fg_control *control;
     struct fg_mailbox mailbox;
     struct fg_alarms alarms;

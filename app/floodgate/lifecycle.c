@@ -12,8 +12,16 @@
 #include <rte_eal.h>
 
 #define QUIET_MS     5000 /* for what is under way when we are told to stop */
-#define DRAIN_MS     2000 /* for Redis to catch up */
+#define DRAIN_MS     2000 /* for each sink to catch up */
 #define QUIET_ROUNDS 3    /* of 1 ms: replies pass from worker to worker and out */
+
+/* Takes what a sink's start gave. */
+static bool add_sink(struct fg_daemon *d, struct fg_sink *sink)
+{
+    if (sink)
+        d->sinks[d->sinks_count++] = sink;
+    return sink != NULL;
+}
 
 static bool start_redis(struct fg_daemon *d, struct fg_error *err)
 {
@@ -30,8 +38,7 @@ static bool start_redis(struct fg_daemon *d, struct fg_error *err)
     snprintf(o.user, sizeof(o.user), "%s", c->redis.user);
     snprintf(o.password, sizeof(o.password), "%s", c->redis.password);
     snprintf(o.prefix, sizeof(o.prefix), "%s", c->redis.prefix);
-    d->sink = fg_redis_sink_start(&o, c->log.dir, &d->committer.durable_seq, err);
-    return d->sink != NULL;
+    return add_sink(d, fg_redis_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
 }
 
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
@@ -96,9 +103,8 @@ static void stop_threads(struct fg_daemon *d)
     d->control = NULL;
     fg_workers_stop(d);
     fg_journal_stop(d);
-    if (d->sink)
-        fg_redis_sink_stop(d->sink, DRAIN_MS);
-    d->sink = NULL;
+    while (d->sinks_count)
+        fg_sink_stop(d->sinks[--d->sinks_count], DRAIN_MS);
     fg_follower_stop(d);
 }
 

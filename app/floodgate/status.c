@@ -30,12 +30,17 @@ static unsigned stalled_workers(const struct fg_daemon *d)
     return n;
 }
 
-static bool sink_ill(struct fg_daemon *d, struct fg_sink_status *sink)
+static bool a_sink_is_ill(struct fg_daemon *d)
 {
-    if (!d->sink)
-        return false;
-    fg_redis_sink_status(d->sink, sink);
-    return sink->state == FG_SINK_AWAY || sink->state == FG_SINK_REFUSED;
+    bool ill = false;
+
+    for (unsigned i = 0; i < d->sinks_count; i++) {
+        struct fg_sink_status s;
+
+        fg_sink_status(d->sinks[i], &s);
+        ill |= s.state == FG_SINK_AWAY || s.state == FG_SINK_REFUSED;
+    }
+    return ill;
 }
 
 /* What is wrong and needs somebody; 0 = healthy. */
@@ -59,14 +64,13 @@ int fg_health(void *daemon, char *reason)
 
 static const char *state_name(struct fg_daemon *d)
 {
-    struct fg_sink_status sink;
     char reason[REASON_BYTES];
 
     if (atomic_load(&d->stopping))
         return "stopping";
     if (fg_health(d, reason))
         return "unhealthy";
-    return sink_ill(d, &sink) ? "degraded" : "running";
+    return a_sink_is_ill(d) ? "degraded" : "running";
 }
 
 static json_t *log_json(struct fg_daemon *d)
@@ -98,16 +102,14 @@ static json_t *ledger_json(struct fg_daemon *d)
     return o;
 }
 
-static json_t *redis_json(struct fg_daemon *d)
+static json_t *sink_json(struct fg_sink *sink)
 {
     struct fg_sink_status s;
-    json_t *o;
+    json_t *o = json_object();
 
-    if (!d->sink)
-        return json_null();
-    fg_redis_sink_status(d->sink, &s);
-    o = json_object();
-    put_text(o, "address", d->config.redis.address);
+    fg_sink_status(sink, &s);
+    put_text(o, "name", fg_sink_name(sink));
+    put_text(o, "address", fg_sink_address(sink));
     put_text(o, "state", fg_sink_state_name(s.state));
     put(o, "cursor", s.cursor);
     put(o, "lag", s.lag);
@@ -116,6 +118,15 @@ static json_t *redis_json(struct fg_daemon *d)
     put(o, "reconnects", s.reconnects);
     put_text(o, "error", s.error);
     return o;
+}
+
+static json_t *sinks_json(struct fg_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->sinks_count; i++)
+        json_array_append_new(list, sink_json(d->sinks[i]));
+    return list;
 }
 
 json_t *fg_status_json(void *daemon)
@@ -139,6 +150,6 @@ json_t *fg_status_json(void *daemon)
     json_object_set_new(o, "filter", json_boolean(d->filter && d->config.filter.enabled));
     json_object_set_new(o, "log", log_json(d));
     json_object_set_new(o, "ledger", ledger_json(d));
-    json_object_set_new(o, "redis", redis_json(d));
+    json_object_set_new(o, "sinks", sinks_json(d));
     return o;
 }

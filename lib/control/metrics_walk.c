@@ -43,7 +43,7 @@ static const struct {
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
     {"floodgate_healthy", "1 when /healthz says so", false},
     {"floodgate_alarm", "0 = fine, 1 = warning, 2 = alarm", false},
-    {"floodgate_redis_lag", "records that are durable and not yet in Redis", false},
+    {"floodgate_sink_lag", "records that are durable and not yet in this sink", false},
     {"floodgate_item_units", "units of an item, by state; the sum is its total", false},
     {"floodgate_item_orders", "orders recorded for an item, by step", true},
     {"floodgate_item_info", "name and state of an item", false},

@@ -5,45 +5,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-uint64_t fg_monotonic_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* The deadline, or the time to give up when that is earlier. Read anew on each wait: a stop may come. */
-static uint64_t bounded(const struct fg_redis_conn *conn, uint64_t deadline)
-{
-    uint64_t give_up = conn->give_up_ms ? atomic_load(conn->give_up_ms) : 0;
-
-    return give_up && give_up < deadline ? give_up : deadline;
-}
-
-/* Polls fd (-1 = none) and the wake-up until deadline. Returns the events of fd; 0 at a wake-up or the end.
- */
-static short wait_fd(struct fg_redis_conn *conn, int fd, short events, uint64_t deadline)
-{
-    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = conn->wake_fd, .events = POLLIN}};
-    uint64_t now = fg_monotonic_ms(), end = bounded(conn, deadline), count;
-
-    if (poll(fds, 2, end > now ? (int)(end - now) : 0) <= 0)
-        return 0;
-    if (fds[1].revents & POLLIN) {
-        if (read(conn->wake_fd, &count, sizeof(count)) < 0)
-            return fds[0].revents;
-    }
-    return fds[0].revents;
-}
-
-void fg_redis_conn_wait(struct fg_redis_conn *conn, uint64_t ms)
-{
-    wait_fd(conn, -1, 0, fg_monotonic_ms() + ms);
-}
 
 void fg_redis_conn_close(struct fg_redis_conn *conn)
 {
@@ -73,8 +34,8 @@ static bool connected(struct fg_redis_conn *conn, uint64_t deadline, struct fg_e
     int problem = 0;
     socklen_t len = sizeof(problem);
 
-    while (!wait_fd(conn, conn->redis->fd, POLLOUT, deadline)) {
-        if (fg_monotonic_ms() >= bounded(conn, deadline))
+    while (!fg_wait_fd(conn->wait, conn->redis->fd, POLLOUT, deadline)) {
+        if (fg_wait_over(conn->wait, deadline))
             return timed_out(conn, err);
     }
     getsockopt(conn->redis->fd, SOL_SOCKET, SO_ERROR, &problem, &len);
@@ -144,9 +105,9 @@ bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_resp *co
         return lost(conn, err, "out of memory");
     while (taken < commands->commands) {
         short events = (short)(POLLIN | (sent < commands->len ? POLLOUT : 0));
-        short ready = wait_fd(conn, conn->redis->fd, events, deadline);
+        short ready = fg_wait_fd(conn->wait, conn->redis->fd, events, deadline);
 
-        if (!ready && fg_monotonic_ms() >= bounded(conn, deadline))
+        if (!ready && fg_wait_over(conn->wait, deadline))
             return timed_out(conn, err);
         if ((ready & POLLOUT) && !send_some(conn, commands, &sent, err))
             return false;

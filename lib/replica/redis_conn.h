@@ -6,22 +6,20 @@
 #ifndef FG_REDIS_CONN_H
 #define FG_REDIS_CONN_H
 
-#include <stdatomic.h>
-
 #include <hiredis/hiredis.h>
 
 #include "replica/redis_address.h"
 #include "replica/redis_command.h"
 #include "replica/replica.h"
+#include "replica/wait.h"
 
 struct fg_redis_conn {
     struct fg_redis_address address;
     const struct fg_redis_options *options;
-    int wake_fd;                        /**< eventfd; readable when something outside changed. -1 = none */
-    const _Atomic uint64_t *give_up_ms; /**< monotonic; no wait goes beyond it. NULL or 0 = no such time */
-    redisContext *redis;                /**< NULL = not connected */
-    bool timed_out;                     /**< the last failure was a timeout */
-    struct fg_resp out;                 /**< for small commands */
+    const struct fg_wait *wait;
+    redisContext *redis; /**< NULL = not connected */
+    bool timed_out;      /**< the last failure was a timeout */
+    struct fg_resp out;  /**< for small commands */
 };
 
 /** What the replies of one exchange were. */
@@ -31,11 +29,6 @@ struct fg_redis_answer {
     redisReply *exec;    /**< the reply at `exec_at` */
     size_t exec_at;      /**< set by the caller; SIZE_MAX = none */
 };
-
-uint64_t fg_monotonic_ms(void);
-
-/** Sleeps up to ms, less when woken or when give_up_ms comes. */
-void fg_redis_conn_wait(struct fg_redis_conn *conn, uint64_t ms);
 
 /** Connects, logs in, selects the database. False and err: not connected. */
 bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err);

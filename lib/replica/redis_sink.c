@@ -1,26 +1,155 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A sink's life: options, thread, status, end. */
-#include "replica/redis_sink.h"
-
-#include <errno.h>
-#include <signal.h>
+/* The sink driver of Redis: one MULTI/EXEC a batch with the cursor inside, under WATCH. */
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+
+#include "replica/redis_cursor.h"
+#include "replica/redis_keys.h"
+#include "replica/sink.h"
 
 #define BATCH_MAX 100000
 
-const char *fg_sink_state_name(unsigned state)
+struct redis_sink {
+    struct fg_redis_options options;
+    struct fg_wait wait;
+    struct fg_redis_conn conn;
+    struct fg_redis_batch batch;
+    bool clean; /* no cursor and no leftover keys, seen on this connection */
+};
+
+static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log *log, const redisReply *reply,
+                                 uint64_t *seq, struct fg_error *err)
 {
-    switch (state) {
-#define X(name, text)                                                                                        \
-    case FG_SINK_##name:                                                                                     \
-        return text;
-        FG_SINK_STATE_LIST(X)
-#undef X
+    enum fg_redis_verdict verdict =
+        fg_redis_cursor_judge(reply, r->options.prefix, log->appliance, log->durable, seq, err);
+
+    if (verdict == FG_REDIS_FRESH && !r->clean) {
+        r->clean = fg_redis_cursor_clean(&r->conn, r->options.prefix, err);
+        if (!r->clean)
+            return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
+    } else if (verdict == FG_REDIS_FOLLOW) {
+        r->clean = false;
     }
-    return "?";
+    return verdict == FG_REDIS_REFUSED ? FG_SINK_REFUSE : FG_SINK_OK;
 }
+
+static enum fg_sink_result redis_cursor(void *self, const struct fg_sink_log *log, uint64_t *seq,
+                                        struct fg_error *err)
+{
+    struct redis_sink *r = self;
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    enum fg_sink_result result = FG_SINK_GONE;
+
+    fg_resp_clear(&r->batch.out);
+    fg_redis_cursor_ask(&r->batch);
+    if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
+        result = judge(r, log, answer.last[0], seq, err);
+    fg_redis_answer_free(&answer);
+    return result;
+}
+
+static enum fg_sink_result redis_open(void *self, struct fg_error *err)
+{
+    struct redis_sink *r = self;
+
+    r->clean = false;
+    return fg_redis_conn_open(&r->conn, err) ? FG_SINK_OK : FG_SINK_GONE;
+}
+
+/* A command inside the transaction failed: Redis carried out the others, so the data is no longer the log's.
+ * That must not be forgotten by a restart: it is written to the cursor, which is then refused. */
+static enum fg_sink_result mark_broken(struct redis_sink *r, uint64_t seq, const char *error,
+                                       struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char text[160];
+    bool ok;
+
+    snprintf(text, sizeof(text), "up to record %llu: %.100s", (unsigned long long)seq, error);
+    fg_resp_clear(&r->batch.out);
+    fg_resp_begin(&r->batch.out, 4);
+    fg_resp_text(&r->batch.out, "HSET");
+    fg_redis_batch_key(&r->batch, FG_KEY_CURSOR);
+    fg_resp_text(&r->batch.out, FG_CURSOR_BROKEN);
+    fg_resp_text(&r->batch.out, text);
+    ok = fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err);
+    fg_redis_answer_free(&answer);
+    return ok ? FG_SINK_AGAIN : FG_SINK_GONE;
+}
+
+static const char *error_inside(const redisReply *exec)
+{
+    for (size_t i = 0; i < exec->elements; i++) {
+        if (exec->element[i]->type == REDIS_REPLY_ERROR)
+            return exec->element[i]->str;
+    }
+    return NULL;
+}
+
+/* What EXEC said. Null: the cursor had been touched, nothing was applied. The cursor, read behind it, must be
+ * where this transaction put it. */
+static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_sink_log *log, uint64_t last,
+                                          const struct fg_redis_answer *answer, struct fg_error *err)
+{
+    const redisReply *exec = answer->exec;
+    const char *problem = exec->type == REDIS_REPLY_ARRAY ? error_inside(exec) : NULL;
+    enum fg_sink_result result;
+    uint64_t seq = 0;
+
+    if (exec->type == REDIS_REPLY_ERROR) {
+        fg_fail(err, "%s: %s", r->options.address, answer->error);
+        return FG_SINK_GONE;
+    }
+    if (problem)
+        return mark_broken(r, last, problem, err);
+    if (exec->type != REDIS_REPLY_ARRAY)
+        return FG_SINK_AGAIN;
+    result = judge(r, log, answer->last[0], &seq, err);
+    return result == FG_SINK_OK && seq != last ? FG_SINK_AGAIN : result;
+}
+
+static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log,
+                                       const struct fg_record *records, size_t n, struct fg_error *err)
+{
+    struct redis_sink *r = self;
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    enum fg_sink_result result;
+
+    if (!fg_redis_batch_build(&r->batch, records, n, log->appliance)) {
+        fg_fail(err, "records up to %llu: out of memory, or a record type unknown to this version",
+                (unsigned long long)records[n - 1].seq);
+        return FG_SINK_REFUSE;
+    }
+    answer.exec_at = r->batch.out.commands - 1;
+    fg_redis_cursor_ask(&r->batch);
+    if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
+        result = applied_or_not(r, log, records[n - 1].seq, &answer, err);
+    else
+        result = r->conn.timed_out ? FG_SINK_SLOW : FG_SINK_GONE;
+    fg_redis_answer_free(&answer);
+    return result;
+}
+
+static void redis_close(void *self)
+{
+    fg_redis_conn_close(&((struct redis_sink *)self)->conn);
+}
+
+static void redis_free(void *self)
+{
+    struct redis_sink *r = self;
+
+    fg_redis_batch_free(&r->batch);
+    fg_resp_free(&r->conn.out);
+    explicit_bzero(r->options.password, sizeof(r->options.password));
+    free(r);
+}
+
+static const struct fg_sink_driver driver = {.name = "redis",
+                                             .open = redis_open,
+                                             .cursor = redis_cursor,
+                                             .apply = redis_apply,
+                                             .close = redis_close,
+                                             .free = redis_free};
 
 static bool check_options(const struct fg_redis_options *o, struct fg_redis_address *address,
                           struct fg_error *err)
@@ -38,109 +167,24 @@ static bool check_options(const struct fg_redis_options *o, struct fg_redis_addr
     return true;
 }
 
-static bool finished(const struct fg_redis_sink *s)
+struct fg_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
+                                    const _Atomic uint64_t *durable_seq, struct fg_error *err)
 {
-    uint64_t stop_at = atomic_load(&s->stop_at_ms);
-
-    if (!stop_at)
-        return false;
-    return s->refused || fg_monotonic_ms() >= stop_at || fg_redis_caught_up(s, atomic_load(&s->stop_from_ms));
-}
-
-static void *run(void *arg)
-{
-    struct fg_redis_sink *s = arg;
-
-    while (!finished(s))
-        fg_redis_follow(s);
-    fg_redis_conn_close(&s->conn);
-    return NULL;
-}
-
-/* The thread takes no signals: they are the main thread's, and a lost peer must not raise SIGPIPE. */
-static bool start_thread(struct fg_redis_sink *s)
-{
-    sigset_t all, before;
-    int failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed)
-        pthread_setname_np(s->thread, "fg-redis");
-    return !failed;
-}
-
-static void sink_free(struct fg_redis_sink *s)
-{
-    if (s->reader)
-        fg_journal_reader_close(s->reader);
-    fg_redis_batch_free(&s->batch);
-    fg_resp_free(&s->conn.out);
-    free(s->records);
-    free(s->journal_dir);
-    if (s->wake_fd >= 0)
-        close(s->wake_fd);
-    pthread_mutex_destroy(&s->lock);
-    explicit_bzero(s->options.password, sizeof(s->options.password));
-    free(s);
-}
-
-struct fg_redis_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
-                                          const _Atomic uint64_t *durable_seq, struct fg_error *err)
-{
+    struct fg_sink_common common = {
+        .address = options->address, .batch_max = options->batch_max, .retry_ms_max = options->retry_ms_max};
     struct fg_redis_address address;
-    struct fg_redis_sink *s;
+    struct redis_sink *r;
 
     if (!check_options(options, &address, err))
         return NULL;
-    s = calloc(1, sizeof(*s));
-    if (!s) {
+    r = calloc(1, sizeof(*r));
+    FG_ASSERT(r);
+    r->options = *options;
+    r->conn = (struct fg_redis_conn){.address = address, .options = &r->options, .wait = &r->wait};
+    if (!fg_redis_batch_init(&r->batch, options->prefix, options->stream_max, options->batch_max)) {
         fg_fail(err, "redis sink: out of memory");
+        redis_free(r);
         return NULL;
     }
-    pthread_mutex_init(&s->lock, NULL);
-    s->options = *options;
-    s->durable_seq = durable_seq;
-    s->journal_dir = strdup(journal_dir);
-    s->records = calloc(options->batch_max, sizeof(*s->records));
-    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    s->conn = (struct fg_redis_conn){
-        .address = address, .options = &s->options, .wake_fd = s->wake_fd, .give_up_ms = &s->stop_at_ms};
-    s->batch_now = options->batch_max;
-    s->retry_ms = 1;
-    s->random = fg_mix64(fg_monotonic_ms(), (uint64_t)getpid());
-    if (!s->journal_dir || !s->records || s->wake_fd < 0 ||
-        !fg_redis_batch_init(&s->batch, options->prefix, options->stream_max, options->batch_max) ||
-        !start_thread(s)) {
-        fg_fail(err, "redis sink: out of memory, threads or file descriptors");
-        sink_free(s);
-        return NULL;
-    }
-    return s;
-}
-
-void fg_redis_sink_status(struct fg_redis_sink *s, struct fg_sink_status *status)
-{
-    uint64_t durable = atomic_load_explicit(s->durable_seq, memory_order_acquire);
-
-    pthread_mutex_lock(&s->lock);
-    *status = s->status;
-    pthread_mutex_unlock(&s->lock);
-    status->lag = durable > status->cursor ? durable - status->cursor : 0;
-}
-
-void fg_redis_sink_stop(struct fg_redis_sink *s, unsigned drain_ms)
-{
-    uint64_t one = 1;
-
-    if (!s)
-        return;
-    atomic_store(&s->stop_from_ms, fg_monotonic_ms());
-    atomic_store(&s->stop_at_ms, fg_monotonic_ms() + drain_ms);
-    if (write(s->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        FG_ASSERT(!"an eventfd takes a count");
-    pthread_join(s->thread, NULL);
-    sink_free(s);
+    return fg_sink_start(&driver, r, &r->wait, &common, journal_dir, durable_seq, err);
 }

@@ -2,8 +2,7 @@
 /**
  * replica: sinks that follow the log. Each runs one thread with its own reader; the cursor lives inside the
  * sink, moved in the same transaction as the data, so each record is applied exactly once whatever crashes. A
- * sink that is away, slow or wrong never slows the sale: it lags, says so, and catches up. docs/redis.md
- * describes the keys.
+ * sink that is away, slow or wrong never slows the sale: it lags, says so, and catches up.
  */
 #ifndef FG_REPLICA_H
 #define FG_REPLICA_H
@@ -12,6 +11,9 @@
 
 #include "base/base.h"
 
+#define FG_SINKS_MAX 4 /**< kinds of sinks; of each at most one */
+
+/** Keys: docs/redis.md. */
 struct fg_redis_options {
     char address[256];  /**< "host:port", "[v6]:port" or "unix:/path" */
     char user[64];      /**< ACL user; "" = default */
@@ -51,19 +53,21 @@ struct fg_sink_status {
     char error[256]; /**< last problem; "" when none */
 };
 
-struct fg_redis_sink;
+struct fg_sink;
 
 /**
- * Starts the thread. journal_dir and durable_seq must outlive it. Options are copied. Never fails because
- * Redis is away; NULL and err only for bad options or no memory.
+ * Starts the thread. journal_dir and durable_seq must outlive it. Options are copied. Never fails because the
+ * server is away; NULL and err only for bad options or no memory.
  */
-struct fg_redis_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
-                                          const _Atomic uint64_t *durable_seq, struct fg_error *err);
+struct fg_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
+                                    const _Atomic uint64_t *durable_seq, struct fg_error *err);
 
-/** Any thread. */
-void fg_redis_sink_status(struct fg_redis_sink *sink, struct fg_sink_status *status);
+/* Any thread, as long as the sink lives. */
+const char *fg_sink_name(const struct fg_sink *sink);    /**< "redis" */
+const char *fg_sink_address(const struct fg_sink *sink); /**< of its server; no password in it */
+void fg_sink_status(struct fg_sink *sink, struct fg_sink_status *status);
 
 /** Tries for at most drain_ms to bring the sink up to durable_seq, then ends the thread and frees. */
-void fg_redis_sink_stop(struct fg_redis_sink *sink, unsigned drain_ms);
+void fg_sink_stop(struct fg_sink *sink, unsigned drain_ms);
 
 #endif

@@ -36,7 +36,7 @@ static struct fg_journal *journal;
 static struct fg_ledger *ledger;
 static const char *log_dir;
 static _Atomic uint64_t durable_seq;
-static struct fg_redis_sink *sinks[SLOTS];
+static struct fg_sink *sinks[SLOTS];
 static uint64_t random_state, next_order = 1;
 static unsigned item_count;
 static struct live *live;
@@ -336,7 +336,7 @@ static void print_status(unsigned slot)
 
     if (slot >= SLOTS || !sinks[slot])
         die("no such sink");
-    fg_redis_sink_status(sinks[slot], &s);
+    fg_sink_status(sinks[slot], &s);
     printf("{\"state\": \"%s\", \"cursor\": %" PRIu64 ", \"lag\": %" PRIu64 ", \"records\": %" PRIu64
            ", \"transactions\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"error\": \"",
            fg_sink_state_name(s.state), s.cursor, s.lag, s.records, s.transactions, s.reconnects);
@@ -350,7 +350,7 @@ static void stop_sink(unsigned slot, unsigned drain_ms)
 
     if (slot >= SLOTS || !sinks[slot])
         die("no such sink");
-    fg_redis_sink_stop(sinks[slot], drain_ms);
+    fg_sink_stop(sinks[slot], drain_ms);
     sinks[slot] = NULL;
     printf("{\"ms\": %" PRIu64 "}\n", monotonic_ms() - from);
 }
@@ -417,7 +417,7 @@ int main(int argc, char **argv)
         obey(line);
     }
     for (unsigned i = 0; i < SLOTS; i++)
-        fg_redis_sink_stop(sinks[i], 0);
+        fg_sink_stop(sinks[i], 0);
     fg_journal_close(journal);
     fg_ledger_destroy(ledger);
     free(live);

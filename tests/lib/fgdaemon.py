@@ -153,6 +153,10 @@ class Daemon:
             raise AssertionError(f'GET {path}: {status} {value}')
         return value
 
+    def sink(self, name):
+        """Status of one sink: 'redis' ..."""
+        return next(s for s in self.get('/v1/status')['sinks'] if s['name'] == name)
+
     def fgctl(self, *words, check=True, seconds=60):
         """Runs fgctl --json; its decoded output. With check=False: (exit code, output, error text)."""
         argv = [program('fgctl'), '--socket', self.socket, '--json', *map(str, words)]

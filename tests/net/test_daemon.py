@@ -352,14 +352,14 @@ def test_redis_follows(lab):
     s = Shop(lab, redis=redis, **{'redis.timeout_ms': '200ms', 'redis.retry_ms_max': '200ms'})
     assert s.reserve(1)[0]['status'] == 'RESERVED'
     status = lambda: s.gate.get('/v1/status')  # noqa: E731
-    fgtest.wait_until(lambda: status()['redis']['lag'] == 0 and status()['redis']['state'] == 'live', 5, 'Redis follows')
+    fgtest.wait_until(lambda: s.gate.sink('redis')['lag'] == 0 and s.gate.sink('redis')['state'] == 'live', 5, 'Redis follows')
     redis.kill()
     assert s.reserve(2)[0]['status'] == 'RESERVED'
-    fgtest.wait_until(lambda: status()['redis']['state'] == 'away', 5, 'Redis is away')
+    fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'away', 5, 'Redis is away')
     assert status()['state'] == 'degraded' and s.gate.healthy(), 'degraded, but healthy'
-    assert status()['redis']['lag'] > 0
+    assert s.gate.sink('redis')['lag'] > 0
     redis.start()
-    fgtest.wait_until(lambda: status()['redis']['state'] == 'live' and status()['redis']['lag'] == 0, 5, 'caught up')
+    fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live' and s.gate.sink('redis')['lag'] == 0, 5, 'caught up')
 
 
 def test_a_port_without_kernel(lab):

@@ -142,7 +142,7 @@ def test_denied_user(lab):
         s.gate.restart(kill=kill)
         assert s.reserve(5)[0] == 'USER_DENIED' and s.reserve(11)[0] == 'RESERVED'
         assert s.gate.fgctl('user', 'denied') == ['5', str(2**64 - 1)]
-    fgtest.wait_until(lambda: s.gate.get('/v1/status')['redis']['lag'] == 0, 10, 'Redis follows')
+    fgtest.wait_until(lambda: s.gate.sink('redis')['lag'] == 0, 10, 'Redis follows')
     assert set(redis.command('SMEMBERS', '{floodgate}:denied')) == {'5', str(2**64 - 1)}
     assert s.backend.confirm(5, order).status == 'SOLD'
     assert s.stock('user_denied') == 1
@@ -330,10 +330,10 @@ def test_alarm_of_a_sink(lab):
     """Redis away is a warning, which is over 5 s after it is back; one line each in the log"""
     redis = lab.redis(persist=True)
     s = Sale(lab, redis=redis, **{'redis.timeout_ms': '200ms', 'redis.retry_ms_max': '200ms'})
-    fgtest.wait_until(lambda: s.gate.get('/v1/status')['redis']['state'] == 'live', 5, 'Redis is there')
+    fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live', 5, 'Redis is there')
     redis.kill()
     assert s.reserve(1)[0] == 'RESERVED'
-    fgtest.wait_until(lambda: s.alarms() == {'redis': 'warning'}, 5, 'a warning')
+    fgtest.wait_until(lambda: s.alarms() == {'sink': 'warning'}, 5, 'a warning')
     redis.start()
     fgtest.wait_until(lambda: s.alarms() == {}, 15, 'it is over')
     assert s.gate.output().count('warning alarm redis: away') == 1 and s.gate.output().count('alarm redis: over') == 1

@@ -66,11 +66,11 @@ static json_t *status(void *ctx)
     if (d->slow_ms)
         nanosleep(&time, NULL);
     return json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}], s:i, s:i, s:b, s:{s:s, s:i}, "
-                     "s:{s:s, s:i, s:i, s:s}}",
+                     "s:[{s:s, s:s, s:i, s:i, s:s}]}",
                      "state", "running", "reason", "", "alarms", "name", "orders", "level", "alarm", "text",
-                     "worker 0: 9 of 9", "name", "redis", "level", "warning", "text", "a\nb", "uptime_s", 5,
-                     "workers", 2, "filter", 1, "log", "state", "ok", "durable_seq", 17, "redis", "state",
-                     "live", "cursor", 10, "lag", 7, "error", "it\n\"broke\"");
+                     "worker 0: 9 of 9", "name", "sink", "level", "warning", "text", "a\nb", "uptime_s", 5,
+                     "workers", 2, "filter", 1, "log", "state", "ok", "durable_seq", 17, "sinks", "name",
+                     "redis", "state", "live", "cursor", 10, "lag", 7, "error", "it\n\"broke\"");
 }
 
 /* Each look at the counters finds 100 more requests. */

@@ -459,9 +459,9 @@ static void gives_metrics(void **state)
     has_line(body, "# TYPE floodgate_alarm gauge");
     has_line(body, "floodgate_alarm{alarm=\"orders\"} 2");
     has_line(body, "floodgate_alarm{alarm=\"log\"} 0");
-    has_line(body, "# TYPE floodgate_redis_lag gauge");
-    has_line(body, "floodgate_redis_lag 7");
-    has_line(body, "floodgate_redis_state{state=\"live\"} 1");
+    has_line(body, "# TYPE floodgate_sink_lag gauge");
+    has_line(body, "floodgate_sink_lag{sink=\"redis\"} 7");
+    has_line(body, "floodgate_sink_state{sink=\"redis\",state=\"live\"} 1");
     has_line(body, "floodgate_filter_enabled 1");
     has_line(body, "# TYPE floodgate_worker_rx_total counter");
     has_line(body, "floodgate_worker_rx_total{worker=\"0\"} 11");

@@ -79,19 +79,19 @@ class Watch:
 
     def look(self):
         items = self.gate.get('/v1/items?limit=1000')['items']
-        stats, status = self.gate.get('/v1/stats'), self.gate.get('/v1/status')
+        stats, sink = self.gate.get('/v1/stats'), self.gate.sink('redis')
         hot = next(i for i in items if i['item'] == HOT)
         answers = sum(stats['answers'].values())
         now = time.monotonic()
         rate = (answers - self.last[1]) / (now - self.last[0]) if self.last else 0
         self.last = (now, answers)
         self.peak = max(self.peak, rate)
-        self.lag_max = max(self.lag_max, status['redis']['lag'])
+        self.lag_max = max(self.lag_max, sink['lag'])
         dropped = sum(n for name, n in stats['filter'].items() if name not in ('order', 'pass'))
         line = (f'{now - self.began:5.0f} s  hot: {hot["sold"]:4d} sold {hot["reserved"]:4d} held {hot["available"]:4d} left'
                 f'  others: {sum(i["sold"] for i in items) - hot["sold"]:5d} sold'
                 f' {sum(i["available"] for i in items) - hot["available"]:5d} left'
-                f'  {rate:7,.0f} answers/s  {dropped:9,d} dropped  Redis {status["redis"]["state"]}, lag {status["redis"]["lag"]}')
+                f'  {rate:7,.0f} answers/s  {dropped:9,d} dropped  Redis {sink["state"]}, lag {sink["lag"]}')
         print(line, flush=True)
 
     def step(self):
@@ -118,7 +118,7 @@ def watch_sale(gate, redis, blast):
             raise SystemExit(f'the sale did not end within {SALE_SECONDS_MAX} s')
     if not watch.redis_seconds:
         raise SystemExit('the sale was over before Redis was stopped and started')
-    fgtest.wait_until(lambda: gate.get('/v1/status')['redis']['lag'] == 0, 30, 'Redis has caught up')
+    fgtest.wait_until(lambda: gate.sink('redis')['lag'] == 0, 30, 'Redis has caught up')
     watch.look()
     return watch
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replica/wait.h"
+
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t fg_monotonic_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* The deadline, or the time to give up when that is earlier. Read anew on each wait: a stop may come. */
+static uint64_t bounded(const struct fg_wait *wait, uint64_t deadline_ms)
+{
+    uint64_t give_up = wait->give_up_ms ? atomic_load(wait->give_up_ms) : 0;
+
+    return give_up && give_up < deadline_ms ? give_up : deadline_ms;
+}
+
+bool fg_wait_over(const struct fg_wait *wait, uint64_t deadline_ms)
+{
+    return fg_monotonic_ms() >= bounded(wait, deadline_ms);
+}
+
+short fg_wait_fd(const struct fg_wait *wait, int fd, short events, uint64_t deadline_ms)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = wait->wake_fd, .events = POLLIN}};
+    uint64_t now = fg_monotonic_ms(), end = bounded(wait, deadline_ms), count;
+
+    if (poll(fds, 2, end > now ? (int)(end - now) : 0) <= 0)
+        return 0;
+    if (fds[1].revents & POLLIN) {
+        if (read(wait->wake_fd, &count, sizeof(count)) < 0)
+            return fds[0].revents;
+    }
+    return fds[0].revents;
+}
+
+void fg_wait_ms(const struct fg_wait *wait, uint64_t ms)
+{
+    fg_wait_fd(wait, -1, 0, fg_monotonic_ms() + ms);
+}
