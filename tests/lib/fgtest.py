@@ -36,13 +36,14 @@ import traceback
 # The parts of the harness; tests use all of them as fgtest.NAME.
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
+from fgpostgres import Postgres, SqlError
 from fgprocess import (BPFFS, BUILD, ROOT, Process, Skip, Timeout, command, leftovers, marks, program, remove_marks,
                        sweep_stale, wait_until)
 from fgredis import Redis, RedisError
 
-__all__ = ['BPFFS', 'BUILD', 'ROOT', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Process', 'Redis',
-           'RedisError', 'Skip', 'Timeout', 'audit', 'command', 'handle_signals', 'leftovers', 'main', 'marks', 'program',
-           'sweep_stale', 'timeout', 'wait_until']
+__all__ = ['BPFFS', 'BUILD', 'ROOT', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
+           'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'command', 'handle_signals', 'leftovers',
+           'main', 'marks', 'program', 'sweep_stale', 'timeout', 'wait_until']
 
 _labs = []
 _count = 0
@@ -59,7 +60,7 @@ class Lab:
         self.tag = f'fg{os.getpid()}-{_count}'
         self.dir = tempfile.mkdtemp(prefix=self.tag + '-')
         self.keep = keep
-        self.processes, self.namespaces, self.daemons = [], [], []
+        self.processes, self.namespaces, self.daemons, self.servers = [], [], [], []
         _labs.append(self)
 
     def __enter__(self):
@@ -86,6 +87,11 @@ class Lab:
     def redis(self, **options):
         return Redis(self, **options).start()
 
+    def postgres(self, **options):
+        server = Postgres(self, **options)
+        self.servers.append(server)
+        return server.start()
+
     def daemon(self, ns=None, **options):
         return Daemon(self, ns, **options)
 
@@ -111,6 +117,8 @@ class Lab:
         if self not in _labs:
             return
         _labs.remove(self)
+        for server in self.servers:
+            server.close()
         for p in reversed(self.processes):
             if p.running():
                 p.kill()

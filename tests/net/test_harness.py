@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
@@ -61,6 +62,39 @@ def test_redis_in_a_namespace(lab):
     assert redis.command('SET', 'k', 'v') == 'OK'
     out = link.b.run('redis-cli', '--no-auth-warning', '-a', 'hush', '-h', link.a_ip, 'GET', 'k')
     assert out.strip() == 'v', out
+
+
+def test_postgres_keeps_what_it_should(lab):
+    """a PostgreSQL of its own: a password, kill and start, SIGSTOP, wipe, nothing left"""
+    other = fgtest.Lab()
+    pg = other.postgres(password='secret', tcp=True)
+    pg.sql('CREATE TABLE t (a int); INSERT INTO t VALUES (1), (NULL)')
+    pg.kill()
+    pg.start()
+    assert pg.sql('SELECT * FROM t ORDER BY a') == [['1'], [None]]
+    pg.pause()
+    thaw = threading.Timer(1, pg.resume)
+    began = time.monotonic()
+    thaw.start()
+    assert pg.sql('SELECT 1') == [['1']] and time.monotonic() - began > 0.9
+    thaw.join()
+    assert pg.stop() == 0
+    pg.wipe()
+    pg.start()
+    try:
+        pg.sql('SELECT * FROM t')
+        raise AssertionError('the table is still there')
+    except fgtest.SqlError as error:
+        assert 'does not exist' in str(error), error
+    try:
+        pg._psql(pg.address + ' password=wrong', 'SELECT 1')
+        raise AssertionError('any password will do')
+    except fgtest.SqlError as error:
+        assert 'password' in str(error), error
+    family = pg.process.family()
+    assert len(family) > 3
+    other.close()
+    assert not os.path.exists(other.dir) and not pg.process.running()
 
 
 def test_process_states(lab):
@@ -129,6 +163,7 @@ link = lab.pair()
 redis = lab.redis(ns=link.a)
 link.b.start('sleep', '1000')
 print(lab.tag, lab.dir, *[p.pid for p in lab.processes], flush=True)
+import threading
 import time
 time.sleep(1000)
 '''
