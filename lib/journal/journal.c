@@ -255,6 +255,16 @@ void fg_journal_close(struct fg_journal *j)
     free(j);
 }
 
+uint64_t fg_journal_appliance(const struct fg_journal *journal)
+{
+    return journal->appliance_id;
+}
+
+uint64_t fg_journal_begin_seq(const struct fg_journal *journal)
+{
+    return journal->begin_seq;
+}
+
 uint64_t fg_journal_last_seq(const struct fg_journal *journal)
 {
     return journal->last_seq;

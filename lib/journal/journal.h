@@ -16,6 +16,9 @@
  * open, the log is cut at the first record that is not valid, unless a later valid BATCH record says that it
  * had been durable, or a later segment exists: then the log is corrupt in the middle and open fails with file
  * and offset.
+ *
+ * Retention: the oldest segments may be removed once snapshots (ledger/snapshot.h) hold what they add up to.
+ * The log then begins later than with record 1.
  */
 #ifndef FG_JOURNAL_H
 #define FG_JOURNAL_H
@@ -49,6 +52,8 @@ struct fg_journal_options {
     const char *dir;        /**< created when missing (one level) */
     uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
+    bool retired;           /**< a log that begins later than with record 1 is opened too: the caller has the
+                                 snapshot that holds the rest, and sees to it that it reaches far enough */
     uint64_t now_ms;        /**< Unix time, for headers */
 };
 
@@ -58,6 +63,9 @@ struct fg_journal; /**< the writing side */
 struct fg_journal *fg_journal_open(const struct fg_journal_options *options, struct fg_error *err);
 void fg_journal_close(struct fg_journal *journal);
 
+uint64_t fg_journal_appliance(const struct fg_journal *journal);
+uint64_t
+fg_journal_begin_seq(const struct fg_journal *journal);         /**< of the first record when it was opened */
 uint64_t fg_journal_last_seq(const struct fg_journal *journal); /**< of the last record written; 0 = empty */
 uint64_t fg_journal_cut_records(const struct fg_journal *journal); /**< torn records that open cut off */
 enum fg_journal_state fg_journal_state(const struct fg_journal *journal);
@@ -69,6 +77,26 @@ const char *fg_journal_error(const struct fg_journal *journal); /**< why it is F
  * acknowledged, see fg_journal_state; after FULL the same records may be given again.
  */
 bool fg_journal_commit(struct fg_journal *journal, struct fg_record *records, size_t n, uint64_t now_ms);
+
+/* ---- how far back ---------------------------------------------------------------------------------------
+ */
+
+struct fg_journal_extent {
+    uint64_t first_seq, segments, bytes;
+};
+
+/** What the log in dir holds now. Beside a living writer; any thread. False and err. */
+bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct fg_error *err);
+
+/** The first sequence that the log still holds: 1 when nothing was retired; 0 and err on trouble. */
+uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err);
+
+/**
+ * Removes the segments that lie entirely at or before passed_seq (snapshot and sinks have passed it), oldest
+ * first, as long as those that stay hold at least keep_bytes. Never the last one. Beside a living writer and
+ * readers that are further; one thread at a time. Returns how many went, -1 and err when one could not.
+ */
+ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err);
 
 /* ---- group commit: from the workers' rings to the watermarks ------------------------------------------- */
 

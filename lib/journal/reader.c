@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "journal/file.h"
 #include "journal/segment.h"
 
 struct fg_journal_reader {
@@ -22,7 +21,7 @@ static bool find_segment(struct fg_journal_reader *r, struct fg_error *err)
     uint64_t *seqs, first_seq = 0;
     size_t count;
 
-    if (!fg_segment_list(r->dir_fd, r->dir, &seqs, &count, err))
+    if (!fg_file_list(r->dir_fd, r->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     for (size_t i = 0; i < count && seqs[i] <= r->next_seq; i++)
         first_seq = seqs[i];
@@ -87,7 +86,7 @@ static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
     size_t count;
     int later;
 
-    if (!fg_segment_list(r->dir_fd, r->dir, &seqs, &count, err))
+    if (!fg_file_list(r->dir_fd, r->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
         return -1;
     later = count && seqs[count - 1] > r->segment.first_seq;
     free(seqs);

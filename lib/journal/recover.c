@@ -80,7 +80,8 @@ static bool check_complete(struct fg_journal *j, const struct fg_segment *s, uin
 
 static bool check_segments(struct fg_journal *j, const uint64_t *seqs, size_t count, struct fg_error *err)
 {
-    if (seqs[0] != 1)
+    j->begin_seq = seqs[0];
+    if (seqs[0] != 1 && !j->retired)
         return fg_fail(err,
                        "%s: records 1 to %" PRIu64 " are missing: the log begins with %020" PRIu64 ".fgj",
                        j->dir, seqs[0] - 1, seqs[0]);
@@ -175,7 +176,36 @@ static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *e
     if (!fg_journal_next_segment(j, 1, now_ms))
         return fg_fail(err, "%s", j->error);
     j->base = j->tip;
+    j->begin_seq = 1;
     return true;
+}
+
+/* A crash may have left them; they never held anything that counts. */
+static bool remove_leftovers(struct fg_journal *j, struct fg_error *err)
+{
+    static const char *const names[] = {FG_SPARE_NAME, FG_SNAPSHOT_TEMP};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (j->ops.remove(j->ops.ctx, j->dir_fd, names[i]) < 0 && errno != ENOENT)
+            return fg_fail(err, "%s/%s: cannot remove: %s", j->dir, names[i], strerror(errno));
+    return true;
+}
+
+/* A directory with snapshots had a log. To begin a new one there would be to forget it. */
+static bool check_unused(struct fg_journal *j, struct fg_error *err)
+{
+    uint64_t *seqs, newest;
+    size_t count;
+
+    if (!fg_file_list(j->dir_fd, j->dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
+        return false;
+    newest = count ? seqs[count - 1] : 0;
+    free(seqs);
+    return count == 0 ||
+           fg_fail(err,
+                   "%s: there is snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX
+                   ", but no segment of its log: restore the segments, or move the snapshot away",
+                   j->dir, newest);
 }
 
 static bool open_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err)
@@ -186,13 +216,10 @@ static bool open_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err
 
     if (!open_dir(j, err) || !lock_dir(j, err))
         return false;
-    /* a crash may have left it; it never held a record */
-    if (j->ops.remove(j->ops.ctx, j->dir_fd, FG_SPARE_NAME) < 0 && errno != ENOENT)
-        return fg_fail(err, "%s/" FG_SPARE_NAME ": cannot remove: %s", j->dir, strerror(errno));
-    if (!fg_segment_list(j->dir_fd, j->dir, &seqs, &count, err))
+    if (!remove_leftovers(j, err) || !fg_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     if (count == 0)
-        ok = create_log(j, now_ms, err);
+        ok = check_unused(j, err) && create_log(j, now_ms, err);
     else
         ok = check_segments(j, seqs, count, err) && recover_tail(j, err);
     free(seqs);
@@ -229,6 +256,7 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
     snprintf(j->dir, sizeof(j->dir), "%s", options->dir);
     j->segment_bytes = options->segment_bytes ? options->segment_bytes : FG_SEGMENT_BYTES_NORMAL;
     j->memory = options->memory;
+    j->retired = options->retired;
     j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;
     if (open_log(j, options->now_ms, err))
         return j;

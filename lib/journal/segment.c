@@ -1,83 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "journal/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include "journal/file.h"
 
 void fg_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq)
 {
-    snprintf(name, FG_SEGMENT_NAME_SIZE, "%020" PRIu64 ".fgj", first_seq);
-}
-
-/* 0 when the name is not one that fg_segment_name() makes. */
-static uint64_t parse_name(const char *name)
-{
-    char same[FG_SEGMENT_NAME_SIZE];
-    uint64_t first_seq = strtoull(name, NULL, 10);
-
-    fg_segment_name(same, first_seq);
-    return strcmp(name, same) == 0 ? first_seq : 0;
-}
-
-static int compare_seq(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static bool collect(DIR *d, uint64_t **seqs, size_t *count)
-{
-    size_t room = 0;
-    const struct dirent *e;
-
-    while ((e = readdir(d))) {
-        uint64_t first_seq = parse_name(e->d_name);
-
-        if (first_seq == 0)
-            continue;
-        if (*count == room) {
-            uint64_t *more = realloc(*seqs, (room = room * 2 + 64) * sizeof(**seqs));
-
-            if (!more)
-                return false;
-            *seqs = more;
-        }
-        (*seqs)[(*count)++] = first_seq;
-    }
-    if (*count)
-        qsort(*seqs, *count, sizeof(**seqs), compare_seq);
-    return true;
-}
-
-bool fg_segment_list(int dir_fd, const char *dir, uint64_t **first_seqs, size_t *count, struct fg_error *err)
-{
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    bool ok;
-
-    *first_seqs = NULL;
-    *count = 0;
-    if (!d) {
-        int error = errno;
-
-        if (fd >= 0)
-            close(fd);
-        return fg_fail(err, "%s: cannot list: %s", dir, strerror(error));
-    }
-    ok = collect(d, first_seqs, count);
-    closedir(d);
-    if (ok)
-        return true;
-    free(*first_seqs);
-    *first_seqs = NULL;
-    return fg_fail(err, "%s: out of memory", dir);
+    fg_file_name(name, first_seq, FG_SEGMENT_SUFFIX);
 }
 
 static uint32_t header_crc(const struct fg_segment_header *header)

@@ -6,9 +6,10 @@
 #ifndef FG_JOURNAL_SEGMENT_H
 #define FG_JOURNAL_SEGMENT_H
 
+#include "journal/file.h"
 #include "journal/journal.h"
 
-#define FG_SEGMENT_NAME_SIZE 25 /* 20 digits, ".fgj", terminator */
+#define FG_SEGMENT_NAME_SIZE FG_NAME_SIZE
 #define FG_SCAN_RECORDS      16384
 
 struct fg_segment {
@@ -39,9 +40,6 @@ static inline bool fg_record_valid(const struct fg_record *record, uint64_t seq)
 }
 
 void fg_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq);
-
-/** First sequences of all segments in a directory, ascending, malloc'd; *count may be 0. False and err. */
-bool fg_segment_list(int dir_fd, const char *dir, uint64_t **first_seqs, size_t *count, struct fg_error *err);
 
 void fg_segment_header_make(struct fg_segment_header *header, uint64_t appliance_id, uint64_t first_seq,
                             uint64_t bytes, uint64_t created_ms);

@@ -5,10 +5,8 @@
 
 #include <limits.h>
 
-#include "journal/file.h"
 #include "journal/segment.h"
 
-#define FG_SPARE_NAME    "next.tmp" /* a segment before it has a header and a name */
 #define FG_LOCK_NAME     "lock"
 #define FG_STAGE_RECORDS 8193 /* one write of a full commit of the committer */
 
@@ -17,7 +15,8 @@ struct fg_journal {
     char dir[PATH_MAX];
     uint64_t segment_bytes;
     uint64_t appliance_id;
-    bool memory;
+    uint64_t begin_seq; /* of the first segment, when it was opened */
+    bool memory, retired;
     int dir_fd, lock_fd;
     int spare_fd; /* FG_SPARE_NAME, allocated; -1 = none */
 

@@ -8,6 +8,7 @@
 #define ITEM_CHUNK_BITS   8
 #define ORDER_CHUNK_BITS  17 /* 7 MiB: few enough to list, large enough for huge pages */
 #define HUGE_PAGE         (2ull << 20)
+#define TAKE_BLOCK        64 /* orders whose places in the index are asked for at a time */
 
 /* Random access to gigabytes costs more in page-table walks than in data: huge pages where there are some. */
 static void *big_alloc(size_t bytes)
@@ -162,6 +163,68 @@ struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, c
     index_put(&l->order_index, fg_order_hash(l, user, order_id), (uint32_t)l->orders.count);
     l->order_index.used++;
     return entry;
+}
+
+bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
+{
+    struct fg_index *x = &l->order_index;
+    uint64_t slots = INDEX_SLOTS_FIRST;
+
+    FG_ASSERT(x->used == 0);
+    if (orders >= UINT32_MAX - 1)
+        return false;
+    while (orders * 4 > slots * 3)
+        slots *= 2;
+    free(x->slots);
+    return index_make(x, slots);
+}
+
+/* As index_put, for an order: false when there is one of the same name. */
+static bool put_new_order(struct fg_ledger *l, uint64_t hash, uint32_t place)
+{
+    struct fg_index *x = &l->order_index;
+    const struct fg_ledger_order *mine = fg_dense_at(&l->orders, place - 1);
+    uint64_t i = hash & x->mask;
+
+    for (; x->slots[i].place; i = (i + 1) & x->mask) {
+        const struct fg_ledger_order *other;
+
+        if (x->slots[i].tag != (uint32_t)(hash >> 32))
+            continue;
+        other = fg_dense_at(&l->orders, x->slots[i].place - 1);
+        if (other->user == mine->user && memcmp(other->order_id, mine->order_id, 16) == 0)
+            return false;
+    }
+    x->slots[i] = (struct fg_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+    x->used++;
+    return true;
+}
+
+bool fg_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *orders, size_t n)
+{
+    uint64_t hash[TAKE_BLOCK];
+
+    for (size_t done = 0; done < n;) {
+        size_t m = n - done < TAKE_BLOCK ? n - done : TAKE_BLOCK;
+
+        for (size_t i = 0; i < m; i++) {
+            if (!index_room(l, &l->order_index))
+                return false;
+            hash[i] = fg_order_hash(l, orders[done + i].user, orders[done + i].order_id);
+            __builtin_prefetch(&l->order_index.slots[hash[i] & l->order_index.mask], 1);
+        }
+        for (size_t i = 0; i < m; i++) {
+            struct fg_ledger_order *entry = dense_add(&l->orders);
+
+            if (!entry)
+                return false;
+            *entry = orders[done + i];
+            if (!put_new_order(l, hash[i], (uint32_t)l->orders.count))
+                return false;
+        }
+        done += m;
+    }
+    return true;
 }
 
 bool fg_table_init(struct fg_ledger *l)

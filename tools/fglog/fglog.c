@@ -18,7 +18,7 @@ struct options {
 static const char usage[] = "usage: fglog DIR [--json] [--from SEQ] [--to SEQ]\n"
                             "Prints the records of the log in DIR, one a line.\n"
                             "  --json      one JSON object a line\n"
-                            "  --from SEQ  first record (1)\n"
+                            "  --from SEQ  first record (the first that the log still holds)\n"
                             "  --to SEQ    last record (the end of the log)\n"
                             "Exit: 0 printed to the end; 1 the log is missing or damaged; 2 wrong use.\n";
 
@@ -44,7 +44,7 @@ static int parse_options(int argc, char **argv, struct options *o)
                                           {NULL, 0, NULL, 0}};
     int c;
 
-    *o = (struct options){.from = 1, .to = UINT64_MAX};
+    *o = (struct options){.to = UINT64_MAX};
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (c == 'h') {
             fputs(usage, stdout);
@@ -152,8 +152,8 @@ static int print_log(const struct options *o)
 {
     static struct fg_record records[READ_RECORDS];
     struct fg_error err;
-    struct fg_journal_reader *reader = fg_journal_reader_open(o->dir, o->from, &err);
-    uint64_t next = o->from;
+    uint64_t next = o->from ? o->from : fg_journal_first_seq(o->dir, &err);
+    struct fg_journal_reader *reader = next ? fg_journal_reader_open(o->dir, next, &err) : NULL;
     ssize_t n = reader ? 1 : -1;
 
     while (n > 0 && next <= o->to) {
