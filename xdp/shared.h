@@ -44,11 +44,23 @@ struct fg_net {
 };
 _Static_assert(sizeof(struct fg_net) == 20, "key of the lists and of the table of sources");
 
+#define FG_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
+
 /** Value of both lists. */
-struct fg_list_entry {
-    uint64_t hits; /**< packets that matched; added to atomically by all CPUs */
+struct fg_list_value {
+    uint64_t hits;    /**< packets that matched; added to atomically by all CPUs */
+    uint64_t expires; /**< ticks of the monotonic clock; 0 = never */
+    uint64_t last;    /**< ticks of the last match; 0 = none */
+    char reason[FG_REASON_MAX];
 };
-_Static_assert(sizeof(struct fg_list_entry) == 8, "value of the lists");
+_Static_assert(sizeof(struct fg_list_value) == 48, "value of the lists");
+
+/** Value of the counters. */
+struct fg_count {
+    uint64_t packets;
+    uint64_t sample_next; /**< ticks from which this verdict is sampled again on this CPU */
+};
+_Static_assert(sizeof(struct fg_count) == 16, "value of the counters");
 
 /** Value of the table of sources: the time, in ticks, at which each bucket is full again (see verdict.h). */
 struct fg_source {
@@ -106,9 +118,26 @@ struct fg_tunables {
     uint16_t order_port; /**< network byte order */
     uint8_t v6_length;   /**< bits of v6_mask */
     uint8_t ignore_lists;
-    uint8_t zero[4];
+    uint8_t monitor; /**< judge and count, drop nothing */
+    uint8_t zero[3];
+    uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
 };
-_Static_assert(sizeof(struct fg_tunables) == 56, "read-only data of the program");
+_Static_assert(sizeof(struct fg_tunables) == 64, "read-only data of the program");
+
+#define FG_SAMPLE_BYTES 96
+
+/** A dropped packet, in the ring of samples; in monitor mode one that would have been. */
+struct fg_drop_sample {
+    uint64_t time_ns; /**< CLOCK_MONOTONIC */
+    uint32_t verdict;
+    uint32_t ifindex;
+    uint32_t length; /**< of the frame */
+    uint32_t kept;   /**< bytes that follow: a multiple of 8, or all */
+    uint8_t bytes[FG_SAMPLE_BYTES];
+};
+_Static_assert(sizeof(struct fg_drop_sample) == 120, "record in the ring of samples");
+
+#define FG_SAMPLES_BYTES (64 * 1024) /**< of the ring: some 500 samples */
 
 /** Sockets of one interface: receive queues beyond this are refused at start-up. */
 #define FG_SOCKETS_MAX 64

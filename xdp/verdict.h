@@ -6,9 +6,8 @@
  * The includer provides, before it includes this header:
  *
  *   FG_ENV_TUNE                                  lvalue: const struct fg_tunables
- *   uint64_t fg_env_ticks(void)                  monotonic time in ticks (FG_TICK_SHIFT)
  *   const struct fg_lengths *fg_env_lengths(uint32_t index)
- *   struct fg_list_entry *fg_env_list(enum fg_list, const struct fg_net *)   NULL when not listed
+ *   struct fg_list_value *fg_env_list(enum fg_list, const struct fg_net *)   NULL when not listed
  *   struct fg_source *fg_env_source(const struct fg_net *)                   NULL when not known
  *   void fg_env_source_add(const struct fg_net *, const struct fg_source *)  may fail
  *
@@ -257,7 +256,7 @@ FG_INLINE enum fg_verdict fg_parse(const uint8_t *data, const uint8_t *end, stru
 /* ---- lists ----------------------------------------------------------------------------------------- */
 
 /* One look-up for each prefix length in use, longest first: the cost does not depend on how many prefixes. */
-FG_INLINE bool fg_is_listed(enum fg_list list, const struct fg_net *source)
+FG_INLINE bool fg_is_listed(enum fg_list list, const struct fg_net *source, uint64_t now)
 {
     const struct fg_lengths *lengths = fg_env_lengths(FG_LENGTHS_INDEX(list, source->family));
     const struct fg_length_table *table;
@@ -267,7 +266,7 @@ FG_INLINE bool fg_is_listed(enum fg_list list, const struct fg_net *source)
     table = &lengths->table[FG_READ_ONCE(lengths->active) & 1];
     for (uint32_t i = 0; i < FG_LENGTHS_MAX; i++) {
         const struct fg_length *slot = &table->slot[i];
-        struct fg_list_entry *entry;
+        struct fg_list_value *entry;
         struct fg_net key;
 
         if (i >= table->count)
@@ -278,8 +277,9 @@ FG_INLINE bool fg_is_listed(enum fg_list list, const struct fg_net *source)
         for (int k = 0; k < 4; k++)
             key.addr[k] = source->addr[k] & slot->mask[k];
         entry = fg_env_list(list, &key);
-        if (entry) {
+        if (entry && (!entry->expires || entry->expires > now)) {
             __sync_fetch_and_add(&entry->hits, 1);
+            entry->last = now;
             return true;
         }
     }
@@ -319,12 +319,11 @@ FG_INLINE bool fg_source_take(struct fg_source *source, bool order, uint64_t now
     return fg_bucket_take(&source->other_full, &FG_ENV_TUNE.other, now);
 }
 
-FG_INLINE bool fg_within_rate(const struct fg_net *from, bool order)
+FG_INLINE bool fg_within_rate(const struct fg_net *from, bool order, uint64_t now)
 {
     uint64_t interval = order ? FG_ENV_TUNE.order.interval : FG_ENV_TUNE.other.interval;
     struct fg_source *source, fresh;
     struct fg_net key = *from;
-    uint64_t now;
 
     if (!interval)
         return true;
@@ -333,7 +332,6 @@ FG_INLINE bool fg_within_rate(const struct fg_net *from, bool order)
         for (int i = 0; i < 4; i++)
             key.addr[i] &= FG_ENV_TUNE.v6_mask[i];
     }
-    now = fg_env_ticks();
     source = fg_env_source(&key);
     if (!source) {
         fresh.order_full = fresh.other_full = now;
@@ -347,24 +345,26 @@ FG_INLINE bool fg_within_rate(const struct fg_net *from, bool order)
 
 /* ---- all of it ------------------------------------------------------------------------------------- */
 
-FG_INLINE enum fg_verdict fg_judge(const uint8_t *data, const uint8_t *end)
+/** *order: whether it is an order packet as far as its shape goes; what monitor mode gives to the workers. */
+FG_INLINE enum fg_verdict fg_judge(const uint8_t *data, const uint8_t *end, uint64_t now, bool *order)
 {
-    struct fg_view view = {0};
-    enum fg_verdict verdict = fg_parse(data, end, &view);
+    struct fg_view memory = {0}, *view = &memory;
+    enum fg_verdict verdict = fg_parse(data, end, view);
 
+    *order = verdict == FG_VERDICT_ORDER;
     if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS)
         return verdict;
-    if (!view.source.family)
+    if (!view->source.family)
         return verdict;
     if (!FG_ENV_TUNE.ignore_lists) {
-        if (fg_is_listed(FG_LIST_ALLOW, &view.source))
+        if (fg_is_listed(FG_LIST_ALLOW, &view->source, now))
             return verdict;
-        if (fg_is_listed(FG_LIST_BLOCK, &view.source))
+        if (fg_is_listed(FG_LIST_BLOCK, &view->source, now))
             return FG_VERDICT_BLOCKED;
     }
-    if (fg_within_rate(&view.source, verdict == FG_VERDICT_ORDER))
+    if (fg_within_rate(&view->source, *order, now))
         return verdict;
-    return verdict == FG_VERDICT_ORDER ? FG_VERDICT_RATE_ORDER : FG_VERDICT_RATE_OTHER;
+    return *order ? FG_VERDICT_RATE_ORDER : FG_VERDICT_RATE_OTHER;
 }
 
 #endif

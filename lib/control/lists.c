@@ -75,7 +75,7 @@ static bool read_batch(struct fg_call *call, struct batch *batch)
     return true;
 }
 
-static bool mark_listed(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static bool mark_listed(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     struct batch *batch = ctx;
     struct wanted key = {.prefix = *prefix}, *found;
@@ -134,7 +134,20 @@ struct page {
     uint64_t seen, from, until;
 };
 
-static bool take_entry(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static json_t *entry_json(const char *prefix, const struct fg_list_entry *entry)
+{
+    json_t *o = json_pack("{s:s, s:I}", "prefix", prefix, "hits", (json_int_t)entry->hits);
+
+    if (entry->reason[0])
+        json_object_set_new(o, "reason", json_string(entry->reason));
+    if (entry->expires_ms)
+        json_object_set_new(o, "expires_ms", json_integer((json_int_t)entry->expires_ms));
+    if (entry->last_ms)
+        json_object_set_new(o, "last_ms", json_integer((json_int_t)entry->last_ms));
+    return o;
+}
+
+static bool take_entry(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     struct page *page = ctx;
     uint64_t index = page->seen++;
@@ -142,7 +155,7 @@ static bool take_entry(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
 
     if (index >= page->from && index < page->until) {
         fg_prefix_format(prefix, text);
-        json_array_append_new(page->list, json_pack("{s:s, s:I}", "prefix", text, "hits", (json_int_t)hits));
+        json_array_append_new(page->list, entry_json(text, entry));
     }
     return true;
 }
@@ -162,6 +175,12 @@ static void show(struct fg_call *call, enum fg_list list, const char *name)
                             (json_int_t)call->limit));
 }
 
+static bool add_plain(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                      struct fg_error *err)
+{
+    return fg_filter_add(filter, list, prefix, NULL, err);
+}
+
 void fg_handle_block_list(struct fg_call *call)
 {
     show(call, FG_LIST_BLOCK, "block");
@@ -169,7 +188,7 @@ void fg_handle_block_list(struct fg_call *call)
 
 void fg_handle_block_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_BLOCK, "added", fg_filter_add, false);
+    apply(call, FG_LIST_BLOCK, "added", add_plain, false);
 }
 
 void fg_handle_block_del(struct fg_call *call)
@@ -184,7 +203,7 @@ void fg_handle_allow_list(struct fg_call *call)
 
 void fg_handle_allow_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_ALLOW, "added", fg_filter_add, false);
+    apply(call, FG_LIST_ALLOW, "added", add_plain, false);
 }
 
 void fg_handle_allow_del(struct fg_call *call)

@@ -28,6 +28,7 @@ static bool check_options(const struct fg_filter_options *o, struct fg_error *er
         !in_range("other_rate", o->other_rate, 0, FG_RATE_MAX, err) ||
         !in_range("sources_max", o->sources_max, FG_SOURCES_MIN, FG_SOURCES_MAX, err) ||
         !in_range("prefixes_max", o->prefixes_max, 1, FG_PREFIXES_MAX, err) ||
+        !in_range("sample_rate", o->sample_rate, 0, FG_SAMPLE_RATE_MAX, err) ||
         !in_range("v6_prefix", o->v6_prefix, 1, 128, err))
         return false;
     return (!o->order_rate || in_range("order_burst", o->order_burst, 1, FG_RATE_MAX, err)) &&
@@ -64,6 +65,7 @@ static bool open_maps(struct fg_filter *filter, struct fg_error *err)
         return false;
     filter->lists[FG_LIST_BLOCK] = bpf_object__find_map_fd_by_name(filter->base, "fg_block");
     filter->lists[FG_LIST_ALLOW] = bpf_object__find_map_fd_by_name(filter->base, "fg_allow");
+    filter->samples = bpf_object__find_map_fd_by_name(filter->base, "fg_samples");
     filter->counters = bpf_object__find_map_fd_by_name(filter->base, "fg_counters");
     return fg_lists_open(filter, err);
 }
@@ -96,17 +98,22 @@ int fg_filter_program(const struct fg_filter *filter, const char *ifname)
     return fg_load_program(shield ? shield->object : filter->base, "xsk_def_prog");
 }
 
+int fg_filter_samples(const struct fg_filter *filter)
+{
+    return filter->samples;
+}
+
 void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT])
 {
     int cpus = libbpf_num_possible_cpus();
-    uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+    struct fg_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
 
     memset(counters, 0, FG_VERDICT_COUNT * sizeof(*counters));
     for (uint32_t i = 0; values && i < FG_VERDICT_COUNT; i++) {
         if (bpf_map_lookup_elem(filter->counters, &i, values) != 0)
             continue;
         for (int cpu = 0; cpu < cpus; cpu++)
-            counters[i] += values[cpu];
+            counters[i] += values[cpu].packets;
     }
     free(values);
 }

@@ -23,6 +23,8 @@ struct fg_prefix {
 
 /** "198.18.7.0/24", "2001:db8::1". Host bits must be zero; without length a host. */
 bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error *err);
+/** Zeroes the bits behind the length. */
+void fg_prefix_clear_host(struct fg_prefix *prefix);
 /** text: at least 64 bytes. */
 void fg_prefix_format(const struct fg_prefix *prefix, char *text);
 
@@ -34,8 +36,10 @@ struct fg_filter_options {
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
     uint32_t other_rate, other_burst;
     uint32_t sources_max, prefixes_max;
-    unsigned v6_prefix; /**< leading bits of an IPv6 address that make a source */
-    bool ignore_lists;  /**< keep them, but judge without them */
+    unsigned v6_prefix;   /**< leading bits of an IPv6 address that make a source */
+    uint32_t sample_rate; /**< dropped packets a second that become samples, for each verdict and CPU */
+    bool ignore_lists;    /**< keep them, but judge without them */
+    bool monitor;         /**< judge and count everything, drop nothing */
 };
 
 struct fg_filter;
@@ -63,15 +67,42 @@ bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 
-/** False and err: full, or already there / not there. */
+/** What an operator (or the penalty box) says about a prefix, and what the data path counted. */
+struct fg_list_entry {
+    char reason[FG_REASON_MAX]; /**< printable ASCII with its closing zero; "" = none */
+    uint64_t expires_ms;        /**< Unix time from which it no longer matches; 0 = never */
+    uint64_t hits;              /**< packets that matched; ignored by add and put */
+    uint64_t last_ms;           /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
+};
+
+/**
+ * False and err: full, already there / not there, reason not printable, expiry already over. entry NULL: no
+ * reason, no expiry. An expired entry counts as not there. A change is in force when the call returns.
+ */
 bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                   struct fg_error *err);
+                   const struct fg_list_entry *entry, struct fg_error *err);
+/** Adds, or gives an entry that is there another reason and expiry; its hits go on. */
+bool fg_filter_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   const struct fg_list_entry *entry, struct fg_error *err);
 bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
                    struct fg_error *err);
+/** The entry of exactly this prefix. entry may be NULL. */
+bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                    struct fg_list_entry *entry);
+/** The longest prefix in force that holds an address (a prefix of full length): what the data path takes. */
+bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *address,
+                     struct fg_prefix *prefix, struct fg_list_entry *entry);
 
-/** Calls each for every entry until it returns false; hits: packets that matched it. */
+/** Calls each for every entry in force until it returns false. It must not change the list. */
 void fg_filter_each(struct fg_filter *filter, enum fg_list list,
-                    bool (*each)(void *ctx, const struct fg_prefix *prefix, uint64_t hits), void *ctx);
+                    bool (*each)(void *ctx, const struct fg_prefix *prefix,
+                                 const struct fg_list_entry *entry),
+                    void *ctx);
+/** Takes expired entries out of both lists: they matched nothing any more, but took room. How many. */
+size_t fg_filter_expire(struct fg_filter *filter);
+
+/** Descriptor of the ring of samples (struct fg_drop_sample), for ring_buffer__new. Owned by the filter. */
+int fg_filter_samples(const struct fg_filter *filter);
 
 /** Sums over all CPUs. */
 void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT]);

@@ -9,13 +9,14 @@
 
 #include "filter/filter.h"
 
-#define FG_PATH_MAX     320
-#define FG_PINS_MAX     256 /**< bytes of options.pins, with the closing zero */
-#define FG_SHIELDS_MAX  64  /**< interfaces of one filter */
-#define FG_RATE_MAX     100000000u
-#define FG_SOURCES_MIN  16u
-#define FG_SOURCES_MAX  (1u << 27)
-#define FG_PREFIXES_MAX (1u << 24)
+#define FG_PATH_MAX        320
+#define FG_PINS_MAX        256 /**< bytes of options.pins, with the closing zero */
+#define FG_SHIELDS_MAX     64  /**< interfaces of one filter */
+#define FG_RATE_MAX        100000000u
+#define FG_SOURCES_MIN     16u
+#define FG_SOURCES_MAX     (1u << 27)
+#define FG_SAMPLE_RATE_MAX 10000u
+#define FG_PREFIXES_MAX    (1u << 24)
 
 /** The program as attached to one interface. */
 struct fg_shield {
@@ -31,7 +32,7 @@ struct fg_filter {
     bool memlock_failed;
     struct bpf_object *base; /**< loaded, attached to nothing: holds the shared maps */
     int lists[FG_LISTS];     /**< descriptors, owned by base */
-    int counters;
+    int counters, samples;
     struct fg_lengths *lengths; /**< the map of lengths, mapped: FG_LENGTHS_COUNT entries */
     size_t lengths_bytes;
     uint32_t entries[FG_LENGTHS_COUNT][FG_LENGTHS_MAX]; /**< prefixes of each length */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 
@@ -53,12 +54,17 @@ static void publish_lengths(struct fg_filter *filter, enum fg_list list, uint8_t
     __atomic_store_n(&lengths->active, next, __ATOMIC_RELEASE);
 }
 
-static bool count_entry(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+/* Expired ones as well: they still lie in the map. */
+static void count_entries(struct fg_filter *filter, enum fg_list list)
 {
-    uint32_t(*entries)[FG_LENGTHS_MAX] = ctx;
+    struct fg_net key, next;
+    const struct fg_net *at = NULL;
 
-    entries[prefix->family == 6][prefix->length]++;
-    return true;
+    while (bpf_map_get_next_key(filter->lists[list], at, &next) == 0) {
+        key = next;
+        at = &key;
+        filter->entries[FG_LENGTHS_INDEX(list, key.family)][key.length]++;
+    }
 }
 
 bool fg_lists_open(struct fg_filter *filter, struct fg_error *err)
@@ -73,7 +79,7 @@ bool fg_lists_open(struct fg_filter *filter, struct fg_error *err)
     filter->lengths = memory;
     /* A process that was killed between list and lengths leaves them apart: the list is the truth. */
     for (enum fg_list list = 0; list < FG_LISTS; list++) {
-        fg_filter_each(filter, list, count_entry, &filter->entries[FG_LENGTHS_INDEX(list, 4)]);
+        count_entries(filter, list);
         publish_lengths(filter, list, 4);
         publish_lengths(filter, list, 6);
     }
@@ -107,29 +113,117 @@ static bool refused(enum fg_list list, const struct fg_prefix *prefix, const cha
     return fg_fail(err, "%s: %s: %s", list_names[list], text, why);
 }
 
-bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                   struct fg_error *err)
+static uint64_t now_of(clockid_t clock)
 {
-    struct fg_list_entry entry = {0};
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Unix milliseconds to ticks of the monotonic clock and back, by what both clocks say now. */
+static uint64_t ticks_of_unix(uint64_t ms)
+{
+    uint64_t unix_ns = now_of(CLOCK_REALTIME), mono_ns = now_of(CLOCK_MONOTONIC);
+    int64_t ns = (int64_t)(ms * 1000000 - unix_ns) + (int64_t)mono_ns;
+
+    return ns > 0 ? (uint64_t)ns << FG_TICK_SHIFT : 1;
+}
+
+static uint64_t unix_of_ticks(uint64_t ticks)
+{
+    return (now_of(CLOCK_REALTIME) - now_of(CLOCK_MONOTONIC) + (ticks >> FG_TICK_SHIFT)) / 1000000;
+}
+
+static bool is_expired(const struct fg_list_value *value)
+{
+    return value->expires && value->expires <= now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT;
+}
+
+static void entry_of_value(const struct fg_list_value *value, struct fg_list_entry *entry)
+{
+    memset(entry, 0, sizeof(*entry));
+    memcpy(entry->reason, value->reason, sizeof(entry->reason));
+    entry->expires_ms = value->expires ? unix_of_ticks(value->expires) : 0;
+    entry->hits = value->hits;
+    entry->last_ms = value->last ? unix_of_ticks(value->last) : 0;
+}
+
+static bool value_of_entry(enum fg_list list, const struct fg_prefix *prefix,
+                           const struct fg_list_entry *entry, struct fg_list_value *value,
+                           struct fg_error *err)
+{
+    memset(value, 0, sizeof(*value));
+    if (!entry)
+        return true;
+    if (strnlen(entry->reason, FG_REASON_MAX) == FG_REASON_MAX)
+        return refused(list, prefix, "the reason is longer than 23 characters", err);
+    for (const char *c = entry->reason; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            return refused(list, prefix, "the reason is not printable ASCII", err);
+        value->reason[c - entry->reason] = *c;
+    }
+    if (!entry->expires_ms)
+        return true;
+    value->expires = ticks_of_unix(entry->expires_ms);
+    return !is_expired(value) || refused(list, prefix, "its expiry is over already", err);
+}
+
+static bool get(const struct fg_filter *filter, enum fg_list list, const struct fg_net *net,
+                struct fg_list_value *value)
+{
+    return bpf_map_lookup_elem(filter->lists[list], net, value) == 0;
+}
+
+static bool store(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                  const struct fg_list_value *value, bool known, struct fg_error *err)
+{
     struct fg_net net;
+    char full[64];
 
-    FG_ASSERT(list < FG_LISTS);
-    if (!prefix_is_sane(prefix, err))
-        return false;
     net_of_prefix(prefix, &net);
-    if (bpf_map_update_elem(filter->lists[list], &net, &entry, BPF_NOEXIST) != 0) {
-        char full[64];
-
-        if (errno == EEXIST)
-            return refused(list, prefix, "already there", err);
+    if (bpf_map_update_elem(filter->lists[list], &net, value, BPF_ANY) != 0) {
         if (errno != E2BIG)
             return refused(list, prefix, strerror(errno), err);
         snprintf(full, sizeof(full), "the list is full (prefixes_max = %u)", filter->options.prefixes_max);
         return refused(list, prefix, full, err);
     }
-    if (filter->entries[FG_LENGTHS_INDEX(list, prefix->family)][prefix->length]++ == 0)
+    if (!known && filter->entries[FG_LENGTHS_INDEX(list, prefix->family)][prefix->length]++ == 0)
         publish_lengths(filter, list, prefix->family);
     return true;
+}
+
+static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                       const struct fg_list_entry *entry, bool may_be_there, struct fg_error *err)
+{
+    struct fg_list_value value, before;
+    struct fg_net net;
+    bool known;
+
+    FG_ASSERT(list < FG_LISTS);
+    if (!prefix_is_sane(prefix, err) || !value_of_entry(list, prefix, entry, &value, err))
+        return false;
+    net_of_prefix(prefix, &net);
+    known = get(filter, list, &net, &before);
+    if (known && !is_expired(&before)) {
+        if (!may_be_there)
+            return refused(list, prefix, "already there", err);
+        value.hits = before.hits;
+        value.last = before.last;
+    }
+    return store(filter, list, prefix, &value, known, err);
+}
+
+bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   const struct fg_list_entry *entry, struct fg_error *err)
+{
+    return add_or_put(filter, list, prefix, entry, false, err);
+}
+
+bool fg_filter_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   const struct fg_list_entry *entry, struct fg_error *err)
+{
+    return add_or_put(filter, list, prefix, entry, true, err);
 }
 
 bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
@@ -137,36 +231,122 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_
 {
     uint32_t *entries;
     struct fg_net net;
+    bool expired;
 
     FG_ASSERT(list < FG_LISTS);
     if (!prefix_is_sane(prefix, err))
         return false;
     net_of_prefix(prefix, &net);
+    expired = !fg_filter_find(filter, list, prefix, NULL);
     if (bpf_map_delete_elem(filter->lists[list], &net) != 0)
         return refused(list, prefix, errno == ENOENT ? "not there" : strerror(errno), err);
     entries = &filter->entries[FG_LENGTHS_INDEX(list, prefix->family)][prefix->length];
     if (*entries && --*entries == 0)
         publish_lengths(filter, list, prefix->family);
+    return !expired || refused(list, prefix, "not there", err);
+}
+
+bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                    struct fg_list_entry *entry)
+{
+    struct fg_list_value value;
+    struct fg_net net;
+
+    FG_ASSERT(list < FG_LISTS);
+    net_of_prefix(prefix, &net);
+    if (!get(filter, list, &net, &value) || is_expired(&value))
+        return false;
+    if (entry)
+        entry_of_value(&value, entry);
     return true;
 }
 
-void fg_filter_each(struct fg_filter *filter, enum fg_list list,
-                    bool (*each)(void *ctx, const struct fg_prefix *prefix, uint64_t hits), void *ctx)
+bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *address,
+                     struct fg_prefix *prefix, struct fg_list_entry *entry)
+{
+    const uint32_t *entries = filter->entries[FG_LENGTHS_INDEX(list, address->family)];
+
+    for (int length = address->length; length >= 0; length--) {
+        if (!entries[length])
+            continue;
+        *prefix = *address;
+        prefix->length = (uint8_t)length;
+        fg_prefix_clear_host(prefix);
+        if (fg_filter_find(filter, list, prefix, entry))
+            return true;
+    }
+    return false;
+}
+
+/* Calls each for every entry in the map, expired or not. The entry may be deleted in the call. */
+static void walk(struct fg_filter *filter, enum fg_list list,
+                 bool (*each)(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value),
+                 void *ctx)
 {
     struct fg_net key, next;
-    const struct fg_net *at = NULL;
+    bool more = bpf_map_get_next_key(filter->lists[list], NULL, &next) == 0;
 
-    FG_ASSERT(list < FG_LISTS);
-    while (bpf_map_get_next_key(filter->lists[list], at, &next) == 0) {
-        struct fg_list_entry entry;
+    while (more) {
+        struct fg_list_value value;
         struct fg_prefix prefix;
 
         key = next;
-        at = &key;
-        if (bpf_map_lookup_elem(filter->lists[list], &key, &entry) != 0)
-            continue;
+        more = bpf_map_get_next_key(filter->lists[list], &key, &next) == 0;
         prefix_of_net(&key, &prefix);
-        if (!each(ctx, &prefix, entry.hits))
+        if (get(filter, list, &key, &value) && !each(ctx, &prefix, &value))
             return;
     }
+}
+
+struct visit {
+    bool (*each)(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry);
+    void *ctx;
+};
+
+static bool visit_valid(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value)
+{
+    const struct visit *visit = ctx;
+    struct fg_list_entry entry;
+
+    if (is_expired(value))
+        return true;
+    entry_of_value(value, &entry);
+    return visit->each(visit->ctx, prefix, &entry);
+}
+
+void fg_filter_each(struct fg_filter *filter, enum fg_list list,
+                    bool (*each)(void *ctx, const struct fg_prefix *prefix,
+                                 const struct fg_list_entry *entry),
+                    void *ctx)
+{
+    struct visit visit = {each, ctx};
+
+    FG_ASSERT(list < FG_LISTS);
+    walk(filter, list, visit_valid, &visit);
+}
+
+struct sweep {
+    struct fg_filter *filter;
+    enum fg_list list;
+    size_t gone;
+};
+
+static bool sweep_expired(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value)
+{
+    struct sweep *sweep = ctx;
+
+    if (is_expired(value)) {
+        fg_filter_del(sweep->filter, sweep->list, prefix, NULL);
+        sweep->gone++;
+    }
+    return true;
+}
+
+size_t fg_filter_expire(struct fg_filter *filter)
+{
+    struct sweep sweep = {.filter = filter};
+
+    for (sweep.list = 0; sweep.list < FG_LISTS; sweep.list++)
+        walk(filter, sweep.list, sweep_expired, &sweep);
+    return sweep.gone;
 }

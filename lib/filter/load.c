@@ -81,6 +81,8 @@ static void make_tunables(const struct fg_filter_options *o, struct fg_tunables 
     tune->other = make_rate(o->other_rate, o->other_burst);
     tune->order_port = htons(o->order_port);
     tune->ignore_lists = o->ignore_lists;
+    tune->monitor = o->monitor;
+    tune->sample_interval = o->sample_rate ? FG_TICKS_SECOND / o->sample_rate : 0;
     tune->v6_length = (uint8_t)o->v6_prefix;
     for (unsigned bit = 0; bit < o->v6_prefix; bit++)
         tune->v6_mask[bit / 32] |= htonl(0x80000000u >> bit % 32);

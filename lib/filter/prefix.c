@@ -31,6 +31,11 @@ static void clear_host_bits(uint8_t *addr, unsigned bytes, unsigned length)
     }
 }
 
+void fg_prefix_clear_host(struct fg_prefix *prefix)
+{
+    clear_host_bits(prefix->addr, prefix->family == 6 ? 16 : 4, prefix->length);
+}
+
 bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error *err)
 {
     char copy[64];

@@ -140,12 +140,12 @@ struct hits_wanted {
     uint64_t hits;
 };
 
-static bool take_hits(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static bool take_hits(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     struct hits_wanted *wanted = ctx;
 
     if (memcmp(prefix, wanted->prefix, sizeof(*prefix)) == 0)
-        wanted->hits = hits;
+        wanted->hits = entry->hits;
     return true;
 }
 

@@ -12,7 +12,7 @@ static struct {
     struct fg_lengths lengths[FG_LENGTHS_COUNT];
     struct {
         struct fg_net net;
-        struct fg_list_entry entry;
+        struct fg_list_value entry;
     } lists[FG_LISTS][ENTRIES_MAX];
     unsigned lists_count[FG_LISTS];
     struct {
@@ -24,17 +24,12 @@ static struct {
 
 #define FG_ENV_TUNE model.tune
 
-static uint64_t fg_env_ticks(void)
-{
-    return model.ticks;
-}
-
 static const struct fg_lengths *fg_env_lengths(uint32_t index)
 {
     return &model.lengths[index];
 }
 
-static struct fg_list_entry *fg_env_list(enum fg_list list, const struct fg_net *net)
+static struct fg_list_value *fg_env_list(enum fg_list list, const struct fg_net *net)
 {
     for (unsigned i = 0; i < model.lists_count[list]; i++)
         if (memcmp(&model.lists[list][i].net, net, sizeof(*net)) == 0)
@@ -106,13 +101,15 @@ void model_add(enum fg_list list, const struct fg_prefix *prefix)
 
 enum fg_verdict model_judge(const uint8_t *data, uint32_t len)
 {
-    return fg_judge(data, data + len);
+    bool order;
+
+    return fg_judge(data, data + len, model.ticks, &order);
 }
 
 uint64_t model_hits(enum fg_list list, const struct fg_prefix *prefix)
 {
     struct fg_net net = net_of(prefix);
-    const struct fg_list_entry *entry = fg_env_list(list, &net);
+    const struct fg_list_value *entry = fg_env_list(list, &net);
 
     return entry ? entry->hits : 0;
 }

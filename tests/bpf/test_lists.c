@@ -16,7 +16,7 @@ static bool change(struct fg_filter *filter, bool add, enum fg_list list, const 
     struct fg_prefix prefix = must_parse(text);
 
     err->text[0] = 0;
-    return add ? fg_filter_add(filter, list, &prefix, err) : fg_filter_del(filter, list, &prefix, err);
+    return add ? fg_filter_add(filter, list, &prefix, NULL, err) : fg_filter_del(filter, list, &prefix, err);
 }
 
 static int judge(struct fg_filter *filter, const char *src)
@@ -29,13 +29,13 @@ static int judge(struct fg_filter *filter, const char *src)
     return run_program(fg_filter_program(filter, NULL), &frame, 1);
 }
 
-static bool count_one(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static bool count_one(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     ++*(unsigned *)ctx;
     return true;
 }
 
-static bool stop_at_first(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static bool stop_at_first(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     ++*(unsigned *)ctx;
     return false;
@@ -66,10 +66,10 @@ static void add_and_del(struct fg_filter *filter)
     ok(!change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) && strstr(err.text, "not there"),
        "deleting twice is refused: %s", err.text);
     ok(!change(filter, false, FG_LIST_ALLOW, "198.18.9.0/24", &err), "the lists are apart: %s", err.text);
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, &err) && strstr(err.text, "198.18.0.0/24"),
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err) && strstr(err.text, "198.18.0.0/24"),
        "host bits are refused: %s", err.text);
     wrong.length = 33;
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, &err), "length 33 is refused: %s", err.text);
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s", err.text);
     ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/24", &err) && judge(filter, "198.18.9.1") == XDP_PASS,
        "del 198.18.9.0/24: passes again");
     ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.1", &err) &&
@@ -105,7 +105,7 @@ static void all_lengths(struct fg_filter *filter, int family)
        max, wrong);
 }
 
-static bool delete_one(void *ctx, const struct fg_prefix *prefix, uint64_t hits)
+static bool delete_one(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     *(struct fg_prefix *)ctx = *prefix;
     return false;
@@ -148,7 +148,7 @@ static void full(struct fg_filter *filter, unsigned room)
 static void heal(const struct fg_filter_options *options)
 {
     struct fg_net net = {.family = 4, .length = 21, .addr = {0x000012c6}}; /* 198.18.0.0 */
-    struct fg_list_entry entry = {0};
+    struct fg_list_value entry = {0};
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
     int map = map_of_program(fg_filter_program(filter, NULL), "fg_block");
@@ -170,7 +170,8 @@ static void restart(const struct fg_filter_options *options)
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
 
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &err) && fg_filter_add(filter, FG_LIST_ALLOW, &v6, &err),
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err) &&
+           fg_filter_add(filter, FG_LIST_ALLOW, &v6, NULL, &err),
        "entries before the restart");
     judge(filter, "198.18.15.1");
     fg_filter_counters(filter, before);
@@ -196,7 +197,7 @@ static void lists_off(struct fg_filter_options options)
 
     options.ignore_lists = true;
     off = must_open(&options);
-    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, &err) && judge(off, "198.18.7.7") == XDP_PASS &&
+    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, NULL, &err) && judge(off, "198.18.7.7") == XDP_PASS &&
            judge(filter, "198.18.7.7") == XDP_DROP,
        "a program that ignores the lists, beside one that does not");
     fg_filter_close(filter);
@@ -251,8 +252,8 @@ static void foreign_pin(const struct fg_filter_options *good, const char *pins)
     ok(map >= 0 && bpf_obj_pin(map, path) == 0, "a map of another kind as fg_allow");
     refuses(options, "a foreign map", "fg_allow: pinned by another version");
     close(map);
-    for (const char *const *name =
-             (const char *const[]){"fg_allow", "fg_block", "fg_lengths", "fg_sources", "fg_counters", NULL};
+    for (const char *const *name = (const char *const[]){"fg_allow", "fg_block", "fg_lengths", "fg_sources",
+                                                         "fg_counters", "fg_samples", NULL};
          *name; name++) {
         snprintf(path, sizeof(path), "%s/%s", folder, *name);
         ok(unlink(path) == 0, "pinned by name: %s", *name);
@@ -279,7 +280,7 @@ static void mounts(struct fg_filter_options options)
     snprintf(pins, sizeof(pins), "%s/a/b", folder);
     options.pins = pins;
     filter = must_open(&options);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &err), "a folder elsewhere becomes a bpffs %s",
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err), "a folder elsewhere becomes a bpffs %s",
        err.text);
     fg_filter_close(filter);
     filter = must_open(&options);

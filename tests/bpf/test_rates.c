@@ -121,7 +121,7 @@ static void lists_and_rates(struct fg_filter *filter)
     struct fg_prefix prefix = must_parse("198.18.2.0/24");
     struct fg_error err;
 
-    ok(fg_filter_add(filter, FG_LIST_ALLOW, &prefix, &err), "198.18.2.0/24 allowed");
+    ok(fg_filter_add(filter, FG_LIST_ALLOW, &prefix, NULL, &err), "198.18.2.0/24 allowed");
     ok(is(run(filter, &order, 100), 100, 0, 0, 0), "an allowed source has no rate");
     ok(fg_filter_del(filter, FG_LIST_ALLOW, &prefix, &err), "198.18.2.0/24 no longer allowed");
     ok(is(run(filter, &order, 100), 5, 0, 95, 0), "its rate is back, with a full bucket");

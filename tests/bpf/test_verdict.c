@@ -101,7 +101,7 @@ static void run_scenario(struct fg_filter *filter, const struct scenario *scenar
     for (unsigned i = 0; i < scenario->lists_count; i++) {
         struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
 
-        if (!fg_filter_add(filter, scenario->lists[i].list, &prefix, &err))
+        if (!fg_filter_add(filter, scenario->lists[i].list, &prefix, NULL, &err))
             ok(false, "add: %s", err.text);
         model_add(scenario->lists[i].list, &prefix);
     }
