@@ -5,6 +5,7 @@
 #include "packet/packet.h"
 
 #define NAME_MAX_LEN 15
+#define CHECK_BURST  64 /* requests whose tags are checked together */
 
 /* One above the largest operation: they are numbered from 1 without a gap. */
 #define X(name, number, roles, text) +1
@@ -111,23 +112,54 @@ static bool request_shape_ok(const struct fg_request *r)
                              (r->until_ms & shape->until_ms) | (r->quantity & shape->quantity) | r->reserved);
 }
 
-enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key)
+/* All but the tag. */
+static inline enum fg_drop check_fields(const void *payload, const struct fg_keyring *ring,
+                                        const struct fg_key **key, uint64_t *tag)
 {
     struct fg_request r;
-    const struct fg_key *found;
 
     memcpy(&r, payload, sizeof(r));
+    *tag = r.tag;
     if (fg_unlikely(r.magic != FG_PACKET_MAGIC || r.version != FG_PACKET_VERSION))
         return FG_DROP_MAGIC;
     if (fg_unlikely(!request_shape_ok(&r)))
         return FG_DROP_SHAPE;
-    found = fg_keyring_find(ring, r.key_id);
-    if (fg_unlikely(!found))
-        return FG_DROP_KEY;
-    if (fg_unlikely(fg_siphash24_56(found->secret, payload) != r.tag))
-        return FG_DROP_TAG;
-    *key = found;
-    return FG_DROP_NONE;
+    *key = fg_keyring_find(ring, r.key_id);
+    return fg_likely(*key != NULL) ? FG_DROP_NONE : FG_DROP_KEY;
+}
+
+static void check_some(const void *const *payloads, unsigned n, const struct fg_keyring *ring,
+                       const struct fg_key **keys, enum fg_drop *drops)
+{
+    const uint64_t *secrets[CHECK_BURST];
+    uint64_t tags[CHECK_BURST], right[CHECK_BURST];
+
+    for (unsigned i = 0; i < n; i++) {
+        drops[i] = check_fields(payloads[i], ring, &keys[i], &tags[i]);
+        secrets[i] = drops[i] ? ring->keys[0].secret : keys[i]->secret; /* any: its tag is not looked at */
+    }
+    fg_siphash24_56_many(secrets, payloads, right, n);
+    for (unsigned i = 0; i < n; i++)
+        if (fg_unlikely(!drops[i] && tags[i] != right[i]))
+            drops[i] = FG_DROP_TAG;
+}
+
+void fg_requests_check(const void *const *payloads, unsigned n, const struct fg_keyring *ring,
+                       const struct fg_key **keys, enum fg_drop *drops)
+{
+    for (unsigned i = 0; i < n; i += CHECK_BURST)
+        check_some(payloads + i, n - i < CHECK_BURST ? n - i : CHECK_BURST, ring, keys + i, drops + i);
+}
+
+enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key)
+{
+    const struct fg_key *found = NULL;
+    enum fg_drop drop;
+
+    fg_requests_check(&payload, 1, ring, &found, &drop);
+    if (drop == FG_DROP_NONE)
+        *key = found;
+    return drop;
 }
 
 void fg_request_seal(struct fg_request *request, const struct fg_key *key)

@@ -136,6 +136,16 @@ unsigned fg_op_roles(unsigned op);           /**< bits of enum fg_role that may 
  */
 uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes);
 
+/**
+ * The same of n packets, several at once in the lanes of vectors: keys[i] and bytes[i] give tags[i]. The kind
+ * of vector is chosen by CPU when the program starts.
+ */
+void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags, unsigned n);
+
+const char *fg_siphash_kind(unsigned kind); /**< "portable", "avx2" ...; NULL behind the last */
+bool fg_siphash_choose(
+    unsigned kind); /**< for tests and benchmarks; false: this CPU has it not. No threads */
+
 /* ---- keys ------------------------------------------------------------------------------------------ */
 
 #define FG_KEYS_MAX 255
@@ -200,6 +210,13 @@ const char *fg_drop_text(unsigned drop);
  * caller's question: a known key that may not gets DENIED). `payload` need not be aligned.
  */
 enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key);
+
+/**
+ * The same for n requests, whose tags are computed together: drops[i] is what fg_request_check gives; keys[i]
+ * is undefined unless that is FG_DROP_NONE.
+ */
+void fg_requests_check(const void *const *payloads, unsigned n, const struct fg_keyring *ring,
+                       const struct fg_key **keys, enum fg_drop *drops);
 
 /** Fills magic and version and signs. For clients and tests. */
 void fg_request_seal(struct fg_request *request, const struct fg_key *key);

@@ -92,6 +92,41 @@ static void tag_equals_the_slow_one_on_random_bytes(void **state)
     }
 }
 
+/* Every kind of vector that this CPU has, every number of packets, each under a key of its own. */
+static void many_tags_equal_single_ones(void **state)
+{
+    enum { MANY = 70 };
+    static uint64_t words[MANY][9], keys[MANY][2];
+    const uint64_t *key[MANY];
+    const void *bytes[MANY];
+    uint64_t tags[MANY + 1];
+    unsigned last = 0;
+
+    for (unsigned kind = 0; fg_siphash_kind(kind); kind++) {
+        if (!fg_siphash_choose(kind)) {
+            print_message("# this CPU has no %s\n", fg_siphash_kind(kind));
+            continue;
+        }
+        last = kind;
+        for (unsigned n = 0; n <= MANY; n++) {
+            for (unsigned i = 0; i < n; i++) {
+                for (int k = 0; k < 9; k++)
+                    words[i][k] = random64();
+                keys[i][0] = random64(), keys[i][1] = random64();
+                key[i] = keys[i];
+                bytes[i] = (uint8_t *)words[i] + i % 9; /* any alignment */
+            }
+            tags[n] = 0x5a5a;
+            fg_siphash24_56_many(key, bytes, tags, n);
+            for (unsigned i = 0; i < n; i++)
+                assert_int_equal(tags[i], fg_siphash24_56(key[i], bytes[i]));
+            assert_int_equal(tags[n], 0x5a5a);
+        }
+    }
+    assert_false(fg_siphash_choose(99));
+    assert_true(fg_siphash_choose(last));
+}
+
 /* ---- key file --------------------------------------------------------------------------------------- */
 
 static char dir[64], path[128];
@@ -292,6 +327,30 @@ static struct fg_request make_request(unsigned op)
     return r;
 }
 
+/* In a burst, among others that are right and wrong: the same verdict on each. */
+static void check_in_a_burst(const void *bytes, enum fg_drop drop, const struct fg_key *key)
+{
+    enum { N = 81 };
+    const uint8_t zeros[FG_PACKET_SIZE] = {0};
+    struct fg_request good = make_request(FG_OP_QUERY), forged = good;
+    const void *all[N];
+    const struct fg_key *keys[N];
+    enum fg_drop drops[N];
+    unsigned at = (unsigned)(random64() % N);
+
+    forged.tag ^= 1ull << random64() % 64;
+    for (unsigned i = 0; i < N; i++)
+        all[i] = i == at ? bytes : i % 3 == 0 ? zeros : i % 3 == 1 ? (void *)&good : (void *)&forged;
+    fg_requests_check(all, N, &keyring, keys, drops);
+    for (unsigned i = 0; i < N; i++) {
+        enum fg_drop want = i % 3 == 0 ? FG_DROP_MAGIC : i % 3 == 1 ? FG_DROP_NONE : FG_DROP_TAG;
+
+        assert_int_equal(drops[i], i == at ? drop : want);
+        if (drops[i] == FG_DROP_NONE)
+            assert_ptr_equal(keys[i], i == at ? key : &keyring.keys[0]);
+    }
+}
+
 static enum fg_drop check(const void *bytes)
 {
     uint8_t shifted[FG_PACKET_SIZE + 1];
@@ -302,6 +361,7 @@ static enum fg_drop check(const void *bytes)
     assert_int_equal(fg_request_check(shifted + 1, &keyring, &same), drop); /* any alignment */
     assert_ptr_equal(key, drop == FG_DROP_NONE ? &keyring.keys[0] : NULL);
     assert_ptr_equal(same, key);
+    check_in_a_burst(bytes, drop, key);
     return drop;
 }
 
@@ -480,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tag_is_siphash24),
+        cmocka_unit_test(many_tags_equal_single_ones),
         cmocka_unit_test(tag_equals_the_slow_one_on_random_bytes),
         cmocka_unit_test_setup_teardown(key_file_is_read, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(key_file_mistakes_are_named, folder_make, folder_remove),
