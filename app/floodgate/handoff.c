@@ -8,8 +8,6 @@ bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m)
 {
     job->mbuf = m;
     job->mark = *fg_mark(m);
-    memcpy(&job->request, rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload),
-           sizeof(job->request));
     job->key = fg_keyring_find(w->keys, job->mark.key_id);
     if (fg_likely(job->key != NULL))
         return true;
@@ -81,25 +79,20 @@ void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
         flush_replies(w, peer);
 }
 
-static void take_request(struct fg_worker *w, struct rte_mbuf *m)
-{
-    struct fg_job job;
-
-    if (fg_job_resume(w, &job, m))
-        fg_worker_decide(w, &job);
-}
-
 unsigned fg_handoff_receive(struct fg_worker *w)
 {
     struct rte_mbuf *mbufs[FG_BURST_MAX];
+    struct fg_job jobs[FG_BURST_MAX];
     unsigned work = 0;
 
     for (unsigned i = 0; i < w->workers; i++) {
         struct rte_ring *ring = w->peers[i].requests_from;
         unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, w->burst, NULL) : 0;
+        unsigned count = 0;
 
         for (unsigned k = 0; k < n; k++)
-            take_request(w, mbufs[k]);
+            count += fg_job_resume(w, &jobs[count], mbufs[k]);
+        fg_worker_decide(w, jobs, count);
         work += n;
     }
     return work;
@@ -121,12 +114,14 @@ unsigned fg_handoff_replies(struct fg_worker *w)
     return work;
 }
 
-/* Requests first: what a full ring refuses becomes a reply. */
+/* Requests first: what a full ring refuses becomes a reply. Then all replies of this loop are signed
+ * together. */
 void fg_handoff_flush(struct fg_worker *w)
 {
     for (unsigned i = 0; i < w->workers; i++)
         if (w->peers[i].requests.count)
             flush_requests(w, &w->peers[i]);
+    fg_replies_sign(w);
     for (unsigned i = 0; i < w->workers; i++)
         if (w->peers[i].replies.count)
             flush_replies(w, &w->peers[i]);

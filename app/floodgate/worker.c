@@ -9,9 +9,17 @@
 #include <rte_prefetch.h>
 
 #define PREFETCH_AHEAD 4
+#define DECIDE_BURST   64u   /* requests whose tables are fetched together */
 #define IDLE_LOOPS     64    /* that find nothing before the idle policy applies */
 #define IDLE_SLEEP_NS  20000 /* FG_IDLE_SLEEP */
 #define COMMANDS_MAX   32    /* taken from the mailbox per loop */
+
+/* Headers and order packet: the frame begins behind a headroom that is a multiple of a line. */
+static inline void prefetch_frame(struct rte_mbuf *m)
+{
+    rte_prefetch0(rte_pktmbuf_mtod(m, void *));
+    rte_prefetch0(rte_pktmbuf_mtod_offset(m, void *, RTE_CACHE_LINE_SIZE));
+}
 
 static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_drop why)
 {
@@ -19,13 +27,18 @@ static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_drop why)
     rte_pktmbuf_free(m);
 }
 
-void fg_worker_decide(struct fg_worker *w, struct fg_job *job)
+static void to_engine(struct fg_stock_request *request, const void *payload)
 {
-    struct fg_stock_request request = {.op = job->request.op,
-                                       .quantity = job->request.quantity,
-                                       .user = job->request.user,
-                                       .item = job->request.item,
-                                       .until_ms = job->request.until_ms};
+    struct fg_request r;
+
+    memcpy(&r, payload, sizeof(r));
+    *request = (struct fg_stock_request){
+        .op = r.op, .quantity = r.quantity, .user = r.user, .item = r.item, .until_ms = r.until_ms};
+    memcpy(request->order_id, r.order_id, sizeof(request->order_id));
+}
+
+static void decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_stock_request *request)
+{
     uint32_t token = w->slot_free; /* taken only if the engine keeps it */
     struct fg_stock_answer answer;
 
@@ -34,8 +47,7 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *job)
         fg_reply_refuse(w, job, FG_STATUS_BUSY, FG_BUSY_MS);
         return;
     }
-    memcpy(request.order_id, job->request.order_id, sizeof(request.order_id));
-    switch (fg_stock_request(w->stock, w->now_ms, &request, token, &answer)) {
+    switch (fg_stock_request(w->stock, w->now_ms, request, token, &answer)) {
     case FG_STOCK_ANSWERED:
         fg_reply_now(w, job, &answer);
         break;
@@ -49,43 +61,107 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *job)
     }
 }
 
-/* One frame of our own queue: checked, then decided here or given to the owner. */
-static void receive_frame(struct fg_worker *w, uint16_t queue, struct rte_mbuf *m)
+static void decide_some(struct fg_worker *w, struct fg_job *jobs, unsigned n)
 {
-    struct fg_job job = {.mbuf = m, .mark = {.queue = queue}};
-    const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
-    enum fg_drop why = FG_DROP_NONE;
-    enum fg_frame_kind kind;
-    unsigned owner;
+    struct fg_stock_request requests[DECIDE_BURST];
 
-    kind = fg_frame_parse(data, m->data_len, w->order_port, &job.mark.frame, &why);
-    if (fg_unlikely(kind == FG_FRAME_OTHER)) {
+    for (unsigned i = 0; i < n; i++)
+        to_engine(&requests[i], fg_payload(jobs[i].mbuf, &jobs[i].mark));
+    fg_stock_prefetch(w->stock, requests, n);
+    for (unsigned i = 0; i < n; i++)
+        decide_one(w, &jobs[i], &requests[i]);
+}
+
+void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i += DECIDE_BURST)
+        decide_some(w, jobs + i, RTE_MIN(n - i, DECIDE_BURST));
+}
+
+/* False: no order packet, or a wrong one; counted, and gone. */
+static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
+{
+    enum fg_drop why = FG_DROP_NONE;
+    enum fg_frame_kind kind = fg_frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, w->order_port,
+                                             &job->mark.frame, &why);
+
+    if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1)) {
+        job->mbuf = m;
+        return true;
+    }
+    if (kind == FG_FRAME_OTHER) {
         fg_count(&w->counters.other, 1);
         rte_pktmbuf_free(m);
-        return;
-    }
-    if (fg_unlikely(kind == FG_FRAME_BAD || m->nb_segs != 1)) {
+    } else {
         drop(w, m, kind == FG_FRAME_BAD ? why : FG_DROP_TRUNCATED);
-        return;
     }
-    memcpy(&job.request, data + job.mark.frame.payload, sizeof(job.request));
-    why = fg_request_check(&job.request, w->keys, &job.key);
-    if (fg_unlikely(why != FG_DROP_NONE)) {
-        drop(w, m, why);
-        return;
+    return false;
+}
+
+/* Drops what is no authentic request; returns how many are left, in their order. */
+static unsigned check(struct fg_worker *w, struct fg_job *jobs, unsigned n)
+{
+    const void *payloads[FG_BURST_MAX];
+    const struct fg_key *keys[FG_BURST_MAX];
+    enum fg_drop drops[FG_BURST_MAX];
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        payloads[i] = fg_payload(jobs[i].mbuf, &jobs[i].mark);
+    fg_requests_check(payloads, n, w->keys, keys, drops);
+    for (unsigned i = 0; i < n; i++) {
+        if (fg_unlikely(drops[i] != FG_DROP_NONE)) {
+            drop(w, jobs[i].mbuf, drops[i]);
+            continue;
+        }
+        jobs[left] = jobs[i];
+        jobs[left].key = keys[i];
+        jobs[left++].mark.key_id = keys[i]->id;
     }
-    fg_count(&w->counters.orders, 1);
-    job.mark.key_id = job.key->id;
-    if (fg_unlikely(!(job.key->roles & fg_op_roles(job.request.op)))) {
-        fg_count(&w->counters.denied, 1);
-        fg_reply_refuse(w, &job, FG_STATUS_DENIED, 0);
-        return;
+    fg_count(&w->counters.orders, left);
+    return left;
+}
+
+/* Gives away what this worker has not to decide; returns how many are left, in their order. */
+static unsigned hand_off(struct fg_worker *w, struct fg_job *jobs, unsigned n)
+{
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct fg_request r;
+        unsigned owner;
+
+        memcpy(&r, fg_payload(jobs[i].mbuf, &jobs[i].mark), sizeof(r));
+        if (fg_unlikely(!(jobs[i].key->roles & fg_op_roles(r.op)))) {
+            fg_count(&w->counters.denied, 1);
+            fg_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
+            continue;
+        }
+        owner = fg_stock_owner(&r, w->workers);
+        if (owner == w->index)
+            jobs[left++] = jobs[i];
+        else
+            fg_handoff_request(w, owner, &jobs[i]);
     }
-    owner = fg_stock_owner(&job.request, w->workers);
-    if (owner == w->index)
-        fg_worker_decide(w, &job);
-    else
-        fg_handoff_request(w, owner, &job);
+    return left;
+}
+
+static void receive_burst(struct fg_worker *w, uint16_t queue, struct rte_mbuf **mbufs, unsigned n)
+{
+    struct fg_job jobs[FG_BURST_MAX];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < n && i < PREFETCH_AHEAD; i++)
+        prefetch_frame(mbufs[i]);
+    for (unsigned i = 0; i < n; i++) {
+        if (i + PREFETCH_AHEAD < n)
+            prefetch_frame(mbufs[i + PREFETCH_AHEAD]);
+        jobs[count].mark.queue = queue;
+        count += parse(w, mbufs[i], &jobs[count]);
+    }
+    count = check(w, jobs, count);
+    count = hand_off(w, jobs, count);
+    fg_worker_decide(w, jobs, count);
 }
 
 static unsigned stage_receive(struct fg_worker *w)
@@ -97,15 +173,10 @@ static unsigned stage_receive(struct fg_worker *w)
         struct fg_queue *q = &w->queues[w->own[i]];
         unsigned n = rte_eth_rx_burst(q->port, q->index, mbufs, (uint16_t)w->burst);
 
-        for (unsigned k = 0; k < n && k < PREFETCH_AHEAD; k++)
-            rte_prefetch0(rte_pktmbuf_mtod(mbufs[k], void *));
-        for (unsigned k = 0; k < n; k++) {
-            if (k + PREFETCH_AHEAD < n)
-                rte_prefetch0(rte_pktmbuf_mtod(mbufs[k + PREFETCH_AHEAD], void *));
-            receive_frame(w, q->number, mbufs[k]);
-        }
-        if (n)
-            fg_count(&w->counters.rx, n);
+        if (!n)
+            continue;
+        receive_burst(w, q->number, mbufs, n);
+        fg_count(&w->counters.rx, n);
         work += n;
     }
     return work;

@@ -47,6 +47,11 @@ struct fg_mark {
 _Static_assert(sizeof(struct fg_mark) == 8, "fits a dynamic field");
 extern int fg_mark_offset;
 
+static inline uint8_t *fg_payload(struct rte_mbuf *m, const struct fg_mark *mark)
+{
+    return rte_pktmbuf_mtod_offset(m, uint8_t *, mark->frame.payload);
+}
+
 static inline struct fg_mark *fg_mark(struct rte_mbuf *m)
 {
     return RTE_MBUF_DYNFIELD(m, fg_mark_offset, struct fg_mark *);
@@ -57,7 +62,13 @@ struct fg_job {
     struct rte_mbuf *mbuf;
     const struct fg_key *key;
     struct fg_mark mark;
-    struct fg_request request; /**< aligned copy */
+};
+
+/** A reply that lacks its tag and checksum. */
+struct fg_unsealed {
+    struct rte_mbuf *mbuf;
+    const struct fg_key *key;
+    struct fg_mark mark;
 };
 
 /** Return address of a request whose answer waits for units or for the disk. */
@@ -92,6 +103,9 @@ struct fg_worker {
     unsigned own[FG_QUEUES], own_count;
     struct fg_peer *peers; /**< [workers] */
 
+    struct fg_unsealed unsealed[FG_BURST_MAX]; /**< signed together, several in one vector */
+    unsigned unsealed_count;
+
     struct fg_slot *slots;
     uint32_t slots_count, slot_free;
 
@@ -110,7 +124,8 @@ struct fg_worker {
 
 /* worker.c */
 int fg_worker_main(void *worker); /**< lcore function; returns when *quit is set */
-void fg_worker_decide(struct fg_worker *w, struct fg_job *job); /**< this worker owns the user */
+void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs,
+                      unsigned n); /**< this worker owns the users */
 
 /* handoff.c */
 bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m); /**< false: dropped */
@@ -124,6 +139,7 @@ void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock
 void fg_reply_refuse(struct fg_worker *w, struct fg_job *job, enum fg_status status, uint32_t retry_ms);
 void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job);
 void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer);
+void fg_replies_sign(struct fg_worker *w); /**< signs and sends all replies that were made */
 void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m,
                    uint16_t queue); /**< by whoever polls the queue */
 void fg_transmit(struct fg_worker *w, struct fg_queue *queue);

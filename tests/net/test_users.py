@@ -336,7 +336,7 @@ def test_alarm_of_a_sink(lab):
     fgtest.wait_until(lambda: s.alarms() == {'sink': 'warning'}, 5, 'a warning')
     redis.start()
     fgtest.wait_until(lambda: s.alarms() == {}, 15, 'it is over')
-    assert s.gate.output().count('warning alarm redis: away') == 1 and s.gate.output().count('alarm redis: over') == 1
+    assert s.gate.output().count('warning alarm sink: redis: away') == 1 and s.gate.output().count('alarm sink: over') == 1
 
 
 def test_every_alarm_is_documented(lab):
