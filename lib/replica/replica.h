@@ -29,6 +29,7 @@ struct fg_redis_options {
 /* name, text */
 #define FG_SINK_STATE_LIST(X)                                                                                \
     X(CONNECTING, "connecting")                                                                              \
+    X(FILLING, "filling") /* with a snapshot: the log does not go back to the sink's cursor */               \
     X(CATCHING_UP, "catching-up")                                                                            \
     X(LIVE, "live")                                                                                          \
     X(AWAY, "away")       /* cannot be reached or logged in; tried again */                                  \

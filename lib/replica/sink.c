@@ -139,22 +139,84 @@ static bool open_log(struct fg_sink *s, uint64_t next, struct fg_error *err)
     return s->reader;
 }
 
-/* Takes the cursor that the sink has as the truth, wherever it is, and puts the reader behind it. */
-static bool look_at_cursor(struct fg_sink *s)
+static enum fg_sink_result fill_from(struct fg_sink *s, struct fg_snapshot_reader *snapshot,
+                                     const struct fg_snapshot_info *info, uint64_t first,
+                                     struct fg_error *err)
 {
     struct fg_sink_log log = log_of(s);
-    struct fg_error err = {""};
-    uint64_t seq = 0;
 
-    if (!went_well(s, s->driver->cursor(s->self, &log, &seq, &err), &err))
-        return false;
-    s->check_ms = fg_monotonic_ms();
-    s->cursor = seq;
-    if (s->reader_next != seq + 1 && !open_log(s, seq + 1, &err)) {
-        refuse_log(s, &err);
-        return false;
+    if (!fg_snapshot_fits(info, s->journal_dir, s->appliance, first, log.durable, err))
+        return FG_SINK_REFUSE;
+    if (!s->driver->fill) {
+        fg_fail(err, "the log begins at record %llu, the cursor is at %llu: %s cannot be filled",
+                (unsigned long long)first, (unsigned long long)s->cursor, s->driver->name);
+        return FG_SINK_REFUSE;
     }
-    return true;
+    set_state(s, FG_SINK_FILLING, "");
+    return s->driver->fill(s->self, &log, snapshot, info, err);
+}
+
+/* The log begins at `first`, behind what the sink lacks. */
+static enum fg_sink_result fill(struct fg_sink *s, uint64_t first, struct fg_error *err)
+{
+    struct fg_snapshot_info info = {0};
+    struct fg_snapshot_reader *snapshot = fg_snapshot_open(s->journal_dir, &info, err);
+    enum fg_sink_result result;
+
+    if (!snapshot) {
+        if (!err->text[0])
+            fg_fail(err, "the log begins at record %llu, the cursor is at %llu, and there is no snapshot",
+                    (unsigned long long)first, (unsigned long long)s->cursor);
+        return FG_SINK_REFUSE;
+    }
+    result = fill_from(s, snapshot, &info, first, err);
+    fg_snapshot_close(snapshot);
+    return result;
+}
+
+/* Puts the reader behind the cursor. AGAIN: the sink was filled. */
+static enum fg_sink_result go_to_cursor(struct fg_sink *s, struct fg_error *err)
+{
+    uint64_t next = s->cursor + 1, first;
+
+    if (s->reader && s->reader_next == next)
+        return FG_SINK_OK;
+    first = fg_journal_first_seq(s->journal_dir, err);
+    if (first && next < first) {
+        enum fg_sink_result result = fill(s, first, err);
+
+        return result == FG_SINK_OK ? FG_SINK_AGAIN : result;
+    }
+    return first && open_log(s, next, err) ? FG_SINK_OK : FG_SINK_REFUSE;
+}
+
+/* Takes the cursor that the sink has as the truth, wherever it is. */
+static bool look_at_cursor(struct fg_sink *s)
+{
+    struct fg_error err = {""};
+    enum fg_sink_result result;
+
+    do {
+        struct fg_sink_log log = log_of(s);
+        uint64_t seq = 0;
+
+        if (!went_well(s, s->driver->cursor(s->self, &log, &seq, &err), &err))
+            return false;
+        s->check_ms = fg_monotonic_ms();
+        s->cursor = seq;
+        result = go_to_cursor(s, &err);
+        if (!went_well(s, result, &err))
+            return false;
+    } while (result == FG_SINK_AGAIN && !atomic_load(&s->stop_at_ms));
+    return result == FG_SINK_OK;
+}
+
+/* Whose log it is, before anything is written to the sink. */
+static bool know_log(struct fg_sink *s, struct fg_error *err)
+{
+    uint64_t first = fg_journal_first_seq(s->journal_dir, err);
+
+    return first && open_log(s, first, err);
 }
 
 static void connect_step(struct fg_sink *s)
@@ -162,7 +224,7 @@ static void connect_step(struct fg_sink *s)
     struct fg_error err = {""};
 
     s->check_ms = 0;
-    if (!s->reader && !open_log(s, 1, &err)) {
+    if (!s->appliance && !know_log(s, &err)) {
         refuse(s, &err);
         return;
     }
@@ -210,6 +272,10 @@ static void follow_step(struct fg_sink *s)
     struct fg_error err;
     ssize_t n = 0;
 
+    if (!s->reader || s->reader_next != s->cursor + 1) {
+        look_at_cursor(s);
+        return;
+    }
     if (s->reader_next <= limit)
         n = fg_journal_read(s->reader, s->records, s->batch_now, limit, &err);
     if (n < 0) {

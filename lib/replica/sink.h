@@ -10,6 +10,7 @@
 #define FG_SINK_H
 
 #include "journal/journal.h"
+#include "ledger/snapshot.h"
 #include "replica/replica.h"
 #include "replica/wait.h"
 
@@ -42,6 +43,15 @@ struct fg_sink_driver {
     /** All of records[0..n-1], n >= 1, and the cursor at the last of them, in one transaction. */
     enum fg_sink_result (*apply)(void *self, const struct fg_sink_log *log, const struct fg_record *records,
                                  size_t n, struct fg_error *err);
+
+    /**
+     * The log does not go back to the cursor: makes the sink hold what the snapshot holds, and the cursor
+     * info->seq, so that readers see what was before or what is after, and nothing in between. May take as
+     * long as it needs, in steps that are bounded; begins again when it was interrupted. NULL: cannot.
+     */
+    enum fg_sink_result (*fill)(void *self, const struct fg_sink_log *log,
+                                struct fg_snapshot_reader *snapshot, const struct fg_snapshot_info *info,
+                                struct fg_error *err);
 
     /** Drops the connection; also when there is none. */
     void (*close)(void *self);
