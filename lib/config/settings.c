@@ -37,7 +37,7 @@ const struct fg_setting fg_settings[] = {
     {"workers", "idle", FG_KIND_ENUM, 0, GLOBAL(workers.idle), "yield", 0, 0, idle_names, NULL,
      "what a worker does that finds nothing to do: spin (lowest latency), yield the CPU, or sleep for some "
      "microseconds"},
-    {"workers", "burst", FG_KIND_NUMBER, 0, GLOBAL(workers.burst), "32", 1, 256, NULL, NULL,
+    {"workers", "burst", FG_KIND_NUMBER, 0, GLOBAL(workers.burst), "64", 1, 256, NULL, NULL,
      "frames that a worker takes from a queue at a time"},
     {"workers", "handoff", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(workers.handoff), "1024", 64, 1 << 20,
      NULL, NULL, "places of each ring between two workers"},

@@ -175,7 +175,7 @@ static inline unsigned fg_stock_owner(const struct fg_request *request, unsigned
 
 /**
  * Fetches into the cache what the decisions of these requests will look at, and notes in them how it was
- * found. Changes no answer. For a burst (16 to 64) that is decided next, so that the cache misses overlap.
+ * found. Changes no answer. For a burst (32 to 64) that is decided next, so that the cache misses overlap.
  */
 void fg_stock_prefetch(const struct fg_stock *stock, struct fg_stock_request *requests, unsigned n);
 

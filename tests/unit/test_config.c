@@ -124,7 +124,7 @@ static void defaults_are_in_force(void **state)
     assert_int_equal(config.workers.count, 1);
     assert_string_equal(config.workers.cpus, "");
     assert_int_equal(config.workers.idle, FG_IDLE_YIELD);
-    assert_int_equal(config.workers.burst, 32);
+    assert_int_equal(config.workers.burst, 64);
     assert_int_equal(config.workers.handoff, 1024);
     assert_true(config.eal.huge);
     assert_int_equal(config.eal.memory_mb, 0);

@@ -57,7 +57,7 @@ class Bench:
         memory = [] if self.huge else ['--no-huge', '-m', '256']
         argv = ['stdbuf', '-oL', 'dpdk-testpmd', '--lcores', f'0@{self.cpu},1@{self.cpu}', '--no-pci', '--file-prefix', self.lab.tag,
                 '--vdev', self.memif('server'), *memory, '--', f'--forward-mode={mode}', '--rxd=1024', '--txd=1024',
-                '--burst=32', '--total-num-mbufs=16384', '--disable-link-check']
+                '--burst=64', '--total-num-mbufs=16384', '--disable-link-check']
         # it forwards until its standard input ends; it waits for no link, which comes with the generator
         process = self.lab.start(*argv, stdin=subprocess.PIPE, name='testpmd')
         fgtest.wait_until(lambda: 'Press enter to exit' in process.output() or not process.running(), 30,

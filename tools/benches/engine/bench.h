@@ -11,7 +11,7 @@
 #include "stock/stock.h"
 #include "telemetry/telemetry.h"
 
-#define BURST    32   /* requests that are prefetched together, and answers taken from one poll */
+#define BURST    64   /* requests that are prefetched together, and answers taken from one poll */
 #define CHUNK    1024 /* requests between two looks at the clock */
 #define T0_MS    1700000000000ull
 #define RUNS_MAX 101
@@ -19,7 +19,7 @@
 /* name, case (%s: the orders of the large engine), unit, target (at most; 0 = none) */
 #define FIGURE_LIST(X)                                                                                       \
     X(CORE, "yardstick: one of many additions that wait for each other", "ns", 0)                            \
-    X(MEMORY, "yardstick: one of 32 random lines of memory", "ns", 0)                                        \
+    X(MEMORY, "yardstick: one of a burst of random lines of memory", "ns", 0)                                \
     X(REJECT, "rejection, sold out, 10 k orders", "ns", 10)                                                  \
     X(ACCEPT, "acceptance, 10 k orders", "ns", 60)                                                           \
     X(LARGE_REJECT, "rejection, sold out, %s orders", "ns", 0)                                               \
