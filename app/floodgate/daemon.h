@@ -40,6 +40,7 @@ struct fg_daemon {
     struct fg_stock_limits limits; /**< of one worker */
 
     struct fg_filter *filter;
+    struct fg_penalty *penalty;
     struct fg_port ports[FG_PORTS_MAX];
     struct fg_queue *queues;
     unsigned queues_count;
@@ -132,6 +133,12 @@ json_t *fg_status_json(void *daemon);
 int fg_health(void *daemon, char *reason);
 void fg_telemetry_start(struct fg_daemon *d);
 void fg_telemetry_stop(void);
+
+/* shield.c: main thread */
+bool fg_shield_start(struct fg_daemon *d, struct fg_error *err);
+void fg_shield_look(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
+void fg_shield_stop(struct fg_daemon *d);
+json_t *fg_shield_json(struct fg_daemon *d); /**< counters; any thread */
 
 /* supervise.c: main thread, every 100 ms */
 void fg_supervise(struct fg_daemon *d);

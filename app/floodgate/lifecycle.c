@@ -63,7 +63,8 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_eal_start(d, program, err))
         return false;
     fg_clock_start(&d->clock);
-    if (!fg_workers_create(d, err) || !fg_workers_load(d, err) || !fg_ports_start(d, err))
+    if (!fg_shield_start(d, err) || !fg_workers_create(d, err) || !fg_workers_load(d, err) ||
+        !fg_ports_start(d, err))
         return false;
     return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
            start_redis(d, err) && start_control(d, err);
@@ -115,6 +116,7 @@ void fg_daemon_stop(struct fg_daemon *d)
     fg_telemetry_stop();
     fg_ports_stop(d);
     fg_workers_destroy(d);
+    fg_shield_stop(d);
     if (d->eal_started)
         rte_eal_cleanup();
     if (d->filter)

@@ -135,6 +135,7 @@ json_t *fg_stats_json(void *daemon)
     json_object_set_new(o, "answers", answers_json(d));
     json_object_set_new(o, "stock", stock_json(d));
     json_object_set_new(o, "filter", filter_json(d));
+    json_object_set_new(o, "penalty", fg_shield_json(d));
     json_object_set_new(o, "alarm", fg_alarm_levels_json(d));
     json_object_set_new(o, "ports", ports);
     return o;

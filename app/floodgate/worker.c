@@ -23,7 +23,10 @@ static inline void prefetch_frame(struct rte_mbuf *m)
 
 static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_drop why)
 {
+    bool tag = why == FG_DROP_TAG || why == FG_DROP_KEY;
+
     fg_count(&w->counters.dropped[why], 1);
+    fg_worker_report(w, m, tag ? FG_OFFENCE_BAD_TAG : FG_OFFENCE_MALFORMED);
     rte_pktmbuf_free(m);
 }
 
@@ -37,6 +40,10 @@ static void to_engine(struct fg_stock_request *request, const void *payload)
     memcpy(request->order_id, r.order_id, sizeof(request->order_id));
 }
 
+_Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1 &&
+                   FG_STATUS_COUNT == FG_STATUS_USER_DENIED + 1,
+               "offences of users are the last statuses: one comparison");
+
 static void decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_stock_request *request)
 {
     uint32_t token = w->slot_free; /* taken only if the engine keeps it */
@@ -49,6 +56,9 @@ static void decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_
     }
     switch (fg_stock_request(w->stock, w->now_ms, request, token, &answer)) {
     case FG_STOCK_ANSWERED:
+        if (fg_unlikely(answer.status >= FG_STATUS_USER_RATE)) /* or USER_DENIED */
+            fg_worker_report_proven(
+                w, job, answer.status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE : FG_OFFENCE_USER_DENIED);
         fg_reply_now(w, job, &answer);
         break;
     case FG_STOCK_HELD:
@@ -134,6 +144,7 @@ static unsigned hand_off(struct fg_worker *w, struct fg_job *jobs, unsigned n)
         memcpy(&r, fg_payload(jobs[i].mbuf, &jobs[i].mark), sizeof(r));
         if (fg_unlikely(!(jobs[i].key->roles & fg_op_roles(r.op)))) {
             fg_count(&w->counters.denied, 1);
+            fg_worker_report_proven(w, &jobs[i], FG_OFFENCE_ROLE);
             fg_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
             continue;
         }

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "config/config.h"
+#include "penalty/penalty.h"
 #include "stock/stock.h"
 #include "telemetry/telemetry.h"
 
@@ -112,6 +113,8 @@ struct fg_worker {
     struct fg_ring *commands; /**< struct fg_stock_command; control thread produces */
     struct fg_ring *results;  /**< struct fg_stock_answer; control thread consumes */
 
+    struct fg_ring *reports; /**< struct fg_report; main thread consumes */
+
     uint64_t now_ms;
     const struct fg_keyring *keys;
     enum fg_stock_mode mode;
@@ -133,6 +136,12 @@ void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job)
 unsigned fg_handoff_receive(struct fg_worker *w);
 unsigned fg_handoff_replies(struct fg_worker *w);
 void fg_handoff_flush(struct fg_worker *w);
+
+/* report.c */
+/** Tells the main thread about an offence, if there is room. Before the frame is turned around. */
+void fg_worker_report(struct fg_worker *w, const struct rte_mbuf *m, enum fg_offence offence);
+/** With the request's tag as proof: it was correct. */
+void fg_worker_report_proven(struct fg_worker *w, const struct fg_job *job, enum fg_offence offence);
 
 /* reply.c */
 void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock_answer *answer);

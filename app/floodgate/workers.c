@@ -9,7 +9,8 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#define MAIL_PLACES 64 /* of the rings between control thread and a worker */
+#define MAIL_PLACES   64   /* of the rings between control thread and a worker */
+#define REPORT_PLACES 4096 /* of the ring to the penalty box, which is emptied every 100 ms */
 
 static void *zeroed(size_t size)
 {
@@ -96,8 +97,9 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->slots = zeroed(w->slots_count * sizeof(*w->slots));
     w->commands = fg_ring_create(MAIL_PLACES);
     w->results = fg_ring_create(MAIL_PLACES);
+    w->reports = fg_ring_create(REPORT_PLACES);
     d->journal_rings[index] = fg_ring_create(c->log.ring);
-    if (!w->peers || !w->slots || !w->commands || !w->results || !d->journal_rings[index])
+    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports || !d->journal_rings[index])
         return NULL;
     free_slots_fill(w);
     return w;
@@ -195,6 +197,7 @@ static void destroy_worker(struct fg_worker *w)
         fg_stock_destroy(w->stock);
     fg_ring_destroy(w->commands);
     fg_ring_destroy(w->results);
+    fg_ring_destroy(w->reports);
     free(w->peers);
     free(w->slots);
     free(w);

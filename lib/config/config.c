@@ -130,11 +130,12 @@ static bool open_section(struct loader *l, unsigned index, const char **section,
     *base = l->config;
     *given = l->given.global;
     if (!fg_section_known(s->name)) {
-        fg_problem(l->problems, s->line,
-                   "[%s]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], "
-                   "[log], [redis], "
-                   "[api], [limits]",
-                   s->name);
+        fg_problem(
+            l->problems, s->line,
+            "[%s]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
+            "[log], [redis], "
+            "[api], [limits]",
+            s->name);
         return false;
     }
     for (unsigned i = 0; i < index; i++)

@@ -13,6 +13,7 @@
 #define FG_QUEUES_MAX 16
 
 enum fg_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
+enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
 enum fg_idle { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
 
 struct fg_port_config { /* [port NAME], one section each */
@@ -62,6 +63,11 @@ struct fg_config {
         uint32_t prefixes_max;       /**< entries of each list */
         unsigned v6_prefix;          /**< bits of an IPv6 address that make a source */
     } filter;
+    struct {                       /* [penalty]: offences of a source within 10 s; 0 = never */
+        enum fg_penalty_mode mode; /**< what counts as evidence */
+        uint32_t first_ms;         /**< length of the first block */
+        uint32_t bad_tag, malformed, role, user_rate, user_denied, http;
+    } penalty;
     struct { /* [log] */
         char dir[512];
         enum fg_durability durability;

@@ -12,6 +12,7 @@ static const struct {
     {"eal", "Memory for the packet path (DPDK)."},
     {"orders", "Order packets."},
     {"filter", "The XDP filter in front of AF_XDP ports."},
+    {"penalty", "The penalty box: sources that misbehave are blocked for a while."},
     {"log", "The log of decisions: the truth of the sale."},
     {"redis", "Replication to Redis; without an address there is none."},
     {"api", "The control server (fgctl, curl, metrics)."},

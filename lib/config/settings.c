@@ -6,6 +6,7 @@
 #include "journal/journal.h"
 #include "packet/packet.h"
 
+static const char *const penalty_names[] = {"off", "proven", "suspected", NULL};
 static const char *const idle_names[] = {"spin", "yield", "sleep", NULL};
 static const char *const durability_names[] = {"disk", "memory", NULL};
 
@@ -74,6 +75,24 @@ const struct fg_setting fg_settings[] = {
      "entries of the block list, and of the allow list"},
     {"filter", "v6_prefix", FG_KIND_NUMBER, 0, GLOBAL(filter.v6_prefix), "64", 32, 128, NULL, NULL,
      "leading bits of an IPv6 address that make one source"},
+
+    {"penalty", "mode", FG_KIND_ENUM, 0, GLOBAL(penalty.mode), "proven", 0, 0, penalty_names, NULL,
+     "which offences block their source for a while: none, those that a forged source address cannot produce, or "
+     "all that are suspected"},
+    {"penalty", "first", FG_KIND_MS, 0, GLOBAL(penalty.first_ms), "1m", 1000, 86400000, NULL, NULL,
+     "how long the first block lasts; the second 10 times as long, every further one 60 times"},
+    {"penalty", "bad_tag", FG_KIND_NUMBER, 0, GLOBAL(penalty.bad_tag), "1000", 0, 1000000000, NULL, NULL,
+     "order packets with a wrong tag within 10 s that block their source, if mode is suspected; 0 = never"},
+    {"penalty", "malformed", FG_KIND_NUMBER, 0, GLOBAL(penalty.malformed), "1000", 0, 1000000000, NULL, NULL,
+     "malformed order packets within 10 s that block their source, if mode is suspected; 0 = never"},
+    {"penalty", "role", FG_KIND_NUMBER, 0, GLOBAL(penalty.role), "1000", 0, 1000000000, NULL, NULL,
+     "requests within 10 s whose key may not do the operation, that block their source; 0 = never"},
+    {"penalty", "user_rate", FG_KIND_NUMBER, 0, GLOBAL(penalty.user_rate), "10000", 0, 1000000000, NULL, NULL,
+     "reservations within 10 s of users who ask too often, that block their source; 0 = never"},
+    {"penalty", "user_denied", FG_KIND_NUMBER, 0, GLOBAL(penalty.user_denied), "10000", 0, 1000000000, NULL, NULL,
+     "reservations within 10 s of denied users, that block their source; 0 = never"},
+    {"penalty", "http", FG_KIND_NUMBER, 0, GLOBAL(penalty.http), "20", 0, 1000000000, NULL, NULL,
+     "offences within 10 s that nginx reported, that block their source; 0 = never"},
 
     {"log", "dir", FG_KIND_PATH, 0, GLOBAL(log.dir), "/var/lib/floodgate/log", 1, TEXT_MAX, NULL, NULL,
      "folder of the log; made when missing"},

@@ -9,7 +9,7 @@
 #include "config/config.h"
 
 #define FG_PORT_SECTION   "port"  /* "[port NAME]": offsets of its settings are into struct fg_port_config */
-#define FG_SETTINGS_MAX   64      /* room of arrays with one place per setting */
+#define FG_SETTINGS_MAX   128     /* room of arrays with one place per setting */
 #define FG_CONFIG_CPU_MAX 1023    /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 #define FG_CONFIG_SIZE    1048576 /* bytes of the largest file that is read */
 

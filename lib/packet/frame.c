@@ -288,6 +288,29 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t or
     return FG_FRAME_OTHER;
 }
 
+unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16])
+{
+    unsigned l3 = ETHER_SIZE;
+    uint16_t type;
+
+    if (len < l3 + VLAN_SIZE)
+        return 0;
+    type = be16(data + l3 - 2);
+    if (type == ETHERTYPE_VLAN) {
+        l3 += VLAN_SIZE;
+        type = be16(data + l3 - 2);
+    }
+    if (type == ETHERTYPE_IPV4 && len >= l3 + IPV4_SIZE && data[l3] >> 4 == 4) {
+        memcpy(address, data + l3 + 12, 4);
+        return 4;
+    }
+    if (type == ETHERTYPE_IPV6 && len >= l3 + IPV6_SIZE && data[l3] >> 4 == 6) {
+        memcpy(address, data + l3 + 8, 16);
+        return 6;
+    }
+    return 0;
+}
+
 static inline void swap(uint8_t *a, uint8_t *b, size_t size)
 {
     uint8_t c[16];

@@ -253,6 +253,12 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t or
                                   struct fg_frame *frame, enum fg_drop *drop);
 
 /**
+ * The source address of any frame, also of one that fg_frame_parse refused, as far as it is there: returns 4 or
+ * 6 and writes 4 or 16 bytes, or returns 0.
+ */
+unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16]);
+
+/**
  * Turns the headers around in place (MAC, IP, ports swapped, TTL 64, lengths of a 64-byte payload, IPv4
  * checksum right) and leaves the UDP checksum to fg_frame_finish. The VLAN tag stays.
  */

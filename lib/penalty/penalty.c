@@ -12,12 +12,12 @@
 #define REASON_TEXT "penalty "
 
 static const char *const names[FG_OFFENCES] = {
-#define X(name, text, threshold, proof, help) text,
+#define X(name, text, proof, help) text,
     FG_OFFENCE_LIST(X)
 #undef X
 };
 static const char *const texts[FG_OFFENCES] = {
-#define X(name, text, threshold, proof, help) help,
+#define X(name, text, proof, help) help,
     FG_OFFENCE_LIST(X)
 #undef X
 };

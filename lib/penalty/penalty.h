@@ -16,20 +16,21 @@
 #ifndef FG_PENALTY_H
 #define FG_PENALTY_H
 
+#include "config/config.h" /* enum fg_penalty_mode */
 #include "penalty/hitters.h"
 
-/* name, text, default threshold (offences within a window; 0 = never), can be proven, what it is */
+/* name, text, may it be proven, what it is */
 #define FG_OFFENCE_LIST(X)                                                                                   \
-    X(BAD_TAG, "bad-tag", 1000, false, "order packets with a wrong tag or an unknown key")                   \
-    X(MALFORMED, "malformed", 1000, false, "order packets of wrong shape")                                   \
-    X(ROLE, "role", 1000, true, "requests with a correct tag whose key may not do the operation")            \
-    X(USER_RATE, "user-rate", 10000, true, "reservations of users who ask too often, with a correct tag")    \
-    X(USER_DENIED, "user-denied", 10000, true, "reservations of denied users, with a correct tag")           \
-    X(DROPPED, "dropped", 0, false, "packets that the filter dropped, as far as they were sampled")          \
-    X(HTTP, "http", 20, true, "offences that nginx or another server reported, after a TCP handshake")
+    X(BAD_TAG, "bad-tag", false, "order packets with a wrong tag or an unknown key")                         \
+    X(MALFORMED, "malformed", false, "order packets of wrong shape")                                         \
+    X(ROLE, "role", true, "requests with a correct tag whose key may not do the operation")                  \
+    X(USER_RATE, "user-rate", true, "reservations of users who ask too often, with a correct tag")           \
+    X(USER_DENIED, "user-denied", true, "reservations of denied users, with a correct tag")                  \
+    X(DROPPED, "dropped", false, "packets that the filter dropped, as far as they were sampled")             \
+    X(HTTP, "http", true, "offences that nginx or another server reported, after a TCP handshake")
 
 enum fg_offence {
-#define X(name, text, threshold, proof, help) FG_OFFENCE_##name,
+#define X(name, text, proof, help) FG_OFFENCE_##name,
     FG_OFFENCE_LIST(X)
 #undef X
         FG_OFFENCES
@@ -51,8 +52,6 @@ struct fg_report {
     uint8_t unused[32];
 };
 _Static_assert(sizeof(struct fg_report) == 64, "one message of a ring");
-
-enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
 
 #define FG_PENALTY_LEVELS    3
 #define FG_PENALTY_WINDOW_MS 10000    /**< in which a threshold must be reached */

@@ -147,6 +147,10 @@ static void defaults_of_filter_and_log(void **state)
     assert_int_equal(config.filter.sources_max, 262144);
     assert_int_equal(config.filter.prefixes_max, 131072);
     assert_int_equal(config.filter.v6_prefix, 64);
+    assert_int_equal(config.penalty.mode, FG_PENALTY_PROVEN);
+    assert_int_equal(config.penalty.first_ms, 60000);
+    assert_int_equal(config.penalty.role, 1000);
+    assert_int_equal(config.penalty.http, 20);
     assert_string_equal(config.log.dir, "/var/lib/floodgate/log");
     assert_int_equal(config.log.durability, FG_DURABILITY_DISK);
     assert_int_equal(config.log.segment_bytes, 64 << 20);
@@ -367,8 +371,8 @@ static void lines_that_are_no_ini_are_refused(void **state)
 {
     fails_at(
         5, GOOD "[wrokers]\ncount = 1\n",
-        "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [log], "
-        "[redis], [api], [limits]");
+        "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
+        "[log], [redis], [api], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count = 1: comes before the first [section]");
     fails_at(5, GOOD "yes\n", "yes: neither [SECTION] nor key = value nor # comment");
     fails_at(5, GOOD "[log\ndir = /x\n", "[log: a section is [NAME] alone on its line");

@@ -443,6 +443,29 @@ static void check_ends(const struct built *before, const uint8_t *after, unsigne
     assert_memory_equal(after + udp + 8, b + udp + 8, 64);
 }
 
+/* Also of frames that are refused, never beyond their end. */
+static void the_source_is_found_where_there_is_one(void **state)
+{
+    uint8_t frame[14 + 4 + 40] = {0}, address[16];
+
+    frame[12] = 0x08;
+    frame[14] = 0x4f;
+    memcpy(frame + 26, "\xc6\x12\x00\x09", 4);
+    assert_int_equal(fg_frame_source(frame, 34, address), 4);
+    assert_memory_equal(address, "\xc6\x12\x00\x09", 4);
+    assert_int_equal(fg_frame_source(frame, 33, address), 0);
+    frame[14] = 0x60; /* not what the Ethernet header says */
+    assert_int_equal(fg_frame_source(frame, 54, address), 0);
+    memcpy(frame + 12, "\x81\x00\x00\x07\x86\xdd\x60", 7);
+    memcpy(frame + 26, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09", 16);
+    assert_int_equal(fg_frame_source(frame, 58, address), 6);
+    assert_memory_equal(address, frame + 26, 16);
+    for (uint32_t len = 0; len < 58; len++)
+        assert_int_equal(fg_frame_source(frame, len, address), 0);
+    frame[12] = 0x88; /* another ethertype */
+    assert_int_equal(fg_frame_source(frame, 58, address), 0);
+}
+
 static void turned_frames_are_valid_replies(void **state)
 {
     const struct built frames[] = {ipv4_frame(), ipv6_frame(), with_vlan(ipv4_frame()),
@@ -523,6 +546,7 @@ int main(void)
         cmocka_unit_test(broken_ipv6_headers_are_dropped),
         cmocka_unit_test(payloads_of_another_size_are_dropped),
         cmocka_unit_test(frames_with_no_way_back_are_dropped),
+        cmocka_unit_test(the_source_is_found_where_there_is_one),
         cmocka_unit_test(turned_frames_are_valid_replies),
         cmocka_unit_test(ipv6_checksum_is_right_for_any_payload),
         cmocka_unit_test(another_order_port_is_another_port),
