@@ -253,8 +253,8 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t or
                                   struct fg_frame *frame, enum fg_drop *drop);
 
 /**
- * The source address of any frame, also of one that fg_frame_parse refused, as far as it is there: returns 4 or
- * 6 and writes 4 or 16 bytes, or returns 0.
+ * The source address of any frame, also of one that fg_frame_parse refused, as far as it is there: returns 4
+ * or 6 and writes 4 or 16 bytes, or returns 0.
  */
 unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16]);
 
