@@ -41,6 +41,21 @@ static bool start_redis(struct fg_daemon *d, struct fg_error *err)
     return add_sink(d, fg_redis_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
 }
 
+static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_config *c = &d->config;
+    struct fg_kafka_options o = {.batch_max = c->kafka.batch_max,
+                                 .timeout_ms = c->kafka.timeout_ms,
+                                 .retry_ms_max = c->kafka.retry_ms_max};
+
+    if (!c->kafka.enabled)
+        return true;
+    snprintf(o.brokers, sizeof(o.brokers), "%s", c->kafka.brokers);
+    snprintf(o.topic, sizeof(o.topic), "%s", c->kafka.topic);
+    snprintf(o.properties_file, sizeof(o.properties_file), "%s", c->kafka.properties_file);
+    return add_sink(d, fg_kafka_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
+}
+
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_control_daemon glue = fg_control_glue(d);
@@ -67,7 +82,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_ports_start(d, err))
         return false;
     return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
-           start_redis(d, err) && start_control(d, err);
+           start_redis(d, err) && start_kafka(d, err) && start_control(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)

@@ -88,6 +88,15 @@ struct fg_config {
         unsigned timeout_ms;
         unsigned retry_ms_max;
     } redis;
+    struct { /* [kafka] */
+        bool enabled;
+        char brokers[256];
+        char topic[256];
+        char properties_file[512];
+        unsigned batch_max;
+        unsigned timeout_ms;
+        unsigned retry_ms_max;
+    } kafka;
     struct {              /* [api] */
         char socket[108]; /**< unix socket of the control server */
         unsigned mode;    /**< its permissions, octal in the file */

@@ -117,17 +117,26 @@ static void read_password(struct fg_config *config, unsigned line, struct fg_pro
         memcpy(config->redis.password, text, length + 1);
 }
 
-static void check_redis(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+/* A sink is on when its server is given, and then only may its other settings be. */
+static bool check_sink(const char *section, const char *key, const char *accepted,
+                       const struct fg_given *given, struct fg_problems *problems)
 {
+    bool on = given->global[at(section, key)] != 0;
     unsigned first = 0;
 
     for (unsigned i = 0; i < fg_settings_count; i++)
-        if (!strcmp(fg_settings[i].section, "redis") && given->global[i] &&
+        if (!strcmp(fg_settings[i].section, section) && given->global[i] &&
             (!first || given->global[i] < first))
             first = given->global[i];
-    config->redis.enabled = given->global[at("redis", "address")] != 0;
-    if (first && !config->redis.enabled)
-        fg_problem(problems, first, "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
+    if (first && !on)
+        fg_problem(problems, first, "[%s] %s: missing; accepted: %s", section, key, accepted);
+    return on;
+}
+
+static void check_redis(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+{
+    config->redis.enabled =
+        check_sink("redis", "address", "host:port, [v6]:port or unix:/path", given, problems);
     if (config->redis.password_file[0]) {
         unsigned line = line_of(given, "redis", "password_file");
 
@@ -149,6 +158,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_given *given, st
     check_workers(config, given, problems);
     check_mbufs(config, given, problems);
     check_redis(config, given, problems);
+    config->kafka.enabled = check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
     if (config->log.segment_bytes % 64)
         fg_problem(problems, line_of(given, "log", "segment_bytes"),
                    "[log] segment_bytes = %llu: not a multiple of 64; accepted: multiples of 64",

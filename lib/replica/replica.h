@@ -26,6 +26,19 @@ struct fg_redis_options {
     unsigned retry_ms_max; /**< longest pause between attempts to connect */
 };
 
+#define FG_KAFKA_TOPIC_MAX 240
+#define FG_KAFKA_BATCH_MAX 100000
+
+/** Topics, keys and values: docs/kafka.md. */
+struct fg_kafka_options {
+    char brokers[256];         /**< "host:port,host:port" */
+    char topic[256];           /**< of the events; the cursor's is TOPIC.cursor */
+    char properties_file[512]; /**< settings of librdkafka; "" = none */
+    unsigned batch_max;        /**< records of one transaction */
+    unsigned timeout_ms;       /**< connection, answer, transaction: 1000..300000 */
+    unsigned retry_ms_max;     /**< longest pause between attempts to connect */
+};
+
 /* name, text */
 #define FG_SINK_STATE_LIST(X)                                                                                \
     X(CONNECTING, "connecting")                                                                              \
@@ -61,6 +74,9 @@ struct fg_sink;
  * server is away; NULL and err only for bad options or no memory.
  */
 struct fg_sink *fg_redis_sink_start(const struct fg_redis_options *options, const char *journal_dir,
+                                    const _Atomic uint64_t *durable_seq, struct fg_error *err);
+
+struct fg_sink *fg_kafka_sink_start(const struct fg_kafka_options *options, const char *journal_dir,
                                     const _Atomic uint64_t *durable_seq, struct fg_error *err);
 
 /* Any thread, as long as the sink lives. */

@@ -7,6 +7,8 @@
  *   items N UNITS                 defines items 1..N
  *   load COMMITS RECORDS          commits of 1..RECORDS random records each
  *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
+ *   kafka SLOT BROKERS TOPIC BATCH TIMEOUT_MS RETRY_MS PROPERTIES_FILE
+ *   snapshot                      writes one, and retires the segments that it has passed
  *   status SLOT
  *   stop SLOT DRAIN_MS
  *   ledger PATH                   writes the ledger's state and the log's events as JSON
@@ -19,6 +21,7 @@
 
 #include "journal/journal.h"
 #include "ledger/ledger.h"
+#include "ledger/snapshot.h"
 #include "replica/replica.h"
 
 #define SLOTS       4
@@ -266,7 +269,8 @@ static void write_denied(FILE *out)
 static void write_events(FILE *out)
 {
     struct fg_error err;
-    struct fg_journal_reader *reader = fg_journal_reader_open(log_dir, 1, &err);
+    struct fg_journal_reader *reader =
+        fg_journal_reader_open(log_dir, fg_journal_first_seq(log_dir, &err), &err);
     struct fg_record records[512];
     const char *comma = "";
     ssize_t n;
@@ -304,6 +308,17 @@ static void write_ledger(const char *path)
     fclose(out);
 }
 
+static void snapshot(void)
+{
+    struct fg_error err;
+    struct fg_journal_reader *reader = fg_journal_reader_open(log_dir, fg_ledger_seq(ledger), &err);
+
+    if (!reader || !fg_snapshot_write(ledger, log_dir, fg_journal_reader_appliance(reader), now_ms(), &err) ||
+        fg_journal_retire(log_dir, fg_ledger_seq(ledger), 0, &err) < 0)
+        die(err.text);
+    fg_journal_reader_close(reader);
+}
+
 /* ---- sinks --------------------------------------------------------------------------------------------- */
 
 static bool start_sink(const char *arguments, struct fg_error *err)
@@ -321,6 +336,21 @@ static bool start_sink(const char *arguments, struct fg_error *err)
     if (!strcmp(o.password, "-"))
         o.password[0] = '\0';
     sinks[slot] = fg_redis_sink_start(&o, log_dir, &durable_seq, err);
+    return sinks[slot];
+}
+
+static bool start_kafka(const char *arguments, struct fg_error *err)
+{
+    struct fg_kafka_options o = {.brokers = ""};
+    unsigned slot;
+    int n = sscanf(arguments, "%u %255s %255s %u %u %u %511s", &slot, o.brokers, o.topic, &o.batch_max,
+                   &o.timeout_ms, &o.retry_ms_max, o.properties_file);
+
+    if (n != 7 || slot >= SLOTS || sinks[slot])
+        return fg_fail(err, "bad kafka: %s", arguments);
+    if (!strcmp(o.properties_file, "-"))
+        o.properties_file[0] = '\0';
+    sinks[slot] = fg_kafka_sink_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
 
@@ -369,8 +399,8 @@ static void obey(const char *line)
     } else if (sscanf(line, "load %u %u", &a, &b) == 2 && b >= 1 && b <= RECORDS_MAX && item_count) {
         while (a--)
             random_commit(b);
-    } else if (!strncmp(line, "start ", 6)) {
-        if (!start_sink(line + 6, &err)) {
+    } else if (!strncmp(line, "start ", 6) || !strncmp(line, "kafka ", 6)) {
+        if (!(line[0] == 's' ? start_sink(line + 6, &err) : start_kafka(line + 6, &err))) {
             printf("{\"error\": \"");
             print_text(err.text);
             printf("\"}\n");
@@ -382,6 +412,8 @@ static void obey(const char *line)
     } else if (sscanf(line, "stop %u %u", &a, &b) == 2) {
         stop_sink(a, b);
         return;
+    } else if (!strcmp(line, "snapshot")) {
+        snapshot();
     } else if (sscanf(line, "ledger %511s", path) == 1) {
         write_ledger(path);
     } else {
@@ -390,9 +422,33 @@ static void obey(const char *line)
     printf("{\"seq\": %" PRIu64 "}\n", fg_journal_last_seq(journal));
 }
 
+/* Another process had this log before. */
+static void go_on(void)
+{
+    struct fg_error err;
+
+    struct fg_snapshot_info info;
+
+    if (!fg_snapshot_load(ledger, log_dir, &info, &err) ||
+        !fg_ledger_replay(ledger, log_dir, UINT64_MAX, &err))
+        die(err.text);
+    item_count = fg_ledger_items(ledger);
+    next_order = fg_ledger_orders(ledger) + 1;
+    for (uint64_t i = 0; i < fg_ledger_orders(ledger) && live_count < LIVE_MAX; i++) {
+        const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
+        struct live l = {
+            .user = o->user, .item = o->item, .deadline_ms = o->deadline_ms, .quantity = o->quantity};
+
+        memcpy(l.order_id, o->order_id, sizeof(l.order_id));
+        if (o->state == FG_ORDER_RESERVED)
+            live[live_count++] = l;
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct fg_journal_options options = {.segment_bytes = 1 << 20, .memory = true, .now_ms = now_ms()};
+    struct fg_journal_options options = {
+        .segment_bytes = 1 << 20, .memory = true, .retired = true, .now_ms = now_ms()};
     char line[2048];
     struct fg_error err;
 
@@ -408,6 +464,8 @@ int main(int argc, char **argv)
     live = calloc(LIVE_MAX, sizeof(*live));
     if (!ledger || !live)
         die("out of memory");
+    if (fg_journal_last_seq(journal))
+        go_on();
     atomic_store(&durable_seq, fg_journal_last_seq(journal));
     printf("{\"seq\": %" PRIu64 "}\n", fg_journal_last_seq(journal));
     while (fgets(line, sizeof(line), stdin)) {

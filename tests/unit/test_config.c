@@ -173,6 +173,10 @@ static void defaults_of_the_rest(void **state)
     assert_int_equal(config.redis.stream_max, 1000000);
     assert_int_equal(config.redis.timeout_ms, 2000);
     assert_int_equal(config.redis.retry_ms_max, 5000);
+    assert_false(config.kafka.enabled);
+    assert_string_equal(config.kafka.topic, "floodgate.orders");
+    assert_int_equal(config.kafka.batch_max, 5000);
+    assert_int_equal(config.kafka.timeout_ms, 10000);
     assert_string_equal(config.api.socket, "/run/floodgate/control.sock");
     assert_int_equal(config.api.mode, 0660);
     assert_string_equal(config.api.group, "");
@@ -350,6 +354,7 @@ static void missing_settings_are_refused(void **state)
     fails_at(2, "[orders]\nkeys = @K\n", "[port NAME]: missing; accepted: 1..16 ports");
     fails_at(6, GOOD "[redis]\nuser = me\n",
              "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
+    fails_at(6, GOOD "[kafka]\ntopic = t\n", "[kafka] brokers: missing; accepted: host:port[,host:port ...]");
     assert_int_equal(check(""), 2);
     assert_int_equal(check("[port a]\ninterface = eth0\n[orders]\nkeys = /tmp\n"), 1);
     assert_non_null(strstr(report, ":4: [orders] keys = /tmp: not a file; accepted: "));
@@ -372,7 +377,7 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(
         5, GOOD "[wrokers]\ncount = 1\n",
         "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
-        "[log], [redis], [api], [limits]");
+        "[log], [redis], [kafka], [api], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count = 1: comes before the first [section]");
     fails_at(5, GOOD "yes\n", "yes: neither [SECTION] nor key = value nor # comment");
     fails_at(5, GOOD "[log\ndir = /x\n", "[log: a section is [NAME] alone on its line");

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Harness: librdkafka's mock cluster as a process, and kcat as a consumer that shares no code with the sink's.
+
+The mock cluster speaks the real protocol. What it does not do, and brokers do: hide aborted transactions from readers
+with read_committed, write markers, fence a producer whose transactional.id was taken over, recognise a batch that a
+producer sends again. Where that matters, the tests say how they make up for it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+from fgprocess import BUILD, Process, Skip, wait_until
+
+# numbers of the protocol
+PRODUCE, FETCH, METADATA, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 0, 1, 3, 22, 24, 26
+UNKNOWN_TOPIC, MESSAGE_TOO_LARGE, TOPIC_DENIED, INVALID_EPOCH, TXN_ID_DENIED, NOT_LEADER = 3, 10, 29, 47, 53, 6
+
+
+class Kafka:
+    """A mock cluster on 127.0.0.1 of the namespace; its data is gone with its process."""
+
+    def __init__(self, lab, ns=None, topics=None, brokers=1):
+        path = os.path.join(BUILD, 'tests', 'fault', 'kafka_mock')
+        if not os.access(path, os.X_OK):
+            raise Skip('tests/fault/kafka_mock is not built')
+        if not shutil.which('kcat'):
+            raise Skip('kcat is not installed')
+        self.lab, self.ns = lab, ns
+        words = [f'{name}:{count}' for name, count in (topics or {}).items()]
+        self.process = Process(lab, [path, '--brokers', brokers, *words], ns=ns, stdin=subprocess.PIPE, name='kafka_mock')
+        self.output = open(self.process.log_path, encoding='utf-8')  # pylint: disable=consider-using-with
+        self.brokers = self._line()
+
+    def _line(self):
+        parts = []
+
+        def whole():
+            parts.append(self.output.readline())
+            if not self.process.running():
+                raise RuntimeError(f'kafka_mock ended:\n{self.process.output()}')
+            return parts[-1].endswith('\n')
+        wait_until(whole, 30, 'an answer of kafka_mock', step=0.002)
+        text = ''.join(parts).strip()
+        return self._line() if text.startswith('%') else text  # a line of librdkafka's own log
+
+    def do(self, line):
+        self.process.popen.stdin.write(line.encode() + b'\n')
+        self.process.popen.stdin.flush()
+        answer = self._line()
+        assert answer == 'ok', (line, answer)
+
+    def read(self, topic):
+        """All records that the topic holds, by an own process: partition, offset, key, and the decoded value."""
+        argv = ['kcat', '-C', '-b', self.brokers, '-t', topic, '-J', '-e', '-q', '-o', 'beginning', '-X',
+                'isolation.level=read_committed', '-X', 'check.crcs=true', '-X', 'fetch.wait.max.ms=10']
+        done = subprocess.run((self.ns.enter() if self.ns else []) + argv, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        for r in records:
+            r['value'] = json.loads(r['payload'])
+        return sorted(records, key=lambda r: (r['partition'], r['offset']))
+
+    def cursor(self, topic):
+        """The last cursor, 0 when there is none."""
+        records = self.read(topic + '.cursor')
+        return records[-1]['value']['seq'] if records else 0
