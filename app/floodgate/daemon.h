@@ -15,6 +15,7 @@ struct fg_port {
     uint16_t first_queue; /**< global number; config->queues of them */
     uint16_t ethdevs;     /**< af_xdp: one a queue; else one */
     uint16_t ethdev[FG_QUEUES_MAX];
+    struct fg_host own; /**< for queues of a port that has addresses */
 };
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */

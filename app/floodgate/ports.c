@@ -240,6 +240,21 @@ static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error
     return true;
 }
 
+/* Before any worker looks at a queue. */
+static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
+{
+    struct rte_ether_addr mac;
+
+    if (!p->config->address[0])
+        return;
+    p->own.count =
+        (unsigned)fg_host_addresses_parse(p->config->address, p->own.addresses, FG_HOST_ADDRESSES_MAX);
+    rte_eth_macaddr_get(p->ethdev[0], &mac);
+    memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
+    for (unsigned q = 0; q < p->config->queues; q++)
+        d->queues[p->first_queue + q].own = &p->own;
+}
+
 static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
 {
     const struct fg_port_config *pc = p->config;
@@ -247,7 +262,10 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     if (!probe(fg_device_is_pci(pc->device) ? "pci" : "vdev", pc->device, &p->ethdev[0], err))
         return false;
     p->ethdevs = 1;
-    return start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err);
+    if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
+        return false;
+    know_ourselves(d, p);
+    return true;
 }
 
 bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)

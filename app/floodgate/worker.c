@@ -12,6 +12,7 @@
 #define DECIDE_BURST   64u   /* requests whose tables are fetched together */
 #define IDLE_LOOPS     64    /* that find nothing before the idle policy applies */
 #define IDLE_SLEEP_NS  20000 /* FG_IDLE_SLEEP */
+#define NEIGHBOUR_MAX  16    /* of ARP and the like answered in a millisecond: a ping flood is not our sale */
 #define COMMANDS_MAX   32    /* taken from the mailbox per loop */
 
 /* Headers and order packet: the frame begins behind a headroom that is a multiple of a line. */
@@ -88,6 +89,33 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs, unsigned n)
         decide_some(w, jobs + i, RTE_MIN(n - i, DECIDE_BURST));
 }
 
+/* What a kernel would answer, where none stands behind the port. False: not for us, or too much of it. */
+static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
+{
+    const struct fg_host *own = w->queues[queue].own;
+    uint32_t len;
+
+    if (!own || m->nb_segs != 1)
+        return false;
+    if (w->neighbour_ms != w->now_ms) {
+        w->neighbour_ms = w->now_ms;
+        w->neighbour_count = 0;
+    }
+    if (w->neighbour_count == NEIGHBOUR_MAX)
+        return false;
+    len = fg_host_answer(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, m->data_len + rte_pktmbuf_tailroom(m),
+                         own);
+    if (!len)
+        return false;
+    w->neighbour_count++;
+    fg_count(&w->counters.neighbour, 1);
+    m->data_len = (uint16_t)len;
+    m->pkt_len = len;
+    m->ol_flags = 0;
+    fg_reply_send(w, m, queue);
+    return true;
+}
+
 /* False: no order packet, or a wrong one; counted, and gone. */
 static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
 {
@@ -101,7 +129,8 @@ static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
     }
     if (kind == FG_FRAME_OTHER) {
         fg_count(&w->counters.other, 1);
-        rte_pktmbuf_free(m);
+        if (!answer_neighbour(w, m, job->mark.queue))
+            rte_pktmbuf_free(m);
     } else {
         drop(w, m, kind == FG_FRAME_BAD ? why : FG_DROP_TRUNCATED);
     }

@@ -36,6 +36,7 @@ struct fg_queue {
     uint16_t port, index;
     uint16_t worker; /**< that polls it */
     struct rte_mempool *pool;
+    const struct fg_host *own; /**< NULL: a kernel answers ARP and ping, or nobody does */
     struct fg_batch out;
 };
 
@@ -119,6 +120,8 @@ struct fg_worker {
     const struct fg_keyring *keys;
     enum fg_stock_mode mode;
     unsigned idle_loops;
+    uint64_t neighbour_ms; /**< when ARP and the like were last answered, and how often in that millisecond */
+    unsigned neighbour_count;
 
     struct fg_worker_counters counters; /**< others read */
     _Atomic bool running;               /**< others read: in its loop */

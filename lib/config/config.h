@@ -26,6 +26,7 @@ struct fg_port_config { /* [port NAME], one section each */
     unsigned busy_budget; /**< AF_XDP: 0 = off */
     unsigned descriptors; /**< of each ring */
     unsigned mtu;         /**< 0 = leave */
+    char address[256]; /**< not AF_XDP: of the appliance, as fg_host_addresses_parse takes them; "" = none */
 };
 
 struct fg_rate_config { /* of one class of packets; 0 packets/s = no limit */

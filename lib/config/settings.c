@@ -30,6 +30,8 @@ const struct fg_setting fg_settings[] = {
      "places of each receive and transmit ring"},
     {"port", "mtu", FG_KIND_NUMBER, FG_SET_ZERO_OK, PORT(mtu), "0", 576, 9600, NULL, NULL,
      "largest IP packet, bytes; 0 = leave it as it is"},
+    {"port", "address", FG_KIND_ADDRESSES, 0, PORT(address), "", 1, TEXT_MAX, NULL, "198.18.0.1, 2001:db8::1",
+     "device only: addresses for which the appliance answers ARP, neighbour discovery and ping, as no kernel does"},
 
     {"workers", "count", FG_KIND_NUMBER, 0, GLOBAL(workers.count), "1", 1, FG_WORKERS_MAX, NULL, NULL,
      "worker threads"},

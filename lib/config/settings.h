@@ -28,7 +28,8 @@ enum fg_kind {
     FG_KIND_INTERFACE,
     FG_KIND_DEVICE,
     FG_KIND_CPUS,
-    FG_KIND_ADDRESS
+    FG_KIND_ADDRESS,
+    FG_KIND_ADDRESSES /* of IP */
 };
 
 enum {

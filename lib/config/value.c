@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/settings.h"
+#include "packet/packet.h"
 
 struct unit {
     const char *name;
@@ -120,6 +121,9 @@ void fg_setting_accepted(const struct fg_setting *s, char *text, size_t size)
         break;
     case FG_KIND_ADDRESS:
         snprintf(text, size, "host:port, [v6]:port or unix:/path");
+        break;
+    case FG_KIND_ADDRESSES:
+        snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas", FG_HOST_ADDRESSES_MAX);
         break;
     default:
         accepted_number(s, text, size);
@@ -301,6 +305,11 @@ static const char *wrong_text(const struct fg_setting *s, const char *value)
         return fg_cpu_list(value, NULL, 0) >= 0 ? NULL : "not a list of CPUs";
     case FG_KIND_ADDRESS:
         return is_address(value) ? NULL : "not an address";
+    case FG_KIND_ADDRESSES:
+        return fg_host_addresses_parse(value, (struct fg_host_address[FG_HOST_ADDRESSES_MAX]){0},
+                                       FG_HOST_ADDRESSES_MAX) > 0
+                   ? NULL
+                   : "not a list of unicast addresses";
     default:
         return NULL;
     }

@@ -267,6 +267,33 @@ void fg_frame_turn(uint8_t *data, const struct fg_frame *frame);
 /** UDP checksum after the payload is written: computed for IPv6, 0 ("none", RFC 768) for IPv4. */
 void fg_frame_finish(uint8_t *data, const struct fg_frame *frame);
 
+/* ---- where no kernel stands behind the port ------------------------------------------------------------ */
+
+#define FG_HOST_ADDRESSES_MAX 8
+
+struct fg_host_address {
+    uint8_t family;    /**< 4 or 6 */
+    uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
+};
+
+/** Who the port is, on the network. */
+struct fg_host {
+    uint8_t mac[6];
+    unsigned count;
+    struct fg_host_address addresses[FG_HOST_ADDRESSES_MAX];
+};
+
+/** "198.18.0.1, 2001:db8::1": how many there are; -1 when it is no such list of at most max unicast
+ * addresses. */
+int fg_host_addresses_parse(const char *text, struct fg_host_address *addresses, unsigned max);
+
+/**
+ * Turns an ARP request, neighbour solicitation or echo request for one of our addresses into its answer, in
+ * place; `room`: bytes that the buffer has. At most one VLAN tag, which stays. Returns the length of the
+ * answer; 0 when there is none (the frame is unchanged then).
+ */
+uint32_t fg_host_answer(uint8_t *data, uint32_t len, uint32_t room, const struct fg_host *own);
+
 /** Bytes of a whole frame with a 64-byte payload. */
 static inline uint32_t fg_frame_size(const struct fg_frame *frame)
 {

@@ -17,6 +17,7 @@
     X(tx_dropped, "replies the port did not take")                                                           \
     X(orders, "order packets with a correct tag")                                                            \
     X(other, "frames that are no order packet")                                                              \
+    X(neighbour, "ARP, neighbour discovery and ping that were answered, where no kernel does")               \
     X(denied, "requests whose key may not do the operation")                                                 \
     X(handed_off, "requests passed to the worker that owns the user")                                        \
     X(handoff_full, "requests answered BUSY, or dropped, because the owner's ring was full")                 \

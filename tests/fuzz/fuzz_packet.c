@@ -120,6 +120,27 @@ static void check_turn(uint8_t *f, uint32_t len, const struct fg_frame *frame)
     free(before);
 }
 
+/* An answer goes back to who asked, and a frame without answer stays as it is. */
+static void check_host(const uint8_t *f, uint32_t len)
+{
+    static const struct fg_host own = {
+        .mac = {2, 0, 0, 0, 0, 1},
+        .count = 2,
+        .addresses = {{4, {198, 18, 0, 1}}, {6, {0x20, 1, 0x0d, 0xb8, [15] = 1}}}};
+    uint8_t *copy = malloc(len + !len);
+    uint32_t answer;
+
+    FG_FUZZ_CHECK(copy);
+    memcpy(copy, f, len);
+    answer = fg_host_answer(copy, len, len, &own);
+    FG_FUZZ_CHECK(answer <= len);
+    if (answer)
+        FG_FUZZ_CHECK(!memcmp(copy + 6, own.mac, 6) && (!memcmp(copy, f + 6, 6) || copy[0] == 0x33));
+    else
+        FG_FUZZ_CHECK(!memcmp(copy, f, len));
+    free(copy);
+}
+
 static void judge(uint8_t *f, uint32_t len, uint8_t switches)
 {
     struct fg_frame frame;
@@ -158,6 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(frame, data + 1, len);
     if (data[0] & FIX_CHECKSUM)
         fix_checksum(frame, len);
+    check_host(frame, (uint32_t)len);
     judge(frame, (uint32_t)len, data[0]);
     if (len >= FG_PACKET_SIZE)
         check_request(frame + len - FG_PACKET_SIZE);

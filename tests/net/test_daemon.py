@@ -371,6 +371,32 @@ def test_a_port_without_kernel(lab):
     assert gate.stop() == 0
 
 
+def test_host_without_kernel(lab):
+    """a port without a kernel behind it answers ARP, neighbour discovery and ping, and sells"""
+    link = lab.pair(neighbours=False)
+    link.a.ip('addr', 'flush', 'dev', link.a_if)  # no address: this kernel answers nothing
+    gate = lab.daemon(link.a, ports={'shop': {'device': f'net_af_packet0,iface={link.a_if}',
+                                              'address': f'{link.a_ip}, {link.a_ip6}'}}, settings=SMALL)
+    ping = lambda *words: link.b.run('ping', '-n', '-c', '2', '-i', '0.2', '-W', '2', *words, check=False)  # noqa: E731
+    assert ' 0% packet loss' not in ping(link.a_ip), 'nobody is there yet'
+    link.b.ip('neigh', 'flush', 'all')
+    gate.start()
+    for address in (link.a_ip, link.a_ip6):
+        for size in ('0', '56', '333', '1400'):
+            out = ping('-s', size, address)
+            assert ' 0% packet loss' in out, out
+    assert ' 0% packet loss' not in ping('198.18.0.77'), 'not our address'
+    assert workers(gate, 'neighbour')[0] >= 18, gate.get('/v1/stats')
+    gate.fgctl('item', 'add', 7, '--total', 5)
+    for address in (link.a_ip, link.a_ip6):
+        shop = Client(link.b, address, gate.keys, 'shop')
+        assert shop.ask(RESERVE, os.urandom(16), user=1, item=7, quantity=1)['status'] == 'RESERVED'
+    before = workers(gate, 'neighbour')[0]
+    link.b.run('ping', '-n', '-f', '-c', '3000', '-i', '0', '-q', link.a_ip, check=False)
+    fgtest.wait_until(lambda: workers(gate, 'neighbour')[0] > before, 5, 'pings are answered')
+    assert gate.stop() == 0
+
+
 def test_hugepages_of_a_killed_daemon(lab):
     """hugepages: used when they are free, and those of a killed daemon are taken back"""
     def free():
