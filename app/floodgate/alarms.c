@@ -141,6 +141,21 @@ static void look_at_sinks(struct fg_daemon *d, uint64_t now_ms)
         fg_sink_state_name(worst.state), (unsigned long long)worst.lag, worst.error);
 }
 
+static void look_at_commands(struct fg_daemon *d, uint64_t now_ms)
+{
+    struct fg_inbound_status s = {0};
+    enum fg_alarm_level level = FG_ALARM_NONE;
+
+    if (d->inbound)
+        fg_inbound_status(d->inbound, &s);
+    if (d->inbound && s.state == FG_SINK_REFUSED)
+        level = FG_ALARM_RAISED;
+    else if (d->inbound && s.state == FG_SINK_AWAY)
+        level = FG_ALARM_WARNING;
+    set(d, FG_ALARM_COMMANDS, now_ms, level, "the way back: %s: %.200s", fg_sink_state_name(s.state),
+        s.error);
+}
+
 static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
 {
     unsigned stalled = 0;
@@ -158,6 +173,7 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_refusals(d, now_ms);
     look_at_log(d, now_ms);
     look_at_sinks(d, now_ms);
+    look_at_commands(d, now_ms);
     look_at_workers(d, now_ms);
 }
 

@@ -27,6 +27,7 @@
     X(LOG, "log", "the log has no room, or failed")                                                          \
     X(LEDGER, "ledger", "the log cannot be followed")                                                        \
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
+    X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
     X(WORKERS, "workers", "a worker stands still")
 
 enum fg_alarm {

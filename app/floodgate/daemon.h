@@ -8,6 +8,7 @@
 
 #include "alarms.h"
 #include "control/control.h"
+#include "inbound/inbound.h"
 #include "worker.h"
 
 struct fg_port {
@@ -69,6 +70,7 @@ struct fg_daemon {
     struct fg_follower follower;
     struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
     unsigned sinks_count;
+    struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
     struct fg_mailbox mailbox;
     struct fg_alarms alarms;
@@ -120,6 +122,13 @@ enum fg_mail fg_mailbox_ask(struct fg_daemon *d, unsigned worker, struct fg_stoc
 enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *command,
                                 struct fg_stock_answer *answer);
 uint32_t fg_mailbox_under_way(struct fg_daemon *d);
+
+/* redis.c */
+bool fg_redis_start(struct fg_daemon *d, struct fg_error *err);
+bool fg_way_back_start(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
+void fg_way_back_stop(struct fg_daemon *d);
+json_t *fg_way_back_json(struct fg_daemon *d);
+bool fg_way_back_ill(struct fg_daemon *d); /**< away or refused */
 
 /* keys.c */
 bool fg_keys_load(struct fg_daemon *d,

@@ -23,24 +23,6 @@ static bool add_sink(struct fg_daemon *d, struct fg_sink *sink)
     return sink != NULL;
 }
 
-static bool start_redis(struct fg_daemon *d, struct fg_error *err)
-{
-    const struct fg_config *c = &d->config;
-    struct fg_redis_options o = {.database = c->redis.database,
-                                 .batch_max = c->redis.batch_max,
-                                 .stream_max = c->redis.stream_max,
-                                 .timeout_ms = c->redis.timeout_ms,
-                                 .retry_ms_max = c->redis.retry_ms_max};
-
-    if (!c->redis.enabled)
-        return true;
-    snprintf(o.address, sizeof(o.address), "%s", c->redis.address);
-    snprintf(o.user, sizeof(o.user), "%s", c->redis.user);
-    snprintf(o.password, sizeof(o.password), "%s", c->redis.password);
-    snprintf(o.prefix, sizeof(o.prefix), "%s", c->redis.prefix);
-    return add_sink(d, fg_redis_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
-}
-
 static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;
@@ -82,7 +64,8 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_ports_start(d, err))
         return false;
     return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
-           start_redis(d, err) && start_kafka(d, err) && start_control(d, err);
+           fg_redis_start(d, err) && start_kafka(d, err) && fg_way_back_start(d, err) &&
+           start_control(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -111,6 +94,7 @@ static bool wait_quiet(struct fg_daemon *d)
 
 static void stop_threads(struct fg_daemon *d)
 {
+    fg_way_back_stop(d);
     atomic_store(&d->stopping, true);
     if (d->workers_started && !wait_quiet(d))
         fg_log(FG_LOG_WARNING, "not everything under way was answered within %d s", QUIET_MS / 1000);

@@ -52,6 +52,7 @@ struct fg_memory fg_memory_needed(const struct fg_config *config)
     return (struct fg_memory){
         .engines = workers * fg_stock_memory(&limits, (unsigned)workers),
         .rings = workers * config->log.ring * FG_RING_SLOT +
+                 (config->redis.commands ? 2 * workers * FG_INBOUND_PLACES * FG_RING_SLOT : 0) +
                  workers * (workers - 1) * config->workers.handoff * FG_RING_SLOT +
                  2 * pollers * (workers - 1) * config->workers.handoff * sizeof(void *),
         .slots = workers * fg_slots_per_worker(&limits) * sizeof(struct fg_slot),

@@ -32,7 +32,7 @@ static unsigned stalled_workers(const struct fg_daemon *d)
 
 static bool a_sink_is_ill(struct fg_daemon *d)
 {
-    bool ill = false;
+    bool ill = fg_way_back_ill(d);
 
     for (unsigned i = 0; i < d->sinks_count; i++) {
         struct fg_sink_status s;
@@ -151,5 +151,6 @@ json_t *fg_status_json(void *daemon)
     json_object_set_new(o, "log", log_json(d));
     json_object_set_new(o, "ledger", ledger_json(d));
     json_object_set_new(o, "sinks", sinks_json(d));
+    json_object_set_new(o, "commands", fg_way_back_json(d));
     return o;
 }

@@ -251,13 +251,35 @@ static unsigned stage_commands(struct fg_worker *w)
     return n;
 }
 
-static void give_result(struct fg_worker *w, const struct fg_stock_answer *answer)
+/* Whoever asks never has more under way than the ring has places. */
+static void give_result(struct fg_ring *ring, const struct fg_stock_answer *answer)
 {
     uint8_t message[FG_RING_SLOT] = {0};
 
     memcpy(message, answer, sizeof(*answer));
-    FG_ASSERT(
-        fg_ring_push(w->results, message)); /* the mailbox never has more under way than it has places */
+    FG_ASSERT(fg_ring_push(ring, message));
+}
+
+/* What the order service asks for: decided like a packet of role backend. */
+static unsigned stage_operations(struct fg_worker *w)
+{
+    unsigned n = 0;
+
+    for (const void *slot; w->operations && n < w->burst && (slot = fg_ring_peek(w->operations, 0)); n++) {
+        struct fg_stock_request request = {0};
+        struct fg_stock_answer answer;
+        struct fg_operation o;
+
+        memcpy(&o, slot, sizeof(o));
+        fg_ring_release(w->operations, 1);
+        request.op = o.op;
+        request.user = o.user;
+        request.until_ms = o.until_ms;
+        memcpy(request.order_id, o.order_id, sizeof(request.order_id));
+        if (fg_stock_request(w->stock, w->now_ms, &request, o.token, &answer) == FG_STOCK_ANSWERED)
+            give_result(w->outcomes, &answer);
+    }
+    return n;
 }
 
 static unsigned stage_answers(struct fg_worker *w)
@@ -267,7 +289,9 @@ static unsigned stage_answers(struct fg_worker *w)
 
     for (unsigned i = 0; i < n; i++) {
         if (answers[i].command)
-            give_result(w, &answers[i]);
+            give_result(w->results, &answers[i]);
+        else if (answers[i].token >= FG_INBOUND_TOKEN)
+            give_result(w->outcomes, &answers[i]);
         else
             fg_reply_held(w, &answers[i]);
     }
@@ -307,6 +331,7 @@ static void loop_once(struct fg_worker *w)
 
     stage_settings(w);
     work = stage_commands(w);
+    work += stage_operations(w);
     work += stage_receive(w);
     work += fg_handoff_receive(w);
     work += stage_answers(w);

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "config/config.h"
+#include "inbound/inbound.h"
 #include "penalty/penalty.h"
 #include "stock/stock.h"
 #include "telemetry/telemetry.h"
@@ -114,7 +115,9 @@ struct fg_worker {
     struct fg_ring *commands; /**< struct fg_stock_command; control thread produces */
     struct fg_ring *results;  /**< struct fg_stock_answer; control thread consumes */
 
-    struct fg_ring *reports; /**< struct fg_report; main thread consumes */
+    struct fg_ring *reports;    /**< struct fg_report; main thread consumes */
+    struct fg_ring *operations; /**< struct fg_operation; the way back produces. NULL = off */
+    struct fg_ring *outcomes;   /**< struct fg_stock_answer; the way back consumes */
 
     uint64_t now_ms;
     const struct fg_keyring *keys;

@@ -73,6 +73,15 @@ static void free_slots_fill(struct fg_worker *w)
     w->slot_free = 0;
 }
 
+static bool make_way_back(const struct fg_config *c, struct fg_worker *w)
+{
+    if (!c->redis.commands)
+        return true;
+    w->operations = fg_ring_create(FG_INBOUND_PLACES);
+    w->outcomes = fg_ring_create(FG_INBOUND_PLACES);
+    return w->operations && w->outcomes;
+}
+
 static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
 {
     const struct fg_config *c = &d->config;
@@ -99,7 +108,8 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->results = fg_ring_create(MAIL_PLACES);
     w->reports = fg_ring_create(REPORT_PLACES);
     d->journal_rings[index] = fg_ring_create(c->log.ring);
-    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports || !d->journal_rings[index])
+    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports || !d->journal_rings[index] ||
+        !make_way_back(c, w))
         return NULL;
     free_slots_fill(w);
     return w;
@@ -198,6 +208,8 @@ static void destroy_worker(struct fg_worker *w)
     fg_ring_destroy(w->commands);
     fg_ring_destroy(w->results);
     fg_ring_destroy(w->reports);
+    fg_ring_destroy(w->operations);
+    fg_ring_destroy(w->outcomes);
     free(w->peers);
     free(w->slots);
     free(w);

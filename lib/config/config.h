@@ -86,8 +86,12 @@ struct fg_config {
         char prefix[64];
         unsigned batch_max;
         uint64_t stream_max;
+        bool commands; /**< the way back: confirmations from a stream */
         unsigned timeout_ms;
         unsigned retry_ms_max;
+        bool tls;
+        char tls_ca[256], tls_cert[256], tls_key[256];
+        char tls_server_name[256];
     } redis;
     struct { /* [kafka] */
         bool enabled;

@@ -147,8 +147,17 @@ static bool check_sink(const char *section, const char *key, const char *accepte
 
 static void check_redis(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
 {
+    static const char *const tls_only[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
+
     config->redis.enabled =
         check_sink("redis", "address", "host:port, [v6]:port or unix:/path", given, problems);
+    if (!config->redis.tls_cert[0] != !config->redis.tls_key[0])
+        fg_problem(problems, line_of(given, "redis", config->redis.tls_cert[0] ? "tls_cert" : "tls_key"),
+                   "[redis]: tls_cert and tls_key: one of them is missing; accepted: both or none");
+    for (size_t i = 0; i < sizeof(tls_only) / sizeof(tls_only[0]); i++)
+        if (!config->redis.tls && given->global[at("redis", tls_only[i])])
+            fg_problem(problems, line_of(given, "redis", tls_only[i]), "[redis] %s: without tls = yes",
+                       tls_only[i]);
     if (config->redis.password_file[0]) {
         unsigned line = line_of(given, "redis", "password_file");
 

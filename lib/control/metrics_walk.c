@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/internal.h"
+#include "inbound/inbound.h"
 #include "stock/stock.h"
 #include "telemetry/telemetry.h"
 
@@ -24,8 +25,8 @@ struct fg_samples {
 /* Objects whose keys are values of a label. */
 static const struct {
     const char *key, *label;
-} dimensions[] = {{"drops", "reason"},    {"dropped", "reason"}, {"answers", "status"},
-                  {"answered", "status"}, {"filter", "verdict"}, {"alarm", "alarm"}};
+} dimensions[] = {{"drops", "reason"},   {"dropped", "reason"}, {"answers", "status"}, {"answered", "status"},
+                  {"results", "status"}, {"filter", "verdict"}, {"alarm", "alarm"}};
 
 /* Families that are known: counters, which get the suffix _total, and gauges. */
 static const struct {
@@ -38,7 +39,12 @@ static const struct {
 #define X(name, text) {"floodgate_stock_" #name, text, true},
         FG_STOCK_COUNTER_LIST(X)
 #undef X
-            {"floodgate_drops", "packets that got no answer, by reason", true},
+#define X(name, text) {"floodgate_commands_" #name, text, true},
+            FG_INBOUND_COUNTER_LIST(X)
+#undef X
+                {"floodgate_commands_results", "commands answered, by status", true},
+    {"floodgate_commands_backlog", "commands in the stream that are not acknowledged", false},
+    {"floodgate_drops", "packets that got no answer, by reason", true},
     {"floodgate_answers", "replies, by status", true},
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
     {"floodgate_healthy", "1 when /healthz says so", false},

@@ -8,6 +8,8 @@
 
 void fg_redis_conn_close(struct fg_redis_conn *conn)
 {
+    fg_redis_tls_close(conn->tls);
+    conn->tls = NULL;
     if (conn->redis)
         redisFree(conn->redis);
     conn->redis = NULL;
@@ -40,6 +42,18 @@ static bool connected(struct fg_redis_conn *conn, uint64_t deadline, struct fg_e
     }
     getsockopt(conn->redis->fd, SOL_SOCKET, SO_ERROR, &problem, &len);
     return problem ? lost(conn, err, strerror(problem)) : true;
+}
+
+static bool secured(struct fg_redis_conn *conn, uint64_t deadline, struct fg_error *err)
+{
+    char why[200];
+
+    if (!conn->options->tls)
+        return true;
+    conn->tls = fg_redis_tls_open(conn->redis->fd, conn->options, &conn->address, conn->wait, deadline, why);
+    if (conn->tls)
+        return true;
+    return why[0] ? lost(conn, err, why) : timed_out(conn, err);
 }
 
 void fg_redis_answer_free(struct fg_redis_answer *answer)
@@ -85,12 +99,35 @@ static bool take(struct fg_redis_conn *conn, struct fg_redis_answer *answer, siz
 static bool send_some(struct fg_redis_conn *conn, const struct fg_resp *commands, size_t *sent,
                       struct fg_error *err)
 {
-    ssize_t n = send(conn->redis->fd, commands->data + *sent, commands->len - *sent, MSG_NOSIGNAL);
+    const char *data = commands->data + *sent;
+    size_t len = commands->len - *sent;
+    char why[200] = "";
+    ssize_t n = conn->tls ? fg_redis_tls_write(conn->tls, data, len, why)
+                          : send(conn->redis->fd, data, len, MSG_NOSIGNAL);
 
     if (n >= 0)
         *sent += (size_t)n;
     else if (errno != EAGAIN && errno != EINTR)
-        return lost(conn, err, strerror(errno));
+        return lost(conn, err, why[0] ? why : strerror(errno));
+    return true;
+}
+
+/* Gives what has arrived to the reader of replies; all that TLS has taken from the socket. */
+static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    char why[200] = "";
+    ssize_t n;
+
+    do {
+        n = conn->tls ? fg_redis_tls_read(conn->tls, conn->in, sizeof(conn->in), why)
+                      : recv(conn->redis->fd, conn->in, sizeof(conn->in), 0);
+        if (n == 0)
+            return lost(conn, err, "Server closed the connection");
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return lost(conn, err, why[0] ? why : strerror(errno));
+        if (n > 0 && redisReaderFeed(conn->redis->reader, conn->in, (size_t)n) != REDIS_OK)
+            return lost(conn, err, "out of memory");
+    } while (n > 0 && conn->tls);
     return true;
 }
 
@@ -111,10 +148,8 @@ bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_resp *co
             return timed_out(conn, err);
         if ((ready & POLLOUT) && !send_some(conn, commands, &sent, err))
             return false;
-        if (ready & (POLLIN | POLLHUP | POLLERR)) {
-            if (redisBufferRead(conn->redis) != REDIS_OK)
-                return lost(conn, err, conn->redis->errstr);
-        }
+        if ((ready & (POLLIN | POLLHUP | POLLERR)) && !receive(conn, err))
+            return false;
         if (!take(conn, answer, &taken, commands->commands, err))
             return false;
     }
@@ -156,5 +191,5 @@ bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
         return lost(conn, err, "out of memory");
     if (conn->redis->err)
         return lost(conn, err, conn->redis->errstr);
-    return connected(conn, deadline, err) && log_in(conn, err);
+    return connected(conn, deadline, err) && secured(conn, deadline, err) && log_in(conn, err);
 }

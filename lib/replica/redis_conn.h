@@ -10,6 +10,7 @@
 
 #include "replica/redis_address.h"
 #include "replica/redis_command.h"
+#include "replica/redis_tls.h"
 #include "replica/replica.h"
 #include "replica/wait.h"
 
@@ -17,9 +18,11 @@ struct fg_redis_conn {
     struct fg_redis_address address;
     const struct fg_redis_options *options;
     const struct fg_wait *wait;
-    redisContext *redis; /**< NULL = not connected */
-    bool timed_out;      /**< the last failure was a timeout */
-    struct fg_resp out;  /**< for small commands */
+    redisContext *redis;      /**< NULL = not connected */
+    struct fg_redis_tls *tls; /**< NULL = without */
+    bool timed_out;           /**< the last failure was a timeout */
+    struct fg_resp out;       /**< for small commands */
+    char in[65536];           /**< as it comes from the socket */
 };
 
 /** What the replies of one exchange were. */

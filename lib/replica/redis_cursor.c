@@ -123,10 +123,11 @@ static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg
 
 static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char *key, struct fg_error *err)
 {
-    char events[96], why[160];
+    const char *suffix =
+        strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key; /* behind "{}:" */
+    char why[160];
 
-    snprintf(events, sizeof(events), "{%s}:" FG_KEY_EVENTS, prefix);
-    if (!strcmp(key, events) && stream_unused(conn, key, err))
+    if (fg_redis_key_of_way_back(suffix) || (!strcmp(suffix, FG_KEY_EVENTS) && stream_unused(conn, key, err)))
         return false;
     if (!conn->redis)
         return true;

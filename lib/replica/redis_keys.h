@@ -7,6 +7,9 @@
 #ifndef FG_REDIS_KEYS_H
 #define FG_REDIS_KEYS_H
 
+#include <stdbool.h>
+#include <string.h>
+
 #define FG_REDIS_FORMAT "1" /**< of keys and fields; stands in the cursor */
 
 #define FG_KEY_CURSOR "cursor" /**< hash */
@@ -15,6 +18,19 @@
 #define FG_KEY_DENIED "denied" /**< set of user numbers */
 #define FG_KEY_ITEM   "item:"  /**< + item: hash */
 #define FG_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
+
+/* of the way back: written by others, or by lib/inbound; they stay when the keys above are deleted */
+#define FG_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
+#define FG_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
+#define FG_KEY_RESULTS  "results"       /**< stream: what became of the others */
+#define FG_REDIS_GROUP  "floodgate"     /**< consumer group of the commands */
+
+/** True when the key (without the prefix) belongs to the way back and not to the state of the log. */
+static inline bool fg_redis_key_of_way_back(const char *suffix)
+{
+    return !strcmp(suffix, FG_KEY_COMMANDS) || !strcmp(suffix, FG_KEY_DEAD) ||
+           !strcmp(suffix, FG_KEY_RESULTS);
+}
 
 /* fields of the cursor */
 #define FG_CURSOR_SEQ       "seq"

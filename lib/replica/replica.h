@@ -24,6 +24,11 @@ struct fg_redis_options {
     uint64_t stream_max;   /**< entries kept in the event stream, about; 0 = all */
     unsigned timeout_ms;   /**< connect and command */
     unsigned retry_ms_max; /**< longest pause between attempts to connect */
+    bool tls;
+    char tls_ca[256];   /**< file of the authorities; "" = the system's */
+    char tls_cert[256]; /**< client certificate (chain) and its key; both or none */
+    char tls_key[256];
+    char tls_server_name[256]; /**< name in the server's certificate; "" = the host of the address */
 };
 
 #define FG_KAFKA_TOPIC_MAX 240

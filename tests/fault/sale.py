@@ -138,7 +138,7 @@ class Sale:
     def audit(self, redis=True):
         clients = [w.audit for w in self.waves if os.path.exists(w.audit)]
         report = self.lab.unique('audit.json')
-        complete = {'client_complete': True} if len(clients) == len(self.waves) else {}
+        complete = {'client_complete': True} if clients and len(clients) == len(self.waves) else {}
         code, text = self.lab.audit(log=self.gate.log_dir, client=clients, json=report, redis_wait_ms=5000,
                                     redis=self.redis.address if redis and self.redis else None, **complete)
         assert code == 0 and 'oversold 0' in text, text

@@ -123,7 +123,8 @@ static bool is_known(const struct fg_redis_audit *a, const char *key)
     const char *suffix = key + strlen(a->key_prefix);
 
     return !strcmp(suffix, FG_KEY_CURSOR) || !strcmp(suffix, FG_KEY_ITEMS) ||
-           !strcmp(suffix, FG_KEY_EVENTS) || !strcmp(suffix, FG_KEY_DENIED);
+           !strcmp(suffix, FG_KEY_EVENTS) || !strcmp(suffix, FG_KEY_DENIED) ||
+           fg_redis_key_of_way_back(suffix);
 }
 
 static bool compare_page(struct fg_redis_audit *a, struct fg_story *s, const redisReply *keys)

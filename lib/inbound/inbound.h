@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * inbound: the way back. The order service confirms, cancels and extends orders by entries of a Redis stream;
+ * one thread reads them with a consumer group, gives each as an operation to the worker that owns the user,
+ * and acknowledges it when the engine's answer is there, which is durable by then (lib/stock holds it so
+ * long). Whatever crashes, an entry is given again until it was acknowledged; operations are idempotent.
+ *
+ * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md, "The way back".
+ */
+#ifndef FG_INBOUND_H
+#define FG_INBOUND_H
+
+#include "base/ring.h"
+#include "packet/packet.h"
+#include "replica/replica.h"
+
+#define FG_INBOUND_PLACES 4096 /**< operations under way at a time; places of each ring */
+#define FG_INBOUND_TOKEN                                                                                     \
+    0x80000000u /**< tokens from here on are operations, those below are the caller's                        \
+                 */
+
+/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer with the same token. */
+struct fg_operation {
+    uint32_t token;
+    uint8_t op; /**< FG_OP_CONFIRM, FG_OP_CANCEL, FG_OP_EXTEND */
+    uint8_t reserved[3];
+    uint8_t order_id[16];
+    uint64_t user;
+    uint64_t until_ms; /**< EXTEND only */
+    uint8_t pad[24];
+};
+_Static_assert(sizeof(struct fg_operation) == FG_RING_SLOT, "an operation is a ring slot");
+
+struct fg_inbound_options {
+    struct fg_redis_options redis;
+    uint64_t appliance; /**< id of the log: commands beside another one's keys are not touched */
+    const _Atomic uint64_t *durable_seq;
+    unsigned workers;
+    struct fg_ring *operations[FG_WORKERS_MAX]; /**< this thread produces */
+    struct fg_ring *answers[FG_WORKERS_MAX];    /**< this thread consumes */
+};
+
+/* name, text: counters since start */
+#define FG_INBOUND_COUNTER_LIST(X)                                                                           \
+    X(taken, "entries read")                                                                                 \
+    X(claimed, "of them, left over by an earlier run or connection")                                         \
+    X(acknowledged, "entries whose result is durable and written")                                           \
+    X(dead, "entries set aside because they make no sense")                                                  \
+    X(retries, "operations that were asked again: BUSY or UNAVAILABLE")                                      \
+    X(reconnects, "connections made again")
+
+struct fg_inbound_status {
+    enum fg_sink_state state; /**< CONNECTING, LIVE, AWAY, REFUSED */
+    uint64_t backlog;         /**< entries of the stream, those under way included; as last seen */
+    uint64_t under_way;
+    uint64_t results[FG_STATUS_COUNT];
+#define X(name, text) uint64_t name;
+    FG_INBOUND_COUNTER_LIST(X)
+#undef X
+    char error[256]; /**< "" = none */
+};
+
+struct fg_inbound;
+
+/** Rings and durable_seq must outlive it. NULL and err: bad options, or no memory; never because Redis is
+ * away. */
+struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, struct fg_error *err);
+
+/** Any thread. */
+void fg_inbound_status(struct fg_inbound *inbound, struct fg_inbound_status *status);
+
+/** Takes nothing new, finishes what is under way for at most drain_ms, and ends. The rest stays pending. */
+void fg_inbound_stop(struct fg_inbound *inbound, unsigned drain_ms);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** internal: the inside of the way back. One thread; what others read is under `lock` or atomic. */
+#ifndef FG_INBOUND_INTERNAL_H
+#define FG_INBOUND_INTERNAL_H
+
+#include <pthread.h>
+
+#include "inbound/entry.h"
+#include "replica/redis_conn.h"
+
+#define FG_INBOUND_PAGE 1000 /* entries that are read at a time */
+#define FG_INBOUND_KEY  96
+
+enum place_state {
+    PLACE_FREE,
+    PLACE_GIVEN, /* at a worker */
+    PLACE_WAITS, /* to be given again at due_ms */
+    PLACE_LOST   /* at a worker, but its connection is gone: the entry comes again, this answer is dropped */
+};
+
+struct place { /* one entry under way */
+    struct fg_operation operation;
+    char id[FG_ENTRY_ID];
+    uint8_t state;
+    unsigned wait_ms; /* before it is given again the next time */
+    uint64_t due_ms;
+};
+
+struct written { /* an entry whose result is in `writes` */
+    char id[FG_ENTRY_ID];
+    uint8_t status; /* FG_STATUS_NONE: set aside */
+};
+
+struct fg_inbound {
+    struct fg_inbound_options options;
+    char commands[FG_INBOUND_KEY], dead[FG_INBOUND_KEY], results[FG_INBOUND_KEY], cursor[FG_INBOUND_KEY];
+    char consumer[24];
+
+    pthread_t thread;
+    pthread_mutex_t lock; /* of `status` */
+    struct fg_inbound_status status;
+    struct fg_wait wait;
+    _Atomic uint64_t stop_at_ms; /* monotonic: when it must have ended; 0 = runs */
+
+    /* of the thread alone */
+    struct fg_redis_conn conn;
+    struct place places[FG_INBOUND_PLACES];
+    uint16_t free[FG_INBOUND_PLACES], waits[FG_INBOUND_PLACES];
+    unsigned free_count, waits_count, given;
+    struct fg_resp out; /* one exchange: MULTI and results first, as they come in */
+    struct written *written;
+    unsigned written_count;
+    bool was_connected;
+    bool claiming;              /* what was pending comes first */
+    char claim_at[FG_ENTRY_ID]; /* where the next page of it begins */
+    uint64_t read_after_ms;
+    unsigned retry_ms; /* pause after the next failure */
+    uint64_t random;   /* of the jitter */
+    uint64_t retries;
+};
+
+/* serve.c */
+void fg_inbound_step(struct fg_inbound *s); /**< connects, or serves once, or waits a little */
+
+/* places.c: entries under way */
+void fg_places_reset(struct fg_inbound *s);
+void fg_places_take(struct fg_inbound *s, const redisReply *entry); /**< there must be a free place */
+void fg_places_collect(struct fg_inbound *s);    /**< answers of the workers become writes */
+void fg_places_give_again(struct fg_inbound *s); /**< those that waited long enough */
+void fg_places_forget(struct fg_inbound *s);     /**< the connection is gone */
+
+#endif

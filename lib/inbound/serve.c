@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the thread does: one function a situation, each bounded in time. */
+#include <string.h>
+
+#include "inbound/internal.h"
+#include "replica/redis_keys.h"
+
+#define BLOCK_MS       200 /* of a read while nothing is under way: a stop waits for it */
+#define POLL_MS        1   /* between looks at the workers' answers */
+#define EMPTY_MS       2   /* between reads that find nothing while something is under way */
+#define REFUSED_MS     1000
+#define RETRY_MS_FIRST 50
+
+static void set_state(struct fg_inbound *s, enum fg_sink_state state, const char *error)
+{
+    pthread_mutex_lock(&s->lock);
+    s->status.state = state;
+    snprintf(s->status.error, sizeof(s->status.error), "%.255s", error);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void disconnect(struct fg_inbound *s)
+{
+    fg_redis_conn_close(&s->conn);
+    fg_places_forget(s);
+}
+
+/* What is pending stays so, and is claimed on the next connection. */
+static void away(struct fg_inbound *s, const struct fg_error *err)
+{
+    unsigned most = s->options.redis.retry_ms_max, ms = s->retry_ms < most ? s->retry_ms : most;
+
+    disconnect(s);
+    set_state(s, FG_SINK_AWAY, err->text);
+    s->retry_ms = 2 * ms;
+    s->random = fg_mix64(s->random, 0x2545f4914f6cdd1dull);
+    fg_wait_ms(&s->wait, ms / 2 + s->random % (ms / 2 + 1));
+}
+
+/* An operator must act. Looked at again now and then, so that no restart is needed afterwards. */
+static void refuse(struct fg_inbound *s, const struct fg_error *err)
+{
+    disconnect(s);
+    set_state(s, FG_SINK_REFUSED, err->text);
+    fg_wait_ms(&s->wait, REFUSED_MS);
+}
+
+/* ---- a new connection ---------------------------------------------------------------------------------- */
+
+/* One command; true when it was answered, with an error in answer->error perhaps. */
+static bool ask(struct fg_inbound *s, size_t n, const char *const *words, struct fg_redis_answer *answer,
+                struct fg_error *err)
+{
+    *answer = (struct fg_redis_answer){.exec_at = SIZE_MAX};
+    fg_resp_clear(&s->out);
+    fg_resp_command(&s->out, n, words);
+    return fg_redis_conn_exchange(&s->conn, &s->out, answer, err);
+}
+
+static bool fail_refused(struct fg_error *err, bool *refused, const char *text)
+{
+    *refused = true;
+    return fg_fail(err, "%s", text);
+}
+
+static uint64_t number_of(const redisReply *reply, unsigned at, int base)
+{
+    const redisReply *r = at < reply->elements ? reply->element[at] : NULL;
+
+    return r && r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, base) : 0;
+}
+
+/* Commands beside the keys of another log, or of a newer state of this one, are not for us: we would answer
+ * that the orders are unknown, and they would be refunded. */
+static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *err)
+{
+    uint64_t last = atomic_load_explicit(s->options.durable_seq, memory_order_acquire);
+    struct fg_redis_answer answer;
+    bool ok =
+        ask(s, 4, (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ}, &answer, err);
+
+    if (ok && answer.error[0])
+        ok = fail_refused(err, refused, answer.error);
+    if (ok) {
+        uint64_t owner = number_of(answer.last[0], 0, 16), seq = number_of(answer.last[0], 1, 10);
+
+        if (owner && owner != s->options.appliance)
+            ok = fail_refused(err, refused, "the keys beside the commands are of another appliance");
+        else if (owner && seq > last)
+            ok = fail_refused(err, refused, "Redis is ahead of the log: orders may be missing in it");
+    }
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+/* Makes the group, or finds it there. Commands given before the appliance ever ran count, too. */
+static bool make_group(struct fg_inbound *s, bool *refused, struct fg_error *err)
+{
+    struct fg_redis_answer answer;
+    bool ok = ask(s, 6, (const char *[]){"XGROUP", "CREATE", s->commands, FG_REDIS_GROUP, "0", "MKSTREAM"},
+                  &answer, err);
+
+    if (ok && answer.error[0] && strncmp(answer.error, "BUSYGROUP", 9) != 0)
+        ok = fail_refused(err, refused, answer.error);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+/* What is written behind an acknowledgement must not fail: the keys are streams, or not there. */
+static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, struct fg_error *err)
+{
+    struct fg_redis_answer answer;
+    char text[256];
+    bool ok = ask(s, 2, (const char *[]){"XLEN", key}, &answer, err);
+
+    if (ok && answer.error[0]) {
+        snprintf(text, sizeof(text), "%s: %s", key, answer.error);
+        ok = fail_refused(err, refused, text);
+    }
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+static void connect_step(struct fg_inbound *s)
+{
+    struct fg_error err = {""};
+    bool refused = false;
+
+    if (!fg_redis_conn_open(&s->conn, &err)) {
+        away(s, &err);
+        return;
+    }
+    if (!check_owner(s, &refused, &err) || !make_group(s, &refused, &err) ||
+        !check_stream(s, s->results, &refused, &err) || !check_stream(s, s->dead, &refused, &err)) {
+        refused ? refuse(s, &err) : away(s, &err);
+        return;
+    }
+    fg_resp_clear(&s->out);
+    s->claiming = true;
+    snprintf(s->claim_at, sizeof(s->claim_at), "0-0");
+    s->read_after_ms = 0;
+    set_state(s, FG_SINK_LIVE, "");
+    pthread_mutex_lock(&s->lock);
+    s->status.reconnects += s->was_connected;
+    pthread_mutex_unlock(&s->lock);
+    s->was_connected = true;
+}
+
+/* ---- one exchange -------------------------------------------------------------------------------------- */
+
+static void add_ids(struct fg_inbound *s, const char *command, const char *group)
+{
+    fg_resp_begin(&s->out, (group ? 3 : 2) + s->written_count);
+    fg_resp_text(&s->out, command);
+    fg_resp_text(&s->out, s->commands);
+    if (group)
+        fg_resp_text(&s->out, group);
+    for (unsigned i = 0; i < s->written_count; i++)
+        fg_resp_text(&s->out, s->written[i].id);
+}
+
+static void add_read(struct fg_inbound *s, bool may_block)
+{
+    unsigned timeout = s->options.redis.timeout_ms, block = timeout / 2 < BLOCK_MS ? timeout / 2 : BLOCK_MS;
+
+    fg_resp_begin(&s->out, s->claiming ? 8 : may_block && block ? 11 : 9);
+    fg_resp_text(&s->out, s->claiming ? "XAUTOCLAIM" : "XREADGROUP");
+    if (s->claiming) {
+        fg_resp_text(&s->out, s->commands);
+        fg_resp_text(&s->out, FG_REDIS_GROUP);
+        fg_resp_text(&s->out, s->consumer);
+        fg_resp_text(&s->out, "0"); /* however fresh: nobody else reads for this group */
+        fg_resp_text(&s->out, s->claim_at);
+    } else {
+        fg_resp_text(&s->out, "GROUP");
+        fg_resp_text(&s->out, FG_REDIS_GROUP);
+        fg_resp_text(&s->out, s->consumer);
+    }
+    fg_resp_text(&s->out, "COUNT");
+    fg_resp_u64(&s->out, s->free_count < FG_INBOUND_PAGE ? s->free_count : FG_INBOUND_PAGE);
+    if (s->claiming)
+        return;
+    if (may_block && block) {
+        fg_resp_text(&s->out, "BLOCK");
+        fg_resp_u64(&s->out, block);
+    }
+    fg_resp_text(&s->out, "STREAMS");
+    fg_resp_text(&s->out, s->commands);
+    fg_resp_text(&s->out, ">");
+}
+
+static void take_all(struct fg_inbound *s, const redisReply *entries, bool claimed)
+{
+    uint64_t taken = 0;
+
+    for (size_t i = 0; i < entries->elements; i++) {
+        const redisReply *entry = entries->element[i];
+
+        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || !entry->element[0]->str ||
+            entry->element[1]->type != REDIS_REPLY_ARRAY)
+            continue; /* Redis 6.2 gives nil for a claimed entry that was deleted */
+        fg_places_take(s, entry);
+        taken++;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->status.taken += taken;
+    s->status.claimed += claimed ? taken : 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void take_read(struct fg_inbound *s, const redisReply *reply)
+{
+    bool array = reply->type == REDIS_REPLY_ARRAY;
+
+    if (s->claiming && array && reply->elements >= 2 && reply->element[0]->str) {
+        snprintf(s->claim_at, sizeof(s->claim_at), "%s", reply->element[0]->str);
+        s->claiming = strcmp(s->claim_at, "0-0") != 0;
+        take_all(s, reply->element[1], true);
+    } else if (array && reply->elements == 1 && reply->element[0]->elements == 2) {
+        take_all(s, reply->element[0]->element[1], false);
+    } else {
+        s->read_after_ms = fg_monotonic_ms() + EMPTY_MS;
+    }
+}
+
+static const char *error_inside(const redisReply *exec)
+{
+    for (size_t i = 0; exec && i < exec->elements; i++)
+        if (exec->element[i]->type == REDIS_REPLY_ERROR)
+            return exec->element[i]->str;
+    return NULL;
+}
+
+static void went_well(struct fg_inbound *s, uint64_t backlog)
+{
+    pthread_mutex_lock(&s->lock);
+    s->status.backlog = backlog;
+    s->status.under_way = s->given + s->waits_count;
+    s->status.retries = s->retries;
+    for (unsigned i = 0; i < s->written_count; i++) {
+        s->status.acknowledged += s->written[i].status != FG_STATUS_NONE;
+        s->status.dead += s->written[i].status == FG_STATUS_NONE;
+        s->status.results[s->written[i].status]++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    s->written_count = 0;
+    s->retry_ms = RETRY_MS_FIRST;
+    fg_resp_clear(&s->out);
+}
+
+/* Results and acknowledgements in one transaction, then the length of the stream, then perhaps a read. */
+static void exchange(struct fg_inbound *s, bool reads, bool may_block)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    struct fg_error err = {""};
+    const char *inside;
+
+    if (s->written_count) {
+        add_ids(s, "XACK", FG_REDIS_GROUP);
+        add_ids(s, "XDEL", NULL);
+        fg_resp_command(&s->out, 1, (const char *[]){"EXEC"});
+        answer.exec_at = s->out.commands - 1;
+    }
+    fg_resp_command(&s->out, 2, (const char *[]){"XLEN", s->commands});
+    if (reads)
+        add_read(s, may_block);
+    if (!fg_redis_conn_exchange(&s->conn, &s->out, &answer, &err)) {
+        away(s, &err);
+    } else if (answer.error[0] || (inside = error_inside(answer.exec))) {
+        fg_fail(&err, "%s: %s", s->options.redis.address, answer.error[0] ? answer.error : inside);
+        away(s, &err);
+    } else {
+        went_well(s, (uint64_t)answer.last[reads ? 1 : 0]->integer);
+        if (reads)
+            take_read(s, answer.last[0]);
+    }
+    fg_redis_answer_free(&answer);
+}
+
+static void serve_step(struct fg_inbound *s)
+{
+    bool stopping = atomic_load(&s->stop_at_ms) != 0, reads, idle;
+
+    fg_places_collect(s);
+    if (!stopping)
+        fg_places_give_again(s);
+    idle = !s->given && !s->waits_count && !s->written_count;
+    reads = !stopping && s->free_count && (idle || fg_monotonic_ms() >= s->read_after_ms);
+    if (s->written_count || reads)
+        exchange(s, reads, idle);
+    else
+        fg_wait_ms(&s->wait, POLL_MS);
+}
+
+void fg_inbound_step(struct fg_inbound *s)
+{
+    if (s->conn.redis)
+        serve_step(s);
+    else
+        connect_step(s);
+}
