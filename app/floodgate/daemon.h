@@ -43,6 +43,7 @@ struct fg_daemon {
 
     struct fg_filter *filter;
     struct fg_penalty *penalty;
+    uint64_t expired_ms; /**< when entries that are over were last taken off the lists */
     struct fg_port ports[FG_PORTS_MAX];
     struct fg_queue *queues;
     unsigned queues_count;

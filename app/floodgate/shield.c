@@ -3,8 +3,67 @@
 #include "daemon.h"
 
 #include <sys/random.h>
+#include <time.h>
 
 #include "log.h"
+
+#define EXPIRE_MS 10000
+
+/* ---- what the box does to the filter --------------------------------------------------------------- */
+
+static uint64_t unix_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool allowed(void *ctx, const struct fg_prefix *address)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_list_entry entry;
+    struct fg_prefix prefix;
+
+    return fg_filter_match(d->filter, FG_LIST_ALLOW, address, &prefix, &entry);
+}
+
+static bool block(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
+                  struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_list_entry entry = {.expires_ms = unix_ms() + ms}, before;
+
+    if (fg_filter_find(d->filter, FG_LIST_BLOCK, source, &before) &&
+        strncmp(before.reason, FG_PENALTY_REASON, strlen(FG_PENALTY_REASON)))
+        return fg_fail(err, "an operator's entry is on the block list");
+    snprintf(entry.reason, sizeof(entry.reason), "%s", reason);
+    return fg_filter_put(d->filter, FG_LIST_BLOCK, source, &entry, err);
+}
+
+static bool unblock(void *ctx, const struct fg_prefix *source, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+
+    return fg_filter_del(d->filter, FG_LIST_BLOCK, source, err);
+}
+
+static void note(void *ctx, const char *text)
+{
+    fg_log(FG_LOG_WARNING, "%s", text);
+}
+
+static bool restore(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+{
+    struct fg_daemon *d = ctx;
+    uint64_t now_ms = unix_ms();
+
+    if (entry->expires_ms > now_ms)
+        fg_penalty_restore(d->penalty, prefix, entry->reason, entry->expires_ms - now_ms, fg_mono_ms());
+    return true;
+}
+
+/* ---- its days -------------------------------------------------------------------------------------- */
 
 static void take_reports(struct fg_daemon *d, struct fg_worker *w, uint64_t now_ms)
 {
@@ -23,6 +82,10 @@ void fg_shield_look(struct fg_daemon *d, uint64_t now_ms)
     for (unsigned i = 0; i < d->config.workers.count; i++)
         take_reports(d, d->workers[i], now_ms);
     fg_penalty_tick(d->penalty, now_ms);
+    if (d->filter && now_ms - d->expired_ms >= EXPIRE_MS) {
+        d->expired_ms = now_ms;
+        fg_filter_expire(d->filter);
+    }
 }
 
 bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
@@ -38,10 +101,16 @@ bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
                                                        [FG_OFFENCE_USER_DENIED] = c->penalty.user_denied,
                                                        [FG_OFFENCE_HTTP] = c->penalty.http}};
 
+    struct fg_penalty_lists lists = {d, allowed, block, unblock, note};
+
     if (getrandom(&options.seed, sizeof(options.seed), 0) != sizeof(options.seed))
         return fg_fail(err, "no random numbers from the kernel");
-    d->penalty = fg_penalty_create(&options, NULL, fg_mono_ms());
-    return d->penalty || fg_fail(err, "no memory for the penalty box");
+    d->penalty = fg_penalty_create(&options, d->filter ? &lists : NULL, fg_mono_ms());
+    if (!d->penalty)
+        return fg_fail(err, "no memory for the penalty box");
+    if (d->filter)
+        fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d);
+    return true;
 }
 
 void fg_shield_stop(struct fg_daemon *d)

@@ -81,6 +81,7 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
         fg_fail(err, "filter: out of memory");
         return NULL;
     }
+    pthread_mutex_init(&filter->change, NULL);
     raise_memlock(filter);
     if (!copy_options(filter, options, err) || !open_maps(filter, err)) {
         fg_filter_close(filter);

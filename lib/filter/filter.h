@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * filter: the user-space side of the XDP program: load, attach by a pinned link, lists, rates, counters.
- * Lists and counters live in pinned maps and survive the daemon. All calls from one thread (control), or
- * before the workers start.
+ * Lists and counters live in pinned maps and survive the daemon. Open, attach and close from one thread;
+ * entries of lists, counters and look-ups from any thread but a worker (two threads that change one entry:
+ * one after the other).
  *
  * The struct for each map entry, and the verdict logic that XDP and workers share, are in xdp/.
  */

@@ -4,6 +4,7 @@
 #define FG_FILTER_INTERNAL_H
 
 #include <net/if.h>
+#include <pthread.h>
 
 #include <bpf/libbpf.h>
 
@@ -31,6 +32,7 @@ struct fg_filter {
     char object_path[512];
     bool memlock_failed;
     struct bpf_object *base; /**< loaded, attached to nothing: holds the shared maps */
+    pthread_mutex_t change;  /**< of entries and lengths: control thread and penalty box */
     int lists[FG_LISTS];     /**< descriptors, owned by base */
     int counters, samples;
     struct fg_lengths *lengths; /**< the map of lengths, mapped: FG_LENGTHS_COUNT entries */

@@ -198,20 +198,22 @@ static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct
 {
     struct fg_list_value value, before;
     struct fg_net net;
-    bool known;
+    bool known, ok = true;
 
     FG_ASSERT(list < FG_LISTS);
     if (!prefix_is_sane(prefix, err) || !value_of_entry(list, prefix, entry, &value, err))
         return false;
     net_of_prefix(prefix, &net);
+    pthread_mutex_lock(&filter->change);
     known = get(filter, list, &net, &before);
     if (known && !is_expired(&before)) {
-        if (!may_be_there)
-            return refused(list, prefix, "already there", err);
+        ok = may_be_there || refused(list, prefix, "already there", err);
         value.hits = before.hits;
         value.last = before.last;
     }
-    return store(filter, list, prefix, &value, known, err);
+    ok = ok && store(filter, list, prefix, &value, known, err);
+    pthread_mutex_unlock(&filter->change);
+    return ok;
 }
 
 bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
@@ -226,16 +228,13 @@ bool fg_filter_put(struct fg_filter *filter, enum fg_list list, const struct fg_
     return add_or_put(filter, list, prefix, entry, true, err);
 }
 
-bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                   struct fg_error *err)
+static bool delete_entry(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                         struct fg_error *err)
 {
     uint32_t *entries;
     struct fg_net net;
     bool expired;
 
-    FG_ASSERT(list < FG_LISTS);
-    if (!prefix_is_sane(prefix, err))
-        return false;
     net_of_prefix(prefix, &net);
     expired = !fg_filter_find(filter, list, prefix, NULL);
     if (bpf_map_delete_elem(filter->lists[list], &net) != 0)
@@ -244,6 +243,20 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_
     if (*entries && --*entries == 0)
         publish_lengths(filter, list, prefix->family);
     return !expired || refused(list, prefix, "not there", err);
+}
+
+bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                   struct fg_error *err)
+{
+    bool ok;
+
+    FG_ASSERT(list < FG_LISTS);
+    if (!prefix_is_sane(prefix, err))
+        return false;
+    pthread_mutex_lock(&filter->change);
+    ok = delete_entry(filter, list, prefix, err);
+    pthread_mutex_unlock(&filter->change);
+    return ok;
 }
 
 bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,

@@ -6,10 +6,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define SLOTS       (2 * FG_PENALTY_MAX) /* of the table; a power of two */
-#define SEEN        65536                /* tags remembered; a power of two */
-#define LIFTED_MS   2000 /* a packet that comes through so long after its block: somebody lifted it */
-#define REASON_TEXT "penalty "
+#define SLOTS     (2 * FG_PENALTY_MAX) /* of the table; a power of two */
+#define SEEN      65536                /* tags remembered; a power of two */
+#define LIFTED_MS 2000 /* a packet that comes through so long after its block: somebody lifted it */
 
 static const char *const names[FG_OFFENCES] = {
 #define X(name, text, proof, help) text,
@@ -205,10 +204,10 @@ static void block(struct fg_penalty *p, struct slot *slot, enum fg_offence offen
     struct fg_offender *o = &slot->offender;
     unsigned level = o->level < FG_PENALTY_LEVELS ? o->level + 1u : FG_PENALTY_LEVELS;
     uint64_t ms = (uint64_t)p->options.first_ms * factors[level];
-    char reason[32], text[64];
+    char reason[FG_REASON_MAX], text[64];
     struct fg_error err = {""};
 
-    snprintf(reason, sizeof(reason), REASON_TEXT "%u: %s", level, names[offence]);
+    snprintf(reason, sizeof(reason), FG_PENALTY_REASON "%u: %s", level, names[offence]);
     fg_prefix_format(&o->source, text);
     if (!p->lists.block(p->lists.ctx, &o->source, ms, reason, &err)) {
         p->counters.refused++;
@@ -338,12 +337,12 @@ void fg_penalty_tick(struct fg_penalty *p, uint64_t now_ms)
 bool fg_penalty_restore(struct fg_penalty *p, const struct fg_prefix *source, const char *reason,
                         uint64_t left_ms, uint64_t now_ms)
 {
-    size_t head = strlen(REASON_TEXT);
+    size_t head = strlen(FG_PENALTY_REASON);
     struct slot *slot;
     unsigned offence;
 
-    if (strncmp(reason, REASON_TEXT, head) || reason[head] < '1' || reason[head] > '0' + FG_PENALTY_LEVELS ||
-        strncmp(reason + head + 1, ": ", 2))
+    if (strncmp(reason, FG_PENALTY_REASON, head) || reason[head] < '1' ||
+        reason[head] > '0' + FG_PENALTY_LEVELS || strncmp(reason + head + 1, ": ", 2))
         return false;
     offence = fg_offence_find(reason + head + 3);
     if (offence == FG_OFFENCES)

@@ -54,12 +54,13 @@ struct fg_report {
 _Static_assert(sizeof(struct fg_report) == 64, "one message of a ring");
 
 #define FG_PENALTY_LEVELS    3
-#define FG_PENALTY_WINDOW_MS 10000    /**< in which a threshold must be reached */
-#define FG_PENALTY_QUIET_MS  86400000 /**< after which an offender is a stranger again */
-#define FG_PENALTY_MAX       8192     /**< offenders that are remembered, blocked ones included */
-#define FG_PENALTY_COUNTERS  1024     /**< k of each class: an error of 0.1 % of the class's events */
-#define FG_PENALTY_HALF_MS   60000    /**< counts for people (top) halve so often */
-#define FG_PENALTY_NOTES_MAX 10       /**< lines of the log in a window */
+#define FG_PENALTY_WINDOW_MS 10000      /**< in which a threshold must be reached */
+#define FG_PENALTY_QUIET_MS  86400000   /**< after which an offender is a stranger again */
+#define FG_PENALTY_MAX       8192       /**< offenders that are remembered, blocked ones included */
+#define FG_PENALTY_COUNTERS  1024       /**< k of each class: an error of 0.1 % of the class's events */
+#define FG_PENALTY_HALF_MS   60000      /**< counts for people (top) halve so often */
+#define FG_PENALTY_NOTES_MAX 10         /**< lines of the log in a window */
+#define FG_PENALTY_REASON    "penalty " /**< how every reason begins */
 
 struct fg_penalty_options {
     enum fg_penalty_mode mode;
@@ -74,7 +75,7 @@ struct fg_penalty_lists {
     void *ctx;
     /** Does the allow list have this address? Then it is spared. */
     bool (*allowed)(void *ctx, const struct fg_prefix *address);
-    /** Blocks for so long, or prolongs a block that is there; reason: at most 31 characters. */
+    /** Blocks for so long, or prolongs a block that is there; reason: at most 23 characters. */
     bool (*block)(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
                   struct fg_error *err);
     bool (*unblock)(void *ctx, const struct fg_prefix *source, struct fg_error *err);
