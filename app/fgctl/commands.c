@@ -39,6 +39,20 @@ static const struct fg_option user_options[] = {
     {"file", "FILE", "read users from FILE, one a line, # starts a comment; - is standard input"}};
 static const struct fg_option worst_options[] = {{"limit", "N", "how many, 1..1000 (default 20)"}};
 
+static const struct fg_option filter_top_options[] = {
+    {"limit", "N", "sources of each class, 1..1024 (default 10)"},
+    {"interval", "DURATION", "go on, with a view that often, 100ms..1h (default: one view)"}};
+static const struct fg_option report_options[] = {{"count", "N", "offences, 1..1000000 (default 1)"}};
+static const struct fg_option follow_options[] = {
+    {"all", NULL, "report what is in FILE from its start, and end there"}};
+
+static const char top_help[] = "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
+                               "offences that a forged source\n"
+                               "address could not have produced. Under a flood all are of a sample.\n";
+static const char follow_help[] =
+    "FILE is nginx's error log. Clients that limit_req, limit_conn or a time-out for header and body (log "
+    "level\n"
+    "info) stopped are reported; [penalty] http of them within 10 s block the client. Follows rotations.\n";
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is milliseconds). A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -82,6 +96,15 @@ const struct fg_command fg_commands[] = {
      "let sources pass block list and rates", NULL},
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "take sources off the allow list", NULL},
+    {"filter", "top", "", 0, 0, OPTIONS(filter_top_options), fg_cmd_filter_top,
+     "sources that misbehave most, by class", top_help},
+    {"penalty", "list", "", 0, 0, NONE, fg_cmd_penalty_list, "sources in the penalty box", NULL},
+    {"penalty", "release", "ADDR...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_penalty_release,
+     "take sources out of the penalty box", NULL},
+    {"penalty", "report", "ADDR", 1, 1, OPTIONS(report_options), fg_cmd_penalty_report,
+     "report an offence of a client that completed a TCP handshake", NULL},
+    {"penalty", "follow", "FILE", 1, 1, OPTIONS(follow_options), fg_cmd_penalty_follow,
+     "report clients that nginx refuses, from its error log", follow_help},
     {"user", "deny", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,
      "let users reserve nothing", NULL},
     {"user", "allow", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,

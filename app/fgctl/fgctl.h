@@ -187,11 +187,19 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_change(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_denied(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_worst(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
 
 /** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input); false
  * after a complaint, which calls a word `what`. */
 bool fg_words_read(const char *path, const char *what, json_t *list);
+
+/** cmd_penalty.c: an offence of a client that completed a handshake. */
+int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count);
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */
 bool fg_item_arg(const char *text, uint64_t *item);

@@ -227,6 +227,13 @@ static struct fg_filter *filter(void *ctx)
     return d->config.filter.enabled ? d->filter : NULL;
 }
 
+static struct fg_penalty *penalty(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+
+    return d->penalty;
+}
+
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
     return fg_keys_load(ctx, err) ? FG_CONTROL_DONE : FG_CONTROL_BAD;
@@ -245,5 +252,6 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,
+                                      .penalty = penalty,
                                       .keys_reload = keys_reload};
 }

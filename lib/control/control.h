@@ -11,6 +11,7 @@
 
 #include "filter/filter.h"
 #include "ledger/ledger.h"
+#include "penalty/penalty.h"
 #include "replica/replica.h"
 #include "stock/stock.h"
 
@@ -61,6 +62,8 @@ struct fg_control_daemon {
     void (*ledger_unlock)(void *ctx);
     /** NULL when the filter is off. */
     struct fg_filter *(*filter)(void *ctx);
+    /** Never NULL. Its clock is CLOCK_MONOTONIC in milliseconds. */
+    struct fg_penalty *(*penalty)(void *ctx);
     /** Re-reads the key file and puts it in force. */
     enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
 };

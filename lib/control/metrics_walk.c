@@ -47,6 +47,10 @@ static const struct {
     {"floodgate_drops", "packets that got no answer, by reason", true},
     {"floodgate_answers", "replies, by status", true},
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
+#define X(name, text) {"floodgate_penalty_" #name, text, true},
+    FG_PENALTY_COUNTER_LIST(X)
+#undef X
+        {"floodgate_penalty_blocked", "sources in the penalty box now", false},
     {"floodgate_healthy", "1 when /healthz says so", false},
     {"floodgate_alarm", "0 = fine, 1 = warning, 2 = alarm", false},
     {"floodgate_sink_lag", "records that are durable and not yet in this sink", false},

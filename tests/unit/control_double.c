@@ -199,6 +199,11 @@ static void ledger_unlock(void *ctx)
     pthread_mutex_unlock(&d->lock);
 }
 
+static struct fg_penalty *penalty(void *ctx)
+{
+    return ((struct fg_double *)ctx)->penalty;
+}
+
 static struct fg_filter *filter(void *ctx)
 {
     return ((struct fg_double *)ctx)->filter;
@@ -227,7 +232,37 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,
+                                      .penalty = penalty,
                                       .keys_reload = keys_reload};
+}
+
+static bool box_allowed(void *ctx, const struct fg_prefix *address)
+{
+    return false;
+}
+
+static bool box_block(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
+                      struct fg_error *err)
+{
+    fg_prefix_format(source, ((struct fg_double *)ctx)->blocked);
+    return true;
+}
+
+static bool box_unblock(void *ctx, const struct fg_prefix *source, struct fg_error *err)
+{
+    ((struct fg_double *)ctx)->blocked[0] = 0;
+    return true;
+}
+
+/* Two offences of any class are too many. */
+static struct fg_penalty *open_box(struct fg_double *d)
+{
+    struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN, .first_ms = 60000, .v6_prefix = 64};
+    struct fg_penalty_lists lists = {d, box_allowed, box_block, box_unblock, NULL};
+
+    for (unsigned i = 0; i < FG_OFFENCES; i++)
+        options.threshold[i] = 2;
+    return fg_penalty_create(&options, &lists, 0);
 }
 
 void fg_double_init(struct fg_double *d, bool with_filter)
@@ -239,7 +274,9 @@ void fg_double_init(struct fg_double *d, bool with_filter)
     memset(d, 0, sizeof(*d));
     pthread_mutex_init(&d->lock, NULL);
     d->ledger = fg_ledger_create();
+    d->penalty = open_box(d);
     assert_non_null(d->ledger);
+    assert_non_null(d->penalty);
     snprintf(d->pins, sizeof(d->pins), "/sys/fs/bpf/fg-control-test-%d", (int)getpid());
     if (with_filter && geteuid() == 0)
         d->filter = fg_filter_open(&options, &err);
@@ -264,6 +301,7 @@ void fg_double_free(struct fg_double *d)
         remove_pins(d->pins);
     }
     fg_ledger_destroy(d->ledger);
+    fg_penalty_destroy(d->penalty);
     pthread_mutex_destroy(&d->lock);
 }
 

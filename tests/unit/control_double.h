@@ -19,7 +19,9 @@ struct fg_double {
     unsigned countdown;
     uint64_t seq;
     struct fg_filter *filter; /**< NULL: off */
-    char filter_why[600];     /**< why there is none */
+    struct fg_penalty *penalty;
+    char blocked[64];     /**< last source that the penalty box blocked; "" = none, or released */
+    char filter_why[600]; /**< why there is none */
     char pins[128];
     bool unhealthy;
     enum fg_control_result refuse_item, refuse_stock,

@@ -815,7 +815,7 @@ static void is_documented(void **state)
         if (!strstr(docs, line))
             fail_msg("docs/api.md does not have %s", line);
     }
-    assert_int_equal(i, 26);
+    assert_true(i >= 26);
     for (i = 0; i < FG_ITEM_FIELDS; i++) {
         snprintf(line, sizeof(line), "| `%s` |", fg_item_fields[i].name);
         if (!strstr(docs, line))

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who misbehaves, who is blocked for it, and reports from nginx. */
+#include "fgctl.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LIMIT_MAX 1024
+
+static const char *text_of(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+
+    return text ? text : "?";
+}
+
+static void seconds_text(char text[24], const json_t *json, const char *key)
+{
+    snprintf(text, 24, "%.1f s", (double)json_integer_value(json_object_get(json, key)) / 1000);
+}
+
+/* ---- filter top ------------------------------------------------------------------------------------ */
+
+static void add_hitter(struct fg_table *table, const json_t *class, const json_t *hitter)
+{
+    static const char *const numbers[] = {"count", "error", "proven"};
+    char cells[3][24], age[24];
+
+    for (int i = 0; i < 3; i++)
+        snprintf(cells[i], sizeof(cells[i]), "%.0f", json_number_value(json_object_get(hitter, numbers[i])));
+    seconds_text(age, hitter, "age_ms");
+    fg_table_add(table, (const char *const[]){text_of(class, "class"), text_of(hitter, "source"), cells[0],
+                                              cells[1], cells[2], age});
+}
+
+static void print_classes(const json_t *classes)
+{
+    static const char *const columns[] = {"CLASS", "SOURCE", "COUNT>", "ERROR>", "PROVEN>", "LAST>"};
+    struct fg_table *table = fg_table_create(columns, 6);
+    json_t *class, *hitter;
+    size_t i, k;
+
+    json_array_foreach (classes, i, class)
+        json_array_foreach (json_object_get(class, "sources"), k, hitter)
+            add_hitter(table, class, hitter);
+    fg_table_print(table, stdout);
+    fg_table_free(table);
+    fflush(stdout);
+}
+
+static int show_top(struct fg_cli *cli, uint64_t limit)
+{
+    json_t *reply;
+    char path[64];
+    int code;
+
+    snprintf(path, sizeof(path), "/v1/filter/top?limit=%" PRIu64, limit);
+    code = fg_request(cli, "GET", path, NULL, &reply);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(json_object_get(reply, "classes"));
+    else
+        print_classes(json_object_get(reply, "classes"));
+    json_decref(reply);
+    return code;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = 1;
+}
+
+static void until_interrupted(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
+{
+    uint64_t limit = 10, interval_ms = 0;
+    bool clear = !cli->json && isatty(STDOUT_FILENO);
+    int code;
+
+    if (args->options[0] && (!fg_number_parse(args->options[0], &limit) || limit < 1 || limit > LIMIT_MAX))
+        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0], LIMIT_MAX);
+    if (args->options[1] && (!fg_duration_parse(args->options[1], &interval_ms, NULL) || interval_ms < 100 ||
+                             interval_ms > 3600000))
+        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h", args->options[1]);
+    if (!interval_ms)
+        return show_top(cli, limit);
+    until_interrupted();
+    do {
+        if (clear)
+            printf("\033[H\033[2J");
+        code = show_top(cli, limit);
+        if (code == FG_EXIT_OK && !interrupted)
+            usleep((useconds_t)(interval_ms * 1000));
+    } while (code == FG_EXIT_OK && !interrupted);
+    return code;
+}
+
+/* ---- penalty list, release, report ----------------------------------------------------------------- */
+
+static void take_row(void *ctx, json_t *entry)
+{
+    char level[24], since[24], left[24];
+
+    snprintf(level, sizeof(level), "%lld", json_integer_value(json_object_get(entry, "level")));
+    seconds_text(since, entry, "since_ms");
+    seconds_text(left, entry, "left_ms");
+    fg_table_add(
+        ctx, (const char *const[]){text_of(entry, "source"), text_of(entry, "class"), level, since, left});
+}
+
+static void take_json(void *ctx, json_t *entry)
+{
+    json_array_append(ctx, entry);
+}
+
+int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args)
+{
+    static const char *const columns[] = {"SOURCE", "CLASS", "LEVEL>", "SINCE>", "LEFT>"};
+    struct fg_table *table = fg_table_create(columns, 5);
+    json_t *list = json_array();
+    int code = fg_request_pages(cli, "/v1/filter/penalties", "penalties", cli->json ? take_json : take_row,
+                                cli->json ? (void *)list : (void *)table);
+
+    if (code == FG_EXIT_OK && cli->json)
+        fg_print_json(list);
+    else if (code == FG_EXIT_OK)
+        fg_table_print(table, stdout);
+    json_decref(list);
+    fg_table_free(table);
+    return code;
+}
+
+int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args)
+{
+    int code = FG_EXIT_OK;
+
+    for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++) {
+        json_t *body = json_pack("{s:s}", "source", args->positions[i]);
+
+        if (!body)
+            return fg_usage_error("ADDR %u is not UTF-8", i + 1);
+        code = fg_request(cli, "DELETE", "/v1/filter/penalties", body, NULL);
+    }
+    if (code == FG_EXIT_OK)
+        printf(cli->json ? "{\"released\": %u}\n" : "%u released\n", args->count);
+    return code;
+}
+
+int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count)
+{
+    return fg_request(cli, "POST", "/v1/filter/penalties",
+                      json_pack("{s:s, s:I}", "source", address, "count", (json_int_t)count), NULL);
+}
+
+int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args)
+{
+    uint64_t count = 1;
+    int code;
+
+    if (args->options[0] && (!fg_number_parse(args->options[0], &count) || count < 1 || count > 1000000))
+        return fg_usage_error("--count: \"%s\" is no whole number from 1 to 1000000", args->options[0]);
+    code = fg_report_offence(cli, args->positions[0], count);
+    if (code == FG_EXIT_OK)
+        printf(cli->json ? "{\"reported\": %" PRIu64 "}\n" : "%" PRIu64 " reported\n", count);
+    return code;
+}

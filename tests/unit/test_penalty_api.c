@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The penalty box by API and by fgctl, and nginx's error log as a source of reports. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control_double.h"
+
+static struct fg_fixture fx;
+static char output[65536];
+
+static int start(void **state)
+{
+    fg_fixture_start(&fx, false);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    fg_fixture_stop(&fx);
+    return 0;
+}
+
+static json_t *ask(const char *method, const char *path, const char *body, int expected)
+{
+    json_t *json = NULL;
+    int code = fg_ask(fx.socket, method, path, body, &json);
+
+    if (code != expected)
+        fail_msg("%s %s %s: %d, not %d", method, path, body ? body : "", code, expected);
+    return json;
+}
+
+static void refused(const char *method, const char *body, int code, const char *says)
+{
+    json_t *json = ask(method, "/v1/filter/penalties", body, code);
+    const char *message = json_string_value(json_object_get(json_object_get(json, "error"), "message"));
+
+    assert_non_null(message);
+    if (!strstr(message, says))
+        fail_msg("%s: \"%s\" does not say \"%s\"", body, message, says);
+    json_decref(json);
+}
+
+/* Runs fgctl; its output of both kinds is in `output`. */
+static void run(int expected, const char *words)
+{
+    char command[512];
+    size_t n;
+    int status;
+    FILE *pipe;
+
+    snprintf(command, sizeof(command), "%s --socket %s %s 2>&1", getenv("FG_FGCTL"), fx.socket, words);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    n = fread(output, 1, sizeof(output) - 1, pipe);
+    output[n] = 0;
+    status = pclose(pipe);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != expected)
+        fail_msg("fgctl %s: status %d, not %d: %s", words, status, expected, output);
+}
+
+static void says(const char *text)
+{
+    if (!strstr(output, text))
+        fail_msg("\"%s\" is not in: %s", text, output);
+}
+
+static void reports_block_and_release(void **state)
+{
+    const char *path = "/v1/filter/penalties";
+    json_t *json;
+    const json_t *entry;
+
+    json_decref(ask("POST", path, "{\"source\": \"198.18.0.9\"}", 200));
+    assert_string_equal(fx.daemon.blocked, "");
+    json_decref(ask("POST", path, "{\"source\": \"2001:db8::9\", \"count\": 7}", 200));
+    assert_string_equal(fx.daemon.blocked, "2001:db8::/64");
+    json = ask("GET", path, NULL, 200);
+    assert_string_equal(json_string_value(json_object_get(json, "mode")), "proven");
+    assert_int_equal(json_integer_value(json_object_get(json, "count")), 1);
+    entry = json_array_get(json_object_get(json, "penalties"), 0);
+    assert_string_equal(json_string_value(json_object_get(entry, "source")), "2001:db8::/64");
+    assert_string_equal(json_string_value(json_object_get(entry, "class")), "http");
+    assert_int_equal(json_integer_value(json_object_get(entry, "level")), 1);
+    assert_in_range(json_integer_value(json_object_get(entry, "left_ms")), 50000, 60000);
+    json_decref(json);
+    json = ask("GET", "/v1/filter/penalties?offset=1", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "penalties")), 0);
+    json_decref(json);
+    json_decref(ask("DELETE", path, "{\"source\": \"2001:db8::1\"}", 200));
+    assert_string_equal(fx.daemon.blocked, "");
+    refused("DELETE", "{\"source\": \"2001:db8::1\"}", 404, "is not in the penalty box");
+}
+
+static void bad_bodies_are_refused(void **state)
+{
+    refused("POST", "{}", 400, "body: must be");
+    refused("POST", "{\"source\": 7}", 400, "source: not a text");
+    refused("POST", "{\"source\": \"shop\"}", 400, "is no prefix");
+    refused("POST", "{\"source\": \"198.18.0.0/24\"}", 400, "is a network; an address is wanted");
+    refused("POST", "{\"source\": \"198.18.0.9\", \"count\": 0}", 400, "from 1 to 1000000");
+    refused("POST", "{\"source\": \"198.18.0.9\", \"counts\": 1}", 400, "body: must be");
+    refused("DELETE", "{\"count\": 1}", 400, "body: must be");
+    refused("DELETE", "{}", 400, "body: must be");
+    assert_string_equal(fx.daemon.blocked, "");
+}
+
+static void top_shows_all_classes(void **state)
+{
+    struct fg_report report = {
+        .family = 4, .offence = FG_OFFENCE_BAD_TAG, .events = 5, .addr = {198, 18, 0, 7}};
+    json_t *json;
+    const json_t *class, *source;
+
+    fg_penalty_report(fx.daemon.penalty, &report, 10);
+    report.addr[3] = 8;
+    report.events = 3;
+    fg_penalty_report(fx.daemon.penalty, &report, 10);
+    json = ask("GET", "/v1/filter/top?limit=1", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "classes")), FG_OFFENCES);
+    class = json_array_get(json_object_get(json, "classes"), FG_OFFENCE_BAD_TAG);
+    assert_string_equal(json_string_value(json_object_get(class, "class")), "bad-tag");
+    assert_float_equal(json_number_value(json_object_get(class, "total")), 8, 0);
+    assert_int_equal(json_array_size(json_object_get(class, "sources")), 1);
+    source = json_array_get(json_object_get(class, "sources"), 0);
+    assert_string_equal(json_string_value(json_object_get(source, "source")), "198.18.0.7");
+    assert_float_equal(json_number_value(json_object_get(source, "count")), 5, 0);
+    json_decref(json);
+    run(0, "filter top");
+    says("bad-tag  198.18.0.7      5      0       0");
+    says("bad-tag  198.18.0.8      3");
+    run(2, "filter top --limit 0");
+    says("--limit: \"0\" is no whole number from 1 to 1024");
+    run(2, "filter top --interval 1ms");
+    says("100ms to 1h");
+}
+
+static void fgctl_shows_and_releases(void **state)
+{
+    run(0, "penalty report 198.18.0.9 --count 2");
+    says("2 reported");
+    run(0, "penalty list");
+    says("SOURCE      CLASS  LEVEL");
+    says("198.18.0.9  http       1");
+    run(0, "--json penalty list");
+    says("\"source\": \"198.18.0.9\"");
+    run(0, "penalty release 198.18.0.9");
+    says("1 released");
+    run(1, "penalty release 198.18.0.9");
+    says("198.18.0.9: is not in the penalty box");
+    run(1, "penalty report nobody");
+    says("is no prefix");
+    run(2, "penalty report 198.18.0.9 --count 0");
+    run(2, "penalty report");
+}
+
+/* Lines as nginx 1.22 wrote them, and lines by which a client would blame another. */
+static const char log_lines[] =
+    "2026/11/26 07:00:00 [error] 12#12: *45 limiting requests, excess: 20.500 by zone "
+    "\"floodgate_requests\", client: "
+    "198.18.0.5, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
+    "2026/11/26 07:00:00 [error] 12#12: *46 limiting connections by zone \"floodgate_connections\", client: "
+    "2001:db8:0:5::1, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
+    "2026/11/26 07:00:00 [info] 12#12: *47 client timed out (110: Connection timed out) while reading client "
+    "request "
+    "headers, client: 198.18.0.5, server: shop\n"
+    "2026/11/26 07:00:01 [error] 12#12: *48 open() \"/x, limiting requests, excess: 1, client: 198.18.0.66\" "
+    "failed (2: "
+    "No such file or directory), client: 198.18.0.7, server: shop\n"
+    "2026/11/26 07:00:01 [error] 12#12: *49 something else, client: 198.18.0.7, server: shop, request: \"GET "
+    "/limiting requests, excess: 9, client: 198.18.0.66, HTTP/1.1\"\n"
+    "2026/11/26 07:00:01 [notice] 12#12: signal process started\n";
+
+static void follows_nginx(void **state)
+{
+    char path[128], words[256];
+    struct fg_hitter top[8];
+    double total;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/error.log", fx.folder);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(log_lines, file);
+    fputs("[error] limiting requests, excess: 1 by zone, client: 198.18.0.88, cut", file); /* no end yet */
+    fclose(file);
+    snprintf(words, sizeof(words), "penalty follow %s --all", path);
+    run(0, words);
+    says("3 reported");
+    unlink(path);
+    assert_int_equal(fg_penalty_top(fx.daemon.penalty, FG_OFFENCE_HTTP, top, 8, &total), 2);
+    assert_float_equal(total, 3, 0);
+    assert_float_equal(top[0].count, 2, 0);
+    assert_int_equal(top[0].source.addr[3], 5);
+    assert_int_equal(top[1].source.family, 6);
+    assert_string_equal(fx.daemon.blocked, "198.18.0.5");
+    run(6, "penalty follow /nowhere/error.log");
+    says("/nowhere/error.log: No such file");
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(reports_block_and_release), T(bad_bodies_are_refused), T(top_shows_all_classes),
+        T(fgctl_shows_and_releases),  T(follows_nginx),
+    };
+
+    return cmocka_run_group_tests_name("penalty-api", tests, NULL, NULL);
+}
