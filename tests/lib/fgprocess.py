@@ -29,7 +29,8 @@ class Timeout(Exception):
 
 def program(name):
     """Path of a built program: floodgate, fgctl, fgblast, fgaudit."""
-    folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'tools'}[name]
+    folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'tools',
+              'order-service': 'tools'}[name]
     path = os.path.join(BUILD, folder, name, name)
     if not os.access(path, os.X_OK):
         raise Skip(f'{os.path.relpath(path, ROOT)} is not built')

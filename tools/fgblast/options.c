@@ -123,6 +123,7 @@ static const struct row rows[] = {
     S("confirm", "1", confirm, "accepted orders that are paid"),
     S("cancel", "0", cancel, "accepted orders that are cancelled; those neither paid nor cancelled expire"),
     S("late", "0", late, "orders left to expire that are paid after all, too late"),
+    F("served", served, "somebody else pays and cancels orders, an order service: nobody here pays, and orders may be SOLD or CANCELLED unasked"),
     N("confirm-delay-ms", "MS", "0", confirm_delay_ms, 0, 3600000, "time from acceptance to payment or cancellation, about"),
     N("again-ms", "MS", "0", again_ms, 0, 3600000, "shoppers who got SOLD_OUT ask again after this time, until units can no longer come back; 0 = never"),
     S("again", "1", again, "of them, those who do"),
@@ -228,6 +229,8 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "--keys is missing");
     if (o->confirm + o->cancel > 1.0 + 1e-9)
         return fg_fail(err, "--confirm and --cancel together: %g is more than 1", o->confirm + o->cancel);
+    if (o->served && (o->confirm > 0 || o->late > 0))
+        return fg_fail(err, "--served needs --confirm 0, and no --late: nobody here pays");
     if (!o->orders && !o->packets && !o->seconds)
         return fg_fail(err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
     if (o->echo && !o->flat)

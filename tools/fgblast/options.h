@@ -61,6 +61,7 @@ struct fg_blast_options {
     uint64_t seed, nonce;
     bool nonce_set;
 
+    uint64_t served; /**< an order service pays */
     uint64_t flat, echo, sample;
     char audit[512], pcap[512], json[512];
     uint64_t progress, progress_json;

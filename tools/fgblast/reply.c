@@ -162,8 +162,8 @@ static bool check_story(struct fg_world *w, const struct fg_reply *r, const stru
         wrong(w, FG_WRONG_STORY, r, "was told %s", o->told ? fg_status_name(o->told) : "nothing");
         return false;
     }
-    if ((r->status == FG_STATUS_SOLD && !(o->flags & CONFIRM_SENT)) ||
-        (r->status == FG_STATUS_CANCELLED && !(o->flags & CANCEL_SENT))) {
+    if (!w->options->served && ((r->status == FG_STATUS_SOLD && !(o->flags & CONFIRM_SENT)) ||
+                                (r->status == FG_STATUS_CANCELLED && !(o->flags & CANCEL_SENT)))) {
         wrong(w, FG_WRONG_UNASKED, r, "nobody sent that");
         return false;
     }
@@ -241,7 +241,8 @@ static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply
         delay_ns =
             w->now_ns + delay_ns / 2 + fg_random_below(&w->random, (uint32_t)(delay_ns / 1000)) * 1000ull;
     s->plan = PAYING;
-    if (w->drain_ns || chance < w->bar_confirm) { /* at the end everybody pays, or it would have none */
+    if (!w->options->served &&
+        (w->drain_ns || chance < w->bar_confirm)) { /* at the end everybody pays, or it would have none */
         plan(w, s, delay_ns);
     } else if (chance < w->bar_confirm + w->bar_cancel) {
         s->plan = RETURNING;

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: order-service --redis ADDRESS --postgres CONNINFO (--server IP[:PORT] --keys FILE | --via "
+    "stream) [OPTION...]\n"
+    "Takes reservations from the event stream in Redis, charges for them (a pretended provider), writes each "
+    "payment\n"
+    "into PostgreSQL, and confirms or cancels the order. What it was doing when it was killed, it goes on "
+    "with.\n"
+    "  --redis ADDRESS        host:port, [v6]:port or unix:/path\n"
+    "  --redis-password-file FILE   its first line\n"
+    "  --prefix WORD          of the keys in Redis [floodgate]\n"
+    "  --group WORD           consumer group on the event stream [order-service]\n"
+    "  --postgres CONNINFO    as libpq takes it: 'host=... dbname=... user=...'; schema order_service is "
+    "made in it\n"
+    "  --via packets|stream   way back: order packets, or {prefix}:commands in Redis [packets]\n"
+    "  --server IP[:PORT]     the appliance; [v6]:PORT\n"
+    "  --keys FILE            key file: ID ROLE[,ROLE...] SECRET\n"
+    "  --backend-key ID       the key to use, of role backend [2]\n"
+    "  --success SHARE        payments that succeed [1]\n"
+    "  --failure SHARE        payments that are declined [0]; for the rest the provider never answers\n"
+    "  --delay-ms MIN[-MAX]   until the provider answers [0]\n"
+    "  --seed N               of its answers: the same order is always answered alike [1]\n"
+    "  --open-max N           payments under way at a time; then no more events are taken [100000]\n"
+    "  --until-idle SECONDS   end when nothing was under way for so long; 0 = go on until SIGTERM [0]\n"
+    "  --progress SECONDS     a line on standard error each so many seconds; 0 = none [0]\n"
+    "  --json FILE            write the summary as JSON; - = standard output\n"
+    "Exit: 0 ended as asked; 1 something cannot be used; 2 wrong use.\n";
+
+static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    char *end;
+
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value >= min && *value <= max)
+        return true;
+    fprintf(stderr, "order-service: --%s %s: accepted: %llu..%llu\n", name, text, (unsigned long long)min,
+            (unsigned long long)max);
+    return false;
+}
+
+static bool share(const char *name, const char *text, double *value)
+{
+    char *end;
+
+    *value = strtod(text, &end);
+    if (end != text && !*end && *value >= 0 && *value <= 1)
+        return true;
+    fprintf(stderr, "order-service: --%s %s: accepted: a share from 0 to 1\n", name, text);
+    return false;
+}
+
+static bool delay(struct options *o, const char *text)
+{
+    char first[32];
+    const char *dash = strchr(text, '-');
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+
+    if (len >= sizeof(first))
+        len = sizeof(first) - 1;
+    memcpy(first, text, len);
+    first[len] = '\0';
+    if (!number("delay-ms", first, 0, 3600000, &o->delay_min_ms))
+        return false;
+    o->delay_max_ms = o->delay_min_ms;
+    return !dash || number("delay-ms", dash + 1, o->delay_min_ms, 3600000, &o->delay_max_ms);
+}
+
+static bool way(struct options *o, const char *text)
+{
+    o->by_stream = !strcmp(text, "stream");
+    if (o->by_stream || !strcmp(text, "packets"))
+        return true;
+    fprintf(stderr, "order-service: --via %s: accepted: packets, stream\n", text);
+    return false;
+}
+
+static const struct option names[] = {{"redis", 1, 0, 'r'},
+                                      {"redis-password-file", 1, 0, 'w'},
+                                      {"prefix", 1, 0, 'p'},
+                                      {"group", 1, 0, 'g'},
+                                      {"postgres", 1, 0, 'P'},
+                                      {"via", 1, 0, 'v'},
+                                      {"server", 1, 0, 's'},
+                                      {"keys", 1, 0, 'k'},
+                                      {"backend-key", 1, 0, 'b'},
+                                      {"success", 1, 0, 'S'},
+                                      {"failure", 1, 0, 'F'},
+                                      {"delay-ms", 1, 0, 'd'},
+                                      {"seed", 1, 0, 'e'},
+                                      {"open-max", 1, 0, 'o'},
+                                      {"until-idle", 1, 0, 'u'},
+                                      {"progress", 1, 0, 'R'},
+                                      {"json", 1, 0, 'j'},
+                                      {"help", 0, 0, 'h'},
+                                      {0, 0, 0, 0}};
+
+static bool take(struct options *o, int c)
+{
+    switch (c) {
+    case 'r':
+        o->redis = optarg;
+        return true;
+    case 'w':
+        o->redis_password_file = optarg;
+        return true;
+    case 'p':
+        o->prefix = optarg;
+        return true;
+    case 'g':
+        o->group = optarg;
+        return true;
+    case 'P':
+        o->postgres = optarg;
+        return true;
+    case 's':
+        o->server = optarg;
+        return true;
+    case 'k':
+        o->keys = optarg;
+        return true;
+    case 'j':
+        o->json = optarg;
+        return true;
+    case 'v':
+        return way(o, optarg);
+    case 'b':
+        return number("backend-key", optarg, 1, 65535, &o->backend_key);
+    case 'S':
+        return share("success", optarg, &o->success);
+    case 'F':
+        return share("failure", optarg, &o->failure);
+    case 'd':
+        return delay(o, optarg);
+    case 'e':
+        return number("seed", optarg, 0, UINT64_MAX, &o->seed);
+    case 'o':
+        return number("open-max", optarg, 1, 10000000, &o->open_max);
+    case 'u':
+        return number("until-idle", optarg, 0, 86400, &o->until_idle_s);
+    case 'R':
+        return number("progress", optarg, 0, 3600, &o->progress_s);
+    default:
+        return false;
+    }
+}
+
+static bool complain(const char *what)
+{
+    fprintf(stderr, "order-service: %s; --help lists the options\n", what);
+    return false;
+}
+
+static bool complete(const struct options *o)
+{
+    if (!o->redis)
+        return complain("--redis is missing");
+    if (!o->postgres)
+        return complain("--postgres is missing");
+    if (!o->by_stream && (!o->server || !o->keys))
+        return complain("--server and --keys are missing (or --via stream)");
+    if (o->success + o->failure > 1 + 1e-9)
+        return complain("--success and --failure together are more than 1");
+    return true;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+    int c;
+
+    *o = (struct options){.prefix = "floodgate",
+                          .group = "order-service",
+                          .backend_key = 2,
+                          .success = 1,
+                          .seed = 1,
+                          .open_max = 100000};
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (!take(o, c))
+            return 2;
+    }
+    if (optind != argc) {
+        fprintf(stderr, "order-service: %s: not an option\n", argv[optind]);
+        return 2;
+    }
+    return complete(o) ? -1 : 2;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** options: what the command line says. */
+#ifndef ORDER_SERVICE_OPTIONS_H
+#define ORDER_SERVICE_OPTIONS_H
+
+#include "base/base.h"
+
+struct options {
+    const char *redis, *redis_password_file, *prefix, *group;
+    const char *postgres;
+    const char *server, *keys; /* way back by packets */
+    uint64_t backend_key;
+    bool by_stream; /* way back by the stream of commands */
+    double success, failure;
+    uint64_t delay_min_ms, delay_max_ms;
+    uint64_t seed;
+    uint64_t open_max;
+    uint64_t until_idle_s; /* 0 = goes on */
+    uint64_t progress_s;
+    const char *json;
+};
+
+/** -1: go on; else the exit code. */
+int options_parse(struct options *o, int argc, char **argv);
+
+#endif
