@@ -53,6 +53,17 @@ static const char follow_help[] =
     "FILE is nginx's error log. Clients that limit_req, limit_conn or a time-out for header and body (log "
     "level\n"
     "info) stopped are reported; [penalty] http of them within 10 s block the client. Follows rotations.\n";
+static const struct fg_option backend_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [postgres]"},
+    {"conninfo", "TEXT", "connection string of libpq, instead of a configuration"},
+    {"password-file", "FILE", "file whose first line is the password"},
+    {"schema", "NAME", "schema of the tables (default: that of the configuration, else floodgate)"}};
+static const char backend_help[] = "It speaks to PostgreSQL itself: the daemon need not run. Running init "
+                                   "again, also twice at a time, does no\n"
+                                   "harm. Its user needs the right to make a schema in the database; the "
+                                   "daemon's needs less (docs/postgres.md).\n";
+
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is milliseconds). A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -112,6 +123,10 @@ const struct fg_command fg_commands[] = {
     {"user", "denied", "", 0, 0, NONE, fg_cmd_user_denied, "users who may reserve nothing, one a line", NULL},
     {"user", "worst", "", 0, 0, OPTIONS(worst_options), fg_cmd_user_worst,
      "users who were refused most often because they ask too often", NULL},
+    {"backend", "init", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_init,
+     "make the tables in PostgreSQL, or bring them to this version", backend_help},
+    {"backend", "status", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_status,
+     "version, cursor and lag of the tables in PostgreSQL", backend_help},
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash", NULL},
 };

@@ -156,7 +156,12 @@ void fg_supervise(struct fg_daemon *d);
 /** No engine waits for anything and all records are durable; replies may still be between two workers. */
 bool fg_all_quiet(struct fg_daemon *d);
 
+/* postgres.c */
+bool fg_postgres_config_check(const struct fg_config *config, struct fg_error *err);
+bool fg_postgres_start(struct fg_daemon *d, struct fg_error *err);
+
 /* lifecycle.c */
+bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);
 void fg_daemon_stop(struct fg_daemon *d);
 

@@ -15,8 +15,7 @@
 #define DRAIN_MS     2000 /* for each sink to catch up */
 #define QUIET_ROUNDS 3    /* of 1 ms: replies pass from worker to worker and out */
 
-/* Takes what a sink's start gave. */
-static bool add_sink(struct fg_daemon *d, struct fg_sink *sink)
+bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink)
 {
     if (sink)
         d->sinks[d->sinks_count++] = sink;
@@ -35,7 +34,7 @@ static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
     snprintf(o.brokers, sizeof(o.brokers), "%s", c->kafka.brokers);
     snprintf(o.topic, sizeof(o.topic), "%s", c->kafka.topic);
     snprintf(o.properties_file, sizeof(o.properties_file), "%s", c->kafka.properties_file);
-    return add_sink(d, fg_kafka_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
+    return fg_add_sink(d, fg_kafka_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
 }
 
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
@@ -64,8 +63,8 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_ports_start(d, err))
         return false;
     return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
-           fg_redis_start(d, err) && start_kafka(d, err) && fg_way_back_start(d, err) &&
-           start_control(d, err);
+           fg_redis_start(d, err) && fg_postgres_start(d, err) && start_kafka(d, err) &&
+           fg_way_back_start(d, err) && start_control(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)

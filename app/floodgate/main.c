@@ -115,9 +115,14 @@ static int check(const char *path)
 {
     static struct fg_config config;
     struct fg_memory need;
+    struct fg_error err;
 
     if (fg_config_check(&config, path, stderr) != 0)
         return 1;
+    if (!fg_postgres_config_check(&config, &err)) {
+        fprintf(stderr, "%s: [postgres]: %s\n", path, err.text);
+        return 1;
+    }
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
     print_size("engines (limits)", need.engines);

@@ -133,7 +133,7 @@ static bool open_section(struct loader *l, unsigned index, const char **section,
         fg_problem(
             l->problems, s->line,
             "[%s]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
-            "[log], [redis], [kafka], "
+            "[log], [redis], [postgres], [kafka], "
             "[api], [limits]",
             s->name);
         return false;

@@ -93,6 +93,16 @@ struct fg_config {
         char tls_ca[256], tls_cert[256], tls_key[256];
         char tls_server_name[256];
     } redis;
+    struct { /* [postgres] */
+        bool enabled;
+        char conninfo[256];
+        char password[128]; /**< the first line of password_file */
+        char password_file[512];
+        char schema[64];
+        unsigned batch_max;
+        unsigned timeout_ms;
+        unsigned retry_ms_max;
+    } postgres;
     struct { /* [kafka] */
         bool enabled;
         char brokers[256];

@@ -15,6 +15,7 @@ static const struct {
     {"penalty", "The penalty box: sources that misbehave are blocked for a while."},
     {"log", "The log of decisions: the truth of the sale."},
     {"redis", "Replication to Redis; without an address there is none."},
+    {"postgres", "Orders and stock in PostgreSQL; without a conninfo there are none."},
     {"kafka", "Events to Kafka; without brokers there are none."},
     {"api", "The control server (fgctl, curl, metrics)."},
     {"limits", "Sizes of the appliance as a whole; memory is taken at start-up."},

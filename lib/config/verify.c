@@ -110,23 +110,24 @@ static void check_mbufs(const struct fg_config *config, const struct fg_given *g
                    least, (unsigned long long)fg_settings[at("eal", "mbufs")].max);
 }
 
-static void read_password(struct fg_config *config, unsigned line, struct fg_problems *problems)
+static void read_password(const char *section, const char *path, char *password, size_t size, unsigned line,
+                          struct fg_problems *problems)
 {
-    char text[sizeof(config->redis.password) + 1] = ""; /* one more than fits, to see that it does not */
-    FILE *f = fopen(config->redis.password_file, "re");
+    char text[256] = ""; /* more than fits, to see that it does not */
+    FILE *f = fopen(path, "re");
     size_t length = 0;
 
+    FG_ASSERT(size < sizeof(text));
     if (f && fgets(text, sizeof(text), f))
         length = strcspn(text, "\r\n");
     if (f)
         fclose(f);
     text[length] = '\0';
-    if (length == 0 || length >= sizeof(config->redis.password))
-        fg_problem(
-            problems, line, "[redis] password_file = %s: first line is %s; accepted: 1..%zu characters",
-            config->redis.password_file, length ? "too long" : "empty", sizeof(config->redis.password) - 1);
+    if (length == 0 || length >= size)
+        fg_problem(problems, line, "[%s] password_file = %s: first line is %s; accepted: 1..%zu characters",
+                   section, path, length ? "too long" : "empty", size - 1);
     else
-        memcpy(config->redis.password, text, length + 1);
+        memcpy(password, text, length + 1);
 }
 
 /* A sink is on when its server is given, and then only may its other settings be. */
@@ -165,8 +166,20 @@ static void check_redis(struct fg_config *config, const struct fg_given *given, 
             fg_problem(problems, line,
                        "[redis]: password and password_file both given; accepted: one of them");
         else
-            read_password(config, line, problems);
+            read_password("redis", config->redis.password_file, config->redis.password,
+                          sizeof(config->redis.password), line, problems);
     }
+}
+
+static void check_postgres(struct fg_config *config, const struct fg_given *given,
+                           struct fg_problems *problems)
+{
+    config->postgres.enabled =
+        check_sink("postgres", "conninfo", "a connection string of libpq", given, problems);
+    if (config->postgres.password_file[0])
+        read_password("postgres", config->postgres.password_file, config->postgres.password,
+                      sizeof(config->postgres.password), line_of(given, "postgres", "password_file"),
+                      problems);
 }
 
 void fg_config_verify(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
@@ -179,6 +192,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_given *given, st
     check_workers(config, given, problems);
     check_mbufs(config, given, problems);
     check_redis(config, given, problems);
+    check_postgres(config, given, problems);
     config->kafka.enabled = check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
     if (config->log.segment_bytes % 64)
         fg_problem(problems, line_of(given, "log", "segment_bytes"),

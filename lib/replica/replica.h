@@ -72,6 +72,16 @@ struct fg_sink_status {
     char error[256]; /**< last problem; "" when none */
 };
 
+/** Tables: docs/postgres.md. */
+struct fg_postgres_options {
+    char conninfo[256];  /**< libpq's connection string */
+    char password[128];  /**< over the one in conninfo; "" = that one */
+    char schema[64];     /**< of the tables */
+    unsigned batch_max;  /**< records of one transaction, 1..100000 */
+    unsigned timeout_ms; /**< connect, and each exchange */
+    unsigned retry_ms_max;
+};
+
 struct fg_sink;
 
 /**
@@ -83,6 +93,36 @@ struct fg_sink *fg_redis_sink_start(const struct fg_redis_options *options, cons
 
 struct fg_sink *fg_kafka_sink_start(const struct fg_kafka_options *options, const char *journal_dir,
                                     const _Atomic uint64_t *durable_seq, struct fg_error *err);
+
+/** The same, for PostgreSQL. */
+struct fg_sink *fg_postgres_sink_start(const struct fg_postgres_options *options, const char *journal_dir,
+                                       const _Atomic uint64_t *durable_seq, struct fg_error *err);
+
+/** False and err when fg_postgres_sink_start would refuse them. */
+bool fg_postgres_check(const struct fg_postgres_options *options, struct fg_error *err);
+
+struct fg_postgres_made {
+    bool schema;       /**< it was not there */
+    unsigned from, to; /**< version of the tables; 0 = there were none */
+};
+
+/** Makes the tables, or brings them to this program's version, in one transaction. Waits. Repeating does no
+ * harm, also at the same time. */
+bool fg_postgres_init(const struct fg_postgres_options *options, struct fg_postgres_made *made,
+                      struct fg_error *err);
+
+struct fg_postgres_state {
+    char address[256];
+    unsigned version, known; /**< of the tables (0 = there are none), of this program; the rest is read only
+                                when they are equal */
+    char appliance[24];      /**< "" = nothing applied yet */
+    uint64_t cursor, orders, items;
+    char updated[64]; /**< when the cursor last moved, as the server writes it */
+};
+
+/** Looks, and waits for that. */
+bool fg_postgres_look(const struct fg_postgres_options *options, struct fg_postgres_state *state,
+                      struct fg_error *err);
 
 /* Any thread, as long as the sink lives. */
 const char *fg_sink_name(const struct fg_sink *sink);    /**< "redis" */

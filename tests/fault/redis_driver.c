@@ -9,8 +9,10 @@
  *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
  *   kafka SLOT BROKERS TOPIC BATCH TIMEOUT_MS RETRY_MS PROPERTIES_FILE
  *   snapshot                      writes one, and retires the segments that it has passed
+ *   postgres SLOT BATCH TIMEOUT_MS RETRY_MS SCHEMA PASSWORD CONNINFO   a sink of PostgreSQL
  *   status SLOT
  *   stop SLOT DRAIN_MS
+ *   extremes                      a commit of the largest numbers that there are
  *   ledger PATH                   writes the ledger's state and the log's events as JSON
  *   quit
  */
@@ -20,7 +22,6 @@
 #include <time.h>
 
 #include "journal/journal.h"
-#include "ledger/ledger.h"
 #include "ledger/snapshot.h"
 #include "replica/replica.h"
 
@@ -217,6 +218,36 @@ static void random_commit(size_t records_max)
         remember(&records[i]);
 }
 
+/* Numbers that do not fit where a signed one would; they take part in nothing else. */
+static void commit_extremes(void)
+{
+    static const uint64_t users[] = {UINT64_MAX, 1ull << 63, (1ull << 63) - 1, 0, 10000, 9999};
+    struct fg_record r[3 + 2 * 6 + 1] = {record(FG_REC_ITEM_SET, UINT64_MAX),
+                                         record(FG_REC_ITEM_NAME, UINT64_MAX),
+                                         record(FG_REC_STOCK, UINT64_MAX)};
+    size_t n = 3;
+
+    r[0].hold_ms = UINT32_MAX;
+    r[0].user_limit = UINT32_MAX;
+    r[0].order_max = UINT16_MAX;
+    r[0].closes_ms = UINT64_MAX;
+    memcpy(r[1].name, "\xff\n\xc3\xa4\xed\xa0\x80!", 8);
+    r[2].arg = FG_UNITS_MAX;
+    commit(r, n);
+    n = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        r[n] = record(FG_REC_RESERVED, UINT64_MAX);
+        r[n].user = users[i];
+        memset(r[n].order_id, i ? 0 : 0xff, sizeof(r[n].order_id));
+        r[n].quantity = UINT16_MAX;
+        r[n++].arg = i % 2 ? UINT64_MAX : 1;
+    }
+    r[n] = record(FG_REC_USER, 0);
+    r[n].user = UINT64_MAX - 1;
+    r[n++].arg = 1;
+    commit(r, n);
+}
+
 /* ---- the ledger as JSON -------------------------------------------------------------------------------- */
 
 static void hex(FILE *out, const uint8_t id[16])
@@ -354,6 +385,21 @@ static bool start_kafka(const char *arguments, struct fg_error *err)
     return sinks[slot];
 }
 
+static bool start_postgres(const char *arguments, struct fg_error *err)
+{
+    struct fg_postgres_options o = {.conninfo = ""};
+    unsigned slot;
+    int n = sscanf(arguments, "%u %u %u %u %63s %127s %255[^\n]", &slot, &o.batch_max, &o.timeout_ms,
+                   &o.retry_ms_max, o.schema, o.password, o.conninfo);
+
+    if (n != 7 || slot >= SLOTS || sinks[slot])
+        return fg_fail(err, "bad postgres: %s", arguments);
+    if (!strcmp(o.password, "-"))
+        o.password[0] = '\0';
+    sinks[slot] = fg_postgres_sink_start(&o, log_dir, &durable_seq, err);
+    return sinks[slot];
+}
+
 static void print_text(const char *text)
 {
     for (; *text; text++)
@@ -399,8 +445,10 @@ static void obey(const char *line)
     } else if (sscanf(line, "load %u %u", &a, &b) == 2 && b >= 1 && b <= RECORDS_MAX && item_count) {
         while (a--)
             random_commit(b);
-    } else if (!strncmp(line, "start ", 6) || !strncmp(line, "kafka ", 6)) {
-        if (!(line[0] == 's' ? start_sink(line + 6, &err) : start_kafka(line + 6, &err))) {
+    } else if (!strncmp(line, "start ", 6) || !strncmp(line, "kafka ", 6) || !strncmp(line, "postgres ", 9)) {
+        if (!(line[0] == 's'   ? start_sink(line + 6, &err)
+              : line[0] == 'k' ? start_kafka(line + 6, &err)
+                               : start_postgres(line + 9, &err))) {
             printf("{\"error\": \"");
             print_text(err.text);
             printf("\"}\n");
@@ -412,6 +460,8 @@ static void obey(const char *line)
     } else if (sscanf(line, "stop %u %u", &a, &b) == 2) {
         stop_sink(a, b);
         return;
+    } else if (!strcmp(line, "extremes")) {
+        commit_extremes();
     } else if (!strcmp(line, "snapshot")) {
         snapshot();
     } else if (sscanf(line, "ledger %511s", path) == 1) {

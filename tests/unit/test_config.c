@@ -174,6 +174,11 @@ static void defaults_of_the_rest(void **state)
     assert_false(config.redis.commands);
     assert_int_equal(config.redis.timeout_ms, 2000);
     assert_int_equal(config.redis.retry_ms_max, 5000);
+    assert_false(config.postgres.enabled);
+    assert_string_equal(config.postgres.schema, "floodgate");
+    assert_int_equal(config.postgres.batch_max, 2000);
+    assert_int_equal(config.postgres.timeout_ms, 5000);
+    assert_int_equal(config.postgres.retry_ms_max, 5000);
     assert_false(config.kafka.enabled);
     assert_string_equal(config.kafka.topic, "floodgate.orders");
     assert_int_equal(config.kafka.batch_max, 5000);
@@ -355,6 +360,8 @@ static void missing_settings_are_refused(void **state)
     fails_at(2, "[orders]\nkeys = @K\n", "[port NAME]: missing; accepted: 1..16 ports");
     fails_at(6, GOOD "[redis]\nuser = me\n",
              "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
+    fails_at(6, GOOD "[postgres]\nschema = s\n",
+             "[postgres] conninfo: missing; accepted: a connection string of libpq");
     fails_at(6, GOOD "[kafka]\ntopic = t\n", "[kafka] brokers: missing; accepted: host:port[,host:port ...]");
     assert_int_equal(check(""), 2);
     assert_int_equal(check("[port a]\ninterface = eth0\n[orders]\nkeys = /tmp\n"), 1);
@@ -378,7 +385,7 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(
         5, GOOD "[wrokers]\ncount = 1\n",
         "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
-        "[log], [redis], [kafka], [api], [limits]");
+        "[log], [redis], [postgres], [kafka], [api], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count = 1: comes before the first [section]");
     fails_at(5, GOOD "yes\n", "yes: neither [SECTION] nor key = value nor # comment");
     fails_at(5, GOOD "[log\ndir = /x\n", "[log: a section is [NAME] alone on its line");

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The tables of the order backend. These two speak to PostgreSQL itself: the daemon need not run. */
+#include "fgctl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "replica/replica.h"
+
+#define CONFIG_PATH "/etc/floodgate/floodgate.conf"
+
+enum { OPT_CONFIG, OPT_CONNINFO, OPT_PASSWORD_FILE, OPT_SCHEMA }; /* as in commands.c */
+
+static int input_error(const char *text)
+{
+    fprintf(stderr, "fgctl: %s\n", text);
+    return FG_EXIT_INPUT;
+}
+
+static bool copy(char *to, size_t size, const char *from, const char *what)
+{
+    if (snprintf(to, size, "%s", from) < (int)size)
+        return true;
+    fg_usage_error("--%s: %zu characters; accepted: up to %zu", what, strlen(from), size - 1);
+    return false;
+}
+
+static int read_password(struct fg_postgres_options *o, const char *path)
+{
+    char line[sizeof(o->password) + 1] = "", text[300];
+    FILE *f = fopen(path, "re");
+    size_t length = 0;
+
+    if (f && fgets(line, sizeof(line), f))
+        length = strcspn(line, "\r\n");
+    if (f)
+        fclose(f);
+    if (!length || length >= sizeof(o->password)) {
+        snprintf(text, sizeof(text), "%s: its first line is no password of 1..%zu characters", path,
+                 sizeof(o->password) - 1);
+        return input_error(text);
+    }
+    memcpy(o->password, line, length);
+    o->password[length] = '\0';
+    return FG_EXIT_OK;
+}
+
+static int from_config(struct fg_postgres_options *o, const char *path)
+{
+    struct fg_config *c = calloc(1, sizeof(*c));
+    struct fg_error err = {""};
+    int code = FG_EXIT_OK;
+
+    if (!c)
+        return input_error("out of memory");
+    if (!fg_config_load(c, path, &err)) {
+        code = input_error(err.text);
+    } else if (!c->postgres.enabled) {
+        fg_fail(&err, "%s: [postgres] conninfo: missing; give it there, or --conninfo here", path);
+        code = input_error(err.text);
+    } else {
+        snprintf(o->conninfo, sizeof(o->conninfo), "%s", c->postgres.conninfo);
+        snprintf(o->password, sizeof(o->password), "%s", c->postgres.password);
+        snprintf(o->schema, sizeof(o->schema), "%s", c->postgres.schema);
+    }
+    explicit_bzero(c, sizeof(*c));
+    free(c);
+    return code;
+}
+
+/* From the daemon's configuration, or from the command line alone. */
+static int take_options(const struct fg_args *args, struct fg_postgres_options *o)
+{
+    const char *conninfo = args->options[OPT_CONNINFO], *schema = args->options[OPT_SCHEMA];
+    int code = FG_EXIT_OK;
+
+    *o = (struct fg_postgres_options){.schema = "floodgate"};
+    if (conninfo && args->options[OPT_CONFIG])
+        return fg_usage_error("--conninfo and --config are both given; accepted: one of them");
+    if (!conninfo)
+        code = from_config(o, args->options[OPT_CONFIG] ? args->options[OPT_CONFIG] : CONFIG_PATH);
+    else if (!copy(o->conninfo, sizeof(o->conninfo), conninfo, "conninfo"))
+        code = FG_EXIT_USAGE;
+    if (code == FG_EXIT_OK && args->options[OPT_PASSWORD_FILE])
+        code = read_password(o, args->options[OPT_PASSWORD_FILE]);
+    if (code == FG_EXIT_OK && schema && !copy(o->schema, sizeof(o->schema), schema, "schema"))
+        code = FG_EXIT_USAGE;
+    return code;
+}
+
+static int refused(const struct fg_error *err)
+{
+    fprintf(stderr, "fgctl: %s\n", err->text);
+    return FG_EXIT_REFUSED;
+}
+
+int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct fg_postgres_options o;
+    struct fg_postgres_made made;
+    struct fg_error err = {""};
+    int code = take_options(args, &o);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (!fg_postgres_init(&o, &made, &err))
+        return refused(&err);
+    if (cli->json)
+        printf("{\"schema\": \"%s\", \"schema_made\": %s, \"version_before\": %u, \"version\": %u}\n",
+               o.schema, made.schema ? "true" : "false", made.from, made.to);
+    else if (made.from == made.to)
+        printf("schema %s: its tables are of version %u; nothing to do\n", o.schema, made.to);
+    else
+        printf("schema %s%s: tables %s version %u\n", o.schema, made.schema ? " made" : "",
+               made.from ? "brought to" : "made,", made.to);
+    return FG_EXIT_OK;
+}
+
+/* Last durable record of the daemon's log; 0 when it does not answer. */
+static uint64_t durable_seq(struct fg_cli *cli)
+{
+    struct fg_error err;
+    json_t *reply = NULL;
+    uint64_t seq = 0;
+
+    if (fg_request_quiet(cli, "GET", "/v1/status", NULL, &reply, &err) == FG_EXIT_OK)
+        seq = (uint64_t)json_integer_value(json_object_get(json_object_get(reply, "log"), "durable_seq"));
+    json_decref(reply);
+    return seq;
+}
+
+static json_t *state_json(const struct fg_postgres_options *o, const struct fg_postgres_state *s,
+                          uint64_t durable)
+{
+    json_t *out = json_pack("{s:s, s:s, s:i, s:i}", "address", s->address, "schema", o->schema, "version",
+                            (int)s->version, "version_needed", (int)s->known);
+
+    if (s->version != s->known)
+        return out;
+    json_object_set_new(out, "appliance", s->appliance[0] ? json_string(s->appliance) : json_null());
+    json_object_set_new(out, "cursor", json_integer((json_int_t)s->cursor));
+    json_object_set_new(out, "lag",
+                        durable ? json_integer((json_int_t)(durable > s->cursor ? durable - s->cursor : 0))
+                                : json_null());
+    json_object_set_new(out, "updated", s->updated[0] ? json_string(s->updated) : json_null());
+    json_object_set_new(out, "orders", json_integer((json_int_t)s->orders));
+    json_object_set_new(out, "items", json_integer((json_int_t)s->items));
+    return out;
+}
+
+int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args)
+{
+    struct fg_postgres_options o;
+    struct fg_postgres_state state = {.version = 0};
+    struct fg_error err = {""};
+    int code = take_options(args, &o);
+    json_t *out;
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (!fg_postgres_look(&o, &state, &err))
+        return refused(&err);
+    out = state_json(&o, &state, durable_seq(cli));
+    if (cli->json)
+        fg_print_json(out);
+    else
+        fg_show(stdout, out);
+    json_decref(out);
+    if (state.version == state.known)
+        return FG_EXIT_OK;
+    fprintf(stderr, "fgctl: the tables are of version %u, %u is needed: %s\n", state.version, state.known,
+            state.version < state.known ? "run `fgctl backend init`" : "use the newer program");
+    return FG_EXIT_REFUSED;
+}
