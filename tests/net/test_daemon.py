@@ -58,19 +58,24 @@ def siphash(secret, data):
     return a ^ b ^ c ^ d
 
 
-def udp_socket(ns, family):
-    """A socket that lives in the namespace; the calling thread does not stay there."""
+def in_namespace(ns, make):
+    """What make() gives, called in the namespace; the calling thread does not stay there."""
     here = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
     there = os.open(f'/run/netns/{ns.name}', os.O_RDONLY)
     try:
         if _libc.setns(there, CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), 'setns')
-        return socket.socket(family, socket.SOCK_DGRAM)
+        return make()
     finally:
         if _libc.setns(here, CLONE_NEWNET):
             os._exit(99)
         os.close(here)
         os.close(there)
+
+
+def udp_socket(ns, family):
+    """A socket that lives in the namespace."""
+    return in_namespace(ns, lambda: socket.socket(family, socket.SOCK_DGRAM))
 
 
 class Client:

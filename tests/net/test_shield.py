@@ -1,0 +1,357 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The shield as a black box: an attack of 1,000 sources, nginx behind the port, the penalty box, restarts."""
+
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import statistics
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
+import client  # noqa: E402
+import fgtest  # noqa: E402
+from test_daemon import SMALL, in_namespace  # noqa: E402
+from test_users import NsClient  # noqa: E402
+
+ITEM = 7
+SPOOFED = '198.18.128.0/17'  # flood.py's sources
+SLOWER = 8                   # how many times as long a good client's median may take under attack ...
+SLOWER_MS = 40               # ... and this, on a machine with two cores that the attacker shares
+
+
+class Shield:
+    """A daemon on a veth, nginx with our sample configuration in the same namespace, and shoppers at the other end."""
+
+    def __init__(self, lab, nginx=False, **settings):
+        self.lab, self.link = lab, lab.pair()
+        self.gate = lab.daemon(self.link.a, interface=self.link.a_if,
+                               settings={**SMALL, 'log.durability': 'memory', **settings})
+        self.gate.start()
+        self.link.route_to_b(SPOOFED)
+        status, answer = self.gate.api('POST', '/v1/items', {'item': ITEM, 'total': 1000})
+        assert status == 201, answer
+        self.nginx_dir = self.start_nginx() if nginx else None
+
+    def start_nginx(self):
+        if not shutil.which('nginx'):
+            raise fgtest.Skip('nginx is not installed')
+        folder = self.lab.unique('nginx')
+        os.makedirs(os.path.join(folder, 'shop'))
+        os.chmod(self.lab.dir, 0o755)  # a worker of nginx is another user
+        with open(os.path.join(folder, 'shop', 'index.html'), 'w') as f:
+            f.write('in stock\n')
+        paths = '\n'.join(f'{n}_temp_path {folder}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+        sample = os.path.join(fgtest.ROOT, 'config', 'nginx-floodgate.conf')
+        config = os.path.join(folder, 'nginx.conf')
+        with open(config, 'w') as f:
+            f.write(f'daemon off; user root; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log info;\n'
+                    f'events {{ worker_connections 2048; }}\n'
+                    f'http {{ access_log off; {paths}\ninclude {sample};\n'
+                    f'server {{ listen 127.0.0.1:8080; root {folder}/shop; }} }}\n')
+        self.nginx = self.link.a.start('nginx', '-c', config, '-p', folder)
+        fgtest.wait_until(lambda: self.http() == 200, 20, 'nginx answers')
+        return folder
+
+    def tcp(self, address=None, seconds=5):
+        """A connection of a shopper to nginx."""
+        s = in_namespace(self.link.b, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        s.settimeout(seconds)
+        if address:
+            s.bind((address, 0))
+        s.connect((self.link.a_ip, 80))
+        return s
+
+    def http(self, address=None, seconds=5):
+        """Status of one request on a connection of its own; None: no answer."""
+        connection = http.client.HTTPConnection(self.link.a_ip, 80, timeout=seconds)
+        try:
+            connection.sock = self.tcp(address, seconds)
+            connection.request('GET', '/')
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def shopper(self, address, role='shop', patience=5.0):
+        """Sends order packets from an address of side b."""
+        c = NsClient(self.link.b, self.link.a_ip, self.gate.keys, role, patience)
+        c.socket.close()
+        c.socket = in_namespace(self.link.b, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        c.socket.bind((address, 0))
+        c.socket.connect((self.link.a_ip, client.PORT))
+        return c
+
+    def addresses(self, *addresses):
+        """Further addresses of side b, that side a finds."""
+        for address in addresses:
+            self.link.b.ip('addr', 'add', f'{address}/24', 'dev', self.link.b_if)
+            self.link.a.ip('neigh', 'replace', address, 'lladdr', self.link.b_mac, 'dev', self.link.a_if, 'nud',
+                           'permanent')
+
+    def flood(self, **options):
+        argv = [os.path.join(HERE, 'flood.py'), '--interface', self.link.b_if, '--dst-mac', self.link.a_mac, '--src-mac',
+                self.link.b_mac, '--server', self.link.a_ip]
+        for name, value in options.items():
+            argv += ['--' + name, *(map(str, value) if isinstance(value, list) else [str(value)])]
+        return self.link.b.start(*argv, name='flood')
+
+    def stats(self):
+        return self.gate.get('/v1/stats')
+
+    def verdicts(self):
+        return self.stats()['filter']
+
+    def penalties(self):
+        return {p['source']: p for p in self.gate.get('/v1/filter/penalties')['penalties']}
+
+    def top(self, name):
+        classes = {c['class']: c for c in self.gate.get('/v1/filter/top')['classes']}
+        return {s['source']: s for s in classes[name]['sources']}
+
+
+def quantile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def good_client(s, seconds):
+    """(requests, failed, median ms, 95 % ms) of HTTP, and of orders, of one polite client."""
+    orders, results = s.shopper(s.link.b_ip), {'http': [], 'order': []}
+    failed = {'http': 0, 'order': 0}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for kind in results:
+            began = time.monotonic()
+            if kind == 'http':
+                ok = s.http() == 200
+            else:
+                try:
+                    ok = orders.stock(ITEM).status == 'ON_SALE'
+                except client.NoReply:
+                    ok = False
+            results[kind].append((time.monotonic() - began) * 1000)
+            failed[kind] += not ok
+        time.sleep(0.2)
+    return {k: (len(v), failed[k], statistics.median(v), quantile(v, 0.95)) for k, v in results.items()}
+
+
+def slow_clients(s, addresses, each):
+    """Connections that say half a header and nothing more."""
+    taken = []
+    for address in addresses:
+        for _ in range(each):
+            try:
+                connection = s.tcp(address)
+                connection.send(b'GET / HTTP/1.1\r\nHost: sh')
+                taken.append(connection)
+            except OSError:
+                pass
+    return taken
+
+
+# ---- the attack --------------------------------------------------------------------------------------------
+
+
+@fgtest.timeout(180)
+def test_attack_of_1000_sources(lab):
+    """1,000 sources flood orders, SYNs, malformed packets and slow connections: a good client notices nothing"""
+    s = Shield(lab, nginx=True, **{'filter.order_rate': 10, 'filter.order_burst': 10})
+    crowd = [f'198.18.0.{n}' for n in range(100, 110)]
+    s.addresses(*crowd)
+    before = good_client(s, 5)
+    verdicts = s.verdicts()
+    flood = s.flood(sources=1000, rate=6000, seconds=9)
+    slow = slow_clients(s, crowd, 30)
+    fgtest.wait_until(lambda: s.verdicts()['malformed'] > verdicts['malformed'], 20, 'the attack is there')
+    during = good_client(s, 6)
+    assert flood.wait(60) == 0, flood.output()
+    sent = json.loads(flood.output())
+    after = s.verdicts()
+    print(f'# sent {sent}; before {before}; during {during}; slow connections {len(slow)}')
+    print(f'# verdicts {({k: v - verdicts.get(k, 0) for k, v in after.items()})}')
+    for kind, (requests, failed, median, late) in during.items():
+        assert requests >= 10 and failed == 0, f'{kind}: {failed} of {requests} failed under attack'
+        limit = before[kind][2] * SLOWER + SLOWER_MS
+        assert median <= limit, f'{kind}: median {median:.1f} ms under attack, {before[kind][2]:.1f} ms without'
+    assert sent['sent'] >= 20000, 'the attack was none'
+    assert after['malformed'] - verdicts['malformed'] >= sent['by_kind']['malformed'] * 0.9
+    assert after['rate-order'] - verdicts['rate-order'] >= 1000, 'loud sources are cut to their rate'
+    assert sum(s.stats()['drops'].values()) > 0, 'no forged order came as far as a tag check'
+    for connection in slow:
+        connection.close()
+
+
+# ---- nginx -------------------------------------------------------------------------------------------------
+
+
+@fgtest.timeout(120)
+def test_nginx_limits(lab):
+    """the sample configuration: 429 above the rate and above 20 connections, slow headers are cut off; others are served"""
+    s = Shield(lab, nginx=True)
+    s.addresses('198.18.0.50', '198.18.0.51')
+    with_limit = [s.http('198.18.0.50') for _ in range(100)]
+    assert with_limit.count(200) >= 40 and with_limit.count(429) >= 20, with_limit
+    assert set(with_limit) == {200, 429}, with_limit
+    assert s.http('198.18.0.51') == 200, 'another client is not touched'
+    late = s.tcp('198.18.0.51', seconds=20)
+    late.send(b'GET / HTTP/1.1\r\nHost: sh')
+    began = time.monotonic()
+    try:
+        assert late.recv(100) in (b'',), 'an answer to half a request'
+    except ConnectionResetError:
+        pass
+    assert 3 <= time.monotonic() - began <= 15, 'cut off after 5 s'
+    log = open(os.path.join(s.nginx_dir, 'error.log')).read()
+    assert 'limiting requests' in log and 'client timed out' in log, log
+
+
+@fgtest.timeout(120)
+def test_penalty_by_nginx(lab):
+    """a client that nginx refuses again and again is blocked before the kernel, and comes back when its time is over"""
+    s = Shield(lab, nginx=True, **{'penalty.http': 20, 'penalty.first': '3s'})
+    s.addresses('198.18.0.50', '198.18.0.51')
+    log = os.path.join(s.nginx_dir, 'error.log')
+    follower = lab.start(fgtest.program('fgctl'), '--socket', s.gate.socket, 'penalty', 'follow', log)
+    time.sleep(0.5)  # it begins at the end of the file
+    fgtest.wait_until(lambda: s.http('198.18.0.50', 1) is None or '198.18.0.50' in s.penalties(), 60, 'it is blocked', 0)
+    penalty = s.penalties()['198.18.0.50']
+    assert (penalty['class'], penalty['level']) == ('http', 1), penalty
+    assert s.http('198.18.0.51') == 200, 'only the offender is blocked'
+    block = [e for e in s.gate.get('/v1/filter/block')['prefixes'] if e['prefix'] == '198.18.0.50']
+    assert block and block[0]['reason'] == 'penalty 1: http', block
+    fgtest.wait_until(lambda: s.http('198.18.0.50', 1) in (200, 429), 30, 'its time is over')
+    assert follower.running(), follower.output()
+
+
+# ---- evidence ----------------------------------------------------------------------------------------------
+
+
+def offend(shopper, times):
+    """A shop's key confirms orders, which only a backend may: with a correct tag, another packet each time."""
+    for _ in range(times):
+        shopper.socket.send(client.request(shopper.key_id, shopper.secret, 'CONFIRM', secrets.token_bytes(16), user=1))
+        time.sleep(0.002)
+
+
+@fgtest.timeout(120)
+def test_penalty_of_an_offender_over_restarts(lab):
+    """correct tags with offences block their source; the block outlives kill -9, the next one is longer; release frees"""
+    s = Shield(lab, **{'penalty.role': 30, 'penalty.first': '8s'})
+    s.addresses('198.18.0.60', '198.18.0.61')
+    offender, other = s.shopper('198.18.0.60'), s.shopper('198.18.0.61')
+    offend(offender, 29)
+    time.sleep(0.5)
+    assert not s.penalties(), 'one below the threshold'
+    fgtest.wait_until(lambda: offend(offender, 30) or '198.18.0.60' in s.penalties(), 20, 'it is blocked')
+    assert s.top('role')['198.18.0.60']['proven'] >= 30
+    blocked = s.verdicts()['blocked']
+    offend(offender, 5)
+    assert s.verdicts()['blocked'] >= blocked + 5 and other.stock(ITEM).status == 'ON_SALE'
+    s.gate.restart(kill=True)
+    penalty = s.penalties()['198.18.0.60']
+    assert (penalty['level'], penalty['class']) == (1, 'role') and penalty['left_ms'] <= 8000, penalty
+    fgtest.wait_until(lambda: not s.penalties(), 20, 'its time is over')
+    assert offender.stock(ITEM).status == 'ON_SALE'
+    fgtest.wait_until(lambda: offend(offender, 30) or '198.18.0.60' in s.penalties(), 20, 'it is blocked again')
+    penalty = s.penalties()['198.18.0.60']
+    assert penalty['level'] == 2 and penalty['left_ms'] > 60000, penalty
+    assert s.gate.fgctl('penalty', 'release', '198.18.0.60') == {'released': 1}
+    assert offender.stock(ITEM).status == 'ON_SALE'
+
+
+@fgtest.timeout(120)
+def test_forged_sources_are_no_evidence(lab):
+    """bad tags and replays with a victim's address do not block the victim; the strict mode, asked for, does; allow spares"""
+    s = Shield(lab, **{'penalty.bad_tag': 50, 'penalty.malformed': 50, 'penalty.role': 30, 'filter.order_rate': 0})
+    victim = s.shopper(s.link.b_ip)
+    assert victim.stock(ITEM).status == 'ON_SALE'  # validated, if there were such a thing
+    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=3).wait(30) == 0
+    seen = fgtest.wait_until(lambda: s.top('bad-tag').get(s.link.b_ip), 10, 'the flood is seen')
+    assert seen['count'] >= 1000 and seen['proven'] == 0, seen
+    assert victim.stock(ITEM).status == 'ON_SALE' and not s.penalties()
+    # One packet with an offence and a correct tag, caught and sent again and again with the victim's address.
+    caught = client.request(victim.key_id, victim.secret, 'CONFIRM', bytes(16), user=1)
+    for _ in range(500):
+        victim.socket.send(caught)
+    fgtest.wait_until(lambda: s.stats()['penalty']['replays'] >= 400, 10, 'replays are counted')
+    assert victim.stock(ITEM).status == 'ON_SALE' and not s.penalties()
+    s.gate.settings['penalty.mode'] = 'suspected'
+    s.gate.write_config()
+    s.gate.restart()
+    s.gate.fgctl('allow', 'add', s.link.b_ip)
+    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2).wait(30) == 0
+    fgtest.wait_until(lambda: s.stats()['penalty']['spared'] >= 1, 10, 'the allow list spares')
+    assert not s.penalties() and victim.stock(ITEM).status == 'ON_SALE'
+    s.gate.fgctl('allow', 'del', s.link.b_ip)
+    time.sleep(10)  # it is not looked at again for a window
+    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2).wait(30) == 0
+    fgtest.wait_until(lambda: s.link.b_ip in s.penalties(), 10, 'the strict mode believes everything')
+
+
+# ---- it stays up -------------------------------------------------------------------------------------------
+
+
+class Sink(threading.Thread):
+    """What reaches a UDP port of the gate's kernel, by source."""
+
+    def __init__(self, ns):
+        super().__init__(daemon=True)
+        self.seen, self.over = {}, False
+        self.socket = in_namespace(ns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.socket.bind(('', 9999))
+        self.socket.settimeout(0.2)
+        self.start()
+
+    def run(self):
+        while not self.over:
+            try:
+                _, (address, _) = self.socket.recvfrom(2048)
+                self.seen[address] = self.seen.get(address, 0) + 1
+            except TimeoutError:
+                pass
+
+
+@fgtest.timeout(150)
+def test_no_gap(lab):
+    """a blocked source sends all the time: nothing gets through a stop, a restart, kill -9 or an upgrade; lists stay"""
+    s = Shield(lab)
+    sink = Sink(s.link.a)
+    s.gate.fgctl('block', 'add', '198.18.200.0/24')
+    s.gate.fgctl('allow', 'add', '198.18.7.0/24')
+    floods = [s.flood(only=['plain', 'order'], sources=20, base=base, rate=500, seconds=100)
+              for base in ('198.18.200.0', '198.18.201.0')]
+    fgtest.wait_until(lambda: len(sink.seen) >= 20, 20, 'who is not blocked comes through')
+    orders = [s.stats()['drops']['tag']]
+    for number, kill in enumerate((False, True, False)):
+        before = sum(sink.seen.values())
+        if number == 2:  # another program: with other tunables
+            s.gate.settings['filter.order_rate'] = 1234
+            s.gate.write_config()
+        s.gate.kill() if kill else s.gate.stop()
+        fgtest.wait_until(lambda b=before: sum(sink.seen.values()) > b + 100, 20, 'the kernel goes on without the daemon')
+        s.gate.start()
+        assert [e['prefix'] for e in s.gate.get('/v1/filter/block')['prefixes']] == ['198.18.200.0/24']
+        assert [e['prefix'] for e in s.gate.get('/v1/filter/allow')['prefixes']] == ['198.18.7.0/24']
+        fgtest.wait_until(lambda: s.stats()['drops']['tag'] > 100, 20, 'orders of others reach the workers')
+        orders.append(s.stats()['drops']['tag'])
+    for flood in floods:
+        flood.terminate()
+    sink.over = True
+    wrong = {a: n for a, n in sink.seen.items() if a.startswith('198.18.200.')}
+    assert not wrong, f'a blocked source came through: {wrong}'
+    assert not [a for a in s.top('bad-tag') if a.startswith('198.18.200.')], 'an order of a blocked source came through'
+    assert s.verdicts()['blocked'] > 1000
+    print(f'# through: {sum(sink.seen.values())} of who may, none of who may not; blocked {s.verdicts()["blocked"]}')
+
+
+if __name__ == '__main__':
+    fgtest.main()
