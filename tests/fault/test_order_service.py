@@ -55,8 +55,6 @@ def begin(lab, via='packets', service=None, persist=True, **sale_options):
     print(f'# seed {_seed} (FG_SEED)')
     redis = lab.redis(persist=persist)
     postgres = Postgres(lab).start()
-    if via == 'stream' and 'commands' not in open(os.path.join(fgtest.ROOT, 'config', 'floodgate.conf')).read():
-        raise fgtest.Skip('the stream of commands is not there yet')
     settings = {'redis.commands': 'yes'} if via == 'stream' else {}
     sale = Sale(lab, total=800, lesser=5, hold_ms=2000, redis=redis, desk=True, settings=settings, **sale_options)
     service = Service(lab, sale, postgres, via, **(service or {})).start()

@@ -82,7 +82,11 @@ static uint64_t draw(const struct service *s, const struct payment *p, uint64_t 
 /* The order is the idempotency key: asked again, after a crash, it answers the same. */
 static enum outcome outcome_of(const struct service *s, const struct payment *p)
 {
-    double dice = (double)(draw(s, p, 1) >> 11) / (double)(1ull << 53);
+    double dice;
+
+    if (p->late)
+        return FAILURE;
+    dice = (double)(draw(s, p, 1) >> 11) / (double)(1ull << 53);
 
     if (dice < s->o.success)
         return SUCCESS;
@@ -96,7 +100,10 @@ static void ask_provider(const struct service *s, struct payment *p)
     uint64_t left = p->deadline_ms > unix_ms ? p->deadline_ms - unix_ms : 0;
     uint64_t span = s->o.delay_max_ms - s->o.delay_min_ms + 1;
 
-    if (outcome_of(s, p) == SILENCE)
+    p->late = !left;
+    if (p->late)
+        p->due_ms = now;
+    else if (outcome_of(s, p) == SILENCE)
         p->due_ms = now + left + GRACE_MS;
     else
         p->due_ms = now + s->o.delay_min_ms + draw(s, p, 2) % span;

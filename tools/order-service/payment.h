@@ -32,6 +32,7 @@ struct payment {
     uint32_t quantity;
     enum state state;
     uint64_t due_ms; /* monotonic: when something is to be done */
+    bool late;       /* the hold had ended before the provider could be asked: it is not */
     unsigned tries;  /* of the confirmation or cancellation */
     size_t place;    /* in the heap */
     struct payment *next;

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A real sale, end to end: two namespaces and a veth, Redis, the appliance behind its XDP filter, and 20,000 shoppers with attackers
-among them; then the audit. Shows what happens while it happens, and exits with 0 only if everything was right."""
+"""A real sale, end to end: namespaces and veths, Redis, PostgreSQL, the appliance behind its XDP filter, an order service that charges
+for what is reserved, and 20,000 shoppers with attackers among them; then the audit. Shows what happens while it happens, and exits with 0 only if everything was right."""
 
 import argparse
 import json
@@ -19,11 +19,12 @@ LESSER, LESSER_UNITS = range(2, 52), 150
 SHOPPERS, SOURCES = 20000, 2000
 SHOPPERS_RATE = 16000             # order packets a second of all shoppers
 BLOCKED_RATE, OVERRATE_RATE = 5000, 10000 # packets a second of 100 sources each
-PACKETS, PACKETS_SHOPPERS = 1000000, 500000 # in all, to go on for; and what of it at least comes from shoppers
+PACKETS, PACKETS_SHOPPERS = 1150000, 500000 # in all, to go on for; and what of it at least comes from shoppers
 SOURCE_RATE, SOURCE_BURST = 20, 60
 BLOCKED, OVERRATE = '198.18.128.0-198.18.128.99', '198.18.129.0-198.18.129.99'
-HOLD_MS = 4000
-REDIS_AWAY = (8, 14)              # seconds into the sale
+HOLD_MS = 5000
+PROVIDER = {'success': 0.8, 'failure': 0.1, 'delay_ms': '100-1200'} # of payments; for the rest it never answers
+REDIS_AWAY = (8, 12)              # seconds into the sale
 SALE_SECONDS_MAX = 240            # only against a hang: it takes less than one minute on two idle cores
 
 
@@ -42,13 +43,16 @@ def options():
 
 def start_appliance(lab, link, redis, workers):
     link.route_to_b('198.19.0.0/16')
-    gate = lab.daemon(link.a, interface=link.a_if, redis=redis, settings={
+    desk = fgtest.Link(link.a, lab.namespace('desk'), net=1)  # of the order service
+    ports = {'shop': {'interface': link.a_if}, 'desk': {'interface': desk.a_if}}
+    gate = lab.daemon(link.a, ports=ports, redis=redis, settings={
         'workers.count': workers, 'workers.idle': 'sleep', 'limits.items_max': 100, 'limits.orders_max': 500000,
         'limits.users_max': 500000, 'filter.order_rate': SOURCE_RATE, 'filter.order_burst': SOURCE_BURST})
     code, text = gate.check()
     if code:
         sys.exit(f'the configuration is refused:\n{text}')
     gate.start()
+    gate.fgctl('allow', 'add', desk.b_ip)
     gate.fgctl('block', 'add', '198.18.128.0/26', '198.18.128.64/27', '198.18.128.96/30')
     catalogue = os.path.join(lab.dir, 'catalogue.csv')
     with open(catalogue, 'w') as f:
@@ -56,7 +60,24 @@ def start_appliance(lab, link, redis, workers):
         f.write(f'{HOT},Everybody wants it,{HOT_UNITS},2,{HOLD_MS}\n')
         f.writelines(f'{i},Lesser thing {i - 1},{LESSER_UNITS},4,{HOLD_MS}\n' for i in LESSER)
     gate.fgctl('item', 'import', catalogue)
-    return gate
+    return gate, desk
+
+
+def start_service(lab, desk, gate, redis, postgres):
+    """What it did stands in the summary that it writes when nothing is left to do."""
+    summary = lab.unique('service.json')
+    options = {'redis': redis.address, 'postgres': postgres.conninfo, 'server': desk.a_ip, 'keys': gate.keys.path,
+               'until_idle': 5, 'json': summary, **PROVIDER}
+    flags = [word for name, value in options.items() for word in (f'--{name.replace("_", "-")}', value)]
+    return fgtest.Process(lab, [fgtest.program('order-service'), *flags], ns=desk.b), summary
+
+
+def finish_service(service, summary):
+    code = service.wait(60)
+    if code:
+        raise SystemExit(f'the order service ended with {code}')
+    with open(summary) as f:
+        return json.load(f)
 
 
 def start_shoppers(lab, link, gate, seed):
@@ -64,8 +85,8 @@ def start_shoppers(lab, link, gate, seed):
         link.b, gate.keys, interface=link.b_if, server=link.a_ip, server_mac=link.a_mac, source_base='198.19.0.1',
         sources=SOURCES, shoppers=SHOPPERS, items=f'{HOT}-{LESSER[-1]}', zipf=0.8, hot=f'{HOT}:0.4', packets=PACKETS,
         rate=SHOPPERS_RATE, duplicates=0.05, replays=0.02, forged=0.005, malformed=0.005, blocked_sources=BLOCKED,
-        blocked_rate=BLOCKED_RATE, overrate_sources=OVERRATE, overrate_rate=OVERRATE_RATE, confirm=0.8, cancel=0.1,
-        confirm_delay_ms=800, again_ms=1500, again=1, timeout_ms=300, retries=12, drain_seconds=40, seed=seed).start()
+        blocked_rate=BLOCKED_RATE, overrate_sources=OVERRATE, overrate_rate=OVERRATE_RATE, served=True, confirm=0, cancel=0.05,
+        confirm_delay_ms=600, again_ms=1500, again=1, timeout_ms=300, retries=12, drain_seconds=40, seed=seed).start()
 
 
 class Watch:
@@ -132,7 +153,7 @@ def unsold_while_wanted(items, blast):
     return sum(min(i['available'], wanting.get(i['item'], 0)) for i in items)
 
 
-def summarise(gate, watch, blast, items, stats, audit):
+def summarise(gate, watch, blast, items, stats, audit, service):
     hot = next(i for i in items if i['item'] == HOT)
     log, redis = audit['log'], audit['redis']
     drops = {**{f'filter {name}': n for name, n in stats['filter'].items() if name not in ('order', 'pass') and n},
@@ -148,6 +169,10 @@ def summarise(gate, watch, blast, items, stats, audit):
         'acknowledged': audit['client']['acknowledged'], 'in_log': log['orders'], 'in_redis': redis['orders'],
         'unanswered': blast['unanswered'], 'contradictions': blast['contradictions'],
         'expired': stats['stock']['expired'], 'cancelled': stats['stock']['cancelled'],
+        'sold_in_log': sum(i['sold'] for i in audit['items']), 'confirmed_units': service['units']['confirmed'],
+        'paid_units': service['charged_units'] - service['refunded_units'],
+        'payments': service['payments'], 'charges': service['charges'], 'refunds': service['refunds'],
+        'charged_twice': service['charged_twice'], 'payments_open': sum(service['payments'][s] for s in ('taken', 'charged', 'declined')),
         'handed_off': sum(w['handed_off'] for w in stats['workers']),
         'drops': drops, 'latency_us': blast['latency_us'],
         'answers_per_s': blast['answers_per_s'], 'answers_per_s_peak': watch.peak,
@@ -171,6 +196,11 @@ def failures(s):
         (s['drops'].get('worker tag', 0) > 0, 'no forged packet was dropped'),
         (s['drops'].get('filter malformed', 0) > 0, 'no malformed packet was dropped'),
         (s['expired'] > 0 and s['cancelled'] > 0, 'no order expired or was cancelled'),
+        (s['payments_open'] == 0, f'{s["payments_open"]} payments are still under way'),
+        (s['confirmed_units'] == s['sold_in_log'], 'units of confirmed payments and units sold differ'),
+        (s['paid_units'] == s['sold_in_log'], 'units charged and not refunded, and units sold differ'),
+        (s['charged_twice'] == 0, f'{s["charged_twice"]} orders were charged twice'),
+        (s['payments']['lapsed'] > 0, 'every payment was answered'),
         (s['redis_lag_max'] > 0, 'Redis was never behind'),
     ]
     return [text for good, text in checks if not good]
@@ -188,6 +218,9 @@ def show(s, wrong):
         ('unsold while wanted', s['unsold_while_wanted']),
         ('orders', f'acknowledged {s["acknowledged"]:,d} = log {s["in_log"]:,d} = Redis {s["in_redis"]:,d};'
                    f' {s["cancelled"]:,d} cancelled, {s["expired"]:,d} expired, their units sold again'),
+        ('payments', f'{s["confirmed_units"]:,d} units confirmed = {s["paid_units"]:,d} paid = {s["sold_in_log"]:,d} sold;'
+                     f' {s["payments"]["cancelled"]:,d} declined, {s["payments"]["lapsed"]:,d} never answered or too late,'
+                     f' {s["refunds"]:,d} of {s["charges"]:,d} charges refunded'),
         ('packets', f'{s["packets"]:,d} of {s["shoppers"]:,d} shoppers; ' +
                     ', '.join(f'{n:,d} {name}' for name, n in s['sent'].items() if n)),
         ('answers', ', '.join(f'{n:,d} {name}' for name, n in s['answered'].items())),
@@ -223,17 +256,20 @@ def audit_sale(lab, gate, redis, blast):
 
 
 def sale(lab, o):
-    print('demo: two namespaces, a veth, Redis, the appliance, 20,000 shoppers, 200 attackers', flush=True)
+    print('demo: Redis, PostgreSQL, the appliance, an order service, 20,000 shoppers, 200 attackers', flush=True)
     redis = lab.redis()  # keeps nothing on disk: it comes back empty, and is filled again from the log
+    postgres = lab.postgres()
     link = lab.pair()
-    gate = start_appliance(lab, link, redis, o.workers)
+    gate, desk = start_appliance(lab, link, redis, o.workers)
     blast = start_shoppers(lab, link, gate, o.seed)
+    service = start_service(lab, desk, gate, redis, postgres)
     watch = watch_sale(gate, redis, blast)
     seen = blast.finish(check=False)
+    charged = finish_service(*service)
     items, stats = gate.get('/v1/items?limit=1000')['items'], gate.get('/v1/stats')
     gate.stop()
     print('demo: the appliance has stopped; comparing log, Redis and what the shoppers were told', flush=True)
-    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast))
+    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast), charged)
 
 
 def main():
