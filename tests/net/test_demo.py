@@ -29,7 +29,7 @@ def test_demo(lab):
     assert s['audit'] == 'pass' and s['oversold'] == 0 and s['unsold_while_wanted'] == 0
     assert s['hot']['sold'] == 1000
     assert s['packets'] >= 500000
-    assert s['acknowledged'] == s['in_log'] == s['in_redis'] > 8500  # units that came back were sold again
+    assert s['acknowledged'] == s['in_log'] == s['in_redis'] == s['in_postgres'] > 8500  # units that came back were sold again
     assert s['confirmed_units'] == s['paid_units'] == s['sold_in_log'] and s['charged_twice'] == 0
     assert s['charges'] > 8000 and s['payments']['cancelled'] > 100 and s['payments']['lapsed'] > 100
     assert s['redis_away_s'] > 1 and s['redis_lag_max'] > 0
@@ -44,7 +44,7 @@ def test_verdict():
     assert demo.failures(_summary) == []
     wrong = [{'audit': 'fail'}, {'oversold': 1}, {'unsold_while_wanted': 1}, {'hot': {**_summary['hot'], 'sold': 999}},
              {'in_log': _summary['in_log'] + 1}, {'in_redis': 0}, {'contradictions': 1}, {'packets': 499999},
-             {'payments_open': 1}, {'confirmed_units': 8499}, {'paid_units': 8501}, {'charged_twice': 1},
+             {'in_postgres': 0}, {'sold_in_postgres': 0}, {'orders_unlike_payments': 1}, {'payments_open': 1}, {'confirmed_units': 8499}, {'paid_units': 8501}, {'charged_twice': 1},
              {'payments': {**_summary['payments'], 'lapsed': 0}}, {'drops': {}}, {'expired': 0}, {'redis_lag_max': 0}]
     for change in wrong:
         assert demo.failures({**_summary, **change}), change

@@ -41,16 +41,17 @@ def options():
 # ---- the parts -------------------------------------------------------------------------------------------
 
 
-def start_appliance(lab, link, redis, workers):
+def start_appliance(lab, link, redis, postgres, workers):
     link.route_to_b('198.19.0.0/16')
     desk = fgtest.Link(link.a, lab.namespace('desk'), net=1)  # of the order service
     ports = {'shop': {'interface': link.a_if}, 'desk': {'interface': desk.a_if}}
     gate = lab.daemon(link.a, ports=ports, redis=redis, settings={
-        'workers.count': workers, 'workers.idle': 'sleep', 'limits.items_max': 100, 'limits.orders_max': 500000,
+        'postgres.conninfo': postgres.conninfo, 'workers.count': workers, 'workers.idle': 'sleep', 'limits.items_max': 100, 'limits.orders_max': 500000,
         'limits.users_max': 500000, 'filter.order_rate': SOURCE_RATE, 'filter.order_burst': SOURCE_BURST})
     code, text = gate.check()
     if code:
         sys.exit(f'the configuration is refused:\n{text}')
+    gate.fgctl('backend', 'init', '--conninfo', postgres.conninfo)
     gate.start()
     gate.fgctl('allow', 'add', desk.b_ip)
     gate.fgctl('block', 'add', '198.18.128.0/26', '198.18.128.64/27', '198.18.128.96/30')
@@ -139,12 +140,23 @@ def watch_sale(gate, redis, blast):
             raise SystemExit(f'the sale did not end within {SALE_SECONDS_MAX} s')
     if not watch.redis_seconds:
         raise SystemExit('the sale was over before Redis was stopped and started')
-    fgtest.wait_until(lambda: gate.sink('redis')['lag'] == 0, 30, 'Redis has caught up')
+    for name in ('redis', 'postgres'):
+        fgtest.wait_until(lambda n=name: gate.sink(n)['lag'] == 0, 30, f'{name} has caught up')
     watch.look()
     return watch
 
 
 # ---- the verdict -----------------------------------------------------------------------------------------
+
+
+def look_at_postgres(postgres):
+    """Orders of the appliance beside payments of the service, as somebody at the order backend would compare them."""
+    orders, sold, differ = postgres.sql("""
+        SELECT count(*), coalesce(sum(o.quantity) FILTER (WHERE o.state = 'sold'), 0),
+               count(*) FILTER (WHERE (o.state = 'sold') IS DISTINCT FROM (p.state = 'confirmed'))
+        FROM floodgate.orders o FULL JOIN order_service.payments p
+        ON o.user_id = p.user_id AND replace(o.order_id::text, '-', '') = p.order_id""")[0]
+    return {'in_postgres': int(orders), 'sold_in_postgres': int(sold), 'orders_unlike_payments': int(differ)}
 
 
 def unsold_while_wanted(items, blast):
@@ -153,7 +165,7 @@ def unsold_while_wanted(items, blast):
     return sum(min(i['available'], wanting.get(i['item'], 0)) for i in items)
 
 
-def summarise(gate, watch, blast, items, stats, audit, service):
+def summarise(gate, watch, blast, items, stats, audit, service, postgres):
     hot = next(i for i in items if i['item'] == HOT)
     log, redis = audit['log'], audit['redis']
     drops = {**{f'filter {name}': n for name, n in stats['filter'].items() if name not in ('order', 'pass') and n},
@@ -171,7 +183,7 @@ def summarise(gate, watch, blast, items, stats, audit, service):
         'expired': stats['stock']['expired'], 'cancelled': stats['stock']['cancelled'],
         'sold_in_log': sum(i['sold'] for i in audit['items']), 'confirmed_units': service['units']['confirmed'],
         'paid_units': service['charged_units'] - service['refunded_units'],
-        'payments': service['payments'], 'charges': service['charges'], 'refunds': service['refunds'],
+        **look_at_postgres(postgres), 'payments': service['payments'], 'charges': service['charges'], 'refunds': service['refunds'],
         'charged_twice': service['charged_twice'], 'payments_open': sum(service['payments'][s] for s in ('taken', 'charged', 'declined')),
         'handed_off': sum(w['handed_off'] for w in stats['workers']),
         'drops': drops, 'latency_us': blast['latency_us'],
@@ -188,7 +200,7 @@ def failures(s):
         (s['oversold'] == 0, f'{s["oversold"]} units oversold'),
         (s['unsold_while_wanted'] == 0, f'{s["unsold_while_wanted"]} units unsold while wanted'),
         (s['hot']['sold'] == HOT_UNITS, f'{s["hot"]["sold"]} of {HOT_UNITS} units of the hot item sold'),
-        (s['acknowledged'] == s['in_log'] == s['in_redis'], 'acknowledged, logged and replicated orders differ'),
+        (s['acknowledged'] == s['in_log'] == s['in_redis'] == s['in_postgres'], 'acknowledged, logged and replicated orders differ'),
         (s['contradictions'] == 0, f'{s["contradictions"]} answers contradict the protocol or an earlier answer'),
         (s['packets'] >= PACKETS_SHOPPERS, f'only {s["packets"]} order packets of shoppers'),
         (s['drops'].get('filter blocked', 0) > 0, 'no packet of a blocked source was dropped'),
@@ -196,6 +208,8 @@ def failures(s):
         (s['drops'].get('worker tag', 0) > 0, 'no forged packet was dropped'),
         (s['drops'].get('filter malformed', 0) > 0, 'no malformed packet was dropped'),
         (s['expired'] > 0 and s['cancelled'] > 0, 'no order expired or was cancelled'),
+        (s['sold_in_postgres'] == s['sold_in_log'], 'units sold in PostgreSQL and in the log differ'),
+        (s['orders_unlike_payments'] == 0, f'{s["orders_unlike_payments"]} orders in PostgreSQL do not agree with their payment'),
         (s['payments_open'] == 0, f'{s["payments_open"]} payments are still under way'),
         (s['confirmed_units'] == s['sold_in_log'], 'units of confirmed payments and units sold differ'),
         (s['paid_units'] == s['sold_in_log'], 'units charged and not refunded, and units sold differ'),
@@ -216,7 +230,8 @@ def show(s, wrong):
         ('hot item', f'{s["hot"]["sold"]:,d} sold of {s["hot"]["total"]:,d}'),
         ('oversold', s['oversold']),
         ('unsold while wanted', s['unsold_while_wanted']),
-        ('orders', f'acknowledged {s["acknowledged"]:,d} = log {s["in_log"]:,d} = Redis {s["in_redis"]:,d};'
+        ('orders', f'acknowledged {s["acknowledged"]:,d} = log {s["in_log"]:,d} = Redis {s["in_redis"]:,d} ='
+                   f' PostgreSQL {s["in_postgres"]:,d};'
                    f' {s["cancelled"]:,d} cancelled, {s["expired"]:,d} expired, their units sold again'),
         ('payments', f'{s["confirmed_units"]:,d} units confirmed = {s["paid_units"]:,d} paid = {s["sold_in_log"]:,d} sold;'
                      f' {s["payments"]["cancelled"]:,d} declined, {s["payments"]["lapsed"]:,d} never answered or too late,'
@@ -260,7 +275,7 @@ def sale(lab, o):
     redis = lab.redis()  # keeps nothing on disk: it comes back empty, and is filled again from the log
     postgres = lab.postgres()
     link = lab.pair()
-    gate, desk = start_appliance(lab, link, redis, o.workers)
+    gate, desk = start_appliance(lab, link, redis, postgres, o.workers)
     blast = start_shoppers(lab, link, gate, o.seed)
     service = start_service(lab, desk, gate, redis, postgres)
     watch = watch_sale(gate, redis, blast)
@@ -268,8 +283,8 @@ def sale(lab, o):
     charged = finish_service(*service)
     items, stats = gate.get('/v1/items?limit=1000')['items'], gate.get('/v1/stats')
     gate.stop()
-    print('demo: the appliance has stopped; comparing log, Redis and what the shoppers were told', flush=True)
-    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast), charged)
+    print('demo: the appliance has stopped; comparing log, Redis, PostgreSQL and what the shoppers were told', flush=True)
+    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast), charged, postgres)
 
 
 def main():
