@@ -107,6 +107,49 @@ int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
+/* ---- filter samples -------------------------------------------------------------------------------- */
+
+static void print_samples(const json_t *list)
+{
+    static const char *const columns[] = {"AGE>", "VERDICT", "INTERFACE", "BYTES>", "PACKET"};
+    struct fg_table *table = fg_table_create(columns, 5);
+    json_t *sample;
+    size_t i;
+
+    json_array_foreach (list, i, sample) {
+        char age[24], length[24];
+
+        seconds_text(age, sample, "age_ms");
+        snprintf(length, sizeof(length), "%lld", json_integer_value(json_object_get(sample, "length")));
+        fg_table_add(table,
+                     (const char *const[]){age, text_of(sample, "verdict"), text_of(sample, "interface"),
+                                           length, text_of(sample, "text")});
+    }
+    fg_table_print(table, stdout);
+    fg_table_free(table);
+}
+
+int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args)
+{
+    uint64_t limit = 50;
+    json_t *reply;
+    char path[64];
+    int code;
+
+    if (args->options[0] && (!fg_number_parse(args->options[0], &limit) || limit < 1 || limit > 256))
+        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to 256", args->options[0]);
+    snprintf(path, sizeof(path), "/v1/filter/samples?limit=%" PRIu64, limit);
+    code = fg_request(cli, "GET", path, NULL, &reply);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(json_object_get(reply, "samples"));
+    else
+        print_samples(json_object_get(reply, "samples"));
+    json_decref(reply);
+    return code;
+}
+
 /* ---- penalty list, release, report ----------------------------------------------------------------- */
 
 static void take_row(void *ctx, json_t *entry)

@@ -42,6 +42,10 @@ static const struct fg_option worst_options[] = {{"limit", "N", "how many, 1..10
 static const struct fg_option filter_top_options[] = {
     {"limit", "N", "sources of each class, 1..1024 (default 10)"},
     {"interval", "DURATION", "go on, with a view that often, 100ms..1h (default: one view)"}};
+static const struct fg_option samples_options[] = {{"limit", "N", "how many, 1..256 (default 50)"}};
+static const struct fg_option pins_options[] = {
+    {"pins", "FOLDER", "folder of the pins, [filter] pins (default /sys/fs/bpf/floodgate)"},
+    {"generic", NULL, "attach in generic (SKB) mode, where the driver has no native XDP"}};
 static const struct fg_option report_options[] = {{"count", "N", "offences, 1..1000000 (default 1)"}};
 static const struct fg_option follow_options[] = {
     {"all", NULL, "report what is in FILE from its start, and end there"}};
@@ -109,6 +113,14 @@ const struct fg_command fg_commands[] = {
      "take sources off the allow list", NULL},
     {"filter", "top", "", 0, 0, OPTIONS(filter_top_options), fg_cmd_filter_top,
      "sources that misbehave most, by class", top_help},
+    {"filter", "samples", "", 0, 0, OPTIONS(samples_options), fg_cmd_filter_samples,
+     "some of the packets that were dropped last", NULL},
+    {"filter", "status", "", 0, 0, pins_options, 1, fg_cmd_filter_status,
+     "what is attached where, and verdicts; needs no daemon", NULL},
+    {"filter", "attach", "IFNAME", 1, 1, OPTIONS(pins_options), fg_cmd_filter_attach,
+     "attach the program of the last daemon again; needs no daemon", NULL},
+    {"filter", "detach", "IFNAME", 1, 1, pins_options, 1, fg_cmd_filter_detach,
+     "take the program away: packets flow unfiltered; needs no daemon", NULL},
     {"penalty", "list", "", 0, 0, NONE, fg_cmd_penalty_list, "sources in the penalty box", NULL},
     {"penalty", "release", "ADDR...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_penalty_release,
      "take sources out of the penalty box", NULL},

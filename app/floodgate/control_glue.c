@@ -227,6 +227,13 @@ static struct fg_filter *filter(void *ctx)
     return d->config.filter.enabled ? d->filter : NULL;
 }
 
+static unsigned samples(void *ctx, struct fg_drop_sample *list, unsigned max)
+{
+    struct fg_daemon *d = ctx;
+
+    return fg_samples_last(d->samples, list, max);
+}
+
 static struct fg_penalty *penalty(void *ctx)
 {
     struct fg_daemon *d = ctx;
@@ -253,5 +260,6 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,
                                       .penalty = penalty,
+                                      .samples = samples,
                                       .keys_reload = keys_reload};
 }

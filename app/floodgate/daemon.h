@@ -43,7 +43,8 @@ struct fg_daemon {
 
     struct fg_filter *filter;
     struct fg_penalty *penalty;
-    uint64_t expired_ms; /**< when entries that are over were last taken off the lists */
+    struct fg_samples *samples; /**< NULL without an XDP filter */
+    uint64_t expired_ms;        /**< when entries that are over were last taken off the lists */
     struct fg_port ports[FG_PORTS_MAX];
     struct fg_queue *queues;
     unsigned queues_count;
@@ -144,6 +145,13 @@ json_t *fg_status_json(void *daemon);
 int fg_health(void *daemon, char *reason);
 void fg_telemetry_start(struct fg_daemon *d);
 void fg_telemetry_stop(void);
+
+/* samples.c: any thread but a worker */
+struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *penalty,
+                                   struct fg_error *err);
+void fg_samples_close(struct fg_samples *samples);
+void fg_samples_look(struct fg_samples *samples); /**< takes what is new out of the kernel's ring */
+unsigned fg_samples_last(struct fg_samples *samples, struct fg_drop_sample *list, unsigned max);
 
 /* shield.c: main thread */
 bool fg_shield_start(struct fg_daemon *d, struct fg_error *err);

@@ -81,6 +81,7 @@ void fg_shield_look(struct fg_daemon *d, uint64_t now_ms)
 {
     for (unsigned i = 0; i < d->config.workers.count; i++)
         take_reports(d, d->workers[i], now_ms);
+    fg_samples_look(d->samples);
     fg_penalty_tick(d->penalty, now_ms);
     if (d->filter && now_ms - d->expired_ms >= EXPIRE_MS) {
         d->expired_ms = now_ms;
@@ -108,13 +109,17 @@ bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
     d->penalty = fg_penalty_create(&options, d->filter ? &lists : NULL, fg_mono_ms());
     if (!d->penalty)
         return fg_fail(err, "no memory for the penalty box");
-    if (d->filter)
-        fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d);
-    return true;
+    if (!d->filter)
+        return true;
+    fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d);
+    d->samples = fg_samples_open(d->filter, d->penalty, err);
+    return d->samples != NULL;
 }
 
 void fg_shield_stop(struct fg_daemon *d)
 {
+    fg_samples_close(d->samples);
+    d->samples = NULL;
     fg_penalty_destroy(d->penalty);
     d->penalty = NULL;
 }

@@ -64,9 +64,13 @@ struct fg_control_daemon {
     struct fg_filter *(*filter)(void *ctx);
     /** Never NULL. Its clock is CLOCK_MONOTONIC in milliseconds. */
     struct fg_penalty *(*penalty)(void *ctx);
+    /** The last dropped packets that were sampled, up to max, newest first. */
+    unsigned (*samples)(void *ctx, struct fg_drop_sample *list, unsigned max);
     /** Re-reads the key file and puts it in force. */
     enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
 };
+
+#define FG_SAMPLES_KEPT 256 /**< sampled drops that the daemon remembers */
 
 struct fg_control;
 

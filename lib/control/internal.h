@@ -72,6 +72,7 @@ __attribute__((format(printf, 4, 5))) bool fg_call_fail(struct fg_call *call, un
                                                         const char *field, const char *fmt, ...);
 bool fg_call_result(struct fg_call *call, enum fg_control_result result, const struct fg_error *err);
 void fg_call_reply(struct fg_call *call, unsigned code, json_t *json); /**< takes json */
+uint64_t fg_mono_now_ms(void);                                         /**< penalties.c: CLOCK_MONOTONIC */
 /** penalties.c: an address, or an error in the call. text may be NULL. */
 bool fg_text_source(struct fg_call *call, const char *text, struct fg_prefix *address);
 json_t *fg_offender_json(struct fg_call *call, const struct fg_prefix *address); /**< or null */
@@ -134,6 +135,7 @@ void fg_handle_allow_list(struct fg_call *call);
 void fg_handle_allow_add(struct fg_call *call);
 void fg_handle_allow_del(struct fg_call *call);
 void fg_handle_filter_top(struct fg_call *call);
+void fg_handle_samples(struct fg_call *call);
 void fg_handle_penalties(struct fg_call *call);
 void fg_handle_penalty_report(struct fg_call *call);
 void fg_handle_penalty_release(struct fg_call *call);

@@ -8,7 +8,7 @@
 #define TOP_DEFAULT   10
 #define REPORT_EVENTS 1000000
 
-static uint64_t mono_ms(void)
+uint64_t fg_mono_now_ms(void)
 {
     struct timespec now;
 
@@ -41,7 +41,7 @@ static json_t *hitter_json(const struct fg_hitter *hitter, uint64_t now_ms)
 static json_t *class_json(struct fg_penalty *box, enum fg_offence offence, unsigned limit)
 {
     struct fg_hitter *top = calloc(limit, sizeof(*top));
-    uint64_t now_ms = mono_ms();
+    uint64_t now_ms = fg_mono_now_ms();
     json_t *list = json_array();
     double total = 0;
     unsigned n = top ? fg_penalty_top(box, offence, top, limit, &total) : 0;
@@ -81,7 +81,7 @@ void fg_handle_penalties(struct fg_call *call)
 {
     struct fg_penalty *box = box_of(call);
     struct fg_offender *all = calloc(FG_PENALTY_MAX, sizeof(*all));
-    uint64_t now_ms = mono_ms();
+    uint64_t now_ms = fg_mono_now_ms();
     unsigned n = all ? fg_penalty_list(box, all, FG_PENALTY_MAX, now_ms) : 0;
     json_t *list = json_array();
 
@@ -130,7 +130,7 @@ void fg_handle_penalty_report(struct fg_call *call)
     report.family = address.family;
     report.events = (uint32_t)events;
     memcpy(report.addr, address.addr, sizeof(report.addr));
-    fg_penalty_report(box_of(call), &report, mono_ms());
+    fg_penalty_report(box_of(call), &report, fg_mono_now_ms());
     fg_call_reply(call, 200, json_pack("{s:I}", "reported", (json_int_t)events));
 }
 
@@ -145,7 +145,7 @@ void fg_handle_penalty_release(struct fg_call *call)
     }
     if (!fg_text_source(call, json_string_value(json_object_get(call->body, "source")), &source))
         return;
-    if (fg_penalty_release(box_of(call), &source, mono_ms(), &err))
+    if (fg_penalty_release(box_of(call), &source, fg_mono_now_ms(), &err))
         fg_call_reply(call, 200, json_pack("{s:i}", "released", 1));
     else
         fg_call_fail(call, 404, "source", "%s", err.text);
@@ -157,5 +157,5 @@ json_t *fg_offender_json(struct fg_call *call, const struct fg_prefix *address)
 
     if (!fg_penalty_find(box_of(call), address, &found))
         return json_null();
-    return offender_json(&found, mono_ms());
+    return offender_json(&found, fg_mono_now_ms());
 }

@@ -34,6 +34,7 @@ const struct fg_route fg_routes[] = {
     {"POST", "/v1/filter/allow", fg_handle_allow_add, BODY, "add prefixes to the allow list"},
     {"DELETE", "/v1/filter/allow", fg_handle_allow_del, BODY, "remove prefixes from the allow list"},
     {"GET", "/v1/filter/top", fg_handle_filter_top, LIMIT, "sources that misbehave most, by class"},
+    {"GET", "/v1/filter/samples", fg_handle_samples, LIMIT, "sampled drops, newest first"},
     {"GET", "/v1/filter/penalties", fg_handle_penalties, PAGE, "sources in the penalty box"},
     {"POST", "/v1/filter/penalties", fg_handle_penalty_report, BODY,
      "report an offence of a client that completed a TCP handshake"},

@@ -165,6 +165,10 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
     if (!object)
         return false;
     link = link_program(filter, ifname, object, generic, err);
+    if (link >= 0 && !fg_pins_program(filter, ifname, fg_load_program(object, "xsk_def_prog"), err)) {
+        close(link); /* its pin keeps it in force */
+        link = -1;
+    }
     if (link < 0) {
         bpf_object__close(object);
         return false;

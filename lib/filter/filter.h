@@ -65,6 +65,27 @@ int fg_filter_program(const struct fg_filter *filter, const char *ifname);
 /** Removes link and pins of one interface: packets flow unfiltered from now on. Works without a daemon. */
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err);
 
+/**
+ * Attaches the program that fg_filter_attach last put there, as it was, with its lists and rates. By the pins
+ * alone: works without a daemon. False and err: attached already, none there, refused by the kernel.
+ */
+bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, struct fg_error *err);
+
+struct fg_filter_link {
+    char ifname[16];
+    uint32_t program; /**< number of the attached program; 0 = detached */
+    uint32_t ifindex; /**< 0 = the interface is gone */
+    bool generic;     /**< known only in the interface's network namespace */
+};
+/** Interfaces that have a program, up to max, and packets by verdict, by the pins alone. How many; -1 and
+ * err. */
+int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned max,
+                     uint64_t counters[FG_VERDICT_COUNT], struct fg_error *err);
+
+#define FG_SAMPLE_TEXT 256
+/** The packet of a sample as a line, and its source (family 0: none). Any thread. */
+void fg_sample_decode(const struct fg_drop_sample *sample, struct fg_prefix *source, char *text, size_t size);
+
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 

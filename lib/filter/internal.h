@@ -50,6 +50,10 @@ void fg_pins_name(char *path, size_t size, const char *pins, const char *kind, c
 /** Every map of the object that is pinned already must be what the object wants. */
 bool fg_pins_match(const struct bpf_object *object, struct fg_error *err);
 
+/* byhand.c */
+/** Pins the program as "prog-IFNAME", in the place of one before. */
+bool fg_pins_program(const struct fg_filter *filter, const char *ifname, int program, struct fg_error *err);
+
 /* load.c */
 /** A loaded object: pinned maps reused or created; ifname NULL: with an xsks_map of its own, not pinned. */
 struct bpf_object *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err);

@@ -353,5 +353,44 @@ def test_no_gap(lab):
     print(f'# through: {sum(sink.seen.values())} of who may, none of who may not; blocked {s.verdicts()["blocked"]}')
 
 
+@fgtest.timeout(120)
+def test_by_hand(lab):
+    """fgctl filter status, detach and attach without a daemon: lists and rates come back as they were"""
+    s = Shield(lab)
+    sink = Sink(s.link.a)
+    s.gate.fgctl('block', 'add', '198.18.200.0/24')
+
+    def fgctl(*words, code=0):
+        done = s.link.a.start(fgtest.program('fgctl'), '--json', 'filter', *words, '--pins', s.gate.pins)
+        assert done.wait(20) == code, done.output()
+        return done.output() if code else json.loads(done.output())
+
+    def mode():
+        return {i['interface']: i['mode'] for i in fgctl('status')['interfaces']}[s.link.a_if]
+
+    assert mode() == 'native'
+    assert 'attached already' in fgctl('attach', s.link.a_if, code=1)
+    s.gate.stop()
+    assert mode() == 'native'
+    flood = s.flood(only=['plain', 'order'], sources=5, base='198.18.200.0', rate=200, seconds=60)
+    time.sleep(1)
+    blocked = fgctl('status')['verdicts']['blocked']
+    assert blocked >= 100 and not sink.seen
+    assert fgctl('detach', s.link.a_if) == {'detached': s.link.a_if}
+    assert mode() == 'detached'
+    fgtest.wait_until(lambda: sum(sink.seen.values()) > 100, 20, 'packets flow unfiltered')
+    assert 'no filter of ours is attached' in fgctl('detach', s.link.a_if, code=1)
+    assert fgctl('attach', s.link.a_if) == {'attached': s.link.a_if}
+    time.sleep(0.5)  # what was under way
+    through, blocked = sum(sink.seen.values()), fgctl('status')['verdicts']['blocked']
+    fgtest.wait_until(lambda: fgctl('status')['verdicts']['blocked'] > blocked + 100, 20, 'the filter is back')
+    assert sum(sink.seen.values()) == through
+    s.gate.start()
+    assert s.shopper(s.link.b_ip).stock(ITEM).status == 'ON_SALE'
+    assert sum(sink.seen.values()) == through and mode() == 'native'
+    assert 'no program of ours' in fgctl('attach', 'lo', code=1)
+    flood.terminate()
+
+
 if __name__ == '__main__':
     fgtest.main()

@@ -199,6 +199,21 @@ static void ledger_unlock(void *ctx)
     pthread_mutex_unlock(&d->lock);
 }
 
+/* Two: an order packet, and a frame that says little. */
+static unsigned samples(void *ctx, struct fg_drop_sample *list, unsigned max)
+{
+    static const uint8_t frame[] = "\1\2\3\4\5\6\1\2\3\4\5\7\x08\0\x45\0\0\x5c\0\1\0\0\x40\x11\0\0"
+                                   "\xc6\x12\0\7\xc6\x12\0\1\x4e\x20\x11\xf8\0\x48\0\0\x46\x47\1\1\2\0\1\0";
+
+    memset(list, 0, max * sizeof(*list));
+    list[0] = (struct fg_drop_sample){
+        .time_ns = 1, .verdict = FG_VERDICT_RATE_ORDER, .length = 106, .kept = sizeof(frame) - 1};
+    memcpy(list[0].bytes, frame, sizeof(frame) - 1);
+    if (max > 1)
+        list[1] = (struct fg_drop_sample){.verdict = FG_VERDICT_MALFORMED, .length = 9, .kept = 9};
+    return max > 1 ? 2 : 1;
+}
+
 static struct fg_penalty *penalty(void *ctx)
 {
     return ((struct fg_double *)ctx)->penalty;
@@ -233,6 +248,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .ledger_unlock = ledger_unlock,
                                       .filter = filter,
                                       .penalty = penalty,
+                                      .samples = samples,
                                       .keys_reload = keys_reload};
 }
 

@@ -141,6 +141,48 @@ static void top_shows_all_classes(void **state)
     says("100ms to 1h");
 }
 
+static void samples_are_decoded(void **state)
+{
+    json_t *json = ask("GET", "/v1/filter/samples?limit=1", NULL, 200);
+    const json_t *sample = json_array_get(json_object_get(json, "samples"), 0);
+
+    assert_int_equal(json_array_size(json_object_get(json, "samples")), 1);
+    assert_string_equal(json_string_value(json_object_get(sample, "verdict")), "rate-order");
+    assert_string_equal(json_string_value(json_object_get(sample, "source")), "198.18.0.7");
+    assert_string_equal(
+        json_string_value(json_object_get(sample, "text")),
+        "198.18.0.7 > 198.18.0.1 UDP 20000 > 4600 length 72 order packet version 1 operation 1 key 2");
+    assert_int_equal(strlen(json_string_value(json_object_get(sample, "bytes"))), 100);
+    json_decref(json);
+    run(0, "filter samples");
+    says("rate-order");
+    says("frame of 9 bytes, ethertype 0000");
+    run(2, "filter samples --limit 257");
+}
+
+/* Every frame of any length, none read beyond its end (the sanitizers watch). */
+static void decoding_stops_at_the_end(void **state)
+{
+    uint8_t random = 1;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        struct fg_drop_sample *sample = calloc(1, sizeof(*sample));
+        char text[FG_SAMPLE_TEXT];
+        struct fg_prefix source;
+
+        for (unsigned k = 0; k < FG_SAMPLE_BYTES; k++)
+            sample->bytes[k] = random = (uint8_t)(random * 13 + 7 + i);
+        memcpy(sample->bytes + 12, i & 1 ? "\x08\0\x45" : i & 2 ? "\x86\xdd\x60" : "\x81\0\0", 3);
+        sample->bytes[23] = i & 4 ? 17 : 6;
+        sample->kept = i % (FG_SAMPLE_BYTES + 20);
+        fg_sample_decode(sample, &source, text, sizeof(text));
+        assert_true(strlen(text) < sizeof(text) - 1 && text[0]);
+        fg_sample_decode(sample, &source, text, 8); /* too short a text */
+        assert_true(strlen(text) < 8);
+        free(sample);
+    }
+}
+
 static void fgctl_shows_and_releases(void **state)
 {
     run(0, "penalty report 198.18.0.9 --count 2");
@@ -208,8 +250,13 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
-        T(reports_block_and_release), T(bad_bodies_are_refused), T(top_shows_all_classes),
-        T(fgctl_shows_and_releases),  T(follows_nginx),
+        T(reports_block_and_release),
+        T(bad_bodies_are_refused),
+        T(top_shows_all_classes),
+        T(samples_are_decoded),
+        cmocka_unit_test(decoding_stops_at_the_end),
+        T(fgctl_shows_and_releases),
+        T(follows_nginx),
     };
 
     return cmocka_run_group_tests_name("penalty-api", tests, NULL, NULL);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The last dropped packets: out of the filter's ring, for the operator and for the list of who is dropped
+ * most. */
+#include "daemon.h"
+
+#include <bpf/libbpf.h>
+
+#define TAKEN_MAX 512 /* at a look; the ring of the kernel holds about as many */
+
+struct fg_samples {
+    pthread_mutex_t lock;
+    struct ring_buffer *ring;
+    struct fg_penalty *penalty;
+    uint64_t taken;
+    unsigned budget;
+    struct fg_drop_sample last[FG_SAMPLES_KEPT];
+};
+
+static void report(struct fg_samples *s, const struct fg_drop_sample *sample)
+{
+    struct fg_report report = {.offence = FG_OFFENCE_DROPPED, .events = 1};
+    struct fg_prefix source;
+    char text[FG_SAMPLE_TEXT];
+
+    fg_sample_decode(sample, &source, text, sizeof(text));
+    report.family = source.family;
+    memcpy(report.addr, source.addr, sizeof(report.addr));
+    fg_penalty_report(s->penalty, &report, fg_mono_ms());
+}
+
+static int take(void *ctx, void *data, size_t size)
+{
+    struct fg_samples *s = ctx;
+
+    if (size < offsetof(struct fg_drop_sample, bytes) || size > sizeof(struct fg_drop_sample))
+        return 0;
+    memset(&s->last[s->taken % FG_SAMPLES_KEPT], 0, sizeof(s->last[0]));
+    memcpy(&s->last[s->taken % FG_SAMPLES_KEPT], data, size);
+    report(s, &s->last[s->taken++ % FG_SAMPLES_KEPT]);
+    return --s->budget ? 0 : -1; /* a flood must not keep the main thread here */
+}
+
+void fg_samples_look(struct fg_samples *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->budget = TAKEN_MAX;
+    ring_buffer__consume(s->ring);
+    pthread_mutex_unlock(&s->lock);
+}
+
+unsigned fg_samples_last(struct fg_samples *s, struct fg_drop_sample *list, unsigned max)
+{
+    unsigned n = 0;
+
+    if (!s)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    while (n < max && n < FG_SAMPLES_KEPT && n < s->taken) {
+        list[n] = s->last[(s->taken - 1 - n) % FG_SAMPLES_KEPT];
+        n++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *penalty, struct fg_error *err)
+{
+    struct fg_samples *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        fg_fail(err, "no memory for samples of dropped packets");
+        return NULL;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    s->penalty = penalty;
+    s->ring = ring_buffer__new(fg_filter_samples(filter), take, s, NULL);
+    if (s->ring)
+        return s;
+    fg_fail(err, "cannot open the ring of samples");
+    fg_samples_close(s);
+    return NULL;
+}
+
+void fg_samples_close(struct fg_samples *s)
+{
+    if (!s)
+        return;
+    ring_buffer__free(s->ring);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
