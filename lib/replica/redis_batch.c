@@ -116,9 +116,9 @@ static void pair_text(struct fg_redis_batch *b, const char *field, const char *v
     fg_resp_text(&b->out, value);
 }
 
-/* XADD with `pairs` fields to come, of which three are written here. The id is the sequence: Redis refuses
+/* XADD with `pairs` fields to come. The id is the sequence: Redis refuses
  * an id twice, so an event can never stand in the stream twice. */
-static void event_begin(struct fg_redis_batch *b, const struct fg_record *r, size_t pairs)
+static void stream_begin(struct fg_redis_batch *b, uint64_t seq, size_t pairs)
 {
     char id[32];
 
@@ -130,8 +130,14 @@ static void event_begin(struct fg_redis_batch *b, const struct fg_record *r, siz
         fg_resp_text(&b->out, "~");
         fg_resp_u64(&b->out, b->stream_max);
     }
-    snprintf(id, sizeof(id), "%llu-0", (unsigned long long)r->seq);
+    snprintf(id, sizeof(id), "%llu-0", (unsigned long long)seq);
     fg_resp_text(&b->out, id);
+}
+
+/* Of the fields to come, three are written here. */
+static void event_begin(struct fg_redis_batch *b, const struct fg_record *r, size_t pairs)
+{
+    stream_begin(b, r->seq, pairs);
     pair(b, "seq", r->seq);
     pair_text(b, "type", type_name(r->type));
     pair(b, "time_ms", r->time_ms);
@@ -320,17 +326,19 @@ static void add_counters(struct fg_redis_batch *b)
     b->used_count = 0;
 }
 
-static void add_cursor(struct fg_redis_batch *b, uint64_t seq, uint64_t appliance_id)
+void fg_redis_batch_cursor(struct fg_redis_batch *b, uint64_t seq, uint64_t appliance_id, bool filled)
 {
     char appliance[17];
 
     snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)appliance_id);
-    fg_resp_begin(&b->out, 2 + 2 * 3);
+    fg_resp_begin(&b->out, 2 + 2 * (filled ? 4 : 3));
     fg_resp_text(&b->out, "HSET");
     fg_redis_batch_key(b, FG_KEY_CURSOR);
     pair(b, FG_CURSOR_SEQ, seq);
     pair_text(b, FG_CURSOR_APPLIANCE, appliance);
     pair_text(b, FG_CURSOR_FORMAT, FG_REDIS_FORMAT);
+    if (filled)
+        pair(b, FG_CURSOR_FILLED, seq);
 }
 
 bool fg_redis_batch_build(struct fg_redis_batch *b, const struct fg_record *records, size_t n,
@@ -344,7 +352,67 @@ bool fg_redis_batch_build(struct fg_redis_batch *b, const struct fg_record *reco
     for (size_t i = 0; i < n && known; i++)
         known = add_record(b, &records[i]);
     add_counters(b);
-    add_cursor(b, records[n - 1].seq, appliance_id);
+    fg_redis_batch_cursor(b, records[n - 1].seq, appliance_id, false);
     fg_resp_command(&b->out, 1, (const char *[]){"EXEC"});
     return known && !b->out.no_memory;
+}
+
+/* ---- of a snapshot ------------------------------------------------------------------------------------- */
+
+void fg_redis_batch_order(struct fg_redis_batch *b, const struct fg_ledger_order *o, uint64_t seq)
+{
+    char id[33];
+
+    hex(id, o->order_id);
+    fg_resp_begin(&b->out, 2 + 2 * 7);
+    fg_resp_text(&b->out, "HSET");
+    order_key(b, o->user, id);
+    pair_text(b, "state", fg_order_state_name(o->state));
+    pair(b, "item", o->item);
+    pair(b, "user", o->user);
+    pair(b, "quantity", o->quantity);
+    pair(b, "deadline_ms", o->deadline_ms);
+    pair(b, "changed_ms", o->changed_ms);
+    pair(b, "seq", seq);
+}
+
+void fg_redis_batch_item(struct fg_redis_batch *b, const struct fg_ledger_item *item)
+{
+    fg_resp_begin(&b->out, 2 + 2 * (10 + (item->name[0] != 0)));
+    fg_resp_text(&b->out, "HSET");
+    item_key(b, item->item);
+#define X(name) pair(b, #name, item->name);
+    FG_REDIS_UNITS_LIST(X)
+    FG_REDIS_SETTINGS_LIST(X)
+#undef X
+    pair(b, FG_ITEM_FIELD_PAUSED, item->flags & FG_ITEM_PAUSED ? 1 : 0);
+    if (item->name[0])
+        pair_text(b, FG_ITEM_FIELD_NAME, item->name);
+    fg_resp_begin(&b->out, 3);
+    fg_resp_text(&b->out, "SADD");
+    fg_redis_batch_key(b, FG_KEY_ITEMS);
+    fg_resp_u64(&b->out, item->item);
+}
+
+void fg_redis_batch_denied(struct fg_redis_batch *b, uint64_t user)
+{
+    fg_resp_begin(&b->out, 3);
+    fg_resp_text(&b->out, "SADD");
+    fg_redis_batch_key(b, FG_KEY_DENIED);
+    fg_resp_u64(&b->out, user);
+}
+
+void fg_redis_batch_delete_item(struct fg_redis_batch *b, uint64_t item)
+{
+    fg_resp_begin(&b->out, 2);
+    fg_resp_text(&b->out, "DEL");
+    item_key(b, item);
+}
+
+void fg_redis_batch_resync(struct fg_redis_batch *b, const struct fg_snapshot_info *info)
+{
+    stream_begin(b, info->seq, 3);
+    pair(b, "seq", info->seq);
+    pair_text(b, "type", FG_EVENT_RESYNC);
+    pair(b, "time_ms", info->created_ms);
 }

@@ -7,6 +7,7 @@
 #define FG_REDIS_COMMAND_H
 
 #include "journal/record.h"
+#include "ledger/snapshot.h"
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
@@ -56,6 +57,16 @@ void fg_redis_batch_free(struct fg_redis_batch *b);
  */
 bool fg_redis_batch_build(struct fg_redis_batch *b, const struct fg_record *records, size_t n,
                           uint64_t appliance_id);
+
+/* ---- the same, of a snapshot; each is added to b->out -------------------------------------------------- */
+
+void fg_redis_batch_order(struct fg_redis_batch *b, const struct fg_ledger_order *order, uint64_t seq);
+void fg_redis_batch_item(struct fg_redis_batch *b, const struct fg_ledger_item *item);
+void fg_redis_batch_delete_item(struct fg_redis_batch *b, uint64_t item);
+void fg_redis_batch_denied(struct fg_redis_batch *b, uint64_t user);
+/** The event that says: all up to the snapshot's record is in the keys. */
+void fg_redis_batch_resync(struct fg_redis_batch *b, const struct fg_snapshot_info *info);
+void fg_redis_batch_cursor(struct fg_redis_batch *b, uint64_t seq, uint64_t appliance_id, bool filled);
 
 /** "{prefix}:" + suffix as one word. */
 void fg_redis_batch_key(struct fg_redis_batch *b, const char *suffix);

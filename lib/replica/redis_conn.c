@@ -134,7 +134,8 @@ static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
 bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_resp *commands,
                             struct fg_redis_answer *answer, struct fg_error *err)
 {
-    uint64_t deadline = fg_monotonic_ms() + conn->options->timeout_ms;
+    uint64_t deadline =
+        fg_monotonic_ms() + (uint64_t)conn->options->timeout_ms * (conn->patience ? conn->patience : 1);
     size_t sent = 0, taken = 0;
 
     conn->timed_out = false;

@@ -20,6 +20,7 @@ struct fg_redis_conn {
     const struct fg_wait *wait;
     redisContext *redis;      /**< NULL = not connected */
     struct fg_redis_tls *tls; /**< NULL = without */
+    unsigned patience;        /**< timeouts are so many times longer; 0 = 1 */
     bool timed_out;           /**< the last failure was a timeout */
     struct fg_resp out;       /**< for small commands */
     char in[65536];           /**< as it comes from the socket */

@@ -14,6 +14,11 @@ void fg_redis_cursor_ask(struct fg_redis_batch *b)
     fg_resp_begin(&b->out, 2);
     fg_resp_text(&b->out, "WATCH");
     fg_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_redis_cursor_read(b);
+}
+
+void fg_redis_cursor_read(struct fg_redis_batch *b)
+{
     fg_resp_begin(&b->out, 2 + AT_COUNT);
     fg_resp_text(&b->out, "HMGET");
     fg_redis_batch_key(b, FG_KEY_CURSOR);
@@ -167,4 +172,34 @@ bool fg_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix, struc
             return false;
     } while (strcmp(cursor, "0") != 0);
     return true;
+}
+
+/* ---- errors inside a transaction ----------------------------------------------------------------------- */
+
+const char *fg_redis_error_inside(const redisReply *exec)
+{
+    for (size_t i = 0; i < exec->elements; i++) {
+        if (exec->element[i]->type == REDIS_REPLY_ERROR)
+            return exec->element[i]->str;
+    }
+    return NULL;
+}
+
+bool fg_redis_mark_broken(struct fg_redis_conn *conn, struct fg_redis_batch *b, uint64_t seq,
+                          const char *error, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char text[160];
+    bool ok;
+
+    snprintf(text, sizeof(text), "up to record %llu: %.100s", (unsigned long long)seq, error);
+    fg_resp_clear(&b->out);
+    fg_resp_begin(&b->out, 4);
+    fg_resp_text(&b->out, "HSET");
+    fg_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_resp_text(&b->out, FG_CURSOR_BROKEN);
+    fg_resp_text(&b->out, text);
+    ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
+    fg_redis_answer_free(&answer);
+    return ok;
 }

@@ -17,6 +17,9 @@ enum fg_redis_verdict {
 /** Adds to b->out commands whose last reply is what fg_redis_cursor_judge wants. They begin a new WATCH. */
 void fg_redis_cursor_ask(struct fg_redis_batch *b);
 
+/** The last of them alone, without a WATCH. */
+void fg_redis_cursor_read(struct fg_redis_batch *b);
+
 /** Pure. `reply` of HMGET; appliance of the log; durable: last sequence of the log. */
 enum fg_redis_verdict fg_redis_cursor_judge(const redisReply *reply, const char *prefix, uint64_t appliance,
                                             uint64_t durable, uint64_t *seq, struct fg_error *err);
@@ -28,5 +31,16 @@ enum fg_redis_verdict fg_redis_cursor_judge(const redisReply *reply, const char 
  * refused.
  */
 bool fg_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err);
+
+/** The first error among the replies of an EXEC; NULL = none. */
+const char *fg_redis_error_inside(const redisReply *exec);
+
+/**
+ * A command inside the transaction failed: Redis carried out the others, so the data is no longer the log's.
+ * That must not be forgotten by a restart: it is written to the cursor, which is then refused. False: the
+ * connection failed.
+ */
+bool fg_redis_mark_broken(struct fg_redis_conn *conn, struct fg_redis_batch *b, uint64_t seq,
+                          const char *error, struct fg_error *err);
 
 #endif

@@ -19,6 +19,8 @@
 #define FG_KEY_ITEM   "item:"  /**< + item: hash */
 #define FG_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
 
+#define FG_KEY_FILL "fill" /**< hash: while the keys are filled from a snapshot */
+
 /* of the way back: written by others, or by lib/inbound; they stay when the keys above are deleted */
 #define FG_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
 #define FG_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
@@ -37,6 +39,16 @@ static inline bool fg_redis_key_of_way_back(const char *suffix)
 #define FG_CURSOR_APPLIANCE "appliance"
 #define FG_CURSOR_FORMAT    "format"
 #define FG_CURSOR_BROKEN    "broken" /**< only when a transaction met an error inside Redis */
+
+#define FG_CURSOR_FILLED "filled" /**< record of the snapshot that the keys were last filled from */
+
+/* fields of the mark of a fill */
+#define FG_FILL_ID        "id" /**< random: of this attempt */
+#define FG_FILL_APPLIANCE "appliance"
+#define FG_FILL_SEQ       "seq"    /**< of the snapshot */
+#define FG_FILL_ORDERS    "orders" /**< written so far */
+
+#define FG_EVENT_RESYNC "resync" /**< type of the event that stands for all before it */
 
 /* fields of an item that hold numbers: name in Redis, kind (units are kept by HINCRBY, settings by HSET) */
 #define FG_REDIS_UNITS_LIST(X)                                                                               \

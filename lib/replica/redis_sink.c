@@ -2,7 +2,7 @@
 /* The sink driver of Redis: one MULTI/EXEC a batch with the cursor inside, under WATCH. */
 #include <string.h>
 
-#include "replica/redis_cursor.h"
+#include "replica/redis_fill.h"
 #include "replica/redis_keys.h"
 #include "replica/sink.h"
 
@@ -13,7 +13,8 @@ struct redis_sink {
     struct fg_wait wait;
     struct fg_redis_conn conn;
     struct fg_redis_batch batch;
-    bool clean; /* no cursor and no leftover keys, seen on this connection */
+    bool clean;  /* no cursor and no leftover keys, seen on this connection */
+    bool marked; /* the mark of an unfinished fill stands there */
 };
 
 static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log *log, const redisReply *reply,
@@ -23,7 +24,10 @@ static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log 
         fg_redis_cursor_judge(reply, r->options.prefix, log->appliance, log->durable, seq, err);
 
     if (verdict == FG_REDIS_FRESH && !r->clean) {
-        r->clean = fg_redis_cursor_clean(&r->conn, r->options.prefix, err);
+        r->marked = fg_redis_fill_begun(&r->conn, &r->batch, log->appliance, err);
+        if (!r->conn.redis)
+            return FG_SINK_GONE;
+        r->clean = r->marked || fg_redis_cursor_clean(&r->conn, r->options.prefix, err);
         if (!r->clean)
             return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
     } else if (verdict == FG_REDIS_FOLLOW) {
@@ -55,43 +59,13 @@ static enum fg_sink_result redis_open(void *self, struct fg_error *err)
     return fg_redis_conn_open(&r->conn, err) ? FG_SINK_OK : FG_SINK_GONE;
 }
 
-/* A command inside the transaction failed: Redis carried out the others, so the data is no longer the log's.
- * That must not be forgotten by a restart: it is written to the cursor, which is then refused. */
-static enum fg_sink_result mark_broken(struct redis_sink *r, uint64_t seq, const char *error,
-                                       struct fg_error *err)
-{
-    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
-    char text[160];
-    bool ok;
-
-    snprintf(text, sizeof(text), "up to record %llu: %.100s", (unsigned long long)seq, error);
-    fg_resp_clear(&r->batch.out);
-    fg_resp_begin(&r->batch.out, 4);
-    fg_resp_text(&r->batch.out, "HSET");
-    fg_redis_batch_key(&r->batch, FG_KEY_CURSOR);
-    fg_resp_text(&r->batch.out, FG_CURSOR_BROKEN);
-    fg_resp_text(&r->batch.out, text);
-    ok = fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err);
-    fg_redis_answer_free(&answer);
-    return ok ? FG_SINK_AGAIN : FG_SINK_GONE;
-}
-
-static const char *error_inside(const redisReply *exec)
-{
-    for (size_t i = 0; i < exec->elements; i++) {
-        if (exec->element[i]->type == REDIS_REPLY_ERROR)
-            return exec->element[i]->str;
-    }
-    return NULL;
-}
-
 /* What EXEC said. Null: the cursor had been touched, nothing was applied. The cursor, read behind it, must be
  * where this transaction put it. */
 static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_sink_log *log, uint64_t last,
                                           const struct fg_redis_answer *answer, struct fg_error *err)
 {
     const redisReply *exec = answer->exec;
-    const char *problem = exec->type == REDIS_REPLY_ARRAY ? error_inside(exec) : NULL;
+    const char *problem = exec->type == REDIS_REPLY_ARRAY ? fg_redis_error_inside(exec) : NULL;
     enum fg_sink_result result;
     uint64_t seq = 0;
 
@@ -100,7 +74,7 @@ static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_
         return FG_SINK_GONE;
     }
     if (problem)
-        return mark_broken(r, last, problem, err);
+        return fg_redis_mark_broken(&r->conn, &r->batch, last, problem, err) ? FG_SINK_AGAIN : FG_SINK_GONE;
     if (exec->type != REDIS_REPLY_ARRAY)
         return FG_SINK_AGAIN;
     result = judge(r, log, answer->last[0], &seq, err);
@@ -126,7 +100,20 @@ static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log
     else
         result = r->conn.timed_out ? FG_SINK_SLOW : FG_SINK_GONE;
     fg_redis_answer_free(&answer);
+    if (result == FG_SINK_OK && r->marked) { /* from record 1 after all: nothing is left of that fill */
+        r->marked = false;
+        result = fg_redis_fill_forget(&r->conn, &r->batch, err) ? FG_SINK_OK : FG_SINK_GONE;
+    }
     return result;
+}
+
+static enum fg_sink_result redis_fill(void *self, const struct fg_sink_log *log,
+                                      struct fg_snapshot_reader *snapshot,
+                                      const struct fg_snapshot_info *info, struct fg_error *err)
+{
+    struct redis_sink *r = self;
+
+    return fg_redis_fill(&r->conn, &r->batch, log, snapshot, info, err);
 }
 
 static void redis_close(void *self)
@@ -148,6 +135,7 @@ static const struct fg_sink_driver driver = {.name = "redis",
                                              .open = redis_open,
                                              .cursor = redis_cursor,
                                              .apply = redis_apply,
+                                             .fill = redis_fill,
                                              .close = redis_close,
                                              .free = redis_free};
 

@@ -7,6 +7,7 @@
  *   items N UNITS                 defines items 1..N
  *   load COMMITS RECORDS          commits of 1..RECORDS random records each
  *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
+ *         and with TLS, in the same line: CA CERT KEY SERVER_NAME
  *   kafka SLOT BROKERS TOPIC BATCH TIMEOUT_MS RETRY_MS PROPERTIES_FILE
  *   snapshot                      writes one, and retires the segments that it has passed
  *   postgres SLOT BATCH TIMEOUT_MS RETRY_MS SCHEMA PASSWORD CONNINFO   a sink of PostgreSQL
@@ -356,16 +357,17 @@ static bool start_sink(const char *arguments, struct fg_error *err)
 {
     struct fg_redis_options o = {.address = ""};
     unsigned slot;
-    int n =
-        sscanf(arguments, "%u %255s %63s %u %u %u %" SCNu64 " %u %63s %127s", &slot, o.address, o.prefix,
-               &o.batch_max, &o.timeout_ms, &o.retry_ms_max, &o.stream_max, &o.database, o.user, o.password);
+    char *texts[] = {o.user, o.password, o.tls_ca, o.tls_cert, o.tls_key, o.tls_server_name};
+    int n = sscanf(arguments, "%u %255s %63s %u %u %u %" SCNu64 " %u %63s %127s %255s %255s %255s %255s",
+                   &slot, o.address, o.prefix, &o.batch_max, &o.timeout_ms, &o.retry_ms_max, &o.stream_max,
+                   &o.database, o.user, o.password, o.tls_ca, o.tls_cert, o.tls_key, o.tls_server_name);
 
-    if (n != 10 || slot >= SLOTS || sinks[slot])
+    if ((n != 10 && n != 14) || slot >= SLOTS || sinks[slot])
         return fg_fail(err, "bad start: %s", arguments);
-    if (!strcmp(o.user, "-"))
-        o.user[0] = '\0';
-    if (!strcmp(o.password, "-"))
-        o.password[0] = '\0';
+    o.tls = n == 14;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!strcmp(texts[i], "-"))
+            texts[i][0] = '\0';
     sinks[slot] = fg_redis_sink_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }

@@ -387,7 +387,7 @@ def test_acl_user(lab):
     """the rights that docs/redis.md names are enough for the way back, too"""
     redis = lab.redis()
     redis.command('ACL', 'SETUSER', 'gate', 'on', '>secret', '~{floodgate}:*', '-@all', '+@hash', '+@set', '+@stream',
-                  '+@transaction', '+scan', '+ping', '+select', '+auth')
+                  '+@transaction', '+scan', '+del', '+ping', '+select', '+auth')
     sale = Desk(lab, redis, settings={'redis.user': 'gate', 'redis.password': 'secret'})
     order, = sale.reserve(1)
     command = sale.command('confirm', *order)
