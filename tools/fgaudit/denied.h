@@ -10,7 +10,7 @@ struct fg_denied {
     uint64_t since_ms; /* of the record that denied him */
     bool known;        /* the place is taken */
     bool denied;       /* now */
-    bool in_redis;
+    bool in_redis, in_postgres;
 };
 
 struct fg_denied_users {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* fgaudit: do the log, Redis and the clients tell the same story? docs/audit.md */
+/* fgaudit: do the log, Redis, PostgreSQL and the clients tell the same story? docs/audit.md */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -18,12 +18,13 @@ struct options {
     unsigned file_count;
     bool complete;
     uint64_t limit_lists, settle_ms;
-    struct fg_redis_audit redis; /* address NULL = no Redis */
+    struct fg_redis_audit redis;       /* address NULL = no Redis */
+    struct fg_postgres_audit postgres; /* conninfo NULL = no PostgreSQL */
 };
 
 static const char usage[] =
     "Usage: fgaudit --log DIR [OPTION...]\n"
-    "Says whether the log, Redis and what clients were told are the same story.\n"
+    "Says whether the log, Redis, PostgreSQL and what clients were told are the same story.\n"
     "\n"
     "  --log DIR                    directory of the log; its daemon may run\n"
     "  --redis ADDRESS              host:port, [v6]:port or unix:/path; compared with the log\n"
@@ -34,6 +35,9 @@ static const char usage[] =
     "  --redis-wait-ms N            so long may Redis take to reach the end of the log (default 1000)\n"
     "  --redis-stream-max N         the stream keeps about N entries (stream_max of the sink; default "
     "1000000, 0 = all)\n"
+    "  --postgres CONNINFO          connection string of libpq; compared with the log\n"
+    "  --postgres-schema NAME       of the tables (default floodgate)\n"
+    "  --postgres-wait-ms N         so long may PostgreSQL take to reach the end of the log (default 1000)\n"
     "  --client FILE                orders as the load generator was told; may be given several times\n"
     "  --client-complete            the files name every order: any other in the log is a problem\n"
     "  --settle-ms N                so long after a change of an item its old limits may be used (default "
@@ -101,6 +105,9 @@ enum {
     OPT_PASSWORD,
     OPT_WAIT,
     OPT_STREAM,
+    OPT_POSTGRES,
+    OPT_POSTGRES_SCHEMA,
+    OPT_POSTGRES_WAIT,
     OPT_CLIENT,
     OPT_COMPLETE,
     OPT_SETTLE,
@@ -109,21 +116,25 @@ enum {
     OPT_HELP
 };
 
-static const struct option options_list[] = {{"log", required_argument, NULL, OPT_LOG},
-                                             {"redis", required_argument, NULL, OPT_REDIS},
-                                             {"redis-prefix", required_argument, NULL, OPT_PREFIX},
-                                             {"redis-db", required_argument, NULL, OPT_DB},
-                                             {"redis-user", required_argument, NULL, OPT_USER},
-                                             {"redis-password-file", required_argument, NULL, OPT_PASSWORD},
-                                             {"redis-wait-ms", required_argument, NULL, OPT_WAIT},
-                                             {"redis-stream-max", required_argument, NULL, OPT_STREAM},
-                                             {"client", required_argument, NULL, OPT_CLIENT},
-                                             {"client-complete", no_argument, NULL, OPT_COMPLETE},
-                                             {"settle-ms", required_argument, NULL, OPT_SETTLE},
-                                             {"json", required_argument, NULL, OPT_JSON},
-                                             {"limit-lists", required_argument, NULL, OPT_LIMIT},
-                                             {"help", no_argument, NULL, OPT_HELP},
-                                             {NULL, 0, NULL, 0}};
+static const struct option options_list[] = {
+    {"log", required_argument, NULL, OPT_LOG},
+    {"redis", required_argument, NULL, OPT_REDIS},
+    {"redis-prefix", required_argument, NULL, OPT_PREFIX},
+    {"redis-db", required_argument, NULL, OPT_DB},
+    {"redis-user", required_argument, NULL, OPT_USER},
+    {"redis-password-file", required_argument, NULL, OPT_PASSWORD},
+    {"redis-wait-ms", required_argument, NULL, OPT_WAIT},
+    {"redis-stream-max", required_argument, NULL, OPT_STREAM},
+    {"postgres", required_argument, NULL, OPT_POSTGRES},
+    {"postgres-schema", required_argument, NULL, OPT_POSTGRES_SCHEMA},
+    {"postgres-wait-ms", required_argument, NULL, OPT_POSTGRES_WAIT},
+    {"client", required_argument, NULL, OPT_CLIENT},
+    {"client-complete", no_argument, NULL, OPT_COMPLETE},
+    {"settle-ms", required_argument, NULL, OPT_SETTLE},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"limit-lists", required_argument, NULL, OPT_LIMIT},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0}};
 
 static void take_redis_option(struct fg_redis_audit *a, int option, const char *value)
 {
@@ -157,6 +168,15 @@ static void take_option(struct options *o, int option, const char *value)
     switch (option) {
     case OPT_LOG:
         o->log = value;
+        break;
+    case OPT_POSTGRES:
+        o->postgres.conninfo = value;
+        break;
+    case OPT_POSTGRES_SCHEMA:
+        o->postgres.schema = value;
+        break;
+    case OPT_POSTGRES_WAIT:
+        o->postgres.wait_ms = number("postgres-wait-ms", value, 86400000);
         break;
     case OPT_CLIENT:
         if (o->file_count == FILES_MAX)
@@ -193,7 +213,8 @@ static void parse_options(struct options *o, int argc, char **argv)
 
     *o = (struct options){.limit_lists = 20, .settle_ms = 2000};
     o->redis.prefix = "floodgate";
-    o->redis.wait_ms = 1000;
+    o->redis.wait_ms = o->postgres.wait_ms = 1000;
+    o->postgres.schema = "floodgate";
     o->redis.stream_max = 1000000; /* as [redis] stream_max */
     while ((option = getopt_long(argc, argv, "", options_list, NULL)) != -1)
         take_option(o, option, optarg);
@@ -256,9 +277,11 @@ int main(int argc, char **argv)
 
     parse_options(&o, argc, argv);
     problems.limit = o.limit_lists;
-    o.redis.problems = &problems;
+    o.redis.problems = o.postgres.problems = &problems;
     if (o.redis.address && !fg_redis_audit_open(&o.redis))
         refuse("%s", o.redis.error.text);
+    if (o.postgres.conninfo && !fg_postgres_audit_open(&o.postgres))
+        refuse("%s", o.postgres.error.text);
     if (!fg_log_open(&log, o.log, &problems, &err))
         refuse("%s", err.text);
     fg_story_init(&story, &problems, o.settle_ms);
@@ -266,18 +289,22 @@ int main(int argc, char **argv)
     audit_clients(&o, &client, &story);
     if (o.redis.address && !fg_redis_audit_compare(&o.redis, &story, &log))
         refuse("%s", o.redis.error.text);
+    if (o.postgres.conninfo && !fg_postgres_audit_compare(&o.postgres, &story, &log))
+        refuse("%s", o.postgres.error.text);
     fg_story_conservation(&story);
     fg_progress_end();
     report = (struct fg_report){.problems = &problems,
                                 .story = &story,
                                 .log = &log,
                                 .redis = o.redis.address ? &o.redis : NULL,
+                                .postgres = o.postgres.conninfo ? &o.postgres : NULL,
                                 .client = o.file_count ? &client : NULL,
                                 .oversold = fg_story_oversold(&story),
                                 .elapsed_ms = fg_now_ms() - start_ms};
     passed = fg_report_passed(&report);
     write_report(&report, o.json);
     fg_redis_audit_close(&o.redis);
+    fg_postgres_audit_close(&o.postgres);
     fg_story_free(&story);
     fg_log_close(&log);
     fg_problems_free(&problems);

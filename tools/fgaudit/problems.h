@@ -32,7 +32,12 @@
     X(REDIS_USER, "redis-user", "the set of denied users is not that of the log")                            \
     X(REDIS_EVENT, "redis-event", "an event is missing, unknown, or has other fields")                       \
     X(REDIS_KEY, "redis-key", "a key under the prefix that the sink does not write")                         \
-    X(REDIS_MOVING, "redis-moving", "Redis changed while it was read; nothing can be said")
+    X(REDIS_MOVING, "redis-moving", "Redis changed while it was read; nothing can be said")                  \
+    X(POSTGRES_CURSOR, "postgres-cursor", "the cursor is missing, of another log, behind or ahead")          \
+    X(POSTGRES_COUNTER, "postgres-counter", "units or orders of an item differ from the log")                \
+    X(POSTGRES_ITEM, "postgres-item", "an item is missing, unknown, or has other settings")                  \
+    X(POSTGRES_ORDER, "postgres-order", "an order is missing, unknown, or has other fields")                 \
+    X(POSTGRES_USER, "postgres-user", "the set of denied users is not that of the log")
 
 enum fg_problem {
 #define X(name, text, meaning) FG_PROBLEM_##name,

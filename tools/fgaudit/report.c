@@ -97,6 +97,22 @@ static void redis_part(const struct fg_redis_audit *a, FILE *out)
             a->cursor, a->behind, a->items, a->orders, a->events);
 }
 
+static void postgres_part(const struct fg_postgres_audit *a, FILE *out)
+{
+    if (!a) {
+        fputs("  \"postgres\": null,\n", out);
+        return;
+    }
+    fputs("  \"postgres\": {\"address\": ", out);
+    string(out, a->address);
+    fputs(", \"schema\": ", out);
+    string(out, a->schema);
+    fprintf(out,
+            ", \"cursor\": %" PRIu64 ", \"behind\": %" PRIu64 ", \"filled_seq\": %" PRIu64
+            ", \"items\": %" PRIu64 ", \"orders\": %" PRIu64 ", \"denied\": %" PRIu64 "},\n",
+            a->cursor, a->behind, a->filled, a->items, a->orders, a->users);
+}
+
 static void client_part(const struct fg_client *c, FILE *out)
 {
     static const char *const names[] = {[FG_STATUS_NONE] = "NONE",
@@ -132,6 +148,7 @@ void fg_report_json(const struct fg_report *r, FILE *out)
     items(&r->story->tables, out);
     log_part(r, out);
     redis_part(r->redis, out);
+    postgres_part(r->postgres, out);
     client_part(r->client, out);
     fprintf(out, "  \"elapsed_ms\": %" PRIu64 "\n}\n", r->elapsed_ms);
 }
@@ -189,6 +206,12 @@ void fg_report_text(const struct fg_report *r, FILE *out)
                 " orders, %" PRIu64 " events\n",
                 r->redis->address, r->redis->cursor, r->redis->behind, r->redis->items, r->redis->orders,
                 r->redis->events);
+    if (r->postgres)
+        fprintf(out,
+                "postgres %s schema %s: cursor %" PRIu64 " (%" PRIu64 " behind), %" PRIu64 " items, %" PRIu64
+                " orders, %" PRIu64 " denied users\n",
+                r->postgres->address, r->postgres->schema, r->postgres->cursor, r->postgres->behind,
+                r->postgres->items, r->postgres->orders, r->postgres->users);
     if (r->client)
         fprintf(out,
                 "clients  %u files: %" PRIu64 " orders, %" PRIu64 " acknowledged, %" PRIu64

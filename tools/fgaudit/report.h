@@ -4,14 +4,16 @@
 #define FG_AUDIT_REPORT_H
 
 #include "client.h"
+#include "postgres.h"
 #include "redis.h"
 
 struct fg_report {
     const struct fg_problems *problems;
     const struct fg_story *story;
     const struct fg_log *log;
-    const struct fg_redis_audit *redis; /* NULL = not asked for */
-    const struct fg_client *client;     /* NULL = not asked for */
+    const struct fg_postgres_audit *postgres; /* NULL = not asked for */
+    const struct fg_redis_audit *redis;       /* NULL = not asked for */
+    const struct fg_client *client;           /* NULL = not asked for */
     uint64_t oversold;
     uint64_t elapsed_ms;
 };

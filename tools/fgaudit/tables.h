@@ -37,7 +37,7 @@ struct fg_item {
     uint64_t loose_ms;
     uint32_t loose_limit; /* 0 = no limit */
     uint16_t loose_order_max;
-    bool in_redis;
+    bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
     uint8_t name[FG_ITEM_NAME_MAX];
 };
@@ -53,6 +53,7 @@ struct fg_order {
     uint8_t state : 4;
     uint8_t named : 1;    /* a client file names it */
     uint8_t in_redis : 1; /* seen there */
+    uint8_t in_postgres : 1;
     uint8_t pad;
 };
 _Static_assert(sizeof(struct fg_order) == 56, "ten million of them are kept");
