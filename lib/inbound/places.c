@@ -6,7 +6,7 @@
 #include "inbound/internal.h"
 
 #define AGAIN_MS_FIRST 5
-#define AGAIN_MS_MAX   500
+#define AGAIN_MS_MAX   200
 
 void fg_places_reset(struct fg_inbound *s)
 {

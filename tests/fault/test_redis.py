@@ -390,6 +390,43 @@ def test_rolled_back(lab):
     compare(driver, redis)
 
 
+@fgtest.timeout(90)
+def test_failover(lab):
+    """failover to a replica that lagged, then to one that is empty; READONLY until it is promoted"""
+    servers, driver = [lab.redis(), lab.redis(), lab.redis()], Driver(lab)
+    first, second, third = servers
+    first.command('CONFIG', 'SET', 'repl-diskless-sync-delay', 0)
+    proxy = Proxy(lab, first.socket)
+    driver.start(f'unix:{proxy.path}')
+    driver.load()
+    driver.caught_up()
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    first.command('CONFIG', 'SET', 'port', port)
+    second.command('REPLICAOF', '127.0.0.1', port)
+    wait_until(lambda: second.hash('{t}:cursor') == first.hash('{t}:cursor') != {}, 20, 'the replica follows')
+    first.command('CONFIG', 'SET', 'port', 0)  # it does not get what comes now
+    first.command('CLIENT', 'KILL', 'TYPE', 'replica')
+    behind = int(second.hash('{t}:cursor')['seq'])
+    driver.load(40)
+    driver.caught_up()
+    assert int(first.hash('{t}:cursor')['seq']) > behind
+    proxy.target = second.socket
+    first.kill()
+    driver.load()
+    assert 'READONLY' in driver.in_state('away', text='READONLY')['error']
+    second.command('REPLICAOF', 'NO', 'ONE')
+    driver.caught_up()
+    compare(driver, second)
+    proxy.target = third.socket
+    second.kill()
+    driver.load()
+    driver.caught_up()
+    driver.stop()
+    compare(driver, third)
+
+
 def test_flushall(lab):
     """FLUSHALL on a live connection, while busy and while idle: filled again"""
     redis, driver = lab.redis(), Driver(lab)

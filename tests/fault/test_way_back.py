@@ -182,13 +182,13 @@ def test_poison(lab):
     sale.finish()
 
 
-@fgtest.timeout(90)
+@fgtest.timeout(180)
 def test_many_at_once(lab):
-    """more at once than the engine can hold answers for: BUSY is asked again, nothing is lost; the rate is printed"""
+    """more at once than the engine can hold answers for: BUSY is asked again, nothing is lost"""
     sale = Desk(lab, lab.redis(), settings={'limits.held_max': 64})
     orders = sale.reserve(1500)
     commands = add_many(sale, 'confirm', orders)
-    have = sale.answered(commands, 60)
+    have = sale.answered(commands, 120)  # a busy disk makes it slow: 64 of a worker at a time
     assert {have[c]['status'] for c in commands} == {'SOLD'}
     assert sale.status()['retries'] > 0, sale.status()
     sale.finish()
