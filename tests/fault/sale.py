@@ -17,6 +17,7 @@ HOT = 1
 CLONE_NEWNET = 0x40000000
 SETTINGS = {'workers.count': 2, 'workers.idle': 'sleep', 'filter.order_rate': 0, 'limits.orders_max': 400000,
             'limits.users_max': 400000, 'limits.items_max': 100, 'eal.huge': 'no'}
+POSTGRES = {'postgres.retry_ms_max': '500ms', 'postgres.timeout_ms': '1s'}
 REDIS = {'redis.retry_ms_max': '500ms', 'redis.timeout_ms': '1s'}
 # Outages of some seconds are survived: the first repeats come soon, later ones every 5 s, for minutes.
 SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'shoppers': 12000, 'zipf': 0.8,
@@ -46,9 +47,9 @@ class Sale:
     """One log from beginning to end. Shoppers come in waves: one fgblast each, users of their own."""
 
     def __init__(self, lab, total=1500, lesser=10, hold_ms=3000, redis=None, queues=1, settings=None, start=True,
-                 desk=False):
+                 desk=False, postgres=None):
         self.lab, self.hold_ms = lab, hold_ms
-        self.redis = redis
+        self.redis, self.postgres = redis, postgres
         self.link = lab.pair(queues=queues)
         self.link.route_to_b('198.19.0.0/16')
         ports = {'shop': {'interface': self.link.a_if, 'queues': queues}}
@@ -56,7 +57,9 @@ class Sale:
             self.desk = fgtest.Link(self.link.a, lab.namespace('desk'), net=1)
             ports['desk'] = {'interface': self.desk.a_if}
         self.gate = lab.daemon(self.link.a, ports=ports, redis=redis,
-                               settings={**SETTINGS, **(REDIS if redis else {}), **(settings or {})})
+                               settings={**SETTINGS, **(REDIS if redis else {}),
+                                         **({**POSTGRES, 'postgres.conninfo': postgres.conninfo} if postgres else {}),
+                                         **(settings or {})})
         self.totals, self.waves, self.ended, self.last_order = {}, [], 0, 0
         self.counts = {'orders': 0, 'orders_reserved': 0, 'orders_sold': 0, 'answers': 0, 'retry': 0, 'unanswered': 0}
         if start:
@@ -129,7 +132,7 @@ class Sale:
         return sum(self.gate.get('/v1/stats')['answers'].values())
 
     def finish(self, redis=True, stop=True):
-        """Ends the sale and audits log, Redis and what the shoppers were told; the audit as a dict."""
+        """Ends the sale and audits log, Redis, PostgreSQL and what the shoppers were told; the audit as a dict."""
         self.wave_done()
         if stop:
             self.gate.stop()
@@ -140,7 +143,9 @@ class Sale:
         report = self.lab.unique('audit.json')
         complete = {'client_complete': True} if clients and len(clients) == len(self.waves) else {}
         code, text = self.lab.audit(log=self.gate.log_dir, client=clients, json=report, redis_wait_ms=5000,
-                                    redis=self.redis.address if redis and self.redis else None, **complete)
+                                    redis=self.redis.address if redis and self.redis else None,
+                                    postgres=self.postgres.conninfo if self.postgres else None, postgres_wait_ms=5000,
+                                    **complete)
         assert code == 0 and 'oversold 0' in text, text
         with open(report, encoding='utf-8') as f:
             result = json.load(f)
