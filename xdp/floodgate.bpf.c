@@ -11,36 +11,46 @@
 
 const volatile struct fg_tunables fg_tune = {.order_port = 0};
 
-/* The lists grow in user space only, so an entry costs memory only once it is used. */
+/* Sizes of lists, sources and networks are set by lib/filter. */
 struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1024); /* set by lib/filter */
-    __type(key, struct fg_net);
-    __type(value, struct fg_list_value);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct fg_state);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
-} fg_block SEC(".maps"), fg_allow SEC(".maps");
+} fg_state SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, FG_LENGTHS_COUNT);
+    __uint(max_entries, 64);
     __type(key, uint32_t);
-    __type(value, struct fg_lengths);
+    __type(value, union fg_row);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
-} fg_lengths SEC(".maps");
+} fg_lists SEC(".maps");
 
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 1024); /* set by lib/filter */
-    __type(key, struct fg_net);
-    __type(value, struct fg_source);
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 16);
+    __type(key, uint32_t);
+    __type(value, struct fg_source_set);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_sources SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 16);
+    __type(key, uint32_t);
+    __type(value, struct fg_net_row);
+    __uint(pinning, LIBBPF_PIN_BY_NAME);
+} fg_nets SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, FG_VERDICT_COUNT);
+    __uint(max_entries, FG_COUNTS);
     __type(key, uint32_t);
     __type(value, struct fg_count);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -64,30 +74,54 @@ struct {
 __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
 #define FG_ENV_TUNE fg_tune
+#define FG_UNUSED   __attribute__((unused))
 
-static __always_inline const struct fg_lengths *fg_env_lengths(uint32_t index)
+struct fg_env {
+    char nothing; /* all is reached by the names of the maps */
+};
+
+static __always_inline struct fg_state *fg_env_state(FG_UNUSED struct fg_env *env)
 {
-    return bpf_map_lookup_elem(&fg_lengths, &index);
+    uint32_t index = 0;
+
+    return bpf_map_lookup_elem(&fg_state, &index);
 }
 
-static __always_inline struct fg_list_value *fg_env_list(enum fg_list list, const struct fg_net *net)
+static __always_inline union fg_row *fg_env_row(FG_UNUSED struct fg_env *env, uint32_t index)
 {
-    if (list == FG_LIST_ALLOW)
-        return bpf_map_lookup_elem(&fg_allow, net);
-    return bpf_map_lookup_elem(&fg_block, net);
+    return bpf_map_lookup_elem(&fg_lists, &index);
 }
 
-static __always_inline struct fg_source *fg_env_source(const struct fg_net *net)
+static __always_inline struct fg_source_set *fg_env_set(FG_UNUSED struct fg_env *env, uint32_t index)
 {
-    return bpf_map_lookup_elem(&fg_sources, net);
+    return bpf_map_lookup_elem(&fg_sources, &index);
 }
 
-static __always_inline void fg_env_source_add(const struct fg_net *net, const struct fg_source *source)
+static __always_inline struct fg_net_row *fg_env_net(FG_UNUSED struct fg_env *env, uint32_t index)
 {
-    bpf_map_update_elem(&fg_sources, net, source, BPF_NOEXIST);
+    return bpf_map_lookup_elem(&fg_nets, &index);
 }
+
+static __always_inline void fg_env_event(FG_UNUSED struct fg_env *env, enum fg_event event)
+{
+    uint32_t index = FG_VERDICT_COUNT + event;
+    struct fg_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
+
+    if (counter)
+        counter->packets++;
+}
+
+/* A global function: the verifier goes through it once, not once for each prefix length. */
+uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
+#define FG_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
 
 #include "xdp/verdict.h"
+
+__attribute__((noinline)) uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
+                                          uint64_t now)
+{
+    return fg_entry_hit(NULL, hi, lo, salt, kind, now);
+}
 
 /* Rare, so what it costs does not matter: out of the line of the others. */
 static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
@@ -95,8 +129,10 @@ static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
     struct fg_drop_sample *sample = bpf_ringbuf_reserve(&fg_samples, sizeof(*sample), 0);
 
-    if (!sample)
-        return 0; /* nobody reads: the oldest are kept */
+    if (!sample) { /* nobody reads: the oldest are kept */
+        fg_env_event(NULL, FG_EVENT_SAMPLE_LOST);
+        return 0;
+    }
     sample->time_ns = bpf_ktime_get_ns();
     sample->verdict = verdict;
     sample->ifindex = ctx->ingress_ifindex;
@@ -132,9 +168,9 @@ SEC("xdp")
 int xsk_def_prog(struct xdp_md *ctx)
 {
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
-    uint64_t now = bpf_ktime_get_ns() << FG_TICK_SHIFT;
+    uint64_t now = bpf_jiffies64() * fg_tune.jiffy_ticks;
     bool order;
-    enum fg_verdict verdict = fg_judge(data, end, now, &order);
+    enum fg_verdict verdict = fg_judge(NULL, data, end, now, &order);
     int action = XDP_DROP;
 
     if (verdict == FG_VERDICT_PASS || (fg_tune.monitor && !order)) {
@@ -166,6 +202,19 @@ int fg_probe_socket(struct xdp_md *ctx)
     if (!sock)
         return FG_PROBE_NONE;
     return sock->queue_id == queue ? FG_PROBE_FOUND : FG_PROBE_OTHER_QUEUE;
+}
+
+/* Run by lib/filter with a "packet" of two words: what both clocks say; never attached. */
+SEC("xdp")
+int fg_probe_clock(struct xdp_md *ctx)
+{
+    uint64_t *word = (void *)(long)ctx->data;
+
+    if ((const void *)(word + 2) > (const void *)(long)ctx->data_end)
+        return FG_PROBE_BAD_INPUT;
+    word[0] = bpf_jiffies64() * fg_tune.jiffy_ticks;
+    word[1] = bpf_ktime_get_ns();
+    return FG_PROBE_FOUND;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

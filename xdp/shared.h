@@ -14,9 +14,20 @@
     X(PASS, "everything else, given to the kernel")                                                          \
     X(BLOCKED, "dropped: source on the block list")                                                          \
     X(RATE_ORDER, "dropped: source over its rate of order packets")                                          \
+    X(RATE_SYN, "dropped: source over its rate of connection attempts (TCP SYN)")                            \
     X(RATE_OTHER, "dropped: source over its rate of other packets")                                          \
-    X(MALFORMED, "dropped: broken headers, or an order packet of wrong shape")                               \
-    X(FRAGMENT, "dropped: fragment to or at the order port")                                                 \
+    X(RATE_NET, "dropped: the /24 or /48 of the source is over its rate")                                    \
+    X(BAD_ETHERNET, "dropped: Ethernet or VLAN header cut, or more than two VLAN tags")                      \
+    X(BAD_IPV4, "dropped: IPv4 header cut, of wrong version or length, or longer than the frame")            \
+    X(BAD_IPV6, "dropped: IPv6 header cut, of wrong version, or longer than the frame")                      \
+    X(BAD_EXTENSION, "dropped: IPv6 extension headers cut, too long, or too many")                           \
+    X(BAD_SOURCE, "dropped: multicast or broadcast as source address")                                       \
+    X(BAD_UDP, "dropped: UDP header cut or hidden by a fragment")                                            \
+    X(BAD_TCP, "dropped: TCP header cut, hidden by a fragment, or with flags that contradict each other")    \
+    X(ORDER_HEADER, "dropped: order packet with IP options, extension headers, two VLAN tags, or no source") \
+    X(ORDER_LENGTH, "dropped: packet of wrong length to the order port")                                     \
+    X(ORDER_MAGIC, "dropped: packet to the order port of wrong magic or version")                            \
+    X(FRAGMENT, "dropped: fragment to the order port")                                                       \
     X(NO_SOCKET, "dropped: no worker listens at this queue")
 
 enum fg_verdict {
@@ -35,74 +46,155 @@ enum fg_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_SHIELD_MAGIC_1 0x47
 #define FG_SHIELD_VERSION 1
 
-/** A network: key of both lists, and of the table of sources (length 32, or the v6_prefix tunable). */
-struct fg_net {
-    uint8_t family; /**< 4 or 6 */
-    uint8_t length; /**< bits */
-    uint16_t zero;
-    uint32_t addr[4]; /**< network byte order; IPv4 in the first word; host bits zero */
+/* name, text. What the data path counts beside verdicts. */
+#define FG_EVENT_LIST(X)                                                                                     \
+    X(SOURCE_NEW, "sources that got a place in the table of sources")                                        \
+    X(SOURCE_REFUSED, "packets of sources without a place in the full table: judged by their network alone") \
+    X(SAMPLE_LOST, "samples that found the ring full")
+
+enum fg_event {
+#define X(name, text) FG_EVENT_##name,
+    FG_EVENT_LIST(X)
+#undef X
+        FG_EVENT_COUNT
 };
-_Static_assert(sizeof(struct fg_net) == 20, "key of the lists and of the table of sources");
 
-#define FG_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
+/** Values of the counters: verdicts, then events. */
+#define FG_COUNTS (FG_VERDICT_COUNT + FG_EVENT_COUNT)
 
-/** Value of both lists. */
-struct fg_list_value {
-    uint64_t hits;    /**< packets that matched; added to atomically by all CPUs */
-    uint64_t expires; /**< ticks of the monotonic clock; 0 = never */
-    uint64_t last;    /**< ticks of the last match; 0 = none */
-    char reason[FG_REASON_MAX];
-};
-_Static_assert(sizeof(struct fg_list_value) == 48, "value of the lists");
-
-/** Value of the counters. */
 struct fg_count {
     uint64_t packets;
     uint64_t sample_next; /**< ticks from which this verdict is sampled again on this CPU */
 };
 _Static_assert(sizeof(struct fg_count) == 16, "value of the counters");
 
-/** Value of the table of sources: the time, in ticks, at which each bucket is full again (see verdict.h). */
-struct fg_source {
-    uint64_t order_full;
-    uint64_t other_full;
-};
-_Static_assert(sizeof(struct fg_source) == 16, "value of the table of sources");
-
-/* Times of buckets: 64 ticks a nanosecond, so that a rate of millions/s is still exact to a few ppm. */
+/*
+ * Times are ticks: 64 a nanosecond, so that a rate of millions/s is still exact to a few ppm. The clock
+ * of the kernel's data path is jiffies (one load; bpf_ktime_get_ns costs 30 ns), so it moves every 1 to 10
+ * ms.
+ */
 #define FG_TICK_SHIFT   6
 #define FG_TICKS_SECOND (1000000000ull << FG_TICK_SHIFT)
 
-/** One prefix length in use: what to look up. */
-struct fg_length {
-    uint8_t family;
-    uint8_t length;
-    uint16_t zero;
-    uint32_t mask[4]; /**< network byte order */
+/* ---- lists ----------------------------------------------------------------------------------------- */
+
+#define FG_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
+
+/** What an entry is, as one word that is compared: list, family, length. */
+#define FG_ENTRY_KIND(list, family, length)                                                                  \
+    ((uint32_t)1 << 24 | (uint32_t)(list) << 16 | (uint32_t)(family) << 8 | (uint32_t)(length))
+
+/** An entry of a list. Addresses are numbers in host byte order; IPv4 is in the upper half of hi. */
+struct fg_listed {
+    uint64_t hi, lo;
+    uint32_t kind;    /**< FG_ENTRY_KIND; 0 = free */
+    uint32_t last;    /**< ticks >> FG_SEEN_SHIFT of the last match; 0 = none. Free: the next free entry */
+    uint64_t expires; /**< ticks; 0 = never */
+    uint64_t hits;    /**< packets that matched; added to atomically by all CPUs */
+    char reason[FG_REASON_MAX];
 };
-_Static_assert(sizeof(struct fg_length) == 20, "read in place by the program");
+
+/*
+ * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in force.
+ * Each has rows of bits (one for each prefix, by its hash: tells in one look that a prefix is not listed),
+ * rows of cells (a hash table by linear probing), and its entries. A cell is 0, or FG_CELL_GONE (was in use:
+ * look further), or the number of an entry << 8 with 8 bits of the hash.
+ */
+#define FG_ROW_CELLS     16
+#define FG_ROW_BITS      512
+#define FG_PROBES_MAX    64
+#define FG_CELL_GONE     1u
+#define FG_ENTRY_MAX     0xffffffu
+#define FG_CELL(n, tag)  ((uint32_t)(n) << 8 | (uint8_t)(tag))
+#define FG_CELL_ENTRY(c) ((c) >> 8)
+
+/* What the bits of the hash of a prefix are for. */
+#define FG_HASH_TAG(hash)  ((uint8_t)(hash))
+#define FG_HASH_CELL(hash) ((uint32_t)((hash) >> 8))
+#define FG_HASH_BIT(hash)  ((uint32_t)((hash) >> 32))
+
+union fg_row {
+    uint64_t bits[FG_ROW_BITS / 64];
+    uint32_t cell[FG_ROW_CELLS];
+    struct fg_listed entry;
+};
+_Static_assert(sizeof(union fg_row) == 64, "value of the map of lists: one cache line");
 
 #define FG_LENGTHS_MAX 129 /**< lengths 0..128 */
 
+/** One prefix length in use: what to look up. */
+struct fg_length {
+    uint64_t hi, lo; /**< mask */
+    uint64_t salt;   /**< of the hash: kind and seed */
+    uint64_t kind;
+};
+
 struct fg_length_table {
     uint32_t count;
+    uint32_t zero;
     struct fg_length slot[FG_LENGTHS_MAX]; /**< longest first */
 };
 
-/**
- * The prefix lengths in use by one list and family. User space fills the table that is not in force, then
- * moves `active` with one store: the program never sees half a change.
- */
-struct fg_lengths {
-    uint32_t active; /**< 0 or 1 */
-    uint32_t zero;
-    struct fg_length_table table[2];
-};
-_Static_assert(sizeof(struct fg_length_table) == 2584, "read in place by the program");
-_Static_assert(sizeof(struct fg_lengths) == 5176, "value of the map of lengths; a multiple of 8");
-
 #define FG_LENGTHS_INDEX(list, family) ((list)*2 + ((family) == 6))
 #define FG_LENGTHS_COUNT               (FG_LISTS * 2)
+
+/** How to look something up: all of it is put in force with one store to `active`. */
+struct fg_head {
+    uint32_t bits, bits_mask;   /**< first row of bits; bits - 1 */
+    uint32_t cells, cells_mask; /**< first row of cells; cells - 1 */
+    uint32_t entries;           /**< row of entry 0, which is never used */
+    uint32_t generation;        /**< 0 or 1 */
+    struct fg_length_table table[FG_LENGTHS_COUNT];
+};
+
+#define FG_STATE_VERSION 2 /**< of all pinned maps together */
+
+/** The only value of the map of state. */
+struct fg_state {
+    uint32_t version;
+    uint32_t active; /**< which head is in force, 0 or 1 */
+    uint64_t seed;   /**< of all hashes: strangers cannot aim at places */
+    struct fg_head heads[2];
+    /* only for user space */
+    uint32_t prefixes_max;
+    uint32_t changing; /**< 1 while a process changes what follows; left behind by one that died */
+    uint32_t used;     /**< entries 1..used were taken at some time */
+    uint32_t free;     /**< first of those that were given back; 0 = none */
+    uint32_t counts[FG_LENGTHS_COUNT][FG_LENGTHS_MAX]; /**< entries of each kind */
+};
+_Static_assert(sizeof(struct fg_length_table) == 4136, "read in place by the program");
+_Static_assert(sizeof(struct fg_state) % 8 == 0, "value of the map of state");
+
+/* ---- rates ----------------------------------------------------------------------------------------- */
+
+enum fg_class { FG_CLASS_ORDER, FG_CLASS_SYN, FG_CLASS_OTHER, FG_CLASSES };
+
+/** Time at which each bucket is full again, in ticks (see limit.h). */
+struct fg_buckets {
+    uint64_t full[FG_CLASSES];
+};
+
+#define FG_WAYS       7
+#define FG_SEEN_SHIFT 32 /**< ticks >> this = units of 67 ms */
+
+/**
+ * Sources whose keys fall together. One that was seen in two units of time is known and keeps its place for
+ * idle_known; another one only for idle_new.
+ */
+struct fg_source_set {
+    uint64_t key[FG_WAYS];  /**< 0 = free */
+    uint32_t seen[FG_WAYS]; /**< unit of the last packet << 1 | known */
+    uint32_t zero;
+    struct fg_buckets way[FG_WAYS];
+};
+_Static_assert(sizeof(struct fg_source_set) == 256, "value of the table of sources");
+
+/** A network of sources, or several that share a place. */
+struct fg_net_row {
+    struct fg_buckets buckets;
+    uint64_t zero;
+};
+_Static_assert(sizeof(struct fg_net_row) == 32, "value of the table of networks");
 
 /** A token bucket; interval 0 = no limit. */
 struct fg_rate {
@@ -112,17 +204,21 @@ struct fg_rate {
 
 /** Read-only data of the program, set before it is loaded: the verifier removes what is switched off. */
 struct fg_tunables {
-    struct fg_rate order;
-    struct fg_rate other;
-    uint32_t v6_mask[4]; /**< network byte order */
-    uint16_t order_port; /**< network byte order */
-    uint8_t v6_length;   /**< bits of v6_mask */
+    struct fg_rate source[FG_CLASSES];
+    struct fg_rate net[FG_CLASSES];
+    uint64_t v6_mask;         /**< of the upper half of an address */
+    uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
+    uint64_t jiffy_ticks;
+    uint32_t sets_mask, nets_mask;
+    uint32_t idle_new, idle_known; /**< units of 1 << FG_SEEN_SHIFT ticks */
+    uint16_t order_port;           /**< network byte order */
     uint8_t ignore_lists;
     uint8_t monitor; /**< judge and count, drop nothing */
-    uint8_t zero[3];
-    uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
+    uint8_t zero[4];
 };
-_Static_assert(sizeof(struct fg_tunables) == 64, "read-only data of the program");
+_Static_assert(sizeof(struct fg_tunables) == 144, "read-only data of the program");
+
+/* ---- samples, sockets ------------------------------------------------------------------------------ */
 
 #define FG_SAMPLE_BYTES 96
 

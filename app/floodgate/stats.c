@@ -84,6 +84,19 @@ static json_t *filter_json(const struct fg_daemon *d)
     return o;
 }
 
+static json_t *filter_events_json(const struct fg_daemon *d)
+{
+    uint64_t events[FG_EVENT_COUNT] = {0};
+    json_t *o = json_object();
+
+    if (!d->filter)
+        return o;
+    fg_filter_events(d->filter, events);
+    for (unsigned event = 0; event < FG_EVENT_COUNT; event++)
+        put(o, fg_event_name(event), events[event]);
+    return o;
+}
+
 static void add_ethdev(uint16_t ethdev, struct rte_eth_stats *sum)
 {
     struct rte_eth_stats stats;
@@ -135,6 +148,7 @@ json_t *fg_stats_json(void *daemon)
     json_object_set_new(o, "answers", answers_json(d));
     json_object_set_new(o, "stock", stock_json(d));
     json_object_set_new(o, "filter", filter_json(d));
+    json_object_set_new(o, "filter_events", filter_events_json(d));
     json_object_set_new(o, "penalty", fg_shield_json(d));
     json_object_set_new(o, "alarm", fg_alarm_levels_json(d));
     json_object_set_new(o, "ports", ports);

@@ -25,8 +25,9 @@ struct fg_samples {
 /* Objects whose keys are values of a label. */
 static const struct {
     const char *key, *label;
-} dimensions[] = {{"drops", "reason"},   {"dropped", "reason"}, {"answers", "status"}, {"answered", "status"},
-                  {"results", "status"}, {"filter", "verdict"}, {"alarm", "alarm"}};
+} dimensions[] = {{"drops", "reason"},        {"dropped", "reason"}, {"answers", "status"},
+                  {"answered", "status"},     {"results", "status"}, {"filter", "verdict"},
+                  {"filter_events", "event"}, {"alarm", "alarm"}};
 
 /* Families that are known: counters, which get the suffix _total, and gauges. */
 static const struct {
@@ -47,6 +48,7 @@ static const struct {
     {"floodgate_drops", "packets that got no answer, by reason", true},
     {"floodgate_answers", "replies, by status", true},
     {"floodgate_filter", "packets that entered the ports, by verdict", true},
+    {"floodgate_filter_events", "full tables of the filter and the like, by event", true},
 #define X(name, text) {"floodgate_penalty_" #name, text, true},
     FG_PENALTY_COUNTER_LIST(X)
 #undef X

@@ -211,8 +211,9 @@ void fg_filter_close(struct fg_filter *filter)
         return;
     for (unsigned i = 0; i < filter->shields_count; i++)
         shield_release(&filter->shields[i]);
-    fg_lists_close(filter);
+    fg_memory_free(&filter->memory);
     bpf_object__close(filter->base);
+    free(filter->judged);
     free(filter);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 
 #include <bpf/bpf.h>
@@ -21,26 +22,44 @@ static bool in_range(const char *name, uint32_t value, uint32_t min, uint32_t ma
     return fg_fail(err, "filter: %s = %u is not in %u..%u", name, value, min, max);
 }
 
+/* The clock of the data path moves every 1 to 10 ms: a bucket that holds less would not fill in time. */
+static bool rate_in_range(const char *class, uint32_t rate, uint32_t burst, struct fg_error *err)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "%s_rate", class);
+    if (!in_range(name, rate, 0, FG_RATE_MAX, err))
+        return false;
+    snprintf(name, sizeof(name), "%s_burst", class);
+    if (!rate)
+        return true;
+    if (in_range(name, burst, 1, FG_RATE_MAX, NULL) && burst >= rate / 100)
+        return true;
+    return fg_fail(err, "filter: %s = %u is not in %u..%u (at least 10 ms of %s_rate = %u)", name, burst,
+                   rate / 100 ? rate / 100 : 1, FG_RATE_MAX, class, rate);
+}
+
 static bool check_options(const struct fg_filter_options *o, struct fg_error *err)
 {
-    if (!in_range("order_port", o->order_port, 1, 65535, err) ||
-        !in_range("order_rate", o->order_rate, 0, FG_RATE_MAX, err) ||
-        !in_range("other_rate", o->other_rate, 0, FG_RATE_MAX, err) ||
-        !in_range("sources_max", o->sources_max, FG_SOURCES_MIN, FG_SOURCES_MAX, err) ||
-        !in_range("prefixes_max", o->prefixes_max, 1, FG_PREFIXES_MAX, err) ||
-        !in_range("sample_rate", o->sample_rate, 0, FG_SAMPLE_RATE_MAX, err) ||
-        !in_range("v6_prefix", o->v6_prefix, 1, 128, err))
-        return false;
-    return (!o->order_rate || in_range("order_burst", o->order_burst, 1, FG_RATE_MAX, err)) &&
-           (!o->other_rate || in_range("other_burst", o->other_burst, 1, FG_RATE_MAX, err));
+    return in_range("order_port", o->order_port, 1, 65535, err) &&
+           rate_in_range("order", o->order_rate, o->order_burst, err) &&
+           rate_in_range("syn", o->syn_rate, o->syn_burst, err) &&
+           rate_in_range("other", o->other_rate, o->other_burst, err) &&
+           in_range("net_factor", o->net_factor, 0, FG_NET_FACTOR_MAX, err) &&
+           in_range("sources_max", o->sources_max, FG_SOURCES_MIN, FG_SOURCES_MAX, err) &&
+           in_range("prefixes_max", o->prefixes_max, 1, FG_PREFIXES_MAX, err) &&
+           in_range("sample_rate", o->sample_rate, 0, FG_SAMPLE_RATE_MAX, err) &&
+           in_range("v6_prefix", o->v6_prefix, 1, 64, err);
 }
 
 static bool copy_options(struct fg_filter *filter, const struct fg_filter_options *options,
                          struct fg_error *err)
 {
     filter->options = *options;
-    snprintf(filter->pins, sizeof(filter->pins), "%s", options->pins);
-    filter->options.pins = filter->pins;
+    if (options->pins) {
+        snprintf(filter->pins, sizeof(filter->pins), "%s", options->pins);
+        filter->options.pins = filter->pins;
+    }
     if (!options->object)
         return true;
     if (strlen(options->object) >= sizeof(filter->object_path))
@@ -60,30 +79,49 @@ static void raise_memlock(struct fg_filter *filter)
 
 static bool open_maps(struct fg_filter *filter, struct fg_error *err)
 {
+    if (!fg_migrate_prepare(filter, err))
+        return false;
     filter->base = fg_load(filter, NULL, err);
     if (!filter->base)
         return false;
-    filter->lists[FG_LIST_BLOCK] = bpf_object__find_map_fd_by_name(filter->base, "fg_block");
-    filter->lists[FG_LIST_ALLOW] = bpf_object__find_map_fd_by_name(filter->base, "fg_allow");
     filter->samples = bpf_object__find_map_fd_by_name(filter->base, "fg_samples");
     filter->counters = bpf_object__find_map_fd_by_name(filter->base, "fg_counters");
-    return fg_lists_open(filter, err);
+    return fg_maps_open(filter, err) && fg_migrate_finish(filter, err);
+}
+
+static bool open_memory(struct fg_filter *filter, struct fg_error *err)
+{
+    uint64_t seed = 0;
+
+    filter->samples = filter->counters = -1;
+    if (!fg_memory_make(&filter->memory, &filter->sizes, err))
+        return false;
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        return fg_fail(err, "filter: no random numbers: %s", strerror(errno));
+    fg_state_start(filter->memory.state, &filter->sizes, seed);
+    return true;
 }
 
 struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err)
 {
     struct fg_filter *filter;
 
-    if (!check_options(options, err) || !fg_pins_prepare(options->pins, err))
+    if (!check_options(options, err) || (options->pins && !fg_pins_prepare(options->pins, err)))
         return NULL;
     filter = calloc(1, sizeof(*filter));
-    if (!filter) {
+    if (filter)
+        filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
+    if (!filter || !filter->judged) {
+        free(filter);
         fg_fail(err, "filter: out of memory");
         return NULL;
     }
     pthread_mutex_init(&filter->change, NULL);
     raise_memlock(filter);
-    if (!copy_options(filter, options, err) || !open_maps(filter, err)) {
+    fg_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);
+    fg_tunables_of(options, &filter->sizes, &filter->tune);
+    if (!copy_options(filter, options, err) ||
+        !(options->pins ? open_maps(filter, err) : open_memory(filter, err))) {
         fg_filter_close(filter);
         return NULL;
     }
@@ -96,6 +134,8 @@ int fg_filter_program(const struct fg_filter *filter, const char *ifname)
 
     if (ifname && !shield)
         return -1;
+    if (!filter->base)
+        return -1;
     return fg_load_program(shield ? shield->object : filter->base, "xsk_def_prog");
 }
 
@@ -104,17 +144,38 @@ int fg_filter_samples(const struct fg_filter *filter)
     return filter->samples;
 }
 
-void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT])
+static void read_counts(const struct fg_filter *filter, uint32_t first, uint32_t n, uint64_t *sums)
 {
-    int cpus = libbpf_num_possible_cpus();
+    int cpus = filter->counters < 0 ? 0 : libbpf_num_possible_cpus();
     struct fg_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
 
-    memset(counters, 0, FG_VERDICT_COUNT * sizeof(*counters));
-    for (uint32_t i = 0; values && i < FG_VERDICT_COUNT; i++) {
-        if (bpf_map_lookup_elem(filter->counters, &i, values) != 0)
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = first + i;
+
+        sums[i] = 0;
+        for (unsigned worker = 0; worker < FG_WORKERS_MAX; worker++)
+            sums[i] += __atomic_load_n(&filter->judged[worker][index].packets, __ATOMIC_RELAXED);
+        if (!values || bpf_map_lookup_elem(filter->counters, &index, values) != 0)
             continue;
         for (int cpu = 0; cpu < cpus; cpu++)
-            counters[i] += values[cpu].packets;
+            sums[i] += values[cpu].packets;
     }
     free(values);
+}
+
+void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT])
+{
+    read_counts(filter, 0, FG_VERDICT_COUNT, counters);
+}
+
+void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT])
+{
+    read_counts(filter, FG_VERDICT_COUNT, FG_EVENT_COUNT, events);
+}
+
+void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets)
+{
+    *lists = (uint64_t)filter->sizes.rows * sizeof(union fg_row) + sizeof(struct fg_state);
+    *buckets = (uint64_t)filter->sizes.sets * sizeof(struct fg_source_set) +
+               (uint64_t)filter->sizes.nets * sizeof(struct fg_net_row);
 }

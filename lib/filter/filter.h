@@ -2,8 +2,7 @@
 /**
  * filter: the user-space side of the XDP program: load, attach by a pinned link, lists, rates, counters.
  * Lists and counters live in pinned maps and survive the daemon. Open, attach and close from one thread;
- * entries of lists, counters and look-ups from any thread but a worker (two threads that change one entry:
- * one after the other).
+ * lists and counters from any thread but a worker; fg_filter_judge from workers.
  *
  * The struct for each map entry, and the verdict logic that XDP and workers share, are in xdp/.
  */
@@ -31,16 +30,21 @@ void fg_prefix_format(const struct fg_prefix *prefix, char *text);
 
 struct fg_filter_options {
     const char
-        *pins; /**< folder on a bpffs (mounted when it is not), for maps; links lie in pins/link-IFNAME */
+        *pins; /**< folder on a bpffs (mounted when it is not), for maps; links lie in pins/link-IFNAME.
+                    NULL: no kernel; lists and buckets in plain memory, for fg_filter_judge alone */
     const char *object;               /**< BPF object file; NULL = the one built into the library */
     uint16_t order_port;              /**< host byte order */
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
+    uint32_t syn_rate, syn_burst;     /**< connection attempts; a burst is at least 10 ms of its rate */
     uint32_t other_rate, other_burst;
-    uint32_t sources_max, prefixes_max;
-    unsigned v6_prefix;   /**< leading bits of an IPv6 address that make a source */
-    uint32_t sample_rate; /**< dropped packets a second that become samples, for each verdict and CPU */
-    bool ignore_lists;    /**< keep them, but judge without them */
-    bool monitor;         /**< judge and count everything, drop nothing */
+    uint32_t
+        net_factor; /**< a /24 or /48 as a whole may send so many times what one source may; 0 = no limit */
+    uint32_t sources_max;  /**< places of the table of sources are at least twice as many */
+    uint32_t prefixes_max; /**< entries of both lists together */
+    unsigned v6_prefix;    /**< leading bits of an IPv6 address that make a source, 1 to 64 */
+    uint32_t sample_rate;  /**< dropped packets a second that become samples, for each verdict and CPU */
+    bool ignore_lists;     /**< keep them, but judge without them */
+    bool monitor;          /**< judge and count everything, drop nothing */
 };
 
 struct fg_filter;
@@ -123,10 +127,45 @@ void fg_filter_each(struct fg_filter *filter, enum fg_list list,
 /** Takes expired entries out of both lists: they matched nothing any more, but took room. How many. */
 size_t fg_filter_expire(struct fg_filter *filter);
 
+/** Entries of a list, expired ones that fg_filter_expire has not yet taken out as well. */
+uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list);
+
+struct fg_list_loaded {
+    uint32_t entries; /**< of the file that are in force now */
+    uint32_t expired; /**< of the file, left out */
+    uint32_t kept;    /**< not in the file, but of limited time: they stay until it is over */
+    double seconds;
+};
+
+/**
+ * Puts what a file says in the place of a list, all at once: until then the list before is in force, and it
+ * stays when anything is wrong (err: file, line, what; how many more). docs/filter.md has the format. Entries
+ * that stay keep their hits.
+ */
+bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
+                    struct fg_list_loaded *loaded, struct fg_error *err);
+/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. */
+bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, struct fg_error *err);
+
+/** Bytes of lists, and of buckets. */
+void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
+
 /** Descriptor of the ring of samples (struct fg_drop_sample), for ring_buffer__new. Owned by the filter. */
 int fg_filter_samples(const struct fg_filter *filter);
 
-/** Sums over all CPUs. */
+/**
+ * The same verdict in user space, for a frame of a port without a kernel driver. Any worker, by its own
+ * number; it takes no lock and makes no system call. now_ns: CLOCK_MONOTONIC. *drop: what to do; false also
+ * in monitor mode. NO_SOCKET does not occur.
+ */
+enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const uint8_t *frame,
+                                uint32_t length, uint64_t now_ns, bool *drop);
+
+const char *fg_event_name(unsigned event); /**< "source-refused" */
+const char *fg_event_text(unsigned event);
+void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT]);
+
+/** Sums over all CPUs and workers. */
 void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT]);
 
 #endif

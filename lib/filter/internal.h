@@ -9,11 +9,13 @@
 #include <bpf/libbpf.h>
 
 #include "filter/filter.h"
+#include "filter/table.h"
 
 #define FG_PATH_MAX        320
 #define FG_PINS_MAX        256 /**< bytes of options.pins, with the closing zero */
 #define FG_SHIELDS_MAX     64  /**< interfaces of one filter */
 #define FG_RATE_MAX        100000000u
+#define FG_NET_FACTOR_MAX  65536u
 #define FG_SOURCES_MIN     16u
 #define FG_SOURCES_MAX     (1u << 27)
 #define FG_SAMPLE_RATE_MAX 10000u
@@ -31,13 +33,14 @@ struct fg_filter {
     char pins[FG_PINS_MAX];
     char object_path[512];
     bool memlock_failed;
-    struct bpf_object *base; /**< loaded, attached to nothing: holds the shared maps */
-    pthread_mutex_t change;  /**< of entries and lengths: control thread and penalty box */
-    int lists[FG_LISTS];     /**< descriptors, owned by base */
-    int counters, samples;
-    struct fg_lengths *lengths; /**< the map of lengths, mapped: FG_LENGTHS_COUNT entries */
-    size_t lengths_bytes;
-    uint32_t entries[FG_LENGTHS_COUNT][FG_LENGTHS_MAX]; /**< prefixes of each length */
+    struct bpf_object *base; /**< loaded, attached to nothing: holds the shared maps; NULL: no kernel */
+    pthread_mutex_t change;  /**< of lists, in this process */
+    int counters, samples;   /**< descriptors, owned by base */
+    struct fg_sizes sizes;
+    struct fg_memory memory;
+    struct fg_tunables tune;
+    int64_t clock_ahead;                  /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
+    struct fg_count (*judged)[FG_COUNTS]; /**< by fg_filter_judge, for each worker */
     struct fg_shield shields[FG_SHIELDS_MAX];
     unsigned shields_count;
 };
@@ -59,10 +62,25 @@ bool fg_pins_program(const struct fg_filter *filter, const char *ifname, int pro
 struct bpf_object *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err);
 int fg_load_program(const struct bpf_object *object, const char *name);
 
+void fg_tunables_of(const struct fg_filter_options *options, const struct fg_sizes *sizes,
+                    struct fg_tunables *tune);
+/** Maps the shared maps into memory and starts or repairs what is in them. */
+bool fg_maps_open(struct fg_filter *filter, struct fg_error *err);
+
+/* migrate.c */
+/** Before maps are made: moves pins of other sizes aside; refuses what cannot be taken over. */
+bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err);
+/** Takes lists over from maps of other sizes or of the version before, then removes those. */
+bool fg_migrate_finish(struct fg_filter *filter, struct fg_error *err);
+
 /* lists.c */
-/** Maps the lengths into memory and makes them say what is in the lists. */
-bool fg_lists_open(struct fg_filter *filter, struct fg_error *err);
-void fg_lists_close(struct fg_filter *filter);
+uint64_t fg_ticks_now(const struct fg_filter *filter);
+uint64_t fg_ticks_of_unix(const struct fg_filter *filter, uint64_t ms);
+uint64_t fg_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks);
+void fg_listed_of_prefix(enum fg_list list, const struct fg_prefix *prefix, struct fg_listed *listed);
+void fg_prefix_of_listed(const struct fg_listed *listed, struct fg_prefix *prefix);
+const char *fg_list_name(enum fg_list list);
+bool fg_reason_is_sane(const char *reason);
 
 /* attach.c */
 const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const char *ifname);

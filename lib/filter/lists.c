@@ -1,116 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-
-#include <bpf/bpf.h>
 
 #include "filter/internal.h"
 
 static const char *const list_names[FG_LISTS] = {
     [FG_LIST_BLOCK] = "block list", [FG_LIST_ALLOW] = "allow list"};
 
-static void net_of_prefix(const struct fg_prefix *prefix, struct fg_net *net)
+const char *fg_list_name(enum fg_list list)
 {
-    memset(net, 0, sizeof(*net));
-    net->family = prefix->family;
-    net->length = prefix->length;
-    memcpy(net->addr, prefix->addr, prefix->family == 6 ? 16 : 4);
+    return list_names[list];
 }
 
-static void prefix_of_net(const struct fg_net *net, struct fg_prefix *prefix)
+/* ---- addresses and times --------------------------------------------------------------------------- */
+
+static uint64_t be64_at(const uint8_t *bytes)
 {
-    memset(prefix, 0, sizeof(*prefix));
-    prefix->family = net->family;
-    prefix->length = net->length;
-    memcpy(prefix->addr, net->addr, net->family == 6 ? 16 : 4);
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+    return __builtin_bswap64(word);
 }
 
-/* ---- prefix lengths in use ------------------------------------------------------------------------- */
-
-static void fill_slot(struct fg_length *slot, uint8_t family, unsigned length)
+void fg_listed_of_prefix(enum fg_list list, const struct fg_prefix *prefix, struct fg_listed *listed)
 {
-    memset(slot, 0, sizeof(*slot));
-    slot->family = family;
-    slot->length = (uint8_t)length;
-    for (unsigned bit = 0; bit < length; bit++)
-        slot->mask[bit / 32] |= htonl(0x80000000u >> bit % 32);
-}
-
-/* Writes the table that is not in force, then puts it in force with one store. */
-static void publish_lengths(struct fg_filter *filter, enum fg_list list, uint8_t family)
-{
-    unsigned index = FG_LENGTHS_INDEX(list, family);
-    struct fg_lengths *lengths = &filter->lengths[index];
-    uint32_t next = !(lengths->active & 1);
-    struct fg_length_table *table = &lengths->table[next];
-
-    table->count = 0;
-    for (int length = FG_LENGTHS_MAX - 1; length >= 0; length--)
-        if (filter->entries[index][length])
-            fill_slot(&table->slot[table->count++], family, (unsigned)length);
-    __atomic_store_n(&lengths->active, next, __ATOMIC_RELEASE);
-}
-
-/* Expired ones as well: they still lie in the map. */
-static void count_entries(struct fg_filter *filter, enum fg_list list)
-{
-    struct fg_net key, next;
-    const struct fg_net *at = NULL;
-
-    while (bpf_map_get_next_key(filter->lists[list], at, &next) == 0) {
-        key = next;
-        at = &key;
-        filter->entries[FG_LENGTHS_INDEX(list, key.family)][key.length]++;
+    memset(listed, 0, sizeof(*listed));
+    listed->kind = FG_ENTRY_KIND(list, prefix->family, prefix->length);
+    listed->hi = be64_at(prefix->addr);
+    listed->lo = be64_at(prefix->addr + 8);
+    if (prefix->family == 4) {
+        listed->hi &= ~UINT64_C(0xffffffff);
+        listed->lo = 0;
     }
 }
 
-bool fg_lists_open(struct fg_filter *filter, struct fg_error *err)
+void fg_prefix_of_listed(const struct fg_listed *listed, struct fg_prefix *prefix)
 {
-    struct bpf_map *map = bpf_object__find_map_by_name(filter->base, "fg_lengths");
-    void *memory;
+    uint64_t words[2] = {__builtin_bswap64(listed->hi), __builtin_bswap64(listed->lo)};
 
-    filter->lengths_bytes = sizeof(struct fg_lengths) * FG_LENGTHS_COUNT;
-    memory = mmap(NULL, filter->lengths_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    if (memory == MAP_FAILED)
-        return fg_fail(err, "cannot map the table of prefix lengths: %s", strerror(errno));
-    filter->lengths = memory;
-    /* A process that was killed between list and lengths leaves them apart: the list is the truth. */
-    for (enum fg_list list = 0; list < FG_LISTS; list++) {
-        count_entries(filter, list);
-        publish_lengths(filter, list, 4);
-        publish_lengths(filter, list, 6);
-    }
-    return true;
-}
-
-void fg_lists_close(struct fg_filter *filter)
-{
-    if (filter->lengths)
-        munmap(filter->lengths, filter->lengths_bytes);
-}
-
-/* ---- entries --------------------------------------------------------------------------------------- */
-
-static bool prefix_is_sane(const struct fg_prefix *prefix, struct fg_error *err)
-{
-    struct fg_prefix parsed;
-    char text[64];
-
-    if ((prefix->family != 4 && prefix->family != 6) || prefix->length > (prefix->family == 6 ? 128 : 32))
-        return fg_fail(err, "not a prefix: family %u, length %u", prefix->family, prefix->length);
-    fg_prefix_format(prefix, text);
-    return fg_prefix_parse(text, &parsed, err); /* host bits */
-}
-
-static bool refused(enum fg_list list, const struct fg_prefix *prefix, const char *why, struct fg_error *err)
-{
-    char text[64];
-
-    fg_prefix_format(prefix, text);
-    return fg_fail(err, "%s: %s: %s", list_names[list], text, why);
+    prefix->family = (uint8_t)(listed->kind >> 8);
+    prefix->length = (uint8_t)listed->kind;
+    memcpy(prefix->addr, words, sizeof(words));
 }
 
 static uint64_t now_of(clockid_t clock)
@@ -121,97 +52,127 @@ static uint64_t now_of(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Unix milliseconds to ticks of the monotonic clock and back, by what both clocks say now. */
-static uint64_t ticks_of_unix(uint64_t ms)
+uint64_t fg_ticks_now(const struct fg_filter *filter)
 {
-    uint64_t unix_ns = now_of(CLOCK_REALTIME), mono_ns = now_of(CLOCK_MONOTONIC);
-    int64_t ns = (int64_t)(ms * 1000000 - unix_ns) + (int64_t)mono_ns;
-
-    return ns > 0 ? (uint64_t)ns << FG_TICK_SHIFT : 1;
+    return (now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
 }
 
-static uint64_t unix_of_ticks(uint64_t ticks)
+/* Unix milliseconds to ticks and back, by what both clocks say now. */
+uint64_t fg_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
 {
-    return (now_of(CLOCK_REALTIME) - now_of(CLOCK_MONOTONIC) + (ticks >> FG_TICK_SHIFT)) / 1000000;
+    int64_t left = (int64_t)(ms * 1000000 - now_of(CLOCK_REALTIME)), most = INT64_MAX >> (FG_TICK_SHIFT + 1);
+
+    if (left > most)
+        left = most;
+    if (left < 0)
+        return 1;
+    return fg_ticks_now(filter) + ((uint64_t)left << FG_TICK_SHIFT);
 }
 
-static bool is_expired(const struct fg_list_value *value)
+uint64_t fg_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
 {
-    return value->expires && value->expires <= now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT;
+    int64_t ahead = (int64_t)(ticks - fg_ticks_now(filter)) >> FG_TICK_SHIFT;
+
+    return (now_of(CLOCK_REALTIME) + (uint64_t)ahead) / 1000000;
 }
 
-static void entry_of_value(const struct fg_list_value *value, struct fg_list_entry *entry)
+/* ---- entries --------------------------------------------------------------------------------------- */
+
+static bool is_expired(const struct fg_filter *filter, const struct fg_listed *listed)
+{
+    return listed->expires && listed->expires <= fg_ticks_now(filter);
+}
+
+static void entry_of_listed(const struct fg_filter *filter, const struct fg_listed *listed,
+                            struct fg_list_entry *entry)
 {
     memset(entry, 0, sizeof(*entry));
-    memcpy(entry->reason, value->reason, sizeof(entry->reason));
-    entry->expires_ms = value->expires ? unix_of_ticks(value->expires) : 0;
-    entry->hits = value->hits;
-    entry->last_ms = value->last ? unix_of_ticks(value->last) : 0;
+    memcpy(entry->reason, listed->reason, sizeof(entry->reason));
+    entry->expires_ms = listed->expires ? fg_unix_of_ticks(filter, listed->expires) : 0;
+    entry->hits = __atomic_load_n(&listed->hits, __ATOMIC_RELAXED);
+    entry->last_ms = listed->last ? fg_unix_of_ticks(filter, (uint64_t)listed->last << FG_SEEN_SHIFT) : 0;
 }
 
-static bool value_of_entry(enum fg_list list, const struct fg_prefix *prefix,
-                           const struct fg_list_entry *entry, struct fg_list_value *value,
-                           struct fg_error *err)
+static bool prefix_is_sane(const struct fg_prefix *prefix, struct fg_error *err)
 {
-    memset(value, 0, sizeof(*value));
+    struct fg_prefix network = *prefix;
+    char text[64];
+
+    if ((prefix->family != 4 && prefix->family != 6) || prefix->length > (prefix->family == 6 ? 128 : 32))
+        return fg_fail(err, "not a prefix: family %u, length %u", prefix->family, prefix->length);
+    fg_prefix_clear_host(&network);
+    if (memcmp(network.addr, prefix->addr, prefix->family == 6 ? 16 : 4) == 0)
+        return true;
+    fg_prefix_format(prefix, text);
+    return fg_prefix_parse(text, &network, err); /* says what is wrong */
+}
+
+static bool refused(enum fg_list list, const struct fg_prefix *prefix, const char *why, struct fg_error *err)
+{
+    char text[64];
+
+    fg_prefix_format(prefix, text);
+    return fg_fail(err, "%s: %s: %s", list_names[list], text, why);
+}
+
+bool fg_reason_is_sane(const char *reason)
+{
+    size_t length = strnlen(reason, FG_REASON_MAX);
+
+    for (size_t i = 0; i < length; i++)
+        if (reason[i] < ' ' || reason[i] > '~' || reason[i] == '#' || reason[i] == ';')
+            return false;
+    return length < FG_REASON_MAX;
+}
+
+static bool listed_of_entry(const struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                            const struct fg_list_entry *entry, struct fg_listed *listed, struct fg_error *err)
+{
+    fg_listed_of_prefix(list, prefix, listed);
     if (!entry)
         return true;
-    if (strnlen(entry->reason, FG_REASON_MAX) == FG_REASON_MAX)
-        return refused(list, prefix, "the reason is longer than 23 characters", err);
-    for (const char *c = entry->reason; *c; c++) {
-        if (*c < ' ' || *c > '~')
-            return refused(list, prefix, "the reason is not printable ASCII", err);
-        value->reason[c - entry->reason] = *c;
-    }
+    if (!fg_reason_is_sane(entry->reason))
+        return refused(list, prefix,
+                       "the reason is not printable ASCII of at most 23 characters without # and ;", err);
+    snprintf(listed->reason, sizeof(listed->reason), "%s", entry->reason);
     if (!entry->expires_ms)
         return true;
-    value->expires = ticks_of_unix(entry->expires_ms);
-    return !is_expired(value) || refused(list, prefix, "its expiry is over already", err);
+    listed->expires = fg_ticks_of_unix(filter, entry->expires_ms);
+    return !is_expired(filter, listed) || refused(list, prefix, "its expiry is over already", err);
 }
 
-static bool get(const struct fg_filter *filter, enum fg_list list, const struct fg_net *net,
-                struct fg_list_value *value)
+static void replace(struct fg_listed *listed, const struct fg_listed *by)
 {
-    return bpf_map_lookup_elem(filter->lists[list], net, value) == 0;
-}
-
-static bool store(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                  const struct fg_list_value *value, bool known, struct fg_error *err)
-{
-    struct fg_net net;
-    char full[64];
-
-    net_of_prefix(prefix, &net);
-    if (bpf_map_update_elem(filter->lists[list], &net, value, BPF_ANY) != 0) {
-        if (errno != E2BIG)
-            return refused(list, prefix, strerror(errno), err);
-        snprintf(full, sizeof(full), "the list is full (prefixes_max = %u)", filter->options.prefixes_max);
-        return refused(list, prefix, full, err);
-    }
-    if (!known && filter->entries[FG_LENGTHS_INDEX(list, prefix->family)][prefix->length]++ == 0)
-        publish_lengths(filter, list, prefix->family);
-    return true;
+    memcpy(listed->reason, by->reason, sizeof(listed->reason));
+    __atomic_store_n(&listed->expires, by->expires, __ATOMIC_RELEASE);
 }
 
 static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
                        const struct fg_list_entry *entry, bool may_be_there, struct fg_error *err)
 {
-    struct fg_list_value value, before;
-    struct fg_net net;
-    bool known, ok = true;
+    uint64_t seed = filter->memory.state->seed;
+    struct fg_listed listed, *there;
+    struct fg_generation g;
+    char full[64];
+    bool ok = true;
 
     FG_ASSERT(list < FG_LISTS);
-    if (!prefix_is_sane(prefix, err) || !value_of_entry(list, prefix, entry, &value, err))
+    if (!prefix_is_sane(prefix, err) || !listed_of_entry(filter, list, prefix, entry, &listed, err))
         return false;
-    net_of_prefix(prefix, &net);
+    snprintf(full, sizeof(full), "the lists are full (prefixes_max = %u)", filter->options.prefixes_max);
     pthread_mutex_lock(&filter->change);
-    known = get(filter, list, &net, &before);
-    if (known && !is_expired(&before)) {
-        ok = may_be_there || refused(list, prefix, "already there", err);
-        value.hits = before.hits;
-        value.last = before.last;
+    fg_generation_open(&filter->memory, &g);
+    there = fg_generation_find(&g, seed, &listed);
+    if (there && !may_be_there && !is_expired(filter, there)) {
+        ok = refused(list, prefix, "already there", err);
+    } else if (there) {
+        if (is_expired(filter, there))
+            there->hits = there->last = 0;
+        replace(there, &listed);
+    } else {
+        ok = fg_generation_add(&g, seed, &listed) || refused(list, prefix, full, err);
     }
-    ok = ok && store(filter, list, prefix, &value, known, err);
+    fg_generation_keep(&filter->memory, &g, seed);
     pthread_mutex_unlock(&filter->change);
     return ok;
 }
@@ -228,59 +189,59 @@ bool fg_filter_put(struct fg_filter *filter, enum fg_list list, const struct fg_
     return add_or_put(filter, list, prefix, entry, true, err);
 }
 
-static bool delete_entry(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                         struct fg_error *err)
-{
-    uint32_t *entries;
-    struct fg_net net;
-    bool expired;
-
-    net_of_prefix(prefix, &net);
-    expired = !fg_filter_find(filter, list, prefix, NULL);
-    if (bpf_map_delete_elem(filter->lists[list], &net) != 0)
-        return refused(list, prefix, errno == ENOENT ? "not there" : strerror(errno), err);
-    entries = &filter->entries[FG_LENGTHS_INDEX(list, prefix->family)][prefix->length];
-    if (*entries && --*entries == 0)
-        publish_lengths(filter, list, prefix->family);
-    return !expired || refused(list, prefix, "not there", err);
-}
-
 bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
                    struct fg_error *err)
 {
-    bool ok;
+    uint64_t seed = filter->memory.state->seed;
+    struct fg_listed listed, *there;
+    struct fg_generation g;
+    bool known;
 
     FG_ASSERT(list < FG_LISTS);
     if (!prefix_is_sane(prefix, err))
         return false;
+    fg_listed_of_prefix(list, prefix, &listed);
     pthread_mutex_lock(&filter->change);
-    ok = delete_entry(filter, list, prefix, err);
+    fg_generation_open(&filter->memory, &g);
+    there = fg_generation_find(&g, seed, &listed);
+    known = there && !is_expired(filter, there);
+    if (there)
+        fg_generation_del(&g, seed, there);
+    fg_generation_keep(&filter->memory, &g, seed);
     pthread_mutex_unlock(&filter->change);
-    return ok;
+    return known || refused(list, prefix, "not there", err);
 }
+
+/* ---- look-ups -------------------------------------------------------------------------------------- */
 
 bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
                     struct fg_list_entry *entry)
 {
-    struct fg_list_value value;
-    struct fg_net net;
+    const struct fg_state *state = filter->memory.state;
+    struct fg_generation g = {.rows = filter->memory.rows};
+    struct fg_listed listed;
+    const struct fg_listed *there;
+    bool found;
 
     FG_ASSERT(list < FG_LISTS);
-    net_of_prefix(prefix, &net);
-    if (!get(filter, list, &net, &value) || is_expired(&value))
-        return false;
-    if (entry)
-        entry_of_value(&value, entry);
-    return true;
+    fg_listed_of_prefix(list, prefix, &listed);
+    pthread_mutex_lock(&filter->change);
+    g.head = (struct fg_head *)&state->heads[state->active & 1];
+    there = fg_generation_find(&g, state->seed, &listed);
+    found = there && !is_expired(filter, there);
+    if (found && entry)
+        entry_of_listed(filter, there, entry);
+    pthread_mutex_unlock(&filter->change);
+    return found;
 }
 
 bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *address,
                      struct fg_prefix *prefix, struct fg_list_entry *entry)
 {
-    const uint32_t *entries = filter->entries[FG_LENGTHS_INDEX(list, address->family)];
+    const uint32_t *counts = filter->memory.state->counts[FG_LENGTHS_INDEX(list, address->family)];
 
     for (int length = address->length; length >= 0; length--) {
-        if (!entries[length])
+        if (!counts[length])
             continue;
         *prefix = *address;
         prefix->length = (uint8_t)length;
@@ -291,75 +252,58 @@ bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct f
     return false;
 }
 
-/* Calls each for every entry in the map, expired or not. The entry may be deleted in the call. */
-static void walk(struct fg_filter *filter, enum fg_list list,
-                 bool (*each)(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value),
-                 void *ctx)
-{
-    struct fg_net key, next;
-    bool more = bpf_map_get_next_key(filter->lists[list], NULL, &next) == 0;
-
-    while (more) {
-        struct fg_list_value value;
-        struct fg_prefix prefix;
-
-        key = next;
-        more = bpf_map_get_next_key(filter->lists[list], &key, &next) == 0;
-        prefix_of_net(&key, &prefix);
-        if (get(filter, list, &key, &value) && !each(ctx, &prefix, &value))
-            return;
-    }
-}
-
-struct visit {
-    bool (*each)(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry);
-    void *ctx;
-};
-
-static bool visit_valid(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value)
-{
-    const struct visit *visit = ctx;
-    struct fg_list_entry entry;
-
-    if (is_expired(value))
-        return true;
-    entry_of_value(value, &entry);
-    return visit->each(visit->ctx, prefix, &entry);
-}
-
+/* The lock is not held while `each` runs, so that it may ask; what changes meanwhile may or may not be seen.
+ */
 void fg_filter_each(struct fg_filter *filter, enum fg_list list,
                     bool (*each)(void *ctx, const struct fg_prefix *prefix,
                                  const struct fg_list_entry *entry),
                     void *ctx)
 {
-    struct visit visit = {each, ctx};
+    const struct fg_state *state = filter->memory.state;
+    uint32_t used = state->used, entries = state->heads[state->active & 1].entries;
 
     FG_ASSERT(list < FG_LISTS);
-    walk(filter, list, visit_valid, &visit);
+    for (uint32_t number = 1; number <= used; number++) {
+        struct fg_listed listed = filter->memory.rows[entries + number].entry;
+        struct fg_list_entry entry;
+        struct fg_prefix prefix;
+
+        if (!listed.kind || (listed.kind >> 16 & 1) != list || is_expired(filter, &listed))
+            continue;
+        fg_prefix_of_listed(&listed, &prefix);
+        entry_of_listed(filter, &listed, &entry);
+        if (!each(ctx, &prefix, &entry))
+            return;
+    }
 }
 
-struct sweep {
-    struct fg_filter *filter;
-    enum fg_list list;
-    size_t gone;
-};
-
-static bool sweep_expired(void *ctx, const struct fg_prefix *prefix, const struct fg_list_value *value)
+uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list)
 {
-    struct sweep *sweep = ctx;
+    const struct fg_state *state = filter->memory.state;
+    uint32_t sum = 0;
 
-    if (is_expired(value)) {
-        fg_filter_del(sweep->filter, sweep->list, prefix, NULL);
-        sweep->gone++;
-    }
-    return true;
+    for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
+        sum += state->counts[FG_LENGTHS_INDEX(list, 4)][length] +
+               state->counts[FG_LENGTHS_INDEX(list, 6)][length];
+    return sum;
 }
 
 size_t fg_filter_expire(struct fg_filter *filter)
 {
-    struct sweep sweep = {.filter = filter};
+    struct fg_generation g;
+    size_t gone = 0;
 
-    for (sweep.list = 0; sweep.list < FG_LISTS; sweep.list++)
-        walk(filter, sweep.list, sweep_expired, &sweep);
-    return sweep.gone;
+    pthread_mutex_lock(&filter->change);
+    fg_generation_open(&filter->memory, &g);
+    for (uint32_t number = 1; number <= g.used; number++) {
+        struct fg_listed *listed = &g.rows[g.head->entries + number].entry;
+
+        if (listed->kind && is_expired(filter, listed)) {
+            fg_generation_del(&g, filter->memory.state->seed, listed);
+            gone++;
+        }
+    }
+    fg_generation_keep(&filter->memory, &g, filter->memory.state->seed);
+    pthread_mutex_unlock(&filter->change);
+    return gone;
 }

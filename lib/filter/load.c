@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "filter/internal.h"
 #include "xdp/object.h"
@@ -63,47 +64,70 @@ static bool load_failed(const struct fg_filter *filter, const char *what, int co
 
 /* ---- the parameters of the program ----------------------------------------------------------------- */
 
-static struct fg_rate make_rate(uint32_t rate, uint32_t burst)
+/* An even number of ticks to each packet, so a window is a whole number of packets. */
+static struct fg_rate make_rate(uint32_t rate, uint32_t burst, uint32_t factor)
 {
     struct fg_rate made = {0};
 
-    if (rate) {
-        made.interval = FG_TICKS_SECOND / rate;
-        made.window = made.interval * burst;
+    if (rate && factor) {
+        made.interval = FG_TICKS_SECOND / ((uint64_t)rate * factor);
+        made.window = made.interval * burst * factor;
     }
     return made;
 }
 
-static void make_tunables(const struct fg_filter_options *o, struct fg_tunables *tune)
+/* A source that is forgotten must have full buckets: the longest of them says how long it has to be quiet. */
+static uint32_t idle_units(const struct fg_tunables *tune, uint64_t least_s, uint64_t most_s)
 {
+    uint64_t ticks = least_s * FG_TICKS_SECOND;
+
+    for (unsigned i = 0; i < FG_CLASSES; i++)
+        if (tune->source[i].window > ticks)
+            ticks = tune->source[i].window;
+    if (ticks > most_s * FG_TICKS_SECOND)
+        ticks = most_s * FG_TICKS_SECOND;
+    return (uint32_t)(ticks >> FG_SEEN_SHIFT) + 1;
+}
+
+void fg_tunables_of(const struct fg_filter_options *o, const struct fg_sizes *sizes, struct fg_tunables *tune)
+{
+    const uint32_t rates[FG_CLASSES][2] = {[FG_CLASS_ORDER] = {o->order_rate, o->order_burst},
+                                           [FG_CLASS_SYN] = {o->syn_rate, o->syn_burst},
+                                           [FG_CLASS_OTHER] = {o->other_rate, o->other_burst}};
+    struct timespec tick = {0, 4000000};
+
     memset(tune, 0, sizeof(*tune));
-    tune->order = make_rate(o->order_rate, o->order_burst);
-    tune->other = make_rate(o->other_rate, o->other_burst);
+    for (unsigned i = 0; i < FG_CLASSES; i++) {
+        tune->source[i] = make_rate(rates[i][0], rates[i][1], 1);
+        tune->net[i] = make_rate(rates[i][0], rates[i][1], o->net_factor);
+    }
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick); /* one jiffy */
+    tune->jiffy_ticks = (uint64_t)tick.tv_nsec << FG_TICK_SHIFT;
+    tune->v6_mask = UINT64_MAX << (64 - o->v6_prefix);
+    tune->sample_interval = o->sample_rate ? FG_TICKS_SECOND / o->sample_rate : 0;
+    tune->sets_mask = sizes->sets - 1;
+    tune->nets_mask = sizes->nets - 1;
+    tune->idle_new = idle_units(tune, 1, 60);
+    tune->idle_known = idle_units(tune, 60, 60);
     tune->order_port = htons(o->order_port);
     tune->ignore_lists = o->ignore_lists;
     tune->monitor = o->monitor;
-    tune->sample_interval = o->sample_rate ? FG_TICKS_SECOND / o->sample_rate : 0;
-    tune->v6_length = (uint8_t)o->v6_prefix;
-    for (unsigned bit = 0; bit < o->v6_prefix; bit++)
-        tune->v6_mask[bit / 32] |= htonl(0x80000000u >> bit % 32);
 }
 
 /* The section of read-only data holds fg_tune alone; its map is the only one of libbpf's own. */
-static bool set_tunables(struct bpf_object *object, const struct fg_filter_options *options)
+static bool set_tunables(struct bpf_object *object, const struct fg_tunables *tune)
 {
     struct bpf_map *map;
 
     bpf_object__for_each_map(map, object)
     {
-        struct fg_tunables tune;
         size_t size = 0;
 
         if (!bpf_map__is_internal(map))
             continue;
-        if (!bpf_map__initial_value(map, &size) || size != sizeof(tune))
+        if (!bpf_map__initial_value(map, &size) || size != sizeof(*tune))
             continue;
-        make_tunables(options, &tune);
-        return bpf_map__set_initial_value(map, &tune, sizeof(tune)) == 0;
+        return bpf_map__set_initial_value(map, tune, sizeof(*tune)) == 0;
     }
     return false;
 }
@@ -121,11 +145,12 @@ static bool set_parameters(struct fg_filter *filter, struct bpf_object *object, 
     struct bpf_map *sockets = bpf_object__find_map_by_name(object, "xsks_map");
     char path[FG_PATH_MAX];
 
-    if (!sockets || !set_tunables(object, &filter->options) ||
-        !set_size(object, "fg_block", filter->options.prefixes_max) ||
-        !set_size(object, "fg_allow", filter->options.prefixes_max) ||
-        !set_size(object, "fg_sources", filter->options.sources_max) ||
+    if (!sockets || !set_tunables(object, &filter->tune) ||
+        !set_size(object, "fg_lists", filter->sizes.rows) ||
+        !set_size(object, "fg_sources", filter->sizes.sets) ||
+        !set_size(object, "fg_nets", filter->sizes.nets) ||
         !bpf_object__find_program_by_name(object, "xsk_def_prog") ||
+        !bpf_object__find_program_by_name(object, "fg_probe_clock") ||
         !bpf_object__find_program_by_name(object, "fg_probe_socket"))
         return fg_fail(err, "%s: not an XDP program of this version of Floodgate",
                        filter->options.object ? filter->options.object : "the XDP program built in");

@@ -6,26 +6,27 @@
 
 #define NAME_MAX_BYTES 16
 
-static char names[FG_VERDICT_COUNT][NAME_MAX_BYTES] = {
-#define X(name, text) [FG_VERDICT_##name] = #name,
-    FG_VERDICT_LIST(X)
+static char names[FG_COUNTS][NAME_MAX_BYTES] = {
+#define X(name, text) #name,
+    FG_VERDICT_LIST(X) FG_EVENT_LIST(X)
 #undef X
 };
 
-static const char *const texts[FG_VERDICT_COUNT] = {
-#define X(name, text) [FG_VERDICT_##name] = text,
-    FG_VERDICT_LIST(X)
+static const char *const texts[FG_COUNTS] = {
+#define X(name, text) text,
+    FG_VERDICT_LIST(X) FG_EVENT_LIST(X)
 #undef X
 };
 
 #define X(name, text) _Static_assert(sizeof(#name) <= NAME_MAX_BYTES, "name fits");
 FG_VERDICT_LIST(X)
+FG_EVENT_LIST(X)
 #undef X
 
 /* RATE_ORDER in the list is "rate-order" for people. */
 __attribute__((constructor)) static void names_fill(void)
 {
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    for (unsigned i = 0; i < FG_COUNTS; i++)
         for (char *c = names[i]; *c; c++)
             *c = *c == '_' ? '-' : (char)tolower(*c);
 }
@@ -38,4 +39,14 @@ const char *fg_verdict_name(unsigned verdict)
 const char *fg_verdict_text(unsigned verdict)
 {
     return verdict < FG_VERDICT_COUNT ? texts[verdict] : "?";
+}
+
+const char *fg_event_name(unsigned event)
+{
+    return event < FG_EVENT_COUNT ? names[FG_VERDICT_COUNT + event] : "?";
+}
+
+const char *fg_event_text(unsigned event)
+{
+    return event < FG_EVENT_COUNT ? texts[FG_VERDICT_COUNT + event] : "?";
 }

@@ -60,6 +60,7 @@ static void put_ethernet(struct frame *f, const struct frame_spec *s)
 static void put_udp(struct frame *f, const struct frame_spec *s)
 {
     int payload = 64 + s->payload_add;
+    uint32_t start = f->len;
 
     put16(f, s->no_src_port ? 0 : s->src_port ? s->src_port : 40000);
     put16(f, s->port ? s->port : TEST_ORDER_PORT);
@@ -69,6 +70,10 @@ static void put_udp(struct frame *f, const struct frame_spec *s)
     put8(f, 'G' ^ s->magic_xor[1]);
     put8(f, 1 ^ s->magic_xor[2]);
     put_fill(f, 0x5a, payload - 3);
+    if (s->tcp_flags)
+        f->data[start + 13] = s->tcp_flags;
+    if (s->tcp_offset)
+        f->data[start + 12] = (uint8_t)(s->tcp_offset << 4);
 }
 
 static void put_ipv4(struct frame *f, const struct frame_spec *s)

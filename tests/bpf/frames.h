@@ -16,6 +16,8 @@ struct frame_spec {
     uint16_t tags[3];      /* types of VLAN tags, in host byte order */
     const char *eth_dst;   /* six bytes */
     uint8_t proto;         /* instead of UDP */
+    uint8_t tcp_flags;     /* with proto 6; ACK, SYN, PSH, ECE */
+    uint8_t tcp_offset;    /* with proto 6: words of header; 5 */
     uint8_t options;       /* IPv4: words of options; -> header length */
     uint8_t version_ihl;   /* IPv4: this byte as it is */
     uint8_t version;       /* IPv6: the first byte as it is */

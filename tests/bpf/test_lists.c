@@ -2,8 +2,10 @@
 /* Lists, counters and pins through lib/filter: what is refused and how, what survives a restart. */
 #include <linux/bpf.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -137,30 +139,69 @@ static void full(struct fg_filter *filter, unsigned room)
     }
     ok(!change(filter, true, FG_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"), "full: %s",
        err.text);
-    ok(change(filter, true, FG_LIST_ALLOW, "198.18.0.9", &err), "the other list has its own room");
-    ok(change(filter, false, FG_LIST_ALLOW, "198.18.0.9", &err), "clean");
+    ok(!change(filter, true, FG_LIST_ALLOW, "198.18.0.9", &err), "the other list shares the room");
     ok(judge(filter, "198.19.0.3") == XDP_DROP, "a full list works");
     clear(filter, FG_LIST_BLOCK);
     ok(count(filter, FG_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS, "and is emptied");
 }
 
-/* Another process wrote the list and died before it wrote the lengths. */
+/* A process died in the middle of a change: entries are the truth, what was derived from them is not. */
 static void heal(const struct fg_filter_options *options)
 {
-    struct fg_net net = {.family = 4, .length = 21, .addr = {0x000012c6}}; /* 198.18.0.0 */
-    struct fg_list_value entry = {0};
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
-    int map = map_of_program(fg_filter_program(filter, NULL), "fg_block");
+    struct fg_state *state = malloc(sizeof(*state));
+    uint32_t zero = 0;
+    int map = map_of_program(fg_filter_program(filter, NULL), "fg_state");
 
-    ok(bpf_map_update_elem(map, &net, &entry, BPF_ANY) == 0 && judge(filter, "198.18.0.77") == XDP_PASS,
+    ok(change(filter, true, FG_LIST_BLOCK, "198.18.0.0/21", &err), "an entry");
+    ok(bpf_map_lookup_elem(map, &zero, state) == 0, "the state");
+    state->changing = 1;
+    state->used = state->free = 0;
+    memset(state->counts, 0, sizeof(state->counts));
+    memset(state->heads[state->active].table, 0, sizeof(state->heads[0].table));
+    ok(bpf_map_update_elem(map, &zero, state, BPF_ANY) == 0 && judge(filter, "198.18.0.77") == XDP_PASS,
        "an entry without its length is not in force");
     close(map);
+    free(state);
     fg_filter_close(filter);
     filter = must_open(options);
-    ok(judge(filter, "198.18.0.77") == XDP_DROP, "after a restart it is");
+    ok(judge(filter, "198.18.0.77") == XDP_DROP && count(filter, FG_LIST_BLOCK) == 1,
+       "after a restart it is");
     ok(change(filter, false, FG_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
     fg_filter_close(filter);
+}
+
+static void timed(struct fg_filter *filter)
+{
+    struct fg_prefix prefix = must_parse("198.18.60.0/24"), inner = must_parse("198.18.60.9"), match;
+    struct fg_list_entry entry = {.reason = "too many"}, got;
+    struct timespec now;
+    struct fg_error err = {""};
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    entry.expires_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 700;
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) && judge(filter, "198.18.60.9") == XDP_DROP,
+       "an entry for 0.7 s drops %s", err.text);
+    ok(fg_filter_find(filter, FG_LIST_BLOCK, &inner, &got) && strcmp(got.reason, "too many") == 0 &&
+           got.hits == 1 && got.last_ms + 1000 > entry.expires_ms - 700 && got.last_ms <= entry.expires_ms &&
+           got.expires_ms / 10 >= entry.expires_ms / 10 - 1 && got.expires_ms <= entry.expires_ms + 10,
+       "and has its reason, hits, last hit and expiry: %lu of %lu, last %lu", got.expires_ms,
+       entry.expires_ms, got.last_ms);
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err) &&
+           fg_filter_match(filter, FG_LIST_BLOCK, &inner, &match, &got) && match.length == 32,
+       "the longest that matches is told");
+    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err), "clean");
+    usleep(800000);
+    ok(judge(filter, "198.18.60.9") == XDP_PASS, "when its time is over it passes");
+    ok(!fg_filter_find(filter, FG_LIST_BLOCK, &inner, NULL) && count(filter, FG_LIST_BLOCK) == 0 &&
+           fg_filter_count(filter, FG_LIST_BLOCK) == 1,
+       "and is told no more, but takes room");
+    ok(fg_filter_expire(filter) == 1 && fg_filter_count(filter, FG_LIST_BLOCK) == 0, "until it is taken out");
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) && strstr(err.text, "over already"),
+       "an expiry that is over is refused: %s", err.text);
+    entry = (struct fg_list_entry){.reason = "a;b"};
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err), "so is such a reason: %s", err.text);
 }
 
 static void restart(const struct fg_filter_options *options)
@@ -218,18 +259,16 @@ static void refused_options(const struct fg_filter_options *good)
 {
     struct fg_filter_options o = *good;
 
-    o.prefixes_max++;
-    refuses(o, "another prefixes_max", "fg_block: pinned with room for");
-    o = *good, o.sources_max *= 2;
-    refuses(o, "another sources_max", "fg_sources: pinned with room for");
     o = *good, o.order_port = 0;
     refuses(o, "order port 0", "order_port = 0 is not in 1..65535");
     o = *good, o.v6_prefix = 129;
-    refuses(o, "v6_prefix 129", "v6_prefix = 129 is not in 1..128");
+    refuses(o, "v6_prefix 129", "v6_prefix = 129 is not in 1..64");
     o = *good, o.order_rate = 5, o.order_burst = 0;
     refuses(o, "a rate without burst", "order_burst = 0 is not in");
     o = *good, o.other_rate = 200000000;
     refuses(o, "too high a rate", "other_rate = 200000000 is not in");
+    o = *good, o.order_rate = 100000, o.order_burst = 999;
+    refuses(o, "a burst of less than 10 ms", "order_burst = 999 is not in 1000..");
     o = *good, o.object = "/nonexistent/floodgate.bpf.o";
     refuses(o, "an object that is not there", "No such file");
     o = *good, o.pins = "relative/folder";
@@ -245,14 +284,14 @@ static void foreign_pin(const struct fg_filter_options *good, const char *pins)
     int map = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, 4, 4, 64, NULL);
 
     snprintf(folder, sizeof(folder), "%s/foreign", pins);
-    snprintf(path, sizeof(path), "%s/fg_allow", folder);
+    snprintf(path, sizeof(path), "%s/fg_nets", folder);
     options.pins = folder;
     fg_filter_close(must_open(&options)); /* makes the folder */
     unlink(path);
-    ok(map >= 0 && bpf_obj_pin(map, path) == 0, "a map of another kind as fg_allow");
-    refuses(options, "a foreign map", "fg_allow: pinned by another version");
+    ok(map >= 0 && bpf_obj_pin(map, path) == 0, "a map of another kind as fg_nets");
+    refuses(options, "a foreign map", "fg_nets: pinned by another version");
     close(map);
-    for (const char *const *name = (const char *const[]){"fg_allow", "fg_block", "fg_lengths", "fg_sources",
+    for (const char *const *name = (const char *const[]){"fg_lists", "fg_state", "fg_nets", "fg_sources",
                                                          "fg_counters", "fg_samples", NULL};
          *name; name++) {
         snprintf(path, sizeof(path), "%s/%s", folder, *name);
@@ -304,6 +343,7 @@ static void body(const char *pins)
     all_lengths(filter, 6);
     clear(filter, FG_LIST_BLOCK);
     full(filter, options.prefixes_max);
+    timed(filter);
     fg_filter_close(filter);
     heal(&options);
     restart(&options);

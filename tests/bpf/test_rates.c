@@ -45,20 +45,26 @@ static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order
     return false;
 }
 
-/* Moves the bucket of a source into the past: as if so much time had gone by. */
+/* Moves the bucket of the only source with an order bucket that is not full into the past. */
 static void age_order_bucket(struct fg_filter *filter, const char *host, uint64_t ns)
 {
-    struct fg_prefix prefix = must_parse(host);
-    struct fg_net net = {.family = prefix.family, .length = prefix.length};
     int map = map_of_program(fg_filter_program(filter, NULL), "fg_sources");
-    struct fg_source source;
+    struct fg_prefix prefix = must_parse(host);
+    uint64_t key = 0xff04ull << 48 | ntohl(*(const uint32_t *)prefix.addr);
+    struct fg_source_set set;
+    bool found = false;
 
-    memcpy(net.addr, prefix.addr, sizeof(net.addr));
-    if (!ok(bpf_map_lookup_elem(map, &net, &source) == 0, "%s has a bucket", host))
-        return;
-    source.order_full -= ns << FG_TICK_SHIFT;
-    bpf_map_update_elem(map, &net, &source, BPF_EXIST);
+    for (uint32_t i = 0; !found && bpf_map_lookup_elem(map, &i, &set) == 0; i++) {
+        for (unsigned way = 0; way < FG_WAYS; way++) {
+            if (set.key[way] != key)
+                continue;
+            found = true;
+            set.way[way].full[FG_CLASS_ORDER] -= ns << FG_TICK_SHIFT;
+            bpf_map_update_elem(map, &i, &set, BPF_EXIST);
+        }
+    }
     close(map);
+    ok(found, "%s has a bucket", host);
 }
 
 static void bursts_and_classes(struct fg_filter *filter)
@@ -215,16 +221,17 @@ static unsigned judge_many(const struct frame *frame, int n)
 
 static void user_space(void)
 {
-    struct fg_tunables tune = {.order_port = htons(TEST_ORDER_PORT), .v6_length = 128};
+    struct fg_filter_options options = plain_options(NULL);
     uint64_t now = 1000 * SECOND, passed = 0;
     struct frame frame;
 
-    tune.order = (struct fg_rate){FG_TICKS_SECOND / 1000, FG_TICKS_SECOND / 1000 * 20};
-    model_reset(&tune);
+    options.order_rate = 1000;
+    options.order_burst = 20;
+    model_reset(&options);
     model_clock(now);
     frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
     ok(judge_many(&frame, 100) == 20, "user space: burst of 20");
-    ok(model_sources() == 1, "user space: one source known");
+    ok(model_event(FG_EVENT_SOURCE_NEW) == 1, "user space: one source known");
     model_clock(now + SECOND / 1000 - 1);
     ok(judge_many(&frame, 1) == 0, "user space: one nanosecond before the interval is over: none");
     model_clock(now + SECOND / 1000);
@@ -236,6 +243,94 @@ static void user_space(void)
     ok(passed >= 9999 && passed <= 10000, "user space: 1000/s over ten seconds pass %lu", passed);
 }
 
+static void source_frame(struct frame *frame, uint32_t address)
+{
+    uint32_t word = htonl(address);
+
+    frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, frame);
+    memcpy(frame->data + 26, &word, sizeof(word));
+}
+
+/* A shopper that is known goes on through a flood of forged sources that fills the table. */
+static void spoofed_flood(void)
+{
+    struct fg_filter_options options = plain_options(NULL);
+    uint64_t now = 1000 * SECOND, flood_passed = 0;
+    unsigned shopper_lost = 0, new_before;
+    struct frame shopper, frame;
+
+    options.order_rate = 10;
+    options.order_burst = 5;
+    model_reset(&options);
+    source_frame(&shopper, 0xc6120001);
+    for (unsigned i = 0; i < 4; i++) {
+        model_clock(now += SECOND / 5);
+        shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+    }
+    for (uint32_t i = 0; i < 200000; i++) { /* 100,000 a second */
+        model_clock(now += 10000);
+        source_frame(&frame, 0x0a000000 + i * 7);
+        flood_passed += model_judge(frame.data, frame.len) == FG_VERDICT_ORDER;
+        if (i % 20000 == 0)
+            shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+    }
+    ok(shopper_lost == 0, "user space: a known source loses nothing in a flood of 200,000 forged ones");
+    ok(model_event(FG_EVENT_SOURCE_REFUSED) > 100000, "user space: the pressure is counted: %lu packets",
+       model_event(FG_EVENT_SOURCE_REFUSED));
+    new_before = (unsigned)model_event(FG_EVENT_SOURCE_NEW);
+    shopper_lost = 0;
+    for (unsigned i = 0; i < 100; i++)
+        shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+    ok(shopper_lost >= 95 && model_event(FG_EVENT_SOURCE_NEW) == new_before,
+       "user space: and its bucket was its own all the time: %u of 100 at once are over its rate",
+       shopper_lost);
+    note("%lu of the flood passed: no limit for networks was set", flood_passed);
+}
+
+/* A network as a whole; half of its burst is for those that are known. */
+static void networks(void)
+{
+    struct fg_filter_options options = plain_options(NULL);
+    uint64_t now = 1000 * SECOND;
+    unsigned fresh = 0, known = 0;
+    struct frame frame, shopper;
+
+    options.order_rate = 100;
+    options.order_burst = 10;
+    options.net_factor = 4;
+    model_reset(&options);
+    source_frame(&shopper, 0xc61205fe);
+    for (unsigned i = 0; i < 2; i++) {
+        model_clock(now += SECOND);
+        model_judge(shopper.data, shopper.len);
+    }
+    model_clock(now += SECOND);
+    for (uint32_t i = 0; i < 200; i++) {
+        source_frame(&frame, 0xc6120500 + i);
+        fresh += model_judge(frame.data, frame.len) == FG_VERDICT_ORDER;
+    }
+    ok(fresh == 20, "user space: new sources of a /24 share half of its burst of 40: %u", fresh);
+    for (unsigned i = 0; i < 10; i++)
+        known += model_judge(shopper.data, shopper.len) == FG_VERDICT_ORDER;
+    ok(known == 10, "user space: one that is known has its own burst still: %u of 10", known);
+    source_frame(&frame, 0xc6120600);
+    ok(judge_many(&frame, 20) == 10, "user space: the next /24 is another network");
+}
+
+/* Connection attempts have a bucket of their own. */
+static void attempts(struct fg_filter *filter)
+{
+    const struct frame_spec syn = {.kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 2};
+    const struct frame_spec data = {.kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 16};
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+
+    fg_filter_counters(filter, before);
+    ok(is(run(filter, &syn, 50), 0, 2, 0, 0), "a burst of 2 attempts passes");
+    fg_filter_counters(filter, after);
+    ok(after[FG_VERDICT_RATE_SYN] - before[FG_VERDICT_RATE_SYN] == 48, "48 are over the rate of attempts");
+    ok(is(run(filter, &data, 10), 0, 3, 0, 7), "what belongs to connections has another bucket");
+}
+
 static void body(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
@@ -243,10 +338,14 @@ static void body(const char *pins)
     int socket;
 
     user_space();
+    spoofed_flood();
+    networks();
     concurrent(pins);
     wait_for_refill(pins);
     options.order_rate = options.other_rate = 1;
+    options.syn_rate = 1;
     options.order_burst = 5;
+    options.syn_burst = 2;
     options.other_burst = 3;
     filter = must_open(&options);
     socket = place_socket(fg_filter_program(filter, NULL), 0);
@@ -254,6 +353,7 @@ static void body(const char *pins)
     refill(filter);
     sources_of_ipv6(filter);
     lists_and_rates(filter);
+    attempts(filter);
     close(socket);
     fg_filter_close(filter);
 }

@@ -19,15 +19,6 @@ static int action_of(enum fg_verdict verdict)
     return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
 }
 
-static struct fg_tunables plain_tunables(void)
-{
-    struct fg_tunables tune = {.order_port = htons(TEST_ORDER_PORT), .v6_length = 56};
-
-    tune.v6_mask[0] = 0xffffffff;
-    tune.v6_mask[1] = htonl(0xffffff00);
-    return tune;
-}
-
 /* Which counter moved, when exactly one did by one; -1 otherwise. */
 static int moved(const uint64_t before[], const uint64_t after[])
 {
@@ -84,20 +75,26 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
 {
     struct fg_prefix prefix = fixture->hit ? must_parse(fixture->hit) : (struct fg_prefix){0};
     uint64_t hits = fixture->hit ? model_hits(list_of(scenario, fixture->hit), &prefix) : 0;
-    enum fg_verdict verdict = model_judge(frame->data, frame->len);
-    bool hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    enum fg_verdict verdict;
+    bool hit;
 
-    if (!ok(verdict == fixture->verdict && hit, "user space: %s: %s: %s", scenario->name, fixture->name,
-            fg_verdict_name(fixture->verdict)))
+    model_counters(before);
+    verdict = model_judge(frame->data, frame->len);
+    model_counters(after);
+    hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
+
+    if (!ok(verdict == fixture->verdict && hit && moved(before, after) == (int)verdict,
+            "user space: %s: %s: %s", scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
         note("got %s", fg_verdict_name(verdict));
 }
 
 static void run_scenario(struct fg_filter *filter, const struct scenario *scenario)
 {
-    struct fg_tunables tune = plain_tunables();
+    struct fg_filter_options options = plain_options(NULL);
     struct fg_error err;
 
-    model_reset(&tune);
+    model_reset(&options);
     for (unsigned i = 0; i < scenario->lists_count; i++) {
         struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
 
@@ -123,6 +120,7 @@ static void run_scenario(struct fg_filter *filter, const struct scenario *scenar
 /* Every cut of a good frame, and every single byte of its headers set to 0 and to 255: both builds agree. */
 static void compare_damaged(struct fg_filter *filter, const struct frame_spec *spec, const char *name)
 {
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
     unsigned differ = 0, tried = 0;
     struct frame whole;
 
@@ -138,7 +136,10 @@ static void compare_damaged(struct fg_filter *filter, const struct frame_spec *s
                 frame.data[at] = how == 1 ? 0 : 255;
             verdict = model_judge(frame.data, frame.len);
             tried++;
-            differ += run_program(fg_filter_program(filter, NULL), &frame, 1) != action_of(verdict);
+            fg_filter_counters(filter, before);
+            run_program(fg_filter_program(filter, NULL), &frame, 1);
+            fg_filter_counters(filter, after);
+            differ += moved(before, after) != (int)verdict;
         }
     }
     ok(differ == 0, "%s: %u damaged frames, kernel and user space agree", name, tried);
@@ -179,7 +180,6 @@ static void body(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
     struct fg_filter *filter = must_open(&options);
-    struct fg_tunables tune = plain_tunables();
     int socket;
 
     without_socket(filter);
@@ -188,7 +188,7 @@ static void body(const char *pins)
         return;
     for (unsigned i = 0; i < scenarios_count; i++)
         run_scenario(filter, &scenarios[i]);
-    model_reset(&tune);
+    model_reset(&options);
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .tags = {0x8100}},
                     "IPv4 order in a VLAN");
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .options = 3},

@@ -132,6 +132,11 @@ class Lab:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def malformed(stats):
+    """Packets that the filter dropped for their shape."""
+    return sum(n for verdict, n in stats['filter'].items() if verdict.startswith(('bad-', 'order-')))
+
+
 def _close_all():
     for lab in list(_labs):
         lab.close()

@@ -241,7 +241,7 @@ def test_frames_that_get_no_answer(lab):
     assert s.shop.receive(0.3) is None
     stats = s.gate.get('/v1/stats')
     assert stats['drops']['tag'] == 1 and stats['drops']['key'] == 1, stats['drops']
-    seen = stats['drops']['length'] + stats['drops']['magic'] + stats['filter']['malformed']
+    seen = stats['drops']['length'] + stats['drops']['magic'] + fgtest.malformed(stats)
     assert seen == 3, stats
     assert s.shop.status(QUERY, bytes(16), user=1) == 'UNKNOWN_ORDER'
 

@@ -267,7 +267,7 @@ static const struct {
     {"eal", "file_prefix = a/b",
      "has a character that is not allowed; accepted: 1..63 letters, digits, . _ -"},
     {"eal", "mbufs = 4095", "too small for AF_XDP ports; accepted: 4096..1048576"},
-    {"filter", "v6_prefix = 129", "too large; accepted: 32..128"},
+    {"filter", "v6_prefix = 65", "too large; accepted: 32..64"},
     {"filter", "order_burst = 0", "too small; accepted: 1..100000000"},
     {"filter", "pins = here", "not an absolute path; accepted: an absolute path of 1..255 characters"},
     {"log", "segment_bytes = 64q", "not a number with k, m, g or no unit; accepted: 64k..16g"},

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A whole list from a file and to a file: PREFIX [EXPIRES [REASON]] on a line. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "filter/internal.h"
+
+#define LINE_BYTES 256
+
+struct load {
+    struct fg_filter *filter;
+    enum fg_list list;
+    const char *path;
+    struct fg_generation g;
+    uint64_t seed;
+    uint64_t number; /**< of the line */
+    uint64_t wrong;  /**< lines */
+    struct fg_list_loaded *loaded;
+    struct fg_error *err; /**< about the first wrong line */
+};
+
+static bool wrong(struct load *load, const char *what)
+{
+    if (load->wrong++ == 0)
+        fg_fail(load->err, "%s:%lu: %s", load->path, (unsigned long)load->number, what);
+    return false;
+}
+
+/* ---- one line -------------------------------------------------------------------------------------- */
+
+/* "-", seconds since 1970, or 2026-11-26T18:00:00Z. */
+static bool parse_expiry(const char *text, uint64_t *ms)
+{
+    struct tm tm = {0};
+    const char *end;
+
+    *ms = 0;
+    if (strcmp(text, "-") == 0)
+        return true;
+    if (strspn(text, "0123456789") == strlen(text) && strlen(text) <= 11) {
+        *ms = strtoull(text, NULL, 10) * 1000;
+        return *ms != 0;
+    }
+    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (!end || *end)
+        return false;
+    *ms = (uint64_t)timegm(&tm) * 1000;
+    return true;
+}
+
+static char *next_word(char **rest)
+{
+    char *word = *rest + strspn(*rest, " \t"), *end = word + strcspn(word, " \t");
+
+    *rest = end;
+    if (*end)
+        *(*rest)++ = 0;
+    return *word ? word : NULL;
+}
+
+static bool parse_columns(struct load *load, char *text, struct fg_listed *entry, bool *over)
+{
+    char *prefix_text = next_word(&text), *expiry = next_word(&text), *reason = text + strspn(text, " \t");
+    struct fg_prefix prefix;
+    struct fg_error err;
+    uint64_t ms = 0;
+
+    *over = false;
+    if (!fg_prefix_parse(prefix_text, &prefix, &err))
+        return wrong(load, err.text);
+    fg_listed_of_prefix(load->list, &prefix, entry);
+    if (expiry && !parse_expiry(expiry, &ms))
+        return wrong(load, "second column: an expiry is -, seconds since 1970, or like 2026-11-26T18:00:00Z");
+    if (ms)
+        entry->expires = fg_ticks_of_unix(load->filter, ms);
+    *over = ms && entry->expires <= fg_ticks_now(load->filter);
+    if (!fg_reason_is_sane(reason))
+        return wrong(load,
+                     "third column: a reason is printable ASCII of at most 23 characters without # and ;");
+    memcpy(entry->reason, reason, strlen(reason));
+    return true;
+}
+
+/* Until all is read, `hits` of a new entry holds the number of its line. */
+static bool take_line(struct load *load, char *line)
+{
+    struct fg_listed entry;
+    const struct fg_listed *before;
+    char text[96];
+    bool over;
+
+    line[strcspn(line, "#;\r\n")] = 0;
+    for (char *end = line + strlen(line); end > line && (end[-1] == ' ' || end[-1] == '\t');)
+        *--end = 0;
+    if (!line[strspn(line, " \t")])
+        return true;
+    if (!parse_columns(load, line, &entry, &over))
+        return false;
+    load->loaded->expired += over;
+    if (over)
+        return true;
+    before = fg_generation_find(&load->g, load->seed, &entry);
+    if (before) {
+        snprintf(text, sizeof(text), "the prefix is in line %lu already", (unsigned long)before->hits);
+        return wrong(load, text);
+    }
+    entry.hits = load->number;
+    if (!fg_generation_add(&load->g, load->seed, &entry)) {
+        snprintf(text, sizeof(text), "the lists are full (prefixes_max = %u)", load->g.prefixes);
+        return wrong(load, text);
+    }
+    load->loaded->entries++;
+    return true;
+}
+
+static bool read_lines(struct load *load, FILE *file)
+{
+    char line[LINE_BYTES];
+
+    while (fgets(line, sizeof(line), file)) {
+        load->number++;
+        if (!strchr(line, '\n') && strlen(line) == sizeof(line) - 1) {
+            wrong(load, "the line is longer than 254 characters");
+            return false;
+        }
+        take_line(load, line);
+    }
+    if (ferror(file))
+        return fg_fail(load->err, "%s: %s", load->path, strerror(errno));
+    if (load->wrong > 1) {
+        size_t used = strlen(load->err->text);
+
+        snprintf(load->err->text + used, sizeof(load->err->text) - used, " (and %lu more lines are wrong)",
+                 (unsigned long)load->wrong - 1);
+    }
+    return load->wrong == 0;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------- */
+
+/* The other list goes on as it is; of this one what is of limited time does, and counts of what stays. */
+static bool take_over(struct load *load, bool after)
+{
+    const struct fg_memory *memory = &load->filter->memory;
+    const struct fg_state *state = memory->state;
+    uint32_t entries = state->heads[state->active & 1].entries;
+    uint64_t now = fg_ticks_now(load->filter);
+
+    for (uint32_t number = 1; number <= state->used; number++) {
+        const struct fg_listed *old = &memory->rows[entries + number].entry;
+        bool same_list = (old->kind >> 16 & 1) == load->list;
+        struct fg_listed *there;
+
+        if (!old->kind || same_list != after || (old->expires && old->expires <= now))
+            continue;
+        there = after ? fg_generation_find(&load->g, load->seed, old) : NULL;
+        if (there) {
+            there->hits = old->hits;
+            there->last = old->last;
+        } else if (!after || old->expires) {
+            if (!fg_generation_add(&load->g, load->seed, old))
+                return fg_fail(load->err, "%s: the lists are full (prefixes_max = %u)", load->path,
+                               load->g.prefixes);
+            load->loaded->kept += after;
+        }
+    }
+    return true;
+}
+
+static void clear_lines(struct load *load)
+{
+    for (uint32_t number = 1; number <= load->g.used; number++) {
+        struct fg_listed *entry = &load->g.rows[load->g.head->entries + number].entry;
+
+        if ((entry->kind >> 16 & 1) == load->list)
+            entry->hits = 0;
+    }
+}
+
+bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
+                    struct fg_list_loaded *loaded, struct fg_error *err)
+{
+    struct fg_error own = {""};
+    struct load load = {
+        .filter = filter, .list = list, .path = path, .loaded = loaded, .err = err ? err : &own};
+    struct timespec from, to;
+    FILE *file = fopen(path, "re");
+    bool ok;
+
+    FG_ASSERT(list < FG_LISTS);
+    if (!file)
+        return fg_fail(err, "%s: %s", path, strerror(errno));
+    memset(loaded, 0, sizeof(*loaded));
+    load.seed = filter->memory.state->seed;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    pthread_mutex_lock(&filter->change);
+    fg_generation_begin(&filter->memory, &filter->sizes, &load.g);
+    ok = take_over(&load, false) && read_lines(&load, file);
+    if (ok)
+        clear_lines(&load);
+    ok = ok && take_over(&load, true);
+    if (ok)
+        fg_generation_commit(&filter->memory, &load.g, load.seed);
+    pthread_mutex_unlock(&filter->change);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+    fclose(file);
+    return ok;
+}
+
+struct save {
+    FILE *file;
+    bool ok;
+};
+
+static bool save_entry(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+{
+    struct save *save = ctx;
+    time_t seconds = (time_t)((entry->expires_ms + 999) / 1000);
+    char text[64], expiry[32] = "-";
+    struct tm tm;
+
+    fg_prefix_format(prefix, text);
+    if (entry->expires_ms)
+        strftime(expiry, sizeof(expiry), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
+    if (entry->expires_ms || entry->reason[0])
+        save->ok = fprintf(save->file, "%s %s %s\n", text, expiry, entry->reason) > 0;
+    else
+        save->ok = fprintf(save->file, "%s\n", text) > 0;
+    return save->ok;
+}
+
+bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, struct fg_error *err)
+{
+    char part[512];
+    struct save save = {.ok = true};
+    bool closed;
+
+    if ((size_t)snprintf(part, sizeof(part), "%s.part", path) >= sizeof(part))
+        return fg_fail(err, "%s: the path is too long", path);
+    save.file = fopen(part, "we");
+    if (!save.file)
+        return fg_fail(err, "%s: %s", part, strerror(errno));
+    save.ok = fprintf(save.file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_list_name(list)) > 0;
+    if (save.ok)
+        fg_filter_each(filter, list, save_entry, &save);
+    save.ok = save.ok && fflush(save.file) == 0 && fsync(fileno(save.file)) == 0;
+    closed = fclose(save.file) == 0;
+    if (save.ok && closed && rename(part, path) == 0)
+        return true;
+    fg_fail(err, "%s: %s", path, strerror(errno));
+    unlink(part);
+    return false;
+}

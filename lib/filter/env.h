@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** env: the verdict of xdp/verdict.h over tables in this process's memory. Private. */
+#ifndef FG_FILTER_ENV_H
+#define FG_FILTER_ENV_H
+
+#include "xdp/parse.h"
+
+struct fg_env {
+    const struct fg_tunables *tune;
+    struct fg_state *state;
+    union fg_row *rows;
+    struct fg_source_set *sets;
+    struct fg_net_row *nets;
+    struct fg_count *counts; /**< of the caller */
+    uint32_t rows_count;
+};
+
+static inline struct fg_state *fg_env_state(struct fg_env *env)
+{
+    return env->state;
+}
+
+static inline union fg_row *fg_env_row(struct fg_env *env, uint32_t index)
+{
+    return index < env->rows_count ? &env->rows[index] : NULL;
+}
+
+static inline struct fg_source_set *fg_env_set(struct fg_env *env, uint32_t index)
+{
+    return &env->sets[index];
+}
+
+static inline struct fg_net_row *fg_env_net(struct fg_env *env, uint32_t index)
+{
+    return &env->nets[index];
+}
+
+static inline void fg_env_event(struct fg_env *env, enum fg_event event)
+{
+    env->counts[FG_VERDICT_COUNT + event].packets++;
+}
+
+#undef FG_ENV_TUNE
+#define FG_ENV_TUNE (*env->tune)
+#include "xdp/verdict.h"
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * parse: from a frame to what the shield judges by. Loops have constant bounds and every access is checked
+ * against `end`: what the verifier asks for.
+ */
+#ifndef FG_XDP_PARSE_H
+#define FG_XDP_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "xdp/shared.h"
+
+#define FG_INLINE static inline __attribute__((always_inline))
+
+/* clang 14 cannot select __atomic_load_n for BPF. */
+#define FG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+
+#define FG_HTONS(x) ((uint16_t)__builtin_bswap16((uint16_t)(x)))
+#define FG_HTONL(x) ((uint32_t)__builtin_bswap32((uint32_t)(x)))
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "a big-endian port needs other FG_HTONS and FG_HTONL"
+#endif
+
+enum {
+    FG_ETHERTYPE_IPV4 = 0x0800,
+    FG_ETHERTYPE_VLAN = 0x8100,
+    FG_ETHERTYPE_IPV6 = 0x86dd,
+    FG_ETHERTYPE_QINQ = 0x88a8,
+    FG_VLAN_TAGS_MAX = 2,
+    FG_PROTO_HOPOPTS = 0,
+    FG_PROTO_TCP = 6,
+    FG_PROTO_UDP = 17,
+    FG_PROTO_ROUTING = 43,
+    FG_PROTO_FRAGMENT = 44,
+    FG_PROTO_AH = 51,
+    FG_PROTO_ICMPV6 = 58,
+    FG_PROTO_DSTOPTS = 60,
+    FG_EXTENSIONS_MAX = 6, /* IPv6 extension headers in one packet; more is malformed */
+    FG_ND_FIRST = 133,     /* ICMPv6 types of neighbour discovery, RFC 4861 */
+    FG_ND_LAST = 137,
+    FG_TCP_FIN = 1,
+    FG_TCP_SYN = 2,
+    FG_TCP_RST = 4,
+    FG_TCP_ACK = 16,
+};
+
+struct fg_wire_eth {
+    uint8_t dst[6], src[6];
+    uint16_t type;
+} __attribute__((packed));
+
+struct fg_wire_vlan {
+    uint16_t tci, type;
+} __attribute__((packed));
+
+struct fg_wire_ipv4 {
+    uint8_t version_ihl, tos;
+    uint16_t total, id, fragment;
+    uint8_t ttl, proto;
+    uint16_t checksum;
+    uint32_t src, dst;
+} __attribute__((packed));
+
+struct fg_wire_ipv6 {
+    uint32_t version_class_flow;
+    uint16_t payload;
+    uint8_t next, hops;
+    uint32_t src[4], dst[4];
+} __attribute__((packed));
+
+struct fg_wire_ext {
+    uint8_t next, length; /* length: in units that depend on the header */
+    uint16_t fragment;    /* only in the fragment header */
+    uint32_t more;
+} __attribute__((packed));
+
+struct fg_wire_udp {
+    uint16_t src, dst, length, checksum;
+} __attribute__((packed));
+
+struct fg_wire_tcp {
+    uint16_t src, dst;
+    uint32_t seq, ack;
+    uint8_t offset, flags;
+    uint16_t window, checksum, urgent;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct fg_wire_tcp) == 20, "wire");
+_Static_assert(sizeof(struct fg_wire_eth) == 14 && sizeof(struct fg_wire_vlan) == 4, "wire");
+_Static_assert(sizeof(struct fg_wire_ipv4) == 20 && sizeof(struct fg_wire_ipv6) == 40, "wire");
+_Static_assert(sizeof(struct fg_wire_ext) == 8 && sizeof(struct fg_wire_udp) == 8, "wire");
+
+/** What the parser found out on its way down. */
+struct fg_view {
+    uint64_t hi, lo;     /**< source address in host byte order; IPv4 in the upper half of hi */
+    uint32_t family;     /**< 0: no IP source to judge by (ARP, neighbour discovery, LLDP, ...) */
+    enum fg_class class; /**< of rates */
+    bool multicast;      /**< to many: never an order */
+    bool odd;            /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
+    bool fragment;       /**< the first fragment of several, or alone with a fragment header */
+};
+
+/* ---- parse: ORDER or PASS so far, or a final verdict ------------------------------------------------ */
+
+/* `left`: bytes of the IP payload from here on, as the IP header has it. */
+FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos, const uint8_t *end,
+                                       uint32_t left, struct fg_view *view)
+{
+    const struct fg_wire_udp *udp = (const void *)pos;
+    const uint8_t *payload = pos + sizeof(*udp);
+
+    /* A first fragment too small to show its port would hide it (RFC 1858): refused as well. */
+    if (left < sizeof(*udp) || payload > end)
+        return FG_VERDICT_BAD_UDP;
+    if (udp->dst != *(const volatile uint16_t *)tune_port || view->multicast)
+        return FG_VERDICT_PASS;
+    if (view->fragment)
+        return FG_VERDICT_FRAGMENT;
+    if (left != sizeof(*udp) + FG_SHIELD_PAYLOAD || udp->length != FG_HTONS(left) ||
+        payload + FG_SHIELD_PAYLOAD > end)
+        return FG_VERDICT_ORDER_LENGTH;
+    if (view->odd || udp->src == 0 || (view->hi | view->lo) == 0)
+        return FG_VERDICT_ORDER_HEADER;
+    if (payload[0] != FG_SHIELD_MAGIC_0 || payload[1] != FG_SHIELD_MAGIC_1 || payload[2] != FG_SHIELD_VERSION)
+        return FG_VERDICT_ORDER_MAGIC;
+    view->class = FG_CLASS_ORDER;
+    return FG_VERDICT_ORDER;
+}
+
+FG_INLINE enum fg_verdict fg_parse_tcp(const uint8_t *pos, const uint8_t *end, uint32_t left,
+                                       struct fg_view *view)
+{
+    const struct fg_wire_tcp *tcp = (const void *)pos;
+    uint8_t flags;
+
+    if (left < sizeof(*tcp) || pos + sizeof(*tcp) > end)
+        return FG_VERDICT_BAD_TCP;
+    flags = tcp->flags;
+    if (tcp->offset >> 4 < 5 || ((flags & FG_TCP_SYN) && (flags & (FG_TCP_FIN | FG_TCP_RST))))
+        return FG_VERDICT_BAD_TCP;
+    if ((flags & (FG_TCP_SYN | FG_TCP_ACK)) == FG_TCP_SYN)
+        view->class = FG_CLASS_SYN;
+    return FG_VERDICT_PASS;
+}
+
+FG_INLINE bool fg_ipv4_is_multicast(uint32_t addr)
+{
+    return (addr & FG_HTONL(0xf0000000)) == FG_HTONL(0xe0000000) || addr == 0xffffffff;
+}
+
+FG_INLINE enum fg_verdict fg_parse_ipv4(const void *port, const uint8_t *pos, const uint8_t *end,
+                                        struct fg_view *view)
+{
+    const struct fg_wire_ipv4 *ip = (const void *)pos;
+    uint32_t head, total, fragment;
+
+    if (pos + sizeof(*ip) > end)
+        return FG_VERDICT_BAD_IPV4;
+    head = (ip->version_ihl & 15) * 4;
+    total = FG_HTONS(ip->total);
+    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head || total > (uint64_t)(end - pos))
+        return FG_VERDICT_BAD_IPV4;
+    if (fg_ipv4_is_multicast(ip->src))
+        return FG_VERDICT_BAD_SOURCE;
+    view->family = 4;
+    view->hi = (uint64_t)FG_HTONL(ip->src) << 32;
+    view->multicast |= fg_ipv4_is_multicast(ip->dst);
+    if (ip->proto != FG_PROTO_UDP && ip->proto != FG_PROTO_TCP)
+        return FG_VERDICT_PASS;
+    fragment = FG_HTONS(ip->fragment) & 0x3fff; /* "more fragments" and the offset */
+    if ((fragment & 0x1fff) == 1 && ip->proto == FG_PROTO_TCP)
+        return FG_VERDICT_BAD_TCP; /* would overwrite the flags of the first one (RFC 3128) */
+    if (fragment & 0x1fff)
+        return FG_VERDICT_PASS; /* no port in it; the first one was or will be dropped if it is ours */
+    if (ip->proto == FG_PROTO_TCP)
+        return fg_parse_tcp(pos + head, end, total - head, view);
+    view->odd |= head != sizeof(*ip);
+    view->fragment = fragment != 0;
+    return fg_parse_udp(port, pos + head, end, total - head, view);
+}
+
+/* Only what cannot have crossed a router (hop limit 255) counts as neighbour discovery. */
+FG_INLINE bool fg_is_discovery(const struct fg_wire_ipv6 *ip, const uint8_t *end)
+{
+    const uint8_t *type = (const uint8_t *)(ip + 1);
+
+    return ip->next == FG_PROTO_ICMPV6 && ip->hops == 255 && ip->payload != 0 && type + 1 <= end &&
+           *type >= FG_ND_FIRST && *type <= FG_ND_LAST;
+}
+
+/* Walks the extension headers as far as UDP or TCP. */
+FG_INLINE enum fg_verdict fg_parse_ipv6_next(const void *port, const uint8_t *pos, const uint8_t *end,
+                                             uint32_t next, uint32_t left, struct fg_view *view)
+{
+    for (int i = 0; i <= FG_EXTENSIONS_MAX; i++) {
+        const struct fg_wire_ext *ext = (const void *)pos;
+        uint32_t size;
+
+        if (next == FG_PROTO_UDP)
+            return fg_parse_udp(port, pos, end, left, view);
+        if (next == FG_PROTO_TCP)
+            return fg_parse_tcp(pos, end, left, view);
+        if (next != FG_PROTO_HOPOPTS && next != FG_PROTO_ROUTING && next != FG_PROTO_FRAGMENT &&
+            next != FG_PROTO_AH && next != FG_PROTO_DSTOPTS)
+            return FG_VERDICT_PASS;
+        if (left < sizeof(*ext) || pos + sizeof(*ext) > end)
+            return FG_VERDICT_BAD_EXTENSION;
+        size = 8 + 8 * ext->length;
+        if (next == FG_PROTO_AH)
+            size = 8 + 4 * ext->length;
+        if (next == FG_PROTO_FRAGMENT) {
+            size = 8;
+            view->fragment = true;
+            if (ext->fragment & FG_HTONS(0xfff8))
+                return FG_VERDICT_PASS; /* as for IPv4 */
+        }
+        if (size > left)
+            return FG_VERDICT_BAD_EXTENSION;
+        view->odd = true;
+        next = ext->next;
+        left -= size;
+        pos += size;
+    }
+    return FG_VERDICT_BAD_EXTENSION;
+}
+
+FG_INLINE uint64_t fg_be64(uint32_t first, uint32_t second)
+{
+    return (uint64_t)FG_HTONL(first) << 32 | FG_HTONL(second);
+}
+
+FG_INLINE enum fg_verdict fg_parse_ipv6(const void *port, const uint8_t *pos, const uint8_t *end,
+                                        struct fg_view *view)
+{
+    const struct fg_wire_ipv6 *ip = (const void *)pos;
+    uint32_t payload;
+
+    if (pos + sizeof(*ip) > end)
+        return FG_VERDICT_BAD_IPV6;
+    payload = FG_HTONS(ip->payload);
+    if ((ip->version_class_flow & FG_HTONL(0xf0000000)) != FG_HTONL(0x60000000) ||
+        payload + sizeof(*ip) > (uint64_t)(end - pos))
+        return FG_VERDICT_BAD_IPV6;
+    if ((ip->src[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000))
+        return FG_VERDICT_BAD_SOURCE;
+    if (fg_is_discovery(ip, end))
+        return FG_VERDICT_PASS; /* like ARP: without it the link is dead */
+    view->family = 6;
+    view->hi = fg_be64(ip->src[0], ip->src[1]);
+    view->lo = fg_be64(ip->src[2], ip->src[3]);
+    view->multicast |= (ip->dst[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000);
+    return fg_parse_ipv6_next(port, pos + sizeof(*ip), end, ip->next, payload, view);
+}
+
+FG_INLINE bool fg_is_tag(uint16_t type)
+{
+    return type == FG_HTONS(FG_ETHERTYPE_VLAN) || type == FG_HTONS(FG_ETHERTYPE_QINQ);
+}
+
+/** port: of orders, in network byte order. */
+FG_INLINE enum fg_verdict fg_parse(const void *port, const uint8_t *data, const uint8_t *end,
+                                   struct fg_view *view)
+{
+    const struct fg_wire_eth *eth = (const void *)data;
+    const uint8_t *pos = data + sizeof(*eth);
+    uint16_t type;
+
+    view->class = FG_CLASS_OTHER;
+    if (pos > end)
+        return FG_VERDICT_BAD_ETHERNET;
+    type = eth->type;
+    view->multicast = eth->dst[0] & 1;
+    for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_is_tag(type); tags++) {
+        const struct fg_wire_vlan *vlan = (const void *)pos;
+
+        pos += sizeof(*vlan);
+        if (pos > end)
+            return FG_VERDICT_BAD_ETHERNET;
+        /* Workers take one VLAN tag; a service tag, or two tags, cannot be an order's. */
+        view->odd |= tags > 0 || type == FG_HTONS(FG_ETHERTYPE_QINQ);
+        type = vlan->type;
+    }
+    if (fg_is_tag(type))
+        return FG_VERDICT_BAD_ETHERNET; /* a third tag would hide an address from the lists */
+    if (type == FG_HTONS(FG_ETHERTYPE_IPV4))
+        return fg_parse_ipv4(port, pos, end, view);
+    if (type == FG_HTONS(FG_ETHERTYPE_IPV6))
+        return fg_parse_ipv6(port, pos, end, view);
+    return FG_VERDICT_PASS;
+}
+
+#endif
