@@ -150,6 +150,26 @@ int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
+int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
+{
+    json_t *reply;
+    char path[128];
+    int code;
+
+    if (strlen(args->positions[0]) > 48 || strpbrk(args->positions[0], "/?#% "))
+        return fg_usage_error("ADDR: \"%.48s\" is no address", args->positions[0]);
+    snprintf(path, sizeof(path), "/v1/filter/explain/%s", args->positions[0]);
+    code = fg_request(cli, "GET", path, NULL, &reply);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        fg_show(stdout, reply);
+    json_decref(reply);
+    return code;
+}
+
 /* ---- penalty list, release, report ----------------------------------------------------------------- */
 
 static void take_row(void *ctx, json_t *entry)

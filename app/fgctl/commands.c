@@ -115,6 +115,8 @@ const struct fg_command fg_commands[] = {
      "sources that misbehave most, by class", top_help},
     {"filter", "samples", "", 0, 0, OPTIONS(samples_options), fg_cmd_filter_samples,
      "some of the packets that were dropped last", NULL},
+    {"filter", "explain", "ADDR", 1, 1, NONE, fg_cmd_filter_explain,
+     "what would happen to a packet of this source now, and why", NULL},
     {"filter", "status", "", 0, 0, pins_options, 1, fg_cmd_filter_status,
      "what is attached where, and verdicts; needs no daemon", NULL},
     {"filter", "attach", "IFNAME", 1, 1, OPTIONS(pins_options), fg_cmd_filter_attach,

@@ -191,6 +191,7 @@ int fg_cmd_filter_attach(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_detach(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args);

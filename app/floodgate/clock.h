@@ -33,6 +33,12 @@ static inline uint64_t fg_clock_ns(const struct fg_clock *clock)
            (uint64_t)corrected;
 }
 
+/** CLOCK_MONOTONIC, as the filter's tables have it; nanoseconds. */
+static inline uint64_t fg_clock_mono_ns(const struct fg_clock *clock)
+{
+    return fg_clock_ns(clock) - clock->unix_start_ns + clock->mono_start_ns;
+}
+
 /** May step back by what one correction takes away: who needs it monotonic keeps the largest seen. */
 static inline uint64_t fg_clock_ms(const struct fg_clock *clock)
 {

@@ -46,6 +46,21 @@ static bool lock_pins(const char *pins, struct fg_error *err)
                                         : strerror(errno));
 }
 
+/*
+ * No port has a kernel driver: workers judge. The tables are pinned all the same, so that lists outlive the
+ * daemon; where the kernel does not let us, they lie in our memory.
+ */
+static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options options, struct fg_error *err)
+{
+    d->filter = fg_filter_open(&options, err);
+    if (d->filter)
+        return lock_pins(options.pins, err);
+    fg_log(FG_LOG_WARNING, "lists of the filter end with this process: %s", err->text);
+    options.pins = NULL;
+    d->filter = fg_filter_open(&options, err);
+    return d->filter != NULL;
+}
+
 /* The program is needed even with the filter off: it takes the order packets out of the kernel's way. */
 bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
 {
@@ -69,7 +84,7 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
     };
 
     if (!any_af_xdp(c))
-        return true;
+        return !on || open_filter_alone(d, options, err);
     fg_log_take_xdp();
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
@@ -270,6 +285,8 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
         return false;
     know_ourselves(d, p);
+    for (unsigned q = 0; q < pc->queues; q++)
+        d->queues[p->first_queue + q].judged = d->filter && d->config.filter.enabled;
     return true;
 }
 

@@ -112,6 +112,8 @@ bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
     if (!d->filter)
         return true;
     fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d);
+    if (fg_filter_samples(d->filter) < 0)
+        return true; /* no kernel takes samples */
     d->samples = fg_samples_open(d->filter, d->penalty, err);
     return d->samples != NULL;
 }

@@ -215,7 +215,7 @@ static unsigned stage_receive(struct fg_worker *w)
 
         if (!n)
             continue;
-        receive_burst(w, q->number, mbufs, n);
+        receive_burst(w, q->number, mbufs, q->judged ? fg_worker_judge(w, mbufs, n) : n);
         fg_count(&w->counters.rx, n);
         work += n;
     }

@@ -38,6 +38,7 @@ struct fg_queue {
     uint16_t worker; /**< that polls it */
     struct rte_mempool *pool;
     const struct fg_host *own; /**< NULL: a kernel answers ARP and ping, or nobody does */
+    bool judged;               /**< by fg_worker_judge: there is no XDP in front */
     struct fg_batch out;
 };
 
@@ -115,6 +116,7 @@ struct fg_worker {
     struct fg_ring *commands; /**< struct fg_stock_command; control thread produces */
     struct fg_ring *results;  /**< struct fg_stock_answer; control thread consumes */
 
+    struct fg_filter *filter;   /**< of judged queues */
     struct fg_ring *reports;    /**< struct fg_report; main thread consumes */
     struct fg_ring *operations; /**< struct fg_operation; the way back produces. NULL = off */
     struct fg_ring *outcomes;   /**< struct fg_stock_answer; the way back consumes */
@@ -142,6 +144,10 @@ void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job)
 unsigned fg_handoff_receive(struct fg_worker *w);
 unsigned fg_handoff_replies(struct fg_worker *w);
 void fg_handoff_flush(struct fg_worker *w);
+
+/* judge.c */
+/** Drops what the filter drops; returns how many frames are left, in their order. */
+unsigned fg_worker_judge(struct fg_worker *w, struct rte_mbuf **mbufs, unsigned n);
 
 /* report.c */
 /** Tells the main thread about an offence, if there is room. Before the frame is turned around. */

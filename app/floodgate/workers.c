@@ -95,6 +95,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->lcore = index + 1; /* 0 is the main lcore */
     w->burst = RTE_MIN(c->workers.burst, (unsigned)FG_BURST_MAX);
     w->idle_policy = c->workers.idle;
+    w->filter = d->filter;
     w->order_port = c->orders.port;
     w->clock = &d->clock;
     w->keys_in_force = &d->keys;

@@ -60,7 +60,7 @@ const struct fg_setting fg_settings[] = {
      "/etc/floodgate/keys", "key file: one `ID ROLE[,ROLE...] SECRET` a line (docs/protocol.md)"},
 
     {"filter", "enabled", FG_KIND_BOOL, 0, GLOBAL(filter.enabled), "yes", 0, 0, NULL, NULL,
-     "filter AF_XDP ports by source: block list, allow list, rates. Off: order packets are still checked"},
+     "filter by source: block list, allow list, rates. Off: order packets are still checked"},
     {"filter", "pins", FG_KIND_PATH, 0, GLOBAL(filter.pins), "/sys/fs/bpf/floodgate", 1, TEXT_MAX, NULL, NULL,
      "folder on a bpffs where program and lists outlive the daemon"},
     {"filter", "order_rate", FG_KIND_NUMBER, 0, GLOBAL(filter.order.rate), "2000", 0, 100000000, NULL, NULL,

@@ -135,6 +135,7 @@ void fg_handle_allow_list(struct fg_call *call);
 void fg_handle_allow_add(struct fg_call *call);
 void fg_handle_allow_del(struct fg_call *call);
 void fg_handle_filter_top(struct fg_call *call);
+void fg_handle_explain(struct fg_call *call);
 void fg_handle_samples(struct fg_call *call);
 void fg_handle_penalties(struct fg_call *call);
 void fg_handle_penalty_report(struct fg_call *call);

@@ -35,6 +35,8 @@ const struct fg_route fg_routes[] = {
     {"DELETE", "/v1/filter/allow", fg_handle_allow_del, BODY, "remove prefixes from the allow list"},
     {"GET", "/v1/filter/top", fg_handle_filter_top, LIMIT, "sources that misbehave most, by class"},
     {"GET", "/v1/filter/samples", fg_handle_samples, LIMIT, "sampled drops, newest first"},
+    {"GET", "/v1/filter/explain/SOURCE", fg_handle_explain, 0,
+     "what would happen to a packet of this address now, and why"},
     {"GET", "/v1/filter/penalties", fg_handle_penalties, PAGE, "sources in the penalty box"},
     {"POST", "/v1/filter/penalties", fg_handle_penalty_report, BODY,
      "report an offence of a client that completed a TCP handshake"},

@@ -161,6 +161,24 @@ int fg_filter_samples(const struct fg_filter *filter);
 enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const uint8_t *frame,
                                 uint32_t length, uint64_t now_ns, bool *drop);
 
+/** What a class of packets of a source would meet now. */
+struct fg_explained {
+    enum fg_verdict verdict;
+    bool limited, net_limited;   /**< a rate is set, for the source and for its network */
+    uint64_t rate, net_rate;     /**< packets/s */
+    uint64_t tokens, net_tokens; /**< packets that would pass at once */
+};
+
+struct fg_explanation {
+    bool monitor, lists_ignored, allowed, blocked;
+    bool known; /**< has a place in the table of sources */
+    struct fg_prefix allow_prefix, block_prefix;
+    struct fg_list_entry allow, block; /**< set when allowed, blocked */
+    struct fg_explained classes[FG_CLASSES];
+};
+/** Looks, and changes nothing: no hit is counted, no token taken. address: of full length. */
+void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address, struct fg_explanation *e);
+
 const char *fg_event_name(unsigned event); /**< "source-refused" */
 const char *fg_event_text(unsigned event);
 void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT]);

@@ -3,7 +3,7 @@
 """An attack on a port, from any number of source addresses: order packets without a right tag, SYNs, malformed packets.
 
     flood.py --interface IF --dst-mac MAC --src-mac MAC --server IP --sources N --rate PPS --seconds S [--base IP]
-             [--only KIND...] [--key ID:SECRET]
+             [--only KIND...] [--count N]
 
 Prints {"sent": N, "by_kind": {...}}. Only for interfaces inside namespaces of a test.
 """
@@ -53,7 +53,7 @@ def malformed(src, dst):
     good = order(src, dst)
     return random.choice([
         udp(src, dst, ORDER_PORT, bytes(64)),              # no magic
-        udp(src, dst, ORDER_PORT, os.urandom(40)),         # short
+        udp(src, dst, ORDER_PORT, bytes(40)),              # short
         ipv4(src, dst, 17, good[20:], first=0x44),         # header too short
         ipv4(src, dst, 17, good[20:], total=1400),         # longer than the frame
     ])
@@ -89,13 +89,15 @@ def main():
     parser.add_argument('--sources', type=int, default=1000)
     parser.add_argument('--rate', type=int, default=5000)
     parser.add_argument('--seconds', type=float, default=5)
+    parser.add_argument('--count', type=int, default=1 << 60, help='frames; the end comes with them, or with the time')
     args = parser.parse_args()
+    random.seed(1)  # the same frames each time
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.bind((args.interface, 0))
     frames, sent, by_kind = frames_of(args), 0, dict.fromkeys(args.only, 0)
     began = time.monotonic()
-    while (passed := time.monotonic() - began) < args.seconds:
-        while sent < passed * args.rate:
+    while (passed := time.monotonic() - began) < args.seconds and sent < args.count:
+        while sent < min(passed * args.rate, args.count):
             kind, frame = frames[sent % len(frames)]
             try:
                 out.send(frame)

@@ -210,7 +210,7 @@ static unsigned samples(void *ctx, struct fg_drop_sample *list, unsigned max)
         .time_ns = 1, .verdict = FG_VERDICT_RATE_ORDER, .length = 106, .kept = sizeof(frame) - 1};
     memcpy(list[0].bytes, frame, sizeof(frame) - 1);
     if (max > 1)
-        list[1] = (struct fg_drop_sample){.verdict = FG_VERDICT_MALFORMED, .length = 9, .kept = 9};
+        list[1] = (struct fg_drop_sample){.verdict = FG_VERDICT_BLOCKED, .length = 9, .kept = 9};
     return max > 1 ? 2 : 1;
 }
 

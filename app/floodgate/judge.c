@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The filter's verdict on ports that have no kernel driver, and so no XDP in front. */
+#include "worker.h"
+
+#include "filter/filter.h"
+
+unsigned fg_worker_judge(struct fg_worker *w, struct rte_mbuf **mbufs, unsigned n)
+{
+    uint64_t now_ns = fg_clock_mono_ns(w->clock);
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool drop;
+
+        fg_filter_judge(w->filter, w->index, rte_pktmbuf_mtod(mbufs[i], const uint8_t *), mbufs[i]->data_len,
+                        now_ns, &drop);
+        if (fg_likely(!drop)) {
+            mbufs[left++] = mbufs[i];
+            continue;
+        }
+        fg_worker_report(w, mbufs[i], FG_OFFENCE_DROPPED);
+        rte_pktmbuf_free(mbufs[i]);
+    }
+    return left;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What would happen to a packet of a source now, and why. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "control/internal.h"
+
+static const char *const class_names[FG_CLASSES] = {
+    [FG_CLASS_ORDER] = "order", [FG_CLASS_SYN] = "syn", [FG_CLASS_OTHER] = "other"};
+
+static json_t *entry_json(bool listed, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+{
+    char text[64];
+
+    if (!listed)
+        return json_null();
+    fg_prefix_format(prefix, text);
+    return json_pack("{s:s, s:s, s:I, s:I}", "prefix", text, "reason", entry->reason, "expires_ms",
+                     (json_int_t)entry->expires_ms, "hits", (json_int_t)entry->hits);
+}
+
+/* In the order in which the data path decides. */
+static void say_why(const struct fg_explanation *e, const struct fg_explained *c, char *text, size_t size)
+{
+    if (e->allowed && !e->lists_ignored)
+        snprintf(text, size, "on the allow list: neither blocked nor limited");
+    else if (c->verdict == FG_VERDICT_BLOCKED)
+        snprintf(text, size, "on the block list%s%s", e->block.reason[0] ? ": " : "", e->block.reason);
+    else if (!c->limited)
+        snprintf(text, size, "no rate is set for this class");
+    else if (c->verdict == FG_VERDICT_RATE_NET)
+        snprintf(text, size, "its network is over its rate of %" PRIu64 "/s", c->net_rate);
+    else if (c->tokens == 0)
+        snprintf(text, size, "over its rate of %" PRIu64 "/s", c->rate);
+    else
+        snprintf(text, size, "within its rate of %" PRIu64 "/s%s", c->rate,
+                 e->known ? "" : " (not seen lately, or no place for it in the table of sources)");
+}
+
+static json_t *class_json(const struct fg_explanation *e, unsigned class)
+{
+    const struct fg_explained *c = &e->classes[class];
+    char why[160];
+    json_t *o;
+
+    say_why(e, c, why, sizeof(why));
+    o = json_pack("{s:s, s:s}", "verdict", fg_verdict_name(c->verdict), "why", why);
+    if (c->limited) {
+        json_object_set_new(o, "rate", json_integer((json_int_t)c->rate));
+        json_object_set_new(o, "left", json_integer((json_int_t)c->tokens));
+    }
+    if (c->net_limited) {
+        json_object_set_new(o, "network_rate", json_integer((json_int_t)c->net_rate));
+        json_object_set_new(o, "network_left", json_integer((json_int_t)c->net_tokens));
+    }
+    return o;
+}
+
+void fg_handle_explain(struct fg_call *call)
+{
+    struct fg_filter *filter = call->control->daemon.filter(call->control->daemon.ctx);
+    struct fg_explanation e;
+    struct fg_prefix address;
+    char text[64];
+    json_t *o;
+
+    if (!filter) {
+        fg_call_fail(call, 503, NULL, "the filter is off (configuration, [filter] enabled)");
+        return;
+    }
+    if (!fg_text_source(call, call->args[0], &address))
+        return;
+    fg_filter_explain(filter, &address, &e);
+    fg_prefix_format(&address, text);
+    o = json_pack("{s:s, s:b, s:o, s:o, s:o}", "source", text, "monitor", e.monitor, "allow",
+                  entry_json(e.allowed, &e.allow_prefix, &e.allow), "block",
+                  entry_json(e.blocked, &e.block_prefix, &e.block), "penalty",
+                  fg_offender_json(call, &address));
+    for (unsigned class = 0; class < FG_CLASSES; class ++)
+        json_object_set_new(o, class_names[class], class_json(&e, class));
+    fg_call_reply(call, 200, o);
+}
