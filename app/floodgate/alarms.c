@@ -156,6 +156,29 @@ static void look_at_commands(struct fg_daemon *d, uint64_t now_ms)
         s.error);
 }
 
+/* Never silent: what has no place is judged by its network, or not blocked. */
+static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
+{
+    uint64_t events[FG_EVENT_COUNT] = {0}, sources, penalties = fg_penalty_counters(d->penalty).refused;
+    bool more;
+
+    if (d->filter)
+        fg_filter_events(d->filter, events);
+    sources = events[FG_EVENT_SOURCE_REFUSED];
+    if (!d->alarms.looked) { /* counted before this daemon: no news */
+        d->alarms.looked = true;
+        d->alarms.refused_sources = sources;
+    }
+    more = sources > d->alarms.refused_sources || penalties > d->alarms.refused_penalties;
+    set(d, FG_ALARM_FILTER, now_ms, more ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "%llu packets of sources that found the table full ([filter] sources_max), %llu sources not blocked "
+        "by a full "
+        "penalty box or block list",
+        (unsigned long long)sources, (unsigned long long)penalties);
+    d->alarms.refused_sources = sources;
+    d->alarms.refused_penalties = penalties;
+}
+
 static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
 {
     unsigned stalled = 0;
@@ -174,6 +197,7 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_log(d, now_ms);
     look_at_sinks(d, now_ms);
     look_at_commands(d, now_ms);
+    look_at_filter(d, now_ms);
     look_at_workers(d, now_ms);
 }
 

@@ -28,6 +28,7 @@
     X(LEDGER, "ledger", "the log cannot be followed")                                                        \
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
+    X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")                      \
     X(WORKERS, "workers", "a worker stands still")
 
 enum fg_alarm {
@@ -48,7 +49,9 @@ struct fg_alarm_state {
 struct fg_alarms {
     pthread_mutex_t lock; /**< main thread and control thread */
     struct fg_alarm_state list[FG_ALARMS];
-    uint64_t refused_full; /**< of the counter, when last looked at */
+    bool looked;                                 /**< at the filter, once */
+    uint64_t refused_sources, refused_penalties; /**< of the counters, when last looked at */
+    uint64_t refused_full;                       /**< of the counter, when last looked at */
 };
 
 struct fg_daemon;

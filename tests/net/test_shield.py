@@ -341,6 +341,25 @@ def test_monitor_samples_explain(lab):
     assert told['order']['verdict'] == 'order' and 'allow list' in told['order']['why'], told
 
 
+@fgtest.timeout(120)
+def test_full_table(lab):
+    """a flood of more sources than the table holds raises an alarm, and who was there before is still served"""
+    s = Shield(lab, **{'filter.sources_max': 1024, 'filter.net_factor': 1, 'filter.order_rate': 50, 'filter.order_burst': 50})
+    shopper = s.shopper(s.link.b_ip)
+    for _ in range(5):
+        assert shopper.stock(ITEM).status == 'ON_SALE'
+        time.sleep(0.1)  # known: seen in two units of time
+    flood = s.flood(only=['order'], sources=20000, rate=8000, seconds=60)
+    fgtest.wait_until(lambda: 'filter' in {a['name'] for a in s.gate.get('/v1/status')['alarms']}, 40, 'the alarm is raised')
+    assert s.stats()['filter_events']['source-refused'] > 0
+    told = s.gate.fgctl('filter', 'explain', s.link.b_ip)
+    assert 'no place' not in told['order']['why'], told
+    for _ in range(20):
+        assert shopper.stock(ITEM).status == 'ON_SALE' and shopper.sent <= 40
+        time.sleep(0.05)
+    flood.terminate()
+
+
 # ---- the same in user space --------------------------------------------------------------------------------
 
 
