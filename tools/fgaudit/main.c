@@ -8,13 +8,14 @@
 
 #include "progress.h"
 #include "report.h"
+#include "runs.h"
 
 #define FILES_MAX 256
 
 enum { EXIT_PASS, EXIT_DIFFERENT, EXIT_UNREADABLE };
 
 struct options {
-    const char *log, *json, *files[FILES_MAX];
+    const char *log, *logs, *json, *files[FILES_MAX];
     unsigned file_count;
     bool complete;
     uint64_t limit_lists, settle_ms;
@@ -27,6 +28,9 @@ static const char usage[] =
     "Says whether the log, Redis, PostgreSQL and what clients were told are the same story.\n"
     "\n"
     "  --log DIR                    directory of the log; its daemon may run\n"
+    "  --logs DIR                   instead: a directory of log directories, one of each run; each is "
+    "audited by\n"
+    "                               itself, without Redis, PostgreSQL and clients\n"
     "  --redis ADDRESS              host:port, [v6]:port or unix:/path; compared with the log\n"
     "  --redis-prefix PREFIX        of the keys (default floodgate)\n"
     "  --redis-db N                 database (default 0)\n"
@@ -98,6 +102,7 @@ static void read_password(struct fg_redis_audit *a, const char *path)
 
 enum {
     OPT_LOG = 1000,
+    OPT_LOGS,
     OPT_REDIS,
     OPT_PREFIX,
     OPT_DB,
@@ -118,6 +123,7 @@ enum {
 
 static const struct option options_list[] = {
     {"log", required_argument, NULL, OPT_LOG},
+    {"logs", required_argument, NULL, OPT_LOGS},
     {"redis", required_argument, NULL, OPT_REDIS},
     {"redis-prefix", required_argument, NULL, OPT_PREFIX},
     {"redis-db", required_argument, NULL, OPT_DB},
@@ -178,6 +184,9 @@ static void take_option(struct options *o, int option, const char *value)
     case OPT_POSTGRES_WAIT:
         o->postgres.wait_ms = number("postgres-wait-ms", value, 86400000);
         break;
+    case OPT_LOGS:
+        o->logs = value;
+        break;
     case OPT_CLIENT:
         if (o->file_count == FILES_MAX)
             refuse("more than %d client files", FILES_MAX);
@@ -220,8 +229,11 @@ static void parse_options(struct options *o, int argc, char **argv)
         take_option(o, option, optarg);
     if (optind < argc)
         refuse("what is '%s'? See --help", argv[optind]);
-    if (!o->log)
-        refuse("--log DIR is missing. See --help");
+    if (!o->log == !o->logs)
+        refuse("--log DIR is %s. See --help", o->log ? "given together with --logs" : "missing");
+    if (o->logs && (o->redis.address || o->postgres.conninfo || o->file_count))
+        refuse("--logs goes without --redis, --postgres and --client: they belong to one run, audit it with "
+               "--log");
     if (o->redis.address && !o->redis.password[0] && password && *password)
         take_password(&o->redis, password, "REDISCLI_AUTH");
     if (o->redis.user && !o->redis.password[0])
@@ -276,6 +288,9 @@ int main(int argc, char **argv)
     bool passed;
 
     parse_options(&o, argc, argv);
+    if (o.logs)
+        return fg_runs_audit(&(struct fg_runs_options){
+            .dir = o.logs, .json = o.json, .settle_ms = o.settle_ms, .limit_lists = o.limit_lists});
     problems.limit = o.limit_lists;
     o.redis.problems = o.postgres.problems = &problems;
     if (o.redis.address && !fg_redis_audit_open(&o.redis))
