@@ -131,6 +131,7 @@ bool fg_kafka_setup_init(struct fg_kafka_setup *s, const struct fg_kafka_options
     s->conf = rd_kafka_conf_new();
     /* These a properties file may change. Keys go to partitions as with Kafka's own clients. */
     return set(s->conf, "compression.type", "lz4", err) && set(s->conf, "linger.ms", "1", err) &&
+           set(s->conf, "socket.nagle.disable", "true", err) &&
            set(s->conf, "partitioner", "murmur2_random", err) &&
            (!options->properties_file[0] || properties(s->conf, options->properties_file, err)) &&
            set(s->conf, "bootstrap.servers", options->brokers, err);

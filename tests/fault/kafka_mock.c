@@ -84,7 +84,9 @@ static rd_kafka_t *make_cluster(int brokers)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_t *rk;
 
-    /* what the cluster works with; nothing is produced by it */
+    /* what the cluster works with; nothing is produced by it. As brokers do: no waiting for acknowledged
+     * segments */
+    rd_kafka_conf_set(conf, "socket.nagle.disable", "true", why, sizeof(why));
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
     if (!rk) {
         fprintf(stderr, "kafka_mock: %s\n", why);

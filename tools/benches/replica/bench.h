@@ -7,6 +7,7 @@
 #include "journal/journal.h"
 
 #define PLAIN_BATCH 1000 /* records of one pipeline or COPY */
+#define KAFKA_TOPIC "bench"
 
 __attribute__((noreturn)) void die(const char *what);
 uint64_t now_us(void);
@@ -20,5 +21,6 @@ uint64_t each_record(const char *dir, void (*write)(void *ctx, const struct fg_r
 
 uint64_t plain_redis(const char *dir, const char *address);
 uint64_t plain_postgres(const char *dir, const char *conninfo);
+uint64_t plain_kafka(const char *dir, const char *brokers);
 
 #endif

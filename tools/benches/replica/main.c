@@ -3,8 +3,10 @@
  *   bench_replica log DIR ORDERS
  *   bench_replica sink-redis DIR ADDRESS BATCH       the sinks of the appliance
  *   bench_replica sink-postgres DIR CONNINFO BATCH
+ *   bench_replica sink-kafka DIR BROKERS BATCH
  *   bench_replica plain-redis DIR ADDRESS            the same, written plainly
  *   bench_replica plain-postgres DIR CONNINFO
+ *   bench_replica plain-kafka DIR BROKERS
  *
  * Prints {"events": N, "seconds": S}.
  */
@@ -47,13 +49,17 @@ static struct fg_sink *start(const char *kind, const char *dir, const char *wher
                                  .stream_max = 1000000,
                                  .timeout_ms = TIMEOUT_MS,
                                  .retry_ms_max = 1000};
+    struct fg_kafka_options k = {
+        .topic = KAFKA_TOPIC, .batch_max = batch, .timeout_ms = TIMEOUT_MS, .retry_ms_max = 1000};
     struct fg_error err;
     struct fg_sink *sink;
 
+    snprintf(k.brokers, sizeof(k.brokers), "%s", where);
     snprintf(p.conninfo, sizeof(p.conninfo), "%s", where);
     snprintf(r.address, sizeof(r.address), "%s", where);
-    sink = !strcmp(kind, "sink-redis") ? fg_redis_sink_start(&r, dir, durable, &err)
-                                       : fg_postgres_sink_start(&p, dir, durable, &err);
+    sink = !strcmp(kind, "sink-redis")   ? fg_redis_sink_start(&r, dir, durable, &err)
+           : !strcmp(kind, "sink-kafka") ? fg_kafka_sink_start(&k, dir, durable, &err)
+                                         : fg_postgres_sink_start(&p, dir, durable, &err);
     if (!sink)
         die(err.text);
     return sink;
@@ -93,6 +99,8 @@ int main(int argc, char **argv)
         events = plain_redis(argv[2], argv[3]);
     } else if (!strcmp(argv[1], "plain-postgres")) {
         events = plain_postgres(argv[2], argv[3]);
+    } else if (!strcmp(argv[1], "plain-kafka")) {
+        events = plain_kafka(argv[2], argv[3]);
     } else if (argc == 5) {
         events = follow(argv[1], argv[2], argv[3], (unsigned)strtoul(argv[4], NULL, 10));
     } else {
