@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A real sale, end to end: namespaces and veths, Redis, PostgreSQL, the appliance behind its XDP filter, an order service that charges
-for what is reserved, and 20,000 shoppers with attackers among them; then the audit. Shows what happens while it happens, and exits with 0 only if everything was right."""
+"""A real sale, end to end: namespaces and veths, Redis, PostgreSQL, the appliance behind its XDP filter, an order service that
+charges for what is reserved, and 20,000 shoppers with attackers among them; then the audit. Shows what happens while it happens, and
+exits with 0 only if everything was right."""
 
 import argparse
 import json
@@ -261,9 +262,10 @@ def write_json(path, summary):
     os.replace(path + '.new', path)
 
 
-def audit_sale(lab, gate, redis, blast):
+def audit_sale(lab, gate, redis, postgres, blast):
     report = lab.unique('audit.json')
-    code, text = lab.audit('--client-complete', log=gate.log_dir, redis=redis.address, client=blast.audit, json=report)
+    code, text = lab.audit('--client-complete', log=gate.log_dir, redis=redis.address, client=blast.audit,
+                           postgres=postgres.conninfo, json=report)
     if code == 2:
         raise SystemExit(f'the audit could not be made:\n{text}')
     with open(report) as f:
@@ -284,7 +286,7 @@ def sale(lab, o):
     items, stats = gate.get('/v1/items?limit=1000')['items'], gate.get('/v1/stats')
     gate.stop()
     print('demo: the appliance has stopped; comparing log, Redis, PostgreSQL and what the shoppers were told', flush=True)
-    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, blast), charged, postgres)
+    return summarise(gate, watch, seen, items, stats, audit_sale(lab, gate, redis, postgres, blast), charged, postgres)
 
 
 def main():
