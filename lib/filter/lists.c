@@ -60,7 +60,7 @@ uint64_t fg_ticks_now(const struct fg_filter *filter)
 /* Unix milliseconds to ticks and back, by what both clocks say now. */
 uint64_t fg_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
 {
-    int64_t left = (int64_t)(ms * 1000000 - now_of(CLOCK_REALTIME)), most = INT64_MAX >> (FG_TICK_SHIFT + 1);
+    int64_t left = (int64_t)(ms * 1000000 - now_of(CLOCK_REALTIME)), most = INT64_MAX >> FG_TICK_SHIFT;
 
     if (left > most)
         left = most;
