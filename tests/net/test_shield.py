@@ -44,18 +44,17 @@ class Shield:
             raise fgtest.Skip('nginx is not installed')
         folder = self.lab.unique('nginx')
         os.makedirs(os.path.join(folder, 'shop'))
-        os.chmod(self.lab.dir, 0o755)  # a worker of nginx is another user
         with open(os.path.join(folder, 'shop', 'index.html'), 'w') as f:
             f.write('in stock\n')
         paths = '\n'.join(f'{n}_temp_path {folder}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
         sample = os.path.join(fgtest.ROOT, 'config', 'nginx-floodgate.conf')
         config = os.path.join(folder, 'nginx.conf')
-        with open(config, 'w') as f:
-            f.write(f'daemon off; user root; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log info;\n'
+        with open(config, 'w') as f:  # one process: a killed master would leave its workers behind
+            f.write(f'daemon off; master_process off; user root; pid {folder}/pid; error_log {folder}/error.log info;\n'
                     f'events {{ worker_connections 2048; }}\n'
                     f'http {{ access_log off; {paths}\ninclude {sample};\n'
                     f'server {{ listen 127.0.0.1:8080; root {folder}/shop; }} }}\n')
-        self.nginx = self.link.a.start('nginx', '-c', config, '-p', folder)
+        self.nginx = self.link.a.start('nginx', '-c', config, '-p', folder, '-e', f'{folder}/error.log')
         fgtest.wait_until(lambda: self.http() == 200, 20, 'nginx answers')
         return folder
 
