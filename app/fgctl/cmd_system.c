@@ -42,6 +42,13 @@ int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args)
     return get_and_print(cli, "/v1/stats");
 }
 
+static const char *warning_of(const json_t *reply)
+{
+    const char *text = json_string_value(json_object_get(reply, "warning"));
+
+    return text ? text : "";
+}
+
 int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args)
 {
     struct fg_error err = {""};
@@ -51,7 +58,7 @@ int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args)
     if (cli->json && reply)
         fg_print_json(reply);
     else if (code == FG_EXIT_OK)
-        printf("healthy\n");
+        printf("healthy%s%s\n", json_object_get(reply, "warning") ? ", but " : "", warning_of(reply));
     if (code != FG_EXIT_OK)
         fprintf(stderr, "fgctl: %s%s\n", reply ? "unhealthy: " : "", err.text);
     if (code != FG_EXIT_OK && json_object_get(reply, "healthy"))
@@ -71,6 +78,22 @@ int fg_cmd_keys_reload(struct fg_cli *cli, const struct fg_args *args)
         fg_print_json(reply);
     else
         printf("keys reloaded\n");
+    json_decref(reply);
+    return code;
+}
+
+int fg_cmd_log_snapshot(struct fg_cli *cli, const struct fg_args *args)
+{
+    json_t *reply;
+    int code = fg_request(cli, "POST", "/v1/log/snapshot", NULL, &reply);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        printf("snapshot of record %" JSON_INTEGER_FORMAT "\n",
+               json_integer_value(json_object_get(reply, "seq")));
     json_decref(reply);
     return code;
 }

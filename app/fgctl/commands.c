@@ -142,6 +142,8 @@ const struct fg_command fg_commands[] = {
     {"backend", "status", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_status,
      "version, cursor and lag of the tables in PostgreSQL", backend_help},
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
+    {"log", "snapshot", "", 0, 0, NONE, fg_cmd_log_snapshot,
+     "make a snapshot of the log, so that the next start is quick", NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash", NULL},
 };
 const unsigned fg_commands_count = COUNT(fg_commands);

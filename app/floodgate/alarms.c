@@ -108,10 +108,16 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
 {
     int state = atomic_load_explicit(&d->committer.state, memory_order_acquire);
     bool broken = atomic_load(&d->follower.broken);
+    char why[FG_ALARM_TEXT];
 
     set(d, FG_ALARM_LOG, now_ms, state == FG_JOURNAL_OK ? FG_ALARM_NONE : FG_ALARM_RAISED, "%s: %.200s",
         state == FG_JOURNAL_FULL ? "no room, reservations are BUSY" : "failed, nothing more is accepted",
         state == FG_JOURNAL_OK ? "" : fg_journal_error(d->journal));
+    set(d, FG_ALARM_MEMORY, now_ms,
+        d->config.log.durability == FG_DURABILITY_MEMORY ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "[log] durability is memory: a power cut loses acknowledged orders");
+    fg_snapshots_error(d, why, sizeof(why));
+    set(d, FG_ALARM_SNAPSHOT, now_ms, why[0] ? FG_ALARM_WARNING : FG_ALARM_NONE, "%.240s", why);
     set(d, FG_ALARM_LEDGER, now_ms, broken ? FG_ALARM_RAISED : FG_ALARM_NONE, "%.240s",
         broken ? d->follower.error.text : "");
 }

@@ -25,6 +25,8 @@
     X(DENIED, "denied", "users who were ever denied, of what a worker has room for")                         \
     X(FULL, "full", "reservations are refused as FULL")                                                      \
     X(LOG, "log", "the log has no room, or failed")                                                          \
+    X(MEMORY, "memory", "[log] durability is memory: nothing survives a power cut")                          \
+    X(SNAPSHOT, "snapshot", "no snapshot of the log can be made")                                            \
     X(LEDGER, "ledger", "the log cannot be followed")                                                        \
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \

@@ -246,9 +246,15 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
     return fg_keys_load(ctx, err) ? FG_CONTROL_DONE : FG_CONTROL_BAD;
 }
 
+static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
+{
+    return fg_snapshots_ask(ctx, seq, err) ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
+}
+
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
 {
     return (struct fg_control_daemon){.ctx = d,
+                                      .log_snapshot = log_snapshot,
                                       .status = fg_status_json,
                                       .stats = fg_stats_json,
                                       .health = fg_health,

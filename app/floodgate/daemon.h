@@ -9,6 +9,7 @@
 #include "alarms.h"
 #include "control/control.h"
 #include "inbound/inbound.h"
+#include "snapshots.h"
 #include "worker.h"
 
 struct fg_port {
@@ -70,6 +71,7 @@ struct fg_daemon {
     _Atomic bool stopping; /**< no new decisions */
     _Atomic bool follower_quit;
     struct fg_follower follower;
+    struct fg_snapshots snapshots;
     struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
     unsigned sinks_count;
     struct fg_inbound *inbound; /**< NULL = off */
@@ -113,7 +115,8 @@ bool fg_journal_start(struct fg_daemon *d, struct fg_error *err);
 void fg_journal_stop(struct fg_daemon *d);
 bool fg_follower_start(struct fg_daemon *d, struct fg_error *err);
 void fg_follower_stop(struct fg_daemon *d);
-/** Waits until the ledger holds everything that is durable now; false after timeout_ms. */
+/** Waits until the ledger holds everything that is durable now; false after timeout_ms, in which the time of
+ * a snapshot does not count. */
 bool fg_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
 
 /* mailbox.c: control thread */

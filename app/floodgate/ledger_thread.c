@@ -6,8 +6,9 @@
 
 #include "log.h"
 
-#define BATCH   1024
-#define IDLE_US 500
+#define BATCH       1024
+#define IDLE_US     500
+#define SNAPSHOT_MS 30000 /* so much longer may a wait be when a snapshot is written meanwhile */
 
 static bool apply_batch(struct fg_daemon *d, const struct fg_record *records, size_t n)
 {
@@ -50,6 +51,8 @@ static void *run(void *daemon)
         if (!reader)
             reader = fg_journal_reader_open(d->config.log.dir, atomic_load(&f->seq) + 1, &f->error);
         n = reader ? follow(d, reader, records) : 0;
+        if (n >= 0)
+            fg_snapshots_look(d);
         if (n == 0)
             fg_sleep_us(IDLE_US);
     }
@@ -81,9 +84,11 @@ void fg_follower_stop(struct fg_daemon *d)
 bool fg_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms)
 {
     uint64_t due = atomic_load_explicit(&d->committer.durable_seq, memory_order_acquire);
-    uint64_t end = fg_mono_ms() + timeout_ms;
+    uint64_t end = fg_mono_ms() + timeout_ms, last = end + SNAPSHOT_MS;
 
     while (atomic_load_explicit(&d->follower.seq, memory_order_acquire) < due) {
+        if (atomic_load(&d->snapshots.running))
+            end = RTE_MIN(fg_mono_ms() + timeout_ms, last);
         if (fg_mono_ms() >= end || atomic_load(&d->follower.broken))
             return false;
         fg_sleep_us(50);

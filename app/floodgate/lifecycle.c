@@ -37,6 +37,11 @@ static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
     return fg_add_sink(d, fg_kafka_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
 }
 
+static bool start_sinks(struct fg_daemon *d, struct fg_error *err)
+{
+    return fg_redis_start(d, err) && fg_postgres_start(d, err) && start_kafka(d, err);
+}
+
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_control_daemon glue = fg_control_glue(d);
@@ -62,9 +67,9 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
     if (!fg_shield_start(d, err) || !fg_workers_create(d, err) || !fg_workers_load(d, err) ||
         !fg_ports_start(d, err))
         return false;
-    return fg_journal_start(d, err) && fg_follower_start(d, err) && fg_workers_start(d, err) &&
-           fg_redis_start(d, err) && fg_postgres_start(d, err) && start_kafka(d, err) &&
-           fg_way_back_start(d, err) && start_control(d, err);
+    /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
+    return fg_journal_start(d, err) && start_sinks(d, err) && fg_follower_start(d, err) &&
+           fg_workers_start(d, err) && fg_way_back_start(d, err) && start_control(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -72,6 +77,7 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
     pthread_mutex_init(&d->follower.lock, NULL);
     pthread_mutex_init(&d->keys_lock, NULL);
     pthread_mutex_init(&d->alarms.lock, NULL);
+    fg_snapshots_init(d);
     d->started_ms = fg_mono_ms();
     if (!start_parts(d, program, err))
         return false;
@@ -102,9 +108,9 @@ static void stop_threads(struct fg_daemon *d)
     d->control = NULL;
     fg_workers_stop(d);
     fg_journal_stop(d);
+    fg_follower_stop(d);
     while (d->sinks_count)
         fg_sink_stop(d->sinks[--d->sinks_count], DRAIN_MS);
-    fg_follower_stop(d);
 }
 
 /* Also after a start that failed half way. */

@@ -43,7 +43,7 @@ static bool a_sink_is_ill(struct fg_daemon *d)
     return ill;
 }
 
-/* What is wrong and needs somebody; 0 = healthy. */
+/* What is wrong and needs somebody; 0 = healthy, and `reason` may still say what one should know. */
 int fg_health(void *daemon, char *reason)
 {
     struct fg_daemon *d = daemon;
@@ -59,7 +59,19 @@ int fg_health(void *daemon, char *reason)
         snprintf(reason, REASON_BYTES, "ledger: %.200s", d->follower.error.text);
     else if (atomic_load(&d->stopping))
         snprintf(reason, REASON_BYTES, "stopping");
-    return reason[0] != '\0';
+    if (reason[0])
+        return 1;
+    if (d->config.log.durability == FG_DURABILITY_MEMORY)
+        snprintf(reason, REASON_BYTES, "durability is memory: a power cut loses acknowledged orders");
+    return 0;
+}
+
+static bool snapshot_failed(struct fg_daemon *d)
+{
+    char error[256];
+
+    fg_snapshots_error(d, error, sizeof(error));
+    return error[0];
 }
 
 static const char *state_name(struct fg_daemon *d)
@@ -70,7 +82,38 @@ static const char *state_name(struct fg_daemon *d)
         return "stopping";
     if (fg_health(d, reason))
         return "unhealthy";
-    return a_sink_is_ill(d) ? "degraded" : "running";
+    return a_sink_is_ill(d) || snapshot_failed(d) ? "degraded" : "running";
+}
+
+static json_t *snapshot_json(struct fg_daemon *d)
+{
+    struct fg_snapshots *s = &d->snapshots;
+    uint64_t seq = atomic_load(&s->seq), created = atomic_load(&s->created_ms), now = fg_clock_ms(&d->clock);
+    json_t *o = json_object();
+    char error[256];
+
+    fg_snapshots_error(d, error, sizeof(error));
+    put(o, "seq", seq);
+    put(o, "older_seq", atomic_load(&s->older_seq));
+    put(o, "age_s", seq && now > created ? (now - created) / 1000 : 0);
+    put(o, "made", atomic_load(&s->made));
+    put(o, "failures", atomic_load(&s->failures));
+    json_object_set_new(o, "running", json_boolean(atomic_load(&s->running)));
+    put_text(o, "error", error);
+    return o;
+}
+
+/* How far back the log goes. */
+static void put_extent(struct fg_daemon *d, json_t *o)
+{
+    struct fg_journal_extent extent;
+    struct fg_error err;
+
+    if (!fg_journal_extent(d->config.log.dir, &extent, &err))
+        return;
+    put(o, "first_seq", extent.first_seq);
+    put(o, "segments", extent.segments);
+    put(o, "bytes", extent.bytes);
 }
 
 static json_t *log_json(struct fg_daemon *d)
@@ -86,6 +129,9 @@ static json_t *log_json(struct fg_daemon *d)
     put(o, "durable_seq", atomic_load(&c->durable_seq));
     put(o, "commits", atomic_load(&c->commits));
     put(o, "records", atomic_load(&c->records));
+    put_extent(d, o);
+    put(o, "retired", atomic_load(&d->snapshots.retired));
+    json_object_set_new(o, "snapshot", snapshot_json(d));
     return o;
 }
 

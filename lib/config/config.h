@@ -78,7 +78,9 @@ struct fg_config {
         enum fg_durability durability;
         uint64_t segment_bytes;
         unsigned batch_max;
-        unsigned ring; /**< places of each worker's ring to the journal */
+        uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
+        uint64_t keep_bytes;       /**< of old segments that nobody needs */
+        unsigned ring;             /**< places of each worker's ring to the journal */
     } log;
     struct { /* [redis] */
         bool enabled;

@@ -114,6 +114,11 @@ const struct fg_setting fg_settings[] = {
      FG_SEGMENT_BYTES_MAX, NULL, NULL, "size of one file of the log, a multiple of 64 bytes"},
     {"log", "batch_max", FG_KIND_NUMBER, 0, GLOBAL(log.batch_max), "8192", 1, 65536, NULL, NULL,
      "records that are made durable together"},
+    {"log", "snapshot_records", FG_KIND_NUMBER, FG_SET_ZERO_OK, GLOBAL(log.snapshot_records), "1000000", 100,
+     1000000000000, NULL, NULL,
+     "records between two snapshots, and at least as many as there are orders; 0 = only when asked for"},
+    {"log", "keep_bytes", FG_KIND_SIZE, 0, GLOBAL(log.keep_bytes), "16g", 0, 1ull << 50, NULL, NULL,
+     "old segments that snapshots and sinks have passed are removed only as long as more than this stays"},
     {"log", "ring", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(log.ring), "16384", 64, 1 << 22, NULL, NULL,
      "places of each worker's ring to the log"},
 

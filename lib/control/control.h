@@ -44,7 +44,8 @@ struct fg_control_daemon {
     /** {"workers": [{counter: value}], "drops": {...}, "answers": {...}, "stock": {...}, "filter": {...},
      * "ports": [...]} */
     json_t *(*stats)(void *ctx);
-    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. */
+    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a reason is
+     * a warning. */
     int (*health)(void *ctx, char *reason);
     /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when durable
      * and in force on all workers. */
@@ -68,6 +69,8 @@ struct fg_control_daemon {
     unsigned (*samples)(void *ctx, struct fg_drop_sample *list, unsigned max);
     /** Re-reads the key file and puts it in force. */
     enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
+    /** Makes a snapshot of the log, unless nothing happened since the last one, whose sequence is in *seq. */
+    enum fg_control_result (*log_snapshot)(void *ctx, uint64_t *seq, struct fg_error *err);
 };
 
 #define FG_SAMPLES_KEPT 256 /**< sampled drops that the daemon remembers */

@@ -118,6 +118,7 @@ void fg_handle_stats(struct fg_call *call);
 void fg_handle_health(struct fg_call *call);
 void fg_handle_metrics(struct fg_call *call);
 void fg_handle_keys_reload(struct fg_call *call);
+void fg_handle_log_snapshot(struct fg_call *call);
 void fg_handle_items(struct fg_call *call);
 void fg_handle_item(struct fg_call *call);
 void fg_handle_item_create(struct fg_call *call);

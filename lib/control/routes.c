@@ -43,6 +43,7 @@ const struct fg_route fg_routes[] = {
     {"DELETE", "/v1/filter/penalties", fg_handle_penalty_release, BODY,
      "release a source from the penalty box"},
     {"POST", "/v1/keys/reload", fg_handle_keys_reload, 0, "read the key file again"},
+    {"POST", "/v1/log/snapshot", fg_handle_log_snapshot, 0, "make a snapshot of the log"},
     {"GET", "/healthz", fg_handle_health, 0, "200 when healthy, else 503"},
     {"GET", "/metrics", fg_handle_metrics, 0, "Prometheus text format"},
 };

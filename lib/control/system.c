@@ -39,7 +39,10 @@ void fg_handle_health(struct fg_call *call)
     char reason[256] = "";
 
     if (call->control->daemon.health(call->control->daemon.ctx, reason) == 0) {
-        fg_call_reply(call, 200, json_pack("{s:b}", "healthy", 1));
+        reason[sizeof(reason) - 1] = 0;
+        fg_call_reply(call, 200,
+                      reason[0] ? json_pack("{s:b, s:s}", "healthy", 1, "warning", reason)
+                                : json_pack("{s:b}", "healthy", 1));
         return;
     }
     reason[sizeof(reason) - 1] = 0;
@@ -52,4 +55,13 @@ void fg_handle_keys_reload(struct fg_call *call)
 
     if (fg_call_result(call, call->control->daemon.keys_reload(call->control->daemon.ctx, &err), &err))
         fg_call_reply(call, 200, json_pack("{s:b}", "reloaded", 1));
+}
+
+void fg_handle_log_snapshot(struct fg_call *call)
+{
+    struct fg_error err = {""};
+    uint64_t seq = 0;
+
+    if (fg_call_result(call, call->control->daemon.log_snapshot(call->control->daemon.ctx, &seq, &err), &err))
+        fg_call_reply(call, 200, json_pack("{s:I}", "seq", (json_int_t)seq));
 }

@@ -78,6 +78,8 @@ static inline uint32_t fg_snapshot_header_crc(const struct fg_snapshot_header *h
 }
 
 struct fg_file_ops;
+struct fg_snapshot_info;
+struct fg_snapshot_reader;
 
 /** fg_snapshot_write() and fg_snapshot_keep() on another file system, for tests. */
 bool fg_snapshot_write_on(const struct fg_file_ops *ops, const struct fg_ledger *ledger, const char *dir,

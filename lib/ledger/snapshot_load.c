@@ -28,7 +28,7 @@ static bool load_items(struct fg_ledger *l, struct fg_snapshot_reader *r, struct
         struct fg_ledger_item *entry;
 
         if (item.index != l->items.count || fg_table_item(l, item.item))
-            return fg_fail(err, "snapshot: item %" PRIu64 " is there twice, or not in its order", item.item);
+            return fg_fail(err, "item %" PRIu64 " is there twice, or not in its order", item.item);
         entry = fg_table_add_item(l, item.item);
         if (!entry)
             return fg_fail(err, "out of memory after %" PRIu64 " items", l->items.count);
@@ -43,7 +43,7 @@ static bool load_denied(struct fg_ledger *l, struct fg_snapshot_reader *r, uint6
     ssize_t n;
 
     if (count > UINT32_MAX / 2)
-        return fg_fail(err, "snapshot: %" PRIu64 " denied users", count);
+        return fg_fail(err, "%" PRIu64 " denied users", count);
     if (count && !(l->denied = malloc(count * sizeof(*l->denied))))
         return fg_fail(err, "out of memory for %" PRIu64 " denied users", count);
     l->denied_room = (uint32_t)count;
@@ -59,7 +59,7 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
     struct sums *s = item ? &sums[item->index] : NULL;
 
     if (!s)
-        return fg_fail(err, "snapshot: an order of item %" PRIu64 ", which it does not have", o->item);
+        return fg_fail(err, "an order of item %" PRIu64 ", which it does not have", o->item);
     s->orders++;
     s->states[o->state]++;
     s->reserved += o->state == FG_ORDER_RESERVED ? o->quantity : 0;
@@ -80,7 +80,7 @@ static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint6
         for (ssize_t i = 0; ok && i < n; i++)
             ok = count_order(l, &orders[i], sums, err);
         if (ok && !fg_table_take_orders(l, orders, (size_t)n))
-            ok = fg_fail(err, "snapshot: an order is there twice, or out of memory after %" PRIu64 " orders",
+            ok = fg_fail(err, "an order is there twice, or out of memory after %" PRIu64 " orders",
                          l->orders.count);
     }
     free(orders);
@@ -97,7 +97,7 @@ static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struc
             item->orders_sold != s->states[FG_ORDER_SOLD] ||
             item->orders_cancelled != s->states[FG_ORDER_CANCELLED] ||
             item->orders_expired != s->states[FG_ORDER_EXPIRED])
-            return fg_fail(err, "snapshot: item %" PRIu64 " is not what its orders add up to", item->item);
+            return fg_fail(err, "item %" PRIu64 " is not what its orders add up to", item->item);
     }
     return true;
 }
@@ -140,7 +140,11 @@ static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, struct 
     if (ok || !r)
         return ok;
     *info = (struct fg_snapshot_info){0};
-    FG_ASSERT(empty_again(l)); /* it had this little memory before */
+    FG_ASSERT(empty_again(l));                      /* it had this little memory before */
+    if (strncmp(why.text, dir, strlen(dir)) == 0) { /* of the reader, which names the file */
+        *err = why;
+        return false;
+    }
     return fg_fail(err, "%.100s/%020" PRIu64 FG_SNAPSHOT_SUFFIX ": %.350s", dir, seq, why.text);
 }
 

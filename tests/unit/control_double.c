@@ -224,6 +224,17 @@ static struct fg_filter *filter(void *ctx)
     return ((struct fg_double *)ctx)->filter;
 }
 
+static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    *seq = d->seq;
+    if (d->seq)
+        return FG_CONTROL_DONE;
+    fg_fail(err, "the log is empty");
+    return FG_CONTROL_UNAVAILABLE;
+}
+
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
     struct fg_double *d = ctx;
@@ -237,6 +248,7 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 struct fg_control_daemon fg_double_daemon(struct fg_double *d)
 {
     return (struct fg_control_daemon){.ctx = d,
+                                      .log_snapshot = log_snapshot,
                                       .status = status,
                                       .stats = stats,
                                       .health = health,

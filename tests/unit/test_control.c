@@ -400,6 +400,7 @@ static void reports_status_and_health(void **state)
 static void reloads_keys(void **state)
 {
     json_decref(ask("POST", "/v1/keys/reload", NULL, 200));
+    refused("GET", "/v1/log/snapshot", NULL, 405, NULL, "POST");
     fx.daemon.refuse_keys = FG_CONTROL_BAD;
     refused("POST", "/v1/keys/reload", NULL, 400, NULL, "keys.txt:3");
     assert_int_equal(fx.daemon.keys_calls, 2);

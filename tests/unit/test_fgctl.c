@@ -579,7 +579,7 @@ static void completes(void **state)
     static const struct {
         const char *words, *expected;
     } list[] = {{"'' ", "status health stats top item stock open close pause resume order block allow filter "
-                        "penalty user backend keys completion"},
+                        "penalty user backend keys log completion"},
                 {"it", "item"},
                 {"item ''", "list show add set import"},
                 {"--json stock ''", "add remove"},

@@ -133,9 +133,7 @@ bool fg_log_open(struct fg_log *log, const char *dir, struct fg_problems *proble
         return false;
     if (!log->count)
         return fg_fail(err, "%s: no log here (no file NNNNNNNNNNNNNNNNNNNN" SUFFIX ")", dir);
-    if (log->segments[0].first_seq != 1)
-        return fg_fail(err, "%s: the log begins at record %" PRIu64 ": its beginning is missing", dir,
-                       log->segments[0].first_seq);
+    log->first_seq = log->next_seq = log->segments[0].first_seq;
     return open_segment(log, 0, err);
 }
 

@@ -21,6 +21,7 @@ struct fg_log {
     size_t count, current;
     int fd; /* of the current segment; -1 = none */
     uint64_t appliance, size, offset;
+    uint64_t first_seq; /* of the first segment: 1, unless old ones were removed */
     uint64_t next_seq;
     uint64_t limit_seq;
     struct fg_record *buffer;

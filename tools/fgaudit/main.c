@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "report.h"
 #include "runs.h"
+#include "snapshot.h"
 
 #define FILES_MAX 256
 
@@ -277,7 +278,7 @@ static void audit_clients(struct options *o, struct fg_client *client, struct fg
 
 int main(int argc, char **argv)
 {
-    uint64_t start_ms = fg_now_ms();
+    uint64_t start_ms = fg_now_ms(), snapshots;
     struct fg_problems problems = {0};
     struct fg_client client = {0};
     struct fg_report report;
@@ -300,7 +301,9 @@ int main(int argc, char **argv)
     if (!fg_log_open(&log, o.log, &problems, &err))
         refuse("%s", err.text);
     fg_story_init(&story, &problems, o.settle_ms);
-    fg_story_read(&story, &log);
+    if (!fg_snapshots_begin(&story, &log, &err))
+        refuse("%s", err.text);
+    fg_snapshots_read(&story, &log, &snapshots);
     audit_clients(&o, &client, &story);
     if (o.redis.address && !fg_redis_audit_compare(&o.redis, &story, &log))
         refuse("%s", o.redis.error.text);
@@ -311,6 +314,7 @@ int main(int argc, char **argv)
     report = (struct fg_report){.problems = &problems,
                                 .story = &story,
                                 .log = &log,
+                                .snapshots = snapshots,
                                 .redis = o.redis.address ? &o.redis : NULL,
                                 .postgres = o.postgres.conninfo ? &o.postgres : NULL,
                                 .client = o.file_count ? &client : NULL,

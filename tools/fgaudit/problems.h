@@ -9,6 +9,7 @@
 /* name, text, meaning; docs/audit.md */
 #define FG_PROBLEM_LIST(X)                                                                                   \
     X(LOG, "log", "the log is damaged before its end, or has a gap")                                         \
+    X(SNAPSHOT, "snapshot", "a snapshot is damaged, or is not what the log says at its record")              \
     X(OVERSOLD, "oversold", "more units reserved and sold than there were")                                  \
     X(REUSED, "reused", "units taken in the same commit that released or added them")                        \
     X(ORDER_TWICE, "order-twice", "an order was accepted twice")                                             \

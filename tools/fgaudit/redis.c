@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "replica/redis_address.h"
 #include "replica/redis_keys.h"
+#include "snapshot.h"
 
 #define TIMEOUT_S 10 /* of one command: a busy Redis is slow, a dead one is not waited for */
 #define TRIES     5  /* readings until Redis stood still during one */
@@ -165,9 +166,12 @@ static bool compare_behind(struct fg_redis_audit *a, const struct fg_story *stor
                "the cursor is at %" PRIu64 ", %" PRIu64 " records behind the log, which ends at %" PRIu64
                " (Redis was compared with the log up to the cursor)",
                a->cursor, a->behind, story->seq);
+    if (a->cursor < story->begin_seq)
+        return true; /* from before the log begins: nothing to compare with */
     fg_story_init(&before, &silent, story->settle_ms);
     ok = fg_log_open(&log, log_dir, &silent, &a->error);
     log.limit_seq = a->cursor;
+    ok = ok && fg_snapshots_begin(&before, &log, &a->error);
     if (ok)
         fg_story_read(&before, &log);
     before.problems = a->problems;

@@ -114,6 +114,8 @@ static void take_entry(struct walk *w, const redisReply *entry)
         fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %s: not of the form SEQUENCE-0", id);
         return;
     }
+    if (seq < w->log.first_seq)
+        return; /* of a record that the log does not hold any more */
     while (w->r && w->r->seq < seq)
         missing(w);
     w->head_cut = false;

@@ -71,11 +71,12 @@ static void log_part(const struct fg_report *r, FILE *out)
     fputs("  \"log\": {\"dir\": ", out);
     string(out, r->log->dir);
     fprintf(out,
-            ", \"appliance\": \"%016" PRIx64 "\", \"segments\": %zu, \"last_seq\": %" PRIu64
+            ", \"appliance\": \"%016" PRIx64 "\", \"segments\": %zu, \"first_seq\": %" PRIu64
+            ", \"begin_snapshot\": %" PRIu64 ", \"snapshots\": %" PRIu64 ", \"last_seq\": %" PRIu64
             ", \"commits\": %" PRIu64 ", \"records\": %" PRIu64 ", \"torn_records\": %" PRIu64
             ", \"orders\": %u",
-            r->log->appliance, r->log->count, s->seq, s->commits, s->records, r->log->torn,
-            s->tables.order_count);
+            r->log->appliance, r->log->count, r->log->first_seq, s->begin_seq, r->snapshots, s->seq,
+            s->commits, s->records, r->log->torn, s->tables.order_count);
     for (int k = FG_STATE_ABSENT + 1; k < FG_STATE_COUNT; k++)
         fprintf(out, ", \"%s\": %" PRIu64, fg_state_name((unsigned)k), s->states[k]);
     fputs("},\n", out);
@@ -196,6 +197,11 @@ void fg_report_text(const struct fg_report *r, FILE *out)
     for (int k = FG_STATE_ABSENT + 1; k < FG_STATE_COUNT; k++)
         fprintf(out, ", %" PRIu64 " %s", s->states[k], fg_state_name((unsigned)k));
     fputc('\n', out);
+    if (s->begin_seq)
+        fprintf(out, "         begins with the snapshot of record %" PRIu64 ", audited from there\n",
+                s->begin_seq);
+    if (r->snapshots)
+        fprintf(out, "         %" PRIu64 " snapshots compared\n", r->snapshots);
     if (r->log->torn)
         fprintf(out, "         torn tail: %" PRIu64 " records behind the end, never acknowledged\n",
                 r->log->torn);

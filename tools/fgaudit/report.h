@@ -11,6 +11,7 @@ struct fg_report {
     const struct fg_problems *problems;
     const struct fg_story *story;
     const struct fg_log *log;
+    uint64_t snapshots;                       /* compared with the log */
     const struct fg_postgres_audit *postgres; /* NULL = not asked for */
     const struct fg_redis_audit *redis;       /* NULL = not asked for */
     const struct fg_client *client;           /* NULL = not asked for */

@@ -13,6 +13,7 @@ struct fg_story {
     struct fg_problems *problems;
     uint64_t settle_ms;        /* so long after a change of settings may a worker still use the old ones */
     uint64_t seq;              /* last record taken in */
+    uint64_t begin_seq;        /* of the snapshot that it begins with; 0 = with record 1 */
     uint64_t commits, records; /* records: without BATCH */
     uint64_t states[FG_STATE_COUNT]; /* orders in each state, now */
 };
