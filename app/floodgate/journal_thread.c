@@ -6,12 +6,11 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "journal/pace.h"
 #include "ledger/snapshot.h"
 #include "log.h"
 #include "notify.h"
 
-#define IDLE_US_MIN  5
-#define IDLE_US_MAX  50
 #define TROUBLE_US   10000 /* between attempts on a full disk */
 #define REPLAY_QUIET 2000  /* ms before a replay is worth a line */
 
@@ -164,7 +163,7 @@ static void publish_mode(struct fg_daemon *d, int *seen)
 static void *run(void *daemon)
 {
     struct fg_daemon *d = daemon;
-    unsigned idle_us = IDLE_US_MIN;
+    struct fg_pace pace = {0};
     int seen = FG_JOURNAL_OK;
 
     prctl(PR_SET_NAME, "fg-journal");
@@ -175,11 +174,10 @@ static void *run(void *daemon)
 
         publish_mode(d, &seen);
         if (n) {
-            idle_us = IDLE_US_MIN;
+            fg_pace_worked(&pace);
             continue;
         }
-        fg_sleep_us(seen == FG_JOURNAL_OK ? idle_us : TROUBLE_US);
-        idle_us = RTE_MIN(idle_us * 2, (unsigned)IDLE_US_MAX);
+        fg_sleep_us(seen == FG_JOURNAL_OK ? fg_pace_idle(&pace) : TROUBLE_US);
     }
     return NULL;
 }

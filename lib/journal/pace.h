@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * pace: how long the journal's thread sleeps when it finds nothing. Workers wake nobody (that would be a
+ * system call), so what it sleeps is added to an answer. Short while orders come: a commit takes longer than
+ * the longest of these sleeps. After a while of silence fewer wake-ups are worth more than the first order's
+ * last 0.2 ms. No clock: the sleeps themselves are added up. One thread.
+ */
+#ifndef FG_JOURNAL_PACE_H
+#define FG_JOURNAL_PACE_H
+
+#define FG_PACE_FIRST_US  5
+#define FG_PACE_BUSY_US   50
+#define FG_PACE_QUIET_US  200
+#define FG_PACE_SILENT_US 100000 /* of sleep without a record: then it is quiet */
+
+struct fg_pace {
+    unsigned sleep_us; /* the last one; 0 = there was work */
+    unsigned slept_us; /* since then */
+};
+
+static inline void fg_pace_worked(struct fg_pace *p)
+{
+    *p = (struct fg_pace){0};
+}
+
+/** Microseconds to sleep now. */
+static inline unsigned fg_pace_idle(struct fg_pace *p)
+{
+    unsigned most = p->slept_us < FG_PACE_SILENT_US ? FG_PACE_BUSY_US : FG_PACE_QUIET_US;
+    unsigned next = p->sleep_us ? 2 * p->sleep_us : FG_PACE_FIRST_US;
+
+    p->sleep_us = next < most ? next : most;
+    if (p->slept_us < FG_PACE_SILENT_US)
+        p->slept_us += p->sleep_us;
+    return p->sleep_us;
+}
+
+#endif
