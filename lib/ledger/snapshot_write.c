@@ -158,10 +158,11 @@ static bool write_file(struct writer *w, const struct fg_ledger *ledger, uint64_
         return trouble(w, "create", FG_SNAPSHOT_TEMP);
     ok = put_all(w, ledger, appliance_id, now_ms);
     close(w->fd);
+    ok = ok && give_name(w, fg_ledger_seq(ledger));
     if (!ok)
         w->ops->remove(w->ops->ctx, w->dir_fd,
                        FG_SNAPSHOT_TEMP); /* it may hold the little room that is left */
-    return ok && give_name(w, fg_ledger_seq(ledger));
+    return ok;
 }
 
 bool fg_snapshot_write_on(const struct fg_file_ops *ops, const struct fg_ledger *ledger, const char *dir,

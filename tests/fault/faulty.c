@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
- * $FG_FAULTS/sync or $FG_FAULTS/write exists. What such a sync was to keep stays in the page cache, as on
- * Linux: readable, and not on the disk.
+ * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does.
+ * What such a sync was to keep stays in the page cache, as on Linux: readable, and not on the disk.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool fails(const char *what)
@@ -28,13 +29,24 @@ static bool fails(const char *what)
     return there;
 }
 
+static bool is_snapshot(int fd)
+{
+    char link[64], path[512];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return strstr(path, "/snapshot.tmp") != NULL;
+}
+
 int fdatasync(int fd)
 {
     static int (*real)(int);
 
     if (!real)
         real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-    return fails("sync") ? -1 : real(fd);
+    return fails("sync") || (is_snapshot(fd) && fails("snapshot")) ? -1 : real(fd);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)

@@ -357,7 +357,7 @@ class FailingDisk:
             pass
 
     def heal(self):
-        for what in ('sync', 'write'):
+        for what in ('sync', 'write', 'snapshot'):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.dir, what))
 
@@ -406,6 +406,66 @@ def test_a_sync_that_fails(lab):
 def test_a_write_that_fails(lab):
     """pwrite fails in a flood: the same, ended by kill -9"""
     lose_the_disk(lab, 'write', kill=True)
+
+
+def alarms(sale):
+    return {a['name']: a['text'] for a in sale.gate.get('/v1/status')['alarms']}
+
+
+def snapshot_refused(sale, word):
+    """No snapshot, said everywhere; the sale goes on; nothing of it is left on disk."""
+    status, body = sale.gate.api('POST', '/v1/log/snapshot')
+    assert status == 503 and word in body['error']['message'], (status, body)
+    wait_until(lambda: word in alarms(sale).get('snapshot', ''), 10, 'the alarm is raised')
+    status = sale.gate.get('/v1/status')
+    assert status['state'] == 'degraded' and word in status['log']['snapshot']['error'], status
+    assert status['log']['snapshot']['failures'] > 0 and status['log']['state'] == 'ok', status['log']
+    assert sale.gate.healthy(), 'a snapshot is no part of the sale'
+    assert not glob.glob(os.path.join(sale.gate.log_dir, '*.tmp')), os.listdir(sale.gate.log_dir)
+    accepted = answers(sale, 'RESERVED', 'SOLD')
+    wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 20, 'it sells on')
+
+
+def snapshot_made(sale):
+    before = sale.gate.get('/v1/status')['log']['snapshot']['made']
+    status, body = sale.gate.api('POST', '/v1/log/snapshot')
+    assert status == 200, (status, body)
+    after = sale.gate.get('/v1/status')['log']['snapshot']
+    assert after['made'] > before and after['error'] == '', after
+    wait_until(lambda: 'snapshot' not in alarms(sale), 20, 'the alarm is over')
+
+
+@fgtest.timeout(120)
+def test_a_snapshot_that_fails(lab):
+    """fdatasync of a snapshot fails in a flood: alarm, degraded, healthy, it sells on; later it works; audit"""
+    disk = FailingDisk(lab)
+    sale = Sale(lab, start=False, hold_ms=3000)
+    sale.gate.start(wrapper=disk.wrapper)
+    sale.open_items(4000, 5)
+    sale.shop(seconds=8)
+    wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells')
+    disk.fail('snapshot')
+    snapshot_refused(sale, 'Input/output error')
+    disk.heal()
+    snapshot_made(sale)
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_no_room_for_a_snapshot(lab):
+    """a snapshot that would take the log's last room is not begun: alarm, degraded, it sells on; then there is room"""
+    with tmpfs(lab) as disk:
+        sale = Sale(lab, total=4000, lesser=3, settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '1m'})
+        sale.gate.log_dir = f'{disk}/log'
+        sale.shop(seconds=8)
+        wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells')
+        with open(f'{disk}/filler', 'wb') as f:
+            free = os.statvfs(disk)
+            f.write(bytes(free.f_bavail * free.f_frsize - (3 << 19)))  # 1.5 segments stay
+        snapshot_refused(sale, 'stay free for the log')
+        os.unlink(f'{disk}/filler')
+        snapshot_made(sale)
+        sale.finish()
 
 
 if __name__ == '__main__':

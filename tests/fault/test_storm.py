@@ -9,6 +9,7 @@ threads).
 """
 
 import glob
+import http.client
 import os
 import random
 import signal
@@ -126,7 +127,7 @@ class Storm:
     def ask(self):
         try:
             self.gate.api('POST', '/v1/log/snapshot')
-        except (OSError, fgtest.http.client.HTTPException):
+        except (OSError, http.client.HTTPException):
             pass  # the daemon was killed, as planned
 
     def at_recovery(self):
