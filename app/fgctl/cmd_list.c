@@ -3,7 +3,9 @@
 #include "fgctl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BATCH 10000 /* prefixes of one request; each request is all or nothing */
 
@@ -126,5 +128,36 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     if (code == FG_EXIT_OK)
         code = send_all(cli, args, list);
     json_decref(list);
+    return code;
+}
+
+/* The daemon has a working folder of its own, so it is told an absolute path. */
+static bool absolute_path(const char *given, char path[PATH_MAX])
+{
+    char folder[PATH_MAX];
+
+    if (given[0] == '/')
+        return snprintf(path, PATH_MAX, "%s", given) < PATH_MAX;
+    return getcwd(folder, sizeof(folder)) && snprintf(path, PATH_MAX, "%s/%s", folder, given) < PATH_MAX;
+}
+
+int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args)
+{
+    char route[64], path[PATH_MAX];
+    json_t *reply = NULL, *count;
+    int code;
+
+    if (!absolute_path(args->positions[0], path))
+        return fg_usage_error("FILE: the path is too long");
+    snprintf(route, sizeof(route), "/v1/filter/%s/%s", args->command->noun, args->command->verb);
+    code = fg_request(cli, "POST", route, json_pack("{s:s}", "path", path), &reply);
+    if (code == FG_EXIT_OK && cli->json) {
+        fg_print_json(reply);
+    } else if (code == FG_EXIT_OK) {
+        count = json_object_get(reply, "loaded");
+        printf("%lld %sed\n", json_integer_value(count ? count : json_object_get(reply, "saved")),
+               count ? "load" : "sav");
+    }
+    json_decref(reply);
     return code;
 }

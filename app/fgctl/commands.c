@@ -79,6 +79,11 @@ static const char import_help[] = "The first line of FILE names the columns: ite
                                   "checked before anything is sent, and\n"
                                   "running it again does nothing that was done already.\n";
 
+static const char list_file_help[] =
+    "The daemon reads or writes FILE: one PREFIX [EXPIRES [REASON]] a line, # starts a comment "
+    "(docs/filter.md). When a\n"
+    "line is wrong nothing is changed. Entries of limited time that are not in the file stay.\n";
+
 const struct fg_command fg_commands[] = {
     {"status", NULL, "", 0, 0, NONE, fg_cmd_status, "state of the appliance, its log and its sinks", NULL},
     {"health", NULL, "", 0, 0, NONE, fg_cmd_health, "exit code 0 when healthy, else 5", NULL},
@@ -106,11 +111,19 @@ const struct fg_command fg_commands[] = {
      "block sources", NULL},
     {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "unblock sources", NULL},
+    {"block", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
+     "put a file in the place of the block list, all at once", list_file_help},
+    {"block", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the block list to a file",
+     list_file_help},
     {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits", NULL},
     {"allow", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "let sources pass block list and rates", NULL},
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "take sources off the allow list", NULL},
+    {"allow", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
+     "put a file in the place of the allow list, all at once", list_file_help},
+    {"allow", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the allow list to a file",
+     list_file_help},
     {"filter", "top", "", 0, 0, OPTIONS(filter_top_options), fg_cmd_filter_top,
      "sources that misbehave most, by class", top_help},
     {"filter", "samples", "", 0, 0, OPTIONS(samples_options), fg_cmd_filter_samples,

@@ -185,6 +185,7 @@ int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_change(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_denied(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_user_worst(struct fg_cli *cli, const struct fg_args *args);

@@ -181,6 +181,69 @@ static bool add_plain(struct fg_filter *filter, enum fg_list list, const struct 
     return fg_filter_add(filter, list, prefix, NULL, err);
 }
 
+/* {"path": TEXT}: of a file that the daemon reads or writes. */
+static const char *path_of(struct fg_call *call)
+{
+    const char *path = json_string_value(json_object_get(call->body, "path"));
+
+    if (json_object_size(call->body) == 1 && path && path[0] == '/')
+        return path;
+    fg_call_fail(call, 400, "path", "body: must be {\"path\": TEXT}, an absolute path");
+    return NULL;
+}
+
+static void load(struct fg_call *call, enum fg_list list)
+{
+    struct fg_filter *filter = filter_of(call);
+    const char *path = filter ? path_of(call) : NULL;
+    struct fg_list_loaded loaded;
+    struct fg_error err = {""};
+
+    if (!path)
+        return;
+    if (!fg_filter_load(filter, list, path, &loaded, &err))
+        fg_call_fail(call, 400, "path", "%s; nothing was changed", err.text);
+    else
+        fg_call_reply(call, 200,
+                      json_pack("{s:I, s:I, s:I, s:f}", "loaded", (json_int_t)loaded.entries, "expired",
+                                (json_int_t)loaded.expired, "kept", (json_int_t)loaded.kept, "seconds",
+                                loaded.seconds));
+}
+
+static void save(struct fg_call *call, enum fg_list list)
+{
+    struct fg_filter *filter = filter_of(call);
+    const char *path = filter ? path_of(call) : NULL;
+    struct fg_error err = {""};
+
+    if (!path)
+        return;
+    if (!fg_filter_save(filter, list, path, &err))
+        fg_call_fail(call, 400, "path", "%s", err.text);
+    else
+        fg_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)fg_filter_count(filter, list)));
+}
+
+void fg_handle_block_load(struct fg_call *call)
+{
+    load(call, FG_LIST_BLOCK);
+}
+
+void fg_handle_block_save(struct fg_call *call)
+{
+    save(call, FG_LIST_BLOCK);
+}
+
+void fg_handle_allow_load(struct fg_call *call)
+{
+    load(call, FG_LIST_ALLOW);
+}
+
+void fg_handle_allow_save(struct fg_call *call)
+{
+    save(call, FG_LIST_ALLOW);
+}
+
 void fg_handle_block_list(struct fg_call *call)
 {
     show(call, FG_LIST_BLOCK, "block");

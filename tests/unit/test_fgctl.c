@@ -458,6 +458,17 @@ static void edits_lists(void **state)
     run(0, "block del 198.18.0.0/16 198.19.0.1 198.19.0.2 198.19.0.3");
     run(0, "block list");
     assert_string_equal(out, "PREFIX         HITS\n2001:db8::/32     0\n");
+    write_file("list", "198.19.7.0/24 - neighbours # two\n198.19.9.9\n");
+    words_with_file(words, "block load %s", "list");
+    run(0, words);
+    assert_string_equal(out, "2 loaded\n");
+    words_with_file(words, "block save %s", "list");
+    run(0, words);
+    assert_string_equal(out, "2 saved\n");
+    write_file("list", "198.19.7.0/24\n198.19.7.1/24\n");
+    words_with_file(words, "block load %s", "list");
+    fails(1, words, "list:2: ");
+    run(0, "block del 198.19.7.0/24 198.19.9.9");
     fails(1, "allow del 198.18.0.0/16", "not there");
     run(0, "allow add 198.18.0.0/16 --json");
     json = json_loads(out, 0, NULL);
@@ -583,7 +594,7 @@ static void completes(void **state)
                 {"it", "item"},
                 {"item ''", "list show add set import"},
                 {"--json stock ''", "add remove"},
-                {"--socket /x block ''", "list add del"},
+                {"--socket /x block ''", "list add del load save"},
                 {"user ''", "deny allow denied worst"},
                 {"user deny --f", "--file"},
                 {"item add 5 --us", "--user-limit"},
