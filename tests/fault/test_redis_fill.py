@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import test_redis as base  # noqa: E402
+from sale import Sale  # noqa: E402
 from test_redis import fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
@@ -32,7 +33,7 @@ def short_log(driver):
 
 
 def compare(driver, redis):
-    ledger = base.compare(driver, redis, audit=False, filled=True)
+    ledger = base.compare(driver, redis, filled=True)
     assert not redis.command('EXISTS', '{t}:fill')
     return ledger
 
@@ -204,6 +205,33 @@ def test_keys_in_the_way(lab):
     driver.caught_up()
     driver.stop()
     compare(driver, redis)
+
+
+@fgtest.timeout(120)
+def test_in_a_sale(lab):
+    """FLUSHALL, then kill -9 of a Redis that keeps nothing, in the flood, when old segments have gone: filled"""
+    sale = Sale(lab, total=3000, lesser=4, redis=lab.redis(), settings={
+        'log.snapshot_records': 500, 'log.segment_bytes': '64k', 'log.keep_bytes': 0})
+    sale.shop(seconds=10)
+
+    def follows():
+        sink = sale.gate.sink('redis')
+        return sink['state'] == 'live' and sink['lag'] < 2000
+
+    def filled():
+        return int(sale.redis.hash('{floodgate}:cursor').get('filled', 0)) > 0 and follows()
+
+    wait_until(lambda: sale.gate.get('/v1/status')['log']['first_seq'] > 1, 60, 'old segments are removed')
+    sale.redis.command('FLUSHALL')
+    wait_until(filled, 30, 'Redis is filled')
+    first = int(sale.redis.hash('{floodgate}:cursor')['filled'])
+    sale.redis.kill()
+    sale.keep_shopping(3, seconds=6)
+    sale.redis.start()
+    wait_until(filled, 30, 'Redis is filled again')
+    print(f'# filled from records {first} and {sale.redis.hash("{floodgate}:cursor")["filled"]}, sold on meanwhile: '
+          f'{sale.gate.get("/v1/stats")["stock"]["reserved"]} reserved')
+    sale.finish()
 
 
 if __name__ == '__main__':

@@ -114,7 +114,7 @@ static bool read_cursor(struct fg_redis_audit *a)
 {
     redisReply *r = fg_redis_audit_ask(a,
                                        "HMGET %s" FG_KEY_CURSOR " " FG_CURSOR_SEQ " " FG_CURSOR_APPLIANCE
-                                       " " FG_CURSOR_FORMAT " " FG_CURSOR_BROKEN,
+                                       " " FG_CURSOR_FORMAT " " FG_CURSOR_BROKEN " " FG_CURSOR_FILLED,
                                        a->key_prefix);
 
     if (!r)
@@ -122,6 +122,8 @@ static bool read_cursor(struct fg_redis_audit *a)
     a->broken[0] = '\0';
     a->has_cursor = number(r->element[0], 10, &a->cursor) && number(r->element[1], 16, &a->appliance) &&
                     r->element[2]->str && !strcmp(r->element[2]->str, FG_REDIS_FORMAT);
+    a->filled = 0;
+    number(r->element[4], 10, &a->filled);
     if (r->element[3]->str) {
         snprintf(a->broken, sizeof(a->broken), "%s", r->element[3]->str);
         a->has_cursor = false;

@@ -103,6 +103,15 @@ static bool parse_id(const char *text, uint64_t *seq)
     return end != text && !errno && !strcmp(end, "-0");
 }
 
+/* Stands for all records up to its own, which have no events. */
+static bool is_resync(const redisReply *fields)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2)
+        if (!strcmp(fields->element[i]->str, "type"))
+            return !strcmp(fields->element[i + 1]->str, FG_EVENT_RESYNC);
+    return false;
+}
+
 static void take_entry(struct walk *w, const redisReply *entry)
 {
     const char *id = entry->element[0]->str;
@@ -116,6 +125,11 @@ static void take_entry(struct walk *w, const redisReply *entry)
     }
     if (seq < w->log.first_seq)
         return; /* of a record that the log does not hold any more */
+    if (is_resync(entry->element[1])) {
+        while (w->r && w->r->seq <= seq)
+            next_record(w);
+        return;
+    }
     while (w->r && w->r->seq < seq)
         missing(w);
     w->head_cut = false;
