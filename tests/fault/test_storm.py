@@ -139,9 +139,9 @@ class Storm:
         self.pause(self.recovery_s)
         self.die()
         if 'recovered in' in self.gate.output():
-            self.recovery_s = max(0.003, self.recovery_s * 0.8)
+            self.recovery_s = max(0.003, self.recovery_s * 0.6)
             return False
-        self.recovery_s = min(1, self.recovery_s * 1.1)
+        self.recovery_s = min(1, self.recovery_s * 1.05)
         return True
 
     def at_catching_up(self):
