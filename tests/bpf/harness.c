@@ -166,6 +166,24 @@ int run_program(int program, const struct frame *frame, int repeat)
     return bpf_prog_test_run_opts(program, &run) == 0 ? (int)run.retval : -1;
 }
 
+int action_of(enum fg_verdict verdict)
+{
+    return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
+}
+
+int counter_moved(const uint64_t before[], const uint64_t after[])
+{
+    int which = -1;
+    uint64_t sum = 0;
+
+    for (int i = 0; i < FG_VERDICT_COUNT; i++) {
+        sum += after[i] - before[i];
+        if (after[i] != before[i])
+            which = i;
+    }
+    return sum == 1 ? which : -1;
+}
+
 int map_of_program(int program, const char *name)
 {
     uint32_t ids[16], size = sizeof(struct bpf_prog_info);

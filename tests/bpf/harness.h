@@ -27,6 +27,10 @@ struct fg_prefix must_parse(const char *text);
 
 /** The program run `repeat` times on the frame (by BPF_PROG_TEST_RUN): the last XDP action, or -1. */
 int run_program(int program, const struct frame *frame, int repeat);
+/** The XDP action that follows from a verdict, with a socket in place. */
+int action_of(enum fg_verdict verdict);
+/** Which counter moved, when exactly one did by one; -1 otherwise. */
+int counter_moved(const uint64_t before[], const uint64_t after[]);
 /** Descriptor of a map that the program uses, by name; -1. The caller closes it. */
 int map_of_program(int program, const char *name);
 /** Puts an AF_XDP socket that receives nothing into xsks_map[queue]; its descriptor, or -1. */

@@ -14,25 +14,6 @@
 #include "harness.h"
 #include "model.h"
 
-static int action_of(enum fg_verdict verdict)
-{
-    return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
-}
-
-/* Which counter moved, when exactly one did by one; -1 otherwise. */
-static int moved(const uint64_t before[], const uint64_t after[])
-{
-    int which = -1;
-    uint64_t sum = 0;
-
-    for (int i = 0; i < FG_VERDICT_COUNT; i++) {
-        sum += after[i] - before[i];
-        if (after[i] != before[i])
-            which = i;
-    }
-    return sum == 1 ? which : -1;
-}
-
 static enum fg_list list_of(const struct scenario *scenario, const char *prefix)
 {
     for (unsigned i = 0; i < scenario->lists_count; i++)
@@ -60,7 +41,7 @@ static void judge_in_kernel(struct fg_filter *filter, const struct scenario *sce
     fg_filter_counters(filter, before);
     action = run_program(fg_filter_program(filter, NULL), frame, 1);
     fg_filter_counters(filter, after);
-    counted = moved(before, after);
+    counted = counter_moved(before, after);
     if (!ok(action == action_of(fixture->verdict) && counted == (int)fixture->verdict, "kernel: %s: %s: %s",
             scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
         note("got action %d, wanted %d; counter %s", action, action_of(fixture->verdict),
@@ -84,7 +65,7 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
     model_counters(after);
     hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
 
-    if (!ok(verdict == fixture->verdict && hit && moved(before, after) == (int)verdict,
+    if (!ok(verdict == fixture->verdict && hit && counter_moved(before, after) == (int)verdict,
             "user space: %s: %s: %s", scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
         note("got %s", fg_verdict_name(verdict));
 }
@@ -139,7 +120,7 @@ static void compare_damaged(struct fg_filter *filter, const struct frame_spec *s
             fg_filter_counters(filter, before);
             run_program(fg_filter_program(filter, NULL), &frame, 1);
             fg_filter_counters(filter, after);
-            differ += moved(before, after) != (int)verdict;
+            differ += counter_moved(before, after) != (int)verdict;
         }
     }
     ok(differ == 0, "%s: %u damaged frames, kernel and user space agree", name, tried);
@@ -155,7 +136,7 @@ static void without_socket(struct fg_filter *filter)
     fg_filter_counters(filter, before);
     action = run_program(fg_filter_program(filter, NULL), &frame, 1);
     fg_filter_counters(filter, after);
-    ok(action == XDP_DROP && moved(before, after) == FG_VERDICT_NO_SOCKET,
+    ok(action == XDP_DROP && counter_moved(before, after) == FG_VERDICT_NO_SOCKET,
        "order without a socket: no-socket");
 }
 
