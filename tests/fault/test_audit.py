@@ -346,7 +346,7 @@ def test_missing_segment(lab):
     assert code == 1 and 'log' in result['problem_counts'] and 'but there is a later segment' in text, text
     os.unlink(os.path.join(folder, names[0]))
     code, _, text = audit(lab, folder)
-    assert code == 2 and 'its beginning is missing' in text, text
+    assert code == 2 and 'the log begins at record' in text and 'no good snapshot reaches it' in text, text
 
 
 def test_segment_of_another_appliance(lab):

@@ -39,11 +39,13 @@ MARK_SECONDS = 5      # somebody else on the machine may be just about to clean 
 class Results:
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], []
+        self.late = []  # passed in a second attempt, because the first was too slow
 
     def add(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.late += other.late
 
     def counts(self):
         return f'{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped'
@@ -70,6 +72,8 @@ def parse_tap(text, program):
                 results.failed.append(f'{program}: {name or case[2]}')
             else:
                 results.passed += 1
+                if name.endswith('(second attempt)'):
+                    results.late.append(f'{program}: {name}')
         elif line.startswith('Bail out!'):
             results.failed.append(f'{program}: {line}')
     if planned and seen < planned:
@@ -334,6 +338,8 @@ def main():
     say(f'took {time.monotonic() - began:.0f} s')
     for what, reason in results.skipped:
         say(f'skipped: {what}: {reason}')
+    for what in results.late:
+        say(f'late: {what}')
     for what in results.failed:
         say(f'FAILED: {what}')
     say(results.counts())
