@@ -287,6 +287,50 @@ static void spoofed_flood(void)
     note("%lu of the flood passed: no limit for networks was set", flood_passed);
 }
 
+static uint64_t events_of(struct fg_filter *filter, enum fg_event event)
+{
+    uint64_t events[FG_EVENT_COUNT];
+
+    fg_filter_events(filter, events);
+    return events[event];
+}
+
+/* The same in the kernel, on its clock. */
+static void spoofed_flood_in_kernel(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    const struct frame_spec shopper = {.kind = FRAME_UDP4, .src = "198.18.7.1"};
+    struct timespec nap = {.tv_nsec = 200000000};
+    uint64_t lost = 0, refused, fresh;
+    struct fg_filter *filter;
+    struct frame frame;
+    struct sums sums;
+    int socket;
+
+    options.order_rate = 10;
+    options.order_burst = 50;
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    for (int i = 0; i < 4; i++, nanosleep(&nap, NULL))
+        lost += run(filter, &shopper, 1).rate_order;
+    refused = events_of(filter, FG_EVENT_SOURCE_REFUSED);
+    for (uint32_t i = 0; i < 10000; i++) {
+        source_frame(&frame, 0x0a000000 + i * 7);
+        run_program(fg_filter_program(filter, NULL), &frame, 1);
+        if (i % 1000 == 0)
+            lost += run(filter, &shopper, 1).rate_order;
+    }
+    refused = events_of(filter, FG_EVENT_SOURCE_REFUSED) - refused;
+    ok(lost == 0 && refused > 1000,
+       "a known source loses nothing in a flood of 10,000 forged ones, %lu refused", refused);
+    fresh = events_of(filter, FG_EVENT_SOURCE_NEW);
+    sums = run(filter, &shopper, 1000);
+    ok(sums.rate_order >= 900 && events_of(filter, FG_EVENT_SOURCE_NEW) == fresh,
+       "and its bucket was its own all the time: %lu of 1,000 at once are over its rate", sums.rate_order);
+    close(socket);
+    fg_filter_close(filter);
+}
+
 /* A network as a whole; half of its burst is for those that are known. */
 static void networks(void)
 {
@@ -356,6 +400,7 @@ static void body(const char *pins)
     attempts(filter);
     close(socket);
     fg_filter_close(filter);
+    spoofed_flood_in_kernel(pins); /* the last: it leaves a full table */
 }
 
 int main(void)
