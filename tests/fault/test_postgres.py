@@ -295,7 +295,10 @@ def test_lost_answers(lab):
 def test_slow_server_gets_smaller_batches(lab):
     """a batch that takes longer than the timeout is halved until it fits"""
     pg, driver = prepared(lab), Driver(lab)
-    driver.load(200, 500)
+    pg.sql("CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS "
+           "$$ BEGIN PERFORM pg_sleep(0.0002); RETURN NULL; END $$")
+    pg.sql('CREATE TRIGGER slow AFTER INSERT ON floodgate.orders FOR EACH ROW EXECUTE FUNCTION public.slow()')
+    driver.load(40, 500)
     driver.begin(pg, batch=100000, timeout=150, retry=20)
     assert driver.caught_up(seconds=50)['reconnects'] >= 1
     driver.stop()
