@@ -128,6 +128,19 @@ class Sale:
     def item(self, number=HOT):
         return self.gate.get(f'/v1/items/{number}')
 
+    def goes_on(self, seconds):
+        """For so long it answers and sells, with no second without an answer. A pause may be the machine's: it is late."""
+        accepted = lambda: self.gate.get('/v1/stats')['stock']['reserved']  # noqa: E731
+        answered, sold, began = self.answered(), accepted(), time.monotonic()
+        longest, last, seen = 0, began, answered
+        while time.monotonic() < began + seconds:
+            time.sleep(0.05)
+            now = self.answered()
+            if now > seen:
+                longest, last, seen = max(longest, time.monotonic() - last), time.monotonic(), now
+        if longest >= 1 or seen <= answered + 200 or accepted() <= sold + 20:
+            raise fgtest.Timeout(f'no answer for {longest:.2f} s; answered {seen - answered}, sold {accepted() - sold}')
+
     def answered(self):
         """Answers to orders since the start of the daemon."""
         return sum(self.gate.get('/v1/stats')['answers'].values())
