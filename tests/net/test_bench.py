@@ -93,26 +93,39 @@ def test_usage():
     assert done.returncode == 0 and done.stdout.startswith('echo '), done.stdout
 
 
+def bench(lab, name):
+    """{case: row} of one short round; it leaves nothing behind."""
+    fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
+    path = os.path.join(lab.dir, 'rows.json')
+    process = subprocess.Popen([TOOL, name, '--runs', '1', '--seconds', '1', '--no-build', '--json', path],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        out, _ = process.communicate(timeout=110)
+    finally:
+        process.terminate()
+        process.wait()
+    if 'skipped' in out:
+        raise fgtest.Skip(out.strip().splitlines()[-1])
+    assert process.returncode == 0, out
+    assert [p for p in fgtest.marks() if os.path.basename(p).startswith(f'fg{process.pid}-')] == []
+    with open(path) as f:
+        return {r['case']: r for r in json.load(f)['rows']}
+
+
 @fgtest.timeout(120)
 def test_echo(lab):
     """one short round of the echo benchmark gives figures and leaves nothing behind"""
-    fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
-    path = os.path.join(lab.dir, 'rows.json')
-    bench = subprocess.Popen([TOOL, 'echo', '--runs', '1', '--seconds', '1', '--no-build', '--json', path],
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        out, _ = bench.communicate(timeout=110)
-    finally:
-        bench.terminate()
-        bench.wait()
-    if 'skipped' in out:
-        raise fgtest.Skip(out.strip().splitlines()[-1])
-    assert bench.returncode == 0, out
-    with open(path) as f:
-        rows = {r['case']: r for r in json.load(f)['rows']}
+    rows = bench(lab, 'echo')
     assert rows['answered orders, one worker']['value'] > 1000 and rows['testpmd 5tswap echo']['value'] > 1000
     assert rows['orders : echo']['target'] == 0.6
-    assert [p for p in fgtest.marks() if os.path.basename(p).startswith(f'fg{bench.pid}-')] == []
+
+
+@fgtest.timeout(120)
+def test_rivals(lab):
+    """one short round beside Redis and PostgreSQL: all sell as much as there is, and figures for all of them"""
+    rows = bench(lab, 'rivals')
+    assert all(r['value'] > 0 for r in rows.values()), rows
+    assert rows['floodgate : redis, lua, sold out']['target'] == 40
 
 
 if __name__ == '__main__':

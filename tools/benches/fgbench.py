@@ -27,7 +27,7 @@ class Row:
         if self.target is not None:
             met = value >= self.target if self.better == 'higher' else value <= self.target
         return {'bench': bench, 'case': self.case, 'value': value, 'min': min(samples), 'max': max(samples),
-                'unit': self.unit, 'target': self.target, 'better': self.better, 'met': met}
+                'unit': self.unit, 'runs': len(samples), 'target': self.target, 'better': self.better, 'met': met}
 
 
 class Bench:
@@ -41,9 +41,9 @@ class Bench:
         self.cpu, self.generator_cpu = cpus[0], cpus[1]
         self.huge = free_huge_mb() >= HUGE_NEEDED_MB
 
-    def memif(self, role):
-        """A shared-memory port; the server is what is measured."""
-        return f'net_memif0,role={role},id=0,socket={self.lab.dir}/memif.sock,socket-abstract=no'
+    def memif(self, role, rsize=10):
+        """A shared-memory port; the server is what is measured. The client says how long the rings are: 2^rsize."""
+        return f'net_memif0,role={role},id=0,rsize={rsize},socket={self.lab.dir}/memif.sock,socket-abstract=no'
 
     def daemon(self, **settings):
         """An appliance with one worker on the measured CPU, at the memif port."""
@@ -71,10 +71,10 @@ class Bench:
 
     def blast(self, keys, **options):
         """fgblast to its end, on the generator's CPU, at the memif port; its summary."""
-        blast = self.lab.blast(None, keys, audit=None, device=self.memif('client'), cpu=self.generator_cpu,
-                               no_huge=not self.huge, server=SERVER, source_base=SHOPPERS, server_mac=MAC_SERVER,
-                               client_mac=MAC_CLIENT, seconds=self.seconds, **options)
-        return blast.run(self.seconds + SLACK)
+        options = {'audit': None, 'device': self.memif('client'), 'cpu': self.generator_cpu, 'no_huge': not self.huge,
+                   'server': SERVER, 'source_base': SHOPPERS, 'server_mac': MAC_SERVER, 'client_mac': MAC_CLIENT,
+                   'seconds': self.seconds, **options}
+        return self.lab.blast(None, keys, **options).run(self.seconds + SLACK)
 
 
 def free_huge_mb():
