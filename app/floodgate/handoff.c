@@ -2,6 +2,8 @@
 /* mbufs between workers: requests to the owner of the user, finished replies back to who polls the queue. */
 #include "worker.h"
 
+#include "budget.h"
+
 int fg_mark_offset = -1;
 
 bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m)
@@ -92,6 +94,7 @@ unsigned fg_handoff_receive(struct fg_worker *w)
 
         for (unsigned k = 0; k < n; k++)
             count += fg_job_resume(w, &jobs[count], mbufs[k]);
+        FG_BUDGET_END(HANDOFF);
         fg_worker_decide(w, jobs, count);
         work += n;
     }
@@ -121,6 +124,7 @@ void fg_handoff_flush(struct fg_worker *w)
     for (unsigned i = 0; i < w->workers; i++)
         if (w->peers[i].requests.count)
             flush_requests(w, &w->peers[i]);
+    FG_BUDGET_END(HANDOFF);
     fg_replies_sign(w);
     for (unsigned i = 0; i < w->workers; i++)
         if (w->peers[i].replies.count)

@@ -2,6 +2,8 @@
 /* Replies: built in the request's own buffer, or later from a slot that kept the headers. */
 #include "worker.h"
 
+#include "budget.h"
+
 #include <rte_ethdev.h>
 
 #define TX_RETRIES 16 /* bursts that may take nothing before the rest is dropped */
@@ -51,9 +53,11 @@ void fg_replies_sign(struct fg_worker *w)
         payloads[i] = fg_payload(w->unsealed[i].mbuf, &w->unsealed[i].mark);
     }
     fg_siphash24_56_many(secrets, payloads, tags, n);
+    FG_BUDGET_END(TAG);
     for (unsigned i = 0; i < n; i++)
         finish(w, &w->unsealed[i], tags[i]);
     w->unsealed_count = 0;
+    FG_BUDGET_END(FINISH);
 }
 
 void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock_answer *answer)

@@ -2,6 +2,8 @@
 /* The lcore loop: a list of stages. */
 #include "worker.h"
 
+#include "budget.h"
+
 #include <sched.h>
 #include <time.h>
 
@@ -45,42 +47,51 @@ _Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1 &&
                    FG_STATUS_COUNT == FG_STATUS_USER_DENIED + 1,
                "offences of users are the last statuses: one comparison");
 
-static void decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_stock_request *request)
+/* False: the answer comes later, or there is none; the mbuf is gone. */
+static bool decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_stock_request *request,
+                       struct fg_stock_answer *answer)
 {
     uint32_t token = w->slot_free; /* taken only if the engine keeps it */
-    struct fg_stock_answer answer;
 
     if (fg_unlikely(token == FG_NO_TOKEN)) {
         fg_count(&w->counters.no_slot, 1);
         fg_reply_refuse(w, job, FG_STATUS_BUSY, FG_BUSY_MS);
-        return;
+        return false;
     }
-    switch (fg_stock_request(w->stock, w->now_ms, request, token, &answer)) {
+    switch (fg_stock_request(w->stock, w->now_ms, request, token, answer)) {
     case FG_STOCK_ANSWERED:
-        if (fg_unlikely(answer.status >= FG_STATUS_USER_RATE)) /* or USER_DENIED */
-            fg_worker_report_proven(
-                w, job, answer.status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE : FG_OFFENCE_USER_DENIED);
-        fg_reply_now(w, job, &answer);
-        break;
+        if (fg_unlikely(answer->status >= FG_STATUS_USER_RATE)) /* or USER_DENIED */
+            fg_worker_report_proven(w, job,
+                                    answer->status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE
+                                                                          : FG_OFFENCE_USER_DENIED);
+        return true;
     case FG_STOCK_HELD:
         fg_reply_hold(w, token, job);
-        rte_pktmbuf_free(job->mbuf);
         break;
     case FG_STOCK_IGNORED:
-        rte_pktmbuf_free(job->mbuf);
         break;
     }
+    rte_pktmbuf_free(job->mbuf);
+    return false;
 }
 
 static void decide_some(struct fg_worker *w, struct fg_job *jobs, unsigned n)
 {
     struct fg_stock_request requests[DECIDE_BURST];
+    struct fg_stock_answer answers[DECIDE_BURST];
+    unsigned answered = 0;
 
     for (unsigned i = 0; i < n; i++)
         to_engine(&requests[i], fg_payload(jobs[i].mbuf, &jobs[i].mark));
     fg_stock_prefetch(w->stock, requests, n);
+    FG_BUDGET_END(PREFETCH);
     for (unsigned i = 0; i < n; i++)
-        decide_one(w, &jobs[i], &requests[i]);
+        if (fg_likely(decide_one(w, &jobs[i], &requests[i], &answers[answered])))
+            jobs[answered++] = jobs[i];
+    FG_BUDGET_END(ENGINE);
+    for (unsigned i = 0; i < answered; i++)
+        fg_reply_now(w, &jobs[i], &answers[i]);
+    FG_BUDGET_END(REPLY);
 }
 
 void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs, unsigned n)
@@ -199,8 +210,11 @@ static void receive_burst(struct fg_worker *w, uint16_t queue, struct rte_mbuf *
         jobs[count].mark.queue = queue;
         count += parse(w, mbufs[i], &jobs[count]);
     }
+    FG_BUDGET_END(PARSE);
     count = check(w, jobs, count);
+    FG_BUDGET_END(CHECK);
     count = hand_off(w, jobs, count);
+    FG_BUDGET_END(OWNER);
     fg_worker_decide(w, jobs, count);
 }
 
@@ -213,6 +227,7 @@ static unsigned stage_receive(struct fg_worker *w)
         struct fg_queue *q = &w->queues[w->own[i]];
         unsigned n = rte_eth_rx_burst(q->port, q->index, mbufs, (uint16_t)w->burst);
 
+        FG_BUDGET_END(RECEIVE);
         if (!n)
             continue;
         receive_burst(w, q->number, mbufs, q->judged ? fg_worker_judge(w, mbufs, n) : n);
@@ -325,20 +340,25 @@ static void stage_idle(struct fg_worker *w, unsigned work)
         sched_yield();
 }
 
-static void loop_once(struct fg_worker *w)
+void fg_worker_loop(struct fg_worker *w)
 {
     unsigned work;
 
     stage_settings(w);
     work = stage_commands(w);
     work += stage_operations(w);
+    FG_BUDGET_END(LOOP);
     work += stage_receive(w);
     work += fg_handoff_receive(w);
     work += stage_answers(w);
+    FG_BUDGET_END(LOOP);
     work += fg_handoff_replies(w);
     fg_handoff_flush(w);
+    FG_BUDGET_END(HANDOFF);
     stage_transmit(w);
+    FG_BUDGET_END(SEND);
     stage_idle(w, work);
+    FG_BUDGET_END(LOOP);
 }
 
 int fg_worker_main(void *worker)
@@ -347,7 +367,7 @@ int fg_worker_main(void *worker)
 
     atomic_store(&w->running, true);
     while (!atomic_load_explicit(w->quit, memory_order_relaxed))
-        loop_once(w);
+        fg_worker_loop(w);
     atomic_store(&w->running, false);
     return 0;
 }

@@ -134,7 +134,8 @@ struct fg_worker {
 };
 
 /* worker.c */
-int fg_worker_main(void *worker); /**< lcore function; returns when *quit is set */
+int fg_worker_main(void *worker);         /**< lcore function; returns when *quit is set */
+void fg_worker_loop(struct fg_worker *w); /**< one round of it */
 void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs,
                       unsigned n); /**< this worker owns the users */
 

@@ -90,7 +90,7 @@ def test_usage():
         done = subprocess.run([TOOL, *argv], capture_output=True, text=True, timeout=30)
         assert done.returncode == 2 and said in done.stderr, done.stderr
     done = subprocess.run([TOOL, '--list'], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0 and done.stdout.startswith('echo '), done.stdout
+    assert done.returncode == 0 and '\necho ' in done.stdout, done.stdout
 
 
 def bench(lab, name):
@@ -126,6 +126,22 @@ def test_rivals(lab):
     rows = bench(lab, 'rivals')
     assert all(r['value'] > 0 for r in rows.values()), rows
     assert rows['floodgate : redis, lua, sold out']['target'] == 40
+
+
+@fgtest.timeout(120)
+def test_budget(lab):
+    """the stages of a packet have cycles and instructions, and are all of it; a wrong reply would end the program"""
+    if not os.path.exists(os.path.join(fgtest.BUILD, 'tools', 'benches', 'budget', 'bench_budget')):
+        raise fgtest.Skip('bench_budget is not built: the budget is counted on x86-64 only')
+    rows = bench(lab, 'budget')
+    for way in ('ring', 'ring, instructions', 'handed off', 'memif', 'memif echo'):
+        stages = {case: row['value'] for case, row in rows.items() if row['unit'] != 'frames' and case.startswith(way + ': ')}
+        whole = stages.pop(f'{way}: all of it')
+        stages.pop('memif: cycles added to the echo', None)
+        assert whole > 10 and abs(sum(stages.values()) - whole) < 0.02 * whole, (way, stages, whole)
+    for stage in ('tag check: fields, key, SipHash of the request', 'engine: decision', 'reply: payload and headers'):
+        assert rows[f'ring: {stage}']['value'] > 1 and rows[f'ring, instructions: {stage}']['value'] > 10, stage
+    assert rows['handed off: all of it']['value'] > rows['ring: all of it']['value']
 
 
 if __name__ == '__main__':
