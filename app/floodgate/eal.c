@@ -125,6 +125,17 @@ static bool add_pci(struct args *a, const struct fg_config *config)
     return any;
 }
 
+/* A vhost-user peer maps all of our memory, and takes few files of it. */
+static bool any_virtio_user(const struct fg_config *config)
+{
+    static const char prefix[] = "net_virtio_user";
+
+    for (unsigned i = 0; i < config->ports_count; i++)
+        if (!config->ports[i].af_xdp && !strncmp(config->ports[i].device, prefix, sizeof(prefix) - 1))
+            return true;
+    return false;
+}
+
 bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     struct args a = {0};
@@ -138,6 +149,8 @@ bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err
     add(&a, "--log-level=warning");
     add(&a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
     add_memory(&a, &d->config);
+    if (any_virtio_user(&d->config))
+        add(&a, "--single-file-segments");
     if (!add_pci(&a, &d->config))
         add(&a, "--iova-mode=va");
     fg_log_take_eal();

@@ -57,6 +57,8 @@ static void add_device(struct args *a, const struct fg_blast_options *o)
     }
     add(a, "--no-pci");
     add(a, "--iova-mode=va");
+    if (strncmp(name, "net_virtio_user", strlen("net_virtio_user")) == 0)
+        add(a, "--single-file-segments"); /* vhost-user hands over few files */
     add(a, "--vdev");
     if (o->interface[0])
         add(a, "net_af_xdp0,iface=%s", o->interface);

@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""One small sale over every kind of port that can work without a NIC to bind: docs/ports.md has the table."""
+
+import os
+import secrets
+import socket
+import struct
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
+import client  # noqa: E402
+import fgtest  # noqa: E402
+from test_daemon import SMALL, udp_socket  # noqa: E402
+
+ITEM, UNITS = 7, 3
+MAC_SERVER, MAC_CLIENT = '02:00:00:00:00:01', '02:00:00:00:00:02'
+SERVER, SHOPPER = '198.18.0.1', '198.18.0.2'
+SERVER6, SHOPPER6 = '2001:db8::1', '2001:db8::2'
+
+
+class NsClient(client.Client):
+    """client.py's client, with its socket in a namespace."""
+
+    def __init__(self, ns, address, keys, role, patience=10.0):  # pylint: disable=super-init-not-called
+        self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
+        self.secret, self.patience = keys.secrets[self.key_id], patience
+        self.sent, self.ignored, self.last = 0, 0, None
+        self.socket = udp_socket(ns, socket.AF_INET6 if ':' in address else socket.AF_INET)
+        self.socket.connect((address, client.PORT))
+
+
+def workers(gate, counter):
+    return [w[counter] for w in gate.get('/v1/stats')['workers']]
+
+
+def add_item(gate, total=UNITS):
+    gate.fgctl('item', 'add', ITEM, '--total', total, '--hold', '1h')
+
+
+def audited(lab, gate):
+    """Stops the daemon; the log must add up."""
+    assert gate.stop() == 0
+    code, text = lab.audit(log=gate.log_dir)
+    assert code == 0, text
+
+
+def sell(ns, gate, address, user=1):
+    """Reserve, the same again, confirm, query, and sold out; two units are sold and one is held after it."""
+    shop, backend = (NsClient(ns, address, gate.keys, role) for role in ('shop', 'backend'))
+    order = secrets.token_bytes(16)
+    first = shop.reserve(user, ITEM, UNITS - 1, order)
+    assert (first.status, first.quantity) == ('RESERVED', UNITS - 1), first
+    again = shop.reserve(user, ITEM, UNITS - 1, order)
+    assert (again.status, again.deadline_ms) == ('RESERVED', first.deadline_ms), again
+    assert shop.reserve(user, ITEM, 1, order).status == 'CONFLICT'
+    assert shop.reserve(user + 1, ITEM, UNITS).status == 'INSUFFICIENT'
+    assert shop.reserve(user + 2, ITEM, 1).status == 'RESERVED'
+    assert shop.reserve(user + 3, ITEM, 1).status == 'SOLD_OUT'
+    assert backend.confirm(user, order).status == 'SOLD'
+    assert backend.query(user, order).status == 'SOLD'
+    assert shop.stock(ITEM).status == 'SOLD_OUT'
+
+
+def pings(ns, address, size='56'):
+    return ' 0% packet loss' in ns.run('ping', '-n', '-c', '3', '-i', '0.2', '-W', '2', '-s', size, address, check=False)
+
+
+# ---- ports with a kernel at the other end -----------------------------------------------------------------
+
+
+def test_af_packet(lab):
+    """net_af_packet on a veth: ARP, neighbour discovery, ping, a sale over IPv4 and IPv6"""
+    link = lab.pair(neighbours=False)
+    link.a.ip('addr', 'flush', 'dev', link.a_if)  # no address: this kernel answers nothing
+    gate = lab.daemon(link.a, ports={'shop': {'device': f'net_af_packet0,iface={link.a_if}',
+                                              'address': f'{link.a_ip}, {link.a_ip6}'}}, settings=SMALL).start()
+    assert pings(link.b, link.a_ip) and pings(link.b, link.a_ip6)
+    add_item(gate)
+    sell(link.b, gate, link.a_ip)
+    gate.fgctl('stock', 'add', ITEM, UNITS)
+    sell(link.b, gate, link.a_ip6, user=11)
+    audited(lab, gate)
+
+
+def test_tap(lab):
+    """net_tap: the daemon makes the interface; its kernel side is the shopper's"""
+    ns = lab.namespace('gate')
+    gate = lab.daemon(ns, ports={'shop': {'device': 'net_tap0,iface=fgtap,mac=fixed', 'queues': 2,
+                                          'address': f'{SERVER}, {SERVER6}'}},
+                      settings={**SMALL, 'workers.count': 2, 'eal.mbufs': 4096}).start()
+    for words in (('addr', 'add', f'{SHOPPER}/24'), ('addr', 'add', f'{SHOPPER6}/64', 'nodad')):
+        ns.ip(*words, 'dev', 'fgtap')
+    assert pings(ns, SERVER) and pings(ns, SERVER6)
+    add_item(gate)
+    sell(ns, gate, SERVER)
+    gate.fgctl('stock', 'add', ITEM, UNITS)
+    sell(ns, gate, SERVER6, user=11)
+    audited(lab, gate)
+
+
+def test_af_xdp_queues(lab):
+    """AF_XDP with two queues of a veth, one worker each: both receive"""
+    link = lab.pair(queues=2)
+    gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if, 'queues': 2}},
+                      settings={**SMALL, 'workers.count': 2}).start()
+    add_item(gate)
+    sell(link.b, gate, link.a_ip)
+    for _ in range(200):  # each socket has a port of its own, which decides the queue
+        NsClient(link.b, link.a_ip, gate.keys, 'shop').stock(ITEM)
+        if min(workers(gate, 'rx')):
+            break
+    assert min(workers(gate, 'rx')) > 0, workers(gate, 'rx')
+    audited(lab, gate)
+
+
+# ---- ports without one ------------------------------------------------------------------------------------
+
+
+def with_item(lab, ports, total=UNITS, **settings):
+    """A daemon that is not started yet, and has the item in its log."""
+    gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no', **settings})
+    gate.start()
+    add_item(gate, total)
+    gate.stop()
+    gate.ports = ports
+    gate.write_config()
+    return gate
+
+
+def blasted(lab, gate, before=lambda: None, **options):
+    """300 shoppers of fgblast want 50 units; client, log and stock agree at the end."""
+    found = lab.blast(None, gate.keys, server=SERVER, source_base=SHOPPER, items=ITEM, shoppers=300, orders=300,
+                      window=50, duplicates=0.1, forged=0.1, malformed=0.1, confirm=0.8, **options).start()
+    before()
+    summary = found.finish()
+    assert summary['finished'] and summary['contradictions'] == 0 and summary['unanswered'] == 0, summary
+    assert summary['units_reserved'] == 50 and summary['status']['SOLD_OUT'] > 0, summary
+    assert gate.stop() == 0
+    code, text = lab.audit('--client-complete', log=gate.log_dir, client=found.audit)
+    assert code == 0, text
+
+
+def memif(lab, role, **more):
+    words = {'role': role, 'id': 0, 'socket': f'{lab.dir}/memif.sock', 'socket-abstract': 'no', **more}
+    return 'net_memif0,' + ','.join(f'{k}={v}' for k, v in words.items())
+
+
+def test_memif(lab):
+    """net_memif: the load generator asks for the address, then a sale; client, log and stock agree"""
+    gate = lab.daemon(ports={'shop': {'device': memif(lab, 'server'), 'address': SERVER}},
+                      settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
+    add_item(gate, 50)
+    blasted(lab, gate, device=memif(lab, 'client'), no_huge=True)
+
+
+def huge_mb():
+    with open('/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages') as f:
+        return 2 * int(f.read())
+
+
+def test_vhost(lab):
+    """net_vhost and net_virtio_user, the appliance at either end: features and checksums negotiated as with a guest"""
+    if huge_mb() < 256:
+        raise fgtest.Skip('virtio_user shares its memory, which must be hugepages: 256 MiB of them are not free')
+    path = f'{lab.dir}/vhost.sock'
+    gate = with_item(lab, {'shop': {'device': f'net_vhost0,iface={path},queues=2', 'queues': 2, 'address': SERVER}}, 50,
+                     **{'workers.count': 2}).start()
+    blasted(lab, gate, device=f'net_virtio_user0,path={path}')
+    gate = with_item(lab, {'shop': {'device': f'net_virtio_user0,path={path}2', 'address': SERVER}}, 50,
+                     **{'eal.huge': 'yes'})
+    blasted(lab, gate, gate.start, device=f'net_vhost0,iface={path}2', no_huge=True)
+
+
+def frame(payload, v6=False, sport=40000):
+    """An order packet from the shopper to the server."""
+    udp = struct.pack('!HHHH', sport, client.PORT, 8 + len(payload), 0) + payload
+    macs = bytes.fromhex((MAC_SERVER + MAC_CLIENT).replace(':', ''))
+    if v6:
+        return (macs + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, len(udp), 17, 64)
+                + socket.inet_pton(socket.AF_INET6, SHOPPER6) + socket.inet_pton(socket.AF_INET6, SERVER6) + udp)
+    ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0, socket.inet_aton(SHOPPER),
+                     socket.inet_aton(SERVER))
+    total = sum(struct.unpack('!10H', ip))
+    total = (total & 0xffff) + (total >> 16)
+    return macs + b'\x08\x00' + ip[:10] + struct.pack('!H', ~total & 0xffff) + ip[12:] + udp
+
+
+def write_pcap(path, frames):
+    with open(path, 'wb') as f:
+        f.write(struct.pack('<IHHIIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for number, data in enumerate(frames):
+            f.write(struct.pack('<IIII', 0, number, len(data), len(data)) + data)
+
+
+def read_pcap(path):
+    with open(path, 'rb') as f:
+        data = f.read()
+    at, frames = 24, []
+    while at + 16 <= len(data):
+        length, = struct.unpack('<I', data[at + 8:at + 12])
+        frames.append(data[at + 16:at + 16 + length])
+        at += 16 + length
+    return frames
+
+
+def check_turned(data, v6=False):
+    """The frame is addressed to the shopper, its checksums are right; its payload."""
+    assert data[:12] == bytes.fromhex((MAC_CLIENT + MAC_SERVER).replace(':', ''))
+    ip, udp = data[14:14 + (40 if v6 else 20)], data[14 + (40 if v6 else 20):]
+    assert struct.unpack('!HHH', udp[:6]) == (client.PORT, 40000, 72)
+    if v6:
+        pseudo = ip[8:40] + struct.pack('!IHBB', len(udp), 0, 0, 17) + udp
+        total = sum(struct.unpack(f'!{len(pseudo) // 2}H', pseudo))
+        assert udp[6:8] != b'\0\0'
+    else:
+        total = sum(struct.unpack('!10H', ip))
+        assert (ip[12:16], ip[16:20]) == (socket.inet_aton(SERVER), socket.inet_aton(SHOPPER))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    assert total == 0xffff, 'a wrong checksum'
+    return udp[8:]
+
+
+def test_pcap(lab):
+    """net_pcap: a file of requests in, a file of replies out"""
+    source, sink = f'{lab.dir}/in.pcap', f'{lab.dir}/out.pcap'
+    gate = with_item(lab, {'shop': {'device': f'net_pcap0,rx_pcap={source},tx_pcap={sink}'}})
+    order, other = secrets.token_bytes(16), secrets.token_bytes(16)
+    asked = [('RESERVE', 1, order, UNITS - 1), ('RESERVE', 1, order, UNITS - 1), ('RESERVE', 2, other, UNITS),
+             ('RESERVE', 3, secrets.token_bytes(16), 1), ('RESERVE', 4, secrets.token_bytes(16), 1),
+             ('CONFIRM', 1, order, 0), ('QUERY', 1, order, 0)]
+    wanted = ['RESERVED', 'RESERVED', 'INSUFFICIENT', 'RESERVED', 'SOLD_OUT', 'SOLD', 'SOLD']
+    keys = {op: 2 if op == 'CONFIRM' else 1 for op, *_ in asked}
+    frames = [frame(client.request(keys[op], gate.keys.secrets[keys[op]], op, order_id, user=user, cookie=cookie,
+                                   item=ITEM if op == 'RESERVE' else 0, quantity=quantity), v6=cookie % 2)
+              for cookie, (op, user, order_id, quantity) in enumerate(asked)]
+    forged = frames[0][:-1] + bytes([frames[0][-1] ^ 1])
+    write_pcap(source, [*frames, forged, frames[0][:-1]])
+    gate.start()
+    fgtest.wait_until(lambda: workers(gate, 'tx')[0] == len(asked), 10, 'all are answered')
+    drops = gate.get('/v1/stats')['drops']
+    assert drops['tag'] == 1 and drops['truncated'] == 1, drops
+    audited(lab, gate)
+    got = {}
+    for data in read_pcap(sink):
+        payload = check_turned(data, v6=data[12:14] == b'\x86\xdd')
+        key_id = 2 if payload[3] == client.OPS['CONFIRM'] | client.REPLY else 1
+        reply = client.parse_reply(payload, key_id, gate.keys.secrets[key_id])
+        assert reply and reply.cookie not in got, payload.hex()
+        got[reply.cookie] = reply.status
+    assert [got[cookie] for cookie in range(len(asked))] == wanted, got
+
+
+def test_null_and_ring(lab):
+    """net_null and net_ring: they start, poll, and stop; a ring gives back what was put on it, which is nothing"""
+    gate = lab.daemon(ports={'null': {'device': 'net_null0,size=64'}, 'ring': {'device': 'net_ring0'}},
+                      settings={**SMALL, 'eal.mbufs': 2048, 'filter.enabled': 'no'}).start()
+    fgtest.wait_until(lambda: workers(gate, 'other')[0] > 1000, 10, 'frames of net_null are received')
+    ports = {p['port']: p for p in gate.get('/v1/stats')['ports']}
+    assert ports['null']['rx'] > 1000 and ports['ring']['rx'] == 0, ports
+    assert gate.stop() == 0
+
+
+if __name__ == '__main__':
+    fgtest.main()
