@@ -195,6 +195,18 @@ static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
         stalled, d->config.workers.count);
 }
 
+static void look_at_links(struct fg_daemon *d, uint64_t now_ms)
+{
+    char why[FG_ALARM_TEXT] = "";
+    bool wrong = fg_links_wrong(d, why, sizeof(why));
+
+    set(d, FG_ALARM_LINK, now_ms,
+        fg_links_broken(d) ? FG_ALARM_RAISED
+        : wrong            ? FG_ALARM_WARNING
+                           : FG_ALARM_NONE,
+        "%.240s", why);
+}
+
 void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
 {
     look_at_worker_limits(d, now_ms);
@@ -205,6 +217,7 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_commands(d, now_ms);
     look_at_filter(d, now_ms);
     look_at_workers(d, now_ms);
+    look_at_links(d, now_ms);
 }
 
 json_t *fg_alarms_json(struct fg_daemon *d)

@@ -31,7 +31,8 @@
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
     X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")                      \
-    X(WORKERS, "workers", "a worker stands still")
+    X(WORKERS, "workers", "a worker stands still")                                                           \
+    X(LINK, "link", "a port has no link, or its interface is gone")
 
 enum fg_alarm {
 #define X(name, text, help) FG_ALARM_##name,

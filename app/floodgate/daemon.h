@@ -9,6 +9,7 @@
 #include "alarms.h"
 #include "control/control.h"
 #include "inbound/inbound.h"
+#include "links.h"
 #include "snapshots.h"
 #include "worker.h"
 
@@ -18,6 +19,7 @@ struct fg_port {
     uint16_t ethdevs;     /**< af_xdp: one a queue; else one */
     uint16_t ethdev[FG_QUEUES_MAX];
     struct fg_host own; /**< for queues of a port that has addresses */
+    struct fg_link link;
 };
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */
@@ -47,6 +49,7 @@ struct fg_daemon {
     struct fg_samples *samples; /**< NULL without an XDP filter */
     uint64_t expired_ms;        /**< when entries that are over were last taken off the lists */
     struct fg_port ports[FG_PORTS_MAX];
+    int links_socket; /**< to ask the kernel for the state of interfaces */
     struct fg_queue *queues;
     unsigned queues_count;
 

@@ -17,6 +17,8 @@
 #include <rte_mempool.h>
 
 #define CACHE_MAX      256
+#define FRAME_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+#define MBUF_ROOM      (RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM)
 #define SOCKET_TRIES   15 /* the kernel frees the AF_XDP queue of a killed process a moment after its end */
 #define SOCKET_WAIT_US 140000
 
@@ -126,14 +128,47 @@ static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned numbe
     return pool;
 }
 
-static struct rte_eth_conf port_conf(const struct rte_eth_dev_info *info, unsigned queues)
+/*
+ * Only what the device offers, and what is worth having. All mbufs of a transmit queue come from the pool of
+ * its receive queue and have one reference, so a device may free them in bulk. Checksums stay in software: 20
+ * bytes that are in the cache anyway cost less than the flags, and drivers lose their vector paths over them.
+ */
+static void port_conf(const struct rte_eth_dev_info *info, const struct fg_port_config *pc, unsigned queues,
+                      struct rte_eth_conf *conf)
 {
-    struct rte_eth_conf conf = {0};
+    uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
 
-    conf.rx_adv_conf.rss_conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
-    if (queues > 1 && conf.rx_adv_conf.rss_conf.rss_hf)
-        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    return conf;
+    *conf = (struct rte_eth_conf){0};
+    conf->txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    if (pc->mtu)
+        conf->rxmode.mtu = pc->mtu;
+    if (pc->mtu + FRAME_OVERHEAD > MBUF_ROOM)
+        conf->rxmode.offloads = RTE_ETH_RX_OFFLOAD_SCATTER;
+    if (queues > 1 && rss) {
+        conf->rx_adv_conf.rss_conf.rss_hf = rss;
+        conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    }
+}
+
+/* What the device lacks of what the configuration asks for. */
+static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg_port_config *pc,
+                            uint16_t queues, struct fg_error *err)
+{
+    if (queues > info->max_rx_queues || queues > info->max_tx_queues)
+        return fg_fail(err, "queues = %u, but the device has %u receive and %u transmit queues", queues,
+                       info->max_rx_queues, info->max_tx_queues);
+    if (pc->mtu && ((info->max_mtu && pc->mtu > info->max_mtu) || pc->mtu < info->min_mtu))
+        return fg_fail(err, "mtu = %u, but the device takes %u..%u", pc->mtu, info->min_mtu, info->max_mtu);
+    if (pc->mtu && info->max_rx_pktlen &&
+        pc->mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN > info->max_rx_pktlen)
+        return fg_fail(err, "mtu = %u, but the device takes frames of up to %u bytes (mtu %u)", pc->mtu,
+                       info->max_rx_pktlen, info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN);
+    if (pc->mtu + FRAME_OVERHEAD > MBUF_ROOM && !(info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER))
+        return fg_fail(err,
+                       "mtu = %u: such frames need several buffers, which the device does not fill (it lacks "
+                       "scattered receive); accepted: up to %u, or 0",
+                       pc->mtu, MBUF_ROOM - FRAME_OVERHEAD);
+    return true;
 }
 
 static bool set_up_queue(struct fg_daemon *d, uint16_t ethdev, uint16_t index, unsigned number,
@@ -169,10 +204,9 @@ static bool start_ethdev(struct fg_daemon *d, const struct fg_port_config *pc, u
 
     if (rc < 0)
         return fg_fail(err, "cannot ask its abilities: %s", rte_strerror(-rc));
-    if (queues > info.max_rx_queues || queues > info.max_tx_queues)
-        return fg_fail(err, "queues = %u, but the device has %u receive and %u transmit queues", queues,
-                       info.max_rx_queues, info.max_tx_queues);
-    conf = port_conf(&info, queues);
+    if (!check_abilities(&info, pc, queues, err))
+        return false;
+    port_conf(&info, pc, queues, &conf);
     rc = rte_eth_dev_configure(ethdev, queues, queues, &conf);
     if (rc == 0)
         rc = rte_eth_dev_adjust_nb_rx_tx_desc(ethdev, &rx_desc, &tx_desc);
@@ -313,11 +347,13 @@ bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
         fg_log(FG_LOG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device, p->config->queues,
                p->config->queues == 1 ? "" : "s");
     }
+    fg_links_start(d);
     return true;
 }
 
 void fg_ports_stop(struct fg_daemon *d)
 {
+    fg_links_stop(d);
     rte_log_set_level_pattern("pmd.net.af_xdp",
                               RTE_LOG_CRIT); /* it cannot take our program away, nor should it */
     for (unsigned i = 0; i < d->config.ports_count; i++)

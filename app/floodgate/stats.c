@@ -121,6 +121,8 @@ static json_t *port_json(const struct fg_port *p)
     json_object_set_new(o, "port", json_string(p->config->name));
     json_object_set_new(o, "device", json_string(p->config->device));
     put(o, "queues", p->config->queues);
+    put(o, "link_up", atomic_load(&p->link.state) == FG_LINK_UP);
+    put(o, "link_lost", atomic_load(&p->link.lost));
     for (unsigned i = 0; i < p->ethdevs; i++)
         add_ethdev(p->ethdev[i], &sum);
     put(o, "rx", sum.ipackets);

@@ -59,10 +59,14 @@ int fg_health(void *daemon, char *reason)
         snprintf(reason, REASON_BYTES, "ledger: %.200s", d->follower.error.text);
     else if (atomic_load(&d->stopping))
         snprintf(reason, REASON_BYTES, "stopping");
+    else if (fg_links_broken(d))
+        fg_links_wrong(d, reason, REASON_BYTES);
     if (reason[0])
         return 1;
     if (d->config.log.durability == FG_DURABILITY_MEMORY)
         snprintf(reason, REASON_BYTES, "durability is memory: a power cut loses acknowledged orders");
+    else
+        fg_links_wrong(d, reason, REASON_BYTES);
     return 0;
 }
 
@@ -82,7 +86,8 @@ static const char *state_name(struct fg_daemon *d)
         return "stopping";
     if (fg_health(d, reason))
         return "unhealthy";
-    return a_sink_is_ill(d) || snapshot_failed(d) ? "degraded" : "running";
+    return a_sink_is_ill(d) || snapshot_failed(d) || fg_links_wrong(d, reason, sizeof(reason)) ? "degraded"
+                                                                                               : "running";
 }
 
 static json_t *snapshot_json(struct fg_daemon *d)
@@ -175,6 +180,22 @@ static json_t *sinks_json(struct fg_daemon *d)
     return list;
 }
 
+static json_t *ports_json(struct fg_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->config.ports_count; i++) {
+        const struct fg_port *p = &d->ports[i];
+        json_t *o = json_object();
+
+        put_text(o, "port", p->config->name);
+        put_text(o, "device", p->config->device);
+        put_text(o, "state", fg_link_name(atomic_load(&p->link.state)));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 json_t *fg_status_json(void *daemon)
 {
     struct fg_daemon *d = daemon;
@@ -193,6 +214,7 @@ json_t *fg_status_json(void *daemon)
     put(o, "workers_stalled", stalled_workers(d));
     put(o, "queues", d->queues_count);
     put(o, "order_port", d->config.orders.port);
+    json_object_set_new(o, "ports", ports_json(d));
     json_object_set_new(o, "filter", json_boolean(d->filter && d->config.filter.enabled));
     json_object_set_new(o, "log", log_json(d));
     json_object_set_new(o, "ledger", ledger_json(d));

@@ -32,6 +32,7 @@ void fg_supervise(struct fg_daemon *d)
     fg_clock_correct(&d->clock);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         watch_worker(d, i, now_ms);
+    fg_links_look(d);
     fg_shield_look(d, now_ms);
     fg_alarms_look(d, now_ms);
 }

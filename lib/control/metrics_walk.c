@@ -53,6 +53,8 @@ static const struct {
     FG_PENALTY_COUNTER_LIST(X)
 #undef X
         {"floodgate_penalty_blocked", "sources in the penalty box now", false},
+    {"floodgate_port_link_lost", "how often the port lost its link", true},
+    {"floodgate_port_link_up", "1 when the port has a link", false},
     {"floodgate_healthy", "1 when /healthz says so", false},
     {"floodgate_alarm", "0 = fine, 1 = warning, 2 = alarm", false},
     {"floodgate_log_snapshot_seq", "last record that is in the newest good snapshot; 0 = none", false},

@@ -6,7 +6,10 @@ import os
 import secrets
 import socket
 import struct
+import subprocess
 import sys
+import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
@@ -115,6 +118,132 @@ def test_af_xdp_queues(lab):
     audited(lab, gate)
 
 
+# ---- links that come and go --------------------------------------------------------------------------------
+
+
+def link_of(gate):
+    return gate.get('/v1/status')['ports'][0]['state']
+
+
+def reserved_while(ns, gate, address, action, item=ITEM):
+    """Shoppers ask all the time while action() runs, and are answered after it; how many were."""
+    shop, stop, served = NsClient(ns, address, gate.keys, 'shop', patience=30), threading.Event(), []
+
+    def run():
+        while not stop.is_set():
+            served.append(shop.reserve(len(served) + 1000, item, 1).status)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        fgtest.wait_until(lambda: len(served) > 10, 20, 'shoppers are served')
+        action()
+        before = len(served)
+        fgtest.wait_until(lambda: len(served) > before + 10, 30, 'shoppers are served again')
+    finally:
+        stop.set()
+        thread.join()
+    assert set(served) == {'RESERVED'}, served
+    return len(served)
+
+
+def lost_and_found(gate, ns, interface, after=lambda: None):
+    """The interface goes down, which the daemon says, and up again, which it says too."""
+    lost = gate.get('/v1/stats')['ports'][0]['link_lost']
+    ns.ip('link', 'set', interface, 'down')
+    fgtest.wait_until(lambda: link_of(gate) == 'down', 5, 'link down')
+    status = gate.get('/v1/status')
+    assert status['state'] == 'unhealthy' and 'no link' in status['reason'], status
+    assert {a['name']: a['level'] for a in status['alarms']}.get('link') == 'alarm', status['alarms']
+    assert gate.api('GET', '/healthz')[0] == 503
+    ns.ip('link', 'set', interface, 'up')
+    after()
+    fgtest.wait_until(lambda: link_of(gate) == 'up' and gate.healthy(), 5, 'link up')
+    assert gate.get('/v1/stats')['ports'][0]['link_lost'] == lost + 1
+    metrics = gate.api('GET', '/metrics')[1]
+    assert f'floodgate_port_link_lost_total{{port="shop"}} {lost + 1}' in metrics, metrics
+    assert 'floodgate_port_state{port="shop",state="up"} 1' in metrics
+    assert 'floodgate_port_link_up{port="shop"} 1' in metrics, metrics
+
+
+def flap(lab, ports, link):
+    """Both ends go down and up while orders come in; all of them are answered in the end."""
+    gate = lab.daemon(link.a, ports=ports, settings=SMALL).start()
+    add_item(gate, 100000)
+    assert link_of(gate) == 'up'
+
+    def action():
+        for _ in range(2):
+            lost_and_found(gate, link.b, link.b_if, link.set_neighbours)
+            lost_and_found(gate, link.a, link.a_if)
+
+    served = reserved_while(link.b, gate, link.a_ip, action)
+    item = gate.fgctl('item', 'show', ITEM)
+    assert item['reserved'] >= served, (item, served)
+    return gate
+
+
+def test_flaps_af_xdp(lab):
+    """AF_XDP: either end of the link goes down and up under load; counted, told, and every order is answered"""
+    link = lab.pair()
+    audited(lab, flap(lab, {'shop': {'interface': link.a_if}}, link))
+
+
+def test_flaps_af_packet(lab):
+    """af_packet: the same"""
+    link = lab.pair()
+    audited(lab, flap(lab, {'shop': {'device': f'net_af_packet0,iface={link.a_if}', 'address': link.a_ip}}, link))
+
+
+def test_interface_removed(lab):
+    """AF_XDP: the interface is deleted under load: unhealthy until a restart, nothing acknowledged is lost"""
+    link = lab.pair()
+    gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if}}, settings=SMALL).start()
+    add_item(gate)
+    sell(link.b, gate, link.a_ip)
+    flood = lab.blast(link.b, gate.keys, interface=link.b_if, server=link.a_ip, source_base='198.18.0.10', items=ITEM,
+                      shoppers=200, seconds=20, rate=3000, no_huge=True, audit=None).start()
+    before = workers(gate, 'rx')[0]
+    fgtest.wait_until(lambda: workers(gate, 'rx')[0] > before + 500, 20, 'the flood comes in')
+    link.a.ip('link', 'del', link.a_if)
+    flood.process.kill()
+    fgtest.wait_until(lambda: link_of(gate) == 'gone', 5, 'gone')
+    status = gate.get('/v1/status')
+    assert status['state'] == 'unhealthy' and link.a_if in status['reason'] and 'restart' in status['reason'], status
+    fgtest.wait_until(lambda: gate.get('/v1/stats')['alarm']['link'] == 2, 5, 'an alarm')
+    again = fgtest.Link(link.a, link.b)
+    time.sleep(0.5)
+    assert link_of(gate) == 'gone', 'the new interface is another one'
+    gate.restart()
+    shop = NsClient(again.b, again.a_ip, gate.keys, 'shop')
+    assert shop.stock(ITEM).status == 'SOLD_OUT' and gate.healthy() and link_of(gate) == 'up'
+    audited(lab, gate)
+
+
+# ---- what a device does not take ---------------------------------------------------------------------------
+
+
+def refusal(lab, ns, **port):
+    gate = lab.daemon(ns, ports={'shop': port}, settings={**SMALL, 'eal.mbufs': 4096})
+    gate.start(ready=False)
+    assert gate.process.wait(30) == 1, 'the daemon must not start'
+    return next(line for line in gate.output().splitlines() if ' error ' in line and (
+        'port shop' in line or 'XDP program' in line))
+
+
+def test_refusals(lab):
+    """a device that cannot do what is asked: one line with port, device, value and what it lacks"""
+    link = lab.pair(mtu=9000)
+    null, packet = 'net_null0', f'net_af_packet0,iface={link.a_if}'
+    for port, words in (({'device': null, 'mtu': 9000}, ('net_null0', 'mtu = 9000', 'scattered')),
+                        ({'device': packet, 'queues': 2}, ('queues = 2', '1 receive')),
+                        ({'device': 'net_pcap0,rx_pcap=/nowhere/x', 'queues': 1}, ('/nowhere/x',)),
+                        ({'device': 'net_tap0,iface=fgtap', 'mtu': 9000}, ('mtu = 9000', '1522')),
+                        ({'interface': link.a_if}, (link.a_if, 'MTU'))):
+        line = refusal(lab, link.a, **port)
+        assert all(word in line for word in words), line
+
+
 # ---- ports without one ------------------------------------------------------------------------------------
 
 
@@ -171,6 +300,30 @@ def test_vhost(lab):
     gate = with_item(lab, {'shop': {'device': f'net_virtio_user0,path={path}2', 'address': SERVER}}, 50,
                      **{'eal.huge': 'yes'})
     blasted(lab, gate, gate.start, device=f'net_vhost0,iface={path}2', no_huge=True)
+
+
+def testpmd(lab, device, *words):
+    """DPDK's own traffic generator at the other end of a port; it runs until it is killed."""
+    return lab.start('dpdk-testpmd', '--lcores', '0,1@(0)', '--no-pci', '--no-huge', '-m', '128', '--file-prefix',
+                     f'{lab.tag}-testpmd', '--vdev', device, '--', '--total-num-mbufs=4096', '--disable-link-check',
+                     *words, name='testpmd', stdin=subprocess.PIPE)
+
+
+def test_jumbo_frames(lab):
+    """frames of several buffers are counted and get no answer, to the order port or another; orders go on"""
+    gate = lab.daemon(ports={'shop': {'device': memif(lab, 'server'), 'address': SERVER}},
+                      settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
+    add_item(gate, 50)
+    addresses = f'--tx-ip={SHOPPER},{SERVER}'
+    for port, count in ((client.PORT, lambda: gate.get('/v1/stats')['drops']['truncated']),
+                        (9, lambda: workers(gate, 'other')[0])):
+        sender = testpmd(lab, memif(lab, 'client'), '--forward-mode=txonly', '--txpkts=1000,1000,1000', addresses,
+                         f'--tx-udp=40000,{port}')
+        fgtest.wait_until(lambda: count() > 1000 or not sender.running(), 20, 'they are counted')  # noqa: B023
+        assert count() > 1000 and sender.running(), sender.output()
+        sender.kill()
+    assert sum(workers(gate, 'tx')) == 0
+    blasted(lab, gate, device=memif(lab, 'client'), no_huge=True)
 
 
 def frame(payload, v6=False, sport=40000):
@@ -254,7 +407,7 @@ def test_pcap(lab):
 
 
 def test_null_and_ring(lab):
-    """net_null and net_ring: they start, poll, and stop; a ring gives back what was put on it, which is nothing"""
+    """net_null and net_ring: they start, poll, count, and stop"""
     gate = lab.daemon(ports={'null': {'device': 'net_null0,size=64'}, 'ring': {'device': 'net_ring0'}},
                       settings={**SMALL, 'eal.mbufs': 2048, 'filter.enabled': 'no'}).start()
     fgtest.wait_until(lambda: workers(gate, 'other')[0] > 1000, 10, 'frames of net_null are received')
