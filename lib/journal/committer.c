@@ -18,7 +18,7 @@ bool fg_committer_init(struct fg_committer *c, struct fg_journal *journal, struc
     c->rings = rings;
     c->marks = marks;
     c->batch_max = batch_max ? batch_max : BATCH_NORMAL;
-    c->batch = calloc(c->batch_max, sizeof(*c->batch));
+    c->batch = fg_journal_places(journal, c->batch_max);
     if (!c->batch)
         return fg_fail(err, "committer: out of memory");
     atomic_store(&c->durable_seq, fg_journal_last_seq(journal));
@@ -28,8 +28,7 @@ bool fg_committer_init(struct fg_committer *c, struct fg_journal *journal, struc
 
 void fg_committer_free(struct fg_committer *c)
 {
-    free(c->batch);
-    c->batch = NULL;
+    c->batch = NULL; /* the journal's */
 }
 
 static size_t take_from(struct fg_committer *c, unsigned worker, size_t held, size_t quota)

@@ -128,13 +128,13 @@ static bool take_back(struct fg_journal *j)
         return true;
     if (!remove_segments(j))
         return false;
-    memset(j->stage, 0, FG_STAGE_RECORDS * sizeof(*j->stage));
     while (offset < j->dirty_end) {
+        static const uint8_t zeros[65536];
         uint64_t n = j->dirty_end - offset;
 
-        if (n > FG_STAGE_RECORDS * sizeof(*j->stage))
-            n = FG_STAGE_RECORDS * sizeof(*j->stage);
-        if (!fg_file_write(&j->ops, j->base.fd, j->stage, n, offset))
+        if (n > sizeof(zeros))
+            n = sizeof(zeros);
+        if (!fg_file_write(&j->ops, j->base.fd, zeros, n, offset))
             return segment_trouble(j, "write", j->base.first_seq);
         offset += n;
     }
@@ -145,37 +145,52 @@ static bool take_back(struct fg_journal *j)
     return true;
 }
 
-static void fill_batch(struct fg_journal *j, struct fg_record *r, uint64_t now_ms)
+struct fg_record *fg_journal_places(struct fg_journal *j, size_t n)
 {
-    *r = (struct fg_record){.time_ms = now_ms, .type = FG_REC_BATCH};
-    r->arg = j->durable_seq;
+    if (n + 1 > j->stage_records) {
+        struct fg_record *more = realloc(j->stage, (n + 1) * sizeof(*more));
+
+        if (!more)
+            return NULL;
+        memset(more + j->stage_records, 0, (n + 1 - j->stage_records) * sizeof(*more));
+        j->stage = more;
+        j->stage_records = n + 1;
+    }
+    return j->stage + 1;
 }
 
-/* Places first..first+count-1 of the commit (0 is its BATCH record), all in the tip. */
-static bool write_part(struct fg_journal *j, struct fg_record *records, size_t first, size_t count,
+/* Places first..first+count-1 of the commit (0 is its BATCH record) as they are to be written. */
+static struct fg_record *stage_part(struct fg_journal *j, const struct fg_record *records, size_t first,
+                                    size_t count, uint64_t now_ms)
+{
+    bool there = records == j->stage + 1;
+    struct fg_record *part = there ? j->stage + first : j->stage;
+    size_t own = first == 0; /* the BATCH record */
+
+    if (own)
+        *part = (struct fg_record){.time_ms = now_ms, .type = FG_REC_BATCH, .arg = j->durable_seq};
+    if (!there && count > own)
+        memcpy(part + own, records + first + own - 1, (count - own) * sizeof(*part));
+    fg_record_seal(part, count, j->last_seq + 1 + first);
+    return part;
+}
+
+/* Those places, all in the tip. */
+static bool write_part(struct fg_journal *j, const struct fg_record *records, size_t first, size_t count,
                        uint64_t now_ms)
 {
-    uint64_t seq = j->last_seq + 1 + first;
-    uint64_t offset = fg_segment_offset(&j->tip, seq);
+    uint64_t offset = fg_segment_offset(&j->tip, j->last_seq + 1 + first);
+    struct fg_record *part = stage_part(j, records, first, count, now_ms);
 
-    for (size_t i = 0; i < count; i++) {
-        struct fg_record *r = first + i ? &records[first + i - 1] : &j->stage[0];
-
-        if (first + i == 0)
-            fill_batch(j, r, now_ms);
-        r->seq = seq + i;
-        r->crc = fg_record_crc(r);
-        j->stage[i] = *r;
-    }
     j->unfinished = true;
     if (j->tip.fd == j->base.fd)
-        j->dirty_end = offset + count * sizeof(*records);
-    if (!fg_file_write(&j->ops, j->tip.fd, j->stage, count * sizeof(*records), offset))
+        j->dirty_end = offset + count * sizeof(*part);
+    if (!fg_file_write(&j->ops, j->tip.fd, part, count * sizeof(*part), offset))
         return segment_trouble(j, "write", j->tip.first_seq);
     return true;
 }
 
-static bool write_all(struct fg_journal *j, struct fg_record *records, size_t total, uint64_t now_ms)
+static bool write_all(struct fg_journal *j, const struct fg_record *records, size_t total, uint64_t now_ms)
 {
     size_t done = 0;
 
@@ -191,8 +206,8 @@ static bool write_all(struct fg_journal *j, struct fg_record *records, size_t to
         }
         if (count > total - done)
             count = total - done;
-        if (count > FG_STAGE_RECORDS)
-            count = FG_STAGE_RECORDS;
+        if (count > j->stage_records)
+            count = j->stage_records;
         if (!write_part(j, records, done, count, now_ms))
             return false;
         done += count;
@@ -206,7 +221,7 @@ static bool find_room(struct fg_journal *j, size_t total)
     return j->last_seq + total < fg_segment_end(&j->base) || j->spare_fd >= 0 || fg_journal_make_spare(j);
 }
 
-bool fg_journal_commit(struct fg_journal *j, struct fg_record *records, size_t n, uint64_t now_ms)
+bool fg_journal_commit(struct fg_journal *j, const struct fg_record *records, size_t n, uint64_t now_ms)
 {
     if (j->state == FG_JOURNAL_FAILED)
         return false;

@@ -72,11 +72,19 @@ enum fg_journal_state fg_journal_state(const struct fg_journal *journal);
 const char *fg_journal_error(const struct fg_journal *journal); /**< why it is FULL or FAILED; "" when OK */
 
 /**
- * Writes a BATCH record and the n records (seq and crc are filled in here) and makes them durable: one
+ * Writes a BATCH record and the n records (they get their seq and crc here) and makes them durable: one
  * write, one fdatasync (more when a segment ends in between). True when all n are durable. False: none may be
  * acknowledged, see fg_journal_state; after FULL the same records may be given again.
  */
-bool fg_journal_commit(struct fg_journal *journal, struct fg_record *records, size_t n, uint64_t now_ms);
+bool fg_journal_commit(struct fg_journal *journal, const struct fg_record *records, size_t n,
+                       uint64_t now_ms);
+
+/**
+ * n places for the records of a commit, as the writer wants them: those of a commit that lie here, from the
+ * first place on, are not copied once more. Until close; NULL when out of memory. What a commit is given from
+ * elsewhere overwrites them.
+ */
+struct fg_record *fg_journal_places(struct fg_journal *journal, size_t n);
 
 /* ---- how far back ---------------------------------------------------------------------------------------
  */
@@ -112,7 +120,7 @@ struct fg_committer {
     unsigned workers;
     struct fg_ring **rings;     /**< [workers], struct fg_record in each; this thread consumes */
     struct fg_watermark *marks; /**< [workers] */
-    struct fg_record *batch;    /**< [batch_max] */
+    struct fg_record *batch;    /**< [batch_max], the journal's */
     size_t batch_max;
     _Atomic uint64_t durable_seq; /**< last durable sequence of the log: for readers and sinks */
     _Atomic int state;            /**< enum fg_journal_state, for workers and status */

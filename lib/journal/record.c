@@ -18,12 +18,85 @@ const char *fg_record_name(unsigned type)
     }
 }
 
-uint32_t fg_record_crc(const struct fg_record *record)
+enum { BEFORE = offsetof(struct fg_record, crc), AFTER = BEFORE + sizeof(uint32_t) };
+
+static uint32_t crc_anywhere(const struct fg_record *record)
 {
-    enum { BEFORE = offsetof(struct fg_record, crc), AFTER = BEFORE + sizeof(record->crc) };
     uint8_t covered[FG_RECORD_SIZE - sizeof(record->crc)];
 
     memcpy(covered, record, BEFORE);
     memcpy(covered + BEFORE, (const uint8_t *)record + AFTER, FG_RECORD_SIZE - AFTER);
     return fg_crc32c(covered, sizeof(covered));
+}
+
+#ifdef __x86_64__
+#define SSE42   __attribute__((target("sse4.2")))
+#define ABREAST 4 /* the instruction takes three cycles, but one begins each cycle: records side by side */
+#define WORDS   (FG_RECORD_SIZE / 8)
+
+_Static_assert(BEFORE % 8 == 4 && AFTER % 8 == 0, "the CRC is the second half of a word");
+
+SSE42 static inline uint64_t crc_word(uint64_t crc, const struct fg_record *record, unsigned at)
+{
+    uint64_t word;
+
+    memcpy(&word, (const uint8_t *)record + 8 * at, 8);
+    return at == BEFORE / 8 ? __builtin_ia32_crc32si((uint32_t)crc, (uint32_t)word)
+                            : __builtin_ia32_crc32di(crc, word);
+}
+
+SSE42 static uint32_t crc_sse42(const struct fg_record *record)
+{
+    uint64_t crc = ~0u;
+
+    for (unsigned at = 0; at < WORDS; at++)
+        crc = crc_word(crc, record, at);
+    return ~(uint32_t)crc;
+}
+
+SSE42 static inline void seal_abreast(struct fg_record *r, uint64_t first_seq)
+{
+    uint64_t crc[ABREAST] = {~0u, ~0u, ~0u, ~0u};
+
+    for (unsigned i = 0; i < ABREAST; i++)
+        r[i].seq = first_seq + i;
+    for (unsigned at = 0; at < WORDS; at++)
+        for (unsigned i = 0; i < ABREAST; i++)
+            crc[i] = crc_word(crc[i], &r[i], at);
+    for (unsigned i = 0; i < ABREAST; i++)
+        r[i].crc = ~(uint32_t)crc[i];
+}
+
+/* How many it sealed: all but the last few. */
+SSE42 static size_t seal_sse42(struct fg_record *records, size_t n, uint64_t first_seq)
+{
+    size_t done = 0;
+
+    for (; n - done >= ABREAST; done += ABREAST)
+        seal_abreast(&records[done], first_seq + done);
+    return done;
+}
+#endif
+
+uint32_t fg_record_crc(const struct fg_record *record)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2"))
+        return crc_sse42(record);
+#endif
+    return crc_anywhere(record);
+}
+
+void fg_record_seal(struct fg_record *records, size_t n, uint64_t first_seq)
+{
+    size_t i = 0;
+
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2"))
+        i = seal_sse42(records, n, first_seq);
+#endif
+    for (; i < n; i++) {
+        records[i].seq = first_seq + i;
+        records[i].crc = fg_record_crc(&records[i]);
+    }
 }

@@ -73,4 +73,7 @@ const char *fg_record_name(unsigned type); /**< "reserved"; "?" when unknown */
 /** CRC over the record without its crc field. */
 uint32_t fg_record_crc(const struct fg_record *record);
 
+/** Gives n records the sequences from first_seq on, and their CRCs. */
+void fg_record_seal(struct fg_record *records, size_t n, uint64_t first_seq);
+
 #endif

@@ -246,7 +246,7 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
         return NULL;
     j = calloc(1, sizeof(*j));
     if (j)
-        j->stage = calloc(FG_STAGE_RECORDS, sizeof(*j->stage));
+        fg_journal_places(j, FG_STAGE_RECORDS - 1);
     if (!j || !j->stage) {
         free(j);
         fg_fail(err, "%s: out of memory", options->dir);

@@ -8,7 +8,7 @@
 #include "journal/segment.h"
 
 #define FG_LOCK_NAME     "lock"
-#define FG_STAGE_RECORDS 8193 /* one write of a full commit of the committer */
+#define FG_STAGE_RECORDS 8193 /* the least; one write of a full commit of the committer */
 
 struct fg_journal {
     struct fg_file_ops ops;
@@ -30,7 +30,8 @@ struct fg_journal {
     uint64_t cut_records;
     enum fg_journal_state state;
     char error[512];
-    struct fg_record *stage; /* [FG_STAGE_RECORDS] */
+    struct fg_record *stage; /* [stage_records]: what is written, place 0 is that of the BATCH record */
+    size_t stage_records;
 };
 
 /** Records why the disk refused: FULL or FAILED by errno. Returns false. */

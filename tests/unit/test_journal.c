@@ -631,6 +631,23 @@ static void record_names_and_crc(void **state)
         assert_int_equal(fg_record_crc(&r) == crc, i >= 20 && i < 24); /* all but its own place */
         ((uint8_t *)&r)[i] ^= 1;
     }
+    memset(got, 0x5a, sizeof(got[0]) * 23);
+    for (size_t n = 0; n <= 23;
+         n++) { /* whatever number is sealed together: as each by itself, and no more */
+        for (size_t i = 0; i < 23; i++)
+            got[i] = r, got[i].user = i * n;
+        fg_record_seal(got, n, 1000 + n);
+        for (size_t i = 0; i < 23; i++) {
+            struct fg_record one = {0};
+            uint8_t bytes[60];
+
+            assert_int_equal(got[i].seq, i < n ? 1000 + n + i : r.seq);
+            one = got[i];
+            memcpy(bytes, &one, 20);
+            memcpy(bytes + 20, (uint8_t *)&one + 24, 40);
+            assert_int_equal(got[i].crc, i < n ? fg_crc32c(bytes, sizeof(bytes)) : r.crc);
+        }
+    }
     assert_string_equal(fg_record_name(FG_REC_BATCH), "batch");
     assert_string_equal(fg_record_name(FG_REC_STOCK), "stock");
     assert_string_equal(fg_record_name(0), "?");

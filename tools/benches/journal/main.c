@@ -2,16 +2,17 @@
 /*
  * bench_journal: acceptances through the group commit, as the daemon makes them: a worker's thread pushes
  * records into its ring and keeps so many of them in flight, the journal's thread commits and publishes the
- * watermark. Next to it, in turn, the same bytes in the same pieces by plain write and fdatasync into files
- * allocated beforehand, by one thread that does nothing else.
+ * watermark. Next to it, in turn, the same bytes in the same pieces by plain write and fdatasync by one
+ * thread that does nothing else, into files like the log's segments, allocated outside of the time.
  *
- *   bench_journal DIR RUNS SECONDS        JSON rows on standard output
+ *   bench_journal DIR RUNS SECONDS [IN_FLIGHT]        JSON rows on standard output; of one case only
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -23,9 +24,10 @@
 #define RING        16384
 #define RUNS_MAX    101
 #define SAMPLES_MAX (1u << 22)
-#define RAW_BYTES   (256ull << 20) /* of a file of plain writes */
-#define SATURATED   10000          /* in flight */
-#define TARGET      0.8            /* of plain writes when saturated */
+#define RAW_BYTES   FG_SEGMENT_BYTES_NORMAL
+#define DISK_BYTES  (1ull << 30) /* of a second: more than the disk takes */
+#define SATURATED   10000        /* in flight */
+#define TARGET      0.8          /* of plain writes when saturated */
 
 static const unsigned in_flight[] = {1, 100, SATURATED};
 enum { CASES = sizeof(in_flight) / sizeof(in_flight[0]) };
@@ -161,13 +163,50 @@ static void through_journal(struct run *r, const char *dir, unsigned flight, uns
     fg_ring_destroy(r->ring);
 }
 
-static int raw_file(int dir_fd)
+/*
+ * A virtual machine may have given its free memory back to its host. Whoever writes first into pages that it
+ * then has to fetch again takes ten times as long. So the pages that the page cache will take are fetched
+ * before either side is measured.
+ */
+static void fetch_memory(unsigned seconds)
 {
-    int fd = openat(dir_fd, "raw", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    uint64_t most = (uint64_t)sysconf(_SC_AVPHYS_PAGES) / 2 * (uint64_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = seconds * DISK_BYTES < most ? seconds * DISK_BYTES : most;
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    if (pages == MAP_FAILED)
+        return;
+    madvise(pages, bytes, MADV_HUGEPAGE);
+    madvise(pages, bytes, MADV_POPULATE_WRITE);
+    munmap(pages, bytes);
+}
+
+static void raw_name(char name[32], unsigned n)
+{
+    snprintf(name, 32, "raw-%u", n);
+}
+
+/* Each a new one: a file that is written again finds its pages where they were, which no log does. */
+static int raw_file(int dir_fd, unsigned n)
+{
+    char name[32];
+    int fd;
+
+    raw_name(name, n);
+    fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || posix_fallocate(fd, 0, RAW_BYTES) || fsync(fd))
-        die("raw");
+        die(name);
     return fd;
+}
+
+static void remove_raw(int dir_fd, unsigned files)
+{
+    char name[32];
+
+    for (unsigned n = 0; n < files; n++) {
+        raw_name(name, n);
+        unlinkat(dir_fd, name, 0);
+    }
 }
 
 /* The pieces that the journal wrote: its records, and the one that begins each commit. */
@@ -177,15 +216,16 @@ static double through_write(const char *dir, double batch, unsigned seconds)
     uint8_t *piece = malloc(len);
     uint64_t done = 0, offset = 0, spent = 0, begin;
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY), fd;
+    unsigned files = 1;
 
     if (dir_fd < 0 || !piece)
         die(dir);
     memset(piece, 0x5a, len);
-    fd = raw_file(dir_fd);
+    fd = raw_file(dir_fd, 0);
     while (spent < seconds * 1000000000ull) {
         if (offset + len > RAW_BYTES) { /* a new one, outside of the time */
             close(fd);
-            fd = raw_file(dir_fd);
+            fd = raw_file(dir_fd, files++);
             offset = 0;
         }
         begin = now_ns();
@@ -196,7 +236,7 @@ static double through_write(const char *dir, double batch, unsigned seconds)
         done += records;
     }
     close(fd);
-    unlinkat(dir_fd, "raw", 0);
+    remove_raw(dir_fd, files);
     close(dir_fd);
     free(piece);
     return (double)done * 1e9 / (double)spent;
@@ -237,14 +277,16 @@ static void print_row(unsigned c, enum figure f, unsigned runs, const char *comm
 
 int main(int argc, char **argv)
 {
-    unsigned runs = argc == 4 ? (unsigned)atoi(argv[2]) : 0,
-             seconds = argc == 4 ? (unsigned)atoi(argv[3]) : 0;
+    bool given = argc == 4 || argc == 5;
+    unsigned runs = given ? (unsigned)atoi(argv[2]) : 0, seconds = given ? (unsigned)atoi(argv[3]) : 0;
+    unsigned only = argc == 5 ? (unsigned)atoi(argv[4]) : 0;
+    const char *comma = "";
     struct run *r =
         aligned_alloc(FG_CACHE_LINE, (sizeof(*r) + FG_CACHE_LINE - 1) / FG_CACHE_LINE * FG_CACHE_LINE);
     char log_dir[4200];
 
     if (runs < 1 || runs > RUNS_MAX || seconds < 1 || !r) {
-        fprintf(stderr, "usage: bench_journal DIR RUNS SECONDS\n");
+        fprintf(stderr, "usage: bench_journal DIR RUNS SECONDS [IN_FLIGHT]\n");
         return 2;
     }
     memset(r, 0, sizeof(*r));
@@ -255,16 +297,21 @@ int main(int argc, char **argv)
     snprintf(log_dir, sizeof(log_dir), "%s/log", argv[1]);
     for (unsigned n = 0; n < runs; n++)
         for (unsigned c = 0; c < CASES; c++) {
+            if (only && only != in_flight[c])
+                continue;
             empty(argv[1]);
+            fetch_memory(seconds);
             through_journal(r, log_dir, in_flight[c], seconds, n, samples[c]);
+            empty(argv[1]);
+            fetch_memory(seconds);
             samples[c][RAW][n] = through_write(argv[1], samples[c][BATCH][n], seconds);
             samples[c][RATIO][n] = samples[c][RATE][n] / samples[c][RAW][n];
         }
     empty(argv[1]);
     printf("{\"rows\": [");
     for (unsigned c = 0; c < CASES; c++)
-        for (enum figure f = 0; f < FIGURES; f++)
-            print_row(c, f, runs, c + f ? "," : "");
+        for (enum figure f = 0; f < FIGURES && (!only || only == in_flight[c]); f++, comma = ",")
+            print_row(c, f, runs, comma);
     printf("\n]}\n");
     return 0;
 }
