@@ -64,13 +64,13 @@ def test_files(lab):
     assert len({data[50:66] for data in got['reserve']}) == 4000, 'an order each'
     assert all(data[:6] == bytes.fromhex(MAC_SERVER.replace(':', '')) for data in got['reserve'])
     assert 1900 < good['forged'] < 2100 and 1900 < good['spoofed'] < 2100 and good['malformed'] < 3500, good
-    assert 3500 < good['mixed'] < 3999 and len(set(got['mixed'])) < 4000, good
+    assert 3500 < good['mixed'] < 3999 and len({data[50:66] for data in got['mixed']}) < 3900, good
     assert len(sources(got['spoofed'])) > 1500 and len(sources(got['reserve'])) == 256
     assert sum(data[26:28] == b'\xc6\x13' for data in got['blocked']) > 3000
     assert os.stat(f'{folder}/reserve.pcap').st_mode & 0o077 == 0, 'whoever has the file can buy'
     code, said = kit('pcaps', '--keys', keys.path, '--server', SERVER, '--server-mac', MAC_SERVER, '--packets', 1, '--out',
                      folder, check=False)
-    assert code == 2 and '2..10000000' in said, said
+    assert code == 2 and 'from 2 to 10000000' in said, said
 
 
 def test_tcpreplay(lab):
