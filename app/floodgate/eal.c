@@ -46,27 +46,39 @@ bool fg_device_is_pci(const char *device)
     return rte_pci_addr_parse(name, &addr) == 0;
 }
 
-/* "(0,1,5)": the CPUs that this process may use. */
-static void allowed_cpus(char *text, size_t size)
+/* CPUs of all threads that are no workers: those that no worker was given, or all when none is left. */
+static void other_cpus(const struct fg_config *config, cpu_set_t *set)
 {
-    cpu_set_t set;
+    cpu_set_t all;
+
+    CPU_ZERO(&all);
+    sched_getaffinity(0, sizeof(all), &all);
+    *set = all;
+    for (unsigned i = 0; i < config->workers.count; i++)
+        if (fg_config_cpu(config, i) >= 0)
+            CPU_CLR((size_t)fg_config_cpu(config, i), set);
+    if (CPU_COUNT(set) == 0)
+        *set = all;
+}
+
+/* "(0,1,5)" */
+static void cpus_text(const cpu_set_t *set, char *text, size_t size)
+{
     size_t used = 0;
 
-    CPU_ZERO(&set);
-    sched_getaffinity(0, sizeof(set), &set);
     for (unsigned cpu = 0; cpu < CPU_SETSIZE && used + 8 < size; cpu++)
-        if (CPU_ISSET(cpu, &set))
+        if (CPU_ISSET(cpu, set))
             used += (size_t)snprintf(text + used, size - used, "%c%u", used ? ',' : '(', cpu);
     snprintf(text + used, size - used, ")");
 }
 
-/* The main lcore is 0 and runs anywhere; worker i is lcore i + 1 on its CPU, which others may share. */
-static void add_lcores(struct args *a, const struct fg_config *config)
+/* The main lcore is 0; worker i is lcore i + 1 on its CPU, which other workers may share. */
+static void add_lcores(struct args *a, const struct fg_config *config, const cpu_set_t *others)
 {
     char any[2048], text[16384];
     size_t used;
 
-    allowed_cpus(any, sizeof(any));
+    cpus_text(others, any, sizeof(any));
     used = (size_t)snprintf(text, sizeof(text), "0@%s", any);
     for (unsigned i = 0; i < config->workers.count; i++) {
         int cpu = fg_config_cpu(config, i);
@@ -139,11 +151,12 @@ static bool any_virtio_user(const struct fg_config *config)
 bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     struct args a = {0};
-    cpu_set_t before;
+    cpu_set_t others;
     bool ok;
 
     add(&a, "%s", program);
-    add_lcores(&a, &d->config);
+    other_cpus(&d->config, &others);
+    add_lcores(&a, &d->config, &others);
     add(&a, "--file-prefix");
     add(&a, "%s", d->config.eal.file_prefix);
     add(&a, "--log-level=warning");
@@ -154,12 +167,11 @@ bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err
     if (!add_pci(&a, &d->config))
         add(&a, "--iova-mode=va");
     fg_log_take_eal();
-    sched_getaffinity(0, sizeof(before), &before);
     ok = rte_eal_init(a.count, a.list) >= 0;
     if (!ok)
         fg_fail(err, "DPDK does not start: %s (file_prefix %s in use by another process?)",
                 rte_strerror(rte_errno), d->config.eal.file_prefix);
-    sched_setaffinity(0, sizeof(before), &before); /* threads that we start later may run anywhere */
+    sched_setaffinity(0, sizeof(others), &others); /* for threads that we start later; EAL narrowed it */
     d->eal_started = ok;
     return ok; /* EAL keeps pointers into the arguments: they are not freed */
 }

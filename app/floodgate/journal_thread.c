@@ -11,6 +11,7 @@
 #include "log.h"
 #include "notify.h"
 
+#define NICE         -10   /* of the thread, or less */
 #define TROUBLE_US   10000 /* between attempts on a full disk */
 #define REPLAY_QUIET 2000  /* ms before a replay is worth a line */
 
@@ -167,8 +168,9 @@ static void *run(void *daemon)
     int seen = FG_JOURNAL_OK;
 
     prctl(PR_SET_NAME, "fg-journal");
-    prctl(PR_SET_TIMERSLACK, 1000ul);  /* else a sleep of some microseconds takes 50 more */
-    setpriority(PRIO_PROCESS, 0, -10); /* every answer waits for this thread; a refusal does no harm */
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* else a sleep of some microseconds takes 50 more */
+    if (getpriority(PRIO_PROCESS, 0) > NICE)
+        setpriority(PRIO_PROCESS, 0, NICE); /* every answer waits for this thread; a refusal does no harm */
     while (!atomic_load_explicit(&d->journal_quit, memory_order_acquire)) {
         size_t n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
 

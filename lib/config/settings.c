@@ -36,7 +36,7 @@ const struct fg_setting fg_settings[] = {
     {"workers", "count", FG_KIND_NUMBER, 0, GLOBAL(workers.count), "1", 1, FG_WORKERS_MAX, NULL, NULL,
      "worker threads"},
     {"workers", "cpus", FG_KIND_CPUS, 0, GLOBAL(workers.cpus), "", 1, 127, NULL, "0",
-     "CPU of each worker, in order; a CPU may be named several times; not given = any CPU"},
+     "CPU of each worker, in order; a CPU may be named several times; the other threads keep off them while any are left. Not given = any CPU"},
     {"workers", "idle", FG_KIND_ENUM, 0, GLOBAL(workers.idle), "yield", 0, 0, idle_names, NULL,
      "what a worker does that finds nothing to do: spin (lowest latency), yield the CPU, or sleep for some "
      "microseconds"},
