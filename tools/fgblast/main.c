@@ -43,6 +43,7 @@ static bool start_port(struct fg_run *r, struct fg_port *port, struct fg_error *
 static bool run_world(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
 {
     const struct fg_blast_options *o = r->options;
+    struct fg_view view;
     bool good;
 
     fg_clock_start(&r->clock);
@@ -52,9 +53,30 @@ static bool run_world(struct fg_run *r, const struct fg_keyring *ring, json_t **
     fg_run_world(r);
     r->summary.mode = "world";
     good = !o->audit[0] || fg_world_audit(r->world, o->audit, err);
+    fg_world_view(r->world, &view);
     if (good)
-        *report = fg_report_world(r->world, &r->summary);
+        *report = fg_report_view(&view, &r->summary);
     fg_world_destroy(r->world);
+    return good;
+}
+
+static bool run_crowd(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
+{
+    const struct fg_blast_options *o = r->options;
+    struct fg_view view;
+    bool good;
+
+    r->crowd = fg_crowd_create(o, ring, &r->frames, fg_clock_now(&r->clock), err);
+    if (!r->crowd)
+        return false;
+    fg_clock_start(&r->clock);
+    fg_run_crowd(r);
+    r->summary.mode = "crowd";
+    good = !o->audit[0] || fg_crowd_audit(r->crowd, o->audit, err);
+    fg_crowd_view(r->crowd, &view);
+    if (good)
+        *report = fg_report_view(&view, &r->summary);
+    fg_crowd_destroy(r->crowd);
     return good;
 }
 
@@ -83,7 +105,9 @@ static bool run(struct fg_run *r, const struct fg_keyring *ring, json_t **report
         good = r->pcap != NULL;
     }
     if (good)
-        good = (r->options->flat ? run_flat : run_world)(r, ring, report, err);
+        good = (r->options->flat    ? run_flat
+                : r->options->crowd ? run_crowd
+                                    : run_world)(r, ring, report, err);
     if (r->pcap)
         good = fg_pcap_close(r->pcap, good ? err : NULL) && good;
     if (r->port) {

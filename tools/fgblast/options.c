@@ -133,6 +133,7 @@ static const struct row rows[] = {
     N("seed", "S", "1", seed, 0, UINT64_MAX, "of all random choices"),
     C("nonce", "N", NULL, set_nonce, "first half of all order ids; random if not given"),
 
+    F("crowd", crowd, "a sale of any size at full speed: everything is checked, state is kept of accepted orders only"),
     N("flat", "N", "0", flat, 0, 16777216, "benchmark: N requests signed at start, sent in turn, no state of orders"),
     F("echo", echo, "with --flat: the peer sends the frames back as they are; only counted"),
     N("sample", "N", "64", sample, 1, 1048576, "with --flat: every Nth answer's tag is checked"),
@@ -219,6 +220,18 @@ static bool check_targets(const struct fg_blast_options *o, struct fg_error *err
     return true;
 }
 
+static bool check_crowd(const struct fg_blast_options *o, struct fg_error *err)
+{
+    if (!o->interface[0] && !o->device[0])
+        return fg_fail(err, "--crowd needs --interface or --device");
+    if (o->flat || o->pcap[0] || o->served)
+        return fg_fail(err, "--crowd goes without --flat, --pcap and --served");
+    if (o->replays > 0 || o->forged > 0 || o->malformed > 0 || o->blocked.count || o->overrate.count ||
+        o->again_ms || o->hot_item || o->rate)
+        return fg_fail(err, "--crowd knows no attacks, replays, --again-ms, --hot and --rate");
+    return true;
+}
+
 static bool check(const struct fg_blast_options *o, struct fg_error *err)
 {
     if (o->interface[0] && o->device[0])
@@ -235,6 +248,8 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
     if (o->echo && !o->flat)
         return fg_fail(err, "--echo needs --flat");
+    if (o->crowd && !check_crowd(o, err))
+        return false;
     if (o->flat && !o->interface[0] && !o->device[0])
         return fg_fail(err, "--flat needs --interface or --device");
     if (o->flat && (o->audit[0] || o->pcap[0]))

@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/fgblast/pick.h"
 
+#include <math.h>
+
+double *fg_zipf_weights(uint32_t count, double s)
+{
+    double *weights = calloc(count, sizeof(*weights));
+
+    for (uint32_t i = 0; weights && i < count; i++)
+        weights[i] = pow(i + 1.0, -s);
+    return weights;
+}
+
 /* Cells below average are filled up, one after the other, from a cell above average. */
 static void fill(struct fg_alias *alias, double *scaled, uint32_t *stack)
 {

@@ -46,6 +46,9 @@ struct fg_alias {
 /** NULL when out of memory or when no weight is above zero. Caller frees. */
 struct fg_alias *fg_alias_create(const double *weights, uint32_t count);
 
+/** Of ranks 1 to n: rank^-s. NULL when out of memory; caller frees. */
+double *fg_zipf_weights(uint32_t count, double s);
+
 static inline uint32_t fg_alias_pick(const struct fg_alias *alias, uint64_t *state)
 {
     uint64_t r = fg_random(state);

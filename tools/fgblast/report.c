@@ -58,28 +58,28 @@ static json_t *start(const struct fg_summary *s, uint64_t packets, uint64_t answ
     return object;
 }
 
-static void put_wrong(json_t *report, const struct fg_world *world)
+static void put_wrong(json_t *report, const struct fg_view *view)
 {
-    const struct fg_world_stats *stats = fg_world_stats(world);
+    const struct fg_world_stats *stats = view->stats;
     json_t *wrong = json_object(), *examples = json_array();
 
     for (unsigned i = 0; i < FG_WRONG_COUNT; i++)
         if (stats->wrong[i])
             put(wrong, fg_wrong_name(i), stats->wrong[i]);
-    for (unsigned i = 0; fg_world_example(world, i); i++)
-        json_array_append_new(examples, json_string(fg_world_example(world, i)));
+    for (unsigned i = 0; i < view->examples_count; i++)
+        json_array_append_new(examples, json_string(view->examples[i]));
     put(report, "contradictions", stats->contradictions);
     put(report, "wrong_tags", stats->wrong[FG_WRONG_TAG]);
     json_object_set_new(report, "wrong", wrong);
     json_object_set_new(report, "examples", examples);
 }
 
-static json_t *items(const struct fg_world *world)
+static json_t *items(const struct fg_view *view)
 {
     json_t *array = json_array();
 
-    for (uint32_t i = 0; i < ITEMS_SHOWN && fg_world_item(world, i); i++) {
-        const struct fg_item_story *story = fg_world_item(world, i);
+    for (uint32_t i = 0; i < ITEMS_SHOWN && i < view->items_count; i++) {
+        const struct fg_item_story *story = fg_view_item(view, i);
         json_t *object = json_object();
 
         put(object, "item", story->item);
@@ -93,9 +93,9 @@ static json_t *items(const struct fg_world *world)
     return array;
 }
 
-json_t *fg_report_world(const struct fg_world *world, const struct fg_summary *s)
+json_t *fg_report_view(const struct fg_view *view, const struct fg_summary *s)
 {
-    const struct fg_world_stats *stats = fg_world_stats(world);
+    const struct fg_world_stats *stats = view->stats;
     json_t *report = start(s, stats->packets, stats->answers, s->seconds);
     json_t *times = json_object();
 
@@ -107,13 +107,13 @@ json_t *fg_report_world(const struct fg_world *world, const struct fg_summary *s
     put(report, "orders_sold", stats->sold);
     put(report, "units_reserved", stats->units_reserved);
     put(report, "units_sold", stats->units_sold);
-    put(report, "unanswered", stats->gave_up + fg_world_waiting(world));
+    put(report, "unanswered", stats->gave_up + view->waiting);
     put(report, "overrate_answers", stats->overrate_answers);
     json_object_set_new(times, "accepted", latency(&stats->accepted));
     json_object_set_new(times, "rejected", latency(&stats->rejected));
     json_object_set_new(report, "latency_us", times);
-    put_wrong(report, world);
-    json_object_set_new(report, "items", items(world));
+    put_wrong(report, view);
+    json_object_set_new(report, "items", items(view));
     return report;
 }
 
@@ -186,9 +186,9 @@ void fg_report_print(json_t *report)
     }
 }
 
-void fg_report_progress(const struct fg_world *world, const struct fg_progress *p, bool json)
+void fg_report_progress(const struct fg_view *view, const struct fg_progress *p, bool json)
 {
-    const struct fg_world_stats *s = fg_world_stats(world);
+    const struct fg_world_stats *s = view->stats;
     json_t *line = json_object();
 
     json_object_set_new(line, "t", json_real(p->at));
@@ -198,9 +198,9 @@ void fg_report_progress(const struct fg_world *world, const struct fg_progress *
     put(line, "units_reserved", s->units_reserved);
     put(line, "units_sold", s->units_sold);
     put(line, "sold_out", s->status[FG_STATUS_SOLD_OUT] + s->status[FG_STATUS_INSUFFICIENT]);
-    put(line, "unanswered", s->gave_up + fg_world_waiting(world));
+    put(line, "unanswered", s->gave_up + view->waiting);
     put(line, "contradictions", s->contradictions);
-    json_object_set_new(line, "draining", json_boolean(fg_world_draining(world)));
+    json_object_set_new(line, "draining", json_boolean(view->draining));
     if (json) {
         json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
         putchar('\n');

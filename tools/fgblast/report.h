@@ -10,7 +10,7 @@
 #include "tools/fgblast/flat.h"
 
 struct fg_summary {
-    const char *mode; /**< "world", "flat", "echo" */
+    const char *mode; /**< "world", "crowd", "flat", "echo" */
     double seconds;
     bool finished;          /**< nothing was under way any more */
     uint64_t tx, rx, other; /**< frames of the port; other: no answer of the server */
@@ -18,7 +18,7 @@ struct fg_summary {
 };
 
 /** Caller decrefs. */
-json_t *fg_report_world(const struct fg_world *world, const struct fg_summary *summary);
+json_t *fg_report_view(const struct fg_view *view, const struct fg_summary *summary);
 json_t *fg_report_flat(const struct fg_flat *flat, const struct fg_summary *summary);
 
 /** path "-": standard output. */
@@ -32,6 +32,6 @@ struct fg_progress {
     double at, seconds_ago;
     uint64_t answers_before;
 };
-void fg_report_progress(const struct fg_world *world, const struct fg_progress *progress, bool json);
+void fg_report_progress(const struct fg_view *view, const struct fg_progress *progress, bool json);
 
 #endif

@@ -14,6 +14,7 @@
 #define ASK_EVERY_NS  (SECOND / 5)
 #define ASK_TRIES     25
 #define IDLE_LOOPS    64u          /* then others may have the CPU */
+#define CROWD_IDLE    1000u        /* crowd: the same; the wait for a burst of a busy server is shorter */
 #define AFTER_LAST_NS (SECOND / 5) /* flat: answers that still come */
 
 void fg_clock_start(struct fg_clock *c)
@@ -102,6 +103,7 @@ static void send_one(struct fg_run *r, uint64_t now_ns, const struct fg_send *se
 
 static void progress(struct fg_run *r, struct fg_progress *p, uint64_t now_ns)
 {
+    struct fg_view view;
     bool json = r->options->progress_json != 0;
     double every = json ? 1 : (double)r->options->progress;
     double at = (double)(now_ns - r->clock.begun_ns) / 1e9;
@@ -110,8 +112,12 @@ static void progress(struct fg_run *r, struct fg_progress *p, uint64_t now_ns)
         return;
     p->seconds_ago = at - p->at;
     p->at = at;
-    fg_report_progress(r->world, p, json);
-    p->answers_before = fg_world_stats(r->world)->answers;
+    if (r->crowd)
+        fg_crowd_view(r->crowd, &view);
+    else
+        fg_world_view(r->world, &view);
+    fg_report_progress(&view, p, json);
+    p->answers_before = view.stats->answers;
 }
 
 void fg_run_world(struct fg_run *r)
@@ -141,6 +147,91 @@ void fg_run_world(struct fg_run *r)
             sched_yield();
     }
     r->summary.finished = fg_world_active(r->world) == 0;
+    r->summary.seconds = (double)(now_ns - r->clock.begun_ns) / 1e9;
+}
+
+/* ---- crowd --------------------------------------------------------------------------------------------- */
+
+/* As many bursts as there are, so that the server's way to us never fills up. */
+static unsigned crowd_receive(struct fg_run *r)
+{
+    unsigned all = 0, n;
+
+    do {
+        struct rte_mbuf *mbufs[FG_CROWD_BURST];
+        const uint8_t *frames[FG_CROWD_BURST];
+        uint16_t bytes[FG_CROWD_BURST];
+
+        n = rte_eth_rx_burst(r->port->id, 0, mbufs, FG_CROWD_BURST);
+        for (unsigned i = 0; i < n; i++) {
+            frames[i] = rte_pktmbuf_mtod(mbufs[i], uint8_t *);
+            bytes[i] = mbufs[i]->data_len;
+            rte_prefetch0(frames[i]);
+            rte_prefetch0(frames[i] + RTE_CACHE_LINE_SIZE);
+        }
+        if (n)
+            r->summary.other += fg_crowd_read(r->crowd, fg_clock_now(&r->clock), frames, bytes, n);
+        rte_pktmbuf_free_bulk(mbufs, n);
+        r->port->rx += n;
+        all += n;
+    } while (n == FG_CROWD_BURST);
+    return all;
+}
+
+/* What the port did not take waits here, and nothing new is made meanwhile. */
+struct crowd_out {
+    struct rte_mbuf *mbufs[FG_CROWD_BURST];
+    unsigned at, count;
+};
+
+static unsigned crowd_send(struct fg_run *r, struct crowd_out *out, uint64_t now_ns)
+{
+    unsigned sent;
+
+    if (out->at == out->count) {
+        uint8_t *frames[FG_CROWD_BURST];
+        unsigned n = fg_crowd_pick(r->crowd, now_ns, FG_CROWD_BURST);
+
+        out->at = out->count = 0;
+        if (!n)
+            return 0;
+        if (rte_pktmbuf_alloc_bulk(r->port->pool, out->mbufs, n)) {
+            r->port->no_mbuf += n; /* as if they were lost: their timeouts send them again */
+            return 0;
+        }
+        for (unsigned i = 0; i < n; i++)
+            frames[i] = rte_pktmbuf_mtod(out->mbufs[i], uint8_t *);
+        fg_crowd_write(r->crowd, frames);
+        for (unsigned i = 0; i < n; i++)
+            out->mbufs[i]->pkt_len = out->mbufs[i]->data_len = fg_crowd_bytes(r->crowd)[i];
+        out->count = n;
+    }
+    sent = rte_eth_tx_burst(r->port->id, 0, out->mbufs + out->at, (uint16_t)(out->count - out->at));
+    out->at += sent;
+    r->port->tx += sent;
+    return sent;
+}
+
+void fg_run_crowd(struct fg_run *r)
+{
+    struct fg_progress p = {0};
+    struct crowd_out out = {.count = 0};
+    uint64_t now_ns = fg_clock_now(&r->clock);
+    unsigned idle = 0;
+
+    while (!*r->stop && !fg_crowd_done(r->crowd, now_ns)) {
+        unsigned work = crowd_receive(r);
+
+        now_ns = fg_clock_now(&r->clock);
+        work += crowd_send(r, &out, now_ns);
+        progress(r, &p, now_ns);
+        idle = work ? 0 : idle + 1;
+        if (idle >= CROWD_IDLE)
+            sched_yield();
+    }
+    fg_crowd_stop(r->crowd);
+    rte_pktmbuf_free_bulk(out.mbufs + out.at, out.count - out.at);
+    r->summary.finished = fg_crowd_finished(r->crowd);
     r->summary.seconds = (double)(now_ns - r->clock.begun_ns) / 1e9;
 }
 

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 
+#include "tools/fgblast/crowd.h"
 #include "tools/fgblast/flat.h"
 #include "tools/fgblast/pcap.h"
 #include "tools/fgblast/port.h"
@@ -25,7 +26,8 @@ struct fg_run {
     struct fg_port *port; /**< NULL: packets go to the pcap file only, and time is made up */
     struct fg_pcap *pcap; /**< may be NULL */
     struct fg_frames frames;
-    struct fg_world *world; /**< or flat */
+    struct fg_world *world; /**< or crowd, or flat */
+    struct fg_crowd *crowd;
     struct fg_flat *flat;
     struct fg_summary summary;
     volatile sig_atomic_t *stop;
@@ -38,8 +40,9 @@ uint64_t fg_clock_now(const struct fg_clock *clock);
 /** Finds the server's MAC address if the options do not give it. */
 bool fg_run_find_server(struct fg_run *run, struct fg_error *err);
 
-/** Until the world or the flat run is done, or *stop. */
+/** Until the world, the crowd or the flat run is done, or *stop. */
 void fg_run_world(struct fg_run *run);
+void fg_run_crowd(struct fg_run *run);
 void fg_run_flat(struct fg_run *run);
 
 #endif

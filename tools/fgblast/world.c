@@ -2,7 +2,6 @@
 /* world: making the world, and what is sent when. */
 #include "tools/fgblast/world_impl.h"
 
-#include <math.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -247,8 +246,8 @@ unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *send
 
 /* ---- making and asking ----------------------------------------------------------------------------- */
 
-static bool find_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
-                     const struct fg_key **key, struct fg_error *err)
+bool fg_world_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
+                  const struct fg_key **key, struct fg_error *err)
 {
     *key = fg_keyring_find(ring, (uint16_t)id);
     if (!*key)
@@ -261,7 +260,7 @@ static bool find_key(const struct fg_keyring *ring, uint64_t id, unsigned role, 
 static bool make_items(struct fg_world *w)
 {
     const struct fg_blast_options *o = w->options;
-    double *weights = calloc(o->items_count, sizeof(*weights));
+    double *weights = fg_zipf_weights(o->items_count, o->zipf);
 
     w->items = calloc(o->items_count + 1, sizeof(*w->items));
     if (!weights || !w->items) {
@@ -272,7 +271,6 @@ static bool make_items(struct fg_world *w)
     w->hot_index = NONE;
     for (uint32_t i = 0; i < o->items_count; i++) {
         w->items[i].story.item = o->items[i];
-        weights[i] = pow(i + 1.0, -o->zipf);
         if (o->items[i] == o->hot_item)
             w->hot_index = i;
     }
@@ -352,8 +350,8 @@ struct fg_world *fg_world_create(const struct fg_blast_options *options, const s
     w->nonce = options->nonce;
     w->begun_ns = w->now_ns = now_ns;
     make_chances(w, now_ns);
-    if (!find_key(ring, options->shop_key, FG_ROLE_SHOP, "shop-key", &w->shop, err) ||
-        !find_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend, err)) {
+    if (!fg_world_key(ring, options->shop_key, FG_ROLE_SHOP, "shop-key", &w->shop, err) ||
+        !fg_world_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend, err)) {
         fg_world_destroy(w);
         return NULL;
     }
@@ -407,6 +405,18 @@ uint32_t fg_world_active(const struct fg_world *w)
 const struct fg_world_stats *fg_world_stats(const struct fg_world *w)
 {
     return &w->stats;
+}
+
+void fg_world_view(const struct fg_world *w, struct fg_view *view)
+{
+    *view = (struct fg_view){.stats = &w->stats,
+                             .items = w->items,
+                             .item_bytes = sizeof(*w->items),
+                             .items_count = w->items_count,
+                             .waiting = w->waiting,
+                             .draining = w->drain_ns != 0,
+                             .examples = w->examples,
+                             .examples_count = w->examples_count};
 }
 
 const char *fg_world_example(const struct fg_world *w, unsigned index)

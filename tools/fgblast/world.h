@@ -119,6 +119,23 @@ struct fg_world_stats {
     struct fg_hist accepted, rejected; /**< ns from the first RESERVE to its answer */
 };
 
+/** What a report is made of. Pointers into the world or the crowd. */
+struct fg_view {
+    const struct fg_world_stats *stats;
+    const void *items; /**< items_count of item_bytes; each begins with a struct fg_item_story */
+    size_t item_bytes;
+    uint32_t items_count;
+    uint32_t waiting; /**< requests without an answer */
+    bool draining;
+    const char (*examples)[256]; /**< of wrong answers */
+    unsigned examples_count;
+};
+
+static inline const struct fg_item_story *fg_view_item(const struct fg_view *view, uint32_t index)
+{
+    return (const struct fg_item_story *)((const char *)view->items + index * view->item_bytes);
+}
+
 struct fg_world;
 
 /** NULL and err: out of memory, or a key that is missing or lacks its role. Options outlive the world. */
@@ -143,10 +160,15 @@ bool fg_world_done(const struct fg_world *world, uint64_t now_ns);
 uint32_t fg_world_waiting(const struct fg_world *world);
 uint32_t fg_world_active(const struct fg_world *world);
 
+void fg_world_view(const struct fg_world *world, struct fg_view *view);
 const struct fg_world_stats *fg_world_stats(const struct fg_world *world);
 const char *fg_world_example(const struct fg_world *world, unsigned index); /**< NULL when there is none */
 const struct fg_item_story *fg_world_item(const struct fg_world *world,
                                           uint32_t index); /**< NULL behind the last */
+
+/** The key of that id. False and err, which names the option: there is none, or it lacks the role. */
+bool fg_world_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
+                  const struct fg_key **key, struct fg_error *err);
 
 /** Writes the client file (docs/bench.md, "Client file") under a temporary name, then renames it. */
 bool fg_world_audit(const struct fg_world *world, const char *path, struct fg_error *err);

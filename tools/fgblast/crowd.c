@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* crowd: making the crowd, and what is sent when. */
+#include "tools/fgblast/crowd_impl.h"
+
+#include <string.h>
+
+static const uint8_t kinds[] = {
+    [FG_OP_RESERVE] = FG_KIND_RESERVE, [FG_OP_CONFIRM] = FG_KIND_CONFIRM, [FG_OP_CANCEL] = FG_KIND_CANCEL};
+
+struct person fg_crowd_person(const struct fg_crowd *c, uint32_t order)
+{
+    uint64_t state = c->seed ^ (uint64_t)order << 32, r = fg_random(&state);
+    struct person p = {.user = c->options->user_base + (((r >> 32) * c->options->shoppers) >> 32),
+                       .chance = (uint32_t)r};
+
+    p.item = order >= CLOSING ? (uint16_t)((order - CLOSING) % c->items_count)
+                              : (uint16_t)fg_alias_pick(c->popularity, &state);
+    p.quantity =
+        c->options->quantities[c->options->quantities_count > 1 ? fg_alias_pick(c->quantity, &state) : 0];
+    return p;
+}
+
+/* ---- slots --------------------------------------------------------------------------------------------- */
+
+void fg_crowd_queue(struct fg_crowd *c, struct queue *q, struct slot *s)
+{
+    uint32_t number = (uint32_t)(s - c->slots);
+
+    s->next = NONE;
+    if (q->head == NONE)
+        q->head = number;
+    else
+        c->slots[q->tail].next = number;
+    q->tail = number;
+}
+
+static struct slot *dequeue(struct fg_crowd *c, struct queue *q)
+{
+    struct slot *s;
+
+    if (q->head == NONE)
+        return NULL;
+    s = &c->slots[q->head];
+    q->head = s->next;
+    return s;
+}
+
+static struct slot *take_slot(struct fg_crowd *c, uint32_t order, unsigned op)
+{
+    struct slot *s = c->slots_used < c->window ? dequeue(c, &c->idle) : NULL;
+    struct person p;
+
+    if (!s)
+        return NULL;
+    c->slots_used++;
+    p = fg_crowd_person(c, order);
+    s->order = order;
+    s->user = p.user;
+    s->item = p.item;
+    s->quantity = p.quantity;
+    s->op = (uint8_t)op;
+    s->place = NONE;
+    s->tries = 0;
+    s->waited_us = 0;
+    return s;
+}
+
+void fg_crowd_free_slot(struct fg_crowd *c, struct slot *s)
+{
+    if (s->order >= CLOSING && s->op == FG_OP_RESERVE)
+        c->items[s->item].closing--;
+    s->op = 0;
+    c->slots_used--;
+    fg_crowd_queue(c, &c->idle, s);
+}
+
+/* The order stays: it was accepted, or may have been. */
+void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
+{
+    if (s->place == NONE && c->accepted_count < c->accepted_max) {
+        s->place = c->accepted_count++;
+        c->accepted[s->place] = (struct accepted){
+            .order = s->order, .told_ms = fg_crowd_ms(c, c->now_ns), .pays = c->phase != SELLING};
+    }
+    FG_ASSERT(s->place != NONE); /* fg_crowd_pick stops before there is no place left */
+    c->accepted[s->place].told = (uint8_t)told;
+}
+
+/* ---- who comes next ------------------------------------------------------------------------------------ */
+
+/* What the accepted order's shopper does in this lane; 0: nothing. */
+static unsigned plan_of(const struct fg_crowd *c, const struct accepted *a, bool late)
+{
+    uint32_t chance;
+
+    if (a->told != FG_STATUS_RESERVED)
+        return 0;
+    if (a->pays)
+        return late ? 0 : FG_OP_CONFIRM;
+    chance = fg_crowd_person(c, a->order).chance;
+    if (chance < c->bar_confirm)
+        return late ? 0 : FG_OP_CONFIRM;
+    if (chance < c->bar_confirm + c->bar_cancel)
+        return late ? 0 : FG_OP_CANCEL;
+    return late && (uint32_t)(chance * 2654435761u) < c->bar_late ? FG_OP_CONFIRM : 0;
+}
+
+static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t now_ms)
+{
+    for (; lane->next < c->accepted_count; lane->next += lane->step) {
+        const struct accepted *a = &c->accepted[lane->next];
+        struct slot *s;
+        unsigned op;
+
+        if (a->told_ms + lane->delay_ms > now_ms)
+            return NULL;
+        op = plan_of(c, a, lane == &c->lanes[LANES]);
+        if (!op)
+            continue;
+        s = take_slot(c, a->order, op);
+        if (!s)
+            return NULL;
+        s->place = lane->next;
+        lane->next += lane->step;
+        return s;
+    }
+    return NULL;
+}
+
+static struct slot *new_order(struct fg_crowd *c)
+{
+    struct slot *s = take_slot(c, c->orders, FG_OP_RESERVE);
+
+    if (!s)
+        return NULL;
+    c->orders++;
+    c->items[s->item].story.orders++;
+    c->stats.orders++;
+    return s;
+}
+
+/* For one item after the other that is not known to be sold out; one shopper at a time for each. */
+static struct slot *closing_order(struct fg_crowd *c)
+{
+    for (uint32_t n = 0; n < c->items_count; n++) {
+        uint32_t index = c->closing_next;
+        struct item *item = &c->items[index];
+        struct slot *s;
+
+        if (item->refused && !item->closed && item->closing == 0) {
+            s = take_slot(c, CLOSING + item->rounds * c->items_count + index, FG_OP_RESERVE);
+            if (!s)
+                return NULL;
+            item->rounds++;
+            item->closing++;
+            item->story.orders++;
+            c->stats.orders++;
+            return s;
+        }
+        c->closing_next = index + 1 == c->items_count ? 0 : index + 1;
+    }
+    return NULL;
+}
+
+/* What somebody waits for; new orders come after it. */
+static struct slot *due_slot(struct fg_crowd *c, uint32_t now_ms)
+{
+    struct slot *s = dequeue(c, &c->again);
+
+    if (!s && c->busy.head != NONE && c->slots[c->busy.head].sent_ns <= c->now_ns)
+        s = dequeue(c, &c->busy);
+    for (unsigned i = 0; !s && i < c->lanes_count; i++)
+        s = from_lane(c, &c->lanes[i], now_ms);
+    return s;
+}
+
+static struct slot *fresh_slot(struct fg_crowd *c)
+{
+    if (fg_likely(c->phase == SELLING))
+        return new_order(c);
+    return c->phase == CLOSING_DOWN ? closing_order(c) : NULL;
+}
+
+/* ---- phases -------------------------------------------------------------------------------------------- */
+
+static bool lanes_done(const struct fg_crowd *c)
+{
+    for (unsigned i = 0; i < c->lanes_count; i++)
+        if (c->lanes[i].next < c->accepted_count)
+            return false;
+    return true;
+}
+
+static bool limit_reached(const struct fg_crowd *c)
+{
+    const struct fg_blast_options *o = c->options;
+
+    return (o->packets && c->stats.packets >= o->packets) || (o->orders && c->orders >= o->orders) ||
+           (o->seconds && c->now_ns - c->begun_ns >= o->seconds * 1000 * MS) || c->orders == CLOSING ||
+           c->accepted_count + c->window >= c->accepted_max;
+}
+
+static void look_at_phase(struct fg_crowd *c)
+{
+    if (c->phase == SELLING && limit_reached(c)) {
+        c->phase = DRAINING;
+        c->drain_ns = c->now_ns;
+    }
+    if (c->phase == DRAINING && c->slots_used == 0 && lanes_done(c) && c->now_ns > c->back_ns + SETTLE_NS) {
+        c->phase = CLOSING_DOWN;
+        for (unsigned i = 0; i < LANES; i++)
+            c->lanes[i].delay_ms = 0;
+        for (uint32_t i = 0; i < c->items_count; i++)
+            c->closing_left += c->items[i].refused;
+    }
+    if (c->phase == CLOSING_DOWN && c->closing_left == 0 && c->slots_used == 0 && lanes_done(c))
+        c->phase = OVER;
+}
+
+/* Requests that were not answered are sent again; in the end, their orders are kept as unanswered. */
+static void give_up(struct fg_crowd *c, struct slot *s)
+{
+    c->stats.gave_up++;
+    if (s->op == FG_OP_RESERVE)
+        fg_crowd_keep(c, s, s->told == FG_STATUS_RESERVED ? FG_STATUS_RESERVED : FG_STATUS_NONE);
+    else
+        c->accepted[s->place].open = 1;
+    fg_crowd_free_slot(c, s);
+}
+
+/* Twice as long each time, up to a bound. */
+static uint64_t timeout_of(const struct fg_crowd *c, const struct slot *s)
+{
+    uint64_t ns = c->options->timeout_ms * MS << (s->tries < 16 ? s->tries : 16);
+
+    return ns < TIMEOUT_MAX || s->tries == 0 ? ns : TIMEOUT_MAX;
+}
+
+static void scan(struct fg_crowd *c)
+{
+    c->scan_ns = c->now_ns + SCAN_NS;
+    for (uint32_t i = 0; i < c->slots_count; i++) {
+        struct slot *s = &c->slots[i];
+
+        if (!s->op || !s->open || c->now_ns - s->sent_ns < timeout_of(c, s))
+            continue;
+        s->open = 0;
+        if (s->op == FG_OP_RESERVE &&
+            s->place != NONE) { /* accepted: the other copy's answer is not needed */
+            fg_crowd_free_slot(c, s);
+            continue;
+        }
+        if (s->tries == c->options->retries) {
+            give_up(c, s);
+            continue;
+        }
+        s->tries++;
+        s->waited_us += (uint32_t)((c->now_ns - s->sent_ns) / 1000);
+        fg_crowd_queue(c, &c->again, s);
+    }
+}
+
+void fg_crowd_stop(struct fg_crowd *c)
+{
+    for (uint32_t i = 0; i < c->slots_count; i++)
+        if (c->slots[i].op)
+            give_up(c, &c->slots[i]);
+}
+
+static void pick(struct fg_crowd *c, struct slot *s)
+{
+    bool twice = fg_happens(&c->random, c->bar_duplicates);
+
+    s->cookie += 1u << PLACE_BITS;
+    s->sent_ns = c->now_ns;
+    s->told = FG_STATUS_NONE;
+    s->open = (uint8_t)(1 + twice);
+    for (unsigned i = 0; i < s->open; i++)
+        c->picked[c->picked_count++] = (uint32_t)(s - c->slots);
+    c->stats.sent[s->tries ? FG_KIND_RETRY : kinds[s->op]]++;
+    c->stats.sent[FG_KIND_DUPLICATE] += twice;
+    c->stats.packets += s->open;
+}
+
+unsigned fg_crowd_pick(struct fg_crowd *c, uint64_t now_ns, unsigned max)
+{
+    uint32_t now_ms = fg_crowd_ms(c, now_ns);
+    bool due = true;
+
+    FG_ASSERT(max <= FG_CROWD_BURST);
+    c->now_ns = now_ns;
+    c->picked_count = 0;
+    if (now_ns >= c->scan_ns)
+        scan(c);
+    look_at_phase(c);
+    while (c->picked_count + COPIES_MAX <= max) {
+        struct slot *s = due ? due_slot(c, now_ms) : NULL;
+
+        if (!s) {
+            due = false;
+            s = fresh_slot(c);
+        }
+        if (!s)
+            break;
+        pick(c, s);
+    }
+    return c->picked_count;
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------- */
+
+/* Everything but the tag. */
+static void fill(const struct fg_crowd *c, const struct slot *s, const struct template *t, uint8_t *out)
+{
+    struct fg_request r = {.magic = FG_PACKET_MAGIC, .version = FG_PACKET_VERSION, .op = s->op};
+    uint16_t port = __builtin_bswap16(fg_crowd_port(s->order));
+
+    r.key_id = s->op == FG_OP_CONFIRM ? c->backend->id : c->shop->id;
+    r.user = s->user;
+    r.cookie = s->cookie;
+    fg_crowd_order_id(c, s->order, r.order_id);
+    if (s->op == FG_OP_RESERVE) {
+        r.quantity = s->quantity;
+        r.item = c->items[s->item].story.item;
+    }
+    memcpy(out, t->head, sizeof(t->head));
+    memcpy(out + t->frame.l4, &port, sizeof(port));
+    memcpy(out + t->frame.payload, &r, sizeof(r));
+}
+
+void fg_crowd_write(struct fg_crowd *c, uint8_t *const *out)
+{
+    const uint64_t *secrets[FG_CROWD_BURST];
+    const void *payloads[FG_CROWD_BURST];
+    uint64_t tags[FG_CROWD_BURST];
+    unsigned n = c->picked_count;
+
+    for (unsigned i = 0; i < n; i++) {
+        const struct slot *s = &c->slots[c->picked[i]];
+        const struct template *t = fg_crowd_template(c, s->order);
+
+        fill(c, s, t, out[i]);
+        c->bytes[i] = (uint16_t)fg_frame_size(&t->frame);
+        payloads[i] = out[i] + t->frame.payload;
+        secrets[i] = (s->op == FG_OP_CONFIRM ? c->backend : c->shop)->secret;
+    }
+    if (n)
+        fg_siphash24_56_many(secrets, payloads, tags, n);
+    for (unsigned i = 0; i < n; i++) {
+        const struct template *t = fg_crowd_template(c, c->slots[c->picked[i]].order);
+
+        memcpy(out[i] + t->frame.payload + FG_PACKET_TAG_AT, &tags[i], sizeof(tags[i]));
+        fg_frame_finish(out[i], &t->frame);
+    }
+}
+
+const uint16_t *fg_crowd_bytes(const struct fg_crowd *c)
+{
+    return c->bytes;
+}
+
+/* ---- making and asking --------------------------------------------------------------------------------- */
+
+bool fg_crowd_done(const struct fg_crowd *c, uint64_t now_ns)
+{
+    return c->phase == OVER ||
+           (c->phase != SELLING && now_ns - c->drain_ns > c->options->drain_seconds * 1000 * MS);
+}
+
+bool fg_crowd_finished(const struct fg_crowd *c)
+{
+    return c->phase == OVER;
+}
+
+void fg_crowd_view(const struct fg_crowd *c, struct fg_view *view)
+{
+    *view = (struct fg_view){.stats = &c->stats,
+                             .items = c->items,
+                             .item_bytes = sizeof(*c->items),
+                             .items_count = c->items_count,
+                             .waiting = c->slots_used,
+                             .draining = c->phase != SELLING,
+                             .examples = c->examples,
+                             .examples_count = c->examples_count};
+}
