@@ -86,21 +86,21 @@ def test_failure():
 def test_usage():
     """unknown names and values out of range are refused; --list names what there is"""
     for argv, said in ((['nothing'], 'no such benchmark: nothing; there are: '), (['--runs', '0'], 'from 1 to 101'),
-                       (['--seconds', 'x'], 'from 1 to 600')):
+                       (['--seconds', 'x'], 'from 1 to 600'), (['--scale', '2'], 'from 0.0001 to 1')):
         done = subprocess.run([TOOL, *argv], capture_output=True, text=True, timeout=30)
         assert done.returncode == 2 and said in done.stderr, done.stderr
     done = subprocess.run([TOOL, '--list'], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0 and '\necho ' in done.stdout, done.stdout
 
 
-def bench(lab, name):
+def bench(lab, name, *words):
     """{case: row} of one short round; it leaves nothing behind."""
     fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
     path = os.path.join(lab.dir, 'rows.json')
-    process = subprocess.Popen([TOOL, name, '--runs', '1', '--seconds', '1', '--no-build', '--json', path],
+    process = subprocess.Popen([TOOL, name, '--runs', '1', '--seconds', '1', '--no-build', '--json', path, *words],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        out, _ = process.communicate(timeout=110)
+        out, _ = process.communicate(timeout=170)
     finally:
         process.terminate()
         process.wait()
@@ -118,6 +118,17 @@ def test_echo(lab):
     rows = bench(lab, 'echo')
     assert rows['answered orders, one worker']['value'] > 1000 and rows['testpmd 5tswap echo']['value'] > 1000
     assert rows['orders : echo']['target'] == 0.6
+
+
+@fgtest.timeout(180)
+def test_sale(lab):
+    """the great sale at a two-thousandth of its size: nothing oversold, nothing left, and the audit passes"""
+    rows = {case: row['value'] for case, row in bench(lab, 'sale-600m', '--scale', '0.0005').items()}
+    for case in ('wrong answers', 'requests never answered', 'oversold', 'unsold while wanted',
+                 'differences that the audit found'):
+        assert rows[case] == 0, (case, rows)
+    assert rows['requests'] >= 300_000 and rows['duplicates sent'] > 500 and rows['expired'] > 50, rows
+    assert rows['confirmed'] >= 3900 and rows['orders accepted'] == rows['confirmed'] + rows['cancelled'] + rows['expired'], rows
 
 
 @fgtest.timeout(120)

@@ -69,12 +69,15 @@ class Bench:
     def keys(self):
         return fgtest.Keys(self.lab.unique('keys'))
 
+    def generator(self, keys, **options):
+        """fgblast on the generator's CPU, at the memif port; not started."""
+        options = {'device': self.memif('client'), 'cpu': self.generator_cpu, 'no_huge': not self.huge,
+                   'server': SERVER, 'source_base': SHOPPERS, 'server_mac': MAC_SERVER, 'client_mac': MAC_CLIENT, **options}
+        return self.lab.blast(None, keys, **options)
+
     def blast(self, keys, **options):
         """fgblast to its end, on the generator's CPU, at the memif port; its summary."""
-        options = {'audit': None, 'device': self.memif('client'), 'cpu': self.generator_cpu, 'no_huge': not self.huge,
-                   'server': SERVER, 'source_base': SHOPPERS, 'server_mac': MAC_SERVER, 'client_mac': MAC_CLIENT,
-                   'seconds': self.seconds, **options}
-        return self.lab.blast(None, keys, **options).run(self.seconds + SLACK)
+        return self.generator(keys, **{'audit': None, 'seconds': self.seconds, **options}).run(self.seconds + SLACK)
 
 
 def free_huge_mb():
