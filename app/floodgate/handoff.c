@@ -10,6 +10,7 @@ bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m)
 {
     job->mbuf = m;
     job->mark = *fg_mark(m);
+    job->payload = rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload);
     job->key = fg_keyring_find(w->keys, job->mark.key_id);
     if (fg_likely(job->key != NULL))
         return true;
@@ -54,11 +55,13 @@ static void flush_replies(struct fg_worker *w, struct fg_peer *peer)
     }
 }
 
-void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job)
+void fg_handoff_request(struct fg_worker *w, unsigned owner, const struct fg_job *job)
 {
     struct fg_peer *peer = &w->peers[owner];
+    struct fg_mark mark = job->mark;
 
-    *fg_mark(job->mbuf) = job->mark;
+    mark.key_id = job->key->id;
+    *fg_mark(job->mbuf) = mark;
     peer->requests.mbufs[peer->requests.count++] = job->mbuf;
     if (peer->requests.count == w->burst)
         flush_requests(w, peer);

@@ -8,35 +8,31 @@
 
 #define TX_RETRIES 16 /* bursts that may take nothing before the rest is dropped */
 
-/* Everything but the tag and the checksum. */
-static void write_reply(struct fg_worker *w, struct rte_mbuf *m, const struct fg_mark *mark, uint8_t op,
-                        uint32_t cookie, const struct fg_key *key, const struct fg_stock_answer *answer)
+/* What the engine decided. The order id is the request's. */
+static inline void write_answer(fg_reply_at *reply, const struct fg_stock_answer *answer)
 {
-    struct fg_reply reply = {.magic = FG_PACKET_MAGIC,
-                             .version = FG_PACKET_VERSION,
-                             .op = op | FG_PACKET_REPLY,
-                             .key_id = key->id,
-                             .quantity = answer->quantity,
-                             .deadline_ms = answer->deadline_ms,
-                             .item = answer->item,
-                             .left = answer->left,
-                             .retry_ms = answer->retry_ms,
-                             .status = answer->status,
-                             .cookie = cookie};
+    reply->quantity = answer->quantity;
+    reply->deadline_ms = answer->deadline_ms;
+    reply->item = answer->item;
+    reply->left = answer->left;
+    reply->retry_ms = answer->retry_ms;
+    reply->status = answer->status;
+    memset(reply->reserved, 0, sizeof(reply->reserved));
+}
 
-    memcpy(reply.order_id, answer->order_id, sizeof(reply.order_id));
-    memcpy(fg_payload(m, mark), &reply, sizeof(reply));
-    fg_count(&w->counters.answered[answer->status], 1);
-    w->unsealed[w->unsealed_count++] = (struct fg_unsealed){.mbuf = m, .key = key, .mark = *mark};
+static inline void sign_later(struct fg_worker *w, const struct fg_job *job, unsigned status)
+{
+    fg_count(&w->counters.answered[status], 1);
+    w->unsealed[w->unsealed_count++] = *job;
     if (fg_unlikely(w->unsealed_count == FG_BURST_MAX))
         fg_replies_sign(w);
 }
 
-static void finish(struct fg_worker *w, const struct fg_unsealed *u, uint64_t tag)
+static inline void finish(struct fg_worker *w, const struct fg_job *job, uint64_t tag)
 {
-    memcpy(fg_payload(u->mbuf, &u->mark) + FG_PACKET_TAG_AT, &tag, sizeof(tag));
-    fg_frame_finish(rte_pktmbuf_mtod(u->mbuf, uint8_t *), &u->mark.frame);
-    fg_reply_send(w, u->mbuf, u->mark.queue);
+    memcpy(job->payload + FG_PACKET_TAG_AT, &tag, sizeof(tag));
+    fg_frame_finish(fg_job_frame(job), &job->mark.frame);
+    fg_reply_send(w, job->mbuf, job->mark.queue);
 }
 
 void fg_replies_sign(struct fg_worker *w)
@@ -50,7 +46,7 @@ void fg_replies_sign(struct fg_worker *w)
         return;
     for (unsigned i = 0; i < n; i++) {
         secrets[i] = w->unsealed[i].key->secret;
-        payloads[i] = fg_payload(w->unsealed[i].mbuf, &w->unsealed[i].mark);
+        payloads[i] = w->unsealed[i].payload;
     }
     fg_siphash24_56_many(secrets, payloads, tags, n);
     FG_BUDGET_END(TAG);
@@ -60,65 +56,87 @@ void fg_replies_sign(struct fg_worker *w)
     FG_BUDGET_END(FINISH);
 }
 
-void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock_answer *answer)
+/* In place: magic, version, key, order id and cookie are the request's. */
+static inline void reply_now(struct fg_worker *w, const struct fg_job *job,
+                             const struct fg_stock_answer *answer)
 {
+    fg_reply_at *reply = (fg_reply_at *)job->payload;
     struct rte_mbuf *m = job->mbuf;
-    struct fg_request request;
 
-    memcpy(&request, fg_payload(m, &job->mark), sizeof(request));
-    fg_frame_turn(rte_pktmbuf_mtod(m, uint8_t *), &job->mark.frame);
+    fg_frame_turn(fg_job_frame(job), &job->mark.frame);
     m->data_len = (uint16_t)fg_frame_size(&job->mark.frame); /* without the request's Ethernet padding */
     m->pkt_len = m->data_len;
     m->ol_flags = 0;
-    write_reply(w, m, &job->mark, request.op, request.cookie, job->key, answer);
+    reply->op |= FG_PACKET_REPLY;
+    write_answer(reply, answer);
+    sign_later(w, job, answer->status);
 }
 
-void fg_reply_refuse(struct fg_worker *w, struct fg_job *job, enum fg_status status, uint32_t retry_ms)
+void fg_replies_now(struct fg_worker *w, const struct fg_job *jobs, const struct fg_stock_answer *answers,
+                    unsigned n)
 {
-    struct fg_stock_answer answer = {.status = (uint8_t)status, .retry_ms = retry_ms};
-    struct fg_request request;
+    for (unsigned i = 0; i < n; i++)
+        reply_now(w, &jobs[i], &answers[i]);
+}
 
-    memcpy(&request, fg_payload(job->mbuf, &job->mark), sizeof(request));
-    answer.item = request.item;
-    memcpy(answer.order_id, request.order_id, sizeof(answer.order_id));
-    fg_reply_now(w, job, &answer);
+void fg_reply_refuse(struct fg_worker *w, const struct fg_job *job, enum fg_status status, uint32_t retry_ms)
+{
+    const fg_request_at *request = (const fg_request_at *)job->payload;
+    struct fg_stock_answer answer = {.status = (uint8_t)status, .retry_ms = retry_ms, .item = request->item};
+
+    fg_replies_now(w, job, &answer, 1);
 }
 
 /* The token is the head of the free list: it becomes taken now. The mbuf stays the caller's. */
 void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job)
 {
     struct fg_slot *slot = &w->slots[token];
-    uint8_t *data = rte_pktmbuf_mtod(job->mbuf, uint8_t *);
-    struct fg_request request;
+    const fg_request_at *request = (const fg_request_at *)job->payload;
+    uint8_t *frame = fg_job_frame(job);
 
     FG_ASSERT(token == w->slot_free);
     w->slot_free = slot->next;
-    fg_frame_turn(data, &job->mark.frame);
-    memcpy(slot->head, data, job->mark.frame.payload);
     slot->mark = job->mark;
-    memcpy(&request, data + job->mark.frame.payload, sizeof(request));
-    slot->op = request.op;
-    slot->cookie = request.cookie;
+    slot->mark.key_id = job->key->id;
+    slot->op = request->op;
+    slot->cookie = request->cookie;
+    fg_frame_turn(frame, &job->mark.frame);
+    memcpy(slot->head, frame, job->mark.frame.payload);
+}
+
+static void write_held(uint8_t *frame, const struct fg_slot *slot, const struct fg_stock_answer *answer)
+{
+    fg_reply_at *reply = (fg_reply_at *)(frame + slot->mark.frame.payload);
+
+    memcpy(frame, slot->head, slot->mark.frame.payload);
+    reply->magic = FG_PACKET_MAGIC;
+    reply->version = FG_PACKET_VERSION;
+    reply->op = slot->op | FG_PACKET_REPLY;
+    reply->key_id = slot->mark.key_id;
+    memcpy(reply->order_id, answer->order_id, sizeof(reply->order_id));
+    reply->cookie = slot->cookie;
+    write_answer(reply, answer);
 }
 
 static void send_held(struct fg_worker *w, const struct fg_slot *slot, const struct fg_stock_answer *answer)
 {
     const struct fg_key *key = fg_keyring_find(w->keys, slot->mark.key_id);
-    struct rte_mbuf *m;
-    uint8_t *data;
+    struct fg_job job = {.key = key, .mark = slot->mark};
+    uint8_t *frame;
 
     if (fg_unlikely(!key)) { /* revoked while it waited: nobody could check the reply */
         fg_count(&w->counters.dropped[FG_DROP_KEY], 1);
         return;
     }
-    m = rte_pktmbuf_alloc(w->queues[slot->mark.queue].pool);
-    if (fg_unlikely(!m)) { /* decided and durable: the client's repeat is answered from memory */
+    job.mbuf = rte_pktmbuf_alloc(w->queues[slot->mark.queue].pool);
+    if (fg_unlikely(!job.mbuf)) { /* decided and durable: the client's repeat is answered from memory */
         fg_count(&w->counters.no_mbuf, 1);
         return;
     }
-    data = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)fg_frame_size(&slot->mark.frame));
-    memcpy(data, slot->head, slot->mark.frame.payload);
-    write_reply(w, m, &slot->mark, slot->op, slot->cookie, key, answer);
+    frame = (uint8_t *)rte_pktmbuf_append(job.mbuf, (uint16_t)fg_frame_size(&slot->mark.frame));
+    job.payload = frame + slot->mark.frame.payload;
+    write_held(frame, slot, answer);
+    sign_later(w, &job, answer->status);
 }
 
 void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer)

@@ -28,6 +28,6 @@ void fg_worker_report_proven(struct fg_worker *w, const struct fg_job *job, enum
 {
     struct fg_report report = {.offence = (uint8_t)offence, .proven = 1};
 
-    memcpy(&report.tag, fg_payload(job->mbuf, &job->mark) + FG_PACKET_TAG_AT, sizeof(report.tag));
+    memcpy(&report.tag, job->payload + FG_PACKET_TAG_AT, sizeof(report.tag));
     push(w, job->mbuf, &report);
 }

@@ -33,16 +33,6 @@ static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_drop why)
     rte_pktmbuf_free(m);
 }
 
-static void to_engine(struct fg_stock_request *request, const void *payload)
-{
-    struct fg_request r;
-
-    memcpy(&r, payload, sizeof(r));
-    *request = (struct fg_stock_request){
-        .op = r.op, .quantity = r.quantity, .user = r.user, .item = r.item, .until_ms = r.until_ms};
-    memcpy(request->order_id, r.order_id, sizeof(request->order_id));
-}
-
 _Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1 &&
                    FG_STATUS_COUNT == FG_STATUS_USER_DENIED + 1,
                "offences of users are the last statuses: one comparison");
@@ -75,6 +65,13 @@ static bool decide_one(struct fg_worker *w, struct fg_job *job, const struct fg_
     return false;
 }
 
+/* Jobs of a burst move up when one before them is gone, which is rare. */
+static inline void keep(struct fg_job *jobs, unsigned to, unsigned from)
+{
+    if (fg_unlikely(to != from))
+        jobs[to] = jobs[from];
+}
+
 static void decide_some(struct fg_worker *w, struct fg_job *jobs, unsigned n)
 {
     struct fg_stock_request requests[DECIDE_BURST];
@@ -82,15 +79,14 @@ static void decide_some(struct fg_worker *w, struct fg_job *jobs, unsigned n)
     unsigned answered = 0;
 
     for (unsigned i = 0; i < n; i++)
-        to_engine(&requests[i], fg_payload(jobs[i].mbuf, &jobs[i].mark));
+        fg_stock_request_of(&requests[i], jobs[i].payload);
     fg_stock_prefetch(w->stock, requests, n);
     FG_BUDGET_END(PREFETCH);
     for (unsigned i = 0; i < n; i++)
         if (fg_likely(decide_one(w, &jobs[i], &requests[i], &answers[answered])))
-            jobs[answered++] = jobs[i];
+            keep(jobs, answered++, i);
     FG_BUDGET_END(ENGINE);
-    for (unsigned i = 0; i < answered; i++)
-        fg_reply_now(w, &jobs[i], &answers[i]);
+    fg_replies_now(w, jobs, answers, answered);
     FG_BUDGET_END(REPLY);
 }
 
@@ -136,6 +132,7 @@ static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
 
     if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1)) {
         job->mbuf = m;
+        job->payload = rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload);
         return true;
     }
     if (kind == FG_FRAME_OTHER) {
@@ -157,16 +154,15 @@ static unsigned check(struct fg_worker *w, struct fg_job *jobs, unsigned n)
     unsigned left = 0;
 
     for (unsigned i = 0; i < n; i++)
-        payloads[i] = fg_payload(jobs[i].mbuf, &jobs[i].mark);
+        payloads[i] = jobs[i].payload;
     fg_requests_check(payloads, n, w->keys, keys, drops);
     for (unsigned i = 0; i < n; i++) {
         if (fg_unlikely(drops[i] != FG_DROP_NONE)) {
             drop(w, jobs[i].mbuf, drops[i]);
             continue;
         }
-        jobs[left] = jobs[i];
-        jobs[left].key = keys[i];
-        jobs[left++].mark.key_id = keys[i]->id;
+        keep(jobs, left, i);
+        jobs[left++].key = keys[i];
     }
     fg_count(&w->counters.orders, left);
     return left;
@@ -178,21 +174,18 @@ static unsigned hand_off(struct fg_worker *w, struct fg_job *jobs, unsigned n)
     unsigned left = 0;
 
     for (unsigned i = 0; i < n; i++) {
-        struct fg_request r;
-        unsigned owner;
+        const fg_request_at *request = (const fg_request_at *)jobs[i].payload;
+        unsigned owner = fg_stock_owner(request, w->workers);
 
-        memcpy(&r, fg_payload(jobs[i].mbuf, &jobs[i].mark), sizeof(r));
-        if (fg_unlikely(!(jobs[i].key->roles & fg_op_roles(r.op)))) {
+        if (fg_unlikely(!(jobs[i].key->roles & fg_op_roles(request->op)))) {
             fg_count(&w->counters.denied, 1);
             fg_worker_report_proven(w, &jobs[i], FG_OFFENCE_ROLE);
             fg_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
-            continue;
-        }
-        owner = fg_stock_owner(&r, w->workers);
-        if (owner == w->index)
-            jobs[left++] = jobs[i];
-        else
+        } else if (owner == w->index) {
+            keep(jobs, left++, i);
+        } else {
             fg_handoff_request(w, owner, &jobs[i]);
+        }
     }
     return left;
 }

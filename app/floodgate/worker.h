@@ -51,29 +51,23 @@ struct fg_mark {
 _Static_assert(sizeof(struct fg_mark) == 8, "fits a dynamic field");
 extern int fg_mark_offset;
 
-static inline uint8_t *fg_payload(struct rte_mbuf *m, const struct fg_mark *mark)
-{
-    return rte_pktmbuf_mtod_offset(m, uint8_t *, mark->frame.payload);
-}
-
 static inline struct fg_mark *fg_mark(struct rte_mbuf *m)
 {
     return RTE_MBUF_DYNFIELD(m, fg_mark_offset, struct fg_mark *);
 }
 
-/** A request that is being worked on. */
+/** A request that is being worked on; later its reply, which lacks tag and checksum. */
 struct fg_job {
     struct rte_mbuf *mbuf;
+    uint8_t *payload; /**< the order packet in it */
     const struct fg_key *key;
-    struct fg_mark mark;
+    struct fg_mark mark; /**< its key_id is set when the job is handed off or has to wait */
 };
 
-/** A reply that lacks its tag and checksum. */
-struct fg_unsealed {
-    struct rte_mbuf *mbuf;
-    const struct fg_key *key;
-    struct fg_mark mark;
-};
+static inline uint8_t *fg_job_frame(const struct fg_job *job)
+{
+    return job->payload - job->mark.frame.payload;
+}
 
 /** Return address of a request whose answer waits for units or for the disk. */
 struct fg_slot {
@@ -107,7 +101,7 @@ struct fg_worker {
     unsigned own[FG_QUEUES], own_count;
     struct fg_peer *peers; /**< [workers] */
 
-    struct fg_unsealed unsealed[FG_BURST_MAX]; /**< signed together, several in one vector */
+    struct fg_job unsealed[FG_BURST_MAX]; /**< replies, signed together, several in one vector */
     unsigned unsealed_count;
 
     struct fg_slot *slots;
@@ -141,7 +135,7 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs,
 
 /* handoff.c */
 bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m); /**< false: dropped */
-void fg_handoff_request(struct fg_worker *w, unsigned owner, struct fg_job *job);
+void fg_handoff_request(struct fg_worker *w, unsigned owner, const struct fg_job *job);
 unsigned fg_handoff_receive(struct fg_worker *w);
 unsigned fg_handoff_replies(struct fg_worker *w);
 void fg_handoff_flush(struct fg_worker *w);
@@ -157,8 +151,10 @@ void fg_worker_report(struct fg_worker *w, const struct rte_mbuf *m, enum fg_off
 void fg_worker_report_proven(struct fg_worker *w, const struct fg_job *job, enum fg_offence offence);
 
 /* reply.c */
-void fg_reply_now(struct fg_worker *w, struct fg_job *job, const struct fg_stock_answer *answer);
-void fg_reply_refuse(struct fg_worker *w, struct fg_job *job, enum fg_status status, uint32_t retry_ms);
+/** Replies that may leave: built in their requests' buffers. */
+void fg_replies_now(struct fg_worker *w, const struct fg_job *jobs, const struct fg_stock_answer *answers,
+                    unsigned n);
+void fg_reply_refuse(struct fg_worker *w, const struct fg_job *job, enum fg_status status, uint32_t retry_ms);
 void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job);
 void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer);
 void fg_replies_sign(struct fg_worker *w); /**< signs and sends all replies that were made */

@@ -12,13 +12,8 @@
 enum { OP_COUNT = 1 FG_OP_LIST(X) };
 #undef X
 
-struct op_info {
-    const char *name;
-    unsigned roles;
-};
-
-static const struct op_info ops[OP_COUNT] = {
-#define X(name, number, roles, text) [number] = {#name, roles},
+static const char *const op_names[OP_COUNT] = {
+#define X(name, number, roles, text) [number] = #name,
     FG_OP_LIST(X)
 #undef X
 };
@@ -57,12 +52,7 @@ __attribute__((constructor)) static void drop_names_lower(void)
 
 const char *fg_op_name(unsigned op)
 {
-    return op < OP_COUNT && ops[op].name ? ops[op].name : "?";
-}
-
-unsigned fg_op_roles(unsigned op)
-{
-    return op < OP_COUNT ? ops[op].roles : 0;
+    return op < OP_COUNT && op_names[op] ? op_names[op] : "?";
 }
 
 const char *fg_status_name(unsigned status)
@@ -101,7 +91,7 @@ static const struct shape shapes[OP_COUNT] = {
     [FG_OP_EXTEND] = {0, UINT64_MAX, 0, UINT16_MAX, true},
 };
 
-static bool request_shape_ok(const struct fg_request *r)
+static inline bool request_shape_ok(const fg_request_at *r)
 {
     const struct shape *shape;
 
@@ -116,15 +106,14 @@ static bool request_shape_ok(const struct fg_request *r)
 static inline enum fg_drop check_fields(const void *payload, const struct fg_keyring *ring,
                                         const struct fg_key **key, uint64_t *tag)
 {
-    struct fg_request r;
+    const fg_request_at *r = payload;
 
-    memcpy(&r, payload, sizeof(r));
-    *tag = r.tag;
-    if (fg_unlikely(r.magic != FG_PACKET_MAGIC || r.version != FG_PACKET_VERSION))
+    *tag = r->tag;
+    if (fg_unlikely(r->magic != FG_PACKET_MAGIC || r->version != FG_PACKET_VERSION))
         return FG_DROP_MAGIC;
-    if (fg_unlikely(!request_shape_ok(&r)))
+    if (fg_unlikely(!request_shape_ok(r)))
         return FG_DROP_SHAPE;
-    *key = fg_keyring_find(ring, r.key_id);
+    *key = fg_keyring_find(ring, r->key_id);
     return fg_likely(*key != NULL) ? FG_DROP_NONE : FG_DROP_KEY;
 }
 
@@ -185,7 +174,7 @@ bool fg_reply_check(const void *payload, const struct fg_key *key)
     if (r.magic != FG_PACKET_MAGIC || r.version != FG_PACKET_VERSION || r.key_id != key->id)
         return false;
     op = r.op & ~(unsigned)FG_PACKET_REPLY;
-    if (!(r.op & FG_PACKET_REPLY) || op >= OP_COUNT || !ops[op].name)
+    if (!(r.op & FG_PACKET_REPLY) || op >= OP_COUNT || !op_names[op])
         return false;
     if (r.status == FG_STATUS_NONE || r.status >= FG_STATUS_COUNT)
         return false;

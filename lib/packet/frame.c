@@ -45,12 +45,6 @@ static inline uint16_t be16(const uint8_t *p)
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static inline void put_be16(uint8_t *p, uint16_t value)
-{
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
-}
-
 /*
  * Ones' complement sum (RFC 1071) of words in memory order, not folded. It does not depend on byte order as
  * long as its result is stored the same way.
@@ -311,61 +305,86 @@ unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16])
     return 0;
 }
 
-static inline void swap(uint8_t *a, uint8_t *b, size_t size)
-{
-    uint8_t c[16];
+/* What follows keeps each field in one register: bytes that were just written, read back as part of a larger
+ * word, would have to wait until they are in the cache. */
 
-    memcpy(c, a, size);
-    memcpy(a, b, size);
-    memcpy(b, c, size);
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
 }
 
+static inline void store64(uint8_t *p, uint64_t word)
+{
+    memcpy(p, &word, sizeof(word));
+}
+
+static inline void swap_macs(uint8_t *data)
+{
+    uint64_t first = load64(data), last = load64(data + 4); /* twelve bytes, four of them in both */
+    uint64_t source = last >> 16, destination = first & 0xffffffffffff;
+
+    store64(data, source | destination << 48);
+    store64(data + 4, source >> 32 | destination << 16);
+}
+
+/*
+ * TTL and congestion marks (which are the request's) change, so the checksum changes by their difference: RFC
+ * 1624. In words as they lie in memory, of which each field is the lower or the upper byte.
+ */
 static inline void turn_ipv4(uint8_t *ip)
 {
+    uint64_t addresses = load64(ip + 12);
+    unsigned marks = ip[1] & ECN_BITS;
     uint16_t sum;
 
-    swap(ip + 12, ip + 16, 4);
-    ip[1] &= (uint8_t)~ECN_BITS; /* congestion marks are the request's */
-    put_be16(ip + 2, IPV4_SIZE + UDP_LENGTH);
+    memcpy(&sum, ip + 10, 2);
+    sum = (uint16_t)~fold((uint16_t)~sum + 0xffffu + TTL - ip[8] + 0xffffu - (marks << 8));
+    ip[1] = (uint8_t)(ip[1] ^ marks);
     ip[8] = TTL;
-    memset(ip + 10, 0, 2);
-    sum = (uint16_t)~fold(sum_words(ip, IPV4_SIZE / 4));
     memcpy(ip + 10, &sum, 2);
+    store64(ip + 12, addresses << 32 | addresses >> 32);
 }
 
 static inline void turn_ipv6(uint8_t *ip)
 {
-    swap(ip + 8, ip + 24, 16);
+    uint64_t source[2], destination[2];
+
+    memcpy(source, ip + 8, 16);
+    memcpy(destination, ip + 24, 16);
+    memcpy(ip + 8, destination, 16);
+    memcpy(ip + 24, source, 16);
     ip[1] &= 0xc0; /* keeps the DSCP; congestion marks and flow label are the request's */
     ip[2] = ip[3] = 0;
-    put_be16(ip + 4, UDP_LENGTH);
     ip[7] = TTL;
 }
 
 void fg_frame_turn(uint8_t *data, const struct fg_frame *frame)
 {
     uint8_t *udp = data + frame->l4;
+    uint32_t ports;
 
-    swap(data, data + 6, 6);
+    swap_macs(data);
     if (fg_likely(frame->ip == 4))
         turn_ipv4(data + frame->l3);
     else
         turn_ipv6(data + frame->l3);
-    swap(udp, udp + 2, 2);
-    put_be16(udp + 4, UDP_LENGTH);
+    memcpy(&ports, udp, 4);
+    ports = ports << 16 | ports >> 16;
+    memcpy(udp, &ports, 4);
 }
 
-void fg_frame_finish(uint8_t *data, const struct fg_frame *frame)
+void fg_frame_finish_ipv6(uint8_t *data, const struct fg_frame *frame)
 {
     const uint8_t pseudo[8] = {0, 0, 0, UDP_LENGTH, 0, 0, 0, UDP}; /* RFC 8200, 8.1, after the addresses */
     uint8_t *udp = data + frame->l4;
-    uint16_t sum = 0;
+    uint16_t sum;
 
     memset(udp + 6, 0, 2);
-    if (frame->ip == 6) {
-        sum = (uint16_t)~fold(sum_words(data + frame->l3 + 8, 8) + sum_words(pseudo, 2) +
-                              sum_words(udp, UDP_LENGTH / 4));
-        sum = sum ? sum : 0xffff; /* 0 would mean "none", which IPv6 forbids */
-    }
+    sum = (uint16_t)~fold(sum_words(data + frame->l3 + 8, 8) + sum_words(pseudo, 2) +
+                          sum_words(udp, UDP_LENGTH / 4));
+    sum = sum ? sum : 0xffff; /* 0 would mean "none", which IPv6 forbids */
     memcpy(udp + 6, &sum, 2);
 }

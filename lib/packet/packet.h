@@ -78,7 +78,7 @@ enum fg_role {
 };
 
 /** Request, 64 bytes, little-endian on the wire. */
-struct fg_request {
+struct __attribute__((may_alias)) fg_request {
     uint16_t magic;
     uint8_t version;
     uint8_t op;
@@ -94,7 +94,7 @@ struct fg_request {
 };
 
 /** Reply, 64 bytes, little-endian on the wire. */
-struct fg_reply {
+struct __attribute__((may_alias)) fg_reply {
     uint16_t magic;
     uint8_t version;
     uint8_t op; /**< of the request, | FG_PACKET_REPLY */
@@ -125,10 +125,23 @@ _Static_assert(offsetof(struct fg_reply, left) == 40 && offsetof(struct fg_reply
 #error "the packet structs are read in place: a big-endian port needs swaps here"
 #endif
 
+/** Where they lie in a frame: at any address. */
+typedef struct fg_request fg_request_at __attribute__((aligned(1)));
+typedef struct fg_reply fg_reply_at __attribute__((aligned(1)));
+
 const char *fg_op_name(unsigned op);         /**< "RESERVE"; "?" when unknown */
 const char *fg_status_name(unsigned status); /**< "SOLD_OUT"; "?" when unknown */
 const char *fg_status_text(unsigned status); /**< its meaning; "?" when unknown */
-unsigned fg_op_roles(unsigned op);           /**< bits of enum fg_role that may do it; 0 when unknown */
+
+/** Bits of enum fg_role that may do it; 0 when unknown. */
+static inline unsigned fg_op_roles(unsigned op)
+{
+#define X(name, number, roles, text) | (uint64_t)(roles) << 4 * (number)
+    const uint64_t by_op = 0 FG_OP_LIST(X); /* four bits each */
+#undef X
+
+    return fg_likely(op < 16) ? (unsigned)(by_op >> 4 * op) & 15 : 0;
+}
 
 /* ---- tag ------------------------------------------------------------------------------------------- */
 
@@ -259,13 +272,22 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t or
 unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16]);
 
 /**
- * Turns the headers around in place (MAC, IP, ports swapped, TTL 64, lengths of a 64-byte payload, IPv4
- * checksum right) and leaves the UDP checksum to fg_frame_finish. The VLAN tag stays.
+ * Turns the headers of a frame that fg_frame_parse accepted around in place (MAC, IP, ports swapped, TTL 64,
+ * congestion marks cleared, IPv4 checksum right) and leaves the UDP checksum to fg_frame_finish. The VLAN tag
+ * stays.
  */
 void fg_frame_turn(uint8_t *data, const struct fg_frame *frame);
 
+void fg_frame_finish_ipv6(uint8_t *data, const struct fg_frame *frame);
+
 /** UDP checksum after the payload is written: computed for IPv6, 0 ("none", RFC 768) for IPv4. */
-void fg_frame_finish(uint8_t *data, const struct fg_frame *frame);
+static inline void fg_frame_finish(uint8_t *data, const struct fg_frame *frame)
+{
+    if (fg_likely(frame->ip == 4))
+        data[frame->l4 + 6] = data[frame->l4 + 7] = 0;
+    else
+        fg_frame_finish_ipv6(data, frame);
+}
 
 /* ---- where no kernel stands behind the port ------------------------------------------------------------ */
 

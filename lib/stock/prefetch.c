@@ -24,6 +24,7 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
 {
     r->hash = order_hash(s, r->user, r->order_id);
     r->line = NIL;
+    r->index = 0;
     __builtin_prefetch(order_bucket(s, r->hash), 1);
     if (r->op != FG_OP_RESERVE)
         return;

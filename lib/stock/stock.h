@@ -45,9 +45,14 @@ struct fg_stock_config {
     uint64_t seed;                   /**< of the hash tables; secret, any value */
 };
 
-/** What the engine is asked; in host byte order, already authenticated. */
+/**
+ * What the engine is asked, already authenticated. Its fields lie as in the order packet, so that a request
+ * off the wire is one copy (fg_stock_request_of); others may leave what has no meaning here zero.
+ */
 struct fg_stock_request {
-    uint8_t op; /**< enum fg_op */
+    uint8_t wire[3]; /**< no meaning here */
+    uint8_t op;      /**< enum fg_op */
+    uint16_t key_id; /**< no meaning here */
     uint16_t quantity;
     uint8_t order_id[16];
     uint64_t user;
@@ -57,6 +62,18 @@ struct fg_stock_request {
     uint32_t index;    /**< likewise */
     uint32_t line;     /**< likewise */
 };
+#define FG_STOCK_WIRE     offsetof(struct fg_stock_request, hash) /**< bytes that are the packet's */
+#define SAME_PLACE(field) (offsetof(struct fg_stock_request, field) == offsetof(struct fg_request, field))
+_Static_assert(SAME_PLACE(op) && SAME_PLACE(quantity) && SAME_PLACE(order_id), "as in the packet");
+_Static_assert(SAME_PLACE(user) && SAME_PLACE(item) && SAME_PLACE(until_ms), "as in the packet");
+#undef SAME_PLACE
+
+/** Of the order packet at `payload`, which need not be aligned. For fg_stock_prefetch: its fields are not
+ * set. */
+static inline void fg_stock_request_of(struct fg_stock_request *request, const void *payload)
+{
+    memcpy(request, payload, FG_STOCK_WIRE);
+}
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
 #define FG_STOCK_COMMAND_LIST(X)                                                                             \
@@ -168,7 +185,7 @@ bool fg_stock_load(struct fg_stock *stock, const struct fg_ledger *ledger, struc
 
 /** Worker that must be given this request: the owner of the user; for STOCK the home of the item. Any thread.
  */
-static inline unsigned fg_stock_owner(const struct fg_request *request, unsigned workers)
+static inline unsigned fg_stock_owner(const fg_request_at *request, unsigned workers)
 {
     return fg_user_owner(request->op == FG_OP_STOCK ? request->item : request->user, workers);
 }
