@@ -122,6 +122,19 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
         broken ? d->follower.error.text : "");
 }
 
+/* Everything that needs a record waits for it: one that is under way for long tells before it has ended. */
+static void look_at_disk(struct fg_daemon *d, uint64_t now_ms)
+{
+    struct fg_commit_watch *w = &d->commit_watch;
+    uint64_t began = atomic_load(&w->began_ms), slow = atomic_load(&w->slow), took = atomic_load(&w->slow_ms);
+    bool waits = began && now_ms > began && now_ms - began >= FG_COMMIT_SLOW_MS;
+
+    set(d, FG_ALARM_DISK, now_ms, waits || slow > d->alarms.slow_commits ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "a commit of the log %s the disk for %.1f s: answers wait for it", waits ? "waits for" : "waited for",
+        (double)(waits ? now_ms - began : took) / 1000);
+    d->alarms.slow_commits = slow;
+}
+
 /* The worst one speaks for all. */
 static void look_at_sinks(struct fg_daemon *d, uint64_t now_ms)
 {
@@ -213,6 +226,7 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_items(d, now_ms);
     look_at_refusals(d, now_ms);
     look_at_log(d, now_ms);
+    look_at_disk(d, now_ms);
     look_at_sinks(d, now_ms);
     look_at_commands(d, now_ms);
     look_at_filter(d, now_ms);

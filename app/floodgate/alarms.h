@@ -12,8 +12,9 @@
 
 #include "base/base.h"
 
-#define FG_ALARM_HOLD_MS 5000
-#define FG_ALARM_TEXT    256
+#define FG_ALARM_HOLD_MS  5000
+#define FG_ALARM_TEXT     256
+#define FG_COMMIT_SLOW_MS 1000 /**< of one commit: shoppers ask again before */
 
 /* name, name in text, what it watches. Limits: a warning from 90 %, an alarm when nothing is left. */
 #define FG_ALARM_LIST(X)                                                                                     \
@@ -25,6 +26,7 @@
     X(DENIED, "denied", "users who were ever denied, of what a worker has room for")                         \
     X(FULL, "full", "reservations are refused as FULL")                                                      \
     X(LOG, "log", "the log has no room, or failed")                                                          \
+    X(DISK, "disk", "a commit of the log waits for the disk for a second or more")                           \
     X(MEMORY, "memory", "[log] durability is memory: nothing survives a power cut")                          \
     X(SNAPSHOT, "snapshot", "no snapshot of the log can be made")                                            \
     X(LEDGER, "ledger", "the log cannot be followed")                                                        \
@@ -55,6 +57,7 @@ struct fg_alarms {
     bool looked;                                 /**< at the filter, once */
     uint64_t refused_sources, refused_penalties; /**< of the counters, when last looked at */
     uint64_t refused_full;                       /**< of the counter, when last looked at */
+    uint64_t slow_commits;                       /**< the same */
 };
 
 struct fg_daemon;

@@ -71,6 +71,11 @@ struct fg_daemon {
     pthread_t journal_thread;
     bool journal_started;
     _Atomic bool journal_quit;
+    struct fg_commit_watch {            /* journal thread writes; ms, monotonic */
+        _Atomic uint64_t began_ms;      /**< of the commit under way; 0 = none */
+        _Atomic uint64_t max_ms;        /**< longest so far */
+        _Atomic uint64_t slow, slow_ms; /**< how many took FG_COMMIT_SLOW_MS or more, and the last of them */
+    } commit_watch;
     _Atomic bool stopping; /**< no new decisions */
     _Atomic bool follower_quit;
     struct fg_follower follower;

@@ -161,6 +161,26 @@ static void publish_mode(struct fg_daemon *d, int *seen)
                fg_journal_error(d->journal));
 }
 
+/* One commit, and how long the disk took for it. */
+static size_t commit(struct fg_daemon *d)
+{
+    struct fg_commit_watch *w = &d->commit_watch;
+    uint64_t began = fg_mono_ms(), took;
+    size_t n;
+
+    atomic_store_explicit(&w->began_ms, began, memory_order_relaxed);
+    n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
+    took = fg_mono_ms() - began;
+    atomic_store_explicit(&w->began_ms, 0, memory_order_relaxed);
+    if (took > atomic_load_explicit(&w->max_ms, memory_order_relaxed))
+        atomic_store_explicit(&w->max_ms, took, memory_order_relaxed);
+    if (took >= FG_COMMIT_SLOW_MS) {
+        atomic_store(&w->slow_ms, took);
+        atomic_fetch_add(&w->slow, 1);
+    }
+    return n;
+}
+
 static void *run(void *daemon)
 {
     struct fg_daemon *d = daemon;
@@ -172,7 +192,7 @@ static void *run(void *daemon)
     if (getpriority(PRIO_PROCESS, 0) > NICE)
         setpriority(PRIO_PROCESS, 0, NICE); /* every answer waits for this thread; a refusal does no harm */
     while (!atomic_load_explicit(&d->journal_quit, memory_order_acquire)) {
-        size_t n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
+        size_t n = commit(d);
 
         publish_mode(d, &seen);
         if (n) {

@@ -134,6 +134,8 @@ static json_t *log_json(struct fg_daemon *d)
     put(o, "durable_seq", atomic_load(&c->durable_seq));
     put(o, "commits", atomic_load(&c->commits));
     put(o, "records", atomic_load(&c->records));
+    put(o, "commit_ms_max", atomic_load(&d->commit_watch.max_ms));
+    put(o, "commits_slow", atomic_load(&d->commit_watch.slow));
     put_extent(d, o);
     put(o, "retired", atomic_load(&d->snapshots.retired));
     json_object_set_new(o, "snapshot", snapshot_json(d));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
- * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does.
- * What such a sync was to keep stays in the page cache, as on Linux: readable, and not on the disk.
+ * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does;
+ * and fdatasync waits as long as $FG_FAULTS/slow exists. What such a sync was to keep stays in the page
+ * cache, as on Linux: readable, and not on the disk.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool fails(const char *what)
+static bool exists(const char *what)
 {
     const char *dir = getenv("FG_FAULTS");
     char path[512];
@@ -25,8 +26,16 @@ static bool fails(const char *what)
         return false;
     snprintf(path, sizeof(path), "%s/%s", dir, what);
     there = access(path, F_OK) == 0;
-    errno = there ? EIO : before;
+    errno = before;
     return there;
+}
+
+static bool fails(const char *what)
+{
+    if (!exists(what))
+        return false;
+    errno = EIO;
+    return true;
 }
 
 static bool is_snapshot(int fd)
@@ -46,6 +55,8 @@ int fdatasync(int fd)
 
     if (!real)
         real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    while (exists("slow"))
+        usleep(20000);
     return fails("sync") || (is_snapshot(fd) && fails("snapshot")) ? -1 : real(fd);
 }
 

@@ -357,7 +357,7 @@ class FailingDisk:
             pass
 
     def heal(self):
-        for what in ('sync', 'write', 'snapshot'):
+        for what in ('sync', 'write', 'snapshot', 'slow'):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.dir, what))
 
@@ -410,6 +410,34 @@ def test_a_write_that_fails(lab):
 
 def alarms(sale):
     return {a['name']: a['text'] for a in sale.gate.get('/v1/status')['alarms']}
+
+
+@fgtest.timeout(120)
+def test_a_disk_that_stands_still(lab):
+    """a sync that takes seconds: an alarm while it waits, rejections go on, nothing is lost; then the answers come"""
+    disk = FailingDisk(lab)
+    sale = Sale(lab, start=False, hold_ms=60000, desk=True)
+    sale.gate.start(wrapper=disk.wrapper)
+    sale.open_items(4000, 5)
+    sale.add_item(99, 0)
+    shopper = sale.client()
+    assert 'disk' not in alarms(sale)
+    sale.shop(seconds=10)
+    wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells')
+    disk.fail('slow')
+    wait_until(lambda: 'waits for the disk' in alarms(sale).get('disk', ''), 20, 'the alarm is raised')
+    assert sale.gate.healthy() and log_state(sale) == 'ok', 'slow is not broken'
+    durable = sale.gate.get('/v1/status')['log']['durable_seq']
+    assert shopper.reserve(99, 99, 1).status == 'SOLD_OUT', 'rejections go on'
+    time.sleep(0.5)
+    assert sale.gate.get('/v1/status')['log']['durable_seq'] == durable, 'nothing is durable meanwhile'
+    accepted = answers(sale, 'RESERVED', 'SOLD')
+    disk.heal()
+    wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 20, 'the answers come')
+    log = sale.gate.get('/v1/status')['log']
+    assert log['commits_slow'] >= 1 and log['commit_ms_max'] >= 1000, log
+    wait_until(lambda: 'disk' not in alarms(sale), 20, 'the alarm is over')
+    sale.finish()
 
 
 def snapshot_refused(sale, word):
