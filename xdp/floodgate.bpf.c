@@ -111,9 +111,11 @@ static __always_inline void fg_env_event(FG_UNUSED struct fg_env *env, enum fg_e
         counter->packets++;
 }
 
-/* A global function: the verifier goes through it once, not once for each prefix length. */
+/* Global functions: the verifier goes through them once, not once for each prefix length. */
 uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
-#define FG_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
+uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide, uint64_t now);
+#define FG_ENV_HIT(env, hi, lo, salt, kind, now)      fg_hit(hi, lo, salt, kind, now)
+#define FG_ENV_LISTS(env, hi, lo, family, guide, now) fg_lists_again(hi, lo, family, guide, now)
 
 #include "xdp/verdict.h"
 
@@ -121,6 +123,12 @@ __attribute__((noinline)) uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t sal
                                           uint64_t now)
 {
     return fg_entry_hit(NULL, hi, lo, salt, kind, now);
+}
+
+__attribute__((noinline)) uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide,
+                                                  uint64_t now)
+{
+    return fg_lists_slowly(NULL, hi, lo, family, guide, now);
 }
 
 /* Rare, so what it costs does not matter: out of the line of the others. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * parse: from a frame to what the shield judges by. Loops have constant bounds and every access is checked
- * against `end`: what the verifier asks for.
+ * parse: from a frame to what the shield judges by, in two steps: fg_parse_source as far as the source
+ * address, fg_parse_rest what is behind it. A packet of a blocked source costs the first only. Loops have
+ * constant bounds and every access is checked against `end`: what the verifier asks for.
  */
 #ifndef FG_XDP_PARSE_H
 #define FG_XDP_PARSE_H
@@ -45,14 +46,22 @@ enum {
     FG_TCP_ACK = 16,
 };
 
+/* Frames are not aligned. The BPF program may load from anywhere; with `packed` it would load byte by byte.
+ */
+#ifdef __bpf__
+#define FG_WIRE
+#else
+#define FG_WIRE __attribute__((packed))
+#endif
+
 struct fg_wire_eth {
     uint8_t dst[6], src[6];
     uint16_t type;
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_vlan {
     uint16_t tci, type;
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_ipv4 {
     uint8_t version_ihl, tos;
@@ -60,31 +69,31 @@ struct fg_wire_ipv4 {
     uint8_t ttl, proto;
     uint16_t checksum;
     uint32_t src, dst;
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_ipv6 {
     uint32_t version_class_flow;
     uint16_t payload;
     uint8_t next, hops;
     uint32_t src[4], dst[4];
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_ext {
     uint8_t next, length; /* length: in units that depend on the header */
     uint16_t fragment;    /* only in the fragment header */
     uint32_t more;
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_udp {
     uint16_t src, dst, length, checksum;
-} __attribute__((packed));
+} FG_WIRE;
 
 struct fg_wire_tcp {
     uint16_t src, dst;
     uint32_t seq, ack;
     uint8_t offset, flags;
     uint16_t window, checksum, urgent;
-} __attribute__((packed));
+} FG_WIRE;
 
 _Static_assert(sizeof(struct fg_wire_tcp) == 20, "wire");
 _Static_assert(sizeof(struct fg_wire_eth) == 14 && sizeof(struct fg_wire_vlan) == 4, "wire");
@@ -94,14 +103,44 @@ _Static_assert(sizeof(struct fg_wire_ext) == 8 && sizeof(struct fg_wire_udp) == 
 /** What the parser found out on its way down. */
 struct fg_view {
     uint64_t hi, lo;     /**< source address in host byte order; IPv4 in the upper half of hi */
-    uint32_t family;     /**< 0: no IP source to judge by (ARP, neighbour discovery, LLDP, ...) */
-    enum fg_class class; /**< of rates */
-    bool multicast;      /**< to many: never an order */
+    uint32_t family;     /**< 4 or 6 */
     bool odd;            /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
+    bool multicast;      /**< to many: never an order */
     bool fragment;       /**< the first fragment of several, or alone with a fragment header */
+    enum fg_class class; /**< of rates */
 };
 
-/* ---- parse: ORDER or PASS so far, or a final verdict ------------------------------------------------ */
+/* ---- link ------------------------------------------------------------------------------------------- */
+
+FG_INLINE bool fg_is_tag(uint16_t type)
+{
+    return type == FG_HTONS(FG_ETHERTYPE_VLAN) || type == FG_HTONS(FG_ETHERTYPE_QINQ);
+}
+
+/* What is behind Ethernet header and VLAN tags; NULL: cut, or more than two tags. */
+FG_INLINE const uint8_t *fg_parse_link(const uint8_t *data, const uint8_t *end, uint16_t *type, bool *odd)
+{
+    const struct fg_wire_eth *eth = (const void *)data;
+    const uint8_t *pos = data + sizeof(*eth);
+
+    *odd = false;
+    if (pos > end)
+        return NULL;
+    *type = eth->type;
+    for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_is_tag(*type); tags++) {
+        const struct fg_wire_vlan *vlan = (const void *)pos;
+
+        pos += sizeof(*vlan);
+        if (pos > end)
+            return NULL;
+        /* Workers take one VLAN tag; a service tag, or two tags, cannot be an order's. */
+        *odd |= tags > 0 || *type == FG_HTONS(FG_ETHERTYPE_QINQ);
+        *type = vlan->type;
+    }
+    return fg_is_tag(*type) ? NULL : pos; /* a third tag would hide an address from the lists */
+}
+
+/* ---- behind the IP header: ORDER or PASS so far, or a final verdict ---------------------------------- */
 
 /* `left`: bytes of the IP payload from here on, as the IP header has it. */
 FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos, const uint8_t *end,
@@ -149,8 +188,8 @@ FG_INLINE bool fg_ipv4_is_multicast(uint32_t addr)
     return (addr & FG_HTONL(0xf0000000)) == FG_HTONL(0xe0000000) || addr == 0xffffffff;
 }
 
-FG_INLINE enum fg_verdict fg_parse_ipv4(const void *port, const uint8_t *pos, const uint8_t *end,
-                                        struct fg_view *view)
+FG_INLINE enum fg_verdict fg_parse_ipv4_rest(const void *port, const uint8_t *pos, const uint8_t *end,
+                                             struct fg_view *view)
 {
     const struct fg_wire_ipv4 *ip = (const void *)pos;
     uint32_t head, total, fragment;
@@ -159,12 +198,6 @@ FG_INLINE enum fg_verdict fg_parse_ipv4(const void *port, const uint8_t *pos, co
         return FG_VERDICT_BAD_IPV4;
     head = (ip->version_ihl & 15) * 4;
     total = FG_HTONS(ip->total);
-    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head || total > (uint64_t)(end - pos))
-        return FG_VERDICT_BAD_IPV4;
-    if (fg_ipv4_is_multicast(ip->src))
-        return FG_VERDICT_BAD_SOURCE;
-    view->family = 4;
-    view->hi = (uint64_t)FG_HTONL(ip->src) << 32;
     view->multicast |= fg_ipv4_is_multicast(ip->dst);
     if (ip->proto != FG_PROTO_UDP && ip->proto != FG_PROTO_TCP)
         return FG_VERDICT_PASS;
@@ -180,19 +213,19 @@ FG_INLINE enum fg_verdict fg_parse_ipv4(const void *port, const uint8_t *pos, co
     return fg_parse_udp(port, pos + head, end, total - head, view);
 }
 
-/* Only what cannot have crossed a router (hop limit 255) counts as neighbour discovery. */
-FG_INLINE bool fg_is_discovery(const struct fg_wire_ipv6 *ip, const uint8_t *end)
-{
-    const uint8_t *type = (const uint8_t *)(ip + 1);
-
-    return ip->next == FG_PROTO_ICMPV6 && ip->hops == 255 && ip->payload != 0 && type + 1 <= end &&
-           *type >= FG_ND_FIRST && *type <= FG_ND_LAST;
-}
-
 /* Walks the extension headers as far as UDP or TCP. */
-FG_INLINE enum fg_verdict fg_parse_ipv6_next(const void *port, const uint8_t *pos, const uint8_t *end,
-                                             uint32_t next, uint32_t left, struct fg_view *view)
+FG_INLINE enum fg_verdict fg_parse_ipv6_rest(const void *port, const uint8_t *pos, const uint8_t *end,
+                                             struct fg_view *view)
 {
+    const struct fg_wire_ipv6 *ip = (const void *)pos;
+    uint32_t next, left;
+
+    pos += sizeof(*ip);
+    if (pos > end)
+        return FG_VERDICT_BAD_IPV6;
+    next = ip->next;
+    left = FG_HTONS(ip->payload);
+    view->multicast |= (ip->dst[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000);
     for (int i = 0; i <= FG_EXTENSIONS_MAX; i++) {
         const struct fg_wire_ext *ext = (const void *)pos;
         uint32_t size;
@@ -225,69 +258,108 @@ FG_INLINE enum fg_verdict fg_parse_ipv6_next(const void *port, const uint8_t *po
     return FG_VERDICT_BAD_EXTENSION;
 }
 
+/**
+ * For a frame of which fg_parse_source filled the view: ORDER or PASS so far, or a final verdict. It looks at
+ * the link again: that costs less than to keep what was found there. port: network byte order.
+ */
+FG_INLINE enum fg_verdict fg_parse_rest(const void *port, const uint8_t *data, const uint8_t *end,
+                                        struct fg_view *view)
+{
+    uint16_t type;
+    const uint8_t *pos = fg_parse_link(data, end, &type, &view->odd);
+
+    if (!pos)
+        return FG_VERDICT_BAD_ETHERNET;
+    view->multicast = *data & 1;
+    view->fragment = false;
+    view->class = FG_CLASS_OTHER;
+    if (view->family == 4)
+        return fg_parse_ipv4_rest(port, pos, end, view);
+    return fg_parse_ipv6_rest(port, pos, end, view);
+}
+
+/* ---- as far as the source ---------------------------------------------------------------------------- */
+
+/* True: there is one, hi, lo and family of the view are filled. False: *verdict is final. */
+FG_INLINE bool fg_parse_ipv4(const uint8_t *pos, const uint8_t *end, struct fg_view *view,
+                             enum fg_verdict *verdict)
+{
+    const struct fg_wire_ipv4 *ip = (const void *)pos;
+    uint32_t head, total;
+
+    *verdict = FG_VERDICT_BAD_IPV4;
+    if (pos + sizeof(*ip) > end)
+        return false;
+    head = (ip->version_ihl & 15) * 4;
+    total = FG_HTONS(ip->total);
+    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head || total > (uint64_t)(end - pos))
+        return false;
+    *verdict = FG_VERDICT_BAD_SOURCE;
+    if (fg_ipv4_is_multicast(ip->src))
+        return false;
+    view->family = 4;
+    view->hi = (uint64_t)FG_HTONL(ip->src) << 32;
+    view->lo = 0;
+    return true;
+}
+
+/* Only what cannot have crossed a router (hop limit 255) counts as neighbour discovery. */
+FG_INLINE bool fg_is_discovery(const struct fg_wire_ipv6 *ip, const uint8_t *end)
+{
+    const uint8_t *type = (const uint8_t *)(ip + 1);
+
+    return ip->next == FG_PROTO_ICMPV6 && ip->hops == 255 && ip->payload != 0 && type + 1 <= end &&
+           *type >= FG_ND_FIRST && *type <= FG_ND_LAST;
+}
+
 FG_INLINE uint64_t fg_be64(uint32_t first, uint32_t second)
 {
     return (uint64_t)FG_HTONL(first) << 32 | FG_HTONL(second);
 }
 
-FG_INLINE enum fg_verdict fg_parse_ipv6(const void *port, const uint8_t *pos, const uint8_t *end,
-                                        struct fg_view *view)
+FG_INLINE bool fg_parse_ipv6(const uint8_t *pos, const uint8_t *end, struct fg_view *view,
+                             enum fg_verdict *verdict)
 {
     const struct fg_wire_ipv6 *ip = (const void *)pos;
-    uint32_t payload;
 
+    *verdict = FG_VERDICT_BAD_IPV6;
     if (pos + sizeof(*ip) > end)
-        return FG_VERDICT_BAD_IPV6;
-    payload = FG_HTONS(ip->payload);
+        return false;
     if ((ip->version_class_flow & FG_HTONL(0xf0000000)) != FG_HTONL(0x60000000) ||
-        payload + sizeof(*ip) > (uint64_t)(end - pos))
-        return FG_VERDICT_BAD_IPV6;
+        FG_HTONS(ip->payload) + sizeof(*ip) > (uint64_t)(end - pos))
+        return false;
+    *verdict = FG_VERDICT_BAD_SOURCE;
     if ((ip->src[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000))
-        return FG_VERDICT_BAD_SOURCE;
+        return false;
+    *verdict = FG_VERDICT_PASS;
     if (fg_is_discovery(ip, end))
-        return FG_VERDICT_PASS; /* like ARP: without it the link is dead */
+        return false; /* like ARP: without it the link is dead */
     view->family = 6;
     view->hi = fg_be64(ip->src[0], ip->src[1]);
     view->lo = fg_be64(ip->src[2], ip->src[3]);
-    view->multicast |= (ip->dst[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000);
-    return fg_parse_ipv6_next(port, pos + sizeof(*ip), end, ip->next, payload, view);
+    return true;
 }
 
-FG_INLINE bool fg_is_tag(uint16_t type)
+/**
+ * True: there is an IP source to judge by; hi, lo and family of the view are filled, nothing else. False:
+ * *verdict is final (PASS: ARP, neighbour discovery, LLDP, ...).
+ */
+FG_INLINE bool fg_parse_source(const uint8_t *data, const uint8_t *end, struct fg_view *view,
+                               enum fg_verdict *verdict)
 {
-    return type == FG_HTONS(FG_ETHERTYPE_VLAN) || type == FG_HTONS(FG_ETHERTYPE_QINQ);
-}
-
-/** port: of orders, in network byte order. */
-FG_INLINE enum fg_verdict fg_parse(const void *port, const uint8_t *data, const uint8_t *end,
-                                   struct fg_view *view)
-{
-    const struct fg_wire_eth *eth = (const void *)data;
-    const uint8_t *pos = data + sizeof(*eth);
     uint16_t type;
+    bool odd;
+    const uint8_t *pos = fg_parse_link(data, end, &type, &odd);
 
-    view->class = FG_CLASS_OTHER;
-    if (pos > end)
-        return FG_VERDICT_BAD_ETHERNET;
-    type = eth->type;
-    view->multicast = eth->dst[0] & 1;
-    for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_is_tag(type); tags++) {
-        const struct fg_wire_vlan *vlan = (const void *)pos;
-
-        pos += sizeof(*vlan);
-        if (pos > end)
-            return FG_VERDICT_BAD_ETHERNET;
-        /* Workers take one VLAN tag; a service tag, or two tags, cannot be an order's. */
-        view->odd |= tags > 0 || type == FG_HTONS(FG_ETHERTYPE_QINQ);
-        type = vlan->type;
-    }
-    if (fg_is_tag(type))
-        return FG_VERDICT_BAD_ETHERNET; /* a third tag would hide an address from the lists */
+    *verdict = FG_VERDICT_BAD_ETHERNET;
+    if (!pos)
+        return false;
     if (type == FG_HTONS(FG_ETHERTYPE_IPV4))
-        return fg_parse_ipv4(port, pos, end, view);
+        return fg_parse_ipv4(pos, end, view, verdict);
     if (type == FG_HTONS(FG_ETHERTYPE_IPV6))
-        return fg_parse_ipv6(port, pos, end, view);
-    return FG_VERDICT_PASS;
+        return fg_parse_ipv6(pos, end, view, verdict);
+    *verdict = FG_VERDICT_PASS;
+    return false;
 }
 
 #endif

@@ -96,58 +96,72 @@ struct fg_listed {
 
 /*
  * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in force.
- * Each has rows of bits (one for each prefix, by its hash: tells in one look that a prefix is not listed),
- * rows of cells (a hash table by linear probing), and its entries. A cell is 0, or FG_CELL_GONE (was in use:
- * look further), or the number of an entry << 8 with 8 bits of the hash.
+ * Each has rows of guide words, rows of cells (a hash table by linear probing), and its entries. A cell is 0,
+ * or FG_CELL_GONE (was in use: look further), or the number of an entry << 8 with 8 bits of the hash.
+ *
+ * A guide word belongs to a group of addresses, those of the same leading FG_GROUP_4 or FG_GROUP_6 bits (by
+ * hash, so several groups may share a word), and names the slots (lists and prefix lengths) in which an
+ * address of the group may be found: up to FG_GUIDE_FIELDS numbers, ascending, the first in the lowest bits.
+ * 0 = no more; FG_GUIDE_FULL as the last one = perhaps any slot behind the one before.
  */
 #define FG_ROW_CELLS     16
-#define FG_ROW_BITS      512
+#define FG_ROW_WORDS     8
 #define FG_PROBES_MAX    64
 #define FG_CELL_GONE     1u
 #define FG_ENTRY_MAX     0xffffffu
 #define FG_CELL(n, tag)  ((uint32_t)(n) << 8 | (uint8_t)(tag))
 #define FG_CELL_ENTRY(c) ((c) >> 8)
 
+#define FG_GROUP_4      22
+#define FG_GROUP_6      40
+#define FG_GUIDE_FIELDS 6
+#define FG_GUIDE_BITS   10 /**< of a field */
+#define FG_GUIDE_FIELD  ((1u << FG_GUIDE_BITS) - 1)
+#define FG_GUIDE_FULL   FG_GUIDE_FIELD
+
 /* What the bits of the hash of a prefix are for. */
 #define FG_HASH_TAG(hash)  ((uint8_t)(hash))
-#define FG_HASH_CELL(hash) ((uint32_t)((hash) >> 8))
-#define FG_HASH_BIT(hash)  ((uint32_t)((hash) >> 32))
+#define FG_HASH_CELL(hash) ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs */
 
 union fg_row {
-    uint64_t bits[FG_ROW_BITS / 64];
+    uint64_t guide[FG_ROW_WORDS];
     uint32_t cell[FG_ROW_CELLS];
+    uint64_t pair[FG_ROW_CELLS / 2];
     struct fg_listed entry;
 };
 _Static_assert(sizeof(union fg_row) == 64, "value of the map of lists: one cache line");
 
 #define FG_LENGTHS_MAX 129 /**< lengths 0..128 */
 
-/** One prefix length in use: what to look up. */
-struct fg_length {
+/*
+ * A slot is a list and a prefix length. Allow beats block, and the longest prefix of a list counts: the first
+ * slot in which an address is found decides. Slot 0 is not used.
+ */
+#define FG_LIST_SLOT(list, length)                                                                           \
+    (((list) == FG_LIST_ALLOW ? 0u : FG_LENGTHS_MAX) + FG_LENGTHS_MAX - (length))
+#define FG_LIST_SLOT_BLOCK (FG_LENGTHS_MAX + 1u) /**< the first one of the block list */
+#define FG_LIST_SLOTS      (FG_LISTS * FG_LENGTHS_MAX + 1u)
+
+struct fg_list_slot {
     uint64_t hi, lo; /**< mask */
     uint64_t salt;   /**< of the hash: kind and seed */
-    uint64_t kind;
+    uint32_t kind;
+    uint32_t count; /**< of entries */
 };
+_Static_assert(FG_LIST_SLOTS <= FG_GUIDE_FULL, "a field of the guide holds the number of a slot");
 
-struct fg_length_table {
-    uint32_t count;
-    uint32_t zero;
-    struct fg_length slot[FG_LENGTHS_MAX]; /**< longest first */
-};
-
-#define FG_LENGTHS_INDEX(list, family) ((list)*2 + ((family) == 6))
-#define FG_LENGTHS_COUNT               (FG_LISTS * 2)
+enum { FG_FAMILY_4, FG_FAMILY_6, FG_FAMILIES };
 
 /** How to look something up: all of it is put in force with one store to `active`. */
 struct fg_head {
-    uint32_t bits, bits_mask;   /**< first row of bits; bits - 1 */
+    uint32_t guide, guide_mask; /**< first row of the guide; words - 1 */
     uint32_t cells, cells_mask; /**< first row of cells; cells - 1 */
     uint32_t entries;           /**< row of entry 0, which is never used */
     uint32_t generation;        /**< 0 or 1 */
-    struct fg_length_table table[FG_LENGTHS_COUNT];
+    struct fg_list_slot slot[FG_FAMILIES][FG_LIST_SLOTS];
 };
 
-#define FG_STATE_VERSION 2 /**< of all pinned maps together */
+#define FG_STATE_VERSION 3 /**< of all pinned maps together */
 
 /** The only value of the map of state. */
 struct fg_state {
@@ -160,9 +174,8 @@ struct fg_state {
     uint32_t changing; /**< 1 while a process changes what follows; left behind by one that died */
     uint32_t used;     /**< entries 1..used were taken at some time */
     uint32_t free;     /**< first of those that were given back; 0 = none */
-    uint32_t counts[FG_LENGTHS_COUNT][FG_LENGTHS_MAX]; /**< entries of each kind */
 };
-_Static_assert(sizeof(struct fg_length_table) == 4136, "read in place by the program");
+_Static_assert(sizeof(struct fg_list_slot) == 32, "read in place by the program");
 _Static_assert(sizeof(struct fg_state) % 8 == 0, "value of the map of state");
 
 /* ---- rates ----------------------------------------------------------------------------------------- */

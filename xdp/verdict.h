@@ -7,7 +7,7 @@
  *
  *   FG_ENV_TUNE                               lvalue: struct fg_tunables
  *   struct fg_env                             whatever the functions below need; may be unused
- *   struct fg_state *fg_env_state(env)        NULL: nothing is listed
+ *   struct fg_state *fg_env_state(env)        NULL: nothing is listed or limited
  *   union fg_row *fg_env_row(env, index)      a row of the lists, or NULL
  *   struct fg_source_set *fg_env_set(env, index), struct fg_net_row *fg_env_net(env, index)
  *   void fg_env_event(env, enum fg_event)
@@ -30,9 +30,9 @@ FG_INLINE uint64_t fg_list_hash(uint64_t hi, uint64_t lo, uint64_t salt)
     return x ^ x >> 32;
 }
 
-FG_INLINE bool fg_entry_in_force(const struct fg_listed *entry, uint64_t now)
+FG_INLINE uint32_t fg_guide_hash(uint64_t group, uint64_t seed)
 {
-    return !entry->expires || entry->expires > now;
+    return (uint32_t)((group ^ seed) * 0x9e3779b97f4a7c15ull >> 32);
 }
 
 /* The entry of exactly this prefix, by linear probing. */
@@ -61,18 +61,12 @@ FG_INLINE struct fg_listed *fg_entry_find(struct fg_env *env, const struct fg_he
     return NULL;
 }
 
-/** Whether the prefix is listed and in force; counts the hit. */
-FG_INLINE bool fg_entry_hit(struct fg_env *env, uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
-                            uint64_t now)
+/** Whether the entry is in force; then counts the hit. */
+FG_INLINE bool fg_entry_count(struct fg_listed *entry, uint64_t now)
 {
-    const struct fg_state *state = fg_env_state(env);
     uint32_t unit = (uint32_t)(now >> FG_SEEN_SHIFT);
-    struct fg_listed *entry;
 
-    if (!state)
-        return false;
-    entry = fg_entry_find(env, &state->heads[FG_READ_ONCE(state->active) & 1], hi, lo, salt, kind);
-    if (!entry || !fg_entry_in_force(entry, now))
+    if (entry->expires && entry->expires <= now)
         return false;
     __sync_fetch_and_add(&entry->hits, 1);
     if (entry->last != unit)
@@ -80,49 +74,129 @@ FG_INLINE bool fg_entry_hit(struct fg_env *env, uint64_t hi, uint64_t lo, uint64
     return true;
 }
 
+/** Whether the prefix is listed and in force; counts the hit. */
+FG_INLINE bool fg_entry_hit(struct fg_env *env, uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
+                            uint64_t now)
+{
+    const struct fg_state *state = fg_env_state(env);
+    struct fg_listed *entry;
+
+    if (!state)
+        return false;
+    entry = fg_entry_find(env, &state->heads[FG_READ_ONCE(state->active) & 1], hi, lo, salt, kind);
+    return entry && fg_entry_count(entry, now);
+}
+
 #ifndef FG_ENV_HIT
 #define FG_ENV_HIT fg_entry_hit
 #endif
 
 /*
- * One bit for each prefix length in use, longest first, and the entry itself only when the bit is set: the
- * cost does not depend on how many prefixes there are.
+ * The entry that a look at its first two cells leads to. 0: the prefix is not listed, for certain; otherwise
+ * the cell, or FG_CELL_GONE when one look does not tell.
  */
-FG_INLINE bool fg_is_listed(struct fg_env *env, const struct fg_head *head,
-                            const struct fg_length_table *table, uint64_t hi, uint64_t lo, uint64_t now)
+FG_INLINE uint32_t fg_first_cell(const union fg_row *row, uint64_t hash, uint32_t number)
 {
-    for (uint32_t i = 0; i < FG_LENGTHS_MAX; i++) {
-        const struct fg_length *slot = &table->slot[i];
-        const union fg_row *row;
-        uint64_t hash;
-        uint32_t bit;
+    uint64_t pair = FG_READ_ONCE(row->pair[number / 2 % FG_ROW_WORDS]);
+    uint32_t first = (uint32_t)pair, second = (uint32_t)(pair >> 32);
 
-        if (i >= table->count)
-            break;
-        hash = fg_list_hash(hi & slot->hi, lo & slot->lo, slot->salt);
-        bit = FG_HASH_BIT(hash) & head->bits_mask;
-        row = fg_env_row(env, head->bits + bit / FG_ROW_BITS);
-        if (row && (row->bits[bit / 64 % 8] >> bit % 64 & 1) &&
-            FG_ENV_HIT(env, hi & slot->hi, lo & slot->lo, slot->salt, (uint32_t)slot->kind, now))
-            return true;
-    }
-    return false;
+    if (!first || (uint8_t)first == FG_HASH_TAG(hash))
+        return first;
+    if (!second || (uint8_t)second == FG_HASH_TAG(hash))
+        return second;
+    return FG_CELL_GONE;
 }
 
-/** BLOCKED; ORDER when it is on the allow list; PASS when it is on none. */
-FG_INLINE enum fg_verdict fg_judge_lists(struct fg_env *env, uint64_t hi, uint64_t lo, uint32_t family,
-                                         uint64_t now)
+/* The guide's word of the group of an address: in which slots it may be found at all; mostly none, or one. */
+FG_INLINE uint64_t fg_guide(struct fg_env *env, const struct fg_head *head, uint64_t hi, uint32_t family,
+                            uint64_t seed)
+{
+    uint64_t group = family == 4 ? hi >> (64 - FG_GROUP_4) : hi >> (64 - FG_GROUP_6);
+    uint32_t word = fg_guide_hash(group, seed) & head->guide_mask;
+    const union fg_row *row = fg_env_row(env, head->guide + word / FG_ROW_WORDS);
+
+    return row ? FG_READ_ONCE(row->guide[word % FG_ROW_WORDS]) : 0;
+}
+
+FG_INLINE uint32_t fg_listed_verdict(uint32_t slot)
+{
+    return slot < FG_LIST_SLOT_BLOCK ? FG_VERDICT_ORDER : FG_VERDICT_BLOCKED;
+}
+
+#define FG_SLOT_HIT(env, slot, addr_hi, addr_lo, now)                                                        \
+    FG_ENV_HIT(env, (addr_hi) & (slot)->hi, (addr_lo) & (slot)->lo, (slot)->salt, (slot)->kind, now)
+
+/** In the slots of a word of the guide. BLOCKED; ORDER when it is on the allow list; PASS when on none. */
+FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo, uint32_t family,
+                                   uint64_t guide, uint64_t now)
 {
     const struct fg_state *state = fg_env_state(env);
-    const struct fg_head *head;
+    const struct fg_list_slot *slots;
+    uint32_t number = 0, before = 0;
 
     if (!state)
         return FG_VERDICT_PASS;
-    head = &state->heads[FG_READ_ONCE(state->active) & 1];
-    if (fg_is_listed(env, head, &head->table[FG_LENGTHS_INDEX(FG_LIST_ALLOW, family)], hi, lo, now))
-        return FG_VERDICT_ORDER;
-    if (fg_is_listed(env, head, &head->table[FG_LENGTHS_INDEX(FG_LIST_BLOCK, family)], hi, lo, now))
-        return FG_VERDICT_BLOCKED;
+    slots = state->heads[FG_READ_ONCE(state->active) & 1].slot[family == 6];
+    for (int i = 0; i < FG_GUIDE_FIELDS; i++, guide >>= FG_GUIDE_BITS) {
+        number = guide & FG_GUIDE_FIELD;
+        if (number >= FG_LIST_SLOTS)
+            break;
+        if (!number)
+            return FG_VERDICT_PASS;
+        if (FG_SLOT_HIT(env, &slots[number], hi, lo, now))
+            return fg_listed_verdict(number);
+        before = number;
+    }
+    for (uint32_t i = 1; number >= FG_LIST_SLOTS && i < FG_LIST_SLOTS; i++) {
+        uint32_t next = before + i;
+
+        __asm__("" : "+r"(next)); /* or clang adds to the pointer before it checks: the verifier minds */
+        if (next >= FG_LIST_SLOTS)
+            break;
+        if (slots[next].count && FG_SLOT_HIT(env, &slots[next], hi, lo, now))
+            return fg_listed_verdict(next);
+    }
+    return FG_VERDICT_PASS;
+}
+
+#ifndef FG_ENV_LISTS
+#define FG_ENV_LISTS fg_lists_slowly
+#endif
+
+/*
+ * The same, whole. The cost depends neither on how many prefixes there are nor on how many lengths: nearly
+ * always one look at the guide, and one at an entry if there is one. What needs another look is judged out of
+ * the line.
+ */
+FG_INLINE uint32_t fg_judge_lists(struct fg_env *env, const struct fg_state *state, uint64_t hi, uint64_t lo,
+                                  uint32_t family, uint64_t now)
+{
+    const struct fg_head *head = &state->heads[FG_READ_ONCE(state->active) & 1];
+    uint64_t word = fg_guide(env, head, hi, family, state->seed), guide = word;
+
+    for (int i = 0; i < FG_GUIDE_FIELDS; i++, guide >>= FG_GUIDE_BITS) {
+        uint32_t number = guide & FG_GUIDE_FIELD, cell;
+        const struct fg_list_slot *slot;
+        union fg_row *row;
+        uint64_t hash;
+
+        if (!number)
+            return FG_VERDICT_PASS;
+        if (number >= FG_LIST_SLOTS)
+            return FG_ENV_LISTS(env, hi, lo, family, word, now);
+        slot = &head->slot[family == 6][number];
+        hash = fg_list_hash(hi & slot->hi, lo & slot->lo, slot->salt);
+        cell = FG_HASH_CELL(hash) & head->cells_mask;
+        row = fg_env_row(env, head->cells + cell / FG_ROW_CELLS);
+        cell = row ? fg_first_cell(row, hash, cell) : 0;
+        if (!cell)
+            continue;
+        row = fg_env_row(env, head->entries + FG_CELL_ENTRY(cell));
+        if (row && row->entry.kind == slot->kind && row->entry.hi == (hi & slot->hi) &&
+            row->entry.lo == (lo & slot->lo) && fg_entry_count(&row->entry, now))
+            return fg_listed_verdict(number);
+        return FG_ENV_LISTS(env, hi, lo, family, guide, now);
+    }
     return FG_VERDICT_PASS;
 }
 
@@ -132,21 +206,24 @@ FG_INLINE enum fg_verdict fg_judge_lists(struct fg_env *env, uint64_t hi, uint64
 FG_INLINE enum fg_verdict fg_judge(struct fg_env *env, const uint8_t *data, const uint8_t *end, uint64_t now,
                                    bool *order)
 {
-    struct fg_view view = {0};
-    enum fg_verdict verdict = fg_parse((const void *)&FG_ENV_TUNE.order_port, data, end, &view), limit;
     const struct fg_state *state = fg_env_state(env);
+    uint32_t listed = FG_VERDICT_PASS;
+    enum fg_verdict verdict, limit;
+    struct fg_view view;
 
+    *order = false;
+    if (!fg_parse_source(data, end, &view, &verdict))
+        return verdict;
+    if (state && !FG_ENV_TUNE.ignore_lists)
+        listed = fg_judge_lists(env, state, view.hi, view.lo, view.family, now);
+    if (listed == FG_VERDICT_BLOCKED && !FG_ENV_TUNE.monitor)
+        return FG_VERDICT_BLOCKED;
+    verdict = fg_parse_rest((const void *)&FG_ENV_TUNE.order_port, data, end, &view);
     *order = verdict == FG_VERDICT_ORDER;
-    if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS)
+    if (listed == FG_VERDICT_BLOCKED)
+        return FG_VERDICT_BLOCKED;
+    if (listed != FG_VERDICT_PASS || !state || (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS))
         return verdict;
-    if (!view.family || !state)
-        return verdict;
-    if (!FG_ENV_TUNE.ignore_lists) {
-        uint32_t listed = fg_judge_lists(env, view.hi, view.lo, view.family, now);
-
-        if (listed != FG_VERDICT_PASS)
-            return listed == FG_VERDICT_BLOCKED ? FG_VERDICT_BLOCKED : verdict;
-    }
     limit = fg_limit(env, &view, state->seed, now);
     return limit == FG_VERDICT_PASS ? verdict : limit;
 }

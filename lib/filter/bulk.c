@@ -202,7 +202,7 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *pat
         clear_lines(&load);
     ok = ok && take_over(&load, true);
     if (ok)
-        fg_generation_commit(&filter->memory, &load.g, load.seed);
+        fg_generation_commit(&filter->memory, &load.g);
     pthread_mutex_unlock(&filter->change);
     clock_gettime(CLOCK_MONOTONIC, &to);
     loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;

@@ -51,6 +51,32 @@ static bool link_and_pin(const char *path, const char *ifname, int program, bool
     return ok;
 }
 
+/* A program goes on with the maps that it was loaded with, whatever is pinned now. */
+static bool program_has_our_state(const char *pins, const char *ifname, int program, struct fg_error *err)
+{
+    uint32_t ids[32], size = sizeof(struct bpf_prog_info), map_size = sizeof(struct bpf_map_info);
+    struct bpf_prog_info info = {.nr_map_ids = 32, .map_ids = (uintptr_t)ids};
+    struct bpf_map_info map = {0};
+    char path[FG_PATH_MAX];
+    int state;
+    bool ok;
+
+    snprintf(path, sizeof(path), "%s/fg_state", pins);
+    state = bpf_obj_get(path);
+    ok = state >= 0 && bpf_obj_get_info_by_fd(state, &map, &map_size) == 0 &&
+         bpf_obj_get_info_by_fd(program, &info, &size) == 0;
+    if (state >= 0)
+        close(state);
+    for (uint32_t i = 0; ok && i < info.nr_map_ids && i < 32; i++)
+        if (ids[i] == map.id)
+            return true;
+    return fg_fail(
+        err,
+        "%s: the program that is pinned for it has other lists than %s, which another version or other "
+        "sizes made: start the daemon with this interface",
+        ifname, path);
+}
+
 bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, struct fg_error *err)
 {
     char path[FG_PATH_MAX];
@@ -77,7 +103,8 @@ bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, 
         return fg_fail(err, "%s: no program of ours (%s: %s): start the daemon once, it makes one", ifname,
                        path, strerror(errno));
     fg_pins_name(path, sizeof(path), pins, "link", ifname);
-    ok = link_and_pin(path, ifname, program, generic, err);
+    ok = program_has_our_state(pins, ifname, program, err) &&
+         link_and_pin(path, ifname, program, generic, err);
     close(program);
     return ok;
 }

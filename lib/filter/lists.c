@@ -172,7 +172,7 @@ static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct
     } else {
         ok = fg_generation_add(&g, seed, &listed) || refused(list, prefix, full, err);
     }
-    fg_generation_keep(&filter->memory, &g, seed);
+    fg_generation_keep(&filter->memory, &g);
     pthread_mutex_unlock(&filter->change);
     return ok;
 }
@@ -207,7 +207,7 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_
     known = there && !is_expired(filter, there);
     if (there)
         fg_generation_del(&g, seed, there);
-    fg_generation_keep(&filter->memory, &g, seed);
+    fg_generation_keep(&filter->memory, &g);
     pthread_mutex_unlock(&filter->change);
     return known || refused(list, prefix, "not there", err);
 }
@@ -235,13 +235,21 @@ bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg
     return found;
 }
 
+static const struct fg_list_slot *slots_of(const struct fg_filter *filter, unsigned family)
+{
+    const struct fg_state *state = filter->memory.state;
+
+    return state->heads[__atomic_load_n(&state->active, __ATOMIC_ACQUIRE) & 1]
+        .slot[family == 6 ? FG_FAMILY_6 : FG_FAMILY_4];
+}
+
 bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *address,
                      struct fg_prefix *prefix, struct fg_list_entry *entry)
 {
-    const uint32_t *counts = filter->memory.state->counts[FG_LENGTHS_INDEX(list, address->family)];
+    const struct fg_list_slot *slots = slots_of(filter, address->family);
 
     for (int length = address->length; length >= 0; length--) {
-        if (!counts[length])
+        if (!slots[FG_LIST_SLOT(list, length)].count)
             continue;
         *prefix = *address;
         prefix->length = (uint8_t)length;
@@ -279,12 +287,11 @@ void fg_filter_each(struct fg_filter *filter, enum fg_list list,
 
 uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list)
 {
-    const struct fg_state *state = filter->memory.state;
+    const struct fg_list_slot *four = slots_of(filter, 4), *six = slots_of(filter, 6);
     uint32_t sum = 0;
 
     for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
-        sum += state->counts[FG_LENGTHS_INDEX(list, 4)][length] +
-               state->counts[FG_LENGTHS_INDEX(list, 6)][length];
+        sum += four[FG_LIST_SLOT(list, length)].count + six[FG_LIST_SLOT(list, length)].count;
     return sum;
 }
 
@@ -303,7 +310,7 @@ size_t fg_filter_expire(struct fg_filter *filter)
             gone++;
         }
     }
-    fg_generation_keep(&filter->memory, &g, filter->memory.state->seed);
+    fg_generation_keep(&filter->memory, &g);
     pthread_mutex_unlock(&filter->change);
     return gone;
 }

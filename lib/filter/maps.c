@@ -61,12 +61,6 @@ bool fg_maps_open(struct fg_filter *filter, struct fg_error *err)
         if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
             return fg_fail(err, "filter: no random numbers: %s", strerror(errno));
         fg_state_start(m->state, sizes, seed);
-    } else if (m->state->version != FG_STATE_VERSION) {
-        return fg_fail(
-            err,
-            "%s/fg_state: of version %u, this program wants %u: save the lists with the program that "
-            "made it, detach the interfaces and remove the pins",
-            filter->pins, m->state->version, FG_STATE_VERSION);
     } else if (m->state->changing) {
         fg_generation_repair(m);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pinned maps of other sizes, and of the version before, which kept each list in a hash map. The program that
- * is attached goes on with its own maps until it is replaced, so there is no gap.
+ * Pinned maps of other sizes, and of versions before: version 2, which differs in how prefixes are found, and
+ * version 1, which kept each list in a hash map. The program that is attached goes on with its own maps until
+ * it is replaced, so there is no gap.
  */
 #include <errno.h>
 #include <string.h>
@@ -52,19 +53,79 @@ static bool move_aside(const struct fg_filter *filter, const char *name, struct 
     return rename(from, to) == 0 || fg_fail(err, "cannot rename %s to %s: %s", from, to, strerror(errno));
 }
 
+/* What is needed of version 2. */
+struct state_2 {
+    uint32_t version, active;
+    uint64_t seed;
+    struct {
+        uint32_t bits, bits_mask, cells, cells_mask, entries, generation;
+        uint8_t lengths[4 * 4136];
+    } heads[2];
+    uint32_t prefixes_max, changing, used, free;
+    uint32_t counts[4 * 129];
+};
+_Static_assert(sizeof(struct state_2) == 35232, "value of the map of state of version 2");
+
+static uint32_t version_of(int fd, const struct bpf_map_info *info)
+{
+    uint32_t first = 0, version = 0, *value = calloc(1, info->value_size + sizeof(*value));
+
+    if (value && bpf_map_lookup_elem(fd, &first, value) == 0)
+        version = *value;
+    free(value);
+    return version;
+}
+
+static bool refuse_version(const struct fg_filter *filter, uint32_t version, struct fg_error *err)
+{
+    return fg_fail(err,
+                   "%s/fg_state: of version %u, this program takes %u and before: save the lists with the "
+                   "program that made it, detach the interfaces and remove the pins",
+                   filter->pins, version, FG_STATE_VERSION);
+}
+
+/* *other: of a version before. False: there is one, but not one that can be taken over. */
+static bool look_at_state(const struct fg_filter *filter, const char *name, bool *other, struct fg_error *err)
+{
+    struct bpf_map_info info;
+    char path[FG_PATH_MAX];
+    int fd = open_pin(filter, name, &info, path);
+    uint32_t version;
+
+    *other = false;
+    if (fd < 0)
+        return true;
+    version = version_of(fd, &info);
+    close(fd);
+    if (info.type != BPF_MAP_TYPE_ARRAY)
+        return fg_fail(err, "%s: pinned by another program (type %u): remove the pin", path, info.type);
+    *other = version == 2 && info.value_size == sizeof(struct state_2);
+    /* 0: nobody came to fill it. */
+    return *other || (info.value_size == sizeof(struct fg_state) && version <= FG_STATE_VERSION) ||
+           refuse_version(filter, version, err);
+}
+
 bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err)
 {
     const struct fg_sizes *sizes = &filter->sizes;
+    bool older, half;
     char path[FG_PATH_MAX];
     struct bpf_map_info info;
-    int fd = open_pin(filter, "fg_lists", &info, path);
+    int fd;
 
-    if (fd >= 0)
-        close(fd);
-    if (fd >= 0 && info.type == BPF_MAP_TYPE_ARRAY && info.value_size == sizeof(union fg_row) &&
-        info.max_entries != sizes->rows &&
-        (!move_aside(filter, "fg_lists", err) || !move_aside(filter, "fg_state", err)))
+    if (!look_at_state(filter, "fg_state", &older, err) || !look_at_state(filter, "fg_state-old", &half, err))
         return false;
+    snprintf(path, sizeof(path), "%s/fg_lists-old", filter->pins);
+    half = half && access(path, F_OK) != 0; /* a process died between the two renames */
+    fd = open_pin(filter, "fg_lists", &info, path);
+    if (fd >= 0) {
+        close(fd);
+        older |= info.type == BPF_MAP_TYPE_ARRAY && info.value_size == sizeof(union fg_row) &&
+                 info.max_entries != sizes->rows;
+        if ((older && !half && !move_aside(filter, "fg_state", err)) ||
+            ((older || half) && !move_aside(filter, "fg_lists", err)))
+            return false;
+    }
     drop_other(filter, "fg_sources", BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH, sizeof(struct fg_source_set),
                sizes->sets);
     drop_other(filter, "fg_nets", BPF_MAP_TYPE_ARRAY, UINT32_MAX, sizeof(struct fg_net_row), sizes->nets);
@@ -73,68 +134,99 @@ bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err)
     return true;
 }
 
-/* ---- another size ---------------------------------------------------------------------------------- */
+/* ---- another size, or version 2 -------------------------------------------------------------------- */
 
-static bool copy_entries(struct fg_filter *filter, const struct fg_state *old, const union fg_row *rows,
-                         uint32_t rows_count, struct fg_error *err)
+/* Where the entries are, and what they are: the same in both versions. */
+struct old_lists {
+    const union fg_row *rows;
+    uint32_t rows_count, entries, used, prefixes_max;
+};
+
+static bool describe(struct old_lists *old, const void *state, uint32_t state_size)
 {
-    uint32_t entries = old->heads[old->active & 1].entries;
-    struct fg_generation g;
-    bool ok = old->version == FG_STATE_VERSION && entries + old->prefixes_max < rows_count;
+    const struct fg_state *now = state;
+    const struct state_2 *two = state;
 
-    if (!ok)
-        return fg_fail(
-            err,
-            "%s/fg_state-old: of version %u, this program wants %u: remove it to go on without the "
-            "lists in it",
-            filter->pins, old->version, FG_STATE_VERSION);
+    if (state_size == sizeof(*now) && now->version == FG_STATE_VERSION) {
+        old->entries = now->heads[now->active & 1].entries;
+        old->prefixes_max = now->prefixes_max;
+        old->used = now->used;
+    } else if (state_size == sizeof(*two) && two->version == 2) {
+        old->entries = two->heads[two->active & 1].entries;
+        old->prefixes_max = two->prefixes_max;
+        old->used = two->used;
+    } else {
+        return false;
+    }
+    return old->used <= old->prefixes_max && (uint64_t)old->entries + old->prefixes_max < old->rows_count;
+}
+
+static bool copy_entries(struct fg_filter *filter, const struct old_lists *old, struct fg_error *err)
+{
+    uint64_t seed = filter->memory.state->seed;
+    struct fg_generation g;
+    bool ok = true;
+
     fg_generation_open(&filter->memory, &g);
     for (uint32_t number = 1; ok && number <= old->used; number++) {
-        const struct fg_listed *entry = &rows[entries + number].entry;
+        const struct fg_listed *entry = &old->rows[old->entries + number].entry;
 
-        if (entry->kind && !fg_generation_find(&g, filter->memory.state->seed, entry))
-            ok = fg_generation_add(&g, filter->memory.state->seed, entry) != NULL;
+        if (entry->kind && !fg_generation_find(&g, seed, entry))
+            ok = fg_generation_add(&g, seed, entry) != NULL;
     }
-    fg_generation_keep(&filter->memory, &g, filter->memory.state->seed);
+    fg_generation_keep(&filter->memory, &g);
     return ok ||
            fg_fail(err,
                    "%s/fg_lists-old: more prefixes than prefixes_max = %u has room for: set it to %u or more",
                    filter->pins, filter->options.prefixes_max, old->prefixes_max);
 }
 
-static bool take_resized(struct fg_filter *filter, struct fg_error *err)
+static bool take_maps(struct fg_filter *filter, int lists, const struct bpf_map_info *lists_info, int state,
+                      const struct bpf_map_info *state_info, struct fg_error *err)
 {
-    char lists[FG_PATH_MAX], state[FG_PATH_MAX];
-    struct bpf_map_info lists_info, state_info;
-    int lists_fd = open_pin(filter, "fg_lists-old", &lists_info, lists);
-    int state_fd = open_pin(filter, "fg_state-old", &state_info, state);
-    size_t bytes = (size_t)lists_info.max_entries * sizeof(union fg_row);
-    void *rows = MAP_FAILED, *old = MAP_FAILED;
-    bool ok = true;
+    size_t bytes = (size_t)lists_info->max_entries * sizeof(union fg_row);
+    struct old_lists old = {.rows_count = lists_info->max_entries};
+    void *rows = mmap(NULL, bytes, PROT_READ, MAP_SHARED, lists, 0);
+    void *value = mmap(NULL, state_info->value_size, PROT_READ, MAP_SHARED, state, 0);
+    bool ok = rows != MAP_FAILED && value != MAP_FAILED;
 
-    if (lists_fd >= 0 && state_fd >= 0 && state_info.value_size == sizeof(struct fg_state)) {
-        rows = mmap(NULL, bytes, PROT_READ, MAP_SHARED, lists_fd, 0);
-        old = mmap(NULL, sizeof(struct fg_state), PROT_READ, MAP_SHARED, state_fd, 0);
-        ok = rows != MAP_FAILED && old != MAP_FAILED
-                 ? copy_entries(filter, old, rows, lists_info.max_entries, err)
-                 : fg_fail(err, "cannot map %s: %s", lists, strerror(errno));
-    }
+    old.rows = rows;
+    if (!ok)
+        fg_fail(err, "cannot map %s/fg_lists-old: %s", filter->pins, strerror(errno));
+    else if (!describe(&old, value, state_info->value_size))
+        ok = fg_fail(err,
+                     "%s/fg_state-old: damaged, or of another version: remove it and fg_lists-old to go on "
+                     "without the lists in them",
+                     filter->pins);
+    else
+        ok = copy_entries(filter, &old, err);
     if (rows != MAP_FAILED)
         munmap(rows, bytes);
-    if (old != MAP_FAILED)
-        munmap(old, sizeof(struct fg_state));
-    if (lists_fd >= 0)
-        close(lists_fd);
-    if (state_fd >= 0)
-        close(state_fd);
+    if (value != MAP_FAILED)
+        munmap(value, state_info->value_size);
+    return ok;
+}
+
+static bool take_moved(struct fg_filter *filter, struct fg_error *err)
+{
+    char lists_path[FG_PATH_MAX], state_path[FG_PATH_MAX];
+    struct bpf_map_info lists_info, state_info;
+    int lists = open_pin(filter, "fg_lists-old", &lists_info, lists_path);
+    int state = open_pin(filter, "fg_state-old", &state_info, state_path);
+    bool ok = lists < 0 || state < 0 || take_maps(filter, lists, &lists_info, state, &state_info, err);
+
+    if (lists >= 0)
+        close(lists);
+    if (state >= 0)
+        close(state);
     if (ok) {
-        unlink(lists);
-        unlink(state);
+        unlink(lists_path);
+        unlink(state_path);
     }
     return ok;
 }
 
-/* ---- the version before: fg_block and fg_allow ------------------------------------------------------- */
+/* ---- version 1: fg_block and fg_allow ------------------------------------------------------- */
 
 struct old_key {
     uint8_t family, length;
@@ -194,5 +286,5 @@ static bool take_version_1(struct fg_filter *filter, struct fg_error *err)
 
 bool fg_migrate_finish(struct fg_filter *filter, struct fg_error *err)
 {
-    return take_resized(filter, err) && take_version_1(filter, err);
+    return take_moved(filter, err) && take_version_1(filter, err);
 }

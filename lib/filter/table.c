@@ -18,16 +18,13 @@ static uint32_t power_of_two(uint64_t least)
     return n;
 }
 
-/* 32 to 64 bits for each prefix: 1 look in 32 or less finds a bit that is not its own. Cells: at most 1/3
- * full. */
+/* At least two words of the guide and six cells for each prefix. */
 void fg_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_sizes *sizes)
 {
     sizes->prefixes = prefixes_max;
-    sizes->bit_rows = power_of_two((uint64_t)prefixes_max * 32) / FG_ROW_BITS;
-    if (!sizes->bit_rows)
-        sizes->bit_rows = 1;
-    sizes->cell_rows = power_of_two((uint64_t)prefixes_max * 3 + FG_PROBES_MAX) / FG_ROW_CELLS;
-    sizes->generation_rows = sizes->bit_rows + sizes->cell_rows + prefixes_max + 1;
+    sizes->guide_rows = power_of_two((uint64_t)prefixes_max * 2 + FG_ROW_WORDS - 1) / FG_ROW_WORDS;
+    sizes->cell_rows = power_of_two((uint64_t)prefixes_max * 6 + FG_PROBES_MAX) / FG_ROW_CELLS;
+    sizes->generation_rows = sizes->guide_rows + sizes->cell_rows + prefixes_max + 1;
     sizes->rows = 2 * sizes->generation_rows;
     sizes->sets = power_of_two((uint64_t)sources_max * 2 / FG_WAYS + 1);
     sizes->nets = power_of_two(sources_max);
@@ -58,30 +55,50 @@ void fg_memory_free(struct fg_memory *memory)
     }
 }
 
-static void place_generation(struct fg_head *head, const struct fg_sizes *sizes, uint32_t generation)
+static uint64_t salt_of(uint64_t seed, uint32_t kind)
+{
+    return seed ^ (uint64_t)kind * 0xd6e8feb86659fd93ull;
+}
+
+static void fill_slot(struct fg_list_slot *slot, uint64_t seed, uint32_t kind)
+{
+    unsigned length = kind & 255;
+
+    slot->kind = kind;
+    slot->salt = salt_of(seed, kind);
+    slot->hi = length == 0 ? 0 : length >= 64 ? UINT64_MAX : UINT64_MAX << (64 - length);
+    slot->lo = length <= 64 ? 0 : UINT64_MAX << (128 - length);
+    slot->count = 0;
+}
+
+static void place_generation(struct fg_head *head, const struct fg_sizes *sizes, uint32_t generation,
+                             uint64_t seed)
 {
     head->generation = generation;
-    head->bits = generation * sizes->generation_rows;
-    head->bits_mask = sizes->bit_rows * FG_ROW_BITS - 1;
-    head->cells = head->bits + sizes->bit_rows;
+    head->guide = generation * sizes->generation_rows;
+    head->guide_mask = sizes->guide_rows * FG_ROW_WORDS - 1;
+    head->cells = head->guide + sizes->guide_rows;
     head->cells_mask = sizes->cell_rows * FG_ROW_CELLS - 1;
     head->entries = head->cells + sizes->cell_rows;
+    for (unsigned list = 0; list < FG_LISTS; list++)
+        for (unsigned length = 0; length < FG_LENGTHS_MAX; length++) {
+            fill_slot(&head->slot[FG_FAMILY_6][FG_LIST_SLOT(list, length)], seed,
+                      FG_ENTRY_KIND(list, 6, length));
+            if (length <= 32)
+                fill_slot(&head->slot[FG_FAMILY_4][FG_LIST_SLOT(list, length)], seed,
+                          FG_ENTRY_KIND(list, 4, length));
+        }
 }
 
 void fg_state_start(struct fg_state *state, const struct fg_sizes *sizes, uint64_t seed)
 {
     state->seed = seed;
     state->prefixes_max = sizes->prefixes;
-    place_generation(&state->heads[0], sizes, 0);
+    place_generation(&state->heads[0], sizes, 0, seed);
     __atomic_store_n(&state->version, FG_STATE_VERSION, __ATOMIC_RELEASE);
 }
 
 /* ---- entries --------------------------------------------------------------------------------------- */
-
-static uint64_t salt_of(uint64_t seed, uint32_t kind)
-{
-    return seed ^ (uint64_t)kind * 0xd6e8feb86659fd93ull;
-}
 
 static uint64_t hash_of(uint64_t seed, const struct fg_listed *entry)
 {
@@ -99,11 +116,26 @@ static struct fg_listed *entry_at(const struct fg_generation *g, uint32_t number
     return &g->rows[g->head->entries + number].entry;
 }
 
-static uint32_t *count_of(struct fg_generation *g, uint32_t kind)
+static bool is_v6(uint32_t kind)
 {
-    unsigned list = kind >> 16 & 1, family = kind >> 8 & 255;
+    return (kind >> 8 & 255) == 6;
+}
 
-    return &g->counts[FG_LENGTHS_INDEX(list, family)][kind & 255];
+static uint32_t slot_number(uint32_t kind)
+{
+    return FG_LIST_SLOT(kind >> 16 & 1, kind & 255);
+}
+
+static struct fg_list_slot *slot_of(const struct fg_generation *g, uint32_t kind)
+{
+    return &g->head->slot[is_v6(kind) ? FG_FAMILY_6 : FG_FAMILY_4][slot_number(kind)];
+}
+
+static void add_count(const struct fg_generation *g, uint32_t kind, int n)
+{
+    struct fg_list_slot *slot = slot_of(g, kind);
+
+    __atomic_store_n(&slot->count, slot->count + (uint32_t)n, __ATOMIC_RELEASE);
 }
 
 struct fg_listed *fg_generation_find(const struct fg_generation *g, uint64_t seed,
@@ -125,11 +157,65 @@ static uint32_t take_number(struct fg_generation *g)
     return number;
 }
 
-/* What the data path may read is written before it can be found: entry, cell, bit. */
+/* ---- guide ----------------------------------------------------------------------------------------- */
+
+/* A word that names the slot, too. When it is full, FG_GUIDE_FULL stands for the slots behind. */
+static uint64_t guide_with(uint64_t word, uint32_t number)
+{
+    uint32_t fields[FG_GUIDE_FIELDS + 1] = {0}, n = 0, at;
+
+    while (n < FG_GUIDE_FIELDS && (fields[n] = word >> n * FG_GUIDE_BITS & FG_GUIDE_FIELD))
+        n++;
+    for (at = 0; at < n && fields[at] < number;)
+        at++;
+    if (at < n && (fields[at] == number || fields[at] == FG_GUIDE_FULL))
+        return word;
+    memmove(&fields[at + 1], &fields[at], (n - at) * sizeof(*fields));
+    fields[at] = number;
+    if (++n > FG_GUIDE_FIELDS)
+        fields[FG_GUIDE_FIELDS - 1] = FG_GUIDE_FULL;
+    for (word = 0, n = 0; n < FG_GUIDE_FIELDS; n++)
+        word |= (uint64_t)fields[n] << n * FG_GUIDE_BITS;
+    return word;
+}
+
+static void guide_word(const struct fg_generation *g, uint32_t number, uint32_t word)
+{
+    uint64_t *there = &g->rows[g->head->guide + word / FG_ROW_WORDS].guide[word % FG_ROW_WORDS];
+    uint64_t with = guide_with(*there, number);
+
+    if (with != *there)
+        __atomic_store_n(there, with, __ATOMIC_RELEASE);
+}
+
+/*
+ * A short prefix has many groups; when they are more than there are words, every word names its slot. To be
+ * called before the entry is counted.
+ */
+static void guide_add(const struct fg_generation *g, uint64_t seed, const struct fg_listed *entry)
+{
+    unsigned bits = is_v6(entry->kind) ? FG_GROUP_6 : FG_GROUP_4, length = entry->kind & 255;
+    uint64_t group = entry->hi >> (64 - bits), groups = length < bits ? 1ull << (bits - length) : 1;
+    uint32_t mask = g->head->guide_mask, number = slot_number(entry->kind);
+
+    if (groups > mask && slot_of(g, entry->kind)->count)
+        return;
+    if (groups > mask) {
+        for (uint32_t word = 0; word <= mask; word++)
+            guide_word(g, number, word);
+        return;
+    }
+    for (uint64_t i = 0; i < groups; i++)
+        guide_word(g, number, fg_guide_hash(group + i, seed) & mask);
+}
+
+/* ---- changes --------------------------------------------------------------------------------------- */
+
+/* What the data path may read is written before it can be found: entry, cell, guide. */
 struct fg_listed *fg_generation_add(struct fg_generation *g, uint64_t seed, const struct fg_listed *entry)
 {
-    uint64_t hash = hash_of(seed, entry), *word;
-    uint32_t at = FG_HASH_CELL(hash), *cell = cell_at(g, at), number, bit;
+    uint64_t hash = hash_of(seed, entry);
+    uint32_t at = FG_HASH_CELL(hash), *cell = cell_at(g, at), number;
     struct fg_listed *place;
 
     for (unsigned i = 1; FG_CELL_ENTRY(*cell); i++) {
@@ -143,14 +229,12 @@ struct fg_listed *fg_generation_add(struct fg_generation *g, uint64_t seed, cons
     place = entry_at(g, number);
     *place = *entry;
     __atomic_store_n(cell, FG_CELL(number, FG_HASH_TAG(hash)), __ATOMIC_RELEASE);
-    bit = FG_HASH_BIT(hash) & g->head->bits_mask;
-    word = &g->rows[g->head->bits + bit / FG_ROW_BITS].bits[bit / 64 % 8];
-    __atomic_store_n(word, *word | 1ull << bit % 64, __ATOMIC_RELEASE);
-    ++*count_of(g, entry->kind);
+    guide_add(g, seed, entry);
+    add_count(g, entry->kind, 1);
     return place;
 }
 
-/* The bit stays: other prefixes may need it. A cell before an unused one becomes unused again. */
+/* What the guide says stays: other prefixes may need it. A cell before an unused one becomes unused again. */
 void fg_generation_del(struct fg_generation *g, uint64_t seed, struct fg_listed *entry)
 {
     uint32_t number = (uint32_t)((union fg_row *)entry - g->rows) - g->head->entries;
@@ -161,7 +245,7 @@ void fg_generation_del(struct fg_generation *g, uint64_t seed, struct fg_listed 
     __atomic_store_n(cell_at(g, at), FG_CELL_GONE, __ATOMIC_RELEASE);
     for (; *cell_at(g, at) == FG_CELL_GONE && *cell_at(g, at + 1) == 0; at--)
         __atomic_store_n(cell_at(g, at), 0, __ATOMIC_RELEASE);
-    --*count_of(g, entry->kind);
+    add_count(g, entry->kind, -1);
     __atomic_store_n(&entry->kind, 0, __ATOMIC_RELEASE);
     entry->last = g->free;
     g->free = number;
@@ -176,37 +260,6 @@ static void wait_for_readers(void)
         usleep(20000);
 }
 
-static void fill_slot(struct fg_length *slot, uint64_t seed, unsigned index, unsigned length)
-{
-    bool six = index & 1;
-
-    slot->kind = FG_ENTRY_KIND(index / 2, six ? 6 : 4, length);
-    slot->salt = salt_of(seed, (uint32_t)slot->kind);
-    slot->hi = length == 0 ? 0 : length >= 64 ? UINT64_MAX : UINT64_MAX << (64 - length);
-    slot->lo = length <= 64 ? 0 : UINT64_MAX << (128 - length);
-}
-
-static void fill_lengths(struct fg_head *head, const struct fg_generation *g, uint64_t seed)
-{
-    for (unsigned index = 0; index < FG_LENGTHS_COUNT; index++) {
-        struct fg_length_table *table = &head->table[index];
-
-        table->count = 0;
-        for (int length = FG_LENGTHS_MAX - 1; length >= 0; length--)
-            if (g->counts[index][length])
-                fill_slot(&table->slot[table->count++], seed, index, (unsigned)length);
-    }
-}
-
-static bool same_lengths(const struct fg_generation *g, const struct fg_state *state)
-{
-    for (unsigned i = 0; i < FG_LENGTHS_COUNT; i++)
-        for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
-            if (!g->counts[i][length] != !state->counts[i][length])
-                return false;
-    return true;
-}
-
 void fg_generation_open(const struct fg_memory *memory, struct fg_generation *g)
 {
     struct fg_state *state = memory->state;
@@ -216,31 +269,14 @@ void fg_generation_open(const struct fg_memory *memory, struct fg_generation *g)
     g->prefixes = state->prefixes_max;
     g->used = state->used;
     g->free = state->free;
-    memcpy(g->counts, state->counts, sizeof(g->counts));
     __atomic_store_n(&state->changing, 1, __ATOMIC_SEQ_CST);
 }
 
-static void keep_counts(struct fg_state *state, const struct fg_generation *g)
+void fg_generation_keep(const struct fg_memory *memory, const struct fg_generation *g)
 {
-    state->used = g->used;
-    state->free = g->free;
-    memcpy(state->counts, g->counts, sizeof(state->counts));
-    __atomic_store_n(&state->changing, 0, __ATOMIC_SEQ_CST);
-}
-
-void fg_generation_keep(const struct fg_memory *memory, const struct fg_generation *g, uint64_t seed)
-{
-    struct fg_state *state = memory->state;
-
-    if (!same_lengths(g, state)) {
-        struct fg_head *next = &state->heads[!(state->active & 1)];
-
-        wait_for_readers();
-        memcpy(next, g->head, offsetof(struct fg_head, table));
-        fill_lengths(next, g, seed);
-        __atomic_store_n(&state->active, (uint32_t)(next - state->heads), __ATOMIC_RELEASE);
-    }
-    keep_counts(state, g);
+    memory->state->used = g->used;
+    memory->state->free = g->free;
+    __atomic_store_n(&memory->state->changing, 0, __ATOMIC_SEQ_CST);
 }
 
 void fg_generation_begin(const struct fg_memory *memory, const struct fg_sizes *sizes,
@@ -254,40 +290,42 @@ void fg_generation_begin(const struct fg_memory *memory, const struct fg_sizes *
     g->head = &state->heads[!(state->active & 1)];
     g->prefixes = state->prefixes_max;
     wait_for_readers();
-    place_generation(g->head, sizes, !now->generation);
-    memset(&g->rows[g->head->bits], 0, sizeof(union fg_row) * (sizes->bit_rows + sizes->cell_rows));
+    place_generation(g->head, sizes, !now->generation, state->seed);
+    memset(&g->rows[g->head->guide], 0, sizeof(union fg_row) * (sizes->guide_rows + sizes->cell_rows));
 }
 
-void fg_generation_commit(const struct fg_memory *memory, const struct fg_generation *g, uint64_t seed)
+void fg_generation_commit(const struct fg_memory *memory, const struct fg_generation *g)
 {
     struct fg_state *state = memory->state;
 
     __atomic_store_n(&state->changing, 1, __ATOMIC_SEQ_CST);
-    fill_lengths(g->head, g, seed);
     __atomic_store_n(&state->active, (uint32_t)(g->head - state->heads), __ATOMIC_RELEASE);
-    keep_counts(state, g);
+    fg_generation_keep(memory, g);
 }
 
 /* An entry is there when a cell leads to it. */
 void fg_generation_repair(const struct fg_memory *memory)
 {
+    uint64_t seed = memory->state->seed;
     struct fg_generation g;
 
     fg_generation_open(memory, &g);
-    memset(g.counts, 0, sizeof(g.counts));
+    for (unsigned family = 0; family < FG_FAMILIES; family++)
+        for (unsigned slot = 1; slot < FG_LIST_SLOTS; slot++)
+            g.head->slot[family][slot].count = 0;
     g.free = 0;
     g.used = g.prefixes;
     for (uint32_t number = g.prefixes; number >= 1; number--) {
         struct fg_listed *entry = entry_at(&g, number);
 
-        if (entry->kind && fg_generation_find(&g, memory->state->seed, entry) == entry) {
-            ++*count_of(&g, entry->kind);
+        if (entry->kind && fg_generation_find(&g, seed, entry) == entry) {
+            guide_add(&g, seed, entry);
+            add_count(&g, entry->kind, 1);
             continue;
         }
         entry->kind = 0;
         entry->last = g.free;
         g.free = number;
     }
-    memset(memory->state->counts, 0, sizeof(memory->state->counts)); /* so that lengths are written anew */
-    fg_generation_keep(memory, &g, memory->state->seed);
+    fg_generation_keep(memory, &g);
 }

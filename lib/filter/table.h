@@ -8,7 +8,7 @@
 /** Rows and entries for given limits. */
 struct fg_sizes {
     uint32_t prefixes; /**< entries of both lists together */
-    uint32_t bit_rows, cell_rows, generation_rows, rows;
+    uint32_t guide_rows, cell_rows, generation_rows, rows;
     uint32_t sets, nets;
 };
 
@@ -27,7 +27,6 @@ struct fg_generation {
     union fg_row *rows;
     struct fg_head *head;
     uint32_t prefixes, used, free;
-    uint32_t counts[FG_LENGTHS_COUNT][FG_LENGTHS_MAX];
 };
 
 void fg_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_sizes *sizes);
@@ -45,11 +44,11 @@ void fg_generation_del(struct fg_generation *g, uint64_t seed, struct fg_listed 
 
 /** What is in force; to be given back by fg_generation_keep after a change. */
 void fg_generation_open(const struct fg_memory *memory, struct fg_generation *g);
-void fg_generation_keep(const struct fg_memory *memory, const struct fg_generation *g, uint64_t seed);
+void fg_generation_keep(const struct fg_memory *memory, const struct fg_generation *g);
 /** An empty one, not in force; fg_generation_commit puts it in force with one store. */
 void fg_generation_begin(const struct fg_memory *memory, const struct fg_sizes *sizes,
                          struct fg_generation *g);
-void fg_generation_commit(const struct fg_memory *memory, const struct fg_generation *g, uint64_t seed);
+void fg_generation_commit(const struct fg_memory *memory, const struct fg_generation *g);
 /** Finds out again what a process that died in the middle of a change left. */
 void fg_generation_repair(const struct fg_memory *memory);
 
