@@ -10,6 +10,7 @@
 #include "control/control.h"
 #include "inbound/inbound.h"
 #include "links.h"
+#include "memif.h"
 #include "snapshots.h"
 #include "worker.h"
 
@@ -20,6 +21,7 @@ struct fg_port {
     uint16_t ethdev[FG_QUEUES_MAX];
     struct fg_host own; /**< for queues of a port that has addresses */
     struct fg_link link;
+    struct fg_memif *memif; /**< of a net_memif */
 };
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */

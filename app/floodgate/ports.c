@@ -312,8 +312,16 @@ static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
 static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
 {
     const struct fg_port_config *pc = p->config;
+    const char *devargs = pc->device;
+    char changed[640];
 
-    if (!probe(fg_device_is_pci(pc->device) ? "pci" : "vdev", pc->device, &p->ethdev[0], err))
+    if (fg_device_is_memif(devargs)) {
+        p->memif = fg_memif_open(d, p, changed, sizeof(changed), err);
+        devargs = changed;
+        if (!p->memif)
+            return false;
+    }
+    if (!probe(fg_device_is_pci(pc->device) ? "pci" : "vdev", devargs, &p->ethdev[0], err))
         return false;
     p->ethdevs = 1;
     if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
@@ -321,7 +329,7 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     know_ourselves(d, p);
     for (unsigned q = 0; q < pc->queues; q++)
         d->queues[p->first_queue + q].judged = d->filter && d->config.filter.enabled;
-    return true;
+    return !p->memif || fg_memif_start(p->memif, err);
 }
 
 bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
@@ -356,11 +364,14 @@ void fg_ports_stop(struct fg_daemon *d)
     fg_links_stop(d);
     rte_log_set_level_pattern("pmd.net.af_xdp",
                               RTE_LOG_CRIT); /* it cannot take our program away, nor should it */
-    for (unsigned i = 0; i < d->config.ports_count; i++)
+    for (unsigned i = 0; i < d->config.ports_count; i++) {
+        fg_memif_stop(d->ports[i].memif);
+        d->ports[i].memif = NULL;
         for (unsigned k = 0; k < d->ports[i].ethdevs; k++) {
             rte_eth_dev_stop(d->ports[i].ethdev[k]);
             rte_eth_dev_close(d->ports[i].ethdev[k]);
         }
+    }
     for (unsigned i = 0; i < d->queues_count; i++)
         rte_mempool_free(d->queues ? d->queues[i].pool : NULL);
     free(d->queues);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "memif.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+
+#include <rte_ethdev.h>
+#include <rte_kvargs.h>
+
+#define DEFAULT_SOCKET "/run/memif.sock" /* the driver's */
+#define INSIDE         "-port"           /* appended to the path: the driver's socket */
+#define MESSAGE        128               /* bytes of a message of the control channel */
+#define TYPE_CONNECT   6
+#define TYPE_CONNECTED 7
+#define LOOK_MS        100   /* how often a thread that waits looks whether it should end */
+#define BARRIER_US     10000 /* where the kernel has no membarrier */
+#define WORKER_WAIT_US 20
+
+struct address {
+    struct sockaddr_un un;
+    socklen_t size;
+    bool abstract;
+};
+
+struct fg_memif {
+    struct fg_daemon *d;
+    struct fg_port *port;
+    bool server;                    /**< the role of the driver */
+    struct address outside, inside; /**< the peer's way, the driver's socket */
+    int listener;
+    long owner, group; /**< of the socket; -1 = ours */
+    _Atomic bool quit;
+    pthread_t thread;
+    bool started;
+    eth_rx_burst_t rx; /**< the driver's, while the port is shut */
+    eth_tx_burst_t tx;
+};
+
+bool fg_device_is_memif(const char *device)
+{
+    static const char prefix[] = "net_memif";
+
+    return !strncmp(device, prefix, sizeof(prefix) - 1);
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------- */
+
+static uint16_t no_burst(void *queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    return 0;
+}
+
+/* All threads of the process have passed a full barrier when it returns. */
+static void barrier_everywhere(void)
+{
+    static bool registered;
+
+    if (!registered)
+        registered = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        fg_sleep_us(BARRIER_US);
+}
+
+/* A worker that began its loop after the barrier sees the new functions: so each has to end the one it is in.
+ */
+static void wait_for_workers(const struct fg_daemon *d)
+{
+    for (unsigned i = 0; i < d->config.workers.count; i++) {
+        struct fg_worker *w = d->workers[i];
+        uint64_t loops = fg_counter(&w->counters.loops);
+
+        while (atomic_load(&w->running) && fg_counter(&w->counters.loops) == loops)
+            fg_sleep_us(WORKER_WAIT_US);
+    }
+}
+
+/* As rte_eth_dev_stop does it, before the driver does anything. */
+static void shut(struct fg_memif *m)
+{
+    struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[m->port->ethdev[0]];
+
+    m->rx = ops->rx_pkt_burst;
+    m->tx = ops->tx_pkt_burst;
+    __atomic_store_n(&ops->rx_pkt_burst, no_burst, __ATOMIC_RELEASE);
+    __atomic_store_n(&ops->tx_pkt_burst, no_burst, __ATOMIC_RELEASE);
+    barrier_everywhere();
+    wait_for_workers(m->d);
+    barrier_everywhere();
+}
+
+static void reopen(struct fg_memif *m)
+{
+    struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[m->port->ethdev[0]];
+
+    __atomic_store_n(&ops->tx_pkt_burst, m->tx, __ATOMIC_RELEASE);
+    __atomic_store_n(&ops->rx_pkt_burst, m->rx, __ATOMIC_RELEASE);
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------ */
+
+/* Hands on one message with its file; its type, or -1 at the end of the connection. to < 0: throws it away.
+ */
+static int pass(int from, int to)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(4 * sizeof(int))];
+    uint8_t message[MESSAGE] = {0};
+    struct iovec part = {.iov_base = message, .iov_len = sizeof(message)};
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(from, &header, MSG_CMSG_CLOEXEC);
+    int type = -1;
+
+    if (n == sizeof(message) && !(header.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
+        uint16_t number;
+
+        memcpy(&number, message, sizeof(number));
+        type = number;
+        if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL) != n)
+            type = -1;
+    }
+    for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c; c = CMSG_NXTHDR(&header, c))
+        for (size_t at = CMSG_LEN(0);
+             c->cmsg_type == SCM_RIGHTS && c->cmsg_level == SOL_SOCKET && at + sizeof(int) <= c->cmsg_len;
+             at += sizeof(int)) {
+            int file;
+
+            memcpy(&file, (char *)c + at, sizeof(file));
+            close(file);
+        }
+    return type;
+}
+
+/* True: there is something to read, or the other end is gone. */
+static bool readable(struct fg_memif *m, int a, int b, bool ready[2])
+{
+    struct pollfd fds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
+
+    while (!atomic_load(&m->quit))
+        if (poll(fds, 2, LOOK_MS) > 0) {
+            ready[0] = fds[0].revents;
+            ready[1] = fds[1].revents;
+            return true;
+        }
+    return false;
+}
+
+/* The driver closes its end when it has taken everything down. */
+static void wait_for_driver(struct fg_memif *m, int driver)
+{
+    bool ready[2];
+
+    shutdown(driver, SHUT_WR);
+    while (readable(m, driver, -1, ready) && pass(driver, -1) >= 0)
+        ;
+}
+
+static void let_in_again(struct fg_memif *m)
+{
+    uint16_t ethdev = m->port->ethdev[0];
+
+    reopen(m);
+    if (m->server || atomic_load(&m->quit))
+        return;
+    fg_sleep_us(LOOK_MS * 1000); /* a server that refuses us is not asked all the time */
+    rte_eth_dev_stop(ethdev);    /* a client connects when it is started, and only then */
+    if (rte_eth_dev_start(ethdev) < 0)
+        fg_log(FG_LOG_ERROR, "port %s: cannot be started again", m->port->config->name);
+}
+
+/*
+ * Until either end is gone. From the message on that makes the driver connect, a peer has nothing more to say
+ * than that it goes, in one way or another.
+ */
+static void relay(struct fg_memif *m, int peer, int driver)
+{
+    const int last = m->server ? TYPE_CONNECT : TYPE_CONNECTED;
+    bool connected = false, ready[2];
+
+    while (readable(m, peer, driver, ready)) {
+        int type = 0;
+
+        if (ready[1])
+            type = pass(driver, peer);
+        if (type >= 0 && ready[0]) {
+            if (connected)
+                break;
+            type = pass(peer, driver);
+            connected = type == last;
+        }
+        if (type < 0)
+            break;
+    }
+    shut(m);
+    wait_for_driver(m, driver);
+    let_in_again(m);
+}
+
+/* ---- connections --------------------------------------------------------------------------------------- */
+
+static int accept_one(struct fg_memif *m)
+{
+    bool ready[2];
+
+    return readable(m, m->listener, -1, ready) ? accept4(m->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+}
+
+/* A peer that is a server may not be there yet. */
+static int connect_to(struct fg_memif *m, const struct address *a)
+{
+    while (!atomic_load(&m->quit)) {
+        int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        if (s >= 0 && connect(s, (const struct sockaddr *)&a->un, a->size) == 0)
+            return s;
+        if (s >= 0)
+            close(s);
+        fg_sleep_us(LOOK_MS * 1000);
+    }
+    return -1;
+}
+
+static void *run(void *memif)
+{
+    struct fg_memif *m = memif;
+
+    while (!atomic_load(&m->quit)) {
+        int near = accept_one(m), far = near >= 0 ? connect_to(m, m->server ? &m->inside : &m->outside) : -1;
+
+        if (far >= 0)
+            relay(m, m->server ? near : far, m->server ? far : near);
+        if (far >= 0)
+            close(far);
+        if (near >= 0)
+            close(near);
+    }
+    return NULL;
+}
+
+static bool listen_at(struct fg_memif *m, const struct address *a, struct fg_error *err)
+{
+    m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (!a->abstract)
+        unlink(a->un.sun_path); /* of a daemon that was killed */
+    if (m->listener < 0 || bind(m->listener, (const struct sockaddr *)&a->un, a->size) < 0 ||
+        listen(m->listener, 1) < 0)
+        return fg_fail(err, "socket %s: %s", a->un.sun_path + a->abstract, strerror(errno));
+    if (a->abstract || (m->owner < 0 && m->group < 0) ||
+        chown(a->un.sun_path, (uid_t)m->owner, (gid_t)m->group) == 0)
+        return true;
+    return fg_fail(err, "socket %s: cannot give it to %ld:%ld: %s", a->un.sun_path, m->owner, m->group,
+                   strerror(errno));
+}
+
+/* ---- arguments ----------------------------------------------------------------------------------------- */
+
+static bool set_address(struct address *a, const char *path, const char *suffix, bool abstract,
+                        struct fg_error *err)
+{
+    size_t room = sizeof(a->un.sun_path) - 1 - abstract;
+    int length = snprintf(a->un.sun_path + abstract, room + 1, "%s%s", path, suffix);
+
+    a->un.sun_family = AF_UNIX;
+    a->abstract = abstract;
+    a->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + abstract + (size_t)length);
+    if (!abstract)
+        a->size = sizeof(a->un);
+    return (size_t)length <= room ||
+           fg_fail(err, "socket=%s: too long; accepted: up to %zu characters", path, room - strlen(INSIDE));
+}
+
+static const char *value_of(const struct rte_kvargs *list, const char *key, const char *otherwise)
+{
+    const char *value = rte_kvargs_get(list, key);
+
+    return value ? value : otherwise;
+}
+
+/* The driver gets all of them as they are, but for the socket. */
+static void write_devargs(const struct fg_memif *m, const struct rte_kvargs *list, char *devargs, size_t size)
+{
+    const char *device = m->port->config->device;
+    size_t used = (size_t)snprintf(devargs, size, "%.*s,socket=%s", (int)strcspn(device, ","), device,
+                                   m->inside.un.sun_path + m->inside.abstract);
+
+    for (unsigned i = 0; i < list->count && used < size; i++)
+        if (strcmp(list->pairs[i].key, "socket") != 0)
+            used += (size_t)snprintf(devargs + used, size - used, ",%s=%s", list->pairs[i].key,
+                                     list->pairs[i].value);
+}
+
+static bool read_devargs(struct fg_memif *m, const struct rte_kvargs *list, struct fg_error *err)
+{
+    const char *role = value_of(list, "role", "client"), *path = value_of(list, "socket", DEFAULT_SOCKET);
+    bool abstract = strcmp(value_of(list, "socket-abstract", "yes"), "yes") == 0;
+
+    m->server = strcmp(role, "server") == 0 || strcmp(role, "master") == 0;
+    m->owner = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
+    m->group = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
+    for (unsigned i = 0; i < m->d->config.ports_count; i++) {
+        const struct fg_memif *other = m->d->ports[i].memif;
+
+        if (other && !strcmp(other->outside.un.sun_path + other->outside.abstract, path))
+            return fg_fail(err, "socket=%s: is that of port %s; accepted: one each", path,
+                           other->port->config->name);
+    }
+    return set_address(&m->outside, path, "", abstract, err) &&
+           set_address(&m->inside, path, INSIDE, abstract, err);
+}
+
+struct fg_memif *fg_memif_open(struct fg_daemon *d, struct fg_port *port, char *devargs, size_t size,
+                               struct fg_error *err)
+{
+    const char *device = port->config->device, *args = device + strcspn(device, ",");
+    struct rte_kvargs *list = rte_kvargs_parse(*args ? args + 1 : "", NULL);
+    struct fg_memif *m = calloc(1, sizeof(*m));
+    bool ok = list && m;
+
+    FG_ASSERT(m);
+    m->d = d;
+    m->port = port;
+    m->listener = -1;
+    if (!ok)
+        fg_fail(err, "arguments are not KEY=VALUE,...");
+    ok = ok && read_devargs(m, list, err);
+    if (ok)
+        write_devargs(m, list, devargs, size);
+    rte_kvargs_free(list);
+    if (ok && m->server && !m->inside.abstract)
+        unlink(m->inside.un.sun_path); /* of a daemon that was killed: the driver would not start */
+    if (ok && (m->server || listen_at(m, &m->inside, err)))
+        return m;
+    fg_memif_stop(m);
+    return NULL;
+}
+
+bool fg_memif_start(struct fg_memif *m, struct fg_error *err)
+{
+    if (m->server && !listen_at(m, &m->outside, err))
+        return false;
+    m->started = pthread_create(&m->thread, NULL, run, m) == 0;
+    if (m->started)
+        pthread_setname_np(m->thread, "memif");
+    return m->started || fg_fail(err, "no thread for its control channel");
+}
+
+void fg_memif_stop(struct fg_memif *m)
+{
+    if (!m)
+        return;
+    atomic_store(&m->quit, true);
+    if (m->started)
+        pthread_join(m->thread, NULL);
+    if (m->listener >= 0) {
+        const struct address *a = m->server ? &m->outside : &m->inside;
+
+        if (!a->abstract)
+            unlink(a->un.sun_path);
+        close(m->listener);
+    }
+    free(m);
+}

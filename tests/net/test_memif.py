@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Peers of a memif that come and go under load: the daemon outlives all of them (docs/ports.md, memif)."""
+
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
+import client  # noqa: E402
+import fgtest  # noqa: E402
+from memif import Memif  # noqa: E402
+from test_daemon import SMALL  # noqa: E402
+from test_ports import ITEM, SERVER, SHOPPER, add_item, audited, check_turned, frame, memif, workers  # noqa: E402
+
+
+def start(lab, role='server', **settings):
+    return lab.daemon(ports={'shop': {'device': memif(lab, role), 'address': SERVER}}, settings={
+        **SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no', **settings}).start()
+
+
+def connect(lab, gate, **options):
+    """A peer; the one before may not be gone yet for the appliance."""
+    for _ in range(1000):
+        try:
+            return Memif(f'{lab.dir}/memif.sock', **options)
+        except OSError:
+            assert gate.running(), gate.output()
+            time.sleep(0.01)
+    raise fgtest.Timeout('no connection to the memif')
+
+
+def flood(peer, request, seconds):
+    """Sends as much as there is room for; the replies."""
+    replies, end = [], time.monotonic() + seconds
+    while time.monotonic() < end or (not replies and time.monotonic() < end + 10):
+        while peer.send(request):
+            pass
+        while (reply := peer.receive()):
+            replies.append(reply)
+    while peer.send(request):
+        pass
+    return replies
+
+
+@fgtest.timeout(120)
+def test_comes_and_goes(lab):
+    """300 peers one after the other, each gone in the middle of a flood that is being answered"""
+    gate = start(lab, **{'workers.idle': 'spin'})
+    add_item(gate, 50)
+    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    rounds, begin = 0, time.monotonic()
+    while rounds < 300 and (rounds < 30 or time.monotonic() < begin + 45):
+        peer = connect(lab, gate)
+        replies = flood(peer, request, 0.003 * (rounds % 3))
+        peer.close()
+        reply = client.parse_reply(check_turned(replies[-1]), 1, gate.keys.secrets[1])
+        assert reply.status == 'ON_SALE' and gate.running(), (rounds, gate.output())
+        rounds += 1
+    print(f'# {rounds} peers came and went')
+    fgtest.wait_until(lambda: gate.get('/v1/stats')['ports'][0]['link_lost'] > 0, 5, 'some of it is seen')
+    audited(lab, gate)
+
+
+@fgtest.timeout(120)
+def test_generator_is_killed(lab):
+    """fgblast, a DPDK process, is killed again and again in full flood; the next one is served"""
+    gate = start(lab, **{'workers.count': 2})
+    add_item(gate, 1000)
+    options = {'device': memif(lab, 'client'), 'no_huge': True, 'server': SERVER, 'source_base': SHOPPER, 'items': ITEM}
+    for number in range(8):
+        before = workers(gate, 'tx')[0]
+        found = lab.blast(None, gate.keys, audit=None, flat=1000, shoppers=1000, window=512, seconds=60,
+                          user_base=1 + 1000 * number, **options).start()
+        fgtest.wait_until(lambda: workers(gate, 'tx')[0] > before + 5000, 30, 'orders are answered')  # noqa: B023
+        found.process.kill()
+        assert gate.running(), gate.output()
+    summary = lab.blast(None, gate.keys, orders=100, shoppers=100, user_base=1000000, confirm=0, **options).run()
+    assert summary['finished'] and summary['contradictions'] == 0 and summary['unanswered'] == 0, summary
+    audited(lab, gate)
+
+
+@fgtest.timeout(120)
+def test_appliance_is_client(lab):
+    """the appliance is the client: it waits for a server, and finds the next one when one was killed"""
+    gate = start(lab, 'client')
+    add_item(gate, 1000)
+    for number in range(4):
+        before = workers(gate, 'tx')[0]
+        found = lab.blast(None, gate.keys, audit=None, flat=1000, shoppers=1000, window=512, seconds=60,
+                          user_base=1 + 1000 * number, device=memif(lab, 'server'), no_huge=True, server=SERVER,
+                          source_base=SHOPPER, items=ITEM).start()
+        fgtest.wait_until(lambda: workers(gate, 'tx')[0] > before + 5000, 30, 'orders are answered')  # noqa: B023
+        found.process.kill()
+        try:
+            os.unlink(f'{lab.dir}/memif.sock')  # DPDK does not start over one that a killed process left
+        except FileNotFoundError:
+            pass
+        assert gate.running(), gate.output()
+    audited(lab, gate)
+
+
+def test_killed_appliance(lab):
+    """a killed appliance leaves its sockets, and starts over them; two ports on one socket are refused"""
+    gate = start(lab)
+    gate.kill()
+    assert os.path.exists(f'{lab.dir}/memif.sock')
+    gate.start()
+    add_item(gate)
+    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    assert flood(connect(lab, gate), request, 0)
+    assert gate.stop() == 0
+    assert not os.path.exists(f'{lab.dir}/memif.sock') and not os.path.exists(f'{lab.dir}/memif.sock-port')
+    gate.ports = {'shop': {'device': memif(lab, 'server')},
+                  'spare': {'device': memif(lab, 'server', id=1).replace('net_memif0', 'net_memif1')}}
+    gate.write_config()
+    gate.start(ready=False)
+    assert gate.process.wait(20) == 1 and 'is that of port shop' in gate.output(), gate.output()
+
+
+if __name__ == '__main__':
+    fgtest.main()
