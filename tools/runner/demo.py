@@ -17,7 +17,7 @@ import fgtest  # noqa: E402
 
 HOT, HOT_UNITS = 1, 1000
 LESSER, LESSER_UNITS = range(2, 52), 150
-SHOPPERS, SOURCES = 20000, 2000
+SHOPPERS = SOURCES = 20000         # 80 networks: net_factor times SOURCE_RATE for each is more than all of them send
 SHOPPERS_RATE = 16000             # order packets a second of all shoppers
 BLOCKED_RATE, OVERRATE_RATE = 5000, 10000 # packets a second of 100 sources each
 PACKETS, PACKETS_SHOPPERS = 1150000, 500000 # in all, to go on for; and what of it at least comes from shoppers
