@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define LOST_NS (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
+#define LOST_NS   (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
+#define BEHIND_NS 100000ull          /* open: packets that are late by more are not sent at all */
 
 /* Packets are those of a world that nobody answers, whose window holds them all. */
 static bool record(struct fg_flat *f, uint64_t now_ns, struct fg_error *err)
@@ -31,7 +32,7 @@ static bool record(struct fg_flat *f, uint64_t now_ns, struct fg_error *err)
         }
     }
     fg_world_destroy(world);
-    return true;
+    return fg_fresh_start(&f->fresh, f->options, f->ring, f->packets, f->bytes[0], err);
 }
 
 bool fg_flat_create(struct fg_flat *f, const struct fg_blast_options *options, const struct fg_keyring *ring,
@@ -58,12 +59,29 @@ void fg_flat_destroy(struct fg_flat *f)
     free(f->sent_ns);
 }
 
+/* A generator that stood still does not make up for it by a burst: that would measure itself. */
+static unsigned open_room(struct fg_flat *f, uint64_t now_ns, unsigned max)
+{
+    uint64_t rate = f->options->rate, behind_max = rate * BEHIND_NS / 1000000000 + max;
+    uint64_t due = (uint64_t)((double)(now_ns - f->begun_ns) * (double)rate / 1e9) - f->late;
+
+    if (due <= f->packets_sent)
+        return 0;
+    if (due - f->packets_sent > behind_max) {
+        f->late += due - f->packets_sent - behind_max;
+        due = f->packets_sent + behind_max;
+    }
+    return due - f->packets_sent < max ? (unsigned)(due - f->packets_sent) : max;
+}
+
 unsigned fg_flat_room(struct fg_flat *f, uint64_t now_ns, unsigned max)
 {
     uint64_t room;
 
     if (f->begun_ns == 0)
         f->begun_ns = f->last_ns = now_ns;
+    if (f->options->open)
+        return open_room(f, now_ns, max);
     if (f->in_flight && now_ns - f->last_ns > LOST_NS) {
         f->lost += f->in_flight;
         f->in_flight = 0;
@@ -84,6 +102,13 @@ const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
 {
     uint32_t at = f->next;
 
+    if (f->fresh.every && fg_fresh_due(&f->fresh)) {
+        f->sent[FG_KIND_RESERVE]++;
+        f->packets_sent++;
+        f->in_flight++;
+        *bytes = f->fresh.bytes;
+        return fg_fresh_next(&f->fresh, now_ns);
+    }
     f->next = at + 1 == f->count ? 0 : at + 1;
     f->sent[f->kinds[at]]++;
     f->packets_sent++;
@@ -117,11 +142,28 @@ static void check(struct fg_flat *f, const uint8_t *data, uint32_t len)
         f->wrong_tags++;
 }
 
-static void note_latency(struct fg_flat *f, uint64_t now_ns, const uint8_t *payload)
+void fg_flat_unsent(struct fg_flat *f, const uint8_t *data, uint32_t len)
+{
+    uint32_t number;
+
+    memcpy(&number, data + len - FG_PACKET_SIZE + 16, 4);
+    f->dropped++;
+    f->in_flight -= f->in_flight > 0;
+    if (number >= FG_FRESH_NUMBER)
+        fg_fresh_unsent(&f->fresh, number);
+    else if (number % FG_FLAT_SAMPLED == 0 && number < f->options->flat)
+        f->sent_ns[number / FG_FLAT_SAMPLED] = 0;
+}
+
+static void note_latency(struct fg_flat *f, uint64_t now_ns, const uint8_t *payload, unsigned status)
 {
     uint32_t number;
 
     memcpy(&number, payload + 16, 4);
+    if (fg_unlikely(number >= FG_FRESH_NUMBER) && f->fresh.every) {
+        fg_fresh_answer(&f->fresh, now_ns, number, status);
+        return;
+    }
     if (number % FG_FLAT_SAMPLED || number >= f->options->flat || !f->sent_ns[number / FG_FLAT_SAMPLED])
         return;
     fg_hist_add(&f->latency, now_ns - f->sent_ns[number / FG_FLAT_SAMPLED]);
@@ -154,7 +196,7 @@ void fg_flat_frame(struct fg_flat *f, uint64_t now_ns, const uint8_t *data, uint
     f->last_ns = now_ns;
     if (!f->first_ns)
         f->first_ns = now_ns;
-    note_latency(f, now_ns, payload);
+    note_latency(f, now_ns, payload, status);
 }
 
 bool fg_flat_done(const struct fg_flat *f, uint64_t now_ns)

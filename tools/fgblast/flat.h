@@ -7,7 +7,7 @@
 #ifndef FG_BLAST_FLAT_H
 #define FG_BLAST_FLAT_H
 
-#include "tools/fgblast/frames.h"
+#include "tools/fgblast/fresh.h"
 
 #define FG_FLAT_STRIDE  FG_BLAST_FRAME_MAX
 #define FG_FLAT_SAMPLED 64u /**< every such order's latency is measured */
@@ -24,7 +24,9 @@ struct fg_flat {
     uint64_t in_flight, begun_ns, first_ns, last_ns; /**< first and last: of an answer */
     uint64_t sent[FG_KIND_COUNT], packets_sent, answers, lost, checked, wrong_tags, other;
     uint64_t status[FG_STATUS_COUNT];
+    uint64_t dropped, late; /**< open: the port had no room; not sent, for the generator was too slow */
     struct fg_hist latency;
+    struct fg_fresh fresh;
 };
 
 bool fg_flat_create(struct fg_flat *flat, const struct fg_blast_options *options,
@@ -37,6 +39,9 @@ unsigned fg_flat_room(struct fg_flat *flat, uint64_t now_ns, unsigned max);
 
 /** The next packet; counts it as sent. */
 const uint8_t *fg_flat_next(struct fg_flat *flat, uint64_t now_ns, uint32_t *bytes);
+
+/** A packet that fg_flat_next counted as sent and that the port did not take. */
+void fg_flat_unsent(struct fg_flat *flat, const uint8_t *data, uint32_t len);
 
 /** A received frame. */
 void fg_flat_frame(struct fg_flat *flat, uint64_t now_ns, const uint8_t *data, uint32_t len);

@@ -136,6 +136,9 @@ static const struct row rows[] = {
     F("crowd", crowd, "a sale of any size at full speed: everything is checked, state is kept of accepted orders only"),
     N("flat", "N", "0", flat, 0, 16777216, "benchmark: N requests signed at start, sent in turn, no state of orders"),
     F("echo", echo, "with --flat: the peer sends the frames back as they are; only counted"),
+    F("open", open, "with --flat and --rate: packets leave when they are due, whatever was answered; what the port has no room for is dropped"),
+    N("fresh-every", "N", "0", fresh_every, 0, BILLION, "with --flat: every Nth packet is an order that nobody sent before; 0 = none"),
+    N("fresh-item", "ITEM", "1", fresh_item, 1, UINT64_MAX, "item of these orders"),
     N("sample", "N", "64", sample, 1, 1048576, "with --flat: every Nth answer's tag is checked"),
     T("audit", "FILE", audit, "writes what was told of each order"),
     T("pcap", "FILE", pcap, "writes what is sent as pcap; without --interface and --device instead of sending"),
@@ -250,6 +253,10 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "--echo needs --flat");
     if (o->crowd && !check_crowd(o, err))
         return false;
+    if ((o->open || o->fresh_every) && !o->flat)
+        return fg_fail(err, "--open and --fresh-every need --flat");
+    if (o->open && !o->rate)
+        return fg_fail(err, "--open needs --rate");
     if (o->flat && !o->interface[0] && !o->device[0])
         return fg_fail(err, "--flat needs --interface or --device");
     if (o->flat && (o->audit[0] || o->pcap[0]))

@@ -126,10 +126,15 @@ json_t *fg_report_flat(const struct fg_flat *flat, const struct fg_summary *s)
     json_object_set_new(report, "sent", by_kind(flat->sent));
     json_object_set_new(report, "status", by_status(flat->status));
     put(report, "lost", flat->lost);
+    put(report, "dropped", flat->dropped);
+    put(report, "late", flat->late);
+    put(report, "fresh_accepted", flat->fresh.accepted);
+    put(report, "fresh_refused", flat->fresh.refused);
     put(report, "checked", flat->checked);
     put(report, "wrong_tags", flat->wrong_tags);
     put(report, "contradictions", flat->wrong_tags);
     json_object_set_new(times, "sampled", latency(&flat->latency));
+    json_object_set_new(times, "fresh", latency(&flat->fresh.latency));
     json_object_set_new(report, "latency_us", times);
     return report;
 }

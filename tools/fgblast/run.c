@@ -237,7 +237,7 @@ void fg_run_crowd(struct fg_run *r)
 
 /* ---- flat ---------------------------------------------------------------------------------------------- */
 
-static void flat_receive(struct fg_run *r, uint64_t now_ns)
+static unsigned flat_receive(struct fg_run *r, uint64_t now_ns)
 {
     struct rte_mbuf *mbufs[FG_BURST];
     unsigned n = fg_port_receive(r->port, mbufs);
@@ -247,9 +247,21 @@ static void flat_receive(struct fg_run *r, uint64_t now_ns)
     for (unsigned i = 0; i < n; i++)
         fg_flat_frame(r->flat, now_ns, rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len);
     rte_pktmbuf_free_bulk(mbufs, n);
+    return n;
 }
 
-static void flat_send(struct fg_run *r, uint64_t now_ns)
+/* What the port had no room for, as a network would. */
+static void drop_waiting(struct fg_run *r)
+{
+    struct fg_port *p = r->port;
+
+    for (unsigned i = 0; i < p->waiting_count; i++)
+        fg_flat_unsent(r->flat, rte_pktmbuf_mtod(p->waiting[i], uint8_t *), p->waiting[i]->data_len);
+    rte_pktmbuf_free_bulk(p->waiting, p->waiting_count);
+    p->waiting_count = 0;
+}
+
+static unsigned flat_send(struct fg_run *r, uint64_t now_ns)
 {
     unsigned n = fg_flat_room(r->flat, now_ns, fg_port_room(r->port));
 
@@ -262,16 +274,25 @@ static void flat_send(struct fg_run *r, uint64_t now_ns)
             rte_memcpy(out, frame, bytes);
     }
     fg_port_flush(r->port);
+    if (r->options->open)
+        drop_waiting(r);
+    return n;
 }
 
 void fg_run_flat(struct fg_run *r)
 {
     uint64_t now_ns = fg_clock_now(&r->clock), until_ns;
+    unsigned idle = 0;
 
     while (!*r->stop && !fg_flat_done(r->flat, now_ns)) {
+        unsigned work;
+
         now_ns = fg_clock_now(&r->clock);
-        flat_receive(r, now_ns);
-        flat_send(r, now_ns);
+        work = flat_receive(r, now_ns);
+        work += flat_send(r, now_ns);
+        idle = work ? 0 : idle + 1;
+        if (idle >= IDLE_LOOPS && r->options->rate)
+            sched_yield(); /* who writes the log may have no other CPU */
     }
     r->summary.seconds = (double)(now_ns - r->flat->begun_ns) / 1e9;
     until_ns = now_ns + AFTER_LAST_NS;
