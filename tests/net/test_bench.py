@@ -139,6 +139,21 @@ def test_rivals(lab):
     assert rows['floodgate : redis, lua, sold out']['target'] == 40
 
 
+@fgtest.timeout(180)
+def test_growth(lab):
+    """one short round on a small scale: every size is measured, and the ratios"""
+    rows = bench(lab, 'growth', '--scale', '0.001')
+    assert rows['rejected, 10M users and orders']['value'] > 10 and rows['rejected, 10k items : 1']['target'] == 1.5
+
+
+@fgtest.timeout(180)
+def test_load(lab):
+    """one short sweep: over capacity packets are dropped and counted, the rest is answered, and acceptances come through"""
+    rows = {case: row['value'] for case, row in bench(lab, 'load', '--scale', '0.05').items()}
+    assert rows['10 % offered: dropped'] < 0.5 and rows['300 % offered: answered'] > 1000, rows
+    assert rows['300 % offered: accepted'] > 0, rows
+
+
 @fgtest.timeout(120)
 def test_budget(lab):
     """the stages of a packet have cycles and instructions, and are all of it; a wrong reply would end the program"""

@@ -33,8 +33,8 @@ class Row:
 class Bench:
     """What one measurement works with: a Lab, CPUs, memory, and the programs of this project and of others."""
 
-    def __init__(self, lab, seconds):
-        self.lab, self.seconds = lab, seconds
+    def __init__(self, lab, seconds, scale=1.0):
+        self.lab, self.seconds, self.scale = lab, seconds, scale
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
             raise fgtest.Skip('needs two CPUs: one for the generator, one for what it measures')
@@ -77,7 +77,8 @@ class Bench:
 
     def blast(self, keys, **options):
         """fgblast to its end, on the generator's CPU, at the memif port; its summary."""
-        return self.generator(keys, **{'audit': None, 'seconds': self.seconds, **options}).run(self.seconds + SLACK)
+        options = {'audit': None, 'seconds': self.seconds, **options}
+        return self.generator(keys, **options).run(options['seconds'] + SLACK)
 
 
 def free_huge_mb():
