@@ -142,6 +142,18 @@ FG_INLINE const uint8_t *fg_parse_link(const uint8_t *data, const uint8_t *end, 
 
 /* ---- behind the IP header: ORDER or PASS so far, or a final verdict ---------------------------------- */
 
+/* The tunables from order_port on. With one order port it is one comparison: the verifier knows the number.
+ */
+FG_INLINE bool fg_is_order_port(const void *tune_port, uint16_t port)
+{
+    const volatile uint16_t *tune = tune_port;
+    enum { MORE = (offsetof(struct fg_tunables, order_more) - offsetof(struct fg_tunables, order_port)) / 2 };
+
+    if (tune[MORE] == 0)
+        return port == tune[0];
+    return (uint16_t)(FG_HTONS(port) - FG_HTONS(tune[0])) <= tune[MORE];
+}
+
 /* `left`: bytes of the IP payload from here on, as the IP header has it. */
 FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos, const uint8_t *end,
                                        uint32_t left, struct fg_view *view)
@@ -152,7 +164,7 @@ FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos
     /* A first fragment too small to show its port would hide it (RFC 1858): refused as well. */
     if (left < sizeof(*udp) || payload > end)
         return FG_VERDICT_BAD_UDP;
-    if (udp->dst != *(const volatile uint16_t *)tune_port || view->multicast)
+    if (!fg_is_order_port(tune_port, udp->dst) || view->multicast)
         return FG_VERDICT_PASS;
     if (view->fragment)
         return FG_VERDICT_FRAGMENT;

@@ -226,8 +226,9 @@ struct fg_tunables {
     uint32_t idle_new, idle_known; /**< units of 1 << FG_SEEN_SHIFT ticks */
     uint16_t order_port;           /**< network byte order */
     uint8_t ignore_lists;
-    uint8_t monitor; /**< judge and count, drop nothing */
-    uint8_t zero[4];
+    uint8_t monitor;     /**< judge and count, drop nothing */
+    uint16_t order_more; /**< further order ports behind it, host byte order */
+    uint8_t zero[2];
 };
 _Static_assert(sizeof(struct fg_tunables) == 144, "read-only data of the program");
 

@@ -119,6 +119,9 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err); /**< XDP first:
 bool fg_ports_start(struct fg_daemon *d, struct fg_error *err);
 void fg_ports_stop(struct fg_daemon *d);
 
+/* steer.c */
+void fg_steer(const struct fg_daemon *d, const struct fg_port *p); /**< after the device is started */
+
 /* journal_thread.c, ledger_thread.c */
 bool fg_log_recover(struct fg_daemon *d, struct fg_error *err);
 bool fg_journal_start(struct fg_daemon *d, struct fg_error *err);

@@ -71,6 +71,7 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
     struct fg_filter_options options = {
         .pins = c->filter.pins,
         .order_port = c->orders.port,
+        .order_ports = (uint16_t)fg_config_order_ports(c),
         .order_rate = on ? c->filter.order.rate : 0,
         .order_burst = c->filter.order.burst,
         .syn_rate = on ? c->filter.syn.rate : 0,
@@ -327,6 +328,7 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
         return false;
     know_ourselves(d, p);
+    fg_steer(d, p);
     for (unsigned q = 0; q < pc->queues; q++)
         d->queues[p->first_queue + q].judged = d->filter && d->config.filter.enabled;
     return !p->memif || fg_memif_start(p->memif, err);

@@ -216,6 +216,7 @@ json_t *fg_status_json(void *daemon)
     put(o, "workers_stalled", stalled_workers(d));
     put(o, "queues", d->queues_count);
     put(o, "order_port", d->config.orders.port);
+    put(o, "order_ports", fg_config_order_ports(&d->config));
     json_object_set_new(o, "ports", ports_json(d));
     json_object_set_new(o, "filter", json_boolean(d->filter && d->config.filter.enabled));
     json_object_set_new(o, "log", log_json(d));

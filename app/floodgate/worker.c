@@ -127,8 +127,8 @@ static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m, uint16_t q
 static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
 {
     enum fg_drop why = FG_DROP_NONE;
-    enum fg_frame_kind kind = fg_frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, w->order_port,
-                                             &job->mark.frame, &why);
+    enum fg_frame_kind kind = fg_frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
+                                             w->order_ports, &job->mark.frame, &why);
 
     if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1)) {
         job->mbuf = m;

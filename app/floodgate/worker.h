@@ -90,7 +90,7 @@ struct fg_worker {
     unsigned index, workers, lcore;
     unsigned burst;
     enum fg_idle idle_policy;
-    uint16_t order_port;
+    uint32_t order_ports; /**< FG_ORDER_PORTS */
     struct fg_clock *clock;
     _Atomic(struct fg_keyring *) *keys_in_force; /**< read once a loop */
     const _Atomic int *mode_in_force;            /**< enum fg_stock_mode, read once a loop */

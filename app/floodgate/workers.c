@@ -96,7 +96,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->burst = RTE_MIN(c->workers.burst, (unsigned)FG_BURST_MAX);
     w->idle_policy = c->workers.idle;
     w->filter = d->filter;
-    w->order_port = c->orders.port;
+    w->order_ports = FG_ORDER_PORTS(c->orders.port, fg_config_order_ports(c));
     w->clock = &d->clock;
     w->keys_in_force = &d->keys;
     w->mode_in_force = &d->mode;
@@ -122,6 +122,7 @@ static bool create_engine(struct fg_daemon *d, unsigned index, struct fg_error *
     struct fg_stock_config config = {.worker = index,
                                      .workers = n,
                                      .limits = d->limits,
+                                     .order_ports = d->config.orders.steer ? (uint16_t)n : 0,
                                      .to = d->messages_to + index * n,
                                      .from = d->messages_from + index * n,
                                      .journal = d->journal_rings[index],

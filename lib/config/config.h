@@ -52,7 +52,8 @@ struct fg_config {
         unsigned mbufs; /**< in each receive queue's pool */
     } eal;
     struct {            /* [orders] */
-        uint16_t port;  /**< UDP */
+        uint16_t port;  /**< UDP; the first one */
+        bool steer;     /**< a port for each worker, from `port` on */
         char keys[512]; /**< key file */
     } orders;
     struct { /* [filter] */
@@ -140,6 +141,12 @@ unsigned fg_config_check(struct fg_config *config, const char *path, FILE *out);
 /** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help come from
  * it. */
 void fg_config_describe(FILE *out);
+
+/** Order ports, from orders.port on. */
+static inline unsigned fg_config_order_ports(const struct fg_config *config)
+{
+    return config->orders.steer ? config->workers.count : 1;
+}
 
 /** CPU of worker `index` from `cpus`, or -1 for any. */
 int fg_config_cpu(const struct fg_config *config, unsigned index);

@@ -56,6 +56,8 @@ const struct fg_setting fg_settings[] = {
 
     {"orders", "port", FG_KIND_NUMBER, 0, GLOBAL(orders.port), "4600", 1, 65535, NULL, NULL,
      "UDP port of the order packets"},
+    {"orders", "steer", FG_KIND_BOOL, 0, GLOBAL(orders.steer), "no", 0, 0, NULL, NULL,
+     "an order port for each worker, from port on: a client that sends to the one of the user's worker saves the handing off"},
     {"orders", "keys", FG_KIND_FILE, FG_SET_REQUIRED, GLOBAL(orders.keys), "", 1, TEXT_MAX, NULL,
      "/etc/floodgate/keys", "key file: one `ID ROLE[,ROLE...] SECRET` a line (docs/protocol.md)"},
 

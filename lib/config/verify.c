@@ -190,6 +190,10 @@ void fg_config_verify(struct fg_config *config, const struct fg_given *given, st
     for (unsigned i = 0; i < config->ports_count; i++)
         check_port(config, i, given, problems);
     check_workers(config, given, problems);
+    if (config->orders.port + fg_config_order_ports(config) > UINT16_MAX + 1)
+        fg_problem(problems, line_of(given, "orders", "port"),
+                   "[orders] port = %u: no room for %u order ports behind it (steer); accepted: up to %u",
+                   config->orders.port, config->workers.count, UINT16_MAX + 1 - config->workers.count);
     check_mbufs(config, given, problems);
     check_redis(config, given, problems);
     check_postgres(config, given, problems);

@@ -34,6 +34,7 @@ struct fg_filter_options {
                     NULL: no kernel; lists and buckets in plain memory, for fg_filter_judge alone */
     const char *object;               /**< BPF object file; NULL = the one built into the library */
     uint16_t order_port;              /**< host byte order */
+    uint16_t order_ports;             /**< how many there are, from order_port on; 0 is 1 */
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
     uint32_t syn_rate, syn_burst;     /**< connection attempts; a burst is at least 10 ms of its rate */
     uint32_t other_rate, other_burst;

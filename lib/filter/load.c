@@ -110,6 +110,7 @@ void fg_tunables_of(const struct fg_filter_options *o, const struct fg_sizes *si
     tune->idle_new = idle_units(tune, 1, 60);
     tune->idle_known = idle_units(tune, 60, 60);
     tune->order_port = htons(o->order_port);
+    tune->order_more = o->order_ports > 1 ? (uint16_t)(o->order_ports - 1) : 0;
     tune->ignore_lists = o->ignore_lists;
     tune->monitor = o->monitor;
 }

@@ -79,12 +79,12 @@ static inline enum fg_frame_kind bad(enum fg_drop *drop, enum fg_drop why)
 
 /* ---- IPv4 ------------------------------------------------------------------------------------------ */
 
-static inline bool ipv4_is_order(const uint8_t *ip, uint32_t room, uint16_t port)
+static inline bool ipv4_is_order(const uint8_t *ip, uint32_t room, uint32_t ports)
 {
     if (room < IPV4_SIZE + UDP_LENGTH)
         return false;
     return !((ip[0] ^ IPV4_PLAIN) | (ip[9] ^ UDP) | (be16(ip + 2) ^ (IPV4_SIZE + UDP_LENGTH)) |
-             (be16(ip + 6) & ~IPV4_DF) | (be16(ip + IPV4_SIZE + 2) ^ port) |
+             (be16(ip + 6) & ~IPV4_DF) | fg_no_order_port(be16(ip + IPV4_SIZE + 2), ports) |
              (be16(ip + IPV4_SIZE + 4) ^ UDP_LENGTH));
 }
 
@@ -99,7 +99,7 @@ static inline bool ipv4_answerable(const uint8_t *data, const uint8_t *ip)
 }
 
 static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv4(const uint8_t *ip, uint32_t room,
-                                                                     uint16_t port, enum fg_drop *drop)
+                                                                     uint32_t ports, enum fg_drop *drop)
 {
     uint32_t header, total;
     uint16_t fragment;
@@ -117,7 +117,7 @@ static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv4(const uint8
         return bad(drop, FG_DROP_TRUNCATED); /* the port is not there */
     if (total < header + 4)
         return bad(drop, fragment & IPV4_MF ? FG_DROP_FRAGMENT : FG_DROP_IP_HEADER);
-    if (be16(ip + header + 2) != port)
+    if (fg_no_order_port(be16(ip + header + 2), ports))
         return FG_FRAME_OTHER;
     if (fragment & IPV4_MF)
         return bad(drop, FG_DROP_FRAGMENT);
@@ -130,13 +130,13 @@ static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv4(const uint8
     return bad(drop, FG_DROP_LENGTH);
 }
 
-static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, uint16_t port, unsigned l3,
+static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, uint32_t ports, unsigned l3,
                                             struct fg_frame *frame, enum fg_drop *drop)
 {
     const uint8_t *ip = data + l3;
 
-    if (fg_unlikely(!ipv4_is_order(ip, len - l3, port)))
-        return judge_ipv4(ip, len - l3, port, drop);
+    if (fg_unlikely(!ipv4_is_order(ip, len - l3, ports)))
+        return judge_ipv4(ip, len - l3, ports, drop);
     if (fg_unlikely(fold(sum_words(ip, IPV4_SIZE / 4)) != 0xffff))
         return bad(drop, FG_DROP_IP_HEADER);
     if (fg_unlikely(!ipv4_answerable(data, ip)))
@@ -150,12 +150,12 @@ static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, u
 
 /* ---- IPv6 ------------------------------------------------------------------------------------------ */
 
-static inline bool ipv6_is_order(const uint8_t *ip, uint32_t room, uint16_t port)
+static inline bool ipv6_is_order(const uint8_t *ip, uint32_t room, uint32_t ports)
 {
     if (room < IPV6_SIZE + UDP_LENGTH)
         return false;
     return !(((ip[0] >> 4) ^ 6) | (ip[6] ^ UDP) | (be16(ip + 4) ^ UDP_LENGTH) |
-             (be16(ip + IPV6_SIZE + 2) ^ port) | (be16(ip + IPV6_SIZE + 4) ^ UDP_LENGTH));
+             fg_no_order_port(be16(ip + IPV6_SIZE + 2), ports) | (be16(ip + IPV6_SIZE + 4) ^ UDP_LENGTH));
 }
 
 static inline bool ipv6_answerable(const uint8_t *data, const uint8_t *ip)
@@ -192,7 +192,7 @@ static uint32_t extension_size(uint8_t type, uint8_t length)
 }
 
 /* UDP at `at`, wrong in some way; `why`: the extension headers before it, if any. */
-static enum fg_frame_kind judge_ipv6_udp(const uint8_t *ip, uint32_t room, uint32_t at, uint16_t port,
+static enum fg_frame_kind judge_ipv6_udp(const uint8_t *ip, uint32_t room, uint32_t at, uint32_t ports,
                                          enum fg_drop why, enum fg_drop *drop)
 {
     uint32_t end = IPV6_SIZE + be16(ip + 4);
@@ -201,7 +201,7 @@ static enum fg_frame_kind judge_ipv6_udp(const uint8_t *ip, uint32_t room, uint3
         return bad(drop, why ? why : FG_DROP_IP_HEADER); /* the port is not there */
     if (at + 4 > room)
         return bad(drop, FG_DROP_TRUNCATED);
-    if (be16(ip + at + 2) != port)
+    if (fg_no_order_port(be16(ip + at + 2), ports))
         return FG_FRAME_OTHER;
     if (why)
         return bad(drop, why);
@@ -214,7 +214,7 @@ static enum fg_frame_kind judge_ipv6_udp(const uint8_t *ip, uint32_t room, uint3
 
 /* Walks the extension headers to the port, as far as the frame goes: may it be meant for the order port? */
 static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv6(const uint8_t *ip, uint32_t room,
-                                                                     uint16_t port, enum fg_drop *drop)
+                                                                     uint32_t ports, enum fg_drop *drop)
 {
     enum fg_drop why = FG_DROP_NONE;
     uint32_t at = IPV6_SIZE;
@@ -239,16 +239,16 @@ static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv6(const uint8
         at += extension_size(next, extension[1]);
         next = extension[0];
     }
-    return next == UDP ? judge_ipv6_udp(ip, room, at, port, why, drop) : FG_FRAME_OTHER;
+    return next == UDP ? judge_ipv6_udp(ip, room, at, ports, why, drop) : FG_FRAME_OTHER;
 }
 
-static inline enum fg_frame_kind parse_ipv6(const uint8_t *data, uint32_t len, uint16_t port, unsigned l3,
+static inline enum fg_frame_kind parse_ipv6(const uint8_t *data, uint32_t len, uint32_t ports, unsigned l3,
                                             struct fg_frame *frame, enum fg_drop *drop)
 {
     const uint8_t *ip = data + l3;
 
-    if (fg_unlikely(!ipv6_is_order(ip, len - l3, port)))
-        return judge_ipv6(ip, len - l3, port, drop);
+    if (fg_unlikely(!ipv6_is_order(ip, len - l3, ports)))
+        return judge_ipv6(ip, len - l3, ports, drop);
     if (fg_unlikely(!ipv6_answerable(data, ip)))
         return bad(drop, FG_DROP_SOURCE);
     frame->l3 = (uint8_t)l3;
@@ -260,7 +260,7 @@ static inline enum fg_frame_kind parse_ipv6(const uint8_t *data, uint32_t len, u
 
 /* ---- both ------------------------------------------------------------------------------------------ */
 
-enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t order_port,
+enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t order_ports,
                                   struct fg_frame *frame, enum fg_drop *drop)
 {
     unsigned l3 = ETHER_SIZE;
@@ -276,9 +276,9 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t or
         type = be16(data + l3 - 2);
     }
     if (fg_likely(type == ETHERTYPE_IPV4))
-        return parse_ipv4(data, len, order_port, l3, frame, drop);
+        return parse_ipv4(data, len, order_ports, l3, frame, drop);
     if (type == ETHERTYPE_IPV6)
-        return parse_ipv6(data, len, order_port, l3, frame, drop);
+        return parse_ipv6(data, len, order_ports, l3, frame, drop);
     return FG_FRAME_OTHER;
 }
 

@@ -256,13 +256,22 @@ enum fg_frame_kind {
     FG_FRAME_BAD    /**< meant for the order port, or unreadable, and wrong; `*drop` says why */
 };
 
+/** `count` order ports from `first` on (host byte order), as one number; a port by itself is one. */
+#define FG_ORDER_PORTS(first, count) ((uint32_t)(first) | ((uint32_t)(count)-1) << 16)
+
+static inline bool fg_no_order_port(uint16_t port, uint32_t order_ports)
+{
+    return (uint16_t)(port - (uint16_t)order_ports) > order_ports >> 16;
+}
+
 /**
  * Strict check of an Ethernet frame of `len` contiguous bytes: at most one VLAN tag (0x8100), IPv4 without
- * options (header checksum verified) or IPv6 without extension headers, no fragment, UDP to `order_port`
- * (host byte order) with a payload of exactly 64 bytes. Bytes behind the IP packet (Ethernet padding) are
- * allowed. The UDP checksum is not verified: veth leaves it partial, the tag stands for integrity.
+ * options (header checksum verified) or IPv6 without extension headers, no fragment, UDP to one of
+ * `order_ports` (FG_ORDER_PORTS, or a single port) with a payload of exactly 64 bytes. Bytes behind the IP
+ * packet (Ethernet padding) are allowed. The UDP checksum is not verified: veth leaves it partial, the tag
+ * stands for integrity.
  */
-enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint16_t order_port,
+enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t order_ports,
                                   struct fg_frame *frame, enum fg_drop *drop);
 
 /**

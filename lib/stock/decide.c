@@ -411,7 +411,9 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
     }
     if (status == FG_STATUS_NONE)
         status = left ? FG_STATUS_ON_SALE : FG_STATUS_SOLD_OUT;
-    return answer_now(s, r, a, status, status == FG_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
+    answer_now(s, r, a, status, status == FG_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
+    a->quantity = s->config.order_ports;
+    return FG_STOCK_ANSWERED;
 }
 
 /* ---- an order that is known */

@@ -43,6 +43,7 @@ struct fg_stock_config {
     struct fg_ring *journal; /**< struct fg_record; this engine produces */
     const struct fg_watermark *mark; /**< how many of its records are durable */
     uint64_t seed;                   /**< of the hash tables; secret, any value */
+    uint16_t order_ports;            /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
 /**

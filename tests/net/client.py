@@ -79,6 +79,12 @@ def siphash24(secret, packet):
     return v0 ^ v1 ^ v2 ^ v3
 
 
+def owner(user, ports):
+    """Offset of the order port that a user's orders should go to: "Steering" of the page."""
+    product = (user ^ 0x9e3779b97f4a7c15) * 0x69bf14213c3cee38
+    return ((product & MASK) ^ (product >> 64)) * ports >> 64
+
+
 def seal(secret, body):
     return body + TAG.pack(siphash24(secret, body))
 
@@ -112,7 +118,12 @@ class NoReply(Exception):
 
 
 class Client:
-    """Sends orders with one key. One request at a time; not for several threads."""
+    """Sends orders with one key. One request at a time; not for several threads.
+
+    When an answer to STOCK says that there are several order ports, requests go to the one of their user from then on.
+    """
+
+    ports, first = 1, None  # order ports, from `first` on
 
     def __init__(self, server, key_id, secret, port=PORT, patience=PATIENCE_S):
         self.key_id, self.secret, self.patience = key_id, secret, patience
@@ -143,12 +154,24 @@ class Client:
         return self.ask('EXTEND', order_id, user=user, until_ms=until_ms)
 
     def stock(self, item):
-        return self.ask('STOCK', item=item)
+        reply = self.ask('STOCK', item=item)
+        self.ports = max(1, reply.quantity)
+        return reply
+
+    def _aim(self, op, fields):
+        """The socket talks to the order port of this request's user, or of STOCK's item."""
+        address, port, *rest = self.socket.getpeername()
+        self.first = self.first or port
+        wanted = self.first + owner(fields.get('item' if op == 'STOCK' else 'user', 0), self.ports)
+        if wanted != port:
+            self.socket.connect((address, wanted, *rest))
 
     def ask(self, op, order_id=bytes(16), **fields):
         """Sends until there is an answer that decides; raises NoReply when patience ends. See "Retries"."""
         end, wait, cookies = time.monotonic() + self.patience, FIRST_WAIT_S, set()
         self.last = None
+        if self.ports > 1:
+            self._aim(op, fields)
         while time.monotonic() < end:
             cookies.add(cookie := secrets.randbits(32))
             self._send(request(self.key_id, self.secret, op, order_id, cookie=cookie, **fields))
@@ -242,6 +265,13 @@ def check_reply(fields, data, keys):
         expect(parse_reply(bytes(changed), key_id, keys[key_id]), None)
 
 
+def check_steering(page):
+    lines = page.split('\n```steering\n', 1)[1].split('\n```', 1)[0].splitlines()
+    got = [f'user={f["user"]} ports={f["ports"]} offset={owner(int(f["user"]), int(f["ports"]))}'
+           for f in map(fields_of, lines)]
+    expect((got, len(lines) > 5), (lines, True))
+
+
 def check_tag_example(page):
     text = re.search(r'have the tag 0x([0-9a-f]{16}): the bytes `([0-9a-f ]{23})`', page)
     tag = siphash24(bytes(range(16)), bytes(range(56)))
@@ -256,6 +286,7 @@ def self_test(path):
         ('operations are those of the page', lambda: expect(OPS, table(page, 'Operations'))),
         ('statuses are those of the page', lambda: expect(STATUSES, table(page, 'Statuses'))),
         ('the example of the tag', lambda: check_tag_example(page)),
+        ('the examples of steering', lambda: check_steering(page)),
         ('the page has vectors for every operation',
          lambda: expect({f['op'] for f, _ in requests} & {f['op'] for f, _ in replies}, set(OPS)))]
     for number, (fields, data) in enumerate(requests, 1):

@@ -521,6 +521,25 @@ static void ipv6_checksum_is_right_for_any_payload(void **state)
     assert_in_range(ones, 1, 10);
 }
 
+static void a_range_of_order_ports(void **state)
+{
+    const uint16_t first = PORT - 1;
+
+    for (int v6 = 0; v6 < 2; v6++)
+        for (unsigned count = 1; count <= 3; count++) {
+            struct built f = v6 ? ipv6_frame() : ipv4_frame();
+            struct fg_frame frame;
+            enum fg_drop drop;
+
+            assert_int_equal(fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(first, count), &frame, &drop),
+                             count == 1 ? FG_FRAME_OTHER : FG_FRAME_ORDER);
+            assert_int_equal(fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(PORT, count), &frame, &drop),
+                             FG_FRAME_ORDER);
+            assert_int_equal(fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(PORT + 1, count), &frame, &drop),
+                             FG_FRAME_OTHER);
+        }
+}
+
 static void another_order_port_is_another_port(void **state)
 {
     struct built f = ipv4_frame();
@@ -549,6 +568,7 @@ int main(void)
         cmocka_unit_test(the_source_is_found_where_there_is_one),
         cmocka_unit_test(turned_frames_are_valid_replies),
         cmocka_unit_test(ipv6_checksum_is_right_for_any_payload),
+        cmocka_unit_test(a_range_of_order_ports),
         cmocka_unit_test(another_order_port_is_another_port),
     };
     return cmocka_run_group_tests_name("packet-frame", tests, guard_make, NULL);

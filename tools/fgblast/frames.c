@@ -101,6 +101,16 @@ static uint8_t *write_ipv6(struct fg_frames *f, const struct fg_send *send, cons
     return ip + IPV6 + l->extra;
 }
 
+/* Behind the first order port. */
+static uint16_t offset_of(const struct fg_frames *f, const uint8_t *payload)
+{
+    struct fg_request request;
+
+    memcpy(&request, payload, sizeof(request));
+    return (uint16_t)fg_user_owner(request.op == FG_OP_STOCK ? request.item : request.user,
+                                   (unsigned)f->options->steer);
+}
+
 uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t *out)
 {
     const struct lengths l = lengths_of(send);
@@ -112,7 +122,7 @@ uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t
     put16(out + 12, v4 ? 0x0800 : 0x86dd);
     udp = (v4 ? write_ipv4 : write_ipv6)(f, send, &l, out + ETHER);
     put16(udp, send->port);
-    put16(udp + 2, f->options->targets[send->target].port);
+    put16(udp + 2, f->options->targets[send->target].port + offset_of(f, send->payload));
     put16(udp + 4, l.udp);
     put16(udp + 6, 0);
     memcpy(udp + UDP, send->payload, FG_PACKET_SIZE);
@@ -153,7 +163,7 @@ const uint8_t *fg_frame_read(const struct fg_frames *f, const uint8_t *data, uin
         const struct fg_target *t = &f->options->targets[i];
 
         if (t->server.family == frame.ip && !memcmp(t->server.bytes, data + from, bytes) &&
-            t->port == get16(data + frame.l4))
+            get16(data + frame.l4) - t->port <= f->options->steer - (f->options->steer > 0))
             return data + frame.payload;
     }
     return NULL;

@@ -89,6 +89,7 @@ static const struct row rows[] = {
     N("mbufs", "N", "0", mbufs, 0, 1048576, "packet buffers; 0 = 16384, or 8192 without hugepages"),
     F("no-huge", no_huge, "do not use hugepages (the default where there are none)"),
     C("server", "IP[:PORT]", NULL, fg_value_target, "the appliance; [IPv6]:PORT; give one of each family for both"),
+    N("steer", "N", "1", steer, 1, 64, "the appliance has so many order ports (docs/protocol.md, Steering): each request goes to that of its user"),
     C("source-base", "IP", NULL, fg_value_source, "first address of the shoppers; one for each server"),
     N("sources", "N", "16", sources, 1, 65536, "number of addresses of the shoppers"),
     C("server-mac", "MAC", NULL, set_server_mac, "of the appliance or the next hop; else asked by ARP or neighbour discovery"),
@@ -227,8 +228,8 @@ static bool check_crowd(const struct fg_blast_options *o, struct fg_error *err)
 {
     if (!o->interface[0] && !o->device[0])
         return fg_fail(err, "--crowd needs --interface or --device");
-    if (o->flat || o->pcap[0] || o->served)
-        return fg_fail(err, "--crowd goes without --flat, --pcap and --served");
+    if (o->flat || o->pcap[0] || o->served || o->steer > 1)
+        return fg_fail(err, "--crowd goes without --flat, --pcap, --served and --steer");
     if (o->replays > 0 || o->forged > 0 || o->malformed > 0 || o->blocked.count || o->overrate.count ||
         o->again_ms || o->hot_item || o->rate)
         return fg_fail(err, "--crowd knows no attacks, replays, --again-ms, --hot and --rate");

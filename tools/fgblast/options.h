@@ -62,7 +62,7 @@ struct fg_blast_options {
     bool nonce_set;
 
     uint64_t served; /**< an order service pays */
-    uint64_t flat, echo, sample, crowd, open, fresh_every, fresh_item;
+    uint64_t flat, echo, sample, crowd, open, fresh_every, fresh_item, steer;
     char audit[512], pcap[512], json[512];
     uint64_t progress, progress_json;
 };
