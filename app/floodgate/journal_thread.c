@@ -14,6 +14,7 @@
 #define NICE         -10   /* of the thread, or less */
 #define TROUBLE_US   10000 /* between attempts on a full disk */
 #define REPLAY_QUIET 2000  /* ms before a replay is worth a line */
+#define PREPARE_MS   1000  /* a segment that lasts longer leaves the disk time for the next one */
 
 uint64_t fg_mono_ms(void)
 {
@@ -113,6 +114,7 @@ bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
                                          .segment_bytes = d->config.log.segment_bytes,
                                          .memory = d->config.log.durability == FG_DURABILITY_MEMORY,
                                          .retired = true,
+                                         .prepare_ms = PREPARE_MS,
                                          .now_ms = wall_ms()};
 
     d->journal = fg_journal_open(&options, err);

@@ -69,13 +69,21 @@ bool fg_journal_make_spare(struct fg_journal *j)
     return true;
 }
 
+/* One that was prepared, or else a new one. */
+static bool have_spare(struct fg_journal *j)
+{
+    if (j->spare_fd < 0)
+        j->spare_fd = fg_spare_take(j->spare);
+    return j->spare_fd >= 0 || fg_journal_make_spare(j);
+}
+
 bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms)
 {
     struct fg_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
     struct fg_segment_header header;
     char name[FG_SEGMENT_NAME_SIZE];
 
-    if (j->spare_fd < 0 && !fg_journal_make_spare(j))
+    if (!have_spare(j))
         return false;
     next.fd = j->spare_fd;
     fg_segment_name(name, first_seq);
@@ -87,6 +95,7 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
     if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_SPARE_NAME, name) < 0)
         return fg_journal_trouble(j, "rename " FG_SPARE_NAME " to", name);
     j->spare_fd = -1;
+    fg_spare_want(j->spare);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
         close(j->tip.fd);
     j->tip = next;
@@ -218,7 +227,7 @@ static bool write_all(struct fg_journal *j, const struct fg_record *records, siz
 /* Asks for the next segment's room before a byte is written: a full disk is mostly found here. */
 static bool find_room(struct fg_journal *j, size_t total)
 {
-    return j->last_seq + total < fg_segment_end(&j->base) || j->spare_fd >= 0 || fg_journal_make_spare(j);
+    return j->last_seq + total < fg_segment_end(&j->base) || have_spare(j);
 }
 
 bool fg_journal_commit(struct fg_journal *j, const struct fg_record *records, size_t n, uint64_t now_ms)
@@ -253,6 +262,7 @@ void fg_journal_close(struct fg_journal *j)
         return;
     if (j->state != FG_JOURNAL_FAILED && j->unfinished)
         take_back(j);
+    fg_spare_stop(j->spare);
     drop_spare(j);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
         close(j->tip.fd);

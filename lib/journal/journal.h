@@ -54,6 +54,8 @@ struct fg_journal_options {
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
     bool retired;           /**< a log that begins later than with record 1 is opened too: the caller has the
                                  snapshot that holds the rest, and sees to it that it reaches far enough */
+    unsigned prepare_ms;    /**< a thread prepares the next segment when one lasts longer than this; 0 = none
+                               does.    With it a new log's first segment is prepared before open returns */
     uint64_t now_ms;        /**< Unix time, for headers */
 };
 

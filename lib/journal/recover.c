@@ -10,6 +10,8 @@
 
 #include "journal/writer.h"
 
+#define PREPARED_MAX (64ull << 20) /* of the first segment: the start waits for it */
+
 static bool open_dir(struct fg_journal *j, struct fg_error *err)
 {
     bool made = mkdir(j->dir, 0750) == 0;
@@ -173,6 +175,10 @@ static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *e
         if (getrandom(&j->appliance_id, sizeof(j->appliance_id), 0) != sizeof(j->appliance_id))
             return fg_fail(err, "cannot get random bytes: %s", strerror(errno));
     while (j->appliance_id == 0);
+    if (j->prepares && fg_journal_make_spare(j) &&
+        !fg_spare_zero(&j->ops, j->spare_fd,
+                       j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
+        return fg_fail(err, "%s/" FG_SPARE_NAME ": cannot write: %s", j->dir, strerror(errno));
     if (!fg_journal_next_segment(j, 1, now_ms))
         return fg_fail(err, "%s", j->error);
     j->base = j->tip;
@@ -258,8 +264,12 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
     j->memory = options->memory;
     j->retired = options->retired;
     j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;
-    if (open_log(j, options->now_ms, err))
+    j->prepares = options->prepare_ms && !options->memory;
+    if (open_log(j, options->now_ms, err)) {
+        if (j->prepares)
+            j->spare = fg_spare_start(&j->ops, j->dir_fd, j->segment_bytes, options->prepare_ms);
         return j;
+    }
     fg_journal_close(j);
     return NULL;
 }

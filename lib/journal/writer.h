@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "journal/segment.h"
+#include "journal/spare.h"
 
 #define FG_LOCK_NAME     "lock"
 #define FG_STAGE_RECORDS 8193 /* the least; one write of a full commit of the committer */
@@ -16,9 +17,10 @@ struct fg_journal {
     uint64_t segment_bytes;
     uint64_t appliance_id;
     uint64_t begin_seq; /* of the first segment, when it was opened */
-    bool memory, retired;
+    bool memory, retired, prepares;
     int dir_fd, lock_fd;
-    int spare_fd; /* FG_SPARE_NAME, allocated; -1 = none */
+    int spare_fd;           /* FG_SPARE_NAME, allocated; -1 = none */
+    struct fg_spare *spare; /* makes it beforehand; NULL = nobody does */
 
     struct fg_segment base; /* holds the place of last_seq + 1, or ends right before it */
     struct fg_segment tip;  /* where the commit under way writes; base between commits */
