@@ -18,7 +18,6 @@ unsigned fg_worker_judge(struct fg_worker *w, struct rte_mbuf **mbufs, unsigned 
             mbufs[left++] = mbufs[i];
             continue;
         }
-        fg_worker_report(w, mbufs[i], FG_OFFENCE_DROPPED);
         rte_pktmbuf_free(mbufs[i]);
     }
     return left;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The last dropped packets: out of the filter's ring, for the operator and for the list of who is dropped
- * most. */
+/* The last dropped packets: out of the kernel's ring and the workers', for the operator and for the list of
+ * who is dropped most. */
 #include "daemon.h"
 
 #include <bpf/libbpf.h>
@@ -9,7 +9,8 @@
 
 struct fg_samples {
     pthread_mutex_t lock;
-    struct ring_buffer *ring;
+    struct fg_filter *filter;
+    struct ring_buffer *ring; /* NULL: no kernel */
     struct fg_penalty *penalty;
     uint64_t taken;
     unsigned budget;
@@ -42,11 +43,16 @@ static int take(void *ctx, void *data, size_t size)
 
 void fg_samples_look(struct fg_samples *s)
 {
+    struct fg_drop_sample sample;
+
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
     s->budget = TAKEN_MAX;
-    ring_buffer__consume(s->ring);
+    if (s->ring)
+        ring_buffer__consume(s->ring);
+    while (s->budget && fg_filter_next_sample(s->filter, &sample))
+        take(s, &sample, sizeof(sample));
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -75,6 +81,9 @@ struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *
     }
     pthread_mutex_init(&s->lock, NULL);
     s->penalty = penalty;
+    s->filter = filter;
+    if (fg_filter_samples(filter) < 0)
+        return s;
     s->ring = ring_buffer__new(fg_filter_samples(filter), take, s, NULL);
     if (s->ring)
         return s;

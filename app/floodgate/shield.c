@@ -56,10 +56,10 @@ static void note(void *ctx, const char *text)
 static bool restore(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     struct fg_daemon *d = ctx;
-    uint64_t now_ms = unix_ms();
 
-    if (entry->expires_ms > now_ms)
-        fg_penalty_restore(d->penalty, prefix, entry->reason, entry->expires_ms - now_ms, fg_mono_ms());
+    if (entry->expires_ms)
+        fg_penalty_restore(d->penalty, prefix, entry->reason, (int64_t)(entry->expires_ms - unix_ms()),
+                           fg_mono_ms());
     return true;
 }
 
@@ -111,9 +111,9 @@ bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
         return fg_fail(err, "no memory for the penalty box");
     if (!d->filter)
         return true;
-    fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d);
-    if (fg_filter_samples(d->filter) < 0)
-        return true; /* no kernel takes samples */
+    fg_filter_remember(d->filter, FG_PENALTY_REASON, FG_PENALTY_QUIET_MS);
+    fg_filter_each_over(d->filter, FG_LIST_BLOCK, restore, d);
+    fg_filter_each(d->filter, FG_LIST_BLOCK, restore, d); /* last: these must not be pushed out */
     d->samples = fg_samples_open(d->filter, d->penalty, err);
     return d->samples != NULL;
 }

@@ -26,7 +26,10 @@ static json_t *sample_json(const struct fg_drop_sample *sample, uint64_t mono_ms
     fg_sample_decode(sample, &prefix, text, sizeof(text));
     if (prefix.family)
         fg_prefix_format(&prefix, source);
-    if_indextoname(sample->ifindex, name);
+    if (!sample->ifindex)
+        strcpy(name, "-"); /* a port without a kernel driver */
+    else
+        if_indextoname(sample->ifindex, name);
     return json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:o}", "age_ms",
                      (json_int_t)(mono_ms > at_ms ? mono_ms - at_ms : 0), "verdict",
                      fg_verdict_name(sample->verdict), "interface", name, "source", source, "length",

@@ -214,6 +214,7 @@ void fg_filter_close(struct fg_filter *filter)
     fg_memory_free(&filter->memory);
     bpf_object__close(filter->base);
     free(filter->judged);
+    free(filter->rings);
     free(filter);
 }
 

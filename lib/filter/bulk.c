@@ -153,10 +153,12 @@ static bool take_over(struct load *load, bool after)
         bool same_list = (old->kind >> 16 & 1) == load->list;
         struct fg_listed *there;
 
-        if (!old->kind || same_list != after || (old->expires && old->expires <= now))
+        if (!old->kind || same_list != after || fg_listed_is_forgotten(load->filter, old, now))
             continue;
         there = after ? fg_generation_find(&load->g, load->seed, old) : NULL;
-        if (there) {
+        if (!there && fg_listed_is_over(old, now)) { /* remembered, as long as there is room */
+            fg_generation_add(&load->g, load->seed, old);
+        } else if (there) {
             there->hits = old->hits;
             there->last = old->last;
         } else if (!after || old->expires) {

@@ -109,13 +109,20 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
     if (!check_options(options, err) || (options->pins && !fg_pins_prepare(options->pins, err)))
         return NULL;
     filter = calloc(1, sizeof(*filter));
-    if (filter)
+    if (filter) {
         filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
-    if (!filter || !filter->judged) {
+        filter->rings = aligned_alloc(FG_CACHE_LINE, FG_WORKERS_MAX * sizeof(*filter->rings));
+    }
+    if (!filter || !filter->judged || !filter->rings) {
+        if (filter) {
+            free(filter->judged);
+            free(filter->rings);
+        }
         free(filter);
         fg_fail(err, "filter: out of memory");
         return NULL;
     }
+    memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
     pthread_mutex_init(&filter->change, NULL);
     raise_memlock(filter);
     fg_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);

@@ -125,8 +125,19 @@ void fg_filter_each(struct fg_filter *filter, enum fg_list list,
                     bool (*each)(void *ctx, const struct fg_prefix *prefix,
                                  const struct fg_list_entry *entry),
                     void *ctx);
+/** The same for entries whose time is over and that are not taken out yet. */
+void fg_filter_each_over(struct fg_filter *filter, enum fg_list list,
+                         bool (*each)(void *ctx, const struct fg_prefix *prefix,
+                                      const struct fg_list_entry *entry),
+                         void *ctx);
 /** Takes expired entries out of both lists: they matched nothing any more, but took room. How many. */
 size_t fg_filter_expire(struct fg_filter *filter);
+/**
+ * Expired entries whose reason begins so (a constant) are taken out so much later, or when an entry finds no
+ * room: until then they remember what they were, also over restarts. To be called before any thread uses the
+ * lists.
+ */
+void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t ms);
 
 /** Entries of a list, expired ones that fg_filter_expire has not yet taken out as well. */
 uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list);
@@ -151,8 +162,11 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *pat
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
 
-/** Descriptor of the ring of samples (struct fg_drop_sample), for ring_buffer__new. Owned by the filter. */
+/** Descriptor of the ring of samples (struct fg_drop_sample), for ring_buffer__new. Owned by the filter; -1:
+ * no kernel. */
 int fg_filter_samples(const struct fg_filter *filter);
+/** The next sample that fg_filter_judge took (ifindex 0); false: none is there. One thread at a time. */
+bool fg_filter_next_sample(struct fg_filter *filter, struct fg_drop_sample *sample);
 
 /**
  * The same verdict in user space, for a frame of a port without a kernel driver. Any worker, by its own

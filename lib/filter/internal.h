@@ -20,6 +20,7 @@
 #define FG_SOURCES_MAX     (1u << 27)
 #define FG_SAMPLE_RATE_MAX 10000u
 #define FG_PREFIXES_MAX    (1u << 24)
+#define FG_SAMPLE_RING     64 /**< samples of a worker that nobody has taken yet; a power of two */
 
 /** The program as attached to one interface. */
 struct fg_shield {
@@ -27,6 +28,13 @@ struct fg_shield {
     struct bpf_object *object;
     int link; /**< descriptor of the pinned link */
 };
+
+/** Of one worker: it writes head and what is between, the reader writes tail. */
+struct fg_sample_ring {
+    uint64_t head;
+    uint64_t tail __attribute__((aligned(FG_CACHE_LINE)));
+    struct fg_drop_sample slot[FG_SAMPLE_RING];
+} __attribute__((aligned(FG_CACHE_LINE)));
 
 struct fg_filter {
     struct fg_filter_options options; /**< pins and object point to the copies below */
@@ -39,8 +47,12 @@ struct fg_filter {
     struct fg_sizes sizes;
     struct fg_memory memory;
     struct fg_tunables tune;
+    const char *kept_reason; /**< see fg_filter_remember; NULL: none */
+    uint64_t kept_ticks;
     int64_t clock_ahead;                  /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
     struct fg_count (*judged)[FG_COUNTS]; /**< by fg_filter_judge, for each worker */
+    struct fg_sample_ring *rings;         /**< the same */
+    unsigned rings_next;                  /**< whose sample is taken next */
     struct fg_shield shields[FG_SHIELDS_MAX];
     unsigned shields_count;
 };
@@ -81,6 +93,9 @@ void fg_listed_of_prefix(enum fg_list list, const struct fg_prefix *prefix, stru
 void fg_prefix_of_listed(const struct fg_listed *listed, struct fg_prefix *prefix);
 const char *fg_list_name(enum fg_list list);
 bool fg_reason_is_sane(const char *reason);
+bool fg_listed_is_over(const struct fg_listed *listed, uint64_t now);
+/** Over, and not to be remembered any more. */
+bool fg_listed_is_forgotten(const struct fg_filter *filter, const struct fg_listed *listed, uint64_t now);
 
 /* attach.c */
 const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const char *ifname);

@@ -1,9 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The verdict of the XDP program for a worker whose port bypasses the kernel: the same header, the same
  * tables. */
+#include <string.h>
+
 #include "filter/internal.h"
 
 #include "filter/env.h"
+
+static void sample(struct fg_filter *filter, unsigned worker, enum fg_verdict verdict, const uint8_t *frame,
+                   uint32_t length, uint64_t now_ns)
+{
+    struct fg_sample_ring *ring = &filter->rings[worker];
+    struct fg_drop_sample *place = &ring->slot[ring->head % FG_SAMPLE_RING];
+
+    if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == FG_SAMPLE_RING) {
+        filter->judged[worker][FG_VERDICT_COUNT + FG_EVENT_SAMPLE_LOST].packets++;
+        return;
+    }
+    place->time_ns = now_ns;
+    place->verdict = verdict;
+    place->ifindex = 0;
+    place->length = length;
+    place->kept = length < FG_SAMPLE_BYTES ? length : FG_SAMPLE_BYTES;
+    memcpy(place->bytes, frame, place->kept);
+    memset(place->bytes + place->kept, 0, FG_SAMPLE_BYTES - place->kept);
+    __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+}
+
+bool fg_filter_next_sample(struct fg_filter *filter, struct fg_drop_sample *taken)
+{
+    for (unsigned i = 0; i < FG_WORKERS_MAX; i++) {
+        struct fg_sample_ring *ring = &filter->rings[(filter->rings_next + i) % FG_WORKERS_MAX];
+
+        if (__atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == ring->tail)
+            continue;
+        *taken = ring->slot[ring->tail % FG_SAMPLE_RING];
+        __atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
+        filter->rings_next = (filter->rings_next + i + 1) % FG_WORKERS_MAX;
+        return true;
+    }
+    return false;
+}
 
 enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const uint8_t *frame,
                                 uint32_t length, uint64_t now_ns, bool *drop)
@@ -22,6 +59,11 @@ enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const
     FG_ASSERT(worker < FG_WORKERS_MAX);
     verdict = fg_judge(&env, frame, frame + length, now, &order);
     env.counts[verdict].packets++;
+    if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS && filter->tune.sample_interval &&
+        env.counts[verdict].sample_next <= now) {
+        env.counts[verdict].sample_next = now + filter->tune.sample_interval;
+        sample(filter, worker, verdict, frame, length, now_ns);
+    }
     *drop = verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS && !filter->tune.monitor;
     return verdict;
 }

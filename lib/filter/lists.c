@@ -78,9 +78,28 @@ uint64_t fg_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
 
 /* ---- entries --------------------------------------------------------------------------------------- */
 
+bool fg_listed_is_over(const struct fg_listed *listed, uint64_t now)
+{
+    return listed->expires && listed->expires <= now;
+}
+
+bool fg_listed_is_forgotten(const struct fg_filter *filter, const struct fg_listed *listed, uint64_t now)
+{
+    bool kept =
+        filter->kept_reason && strncmp(listed->reason, filter->kept_reason, strlen(filter->kept_reason)) == 0;
+
+    return fg_listed_is_over(listed, now) && (!kept || now - listed->expires >= filter->kept_ticks);
+}
+
+void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t ms)
+{
+    filter->kept_reason = reason;
+    filter->kept_ticks = ms * 1000000 << FG_TICK_SHIFT;
+}
+
 static bool is_expired(const struct fg_filter *filter, const struct fg_listed *listed)
 {
-    return listed->expires && listed->expires <= fg_ticks_now(filter);
+    return fg_listed_is_over(listed, fg_ticks_now(filter));
 }
 
 static void entry_of_listed(const struct fg_filter *filter, const struct fg_listed *listed,
@@ -147,6 +166,23 @@ static void replace(struct fg_listed *listed, const struct fg_listed *by)
     __atomic_store_n(&listed->expires, by->expires, __ATOMIC_RELEASE);
 }
 
+static size_t take_out(struct fg_filter *filter, struct fg_generation *g, bool remembered_too)
+{
+    uint64_t now = fg_ticks_now(filter);
+    size_t gone = 0;
+
+    for (uint32_t number = 1; number <= g->used; number++) {
+        struct fg_listed *listed = &g->rows[g->head->entries + number].entry;
+
+        if (!listed->kind ||
+            !(remembered_too ? fg_listed_is_over(listed, now) : fg_listed_is_forgotten(filter, listed, now)))
+            continue;
+        fg_generation_del(g, filter->memory.state->seed, listed);
+        gone++;
+    }
+    return gone;
+}
+
 static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
                        const struct fg_list_entry *entry, bool may_be_there, struct fg_error *err)
 {
@@ -170,7 +206,9 @@ static bool add_or_put(struct fg_filter *filter, enum fg_list list, const struct
             there->hits = there->last = 0;
         replace(there, &listed);
     } else {
-        ok = fg_generation_add(&g, seed, &listed) || refused(list, prefix, full, err);
+        ok = fg_generation_add(&g, seed, &listed) ||
+             (take_out(filter, &g, true) && fg_generation_add(&g, seed, &listed)) ||
+             refused(list, prefix, full, err);
     }
     fg_generation_keep(&filter->memory, &g);
     pthread_mutex_unlock(&filter->change);
@@ -262,10 +300,9 @@ bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct f
 
 /* The lock is not held while `each` runs, so that it may ask; what changes meanwhile may or may not be seen.
  */
-void fg_filter_each(struct fg_filter *filter, enum fg_list list,
-                    bool (*each)(void *ctx, const struct fg_prefix *prefix,
-                                 const struct fg_list_entry *entry),
-                    void *ctx)
+static void each(struct fg_filter *filter, enum fg_list list, bool over,
+                 bool (*call)(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry),
+                 void *ctx)
 {
     const struct fg_state *state = filter->memory.state;
     uint32_t used = state->used, entries = state->heads[state->active & 1].entries;
@@ -276,13 +313,29 @@ void fg_filter_each(struct fg_filter *filter, enum fg_list list,
         struct fg_list_entry entry;
         struct fg_prefix prefix;
 
-        if (!listed.kind || (listed.kind >> 16 & 1) != list || is_expired(filter, &listed))
+        if (!listed.kind || (listed.kind >> 16 & 1) != list || is_expired(filter, &listed) != over)
             continue;
         fg_prefix_of_listed(&listed, &prefix);
         entry_of_listed(filter, &listed, &entry);
-        if (!each(ctx, &prefix, &entry))
+        if (!call(ctx, &prefix, &entry))
             return;
     }
+}
+
+void fg_filter_each(struct fg_filter *filter, enum fg_list list,
+                    bool (*call)(void *ctx, const struct fg_prefix *prefix,
+                                 const struct fg_list_entry *entry),
+                    void *ctx)
+{
+    each(filter, list, false, call, ctx);
+}
+
+void fg_filter_each_over(struct fg_filter *filter, enum fg_list list,
+                         bool (*call)(void *ctx, const struct fg_prefix *prefix,
+                                      const struct fg_list_entry *entry),
+                         void *ctx)
+{
+    each(filter, list, true, call, ctx);
 }
 
 uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list)
@@ -298,18 +351,11 @@ uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list)
 size_t fg_filter_expire(struct fg_filter *filter)
 {
     struct fg_generation g;
-    size_t gone = 0;
+    size_t gone;
 
     pthread_mutex_lock(&filter->change);
     fg_generation_open(&filter->memory, &g);
-    for (uint32_t number = 1; number <= g.used; number++) {
-        struct fg_listed *listed = &g.rows[g.head->entries + number].entry;
-
-        if (listed->kind && is_expired(filter, listed)) {
-            fg_generation_del(&g, filter->memory.state->seed, listed);
-            gone++;
-        }
-    }
+    gone = take_out(filter, &g, false);
     fg_generation_keep(&filter->memory, &g);
     pthread_mutex_unlock(&filter->change);
     return gone;

@@ -76,12 +76,14 @@ static uint32_t version_of(int fd, const struct bpf_map_info *info)
     return version;
 }
 
-static bool refuse_version(const struct fg_filter *filter, uint32_t version, struct fg_error *err)
+static bool refuse_version(const struct fg_filter *filter, uint32_t version, uint32_t bytes,
+                           struct fg_error *err)
 {
-    return fg_fail(err,
-                   "%s/fg_state: of version %u, this program takes %u and before: save the lists with the "
-                   "program that made it, detach the interfaces and remove the pins",
-                   filter->pins, version, FG_STATE_VERSION);
+    return fg_fail(
+        err,
+        "%s/fg_state: of version %u (%u bytes), this program knows its own (%u, %zu bytes) and those "
+        "before: save the lists with the program that made it, detach the interfaces and remove the pins",
+        filter->pins, version, bytes, FG_STATE_VERSION, sizeof(struct fg_state));
 }
 
 /* *other: of a version before. False: there is one, but not one that can be taken over. */
@@ -102,7 +104,7 @@ static bool look_at_state(const struct fg_filter *filter, const char *name, bool
     *other = version == 2 && info.value_size == sizeof(struct state_2);
     /* 0: nobody came to fill it. */
     return *other || (info.value_size == sizeof(struct fg_state) && version <= FG_STATE_VERSION) ||
-           refuse_version(filter, version, err);
+           refuse_version(filter, version, info.value_size, err);
 }
 
 bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err)
@@ -228,32 +230,57 @@ static bool take_moved(struct fg_filter *filter, struct fg_error *err)
 
 /* ---- version 1: fg_block and fg_allow ------------------------------------------------------- */
 
-struct old_key {
+struct key_1 {
     uint8_t family, length;
     uint16_t zero;
     uint8_t addr[16];
 };
 
-static bool take_hash(struct fg_filter *filter, enum fg_list list, int fd, uint32_t value_size,
-                      struct fg_error *err)
-{
-    struct old_key key, next;
-    const struct old_key *at = NULL;
-    union {
-        uint64_t hits;
-        uint8_t bytes[256];
-    } value;
+/* First there were hits alone. Times are ticks of CLOCK_MONOTONIC. */
+struct value_1 {
+    uint64_t hits, expires, last;
+    char reason[FG_REASON_MAX];
+};
+_Static_assert(sizeof(struct key_1) == 20 && sizeof(struct value_1) == 48, "lists of version 1");
 
-    while (value_size <= sizeof(value) && bpf_map_get_next_key(fd, at, &next) == 0) {
-        struct fg_prefix prefix = {.family = next.family, .length = next.length};
+static void listed_of_1(const struct fg_filter *filter, enum fg_list list, const struct key_1 *key,
+                        const struct value_1 *value, struct fg_listed *listed)
+{
+    uint64_t ahead = (uint64_t)filter->clock_ahead;
+    struct fg_prefix prefix = {.family = key->family, .length = key->length};
+
+    memcpy(prefix.addr, key->addr, key->family == 6 ? 16 : 4);
+    fg_listed_of_prefix(list, &prefix, listed);
+    listed->hits = value->hits;
+    listed->expires = value->expires ? value->expires + ahead : 0;
+    listed->last = value->last ? (uint32_t)((value->last + ahead) >> FG_SEEN_SHIFT) : 0;
+    memcpy(listed->reason, value->reason, sizeof(listed->reason) - 1);
+}
+
+static bool take_hash(struct fg_filter *filter, enum fg_list list, int fd, struct fg_error *err)
+{
+    uint64_t seed = filter->memory.state->seed, now = fg_ticks_now(filter);
+    struct key_1 key, next;
+    const struct key_1 *at = NULL;
+    struct fg_generation g;
+    bool ok = true;
+
+    fg_generation_open(&filter->memory, &g);
+    while (ok && bpf_map_get_next_key(fd, at, &next) == 0) {
+        struct value_1 value = {0};
+        struct fg_listed listed;
 
         key = next;
         at = &key;
-        memcpy(prefix.addr, key.addr, key.family == 6 ? 16 : 4);
-        if (bpf_map_lookup_elem(fd, &key, &value) == 0 && !fg_filter_put(filter, list, &prefix, NULL, err))
-            return false;
+        if (bpf_map_lookup_elem(fd, &key, &value) != 0)
+            continue;
+        listed_of_1(filter, list, &key, &value, &listed);
+        if ((!listed.expires || listed.expires > now) && !fg_generation_find(&g, seed, &listed))
+            ok = fg_generation_add(&g, seed, &listed) != NULL;
     }
-    return true;
+    fg_generation_keep(&filter->memory, &g);
+    return ok || fg_fail(err, "the %s of version 1: more prefixes than prefixes_max = %u has room for",
+                         fg_list_name(list), filter->options.prefixes_max);
 }
 
 static bool take_version_1(struct fg_filter *filter, struct fg_error *err)
@@ -268,12 +295,13 @@ static bool take_version_1(struct fg_filter *filter, struct fg_error *err)
 
         if (fd < 0)
             continue;
-        if (info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(struct old_key))
-            ok = take_hash(filter, list, fd, info.value_size, err);
+        if (info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(struct key_1) &&
+            (info.value_size == sizeof(struct value_1) || info.value_size == sizeof(uint64_t)))
+            ok = take_hash(filter, list, fd, err);
         else
-            ok = fg_fail(
-                err, "%s: pinned by another version (type %u, key %u bytes; wanted %u, %zu): remove the pin",
-                path, info.type, info.key_size, BPF_MAP_TYPE_HASH, sizeof(struct old_key));
+            ok = fg_fail(err,
+                         "%s: pinned by another version (type %u, key %u, value %u bytes): remove the pin",
+                         path, info.type, info.key_size, info.value_size);
         close(fd);
         if (!ok)
             return false;

@@ -335,8 +335,9 @@ void fg_penalty_tick(struct fg_penalty *p, uint64_t now_ms)
 /* ---- what is there --------------------------------------------------------------------------------- */
 
 bool fg_penalty_restore(struct fg_penalty *p, const struct fg_prefix *source, const char *reason,
-                        uint64_t left_ms, uint64_t now_ms)
+                        int64_t left_ms, uint64_t now_ms)
 {
+    uint64_t until_ms = left_ms < 0 && (uint64_t)-left_ms > now_ms ? 0 : now_ms + (uint64_t)left_ms;
     size_t head = strlen(FG_PENALTY_REASON);
     struct slot *slot;
     unsigned offence;
@@ -350,12 +351,12 @@ bool fg_penalty_restore(struct fg_penalty *p, const struct fg_prefix *source, co
     pthread_mutex_lock(&p->lock);
     slot = slot_for(p, source, now_ms);
     if (slot) {
-        slot->blocked = true;
+        slot->blocked = left_ms > 0;
         slot->offender = (struct fg_offender){.source = *source,
                                               .level = (uint8_t)(reason[head] - '0'),
                                               .offence = (uint8_t)offence,
                                               .since_ms = now_ms,
-                                              .until_ms = now_ms + left_ms};
+                                              .until_ms = until_ms};
     }
     pthread_mutex_unlock(&p->lock);
     return slot != NULL;

@@ -119,10 +119,10 @@ void fg_penalty_report(struct fg_penalty *penalty, const struct fg_report *repor
 /** Ends windows, lets counts fade, forgets. At least once a second. */
 void fg_penalty_tick(struct fg_penalty *penalty, uint64_t now_ms);
 
-/** After a restart: a block that is in force and was made by a box (reason as given to block). False: another
- * reason, or no room. */
+/** After a restart: a block that was made by a box (reason as given to block) and ends in left_ms, or ended
+ * so long ago (negative): then only its level is remembered. False: another reason, or no room. */
 bool fg_penalty_restore(struct fg_penalty *penalty, const struct fg_prefix *source, const char *reason,
-                        uint64_t left_ms, uint64_t now_ms);
+                        int64_t left_ms, uint64_t now_ms);
 
 /** Lifts the block and forgets the offender. False and err when he is not blocked. */
 bool fg_penalty_release(struct fg_penalty *penalty, const struct fg_prefix *source, uint64_t now_ms,

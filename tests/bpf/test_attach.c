@@ -301,6 +301,38 @@ static void detach(const struct fg_filter_options *options)
     fg_filter_close(filter);
 }
 
+/* What is pinned is of another version than the program that is pinned for the interface. */
+static void by_hand(const struct fg_filter_options *options)
+{
+    struct fg_filter *filter = must_open(options);
+    struct fg_error err = {""};
+    uint32_t mode, zero = 0, value[16] = {4711};
+    char path[256], aside[256];
+    int other;
+
+    ok(fg_filter_attach(filter, OURS, false, &err) && fg_filter_detach(options->pins, OURS, &err),
+       "attach and detach %s", err.text);
+    fg_filter_close(filter);
+    snprintf(path, sizeof(path), "%s/fg_state", options->pins);
+    snprintf(aside, sizeof(aside), "%s/fg_state_aside", options->pins);
+    other = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fg_state", 4, sizeof(value), 1, NULL);
+    ok(rename(path, aside) == 0 && bpf_map_update_elem(other, &zero, value, BPF_ANY) == 0 &&
+           bpf_obj_pin(other, path) == 0,
+       "a state of version 4711 is pinned");
+    ok(!fg_filter_attach_again(options->pins, OURS, false, &err) &&
+           strstr(err.text, "has other lists than") && !attached_program(&mode),
+       "attaching by hand is refused: %s", err.text);
+    ok(!fg_filter_open(options, &err) && strstr(err.text, "fg_state: of version 4711"), "so is a daemon: %s",
+       err.text);
+    ok(unlink(path) == 0 && !fg_filter_attach_again(options->pins, OURS, false, &err) &&
+           strstr(err.text, "has other lists than"),
+       "without a state it is refused, too: %s", err.text);
+    ok(rename(aside, path) == 0 && fg_filter_attach_again(options->pins, OURS, false, &err) &&
+           attached_program(&mode) && fg_filter_detach(options->pins, OURS, &err),
+       "with its own state the program is attached again %s", err.text);
+    close(other);
+}
+
 static void foreign_program(const struct fg_filter_options *options)
 {
     struct fg_filter *filter = must_open(options);
@@ -357,6 +389,7 @@ static void body(const char *pins)
     sockets_of_libxdp(&options);
     socket_survives_replacement(&options);
     detach(&options);
+    by_hand(&options);
     foreign_program(&options);
     new_interface(&options);
     no_native(&options);

@@ -329,6 +329,59 @@ static void timed(struct fg_filter *filter)
     ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err), "so is such a reason: %s", err.text);
 }
 
+static bool count_over(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+{
+    *(unsigned *)ctx += !strcmp(entry->reason, "penalty 1: role") && entry->expires_ms;
+    return true;
+}
+
+static unsigned over(struct fg_filter *filter)
+{
+    unsigned n = 0;
+
+    fg_filter_each_over(filter, FG_LIST_BLOCK, count_over, &n);
+    return n;
+}
+
+static uint64_t soon(unsigned ms)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + ms;
+}
+
+/* Blocks of the penalty box that are over: what the next daemon learns levels from. */
+static void remembered(const struct fg_filter_options *options)
+{
+    struct fg_prefix prefix = must_parse("198.18.61.1"), other = must_parse("198.18.61.2");
+    struct fg_filter *filter = must_open(options);
+    struct fg_list_entry entry = {.reason = "penalty 1: role"}, plain = {.reason = "by hand"};
+    struct fg_error err = {""};
+
+    fg_filter_remember(filter, "penalty ", 60000);
+    entry.expires_ms = plain.expires_ms = soon(300);
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, &err) &&
+           fg_filter_add(filter, FG_LIST_BLOCK, &other, &plain, &err) && over(filter) == 0,
+       "two entries for 0.3 s %s", err.text);
+    usleep(400000);
+    ok(judge(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 && count(filter, FG_LIST_BLOCK) == 0,
+       "when their time is over none is in force");
+    ok(fg_filter_expire(filter) == 1 && over(filter) == 1, "the one of the box is not taken out");
+    fg_filter_close(filter);
+    filter = must_open(options);
+    fg_filter_remember(filter, "penalty ", 60000);
+    ok(over(filter) == 1, "also after a restart");
+    full(filter, options->prefixes_max);
+    ok(over(filter) == 0, "but when the room is needed");
+    entry.expires_ms = soon(300);
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, &err), "again %s", err.text);
+    usleep(400000);
+    fg_filter_remember(filter, "penalty ", 50);
+    ok(fg_filter_expire(filter) == 1 && over(filter) == 0, "and when it is long enough over");
+    fg_filter_close(filter);
+}
+
 static void restart(const struct fg_filter_options *options)
 {
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
@@ -471,6 +524,7 @@ static void body(const char *pins)
     random_lists(filter);
     timed(filter);
     fg_filter_close(filter);
+    remembered(&options);
     heal(&options);
     restart(&options);
     lists_off(options);

@@ -34,8 +34,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     filter = calloc(1, sizeof(*filter));
     FG_FUZZ_CHECK(filter);
     filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
+    filter->rings = aligned_alloc(FG_CACHE_LINE, FG_WORKERS_MAX * sizeof(*filter->rings));
     fg_sizes_of(4, 16, &filter->sizes);
-    FG_FUZZ_CHECK(filter->judged && fg_memory_make(&filter->memory, &filter->sizes, &err));
+    FG_FUZZ_CHECK(filter->judged && filter->rings && fg_memory_make(&filter->memory, &filter->sizes, &err));
+    memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
     fg_state_start(filter->memory.state, &filter->sizes, SEED);
     return 0;
 }
@@ -52,7 +54,8 @@ static void fresh(const uint8_t *settings)
     fg_state_start(filter->memory.state, &filter->sizes, SEED);
     memset(filter->memory.sets, 0, filter->sizes.sets * sizeof(*filter->memory.sets));
     memset(filter->memory.nets, 0, filter->sizes.nets * sizeof(*filter->memory.nets));
-    *tune = (struct fg_tunables){.v6_mask = UINT64_MAX << 8, .idle_new = 15, .idle_known = 900};
+    *tune = (struct fg_tunables){
+        .v6_mask = UINT64_MAX << 8, .idle_new = 15, .idle_known = 900, .sample_interval = FG_TICKS_SECOND};
     tune->sets_mask = filter->sizes.sets - 1;
     tune->nets_mask = filter->sizes.nets - 1;
     memcpy(&tune->order_port, settings + 2, sizeof(tune->order_port));

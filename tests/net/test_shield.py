@@ -104,6 +104,13 @@ class Shield:
             argv += ['--' + name, *(map(str, value) if isinstance(value, list) else [str(value)])]
         return self.link.b.start(*argv, name='flood')
 
+    def flooded(self, seconds=60, **options):
+        """The same until all is sent; what was sent. It does not wait until the process has ended (see flood.py)."""
+        flood = self.flood(**options)
+        said = fgtest.wait_until(lambda: flood.output().strip() or not flood.running(), seconds, 'all is sent')
+        assert said is not True, 'the flood ended without a word'
+        return json.loads(said)
+
     def stats(self):
         return self.gate.get('/v1/stats')
 
@@ -177,8 +184,7 @@ def test_attack_of_1000_sources(lab):
     slow = slow_clients(s, crowd, 30)
     fgtest.wait_until(lambda: malformed(s.verdicts()) > malformed(verdicts), 20, 'the attack is there')
     during = good_client(s, 6)
-    assert flood.wait(60) == 0, flood.output()
-    sent = json.loads(flood.output())
+    sent = json.loads(fgtest.wait_until(lambda: flood.output().strip(), 60, 'all is sent'))
     after = s.verdicts()
     print(f'# sent {sent}; before {before}; during {during}; slow connections {len(slow)}')
     print(f'# verdicts {({k: v - verdicts.get(k, 0) for k, v in after.items()})}')
@@ -248,7 +254,7 @@ def offend(shopper, times):
 
 @fgtest.timeout(120)
 def test_penalty_of_an_offender_over_restarts(lab):
-    """correct tags with offences block their source; the block outlives kill -9, the next one is longer; release frees"""
+    """correct tags with offences block their source; block and level outlive kill -9, the next one is longer; release frees"""
     s = Shield(lab, **{'penalty.role': 30, 'penalty.first': '8s'})
     s.addresses('198.18.0.60', '198.18.0.61')
     offender, other = s.shopper('198.18.0.60'), s.shopper('198.18.0.61')
@@ -265,6 +271,8 @@ def test_penalty_of_an_offender_over_restarts(lab):
     assert (penalty['level'], penalty['class']) == (1, 'role') and penalty['left_ms'] <= 8000, penalty
     fgtest.wait_until(lambda: not s.penalties(), 20, 'its time is over')
     assert offender.stock(ITEM).status == 'ON_SALE'
+    assert not s.gate.get('/v1/filter/block')['prefixes']
+    s.gate.restart(kill=True)  # it knows the level of what is over
     fgtest.wait_until(lambda: offend(offender, 30) or '198.18.0.60' in s.penalties(), 20, 'it is blocked again')
     penalty = s.penalties()['198.18.0.60']
     assert penalty['level'] == 2 and penalty['left_ms'] > 60000, penalty
@@ -278,7 +286,7 @@ def test_forged_sources_are_no_evidence(lab):
     s = Shield(lab, **{'penalty.bad_tag': 50, 'penalty.malformed': 50, 'penalty.role': 30, 'filter.order_rate': 0})
     victim = s.shopper(s.link.b_ip)
     assert victim.stock(ITEM).status == 'ON_SALE'  # validated, if there were such a thing
-    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=3).wait(30) == 0
+    s.flooded(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=3)
     seen = fgtest.wait_until(lambda: s.top('bad-tag').get(s.link.b_ip), 10, 'the flood is seen')
     assert seen['count'] >= 1000 and seen['proven'] == 0, seen
     assert victim.stock(ITEM).status == 'ON_SALE' and not s.penalties()
@@ -292,12 +300,12 @@ def test_forged_sources_are_no_evidence(lab):
     s.gate.write_config()
     s.gate.restart()
     s.gate.fgctl('allow', 'add', s.link.b_ip)
-    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2).wait(30) == 0
+    s.flooded(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2)
     fgtest.wait_until(lambda: s.stats()['penalty']['spared'] >= 1, 10, 'the allow list spares')
     assert not s.penalties() and victim.stock(ITEM).status == 'ON_SALE'
     s.gate.fgctl('allow', 'del', s.link.b_ip)
     time.sleep(10)  # it is not looked at again for a window
-    assert s.flood(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2).wait(30) == 0
+    s.flooded(only=['order'], sources=1, base=s.link.b_ip, rate=1000, seconds=2)
     fgtest.wait_until(lambda: s.link.b_ip in s.penalties(), 10, 'the strict mode believes everything')
 
 
@@ -311,7 +319,7 @@ def test_monitor_samples_explain(lab):
     s.addresses('198.18.0.70')
     sink, polite = Sink(s.link.a), s.shopper('198.18.0.70')
     s.gate.fgctl('block', 'add', '198.18.200.0/24')
-    assert s.flood(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100).wait(30) == 0
+    s.flooded(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100)
     fgtest.wait_until(lambda: sink.seen.get('198.18.200.5') == 100, 10, 'every packet of a blocked source comes through')
     assert s.verdicts()['blocked'] == 100
     for _ in range(30):
@@ -327,7 +335,7 @@ def test_monitor_samples_explain(lab):
     s.gate.settings['filter.monitor'] = 'no'
     s.gate.write_config()
     s.gate.restart()
-    assert s.flood(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100).wait(30) == 0
+    s.flooded(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100)
     assert s.verdicts()['blocked'] == 200 and sink.seen['198.18.200.5'] == 100
     flood = s.flood(only=['order'], sources=1, base='198.18.201.9', rate=500, seconds=60)
     told = fgtest.wait_until(lambda: [t for t in (s.gate.fgctl('filter', 'explain', '198.18.201.9'),)
@@ -366,7 +374,7 @@ def test_full_table(lab):
 def test_user_space(lab):
     """a port without XDP: the same verdicts and counters for the same packets, lists that survive kill -9"""
     links = [fgtest.Link(lab.namespace(f'gate{n}'), lab.namespace(f'shop{n}'), net=n) for n in (0, 1)]
-    rates = {'filter.order_rate': 20, 'filter.order_burst': 50}
+    rates = {'filter.order_rate': 20, 'filter.order_burst': 50, 'filter.sample_rate': 10}
     xdp = Shield(lab, link=links[0], **rates)
     user = Shield(lab, link=links[1], device='net_af_packet0,iface={}', **rates)
     counted = []
@@ -381,7 +389,7 @@ def test_user_space(lab):
                         {'only': ['malformed'], 'sources': 50, 'base': '198.18.201.0', 'count': 600},
                         {'only': ['order'], 'sources': 1, 'base': '198.18.202.1', 'count': 600},
                         {'only': ['order'], 'sources': 1, 'base': '198.18.202.2', 'count': 600}):
-            assert s.flood(rate=1000, **options).wait(30) == 0
+            s.flooded(rate=1000, **options)
         time.sleep(0.5)
         counted.append({k: v - before.get(k, 0) for k, v in s.verdicts().items()})
         client_ok = s.shopper(s.link.b_ip).stock(ITEM).status
@@ -393,6 +401,13 @@ def test_user_space(lab):
     assert counted[0]['blocked'] == malformed(counted[0]) == 600
     for c in counted:
         assert c['order'] + c['rate-order'] >= 1200 and 480 <= c['rate-order'] <= 560, c
+    for s, interface in ((xdp, xdp.link.a_if), (user, '-')):
+        samples = s.gate.fgctl('filter', 'samples', '--limit', 256)
+        assert {'blocked', 'rate-order', 'bad-ipv4', 'order-length'} <= {x['verdict'] for x in samples}, samples
+        assert {x['interface'] for x in samples} == {interface} and len(samples) <= 200, samples
+        mine = [x for x in samples if x['source'].startswith('198.18.200.')]
+        assert mine and {x['verdict'] for x in mine} == {'blocked'} and all(x['bytes'] for x in mine), samples
+        assert any(a.startswith('198.18.200.') for a in s.top('dropped')), s.top('dropped')
     assert user.gate.fgctl('filter', 'explain', '198.18.200.1')['order']['verdict'] == 'blocked'
     assert [e['hits'] for e in user.gate.get('/v1/filter/block')['prefixes']] == [600]
 

@@ -102,12 +102,125 @@ static void names_every_verdict(void **state)
     }
 }
 
+/* ---- samples of frames that a worker drops ------------------------------------------------------------ */
+
+enum { SECOND = 1000000000 };
+
+/* An IPv4 TCP packet of 198.18.0.source. */
+static uint32_t packet(uint8_t *f, uint8_t source)
+{
+    static const uint8_t head[] = {2, 0,    0, 0, 0,  2, 2, 0, 0, 0,  0, 1, 8,
+                                   0, 0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0};
+
+    memset(f, 0, 54);
+    memcpy(f, head, sizeof(head));
+    memcpy(f + 26, (const uint8_t[]){198, 18, 0, source, 198, 18, 1, 1, 0x9c, 0x40, 0, 80}, 12);
+    f[46] = 0x50;
+    f[47] = 16;
+    return 54;
+}
+
+static struct fg_filter *alone(uint32_t sample_rate)
+{
+    struct fg_filter_options options = {.order_port = 4600,
+                                        .sources_max = 16,
+                                        .prefixes_max = 8,
+                                        .v6_prefix = 64,
+                                        .sample_rate = sample_rate};
+    struct fg_prefix prefix;
+    struct fg_filter *filter;
+    struct fg_error err;
+
+    filter = fg_filter_open(&options, &err);
+    assert_non_null(filter);
+    assert_true(fg_prefix_parse("198.18.0.128/25", &prefix, NULL));
+    assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err));
+    return filter;
+}
+
+static void judge(struct fg_filter *filter, unsigned worker, uint8_t source, uint64_t now_ns, bool dropped)
+{
+    uint8_t frame[64];
+    uint32_t length = packet(frame, source);
+    bool drop;
+
+    fg_filter_judge(filter, worker, frame, length, now_ns, &drop);
+    assert_int_equal(drop, dropped);
+}
+
+static unsigned taken(struct fg_filter *filter, struct fg_drop_sample *last)
+{
+    unsigned n = 0;
+
+    while (fg_filter_next_sample(filter, last))
+        n++;
+    return n;
+}
+
+static void samples_what_workers_drop(void **state)
+{
+    struct fg_filter *filter = alone(10);
+    struct fg_drop_sample s;
+    struct fg_prefix source;
+    char text[FG_SAMPLE_TEXT];
+    uint8_t frame[64];
+
+    judge(filter, 0, 1, SECOND, false);
+    assert_false(fg_filter_next_sample(filter, &s));
+    judge(filter, 3, 200, SECOND, true);
+    assert_true(fg_filter_next_sample(filter, &s));
+    packet(frame, 200);
+    assert_int_equal(s.verdict, FG_VERDICT_BLOCKED);
+    assert_int_equal(s.time_ns, SECOND);
+    assert_int_equal(s.length, 54);
+    assert_int_equal(s.kept, 54);
+    assert_memory_equal(s.bytes, frame, 54);
+    fg_sample_decode(&s, &source, text, sizeof(text));
+    assert_int_equal(source.addr[3], 200);
+    assert_false(fg_filter_next_sample(filter, &s));
+    fg_filter_close(filter);
+}
+
+static void samples_at_a_bounded_rate(void **state)
+{
+    struct fg_filter *filter = alone(10);
+    struct fg_drop_sample s;
+
+    for (unsigned i = 0; i < 10000; i++) /* two seconds, two workers */
+        judge(filter, i % 2, 200, SECOND + (uint64_t)i * SECOND / 5000, true);
+    assert_in_range(taken(filter, &s), 2 * 2 * 10 - 2, 2 * (2 * 10 + 1));
+    fg_filter_close(filter);
+    filter = alone(0);
+    judge(filter, 0, 200, SECOND, true);
+    assert_int_equal(taken(filter, &s), 0);
+    fg_filter_close(filter);
+}
+
+/* Nobody takes them: the oldest stay, and what is lost is counted. */
+static void counts_samples_that_find_no_room(void **state)
+{
+    struct fg_filter *filter = alone(10);
+    uint64_t events[FG_EVENT_COUNT];
+    struct fg_drop_sample s;
+
+    for (unsigned i = 0; i < 100; i++)
+        judge(filter, 5, 200, SECOND + (uint64_t)i * SECOND, true);
+    fg_filter_events(filter, events);
+    assert_true(fg_filter_next_sample(filter, &s));
+    assert_int_equal(s.time_ns, SECOND);
+    assert_int_equal(1 + taken(filter, &s) + events[FG_EVENT_SAMPLE_LOST], 100);
+    assert_true(events[FG_EVENT_SAMPLE_LOST] > 0);
+    judge(filter, 5, 200, (uint64_t)1000 * SECOND, true);
+    assert_int_equal(taken(filter, &s), 1);
+    fg_filter_close(filter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_and_formats),
-        cmocka_unit_test(refuses_what_is_no_prefix),
-        cmocka_unit_test(names_every_verdict),
+        cmocka_unit_test(parses_and_formats),        cmocka_unit_test(refuses_what_is_no_prefix),
+        cmocka_unit_test(names_every_verdict),       cmocka_unit_test(samples_what_workers_drop),
+        cmocka_unit_test(samples_at_a_bounded_rate), cmocka_unit_test(counts_samples_that_find_no_room),
     };
 
     return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

@@ -262,6 +262,25 @@ static void a_restart_keeps_blocks_and_levels(void **state)
     fg_penalty_destroy(p);
 }
 
+static void a_restart_keeps_levels_of_what_is_over(void **state)
+{
+    struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
+    struct fg_prefix source;
+
+    assert_true(fg_prefix_parse("198.18.0.9", &source, NULL));
+    assert_true(fg_penalty_restore(p, &source, "penalty 1: role", -3600000, START));
+    assert_int_equal(in_force(p, START), 0);
+    offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 10, START);
+    assert_string_equal(lists.reason, "penalty 2: role");
+    fg_penalty_destroy(p);
+    /* longer ago than this machine runs */
+    p = box(FG_PENALTY_PROVEN, 10);
+    assert_true(fg_penalty_restore(p, &source, "penalty 2: role", -(int64_t)START - 5, START));
+    offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 10, START);
+    assert_string_equal(lists.reason, "penalty 3: role");
+    fg_penalty_destroy(p);
+}
+
 /* A block that somebody took off the list by hand does not protect its offender. */
 static void a_lifted_block_comes_again(void **state)
 {
@@ -349,6 +368,7 @@ int main(void)
         cmocka_unit_test(the_allowed_are_spared),
         cmocka_unit_test(ipv6_is_blocked_by_prefix),
         cmocka_unit_test(a_restart_keeps_blocks_and_levels),
+        cmocka_unit_test(a_restart_keeps_levels_of_what_is_over),
         cmocka_unit_test(a_lifted_block_comes_again),
         cmocka_unit_test(a_refusing_list_is_counted_and_said),
         cmocka_unit_test(memory_and_log_are_bounded),
