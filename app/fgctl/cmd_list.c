@@ -9,12 +9,25 @@
 
 #define BATCH 10000 /* prefixes of one request; each request is all or nothing */
 
+static const char *moment(char text[FG_MOMENT_TEXT], const json_t *entry, const char *name)
+{
+    json_int_t ms = json_integer_value(json_object_get(entry, name));
+
+    if (!ms)
+        return "-";
+    fg_moment_format((uint64_t)ms / 1000 * 1000, text);
+    return text;
+}
+
 static void take_row(void *ctx, json_t *entry)
 {
-    char hits[24];
+    char hits[24], last[FG_MOMENT_TEXT], expires[FG_MOMENT_TEXT];
+    const char *reason = json_string_value(json_object_get(entry, "reason"));
 
     snprintf(hits, sizeof(hits), "%lld", json_integer_value(json_object_get(entry, "hits")));
-    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(entry, "prefix")), hits});
+    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(entry, "prefix")), hits,
+                                            moment(last, entry, "last_ms"),
+                                            moment(expires, entry, "expires_ms"), reason ? reason : "-"});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -29,8 +42,8 @@ static void list_path(const struct fg_args *args, char path[64])
 
 int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args)
 {
-    static const char *const columns[] = {"PREFIX", "HITS>"};
-    struct fg_table *table = fg_table_create(columns, 2);
+    static const char *const columns[] = {"PREFIX", "HITS>", "LAST", "EXPIRES", "REASON"};
+    struct fg_table *table = fg_table_create(columns, 5);
     json_t *list = json_array();
     char path[64];
     int code;
@@ -79,16 +92,40 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
     return ok;
 }
 
-static json_t *slice(const json_t *list, size_t from)
+/* --reason, --for, --expires: what is said of all prefixes, as members of the request. */
+static int read_saying(const struct fg_args *args, json_t *say)
 {
-    json_t *part = json_array();
+    const char *reason = args->options[1], *duration = args->options[2], *expires = args->options[3];
+    uint64_t ms = 0;
+
+    if (duration && expires)
+        return fg_usage_error("--for and --expires: one of them");
+    if (reason && json_object_set_new(say, "reason", json_string(reason)) < 0)
+        return fg_usage_error("--reason is not UTF-8");
+    if (duration && (!fg_duration_parse(duration, &ms, NULL) || ms == 0))
+        return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h", duration);
+    if (duration)
+        ms += fg_now_ms();
+    if (expires && (!fg_time_parse(expires, &ms) || ms <= fg_now_ms()))
+        return fg_usage_error("--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
+                              "2026-11-27T09:00:00Z",
+                              expires);
+    if (ms)
+        json_object_set_new(say, "expires_ms", json_integer((json_int_t)ms));
+    return FG_EXIT_OK;
+}
+
+static json_t *slice(const json_t *list, size_t from, const json_t *say)
+{
+    json_t *part = json_array(), *request = json_copy((json_t *)say);
 
     for (size_t i = from; i < json_array_size(list) && i < from + BATCH; i++)
         json_array_append(part, json_array_get(list, i));
-    return json_pack("{s:o}", "prefixes", part);
+    json_object_set_new(request, "prefixes", part);
+    return request;
 }
 
-static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t *list)
+static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t *list, const json_t *say)
 {
     bool add = strcmp(args->command->verb, "add") == 0;
     const char *done_name = add ? "added" : "removed";
@@ -97,7 +134,7 @@ static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t
 
     list_path(args, path);
     for (size_t done = 0; done < all; done += BATCH) {
-        int code = fg_request(cli, add ? "POST" : "DELETE", path, slice(list, done), NULL);
+        int code = fg_request(cli, add ? "POST" : "DELETE", path, slice(list, done, say), NULL);
 
         if (code != FG_EXIT_OK) {
             if (done)
@@ -114,8 +151,8 @@ static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t
 
 int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
 {
-    json_t *list = json_array();
-    int code = FG_EXIT_OK;
+    json_t *list = json_array(), *say = json_object();
+    int code = read_saying(args, say);
 
     for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++)
         if (json_array_append_new(list, json_string(args->positions[i])) < 0)
@@ -126,8 +163,9 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     else if (code == FG_EXIT_OK && json_array_size(list) == 0)
         code = fg_usage_error("no prefix given: name some, or use --file");
     if (code == FG_EXIT_OK)
-        code = send_all(cli, args, list);
+        code = send_all(cli, args, list, say);
     json_decref(list);
+    json_decref(say);
     return code;
 }
 

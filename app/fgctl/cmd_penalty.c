@@ -152,13 +152,27 @@ int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args)
 
 int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
 {
+    const char *class = args->options[0], *port = args->options[1];
+    uint64_t number = 0;
     json_t *reply;
     char path[128];
     int code;
 
+    if (class && port)
+        return fg_usage_error("--class and --port: one of them");
+    if (class && strcmp(class, "order") && strcmp(class, "syn") && strcmp(class, "other"))
+        return fg_usage_error("--class: \"%.32s\" is none of order, syn, other", class);
+    if (port && (!fg_number_parse(port, &number) || number < 1 || number > 65535))
+        return fg_usage_error("--port: \"%.32s\" is no whole number from 1 to 65535", port);
     if (strlen(args->positions[0]) > 48 || strpbrk(args->positions[0], "/?#% "))
         return fg_usage_error("ADDR: \"%.48s\" is no address", args->positions[0]);
-    snprintf(path, sizeof(path), "/v1/filter/explain/%s", args->positions[0]);
+    snprintf(path, sizeof(path), "/v1/filter/explain/%s%s%s", args->positions[0],
+             class  ? "?class="
+             : port ? "?port="
+                    : "",
+             class  ? class
+             : port ? port
+                    : "");
     code = fg_request(cli, "GET", path, NULL, &reply);
     if (code != FG_EXIT_OK)
         return code;

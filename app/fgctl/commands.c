@@ -33,7 +33,13 @@ static const struct fg_option top_options[] = {
     {"interval", "DURATION", "time between two views, 100ms..1h (default 1s)"},
     {"count", "N", "end after N views (default: until interrupted)"}};
 static const struct fg_option prefix_options[] = {
-    {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"}};
+    {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"},
+    {"reason", "TEXT", "why, at most 23 characters: shown by list and explain"},
+    {"for", "DURATION", "for so long, like 10m or 24h"},
+    {"expires", "TIME", "until then, like +10m, Unix milliseconds or 2026-11-27T09:00:00Z"}};
+static const struct fg_option explain_options[] = {
+    {"class", "CLASS", "only for packets of this class: order, syn or other"},
+    {"port", "N", "only for packets to this port: the order port (order), or another one (syn and other)"}};
 
 static const struct fg_option user_options[] = {
     {"file", "FILE", "read users from FILE, one a line, # starts a comment; - is standard input"}};
@@ -106,19 +112,19 @@ const struct fg_command fg_commands[] = {
     {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "go on selling", NULL},
     {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
      "state of one order (ORDER: 32 hex digits)", NULL},
-    {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits", NULL},
+    {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason", NULL},
     {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "block sources", NULL},
-    {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+    {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "unblock sources", NULL},
     {"block", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
      "put a file in the place of the block list, all at once", list_file_help},
     {"block", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the block list to a file",
      list_file_help},
-    {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits", NULL},
+    {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits, end and reason", NULL},
     {"allow", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
      "let sources pass block list and rates", NULL},
-    {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
+    {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "take sources off the allow list", NULL},
     {"allow", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
      "put a file in the place of the allow list, all at once", list_file_help},
@@ -128,7 +134,7 @@ const struct fg_command fg_commands[] = {
      "sources that misbehave most, by class", top_help},
     {"filter", "samples", "", 0, 0, OPTIONS(samples_options), fg_cmd_filter_samples,
      "some of the packets that were dropped last", NULL},
-    {"filter", "explain", "ADDR", 1, 1, NONE, fg_cmd_filter_explain,
+    {"filter", "explain", "ADDR", 1, 1, OPTIONS(explain_options), fg_cmd_filter_explain,
      "what would happen to a packet of this source now, and why", NULL},
     {"filter", "status", "", 0, 0, pins_options, 1, fg_cmd_filter_status,
      "what is attached where, and verdicts; needs no daemon", NULL},

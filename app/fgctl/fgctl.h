@@ -103,6 +103,8 @@ struct fg_values {
     uint64_t number[FG_ITEM_FIELDS];
     char name[FG_ITEM_NAME_MAX + 1];
 };
+/** Unix ms, `now`, +DURATION, or RFC 3339. */
+bool fg_time_parse(const char *text, uint64_t *ms);
 bool fg_value_parse(unsigned field, const char *text, struct fg_values *values, struct fg_error *err);
 json_t *fg_values_json(const struct fg_values *values);
 uint64_t fg_now_ms(void);

@@ -20,7 +20,7 @@ uint64_t fg_mono_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static bool parse_time(const char *text, uint64_t *ms)
+bool fg_time_parse(const char *text, uint64_t *ms)
 {
     if (strcmp(text, "now") == 0) {
         *ms = fg_now_ms();
@@ -68,7 +68,7 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values, 
         ok = parse_flag(text, number);
         break;
     case FG_FIELD_TIME:
-        ok = parse_time(text, number) && *number <= field->max;
+        ok = fg_time_parse(text, number) && *number <= field->max;
         break;
     case FG_FIELD_DURATION:
         ok = fg_duration_parse(text, number, NULL) && *number >= field->min && *number <= field->max;

@@ -56,11 +56,33 @@ static json_t *class_json(const struct fg_explanation *e, unsigned class)
     return o;
 }
 
+/* A set of classes. An order packet is the only one to the order port that counts; a TCP connection to
+ * another port is a SYN and then other packets. */
+static bool classes_of(struct fg_call *call, uint16_t order_port, unsigned *classes)
+{
+    *classes = (1u << FG_CLASSES) - 1;
+    if (call->class_name && call->port)
+        return fg_call_fail(call, 400, "class", "class and port: one of them");
+    if (call->port)
+        *classes =
+            call->port == order_port ? 1u << FG_CLASS_ORDER : 1u << FG_CLASS_SYN | 1u << FG_CLASS_OTHER;
+    if (!call->class_name)
+        return true;
+    for (unsigned class = 0; class < FG_CLASSES; class ++)
+        if (strcmp(call->class_name, class_names[class]) == 0) {
+            *classes = 1u << class;
+            return true;
+        }
+    return fg_call_fail(call, 400, "class", "class: \"%.32s\" is none of order, syn, other",
+                        call->class_name);
+}
+
 void fg_handle_explain(struct fg_call *call)
 {
     struct fg_filter *filter = call->control->daemon.filter(call->control->daemon.ctx);
     struct fg_explanation e;
     struct fg_prefix address;
+    unsigned classes;
     char text[64];
     json_t *o;
 
@@ -71,12 +93,15 @@ void fg_handle_explain(struct fg_call *call)
     if (!fg_text_source(call, call->args[0], &address))
         return;
     fg_filter_explain(filter, &address, &e);
+    if (!classes_of(call, e.order_port, &classes))
+        return;
     fg_prefix_format(&address, text);
     o = json_pack("{s:s, s:b, s:o, s:o, s:o}", "source", text, "monitor", e.monitor, "allow",
                   entry_json(e.allowed, &e.allow_prefix, &e.allow), "block",
                   entry_json(e.blocked, &e.block_prefix, &e.block), "penalty",
                   fg_offender_json(call, &address));
     for (unsigned class = 0; class < FG_CLASSES; class ++)
-        json_object_set_new(o, class_names[class], class_json(&e, class));
+        if (classes & 1u << class)
+            json_object_set_new(o, class_names[class], class_json(&e, class));
     fg_call_reply(call, 200, o);
 }

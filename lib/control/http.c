@@ -56,6 +56,8 @@ struct query_check {
 
 static const char *accepted_keys(unsigned flags)
 {
+    if (flags & FG_ROUTE_PACKET)
+        return "class, port";
     return flags & FG_ROUTE_PAGE ? "offset, limit" : flags & FG_ROUTE_LIMIT ? "limit" : "none";
 }
 
@@ -64,7 +66,8 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
     struct query_check *check = cls;
 
     if ((check->flags & FG_ROUTE_PAGE && strcmp(key, "offset") == 0) ||
-        (check->flags & (FG_ROUTE_PAGE | FG_ROUTE_LIMIT) && strcmp(key, "limit") == 0))
+        (check->flags & (FG_ROUTE_PAGE | FG_ROUTE_LIMIT) && strcmp(key, "limit") == 0) ||
+        (check->flags & FG_ROUTE_PACKET && (strcmp(key, "class") == 0 || strcmp(key, "port") == 0)))
         return MHD_YES;
     check->ok = fg_call_fail(check->call, 400, key, "unknown query parameter \"%.64s\"; accepted: %s", key,
                              accepted_keys(check->flags));
@@ -78,8 +81,10 @@ static bool read_query(struct fg_call *call, const struct fg_route *route)
 
     MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, query_key, &check);
     call->limit = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT : 0;
+    call->class_name = MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, "class");
     return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
-           query_number(call, "limit", 1, most, &call->limit);
+           query_number(call, "limit", 1, most, &call->limit) &&
+           query_number(call, "port", 1, 65535, &call->port);
 }
 
 static bool read_body(struct fg_call *call, const struct fg_route *route, const struct upload *upload)

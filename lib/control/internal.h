@@ -31,6 +31,8 @@ struct fg_call {
     struct MHD_Connection *connection;
     char args[FG_API_ARGS][FG_API_ARG_SIZE]; /**< the parts of the path that the pattern leaves open */
     json_t *body;                            /**< object, or NULL when the route takes none */
+    const char *class_name;                  /**< ?class=; NULL: not given */
+    uint64_t port;                           /**< ?port=; 0: not given */
     uint64_t offset, limit;                  /**< ?offset= and ?limit=; limit 0: not given */
     unsigned code;                           /**< of the reply */
     json_t *json;                            /**< reply, owned; or */
@@ -39,9 +41,10 @@ struct fg_call {
 };
 
 enum fg_route_flags {
-    FG_ROUTE_BODY = 1, /**< needs a JSON object as body; without this flag a body is refused */
-    FG_ROUTE_PAGE = 2, /**< takes ?offset= and ?limit= */
-    FG_ROUTE_LIMIT = 4 /**< takes ?limit= only */
+    FG_ROUTE_BODY = 1,  /**< needs a JSON object as body; without this flag a body is refused */
+    FG_ROUTE_PAGE = 2,  /**< takes ?offset= and ?limit= */
+    FG_ROUTE_LIMIT = 4, /**< takes ?limit= only */
+    FG_ROUTE_PACKET = 8 /**< takes ?class= and ?port= */
 };
 
 struct fg_route {

@@ -13,6 +13,7 @@ struct wanted {
 struct batch {
     struct wanted *entries;
     size_t count;
+    struct fg_list_entry say; /**< reason and expiry, the same for all */
 };
 
 static struct fg_filter *filter_of(struct fg_call *call)
@@ -48,16 +49,38 @@ static bool parse_prefix(struct fg_call *call, const json_t *value, struct batch
     return true;
 }
 
-/* {"prefix": TEXT} or {"prefixes": [TEXT, ...]}, sorted. */
-static bool read_batch(struct fg_call *call, struct batch *batch)
+/* "reason" and "expires_ms" of a body; *found: how many of them are there. */
+static bool read_saying(struct fg_call *call, struct fg_list_entry *say, size_t *found)
+{
+    const json_t *reason = json_object_get(call->body, "reason"),
+                 *expires = json_object_get(call->body, "expires_ms");
+    const char *text = json_string_value(reason);
+
+    *found = !!reason + !!expires;
+    if (reason && (!text || !fg_reason_is_sane(text)))
+        return fg_call_fail(call, 400, "reason",
+                            "reason: not a text of at most 23 printable ASCII characters without # and ;");
+    if (expires && (!json_is_integer(expires) || json_integer_value(expires) <= (json_int_t)fg_now_ms()))
+        return fg_call_fail(call, 400, "expires_ms", "expires_ms: not a time to come, in Unix milliseconds");
+    if (reason)
+        snprintf(say->reason, sizeof(say->reason), "%s", text);
+    say->expires_ms = expires ? (uint64_t)json_integer_value(expires) : 0;
+    return true;
+}
+
+/* {"prefix": TEXT} or {"prefixes": [TEXT, ...]}, sorted; with what is said of them when they are added. */
+static bool read_batch(struct fg_call *call, struct batch *batch, bool adds)
 {
     const json_t *one = json_object_get(call->body, "prefix"),
                  *many = json_object_get(call->body, "prefixes");
-    size_t count = one ? 1 : json_array_size(many);
+    size_t count = one ? 1 : json_array_size(many), said = 0;
 
-    if (json_object_size(call->body) != 1 || (!one && !json_is_array(many)) || count == 0)
+    if (adds && !read_saying(call, &batch->say, &said))
+        return false;
+    if (json_object_size(call->body) != 1 + said || (!one && !json_is_array(many)) || count == 0)
         return fg_call_fail(call, 400, NULL,
-                            "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}");
+                            "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}%s",
+                            adds ? ", and may have \"reason\" and \"expires_ms\"" : "");
     batch->entries = calloc(count, sizeof(*batch->entries));
     if (!batch->entries)
         return fg_call_fail(call, 500, NULL, "out of memory");
@@ -107,7 +130,7 @@ static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg
 
 static void apply(struct fg_call *call, enum fg_list list, const char *verb,
                   bool (*act)(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                              struct fg_error *err),
+                              const struct fg_list_entry *say, struct fg_error *err),
                   bool must_be_listed)
 {
     struct fg_filter *filter = filter_of(call);
@@ -115,8 +138,9 @@ static void apply(struct fg_call *call, enum fg_list list, const char *verb,
     struct fg_error err = {""};
     size_t done = 0;
 
-    if (filter && read_batch(call, &batch) && check_listed(call, filter, list, &batch, must_be_listed)) {
-        while (done < batch.count && act(filter, list, &batch.entries[done].prefix, &err))
+    if (filter && read_batch(call, &batch, !must_be_listed) &&
+        check_listed(call, filter, list, &batch, must_be_listed)) {
+        while (done < batch.count && act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
             done++;
         if (done == batch.count)
             fg_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
@@ -175,10 +199,10 @@ static void show(struct fg_call *call, enum fg_list list, const char *name)
                             (json_int_t)call->limit));
 }
 
-static bool add_plain(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                      struct fg_error *err)
+static bool take_off(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                     const struct fg_list_entry *say, struct fg_error *err)
 {
-    return fg_filter_add(filter, list, prefix, NULL, err);
+    return fg_filter_del(filter, list, prefix, err);
 }
 
 /* {"path": TEXT}: of a file that the daemon reads or writes. */
@@ -214,14 +238,15 @@ static void save(struct fg_call *call, enum fg_list list)
 {
     struct fg_filter *filter = filter_of(call);
     const char *path = filter ? path_of(call) : NULL;
+    uint32_t saved;
     struct fg_error err = {""};
 
     if (!path)
         return;
-    if (!fg_filter_save(filter, list, path, &err))
+    if (!fg_filter_save(filter, list, path, &saved, &err))
         fg_call_fail(call, 400, "path", "%s", err.text);
     else
-        fg_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)fg_filter_count(filter, list)));
+        fg_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)saved));
 }
 
 void fg_handle_block_load(struct fg_call *call)
@@ -251,12 +276,12 @@ void fg_handle_block_list(struct fg_call *call)
 
 void fg_handle_block_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_BLOCK, "added", add_plain, false);
+    apply(call, FG_LIST_BLOCK, "added", fg_filter_add, false);
 }
 
 void fg_handle_block_del(struct fg_call *call)
 {
-    apply(call, FG_LIST_BLOCK, "removed", fg_filter_del, true);
+    apply(call, FG_LIST_BLOCK, "removed", take_off, true);
 }
 
 void fg_handle_allow_list(struct fg_call *call)
@@ -266,10 +291,10 @@ void fg_handle_allow_list(struct fg_call *call)
 
 void fg_handle_allow_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_ALLOW, "added", add_plain, false);
+    apply(call, FG_LIST_ALLOW, "added", fg_filter_add, false);
 }
 
 void fg_handle_allow_del(struct fg_call *call)
 {
-    apply(call, FG_LIST_ALLOW, "removed", fg_filter_del, true);
+    apply(call, FG_LIST_ALLOW, "removed", take_off, true);
 }

@@ -41,7 +41,7 @@ const struct fg_route fg_routes[] = {
     {"POST", "/v1/filter/allow/save", fg_handle_allow_save, BODY, "write the allow list to a file"},
     {"GET", "/v1/filter/top", fg_handle_filter_top, LIMIT, "sources that misbehave most, by class"},
     {"GET", "/v1/filter/samples", fg_handle_samples, LIMIT, "sampled drops, newest first"},
-    {"GET", "/v1/filter/explain/SOURCE", fg_handle_explain, 0,
+    {"GET", "/v1/filter/explain/SOURCE", fg_handle_explain, FG_ROUTE_PACKET,
      "what would happen to a packet of this address now, and why"},
     {"GET", "/v1/filter/penalties", fg_handle_penalties, PAGE, "sources in the penalty box"},
     {"POST", "/v1/filter/penalties", fg_handle_penalty_report, BODY,

@@ -214,6 +214,7 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *pat
 
 struct save {
     FILE *file;
+    uint32_t entries;
     bool ok;
 };
 
@@ -231,10 +232,12 @@ static bool save_entry(void *ctx, const struct fg_prefix *prefix, const struct f
         save->ok = fprintf(save->file, "%s %s %s\n", text, expiry, entry->reason) > 0;
     else
         save->ok = fprintf(save->file, "%s\n", text) > 0;
+    save->entries++;
     return save->ok;
 }
 
-bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, struct fg_error *err)
+bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, uint32_t *saved,
+                    struct fg_error *err)
 {
     char part[512];
     struct save save = {.ok = true};
@@ -250,6 +253,7 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *pat
         fg_filter_each(filter, list, save_entry, &save);
     save.ok = save.ok && fflush(save.file) == 0 && fsync(fileno(save.file)) == 0;
     closed = fclose(save.file) == 0;
+    *saved = save.entries;
     if (save.ok && closed && rename(part, path) == 0)
         return true;
     fg_fail(err, "%s: %s", path, strerror(errno));

@@ -70,6 +70,7 @@ void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address
     memcpy(words, address->addr, sizeof(words));
     view.hi = __builtin_bswap64(words[0]);
     view.lo = __builtin_bswap64(words[1]);
+    e->order_port = filter->options.order_port;
     e->monitor = filter->tune.monitor;
     e->lists_ignored = filter->tune.ignore_lists;
     e->known = find_source(filter, fg_source_key(&view, filter->tune.v6_mask)) != NULL;

@@ -102,6 +102,8 @@ struct fg_list_entry {
     uint64_t last_ms;           /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
 };
 
+/** At most 23 characters of printable ASCII without # and ;. */
+bool fg_reason_is_sane(const char *reason);
 /**
  * False and err: full, already there / not there, reason not printable, expiry already over. entry NULL: no
  * reason, no expiry. An expired entry counts as not there. A change is in force when the call returns.
@@ -156,8 +158,9 @@ struct fg_list_loaded {
  */
 bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
                     struct fg_list_loaded *loaded, struct fg_error *err);
-/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. */
-bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, struct fg_error *err);
+/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. *saved: entries. */
+bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, uint32_t *saved,
+                    struct fg_error *err);
 
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
@@ -185,6 +188,7 @@ struct fg_explained {
 };
 
 struct fg_explanation {
+    uint16_t order_port; /**< host byte order */
     bool monitor, lists_ignored, allowed, blocked;
     bool known; /**< has a place in the table of sources */
     struct fg_prefix allow_prefix, block_prefix;

@@ -92,7 +92,6 @@ uint64_t fg_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks);
 void fg_listed_of_prefix(enum fg_list list, const struct fg_prefix *prefix, struct fg_listed *listed);
 void fg_prefix_of_listed(const struct fg_listed *listed, struct fg_prefix *prefix);
 const char *fg_list_name(enum fg_list list);
-bool fg_reason_is_sane(const char *reason);
 bool fg_listed_is_over(const struct fg_listed *listed, uint64_t now);
 /** Over, and not to be remembered any more. */
 bool fg_listed_is_forgotten(const struct fg_filter *filter, const struct fg_listed *listed, uint64_t now);

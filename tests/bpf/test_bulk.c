@@ -33,6 +33,7 @@ static bool load_text(struct fg_filter *filter, const char *text, struct fg_list
 
 static void formats(struct fg_filter *filter)
 {
+    uint32_t saved;
     struct fg_prefix timed = must_parse("198.18.5.5"), named = must_parse("2001:db8::/40");
     struct fg_list_entry entry = {.reason = "box", .expires_ms = 4000000000000};
     struct fg_list_loaded loaded;
@@ -53,8 +54,8 @@ static void formats(struct fg_filter *filter)
     ok(fg_filter_find(filter, FG_LIST_BLOCK, &named, &entry) && strcmp(entry.reason, "bad neighbours") == 0 &&
            entry.expires_ms / 1000 == 1893456000,
        "with reason and expiry: %s, %lu", entry.reason, entry.expires_ms);
-    ok(fg_filter_save(filter, FG_LIST_BLOCK, path, &err) &&
-           fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err) && loaded.entries == 5 &&
+    ok(fg_filter_save(filter, FG_LIST_BLOCK, path, &saved, &err) &&
+           fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err) && loaded.entries == 5 && saved == 5 &&
            loaded.kept == 0,
        "what is saved can be loaded: %u entries %s", loaded.entries, err.text);
     ok(judge(filter, "198.18.1.9") == XDP_DROP, "and is in force");

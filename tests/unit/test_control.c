@@ -607,6 +607,77 @@ static void edits_lists(void **state)
     json_decref(ask("DELETE", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 200));
 }
 
+static void lists_say_why_and_how_long(void **state)
+{
+    json_int_t until = (json_int_t)(time(NULL) + 86400) * 1000;
+    json_t *json, *entry;
+    char body[160];
+
+    if (!fx.daemon.filter) {
+        print_message("no filter here: %s\n", fx.daemon.filter_why);
+        skip();
+    }
+    snprintf(body, sizeof(body),
+             "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"], \"reason\": \"gateway of X\", \"expires_ms\": "
+             "%lld}",
+             (long long)until);
+    json_decref(ask("POST", "/v1/filter/allow", body, 200));
+    json = ask("GET", "/v1/filter/allow", NULL, 200);
+    assert_int_equal(number(json, "count"), 2);
+    for (size_t i = 0; i < 2; i++) {
+        entry = json_array_get(json_object_get(json, "prefixes"), i);
+        assert_string_equal(text(entry, "reason"), "gateway of X");
+        assert_in_range(number(entry, "expires_ms"), until - 1000, until + 1000);
+    }
+    json_decref(json);
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": \"a;b\"}", 400, "reason",
+            "at most 23 printable");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": 7}", 400, "reason",
+            "at most 23 printable");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 1000}", 400,
+            "expires_ms", "a time to come");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": \"x\"}", 400,
+            "expires_ms", "a time to come");
+    refused("POST", "/v1/filter/allow", "{\"reason\": \"alone\"}", 400, NULL, "must be");
+    refused("DELETE", "/v1/filter/allow", "{\"prefix\": \"198.19.1.1\", \"reason\": \"x\"}", 400, NULL,
+            "must be");
+    json_decref(ask("DELETE", "/v1/filter/allow", "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"]}", 200));
+}
+
+static void explains_a_class_or_port(void **state)
+{
+    static const struct {
+        const char *query;
+        bool order, syn, other;
+    } list[] = {{"", true, true, true},
+                {"?class=order", true, false, false},
+                {"?class=syn", false, true, false},
+                {"?class=other", false, false, true},
+                {"?port=443", false, true, true},
+                {"?port=4600", true, false, false}};
+
+    if (!fx.daemon.filter) {
+        print_message("no filter here: %s\n", fx.daemon.filter_why);
+        skip();
+    }
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        char path[96];
+        json_t *json;
+
+        snprintf(path, sizeof(path), "/v1/filter/explain/198.18.0.9%s", list[i].query);
+        json = ask("GET", path, NULL, 200);
+        assert_int_equal(!!json_object_get(json, "order"), list[i].order);
+        assert_int_equal(!!json_object_get(json, "syn"), list[i].syn);
+        assert_int_equal(!!json_object_get(json, "other"), list[i].other);
+        json_decref(json);
+    }
+    refused("GET", "/v1/filter/explain/198.18.0.9?class=tcp", NULL, 400, "class",
+            "none of order, syn, other");
+    refused("GET", "/v1/filter/explain/198.18.0.9?port=65536", NULL, 400, "port", "1 to 65535");
+    refused("GET", "/v1/filter/explain/198.18.0.9?port=80&class=syn", NULL, 400, "class", "one of them");
+    refused("GET", "/v1/filter/explain/198.18.0.9?limit=1", NULL, 400, "limit", "accepted: class, port");
+}
+
 static void says_when_the_filter_is_off(void **state)
 {
     refused("GET", "/v1/filter/block", NULL, 503, NULL, "filter is off");
@@ -850,6 +921,8 @@ int main(void)
         T(refuses_bad_users),
         T(lists_the_worst_users),
         cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
+        cmocka_unit_test_setup_teardown(lists_say_why_and_how_long, start_filter, stop),
+        cmocka_unit_test_setup_teardown(explains_a_class_or_port, start_filter, stop),
         T(says_when_the_filter_is_off),
         T(refuses_large_bodies),
         T(serves_many_at_a_time),

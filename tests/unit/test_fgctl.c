@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -431,6 +432,46 @@ static void refuses_bad_catalogues(void **state)
     says(err, "done before it: 1;");
 }
 
+static void says_why_and_asks_for_a_class(void **state)
+{
+    json_t *json;
+
+    if (!fx.daemon.filter) {
+        print_message("no filter here: %s\n", fx.daemon.filter_why);
+        skip();
+    }
+    run(0, "block add 198.19.2.1 --reason too-loud --expires 2030-01-01T00:00:00Z");
+    run(0, "block list");
+    assert_non_null(strstr(out, "too-loud\n"));
+    assert_non_null(strstr(out, "  2030-01-01T00:00:00Z  ") ? "" : strstr(out, "  2029-12-31T23:59:59Z  "));
+    run(0, "block add 198.19.2.2 --for 1h");
+    json = run_json("block list --json");
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        json_t *entry = json_array_get(json, i);
+        json_int_t left =
+            json_integer_value(json_object_get(entry, "expires_ms")) - (json_int_t)time(NULL) * 1000;
+
+        if (strcmp(json_string_value(json_object_get(entry, "prefix")), "198.19.2.2") == 0)
+            assert_in_range(left, 3500000, 3610000);
+    }
+    json_decref(json);
+    fails(1, "block add 198.19.2.3 --reason more-than-twenty-three-chars", "at most 23");
+    fails(2, "block add 198.19.2.3 --for 1h --expires +1h", "one of them");
+    fails(2, "block add 198.19.2.3 --for soon", "no duration");
+    fails(2, "block add 198.19.2.3 --expires 2001-01-01T00:00:00Z", "no time to come");
+    fails(2, "block del 198.19.2.1 --reason x", "--reason");
+    run(0, "block del 198.19.2.1 198.19.2.2");
+    run(0, "filter explain 198.18.0.9 --class syn --json");
+    assert_non_null(strstr(out, "\"syn\""));
+    assert_null(strstr(out, "\"order\""));
+    run(0, "filter explain 198.18.0.9 --port 443 --json");
+    assert_non_null(strstr(out, "\"other\""));
+    assert_null(strstr(out, "\"order\""));
+    fails(2, "filter explain 198.18.0.9 --class tcp", "none of order, syn, other");
+    fails(2, "filter explain 198.18.0.9 --port 0", "from 1 to 65535");
+    fails(2, "filter explain 198.18.0.9 --port 80 --class syn", "one of them");
+}
+
 static void edits_lists(void **state)
 {
     char words[512];
@@ -457,7 +498,8 @@ static void edits_lists(void **state)
     json_decref(json);
     run(0, "block del 198.18.0.0/16 198.19.0.1 198.19.0.2 198.19.0.3");
     run(0, "block list");
-    assert_string_equal(out, "PREFIX         HITS\n2001:db8::/32     0\n");
+    assert_string_equal(
+        out, "PREFIX         HITS  LAST  EXPIRES  REASON\n2001:db8::/32     0  -     -        -\n");
     write_file("list", "198.19.7.0/24 - neighbours # two\n198.19.9.9\n");
     words_with_file(words, "block load %s", "list");
     run(0, words);
@@ -599,6 +641,8 @@ static void completes(void **state)
                 {"user deny --f", "--file"},
                 {"item add 5 --us", "--user-limit"},
                 {"top --c", "--count"},
+                {"filter explain 198.18.0.1 --cl", "--class"},
+                {"block add 198.18.0.1 --re", "--reason"},
                 {"item list --soc", "--socket"}};
     char script[128];
 
@@ -673,6 +717,7 @@ int main(void)
         T(imports),
         T(imports_many),
         T(refuses_bad_catalogues),
+        cmocka_unit_test_setup_teardown(says_why_and_asks_for_a_class, start_filter, stop),
         cmocka_unit_test_setup_teardown(edits_lists, start_filter, stop),
         T(manages_users),
         T(manages_many_users),
