@@ -104,9 +104,9 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
 /*
  * By hand instead of rte_pktmbuf_pool_create: with --no-huge the AF_XDP driver of DPDK 22.11 takes too short
  * a umem when the pool has gaps at page boundaries, and frames are lost. Without IOVA contiguity there are
- * none.
+ * none. But then the mbufs have no IOVA, which devices that read memory themselves need: AF_XDP only.
  */
-static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket)
+static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket, bool af_xdp)
 {
     unsigned mbufs = d->config.eal.mbufs, cache = mbufs / (6 * d->config.workers.count);
     unsigned size = sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
@@ -116,7 +116,7 @@ static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned numbe
 
     snprintf(name, sizeof(name), "fg_queue_%u", number);
     pool = rte_mempool_create_empty(name, mbufs, size, RTE_MIN(cache, (unsigned)CACHE_MAX), sizeof(private),
-                                    socket, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+                                    socket, af_xdp ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
     if (!pool)
         return NULL;
     rte_pktmbuf_pool_init(pool, &private);
@@ -172,8 +172,9 @@ static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg
     return true;
 }
 
-static bool set_up_queue(struct fg_daemon *d, uint16_t ethdev, uint16_t index, unsigned number,
-                         uint16_t rx_desc, uint16_t tx_desc, struct fg_error *err)
+static bool set_up_queue(struct fg_daemon *d, const struct fg_port_config *pc, uint16_t ethdev,
+                         uint16_t index, unsigned number, uint16_t rx_desc, uint16_t tx_desc,
+                         struct fg_error *err)
 {
     struct fg_queue *q = &d->queues[number];
     int socket = rte_eth_dev_socket_id(ethdev), rc;
@@ -182,7 +183,7 @@ static bool set_up_queue(struct fg_daemon *d, uint16_t ethdev, uint16_t index, u
                            .port = ethdev,
                            .index = index,
                            .worker = (uint16_t)(number % d->config.workers.count)};
-    q->pool = create_pool(d, number, socket);
+    q->pool = create_pool(d, number, socket, pc->af_xdp);
     if (!q->pool)
         return fg_fail(err,
                        "no memory for %u mbufs of queue %u: %s; raise [eal] memory_mb or hugepages, or "
@@ -216,7 +217,7 @@ static bool start_ethdev(struct fg_daemon *d, const struct fg_port_config *pc, u
     if (pc->mtu && (rc = rte_eth_dev_set_mtu(ethdev, (uint16_t)pc->mtu)) < 0)
         return fg_fail(err, "mtu = %u refused: %s", pc->mtu, rte_strerror(-rc));
     for (uint16_t q = 0; q < queues; q++)
-        if (!set_up_queue(d, ethdev, q, first_queue + q, rx_desc, tx_desc, err))
+        if (!set_up_queue(d, pc, ethdev, q, first_queue + q, rx_desc, tx_desc, err))
             return false;
     rc = rte_eth_dev_start(ethdev);
     return rc == 0 || fg_fail(err, "cannot be started: %s", rte_strerror(-rc));
@@ -228,11 +229,13 @@ static bool probe(const char *bus, const char *devargs, uint16_t *ethdev, struct
     char text[640], name[RTE_ETH_NAME_MAX_LEN];
     int rc;
 
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(devargs, ","), devargs);
+    if (!strcmp(bus, "pci") && rte_eth_dev_get_port_by_name(name, ethdev) == 0)
+        return true; /* named to EAL, which has taken it at its start */
     snprintf(text, sizeof(text), "%s:%s", bus, devargs);
     rc = rte_dev_probe(text);
     if (rc < 0)
         return fg_fail(err, "DPDK does not take %s: %s", devargs, rte_strerror(-rc));
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(devargs, ","), devargs);
     rc = rte_eth_dev_get_port_by_name(name, ethdev);
     return rc == 0 || fg_fail(err, "%s made no ethdev of that name", devargs);
 }
@@ -304,6 +307,7 @@ static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
         return;
     p->own.count =
         (unsigned)fg_host_addresses_parse(p->config->address, p->own.addresses, FG_HOST_ADDRESSES_MAX);
+    rte_eth_allmulticast_enable(p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
     rte_eth_macaddr_get(p->ethdev[0], &mac);
     memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
     for (unsigned q = 0; q < p->config->queues; q++)

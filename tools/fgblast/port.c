@@ -97,13 +97,13 @@ static bool start_eal(const struct fg_blast_options *o, uint32_t *mbufs, struct 
 }
 
 /* Made by hand because rte_pktmbuf_pool_create cannot set NO_IOVA_CONTIG, without which af_xdp's umem of
- * DPDK 22.11 loses packets when there are no hugepages. */
-static struct rte_mempool *make_pool(uint32_t mbufs, int socket)
+ * DPDK 22.11 loses packets when there are no hugepages. Its mbufs have no IOVA, which a NIC needs. */
+static struct rte_mempool *make_pool(uint32_t mbufs, int socket, bool af_xdp)
 {
     struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE};
     struct rte_mempool *pool = rte_mempool_create_empty(
         "fgblast", mbufs, sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE, CACHE,
-        sizeof(struct rte_pktmbuf_pool_private), socket, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+        sizeof(struct rte_pktmbuf_pool_private), socket, af_xdp ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 
     if (!pool)
         return NULL;
@@ -168,7 +168,7 @@ bool fg_port_start(struct fg_port *port, const struct fg_blast_options *o, struc
     port->id = (uint16_t)rte_eth_find_next(0);
     if (port->id == RTE_MAX_ETHPORTS)
         return fg_fail(err, "DPDK found no port for %s", o->interface[0] ? o->interface : o->device);
-    port->pool = make_pool(mbufs, rte_eth_dev_socket_id(port->id));
+    port->pool = make_pool(mbufs, rte_eth_dev_socket_id(port->id), o->interface[0]);
     if (!port->pool)
         return fg_fail(err, "no memory for %u packet buffers (--mbufs): %s", mbufs, rte_strerror(rte_errno));
     return configure(port, o, err) && wait_for_link(port, err);
