@@ -73,6 +73,11 @@ struct {
 /* A variable by this name tells libxdp to put its sockets into xsks_map and to load no program itself. */
 __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
+/* tests/bpf/clocked.bpf.c has a clock that a test moves. */
+#ifndef FG_NOW
+#define FG_NOW (bpf_jiffies64() * fg_tune.jiffy_ticks)
+#endif
+
 #define FG_ENV_TUNE fg_tune
 #define FG_UNUSED   __attribute__((unused))
 
@@ -176,7 +181,7 @@ SEC("xdp")
 int xsk_def_prog(struct xdp_md *ctx)
 {
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
-    uint64_t now = bpf_jiffies64() * fg_tune.jiffy_ticks;
+    uint64_t now = FG_NOW;
     bool order;
     enum fg_verdict verdict = fg_judge(NULL, data, end, now, &order);
     int action = XDP_DROP;
@@ -220,7 +225,7 @@ int fg_probe_clock(struct xdp_md *ctx)
 
     if ((const void *)(word + 2) > (const void *)(long)ctx->data_end)
         return FG_PROBE_BAD_INPUT;
-    word[0] = bpf_jiffies64() * fg_tune.jiffy_ticks;
+    word[0] = FG_NOW;
     word[1] = bpf_ktime_get_ns();
     return FG_PROBE_FOUND;
 }
