@@ -150,10 +150,12 @@ static inline unsigned fg_op_roles(unsigned op)
 uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes);
 
 /**
- * The same of n packets, several at once in the lanes of vectors: keys[i] and bytes[i] give tags[i]. The kind
- * of vector is chosen by CPU when the program starts.
+ * The same of n packets, several at once in the lanes of vectors: keys[i] and packets[i] give tags[i]. All
+ * FG_PACKET_SIZE bytes of a packet must be there, though the tag covers fewer. The kind of vector is chosen
+ * by CPU when the program starts.
  */
-void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags, unsigned n);
+void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *packets, uint64_t *tags,
+                          unsigned n);
 
 const char *fg_siphash_kind(unsigned kind); /**< "portable", "avx2" ...; NULL behind the last */
 bool fg_siphash_choose(

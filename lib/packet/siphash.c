@@ -16,7 +16,6 @@
 
 #define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
 
-/* Of words, or of vectors of words. */
 #define ROUND(v0, v1, v2, v3)                                                                                \
     v0 += v1, v2 += v3;                                                                                      \
     v1 = ROTATE(v1, 13) ^ v0, v3 = ROTATE(v3, 16) ^ v2;                                                      \
@@ -49,19 +48,48 @@ uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes)
 
 #define CONCAT_2(a, b) a##b
 #define CONCAT(a, b)   CONCAT_2(a, b)
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/* A burst mostly has one key, which is cheaper to read than many. */
+static inline bool same_key(const uint64_t *const *keys, int n)
+{
+    bool same = true;
+
+    for (int i = 1; i < n; i++)
+        same &= keys[i] == keys[0];
+    return same;
+}
 
 #if defined(__x86_64__)
-#define NAME   lanes_avx2
-#define LANES  4
 #define TARGET __attribute__((target("avx2")))
+#define NAME   avx2_8
+#define LANES  4
+#define CHAINS 2
 #include "packet/siphash_lanes.h"
-#undef NAME
-#undef LANES
+#define NAME   avx2_4
+#define LANES  4
+#define CHAINS 1
+#include "packet/siphash_lanes.h"
 #undef TARGET
 
-#define NAME   lanes_avx512
-#define LANES  8
 #define TARGET __attribute__((target("avx512f")))
+#define NAME   avx512_32
+#define LANES  8
+#define CHAINS 4
+#include "packet/siphash_lanes.h"
+#define NAME   avx512_8
+#define LANES  8
+#define CHAINS 1
+#include "packet/siphash_lanes.h"
+#elif defined(__aarch64__)
+#define TARGET
+#define NAME   neon_8
+#define LANES  2
+#define CHAINS 4
 #include "packet/siphash_lanes.h"
 #endif
 
@@ -70,9 +98,9 @@ static bool always(void)
     return true;
 }
 
-static void one(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags)
+static void one(const uint64_t *const *keys, const void *const *packets, uint64_t *tags)
 {
-    tags[0] = fg_siphash24_56(keys[0], bytes[0]);
+    tags[0] = fg_siphash24_56(keys[0], packets[0]);
 }
 
 #if defined(__x86_64__)
@@ -87,21 +115,28 @@ static bool has_avx512(void)
 }
 #endif
 
-/* The best last. */
+/* So many packets at a time. */
+struct step {
+    unsigned packets;
+    void (*run)(const uint64_t *const *keys, const void *const *packets, uint64_t *tags);
+};
+
+/* The best last. Long bursts, and what is left of them. */
 static const struct kind {
     const char *name;
-    unsigned lanes;
-    void (*run)(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags);
+    struct step many, few;
     bool (*supported)(void);
-} kinds[] = {{"scalar", 1, one, always},
+} kinds[] = {{"scalar", {1, one}, {1, one}, always},
 #if defined(__x86_64__)
-             {"avx2", 8, lanes_avx2, has_avx2},
-             {"avx512", 16, lanes_avx512, has_avx512}
+             {"avx2", {8, avx2_8}, {4, avx2_4}, has_avx2},
+             {"avx512", {32, avx512_32}, {8, avx512_8}, has_avx512}
+#elif defined(__aarch64__)
+             {"neon", {8, neon_8}, {8, neon_8}, always}
 #endif
 };
 #define KINDS          (sizeof(kinds) / sizeof(kinds[0]))
-#define LANES_MAX      16
-#define ONE_BY_ONE_MAX 4 /* a few packets: less work than vectors half empty */
+#define FEW_MAX        8
+#define ONE_BY_ONE_MAX 2 /* less work than a vector half empty */
 
 static const struct kind *chosen = &kinds[0];
 
@@ -125,30 +160,39 @@ bool fg_siphash_choose(unsigned kind)
     return true;
 }
 
-/* What is left at the end: vectors with some lanes unused. */
-static void rest(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags, unsigned n)
+/* What is left at the end: a vector with some lanes unused. */
+static void rest(const uint64_t *const *keys, const void *const *packets, uint64_t *tags, unsigned n)
 {
-    const uint64_t *k[LANES_MAX];
-    const void *b[LANES_MAX];
-    uint64_t t[LANES_MAX];
+    const uint64_t *k[FEW_MAX];
+    const void *p[FEW_MAX];
+    uint64_t t[FEW_MAX];
 
-    for (unsigned i = 0; i < chosen->lanes; i++) {
+    for (unsigned i = 0; i < chosen->few.packets; i++) {
         k[i] = keys[i < n ? i : 0];
-        b[i] = bytes[i < n ? i : 0];
+        p[i] = packets[i < n ? i : 0];
     }
-    chosen->run(k, b, t);
+    chosen->few.run(k, p, t);
     memcpy(tags, t, n * sizeof(*tags));
 }
 
-void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *bytes, uint64_t *tags, unsigned n)
+void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *packets, uint64_t *tags, unsigned n)
 {
-    const unsigned lanes = chosen->lanes;
+    const struct step *step = &chosen->many;
 
-    for (; n >= lanes; n -= lanes, keys += lanes, bytes += lanes, tags += lanes)
-        chosen->run(keys, bytes, tags);
+    while (n > 0) {
+        if (n < step->packets) {
+            if (step == &chosen->few)
+                break;
+            step = &chosen->few;
+            continue;
+        }
+        step->run(keys, packets, tags);
+        n -= step->packets;
+        keys += step->packets, packets += step->packets, tags += step->packets;
+    }
     if (n > ONE_BY_ONE_MAX)
-        rest(keys, bytes, tags, n);
+        rest(keys, packets, tags, n);
     else
         for (unsigned i = 0; i < n; i++)
-            tags[i] = fg_siphash24_56(keys[i], bytes[i]);
+            tags[i] = fg_siphash24_56(keys[i], packets[i]);
 }
