@@ -67,17 +67,10 @@ void fg_handoff_request(struct fg_worker *w, unsigned owner, const struct fg_job
         flush_requests(w, peer);
 }
 
-void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
+void fg_handoff_reply(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
 {
-    struct fg_queue *q = &w->queues[queue];
-    struct fg_peer *peer = &w->peers[q->worker];
+    struct fg_peer *peer = &w->peers[w->queues[queue].worker];
 
-    if (q->worker == w->index) {
-        q->out.mbufs[q->out.count++] = m;
-        if (q->out.count == FG_BURST_MAX)
-            fg_transmit(w, q);
-        return;
-    }
     fg_mark(m)->queue = queue;
     peer->replies.mbufs[peer->replies.count++] = m;
     if (peer->replies.count == w->burst)

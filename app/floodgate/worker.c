@@ -123,26 +123,43 @@ static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m, uint16_t q
     return true;
 }
 
-/* False: no order packet, or a wrong one; counted, and gone. */
-static bool parse(struct fg_worker *w, struct rte_mbuf *m, struct fg_job *job)
+/* No order packet, or a wrong one. */
+static __attribute__((noinline)) void parse_failed(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue,
+                                                   enum fg_frame_kind kind, enum fg_drop why)
 {
-    enum fg_drop why = FG_DROP_NONE;
-    enum fg_frame_kind kind = fg_frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
-                                             w->order_ports, &job->mark.frame, &why);
-
-    if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1)) {
-        job->mbuf = m;
-        job->payload = rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload);
-        return true;
-    }
-    if (kind == FG_FRAME_OTHER) {
-        fg_count(&w->counters.other, 1);
-        if (!answer_neighbour(w, m, job->mark.queue))
-            rte_pktmbuf_free(m);
-    } else {
+    if (kind != FG_FRAME_OTHER) {
         drop(w, m, kind == FG_FRAME_BAD ? why : FG_DROP_TRUNCATED);
+        return;
     }
-    return false;
+    fg_count(&w->counters.other, 1);
+    if (!answer_neighbour(w, m, queue))
+        rte_pktmbuf_free(m);
+}
+
+/* Makes jobs of the frames that look like requests; returns how many. */
+static unsigned parse(struct fg_worker *w, uint16_t queue, struct rte_mbuf **mbufs, unsigned n,
+                      struct fg_job *jobs)
+{
+    struct fg_mark mark = {.queue = queue};
+    uint32_t ports = w->order_ports;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < n && i < PREFETCH_AHEAD; i++)
+        prefetch_frame(mbufs[i]);
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *m = mbufs[i];
+        uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
+        enum fg_drop why = FG_DROP_NONE;
+        enum fg_frame_kind kind = fg_frame_parse(data, m->data_len, ports, &mark.frame, &why);
+
+        if (i + PREFETCH_AHEAD < n)
+            prefetch_frame(mbufs[i + PREFETCH_AHEAD]);
+        if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1))
+            jobs[count++] = (struct fg_job){.mbuf = m, .payload = data + mark.frame.payload, .mark = mark};
+        else
+            parse_failed(w, m, queue, kind, why);
+    }
+    return count;
 }
 
 /* Drops what is no authentic request; returns how many are left, in their order. */
@@ -193,16 +210,8 @@ static unsigned hand_off(struct fg_worker *w, struct fg_job *jobs, unsigned n)
 static void receive_burst(struct fg_worker *w, uint16_t queue, struct rte_mbuf **mbufs, unsigned n)
 {
     struct fg_job jobs[FG_BURST_MAX];
-    unsigned count = 0;
+    unsigned count = parse(w, queue, mbufs, n, jobs);
 
-    for (unsigned i = 0; i < n && i < PREFETCH_AHEAD; i++)
-        prefetch_frame(mbufs[i]);
-    for (unsigned i = 0; i < n; i++) {
-        if (i + PREFETCH_AHEAD < n)
-            prefetch_frame(mbufs[i + PREFETCH_AHEAD]);
-        jobs[count].mark.queue = queue;
-        count += parse(w, mbufs[i], &jobs[count]);
-    }
     FG_BUDGET_END(PARSE);
     count = check(w, jobs, count);
     FG_BUDGET_END(CHECK);

@@ -136,6 +136,7 @@ void fg_worker_decide(struct fg_worker *w, struct fg_job *jobs,
 /* handoff.c */
 bool fg_job_resume(struct fg_worker *w, struct fg_job *job, struct rte_mbuf *m); /**< false: dropped */
 void fg_handoff_request(struct fg_worker *w, unsigned owner, const struct fg_job *job);
+void fg_handoff_reply(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue);
 unsigned fg_handoff_receive(struct fg_worker *w);
 unsigned fg_handoff_replies(struct fg_worker *w);
 void fg_handoff_flush(struct fg_worker *w);
@@ -158,9 +159,21 @@ void fg_reply_refuse(struct fg_worker *w, const struct fg_job *job, enum fg_stat
 void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job);
 void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer);
 void fg_replies_sign(struct fg_worker *w); /**< signs and sends all replies that were made */
-void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m,
-                   uint16_t queue); /**< by whoever polls the queue */
 void fg_transmit(struct fg_worker *w, struct fg_queue *queue);
+
+/** By whoever polls the queue. */
+static inline void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
+{
+    struct fg_queue *q = &w->queues[queue];
+
+    if (fg_unlikely(q->worker != w->index)) {
+        fg_handoff_reply(w, m, queue);
+        return;
+    }
+    q->out.mbufs[q->out.count++] = m;
+    if (fg_unlikely(q->out.count == FG_BURST_MAX))
+        fg_transmit(w, q);
+}
 
 /* workers.c: before the lcores start and after they ended */
 struct fg_daemon;

@@ -95,6 +95,8 @@ static inline bool request_shape_ok(const fg_request_at *r)
 {
     const struct shape *shape;
 
+    if (fg_likely(r->op == FG_OP_RESERVE)) /* as its row says */
+        return !(r->until_ms | r->reserved);
     if (fg_unlikely(r->op >= OP_COUNT))
         return false;
     shape = &shapes[r->op];

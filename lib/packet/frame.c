@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The frame around an order packet. A flood of good packets takes one short path per IP version, which
- * accepts exactly what is answered; everything else goes to judge_*(), which find out why it was not
- * accepted.
+ * The frame around an order packet, where it is not of the usual kind (packet.h): VLAN, IPv6, and why a frame
+ * is not accepted, which judge_*() find out.
  */
 #include <string.h>
 
@@ -11,17 +10,12 @@
 #define ETHER_SIZE     14
 #define VLAN_SIZE      4
 #define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
 
-#define IPV4_SIZE      20
-#define IPV4_PLAIN     0x45 /* version 4, five words: no options */
 #define IPV4_DF        0x4000
 #define IPV4_MF        0x2000
 #define IPV4_OFFSET    0x1fff
 #define IPV6_SIZE      40
-#define UDP_SIZE       8
-#define UDP_LENGTH     (UDP_SIZE + FG_PACKET_SIZE)
 #define TTL            64
 #define ECN_BITS       3
 #define EXTENSIONS_MAX 8 /* as many as are looked at */
@@ -79,35 +73,16 @@ static inline enum fg_frame_kind bad(enum fg_drop *drop, enum fg_drop why)
 
 /* ---- IPv4 ------------------------------------------------------------------------------------------ */
 
-static inline bool ipv4_is_order(const uint8_t *ip, uint32_t room, uint32_t ports)
-{
-    if (room < IPV4_SIZE + UDP_LENGTH)
-        return false;
-    return !((ip[0] ^ IPV4_PLAIN) | (ip[9] ^ UDP) | (be16(ip + 2) ^ (IPV4_SIZE + UDP_LENGTH)) |
-             (be16(ip + 6) & ~IPV4_DF) | fg_no_order_port(be16(ip + IPV4_SIZE + 2), ports) |
-             (be16(ip + IPV4_SIZE + 4) ^ UDP_LENGTH));
-}
-
-/* The reply swaps MAC and IP addresses and ports: neither end may be a group, nor nobody. */
-static inline bool ipv4_answerable(const uint8_t *data, const uint8_t *ip)
-{
-    uint32_t source;
-
-    memcpy(&source, ip + 12, 4);
-    return !((data[0] | data[6]) & 1) && source && source != UINT32_MAX && (ip[12] & 0xf0) != 0xe0 &&
-           (ip[16] & 0xf0) != 0xe0 && ip[16] != 0xff && be16(ip + IPV4_SIZE);
-}
-
 static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv4(const uint8_t *ip, uint32_t room,
                                                                      uint32_t ports, enum fg_drop *drop)
 {
     uint32_t header, total;
     uint16_t fragment;
 
-    if (room < IPV4_SIZE)
+    if (room < FG_IPV4_SIZE)
         return bad(drop, FG_DROP_TRUNCATED);
     header = (ip[0] & 15u) * 4;
-    if (ip[0] >> 4 != 4 || header < IPV4_SIZE)
+    if (ip[0] >> 4 != 4 || header < FG_IPV4_SIZE)
         return bad(drop, FG_DROP_IP_HEADER);
     fragment = be16(ip + 6);
     if (ip[9] != UDP || (fragment & IPV4_OFFSET))
@@ -121,11 +96,11 @@ static __attribute__((noinline, cold)) enum fg_frame_kind judge_ipv4(const uint8
         return FG_FRAME_OTHER;
     if (fragment & IPV4_MF)
         return bad(drop, FG_DROP_FRAGMENT);
-    if (header != IPV4_SIZE || (fragment & ~IPV4_DF))
+    if (header != FG_IPV4_SIZE || (fragment & ~IPV4_DF))
         return bad(drop, FG_DROP_IP_HEADER);
-    if (room < total || room < IPV4_SIZE + UDP_SIZE)
+    if (room < total || room < FG_IPV4_SIZE + FG_UDP_SIZE)
         return bad(drop, FG_DROP_TRUNCATED);
-    if (total < IPV4_SIZE + UDP_SIZE || be16(ip + IPV4_SIZE + 4) == UDP_LENGTH)
+    if (total < FG_IPV4_SIZE + FG_UDP_SIZE || be16(ip + FG_IPV4_SIZE + 4) == FG_UDP_LENGTH)
         return bad(drop, FG_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
     return bad(drop, FG_DROP_LENGTH);
 }
@@ -135,15 +110,15 @@ static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, u
 {
     const uint8_t *ip = data + l3;
 
-    if (fg_unlikely(!ipv4_is_order(ip, len - l3, ports)))
+    if (len - l3 < FG_IPV4_SIZE + FG_UDP_LENGTH || !fg_ipv4_is_order(ip, ports))
         return judge_ipv4(ip, len - l3, ports, drop);
-    if (fg_unlikely(fold(sum_words(ip, IPV4_SIZE / 4)) != 0xffff))
+    if (!fg_ipv4_sum_is_right(ip))
         return bad(drop, FG_DROP_IP_HEADER);
-    if (fg_unlikely(!ipv4_answerable(data, ip)))
+    if (!fg_ipv4_is_answerable(data, ip))
         return bad(drop, FG_DROP_SOURCE);
     frame->l3 = (uint8_t)l3;
-    frame->l4 = (uint8_t)(l3 + IPV4_SIZE);
-    frame->payload = (uint8_t)(l3 + IPV4_SIZE + UDP_SIZE);
+    frame->l4 = (uint8_t)(l3 + FG_IPV4_SIZE);
+    frame->payload = (uint8_t)(l3 + FG_IPV4_SIZE + FG_UDP_SIZE);
     frame->ip = 4;
     return FG_FRAME_ORDER;
 }
@@ -152,10 +127,10 @@ static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, u
 
 static inline bool ipv6_is_order(const uint8_t *ip, uint32_t room, uint32_t ports)
 {
-    if (room < IPV6_SIZE + UDP_LENGTH)
+    if (room < IPV6_SIZE + FG_UDP_LENGTH)
         return false;
-    return !(((ip[0] >> 4) ^ 6) | (ip[6] ^ UDP) | (be16(ip + 4) ^ UDP_LENGTH) |
-             fg_no_order_port(be16(ip + IPV6_SIZE + 2), ports) | (be16(ip + IPV6_SIZE + 4) ^ UDP_LENGTH));
+    return !(((ip[0] >> 4) ^ 6) | (ip[6] ^ UDP) | (be16(ip + 4) ^ FG_UDP_LENGTH) |
+             fg_no_order_port(be16(ip + IPV6_SIZE + 2), ports) | (be16(ip + IPV6_SIZE + 4) ^ FG_UDP_LENGTH));
 }
 
 static inline bool ipv6_answerable(const uint8_t *data, const uint8_t *ip)
@@ -205,9 +180,9 @@ static enum fg_frame_kind judge_ipv6_udp(const uint8_t *ip, uint32_t room, uint3
         return FG_FRAME_OTHER;
     if (why)
         return bad(drop, why);
-    if (room < end || room < IPV6_SIZE + UDP_SIZE)
+    if (room < end || room < IPV6_SIZE + FG_UDP_SIZE)
         return bad(drop, FG_DROP_TRUNCATED);
-    if (end < IPV6_SIZE + UDP_SIZE || be16(ip + IPV6_SIZE + 4) == UDP_LENGTH)
+    if (end < IPV6_SIZE + FG_UDP_SIZE || be16(ip + IPV6_SIZE + 4) == FG_UDP_LENGTH)
         return bad(drop, FG_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
     return bad(drop, FG_DROP_LENGTH);
 }
@@ -253,15 +228,15 @@ static inline enum fg_frame_kind parse_ipv6(const uint8_t *data, uint32_t len, u
         return bad(drop, FG_DROP_SOURCE);
     frame->l3 = (uint8_t)l3;
     frame->l4 = (uint8_t)(l3 + IPV6_SIZE);
-    frame->payload = (uint8_t)(l3 + IPV6_SIZE + UDP_SIZE);
+    frame->payload = (uint8_t)(l3 + IPV6_SIZE + FG_UDP_SIZE);
     frame->ip = 6;
     return FG_FRAME_ORDER;
 }
 
 /* ---- both ------------------------------------------------------------------------------------------ */
 
-enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t order_ports,
-                                  struct fg_frame *frame, enum fg_drop *drop)
+enum fg_frame_kind fg_frame_parse_any(const uint8_t *data, uint32_t len, uint32_t order_ports,
+                                      struct fg_frame *frame, enum fg_drop *drop)
 {
     unsigned l3 = ETHER_SIZE;
     uint16_t type;
@@ -275,7 +250,7 @@ enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t or
             return bad(drop, FG_DROP_TRUNCATED);
         type = be16(data + l3 - 2);
     }
-    if (fg_likely(type == ETHERTYPE_IPV4))
+    if (fg_likely(type == FG_ETHERTYPE_IPV4))
         return parse_ipv4(data, len, order_ports, l3, frame, drop);
     if (type == ETHERTYPE_IPV6)
         return parse_ipv6(data, len, order_ports, l3, frame, drop);
@@ -294,7 +269,7 @@ unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16])
         l3 += VLAN_SIZE;
         type = be16(data + l3 - 2);
     }
-    if (type == ETHERTYPE_IPV4 && len >= l3 + IPV4_SIZE && data[l3] >> 4 == 4) {
+    if (type == FG_ETHERTYPE_IPV4 && len >= l3 + FG_IPV4_SIZE && data[l3] >> 4 == 4) {
         memcpy(address, data + l3 + 12, 4);
         return 4;
     }
@@ -308,14 +283,6 @@ unsigned fg_frame_source(const uint8_t *data, uint32_t len, uint8_t address[16])
 /* What follows keeps each field in one register: bytes that were just written, read back as part of a larger
  * word, would have to wait until they are in the cache. */
 
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t word;
-
-    memcpy(&word, p, sizeof(word));
-    return word;
-}
-
 static inline void store64(uint8_t *p, uint64_t word)
 {
     memcpy(p, &word, sizeof(word));
@@ -323,7 +290,8 @@ static inline void store64(uint8_t *p, uint64_t word)
 
 static inline void swap_macs(uint8_t *data)
 {
-    uint64_t first = load64(data), last = load64(data + 4); /* twelve bytes, four of them in both */
+    uint64_t first = fg_word_at(data, 8),
+             last = fg_word_at(data + 4, 8); /* twelve bytes, four of them in both */
     uint64_t source = last >> 16, destination = first & 0xffffffffffff;
 
     store64(data, source | destination << 48);
@@ -336,7 +304,7 @@ static inline void swap_macs(uint8_t *data)
  */
 static inline void turn_ipv4(uint8_t *ip)
 {
-    uint64_t addresses = load64(ip + 12);
+    uint64_t addresses = fg_word_at(ip + 12, 8);
     unsigned marks = ip[1] & ECN_BITS;
     uint16_t sum;
 
@@ -378,13 +346,13 @@ void fg_frame_turn(uint8_t *data, const struct fg_frame *frame)
 
 void fg_frame_finish_ipv6(uint8_t *data, const struct fg_frame *frame)
 {
-    const uint8_t pseudo[8] = {0, 0, 0, UDP_LENGTH, 0, 0, 0, UDP}; /* RFC 8200, 8.1, after the addresses */
+    const uint8_t pseudo[8] = {0, 0, 0, FG_UDP_LENGTH, 0, 0, 0, UDP}; /* RFC 8200, 8.1, after the addresses */
     uint8_t *udp = data + frame->l4;
     uint16_t sum;
 
     memset(udp + 6, 0, 2);
     sum = (uint16_t)~fold(sum_words(data + frame->l3 + 8, 8) + sum_words(pseudo, 2) +
-                          sum_words(udp, UDP_LENGTH / 4));
+                          sum_words(udp, FG_UDP_LENGTH / 4));
     sum = sum ? sum : 0xffff; /* 0 would mean "none", which IPv6 forbids */
     memcpy(udp + 6, &sum, 2);
 }

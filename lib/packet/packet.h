@@ -8,6 +8,8 @@
 #ifndef FG_PACKET_H
 #define FG_PACKET_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 #define FG_PACKET_SIZE    64     /**< UDP payload of a request and of a reply, bytes */
@@ -266,6 +268,57 @@ static inline bool fg_no_order_port(uint16_t port, uint32_t order_ports)
     return (uint16_t)(port - (uint16_t)order_ports) > order_ports >> 16;
 }
 
+/** What fg_frame_parse does with a frame that is not of the usual kind. */
+enum fg_frame_kind fg_frame_parse_any(const uint8_t *data, uint32_t len, uint32_t order_ports,
+                                      struct fg_frame *frame, enum fg_drop *drop);
+
+#define FG_ETHERTYPE_IPV4 0x0800
+#define FG_IPV4_SIZE      20u /**< without options */
+#define FG_UDP_SIZE       8u
+#define FG_UDP_LENGTH     (FG_UDP_SIZE + FG_PACKET_SIZE)
+
+/* Of bytes in network order, what a load finds. */
+static inline uint64_t fg_word_at(const uint8_t *p, size_t bytes)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, p, bytes);
+    return word;
+}
+
+/** IPv4 without options or fragments, and UDP to the port with a payload of 64 bytes: `ip` has that many
+ * bytes. */
+static inline bool fg_ipv4_is_order(const uint8_t *ip, uint32_t order_ports)
+{
+    /* total length, fragment bits but for DF, protocol 17: bytes 2, 3, 6, 7 and 9; the identification and TTL
+     * are free */
+    const uint64_t lengths = (uint64_t)__builtin_bswap16(FG_IPV4_SIZE + FG_UDP_LENGTH);
+    const uint64_t wanted = lengths | 17ull << 56, looked_at = 0xff00ffbf0000ffff;
+
+    return ip[0] == 0x45 && (fg_word_at(ip + 2, 8) & looked_at) == wanted &&
+           fg_word_at(ip + FG_IPV4_SIZE + 4, 2) == __builtin_bswap16(FG_UDP_LENGTH) &&
+           !fg_no_order_port(__builtin_bswap16((uint16_t)fg_word_at(ip + FG_IPV4_SIZE + 2, 2)), order_ports);
+}
+
+/** The checksum of a header without options (RFC 1071): a sum of ones' complement, in any order of the bytes.
+ */
+static inline bool fg_ipv4_sum_is_right(const uint8_t *ip)
+{
+    uint64_t sum = fg_word_at(ip, 4) + fg_word_at(ip + 4, 4) + fg_word_at(ip + 8, 4) +
+                   fg_word_at(ip + 12, 4) + fg_word_at(ip + 16, 4);
+
+    return sum % 0xffff == 0; /* and it is not 0 */
+}
+
+/** The reply swaps MAC and IP addresses and ports: neither end may be a group, nor nobody. */
+static inline bool fg_ipv4_is_answerable(const uint8_t *data, const uint8_t *ip)
+{
+    uint32_t source = (uint32_t)fg_word_at(ip + 12, 4);
+
+    return !((data[0] | data[6]) & 1) && source && source != UINT32_MAX && (ip[12] & 0xf0) != 0xe0 &&
+           (ip[16] & 0xf0) != 0xe0 && ip[16] != 0xff && fg_word_at(ip + FG_IPV4_SIZE, 2);
+}
+
 /**
  * Strict check of an Ethernet frame of `len` contiguous bytes: at most one VLAN tag (0x8100), IPv4 without
  * options (header checksum verified) or IPv6 without extension headers, no fragment, UDP to one of
@@ -273,8 +326,24 @@ static inline bool fg_no_order_port(uint16_t port, uint32_t order_ports)
  * packet (Ethernet padding) are allowed. The UDP checksum is not verified: veth leaves it partial, the tag
  * stands for integrity.
  */
-enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t order_ports,
-                                  struct fg_frame *frame, enum fg_drop *drop);
+static inline enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len, uint32_t order_ports,
+                                                struct fg_frame *frame, enum fg_drop *drop)
+{
+    const uint8_t *ip = data + 14;
+
+    if (fg_unlikely(len < 14u + FG_IPV4_SIZE + FG_UDP_LENGTH ||
+                    fg_word_at(data + 12, 2) != __builtin_bswap16(FG_ETHERTYPE_IPV4) ||
+                    !fg_ipv4_is_order(ip, order_ports) || !fg_ipv4_sum_is_right(ip) ||
+                    !fg_ipv4_is_answerable(data, ip))) {
+        struct fg_frame any = {0}; /* only this one is in memory */
+        enum fg_frame_kind kind = fg_frame_parse_any(data, len, order_ports, &any, drop);
+
+        *frame = any;
+        return kind;
+    }
+    *frame = (struct fg_frame){14, 14 + FG_IPV4_SIZE, 14 + FG_IPV4_SIZE + FG_UDP_SIZE, 4};
+    return FG_FRAME_ORDER;
+}
 
 /**
  * The source address of any frame, also of one that fg_frame_parse refused, as far as it is there: returns 4
