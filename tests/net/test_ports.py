@@ -49,21 +49,21 @@ def audited(lab, gate):
     assert code == 0, text
 
 
-def sell(ns, gate, address, user=1):
+def sell(ns, gate, address, user=1, item=ITEM):
     """Reserve, the same again, confirm, query, and sold out; two units are sold and one is held after it."""
     shop, backend = (NsClient(ns, address, gate.keys, role) for role in ('shop', 'backend'))
     order = secrets.token_bytes(16)
-    first = shop.reserve(user, ITEM, UNITS - 1, order)
+    first = shop.reserve(user, item, UNITS - 1, order)
     assert (first.status, first.quantity) == ('RESERVED', UNITS - 1), first
-    again = shop.reserve(user, ITEM, UNITS - 1, order)
+    again = shop.reserve(user, item, UNITS - 1, order)
     assert (again.status, again.deadline_ms) == ('RESERVED', first.deadline_ms), again
-    assert shop.reserve(user, ITEM, 1, order).status == 'CONFLICT'
-    assert shop.reserve(user + 1, ITEM, UNITS).status == 'INSUFFICIENT'
-    assert shop.reserve(user + 2, ITEM, 1).status == 'RESERVED'
-    assert shop.reserve(user + 3, ITEM, 1).status == 'SOLD_OUT'
+    assert shop.reserve(user, item, 1, order).status == 'CONFLICT'
+    assert shop.reserve(user + 1, item, UNITS).status == 'INSUFFICIENT'
+    assert shop.reserve(user + 2, item, 1).status == 'RESERVED'
+    assert shop.reserve(user + 3, item, 1).status == 'SOLD_OUT'
     assert backend.confirm(user, order).status == 'SOLD'
     assert backend.query(user, order).status == 'SOLD'
-    assert shop.stock(ITEM).status == 'SOLD_OUT'
+    assert shop.stock(item).status == 'SOLD_OUT'
 
 
 def pings(ns, address, size='56'):
