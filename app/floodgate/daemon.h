@@ -122,8 +122,16 @@ void fg_ports_stop(struct fg_daemon *d);
 /* steer.c */
 void fg_steer(const struct fg_daemon *d, const struct fg_port *p); /**< after the device is started */
 
-/* journal_thread.c, ledger_thread.c */
+/* recovery.c. Progress: begins with the first call, says a line (and tells systemd) every two seconds. */
+struct fg_progress {
+    const char *what, *unit; /**< "loading the snapshot", "order" */
+    uint64_t told_ms;        /**< 0 at first */
+};
+void fg_progress(struct fg_progress *progress, uint64_t done, uint64_t of);
 bool fg_log_recover(struct fg_daemon *d, struct fg_error *err);
+bool fg_workers_load(struct fg_daemon *d, struct fg_error *err); /**< each the orders of its users */
+
+/* journal_thread.c, ledger_thread.c */
 bool fg_journal_start(struct fg_daemon *d, struct fg_error *err);
 void fg_journal_stop(struct fg_daemon *d);
 bool fg_follower_start(struct fg_daemon *d, struct fg_error *err);

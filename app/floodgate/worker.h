@@ -178,7 +178,6 @@ static inline void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16
 /* workers.c: before the lcores start and after they ended */
 struct fg_daemon;
 bool fg_workers_create(struct fg_daemon *d, struct fg_error *err);
-bool fg_workers_load(struct fg_daemon *d, struct fg_error *err);
 bool fg_workers_start(struct fg_daemon *d, struct fg_error *err);
 void fg_workers_stop(struct fg_daemon *d);
 void fg_workers_destroy(struct fg_daemon *d);

@@ -156,14 +156,6 @@ bool fg_workers_create(struct fg_daemon *d, struct fg_error *err)
     return true;
 }
 
-bool fg_workers_load(struct fg_daemon *d, struct fg_error *err)
-{
-    for (unsigned i = 0; i < d->config.workers.count; i++)
-        if (!fg_stock_load(d->workers[i]->stock, d->follower.ledger, err))
-            return false;
-    return true;
-}
-
 bool fg_workers_start(struct fg_daemon *d, struct fg_error *err)
 {
     for (unsigned q = 0; q < d->queues_count; q++) {

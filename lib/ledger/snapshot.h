@@ -74,6 +74,11 @@ ssize_t fg_snapshot_orders(struct fg_snapshot_reader *reader, struct fg_ledger_o
 bool fg_snapshot_load(struct fg_ledger *ledger, const char *dir, struct fg_snapshot_info *info,
                       struct fg_error *err);
 
+/** The same; tell() hears every few thousand orders how many are loaded, and of how many. */
+typedef void fg_snapshot_tell(void *ctx, uint64_t orders, uint64_t of);
+bool fg_snapshot_load_telling(struct fg_ledger *ledger, const char *dir, fg_snapshot_tell *tell, void *ctx,
+                              struct fg_snapshot_info *info, struct fg_error *err);
+
 /**
  * Whether a snapshot (seq 0 = none) and the log next to it, which holds first_seq to last_seq, belong
  * together: one appliance, no record missing in between, the log not shorter than the snapshot. False and

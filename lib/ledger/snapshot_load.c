@@ -67,8 +67,13 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
     return true;
 }
 
+struct listener {
+    fg_snapshot_tell *tell;
+    void *ctx;
+};
+
 static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint64_t count, struct sums *sums,
-                        struct fg_error *err)
+                        const struct listener *to, struct fg_error *err)
 {
     struct fg_ledger_order *orders = malloc(LOAD_ENTRIES * sizeof(*orders));
     ssize_t n = -1;
@@ -82,6 +87,8 @@ static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint6
         if (ok && !fg_table_take_orders(l, orders, (size_t)n))
             ok = fg_fail(err, "an order is there twice, or out of memory after %" PRIu64 " orders",
                          l->orders.count);
+        if (ok && to->tell)
+            to->tell(to->ctx, l->orders.count, count);
     }
     free(orders);
     return ok && n == 0;
@@ -103,7 +110,7 @@ static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struc
 }
 
 static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r, const struct fg_snapshot_info *info,
-                 struct fg_error *err)
+                 const struct listener *to, struct fg_error *err)
 {
     struct sums *sums;
     bool ok;
@@ -113,7 +120,7 @@ static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r, const struct
     sums = calloc(l->items.count + 1, sizeof(*sums));
     if (!sums)
         return fg_fail(err, "out of memory");
-    ok = load_orders(l, r, info->orders, sums, err) && check_sums(l, sums, err);
+    ok = load_orders(l, r, info->orders, sums, to, err) && check_sums(l, sums, err);
     free(sums);
     if (ok)
         l->seq = info->seq;
@@ -129,12 +136,12 @@ static bool empty_again(struct fg_ledger *l)
 }
 
 /* Verified block by block as it is loaded; the ledger is thrown away when one is bad. */
-static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, struct fg_snapshot_info *info,
-                     struct fg_error *err)
+static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, const struct listener *to,
+                     struct fg_snapshot_info *info, struct fg_error *err)
 {
     struct fg_snapshot_reader *r = fg_snapshot_open_quick(dir, seq, info, err);
     struct fg_error why;
-    bool ok = r && load(l, r, info, &why);
+    bool ok = r && load(l, r, info, to, &why);
 
     fg_snapshot_close(r);
     if (ok || !r)
@@ -151,6 +158,13 @@ static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, struct 
 bool fg_snapshot_load(struct fg_ledger *ledger, const char *dir, struct fg_snapshot_info *info,
                       struct fg_error *err)
 {
+    return fg_snapshot_load_telling(ledger, dir, NULL, NULL, info, err);
+}
+
+bool fg_snapshot_load_telling(struct fg_ledger *ledger, const char *dir, fg_snapshot_tell *tell, void *ctx,
+                              struct fg_snapshot_info *info, struct fg_error *err)
+{
+    const struct listener to = {tell, ctx};
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct fg_error why;
     uint64_t *seqs = NULL;
@@ -168,7 +182,7 @@ bool fg_snapshot_load(struct fg_ledger *ledger, const char *dir, struct fg_snaps
     err->text[0] = '\0';
     ok = count == 0;
     for (size_t i = count; i > 0 && !ok; i--) {
-        ok = load_one(ledger, dir, seqs[i - 1], info, &why);
+        ok = load_one(ledger, dir, seqs[i - 1], &to, info, &why);
         if (!ok && !err->text[0])
             *err = why;
     }

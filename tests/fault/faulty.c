@@ -2,7 +2,8 @@
 /*
  * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
  * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does;
- * and fdatasync waits as long as $FG_FAULTS/slow exists. What such a sync was to keep stays in the page
+ * fdatasync waits as long as $FG_FAULTS/slow exists, each pread64 of a snapshot 1.1 s as long as
+ * $FG_FAULTS/slow-load does. What such a sync was to keep stays in the page
  * cache, as on Linux: readable, and not on the disk.
  */
 #define _GNU_SOURCE
@@ -38,7 +39,7 @@ static bool fails(const char *what)
     return true;
 }
 
-static bool is_snapshot(int fd)
+static bool is_file(int fd, const char *name)
 {
     char link[64], path[512];
     ssize_t n;
@@ -46,7 +47,7 @@ static bool is_snapshot(int fd)
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     n = readlink(link, path, sizeof(path) - 1);
     path[n > 0 ? n : 0] = '\0';
-    return strstr(path, "/snapshot.tmp") != NULL;
+    return strstr(path, name) != NULL;
 }
 
 int fdatasync(int fd)
@@ -57,7 +58,7 @@ int fdatasync(int fd)
         real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
     while (exists("slow"))
         usleep(20000);
-    return fails("sync") || (is_snapshot(fd) && fails("snapshot")) ? -1 : real(fd);
+    return fails("sync") || (is_file(fd, "/snapshot.tmp") && fails("snapshot")) ? -1 : real(fd);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
@@ -67,4 +68,15 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
     if (!real)
         real = (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
     return fails("write") ? -1 : real(fd, data, len, offset);
+}
+
+ssize_t pread64(int fd, void *data, size_t len, off64_t offset)
+{
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+
+    if (!real)
+        real = (ssize_t(*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64");
+    if (exists("slow-load") && is_file(fd, ".fgs"))
+        usleep(1100000);
+    return real(fd, data, len, offset);
 }

@@ -357,7 +357,7 @@ class FailingDisk:
             pass
 
     def heal(self):
-        for what in ('sync', 'write', 'snapshot', 'slow'):
+        for what in ('sync', 'write', 'snapshot', 'slow', 'slow-load'):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.dir, what))
 
@@ -476,6 +476,26 @@ def test_a_snapshot_that_fails(lab):
     snapshot_refused(sale, 'Input/output error')
     disk.heal()
     snapshot_made(sale)
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_a_long_start_says_how_far_it_is(lab):
+    """a snapshot that takes seconds to load: lines that say how far it is; then it sells on; audit"""
+    disk = FailingDisk(lab)
+    sale = Sale(lab, total=400, lesser=3)
+    sale.shop(seconds=3)
+    sale.wave_done()
+    snapshot_made(sale)
+    sale.gate.stop()
+    disk.fail('slow-load')
+    sale.gate.start(wrapper=disk.wrapper)
+    disk.heal()
+    told = [line for line in sale.gate.output().splitlines() if 'loading the snapshot: order ' in line]
+    print(f'# {told}')
+    orders = sale.gate.get('/v1/status')['ledger']['orders']
+    assert told and f' of {orders}' in told[-1], sale.gate.output()[-2000:]
+    sale.shop(seconds=3)
     sale.finish()
 
 

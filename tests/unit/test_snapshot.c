@@ -158,6 +158,31 @@ static void readers_give_everything_in_order(void **state)
     fg_ledger_destroy(l);
 }
 
+static void note_progress(void *ctx, uint64_t orders, uint64_t of)
+{
+    uint64_t *seen = ctx; /* calls, orders, of */
+
+    assert_true(orders > seen[1] && orders <= of);
+    seen[0]++;
+    seen[1] = orders;
+    seen[2] = of;
+}
+
+static void a_long_load_says_how_far_it_is(void **state)
+{
+    struct fg_ledger *l = ledger_with(3, 60000), *back = fg_ledger_create();
+    uint64_t seen[3] = {0}, orders = fg_ledger_orders(l);
+    struct fg_snapshot_info info;
+
+    must_write(l);
+    assert_true(fg_snapshot_load_telling(back, log_dir, note_progress, seen, &info, &err));
+    assert_true(seen[0] >= orders / 20000);
+    assert_int_equal(seen[1], orders);
+    assert_int_equal(seen[2], orders);
+    fg_ledger_destroy(back);
+    fg_ledger_destroy(l);
+}
+
 static void there_may_be_none(void **state)
 {
     struct fg_snapshot_info info;
@@ -436,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(what_is_written_comes_back),
         T(readers_give_everything_in_order),
+        T(a_long_load_says_how_far_it_is),
         T(there_may_be_none),
         T(every_damaged_byte_is_noticed),
         T(what_does_not_add_up_is_refused),
