@@ -58,7 +58,7 @@ def stamp(column):
             f'ELSE trunc(extract(epoch FROM {column}) * 1000000)::text END')
 
 
-def compare(driver, pg, schema='floodgate', audit=True):
+def compare(driver, pg, schema='floodgate'):
     """Everything in the tables is what the ledger says, no more and no less."""
     ledger = driver.ledger()
     cursor, = pg.sql(f'SELECT seq, appliance FROM {schema}.floodgate_cursor')
@@ -76,9 +76,8 @@ def compare(driver, pg, schema='floodgate', audit=True):
     assert sorted(rows) == sorted(expected), first_difference(rows, expected)
     rows = pg.sql(f'SELECT user_id FROM {schema}.denied_users ORDER BY 1')
     assert rows == [[str(user)] for user in sorted(ledger['denied'])], rows
-    if audit:
-        code, text = audited(driver, pg, schema)
-        assert code == 0, text
+    code, text = audited(driver, pg, schema)
+    assert code == 0, text
     return ledger
 
 
@@ -181,7 +180,7 @@ def test_least_rights(lab):
            'GRANT SELECT, INSERT, DELETE ON floodgate.denied_users TO sink')
     driver.begin(pg, conninfo=conninfo)
     driver.caught_up()
-    compare(driver, pg, audit=False)
+    compare(driver, pg)
 
 
 # ---- faults ----------------------------------------------------------------------------------------------
@@ -476,13 +475,13 @@ def test_fill_from_a_snapshot(lab):
         reader.join()
     filled = {s[0] for s in seen if s[0] != '0'}
     assert len(filled) == 1 and seen == {('0', 'f', 'f'), (*filled, 't', 't')} or seen == {(*filled, 't', 't')}, seen
-    compare(driver, pg, audit=False)
+    compare(driver, pg)
     driver.stop()
     pg.sql('DROP SCHEMA floodgate CASCADE')
     backend(pg)
     driver.begin(pg, batch=2000)
     driver.caught_up(seconds=60)
-    compare(driver, pg, audit=False)
+    compare(driver, pg)
 
 
 @fgtest.timeout(120)
@@ -500,7 +499,7 @@ def test_killed_while_filling(lab):
         driver.begin(pg)
         time.sleep(pause)
     driver.caught_up(seconds=60)
-    compare(driver, pg, audit=False)
+    compare(driver, pg)
 
 
 if __name__ == '__main__':

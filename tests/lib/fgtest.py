@@ -195,9 +195,10 @@ def _attempt(function, keep):
         return 'ok', f' # SKIP {reason}'
     except BaseException as error:  # pylint: disable=broad-except
         signal.alarm(0)
-        _comment(traceback.format_exc())
+        what = traceback.format_exc()
         if lab:
             _comment(lab.logs())
+        _comment(what)  # last: a report that is cut keeps its end
         return 'late' if isinstance(error, (Timeout, subprocess.TimeoutExpired)) else 'not ok', ''
     finally:
         signal.alarm(0)

@@ -120,6 +120,18 @@ def test_whole_runs(lab):
     assert code == 1 and out[-1] == '0 passed, 1 failed, 0 skipped' and 'no disk' in out, out
 
 
+def test_the_assertion_is_always_shown():
+    """of a failed program the end of each failed case is shown, whatever came before and afterwards"""
+    many = [f'# line {i}' for i in range(500)]
+    out = ['1..4', *many, 'ok 1 - good', *many, '# AssertionError: first', 'not ok 2 - bad', *many, '# AssertionError: second',
+           'not ok 3 - bad', *many, 'ok 4 - good', '# the end']
+    shown = RUNNER.what_failed('\n'.join(out), 'a crash')
+    for line in ('# AssertionError: first', 'not ok 2 - bad', '# AssertionError: second', 'not ok 3 - bad', '# the end', 'a crash'):
+        assert line in shown, line
+    assert 'ok 1 - good' not in shown and 'ok 4 - good' not in shown and len(shown) < 4 * RUNNER.SHOWN_LINES
+    assert RUNNER.what_failed('\n'.join(many), '') == many[-RUNNER.SHOWN_LINES:]  # it ended without a case
+
+
 # check, file, text, what is said; each text is wrong in this one way
 WRONG = [
     ('format', 'lib/a.c', SPDX + 'int  a;\n', 'clang-formatted'),

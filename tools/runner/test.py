@@ -27,7 +27,7 @@ SCRIPT_TIERS = ('net', 'fault')
 SANITIZE_TIERS = ('unit', 'sim')
 SCRIPT_SECONDS = 900  # longest time of one script of net and fault
 SKIP_CODE = 77
-SHOWN_LINES = 60      # of a failed program's output
+SHOWN_LINES = 60      # of a failed case's output
 PR_SET_CHILD_SUBREAPER = 36
 MARK_PLACES = ('/run/netns', '/sys/fs/bpf', '/dev/hugepages', '/tmp')  # DPDK itself leaves its folders in /run/dpdk
 MARK_SECONDS = 5      # somebody else on the machine may be just about to clean up
@@ -213,8 +213,20 @@ def say(text=''):
     print(text, flush=True)
 
 
+def what_failed(out, err):
+    """The lines to show of a failed program: the last ones of each failed case, where its assertion is, and of the rest."""
+    shown, case = [], []
+    for line in out.splitlines():
+        case.append(line)
+        ended = re.match(r'(not )?ok \d', line)
+        if ended:
+            shown += case[-SHOWN_LINES:] if ended[1] else []
+            case = []
+    return shown + (case + err.splitlines())[-SHOWN_LINES:]
+
+
 def show_output(out, err):
-    for line in (out + err).splitlines()[-SHOWN_LINES:]:
+    for line in what_failed(out, err):
         say(f'    | {line}')
 
 
