@@ -13,11 +13,10 @@
 static bool apply_batch(struct fg_daemon *d, const struct fg_record *records, size_t n)
 {
     struct fg_follower *f = &d->follower;
-    bool ok = true;
+    bool ok;
 
     pthread_mutex_lock(&f->lock);
-    for (size_t i = 0; ok && i < n; i++)
-        ok = fg_ledger_apply(f->ledger, &records[i], &f->error);
+    ok = fg_ledger_apply_all(f->ledger, records, n, &f->error);
     atomic_store_explicit(&f->seq, fg_ledger_seq(f->ledger), memory_order_release);
     pthread_mutex_unlock(&f->lock);
     return ok;

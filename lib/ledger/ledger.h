@@ -59,6 +59,11 @@ void fg_ledger_destroy(struct fg_ledger *ledger);
  */
 bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_record *record, struct fg_error *err);
 
+/** The same of n records, one after the other, up to the first that is refused; their memory is asked for
+ * ahead. */
+bool fg_ledger_apply_all(struct fg_ledger *ledger, const struct fg_record *records, size_t n,
+                         struct fg_error *err);
+
 uint64_t fg_ledger_seq(const struct fg_ledger *ledger); /**< last applied sequence; 0 = none */
 
 /** Pointers stay valid until the next apply. NULL when there is none. */

@@ -32,7 +32,7 @@ ALWAYS_INLINE void ask_for_order(const struct fg_ledger *l, const struct fg_reco
         __builtin_prefetch(fg_dense_at(&l->orders, slot->place - 1), 1);
 }
 
-static bool apply_block(struct fg_ledger *l, const struct fg_record *records, size_t n, struct fg_error *err)
+bool fg_ledger_apply_all(struct fg_ledger *l, const struct fg_record *records, size_t n, struct fg_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD_SLOT < n)
@@ -59,7 +59,7 @@ bool fg_ledger_replay(struct fg_ledger *ledger, const char *dir, uint64_t limit_
         return fg_fail(err, "%s: out of memory", dir);
     reader = fg_journal_reader_open(dir, ledger->seq + 1, err);
     while (reader && ok && (n = fg_journal_read(reader, records, REPLAY_RECORDS, limit_seq, err)) > 0)
-        ok = apply_block(ledger, records, (size_t)n, err);
+        ok = fg_ledger_apply_all(ledger, records, (size_t)n, err);
     ok = ok && reader && n == 0;
     fg_journal_reader_close(reader);
     free(records);
