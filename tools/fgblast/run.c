@@ -3,19 +3,21 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <rte_cycles.h>
 
 #include "tools/fgblast/neighbour.h"
 
-#define SECOND        1000000000ull
-#define MADE_UP_NS    1000ull /* time of one packet that goes to a file only */
-#define ASK_EVERY_NS  (SECOND / 5)
-#define ASK_TRIES     25
-#define IDLE_LOOPS    64u          /* then others may have the CPU */
-#define CROWD_IDLE    1000u        /* crowd: the same; the wait for a burst of a busy server is shorter */
-#define AFTER_LAST_NS (SECOND / 5) /* flat: answers that still come */
+#define SECOND         1000000000ull
+#define MADE_UP_NS     1000ull /* time of one packet that goes to a file only */
+#define ASK_EVERY_NS   (SECOND / 5)
+#define ASK_TRIES      25
+#define IDLE_LOOPS     64u   /* then others may have the CPU */
+#define CROWD_IDLE     1000u /* crowd: the same; the wait for a burst of a busy server is shorter */
+#define CROWD_SLEEP_NS 20000
+#define AFTER_LAST_NS  (SECOND / 5) /* flat: answers that still come */
 
 void fg_clock_start(struct fg_clock *c)
 {
@@ -219,6 +221,7 @@ void fg_run_crowd(struct fg_run *r)
     uint64_t now_ns = fg_clock_now(&r->clock);
     unsigned idle = 0;
 
+    prctl(PR_SET_TIMERSLACK, 1000ul);
     while (!*r->stop && !fg_crowd_done(r->crowd, now_ns)) {
         unsigned work = crowd_receive(r);
 
@@ -226,8 +229,8 @@ void fg_run_crowd(struct fg_run *r)
         work += crowd_send(r, &out, now_ns);
         progress(r, &p, now_ns);
         idle = work ? 0 : idle + 1;
-        if (idle >= CROWD_IDLE)
-            sched_yield();
+        if (idle >= CROWD_IDLE) /* a yield would give the CPU to nobody but our own scheduling group */
+            nanosleep(&(struct timespec){.tv_nsec = CROWD_SLEEP_NS}, NULL);
     }
     fg_crowd_stop(r->crowd);
     rte_pktmbuf_free_bulk(out.mbufs + out.at, out.count - out.at);
