@@ -131,6 +131,22 @@ def test_sale(lab):
     assert rows['confirmed'] >= 3900 and rows['orders accepted'] == rows['confirmed'] + rows['cancelled'] + rows['expired'], rows
 
 
+@fgtest.timeout(180)
+def test_accept(lab):
+    """a second of acceptances: all are on disk before they are acknowledged, and all answers are right"""
+    rows = bench(lab, 'accept')
+    assert rows['orders accepted, durable on disk']['value'] > 100 and rows['accepted in, p50']['value'] > 10, rows
+    assert rows['orders accepted, durable on disk']['target'] == 2e6
+
+
+@fgtest.timeout(180)
+def test_replay(lab):
+    """a second of replay: each reply of a pass through the file is right, and the flood is answered"""
+    rows = bench(lab, 'replay')
+    assert rows['replies checked']['value'] == 8192 and rows['answered rejected orders, one worker']['value'] > 1000, rows
+    assert rows['of it, port and loop (testpmd)']['value'] < rows['an order']['value'] * 2, rows
+
+
 @fgtest.timeout(120)
 def test_rivals(lab):
     """one short round beside Redis and PostgreSQL: all sell as much as there is, and figures for all of them"""

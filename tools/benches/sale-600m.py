@@ -22,7 +22,7 @@ REQUESTS, ITEMS, UNITS = 600_000_000, 1000, 8_300
 SECONDS_MAX = 90
 CONFIRM, CANCEL, DUPLICATES = 0.8, 0.1, 0.005
 HOLD_MS, PAY_MS = 4_000, 1_000
-SHOPPERS, WINDOW, RING_BITS = 16_000_000, 4096, 12  # a window that the rings hold: no answer is lost
+SHOPPERS, WINDOW, RING_BITS = 16_000_000, 8192, 13  # a window that the rings hold: no answer is lost
 SLACK = 120  # seconds beyond the bar before the run is given up
 MB = 1 << 20
 
@@ -141,7 +141,7 @@ def sale(bench, scale):
     gate.write_config()
     gate.start()
     create_items(gate, max(1, int(UNITS * scale)))
-    blast = bench.generator(gate.keys, device=bench.memif('client', RING_BITS), crowd=True, progress_json=True, packets=int(REQUESTS * scale), shoppers=SHOPPERS, window=WINDOW, descriptors=WINDOW, items=f'1-{ITEMS}',
+    blast = bench.generator(gate.keys, device=bench.memif('client', RING_BITS), crowd=True, progress_json=True, packets=int(REQUESTS * scale), shoppers=SHOPPERS, window=WINDOW, descriptors=4096, items=f'1-{ITEMS}',
                         zipf=1, confirm=CONFIRM, cancel=CANCEL, late=0.1, duplicates=DUPLICATES, confirm_delay_ms=PAY_MS).start()
     seen = watch(blast, SECONDS_MAX + SLACK)
     summary = blast.finish(1, check=False)
