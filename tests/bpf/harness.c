@@ -166,6 +166,16 @@ int run_program(int program, const struct frame *frame, int repeat)
     return bpf_prog_test_run_opts(program, &run) == 0 ? (int)run.retval : -1;
 }
 
+int judge(struct fg_filter *filter, const char *src)
+{
+    struct frame frame;
+
+    frame_build(
+        &(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4, .src = src, .proto = 6},
+        &frame);
+    return run_program(fg_filter_program(filter, NULL), &frame, 1);
+}
+
 int action_of(enum fg_verdict verdict)
 {
     return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;

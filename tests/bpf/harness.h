@@ -27,6 +27,8 @@ struct fg_prefix must_parse(const char *text);
 
 /** The program run `repeat` times on the frame (by BPF_PROG_TEST_RUN): the last XDP action, or -1. */
 int run_program(int program, const struct frame *frame, int repeat);
+/** The XDP action of a TCP packet from an address. */
+int judge(struct fg_filter *filter, const char *src);
 /** The XDP action that follows from a verdict, with a socket in place. */
 int action_of(enum fg_verdict verdict);
 /** Which counter moved, when exactly one did by one; -1 otherwise. */

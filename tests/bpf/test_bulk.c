@@ -12,14 +12,6 @@
 
 static char path[] = "/tmp/fgtest-bulk-XXXXXX";
 
-static int judge(struct fg_filter *filter, const char *src)
-{
-    struct frame frame;
-
-    frame_build(&(struct frame_spec){.kind = FRAME_UDP4, .src = src, .proto = 6}, &frame);
-    return run_program(fg_filter_program(filter, NULL), &frame, 1);
-}
-
 static bool load_text(struct fg_filter *filter, const char *text, struct fg_list_loaded *loaded,
                       struct fg_error *err)
 {

@@ -21,16 +21,6 @@ static bool change(struct fg_filter *filter, bool add, enum fg_list list, const 
     return add ? fg_filter_add(filter, list, &prefix, NULL, err) : fg_filter_del(filter, list, &prefix, err);
 }
 
-static int judge(struct fg_filter *filter, const char *src)
-{
-    struct frame frame;
-
-    frame_build(
-        &(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4, .src = src, .proto = 6},
-        &frame);
-    return run_program(fg_filter_program(filter, NULL), &frame, 1);
-}
-
 static bool count_one(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
 {
     ++*(unsigned *)ctx;
@@ -177,124 +167,6 @@ static void heal(const struct fg_filter_options *options)
        "after a restart it is");
     ok(change(filter, false, FG_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
     fg_filter_close(filter);
-}
-
-/* ---- against a search through all of them ------------------------------------------------------------- */
-
-enum { RANDOM_PREFIXES = 190, RANDOM_ADDRESSES = 3000 };
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((random_state >> 33) % n);
-}
-
-/* Few bits differ, so prefixes lie in each other, and groups of the guide have more lengths than it can name.
- */
-static void random_address(struct fg_prefix *address, unsigned family)
-{
-    memset(address, 0, sizeof(*address));
-    address->family = (uint8_t)family;
-    address->length = family == 6 ? 128 : 32;
-    address->addr[0] = family == 6 ? 0x20 : 198;
-    for (unsigned i = 1; i < address->length / 8u; i++)
-        address->addr[i] = random_below(2) ? 0 : (uint8_t)(0x80 >> random_below(8));
-}
-
-static bool covers(const struct fg_prefix *prefix, const struct fg_prefix *address)
-{
-    struct fg_prefix cut = *address;
-
-    cut.length = prefix->length;
-    fg_prefix_clear_host(&cut);
-    return memcmp(&cut, prefix, sizeof(cut)) == 0;
-}
-
-struct random_entry {
-    struct fg_prefix prefix;
-    enum fg_list list;
-    uint64_t hits;
-};
-
-/* The entry that must count: allow beats block, then the longest. */
-static struct random_entry *expected(struct random_entry *entries, unsigned n,
-                                     const struct fg_prefix *address)
-{
-    struct random_entry *best = NULL;
-
-    for (unsigned i = 0; i < n; i++) {
-        struct random_entry *e = &entries[i];
-
-        if (!covers(&e->prefix, address))
-            continue;
-        if (!best || (e->list == FG_LIST_ALLOW && best->list == FG_LIST_BLOCK) ||
-            (e->list == best->list && e->prefix.length > best->prefix.length))
-            best = e;
-    }
-    return best;
-}
-
-static unsigned random_list(struct fg_filter *filter, struct random_entry *entries, unsigned family)
-{
-    unsigned n = 0;
-    struct fg_error err;
-
-    for (unsigned i = 0; i < RANDOM_PREFIXES; i++) {
-        struct random_entry *e = &entries[n];
-
-        random_address(&e->prefix, family);
-        e->prefix.length = (uint8_t)(random_below(e->prefix.length - 11u) + 12);
-        fg_prefix_clear_host(&e->prefix);
-        /* a short one on the allow list would hide all the others */
-        e->list = e->prefix.length < 18 || random_below(4) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
-        e->hits = 0;
-        n += fg_filter_add(filter, e->list, &e->prefix, NULL, &err);
-    }
-    return n;
-}
-
-static void against_search(struct fg_filter *filter, unsigned family)
-{
-    static struct random_entry entries[RANDOM_PREFIXES];
-    unsigned n = random_list(filter, entries, family), wrong = 0, drops = 0, hits_wrong = 0;
-    char text[64];
-
-    for (unsigned i = 0; i < RANDOM_ADDRESSES; i++) {
-        struct fg_prefix address;
-        struct random_entry *e;
-        int action;
-
-        random_address(&address, family);
-        e = expected(entries, n, &address);
-        fg_prefix_format(&address, text);
-        action = judge(filter, text);
-        wrong += action != (e && e->list == FG_LIST_BLOCK ? XDP_DROP : XDP_PASS);
-        drops += action == XDP_DROP;
-        if (e)
-            e->hits++;
-    }
-    for (unsigned i = 0; i < n; i++)
-        hits_wrong += hits_of(filter, entries[i].list, &entries[i].prefix) != entries[i].hits;
-    ok(wrong == 0 && drops > RANDOM_ADDRESSES / 20 && drops < RANDOM_ADDRESSES * 19 / 20,
-       "IPv%u: %u addresses against %u prefixes as a search finds it: %u wrong, %u dropped", family,
-       RANDOM_ADDRESSES, n, wrong, drops);
-    ok(hits_wrong == 0, "and each hit at the right entry (%u wrong)", hits_wrong);
-}
-
-static void random_lists(struct fg_filter *filter)
-{
-    for (random_state = 1; random_state <= 5; random_state++) {
-        uint64_t seed = random_state;
-
-        for (unsigned family = 4; family <= 6; family += 2) {
-            against_search(filter, family);
-            clear(filter, FG_LIST_BLOCK);
-            clear(filter, FG_LIST_ALLOW);
-        }
-        random_state = seed;
-    }
 }
 
 static void timed(struct fg_filter *filter)
@@ -521,7 +393,6 @@ static void body(const char *pins)
     all_lengths(filter, 6);
     clear(filter, FG_LIST_BLOCK);
     full(filter, options.prefixes_max);
-    random_lists(filter);
     timed(filter);
     fg_filter_close(filter);
     remembered(&options);

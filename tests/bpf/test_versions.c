@@ -66,16 +66,6 @@ static uint64_t unix_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static int judge(struct fg_filter *filter, const char *src)
-{
-    struct frame frame;
-
-    frame_build(
-        &(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4, .src = src, .proto = 6},
-        &frame);
-    return run_program(fg_filter_program(filter, NULL), &frame, 1);
-}
-
 static void refused(const struct fg_filter_options *options, const char *what, const char *hint)
 {
     struct fg_error err = {""};

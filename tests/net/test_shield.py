@@ -104,10 +104,10 @@ class Shield:
             argv += ['--' + name, *(map(str, value) if isinstance(value, list) else [str(value)])]
         return self.link.b.start(*argv, name='flood')
 
-    def flooded(self, seconds=60, **options):
+    def flooded(self, within=60, **options):
         """The same until all is sent; what was sent. It does not wait until the process has ended (see flood.py)."""
         flood = self.flood(**options)
-        said = fgtest.wait_until(lambda: flood.output().strip() or not flood.running(), seconds, 'all is sent')
+        said = fgtest.wait_until(lambda: flood.output().strip() or not flood.running(), within, 'all is sent')
         assert said is not True, 'the flood ended without a word'
         return json.loads(said)
 
@@ -370,7 +370,7 @@ def test_full_table(lab):
 # ---- the same in user space --------------------------------------------------------------------------------
 
 
-@fgtest.timeout(150)
+@fgtest.timeout(300)
 def test_user_space(lab):
     """a port without XDP: the same verdicts and counters for the same packets, lists that survive kill -9"""
     links = [fgtest.Link(lab.namespace(f'gate{n}'), lab.namespace(f'shop{n}'), net=n) for n in (0, 1)]
@@ -495,6 +495,10 @@ def test_by_hand(lab):
     assert mode() == 'detached'
     fgtest.wait_until(lambda: sum(sink.seen.values()) > 100, 20, 'packets flow unfiltered')
     assert 'no filter of ours is attached' in fgctl('detach', s.link.a_if, code=1)
+    state = os.path.join(s.gate.pins, 'fg_state')
+    os.rename(state, state + '_aside')
+    assert 'has other lists than' in fgctl('attach', s.link.a_if, code=1) and mode() == 'detached'
+    os.rename(state + '_aside', state)
     assert fgctl('attach', s.link.a_if) == {'attached': s.link.a_if}
     time.sleep(0.5)  # what was under way
     through, blocked = sum(sink.seen.values()), fgctl('status')['verdicts']['blocked']

@@ -14,6 +14,7 @@
 #include "theirs.h"
 
 #define REPEAT   300000
+#define SOURCES  64 /* of a list, each with REPEAT / 8 runs */
 #define RUNS_MAX 101
 #define MILLION  1000000
 
@@ -59,9 +60,9 @@ static const struct {
 static double samples[ROWS][RUNS_MAX];
 static unsigned round_now;
 
-static double per_packet(int program, const struct frame *frame, int wanted)
+static double of_runs(int program, const struct frame *frame, int wanted, int repeat)
 {
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->data, .data_size_in = frame->len, .repeat = REPEAT);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->data, .data_size_in = frame->len, .repeat = repeat);
 
     FG_ASSERT(bpf_prog_test_run_opts(program, &run) == 0);
     if ((int)run.retval != wanted) {
@@ -69,6 +70,11 @@ static double per_packet(int program, const struct frame *frame, int wanted)
         exit(1);
     }
     return run.duration;
+}
+
+static double per_packet(int program, const struct frame *frame, int wanted)
+{
+    return of_runs(program, frame, wanted, REPEAT);
 }
 
 /* The i-th prefix: lengths take turns, networks spread over the address space. */
@@ -115,13 +121,13 @@ static double blocked(struct fg_filter *filter, uint32_t count)
     struct frame frame;
     double sum = 0;
 
-    for (uint32_t i = 0; i < count && found < 8; i++) {
+    for (uint32_t i = 0; i < count && found < SOURCES; i++) {
         uint32_t address = spread(i, &length);
 
         if (!usable(address))
             continue;
         frame_from(&frame, address);
-        sum += per_packet(fg_filter_program(filter, NULL), &frame, XDP_DROP);
+        sum += of_runs(fg_filter_program(filter, NULL), &frame, XDP_DROP, REPEAT / 8);
         found++;
     }
     FG_ASSERT(found);
