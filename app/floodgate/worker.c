@@ -14,6 +14,7 @@
 #define DECIDE_BURST   64u   /* requests whose tables are fetched together */
 #define IDLE_LOOPS     64    /* that find nothing before the idle policy applies */
 #define IDLE_SLEEP_NS  20000 /* FG_IDLE_SLEEP */
+#define IDLE_SLEEP_MS  2     /* with nothing to do before it: a shorter gap is part of a flood */
 #define NEIGHBOUR_MAX  16    /* of ARP and the like answered in a millisecond: a ping flood is not our sale */
 #define COMMANDS_MAX   32    /* taken from the mailbox per loop */
 
@@ -331,12 +332,13 @@ static void stage_idle(struct fg_worker *w, unsigned work)
     fg_count(&w->counters.loops, 1);
     if (work) {
         w->idle_loops = 0;
+        w->busy_ms = w->now_ms;
         return;
     }
     fg_count(&w->counters.idle_loops, 1);
     if (++w->idle_loops < IDLE_LOOPS || w->idle_policy == FG_IDLE_SPIN)
         rte_pause();
-    else if (w->idle_policy == FG_IDLE_SLEEP && quiet)
+    else if (w->idle_policy == FG_IDLE_SLEEP && quiet && w->now_ms >= w->busy_ms + IDLE_SLEEP_MS)
         nanosleep(&(struct timespec){.tv_nsec = IDLE_SLEEP_NS}, NULL);
     else
         sched_yield();

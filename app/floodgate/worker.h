@@ -119,6 +119,7 @@ struct fg_worker {
     const struct fg_keyring *keys;
     enum fg_stock_mode mode;
     unsigned idle_loops;
+    uint64_t busy_ms;      /**< when there was last something to do */
     uint64_t neighbour_ms; /**< when ARP and the like were last answered, and how often in that millisecond */
     unsigned neighbour_count;
 

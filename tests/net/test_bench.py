@@ -186,5 +186,13 @@ def test_budget(lab):
     assert rows['handed off: all of it']['value'] > rows['ring: all of it']['value']
 
 
+@fgtest.timeout(120)
+def test_idle(lab):
+    """one short round under each idle policy: the flood is answered, and a worker that sleeps leaves the CPU alone"""
+    rows = bench(lab, 'idle')
+    assert all(rows[f'{policy}: p99']['value'] > 0 for policy in ('spin', 'yield', 'sleep')), rows
+    assert rows['sleep: CPU while idle']['value'] < rows['spin: CPU while idle']['value'], rows
+
+
 if __name__ == '__main__':
     fgtest.main()

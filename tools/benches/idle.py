@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The first 100 ms of a flood that comes after seconds without a packet, under each idle policy.
+
+One worker at a memif, a million orders a second from the first packet on, from another CPU. What a worker that yields or sleeps needs to
+come back shows in the latency of these orders; what spinning costs, in the CPU time before.
+"""
+
+import os
+import time
+
+from fgbench import Row
+
+ITEM, UNITS, REQUESTS, RATE, FIRST_MS, IDLE_MORE = 7, 100, 16384, 1000000, 100, 2
+POLICIES = ('spin', 'yield', 'sleep')
+
+ROWS = [Row(f'{policy}: {what}', unit, 'lower') for policy in POLICIES
+        for what, unit in (('CPU while idle', '%'), ('p50', 'us'), ('p99', 'us'), ('p99.9', 'us'))]
+ROWS.append(Row('p99, sleep : spin', 'ratio', 'lower', derive=lambda v: v['sleep: p99'] / v['spin: p99']))
+
+
+def worker_ticks(pid):
+    """CPU time of the worker's thread; the others of the daemon have no policy."""
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/stat') as f:
+            name, rest = f.read().rsplit(')', 1)
+        if 'worker' in name:
+            fields = rest.split()
+            return int(fields[11]) + int(fields[12])
+    raise RuntimeError('the daemon has no thread of a worker')
+
+
+def flood(policy):
+    def measure(bench):
+        gate = bench.daemon(workers__idle=policy).start()
+        gate.fgctl('item', 'add', ITEM, '--total', UNITS, '--hold', '1h')
+        begun, before = time.monotonic(), worker_ticks(gate.process.pid)
+        time.sleep(bench.seconds + IDLE_MORE)
+        idle = (worker_ticks(gate.process.pid) - before) / os.sysconf('SC_CLK_TCK') / (time.monotonic() - begun)
+        found = bench.blast(gate.keys, flat=REQUESTS, shoppers=REQUESTS, window=REQUESTS, items=ITEM, rate=RATE,
+                            packets=RATE * FIRST_MS // 1000)
+        gate.stop()
+        if found['wrong_tags'] or found['answers'] < 0.99 * found['packets']:
+            raise RuntimeError(f'{found["answers"]} of {found["packets"]} were answered, {found["wrong_tags"]} tags were wrong')
+        latency = found['latency_us']['sampled']
+        return {f'{policy}: CPU while idle': 100 * idle, f'{policy}: p50': latency['p50'], f'{policy}: p99': latency['p99'],
+                f'{policy}: p99.9': latency['p999']}
+    return measure
+
+
+CONTENDERS = [(policy, flood(policy)) for policy in POLICIES]
