@@ -7,7 +7,8 @@
 #include "log.h"
 
 #define BATCH       1024
-#define IDLE_US     500
+#define IDLE_US     500   /* sleep when there is nothing to apply; doubles up to the next */
+#define IDLE_US_MAX 4000  /* a wake-up costs a worker on the same CPU some microseconds */
 #define SNAPSHOT_MS 30000 /* so much longer may a wait be when a snapshot is written meanwhile */
 
 static bool apply_batch(struct fg_daemon *d, const struct fg_record *records, size_t n)
@@ -42,6 +43,7 @@ static void *run(void *daemon)
     struct fg_follower *f = &d->follower;
     struct fg_record *records = malloc(BATCH * sizeof(*records));
     struct fg_journal_reader *reader = NULL;
+    unsigned idle_us = IDLE_US / 2;
     ssize_t n = 0;
 
     FG_ASSERT(records);
@@ -52,8 +54,9 @@ static void *run(void *daemon)
         n = reader ? follow(d, reader, records) : 0;
         if (n >= 0)
             fg_snapshots_look(d);
+        idle_us = n ? IDLE_US / 2 : RTE_MIN(2 * idle_us, (unsigned)IDLE_US_MAX);
         if (n == 0)
-            fg_sleep_us(IDLE_US);
+            fg_sleep_us(idle_us);
     }
     if (n < 0) {
         atomic_store_explicit(&f->broken, true, memory_order_release);

@@ -3,14 +3,15 @@
  * pace: how long the journal's thread sleeps when it finds nothing. Workers wake nobody (that would be a
  * system call), so what it sleeps is added to an answer. Short while orders come: a commit takes longer than
  * the longest of these sleeps. After a while of silence fewer wake-ups are worth more than the first order's
- * last 0.2 ms. No clock: the sleeps themselves are added up. One thread.
+ * last millisecond: each costs a worker on the same CPU some microseconds. No clock: the sleeps themselves
+ * are added up. One thread.
  */
 #ifndef FG_JOURNAL_PACE_H
 #define FG_JOURNAL_PACE_H
 
 #define FG_PACE_FIRST_US  5
 #define FG_PACE_BUSY_US   50
-#define FG_PACE_QUIET_US  200
+#define FG_PACE_QUIET_US  1000
 #define FG_PACE_SILENT_US 100000 /* of sleep without a record: then it is quiet */
 
 struct fg_pace {
