@@ -170,6 +170,14 @@ def test_load(lab):
     assert rows['300 % offered: accepted'] > 0, rows
 
 
+@fgtest.timeout(180)
+def test_latency(lab):
+    """one short round over a veth: both answer at half load, and acceptances are durable"""
+    rows = {case: row['value'] for case, row in bench(lab, 'latency').items()}
+    assert rows['offered'] > 0 and rows['floodgate: rejected, p50'] > 0 and rows['testpmd: echo, p50'] > 0, rows
+    assert rows['offered'] < 5000 or rows['floodgate: accepted, p50'] > 10, rows  # a busy machine: too few for any
+
+
 @fgtest.timeout(120)
 def test_budget(lab):
     """the stages of a packet have cycles and instructions, and are all of it; a wrong reply would end the program"""

@@ -52,14 +52,14 @@ class Bench:
             'eal.huge': 'yes' if self.huge else 'no',
             **{name.replace('__', '.'): value for name, value in settings.items()}})
 
-    def testpmd(self, mode):
-        """DPDK's own forwarder on the measured CPU, at the memif port. Killed with the Lab."""
+    def testpmd(self, mode, device=None, ns=None):
+        """DPDK's own forwarder on the measured CPU, at the memif port or another device. Killed with the Lab."""
         memory = [] if self.huge else ['--no-huge', '-m', '256']
         argv = ['stdbuf', '-oL', 'dpdk-testpmd', '--lcores', f'0@{self.cpu},1@{self.cpu}', '--no-pci', '--file-prefix', self.lab.tag,
-                '--vdev', self.memif('server'), *memory, '--', f'--forward-mode={mode}', '--rxd=1024', '--txd=1024',
+                '--vdev', device or self.memif('server'), *memory, '--', f'--forward-mode={mode}', '--rxd=1024', '--txd=1024',
                 '--burst=64', '--total-num-mbufs=16384', '--disable-link-check']
         # it forwards until its standard input ends; it waits for no link, which comes with the generator
-        process = self.lab.start(*argv, stdin=subprocess.PIPE, name='testpmd')
+        process = self.lab.start(*argv, ns=ns, stdin=subprocess.PIPE, name='testpmd')
         fgtest.wait_until(lambda: 'Press enter to exit' in process.output() or not process.running(), 30,
                           'testpmd forwards')
         if not process.running():
@@ -69,11 +69,11 @@ class Bench:
     def keys(self):
         return fgtest.Keys(self.lab.unique('keys'))
 
-    def generator(self, keys, **options):
-        """fgblast on the generator's CPU, at the memif port; not started."""
+    def generator(self, keys, ns=None, **options):
+        """fgblast on the generator's CPU, at the memif port if no other is named; not started."""
         options = {'device': self.memif('client'), 'cpu': self.generator_cpu, 'no_huge': not self.huge,
                    'server': SERVER, 'source_base': SHOPPERS, 'server_mac': MAC_SERVER, 'client_mac': MAC_CLIENT, **options}
-        return self.lab.blast(None, keys, **options)
+        return self.lab.blast(ns, keys, **options)
 
     def blast(self, keys, **options):
         """fgblast to its end, on the generator's CPU, at the memif port; its summary."""
