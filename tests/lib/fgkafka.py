@@ -54,7 +54,7 @@ class Kafka:
     def read(self, topic):
         """All records that the topic holds, by an own process: partition, offset, key, and the decoded value."""
         argv = ['kcat', '-C', '-b', self.brokers, '-t', topic, '-J', '-e', '-q', '-o', 'beginning', '-X',
-                'isolation.level=read_committed', '-X', 'check.crcs=true', '-X', 'fetch.wait.max.ms=10']
+                'isolation.level=read_committed', '-X', 'check.crcs=true', '-X', 'fetch.wait.max.ms=10', '-m', '60']
         done = subprocess.run((self.ns.enter() if self.ns else []) + argv, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         records = [json.loads(line) for line in done.stdout.splitlines()]
