@@ -263,6 +263,19 @@ static const struct fixture blocked[] = {
     {"ICMPv6 type 138 is", {.kind = FRAME_ICMP6, .icmp_type = 138, .hops = 255}, FG_VERDICT_BLOCKED, "::/0"},
 };
 
+static const struct fixture ports[] = {
+    {"first order port", {U4, .port = 65533}, FG_VERDICT_ORDER, NULL},
+    {"second order port", {U6, .port = 65534}, FG_VERDICT_ORDER, NULL},
+    {"last order port", {U4, .port = 65535}, FG_VERDICT_ORDER, NULL},
+    {"last order port, IPv6, bad magic", {U6, .port = 65535, .magic_xor = {1}}, FG_VERDICT_ORDER_MAGIC, NULL},
+    {"one before the first", {U4, .port = 65532}, FG_VERDICT_PASS, NULL},
+    {"one before the first, IPv6", {U6, .port = 65532}, FG_VERDICT_PASS, NULL},
+    {"far below", {U4, .port = 1}, FG_VERDICT_PASS, NULL},
+    {"the usual order port is none here", {U4}, FG_VERDICT_PASS, NULL},
+};
+
+const struct scenario scenario_ports = {"several order ports", NULL, 0, ports, COUNT(ports)};
+
 const struct scenario scenarios[] = {
     {"frames", NULL, 0, shape, COUNT(shape)},
     {"broken headers", NULL, 0, broken, COUNT(broken)},

@@ -29,5 +29,7 @@ struct scenario {
 
 extern const struct scenario scenarios[];
 extern const unsigned scenarios_count;
+/** With the order ports 65533 to 65535. */
+extern const struct scenario scenario_ports;
 
 #endif

@@ -70,12 +70,12 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
         note("got %s", fg_verdict_name(verdict));
 }
 
-static void run_scenario(struct fg_filter *filter, const struct scenario *scenario)
+static void run_scenario(struct fg_filter *filter, const struct fg_filter_options *options,
+                         const struct scenario *scenario)
 {
-    struct fg_filter_options options = plain_options(NULL);
     struct fg_error err;
 
-    model_reset(&options);
+    model_reset(options);
     for (unsigned i = 0; i < scenario->lists_count; i++) {
         struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
 
@@ -157,6 +157,26 @@ static void report_size(int program)
         note("%u ns per order packet without lists and rates", run.duration);
 }
 
+/* The same maps, and a program for which three ports are order ports, up to the last one there is. */
+static void several_ports(const char *pins)
+{
+    struct fg_filter_options options = plain_options(pins);
+    struct fg_filter *filter;
+    int socket;
+
+    options.order_port = UINT16_MAX - 2;
+    options.order_ports = 3;
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    ok(socket >= 0, "an AF_XDP socket for several order ports");
+    run_scenario(filter, &options, &scenario_ports);
+    model_reset(&options);
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .port = UINT16_MAX},
+                    "IPv4 order, last port");
+    close(socket);
+    fg_filter_close(filter);
+}
+
 static void body(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
@@ -168,7 +188,7 @@ static void body(const char *pins)
     if (!ok(socket >= 0, "an AF_XDP socket in xsks_map"))
         return;
     for (unsigned i = 0; i < scenarios_count; i++)
-        run_scenario(filter, &scenarios[i]);
+        run_scenario(filter, &options, &scenarios[i]);
     model_reset(&options);
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .tags = {0x8100}},
                     "IPv4 order in a VLAN");
@@ -180,6 +200,7 @@ static void body(const char *pins)
     report_size(fg_filter_program(filter, NULL));
     close(socket);
     fg_filter_close(filter);
+    several_ports(pins);
 }
 
 int main(void)
