@@ -6,6 +6,7 @@ that was charged is sold or refunded, nobody was charged twice, and log, Redis a
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,13 @@ SERVED = {'served': True, 'confirm': 0, 'cancel': 0.1, 'rate': 1500, 'shoppers':
 FINAL = ('confirmed', 'refunded', 'cancelled', 'lapsed')
 OPEN = ('taken', 'charged', 'declined')
 _seed = int(os.environ.get('FG_SEED', random.randrange(1 << 32)))
+
+
+def catches(pid, number):
+    """The process has installed a handler of the signal."""
+    with open(f'/proc/{pid}/status', encoding='ascii') as f:
+        caught = next(line for line in f if line.startswith('SigCgt:'))
+    return int(caught.split()[1], 16) >> (number - 1) & 1
 
 
 class Service:
@@ -42,6 +50,7 @@ class Service:
     def finish(self, seconds=60):
         """Lets it go on until nothing is under way; its summary."""
         if self.process:
+            wait_until(lambda: catches(self.process.pid, signal.SIGTERM), 20, 'the service has begun, and ends in order')
             assert self.process.terminate() == 0, self.process.output()
         path = self.lab.unique('service.json')
         process = fgtest.Process(self.lab, self.argv(until_idle=2, json=path), ns=self.sale.desk.b)
