@@ -3,11 +3,11 @@
 #include "inbound/inbound.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "inbound/internal.h"
 #include "replica/redis_keys.h"
 
@@ -26,21 +26,6 @@ static void *run(void *arg)
         fg_inbound_step(s);
     fg_redis_conn_close(&s->conn);
     return NULL;
-}
-
-/* The thread takes no signals: they are the main thread's, and a lost peer must not raise SIGPIPE. */
-static bool start_thread(struct fg_inbound *s)
-{
-    sigset_t all, before;
-    int failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed)
-        pthread_setname_np(s->thread, "fg-inbound");
-    return !failed;
 }
 
 static void inbound_free(struct fg_inbound *s)
@@ -86,7 +71,7 @@ struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, st
     s->conn = (struct fg_redis_conn){.address = address, .options = &s->options.redis, .wait = &s->wait};
     s->retry_ms = 1;
     s->random = fg_mix64(fg_monotonic_ms(), (uint64_t)getpid());
-    if (!s->written || s->wait.wake_fd < 0 || !start_thread(s)) {
+    if (!s->written || s->wait.wake_fd < 0 || !fg_thread_start(&s->thread, "fg-inbound", run, s)) {
         fg_fail(err, "the way back from Redis: out of memory, threads or file descriptors");
         inbound_free(s);
         return NULL;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "journal/spare.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 #define PIECE_BYTES (1u << 20) /* written and synced at once: who takes the file waits for one of them */
 #define REST        3          /* times as long as a piece took nothing is done: the disk is the log's */
@@ -109,7 +108,6 @@ static void *run(void *arg)
 {
     struct fg_spare *s = arg;
 
-    prctl(PR_SET_NAME, "fg-spare");
     pthread_mutex_lock(&s->lock);
     while (!s->quit) {
         if (s->state != WANTED) {
@@ -129,19 +127,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* The thread takes no signals: they are the main thread's. */
-static bool start_thread(struct fg_spare *s)
-{
-    sigset_t all, before;
-    int failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return !failed;
-}
-
 struct fg_spare *fg_spare_start(const struct fg_file_ops *ops, int dir_fd, uint64_t bytes, unsigned wait_ms)
 {
     struct fg_spare *s = calloc(1, sizeof(*s));
@@ -155,7 +140,7 @@ struct fg_spare *fg_spare_start(const struct fg_file_ops *ops, int dir_fd, uint6
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->changed, &attr);
     pthread_condattr_destroy(&attr);
-    if (!start_thread(s)) {
+    if (!fg_thread_start(&s->thread, "fg-spare", run, s)) {
         free(s);
         return NULL;
     }

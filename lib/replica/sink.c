@@ -3,11 +3,11 @@
 #include "replica/sink.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 #define IDLE_MS        5   /* between looks at the watermark: the delay of the events */
 #define CHECK_MS       500 /* between looks at the cursor while idle: finds an emptied or dead server */
@@ -327,23 +327,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* The thread takes no signals: they are the main thread's, and a lost peer must not raise SIGPIPE. */
-static bool start_thread(struct fg_sink *s)
-{
-    sigset_t all, before;
-    char name[16];
-    int failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&s->thread, NULL, run, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    snprintf(name, sizeof(name), "fg-%.12s", s->driver->name);
-    if (!failed)
-        pthread_setname_np(s->thread, name);
-    return !failed;
-}
-
 static void sink_free(struct fg_sink *s)
 {
     if (s->reader)
@@ -363,6 +346,7 @@ struct fg_sink *fg_sink_start(const struct fg_sink_driver *driver, void *self, s
                               const _Atomic uint64_t *durable_seq, struct fg_error *err)
 {
     struct fg_sink *s = calloc(1, sizeof(*s));
+    char name[16];
 
     FG_ASSERT(s);
     pthread_mutex_init(&s->lock, NULL);
@@ -379,7 +363,9 @@ struct fg_sink *fg_sink_start(const struct fg_sink_driver *driver, void *self, s
     s->retry_ms = RETRY_MS_FIRST;
     s->random = fg_mix64(fg_monotonic_ms(), (uint64_t)getpid());
     *wait = s->wait;
-    if (!s->journal_dir || !s->address || !s->records || s->wait.wake_fd < 0 || !start_thread(s)) {
+    snprintf(name, sizeof(name), "fg-%.12s", driver->name);
+    if (!s->journal_dir || !s->address || !s->records || s->wait.wake_fd < 0 ||
+        !fg_thread_start(&s->thread, name, run, s)) {
         fg_fail(err, "%s sink: out of memory, threads or file descriptors", driver->name);
         sink_free(s);
         return NULL;

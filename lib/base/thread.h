@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** thread: a thread that takes no signals. */
+#ifndef FG_BASE_THREAD_H
+#define FG_BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/**
+ * Starts `run(arg)` in a thread of that name (up to 15 characters), with every signal blocked: they are the
+ * main thread's, and a lost peer must not raise SIGPIPE. False: the system has no thread for us.
+ */
+bool fg_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
+
+#endif
