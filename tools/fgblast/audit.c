@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* audit: names, and the file of what the shoppers were told. */
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
+#include "tools/fgblast/client_file.h"
 #include "tools/fgblast/world_impl.h"
 
 const char *fg_kind_name(unsigned kind)
@@ -57,24 +54,16 @@ static void write_order(const struct fg_world *w, uint32_t number, FILE *out)
             o->told ? fg_status_name(o->told) : "NONE", goes_on(w, o) ? "+" : "");
 }
 
-bool fg_world_audit(const struct fg_world *w, const char *path, struct fg_error *err)
+static bool write_orders(const void *world, FILE *out)
 {
-    char temporary[600];
-    bool good;
-    FILE *out;
+    const struct fg_world *w = world;
 
-    snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-    out = fopen(temporary, "w");
-    if (!out)
-        return fg_fail(err, "%s: %s", temporary, strerror(errno));
-    fputs("# fgblast 1\n", out);
     for (uint32_t i = 0; i < w->orders_count; i++)
         write_order(w, i, out);
-    good = fflush(out) == 0 && fsync(fileno(out)) == 0;
-    good = fclose(out) == 0 && good;
-    if (good && rename(temporary, path) == 0)
-        return true;
-    fg_fail(err, "%s: %s", path, strerror(errno));
-    unlink(temporary);
-    return false;
+    return true; /* an error of the file stays with it */
+}
+
+bool fg_world_audit(const struct fg_world *w, const char *path, struct fg_error *err)
+{
+    return fg_client_file(path, write_orders, w, err);
 }

@@ -2,10 +2,10 @@
 /* crowd: its memory, and the file of what it was told. */
 #include "tools/fgblast/crowd_impl.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
+
+#include "tools/fgblast/client_file.h"
 
 #define ACCEPTED_DEFAULT (1u << 24)
 
@@ -194,24 +194,17 @@ static bool write_order(const struct fg_crowd *c, const struct accepted *a, FILE
     return fwrite(line, (size_t)(at - line), 1, out) == 1;
 }
 
-bool fg_crowd_audit(const struct fg_crowd *c, const char *path, struct fg_error *err)
+static bool write_orders(const void *crowd, FILE *out)
 {
-    char temporary[600];
-    bool good;
-    FILE *out;
+    const struct fg_crowd *c = crowd;
+    bool good = true;
 
-    snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-    out = fopen(temporary, "w");
-    if (!out)
-        return fg_fail(err, "%s: %s", temporary, strerror(errno));
-    good = fputs("# fgblast 1\n", out) != EOF;
     for (uint32_t i = 0; good && i < c->accepted_count; i++)
         good = write_order(c, &c->accepted[i], out);
-    good = fflush(out) == 0 && fsync(fileno(out)) == 0 && good;
-    good = fclose(out) == 0 && good;
-    if (good && rename(temporary, path) == 0)
-        return true;
-    fg_fail(err, "%s: %s", path, strerror(errno));
-    unlink(temporary);
-    return false;
+    return good;
+}
+
+bool fg_crowd_audit(const struct fg_crowd *c, const char *path, struct fg_error *err)
+{
+    return fg_client_file(path, write_orders, c, err);
 }
