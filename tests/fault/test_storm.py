@@ -89,9 +89,9 @@ class Storm:
     def at_flood(self):
         """Between two looks orders were accepted, and there are units left."""
         self.up()
+        durable = self.durable()  # first: who waited in an outage may take all of the new units at once
         self.sale.add_stock(HOT, 300)
         self.shoppers()
-        durable = self.durable()
         wait_until(lambda: self.durable() > durable + 20, 60, 'orders are accepted', QUIET)
         self.pause(0.15)
         left = self.sale.item()['available']
