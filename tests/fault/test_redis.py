@@ -76,10 +76,11 @@ class Driver:
         def done():
             s = self.status(slot)
             return s if s['lag'] == 0 and s['state'] == 'live' else None
+        before = self.status(slot)
         try:
             return wait_until(done, seconds, 'the sink catches up')
         except fgtest.Timeout:
-            raise AssertionError(f'not caught up: {self.status(slot)}') from None
+            raise fgtest.Timeout(f'not caught up within {seconds} s: {self.status(slot)}, before {before}') from None
 
     def in_state(self, state, slot=0, seconds=15, text=''):
         def there():
@@ -88,7 +89,7 @@ class Driver:
         try:
             return wait_until(there, seconds, state)
         except fgtest.Timeout:
-            raise AssertionError(f'not {state} ({text}): {self.status(slot)}') from None
+            raise fgtest.Timeout(f'not {state} ({text}) within {seconds} s: {self.status(slot)}') from None
 
     def ledger(self):
         path = self.lab.unique('ledger.json')

@@ -75,7 +75,7 @@ class Desk(Sale):
             have = wait_until(all_there, seconds, 'every command has its result')
         except fgtest.Timeout:
             missing = [c for c in commands if c not in self.results()]
-            raise AssertionError(f'{len(missing)} of {len(commands)} commands have no result: {missing[:3]}, '
+            raise fgtest.Timeout(f'{len(missing)} of {len(commands)} commands have no result: {missing[:3]}, '
                                  f'{self.status()}, log {self.gate.get("/v1/status")["log"]}') from None
         assert self.redis.command('XLEN', COMMANDS) == 0
         assert self.redis.command('XPENDING', COMMANDS, GROUP)[0] == 0
