@@ -99,7 +99,7 @@ struct fg_daemon {
 
 /* memory.c: what the limits cost; shares of one worker */
 struct fg_memory {
-    uint64_t engines, rings, slots, mbufs; /**< bytes */
+    uint64_t engines, ledger, rings, slots, mbufs; /**< bytes */
 };
 struct fg_stock_limits fg_limits_share(const struct fg_config *config);
 struct fg_memory fg_memory_needed(const struct fg_config *config);

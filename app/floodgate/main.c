@@ -126,10 +126,11 @@ static int check(const char *path)
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
     print_size("engines (limits)", need.engines);
+    print_size("ledger (limits)", need.ledger);
     print_size("rings", need.rings);
     print_size("reply slots", need.slots);
     print_size("packet buffers (DPDK)", need.mbufs);
-    print_size("together", need.engines + need.rings + need.slots + need.mbufs);
+    print_size("together", need.engines + need.ledger + need.rings + need.slots + need.mbufs);
     return 0;
 }
 

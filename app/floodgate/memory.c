@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the configured limits mean for one worker, and what all of it costs. */
 #include "daemon.h"
+#include "ledger/ledger.h"
 
 #define MBUF_BYTES 2560 /* mempool header, mbuf, headroom and 2 KiB of data */
 
@@ -51,6 +52,7 @@ struct fg_memory fg_memory_needed(const struct fg_config *config)
 
     return (struct fg_memory){
         .engines = workers * fg_stock_memory(&limits, (unsigned)workers),
+        .ledger = fg_ledger_memory(config->limits.orders_max),
         .rings = workers * config->log.ring * FG_RING_SLOT +
                  (config->redis.commands ? 2 * workers * FG_INBOUND_PLACES * FG_RING_SLOT : 0) +
                  workers * (workers - 1) * config->workers.handoff * FG_RING_SLOT +

@@ -119,8 +119,9 @@ bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
         fg_log(FG_LOG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
                d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
     d->follower.ledger = fg_ledger_create();
-    if (!d->follower.ledger)
-        return fg_fail(err, "no memory for the ledger");
+    if (!d->follower.ledger || !fg_ledger_reserve(d->follower.ledger, d->config.limits.orders_max))
+        return fg_fail(err, "no memory for the ledger of %u orders ([limits] orders_max)",
+                       d->config.limits.orders_max);
     if (!recover_ledger(d, err))
         return false;
     if (options.memory)

@@ -37,6 +37,11 @@ void fg_ledger_destroy(struct fg_ledger *ledger)
     free(ledger);
 }
 
+bool fg_ledger_reserve(struct fg_ledger *ledger, uint64_t orders)
+{
+    return fg_table_reserve_orders(ledger, orders) && fg_table_touch_orders(ledger, orders);
+}
+
 uint64_t fg_ledger_seq(const struct fg_ledger *ledger)
 {
     return ledger->seq;

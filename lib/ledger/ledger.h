@@ -52,6 +52,11 @@ struct fg_ledger;
 struct fg_ledger *fg_ledger_create(void);
 void fg_ledger_destroy(struct fg_ledger *ledger);
 
+/** Memory for that many orders in all, taken and touched now instead of while they come. A hint: the ledger
+ * grows beyond it. False when out of memory. */
+bool fg_ledger_reserve(struct fg_ledger *ledger, uint64_t orders);
+uint64_t fg_ledger_memory(uint64_t orders); /**< bytes of that, of an empty ledger */
+
 /**
  * Applies one record. False and err when it is not a legal next step (sequence gap, units that are not there,
  * an order or item that is unknown, a step its state does not allow): the log or its writer is broken,

@@ -6,7 +6,7 @@
 
 #define INDEX_SLOTS_FIRST 1024
 #define ITEM_CHUNK_BITS   8
-#define ORDER_CHUNK_BITS  17 /* 7 MiB: few enough to list, large enough for huge pages */
+#define ORDER_CHUNK_BITS  18 /* 14 MiB: whole huge pages, and few enough to list */
 #define HUGE_PAGE         (2ull << 20)
 #define TAKE_BLOCK        64 /* orders whose places in the index are asked for at a time */
 
@@ -89,20 +89,23 @@ static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_index *x, 
     return fg_order_hash(l, o->user, o->order_id);
 }
 
-/* Makes sure that one more entry leaves the index at most three quarters full. */
-static bool index_room(const struct fg_ledger *l, struct fg_index *x)
+static bool index_grow(const struct fg_ledger *l, struct fg_index *x, uint64_t slots)
 {
     struct fg_index bigger = {.used = x->used};
 
-    if ((x->used + 1) * 4 <= (x->mask + 1) * 3)
-        return true;
-    if (!index_make(&bigger, (x->mask + 1) * 2))
+    if (!index_make(&bigger, slots))
         return false;
     for (uint64_t i = 0; i < x->used; i++) /* in the order of the entries: reads them as a stream */
         index_put(&bigger, entry_hash(l, x, i), (uint32_t)i + 1);
     free(x->slots);
     *x = bigger;
     return true;
+}
+
+/* Makes sure that one more entry leaves the index at most three quarters full. */
+static bool index_room(const struct fg_ledger *l, struct fg_index *x)
+{
+    return (x->used + 1) * 4 <= (x->mask + 1) * 3 || index_grow(l, x, (x->mask + 1) * 2);
 }
 
 struct fg_ledger_item *fg_table_item(const struct fg_ledger *l, uint64_t item)
@@ -165,18 +168,44 @@ struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, c
     return entry;
 }
 
-bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
+static uint64_t slots_for(uint64_t orders, uint64_t slots)
 {
-    struct fg_index *x = &l->order_index;
-    uint64_t slots = INDEX_SLOTS_FIRST;
-
-    FG_ASSERT(x->used == 0);
-    if (orders >= UINT32_MAX - 1)
-        return false;
     while (orders * 4 > slots * 3)
         slots *= 2;
-    free(x->slots);
-    return index_make(x, slots);
+    return slots;
+}
+
+bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
+{
+    uint64_t now = l->order_index.mask + 1, slots;
+
+    if (orders >= UINT32_MAX - 1)
+        return false;
+    slots = slots_for(orders, now);
+    return slots == now || index_grow(l, &l->order_index, slots);
+}
+
+/* Written to now: the first touch of a page is the kernel's, who clears it, and a virtual machine's host's.
+ */
+bool fg_table_touch_orders(struct fg_ledger *l, uint64_t orders)
+{
+    struct fg_dense *d = &l->orders;
+    uint64_t chunk = 1ull << d->bits;
+
+    while (d->chunks_made * chunk < orders)
+        if (!dense_grow(d))
+            return false;
+    for (uint64_t i = d->count; i < d->chunks_made * chunk; i = (i / chunk + 1) * chunk)
+        memset(fg_dense_at(d, i), 0, (chunk - i % chunk) * d->size);
+    return true;
+}
+
+uint64_t fg_ledger_memory(uint64_t orders)
+{
+    uint64_t chunk = 1ull << ORDER_CHUNK_BITS;
+
+    return (orders + chunk - 1) / chunk * chunk * sizeof(struct fg_ledger_order) +
+           slots_for(orders, INDEX_SLOTS_FIRST) * sizeof(struct fg_index_slot);
 }
 
 /* As index_put, for an order: false when there is one of the same name. */

@@ -67,8 +67,11 @@ struct fg_ledger_order *fg_table_order(const struct fg_ledger *l, uint64_t user,
 struct fg_ledger_item *fg_table_add_item(struct fg_ledger *l, uint64_t item);
 struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, const uint8_t order_id[16]);
 
-/** Room in the index for that many orders at once. False when out of memory. */
+/** Room in the index for that many orders in all. False when out of memory. */
 bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders);
+
+/** Pages of their own for that many orders in all. False when out of memory. */
+bool fg_table_touch_orders(struct fg_ledger *l, uint64_t orders);
 
 /** Adds whole orders of a snapshot. False when one is there already, or when out of memory. */
 bool fg_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *orders, size_t n);

@@ -615,6 +615,48 @@ static void replay_is_quick(void **state)
     free(r);
 }
 
+static uint64_t resident_bytes(void)
+{
+    FILE *in = fopen("/proc/self/statm", "r");
+    unsigned long long all, resident;
+
+    assert_non_null(in);
+    assert_int_equal(fscanf(in, "%llu %llu", &all, &resident), 2);
+    fclose(in);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What is reserved is touched at once, and orders then find all of it there; more of them find more. */
+static void reserved_room_is_there_before_the_orders(void **state)
+{
+    const uint64_t reserved = 600000, bytes = reserved * (sizeof(struct fg_ledger_order) + 8),
+                   slack = 3 << 20;
+    const uint64_t told = fg_ledger_memory(reserved);
+    struct fg_ledger *l = fresh();
+    uint64_t before = resident_bytes(), filled;
+
+    item_set(l, 1, 1000);
+    stock(l, 1, FG_UNITS_MAX);
+    for (uint64_t i = 0; i < 5000; i++) /* some that were there before */
+        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+    assert_true(fg_ledger_reserve(l, reserved));
+    filled = resident_bytes();
+    if (filled < before + bytes || filled > before + told + slack)
+        fail_msg("%" PRIu64 " bytes more, %" PRIu64 " to %" PRIu64 " expected", filled - before, bytes, told);
+    for (uint64_t i = 5000; i < reserved; i++)
+        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+    if (resident_bytes() > filled + slack)
+        fail_msg("%" PRIu64 " bytes more while orders came", resident_bytes() - filled);
+    assert_true(fg_ledger_reserve(l, 10)); /* never less than before */
+    for (uint64_t i = reserved; i < 2 * reserved; i++)
+        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+    for (uint64_t i = 0; i < 2 * reserved; i++)
+        assert_int_equal(find(l, i, i)->order_id[0], i & 0xff);
+    assert_null(find(l, 2 * reserved, 2 * reserved));
+    assert_false(fg_ledger_reserve(l, UINT32_MAX)); /* places have 32 bits */
+    fg_ledger_destroy(l);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, make_scratch, drop_scratch)
 
 int main(void)
@@ -629,6 +671,7 @@ int main(void)
         cmocka_unit_test(denied_users_come_and_go),
         cmocka_unit_test(sequences_have_no_gap),
         cmocka_unit_test(many_items_and_orders_are_found_again),
+        cmocka_unit_test(reserved_room_is_there_before_the_orders),
         cmocka_unit_test(state_names),
         T(replay_in_pieces_is_replay_at_once),
         T(replay_reports_what_is_wrong),
