@@ -51,6 +51,7 @@ class Storm:
         self.gate.start(seconds=60)
 
     def shoppers(self):
+        """There are some, now and for a while."""
         self.sale.keep_shopping(3, seconds=30, rate=1500, shoppers=6000, items=f'{HOT}-{HOT + 5}')
 
     def kill(self, phase):
@@ -91,8 +92,7 @@ class Storm:
         self.up()
         durable = self.durable()  # first: who waited in an outage may take all of the new units at once
         self.sale.add_stock(HOT, 300)
-        self.shoppers()
-        wait_until(lambda: self.durable() > durable + 20, 60, 'orders are accepted', QUIET)
+        wait_until(lambda: self.shoppers() or self.durable() > durable + 20, 60, 'orders are accepted', QUIET)
         self.pause(0.15)
         left = self.sale.item()['available']
         self.die()
@@ -104,7 +104,7 @@ class Storm:
         self.shoppers()
         self.sale.add_stock(HOT, self.random.randrange(20, 80))
         few = self.random.randrange(0, 10)
-        wait_until(lambda: self.sale.item()['available'] <= few, 60, 'the last units go', 0)
+        wait_until(lambda: self.shoppers() or self.sale.item()['available'] <= few, 60, 'the last units go', 0)
         self.die()
         return True
 
