@@ -104,7 +104,8 @@ unsigned fg_handoff_replies(struct fg_worker *w)
 
     for (unsigned i = 0; i < w->workers; i++) {
         struct rte_ring *ring = w->peers[i].replies_from;
-        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, w->burst, NULL) : 0;
+        unsigned room = RTE_MIN(w->burst, FG_BURST_MAX - w->backlog);
+        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, room, NULL) : 0;
 
         for (unsigned k = 0; k < n; k++)
             fg_reply_send(w, mbufs[k], fg_mark(mbufs[k])->queue);

@@ -6,7 +6,7 @@
 
 #include <rte_ethdev.h>
 
-#define TX_RETRIES 16 /* bursts that may take nothing before the rest is dropped */
+#define TX_WAIT_MS 100 /* that a port may take nothing before its replies are dropped: its peer is gone */
 
 /* What the engine decided. The order id is the request's. */
 static inline void write_answer(fg_reply_at *reply, const struct fg_stock_answer *answer)
@@ -150,22 +150,38 @@ void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer)
     w->slot_free = answer->token;
 }
 
+static void drop_replies(struct fg_worker *w, struct fg_batch *b)
+{
+    fg_count(&w->counters.tx_dropped, b->count);
+    rte_pktmbuf_free_bulk(b->mbufs, b->count);
+    b->count = 0;
+}
+
 void fg_transmit(struct fg_worker *w, struct fg_queue *queue)
 {
     struct fg_batch *b = &queue->out;
-    unsigned done = 0, retries = 0;
+    unsigned done = 0, n;
 
-    while (done < b->count && retries <= TX_RETRIES) {
-        unsigned n =
-            rte_eth_tx_burst(queue->port, queue->index, b->mbufs + done, (uint16_t)(b->count - done));
-
+    do {
+        n = rte_eth_tx_burst(queue->port, queue->index, b->mbufs + done, (uint16_t)(b->count - done));
         done += n;
-        retries += n == 0;
-    }
+    } while (n && done < b->count);
     fg_count(&w->counters.tx, done);
-    if (fg_unlikely(done < b->count)) {
-        fg_count(&w->counters.tx_dropped, b->count - done);
-        rte_pktmbuf_free_bulk(b->mbufs + done, b->count - done);
+    b->count -= done;
+    if (fg_likely(!b->count)) {
+        queue->stuck_ms = 0;
+        return;
     }
-    b->count = 0;
+    memmove(b->mbufs, b->mbufs + done, b->count * sizeof(b->mbufs[0]));
+    if (done || !queue->stuck_ms)
+        queue->stuck_ms = w->now_ms;
+    else if (w->now_ms >= queue->stuck_ms + TX_WAIT_MS)
+        drop_replies(w, b);
+}
+
+void fg_transmit_full(struct fg_worker *w, struct fg_queue *queue)
+{
+    fg_transmit(w, queue);
+    if (queue->out.count == FG_BURST_MAX)
+        drop_replies(w, &queue->out);
 }

@@ -228,8 +228,10 @@ static unsigned stage_receive(struct fg_worker *w)
 
     for (unsigned i = 0; i < w->own_count; i++) {
         struct fg_queue *q = &w->queues[w->own[i]];
-        unsigned n = rte_eth_rx_burst(q->port, q->index, mbufs, (uint16_t)w->burst);
+        unsigned n = 0;
 
+        if (fg_likely(!q->out.count)) /* else it does not even take the answers of before */
+            n = rte_eth_rx_burst(q->port, q->index, mbufs, (uint16_t)w->burst);
         FG_BUDGET_END(RECEIVE);
         if (!n)
             continue;
@@ -303,7 +305,7 @@ static unsigned stage_operations(struct fg_worker *w)
 static unsigned stage_answers(struct fg_worker *w)
 {
     struct fg_stock_answer answers[FG_BURST_MAX];
-    unsigned n = fg_stock_poll(w->stock, w->now_ms, answers, w->burst);
+    unsigned n = fg_stock_poll(w->stock, w->now_ms, answers, RTE_MIN(w->burst, FG_BURST_MAX - w->backlog));
 
     for (unsigned i = 0; i < n; i++) {
         if (answers[i].command)
@@ -318,15 +320,21 @@ static unsigned stage_answers(struct fg_worker *w)
 
 static void stage_transmit(struct fg_worker *w)
 {
-    for (unsigned i = 0; i < w->own_count; i++)
-        if (w->queues[w->own[i]].out.count)
-            fg_transmit(w, &w->queues[w->own[i]]);
+    w->backlog = 0;
+    for (unsigned i = 0; i < w->own_count; i++) {
+        struct fg_queue *q = &w->queues[w->own[i]];
+
+        if (!q->out.count)
+            continue;
+        fg_transmit(w, q);
+        w->backlog = RTE_MAX(w->backlog, q->out.count);
+    }
 }
 
 /* Only a worker with nothing under way may sleep; one that waits for the disk gives its CPU to who writes. */
 static void stage_idle(struct fg_worker *w, unsigned work)
 {
-    bool quiet = fg_stock_idle(w->stock);
+    bool quiet = !w->backlog && fg_stock_idle(w->stock);
 
     atomic_store_explicit(&w->quiet, quiet, memory_order_release);
     fg_count(&w->counters.loops, 1);

@@ -40,6 +40,7 @@ struct fg_queue {
     const struct fg_host *own; /**< NULL: a kernel answers ARP and ping, or nobody does */
     bool judged;               /**< by fg_worker_judge: there is no XDP in front */
     struct fg_batch out;
+    uint64_t stuck_ms; /**< since when the port takes nothing of `out`; 0 = it did take all */
 };
 
 /** What another worker must know of a request or of a finished reply; lies in a dynamic field of the mbuf. */
@@ -99,6 +100,7 @@ struct fg_worker {
     struct fg_stock *stock;
     struct fg_queue *queues; /**< of the daemon, by number */
     unsigned own[FG_QUEUES], own_count;
+    unsigned backlog;      /**< the most replies that one of them could not send in this loop */
     struct fg_peer *peers; /**< [workers] */
 
     struct fg_job unsealed[FG_BURST_MAX]; /**< replies, signed together, several in one vector */
@@ -160,7 +162,13 @@ void fg_reply_refuse(struct fg_worker *w, const struct fg_job *job, enum fg_stat
 void fg_reply_hold(struct fg_worker *w, uint32_t token, const struct fg_job *job);
 void fg_reply_held(struct fg_worker *w, const struct fg_stock_answer *answer);
 void fg_replies_sign(struct fg_worker *w); /**< signs and sends all replies that were made */
+/**
+ * What the port does not take stays for the next loop, and nothing is received from the queue until then: so
+ * requests are lost in its receive queue, where it costs nothing, rather than answers that units were given
+ * for. Dropped, and counted, when the port takes nothing at all for 100 ms.
+ */
 void fg_transmit(struct fg_worker *w, struct fg_queue *queue);
+void fg_transmit_full(struct fg_worker *w, struct fg_queue *queue); /**< makes room, whatever it costs */
 
 /** By whoever polls the queue. */
 static inline void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
@@ -171,9 +179,9 @@ static inline void fg_reply_send(struct fg_worker *w, struct rte_mbuf *m, uint16
         fg_handoff_reply(w, m, queue);
         return;
     }
-    q->out.mbufs[q->out.count++] = m;
     if (fg_unlikely(q->out.count == FG_BURST_MAX))
-        fg_transmit(w, q);
+        fg_transmit_full(w, q);
+    q->out.mbufs[q->out.count++] = m;
 }
 
 /* workers.c: before the lcores start and after they ended */

@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
 import client  # noqa: E402
 import fgtest  # noqa: E402
-from memif import Memif  # noqa: E402
+from memif import RING, Memif  # noqa: E402
 from test_daemon import SMALL  # noqa: E402
 from test_ports import ITEM, SERVER, SHOPPER, add_item, audited, check_turned, frame, memif, workers  # noqa: E402
 
@@ -101,6 +101,31 @@ def test_appliance_is_client(lab):
         except FileNotFoundError:
             pass
         assert gate.running(), gate.output()
+    audited(lab, gate)
+
+
+def test_peer_pauses(lab):
+    """a peer that does not read for a moment loses no answer; one that never reads does not stop the worker"""
+    gate = start(lab)
+    add_item(gate, 50)
+    peer = connect(lab, gate)
+    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    sent = received = 0
+    begin = time.monotonic()
+    while time.monotonic() < begin + 0.02:  # more than its ring for answers has places
+        sent += peer.send(request)
+    if time.monotonic() > begin + 0.08:
+        raise fgtest.Timeout('the machine stood still')
+    end = time.monotonic() + 10
+    while received < sent and time.monotonic() < end:
+        received += peer.receive() is not None
+    assert sent > 2 * RING - 10 and received == sent, (sent, received, workers(gate, 'tx_dropped'))
+    assert workers(gate, 'tx_dropped') == [0], gate.get('/v1/stats')
+    while workers(gate, 'tx_dropped') == [0]:
+        assert time.monotonic() < end + 20, 'what cannot be sent is dropped'
+        peer.send(request)
+    assert flood(peer, request, 0.01), 'it is answered when it reads again'
+    peer.close()
     audited(lab, gate)
 
 
