@@ -10,9 +10,18 @@
 #define FILL_ROWS   2000 /* of one statement of a fill */
 #define ADVICE_INIT "run `fgctl backend init`"
 
-#define MOVE_CURSOR                                                                                          \
-    "UPDATE floodgate_cursor SET appliance = $3, seq = $1::int8, updated = now()"                            \
-    " WHERE seq = $2::int8 AND coalesce(appliance, $3) = $3"
+/*
+ * The step of the cursor, with `more` columns. When another writer was first, nothing is met, and a cast
+ * fails: what stands behind in the pipeline is then not carried out. Without that it would run beside the
+ * other writer, not behind it, and take the locks of the items in another order (deadlocks, a second each).
+ */
+#define MOVE_CURSOR(more)                                                                                    \
+    "WITH moved AS (UPDATE floodgate_cursor SET appliance = $3, seq = $1::int8, updated = now()" more        \
+    " WHERE seq = $2::int8 AND coalesce(appliance, $3) = $3 RETURNING seq) "                                 \
+    "SELECT CASE count(*) WHEN 1 THEN 1"                                                                     \
+    " ELSE ('another writer has moved the cursor, from ' || $2)::int END FROM moved"
+#define MOVE_PLACE 1 /* in the pipeline */
+#define NOT_MOVED  "22P02"
 
 struct postgres_sink {
     struct fg_postgres_options options;
@@ -127,6 +136,16 @@ static void queue_begin(struct postgres_sink *p, const struct fg_sink_log *log, 
     fg_postgres_queue(&p->conn, move, 3, (const char *const[]){to_text, from_text, appliance});
 }
 
+/* What fg_postgres_run said of a pipeline that begins with queue_begin. */
+static enum fg_sink_result after_begin(const struct postgres_sink *p, enum fg_sink_result result)
+{
+    const char *code = p->conn.results[MOVE_PLACE]
+                           ? PQresultErrorField(p->conn.results[MOVE_PLACE], PG_DIAG_SQLSTATE)
+                           : NULL;
+
+    return result != FG_SINK_OK && code && !strcmp(code, NOT_MOVED) ? FG_SINK_AGAIN : result;
+}
+
 static enum fg_sink_result commit(struct postgres_sink *p, struct fg_error *err)
 {
     fg_postgres_queue(&p->conn, "COMMIT", 0, NULL);
@@ -142,10 +161,8 @@ static const char *const statement_names[FG_POSTGRES_STATEMENTS] = {
 /* Each row must have met what the log says was there. */
 static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error *err)
 {
-    unsigned place = 2;
+    unsigned place = MOVE_PLACE + 1;
 
-    if (fg_postgres_changed(&p->conn, 1) != 1)
-        return FG_SINK_AGAIN; /* somebody moved the cursor */
     for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++) {
         uint32_t wanted = p->batch.rows[s].count;
         uint64_t found;
@@ -172,13 +189,10 @@ static enum fg_sink_result apply(struct postgres_sink *p, const struct fg_sink_l
 
     if (result != FG_SINK_OK)
         return result;
-    queue_begin(p, log, from, to, MOVE_CURSOR);
+    queue_begin(p, log, from, to, MOVE_CURSOR(""));
     for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++)
         fg_postgres_queue_rows(&p->conn, (enum fg_postgres_statement)s, &p->batch.rows[s]);
-    result = fg_postgres_run(&p->conn, err);
-    if (result != FG_SINK_OK && p->conn.results[1] && fg_postgres_changed(&p->conn, 1) != 1 &&
-        PQresultStatus(p->conn.results[1]) == PGRES_COMMAND_OK)
-        return FG_SINK_AGAIN; /* the error came from writing what another one has written */
+    result = after_begin(p, fg_postgres_run(&p->conn, err));
     if (result == FG_SINK_OK)
         result = check_counts(p, err);
     return result == FG_SINK_OK ? commit(p, err) : result;
@@ -285,13 +299,9 @@ static enum fg_sink_result fill(struct postgres_sink *p, const struct fg_sink_lo
 
     if (result != FG_SINK_OK)
         return result;
-    queue_begin(p, log, p->cursor, info->seq,
-                "UPDATE floodgate_cursor SET appliance = $3, seq = $1::int8, filled_seq = $1::int8,"
-                " updated = now() WHERE seq = $2::int8 AND coalesce(appliance, $3) = $3");
+    queue_begin(p, log, p->cursor, info->seq, MOVE_CURSOR(", filled_seq = $1::int8"));
     fg_postgres_queue(&p->conn, "DELETE FROM denied_users", 0, NULL);
-    result = fg_postgres_run(&p->conn, err);
-    if (result == FG_SINK_OK && fg_postgres_changed(&p->conn, 1) != 1)
-        result = FG_SINK_AGAIN;
+    result = after_begin(p, fg_postgres_run(&p->conn, err));
     if (result == FG_SINK_OK)
         result = fill_items(p, snapshot, info->seq, err);
     if (result == FG_SINK_OK)
