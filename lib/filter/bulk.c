@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A whole list from a file and to a file: PREFIX [EXPIRES [REASON]] on a line. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -181,6 +183,26 @@ static void clear_lines(struct load *load)
     }
 }
 
+#define NOT_ORDINARY "%s: not an ordinary file; the daemon itself reads and writes it"
+
+/* A FIFO or a device would hang the caller, or never end. */
+static FILE *open_ordinary(const char *path, struct fg_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = NULL;
+    struct stat st;
+
+    if (fd < 0)
+        fg_fail(err, "%s: %s", path, strerror(errno));
+    else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        fg_fail(err, NOT_ORDINARY, path);
+    else if (!(file = fdopen(fd, "r")))
+        fg_fail(err, "%s: %s", path, strerror(errno));
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
+}
+
 bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
                     struct fg_list_loaded *loaded, struct fg_error *err)
 {
@@ -188,12 +210,12 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *pat
     struct load load = {
         .filter = filter, .list = list, .path = path, .loaded = loaded, .err = err ? err : &own};
     struct timespec from, to;
-    FILE *file = fopen(path, "re");
+    FILE *file = open_ordinary(path, load.err);
     bool ok;
 
     FG_ASSERT(list < FG_LISTS);
     if (!file)
-        return fg_fail(err, "%s: %s", path, strerror(errno));
+        return false;
     memset(loaded, 0, sizeof(*loaded));
     load.seed = filter->memory.state->seed;
     clock_gettime(CLOCK_MONOTONIC, &from);
@@ -241,10 +263,13 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *pat
 {
     char part[512];
     struct save save = {.ok = true};
+    struct stat st;
     bool closed;
 
     if ((size_t)snprintf(part, sizeof(part), "%s.part", path) >= sizeof(part))
         return fg_fail(err, "%s: the path is too long", path);
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
+        return fg_fail(err, NOT_ORDINARY, path);
     save.file = fopen(part, "we");
     if (!save.file)
         return fg_fail(err, "%s: %s", part, strerror(errno));

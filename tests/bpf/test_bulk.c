@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -75,6 +76,34 @@ static void errors(struct fg_filter *filter)
                judge(filter, "198.18.7.1") == XDP_PASS && judge(filter, "198.18.1.9") == XDP_DROP,
            "refused, and nothing is changed: %s", err.text);
     ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s", err.text);
+}
+
+/* What an operator gives by mistake must neither hang the control thread nor lose its place in /dev. */
+static void no_ordinary_files(struct fg_filter *filter)
+{
+    char fifo[64], link[64];
+    struct fg_list_loaded loaded;
+    struct fg_error err;
+    struct stat st;
+    uint32_t saved;
+
+    snprintf(fifo, sizeof(fifo), "%s.fifo", path);
+    snprintf(link, sizeof(link), "%s.link", path);
+    ok(mkfifo(fifo, 0600) == 0 && symlink("/dev/null", link) == 0, "a FIFO, and a link to a device");
+    ok(!fg_filter_load(filter, FG_LIST_BLOCK, fifo, &loaded, &err) &&
+           strstr(err.text, "not an ordinary file"),
+       "a FIFO is not loaded: %s", err.text);
+    ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/dev/zero", &loaded, &err) &&
+           strstr(err.text, "not an ordinary file"),
+       "nor a device: %s", err.text);
+    ok(!fg_filter_save(filter, FG_LIST_BLOCK, fifo, &saved, &err) && lstat(fifo, &st) == 0 &&
+           S_ISFIFO(st.st_mode) && strstr(err.text, "not an ordinary file"),
+       "a FIFO stays one when a list is saved to it: %s", err.text);
+    ok(!fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) && lstat(link, &st) == 0 &&
+           S_ISLNK(st.st_mode),
+       "and a link stays a link: %s", err.text);
+    unlink(fifo);
+    unlink(link);
 }
 
 /* While a million are loaded, a source that both lists block is judged all the time. */
@@ -175,6 +204,7 @@ static void body(const char *pins)
     filter = must_open(&options);
     formats(filter);
     errors(filter);
+    no_ordinary_files(filter);
     million(filter);
     fg_filter_close(filter);
     resize(options);

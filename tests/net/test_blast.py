@@ -75,6 +75,11 @@ def test_pcap(lab):
         assert f[26:28] == b'\xc6\x12' and f[30:34] == b'\xc6\x12\x00\x01' and f[36:38] == b'\x11\xf8'
     assert {f[20:22] for f in v4} == {b'\x40\x00', b'\x20\x00'}  # some are fragments
     assert len(set(first)) < len(first)  # some are duplicates
+    link = os.path.join(lab.dir, 'null')
+    os.symlink('/dev/null', link)
+    code, _, err = run('--pcap', os.path.join(lab.dir, 'd'), '--keys', os.path.join(lab.dir, 'keys'), '--server', '198.18.0.1',
+                       '--source-base', '198.18.0.9', '--packets', 10, '--retries', 0, '--audit', link)
+    assert code != 0 and 'not an ordinary file' in err and os.path.islink(link), (code, err)
 
 
 def gate_and_link(lab):

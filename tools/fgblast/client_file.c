@@ -3,15 +3,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool fg_client_file(const char *path, bool (*write)(const void *ctx, FILE *out), const void *ctx,
                     struct fg_error *err)
 {
     char temporary[600];
+    struct stat st;
     bool good;
     FILE *out;
 
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* /dev/null: the rename would take its place */
+        return fg_fail(err, "%s: not an ordinary file", path);
     snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
     out = fopen(temporary, "w");
     if (!out)
