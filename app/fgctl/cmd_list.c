@@ -92,7 +92,7 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
     return ok;
 }
 
-/* --reason, --for, --expires: what is said of all prefixes, as members of the request. */
+/* --reason, --for, --expires, --replace: what is said of all prefixes, as members of the request. */
 static int read_saying(const struct fg_args *args, json_t *say)
 {
     const char *reason = args->options[1], *duration = args->options[2], *expires = args->options[3];
@@ -110,6 +110,8 @@ static int read_saying(const struct fg_args *args, json_t *say)
         return fg_usage_error("--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
                               "2026-11-27T09:00:00Z",
                               expires);
+    if (args->options[4])
+        json_object_set_new(say, "replace", json_true());
     if (ms)
         json_object_set_new(say, "expires_ms", json_integer((json_int_t)ms));
     return FG_EXIT_OK;
@@ -185,6 +187,8 @@ int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args)
     json_t *reply = NULL, *count;
     int code;
 
+    if (!strcmp(args->positions[0], "-"))
+        return fg_usage_error("FILE: the daemon reads and writes it itself; - is none");
     if (!absolute_path(args->positions[0], path))
         return fg_usage_error("FILE: the path is too long");
     snprintf(route, sizeof(route), "/v1/filter/%s/%s", args->command->noun, args->command->verb);

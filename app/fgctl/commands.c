@@ -36,7 +36,8 @@ static const struct fg_option prefix_options[] = {
     {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"},
     {"reason", "TEXT", "why, at most 23 characters: shown by list and explain"},
     {"for", "DURATION", "for so long, like 10m or 24h"},
-    {"expires", "TIME", "until then, like +10m, Unix milliseconds or 2026-11-27T09:00:00Z"}};
+    {"expires", "TIME", "until then, like +10m, Unix milliseconds or 2026-11-27T09:00:00Z"},
+    {"replace", NULL, "prefixes that are there already get this reason and end, and keep their hits"}};
 static const struct fg_option explain_options[] = {
     {"class", "CLASS", "only for packets of this class: order, syn or other"},
     {"port", "N", "only for packets to this port: the order port (order), or another one (syn and other)"}};

@@ -14,6 +14,7 @@ struct batch {
     struct wanted *entries;
     size_t count;
     struct fg_list_entry say; /**< reason and expiry, the same for all */
+    bool replace;             /**< what is there gets this reason and expiry, and keeps its hits */
 };
 
 static struct fg_filter *filter_of(struct fg_call *call)
@@ -49,19 +50,23 @@ static bool parse_prefix(struct fg_call *call, const json_t *value, struct batch
     return true;
 }
 
-/* "reason" and "expires_ms" of a body; *found: how many of them are there. */
-static bool read_saying(struct fg_call *call, struct fg_list_entry *say, size_t *found)
+/* "reason", "expires_ms" and "replace" of a body; *found: how many of them are there. */
+static bool read_saying(struct fg_call *call, struct fg_list_entry *say, bool *replace, size_t *found)
 {
     const json_t *reason = json_object_get(call->body, "reason"),
-                 *expires = json_object_get(call->body, "expires_ms");
+                 *expires = json_object_get(call->body, "expires_ms"),
+                 *again = json_object_get(call->body, "replace");
     const char *text = json_string_value(reason);
 
-    *found = !!reason + !!expires;
+    *found = !!reason + !!expires + !!again;
     if (reason && (!text || !fg_reason_is_sane(text)))
         return fg_call_fail(call, 400, "reason",
                             "reason: not a text of at most 23 printable ASCII characters without # and ;");
     if (expires && (!json_is_integer(expires) || json_integer_value(expires) <= (json_int_t)fg_now_ms()))
         return fg_call_fail(call, 400, "expires_ms", "expires_ms: not a time to come, in Unix milliseconds");
+    if (again && !json_is_boolean(again))
+        return fg_call_fail(call, 400, "replace", "replace: neither true nor false");
+    *replace = json_is_true(again);
     if (reason)
         snprintf(say->reason, sizeof(say->reason), "%s", text);
     say->expires_ms = expires ? (uint64_t)json_integer_value(expires) : 0;
@@ -75,12 +80,12 @@ static bool read_batch(struct fg_call *call, struct batch *batch, bool adds)
                  *many = json_object_get(call->body, "prefixes");
     size_t count = one ? 1 : json_array_size(many), said = 0;
 
-    if (adds && !read_saying(call, &batch->say, &said))
+    if (adds && !read_saying(call, &batch->say, &batch->replace, &said))
         return false;
     if (json_object_size(call->body) != 1 + said || (!one && !json_is_array(many)) || count == 0)
         return fg_call_fail(call, 400, NULL,
                             "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}%s",
-                            adds ? ", and may have \"reason\" and \"expires_ms\"" : "");
+                            adds ? ", and may have \"reason\", \"expires_ms\" and \"replace\"" : "");
     batch->entries = calloc(count, sizeof(*batch->entries));
     if (!batch->entries)
         return fg_call_fail(call, 500, NULL, "out of memory");
@@ -115,6 +120,8 @@ static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg
 {
     char text[64];
 
+    if (batch->replace)
+        return true;
     if (batch->count == 1) /* then the act itself tells, and a list of a million is not walked */
         return true;
     fg_filter_each(filter, list, mark_listed, batch);
@@ -128,11 +135,17 @@ static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg
     return true;
 }
 
-static void apply(struct fg_call *call, enum fg_list list, const char *verb,
-                  bool (*act)(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                              const struct fg_list_entry *say, struct fg_error *err),
-                  bool must_be_listed)
+static bool take_off(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+                     const struct fg_list_entry *say, struct fg_error *err)
 {
+    return fg_filter_del(filter, list, prefix, err);
+}
+
+static void apply(struct fg_call *call, enum fg_list list, bool must_be_listed)
+{
+    bool (*act)(struct fg_filter *, enum fg_list, const struct fg_prefix *, const struct fg_list_entry *,
+                struct fg_error *) = must_be_listed ? take_off : fg_filter_add;
+    const char *verb = must_be_listed ? "removed" : "added";
     struct fg_filter *filter = filter_of(call);
     struct batch batch = {0};
     struct fg_error err = {""};
@@ -140,6 +153,8 @@ static void apply(struct fg_call *call, enum fg_list list, const char *verb,
 
     if (filter && read_batch(call, &batch, !must_be_listed) &&
         check_listed(call, filter, list, &batch, must_be_listed)) {
+        if (batch.replace)
+            act = fg_filter_put;
         while (done < batch.count && act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
             done++;
         if (done == batch.count)
@@ -197,12 +212,6 @@ static void show(struct fg_call *call, enum fg_list list, const char *name)
                   json_pack("{s:s, s:o, s:I, s:I, s:I}", "list", name, "prefixes", page.list, "count",
                             (json_int_t)page.seen, "offset", (json_int_t)call->offset, "limit",
                             (json_int_t)call->limit));
-}
-
-static bool take_off(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                     const struct fg_list_entry *say, struct fg_error *err)
-{
-    return fg_filter_del(filter, list, prefix, err);
 }
 
 /* {"path": TEXT}: of a file that the daemon reads or writes. */
@@ -276,12 +285,12 @@ void fg_handle_block_list(struct fg_call *call)
 
 void fg_handle_block_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_BLOCK, "added", fg_filter_add, false);
+    apply(call, FG_LIST_BLOCK, false);
 }
 
 void fg_handle_block_del(struct fg_call *call)
 {
-    apply(call, FG_LIST_BLOCK, "removed", take_off, true);
+    apply(call, FG_LIST_BLOCK, true);
 }
 
 void fg_handle_allow_list(struct fg_call *call)
@@ -291,10 +300,10 @@ void fg_handle_allow_list(struct fg_call *call)
 
 void fg_handle_allow_add(struct fg_call *call)
 {
-    apply(call, FG_LIST_ALLOW, "added", fg_filter_add, false);
+    apply(call, FG_LIST_ALLOW, false);
 }
 
 void fg_handle_allow_del(struct fg_call *call)
 {
-    apply(call, FG_LIST_ALLOW, "removed", take_off, true);
+    apply(call, FG_LIST_ALLOW, true);
 }

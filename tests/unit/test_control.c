@@ -575,6 +575,16 @@ static void edits_lists(void **state)
     assert_int_equal(number(json, "added"), 2);
     json_decref(json);
     refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 409, "prefix", "already there");
+    json = ask("POST", "/v1/filter/block",
+               "{\"prefix\": \"198.18.0.0/16\", \"reason\": \"again\", \"replace\": true}", 200);
+    assert_int_equal(number(json, "added"), 1);
+    json_decref(json);
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": 1}", 400, "replace",
+            "neither true nor false");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": false}", 409, "prefix",
+            "already there");
+    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": true}", 400, NULL,
+            "must be");
     refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1\"]}", 409, "prefix",
             "198.19.0.1 is already in the list; nothing was changed");
     refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1/8\"]}", 400, "prefix",

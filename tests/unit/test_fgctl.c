@@ -472,6 +472,15 @@ static void says_why_and_asks_for_a_class(void **state)
     fails(2, "filter explain 198.18.0.9 --port 80 --class syn", "one of them");
 }
 
+static int lines_with(const char *text, const char *word)
+{
+    int n = 0;
+
+    for (; (text = strstr(text, word)); text++)
+        n++;
+    return n;
+}
+
 static void edits_lists(void **state)
 {
     char words[512];
@@ -484,6 +493,15 @@ static void edits_lists(void **state)
     run(0, "block add 198.18.0.0/16 2001:db8::/32");
     assert_string_equal(out, "2 added\n");
     fails(1, "block add 198.18.0.0/16", "already there");
+    run(0, "block add 198.18.0.0/16 198.18.0.0/17 --replace --reason now-known");
+    run(0, "block list");
+    assert_int_equal(lines_with(out, "now-known"), 2);
+    run(0, "block add 198.18.0.0/16 --replace");
+    run(0, "block list");
+    assert_int_equal(lines_with(out, "now-known"), 1);
+    run(0, "block del 198.18.0.0/17");
+    fails(2, "block del 198.18.0.0/16 --replace", "--replace");
+    fails(2, "block save -", "the daemon reads and writes it itself");
     fails(1, "block add 198.18.0.0/33", "prefix 1");
     fails(2, "block add", "no prefix given");
     write_file("list", "# attackers\n198.19.0.1 # one\n\n  198.19.0.2\n");
@@ -642,7 +660,7 @@ static void completes(void **state)
                 {"item add 5 --us", "--user-limit"},
                 {"top --c", "--count"},
                 {"filter explain 198.18.0.1 --cl", "--class"},
-                {"block add 198.18.0.1 --re", "--reason"},
+                {"block add 198.18.0.1 --rea", "--reason"},
                 {"item list --soc", "--socket"}};
     char script[128];
 
