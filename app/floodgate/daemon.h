@@ -66,7 +66,8 @@ struct fg_daemon {
     struct fg_ring **messages_to;   /**< the same as each engine sees them */
     struct fg_ring **messages_from;
     struct fg_worker *workers[FG_WORKERS_MAX];
-    _Atomic int mode; /**< enum fg_stock_mode; journal thread writes */
+    _Atomic int mode;              /**< enum fg_stock_mode; journal thread writes */
+    _Atomic uint64_t commit_began; /**< TSC, of the commit under way; 0 = none; journal thread writes */
     _Atomic bool workers_quit;
     bool workers_started;
 

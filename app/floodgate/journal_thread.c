@@ -2,6 +2,7 @@
 /* The thread that makes records durable and says in what mode the workers are. */
 #include "daemon.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -9,7 +10,8 @@
 #include "journal/pace.h"
 #include "log.h"
 
-#define NICE       -10   /* of the thread, or less */
+#define PRIORITY   1     /* SCHED_RR: the least there is */
+#define NICE       -10   /* of the thread, or less, where that is refused */
 #define TROUBLE_US 10000 /* between attempts on a full disk */
 
 uint64_t fg_mono_ms(void)
@@ -59,7 +61,9 @@ static size_t commit(struct fg_daemon *d)
     size_t n;
 
     atomic_store_explicit(&w->began_ms, began, memory_order_relaxed);
+    atomic_store_explicit(&d->commit_began, rte_rdtsc(), memory_order_relaxed);
     n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
+    atomic_store_explicit(&d->commit_began, 0, memory_order_relaxed);
     took = fg_mono_ms() - began;
     atomic_store_explicit(&w->began_ms, 0, memory_order_relaxed);
     if (took > atomic_load_explicit(&w->max_ms, memory_order_relaxed))
@@ -71,6 +75,19 @@ static size_t commit(struct fg_daemon *d)
     return n;
 }
 
+/*
+ * Every answer waits for this thread, and for the kernel's (kblockd) that sees to a sync on the CPU where it
+ * was asked for. While a thread of the usual kind polls on that CPU, it keeps it for milliseconds after they
+ * woke up; but when a real-time thread blocks, the kernel's, with the better nice value, comes first.
+ */
+static void hurry(void)
+{
+    struct sched_param param = {.sched_priority = PRIORITY};
+
+    if (sched_setscheduler(0, SCHED_RR, &param) && getpriority(PRIO_PROCESS, 0) > NICE)
+        setpriority(PRIO_PROCESS, 0, NICE); /* a refusal does no harm */
+}
+
 static void *run(void *daemon)
 {
     struct fg_daemon *d = daemon;
@@ -79,8 +96,7 @@ static void *run(void *daemon)
 
     prctl(PR_SET_NAME, "fg-journal");
     prctl(PR_SET_TIMERSLACK, 1000ul); /* else a sleep of some microseconds takes 50 more */
-    if (getpriority(PRIO_PROCESS, 0) > NICE)
-        setpriority(PRIO_PROCESS, 0, NICE); /* every answer waits for this thread; a refusal does no harm */
+    hurry();
     while (!atomic_load_explicit(&d->journal_quit, memory_order_acquire)) {
         size_t n = commit(d);
 

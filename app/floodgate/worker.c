@@ -4,19 +4,13 @@
 
 #include "budget.h"
 
-#include <sched.h>
-#include <time.h>
-
 #include <rte_ethdev.h>
 #include <rte_prefetch.h>
 
 #define PREFETCH_AHEAD 4
-#define DECIDE_BURST   64u   /* requests whose tables are fetched together */
-#define IDLE_LOOPS     64    /* that find nothing before the idle policy applies */
-#define IDLE_SLEEP_NS  20000 /* FG_IDLE_SLEEP */
-#define IDLE_SLEEP_MS  2     /* with nothing to do before it: a shorter gap is part of a flood */
-#define NEIGHBOUR_MAX  16    /* of ARP and the like answered in a millisecond: a ping flood is not our sale */
-#define COMMANDS_MAX   32    /* taken from the mailbox per loop */
+#define DECIDE_BURST   64u /* requests whose tables are fetched together */
+#define NEIGHBOUR_MAX  16  /* of ARP and the like answered in a millisecond: a ping flood is not our sale */
+#define COMMANDS_MAX   32  /* taken from the mailbox per loop */
 
 /* Headers and order packet: the frame begins behind a headroom that is a multiple of a line. */
 static inline void prefetch_frame(struct rte_mbuf *m)
@@ -331,27 +325,6 @@ static void stage_transmit(struct fg_worker *w)
     }
 }
 
-/* Only a worker with nothing under way may sleep; one that waits for the disk gives its CPU to who writes. */
-static void stage_idle(struct fg_worker *w, unsigned work)
-{
-    bool quiet = !w->backlog && fg_stock_idle(w->stock);
-
-    atomic_store_explicit(&w->quiet, quiet, memory_order_release);
-    fg_count(&w->counters.loops, 1);
-    if (work) {
-        w->idle_loops = 0;
-        w->busy_ms = w->now_ms;
-        return;
-    }
-    fg_count(&w->counters.idle_loops, 1);
-    if (++w->idle_loops < IDLE_LOOPS || w->idle_policy == FG_IDLE_SPIN)
-        rte_pause();
-    else if (w->idle_policy == FG_IDLE_SLEEP && quiet && w->now_ms >= w->busy_ms + IDLE_SLEEP_MS)
-        nanosleep(&(struct timespec){.tv_nsec = IDLE_SLEEP_NS}, NULL);
-    else
-        sched_yield();
-}
-
 void fg_worker_loop(struct fg_worker *w)
 {
     unsigned work;
@@ -369,7 +342,7 @@ void fg_worker_loop(struct fg_worker *w)
     FG_BUDGET_END(HANDOFF);
     stage_transmit(w);
     FG_BUDGET_END(SEND);
-    stage_idle(w, work);
+    fg_worker_idle(w, work);
     FG_BUDGET_END(LOOP);
 }
 
@@ -377,6 +350,7 @@ int fg_worker_main(void *worker)
 {
     struct fg_worker *w = worker;
 
+    fg_worker_idle_start();
     atomic_store(&w->running, true);
     while (!atomic_load_explicit(w->quit, memory_order_relaxed))
         fg_worker_loop(w);

@@ -95,6 +95,7 @@ struct fg_worker {
     struct fg_clock *clock;
     _Atomic(struct fg_keyring *) *keys_in_force; /**< read once a loop */
     const _Atomic int *mode_in_force;            /**< enum fg_stock_mode, read once a loop */
+    const _Atomic uint64_t *commit_began;        /**< TSC, of the commit under way; 0 = none */
     const _Atomic bool *quit;
 
     struct fg_stock *stock;
@@ -121,7 +122,9 @@ struct fg_worker {
     const struct fg_keyring *keys;
     enum fg_stock_mode mode;
     unsigned idle_loops;
-    uint64_t busy_ms;      /**< when there was last something to do */
+    uint64_t busy_ms; /**< when there was last something to do */
+    uint64_t way_for; /**< the commit that this worker gives way to, and when it does so next; TSC */
+    uint64_t way_at;
     uint64_t neighbour_ms; /**< when ARP and the like were last answered, and how often in that millisecond */
     unsigned neighbour_count;
 
@@ -143,6 +146,10 @@ void fg_handoff_reply(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue);
 unsigned fg_handoff_receive(struct fg_worker *w);
 unsigned fg_handoff_replies(struct fg_worker *w);
 void fg_handoff_flush(struct fg_worker *w);
+
+/* idle.c */
+void fg_worker_idle_start(void);                         /**< once, by the thread itself */
+void fg_worker_idle(struct fg_worker *w, unsigned work); /**< at the end of a loop that did so much */
 
 /* judge.c */
 /** Drops what the filter drops; returns how many frames are left, in their order. */

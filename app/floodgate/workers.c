@@ -100,6 +100,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->clock = &d->clock;
     w->keys_in_force = &d->keys;
     w->mode_in_force = &d->mode;
+    w->commit_began = &d->commit_began;
     w->quit = &d->workers_quit;
     w->now_ms = fg_clock_ms(&d->clock);
     w->slots_count = fg_slots_per_worker(&d->limits);

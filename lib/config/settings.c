@@ -38,8 +38,8 @@ const struct fg_setting fg_settings[] = {
     {"workers", "cpus", FG_KIND_CPUS, 0, GLOBAL(workers.cpus), "", 1, 127, NULL, "0",
      "CPU of each worker, in order; a CPU may be named several times; the other threads keep off them while any are left. Not given = any CPU"},
     {"workers", "idle", FG_KIND_ENUM, 0, GLOBAL(workers.idle), "yield", 0, 0, idle_names, NULL,
-     "what a worker does that finds nothing to do: spin (lowest latency), yield the CPU, or sleep for some "
-     "microseconds"},
+     "what a worker does that finds nothing to do: spin (for CPUs that nobody else needs), yield the CPU, or sleep "
+     "for some microseconds"},
     {"workers", "burst", FG_KIND_NUMBER, 0, GLOBAL(workers.burst), "64", 1, 256, NULL, NULL,
      "frames that a worker takes from a queue at a time"},
     {"workers", "handoff", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(workers.handoff), "1024", 64, 1 << 20,

@@ -25,7 +25,8 @@
     X(no_mbuf, "replies lost because the mbuf pool was empty")                                               \
     X(reports_lost, "offences that the penalty box was not told of, because so many came at once")           \
     X(loops, "poll loops")                                                                                   \
-    X(idle_loops, "poll loops that found nothing to do")
+    X(idle_loops, "poll loops that found nothing to do")                                                     \
+    X(gave_way, "sleeps of a moment because a commit took long: the disk may have waited for the CPU")
 
 struct fg_worker_counters {
 #define X(name, text) _Atomic uint64_t name;

@@ -424,6 +424,7 @@ def test_a_disk_that_stands_still(lab):
     assert 'disk' not in alarms(sale)
     sale.shop(seconds=10)
     wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells')
+    before = min(w['gave_way'] for w in sale.gate.get('/v1/stats')['workers'])
     disk.fail('slow')
     wait_until(lambda: 'waits for the disk' in alarms(sale).get('disk', ''), 20, 'the alarm is raised')
     assert sale.gate.healthy() and log_state(sale) == 'ok', 'slow is not broken'
@@ -431,6 +432,8 @@ def test_a_disk_that_stands_still(lab):
     assert shopper.reserve(99, 99, 1).status == 'SOLD_OUT', 'rejections go on'
     time.sleep(0.5)
     assert sale.gate.get('/v1/status')['log']['durable_seq'] == durable, 'nothing is durable meanwhile'
+    given = [w['gave_way'] for w in sale.gate.get('/v1/stats')['workers']]
+    assert min(given) >= before + 8, f'workers have slept {given} times for the disk, {before} before it was slow'
     accepted = answers(sale, 'RESERVED', 'SOLD')
     disk.heal()
     wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 20, 'the answers come')

@@ -230,6 +230,54 @@ def test_every_idle_policy(lab):
     assert s.gate.stop() == 0
 
 
+def threads(gate, name):
+    """Folders in /proc of the daemon's threads with that in their name."""
+    found = []
+    for task in glob.glob(f'/proc/{gate.process.pid}/task/*'):
+        with open(os.path.join(task, 'comm'), encoding='ascii') as f:
+            if name in f.read():
+                found.append(task)
+    return found
+
+
+def sleeps_a_second(gate):
+    """Of the worker that sleeps least. A sched_yield is none: the kernel counts it as involuntary."""
+    def count():
+        counts = []
+        for task in threads(gate, 'worker'):
+            with open(os.path.join(task, 'status'), encoding='ascii') as f:
+                counts += [int(line.split()[1]) for line in f if line.startswith('voluntary_ctxt_switches')]
+        return counts
+    began, before = time.monotonic(), count()
+    assert len(before) == 2, before
+    time.sleep(1)
+    return min(b - a for a, b in zip(before, count())) / (time.monotonic() - began)
+
+
+def test_idle_workers_leave_the_cpu(lab):
+    """a worker that yields or sleeps does leave its CPU to the kernel's threads many times a second, one that spins never"""
+    s = Shop(lab, **{'workers.count': 2, 'workers.cpus': '0,0'})
+    for idle, least, most in (('spin', 0, 5), ('yield', 20, 20000), ('sleep', 100, 20000)):
+        s.gate.settings['workers.idle'] = idle
+        s.gate.write_config()
+        s.gate.restart()
+        found = sleeps_a_second(s.gate)
+        assert least <= found <= most, (idle, found)
+    assert s.gate.stop() == 0
+
+
+def test_the_log_comes_first(lab):
+    """the thread that writes the log has real-time priority, the least there is, and no other thread has"""
+    if subprocess.run(['chrt', '-r', '1', 'true'], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise fgtest.Skip('real-time priorities are refused here')
+    s = Shop(lab)
+    policies = {task: os.sched_getscheduler(int(os.path.basename(task))) for task in threads(s.gate, '')}
+    journal, = threads(s.gate, 'fg-journal')
+    assert policies.pop(journal) == os.SCHED_RR, policies
+    assert os.sched_getparam(int(os.path.basename(journal))).sched_priority == 1
+    assert set(policies.values()) == {os.SCHED_OTHER}, policies
+
+
 def test_frames_that_get_no_answer(lab):
     """wrong tag, unknown key, wrong length and magic get no answer and are counted"""
     s = Shop(lab)
