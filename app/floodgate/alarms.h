@@ -34,7 +34,7 @@
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
     X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")                      \
     X(WORKERS, "workers", "a worker stands still")                                                           \
-    X(LINK, "link", "a port has no link, or its interface is gone")
+    X(LINK, "link", "a port has no link or no XDP program, or its interface is gone")
 
 enum fg_alarm {
 #define X(name, text, help) FG_ALARM_##name,

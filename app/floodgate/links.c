@@ -42,6 +42,15 @@ static int ask_driver(uint16_t ethdev)
     return link.link_status == RTE_ETH_LINK_UP ? FG_LINK_UP : FG_LINK_DOWN;
 }
 
+static int ask(struct fg_daemon *d, struct fg_port *p)
+{
+    int state = p->link.interface ? ask_kernel(d->links_socket, p->link.interface) : ask_driver(p->ethdev[0]);
+
+    if (state == FG_LINK_UP && p->config->af_xdp && !fg_filter_in_force(d->filter, p->config->device))
+        return FG_LINK_DETACHED;
+    return state;
+}
+
 static void look(struct fg_daemon *d, struct fg_port *p)
 {
     int before = atomic_load(&p->link.state), now;
@@ -49,10 +58,10 @@ static void look(struct fg_daemon *d, struct fg_port *p)
     if (before ==
         FG_LINK_GONE) /* the driver's socket died with it: another interface of that name is none of ours */
         return;
-    now = p->link.interface ? ask_kernel(d->links_socket, p->link.interface) : ask_driver(p->ethdev[0]);
+    now = ask(d, p);
     if (now == before || (before == FG_LINK_NEW && now == FG_LINK_DOWN))
         return;
-    if (before == FG_LINK_UP)
+    if (before == FG_LINK_UP && now != FG_LINK_DETACHED)
         atomic_fetch_add(&p->link.lost, 1);
     atomic_store(&p->link.state, now);
     if (before != FG_LINK_NEW || now == FG_LINK_GONE)
@@ -86,21 +95,33 @@ void fg_links_stop(struct fg_daemon *d)
     d->links_socket = -1;
 }
 
-/* The worst port speaks for all: gone, then down, then new. */
+static const char *what_is_wrong(int state)
+{
+    switch (state) {
+    case FG_LINK_GONE:
+        return "the interface is gone; restart when it is there again";
+    case FG_LINK_DETACHED:
+        return "the XDP program is detached: packets flow unfiltered, no order reaches a worker; `fgctl "
+               "filter attach`";
+    case FG_LINK_DOWN:
+        return "no link";
+    }
+    return "no link since the start";
+}
+
+/* The worst port speaks for all. */
 bool fg_links_wrong(const struct fg_daemon *d, char *text, size_t size)
 {
-    static const int worst_first[] = {FG_LINK_GONE, FG_LINK_DOWN, FG_LINK_NEW};
+    static const int worst_first[] = {FG_LINK_GONE, FG_LINK_DETACHED, FG_LINK_DOWN, FG_LINK_NEW};
 
-    for (unsigned k = 0; k < 3; k++)
+    for (unsigned k = 0; k < sizeof(worst_first) / sizeof(worst_first[0]); k++)
         for (unsigned i = 0; i < d->config.ports_count; i++) {
             const struct fg_port *p = &d->ports[i];
 
             if (atomic_load(&p->link.state) != worst_first[k])
                 continue;
             snprintf(text, size, "port %s (%.64s): %s", p->config->name, p->config->device,
-                     worst_first[k] == FG_LINK_GONE ? "the interface is gone; restart when it is there again"
-                     : worst_first[k] == FG_LINK_DOWN ? "no link"
-                                                      : "no link since the start");
+                     what_is_wrong(worst_first[k]));
             return true;
         }
     return false;
@@ -112,5 +133,5 @@ bool fg_links_broken(const struct fg_daemon *d)
 
     for (unsigned i = 0; i < d->config.ports_count; i++)
         count[atomic_load(&d->ports[i].link.state)]++;
-    return count[FG_LINK_GONE] || (count[FG_LINK_DOWN] && !count[FG_LINK_UP]);
+    return count[FG_LINK_GONE] || (count[FG_LINK_DOWN] + count[FG_LINK_DETACHED] && !count[FG_LINK_UP]);
 }

@@ -17,6 +17,7 @@
     X(NEW, "new", "no link since the start: the other end is not there yet")                                 \
     X(UP, "up", "frames can come and go")                                                                    \
     X(DOWN, "down", "lost: comes back by itself")                                                            \
+    X(DETACHED, "detached", "the link is up, but the XDP program was taken away: `fgctl filter attach`")     \
     X(GONE, "gone", "the interface was removed: needs a restart once it is there again")
 
 enum fg_link_state {

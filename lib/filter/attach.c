@@ -232,6 +232,31 @@ static bool program_in_force(const struct fg_shield *shield)
            link.xdp.ifindex != 0;
 }
 
+static bool link_in_force(int link)
+{
+    struct bpf_link_info info = {0};
+    uint32_t size = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.xdp.ifindex != 0;
+}
+
+bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
+{
+    const struct fg_shield *shield = fg_shield_find(filter, ifname);
+    char path[FG_PATH_MAX];
+    int link;
+    bool ok;
+
+    if (!shield || link_in_force(shield->link))
+        return true;
+    fg_pins_name(path, sizeof(path), filter->pins, "link", ifname);
+    link = bpf_obj_get(path);
+    ok = link >= 0 && link_in_force(link);
+    if (link >= 0)
+        close(link);
+    return ok;
+}
+
 /* User space cannot read an XSKMAP (EOPNOTSUPP), a program can: it is run once for the answer. */
 static int probe_socket(const struct fg_shield *shield, unsigned queue)
 {

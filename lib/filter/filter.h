@@ -56,6 +56,12 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
 /** Attaches to an interface, or replaces the program of an existing pinned link of ours with no gap. */
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err);
 
+/**
+ * Is a program of ours attached to it now? Also when it was detached and attached again by hand. True for an
+ * interface that is none of ours.
+ */
+bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname);
+
 /** After the port has started: is the AF_XDP socket of that queue in our xsks_map of that interface? */
 bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
                             struct fg_error *err);

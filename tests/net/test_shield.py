@@ -508,6 +508,18 @@ def test_by_hand(lab):
     assert s.shopper(s.link.b_ip).stock(ITEM).status == 'ON_SALE'
     assert sum(sink.seen.values()) == through and mode() == 'native'
     assert 'no program of ours' in fgctl('attach', 'lo', code=1)
+
+    def state():
+        status = s.gate.api('GET', '/v1/status')[1]
+        return status['ports'][0]['state'], status['state'], [a['level'] for a in status['alarms'] if a['name'] == 'link']
+
+    assert state() == ('up', 'running', [])
+    fgctl('detach', s.link.a_if)  # while the daemon runs: must not stay unseen
+    fgtest.wait_until(lambda: state() == ('detached', 'unhealthy', ['alarm']), 10, 'the missing program is an alarm')
+    assert not s.gate.healthy()
+    fgctl('attach', s.link.a_if)
+    fgtest.wait_until(lambda: state() == ('up', 'running', []), 20, 'it is over')
+    assert s.shopper(s.link.b_ip).stock(ITEM).status == 'ON_SALE' and s.gate.api('GET', '/v1/stats')[1]['ports'][0]['link_lost'] == 0
     flood.terminate()
 
 
