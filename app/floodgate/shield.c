@@ -28,14 +28,19 @@ static bool allowed(void *ctx, const struct fg_prefix *address)
     return fg_filter_match(d->filter, FG_LIST_ALLOW, address, &prefix, &entry);
 }
 
+/* There is an entry of the operator's, which the box leaves alone. */
+static bool not_ours(const struct fg_list_entry *entry)
+{
+    return strncmp(entry->reason, FG_PENALTY_REASON, strlen(FG_PENALTY_REASON)) != 0;
+}
+
 static bool block(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
                   struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
     struct fg_list_entry entry = {.expires_ms = unix_ms() + ms}, before;
 
-    if (fg_filter_find(d->filter, FG_LIST_BLOCK, source, &before) &&
-        strncmp(before.reason, FG_PENALTY_REASON, strlen(FG_PENALTY_REASON)))
+    if (fg_filter_find(d->filter, FG_LIST_BLOCK, source, &before) && not_ours(&before))
         return fg_fail(err, "an operator's entry is on the block list");
     snprintf(entry.reason, sizeof(entry.reason), "%s", reason);
     return fg_filter_put(d->filter, FG_LIST_BLOCK, source, &entry, err);
@@ -44,7 +49,10 @@ static bool block(void *ctx, const struct fg_prefix *source, uint64_t ms, const 
 static bool unblock(void *ctx, const struct fg_prefix *source, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
+    struct fg_list_entry there;
 
+    if (!fg_filter_find(d->filter, FG_LIST_BLOCK, source, &there) || not_ours(&there))
+        return true; /* the operator has taken it off, or made it his own */
     return fg_filter_del(d->filter, FG_LIST_BLOCK, source, err);
 }
 
