@@ -102,7 +102,11 @@ static void *run(void *daemon)
 
         publish_mode(d, &seen);
         if (n) {
+            unsigned us = fg_committer_gather_us(&d->committer);
+
             fg_pace_worked(&pace);
+            if (us)
+                fg_sleep_us(us);
             continue;
         }
         fg_sleep_us(seen == FG_JOURNAL_OK ? fg_pace_idle(&pace) : TROUBLE_US);
