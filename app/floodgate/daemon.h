@@ -71,6 +71,7 @@ struct fg_daemon {
     _Atomic bool workers_quit;
     bool workers_started;
 
+    struct fg_bell bell; /**< workers ring, the journal's thread sleeps */
     pthread_t journal_thread;
     bool journal_started;
     _Atomic bool journal_quit;

@@ -71,6 +71,8 @@ void fg_worker_idle(struct fg_worker *w, unsigned work)
         return;
     }
     fg_count(&w->counters.idle_loops, 1);
+    if (!quiet && w->idle_policy != FG_IDLE_SPIN && fg_ring_waits(w->records))
+        fg_count(&w->counters.rang, fg_bell_ring(w->bell));
     if (++w->idle_loops < IDLE_LOOPS || w->idle_policy == FG_IDLE_SPIN) {
         rte_pause();
         return;

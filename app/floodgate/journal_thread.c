@@ -88,6 +88,15 @@ static void hurry(void)
         setpriority(PRIO_PROCESS, 0, NICE); /* a refusal does no harm */
 }
 
+static void wait_for_records(struct fg_daemon *d, unsigned most_us)
+{
+    fg_bell_hang(&d->bell);
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        if (fg_ring_waits(d->journal_rings[i]))
+            return; /* a ring that meets nobody costs one system call */
+    fg_bell_sleep(&d->bell, most_us);
+}
+
 static void *run(void *daemon)
 {
     struct fg_daemon *d = daemon;
@@ -102,14 +111,13 @@ static void *run(void *daemon)
 
         publish_mode(d, &seen);
         if (n) {
-            unsigned us = fg_committer_gather_us(&d->committer);
-
             fg_pace_worked(&pace);
-            if (us)
-                fg_sleep_us(us);
             continue;
         }
-        fg_sleep_us(seen == FG_JOURNAL_OK ? fg_pace_idle(&pace) : TROUBLE_US);
+        if (seen == FG_JOURNAL_OK)
+            wait_for_records(d, fg_pace_idle(&pace, d->config.workers.idle != FG_IDLE_SPIN));
+        else
+            fg_sleep_us(TROUBLE_US);
     }
     return NULL;
 }

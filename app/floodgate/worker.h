@@ -10,6 +10,7 @@
 #ifndef FG_WORKER_H
 #define FG_WORKER_H
 
+#include "bell.h"
 #include "clock.h"
 #include "config/config.h"
 #include "inbound/inbound.h"
@@ -97,6 +98,9 @@ struct fg_worker {
     const _Atomic int *mode_in_force;            /**< enum fg_stock_mode, read once a loop */
     const _Atomic uint64_t *commit_began;        /**< TSC, of the commit under way; 0 = none */
     const _Atomic bool *quit;
+
+    struct fg_bell *bell;          /**< wakes the journal's thread */
+    const struct fg_ring *records; /**< to it; the engine produces */
 
     struct fg_stock *stock;
     struct fg_queue *queues; /**< of the daemon, by number */

@@ -101,6 +101,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->keys_in_force = &d->keys;
     w->mode_in_force = &d->mode;
     w->commit_began = &d->commit_began;
+    w->bell = &d->bell;
     w->quit = &d->workers_quit;
     w->now_ms = fg_clock_ms(&d->clock);
     w->slots_count = fg_slots_per_worker(&d->limits);
@@ -110,6 +111,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->results = fg_ring_create(MAIL_PLACES);
     w->reports = fg_ring_create(REPORT_PLACES);
     d->journal_rings[index] = fg_ring_create(c->log.ring);
+    w->records = d->journal_rings[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports || !d->journal_rings[index] ||
         !make_way_back(c, w))
         return NULL;

@@ -80,6 +80,13 @@ static inline uint64_t fg_ring_count(struct fg_ring *r)
     return r->tail_seen - atomic_load_explicit(&r->head, memory_order_relaxed);
 }
 
+/** Any thread: whether a message waits, or did a moment ago. */
+static inline bool fg_ring_waits(const struct fg_ring *r)
+{
+    return atomic_load_explicit(&r->tail, memory_order_acquire) !=
+           atomic_load_explicit(&r->head, memory_order_acquire);
+}
+
 /** The i-th waiting message (0 = oldest), in place; NULL when there is none. Consumer only, valid until
  * popped. */
 static inline const void *fg_ring_peek(struct fg_ring *r, uint64_t i)

@@ -26,6 +26,7 @@
     X(reports_lost, "offences that the penalty box was not told of, because so many came at once")           \
     X(loops, "poll loops")                                                                                   \
     X(idle_loops, "poll loops that found nothing to do")                                                     \
+    X(rang, "times that this worker, with nothing to do, woke the thread that writes the log")               \
     X(gave_way, "sleeps of a moment because a commit took long: the disk may have waited for the CPU")
 
 struct fg_worker_counters {

@@ -221,12 +221,16 @@ def test_four_workers_two_queues(lab):
 
 def test_every_idle_policy(lab):
     """spin, yield and sleep, two workers on one CPU: orders are answered, SIGTERM ends it"""
-    s = Shop(lab, **{'workers.count': 2, 'workers.cpus': '0,0'})
+    s = Shop(lab, total=40, **{'workers.count': 2, 'workers.cpus': '0,0'})
     for user, idle in enumerate(('spin', 'yield', 'sleep'), 1):
         s.gate.settings['workers.idle'] = idle
         s.gate.write_config()
         s.gate.restart()
-        assert s.reserve(user)[0]['status'] == 'RESERVED'
+        for order in range(10):
+            assert s.reserve(10 * user + order)[0]['status'] == 'RESERVED'
+            time.sleep(0.005)
+        rang = sum(workers(s.gate, 'rang'))
+        assert rang == 0 if idle == 'spin' else rang >= 3, f'{idle}: the log was woken {rang} times for 10 orders'
     assert s.gate.stop() == 0
 
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "tools/fgblast/flat.h"
 #include "tools/fgblast/frames.h"
 #include "tools/fgblast/pcap.h"
 #include "tools/fgblast/pick.h"
@@ -233,6 +234,46 @@ static void test_frames(void **state)
     fg_options_free(&o);
 }
 
+/* What a packet waited for a generator that was late is a part of its latency. */
+static void test_open_latency(void **state)
+{
+    char *argv[] = {"fgblast",     "--device", "x",         "--server", "198.18.0.1",   "--source-base",
+                    "198.18.0.10", "--keys",   "-",         "--flat",   "256",          "--open",
+                    "--rate",      "1000000",  "--seconds", "1",        "--server-mac", "02:00:00:00:00:01",
+                    NULL};
+    struct fg_keyring *ring = calloc(1, sizeof(*ring));
+    struct fg_blast_options o;
+    struct fg_frames frames = {.options = &o, .server_mac = {2}, .client_mac = {2, 1}};
+    struct fg_error err;
+    struct fg_flat *f = calloc(1, sizeof(*f));
+    uint8_t reply[FG_BLAST_FRAME_MAX];
+    uint32_t bytes;
+
+    assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
+    ring->count = 2;
+    ring->keys[0] = (struct fg_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+    ring->keys[1] = (struct fg_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    ring->slot[1] = 1;
+    ring->slot[2] = 2;
+    assert_true(fg_flat_create(f, &o, ring, &frames, START, &err));
+    assert_int_equal(fg_flat_room(f, START, 100), 0);
+    assert_int_equal(fg_flat_room(f, START + 100500, 100),
+                     100); /* the first was due after 1 us, the next after 2 ... */
+    for (uint64_t due_ns = 1000; f->latency.count == 0; due_ns += 1000) {
+        assert_in_range(due_ns, 1000, 100000);
+        memcpy(reply, fg_flat_next(f, START + 100500, &bytes), bytes);
+        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, op)] |= FG_PACKET_REPLY;
+        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, status)] = FG_STATUS_SOLD_OUT;
+        fg_flat_frame(f, START + 110000, reply, bytes);
+        if (f->latency.count)
+            assert_in_range(f->latency.max, 110000 - due_ns - 10, 110000 - due_ns + 10);
+    }
+    fg_flat_destroy(f);
+    free(f);
+    free(ring);
+    fg_options_free(&o);
+}
+
 static void test_pcap(void **state)
 {
     char path[] = "/tmp/test_blast.XXXXXX";
@@ -260,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hist),    cmocka_unit_test(test_alias),         cmocka_unit_test(test_wheel),
         cmocka_unit_test(test_options), cmocka_unit_test(test_options_wrong), cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_pcap),
+        cmocka_unit_test(test_pcap),    cmocka_unit_test(test_open_latency),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

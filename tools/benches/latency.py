@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How long an order takes over AF_XDP on a veth at half load, beside testpmd's 5tswap echo in the same set-up.
 
-Two namespaces and a veth: generator on one CPU, worker or testpmd, which never rest, on the other. The capacity of both
-is measured first; then each gets half of the smaller one at a fixed rate. Rejections alone first; then one order in 1,000 is
-accepted, made durable on disk, beside a 4 KiB write and fdatasync while testpmd is under the same load.
+Two namespaces and a veth: the generator has one CPU; the other one is a whole appliance, worker, journal, ledger and the
+kernel's threads of the disk included, or testpmd. Packets leave at a fixed rate, half of what testpmd can echo, whatever
+was answered, and latency counts from the moment when a packet was due. Rejections beside the echo. Then one order in so
+many is accepted, made durable on disk, beside single writes with fdatasync on the same disk, as often as orders are
+accepted, by a thread of the same kind while the same worker rejects at the same rate.
 """
 
 import contextlib
+import json
 import os
-import statistics
+import subprocess
 import sys
-import threading
-import time
 
 import fgbench
 import fgtest
 from fgbench import Row
 
 RUNS = 3
-GONE, PLENTY, UNITS = 7, 8, 1000000  # items: sold out, and with enough for all
-REQUESTS, WINDOW, EVERY = 65536, 256, 1000
+GONE, PLENTY, UNITS = 7, 8, 4000000  # items: sold out, and with enough for all
+REQUESTS, WINDOW = 65536, 256
+ACCEPTED = 1000   # a second
+RECORD = 128      # bytes of a commit of one order: its record and the one that begins a commit
 SOURCES = 2000
+ATTEMPTS, LATE_MAX = 3, 0.02  # a generator that stood still for more of the packets measured itself
 
-GATE, PMD = 'floodgate', 'testpmd'
+GATE, PMD, SYNC = 'floodgate', 'testpmd', 'write and fdatasync'
+THREE = (('p50', 'p50'), ('p99', 'p99'), ('p99.9', 'p999'))
+TWO = THREE[:2]
+SYNC_PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'benches', 'sync', 'bench_sync')
 
 
 def ratio(what):
@@ -30,15 +37,27 @@ def ratio(what):
                derive=lambda v: v[f'{GATE}: rejected, {what}'] / v[f'{PMD}: echo, {what}'])
 
 
-ROWS = [Row(f'{GATE}: capacity', 'orders/s', 'higher'), Row(f'{PMD}: capacity', 'frames/s', 'higher'),
-        Row('offered', 'packets/s', 'higher'),
-        *(Row(f'{PMD}: echo, {what}', 'us', 'lower') for what in ('p50', 'p99', 'p99.9')),
-        *(Row(f'{GATE}: rejected, {what}', 'us', 'lower') for what in ('p50', 'p99', 'p99.9')),
-        *(Row(f'{GATE}: accepted, {what}', 'us', 'lower') for what in ('p50', 'p99')),
-        *(Row(f'4 KiB write and fdatasync, {what}', 'us', 'lower') for what in ('p50', 'p99')),
+def beyond(v, what):
+    return v[f'{GATE}: accepted, {what}'] - v[f'{GATE}: rejected, {what}']
+
+
+def syncs(what):
+    return Row(f'accepted - rejected, {what} : one {SYNC}', 'ratio', 'lower', 1.3,
+               derive=lambda v: beyond(v, what) / v[f'{SYNC}, beside rejections, {what}'])
+
+
+ROWS = [Row(f'{PMD}: capacity', 'frames/s', 'higher'), Row('offered', 'packets/s', 'higher'),
+        *(Row(f'{PMD}: echo, {what}', 'us', 'lower') for what, _ in THREE),
+        *(Row(f'{GATE}: rejected, {what}', 'us', 'lower') for what, _ in THREE),
         ratio('p50'), ratio('p99'),
-        Row('accepted, p50, beyond one disk sync', 'us', 'lower',
-            derive=lambda v: v[f'{GATE}: accepted, p50'] - v['4 KiB write and fdatasync, p50'])]
+        Row(f'{GATE}: accepted', 'orders/s', 'higher'),
+        *(Row(f'{GATE}: accepted, {what}', 'us', 'lower') for what, _ in THREE),
+        *(Row(f'accepted - rejected, {what}', 'us', 'lower', derive=lambda v, what=what: beyond(v, what)) for what, _ in TWO),
+        *(Row(f'{SYNC}, {where}, {what}', 'us', 'lower') for where in ('beside rejections', 'nothing else')
+          for what, _ in TWO),
+        syncs('p50'), syncs('p99'),
+        *(Row(f'{who}: {what}', 'share', 'lower') for who in (PMD, GATE, f'{GATE}, with acceptances')
+          for what in ('unanswered', 'not sent in time'))]
 
 
 class Setup:
@@ -49,10 +68,15 @@ class Setup:
         self.link.route_to_b('198.19.0.0/16')
 
     def gate(self):
-        bench = self.bench
+        """All of its threads on one CPU, as a machine of its own would have them."""
+        bench, all_cpus = self.bench, os.sched_getaffinity(0)
         gate = bench.lab.daemon(self.link.a, interface=self.link.a_if, settings={
-            'workers.cpus': bench.cpu, 'workers.idle': 'spin', 'filter.order_rate': 0,
-            'eal.huge': 'yes' if bench.huge else 'no'}).start()
+            'workers.cpus': bench.cpu, 'filter.order_rate': 0, 'eal.huge': 'yes' if bench.huge else 'no'})
+        os.sched_setaffinity(0, {bench.cpu})
+        try:
+            gate.start()
+        finally:
+            os.sched_setaffinity(0, all_cpus)
         gate.fgctl('item', 'add', GONE, '--total', 0)
         gate.fgctl('item', 'add', PLENTY, '--total', UNITS, '--hold', '24h')
         return gate
@@ -60,14 +84,25 @@ class Setup:
     def testpmd(self):
         return self.bench.testpmd('5tswap', device=f'net_af_xdp0,iface={self.link.a_if}', ns=self.link.a)
 
-    def blast(self, keys, rate=None, **options):
-        pace = {'open': True, 'rate': int(rate)} if rate else {'window': WINDOW}
-        found = self.bench.blast(keys, ns=self.link.b, device=None, interface=self.link.b_if, server=self.link.a_ip,
-                                 server_mac=self.link.a_mac, client_mac=None, source_base='198.19.0.1', sources=SOURCES,
-                                 flat=REQUESTS, shoppers=REQUESTS, items=GONE, **pace, **options)
+    def generator(self, keys, **options):
+        return self.bench.generator(keys, ns=self.link.b, device=None, interface=self.link.b_if, server=self.link.a_ip,
+                                    server_mac=self.link.a_mac, client_mac=None, source_base='198.19.0.1', sources=SOURCES,
+                                    flat=REQUESTS, shoppers=REQUESTS, items=GONE, audit=None,
+                                    seconds=self.bench.seconds, **options)
+
+    def flood(self, keys, rate, meanwhile=None, **options):
+        """At a fixed rate; again if the generator stood still. meanwhile() runs beside it."""
+        for attempt in range(ATTEMPTS):
+            blast = self.generator(keys, open=True, rate=int(rate), user_base=(attempt + 1) << 40, **options).start()
+            beside = meanwhile() if meanwhile else None
+            found = blast.finish(self.bench.seconds + fgbench.SLACK)
+            late = found['late'] / (found['packets'] + found['late'])
+            if late < LATE_MAX:
+                break
+            print(f'latency: the generator was late for {100 * late:.1f} % of its packets', file=sys.stderr)
         if found['wrong_tags'] or found['answers'] < 0.5 * found['packets']:
             raise RuntimeError(f'{found["packets"]} packets, {found["answers"]} answers: is the machine busy?')
-        return found
+        return found, beside
 
 
 @contextlib.contextmanager
@@ -81,73 +116,55 @@ def fresh(bench):
             raise
 
 
-class Syncs(threading.Thread):
-    """Times of single writes with fdatasync, one after the other, in the folder of the Lab."""
-
-    def __init__(self, folder):
-        super().__init__(daemon=True)
-        self.path, self.us, self.over = os.path.join(folder, 'sync'), [], False
-
-    def run(self):
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.posix_fallocate(fd, 0, 1 << 24)
-        os.fsync(fd)
-        while not self.over:
-            began = time.perf_counter()
-            os.pwrite(fd, bytes(4096), len(self.us) % 4096 * 4096)
-            os.fdatasync(fd)
-            self.us.append((time.perf_counter() - began) * 1e6)
-            time.sleep(0.002)
-        os.close(fd)
-
-    def stop(self):
-        self.over = True
-        self.join()
-        return sorted(self.us)
+def times(who, found, names):
+    return {f'{who}, {name}': found[field] for name, field in names}
 
 
-def latencies(who, found, key='sampled', names=(('p50', 'p50'), ('p99', 'p99'), ('p99.9', 'p999'))):
-    return {f'{who}, {name}': found['latency_us'][key][field] for name, field in names}
+def shares(who, found):
+    sent = found['packets']
+    return {f'{who}: unanswered': 1 - found['answers'] / sent,
+            f'{who}: not sent in time': (found['late'] + found['dropped']) / (sent + found['late'])}
 
 
-def half_load(bench, values):
-    """Of who can do less."""
+def sync(bench, where):
+    done = subprocess.run(['taskset', '-c', str(bench.cpu), SYNC_PROGRAM, os.path.join(bench.lab.dir, 'sync'), str(RECORD),
+                           str(ACCEPTED), str(bench.seconds)], stdout=subprocess.PIPE, text=True, check=True)
+    return times(f'{SYNC}, {where}', json.loads(done.stdout), TWO)
+
+
+def testpmd(bench, values):
+    """Its capacity, and its times at half of it."""
     with fresh(bench) as setup:
         setup.testpmd()
-        values[f'{PMD}: capacity'] = setup.blast(bench.keys(), echo=True)['answers_per_s']
-    with fresh(bench) as setup:
-        gate = setup.gate()
-        values[f'{GATE}: capacity'] = setup.blast(gate.keys)['answers_per_s']
-        gate.stop()
-    return min(values[f'{PMD}: capacity'], values[f'{GATE}: capacity']) / 2
+        keys = bench.keys()
+        full = setup.generator(keys, window=WINDOW, echo=True).run(bench.seconds + fgbench.SLACK)
+        values[f'{PMD}: capacity'] = full['answers_per_s']
+        rate = values['offered'] = full['answers_per_s'] / 2
+        found, _ = setup.flood(keys, rate, echo=True)
+        values.update(times(f'{PMD}: echo', found['latency_us']['sampled'], THREE), **shares(PMD, found))
+    return rate
 
 
 def floodgate(bench, rate, values):
     with fresh(bench) as setup:
         gate = setup.gate()
-        values.update(latencies(f'{GATE}: rejected', setup.blast(gate.keys, rate)))
-        found = setup.blast(gate.keys, rate, fresh_every=EVERY, fresh_item=PLENTY, user_base=1 << 40)
-        values.update(latencies(f'{GATE}: accepted', found, 'fresh', (('p50', 'p50'), ('p99', 'p99'))))
+        found, _ = setup.flood(gate.keys, rate)
+        values.update(times(f'{GATE}: rejected', found['latency_us']['sampled'], THREE), **shares(GATE, found))
+        every = max(1, round(rate / ACCEPTED))
+        found, _ = setup.flood(gate.keys, rate, fresh_every=every, fresh_item=PLENTY)
+        values.update(times(f'{GATE}: accepted', found['latency_us']['fresh'], THREE),
+                      **shares(f'{GATE}, with acceptances', found))
+        values[f'{GATE}: accepted'] = found['fresh_accepted'] / found['seconds']
+        _, beside = setup.flood(gate.keys, rate, meanwhile=lambda: sync(setup.bench, 'beside rejections'))
+        values.update(beside)
         gate.stop()
-
-
-def testpmd(bench, rate, values):
-    with fresh(bench) as setup:
-        setup.testpmd()
-        values.update(latencies(f'{PMD}: echo', setup.blast(bench.keys(), rate, echo=True)))
-        syncs = Syncs(setup.bench.lab.dir)
-        syncs.start()
-        setup.blast(bench.keys(), rate, echo=True)
-        us = syncs.stop()
-    values['4 KiB write and fdatasync, p50'] = statistics.median(us)
-    values['4 KiB write and fdatasync, p99'] = us[int(0.99 * (len(us) - 1))]
 
 
 def both(bench):
     values = {}
-    rate = values['offered'] = half_load(bench, values)
+    rate = testpmd(bench, values)
     floodgate(bench, rate, values)
-    testpmd(bench, rate, values)
+    values.update(sync(bench, 'nothing else'))
     return values
 
 

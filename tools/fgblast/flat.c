@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#define AHEAD     16 /* packets that are fetched before they are sent: there may be gigabytes */
 #define LOST_NS   (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
 #define BEHIND_NS 100000ull          /* open: packets that are late by more are not sent at all */
 
@@ -99,8 +98,18 @@ unsigned fg_flat_room(struct fg_flat *f, uint64_t now_ns, unsigned max)
     return room < max ? (unsigned)room : max;
 }
 
+/* Open: when the next packet is due, which is not later than now: what it waited for us is a part of its
+ * latency. */
+static uint64_t send_ns(const struct fg_flat *f, uint64_t now_ns)
+{
+    if (!f->options->open)
+        return now_ns;
+    return f->begun_ns + (uint64_t)((double)(f->packets_sent + f->late + 1) * 1e9 / (double)f->options->rate);
+}
+
 const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
 {
+    uint64_t sent_ns = send_ns(f, now_ns);
     uint32_t at = f->next;
 
     if (f->fresh.every && fg_fresh_due(&f->fresh)) {
@@ -108,15 +117,9 @@ const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
         f->packets_sent++;
         f->in_flight++;
         *bytes = f->fresh.bytes;
-        return fg_fresh_next(&f->fresh, now_ns);
+        return fg_fresh_next(&f->fresh, sent_ns);
     }
     f->next = at + 1 == f->count ? 0 : at + 1;
-    if (at + AHEAD < f->count) {
-        const uint8_t *ahead = f->packets + (at + AHEAD) * (size_t)FG_FLAT_STRIDE;
-
-        __builtin_prefetch(ahead);
-        __builtin_prefetch(ahead + FG_CACHE_LINE);
-    }
     f->sent[f->kinds[at]]++;
     f->packets_sent++;
     f->in_flight += f->kinds[at] < FG_KIND_FORGED; /* the others get no answer */
@@ -126,7 +129,7 @@ const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
 
         memcpy(&number, packet + f->bytes[at] - FG_PACKET_SIZE + 16, 4);
         if (number % FG_FLAT_SAMPLED == 0)
-            f->sent_ns[number / FG_FLAT_SAMPLED] = now_ns;
+            f->sent_ns[number / FG_FLAT_SAMPLED] = sent_ns;
     }
     *bytes = f->bytes[at];
     return f->packets + at * (size_t)FG_FLAT_STRIDE;
