@@ -33,6 +33,7 @@
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                                         \
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
     X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")                      \
+    X(MONITOR, "monitor", "[filter] monitor is on: nothing is dropped")                                      \
     X(WORKERS, "workers", "a worker stands still")                                                           \
     X(LINK, "link", "a port has no link or no XDP program, or its interface is gone")
 

@@ -318,6 +318,10 @@ def test_forged_sources_are_no_evidence(lab):
 # ---- eyes --------------------------------------------------------------------------------------------------
 
 
+def alarms(s):
+    return [a['name'] for a in s.gate.api('GET', '/v1/status')[1]['alarms']]
+
+
 @fgtest.timeout(120)
 def test_monitor_samples_explain(lab):
     """monitor mode drops nothing and counts all; samples show what would be dropped, explain says why"""
@@ -331,6 +335,7 @@ def test_monitor_samples_explain(lab):
     for _ in range(30):
         assert polite.stock(ITEM).status == 'ON_SALE'
     assert s.verdicts()['rate-order'] >= 10, 'judged and counted'
+    fgtest.wait_until(lambda: 'monitor' in alarms(s), 10, 'it must not be forgotten')
     told = s.gate.fgctl('filter', 'explain', '198.18.200.77')
     assert told['monitor'] is True and told['order']['verdict'] == told['other']['verdict'] == 'blocked', told
     assert told['block']['prefix'] == '198.18.200.0/24' and told['allow'] is None, told
@@ -341,6 +346,7 @@ def test_monitor_samples_explain(lab):
     s.gate.settings['filter.monitor'] = 'no'
     s.gate.write_config()
     s.gate.restart()
+    assert 'monitor' not in alarms(s)
     s.flooded(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100)
     assert s.verdicts()['blocked'] == 200 and sink.seen['198.18.200.5'] == 100
     flood = s.flood(only=['order'], sources=1, base='198.18.201.9', rate=500, seconds=60)
