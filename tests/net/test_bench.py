@@ -192,6 +192,9 @@ def test_budget(lab):
     for stage in ('tag check: fields, key, SipHash of the request', 'engine: decision', 'reply: payload and headers'):
         assert rows[f'ring: {stage}']['value'] > 1 and rows[f'ring, instructions: {stage}']['value'] > 10, stage
     assert rows['handed off: all of it']['value'] > rows['ring: all of it']['value']
+    cores = {case: row['value'] for case, row in rows.items() if case.startswith('two cores: ')}
+    assert len(cores) == 4 and cores['two cores: the worker that receives and sends'] > 10, cores
+    assert cores['two cores: the worker that decides'] > 10, cores
 
 
 @fgtest.timeout(120)

@@ -2,7 +2,8 @@
 """Where a rejected order's cycles go: a worker's loop, stage by stage, and what handing a packet off costs.
 
 The program tools/benches/budget is the daemon's own loop with a look at the TSC after each stage. It runs between two rings in
-one thread (nothing but the worker's own work, and instructions by single-stepping), and at a memif with the generator of the
+one thread (nothing but the worker's own work, and instructions by single-stepping); without these looks, one worker on
+each of two cores, of which one receives what the other decides (bench_handoff); and at a memif with the generator of the
 echo benchmark behind it, next to an echo of the same frames at the same port.
 """
 
@@ -15,6 +16,7 @@ import fgtest
 from fgbench import Row
 
 PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'benches', 'budget', 'bench_budget')
+TWO_CORES = os.path.join(os.path.dirname(PROGRAM), 'bench_handoff')
 ITEM, REQUESTS, WINDOW, SECONDS = 7, 16384, 512, 2
 
 ADDED = Row('memif: cycles added to the echo', 'TSC cycles', 'lower', 110)
@@ -23,6 +25,12 @@ ADDED = Row('memif: cycles added to the echo', 'TSC cycles', 'lower', 110)
 def rings(runs, cpu, huge):
     done = subprocess.run([PROGRAM, '--runs', str(runs), '--cpu', str(cpu), *([] if huge else ['--no-huge'])],
                           stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)['rows']
+
+
+def two_cores(runs, bench):
+    done = subprocess.run([TWO_CORES, str(bench.cpu), str(bench.generator_cpu), str(runs), 'huge' if bench.huge else 'no-huge'],
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=60 + 30 * runs)
     return json.loads(done.stdout)['rows']
 
 
@@ -48,7 +56,7 @@ def at_memif(echo):
 def measure(runs):
     with fgtest.Lab() as lab:
         bench = fgbench.Bench(lab, SECONDS)  # skips when there is but one CPU
-    rows = rings(runs, bench.cpu, bench.huge)
+    rows = rings(runs, bench.cpu, bench.huge) + two_cores(runs, bench)
     samples, added = {}, []
     for _ in range(runs):
         found = {r['case']: r for echo in (False, True) for r in at_memif(echo)}

@@ -56,6 +56,19 @@ void world_loop(struct world *w);         /**< one loop of each worker, marked; 
 uint64_t world_received(const struct world *w);
 struct rte_mempool *pool_create(const char *name);
 
+/* ---- feed.c: requests for workers at a net_ring port, CHUNK at a time, all of users of the last worker */
+struct feed {
+    struct world world;
+    struct rte_ring *requests, *replies;
+    struct rte_mbuf *mbufs[CHUNK];
+    uint8_t *frames; /**< ORDERS of them */
+    unsigned next;
+};
+void feed_create(struct feed *f, unsigned workers);
+void feed_chunk(struct feed *f);       /**< the next requests; the replies to those before were taken */
+bool feed_answered(struct feed *f);    /**< takes the replies if all are there */
+void feed_check(const struct feed *f); /**< those that were taken: status and tag */
+
 /* ---- ring.c, device.c */
 void ring_run(unsigned runs, unsigned chunks);
 void device_run(const char *device, const char *keys, unsigned seconds, bool echo);
