@@ -235,10 +235,12 @@ int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count)
+int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, struct fg_error *err)
 {
-    return fg_request(cli, "POST", "/v1/filter/penalties",
-                      json_pack("{s:s, s:I}", "source", address, "count", (json_int_t)count), NULL);
+    json_t *body = json_pack("{s:s, s:I}", "source", address, "count", (json_int_t)count);
+
+    return err ? fg_request_quiet(cli, "POST", "/v1/filter/penalties", body, NULL, err)
+               : fg_request(cli, "POST", "/v1/filter/penalties", body, NULL);
 }
 
 int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args)
@@ -248,7 +250,7 @@ int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args)
 
     if (args->options[0] && (!fg_number_parse(args->options[0], &count) || count < 1 || count > 1000000))
         return fg_usage_error("--count: \"%s\" is no whole number from 1 to 1000000", args->options[0]);
-    code = fg_report_offence(cli, args->positions[0], count);
+    code = fg_report_offence(cli, args->positions[0], count, NULL);
     if (code == FG_EXIT_OK)
         printf(cli->json ? "{\"reported\": %" PRIu64 "}\n" : "%" PRIu64 " reported\n", count);
     return code;

@@ -210,7 +210,8 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
 bool fg_words_read(const char *path, const char *what, json_t *list);
 
 /** cmd_penalty.c: an offence of a client that completed a handshake. */
-int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count);
+/** err NULL: what is wrong is printed. */
+int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, struct fg_error *err);
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */
 bool fg_item_arg(const char *text, uint64_t *item);

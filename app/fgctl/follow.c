@@ -34,6 +34,8 @@ struct follow {
     struct client clients[CLIENTS_MAX];
     unsigned count;
     uint64_t reported;
+    bool ends; /* at the end of the file */
+    bool away; /* the daemon did not answer, and that was said */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -67,17 +69,33 @@ static bool offending_client(const char *line, char address[48])
     return true;
 }
 
+/* Of a daemon that is restarted: said once. A client that is refused is no reason to stop. */
+static void complain(struct follow *f, int code, const struct fg_error *err)
+{
+    if (code == FG_EXIT_CONNECT && !f->away)
+        fprintf(stderr, "fgctl: %s%s\n", err->text, f->ends ? "" : "; it is tried again");
+    else if (code != FG_EXIT_CONNECT && code != FG_EXIT_OK)
+        fprintf(stderr, "fgctl: %s\n", err->text);
+    f->away = code == FG_EXIT_CONNECT;
+}
+
+/* What could not be reported waits for the next time. */
 static int report_all(struct fg_cli *cli, struct follow *f)
 {
+    unsigned done = 0;
     int code = FG_EXIT_OK;
 
-    for (unsigned i = 0; i < f->count && code != FG_EXIT_CONNECT; i++) {
-        code = fg_report_offence(cli, f->clients[i].address, f->clients[i].count);
-        f->reported += code == FG_EXIT_OK ? f->clients[i].count : 0;
+    while (done < f->count && code != FG_EXIT_CONNECT) {
+        struct fg_error err = {""};
+
+        code = fg_report_offence(cli, f->clients[done].address, f->clients[done].count, &err);
+        complain(f, code, &err);
+        f->reported += code == FG_EXIT_OK ? f->clients[done].count : 0;
+        done += code != FG_EXIT_CONNECT;
     }
-    f->count = 0;
-    return code == FG_EXIT_CONNECT ? code
-                                   : FG_EXIT_OK; /* a refused one was printed, and is no reason to stop */
+    f->count -= done;
+    memmove(f->clients, f->clients + done, f->count * sizeof(f->clients[0]));
+    return code == FG_EXIT_CONNECT ? code : FG_EXIT_OK;
 }
 
 /* False: no room, report first. */
@@ -158,6 +176,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     bool all = args->options[0] != NULL;
     int code = FG_EXIT_OK;
 
+    f.ends = all;
     f.path = args->positions[0];
     f.file = fopen(f.path, "r");
     if (!f.file) {
@@ -168,7 +187,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     sigaction(SIGTERM, &action, NULL);
     if (!all)
         fseek(f.file, 0, SEEK_END);
-    while (code == FG_EXIT_OK) {
+    for (;;) {
         code = read_on(cli, &f);
         if (code == FG_EXIT_OK)
             code = report_all(cli, &f);

@@ -239,7 +239,18 @@ def test_penalty_by_nginx(lab):
     block = [e for e in s.gate.get('/v1/filter/block')['prefixes'] if e['prefix'] == '198.18.0.50']
     assert block and block[0]['reason'] == 'penalty 1: http', block
     fgtest.wait_until(lambda: s.http('198.18.0.50', 1) in (200, 429), 30, 'its time is over')
-    assert follower.running(), follower.output()
+    s.gate.restart(kill=True)
+    fgtest.wait_until(lambda: s.http('198.18.0.51', 1) is None or '198.18.0.51' in s.penalties(), 60, 'another one, later', 0)
+    assert s.penalties()['198.18.0.51']['class'] == 'http'
+    s.gate.kill()
+    wrong = ('2026/11/26 10:00:00 [error] 1#1: *1 limiting requests, excess: 40.5 by zone "z", client: 198.18.0.77, server: , '
+             'request: "GET / HTTP/1.1"\n')
+    with open(log, 'a') as f:
+        f.write(wrong * 30)
+    fgtest.wait_until(lambda: 'it is tried again' in follower.output(), 20, 'the daemon is missed')
+    s.gate.start()
+    fgtest.wait_until(lambda: '198.18.0.77' in s.penalties(), 20, 'what came meanwhile is reported')
+    assert follower.running() and follower.output().count('tried again') <= 2, follower.output()
 
 
 # ---- evidence ----------------------------------------------------------------------------------------------
