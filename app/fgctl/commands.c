@@ -89,7 +89,9 @@ static const char import_help[] = "The first line of FILE names the columns: ite
 static const char list_file_help[] =
     "The daemon reads or writes FILE: one PREFIX [EXPIRES [REASON]] a line, # starts a comment "
     "(docs/filter.md). When a\n"
-    "line is wrong nothing is changed. Entries of limited time that are not in the file stay.\n";
+    "line is wrong nothing is changed. Entries of limited time that are not in the file stay. Under systemd "
+    "the "
+    "daemon\nsees neither /home nor /root nor your /tmp: use /var/lib/floodgate.\n";
 
 const struct fg_command fg_commands[] = {
     {"status", NULL, "", 0, 0, NONE, fg_cmd_status, "state of the appliance, its log and its sinks", NULL},

@@ -111,7 +111,11 @@ static void *run(void *daemon)
 
         publish_mode(d, &seen);
         if (n) {
+            unsigned us = fg_committer_gather_us(&d->committer);
+
             fg_pace_worked(&pace);
+            if (us)
+                fg_sleep_us(us);
             continue;
         }
         if (seen == FG_JOURNAL_OK)

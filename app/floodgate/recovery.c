@@ -135,12 +135,22 @@ bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
 
 bool fg_workers_load(struct fg_daemon *d, struct fg_error *err)
 {
-    struct fg_progress progress = {.what = "giving each worker its orders", .unit = "worker"};
+    const uint64_t step = 1000000, orders = fg_ledger_orders(d->follower.ledger);
+    struct fg_progress progress = {.what = "giving each worker its orders", .unit = "order"};
+    uint64_t all = orders * d->config.workers.count;
 
+    fg_progress(&progress, 0, all);
     for (unsigned i = 0; i < d->config.workers.count; i++) {
-        fg_progress(&progress, i, d->config.workers.count);
-        if (!fg_stock_load(d->workers[i]->stock, d->follower.ledger, err))
+        struct fg_stock *stock = d->workers[i]->stock;
+
+        if (!fg_stock_load_items(stock, d->follower.ledger, err))
             return false;
+        for (uint64_t from = 0, to; from < orders; from = to) {
+            to = RTE_MIN(from + step, orders);
+            if (!fg_stock_load_orders(stock, d->follower.ledger, from, to, err))
+                return false;
+            fg_progress(&progress, i * orders + to, all);
+        }
     }
     return true;
 }

@@ -107,27 +107,61 @@ static bool look_at_state(const struct fg_filter *filter, const char *name, bool
            refuse_version(filter, version, info.value_size, err);
 }
 
+static bool is_pinned(const struct fg_filter *filter, const char *name)
+{
+    char path[FG_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", filter->pins, name);
+    return access(path, F_OK) == 0;
+}
+
+static bool remove_pin(const struct fg_filter *filter, const char *name, struct fg_error *err)
+{
+    char path[FG_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", filter->pins, name);
+    return unlink(path) == 0 || errno == ENOENT ||
+           fg_fail(err, "cannot remove %s: %s", path, strerror(errno));
+}
+
+/*
+ * other: what is pinned must not be used as it is. The order of the steps lets each be the last one of a
+ * process. Maps that stand aside both are whole: to take them over was refused for want of room, or ended
+ * half-way; what has come to their place since then holds a part of them, and must not take theirs.
+ */
+static bool set_aside(const struct fg_filter *filter, bool other, struct fg_error *err)
+{
+    bool lists_aside = is_pinned(filter, "fg_lists-old"), state_aside = is_pinned(filter, "fg_state-old");
+
+    if (lists_aside && state_aside)
+        return !other || (remove_pin(filter, "fg_state", err) && remove_pin(filter, "fg_lists", err));
+    if (!is_pinned(filter, "fg_lists"))
+        return true;
+    if (state_aside && !is_pinned(filter, "fg_state"))
+        return move_aside(filter, "fg_lists", err);
+    return !other || (remove_pin(filter, "fg_lists-old", err) && move_aside(filter, "fg_state", err) &&
+                      move_aside(filter, "fg_lists", err));
+}
+
 bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err)
 {
     const struct fg_sizes *sizes = &filter->sizes;
-    bool older, half;
+    bool older, aside_older;
     char path[FG_PATH_MAX];
     struct bpf_map_info info;
     int fd;
 
-    if (!look_at_state(filter, "fg_state", &older, err) || !look_at_state(filter, "fg_state-old", &half, err))
+    if (!look_at_state(filter, "fg_state", &older, err) ||
+        !look_at_state(filter, "fg_state-old", &aside_older, err))
         return false;
-    snprintf(path, sizeof(path), "%s/fg_lists-old", filter->pins);
-    half = half && access(path, F_OK) != 0; /* a process died between the two renames */
     fd = open_pin(filter, "fg_lists", &info, path);
     if (fd >= 0) {
         close(fd);
         older |= info.type == BPF_MAP_TYPE_ARRAY && info.value_size == sizeof(union fg_row) &&
                  info.max_entries != sizes->rows;
-        if ((older && !half && !move_aside(filter, "fg_state", err)) ||
-            ((older || half) && !move_aside(filter, "fg_lists", err)))
-            return false;
     }
+    if (!set_aside(filter, older, err))
+        return false;
     drop_other(filter, "fg_sources", BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH, sizeof(struct fg_source_set),
                sizes->sets);
     drop_other(filter, "fg_nets", BPF_MAP_TYPE_ARRAY, UINT32_MAX, sizeof(struct fg_net_row), sizes->nets);
@@ -222,8 +256,8 @@ static bool take_moved(struct fg_filter *filter, struct fg_error *err)
     if (state >= 0)
         close(state);
     if (ok) {
+        unlink(state_path); /* first: alone it would say that the lists are still to be moved */
         unlink(lists_path);
-        unlink(state_path);
     }
     return ok;
 }

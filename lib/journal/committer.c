@@ -3,6 +3,9 @@
 
 #define BATCH_NORMAL 8192
 #define BATCH_MAX    (1u << 20)
+#define MANY         128  /* records that came during a sync: orders come without waiting for answers */
+#define ENOUGH       1024 /* records whose own cost is well above that of a commit */
+#define GATHER_US    200  /* about as long as a sync of them takes */
 
 bool fg_committer_init(struct fg_committer *c, struct fg_journal *journal, struct fg_ring **rings,
                        struct fg_watermark *marks, unsigned workers, size_t batch_max, struct fg_error *err)
@@ -99,4 +102,18 @@ size_t fg_committer_step(struct fg_committer *c, uint64_t now_ms)
         publish(c, n);
     atomic_store_explicit(&c->state, (int)fg_journal_state(c->journal), memory_order_release);
     return durable ? n : 0;
+}
+
+unsigned fg_committer_gather_us(const struct fg_committer *c)
+{
+    size_t waiting = 0;
+
+    for (unsigned i = 0; i < c->workers; i++) {
+        size_t n = fg_ring_count(c->rings[i]);
+
+        if (n > (c->rings[i]->mask + 1) / 2) /* its worker must not run out of places */
+            return 0;
+        waiting += n;
+    }
+    return waiting >= MANY && waiting < ENOUGH && waiting < c->batch_max ? GATHER_US : 0;
 }

@@ -144,6 +144,13 @@ void fg_committer_free(struct fg_committer *c);
  */
 size_t fg_committer_step(struct fg_committer *c, uint64_t now_ms);
 
+/**
+ * Microseconds to wait before the step that follows a commit. A commit has a cost of its own (CPU and disk),
+ * so where hundreds of records came while the disk synced, and more will come, some more are worth waiting
+ * for. 0 when all that are under way were in the commit, when a batch is there, or when a ring is half full.
+ */
+unsigned fg_committer_gather_us(const struct fg_committer *c);
+
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
 struct fg_journal_reader;

@@ -209,10 +209,8 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     return true;
 }
 
-bool fg_stock_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
+bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
 {
-    uint64_t orders = fg_ledger_orders(ledger);
-
     if (fg_ledger_items(ledger) > s->config.limits.items_max)
         return fg_fail(err, "items_max = %u is too small for the log: it has %u items",
                        s->config.limits.items_max, fg_ledger_items(ledger));
@@ -224,13 +222,25 @@ bool fg_stock_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg
         if (fg_user_owner(user, s->config.workers) == s->config.worker && !fg_user_deny(s, user, true))
             return fg_fail(err, "worker %u has room for %d denied users", s->config.worker, FG_DENIED_MAX);
     }
-    for (uint64_t i = 0; i < orders; i++) {
+    return true;
+}
+
+bool fg_stock_load_orders(struct fg_stock *s, const struct fg_ledger *ledger, uint64_t from, uint64_t to,
+                          struct fg_error *err)
+{
+    for (uint64_t i = from; i < to; i++) {
         const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
 
         if (fg_user_owner(o->user, s->config.workers) == s->config.worker && !load_order(s, o, err))
             return false;
     }
     return true;
+}
+
+bool fg_stock_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
+{
+    return fg_stock_load_items(s, ledger, err) &&
+           fg_stock_load_orders(s, ledger, 0, fg_ledger_orders(ledger), err);
 }
 
 /* ---- inspection */

@@ -184,6 +184,11 @@ void fg_stock_destroy(struct fg_stock *stock);
  */
 bool fg_stock_load(struct fg_stock *stock, const struct fg_ledger *ledger, struct fg_error *err);
 
+/** The same in parts, for who wants to tell how far it is: first all but the orders, then each order once. */
+bool fg_stock_load_items(struct fg_stock *stock, const struct fg_ledger *ledger, struct fg_error *err);
+bool fg_stock_load_orders(struct fg_stock *stock, const struct fg_ledger *ledger, uint64_t from, uint64_t to,
+                          struct fg_error *err);
+
 /** Worker that must be given this request: the owner of the user; for STOCK the home of the item. Any thread.
  */
 static inline unsigned fg_stock_owner(const fg_request_at *request, unsigned workers)

@@ -159,21 +159,29 @@ static void resize(struct fg_filter_options options)
 {
     struct fg_filter *filter;
     struct fg_error err = {""};
+    uint32_t count;
 
     options.prefixes_max = MILLION + 500;
     options.sources_max *= 4;
     filter = must_open(&options);
+    count = fg_filter_count(filter, FG_LIST_BLOCK);
     ok(fg_filter_count(filter, FG_LIST_BLOCK) >= MILLION && judge(filter, "13.208.143.128") == XDP_DROP,
        "with other sizes the lists are taken over: %u", fg_filter_count(filter, FG_LIST_BLOCK));
     fg_filter_close(filter);
-    options.prefixes_max = 10;
-    filter = fg_filter_open(&options, &err);
-    ok(!filter && strstr(err.text, "more prefixes than prefixes_max = 10"), "too small is refused: %s",
-       err.text);
-    fg_filter_close(filter);
+    for (uint32_t small = 10; small <= 40; small += 15) {
+        options.prefixes_max = small;
+        for (int again = 0; again < 2; again++) {
+            filter = fg_filter_open(&options, &err);
+            ok(!filter && strstr(err.text, "more prefixes than prefixes_max = "), "too small is refused: %s",
+               err.text);
+            fg_filter_close(filter);
+        }
+    }
     options.prefixes_max = MILLION + 500;
     filter = must_open(&options);
-    ok(judge(filter, "10.0.0.1") == XDP_DROP, "and loses nothing");
+    ok(judge(filter, "10.0.0.1") == XDP_DROP && judge(filter, "13.208.143.128") == XDP_DROP &&
+           fg_filter_count(filter, FG_LIST_BLOCK) == count,
+       "and loses nothing: %u of %u", fg_filter_count(filter, FG_LIST_BLOCK), count);
     fg_filter_close(filter);
 }
 

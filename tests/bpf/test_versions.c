@@ -277,6 +277,36 @@ static void half_moved(const struct fg_filter_options *options)
     check_2(options, "half moved");
 }
 
+/* The same of this version, with another size; and then a death when all was taken over but one old pin. */
+static void half_moved_of_3(struct fg_filter_options options)
+{
+    struct fg_prefix prefix = must_parse("198.18.1.0/24");
+    struct fg_filter *filter = must_open(&options);
+    char from[256], to[256];
+    struct fg_error err;
+
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err), "an entry");
+    fg_filter_close(filter);
+    pin_path(from, "fg_state");
+    pin_path(to, "fg_state-old");
+    ok(rename(from, to) == 0, "the state is aside, the lists are not");
+    options.prefixes_max *= 2;
+    filter = must_open(&options);
+    ok(judge(filter, "198.18.1.77") == XDP_DROP && !is_pinned("fg_state-old") && !is_pinned("fg_lists-old"),
+       "the list is taken over");
+    fg_filter_close(filter);
+    close(make("fg_lists_old", BPF_MAP_TYPE_ARRAY, 4, 64, 16, BPF_F_MMAPABLE));
+    pin_path(from, "fg_lists_old");
+    pin_path(to, "fg_lists-old");
+    ok(rename(from, to) == 0, "an old pin");
+    options.prefixes_max *= 2;
+    filter = must_open(&options);
+    ok(judge(filter, "198.18.1.77") == XDP_DROP && !is_pinned("fg_state-old") && !is_pinned("fg_lists-old"),
+       "also beside a pin that was left behind");
+    fg_filter_close(filter);
+    remove_pins();
+}
+
 /* ---- what cannot be taken over
  * ------------------------------------------------------------------------------- */
 
@@ -332,6 +362,7 @@ static void body(const char *folder)
     maps_of_2(2);
     check_2(&options, "whole");
     half_moved(&options);
+    half_moved_of_3(options);
     damaged(&options);
     unknown(&options, FG_STATE_VERSION + 1, sizeof(struct fg_state));
     unknown(&options, FG_STATE_VERSION + 1, sizeof(struct fg_state) + 64);

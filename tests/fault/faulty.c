@@ -3,8 +3,9 @@
  * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
  * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does;
  * fdatasync waits as long as $FG_FAULTS/slow exists, each pread64 of a snapshot 1.1 s as long as
- * $FG_FAULTS/slow-load does. What such a sync was to keep stays in the page
- * cache, as on Linux: readable, and not on the disk.
+ * $FG_FAULTS/slow-load does, and at each look of the main thread at the monotonic clock 1.1 s have passed as
+ * long as $FG_FAULTS/fast-clock does. What such a sync was to keep stays in the page cache, as on Linux:
+ * readable, and not on the disk.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool exists(const char *what)
@@ -68,6 +70,25 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
     if (!real)
         real = (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
     return fails("write") ? -1 : real(fd, data, len, offset);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    static long ahead_ms; /* of the main thread alone */
+    int result;
+
+    if (!real)
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    result = real(clock, t);
+    if (clock != CLOCK_MONOTONIC || gettid() != getpid())
+        return result;
+    if (exists("fast-clock"))
+        ahead_ms += 1100;
+    t->tv_nsec += ahead_ms % 1000 * 1000000;
+    t->tv_sec += ahead_ms / 1000 + t->tv_nsec / 1000000000;
+    t->tv_nsec %= 1000000000;
+    return result;
 }
 
 ssize_t pread64(int fd, void *data, size_t len, off64_t offset)

@@ -357,7 +357,7 @@ class FailingDisk:
             pass
 
     def heal(self):
-        for what in ('sync', 'write', 'snapshot', 'slow', 'slow-load'):
+        for what in ('sync', 'write', 'snapshot', 'slow', 'slow-load', 'fast-clock'):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.dir, what))
 
@@ -498,6 +498,30 @@ def test_a_long_start_says_how_far_it_is(lab):
     print(f'# {told}')
     orders = sale.gate.get('/v1/status')['ledger']['orders']
     assert told and f' of {orders}' in told[-1], sale.gate.output()[-2000:]
+    sale.shop(seconds=3)
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_workers_get_their_orders(lab):
+    """workers for whom it takes seconds to get their orders: lines that say how far it is; kill -9; audit"""
+    disk = FailingDisk(lab)
+    sale = Sale(lab, total=400, lesser=3, settings={'workers.count': 4})
+    sale.shop(seconds=3)
+    sale.wave_done()
+    orders = sale.gate.get('/v1/status')['ledger']['orders']
+    assert orders > 100
+    sale.gate.kill()
+    disk.fail('fast-clock')
+    sale.gate.start(wrapper=disk.wrapper, ready=False)
+    wait_until(lambda: f'giving each worker its orders: order {4 * orders} of {4 * orders}' in sale.gate.output() or
+               not sale.gate.running(), 60, 'it says how far it is')
+    told = [line for line in sale.gate.output().splitlines() if 'giving each worker' in line]
+    print(f'# {told}')
+    assert len(told) == 2 and f'order {2 * orders} of {4 * orders}' in told[0], sale.gate.output()[-2000:]
+    sale.gate.kill()
+    disk.heal()
+    sale.gate.start()
     sale.shop(seconds=3)
     sale.finish()
 

@@ -552,6 +552,36 @@ static void a_batch_smaller_than_the_crew_reaches_everyone(void **state)
     crew_down(w);
 }
 
+/* Only in a stream of records: never for a few, for a full batch, or with a ring that fills up. */
+static void the_committer_gathers_in_a_stream(void **state)
+{
+    struct crew *w = crew_up(0), *small;
+
+    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    push_records(w, 0, 0, 127);
+    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    push_records(w, 1, 0, 1);
+    assert_true(fg_committer_gather_us(&w->c) > 0 && fg_committer_gather_us(&w->c) < 1000);
+    push_records(w, 1, 1, RING / 2 - 1);
+    assert_true(fg_committer_gather_us(&w->c) > 0);
+    push_records(w, 1, RING / 2, 1);
+    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    while (fg_committer_step(&w->c, 1))
+        ;
+    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    for (int i = 0; i < WORKERS; i++)
+        push_records(w, i, 0, RING / 2);
+    assert_true(WORKERS * RING / 2 >= 1024);
+    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    crew_down(w);
+    small = crew_up(200);
+    push_records(small, 0, 0, 199);
+    assert_true(fg_committer_gather_us(&small->c) > 0);
+    push_records(small, 1, 0, 1);
+    assert_int_equal(fg_committer_gather_us(&small->c), 0);
+    crew_down(small);
+}
+
 static void committer_limits_are_checked(void **state)
 {
     struct fg_committer c;
@@ -678,6 +708,7 @@ int main(void)
         T(a_reader_follows_a_living_writer),
         T(the_committer_is_fair_and_moves_the_watermarks),
         T(a_batch_smaller_than_the_crew_reaches_everyone),
+        T(the_committer_gathers_in_a_stream),
         T(committer_limits_are_checked),
         T(the_committer_serves_threads),
     };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define AHEAD     16 /* packets that are fetched before they are sent: there may be gigabytes */
 #define LOST_NS   (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
 #define BEHIND_NS 100000ull          /* open: packets that are late by more are not sent at all */
 
@@ -120,6 +121,12 @@ const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
         return fg_fresh_next(&f->fresh, sent_ns);
     }
     f->next = at + 1 == f->count ? 0 : at + 1;
+    if (at + AHEAD < f->count) {
+        const uint8_t *ahead = f->packets + (at + AHEAD) * (size_t)FG_FLAT_STRIDE;
+
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + FG_CACHE_LINE);
+    }
     f->sent[f->kinds[at]]++;
     f->packets_sent++;
     f->in_flight += f->kinds[at] < FG_KIND_FORGED; /* the others get no answer */

@@ -10,14 +10,15 @@
 
 #include "tools/fgblast/neighbour.h"
 
-#define SECOND         1000000000ull
-#define MADE_UP_NS     1000ull /* time of one packet that goes to a file only */
-#define ASK_EVERY_NS   (SECOND / 5)
-#define ASK_TRIES      25
-#define IDLE_LOOPS     64u   /* then others may have the CPU */
-#define CROWD_IDLE     1000u /* crowd: the same; the wait for a burst of a busy server is shorter */
-#define CROWD_SLEEP_NS 20000
-#define AFTER_LAST_NS  (SECOND / 5) /* flat: answers that still come */
+#define SECOND        1000000000ull
+#define MADE_UP_NS    1000ull /* time of one packet that goes to a file only */
+#define ASK_EVERY_NS  (SECOND / 5)
+#define ASK_TRIES     25
+#define IDLE_LOOPS    64u          /* then others may have the CPU */
+#define WINDOW_IDLE   1000u        /* the same, with a full window: longer than a busy server's burst takes */
+#define WINDOW_LARGE  2048u        /* the server is busy with it for longer than we sleep */
+#define WINDOW_SLEEP  20000        /* ns */
+#define AFTER_LAST_NS (SECOND / 5) /* flat: answers that still come */
 
 void fg_clock_start(struct fg_clock *c)
 {
@@ -154,6 +155,13 @@ void fg_run_world(struct fg_run *r)
 
 /* ---- crowd --------------------------------------------------------------------------------------------- */
 
+/* Who writes the log may have no other CPU; a yield would give it to nobody outside our scheduling group. */
+static void window_idle(const struct fg_run *r, unsigned loops)
+{
+    if (loops >= (r->options->window < WINDOW_LARGE ? WINDOW_IDLE : IDLE_LOOPS))
+        nanosleep(&(struct timespec){.tv_nsec = WINDOW_SLEEP}, NULL);
+}
+
 /* As many bursts as there are, so that the server's way to us never fills up. */
 static unsigned crowd_receive(struct fg_run *r)
 {
@@ -229,8 +237,7 @@ void fg_run_crowd(struct fg_run *r)
         work += crowd_send(r, &out, now_ns);
         progress(r, &p, now_ns);
         idle = work ? 0 : idle + 1;
-        if (idle >= CROWD_IDLE) /* a yield would give the CPU to nobody but our own scheduling group */
-            nanosleep(&(struct timespec){.tv_nsec = CROWD_SLEEP_NS}, NULL);
+        window_idle(r, idle);
     }
     fg_crowd_stop(r->crowd);
     rte_pktmbuf_free_bulk(out.mbufs + out.at, out.count - out.at);
@@ -287,6 +294,7 @@ void fg_run_flat(struct fg_run *r)
     uint64_t now_ns = fg_clock_now(&r->clock), until_ns;
     unsigned idle = 0;
 
+    prctl(PR_SET_TIMERSLACK, 1000ul);
     while (!*r->stop && !fg_flat_done(r->flat, now_ns)) {
         unsigned work;
 
@@ -294,7 +302,9 @@ void fg_run_flat(struct fg_run *r)
         work = flat_receive(r, now_ns);
         work += flat_send(r, now_ns);
         idle = work ? 0 : idle + 1;
-        if (idle >= IDLE_LOOPS && r->options->rate)
+        if (!r->options->rate)
+            window_idle(r, idle);
+        else if (idle >= IDLE_LOOPS)
             sched_yield(); /* who writes the log may have no other CPU */
     }
     r->summary.seconds = (double)(now_ns - r->flat->begun_ns) / 1e9;

@@ -76,11 +76,16 @@ static void *commit(void *ctx)
 
     prctl(PR_SET_TIMERSLACK, 1000ul);
     while (!atomic_load_explicit(&r->quit, memory_order_acquire)) {
+        unsigned us;
+
         if (fg_committer_step(&r->committer, 1)) {
+            us = fg_committer_gather_us(&r->committer);
             fg_pace_worked(&pace);
-            continue;
+        } else {
+            us = fg_pace_idle(&pace, false);
         }
-        nanosleep(&(struct timespec){.tv_nsec = (long)fg_pace_idle(&pace, false) * 1000}, NULL);
+        if (us)
+            nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
     }
     return NULL;
 }
