@@ -82,9 +82,13 @@ enum fg_redis_verdict fg_redis_cursor_judge(const redisReply *reply, const char 
         return refuse(err, prefix, why);
     }
     if (*seq > durable) {
-        snprintf(why, sizeof(why), "the cursor is at %llu, ahead of the log, which ends at %llu",
-                 (unsigned long long)*seq, (unsigned long long)durable);
-        return refuse(err, prefix, why);
+        /* Redis may be the last to know of orders that were acknowledged: not to be deleted at a venture. */
+        fg_fail(err,
+                "the cursor is at %llu, ahead of the log, which ends at %llu: restore the right log; only if "
+                "there "
+                "is none, delete the keys {%s}:* to have them rebuilt from this one (docs/redis.md)",
+                (unsigned long long)*seq, (unsigned long long)durable, prefix);
+        return FG_REDIS_REFUSED;
     }
     return FG_REDIS_FOLLOW;
 }
