@@ -22,7 +22,7 @@ CLIENT = os.path.join(fgtest.BUILD, 'tools', 'benches', 'rivals', 'bench_rivals'
 SCRIPT = os.path.join(HERE, 'rivals', 'reserve.lua')
 SHARE = 10          # one in so many requests of the mix gets a unit
 WINDOW, RSIZE = 8192, 13  # of ours in the mix: acceptances wait for the disk, and the rings hold all of them
-MIX_MAX = 12000000   # requests, each signed beforehand and kept in memory
+MIX_MAX = 8000000   # requests, each signed beforehand and kept in memory
 PLENTY = 1 << 30    # units
 DEPTHS = (32, 128, 512)
 CLIENTS = 16        # connections of pgbench
@@ -50,10 +50,10 @@ ROWS = [*(per_second(who, 'sold out') for who in (GATE, REDIS, PLAIN)),
 
 
 def floodgate(bench):
-    gate = bench.daemon(limits__orders_max=MIX_MAX // SHARE * 2).start()
+    gate = bench.daemon().start()
     gate.fgctl('item', 'add', echo.ITEM, '--total', echo.UNITS, '--hold', '1h')
     flood = echo.load(bench, gate.keys)
-    orders = min(MIX_MAX, 4000000 * bench.seconds)
+    orders = min(MIX_MAX, 3000000 * bench.seconds)
     gate.fgctl('item', 'add', echo.ITEM + 1, '--total', orders // SHARE, '--hold', '1h')
     mix = bench.blast(gate.keys, device=bench.memif('client', RSIZE), flat=orders, packets=orders, shoppers=orders,
                       window=WINDOW, items=echo.ITEM + 1, user_base=1 << 40)
