@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the benchmarks share. A benchmark is a module beside this one; docs/bench.md says what it must hold."""
 
+import contextlib
 import os
 import statistics
 import subprocess
+import time
 
 import fgtest
 
@@ -11,6 +13,8 @@ HUGE_NEEDED_MB = 400  # appliance or testpmd, and generator
 SERVER, SHOPPERS = '198.18.0.1', '198.18.1.0'
 MAC_SERVER, MAC_CLIENT = '02:00:00:00:00:01', '02:00:00:00:00:02'
 SLACK = 30  # seconds that a measurement may take beyond its own
+PORTS = ('memif', 'af_xdp')
+QUIET, QUIET_S, LOOK_S = 0.9, 3, 0.2  # wait_for_quiet: idle share of the generator's CPU, at most, each look
 
 
 class Row:
@@ -33,8 +37,8 @@ class Row:
 class Bench:
     """What one measurement works with: a Lab, CPUs, memory, and the programs of this project and of others."""
 
-    def __init__(self, lab, seconds, scale=1.0):
-        self.lab, self.seconds, self.scale = lab, seconds, scale
+    def __init__(self, lab, seconds, scale=1.0, port=PORTS[0]):
+        self.lab, self.seconds, self.scale, self.port = lab, seconds, scale, port
         cpus = sorted(os.sched_getaffinity(0))
         if len(cpus) < 2:
             raise fgtest.Skip('needs two CPUs: one for the generator, one for what it measures')
@@ -66,6 +70,25 @@ class Bench:
             raise RuntimeError(f'testpmd ended with {process.popen.returncode}:\n{process.output()}')
         return process
 
+    @contextlib.contextmanager
+    def one_cpu(self):
+        """What is started inside has the measured CPU and no other, with all of its threads."""
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self.cpu})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def wait_for_quiet(self):
+        """Until nobody else uses the generator's CPU, or for some seconds."""
+        end = time.monotonic() + QUIET_S
+        while time.monotonic() < end:
+            before = idle_ticks(self.generator_cpu)
+            time.sleep(LOOK_S)
+            if (idle_ticks(self.generator_cpu) - before) / os.sysconf('SC_CLK_TCK') >= QUIET * LOOK_S:
+                return
+
     def keys(self):
         return fgtest.Keys(self.lab.unique('keys'))
 
@@ -87,3 +110,36 @@ def free_huge_mb():
             return int(f.read()) * 2
     except OSError:
         return 0
+
+
+def idle_ticks(cpu):
+    with open('/proc/stat') as f:
+        fields = next(line for line in f if line.startswith(f'cpu{cpu} ')).split()
+    return int(fields[4]) + int(fields[5])
+
+
+class Veth:
+    """Two namespaces and a veth: what is measured at its end a, the generator at its end b, both over AF_XDP."""
+
+    def __init__(self, bench, sources=2000):
+        self.bench, self.link, self.sources = bench, bench.lab.pair(), sources
+        self.link.route_to_b('198.19.0.0/16')
+
+    def daemon(self, **settings):
+        """An appliance with one worker on the measured CPU, without limits of rates."""
+        return self.bench.lab.daemon(self.link.a, interface=self.link.a_if, settings={
+            'workers.cpus': self.bench.cpu, 'filter.order_rate': 0, 'eal.huge': 'yes' if self.bench.huge else 'no',
+            **{name.replace('__', '.'): value for name, value in settings.items()}})
+
+    def testpmd(self):
+        return self.bench.testpmd('5tswap', device=f'net_af_xdp0,iface={self.link.a_if}', ns=self.link.a)
+
+    def generator(self, keys, **options):
+        """fgblast on the generator's CPU; not started."""
+        return self.bench.generator(keys, ns=self.link.b, **{
+            'device': None, 'interface': self.link.b_if, 'server': self.link.a_ip, 'server_mac': self.link.a_mac,
+            'client_mac': None, 'source_base': '198.19.0.1', 'sources': self.sources, 'audit': None,
+            'seconds': self.bench.seconds, **options})
+
+    def blast(self, keys, **options):
+        return self.generator(keys, **options).run(options.get('seconds', self.bench.seconds) + SLACK)

@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The first 100 ms of a flood that comes after seconds without a packet, under each idle policy.
+"""What an idle worker costs under each policy, others' syncs too, and the first 100 ms of the flood that ends it.
 
-One worker at a memif, a million orders a second from the first packet on, from another CPU. What a worker that yields or sleeps needs to
-come back shows in the latency of these orders; what spinning costs, in the CPU time before.
+One worker at a memif, seconds without a packet, then a million orders a second from the first packet on, from another CPU. What a worker that
+yields or sleeps needs to come back shows in the latency of these orders; what spinning costs, in the CPU time before, and in the time that a sync
+takes meanwhile which somebody else asks for on the same CPU.
 """
 
+import json
 import os
+import subprocess
 import time
 
+import fgtest
 from fgbench import Row
 
 ITEM, UNITS, REQUESTS, RATE, FIRST_MS, IDLE_MORE = 7, 100, 16384, 1000000, 100, 2
 POLICIES = ('spin', 'yield', 'sleep')
 
 ROWS = [Row(f'{policy}: {what}', unit, 'lower') for policy in POLICIES
-        for what, unit in (('CPU while idle', '%'), ('p50', 'us'), ('p99', 'us'), ('p99.9', 'us'))]
-ROWS.append(Row('p99, sleep : spin', 'ratio', 'lower', derive=lambda v: v['sleep: p99'] / v['spin: p99']))
+        for what, unit in (('CPU while idle', '%'), ("others' write and fdatasync, p50", 'us'), ("others' write and fdatasync, p99", 'us'),
+                           ('p50', 'us'), ('p99', 'us'), ('p99.9', 'us'))]
+ROWS += [Row(f'p99, {policy} : spin', 'ratio', 'lower', 1.3, derive=lambda v, policy=policy: v[f'{policy}: p99'] / v['spin: p99'])
+         for policy in POLICIES[1:]]
+SYNC_PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'benches', 'sync', 'bench_sync')
+SYNCS, BYTES = 200, 128  # a second; each
 
 
 def worker_ticks(pid):
@@ -29,12 +37,20 @@ def worker_ticks(pid):
     raise RuntimeError('the daemon has no thread of a worker')
 
 
+def syncs(bench, seconds):
+    done = subprocess.run(['taskset', '-c', str(bench.cpu), SYNC_PROGRAM, os.path.join(bench.lab.dir, 'sync'), str(BYTES), str(SYNCS),
+                           str(seconds), 'usual'], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def flood(policy):
     def measure(bench):
         gate = bench.daemon(workers__idle=policy).start()
         gate.fgctl('item', 'add', ITEM, '--total', UNITS, '--hold', '1h')
+        sync = syncs(bench, bench.seconds)
+        bench.wait_for_quiet()
         begun, before = time.monotonic(), worker_ticks(gate.process.pid)
-        time.sleep(bench.seconds + IDLE_MORE)
+        time.sleep(IDLE_MORE)
         idle = (worker_ticks(gate.process.pid) - before) / os.sysconf('SC_CLK_TCK') / (time.monotonic() - begun)
         found = bench.blast(gate.keys, flat=REQUESTS, shoppers=REQUESTS, window=REQUESTS, items=ITEM, rate=RATE,
                             packets=RATE * FIRST_MS // 1000)
@@ -42,7 +58,8 @@ def flood(policy):
         if found['wrong_tags'] or found['answers'] < 0.99 * found['packets']:
             raise RuntimeError(f'{found["answers"]} of {found["packets"]} were answered, {found["wrong_tags"]} tags were wrong')
         latency = found['latency_us']['sampled']
-        return {f'{policy}: CPU while idle': 100 * idle, f'{policy}: p50': latency['p50'], f'{policy}: p99': latency['p99'],
+        return {f'{policy}: CPU while idle': 100 * idle, f"{policy}: others' write and fdatasync, p50": sync['p50'],
+                f"{policy}: others' write and fdatasync, p99": sync['p99'], f'{policy}: p50': latency['p50'], f'{policy}: p99': latency['p99'],
                 f'{policy}: p99.9': latency['p999']}
     return measure
 

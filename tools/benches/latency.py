@@ -23,7 +23,6 @@ GONE, PLENTY, UNITS = 7, 8, 4000000  # items: sold out, and with enough for all
 REQUESTS, WINDOW = 65536, 256
 ACCEPTED = 1000   # a second
 RECORD = 128      # bytes of a commit of one order: its record and the one that begins a commit
-SOURCES = 2000
 ATTEMPTS, LATE_MAX = 3, 0.02  # a generator that stood still for more of the packets measured itself
 
 GATE, PMD, SYNC = 'floodgate', 'testpmd', 'write and fdatasync'
@@ -60,46 +59,31 @@ ROWS = [Row(f'{PMD}: capacity', 'frames/s', 'higher'), Row('offered', 'packets/s
           for what in ('unanswered', 'not sent in time'))]
 
 
-class Setup:
-    """One veth, and what is measured at its end a."""
-
-    def __init__(self, bench):
-        self.bench, self.link = bench, bench.lab.pair()
-        self.link.route_to_b('198.19.0.0/16')
-
+class Setup(fgbench.Veth):
     def gate(self):
         """All of its threads on one CPU, as a machine of its own would have them."""
-        bench, all_cpus = self.bench, os.sched_getaffinity(0)
-        gate = bench.lab.daemon(self.link.a, interface=self.link.a_if, settings={
-            'workers.cpus': bench.cpu, 'filter.order_rate': 0, 'eal.huge': 'yes' if bench.huge else 'no'})
-        os.sched_setaffinity(0, {bench.cpu})
-        try:
+        gate = self.daemon()
+        with self.bench.one_cpu():
             gate.start()
-        finally:
-            os.sched_setaffinity(0, all_cpus)
         gate.fgctl('item', 'add', GONE, '--total', 0)
         gate.fgctl('item', 'add', PLENTY, '--total', UNITS, '--hold', '24h')
         return gate
 
-    def testpmd(self):
-        return self.bench.testpmd('5tswap', device=f'net_af_xdp0,iface={self.link.a_if}', ns=self.link.a)
-
-    def generator(self, keys, **options):
-        return self.bench.generator(keys, ns=self.link.b, device=None, interface=self.link.b_if, server=self.link.a_ip,
-                                    server_mac=self.link.a_mac, client_mac=None, source_base='198.19.0.1', sources=SOURCES,
-                                    flat=REQUESTS, shoppers=REQUESTS, items=GONE, audit=None,
-                                    seconds=self.bench.seconds, **options)
+    def requests(self, keys, **options):
+        return self.generator(keys, flat=REQUESTS, shoppers=REQUESTS, items=GONE, **options)
 
     def flood(self, keys, rate, meanwhile=None, **options):
         """At a fixed rate; again if the generator stood still. meanwhile() runs beside it."""
         for attempt in range(ATTEMPTS):
-            blast = self.generator(keys, open=True, rate=int(rate), user_base=(attempt + 1) << 40, **options).start()
+            self.bench.wait_for_quiet()
+            blast = self.requests(keys, open=True, rate=int(rate), user_base=(attempt + 1) << 40, **options).start()
             beside = meanwhile() if meanwhile else None
             found = blast.finish(self.bench.seconds + fgbench.SLACK)
             late = found['late'] / (found['packets'] + found['late'])
             if late < LATE_MAX:
                 break
-            print(f'latency: the generator was late for {100 * late:.1f} % of its packets', file=sys.stderr)
+            print(f'latency: the generator was late for {100 * late:.1f} % of its packets: '
+                  f'{"again" if attempt + 1 < ATTEMPTS else "taken as it is"}', file=sys.stderr)
         if found['wrong_tags'] or found['answers'] < 0.5 * found['packets']:
             raise RuntimeError(f'{found["packets"]} packets, {found["answers"]} answers: is the machine busy?')
         return found, beside
@@ -137,7 +121,7 @@ def testpmd(bench, values):
     with fresh(bench) as setup:
         setup.testpmd()
         keys = bench.keys()
-        full = setup.generator(keys, window=WINDOW, echo=True).run(bench.seconds + fgbench.SLACK)
+        full = setup.requests(keys, window=WINDOW, echo=True).run(bench.seconds + fgbench.SLACK)
         values[f'{PMD}: capacity'] = full['answers_per_s']
         rate = values['offered'] = full['answers_per_s'] / 2
         found, _ = setup.flood(keys, rate, echo=True)

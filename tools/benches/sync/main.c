@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,6 @@ static void hurry(void)
 {
     const struct sched_param param = {.sched_priority = 1};
 
-    prctl(PR_SET_TIMERSLACK, 1000ul);
     if (sched_setscheduler(0, SCHED_RR, &param))
         setpriority(PRIO_PROCESS, 0, -10);
 }
@@ -80,18 +80,21 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    uint64_t bytes = argc == 5 ? strtoull(argv[2], NULL, 10) : 0,
-             rate = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
-    uint64_t seconds = argc == 5 ? strtoull(argv[4], NULL, 10) : 0, due, end;
+    bool usual = argc == 6 && !strcmp(argv[5], "usual"), given = argc == 5 || usual;
+    uint64_t bytes = given ? strtoull(argv[2], NULL, 10) : 0, rate = given ? strtoull(argv[3], NULL, 10) : 0;
+    uint64_t seconds = given ? strtoull(argv[4], NULL, 10) : 0, due, end;
     uint32_t n = 0;
     int fd;
 
     if (bytes < 1 || bytes > sizeof(zeros) || rate < 1 || rate > 1000000 || seconds < 1 || seconds > 600) {
-        fprintf(stderr, "usage: bench_sync FILE BYTES(1-1048576) A_SECOND(1-1000000) SECONDS(1-600)\n");
+        fprintf(stderr,
+                "usage: bench_sync FILE BYTES(1-1048576) A_SECOND(1-1000000) SECONDS(1-600) [usual]\n");
         return 2;
     }
     fd = open_room(argv[1]);
-    hurry();
+    prctl(PR_SET_TIMERSLACK, 1000ul);
+    if (!usual)
+        hurry();
     due = now_ns();
     for (end = due + seconds * SECOND; due < end && now_ns() < end && n < SAMPLES_MAX; due += SECOND / rate) {
         sleep_until(due);
