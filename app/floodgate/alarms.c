@@ -7,6 +7,8 @@
 #include "daemon.h"
 #include "log.h"
 
+#define LOG_LOOK_MS 1000
+
 static const char *const names[] = {
 #define X(name, text, help) text,
     FG_ALARM_LIST(X)
@@ -104,15 +106,30 @@ static void look_at_refusals(struct fg_daemon *d, uint64_t now_ms)
     d->alarms.refused_full = refused;
 }
 
+/* The disk takes what goes into a removed file, so nothing but the names tells. */
+static void look_for_the_log(struct fg_daemon *d, uint64_t now_ms)
+{
+    if (now_ms - d->alarms.log_looked_ms < LOG_LOOK_MS)
+        return;
+    d->alarms.log_looked_ms = now_ms;
+    atomic_store(&d->log_gone, !fg_journal_in_place(d->journal));
+}
+
 static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
 {
     int state = atomic_load_explicit(&d->committer.state, memory_order_acquire);
-    bool broken = atomic_load(&d->follower.broken);
+    bool broken = atomic_load(&d->follower.broken), gone;
     char why[FG_ALARM_TEXT];
 
-    set(d, FG_ALARM_LOG, now_ms, state == FG_JOURNAL_OK ? FG_ALARM_NONE : FG_ALARM_RAISED, "%s: %.200s",
-        state == FG_JOURNAL_FULL ? "no room, reservations are BUSY" : "failed, nothing more is accepted",
-        state == FG_JOURNAL_OK ? "" : fg_journal_error(d->journal));
+    look_for_the_log(d, now_ms);
+    gone = atomic_load(&d->log_gone);
+    if (state == FG_JOURNAL_OK)
+        set(d, FG_ALARM_LOG, now_ms, gone ? FG_ALARM_RAISED : FG_ALARM_NONE, FG_LOG_GONE_TEXT,
+            d->config.log.dir);
+    else
+        set(d, FG_ALARM_LOG, now_ms, FG_ALARM_RAISED, "%s: %.200s",
+            state == FG_JOURNAL_FULL ? "no room, reservations are BUSY" : "failed, nothing more is accepted",
+            fg_journal_error(d->journal));
     set(d, FG_ALARM_MEMORY, now_ms,
         d->config.log.durability == FG_DURABILITY_MEMORY ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[log] durability is memory: a power cut loses acknowledged orders");

@@ -12,8 +12,11 @@
 
 #include "base/base.h"
 
-#define FG_ALARM_HOLD_MS  5000
-#define FG_ALARM_TEXT     256
+#define FG_ALARM_HOLD_MS 5000
+#define FG_ALARM_TEXT    256
+#define FG_LOG_GONE_TEXT                                                                                     \
+    "%.100s is no longer the log that is written: removed or moved away; what is accepted is lost at a "     \
+    "restart"
 #define FG_COMMIT_SLOW_MS 1000 /**< of one commit: shoppers ask again before */
 
 /* name, name in text, what it watches. Limits: a warning from 90 %, an alarm when nothing is left. */
@@ -25,7 +28,7 @@
     X(HELD, "held", "answers that wait for the disk, of a worker's share of [limits] held_max")              \
     X(DENIED, "denied", "users who were ever denied, of what a worker has room for")                         \
     X(FULL, "full", "reservations are refused as FULL")                                                      \
-    X(LOG, "log", "the log has no room, or failed")                                                          \
+    X(LOG, "log", "the log has no room, failed, or was taken away")                                          \
     X(DISK, "disk", "a commit of the log waits for the disk for a second or more")                           \
     X(MEMORY, "memory", "[log] durability is memory: nothing survives a power cut")                          \
     X(SNAPSHOT, "snapshot", "no snapshot of the log can be made")                                            \
@@ -59,6 +62,7 @@ struct fg_alarms {
     uint64_t refused_sources, refused_penalties; /**< of the counters, when last looked at */
     uint64_t refused_full;                       /**< of the counter, when last looked at */
     uint64_t slow_commits;                       /**< the same */
+    uint64_t log_looked_ms;                      /**< when the log's directory was last looked at */
 };
 
 struct fg_daemon;

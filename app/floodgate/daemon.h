@@ -81,6 +81,7 @@ struct fg_daemon {
         _Atomic uint64_t slow, slow_ms; /**< how many took FG_COMMIT_SLOW_MS or more, and the last of them */
     } commit_watch;
     _Atomic bool stopping; /**< no new decisions */
+    _Atomic bool log_gone; /**< somebody removed or moved the log's files */
     _Atomic bool follower_quit;
     struct fg_follower follower;
     struct fg_snapshots snapshots;

@@ -53,6 +53,8 @@ int fg_health(void *daemon, char *reason)
     reason[0] = '\0';
     if (journal != FG_JOURNAL_OK)
         snprintf(reason, REASON_BYTES, "log %s: %s", journal_states[journal], fg_journal_error(d->journal));
+    else if (atomic_load(&d->log_gone))
+        snprintf(reason, REASON_BYTES, FG_LOG_GONE_TEXT, d->config.log.dir);
     else if (stalled)
         snprintf(reason, REASON_BYTES, "%u of %u workers stand still", stalled, d->config.workers.count);
     else if (atomic_load(&d->follower.broken))

@@ -70,6 +70,8 @@ uint64_t
 fg_journal_begin_seq(const struct fg_journal *journal);         /**< of the first record when it was opened */
 uint64_t fg_journal_last_seq(const struct fg_journal *journal); /**< of the last record written; 0 = empty */
 uint64_t fg_journal_cut_records(const struct fg_journal *journal); /**< torn records that open cut off */
+/** Its directory still has its lock and a segment: false when somebody removed or moved it. Any thread. */
+bool fg_journal_in_place(const struct fg_journal *journal);
 enum fg_journal_state fg_journal_state(const struct fg_journal *journal);
 const char *fg_journal_error(const struct fg_journal *journal); /**< why it is FULL or FAILED; "" when OK */
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How far back a log goes, and the end of its oldest segments. */
+/* What the directory of a log holds: how far back it goes, the end of its oldest segments, whether it is
+ * still there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "journal/segment.h"
+#include "journal/writer.h"
 
 struct log_files {
     int dir_fd;
@@ -110,4 +111,19 @@ ssize_t fg_journal_retire_on(const struct fg_file_ops *ops, const char *dir, uin
 ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err)
 {
     return fg_journal_retire_on(&fg_file_system, dir, passed_seq, keep_bytes, err);
+}
+
+bool fg_journal_in_place(const struct fg_journal *journal)
+{
+    struct fg_journal_extent extent;
+    struct fg_error ignored;
+    struct stat ours, there;
+    int dir_fd = open(journal->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool same = dir_fd >= 0 && fstat(journal->lock_fd, &ours) == 0 &&
+                fstatat(dir_fd, FG_LOCK_NAME, &there, 0) == 0 && ours.st_ino == there.st_ino &&
+                ours.st_dev == there.st_dev;
+
+    if (dir_fd >= 0)
+        close(dir_fd);
+    return same && fg_journal_extent(journal->dir, &extent, &ignored) && extent.segments;
 }

@@ -503,6 +503,28 @@ def test_a_long_start_says_how_far_it_is(lab):
 
 
 @fgtest.timeout(120)
+def test_log_is_taken_away(lab):
+    """the directory of the log is moved away and back, its lock is removed: alarm, unhealthy; moved back it goes on; audit"""
+    sale = Sale(lab, total=400, lesser=3)
+    sale.shop(seconds=3)
+    log, aside = sale.gate.log_dir, sale.gate.log_dir + '-aside'
+
+    def alarm():
+        status = sale.gate.get('/v1/status')
+        return status['state'], [a['text'] for a in status['alarms'] if a['name'] == 'log']
+
+    for take, give in ((lambda: os.rename(log, aside), lambda: os.rename(aside, log)),
+                       (lambda: os.rename(f'{log}/lock', f'{log}/lock-aside'), lambda: os.rename(f'{log}/lock-aside', f'{log}/lock'))):
+        assert alarm() == ('running', [])
+        take()
+        wait_until(lambda: alarm()[0] == 'unhealthy', 10, 'it is noticed')
+        assert 'removed or moved away' in alarm()[1][0] and not sale.gate.healthy()
+        give()
+        wait_until(lambda: alarm() == ('running', []), 20, 'it is over')
+    sale.finish()
+
+
+@fgtest.timeout(120)
 def test_workers_get_their_orders(lab):
     """workers for whom it takes seconds to get their orders: lines that say how far it is; kill -9; audit"""
     disk = FailingDisk(lab)
