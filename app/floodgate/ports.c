@@ -360,6 +360,9 @@ bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
             return fg_fail(err, "port %s (%s): %s", p->config->name, p->config->device, why.text);
         fg_log(FG_LOG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device, p->config->queues,
                p->config->queues == 1 ? "" : "s");
+        if (p->config->generic)
+            fg_log(FG_LOG_WARNING, "port %s: XDP in generic mode: slow, for drivers without native XDP",
+                   p->config->name);
     }
     fg_links_start(d);
     return true;

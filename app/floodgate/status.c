@@ -194,6 +194,8 @@ static json_t *ports_json(struct fg_daemon *d)
 
         put_text(o, "port", p->config->name);
         put_text(o, "device", p->config->device);
+        if (p->config->af_xdp)
+            put_text(o, "xdp", p->config->generic ? "generic" : "native");
         put_text(o, "state", fg_link_name(atomic_load(&p->link.state)));
         json_array_append_new(list, o);
     }

@@ -546,5 +546,30 @@ def test_by_hand(lab):
     flood.terminate()
 
 
+def test_generic_mode(lab):
+    """generic = yes: works, is said by log and status, outlives kill -9; native again only after a detach"""
+    link = lab.pair()
+    gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if, 'generic': 'yes'}}, settings=SMALL)
+    gate.start()
+    assert gate.api('POST', '/v1/items', {'item': ITEM, 'total': 10})[0] == 201
+    shopper = NsClient(link.b, link.a_ip, gate.keys, 'shop', 5.0)
+
+    def mode():
+        return gate.api('GET', '/v1/status')[1]['ports'][0]['xdp'], shopper.stock(ITEM).status
+
+    assert mode() == ('generic', 'ON_SALE') and 'XDP in generic mode: slow' in gate.output()
+    gate.restart(kill=True)
+    assert mode() == ('generic', 'ON_SALE')
+    gate.stop()
+    gate.ports['shop']['generic'] = 'no'
+    gate.write_config()
+    gate.start(ready=False)
+    assert gate.process.wait(30) == 1 and 'attached in generic mode, the configuration wants native' in gate.output()
+    done = link.a.start(fgtest.program('fgctl'), 'filter', 'detach', link.a_if, '--pins', gate.pins)
+    assert done.wait(20) == 0, done.output()
+    gate.start()
+    assert mode() == ('native', 'ON_SALE') and 'generic' not in gate.output()
+
+
 if __name__ == '__main__':
     fgtest.main()
