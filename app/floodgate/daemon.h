@@ -181,6 +181,8 @@ void fg_samples_look(struct fg_samples *samples); /**< takes what is new out of 
 unsigned fg_samples_last(struct fg_samples *samples, struct fg_drop_sample *list, unsigned max);
 
 /* shield.c: main thread */
+bool fg_shield_lists(struct fg_daemon *d,
+                     struct fg_error *err); /**< from files, before anything is attached */
 bool fg_shield_start(struct fg_daemon *d, struct fg_error *err);
 void fg_shield_look(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
 void fg_shield_stop(struct fg_daemon *d);

@@ -87,13 +87,13 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
     };
 
     if (!any_af_xdp(c))
-        return !on || open_filter_alone(d, options, err);
+        return !on || (open_filter_alone(d, options, err) && fg_shield_lists(d, err));
     fg_log_take_xdp();
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
             return fg_fail(err, "port %s: no interface %s here", c->ports[i].name, c->ports[i].device);
     d->filter = fg_filter_open(&options, err);
-    if (!d->filter || !lock_pins(c->filter.pins, err))
+    if (!d->filter || !lock_pins(c->filter.pins, err) || !fg_shield_lists(d, err))
         return false;
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))

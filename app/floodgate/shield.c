@@ -97,6 +97,26 @@ void fg_shield_look(struct fg_daemon *d, uint64_t now_ms)
     }
 }
 
+/* What is there was said later than the file. */
+static bool load_list(struct fg_daemon *d, enum fg_list list, const char *path, struct fg_error *err)
+{
+    struct fg_list_loaded loaded;
+
+    if (!path[0] || fg_filter_count(d->filter, list))
+        return true;
+    if (!fg_filter_load(d->filter, list, path, &loaded, err))
+        return false;
+    fg_log(FG_LOG_INFO, "filter: %s list: %u entries from %s", list == FG_LIST_BLOCK ? "block" : "allow",
+           loaded.entries, path);
+    return true;
+}
+
+bool fg_shield_lists(struct fg_daemon *d, struct fg_error *err)
+{
+    return load_list(d, FG_LIST_BLOCK, d->config.filter.block_file, err) &&
+           load_list(d, FG_LIST_ALLOW, d->config.filter.allow_file, err);
+}
+
 bool fg_shield_start(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;

@@ -58,16 +58,17 @@ struct fg_config {
     } orders;
     struct { /* [filter] */
         bool enabled;
-        char pins[256];              /**< folder on a bpffs for link and maps */
-        struct fg_rate_config order; /**< order packets of one source */
-        struct fg_rate_config syn;   /**< connection attempts of one source */
-        struct fg_rate_config other; /**< everything else of one source */
-        uint32_t sources_max;        /**< entries of the table of sources */
-        uint32_t prefixes_max;       /**< entries of both lists together */
-        uint32_t net_factor;         /**< what a /24 or /48 may send, in what a source may */
-        uint32_t sample_rate;        /**< of dropped packets, per second, verdict and CPU */
-        bool monitor;                /**< drop nothing */
-        unsigned v6_prefix;          /**< bits of an IPv6 address that make a source */
+        char pins[256];                        /**< folder on a bpffs for link and maps */
+        struct fg_rate_config order;           /**< order packets of one source */
+        struct fg_rate_config syn;             /**< connection attempts of one source */
+        struct fg_rate_config other;           /**< everything else of one source */
+        uint32_t sources_max;                  /**< entries of the table of sources */
+        uint32_t prefixes_max;                 /**< entries of both lists together */
+        uint32_t net_factor;                   /**< what a /24 or /48 may send, in what a source may */
+        uint32_t sample_rate;                  /**< of dropped packets, per second, verdict and CPU */
+        bool monitor;                          /**< drop nothing */
+        unsigned v6_prefix;                    /**< bits of an IPv6 address that make a source */
+        char block_file[256], allow_file[256]; /**< lists for a start that finds none */
     } filter;
     struct {                       /* [penalty]: offences of a source within 10 s; 0 = never */
         enum fg_penalty_mode mode; /**< what counts as evidence */

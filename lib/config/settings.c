@@ -89,6 +89,10 @@ const struct fg_setting fg_settings[] = {
      "dropped packets per second kept as samples, for each verdict and CPU; 0 = none"},
     {"filter", "monitor", FG_KIND_BOOL, 0, GLOBAL(filter.monitor), "no", 0, 0, NULL, NULL,
      "judge and count everything, drop nothing"},
+    {"filter", "block_file", FG_KIND_FILE, 0, GLOBAL(filter.block_file), "", 1, TEXT_MAX, NULL,
+     "/var/lib/floodgate/blocked", "list file that a start loads when the block list is empty, as after a boot"},
+    {"filter", "allow_file", FG_KIND_FILE, 0, GLOBAL(filter.allow_file), "", 1, TEXT_MAX, NULL,
+     "/var/lib/floodgate/allowed", "list file that a start loads when the allow list is empty, as after a boot"},
 
     {"penalty", "mode", FG_KIND_ENUM, 0, GLOBAL(penalty.mode), "proven", 0, 0, penalty_names, NULL,
      "which offences block their source for a while: none, those that a forged source address cannot produce, or "

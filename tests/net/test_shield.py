@@ -546,6 +546,35 @@ def test_by_hand(lab):
     flood.terminate()
 
 
+def test_lists_from_files(lab):
+    """a start that finds no lists, as after a boot, takes them from files; one that finds them leaves them alone"""
+    blocked, allowed = (os.path.join(lab.dir, name) for name in ('blocked', 'allowed'))
+    for path, text in ((blocked, '198.18.200.0/24 - robots\n'), (allowed, '198.18.200.9\n')):
+        with open(path, 'w') as f:
+            f.write(text)
+    s = Shield(lab, **{'filter.block_file': blocked, 'filter.allow_file': allowed})
+
+    def lists():
+        return [[e['prefix'] for e in s.gate.get(f'/v1/filter/{name}')['prefixes']] for name in ('block', 'allow')]
+
+    assert lists() == [['198.18.200.0/24'], ['198.18.200.9']] and '1 entries from' in s.gate.output()
+    s.gate.fgctl('block', 'add', '198.18.201.0/24')
+    s.gate.fgctl('block', 'del', '198.18.200.0/24')
+    s.gate.restart(kill=True)
+    assert lists() == [['198.18.201.0/24'], ['198.18.200.9']], 'what was said later stands'
+    s.gate.stop()
+    for pin in os.listdir(s.gate.pins):  # a boot leaves no pins
+        os.unlink(os.path.join(s.gate.pins, pin))
+    with open(blocked, 'a') as f:
+        f.write('nonsense\n')
+    s.gate.start(ready=False)
+    assert s.gate.process.wait(30) == 1 and f'{blocked}:2: "nonsense" is no prefix' in s.gate.output(), s.gate.output()
+    with open(blocked, 'w') as f:
+        f.write('198.18.202.0/24\n')
+    s.gate.start()
+    assert lists() == [['198.18.202.0/24'], ['198.18.200.9']]
+
+
 def test_generic_mode(lab):
     """generic = yes: works, is said by log and status, outlives kill -9; native again only after a detach"""
     link = lab.pair()
