@@ -22,6 +22,7 @@ CLIENT = os.path.join(fgtest.BUILD, 'tools', 'benches', 'rivals', 'bench_rivals'
 SCRIPT = os.path.join(HERE, 'rivals', 'reserve.lua')
 SHARE = 10          # one in so many requests of the mix gets a unit
 WINDOW, RSIZE = 8192, 13  # of ours in the mix: acceptances wait for the disk, and the rings hold all of them
+TOO_LONG = 60       # seconds
 MIX_MAX = 8000000   # requests, each signed beforehand and kept in memory
 PLENTY = 1 << 30    # units
 DEPTHS = (32, 128, 512)
@@ -55,7 +56,7 @@ def floodgate(bench):
     flood = echo.load(bench, gate.keys)
     orders = min(MIX_MAX, 3000000 * bench.seconds)
     gate.fgctl('item', 'add', echo.ITEM + 1, '--total', orders // SHARE, '--hold', '1h')
-    mix = bench.blast(gate.keys, device=bench.memif('client', RSIZE), flat=orders, packets=orders, shoppers=orders,
+    mix = bench.blast(gate.keys, device=bench.memif('client', RSIZE), flat=orders, packets=orders, seconds=TOO_LONG, shoppers=orders,
                       window=WINDOW, items=echo.ITEM + 1, user_base=1 << 40)
     gate.stop()
     told = mix['status'].get('RESERVED', 0)
