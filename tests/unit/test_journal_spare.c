@@ -132,7 +132,7 @@ static void a_writer_in_a_hurry_takes_what_there_is(void **state)
             usleep(4000);
         assert_true(commit_n(j, size / 40, commits + 1));
     }
-    assert_true(calls[1][CREATE] >= 1);
+    wait_for(&calls[1][CREATE], 1); /* on a busy machine it may come late */
     check(commits, LARGE / 64 / 40);
     fg_journal_close(j);
     j = open_prepared(LARGE, 1);
