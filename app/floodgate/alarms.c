@@ -196,6 +196,7 @@ static void look_at_commands(struct fg_daemon *d, uint64_t now_ms)
 static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
 {
     uint64_t events[FG_EVENT_COUNT] = {0}, sources, penalties = fg_penalty_counters(d->penalty).refused;
+    uint32_t allowed;
     bool more;
 
     if (d->filter)
@@ -215,6 +216,11 @@ static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
     d->alarms.refused_penalties = penalties;
     set(d, FG_ALARM_MONITOR, now_ms, d->filter && d->config.filter.monitor ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[filter] monitor is on: everything is judged, nothing is dropped");
+    allowed = d->filter ? fg_filter_count(d->filter, FG_LIST_ALLOW) : 0;
+    set(d, FG_ALARM_GATEWAYS, now_ms,
+        allowed && !d->config.limits.user_rate ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "%u prefixes of the allow list have no rate, and neither have their users ([limits] user_rate is 0)",
+        allowed);
 }
 
 static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)

@@ -37,6 +37,7 @@
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                                   \
     X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")                      \
     X(MONITOR, "monitor", "[filter] monitor is on: nothing is dropped")                                      \
+    X(GATEWAYS, "gateways", "nothing limits what comes from the allow list")                                 \
     X(WORKERS, "workers", "a worker stands still")                                                           \
     X(LINK, "link", "a port has no link or no XDP program, or its interface is gone")
 

@@ -558,6 +558,7 @@ def test_lists_from_files(lab):
         return [[e['prefix'] for e in s.gate.get(f'/v1/filter/{name}')['prefixes']] for name in ('block', 'allow')]
 
     assert lists() == [['198.18.200.0/24'], ['198.18.200.9']] and '1 entries from' in s.gate.output()
+    fgtest.wait_until(lambda: 'gateways' in alarms(s), 10, 'nothing limits who is allowed')
     s.gate.fgctl('block', 'add', '198.18.201.0/24')
     s.gate.fgctl('block', 'del', '198.18.200.0/24')
     s.gate.restart(kill=True)
@@ -571,8 +572,11 @@ def test_lists_from_files(lab):
     assert s.gate.process.wait(30) == 1 and f'{blocked}:2: "nonsense" is no prefix' in s.gate.output(), s.gate.output()
     with open(blocked, 'w') as f:
         f.write('198.18.202.0/24\n')
+    s.gate.settings['limits.user_rate'] = 5
+    s.gate.write_config()
     s.gate.start()
     assert lists() == [['198.18.202.0/24'], ['198.18.200.9']]
+    assert 'gateways' not in alarms(s)
 
 
 def test_generic_mode(lab):
