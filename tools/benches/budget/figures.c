@@ -61,8 +61,8 @@ void figures_add(const char *name, const char *unit, const struct sample *sample
             values[i] = samples[i].cycles[stage];
         middle = median(values, n);
         total += middle;
-        if (middle < 0.05)
-            continue; /* a stage that this way has not */
+        if (middle > -0.05 && middle < 0.05)
+            continue; /* a stage that this way has not; below the noise of the marks one may be negative */
         snprintf(text, sizeof(text), "%s: %s", name, stages[stage]);
         figures_extra(text, unit, middle);
     }
