@@ -55,6 +55,8 @@ void world_sell_nothing(struct world *w); /**< one item, sold out */
 void world_loop(struct world *w);         /**< one loop of each worker, marked; the log is always durable */
 uint64_t world_received(const struct world *w);
 struct rte_mempool *pool_create(const char *name);
+bool world_eal(const char *program, const char *lcores, const char *prefix,
+               bool huge); /**< before all else */
 
 /* ---- feed.c: requests for workers at a net_ring port, CHUNK at a time, all of users of the last worker */
 struct feed {

@@ -91,41 +91,19 @@ static void run_once(void)
     figures_extra("two cores: a handed-off packet costs more", "TSC cycles", each[1] + each[2] - each[0]);
 }
 
-static bool start_eal(const char *first, const char *second, bool huge)
-{
-    char lcores[64], prefix[32];
-    const char *argv[] = {"bench_handoff",
-                          "--lcores",
-                          lcores,
-                          "--no-pci",
-                          "--iova-mode=va",
-                          "--no-telemetry",
-                          "--file-prefix",
-                          prefix,
-                          "--log-level=error",
-                          "-m",
-                          "256",
-                          huge ? "--in-memory" : "--no-huge",
-                          huge ? NULL : "--no-shconf"};
-
-    snprintf(lcores, sizeof(lcores), "0@%s,1@%s", first, second);
-    snprintf(prefix, sizeof(prefix), "handoff%d", (int)getpid());
-    return rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - huge, (char **)argv) >= 0;
-}
-
 int main(int argc, char **argv)
 {
     unsigned runs = argc == 5 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    char lcores[64], prefix[32];
 
     if (runs < 1 || runs > RUNS_MAX) {
         fprintf(stderr, "usage: bench_handoff CPU CPU RUNS(1-%d) huge|no-huge\n", RUNS_MAX);
         return 2;
     }
-    if (!start_eal(argv[1], argv[2], !strcmp(argv[4], "huge"))) {
-        fprintf(stderr, "bench_handoff: DPDK does not start (CPUs %s and %s there? hugepages free?)\n",
-                argv[1], argv[2]);
+    snprintf(lcores, sizeof(lcores), "0@%s,1@%s", argv[1], argv[2]);
+    snprintf(prefix, sizeof(prefix), "handoff%d", (int)getpid());
+    if (!world_eal("bench_handoff", lcores, prefix, !strcmp(argv[4], "huge")))
         return 1;
-    }
     feed_create(&alone, 1);
     feed_create(&pair, 2);
     cores[0].worker = alone.world.d.workers[0];

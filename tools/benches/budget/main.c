@@ -6,8 +6,6 @@
 
 #include <rte_eal.h>
 
-#define MEMORY_MB "256"
-
 struct options {
     unsigned runs, chunks, seconds, cpu;
     bool no_huge, echo;
@@ -97,36 +95,14 @@ static struct options parse(int argc, char **argv)
     exit(2);
 }
 
-static void start_eal(const struct options *o)
-{
-    char lcores[32];
-    const char *argv[] = {"bench_budget",
-                          "--lcores",
-                          lcores,
-                          "--no-pci",
-                          "--iova-mode=va",
-                          "--no-telemetry",
-                          "--file-prefix",
-                          o->prefix,
-                          "--log-level=error",
-                          "-m",
-                          MEMORY_MB,
-                          o->no_huge ? "--no-huge" : "--in-memory",
-                          o->no_huge ? "--no-shconf" : NULL};
-    int argc = (int)(sizeof(argv) / sizeof(argv[0])) - !o->no_huge;
-
-    snprintf(lcores, sizeof(lcores), "0@%u", o->cpu);
-    if (rte_eal_init(argc, (char **)argv) < 0) {
-        fprintf(stderr, "bench_budget: DPDK does not start (--cpu %u there? hugepages free?)\n", o->cpu);
-        exit(1);
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
+    char lcores[32];
 
-    start_eal(&o);
+    snprintf(lcores, sizeof(lcores), "0@%u", o.cpu);
+    if (!world_eal("bench_budget", lcores, o.prefix, !o.no_huge))
+        return 1;
     marks_calibrate();
     if (o.device)
         device_run(o.device, o.keys, o.seconds, o.echo);

@@ -2,8 +2,10 @@
 /* Workers as the daemon makes them (workers.c), without a daemon around them. Their log is always durable. */
 #include "bench.h"
 
+#include <rte_eal.h>
 #include <rte_ethdev.h>
 
+#define MEMORY_MB       "256"
 #define CONFIRMED_LOOPS 100000 /* in which a command must be answered */
 
 static void settings(struct fg_config *c, unsigned workers)
@@ -125,4 +127,27 @@ struct rte_mempool *pool_create(const char *name)
 
     FG_ASSERT(pool != NULL);
     return pool;
+}
+
+bool world_eal(const char *program, const char *lcores, const char *prefix, bool huge)
+{
+    const char *argv[] = {program,
+                          "--lcores",
+                          lcores,
+                          "--no-pci",
+                          "--iova-mode=va",
+                          "--no-telemetry",
+                          "--file-prefix",
+                          prefix,
+                          "--log-level=error",
+                          "-m",
+                          MEMORY_MB,
+                          huge ? "--in-memory" : "--no-huge",
+                          huge ? NULL : "--no-shconf"};
+
+    if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - huge, (char **)argv) >= 0)
+        return true;
+    fprintf(stderr, "%s: DPDK does not start (CPUs of --lcores %s there? hugepages free?)\n", program,
+            lcores);
+    return false;
 }
