@@ -328,12 +328,7 @@ def test_two_writers(lab):
         driver = Driver(lab)
         driver.begin(pg, slot=0, batch=first, schema=schema)
         driver.begin(pg, slot=1, batch=second, schema=schema)
-        for _ in range(40):
-            driver.load(5)
-        driver.caught_up(0)
-        driver.caught_up(1)
-        driver.stop(0)
-        driver.stop(1)
+        driver.for_two()
         compare(driver, pg, schema)
     errors = [line for line in pg.process.output().splitlines() if 'ERROR' in line]
     others = [line for line in errors if 'another writer has moved the cursor' not in line]

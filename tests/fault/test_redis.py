@@ -91,6 +91,15 @@ class Driver:
         except fgtest.Timeout:
             raise fgtest.Timeout(f'not {state} ({text}) within {seconds} s: {self.status(slot)}') from None
 
+    def for_two(self):
+        """A log that grows while both sinks follow it; both get to its end."""
+        for _ in range(40):
+            self.load(5)
+        for slot in (0, 1):
+            self.caught_up(slot)
+        for slot in (0, 1):
+            self.stop(slot)
+
     def ledger(self):
         path = self.lab.unique('ledger.json')
         self.do(f'ledger {path}')
@@ -545,12 +554,7 @@ def test_two_writers(lab):
     redis, driver = lab.redis(), Driver(lab)
     driver.start(redis.address, slot=0, batch=30)
     driver.start(redis.address, slot=1, batch=7)
-    for _ in range(40):
-        driver.load(5)
-    driver.caught_up(0)
-    driver.caught_up(1)
-    driver.stop(0)
-    driver.stop(1)
+    driver.for_two()
     compare(driver, redis)
 
 
