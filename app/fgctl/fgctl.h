@@ -209,8 +209,7 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
  * after a complaint, which calls a word `what`. */
 bool fg_words_read(const char *path, const char *what, json_t *list);
 
-/** cmd_penalty.c: an offence of a client that completed a handshake. */
-/** err NULL: what is wrong is printed. */
+/** cmd_penalty.c: an offence of a client that completed a handshake. err NULL: what is wrong is printed. */
 int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, struct fg_error *err);
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */

@@ -14,7 +14,7 @@
 #define FG_WORKER_COUNTER_LIST(X)                                                                            \
     X(rx, "frames received by this worker's queues")                                                         \
     X(tx, "replies handed to the port")                                                                      \
-    X(tx_dropped, "replies dropped, because the port took none for 100 ms")                                  \
+    X(tx_dropped, "replies dropped: the port took none for 100 ms, or too many waited for it")               \
     X(orders, "order packets with a correct tag")                                                            \
     X(other, "frames that are no order packet")                                                              \
     X(neighbour, "ARP, neighbour discovery and ping that were answered, where no kernel does")               \

@@ -4,8 +4,9 @@
  * kind that writes the log: real-time priority (the least), fine timers, a file whose room was written
  * before.
  *
- *   bench_sync FILE BYTES A_SECOND SECONDS        JSON on standard output; times in us, each from when it was
- * due
+ *   bench_sync FILE BYTES A_SECOND SECONDS [usual]
+ *
+ * usual: without the priority. JSON on standard output; times in us, each from when it was due.
  */
 #include <errno.h>
 #include <fcntl.h>
