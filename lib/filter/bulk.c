@@ -270,7 +270,8 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *pat
         return fg_fail(err, "%s: the path is too long", path);
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
         return fg_fail(err, NOT_ORDINARY, path);
-    save.file = fopen(part, "we");
+    unlink(part); /* of a save that was killed; and a FIFO or a link there is not written through */
+    save.file = fopen(part, "wxe");
     if (!save.file)
         return fg_fail(err, "%s: %s", part, strerror(errno));
     save.ok = fprintf(save.file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_list_name(list)) > 0;

@@ -104,6 +104,12 @@ static void no_ordinary_files(struct fg_filter *filter)
        "and a link stays a link: %s", err.text);
     unlink(fifo);
     unlink(link);
+    snprintf(fifo, sizeof(fifo), "%s.out.part", path);
+    snprintf(link, sizeof(link), "%s.out", path);
+    ok(symlink("/dev/full", fifo) == 0 && fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) &&
+           lstat(link, &st) == 0 && S_ISREG(st.st_mode),
+       "a link in the place of the unfinished file is not written through");
+    unlink(link);
 }
 
 /* While a million are loaded, a source that both lists block is judged all the time. */
