@@ -5,6 +5,8 @@
 import importlib.machinery
 import importlib.util
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,14 @@ def load(name):
 
 
 RUNNER = load('runner/test.py')
+
+
+def setup_function(shell):
+    """Runs lines of bash with the functions of tools/setup; what they print."""
+    done = subprocess.run(['bash', '-c', f'source <(sed "/^read_options /,\\$d" {TOOLS}/setup); {shell}'], check=True,
+                          capture_output=True, text=True, timeout=30)
+    return done.stdout
+
 
 # description, exit code, standard output, passed, failed, skipped
 CASES = [
@@ -59,7 +69,8 @@ def test_usage_errors():
     for argv, expected in ((['test', 'nets'], 'unit sim model fuzz bpf net fault'),
                            (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
                            (['lint', 'nothing'], 'format'),
-                           (['setup', '--nothing'], 'usage: tools/setup')):
+                           (['setup', '--nothing'], 'usage: tools/setup'),
+                           (['setup', '--for', 'fun'], 'not one of build, demo, test, bench, lint, all')):
         done = subprocess.run([os.path.join(TOOLS, argv[0]), *argv[1:]], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stdout + done.stderr, (argv, done)
 
@@ -182,10 +193,57 @@ def test_lint_ignores_comments_and_strings(lab):
 def test_setup_names_what_is_missing(lab):
     """tools/setup finds the missing packages of its list, and only those"""
     root = copy_tree(lab, ['setup'])
-    put(root, 'tools/packages.txt', '# none\nbash  # there\nno-such-package-of-floodgate # not there\n')
-    shell = f'source <(sed "/^read_options /,\\$d" {root}/tools/setup); root={root}; missing_packages'
-    done = subprocess.run(['bash', '-c', shell], capture_output=True, text=True, timeout=30)
-    assert done.stdout == 'no-such-package-of-floodgate\n', done
+    put(root, 'tools/packages.txt', '# none\n\n[build]\nbash  # there\nfg-none-b # not there\n[demo]\nfg-none-d\n'
+        '[test]\nfg-none-t\nfg-none-b\n[bench]\nfg-none-x\nfg-none-t\n[lint]\nfg-none-l\n')
+    for purpose, letters in {'build': 'b', 'demo': 'bd', 'test': 'bdt', 'bench': 'bdtx', 'lint': 'l', 'all': 'bdltx'}.items():
+        out = setup_function(f'root={root}; choose_purposes {purpose}; missing_packages')
+        assert out.split() == [f'fg-none-{letter}' for letter in letters], (purpose, out)
+
+
+def test_packages_are_well_formed():
+    """tools/packages.txt has the sections that tools/setup knows, and no package twice in one"""
+    sections, section = {}, None
+    with open(os.path.join(TOOLS, 'packages.txt')) as f:
+        for words in (line.split('#')[0].split() for line in f):
+            if words and words[0].startswith('['):
+                section = sections.setdefault(words[0][1:-1], [])
+            elif words:
+                assert len(words) == 1 and words[0] not in section, (words, section)
+                section += words
+    assert list(sections) == ['build', 'demo', 'test', 'bench', 'lint'] and all(sections.values()), sections
+
+
+def test_setup_shows_progress_in_a_log():
+    """status lines of apt and ninja are not copied to a log, all other lines are, also a last one without its end"""
+    out = setup_function("printf '[1/2] cc\\ndlstatus:1:20.5:Retrieving x\\nsome.c:1: warning: bad\\n[2/2] ld\\nFAILED' | progress x")
+    assert out == 'some.c:1: warning: bad\nFAILED\n', out
+
+
+def test_setup_shows_progress_on_a_terminal(lab):
+    """on a terminal the line changes every second, also while the command says nothing"""
+    main, terminal = pty.openpty()
+    source, sink = os.pipe()
+    shell = f'source <(sed "/^read_options /,\\$d" {TOOLS}/setup); progress building'
+    child = lab.start('bash', '-c', f'exec >{os.ttyname(terminal)}; {shell}', stdin=source)
+    os.close(source)
+    shown = b''
+
+    def until(text):
+        nonlocal shown
+        while text not in shown:
+            assert select.select([main], [], [], 20)[0], (text, shown)
+            shown += os.read(main, 4096)
+
+    os.write(sink, b'[3/40] Compiling a.c\n')
+    until(b'building, 0 s: 3 of 40, Compiling a.c')
+    until(b'building, 1 s: 3 of 40, Compiling a.c')
+    until(b'building, 2 s: 3 of 40, Compiling a.c')
+    os.write(sink, b'pmstatus:libx:66.6:Unpacking libx\n')
+    until(b'66 %, Unpacking libx')
+    os.close(sink)
+    assert child.wait(20) == 0, child.output()
+    os.close(main)
+    os.close(terminal)
 
 
 def test_setup_refuses_strangers(lab):

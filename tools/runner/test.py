@@ -25,6 +25,7 @@ TIERS = {
 }
 SCRIPT_TIERS = ('net', 'fault')
 SANITIZE_TIERS = ('unit', 'sim')
+PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the build
 SCRIPT_SECONDS = 900  # longest time of one script of net and fault
 SKIP_CODE = 77
 SHOWN_LINES = 60      # of a failed case's output
@@ -274,15 +275,15 @@ def step(name, argv, env=None):
 def run_all(options, build):
     results = Results()
     if os.environ.get('CI') and not options.sanitize:
-        # lint needs packages, but no build
-        results.add(step('tools/setup --packages', [os.path.join(ROOT, 'tools/setup'), '--packages']))
+        # lint installs its packages itself, and needs no build
         lint = step('tools/lint', [os.path.join(ROOT, 'tools/lint')])
         lint.passed = not lint.failed
         results.add(lint)
     # the sanitizers make gcc warn of what cannot be
     sanitizers = ['--', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Dwerror=false']
     meson_options = sanitizers if options.sanitize else []
-    setup = step('tools/setup', [os.path.join(ROOT, 'tools/setup'), *meson_options], {'FG_BUILD': build})
+    purpose = 'build' if set(options.tiers) <= set(PLAIN_TIERS) else 'test'
+    setup = step('tools/setup', [os.path.join(ROOT, 'tools/setup'), '--for', purpose, *meson_options], {'FG_BUILD': build})
     results.add(setup)
     if setup.failed:
         return results
