@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 
-sys.path[1:1] = [os.path.dirname(os.path.abspath(__file__))]
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 from test_audit import START, STORY, fgtest, make_log, reserved  # noqa: E402
 from test_postgres import Driver, audited, prepared  # noqa: E402
 

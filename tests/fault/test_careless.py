@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, client, fgtest, inside  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgclient, fgtest, inside  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
 SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'eal.huge': 'no', 'eal.mbufs': 4096}
@@ -225,7 +225,7 @@ def test_reloads_in_a_flood(lab):
     try:
         answer = boss.query(1, bytes(16))
         raise AssertionError(f'a key that is gone still works: {answer}')
-    except client.NoReply:
+    except fgclient.NoReply:
         pass
     sale.totals = {}  # the orders of `buyer` are in no file
     sale.wave_done()
@@ -376,7 +376,7 @@ def test_rubbish_does_not_stop_good_clients(lab):
     print(f'# seed {seed} (FG_SEED={seed} repeats it)')
     sale = Sale(lab, total=3000, lesser=5, desk=True)
     shopper = sale.client()
-    good = client.request(1, sale.gate.keys.secrets[1], 'RESERVE', os.urandom(16), user=10 ** 9, item=HOT, quantity=1)
+    good = fgclient.request(1, sale.gate.keys.secrets[1], 'RESERVE', os.urandom(16), user=10 ** 9, item=HOT, quantity=1)
     rude = [Rude(sale, good, seed + i) for i in range(2)]
     for one in rude:
         one.start()

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import time
 
-sys.path[1:1] = [os.path.dirname(os.path.abspath(__file__)),
-                 os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib')]
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgkafka  # noqa: E402
 import fgtest  # noqa: E402
 from test_redis import Driver as LogDriver  # noqa: E402

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import Sale, fgtest  # noqa: E402
 import fgkafka  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 from test_kafka import Committed, in_order  # noqa: E402

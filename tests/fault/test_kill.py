@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgxsk  # noqa: E402
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 
 KILLS = ['flood'] * 4 + ['edge'] * 4 + ['paying'] * 4 + ['start'] * 4 + ['stop'] * 4
 WORKERS = (2, 1, 3, 2)  # one of them at each restart
@@ -171,7 +172,7 @@ def test_lost_records_are_noticed(lab):
 def test_a_socket_that_is_freed_late(lab):
     """the queue of a process that was just killed may still be taken: the start waits for it, but not for ever"""
     sale = Sale(lab, start=False)
-    holder = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'xskholder.py')
+    holder = fgxsk.__file__
 
     def take():
         taken = lab.start('/usr/bin/python3', holder, sale.link.a_if, '0', '60', ns=sale.link.a)

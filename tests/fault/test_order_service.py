@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 SERVED = {'served': True, 'confirm': 0, 'cancel': 0.1, 'rate': 1500, 'shoppers': 4000, 'seconds': 8}

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-sys.path[1:1] = [os.path.dirname(os.path.abspath(__file__))]
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import test_redis  # noqa: E402
 from test_redis import fgtest  # noqa: E402
 

@@ -3,13 +3,12 @@
 """The whole appliance in a flood while its PostgreSQL is killed, frozen, emptied, restarted: the sale goes on, the lag shows,
 the tables catch up by themselves, and at the end log, Redis, PostgreSQL and shoppers tell the same."""
 
-import os
 import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 from test_postgres import backend  # noqa: E402
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 from test_postgres import Driver, backend, compare, fgtest  # noqa: E402
 from test_redis_tls import Authority  # noqa: E402
 

@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import test_redis as base  # noqa: E402
-from sale import Sale  # noqa: E402
+from fgsale import Sale  # noqa: E402
 from test_redis import fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 

@@ -3,14 +3,13 @@
 """The whole appliance in a flood while its Redis is stopped, killed, emptied, frozen: the sale goes on, the lag shows,
 replication catches up by itself, and at the end Redis holds what the log holds."""
 
-import os
 import signal
 import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 

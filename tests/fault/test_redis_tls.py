@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import test_redis as base  # noqa: E402
 from test_redis import fgtest  # noqa: E402
 

@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 # snapshots every few hundred records, segments of 1023 records, nothing kept for its own sake

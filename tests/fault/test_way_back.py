@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sale import HOT, Sale, fgtest  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 COMMANDS, DEAD, RESULTS = '{floodgate}:commands', '{floodgate}:commands:dead', '{floodgate}:results'

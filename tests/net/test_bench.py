@@ -12,7 +12,7 @@ import subprocess
 import sys
 import types
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 
 TOOL = os.path.join(fgtest.ROOT, 'tools', 'bench')

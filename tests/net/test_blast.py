@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 
 ITEM, UNITS, HOLD = 7, 60, '1s'

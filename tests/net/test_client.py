@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""client.py: its self-test, its retries against a scripted peer on loopback, and a sale with the appliance."""
+"""fgclient.py: its self-test, its retries against a scripted peer on loopback, and a sale with the appliance."""
 
 import json
 import os
@@ -11,23 +11,22 @@ import tempfile
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, '..', 'lib')]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 
-PROGRAM = os.path.join(HERE, 'client.py')
+PROGRAM = fgclient.__file__
 SECRET = bytes(range(16))
 ORDER = bytes(range(100, 116))
 
 
 def reply(data, status, secret=SECRET, **changes):
     """The bytes of a reply to this request."""
-    _, _, op, key_id, quantity, order_id, _, item, _, _, cookie = client.REQUEST.unpack(data[:client.TAG_AT])
-    values = {'magic': client.MAGIC, 'version': 1, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
+    _, _, op, key_id, quantity, order_id, _, item, _, _, cookie = fgclient.REQUEST.unpack(data[:fgclient.TAG_AT])
+    values = {'magic': fgclient.MAGIC, 'version': 1, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
               'order_id': order_id, 'deadline_ms': 0, 'item': item, 'left': 0, 'retry_ms': 0,
-              'status': client.STATUSES.get(status, status), 'reserved': bytes(3), 'cookie': cookie, **changes}
-    return client.seal(secret, client.ANSWER.pack(*values.values()))
+              'status': fgclient.STATUSES.get(status, status), 'reserved': bytes(3), 'cookie': cookie, **changes}
+    return fgclient.seal(secret, fgclient.ANSWER.pack(*values.values()))
 
 
 class Peer:
@@ -62,7 +61,7 @@ class Peer:
         self.socket.close()
 
     def client(self, **options):
-        return client.Client(self.address[0], 7, SECRET, port=self.address[1], **options)
+        return fgclient.Client(self.address[0], 7, SECRET, port=self.address[1], **options)
 
 
 def lost(_):
@@ -148,7 +147,7 @@ def test_patience_ends():
             began = time.monotonic()
             try:
                 raise AssertionError(c.query(1, ORDER))
-            except client.NoReply as error:
+            except fgclient.NoReply as error:
                 assert 0.45 < time.monotonic() - began < 1, error
             peer.script += [answer('BUSY', retry_ms=10)] * 100
 
@@ -160,10 +159,10 @@ def test_packets_are_what_the_operation_needs():
                     lambda: c.stock(5), lambda: c.extend(9, ORDER, 77)):
             try:
                 ask()
-            except client.NoReply:
+            except fgclient.NoReply:
                 pass
         for data in peer.seen:
-            _, _, op, _, quantity, order, user, item, until_ms, zero, _ = client.REQUEST.unpack(data[:56])
+            _, _, op, _, quantity, order, user, item, until_ms, zero, _ = fgclient.REQUEST.unpack(data[:56])
             assert (quantity, user, item, zero) == (0, 0 if op == 5 else 9, 5 if op == 5 else 0, bytes(4))
             assert until_ms == (77 if op == 6 else 0)
             assert order == (bytes(16) if op == 5 else ORDER)

@@ -6,11 +6,10 @@ import os
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
-from memif import RING, Memif  # noqa: E402
+from fgmemif import RING, Memif  # noqa: E402
 from test_daemon import SMALL  # noqa: E402
 from test_ports import ITEM, SERVER, SHOPPER, add_item, audited, check_turned, frame, memif, workers  # noqa: E402
 
@@ -49,13 +48,13 @@ def test_comes_and_goes(lab):
     """300 peers one after the other, each gone in the middle of a flood that is being answered"""
     gate = start(lab, **{'workers.idle': 'spin'})
     add_item(gate, 50)
-    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     rounds, begin = 0, time.monotonic()
     while rounds < 300 and (rounds < 30 or time.monotonic() < begin + 45):
         peer = connect(lab, gate)
         replies = flood(peer, request, 0.003 * (rounds % 3))
         peer.close()
-        reply = client.parse_reply(check_turned(replies[-1]), 1, gate.keys.secrets[1])
+        reply = fgclient.parse_reply(check_turned(replies[-1]), 1, gate.keys.secrets[1])
         assert reply.status == 'ON_SALE' and gate.running(), (rounds, gate.output())
         rounds += 1
     print(f'# {rounds} peers came and went')
@@ -109,7 +108,7 @@ def test_peer_pauses(lab):
     gate = start(lab)
     add_item(gate, 50)
     peer = connect(lab, gate)
-    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     sent = received = 0
     begin = time.monotonic()
     while time.monotonic() < begin + 0.02:  # more than its ring for answers has places
@@ -136,7 +135,7 @@ def test_killed_appliance(lab):
     assert os.path.exists(f'{lab.dir}/memif.sock')
     gate.start()
     add_item(gate)
-    request = frame(client.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     assert flood(connect(lab, gate), request, 0)
     assert gate.stop() == 0
     assert not os.path.exists(f'{lab.dir}/memif.sock') and not os.path.exists(f'{lab.dir}/memif.sock-port')

@@ -12,9 +12,8 @@ import subprocess
 import sys
 import types
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 from test_daemon import SMALL  # noqa: E402
 from test_ports import ITEM, MAC_SERVER, SERVER, add_item, audited, memif, read_pcap, workers  # noqa: E402
@@ -43,8 +42,8 @@ def rate(gate, seconds):
 
 def is_signed(data, keys):
     """A UDP payload of the order port with a correct tag, over IPv4 without options."""
-    return len(data) == 106 and data[36:38] == struct.pack('!H', client.PORT) and (
-        client.TAG.unpack(data[98:])[0] == client.siphash24(keys.secrets[1], data[42:]))
+    return len(data) == 106 and data[36:38] == struct.pack('!H', fgclient.PORT) and (
+        fgclient.TAG.unpack(data[98:])[0] == fgclient.siphash24(keys.secrets[1], data[42:]))
 
 
 def sources(frames):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One small sale over every kind of port that can work without a NIC to bind: docs/ports.md has the table."""
 
-import os
 import secrets
 import socket
 import struct
@@ -11,9 +10,8 @@ import sys
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 from test_daemon import SMALL, udp_socket  # noqa: E402
 
@@ -23,15 +21,15 @@ SERVER, SHOPPER = '198.18.0.1', '198.18.0.2'
 SERVER6, SHOPPER6 = '2001:db8::1', '2001:db8::2'
 
 
-class NsClient(client.Client):
-    """client.py's client, with its socket in a namespace."""
+class NsClient(fgclient.Client):
+    """fgclient.py's client, with its socket in a namespace."""
 
     def __init__(self, ns, address, keys, role, patience=10.0):  # pylint: disable=super-init-not-called
         self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
         self.secret, self.patience = keys.secrets[self.key_id], patience
         self.sent, self.ignored, self.last = 0, 0, None
         self.socket = udp_socket(ns, socket.AF_INET6 if ':' in address else socket.AF_INET)
-        self.socket.connect((address, client.PORT))
+        self.socket.connect((address, fgclient.PORT))
 
 
 def workers(gate, counter):
@@ -315,7 +313,7 @@ def test_jumbo_frames(lab):
                       settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
     add_item(gate, 50)
     addresses = f'--tx-ip={SHOPPER},{SERVER}'
-    for port, count in ((client.PORT, lambda: gate.get('/v1/stats')['drops']['truncated']),
+    for port, count in ((fgclient.PORT, lambda: gate.get('/v1/stats')['drops']['truncated']),
                         (9, lambda: workers(gate, 'other')[0])):
         sender = testpmd(lab, memif(lab, 'client'), '--forward-mode=txonly', '--txpkts=1000,1000,1000', addresses,
                          f'--tx-udp=40000,{port}')
@@ -328,7 +326,7 @@ def test_jumbo_frames(lab):
 
 def frame(payload, v6=False, sport=40000):
     """An order packet from the shopper to the server."""
-    udp = struct.pack('!HHHH', sport, client.PORT, 8 + len(payload), 0) + payload
+    udp = struct.pack('!HHHH', sport, fgclient.PORT, 8 + len(payload), 0) + payload
     macs = bytes.fromhex((MAC_SERVER + MAC_CLIENT).replace(':', ''))
     if v6:
         return (macs + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, len(udp), 17, 64)
@@ -362,7 +360,7 @@ def check_turned(data, v6=False):
     """The frame is addressed to the shopper, its checksums are right; its payload."""
     assert data[:12] == bytes.fromhex((MAC_CLIENT + MAC_SERVER).replace(':', ''))
     ip, udp = data[14:14 + (40 if v6 else 20)], data[14 + (40 if v6 else 20):]
-    assert struct.unpack('!HHH', udp[:6]) == (client.PORT, 40000, 72)
+    assert struct.unpack('!HHH', udp[:6]) == (fgclient.PORT, 40000, 72)
     if v6:
         pseudo = ip[8:40] + struct.pack('!IHBB', len(udp), 0, 0, 17) + udp
         total = sum(struct.unpack(f'!{len(pseudo) // 2}H', pseudo))
@@ -386,7 +384,7 @@ def test_pcap(lab):
              ('CONFIRM', 1, order, 0), ('QUERY', 1, order, 0)]
     wanted = ['RESERVED', 'RESERVED', 'INSUFFICIENT', 'RESERVED', 'SOLD_OUT', 'SOLD', 'SOLD']
     keys = {op: 2 if op == 'CONFIRM' else 1 for op, *_ in asked}
-    frames = [frame(client.request(keys[op], gate.keys.secrets[keys[op]], op, order_id, user=user, cookie=cookie,
+    frames = [frame(fgclient.request(keys[op], gate.keys.secrets[keys[op]], op, order_id, user=user, cookie=cookie,
                                    item=ITEM if op == 'RESERVE' else 0, quantity=quantity), v6=cookie % 2)
               for cookie, (op, user, order_id, quantity) in enumerate(asked)]
     forged = frames[0][:-1] + bytes([frames[0][-1] ^ 1])
@@ -399,8 +397,8 @@ def test_pcap(lab):
     got = {}
     for data in read_pcap(sink):
         payload = check_turned(data, v6=data[12:14] == b'\x86\xdd')
-        key_id = 2 if payload[3] == client.OPS['CONFIRM'] | client.REPLY else 1
-        reply = client.parse_reply(payload, key_id, gate.keys.secrets[key_id])
+        key_id = 2 if payload[3] == fgclient.OPS['CONFIRM'] | fgclient.REPLY else 1
+        reply = fgclient.parse_reply(payload, key_id, gate.keys.secrets[key_id])
         assert reply and reply.cookie not in got, payload.hex()
         got[reply.cookie] = reply.status
     assert [got[cookie] for cookie in range(len(asked))] == wanted, got

@@ -13,15 +13,15 @@ import sys
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
+import fgflood  # noqa: E402
 import fgtest  # noqa: E402
 from test_daemon import SMALL, in_namespace  # noqa: E402
 from test_users import NsClient  # noqa: E402
 
 ITEM = 7
-SPOOFED = '198.18.128.0/17'  # flood.py's sources
+SPOOFED = '198.18.128.0/17'  # fgflood.py's sources
 SLOWER = 8                   # how many times as long a good client's median may take under attack ...
 SLOWER_MS = 40               # ... and this, on a machine with two cores that the attacker shares
 
@@ -87,7 +87,7 @@ class Shield:
         c.socket.close()
         c.socket = in_namespace(self.link.b, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         c.socket.bind((address, 0))
-        c.socket.connect((self.link.a_ip, client.PORT))
+        c.socket.connect((self.link.a_ip, fgclient.PORT))
         return c
 
     def addresses(self, *addresses):
@@ -98,14 +98,14 @@ class Shield:
                            'permanent')
 
     def flood(self, **options):
-        argv = [os.path.join(HERE, 'flood.py'), '--interface', self.link.b_if, '--dst-mac', self.link.a_mac, '--src-mac',
+        argv = [fgflood.__file__, '--interface', self.link.b_if, '--dst-mac', self.link.a_mac, '--src-mac',
                 self.link.b_mac, '--server', self.link.a_ip]
         for name, value in options.items():
             argv += ['--' + name, *(map(str, value) if isinstance(value, list) else [str(value)])]
         return self.link.b.start(*argv, name='flood')
 
     def flooded(self, within=60, **options):
-        """The same until all is sent; what was sent. It does not wait until the process has ended (see flood.py)."""
+        """The same until all is sent; what was sent. It does not wait until the process has ended (see fgflood.py)."""
         flood = self.flood(**options)
         said = fgtest.wait_until(lambda: flood.output().strip() or not flood.running(), within, 'all is sent')
         assert said is not True, 'the flood ended without a word'
@@ -147,7 +147,7 @@ def good_client(s, seconds):
             else:
                 try:
                     ok = orders.stock(ITEM).status == 'ON_SALE'
-                except client.NoReply:
+                except fgclient.NoReply:
                     ok = False
             results[kind].append((time.monotonic() - began) * 1000)
             failed[kind] += not ok
@@ -259,7 +259,7 @@ def test_penalty_by_nginx(lab):
 def offend(shopper, times):
     """A shop's key confirms orders, which only a backend may: with a correct tag, another packet each time."""
     for _ in range(times):
-        shopper.socket.send(client.request(shopper.key_id, shopper.secret, 'CONFIRM', secrets.token_bytes(16), user=1))
+        shopper.socket.send(fgclient.request(shopper.key_id, shopper.secret, 'CONFIRM', secrets.token_bytes(16), user=1))
         time.sleep(0.002)
 
 
@@ -308,7 +308,7 @@ def test_forged_sources_are_no_evidence(lab):
     assert seen['count'] >= 1000 and seen['proven'] == 0, seen
     assert victim.stock(ITEM).status == 'ON_SALE' and not s.penalties()
     # One packet with an offence and a correct tag, caught and sent again and again with the victim's address.
-    caught = client.request(victim.key_id, victim.secret, 'CONFIRM', bytes(16), user=1)
+    caught = fgclient.request(victim.key_id, victim.secret, 'CONFIRM', bytes(16), user=1)
     for _ in range(500):
         victim.socket.send(caught)
     fgtest.wait_until(lambda: s.stats()['penalty']['replays'] >= 400, 10, 'replays are counted')

@@ -2,16 +2,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Orders that come in where their user's worker polls are not handed off; any others are, and are answered too."""
 
-import os
 import secrets
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
-from memif import Memif  # noqa: E402
+from fgmemif import Memif  # noqa: E402
 from test_daemon import SMALL  # noqa: E402
 from test_ports import ITEM, SERVER, NsClient, add_item, audited, check_turned, frame, memif, workers  # noqa: E402
 
@@ -28,8 +26,8 @@ def ask_all(peer, gate, users, queue_of, port_of):
     orders = {secrets.token_bytes(16): user for user in users}
     answers, waiting = {}, []
     for order, user in orders.items():
-        data = client.request(1, gate.keys.secrets[1], 'RESERVE', order, user=user, item=ITEM, quantity=1)
-        waiting.append((queue_of(user), with_port(frame(data), client.PORT + port_of(user))))
+        data = fgclient.request(1, gate.keys.secrets[1], 'RESERVE', order, user=user, item=ITEM, quantity=1)
+        waiting.append((queue_of(user), with_port(frame(data), fgclient.PORT + port_of(user))))
     end = time.monotonic() + 20
     while (waiting or len(answers) < len(orders)) and time.monotonic() < end:
         if waiting and peer.send(waiting[0][1], waiting[0][0]):
@@ -37,10 +35,10 @@ def ask_all(peer, gate, users, queue_of, port_of):
         for queue in range(WORKERS):
             while (data := peer.receive(queue)):
                 port = int.from_bytes(data[34:36], 'big')
-                reply = client.parse_reply(check_turned(data[:34] + client.PORT.to_bytes(2, 'big') + data[36:]), 1,
+                reply = fgclient.parse_reply(check_turned(data[:34] + fgclient.PORT.to_bytes(2, 'big') + data[36:]), 1,
                                            gate.keys.secrets[1])
                 user = orders[reply.order_id]
-                assert queue == queue_of(user) and port == client.PORT + port_of(user), 'the way the request came'
+                assert queue == queue_of(user) and port == fgclient.PORT + port_of(user), 'the way the request came'
                 answers[user] = reply.status
     return answers
 
@@ -53,7 +51,7 @@ def test_queues(lab):
     assert 'takes no flow rules' in gate.output(), 'memif has none: told once'
     add_item(gate, 10 * USERS)
     peer = Memif(f'{lab.dir}/memif.sock', queues=WORKERS)
-    owner = lambda user: client.owner(user, WORKERS)  # noqa: E731
+    owner = lambda user: fgclient.owner(user, WORKERS)  # noqa: E731
     other = lambda user: 1 - owner(user)  # noqa: E731
     first, second, third = (range(n * USERS + 1, (n + 1) * USERS + 1) for n in range(3))
 
@@ -94,7 +92,7 @@ def test_ports_over_af_xdp(lab):
     beyond.socket.connect((link.a_ip, 4603))
     try:
         assert not beyond.reserve(5000, ITEM, 1), 'not an order port'
-    except client.NoReply:
+    except fgclient.NoReply:
         pass
     assert gate.get('/v1/stats')['filter']['pass'] > passed
     blast = lab.blast(link.b, gate.keys, interface=link.b_if, server=[link.a_ip, link.a_ip6], no_huge=True,
@@ -115,7 +113,7 @@ def test_no_steering(lab):
     shop.patience = 1
     try:
         assert not shop.stock(ITEM), '4601 is no order port'
-    except client.NoReply:
+    except fgclient.NoReply:
         pass
     assert gate.stop() == 0
     gate.settings.update({'orders.steer': 'yes', 'orders.port': 65535})

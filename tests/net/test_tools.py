@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 
 TOOLS = os.path.join(fgtest.ROOT, 'tools')

@@ -10,31 +10,30 @@ import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
-import client  # noqa: E402
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 from test_daemon import SMALL, fill, udp_socket  # noqa: E402
 
 ITEM = 7
 
 
-class NsClient(client.Client):
-    """client.py's client, with its socket in a namespace."""
+class NsClient(fgclient.Client):
+    """fgclient.py's client, with its socket in a namespace."""
 
     def __init__(self, ns, address, keys, role, patience=5.0):  # pylint: disable=super-init-not-called
         self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
         self.secret, self.patience = keys.secrets[self.key_id], patience
         self.sent, self.ignored, self.last = 0, 0, None
         self.socket = udp_socket(ns, socket.AF_INET)
-        self.socket.connect((address, client.PORT))
+        self.socket.connect((address, fgclient.PORT))
 
     def once(self, op, order_id=bytes(16), **fields):
         """Status and reply of the first answer, also of one that says: ask again."""
         patience, self.patience = self.patience, 0.5
         try:
             reply = self.ask(op, order_id, **fields)
-        except client.NoReply:
+        except fgclient.NoReply:
             reply = self.last
         finally:
             self.patience = patience
@@ -162,7 +161,7 @@ def test_rate_of_a_user(lab):
     robot, order = 424242, secrets.token_bytes(16)
     assert s.reserve(robot, order=order)[0] == 'RESERVED'
     for _ in range(60):
-        s.shop.socket.send(client.request(s.shop.key_id, s.shop.secret, 'RESERVE', secrets.token_bytes(16), user=robot,
+        s.shop.socket.send(fgclient.request(s.shop.key_id, s.shop.secret, 'RESERVE', secrets.token_bytes(16), user=robot,
                                           item=ITEM, quantity=1))
     fgtest.wait_until(lambda: s.stock('user_rate') >= 50, 5, 'the robot is refused')
     status, reply = s.shop.once('RESERVE', secrets.token_bytes(16), user=robot, item=ITEM, quantity=1)

@@ -3,12 +3,10 @@
 """NICs bound to vfio, emulated ones in a guest without KVM: the only way to drive a NIC where there is none to bind."""
 
 import json
-import os
 import re
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'lib'), HERE]
+sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgguest  # noqa: E402
 import fgtest  # noqa: E402
 from test_ports import ITEM, UNITS, pings, sell  # noqa: E402

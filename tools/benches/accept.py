@@ -5,7 +5,6 @@ There is plenty of stock, so every request of the generator (fgblast --crowd, an
 own that becomes a record of the log. Journal and ledger threads share the generator's CPU. Every answer is checked.
 """
 
-import fgtest
 from fgbench import Row
 
 ITEMS, UNITS, USERS, LIMIT = 1000, 1_000_000_000, 16_000_000, 1000

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A client of the order packet, written from docs/protocol.md alone: it shares no code with Floodgate.
 
-    client.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
-    client.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
-    client.py --server HOST --key ID:SECRET extend --user 1 --order ORDER_ID --until-ms UNIX_TIME
-    client.py --server HOST --key ID:SECRET stock --item 2
-    client.py --self-test
+    fgclient.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
+    fgclient.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
+    fgclient.py --server HOST --key ID:SECRET extend --user 1 --order ORDER_ID --until-ms UNIX_TIME
+    fgclient.py --server HOST --key ID:SECRET stock --item 2
+    fgclient.py --self-test
 
 Prints the reply as JSON. Exit code: 0 the operation had its effect (query: the order is known), 1 error, 2 usage,
 3 no answer, 20 + number of the status for any other answer.
@@ -371,10 +371,10 @@ def main(argv=None):
         with Client(args.server, *args.key, port=args.port, patience=args.patience) as client:
             reply = client.ask(op, order_id, **fields)
     except NoReply as error:
-        print(f'client.py: {error}', file=sys.stderr)
+        print(f'fgclient.py: {error}', file=sys.stderr)
         return 3
     except OSError as error:
-        print(f'client.py: {args.server} port {args.port}: {error}', file=sys.stderr)
+        print(f'fgclient.py: {args.server} port {args.port}: {error}', file=sys.stderr)
         return 1
     print(json.dumps({**reply._asdict(), 'order_id': reply.order_id.hex()}))
     return 0 if reply.status in EFFECT[op] else 20 + STATUSES[reply.status]

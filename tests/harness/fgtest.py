@@ -1,11 +1,10 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness of the black-box tests and of the demo: namespaces, Redis, the daemon and its tools, and a TAP runner.
 
 A test file is an executable with functions test_*; each takes a fresh Lab and may raise Skip:
 
-    import os, sys
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lib'))
+    import sys
+    sys.path.insert(0, f'{sys.path[0]}/../harness')
     import fgtest
 
     def test_something(lab):

@@ -5,13 +5,10 @@ import contextlib
 import ctypes
 import json
 import os
-import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[1:1] = [os.path.join(HERE, '..', 'lib'), os.path.join(HERE, '..', 'net')]
-import client  # noqa: E402  pylint: disable=wrong-import-position
-import fgtest  # noqa: E402  pylint: disable=wrong-import-position
+import fgclient
+import fgtest
 
 HOT = 1
 CLONE_NEWNET = 0x40000000
@@ -123,7 +120,7 @@ class Sale:
         """One shopper, backend or monitor beside the waves; for a Sale with a desk."""
         number = next(n for n, r in self.gate.keys.ROLES.items() if r == role)
         with inside(self.desk.b):
-            return client.Client(self.desk.a_ip, number, self.gate.keys.secrets[number], patience=patience)
+            return fgclient.Client(self.desk.a_ip, number, self.gate.keys.secrets[number], patience=patience)
 
     def item(self, number=HOT):
         return self.gate.get(f'/v1/items/{number}')

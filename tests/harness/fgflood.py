@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An attack on a port, from any number of source addresses: order packets without a right tag, SYNs, malformed packets.
 
-    flood.py --interface IF --dst-mac MAC --src-mac MAC --server IP --sources N --rate PPS --seconds S [--base IP]
+    fgflood.py --interface IF --dst-mac MAC --src-mac MAC --server IP --sources N --rate PPS --seconds S [--base IP]
              [--only KIND...] [--count N]
 
 Prints {"sent": N, "by_kind": {...}}. Only for interfaces inside namespaces of a test.
