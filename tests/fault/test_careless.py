@@ -17,7 +17,8 @@ import threading
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
-from fgsale import HOT, Sale, fgclient, fgtest, inside  # noqa: E402
+import fgclient  # noqa: E402
+from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
 SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'eal.huge': 'no', 'eal.mbufs': 4096}
@@ -302,7 +303,7 @@ class Rude(threading.Thread):
     def __init__(self, sale, good, seed):
         super().__init__(daemon=True)
         self.random, self.sent, self.ending = random.Random(seed), 0, False
-        with inside(sale.desk.b):
+        with sale.desk.b.inside():
             self.plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self.plain.bind((sale.desk.b_ip, 0))

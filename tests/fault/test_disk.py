@@ -18,6 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+from fgdisk import ext4, fill, tmpfs  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
@@ -35,51 +36,6 @@ def unshare_mounts():
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), 'unshare')
     command('mount', '--make-rprivate', '/')
-
-
-@contextlib.contextmanager
-def mounted(lab, *words):
-    """A folder with `mount WORDS` on it."""
-    path = lab.unique('disk')
-    os.mkdir(path)
-    command('mount', *words, path)
-    try:
-        yield path
-    finally:
-        for gate in lab.daemons:
-            if gate.process:
-                gate.process.kill()
-        command('umount', '--lazy', path)
-
-
-def tmpfs(lab):
-    return mounted(lab, '-t', 'tmpfs', '-o', 'size=8m', 'fgtest')
-
-
-def ext4(lab):
-    """A small ext4 in a file, without the blocks that only root may use."""
-    if not shutil.which('mkfs.ext4'):
-        raise fgtest.Skip('mkfs.ext4 is not installed')
-    image = lab.unique('ext4')
-    with open(image, 'wb') as f:
-        f.truncate(16 << 20)
-    command('mkfs.ext4', '-q', '-m', '0', image)
-    try:
-        return mounted(lab, '-o', 'loop', image)
-    except RuntimeError as error:
-        raise fgtest.Skip(f'no loop device: {error}') from None
-
-
-def fill(path):
-    """Takes all that is left, to the last block."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for size in (65536, 4096, 512, 1):
-        with contextlib.suppress(OSError):
-            while True:
-                os.write(file, bytes(size))
-    with contextlib.suppress(OSError):
-        os.fsync(file)
-    os.close(file)
 
 
 # ---- full ------------------------------------------------------------------------------------------------

@@ -125,11 +125,13 @@ class Client:
 
     ports, first = 1, None  # order ports, from `first` on
 
-    def __init__(self, server, key_id, secret, port=PORT, patience=PATIENCE_S):
+    def __init__(self, server, key_id, secret, port=PORT, patience=PATIENCE_S, source=None):
         self.key_id, self.secret, self.patience = key_id, secret, patience
         self.sent, self.ignored, self.last = 0, 0, None  # transmissions, packets that were no answer, last Reply
         family, kind, protocol, _, address = socket.getaddrinfo(server, port, type=socket.SOCK_DGRAM)[0]
         self.socket = socket.socket(family, kind, protocol)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
 
     def __enter__(self):

@@ -19,6 +19,16 @@ RING = 1 << LOG2_RING
 RING_BYTES = RING_HEADER + RING * DESCRIPTOR
 
 
+def device(lab, role, **more):
+    """The DPDK port of a memif in the Lab's folder; PATH of its socket is path_of(lab)."""
+    words = {'role': role, 'id': 0, 'socket': path_of(lab), 'socket-abstract': 'no', **more}
+    return 'net_memif0,' + ','.join(f'{k}={v}' for k, v in words.items())
+
+
+def path_of(lab):
+    return f'{lab.dir}/memif.sock'
+
+
 class Memif:
     """Connected when made. queues: pairs of rings, each a way to send (client to server) and one to receive."""
 

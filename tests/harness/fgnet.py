@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: network namespaces and links between them. See fgtest.py."""
 
+import contextlib
+import ctypes
 import json
+import os
+import socket
 
 from fgprocess import Process, command
+
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -30,6 +38,31 @@ class Namespace:
 
     def start(self, *argv, **options):
         return Process(self.lab, argv, ns=self, **options)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """This thread is in the namespace meanwhile: the sockets that it makes live there afterwards, too."""
+        here = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
+        there = os.open(f'/run/netns/{self.name}', os.O_RDONLY)
+        try:
+            if _libc.setns(there, CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), 'setns')
+            yield
+        finally:
+            if _libc.setns(here, CLONE_NEWNET):
+                os._exit(99)
+            os.close(here)
+            os.close(there)
+
+    def socket(self, kind=socket.SOCK_DGRAM, family=socket.AF_INET):
+        """A socket that lives in the namespace."""
+        with self.inside():
+            return socket.socket(family, kind)
+
+    def pings(self, address, size='56'):
+        """Whether each of three pings is answered."""
+        said = self.run('ping', '-n', '-c', '3', '-i', '0.2', '-W', '2', '-s', size, address, check=False)
+        return ' 0% packet loss' in said
 
     def mac(self, interface):
         return json.loads(self.ip('-json', 'link', 'show', 'dev', interface))[0]['address']

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A sale for the fault tests: daemon, Redis, items, waves of shoppers, and the audit of all of it at the end."""
 
-import contextlib
-import ctypes
 import json
 import os
 import time
@@ -11,7 +9,6 @@ import fgclient
 import fgtest
 
 HOT = 1
-CLONE_NEWNET = 0x40000000
 SETTINGS = {'workers.count': 2, 'workers.idle': 'sleep', 'filter.order_rate': 0, 'limits.orders_max': 400000,
             'limits.users_max': 400000, 'limits.items_max': 100, 'eal.huge': 'no'}
 POSTGRES = {'postgres.retry_ms_max': '500ms', 'postgres.timeout_ms': '1s'}
@@ -21,23 +18,6 @@ SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'sh
             'hot': f'{HOT}:0.3', 'rate': 5000, 'window': 12000, 'duplicates': 0.05, 'replays': 0.02, 'confirm': 0.75,
             'cancel': 0.1, 'confirm_delay_ms': 400, 'again_ms': 700, 'again': 0.3, 'timeout_ms': 150, 'retries': 60,
             'drain_seconds': 60, 'seconds': 5, 'no_huge': True}
-
-
-@contextlib.contextmanager
-def inside(ns):
-    """Sockets that are made in here live in the namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    here = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-    there = os.open(f'/run/netns/{ns.name}', os.O_RDONLY)
-    try:
-        if libc.setns(there, CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), 'setns')
-        yield
-    finally:
-        if libc.setns(here, CLONE_NEWNET):
-            os._exit(99)
-        os.close(here)
-        os.close(there)
 
 
 class Sale:
@@ -119,7 +99,7 @@ class Sale:
     def client(self, role='shop', patience=3):
         """One shopper, backend or monitor beside the waves; for a Sale with a desk."""
         number = next(n for n, r in self.gate.keys.ROLES.items() if r == role)
-        with inside(self.desk.b):
+        with self.desk.b.inside():
             return fgclient.Client(self.desk.a_ip, number, self.gate.keys.secrets[number], patience=patience)
 
     def item(self, number=HOT):

@@ -43,7 +43,7 @@ from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
            'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'command', 'handle_signals', 'leftovers',
-           'main', 'marks', 'program', 'sweep_stale', 'timeout', 'wait_until']
+           'main', 'malformed', 'marks', 'program', 'sweep_stale', 'timeout', 'wait_until']
 
 _labs = []
 _count = 0

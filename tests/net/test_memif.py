@@ -8,14 +8,15 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
+import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
 from fgmemif import RING, Memif  # noqa: E402
-from test_daemon import SMALL  # noqa: E402
-from test_ports import ITEM, SERVER, SHOPPER, add_item, audited, check_turned, frame, memif, workers  # noqa: E402
+from fgframe import SERVER, SHOPPER, check_turned, frame  # noqa: E402
+from fgshop import ITEM, SMALL, UNITS, add_item, audited, workers  # noqa: E402
 
 
 def start(lab, role='server', **settings):
-    return lab.daemon(ports={'shop': {'device': memif(lab, role), 'address': SERVER}}, settings={
+    return lab.daemon(ports={'shop': {'device': fgmemif.device(lab, role), 'address': SERVER}}, settings={
         **SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no', **settings}).start()
 
 
@@ -23,7 +24,7 @@ def connect(lab, gate, **options):
     """A peer; the one before may not be gone yet for the appliance."""
     for _ in range(1000):
         try:
-            return Memif(f'{lab.dir}/memif.sock', **options)
+            return Memif(fgmemif.path_of(lab), **options)
         except OSError:
             assert gate.running(), gate.output()
             time.sleep(0.01)
@@ -67,7 +68,7 @@ def test_generator_is_killed(lab):
     """fgblast, a DPDK process, is killed again and again in full flood; the next one is served"""
     gate = start(lab, **{'workers.count': 2})
     add_item(gate, 1000)
-    options = {'device': memif(lab, 'client'), 'no_huge': True, 'server': SERVER, 'source_base': SHOPPER, 'items': ITEM}
+    options = {'device': fgmemif.device(lab, 'client'), 'no_huge': True, 'server': SERVER, 'source_base': SHOPPER, 'items': ITEM}
     begin = time.monotonic()
     for number in range(8):
         if number >= 3 and time.monotonic() > begin + 30:
@@ -91,12 +92,12 @@ def test_appliance_is_client(lab):
     for number in range(4):
         before = workers(gate, 'tx')[0]
         found = lab.blast(None, gate.keys, audit=None, flat=1000, shoppers=1000, window=512, seconds=60,
-                          user_base=1 + 1000 * number, device=memif(lab, 'server'), no_huge=True, server=SERVER,
+                          user_base=1 + 1000 * number, device=fgmemif.device(lab, 'server'), no_huge=True, server=SERVER,
                           source_base=SHOPPER, items=ITEM).start()
         fgtest.wait_until(lambda: workers(gate, 'tx')[0] > before + 5000, 30, 'orders are answered')  # noqa: B023
         found.process.kill()
         try:
-            os.unlink(f'{lab.dir}/memif.sock')  # DPDK does not start over one that a killed process left
+            os.unlink(fgmemif.path_of(lab))  # DPDK does not start over one that a killed process left
         except FileNotFoundError:
             pass
         assert gate.running(), gate.output()
@@ -111,14 +112,14 @@ def test_peer_pauses(lab):
     request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     sent = received = 0
     begin = time.monotonic()
-    while time.monotonic() < begin + 0.02:  # more than its ring for answers has places
+    while sent <= 2 * RING - 10:  # more than its ring for answers has places
         sent += peer.send(request)
-    if time.monotonic() > begin + 0.08:
-        raise fgtest.Timeout('the machine stood still')
+        if time.monotonic() > begin + 0.08:
+            raise fgtest.Timeout(f'only {sent} requests were taken within 80 ms')
     end = time.monotonic() + 10
     while received < sent and time.monotonic() < end:
         received += peer.receive() is not None
-    assert sent > 2 * RING - 10 and received == sent, (sent, received, workers(gate, 'tx_dropped'))
+    assert received == sent, (sent, received, workers(gate, 'tx_dropped'))
     assert workers(gate, 'tx_dropped') == [0], gate.get('/v1/stats')
     while workers(gate, 'tx_dropped') == [0]:
         assert time.monotonic() < end + 20, 'what cannot be sent is dropped'
@@ -132,15 +133,15 @@ def test_killed_appliance(lab):
     """a killed appliance leaves its sockets, and starts over them; two ports on one socket are refused"""
     gate = start(lab)
     gate.kill()
-    assert os.path.exists(f'{lab.dir}/memif.sock')
+    assert os.path.exists(fgmemif.path_of(lab))
     gate.start()
-    add_item(gate)
+    add_item(gate, UNITS)
     request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     assert flood(connect(lab, gate), request, 0)
     assert gate.stop() == 0
-    assert not os.path.exists(f'{lab.dir}/memif.sock') and not os.path.exists(f'{lab.dir}/memif.sock-port')
-    gate.ports = {'shop': {'device': memif(lab, 'server')},
-                  'spare': {'device': memif(lab, 'server', id=1).replace('net_memif0', 'net_memif1')}}
+    assert not os.path.exists(fgmemif.path_of(lab)) and not os.path.exists(f'{fgmemif.path_of(lab)}-port')
+    gate.ports = {'shop': {'device': fgmemif.device(lab, 'server')},
+                  'spare': {'device': fgmemif.device(lab, 'server', id=1).replace('net_memif0', 'net_memif1')}}
     gate.write_config()
     gate.start(ready=False)
     assert gate.process.wait(20) == 1 and 'is that of port shop' in gate.output(), gate.output()

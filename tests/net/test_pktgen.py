@@ -14,9 +14,10 @@ import types
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
+import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
-from test_daemon import SMALL  # noqa: E402
-from test_ports import ITEM, MAC_SERVER, SERVER, add_item, audited, memif, read_pcap, workers  # noqa: E402
+from fgframe import MAC_SERVER, SERVER, read_pcap  # noqa: E402
+from fgshop import ITEM, SMALL, add_item, audited, workers  # noqa: E402
 
 KIT = os.path.join(fgtest.ROOT, 'tools', 'pktgen')
 
@@ -91,11 +92,11 @@ def test_tcpreplay(lab):
 
 def test_testpmd(lab):
     """testpmd with net_pcap over memif: answers come back; rate tells what each worker did"""
-    gate = lab.daemon(device=memif(lab, 'server'), settings={
+    gate = lab.daemon(device=fgmemif.device(lab, 'server'), settings={
         **SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no', 'workers.count': 2}).start()
     add_item(gate, 100)
     folder = pcaps(lab, gate.keys, '--only', 'reserve')
-    load = lab.start(os.path.join(KIT, 'testpmd.sh'), f'{folder}/reserve.pcap', memif(lab, 'client'), 6, '--lcores',
+    load = lab.start(os.path.join(KIT, 'testpmd.sh'), f'{folder}/reserve.pcap', fgmemif.device(lab, 'client'), 6, '--lcores',
                      '0,1@(0)', '--no-huge', '-m', '128', name='testpmd.sh', env={'MBUFS': '8192'})
     fgtest.wait_until(lambda: workers(gate, 'tx')[0] > 100, 30, 'it answers')
     found = rate(gate, 2)

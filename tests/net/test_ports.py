@@ -3,8 +3,6 @@
 """One small sale over every kind of port that can work without a NIC to bind: docs/ports.md has the table."""
 
 import secrets
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -12,60 +10,10 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
+import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
-from test_daemon import SMALL, udp_socket  # noqa: E402
-
-ITEM, UNITS = 7, 3
-MAC_SERVER, MAC_CLIENT = '02:00:00:00:00:01', '02:00:00:00:00:02'
-SERVER, SHOPPER = '198.18.0.1', '198.18.0.2'
-SERVER6, SHOPPER6 = '2001:db8::1', '2001:db8::2'
-
-
-class NsClient(fgclient.Client):
-    """fgclient.py's client, with its socket in a namespace."""
-
-    def __init__(self, ns, address, keys, role, patience=10.0):  # pylint: disable=super-init-not-called
-        self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
-        self.secret, self.patience = keys.secrets[self.key_id], patience
-        self.sent, self.ignored, self.last = 0, 0, None
-        self.socket = udp_socket(ns, socket.AF_INET6 if ':' in address else socket.AF_INET)
-        self.socket.connect((address, fgclient.PORT))
-
-
-def workers(gate, counter):
-    return [w[counter] for w in gate.get('/v1/stats')['workers']]
-
-
-def add_item(gate, total=UNITS):
-    gate.fgctl('item', 'add', ITEM, '--total', total, '--hold', '1h')
-
-
-def audited(lab, gate):
-    """Stops the daemon; the log must add up."""
-    assert gate.stop() == 0
-    code, text = lab.audit(log=gate.log_dir)
-    assert code == 0, text
-
-
-def sell(ns, gate, address, user=1, item=ITEM):
-    """Reserve, the same again, confirm, query, and sold out; two units are sold and one is held after it."""
-    shop, backend = (NsClient(ns, address, gate.keys, role) for role in ('shop', 'backend'))
-    order = secrets.token_bytes(16)
-    first = shop.reserve(user, item, UNITS - 1, order)
-    assert (first.status, first.quantity) == ('RESERVED', UNITS - 1), first
-    again = shop.reserve(user, item, UNITS - 1, order)
-    assert (again.status, again.deadline_ms) == ('RESERVED', first.deadline_ms), again
-    assert shop.reserve(user, item, 1, order).status == 'CONFLICT'
-    assert shop.reserve(user + 1, item, UNITS).status == 'INSUFFICIENT'
-    assert shop.reserve(user + 2, item, 1).status == 'RESERVED'
-    assert shop.reserve(user + 3, item, 1).status == 'SOLD_OUT'
-    assert backend.confirm(user, order).status == 'SOLD'
-    assert backend.query(user, order).status == 'SOLD'
-    assert shop.stock(item).status == 'SOLD_OUT'
-
-
-def pings(ns, address, size='56'):
-    return ' 0% packet loss' in ns.run('ping', '-n', '-c', '3', '-i', '0.2', '-W', '2', '-s', size, address, check=False)
+from fgframe import SERVER, SERVER6, SHOPPER, SHOPPER6, check_turned, frame, read_pcap, write_pcap  # noqa: E402
+from fgshop import ITEM, SMALL, UNITS, NsClient, add_item, alarms, audited, sell, workers  # noqa: E402
 
 
 # ---- ports with a kernel at the other end -----------------------------------------------------------------
@@ -77,8 +25,8 @@ def test_af_packet(lab):
     link.a.ip('addr', 'flush', 'dev', link.a_if)  # no address: this kernel answers nothing
     gate = lab.daemon(link.a, ports={'shop': {'device': f'net_af_packet0,iface={link.a_if}',
                                               'address': f'{link.a_ip}, {link.a_ip6}'}}, settings=SMALL).start()
-    assert pings(link.b, link.a_ip) and pings(link.b, link.a_ip6)
-    add_item(gate)
+    assert link.b.pings(link.a_ip) and link.b.pings(link.a_ip6)
+    add_item(gate, UNITS)
     sell(link.b, gate, link.a_ip)
     gate.fgctl('stock', 'add', ITEM, UNITS)
     sell(link.b, gate, link.a_ip6, user=11)
@@ -93,8 +41,8 @@ def test_tap(lab):
                       settings={**SMALL, 'workers.count': 2, 'eal.mbufs': 4096}).start()
     for words in (('addr', 'add', f'{SHOPPER}/24'), ('addr', 'add', f'{SHOPPER6}/64', 'nodad')):
         ns.ip(*words, 'dev', 'fgtap')
-    assert pings(ns, SERVER) and pings(ns, SERVER6)
-    add_item(gate)
+    assert ns.pings(SERVER) and ns.pings(SERVER6)
+    add_item(gate, UNITS)
     sell(ns, gate, SERVER)
     gate.fgctl('stock', 'add', ITEM, UNITS)
     sell(ns, gate, SERVER6, user=11)
@@ -106,7 +54,7 @@ def test_af_xdp_queues(lab):
     link = lab.pair(queues=2)
     gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if, 'queues': 2}},
                       settings={**SMALL, 'workers.count': 2}).start()
-    add_item(gate)
+    add_item(gate, UNITS)
     sell(link.b, gate, link.a_ip)
     for _ in range(200):  # each socket has a port of its own, which decides the queue
         NsClient(link.b, link.a_ip, gate.keys, 'shop').stock(ITEM)
@@ -152,7 +100,7 @@ def lost_and_found(gate, ns, interface, after=lambda: None):
     fgtest.wait_until(lambda: link_of(gate) == 'down', 5, 'link down')
     status = gate.get('/v1/status')
     assert status['state'] == 'unhealthy' and 'no link' in status['reason'], status
-    assert {a['name']: a['level'] for a in status['alarms']}.get('link') == 'alarm', status['alarms']
+    assert alarms(gate).get('link') == 'alarm', status['alarms']
     assert gate.api('GET', '/healthz')[0] == 503
     ns.ip('link', 'set', interface, 'up')
     after()
@@ -197,7 +145,7 @@ def test_interface_removed(lab):
     """AF_XDP: the interface is deleted under load: unhealthy until a restart, nothing acknowledged is lost"""
     link = lab.pair()
     gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if}}, settings=SMALL).start()
-    add_item(gate)
+    add_item(gate, UNITS)
     sell(link.b, gate, link.a_ip)
     flood = lab.blast(link.b, gate.keys, interface=link.b_if, server=link.a_ip, source_base='198.18.0.10', items=ITEM,
                       shoppers=200, seconds=20, rate=3000, no_huge=True, audit=None).start()
@@ -269,17 +217,12 @@ def blasted(lab, gate, before=lambda: None, **options):
     assert code == 0, text
 
 
-def memif(lab, role, **more):
-    words = {'role': role, 'id': 0, 'socket': f'{lab.dir}/memif.sock', 'socket-abstract': 'no', **more}
-    return 'net_memif0,' + ','.join(f'{k}={v}' for k, v in words.items())
-
-
 def test_memif(lab):
     """net_memif: the load generator asks for the address, then a sale; client, log and stock agree"""
-    gate = lab.daemon(ports={'shop': {'device': memif(lab, 'server'), 'address': SERVER}},
+    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server'), 'address': SERVER}},
                       settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
     add_item(gate, 50)
-    blasted(lab, gate, device=memif(lab, 'client'), no_huge=True)
+    blasted(lab, gate, device=fgmemif.device(lab, 'client'), no_huge=True)
 
 
 def huge_mb():
@@ -309,69 +252,19 @@ def testpmd(lab, device, *words):
 
 def test_jumbo_frames(lab):
     """frames of several buffers are counted and get no answer, to the order port or another; orders go on"""
-    gate = lab.daemon(ports={'shop': {'device': memif(lab, 'server'), 'address': SERVER}},
+    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server'), 'address': SERVER}},
                       settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
     add_item(gate, 50)
     addresses = f'--tx-ip={SHOPPER},{SERVER}'
     for port, count in ((fgclient.PORT, lambda: gate.get('/v1/stats')['drops']['truncated']),
                         (9, lambda: workers(gate, 'other')[0])):
-        sender = testpmd(lab, memif(lab, 'client'), '--forward-mode=txonly', '--txpkts=1000,1000,1000', addresses,
+        sender = testpmd(lab, fgmemif.device(lab, 'client'), '--forward-mode=txonly', '--txpkts=1000,1000,1000', addresses,
                          f'--tx-udp=40000,{port}')
         fgtest.wait_until(lambda: count() > 1000 or not sender.running(), 20, 'they are counted')  # noqa: B023
         assert count() > 1000 and sender.running(), sender.output()
         sender.kill()
     assert sum(workers(gate, 'tx')) == 0
-    blasted(lab, gate, device=memif(lab, 'client'), no_huge=True)
-
-
-def frame(payload, v6=False, sport=40000):
-    """An order packet from the shopper to the server."""
-    udp = struct.pack('!HHHH', sport, fgclient.PORT, 8 + len(payload), 0) + payload
-    macs = bytes.fromhex((MAC_SERVER + MAC_CLIENT).replace(':', ''))
-    if v6:
-        return (macs + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, len(udp), 17, 64)
-                + socket.inet_pton(socket.AF_INET6, SHOPPER6) + socket.inet_pton(socket.AF_INET6, SERVER6) + udp)
-    ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0, socket.inet_aton(SHOPPER),
-                     socket.inet_aton(SERVER))
-    total = sum(struct.unpack('!10H', ip))
-    total = (total & 0xffff) + (total >> 16)
-    return macs + b'\x08\x00' + ip[:10] + struct.pack('!H', ~total & 0xffff) + ip[12:] + udp
-
-
-def write_pcap(path, frames):
-    with open(path, 'wb') as f:
-        f.write(struct.pack('<IHHIIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
-        for number, data in enumerate(frames):
-            f.write(struct.pack('<IIII', 0, number, len(data), len(data)) + data)
-
-
-def read_pcap(path):
-    with open(path, 'rb') as f:
-        data = f.read()
-    at, frames = 24, []
-    while at + 16 <= len(data):
-        length, = struct.unpack('<I', data[at + 8:at + 12])
-        frames.append(data[at + 16:at + 16 + length])
-        at += 16 + length
-    return frames
-
-
-def check_turned(data, v6=False):
-    """The frame is addressed to the shopper, its checksums are right; its payload."""
-    assert data[:12] == bytes.fromhex((MAC_CLIENT + MAC_SERVER).replace(':', ''))
-    ip, udp = data[14:14 + (40 if v6 else 20)], data[14 + (40 if v6 else 20):]
-    assert struct.unpack('!HHH', udp[:6]) == (fgclient.PORT, 40000, 72)
-    if v6:
-        pseudo = ip[8:40] + struct.pack('!IHBB', len(udp), 0, 0, 17) + udp
-        total = sum(struct.unpack(f'!{len(pseudo) // 2}H', pseudo))
-        assert udp[6:8] != b'\0\0'
-    else:
-        total = sum(struct.unpack('!10H', ip))
-        assert (ip[12:16], ip[16:20]) == (socket.inet_aton(SERVER), socket.inet_aton(SHOPPER))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    assert total == 0xffff, 'a wrong checksum'
-    return udp[8:]
+    blasted(lab, gate, device=fgmemif.device(lab, 'client'), no_huge=True)
 
 
 def test_pcap(lab):

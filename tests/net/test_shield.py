@@ -17,10 +17,8 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgflood  # noqa: E402
 import fgtest  # noqa: E402
-from test_daemon import SMALL, in_namespace  # noqa: E402
-from test_users import NsClient  # noqa: E402
+from fgshop import ITEM, SMALL, NsClient, alarms  # noqa: E402
 
-ITEM = 7
 SPOOFED = '198.18.128.0/17'  # fgflood.py's sources
 SLOWER = 8                   # how many times as long a good client's median may take under attack ...
 SLOWER_MS = 40               # ... and this, on a machine with two cores that the attacker shares
@@ -60,7 +58,7 @@ class Shield:
 
     def tcp(self, address=None, seconds=5):
         """A connection of a shopper to nginx."""
-        s = in_namespace(self.link.b, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        s = self.link.b.socket(socket.SOCK_STREAM)
         s.settimeout(seconds)
         if address:
             s.bind((address, 0))
@@ -83,12 +81,7 @@ class Shield:
 
     def shopper(self, address, role='shop', patience=5.0):
         """Sends order packets from an address of side b."""
-        c = NsClient(self.link.b, self.link.a_ip, self.gate.keys, role, patience)
-        c.socket.close()
-        c.socket = in_namespace(self.link.b, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        c.socket.bind((address, 0))
-        c.socket.connect((self.link.a_ip, fgclient.PORT))
-        return c
+        return NsClient(self.link.b, self.link.a_ip, self.gate.keys, role, patience, source=address)
 
     def addresses(self, *addresses):
         """Further addresses of side b, that side a finds."""
@@ -259,7 +252,7 @@ def test_penalty_by_nginx(lab):
 def offend(shopper, times):
     """A shop's key confirms orders, which only a backend may: with a correct tag, another packet each time."""
     for _ in range(times):
-        shopper.socket.send(fgclient.request(shopper.key_id, shopper.secret, 'CONFIRM', secrets.token_bytes(16), user=1))
+        shopper.send('CONFIRM', secrets.token_bytes(16), user=1)
         time.sleep(0.002)
 
 
@@ -308,7 +301,7 @@ def test_forged_sources_are_no_evidence(lab):
     assert seen['count'] >= 1000 and seen['proven'] == 0, seen
     assert victim.stock(ITEM).status == 'ON_SALE' and not s.penalties()
     # One packet with an offence and a correct tag, caught and sent again and again with the victim's address.
-    caught = fgclient.request(victim.key_id, victim.secret, 'CONFIRM', bytes(16), user=1)
+    caught = victim.packet('CONFIRM', user=1)
     for _ in range(500):
         victim.socket.send(caught)
     fgtest.wait_until(lambda: s.stats()['penalty']['replays'] >= 400, 10, 'replays are counted')
@@ -329,10 +322,6 @@ def test_forged_sources_are_no_evidence(lab):
 # ---- eyes --------------------------------------------------------------------------------------------------
 
 
-def alarms(s):
-    return [a['name'] for a in s.gate.api('GET', '/v1/status')[1]['alarms']]
-
-
 @fgtest.timeout(120)
 def test_monitor_samples_explain(lab):
     """monitor mode drops nothing and counts all; samples show what would be dropped, explain says why"""
@@ -346,7 +335,7 @@ def test_monitor_samples_explain(lab):
     for _ in range(30):
         assert polite.stock(ITEM).status == 'ON_SALE'
     assert s.verdicts()['rate-order'] >= 10, 'judged and counted'
-    fgtest.wait_until(lambda: 'monitor' in alarms(s), 10, 'it must not be forgotten')
+    fgtest.wait_until(lambda: 'monitor' in alarms(s.gate), 10, 'it must not be forgotten')
     told = s.gate.fgctl('filter', 'explain', '198.18.200.77')
     assert told['monitor'] is True and told['order']['verdict'] == told['other']['verdict'] == 'blocked', told
     assert told['block']['prefix'] == '198.18.200.0/24' and told['allow'] is None, told
@@ -357,7 +346,7 @@ def test_monitor_samples_explain(lab):
     s.gate.settings['filter.monitor'] = 'no'
     s.gate.write_config()
     s.gate.restart()
-    assert 'monitor' not in alarms(s)
+    assert 'monitor' not in alarms(s.gate)
     s.flooded(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100)
     assert s.verdicts()['blocked'] == 200 and sink.seen['198.18.200.5'] == 100
     flood = s.flood(only=['order'], sources=1, base='198.18.201.9', rate=500, seconds=60)
@@ -380,7 +369,7 @@ def test_full_table(lab):
         assert shopper.stock(ITEM).status == 'ON_SALE'
         time.sleep(0.1)  # known: seen in two units of time
     flood = s.flood(only=['order'], sources=20000, rate=8000, seconds=60)
-    fgtest.wait_until(lambda: 'filter' in {a['name'] for a in s.gate.get('/v1/status')['alarms']}, 40, 'the alarm is raised')
+    fgtest.wait_until(lambda: 'filter' in alarms(s.gate), 40, 'the alarm is raised')
     assert s.stats()['filter_events']['source-refused'] > 0
     told = s.gate.fgctl('filter', 'explain', s.link.b_ip)
     assert 'no place' not in told['order']['why'], told
@@ -444,7 +433,7 @@ class Sink(threading.Thread):
     def __init__(self, ns):
         super().__init__(daemon=True)
         self.seen, self.over = {}, False
-        self.socket = in_namespace(ns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.socket = ns.socket()
         self.socket.bind(('', 9999))
         self.socket.settimeout(0.2)
         self.start()
@@ -558,7 +547,7 @@ def test_lists_from_files(lab):
         return [[e['prefix'] for e in s.gate.get(f'/v1/filter/{name}')['prefixes']] for name in ('block', 'allow')]
 
     assert lists() == [['198.18.200.0/24'], ['198.18.200.9']] and '1 entries from' in s.gate.output()
-    fgtest.wait_until(lambda: 'gateways' in alarms(s), 10, 'nothing limits who is allowed')
+    fgtest.wait_until(lambda: 'gateways' in alarms(s.gate), 10, 'nothing limits who is allowed')
     s.gate.fgctl('block', 'add', '198.18.201.0/24')
     s.gate.fgctl('block', 'del', '198.18.200.0/24')
     s.gate.restart(kill=True)
@@ -576,7 +565,7 @@ def test_lists_from_files(lab):
     s.gate.write_config()
     s.gate.start()
     assert lists() == [['198.18.202.0/24'], ['198.18.200.9']]
-    assert 'gateways' not in alarms(s)
+    assert 'gateways' not in alarms(s.gate)
 
 
 def test_generic_mode(lab):

@@ -5,83 +5,19 @@
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
-import fgclient  # noqa: E402
+import fgdisk  # noqa: E402
 import fgtest  # noqa: E402
-from test_daemon import SMALL, fill, udp_socket  # noqa: E402
-
-ITEM = 7
+from fgshop import ITEM, SMALL, Shop  # noqa: E402
 
 
-class NsClient(fgclient.Client):
-    """fgclient.py's client, with its socket in a namespace."""
-
-    def __init__(self, ns, address, keys, role, patience=5.0):  # pylint: disable=super-init-not-called
-        self.key_id = next(number for number, name in keys.ROLES.items() if name == role)
-        self.secret, self.patience = keys.secrets[self.key_id], patience
-        self.sent, self.ignored, self.last = 0, 0, None
-        self.socket = udp_socket(ns, socket.AF_INET)
-        self.socket.connect((address, fgclient.PORT))
-
-    def once(self, op, order_id=bytes(16), **fields):
-        """Status and reply of the first answer, also of one that says: ask again."""
-        patience, self.patience = self.patience, 0.5
-        try:
-            reply = self.ask(op, order_id, **fields)
-        except fgclient.NoReply:
-            reply = self.last
-        finally:
-            self.patience = patience
-        return reply and reply.status, reply
-
-
-class Sale:
-    """A daemon behind a link with one item, and a client of each role."""
-
-    def __init__(self, lab, item=None, redis=None, workers=1, **settings):
-        self.link = lab.pair()
-        self.gate = lab.daemon(self.link.a, interface=self.link.a_if, redis=redis, settings={
-            **SMALL, 'workers.count': workers, 'filter.order_rate': 0, **settings})
-        self.gate.start()
-        self.shop, self.backend = (NsClient(self.link.b, self.link.a_ip, self.gate.keys, role)
-                                   for role in ('shop', 'backend'))
-        self.create(ITEM, **{'total': 100, 'hold_ms': 60000, **(item or {})})
-
-    def create(self, item, **fields):
-        status, answer = self.gate.api('POST', '/v1/items', {'item': item, **fields})
-        assert status == 201, answer
-
-    def change(self, path='', method='PATCH', **fields):
-        status, answer = self.gate.api(method, f'/v1/items/{ITEM}{path}', fields or None)
-        assert status == 200, answer
-
-    def reserve(self, user, quantity=1, item=ITEM, order=None):
-        """(status, order id)"""
-        order = order or secrets.token_bytes(16)
-        return self.shop.reserve(user, item, quantity, order).status, order
-
-    def totals(self):
-        item = self.gate.get(f'/v1/items/{ITEM}')
-        return tuple(item[k] for k in ('total', 'available', 'reserved', 'sold'))
-
-    def settle(self, *expected, seconds=5):
-        fgtest.wait_until(lambda: self.totals() == expected, seconds, f'total, available, reserved, sold = {expected}')
-
-    def stock(self, counter):
-        return self.gate.get('/v1/stats')['stock'][counter]
-
-    def alarms(self):
-        return {a['name']: a['level'] for a in self.gate.get('/v1/status')['alarms']}
-
-    def audit(self, lab):
-        assert self.gate.stop() == 0
-        code, text = fgtest.audit(lab, log=self.gate.log_dir)
-        assert code == 0, text
+def shop(lab, item=None, **options):
+    """A shop without a rate for each source, because all shoppers of this file have one address."""
+    return Shop(lab, item, **{'filter.order_rate': 0, **options})
 
 
 def now_ms():
@@ -93,7 +29,7 @@ def now_ms():
 
 def test_extend(lab):
     """EXTEND keeps a hold beyond its first deadline, over kill -9 and another number of workers; then it expires"""
-    s = Sale(lab, item={'hold_ms': 3000, 'total': 4}, workers=2)
+    s = shop(lab, item={'hold_ms': 3000, 'total': 4}, workers=2)
     (_, kept), (_, paid), (_, left) = (s.reserve(user) for user in (1, 2, 3))
     until = now_ms() + 9000
     assert s.shop.extend(1, kept, until).status == 'DENIED', 'only a backend may'
@@ -127,7 +63,7 @@ def test_extend(lab):
 def test_denied_user(lab):
     """a denied user reserves nothing, keeps what he has, over restarts; Redis has the set; allowed again he buys"""
     redis = lab.redis(persist=True)
-    s = Sale(lab, redis=redis, workers=2)
+    s = shop(lab, redis=redis, workers=2)
     order = s.reserve(5)[1]
     assert s.gate.fgctl('user', 'deny', 5, 2**64 - 1, 11) == {'denied': 3}
     assert s.reserve(5)[0] == 'USER_DENIED' and s.reserve(2**64 - 1)[0] == 'USER_DENIED'
@@ -157,12 +93,11 @@ def test_denied_user(lab):
 
 def test_rate_of_a_user(lab):
     """a robot is refused for its rate and named by `fgctl user worst`; others, and its repeats, are served"""
-    s = Sale(lab, item={'total': 1000}, workers=2, **{'limits.user_rate': 1, 'limits.user_burst': 5})
+    s = shop(lab, item={'total': 1000}, workers=2, **{'limits.user_rate': 1, 'limits.user_burst': 5})
     robot, order = 424242, secrets.token_bytes(16)
     assert s.reserve(robot, order=order)[0] == 'RESERVED'
     for _ in range(60):
-        s.shop.socket.send(fgclient.request(s.shop.key_id, s.shop.secret, 'RESERVE', secrets.token_bytes(16), user=robot,
-                                          item=ITEM, quantity=1))
+        s.shop.send('RESERVE', secrets.token_bytes(16), user=robot, item=ITEM, quantity=1)
     fgtest.wait_until(lambda: s.stock('user_rate') >= 50, 5, 'the robot is refused')
     status, reply = s.shop.once('RESERVE', secrets.token_bytes(16), user=robot, item=ITEM, quantity=1)
     assert status == 'USER_RATE' and 1 <= reply.retry_ms <= 1000, reply
@@ -181,7 +116,7 @@ def test_rate_of_a_user(lab):
 
 def test_limits_changed_live(lab):
     """limits per user and order and the hold time are raised and lowered live; who has more keeps it"""
-    s = Sale(lab, item={'user_limit': 2, 'order_max': 2}, workers=2)
+    s = shop(lab, item={'user_limit': 2, 'order_max': 2}, workers=2)
     assert [s.reserve(1)[0] for _ in range(3)] == ['RESERVED', 'RESERVED', 'USER_LIMIT']
     s.change(user_limit=3)
     assert [s.reserve(1)[0] for _ in range(2)] == ['RESERVED', 'USER_LIMIT']
@@ -200,7 +135,7 @@ def test_limits_changed_live(lab):
 
 def test_end_of_a_sale(lab):
     """after `close` nothing is reserved; open holds are confirmed, extended or cancelled as before"""
-    s = Sale(lab, item={'total': 10}, workers=2)
+    s = shop(lab, item={'total': 10}, workers=2)
     orders = {user: s.reserve(user)[1] for user in range(1, 6)}
     s.change('/close', 'POST')
     assert s.reserve(6)[0] == 'CLOSED'
@@ -217,7 +152,7 @@ def test_end_of_a_sale(lab):
 
 def test_removal_of_unsold_units(lab):
     """unsold units are taken back from the slices of two workers, all or none; later ones can be added"""
-    s = Sale(lab, item={'total': 1000}, workers=2)
+    s = shop(lab, item={'total': 1000}, workers=2)
     for user in range(60):
         assert s.reserve(user)[0] == 'RESERVED'
     assert min(w['orders_in_memory'] for w in s.gate.get('/v1/stats')['workers']) > 10, 'both workers sold'
@@ -244,7 +179,7 @@ def fgctl_text(gate, *words):
 
 def test_orders_max(lab):
     """orders_max reached: FULL, counted, an alarm; known orders and other answers go on; raised, it sells again"""
-    s = Sale(lab, **{'limits.orders_max': 64})
+    s = shop(lab, **{'limits.orders_max': 64})
     s.create(8, total=0)
     assert s.reserve(70, item=8)[0] == 'SOLD_OUT'
     orders = {user: s.reserve(user)[1] for user in range(57)}
@@ -283,7 +218,7 @@ def test_orders_max(lab):
 
 def test_users_max(lab):
     """users_max reached: who is new is FULL at items with a limit, and only there"""
-    s = Sale(lab, item={'user_limit': 2}, **{'limits.users_max': 64})
+    s = shop(lab, item={'user_limit': 2}, **{'limits.users_max': 64})
     s.create(8, total=10)
     assert all(s.reserve(user)[0] == 'RESERVED' for user in range(64))
     fgtest.wait_until(lambda: s.alarms() == {'users': 'alarm'}, 3, 'an alarm')
@@ -295,12 +230,9 @@ def test_users_max(lab):
 
 def test_alarm_of_a_full_log(lab):
     """no room for the log is an alarm, and over when there is room again"""
-    disk = lab.unique('disk')
-    os.mkdir(disk)
-    fgtest.command('mount', '-t', 'tmpfs', '-o', 'size=1m', 'fgtest', disk)
-    try:
-        s = Sale(lab, item={'total': 3000}, **{'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
-        fill(f'{disk}/filler')
+    with fgdisk.tmpfs(lab, '1m') as disk:
+        s = shop(lab, item={'total': 3000}, **{'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+        fgdisk.fill(f'{disk}/filler')
         statuses = []
         while 'BUSY' not in statuses and len(statuses) < 2000:  # what was under way as it became full is not answered
             statuses.append(s.shop.once('RESERVE', secrets.token_bytes(16), user=len(statuses), item=ITEM, quantity=1)[0])
@@ -309,15 +241,11 @@ def test_alarm_of_a_full_log(lab):
         os.unlink(f'{disk}/filler')
         fgtest.wait_until(lambda: s.alarms() == {}, 10, 'it is over')
         assert s.reserve(5000)[0] == 'RESERVED' and s.gate.stop() == 0
-    finally:
-        for gate in lab.daemons:
-            gate.process.kill()
-        fgtest.command('umount', disk)
 
 
 def test_items_max(lab):
     """items_max reached: 409 that says so, an alarm; the others sell"""
-    s = Sale(lab, **{'limits.items_max': 2})
+    s = shop(lab, **{'limits.items_max': 2})
     s.create(8, total=10)
     status, answer = s.gate.api('POST', '/v1/items', {'item': 9})
     assert status == 409 and 'items_max' in answer['error']['message'], answer
@@ -328,7 +256,7 @@ def test_items_max(lab):
 def test_alarm_of_a_sink(lab):
     """Redis away is a warning, which is over 5 s after it is back; one line each in the log"""
     redis = lab.redis(persist=True)
-    s = Sale(lab, redis=redis, **{'redis.timeout_ms': '200ms', 'redis.retry_ms_max': '200ms'})
+    s = shop(lab, redis=redis, **{'redis.timeout_ms': '200ms', 'redis.retry_ms_max': '200ms'})
     fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live', 5, 'Redis is there')
     redis.kill()
     assert s.reserve(1)[0] == 'RESERVED'

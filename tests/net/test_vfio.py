@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgguest  # noqa: E402
 import fgtest  # noqa: E402
-from test_ports import ITEM, UNITS, pings, sell  # noqa: E402
+from fgshop import ITEM, UNITS, sell  # noqa: E402
 
 CONFIG = '''[port e1000]
 device = {0}
@@ -64,7 +64,7 @@ def test_vfio(lab):
     guest.wait('GUEST READY', 150)
     for number in range(2):
         v4, v6 = f'198.18.{number}.1', f'2001:db8:{number}::1'
-        assert pings(ns, v4) and pings(ns, v6), (number, guest.process.output())
+        assert ns.pings(v4) and ns.pings(v6), (number, guest.process.output())
         sell(ns, Gate(keys), v4 if number else v6, user=10 * number + 1, item=ITEM + number)
     output = guest.stop()
     assert 'GUEST EXIT 0' in output, output

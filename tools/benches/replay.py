@@ -9,12 +9,12 @@ Before that the same file runs through once, into a file, and all replies are ch
 
 import re
 import statistics
-import struct
 import subprocess
 import time
 
 import fgclient
 import fgtest
+from fgframe import read_pcap
 from fgbench import MAC_CLIENT, MAC_SERVER, SERVER, SHOPPERS, Row
 
 ITEM, REQUESTS, MBUFS = 7, 8192, 32768
@@ -41,16 +41,6 @@ def record(bench, keys):
     return path
 
 
-def frames(path):
-    with open(path, 'rb') as f:
-        data = f.read()
-    at = 24
-    while at < len(data):
-        length = struct.unpack_from('<I', data, at + 8)[0]
-        yield data[at + 16:at + 16 + length]
-        at += 16 + length
-
-
 
 def check_replies(bench, gate, path):
     """Plays the file once, into a file; the number of replies, all of them right."""
@@ -60,14 +50,13 @@ def check_replies(bench, gate, path):
     gate.start()  # all is answered UNKNOWN_ITEM or SOLD_OUT: the item may come too late
     fgtest.wait_until(lambda: sum(gate.get('/v1/stats')['answers'].values()) >= REQUESTS, 30, 'the file is answered')
     gate.stop()
-    asked = {frame[42 + 8:42 + 24] for frame in frames(path)}
+    asked = {frame[42 + 8:42 + 24] for frame in read_pcap(path)}
     count = 0
-    for frame in frames(out):
-        reply = frame[42:]
-        order, tag = reply[8:24], struct.unpack('<Q', reply[56:64])[0]
-        if order not in asked or tag != fgclient.siphash24(gate.keys.secrets[1], reply) or reply[48] != fgclient.STATUSES['SOLD_OUT']:
+    for frame in read_pcap(out):
+        reply = fgclient.parse_reply(frame[42:], 1, gate.keys.secrets[1])
+        if not reply or reply.order_id not in asked or reply.status != 'SOLD_OUT':
             raise RuntimeError(f'wrong reply: {frame.hex()}')
-        asked.remove(order)
+        asked.remove(reply.order_id)
         count += 1
     if asked:
         raise RuntimeError(f'{len(asked)} of {REQUESTS} requests were not answered')
