@@ -79,14 +79,14 @@ static void raise_memlock(struct fg_filter *filter)
 
 static bool open_maps(struct fg_filter *filter, struct fg_error *err)
 {
-    if (!fg_migrate_prepare(filter, err))
+    if (!fg_resize_prepare(filter, err))
         return false;
     filter->base = fg_load(filter, NULL, err);
     if (!filter->base)
         return false;
     filter->samples = bpf_object__find_map_fd_by_name(filter->base, "fg_samples");
     filter->counters = bpf_object__find_map_fd_by_name(filter->base, "fg_counters");
-    return fg_maps_open(filter, err) && fg_migrate_finish(filter, err);
+    return fg_maps_open(filter, err) && fg_resize_finish(filter, err);
 }
 
 static bool open_memory(struct fg_filter *filter, struct fg_error *err)

@@ -79,11 +79,11 @@ void fg_tunables_of(const struct fg_filter_options *options, const struct fg_siz
 /** Maps the shared maps into memory and starts or repairs what is in them. */
 bool fg_maps_open(struct fg_filter *filter, struct fg_error *err);
 
-/* migrate.c */
-/** Before maps are made: moves pins of other sizes aside; refuses what cannot be taken over. */
-bool fg_migrate_prepare(const struct fg_filter *filter, struct fg_error *err);
-/** Takes lists over from maps of other sizes or of the version before, then removes those. */
-bool fg_migrate_finish(struct fg_filter *filter, struct fg_error *err);
+/* resize.c */
+/** Before maps are made: moves pins of other sizes aside; refuses those of another layout. */
+bool fg_resize_prepare(const struct fg_filter *filter, struct fg_error *err);
+/** Copies the lists out of the maps that stand aside, then removes those. */
+bool fg_resize_finish(struct fg_filter *filter, struct fg_error *err);
 
 /* lists.c */
 uint64_t fg_ticks_now(const struct fg_filter *filter);
