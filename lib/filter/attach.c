@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "filter/internal.h"
+#include "filter/skeleton.h"
 
 const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const char *ifname)
 {
@@ -107,11 +108,11 @@ static int create_link(const char *path, const char *ifname, int ifindex, int pr
     return fd;
 }
 
-static int link_program(struct fg_filter *filter, const char *ifname, struct bpf_object *object, bool generic,
+static int link_program(struct fg_filter *filter, const char *ifname, int program, bool generic,
                         struct fg_error *err)
 {
     uint32_t flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-    int ifindex = (int)if_nametoindex(ifname), program = fg_load_program(object, "xsk_def_prog"), link;
+    int ifindex = (int)if_nametoindex(ifname), link;
     char path[FG_PATH_MAX];
 
     fg_pins_name(path, sizeof(path), filter->pins, "link", ifname);
@@ -146,35 +147,36 @@ static struct fg_shield *shield_for(struct fg_filter *filter, const char *ifname
 
 static void shield_release(struct fg_shield *shield)
 {
-    bpf_object__close(shield->object);
+    fg_unload(shield->bpf);
     if (shield->link >= 0)
         close(shield->link);
-    shield->object = NULL;
+    shield->bpf = NULL;
     shield->link = -1;
 }
 
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err)
 {
     struct fg_shield *shield = shield_for(filter, ifname, err);
-    struct bpf_object *object;
-    int link;
+    struct fg_bpf *bpf;
+    int link, program;
 
     if (!shield)
         return false;
-    object = fg_load(filter, ifname, err);
-    if (!object)
+    bpf = fg_load(filter, ifname, err);
+    if (!bpf)
         return false;
-    link = link_program(filter, ifname, object, generic, err);
-    if (link >= 0 && !fg_pins_program(filter, ifname, fg_load_program(object, "xsk_def_prog"), err)) {
+    program = bpf_program__fd(bpf->progs.xsk_def_prog);
+    link = link_program(filter, ifname, program, generic, err);
+    if (link >= 0 && !fg_pins_program(filter, ifname, program, err)) {
         close(link); /* its pin keeps it in force */
         link = -1;
     }
     if (link < 0) {
-        bpf_object__close(object);
+        fg_unload(bpf);
         return false;
     }
     shield_release(shield);
-    shield->object = object;
+    shield->bpf = bpf;
     shield->link = link;
     if (shield == &filter->shields[filter->shields_count])
         filter->shields_count++;
@@ -212,7 +214,7 @@ void fg_filter_close(struct fg_filter *filter)
     for (unsigned i = 0; i < filter->shields_count; i++)
         shield_release(&filter->shields[i]);
     fg_memory_free(&filter->memory);
-    bpf_object__close(filter->base);
+    fg_unload(filter->base);
     free(filter->judged);
     free(filter->rings);
     free(filter);
@@ -225,7 +227,7 @@ static bool program_in_force(const struct fg_shield *shield)
     struct bpf_prog_info program = {0};
     struct bpf_link_info link = {0};
     uint32_t program_size = sizeof(program), link_size = sizeof(link);
-    int fd = fg_load_program(shield->object, "xsk_def_prog");
+    int fd = bpf_program__fd(shield->bpf->progs.xsk_def_prog);
 
     return bpf_obj_get_info_by_fd(fd, &program, &program_size) == 0 &&
            bpf_obj_get_info_by_fd(shield->link, &link, &link_size) == 0 && link.prog_id == program.id &&
@@ -263,7 +265,7 @@ static int probe_socket(const struct fg_shield *shield, unsigned queue)
     uint32_t frame[16] = {queue}; /* a frame has at least 14 bytes */
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
 
-    if (bpf_prog_test_run_opts(fg_load_program(shield->object, "fg_probe_socket"), &run) != 0)
+    if (bpf_prog_test_run_opts(bpf_program__fd(shield->bpf->progs.fg_probe_socket), &run) != 0)
         return -errno;
     return (int)run.retval;
 }

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "filter/internal.h"
+#include "filter/skeleton.h"
 #include "packet/packet.h"
 
 _Static_assert(FG_SHIELD_PAYLOAD == FG_PACKET_SIZE, "the shield knows the order packet");
@@ -84,8 +85,8 @@ static bool open_maps(struct fg_filter *filter, struct fg_error *err)
     filter->base = fg_load(filter, NULL, err);
     if (!filter->base)
         return false;
-    filter->samples = bpf_object__find_map_fd_by_name(filter->base, "fg_samples");
-    filter->counters = bpf_object__find_map_fd_by_name(filter->base, "fg_counters");
+    filter->samples = bpf_map__fd(filter->base->maps.fg_samples);
+    filter->counters = bpf_map__fd(filter->base->maps.fg_counters);
     return fg_maps_open(filter, err) && fg_resize_finish(filter, err);
 }
 
@@ -143,7 +144,7 @@ int fg_filter_program(const struct fg_filter *filter, const char *ifname)
         return -1;
     if (!filter->base)
         return -1;
-    return fg_load_program(shield ? shield->object : filter->base, "xsk_def_prog");
+    return bpf_program__fd((shield ? shield->bpf : filter->base)->progs.xsk_def_prog);
 }
 
 int fg_filter_samples(const struct fg_filter *filter)

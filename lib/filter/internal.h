@@ -22,10 +22,12 @@
 #define FG_PREFIXES_MAX    (1u << 24)
 #define FG_SAMPLE_RING     64 /**< samples of a worker that nobody has taken yet; a power of two */
 
+struct fg_bpf; /* skeleton.h */
+
 /** The program as attached to one interface. */
 struct fg_shield {
     char ifname[IF_NAMESIZE];
-    struct bpf_object *object;
+    struct fg_bpf *bpf;
     int link; /**< descriptor of the pinned link */
 };
 
@@ -41,9 +43,9 @@ struct fg_filter {
     char pins[FG_PINS_MAX];
     char object_path[512];
     bool memlock_failed;
-    struct bpf_object *base; /**< loaded, attached to nothing: holds the shared maps; NULL: no kernel */
-    pthread_mutex_t change;  /**< of lists, in this process */
-    int counters, samples;   /**< descriptors, owned by base */
+    struct fg_bpf *base;    /**< loaded, attached to nothing: holds the shared maps; NULL: no kernel */
+    pthread_mutex_t change; /**< of lists, in this process */
+    int counters, samples;  /**< descriptors, owned by base */
     struct fg_sizes sizes;
     struct fg_memory memory;
     struct fg_tunables tune;
@@ -71,8 +73,8 @@ bool fg_pins_program(const struct fg_filter *filter, const char *ifname, int pro
 
 /* load.c */
 /** A loaded object: pinned maps reused or created; ifname NULL: with an xsks_map of its own, not pinned. */
-struct bpf_object *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err);
-int fg_load_program(const struct bpf_object *object, const char *name);
+struct fg_bpf *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err);
+void fg_unload(struct fg_bpf *bpf); /**< NULL: nothing */
 
 void fg_tunables_of(const struct fg_filter_options *options, const struct fg_sizes *sizes,
                     struct fg_tunables *tune);

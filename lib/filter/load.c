@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "filter/internal.h"
-#include "xdp/object.h"
+#include "filter/skeleton.h"
 
 /* ---- what libbpf and the verifier say, as one line ------------------------------------------------- */
 
@@ -115,90 +118,94 @@ void fg_tunables_of(const struct fg_filter_options *o, const struct fg_sizes *si
     tune->monitor = o->monitor;
 }
 
-/* The section of read-only data holds fg_tune alone; its map is the only one of libbpf's own. */
-static bool set_tunables(struct bpf_object *object, const struct fg_tunables *tune)
-{
-    struct bpf_map *map;
-
-    bpf_object__for_each_map(map, object)
-    {
-        size_t size = 0;
-
-        if (!bpf_map__is_internal(map))
-            continue;
-        if (!bpf_map__initial_value(map, &size) || size != sizeof(*tune))
-            continue;
-        return bpf_map__set_initial_value(map, tune, sizeof(*tune)) == 0;
-    }
-    return false;
-}
-
-static bool set_size(struct bpf_object *object, const char *name, uint32_t entries)
-{
-    struct bpf_map *map = bpf_object__find_map_by_name(object, name);
-
-    return map && bpf_map__set_max_entries(map, entries) == 0;
-}
-
-static bool set_parameters(struct fg_filter *filter, struct bpf_object *object, const char *ifname,
+static bool set_parameters(struct fg_filter *filter, struct fg_bpf *bpf, const char *ifname,
                            struct fg_error *err)
 {
-    struct bpf_map *sockets = bpf_object__find_map_by_name(object, "xsks_map");
     char path[FG_PATH_MAX];
 
-    if (!sockets || !set_tunables(object, &filter->tune) ||
-        !set_size(object, "fg_lists", filter->sizes.rows) ||
-        !set_size(object, "fg_sources", filter->sizes.sets) ||
-        !set_size(object, "fg_nets", filter->sizes.nets) ||
-        !bpf_object__find_program_by_name(object, "xsk_def_prog") ||
-        !bpf_object__find_program_by_name(object, "fg_probe_clock") ||
-        !bpf_object__find_program_by_name(object, "fg_probe_socket"))
-        return fg_fail(err, "%s: not an XDP program of this version of Floodgate",
-                       filter->options.object ? filter->options.object : "the XDP program built in");
+    bpf->rodata->fg_tune = filter->tune;
+    if (bpf_map__set_max_entries(bpf->maps.fg_lists, filter->sizes.rows) != 0 ||
+        bpf_map__set_max_entries(bpf->maps.fg_sources, filter->sizes.sets) != 0 ||
+        bpf_map__set_max_entries(bpf->maps.fg_nets, filter->sizes.nets) != 0)
+        return fg_fail(err, "cannot set the sizes of the maps: %s", strerror(errno));
     if (ifname) {
         fg_pins_name(path, sizeof(path), filter->pins, "xsks", ifname);
-        bpf_map__set_pin_path(sockets, path);
+        if (bpf_map__set_pin_path(bpf->maps.xsks_map, path) != 0)
+            return fg_fail(err, "cannot pin %s: %s", path, strerror(errno));
     }
-    return fg_pins_match(object, err);
+    return fg_pins_match(bpf->obj, err);
 }
 
 /* ---- load ------------------------------------------------------------------------------------------ */
 
-static struct bpf_object *open_object(struct fg_filter *filter)
+/* The bytes of another build of the program; NULL and errno. */
+static void *map_file(const char *path, size_t *size)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "floodgate", .pin_root_path = filter->pins);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *bytes = MAP_FAILED;
+    struct stat st;
 
-    if (filter->options.object)
-        return bpf_object__open_file(filter->options.object, &opts);
-    return bpf_object__open_mem(fg_xdp_object, fg_xdp_object_size, &opts);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0) {
+        *size = (size_t)st.st_size;
+        bytes = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    close(fd);
+    return bytes == MAP_FAILED ? NULL : bytes;
 }
 
-struct bpf_object *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err)
+/* 0, or a negative error. libbpf copies what it needs of the bytes. */
+static int open_object(struct fg_filter *filter, struct fg_bpf *bpf)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = filter->pins);
+    const char *path = filter->options.object;
+    size_t size = 0;
+    void *bytes = path ? map_file(path, &size) : NULL;
+    int failed = path && !bytes ? -errno : fg_bpf__create_skeleton(bpf);
+
+    if (!failed && bytes) {
+        bpf->skeleton->data = bytes;
+        bpf->skeleton->data_sz = size;
+    }
+    if (!failed)
+        failed = bpf_object__open_skeleton(bpf->skeleton, &opts);
+    if (bytes)
+        munmap(bytes, size);
+    return failed;
+}
+
+static bool open_and_load(struct fg_filter *filter, struct fg_bpf *bpf, const char *ifname,
+                          struct fg_error *err)
+{
+    int failed = open_object(filter, bpf);
+
+    if (failed == -ESRCH) /* a map or a program of the skeleton is missing */
+        return fg_fail(err, "%s: not an XDP program of this version of Floodgate: %s",
+                       filter->options.object ? filter->options.object : "the XDP program built in",
+                       said.cause);
+    if (failed)
+        return load_failed(filter, "read", -failed, err);
+    if (!set_parameters(filter, bpf, ifname, err))
+        return false;
+    failed = fg_bpf__load(bpf);
+    return !failed || load_failed(filter, "load", -failed, err);
+}
+
+struct fg_bpf *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err)
 {
     libbpf_print_fn_t before = listen_start();
-    struct bpf_object *object = open_object(filter);
-    bool ready = false;
+    struct fg_bpf *bpf = calloc(1, sizeof(*bpf));
+    bool ready = bpf ? open_and_load(filter, bpf, ifname, err) : fg_fail(err, "filter: out of memory");
 
-    if (!object) {
-        load_failed(filter, "read", errno, err);
-    } else if (set_parameters(filter, object, ifname, err)) {
-        int failed = bpf_object__load(object);
-
-        ready = failed == 0;
-        if (!ready)
-            load_failed(filter, "load", -failed, err);
-    }
     libbpf_set_print(before);
-    if (!ready) {
-        bpf_object__close(object);
-        return NULL;
-    }
-    return object;
+    if (ready)
+        return bpf;
+    fg_bpf__destroy(bpf);
+    return NULL;
 }
 
-int fg_load_program(const struct bpf_object *object, const char *name)
+void fg_unload(struct fg_bpf *bpf)
 {
-    const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
-
-    return program ? bpf_program__fd(program) : -ENOENT;
+    fg_bpf__destroy(bpf);
 }

@@ -9,19 +9,18 @@
 #include <bpf/bpf.h>
 
 #include "filter/internal.h"
+#include "filter/skeleton.h"
 
-static void *map_memory(struct bpf_object *object, const char *name, size_t bytes, size_t *mapped,
-                        struct fg_error *err)
+static void *map_memory(const struct bpf_map *map, size_t bytes, size_t *mapped, struct fg_error *err)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    int fd = bpf_object__find_map_fd_by_name(object, name);
     void *memory;
 
     *mapped = (bytes + page - 1) / page * page;
-    memory = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memory = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (memory != MAP_FAILED)
         return memory;
-    fg_fail(err, "cannot map %s (%zu bytes): %s", name, bytes, strerror(errno));
+    fg_fail(err, "cannot map %s (%zu bytes): %s", bpf_map__name(map), bytes, strerror(errno));
     return NULL;
 }
 
@@ -32,7 +31,7 @@ static bool read_clock(struct fg_filter *filter, struct fg_error *err)
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = words, .data_size_in = sizeof(words), .data_out = words,
                 .data_size_out = sizeof(words), .repeat = 1);
 
-    if (bpf_prog_test_run_opts(fg_load_program(filter->base, "fg_probe_clock"), &run) != 0 ||
+    if (bpf_prog_test_run_opts(bpf_program__fd(filter->base->progs.fg_probe_clock), &run) != 0 ||
         run.retval != FG_PROBE_FOUND)
         return fg_fail(err, "cannot read the clock of the XDP program: %s", strerror(errno));
     filter->clock_ahead = (int64_t)(words[0] - (words[1] << FG_TICK_SHIFT));
@@ -46,15 +45,16 @@ bool fg_maps_open(struct fg_filter *filter, struct fg_error *err)
     uint64_t seed = 0;
 
     m->mapped = true;
-    m->state = map_memory(filter->base, "fg_state", sizeof(*m->state), &m->bytes[0], err);
+    m->state = map_memory(filter->base->maps.fg_state, sizeof(*m->state), &m->bytes[0], err);
     m->rows = m->state
-                  ? map_memory(filter->base, "fg_lists", sizeof(*m->rows) * sizes->rows, &m->bytes[1], err)
+                  ? map_memory(filter->base->maps.fg_lists, sizeof(*m->rows) * sizes->rows, &m->bytes[1], err)
                   : NULL;
-    m->sets = m->rows
-                  ? map_memory(filter->base, "fg_sources", sizeof(*m->sets) * sizes->sets, &m->bytes[2], err)
+    m->sets =
+        m->rows ? map_memory(filter->base->maps.fg_sources, sizeof(*m->sets) * sizes->sets, &m->bytes[2], err)
+                : NULL;
+    m->nets = m->sets
+                  ? map_memory(filter->base->maps.fg_nets, sizeof(*m->nets) * sizes->nets, &m->bytes[3], err)
                   : NULL;
-    m->nets = m->sets ? map_memory(filter->base, "fg_nets", sizeof(*m->nets) * sizes->nets, &m->bytes[3], err)
-                      : NULL;
     if (!m->nets || !read_clock(filter, err))
         return false;
     if (m->state->version == 0) {

@@ -322,8 +322,8 @@ static void by_hand(const struct fg_filter_options *options)
     ok(!fg_filter_attach_again(options->pins, OURS, false, &err) &&
            strstr(err.text, "has other lists than") && !attached_program(&mode),
        "attaching by hand is refused: %s", err.text);
-    ok(!fg_filter_open(options, &err) && strstr(err.text, "fg_state: layout of version 4711"), "so is a daemon: %s",
-       err.text);
+    ok(!fg_filter_open(options, &err) && strstr(err.text, "fg_state: layout of version 4711"),
+       "so is a daemon: %s", err.text);
     ok(unlink(path) == 0 && !fg_filter_attach_again(options->pins, OURS, false, &err) &&
            strstr(err.text, "has other lists than"),
        "without a state it is refused, too: %s", err.text);

@@ -47,7 +47,7 @@ static bool open_pair(struct pair *p, struct fg_filter_options options)
         return false;
     p->kernel = must_open(&options);
     clock = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
-                 bpf_object__find_map_fd_by_name(p->kernel->base, ".data"), 0);
+                 map_of_program(fg_filter_program(p->kernel, NULL), "fg_bpf.data"), 0);
     if (!ok(clock != MAP_FAILED, "its clock"))
         return false;
     p->kernel_now = clock;
