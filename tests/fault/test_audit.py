@@ -10,43 +10,17 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from test_redis import Driver, delete_all  # noqa: E402
+from fgsink import Log  # noqa: E402
+from fgsinkservers import Redis  # noqa: E402
+from fgstory import START, STORY, make_log, oid, order, reserved  # noqa: E402
 
 RECORD, HEADER = 64, 64
 STATES = ('reserved', 'sold', 'cancelled', 'expired')
-
-
-def oid(n):
-    return f'{n:032x}'
-
-
-def order(state, n, item=1, user=None, quantity=1, time=2000, deadline=0):
-    return f'{state} {item} {100 + n if user is None else user} {oid(n)} {quantity} {time} {deadline}'
-
-
-def reserved(n, **fields):
-    return order('reserved', n, **{'deadline': 9000, **fields})
-
-
-# Item 1: 10 units, two a user, at most 3 an order; order 1 sold, 2 cancelled, 3 expired, 4 reserved.
-START = ['item 1 2 3 1000', 'stock 1 10', 'commit']
-STORY = START + [reserved(n) for n in (1, 2, 3, 4)] + [
-    'commit', order('sold', 1), order('cancelled', 2), order('expired', 3, time=9000), 'commit']
 TOLD = [f'{oid(1)} 101 1 1 SOLD', f'{oid(2)} 102 1 1 CANCELLED', f'{oid(3)} 103 1 1 EXPIRED',
         f'{oid(4)} 104 1 1 RESERVED', f'{oid(5)} 105 1 1 SOLD_OUT', f'{oid(6)} 106 1 1 NONE']
-
-
-def make_log(lab, lines, segment_bytes=64 << 10):
-    path = os.path.join(fgtest.BUILD, 'tests', 'fault', 'log_maker')
-    if not os.access(path, os.X_OK):
-        raise fgtest.Skip('tests/fault/log_maker is not built')
-    folder = lab.unique('log')
-    fgtest.command(path, folder, segment_bytes, stdin=''.join(line + '\n' for line in lines))
-    return folder
 
 
 def client_file(lab, lines, header='# fgblast 1'):
@@ -132,18 +106,18 @@ def test_json_on_standard_output(lab):
 
 def test_log_that_grows(lab):
     """a log whose writer runs can be audited at any moment"""
-    driver = Driver(lab)
+    growing = Log(lab)
     stop = threading.Event()
 
     def load():
         while not stop.is_set():
-            driver.load(1, 400)
-            time.sleep(0.002)
+            growing.load(1, 400)
+            fgtest.pause(0.002, 'the pace of the writer')
     loader = threading.Thread(target=load)
     loader.start()
     try:
         for _ in range(10):
-            code, _, text = audit(lab, driver.log_dir)
+            code, _, text = audit(lab, growing.log_dir)
             assert code == 0, text
     finally:
         stop.set()
@@ -474,13 +448,13 @@ def test_malformed_client_files(lab):
 
 
 def filled(lab):
-    """A Redis that holds a log: driver, server, options of the audit."""
-    redis, driver = lab.redis(), Driver(lab)
-    driver.load(10)
-    driver.start(redis.address)
-    driver.caught_up()
-    driver.stop()
-    return driver, redis, {'redis': redis.address, 'redis_prefix': 't', 'redis_wait_ms': 0}
+    """A Redis that holds a log: log, server, options of the audit."""
+    server, log = Redis(lab), Log(lab)
+    log.load(10)
+    server.follow(log)
+    log.caught_up()
+    log.stop()
+    return log, server, {'redis': server.redis.address, 'redis_prefix': server.SPACE, 'redis_wait_ms': 0}
 
 
 def some_order(redis, state):
@@ -543,58 +517,58 @@ TAMPERED = [
 @fgtest.timeout(120)
 def test_tampered_redis(lab):
     """each way of changing Redis behind the sink's back is found and named"""
-    driver, redis, options = filled(lab)
-    assert audit(lab, driver.log_dir, **options)[0] == 0
-    redis.command('SAVE')
+    log, server, options = filled(lab)
+    assert audit(lab, log.log_dir, **options)[0] == 0
+    server.redis.command('SAVE')
     for name, tamper, kind, words in TAMPERED:
-        tamper(redis)
-        code, result, text = audit(lab, driver.log_dir, **options)
+        tamper(server.redis)
+        code, result, text = audit(lab, log.log_dir, **options)
         assert code == 1 and set(result['problem_counts']) == {kind}, (name, text)
         assert words is None or words in text, (name, words, text)
-        redis.kill()
-        redis.start()  # with the snapshot from before
-    assert audit(lab, driver.log_dir, **options)[0] == 0
+        server.kill()
+        server.start()  # with the snapshot from before
+    assert audit(lab, log.log_dir, **options)[0] == 0
 
 
 def test_event_with_other_fields(lab):
     """an event that stands in the stream with another content"""
-    driver, redis, options = filled(lab)
-    entries = redis.command('XRANGE', '{t}:events', '-', '+')
-    redis.command('DEL', '{t}:events')
+    log, server, options = filled(lab)
+    entries = server.redis.command('XRANGE', '{t}:events', '-', '+')
+    server.redis.command('DEL', '{t}:events')
     for identity, fields in entries:
         if identity == '20-0':
             fields[fields.index('item') + 1] = '12345'
-        redis.command('XADD', '{t}:events', identity, *fields)
-    found(*audit(lab, driver.log_dir, **options), 'redis-event', "event 20-0: item is '12345'")
+        server.redis.command('XADD', '{t}:events', identity, *fields)
+    found(*audit(lab, log.log_dir, **options), 'redis-event', "event 20-0: item is '12345'")
 
 
 def test_redis_behind(lab):
     """Redis behind the log: told, with how far, and compared with the log up to its cursor"""
-    driver, redis, options = filled(lab)
-    driver.load(10)
-    code, result, text = audit(lab, driver.log_dir, **options)
+    log, server, options = filled(lab)
+    log.load(10)
+    code, result, text = audit(lab, log.log_dir, **options)
     found(code, result, text, 'redis-cursor', 'records behind the log')
     assert result['redis']['behind'] == result['log']['last_seq'] - result['redis']['cursor'] > 0
-    redis.command('HINCRBY', '{t}:item:1', 'available', 1)
-    code, result, text = audit(lab, driver.log_dir, **options)
+    server.redis.command('HINCRBY', '{t}:item:1', 'available', 1)
+    code, result, text = audit(lab, log.log_dir, **options)
     assert result['problem_counts'] == {'redis-cursor': 1, 'redis-counter': 1}, text
 
 
 def test_redis_catches_up_while_audited(lab):
     """the daemon runs and Redis lags a little: the audit waits for it"""
-    driver, redis, options = filled(lab)
-    driver.load(200, 200)
-    driver.start(redis.address, batch=20)
-    code, _, text = audit(lab, driver.log_dir, **{**options, 'redis_wait_ms': 20000})
+    log, server, options = filled(lab)
+    log.load(200, 200)
+    server.follow(log, batch=20)
+    code, _, text = audit(lab, log.log_dir, **{**options, 'redis_wait_ms': 20000})
     assert code == 0, text
-    driver.stop()
+    log.stop()
 
 
 def test_empty_redis(lab):
     """an emptied Redis is no cursor, and not a hundred missing orders"""
-    driver, redis, options = filled(lab)
-    delete_all(redis)
-    found(*audit(lab, driver.log_dir, **options), 'redis-cursor', 'is missing')
+    log, server, options = filled(lab)
+    server.resolve()
+    found(*audit(lab, log.log_dir, **options), 'redis-cursor', 'is missing')
 
 
 def test_unreachable_redis(lab):

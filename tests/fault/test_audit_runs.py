@@ -8,8 +8,10 @@ import shutil
 import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
-from test_audit import START, STORY, fgtest, make_log, reserved  # noqa: E402
-from test_postgres import Driver, audited, prepared  # noqa: E402
+import fgtest  # noqa: E402
+from fgsink import Log  # noqa: E402
+from fgsinkservers import Postgres  # noqa: E402
+from fgstory import START, STORY, make_log, reserved  # noqa: E402
 
 
 def runs(lab, logs):
@@ -75,11 +77,11 @@ def test_unreadable_postgres(lab):
 
 def test_differences_in_postgres(lab):
     """whatever is changed in the tables is found and named"""
-    pg, driver = prepared(lab), Driver(lab)
-    driver.begin(pg)
-    driver.load(20)
-    driver.caught_up()
-    driver.stop()
+    server, log = Postgres(lab), Log(lab)
+    server.follow(log)
+    log.load(20)
+    log.caught_up()
+    log.stop()
     one = '(SELECT order_id FROM floodgate.orders ORDER BY seq LIMIT 1)'
     orders, items = 'UPDATE floodgate.orders SET ', 'UPDATE floodgate.inventory SET '
     for change, kind, text in (
@@ -99,8 +101,8 @@ def test_differences_in_postgres(lab):
             ('DELETE FROM floodgate.denied_users', 'user', 'is denied, but not here'),
             ('INSERT INTO floodgate.denied_users VALUES (18446744073709551615)', 'user', 'which the log does not say'),
             ('UPDATE floodgate.floodgate_cursor SET seq = seq - 1', 'cursor', '1 records behind the log')):
-        pg.sql(change)
-        code, report = audited(driver, pg)
+        server.pg.sql(change)
+        code, report = server.audit(log)
         assert code == 1 and f'postgres-{kind}: ' in report and text in report, (change, report)
 
 

@@ -263,7 +263,7 @@ def test_sigterm_twice(lab):
         sale.keep_shopping(1, seconds=5)
         wait_until(lambda: sale.answered() > 300, 20, 'it sells')
         sale.gate.process.signal(signal.SIGTERM)
-        time.sleep(gap_ms / 1000)
+        fgtest.pause(gap_ms / 1000, 'the gap between the signals')
         sale.gate.process.signal(signal.SIGTERM)
         codes.append(sale.gate.process.wait(5))
         sale.gate.start()
@@ -282,7 +282,7 @@ def test_signals_while_it_starts(lab):
     for i in range(8):
         gate.start(ready=False)
         wait = choice.uniform(0, 0.6)
-        time.sleep(wait)
+        fgtest.pause(wait, 'the random moment of the start')
         if i % 2:
             gate.process.signal(signal.SIGHUP)
         gate.process.signal(signal.SIGTERM)
@@ -316,7 +316,7 @@ class Rude(threading.Thread):
             for _ in range(20):
                 self.random.choice((self.noise, self.changed, self.fragments, self.headers))()
                 self.sent += 1
-            time.sleep(0.002)
+            fgtest.pause(0.002, 'the pace of the rubbish')
 
     def noise(self):
         self.send(self.random.randbytes(self.random.choice((0, 1, 63, 64, 65, 500, 1400))))
@@ -388,7 +388,7 @@ def test_rubbish_does_not_stop_good_clients(lab):
         began = time.monotonic()
         assert shopper.query(i, os.urandom(16)).status == 'UNKNOWN_ORDER'
         slowest = max(slowest, time.monotonic() - began)
-        time.sleep(0.05)
+        fgtest.pause(0.05, 'the queries are spread over the rubbish')
     for one in rude:
         one.ending = True
         one.join()

@@ -67,7 +67,7 @@ class Killer:
         """While units are left."""
         self.sale.add_stock(HOT, 400)
         wait = self.random.uniform(0, 0.4)
-        time.sleep(wait)
+        fgtest.pause(wait, 'the random moment of the kill')
         self.die()
         return f'{wait * 1000:.0f} ms after 400 units were added'
 
@@ -95,7 +95,7 @@ class Killer:
         for _ in range(2):
             wait = self.random.choice((self.random.uniform(0, 0.05), self.random.uniform(0, took)))
             self.gate.start(ready=False)
-            time.sleep(wait)
+            fgtest.pause(wait, 'the random moment of the kill')
             self.die()
         return f'the second time {wait * 1000:.0f} ms after its start'
 
@@ -105,7 +105,7 @@ class Killer:
         for misses in range(20):
             wait = self.random.uniform(0, 0.05 / (1 + misses))
             self.gate.process.signal(signal.SIGTERM)
-            time.sleep(wait)
+            fgtest.pause(wait, 'the random moment of the kill')
             code = self.gate.kill()
             if code == -signal.SIGKILL:
                 return f'{wait * 1000:.1f} ms after SIGTERM' + (f' ({misses} times it was quicker)' if misses else '')

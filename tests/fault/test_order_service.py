@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 from fgsale import Sale, fgtest  # noqa: E402
@@ -114,11 +113,11 @@ def killed_again_and_again(lab, via):
     sale.shop(**{**SERVED, 'seconds': 12})
     kills = 0
     while sale.shopping():
-        time.sleep(rng.uniform(0.05, 0.7))
+        fgtest.pause(rng.uniform(0.05, 0.7), 'the random moment of the kill')
         service.process.kill()
         kills += 1
         if rng.random() < 0.3:
-            time.sleep(rng.uniform(0, 1))
+            fgtest.pause(rng.uniform(0, 1), 'a random outage')
         service.start()
     summary, _ = close(sale, service)
     print(f'# killed {kills} times, {summary["payments"]["confirmed"]} sold')
@@ -147,7 +146,7 @@ def test_servers_fail(lab):
         before = count(service)
         wait_until(lambda n=before: count(service) > n + 100, 20, 'payments go on')
         kill()
-        time.sleep(0.7)
+        fgtest.pause(0.7, 'the outage')
         start()
     assert service.process.running(), service.process.output()
     summary, _ = close(sale, service)
@@ -159,7 +158,7 @@ def test_too_late(lab):
     """a provider that takes longer than the hold: charged, too late to confirm, refunded; and Redis comes back empty"""
     sale, service, _ = begin(lab, service={'success': 1, 'failure': 0, 'delay_ms': '500-5000'}, persist=False)
     sale.shop(**{**SERVED, 'seconds': 5, 'cancel': 0})
-    time.sleep(2)
+    wait_until(lambda: count(service) > 50, 30, 'there are payments')
     sale.redis.kill()
     sale.redis.start()
     summary, _ = close(sale, service)

@@ -68,7 +68,7 @@ class Storm:
         assert code == -signal.SIGKILL, f'it had ended by itself with {code}: {self.gate.output()[-2000:]}'
 
     def pause(self, most):
-        time.sleep(self.random.uniform(0, most))
+        fgtest.pause(self.random.uniform(0, most), 'the random moment of the kill')
 
     def up(self):
         """A daemon that runs, by the way with checks of what it recovered."""

@@ -244,8 +244,13 @@ class Clerk:
                     self.sent[command] = (user, order, op)
                     break
                 except (OSError, fgtest.RedisError):
-                    time.sleep(0.01)
-            time.sleep(self.chance.choice((0, 0, 0, self.pause)))
+                    fgtest.pause(0.01, 'before it tries again')
+            fgtest.pause(self.chance.choice((0, 0, 0, self.pause)), 'the pace of the service')
+
+    def carries_on(self):
+        """It is in the midst of the work: some more commands were sent."""
+        sent = len(self.sent)
+        wait_until(lambda: len(self.sent) > sent + 20, 20, 'the service sends commands')
 
     def done(self):
         self.thread.join(60)
@@ -278,7 +283,7 @@ def test_daemon_killed(lab):
     sale, chance = Desk(lab, lab.redis(persist=True)), random.Random(seed)
     clerk = Clerk(sale, sale.reserve(3000), seed, 0.015)
     for _ in range(6):
-        time.sleep(chance.uniform(0.02, 0.3))
+        fgtest.pause(chance.uniform(0.02, 0.3), 'the random moment of the kill')
         sale.gate.kill()
         sale.gate.start()
         print(f'# claimed from the one before: {sale.status()["claimed"]}')
@@ -291,7 +296,7 @@ def test_daemon_stopped(lab):
     sale = Desk(lab, lab.redis(persist=True))
     clerk = Clerk(sale, sale.reserve(3000), 1, 0.015)
     for _ in range(4):
-        time.sleep(0.2)
+        clerk.carries_on()
         sale.gate.stop()
         assert sale.redis.command('XPENDING', COMMANDS, GROUP)[0] == 0, 'nothing is under way'
         sale.gate.start()
@@ -306,9 +311,9 @@ def test_redis_killed(lab):
     sale, chance = Desk(lab, lab.redis(persist=True)), random.Random(seed)
     clerk = Clerk(sale, sale.reserve(3000), seed)
     for _ in range(8):
-        time.sleep(chance.uniform(0.02, 0.3))
+        fgtest.pause(chance.uniform(0.02, 0.3), 'the random moment of the kill')
         sale.redis.kill()
-        time.sleep(chance.uniform(0, 0.3))
+        fgtest.pause(chance.uniform(0, 0.3), 'a random outage')
         sale.redis.start()
     sent = clerk.done()
     assert sale.in_state('live')['reconnects'] > 0
@@ -320,7 +325,7 @@ def test_redis_stands_still(lab):
     """SIGSTOP of Redis beyond the timeout: away, then everything is answered"""
     sale = Desk(lab, lab.redis(persist=True), settings={'redis.timeout_ms': '300ms'})
     clerk = Clerk(sale, sale.reserve(2000), 3)
-    time.sleep(0.2)
+    clerk.carries_on()
     sale.redis.process.signal(signal.SIGSTOP)
     try:
         assert 'no answer' in sale.in_state('away')['error']
@@ -363,7 +368,7 @@ def test_refused(lab):
         sale.redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
         wait_until(lambda: sale.status()['state'] == 'refused' and text in sale.status()['error'], 20, text)
         command = sale.command('confirm', *order)
-        time.sleep(1.5)
+        fgtest.pause(1.5, 'several polls of a reader that is not refused')
         assert sale.redis.command('XLEN', COMMANDS) == 1 and sale.redis.command('EXISTS', RESULTS) == 0 or \
             text == 'WRONGTYPE'
         return command

@@ -49,6 +49,11 @@ def wait_until(condition, seconds, what, step=0.02):
         time.sleep(step)
 
 
+def pause(seconds, why):  # pylint: disable=unused-argument
+    """For a pause that is itself the stimulus, or the interval that is measured. Else use wait_until()."""
+    time.sleep(seconds)
+
+
 def command(*argv, check=True, seconds=60, stdin=None):
     """Runs to the end, returns standard output; an error shows the command and what it said."""
     done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=seconds, input=stdin)

@@ -111,7 +111,7 @@ class Sale:
         answered, sold, began = self.answered(), accepted(), time.monotonic()
         longest, last, seen = 0, began, answered
         while time.monotonic() < began + seconds:
-            time.sleep(0.05)
+            fgtest.pause(0.05, 'between two polls')
             now = self.answered()
             if now > seen:
                 longest, last, seen = max(longest, time.monotonic() - last), time.monotonic(), now

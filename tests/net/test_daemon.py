@@ -85,7 +85,7 @@ def test_every_idle_policy(lab):
         s.gate.restart()
         for order in range(10):
             assert s.reserve(10 * user + order)[0] == 'RESERVED'
-            time.sleep(0.005)
+            fgtest.pause(0.005, 'the thread of the log falls asleep between two orders')
         rang = sum(workers(s.gate, 'rang'))
         assert rang == 0 if idle == 'spin' else rang >= 3, f'{idle}: the log was woken {rang} times for 10 orders'
     assert s.gate.stop() == 0
@@ -111,7 +111,7 @@ def sleeps_a_second(gate):
         return counts
     began, before = time.monotonic(), count()
     assert len(before) == 2, before
-    time.sleep(1)
+    fgtest.pause(1, 'the interval that is measured')
     return min(b - a for a, b in zip(before, count())) / (time.monotonic() - began)
 
 
@@ -205,7 +205,7 @@ def test_sigterm_under_load(lab):
 
     thread = threading.Thread(target=shop)
     thread.start()
-    time.sleep(1.5)
+    fgtest.wait_until(lambda: len(acknowledged) > 100, 20, 'orders are acknowledged')
     begin = time.monotonic()
     assert s.gate.stop() == 0
     took = time.monotonic() - begin
@@ -392,8 +392,8 @@ def test_second_signal_ends_at_once(lab):
     s = Shop(lab, TEN, redis=f'unix:{lab.dir}/nowhere')
     s.gate.process.signal(signal.SIGTERM)
     fgtest.wait_until(lambda: ' stopping' in s.gate.output(), 5, 'it stops')
-    time.sleep(0.5)
-    assert s.gate.running(), 'it waits for Redis for 2 s'
+    fgtest.pause(0.5, 'less than the 2 s that it waits for Redis')
+    assert s.gate.running()
     begin = time.monotonic()
     s.gate.process.signal(signal.SIGINT)
     assert s.gate.process.wait(5) == 1 and time.monotonic() - begin < 1

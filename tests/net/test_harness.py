@@ -163,9 +163,9 @@ link = lab.pair()
 redis = lab.redis(ns=link.a)
 link.b.start('sleep', '1000')
 print(lab.tag, lab.dir, *[p.pid for p in lab.processes], flush=True)
+import signal
 import threading
-import time
-time.sleep(1000)
+signal.pause()
 '''
 
 
@@ -248,7 +248,7 @@ def test_skipped():
     raise fgtest.Skip('no such thing')
 @fgtest.timeout(1)
 def test_slow(lab):
-    time.sleep(30)
+    fgtest.pause(30, 'longer than it may take')
 attempts = []
 def test_late_once(lab):
     attempts.append(lab.dir)

@@ -22,13 +22,13 @@ def start(lab, role='server', **settings):
 
 def connect(lab, gate, **options):
     """A peer; the one before may not be gone yet for the appliance."""
-    for _ in range(1000):
+    def connected():
         try:
             return Memif(fgmemif.path_of(lab), **options)
         except OSError:
             assert gate.running(), gate.output()
-            time.sleep(0.01)
-    raise fgtest.Timeout('no connection to the memif')
+            return None
+    return fgtest.wait_until(connected, 10, 'a connection to the memif', 0.01)
 
 
 def flood(peer, request, seconds):

@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
@@ -158,7 +157,7 @@ def test_interface_removed(lab):
     assert status['state'] == 'unhealthy' and link.a_if in status['reason'] and 'restart' in status['reason'], status
     fgtest.wait_until(lambda: gate.get('/v1/stats')['alarm']['link'] == 2, 5, 'an alarm')
     again = fgtest.Link(link.a, link.b)
-    time.sleep(0.5)
+    fgtest.pause(0.5, 'several polls of the links')
     assert link_of(gate) == 'gone', 'the new interface is another one'
     gate.restart()
     shop = NsClient(again.b, again.a_ip, gate.keys, 'shop')
