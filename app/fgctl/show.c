@@ -36,6 +36,17 @@ static void show_scalar(FILE *out, const json_t *json)
 
 static void show_any(FILE *out, const char *name, const json_t *json, int depth);
 
+/* An entry of a list is shown by its name when it has one, else by its number. */
+static const char *name_of(const json_t *entry)
+{
+    static const char *const keys[] = {"name", "port", "sink"};
+    const char *name = NULL;
+
+    for (size_t i = 0; !name && i < sizeof(keys) / sizeof(keys[0]); i++)
+        name = json_string_value(json_object_get(entry, keys[i]));
+    return name;
+}
+
 static void show_members(FILE *out, const json_t *json, int depth)
 {
     const char *key;
@@ -45,7 +56,7 @@ static void show_members(FILE *out, const json_t *json, int depth)
     json_object_foreach ((json_t *)json, key, value)
         show_any(out, key, value, depth);
     json_array_foreach (json, i, value) {
-        const char *name = json_string_value(json_object_get(value, "name"));
+        const char *name = name_of(value);
         char place[64];
 
         snprintf(place, sizeof(place), "%zu", i);

@@ -135,7 +135,7 @@ static void print_head(const struct top *top)
            reason && *reason ? ": " : "", reason ? reason : "", number(top->status, "uptime_s"),
            number(top->status, "workers"));
     json_array_foreach (json_object_get(top->status, "sinks"), i, sink)
-        printf("  %s %s, lag %" PRId64, json_string_value(json_object_get(sink, "name")),
+        printf("  %s %s, lag %" PRId64, json_string_value(json_object_get(sink, "sink")),
                json_string_value(json_object_get(sink, "state")), number(sink, "lag"));
     printf("\n");
 }

@@ -251,12 +251,17 @@ static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_e
     return fg_snapshots_ask(ctx, seq, err) ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
 }
 
+static json_t *alarms(void *ctx)
+{
+    return fg_alarms_json(ctx);
+}
+
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
 {
     return (struct fg_control_daemon){.ctx = d,
                                       .log_snapshot = log_snapshot,
-                                      .status = fg_status_json,
-                                      .stats = fg_stats_json,
+                                      .measure = fg_measure,
+                                      .alarms = alarms,
                                       .health = fg_health,
                                       .item_set = item_set,
                                       .stock_add = stock_add,

@@ -156,7 +156,6 @@ uint32_t fg_mailbox_under_way(struct fg_daemon *d);
 bool fg_redis_start(struct fg_daemon *d, struct fg_error *err);
 bool fg_way_back_start(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
 void fg_way_back_stop(struct fg_daemon *d);
-json_t *fg_way_back_json(struct fg_daemon *d);
 bool fg_way_back_ill(struct fg_daemon *d); /**< away or refused */
 
 /* keys.c */
@@ -166,10 +165,15 @@ bool fg_keys_load(struct fg_daemon *d,
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
-/* stats.c, status.c: JSON; telemetry.c: rte_telemetry */
-json_t *fg_stats_json(void *daemon);
-json_t *fg_status_json(void *daemon);
+/* status.c: any thread */
+#define FG_HEALTH_REASON 256 /**< bytes of a reason */
 int fg_health(void *daemon, char *reason);
+const char *fg_state_name(struct fg_daemon *d); /**< "running", "degraded", ... */
+const char *fg_log_state_name(int state);       /**< of enum fg_journal_state */
+unsigned fg_stalled_workers(const struct fg_daemon *d);
+
+/* measure.c: every counter into a sheet. Any thread but a worker. telemetry.c: rte_telemetry */
+void fg_measure(void *daemon, struct fg_control_sheet *sheet);
 void fg_telemetry_start(struct fg_daemon *d);
 void fg_telemetry_stop(void);
 
@@ -186,7 +190,6 @@ bool fg_shield_lists(struct fg_daemon *d,
 bool fg_shield_start(struct fg_daemon *d, struct fg_error *err);
 void fg_shield_look(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
 void fg_shield_stop(struct fg_daemon *d);
-json_t *fg_shield_json(struct fg_daemon *d); /**< counters; any thread */
 
 /* supervise.c: main thread, every 100 ms */
 void fg_supervise(struct fg_daemon *d);

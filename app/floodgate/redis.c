@@ -69,32 +69,3 @@ bool fg_way_back_ill(struct fg_daemon *d)
     fg_inbound_status(d->inbound, &s);
     return s.state == FG_SINK_AWAY || s.state == FG_SINK_REFUSED;
 }
-
-static void put(json_t *object, const char *name, uint64_t value)
-{
-    json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
-json_t *fg_way_back_json(struct fg_daemon *d)
-{
-    struct fg_inbound_status s;
-    json_t *o, *results;
-
-    if (!d->inbound)
-        return json_null();
-    fg_inbound_status(d->inbound, &s);
-    o = json_object();
-    json_object_set_new(o, "state", json_string(fg_sink_state_name(s.state)));
-    put(o, "backlog", s.backlog);
-    put(o, "under_way", s.under_way);
-#define X(name, text) put(o, #name, s.name);
-    FG_INBOUND_COUNTER_LIST(X)
-#undef X
-    results = json_object();
-    for (unsigned i = FG_STATUS_NONE + 1; i < FG_STATUS_COUNT; i++)
-        if (s.results[i])
-            put(results, fg_status_name(i), s.results[i]);
-    json_object_set_new(o, "results", results);
-    json_object_set_new(o, "error", json_string(s.error));
-    return o;
-}

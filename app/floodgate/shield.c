@@ -153,15 +153,3 @@ void fg_shield_stop(struct fg_daemon *d)
     fg_penalty_destroy(d->penalty);
     d->penalty = NULL;
 }
-
-json_t *fg_shield_json(struct fg_daemon *d)
-{
-    struct fg_penalty_counters c = fg_penalty_counters(d->penalty);
-    json_t *o = json_object();
-
-#define X(name, text) json_object_set_new(o, #name, json_integer((json_int_t)c.name));
-    FG_PENALTY_COUNTER_LIST(X)
-#undef X
-    json_object_set_new(o, "blocked", json_integer(fg_penalty_list(d->penalty, NULL, 0, fg_mono_ms())));
-    return o;
-}

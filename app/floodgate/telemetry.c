@@ -1,95 +1,120 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packet path's counters for dpdk-telemetry.py. Handlers run on a thread of DPDK's. */
+/* The sheet for dpdk-telemetry.py: one command for each section. Handlers run on a thread of DPDK. */
 #include "daemon.h"
+
+#include <ctype.h>
+#include <string.h>
 
 #include "log.h"
 
 #include <rte_telemetry.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static const struct fg_daemon *shown; /* NULL when there is nothing to show any more */
+#define PREFIX "/floodgate/"
 
-static struct rte_tel_data *worker_dict(const struct fg_worker *w)
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fg_daemon *shown; /* NULL when there is nothing to show any more */
+
+struct reply {
+    struct rte_tel_data *data;
+    bool list;
+    char element[64]; /* that `dict` is of */
+    struct rte_tel_data *dict;
+};
+
+/* DPDK takes names of letters, digits and '_' only. */
+static void clean(char *name)
 {
-    struct rte_tel_data *dict = rte_tel_data_alloc();
+    for (; *name; name++)
+        *name = isalnum((unsigned char)*name) ? *name : '_';
+}
+
+static void close_element(struct reply *reply)
+{
+    if (reply->dict && rte_tel_data_add_dict_container(reply->data, reply->element, reply->dict, 0) < 0)
+        rte_tel_data_free(reply->dict);
+    reply->dict = NULL;
+}
+
+/* The dictionary that a value of this element goes to; NULL when memory is short. */
+static struct rte_tel_data *dict_of(struct reply *reply, const char *element)
+{
+    char name[sizeof(reply->element)];
+
+    if (!reply->list)
+        return reply->data;
+    snprintf(name, sizeof(name), "%s", element);
+    clean(name);
+    if (reply->dict && strcmp(name, reply->element) == 0)
+        return reply->dict;
+    close_element(reply);
+    strcpy(reply->element, name);
+    reply->dict = rte_tel_data_alloc();
+    if (reply->dict)
+        rte_tel_data_start_dict(reply->dict);
+    return reply->dict;
+}
+
+static void add(void *ctx, const struct fg_control_value *value)
+{
+    const struct fg_control_metric_row *row = &fg_control_metrics[value->metric];
+    struct reply *reply = ctx;
+    struct rte_tel_data *dict = dict_of(reply, value->element);
+    char name[64];
 
     if (!dict)
-        return NULL;
-    rte_tel_data_start_dict(dict);
-#define X(name, text) rte_tel_data_add_dict_u64(dict, #name, fg_counter(&w->counters.name));
-    FG_WORKER_COUNTER_LIST(X)
-#undef X
-    return dict;
+        return;
+    snprintf(name, sizeof(name), "%s", value->element && !reply->list ? value->element : row->key);
+    clean(name);
+    if (row->unit == FG_CONTROL_TEXT)
+        rte_tel_data_add_dict_string(dict, name, value->text);
+    else
+        rte_tel_data_add_dict_u64(dict, name, value->number);
 }
 
-static void fill_workers(const struct fg_daemon *d, struct rte_tel_data *data)
+/* "a.b" of a section is "/floodgate/a/b" as a command. */
+static void command_of(unsigned section, char command[64])
 {
-    for (unsigned i = 0; i < d->config.workers.count; i++) {
-        struct rte_tel_data *dict = worker_dict(d->workers[i]);
-        char name[16];
-
-        snprintf(name, sizeof(name), "worker%u", i);
-        if (dict && rte_tel_data_add_dict_container(data, name, dict, 0) < 0)
-            rte_tel_data_free(dict);
-    }
+    snprintf(command, 64, PREFIX "%s", fg_control_sections[section].path);
+    for (char *p = command; *p; p++)
+        *p = *p == '.' ? '/' : *p;
 }
 
-static void fill_stock(const struct fg_daemon *d, struct rte_tel_data *data)
+static int answer(const char *command, const char *params, struct rte_tel_data *data)
 {
-    uint64_t sum;
+    struct fg_control_sheet *sheet = fg_control_sheet_create();
+    struct reply reply = {.data = data};
+    char name[64];
 
-#define X(name, text)                                                                                        \
-    sum = 0;                                                                                                 \
-    for (unsigned i = 0; i < d->config.workers.count; i++)                                                   \
-        sum += fg_counter(&fg_stock_counters(d->workers[i]->stock)->name);                                   \
-    rte_tel_data_add_dict_u64(data, #name, sum);
-    FG_STOCK_COUNTER_LIST(X)
-#undef X
-}
-
-static void fill_drops(const struct fg_daemon *d, struct rte_tel_data *data)
-{
-    for (unsigned why = FG_DROP_NONE + 1; why < FG_DROP_COUNT; why++) {
-        uint64_t sum = 0;
-
-        for (unsigned i = 0; i < d->config.workers.count; i++)
-            sum += fg_counter(&d->workers[i]->counters.dropped[why]);
-        rte_tel_data_add_dict_u64(data, fg_drop_name(why), sum);
-    }
-}
-
-static int answer(struct rte_tel_data *data, void (*fill)(const struct fg_daemon *, struct rte_tel_data *))
-{
     rte_tel_data_start_dict(data);
     pthread_mutex_lock(&lock);
-    if (shown)
-        fill(shown, data);
+    if (shown && sheet)
+        fg_measure(shown, sheet);
     pthread_mutex_unlock(&lock);
+    for (unsigned i = 0; sheet && i < FG_CONTROL_SECTIONS; i++) {
+        command_of(i, name);
+        reply.list = fg_control_sections[i].shape == FG_CONTROL_LIST;
+        if (strcmp(name, command) == 0)
+            fg_control_sheet_each(sheet, i, add, &reply);
+        close_element(&reply);
+    }
+    fg_control_sheet_destroy(sheet);
     return 0;
-}
-
-static int workers(const char *command, const char *params, struct rte_tel_data *data)
-{
-    return answer(data, fill_workers);
-}
-
-static int stock(const char *command, const char *params, struct rte_tel_data *data)
-{
-    return answer(data, fill_stock);
-}
-
-static int drops(const char *command, const char *params, struct rte_tel_data *data)
-{
-    return answer(data, fill_drops);
 }
 
 void fg_telemetry_start(struct fg_daemon *d)
 {
+    char command[64], help[96];
+    bool taken = true;
+
     shown = d;
-    if (rte_telemetry_register_cmd("/floodgate/workers", workers, "Counters of each worker. No parameters") <
-            0 ||
-        rte_telemetry_register_cmd("/floodgate/stock", stock, "Counters of the engines. No parameters") < 0 ||
-        rte_telemetry_register_cmd("/floodgate/drops", drops, "Frames dropped by reason. No parameters") < 0)
+    for (unsigned i = 0; i < FG_CONTROL_SECTIONS; i++) {
+        if (fg_control_sections[i].shape == FG_CONTROL_HIDDEN)
+            continue;
+        command_of(i, command);
+        snprintf(help, sizeof(help), "%s. No parameters", fg_control_sections[i].title);
+        taken &= rte_telemetry_register_cmd(command, answer, help) >= 0;
+    }
+    if (!taken)
         fg_log(FG_LOG_WARNING, "DPDK's telemetry does not take our commands");
 }
 

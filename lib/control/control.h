@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "control/metrics.h"
 #include "filter/filter.h"
 #include "ledger/ledger.h"
 #include "penalty/penalty.h"
@@ -38,12 +39,10 @@ enum fg_control_result {
  * block for seconds. */
 struct fg_control_daemon {
     void *ctx;
-    /** Everything that /v1/status shows beside the server's own fields: {"state", "uptime_s", "workers",
-     * "log": {...}, ...}. */
-    json_t *(*status)(void *ctx);
-    /** {"workers": [{counter: value}], "drops": {...}, "answers": {...}, "stock": {...}, "filter": {...},
-     * "ports": [...]} */
-    json_t *(*stats)(void *ctx);
+    /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */
+    void (*measure)(void *ctx, struct fg_control_sheet *sheet);
+    /** What is raised now: [{"name", "level": "warning" or "alarm", "text"}]. */
+    json_t *(*alarms)(void *ctx);
     /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a reason is
      * a warning. */
     int (*health)(void *ctx, char *reason);

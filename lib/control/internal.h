@@ -102,18 +102,6 @@ bool fg_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_it
 struct fg_ledger_item *fg_items_copy(struct fg_control *control, uint64_t offset, uint64_t max,
                                      uint64_t *count, uint64_t *all);
 
-/* metrics_walk.c: samples in Prometheus' text format */
-struct fg_samples;
-struct fg_samples *fg_samples_create(void);
-void fg_samples_add(struct fg_samples *samples, const char *name, const char *labels, double value);
-/** Turns every number in `json` into a sample named after the path to it. Takes names out of arrays'
- * elements. */
-void fg_samples_walk(struct fg_samples *samples, const char *name, const char *labels, json_t *json);
-/** Appends key="value", escaped, to a list of labels. */
-void fg_label_add(char *labels, size_t size, const char *key, const char *value);
-/** Sorted by family; malloc'ed text, NULL when memory was short. Frees samples. */
-char *fg_samples_text(struct fg_samples *samples);
-
 /* Handlers */
 void fg_handle_index(struct fg_call *call);
 void fg_handle_status(struct fg_call *call);

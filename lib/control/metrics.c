@@ -1,68 +1,92 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* /metrics: status, counters and items for Prometheus. docs/operation.md lists the families. */
+/* /metrics, /v1/stats and /v1/status: the sheet of the daemon, and for metrics the items. */
 #include <inttypes.h>
 
 #include "control/internal.h"
+#include "control/metrics.h"
 
-#define ITEMS_MAX 1000 /* with samples of their own: bounds the size of a scrape */
+#define ITEMS_MAX 1000 /* with metrics of their own: bounds the size of a scrape */
 
-static void add_part(struct fg_samples *samples, const char *family, const char *item, const char *state,
-                     uint64_t value)
+static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item *item, uint64_t now_ms)
 {
-    char labels[128] = "";
-
-    fg_label_add(labels, sizeof(labels), "item", item);
-    fg_label_add(labels, sizeof(labels), "state", state);
-    fg_samples_add(samples, family, labels, (double)value);
-}
-
-static void add_item(struct fg_samples *samples, const struct fg_ledger_item *item, uint64_t now_ms)
-{
-    char id[24], labels[256] = "";
+    char id[24];
 
     snprintf(id, sizeof(id), "%" PRIu64, item->item);
-    add_part(samples, "floodgate_item_units", id, "available", item->available);
-    add_part(samples, "floodgate_item_units", id, "reserved", item->reserved);
-    add_part(samples, "floodgate_item_units", id, "sold", item->sold);
-    add_part(samples, "floodgate_item_orders", id, "reserved", item->orders_reserved);
-    add_part(samples, "floodgate_item_orders", id, "sold", item->orders_sold);
-    add_part(samples, "floodgate_item_orders", id, "cancelled", item->orders_cancelled);
-    add_part(samples, "floodgate_item_orders", id, "expired", item->orders_expired);
-    fg_label_add(labels, sizeof(labels), "item", id);
-    fg_label_add(labels, sizeof(labels), "name", item->name);
-    fg_label_add(labels, sizeof(labels), "state", fg_item_state(item, now_ms));
-    fg_samples_add(samples, "floodgate_item_info", labels, 1);
+    fg_control_sheet_say(sheet, FG_CONTROL_items_name, id, item->name);
+    fg_control_sheet_say(sheet, FG_CONTROL_items_state, id, fg_item_state(item, now_ms));
+    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "available", item->available);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "reserved", item->reserved);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "sold", item->sold);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "reserved", item->orders_reserved);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "sold", item->orders_sold);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "cancelled", item->orders_cancelled);
+    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "expired", item->orders_expired);
 }
 
-static void add_items(struct fg_samples *samples, struct fg_control *control)
+static void add_items(struct fg_control_sheet *sheet, struct fg_control *control)
 {
     uint64_t count, all = 0, now_ms = fg_now_ms();
     struct fg_ledger_item *items = fg_items_copy(control, 0, ITEMS_MAX, &count, &all);
 
     for (uint64_t i = 0; items && i < count; i++)
-        add_item(samples, &items[i], now_ms);
+        add_item(sheet, &items[i], now_ms);
     free(items);
-    fg_samples_add(samples, "floodgate_items", "", (double)all);
-    fg_samples_add(samples, "floodgate_items_omitted", "", (double)(all - count));
+    fg_control_sheet_set(sheet, FG_CONTROL_items_count, NULL, all);
+    fg_control_sheet_set(sheet, FG_CONTROL_items_omitted, NULL, all - count);
+}
+
+/* NULL when memory is short; the reply is 500 then. */
+static struct fg_control_sheet *measure(struct fg_call *call)
+{
+    struct fg_control_sheet *sheet = fg_control_sheet_create();
+
+    if (sheet)
+        call->control->daemon.measure(call->control->daemon.ctx, sheet);
+    if (sheet && !fg_control_sheet_complete(sheet)) {
+        fg_control_sheet_destroy(sheet);
+        return NULL;
+    }
+    return sheet;
 }
 
 void fg_handle_metrics(struct fg_call *call)
 {
-    struct fg_control_daemon *daemon = &call->control->daemon;
-    struct fg_samples *samples = fg_samples_create();
-    char reason[256];
-    json_t *json;
+    struct fg_control_sheet *sheet = measure(call);
 
-    if (!samples)
+    if (!sheet)
         return;
-    json = daemon->status(daemon->ctx);
-    fg_samples_walk(samples, "floodgate", "", json);
-    json_decref(json);
-    json = daemon->stats(daemon->ctx);
-    fg_samples_walk(samples, "floodgate", "", json);
-    json_decref(json);
-    fg_samples_add(samples, "floodgate_healthy", "", daemon->health(daemon->ctx, reason) == 0);
-    add_items(samples, call->control);
+    add_items(sheet, call->control);
     call->code = 200;
-    call->text = fg_samples_text(samples);
+    call->text = fg_control_sheet_prometheus(sheet);
+    fg_control_sheet_destroy(sheet);
+}
+
+void fg_handle_stats(struct fg_call *call)
+{
+    struct fg_control_sheet *sheet = measure(call);
+
+    if (sheet)
+        fg_call_reply(call, 200, fg_control_sheet_stats(sheet));
+    fg_control_sheet_destroy(sheet);
+}
+
+void fg_handle_status(struct fg_call *call)
+{
+    struct fg_control *control = call->control;
+    struct fg_control_sheet *sheet = measure(call);
+    char reason[256] = "";
+    json_t *status, *text;
+
+    if (!sheet)
+        return;
+    status = fg_control_sheet_status(sheet);
+    fg_control_sheet_destroy(sheet);
+    control->daemon.health(control->daemon.ctx, reason);
+    reason[sizeof(reason) - 1] = 0;
+    text = json_string(reason);
+    json_object_set_new(status, "reason", text ? text : json_string("(not UTF-8)"));
+    json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
+    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_now_ms()));
+    json_object_set_new(status, "api", json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
+    fg_call_reply(call, 200, status);
 }

@@ -51,7 +51,7 @@ def test_old_segments_go_while_it_sells(lab):
     """snapshots are made in the flood, segments behind them and Redis go; kill -9 and restart; the audit passes"""
     sale = Sale(lab, total=2500, lesser=4, redis=lab.redis(persist=True), settings=OFTEN)
     sale.shop(seconds=6)
-    wait_until(lambda: log(sale)['retired'] >= 2, 60, 'old segments are removed')
+    wait_until(lambda: log(sale)['segments_retired'] >= 2, 60, 'old segments are removed')
     before = log(sale)
     assert before['first_seq'] > 1 and before['snapshot']['older_seq'] + 1 >= before['first_seq'], before
     assert before['segments'] < before['durable_seq'] // 1023 + 1, before
@@ -77,9 +77,9 @@ def test_a_sink_that_never_came_holds_segments_back(lab):
     sale = Sale(lab, total=2500, lesser=4, redis=redis, settings=OFTEN)
     sale.shop(seconds=5)
     wait_until(lambda: log(sale)['snapshot']['made'] >= 3 and log(sale)['durable_seq'] > 3000, 60, 'snapshots are made')
-    assert log(sale)['first_seq'] == 1 and log(sale)['retired'] == 0, log(sale)
+    assert log(sale)['first_seq'] == 1 and log(sale)['segments_retired'] == 0, log(sale)
     redis.start()
-    wait_until(lambda: log(sale)['retired'] >= 1, 60, 'Redis has caught up, segments are removed')
+    wait_until(lambda: log(sale)['segments_retired'] >= 1, 60, 'Redis has caught up, segments are removed')
     sale.finish()
 
 
@@ -89,7 +89,7 @@ def test_by_default_the_log_stays_whole(lab):
     sale = Sale(lab, total=1500, lesser=2, settings={**OFTEN, 'log.keep_bytes': None})
     sale.shop(seconds=3)
     wait_until(lambda: log(sale)['snapshot']['made'] >= 3, 60, 'snapshots are made')
-    assert log(sale)['first_seq'] == 1 and log(sale)['retired'] == 0
+    assert log(sale)['first_seq'] == 1 and log(sale)['segments_retired'] == 0
     audit = sale.finish()
     assert audit['log']['first_seq'] == 1, audit['log']
 
@@ -99,7 +99,7 @@ def test_bad_snapshots(lab):
     """the newest damaged: the one before is taken and it is said; all damaged: refused, or record 1 if that is there"""
     sale = Sale(lab, total=2500, lesser=4, settings=OFTEN)
     sale.shop(seconds=5)
-    wait_until(lambda: log(sale)['retired'] >= 1, 60, 'old segments are removed')
+    wait_until(lambda: log(sale)['segments_retired'] >= 1, 60, 'old segments are removed')
     sale.wave_done()
     wait_until(lambda: sale.item()['reserved'] == 0, 30, 'all holds have ended')
     item = sale.item()

@@ -60,7 +60,7 @@ class Desk(Sale):
         return found
 
     def status(self):
-        return self.gate.get('/v1/status')['commands']
+        return self.gate.get('/v1/status')['inbound']
 
     def state(self, order):
         user, name = order
@@ -126,7 +126,7 @@ def test_what_an_order_service_asks_for(lab):
     assert status['acknowledged'] == status['taken'] == len(sale.results()) == 36
     assert sum(status['results'].values()) == 36
     text = sale.gate.api('GET', '/metrics')[1]
-    assert 'floodgate_commands_results_total' in text and 'status="SOLD"' in text, text[:2000]
+    assert 'floodgate_inbound_results_total' in text and 'status="SOLD"' in text, text[:2000]
     sale.finish()
 
 

@@ -155,7 +155,7 @@ class Daemon:
 
     def sink(self, name):
         """Status of one sink: 'redis' ..."""
-        return next(s for s in self.get('/v1/status')['sinks'] if s['name'] == name)
+        return next(s for s in self.get('/v1/status')['sinks'] if s['sink'] == name)
 
     def fgctl(self, *words, check=True, seconds=60):
         """Runs fgctl --json; its decoded output. With check=False: (exit code, output, error text)."""

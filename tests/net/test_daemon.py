@@ -281,7 +281,7 @@ def test_a_port_without_kernel(lab):
     gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048})
     gate.start()
     fgtest.wait_until(lambda: workers(gate, 'other')[0] > 1000, 5, 'frames of net_null are counted')
-    assert gate.get('/v1/stats')['ports'][0]['rx'] > 1000
+    assert gate.get('/v1/stats')['ports'][0]['rx_packets'] > 1000
     assert gate.stop() == 0
 
 

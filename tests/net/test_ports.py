@@ -155,7 +155,7 @@ def test_interface_removed(lab):
     fgtest.wait_until(lambda: link_of(gate) == 'gone', 5, 'gone')
     status = gate.get('/v1/status')
     assert status['state'] == 'unhealthy' and link.a_if in status['reason'] and 'restart' in status['reason'], status
-    fgtest.wait_until(lambda: gate.get('/v1/stats')['alarm']['link'] == 2, 5, 'an alarm')
+    fgtest.wait_until(lambda: gate.get('/v1/stats')['alarm_levels']['link'] == 2, 5, 'an alarm')
     again = fgtest.Link(link.a, link.b)
     fgtest.pause(0.5, 'several polls of the links')
     assert link_of(gate) == 'gone', 'the new interface is another one'
@@ -302,7 +302,7 @@ def test_null_and_ring(lab):
                       settings={**SMALL, 'eal.mbufs': 2048, 'filter.enabled': 'no'}).start()
     fgtest.wait_until(lambda: workers(gate, 'other')[0] > 1000, 10, 'frames of net_null are received')
     ports = {p['port']: p for p in gate.get('/v1/stats')['ports']}
-    assert ports['null']['rx'] > 1000 and ports['ring']['rx'] == 0, ports
+    assert ports['null']['rx_packets'] > 1000 and ports['ring']['rx_packets'] == 0, ports
     assert gate.stop() == 0
 
 

@@ -194,7 +194,7 @@ def test_orders_max(lab):
                      fgctl_text(s.gate, 'status'), re.M)
     assert 'ALARM    full' in fgctl_text(s.gate, 'top', '--count', '1')
     metrics = s.gate.get('/metrics')
-    assert 'floodgate_alarm{alarm="orders"} 2\n' in metrics and 'floodgate_alarm{alarm="log"} 0\n' in metrics
+    assert 'floodgate_alarm_level{alarm="orders"} 2\n' in metrics and 'floodgate_alarm_level{alarm="log"} 0\n' in metrics
     assert s.gate.healthy(), 'a limit is no illness'
     assert s.reserve(70, item=8)[0] == 'SOLD_OUT'
     assert s.backend.confirm(0, orders[0]).status == 'SOLD' and s.shop.cancel(1, orders[1]).status == 'CANCELLED'
@@ -271,7 +271,7 @@ def test_every_alarm_is_documented(lab):
     gate.start()
     with open(os.path.join(fgtest.ROOT, 'docs', 'operation.md'), encoding='utf-8') as f:
         table = f.read().split('\n### Alarms\n')[1].split('\n## ')[0]
-    names = gate.get('/v1/stats')['alarm']
+    names = gate.get('/v1/stats')['alarm_levels']
     assert len(names) > 8 and sorted(names) == sorted(re.findall(r'^\| `([a-z]+)` \|', table, re.M)), names
 
 

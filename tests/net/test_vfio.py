@@ -70,7 +70,7 @@ def test_vfio(lab):
     assert 'GUEST EXIT 0' in output, output
     ports = {p['port']: p for p in told(output, 'STATS')['ports']}
     assert {p['port']: p['state'] for p in told(output, 'STATUS')['ports']} == {'e1000': 'up', 'virtio': 'up'}
-    assert all(p['rx'] > 10 and p['tx'] > 10 for p in ports.values()), ports
+    assert all(p['rx_packets'] > 10 and p['tx_packets'] > 10 for p in ports.values()), ports
 
 
 if __name__ == '__main__':

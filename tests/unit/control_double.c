@@ -58,33 +58,72 @@ void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t it
         fg_double_record(d, record);
 }
 
-static json_t *status(void *ctx)
+static json_t *alarms(void *ctx)
 {
+    return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "name", "orders", "level", "alarm", "text",
+                     "worker 0: 9 of 9", "name", "sink", "level", "warning", "text", "a\nb");
+}
+
+/* Every metric of the table has a value, so that a page of all of them is checked. */
+static void fill(struct fg_control_sheet *sheet)
+{
+    for (unsigned m = 0; m < FG_CONTROL_METRICS; m++) {
+        const struct fg_control_metric_row *row = &fg_control_metrics[m];
+        const char *label = fg_control_sections[row->section].label;
+        const char *element = !label ? NULL : strcmp(label, "worker") ? "other" : "7";
+
+        if (row->section == FG_CONTROL_SECTION_items)
+            continue; /* these are the server's own */
+        if (row->unit == FG_CONTROL_TEXT)
+            fg_control_sheet_say(sheet, m, element, "text");
+        else
+            fg_control_sheet_set(sheet, m, element, m);
+    }
+}
+
+/* Each reading finds 50 more requests; a view of `fgctl top` reads twice. */
+static void measure(void *ctx, struct fg_control_sheet *sheet)
+{
+    static unsigned requests;
     struct fg_double *d = ctx;
     struct timespec time = {.tv_nsec = d->slow_ms * 1000000l};
 
     if (d->slow_ms)
         nanosleep(&time, NULL);
-    return json_pack("{s:s, s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}], s:i, s:i, s:b, s:{s:s, s:i}, "
-                     "s:[{s:s, s:s, s:i, s:i, s:s}]}",
-                     "state", "running", "reason", "", "alarms", "name", "orders", "level", "alarm", "text",
-                     "worker 0: 9 of 9", "name", "sink", "level", "warning", "text", "a\nb", "uptime_s", 5,
-                     "workers", 2, "filter", 1, "log", "state", "ok", "durable_seq", 17, "sinks", "name",
-                     "redis", "state", "live", "cursor", 10, "lag", 7, "error", "it\n\"broke\"");
-}
-
-/* Each look at the counters finds 100 more requests. */
-static json_t *stats(void *ctx)
-{
-    static int requests;
-
-    requests += 100;
-    return json_pack("{s:[{s:i, s:i}, {s:i, s:i}], s:{s:i}, s:{s:i}, s:{s:i, s:i}, s:{s:i, s:I}, s:{s:i}, "
-                     "s:[{s:s, s:i, s:s}]}",
-                     "workers", "worker", 0, "rx", 11, "worker", 1, "rx", 22, "drops", "tag", 3, "answers",
-                     "SOLD_OUT", 4, "alarm", "orders", 2, "log", 0, "stock", "requests", requests, "sold",
-                     (json_int_t)9007199254740993, "filter", "rate-order", 5, "ports", "port", "p\"0", "rx",
-                     33, "device", "net_null0");
+    if (d->all_metrics) {
+        fill(sheet);
+        return;
+    }
+    requests += 50;
+    fg_control_sheet_say(sheet, FG_CONTROL_daemon_state, NULL, "running");
+    fg_control_sheet_set(sheet, FG_CONTROL_daemon_healthy, NULL, !d->unhealthy);
+    fg_control_sheet_set(sheet, FG_CONTROL_daemon_uptime_s, NULL, 5);
+    fg_control_sheet_set(sheet, FG_CONTROL_daemon_workers, NULL, 2);
+    fg_control_sheet_set(sheet, FG_CONTROL_daemon_filter_enabled, NULL, 1);
+    fg_control_sheet_set(sheet, FG_CONTROL_workers_rx, "0", 11);
+    fg_control_sheet_set(sheet, FG_CONTROL_workers_rx, "1", 22);
+    fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, "tag", 3);
+    fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, "SOLD_OUT", 4);
+    fg_control_sheet_set(sheet, FG_CONTROL_stock_requests, NULL, requests);
+    fg_control_sheet_set(sheet, FG_CONTROL_stock_sold, NULL, 9007199254740993);
+    fg_control_sheet_set(sheet, FG_CONTROL_filter_packets, "rate-order", 5);
+    fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, "orders", 2);
+    fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, "log", 0);
+    fg_control_sheet_say(sheet, FG_CONTROL_ports_device, "p\"0", "net_null0");
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_packets, "p\"0", 33);
+    fg_control_sheet_say(sheet, FG_CONTROL_log_state, NULL, "ok");
+    fg_control_sheet_set(sheet, FG_CONTROL_log_durable_seq, NULL, 17);
+    fg_control_sheet_set(sheet, FG_CONTROL_log_commit_max_ms, NULL, 1007);
+    fg_control_sheet_set(sheet, FG_CONTROL_snapshot_running, NULL, 1);
+    pthread_mutex_lock(&d->lock);
+    fg_control_sheet_set(sheet, FG_CONTROL_ledger_seq, NULL, fg_ledger_seq(d->ledger));
+    fg_control_sheet_set(sheet, FG_CONTROL_ledger_items, NULL, fg_ledger_items(d->ledger));
+    fg_control_sheet_set(sheet, FG_CONTROL_ledger_orders, NULL, fg_ledger_orders(d->ledger));
+    pthread_mutex_unlock(&d->lock);
+    fg_control_sheet_say(sheet, FG_CONTROL_sinks_state, "redis", "live");
+    fg_control_sheet_set(sheet, FG_CONTROL_sinks_cursor, "redis", 10);
+    fg_control_sheet_set(sheet, FG_CONTROL_sinks_lag, "redis", 7);
+    fg_control_sheet_say(sheet, FG_CONTROL_sinks_error, "redis", "it\n\"broke\"");
 }
 
 static int health(void *ctx, char *reason)
@@ -249,8 +288,8 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
 {
     return (struct fg_control_daemon){.ctx = d,
                                       .log_snapshot = log_snapshot,
-                                      .status = status,
-                                      .stats = stats,
+                                      .measure = measure,
+                                      .alarms = alarms,
                                       .health = health,
                                       .item_set = item_set,
                                       .stock_add = stock_add,

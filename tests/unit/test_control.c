@@ -454,12 +454,12 @@ static void gives_metrics(void **state)
     assert_non_null(strstr(raw, "Content-Type: text/plain; version=0.0.4"));
     body = strstr(raw, "\r\n\r\n") + 3;
     has_line(body, "floodgate_state{state=\"running\"} 1");
-    has_line(body, "floodgate_uptime_s 5");
+    has_line(body, "floodgate_uptime_seconds 5");
     has_line(body, "floodgate_healthy 1");
     has_line(body, "floodgate_log_durable_seq 17");
-    has_line(body, "# TYPE floodgate_alarm gauge");
-    has_line(body, "floodgate_alarm{alarm=\"orders\"} 2");
-    has_line(body, "floodgate_alarm{alarm=\"log\"} 0");
+    has_line(body, "# TYPE floodgate_alarm_level gauge");
+    has_line(body, "floodgate_alarm_level{alarm=\"orders\"} 2");
+    has_line(body, "floodgate_alarm_level{alarm=\"log\"} 0");
     has_line(body, "# TYPE floodgate_sink_lag gauge");
     has_line(body, "floodgate_sink_lag{sink=\"redis\"} 7");
     has_line(body, "floodgate_sink_state{sink=\"redis\",state=\"live\"} 1");
@@ -469,12 +469,15 @@ static void gives_metrics(void **state)
     has_line(body, "floodgate_worker_rx_total{worker=\"1\"} 22");
     has_line(body, "floodgate_drops_total{reason=\"tag\"} 3");
     has_line(body, "floodgate_answers_total{status=\"SOLD_OUT\"} 4");
-    has_line(body, "floodgate_filter_total{verdict=\"rate-order\"} 5");
+    has_line(body, "floodgate_filter_packets_total{verdict=\"rate-order\"} 5");
     has_line(body, "floodgate_stock_sold_total 9007199254740993"); /* more than a double holds */
-    has_line(body, "floodgate_port_rx{port=\"p\\\"0\"} 33");
+    has_line(body, "floodgate_port_rx_packets_total{port=\"p\\\"0\"} 33");
     has_line(body, "floodgate_item_units{item=\"7\",state=\"available\"} 9");
     has_line(body, "floodgate_item_units{item=\"7\",state=\"sold\"} 1");
-    has_line(body, "floodgate_item_info{item=\"7\",name=\"a\\\"b\\\\c\",state=\"open\"} 1");
+    has_line(body, "floodgate_item_info{item=\"7\",name=\"a\\\"b\\\\c\"} 1");
+    has_line(body, "floodgate_item_state{item=\"7\",state=\"open\"} 1");
+    has_line(body, "floodgate_log_commit_max_seconds 1.007");
+    has_line(body, "floodgate_log_snapshot_running 1");
     has_line(body, "floodgate_items 1");
     check_families(body);
     free(raw);

@@ -86,7 +86,7 @@ def sweep(bench):
     for number, share in enumerate(SHARES, 1):
         rate = max(1000, int(found[CAPACITY] * share / 100))
         found.update(figures(share, way.every, flood(way, gate, number, open=True, rate=rate)))
-        fgtest.wait_until(lambda: gate.get('/v1/stats')['workers'][0]['held'] == 0, 30, 'the disk has caught up')
+        fgtest.wait_until(lambda: gate.get('/v1/stats')['workers'][0]['answers_deferred'] == 0, 30, 'the disk has caught up')
     return found
 
 
