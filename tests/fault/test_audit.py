@@ -14,7 +14,7 @@ import threading
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
-from fgsinkservers import Redis  # noqa: E402
+from fgsinkredis import Redis  # noqa: E402
 from fgstory import START, STORY, make_log, oid, order, reserved  # noqa: E402
 
 RECORD, HEADER = 64, 64

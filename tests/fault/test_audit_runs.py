@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
-from fgsinkservers import Postgres  # noqa: E402
+from fgsinkpostgres import Postgres  # noqa: E402
 from fgstory import START, STORY, make_log, reserved  # noqa: E402
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Kafka sink against librdkafka's mock cluster (tests/fault/kafka_mock.c), read by kcat. A log that grows by random
 legal decisions is followed while the sink, or the brokers, are killed, slow, wrong; then the topic must hold each event
-of the log once, in order. fgsinkservers.Committed makes up for the things that the mock does not do."""
+of the log once, in order. fgsinkkafka.Committed makes up for the things that the mock does not do."""
 
 import os
 import random
@@ -13,7 +13,7 @@ import fgkafka  # noqa: E402
 import fgsinkcases  # noqa: E402
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
-from fgsinkservers import Committed, Kafka, apply_event, check_records, check_state, in_order  # noqa: E402
+from fgsinkkafka import Committed, Kafka, apply_event, check_records, check_state, in_order  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 fgsinkcases.use(globals(), Kafka, 'normal_flow', 'batch_sizes', 'comes_later', 'stopped_process', 'stop_while_it_hangs')
@@ -228,6 +228,7 @@ def test_another_producer(lab):
     log.load(5, 20)
     log.in_state('refused', text='another producer with transactional.id t writes to the topic')
     records, _ = Committed(server.cluster).last()
+    assert records
     in_order(records)
 
 

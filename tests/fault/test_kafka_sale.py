@@ -9,7 +9,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgsinksales  # noqa: E402
 import fgtest  # noqa: E402
 from fgsinksales import WAVE, KafkaSale  # noqa: E402
-from fgsinkservers import in_order  # noqa: E402
+from fgsinkkafka import in_order  # noqa: E402
 
 fgsinksales.use(globals(), KafkaSale, 'goes_and_comes_back')
 

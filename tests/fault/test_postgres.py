@@ -13,7 +13,7 @@ import fgsinkcases  # noqa: E402
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
 from fgsinkcases import end  # noqa: E402
-from fgsinkservers import Postgres, backend  # noqa: E402
+from fgsinkpostgres import Postgres, backend  # noqa: E402
 
 U64_MAX = (1 << 64) - 1
 RIGHTS = ('GRANT SELECT, INSERT, UPDATE ON floodgate.orders, floodgate.inventory, floodgate.floodgate_cursor TO sink; '

@@ -13,9 +13,8 @@ import fgsinkcases  # noqa: E402
 import fgtest  # noqa: E402
 from fgsink import Log, Proxy  # noqa: E402
 from fgsinkcases import end  # noqa: E402
-from fgsinkservers import Redis  # noqa: E402
+from fgsinkredis import Redis  # noqa: E402
 from fgtest import wait_until  # noqa: E402
-from fgtls import free_port  # noqa: E402
 
 fgsinkcases.use(globals(), Redis, 'normal_flow', 'batch_sizes', 'comes_later', 'kill', 'rolled_back', 'loses_all_while_down',
                 'emptied', 'stopped_process', 'stop_while_it_hangs', 'lost_answers', 'slow_server_gets_smaller_batches',
@@ -61,7 +60,7 @@ def test_stream_is_bounded(lab):
 
 def test_tcp_and_database(lab):
     """TCP over IPv4, IPv6 and a name, and a database other than 0"""
-    port = free_port()
+    port = fgtest.free_port()
     server = Redis(lab, port=port, bind='127.0.0.1 ::1')
     for host in ('127.0.0.1', '[::1]', 'localhost'):
         log, space = Log(lab), 't' + host.strip('[]').replace(':', '_')
@@ -103,7 +102,7 @@ def test_failover(lab):
     servers[0].follow(log, address=f'unix:{proxy.path}')
     log.load()
     log.caught_up()
-    port = free_port()
+    port = fgtest.free_port()
     first.command('CONFIG', 'SET', 'port', port)
     second.command('REPLICAOF', '127.0.0.1', port)
     wait_until(lambda: second.hash('{t}:cursor') == first.hash('{t}:cursor') != {}, 20, 'the replica follows')

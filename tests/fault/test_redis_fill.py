@@ -11,7 +11,7 @@ import fgtest  # noqa: E402
 from fgsale import Sale  # noqa: E402
 from fgsink import Log, Proxy  # noqa: E402
 from fgsinkcases import end  # noqa: E402
-from fgsinkservers import Redis  # noqa: E402
+from fgsinkredis import Redis  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 fgsinkcases.use(globals(), Redis, 'fill_empty', 'fill_over_an_older_state', 'killed_while_filling')

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 
@@ -127,6 +128,10 @@ class Daemon:
     def kill(self):
         """kill -9."""
         return self.process.kill()
+
+    def killed(self):
+        """How many of its processes ended by SIGKILL, by the word of the kernel."""
+        return sum(p.popen.poll() == -signal.SIGKILL for p in self.lab.processes if p.argv[-1] == self.config)
 
     def restart(self, kill=False, seconds=60):
         self.kill() if kill else self.stop()

@@ -5,10 +5,9 @@ import glob
 import os
 import shutil
 import signal
-import socket
 import subprocess
 
-from fgprocess import Process, Skip, command, wait_until
+from fgprocess import Process, Skip, command, free_port, wait_until
 
 OWNER = 'postgres'  # the server refuses to run as root; Debian's package makes this user
 SUPERUSER = 'postgres'
@@ -86,7 +85,7 @@ class Postgres:
         os.mkdir(self.dir)
         shutil.chown(self.dir, OWNER, OWNER)
         self.data = os.path.join(self.dir, 'data')
-        self.port = _free_port() if tcp else 5432
+        self.port = free_port() if tcp else 5432
         self.process, self.starts = None, 0
         self.options = [f'port={self.port}', f'unix_socket_directories={self.dir}',
                         f'listen_addresses={"127.0.0.1" if tcp else ""}', 'dynamic_shared_memory_type=mmap',
@@ -177,9 +176,3 @@ class Postgres:
         if done.returncode:
             raise SqlError(done.stderr.strip())
         return [[None if cell == '\x1e' else cell for cell in line.split('\x1f')] for line in done.stdout.split('\n')[:-1]]
-
-
-def _free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -60,6 +61,13 @@ def command(*argv, check=True, seconds=60, stdin=None):
     if check and done.returncode:
         raise RuntimeError(f'{" ".join(map(str, argv))}: exit {done.returncode}: {done.stderr.strip()}')
     return done.stdout
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that is free at the moment."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 def _die_with_parent():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: a log that grows on command, sinks that follow it, and what a case of fgsinkcases.py may do to their server.
 
-A `Log` is the process redis_driver: it makes random legal decisions, and runs up to two sinks of any kind over them. A
-`Server` is one real server behind a sink; each kind (fgsinks.py) says how it is killed, frozen, emptied and compared.
+A `Log` is the process sink_driver: it makes random legal decisions, and runs up to two sinks of any kind over them. A
+`Server` is one real server behind a sink; each kind (fgsinkredis.py, fgsinkpostgres.py, fgsinkkafka.py) says how it is killed, frozen, emptied and compared.
 """
 
 import json
@@ -32,9 +32,9 @@ class Log:
         self.do('items 5 2000')
 
     def _run(self, seed):
-        path = os.path.join(fgtest.BUILD, 'tests', 'fault', 'redis_driver')
+        path = os.path.join(fgtest.BUILD, 'tests', 'fault', 'sink_driver')
         if not os.access(path, os.X_OK):
-            raise fgtest.Skip('tests/fault/redis_driver is not built')
+            raise fgtest.Skip('tests/fault/sink_driver is not built')
         self.process = fgtest.Process(self.lab, [path, self.log_dir, seed], stdin=subprocess.PIPE)
         self.output = open(self.process.log_path, encoding='utf-8')  # pylint: disable=consider-using-with
         self._answer()
@@ -50,7 +50,7 @@ class Log:
             line += self.output.readline()
             if not line.endswith('\n'):
                 if not self.process.running() or time.monotonic() > end:
-                    raise RuntimeError(f'redis_driver: {line or "no answer"}')
+                    raise RuntimeError(f'sink_driver: {line or "no answer"}')
                 fgtest.pause(0.0005, 'between two polls')
         return json.loads(line)
 
@@ -193,6 +193,33 @@ class Server:
     def no_answer(self, timeout):
         """Words of the error after that many milliseconds without an answer."""
         return f'no answer within {timeout} ms'
+
+
+class Reader:
+    """Reads a server's contents again and again in a thread, and checks each reading."""
+
+    def __init__(self):
+        self.error, self.quit = None, False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def look(self):
+        raise NotImplementedError
+
+    def has_read(self):
+        raise NotImplementedError
+
+    def _run(self):
+        try:
+            while not self.quit:
+                self.look()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def finish(self):
+        self.quit = True
+        self.thread.join(20)
+        assert not self.error, repr(self.error)
 
 
 class Proxy:

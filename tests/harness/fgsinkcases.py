@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: the cases that a sink of any kind has to pass; a test file names those that its kind runs:
 
-    fgsinkcases.use(globals(), fgsinkservers.Redis, 'normal_flow', 'kill', ...)
+    fgsinkcases.use(globals(), fgsinkredis.Redis, 'normal_flow', 'kill', ...)
 
 makes test_normal_flow, test_kill ... in that file. In each case a log that grows is followed while its server, or the
 sink, is killed, frozen, emptied or wrong; at the end everything that the server holds is compared with the ledger, and
@@ -383,6 +383,7 @@ def right_certificates(secure, lab):
     assert ways
 
 
+@fgtest.timeout(120)
 def wrong_certificates(secure, lab):
     """strangers, other names, missing certificates, no TLS at one end: away, and it says why; nothing is written"""
     server, log = secure(lab, clients='yes'), Log(lab)

@@ -14,7 +14,9 @@ import time
 import fgtest
 import fgsinkcases
 from fgsale import HOT, Sale
-from fgsinkservers import Committed, Kafka, Postgres, Redis, backend, in_order
+from fgsinkkafka import Committed, Kafka, in_order
+from fgsinkpostgres import Postgres, backend
+from fgsinkredis import Redis
 from fgtest import wait_until
 
 WAVE = {'seconds': 10, 'rate': 2500}

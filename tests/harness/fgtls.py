@@ -3,10 +3,10 @@
 
 import os
 import shutil
-import socket
 
 import fgtest
-from fgsinkservers import Postgres, Redis
+from fgsinkpostgres import Postgres
+from fgsinkredis import Redis
 
 
 class Authority:
@@ -33,12 +33,6 @@ class Authority:
         return cert, key
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 class SecureRedis(Redis):
     """A Redis with a TLS port, and its authority. clients='yes': it asks for certificates of clients."""
 
@@ -49,7 +43,7 @@ class SecureRedis(Redis):
         self.other = Authority(self.folder, 'stranger')
         self.client = self.authority.make('client', 'DNS:client')
         cert, key = self.authority.make('server', names)
-        port, redis = free_port(), fgtest.Redis(lab, persist=True)
+        port, redis = fgtest.free_port(), fgtest.Redis(lab, persist=True)
         redis.options += ['--tls-port', port, '--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file',
                           self.authority.cert, '--tls-auth-clients', clients]
         super().__init__(lab, redis=redis.start())
@@ -68,7 +62,7 @@ class SecureRedis(Redis):
     def wrong(self):
         """(options of follow(), words of the error)"""
         own, trusted, nowhere = self.client, self.authority.cert, self.folder + '/none.pem'
-        self.plain = fgtest.Redis(self.lab, port=free_port()).start()
+        self.plain = fgtest.Redis(self.lab, port=fgtest.free_port()).start()
         ways = [((self.other.cert, *own, '-'), 'certificate'),
                 ((trusted, *own, 'other.example'), 'mismatch'),
                 ((trusted, *own, '127.0.0.2'), 'mismatch'),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A log that grows by random legal decisions, and Redis sinks that follow it, driven by test_redis.py over
- * standard input; one line a command, one line of JSON an answer.
+ * A log that grows by random legal decisions, and sinks of any kind that follow it, driven by
+ * tests/harness/fgsink.py over standard input; one line a command, one line of JSON an answer.
  *
- *   redis_driver LOG_DIR SEED
+ *   sink_driver LOG_DIR SEED
  *   items N UNITS                 defines items 1..N
  *   load COMMITS RECORDS          commits of 1..RECORDS random records each
  *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
@@ -71,7 +71,7 @@ static uint64_t monotonic_ms(void)
 
 static __attribute__((noreturn)) void die(const char *what)
 {
-    fprintf(stderr, "redis_driver: %s\n", what);
+    fprintf(stderr, "sink_driver: %s\n", what);
     exit(1);
 }
 
@@ -505,7 +505,7 @@ int main(int argc, char **argv)
     struct fg_error err;
 
     if (argc != 3)
-        die("usage: redis_driver LOG_DIR SEED");
+        die("usage: sink_driver LOG_DIR SEED");
     log_dir = options.dir = argv[1];
     random_state = strtoull(argv[2], NULL, 10) + 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
