@@ -193,6 +193,22 @@ def test_lint_ignores_comments_and_strings(lab):
     assert 'in worker code' not in out, out
 
 
+def test_lint_sees_the_order_of_arguments(lab):
+    """tools/lint refuses arguments of one call that depend on each other's side effects, and nothing else"""
+    root = copy_tree(lab, ['lint'])
+    subprocess.run(['git', 'init', '-q', root], check=True)
+    for wrong in ('memcpy(to, next(flat, &bytes), bytes);', 'assert_equal(answer(&f), f.len);',
+                  'draw(d, below(&d->rng, 3), 1 + below(&d->rng, 4));', 'ok(find(&e) && e.hits == 1, "hits: %u", e.hits);'):
+        put(root, 'lib/x.c', f'{SPDX}void f(void)\n{{\n    {wrong}\n}}\n')
+        code, out = lint(root, 'order')
+        assert code == 1 and 'lib/x.c:4:' in out, (wrong, out)
+    for right in ('from = next(flat, &bytes);\n    memcpy(to, from, bytes);', 'ok(find(&e, &err), "%s", err.text);',
+                  'f(&x, x.size, g(x));', 'memset(h(&x), 0, sizeof(x));', 'f(g("&x)"), x); /* f(g(&x), x) */', 'f(reads(&x), x);'):
+        put(root, 'lib/x.c', f'{SPDX}void f(void)\n{{\n    {right}\n}}\nint reads(const int *x);\n')
+        code, out = lint(root, 'order')
+        assert code == 0, (right, out)
+
+
 def test_setup_names_what_is_missing(lab):
     """tools/setup finds the missing packages of its list, and only those"""
     root = copy_tree(lab, ['setup'])

@@ -26,18 +26,15 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
 {
     struct rng *r = &d->rng;
 
-    *setup = (struct world_setup){
-        .seed = d->seed,
-        .workers = d->workers,
-        .ring_places = 2u << rng_below(r, 5),
-        .limits = {.items_max = ITEMS_MAX,
-                   .orders_max = rng_chance(r, 20) ? 40 : ROOMY,
-                   .users_max = rng_chance(r, 20) ? 10 : ROOMY,
-                   .parked_max = 1 + rng_below(r, 8),
-                   .held_max = 2 + rng_below(r, 30),
-                   .user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0,
-                   .user_burst = 1 + rng_below(r, 20)},
-    };
+    /* One draw a statement: in what order the initializers of a list are evaluated is the compiler's choice. */
+    *setup = (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
+    setup->ring_places = 2u << rng_below(r, 5);
+    setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
+    setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;
+    setup->limits.parked_max = 1 + rng_below(r, 8);
+    setup->limits.held_max = 2 + rng_below(r, 30);
+    setup->limits.user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0;
+    setup->limits.user_burst = 1 + rng_below(r, 20);
     if (setup->limits.user_rate == 0)
         setup->limits.user_burst = 0;
     d->items = 1 + rng_below(r, ITEMS_MAX);
@@ -65,6 +62,7 @@ static struct sim_step request(struct drawing *d)
     static const uint8_t ops[] = {FG_OP_RESERVE, FG_OP_CONFIRM, FG_OP_CANCEL,
                                   FG_OP_CANCEL,  FG_OP_QUERY,   FG_OP_EXTEND};
     struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
+    uint32_t nth;
 
     if (old->b && rng_chance(&d->rng, 45)) {
         s = *old;
@@ -77,7 +75,8 @@ static struct sim_step request(struct drawing *d)
             s.d = rng_below(&d->rng, 300);
         return s;
     }
-    s = reservation(d, rng_below(&d->rng, USERS), 1 + rng_below(&d->rng, NTH));
+    nth = 1 + rng_below(&d->rng, NTH);
+    s = reservation(d, rng_below(&d->rng, USERS), nth);
     if (rng_chance(&d->rng, 3))
         return (struct sim_step){.kind = SIM_REQUEST, .n = FG_OP_STOCK - FG_OP_RESERVE, .c = s.c};
     *old = s;
@@ -87,15 +86,16 @@ static struct sim_step request(struct drawing *d)
 static struct sim_step item(struct drawing *d, uint32_t index)
 {
     struct rng *r = &d->rng;
+    struct sim_step s = {.kind = SIM_ITEM, .a = index};
 
-    return (struct sim_step){
-        .kind = SIM_ITEM,
-        .n = (uint16_t)(rng_chance(r, 15) ? rng_below(r, 8) | rng_below(r, 100) << 3 : 0),
-        .a = index,
-        .b = rng_chance(r, 10) ? rng_below(r, 3) : 20 + rng_below(r, 200),
-        .c = rng_chance(r, 40) ? 0 : 1 + rng_below(r, 4),
-        .d = 1 + rng_below(r, 4),
-    };
+    if (rng_chance(r, 15)) {
+        s.n = (uint16_t)rng_below(r, 8);
+        s.n |= (uint16_t)(rng_below(r, 100) << 3);
+    }
+    s.b = rng_chance(r, 10) ? rng_below(r, 3) : 20 + rng_below(r, 200);
+    s.c = rng_chance(r, 40) ? 0 : 1 + rng_below(r, 4);
+    s.d = 1 + rng_below(r, 4);
+    return s;
 }
 
 /* A full disk has room again; a failed one, or a process that stops, makes place for the next. */

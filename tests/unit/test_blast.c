@@ -247,6 +247,7 @@ static void test_open_latency(void **state)
     struct fg_error err;
     struct fg_flat *f = calloc(1, sizeof(*f));
     uint8_t reply[FG_BLAST_FRAME_MAX];
+    const uint8_t *request;
     uint32_t bytes;
 
     assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
@@ -261,7 +262,8 @@ static void test_open_latency(void **state)
                      100); /* the first was due after 1 us, the next after 2 ... */
     for (uint64_t due_ns = 1000; f->latency.count == 0; due_ns += 1000) {
         assert_in_range(due_ns, 1000, 100000);
-        memcpy(reply, fg_flat_next(f, START + 100500, &bytes), bytes);
+        request = fg_flat_next(f, START + 100500, &bytes); /* sets bytes */
+        memcpy(reply, request, bytes);
         reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, op)] |= FG_PACKET_REPLY;
         reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, status)] = FG_STATUS_SOLD_OUT;
         fg_flat_frame(f, START + 110000, reply, bytes);
