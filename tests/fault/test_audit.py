@@ -322,6 +322,18 @@ def test_missing_segment(lab):
     assert code == 2 and 'the log begins at record' in text and 'no good snapshot reaches it' in text, text
 
 
+def test_a_segment_that_goes_meanwhile(lab):
+    """the oldest segment was retired after the audit had listed it: the log begins with the next"""
+    folder = make_log(lab, START)
+    os.replace(os.path.join(folder, f'{1:020}.fgj'), os.path.join(folder, f'{2:020}.fgj'))
+    os.symlink('nowhere', os.path.join(folder, f'{1:020}.fgj'))  # is listed, and cannot be opened
+    code, _, text = audit(lab, folder)
+    assert code == 2 and f'{2:020}.fgj: segment header and file name differ' in text, text
+    os.unlink(os.path.join(folder, f'{2:020}.fgj'))
+    code, _, text = audit(lab, folder)
+    assert code == 2 and f'{1:020}.fgj: No such file' in text, text
+
+
 def test_segment_of_another_appliance(lab):
     """a segment of another log in the middle"""
     lines = ['item 1 0 3 1000', 'stock 1 100000', 'many 3000 1 1']

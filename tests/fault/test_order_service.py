@@ -22,8 +22,11 @@ _seed = int(os.environ.get('FG_SEED', random.randrange(1 << 32)))
 
 def catches(pid, number):
     """The process has installed a handler of the signal."""
-    with open(f'/proc/{pid}/status', encoding='ascii') as f:
-        caught = next(line for line in f if line.startswith('SigCgt:'))
+    try:
+        with open(f'/proc/{pid}/status', encoding='ascii') as f:
+            caught = next(line for line in f if line.startswith('SigCgt:'))
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return False
     return int(caught.split()[1], 16) >> (number - 1) & 1
 
 

@@ -124,6 +124,29 @@ class Process:
             raise Timeout(f'{self.name} (pid {self.pid}) did not end within {seconds} s of SIGTERM') from None
 
 
+def of_threads(pid, function):
+    """{thread id: function(thread id)} of a process; a thread that ends meanwhile is left out."""
+    found = {}
+    try:
+        threads = [int(name) for name in os.listdir(f'/proc/{pid}/task')]
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for thread in threads:
+        try:
+            found[thread] = function(thread)
+        except (FileNotFoundError, ProcessLookupError):  # from open, or from what came after it
+            pass
+    return found
+
+
+def threads(pid, pattern=''):
+    """{thread id: name} of the threads of a process whose name matches."""
+    def name(thread):
+        with open(f'/proc/{pid}/task/{thread}/comm', encoding='ascii') as f:
+            return f.read().strip()
+    return {thread: text for thread, text in of_threads(pid, name).items() if re.search(pattern, text)}
+
+
 # Where something with a tag in its name can be left behind.
 PLACES = ('/run/netns', BPFFS, '/dev/hugepages', '/run/dpdk', tempfile.gettempdir())
 

@@ -37,13 +37,14 @@ import traceback
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
-from fgprocess import (BPFFS, BUILD, ROOT, Process, Skip, Timeout, command, free_port, leftovers, marks, pause,
-                       program, remove_marks, sweep_stale, wait_until)
+from fgprocess import (BPFFS, BUILD, ROOT, Process, Skip, Timeout, command, free_port, leftovers, marks, of_threads,
+                       pause, program, remove_marks, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
            'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'command', 'free_port', 'handle_signals',
-           'leftovers', 'main', 'malformed', 'marks', 'pause', 'program', 'sweep_stale', 'timeout', 'wait_until']
+           'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'sweep_stale', 'threads',
+           'timeout', 'wait_until']
 
 _labs = []
 _count = 0

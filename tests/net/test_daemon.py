@@ -91,22 +91,12 @@ def test_every_idle_policy(lab):
     assert s.gate.stop() == 0
 
 
-def threads(gate, name):
-    """Folders in /proc of the daemon's threads with that in their name."""
-    found = []
-    for task in glob.glob(f'/proc/{gate.process.pid}/task/*'):
-        with open(os.path.join(task, 'comm'), encoding='ascii') as f:
-            if name in f.read():
-                found.append(task)
-    return found
-
-
 def sleeps_a_second(gate):
     """Of the worker that sleeps least. A sched_yield is none: the kernel counts it as involuntary."""
     def count():
         counts = []
-        for task in threads(gate, 'worker'):
-            with open(os.path.join(task, 'status'), encoding='ascii') as f:
+        for task in fgtest.threads(gate.process.pid, 'worker'):
+            with open(f'/proc/{gate.process.pid}/task/{task}/status', encoding='ascii') as f:
                 counts += [int(line.split()[1]) for line in f if line.startswith('voluntary_ctxt_switches')]
         return counts
     began, before = time.monotonic(), count()
@@ -132,10 +122,10 @@ def test_the_log_comes_first(lab):
     if subprocess.run(['chrt', '-r', '1', 'true'], stderr=subprocess.DEVNULL, check=False).returncode:
         raise fgtest.Skip('real-time priorities are refused here')
     s = Shop(lab, TEN)
-    policies = {task: os.sched_getscheduler(int(os.path.basename(task))) for task in threads(s.gate, '')}
-    journal, = threads(s.gate, 'fg-journal')
+    policies = fgtest.of_threads(s.gate.process.pid, os.sched_getscheduler)
+    journal, = fgtest.threads(s.gate.process.pid, 'fg-journal')
     assert policies.pop(journal) == os.SCHED_RR, policies
-    assert os.sched_getparam(int(os.path.basename(journal))).sched_priority == 1
+    assert os.sched_getparam(journal).sched_priority == 1
     assert set(policies.values()) == {os.SCHED_OTHER}, policies
 
 
@@ -401,14 +391,11 @@ def test_second_signal_ends_at_once(lab):
     assert s.totals() == (10, 10, 0, 0)
 
 
-def thread_id(gate, name):
-    names = {}
-    for task in glob.glob(f'/proc/{gate.process.pid}/task/*'):
-        with open(f'{task}/comm') as f:
-            names[f.read().strip()] = int(os.path.basename(task))
-    if name in names:
-        return names[name]
-    raise AssertionError(f'no thread {name}: {names}')
+def worker_thread(gate, lcore):
+    """Its thread: DPDK 22.11 calls it rte-worker-N, DPDK 24.11 dpdk-workerN."""
+    found = fgtest.threads(gate.process.pid, rf'^(rte-worker-|dpdk-worker){lcore}$')
+    assert len(found) == 1, fgtest.threads(gate.process.pid)
+    return next(iter(found))
 
 
 def ptrace(request, thread):
@@ -420,7 +407,7 @@ def test_a_worker_that_stands_still(lab):
     """a worker that makes no loop for 2 s is unhealthy, and healthy again when it goes on"""
     gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048, 'workers.count': 2})
     gate.start()
-    thread = thread_id(gate, 'rte-worker-2')
+    thread = worker_thread(gate, 2)
     ptrace(0x4206, thread)  # SEIZE
     ptrace(0x4207, thread)  # INTERRUPT: this thread only
     os.waitpid(thread, 0x40000000)  # __WALL

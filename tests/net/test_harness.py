@@ -188,12 +188,33 @@ def state(pid):
     try:
         with open(f'/proc/{pid}/stat') as f:
             return f.read().rsplit(')', 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 'Z'
 
 
 def marks(tag):
     return [p for p in fgtest.marks() if os.path.basename(p).startswith(tag)]
+
+
+def test_threads_may_end(lab):
+    """a process, or a thread of it, that ends while it is looked at is left out"""
+    assert fgtest.threads(os.getpid(), 'python|test_harness') and not fgtest.threads(os.getpid(), 'no such name')
+    child = lab.start('true')
+    child.wait(10)
+    assert fgtest.threads(child.pid) == {}
+
+    def ends(error):
+        def function(_thread):
+            raise error
+        return function
+
+    for error in (FileNotFoundError, ProcessLookupError):
+        assert fgtest.of_threads(os.getpid(), ends(error)) == {}, error
+    try:
+        fgtest.of_threads(os.getpid(), ends(PermissionError))
+    except PermissionError:
+        return
+    raise AssertionError('any other error is told')
 
 
 def test_nothing_is_left(lab):

@@ -28,12 +28,10 @@ SYNCS, BYTES = 200, 128  # a second; each
 
 def worker_ticks(pid):
     """CPU time of the worker's thread; the others of the daemon have no policy."""
-    for task in os.listdir(f'/proc/{pid}/task'):
+    for task in fgtest.threads(pid, 'worker'):
         with open(f'/proc/{pid}/task/{task}/stat') as f:
-            name, rest = f.read().rsplit(')', 1)
-        if 'worker' in name:
-            fields = rest.split()
-            return int(fields[11]) + int(fields[12])
+            fields = f.read().rsplit(')', 1)[1].split()
+        return int(fields[11]) + int(fields[12])
     raise RuntimeError('the daemon has no thread of a worker')
 
 

@@ -167,8 +167,7 @@ def postgres_try(bench):
 
 def pin(pid, cpu):
     """All threads, and with them all processes that it makes from now on."""
-    for thread in os.listdir(f'/proc/{pid}/task'):
-        os.sched_setaffinity(int(thread), {cpu})
+    fgtest.of_threads(pid, lambda thread: os.sched_setaffinity(thread, {cpu}))
 
 
 CONTENDERS = [('floodgate', floodgate), ('redis', redis), ('redis everysec', redis_everysec), ('postgres', postgres),

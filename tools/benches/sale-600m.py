@@ -116,7 +116,13 @@ def left_while_wanted(gate, summary):
 
 
 def folder_mb(path):
-    return sum(os.stat(os.path.join(path, name)).st_blocks * 512 for name in os.listdir(path)) / MB
+    total = 0
+    for name in os.listdir(path):
+        try:
+            total += os.stat(os.path.join(path, name)).st_blocks * 512
+        except FileNotFoundError:  # the daemon retires segments and renames snapshots
+            pass
+    return total / MB
 
 
 def audit(bench, gate, blast):

@@ -122,6 +122,22 @@ static bool open_segment(struct fg_log *log, size_t index, struct fg_error *err)
     return true;
 }
 
+/* A running appliance may retire the oldest segments between our listing and our opening. */
+static bool open_oldest(struct fg_log *log, struct fg_error *err)
+{
+    char path[4096];
+
+    while (!open_segment(log, 0, err)) {
+        segment_path(log, 0, path);
+        if (log->count < 2 || access(path, F_OK) == 0)
+            return false;
+        log->count--;
+        memmove(log->segments, log->segments + 1, log->count * sizeof(*log->segments));
+    }
+    log->first_seq = log->next_seq = log->segments[0].first_seq;
+    return true;
+}
+
 bool fg_log_open(struct fg_log *log, const char *dir, struct fg_problems *problems, struct fg_error *err)
 {
     *log =
@@ -133,8 +149,7 @@ bool fg_log_open(struct fg_log *log, const char *dir, struct fg_problems *proble
         return false;
     if (!log->count)
         return fg_fail(err, "%s: no log here (no file NNNNNNNNNNNNNNNNNNNN" SUFFIX ")", dir);
-    log->first_seq = log->next_seq = log->segments[0].first_seq;
-    return open_segment(log, 0, err);
+    return open_oldest(log, err);
 }
 
 void fg_log_close(struct fg_log *log)

@@ -126,10 +126,10 @@ def command_line(pid):
         return ''
 
 
-def kill_all(pids):
+def kill_all(pids, number=signal.SIGKILL):
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             pass
 
@@ -328,8 +328,7 @@ def show_list(options, build):
 
 def on_signal(number, _frame):
     # children of this session end with it; scripts are asked first, so that they clean up
-    for pid in children(os.getpid()):
-        os.kill(pid, signal.SIGTERM)
+    kill_all(children(os.getpid()), signal.SIGTERM)
     time.sleep(2)
     kill_all(descendants(os.getpid()))
     os._exit(128 + number)
