@@ -17,6 +17,13 @@
 /* clang 14 cannot select __atomic_load_n for BPF. */
 #define FG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
+/*
+ * The compiler knows nothing of the value from here on. A bound that is checked behind it is checked on the
+ * register that is used: otherwise clang (16 and newer) may mask or add anew behind the check, and the
+ * verifier, which remembers bounds of registers, refuses the program.
+ */
+#define FG_OPAQUE(x) __asm__ volatile("" : "+r"(x))
+
 #define FG_HTONS(x) ((uint16_t)__builtin_bswap16((uint16_t)(x)))
 #define FG_HTONL(x) ((uint32_t)__builtin_bswap32((uint32_t)(x)))
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -139,6 +139,7 @@ FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo,
     slots = state->heads[FG_READ_ONCE(state->active) & 1].slot[family == 6];
     for (int i = 0; i < FG_GUIDE_FIELDS; i++, guide >>= FG_GUIDE_BITS) {
         number = guide & FG_GUIDE_FIELD;
+        FG_OPAQUE(number);
         if (number >= FG_LIST_SLOTS)
             break;
         if (!number)
@@ -150,7 +151,7 @@ FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo,
     for (uint32_t i = 1; number >= FG_LIST_SLOTS && i < FG_LIST_SLOTS; i++) {
         uint32_t next = before + i;
 
-        __asm__("" : "+r"(next)); /* or clang adds to the pointer before it checks: the verifier minds */
+        FG_OPAQUE(next); /* or clang adds to the pointer before it checks */
         if (next >= FG_LIST_SLOTS)
             break;
         if (slots[next].count && FG_SLOT_HIT(env, &slots[next], hi, lo, now))
@@ -180,6 +181,7 @@ FG_INLINE uint32_t fg_judge_lists(struct fg_env *env, const struct fg_state *sta
         union fg_row *row;
         uint64_t hash;
 
+        FG_OPAQUE(number);
         if (!number)
             return FG_VERDICT_PASS;
         if (number >= FG_LIST_SLOTS)

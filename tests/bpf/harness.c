@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -105,6 +106,7 @@ int sandbox(const char *name, void (*body)(const char *pins))
 struct fg_filter_options plain_options(const char *pins)
 {
     return (struct fg_filter_options){.pins = pins,
+                                      .object = pins ? getenv("FG_OBJECT") : NULL,
                                       .order_port = TEST_ORDER_PORT,
                                       .sources_max = 1024,
                                       .prefixes_max = 64,
