@@ -8,6 +8,7 @@
 #include "log.h"
 
 #include <rte_telemetry.h>
+#include <rte_version.h>
 
 #define PREFIX "/floodgate/"
 
@@ -20,6 +21,15 @@ struct reply {
     char element[64]; /* that `dict` is of */
     struct rte_tel_data *dict;
 };
+
+static int add_number(struct rte_tel_data *dict, const char *name, uint64_t value)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+    return rte_tel_data_add_dict_uint(dict, name, value);
+#else /* Debian 12 has 22.11, which does not know that name */
+    return rte_tel_data_add_dict_u64(dict, name, value);
+#endif
+}
 
 /* DPDK takes names of letters, digits and '_' only. */
 static void clean(char *name)
@@ -68,7 +78,7 @@ static void add(void *ctx, const struct fg_control_value *value)
     if (row->unit == FG_CONTROL_TEXT)
         rte_tel_data_add_dict_string(dict, name, value->text);
     else
-        rte_tel_data_add_dict_u64(dict, name, value->number);
+        add_number(dict, name, value->number);
 }
 
 /* "a.b" of a section is "/floodgate/a/b" as a command. */

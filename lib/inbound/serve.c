@@ -110,7 +110,7 @@ static bool make_group(struct fg_inbound *s, bool *refused, struct fg_error *err
 static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, struct fg_error *err)
 {
     struct fg_redis_answer answer;
-    char text[256];
+    char text[512];
     bool ok = ask(s, 2, (const char *[]){"XLEN", key}, &answer, err);
 
     if (ok && answer.error[0]) {
