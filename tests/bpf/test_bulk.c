@@ -46,8 +46,7 @@ static void formats(struct fg_filter *filter)
            judge(filter, "198.18.3.1") == XDP_PASS && judge(filter, "198.18.5.5") == XDP_DROP,
        "is in force");
     good = fg_filter_find(filter, FG_LIST_BLOCK, &named, &entry);
-    ok(good && strcmp(entry.reason, "bad neighbours") == 0 &&
-           entry.expires_ms / 1000 == 1893456000,
+    ok(good && strcmp(entry.reason, "bad neighbours") == 0 && entry.expires_ms / 1000 == 1893456000,
        "with reason and expiry: %s, %lu", entry.reason, entry.expires_ms);
     good = fg_filter_save(filter, FG_LIST_BLOCK, path, &saved, &err) &&
            fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err);

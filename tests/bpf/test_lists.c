@@ -182,8 +182,8 @@ static void timed(struct fg_filter *filter)
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) && judge(filter, "198.18.60.9") == XDP_DROP,
        "an entry for 0.7 s drops %s", err.text);
     found = fg_filter_find(filter, FG_LIST_BLOCK, &inner, &got);
-    ok(found && strcmp(got.reason, "too many") == 0 &&
-           got.hits == 1 && got.last_ms + 1000 > entry.expires_ms - 700 && got.last_ms <= entry.expires_ms &&
+    ok(found && strcmp(got.reason, "too many") == 0 && got.hits == 1 &&
+           got.last_ms + 1000 > entry.expires_ms - 700 && got.last_ms <= entry.expires_ms &&
            got.expires_ms / 10 >= entry.expires_ms / 10 - 1 && got.expires_ms <= entry.expires_ms + 10,
        "and has its reason, hits, last hit and expiry: %lu of %lu, last %lu", got.expires_ms,
        entry.expires_ms, got.last_ms);

@@ -26,7 +26,8 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
 {
     struct rng *r = &d->rng;
 
-    /* One draw a statement: in what order the initializers of a list are evaluated is the compiler's choice. */
+    /* One draw a statement: in what order the initializers of a list are evaluated is the compiler's choice.
+     */
     *setup = (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
     setup->ring_places = 2u << rng_below(r, 5);
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
