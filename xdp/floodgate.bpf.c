@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
- * The shield: the XDP program in front of everything that enters a port, and a second program that tells
- * user space which socket a queue has (user space cannot read an XSKMAP itself).
+ * The shield: the XDP program in front of everything that enters a port, and a second program that
+ * tells user space which socket a queue has (user space cannot read an XSKMAP itself).
  */
 #include <linux/bpf.h>
 
@@ -9,7 +9,7 @@
 
 #include "xdp/shared.h"
 
-const volatile struct fg_tunables fg_tune = {.order_port = 0};
+const volatile struct fg_filter_tunables fg_tune = {.order_port = 0};
 
 /* Sizes of lists, sources and networks are set by lib/filter. */
 struct {
@@ -17,7 +17,7 @@ struct {
     __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 1);
     __type(key, uint32_t);
-    __type(value, struct fg_state);
+    __type(value, struct fg_filter_state);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_state SEC(".maps");
 
@@ -26,7 +26,7 @@ struct {
     __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 64);
     __type(key, uint32_t);
-    __type(value, union fg_row);
+    __type(value, union fg_filter_row);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_lists SEC(".maps");
 
@@ -35,7 +35,7 @@ struct {
     __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 16);
     __type(key, uint32_t);
-    __type(value, struct fg_source_set);
+    __type(value, struct fg_filter_source_set);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_sources SEC(".maps");
 
@@ -44,7 +44,7 @@ struct {
     __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 16);
     __type(key, uint32_t);
-    __type(value, struct fg_net_row);
+    __type(value, struct fg_filter_net_row);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_nets SEC(".maps");
 
@@ -52,7 +52,7 @@ struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, FG_COUNTS);
     __type(key, uint32_t);
-    __type(value, struct fg_count);
+    __type(value, struct fg_filter_count);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_counters SEC(".maps");
 
@@ -62,7 +62,8 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_samples SEC(".maps");
 
-/* One for each interface; lib/filter pins it under the interface's name. libxdp knows it by this name. */
+/* One for each interface; lib/filter pins it under the interface's name. libxdp knows it by this
+ * name. */
 struct {
     __uint(type, BPF_MAP_TYPE_XSKMAP);
     __uint(max_entries, FG_SOCKETS_MAX);
@@ -70,7 +71,8 @@ struct {
     __type(value, uint32_t);
 } xsks_map SEC(".maps");
 
-/* A variable by this name tells libxdp to put its sockets into xsks_map and to load no program itself. */
+/* A variable by this name tells libxdp to put its sockets into xsks_map and to load no program
+ * itself. */
 __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
 /* tests/bpf/clocked.bpf.c has a clock that a test moves. */
@@ -81,36 +83,41 @@ __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 #define FG_ENV_TUNE fg_tune
 #define FG_UNUSED   __attribute__((unused))
 
-struct fg_env {
+struct fg_filter_env {
     char nothing; /* all is reached by the names of the maps */
 };
 
-static __always_inline struct fg_state *fg_env_state(FG_UNUSED struct fg_env *env)
+static __always_inline struct fg_filter_state *
+fg_filter_env_state(FG_UNUSED struct fg_filter_env *env)
 {
     uint32_t index = 0;
 
     return bpf_map_lookup_elem(&fg_state, &index);
 }
 
-static __always_inline union fg_row *fg_env_row(FG_UNUSED struct fg_env *env, uint32_t index)
+static __always_inline union fg_filter_row *fg_filter_env_row(FG_UNUSED struct fg_filter_env *env,
+                                                              uint32_t index)
 {
     return bpf_map_lookup_elem(&fg_lists, &index);
 }
 
-static __always_inline struct fg_source_set *fg_env_set(FG_UNUSED struct fg_env *env, uint32_t index)
+static __always_inline struct fg_filter_source_set *
+fg_filter_env_set(FG_UNUSED struct fg_filter_env *env, uint32_t index)
 {
     return bpf_map_lookup_elem(&fg_sources, &index);
 }
 
-static __always_inline struct fg_net_row *fg_env_net(FG_UNUSED struct fg_env *env, uint32_t index)
+static __always_inline struct fg_filter_net_row *
+fg_filter_env_net(FG_UNUSED struct fg_filter_env *env, uint32_t index)
 {
     return bpf_map_lookup_elem(&fg_nets, &index);
 }
 
-static __always_inline void fg_env_event(FG_UNUSED struct fg_env *env, enum fg_event event)
+static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *env,
+                                                enum fg_filter_event event)
 {
     uint32_t index = FG_VERDICT_COUNT + event;
-    struct fg_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
+    struct fg_filter_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
 
     if (counter)
         counter->packets++;
@@ -127,23 +134,23 @@ uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guid
 __attribute__((noinline)) uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
                                           uint64_t now)
 {
-    return fg_entry_hit(NULL, hi, lo, salt, kind, now);
+    return fg_filter_entry_hit(NULL, hi, lo, salt, kind, now);
 }
 
-__attribute__((noinline)) uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide,
-                                                  uint64_t now)
+__attribute__((noinline)) uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family,
+                                                  uint64_t guide, uint64_t now)
 {
-    return fg_lists_slowly(NULL, hi, lo, family, guide, now);
+    return fg_filter_lists_slowly(NULL, hi, lo, family, guide, now);
 }
 
 /* Rare, so what it costs does not matter: out of the line of the others. */
 static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
 {
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
-    struct fg_drop_sample *sample = bpf_ringbuf_reserve(&fg_samples, sizeof(*sample), 0);
+    struct fg_filter_sample *sample = bpf_ringbuf_reserve(&fg_samples, sizeof(*sample), 0);
 
     if (!sample) { /* nobody reads: the oldest are kept */
-        fg_env_event(NULL, FG_EVENT_SAMPLE_LOST);
+        fg_filter_env_event(NULL, FG_EVENT_SAMPLE_LOST);
         return 0;
     }
     sample->time_ns = bpf_ktime_get_ns();
@@ -161,10 +168,10 @@ static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
     return 1;
 }
 
-static __always_inline void count(struct xdp_md *ctx, enum fg_verdict verdict, uint64_t now)
+static __always_inline void count(struct xdp_md *ctx, enum fg_filter_verdict verdict, uint64_t now)
 {
     uint32_t index = verdict;
-    struct fg_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
+    struct fg_filter_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
 
     if (!counter)
         return;
@@ -183,7 +190,7 @@ int xsk_def_prog(struct xdp_md *ctx)
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
     uint64_t now = FG_NOW;
     bool order;
-    enum fg_verdict verdict = fg_judge(NULL, data, end, now, &order);
+    enum fg_filter_verdict verdict = fg_filter_decide(NULL, data, end, now, &order);
     int action = XDP_DROP;
 
     if (verdict == FG_VERDICT_PASS || (fg_tune.monitor && !order)) {
@@ -200,7 +207,8 @@ int xsk_def_prog(struct xdp_md *ctx)
     return action;
 }
 
-/* Run by fg_filter_check_socket with a queue number as the first word of the "packet"; never attached. */
+/* Run by fg_filter_check_socket with a queue number as the first word of the "packet"; never
+ * attached. */
 SEC("xdp")
 int fg_probe_socket(struct xdp_md *ctx)
 {

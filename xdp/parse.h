@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * parse: from a frame to what the shield judges by, in two steps: fg_parse_source as far as the source
- * address, fg_parse_rest what is behind it. A packet of a blocked source costs the first only. Loops have
- * constant bounds and every access is checked against `end`: what the verifier asks for.
+ * parse: from a frame to what the shield judges by, in two steps: fg_filter_parse_source as far as
+ * the source address, fg_filter_parse_rest what is behind it. A packet of a blocked source costs
+ * the first only. Loops have constant bounds and every access is checked against `end`: what the
+ * verifier asks for.
  */
 #ifndef FG_XDP_PARSE_H
 #define FG_XDP_PARSE_H
@@ -18,9 +19,9 @@
 #define FG_READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
 /*
- * The compiler knows nothing of the value from here on. A bound that is checked behind it is checked on the
- * register that is used: otherwise clang (16 and newer) may mask or add anew behind the check, and the
- * verifier, which remembers bounds of registers, refuses the program.
+ * The compiler knows nothing of the value from here on. A bound that is checked behind it is
+ * checked on the register that is used: otherwise clang (16 and newer) may mask or add anew behind
+ * the check, and the verifier, which remembers bounds of registers, refuses the program.
  */
 #define FG_OPAQUE(x) __asm__ volatile("" : "+r"(x))
 
@@ -53,7 +54,8 @@ enum {
     FG_TCP_ACK = 16,
 };
 
-/* Frames are not aligned. The BPF program may load from anywhere; with `packed` it would load byte by byte.
+/* Frames are not aligned. The BPF program may load from anywhere; with `packed` it would load byte
+ * by byte.
  */
 #ifdef __bpf__
 #define FG_WIRE
@@ -61,16 +63,16 @@ enum {
 #define FG_WIRE __attribute__((packed))
 #endif
 
-struct fg_wire_eth {
+struct fg_filter_wire_eth {
     uint8_t dst[6], src[6];
     uint16_t type;
 } FG_WIRE;
 
-struct fg_wire_vlan {
+struct fg_filter_wire_vlan {
     uint16_t tci, type;
 } FG_WIRE;
 
-struct fg_wire_ipv4 {
+struct fg_filter_wire_ipv4 {
     uint8_t version_ihl, tos;
     uint16_t total, id, fragment;
     uint8_t ttl, proto;
@@ -78,64 +80,68 @@ struct fg_wire_ipv4 {
     uint32_t src, dst;
 } FG_WIRE;
 
-struct fg_wire_ipv6 {
+struct fg_filter_wire_ipv6 {
     uint32_t version_class_flow;
     uint16_t payload;
     uint8_t next, hops;
     uint32_t src[4], dst[4];
 } FG_WIRE;
 
-struct fg_wire_ext {
+struct fg_filter_wire_ext {
     uint8_t next, length; /* length: in units that depend on the header */
     uint16_t fragment;    /* only in the fragment header */
     uint32_t more;
 } FG_WIRE;
 
-struct fg_wire_udp {
+struct fg_filter_wire_udp {
     uint16_t src, dst, length, checksum;
 } FG_WIRE;
 
-struct fg_wire_tcp {
+struct fg_filter_wire_tcp {
     uint16_t src, dst;
     uint32_t seq, ack;
     uint8_t offset, flags;
     uint16_t window, checksum, urgent;
 } FG_WIRE;
 
-_Static_assert(sizeof(struct fg_wire_tcp) == 20, "wire");
-_Static_assert(sizeof(struct fg_wire_eth) == 14 && sizeof(struct fg_wire_vlan) == 4, "wire");
-_Static_assert(sizeof(struct fg_wire_ipv4) == 20 && sizeof(struct fg_wire_ipv6) == 40, "wire");
-_Static_assert(sizeof(struct fg_wire_ext) == 8 && sizeof(struct fg_wire_udp) == 8, "wire");
+_Static_assert(sizeof(struct fg_filter_wire_tcp) == 20, "wire");
+_Static_assert(sizeof(struct fg_filter_wire_eth) == 14 && sizeof(struct fg_filter_wire_vlan) == 4,
+               "wire");
+_Static_assert(sizeof(struct fg_filter_wire_ipv4) == 20 && sizeof(struct fg_filter_wire_ipv6) == 40,
+               "wire");
+_Static_assert(sizeof(struct fg_filter_wire_ext) == 8 && sizeof(struct fg_filter_wire_udp) == 8,
+               "wire");
 
 /** What the parser found out on its way down. */
-struct fg_view {
-    uint64_t hi, lo;     /**< source address in host byte order; IPv4 in the upper half of hi */
-    uint32_t family;     /**< 4 or 6 */
-    bool odd;            /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
-    bool multicast;      /**< to many: never an order */
-    bool fragment;       /**< the first fragment of several, or alone with a fragment header */
-    enum fg_class class; /**< of rates */
+struct fg_filter_view {
+    uint64_t hi, lo; /**< source address in host byte order; IPv4 in the upper half of hi */
+    uint32_t family; /**< 4 or 6 */
+    bool odd;        /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
+    bool multicast;  /**< to many: never an order */
+    bool fragment;   /**< the first fragment of several, or alone with a fragment header */
+    enum fg_filter_class class; /**< of rates */
 };
 
-/* ---- link ------------------------------------------------------------------------------------------- */
+/* ---- link ------------------------------------------------------------------------------------ */
 
-FG_INLINE bool fg_is_tag(uint16_t type)
+FG_INLINE bool fg_filter_is_tag(uint16_t type)
 {
     return type == FG_HTONS(FG_ETHERTYPE_VLAN) || type == FG_HTONS(FG_ETHERTYPE_QINQ);
 }
 
 /* What is behind Ethernet header and VLAN tags; NULL: cut, or more than two tags. */
-FG_INLINE const uint8_t *fg_parse_link(const uint8_t *data, const uint8_t *end, uint16_t *type, bool *odd)
+FG_INLINE const uint8_t *fg_filter_parse_link(const uint8_t *data, const uint8_t *end,
+                                              uint16_t *type, bool *odd)
 {
-    const struct fg_wire_eth *eth = (const void *)data;
+    const struct fg_filter_wire_eth *eth = (const void *)data;
     const uint8_t *pos = data + sizeof(*eth);
 
     *odd = false;
     if (pos > end)
         return NULL;
     *type = eth->type;
-    for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_is_tag(*type); tags++) {
-        const struct fg_wire_vlan *vlan = (const void *)pos;
+    for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_filter_is_tag(*type); tags++) {
+        const struct fg_filter_wire_vlan *vlan = (const void *)pos;
 
         pos += sizeof(*vlan);
         if (pos > end)
@@ -144,17 +150,23 @@ FG_INLINE const uint8_t *fg_parse_link(const uint8_t *data, const uint8_t *end, 
         *odd |= tags > 0 || *type == FG_HTONS(FG_ETHERTYPE_QINQ);
         *type = vlan->type;
     }
-    return fg_is_tag(*type) ? NULL : pos; /* a third tag would hide an address from the lists */
+    return fg_filter_is_tag(*type) ? NULL
+                                   : pos; /* a third tag would hide an address from the lists */
 }
 
-/* ---- behind the IP header: ORDER or PASS so far, or a final verdict ---------------------------------- */
+/* ---- behind the IP header: ORDER or PASS so far, or a final verdict -------------------------- */
 
-/* The tunables from order_port on. With one order port it is one comparison: the verifier knows the number.
+/* The tunables from order_port on. With one order port it is one comparison: the verifier knows the
+ * number.
  */
-FG_INLINE bool fg_is_order_port(const void *tune_port, uint16_t port)
+FG_INLINE bool fg_filter_is_order_port(const void *tune_port, uint16_t port)
 {
     const volatile uint16_t *tune = tune_port;
-    enum { MORE = (offsetof(struct fg_tunables, order_more) - offsetof(struct fg_tunables, order_port)) / 2 };
+    enum {
+        MORE = (offsetof(struct fg_filter_tunables, order_more) -
+                offsetof(struct fg_filter_tunables, order_port)) /
+               2
+    };
 
     if (tune[MORE] == 0)
         return port == tune[0];
@@ -162,16 +174,17 @@ FG_INLINE bool fg_is_order_port(const void *tune_port, uint16_t port)
 }
 
 /* `left`: bytes of the IP payload from here on, as the IP header has it. */
-FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos, const uint8_t *end,
-                                       uint32_t left, struct fg_view *view)
+FG_INLINE enum fg_filter_verdict fg_filter_parse_udp(const void *tune_port, const uint8_t *pos,
+                                                     const uint8_t *end, uint32_t left,
+                                                     struct fg_filter_view *view)
 {
-    const struct fg_wire_udp *udp = (const void *)pos;
+    const struct fg_filter_wire_udp *udp = (const void *)pos;
     const uint8_t *payload = pos + sizeof(*udp);
 
     /* A first fragment too small to show its port would hide it (RFC 1858): refused as well. */
     if (left < sizeof(*udp) || payload > end)
         return FG_VERDICT_BAD_UDP;
-    if (!fg_is_order_port(tune_port, udp->dst) || view->multicast)
+    if (!fg_filter_is_order_port(tune_port, udp->dst) || view->multicast)
         return FG_VERDICT_PASS;
     if (view->fragment)
         return FG_VERDICT_FRAGMENT;
@@ -180,16 +193,17 @@ FG_INLINE enum fg_verdict fg_parse_udp(const void *tune_port, const uint8_t *pos
         return FG_VERDICT_ORDER_LENGTH;
     if (view->odd || udp->src == 0 || (view->hi | view->lo) == 0)
         return FG_VERDICT_ORDER_HEADER;
-    if (payload[0] != FG_SHIELD_MAGIC_0 || payload[1] != FG_SHIELD_MAGIC_1 || payload[2] != FG_SHIELD_VERSION)
+    if (payload[0] != FG_SHIELD_MAGIC_0 || payload[1] != FG_SHIELD_MAGIC_1 ||
+        payload[2] != FG_SHIELD_VERSION)
         return FG_VERDICT_ORDER_MAGIC;
     view->class = FG_CLASS_ORDER;
     return FG_VERDICT_ORDER;
 }
 
-FG_INLINE enum fg_verdict fg_parse_tcp(const uint8_t *pos, const uint8_t *end, uint32_t left,
-                                       struct fg_view *view)
+FG_INLINE enum fg_filter_verdict fg_filter_parse_tcp(const uint8_t *pos, const uint8_t *end,
+                                                     uint32_t left, struct fg_filter_view *view)
 {
-    const struct fg_wire_tcp *tcp = (const void *)pos;
+    const struct fg_filter_wire_tcp *tcp = (const void *)pos;
     uint8_t flags;
 
     if (left < sizeof(*tcp) || pos + sizeof(*tcp) > end)
@@ -202,41 +216,44 @@ FG_INLINE enum fg_verdict fg_parse_tcp(const uint8_t *pos, const uint8_t *end, u
     return FG_VERDICT_PASS;
 }
 
-FG_INLINE bool fg_ipv4_is_multicast(uint32_t addr)
+FG_INLINE bool fg_filter_ipv4_is_multicast(uint32_t addr)
 {
     return (addr & FG_HTONL(0xf0000000)) == FG_HTONL(0xe0000000) || addr == 0xffffffff;
 }
 
-FG_INLINE enum fg_verdict fg_parse_ipv4_rest(const void *port, const uint8_t *pos, const uint8_t *end,
-                                             struct fg_view *view)
+FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv4_rest(const void *port, const uint8_t *pos,
+                                                           const uint8_t *end,
+                                                           struct fg_filter_view *view)
 {
-    const struct fg_wire_ipv4 *ip = (const void *)pos;
+    const struct fg_filter_wire_ipv4 *ip = (const void *)pos;
     uint32_t head, total, fragment;
 
     if (pos + sizeof(*ip) > end)
         return FG_VERDICT_BAD_IPV4;
     head = (ip->version_ihl & 15) * 4;
     total = FG_HTONS(ip->total);
-    view->multicast |= fg_ipv4_is_multicast(ip->dst);
+    view->multicast |= fg_filter_ipv4_is_multicast(ip->dst);
     if (ip->proto != FG_PROTO_UDP && ip->proto != FG_PROTO_TCP)
         return FG_VERDICT_PASS;
     fragment = FG_HTONS(ip->fragment) & 0x3fff; /* "more fragments" and the offset */
     if ((fragment & 0x1fff) == 1 && ip->proto == FG_PROTO_TCP)
         return FG_VERDICT_BAD_TCP; /* would overwrite the flags of the first one (RFC 3128) */
     if (fragment & 0x1fff)
-        return FG_VERDICT_PASS; /* no port in it; the first one was or will be dropped if it is ours */
+        return FG_VERDICT_PASS; /* no port in it; the first one was or will be dropped if it is ours
+                                 */
     if (ip->proto == FG_PROTO_TCP)
-        return fg_parse_tcp(pos + head, end, total - head, view);
+        return fg_filter_parse_tcp(pos + head, end, total - head, view);
     view->odd |= head != sizeof(*ip);
     view->fragment = fragment != 0;
-    return fg_parse_udp(port, pos + head, end, total - head, view);
+    return fg_filter_parse_udp(port, pos + head, end, total - head, view);
 }
 
 /* Walks the extension headers as far as UDP or TCP. */
-FG_INLINE enum fg_verdict fg_parse_ipv6_rest(const void *port, const uint8_t *pos, const uint8_t *end,
-                                             struct fg_view *view)
+FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv6_rest(const void *port, const uint8_t *pos,
+                                                           const uint8_t *end,
+                                                           struct fg_filter_view *view)
 {
-    const struct fg_wire_ipv6 *ip = (const void *)pos;
+    const struct fg_filter_wire_ipv6 *ip = (const void *)pos;
     uint32_t next, left;
 
     pos += sizeof(*ip);
@@ -246,13 +263,13 @@ FG_INLINE enum fg_verdict fg_parse_ipv6_rest(const void *port, const uint8_t *po
     left = FG_HTONS(ip->payload);
     view->multicast |= (ip->dst[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000);
     for (int i = 0; i <= FG_EXTENSIONS_MAX; i++) {
-        const struct fg_wire_ext *ext = (const void *)pos;
+        const struct fg_filter_wire_ext *ext = (const void *)pos;
         uint32_t size;
 
         if (next == FG_PROTO_UDP)
-            return fg_parse_udp(port, pos, end, left, view);
+            return fg_filter_parse_udp(port, pos, end, left, view);
         if (next == FG_PROTO_TCP)
-            return fg_parse_tcp(pos, end, left, view);
+            return fg_filter_parse_tcp(pos, end, left, view);
         if (next != FG_PROTO_HOPOPTS && next != FG_PROTO_ROUTING && next != FG_PROTO_FRAGMENT &&
             next != FG_PROTO_AH && next != FG_PROTO_DSTOPTS)
             return FG_VERDICT_PASS;
@@ -278,14 +295,16 @@ FG_INLINE enum fg_verdict fg_parse_ipv6_rest(const void *port, const uint8_t *po
 }
 
 /**
- * For a frame of which fg_parse_source filled the view: ORDER or PASS so far, or a final verdict. It looks at
- * the link again: that costs less than to keep what was found there. port: network byte order.
+ * For a frame of which fg_filter_parse_source filled the view: ORDER or PASS so far, or a final
+ * verdict. It looks at the link again: that costs less than to keep what was found there. port:
+ * network byte order.
  */
-FG_INLINE enum fg_verdict fg_parse_rest(const void *port, const uint8_t *data, const uint8_t *end,
-                                        struct fg_view *view)
+FG_INLINE enum fg_filter_verdict fg_filter_parse_rest(const void *port, const uint8_t *data,
+                                                      const uint8_t *end,
+                                                      struct fg_filter_view *view)
 {
     uint16_t type;
-    const uint8_t *pos = fg_parse_link(data, end, &type, &view->odd);
+    const uint8_t *pos = fg_filter_parse_link(data, end, &type, &view->odd);
 
     if (!pos)
         return FG_VERDICT_BAD_ETHERNET;
@@ -293,17 +312,17 @@ FG_INLINE enum fg_verdict fg_parse_rest(const void *port, const uint8_t *data, c
     view->fragment = false;
     view->class = FG_CLASS_OTHER;
     if (view->family == 4)
-        return fg_parse_ipv4_rest(port, pos, end, view);
-    return fg_parse_ipv6_rest(port, pos, end, view);
+        return fg_filter_parse_ipv4_rest(port, pos, end, view);
+    return fg_filter_parse_ipv6_rest(port, pos, end, view);
 }
 
-/* ---- as far as the source ---------------------------------------------------------------------------- */
+/* ---- as far as the source -------------------------------------------------------------------- */
 
 /* True: there is one, hi, lo and family of the view are filled. False: *verdict is final. */
-FG_INLINE bool fg_parse_ipv4(const uint8_t *pos, const uint8_t *end, struct fg_view *view,
-                             enum fg_verdict *verdict)
+FG_INLINE bool fg_filter_parse_ipv4(const uint8_t *pos, const uint8_t *end,
+                                    struct fg_filter_view *view, enum fg_filter_verdict *verdict)
 {
-    const struct fg_wire_ipv4 *ip = (const void *)pos;
+    const struct fg_filter_wire_ipv4 *ip = (const void *)pos;
     uint32_t head, total;
 
     *verdict = FG_VERDICT_BAD_IPV4;
@@ -311,10 +330,11 @@ FG_INLINE bool fg_parse_ipv4(const uint8_t *pos, const uint8_t *end, struct fg_v
         return false;
     head = (ip->version_ihl & 15) * 4;
     total = FG_HTONS(ip->total);
-    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head || total > (uint64_t)(end - pos))
+    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head ||
+        total > (uint64_t)(end - pos))
         return false;
     *verdict = FG_VERDICT_BAD_SOURCE;
-    if (fg_ipv4_is_multicast(ip->src))
+    if (fg_filter_ipv4_is_multicast(ip->src))
         return false;
     view->family = 4;
     view->hi = (uint64_t)FG_HTONL(ip->src) << 32;
@@ -323,7 +343,7 @@ FG_INLINE bool fg_parse_ipv4(const uint8_t *pos, const uint8_t *end, struct fg_v
 }
 
 /* Only what cannot have crossed a router (hop limit 255) counts as neighbour discovery. */
-FG_INLINE bool fg_is_discovery(const struct fg_wire_ipv6 *ip, const uint8_t *end)
+FG_INLINE bool fg_filter_is_discovery(const struct fg_filter_wire_ipv6 *ip, const uint8_t *end)
 {
     const uint8_t *type = (const uint8_t *)(ip + 1);
 
@@ -331,15 +351,15 @@ FG_INLINE bool fg_is_discovery(const struct fg_wire_ipv6 *ip, const uint8_t *end
            *type >= FG_ND_FIRST && *type <= FG_ND_LAST;
 }
 
-FG_INLINE uint64_t fg_be64(uint32_t first, uint32_t second)
+FG_INLINE uint64_t fg_filter_be64(uint32_t first, uint32_t second)
 {
     return (uint64_t)FG_HTONL(first) << 32 | FG_HTONL(second);
 }
 
-FG_INLINE bool fg_parse_ipv6(const uint8_t *pos, const uint8_t *end, struct fg_view *view,
-                             enum fg_verdict *verdict)
+FG_INLINE bool fg_filter_parse_ipv6(const uint8_t *pos, const uint8_t *end,
+                                    struct fg_filter_view *view, enum fg_filter_verdict *verdict)
 {
-    const struct fg_wire_ipv6 *ip = (const void *)pos;
+    const struct fg_filter_wire_ipv6 *ip = (const void *)pos;
 
     *verdict = FG_VERDICT_BAD_IPV6;
     if (pos + sizeof(*ip) > end)
@@ -351,32 +371,32 @@ FG_INLINE bool fg_parse_ipv6(const uint8_t *pos, const uint8_t *end, struct fg_v
     if ((ip->src[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000))
         return false;
     *verdict = FG_VERDICT_PASS;
-    if (fg_is_discovery(ip, end))
+    if (fg_filter_is_discovery(ip, end))
         return false; /* like ARP: without it the link is dead */
     view->family = 6;
-    view->hi = fg_be64(ip->src[0], ip->src[1]);
-    view->lo = fg_be64(ip->src[2], ip->src[3]);
+    view->hi = fg_filter_be64(ip->src[0], ip->src[1]);
+    view->lo = fg_filter_be64(ip->src[2], ip->src[3]);
     return true;
 }
 
 /**
- * True: there is an IP source to judge by; hi, lo and family of the view are filled, nothing else. False:
- * *verdict is final (PASS: ARP, neighbour discovery, LLDP, ...).
+ * True: there is an IP source to judge by; hi, lo and family of the view are filled, nothing else.
+ * False: *verdict is final (PASS: ARP, neighbour discovery, LLDP, ...).
  */
-FG_INLINE bool fg_parse_source(const uint8_t *data, const uint8_t *end, struct fg_view *view,
-                               enum fg_verdict *verdict)
+FG_INLINE bool fg_filter_parse_source(const uint8_t *data, const uint8_t *end,
+                                      struct fg_filter_view *view, enum fg_filter_verdict *verdict)
 {
     uint16_t type;
     bool odd;
-    const uint8_t *pos = fg_parse_link(data, end, &type, &odd);
+    const uint8_t *pos = fg_filter_parse_link(data, end, &type, &odd);
 
     *verdict = FG_VERDICT_BAD_ETHERNET;
     if (!pos)
         return false;
     if (type == FG_HTONS(FG_ETHERTYPE_IPV4))
-        return fg_parse_ipv4(pos, end, view, verdict);
+        return fg_filter_parse_ipv4(pos, end, view, verdict);
     if (type == FG_HTONS(FG_ETHERTYPE_IPV6))
-        return fg_parse_ipv6(pos, end, view, verdict);
+        return fg_filter_parse_ipv6(pos, end, view, verdict);
     *verdict = FG_VERDICT_PASS;
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * shared: what the BPF program and user space have in common: verdicts, entries of the maps, tunables.
- * Included by both sides, so: fixed-width integers only, no libc beyond stdint.h.
+ * shared: what the BPF program and user space have in common: verdicts, entries of the maps,
+ * tunables. Included by both sides, so: fixed-width integers only, no libc beyond stdint.h.
  */
 #ifndef FG_XDP_SHARED_H
 #define FG_XDP_SHARED_H
@@ -9,35 +9,37 @@
 #include <stdint.h>
 
 /* name, text. The only list of verdicts: XDP counters, JSON, metrics. */
-#define FG_VERDICT_LIST(X)                                                                                   \
-    X(ORDER, "order packets given to the workers")                                                           \
-    X(PASS, "everything else, given to the kernel")                                                          \
-    X(BLOCKED, "dropped: source on the block list")                                                          \
-    X(RATE_ORDER, "dropped: source over its rate of order packets")                                          \
-    X(RATE_SYN, "dropped: source over its rate of connection attempts (TCP SYN)")                            \
-    X(RATE_OTHER, "dropped: source over its rate of other packets")                                          \
-    X(RATE_NET, "dropped: the /24 or /48 of the source is over its rate")                                    \
-    X(BAD_ETHERNET, "dropped: Ethernet or VLAN header cut, or more than two VLAN tags")                      \
-    X(BAD_IPV4, "dropped: IPv4 header cut, of wrong version or length, or longer than the frame")            \
-    X(BAD_IPV6, "dropped: IPv6 header cut, of wrong version, or longer than the frame")                      \
-    X(BAD_EXTENSION, "dropped: IPv6 extension headers cut, too long, or too many")                           \
-    X(BAD_SOURCE, "dropped: multicast or broadcast as source address")                                       \
-    X(BAD_UDP, "dropped: UDP header cut or hidden by a fragment")                                            \
-    X(BAD_TCP, "dropped: TCP header cut, hidden by a fragment, or with flags that contradict each other")    \
-    X(ORDER_HEADER, "dropped: order packet with IP options, extension headers, two VLAN tags, or no source") \
-    X(ORDER_LENGTH, "dropped: packet of wrong length to the order port")                                     \
-    X(ORDER_MAGIC, "dropped: packet to the order port of wrong magic or version")                            \
-    X(FRAGMENT, "dropped: fragment to the order port")                                                       \
+#define FG_VERDICT_LIST(X)                                                                         \
+    X(ORDER, "order packets given to the workers")                                                 \
+    X(PASS, "everything else, given to the kernel")                                                \
+    X(BLOCKED, "dropped: source on the block list")                                                \
+    X(RATE_ORDER, "dropped: source over its rate of order packets")                                \
+    X(RATE_SYN, "dropped: source over its rate of connection attempts (TCP SYN)")                  \
+    X(RATE_OTHER, "dropped: source over its rate of other packets")                                \
+    X(RATE_NET, "dropped: the /24 or /48 of the source is over its rate")                          \
+    X(BAD_ETHERNET, "dropped: Ethernet or VLAN header cut, or more than two VLAN tags")            \
+    X(BAD_IPV4, "dropped: IPv4 header cut, of wrong version or length, or longer than the frame")  \
+    X(BAD_IPV6, "dropped: IPv6 header cut, of wrong version, or longer than the frame")            \
+    X(BAD_EXTENSION, "dropped: IPv6 extension headers cut, too long, or too many")                 \
+    X(BAD_SOURCE, "dropped: multicast or broadcast as source address")                             \
+    X(BAD_UDP, "dropped: UDP header cut or hidden by a fragment")                                  \
+    X(BAD_TCP,                                                                                     \
+      "dropped: TCP header cut, hidden by a fragment, or with flags that contradict each other")   \
+    X(ORDER_HEADER,                                                                                \
+      "dropped: order packet with IP options, extension headers, two VLAN tags, or no source")     \
+    X(ORDER_LENGTH, "dropped: packet of wrong length to the order port")                           \
+    X(ORDER_MAGIC, "dropped: packet to the order port of wrong magic or version")                  \
+    X(FRAGMENT, "dropped: fragment to the order port")                                             \
     X(NO_SOCKET, "dropped: no worker listens at this queue")
 
-enum fg_verdict {
+enum fg_filter_verdict {
 #define X(name, text) FG_VERDICT_##name,
     FG_VERDICT_LIST(X)
 #undef X
         FG_VERDICT_COUNT
 };
 
-enum fg_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
+enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_LISTS 2
 
 /** The order packet as far as the shield looks at it; lib/filter asserts that lib/packet agrees. */
@@ -47,12 +49,13 @@ enum fg_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_SHIELD_VERSION 1
 
 /* name, text. What the data path counts beside verdicts. */
-#define FG_EVENT_LIST(X)                                                                                     \
-    X(SOURCE_NEW, "sources that got a place in the table of sources")                                        \
-    X(SOURCE_REFUSED, "packets of sources without a place in the full table: judged by their network alone") \
+#define FG_EVENT_LIST(X)                                                                           \
+    X(SOURCE_NEW, "sources that got a place in the table of sources")                              \
+    X(SOURCE_REFUSED,                                                                              \
+      "packets of sources without a place in the full table: judged by their network alone")       \
     X(SAMPLE_LOST, "samples that found the ring full")
 
-enum fg_event {
+enum fg_filter_event {
 #define X(name, text) FG_EVENT_##name,
     FG_EVENT_LIST(X)
 #undef X
@@ -62,47 +65,51 @@ enum fg_event {
 /** Values of the counters: verdicts, then events. */
 #define FG_COUNTS (FG_VERDICT_COUNT + FG_EVENT_COUNT)
 
-struct fg_count {
+struct fg_filter_count {
     uint64_t packets;
     uint64_t sample_next; /**< ticks from which this verdict is sampled again on this CPU */
 };
-_Static_assert(sizeof(struct fg_count) == 16, "value of the counters");
+_Static_assert(sizeof(struct fg_filter_count) == 16, "value of the counters");
 
 /*
- * Times are ticks: 64 a nanosecond, so that a rate of millions/s is still exact to a few ppm. The clock
- * of the kernel's data path is jiffies (one load; bpf_ktime_get_ns costs 30 ns), so it moves every 1 to 10
- * ms.
+ * Times are ticks: 64 a nanosecond, so that a rate of millions/s is still exact to a few ppm. The
+ * clock of the kernel's data path is jiffies (one load; bpf_ktime_get_ns costs 30 ns), so it moves
+ * every 1 to 10 ms.
  */
 #define FG_TICK_SHIFT   6
 #define FG_TICKS_SECOND (1000000000ull << FG_TICK_SHIFT)
 
-/* ---- lists ----------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 #define FG_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
 
 /** What an entry is, as one word that is compared: list, family, length. */
-#define FG_ENTRY_KIND(list, family, length)                                                                  \
+#define FG_ENTRY_KIND(list, family, length)                                                        \
     ((uint32_t)1 << 24 | (uint32_t)(list) << 16 | (uint32_t)(family) << 8 | (uint32_t)(length))
 
-/** An entry of a list. Addresses are numbers in host byte order; IPv4 is in the upper half of hi. */
-struct fg_listed {
+/** An entry of a list. Addresses are numbers in host byte order; IPv4 is in the upper half of hi.
+ */
+struct fg_filter_listed {
     uint64_t hi, lo;
-    uint32_t kind;    /**< FG_ENTRY_KIND; 0 = free */
-    uint32_t last;    /**< ticks >> FG_SEEN_SHIFT of the last match; 0 = none. Free: the next free entry */
+    uint32_t kind; /**< FG_ENTRY_KIND; 0 = free */
+    uint32_t
+        last; /**< ticks >> FG_SEEN_SHIFT of the last match; 0 = none. Free: the next free entry */
     uint64_t expires; /**< ticks; 0 = never */
     uint64_t hits;    /**< packets that matched; added to atomically by all CPUs */
     char reason[FG_REASON_MAX];
 };
 
 /*
- * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in force.
- * Each has rows of guide words, rows of cells (a hash table by linear probing), and its entries. A cell is 0,
- * or FG_CELL_GONE (was in use: look further), or the number of an entry << 8 with 8 bits of the hash.
+ * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in
+ * force. Each has rows of guide words, rows of cells (a hash table by linear probing), and its
+ * entries. A cell is 0, or FG_CELL_GONE (was in use: look further), or the number of an entry << 8
+ * with 8 bits of the hash.
  *
- * A guide word belongs to a group of addresses, those of the same leading FG_GROUP_4 or FG_GROUP_6 bits (by
- * hash, so several groups may share a word), and names the slots (lists and prefix lengths) in which an
- * address of the group may be found: up to FG_GUIDE_FIELDS numbers, ascending, the first in the lowest bits.
- * 0 = no more; FG_GUIDE_FULL as the last one = perhaps any slot behind the one before.
+ * A guide word belongs to a group of addresses, those of the same leading FG_GROUP_4 or FG_GROUP_6
+ * bits (by hash, so several groups may share a word), and names the slots (lists and prefix
+ * lengths) in which an address of the group may be found: up to FG_GUIDE_FIELDS numbers, ascending,
+ * the first in the lowest bits. 0 = no more; FG_GUIDE_FULL as the last one = perhaps any slot
+ * behind the one before.
  */
 #define FG_ROW_CELLS     16
 #define FG_ROW_WORDS     8
@@ -123,26 +130,26 @@ struct fg_listed {
 #define FG_HASH_TAG(hash)  ((uint8_t)(hash))
 #define FG_HASH_CELL(hash) ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs */
 
-union fg_row {
+union fg_filter_row {
     uint64_t guide[FG_ROW_WORDS];
     uint32_t cell[FG_ROW_CELLS];
     uint64_t pair[FG_ROW_CELLS / 2];
-    struct fg_listed entry;
+    struct fg_filter_listed entry;
 };
-_Static_assert(sizeof(union fg_row) == 64, "value of the map of lists: one cache line");
+_Static_assert(sizeof(union fg_filter_row) == 64, "value of the map of lists: one cache line");
 
 #define FG_LENGTHS_MAX 129 /**< lengths 0..128 */
 
 /*
- * A slot is a list and a prefix length. Allow beats block, and the longest prefix of a list counts: the first
- * slot in which an address is found decides. Slot 0 is not used.
+ * A slot is a list and a prefix length. Allow beats block, and the longest prefix of a list counts:
+ * the first slot in which an address is found decides. Slot 0 is not used.
  */
-#define FG_LIST_SLOT(list, length)                                                                           \
+#define FG_LIST_SLOT(list, length)                                                                 \
     (((list) == FG_LIST_ALLOW ? 0u : FG_LENGTHS_MAX) + FG_LENGTHS_MAX - (length))
 #define FG_LIST_SLOT_BLOCK (FG_LENGTHS_MAX + 1u) /**< the first one of the block list */
 #define FG_LIST_SLOTS      (FG_LISTS * FG_LENGTHS_MAX + 1u)
 
-struct fg_list_slot {
+struct fg_filter_list_slot {
     uint64_t hi, lo; /**< mask */
     uint64_t salt;   /**< of the hash: kind and seed */
     uint32_t kind;
@@ -153,37 +160,37 @@ _Static_assert(FG_LIST_SLOTS <= FG_GUIDE_FULL, "a field of the guide holds the n
 enum { FG_FAMILY_4, FG_FAMILY_6, FG_FAMILIES };
 
 /** How to look something up: all of it is put in force with one store to `active`. */
-struct fg_head {
+struct fg_filter_head {
     uint32_t guide, guide_mask; /**< first row of the guide; words - 1 */
     uint32_t cells, cells_mask; /**< first row of cells; cells - 1 */
     uint32_t entries;           /**< row of entry 0, which is never used */
     uint32_t generation;        /**< 0 or 1 */
-    struct fg_list_slot slot[FG_FAMILIES][FG_LIST_SLOTS];
+    struct fg_filter_list_slot slot[FG_FAMILIES][FG_LIST_SLOTS];
 };
 
 #define FG_STATE_VERSION 3 /**< of all pinned maps together */
 
 /** The only value of the map of state. */
-struct fg_state {
+struct fg_filter_state {
     uint32_t version;
     uint32_t active; /**< which head is in force, 0 or 1 */
     uint64_t seed;   /**< of all hashes: strangers cannot aim at places */
-    struct fg_head heads[2];
+    struct fg_filter_head heads[2];
     /* only for user space */
     uint32_t prefixes_max;
     uint32_t changing; /**< 1 while a process changes what follows; left behind by one that died */
     uint32_t used;     /**< entries 1..used were taken at some time */
     uint32_t free;     /**< first of those that were given back; 0 = none */
 };
-_Static_assert(sizeof(struct fg_list_slot) == 32, "read in place by the program");
-_Static_assert(sizeof(struct fg_state) % 8 == 0, "value of the map of state");
+_Static_assert(sizeof(struct fg_filter_list_slot) == 32, "read in place by the program");
+_Static_assert(sizeof(struct fg_filter_state) % 8 == 0, "value of the map of state");
 
-/* ---- rates ----------------------------------------------------------------------------------------- */
+/* ---- rates ----------------------------------------------------------------------------------- */
 
-enum fg_class { FG_CLASS_ORDER, FG_CLASS_SYN, FG_CLASS_OTHER, FG_CLASSES };
+enum fg_filter_class { FG_CLASS_ORDER, FG_CLASS_SYN, FG_CLASS_OTHER, FG_CLASSES };
 
 /** Time at which each bucket is full again, in ticks (see limit.h). */
-struct fg_buckets {
+struct fg_filter_buckets {
     uint64_t full[FG_CLASSES];
 };
 
@@ -191,34 +198,35 @@ struct fg_buckets {
 #define FG_SEEN_SHIFT 32 /**< ticks >> this = units of 67 ms */
 
 /**
- * Sources whose keys fall together. One that was seen in two units of time is known and keeps its place for
- * idle_known; another one only for idle_new.
+ * Sources whose keys fall together. One that was seen in two units of time is known and keeps its
+ * place for idle_known; another one only for idle_new.
  */
-struct fg_source_set {
+struct fg_filter_source_set {
     uint64_t key[FG_WAYS];  /**< 0 = free */
     uint32_t seen[FG_WAYS]; /**< unit of the last packet << 1 | known */
     uint32_t zero;
-    struct fg_buckets way[FG_WAYS];
+    struct fg_filter_buckets way[FG_WAYS];
 };
-_Static_assert(sizeof(struct fg_source_set) == 256, "value of the table of sources");
+_Static_assert(sizeof(struct fg_filter_source_set) == 256, "value of the table of sources");
 
 /** A network of sources, or several that share a place. */
-struct fg_net_row {
-    struct fg_buckets buckets;
+struct fg_filter_net_row {
+    struct fg_filter_buckets buckets;
     uint64_t zero;
 };
-_Static_assert(sizeof(struct fg_net_row) == 32, "value of the table of networks");
+_Static_assert(sizeof(struct fg_filter_net_row) == 32, "value of the table of networks");
 
 /** A token bucket; interval 0 = no limit. */
-struct fg_rate {
+struct fg_filter_rate {
     uint64_t interval; /**< ticks between two packets of the rate */
     uint64_t window;   /**< ticks that the bucket holds: burst * interval */
 };
 
-/** Read-only data of the program, set before it is loaded: the verifier removes what is switched off. */
-struct fg_tunables {
-    struct fg_rate source[FG_CLASSES];
-    struct fg_rate net[FG_CLASSES];
+/** Read-only data of the program, set before it is loaded: the verifier removes what is switched
+ * off. */
+struct fg_filter_tunables {
+    struct fg_filter_rate source[FG_CLASSES];
+    struct fg_filter_rate net[FG_CLASSES];
     uint64_t v6_mask;         /**< of the upper half of an address */
     uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
     uint64_t jiffy_ticks;
@@ -230,14 +238,14 @@ struct fg_tunables {
     uint16_t order_more; /**< further order ports behind it, host byte order */
     uint8_t zero[2];
 };
-_Static_assert(sizeof(struct fg_tunables) == 144, "read-only data of the program");
+_Static_assert(sizeof(struct fg_filter_tunables) == 144, "read-only data of the program");
 
-/* ---- samples, sockets ------------------------------------------------------------------------------ */
+/* ---- samples, sockets ------------------------------------------------------------------------ */
 
 #define FG_SAMPLE_BYTES 96
 
 /** A dropped packet, in the ring of samples; in monitor mode one that would have been. */
-struct fg_drop_sample {
+struct fg_filter_sample {
     uint64_t time_ns; /**< CLOCK_MONOTONIC */
     uint32_t verdict;
     uint32_t ifindex;
@@ -245,14 +253,15 @@ struct fg_drop_sample {
     uint32_t kept;   /**< bytes that follow: a multiple of 8, or all */
     uint8_t bytes[FG_SAMPLE_BYTES];
 };
-_Static_assert(sizeof(struct fg_drop_sample) == 120, "record in the ring of samples");
+_Static_assert(sizeof(struct fg_filter_sample) == 120, "record in the ring of samples");
 
 #define FG_SAMPLES_BYTES (64 * 1024) /**< of the ring: some 500 samples */
 
 /** Sockets of one interface: receive queues beyond this are refused at start-up. */
 #define FG_SOCKETS_MAX 64
 
-/* Answers of the second program in the object, which looks a queue up for fg_filter_check_socket. */
-enum fg_probe { FG_PROBE_NONE, FG_PROBE_FOUND, FG_PROBE_OTHER_QUEUE, FG_PROBE_BAD_INPUT };
+/* Answers of the second program in the object, which looks a queue up for fg_filter_check_socket.
+ */
+enum fg_filter_probe { FG_PROBE_NONE, FG_PROBE_FOUND, FG_PROBE_OTHER_QUEUE, FG_PROBE_BAD_INPUT };
 
 #endif

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * verdict: what happens to a frame that enters a port. One piece of code for the BPF program and for user
- * space (workers of a port that bypasses the kernel, tests). docs/filter.md tells the order of judgement.
+ * verdict: what happens to a frame that enters a port. One piece of code for the BPF program and
+ * for user space (workers of a port that bypasses the kernel, tests). docs/filter.md tells the
+ * order of judgement.
  *
  * The includer provides, before it includes this header:
  *
- *   FG_ENV_TUNE                               lvalue: struct fg_tunables
- *   struct fg_env                             whatever the functions below need; may be unused
- *   struct fg_state *fg_env_state(env)        NULL: nothing is listed or limited
- *   union fg_row *fg_env_row(env, index)      a row of the lists, or NULL
- *   struct fg_source_set *fg_env_set(env, index), struct fg_net_row *fg_env_net(env, index)
- *   void fg_env_event(env, enum fg_event)
+ *   FG_ENV_TUNE                               lvalue: struct fg_filter_tunables
+ *   struct fg_filter_env                             whatever the functions below need; may be
+ * unused struct fg_filter_state *fg_filter_env_state(env)        NULL: nothing is listed or limited
+ *   union fg_filter_row *fg_filter_env_row(env, index)      a row of the lists, or NULL
+ *   struct fg_filter_source_set *fg_filter_env_set(env, index), struct fg_filter_net_row
+ * *fg_filter_env_net(env, index) void fg_filter_env_event(env, enum fg_filter_event)
  *
- * and may provide FG_ENV_HIT, to be called instead of fg_entry_hit. It does
- * #include "xdp/parse.h" before it uses struct fg_view.
+ * and may provide FG_ENV_HIT, to be called instead of fg_filter_entry_hit. It does
+ * #include "xdp/parse.h" before it uses struct fg_filter_view.
  */
 #ifndef FG_XDP_VERDICT_H
 #define FG_XDP_VERDICT_H
 
 #include "xdp/limit.h"
 
-/* ---- lists ----------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
-FG_INLINE uint64_t fg_list_hash(uint64_t hi, uint64_t lo, uint64_t salt)
+FG_INLINE uint64_t fg_filter_list_hash(uint64_t hi, uint64_t lo, uint64_t salt)
 {
     uint64_t x = (hi ^ salt) * 0x9e3779b97f4a7c15ull;
 
@@ -30,22 +31,25 @@ FG_INLINE uint64_t fg_list_hash(uint64_t hi, uint64_t lo, uint64_t salt)
     return x ^ x >> 32;
 }
 
-FG_INLINE uint32_t fg_guide_hash(uint64_t group, uint64_t seed)
+FG_INLINE uint32_t fg_filter_lengths_hash(uint64_t group, uint64_t seed)
 {
     return (uint32_t)((group ^ seed) * 0x9e3779b97f4a7c15ull >> 32);
 }
 
 /* The entry of exactly this prefix, by linear probing. */
-FG_INLINE struct fg_listed *fg_entry_find(struct fg_env *env, const struct fg_head *head, uint64_t hi,
-                                          uint64_t lo, uint64_t salt, uint32_t kind)
+FG_INLINE struct fg_filter_listed *fg_filter_entry_find(struct fg_filter_env *env,
+                                                        const struct fg_filter_head *head,
+                                                        uint64_t hi, uint64_t lo, uint64_t salt,
+                                                        uint32_t kind)
 {
-    uint64_t hash = fg_list_hash(hi, lo, salt);
+    uint64_t hash = fg_filter_list_hash(hi, lo, salt);
     uint32_t at = FG_HASH_CELL(hash);
 
     for (uint32_t i = 0; i < FG_PROBES_MAX; i++, at++) {
         uint32_t number = at & head->cells_mask, cell;
-        const union fg_row *row = fg_env_row(env, head->cells + number / FG_ROW_CELLS);
-        union fg_row *found;
+        const union fg_filter_row *row =
+            fg_filter_env_row(env, head->cells + number / FG_ROW_CELLS);
+        union fg_filter_row *found;
 
         if (!row)
             return NULL;
@@ -54,7 +58,7 @@ FG_INLINE struct fg_listed *fg_entry_find(struct fg_env *env, const struct fg_he
             return NULL;
         if ((uint8_t)cell != FG_HASH_TAG(hash) || !FG_CELL_ENTRY(cell))
             continue;
-        found = fg_env_row(env, head->entries + FG_CELL_ENTRY(cell));
+        found = fg_filter_env_row(env, head->entries + FG_CELL_ENTRY(cell));
         if (found && found->entry.kind == kind && found->entry.hi == hi && found->entry.lo == lo)
             return &found->entry;
     }
@@ -62,7 +66,7 @@ FG_INLINE struct fg_listed *fg_entry_find(struct fg_env *env, const struct fg_he
 }
 
 /** Whether the entry is in force; then counts the hit. */
-FG_INLINE bool fg_entry_count(struct fg_listed *entry, uint64_t now)
+FG_INLINE bool fg_filter_entry_count(struct fg_filter_listed *entry, uint64_t now)
 {
     uint32_t unit = (uint32_t)(now >> FG_SEEN_SHIFT);
 
@@ -75,27 +79,29 @@ FG_INLINE bool fg_entry_count(struct fg_listed *entry, uint64_t now)
 }
 
 /** Whether the prefix is listed and in force; counts the hit. */
-FG_INLINE bool fg_entry_hit(struct fg_env *env, uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
-                            uint64_t now)
+FG_INLINE bool fg_filter_entry_hit(struct fg_filter_env *env, uint64_t hi, uint64_t lo,
+                                   uint64_t salt, uint32_t kind, uint64_t now)
 {
-    const struct fg_state *state = fg_env_state(env);
-    struct fg_listed *entry;
+    const struct fg_filter_state *state = fg_filter_env_state(env);
+    struct fg_filter_listed *entry;
 
     if (!state)
         return false;
-    entry = fg_entry_find(env, &state->heads[FG_READ_ONCE(state->active) & 1], hi, lo, salt, kind);
-    return entry && fg_entry_count(entry, now);
+    entry = fg_filter_entry_find(env, &state->heads[FG_READ_ONCE(state->active) & 1], hi, lo, salt,
+                                 kind);
+    return entry && fg_filter_entry_count(entry, now);
 }
 
 #ifndef FG_ENV_HIT
-#define FG_ENV_HIT fg_entry_hit
+#define FG_ENV_HIT fg_filter_entry_hit
 #endif
 
 /*
- * The entry that a look at its first two cells leads to. 0: the prefix is not listed, for certain; otherwise
- * the cell, or FG_CELL_GONE when one look does not tell.
+ * The entry that a look at its first two cells leads to. 0: the prefix is not listed, for certain;
+ * otherwise the cell, or FG_CELL_GONE when one look does not tell.
  */
-FG_INLINE uint32_t fg_first_cell(const union fg_row *row, uint64_t hash, uint32_t number)
+FG_INLINE uint32_t fg_filter_first_cell(const union fg_filter_row *row, uint64_t hash,
+                                        uint32_t number)
 {
     uint64_t pair = FG_READ_ONCE(row->pair[number / 2 % FG_ROW_WORDS]);
     uint32_t first = (uint32_t)pair, second = (uint32_t)(pair >> 32);
@@ -107,31 +113,33 @@ FG_INLINE uint32_t fg_first_cell(const union fg_row *row, uint64_t hash, uint32_
     return FG_CELL_GONE;
 }
 
-/* The guide's word of the group of an address: in which slots it may be found at all; mostly none, or one. */
-FG_INLINE uint64_t fg_guide(struct fg_env *env, const struct fg_head *head, uint64_t hi, uint32_t family,
-                            uint64_t seed)
+/* The guide's word of the group of an address: in which slots it may be found at all; mostly none,
+ * or one. */
+FG_INLINE uint64_t fg_filter_lengths(struct fg_filter_env *env, const struct fg_filter_head *head,
+                                     uint64_t hi, uint32_t family, uint64_t seed)
 {
     uint64_t group = family == 4 ? hi >> (64 - FG_GROUP_4) : hi >> (64 - FG_GROUP_6);
-    uint32_t word = fg_guide_hash(group, seed) & head->guide_mask;
-    const union fg_row *row = fg_env_row(env, head->guide + word / FG_ROW_WORDS);
+    uint32_t word = fg_filter_lengths_hash(group, seed) & head->guide_mask;
+    const union fg_filter_row *row = fg_filter_env_row(env, head->guide + word / FG_ROW_WORDS);
 
     return row ? FG_READ_ONCE(row->guide[word % FG_ROW_WORDS]) : 0;
 }
 
-FG_INLINE uint32_t fg_listed_verdict(uint32_t slot)
+FG_INLINE uint32_t fg_filter_listed_verdict(uint32_t slot)
 {
     return slot < FG_LIST_SLOT_BLOCK ? FG_VERDICT_ORDER : FG_VERDICT_BLOCKED;
 }
 
-#define FG_SLOT_HIT(env, slot, addr_hi, addr_lo, now)                                                        \
+#define FG_SLOT_HIT(env, slot, addr_hi, addr_lo, now)                                              \
     FG_ENV_HIT(env, (addr_hi) & (slot)->hi, (addr_lo) & (slot)->lo, (slot)->salt, (slot)->kind, now)
 
-/** In the slots of a word of the guide. BLOCKED; ORDER when it is on the allow list; PASS when on none. */
-FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo, uint32_t family,
-                                   uint64_t guide, uint64_t now)
+/** In the slots of a word of the guide. BLOCKED; ORDER when it is on the allow list; PASS when on
+ * none. */
+FG_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint64_t hi, uint64_t lo,
+                                          uint32_t family, uint64_t guide, uint64_t now)
 {
-    const struct fg_state *state = fg_env_state(env);
-    const struct fg_list_slot *slots;
+    const struct fg_filter_state *state = fg_filter_env_state(env);
+    const struct fg_filter_list_slot *slots;
     uint32_t number = 0, before = 0;
 
     if (!state)
@@ -145,7 +153,7 @@ FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo,
         if (!number)
             return FG_VERDICT_PASS;
         if (FG_SLOT_HIT(env, &slots[number], hi, lo, now))
-            return fg_listed_verdict(number);
+            return fg_filter_listed_verdict(number);
         before = number;
     }
     for (uint32_t i = 1; number >= FG_LIST_SLOTS && i < FG_LIST_SLOTS; i++) {
@@ -155,30 +163,31 @@ FG_INLINE uint32_t fg_lists_slowly(struct fg_env *env, uint64_t hi, uint64_t lo,
         if (next >= FG_LIST_SLOTS)
             break;
         if (slots[next].count && FG_SLOT_HIT(env, &slots[next], hi, lo, now))
-            return fg_listed_verdict(next);
+            return fg_filter_listed_verdict(next);
     }
     return FG_VERDICT_PASS;
 }
 
 #ifndef FG_ENV_LISTS
-#define FG_ENV_LISTS fg_lists_slowly
+#define FG_ENV_LISTS fg_filter_lists_slowly
 #endif
 
 /*
- * The same, whole. The cost depends neither on how many prefixes there are nor on how many lengths: nearly
- * always one look at the guide, and one at an entry if there is one. What needs another look is judged out of
- * the line.
+ * The same, whole. The cost depends neither on how many prefixes there are nor on how many lengths:
+ * nearly always one look at the guide, and one at an entry if there is one. What needs another look
+ * is judged out of the line.
  */
-FG_INLINE uint32_t fg_judge_lists(struct fg_env *env, const struct fg_state *state, uint64_t hi, uint64_t lo,
-                                  uint32_t family, uint64_t now)
+FG_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
+                                             const struct fg_filter_state *state, uint64_t hi,
+                                             uint64_t lo, uint32_t family, uint64_t now)
 {
-    const struct fg_head *head = &state->heads[FG_READ_ONCE(state->active) & 1];
-    uint64_t word = fg_guide(env, head, hi, family, state->seed), guide = word;
+    const struct fg_filter_head *head = &state->heads[FG_READ_ONCE(state->active) & 1];
+    uint64_t word = fg_filter_lengths(env, head, hi, family, state->seed), guide = word;
 
     for (int i = 0; i < FG_GUIDE_FIELDS; i++, guide >>= FG_GUIDE_BITS) {
         uint32_t number = guide & FG_GUIDE_FIELD, cell;
-        const struct fg_list_slot *slot;
-        union fg_row *row;
+        const struct fg_filter_list_slot *slot;
+        union fg_filter_row *row;
         uint64_t hash;
 
         FG_OPAQUE(number);
@@ -187,46 +196,48 @@ FG_INLINE uint32_t fg_judge_lists(struct fg_env *env, const struct fg_state *sta
         if (number >= FG_LIST_SLOTS)
             return FG_ENV_LISTS(env, hi, lo, family, word, now);
         slot = &head->slot[family == 6][number];
-        hash = fg_list_hash(hi & slot->hi, lo & slot->lo, slot->salt);
+        hash = fg_filter_list_hash(hi & slot->hi, lo & slot->lo, slot->salt);
         cell = FG_HASH_CELL(hash) & head->cells_mask;
-        row = fg_env_row(env, head->cells + cell / FG_ROW_CELLS);
-        cell = row ? fg_first_cell(row, hash, cell) : 0;
+        row = fg_filter_env_row(env, head->cells + cell / FG_ROW_CELLS);
+        cell = row ? fg_filter_first_cell(row, hash, cell) : 0;
         if (!cell)
             continue;
-        row = fg_env_row(env, head->entries + FG_CELL_ENTRY(cell));
+        row = fg_filter_env_row(env, head->entries + FG_CELL_ENTRY(cell));
         if (row && row->entry.kind == slot->kind && row->entry.hi == (hi & slot->hi) &&
-            row->entry.lo == (lo & slot->lo) && fg_entry_count(&row->entry, now))
-            return fg_listed_verdict(number);
+            row->entry.lo == (lo & slot->lo) && fg_filter_entry_count(&row->entry, now))
+            return fg_filter_listed_verdict(number);
         return FG_ENV_LISTS(env, hi, lo, family, guide, now);
     }
     return FG_VERDICT_PASS;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
-/** *order: whether it is an order packet as far as its shape goes; what monitor mode gives to the workers. */
-FG_INLINE enum fg_verdict fg_judge(struct fg_env *env, const uint8_t *data, const uint8_t *end, uint64_t now,
-                                   bool *order)
+/** *order: whether it is an order packet as far as its shape goes; what monitor mode gives to the
+ * workers. */
+FG_INLINE enum fg_filter_verdict fg_filter_decide(struct fg_filter_env *env, const uint8_t *data,
+                                                  const uint8_t *end, uint64_t now, bool *order)
 {
-    const struct fg_state *state = fg_env_state(env);
+    const struct fg_filter_state *state = fg_filter_env_state(env);
     uint32_t listed = FG_VERDICT_PASS;
-    enum fg_verdict verdict, limit;
-    struct fg_view view;
+    enum fg_filter_verdict verdict, limit;
+    struct fg_filter_view view;
 
     *order = false;
-    if (!fg_parse_source(data, end, &view, &verdict))
+    if (!fg_filter_parse_source(data, end, &view, &verdict))
         return verdict;
     if (state && !FG_ENV_TUNE.ignore_lists)
-        listed = fg_judge_lists(env, state, view.hi, view.lo, view.family, now);
+        listed = fg_filter_decide_by_lists(env, state, view.hi, view.lo, view.family, now);
     if (listed == FG_VERDICT_BLOCKED && !FG_ENV_TUNE.monitor)
         return FG_VERDICT_BLOCKED;
-    verdict = fg_parse_rest((const void *)&FG_ENV_TUNE.order_port, data, end, &view);
+    verdict = fg_filter_parse_rest((const void *)&FG_ENV_TUNE.order_port, data, end, &view);
     *order = verdict == FG_VERDICT_ORDER;
     if (listed == FG_VERDICT_BLOCKED)
         return FG_VERDICT_BLOCKED;
-    if (listed != FG_VERDICT_PASS || !state || (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS))
+    if (listed != FG_VERDICT_PASS || !state ||
+        (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS))
         return verdict;
-    limit = fg_limit(env, &view, state->seed, now);
+    limit = fg_filter_limit(env, &view, state->seed, now);
     return limit == FG_VERDICT_PASS ? verdict : limit;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The tables of the order backend. These two speak to PostgreSQL itself: the daemon need not run. */
+/* The tables of the order backend. These two speak to PostgreSQL itself: the daemon need not run.
+ */
 #include "fgctl.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "config/config.h"
-#include "replica/replica.h"
+#include "sink/sink.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
 
@@ -26,7 +27,7 @@ static bool copy(char *to, size_t size, const char *from, const char *what)
     return false;
 }
 
-static int read_password(struct fg_postgres_options *o, const char *path)
+static int read_password(struct fg_sink_postgres_options *o, const char *path)
 {
     char line[sizeof(o->password) + 1] = "", text[300];
     FILE *f = fopen(path, "re");
@@ -46,7 +47,7 @@ static int read_password(struct fg_postgres_options *o, const char *path)
     return FG_EXIT_OK;
 }
 
-static int from_config(struct fg_postgres_options *o, const char *path)
+static int from_config(struct fg_sink_postgres_options *o, const char *path)
 {
     struct fg_config *c = calloc(1, sizeof(*c));
     struct fg_error err = {""};
@@ -70,12 +71,12 @@ static int from_config(struct fg_postgres_options *o, const char *path)
 }
 
 /* From the daemon's configuration, or from the command line alone. */
-static int take_options(const struct fg_args *args, struct fg_postgres_options *o)
+static int take_options(const struct fg_args *args, struct fg_sink_postgres_options *o)
 {
     const char *conninfo = args->options[OPT_CONNINFO], *schema = args->options[OPT_SCHEMA];
     int code = FG_EXIT_OK;
 
-    *o = (struct fg_postgres_options){.schema = "floodgate"};
+    *o = (struct fg_sink_postgres_options){.schema = "floodgate"};
     if (conninfo && args->options[OPT_CONFIG])
         return fg_usage_error("--conninfo and --config are both given; accepted: one of them");
     if (!conninfo)
@@ -97,18 +98,19 @@ static int refused(const struct fg_error *err)
 
 int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args)
 {
-    struct fg_postgres_options o;
-    struct fg_postgres_made made;
+    struct fg_sink_postgres_options o;
+    struct fg_sink_postgres_made made;
     struct fg_error err = {""};
     int code = take_options(args, &o);
 
     if (code != FG_EXIT_OK)
         return code;
-    if (!fg_postgres_init(&o, &made, &err))
+    if (!fg_sink_postgres_init(&o, &made, &err))
         return refused(&err);
     if (cli->json)
-        printf("{\"schema\": \"%s\", \"schema_made\": %s, \"version_before\": %u, \"version\": %u}\n",
-               o.schema, made.schema ? "true" : "false", made.from, made.to);
+        printf(
+            "{\"schema\": \"%s\", \"schema_made\": %s, \"version_before\": %u, \"version\": %u}\n",
+            o.schema, made.schema ? "true" : "false", made.from, made.to);
     else if (made.from == made.to)
         printf("schema %s: its tables are of version %u; nothing to do\n", o.schema, made.to);
     else
@@ -125,24 +127,27 @@ static uint64_t durable_seq(struct fg_cli *cli)
     uint64_t seq = 0;
 
     if (fg_request_quiet(cli, "GET", "/v1/status", NULL, &reply, &err) == FG_EXIT_OK)
-        seq = (uint64_t)json_integer_value(json_object_get(json_object_get(reply, "log"), "durable_seq"));
+        seq = (uint64_t)json_integer_value(
+            json_object_get(json_object_get(reply, "log"), "durable_seq"));
     json_decref(reply);
     return seq;
 }
 
-static json_t *state_json(const struct fg_postgres_options *o, const struct fg_postgres_state *s,
-                          uint64_t durable)
+static json_t *state_json(const struct fg_sink_postgres_options *o,
+                          const struct fg_sink_postgres_state *s, uint64_t durable)
 {
-    json_t *out = json_pack("{s:s, s:s, s:i, s:i}", "address", s->address, "schema", o->schema, "version",
-                            (int)s->version, "version_needed", (int)s->known);
+    json_t *out = json_pack("{s:s, s:s, s:i, s:i}", "address", s->address, "schema", o->schema,
+                            "version", (int)s->version, "version_needed", (int)s->known);
 
     if (s->version != s->known)
         return out;
-    json_object_set_new(out, "appliance", s->appliance[0] ? json_string(s->appliance) : json_null());
+    json_object_set_new(out, "appliance",
+                        s->appliance[0] ? json_string(s->appliance) : json_null());
     json_object_set_new(out, "cursor", json_integer((json_int_t)s->cursor));
-    json_object_set_new(out, "lag",
-                        durable ? json_integer((json_int_t)(durable > s->cursor ? durable - s->cursor : 0))
-                                : json_null());
+    json_object_set_new(
+        out, "lag",
+        durable ? json_integer((json_int_t)(durable > s->cursor ? durable - s->cursor : 0))
+                : json_null());
     json_object_set_new(out, "updated", s->updated[0] ? json_string(s->updated) : json_null());
     json_object_set_new(out, "orders", json_integer((json_int_t)s->orders));
     json_object_set_new(out, "items", json_integer((json_int_t)s->items));
@@ -151,15 +156,15 @@ static json_t *state_json(const struct fg_postgres_options *o, const struct fg_p
 
 int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args)
 {
-    struct fg_postgres_options o;
-    struct fg_postgres_state state = {.version = 0};
+    struct fg_sink_postgres_options o;
+    struct fg_sink_postgres_state state = {.version = 0};
     struct fg_error err = {""};
     int code = take_options(args, &o);
     json_t *out;
 
     if (code != FG_EXIT_OK)
         return code;
-    if (!fg_postgres_look(&o, &state, &err))
+    if (!fg_sink_postgres_read_state(&o, &state, &err))
         return refused(&err);
     out = state_json(&o, &state, durable_seq(cli));
     if (cli->json)
@@ -169,7 +174,8 @@ int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args)
     json_decref(out);
     if (state.version == state.known)
         return FG_EXIT_OK;
-    fprintf(stderr, "fgctl: the tables are of version %u, %u is needed: %s\n", state.version, state.known,
+    fprintf(stderr, "fgctl: the tables are of version %u, %u is needed: %s\n", state.version,
+            state.known,
             state.version < state.known ? "run `fgctl backend init`" : "use the newer program");
     return FG_EXIT_REFUSED;
 }

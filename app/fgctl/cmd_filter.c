@@ -56,10 +56,12 @@ static void print_json(const struct fg_filter_link *links, int n, const uint64_t
     json_t *list = json_array(), *verdicts = json_object(), *all;
 
     for (int i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i}", "interface", links[i].ifname, "mode",
-                                              mode_of(&links[i]), "program", (int)links[i].program));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:i}", "interface", links[i].ifname, "mode",
+                                        mode_of(&links[i]), "program", (int)links[i].program));
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
-        json_object_set_new(verdicts, fg_verdict_name(i), json_integer((json_int_t)counters[i]));
+        json_object_set_new(verdicts, fg_filter_verdict_name(i),
+                            json_integer((json_int_t)counters[i]));
     all = json_pack("{s:o, s:o}", "interfaces", list, "verdicts", verdicts);
     fg_print_json(all);
     json_decref(all);
@@ -67,8 +69,9 @@ static void print_json(const struct fg_filter_link *links, int n, const uint64_t
 
 static void print_text(const struct fg_filter_link *links, int n, const uint64_t *counters)
 {
-    static const char *const columns[] = {"INTERFACE", "MODE", "PROGRAM>"}, *const verdicts[] = {"VERDICT",
-                                                                                                 "PACKETS>"};
+    static const char *const columns[] = {"INTERFACE", "MODE", "PROGRAM>"}, *const verdicts[] = {
+                                                                                "VERDICT",
+                                                                                "PACKETS>"};
     struct fg_table *table = fg_table_create(columns, 3);
     char number[24];
 
@@ -82,7 +85,7 @@ static void print_text(const struct fg_filter_link *links, int n, const uint64_t
     table = fg_table_create(verdicts, 2);
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++) {
         snprintf(number, sizeof(number), "%llu", (unsigned long long)counters[i]);
-        fg_table_add(table, (const char *const[]){fg_verdict_name(i), number});
+        fg_table_add(table, (const char *const[]){fg_filter_verdict_name(i), number});
     }
     fg_table_print(table, stdout);
     fg_table_free(table);

@@ -7,7 +7,7 @@
 
 bool fg_item_arg(const char *text, uint64_t *item)
 {
-    if (fg_number_parse(text, item) && *item >= 1 && *item <= INT64_MAX)
+    if (fg_control_number_parse(text, item) && *item >= 1 && *item <= INT64_MAX)
         return true;
     fg_usage_error("ITEM: \"%s\" is no whole number from 1 to %" PRId64, text, INT64_MAX);
     return false;
@@ -35,7 +35,7 @@ static bool read_values(const struct fg_args *args, struct fg_values *values)
         const char *text = args->options[field - 1];
 
         if (text && !fg_value_parse(field, text, values, &err)) {
-            fg_usage_error("--%s: %s", fg_item_fields[field].option, err.text);
+            fg_usage_error("--%s: %s", fg_control_item_fields[field].option, err.text);
             return false;
         }
     }
@@ -75,7 +75,7 @@ int fg_cmd_item_add(struct fg_cli *cli, const struct fg_args *args)
     if (!read_values(args, &values))
         return FG_EXIT_USAGE;
     if (!fg_plan_make(&values, NULL, &plan, &field, &err))
-        return fg_usage_error("--%s: %s", fg_item_fields[field].option, err.text);
+        return fg_usage_error("--%s: %s", fg_control_item_fields[field].option, err.text);
     code = fg_request(cli, "POST", "/v1/items", plan.body, &reply);
     if (code == FG_EXIT_OK)
         print_change(cli, "created", reply);
@@ -118,7 +118,7 @@ int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args)
     if (fg_plan_make(&values, existing, &plan, &field, &err)) {
         code = run_plan(cli, &plan);
     } else {
-        fprintf(stderr, "fgctl: --%s: %s\n", fg_item_fields[field].option, err.text);
+        fprintf(stderr, "fgctl: --%s: %s\n", fg_control_item_fields[field].option, err.text);
         code = FG_EXIT_REFUSED;
     }
     fg_plan_free(&plan);
@@ -141,11 +141,13 @@ static void take_row(void *ctx, json_t *item)
     char text[5][24], name[128], state[32];
 
     for (int i = 0; i < 5; i++)
-        snprintf(text[i], sizeof(text[i]), "%lld", json_integer_value(json_object_get(item, numbers[i])));
+        snprintf(text[i], sizeof(text[i]), "%lld",
+                 json_integer_value(json_object_get(item, numbers[i])));
     snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(item, "name")));
     fg_clean(name);
     state_text(item, state);
-    fg_table_add(ctx, (const char *const[]){text[0], name, text[1], text[2], text[3], text[4], state});
+    fg_table_add(ctx,
+                 (const char *const[]){text[0], name, text[1], text[2], text[3], text[4], state});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -196,17 +198,19 @@ int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args)
 
     if (!fg_item_arg(args->positions[0], &item))
         return FG_EXIT_USAGE;
-    if (!fg_number_parse(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
+    if (!fg_control_number_parse(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
         return fg_usage_error("UNITS: \"%s\" is no whole number from 1 to %d", args->positions[1],
                               FG_UNITS_MAX);
     snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", item);
-    code = fg_request(cli, "POST", path, json_pack("{s:I}", args->command->verb, (json_int_t)units), &reply);
+    code = fg_request(cli, "POST", path, json_pack("{s:I}", args->command->verb, (json_int_t)units),
+                      &reply);
     if (code == FG_EXIT_OK)
         print_change(cli, "changed", reply);
     return code;
 }
 
-/* open, close, pause, resume: the command's name is the last part of the path. All numbers are checked first.
+/* open, close, pause, resume: the command's name is the last part of the path. All numbers are
+ * checked first.
  */
 int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args)
 {
@@ -237,9 +241,9 @@ int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args)
     char path[128];
     int code;
 
-    if (!fg_number_parse(args->positions[0], &user))
-        return fg_usage_error("USER: \"%s\" is no whole number from 0 to %" PRIu64, args->positions[0],
-                              UINT64_MAX);
+    if (!fg_control_number_parse(args->positions[0], &user))
+        return fg_usage_error("USER: \"%s\" is no whole number from 0 to %" PRIu64,
+                              args->positions[0], UINT64_MAX);
     if (strlen(order) != 32 || strspn(order, "0123456789abcdefABCDEF") != 32)
         return fg_usage_error("ORDER: \"%s\" is not 32 hex digits", order);
     snprintf(path, sizeof(path), "/v1/orders/%" PRIu64 "/%s", user, order);

@@ -15,7 +15,7 @@ static const char *moment(char text[FG_MOMENT_TEXT], const json_t *entry, const 
 
     if (!ms)
         return "-";
-    fg_moment_format((uint64_t)ms / 1000 * 1000, text);
+    fg_control_time_format((uint64_t)ms / 1000 * 1000, text);
     return text;
 }
 
@@ -25,9 +25,10 @@ static void take_row(void *ctx, json_t *entry)
     const char *reason = json_string_value(json_object_get(entry, "reason"));
 
     snprintf(hits, sizeof(hits), "%lld", json_integer_value(json_object_get(entry, "hits")));
-    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(entry, "prefix")), hits,
-                                            moment(last, entry, "last_ms"),
-                                            moment(expires, entry, "expires_ms"), reason ? reason : "-"});
+    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(entry, "prefix")),
+                                            hits, moment(last, entry, "last_ms"),
+                                            moment(expires, entry, "expires_ms"),
+                                            reason ? reason : "-"});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -81,7 +82,8 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
         word = strtok_r(line, " \t\r\n", &rest);
         if (!word)
             continue;
-        ok = ok && !strtok_r(NULL, " \t\r\n", &rest) && json_array_append_new(list, json_string(word)) == 0;
+        ok = ok && !strtok_r(NULL, " \t\r\n", &rest) &&
+             json_array_append_new(list, json_string(word)) == 0;
     }
     if (!ok)
         fprintf(stderr, "fgctl: %s:%lu: one %s\n", path, number, what);
@@ -92,24 +94,28 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
     return ok;
 }
 
-/* --reason, --for, --expires, --replace: what is said of all prefixes, as members of the request. */
+/* --reason, --for, --expires, --replace: what is said of all prefixes, as members of the request.
+ */
 static int read_saying(const struct fg_args *args, json_t *say)
 {
-    const char *reason = args->options[1], *duration = args->options[2], *expires = args->options[3];
+    const char *reason = args->options[1], *duration = args->options[2],
+               *expires = args->options[3];
     uint64_t ms = 0;
 
     if (duration && expires)
         return fg_usage_error("--for and --expires: one of them");
     if (reason && json_object_set_new(say, "reason", json_string(reason)) < 0)
         return fg_usage_error("--reason is not UTF-8");
-    if (duration && (!fg_duration_parse(duration, &ms, NULL) || ms == 0))
-        return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h", duration);
+    if (duration && (!fg_control_duration_parse(duration, &ms, NULL) || ms == 0))
+        return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h",
+                              duration);
     if (duration)
         ms += fg_now_ms();
     if (expires && (!fg_time_parse(expires, &ms) || ms <= fg_now_ms()))
-        return fg_usage_error("--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
-                              "2026-11-27T09:00:00Z",
-                              expires);
+        return fg_usage_error(
+            "--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
+            "2026-11-27T09:00:00Z",
+            expires);
     if (args->options[4])
         json_object_set_new(say, "replace", json_true());
     if (ms)
@@ -127,7 +133,8 @@ static json_t *slice(const json_t *list, size_t from, const json_t *say)
     return request;
 }
 
-static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t *list, const json_t *say)
+static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t *list,
+                    const json_t *say)
 {
     bool add = strcmp(args->command->verb, "add") == 0;
     const char *done_name = add ? "added" : "removed";
@@ -140,7 +147,8 @@ static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t
 
         if (code != FG_EXIT_OK) {
             if (done)
-                fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all, done_name);
+                fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all,
+                        done_name);
             return code;
         }
     }
@@ -178,7 +186,8 @@ static bool absolute_path(const char *given, char path[PATH_MAX])
 
     if (given[0] == '/')
         return snprintf(path, PATH_MAX, "%s", given) < PATH_MAX;
-    return getcwd(folder, sizeof(folder)) && snprintf(path, PATH_MAX, "%s/%s", folder, given) < PATH_MAX;
+    return getcwd(folder, sizeof(folder)) &&
+           snprintf(path, PATH_MAX, "%s/%s", folder, given) < PATH_MAX;
 }
 
 int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args)

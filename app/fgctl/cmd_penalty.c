@@ -21,7 +21,7 @@ static void seconds_text(char text[24], const json_t *json, const char *key)
     snprintf(text, 24, "%.1f s", (double)json_integer_value(json_object_get(json, key)) / 1000);
 }
 
-/* ---- filter top ------------------------------------------------------------------------------------ */
+/* ---- filter top ------------------------------------------------------------------------------ */
 
 static void add_hitter(struct fg_table *table, const json_t *class, const json_t *hitter)
 {
@@ -29,15 +29,17 @@ static void add_hitter(struct fg_table *table, const json_t *class, const json_t
     char cells[3][24], age[24];
 
     for (int i = 0; i < 3; i++)
-        snprintf(cells[i], sizeof(cells[i]), "%.0f", json_number_value(json_object_get(hitter, numbers[i])));
+        snprintf(cells[i], sizeof(cells[i]), "%.0f",
+                 json_number_value(json_object_get(hitter, numbers[i])));
     seconds_text(age, hitter, "age_ms");
-    fg_table_add(table, (const char *const[]){text_of(class, "class"), text_of(hitter, "source"), cells[0],
-                                              cells[1], cells[2], age});
+    fg_table_add(table, (const char *const[]){text_of(class, "class"), text_of(hitter, "source"),
+                                              cells[0], cells[1], cells[2], age});
 }
 
 static void print_classes(const json_t *classes)
 {
-    static const char *const columns[] = {"CLASS", "SOURCE", "COUNT>", "ERROR>", "PROVEN>", "LAST>"};
+    static const char *const columns[] = {"CLASS",  "SOURCE",  "COUNT>",
+                                          "ERROR>", "PROVEN>", "LAST>"};
     struct fg_table *table = fg_table_create(columns, 6);
     json_t *class, *hitter;
     size_t i, k;
@@ -89,11 +91,14 @@ int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
     bool clear = !cli->json && isatty(STDOUT_FILENO);
     int code;
 
-    if (args->options[0] && (!fg_number_parse(args->options[0], &limit) || limit < 1 || limit > LIMIT_MAX))
-        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0], LIMIT_MAX);
-    if (args->options[1] && (!fg_duration_parse(args->options[1], &interval_ms, NULL) || interval_ms < 100 ||
-                             interval_ms > 3600000))
-        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h", args->options[1]);
+    if (args->options[0] &&
+        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > LIMIT_MAX))
+        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0],
+                              LIMIT_MAX);
+    if (args->options[1] && (!fg_control_duration_parse(args->options[1], &interval_ms, NULL) ||
+                             interval_ms < 100 || interval_ms > 3600000))
+        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
+                              args->options[1]);
     if (!interval_ms)
         return show_top(cli, limit);
     until_interrupted();
@@ -107,7 +112,7 @@ int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-/* ---- filter samples -------------------------------------------------------------------------------- */
+/* ---- filter samples -------------------------------------------------------------------------- */
 
 static void print_samples(const json_t *list)
 {
@@ -120,10 +125,11 @@ static void print_samples(const json_t *list)
         char age[24], length[24];
 
         seconds_text(age, sample, "age_ms");
-        snprintf(length, sizeof(length), "%lld", json_integer_value(json_object_get(sample, "length")));
-        fg_table_add(table,
-                     (const char *const[]){age, text_of(sample, "verdict"), text_of(sample, "interface"),
-                                           length, text_of(sample, "text")});
+        snprintf(length, sizeof(length), "%lld",
+                 json_integer_value(json_object_get(sample, "length")));
+        fg_table_add(table, (const char *const[]){age, text_of(sample, "verdict"),
+                                                  text_of(sample, "interface"), length,
+                                                  text_of(sample, "text")});
     }
     fg_table_print(table, stdout);
     fg_table_free(table);
@@ -136,7 +142,8 @@ int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args)
     char path[64];
     int code;
 
-    if (args->options[0] && (!fg_number_parse(args->options[0], &limit) || limit < 1 || limit > 256))
+    if (args->options[0] &&
+        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > 256))
         return fg_usage_error("--limit: \"%s\" is no whole number from 1 to 256", args->options[0]);
     snprintf(path, sizeof(path), "/v1/filter/samples?limit=%" PRIu64, limit);
     code = fg_request(cli, "GET", path, NULL, &reply);
@@ -162,7 +169,7 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
         return fg_usage_error("--class and --port: one of them");
     if (class && strcmp(class, "order") && strcmp(class, "syn") && strcmp(class, "other"))
         return fg_usage_error("--class: \"%.32s\" is none of order, syn, other", class);
-    if (port && (!fg_number_parse(port, &number) || number < 1 || number > 65535))
+    if (port && (!fg_control_number_parse(port, &number) || number < 1 || number > 65535))
         return fg_usage_error("--port: \"%.32s\" is no whole number from 1 to 65535", port);
     if (strlen(args->positions[0]) > 48 || strpbrk(args->positions[0], "/?#% "))
         return fg_usage_error("ADDR: \"%.48s\" is no address", args->positions[0]);
@@ -184,7 +191,7 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-/* ---- penalty list, release, report ----------------------------------------------------------------- */
+/* ---- penalty list, release, report ----------------------------------------------------------- */
 
 static void take_row(void *ctx, json_t *entry)
 {
@@ -193,8 +200,8 @@ static void take_row(void *ctx, json_t *entry)
     snprintf(level, sizeof(level), "%lld", json_integer_value(json_object_get(entry, "level")));
     seconds_text(since, entry, "since_ms");
     seconds_text(left, entry, "left_ms");
-    fg_table_add(
-        ctx, (const char *const[]){text_of(entry, "source"), text_of(entry, "class"), level, since, left});
+    fg_table_add(ctx, (const char *const[]){text_of(entry, "source"), text_of(entry, "class"),
+                                            level, since, left});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -207,8 +214,9 @@ int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args)
     static const char *const columns[] = {"SOURCE", "CLASS", "LEVEL>", "SINCE>", "LEFT>"};
     struct fg_table *table = fg_table_create(columns, 5);
     json_t *list = json_array();
-    int code = fg_request_pages(cli, "/v1/filter/penalties", "penalties", cli->json ? take_json : take_row,
-                                cli->json ? (void *)list : (void *)table);
+    int code =
+        fg_request_pages(cli, "/v1/filter/penalties", "penalties", cli->json ? take_json : take_row,
+                         cli->json ? (void *)list : (void *)table);
 
     if (code == FG_EXIT_OK && cli->json)
         fg_print_json(list);
@@ -248,8 +256,10 @@ int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args)
     uint64_t count = 1;
     int code;
 
-    if (args->options[0] && (!fg_number_parse(args->options[0], &count) || count < 1 || count > 1000000))
-        return fg_usage_error("--count: \"%s\" is no whole number from 1 to 1000000", args->options[0]);
+    if (args->options[0] &&
+        (!fg_control_number_parse(args->options[0], &count) || count < 1 || count > 1000000))
+        return fg_usage_error("--count: \"%s\" is no whole number from 1 to 1000000",
+                              args->options[0]);
     code = fg_report_offence(cli, args->positions[0], count, NULL);
     if (code == FG_EXIT_OK)
         printf(cli->json ? "{\"reported\": %" PRIu64 "}\n" : "%" PRIu64 " reported\n", count);

@@ -58,7 +58,8 @@ int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args)
     if (cli->json && reply)
         fg_print_json(reply);
     else if (code == FG_EXIT_OK)
-        printf("healthy%s%s\n", json_object_get(reply, "warning") ? ", but " : "", warning_of(reply));
+        printf("healthy%s%s\n", json_object_get(reply, "warning") ? ", but " : "",
+               warning_of(reply));
     if (code != FG_EXIT_OK)
         fprintf(stderr, "fgctl: %s%s\n", reply ? "unhealthy: " : "", err.text);
     if (code != FG_EXIT_OK && json_object_get(reply, "healthy"))

@@ -12,7 +12,7 @@ static bool user_known(const char *text)
 {
     uint64_t user;
 
-    if (fg_number_parse(text, &user))
+    if (fg_control_number_parse(text, &user))
         return true;
     fg_usage_error("USER: \"%.64s\" is no whole number from 0 to %" PRIu64, text, UINT64_MAX);
     return false;
@@ -37,9 +37,9 @@ static json_t *read_users(const struct fg_args *args, int *code)
     json_array_foreach (list, i, entry) {
         uint64_t user;
 
-        if (*code == FG_EXIT_OK && !fg_number_parse(json_string_value(entry), &user)) {
-            fprintf(stderr, "fgctl: %s: \"%s\" is no whole number from 0 to %" PRIu64 "\n", args->options[0],
-                    json_string_value(entry), UINT64_MAX);
+        if (*code == FG_EXIT_OK && !fg_control_number_parse(json_string_value(entry), &user)) {
+            fprintf(stderr, "fgctl: %s: \"%s\" is no whole number from 0 to %" PRIu64 "\n",
+                    args->options[0], json_string_value(entry), UINT64_MAX);
             *code = FG_EXIT_INPUT;
         }
     }
@@ -66,7 +66,8 @@ int fg_cmd_user_change(struct fg_cli *cli, const struct fg_args *args)
     size_t all = json_array_size(list);
 
     for (size_t done = 0; code == FG_EXIT_OK && done < all; done += BATCH) {
-        code = fg_request(cli, deny ? "POST" : "DELETE", "/v1/users/denied", slice(list, done), NULL);
+        code =
+            fg_request(cli, deny ? "POST" : "DELETE", "/v1/users/denied", slice(list, done), NULL);
         if (code != FG_EXIT_OK && done)
             fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all, verb);
     }
@@ -109,9 +110,10 @@ static void print_worst(const json_t *list)
     json_array_foreach (list, i, entry) {
         char refused[24];
 
-        snprintf(refused, sizeof(refused), "%lld", json_integer_value(json_object_get(entry, "refused")));
-        fg_table_add(table,
-                     (const char *const[]){json_string_value(json_object_get(entry, "user")), refused});
+        snprintf(refused, sizeof(refused), "%lld",
+                 json_integer_value(json_object_get(entry, "refused")));
+        fg_table_add(table, (const char *const[]){json_string_value(json_object_get(entry, "user")),
+                                                  refused});
     }
     fg_table_print(table, stdout);
     fg_table_free(table);
@@ -124,8 +126,10 @@ int fg_cmd_user_worst(struct fg_cli *cli, const struct fg_args *args)
     char path[64];
     int code;
 
-    if (args->options[0] && (!fg_number_parse(args->options[0], &limit) || limit < 1 || limit > WORST_MAX))
-        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0], WORST_MAX);
+    if (args->options[0] &&
+        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > WORST_MAX))
+        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0],
+                              WORST_MAX);
     snprintf(path, sizeof(path), "/v1/users/worst?limit=%" PRIu64, limit);
     code = fg_request(cli, "GET", path, NULL, &reply);
     if (code != FG_EXIT_OK)

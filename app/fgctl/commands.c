@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The only list of what fgctl can do: parsing, --help, completion and the check of the docs come from it. */
+/* The only list of what fgctl can do: parsing, --help, completion and the check of the docs come
+ * from it. */
 #include "fgctl.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -33,14 +34,17 @@ static const struct fg_option top_options[] = {
     {"interval", "DURATION", "time between two views, 100ms..1h (default 1s)"},
     {"count", "N", "end after N views (default: until interrupted)"}};
 static const struct fg_option prefix_options[] = {
-    {"file", "FILE", "read prefixes from FILE, one a line, # starts a comment; - is standard input"},
+    {"file", "FILE",
+     "read prefixes from FILE, one a line, # starts a comment; - is standard input"},
     {"reason", "TEXT", "why, at most 23 characters: shown by list and explain"},
     {"for", "DURATION", "for so long, like 10m or 24h"},
     {"expires", "TIME", "until then, like +10m, Unix milliseconds or 2026-11-27T09:00:00Z"},
-    {"replace", NULL, "prefixes that are there already get this reason and end, and keep their hits"}};
+    {"replace", NULL,
+     "prefixes that are there already get this reason and end, and keep their hits"}};
 static const struct fg_option explain_options[] = {
     {"class", "CLASS", "only for packets of this class: order, syn or other"},
-    {"port", "N", "only for packets to this port: the order port (order), or another one (syn and other)"}};
+    {"port", "N",
+     "only for packets to this port: the order port (order), or another one (syn and other)"}};
 
 static const struct fg_option user_options[] = {
     {"file", "FILE", "read users from FILE, one a line, # starts a comment; - is standard input"}};
@@ -53,80 +57,93 @@ static const struct fg_option samples_options[] = {{"limit", "N", "how many, 1..
 static const struct fg_option pins_options[] = {
     {"pins", "FOLDER", "folder of the pins, [filter] pins (default /sys/fs/bpf/floodgate)"},
     {"generic", NULL, "attach in generic (SKB) mode, where the driver has no native XDP"}};
-static const struct fg_option report_options[] = {{"count", "N", "offences, 1..1000000 (default 1)"}};
+static const struct fg_option report_options[] = {
+    {"count", "N", "offences, 1..1000000 (default 1)"}};
 static const struct fg_option follow_options[] = {
     {"all", NULL, "report what is in FILE from its start, and end there"}};
 
-static const char top_help[] = "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
-                               "offences that a forged source\n"
-                               "address could not have produced. Under a flood all are of a sample.\n";
-static const char follow_help[] =
-    "FILE is nginx's error log. Clients that limit_req, limit_conn or a time-out for header and body (log "
-    "level\n"
-    "info) stopped are reported; [penalty] http of them within 10 s block the client. Follows rotations.\n";
+static const char top_help[] =
+    "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
+    "offences that a forged source\n"
+    "address could not have produced. Under a flood all are of a sample.\n";
+static const char follow_help[] = "FILE is nginx's error log. Clients that limit_req, limit_conn "
+                                  "or a time-out for header and body (log "
+                                  "level\n"
+                                  "info) stopped are reported; [penalty] http of them within 10 s "
+                                  "block the client. Follows rotations.\n";
 static const struct fg_option backend_options[] = {
     {"config", "FILE",
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [postgres]"},
     {"conninfo", "TEXT", "connection string of libpq, instead of a configuration"},
     {"password-file", "FILE", "file whose first line is the password"},
-    {"schema", "NAME", "schema of the tables (default: that of the configuration, else floodgate)"}};
-static const char backend_help[] = "It speaks to PostgreSQL itself: the daemon need not run. Running init "
-                                   "again, also twice at a time, does no\n"
-                                   "harm. Its user needs the right to make a schema in the database; the "
-                                   "daemon's needs less (docs/postgres.md).\n";
+    {"schema", "NAME",
+     "schema of the tables (default: that of the configuration, else floodgate)"}};
+static const char backend_help[] =
+    "It speaks to PostgreSQL itself: the daemon need not run. Running init "
+    "again, also twice at a time, does no\n"
+    "harm. Its user needs the right to make a schema in the database; the "
+    "daemon's needs less (docs/postgres.md).\n";
 
-static const char values_help[] =
-    "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is milliseconds). A TIME is `now`, +10m, Unix\n"
-    "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
-static const char import_help[] = "The first line of FILE names the columns: item, and any of name, total, "
-                                  "user_limit, order_max, hold_ms,\n"
-                                  "opens, closes, paused. An empty cell leaves the default, or what is "
-                                  "there. Items that exist are changed;\n"
-                                  "their total is raised or lowered to the given number. Everything is "
-                                  "checked before anything is sent, and\n"
-                                  "running it again does nothing that was done already.\n";
+static const char values_help[] = "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is "
+                                  "milliseconds). A TIME is `now`, +10m, Unix\n"
+                                  "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
+static const char import_help[] =
+    "The first line of FILE names the columns: item, and any of name, total, "
+    "user_limit, order_max, hold_ms,\n"
+    "opens, closes, paused. An empty cell leaves the default, or what is "
+    "there. Items that exist are changed;\n"
+    "their total is raised or lowered to the given number. Everything is "
+    "checked before anything is sent, and\n"
+    "running it again does nothing that was done already.\n";
 
 static const char list_file_help[] =
     "The daemon reads or writes FILE: one PREFIX [EXPIRES [REASON]] a line, # starts a comment "
     "(docs/filter.md). When a\n"
-    "line is wrong nothing is changed. Entries of limited time that are not in the file stay. Under systemd "
+    "line is wrong nothing is changed. Entries of limited time that are not in the file stay. "
+    "Under systemd "
     "the "
     "daemon\nsees neither /home nor /root nor your /tmp: use /var/lib/floodgate.\n";
 
 const struct fg_command fg_commands[] = {
-    {"status", NULL, "", 0, 0, NONE, fg_cmd_status, "state of the appliance, its log and its sinks", NULL},
+    {"status", NULL, "", 0, 0, NONE, fg_cmd_status, "state of the appliance, its log and its sinks",
+     NULL},
     {"health", NULL, "", 0, 0, NONE, fg_cmd_health, "exit code 0 when healthy, else 5", NULL},
     {"stats", NULL, "", 0, 0, NONE, fg_cmd_stats, "all counters", NULL},
     {"top", NULL, "", 0, 0, OPTIONS(top_options), fg_cmd_top, "live view: rates, drops, items",
      "Without a terminal it prints one view below the other; with --json one object a line.\n"},
     {"item", "list", "", 0, 0, NONE, fg_cmd_item_list, "table of all items", NULL},
     {"item", "show", "ITEM", 1, 1, NONE, fg_cmd_item_show, "one item with all settings", NULL},
-    {"item", "add", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_add, "create an item", values_help},
+    {"item", "add", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_add, "create an item",
+     values_help},
     {"item", "set", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_set,
      "change settings of an item; --total adds or removes the difference", values_help},
     {"item", "import", "FILE.csv", 1, 1, OPTIONS(import_options), fg_cmd_item_import,
      "create and change items from a catalogue", import_help},
     {"stock", "add", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "add units to an item", NULL},
-    {"stock", "remove", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "take free units away, all or none", NULL},
-    {"open", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "open the sale now, without an end",
+    {"stock", "remove", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "take free units away, all or none",
      NULL},
+    {"open", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch,
+     "open the sale now, without an end", NULL},
     {"close", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "end the sale now", NULL},
-    {"pause", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "sell nothing until resumed", NULL},
+    {"pause", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch,
+     "sell nothing until resumed", NULL},
     {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "go on selling", NULL},
     {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
      "state of one order (ORDER: 32 hex digits)", NULL},
-    {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason", NULL},
-    {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
-     "block sources", NULL},
+    {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason",
+     NULL},
+    {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options),
+     fg_cmd_filter_change, "block sources", NULL},
     {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "unblock sources", NULL},
     {"block", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
      "put a file in the place of the block list, all at once", list_file_help},
     {"block", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the block list to a file",
      list_file_help},
-    {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits, end and reason", NULL},
-    {"allow", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options), fg_cmd_filter_change,
-     "let sources pass block list and rates", NULL},
+    {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits, end and reason",
+     NULL},
+    {"allow", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options),
+     fg_cmd_filter_change, "let sources pass block list and rates", NULL},
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "take sources off the allow list", NULL},
     {"allow", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
@@ -156,7 +173,8 @@ const struct fg_command fg_commands[] = {
      "let users reserve nothing", NULL},
     {"user", "allow", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,
      "let users reserve again", NULL},
-    {"user", "denied", "", 0, 0, NONE, fg_cmd_user_denied, "users who may reserve nothing, one a line", NULL},
+    {"user", "denied", "", 0, 0, NONE, fg_cmd_user_denied,
+     "users who may reserve nothing, one a line", NULL},
     {"user", "worst", "", 0, 0, OPTIONS(worst_options), fg_cmd_user_worst,
      "users who were refused most often because they ask too often", NULL},
     {"backend", "init", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_init,
@@ -166,6 +184,7 @@ const struct fg_command fg_commands[] = {
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
     {"log", "snapshot", "", 0, 0, NONE, fg_cmd_log_snapshot,
      "make a snapshot of the log, so that the next start is quick", NULL},
-    {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash", NULL},
+    {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash",
+     NULL},
 };
 const unsigned fg_commands_count = COUNT(fg_commands);

@@ -18,11 +18,13 @@ static void print_options(const struct fg_option *options, unsigned count)
         printf(" --%s", options[i].name);
 }
 
-/* Options that take a value, so that the value is not taken for a command: those with a file, and the rest.
+/* Options that take a value, so that the value is not taken for a command: those with a file, and
+ * the rest.
  */
 static bool takes_file(const struct fg_option *option)
 {
-    return option->value && (strcmp(option->value, "FILE") == 0 || strcmp(option->value, "PATH") == 0);
+    return option->value &&
+           (strcmp(option->value, "FILE") == 0 || strcmp(option->value, "PATH") == 0);
 }
 
 static void print_value_options(const struct fg_option *options, unsigned count, bool files)

@@ -65,15 +65,16 @@ static bool read_cell(struct reader *r, char **cell, char *end)
     } else {
         while (*r->in && !strchr(",\r\n", *r->in)) {
             if (*r->in == '"')
-                return fg_fail(r->err, "%s:%lu: a quote inside a cell that does not begin with one", r->path,
-                               r->line);
+                return fg_fail(r->err, "%s:%lu: a quote inside a cell that does not begin with one",
+                               r->path, r->line);
             *r->out++ = *r->in++;
         }
     }
     if (*r->in == '\r' && r->in[1] == '\n')
         r->in++;
     if (*r->in && *r->in != ',' && *r->in != '\n')
-        return fg_fail(r->err, "%s:%lu: a comma or the end of the line must follow the closing quote",
+        return fg_fail(r->err,
+                       "%s:%lu: a comma or the end of the line must follow the closing quote",
                        r->path, r->line);
     *end = *r->in ? *r->in++ : '\n';
     *r->out++ = 0;

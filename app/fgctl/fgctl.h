@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * fgctl: the operator's command. One table of commands (commands.c) gives parsing, help and completion; the
- * settings of an item come from lib/control/fields.h. Everything it does is a request that curl could send.
+ * fgctl: the operator's command. One table of commands (commands.c) gives parsing, help and
+ * completion; the settings of an item come from lib/control/fields.h. Everything it does is a
+ * request that curl could send.
  */
 #ifndef FG_FGCTL_H
 #define FG_FGCTL_H
@@ -15,13 +16,13 @@
 #define FG_OPTIONS_MAX    12
 
 /* name, number, meaning */
-#define FG_EXIT_LIST(X)                                                                                      \
-    X(OK, 0, "done")                                                                                         \
-    X(REFUSED, 1, "the daemon refused: bad value, not found, conflict; nothing more was done")               \
-    X(USAGE, 2, "wrong command, option or value; nothing was sent")                                          \
-    X(CONNECT, 3, "the daemon cannot be reached, or the connection was lost")                                \
-    X(UNAVAILABLE, 4, "the daemon cannot do it now (stopping, log failed, filter off, timeout)")             \
-    X(UNHEALTHY, 5, "health: the daemon answers, and is not healthy")                                        \
+#define FG_EXIT_LIST(X)                                                                            \
+    X(OK, 0, "done")                                                                               \
+    X(REFUSED, 1, "the daemon refused: bad value, not found, conflict; nothing more was done")     \
+    X(USAGE, 2, "wrong command, option or value; nothing was sent")                                \
+    X(CONNECT, 3, "the daemon cannot be reached, or the connection was lost")                      \
+    X(UNAVAILABLE, 4, "the daemon cannot do it now (stopping, log failed, filter off, timeout)")   \
+    X(UNHEALTHY, 5, "health: the daemon answers, and is not healthy")                              \
     X(INPUT, 6, "a file cannot be read, or has errors; nothing was sent")
 
 enum fg_exit {
@@ -41,7 +42,8 @@ struct fg_args {
     const struct fg_command *command;
     const char *positions[FG_POSITIONS_MAX];
     unsigned count;
-    const char *options[FG_OPTIONS_MAX]; /**< by index in command->options; NULL = not given; flags: "" */
+    const char
+        *options[FG_OPTIONS_MAX]; /**< by index in command->options; NULL = not given; flags: "" */
 };
 
 struct fg_http;
@@ -87,12 +89,13 @@ void fg_http_request(struct fg_http *http, const char *method, const char *path,
                      struct fg_reply *reply);
 
 /* request.c */
-/** Sends (takes body), and prints what went wrong. *reply (owned by the caller, may be NULL) is set on
- * FG_EXIT_OK only. */
-int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply);
+/** Sends (takes body), and prints what went wrong. *reply (owned by the caller, may be NULL) is set
+ * on FG_EXIT_OK only. */
+int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+               json_t **reply);
 /** As before, and leaves the printing to the caller: *reply is also set to the daemon's error. */
-int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply,
-                     struct fg_error *err);
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+                     json_t **reply, struct fg_error *err);
 /** Fetches all pages of a list: calls each for every entry of `key`. */
 int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
                      void (*each)(void *ctx, json_t *entry), void *ctx);
@@ -105,7 +108,8 @@ struct fg_values {
 };
 /** Unix ms, `now`, +DURATION, or RFC 3339. */
 bool fg_time_parse(const char *text, uint64_t *ms);
-bool fg_value_parse(unsigned field, const char *text, struct fg_values *values, struct fg_error *err);
+bool fg_value_parse(unsigned field, const char *text, struct fg_values *values,
+                    struct fg_error *err);
 json_t *fg_values_json(const struct fg_values *values);
 uint64_t fg_now_ms(void);
 uint64_t fg_mono_ms(void);
@@ -121,7 +125,8 @@ struct fg_plan {
 /** existing: JSON of the item, or NULL. False and err (and the field) when it cannot be. */
 bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct fg_plan *plan,
                   unsigned *field, struct fg_error *err);
-int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply, struct fg_error *err);
+int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply,
+                struct fg_error *err);
 void fg_plan_print(FILE *out, const struct fg_plan *plan);
 void fg_plan_free(struct fg_plan *plan);
 
@@ -205,12 +210,14 @@ int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
 
-/** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input); false
- * after a complaint, which calls a word `what`. */
+/** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input);
+ * false after a complaint, which calls a word `what`. */
 bool fg_words_read(const char *path, const char *what, json_t *list);
 
-/** cmd_penalty.c: an offence of a client that completed a handshake. err NULL: what is wrong is printed. */
-int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, struct fg_error *err);
+/** cmd_penalty.c: an offence of a client that completed a handshake. err NULL: what is wrong is
+ * printed. */
+int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count,
+                      struct fg_error *err);
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */
 bool fg_item_arg(const char *text, uint64_t *item);

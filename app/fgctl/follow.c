@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * `penalty follow FILE`: reads nginx's error log as it grows, over rotations, and reports the clients that
- * its limits refused. nginx knows a client's address only behind accept(), so each has completed a handshake.
+ * `penalty follow FILE`: reads nginx's error log as it grows, over rotations, and reports the
+ * clients that its limits refused. nginx knows a client's address only behind accept(), so each has
+ * completed a handshake.
  */
 #include "fgctl.h"
 
@@ -17,8 +18,8 @@
 #define LINE_BYTES  4096
 
 /* What nginx writes about a client that a limit or a time-out stopped. */
-static const char *const offences[] = {"limiting requests, excess: ", "limiting connections by zone ",
-                                       "client timed out ("};
+static const char *const offences[] = {
+    "limiting requests, excess: ", "limiting connections by zone ", "client timed out ("};
 
 struct client {
     char address[48];
@@ -46,8 +47,8 @@ static void on_signal(int number)
 }
 
 /*
- * "TIME [LEVEL] PID#TID: *CONNECTION MESSAGE, client: ADDRESS, ...": the message must begin with an offence,
- * for it can hold text of the client's, who would blame another.
+ * "TIME [LEVEL] PID#TID: *CONNECTION MESSAGE, client: ADDRESS, ...": the message must begin with an
+ * offence, for it can hold text of the client's, who would blame another.
  */
 static bool offending_client(const char *line, char address[48])
 {
@@ -133,7 +134,8 @@ static int read_on(struct fg_cli *cli, struct follow *f)
     int code = FG_EXIT_OK;
 
     clearerr(f->file);
-    while (code == FG_EXIT_OK && fgets(f->line + f->length, (int)(sizeof(f->line) - f->length), f->file)) {
+    while (code == FG_EXIT_OK &&
+           fgets(f->line + f->length, (int)(sizeof(f->line) - f->length), f->file)) {
         f->length += strlen(f->line + f->length);
         if (f->length && f->line[f->length - 1] == '\n') {
             if (!f->skip)
@@ -198,6 +200,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     }
     fclose(f.file);
     if (all)
-        printf(cli->json ? "{\"reported\": %llu}\n" : "%llu reported\n", (unsigned long long)f.reported);
+        printf(cli->json ? "{\"reported\": %llu}\n" : "%llu reported\n",
+               (unsigned long long)f.reported);
     return code;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* As much HTTP/1.1 as the control server speaks: requests with Content-Length, one kept connection. */
+/* As much HTTP/1.1 as the control server speaks: requests with Content-Length, one kept connection.
+ */
 #include "fgctl.h"
 
 #include <ctype.h>
@@ -152,10 +153,12 @@ static bool parse_head(const char *head, unsigned *code, size_t *length, bool *k
     const char *text = header(head, "Content-Length"), *connection = header(head, "Connection");
     char *end;
 
-    if (sscanf(head, "HTTP/1.%*1d %3u", code) != 1 || *code < 100 || !text || !isdigit((unsigned char)*text))
+    if (sscanf(head, "HTTP/1.%*1d %3u", code) != 1 || *code < 100 || !text ||
+        !isdigit((unsigned char)*text))
         return false;
     *length = strtoull(text, &end, 10);
-    *keep = strncmp(head, "HTTP/1.1", 8) == 0 && (!connection || strncasecmp(connection, "close", 5) != 0);
+    *keep = strncmp(head, "HTTP/1.1", 8) == 0 &&
+            (!connection || strncasecmp(connection, "close", 5) != 0);
     return *length <= REPLY_MAX && *end == '\r';
 }
 
@@ -202,15 +205,18 @@ void fg_http_request(struct fg_http *http, const char *method, const char *path,
 
     *reply = (struct fg_reply){0};
     if (kept && (sent = send_all(http->fd, text, size)) == 0)
-        hang_up(http); /* the server closed an idle connection: not a byte of this request got there */
+        hang_up(
+            http); /* the server closed an idle connection: not a byte of this request got there */
     if (http->fd >= 0 || dial(http, &reply->error)) {
         if (sent == 0)
             sent = send_all(http->fd, text, size);
-        /* A server that refuses a large body answers before it has read it: listen also when sending failed.
+        /* A server that refuses a large body answers before it has read it: listen also when
+         * sending failed.
          */
         if (!receive(http, reply))
             fg_fail(&reply->error,
-                    "%s: no answer to %s %s within %d s or connection lost; it may have happened or not",
+                    "%s: no answer to %s %s within %d s or connection lost; it may have happened "
+                    "or not",
                     http->socket, method, path, TIMEOUT_S);
     }
     free(text);

@@ -25,8 +25,8 @@ struct import {
     uint64_t started_ms, shown_ms;
 };
 
-__attribute__((format(printf, 4, 5))) static void complain(struct import *import, unsigned long line,
-                                                           const char *column, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void
+complain(struct import *import, unsigned long line, const char *column, const char *fmt, ...)
 {
     va_list args;
 
@@ -47,7 +47,7 @@ static void read_header(struct import *import)
     bool seen[FG_ITEM_FIELDS] = {false};
 
     for (unsigned i = 0; i < row->count; i++) {
-        unsigned field = fg_item_field_find(row->cells[i]);
+        unsigned field = fg_control_item_field_find(row->cells[i]);
 
         if (field == FG_ITEM_FIELDS) {
             fg_clean(row->cells[i]);
@@ -65,7 +65,8 @@ static void read_header(struct import *import)
         complain(import, row->line, "item", "is missing in the header line");
 }
 
-static bool read_values(struct import *import, const struct fg_csv_row *row, struct fg_values *values)
+static bool read_values(struct import *import, const struct fg_csv_row *row,
+                        struct fg_values *values)
 {
     unsigned long before = import->errors;
     struct fg_error err;
@@ -76,7 +77,7 @@ static bool read_values(struct import *import, const struct fg_csv_row *row, str
         return false;
     }
     for (unsigned i = 0; i < row->count; i++) {
-        const char *name = fg_item_fields[import->columns[i]].name;
+        const char *name = fg_control_item_fields[import->columns[i]].name;
 
         if (row->cells[i][0] == 0 && import->columns[i] != FG_ITEM_FIELD_item)
             continue;
@@ -106,7 +107,8 @@ static void take_existing(void *ctx, json_t *entry)
 
     if (import->existing_count == import->existing_room) {
         import->existing_room = import->existing_room * 2 + 1024;
-        import->existing = realloc(import->existing, import->existing_room * sizeof(*import->existing));
+        import->existing =
+            realloc(import->existing, import->existing_room * sizeof(*import->existing));
         if (!import->existing)
             abort();
     }
@@ -143,15 +145,16 @@ static void plan_rows(struct import *import)
         if (!read_values(import, row, &values))
             continue;
         import->plans_count++;
-        if (!fg_plan_make(&values, find_existing(import, values.number[FG_ITEM_FIELD_item]), plan, &field,
-                          &err))
-            complain(import, row->line, fg_item_fields[field].name, "%s", err.text);
+        if (!fg_plan_make(&values, find_existing(import, values.number[FG_ITEM_FIELD_item]), plan,
+                          &field, &err))
+            complain(import, row->line, fg_control_item_fields[field].name, "%s", err.text);
     }
 }
 
 static int compare_plans(const void *a, const void *b)
 {
-    const struct fg_plan *x = *(const struct fg_plan *const *)a, *y = *(const struct fg_plan *const *)b;
+    const struct fg_plan *x = *(const struct fg_plan *const *)a,
+                         *y = *(const struct fg_plan *const *)b;
 
     if (x->item != y->item)
         return x->item < y->item ? -1 : 1;
@@ -169,8 +172,8 @@ static void find_twins(struct import *import)
     qsort(sorted, import->plans_count, sizeof(*sorted), compare_plans);
     for (size_t i = 1; i < import->plans_count; i++)
         if (sorted[i]->item == sorted[i - 1]->item)
-            complain(import, sorted[i]->line, "item", "%" PRIu64 " is in line %lu already", sorted[i]->item,
-                     sorted[i - 1]->line);
+            complain(import, sorted[i]->line, "item", "%" PRIu64 " is in line %lu already",
+                     sorted[i]->item, sorted[i - 1]->line);
     free(sorted);
 }
 
@@ -195,7 +198,8 @@ static int prepare(struct fg_cli *cli, struct import *import)
     if (code != FG_EXIT_OK)
         return code;
     if (import->existing_count)
-        qsort(import->existing, import->existing_count, sizeof(*import->existing), compare_existing);
+        qsort(import->existing, import->existing_count, sizeof(*import->existing),
+              compare_existing);
     import->plans = calloc(import->csv.rows_count, sizeof(*import->plans));
     if (!import->plans)
         abort();
@@ -258,8 +262,9 @@ static json_t *summary(const struct import *import, bool dry_run)
         if (plan->create)
             added += json_integer_value(json_object_get(plan->body, "total"));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "created", created, "changed", changed, "unchanged",
-                     unchanged, "units_added", added, "units_removed", removed, "dry_run", dry_run);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "created", created, "changed", changed,
+                     "unchanged", unchanged, "units_added", added, "units_removed", removed,
+                     "dry_run", dry_run);
 }
 
 static void report(const struct fg_cli *cli, const struct import *import, bool dry_run)

@@ -19,7 +19,8 @@ int fg_usage_error(const char *fmt, ...)
 
 void fg_command_name(const struct fg_command *command, char name[64])
 {
-    snprintf(name, 64, "%s%s%s", command->noun, command->verb ? " " : "", command->verb ? command->verb : "");
+    snprintf(name, 64, "%s%s%s", command->noun, command->verb ? " " : "",
+             command->verb ? command->verb : "");
 }
 
 static void help_options(FILE *out, const struct fg_option *options, unsigned count)
@@ -76,7 +77,8 @@ void fg_help(FILE *out, const struct fg_command *command)
 #undef X
 }
 
-static int find_option(const struct fg_option *options, unsigned count, const char *name, size_t len)
+static int find_option(const struct fg_option *options, unsigned count, const char *name,
+                       size_t len)
 {
     for (unsigned i = 0; i < count; i++)
         if (strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
@@ -95,7 +97,8 @@ struct parse {
 };
 
 /* The value of the option at hand: behind '=', or the next word. */
-static const char *option_value(struct parse *parse, const struct fg_option *option, const char *equals)
+static const char *option_value(struct parse *parse, const struct fg_option *option,
+                                const char *equals)
 {
     if (equals)
         return equals + 1;
@@ -170,12 +173,14 @@ static int take_word(struct parse *parse, const char *word)
 
     if (args->command) {
         if (args->count == args->command->args_max || args->count == FG_POSITIONS_MAX)
-            return fg_usage_error("too many arguments: \"%s\"; %s takes %s", word, args->command->noun,
+            return fg_usage_error("too many arguments: \"%s\"; %s takes %s", word,
+                                  args->command->noun,
                                   *args->command->args ? args->command->args : "none");
         args->positions[args->count++] = word;
         return -1;
     }
-    args->command = find_command(parse->noun ? parse->noun : word, parse->noun ? word : NULL, &known);
+    args->command =
+        find_command(parse->noun ? parse->noun : word, parse->noun ? word : NULL, &known);
     if (!args->command && !known)
         return fg_usage_error("unknown command \"%s\"; see fgctl --help", word);
     if (!args->command && parse->noun)
@@ -200,8 +205,8 @@ static int finish(const struct parse *parse)
     }
     if (args->count < args->command->args_min)
         return fg_usage_error("too few arguments; usage: fgctl %s%s%s %s", args->command->noun,
-                              args->command->verb ? " " : "", args->command->verb ? args->command->verb : "",
-                              args->command->args);
+                              args->command->verb ? " " : "",
+                              args->command->verb ? args->command->verb : "", args->command->args);
     return -1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What has to be sent to turn an item as it is into the item as it is wanted: `item set` and import. */
+/* What has to be sent to turn an item as it is into the item as it is wanted: `item set` and
+ * import. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -10,7 +11,7 @@ static const char *answer_name(unsigned field)
 {
     if (field == FG_ITEM_FIELD_opens)
         return "opens_ms";
-    return field == FG_ITEM_FIELD_closes ? "closes_ms" : fg_item_fields[field].name;
+    return field == FG_ITEM_FIELD_closes ? "closes_ms" : fg_control_item_fields[field].name;
 }
 
 static uint64_t wanted_time(const struct fg_values *values, const json_t *existing, unsigned field)
@@ -20,7 +21,8 @@ static uint64_t wanted_time(const struct fg_values *values, const json_t *existi
     return (uint64_t)json_integer_value(json_object_get(existing, answer_name(field)));
 }
 
-static bool check_times(const struct fg_values *values, const json_t *existing, struct fg_error *err)
+static bool check_times(const struct fg_values *values, const json_t *existing,
+                        struct fg_error *err)
 {
     uint64_t opens = wanted_time(values, existing, FG_ITEM_FIELD_opens);
     uint64_t closes = wanted_time(values, existing, FG_ITEM_FIELD_closes);
@@ -30,8 +32,8 @@ static bool check_times(const struct fg_values *values, const json_t *existing, 
         return true;
     if (closes == 0 || closes > opens)
         return true;
-    fg_moment_format(opens, from);
-    fg_moment_format(closes, until);
+    fg_control_time_format(opens, from);
+    fg_control_time_format(closes, until);
     return fg_fail(err, "closes at %s, which is not after it opens, %s", until, from);
 }
 
@@ -39,10 +41,10 @@ static bool check_times(const struct fg_values *values, const json_t *existing, 
 static void drop_equal(json_t *body, const json_t *existing)
 {
     for (unsigned i = 0; i < FG_ITEM_FIELDS; i++) {
-        json_t *wanted = json_object_get(body, fg_item_fields[i].name);
+        json_t *wanted = json_object_get(body, fg_control_item_fields[i].name);
 
         if (wanted && json_equal(wanted, json_object_get(existing, answer_name(i))))
-            json_object_del(body, fg_item_fields[i].name);
+            json_object_del(body, fg_control_item_fields[i].name);
     }
 }
 
@@ -85,17 +87,20 @@ bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct
     return true;
 }
 
-static int send_units(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply, struct fg_error *err)
+static int send_units(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply,
+                      struct fg_error *err)
 {
     char path[64];
     json_int_t units = plan->units > 0 ? plan->units : -plan->units;
 
     snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", plan->item);
-    return fg_request_quiet(cli, "POST", path, json_pack("{s:I}", plan->units > 0 ? "add" : "remove", units),
-                            reply, err);
+    return fg_request_quiet(cli, "POST", path,
+                            json_pack("{s:I}", plan->units > 0 ? "add" : "remove", units), reply,
+                            err);
 }
 
-int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply, struct fg_error *err)
+int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply,
+                struct fg_error *err)
 {
     int code = FG_EXIT_OK;
     char path[64];
@@ -125,10 +130,12 @@ void fg_plan_print(FILE *out, const struct fg_plan *plan)
     char *body = plan->body ? json_dumps(plan->body, JSON_COMPACT) : NULL;
 
     if (body)
-        fprintf(out, "%s item %" PRIu64 ": %s\n", plan->create ? "create" : "change", plan->item, body);
+        fprintf(out, "%s item %" PRIu64 ": %s\n", plan->create ? "create" : "change", plan->item,
+                body);
     if (plan->units)
-        fprintf(out, "%s item %" PRIu64 ": %" PRId64 " units\n", plan->units > 0 ? "add to" : "take from",
-                plan->item, plan->units > 0 ? plan->units : -plan->units);
+        fprintf(out, "%s item %" PRIu64 ": %" PRId64 " units\n",
+                plan->units > 0 ? "add to" : "take from", plan->item,
+                plan->units > 0 ? plan->units : -plan->units);
     free(body);
 }
 

@@ -29,8 +29,8 @@ static void explain(const struct fg_reply *reply, const json_t *json, struct fg_
     fg_clean(err->text);
 }
 
-int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply,
-                     struct fg_error *err)
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+                     json_t **reply, struct fg_error *err)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     struct fg_reply raw;
@@ -57,7 +57,8 @@ int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, j
     return code;
 }
 
-int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply)
+int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+               json_t **reply)
 {
     struct fg_error err = {""};
     json_t *json = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* JSON for people: any object as indented lines, so that a new field of the daemon needs no line here. */
+/* JSON for people: any object as indented lines, so that a new field of the daemon needs no line
+ * here. */
 #include "fgctl.h"
 
 #include <string.h>

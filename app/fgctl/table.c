@@ -76,7 +76,8 @@ void fg_table_print(struct fg_table *table, FILE *out)
     for (size_t i = 0; i < table->count; i++) {
         unsigned column = (unsigned)(i % table->columns);
 
-        print_cell(out, table->cells[i], widths[column], table->right[column], column == table->columns - 1);
+        print_cell(out, table->cells[i], widths[column], table->right[column],
+                   column == table->columns - 1);
     }
 }
 

@@ -130,7 +130,7 @@ static void print_head(const struct top *top)
     json_t *sink;
     size_t i;
 
-    fg_moment_format(fg_now_ms() / 1000 * 1000, now);
+    fg_control_time_format(fg_now_ms() / 1000 * 1000, now);
     printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64, now, state ? state : "?",
            reason && *reason ? ": " : "", reason ? reason : "", number(top->status, "uptime_s"),
            number(top->status, "workers"));
@@ -144,10 +144,15 @@ static void print_main_rates(const struct top *top)
 {
     static const struct {
         const char *text, *name;
-    } list[] = {
-        {"frames in", "workers.rx"},    {"requests", "stock.requests"},     {"reserved", "stock.reserved"},
-        {"sold", "stock.sold"},         {"cancelled", "stock.cancelled"},   {"expired", "stock.expired"},
-        {"sold out", "stock.sold_out"}, {"duplicates", "stock.duplicates"}, {"busy", "stock.busy"}};
+    } list[] = {{"frames in", "workers.rx"},
+                {"requests", "stock.requests"},
+                {"reserved", "stock.reserved"},
+                {"sold", "stock.sold"},
+                {"cancelled", "stock.cancelled"},
+                {"expired", "stock.expired"},
+                {"sold out", "stock.sold_out"},
+                {"duplicates", "stock.duplicates"},
+                {"busy", "stock.busy"}};
 
     printf("%-20s %16s %14s\n", "", "TOTAL", "PER SECOND");
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
@@ -163,12 +168,12 @@ static int print_drops(const struct top *top)
     for (size_t i = 0; i < top->now.count; i++) {
         const struct fg_sample *s = &top->now.list[i];
         bool drop = strncmp(s->name, "drops.", 6) == 0;
-        bool verdict = strncmp(s->name, "filter.", 7) == 0 && strcmp(s->name, "filter.order") != 0 &&
-                       strcmp(s->name, "filter.pass") != 0;
+        bool verdict = strncmp(s->name, "filter.", 7) == 0 &&
+                       strcmp(s->name, "filter.order") != 0 && strcmp(s->name, "filter.pass") != 0;
 
         if ((drop || verdict) && s->value > 0) {
-            printf("%-6s %-13s %16.0f %14.0f\n", drop ? "drop" : "filter", strchr(s->name, '.') + 1, s->value,
-                   s->rate);
+            printf("%-6s %-13s %16.0f %14.0f\n", drop ? "drop" : "filter", strchr(s->name, '.') + 1,
+                   s->value, s->rate);
             lines++;
         }
     }
@@ -213,11 +218,12 @@ static void print_items(const struct top *top, int rows)
         for (int k = 0; k < 4; k++)
             snprintf(text[k], sizeof(text[k]), "%" PRId64, number(sorted[i].json, keys[k]));
         snprintf(text[4], sizeof(text[4]), "%.0f", sorted[i].sold_rate);
-        snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(sorted[i].json, "name")));
+        snprintf(name, sizeof(name), "%s",
+                 json_string_value(json_object_get(sorted[i].json, "name")));
         fg_clean(name);
-        fg_table_add(table,
-                     (const char *const[]){text[0], name, text[1], text[2], text[3], text[4],
-                                           json_string_value(json_object_get(sorted[i].json, "state"))});
+        fg_table_add(table, (const char *const[]){
+                                text[0], name, text[1], text[2], text[3], text[4],
+                                json_string_value(json_object_get(sorted[i].json, "state"))});
     }
     printf("\n");
     fg_table_print(table, stdout);
@@ -264,7 +270,8 @@ static void print_json_view(const struct top *top)
         json_array_append(items, top->items[i].json);
     }
     all = json_pack("{s:I, s:f, s:O, s:o, s:o, s:o}", "time_ms", (json_int_t)fg_now_ms(), "seconds",
-                    seconds(top), "status", top->status, "counters", values, "rates", rates, "items", items);
+                    seconds(top), "status", top->status, "counters", values, "rates", rates,
+                    "items", items);
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     printf("\n");
     fflush(stdout);
@@ -315,10 +322,11 @@ int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
     uint64_t interval_ms = 1000, count = 0;
     int code;
 
-    if (args->options[0] && (!fg_duration_parse(args->options[0], &interval_ms, NULL) || interval_ms < 100 ||
-                             interval_ms > 3600000))
-        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h", args->options[0]);
-    if (args->options[1] && (!fg_number_parse(args->options[1], &count) || count < 1))
+    if (args->options[0] && (!fg_control_duration_parse(args->options[0], &interval_ms, NULL) ||
+                             interval_ms < 100 || interval_ms > 3600000))
+        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
+                              args->options[0]);
+    if (args->options[1] && (!fg_control_number_parse(args->options[1], &count) || count < 1))
         return fg_usage_error("--count: \"%s\" is no whole number from 1 on", args->options[1]);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

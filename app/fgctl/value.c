@@ -27,12 +27,12 @@ bool fg_time_parse(const char *text, uint64_t *ms)
         return true;
     }
     if (text[0] == '+') {
-        if (!fg_duration_parse(text + 1, ms, NULL))
+        if (!fg_control_duration_parse(text + 1, ms, NULL))
             return false;
         *ms += fg_now_ms();
         return true;
     }
-    return fg_number_parse(text, ms) || fg_moment_parse(text, ms, NULL);
+    return fg_control_number_parse(text, ms) || fg_control_time_parse(text, ms, NULL);
 }
 
 static bool parse_flag(const char *text, uint64_t *flag)
@@ -45,7 +45,7 @@ static bool parse_flag(const char *text, uint64_t *flag)
 static bool parse_name(const char *text, char *name)
 {
     json_t *json = json_string(text);
-    bool ok = json && fg_item_name_valid(text);
+    bool ok = json && fg_control_item_name_valid(text);
 
     json_decref(json);
     if (ok)
@@ -53,9 +53,10 @@ static bool parse_name(const char *text, char *name)
     return ok;
 }
 
-bool fg_value_parse(unsigned index, const char *text, struct fg_values *values, struct fg_error *err)
+bool fg_value_parse(unsigned index, const char *text, struct fg_values *values,
+                    struct fg_error *err)
 {
-    const struct fg_item_field *field = &fg_item_fields[index];
+    const struct fg_control_item_field *field = &fg_control_item_fields[index];
     uint64_t *number = &values->number[index];
     bool ok = false;
     char range[128];
@@ -71,16 +72,18 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values, 
         ok = fg_time_parse(text, number) && *number <= field->max;
         break;
     case FG_FIELD_DURATION:
-        ok = fg_duration_parse(text, number, NULL) && *number >= field->min && *number <= field->max;
+        ok = fg_control_duration_parse(text, number, NULL) && *number >= field->min &&
+             *number <= field->max;
         break;
     case FG_FIELD_NUMBER:
-        ok = fg_number_parse(text, number) && *number >= field->min && *number <= field->max;
+        ok =
+            fg_control_number_parse(text, number) && *number >= field->min && *number <= field->max;
         break;
     }
     values->given[index] |= ok;
     if (ok)
         return true;
-    return fg_fail(err, "\"%.64s\" is not %s%s", text, fg_item_field_range(field, range),
+    return fg_fail(err, "\"%.64s\" is not %s%s", text, fg_control_item_field_range(field, range),
                    field->kind == FG_FIELD_DURATION ? ", or like 90s, 2m"
                    : field->kind == FG_FIELD_TIME   ? ", or now, or +10m"
                                                     : "");
@@ -88,7 +91,7 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values, 
 
 static json_t *value_json(const struct fg_values *values, unsigned index)
 {
-    switch (fg_item_fields[index].kind) {
+    switch (fg_control_item_fields[index].kind) {
     case FG_FIELD_TEXT:
         return json_string(values->name);
     case FG_FIELD_FLAG:
@@ -107,6 +110,6 @@ json_t *fg_values_json(const struct fg_values *values)
 
     for (unsigned i = 0; i < FG_ITEM_FIELDS; i++)
         if (values->given[i])
-            json_object_set_new(json, fg_item_fields[i].name, value_json(values, i));
+            json_object_set_new(json, fg_control_item_fields[i].name, value_json(values, i));
     return json;
 }

@@ -4,8 +4,8 @@
 
 #include <stdarg.h>
 
+#include "base/diag.h"
 #include "daemon.h"
-#include "log.h"
 
 #define LOG_LOOK_MS 1000
 
@@ -17,12 +17,13 @@ static const char *const names[] = {
 static const char *const level_names[] = {"none", "warning", "alarm"};
 
 /* The new level of one alarm; down only after its time. */
-__attribute__((format(printf, 5, 6))) static void set(struct fg_daemon *d, enum fg_alarm alarm,
-                                                      uint64_t now_ms, enum fg_alarm_level level,
+__attribute__((format(printf, 5, 6))) static void set(struct fg_daemon *d,
+                                                      enum fg_health_alarm alarm, uint64_t now_ms,
+                                                      enum fg_health_alarm_level level,
                                                       const char *fmt, ...)
 {
-    struct fg_alarm_state *a = &d->alarms.list[alarm];
-    enum fg_alarm_level before = a->level;
+    struct fg_health_alarm_state *a = &d->alarms.list[alarm];
+    enum fg_health_alarm_level before = a->level;
     va_list args;
 
     if (level >= before)
@@ -39,13 +40,13 @@ __attribute__((format(printf, 5, 6))) static void set(struct fg_daemon *d, enum 
         return;
     a->seen_ms = now_ms; /* a warning that follows an alarm has its own time */
     if (level == FG_ALARM_NONE)
-        fg_log(FG_LOG_NOTICE, "alarm %s: over", names[alarm]);
+        fg_diag(FG_DIAG_NOTICE, "alarm %s: over", names[alarm]);
     else
-        fg_log(level == FG_ALARM_RAISED ? FG_LOG_ERROR : FG_LOG_WARNING, "alarm %s: %s", names[alarm],
-               a->text);
+        fg_diag(level == FG_ALARM_RAISED ? FG_DIAG_ERROR : FG_DIAG_WARNING, "alarm %s: %s",
+                names[alarm], a->text);
 }
 
-static enum fg_alarm_level level_of(uint64_t used, uint64_t max)
+static enum fg_health_alarm_level level_of(uint64_t used, uint64_t max)
 {
     return used >= max ? FG_ALARM_RAISED : used * 10 >= max * 9 ? FG_ALARM_WARNING : FG_ALARM_NONE;
 }
@@ -54,13 +55,14 @@ static enum fg_alarm_level level_of(uint64_t used, uint64_t max)
 static void look_at_worker_limits(struct fg_daemon *d, uint64_t now_ms)
 {
     static const struct {
-        enum fg_alarm alarm;
+        enum fg_health_alarm alarm;
         const char *what, *limit;
     } list[FG_STOCK_LEVELS] = {
         [FG_STOCK_LEVEL_orders] = {FG_ALARM_ORDERS, "orders", "[limits] orders_max"},
         [FG_STOCK_LEVEL_users] = {FG_ALARM_USERS, "users with a limit", "[limits] users_max"},
         [FG_STOCK_LEVEL_parked] = {FG_ALARM_PARKED, "waiting requests", "[limits] parked_max"},
-        [FG_STOCK_LEVEL_held] = {FG_ALARM_HELD, "answers that wait for the disk", "[limits] held_max"},
+        [FG_STOCK_LEVEL_held] = {FG_ALARM_HELD, "answers that wait for the disk",
+                                 "[limits] held_max"},
         [FG_STOCK_LEVEL_denied] = {FG_ALARM_DENIED, "users ever denied",
                                    "built in; a restart forgets who is "
                                    "allowed again"}};
@@ -72,15 +74,17 @@ static void look_at_worker_limits(struct fg_daemon *d, uint64_t now_ms)
 
         fg_stock_levels(d->workers[i]->stock, levels);
         for (unsigned k = 0; k < FG_STOCK_LEVELS; k++) {
-            if (i && (uint64_t)levels[k].used * worst[k].max <= (uint64_t)worst[k].used * levels[k].max)
+            if (i &&
+                (uint64_t)levels[k].used * worst[k].max <= (uint64_t)worst[k].used * levels[k].max)
                 continue;
             worst[k] = levels[k];
             worker[k] = i;
         }
     }
     for (unsigned k = 0; k < FG_STOCK_LEVELS; k++)
-        set(d, list[k].alarm, now_ms, level_of(worst[k].used, worst[k].max), "worker %u: %u of %u %s (%s)",
-            worker[k], worst[k].used, worst[k].max, list[k].what, list[k].limit);
+        set(d, list[k].alarm, now_ms, level_of(worst[k].used, worst[k].max),
+            "worker %u: %u of %u %s (%s)", worker[k], worst[k].used, worst[k].max, list[k].what,
+            list[k].limit);
 }
 
 static void look_at_items(struct fg_daemon *d, uint64_t now_ms)
@@ -99,8 +103,9 @@ static void look_at_refusals(struct fg_daemon *d, uint64_t now_ms)
     uint64_t refused = 0;
 
     for (unsigned i = 0; i < d->config.workers.count; i++)
-        refused += fg_counter(&fg_stock_counters(d->workers[i]->stock)->full);
-    set(d, FG_ALARM_FULL, now_ms, refused > d->alarms.refused_full ? FG_ALARM_RAISED : FG_ALARM_NONE,
+        refused += fg_counter_read(&fg_stock_counters(d->workers[i]->stock)->full);
+    set(d, FG_ALARM_FULL, now_ms,
+        refused > d->alarms.refused_full ? FG_ALARM_RAISED : FG_ALARM_NONE,
         "reservations are refused for want of memory ([limits] orders_max, users_max): %llu so far",
         (unsigned long long)refused);
     d->alarms.refused_full = refused;
@@ -128,40 +133,44 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
             d->config.log.dir);
     else
         set(d, FG_ALARM_LOG, now_ms, FG_ALARM_RAISED, "%s: %.200s",
-            state == FG_JOURNAL_FULL ? "no room, reservations are BUSY" : "failed, nothing more is accepted",
+            state == FG_JOURNAL_FULL ? "no room, reservations are BUSY"
+                                     : "failed, nothing more is accepted",
             fg_journal_error(d->journal));
     set(d, FG_ALARM_MEMORY, now_ms,
         d->config.log.durability == FG_DURABILITY_MEMORY ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[log] durability is memory: a power cut loses acknowledged orders");
-    fg_snapshots_error(d, why, sizeof(why));
+    fg_ledger_snapshots_error(d, why, sizeof(why));
     set(d, FG_ALARM_SNAPSHOT, now_ms, why[0] ? FG_ALARM_WARNING : FG_ALARM_NONE, "%.240s", why);
     set(d, FG_ALARM_LEDGER, now_ms, broken ? FG_ALARM_RAISED : FG_ALARM_NONE, "%.240s",
         broken ? d->follower.error.text : "");
 }
 
-/* Everything that needs a record waits for it: one that is under way for long tells before it has ended. */
+/* Everything that needs a record waits for it: one that is under way for long tells before it has
+ * ended. */
 static void look_at_disk(struct fg_daemon *d, uint64_t now_ms)
 {
-    struct fg_commit_watch *w = &d->commit_watch;
-    uint64_t began = atomic_load(&w->began_ms), slow = atomic_load(&w->slow), took = atomic_load(&w->slow_ms);
+    struct fg_journal_commit_watch *w = &d->commit_watch;
+    uint64_t began = atomic_load(&w->began_ms), slow = atomic_load(&w->slow),
+             took = atomic_load(&w->slow_ms);
     bool waits = began && now_ms > began && now_ms - began >= FG_COMMIT_SLOW_MS;
 
-    set(d, FG_ALARM_DISK, now_ms, waits || slow > d->alarms.slow_commits ? FG_ALARM_WARNING : FG_ALARM_NONE,
-        "a commit of the log %s the disk for %.1f s: answers wait for it", waits ? "waits for" : "waited for",
-        (double)(waits ? now_ms - began : took) / 1000);
+    set(d, FG_ALARM_DISK, now_ms,
+        waits || slow > d->alarms.slow_commits ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "a commit of the log %s the disk for %.1f s: answers wait for it",
+        waits ? "waits for" : "waited for", (double)(waits ? now_ms - began : took) / 1000);
     d->alarms.slow_commits = slow;
 }
 
 /* The worst one speaks for all. */
 static void look_at_sinks(struct fg_daemon *d, uint64_t now_ms)
 {
-    enum fg_alarm_level level = FG_ALARM_NONE;
+    enum fg_health_alarm_level level = FG_ALARM_NONE;
     struct fg_sink_status worst = {0};
     const char *name = "";
 
     for (unsigned i = 0; i < d->sinks_count; i++) {
         struct fg_sink_status s;
-        enum fg_alarm_level its;
+        enum fg_health_alarm_level its;
 
         fg_sink_status(d->sinks[i], &s);
         its = s.state == FG_SINK_REFUSED ? FG_ALARM_RAISED
@@ -180,7 +189,7 @@ static void look_at_sinks(struct fg_daemon *d, uint64_t now_ms)
 static void look_at_commands(struct fg_daemon *d, uint64_t now_ms)
 {
     struct fg_inbound_status s = {0};
-    enum fg_alarm_level level = FG_ALARM_NONE;
+    enum fg_health_alarm_level level = FG_ALARM_NONE;
 
     if (d->inbound)
         fg_inbound_status(d->inbound, &s);
@@ -188,14 +197,15 @@ static void look_at_commands(struct fg_daemon *d, uint64_t now_ms)
         level = FG_ALARM_RAISED;
     else if (d->inbound && s.state == FG_SINK_AWAY)
         level = FG_ALARM_WARNING;
-    set(d, FG_ALARM_COMMANDS, now_ms, level, "the way back: %s: %.200s", fg_sink_state_name(s.state),
-        s.error);
+    set(d, FG_ALARM_COMMANDS, now_ms, level, "the way back: %s: %.200s",
+        fg_sink_state_name(s.state), s.error);
 }
 
 /* Never silent: what has no place is judged by its network, or not blocked. */
 static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
 {
-    uint64_t events[FG_EVENT_COUNT] = {0}, sources, penalties = fg_penalty_counters(d->penalty).refused;
+    uint64_t events[FG_EVENT_COUNT] = {0}, sources,
+             penalties = fg_penalty_counters(d->penalty).refused;
     uint32_t allowed;
     bool more;
 
@@ -208,18 +218,21 @@ static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
     }
     more = sources > d->alarms.refused_sources || penalties > d->alarms.refused_penalties;
     set(d, FG_ALARM_FILTER, now_ms, more ? FG_ALARM_WARNING : FG_ALARM_NONE,
-        "%llu packets of sources that found the table full ([filter] sources_max), %llu sources not blocked "
+        "%llu packets of sources that found the table full ([filter] sources_max), %llu sources "
+        "not blocked "
         "by a full "
         "penalty box or block list",
         (unsigned long long)sources, (unsigned long long)penalties);
     d->alarms.refused_sources = sources;
     d->alarms.refused_penalties = penalties;
-    set(d, FG_ALARM_MONITOR, now_ms, d->filter && d->config.filter.monitor ? FG_ALARM_WARNING : FG_ALARM_NONE,
+    set(d, FG_ALARM_MONITOR, now_ms,
+        d->filter && d->config.filter.monitor ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[filter] monitor is on: everything is judged, nothing is dropped");
     allowed = d->filter ? fg_filter_count(d->filter, FG_LIST_ALLOW) : 0;
     set(d, FG_ALARM_GATEWAYS, now_ms,
         allowed && !d->config.limits.user_rate ? FG_ALARM_WARNING : FG_ALARM_NONE,
-        "%u prefixes of the allow list have no rate, and neither have their users ([limits] user_rate is 0)",
+        "%u prefixes of the allow list have no rate, and neither have their users ([limits] "
+        "user_rate is 0)",
         allowed);
 }
 
@@ -229,23 +242,23 @@ static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
 
     for (unsigned i = 0; i < d->config.workers.count; i++)
         stalled += atomic_load(&d->watch[i].stalled);
-    set(d, FG_ALARM_WORKERS, now_ms, stalled ? FG_ALARM_RAISED : FG_ALARM_NONE, "%u of %u stand still",
-        stalled, d->config.workers.count);
+    set(d, FG_ALARM_WORKERS, now_ms, stalled ? FG_ALARM_RAISED : FG_ALARM_NONE,
+        "%u of %u stand still", stalled, d->config.workers.count);
 }
 
 static void look_at_links(struct fg_daemon *d, uint64_t now_ms)
 {
     char why[FG_ALARM_TEXT] = "";
-    bool wrong = fg_links_wrong(d, why, sizeof(why));
+    bool wrong = fg_port_links_wrong(d, why, sizeof(why));
 
     set(d, FG_ALARM_LINK, now_ms,
-        fg_links_broken(d) ? FG_ALARM_RAISED
-        : wrong            ? FG_ALARM_WARNING
-                           : FG_ALARM_NONE,
+        fg_port_links_broken(d) ? FG_ALARM_RAISED
+        : wrong                 ? FG_ALARM_WARNING
+                                : FG_ALARM_NONE,
         "%.240s", why);
 }
 
-void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
+void fg_health_poll(struct fg_daemon *d, uint64_t now_ms)
 {
     look_at_worker_limits(d, now_ms);
     look_at_items(d, now_ms);
@@ -259,13 +272,13 @@ void fg_alarms_look(struct fg_daemon *d, uint64_t now_ms)
     look_at_links(d, now_ms);
 }
 
-json_t *fg_alarms_json(struct fg_daemon *d)
+json_t *fg_health_alarms_json(struct fg_daemon *d)
 {
     json_t *list = json_array();
 
     pthread_mutex_lock(&d->alarms.lock);
     for (unsigned i = 0; i < FG_ALARMS; i++) {
-        const struct fg_alarm_state *a = &d->alarms.list[i];
+        const struct fg_health_alarm_state *a = &d->alarms.list[i];
         json_t *text = a->level ? json_string(a->text) : NULL;
 
         if (a->level)
@@ -277,7 +290,7 @@ json_t *fg_alarms_json(struct fg_daemon *d)
     return list;
 }
 
-json_t *fg_alarm_levels_json(struct fg_daemon *d)
+json_t *fg_health_alarm_levels_json(struct fg_daemon *d)
 {
     json_t *o = json_object();
 

@@ -2,7 +2,7 @@
 /* What the control server can do with the daemon. Control thread only. */
 #include "daemon.h"
 
-#include "log.h"
+#include "base/diag.h"
 
 #define CATCH_UP_MS 5000
 
@@ -12,8 +12,8 @@ static enum fg_control_result outcome(enum fg_mail mail, const struct fg_stock_a
 {
     switch (mail) {
     case FG_MAIL_NOT_SENT:
-        fg_fail(err,
-                "the appliance is stopping, or an earlier command is still under way; nothing was changed");
+        fg_fail(err, "the appliance is stopping, or an earlier command is still under way; nothing "
+                     "was changed");
         return FG_CONTROL_UNAVAILABLE;
     case FG_MAIL_TIMEOUT:
         fg_fail(err, "no answer within 5 s; it may still happen, look before you repeat it");
@@ -37,7 +37,8 @@ static enum fg_control_result outcome(enum fg_mail mail, const struct fg_stock_a
         fg_fail(err, "a queue or the log is full; nothing was changed, try again");
         return FG_CONTROL_UNAVAILABLE;
     default:
-        fg_fail(err, "the log failed or the appliance is stopping (%s)", fg_status_name(answer->status));
+        fg_fail(err, "the log failed or the appliance is stopping (%s)",
+                fg_packet_status_name(answer->status));
         return FG_CONTROL_UNAVAILABLE;
     }
 }
@@ -59,15 +60,18 @@ static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_comma
     return outcome(fg_mailbox_ask_all(d, command, &answer), &answer, err);
 }
 
-/* The ledger numbers items in the order of the log, and so do we: one creation at a time, ledger up to date.
+/* The ledger numbers items in the order of the log, and so do we: one creation at a time, ledger up
+ * to date.
  */
-static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item, struct fg_ledger_item *known,
-                                         uint32_t *index, struct fg_error *err)
+static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item,
+                                         struct fg_ledger_item *known, uint32_t *index,
+                                         struct fg_error *err)
 {
     const struct fg_ledger_item *found;
 
-    if (fg_mailbox_under_way(d) || !fg_follower_catch_up(d, CATCH_UP_MS)) {
-        fg_fail(err, "an earlier command is still under way, or the ledger lags; nothing was changed");
+    if (fg_mailbox_under_way(d) || !fg_ledger_follower_catch_up(d, CATCH_UP_MS)) {
+        fg_fail(err,
+                "an earlier command is still under way, or the ledger lags; nothing was changed");
         return FG_CONTROL_UNAVAILABLE;
     }
     pthread_mutex_lock(&d->follower.lock);
@@ -80,8 +84,8 @@ static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item, str
 }
 
 static enum fg_control_result check_item(struct fg_daemon *d, const struct fg_control_item *item,
-                                         bool must_exist, struct fg_ledger_item *known, uint32_t *index,
-                                         struct fg_error *err)
+                                         bool must_exist, struct fg_ledger_item *known,
+                                         uint32_t *index, struct fg_error *err)
 {
     enum fg_control_result found = find_index(d, item->item, known, index, err);
 
@@ -105,16 +109,18 @@ static enum fg_control_result check_item(struct fg_daemon *d, const struct fg_co
 static enum fg_control_result set_name(struct fg_daemon *d, const struct fg_control_item *item,
                                        uint32_t index, struct fg_error *err)
 {
-    struct fg_stock_command command = {.type = FG_STOCK_ITEM_NAME, .index = index, .item = item->item};
+    struct fg_stock_command command = {
+        .type = FG_STOCK_ITEM_NAME, .index = index, .item = item->item};
 
     memcpy(command.name, item->name, strnlen(item->name, sizeof(command.name)));
     return ask_home(d, &command, err);
 }
 
-/* In the log first, then in force everywhere: no order is ever decided by settings that a crash could lose.
+/* In the log first, then in force everywhere: no order is ever decided by settings that a crash
+ * could lose.
  */
-static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item, bool must_exist,
-                                       struct fg_error *err)
+static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
+                                       bool must_exist, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
     struct fg_ledger_item known = {0};
@@ -137,11 +143,12 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     if (result == FG_CONTROL_DONE && strcmp(item->name, known.name))
         result = set_name(d, item, command.index, err);
     if (result == FG_CONTROL_DONE)
-        fg_follower_catch_up(d, CATCH_UP_MS); /* so that who asks now sees it */
+        fg_ledger_follower_catch_up(d, CATCH_UP_MS); /* so that who asks now sees it */
     return result;
 }
 
-static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units, struct fg_error *err)
+static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
+                                        struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
     struct fg_ledger_item known = {0};
@@ -152,7 +159,8 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
         fg_fail(err, "no item %llu", (unsigned long long)item);
     if (result != FG_CONTROL_DONE)
         return result;
-    if (units == 0 || units < -(int64_t)FG_UNITS_MAX || units > (int64_t)(FG_UNITS_MAX - known.total)) {
+    if (units == 0 || units < -(int64_t)FG_UNITS_MAX ||
+        units > (int64_t)(FG_UNITS_MAX - known.total)) {
         fg_fail(err, "%lld units; accepted: not 0, and a total of at most %d (there are %llu)",
                 (long long)units, FG_UNITS_MAX, (unsigned long long)known.total);
         return FG_CONTROL_BAD;
@@ -161,7 +169,7 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     command.units = (uint32_t)(units > 0 ? units : -units);
     result = ask_home(d, &command, err);
     if (result == FG_CONTROL_DONE)
-        fg_follower_catch_up(d, CATCH_UP_MS);
+        fg_ledger_follower_catch_up(d, CATCH_UP_MS);
     return result;
 }
 
@@ -173,10 +181,11 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
 
     if (result == FG_CONTROL_CONFLICT)
         fg_fail(err,
-                "the worker of this user has room for %d users who were ever denied; nothing was changed",
+                "the worker of this user has room for %d users who were ever denied; nothing was "
+                "changed",
                 FG_DENIED_MAX);
     if (result == FG_CONTROL_DONE)
-        fg_follower_catch_up(d, CATCH_UP_MS);
+        fg_ledger_follower_catch_up(d, CATCH_UP_MS);
     return result;
 }
 
@@ -184,7 +193,9 @@ static int compare_users(const void *a, const void *b)
 {
     const struct fg_stock_user *x = a, *y = b;
 
-    return x->refused != y->refused ? (x->refused < y->refused ? 1 : -1) : x->user < y->user ? -1 : 1;
+    return x->refused != y->refused ? (x->refused < y->refused ? 1 : -1)
+           : x->user < y->user      ? -1
+                                    : 1;
 }
 
 /* No user is on two workers, so the lists need no adding up. */
@@ -227,11 +238,11 @@ static struct fg_filter *filter(void *ctx)
     return d->config.filter.enabled ? d->filter : NULL;
 }
 
-static unsigned samples(void *ctx, struct fg_drop_sample *list, unsigned max)
+static unsigned samples(void *ctx, struct fg_filter_sample *list, unsigned max)
 {
     struct fg_daemon *d = ctx;
 
-    return fg_samples_last(d->samples, list, max);
+    return fg_filter_samples_last(d->samples, list, max);
 }
 
 static struct fg_penalty *penalty(void *ctx)
@@ -248,12 +259,12 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 
 static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
 {
-    return fg_snapshots_ask(ctx, seq, err) ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
+    return fg_ledger_snapshots_ask(ctx, seq, err) ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
 }
 
 static json_t *alarms(void *ctx)
 {
-    return fg_alarms_json(ctx);
+    return fg_health_alarms_json(ctx);
 }
 
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
@@ -262,7 +273,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .log_snapshot = log_snapshot,
                                       .measure = fg_measure,
                                       .alarms = alarms,
-                                      .health = fg_health,
+                                      .health = fg_health_check,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,

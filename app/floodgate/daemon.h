@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** daemon: what the appliance consists of, and the parts that put it together. See lifecycle.c for the order.
+/** daemon: what the appliance consists of, and the parts that put it together. See lifecycle.c for
+ * the order.
  */
 #ifndef FG_DAEMON_H
 #define FG_DAEMON_H
@@ -7,25 +8,27 @@
 #include <pthread.h>
 
 #include "alarms.h"
+#include "base/clock.h"
 #include "control/control.h"
+#include "frame/frame.h"
 #include "inbound/inbound.h"
 #include "links.h"
 #include "memif.h"
 #include "snapshots.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 struct fg_port {
-    const struct fg_port_config *config;
+    const struct fg_port_options *config;
     uint16_t first_queue; /**< global number; config->queues of them */
     uint16_t ethdevs;     /**< af_xdp: one a queue; else one */
     uint16_t ethdev[FG_QUEUES_MAX];
-    struct fg_host own; /**< for queues of a port that has addresses */
-    struct fg_link link;
-    struct fg_memif *memif; /**< of a net_memif */
+    struct fg_frame_host own; /**< for queues of a port that has addresses */
+    struct fg_port_link link;
+    struct fg_port_memif *memif; /**< of a net_memif */
 };
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */
-struct fg_follower {
+struct fg_ledger_follower {
     pthread_mutex_t lock;
     struct fg_ledger *ledger;
     _Atomic uint64_t seq; /**< of the ledger, to read without the lock */
@@ -48,49 +51,51 @@ struct fg_daemon {
 
     struct fg_filter *filter;
     struct fg_penalty *penalty;
-    struct fg_samples *samples; /**< NULL without an XDP filter */
-    uint64_t expired_ms;        /**< when entries that are over were last taken off the lists */
+    struct fg_filter_samples_reader *samples; /**< NULL without an XDP filter */
+    uint64_t expired_ms; /**< when entries that are over were last taken off the lists */
     struct fg_port ports[FG_PORTS_MAX];
     int links_socket; /**< to ask the kernel for the state of interfaces */
-    struct fg_queue *queues;
+    struct fg_worker_queue *queues;
     unsigned queues_count;
 
     pthread_mutex_t keys_lock; /**< reloads, one at a time */
-    _Atomic(struct fg_keyring *) keys;
+    _Atomic(struct fg_packet_keyring *) keys;
 
     struct fg_journal *journal;
-    struct fg_committer committer;
-    struct fg_watermark *marks;     /**< [workers] */
-    struct fg_ring **journal_rings; /**< [workers] */
-    struct fg_ring **messages;      /**< [workers * workers], from * workers + to */
-    struct fg_ring **messages_to;   /**< the same as each engine sees them */
+    struct fg_journal_committer committer;
+    struct fg_journal_watermark *marks; /**< [workers] */
+    struct fg_ring **journal_rings;     /**< [workers] */
+    struct fg_ring **messages;          /**< [workers * workers], from * workers + to */
+    struct fg_ring **messages_to;       /**< the same as each engine sees them */
     struct fg_ring **messages_from;
     struct fg_worker *workers[FG_WORKERS_MAX];
-    _Atomic int mode;              /**< enum fg_stock_mode; journal thread writes */
-    _Atomic uint64_t commit_began; /**< TSC, of the commit under way; 0 = none; journal thread writes */
+    _Atomic int mode; /**< enum fg_stock_mode; journal thread writes */
+    _Atomic uint64_t
+        commit_began; /**< TSC, of the commit under way; 0 = none; journal thread writes */
     _Atomic bool workers_quit;
     bool workers_started;
 
-    struct fg_bell bell; /**< workers ring, the journal's thread sleeps */
+    struct fg_journal_doorbell bell; /**< workers ring, the journal's thread sleeps */
     pthread_t journal_thread;
     bool journal_started;
     _Atomic bool journal_quit;
-    struct fg_commit_watch {            /* journal thread writes; ms, monotonic */
-        _Atomic uint64_t began_ms;      /**< of the commit under way; 0 = none */
-        _Atomic uint64_t max_ms;        /**< longest so far */
-        _Atomic uint64_t slow, slow_ms; /**< how many took FG_COMMIT_SLOW_MS or more, and the last of them */
+    struct fg_journal_commit_watch { /* journal thread writes; ms, monotonic */
+        _Atomic uint64_t began_ms;   /**< of the commit under way; 0 = none */
+        _Atomic uint64_t max_ms;     /**< longest so far */
+        _Atomic uint64_t slow,
+            slow_ms; /**< how many took FG_COMMIT_SLOW_MS or more, and the last of them */
     } commit_watch;
     _Atomic bool stopping; /**< no new decisions */
     _Atomic bool log_gone; /**< somebody removed or moved the log's files */
     _Atomic bool follower_quit;
-    struct fg_follower follower;
-    struct fg_snapshots snapshots;
+    struct fg_ledger_follower follower;
+    struct fg_ledger_snapshots snapshots;
     struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
     unsigned sinks_count;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
     struct fg_mailbox mailbox;
-    struct fg_alarms alarms;
+    struct fg_health_alarms alarms;
 
     bool eal_started;
     uint64_t started_ms;
@@ -106,42 +111,46 @@ struct fg_memory {
 };
 struct fg_stock_limits fg_limits_share(const struct fg_config *config);
 struct fg_memory fg_memory_needed(const struct fg_config *config);
-unsigned fg_queues_total(const struct fg_config *config);
-uint32_t fg_slots_per_worker(const struct fg_stock_limits *limits);
+unsigned fg_port_queues_total(const struct fg_config *config);
+uint32_t fg_worker_slots(const struct fg_stock_limits *limits);
 
 /* hugepages.c */
-void fg_hugepages_reclaim(const char *file_prefix);
-uint64_t fg_hugepages_free_bytes(void);
+void fg_port_hugepages_reclaim(const char *file_prefix);
+uint64_t fg_port_hugepages_free_bytes(void);
 
 /* eal.c */
-bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err);
-bool fg_device_is_pci(const char *device);
+bool fg_port_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err);
+bool fg_port_device_is_pci(const char *device);
 
 /* ports.c */
-bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err); /**< XDP first: the driver adopts it */
-bool fg_ports_start(struct fg_daemon *d, struct fg_error *err);
-void fg_ports_stop(struct fg_daemon *d);
+bool fg_port_attach_filters(struct fg_daemon *d,
+                            struct fg_error *err); /**< XDP first: the driver adopts it */
+bool fg_port_start_all(struct fg_daemon *d, struct fg_error *err);
+void fg_port_stop_all(struct fg_daemon *d);
 
 /* steer.c */
-void fg_steer(const struct fg_daemon *d, const struct fg_port *p); /**< after the device is started */
+void fg_port_steer(const struct fg_daemon *d,
+                   const struct fg_port *p); /**< after the device is started */
 
-/* recovery.c. Progress: begins with the first call, says a line (and tells systemd) every two seconds. */
+/* recovery.c. Progress: begins with the first call, says a line (and tells systemd) every two
+ * seconds. */
 struct fg_progress {
     const char *what, *unit; /**< "loading the snapshot", "order" */
     uint64_t told_ms;        /**< 0 at first */
 };
 void fg_progress(struct fg_progress *progress, uint64_t done, uint64_t of);
-bool fg_log_recover(struct fg_daemon *d, struct fg_error *err);
-bool fg_workers_load(struct fg_daemon *d, struct fg_error *err); /**< each the orders of its users */
+bool fg_ledger_recover(struct fg_daemon *d, struct fg_error *err);
+bool fg_workers_load(struct fg_daemon *d,
+                     struct fg_error *err); /**< each the orders of its users */
 
 /* journal_thread.c, ledger_thread.c */
-bool fg_journal_start(struct fg_daemon *d, struct fg_error *err);
-void fg_journal_stop(struct fg_daemon *d);
-bool fg_follower_start(struct fg_daemon *d, struct fg_error *err);
-void fg_follower_stop(struct fg_daemon *d);
-/** Waits until the ledger holds everything that is durable now; false after timeout_ms, in which the time of
- * a snapshot does not count. */
-bool fg_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
+bool fg_journal_thread_start(struct fg_daemon *d, struct fg_error *err);
+void fg_journal_thread_stop(struct fg_daemon *d);
+bool fg_ledger_follower_start(struct fg_daemon *d, struct fg_error *err);
+void fg_ledger_follower_stop(struct fg_daemon *d);
+/** Waits until the ledger holds everything that is durable now; false after timeout_ms, in which
+ * the time of a snapshot does not count. */
+bool fg_ledger_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
 
 /* mailbox.c: control thread */
 enum fg_mail { FG_MAIL_ANSWERED, FG_MAIL_NOT_SENT, FG_MAIL_TIMEOUT };
@@ -153,10 +162,10 @@ enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *co
 uint32_t fg_mailbox_under_way(struct fg_daemon *d);
 
 /* redis.c */
-bool fg_redis_start(struct fg_daemon *d, struct fg_error *err);
-bool fg_way_back_start(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
-void fg_way_back_stop(struct fg_daemon *d);
-bool fg_way_back_ill(struct fg_daemon *d); /**< away or refused */
+bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err);
+bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
+void fg_inbound_close(struct fg_daemon *d);
+bool fg_inbound_ill(struct fg_daemon *d); /**< away or refused */
 
 /* keys.c */
 bool fg_keys_load(struct fg_daemon *d,
@@ -167,7 +176,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
 /* status.c: any thread */
 #define FG_HEALTH_REASON 256 /**< bytes of a reason */
-int fg_health(void *daemon, char *reason);
+int fg_health_check(void *daemon, char *reason);
 const char *fg_state_name(struct fg_daemon *d); /**< "running", "degraded", ... */
 const char *fg_log_state_name(int state);       /**< of enum fg_journal_state */
 unsigned fg_stalled_workers(const struct fg_daemon *d);
@@ -178,35 +187,34 @@ void fg_telemetry_start(struct fg_daemon *d);
 void fg_telemetry_stop(void);
 
 /* samples.c: any thread but a worker */
-struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *penalty,
-                                   struct fg_error *err);
-void fg_samples_close(struct fg_samples *samples);
-void fg_samples_look(struct fg_samples *samples); /**< takes what is new out of the kernel's ring */
-unsigned fg_samples_last(struct fg_samples *samples, struct fg_drop_sample *list, unsigned max);
+struct fg_filter_samples_reader *
+fg_filter_samples_open(struct fg_filter *filter, struct fg_penalty *penalty, struct fg_error *err);
+void fg_filter_samples_close(struct fg_filter_samples_reader *samples);
+void fg_filter_samples_poll(
+    struct fg_filter_samples_reader *samples); /**< takes what is new out of the kernel's ring */
+unsigned fg_filter_samples_last(struct fg_filter_samples_reader *samples,
+                                struct fg_filter_sample *list, unsigned max);
 
 /* shield.c: main thread */
-bool fg_shield_lists(struct fg_daemon *d,
-                     struct fg_error *err); /**< from files, before anything is attached */
-bool fg_shield_start(struct fg_daemon *d, struct fg_error *err);
-void fg_shield_look(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
-void fg_shield_stop(struct fg_daemon *d);
+bool fg_penalty_box_lists(struct fg_daemon *d,
+                          struct fg_error *err); /**< from files, before anything is attached */
+bool fg_penalty_box_start(struct fg_daemon *d, struct fg_error *err);
+void fg_penalty_box_poll(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
+void fg_penalty_box_stop(struct fg_daemon *d);
 
 /* supervise.c: main thread, every 100 ms */
 void fg_supervise(struct fg_daemon *d);
-/** No engine waits for anything and all records are durable; replies may still be between two workers. */
+/** No engine waits for anything and all records are durable; replies may still be between two
+ * workers. */
 bool fg_all_quiet(struct fg_daemon *d);
 
 /* postgres.c */
-bool fg_postgres_config_check(const struct fg_config *config, struct fg_error *err);
-bool fg_postgres_start(struct fg_daemon *d, struct fg_error *err);
+bool fg_sinks_check_postgres(const struct fg_config *config, struct fg_error *err);
+bool fg_sinks_start_postgres(struct fg_daemon *d, struct fg_error *err);
 
 /* lifecycle.c */
 bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);
 void fg_daemon_stop(struct fg_daemon *d);
-
-/** Monotonic milliseconds, for waits. */
-uint64_t fg_mono_ms(void);
-void fg_sleep_us(unsigned us);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include <sched.h>
 
-#include "log.h"
+#include "base/diag.h"
+#include "port/messages.h"
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -37,7 +38,7 @@ static size_t device_name(const char *device, char *name, size_t size)
     return n;
 }
 
-bool fg_device_is_pci(const char *device)
+bool fg_port_device_is_pci(const char *device)
 {
     struct rte_pci_addr addr;
     char name[512];
@@ -46,7 +47,8 @@ bool fg_device_is_pci(const char *device)
     return rte_pci_addr_parse(name, &addr) == 0;
 }
 
-/* CPUs of all threads that are no workers: those that no worker was given, or all when none is left. */
+/* CPUs of all threads that are no workers: those that no worker was given, or all when none is
+ * left. */
 static void other_cpus(const struct fg_config *config, cpu_set_t *set)
 {
     cpu_set_t all;
@@ -105,12 +107,13 @@ static void add_memory(struct args *a, const struct fg_config *config)
     if (config->eal.huge) {
         uint64_t have;
 
-        fg_hugepages_reclaim(config->eal.file_prefix);
-        have = fg_hugepages_free_bytes();
+        fg_port_hugepages_reclaim(config->eal.file_prefix);
+        have = fg_port_hugepages_free_bytes();
         huge = have >> 20 >= mb;
         if (!huge)
-            fg_log(FG_LOG_NOTICE, "%llu MiB of hugepages are free, %llu are needed: going on without, slower",
-                   (unsigned long long)have >> 20, (unsigned long long)mb);
+            fg_diag(FG_DIAG_NOTICE,
+                    "%llu MiB of hugepages are free, %llu are needed: going on without, slower",
+                    (unsigned long long)have >> 20, (unsigned long long)mb);
     }
     if (!huge)
         add(a, "--no-huge");
@@ -126,7 +129,7 @@ static bool add_pci(struct args *a, const struct fg_config *config)
     bool any = false;
 
     for (unsigned i = 0; i < config->ports_count; i++) {
-        if (config->ports[i].af_xdp || !fg_device_is_pci(config->ports[i].device))
+        if (config->ports[i].af_xdp || !fg_port_device_is_pci(config->ports[i].device))
             continue;
         add(a, "-a");
         add(a, "%s", config->ports[i].device);
@@ -143,12 +146,13 @@ static bool any_virtio_user(const struct fg_config *config)
     static const char prefix[] = "net_virtio_user";
 
     for (unsigned i = 0; i < config->ports_count; i++)
-        if (!config->ports[i].af_xdp && !strncmp(config->ports[i].device, prefix, sizeof(prefix) - 1))
+        if (!config->ports[i].af_xdp &&
+            !strncmp(config->ports[i].device, prefix, sizeof(prefix) - 1))
             return true;
     return false;
 }
 
-bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
+bool fg_port_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     struct args a = {0};
     cpu_set_t others;
@@ -166,12 +170,13 @@ bool fg_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err
         add(&a, "--single-file-segments");
     if (!add_pci(&a, &d->config))
         add(&a, "--iova-mode=va");
-    fg_log_take_eal();
+    fg_port_messages_take_eal();
     ok = rte_eal_init(a.count, a.list) >= 0;
     if (!ok)
         fg_fail(err, "DPDK does not start: %s (file_prefix %s in use by another process?)",
                 rte_strerror(rte_errno), d->config.eal.file_prefix);
-    sched_setaffinity(0, sizeof(others), &others); /* for threads that we start later; EAL narrowed it */
+    sched_setaffinity(0, sizeof(others),
+                      &others); /* for threads that we start later; EAL narrowed it */
     d->eal_started = ok;
     return ok; /* EAL keeps pointers into the arguments: they are not freed */
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which hugepages we can have. A killed predecessor leaves its files, and with them its pages, behind. */
+/* Which hugepages we can have. A killed predecessor leaves its files, and with them its pages,
+ * behind. */
 #include "daemon.h"
 
 #include <dirent.h>
@@ -53,7 +54,7 @@ static void each_hugetlbfs(void (*call)(const char *dir, const char *arg), const
     endmntent(mounts);
 }
 
-void fg_hugepages_reclaim(const char *file_prefix)
+void fg_port_hugepages_reclaim(const char *file_prefix)
 {
     each_hugetlbfs(reclaim_dir, file_prefix);
 }
@@ -83,7 +84,7 @@ static uint64_t free_of_size(const char *name)
     return (uint64_t)kib * 1024 * pages;
 }
 
-uint64_t fg_hugepages_free_bytes(void)
+uint64_t fg_port_hugepages_free_bytes(void)
 {
     uint64_t bytes = 0;
     DIR *d;

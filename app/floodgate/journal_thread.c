@@ -7,25 +7,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/diag.h"
 #include "journal/pace.h"
-#include "log.h"
 
 #define PRIORITY   1     /* SCHED_RR: the least there is */
 #define NICE       -10   /* of the thread, or less, where that is refused */
 #define TROUBLE_US 10000 /* between attempts on a full disk */
-
-uint64_t fg_mono_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-void fg_sleep_us(unsigned us)
-{
-    nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000}, NULL);
-}
 
 static enum fg_stock_mode mode_of(const struct fg_daemon *d, int journal)
 {
@@ -45,26 +32,27 @@ static void publish_mode(struct fg_daemon *d, int *seen)
         return;
     *seen = journal;
     if (journal == FG_JOURNAL_OK)
-        fg_log(FG_LOG_NOTICE, "log: there is room again, orders are accepted");
+        fg_diag(FG_DIAG_NOTICE, "log: there is room again, orders are accepted");
     else
-        fg_log(FG_LOG_ERROR, "log: %s: %s",
-               journal == FG_JOURNAL_FULL ? "no room, orders are answered BUSY until there is"
-                                          : "FAILED, nothing is accepted any more; restart after repair",
-               fg_journal_error(d->journal));
+        fg_diag(FG_DIAG_ERROR, "log: %s: %s",
+                journal == FG_JOURNAL_FULL
+                    ? "no room, orders are answered BUSY until there is"
+                    : "FAILED, nothing is accepted any more; restart after repair",
+                fg_journal_error(d->journal));
 }
 
 /* One commit, and how long the disk took for it. */
 static size_t commit(struct fg_daemon *d)
 {
-    struct fg_commit_watch *w = &d->commit_watch;
-    uint64_t began = fg_mono_ms(), took;
+    struct fg_journal_commit_watch *w = &d->commit_watch;
+    uint64_t began = fg_clock_mono_ms(), took;
     size_t n;
 
     atomic_store_explicit(&w->began_ms, began, memory_order_relaxed);
     atomic_store_explicit(&d->commit_began, rte_rdtsc(), memory_order_relaxed);
-    n = fg_committer_step(&d->committer, fg_clock_ms(&d->clock));
+    n = fg_journal_committer_step(&d->committer, fg_clock_now_ms(&d->clock));
     atomic_store_explicit(&d->commit_began, 0, memory_order_relaxed);
-    took = fg_mono_ms() - began;
+    took = fg_clock_mono_ms() - began;
     atomic_store_explicit(&w->began_ms, 0, memory_order_relaxed);
     if (took > atomic_load_explicit(&w->max_ms, memory_order_relaxed))
         atomic_store_explicit(&w->max_ms, took, memory_order_relaxed);
@@ -76,9 +64,10 @@ static size_t commit(struct fg_daemon *d)
 }
 
 /*
- * Every answer waits for this thread, and for the kernel's (kblockd) that sees to a sync on the CPU where it
- * was asked for. While a thread of the usual kind polls on that CPU, it keeps it for milliseconds after they
- * woke up; but when a real-time thread blocks, the kernel's, with the better nice value, comes first.
+ * Every answer waits for this thread, and for the kernel's (kblockd) that sees to a sync on the CPU
+ * where it was asked for. While a thread of the usual kind polls on that CPU, it keeps it for
+ * milliseconds after they woke up; but when a real-time thread blocks, the kernel's, with the
+ * better nice value, comes first.
  */
 static void hurry(void)
 {
@@ -90,17 +79,17 @@ static void hurry(void)
 
 static void wait_for_records(struct fg_daemon *d, unsigned most_us)
 {
-    fg_bell_hang(&d->bell);
+    fg_journal_doorbell_init(&d->bell);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         if (fg_ring_waits(d->journal_rings[i]))
             return; /* a ring that meets nobody costs one system call */
-    fg_bell_sleep(&d->bell, most_us);
+    fg_journal_doorbell_sleep(&d->bell, most_us);
 }
 
 static void *run(void *daemon)
 {
     struct fg_daemon *d = daemon;
-    struct fg_pace pace = {0};
+    struct fg_journal_pace pace = {0};
     int seen = FG_JOURNAL_OK;
 
     prctl(PR_SET_NAME, "fg-journal");
@@ -111,37 +100,38 @@ static void *run(void *daemon)
 
         publish_mode(d, &seen);
         if (n) {
-            unsigned us = fg_committer_gather_us(&d->committer);
+            unsigned us = fg_journal_committer_gather_us(&d->committer);
 
-            fg_pace_worked(&pace);
+            fg_journal_pace_worked(&pace);
             if (us)
-                fg_sleep_us(us);
+                fg_clock_sleep_us(us);
             continue;
         }
         if (seen == FG_JOURNAL_OK)
-            wait_for_records(d, fg_pace_idle(&pace, d->config.workers.idle != FG_IDLE_SPIN));
+            wait_for_records(d,
+                             fg_journal_pace_idle(&pace, d->config.workers.idle != FG_IDLE_SPIN));
         else
-            fg_sleep_us(TROUBLE_US);
+            fg_clock_sleep_us(TROUBLE_US);
     }
     return NULL;
 }
 
-bool fg_journal_start(struct fg_daemon *d, struct fg_error *err)
+bool fg_journal_thread_start(struct fg_daemon *d, struct fg_error *err)
 {
-    if (!fg_committer_init(&d->committer, d->journal, d->journal_rings, d->marks, d->config.workers.count,
-                           d->config.log.batch_max, err))
+    if (!fg_journal_committer_init(&d->committer, d->journal, d->journal_rings, d->marks,
+                                   d->config.workers.count, d->config.log.batch_max, err))
         return false;
     atomic_store(&d->mode, FG_STOCK_RUNNING);
     d->journal_started = pthread_create(&d->journal_thread, NULL, run, d) == 0;
     return d->journal_started || fg_fail(err, "cannot start the journal thread");
 }
 
-void fg_journal_stop(struct fg_daemon *d)
+void fg_journal_thread_stop(struct fg_daemon *d)
 {
     if (!d->journal_started)
         return;
     atomic_store_explicit(&d->journal_quit, true, memory_order_release);
     pthread_join(d->journal_thread, NULL);
-    fg_committer_free(&d->committer);
+    fg_journal_committer_free(&d->committer);
     d->journal_started = false;
 }

@@ -6,7 +6,7 @@
 #include <libgen.h>
 #include <sys/stat.h>
 
-#include "log.h"
+#include "base/diag.h"
 #include "notify.h"
 
 #include <rte_eal.h>
@@ -25,21 +25,21 @@ bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink)
 static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;
-    struct fg_kafka_options o = {.batch_max = c->kafka.batch_max,
-                                 .timeout_ms = c->kafka.timeout_ms,
-                                 .retry_ms_max = c->kafka.retry_ms_max};
+    struct fg_sink_kafka_options o = {.batch_max = c->kafka.batch_max,
+                                      .timeout_ms = c->kafka.timeout_ms,
+                                      .retry_ms_max = c->kafka.retry_ms_max};
 
     if (!c->kafka.enabled)
         return true;
     snprintf(o.brokers, sizeof(o.brokers), "%s", c->kafka.brokers);
     snprintf(o.topic, sizeof(o.topic), "%s", c->kafka.topic);
     snprintf(o.properties_file, sizeof(o.properties_file), "%s", c->kafka.properties_file);
-    return fg_add_sink(d, fg_kafka_sink_start(&o, c->log.dir, &d->committer.durable_seq, err));
+    return fg_add_sink(d, fg_sink_kafka_start(&o, c->log.dir, &d->committer.durable_seq, err));
 }
 
 static bool start_sinks(struct fg_daemon *d, struct fg_error *err)
 {
-    return fg_redis_start(d, err) && fg_postgres_start(d, err) && start_kafka(d, err);
+    return fg_sinks_start_redis(d, err) && fg_sinks_start_postgres(d, err) && start_kafka(d, err);
 }
 
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
@@ -53,23 +53,25 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
     if (mkdir(folder, 0755) < 0 && errno != EEXIST)
         return fg_fail(err, "control socket %s: cannot make %s: %s", d->config.api.socket, folder,
                        strerror(errno));
-    d->control = fg_control_start(d->config.api.socket, d->config.api.mode, d->config.api.group, &glue, err);
+    d->control =
+        fg_control_start(d->config.api.socket, d->config.api.mode, d->config.api.group, &glue, err);
     return d->control != NULL;
 }
 
 /* The log first, then the way in; the ledger that was recovered goes on as the one that follows. */
 static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
-    if (!fg_keys_load(d, err) || !fg_log_recover(d, err) || !fg_ports_filter(d, err) ||
-        !fg_eal_start(d, program, err))
+    if (!fg_keys_load(d, err) || !fg_ledger_recover(d, err) || !fg_port_attach_filters(d, err) ||
+        !fg_port_eal_start(d, program, err))
         return false;
-    fg_clock_start(&d->clock);
-    if (!fg_shield_start(d, err) || !fg_workers_create(d, err) || !fg_workers_load(d, err) ||
-        !fg_ports_start(d, err))
+    fg_clock_start(&d->clock, rte_get_tsc_hz());
+    if (!fg_penalty_box_start(d, err) || !fg_workers_create(d, err) || !fg_workers_load(d, err) ||
+        !fg_port_start_all(d, err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
-    return fg_journal_start(d, err) && start_sinks(d, err) && fg_follower_start(d, err) &&
-           fg_workers_start(d, err) && fg_way_back_start(d, err) && start_control(d, err);
+    return fg_journal_thread_start(d, err) && start_sinks(d, err) &&
+           fg_ledger_follower_start(d, err) && fg_workers_start(d, err) &&
+           fg_inbound_open(d, err) && start_control(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -77,8 +79,8 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
     pthread_mutex_init(&d->follower.lock, NULL);
     pthread_mutex_init(&d->keys_lock, NULL);
     pthread_mutex_init(&d->alarms.lock, NULL);
-    fg_snapshots_init(d);
-    d->started_ms = fg_mono_ms();
+    fg_ledger_snapshots_init(d);
+    d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
         return false;
     fg_telemetry_start(d);
@@ -87,11 +89,11 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
 
 static bool wait_quiet(struct fg_daemon *d)
 {
-    uint64_t end = fg_mono_ms() + QUIET_MS;
+    uint64_t end = fg_clock_mono_ms() + QUIET_MS;
     unsigned rounds = 0;
 
-    while (rounds < QUIET_ROUNDS && fg_mono_ms() < end) {
-        fg_sleep_us(1000);
+    while (rounds < QUIET_ROUNDS && fg_clock_mono_ms() < end) {
+        fg_clock_sleep_us(1000);
         rounds = fg_all_quiet(d) && atomic_load(&d->mode) != FG_STOCK_RUNNING ? rounds + 1 : 0;
     }
     return rounds == QUIET_ROUNDS;
@@ -99,16 +101,17 @@ static bool wait_quiet(struct fg_daemon *d)
 
 static void stop_threads(struct fg_daemon *d)
 {
-    fg_way_back_stop(d);
+    fg_inbound_close(d);
     atomic_store(&d->stopping, true);
     if (d->workers_started && !wait_quiet(d))
-        fg_log(FG_LOG_WARNING, "not everything under way was answered within %d s", QUIET_MS / 1000);
+        fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
+                QUIET_MS / 1000);
     if (d->control)
         fg_control_stop(d->control);
     d->control = NULL;
     fg_workers_stop(d);
-    fg_journal_stop(d);
-    fg_follower_stop(d);
+    fg_journal_thread_stop(d);
+    fg_ledger_follower_stop(d);
     while (d->sinks_count)
         fg_sink_stop(d->sinks[--d->sinks_count], DRAIN_MS);
 }
@@ -118,9 +121,9 @@ void fg_daemon_stop(struct fg_daemon *d)
 {
     stop_threads(d);
     fg_telemetry_stop();
-    fg_ports_stop(d);
+    fg_port_stop_all(d);
     fg_workers_destroy(d);
-    fg_shield_stop(d);
+    fg_penalty_box_stop(d);
     if (d->eal_started)
         rte_eal_cleanup();
     if (d->filter)
@@ -129,5 +132,5 @@ void fg_daemon_stop(struct fg_daemon *d)
         fg_journal_close(d->journal);
     if (d->follower.ledger)
         fg_ledger_destroy(d->follower.ledger);
-    fg_keyring_free(atomic_load(&d->keys));
+    fg_packet_keyring_free(atomic_load(&d->keys));
 }

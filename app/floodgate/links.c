@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "daemon.h"
-#include "log.h"
 
 #include <rte_ethdev.h>
 
@@ -18,7 +18,7 @@ static const char *const names[] = {
 #undef X
 };
 
-const char *fg_link_name(int state)
+const char *fg_port_link_name(int state)
 {
     FG_ASSERT(state >= 0 && state < FG_LINKS);
     return names[state];
@@ -44,9 +44,11 @@ static int ask_driver(uint16_t ethdev)
 
 static int ask(struct fg_daemon *d, struct fg_port *p)
 {
-    int state = p->link.interface ? ask_kernel(d->links_socket, p->link.interface) : ask_driver(p->ethdev[0]);
+    int state = p->link.interface ? ask_kernel(d->links_socket, p->link.interface)
+                                  : ask_driver(p->ethdev[0]);
 
-    if (state == FG_LINK_UP && p->config->af_xdp && !fg_filter_in_force(d->filter, p->config->device))
+    if (state == FG_LINK_UP && p->config->af_xdp &&
+        !fg_filter_in_force(d->filter, p->config->device))
         return FG_LINK_DETACHED;
     return state;
 }
@@ -55,8 +57,8 @@ static void look(struct fg_daemon *d, struct fg_port *p)
 {
     int before = atomic_load(&p->link.state), now;
 
-    if (before ==
-        FG_LINK_GONE) /* the driver's socket died with it: another interface of that name is none of ours */
+    if (before == FG_LINK_GONE) /* the driver's socket died with it: another interface of that name
+                                   is none of ours */
         return;
     now = ask(d, p);
     if (now == before || (before == FG_LINK_NEW && now == FG_LINK_DOWN))
@@ -65,11 +67,11 @@ static void look(struct fg_daemon *d, struct fg_port *p)
         atomic_fetch_add(&p->link.lost, 1);
     atomic_store(&p->link.state, now);
     if (before != FG_LINK_NEW || now == FG_LINK_GONE)
-        fg_log(now == FG_LINK_UP ? FG_LOG_NOTICE : FG_LOG_ERROR, "port %s: link %s", p->config->name,
-               names[now]);
+        fg_diag(now == FG_LINK_UP ? FG_DIAG_NOTICE : FG_DIAG_ERROR, "port %s: link %s",
+                p->config->name, names[now]);
 }
 
-void fg_links_start(struct fg_daemon *d)
+void fg_port_links_start(struct fg_daemon *d)
 {
     d->links_socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     for (unsigned i = 0; i < d->config.ports_count; i++) {
@@ -79,16 +81,16 @@ void fg_links_start(struct fg_daemon *d)
         if (d->links_socket >= 0 && rte_eth_dev_info_get(p->ethdev[0], &info) == 0)
             p->link.interface = info.if_index;
     }
-    fg_links_look(d);
+    fg_port_links_poll(d);
 }
 
-void fg_links_look(struct fg_daemon *d)
+void fg_port_links_poll(struct fg_daemon *d)
 {
     for (unsigned i = 0; i < d->config.ports_count; i++)
         look(d, &d->ports[i]);
 }
 
-void fg_links_stop(struct fg_daemon *d)
+void fg_port_links_stop(struct fg_daemon *d)
 {
     if (d->links_socket > 0)
         close(d->links_socket);
@@ -101,7 +103,8 @@ static const char *what_is_wrong(int state)
     case FG_LINK_GONE:
         return "the interface is gone; restart when it is there again";
     case FG_LINK_DETACHED:
-        return "the XDP program is detached: packets flow unfiltered, no order reaches a worker; `fgctl "
+        return "the XDP program is detached: packets flow unfiltered, no order reaches a worker; "
+               "`fgctl "
                "filter attach`";
     case FG_LINK_DOWN:
         return "no link";
@@ -110,7 +113,7 @@ static const char *what_is_wrong(int state)
 }
 
 /* The worst port speaks for all. */
-bool fg_links_wrong(const struct fg_daemon *d, char *text, size_t size)
+bool fg_port_links_wrong(const struct fg_daemon *d, char *text, size_t size)
 {
     static const int worst_first[] = {FG_LINK_GONE, FG_LINK_DETACHED, FG_LINK_DOWN, FG_LINK_NEW};
 
@@ -127,11 +130,12 @@ bool fg_links_wrong(const struct fg_daemon *d, char *text, size_t size)
     return false;
 }
 
-bool fg_links_broken(const struct fg_daemon *d)
+bool fg_port_links_broken(const struct fg_daemon *d)
 {
     unsigned count[FG_LINKS] = {0};
 
     for (unsigned i = 0; i < d->config.ports_count; i++)
         count[atomic_load(&d->ports[i].link.state)]++;
-    return count[FG_LINK_GONE] || (count[FG_LINK_DOWN] + count[FG_LINK_DETACHED] && !count[FG_LINK_UP]);
+    return count[FG_LINK_GONE] ||
+           (count[FG_LINK_DOWN] + count[FG_LINK_DETACHED] && !count[FG_LINK_UP]);
 }

@@ -15,7 +15,8 @@ static void post(struct fg_daemon *d, unsigned worker, struct fg_stock_command *
     d->mailbox.under_way[worker]++;
 }
 
-/* True when the answer to the last command came; answers that come after their time are passed over. */
+/* True when the answer to the last command came; answers that come after their time are passed
+ * over. */
 static bool collect(struct fg_daemon *d, unsigned worker, struct fg_stock_answer *answer)
 {
     uint8_t message[FG_RING_SLOT];
@@ -47,12 +48,13 @@ uint32_t fg_mailbox_under_way(struct fg_daemon *d)
     return n;
 }
 
-static bool wait_for(struct fg_daemon *d, unsigned worker, uint64_t end_ms, struct fg_stock_answer *answer)
+static bool wait_for(struct fg_daemon *d, unsigned worker, uint64_t end_ms,
+                     struct fg_stock_answer *answer)
 {
     while (!collect(d, worker, answer)) {
-        if (fg_mono_ms() >= end_ms || atomic_load(&d->workers_quit))
+        if (fg_clock_mono_ms() >= end_ms || atomic_load(&d->workers_quit))
             return false;
-        fg_sleep_us(POLL_US);
+        fg_clock_sleep_us(POLL_US);
     }
     return true;
 }
@@ -70,13 +72,14 @@ enum fg_mail fg_mailbox_ask(struct fg_daemon *d, unsigned worker, struct fg_stoc
         return FG_MAIL_NOT_SENT;
     d->mailbox.ticket++;
     post(d, worker, command);
-    return wait_for(d, worker, fg_mono_ms() + TIMEOUT_MS, answer) ? FG_MAIL_ANSWERED : FG_MAIL_TIMEOUT;
+    return wait_for(d, worker, fg_clock_mono_ms() + TIMEOUT_MS, answer) ? FG_MAIL_ANSWERED
+                                                                        : FG_MAIL_TIMEOUT;
 }
 
 enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *command,
                                 struct fg_stock_answer *answer)
 {
-    uint64_t end_ms = fg_mono_ms() + TIMEOUT_MS;
+    uint64_t end_ms = fg_clock_mono_ms() + TIMEOUT_MS;
     enum fg_mail mail = FG_MAIL_ANSWERED;
     bool done = true;
 

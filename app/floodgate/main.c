@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/diag.h"
 #include "notify.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
@@ -62,7 +62,7 @@ static void reload(struct fg_daemon *d)
 
     reload_asked = 0;
     if (!fg_keys_load(d, &err))
-        fg_log(FG_LOG_ERROR, "keys not reloaded, the old ones stay in force: %s", err.text);
+        fg_diag(FG_DIAG_ERROR, "keys not reloaded, the old ones stay in force: %s", err.text);
 }
 
 static void watch(struct fg_daemon *d)
@@ -83,26 +83,26 @@ static int serve(const char *path, const char *program)
 
     FG_ASSERT(d);
     if (!fg_config_load(&d->config, path, &err)) {
-        fg_log(FG_LOG_ERROR, "%s", err.text);
+        fg_diag(FG_DIAG_ERROR, "%s", err.text);
         return 1;
     }
     catch_signals();
-    fg_log(FG_LOG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
+    fg_diag(FG_DIAG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
     ok = fg_daemon_start(d, program, &err);
     let_signals_in();
     if (ok) {
         fg_notify("READY=1\nSTATUS=running");
-        fg_log(FG_LOG_INFO, "ready: %u workers, %u queues, orders at UDP port %u", d->config.workers.count,
-               d->queues_count, d->config.orders.port);
+        fg_diag(FG_DIAG_INFO, "ready: %u workers, %u queues, orders at UDP port %u",
+                d->config.workers.count, d->queues_count, d->config.orders.port);
         watch(d);
         fg_notify("STOPPING=1\nSTATUS=stopping");
-        fg_log(FG_LOG_INFO, "stopping");
+        fg_diag(FG_DIAG_INFO, "stopping");
     } else {
-        fg_log(FG_LOG_ERROR, "%s", err.text);
+        fg_diag(FG_DIAG_ERROR, "%s", err.text);
     }
     fg_daemon_stop(d);
     free(d);
-    fg_log(FG_LOG_INFO, "stopped");
+    fg_diag(FG_DIAG_INFO, "stopped");
     return ok ? 0 : 1;
 }
 
@@ -119,7 +119,7 @@ static int check(const char *path)
 
     if (fg_config_check(&config, path, stderr) != 0)
         return 1;
-    if (!fg_postgres_config_check(&config, &err)) {
+    if (!fg_sinks_check_postgres(&config, &err)) {
         fprintf(stderr, "%s: [postgres]: %s\n", path, err.text);
         return 1;
     }
@@ -179,6 +179,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "floodgate: unexpected argument %s\n%s", argv[optind], usage);
         return 2;
     }
-    fg_log_open();
+    fg_diag_open();
     return serve(config, argv[0]);
 }

@@ -23,11 +23,11 @@ static void read_daemon(struct fg_daemon *d, struct fg_control_sheet *sheet)
     char reason[FG_HEALTH_REASON];
 
     say(sheet, FG_CONTROL_daemon_state, fg_state_name(d));
-    set(sheet, FG_CONTROL_daemon_healthy, fg_health(d, reason) == 0);
+    set(sheet, FG_CONTROL_daemon_healthy, fg_health_check(d, reason) == 0);
     say(sheet, FG_CONTROL_daemon_version, FG_VERSION);
     set(sheet, FG_CONTROL_daemon_pid, (uint64_t)getpid());
     say(sheet, FG_CONTROL_daemon_config, d->config.path);
-    set(sheet, FG_CONTROL_daemon_uptime_s, (fg_mono_ms() - d->started_ms) / 1000);
+    set(sheet, FG_CONTROL_daemon_uptime_s, (fg_clock_mono_ms() - d->started_ms) / 1000);
     set(sheet, FG_CONTROL_daemon_workers, d->config.workers.count);
     set(sheet, FG_CONTROL_daemon_workers_stalled, fg_stalled_workers(d));
     set(sheet, FG_CONTROL_daemon_queues, d->queues_count);
@@ -42,12 +42,12 @@ static void read_worker(const struct fg_worker *w, struct fg_control_sheet *shee
     char name[16];
 
     snprintf(name, sizeof(name), "%u", w->index);
-#define X(key, text)                                                                                         \
-    fg_control_sheet_set(sheet, FG_CONTROL_workers_##key, name, fg_counter(&w->counters.key));
+#define X(key, text)                                                                               \
+    fg_control_sheet_set(sheet, FG_CONTROL_workers_##key, name, fg_counter_read(&w->counters.key));
     FG_WORKER_COUNTER_LIST(X)
 #undef X
     fg_stock_levels(w->stock, levels);
-#define LEVEL(key, level)                                                                                    \
+#define LEVEL(key, level)                                                                          \
     fg_control_sheet_set(sheet, FG_CONTROL_workers_##key, name, levels[FG_STOCK_LEVEL_##level].used)
     LEVEL(orders_in_memory, orders);
     LEVEL(users_in_memory, users);
@@ -69,8 +69,8 @@ static void read_drops(struct fg_daemon *d, struct fg_control_sheet *sheet)
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < d->config.workers.count; i++)
-            sum += fg_counter(&d->workers[i]->counters.dropped[why]);
-        fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, fg_drop_name(why), sum);
+            sum += fg_counter_read(&d->workers[i]->counters.dropped[why]);
+        fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, fg_packet_drop_name(why), sum);
     }
 }
 
@@ -80,8 +80,8 @@ static void read_answers(struct fg_daemon *d, struct fg_control_sheet *sheet)
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < d->config.workers.count; i++)
-            sum += fg_counter(&d->workers[i]->counters.answered[status]);
-        fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, fg_status_name(status), sum);
+            sum += fg_counter_read(&d->workers[i]->counters.answered[status]);
+        fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, fg_packet_status_name(status), sum);
     }
 }
 
@@ -89,10 +89,10 @@ static void read_stock(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
     uint64_t sum;
 
-#define X(key, text)                                                                                         \
-    sum = 0;                                                                                                 \
-    for (unsigned i = 0; i < d->config.workers.count; i++)                                                   \
-        sum += fg_counter(&fg_stock_counters(d->workers[i]->stock)->key);                                    \
+#define X(key, text)                                                                               \
+    sum = 0;                                                                                       \
+    for (unsigned i = 0; i < d->config.workers.count; i++)                                         \
+        sum += fg_counter_read(&fg_stock_counters(d->workers[i]->stock)->key);                     \
     set(sheet, FG_CONTROL_stock_##key, sum);
     FG_STOCK_COUNTER_LIST(X)
 #undef X
@@ -106,10 +106,12 @@ static void read_filter(struct fg_daemon *d, struct fg_control_sheet *sheet)
         return;
     fg_filter_counters(d->filter, verdicts);
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
-        fg_control_sheet_set(sheet, FG_CONTROL_filter_packets, fg_verdict_name(i), verdicts[i]);
+        fg_control_sheet_set(sheet, FG_CONTROL_filter_packets, fg_filter_verdict_name(i),
+                             verdicts[i]);
     fg_filter_events(d->filter, events);
     for (unsigned i = 0; i < FG_EVENT_COUNT; i++)
-        fg_control_sheet_set(sheet, FG_CONTROL_filter_events_events, fg_event_name(i), events[i]);
+        fg_control_sheet_set(sheet, FG_CONTROL_filter_events_events, fg_filter_event_name(i),
+                             events[i]);
 }
 
 static void read_penalty(struct fg_daemon *d, struct fg_control_sheet *sheet)
@@ -119,16 +121,18 @@ static void read_penalty(struct fg_daemon *d, struct fg_control_sheet *sheet)
 #define X(key, text) set(sheet, FG_CONTROL_penalty_##key, c.key);
     FG_PENALTY_COUNTER_LIST(X)
 #undef X
-    set(sheet, FG_CONTROL_penalty_blocked, fg_penalty_list(d->penalty, NULL, 0, fg_mono_ms()));
+    set(sheet, FG_CONTROL_penalty_blocked,
+        fg_penalty_list(d->penalty, NULL, 0, fg_clock_mono_ms()));
 }
 
 static void read_alarms(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    json_t *levels = fg_alarm_levels_json(d), *level;
+    json_t *levels = fg_health_alarm_levels_json(d), *level;
     const char *name;
 
     json_object_foreach (levels, name, level)
-        fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, name, (uint64_t)json_integer_value(level));
+        fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, name,
+                             (uint64_t)json_integer_value(level));
     json_decref(levels);
 }
 
@@ -158,8 +162,9 @@ static void read_port(const struct fg_port *p, struct fg_control_sheet *sheet)
         add_ethdev(p->ethdev[i], &sum);
     fg_control_sheet_say(sheet, FG_CONTROL_ports_device, name, p->config->device);
     if (p->config->af_xdp)
-        fg_control_sheet_say(sheet, FG_CONTROL_ports_xdp, name, p->config->generic ? "generic" : "native");
-    fg_control_sheet_say(sheet, FG_CONTROL_ports_state, name, fg_link_name(link));
+        fg_control_sheet_say(sheet, FG_CONTROL_ports_xdp, name,
+                             p->config->generic ? "generic" : "native");
+    fg_control_sheet_say(sheet, FG_CONTROL_ports_state, name, fg_port_link_name(link));
     fg_control_sheet_set(sheet, FG_CONTROL_ports_queues, name, p->config->queues);
     fg_control_sheet_set(sheet, FG_CONTROL_ports_link_up, name, link == FG_LINK_UP);
     fg_control_sheet_set(sheet, FG_CONTROL_ports_link_lost, name, atomic_load(&p->link.lost));
@@ -194,7 +199,7 @@ static void read_extent(struct fg_daemon *d, struct fg_control_sheet *sheet)
 
 static void read_log(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    struct fg_committer *c = &d->committer;
+    struct fg_journal_committer *c = &d->committer;
     int state = atomic_load_explicit(&c->state, memory_order_acquire);
     bool on_disk = d->config.log.durability == FG_DURABILITY_DISK;
 
@@ -213,12 +218,12 @@ static void read_log(struct fg_daemon *d, struct fg_control_sheet *sheet)
 
 static void read_snapshot(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    struct fg_snapshots *s = &d->snapshots;
+    struct fg_ledger_snapshots *s = &d->snapshots;
     uint64_t seq = atomic_load(&s->seq), created = atomic_load(&s->created_ms);
-    uint64_t now = fg_clock_ms(&d->clock);
+    uint64_t now = fg_clock_now_ms(&d->clock);
     char error[256];
 
-    fg_snapshots_error(d, error, sizeof(error));
+    fg_ledger_snapshots_error(d, error, sizeof(error));
     set(sheet, FG_CONTROL_snapshot_seq, seq);
     set(sheet, FG_CONTROL_snapshot_older_seq, atomic_load(&s->older_seq));
     set(sheet, FG_CONTROL_snapshot_age_s, seq && now > created ? (now - created) / 1000 : 0);
@@ -235,7 +240,8 @@ static void read_ledger(struct fg_daemon *d, struct fg_control_sheet *sheet)
     set(sheet, FG_CONTROL_ledger_items, fg_ledger_items(d->follower.ledger));
     set(sheet, FG_CONTROL_ledger_orders, fg_ledger_orders(d->follower.ledger));
     pthread_mutex_unlock(&d->follower.lock);
-    say(sheet, FG_CONTROL_ledger_error, atomic_load(&d->follower.broken) ? d->follower.error.text : "");
+    say(sheet, FG_CONTROL_ledger_error,
+        atomic_load(&d->follower.broken) ? d->follower.error.text : "");
 }
 
 static void read_sink(struct fg_sink *sink, struct fg_control_sheet *sheet)
@@ -276,7 +282,8 @@ static void read_inbound(struct fg_daemon *d, struct fg_control_sheet *sheet)
 #undef X
     for (unsigned i = FG_STATUS_NONE + 1; i < FG_STATUS_COUNT; i++)
         if (s.results[i])
-            fg_control_sheet_set(sheet, FG_CONTROL_inbound_results_commands, fg_status_name(i), s.results[i]);
+            fg_control_sheet_set(sheet, FG_CONTROL_inbound_results_commands,
+                                 fg_packet_status_name(i), s.results[i]);
 }
 
 static void read_memory(struct fg_daemon *d, struct fg_control_sheet *sheet)

@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "daemon.h"
-#include "log.h"
 
 #include <rte_ethdev.h>
 #include <rte_kvargs.h>
@@ -30,7 +30,7 @@ struct address {
     bool abstract;
 };
 
-struct fg_memif {
+struct fg_port_memif {
     struct fg_daemon *d;
     struct fg_port *port;
     bool server;                    /**< the role of the driver */
@@ -44,14 +44,14 @@ struct fg_memif {
     eth_tx_burst_t tx;
 };
 
-bool fg_device_is_memif(const char *device)
+bool fg_port_device_is_memif(const char *device)
 {
     static const char prefix[] = "net_memif";
 
     return !strncmp(device, prefix, sizeof(prefix) - 1);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static uint16_t no_burst(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
@@ -66,24 +66,25 @@ static void barrier_everywhere(void)
     if (!registered)
         registered = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
-        fg_sleep_us(BARRIER_US);
+        fg_clock_sleep_us(BARRIER_US);
 }
 
-/* A worker that began its loop after the barrier sees the new functions: so each has to end the one it is in.
+/* A worker that began its loop after the barrier sees the new functions: so each has to end the one
+ * it is in.
  */
 static void wait_for_workers(const struct fg_daemon *d)
 {
     for (unsigned i = 0; i < d->config.workers.count; i++) {
         struct fg_worker *w = d->workers[i];
-        uint64_t loops = fg_counter(&w->counters.loops);
+        uint64_t loops = fg_counter_read(&w->counters.loops);
 
-        while (atomic_load(&w->running) && fg_counter(&w->counters.loops) == loops)
-            fg_sleep_us(WORKER_WAIT_US);
+        while (atomic_load(&w->running) && fg_counter_read(&w->counters.loops) == loops)
+            fg_clock_sleep_us(WORKER_WAIT_US);
     }
 }
 
 /* As rte_eth_dev_stop does it, before the driver does anything. */
-static void shut(struct fg_memif *m)
+static void shut(struct fg_port_memif *m)
 {
     struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[m->port->ethdev[0]];
 
@@ -96,7 +97,7 @@ static void shut(struct fg_memif *m)
     barrier_everywhere();
 }
 
-static void reopen(struct fg_memif *m)
+static void reopen(struct fg_port_memif *m)
 {
     struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[m->port->ethdev[0]];
 
@@ -104,17 +105,21 @@ static void reopen(struct fg_memif *m)
     __atomic_store_n(&ops->rx_pkt_burst, m->rx, __ATOMIC_RELEASE);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
-/* Hands on one message with its file; its type, or -1 at the end of the connection. to < 0: throws it away.
+/* Hands on one message with its file; its type, or -1 at the end of the connection. to < 0: throws
+ * it away.
  */
 static int pass(int from, int to)
 {
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(4 * sizeof(int))];
+    _Alignas(struct cmsghdr) char
+        control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(4 * sizeof(int))];
     uint8_t message[MESSAGE] = {0};
     struct iovec part = {.iov_base = message, .iov_len = sizeof(message)};
-    struct msghdr header = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = control,
+                            .msg_controllen = sizeof(control)};
     ssize_t n = recvmsg(from, &header, MSG_CMSG_CLOEXEC);
     int type = -1;
 
@@ -127,8 +132,8 @@ static int pass(int from, int to)
             type = -1;
     }
     for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c; c = CMSG_NXTHDR(&header, c))
-        for (size_t at = CMSG_LEN(0);
-             c->cmsg_type == SCM_RIGHTS && c->cmsg_level == SOL_SOCKET && at + sizeof(int) <= c->cmsg_len;
+        for (size_t at = CMSG_LEN(0); c->cmsg_type == SCM_RIGHTS && c->cmsg_level == SOL_SOCKET &&
+                                      at + sizeof(int) <= c->cmsg_len;
              at += sizeof(int)) {
             int file;
 
@@ -139,7 +144,7 @@ static int pass(int from, int to)
 }
 
 /* True: there is something to read, or the other end is gone. */
-static bool readable(struct fg_memif *m, int a, int b, bool ready[2])
+static bool readable(struct fg_port_memif *m, int a, int b, bool ready[2])
 {
     struct pollfd fds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
 
@@ -153,7 +158,7 @@ static bool readable(struct fg_memif *m, int a, int b, bool ready[2])
 }
 
 /* The driver closes its end when it has taken everything down. */
-static void wait_for_driver(struct fg_memif *m, int driver)
+static void wait_for_driver(struct fg_port_memif *m, int driver)
 {
     bool ready[2];
 
@@ -162,24 +167,24 @@ static void wait_for_driver(struct fg_memif *m, int driver)
         ;
 }
 
-static void let_in_again(struct fg_memif *m)
+static void let_in_again(struct fg_port_memif *m)
 {
     uint16_t ethdev = m->port->ethdev[0];
 
     reopen(m);
     if (m->server || atomic_load(&m->quit))
         return;
-    fg_sleep_us(LOOK_MS * 1000); /* a server that refuses us is not asked all the time */
-    rte_eth_dev_stop(ethdev);    /* a client connects when it is started, and only then */
+    fg_clock_sleep_us(LOOK_MS * 1000); /* a server that refuses us is not asked all the time */
+    rte_eth_dev_stop(ethdev);          /* a client connects when it is started, and only then */
     if (rte_eth_dev_start(ethdev) < 0)
-        fg_log(FG_LOG_ERROR, "port %s: cannot be started again", m->port->config->name);
+        fg_diag(FG_DIAG_ERROR, "port %s: cannot be started again", m->port->config->name);
 }
 
 /*
- * Until either end is gone. From the message on that makes the driver connect, a peer has nothing more to say
- * than that it goes, in one way or another.
+ * Until either end is gone. From the message on that makes the driver connect, a peer has nothing
+ * more to say than that it goes, in one way or another.
  */
-static void relay(struct fg_memif *m, int peer, int driver)
+static void relay(struct fg_port_memif *m, int peer, int driver)
 {
     const int last = m->server ? TYPE_CONNECT : TYPE_CONNECTED;
     bool connected = false, ready[2];
@@ -203,17 +208,18 @@ static void relay(struct fg_memif *m, int peer, int driver)
     let_in_again(m);
 }
 
-/* ---- connections --------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
-static int accept_one(struct fg_memif *m)
+static int accept_one(struct fg_port_memif *m)
 {
     bool ready[2];
 
-    return readable(m, m->listener, -1, ready) ? accept4(m->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+    return readable(m, m->listener, -1, ready) ? accept4(m->listener, NULL, NULL, SOCK_CLOEXEC)
+                                               : -1;
 }
 
 /* A peer that is a server may not be there yet. */
-static int connect_to(struct fg_memif *m, const struct address *a)
+static int connect_to(struct fg_port_memif *m, const struct address *a)
 {
     while (!atomic_load(&m->quit)) {
         int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -222,17 +228,18 @@ static int connect_to(struct fg_memif *m, const struct address *a)
             return s;
         if (s >= 0)
             close(s);
-        fg_sleep_us(LOOK_MS * 1000);
+        fg_clock_sleep_us(LOOK_MS * 1000);
     }
     return -1;
 }
 
 static void *run(void *memif)
 {
-    struct fg_memif *m = memif;
+    struct fg_port_memif *m = memif;
 
     while (!atomic_load(&m->quit)) {
-        int near = accept_one(m), far = near >= 0 ? connect_to(m, m->server ? &m->inside : &m->outside) : -1;
+        int near = accept_one(m),
+            far = near >= 0 ? connect_to(m, m->server ? &m->inside : &m->outside) : -1;
 
         if (far >= 0)
             relay(m, m->server ? near : far, m->server ? far : near);
@@ -244,7 +251,7 @@ static void *run(void *memif)
     return NULL;
 }
 
-static bool listen_at(struct fg_memif *m, const struct address *a, struct fg_error *err)
+static bool listen_at(struct fg_port_memif *m, const struct address *a, struct fg_error *err)
 {
     m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (!a->abstract)
@@ -255,11 +262,11 @@ static bool listen_at(struct fg_memif *m, const struct address *a, struct fg_err
     if (a->abstract || (m->owner < 0 && m->group < 0) ||
         chown(a->un.sun_path, (uid_t)m->owner, (gid_t)m->group) == 0)
         return true;
-    return fg_fail(err, "socket %s: cannot give it to %ld:%ld: %s", a->un.sun_path, m->owner, m->group,
-                   strerror(errno));
+    return fg_fail(err, "socket %s: cannot give it to %ld:%ld: %s", a->un.sun_path, m->owner,
+                   m->group, strerror(errno));
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static bool set_address(struct address *a, const char *path, const char *suffix, bool abstract,
                         struct fg_error *err)
@@ -273,7 +280,8 @@ static bool set_address(struct address *a, const char *path, const char *suffix,
     if (!abstract)
         a->size = sizeof(a->un);
     return (size_t)length <= room ||
-           fg_fail(err, "socket=%s: too long; accepted: up to %zu characters", path, room - strlen(INSIDE));
+           fg_fail(err, "socket=%s: too long; accepted: up to %zu characters", path,
+                   room - strlen(INSIDE));
 }
 
 static const char *value_of(const struct rte_kvargs *list, const char *key, const char *otherwise)
@@ -284,11 +292,12 @@ static const char *value_of(const struct rte_kvargs *list, const char *key, cons
 }
 
 /* The driver gets all of them as they are, but for the socket. */
-static void write_devargs(const struct fg_memif *m, const struct rte_kvargs *list, char *devargs, size_t size)
+static void write_devargs(const struct fg_port_memif *m, const struct rte_kvargs *list,
+                          char *devargs, size_t size)
 {
     const char *device = m->port->config->device;
-    size_t used = (size_t)snprintf(devargs, size, "%.*s,socket=%s", (int)strcspn(device, ","), device,
-                                   m->inside.un.sun_path + m->inside.abstract);
+    size_t used = (size_t)snprintf(devargs, size, "%.*s,socket=%s", (int)strcspn(device, ","),
+                                   device, m->inside.un.sun_path + m->inside.abstract);
 
     for (unsigned i = 0; i < list->count && used < size; i++)
         if (strcmp(list->pairs[i].key, "socket") != 0)
@@ -296,16 +305,18 @@ static void write_devargs(const struct fg_memif *m, const struct rte_kvargs *lis
                                      list->pairs[i].value);
 }
 
-static bool read_devargs(struct fg_memif *m, const struct rte_kvargs *list, struct fg_error *err)
+static bool read_devargs(struct fg_port_memif *m, const struct rte_kvargs *list,
+                         struct fg_error *err)
 {
-    const char *role = value_of(list, "role", "client"), *path = value_of(list, "socket", DEFAULT_SOCKET);
+    const char *role = value_of(list, "role", "client"),
+               *path = value_of(list, "socket", DEFAULT_SOCKET);
     bool abstract = strcmp(value_of(list, "socket-abstract", "yes"), "yes") == 0;
 
     m->server = strcmp(role, "server") == 0 || strcmp(role, "master") == 0;
     m->owner = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
     m->group = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
     for (unsigned i = 0; i < m->d->config.ports_count; i++) {
-        const struct fg_memif *other = m->d->ports[i].memif;
+        const struct fg_port_memif *other = m->d->ports[i].memif;
 
         if (other && !strcmp(other->outside.un.sun_path + other->outside.abstract, path))
             return fg_fail(err, "socket=%s: is that of port %s; accepted: one each", path,
@@ -315,12 +326,12 @@ static bool read_devargs(struct fg_memif *m, const struct rte_kvargs *list, stru
            set_address(&m->inside, path, INSIDE, abstract, err);
 }
 
-struct fg_memif *fg_memif_open(struct fg_daemon *d, struct fg_port *port, char *devargs, size_t size,
-                               struct fg_error *err)
+struct fg_port_memif *fg_port_memif_open(struct fg_daemon *d, struct fg_port *port, char *devargs,
+                                         size_t size, struct fg_error *err)
 {
     const char *device = port->config->device, *args = device + strcspn(device, ",");
     struct rte_kvargs *list = rte_kvargs_parse(*args ? args + 1 : "", NULL);
-    struct fg_memif *m = calloc(1, sizeof(*m));
+    struct fg_port_memif *m = calloc(1, sizeof(*m));
     bool ok = list && m;
 
     FG_ASSERT(m);
@@ -337,11 +348,11 @@ struct fg_memif *fg_memif_open(struct fg_daemon *d, struct fg_port *port, char *
         unlink(m->inside.un.sun_path); /* of a daemon that was killed: the driver would not start */
     if (ok && (m->server || listen_at(m, &m->inside, err)))
         return m;
-    fg_memif_stop(m);
+    fg_port_memif_stop(m);
     return NULL;
 }
 
-bool fg_memif_start(struct fg_memif *m, struct fg_error *err)
+bool fg_port_memif_start(struct fg_port_memif *m, struct fg_error *err)
 {
     if (m->server && !listen_at(m, &m->outside, err))
         return false;
@@ -351,7 +362,7 @@ bool fg_memif_start(struct fg_memif *m, struct fg_error *err)
     return m->started || fg_fail(err, "no thread for its control channel");
 }
 
-void fg_memif_stop(struct fg_memif *m)
+void fg_port_memif_stop(struct fg_port_memif *m)
 {
     if (!m)
         return;

@@ -30,12 +30,12 @@ struct fg_stock_limits fg_limits_share(const struct fg_config *config)
     };
 }
 
-uint32_t fg_slots_per_worker(const struct fg_stock_limits *limits)
+uint32_t fg_worker_slots(const struct fg_stock_limits *limits)
 {
     return limits->held_max + limits->parked_max;
 }
 
-unsigned fg_queues_total(const struct fg_config *config)
+unsigned fg_port_queues_total(const struct fg_config *config)
 {
     unsigned queues = 0;
 
@@ -47,17 +47,17 @@ unsigned fg_queues_total(const struct fg_config *config)
 struct fg_memory fg_memory_needed(const struct fg_config *config)
 {
     struct fg_stock_limits limits = fg_limits_share(config);
-    uint64_t workers = config->workers.count, queues = fg_queues_total(config);
+    uint64_t workers = config->workers.count, queues = fg_port_queues_total(config);
     uint64_t pollers = queues < workers ? queues : workers;
 
     return (struct fg_memory){
         .engines = workers * fg_stock_memory(&limits, (unsigned)workers),
         .ledger = fg_ledger_memory(config->limits.orders_max),
         .rings = workers * config->log.ring * FG_RING_SLOT +
-                 (config->redis.commands ? 2 * workers * FG_INBOUND_PLACES * FG_RING_SLOT : 0) +
+                 (config->redis.commands ? 2 * workers * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0) +
                  workers * (workers - 1) * config->workers.handoff * FG_RING_SLOT +
                  2 * pollers * (workers - 1) * config->workers.handoff * sizeof(void *),
-        .slots = workers * fg_slots_per_worker(&limits) * sizeof(struct fg_slot),
+        .slots = workers * fg_worker_slots(&limits) * sizeof(struct fg_worker_slot),
         .mbufs = queues * config->eal.mbufs * MBUF_BYTES,
     };
 }

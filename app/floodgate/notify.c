@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/diag.h"
 
 void fg_notify(const char *state)
 {
@@ -25,7 +25,7 @@ void fg_notify(const char *state)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-        fg_log(FG_LOG_WARNING, "cannot tell systemd %s through %s", state, path);
+        fg_diag(FG_DIAG_WARNING, "cannot tell systemd %s through %s", state, path);
     if (fd >= 0)
         close(fd);
 }

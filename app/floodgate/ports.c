@@ -7,7 +7,8 @@
 #include <net/if.h>
 #include <sys/file.h>
 
-#include "log.h"
+#include "base/diag.h"
+#include "port/messages.h"
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -19,7 +20,8 @@
 #define CACHE_MAX      256
 #define FRAME_OVERHEAD (RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
 #define MBUF_ROOM      (RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM)
-#define SOCKET_TRIES   15 /* the kernel frees the AF_XDP queue of a killed process a moment after its end */
+#define SOCKET_TRIES                                                                               \
+    15 /* the kernel frees the AF_XDP queue of a killed process a moment after its end */
 #define SOCKET_WAIT_US 140000
 
 static bool any_af_xdp(const struct fg_config *c)
@@ -31,8 +33,8 @@ static bool any_af_xdp(const struct fg_config *c)
 }
 
 /*
- * A second daemon with the pins of a running one would put its program, with its rates, in the place of that
- * one's. Held until the process ends, however it ends.
+ * A second daemon with the pins of a running one would put its program, with its rates, in the
+ * place of that one's. Held until the process ends, however it ends.
  */
 static bool lock_pins(const char *pins, struct fg_error *err)
 {
@@ -44,27 +46,30 @@ static bool lock_pins(const char *pins, struct fg_error *err)
     if (flock(folder, LOCK_EX | LOCK_NB) == 0)
         return true;
     return fg_fail(err, "filter: pins %s: %s", pins,
-                   errno == EWOULDBLOCK ? "in use by another daemon; give this one a folder of its own"
-                                        : strerror(errno));
+                   errno == EWOULDBLOCK
+                       ? "in use by another daemon; give this one a folder of its own"
+                       : strerror(errno));
 }
 
 /*
- * No port has a kernel driver: workers judge. The tables are pinned all the same, so that lists outlive the
- * daemon; where the kernel does not let us, they lie in our memory.
+ * No port has a kernel driver: workers judge. The tables are pinned all the same, so that lists
+ * outlive the daemon; where the kernel does not let us, they lie in our memory.
  */
-static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options options, struct fg_error *err)
+static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options options,
+                              struct fg_error *err)
 {
     d->filter = fg_filter_open(&options, err);
     if (d->filter)
         return lock_pins(options.pins, err);
-    fg_log(FG_LOG_WARNING, "lists of the filter end with this process: %s", err->text);
+    fg_diag(FG_DIAG_WARNING, "lists of the filter end with this process: %s", err->text);
     options.pins = NULL;
     d->filter = fg_filter_open(&options, err);
     return d->filter != NULL;
 }
 
-/* The program is needed even with the filter off: it takes the order packets out of the kernel's way. */
-bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
+/* The program is needed even with the filter off: it takes the order packets out of the kernel's
+ * way. */
+bool fg_port_attach_filters(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;
     bool on = c->filter.enabled;
@@ -87,26 +92,30 @@ bool fg_ports_filter(struct fg_daemon *d, struct fg_error *err)
     };
 
     if (!any_af_xdp(c))
-        return !on || (open_filter_alone(d, options, err) && fg_shield_lists(d, err));
-    fg_log_take_xdp();
+        return !on || (open_filter_alone(d, options, err) && fg_penalty_box_lists(d, err));
+    fg_port_messages_take_xdp();
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
-            return fg_fail(err, "port %s: no interface %s here", c->ports[i].name, c->ports[i].device);
+            return fg_fail(err, "port %s: no interface %s here", c->ports[i].name,
+                           c->ports[i].device);
     d->filter = fg_filter_open(&options, err);
-    if (!d->filter || !lock_pins(c->filter.pins, err) || !fg_shield_lists(d, err))
+    if (!d->filter || !lock_pins(c->filter.pins, err) || !fg_penalty_box_lists(d, err))
         return false;
     for (unsigned i = 0; i < c->ports_count; i++)
-        if (c->ports[i].af_xdp && !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
+        if (c->ports[i].af_xdp &&
+            !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
             return false;
     return true;
 }
 
 /*
- * By hand instead of rte_pktmbuf_pool_create: with --no-huge the AF_XDP driver of DPDK 22.11 takes too short
- * a umem when the pool has gaps at page boundaries, and frames are lost. Without IOVA contiguity there are
- * none. But then the mbufs have no IOVA, which devices that read memory themselves need: AF_XDP only.
+ * By hand instead of rte_pktmbuf_pool_create: with --no-huge the AF_XDP driver of DPDK 22.11 takes
+ * too short a umem when the pool has gaps at page boundaries, and frames are lost. Without IOVA
+ * contiguity there are none. But then the mbufs have no IOVA, which devices that read memory
+ * themselves need: AF_XDP only.
  */
-static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket, bool af_xdp)
+static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket,
+                                       bool af_xdp)
 {
     unsigned mbufs = d->config.eal.mbufs, cache = mbufs / (6 * d->config.workers.count);
     unsigned size = sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
@@ -115,8 +124,9 @@ static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned numbe
     char name[RTE_MEMPOOL_NAMESIZE];
 
     snprintf(name, sizeof(name), "fg_queue_%u", number);
-    pool = rte_mempool_create_empty(name, mbufs, size, RTE_MIN(cache, (unsigned)CACHE_MAX), sizeof(private),
-                                    socket, af_xdp ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+    pool = rte_mempool_create_empty(name, mbufs, size, RTE_MIN(cache, (unsigned)CACHE_MAX),
+                                    sizeof(private), socket,
+                                    af_xdp ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
     if (!pool)
         return NULL;
     rte_pktmbuf_pool_init(pool, &private);
@@ -130,12 +140,13 @@ static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned numbe
 }
 
 /*
- * Only what the device offers, and what is worth having. All mbufs of a transmit queue come from the pool of
- * its receive queue and have one reference, so a device may free them in bulk. Checksums stay in software: 20
- * bytes that are in the cache anyway cost less than the flags, and drivers lose their vector paths over them.
+ * Only what the device offers, and what is worth having. All mbufs of a transmit queue come from
+ * the pool of its receive queue and have one reference, so a device may free them in bulk.
+ * Checksums stay in software: 20 bytes that are in the cache anyway cost less than the flags, and
+ * drivers lose their vector paths over them.
  */
-static void port_conf(const struct rte_eth_dev_info *info, const struct fg_port_config *pc, unsigned queues,
-                      struct rte_eth_conf *conf)
+static void port_conf(const struct rte_eth_dev_info *info, const struct fg_port_options *pc,
+                      unsigned queues, struct rte_eth_conf *conf)
 {
     uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
 
@@ -152,43 +163,48 @@ static void port_conf(const struct rte_eth_dev_info *info, const struct fg_port_
 }
 
 /* What the device lacks of what the configuration asks for. */
-static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg_port_config *pc,
+static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg_port_options *pc,
                             uint16_t queues, struct fg_error *err)
 {
     if (queues > info->max_rx_queues || queues > info->max_tx_queues)
-        return fg_fail(err, "queues = %u, but the device has %u receive and %u transmit queues", queues,
-                       info->max_rx_queues, info->max_tx_queues);
+        return fg_fail(err, "queues = %u, but the device has %u receive and %u transmit queues",
+                       queues, info->max_rx_queues, info->max_tx_queues);
     if (pc->mtu && ((info->max_mtu && pc->mtu > info->max_mtu) || pc->mtu < info->min_mtu))
-        return fg_fail(err, "mtu = %u, but the device takes %u..%u", pc->mtu, info->min_mtu, info->max_mtu);
+        return fg_fail(err, "mtu = %u, but the device takes %u..%u", pc->mtu, info->min_mtu,
+                       info->max_mtu);
     if (pc->mtu && info->max_rx_pktlen &&
         pc->mtu + RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN > info->max_rx_pktlen)
-        return fg_fail(err, "mtu = %u, but the device takes frames of up to %u bytes (mtu %u)", pc->mtu,
-                       info->max_rx_pktlen, info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN);
-    if (pc->mtu + FRAME_OVERHEAD > MBUF_ROOM && !(info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER))
-        return fg_fail(err,
-                       "mtu = %u: such frames need several buffers, which the device does not fill (it lacks "
-                       "scattered receive); accepted: up to %u, or 0",
-                       pc->mtu, MBUF_ROOM - FRAME_OVERHEAD);
+        return fg_fail(err, "mtu = %u, but the device takes frames of up to %u bytes (mtu %u)",
+                       pc->mtu, info->max_rx_pktlen,
+                       info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN);
+    if (pc->mtu + FRAME_OVERHEAD > MBUF_ROOM &&
+        !(info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER))
+        return fg_fail(
+            err,
+            "mtu = %u: such frames need several buffers, which the device does not fill (it lacks "
+            "scattered receive); accepted: up to %u, or 0",
+            pc->mtu, MBUF_ROOM - FRAME_OVERHEAD);
     return true;
 }
 
-static bool set_up_queue(struct fg_daemon *d, const struct fg_port_config *pc, uint16_t ethdev,
+static bool set_up_queue(struct fg_daemon *d, const struct fg_port_options *pc, uint16_t ethdev,
                          uint16_t index, unsigned number, uint16_t rx_desc, uint16_t tx_desc,
                          struct fg_error *err)
 {
-    struct fg_queue *q = &d->queues[number];
+    struct fg_worker_queue *q = &d->queues[number];
     int socket = rte_eth_dev_socket_id(ethdev), rc;
 
-    *q = (struct fg_queue){.number = (uint16_t)number,
-                           .port = ethdev,
-                           .index = index,
-                           .worker = (uint16_t)(number % d->config.workers.count)};
+    *q = (struct fg_worker_queue){.number = (uint16_t)number,
+                                  .port = ethdev,
+                                  .index = index,
+                                  .worker = (uint16_t)(number % d->config.workers.count)};
     q->pool = create_pool(d, number, socket, pc->af_xdp);
     if (!q->pool)
-        return fg_fail(err,
-                       "no memory for %u mbufs of queue %u: %s; raise [eal] memory_mb or hugepages, or "
-                       "lower mbufs",
-                       d->config.eal.mbufs, number, rte_strerror(rte_errno));
+        return fg_fail(
+            err,
+            "no memory for %u mbufs of queue %u: %s; raise [eal] memory_mb or hugepages, or "
+            "lower mbufs",
+            d->config.eal.mbufs, number, rte_strerror(rte_errno));
     rc = rte_eth_rx_queue_setup(ethdev, index, rx_desc, (unsigned)socket, NULL, q->pool);
     if (rc < 0)
         return fg_fail(err, "receive queue refused: %s", rte_strerror(-rc));
@@ -196,7 +212,7 @@ static bool set_up_queue(struct fg_daemon *d, const struct fg_port_config *pc, u
     return rc == 0 || fg_fail(err, "transmit queue refused: %s", rte_strerror(-rc));
 }
 
-static bool start_ethdev(struct fg_daemon *d, const struct fg_port_config *pc, uint16_t ethdev,
+static bool start_ethdev(struct fg_daemon *d, const struct fg_port_options *pc, uint16_t ethdev,
                          unsigned first_queue, uint16_t queues, struct fg_error *err)
 {
     uint16_t rx_desc = (uint16_t)pc->descriptors, tx_desc = rx_desc;
@@ -243,13 +259,14 @@ static bool probe(const char *bus, const char *devargs, uint16_t *ethdev, struct
 static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, struct fg_error *err)
 {
     static unsigned serial;
-    const struct fg_port_config *pc = p->config;
+    const struct fg_port_options *pc = p->config;
     unsigned number = p->first_queue + queue;
     char devargs[640];
     uint16_t ethdev;
 
-    snprintf(devargs, sizeof(devargs), "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u",
-             serial++, pc->device, queue, pc->busy_budget);
+    snprintf(devargs, sizeof(devargs),
+             "net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1,busy_budget=%u", serial++,
+             pc->device, queue, pc->busy_budget);
     if (!probe("vdev", devargs, &ethdev, err))
         return false;
     if (start_ethdev(d, pc, ethdev, number, 1, err)) {
@@ -262,11 +279,13 @@ static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, s
 }
 
 /*
- * The driver does not say why the kernel refused a socket, so any reason is given time to pass. Each attempt
- * is a new ethdev: the driver (22.11) keeps the place in the fill ring of a failed one, and closing that one
- * would write to freed memory. There are SOCKET_TRIES of them at most, and they hold no socket.
+ * The driver does not say why the kernel refused a socket, so any reason is given time to pass.
+ * Each attempt is a new ethdev: the driver (22.11) keeps the place in the fill ring of a failed
+ * one, and closing that one would write to freed memory. There are SOCKET_TRIES of them at most,
+ * and they hold no socket.
  */
-static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned queue, struct fg_error *err)
+static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned queue,
+                               struct fg_error *err)
 {
     struct fg_error why = {0};
 
@@ -276,22 +295,26 @@ static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned 
             return true;
         }
         if (i == 0)
-            fg_log(FG_LOG_NOTICE, "port %s: queue %u does not start yet (%s), trying again for 2 s",
-                   p->config->name, queue, why.text);
+            fg_diag(FG_DIAG_NOTICE,
+                    "port %s: queue %u does not start yet (%s), trying again for 2 s",
+                    p->config->name, queue, why.text);
         rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT); /* the same each time */
-        fg_sleep_us(SOCKET_WAIT_US);
+        fg_clock_sleep_us(SOCKET_WAIT_US);
     }
-    return fg_fail(err, "queue %u does not start: %s; does another program use it?", queue, why.text);
+    return fg_fail(err, "queue %u does not start: %s; does another program use it?", queue,
+                   why.text);
 }
 
-/* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not report. */
+/* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not
+ * report. */
 static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
 {
     for (unsigned q = 0; q < p->config->queues; q++) {
-        fg_log_xdp_said();
+        fg_port_messages_xdp_said();
         if (!start_af_xdp_queue(d, p, q, err) ||
             !fg_filter_check_socket(d->filter, p->config->device, q, err)) {
-            fg_log(FG_LOG_NOTICE, "last warning of libxdp or libbpf: %s", fg_log_xdp_said());
+            fg_diag(FG_DIAG_NOTICE, "last warning of libxdp or libbpf: %s",
+                    fg_port_messages_xdp_said());
             return false;
         }
     }
@@ -305,9 +328,10 @@ static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
 
     if (!p->config->address[0])
         return;
-    p->own.count =
-        (unsigned)fg_host_addresses_parse(p->config->address, p->own.addresses, FG_HOST_ADDRESSES_MAX);
-    rte_eth_allmulticast_enable(p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
+    p->own.count = (unsigned)fg_frame_host_addresses_parse(p->config->address, p->own.addresses,
+                                                           FG_HOST_ADDRESSES_MAX);
+    rte_eth_allmulticast_enable(
+        p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
     rte_eth_macaddr_get(p->ethdev[0], &mac);
     memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
     for (unsigned q = 0; q < p->config->queues; q++)
@@ -316,39 +340,40 @@ static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
 
 static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
 {
-    const struct fg_port_config *pc = p->config;
+    const struct fg_port_options *pc = p->config;
     const char *devargs = pc->device;
     char changed[640];
 
-    if (fg_device_is_memif(devargs)) {
-        p->memif = fg_memif_open(d, p, changed, sizeof(changed), err);
+    if (fg_port_device_is_memif(devargs)) {
+        p->memif = fg_port_memif_open(d, p, changed, sizeof(changed), err);
         devargs = changed;
         if (!p->memif)
             return false;
     }
-    if (!probe(fg_device_is_pci(pc->device) ? "pci" : "vdev", devargs, &p->ethdev[0], err))
+    if (!probe(fg_port_device_is_pci(pc->device) ? "pci" : "vdev", devargs, &p->ethdev[0], err))
         return false;
     p->ethdevs = 1;
     if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
         return false;
     know_ourselves(d, p);
-    fg_steer(d, p);
+    fg_port_steer(d, p);
     for (unsigned q = 0; q < pc->queues; q++)
         d->queues[p->first_queue + q].judged = d->filter && d->config.filter.enabled;
-    return !p->memif || fg_memif_start(p->memif, err);
+    return !p->memif || fg_port_memif_start(p->memif, err);
 }
 
-bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
+bool fg_port_start_all(struct fg_daemon *d, struct fg_error *err)
 {
-    static const struct rte_mbuf_dynfield mark = {
-        .name = "floodgate_mark", .size = sizeof(struct fg_mark), .align = _Alignof(struct fg_mark)};
+    static const struct rte_mbuf_dynfield mark = {.name = "floodgate_mark",
+                                                  .size = sizeof(struct fg_worker_route),
+                                                  .align = _Alignof(struct fg_worker_route)};
     struct fg_error why;
     unsigned next = 0;
 
-    fg_mark_offset = rte_mbuf_dynfield_register(&mark);
-    d->queues_count = fg_queues_total(&d->config);
+    fg_worker_route_offset = rte_mbuf_dynfield_register(&mark);
+    d->queues_count = fg_port_queues_total(&d->config);
     d->queues = calloc(d->queues_count, sizeof(*d->queues));
-    if (fg_mark_offset < 0 || !d->queues)
+    if (fg_worker_route_offset < 0 || !d->queues)
         return fg_fail(err, "no room for ports: %s", rte_strerror(rte_errno));
     for (unsigned i = 0; i < d->config.ports_count; i++) {
         struct fg_port *p = &d->ports[i];
@@ -358,23 +383,24 @@ bool fg_ports_start(struct fg_daemon *d, struct fg_error *err)
         next += p->config->queues;
         if (!(p->config->af_xdp ? start_af_xdp(d, p, &why) : start_other(d, p, &why)))
             return fg_fail(err, "port %s (%s): %s", p->config->name, p->config->device, why.text);
-        fg_log(FG_LOG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device, p->config->queues,
-               p->config->queues == 1 ? "" : "s");
+        fg_diag(FG_DIAG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device,
+                p->config->queues, p->config->queues == 1 ? "" : "s");
         if (p->config->generic)
-            fg_log(FG_LOG_WARNING, "port %s: XDP in generic mode: slow, for drivers without native XDP",
-                   p->config->name);
+            fg_diag(FG_DIAG_WARNING,
+                    "port %s: XDP in generic mode: slow, for drivers without native XDP",
+                    p->config->name);
     }
-    fg_links_start(d);
+    fg_port_links_start(d);
     return true;
 }
 
-void fg_ports_stop(struct fg_daemon *d)
+void fg_port_stop_all(struct fg_daemon *d)
 {
-    fg_links_stop(d);
+    fg_port_links_stop(d);
     rte_log_set_level_pattern("pmd.net.af_xdp",
                               RTE_LOG_CRIT); /* it cannot take our program away, nor should it */
     for (unsigned i = 0; i < d->config.ports_count; i++) {
-        fg_memif_stop(d->ports[i].memif);
+        fg_port_memif_stop(d->ports[i].memif);
         d->ports[i].memif = NULL;
         for (unsigned k = 0; k < d->ports[i].ethdevs; k++) {
             rte_eth_dev_stop(d->ports[i].ethdev[k]);

@@ -4,10 +4,10 @@
 
 #include <time.h>
 
+#include "base/diag.h"
 #include "ledger/snapshot.h"
-#include "log.h"
 #include "notify.h"
-#include "worker.h"
+#include "worker/worker.h"
 
 #define QUIET_MS   2000 /* before something is worth a line */
 #define PREPARE_MS 1000 /* a segment that lasts longer leaves the disk time for the next one */
@@ -22,7 +22,7 @@ static uint64_t wall_ms(void)
 
 void fg_progress(struct fg_progress *p, uint64_t done, uint64_t of)
 {
-    uint64_t now_ms = fg_mono_ms();
+    uint64_t now_ms = fg_clock_mono_ms();
     char text[160];
 
     if (p->told_ms == 0)
@@ -32,9 +32,9 @@ void fg_progress(struct fg_progress *p, uint64_t done, uint64_t of)
     p->told_ms = now_ms;
     snprintf(text, sizeof(text), "%s: %s %llu of %llu", p->what, p->unit, (unsigned long long)done,
              (unsigned long long)of);
-    fg_log(FG_LOG_INFO, "%s", text);
-    snprintf(text, sizeof(text), "STATUS=%s: %s %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000", p->what, p->unit,
-             (unsigned long long)done, (unsigned long long)of);
+    fg_diag(FG_DIAG_INFO, "%s", text);
+    snprintf(text, sizeof(text), "STATUS=%s: %s %llu of %llu\nEXTEND_TIMEOUT_USEC=30000000",
+             p->what, p->unit, (unsigned long long)done, (unsigned long long)of);
     fg_notify(text);
 }
 
@@ -52,7 +52,8 @@ static bool replay(struct fg_daemon *d, struct fg_error *err)
             return false;
         if (fg_ledger_seq(d->follower.ledger) < to)
             return fg_fail(err, "%s: the log ends at record %llu, %llu expected", d->config.log.dir,
-                           (unsigned long long)fg_ledger_seq(d->follower.ledger), (unsigned long long)to);
+                           (unsigned long long)fg_ledger_seq(d->follower.ledger),
+                           (unsigned long long)to);
         fg_progress(&progress, to, last);
     }
     return true;
@@ -68,20 +69,21 @@ static bool load_snapshot(struct fg_daemon *d, struct fg_error *err)
 {
     uint64_t first = fg_journal_begin_seq(d->journal);
     struct fg_progress progress = {.what = "loading the snapshot", .unit = "order"};
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
 
     fg_progress(&progress, 0, 0);
-    if (!fg_snapshot_load_telling(d->follower.ledger, d->config.log.dir, tell_orders, &progress, &info,
-                                  err)) {
+    if (!fg_ledger_snapshot_load_telling(d->follower.ledger, d->config.log.dir, tell_orders,
+                                         &progress, &info, err)) {
         if (first > 1)
             return false;
-        fg_log(FG_LOG_WARNING, "%s; no snapshot is good, recovery begins with record 1", err->text);
+        fg_diag(FG_DIAG_WARNING, "%s; no snapshot is good, recovery begins with record 1",
+                err->text);
     } else if (err->text[0]) {
-        fg_log(FG_LOG_WARNING, "%s; recovery begins with the snapshot of record %llu", err->text,
-               (unsigned long long)info.seq);
+        fg_diag(FG_DIAG_WARNING, "%s; recovery begins with the snapshot of record %llu", err->text,
+                (unsigned long long)info.seq);
     }
-    if (!fg_snapshot_fits(&info, d->config.log.dir, fg_journal_appliance(d->journal), first,
-                          fg_journal_last_seq(d->journal), err))
+    if (!fg_ledger_snapshot_fits(&info, d->config.log.dir, fg_journal_appliance(d->journal), first,
+                                 fg_journal_last_seq(d->journal), err))
         return false;
     atomic_store(&d->snapshots.seq, info.seq);
     atomic_store(&d->snapshots.created_ms, info.created_ms);
@@ -91,19 +93,22 @@ static bool load_snapshot(struct fg_daemon *d, struct fg_error *err)
 /* Newest good snapshot and what the log says behind it. */
 static bool recover_ledger(struct fg_daemon *d, struct fg_error *err)
 {
-    uint64_t begin = fg_mono_ms();
+    uint64_t begin = fg_clock_mono_ms();
 
     if (!load_snapshot(d, err) || !replay(d, err))
         return false;
-    fg_log(FG_LOG_INFO,
-           "log %s: %llu records, %u items, %llu orders, recovered in %llu ms (snapshot of record %llu)",
-           d->config.log.dir, (unsigned long long)fg_ledger_seq(d->follower.ledger),
-           fg_ledger_items(d->follower.ledger), (unsigned long long)fg_ledger_orders(d->follower.ledger),
-           (unsigned long long)(fg_mono_ms() - begin), (unsigned long long)atomic_load(&d->snapshots.seq));
+    fg_diag(FG_DIAG_INFO,
+            "log %s: %llu records, %u items, %llu orders, recovered in %llu ms (snapshot of record "
+            "%llu)",
+            d->config.log.dir, (unsigned long long)fg_ledger_seq(d->follower.ledger),
+            fg_ledger_items(d->follower.ledger),
+            (unsigned long long)fg_ledger_orders(d->follower.ledger),
+            (unsigned long long)(fg_clock_mono_ms() - begin),
+            (unsigned long long)atomic_load(&d->snapshots.seq));
     return true;
 }
 
-bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
+bool fg_ledger_recover(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_journal_options options = {.dir = d->config.log.dir,
                                          .segment_bytes = d->config.log.segment_bytes,
@@ -116,8 +121,8 @@ bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
     if (!d->journal)
         return false;
     if (fg_journal_cut_records(d->journal))
-        fg_log(FG_LOG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
-               d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
+        fg_diag(FG_DIAG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
+                d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
     d->follower.ledger = fg_ledger_create();
     if (!d->follower.ledger || !fg_ledger_reserve(d->follower.ledger, d->config.limits.orders_max))
         return fg_fail(err, "no memory for the ledger of %u orders ([limits] orders_max)",
@@ -125,10 +130,10 @@ bool fg_log_recover(struct fg_daemon *d, struct fg_error *err)
     if (!recover_ledger(d, err))
         return false;
     if (options.memory)
-        fg_log(FG_LOG_WARNING,
-               "log %s: durability is memory, a power cut loses acknowledged orders: "
-               "for benchmarks only",
-               d->config.log.dir);
+        fg_diag(FG_DIAG_WARNING,
+                "log %s: durability is memory, a power cut loses acknowledged orders: "
+                "for benchmarks only",
+                d->config.log.dir);
     atomic_store(&d->follower.seq, fg_ledger_seq(d->follower.ledger));
     return true;
 }

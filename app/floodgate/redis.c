@@ -24,20 +24,20 @@ static struct fg_redis_options options_of(const struct fg_config *c)
     return o;
 }
 
-bool fg_redis_start(struct fg_daemon *d, struct fg_error *err)
+bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_redis_options o = options_of(&d->config);
     struct fg_sink *sink;
 
     if (!d->config.redis.enabled)
         return true;
-    sink = fg_redis_sink_start(&o, d->config.log.dir, &d->committer.durable_seq, err);
+    sink = fg_sink_redis_start(&o, d->config.log.dir, &d->committer.durable_seq, err);
     if (sink)
         d->sinks[d->sinks_count++] = sink;
     return sink != NULL;
 }
 
-bool fg_way_back_start(struct fg_daemon *d, struct fg_error *err)
+bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_inbound_options o = {.redis = options_of(&d->config),
                                    .appliance = fg_journal_appliance(d->journal),
@@ -54,13 +54,13 @@ bool fg_way_back_start(struct fg_daemon *d, struct fg_error *err)
     return d->inbound != NULL;
 }
 
-void fg_way_back_stop(struct fg_daemon *d)
+void fg_inbound_close(struct fg_daemon *d)
 {
     fg_inbound_stop(d->inbound, DRAIN_MS);
     d->inbound = NULL;
 }
 
-bool fg_way_back_ill(struct fg_daemon *d)
+bool fg_inbound_ill(struct fg_daemon *d)
 {
     struct fg_inbound_status s;
 

@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The last dropped packets: out of the kernel's ring and the workers', for the operator and for the list of
- * who is dropped most. */
+/* The last dropped packets: out of the kernel's ring and the workers', for the operator and for the
+ * list of who is dropped most. */
 #include "daemon.h"
 
 #include <bpf/libbpf.h>
 
 #define TAKEN_MAX 512 /* at a look; the ring of the kernel holds about as many */
 
-struct fg_samples {
+struct fg_filter_samples_reader {
     pthread_mutex_t lock;
     struct fg_filter *filter;
     struct ring_buffer *ring; /* NULL: no kernel */
     struct fg_penalty *penalty;
     uint64_t taken;
     unsigned budget;
-    struct fg_drop_sample last[FG_SAMPLES_KEPT];
+    struct fg_filter_sample last[FG_SAMPLES_KEPT];
 };
 
-static void report(struct fg_samples *s, const struct fg_drop_sample *sample)
+static void report(struct fg_filter_samples_reader *s, const struct fg_filter_sample *sample)
 {
-    struct fg_report report = {.offence = FG_OFFENCE_DROPPED, .events = 1};
-    struct fg_prefix source;
+    struct fg_penalty_report report = {.offence = FG_OFFENCE_DROPPED, .events = 1};
+    struct fg_filter_prefix source;
     char text[FG_SAMPLE_TEXT];
 
-    fg_sample_decode(sample, &source, text, sizeof(text));
+    fg_filter_sample_decode(sample, &source, text, sizeof(text));
     report.family = source.family;
     memcpy(report.addr, source.addr, sizeof(report.addr));
-    fg_penalty_report(s->penalty, &report, fg_mono_ms());
+    fg_penalty_report(s->penalty, &report, fg_clock_mono_ms());
 }
 
 static int take(void *ctx, void *data, size_t size)
 {
-    struct fg_samples *s = ctx;
+    struct fg_filter_samples_reader *s = ctx;
 
-    if (size < offsetof(struct fg_drop_sample, bytes) || size > sizeof(struct fg_drop_sample))
+    if (size < offsetof(struct fg_filter_sample, bytes) || size > sizeof(struct fg_filter_sample))
         return 0;
     memset(&s->last[s->taken % FG_SAMPLES_KEPT], 0, sizeof(s->last[0]));
     memcpy(&s->last[s->taken % FG_SAMPLES_KEPT], data, size);
@@ -41,9 +41,9 @@ static int take(void *ctx, void *data, size_t size)
     return --s->budget ? 0 : -1; /* a flood must not keep the main thread here */
 }
 
-void fg_samples_look(struct fg_samples *s)
+void fg_filter_samples_poll(struct fg_filter_samples_reader *s)
 {
-    struct fg_drop_sample sample;
+    struct fg_filter_sample sample;
 
     if (!s)
         return;
@@ -56,7 +56,8 @@ void fg_samples_look(struct fg_samples *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-unsigned fg_samples_last(struct fg_samples *s, struct fg_drop_sample *list, unsigned max)
+unsigned fg_filter_samples_last(struct fg_filter_samples_reader *s, struct fg_filter_sample *list,
+                                unsigned max)
 {
     unsigned n = 0;
 
@@ -71,9 +72,10 @@ unsigned fg_samples_last(struct fg_samples *s, struct fg_drop_sample *list, unsi
     return n;
 }
 
-struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *penalty, struct fg_error *err)
+struct fg_filter_samples_reader *
+fg_filter_samples_open(struct fg_filter *filter, struct fg_penalty *penalty, struct fg_error *err)
 {
-    struct fg_samples *s = calloc(1, sizeof(*s));
+    struct fg_filter_samples_reader *s = calloc(1, sizeof(*s));
 
     if (!s) {
         fg_fail(err, "no memory for samples of dropped packets");
@@ -88,11 +90,11 @@ struct fg_samples *fg_samples_open(struct fg_filter *filter, struct fg_penalty *
     if (s->ring)
         return s;
     fg_fail(err, "cannot open the ring of samples");
-    fg_samples_close(s);
+    fg_filter_samples_close(s);
     return NULL;
 }
 
-void fg_samples_close(struct fg_samples *s)
+void fg_filter_samples_close(struct fg_filter_samples_reader *s)
 {
     if (!s)
         return;

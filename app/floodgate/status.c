@@ -21,7 +21,7 @@ unsigned fg_stalled_workers(const struct fg_daemon *d)
 
 static bool a_sink_is_ill(struct fg_daemon *d)
 {
-    bool ill = fg_way_back_ill(d);
+    bool ill = fg_inbound_ill(d);
 
     for (unsigned i = 0; i < d->sinks_count; i++) {
         struct fg_sink_status s;
@@ -32,8 +32,9 @@ static bool a_sink_is_ill(struct fg_daemon *d)
     return ill;
 }
 
-/* What is wrong and needs somebody; 0 = healthy, and `reason` may still say what one should know. */
-int fg_health(void *daemon, char *reason)
+/* What is wrong and needs somebody; 0 = healthy, and `reason` may still say what one should know.
+ */
+int fg_health_check(void *daemon, char *reason)
 {
     struct fg_daemon *d = daemon;
     int journal = atomic_load(&d->committer.state);
@@ -46,19 +47,21 @@ int fg_health(void *daemon, char *reason)
     else if (atomic_load(&d->log_gone))
         snprintf(reason, FG_HEALTH_REASON, FG_LOG_GONE_TEXT, d->config.log.dir);
     else if (stalled)
-        snprintf(reason, FG_HEALTH_REASON, "%u of %u workers stand still", stalled, d->config.workers.count);
+        snprintf(reason, FG_HEALTH_REASON, "%u of %u workers stand still", stalled,
+                 d->config.workers.count);
     else if (atomic_load(&d->follower.broken))
         snprintf(reason, FG_HEALTH_REASON, "ledger: %.200s", d->follower.error.text);
     else if (atomic_load(&d->stopping))
         snprintf(reason, FG_HEALTH_REASON, "stopping");
-    else if (fg_links_broken(d))
-        fg_links_wrong(d, reason, FG_HEALTH_REASON);
+    else if (fg_port_links_broken(d))
+        fg_port_links_wrong(d, reason, FG_HEALTH_REASON);
     if (reason[0])
         return 1;
     if (d->config.log.durability == FG_DURABILITY_MEMORY)
-        snprintf(reason, FG_HEALTH_REASON, "durability is memory: a power cut loses acknowledged orders");
+        snprintf(reason, FG_HEALTH_REASON,
+                 "durability is memory: a power cut loses acknowledged orders");
     else
-        fg_links_wrong(d, reason, FG_HEALTH_REASON);
+        fg_port_links_wrong(d, reason, FG_HEALTH_REASON);
     return 0;
 }
 
@@ -66,7 +69,7 @@ static bool snapshot_failed(struct fg_daemon *d)
 {
     char error[256];
 
-    fg_snapshots_error(d, error, sizeof(error));
+    fg_ledger_snapshots_error(d, error, sizeof(error));
     return error[0];
 }
 
@@ -76,8 +79,9 @@ const char *fg_state_name(struct fg_daemon *d)
 
     if (atomic_load(&d->stopping))
         return "stopping";
-    if (fg_health(d, reason))
+    if (fg_health_check(d, reason))
         return "unhealthy";
-    return a_sink_is_ill(d) || snapshot_failed(d) || fg_links_wrong(d, reason, sizeof(reason)) ? "degraded"
-                                                                                               : "running";
+    return a_sink_is_ill(d) || snapshot_failed(d) || fg_port_links_wrong(d, reason, sizeof(reason))
+               ? "degraded"
+               : "running";
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What somebody must look at all the time: the clock's drift, workers that stand still, alarms; and the end
- * of work.
+/* What somebody must look at all the time: the clock's drift, workers that stand still, alarms; and
+ * the end of work.
  */
 #include "daemon.h"
 
-#include "log.h"
+#include "base/diag.h"
 
 #define STALL_MS 2000
 
 static void watch_worker(struct fg_daemon *d, unsigned index, uint64_t now_ms)
 {
     struct fg_worker_watch *watch = &d->watch[index];
-    uint64_t loops = fg_counter(&d->workers[index]->counters.loops);
+    uint64_t loops = fg_counter_read(&d->workers[index]->counters.loops);
     bool stalled;
 
     if (loops != watch->loops || watch->since_ms == 0) {
@@ -20,21 +20,21 @@ static void watch_worker(struct fg_daemon *d, unsigned index, uint64_t now_ms)
     }
     stalled = now_ms - watch->since_ms >= STALL_MS;
     if (stalled != atomic_load(&watch->stalled))
-        fg_log(stalled ? FG_LOG_ERROR : FG_LOG_NOTICE, "worker %u %s", index,
-               stalled ? "stands still" : "goes on");
+        fg_diag(stalled ? FG_DIAG_ERROR : FG_DIAG_NOTICE, "worker %u %s", index,
+                stalled ? "stands still" : "goes on");
     atomic_store(&watch->stalled, stalled);
 }
 
 void fg_supervise(struct fg_daemon *d)
 {
-    uint64_t now_ms = fg_mono_ms();
+    uint64_t now_ms = fg_clock_mono_ms();
 
     fg_clock_correct(&d->clock);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         watch_worker(d, i, now_ms);
-    fg_links_look(d);
-    fg_shield_look(d, now_ms);
-    fg_alarms_look(d, now_ms);
+    fg_port_links_poll(d);
+    fg_penalty_box_poll(d, now_ms);
+    fg_health_poll(d, now_ms);
 }
 
 /* The engine waits for nothing, and what it decided is on disk. */
@@ -43,7 +43,8 @@ static bool worker_quiet(const struct fg_daemon *d, unsigned index)
     bool lost = atomic_load(&d->mode) == FG_STOCK_FAILED; /* nothing will become durable any more */
 
     return atomic_load_explicit(&d->workers[index]->quiet, memory_order_acquire) &&
-           (lost || atomic_load(&d->journal_rings[index]->tail) == atomic_load(&d->marks[index].durable));
+           (lost ||
+            atomic_load(&d->journal_rings[index]->tail) == atomic_load(&d->marks[index].durable));
 }
 
 bool fg_all_quiet(struct fg_daemon *d)

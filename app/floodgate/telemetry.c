@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sheet for dpdk-telemetry.py: one command for each section. Handlers run on a thread of DPDK. */
+/* The sheet for dpdk-telemetry.py: one command for each section. Handlers run on a thread of DPDK.
+ */
 #include "daemon.h"
 
 #include <ctype.h>
 #include <string.h>
 
-#include "log.h"
+#include "base/diag.h"
 
 #include <rte_telemetry.h>
 #include <rte_version.h>
@@ -40,7 +41,8 @@ static void clean(char *name)
 
 static void close_element(struct reply *reply)
 {
-    if (reply->dict && rte_tel_data_add_dict_container(reply->data, reply->element, reply->dict, 0) < 0)
+    if (reply->dict &&
+        rte_tel_data_add_dict_container(reply->data, reply->element, reply->dict, 0) < 0)
         rte_tel_data_free(reply->dict);
     reply->dict = NULL;
 }
@@ -125,7 +127,7 @@ void fg_telemetry_start(struct fg_daemon *d)
         taken &= rte_telemetry_register_cmd(command, answer, help) >= 0;
     }
     if (!taken)
-        fg_log(FG_LOG_WARNING, "DPDK's telemetry does not take our commands");
+        fg_diag(FG_DIAG_WARNING, "DPDK's telemetry does not take our commands");
 }
 
 void fg_telemetry_stop(void)

@@ -4,7 +4,7 @@
 
 #include <sys/random.h>
 
-#include "log.h"
+#include "base/diag.h"
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -14,14 +14,16 @@
 
 static void *zeroed(size_t size)
 {
-    void *memory = aligned_alloc(FG_CACHE_LINE, (size + FG_CACHE_LINE - 1) & ~(size_t)(FG_CACHE_LINE - 1));
+    void *memory =
+        aligned_alloc(FG_CACHE_LINE, (size + FG_CACHE_LINE - 1) & ~(size_t)(FG_CACHE_LINE - 1));
 
     if (memory)
         memset(memory, 0, size);
     return memory;
 }
 
-/* Not rte_ring_create: it takes a memzone each, and 64 workers need more rings than DPDK has memzones. */
+/* Not rte_ring_create: it takes a memzone each, and 64 workers need more rings than DPDK has
+ * memzones. */
 static struct rte_ring *mbuf_ring(unsigned places)
 {
     ssize_t size = rte_ring_get_memsize(places);
@@ -34,13 +36,13 @@ static struct rte_ring *mbuf_ring(unsigned places)
 
 static bool polls(const struct fg_daemon *d, unsigned worker)
 {
-    return worker < fg_queues_total(&d->config); /* queue n is polled by worker n % workers */
+    return worker < fg_port_queues_total(&d->config); /* queue n is polled by worker n % workers */
 }
 
 /* Requests go from a worker that polls to any other; replies the other way. */
 static bool connect_pair(struct fg_daemon *d, unsigned from, unsigned to)
 {
-    struct fg_peer *out = &d->workers[from]->peers[to], *in = &d->workers[to]->peers[from];
+    struct fg_worker_peer *out = &d->workers[from]->peers[to], *in = &d->workers[to]->peers[from];
     unsigned at = from * d->config.workers.count + to, places = d->config.workers.handoff;
 
     d->messages[at] = fg_ring_create(places);
@@ -77,8 +79,8 @@ static bool make_way_back(const struct fg_config *c, struct fg_worker *w)
 {
     if (!c->redis.commands)
         return true;
-    w->operations = fg_ring_create(FG_INBOUND_PLACES);
-    w->outcomes = fg_ring_create(FG_INBOUND_PLACES);
+    w->operations = fg_ring_create(FG_INBOUND_CAPACITY);
+    w->outcomes = fg_ring_create(FG_INBOUND_CAPACITY);
     return w->operations && w->outcomes;
 }
 
@@ -103,8 +105,8 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->commit_began = &d->commit_began;
     w->bell = &d->bell;
     w->quit = &d->workers_quit;
-    w->now_ms = fg_clock_ms(&d->clock);
-    w->slots_count = fg_slots_per_worker(&d->limits);
+    w->now_ms = fg_clock_now_ms(&d->clock);
+    w->slots_count = fg_worker_slots(&d->limits);
     w->peers = zeroed(w->workers * sizeof(*w->peers));
     w->slots = zeroed(w->slots_count * sizeof(*w->slots));
     w->commands = fg_ring_create(MAIL_PLACES);
@@ -112,8 +114,8 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->reports = fg_ring_create(REPORT_PLACES);
     d->journal_rings[index] = fg_ring_create(c->log.ring);
     w->records = d->journal_rings[index];
-    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports || !d->journal_rings[index] ||
-        !make_way_back(c, w))
+    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
+        !d->journal_rings[index] || !make_way_back(c, w))
         return NULL;
     free_slots_fill(w);
     return w;

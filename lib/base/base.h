@@ -19,10 +19,10 @@
 #define fg_unlikely(x) __builtin_expect(!!(x), 0)
 
 /** A broken invariant is a bug: stop before something is sold wrongly. On in every build. */
-#define FG_ASSERT(cond)                                                                                      \
-    do {                                                                                                     \
-        if (fg_unlikely(!(cond)))                                                                            \
-            fg_assert_failed(#cond, __FILE__, __LINE__);                                                     \
+#define FG_ASSERT(cond)                                                                            \
+    do {                                                                                           \
+        if (fg_unlikely(!(cond)))                                                                  \
+            fg_assert_failed(#cond, __FILE__, __LINE__);                                           \
     } while (0)
 
 __attribute__((noreturn, cold)) void fg_assert_failed(const char *cond, const char *file, int line);
@@ -32,15 +32,19 @@ struct fg_error {
     char text[512];
 };
 
-/** Formats into err (may be NULL) and returns false, so that callers can `return fg_fail(err, ...)`. */
-__attribute__((format(printf, 2, 3), cold)) bool fg_fail(struct fg_error *err, const char *fmt, ...);
+/** Formats into err (may be NULL) and returns false, so that callers can `return fg_fail(err,
+ * ...)`. */
+__attribute__((format(printf, 2, 3), cold)) bool fg_fail(struct fg_error *err, const char *fmt,
+                                                         ...);
 
-/** CRC32C (Castagnoli, RFC 3720), as in iSCSI and ext4: reflected, init and final xor 0xffffffff. */
+/** CRC32C (Castagnoli, RFC 3720), as in iSCSI and ext4: reflected, init and final xor 0xffffffff.
+ */
 uint32_t fg_crc32c(const void *data, size_t len);
 
 /**
  * Mix of two words by a 64x64->128 bit multiplication (the "mum" step of wyhash, Wang Yi, public
- * domain). Good spread for table indices; not a MAC. Give it a secret seed where a stranger chooses the key.
+ * domain). Good spread for table indices; not a MAC. Give it a secret seed where a stranger chooses
+ * the key.
  */
 static inline uint64_t fg_mix64(uint64_t a, uint64_t b)
 {

@@ -2,10 +2,11 @@
 /**
  * ring: bounded lock-free queue of 64-byte messages, one producer thread, one consumer thread
  * (Lamport's SPSC queue with cached indices, as in FastForward / rte_ring SP-SC). Never blocks,
- * never allocates after creation. The producer's and the consumer's sides lie on lines of their own.
+ * never allocates after creation. The producer's and the consumer's sides lie on lines of their
+ * own.
  */
-#ifndef FG_RING_H
-#define FG_RING_H
+#ifndef FG_BASE_RING_H
+#define FG_BASE_RING_H
 
 #include <stdatomic.h>
 #include <string.h>
@@ -30,7 +31,8 @@ struct fg_ring {
 struct fg_ring *fg_ring_create(uint64_t capacity);
 void fg_ring_destroy(struct fg_ring *ring);
 
-/** Free places as far as the producer knows (at least `want` if that many are free). Producer only. */
+/** Free places as far as the producer knows (at least `want` if that many are free). Producer only.
+ */
 static inline uint64_t fg_ring_room(struct fg_ring *r, uint64_t want)
 {
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -43,8 +45,8 @@ static inline uint64_t fg_ring_room(struct fg_ring *r, uint64_t want)
     return room;
 }
 
-/** The place of the next message, to be written there and given with fg_ring_give. NULL when full. Producer
- * only. */
+/** The place of the next message, to be written there and given with fg_ring_give. NULL when full.
+ * Producer only. */
 static inline void *fg_ring_next(struct fg_ring *r)
 {
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -87,8 +89,8 @@ static inline bool fg_ring_waits(const struct fg_ring *r)
            atomic_load_explicit(&r->head, memory_order_acquire);
 }
 
-/** The i-th waiting message (0 = oldest), in place; NULL when there is none. Consumer only, valid until
- * popped. */
+/** The i-th waiting message (0 = oldest), in place; NULL when there is none. Consumer only, valid
+ * until popped. */
 static inline const void *fg_ring_peek(struct fg_ring *r, uint64_t i)
 {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);

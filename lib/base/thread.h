@@ -7,8 +7,9 @@
 #include <stdbool.h>
 
 /**
- * Starts `run(arg)` in a thread of that name (up to 15 characters), with every signal blocked: they are the
- * main thread's, and a lost peer must not raise SIGPIPE. False: the system has no thread for us.
+ * Starts `run(arg)` in a thread of that name (up to 15 characters), with every signal blocked: they
+ * are the main thread's, and a lost peer must not raise SIGPIPE. False: the system has no thread
+ * for us.
  */
 bool fg_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 

@@ -1,49 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * config: the ini file of the daemon (rte_cfgfile syntax) as one checked struct. Every setting has a default,
- * a minimum and a maximum, declared once in config.c; a wrong one is refused with file, line, value and
- * accepted range. Called once at start-up, from the main thread.
+ * config: the ini file of the daemon (rte_cfgfile syntax) as one checked struct. Every setting has
+ * a default, a minimum and a maximum, declared once in config.c; a wrong one is refused with file,
+ * line, value and accepted range. Called once at start-up, from the main thread.
  */
 #ifndef FG_CONFIG_H
 #define FG_CONFIG_H
 
 #include "base/base.h"
+#include "frame/frame.h"
 
 #define FG_PORTS_MAX  16
 #define FG_QUEUES_MAX 16
 
-enum fg_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
+enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
 enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
-enum fg_idle { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
+enum fg_worker_idle_policy { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
 
-struct fg_port_config { /* [port NAME], one section each */
-    char name[32];      /**< NAME */
-    char device[512];   /**< `interface=IFNAME`: AF_XDP on it; or `device=VDEV_OR_PCI[,devargs]`: any other
-                           ethdev */
+struct fg_port_options { /* [port NAME], one section each */
+    char name[32];       /**< NAME */
+    char device[512]; /**< `interface=IFNAME`: AF_XDP on it; or `device=VDEV_OR_PCI[,devargs]`: any
+                         other ethdev */
     bool af_xdp;
     unsigned queues;      /**< receive queues, each with a transmit queue; 1..16 */
     bool generic;         /**< AF_XDP: SKB mode, only when asked for */
     unsigned busy_budget; /**< AF_XDP: 0 = off */
     unsigned descriptors; /**< of each ring */
     unsigned mtu;         /**< 0 = leave */
-    char address[256]; /**< not AF_XDP: of the appliance, as fg_host_addresses_parse takes them; "" = none */
+    char address[256];    /**< not AF_XDP: of the appliance, as fg_frame_host_addresses_parse takes
+                             them; "" = none */
 };
 
-struct fg_rate_config { /* of one class of packets; 0 packets/s = no limit */
+struct fg_filter_rate_options { /* of one class of packets; 0 packets/s = no limit */
     uint32_t rate;
     uint32_t burst;
 };
 
 struct fg_config {
     char path[512]; /**< of the file */
-    struct fg_port_config ports[FG_PORTS_MAX];
+    struct fg_port_options ports[FG_PORTS_MAX];
     unsigned ports_count;
     struct { /* [workers] */
         unsigned count;
-        char cpus[128];    /**< "0-3" or "0,2,4": one CPU per worker, in order; "" = any; CPUs may repeat */
-        enum fg_idle idle; /**< what a worker does that finds nothing to do */
-        unsigned burst;    /**< frames taken at a time */
-        unsigned handoff;  /**< places of each ring between two workers */
+        char cpus[128]; /**< "0-3" or "0,2,4": one CPU per worker, in order; "" = any; CPUs may
+                           repeat */
+        enum fg_worker_idle_policy idle; /**< what a worker does that finds nothing to do */
+        unsigned burst;                  /**< frames taken at a time */
+        unsigned handoff;                /**< places of each ring between two workers */
     } workers;
     struct {                /* [eal] */
         bool huge;          /**< use hugepages when the machine has some */
@@ -58,16 +61,16 @@ struct fg_config {
     } orders;
     struct { /* [filter] */
         bool enabled;
-        char pins[256];                        /**< folder on a bpffs for link and maps */
-        struct fg_rate_config order;           /**< order packets of one source */
-        struct fg_rate_config syn;             /**< connection attempts of one source */
-        struct fg_rate_config other;           /**< everything else of one source */
-        uint32_t sources_max;                  /**< entries of the table of sources */
-        uint32_t prefixes_max;                 /**< entries of both lists together */
-        uint32_t net_factor;                   /**< what a /24 or /48 may send, in what a source may */
-        uint32_t sample_rate;                  /**< of dropped packets, per second, verdict and CPU */
-        bool monitor;                          /**< drop nothing */
-        unsigned v6_prefix;                    /**< bits of an IPv6 address that make a source */
+        char pins[256];                      /**< folder on a bpffs for link and maps */
+        struct fg_filter_rate_options order; /**< order packets of one source */
+        struct fg_filter_rate_options syn;   /**< connection attempts of one source */
+        struct fg_filter_rate_options other; /**< everything else of one source */
+        uint32_t sources_max;                /**< entries of the table of sources */
+        uint32_t prefixes_max;               /**< entries of both lists together */
+        uint32_t net_factor;  /**< what a /24 or /48 may send, in what a source may */
+        uint32_t sample_rate; /**< of dropped packets, per second, verdict and CPU */
+        bool monitor;         /**< drop nothing */
+        unsigned v6_prefix;   /**< bits of an IPv6 address that make a source */
         char block_file[256], allow_file[256]; /**< lists for a start that finds none */
     } filter;
     struct {                       /* [penalty]: offences of a source within 10 s; 0 = never */
@@ -77,7 +80,7 @@ struct fg_config {
     } penalty;
     struct { /* [log] */
         char dir[512];
-        enum fg_durability durability;
+        enum fg_journal_durability durability;
         uint64_t segment_bytes;
         unsigned batch_max;
         uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
@@ -132,15 +135,16 @@ struct fg_config {
     } limits;
 };
 
-/** Reads and checks. On failure err holds one line a problem (as many as fit), each `FILE:LINE: ...`. */
+/** Reads and checks. On failure err holds one line a problem (as many as fit), each `FILE:LINE:
+ * ...`. */
 bool fg_config_load(struct fg_config *config, const char *path, struct fg_error *err);
 
-/** As fg_config_load, but writes every problem to `out`, one line each; returns how many (0 = the file is
- * good). For `floodgate --check`. */
+/** As fg_config_load, but writes every problem to `out`, one line each; returns how many (0 = the
+ * file is good). For `floodgate --check`. */
 unsigned fg_config_check(struct fg_config *config, const char *path, FILE *out);
 
-/** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help come from
- * it. */
+/** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help
+ * come from it. */
 void fg_config_describe(FILE *out);
 
 /** Order ports, from orders.port on. */

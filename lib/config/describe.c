@@ -22,16 +22,16 @@ static const struct {
 };
 
 /* What the daemon needs and cannot guess stands in the sample as a line in force. */
-static bool in_force(const struct fg_setting *s)
+static bool in_force(const struct fg_config_setting *s)
 {
     return s->flags & FG_SET_REQUIRED || s->kind == FG_KIND_INTERFACE;
 }
 
-static void describe_setting(const struct fg_setting *s, FILE *out)
+static void describe_setting(const struct fg_config_setting *s, FILE *out)
 {
     char accepted[160];
 
-    fg_setting_accepted(s, accepted, sizeof(accepted));
+    fg_config_setting_accepted(s, accepted, sizeof(accepted));
     fprintf(out, "\n# %s: %s.\n", s->key, s->text);
     fprintf(out, "# Accepted: %s. Default: %s.\n", accepted,
             s->initial[0]                ? s->initial
@@ -42,14 +42,16 @@ static void describe_setting(const struct fg_setting *s, FILE *out)
 
 void fg_config_describe(FILE *out)
 {
-    fprintf(out, "# Floodgate: every setting, with its default. Remove the # in front of what you change.\n"
-                 "# Sizes take k, m, g; durations ms, s, m. A # starts a comment anywhere in a line.\n"
-                 "# `floodgate --check FILE` tells what is wrong in FILE, with line and accepted range.\n");
+    fprintf(
+        out,
+        "# Floodgate: every setting, with its default. Remove the # in front of what you change.\n"
+        "# Sizes take k, m, g; durations ms, s, m. A # starts a comment anywhere in a line.\n"
+        "# `floodgate --check FILE` tells what is wrong in FILE, with line and accepted range.\n");
     for (unsigned i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         fprintf(out, "\n# %s\n[%s%s]\n", sections[i].title, sections[i].section,
                 strcmp(sections[i].section, FG_PORT_SECTION) ? "" : " shop");
-        for (unsigned k = 0; k < fg_settings_count; k++)
-            if (!strcmp(fg_settings[k].section, sections[i].section))
-                describe_setting(&fg_settings[k], out);
+        for (unsigned k = 0; k < fg_config_settings_count; k++)
+            if (!strcmp(fg_config_settings[k].section, sections[i].section))
+                describe_setting(&fg_config_settings[k], out);
     }
 }

@@ -10,12 +10,13 @@ static const char *const penalty_names[] = {"off", "proven", "suspected", NULL};
 static const char *const idle_names[] = {"spin", "yield", "sleep", NULL};
 static const char *const durability_names[] = {"disk", "memory", NULL};
 
-#define PORT(field)   offsetof(struct fg_port_config, field), sizeof(((struct fg_port_config *)0)->field)
+#define PORT(field)                                                                                \
+    offsetof(struct fg_port_options, field), sizeof(((struct fg_port_options *)0)->field)
 #define GLOBAL(field) offsetof(struct fg_config, field), sizeof(((struct fg_config *)0)->field)
 #define TEXT_MAX      255 /* longest value that rte_cfgfile keeps */
 
 /* clang-format off */
-const struct fg_setting fg_settings[] = {
+const struct fg_config_setting fg_config_settings[] = {
     {"port", "interface", FG_KIND_INTERFACE, 0, PORT(device), "", 1, 15, NULL, "eth0",
      "network interface to use through AF_XDP; the kernel driver stays. This or device"},
     {"port", "device", FG_KIND_DEVICE, 0, PORT(device), "", 1, TEXT_MAX, NULL, "0000:01:00.0",
@@ -212,22 +213,25 @@ const struct fg_setting fg_settings[] = {
 };
 /* clang-format on */
 
-const unsigned fg_settings_count = sizeof(fg_settings) / sizeof(fg_settings[0]);
-_Static_assert(sizeof(fg_settings) / sizeof(fg_settings[0]) <= FG_SETTINGS_MAX, "arrays by setting");
+const unsigned fg_config_settings_count =
+    sizeof(fg_config_settings) / sizeof(fg_config_settings[0]);
+_Static_assert(sizeof(fg_config_settings) / sizeof(fg_config_settings[0]) <= FG_SETTINGS_MAX,
+               "arrays by setting");
 _Static_assert(FG_DEFAULT_PORT == 4600, "orders.port in the table");
 
-const struct fg_setting *fg_setting_find(const char *section, const char *key)
+const struct fg_config_setting *fg_config_setting_find(const char *section, const char *key)
 {
-    for (unsigned i = 0; i < fg_settings_count; i++)
-        if (!strcmp(fg_settings[i].section, section) && !strcmp(fg_settings[i].key, key))
-            return &fg_settings[i];
+    for (unsigned i = 0; i < fg_config_settings_count; i++)
+        if (!strcmp(fg_config_settings[i].section, section) &&
+            !strcmp(fg_config_settings[i].key, key))
+            return &fg_config_settings[i];
     return NULL;
 }
 
-bool fg_section_known(const char *section)
+bool fg_config_section_known(const char *section)
 {
-    for (unsigned i = 0; i < fg_settings_count; i++)
-        if (!strcmp(fg_settings[i].section, section))
+    for (unsigned i = 0; i < fg_config_settings_count; i++)
+        if (!strcmp(fg_config_settings[i].section, section))
             return true;
     return false;
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * config, private: the one table of settings. Parsing, range checks, fg_config_describe, the sample file and
- * the test of docs/configuration.md all come from it.
+ * config, private: the one table of settings. Parsing, range checks, fg_config_describe, the sample
+ * file and the test of docs/configuration.md all come from it.
  */
 #ifndef FG_CONFIG_SETTINGS_H
 #define FG_CONFIG_SETTINGS_H
 
 #include "config/config.h"
 
-#define FG_PORT_SECTION   "port"  /* "[port NAME]": offsets of its settings are into struct fg_port_config */
+#define FG_PORT_SECTION                                                                            \
+    "port" /* "[port NAME]": offsets of its settings are into struct fg_port_options */
 #define FG_SETTINGS_MAX   128     /* room of arrays with one place per setting */
 #define FG_CONFIG_CPU_MAX 1023    /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 #define FG_CONFIG_SIZE    1048576 /* bytes of the largest file that is read */
 
-enum fg_kind {
+enum fg_config_kind {
     FG_KIND_NUMBER,
     FG_KIND_SIZE,     /* bytes; k, m, g */
     FG_KIND_MEGABYTE, /* MiB; m, g */
@@ -39,11 +40,12 @@ enum {
     FG_SET_SECRET = 8   /* never shown in messages */
 };
 
-struct fg_setting {
+struct fg_config_setting {
     const char *section, *key;
-    enum fg_kind kind;
+    enum fg_config_kind kind;
     unsigned flags;
-    size_t offset, size;      /* of the field; size decides the width of a number and the length of a text */
+    size_t offset,
+        size; /* of the field; size decides the width of a number and the length of a text */
     const char *initial;      /* the default, as one would write it in the file; "" = none */
     uint64_t min, max;        /* numbers: range; texts: characters */
     const char *const *names; /* FG_KIND_ENUM: NULL-terminated, index = value */
@@ -51,25 +53,28 @@ struct fg_setting {
     const char *text;
 };
 
-extern const struct fg_setting fg_settings[];
-extern const unsigned fg_settings_count;
+extern const struct fg_config_setting fg_config_settings[];
+extern const unsigned fg_config_settings_count;
 
 /** The setting, or NULL. section: "port" for every port section. */
-const struct fg_setting *fg_setting_find(const char *section, const char *key);
-bool fg_section_known(const char *section);
+const struct fg_config_setting *fg_config_setting_find(const char *section, const char *key);
+bool fg_config_section_known(const char *section);
 
-/** What a setting accepts, as text for messages, the sample file and the docs: "1..64, a power of two". */
-void fg_setting_accepted(const struct fg_setting *s, char *text, size_t size);
+/** What a setting accepts, as text for messages, the sample file and the docs: "1..64, a power of
+ * two". */
+void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, size_t size);
 
 /** Parses `value` into the field at base + offset. False and a reason when it is wrong. */
-bool fg_setting_parse(const struct fg_setting *s, const char *value, void *base, char *why, size_t why_size);
+bool fg_config_setting_parse(const struct fg_config_setting *s, const char *value, void *base,
+                             char *why, size_t why_size);
 
-/** "0-3,8": writes up to max CPU numbers, returns how many there are; -1 when it is no such list. */
-int fg_cpu_list(const char *text, int *cpus, int max);
+/** "0-3,8": writes up to max CPU numbers, returns how many there are; -1 when it is no such list.
+ */
+int fg_config_cpu_list(const char *text, int *cpus, int max);
 
-/* ---- problems ---- */
+/* ---- problems -------------------------------------------------------------------------------- */
 
-struct fg_problems {
+struct fg_config_problems {
     const char *path;
     FILE *out;
     unsigned count;
@@ -77,19 +82,19 @@ struct fg_problems {
 #define FG_PROBLEMS_SHOWN 100
 
 /** One line `FILE:LINE: ...`. */
-__attribute__((format(printf, 3, 4))) void fg_problem(struct fg_problems *p, unsigned line, const char *fmt,
-                                                      ...);
+__attribute__((format(printf, 3, 4))) void fg_config_problem(struct fg_config_problems *p,
+                                                             unsigned line, const char *fmt, ...);
 
-/* ---- lines of the file, because rte_cfgfile does not keep them ---- */
+/* ---- lines of the file, because rte_cfgfile does not keep them ------------------------------- */
 
-struct fg_scan_section {
+struct fg_config_scan_section {
     char name[64];
     unsigned line;
     unsigned first; /* index of its first entry in lines[] */
 };
 
-struct fg_scan {
-    struct fg_scan_section *sections;
+struct fg_config_scan {
+    struct fg_config_scan_section *sections;
     unsigned sections_count;
     unsigned *lines; /* line of each entry, in file order */
     unsigned lines_count;
@@ -98,19 +103,21 @@ struct fg_scan {
 };
 
 /** Reads the file, reports what is no ini line. False when there is nothing to go on with. */
-bool fg_scan_file(struct fg_scan *scan, const char *path, struct fg_problems *problems);
-void fg_scan_free(struct fg_scan *scan);
+bool fg_config_scan_file(struct fg_config_scan *scan, const char *path,
+                         struct fg_config_problems *problems);
+void fg_config_scan_free(struct fg_config_scan *scan);
 
-/* ---- checks over several settings ---- */
+/* ---- checks over several settings ------------------------------------------------------------ */
 
 /** Where each setting was given: line, 0 = not at all. */
-struct fg_given {
+struct fg_config_given {
     unsigned global[FG_SETTINGS_MAX];
     unsigned port[FG_PORTS_MAX][FG_SETTINGS_MAX];
     unsigned port_line[FG_PORTS_MAX];
     unsigned last_line;
 };
 
-void fg_config_verify(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems);
+void fg_config_verify(struct fg_config *config, const struct fg_config_given *given,
+                      struct fg_config_problems *problems);
 
 #endif

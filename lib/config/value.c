@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "config/settings.h"
-#include "packet/packet.h"
+#include "frame/frame.h"
 
 struct unit {
     const char *name;
@@ -15,11 +15,12 @@ struct unit {
 };
 
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
-static const struct unit size_units[] = {{"", 1}, {"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {NULL, 0}};
+static const struct unit size_units[] = {
+    {"", 1}, {"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {NULL, 0}};
 static const struct unit megabyte_units[] = {{"", 1}, {"m", 1}, {"g", 1 << 10}, {NULL, 0}};
 static const struct unit ms_units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {NULL, 0}};
 
-static const struct unit *units_of(enum fg_kind kind)
+static const struct unit *units_of(enum fg_config_kind kind)
 {
     switch (kind) {
     case FG_KIND_SIZE:
@@ -33,7 +34,7 @@ static const struct unit *units_of(enum fg_kind kind)
     }
 }
 
-static const char *units_text(enum fg_kind kind)
+static const char *units_text(enum fg_config_kind kind)
 {
     switch (kind) {
     case FG_KIND_SIZE:
@@ -54,7 +55,7 @@ static bool fail(char *why, size_t size, const char *text)
 }
 
 /* The largest unit that divides the number. */
-static void format_units(enum fg_kind kind, uint64_t number, char *text, size_t size)
+static void format_units(enum fg_config_kind kind, uint64_t number, char *text, size_t size)
 {
     const struct unit *best = units_of(kind);
 
@@ -64,7 +65,7 @@ static void format_units(enum fg_kind kind, uint64_t number, char *text, size_t 
     snprintf(text, size, "%llu%s", (unsigned long long)(number / best->factor), best->name);
 }
 
-static void accepted_number(const struct fg_setting *s, char *text, size_t size)
+static void accepted_number(const struct fg_config_setting *s, char *text, size_t size)
 {
     char min[32], max[32];
 
@@ -78,7 +79,7 @@ static void accepted_number(const struct fg_setting *s, char *text, size_t size)
              s->flags & FG_SET_POWER_OF_TWO ? ", a power of two" : "");
 }
 
-static void accepted_names(const struct fg_setting *s, char *text, size_t size)
+static void accepted_names(const struct fg_config_setting *s, char *text, size_t size)
 {
     size_t used = 0;
 
@@ -87,7 +88,7 @@ static void accepted_names(const struct fg_setting *s, char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", s->names[i]);
 }
 
-void fg_setting_accepted(const struct fg_setting *s, char *text, size_t size)
+void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, size_t size)
 {
     unsigned max = (unsigned)s->max;
 
@@ -123,14 +124,15 @@ void fg_setting_accepted(const struct fg_setting *s, char *text, size_t size)
         snprintf(text, size, "host:port, [v6]:port or unix:/path");
         break;
     case FG_KIND_ADDRESSES:
-        snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas", FG_HOST_ADDRESSES_MAX);
+        snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas",
+                 FG_HOST_ADDRESSES_MAX);
         break;
     default:
         accepted_number(s, text, size);
     }
 }
 
-static bool store(const struct fg_setting *s, void *base, uint64_t number)
+static bool store(const struct fg_config_setting *s, void *base, uint64_t number)
 {
     char *field = (char *)base + s->offset;
 
@@ -151,7 +153,8 @@ static bool store(const struct fg_setting *s, void *base, uint64_t number)
     return true;
 }
 
-static bool digits_then_unit(const char *value, int base, const struct unit *units, uint64_t *number)
+static bool digits_then_unit(const char *value, int base, const struct unit *units,
+                             uint64_t *number)
 {
     unsigned long long n;
     char *end;
@@ -170,12 +173,14 @@ static bool digits_then_unit(const char *value, int base, const struct unit *uni
     return false;
 }
 
-static bool parse_number(const struct fg_setting *s, const char *value, void *base, char *why, size_t size)
+static bool parse_number(const struct fg_config_setting *s, const char *value, void *base,
+                         char *why, size_t size)
 {
     uint64_t n;
 
     if (!digits_then_unit(value, s->kind == FG_KIND_OCTAL ? 8 : 10, units_of(s->kind), &n)) {
-        snprintf(why, size, "not %s", s->kind == FG_KIND_OCTAL ? "an octal number" : units_text(s->kind));
+        snprintf(why, size, "not %s",
+                 s->kind == FG_KIND_OCTAL ? "an octal number" : units_text(s->kind));
         return false;
     }
     if (n == 0 && s->flags & FG_SET_ZERO_OK)
@@ -189,7 +194,8 @@ static bool parse_number(const struct fg_setting *s, const char *value, void *ba
     return store(s, base, n);
 }
 
-static bool parse_bool(const struct fg_setting *s, const char *value, void *base, char *why, size_t size)
+static bool parse_bool(const struct fg_config_setting *s, const char *value, void *base, char *why,
+                       size_t size)
 {
     static const char *const words[] = {"no", "yes", "off", "on", "false", "true", "0", "1"};
 
@@ -199,7 +205,8 @@ static bool parse_bool(const struct fg_setting *s, const char *value, void *base
     return fail(why, size, "neither yes nor no");
 }
 
-static bool parse_enum(const struct fg_setting *s, const char *value, void *base, char *why, size_t size)
+static bool parse_enum(const struct fg_config_setting *s, const char *value, void *base, char *why,
+                       size_t size)
 {
     for (unsigned i = 0; s->names[i]; i++)
         if (!strcmp(value, s->names[i]))
@@ -207,7 +214,7 @@ static bool parse_enum(const struct fg_setting *s, const char *value, void *base
     return fail(why, size, "no such choice");
 }
 
-int fg_cpu_list(const char *text, int *cpus, int max)
+int fg_config_cpu_list(const char *text, int *cpus, int max)
 {
     int count = 0;
 
@@ -284,7 +291,7 @@ static const char *wrong_file(const char *value)
 }
 
 /* NULL, or why a text has not the shape of its kind. */
-static const char *wrong_text(const struct fg_setting *s, const char *value)
+static const char *wrong_text(const struct fg_config_setting *s, const char *value)
 {
     switch (s->kind) {
     case FG_KIND_WORD:
@@ -294,7 +301,8 @@ static const char *wrong_text(const struct fg_setting *s, const char *value)
     case FG_KIND_FILE:
         return wrong_file(value);
     case FG_KIND_INTERFACE:
-        return no_space(value) && !strpbrk(value, "/:,=") && strcmp(value, ".") && strcmp(value, "..")
+        return no_space(value) && !strpbrk(value, "/:,=") && strcmp(value, ".") &&
+                       strcmp(value, "..")
                    ? NULL
                    : "no interface can have this name";
     case FG_KIND_DEVICE:
@@ -302,12 +310,13 @@ static const char *wrong_text(const struct fg_setting *s, const char *value)
             return "AF_XDP ports are given with interface = NAME";
         return no_space(value) ? NULL : "has a space";
     case FG_KIND_CPUS:
-        return fg_cpu_list(value, NULL, 0) >= 0 ? NULL : "not a list of CPUs";
+        return fg_config_cpu_list(value, NULL, 0) >= 0 ? NULL : "not a list of CPUs";
     case FG_KIND_ADDRESS:
         return is_address(value) ? NULL : "not an address";
     case FG_KIND_ADDRESSES:
-        return fg_host_addresses_parse(value, (struct fg_host_address[FG_HOST_ADDRESSES_MAX]){0},
-                                       FG_HOST_ADDRESSES_MAX) > 0
+        return fg_frame_host_addresses_parse(
+                   value, (struct fg_frame_host_address[FG_HOST_ADDRESSES_MAX]){0},
+                   FG_HOST_ADDRESSES_MAX) > 0
                    ? NULL
                    : "not a list of unicast addresses";
     default:
@@ -315,7 +324,8 @@ static const char *wrong_text(const struct fg_setting *s, const char *value)
     }
 }
 
-static bool parse_text(const struct fg_setting *s, const char *value, void *base, char *why, size_t size)
+static bool parse_text(const struct fg_config_setting *s, const char *value, void *base, char *why,
+                       size_t size)
 {
     size_t length = strlen(value);
     const char *wrong;
@@ -332,7 +342,8 @@ static bool parse_text(const struct fg_setting *s, const char *value, void *base
     return true;
 }
 
-bool fg_setting_parse(const struct fg_setting *s, const char *value, void *base, char *why, size_t why_size)
+bool fg_config_setting_parse(const struct fg_config_setting *s, const char *value, void *base,
+                             char *why, size_t why_size)
 {
     if (!value[0])
         return fail(why, why_size, "has no value");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checks over several settings: required ones, ones that exclude each other, ones that need each other. */
+/* Checks over several settings: required ones, ones that exclude each other, ones that need each
+ * other. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,69 +8,73 @@
 
 static unsigned at(const char *section, const char *key)
 {
-    const struct fg_setting *s = fg_setting_find(section, key);
+    const struct fg_config_setting *s = fg_config_setting_find(section, key);
 
     FG_ASSERT(s);
-    return (unsigned)(s - fg_settings);
+    return (unsigned)(s - fg_config_settings);
 }
 
 /* Line of the setting, or of the end of the file when it is not given. */
-static unsigned line_of(const struct fg_given *given, const char *section, const char *key)
+static unsigned line_of(const struct fg_config_given *given, const char *section, const char *key)
 {
     unsigned line = given->global[at(section, key)];
 
     return line ? line : given->last_line;
 }
 
-static void check_required(const struct fg_given *given, struct fg_problems *problems)
+static void check_required(const struct fg_config_given *given, struct fg_config_problems *problems)
 {
-    for (unsigned i = 0; i < fg_settings_count; i++) {
-        const struct fg_setting *s = &fg_settings[i];
+    for (unsigned i = 0; i < fg_config_settings_count; i++) {
+        const struct fg_config_setting *s = &fg_config_settings[i];
         char accepted[160];
 
         if (!(s->flags & FG_SET_REQUIRED) || given->global[i])
             continue;
-        fg_setting_accepted(s, accepted, sizeof(accepted));
-        fg_problem(problems, given->last_line, "[%s] %s: missing; accepted: %s", s->section, s->key,
-                   accepted);
+        fg_config_setting_accepted(s, accepted, sizeof(accepted));
+        fg_config_problem(problems, given->last_line, "[%s] %s: missing; accepted: %s", s->section,
+                          s->key, accepted);
     }
 }
 
-static void refuse_without_interface(const struct fg_port_config *port, const unsigned *given,
-                                     const char *key, struct fg_problems *problems)
+static void refuse_without_interface(const struct fg_port_options *port, const unsigned *given,
+                                     const char *key, struct fg_config_problems *problems)
 {
     unsigned line = given[at(FG_PORT_SECTION, key)];
 
     if (line)
-        fg_problem(problems, line, "[port %s] %s: has no meaning with device; accepted: with interface",
-                   port->name, key);
+        fg_config_problem(problems, line,
+                          "[port %s] %s: has no meaning with device; accepted: with interface",
+                          port->name, key);
 }
 
-static void refuse_without_device(const struct fg_port_config *port, const unsigned *given, const char *key,
-                                  struct fg_problems *problems)
+static void refuse_without_device(const struct fg_port_options *port, const unsigned *given,
+                                  const char *key, struct fg_config_problems *problems)
 {
     unsigned line = given[at(FG_PORT_SECTION, key)];
 
     if (line)
-        fg_problem(problems, line, "[port %s] %s: has no meaning with interface; accepted: with device",
-                   port->name, key);
+        fg_config_problem(problems, line,
+                          "[port %s] %s: has no meaning with interface; accepted: with device",
+                          port->name, key);
 }
 
-static void check_port(struct fg_config *config, unsigned index, const struct fg_given *given,
-                       struct fg_problems *problems)
+static void check_port(struct fg_config *config, unsigned index,
+                       const struct fg_config_given *given, struct fg_config_problems *problems)
 {
-    struct fg_port_config *port = &config->ports[index];
+    struct fg_port_options *port = &config->ports[index];
     const unsigned *lines = given->port[index];
     unsigned interface = lines[at(FG_PORT_SECTION, "interface")];
     unsigned device = lines[at(FG_PORT_SECTION, "device")];
 
     port->af_xdp = interface != 0;
     if (interface && device)
-        fg_problem(problems, interface > device ? interface : device,
-                   "[port %s]: interface and device both given; accepted: one of them", port->name);
+        fg_config_problem(problems, interface > device ? interface : device,
+                          "[port %s]: interface and device both given; accepted: one of them",
+                          port->name);
     else if (!interface && !device)
-        fg_problem(problems, given->port_line[index],
-                   "[port %s]: neither interface nor device; accepted: one of them", port->name);
+        fg_config_problem(problems, given->port_line[index],
+                          "[port %s]: neither interface nor device; accepted: one of them",
+                          port->name);
     else if (device) {
         refuse_without_interface(port, lines, "generic", problems);
         refuse_without_interface(port, lines, "busy_budget", problems);
@@ -78,26 +83,27 @@ static void check_port(struct fg_config *config, unsigned index, const struct fg
     }
     for (unsigned i = 0; i < index; i++)
         if (port->device[0] && !strcmp(config->ports[i].device, port->device))
-            fg_problem(problems, interface ? interface : device,
-                       "[port %s] %s = %s: is port %s already; accepted: each once", port->name,
-                       interface ? "interface" : "device", port->device, config->ports[i].name);
+            fg_config_problem(problems, interface ? interface : device,
+                              "[port %s] %s = %s: is port %s already; accepted: each once",
+                              port->name, interface ? "interface" : "device", port->device,
+                              config->ports[i].name);
 }
 
-static void check_workers(const struct fg_config *config, const struct fg_given *given,
-                          struct fg_problems *problems)
+static void check_workers(const struct fg_config *config, const struct fg_config_given *given,
+                          struct fg_config_problems *problems)
 {
     const char *cpus = config->workers.cpus;
-    int n = cpus[0] ? fg_cpu_list(cpus, NULL, 0) : -1;
+    int n = cpus[0] ? fg_config_cpu_list(cpus, NULL, 0) : -1;
 
     if (n >= 0 && (unsigned)n != config->workers.count)
-        fg_problem(problems, line_of(given, "workers", "cpus"),
-                   "[workers] cpus = %s: names %d CPUs for %u workers; accepted: one each", cpus, n,
-                   config->workers.count);
+        fg_config_problem(problems, line_of(given, "workers", "cpus"),
+                          "[workers] cpus = %s: names %d CPUs for %u workers; accepted: one each",
+                          cpus, n, config->workers.count);
 }
 
 /* An AF_XDP queue cannot start without buffers for its fill ring (2048) and some to work with. */
-static void check_mbufs(const struct fg_config *config, const struct fg_given *given,
-                        struct fg_problems *problems)
+static void check_mbufs(const struct fg_config *config, const struct fg_config_given *given,
+                        struct fg_config_problems *problems)
 {
     const unsigned least = 4096;
     bool af_xdp = false;
@@ -105,13 +111,14 @@ static void check_mbufs(const struct fg_config *config, const struct fg_given *g
     for (unsigned i = 0; i < config->ports_count; i++)
         af_xdp |= config->ports[i].af_xdp;
     if (af_xdp && config->eal.mbufs < least)
-        fg_problem(problems, line_of(given, "eal", "mbufs"),
-                   "[eal] mbufs = %u: too small for AF_XDP ports; accepted: %u..%llu", config->eal.mbufs,
-                   least, (unsigned long long)fg_settings[at("eal", "mbufs")].max);
+        fg_config_problem(problems, line_of(given, "eal", "mbufs"),
+                          "[eal] mbufs = %u: too small for AF_XDP ports; accepted: %u..%llu",
+                          config->eal.mbufs, least,
+                          (unsigned long long)fg_config_settings[at("eal", "mbufs")].max);
 }
 
-static void read_password(const char *section, const char *path, char *password, size_t size, unsigned line,
-                          struct fg_problems *problems)
+static void read_password(const char *section, const char *path, char *password, size_t size,
+                          unsigned line, struct fg_config_problems *problems)
 {
     char text[256] = ""; /* more than fits, to see that it does not */
     FILE *f = fopen(path, "re");
@@ -124,82 +131,92 @@ static void read_password(const char *section, const char *path, char *password,
         fclose(f);
     text[length] = '\0';
     if (length == 0 || length >= size)
-        fg_problem(problems, line, "[%s] password_file = %s: first line is %s; accepted: 1..%zu characters",
-                   section, path, length ? "too long" : "empty", size - 1);
+        fg_config_problem(problems, line,
+                          "[%s] password_file = %s: first line is %s; accepted: 1..%zu characters",
+                          section, path, length ? "too long" : "empty", size - 1);
     else
         memcpy(password, text, length + 1);
 }
 
 /* A sink is on when its server is given, and then only may its other settings be. */
 static bool check_sink(const char *section, const char *key, const char *accepted,
-                       const struct fg_given *given, struct fg_problems *problems)
+                       const struct fg_config_given *given, struct fg_config_problems *problems)
 {
     bool on = given->global[at(section, key)] != 0;
     unsigned first = 0;
 
-    for (unsigned i = 0; i < fg_settings_count; i++)
-        if (!strcmp(fg_settings[i].section, section) && given->global[i] &&
+    for (unsigned i = 0; i < fg_config_settings_count; i++)
+        if (!strcmp(fg_config_settings[i].section, section) && given->global[i] &&
             (!first || given->global[i] < first))
             first = given->global[i];
     if (first && !on)
-        fg_problem(problems, first, "[%s] %s: missing; accepted: %s", section, key, accepted);
+        fg_config_problem(problems, first, "[%s] %s: missing; accepted: %s", section, key,
+                          accepted);
     return on;
 }
 
-static void check_redis(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+static void check_redis(struct fg_config *config, const struct fg_config_given *given,
+                        struct fg_config_problems *problems)
 {
     static const char *const tls_only[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
 
     config->redis.enabled =
         check_sink("redis", "address", "host:port, [v6]:port or unix:/path", given, problems);
     if (!config->redis.tls_cert[0] != !config->redis.tls_key[0])
-        fg_problem(problems, line_of(given, "redis", config->redis.tls_cert[0] ? "tls_cert" : "tls_key"),
-                   "[redis]: tls_cert and tls_key: one of them is missing; accepted: both or none");
+        fg_config_problem(
+            problems, line_of(given, "redis", config->redis.tls_cert[0] ? "tls_cert" : "tls_key"),
+            "[redis]: tls_cert and tls_key: one of them is missing; accepted: both or none");
     for (size_t i = 0; i < sizeof(tls_only) / sizeof(tls_only[0]); i++)
         if (!config->redis.tls && given->global[at("redis", tls_only[i])])
-            fg_problem(problems, line_of(given, "redis", tls_only[i]), "[redis] %s: without tls = yes",
-                       tls_only[i]);
+            fg_config_problem(problems, line_of(given, "redis", tls_only[i]),
+                              "[redis] %s: without tls = yes", tls_only[i]);
     if (config->redis.password_file[0]) {
         unsigned line = line_of(given, "redis", "password_file");
 
         if (given->global[at("redis", "password")])
-            fg_problem(problems, line,
-                       "[redis]: password and password_file both given; accepted: one of them");
+            fg_config_problem(
+                problems, line,
+                "[redis]: password and password_file both given; accepted: one of them");
         else
             read_password("redis", config->redis.password_file, config->redis.password,
                           sizeof(config->redis.password), line, problems);
     }
 }
 
-static void check_postgres(struct fg_config *config, const struct fg_given *given,
-                           struct fg_problems *problems)
+static void check_postgres(struct fg_config *config, const struct fg_config_given *given,
+                           struct fg_config_problems *problems)
 {
     config->postgres.enabled =
         check_sink("postgres", "conninfo", "a connection string of libpq", given, problems);
     if (config->postgres.password_file[0])
         read_password("postgres", config->postgres.password_file, config->postgres.password,
-                      sizeof(config->postgres.password), line_of(given, "postgres", "password_file"),
-                      problems);
+                      sizeof(config->postgres.password),
+                      line_of(given, "postgres", "password_file"), problems);
 }
 
-void fg_config_verify(struct fg_config *config, const struct fg_given *given, struct fg_problems *problems)
+void fg_config_verify(struct fg_config *config, const struct fg_config_given *given,
+                      struct fg_config_problems *problems)
 {
     check_required(given, problems);
     if (!config->ports_count)
-        fg_problem(problems, given->last_line, "[port NAME]: missing; accepted: 1..%d ports", FG_PORTS_MAX);
+        fg_config_problem(problems, given->last_line, "[port NAME]: missing; accepted: 1..%d ports",
+                          FG_PORTS_MAX);
     for (unsigned i = 0; i < config->ports_count; i++)
         check_port(config, i, given, problems);
     check_workers(config, given, problems);
     if (config->orders.port + fg_config_order_ports(config) > UINT16_MAX + 1)
-        fg_problem(problems, line_of(given, "orders", "port"),
-                   "[orders] port = %u: no room for %u order ports behind it (steer); accepted: up to %u",
-                   config->orders.port, config->workers.count, UINT16_MAX + 1 - config->workers.count);
+        fg_config_problem(
+            problems, line_of(given, "orders", "port"),
+            "[orders] port = %u: no room for %u order ports behind it (steer); accepted: up to %u",
+            config->orders.port, config->workers.count, UINT16_MAX + 1 - config->workers.count);
     check_mbufs(config, given, problems);
     check_redis(config, given, problems);
     check_postgres(config, given, problems);
-    config->kafka.enabled = check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
+    config->kafka.enabled =
+        check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
     if (config->log.segment_bytes % 64)
-        fg_problem(problems, line_of(given, "log", "segment_bytes"),
-                   "[log] segment_bytes = %llu: not a multiple of 64; accepted: multiples of 64",
-                   (unsigned long long)config->log.segment_bytes);
+        fg_config_problem(
+            problems, line_of(given, "log", "segment_bytes"),
+            "[log] segment_bytes = %llu: not a multiple of 64; accepted: multiples of 64",
+            (unsigned long long)config->log.segment_bytes);
 }

@@ -6,14 +6,15 @@
 
 #include "control/internal.h"
 
-void fg_call_reply(struct fg_call *call, unsigned code, json_t *json)
+void fg_control_call_reply(struct fg_control_call *call, unsigned code, json_t *json)
 {
     json_decref(call->json);
     call->code = code;
     call->json = json;
 }
 
-bool fg_call_fail(struct fg_call *call, unsigned code, const char *field, const char *fmt, ...)
+bool fg_control_call_fail(struct fg_control_call *call, unsigned code, const char *field,
+                          const char *fmt, ...)
 {
     char text[1024];
     va_list args;
@@ -26,14 +27,16 @@ bool fg_call_fail(struct fg_call *call, unsigned code, const char *field, const 
     message = json_string(text);
     for (char *p = text; !message && *p; p++)
         *p = (*p & 0x80) ? '?' : *p;
-    error = json_pack("{s:i, s:o}", "code", (int)code, "message", message ? message : json_string(text));
+    error = json_pack("{s:i, s:o}", "code", (int)code, "message",
+                      message ? message : json_string(text));
     if (error && field)
         json_object_set_new(error, "field", json_string(field));
-    fg_call_reply(call, code, json_pack("{s:o}", "error", error));
+    fg_control_call_reply(call, code, json_pack("{s:o}", "error", error));
     return false;
 }
 
-bool fg_call_result(struct fg_call *call, enum fg_control_result result, const struct fg_error *err)
+bool fg_control_call_result(struct fg_control_call *call, enum fg_control_result result,
+                            const struct fg_error *err)
 {
     static const unsigned codes[] = {[FG_CONTROL_DONE] = 200,
                                      [FG_CONTROL_BAD] = 400,
@@ -43,15 +46,16 @@ bool fg_call_result(struct fg_call *call, enum fg_control_result result, const s
 
     if (result == FG_CONTROL_DONE)
         return true;
-    return fg_call_fail(call, codes[result], NULL, "%s", err->text);
+    return fg_control_call_fail(call, codes[result], NULL, "%s", err->text);
 }
 
-bool fg_arg_item(struct fg_call *call, uint64_t *item)
+bool fg_control_arg_item(struct fg_control_call *call, uint64_t *item)
 {
-    if (fg_number_parse(call->args[0], item) && *item >= 1 && *item <= INT64_MAX)
+    if (fg_control_number_parse(call->args[0], item) && *item >= 1 && *item <= INT64_MAX)
         return true;
-    return fg_call_fail(call, 400, "item", "item: \"%s\" is no whole number from 1 to %" PRId64,
-                        call->args[0], INT64_MAX);
+    return fg_control_call_fail(call, 400, "item",
+                                "item: \"%s\" is no whole number from 1 to %" PRId64, call->args[0],
+                                INT64_MAX);
 }
 
 /* The value as the client wrote it, short, for messages. */
@@ -64,8 +68,8 @@ static const char *shown(const json_t *value, char text[72])
     return text;
 }
 
-bool fg_body_number(struct fg_call *call, const char *field, const json_t *value, uint64_t min, uint64_t max,
-                    uint64_t *number)
+bool fg_control_body_number(struct fg_control_call *call, const char *field, const json_t *value,
+                            uint64_t min, uint64_t max, uint64_t *number)
 {
     char text[72];
 
@@ -74,8 +78,9 @@ bool fg_body_number(struct fg_call *call, const char *field, const json_t *value
         if (*number >= min && *number <= max)
             return true;
     }
-    return fg_call_fail(call, 400, field, "%s: %s is no whole number from %" PRIu64 " to %" PRIu64, field,
-                        shown(value, text), min, max);
+    return fg_control_call_fail(call, 400, field,
+                                "%s: %s is no whole number from %" PRIu64 " to %" PRIu64, field,
+                                shown(value, text), min, max);
 }
 
 static bool take_time(const json_t *value, uint64_t *ms)
@@ -85,20 +90,20 @@ static bool take_time(const json_t *value, uint64_t *ms)
         return true;
     }
     if (json_is_string(value))
-        return fg_moment_parse(json_string_value(value), ms, NULL);
+        return fg_control_time_parse(json_string_value(value), ms, NULL);
     *ms = (uint64_t)json_integer_value(value);
     return json_is_integer(value) && json_integer_value(value) >= 0 && *ms <= FG_MOMENT_MAX;
 }
 
-static bool take_value(const struct fg_item_field *field, unsigned index, const json_t *value,
-                       struct fg_item_values *values)
+static bool take_value(const struct fg_control_item_field *field, unsigned index,
+                       const json_t *value, struct fg_control_item_values *values)
 {
     uint64_t *number = &values->number[index];
 
     switch (field->kind) {
     case FG_FIELD_TEXT:
         values->name = json_string_value(value);
-        return values->name && fg_item_name_valid(values->name);
+        return values->name && fg_control_item_name_valid(values->name);
     case FG_FIELD_FLAG:
         *number = json_is_true(value);
         return json_is_boolean(value);
@@ -118,10 +123,11 @@ static void accepted_fields(char *text, size_t size)
     size_t len = 0;
 
     for (unsigned i = 0; i < FG_ITEM_FIELDS && len < size; i++)
-        len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "", fg_item_fields[i].name);
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "",
+                                fg_control_item_fields[i].name);
 }
 
-bool fg_body_item(struct fg_call *call, struct fg_item_values *values)
+bool fg_control_body_item(struct fg_control_call *call, struct fg_control_item_values *values)
 {
     const char *key;
     json_t *value;
@@ -129,15 +135,17 @@ bool fg_body_item(struct fg_call *call, struct fg_item_values *values)
 
     memset(values, 0, sizeof(*values));
     json_object_foreach (call->body, key, value) {
-        unsigned index = fg_item_field_find(key);
+        unsigned index = fg_control_item_field_find(key);
 
         if (index == FG_ITEM_FIELDS) {
             accepted_fields(range, sizeof(range));
-            return fg_call_fail(call, 400, key, "unknown field \"%.64s\"; accepted: %s", key, range);
+            return fg_control_call_fail(call, 400, key, "unknown field \"%.64s\"; accepted: %s",
+                                        key, range);
         }
-        if (!take_value(&fg_item_fields[index], index, value, values))
-            return fg_call_fail(call, 400, key, "%s: %s is not %s", key, shown(value, text),
-                                fg_item_field_range(&fg_item_fields[index], range));
+        if (!take_value(&fg_control_item_fields[index], index, value, values))
+            return fg_control_call_fail(
+                call, 400, key, "%s: %s is not %s", key, shown(value, text),
+                fg_control_item_field_range(&fg_control_item_fields[index], range));
         values->given[index] = true;
     }
     return true;

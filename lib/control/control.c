@@ -15,11 +15,11 @@ static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    server = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-                              fg_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_API_CONNECTIONS,
-                              MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_API_TIMEOUT_S,
-                              MHD_OPTION_NOTIFY_COMPLETED, fg_http_completed, NULL, MHD_OPTION_END);
+    server = MHD_start_daemon(
+        MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
+        fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)FG_API_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_API_TIMEOUT_S,
+        MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;
 }
@@ -60,8 +60,10 @@ void fg_control_stop(struct fg_control *control)
 
     if (!control)
         return;
-    if (stat(control->path, &st) == 0 && st.st_dev == control->device && st.st_ino == control->inode)
+    if (stat(control->path, &st) == 0 && st.st_dev == control->device &&
+        st.st_ino == control->inode)
         unlink(control->path);
-    MHD_stop_daemon(control->server); /* lets the running request end; closes the listening socket */
+    MHD_stop_daemon(
+        control->server); /* lets the running request end; closes the listening socket */
     free(control);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * control: the operator's server, HTTP/JSON on a unix socket (libmicrohttpd, jansson), one thread. It knows
- * HTTP and JSON; what the daemon can do is handed in as struct fg_control_daemon. `curl --unix-socket SOCKET
- * http://floodgate/v1/status` is a client. docs/api.md describes paths, fields and errors.
+ * control: the operator's server, HTTP/JSON on a unix socket (libmicrohttpd, jansson), one thread.
+ * It knows HTTP and JSON; what the daemon can do is handed in as struct fg_control_daemon. `curl
+ * --unix-socket SOCKET http://floodgate/v1/status` is a client. docs/api.md describes paths, fields
+ * and errors.
  */
 #ifndef FG_CONTROL_H
 #define FG_CONTROL_H
@@ -13,7 +14,7 @@
 #include "filter/filter.h"
 #include "ledger/ledger.h"
 #include "penalty/penalty.h"
-#include "replica/replica.h"
+#include "sink/sink.h"
 #include "stock/stock.h"
 
 /** Settings of an item as the operator gives them. */
@@ -32,28 +33,31 @@ enum fg_control_result {
     FG_CONTROL_BAD,         /**< 400: err says what is wrong */
     FG_CONTROL_NOT_FOUND,   /**< 404 */
     FG_CONTROL_CONFLICT,    /**< 409: exists already, too few units, ... */
-    FG_CONTROL_UNAVAILABLE, /**< 503: stopping, log failed, timeout; err says whether it may still happen */
+    FG_CONTROL_UNAVAILABLE, /**< 503: stopping, log failed, timeout; err says whether it may still
+                               happen */
 };
 
-/** The daemon, as the control server sees it. All functions are called from the control thread only and may
- * block for seconds. */
+/** The daemon, as the control server sees it. All functions are called from the control thread only
+ * and may block for seconds. */
 struct fg_control_daemon {
     void *ctx;
     /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */
     void (*measure)(void *ctx, struct fg_control_sheet *sheet);
     /** What is raised now: [{"name", "level": "warning" or "alarm", "text"}]. */
     json_t *(*alarms)(void *ctx);
-    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a reason is
-     * a warning. */
+    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a
+     * reason is a warning. */
     int (*health)(void *ctx, char *reason);
-    /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when durable
-     * and in force on all workers. */
-    enum fg_control_result (*item_set)(void *ctx, const struct fg_control_item *item, bool must_exist,
-                                       struct fg_error *err);
-    /** units > 0 adds, < 0 removes free units (all or nothing: CONFLICT says how many are free). Durable on
+    /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when
+     * durable and in force on all workers. */
+    enum fg_control_result (*item_set)(void *ctx, const struct fg_control_item *item,
+                                       bool must_exist, struct fg_error *err);
+    /** units > 0 adds, < 0 removes free units (all or nothing: CONFLICT says how many are free).
+     * Durable on return. */
+    enum fg_control_result (*stock_add)(void *ctx, uint64_t item, int64_t units,
+                                        struct fg_error *err);
+    /** Denies a user new reservations, or allows them again; idempotent. Durable and in force on
      * return. */
-    enum fg_control_result (*stock_add)(void *ctx, uint64_t item, int64_t units, struct fg_error *err);
-    /** Denies a user new reservations, or allows them again; idempotent. Durable and in force on return. */
     enum fg_control_result (*user_set)(void *ctx, uint64_t user, bool deny, struct fg_error *err);
     /** As fg_stock_worst_users, over all workers. */
     unsigned (*user_worst)(void *ctx, struct fg_stock_user *users, unsigned max);
@@ -65,10 +69,11 @@ struct fg_control_daemon {
     /** Never NULL. Its clock is CLOCK_MONOTONIC in milliseconds. */
     struct fg_penalty *(*penalty)(void *ctx);
     /** The last dropped packets that were sampled, up to max, newest first. */
-    unsigned (*samples)(void *ctx, struct fg_drop_sample *list, unsigned max);
+    unsigned (*samples)(void *ctx, struct fg_filter_sample *list, unsigned max);
     /** Re-reads the key file and puts it in force. */
     enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
-    /** Makes a snapshot of the log, unless nothing happened since the last one, whose sequence is in *seq. */
+    /** Makes a snapshot of the log, unless nothing happened since the last one, whose sequence is
+     * in *seq. */
     enum fg_control_result (*log_snapshot)(void *ctx, uint64_t *seq, struct fg_error *err);
 };
 
@@ -76,8 +81,8 @@ struct fg_control_daemon {
 
 struct fg_control;
 
-/** Listens on `socket_path` (a stale socket of a dead daemon is replaced, a live one refused) and starts the
- * thread. */
+/** Listens on `socket_path` (a stale socket of a dead daemon is replaced, a live one refused) and
+ * starts the thread. */
 struct fg_control *fg_control_start(const char *socket_path, unsigned mode, const char *group,
                                     const struct fg_control_daemon *daemon, struct fg_error *err);
 void fg_control_stop(struct fg_control *control);

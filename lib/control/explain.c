@@ -8,24 +8,27 @@
 static const char *const class_names[FG_CLASSES] = {
     [FG_CLASS_ORDER] = "order", [FG_CLASS_SYN] = "syn", [FG_CLASS_OTHER] = "other"};
 
-static json_t *entry_json(bool listed, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static json_t *entry_json(bool listed, const struct fg_filter_prefix *prefix,
+                          const struct fg_filter_list_entry *entry)
 {
     char text[64];
 
     if (!listed)
         return json_null();
-    fg_prefix_format(prefix, text);
+    fg_filter_prefix_format(prefix, text);
     return json_pack("{s:s, s:s, s:I, s:I}", "prefix", text, "reason", entry->reason, "expires_ms",
                      (json_int_t)entry->expires_ms, "hits", (json_int_t)entry->hits);
 }
 
 /* In the order in which the data path decides. */
-static void say_why(const struct fg_explanation *e, const struct fg_explained *c, char *text, size_t size)
+static void say_why(const struct fg_filter_explanation *e, const struct fg_filter_explained *c,
+                    char *text, size_t size)
 {
     if (e->allowed && !e->lists_ignored)
         snprintf(text, size, "on the allow list: neither blocked nor limited");
     else if (c->verdict == FG_VERDICT_BLOCKED)
-        snprintf(text, size, "on the block list%s%s", e->block.reason[0] ? ": " : "", e->block.reason);
+        snprintf(text, size, "on the block list%s%s", e->block.reason[0] ? ": " : "",
+                 e->block.reason);
     else if (!c->limited)
         snprintf(text, size, "no rate is set for this class");
     else if (c->verdict == FG_VERDICT_RATE_NET)
@@ -37,14 +40,14 @@ static void say_why(const struct fg_explanation *e, const struct fg_explained *c
                  e->known ? "" : " (not seen lately, or no place for it in the table of sources)");
 }
 
-static json_t *class_json(const struct fg_explanation *e, unsigned class)
+static json_t *class_json(const struct fg_filter_explanation *e, unsigned class)
 {
-    const struct fg_explained *c = &e->classes[class];
+    const struct fg_filter_explained *c = &e->classes[class];
     char why[160];
     json_t *o;
 
     say_why(e, c, why, sizeof(why));
-    o = json_pack("{s:s, s:s}", "verdict", fg_verdict_name(c->verdict), "why", why);
+    o = json_pack("{s:s, s:s}", "verdict", fg_filter_verdict_name(c->verdict), "why", why);
     if (c->limited) {
         json_object_set_new(o, "rate", json_integer((json_int_t)c->rate));
         json_object_set_new(o, "left", json_integer((json_int_t)c->tokens));
@@ -56,16 +59,16 @@ static json_t *class_json(const struct fg_explanation *e, unsigned class)
     return o;
 }
 
-/* A set of classes. An order packet is the only one to the order port that counts; a TCP connection to
- * another port is a SYN and then other packets. */
-static bool classes_of(struct fg_call *call, uint16_t order_port, unsigned *classes)
+/* A set of classes. An order packet is the only one to the order port that counts; a TCP connection
+ * to another port is a SYN and then other packets. */
+static bool classes_of(struct fg_control_call *call, uint16_t order_port, unsigned *classes)
 {
     *classes = (1u << FG_CLASSES) - 1;
     if (call->class_name && call->port)
-        return fg_call_fail(call, 400, "class", "class and port: one of them");
+        return fg_control_call_fail(call, 400, "class", "class and port: one of them");
     if (call->port)
-        *classes =
-            call->port == order_port ? 1u << FG_CLASS_ORDER : 1u << FG_CLASS_SYN | 1u << FG_CLASS_OTHER;
+        *classes = call->port == order_port ? 1u << FG_CLASS_ORDER
+                                            : 1u << FG_CLASS_SYN | 1u << FG_CLASS_OTHER;
     if (!call->class_name)
         return true;
     for (unsigned class = 0; class < FG_CLASSES; class ++)
@@ -73,35 +76,36 @@ static bool classes_of(struct fg_call *call, uint16_t order_port, unsigned *clas
             *classes = 1u << class;
             return true;
         }
-    return fg_call_fail(call, 400, "class", "class: \"%.32s\" is none of order, syn, other",
-                        call->class_name);
+    return fg_control_call_fail(call, 400, "class", "class: \"%.32s\" is none of order, syn, other",
+                                call->class_name);
 }
 
-void fg_handle_explain(struct fg_call *call)
+void fg_control_handle_explain(struct fg_control_call *call)
 {
     struct fg_filter *filter = call->control->daemon.filter(call->control->daemon.ctx);
-    struct fg_explanation e;
-    struct fg_prefix address;
+    struct fg_filter_explanation e;
+    struct fg_filter_prefix address;
     unsigned classes;
     char text[64];
     json_t *o;
 
     if (!filter) {
-        fg_call_fail(call, 503, NULL, "the filter is off (configuration, [filter] enabled)");
+        fg_control_call_fail(call, 503, NULL,
+                             "the filter is off (configuration, [filter] enabled)");
         return;
     }
-    if (!fg_text_source(call, call->args[0], &address))
+    if (!fg_control_text_source(call, call->args[0], &address))
         return;
     fg_filter_explain(filter, &address, &e);
     if (!classes_of(call, e.order_port, &classes))
         return;
-    fg_prefix_format(&address, text);
+    fg_filter_prefix_format(&address, text);
     o = json_pack("{s:s, s:b, s:o, s:o, s:o}", "source", text, "monitor", e.monitor, "allow",
                   entry_json(e.allowed, &e.allow_prefix, &e.allow), "block",
                   entry_json(e.blocked, &e.block_prefix, &e.block), "penalty",
-                  fg_offender_json(call, &address));
+                  fg_control_offender_json(call, &address));
     for (unsigned class = 0; class < FG_CLASSES; class ++)
         if (classes & 1u << class)
             json_object_set_new(o, class_names[class], class_json(&e, class));
-    fg_call_reply(call, 200, o);
+    fg_control_call_reply(call, 200, o);
 }

@@ -4,23 +4,23 @@
 #include <inttypes.h>
 #include <string.h>
 
-const struct fg_item_field fg_item_fields[FG_ITEM_FIELDS] = {
-#define X(name, option, kind, min, max, initial, text)                                                       \
+const struct fg_control_item_field fg_control_item_fields[FG_ITEM_FIELDS] = {
+#define X(name, option, kind, min, max, initial, text)                                             \
     {#name, option, FG_FIELD_##kind, min, max, initial, text},
     FG_ITEM_FIELD_LIST(X)
 #undef X
 };
 
-unsigned fg_item_field_find(const char *name)
+unsigned fg_control_item_field_find(const char *name)
 {
     unsigned i = 0;
 
-    while (i < FG_ITEM_FIELDS && strcmp(fg_item_fields[i].name, name) != 0)
+    while (i < FG_ITEM_FIELDS && strcmp(fg_control_item_fields[i].name, name) != 0)
         i++;
     return i;
 }
 
-const char *fg_item_field_range(const struct fg_item_field *field, char *text)
+const char *fg_control_item_field_range(const struct fg_control_item_field *field, char *text)
 {
     switch (field->kind) {
     case FG_FIELD_NUMBER:
@@ -30,7 +30,8 @@ const char *fg_item_field_range(const struct fg_item_field *field, char *text)
         snprintf(text, 128, "milliseconds from %" PRIu64 " to %" PRIu64, field->min, field->max);
         break;
     case FG_FIELD_TEXT:
-        snprintf(text, 128, "text of at most %" PRIu64 " bytes without control characters", field->max);
+        snprintf(text, 128, "text of at most %" PRIu64 " bytes without control characters",
+                 field->max);
         break;
     case FG_FIELD_TIME:
         snprintf(text, 128, "Unix milliseconds from 0 to %" PRIu64 " or like 2026-11-27T09:00:00Z",
@@ -43,7 +44,7 @@ const char *fg_item_field_range(const struct fg_item_field *field, char *text)
     return text;
 }
 
-bool fg_item_name_valid(const char *name)
+bool fg_control_item_name_valid(const char *name)
 {
     size_t len = strlen(name);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * fields: the settings of an item, listed once: JSON field, CSV column, option of fgctl, range and default.
- * Pure data; any thread.
+ * fields: the settings of an item, listed once: JSON field, CSV column, option of fgctl, range and
+ * default. Pure data; any thread.
  */
 #ifndef FG_CONTROL_FIELDS_H
 #define FG_CONTROL_FIELDS_H
@@ -10,7 +10,7 @@
 #include "control/moment.h"
 #include "journal/record.h"
 
-enum fg_field_kind {
+enum fg_control_field_kind {
     FG_FIELD_NUMBER,
     FG_FIELD_TEXT,     /**< min and max are bytes */
     FG_FIELD_DURATION, /**< milliseconds */
@@ -19,45 +19,47 @@ enum fg_field_kind {
 };
 
 /* name (JSON field, CSV column), option of fgctl, kind, min, max, default, meaning */
-#define FG_ITEM_SETTING_LIST(X)                                                                              \
-    X(name, "name", TEXT, 0, FG_ITEM_NAME_MAX, 0, "name for people, UTF-8")                                  \
-    X(total, "total", NUMBER, 0, FG_UNITS_MAX, 0, "units")                                                   \
-    X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                                    \
-      "units one user may hold and have bought; 0 = any")                                                    \
-    X(order_max, "order-max", NUMBER, 1, UINT16_MAX, 10, "units of one order at most")                       \
-    X(hold_ms, "hold", DURATION, 100, 86400000, 120000, "how long an unpaid order holds its units")          \
-    X(opens, "opens", TIME, 0, FG_MOMENT_MAX, 0, "start of the sale; 0 = at once")                           \
-    X(closes, "closes", TIME, 0, FG_MOMENT_MAX, 0, "end of the sale; 0 = never")                             \
+#define FG_ITEM_SETTING_LIST(X)                                                                    \
+    X(name, "name", TEXT, 0, FG_ITEM_NAME_MAX, 0, "name for people, UTF-8")                        \
+    X(total, "total", NUMBER, 0, FG_UNITS_MAX, 0, "units")                                         \
+    X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                          \
+      "units one user may hold and have bought; 0 = any")                                          \
+    X(order_max, "order-max", NUMBER, 1, UINT16_MAX, 10, "units of one order at most")             \
+    X(hold_ms, "hold", DURATION, 100, 86400000, 120000,                                            \
+      "how long an unpaid order holds its units")                                                  \
+    X(opens, "opens", TIME, 0, FG_MOMENT_MAX, 0, "start of the sale; 0 = at once")                 \
+    X(closes, "closes", TIME, 0, FG_MOMENT_MAX, 0, "end of the sale; 0 = never")                   \
     X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")
 
 /* Settings, and the item's number in front. */
-#define FG_ITEM_FIELD_LIST(X)                                                                                \
+#define FG_ITEM_FIELD_LIST(X)                                                                      \
     X(item, "item", NUMBER, 1, INT64_MAX, 0, "number of the item") FG_ITEM_SETTING_LIST(X)
 
-enum fg_item_field_index {
+enum fg_control_item_field_index {
 #define X(name, option, kind, min, max, initial, text) FG_ITEM_FIELD_##name,
     FG_ITEM_FIELD_LIST(X)
 #undef X
         FG_ITEM_FIELDS
 };
 
-struct fg_item_field {
+struct fg_control_item_field {
     const char *name, *option;
-    enum fg_field_kind kind;
+    enum fg_control_field_kind kind;
     uint64_t min, max, initial;
     const char *text;
 };
 
-extern const struct fg_item_field fg_item_fields[FG_ITEM_FIELDS];
+extern const struct fg_control_item_field fg_control_item_fields[FG_ITEM_FIELDS];
 
 /** Index of the field of that name, or FG_ITEM_FIELDS. */
-unsigned fg_item_field_find(const char *name);
+unsigned fg_control_item_field_find(const char *name);
 
-/** "a whole number from 1 to 65535", ... for messages. Returns text, which holds at least 128 bytes. */
-const char *fg_item_field_range(const struct fg_item_field *field, char *text);
+/** "a whole number from 1 to 65535", ... for messages. Returns text, which holds at least 128
+ * bytes. */
+const char *fg_control_item_field_range(const struct fg_control_item_field *field, char *text);
 
-/** A name that may be shown on a terminal: at most FG_ITEM_NAME_MAX bytes, no control characters. UTF-8 is
- * the caller's question. */
-bool fg_item_name_valid(const char *name);
+/** A name that may be shown on a terminal: at most FG_ITEM_NAME_MAX bytes, no control characters.
+ * UTF-8 is the caller's question. */
+bool fg_control_item_name_valid(const char *name);
 
 #endif

@@ -36,20 +36,22 @@ static void upload_take(struct upload *upload, const char *data, size_t size)
     upload->size += size;
 }
 
-static bool query_number(struct fg_call *call, const char *key, uint64_t min, uint64_t max, uint64_t *number)
+static bool query_number(struct fg_control_call *call, const char *key, uint64_t min, uint64_t max,
+                         uint64_t *number)
 {
     const char *text = MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, key);
 
     if (!text)
         return true;
-    if (!fg_number_parse(text, number) || *number < min || *number > max)
-        return fg_call_fail(call, 400, key, "%s: \"%.64s\" is no whole number from %llu to %llu", key, text,
-                            (unsigned long long)min, (unsigned long long)max);
+    if (!fg_control_number_parse(text, number) || *number < min || *number > max)
+        return fg_control_call_fail(call, 400, key,
+                                    "%s: \"%.64s\" is no whole number from %llu to %llu", key, text,
+                                    (unsigned long long)min, (unsigned long long)max);
     return true;
 }
 
 struct query_check {
-    struct fg_call *call;
+    struct fg_control_call *call;
     unsigned flags;
     bool ok;
 };
@@ -61,7 +63,8 @@ static const char *accepted_keys(unsigned flags)
     return flags & FG_ROUTE_PAGE ? "offset, limit" : flags & FG_ROUTE_LIMIT ? "limit" : "none";
 }
 
-static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
 {
     struct query_check *check = cls;
 
@@ -69,47 +72,52 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
         (check->flags & (FG_ROUTE_PAGE | FG_ROUTE_LIMIT) && strcmp(key, "limit") == 0) ||
         (check->flags & FG_ROUTE_PACKET && (strcmp(key, "class") == 0 || strcmp(key, "port") == 0)))
         return MHD_YES;
-    check->ok = fg_call_fail(check->call, 400, key, "unknown query parameter \"%.64s\"; accepted: %s", key,
-                             accepted_keys(check->flags));
+    check->ok = fg_control_call_fail(check->call, 400, key,
+                                     "unknown query parameter \"%.64s\"; accepted: %s", key,
+                                     accepted_keys(check->flags));
     return MHD_NO;
 }
 
-static bool read_query(struct fg_call *call, const struct fg_route *route)
+static bool read_query(struct fg_control_call *call, const struct fg_control_route *route)
 {
     uint64_t most = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT_MAX : FG_API_WORST_MAX;
     struct query_check check = {.call = call, .flags = route->flags, .ok = true};
 
     MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, query_key, &check);
     call->limit = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT : 0;
-    call->class_name = MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, "class");
+    call->class_name =
+        MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, "class");
     return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
            query_number(call, "limit", 1, most, &call->limit) &&
            query_number(call, "port", 1, 65535, &call->port);
 }
 
-static bool read_body(struct fg_call *call, const struct fg_route *route, const struct upload *upload)
+static bool read_body(struct fg_control_call *call, const struct fg_control_route *route,
+                      const struct upload *upload)
 {
     json_error_t error;
 
     if (upload->refused)
-        return fg_call_fail(call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
+        return fg_control_call_fail(call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
     if (upload->size == 0 && !(route->flags & FG_ROUTE_BODY))
         return true;
     if (upload->size == 0)
-        return fg_call_fail(call, 400, NULL, "body: missing; %s %s takes a JSON object", route->method,
-                            route->pattern);
-    call->body = json_loadb(upload->data, upload->size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+        return fg_control_call_fail(call, 400, NULL, "body: missing; %s %s takes a JSON object",
+                                    route->method, route->pattern);
+    call->body =
+        json_loadb(upload->data, upload->size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!call->body)
-        return fg_call_fail(call, 400, NULL, "body: no valid JSON: %s (line %d, column %d)", error.text,
-                            error.line, error.column);
+        return fg_control_call_fail(call, 400, NULL, "body: no valid JSON: %s (line %d, column %d)",
+                                    error.text, error.line, error.column);
     if (!json_is_object(call->body))
-        return fg_call_fail(call, 400, NULL, "body: not a JSON object");
+        return fg_control_call_fail(call, 400, NULL, "body: not a JSON object");
     if (!(route->flags & FG_ROUTE_BODY) && json_object_size(call->body))
-        return fg_call_fail(call, 400, NULL, "body: %s %s takes none", route->method, route->pattern);
+        return fg_control_call_fail(call, 400, NULL, "body: %s %s takes none", route->method,
+                                    route->pattern);
     return true;
 }
 
-static struct MHD_Response *render(struct fg_call *call)
+static struct MHD_Response *render(struct fg_control_call *call)
 {
     static const char broken[] = "{\"error\":{\"code\":500,\"message\":\"out of memory\"}}\n";
     struct MHD_Response *response;
@@ -121,8 +129,8 @@ static struct MHD_Response *render(struct fg_call *call)
         response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     } else {
         call->code = 500;
-        response =
-            MHD_create_response_from_buffer(sizeof(broken) - 1, (void *)broken, MHD_RESPMEM_PERSISTENT);
+        response = MHD_create_response_from_buffer(sizeof(broken) - 1, (void *)broken,
+                                                   MHD_RESPMEM_PERSISTENT);
     }
     if (response)
         MHD_add_response_header(response, "Content-Type", type);
@@ -131,7 +139,7 @@ static struct MHD_Response *render(struct fg_call *call)
     return response;
 }
 
-static enum MHD_Result answer(struct fg_call *call)
+static enum MHD_Result answer(struct fg_control_call *call)
 {
     struct MHD_Response *response = render(call);
     enum MHD_Result result;
@@ -145,28 +153,29 @@ static enum MHD_Result answer(struct fg_call *call)
     return result;
 }
 
-/* Before the body is sent: 413 now saves the client the way. Chunked bodies are counted as they come. */
+/* Before the body is sent: 413 now saves the client the way. Chunked bodies are counted as they
+ * come. */
 static bool announces_too_much(struct MHD_Connection *connection)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t length;
 
-    return text && (!fg_number_parse(text, &length) || length > FG_API_BODY_MAX);
+    return text && (!fg_control_number_parse(text, &length) || length > FG_API_BODY_MAX);
 }
 
-enum MHD_Result fg_http_access(void *cls, struct MHD_Connection *connection, const char *url,
-                               const char *method, const char *version, const char *data, size_t *size,
-                               void **state)
+enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
+                                       const char *url, const char *method, const char *version,
+                                       const char *data, size_t *size, void **state)
 {
-    struct fg_call call = {.control = cls, .connection = connection, .code = 500};
+    struct fg_control_call call = {.control = cls, .connection = connection, .code = 500};
     struct upload *upload = *state;
-    const struct fg_route *route;
+    const struct fg_control_route *route;
 
     if (!upload) {
         *state = calloc(1, sizeof(*upload));
         if (!*state || !announces_too_much(connection))
             return *state ? MHD_YES : MHD_NO;
-        fg_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
+        fg_control_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
         return answer(&call);
     }
     if (*size) {
@@ -174,14 +183,14 @@ enum MHD_Result fg_http_access(void *cls, struct MHD_Connection *connection, con
         *size = 0;
         return upload->seen > 8ull * FG_API_BODY_MAX ? MHD_NO : MHD_YES; /* endless: hang up */
     }
-    route = fg_route_find(&call, method, url);
+    route = fg_control_route_find(&call, method, url);
     if (route && read_query(&call, route) && read_body(&call, route, upload))
         route->handler(&call);
     return answer(&call);
 }
 
-void fg_http_completed(void *cls, struct MHD_Connection *connection, void **state,
-                       enum MHD_RequestTerminationCode why)
+void fg_control_http_completed(void *cls, struct MHD_Connection *connection, void **state,
+                               enum MHD_RequestTerminationCode why)
 {
     struct upload *upload = *state;
 

@@ -5,16 +5,8 @@
 
 #include "control/internal.h"
 
-uint64_t fg_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Strongest reason first: what would have to change before anything is sold. */
-const char *fg_item_state(const struct fg_ledger_item *item, uint64_t now_ms)
+const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t now_ms)
 {
     if (item->closes_ms && now_ms >= item->closes_ms)
         return "closed";
@@ -25,34 +17,36 @@ const char *fg_item_state(const struct fg_ledger_item *item, uint64_t now_ms)
     return item->available ? "open" : "sold-out";
 }
 
-json_t *fg_moment_json(uint64_t ms)
+json_t *fg_control_time_json(uint64_t ms)
 {
     char text[FG_MOMENT_TEXT];
 
     if (ms == 0)
         return json_null();
-    fg_moment_format(ms, text);
+    fg_control_time_format(ms, text);
     return json_string(text);
 }
 
-json_t *fg_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
+json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 {
     json_t *name = json_string(item->name);
 
     return json_pack(
-        "{s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:{s:I, s:I, s:I, s:I}}",
+        "{s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:{s:I, s:I, "
+        "s:I, s:I}}",
         "item", (json_int_t)item->item, "name", name ? name : json_string("?"), "state",
-        fg_item_state(item, now_ms), "total", (json_int_t)item->total, "available",
-        (json_int_t)item->available, "reserved", (json_int_t)item->reserved, "sold", (json_int_t)item->sold,
-        "user_limit", (json_int_t)item->user_limit, "order_max", (int)item->order_max, "hold_ms",
-        (json_int_t)item->hold_ms, "opens_ms", (json_int_t)item->opens_ms, "closes_ms",
-        (json_int_t)item->closes_ms, "opens", fg_moment_json(item->opens_ms), "closes",
-        fg_moment_json(item->closes_ms), "paused", (item->flags & FG_ITEM_PAUSED) != 0, "orders", "reserved",
+        fg_control_item_state(item, now_ms), "total", (json_int_t)item->total, "available",
+        (json_int_t)item->available, "reserved", (json_int_t)item->reserved, "sold",
+        (json_int_t)item->sold, "user_limit", (json_int_t)item->user_limit, "order_max",
+        (int)item->order_max, "hold_ms", (json_int_t)item->hold_ms, "opens_ms",
+        (json_int_t)item->opens_ms, "closes_ms", (json_int_t)item->closes_ms, "opens",
+        fg_control_time_json(item->opens_ms), "closes", fg_control_time_json(item->closes_ms),
+        "paused", (item->flags & FG_ITEM_PAUSED) != 0, "orders", "reserved",
         (json_int_t)item->orders_reserved, "sold", (json_int_t)item->orders_sold, "cancelled",
         (json_int_t)item->orders_cancelled, "expired", (json_int_t)item->orders_expired);
 }
 
-bool fg_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_item *copy)
+bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_item *copy)
 {
     const struct fg_ledger *ledger = control->daemon.ledger_lock(control->daemon.ctx);
     const struct fg_ledger_item *found = fg_ledger_item(ledger, item);
@@ -63,8 +57,8 @@ bool fg_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_it
     return found != NULL;
 }
 
-struct fg_ledger_item *fg_items_copy(struct fg_control *control, uint64_t offset, uint64_t max,
-                                     uint64_t *count, uint64_t *all)
+struct fg_ledger_item *fg_control_items_copy(struct fg_control *control, uint64_t offset,
+                                             uint64_t max, uint64_t *count, uint64_t *all)
 {
     struct fg_ledger_item *copies = malloc((max ? max : 1) * sizeof(*copies));
     const struct fg_ledger *ledger;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Items: list, create, change, stock. Each change returns when it is durable, in force, and to be read. */
+/* Items: list, create, change, stock. Each change returns when it is durable, in force, and to be
+ * read. */
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -21,15 +22,15 @@ static void settings_of(const struct fg_ledger_item *item, struct fg_control_ite
 
 static bool same_settings(const struct fg_control_item *a, const struct fg_control_item *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->opens_ms == b->opens_ms && a->closes_ms == b->closes_ms &&
-           a->hold_ms == b->hold_ms && a->user_limit == b->user_limit && a->order_max == b->order_max &&
-           a->paused == b->paused;
+    return strcmp(a->name, b->name) == 0 && a->opens_ms == b->opens_ms &&
+           a->closes_ms == b->closes_ms && a->hold_ms == b->hold_ms &&
+           a->user_limit == b->user_limit && a->order_max == b->order_max && a->paused == b->paused;
 }
 
-/* The ledger follows the log a moment later. Waiting for it lets the next request see this change, which an
- * import that computes differences of totals relies on. */
-static void reply_settled(struct fg_call *call, unsigned code, const struct fg_control_item *settings,
-                          uint64_t total)
+/* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
+ * which an import that computes differences of totals relies on. */
+static void reply_settled(struct fg_control_call *call, unsigned code,
+                          const struct fg_control_item *settings, uint64_t total)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     struct fg_ledger_item item = {0};
@@ -40,62 +41,68 @@ static void reply_settled(struct fg_call *call, unsigned code, const struct fg_c
     for (int waited_ms = 0; !settled && waited_ms < FG_API_SETTLE_MS; waited_ms++) {
         if (waited_ms)
             nanosleep(&pause, NULL);
-        there = fg_item_copy(call->control, settings->item, &item);
+        there = fg_control_item_copy(call->control, settings->item, &item);
         settings_of(&item, &seen);
         settled = there && item.total == total && same_settings(&seen, settings);
     }
-    json = there ? fg_item_json(&item, fg_now_ms()) : json_pack("{s:I}", "item", (json_int_t)settings->item);
+    json = there ? fg_control_item_json(&item, fg_clock_unix_ms())
+                 : json_pack("{s:I}", "item", (json_int_t)settings->item);
     if (!settled)
         json_object_set_new(json, "lagging", json_true());
-    fg_call_reply(call, code, json);
+    fg_control_call_reply(call, code, json);
 }
 
-static bool load_item(struct fg_call *call, struct fg_ledger_item *item)
+static bool load_item(struct fg_control_call *call, struct fg_ledger_item *item)
 {
     uint64_t number;
 
-    if (!fg_arg_item(call, &number))
+    if (!fg_control_arg_item(call, &number))
         return false;
-    if (!fg_item_copy(call->control, number, item))
-        return fg_call_fail(call, 404, NULL, "no item %" PRIu64, number);
+    if (!fg_control_item_copy(call->control, number, item))
+        return fg_control_call_fail(call, 404, NULL, "no item %" PRIu64, number);
     return true;
 }
 
-static bool item_set(struct fg_call *call, const struct fg_control_item *settings, bool must_exist)
+static bool item_set(struct fg_control_call *call, const struct fg_control_item *settings,
+                     bool must_exist)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_error err = {""};
 
-    return fg_call_result(call, daemon->item_set(daemon->ctx, settings, must_exist, &err), &err);
+    return fg_control_call_result(call, daemon->item_set(daemon->ctx, settings, must_exist, &err),
+                                  &err);
 }
 
-void fg_handle_items(struct fg_call *call)
+void fg_control_handle_items(struct fg_control_call *call)
 {
-    uint64_t count, all = 0, now_ms = fg_now_ms();
-    struct fg_ledger_item *items = fg_items_copy(call->control, call->offset, call->limit, &count, &all);
+    uint64_t count, all = 0, now_ms = fg_clock_unix_ms();
+    struct fg_ledger_item *items =
+        fg_control_items_copy(call->control, call->offset, call->limit, &count, &all);
     json_t *list = json_array();
 
     for (uint64_t i = 0; items && i < count; i++)
-        json_array_append_new(list, fg_item_json(&items[i], now_ms));
+        json_array_append_new(list, fg_control_item_json(&items[i], now_ms));
     if (items)
-        fg_call_reply(call, 200,
-                      json_pack("{s:o, s:I, s:I, s:I}", "items", list, "count", (json_int_t)all, "offset",
-                                (json_int_t)call->offset, "limit", (json_int_t)call->limit));
+        fg_control_call_reply(call, 200,
+                              json_pack("{s:o, s:I, s:I, s:I}", "items", list, "count",
+                                        (json_int_t)all, "offset", (json_int_t)call->offset,
+                                        "limit", (json_int_t)call->limit));
     else
         json_decref(list);
     free(items);
 }
 
-void fg_handle_item(struct fg_call *call)
+void fg_control_handle_item(struct fg_control_call *call)
 {
     struct fg_ledger_item item;
 
     if (load_item(call, &item))
-        fg_call_reply(call, 200, fg_item_json(&item, fg_now_ms()));
+        fg_control_call_reply(call, 200, fg_control_item_json(&item, fg_clock_unix_ms()));
 }
 
 /* Takes what the body gave into the settings. */
-static bool merge(struct fg_call *call, const struct fg_item_values *values, struct fg_control_item *settings)
+static bool merge(struct fg_control_call *call, const struct fg_control_item_values *values,
+                  struct fg_control_item *settings)
 {
     const uint64_t *number = values->number;
     const bool *given = values->given;
@@ -116,40 +123,42 @@ static bool merge(struct fg_call *call, const struct fg_item_values *values, str
         settings->paused = number[FG_ITEM_FIELD_paused];
     if ((given[FG_ITEM_FIELD_opens] || given[FG_ITEM_FIELD_closes]) && settings->closes_ms &&
         settings->closes_ms <= settings->opens_ms)
-        return fg_call_fail(call, 400, "closes", "closes: %" PRIu64 " is not after opens, %" PRIu64,
-                            settings->closes_ms, settings->opens_ms);
+        return fg_control_call_fail(call, 400, "closes",
+                                    "closes: %" PRIu64 " is not after opens, %" PRIu64,
+                                    settings->closes_ms, settings->opens_ms);
     return true;
 }
 
 /* The item is there and its units are not: the reply has to say so, and what to do. */
-static void fail_half_created(struct fg_call *call, uint64_t item, uint64_t total,
+static void fail_half_created(struct fg_control_call *call, uint64_t item, uint64_t total,
                               enum fg_control_result result, const struct fg_error *err)
 {
     bool unsure = result == FG_CONTROL_UNAVAILABLE;
 
-    fg_call_result(call, result, err);
-    fg_call_fail(call, call->code, "total",
-                 "item %" PRIu64 " was created, but its %" PRIu64 " units were %s added: %s; %s"
-                 "POST /v1/items/%" PRIu64 "/stock adds them",
-                 item, total, unsure ? "perhaps not" : "not", err->text,
-                 unsure ? "look at its total first, then " : "", item);
+    fg_control_call_result(call, result, err);
+    fg_control_call_fail(call, call->code, "total",
+                         "item %" PRIu64 " was created, but its %" PRIu64
+                         " units were %s added: %s; %s"
+                         "POST /v1/items/%" PRIu64 "/stock adds them",
+                         item, total, unsure ? "perhaps not" : "not", err->text,
+                         unsure ? "look at its total first, then " : "", item);
 }
 
-void fg_handle_item_create(struct fg_call *call)
+void fg_control_handle_item_create(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
-    struct fg_control_item settings = {.hold_ms = (uint32_t)fg_item_fields[FG_ITEM_FIELD_hold_ms].initial,
-                                       .order_max =
-                                           (uint16_t)fg_item_fields[FG_ITEM_FIELD_order_max].initial};
+    struct fg_control_item settings = {
+        .hold_ms = (uint32_t)fg_control_item_fields[FG_ITEM_FIELD_hold_ms].initial,
+        .order_max = (uint16_t)fg_control_item_fields[FG_ITEM_FIELD_order_max].initial};
     enum fg_control_result result = FG_CONTROL_DONE;
-    struct fg_item_values values;
+    struct fg_control_item_values values;
     struct fg_error err = {""};
     uint64_t total;
 
-    if (!fg_body_item(call, &values) || !merge(call, &values, &settings))
+    if (!fg_control_body_item(call, &values) || !merge(call, &values, &settings))
         return;
     if (!values.given[FG_ITEM_FIELD_item]) {
-        fg_call_fail(call, 400, "item", "item: missing");
+        fg_control_call_fail(call, 400, "item", "item: missing");
         return;
     }
     settings.item = values.number[FG_ITEM_FIELD_item];
@@ -164,45 +173,47 @@ void fg_handle_item_create(struct fg_call *call)
         fail_half_created(call, settings.item, total, result, &err);
 }
 
-void fg_handle_item_patch(struct fg_call *call)
+void fg_control_handle_item_patch(struct fg_control_call *call)
 {
     struct fg_control_item settings;
-    struct fg_item_values values;
+    struct fg_control_item_values values;
     struct fg_ledger_item item;
 
-    if (!load_item(call, &item) || !fg_body_item(call, &values))
+    if (!load_item(call, &item) || !fg_control_body_item(call, &values))
         return;
     settings_of(&item, &settings);
     if (values.given[FG_ITEM_FIELD_item])
-        fg_call_fail(call, 400, "item", "item: an item keeps its number");
+        fg_control_call_fail(call, 400, "item", "item: an item keeps its number");
     else if (values.given[FG_ITEM_FIELD_total])
-        fg_call_fail(call, 400, "total", "total: changed by POST /v1/items/%" PRIu64 "/stock only",
-                     item.item);
+        fg_control_call_fail(call, 400, "total",
+                             "total: changed by POST /v1/items/%" PRIu64 "/stock only", item.item);
     else if (json_object_size(call->body) == 0)
-        fg_call_fail(call, 400, NULL, "body: nothing to change");
+        fg_control_call_fail(call, 400, NULL, "body: nothing to change");
     else if (merge(call, &values, &settings) && item_set(call, &settings, true))
         reply_settled(call, 200, &settings, item.total);
 }
 
-static bool read_units(struct fg_call *call, int64_t *units)
+static bool read_units(struct fg_control_call *call, int64_t *units)
 {
     const char *key;
     json_t *value;
     uint64_t number = 0;
 
     if (json_object_size(call->body) != 1)
-        return fg_call_fail(call, 400, NULL, "body: must be {\"add\": N} or {\"remove\": N}");
+        return fg_control_call_fail(call, 400, NULL,
+                                    "body: must be {\"add\": N} or {\"remove\": N}");
     json_object_foreach (call->body, key, value) {
         if (strcmp(key, "add") != 0 && strcmp(key, "remove") != 0)
-            return fg_call_fail(call, 400, key, "unknown field \"%.64s\"; accepted: add, remove", key);
-        if (!fg_body_number(call, key, value, 1, FG_UNITS_MAX, &number))
+            return fg_control_call_fail(call, 400, key,
+                                        "unknown field \"%.64s\"; accepted: add, remove", key);
+        if (!fg_control_body_number(call, key, value, 1, FG_UNITS_MAX, &number))
             return false;
         *units = key[0] == 'a' ? (int64_t)number : -(int64_t)number;
     }
     return true;
 }
 
-void fg_handle_item_stock(struct fg_call *call)
+void fg_control_handle_item_stock(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_control_item settings;
@@ -213,18 +224,19 @@ void fg_handle_item_stock(struct fg_call *call)
     if (!load_item(call, &item) || !read_units(call, &units))
         return;
     if (units > 0 && item.total + (uint64_t)units > FG_UNITS_MAX) {
-        fg_call_fail(call, 409, "add", "add: item %" PRIu64 " has %" PRIu64 " units; at most %d are possible",
-                     item.item, item.total, FG_UNITS_MAX);
+        fg_control_call_fail(call, 409, "add",
+                             "add: item %" PRIu64 " has %" PRIu64 " units; at most %d are possible",
+                             item.item, item.total, FG_UNITS_MAX);
         return;
     }
-    if (!fg_call_result(call, daemon->stock_add(daemon->ctx, item.item, units, &err), &err))
+    if (!fg_control_call_result(call, daemon->stock_add(daemon->ctx, item.item, units, &err), &err))
         return;
     settings_of(&item, &settings);
     reply_settled(call, 200, &settings, item.total + (uint64_t)units);
 }
 
 /* Settings as they are, changed by one step. */
-static void change(struct fg_call *call, void (*step)(struct fg_control_item *settings))
+static void change(struct fg_control_call *call, void (*step)(struct fg_control_item *settings))
 {
     struct fg_control_item settings;
     struct fg_ledger_item item;
@@ -239,14 +251,15 @@ static void change(struct fg_call *call, void (*step)(struct fg_control_item *se
 
 static void step_open(struct fg_control_item *settings)
 {
-    settings->opens_ms = fg_now_ms();
+    settings->opens_ms = fg_clock_unix_ms();
     settings->closes_ms = 0;
 }
 
-/* A sale that was to open later must not: else it would be "not open" again in the eyes of a shopper. */
+/* A sale that was to open later must not: else it would be "not open" again in the eyes of a
+ * shopper. */
 static void step_close(struct fg_control_item *settings)
 {
-    settings->closes_ms = fg_now_ms();
+    settings->closes_ms = fg_clock_unix_ms();
     if (settings->opens_ms > settings->closes_ms)
         settings->opens_ms = settings->closes_ms;
 }
@@ -261,22 +274,22 @@ static void step_resume(struct fg_control_item *settings)
     settings->paused = false;
 }
 
-void fg_handle_item_open(struct fg_call *call)
+void fg_control_handle_item_open(struct fg_control_call *call)
 {
     change(call, step_open);
 }
 
-void fg_handle_item_close(struct fg_call *call)
+void fg_control_handle_item_close(struct fg_control_call *call)
 {
     change(call, step_close);
 }
 
-void fg_handle_item_pause(struct fg_call *call)
+void fg_control_handle_item_pause(struct fg_control_call *call)
 {
     change(call, step_pause);
 }
 
-void fg_handle_item_resume(struct fg_call *call)
+void fg_control_handle_item_resume(struct fg_control_call *call)
 {
     change(call, step_resume);
 }

@@ -6,29 +6,31 @@
 #include "control/internal.h"
 
 struct wanted {
-    struct fg_prefix prefix;
+    struct fg_filter_prefix prefix;
     bool listed; /**< found in the list as it is */
 };
 
 struct batch {
     struct wanted *entries;
     size_t count;
-    struct fg_list_entry say; /**< reason and expiry, the same for all */
-    bool replace;             /**< what is there gets this reason and expiry, and keeps its hits */
+    struct fg_filter_list_entry say; /**< reason and expiry, the same for all */
+    bool replace; /**< what is there gets this reason and expiry, and keeps its hits */
 };
 
-static struct fg_filter *filter_of(struct fg_call *call)
+static struct fg_filter *filter_of(struct fg_control_call *call)
 {
     struct fg_filter *filter = call->control->daemon.filter(call->control->daemon.ctx);
 
     if (!filter)
-        fg_call_fail(call, 503, NULL, "the filter is off (configuration, [filter] enabled)");
+        fg_control_call_fail(call, 503, NULL,
+                             "the filter is off (configuration, [filter] enabled)");
     return filter;
 }
 
 static int compare(const void *a, const void *b)
 {
-    const struct fg_prefix *x = &((const struct wanted *)a)->prefix, *y = &((const struct wanted *)b)->prefix;
+    const struct fg_filter_prefix *x = &((const struct wanted *)a)->prefix,
+                                  *y = &((const struct wanted *)b)->prefix;
     int order = x->family - y->family;
 
     if (order == 0)
@@ -36,22 +38,24 @@ static int compare(const void *a, const void *b)
     return order ? order : x->length - y->length;
 }
 
-static bool parse_prefix(struct fg_call *call, const json_t *value, struct batch *batch)
+static bool parse_prefix(struct fg_control_call *call, const json_t *value, struct batch *batch)
 {
     struct wanted *entry = &batch->entries[batch->count];
     struct fg_error err = {""};
 
     if (!json_is_string(value))
-        return fg_call_fail(call, 400, "prefix", "prefix %zu: not a text like \"198.18.0.0/16\"",
-                            batch->count + 1);
-    if (!fg_prefix_parse(json_string_value(value), &entry->prefix, &err))
-        return fg_call_fail(call, 400, "prefix", "prefix %zu: %s", batch->count + 1, err.text);
+        return fg_control_call_fail(
+            call, 400, "prefix", "prefix %zu: not a text like \"198.18.0.0/16\"", batch->count + 1);
+    if (!fg_filter_prefix_parse(json_string_value(value), &entry->prefix, &err))
+        return fg_control_call_fail(call, 400, "prefix", "prefix %zu: %s", batch->count + 1,
+                                    err.text);
     batch->count++;
     return true;
 }
 
 /* "reason", "expires_ms" and "replace" of a body; *found: how many of them are there. */
-static bool read_saying(struct fg_call *call, struct fg_list_entry *say, bool *replace, size_t *found)
+static bool read_saying(struct fg_control_call *call, struct fg_filter_list_entry *say,
+                        bool *replace, size_t *found)
 {
     const json_t *reason = json_object_get(call->body, "reason"),
                  *expires = json_object_get(call->body, "expires_ms"),
@@ -59,13 +63,16 @@ static bool read_saying(struct fg_call *call, struct fg_list_entry *say, bool *r
     const char *text = json_string_value(reason);
 
     *found = !!reason + !!expires + !!again;
-    if (reason && (!text || !fg_reason_is_sane(text)))
-        return fg_call_fail(call, 400, "reason",
-                            "reason: not a text of at most 23 printable ASCII characters without # and ;");
-    if (expires && (!json_is_integer(expires) || json_integer_value(expires) <= (json_int_t)fg_now_ms()))
-        return fg_call_fail(call, 400, "expires_ms", "expires_ms: not a time to come, in Unix milliseconds");
+    if (reason && (!text || !fg_filter_reason_is_sane(text)))
+        return fg_control_call_fail(
+            call, 400, "reason",
+            "reason: not a text of at most 23 printable ASCII characters without # and ;");
+    if (expires && (!json_is_integer(expires) ||
+                    json_integer_value(expires) <= (json_int_t)fg_clock_unix_ms()))
+        return fg_control_call_fail(call, 400, "expires_ms",
+                                    "expires_ms: not a time to come, in Unix milliseconds");
     if (again && !json_is_boolean(again))
-        return fg_call_fail(call, 400, "replace", "replace: neither true nor false");
+        return fg_control_call_fail(call, 400, "replace", "replace: neither true nor false");
     *replace = json_is_true(again);
     if (reason)
         snprintf(say->reason, sizeof(say->reason), "%s", text);
@@ -73,8 +80,9 @@ static bool read_saying(struct fg_call *call, struct fg_list_entry *say, bool *r
     return true;
 }
 
-/* {"prefix": TEXT} or {"prefixes": [TEXT, ...]}, sorted; with what is said of them when they are added. */
-static bool read_batch(struct fg_call *call, struct batch *batch, bool adds)
+/* {"prefix": TEXT} or {"prefixes": [TEXT, ...]}, sorted; with what is said of them when they are
+ * added. */
+static bool read_batch(struct fg_control_call *call, struct batch *batch, bool adds)
 {
     const json_t *one = json_object_get(call->body, "prefix"),
                  *many = json_object_get(call->body, "prefixes");
@@ -83,12 +91,12 @@ static bool read_batch(struct fg_call *call, struct batch *batch, bool adds)
     if (adds && !read_saying(call, &batch->say, &batch->replace, &said))
         return false;
     if (json_object_size(call->body) != 1 + said || (!one && !json_is_array(many)) || count == 0)
-        return fg_call_fail(call, 400, NULL,
-                            "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}%s",
-                            adds ? ", and may have \"reason\", \"expires_ms\" and \"replace\"" : "");
+        return fg_control_call_fail(
+            call, 400, NULL, "body: must be {\"prefix\": TEXT} or {\"prefixes\": [TEXT, ...]}%s",
+            adds ? ", and may have \"reason\", \"expires_ms\" and \"replace\"" : "");
     batch->entries = calloc(count, sizeof(*batch->entries));
     if (!batch->entries)
-        return fg_call_fail(call, 500, NULL, "out of memory");
+        return fg_control_call_fail(call, 500, NULL, "out of memory");
     for (size_t i = 0; i < count; i++)
         if (!parse_prefix(call, one ? one : json_array_get(many, i), batch))
             return false;
@@ -96,14 +104,15 @@ static bool read_batch(struct fg_call *call, struct batch *batch, bool adds)
     for (size_t i = 1; i < count; i++) {
         char text[64];
 
-        fg_prefix_format(&batch->entries[i].prefix, text);
+        fg_filter_prefix_format(&batch->entries[i].prefix, text);
         if (compare(&batch->entries[i - 1], &batch->entries[i]) == 0)
-            return fg_call_fail(call, 400, "prefixes", "prefixes: %s is there twice", text);
+            return fg_control_call_fail(call, 400, "prefixes", "prefixes: %s is there twice", text);
     }
     return true;
 }
 
-static bool mark_listed(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool mark_listed(void *ctx, const struct fg_filter_prefix *prefix,
+                        const struct fg_filter_list_entry *entry)
 {
     struct batch *batch = ctx;
     struct wanted key = {.prefix = *prefix}, *found;
@@ -115,8 +124,8 @@ static bool mark_listed(void *ctx, const struct fg_prefix *prefix, const struct 
 }
 
 /* All or nothing as far as it can be known before: what is there (or is not) is found out first. */
-static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg_list list,
-                         struct batch *batch, bool expected)
+static bool check_listed(struct fg_control_call *call, struct fg_filter *filter,
+                         enum fg_filter_list list, struct batch *batch, bool expected)
 {
     char text[64];
 
@@ -128,23 +137,26 @@ static bool check_listed(struct fg_call *call, struct fg_filter *filter, enum fg
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->entries[i].listed == expected)
             continue;
-        fg_prefix_format(&batch->entries[i].prefix, text);
-        return fg_call_fail(call, expected ? 404 : 409, "prefix", "%s is %s in the list; nothing was changed",
-                            text, expected ? "not" : "already");
+        fg_filter_prefix_format(&batch->entries[i].prefix, text);
+        return fg_control_call_fail(call, expected ? 404 : 409, "prefix",
+                                    "%s is %s in the list; nothing was changed", text,
+                                    expected ? "not" : "already");
     }
     return true;
 }
 
-static bool take_off(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                     const struct fg_list_entry *say, struct fg_error *err)
+static bool take_off(struct fg_filter *filter, enum fg_filter_list list,
+                     const struct fg_filter_prefix *prefix, const struct fg_filter_list_entry *say,
+                     struct fg_error *err)
 {
     return fg_filter_del(filter, list, prefix, err);
 }
 
-static void apply(struct fg_call *call, enum fg_list list, bool must_be_listed)
+static void apply(struct fg_control_call *call, enum fg_filter_list list, bool must_be_listed)
 {
-    bool (*act)(struct fg_filter *, enum fg_list, const struct fg_prefix *, const struct fg_list_entry *,
-                struct fg_error *) = must_be_listed ? take_off : fg_filter_add;
+    bool (*act)(struct fg_filter *, enum fg_filter_list, const struct fg_filter_prefix *,
+                const struct fg_filter_list_entry *, struct fg_error *) =
+        must_be_listed ? take_off : fg_filter_add;
     const char *verb = must_be_listed ? "removed" : "added";
     struct fg_filter *filter = filter_of(call);
     struct batch batch = {0};
@@ -155,15 +167,16 @@ static void apply(struct fg_call *call, enum fg_list list, bool must_be_listed)
         check_listed(call, filter, list, &batch, must_be_listed)) {
         if (batch.replace)
             act = fg_filter_put;
-        while (done < batch.count && act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
+        while (done < batch.count &&
+               act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
             done++;
         if (done == batch.count)
-            fg_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
+            fg_control_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
         else if (batch.count == 1)
-            fg_call_fail(call, must_be_listed ? 404 : 409, "prefix", "%s", err.text);
+            fg_control_call_fail(call, must_be_listed ? 404 : 409, "prefix", "%s", err.text);
         else
-            fg_call_fail(call, 409, "prefix", "%s; %zu of %zu were %s before", err.text, done, batch.count,
-                         verb);
+            fg_control_call_fail(call, 409, "prefix", "%s; %zu of %zu were %s before", err.text,
+                                 done, batch.count, verb);
     }
     free(batch.entries);
 }
@@ -173,7 +186,7 @@ struct page {
     uint64_t seen, from, until;
 };
 
-static json_t *entry_json(const char *prefix, const struct fg_list_entry *entry)
+static json_t *entry_json(const char *prefix, const struct fg_filter_list_entry *entry)
 {
     json_t *o = json_pack("{s:s, s:I}", "prefix", prefix, "hits", (json_int_t)entry->hits);
 
@@ -186,20 +199,21 @@ static json_t *entry_json(const char *prefix, const struct fg_list_entry *entry)
     return o;
 }
 
-static bool take_entry(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool take_entry(void *ctx, const struct fg_filter_prefix *prefix,
+                       const struct fg_filter_list_entry *entry)
 {
     struct page *page = ctx;
     uint64_t index = page->seen++;
     char text[64];
 
     if (index >= page->from && index < page->until) {
-        fg_prefix_format(prefix, text);
+        fg_filter_prefix_format(prefix, text);
         json_array_append_new(page->list, entry_json(text, entry));
     }
     return true;
 }
 
-static void show(struct fg_call *call, enum fg_list list, const char *name)
+static void show(struct fg_control_call *call, enum fg_filter_list list, const char *name)
 {
     struct fg_filter *filter = filter_of(call);
     struct page page = {.from = call->offset, .until = call->offset + call->limit};
@@ -208,42 +222,43 @@ static void show(struct fg_call *call, enum fg_list list, const char *name)
         return;
     page.list = json_array();
     fg_filter_each(filter, list, take_entry, &page);
-    fg_call_reply(call, 200,
-                  json_pack("{s:s, s:o, s:I, s:I, s:I}", "list", name, "prefixes", page.list, "count",
-                            (json_int_t)page.seen, "offset", (json_int_t)call->offset, "limit",
-                            (json_int_t)call->limit));
+    fg_control_call_reply(call, 200,
+                          json_pack("{s:s, s:o, s:I, s:I, s:I}", "list", name, "prefixes",
+                                    page.list, "count", (json_int_t)page.seen, "offset",
+                                    (json_int_t)call->offset, "limit", (json_int_t)call->limit));
 }
 
 /* {"path": TEXT}: of a file that the daemon reads or writes. */
-static const char *path_of(struct fg_call *call)
+static const char *path_of(struct fg_control_call *call)
 {
     const char *path = json_string_value(json_object_get(call->body, "path"));
 
     if (json_object_size(call->body) == 1 && path && path[0] == '/')
         return path;
-    fg_call_fail(call, 400, "path", "body: must be {\"path\": TEXT}, an absolute path");
+    fg_control_call_fail(call, 400, "path", "body: must be {\"path\": TEXT}, an absolute path");
     return NULL;
 }
 
-static void load(struct fg_call *call, enum fg_list list)
+static void load(struct fg_control_call *call, enum fg_filter_list list)
 {
     struct fg_filter *filter = filter_of(call);
     const char *path = filter ? path_of(call) : NULL;
-    struct fg_list_loaded loaded;
+    struct fg_filter_list_loaded loaded;
     struct fg_error err = {""};
 
     if (!path)
         return;
     if (!fg_filter_load(filter, list, path, &loaded, &err))
-        fg_call_fail(call, 400, "path", "%s; nothing was changed", err.text);
+        fg_control_call_fail(call, 400, "path", "%s; nothing was changed", err.text);
     else
-        fg_call_reply(call, 200,
-                      json_pack("{s:I, s:I, s:I, s:f}", "loaded", (json_int_t)loaded.entries, "expired",
-                                (json_int_t)loaded.expired, "kept", (json_int_t)loaded.kept, "seconds",
-                                loaded.seconds));
+        fg_control_call_reply(call, 200,
+                              json_pack("{s:I, s:I, s:I, s:f}", "loaded",
+                                        (json_int_t)loaded.entries, "expired",
+                                        (json_int_t)loaded.expired, "kept", (json_int_t)loaded.kept,
+                                        "seconds", loaded.seconds));
 }
 
-static void save(struct fg_call *call, enum fg_list list)
+static void save(struct fg_control_call *call, enum fg_filter_list list)
 {
     struct fg_filter *filter = filter_of(call);
     const char *path = filter ? path_of(call) : NULL;
@@ -253,57 +268,57 @@ static void save(struct fg_call *call, enum fg_list list)
     if (!path)
         return;
     if (!fg_filter_save(filter, list, path, &saved, &err))
-        fg_call_fail(call, 400, "path", "%s", err.text);
+        fg_control_call_fail(call, 400, "path", "%s", err.text);
     else
-        fg_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)saved));
+        fg_control_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)saved));
 }
 
-void fg_handle_block_load(struct fg_call *call)
+void fg_control_handle_block_load(struct fg_control_call *call)
 {
     load(call, FG_LIST_BLOCK);
 }
 
-void fg_handle_block_save(struct fg_call *call)
+void fg_control_handle_block_save(struct fg_control_call *call)
 {
     save(call, FG_LIST_BLOCK);
 }
 
-void fg_handle_allow_load(struct fg_call *call)
+void fg_control_handle_allow_load(struct fg_control_call *call)
 {
     load(call, FG_LIST_ALLOW);
 }
 
-void fg_handle_allow_save(struct fg_call *call)
+void fg_control_handle_allow_save(struct fg_control_call *call)
 {
     save(call, FG_LIST_ALLOW);
 }
 
-void fg_handle_block_list(struct fg_call *call)
+void fg_control_handle_block_list(struct fg_control_call *call)
 {
     show(call, FG_LIST_BLOCK, "block");
 }
 
-void fg_handle_block_add(struct fg_call *call)
+void fg_control_handle_block_add(struct fg_control_call *call)
 {
     apply(call, FG_LIST_BLOCK, false);
 }
 
-void fg_handle_block_del(struct fg_call *call)
+void fg_control_handle_block_del(struct fg_control_call *call)
 {
     apply(call, FG_LIST_BLOCK, true);
 }
 
-void fg_handle_allow_list(struct fg_call *call)
+void fg_control_handle_allow_list(struct fg_control_call *call)
 {
     show(call, FG_LIST_ALLOW, "allow");
 }
 
-void fg_handle_allow_add(struct fg_call *call)
+void fg_control_handle_allow_add(struct fg_control_call *call)
 {
     apply(call, FG_LIST_ALLOW, false);
 }
 
-void fg_handle_allow_del(struct fg_call *call)
+void fg_control_handle_allow_del(struct fg_control_call *call)
 {
     apply(call, FG_LIST_ALLOW, true);
 }

@@ -7,13 +7,14 @@
 
 #define ITEMS_MAX 1000 /* with metrics of their own: bounds the size of a scrape */
 
-static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item *item, uint64_t now_ms)
+static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item *item,
+                     uint64_t now_ms)
 {
     char id[24];
 
     snprintf(id, sizeof(id), "%" PRIu64, item->item);
     fg_control_sheet_say(sheet, FG_CONTROL_items_name, id, item->name);
-    fg_control_sheet_say(sheet, FG_CONTROL_items_state, id, fg_item_state(item, now_ms));
+    fg_control_sheet_say(sheet, FG_CONTROL_items_state, id, fg_control_item_state(item, now_ms));
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "available", item->available);
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "reserved", item->reserved);
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "sold", item->sold);
@@ -25,8 +26,8 @@ static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item
 
 static void add_items(struct fg_control_sheet *sheet, struct fg_control *control)
 {
-    uint64_t count, all = 0, now_ms = fg_now_ms();
-    struct fg_ledger_item *items = fg_items_copy(control, 0, ITEMS_MAX, &count, &all);
+    uint64_t count, all = 0, now_ms = fg_clock_unix_ms();
+    struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, &count, &all);
 
     for (uint64_t i = 0; items && i < count; i++)
         add_item(sheet, &items[i], now_ms);
@@ -36,7 +37,7 @@ static void add_items(struct fg_control_sheet *sheet, struct fg_control *control
 }
 
 /* NULL when memory is short; the reply is 500 then. */
-static struct fg_control_sheet *measure(struct fg_call *call)
+static struct fg_control_sheet *measure(struct fg_control_call *call)
 {
     struct fg_control_sheet *sheet = fg_control_sheet_create();
 
@@ -49,7 +50,7 @@ static struct fg_control_sheet *measure(struct fg_call *call)
     return sheet;
 }
 
-void fg_handle_metrics(struct fg_call *call)
+void fg_control_handle_metrics(struct fg_control_call *call)
 {
     struct fg_control_sheet *sheet = measure(call);
 
@@ -61,16 +62,16 @@ void fg_handle_metrics(struct fg_call *call)
     fg_control_sheet_destroy(sheet);
 }
 
-void fg_handle_stats(struct fg_call *call)
+void fg_control_handle_stats(struct fg_control_call *call)
 {
     struct fg_control_sheet *sheet = measure(call);
 
     if (sheet)
-        fg_call_reply(call, 200, fg_control_sheet_stats(sheet));
+        fg_control_call_reply(call, 200, fg_control_sheet_stats(sheet));
     fg_control_sheet_destroy(sheet);
 }
 
-void fg_handle_status(struct fg_call *call)
+void fg_control_handle_status(struct fg_control_call *call)
 {
     struct fg_control *control = call->control;
     struct fg_control_sheet *sheet = measure(call);
@@ -86,7 +87,8 @@ void fg_handle_status(struct fg_call *call)
     text = json_string(reason);
     json_object_set_new(status, "reason", text ? text : json_string("(not UTF-8)"));
     json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
-    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_now_ms()));
-    json_object_set_new(status, "api", json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
-    fg_call_reply(call, 200, status);
+    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
+    json_object_set_new(status, "api",
+                        json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
+    fg_control_call_reply(call, 200, status);
 }

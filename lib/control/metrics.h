@@ -16,7 +16,7 @@
 #include "inbound/inbound.h"
 #include "penalty/penalty.h"
 #include "stock/stock.h"
-#include "telemetry/telemetry.h"
+#include "worker/counters.h"
 
 /** How a section looks in JSON. */
 enum fg_control_shape {
@@ -28,24 +28,24 @@ enum fg_control_shape {
 
 /* section, path in JSON, shape, label of an element, part of /v1/status too?, title.
  * A path "a.b" is member b of the section "a", which stands before it. */
-#define FG_CONTROL_SECTION_LIST(X)                                                                           \
-    X(daemon, "daemon", OBJECT, NULL, true, "The appliance")                                                 \
-    X(workers, "workers", LIST, "worker", false, "Workers")                                                  \
-    X(drops, "drops", MAP, "reason", false, "Packets without an answer")                                     \
-    X(answers, "answers", MAP, "status", false, "Answers")                                                   \
-    X(stock, "stock", OBJECT, NULL, false, "Decisions")                                                      \
-    X(filter, "filter", MAP, "verdict", false, "Filter")                                                     \
-    X(filter_events, "filter_events", MAP, "event", false, "Events of the filter")                           \
-    X(penalty, "penalty", OBJECT, NULL, false, "Penalty box")                                                \
-    X(alarm_levels, "alarm_levels", MAP, "alarm", false, "Alarms")                                           \
-    X(ports, "ports", LIST, "port", true, "Ports")                                                           \
-    X(log, "log", OBJECT, NULL, true, "Log")                                                                 \
-    X(snapshot, "log.snapshot", OBJECT, NULL, true, "Snapshots of the log")                                  \
-    X(ledger, "ledger", OBJECT, NULL, true, "Ledger")                                                        \
-    X(sinks, "sinks", LIST, "sink", true, "Sinks")                                                           \
-    X(inbound, "inbound", OBJECT, NULL, true, "Inbound commands")                                            \
-    X(inbound_results, "inbound.results", MAP, "status", true, "Results of inbound commands")                \
-    X(memory, "memory_bytes", MAP, "part", false, "Memory")                                                  \
+#define FG_CONTROL_SECTION_LIST(X)                                                                 \
+    X(daemon, "daemon", OBJECT, NULL, true, "The appliance")                                       \
+    X(workers, "workers", LIST, "worker", false, "Workers")                                        \
+    X(drops, "drops", MAP, "reason", false, "Packets without an answer")                           \
+    X(answers, "answers", MAP, "status", false, "Answers")                                         \
+    X(stock, "stock", OBJECT, NULL, false, "Decisions")                                            \
+    X(filter, "filter", MAP, "verdict", false, "Filter")                                           \
+    X(filter_events, "filter_events", MAP, "event", false, "Events of the filter")                 \
+    X(penalty, "penalty", OBJECT, NULL, false, "Penalty box")                                      \
+    X(alarm_levels, "alarm_levels", MAP, "alarm", false, "Alarms")                                 \
+    X(ports, "ports", LIST, "port", true, "Ports")                                                 \
+    X(log, "log", OBJECT, NULL, true, "Log")                                                       \
+    X(snapshot, "log.snapshot", OBJECT, NULL, true, "Snapshots of the log")                        \
+    X(ledger, "ledger", OBJECT, NULL, true, "Ledger")                                              \
+    X(sinks, "sinks", LIST, "sink", true, "Sinks")                                                 \
+    X(inbound, "inbound", OBJECT, NULL, true, "Inbound commands")                                  \
+    X(inbound_results, "inbound.results", MAP, "status", true, "Results of inbound commands")      \
+    X(memory, "memory_bytes", MAP, "part", false, "Memory")                                        \
     X(items, "items", HIDDEN, "item", false, "Items")
 
 enum fg_control_section {
@@ -69,105 +69,111 @@ enum fg_control_unit {
 
 /* section, key in JSON, metric without floodgate_, type, unit, label of the row, meaning.
  * The counters of workers, stock, penalty and inbound come from the lists of those features. */
-#define FG_CONTROL_METRIC_LIST(X)                                                                            \
-    X(daemon, state, "state", GAUGE, TEXT, "state", "1: running, degraded, unhealthy or stopping")           \
-    X(daemon, healthy, "healthy", GAUGE, FLAG, NULL, "1 when /healthz answers 200")                          \
-    X(daemon, version, "build_info", GAUGE, TEXT, "version", "1: the version that runs")                     \
-    X(daemon, pid, "", NONE, NUMBER, NULL, "process id")                                                     \
-    X(daemon, config, "", NONE, TEXT, NULL, "configuration file")                                            \
-    X(daemon, uptime_s, "uptime_seconds", GAUGE, SECONDS, NULL, "since the daemon started")                  \
-    X(daemon, workers, "workers", GAUGE, NUMBER, NULL, "workers")                                            \
-    X(daemon, workers_stalled, "workers_stalled", GAUGE, NUMBER, NULL,                                       \
-      "workers that have not finished a poll loop for two seconds")                                          \
-    X(daemon, queues, "queues", GAUGE, NUMBER, NULL, "receive queues of all ports")                          \
-    X(daemon, order_port, "", NONE, NUMBER, NULL, "first UDP port of order packets")                         \
-    X(daemon, order_ports, "order_ports", GAUGE, NUMBER, NULL, "UDP ports of order packets")                 \
-    X(daemon, filter_enabled, "filter_enabled", GAUGE, FLAG, NULL, "1 when the filter is on")                \
-    X(workers, orders_in_memory, "worker_orders_in_memory", GAUGE, NUMBER, NULL,                             \
-      "orders that the worker remembers, finished ones too")                                                 \
-    X(workers, users_in_memory, "worker_users_in_memory", GAUGE, NUMBER, NULL,                               \
-      "users whose units the worker counts")                                                                 \
-    X(workers, users_denied, "worker_users_denied", GAUGE, NUMBER, NULL,                                     \
-      "users that were ever denied since the start")                                                         \
-    X(workers, requests_parked, "worker_requests_parked", GAUGE, NUMBER, NULL,                               \
-      "requests that wait for units")                                                                        \
-    X(workers, answers_deferred, "worker_answers_deferred", GAUGE, NUMBER, NULL,                             \
-      "answers that wait for the disk")                                                                      \
-    X(drops, packets, "drops_total", COUNTER, NUMBER, NULL, "packets without an answer")                     \
-    X(answers, packets, "answers_total", COUNTER, NUMBER, NULL, "replies")                                   \
-    X(filter, packets, "filter_packets_total", COUNTER, NUMBER, NULL,                                        \
-      "packets that entered the ports; kept across restarts with AF_XDP")                                    \
-    X(filter_events, events, "filter_events_total", COUNTER, NUMBER, NULL,                                   \
-      "full tables of the filter and the like; kept across restarts with AF_XDP")                            \
-    X(penalty, blocked, "penalty_blocked_sources", GAUGE, NUMBER, NULL, "sources in the penalty box now")    \
-    X(alarm_levels, level, "alarm_level", GAUGE, NUMBER, NULL, "0 = none, 1 = warning, 2 = alarm")           \
-    X(ports, device, "", NONE, TEXT, NULL, "device of the port")                                             \
-    X(ports, xdp, "", NONE, TEXT, NULL, "mode of the XDP program: native or generic")                        \
-    X(ports, state, "port_state", GAUGE, TEXT, "state", "1: state of the link")                              \
-    X(ports, queues, "port_queues", GAUGE, NUMBER, NULL, "receive queues")                                   \
-    X(ports, link_up, "port_link_up", GAUGE, FLAG, NULL, "1 when the port has a link")                       \
-    X(ports, link_lost, "port_link_lost_total", COUNTER, NUMBER, NULL, "losses of the link")                 \
-    X(ports, rx_packets, "port_rx_packets_total", COUNTER, NUMBER, NULL, "frames received")                  \
-    X(ports, rx_bytes, "port_rx_bytes_total", COUNTER, BYTES, NULL, "bytes received")                        \
-    X(ports, rx_missed, "port_rx_missed_total", COUNTER, NUMBER, NULL,                                       \
-      "frames lost because the receive queue was full")                                                      \
-    X(ports, rx_errors, "port_rx_errors_total", COUNTER, NUMBER, NULL, "frames with errors")                 \
-    X(ports, rx_no_mbuf, "port_rx_no_mbuf_total", COUNTER, NUMBER, NULL,                                     \
-      "frames lost because the mbuf pool was empty")                                                         \
-    X(ports, tx_packets, "port_tx_packets_total", COUNTER, NUMBER, NULL, "frames sent")                      \
-    X(ports, tx_bytes, "port_tx_bytes_total", COUNTER, BYTES, NULL, "bytes sent")                            \
-    X(ports, tx_errors, "port_tx_errors_total", COUNTER, NUMBER, NULL, "frames not sent")                    \
-    X(log, dir, "", NONE, TEXT, NULL, "folder of the log")                                                   \
-    X(log, durability, "", NONE, TEXT, NULL, "disk or memory")                                               \
-    X(log, state, "log_state", GAUGE, TEXT, "state", "1: ok, full or failed")                                \
-    X(log, error, "", NONE, TEXT, NULL, "why the state is not ok")                                           \
-    X(log, durable_seq, "log_durable_seq", GAUGE, NUMBER, NULL, "last record on disk")                       \
-    X(log, first_seq, "log_first_seq", GAUGE, NUMBER, NULL, "first record that the log holds")               \
-    X(log, segments, "log_segments", GAUGE, NUMBER, NULL, "segments, files of the log")                      \
-    X(log, segments_bytes, "log_segments_bytes", GAUGE, BYTES, NULL, "size of all segments")                 \
-    X(log, segments_retired, "log_segments_retired_total", COUNTER, NUMBER, NULL,                            \
-      "segments removed since the start")                                                                    \
-    X(log, records, "log_records_total", COUNTER, NUMBER, NULL, "records written")                           \
-    X(log, commits, "log_commits_total", COUNTER, NUMBER, NULL, "commits, one disk sync each")               \
-    X(log, commits_slow, "log_commits_slow_total", COUNTER, NUMBER, NULL,                                    \
-      "commits that took a second or more")                                                                  \
-    X(log, commit_max_ms, "log_commit_max_seconds", GAUGE, MS, NULL, "longest commit since the start")       \
-    X(snapshot, seq, "log_snapshot_seq", GAUGE, NUMBER, NULL,                                                \
-      "last record in the newest good snapshot; 0 = none")                                                   \
-    X(snapshot, older_seq, "log_snapshot_older_seq", GAUGE, NUMBER, NULL,                                    \
-      "last record in the snapshot before that; 0 = none")                                                   \
-    X(snapshot, age_s, "log_snapshot_age_seconds", GAUGE, SECONDS, NULL, "age of the newest good snapshot")  \
-    X(snapshot, made, "log_snapshots_total", COUNTER, NUMBER, NULL, "snapshots made")                        \
-    X(snapshot, failures, "log_snapshot_failures_total", COUNTER, NUMBER, NULL,                              \
-      "snapshots that could not be made")                                                                    \
-    X(snapshot, running, "log_snapshot_running", GAUGE, FLAG, NULL, "1 while a snapshot is being made")      \
-    X(snapshot, error, "", NONE, TEXT, NULL, "why the last attempt failed")                                  \
-    X(ledger, seq, "ledger_seq", GAUGE, NUMBER, NULL, "last record that the ledger has applied")             \
-    X(ledger, items, "ledger_items", GAUGE, NUMBER, NULL, "items")                                           \
-    X(ledger, orders, "ledger_orders", GAUGE, NUMBER, NULL, "orders, finished ones too")                     \
-    X(ledger, error, "", NONE, TEXT, NULL, "why the log cannot be followed")                                 \
-    X(sinks, address, "", NONE, TEXT, NULL, "server")                                                        \
-    X(sinks, state, "sink_state", GAUGE, TEXT, "state", "1: state of the connection")                        \
-    X(sinks, error, "", NONE, TEXT, NULL, "last problem")                                                    \
-    X(sinks, cursor, "sink_cursor", GAUGE, NUMBER, NULL, "last record in the sink")                          \
-    X(sinks, lag, "sink_lag", GAUGE, NUMBER, NULL, "records on disk and not yet in the sink")                \
-    X(sinks, records, "sink_records_total", COUNTER, NUMBER, NULL, "records applied")                        \
-    X(sinks, transactions, "sink_transactions_total", COUNTER, NUMBER, NULL, "transactions")                 \
-    X(sinks, reconnects, "sink_reconnects_total", COUNTER, NUMBER, NULL, "connections made again")           \
-    X(inbound, state, "inbound_state", GAUGE, TEXT, "state", "1: state of the connection")                   \
-    X(inbound, error, "", NONE, TEXT, NULL, "last problem")                                                  \
-    X(inbound, backlog, "inbound_backlog", GAUGE, NUMBER, NULL,                                              \
-      "commands in the stream that are not acknowledged, as last seen")                                      \
-    X(inbound, in_flight, "inbound_in_flight", GAUGE, NUMBER, NULL,                                          \
-      "commands that a worker has, or is to have")                                                           \
-    X(inbound_results, commands, "inbound_results_total", COUNTER, NUMBER, NULL, "commands answered")        \
-    X(memory, bytes, "memory_bytes", GAUGE, BYTES, NULL, "memory that the limits need")                      \
-    X(items, count, "items", GAUGE, NUMBER, NULL, "items")                                                   \
-    X(items, omitted, "items_omitted", GAUGE, NUMBER, NULL,                                                  \
-      "items beyond the first 1000, which have no metrics of their own")                                     \
-    X(items, name, "item_info", GAUGE, TEXT, "name", "1: name of the item")                                  \
-    X(items, state, "item_state", GAUGE, TEXT, "state", "1: state of the sale")                              \
-    X(items, units, "item_units", GAUGE, NUMBER, "state", "units by state; the sum is the item's total")     \
+#define FG_CONTROL_METRIC_LIST(X)                                                                  \
+    X(daemon, state, "state", GAUGE, TEXT, "state", "1: running, degraded, unhealthy or stopping") \
+    X(daemon, healthy, "healthy", GAUGE, FLAG, NULL, "1 when /healthz answers 200")                \
+    X(daemon, version, "build_info", GAUGE, TEXT, "version", "1: the version that runs")           \
+    X(daemon, pid, "", NONE, NUMBER, NULL, "process id")                                           \
+    X(daemon, config, "", NONE, TEXT, NULL, "configuration file")                                  \
+    X(daemon, uptime_s, "uptime_seconds", GAUGE, SECONDS, NULL, "since the daemon started")        \
+    X(daemon, workers, "workers", GAUGE, NUMBER, NULL, "workers")                                  \
+    X(daemon, workers_stalled, "workers_stalled", GAUGE, NUMBER, NULL,                             \
+      "workers that have not finished a poll loop for two seconds")                                \
+    X(daemon, queues, "queues", GAUGE, NUMBER, NULL, "receive queues of all ports")                \
+    X(daemon, order_port, "", NONE, NUMBER, NULL, "first UDP port of order packets")               \
+    X(daemon, order_ports, "order_ports", GAUGE, NUMBER, NULL, "UDP ports of order packets")       \
+    X(daemon, filter_enabled, "filter_enabled", GAUGE, FLAG, NULL, "1 when the filter is on")      \
+    X(workers, orders_in_memory, "worker_orders_in_memory", GAUGE, NUMBER, NULL,                   \
+      "orders that the worker remembers, finished ones too")                                       \
+    X(workers, users_in_memory, "worker_users_in_memory", GAUGE, NUMBER, NULL,                     \
+      "users whose units the worker counts")                                                       \
+    X(workers, users_denied, "worker_users_denied", GAUGE, NUMBER, NULL,                           \
+      "users that were ever denied since the start")                                               \
+    X(workers, requests_parked, "worker_requests_parked", GAUGE, NUMBER, NULL,                     \
+      "requests that wait for units")                                                              \
+    X(workers, answers_deferred, "worker_answers_deferred", GAUGE, NUMBER, NULL,                   \
+      "answers that wait for the disk")                                                            \
+    X(drops, packets, "drops_total", COUNTER, NUMBER, NULL, "packets without an answer")           \
+    X(answers, packets, "answers_total", COUNTER, NUMBER, NULL, "replies")                         \
+    X(filter, packets, "filter_packets_total", COUNTER, NUMBER, NULL,                              \
+      "packets that entered the ports; kept across restarts with AF_XDP")                          \
+    X(filter_events, events, "filter_events_total", COUNTER, NUMBER, NULL,                         \
+      "full tables of the filter and the like; kept across restarts with AF_XDP")                  \
+    X(penalty, blocked, "penalty_blocked_sources", GAUGE, NUMBER, NULL,                            \
+      "sources in the penalty box now")                                                            \
+    X(alarm_levels, level, "alarm_level", GAUGE, NUMBER, NULL, "0 = none, 1 = warning, 2 = alarm") \
+    X(ports, device, "", NONE, TEXT, NULL, "device of the port")                                   \
+    X(ports, xdp, "", NONE, TEXT, NULL, "mode of the XDP program: native or generic")              \
+    X(ports, state, "port_state", GAUGE, TEXT, "state", "1: state of the link")                    \
+    X(ports, queues, "port_queues", GAUGE, NUMBER, NULL, "receive queues")                         \
+    X(ports, link_up, "port_link_up", GAUGE, FLAG, NULL, "1 when the port has a link")             \
+    X(ports, link_lost, "port_link_lost_total", COUNTER, NUMBER, NULL, "losses of the link")       \
+    X(ports, rx_packets, "port_rx_packets_total", COUNTER, NUMBER, NULL, "frames received")        \
+    X(ports, rx_bytes, "port_rx_bytes_total", COUNTER, BYTES, NULL, "bytes received")              \
+    X(ports, rx_missed, "port_rx_missed_total", COUNTER, NUMBER, NULL,                             \
+      "frames lost because the receive queue was full")                                            \
+    X(ports, rx_errors, "port_rx_errors_total", COUNTER, NUMBER, NULL, "frames with errors")       \
+    X(ports, rx_no_mbuf, "port_rx_no_mbuf_total", COUNTER, NUMBER, NULL,                           \
+      "frames lost because the mbuf pool was empty")                                               \
+    X(ports, tx_packets, "port_tx_packets_total", COUNTER, NUMBER, NULL, "frames sent")            \
+    X(ports, tx_bytes, "port_tx_bytes_total", COUNTER, BYTES, NULL, "bytes sent")                  \
+    X(ports, tx_errors, "port_tx_errors_total", COUNTER, NUMBER, NULL, "frames not sent")          \
+    X(log, dir, "", NONE, TEXT, NULL, "folder of the log")                                         \
+    X(log, durability, "", NONE, TEXT, NULL, "disk or memory")                                     \
+    X(log, state, "log_state", GAUGE, TEXT, "state", "1: ok, full or failed")                      \
+    X(log, error, "", NONE, TEXT, NULL, "why the state is not ok")                                 \
+    X(log, durable_seq, "log_durable_seq", GAUGE, NUMBER, NULL, "last record on disk")             \
+    X(log, first_seq, "log_first_seq", GAUGE, NUMBER, NULL, "first record that the log holds")     \
+    X(log, segments, "log_segments", GAUGE, NUMBER, NULL, "segments, files of the log")            \
+    X(log, segments_bytes, "log_segments_bytes", GAUGE, BYTES, NULL, "size of all segments")       \
+    X(log, segments_retired, "log_segments_retired_total", COUNTER, NUMBER, NULL,                  \
+      "segments removed since the start")                                                          \
+    X(log, records, "log_records_total", COUNTER, NUMBER, NULL, "records written")                 \
+    X(log, commits, "log_commits_total", COUNTER, NUMBER, NULL, "commits, one disk sync each")     \
+    X(log, commits_slow, "log_commits_slow_total", COUNTER, NUMBER, NULL,                          \
+      "commits that took a second or more")                                                        \
+    X(log, commit_max_ms, "log_commit_max_seconds", GAUGE, MS, NULL,                               \
+      "longest commit since the start")                                                            \
+    X(snapshot, seq, "log_snapshot_seq", GAUGE, NUMBER, NULL,                                      \
+      "last record in the newest good snapshot; 0 = none")                                         \
+    X(snapshot, older_seq, "log_snapshot_older_seq", GAUGE, NUMBER, NULL,                          \
+      "last record in the snapshot before that; 0 = none")                                         \
+    X(snapshot, age_s, "log_snapshot_age_seconds", GAUGE, SECONDS, NULL,                           \
+      "age of the newest good snapshot")                                                           \
+    X(snapshot, made, "log_snapshots_total", COUNTER, NUMBER, NULL, "snapshots made")              \
+    X(snapshot, failures, "log_snapshot_failures_total", COUNTER, NUMBER, NULL,                    \
+      "snapshots that could not be made")                                                          \
+    X(snapshot, running, "log_snapshot_running", GAUGE, FLAG, NULL,                                \
+      "1 while a snapshot is being made")                                                          \
+    X(snapshot, error, "", NONE, TEXT, NULL, "why the last attempt failed")                        \
+    X(ledger, seq, "ledger_seq", GAUGE, NUMBER, NULL, "last record that the ledger has applied")   \
+    X(ledger, items, "ledger_items", GAUGE, NUMBER, NULL, "items")                                 \
+    X(ledger, orders, "ledger_orders", GAUGE, NUMBER, NULL, "orders, finished ones too")           \
+    X(ledger, error, "", NONE, TEXT, NULL, "why the log cannot be followed")                       \
+    X(sinks, address, "", NONE, TEXT, NULL, "server")                                              \
+    X(sinks, state, "sink_state", GAUGE, TEXT, "state", "1: state of the connection")              \
+    X(sinks, error, "", NONE, TEXT, NULL, "last problem")                                          \
+    X(sinks, cursor, "sink_cursor", GAUGE, NUMBER, NULL, "last record in the sink")                \
+    X(sinks, lag, "sink_lag", GAUGE, NUMBER, NULL, "records on disk and not yet in the sink")      \
+    X(sinks, records, "sink_records_total", COUNTER, NUMBER, NULL, "records applied")              \
+    X(sinks, transactions, "sink_transactions_total", COUNTER, NUMBER, NULL, "transactions")       \
+    X(sinks, reconnects, "sink_reconnects_total", COUNTER, NUMBER, NULL, "connections made again") \
+    X(inbound, state, "inbound_state", GAUGE, TEXT, "state", "1: state of the connection")         \
+    X(inbound, error, "", NONE, TEXT, NULL, "last problem")                                        \
+    X(inbound, backlog, "inbound_backlog", GAUGE, NUMBER, NULL,                                    \
+      "commands in the stream that are not acknowledged, as last seen")                            \
+    X(inbound, in_flight, "inbound_in_flight", GAUGE, NUMBER, NULL,                                \
+      "commands that a worker has, or is to have")                                                 \
+    X(inbound_results, commands, "inbound_results_total", COUNTER, NUMBER, NULL,                   \
+      "commands answered")                                                                         \
+    X(memory, bytes, "memory_bytes", GAUGE, BYTES, NULL, "memory that the limits need")            \
+    X(items, count, "items", GAUGE, NUMBER, NULL, "items")                                         \
+    X(items, omitted, "items_omitted", GAUGE, NUMBER, NULL,                                        \
+      "items beyond the first 1000, which have no metrics of their own")                           \
+    X(items, name, "item_info", GAUGE, TEXT, "name", "1: name of the item")                        \
+    X(items, state, "item_state", GAUGE, TEXT, "state", "1: state of the sale")                    \
+    X(items, units, "item_units", GAUGE, NUMBER, "state",                                          \
+      "units by state; the sum is the item's total")                                               \
     X(items, orders, "item_orders_total", COUNTER, NUMBER, "state", "orders by the steps they took")
 
 enum fg_control_metric {
@@ -219,14 +225,14 @@ struct fg_control_sheet *fg_control_sheet_create(void);
 void fg_control_sheet_destroy(struct fg_control_sheet *sheet);
 
 /** element: of a map or list, else NULL. A metric is set once for each element. */
-void fg_control_sheet_set(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                          uint64_t value);
+void fg_control_sheet_set(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                          const char *element, uint64_t value);
 /** For rows with unit TEXT. */
-void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                          const char *text);
+void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                          const char *element, const char *text);
 /** For rows with a label of their own and a number: label_value is the value of that label. */
-void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                           const char *label_value, uint64_t value);
+void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                           const char *element, const char *label_value, uint64_t value);
 
 /** False when memory was short: then the sheet lacks values and must not be shown. */
 bool fg_control_sheet_complete(const struct fg_control_sheet *sheet);
@@ -241,7 +247,8 @@ struct fg_control_value {
 
 /** Calls each for every value of a section, in the order in which they were set. */
 void fg_control_sheet_each(const struct fg_control_sheet *sheet, enum fg_control_section section,
-                           void (*each)(void *ctx, const struct fg_control_value *value), void *ctx);
+                           void (*each)(void *ctx, const struct fg_control_value *value),
+                           void *ctx);
 
 /** All sections that are part of JSON. New reference. */
 json_t *fg_control_sheet_stats(const struct fg_control_sheet *sheet);

@@ -8,26 +8,30 @@ const struct fg_control_section_row fg_control_sections[FG_CONTROL_SECTIONS] = {
 #undef X
 };
 
-#define ROW(section, key, type, unit, name, label, text)                                                     \
-    {                                                                                                        \
-        FG_CONTROL_SECTION_##section, FG_CONTROL_##type, FG_CONTROL_##unit, key, name, label, text           \
+#define ROW(section, key, type, unit, name, label, text)                                           \
+    {                                                                                              \
+        FG_CONTROL_SECTION_##section, FG_CONTROL_##type, FG_CONTROL_##unit, key, name, label, text \
     }
 
 const struct fg_control_metric_row fg_control_metrics[FG_CONTROL_METRICS] = {
-#define X(section, key, name, type, unit, label, text)                                                       \
+#define X(section, key, name, type, unit, label, text)                                             \
     ROW(section, #key, type, unit, "floodgate_" name, label, text),
     FG_CONTROL_METRIC_LIST(X)
 #undef X
-#define X(key, text) ROW(workers, #key, COUNTER, NUMBER, "floodgate_worker_" #key "_total", NULL, text),
+#define X(key, text)                                                                               \
+    ROW(workers, #key, COUNTER, NUMBER, "floodgate_worker_" #key "_total", NULL, text),
         FG_WORKER_COUNTER_LIST(X)
 #undef X
-#define X(key, text) ROW(stock, #key, COUNTER, NUMBER, "floodgate_stock_" #key "_total", NULL, text),
+#define X(key, text)                                                                               \
+    ROW(stock, #key, COUNTER, NUMBER, "floodgate_stock_" #key "_total", NULL, text),
             FG_STOCK_COUNTER_LIST(X)
 #undef X
-#define X(key, text) ROW(penalty, #key, COUNTER, NUMBER, "floodgate_penalty_" #key "_total", NULL, text),
+#define X(key, text)                                                                               \
+    ROW(penalty, #key, COUNTER, NUMBER, "floodgate_penalty_" #key "_total", NULL, text),
                 FG_PENALTY_COUNTER_LIST(X)
 #undef X
-#define X(key, text) ROW(inbound, #key, COUNTER, NUMBER, "floodgate_inbound_" #key "_total", NULL, text),
+#define X(key, text)                                                                               \
+    ROW(inbound, #key, COUNTER, NUMBER, "floodgate_inbound_" #key "_total", NULL, text),
                     FG_INBOUND_COUNTER_LIST(X)
 #undef X
 };
@@ -66,14 +70,16 @@ static void describe_field(FILE *out, const struct fg_control_metric_row *row)
 
 void fg_control_metrics_describe(FILE *out)
 {
-    fprintf(out, "| metric | type | labels | field of `/v1/stats` | meaning |\n|---|---|---|---|---|\n");
+    fprintf(out,
+            "| metric | type | labels | field of `/v1/stats` | meaning |\n|---|---|---|---|---|\n");
     for (unsigned s = 0; s < FG_CONTROL_SECTIONS; s++) {
         for (unsigned m = 0; m < FG_CONTROL_METRICS; m++) {
             const struct fg_control_metric_row *row = &fg_control_metrics[m];
 
             if (row->section != s || row->type == FG_CONTROL_NONE)
                 continue;
-            fprintf(out, "| `%s` | %s | ", row->name, row->type == FG_CONTROL_COUNTER ? "counter" : "gauge");
+            fprintf(out, "| `%s` | %s | ", row->name,
+                    row->type == FG_CONTROL_COUNTER ? "counter" : "gauge");
             describe_labels(out, row);
             fprintf(out, " | ");
             describe_field(out, row);

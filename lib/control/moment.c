@@ -98,15 +98,15 @@ static bool parse_date(const char **p, struct tm *tm)
     return date_valid(tm);
 }
 
-bool fg_moment_parse(const char *text, uint64_t *ms, struct fg_error *err)
+bool fg_control_time_parse(const char *text, uint64_t *ms, struct fg_error *err)
 {
     const char *p = text;
     struct tm tm = {0};
     int fraction, zone;
     int64_t value;
 
-    if (!parse_date(&p, &tm) || !skip(&p, "Tt ") || !parse_clock(&p, &tm) || !parse_fraction(&p, &fraction) ||
-        !parse_zone(&p, &zone) || *p != 0)
+    if (!parse_date(&p, &tm) || !skip(&p, "Tt ") || !parse_clock(&p, &tm) ||
+        !parse_fraction(&p, &fraction) || !parse_zone(&p, &zone) || *p != 0)
         return fg_fail(err, "\"%.64s\" is no time like 2026-11-27T09:00:00Z", text);
     value = ((int64_t)timegm(&tm) - zone * 60) * 1000 + fraction;
     if (value < 0 || value > FG_MOMENT_MAX)
@@ -115,7 +115,7 @@ bool fg_moment_parse(const char *text, uint64_t *ms, struct fg_error *err)
     return true;
 }
 
-void fg_moment_format(uint64_t ms, char text[FG_MOMENT_TEXT])
+void fg_control_time_format(uint64_t ms, char text[FG_MOMENT_TEXT])
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
@@ -147,12 +147,12 @@ static size_t unit_at(const char *p, uint64_t *ms)
     return 0;
 }
 
-bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
+bool fg_control_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
 {
     const char *p = text;
     uint64_t sum = 0;
 
-    if (fg_number_parse(text, ms))
+    if (fg_control_number_parse(text, ms))
         return true;
     do {
         uint64_t value = 0, unit = 0;
@@ -171,7 +171,7 @@ bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
     return true;
 }
 
-bool fg_number_parse(const char *text, uint64_t *number)
+bool fg_control_number_parse(const char *text, uint64_t *number)
 {
     uint64_t value = 0;
 

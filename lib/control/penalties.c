@@ -8,40 +8,32 @@
 #define TOP_DEFAULT   10
 #define REPORT_EVENTS 1000000
 
-uint64_t fg_mono_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static struct fg_penalty *box_of(struct fg_call *call)
+static struct fg_penalty *box_of(struct fg_control_call *call)
 {
     return call->control->daemon.penalty(call->control->daemon.ctx);
 }
 
-static json_t *prefix_json(const struct fg_prefix *prefix)
+static json_t *prefix_json(const struct fg_filter_prefix *prefix)
 {
     char text[64];
 
-    fg_prefix_format(prefix, text);
+    fg_filter_prefix_format(prefix, text);
     return json_string(text);
 }
 
-/* ---- top ------------------------------------------------------------------------------------------- */
+/* ---- top ------------------------------------------------------------------------------------- */
 
-static json_t *hitter_json(const struct fg_hitter *hitter, uint64_t now_ms)
+static json_t *hitter_json(const struct fg_penalty_hitter *hitter, uint64_t now_ms)
 {
     return json_pack("{s:o, s:f, s:f, s:f, s:I}", "source", prefix_json(&hitter->source), "count",
                      hitter->count, "error", hitter->error, "proven", hitter->proven, "age_ms",
                      (json_int_t)(now_ms - hitter->last_ms));
 }
 
-static json_t *class_json(struct fg_penalty *box, enum fg_offence offence, unsigned limit)
+static json_t *class_json(struct fg_penalty *box, enum fg_penalty_offence offence, unsigned limit)
 {
-    struct fg_hitter *top = calloc(limit, sizeof(*top));
-    uint64_t now_ms = fg_mono_now_ms();
+    struct fg_penalty_hitter *top = calloc(limit, sizeof(*top));
+    uint64_t now_ms = fg_clock_mono_ms();
     json_t *list = json_array();
     double total = 0;
     unsigned n = top ? fg_penalty_top(box, offence, top, limit, &total) : 0;
@@ -49,12 +41,12 @@ static json_t *class_json(struct fg_penalty *box, enum fg_offence offence, unsig
     for (unsigned i = 0; i < n; i++)
         json_array_append_new(list, hitter_json(&top[i], now_ms));
     free(top);
-    return json_pack("{s:s, s:s, s:f, s:f, s:o}", "class", fg_offence_name(offence), "text",
-                     fg_offence_text(offence), "total", total, "error_max", total / FG_PENALTY_COUNTERS,
-                     "sources", list);
+    return json_pack("{s:s, s:s, s:f, s:f, s:o}", "class", fg_penalty_offence_name(offence), "text",
+                     fg_penalty_offence_text(offence), "total", total, "error_max",
+                     total / FG_PENALTY_COUNTERS, "sources", list);
 }
 
-void fg_handle_filter_top(struct fg_call *call)
+void fg_control_handle_filter_top(struct fg_control_call *call)
 {
     struct fg_penalty *box = box_of(call);
     unsigned limit = call->limit ? (unsigned)call->limit : TOP_DEFAULT;
@@ -64,98 +56,105 @@ void fg_handle_filter_top(struct fg_call *call)
         limit = FG_PENALTY_COUNTERS;
     for (unsigned i = 0; i < FG_OFFENCES; i++)
         json_array_append_new(classes, class_json(box, i, limit));
-    fg_call_reply(call, 200, json_pack("{s:o}", "classes", classes));
+    fg_control_call_reply(call, 200, json_pack("{s:o}", "classes", classes));
 }
 
-/* ---- the box --------------------------------------------------------------------------------------- */
+/* ---- the box --------------------------------------------------------------------------------- */
 
-static json_t *offender_json(const struct fg_offender *o, uint64_t now_ms)
+static json_t *offender_json(const struct fg_penalty_offender *o, uint64_t now_ms)
 {
     return json_pack("{s:o, s:s, s:i, s:I, s:I}", "source", prefix_json(&o->source), "class",
-                     fg_offence_name(o->offence), "level", o->level, "since_ms",
+                     fg_penalty_offence_name(o->offence), "level", o->level, "since_ms",
                      (json_int_t)(now_ms - o->since_ms), "left_ms",
                      (json_int_t)(o->until_ms > now_ms ? o->until_ms - now_ms : 0));
 }
 
-void fg_handle_penalties(struct fg_call *call)
+void fg_control_handle_penalties(struct fg_control_call *call)
 {
     struct fg_penalty *box = box_of(call);
-    struct fg_offender *all = calloc(FG_PENALTY_MAX, sizeof(*all));
-    uint64_t now_ms = fg_mono_now_ms();
+    struct fg_penalty_offender *all = calloc(FG_PENALTY_MAX, sizeof(*all));
+    uint64_t now_ms = fg_clock_mono_ms();
     unsigned n = all ? fg_penalty_list(box, all, FG_PENALTY_MAX, now_ms) : 0;
     json_t *list = json_array();
 
     for (uint64_t i = call->offset; i < n && i - call->offset < call->limit; i++)
         json_array_append_new(list, offender_json(&all[i], now_ms));
     free(all);
-    fg_call_reply(call, 200,
-                  json_pack("{s:s, s:o, s:I, s:I, s:I}", "mode", fg_penalty_mode_name(fg_penalty_mode(box)),
-                            "penalties", list, "count", (json_int_t)n, "offset", (json_int_t)call->offset,
-                            "limit", (json_int_t)call->limit));
+    fg_control_call_reply(call, 200,
+                          json_pack("{s:s, s:o, s:I, s:I, s:I}", "mode",
+                                    fg_penalty_mode_name(fg_penalty_mode(box)), "penalties", list,
+                                    "count", (json_int_t)n, "offset", (json_int_t)call->offset,
+                                    "limit", (json_int_t)call->limit));
 }
 
-bool fg_text_source(struct fg_call *call, const char *text, struct fg_prefix *address)
+bool fg_control_text_source(struct fg_control_call *call, const char *text,
+                            struct fg_filter_prefix *address)
 {
     struct fg_error err = {""};
 
     if (!text)
-        return fg_call_fail(call, 400, "source", "source: not a text like \"198.18.7.9\"");
-    if (!fg_prefix_parse(text, address, &err))
-        return fg_call_fail(call, 400, "source", "source: %s", err.text);
+        return fg_control_call_fail(call, 400, "source", "source: not a text like \"198.18.7.9\"");
+    if (!fg_filter_prefix_parse(text, address, &err))
+        return fg_control_call_fail(call, 400, "source", "source: %s", err.text);
     return true;
 }
 
-/* The offence was committed behind a completed handshake, says who reports: only the operator's tools can. */
-void fg_handle_penalty_report(struct fg_call *call)
+/* The offence was committed behind a completed handshake, says who reports: only the operator's
+ * tools can. */
+void fg_control_handle_penalty_report(struct fg_control_call *call)
 {
     const json_t *source = json_object_get(call->body, "source"),
                  *count = json_object_get(call->body, "count");
-    struct fg_report report = {.offence = FG_OFFENCE_HTTP, .proven = 1};
-    struct fg_prefix address;
+    struct fg_penalty_report report = {.offence = FG_OFFENCE_HTTP, .proven = 1};
+    struct fg_filter_prefix address;
     uint64_t events = 1;
 
     if (json_object_size(call->body) != 1u + (count != NULL) || !source) {
-        fg_call_fail(call, 400, NULL,
-                     "body: must be {\"source\": ADDRESS} or {\"source\": ADDRESS, \"count\": N}");
+        fg_control_call_fail(
+            call, 400, NULL,
+            "body: must be {\"source\": ADDRESS} or {\"source\": ADDRESS, \"count\": N}");
         return;
     }
-    if (!fg_text_source(call, json_string_value(source), &address) ||
-        (count && !fg_body_number(call, "count", count, 1, REPORT_EVENTS, &events)))
+    if (!fg_control_text_source(call, json_string_value(source), &address) ||
+        (count && !fg_control_body_number(call, "count", count, 1, REPORT_EVENTS, &events)))
         return;
     if (address.length != (address.family == 6 ? 128 : 32)) {
-        fg_call_fail(call, 400, "source", "source: %.64s is a network; an address is wanted",
-                     json_string_value(source));
+        fg_control_call_fail(call, 400, "source",
+                             "source: %.64s is a network; an address is wanted",
+                             json_string_value(source));
         return;
     }
     report.family = address.family;
     report.events = (uint32_t)events;
     memcpy(report.addr, address.addr, sizeof(report.addr));
-    fg_penalty_report(box_of(call), &report, fg_mono_now_ms());
-    fg_call_reply(call, 200, json_pack("{s:I}", "reported", (json_int_t)events));
+    fg_penalty_report(box_of(call), &report, fg_clock_mono_ms());
+    fg_control_call_reply(call, 200, json_pack("{s:I}", "reported", (json_int_t)events));
 }
 
-void fg_handle_penalty_release(struct fg_call *call)
+void fg_control_handle_penalty_release(struct fg_control_call *call)
 {
-    struct fg_prefix source;
+    struct fg_filter_prefix source;
     struct fg_error err = {""};
 
     if (json_object_size(call->body) != 1 || !json_object_get(call->body, "source")) {
-        fg_call_fail(call, 400, NULL, "body: must be {\"source\": ADDRESS}");
+        fg_control_call_fail(call, 400, NULL, "body: must be {\"source\": ADDRESS}");
         return;
     }
-    if (!fg_text_source(call, json_string_value(json_object_get(call->body, "source")), &source))
+    if (!fg_control_text_source(call, json_string_value(json_object_get(call->body, "source")),
+                                &source))
         return;
-    if (fg_penalty_release(box_of(call), &source, fg_mono_now_ms(), &err))
-        fg_call_reply(call, 200, json_pack("{s:i}", "released", 1));
+    if (fg_penalty_release(box_of(call), &source, fg_clock_mono_ms(), &err))
+        fg_control_call_reply(call, 200, json_pack("{s:i}", "released", 1));
     else
-        fg_call_fail(call, 404, "source", "%s", err.text);
+        fg_control_call_fail(call, 404, "source", "%s", err.text);
 }
 
-json_t *fg_offender_json(struct fg_call *call, const struct fg_prefix *address)
+json_t *fg_control_offender_json(struct fg_control_call *call,
+                                 const struct fg_filter_prefix *address)
 {
-    struct fg_offender found;
+    struct fg_penalty_offender found;
 
     if (!fg_penalty_find(box_of(call), address, &found))
         return json_null();
-    return offender_json(&found, fg_mono_now_ms());
+    return offender_json(&found, fg_clock_mono_ms());
 }

@@ -9,58 +9,72 @@
 #define PAGE  FG_ROUTE_PAGE
 #define LIMIT FG_ROUTE_LIMIT
 
-const struct fg_route fg_routes[] = {
-    {"GET", "/v1", fg_handle_index, 0, "this list"},
-    {"GET", "/v1/status", fg_handle_status, 0, "state of the appliance, its log and its sinks"},
-    {"GET", "/v1/stats", fg_handle_stats, 0, "counters of workers, stock, filter and ports"},
-    {"GET", "/v1/items", fg_handle_items, PAGE, "items in order of definition"},
-    {"POST", "/v1/items", fg_handle_item_create, BODY, "create an item"},
-    {"GET", "/v1/items/ITEM", fg_handle_item, 0, "one item"},
-    {"PATCH", "/v1/items/ITEM", fg_handle_item_patch, BODY, "change settings of an item"},
-    {"POST", "/v1/items/ITEM/stock", fg_handle_item_stock, BODY, "add or remove units"},
-    {"POST", "/v1/items/ITEM/open", fg_handle_item_open, 0, "open the sale now, without an end"},
-    {"POST", "/v1/items/ITEM/close", fg_handle_item_close, 0, "end the sale now"},
-    {"POST", "/v1/items/ITEM/pause", fg_handle_item_pause, 0, "sell nothing until resumed"},
-    {"POST", "/v1/items/ITEM/resume", fg_handle_item_resume, 0, "go on selling"},
-    {"GET", "/v1/orders/USER/ORDER", fg_handle_order, 0, "one order; ORDER: 32 hex digits"},
-    {"GET", "/v1/users/denied", fg_handle_denied_list, PAGE, "users who may reserve nothing"},
-    {"POST", "/v1/users/denied", fg_handle_denied_add, BODY, "let users reserve nothing"},
-    {"DELETE", "/v1/users/denied", fg_handle_denied_del, BODY, "let users reserve again"},
-    {"GET", "/v1/users/worst", fg_handle_worst, LIMIT, "users refused most often for asking too often"},
-    {"GET", "/v1/filter/block", fg_handle_block_list, PAGE, "block list"},
-    {"POST", "/v1/filter/block", fg_handle_block_add, BODY, "add prefixes to the block list"},
-    {"DELETE", "/v1/filter/block", fg_handle_block_del, BODY, "remove prefixes from the block list"},
-    {"POST", "/v1/filter/block/load", fg_handle_block_load, BODY,
+const struct fg_control_route fg_control_routes[] = {
+    {"GET", "/v1", fg_control_handle_index, 0, "this list"},
+    {"GET", "/v1/status", fg_control_handle_status, 0,
+     "state of the appliance, its log and its sinks"},
+    {"GET", "/v1/stats", fg_control_handle_stats, 0,
+     "counters of workers, stock, filter and ports"},
+    {"GET", "/v1/items", fg_control_handle_items, PAGE, "items in order of definition"},
+    {"POST", "/v1/items", fg_control_handle_item_create, BODY, "create an item"},
+    {"GET", "/v1/items/ITEM", fg_control_handle_item, 0, "one item"},
+    {"PATCH", "/v1/items/ITEM", fg_control_handle_item_patch, BODY, "change settings of an item"},
+    {"POST", "/v1/items/ITEM/stock", fg_control_handle_item_stock, BODY, "add or remove units"},
+    {"POST", "/v1/items/ITEM/open", fg_control_handle_item_open, 0,
+     "open the sale now, without an end"},
+    {"POST", "/v1/items/ITEM/close", fg_control_handle_item_close, 0, "end the sale now"},
+    {"POST", "/v1/items/ITEM/pause", fg_control_handle_item_pause, 0, "sell nothing until resumed"},
+    {"POST", "/v1/items/ITEM/resume", fg_control_handle_item_resume, 0, "go on selling"},
+    {"GET", "/v1/orders/USER/ORDER", fg_control_handle_order, 0, "one order; ORDER: 32 hex digits"},
+    {"GET", "/v1/users/denied", fg_control_handle_denied_list, PAGE,
+     "users who may reserve nothing"},
+    {"POST", "/v1/users/denied", fg_control_handle_denied_add, BODY, "let users reserve nothing"},
+    {"DELETE", "/v1/users/denied", fg_control_handle_denied_del, BODY, "let users reserve again"},
+    {"GET", "/v1/users/worst", fg_control_handle_worst, LIMIT,
+     "users refused most often for asking too often"},
+    {"GET", "/v1/filter/block", fg_control_handle_block_list, PAGE, "block list"},
+    {"POST", "/v1/filter/block", fg_control_handle_block_add, BODY,
+     "add prefixes to the block list"},
+    {"DELETE", "/v1/filter/block", fg_control_handle_block_del, BODY,
+     "remove prefixes from the block list"},
+    {"POST", "/v1/filter/block/load", fg_control_handle_block_load, BODY,
      "put a file in the place of the block list"},
-    {"POST", "/v1/filter/block/save", fg_handle_block_save, BODY, "write the block list to a file"},
-    {"GET", "/v1/filter/allow", fg_handle_allow_list, PAGE, "allow list"},
-    {"POST", "/v1/filter/allow", fg_handle_allow_add, BODY, "add prefixes to the allow list"},
-    {"DELETE", "/v1/filter/allow", fg_handle_allow_del, BODY, "remove prefixes from the allow list"},
-    {"POST", "/v1/filter/allow/load", fg_handle_allow_load, BODY,
+    {"POST", "/v1/filter/block/save", fg_control_handle_block_save, BODY,
+     "write the block list to a file"},
+    {"GET", "/v1/filter/allow", fg_control_handle_allow_list, PAGE, "allow list"},
+    {"POST", "/v1/filter/allow", fg_control_handle_allow_add, BODY,
+     "add prefixes to the allow list"},
+    {"DELETE", "/v1/filter/allow", fg_control_handle_allow_del, BODY,
+     "remove prefixes from the allow list"},
+    {"POST", "/v1/filter/allow/load", fg_control_handle_allow_load, BODY,
      "put a file in the place of the allow list"},
-    {"POST", "/v1/filter/allow/save", fg_handle_allow_save, BODY, "write the allow list to a file"},
-    {"GET", "/v1/filter/top", fg_handle_filter_top, LIMIT, "sources that misbehave most, by class"},
-    {"GET", "/v1/filter/samples", fg_handle_samples, LIMIT, "sampled drops, newest first"},
-    {"GET", "/v1/filter/explain/SOURCE", fg_handle_explain, FG_ROUTE_PACKET,
+    {"POST", "/v1/filter/allow/save", fg_control_handle_allow_save, BODY,
+     "write the allow list to a file"},
+    {"GET", "/v1/filter/top", fg_control_handle_filter_top, LIMIT,
+     "sources that misbehave most, by class"},
+    {"GET", "/v1/filter/samples", fg_control_handle_samples, LIMIT, "sampled drops, newest first"},
+    {"GET", "/v1/filter/explain/SOURCE", fg_control_handle_explain, FG_ROUTE_PACKET,
      "what would happen to a packet of this address now, and why"},
-    {"GET", "/v1/filter/penalties", fg_handle_penalties, PAGE, "sources in the penalty box"},
-    {"POST", "/v1/filter/penalties", fg_handle_penalty_report, BODY,
+    {"GET", "/v1/filter/penalties", fg_control_handle_penalties, PAGE,
+     "sources in the penalty box"},
+    {"POST", "/v1/filter/penalties", fg_control_handle_penalty_report, BODY,
      "report an offence of a client that completed a TCP handshake"},
-    {"DELETE", "/v1/filter/penalties", fg_handle_penalty_release, BODY,
+    {"DELETE", "/v1/filter/penalties", fg_control_handle_penalty_release, BODY,
      "release a source from the penalty box"},
-    {"POST", "/v1/keys/reload", fg_handle_keys_reload, 0, "read the key file again"},
-    {"POST", "/v1/log/snapshot", fg_handle_log_snapshot, 0, "make a snapshot of the log"},
-    {"GET", "/healthz", fg_handle_health, 0, "200 when healthy, else 503"},
-    {"GET", "/metrics", fg_handle_metrics, 0, "Prometheus text format"},
+    {"POST", "/v1/keys/reload", fg_control_handle_keys_reload, 0, "read the key file again"},
+    {"POST", "/v1/log/snapshot", fg_control_handle_log_snapshot, 0, "make a snapshot of the log"},
+    {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
+    {"GET", "/metrics", fg_control_handle_metrics, 0, "Prometheus text format"},
 };
-const unsigned fg_routes_count = sizeof(fg_routes) / sizeof(fg_routes[0]);
+const unsigned fg_control_routes_count = sizeof(fg_control_routes) / sizeof(fg_control_routes[0]);
 
 #undef BODY
 #undef PAGE
 #undef LIMIT
 
 /* One part of the path against one part of the pattern; both end at '/' or 0. */
-static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len, char *arg)
+static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len,
+                         char *arg)
 {
     if (!isupper((unsigned char)pattern[0]))
         return len == pattern_len && memcmp(pattern, part, len) == 0;
@@ -71,7 +85,8 @@ static bool part_matches(const char *pattern, size_t pattern_len, const char *pa
     return true;
 }
 
-static bool path_matches(const char *pattern, const char *path, char args[FG_API_ARGS][FG_API_ARG_SIZE])
+static bool path_matches(const char *pattern, const char *path,
+                         char args[FG_API_ARGS][FG_API_ARG_SIZE])
 {
     unsigned arg = 0;
 
@@ -88,39 +103,42 @@ static bool path_matches(const char *pattern, const char *path, char args[FG_API
     return *pattern == 0 && *path == 0;
 }
 
-static void allow(struct fg_call *call, const char *method)
+static void allow(struct fg_control_call *call, const char *method)
 {
     size_t len = strlen(call->allow);
 
     snprintf(call->allow + len, sizeof(call->allow) - len, "%s%s", len ? ", " : "", method);
 }
 
-const struct fg_route *fg_route_find(struct fg_call *call, const char *method, const char *path)
+const struct fg_control_route *fg_control_route_find(struct fg_control_call *call,
+                                                     const char *method, const char *path)
 {
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
-    for (unsigned i = 0; i < fg_routes_count; i++) {
-        if (!path_matches(fg_routes[i].pattern, path, call->args))
+    for (unsigned i = 0; i < fg_control_routes_count; i++) {
+        if (!path_matches(fg_control_routes[i].pattern, path, call->args))
             continue;
-        if (strcmp(fg_routes[i].method, method) == 0) {
+        if (strcmp(fg_control_routes[i].method, method) == 0) {
             call->allow[0] = 0;
-            return &fg_routes[i];
+            return &fg_control_routes[i];
         }
-        allow(call, fg_routes[i].method);
+        allow(call, fg_control_routes[i].method);
     }
     if (call->allow[0])
-        fg_call_fail(call, 405, NULL, "%.16s is not possible here; %s is", method, call->allow);
+        fg_control_call_fail(call, 405, NULL, "%.16s is not possible here; %s is", method,
+                             call->allow);
     else
-        fg_call_fail(call, 404, NULL, "no such path: %.128s; GET /v1 lists them", path);
+        fg_control_call_fail(call, 404, NULL, "no such path: %.128s; GET /v1 lists them", path);
     return NULL;
 }
 
-void fg_handle_index(struct fg_call *call)
+void fg_control_handle_index(struct fg_control_call *call)
 {
     json_t *list = json_array();
 
-    for (unsigned i = 0; i < fg_routes_count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "method", fg_routes[i].method, "path",
-                                              fg_routes[i].pattern, "help", fg_routes[i].help));
-    fg_call_reply(call, 200, json_pack("{s:o}", "routes", list));
+    for (unsigned i = 0; i < fg_control_routes_count; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s}", "method", fg_control_routes[i].method, "path",
+                            fg_control_routes[i].pattern, "help", fg_control_routes[i].help));
+    fg_control_call_reply(call, 200, json_pack("{s:o}", "routes", list));
 }

@@ -50,20 +50,20 @@ static struct fg_control_value *add(struct fg_control_sheet *sheet, enum fg_cont
     return value;
 }
 
-void fg_control_sheet_set(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                          uint64_t value)
+void fg_control_sheet_set(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                          const char *element, uint64_t value)
 {
     fg_control_sheet_part(sheet, metric, element, NULL, value);
 }
 
-void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                          const char *text)
+void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                          const char *element, const char *text)
 {
     fg_control_sheet_part(sheet, metric, element, text, 1);
 }
 
-void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric, const char *element,
-                           const char *label_value, uint64_t value)
+void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                           const char *element, const char *label_value, uint64_t value)
 {
     struct fg_control_value *added = add(sheet, metric, element);
 

@@ -28,8 +28,8 @@ static bool clear_path(const struct sockaddr_un *address, struct fg_error *err)
     if (lstat(path, &st) < 0)
         return errno == ENOENT || fg_fail(err, "control socket %s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
-        return fg_fail(err, "control socket %s: exists and is no socket; remove it or set another path",
-                       path);
+        return fg_fail(
+            err, "control socket %s: exists and is no socket; remove it or set another path", path);
     fd = unix_socket();
     if (fd < 0)
         return fg_fail(err, "control socket %s: %s", path, strerror(errno));
@@ -40,7 +40,8 @@ static bool clear_path(const struct sockaddr_un *address, struct fg_error *err)
         return fg_fail(err, "control socket %s: another daemon listens there (%s)", path,
                        why ? strerror(why) : "it took a connection");
     if (unlink(path) < 0 && errno != ENOENT)
-        return fg_fail(err, "control socket %s: cannot remove the stale one: %s", path, strerror(errno));
+        return fg_fail(err, "control socket %s: cannot remove the stale one: %s", path,
+                       strerror(errno));
     return true;
 }
 
@@ -76,7 +77,8 @@ static bool bind_listen(int fd, const struct sockaddr_un *address, unsigned mode
     return true;
 }
 
-/* The folder is locked while we look and bind: two daemons that start at once cannot both find it stale. */
+/* The folder is locked while we look and bind: two daemons that start at once cannot both find it
+ * stale. */
 static int lock_folder(const char *path, struct fg_error *err)
 {
     char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];

@@ -4,34 +4,36 @@
 
 #include "control/internal.h"
 
-void fg_handle_health(struct fg_call *call)
+void fg_control_handle_health(struct fg_control_call *call)
 {
     char reason[256] = "";
 
     if (call->control->daemon.health(call->control->daemon.ctx, reason) == 0) {
         reason[sizeof(reason) - 1] = 0;
-        fg_call_reply(call, 200,
-                      reason[0] ? json_pack("{s:b, s:s}", "healthy", 1, "warning", reason)
-                                : json_pack("{s:b}", "healthy", 1));
+        fg_control_call_reply(call, 200,
+                              reason[0] ? json_pack("{s:b, s:s}", "healthy", 1, "warning", reason)
+                                        : json_pack("{s:b}", "healthy", 1));
         return;
     }
     reason[sizeof(reason) - 1] = 0;
-    fg_call_reply(call, 503, json_pack("{s:b, s:s}", "healthy", 0, "reason", reason));
+    fg_control_call_reply(call, 503, json_pack("{s:b, s:s}", "healthy", 0, "reason", reason));
 }
 
-void fg_handle_keys_reload(struct fg_call *call)
+void fg_control_handle_keys_reload(struct fg_control_call *call)
 {
     struct fg_error err = {""};
 
-    if (fg_call_result(call, call->control->daemon.keys_reload(call->control->daemon.ctx, &err), &err))
-        fg_call_reply(call, 200, json_pack("{s:b}", "reloaded", 1));
+    if (fg_control_call_result(
+            call, call->control->daemon.keys_reload(call->control->daemon.ctx, &err), &err))
+        fg_control_call_reply(call, 200, json_pack("{s:b}", "reloaded", 1));
 }
 
-void fg_handle_log_snapshot(struct fg_call *call)
+void fg_control_handle_log_snapshot(struct fg_control_call *call)
 {
     struct fg_error err = {""};
     uint64_t seq = 0;
 
-    if (fg_call_result(call, call->control->daemon.log_snapshot(call->control->daemon.ctx, &seq, &err), &err))
-        fg_call_reply(call, 200, json_pack("{s:I}", "seq", (json_int_t)seq));
+    if (fg_control_call_result(
+            call, call->control->daemon.log_snapshot(call->control->daemon.ctx, &seq, &err), &err))
+        fg_control_call_reply(call, 200, json_pack("{s:I}", "seq", (json_int_t)seq));
 }

@@ -17,27 +17,31 @@ static json_t *user_json(uint64_t user)
     return json_string(text);
 }
 
-static bool parse_user(struct fg_call *call, const json_t *value, size_t place, uint64_t *user)
+static bool parse_user(struct fg_control_call *call, const json_t *value, size_t place,
+                       uint64_t *user)
 {
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
         *user = (uint64_t)json_integer_value(value);
         return true;
     }
-    if (json_is_string(value) && fg_number_parse(json_string_value(value), user))
+    if (json_is_string(value) && fg_control_number_parse(json_string_value(value), user))
         return true;
-    return fg_call_fail(call, 400, "user", "user %zu: no whole number from 0 to %" PRIu64, place, UINT64_MAX);
+    return fg_control_call_fail(call, 400, "user", "user %zu: no whole number from 0 to %" PRIu64,
+                                place, UINT64_MAX);
 }
 
 /* {"user": N} or {"users": [N, ...]}; returns how many, 0 after an error. */
-static size_t read_users(struct fg_call *call, uint64_t users[USERS_MAX])
+static size_t read_users(struct fg_control_call *call, uint64_t users[USERS_MAX])
 {
-    const json_t *one = json_object_get(call->body, "user"), *many = json_object_get(call->body, "users");
+    const json_t *one = json_object_get(call->body, "user"),
+                 *many = json_object_get(call->body, "users");
     size_t count = one ? 1 : json_array_size(many);
 
     if (json_object_size(call->body) != 1 || (!one && !json_is_array(many)) || count == 0 ||
         count > USERS_MAX) {
-        fg_call_fail(call, 400, NULL, "body: must be {\"user\": N} or {\"users\": [N, ...]}, at most %d",
-                     USERS_MAX);
+        fg_control_call_fail(call, 400, NULL,
+                             "body: must be {\"user\": N} or {\"users\": [N, ...]}, at most %d",
+                             USERS_MAX);
         return 0;
     }
     for (size_t i = 0; i < count; i++)
@@ -46,7 +50,7 @@ static size_t read_users(struct fg_call *call, uint64_t users[USERS_MAX])
     return count;
 }
 
-static void change(struct fg_call *call, bool deny)
+static void change(struct fg_control_call *call, bool deny)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     const char *verb = deny ? "denied" : "allowed";
@@ -59,11 +63,12 @@ static void change(struct fg_call *call, bool deny)
         return;
     while (done < count && (result = daemon->user_set(daemon->ctx, users[done], deny, &err)) == 0)
         done++;
-    if (fg_call_result(call, result, &err))
-        fg_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
+    if (fg_control_call_result(call, result, &err))
+        fg_control_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
     else if (count > 1)
-        fg_call_fail(call, call->code, "user", "user %" PRIu64 ": %s; %zu of %zu were %s before", users[done],
-                     err.text, done, count, verb);
+        fg_control_call_fail(call, call->code, "user",
+                             "user %" PRIu64 ": %s; %zu of %zu were %s before", users[done],
+                             err.text, done, count, verb);
 }
 
 static int compare(const void *a, const void *b)
@@ -89,7 +94,7 @@ static uint64_t *copy_denied(struct fg_control *control, uint32_t *count)
     return users;
 }
 
-void fg_handle_denied_list(struct fg_call *call)
+void fg_control_handle_denied_list(struct fg_control_call *call)
 {
     uint32_t count;
     uint64_t *users = copy_denied(call->control, &count);
@@ -98,25 +103,26 @@ void fg_handle_denied_list(struct fg_call *call)
     for (uint64_t i = call->offset; users && i < count && i - call->offset < call->limit; i++)
         json_array_append_new(list, user_json(users[i]));
     if (users)
-        fg_call_reply(call, 200,
-                      json_pack("{s:o, s:I, s:I, s:I}", "users", list, "count", (json_int_t)count, "offset",
-                                (json_int_t)call->offset, "limit", (json_int_t)call->limit));
+        fg_control_call_reply(call, 200,
+                              json_pack("{s:o, s:I, s:I, s:I}", "users", list, "count",
+                                        (json_int_t)count, "offset", (json_int_t)call->offset,
+                                        "limit", (json_int_t)call->limit));
     else
         json_decref(list);
     free(users);
 }
 
-void fg_handle_denied_add(struct fg_call *call)
+void fg_control_handle_denied_add(struct fg_control_call *call)
 {
     change(call, true);
 }
 
-void fg_handle_denied_del(struct fg_call *call)
+void fg_control_handle_denied_del(struct fg_control_call *call)
 {
     change(call, false);
 }
 
-void fg_handle_worst(struct fg_call *call)
+void fg_control_handle_worst(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_stock_user users[FG_API_WORST_MAX];
@@ -125,7 +131,7 @@ void fg_handle_worst(struct fg_call *call)
 
     count = daemon->user_worst(daemon->ctx, users, limit);
     for (unsigned i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:I}", "user", user_json(users[i].user), "refused",
-                                              (json_int_t)users[i].refused));
-    fg_call_reply(call, 200, json_pack("{s:o}", "users", list));
+        json_array_append_new(list, json_pack("{s:o, s:I}", "user", user_json(users[i].user),
+                                              "refused", (json_int_t)users[i].refused));
+    fg_control_call_reply(call, 200, json_pack("{s:o}", "users", list));
 }

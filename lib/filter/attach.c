@@ -9,7 +9,8 @@
 #include "filter/internal.h"
 #include "filter/skeleton.h"
 
-const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const char *ifname)
+const struct fg_filter_attachment *fg_filter_attachment_find(const struct fg_filter *filter,
+                                                             const char *ifname)
 {
     for (unsigned i = 0; i < filter->shields_count; i++)
         if (strcmp(filter->shields[i].ifname, ifname) == 0)
@@ -17,7 +18,7 @@ const struct fg_shield *fg_shield_find(const struct fg_filter *filter, const cha
     return NULL;
 }
 
-/* ---- links ----------------------------------------------------------------------------------------- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 static const char *mode_name(uint32_t flags)
 {
@@ -34,7 +35,8 @@ static bool attached_generic(int ifindex, bool *generic)
     return query.attach_mode == XDP_ATTACHED_SKB || query.attach_mode == XDP_ATTACHED_DRV;
 }
 
-/* A pinned link of ours that is still in force on this interface: its descriptor; -1 when there is none. */
+/* A pinned link of ours that is still in force on this interface: its descriptor; -1 when there is
+ * none. */
 static int open_link(const char *path, int ifindex)
 {
     int fd = bpf_obj_get(path);
@@ -57,8 +59,10 @@ static int replace_program(int link, const char *ifname, int ifindex, int progra
     bool generic;
 
     if (attached_generic(ifindex, &generic) && generic != !!(flags & XDP_FLAGS_SKB_MODE)) {
-        fg_fail(err, "%s: the filter is attached in %s mode, the configuration wants %s: detach it first",
-                ifname, generic ? "generic" : "native", mode_name(flags));
+        fg_fail(
+            err,
+            "%s: the filter is attached in %s mode, the configuration wants %s: detach it first",
+            ifname, generic ? "generic" : "native", mode_name(flags));
     } else if (bpf_link_update(link, program, NULL) != 0) {
         fg_fail(err, "%s: cannot replace the attached XDP program: %s", ifname, strerror(errno));
     } else {
@@ -68,30 +72,33 @@ static int replace_program(int link, const char *ifname, int ifindex, int progra
     return -1;
 }
 
-static void explain_refusal(const char *ifname, int ifindex, uint32_t flags, int code, struct fg_error *err)
+static void explain_refusal(const char *ifname, int ifindex, uint32_t flags, int code,
+                            struct fg_error *err)
 {
     uint32_t id = 0;
 
     if (code == EBUSY || code == EEXIST) {
         bpf_xdp_query_id(ifindex, 0, &id);
-        fg_fail(
-            err,
-            "%s: another XDP program (id %u) is attached: remove it (ip link set dev %s xdp off, or its bpf "
-            "link) first",
-            ifname, id, ifname);
+        fg_fail(err,
+                "%s: another XDP program (id %u) is attached: remove it (ip link set dev %s xdp "
+                "off, or its bpf "
+                "link) first",
+                ifname, id, ifname);
     } else if (flags & XDP_FLAGS_SKB_MODE) {
-        fg_fail(err, "%s: cannot attach the XDP program in generic mode: %s", ifname, strerror(code));
+        fg_fail(err, "%s: cannot attach the XDP program in generic mode: %s", ifname,
+                strerror(code));
     } else {
         fg_fail(err,
-                "%s: cannot attach the XDP program in native mode: %s. The driver cannot, or not with this "
+                "%s: cannot attach the XDP program in native mode: %s. The driver cannot, or not "
+                "with this "
                 "MTU or "
                 "these offloads; `generic` works everywhere, much slower",
                 ifname, strerror(code));
     }
 }
 
-static int create_link(const char *path, const char *ifname, int ifindex, int program, uint32_t flags,
-                       struct fg_error *err)
+static int create_link(const char *path, const char *ifname, int ifindex, int program,
+                       uint32_t flags, struct fg_error *err)
 {
     LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
     int fd = bpf_link_create(program, ifindex, BPF_XDP, &opts);
@@ -115,18 +122,20 @@ static int link_program(struct fg_filter *filter, const char *ifname, int progra
     int ifindex = (int)if_nametoindex(ifname), link;
     char path[FG_PATH_MAX];
 
-    fg_pins_name(path, sizeof(path), filter->pins, "link", ifname);
+    fg_filter_pins_name(path, sizeof(path), filter->pins, "link", ifname);
     link = open_link(path, ifindex);
     if (link >= 0)
         return replace_program(link, ifname, ifindex, program, flags, err);
     return create_link(path, ifname, ifindex, program, flags, err);
 }
 
-/* ---- attach and detach ----------------------------------------------------------------------------- */
+/* ---- attach and detach ----------------------------------------------------------------------- */
 
-static struct fg_shield *shield_for(struct fg_filter *filter, const char *ifname, struct fg_error *err)
+static struct fg_filter_attachment *shield_for(struct fg_filter *filter, const char *ifname,
+                                               struct fg_error *err)
 {
-    struct fg_shield *shield = (struct fg_shield *)fg_shield_find(filter, ifname);
+    struct fg_filter_attachment *shield =
+        (struct fg_filter_attachment *)fg_filter_attachment_find(filter, ifname);
 
     if (strlen(ifname) >= IF_NAMESIZE || if_nametoindex(ifname) == 0) {
         fg_fail(err, "%s: no such interface in this network namespace", ifname);
@@ -145,7 +154,7 @@ static struct fg_shield *shield_for(struct fg_filter *filter, const char *ifname
     return shield;
 }
 
-static void shield_release(struct fg_shield *shield)
+static void shield_release(struct fg_filter_attachment *shield)
 {
     fg_unload(shield->bpf);
     if (shield->link >= 0)
@@ -154,20 +163,21 @@ static void shield_release(struct fg_shield *shield)
     shield->link = -1;
 }
 
-bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err)
+bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
+                      struct fg_error *err)
 {
-    struct fg_shield *shield = shield_for(filter, ifname, err);
+    struct fg_filter_attachment *shield = shield_for(filter, ifname, err);
     struct fg_bpf *bpf;
     int link, program;
 
     if (!shield)
         return false;
-    bpf = fg_load(filter, ifname, err);
+    bpf = fg_filter_load_object(filter, ifname, err);
     if (!bpf)
         return false;
     program = bpf_program__fd(bpf->progs.xsk_def_prog);
     link = link_program(filter, ifname, program, generic, err);
-    if (link >= 0 && !fg_pins_program(filter, ifname, program, err)) {
+    if (link >= 0 && !fg_filter_pins_program(filter, ifname, program, err)) {
         close(link); /* its pin keeps it in force */
         link = -1;
     }
@@ -191,12 +201,14 @@ bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err
 
     if (strlen(pins) >= FG_PINS_MAX || strlen(ifname) >= IF_NAMESIZE || strchr(ifname, '/'))
         return fg_fail(err, "%s: no such interface", ifname);
-    fg_pins_name(path, sizeof(path), pins, "link", ifname);
-    fg_pins_name(sockets, sizeof(sockets), pins, "xsks", ifname);
+    fg_filter_pins_name(path, sizeof(path), pins, "link", ifname);
+    fg_filter_pins_name(sockets, sizeof(sockets), pins, "xsks", ifname);
     fd = bpf_obj_get(path);
     if (fd < 0)
-        return fg_fail(err, "%s: no filter of ours is attached (%s: %s)", ifname, path, strerror(errno));
-    /* ENOLINK: the interface went away under it. A daemon that holds the link keeps only a dead one. */
+        return fg_fail(err, "%s: no filter of ours is attached (%s: %s)", ifname, path,
+                       strerror(errno));
+    /* ENOLINK: the interface went away under it. A daemon that holds the link keeps only a dead
+     * one. */
     gone = bpf_link_detach(fd) == 0 || errno == ENOLINK;
     if (!gone)
         fg_fail(err, "%s: cannot detach: %s", ifname, strerror(errno));
@@ -213,16 +225,16 @@ void fg_filter_close(struct fg_filter *filter)
         return;
     for (unsigned i = 0; i < filter->shields_count; i++)
         shield_release(&filter->shields[i]);
-    fg_memory_free(&filter->memory);
+    fg_filter_mapping_free(&filter->memory);
     fg_unload(filter->base);
     free(filter->judged);
     free(filter->rings);
     free(filter);
 }
 
-/* ---- is the socket where we redirect to? ----------------------------------------------------------- */
+/* ---- is the socket where we redirect to? ----------------------------------------------------- */
 
-static bool program_in_force(const struct fg_shield *shield)
+static bool program_in_force(const struct fg_filter_attachment *shield)
 {
     struct bpf_prog_info program = {0};
     struct bpf_link_info link = {0};
@@ -230,8 +242,8 @@ static bool program_in_force(const struct fg_shield *shield)
     int fd = bpf_program__fd(shield->bpf->progs.xsk_def_prog);
 
     return bpf_obj_get_info_by_fd(fd, &program, &program_size) == 0 &&
-           bpf_obj_get_info_by_fd(shield->link, &link, &link_size) == 0 && link.prog_id == program.id &&
-           link.xdp.ifindex != 0;
+           bpf_obj_get_info_by_fd(shield->link, &link, &link_size) == 0 &&
+           link.prog_id == program.id && link.xdp.ifindex != 0;
 }
 
 static bool link_in_force(int link)
@@ -244,14 +256,14 @@ static bool link_in_force(int link)
 
 bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
 {
-    const struct fg_shield *shield = fg_shield_find(filter, ifname);
+    const struct fg_filter_attachment *shield = fg_filter_attachment_find(filter, ifname);
     char path[FG_PATH_MAX];
     int link;
     bool ok;
 
     if (!shield || link_in_force(shield->link))
         return true;
-    fg_pins_name(path, sizeof(path), filter->pins, "link", ifname);
+    fg_filter_pins_name(path, sizeof(path), filter->pins, "link", ifname);
     link = bpf_obj_get(path);
     ok = link >= 0 && link_in_force(link);
     if (link >= 0)
@@ -260,10 +272,11 @@ bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
 }
 
 /* User space cannot read an XSKMAP (EOPNOTSUPP), a program can: it is run once for the answer. */
-static int probe_socket(const struct fg_shield *shield, unsigned queue)
+static int probe_socket(const struct fg_filter_attachment *shield, unsigned queue)
 {
     uint32_t frame[16] = {queue}; /* a frame has at least 14 bytes */
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 1);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+                .repeat = 1);
 
     if (bpf_prog_test_run_opts(bpf_program__fd(shield->bpf->progs.fg_probe_socket), &run) != 0)
         return -errno;
@@ -273,28 +286,28 @@ static int probe_socket(const struct fg_shield *shield, unsigned queue)
 bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
                             struct fg_error *err)
 {
-    const struct fg_shield *shield = fg_shield_find(filter, ifname);
+    const struct fg_filter_attachment *shield = fg_filter_attachment_find(filter, ifname);
     int found;
 
     if (!shield)
         return fg_fail(err, "%s: the filter is not attached", ifname);
     if (queue >= FG_SOCKETS_MAX)
-        return fg_fail(err, "%s: queue %u is beyond the last one that the filter serves (%d)", ifname, queue,
-                       FG_SOCKETS_MAX - 1);
+        return fg_fail(err, "%s: queue %u is beyond the last one that the filter serves (%d)",
+                       ifname, queue, FG_SOCKETS_MAX - 1);
     if (!program_in_force(shield))
         return fg_fail(err, "%s: our XDP program is no longer the attached one", ifname);
     found = probe_socket(shield, queue);
     if (found == FG_PROBE_FOUND)
         return true;
     if (found == FG_PROBE_OTHER_QUEUE)
-        return fg_fail(err, "%s: the socket in our xsks_map for queue %u serves another queue", ifname,
-                       queue);
+        return fg_fail(err, "%s: the socket in our xsks_map for queue %u serves another queue",
+                       ifname, queue);
     if (found != FG_PROBE_NONE)
         return fg_fail(err, "%s: cannot look up the socket of queue %u: %s", ifname, queue,
                        strerror(found < 0 ? -found : EINVAL));
-    return fg_fail(
-        err,
-        "%s: no AF_XDP socket of queue %u in our xsks_map: libxdp did not adopt the attached program, "
-        "or the port did not start",
-        ifname, queue);
+    return fg_fail(err,
+                   "%s: no AF_XDP socket of queue %u in our xsks_map: libxdp did not adopt the "
+                   "attached program, "
+                   "or the port did not start",
+                   ifname, queue);
 }

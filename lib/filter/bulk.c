@@ -13,13 +13,13 @@
 
 struct load {
     struct fg_filter *filter;
-    enum fg_list list;
+    enum fg_filter_list list;
     const char *path;
-    struct fg_generation g;
+    struct fg_filter_generation g;
     uint64_t seed;
     uint64_t number; /**< of the line */
     uint64_t wrong;  /**< lines */
-    struct fg_list_loaded *loaded;
+    struct fg_filter_list_loaded *loaded;
     struct fg_error *err; /**< about the first wrong line */
 };
 
@@ -30,7 +30,7 @@ static bool wrong(struct load *load, const char *what)
     return false;
 }
 
-/* ---- one line -------------------------------------------------------------------------------------- */
+/* ---- one line -------------------------------------------------------------------------------- */
 
 /* "-", seconds since 1970, or 2026-11-26T18:00:00Z. */
 static bool parse_expiry(const char *text, uint64_t *ms)
@@ -62,25 +62,29 @@ static char *next_word(char **rest)
     return *word ? word : NULL;
 }
 
-static bool parse_columns(struct load *load, char *text, struct fg_listed *entry, bool *over)
+static bool parse_columns(struct load *load, char *text, struct fg_filter_listed *entry, bool *over)
 {
-    char *prefix_text = next_word(&text), *expiry = next_word(&text), *reason = text + strspn(text, " \t");
-    struct fg_prefix prefix;
+    char *prefix_text = next_word(&text), *expiry = next_word(&text),
+         *reason = text + strspn(text, " \t");
+    struct fg_filter_prefix prefix;
     struct fg_error err;
     uint64_t ms = 0;
 
     *over = false;
-    if (!fg_prefix_parse(prefix_text, &prefix, &err))
+    if (!fg_filter_prefix_parse(prefix_text, &prefix, &err))
         return wrong(load, err.text);
-    fg_listed_of_prefix(load->list, &prefix, entry);
+    fg_filter_listed_of_prefix(load->list, &prefix, entry);
     if (expiry && !parse_expiry(expiry, &ms))
-        return wrong(load, "second column: an expiry is -, seconds since 1970, or like 2026-11-26T18:00:00Z");
+        return wrong(
+            load,
+            "second column: an expiry is -, seconds since 1970, or like 2026-11-26T18:00:00Z");
     if (ms)
-        entry->expires = fg_ticks_of_unix(load->filter, ms);
-    *over = ms && entry->expires <= fg_ticks_now(load->filter);
-    if (!fg_reason_is_sane(reason))
-        return wrong(load,
-                     "third column: a reason is printable ASCII of at most 23 characters without # and ;");
+        entry->expires = fg_filter_ticks_of_unix(load->filter, ms);
+    *over = ms && entry->expires <= fg_filter_ticks_now(load->filter);
+    if (!fg_filter_reason_is_sane(reason))
+        return wrong(
+            load,
+            "third column: a reason is printable ASCII of at most 23 characters without # and ;");
     memcpy(entry->reason, reason, strlen(reason));
     return true;
 }
@@ -88,8 +92,8 @@ static bool parse_columns(struct load *load, char *text, struct fg_listed *entry
 /* Until all is read, `hits` of a new entry holds the number of its line. */
 static bool take_line(struct load *load, char *line)
 {
-    struct fg_listed entry;
-    const struct fg_listed *before;
+    struct fg_filter_listed entry;
+    const struct fg_filter_listed *before;
     char text[96];
     bool over;
 
@@ -103,13 +107,14 @@ static bool take_line(struct load *load, char *line)
     load->loaded->expired += over;
     if (over)
         return true;
-    before = fg_generation_find(&load->g, load->seed, &entry);
+    before = fg_filter_generation_find(&load->g, load->seed, &entry);
     if (before) {
-        snprintf(text, sizeof(text), "the prefix is in line %lu already", (unsigned long)before->hits);
+        snprintf(text, sizeof(text), "the prefix is in line %lu already",
+                 (unsigned long)before->hits);
         return wrong(load, text);
     }
     entry.hits = load->number;
-    if (!fg_generation_add(&load->g, load->seed, &entry)) {
+    if (!fg_filter_generation_add(&load->g, load->seed, &entry)) {
         snprintf(text, sizeof(text), "the lists are full (prefixes_max = %u)", load->g.prefixes);
         return wrong(load, text);
     }
@@ -134,37 +139,40 @@ static bool read_lines(struct load *load, FILE *file)
     if (load->wrong > 1) {
         size_t used = strlen(load->err->text);
 
-        snprintf(load->err->text + used, sizeof(load->err->text) - used, " (and %lu more lines are wrong)",
-                 (unsigned long)load->wrong - 1);
+        snprintf(load->err->text + used, sizeof(load->err->text) - used,
+                 " (and %lu more lines are wrong)", (unsigned long)load->wrong - 1);
     }
     return load->wrong == 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
-/* The other list goes on as it is; of this one what is of limited time does, and counts of what stays. */
+/* The other list goes on as it is; of this one what is of limited time does, and counts of what
+ * stays. */
 static bool take_over(struct load *load, bool after)
 {
-    const struct fg_memory *memory = &load->filter->memory;
-    const struct fg_state *state = memory->state;
+    const struct fg_filter_mapping *memory = &load->filter->memory;
+    const struct fg_filter_state *state = memory->state;
     uint32_t entries = state->heads[state->active & 1].entries;
-    uint64_t now = fg_ticks_now(load->filter);
+    uint64_t now = fg_filter_ticks_now(load->filter);
 
     for (uint32_t number = 1; number <= state->used; number++) {
-        const struct fg_listed *old = &memory->rows[entries + number].entry;
+        const struct fg_filter_listed *old = &memory->rows[entries + number].entry;
         bool same_list = (old->kind >> 16 & 1) == load->list;
-        struct fg_listed *there;
+        struct fg_filter_listed *there;
 
-        if (!old->kind || same_list != after || fg_listed_is_forgotten(load->filter, old, now))
+        if (!old->kind || same_list != after ||
+            fg_filter_listed_is_forgotten(load->filter, old, now))
             continue;
-        there = after ? fg_generation_find(&load->g, load->seed, old) : NULL;
-        if (!there && fg_listed_is_over(old, now)) { /* remembered, as long as there is room */
-            fg_generation_add(&load->g, load->seed, old);
+        there = after ? fg_filter_generation_find(&load->g, load->seed, old) : NULL;
+        if (!there &&
+            fg_filter_listed_is_over(old, now)) { /* remembered, as long as there is room */
+            fg_filter_generation_add(&load->g, load->seed, old);
         } else if (there) {
             there->hits = old->hits;
             there->last = old->last;
         } else if (!after || old->expires) {
-            if (!fg_generation_add(&load->g, load->seed, old))
+            if (!fg_filter_generation_add(&load->g, load->seed, old))
                 return fg_fail(load->err, "%s: the lists are full (prefixes_max = %u)", load->path,
                                load->g.prefixes);
             load->loaded->kept += after;
@@ -176,7 +184,7 @@ static bool take_over(struct load *load, bool after)
 static void clear_lines(struct load *load)
 {
     for (uint32_t number = 1; number <= load->g.used; number++) {
-        struct fg_listed *entry = &load->g.rows[load->g.head->entries + number].entry;
+        struct fg_filter_listed *entry = &load->g.rows[load->g.head->entries + number].entry;
 
         if ((entry->kind >> 16 & 1) == load->list)
             entry->hits = 0;
@@ -203,8 +211,8 @@ static FILE *open_ordinary(const char *path, struct fg_error *err)
     return file;
 }
 
-bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
-                    struct fg_list_loaded *loaded, struct fg_error *err)
+bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                    struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
     struct fg_error own = {""};
     struct load load = {
@@ -220,13 +228,13 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *pat
     load.seed = filter->memory.state->seed;
     clock_gettime(CLOCK_MONOTONIC, &from);
     pthread_mutex_lock(&filter->change);
-    fg_generation_begin(&filter->memory, &filter->sizes, &load.g);
+    fg_filter_generation_begin(&filter->memory, &filter->sizes, &load.g);
     ok = take_over(&load, false) && read_lines(&load, file);
     if (ok)
         clear_lines(&load);
     ok = ok && take_over(&load, true);
     if (ok)
-        fg_generation_commit(&filter->memory, &load.g);
+        fg_filter_generation_commit(&filter->memory, &load.g);
     pthread_mutex_unlock(&filter->change);
     clock_gettime(CLOCK_MONOTONIC, &to);
     loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
@@ -240,14 +248,15 @@ struct save {
     bool ok;
 };
 
-static bool save_entry(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool save_entry(void *ctx, const struct fg_filter_prefix *prefix,
+                       const struct fg_filter_list_entry *entry)
 {
     struct save *save = ctx;
     time_t seconds = (time_t)((entry->expires_ms + 999) / 1000);
     char text[64], expiry[32] = "-";
     struct tm tm;
 
-    fg_prefix_format(prefix, text);
+    fg_filter_prefix_format(prefix, text);
     if (entry->expires_ms)
         strftime(expiry, sizeof(expiry), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
     if (entry->expires_ms || entry->reason[0])
@@ -258,8 +267,8 @@ static bool save_entry(void *ctx, const struct fg_prefix *prefix, const struct f
     return save->ok;
 }
 
-bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, uint32_t *saved,
-                    struct fg_error *err)
+bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                    uint32_t *saved, struct fg_error *err)
 {
     char part[512];
     struct save save = {.ok = true};
@@ -268,13 +277,15 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *pat
 
     if ((size_t)snprintf(part, sizeof(part), "%s.part", path) >= sizeof(part))
         return fg_fail(err, "%s: the path is too long", path);
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
+    if (lstat(path, &st) == 0 &&
+        !S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
         return fg_fail(err, NOT_ORDINARY, path);
     unlink(part); /* of a save that was killed; and a FIFO or a link there is not written through */
     save.file = fopen(part, "wxe");
     if (!save.file)
         return fg_fail(err, "%s: %s", part, strerror(errno));
-    save.ok = fprintf(save.file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_list_name(list)) > 0;
+    save.ok =
+        fprintf(save.file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_filter_list_name(list)) > 0;
     if (save.ok)
         fg_filter_each(filter, list, save_entry, &save);
     save.ok = save.ok && fflush(save.file) == 0 && fsync(fileno(save.file)) == 0;

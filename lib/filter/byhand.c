@@ -10,12 +10,14 @@
 
 #include "filter/internal.h"
 
-/* The program stays pinned when its link is taken away, so that it can be attached again as it was. */
-bool fg_pins_program(const struct fg_filter *filter, const char *ifname, int program, struct fg_error *err)
+/* The program stays pinned when its link is taken away, so that it can be attached again as it was.
+ */
+bool fg_filter_pins_program(const struct fg_filter *filter, const char *ifname, int program,
+                            struct fg_error *err)
 {
     char path[FG_PATH_MAX];
 
-    fg_pins_name(path, sizeof(path), filter->pins, "prog", ifname);
+    fg_filter_pins_name(path, sizeof(path), filter->pins, "prog", ifname);
     unlink(path);
     return bpf_obj_pin(program, path) == 0 ||
            fg_fail(err, "%s: cannot pin the program as %s: %s", ifname, path, strerror(errno));
@@ -33,7 +35,8 @@ static bool names_fit(const char *pins, const char *ifname, struct fg_error *err
 static bool link_and_pin(const char *path, const char *ifname, int program, bool generic,
                          struct fg_error *err)
 {
-    LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+    LIBBPF_OPTS(bpf_link_create_opts, opts,
+                .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
     unsigned ifindex = if_nametoindex(ifname);
     int link;
     bool ok;
@@ -42,7 +45,8 @@ static bool link_and_pin(const char *path, const char *ifname, int program, bool
         return fg_fail(err, "%s: no such interface in this network namespace", ifname);
     link = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
     if (link < 0)
-        return fg_fail(err, "%s: cannot attach in %s mode: %s", ifname, generic ? "generic" : "native",
+        return fg_fail(err, "%s: cannot attach in %s mode: %s", ifname,
+                       generic ? "generic" : "native",
                        errno == EBUSY ? "a program is attached already" : strerror(errno));
     ok = bpf_obj_pin(link, path) == 0;
     if (!ok)
@@ -52,7 +56,8 @@ static bool link_and_pin(const char *path, const char *ifname, int program, bool
 }
 
 /* A program goes on with the maps that it was loaded with, whatever is pinned now. */
-static bool program_has_our_state(const char *pins, const char *ifname, int program, struct fg_error *err)
+static bool program_has_our_state(const char *pins, const char *ifname, int program,
+                                  struct fg_error *err)
 {
     uint32_t ids[32], size = sizeof(struct bpf_prog_info), map_size = sizeof(struct bpf_map_info);
     struct bpf_prog_info info = {.nr_map_ids = 32, .map_ids = (uintptr_t)ids};
@@ -70,14 +75,15 @@ static bool program_has_our_state(const char *pins, const char *ifname, int prog
     for (uint32_t i = 0; ok && i < info.nr_map_ids && i < 32; i++)
         if (ids[i] == map.id)
             return true;
-    return fg_fail(
-        err,
-        "%s: the program that is pinned for it has other lists than %s, which another version or other "
-        "sizes made: start the daemon with this interface",
-        ifname, path);
+    return fg_fail(err,
+                   "%s: the program that is pinned for it has other lists than %s, which another "
+                   "version or other "
+                   "sizes made: start the daemon with this interface",
+                   ifname, path);
 }
 
-bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, struct fg_error *err)
+bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic,
+                            struct fg_error *err)
 {
     char path[FG_PATH_MAX];
     int program, link;
@@ -85,7 +91,7 @@ bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, 
 
     if (!names_fit(pins, ifname, err))
         return false;
-    fg_pins_name(path, sizeof(path), pins, "link", ifname);
+    fg_filter_pins_name(path, sizeof(path), pins, "link", ifname);
     link = bpf_obj_get(path);
     if (link >= 0) {
         struct bpf_link_info info = {0};
@@ -97,19 +103,19 @@ bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, 
             return fg_fail(err, "%s: the filter is attached already", ifname);
         unlink(path); /* of an interface that is gone */
     }
-    fg_pins_name(path, sizeof(path), pins, "prog", ifname);
+    fg_filter_pins_name(path, sizeof(path), pins, "prog", ifname);
     program = bpf_obj_get(path);
     if (program < 0)
-        return fg_fail(err, "%s: no program of ours (%s: %s): start the daemon once, it makes one", ifname,
-                       path, strerror(errno));
-    fg_pins_name(path, sizeof(path), pins, "link", ifname);
+        return fg_fail(err, "%s: no program of ours (%s: %s): start the daemon once, it makes one",
+                       ifname, path, strerror(errno));
+    fg_filter_pins_name(path, sizeof(path), pins, "link", ifname);
     ok = program_has_our_state(pins, ifname, program, err) &&
          link_and_pin(path, ifname, program, generic, err);
     close(program);
     return ok;
 }
 
-/* ---- status ---------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 /* Of the pinned counters; false: there are none of this version. */
 static bool read_counters(const char *pins, uint64_t counters[FG_VERDICT_COUNT])
@@ -117,7 +123,7 @@ static bool read_counters(const char *pins, uint64_t counters[FG_VERDICT_COUNT])
     int cpus = libbpf_num_possible_cpus(), fd;
     struct bpf_map_info info = {0};
     uint32_t size = sizeof(info);
-    struct fg_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+    struct fg_filter_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
     char path[FG_PATH_MAX];
     bool ok;
 
@@ -165,8 +171,8 @@ int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned ma
     unsigned n = 0;
 
     if (!folder) {
-        fg_fail(err, "%s: %s (no daemon has run with these pins, or others are meant: --pins)", pins,
-                strerror(errno));
+        fg_fail(err, "%s: %s (no daemon has run with these pins, or others are meant: --pins)",
+                pins, strerror(errno));
         return -1;
     }
     for (struct dirent *entry; n < max && (entry = readdir(folder));) {
@@ -178,7 +184,7 @@ int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned ma
         snprintf(links[n].ifname, sizeof(links[n].ifname), "%.15s", entry->d_name + 5);
         for (char *c = links[n].ifname; *c; c++)
             *c = *c == ':' ? '.' : *c;
-        fg_pins_name(path, sizeof(path), pins, "link", links[n].ifname);
+        fg_filter_pins_name(path, sizeof(path), pins, "link", links[n].ifname);
         look_at_link(path, &links[n++]);
     }
     closedir(folder);

@@ -70,7 +70,8 @@ static void decode_udp(struct cursor *c)
     }
     say(c, " UDP %u > %u length %u", be16(c->at), be16(c->at + 2), be16(c->at + 4));
     if (have(c, 8 + 8) && data[0] == FG_SHIELD_MAGIC_0 && data[1] == FG_SHIELD_MAGIC_1)
-        say(c, " order packet version %u operation %u key %u", data[2], data[3], data[4] | data[5] << 8);
+        say(c, " order packet version %u operation %u key %u", data[2], data[3],
+            data[4] | data[5] << 8);
     else if (have(c, 8 + 8))
         say(c, " begins %02x%02x%02x%02x", data[0], data[1], data[2], data[3]);
 }
@@ -87,12 +88,12 @@ static void decode_transport(struct cursor *c, unsigned protocol, bool fragment)
         say(c, " protocol %u", protocol);
 }
 
-static void decode_ipv4(struct cursor *c, struct fg_prefix *source)
+static void decode_ipv4(struct cursor *c, struct fg_filter_prefix *source)
 {
     const uint8_t *ip = c->at;
     size_t header = (ip[0] & 15u) * 4;
 
-    *source = (struct fg_prefix){.family = 4, .length = 32};
+    *source = (struct fg_filter_prefix){.family = 4, .length = 32};
     memcpy(source->addr, ip + 12, 4);
     say_address(c, AF_INET, ip + 12);
     say(c, " > ");
@@ -105,11 +106,11 @@ static void decode_ipv4(struct cursor *c, struct fg_prefix *source)
     decode_transport(c, ip[9], be16(ip + 6) & 0x1fff);
 }
 
-static void decode_ipv6(struct cursor *c, struct fg_prefix *source)
+static void decode_ipv6(struct cursor *c, struct fg_filter_prefix *source)
 {
     const uint8_t *ip = c->at;
 
-    *source = (struct fg_prefix){.family = 6, .length = 128};
+    *source = (struct fg_filter_prefix){.family = 6, .length = 128};
     memcpy(source->addr, ip + 8, 16);
     say_address(c, AF_INET6, ip + 8);
     say(c, " > ");
@@ -118,7 +119,8 @@ static void decode_ipv6(struct cursor *c, struct fg_prefix *source)
     decode_transport(c, ip[6], false); /* an extension header is named by its number */
 }
 
-void fg_sample_decode(const struct fg_drop_sample *sample, struct fg_prefix *source, char *text, size_t size)
+void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_filter_prefix *source,
+                             char *text, size_t size)
 {
     uint32_t kept = sample->kept < FG_SAMPLE_BYTES ? sample->kept : FG_SAMPLE_BYTES;
     struct cursor c = {sample->bytes, sample->bytes + kept, text, size};

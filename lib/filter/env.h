@@ -5,37 +5,38 @@
 
 #include "xdp/parse.h"
 
-struct fg_env {
-    const struct fg_tunables *tune;
-    struct fg_state *state;
-    union fg_row *rows;
-    struct fg_source_set *sets;
-    struct fg_net_row *nets;
-    struct fg_count *counts; /**< of the caller */
+struct fg_filter_env {
+    const struct fg_filter_tunables *tune;
+    struct fg_filter_state *state;
+    union fg_filter_row *rows;
+    struct fg_filter_source_set *sets;
+    struct fg_filter_net_row *nets;
+    struct fg_filter_count *counts; /**< of the caller */
     uint32_t rows_count;
 };
 
-static inline struct fg_state *fg_env_state(struct fg_env *env)
+static inline struct fg_filter_state *fg_filter_env_state(struct fg_filter_env *env)
 {
     return env->state;
 }
 
-static inline union fg_row *fg_env_row(struct fg_env *env, uint32_t index)
+static inline union fg_filter_row *fg_filter_env_row(struct fg_filter_env *env, uint32_t index)
 {
     return index < env->rows_count ? &env->rows[index] : NULL;
 }
 
-static inline struct fg_source_set *fg_env_set(struct fg_env *env, uint32_t index)
+static inline struct fg_filter_source_set *fg_filter_env_set(struct fg_filter_env *env,
+                                                             uint32_t index)
 {
     return &env->sets[index];
 }
 
-static inline struct fg_net_row *fg_env_net(struct fg_env *env, uint32_t index)
+static inline struct fg_filter_net_row *fg_filter_env_net(struct fg_filter_env *env, uint32_t index)
 {
     return &env->nets[index];
 }
 
-static inline void fg_env_event(struct fg_env *env, enum fg_event event)
+static inline void fg_filter_env_event(struct fg_filter_env *env, enum fg_filter_event event)
 {
     env->counts[FG_VERDICT_COUNT + event].packets++;
 }

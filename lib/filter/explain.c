@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What would happen to a packet of a source now: the same tables that the data path reads, without a trace.
+/* What would happen to a packet of a source now: the same tables that the data path reads, without
+ * a trace.
  */
 #include <string.h>
 
 #include "filter/env.h"
 #include "filter/internal.h"
 
-static const struct fg_buckets *find_source(const struct fg_filter *filter, uint64_t key)
+static const struct fg_filter_buckets *find_source(const struct fg_filter *filter, uint64_t key)
 {
     uint64_t seed = filter->memory.state->seed;
-    const struct fg_source_set *set =
-        &filter->memory.sets[(uint32_t)(fg_mix(key ^ seed) >> 20) & filter->tune.sets_mask];
+    const struct fg_filter_source_set *set =
+        &filter->memory.sets[(uint32_t)(fg_filter_mix(key ^ seed) >> 20) & filter->tune.sets_mask];
 
     for (unsigned i = 0; i < FG_WAYS; i++)
         if (__atomic_load_n(&set->key[i], __ATOMIC_RELAXED) == key)
@@ -18,17 +19,20 @@ static const struct fg_buckets *find_source(const struct fg_filter *filter, uint
     return NULL;
 }
 
-static const struct fg_buckets *find_net(const struct fg_filter *filter, const struct fg_view *view)
+static const struct fg_filter_buckets *find_net(const struct fg_filter *filter,
+                                                const struct fg_filter_view *view)
 {
     uint64_t seed = filter->memory.state->seed;
 
-    return &filter->memory.nets[(uint32_t)(fg_mix(fg_net_key(view) ^ seed) >> 20) & filter->tune.nets_mask]
+    return &filter->memory
+                .nets[(uint32_t)(fg_filter_mix(fg_filter_net_key(view) ^ seed) >> 20) &
+                      filter->tune.nets_mask]
                 .buckets;
 }
 
 /* Whole packets that the bucket would let pass at once; buckets NULL: a full one. */
-static uint64_t tokens(const struct fg_buckets *buckets, unsigned class, const struct fg_rate *rate,
-                       uint64_t now)
+static uint64_t tokens(const struct fg_filter_buckets *buckets, unsigned class,
+                       const struct fg_filter_rate *rate, uint64_t now)
 {
     uint64_t full = buckets ? __atomic_load_n(&buckets->full[class], __ATOMIC_RELAXED) : 0;
 
@@ -37,11 +41,13 @@ static uint64_t tokens(const struct fg_buckets *buckets, unsigned class, const s
     return full - now > rate->window ? 0 : (rate->window - (full - now)) / rate->interval;
 }
 
-static void explain_class(const struct fg_filter *filter, const struct fg_view *view, unsigned class,
-                          uint64_t now, struct fg_explained *e)
+static void explain_class(const struct fg_filter *filter, const struct fg_filter_view *view,
+                          unsigned class, uint64_t now, struct fg_filter_explained *e)
 {
-    const struct fg_rate *rate = &filter->tune.source[class], *net = &filter->tune.net[class];
-    const struct fg_buckets *source = find_source(filter, fg_source_key(view, filter->tune.v6_mask));
+    const struct fg_filter_rate *rate = &filter->tune.source[class],
+                                *net = &filter->tune.net[class];
+    const struct fg_filter_buckets *source =
+        find_source(filter, fg_filter_source_key(view, filter->tune.v6_mask));
 
     e->limited = rate->interval != 0;
     e->net_limited = e->limited && net->interval != 0;
@@ -61,10 +67,11 @@ static void explain_class(const struct fg_filter *filter, const struct fg_view *
         e->verdict = class == FG_CLASS_ORDER ? FG_VERDICT_ORDER : FG_VERDICT_PASS;
 }
 
-void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address, struct fg_explanation *e)
+void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *address,
+                       struct fg_filter_explanation *e)
 {
-    struct fg_view view = {.family = address->family};
-    uint64_t now = fg_ticks_now(filter), words[2];
+    struct fg_filter_view view = {.family = address->family};
+    uint64_t now = fg_filter_ticks_now(filter), words[2];
 
     memset(e, 0, sizeof(*e));
     memcpy(words, address->addr, sizeof(words));
@@ -73,7 +80,7 @@ void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address
     e->order_port = filter->options.order_port;
     e->monitor = filter->tune.monitor;
     e->lists_ignored = filter->tune.ignore_lists;
-    e->known = find_source(filter, fg_source_key(&view, filter->tune.v6_mask)) != NULL;
+    e->known = find_source(filter, fg_filter_source_key(&view, filter->tune.v6_mask)) != NULL;
     e->allowed = fg_filter_match(filter, FG_LIST_ALLOW, address, &e->allow_prefix, &e->allow);
     e->blocked = fg_filter_match(filter, FG_LIST_BLOCK, address, &e->block_prefix, &e->block);
     for (unsigned class = 0; class < FG_CLASSES; class ++) {
@@ -81,7 +88,8 @@ void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address
         if (e->lists_ignored)
             continue;
         if (e->allowed)
-            e->classes[class].verdict = class == FG_CLASS_ORDER ? FG_VERDICT_ORDER : FG_VERDICT_PASS;
+            e->classes[class].verdict =
+                class == FG_CLASS_ORDER ? FG_VERDICT_ORDER : FG_VERDICT_PASS;
         else if (e->blocked)
             e->classes[class].verdict = FG_VERDICT_BLOCKED;
     }

@@ -13,17 +13,20 @@
 #include "packet/packet.h"
 
 _Static_assert(FG_SHIELD_PAYLOAD == FG_PACKET_SIZE, "the shield knows the order packet");
-_Static_assert((FG_SHIELD_MAGIC_1 << 8 | FG_SHIELD_MAGIC_0) == FG_PACKET_MAGIC, "little-endian on the wire");
+_Static_assert((FG_SHIELD_MAGIC_1 << 8 | FG_SHIELD_MAGIC_0) == FG_PACKET_MAGIC,
+               "little-endian on the wire");
 _Static_assert(FG_SHIELD_VERSION == FG_PACKET_VERSION, "the shield knows the order packet");
 
-static bool in_range(const char *name, uint32_t value, uint32_t min, uint32_t max, struct fg_error *err)
+static bool in_range(const char *name, uint32_t value, uint32_t min, uint32_t max,
+                     struct fg_error *err)
 {
     if (value >= min && value <= max)
         return true;
     return fg_fail(err, "filter: %s = %u is not in %u..%u", name, value, min, max);
 }
 
-/* The clock of the data path moves every 1 to 10 ms: a bucket that holds less would not fill in time. */
+/* The clock of the data path moves every 1 to 10 ms: a bucket that holds less would not fill in
+ * time. */
 static bool rate_in_range(const char *class, uint32_t rate, uint32_t burst, struct fg_error *err)
 {
     char name[32];
@@ -36,8 +39,8 @@ static bool rate_in_range(const char *class, uint32_t rate, uint32_t burst, stru
         return true;
     if (in_range(name, burst, 1, FG_RATE_MAX, NULL) && burst >= rate / 100)
         return true;
-    return fg_fail(err, "filter: %s = %u is not in %u..%u (at least 10 ms of %s_rate = %u)", name, burst,
-                   rate / 100 ? rate / 100 : 1, FG_RATE_MAX, class, rate);
+    return fg_fail(err, "filter: %s = %u is not in %u..%u (at least 10 ms of %s_rate = %u)", name,
+                   burst, rate / 100 ? rate / 100 : 1, FG_RATE_MAX, class, rate);
 }
 
 static bool check_options(const struct fg_filter_options *o, struct fg_error *err)
@@ -82,12 +85,12 @@ static bool open_maps(struct fg_filter *filter, struct fg_error *err)
 {
     if (!fg_resize_prepare(filter, err))
         return false;
-    filter->base = fg_load(filter, NULL, err);
+    filter->base = fg_filter_load_object(filter, NULL, err);
     if (!filter->base)
         return false;
     filter->samples = bpf_map__fd(filter->base->maps.fg_samples);
     filter->counters = bpf_map__fd(filter->base->maps.fg_counters);
-    return fg_maps_open(filter, err) && fg_resize_finish(filter, err);
+    return fg_filter_open_maps(filter, err) && fg_resize_finish(filter, err);
 }
 
 static bool open_memory(struct fg_filter *filter, struct fg_error *err)
@@ -95,11 +98,11 @@ static bool open_memory(struct fg_filter *filter, struct fg_error *err)
     uint64_t seed = 0;
 
     filter->samples = filter->counters = -1;
-    if (!fg_memory_make(&filter->memory, &filter->sizes, err))
+    if (!fg_filter_mapping_make(&filter->memory, &filter->sizes, err))
         return false;
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         return fg_fail(err, "filter: no random numbers: %s", strerror(errno));
-    fg_state_start(filter->memory.state, &filter->sizes, seed);
+    fg_filter_state_start(filter->memory.state, &filter->sizes, seed);
     return true;
 }
 
@@ -107,7 +110,8 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
 {
     struct fg_filter *filter;
 
-    if (!check_options(options, err) || (options->pins && !fg_pins_prepare(options->pins, err)))
+    if (!check_options(options, err) ||
+        (options->pins && !fg_filter_pins_prepare(options->pins, err)))
         return NULL;
     filter = calloc(1, sizeof(*filter));
     if (filter) {
@@ -126,8 +130,8 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
     memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
     pthread_mutex_init(&filter->change, NULL);
     raise_memlock(filter);
-    fg_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);
-    fg_tunables_of(options, &filter->sizes, &filter->tune);
+    fg_filter_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);
+    fg_filter_tunables_of(options, &filter->sizes, &filter->tune);
     if (!copy_options(filter, options, err) ||
         !(options->pins ? open_maps(filter, err) : open_memory(filter, err))) {
         fg_filter_close(filter);
@@ -138,7 +142,8 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
 
 int fg_filter_program(const struct fg_filter *filter, const char *ifname)
 {
-    const struct fg_shield *shield = ifname ? fg_shield_find(filter, ifname) : NULL;
+    const struct fg_filter_attachment *shield =
+        ifname ? fg_filter_attachment_find(filter, ifname) : NULL;
 
     if (ifname && !shield)
         return -1;
@@ -155,7 +160,7 @@ int fg_filter_samples(const struct fg_filter *filter)
 static void read_counts(const struct fg_filter *filter, uint32_t first, uint32_t n, uint64_t *sums)
 {
     int cpus = filter->counters < 0 ? 0 : libbpf_num_possible_cpus();
-    struct fg_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+    struct fg_filter_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t index = first + i;
@@ -183,7 +188,8 @@ void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT])
 
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets)
 {
-    *lists = (uint64_t)filter->sizes.rows * sizeof(union fg_row) + sizeof(struct fg_state);
-    *buckets = (uint64_t)filter->sizes.sets * sizeof(struct fg_source_set) +
-               (uint64_t)filter->sizes.nets * sizeof(struct fg_net_row);
+    *lists =
+        (uint64_t)filter->sizes.rows * sizeof(union fg_filter_row) + sizeof(struct fg_filter_state);
+    *buckets = (uint64_t)filter->sizes.sets * sizeof(struct fg_filter_source_set) +
+               (uint64_t)filter->sizes.nets * sizeof(struct fg_filter_net_row);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * filter: the user-space side of the XDP program: load, attach by a pinned link, lists, rates, counters.
- * Lists and counters live in pinned maps and survive the daemon. Open, attach and close from one thread;
- * lists and counters from any thread but a worker; fg_filter_judge from workers.
+ * filter: the user-space side of the XDP program: load, attach by a pinned link, lists, rates,
+ * counters. Lists and counters live in pinned maps and survive the daemon. Open, attach and close
+ * from one thread; lists and counters from any thread but a worker; fg_filter_verdict_of_frame from
+ * workers.
  *
  * The struct for each map entry, and the verdict logic that XDP and workers share, are in xdp/.
  */
@@ -10,77 +11,87 @@
 #define FG_FILTER_H
 
 #include "base/base.h"
-#include "xdp/shared.h" /* FG_VERDICT_LIST, enum fg_verdict, enum fg_list */
+#include "xdp/shared.h" /* FG_VERDICT_LIST, enum fg_filter_verdict, enum fg_filter_list */
 
-const char *fg_verdict_name(unsigned verdict); /**< "rate-order"; lower case, for JSON and metrics */
-const char *fg_verdict_text(unsigned verdict);
+const char *
+fg_filter_verdict_name(unsigned verdict); /**< "rate-order"; lower case, for JSON and metrics */
+const char *fg_filter_verdict_text(unsigned verdict);
 
-struct fg_prefix {
+struct fg_filter_prefix {
     uint8_t family;   /**< 4 or 6 */
     uint8_t length;   /**< bits: 0..32, 0..128 */
     uint8_t addr[16]; /**< network byte order; IPv4 in the first four; host bits zero */
 };
 
 /** "198.18.7.0/24", "2001:db8::1". Host bits must be zero; without length a host. */
-bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error *err);
+bool fg_filter_prefix_parse(const char *text, struct fg_filter_prefix *prefix,
+                            struct fg_error *err);
 /** Zeroes the bits behind the length. */
-void fg_prefix_clear_host(struct fg_prefix *prefix);
+void fg_filter_prefix_clear_host(struct fg_filter_prefix *prefix);
 /** text: at least 64 bytes. */
-void fg_prefix_format(const struct fg_prefix *prefix, char *text);
+void fg_filter_prefix_format(const struct fg_filter_prefix *prefix, char *text);
 
 struct fg_filter_options {
-    const char
-        *pins; /**< folder on a bpffs (mounted when it is not), for maps; links lie in pins/link-IFNAME.
-                    NULL: no kernel; lists and buckets in plain memory, for fg_filter_judge alone */
-    const char *object;               /**< BPF object file; NULL = the one built into the library */
-    uint16_t order_port;              /**< host byte order */
-    uint16_t order_ports;             /**< how many there are, from order_port on; 0 is 1 */
+    const char *pins;     /**< folder on a bpffs (mounted when it is not), for maps; links lie in
+                             pins/link-IFNAME.     NULL: no kernel; lists and buckets in plain memory,
+                             for     fg_filter_verdict_of_frame alone */
+    const char *object;   /**< BPF object file; NULL = the one built into the library */
+    uint16_t order_port;  /**< host byte order */
+    uint16_t order_ports; /**< how many there are, from order_port on; 0 is 1 */
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
-    uint32_t syn_rate, syn_burst;     /**< connection attempts; a burst is at least 10 ms of its rate */
+    uint32_t syn_rate, syn_burst; /**< connection attempts; a burst is at least 10 ms of its rate */
     uint32_t other_rate, other_burst;
-    uint32_t
-        net_factor; /**< a /24 or /48 as a whole may send so many times what one source may; 0 = no limit */
-    uint32_t sources_max;  /**< places of the table of sources are at least twice as many */
+    uint32_t net_factor;  /**< a /24 or /48 as a whole may send so many times what one source may; 0
+                             = no limit */
+    uint32_t sources_max; /**< places of the table of sources are at least twice as many */
     uint32_t prefixes_max; /**< entries of both lists together */
     unsigned v6_prefix;    /**< leading bits of an IPv6 address that make a source, 1 to 64 */
-    uint32_t sample_rate;  /**< dropped packets a second that become samples, for each verdict and CPU */
-    bool ignore_lists;     /**< keep them, but judge without them */
-    bool monitor;          /**< judge and count everything, drop nothing */
+    uint32_t
+        sample_rate; /**< dropped packets a second that become samples, for each verdict and CPU */
+    bool ignore_lists; /**< keep them, but judge without them */
+    bool monitor;      /**< judge and count everything, drop nothing */
 };
 
 struct fg_filter;
 
-/** Opens or creates the pinned maps and loads the program. NULL and err (what failed, and what to do). */
+/** Opens or creates the pinned maps and loads the program. NULL and err (what failed, and what to
+ * do). */
 struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err);
 
-/** Attaches to an interface, or replaces the program of an existing pinned link of ours with no gap. */
-bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic, struct fg_error *err);
+/** Attaches to an interface, or replaces the program of an existing pinned link of ours with no
+ * gap. */
+bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
+                      struct fg_error *err);
 
 /**
- * Is a program of ours attached to it now? Also when it was detached and attached again by hand. True for an
- * interface that is none of ours.
+ * Is a program of ours attached to it now? Also when it was detached and attached again by hand.
+ * True for an interface that is none of ours.
  */
 bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname);
 
-/** After the port has started: is the AF_XDP socket of that queue in our xsks_map of that interface? */
+/** After the port has started: is the AF_XDP socket of that queue in our xsks_map of that
+ * interface? */
 bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
                             struct fg_error *err);
 
 /**
- * Descriptor of the program as loaded for an interface, or (NULL) of the one that fg_filter_open loaded and
- * that is attached to nothing: for BPF_PROG_TEST_RUN and for asking the kernel about it. -1: no such
- * interface. Owned by the filter.
+ * Descriptor of the program as loaded for an interface, or (NULL) of the one that fg_filter_open
+ * loaded and that is attached to nothing: for BPF_PROG_TEST_RUN and for asking the kernel about it.
+ * -1: no such interface. Owned by the filter.
  */
 int fg_filter_program(const struct fg_filter *filter, const char *ifname);
 
-/** Removes link and pins of one interface: packets flow unfiltered from now on. Works without a daemon. */
+/** Removes link and pins of one interface: packets flow unfiltered from now on. Works without a
+ * daemon. */
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err);
 
 /**
- * Attaches the program that fg_filter_attach last put there, as it was, with its lists and rates. By the pins
- * alone: works without a daemon. False and err: attached already, none there, refused by the kernel.
+ * Attaches the program that fg_filter_attach last put there, as it was, with its lists and rates.
+ * By the pins alone: works without a daemon. False and err: attached already, none there, refused
+ * by the kernel.
  */
-bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic, struct fg_error *err);
+bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic,
+                            struct fg_error *err);
 
 struct fg_filter_link {
     char ifname[16];
@@ -88,69 +99,76 @@ struct fg_filter_link {
     uint32_t ifindex; /**< 0 = the interface is gone */
     bool generic;     /**< known only in the interface's network namespace */
 };
-/** Interfaces that have a program, up to max, and packets by verdict, by the pins alone. How many; -1 and
- * err. */
+/** Interfaces that have a program, up to max, and packets by verdict, by the pins alone. How many;
+ * -1 and err. */
 int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned max,
                      uint64_t counters[FG_VERDICT_COUNT], struct fg_error *err);
 
 #define FG_SAMPLE_TEXT 256
 /** The packet of a sample as a line, and its source (family 0: none). Any thread. */
-void fg_sample_decode(const struct fg_drop_sample *sample, struct fg_prefix *source, char *text, size_t size);
+void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_filter_prefix *source,
+                             char *text, size_t size);
 
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 
 /** What an operator (or the penalty box) says about a prefix, and what the data path counted. */
-struct fg_list_entry {
+struct fg_filter_list_entry {
     char reason[FG_REASON_MAX]; /**< printable ASCII with its closing zero; "" = none */
     uint64_t expires_ms;        /**< Unix time from which it no longer matches; 0 = never */
     uint64_t hits;              /**< packets that matched; ignored by add and put */
-    uint64_t last_ms;           /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
+    uint64_t last_ms; /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
 };
 
 /** At most 23 characters of printable ASCII without # and ;. */
-bool fg_reason_is_sane(const char *reason);
+bool fg_filter_reason_is_sane(const char *reason);
 /**
- * False and err: full, already there / not there, reason not printable, expiry already over. entry NULL: no
- * reason, no expiry. An expired entry counts as not there. A change is in force when the call returns.
+ * False and err: full, already there / not there, reason not printable, expiry already over. entry
+ * NULL: no reason, no expiry. An expired entry counts as not there. A change is in force when the
+ * call returns.
  */
-bool fg_filter_add(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                   const struct fg_list_entry *entry, struct fg_error *err);
-/** Adds, or gives an entry that is there another reason and expiry; its hits go on. */
-bool fg_filter_put(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                   const struct fg_list_entry *entry, struct fg_error *err);
-bool fg_filter_del(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
+bool fg_filter_add(struct fg_filter *filter, enum fg_filter_list list,
+                   const struct fg_filter_prefix *prefix, const struct fg_filter_list_entry *entry,
                    struct fg_error *err);
+/** Adds, or gives an entry that is there another reason and expiry; its hits go on. */
+bool fg_filter_put(struct fg_filter *filter, enum fg_filter_list list,
+                   const struct fg_filter_prefix *prefix, const struct fg_filter_list_entry *entry,
+                   struct fg_error *err);
+bool fg_filter_del(struct fg_filter *filter, enum fg_filter_list list,
+                   const struct fg_filter_prefix *prefix, struct fg_error *err);
 /** The entry of exactly this prefix. entry may be NULL. */
-bool fg_filter_find(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix,
-                    struct fg_list_entry *entry);
-/** The longest prefix in force that holds an address (a prefix of full length): what the data path takes. */
-bool fg_filter_match(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *address,
-                     struct fg_prefix *prefix, struct fg_list_entry *entry);
+bool fg_filter_find(struct fg_filter *filter, enum fg_filter_list list,
+                    const struct fg_filter_prefix *prefix, struct fg_filter_list_entry *entry);
+/** The longest prefix in force that holds an address (a prefix of full length): what the data path
+ * takes. */
+bool fg_filter_match(struct fg_filter *filter, enum fg_filter_list list,
+                     const struct fg_filter_prefix *address, struct fg_filter_prefix *prefix,
+                     struct fg_filter_list_entry *entry);
 
 /** Calls each for every entry in force until it returns false. It must not change the list. */
-void fg_filter_each(struct fg_filter *filter, enum fg_list list,
-                    bool (*each)(void *ctx, const struct fg_prefix *prefix,
-                                 const struct fg_list_entry *entry),
+void fg_filter_each(struct fg_filter *filter, enum fg_filter_list list,
+                    bool (*each)(void *ctx, const struct fg_filter_prefix *prefix,
+                                 const struct fg_filter_list_entry *entry),
                     void *ctx);
 /** The same for entries whose time is over and that are not taken out yet. */
-void fg_filter_each_over(struct fg_filter *filter, enum fg_list list,
-                         bool (*each)(void *ctx, const struct fg_prefix *prefix,
-                                      const struct fg_list_entry *entry),
+void fg_filter_each_over(struct fg_filter *filter, enum fg_filter_list list,
+                         bool (*each)(void *ctx, const struct fg_filter_prefix *prefix,
+                                      const struct fg_filter_list_entry *entry),
                          void *ctx);
-/** Takes expired entries out of both lists: they matched nothing any more, but took room. How many. */
+/** Takes expired entries out of both lists: they matched nothing any more, but took room. How many.
+ */
 size_t fg_filter_expire(struct fg_filter *filter);
 /**
- * Expired entries whose reason begins so (a constant) are taken out so much later, or when an entry finds no
- * room: until then they remember what they were, also over restarts. To be called before any thread uses the
- * lists.
+ * Expired entries whose reason begins so (a constant) are taken out so much later, or when an entry
+ * finds no room: until then they remember what they were, also over restarts. To be called before
+ * any thread uses the lists.
  */
 void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t ms);
 
 /** Entries of a list, expired ones that fg_filter_expire has not yet taken out as well. */
-uint32_t fg_filter_count(struct fg_filter *filter, enum fg_list list);
+uint32_t fg_filter_count(struct fg_filter *filter, enum fg_filter_list list);
 
-struct fg_list_loaded {
+struct fg_filter_list_loaded {
     uint32_t entries; /**< of the file that are in force now */
     uint32_t expired; /**< of the file, left out */
     uint32_t kept;    /**< not in the file, but of limited time: they stay until it is over */
@@ -158,54 +176,58 @@ struct fg_list_loaded {
 };
 
 /**
- * Puts what a file says in the place of a list, all at once: until then the list before is in force, and it
- * stays when anything is wrong (err: file, line, what; how many more). docs/filter.md has the format. Entries
- * that stay keep their hits.
+ * Puts what a file says in the place of a list, all at once: until then the list before is in
+ * force, and it stays when anything is wrong (err: file, line, what; how many more). docs/filter.md
+ * has the format. Entries that stay keep their hits.
  */
-bool fg_filter_load(struct fg_filter *filter, enum fg_list list, const char *path,
-                    struct fg_list_loaded *loaded, struct fg_error *err);
-/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. *saved: entries. */
-bool fg_filter_save(struct fg_filter *filter, enum fg_list list, const char *path, uint32_t *saved,
-                    struct fg_error *err);
+bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                    struct fg_filter_list_loaded *loaded, struct fg_error *err);
+/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. *saved:
+ * entries. */
+bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                    uint32_t *saved, struct fg_error *err);
 
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
 
-/** Descriptor of the ring of samples (struct fg_drop_sample), for ring_buffer__new. Owned by the filter; -1:
- * no kernel. */
+/** Descriptor of the ring of samples (struct fg_filter_sample), for ring_buffer__new. Owned by the
+ * filter; -1: no kernel. */
 int fg_filter_samples(const struct fg_filter *filter);
-/** The next sample that fg_filter_judge took (ifindex 0); false: none is there. One thread at a time. */
-bool fg_filter_next_sample(struct fg_filter *filter, struct fg_drop_sample *sample);
+/** The next sample that fg_filter_verdict_of_frame took (ifindex 0); false: none is there. One
+ * thread at a time. */
+bool fg_filter_next_sample(struct fg_filter *filter, struct fg_filter_sample *sample);
 
 /**
- * The same verdict in user space, for a frame of a port without a kernel driver. Any worker, by its own
- * number; it takes no lock and makes no system call. now_ns: CLOCK_MONOTONIC. *drop: what to do; false also
- * in monitor mode. NO_SOCKET does not occur.
+ * The same verdict in user space, for a frame of a port without a kernel driver. Any worker, by its
+ * own number; it takes no lock and makes no system call. now_ns: CLOCK_MONOTONIC. *drop: what to
+ * do; false also in monitor mode. NO_SOCKET does not occur.
  */
-enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const uint8_t *frame,
-                                uint32_t length, uint64_t now_ns, bool *drop);
+enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsigned worker,
+                                                  const uint8_t *frame, uint32_t length,
+                                                  uint64_t now_ns, bool *drop);
 
 /** What a class of packets of a source would meet now. */
-struct fg_explained {
-    enum fg_verdict verdict;
+struct fg_filter_explained {
+    enum fg_filter_verdict verdict;
     bool limited, net_limited;   /**< a rate is set, for the source and for its network */
     uint64_t rate, net_rate;     /**< packets/s */
     uint64_t tokens, net_tokens; /**< packets that would pass at once */
 };
 
-struct fg_explanation {
+struct fg_filter_explanation {
     uint16_t order_port; /**< host byte order */
     bool monitor, lists_ignored, allowed, blocked;
     bool known; /**< has a place in the table of sources */
-    struct fg_prefix allow_prefix, block_prefix;
-    struct fg_list_entry allow, block; /**< set when allowed, blocked */
-    struct fg_explained classes[FG_CLASSES];
+    struct fg_filter_prefix allow_prefix, block_prefix;
+    struct fg_filter_list_entry allow, block; /**< set when allowed, blocked */
+    struct fg_filter_explained classes[FG_CLASSES];
 };
 /** Looks, and changes nothing: no hit is counted, no token taken. address: of full length. */
-void fg_filter_explain(struct fg_filter *filter, const struct fg_prefix *address, struct fg_explanation *e);
+void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *address,
+                       struct fg_filter_explanation *e);
 
-const char *fg_event_name(unsigned event); /**< "source-refused" */
-const char *fg_event_text(unsigned event);
+const char *fg_filter_event_name(unsigned event); /**< "source-refused" */
+const char *fg_filter_event_text(unsigned event);
 void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT]);
 
 /** Sums over all CPUs and workers. */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The verdict of the XDP program for a worker whose port bypasses the kernel: the same header, the same
- * tables. */
+/* The verdict of the XDP program for a worker whose port bypasses the kernel: the same header, the
+ * same tables. */
 #include <string.h>
 
 #include "filter/internal.h"
 
 #include "filter/env.h"
 
-static void sample(struct fg_filter *filter, unsigned worker, enum fg_verdict verdict, const uint8_t *frame,
-                   uint32_t length, uint64_t now_ns)
+static void sample(struct fg_filter *filter, unsigned worker, enum fg_filter_verdict verdict,
+                   const uint8_t *frame, uint32_t length, uint64_t now_ns)
 {
-    struct fg_sample_ring *ring = &filter->rings[worker];
-    struct fg_drop_sample *place = &ring->slot[ring->head % FG_SAMPLE_RING];
+    struct fg_filter_sample_ring *ring = &filter->rings[worker];
+    struct fg_filter_sample *place = &ring->slot[ring->head % FG_SAMPLE_RING];
 
     if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == FG_SAMPLE_RING) {
         filter->judged[worker][FG_VERDICT_COUNT + FG_EVENT_SAMPLE_LOST].packets++;
@@ -27,10 +27,11 @@ static void sample(struct fg_filter *filter, unsigned worker, enum fg_verdict ve
     __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
 
-bool fg_filter_next_sample(struct fg_filter *filter, struct fg_drop_sample *taken)
+bool fg_filter_next_sample(struct fg_filter *filter, struct fg_filter_sample *taken)
 {
     for (unsigned i = 0; i < FG_WORKERS_MAX; i++) {
-        struct fg_sample_ring *ring = &filter->rings[(filter->rings_next + i) % FG_WORKERS_MAX];
+        struct fg_filter_sample_ring *ring =
+            &filter->rings[(filter->rings_next + i) % FG_WORKERS_MAX];
 
         if (__atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == ring->tail)
             continue;
@@ -42,22 +43,23 @@ bool fg_filter_next_sample(struct fg_filter *filter, struct fg_drop_sample *take
     return false;
 }
 
-enum fg_verdict fg_filter_judge(struct fg_filter *filter, unsigned worker, const uint8_t *frame,
-                                uint32_t length, uint64_t now_ns, bool *drop)
+enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsigned worker,
+                                                  const uint8_t *frame, uint32_t length,
+                                                  uint64_t now_ns, bool *drop)
 {
-    struct fg_env env = {.tune = &filter->tune,
-                         .state = filter->memory.state,
-                         .rows = filter->memory.rows,
-                         .sets = filter->memory.sets,
-                         .nets = filter->memory.nets,
-                         .counts = filter->judged[worker],
-                         .rows_count = filter->sizes.rows};
+    struct fg_filter_env env = {.tune = &filter->tune,
+                                .state = filter->memory.state,
+                                .rows = filter->memory.rows,
+                                .sets = filter->memory.sets,
+                                .nets = filter->memory.nets,
+                                .counts = filter->judged[worker],
+                                .rows_count = filter->sizes.rows};
     uint64_t now = (now_ns << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
-    enum fg_verdict verdict;
+    enum fg_filter_verdict verdict;
     bool order;
 
     FG_ASSERT(worker < FG_WORKERS_MAX);
-    verdict = fg_judge(&env, frame, frame + length, now, &order);
+    verdict = fg_filter_decide(&env, frame, frame + length, now, &order);
     env.counts[verdict].packets++;
     if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS && filter->tune.sample_interval &&
         env.counts[verdict].sample_next <= now) {

@@ -11,7 +11,7 @@
 #include "filter/internal.h"
 #include "filter/skeleton.h"
 
-/* ---- what libbpf and the verifier say, as one line ------------------------------------------------- */
+/* ---- what libbpf and the verifier say, as one line ------------------------------------------- */
 
 static struct {
     char cause[160];  /* first warning */
@@ -27,7 +27,8 @@ static bool is_noise(const char *line)
 
 static void keep_last_line(char *log)
 {
-    for (char *save = NULL, *line = strtok_r(log, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+    for (char *save = NULL, *line = strtok_r(log, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save))
         if (!is_noise(line))
             snprintf(said.detail, sizeof(said.detail), "%s", line);
 }
@@ -53,7 +54,8 @@ static libbpf_print_fn_t listen_start(void)
     return libbpf_set_print(listen_to_libbpf);
 }
 
-static bool load_failed(const struct fg_filter *filter, const char *what, int code, struct fg_error *err)
+static bool load_failed(const struct fg_filter *filter, const char *what, int code,
+                        struct fg_error *err)
 {
     const char *hint = "";
 
@@ -61,16 +63,16 @@ static bool load_failed(const struct fg_filter *filter, const char *what, int co
         hint = filter->memlock_failed ? " (needs root; RLIMIT_MEMLOCK could not be raised either)"
                                       : " (needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)";
     return fg_fail(err, "cannot %s the XDP program: %s%s%s%s%s%s", what, strerror(code), hint,
-                   said.cause[0] ? "; libbpf: " : "", said.cause, said.detail[0] ? "; verifier: " : "",
-                   said.detail);
+                   said.cause[0] ? "; libbpf: " : "", said.cause,
+                   said.detail[0] ? "; verifier: " : "", said.detail);
 }
 
-/* ---- the parameters of the program ----------------------------------------------------------------- */
+/* ---- the parameters of the program ----------------------------------------------------------- */
 
 /* An even number of ticks to each packet, so a window is a whole number of packets. */
-static struct fg_rate make_rate(uint32_t rate, uint32_t burst, uint32_t factor)
+static struct fg_filter_rate make_rate(uint32_t rate, uint32_t burst, uint32_t factor)
 {
-    struct fg_rate made = {0};
+    struct fg_filter_rate made = {0};
 
     if (rate && factor) {
         made.interval = FG_TICKS_SECOND / ((uint64_t)rate * factor);
@@ -79,8 +81,9 @@ static struct fg_rate make_rate(uint32_t rate, uint32_t burst, uint32_t factor)
     return made;
 }
 
-/* A source that is forgotten must have full buckets: the longest of them says how long it has to be quiet. */
-static uint32_t idle_units(const struct fg_tunables *tune, uint64_t least_s, uint64_t most_s)
+/* A source that is forgotten must have full buckets: the longest of them says how long it has to be
+ * quiet. */
+static uint32_t idle_units(const struct fg_filter_tunables *tune, uint64_t least_s, uint64_t most_s)
 {
     uint64_t ticks = least_s * FG_TICKS_SECOND;
 
@@ -92,7 +95,8 @@ static uint32_t idle_units(const struct fg_tunables *tune, uint64_t least_s, uin
     return (uint32_t)(ticks >> FG_SEEN_SHIFT) + 1;
 }
 
-void fg_tunables_of(const struct fg_filter_options *o, const struct fg_sizes *sizes, struct fg_tunables *tune)
+void fg_filter_tunables_of(const struct fg_filter_options *o, const struct fg_filter_sizes *sizes,
+                           struct fg_filter_tunables *tune)
 {
     const uint32_t rates[FG_CLASSES][2] = {[FG_CLASS_ORDER] = {o->order_rate, o->order_burst},
                                            [FG_CLASS_SYN] = {o->syn_rate, o->syn_burst},
@@ -129,14 +133,14 @@ static bool set_parameters(struct fg_filter *filter, struct fg_bpf *bpf, const c
         bpf_map__set_max_entries(bpf->maps.fg_nets, filter->sizes.nets) != 0)
         return fg_fail(err, "cannot set the sizes of the maps: %s", strerror(errno));
     if (ifname) {
-        fg_pins_name(path, sizeof(path), filter->pins, "xsks", ifname);
+        fg_filter_pins_name(path, sizeof(path), filter->pins, "xsks", ifname);
         if (bpf_map__set_pin_path(bpf->maps.xsks_map, path) != 0)
             return fg_fail(err, "cannot pin %s: %s", path, strerror(errno));
     }
-    return fg_pins_match(bpf->obj, err);
+    return fg_filter_pins_match(bpf->obj, err);
 }
 
-/* ---- load ------------------------------------------------------------------------------------------ */
+/* ---- load ------------------------------------------------------------------------------------ */
 
 /* The bytes of another build of the program; NULL and errno. */
 static void *map_file(const char *path, size_t *size)
@@ -192,11 +196,13 @@ static bool open_and_load(struct fg_filter *filter, struct fg_bpf *bpf, const ch
     return !failed || load_failed(filter, "load", -failed, err);
 }
 
-struct fg_bpf *fg_load(struct fg_filter *filter, const char *ifname, struct fg_error *err)
+struct fg_bpf *fg_filter_load_object(struct fg_filter *filter, const char *ifname,
+                                     struct fg_error *err)
 {
     libbpf_print_fn_t before = listen_start();
     struct fg_bpf *bpf = calloc(1, sizeof(*bpf));
-    bool ready = bpf ? open_and_load(filter, bpf, ifname, err) : fg_fail(err, "filter: out of memory");
+    bool ready =
+        bpf ? open_and_load(filter, bpf, ifname, err) : fg_fail(err, "filter: out of memory");
 
     libbpf_set_print(before);
     if (ready)

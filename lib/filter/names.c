@@ -31,22 +31,22 @@ __attribute__((constructor)) static void names_fill(void)
             *c = *c == '_' ? '-' : (char)tolower(*c);
 }
 
-const char *fg_verdict_name(unsigned verdict)
+const char *fg_filter_verdict_name(unsigned verdict)
 {
     return verdict < FG_VERDICT_COUNT ? names[verdict] : "?";
 }
 
-const char *fg_verdict_text(unsigned verdict)
+const char *fg_filter_verdict_text(unsigned verdict)
 {
     return verdict < FG_VERDICT_COUNT ? texts[verdict] : "?";
 }
 
-const char *fg_event_name(unsigned event)
+const char *fg_filter_event_name(unsigned event)
 {
     return event < FG_EVENT_COUNT ? names[FG_VERDICT_COUNT + event] : "?";
 }
 
-const char *fg_event_text(unsigned event)
+const char *fg_filter_event_text(unsigned event)
 {
     return event < FG_EVENT_COUNT ? texts[FG_VERDICT_COUNT + event] : "?";
 }

@@ -67,14 +67,15 @@ static bool mount_bpffs(const char *pins, struct fg_error *err)
     return true;
 }
 
-bool fg_pins_prepare(const char *pins, struct fg_error *err)
+bool fg_filter_pins_prepare(const char *pins, struct fg_error *err)
 {
     size_t len = pins ? strlen(pins) : 0;
 
     if (len < 2 || pins[0] != '/' || pins[len - 1] == '/' || len >= FG_PINS_MAX)
-        return fg_fail(err,
-                       "filter: pins \"%.64s\": want an absolute folder of at most %d bytes, no / at its end",
-                       pins ? pins : "", FG_PINS_MAX - 1);
+        return fg_fail(
+            err,
+            "filter: pins \"%.64s\": want an absolute folder of at most %d bytes, no / at its end",
+            pins ? pins : "", FG_PINS_MAX - 1);
     if (!is_on_bpffs(pins) && !mount_bpffs(pins, err))
         return false;
     if (strchr(pins, '.') && access(pins, F_OK) != 0 && is_on_bpffs(pins))
@@ -82,7 +83,8 @@ bool fg_pins_prepare(const char *pins, struct fg_error *err)
     return make_folders(pins, err);
 }
 
-void fg_pins_name(char *path, size_t size, const char *pins, const char *kind, const char *ifname)
+void fg_filter_pins_name(char *path, size_t size, const char *pins, const char *kind,
+                         const char *ifname)
 {
     size_t at = (size_t)snprintf(path, size, "%s/%s-%s", pins, kind, ifname);
 
@@ -102,18 +104,20 @@ static bool pin_matches(const struct bpf_map *map, const char *path, int fd, str
         return fg_fail(err, "%s: %s", path, strerror(errno));
     if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
         info.value_size != bpf_map__value_size(map) || info.map_flags != bpf_map__map_flags(map))
-        return fg_fail(
-            err, "%s: pinned by another version (type %u, key %u, value %u bytes; wanted %u, %u, %u): %s",
-            path, info.type, info.key_size, info.value_size, bpf_map__type(map), bpf_map__key_size(map),
-            bpf_map__value_size(map), remedy);
-    if (info.max_entries != bpf_map__max_entries(map))
         return fg_fail(err,
-                       "%s: pinned with room for %u entries, the configuration wants %u: set it back, or %s",
-                       path, info.max_entries, bpf_map__max_entries(map), remedy);
+                       "%s: pinned by another version (type %u, key %u, value %u bytes; wanted %u, "
+                       "%u, %u): %s",
+                       path, info.type, info.key_size, info.value_size, bpf_map__type(map),
+                       bpf_map__key_size(map), bpf_map__value_size(map), remedy);
+    if (info.max_entries != bpf_map__max_entries(map))
+        return fg_fail(
+            err,
+            "%s: pinned with room for %u entries, the configuration wants %u: set it back, or %s",
+            path, info.max_entries, bpf_map__max_entries(map), remedy);
     return true;
 }
 
-bool fg_pins_match(const struct bpf_object *object, struct fg_error *err)
+bool fg_filter_pins_match(const struct bpf_object *object, struct fg_error *err)
 {
     const struct bpf_map *map;
 

@@ -31,15 +31,15 @@ static void clear_host_bits(uint8_t *addr, unsigned bytes, unsigned length)
     }
 }
 
-void fg_prefix_clear_host(struct fg_prefix *prefix)
+void fg_filter_prefix_clear_host(struct fg_filter_prefix *prefix)
 {
     clear_host_bits(prefix->addr, prefix->family == 6 ? 16 : 4, prefix->length);
 }
 
-bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error *err)
+bool fg_filter_prefix_parse(const char *text, struct fg_filter_prefix *prefix, struct fg_error *err)
 {
     char copy[64];
-    struct fg_prefix p = {0}, network;
+    struct fg_filter_prefix p = {0}, network;
     const char *slash = strchr(text, '/');
     size_t addr_len = slash ? (size_t)(slash - text) : strlen(text);
     unsigned max, length;
@@ -50,8 +50,9 @@ bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error
     copy[addr_len] = 0;
     p.family = strchr(copy, ':') ? 6 : 4;
     if (inet_pton(p.family == 6 ? AF_INET6 : AF_INET, copy, p.addr) != 1)
-        return fg_fail(err, "\"%s\" is no prefix: want an address such as 198.18.7.0/24 or 2001:db8::/32",
-                       text);
+        return fg_fail(
+            err, "\"%s\" is no prefix: want an address such as 198.18.7.0/24 or 2001:db8::/32",
+            text);
     max = length = p.family == 6 ? 128 : 32;
     if (slash && !parse_length(slash + 1, max, &length))
         return fg_fail(err, "\"%s\": prefix length \"%s\" is not in 0..%u", text, slash + 1, max);
@@ -59,14 +60,15 @@ bool fg_prefix_parse(const char *text, struct fg_prefix *prefix, struct fg_error
     network = p;
     clear_host_bits(network.addr, max / 8, length);
     if (memcmp(&network, &p, sizeof(p)) != 0) {
-        fg_prefix_format(&network, copy);
-        return fg_fail(err, "\"%s\": bits behind the prefix length are set: did you mean %s?", text, copy);
+        fg_filter_prefix_format(&network, copy);
+        return fg_fail(err, "\"%s\": bits behind the prefix length are set: did you mean %s?", text,
+                       copy);
     }
     *prefix = p;
     return true;
 }
 
-void fg_prefix_format(const struct fg_prefix *prefix, char *text)
+void fg_filter_prefix_format(const struct fg_filter_prefix *prefix, char *text)
 {
     char addr[INET6_ADDRSTRLEN];
     unsigned max = prefix->family == 6 ? 128 : 32;

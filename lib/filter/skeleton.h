@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** skeleton: the BPF program as bytes, with its maps and programs by name (made by bpftool). Private. */
+/** skeleton: the BPF program as bytes, with its maps and programs by name (made by bpftool).
+ * Private. */
 #ifndef FG_FILTER_SKELETON_H
 #define FG_FILTER_SKELETON_H
 

@@ -19,7 +19,7 @@ static uint32_t power_of_two(uint64_t least)
 }
 
 /* At least two words of the guide and six cells for each prefix. */
-void fg_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_sizes *sizes)
+void fg_filter_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_filter_sizes *sizes)
 {
     sizes->prefixes = prefixes_max;
     sizes->guide_rows = power_of_two((uint64_t)prefixes_max * 2 + FG_ROW_WORDS - 1) / FG_ROW_WORDS;
@@ -30,7 +30,8 @@ void fg_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_sizes *s
     sizes->nets = power_of_two(sources_max);
 }
 
-bool fg_memory_make(struct fg_memory *memory, const struct fg_sizes *sizes, struct fg_error *err)
+bool fg_filter_mapping_make(struct fg_filter_mapping *memory, const struct fg_filter_sizes *sizes,
+                            struct fg_error *err)
 {
     memory->state = calloc(1, sizeof(*memory->state));
     memory->rows = aligned_alloc(FG_CACHE_LINE, sizeof(*memory->rows) * sizes->rows);
@@ -43,7 +44,7 @@ bool fg_memory_make(struct fg_memory *memory, const struct fg_sizes *sizes, stru
     return true;
 }
 
-void fg_memory_free(struct fg_memory *memory)
+void fg_filter_mapping_free(struct fg_filter_mapping *memory)
 {
     void *const parts[] = {memory->state, memory->rows, memory->sets, memory->nets};
 
@@ -60,7 +61,7 @@ static uint64_t salt_of(uint64_t seed, uint32_t kind)
     return seed ^ (uint64_t)kind * 0xd6e8feb86659fd93ull;
 }
 
-static void fill_slot(struct fg_list_slot *slot, uint64_t seed, uint32_t kind)
+static void fill_slot(struct fg_filter_list_slot *slot, uint64_t seed, uint32_t kind)
 {
     unsigned length = kind & 255;
 
@@ -71,8 +72,8 @@ static void fill_slot(struct fg_list_slot *slot, uint64_t seed, uint32_t kind)
     slot->count = 0;
 }
 
-static void place_generation(struct fg_head *head, const struct fg_sizes *sizes, uint32_t generation,
-                             uint64_t seed)
+static void place_generation(struct fg_filter_head *head, const struct fg_filter_sizes *sizes,
+                             uint32_t generation, uint64_t seed)
 {
     head->generation = generation;
     head->guide = generation * sizes->generation_rows;
@@ -90,7 +91,8 @@ static void place_generation(struct fg_head *head, const struct fg_sizes *sizes,
         }
 }
 
-void fg_state_start(struct fg_state *state, const struct fg_sizes *sizes, uint64_t seed)
+void fg_filter_state_start(struct fg_filter_state *state, const struct fg_filter_sizes *sizes,
+                           uint64_t seed)
 {
     state->seed = seed;
     state->prefixes_max = sizes->prefixes;
@@ -98,20 +100,20 @@ void fg_state_start(struct fg_state *state, const struct fg_sizes *sizes, uint64
     __atomic_store_n(&state->version, FG_STATE_VERSION, __ATOMIC_RELEASE);
 }
 
-/* ---- entries --------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
-static uint64_t hash_of(uint64_t seed, const struct fg_listed *entry)
+static uint64_t hash_of(uint64_t seed, const struct fg_filter_listed *entry)
 {
-    return fg_list_hash(entry->hi, entry->lo, salt_of(seed, entry->kind));
+    return fg_filter_list_hash(entry->hi, entry->lo, salt_of(seed, entry->kind));
 }
 
-static uint32_t *cell_at(const struct fg_generation *g, uint32_t number)
+static uint32_t *cell_at(const struct fg_filter_generation *g, uint32_t number)
 {
     number &= g->head->cells_mask;
     return &g->rows[g->head->cells + number / FG_ROW_CELLS].cell[number % FG_ROW_CELLS];
 }
 
-static struct fg_listed *entry_at(const struct fg_generation *g, uint32_t number)
+static struct fg_filter_listed *entry_at(const struct fg_filter_generation *g, uint32_t number)
 {
     return &g->rows[g->head->entries + number].entry;
 }
@@ -126,27 +128,29 @@ static uint32_t slot_number(uint32_t kind)
     return FG_LIST_SLOT(kind >> 16 & 1, kind & 255);
 }
 
-static struct fg_list_slot *slot_of(const struct fg_generation *g, uint32_t kind)
+static struct fg_filter_list_slot *slot_of(const struct fg_filter_generation *g, uint32_t kind)
 {
     return &g->head->slot[is_v6(kind) ? FG_FAMILY_6 : FG_FAMILY_4][slot_number(kind)];
 }
 
-static void add_count(const struct fg_generation *g, uint32_t kind, int n)
+static void add_count(const struct fg_filter_generation *g, uint32_t kind, int n)
 {
-    struct fg_list_slot *slot = slot_of(g, kind);
+    struct fg_filter_list_slot *slot = slot_of(g, kind);
 
     __atomic_store_n(&slot->count, slot->count + (uint32_t)n, __ATOMIC_RELEASE);
 }
 
-struct fg_listed *fg_generation_find(const struct fg_generation *g, uint64_t seed,
-                                     const struct fg_listed *want)
+struct fg_filter_listed *fg_filter_generation_find(const struct fg_filter_generation *g,
+                                                   uint64_t seed,
+                                                   const struct fg_filter_listed *want)
 {
-    struct fg_env env = {.rows = g->rows, .rows_count = UINT32_MAX};
+    struct fg_filter_env env = {.rows = g->rows, .rows_count = UINT32_MAX};
 
-    return fg_entry_find(&env, g->head, want->hi, want->lo, salt_of(seed, want->kind), want->kind);
+    return fg_filter_entry_find(&env, g->head, want->hi, want->lo, salt_of(seed, want->kind),
+                                want->kind);
 }
 
-static uint32_t take_number(struct fg_generation *g)
+static uint32_t take_number(struct fg_filter_generation *g)
 {
     uint32_t number = g->free;
 
@@ -157,7 +161,7 @@ static uint32_t take_number(struct fg_generation *g)
     return number;
 }
 
-/* ---- guide ----------------------------------------------------------------------------------------- */
+/* ---- guide ----------------------------------------------------------------------------------- */
 
 /* A word that names the slot, too. When it is full, FG_GUIDE_FULL stands for the slots behind. */
 static uint64_t guide_with(uint64_t word, uint32_t number)
@@ -179,7 +183,7 @@ static uint64_t guide_with(uint64_t word, uint32_t number)
     return word;
 }
 
-static void guide_word(const struct fg_generation *g, uint32_t number, uint32_t word)
+static void guide_word(const struct fg_filter_generation *g, uint32_t number, uint32_t word)
 {
     uint64_t *there = &g->rows[g->head->guide + word / FG_ROW_WORDS].guide[word % FG_ROW_WORDS];
     uint64_t with = guide_with(*there, number);
@@ -189,10 +193,11 @@ static void guide_word(const struct fg_generation *g, uint32_t number, uint32_t 
 }
 
 /*
- * A short prefix has many groups; when they are more than there are words, every word names its slot. To be
- * called before the entry is counted.
+ * A short prefix has many groups; when they are more than there are words, every word names its
+ * slot. To be called before the entry is counted.
  */
-static void guide_add(const struct fg_generation *g, uint64_t seed, const struct fg_listed *entry)
+static void guide_add(const struct fg_filter_generation *g, uint64_t seed,
+                      const struct fg_filter_listed *entry)
 {
     unsigned bits = is_v6(entry->kind) ? FG_GROUP_6 : FG_GROUP_4, length = entry->kind & 255;
     uint64_t group = entry->hi >> (64 - bits), groups = length < bits ? 1ull << (bits - length) : 1;
@@ -206,17 +211,18 @@ static void guide_add(const struct fg_generation *g, uint64_t seed, const struct
         return;
     }
     for (uint64_t i = 0; i < groups; i++)
-        guide_word(g, number, fg_guide_hash(group + i, seed) & mask);
+        guide_word(g, number, fg_filter_lengths_hash(group + i, seed) & mask);
 }
 
-/* ---- changes --------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 /* What the data path may read is written before it can be found: entry, cell, guide. */
-struct fg_listed *fg_generation_add(struct fg_generation *g, uint64_t seed, const struct fg_listed *entry)
+struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g, uint64_t seed,
+                                                  const struct fg_filter_listed *entry)
 {
     uint64_t hash = hash_of(seed, entry);
     uint32_t at = FG_HASH_CELL(hash), *cell = cell_at(g, at), number;
-    struct fg_listed *place;
+    struct fg_filter_listed *place;
 
     for (unsigned i = 1; FG_CELL_ENTRY(*cell); i++) {
         if (i == FG_PROBES_MAX)
@@ -234,10 +240,12 @@ struct fg_listed *fg_generation_add(struct fg_generation *g, uint64_t seed, cons
     return place;
 }
 
-/* What the guide says stays: other prefixes may need it. A cell before an unused one becomes unused again. */
-void fg_generation_del(struct fg_generation *g, uint64_t seed, struct fg_listed *entry)
+/* What the guide says stays: other prefixes may need it. A cell before an unused one becomes unused
+ * again. */
+void fg_filter_generation_del(struct fg_filter_generation *g, uint64_t seed,
+                              struct fg_filter_listed *entry)
 {
-    uint32_t number = (uint32_t)((union fg_row *)entry - g->rows) - g->head->entries;
+    uint32_t number = (uint32_t)((union fg_filter_row *)entry - g->rows) - g->head->entries;
     uint32_t at = FG_HASH_CELL(hash_of(seed, entry));
 
     while (FG_CELL_ENTRY(*cell_at(g, at)) != number)
@@ -251,18 +259,20 @@ void fg_generation_del(struct fg_generation *g, uint64_t seed, struct fg_listed 
     g->free = number;
 }
 
-/* ---- generations ----------------------------------------------------------------------------------- */
+/* ---- generations ----------------------------------------------------------------------------- */
 
-/* Programs that began before go on reading what was in force then: the call returns when none is left. */
+/* Programs that began before go on reading what was in force then: the call returns when none is
+ * left. */
 static void wait_for_readers(void)
 {
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
         usleep(20000);
 }
 
-void fg_generation_open(const struct fg_memory *memory, struct fg_generation *g)
+void fg_filter_generation_open(const struct fg_filter_mapping *memory,
+                               struct fg_filter_generation *g)
 {
-    struct fg_state *state = memory->state;
+    struct fg_filter_state *state = memory->state;
 
     g->rows = memory->rows;
     g->head = &state->heads[state->active & 1];
@@ -272,18 +282,19 @@ void fg_generation_open(const struct fg_memory *memory, struct fg_generation *g)
     __atomic_store_n(&state->changing, 1, __ATOMIC_SEQ_CST);
 }
 
-void fg_generation_keep(const struct fg_memory *memory, const struct fg_generation *g)
+void fg_filter_generation_keep(const struct fg_filter_mapping *memory,
+                               const struct fg_filter_generation *g)
 {
     memory->state->used = g->used;
     memory->state->free = g->free;
     __atomic_store_n(&memory->state->changing, 0, __ATOMIC_SEQ_CST);
 }
 
-void fg_generation_begin(const struct fg_memory *memory, const struct fg_sizes *sizes,
-                         struct fg_generation *g)
+void fg_filter_generation_begin(const struct fg_filter_mapping *memory,
+                                const struct fg_filter_sizes *sizes, struct fg_filter_generation *g)
 {
-    struct fg_state *state = memory->state;
-    const struct fg_head *now = &state->heads[state->active & 1];
+    struct fg_filter_state *state = memory->state;
+    const struct fg_filter_head *now = &state->heads[state->active & 1];
 
     memset(g, 0, sizeof(*g));
     g->rows = memory->rows;
@@ -291,34 +302,36 @@ void fg_generation_begin(const struct fg_memory *memory, const struct fg_sizes *
     g->prefixes = state->prefixes_max;
     wait_for_readers();
     place_generation(g->head, sizes, !now->generation, state->seed);
-    memset(&g->rows[g->head->guide], 0, sizeof(union fg_row) * (sizes->guide_rows + sizes->cell_rows));
+    memset(&g->rows[g->head->guide], 0,
+           sizeof(union fg_filter_row) * (sizes->guide_rows + sizes->cell_rows));
 }
 
-void fg_generation_commit(const struct fg_memory *memory, const struct fg_generation *g)
+void fg_filter_generation_commit(const struct fg_filter_mapping *memory,
+                                 const struct fg_filter_generation *g)
 {
-    struct fg_state *state = memory->state;
+    struct fg_filter_state *state = memory->state;
 
     __atomic_store_n(&state->changing, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&state->active, (uint32_t)(g->head - state->heads), __ATOMIC_RELEASE);
-    fg_generation_keep(memory, g);
+    fg_filter_generation_keep(memory, g);
 }
 
 /* An entry is there when a cell leads to it. */
-void fg_generation_repair(const struct fg_memory *memory)
+void fg_filter_generation_repair(const struct fg_filter_mapping *memory)
 {
     uint64_t seed = memory->state->seed;
-    struct fg_generation g;
+    struct fg_filter_generation g;
 
-    fg_generation_open(memory, &g);
+    fg_filter_generation_open(memory, &g);
     for (unsigned family = 0; family < FG_FAMILIES; family++)
         for (unsigned slot = 1; slot < FG_LIST_SLOTS; slot++)
             g.head->slot[family][slot].count = 0;
     g.free = 0;
     g.used = g.prefixes;
     for (uint32_t number = g.prefixes; number >= 1; number--) {
-        struct fg_listed *entry = entry_at(&g, number);
+        struct fg_filter_listed *entry = entry_at(&g, number);
 
-        if (entry->kind && fg_generation_find(&g, seed, entry) == entry) {
+        if (entry->kind && fg_filter_generation_find(&g, seed, entry) == entry) {
             guide_add(&g, seed, entry);
             add_count(&g, entry->kind, 1);
             continue;
@@ -327,5 +340,5 @@ void fg_generation_repair(const struct fg_memory *memory)
         entry->last = g.free;
         g.free = number;
     }
-    fg_generation_keep(memory, &g);
+    fg_filter_generation_keep(memory, &g);
 }

@@ -29,7 +29,8 @@ static bool refuse(char reason[FG_ENTRY_REASON], enum field field, const redisRe
     for (size_t i = 0; i < n; i++)
         shown[i] = isprint((unsigned char)value->str[i]) ? value->str[i] : '?';
     shown[n] = '\0';
-    snprintf(reason, FG_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown, accepted[field]);
+    snprintf(reason, FG_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown,
+             accepted[field]);
     return false;
 }
 
@@ -85,7 +86,7 @@ static bool parse_order(const redisReply *value, uint8_t id[16])
     return true;
 }
 
-static bool take_field(enum field field, const redisReply *value, struct fg_operation *o)
+static bool take_field(enum field field, const redisReply *value, struct fg_inbound_command *o)
 {
     switch (field) {
     case OP:
@@ -111,7 +112,8 @@ static enum field find_field(const redisReply *name)
 }
 
 /* Fields that are not ours may be there: they are the sender's business. */
-bool fg_entry_parse(const redisReply *fields, struct fg_operation *o, char reason[FG_ENTRY_REASON])
+bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command *o,
+                            char reason[FG_ENTRY_REASON])
 {
     bool seen[FIELDS] = {false};
     unsigned needed;
@@ -143,33 +145,34 @@ bool fg_entry_parse(const redisReply *fields, struct fg_operation *o, char reaso
     return true;
 }
 
-static void add_begin(struct fg_resp *out, const char *key, uint64_t stream_max, size_t pairs)
+static void add_begin(struct fg_redis_resp *out, const char *key, uint64_t stream_max, size_t pairs)
 {
-    fg_resp_begin(out, 3 + (stream_max ? 3 : 0) + 2 * pairs);
-    fg_resp_text(out, "XADD");
-    fg_resp_text(out, key);
+    fg_redis_resp_begin(out, 3 + (stream_max ? 3 : 0) + 2 * pairs);
+    fg_redis_resp_text(out, "XADD");
+    fg_redis_resp_text(out, key);
     if (stream_max) {
-        fg_resp_text(out, "MAXLEN");
-        fg_resp_text(out, "~");
-        fg_resp_u64(out, stream_max);
+        fg_redis_resp_text(out, "MAXLEN");
+        fg_redis_resp_text(out, "~");
+        fg_redis_resp_u64(out, stream_max);
     }
-    fg_resp_text(out, "*");
+    fg_redis_resp_text(out, "*");
 }
 
-static void pair_text(struct fg_resp *out, const char *name, const char *value)
+static void pair_text(struct fg_redis_resp *out, const char *name, const char *value)
 {
-    fg_resp_text(out, name);
-    fg_resp_text(out, value);
+    fg_redis_resp_text(out, name);
+    fg_redis_resp_text(out, value);
 }
 
-static void pair(struct fg_resp *out, const char *name, uint64_t value)
+static void pair(struct fg_redis_resp *out, const char *name, uint64_t value)
 {
-    fg_resp_text(out, name);
-    fg_resp_u64(out, value);
+    fg_redis_resp_text(out, name);
+    fg_redis_resp_u64(out, value);
 }
 
-void fg_entry_result(struct fg_resp *out, const char *key, uint64_t stream_max, const char *id,
-                     const struct fg_operation *o, const struct fg_stock_answer *answer)
+void fg_inbound_entry_result(struct fg_redis_resp *out, const char *key, uint64_t stream_max,
+                             const char *id, const struct fg_inbound_command *o,
+                             const struct fg_stock_answer *answer)
 {
     char order[33] = "";
 
@@ -182,14 +185,14 @@ void fg_entry_result(struct fg_resp *out, const char *key, uint64_t stream_max, 
     pair_text(out, "op", op_name(o->op));
     pair(out, "user", o->user);
     pair_text(out, "order", order);
-    pair_text(out, "status", fg_status_name(answer->status));
+    pair_text(out, "status", fg_packet_status_name(answer->status));
     pair(out, "item", answer->item);
     pair(out, "quantity", answer->quantity);
     pair(out, "deadline_ms", answer->deadline_ms);
 }
 
-void fg_entry_dead(struct fg_resp *out, const char *key, uint64_t stream_max, const char *id,
-                   const char *reason, const redisReply *fields)
+void fg_inbound_entry_dead(struct fg_redis_resp *out, const char *key, uint64_t stream_max,
+                           const char *id, const char *reason, const redisReply *fields)
 {
     size_t pairs = fields->elements / 2 < DEAD_FIELDS ? fields->elements / 2 : DEAD_FIELDS;
 
@@ -199,6 +202,6 @@ void fg_entry_dead(struct fg_resp *out, const char *key, uint64_t stream_max, co
     for (size_t i = 0; i < 2 * pairs; i++) {
         const redisReply *word = fields->element[i];
 
-        fg_resp_word(out, word->str, word->len < DEAD_BYTES ? word->len : DEAD_BYTES);
+        fg_redis_resp_word(out, word->str, word->len < DEAD_BYTES ? word->len : DEAD_BYTES);
     }
 }

@@ -9,13 +9,14 @@
 
 #include "base/thread.h"
 #include "inbound/internal.h"
-#include "replica/redis_keys.h"
+#include "redis/keys.h"
 
 static bool finished(const struct fg_inbound *s)
 {
     uint64_t stop_at = atomic_load(&s->stop_at_ms);
 
-    return stop_at && (!s->conn.redis || fg_monotonic_ms() >= stop_at || (!s->given && !s->written_count));
+    return stop_at &&
+           (!s->conn.redis || fg_clock_mono_ms() >= stop_at || (!s->given && !s->written_count));
 }
 
 static void *run(void *arg)
@@ -30,8 +31,8 @@ static void *run(void *arg)
 
 static void inbound_free(struct fg_inbound *s)
 {
-    fg_resp_free(&s->out);
-    fg_resp_free(&s->conn.out);
+    fg_redis_resp_free(&s->out);
+    fg_redis_resp_free(&s->conn.out);
     free(s->written);
     if (s->wait.wake_fd >= 0)
         close(s->wait.wake_fd);
@@ -64,13 +65,14 @@ struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, st
     pthread_mutex_init(&s->lock, NULL);
     s->options = *options;
     name_keys(s);
-    fg_places_reset(s);
-    s->written = calloc(FG_INBOUND_PLACES + FG_INBOUND_PAGE, sizeof(*s->written));
-    s->wait =
-        (struct fg_wait){.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .give_up_ms = &s->stop_at_ms};
-    s->conn = (struct fg_redis_conn){.address = address, .options = &s->options.redis, .wait = &s->wait};
+    fg_inbound_slots_reset(s);
+    s->written = calloc(FG_INBOUND_CAPACITY + FG_INBOUND_PAGE, sizeof(*s->written));
+    s->wait = (struct fg_wait){.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+                               .give_up_ms = &s->stop_at_ms};
+    s->conn =
+        (struct fg_redis_conn){.address = address, .options = &s->options.redis, .wait = &s->wait};
     s->retry_ms = 1;
-    s->random = fg_mix64(fg_monotonic_ms(), (uint64_t)getpid());
+    s->random = fg_mix64(fg_clock_mono_ms(), (uint64_t)getpid());
     if (!s->written || s->wait.wake_fd < 0 || !fg_thread_start(&s->thread, "fg-inbound", run, s)) {
         fg_fail(err, "the way back from Redis: out of memory, threads or file descriptors");
         inbound_free(s);
@@ -92,7 +94,7 @@ void fg_inbound_stop(struct fg_inbound *s, unsigned drain_ms)
 
     if (!s)
         return;
-    atomic_store(&s->stop_at_ms, fg_monotonic_ms() + drain_ms);
+    atomic_store(&s->stop_at_ms, fg_clock_mono_ms() + drain_ms);
     if (write(s->wait.wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         FG_ASSERT(!"an eventfd takes a count");
     pthread_join(s->thread, NULL);

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * inbound: the way back. The order service confirms, cancels and extends orders by entries of a Redis stream;
- * one thread reads them with a consumer group, gives each as an operation to the worker that owns the user,
- * and acknowledges it when the engine's answer is there, which is durable by then (lib/stock holds it so
- * long). Whatever crashes, an entry is given again until it was acknowledged; operations are idempotent.
+ * inbound: the way back. The order service confirms, cancels and extends orders by entries of a
+ * Redis stream; one thread reads them with a consumer group, gives each as an operation to the
+ * worker that owns the user, and acknowledges it when the engine's answer is there, which is
+ * durable by then (lib/stock holds it so long). Whatever crashes, an entry is given again until it
+ * was acknowledged; operations are idempotent.
  *
- * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md, "The way back".
+ * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md, "The way
+ * back".
  */
 #ifndef FG_INBOUND_H
 #define FG_INBOUND_H
 
 #include "base/ring.h"
 #include "packet/packet.h"
-#include "replica/replica.h"
+#include "sink/sink.h"
 
-#define FG_INBOUND_PLACES 4096 /**< operations under way at a time; places of each ring */
-#define FG_INBOUND_TOKEN                                                                                     \
-    0x80000000u /**< tokens from here on are operations, those below are the caller's                        \
+#define FG_INBOUND_CAPACITY 4096 /**< operations under way at a time; places of each ring */
+#define FG_INBOUND_TOKEN                                                                           \
+    0x80000000u /**< tokens from here on are operations, those below are the caller's              \
                  */
 
-/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer with the same token. */
-struct fg_operation {
+/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer with the same token.
+ */
+struct fg_inbound_command {
     uint32_t token;
     uint8_t op; /**< FG_OP_CONFIRM, FG_OP_CANCEL, FG_OP_EXTEND */
     uint8_t reserved[3];
@@ -29,7 +32,7 @@ struct fg_operation {
     uint64_t until_ms; /**< EXTEND only */
     uint8_t pad[24];
 };
-_Static_assert(sizeof(struct fg_operation) == FG_RING_SLOT, "an operation is a ring slot");
+_Static_assert(sizeof(struct fg_inbound_command) == FG_RING_SLOT, "an operation is a ring slot");
 
 struct fg_inbound_options {
     struct fg_redis_options redis;
@@ -41,12 +44,12 @@ struct fg_inbound_options {
 };
 
 /* name, text: counters since start */
-#define FG_INBOUND_COUNTER_LIST(X)                                                                           \
-    X(taken, "entries read")                                                                                 \
-    X(claimed, "of them, left over by an earlier run or connection")                                         \
-    X(acknowledged, "entries whose result is durable and written")                                           \
-    X(dead, "entries set aside because they make no sense")                                                  \
-    X(retries, "operations that were asked again: BUSY or UNAVAILABLE")                                      \
+#define FG_INBOUND_COUNTER_LIST(X)                                                                 \
+    X(taken, "entries read")                                                                       \
+    X(claimed, "of them, left over by an earlier run or connection")                               \
+    X(acknowledged, "entries whose result is durable and written")                                 \
+    X(dead, "entries set aside because they make no sense")                                        \
+    X(retries, "operations that were asked again: BUSY or UNAVAILABLE")                            \
     X(reconnects, "connections made again")
 
 struct fg_inbound_status {
@@ -62,14 +65,15 @@ struct fg_inbound_status {
 
 struct fg_inbound;
 
-/** Rings and durable_seq must outlive it. NULL and err: bad options, or no memory; never because Redis is
- * away. */
+/** Rings and durable_seq must outlive it. NULL and err: bad options, or no memory; never because
+ * Redis is away. */
 struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, struct fg_error *err);
 
 /** Any thread. */
 void fg_inbound_status(struct fg_inbound *inbound, struct fg_inbound_status *status);
 
-/** Takes nothing new, finishes what is under way for at most drain_ms, and ends. The rest stays pending. */
+/** Takes nothing new, finishes what is under way for at most drain_ms, and ends. The rest stays
+ * pending. */
 void fg_inbound_stop(struct fg_inbound *inbound, unsigned drain_ms);
 
 #endif

@@ -6,20 +6,21 @@
 #include <pthread.h>
 
 #include "inbound/entry.h"
-#include "replica/redis_conn.h"
+#include "redis/conn.h"
 
 #define FG_INBOUND_PAGE 1000 /* entries that are read at a time */
 #define FG_INBOUND_KEY  96
 
 enum place_state {
-    PLACE_FREE,
-    PLACE_GIVEN, /* at a worker */
-    PLACE_WAITS, /* to be given again at due_ms */
-    PLACE_LOST   /* at a worker, but its connection is gone: the entry comes again, this answer is dropped */
+    SLOT_FREE,
+    SLOT_GIVEN, /* at a worker */
+    SLOT_WAITS, /* to be given again at due_ms */
+    SLOT_LOST   /* at a worker, but its connection is gone: the entry comes again, this answer is
+                   dropped */
 };
 
 struct place { /* one entry under way */
-    struct fg_operation operation;
+    struct fg_inbound_command operation;
     char id[FG_ENTRY_ID];
     uint8_t state;
     unsigned wait_ms; /* before it is given again the next time */
@@ -33,7 +34,8 @@ struct written { /* an entry whose result is in `writes` */
 
 struct fg_inbound {
     struct fg_inbound_options options;
-    char commands[FG_INBOUND_KEY], dead[FG_INBOUND_KEY], results[FG_INBOUND_KEY], cursor[FG_INBOUND_KEY];
+    char commands[FG_INBOUND_KEY], dead[FG_INBOUND_KEY], results[FG_INBOUND_KEY],
+        cursor[FG_INBOUND_KEY];
     char consumer[24];
 
     pthread_t thread;
@@ -44,10 +46,10 @@ struct fg_inbound {
 
     /* of the thread alone */
     struct fg_redis_conn conn;
-    struct place places[FG_INBOUND_PLACES];
-    uint16_t free[FG_INBOUND_PLACES], waits[FG_INBOUND_PLACES];
+    struct place places[FG_INBOUND_CAPACITY];
+    uint16_t free[FG_INBOUND_CAPACITY], waits[FG_INBOUND_CAPACITY];
     unsigned free_count, waits_count, given;
-    struct fg_resp out; /* one exchange: MULTI and results first, as they come in */
+    struct fg_redis_resp out; /* one exchange: MULTI and results first, as they come in */
     struct written *written;
     unsigned written_count;
     bool was_connected;
@@ -63,10 +65,11 @@ struct fg_inbound {
 void fg_inbound_step(struct fg_inbound *s); /**< connects, or serves once, or waits a little */
 
 /* places.c: entries under way */
-void fg_places_reset(struct fg_inbound *s);
-void fg_places_take(struct fg_inbound *s, const redisReply *entry); /**< there must be a free place */
-void fg_places_collect(struct fg_inbound *s);    /**< answers of the workers become writes */
-void fg_places_give_again(struct fg_inbound *s); /**< those that waited long enough */
-void fg_places_forget(struct fg_inbound *s);     /**< the connection is gone */
+void fg_inbound_slots_reset(struct fg_inbound *s);
+void fg_inbound_slot_take(struct fg_inbound *s,
+                          const redisReply *entry);  /**< there must be a free place */
+void fg_inbound_slots_collect(struct fg_inbound *s); /**< answers of the workers become writes */
+void fg_inbound_slots_retry(struct fg_inbound *s);   /**< those that waited long enough */
+void fg_inbound_slots_forget(struct fg_inbound *s);  /**< the connection is gone */
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "inbound/internal.h"
-#include "replica/redis_keys.h"
+#include "redis/keys.h"
 
 #define BLOCK_MS       200 /* of a read while nothing is under way: a stop waits for it */
 #define POLL_MS        1   /* between looks at the workers' answers */
@@ -22,7 +22,7 @@ static void set_state(struct fg_inbound *s, enum fg_sink_state state, const char
 static void disconnect(struct fg_inbound *s)
 {
     fg_redis_conn_close(&s->conn);
-    fg_places_forget(s);
+    fg_inbound_slots_forget(s);
 }
 
 /* What is pending stays so, and is claimed on the next connection. */
@@ -45,15 +45,15 @@ static void refuse(struct fg_inbound *s, const struct fg_error *err)
     fg_wait_ms(&s->wait, REFUSED_MS);
 }
 
-/* ---- a new connection ---------------------------------------------------------------------------------- */
+/* ---- a new connection ------------------------------------------------------------------------ */
 
 /* One command; true when it was answered, with an error in answer->error perhaps. */
-static bool ask(struct fg_inbound *s, size_t n, const char *const *words, struct fg_redis_answer *answer,
-                struct fg_error *err)
+static bool ask(struct fg_inbound *s, size_t n, const char *const *words,
+                struct fg_redis_answer *answer, struct fg_error *err)
 {
     *answer = (struct fg_redis_answer){.exec_at = SIZE_MAX};
-    fg_resp_clear(&s->out);
-    fg_resp_command(&s->out, n, words);
+    fg_redis_resp_clear(&s->out);
+    fg_redis_resp_command(&s->out, n, words);
     return fg_redis_conn_exchange(&s->conn, &s->out, answer, err);
 }
 
@@ -70,14 +70,14 @@ static uint64_t number_of(const redisReply *reply, unsigned at, int base)
     return r && r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, base) : 0;
 }
 
-/* Commands beside the keys of another log, or of a newer state of this one, are not for us: we would answer
- * that the orders are unknown, and they would be refunded. */
+/* Commands beside the keys of another log, or of a newer state of this one, are not for us: we
+ * would answer that the orders are unknown, and they would be refunded. */
 static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *err)
 {
     uint64_t last = atomic_load_explicit(s->options.durable_seq, memory_order_acquire);
     struct fg_redis_answer answer;
-    bool ok =
-        ask(s, 4, (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ}, &answer, err);
+    bool ok = ask(s, 4, (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ},
+                  &answer, err);
 
     if (ok && answer.error[0])
         ok = fail_refused(err, refused, answer.error);
@@ -85,9 +85,11 @@ static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *er
         uint64_t owner = number_of(answer.last[0], 0, 16), seq = number_of(answer.last[0], 1, 10);
 
         if (owner && owner != s->options.appliance)
-            ok = fail_refused(err, refused, "the keys beside the commands are of another appliance");
+            ok =
+                fail_refused(err, refused, "the keys beside the commands are of another appliance");
         else if (owner && seq > last)
-            ok = fail_refused(err, refused, "Redis is ahead of the log: orders may be missing in it");
+            ok = fail_refused(err, refused,
+                              "Redis is ahead of the log: orders may be missing in it");
     }
     fg_redis_answer_free(&answer);
     return ok;
@@ -97,8 +99,9 @@ static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *er
 static bool make_group(struct fg_inbound *s, bool *refused, struct fg_error *err)
 {
     struct fg_redis_answer answer;
-    bool ok = ask(s, 6, (const char *[]){"XGROUP", "CREATE", s->commands, FG_REDIS_GROUP, "0", "MKSTREAM"},
-                  &answer, err);
+    bool ok = ask(
+        s, 6, (const char *[]){"XGROUP", "CREATE", s->commands, FG_REDIS_GROUP, "0", "MKSTREAM"},
+        &answer, err);
 
     if (ok && answer.error[0] && strncmp(answer.error, "BUSYGROUP", 9) != 0)
         ok = fail_refused(err, refused, answer.error);
@@ -135,7 +138,7 @@ static void connect_step(struct fg_inbound *s)
         refused ? refuse(s, &err) : away(s, &err);
         return;
     }
-    fg_resp_clear(&s->out);
+    fg_redis_resp_clear(&s->out);
     s->claiming = true;
     snprintf(s->claim_at, sizeof(s->claim_at), "0-0");
     s->read_after_ms = 0;
@@ -146,47 +149,48 @@ static void connect_step(struct fg_inbound *s)
     s->was_connected = true;
 }
 
-/* ---- one exchange -------------------------------------------------------------------------------------- */
+/* ---- one exchange ---------------------------------------------------------------------------- */
 
 static void add_ids(struct fg_inbound *s, const char *command, const char *group)
 {
-    fg_resp_begin(&s->out, (group ? 3 : 2) + s->written_count);
-    fg_resp_text(&s->out, command);
-    fg_resp_text(&s->out, s->commands);
+    fg_redis_resp_begin(&s->out, (group ? 3 : 2) + s->written_count);
+    fg_redis_resp_text(&s->out, command);
+    fg_redis_resp_text(&s->out, s->commands);
     if (group)
-        fg_resp_text(&s->out, group);
+        fg_redis_resp_text(&s->out, group);
     for (unsigned i = 0; i < s->written_count; i++)
-        fg_resp_text(&s->out, s->written[i].id);
+        fg_redis_resp_text(&s->out, s->written[i].id);
 }
 
 static void add_read(struct fg_inbound *s, bool may_block)
 {
-    unsigned timeout = s->options.redis.timeout_ms, block = timeout / 2 < BLOCK_MS ? timeout / 2 : BLOCK_MS;
+    unsigned timeout = s->options.redis.timeout_ms,
+             block = timeout / 2 < BLOCK_MS ? timeout / 2 : BLOCK_MS;
 
-    fg_resp_begin(&s->out, s->claiming ? 8 : may_block && block ? 11 : 9);
-    fg_resp_text(&s->out, s->claiming ? "XAUTOCLAIM" : "XREADGROUP");
+    fg_redis_resp_begin(&s->out, s->claiming ? 8 : may_block && block ? 11 : 9);
+    fg_redis_resp_text(&s->out, s->claiming ? "XAUTOCLAIM" : "XREADGROUP");
     if (s->claiming) {
-        fg_resp_text(&s->out, s->commands);
-        fg_resp_text(&s->out, FG_REDIS_GROUP);
-        fg_resp_text(&s->out, s->consumer);
-        fg_resp_text(&s->out, "0"); /* however fresh: nobody else reads for this group */
-        fg_resp_text(&s->out, s->claim_at);
+        fg_redis_resp_text(&s->out, s->commands);
+        fg_redis_resp_text(&s->out, FG_REDIS_GROUP);
+        fg_redis_resp_text(&s->out, s->consumer);
+        fg_redis_resp_text(&s->out, "0"); /* however fresh: nobody else reads for this group */
+        fg_redis_resp_text(&s->out, s->claim_at);
     } else {
-        fg_resp_text(&s->out, "GROUP");
-        fg_resp_text(&s->out, FG_REDIS_GROUP);
-        fg_resp_text(&s->out, s->consumer);
+        fg_redis_resp_text(&s->out, "GROUP");
+        fg_redis_resp_text(&s->out, FG_REDIS_GROUP);
+        fg_redis_resp_text(&s->out, s->consumer);
     }
-    fg_resp_text(&s->out, "COUNT");
-    fg_resp_u64(&s->out, s->free_count < FG_INBOUND_PAGE ? s->free_count : FG_INBOUND_PAGE);
+    fg_redis_resp_text(&s->out, "COUNT");
+    fg_redis_resp_u64(&s->out, s->free_count < FG_INBOUND_PAGE ? s->free_count : FG_INBOUND_PAGE);
     if (s->claiming)
         return;
     if (may_block && block) {
-        fg_resp_text(&s->out, "BLOCK");
-        fg_resp_u64(&s->out, block);
+        fg_redis_resp_text(&s->out, "BLOCK");
+        fg_redis_resp_u64(&s->out, block);
     }
-    fg_resp_text(&s->out, "STREAMS");
-    fg_resp_text(&s->out, s->commands);
-    fg_resp_text(&s->out, ">");
+    fg_redis_resp_text(&s->out, "STREAMS");
+    fg_redis_resp_text(&s->out, s->commands);
+    fg_redis_resp_text(&s->out, ">");
 }
 
 static void take_all(struct fg_inbound *s, const redisReply *entries, bool claimed)
@@ -199,7 +203,7 @@ static void take_all(struct fg_inbound *s, const redisReply *entries, bool claim
         if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || !entry->element[0]->str ||
             entry->element[1]->type != REDIS_REPLY_ARRAY)
             continue; /* Redis 6.2 gives nil for a claimed entry that was deleted */
-        fg_places_take(s, entry);
+        fg_inbound_slot_take(s, entry);
         taken++;
     }
     pthread_mutex_lock(&s->lock);
@@ -219,7 +223,7 @@ static void take_read(struct fg_inbound *s, const redisReply *reply)
     } else if (array && reply->elements == 1 && reply->element[0]->elements == 2) {
         take_all(s, reply->element[0]->element[1], false);
     } else {
-        s->read_after_ms = fg_monotonic_ms() + EMPTY_MS;
+        s->read_after_ms = fg_clock_mono_ms() + EMPTY_MS;
     }
 }
 
@@ -245,10 +249,11 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
     pthread_mutex_unlock(&s->lock);
     s->written_count = 0;
     s->retry_ms = RETRY_MS_FIRST;
-    fg_resp_clear(&s->out);
+    fg_redis_resp_clear(&s->out);
 }
 
-/* Results and acknowledgements in one transaction, then the length of the stream, then perhaps a read. */
+/* Results and acknowledgements in one transaction, then the length of the stream, then perhaps a
+ * read. */
 static void exchange(struct fg_inbound *s, bool reads, bool may_block)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
@@ -258,10 +263,10 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
     if (s->written_count) {
         add_ids(s, "XACK", FG_REDIS_GROUP);
         add_ids(s, "XDEL", NULL);
-        fg_resp_command(&s->out, 1, (const char *[]){"EXEC"});
+        fg_redis_resp_command(&s->out, 1, (const char *[]){"EXEC"});
         answer.exec_at = s->out.commands - 1;
     }
-    fg_resp_command(&s->out, 2, (const char *[]){"XLEN", s->commands});
+    fg_redis_resp_command(&s->out, 2, (const char *[]){"XLEN", s->commands});
     if (reads)
         add_read(s, may_block);
     if (!fg_redis_conn_exchange(&s->conn, &s->out, &answer, &err)) {
@@ -281,11 +286,11 @@ static void serve_step(struct fg_inbound *s)
 {
     bool stopping = atomic_load(&s->stop_at_ms) != 0, reads, idle;
 
-    fg_places_collect(s);
+    fg_inbound_slots_collect(s);
     if (!stopping)
-        fg_places_give_again(s);
+        fg_inbound_slots_retry(s);
     idle = !s->given && !s->waits_count && !s->written_count;
-    reads = !stopping && s->free_count && (idle || fg_monotonic_ms() >= s->read_after_ms);
+    reads = !stopping && s->free_count && (idle || fg_clock_mono_ms() >= s->read_after_ms);
     if (s->written_count || reads)
         exchange(s, reads, idle);
     else

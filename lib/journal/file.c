@@ -16,7 +16,8 @@ static int system_allocate(void *ctx, int fd, uint64_t bytes)
     int error;
 
     do
-        error = posix_fallocate(fd, 0, (off_t)bytes); /* writes where the file system cannot allocate */
+        error =
+            posix_fallocate(fd, 0, (off_t)bytes); /* writes where the file system cannot allocate */
     while (error == EINTR);
     errno = error;
     return error ? -1 : 0;
@@ -52,7 +53,7 @@ static int system_remove(void *ctx, int dir_fd, const char *name)
     return unlinkat(dir_fd, name, 0);
 }
 
-const struct fg_file_ops fg_file_system = {
+const struct fg_journal_file_ops fg_journal_file_system = {
     .create = system_create,
     .allocate = system_allocate,
     .write = system_write,
@@ -63,7 +64,8 @@ const struct fg_file_ops fg_file_system = {
     .remove = system_remove,
 };
 
-bool fg_file_write(const struct fg_file_ops *ops, int fd, const void *data, size_t len, uint64_t offset)
+bool fg_journal_file_write(const struct fg_journal_file_ops *ops, int fd, const void *data,
+                           size_t len, uint64_t offset)
 {
     const uint8_t *p = data;
 
@@ -83,7 +85,7 @@ bool fg_file_write(const struct fg_file_ops *ops, int fd, const void *data, size
     return true;
 }
 
-bool fg_file_read(int fd, void *data, size_t len, uint64_t offset)
+bool fg_journal_file_read(int fd, void *data, size_t len, uint64_t offset)
 {
     uint8_t *p = data;
 
@@ -104,7 +106,7 @@ bool fg_file_read(int fd, void *data, size_t len, uint64_t offset)
     return true;
 }
 
-bool fg_file_no_space(int error)
+bool fg_journal_file_no_space(int error)
 {
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * file: what the writing side asks of the file system, as a table, so that a test can refuse a call or record
- * what a power cut would leave; and the names of files in a log directory. Private to who writes there:
- * lib/journal, the snapshots of lib/ledger, and their tests.
+ * file: what the writing side asks of the file system, as a table, so that a test can refuse a call
+ * or record what a power cut would leave; and the names of files in a log directory. Private to who
+ * writes there: lib/journal, the snapshots of lib/ledger, and their tests.
  */
 #ifndef FG_JOURNAL_FILE_H
 #define FG_JOURNAL_FILE_H
@@ -12,28 +12,30 @@
 #include "base/base.h"
 
 /** Each returns what the system call of its kind returns; on failure -1 and errno. */
-struct fg_file_ops {
+struct fg_journal_file_ops {
     int (*create)(void *ctx, int dir_fd, const char *name); /**< empty, for reading and writing */
-    int (*allocate)(void *ctx, int fd, uint64_t bytes);     /**< bytes long, new places read as zero */
+    int (*allocate)(void *ctx, int fd, uint64_t bytes); /**< bytes long, new places read as zero */
     ssize_t (*write)(void *ctx, int fd, const void *data, size_t len, uint64_t offset);
-    int (*sync)(void *ctx, int fd);         /**< data of a file, and what is needed to read it */
-    void (*forget)(void *ctx, int fd);      /**< drop cached clean data: the next read asks the disk */
+    int (*sync)(void *ctx, int fd);    /**< data of a file, and what is needed to read it */
+    void (*forget)(void *ctx, int fd); /**< drop cached clean data: the next read asks the disk */
     int (*sync_dir)(void *ctx, int dir_fd); /**< names in a directory */
     int (*rename)(void *ctx, int dir_fd, const char *from, const char *to);
     int (*remove)(void *ctx, int dir_fd, const char *name);
     void *ctx;
 };
 
-extern const struct fg_file_ops fg_file_system; /**< the kernel's */
+extern const struct fg_journal_file_ops fg_journal_file_system; /**< the kernel's */
 
 /** Writes all of it; false and errno on failure, when any part may have been written. */
-bool fg_file_write(const struct fg_file_ops *ops, int fd, const void *data, size_t len, uint64_t offset);
+bool fg_journal_file_write(const struct fg_journal_file_ops *ops, int fd, const void *data,
+                           size_t len, uint64_t offset);
 
-/** Reads len bytes; what lies behind the end of the file reads as zero. False and errno on failure. */
-bool fg_file_read(int fd, void *data, size_t len, uint64_t offset);
+/** Reads len bytes; what lies behind the end of the file reads as zero. False and errno on failure.
+ */
+bool fg_journal_file_read(int fd, void *data, size_t len, uint64_t offset);
 
 /** The error says that there is no room now, and may go away without a restart. */
-bool fg_file_no_space(int error);
+bool fg_journal_file_no_space(int error);
 
 /* Names: a sequence of 20 digits and the kind of file; or fixed, for what has no name yet. */
 #define FG_NAME_SIZE       25
@@ -42,21 +44,22 @@ bool fg_file_no_space(int error);
 #define FG_SPARE_NAME      "next.tmp"     /**< a segment before it has a header and a name */
 #define FG_SNAPSHOT_TEMP   "snapshot.tmp" /**< a snapshot that is being written */
 
-void fg_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix);
+void fg_journal_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix);
 
 /** Sequences of all files of one kind, ascending, malloc'd; *count may be 0. False and err. */
-bool fg_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs, size_t *count,
-                  struct fg_error *err);
+bool fg_journal_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs,
+                          size_t *count, struct fg_error *err);
 
 struct fg_journal;
 struct fg_journal_options;
 
 /** fg_journal_open() on another file system; *ops is copied, its ctx is not. */
-struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struct fg_journal_options *options,
+struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
+                                      const struct fg_journal_options *options,
                                       struct fg_error *err);
 
 /** fg_journal_retire() on another file system. */
-ssize_t fg_journal_retire_on(const struct fg_file_ops *ops, const char *dir, uint64_t passed_seq,
-                             uint64_t keep_bytes, struct fg_error *err);
+ssize_t fg_journal_retire_on(const struct fg_journal_file_ops *ops, const char *dir,
+                             uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err);
 
 #endif

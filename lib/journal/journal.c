@@ -11,8 +11,9 @@ bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name
 {
     int error = errno;
 
-    j->state = fg_file_no_space(error) ? FG_JOURNAL_FULL : FG_JOURNAL_FAILED;
-    snprintf(j->error, sizeof(j->error), "%.300s/%s: cannot %s: %s", j->dir, name, what, strerror(error));
+    j->state = fg_journal_file_no_space(error) ? FG_JOURNAL_FULL : FG_JOURNAL_FAILED;
+    snprintf(j->error, sizeof(j->error), "%.300s/%s: cannot %s: %s", j->dir, name, what,
+             strerror(error));
     return false;
 }
 
@@ -20,7 +21,7 @@ static bool segment_trouble(struct fg_journal *j, const char *what, uint64_t fir
 {
     char name[FG_SEGMENT_NAME_SIZE];
 
-    fg_segment_name(name, first_seq);
+    fg_journal_segment_name(name, first_seq);
     return fg_journal_trouble(j, what, name);
 }
 
@@ -32,13 +33,13 @@ static bool sync_trouble(struct fg_journal *j, const char *name)
     return false;
 }
 
-bool fg_journal_sync(struct fg_journal *j, const struct fg_segment *s)
+bool fg_journal_sync(struct fg_journal *j, const struct fg_journal_segment *s)
 {
     char name[FG_SEGMENT_NAME_SIZE];
 
     if (j->memory || j->ops.sync(j->ops.ctx, s->fd) == 0)
         return true;
-    fg_segment_name(name, s->first_seq);
+    fg_journal_segment_name(name, s->first_seq);
     return sync_trouble(j, name);
 }
 
@@ -73,65 +74,68 @@ bool fg_journal_make_spare(struct fg_journal *j)
 static bool have_spare(struct fg_journal *j)
 {
     if (j->spare_fd < 0)
-        j->spare_fd = fg_spare_take(j->spare);
+        j->spare_fd = fg_journal_spare_take(j->spare);
     return j->spare_fd >= 0 || fg_journal_make_spare(j);
 }
 
 bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms)
 {
-    struct fg_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
-    struct fg_segment_header header;
+    struct fg_journal_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
+    struct fg_journal_segment_header header;
     char name[FG_SEGMENT_NAME_SIZE];
 
     if (!have_spare(j))
         return false;
     next.fd = j->spare_fd;
-    fg_segment_name(name, first_seq);
-    fg_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
-    if (!fg_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
+    fg_journal_segment_name(name, first_seq);
+    fg_journal_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
+    if (!fg_journal_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
         return fg_journal_trouble(j, "write", FG_SPARE_NAME);
     if (!fg_journal_sync(j, &next))
         return false;
     if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_SPARE_NAME, name) < 0)
         return fg_journal_trouble(j, "rename " FG_SPARE_NAME " to", name);
     j->spare_fd = -1;
-    fg_spare_want(j->spare);
+    fg_journal_spare_want(j->spare);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
         close(j->tip.fd);
     j->tip = next;
     return sync_dir(j);
 }
 
-/* The segments that the unfinished commit began, newest first, so that the rest is a prefix at any moment. */
+/* The segments that the unfinished commit began, newest first, so that the rest is a prefix at any
+ * moment. */
 static bool remove_segments(struct fg_journal *j)
 {
     while (j->tip.first_seq != j->base.first_seq) {
         char name[FG_SEGMENT_NAME_SIZE];
 
-        fg_segment_name(name, j->tip.first_seq);
+        fg_journal_segment_name(name, j->tip.first_seq);
         if (j->ops.remove(j->ops.ctx, j->dir_fd, name) < 0 && errno != ENOENT)
             return fg_journal_trouble(j, "remove", name);
         if (!sync_dir(j))
             return false;
         if (j->tip.fd >= 0)
             close(j->tip.fd);
-        if (j->tip.first_seq == fg_segment_end(&j->base))
+        if (j->tip.first_seq == fg_journal_segment_end(&j->base))
             j->tip = j->base;
         else
-            j->tip = (struct fg_segment){.fd = -1,
-                                         .first_seq = j->tip.first_seq - fg_segment_places(j->segment_bytes),
-                                         .bytes = j->segment_bytes};
+            j->tip = (struct fg_journal_segment){
+                .fd = -1,
+                .first_seq = j->tip.first_seq - fg_journal_segment_positions(j->segment_bytes),
+                .bytes = j->segment_bytes};
     }
     return true;
 }
 
 /*
- * Takes back what a commit on a full disk has written. It has to be gone, and durably so, before other
- * records take its place: after a crash the new ones could otherwise be followed by old ones that fit.
+ * Takes back what a commit on a full disk has written. It has to be gone, and durably so, before
+ * other records take its place: after a crash the new ones could otherwise be followed by old ones
+ * that fit.
  */
 static bool take_back(struct fg_journal *j)
 {
-    uint64_t offset = fg_segment_offset(&j->base, j->last_seq + 1);
+    uint64_t offset = fg_journal_segment_offset(&j->base, j->last_seq + 1);
 
     if (!j->unfinished)
         return true;
@@ -143,7 +147,7 @@ static bool take_back(struct fg_journal *j)
 
         if (n > sizeof(zeros))
             n = sizeof(zeros);
-        if (!fg_file_write(&j->ops, j->base.fd, zeros, n, offset))
+        if (!fg_journal_file_write(&j->ops, j->base.fd, zeros, n, offset))
             return segment_trouble(j, "write", j->base.first_seq);
         offset += n;
     }
@@ -154,10 +158,10 @@ static bool take_back(struct fg_journal *j)
     return true;
 }
 
-struct fg_record *fg_journal_places(struct fg_journal *j, size_t n)
+struct fg_journal_record *fg_journal_positions(struct fg_journal *j, size_t n)
 {
     if (n + 1 > j->stage_records) {
-        struct fg_record *more = realloc(j->stage, (n + 1) * sizeof(*more));
+        struct fg_journal_record *more = realloc(j->stage, (n + 1) * sizeof(*more));
 
         if (!more)
             return NULL;
@@ -169,43 +173,46 @@ struct fg_record *fg_journal_places(struct fg_journal *j, size_t n)
 }
 
 /* Places first..first+count-1 of the commit (0 is its BATCH record) as they are to be written. */
-static struct fg_record *stage_part(struct fg_journal *j, const struct fg_record *records, size_t first,
-                                    size_t count, uint64_t now_ms)
+static struct fg_journal_record *stage_part(struct fg_journal *j,
+                                            const struct fg_journal_record *records, size_t first,
+                                            size_t count, uint64_t now_ms)
 {
     bool there = records == j->stage + 1;
-    struct fg_record *part = there ? j->stage + first : j->stage;
+    struct fg_journal_record *part = there ? j->stage + first : j->stage;
     size_t own = first == 0; /* the BATCH record */
 
     if (own)
-        *part = (struct fg_record){.time_ms = now_ms, .type = FG_REC_BATCH, .arg = j->durable_seq};
+        *part = (struct fg_journal_record){
+            .time_ms = now_ms, .type = FG_REC_BATCH, .arg = j->durable_seq};
     if (!there && count > own)
         memcpy(part + own, records + first + own - 1, (count - own) * sizeof(*part));
-    fg_record_seal(part, count, j->last_seq + 1 + first);
+    fg_journal_record_seal(part, count, j->last_seq + 1 + first);
     return part;
 }
 
 /* Those places, all in the tip. */
-static bool write_part(struct fg_journal *j, const struct fg_record *records, size_t first, size_t count,
-                       uint64_t now_ms)
+static bool write_part(struct fg_journal *j, const struct fg_journal_record *records, size_t first,
+                       size_t count, uint64_t now_ms)
 {
-    uint64_t offset = fg_segment_offset(&j->tip, j->last_seq + 1 + first);
-    struct fg_record *part = stage_part(j, records, first, count, now_ms);
+    uint64_t offset = fg_journal_segment_offset(&j->tip, j->last_seq + 1 + first);
+    struct fg_journal_record *part = stage_part(j, records, first, count, now_ms);
 
     j->unfinished = true;
     if (j->tip.fd == j->base.fd)
         j->dirty_end = offset + count * sizeof(*part);
-    if (!fg_file_write(&j->ops, j->tip.fd, part, count * sizeof(*part), offset))
+    if (!fg_journal_file_write(&j->ops, j->tip.fd, part, count * sizeof(*part), offset))
         return segment_trouble(j, "write", j->tip.first_seq);
     return true;
 }
 
-static bool write_all(struct fg_journal *j, const struct fg_record *records, size_t total, uint64_t now_ms)
+static bool write_all(struct fg_journal *j, const struct fg_journal_record *records, size_t total,
+                      uint64_t now_ms)
 {
     size_t done = 0;
 
     while (done < total) {
         uint64_t seq = j->last_seq + 1 + done;
-        uint64_t count = fg_segment_end(&j->tip) - seq;
+        uint64_t count = fg_journal_segment_end(&j->tip) - seq;
 
         if (count == 0) {
             j->unfinished = true;
@@ -227,10 +234,11 @@ static bool write_all(struct fg_journal *j, const struct fg_record *records, siz
 /* Asks for the next segment's room before a byte is written: a full disk is mostly found here. */
 static bool find_room(struct fg_journal *j, size_t total)
 {
-    return j->last_seq + total < fg_segment_end(&j->base) || have_spare(j);
+    return j->last_seq + total < fg_journal_segment_end(&j->base) || have_spare(j);
 }
 
-bool fg_journal_commit(struct fg_journal *j, const struct fg_record *records, size_t n, uint64_t now_ms)
+bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                       uint64_t now_ms)
 {
     if (j->state == FG_JOURNAL_FAILED)
         return false;
@@ -262,7 +270,7 @@ void fg_journal_close(struct fg_journal *j)
         return;
     if (j->state != FG_JOURNAL_FAILED && j->unfinished)
         take_back(j);
-    fg_spare_stop(j->spare);
+    fg_journal_spare_stop(j->spare);
     drop_spare(j);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
         close(j->tip.fd);

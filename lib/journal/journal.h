@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * journal: the append-only log of decisions. One directory, segments `NNNNNNNNNNNNNNNNNNNN.fgj` (first
- * sequence, 20 digits), preallocated; each begins with one 64-byte header (struct fg_segment_header) and
- * holds 64-byte records.
+ * journal: the append-only log of decisions. One directory, segments `NNNNNNNNNNNNNNNNNNNN.fgj`
+ * (first sequence, 20 digits), preallocated; each begins with one 64-byte header (struct
+ * fg_journal_segment_header) and holds 64-byte records.
  *
- * Writer: one thread (the journal thread), by fg_journal_* or fg_committer_*. Readers: any number, each with
- * its own fg_journal_reader, in any process; they see whole records up to the sequence that they are told is
- * durable.
+ * Writer: one thread (the journal thread), by fg_journal_* or fg_committer_*. Readers: any number,
+ * each with its own fg_journal_reader, in any process; they see whole records up to the sequence
+ * that they are told is durable.
  *
- * Errors: a failed write or sync is final (the page cache can no longer be trusted): the journal goes to
- * FG_JOURNAL_FAILED and refuses all later appends. No space is FG_JOURNAL_FULL: nothing was written, and the
- * next append tries again.
+ * Errors: a failed write or sync is final (the page cache can no longer be trusted): the journal
+ * goes to FG_JOURNAL_FAILED and refuses all later appends. No space is FG_JOURNAL_FULL: nothing was
+ * written, and the next append tries again.
  *
- * Torn tail: a commit that did not reach the disk as a whole before a crash. It was never acknowledged. On
- * open, the log is cut at the first record that is not valid, unless a later valid BATCH record says that it
- * had been durable, or a later segment exists: then the log is corrupt in the middle and open fails with file
- * and offset.
+ * Torn tail: a commit that did not reach the disk as a whole before a crash. It was never
+ * acknowledged. On open, the log is cut at the first record that is not valid, unless a later valid
+ * BATCH record says that it had been durable, or a later segment exists: then the log is corrupt in
+ * the middle and open fails with file and offset.
  *
- * Retention: the oldest segments may be removed once snapshots (ledger/snapshot.h) hold what they add up to.
- * The log then begins later than with record 1.
+ * Retention: the oldest segments may be removed once snapshots (ledger/snapshot.h) hold what they
+ * add up to. The log then begins later than with record 1.
  */
 #ifndef FG_JOURNAL_H
 #define FG_JOURNAL_H
@@ -34,17 +34,18 @@
 #define FG_SEGMENT_BYTES_MAX    (16ull << 30)
 #define FG_SEGMENT_BYTES_NORMAL (64ull << 20)
 
-struct fg_segment_header {
+struct fg_journal_segment_header {
     uint64_t magic;
     uint32_t version;
     uint32_t crc;          /**< CRC32C of the header with crc = 0 */
-    uint64_t appliance_id; /**< random, made with the first segment; all segments of a log carry the same */
+    uint64_t appliance_id; /**< random, made with the first segment; all segments of a log carry the
+                              same */
     uint64_t first_seq;
     uint64_t created_ms; /**< Unix time */
     uint64_t bytes;      /**< size of the segment with this header */
     uint64_t reserved[2];
 };
-_Static_assert(sizeof(struct fg_segment_header) == 64, "segment header layout");
+_Static_assert(sizeof(struct fg_journal_segment_header) == 64, "segment header layout");
 
 enum fg_journal_state { FG_JOURNAL_OK, FG_JOURNAL_FULL, FG_JOURNAL_FAILED };
 
@@ -52,45 +53,53 @@ struct fg_journal_options {
     const char *dir;        /**< created when missing (one level) */
     uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
-    bool retired;           /**< a log that begins later than with record 1 is opened too: the caller has the
-                                 snapshot that holds the rest, and sees to it that it reaches far enough */
-    unsigned prepare_ms;    /**< a thread prepares the next segment when one lasts longer than this; 0 = none
-                               does.    With it a new log's first segment is prepared before open returns */
-    uint64_t now_ms;        /**< Unix time, for headers */
+    bool retired; /**< a log that begins later than with record 1 is opened too: the caller has the
+                       snapshot that holds the rest, and sees to it that it reaches far enough */
+    unsigned prepare_ms; /**< a thread prepares the next segment when one lasts longer than this; 0
+                            = none does.    With it a new log's first segment is prepared before
+                            open returns */
+    uint64_t now_ms;     /**< Unix time, for headers */
 };
 
 struct fg_journal; /**< the writing side */
 
-/** Locks the directory (a second writer is refused), checks and cuts the tail. NULL and err on failure. */
+/** Locks the directory (a second writer is refused), checks and cuts the tail. NULL and err on
+ * failure. */
 struct fg_journal *fg_journal_open(const struct fg_journal_options *options, struct fg_error *err);
 void fg_journal_close(struct fg_journal *journal);
 
 uint64_t fg_journal_appliance(const struct fg_journal *journal);
+uint64_t fg_journal_begin_seq(
+    const struct fg_journal *journal); /**< of the first record when it was opened */
 uint64_t
-fg_journal_begin_seq(const struct fg_journal *journal);         /**< of the first record when it was opened */
-uint64_t fg_journal_last_seq(const struct fg_journal *journal); /**< of the last record written; 0 = empty */
-uint64_t fg_journal_cut_records(const struct fg_journal *journal); /**< torn records that open cut off */
-/** Its directory still has its lock and a segment: false when somebody removed or moved it. Any thread. */
+fg_journal_last_seq(const struct fg_journal *journal); /**< of the last record written; 0 = empty */
+uint64_t
+fg_journal_cut_records(const struct fg_journal *journal); /**< torn records that open cut off */
+/** Its directory still has its lock and a segment: false when somebody removed or moved it. Any
+ * thread. */
 bool fg_journal_in_place(const struct fg_journal *journal);
 enum fg_journal_state fg_journal_state(const struct fg_journal *journal);
-const char *fg_journal_error(const struct fg_journal *journal); /**< why it is FULL or FAILED; "" when OK */
+const char *
+fg_journal_error(const struct fg_journal *journal); /**< why it is FULL or FAILED; "" when OK */
 
 /**
- * Writes a BATCH record and the n records (they get their seq and crc here) and makes them durable: one
- * write, one fdatasync (more when a segment ends in between). True when all n are durable. False: none may be
- * acknowledged, see fg_journal_state; after FULL the same records may be given again.
+ * Writes a BATCH record and the n records (they get their seq and crc here) and makes them durable:
+ * one write, one fdatasync (more when a segment ends in between). True when all n are durable.
+ * False: none may be acknowledged, see fg_journal_state; after FULL the same records may be given
+ * again.
  */
-bool fg_journal_commit(struct fg_journal *journal, const struct fg_record *records, size_t n,
-                       uint64_t now_ms);
+bool fg_journal_commit(struct fg_journal *journal, const struct fg_journal_record *records,
+                       size_t n, uint64_t now_ms);
 
 /**
- * n places for the records of a commit, as the writer wants them: those of a commit that lie here, from the
- * first place on, are not copied once more. Until close; NULL when out of memory. What a commit is given from
- * elsewhere overwrites them.
+ * n places for the records of a commit, as the writer wants them: those of a commit that lie here,
+ * from the first place on, are not copied once more. Until close; NULL when out of memory. What a
+ * commit is given from elsewhere overwrites them.
  */
-struct fg_record *fg_journal_places(struct fg_journal *journal, size_t n);
+struct fg_journal_record *fg_journal_positions(struct fg_journal *journal, size_t n);
 
-/* ---- how far back ---------------------------------------------------------------------------------------
+/* ---- how far back
+ * ---------------------------------------------------------------------------------------
  */
 
 struct fg_journal_extent {
@@ -100,31 +109,35 @@ struct fg_journal_extent {
 /** What the log in dir holds now. Beside a living writer; any thread. False and err. */
 bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct fg_error *err);
 
-/** The first sequence that the log still holds: 1 when nothing was retired; 0 and err on trouble. */
+/** The first sequence that the log still holds: 1 when nothing was retired; 0 and err on trouble.
+ */
 uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err);
 
 /**
- * Removes the segments that lie entirely at or before passed_seq (snapshot and sinks have passed it), oldest
- * first, as long as those that stay hold at least keep_bytes. Never the last one. Beside a living writer and
- * readers that are further; one thread at a time. Returns how many went, -1 and err when one could not.
+ * Removes the segments that lie entirely at or before passed_seq (snapshot and sinks have passed
+ * it), oldest first, as long as those that stay hold at least keep_bytes. Never the last one.
+ * Beside a living writer and readers that are further; one thread at a time. Returns how many went,
+ * -1 and err when one could not.
  */
-ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err);
+ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes,
+                          struct fg_error *err);
 
-/* ---- group commit: from the workers' rings to the watermarks ------------------------------------------- */
+/* ---- group commit: from the workers' rings to the watermarks --------------------------------- */
 
-/** One worker's count of durable records, alone on its line. Written by the journal thread, read by its
- * worker. */
-struct fg_watermark {
+/** One worker's count of durable records, alone on its line. Written by the journal thread, read by
+ * its worker. */
+struct fg_journal_watermark {
     _Alignas(FG_CACHE_LINE) _Atomic uint64_t
         durable; /**< how many of the records it pushed since start are on disk */
 };
 
-struct fg_committer {
+struct fg_journal_committer {
     struct fg_journal *journal;
     unsigned workers;
-    struct fg_ring **rings;     /**< [workers], struct fg_record in each; this thread consumes */
-    struct fg_watermark *marks; /**< [workers] */
-    struct fg_record *batch;    /**< [batch_max], the journal's */
+    struct fg_ring *
+        *rings; /**< [workers], struct fg_journal_record in each; this thread consumes */
+    struct fg_journal_watermark *marks; /**< [workers] */
+    struct fg_journal_record *batch;    /**< [batch_max], the journal's */
     size_t batch_max;
     _Atomic uint64_t durable_seq; /**< last durable sequence of the log: for readers and sinks */
     _Atomic int state;            /**< enum fg_journal_state, for workers and status */
@@ -135,41 +148,45 @@ struct fg_committer {
 };
 
 /** batch_max: records of one commit, 0 = 8192. Rings and marks stay the caller's. */
-bool fg_committer_init(struct fg_committer *c, struct fg_journal *journal, struct fg_ring **rings,
-                       struct fg_watermark *marks, unsigned workers, size_t batch_max, struct fg_error *err);
-void fg_committer_free(struct fg_committer *c);
+bool fg_journal_committer_init(struct fg_journal_committer *c, struct fg_journal *journal,
+                               struct fg_ring **rings, struct fg_journal_watermark *marks,
+                               unsigned workers, size_t batch_max, struct fg_error *err);
+void fg_journal_committer_free(struct fg_journal_committer *c);
 
 /**
- * One group commit: takes what waits in the rings (fair over the workers), commits it, publishes the
- * watermarks with release stores. Returns the records made durable; 0 when there was nothing, or when the
- * journal is FULL or FAILED.
+ * One group commit: takes what waits in the rings (fair over the workers), commits it, publishes
+ * the watermarks with release stores. Returns the records made durable; 0 when there was nothing,
+ * or when the journal is FULL or FAILED.
  */
-size_t fg_committer_step(struct fg_committer *c, uint64_t now_ms);
+size_t fg_journal_committer_step(struct fg_journal_committer *c, uint64_t now_ms);
 
 /**
- * Microseconds to wait before the step that follows a commit. A commit has a cost of its own (CPU and disk),
- * so where hundreds of records came while the disk synced, and more will come, some more are worth waiting
- * for. 0 when all that are under way were in the commit, when a batch is there, or when a ring is half full.
+ * Microseconds to wait before the step that follows a commit. A commit has a cost of its own (CPU
+ * and disk), so where hundreds of records came while the disk synced, and more will come, some more
+ * are worth waiting for. 0 when all that are under way were in the commit, when a batch is there,
+ * or when a ring is half full.
  */
-unsigned fg_committer_gather_us(const struct fg_committer *c);
+unsigned fg_journal_committer_gather_us(const struct fg_journal_committer *c);
 
-/* ---- reading ------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct fg_journal_reader;
 
 /** next_seq: first sequence wanted, from 1. NULL and err when the directory holds no log. */
-struct fg_journal_reader *fg_journal_reader_open(const char *dir, uint64_t next_seq, struct fg_error *err);
+struct fg_journal_reader *fg_journal_reader_open(const char *dir, uint64_t next_seq,
+                                                 struct fg_error *err);
 void fg_journal_reader_close(struct fg_journal_reader *reader);
 
 /**
- * Copies up to max records with seq <= limit_seq, in order, BATCH records included. Returns how many; 0 when
- * there is nothing yet; -1 and err when a record that should be there is missing or corrupt (err names file
- * and offset). limit_seq UINT64_MAX: up to the valid end of the log (for recovery and auditor; nobody writes
- * meanwhile).
+ * Copies up to max records with seq <= limit_seq, in order, BATCH records included. Returns how
+ * many; 0 when there is nothing yet; -1 and err when a record that should be there is missing or
+ * corrupt (err names file and offset). limit_seq UINT64_MAX: up to the valid end of the log (for
+ * recovery and auditor; nobody writes meanwhile).
  */
-ssize_t fg_journal_read(struct fg_journal_reader *reader, struct fg_record *records, size_t max,
-                        uint64_t limit_seq, struct fg_error *err);
+ssize_t fg_journal_read(struct fg_journal_reader *reader, struct fg_journal_record *records,
+                        size_t max, uint64_t limit_seq, struct fg_error *err);
 
-uint64_t fg_journal_reader_appliance(const struct fg_journal_reader *reader); /**< appliance_id of the log */
+uint64_t
+fg_journal_reader_appliance(const struct fg_journal_reader *reader); /**< appliance_id of the log */
 
 #endif

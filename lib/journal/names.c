@@ -9,18 +9,18 @@
 
 #include "journal/file.h"
 
-void fg_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix)
+void fg_journal_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix)
 {
     snprintf(name, FG_NAME_SIZE, "%020" PRIu64 "%s", seq, suffix);
 }
 
-/* 0 when the name is not one that fg_file_name() makes. */
+/* 0 when the name is not one that fg_journal_file_name() makes. */
 static uint64_t parse_name(const char *name, const char *suffix)
 {
     char same[FG_NAME_SIZE];
     uint64_t seq = strtoull(name, NULL, 10);
 
-    fg_file_name(same, seq, suffix);
+    fg_journal_file_name(same, seq, suffix);
     return strcmp(name, same) == 0 ? seq : 0;
 }
 
@@ -55,8 +55,8 @@ static bool collect(DIR *d, const char *suffix, uint64_t **seqs, size_t *count)
     return true;
 }
 
-bool fg_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs, size_t *count,
-                  struct fg_error *err)
+bool fg_journal_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs,
+                          size_t *count, struct fg_error *err)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * pace: how long the journal's thread sleeps when it finds nothing. Workers wake nobody (that would be a
- * system call) unless they have nothing to do, so what it sleeps is added to an answer. Short while orders
- * come: a commit takes longer than the longest of these sleeps. After a while of silence fewer wake-ups are
- * worth more than the first order's last millisecond: each costs a worker on the same CPU some microseconds.
- * No clock: the sleeps themselves are added up. One thread.
+ * pace: how long the journal's thread sleeps when it finds nothing. Workers wake nobody (that would
+ * be a system call) unless they have nothing to do, so what it sleeps is added to an answer. Short
+ * while orders come: a commit takes longer than the longest of these sleeps. After a while of
+ * silence fewer wake-ups are worth more than the first order's last millisecond: each costs a
+ * worker on the same CPU some microseconds. No clock: the sleeps themselves are added up. One
+ * thread.
  */
 #ifndef FG_JOURNAL_PACE_H
 #define FG_JOURNAL_PACE_H
@@ -17,18 +18,19 @@
 #define FG_PACE_QUIET_US  1000
 #define FG_PACE_SILENT_US 100000 /* of sleep without a record: then it is quiet */
 
-struct fg_pace {
+struct fg_journal_pace {
     unsigned sleep_us; /* the last one; 0 = there was work */
     unsigned slept_us; /* since then */
 };
 
-static inline void fg_pace_worked(struct fg_pace *p)
+static inline void fg_journal_pace_worked(struct fg_journal_pace *p)
 {
-    *p = (struct fg_pace){0};
+    *p = (struct fg_journal_pace){0};
 }
 
-/** Microseconds to sleep now. woken: a worker that is idle ends the sleep when there is a record. */
-static inline unsigned fg_pace_idle(struct fg_pace *p, bool woken)
+/** Microseconds to sleep now. woken: a worker that is idle ends the sleep when there is a record.
+ */
+static inline unsigned fg_journal_pace_idle(struct fg_journal_pace *p, bool woken)
 {
     unsigned busy = woken ? FG_PACE_WOKEN_US : FG_PACE_BUSY_US;
     unsigned most = p->slept_us < FG_PACE_SILENT_US ? busy : FG_PACE_QUIET_US;

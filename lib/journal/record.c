@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored as they stand in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "records are stored as they stand in memory");
 
-const char *fg_record_name(unsigned type)
+const char *fg_journal_record_name(unsigned type)
 {
     switch (type) {
-#define X(name, number, text)                                                                                \
-    case FG_REC_##name:                                                                                      \
+#define X(name, number, text)                                                                      \
+    case FG_REC_##name:                                                                            \
         return text;
         FG_RECORD_LIST(X)
 #undef X
@@ -18,9 +19,9 @@ const char *fg_record_name(unsigned type)
     }
 }
 
-enum { BEFORE = offsetof(struct fg_record, crc), AFTER = BEFORE + sizeof(uint32_t) };
+enum { BEFORE = offsetof(struct fg_journal_record, crc), AFTER = BEFORE + sizeof(uint32_t) };
 
-static uint32_t crc_anywhere(const struct fg_record *record)
+static uint32_t crc_anywhere(const struct fg_journal_record *record)
 {
     uint8_t covered[FG_RECORD_SIZE - sizeof(record->crc)];
 
@@ -30,13 +31,15 @@ static uint32_t crc_anywhere(const struct fg_record *record)
 }
 
 #ifdef __x86_64__
-#define SSE42   __attribute__((target("sse4.2")))
-#define ABREAST 4 /* the instruction takes three cycles, but one begins each cycle: records side by side */
-#define WORDS   (FG_RECORD_SIZE / 8)
+#define SSE42 __attribute__((target("sse4.2")))
+#define ABREAST                                                                                    \
+    4 /* the instruction takes three cycles, but one begins each cycle: records side by side */
+#define WORDS (FG_RECORD_SIZE / 8)
 
 _Static_assert(BEFORE % 8 == 4 && AFTER % 8 == 0, "the CRC is the second half of a word");
 
-SSE42 static inline uint64_t crc_word(uint64_t crc, const struct fg_record *record, unsigned at)
+SSE42 static inline uint64_t crc_word(uint64_t crc, const struct fg_journal_record *record,
+                                      unsigned at)
 {
     uint64_t word;
 
@@ -45,7 +48,7 @@ SSE42 static inline uint64_t crc_word(uint64_t crc, const struct fg_record *reco
                             : __builtin_ia32_crc32di(crc, word);
 }
 
-SSE42 static uint32_t crc_sse42(const struct fg_record *record)
+SSE42 static uint32_t crc_sse42(const struct fg_journal_record *record)
 {
     uint64_t crc = ~0u;
 
@@ -54,7 +57,7 @@ SSE42 static uint32_t crc_sse42(const struct fg_record *record)
     return ~(uint32_t)crc;
 }
 
-SSE42 static inline void seal_abreast(struct fg_record *r, uint64_t first_seq)
+SSE42 static inline void seal_abreast(struct fg_journal_record *r, uint64_t first_seq)
 {
     uint64_t crc[ABREAST] = {~0u, ~0u, ~0u, ~0u};
 
@@ -68,7 +71,7 @@ SSE42 static inline void seal_abreast(struct fg_record *r, uint64_t first_seq)
 }
 
 /* How many it sealed: all but the last few. */
-SSE42 static size_t seal_sse42(struct fg_record *records, size_t n, uint64_t first_seq)
+SSE42 static size_t seal_sse42(struct fg_journal_record *records, size_t n, uint64_t first_seq)
 {
     size_t done = 0;
 
@@ -78,7 +81,7 @@ SSE42 static size_t seal_sse42(struct fg_record *records, size_t n, uint64_t fir
 }
 #endif
 
-uint32_t fg_record_crc(const struct fg_record *record)
+uint32_t fg_journal_record_crc(const struct fg_journal_record *record)
 {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("sse4.2"))
@@ -87,7 +90,7 @@ uint32_t fg_record_crc(const struct fg_record *record)
     return crc_anywhere(record);
 }
 
-void fg_record_seal(struct fg_record *records, size_t n, uint64_t first_seq)
+void fg_journal_record_seal(struct fg_journal_record *records, size_t n, uint64_t first_seq)
 {
     size_t i = 0;
 
@@ -97,6 +100,6 @@ void fg_record_seal(struct fg_record *records, size_t n, uint64_t first_seq)
 #endif
     for (; i < n; i++) {
         records[i].seq = first_seq + i;
-        records[i].crc = fg_record_crc(&records[i]);
+        records[i].crc = fg_journal_record_crc(&records[i]);
     }
 }

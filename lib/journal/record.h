@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * record: one decision, 64 bytes, as it stands in the log. The only definition of it: engine, journal,
- * ledger, sinks and auditor include this header. Little-endian, fixed width, no padding.
+ * record: one decision, 64 bytes, as it stands in the log. The only definition of it: engine,
+ * journal, ledger, sinks and auditor include this header. Little-endian, fixed width, no padding.
  */
-#ifndef FG_RECORD_H
-#define FG_RECORD_H
+#ifndef FG_JOURNAL_RECORD_H
+#define FG_JOURNAL_RECORD_H
 
 #include "base/base.h"
 
@@ -13,26 +13,28 @@
 #define FG_UNITS_MAX     2000000000 /**< units of one item */
 #define FG_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
 
-/* name, number, name in text. What each one means to available/reserved/sold of its item: lib/ledger. */
-#define FG_RECORD_LIST(X)                                                                                    \
-    X(BATCH, 1, "batch") /* first of each commit: `arg` = sequence known durable when it was written */      \
-    X(RESERVED, 2, "reserved")   /* available -> reserved; `arg` = deadline, Unix ms */                      \
-    X(SOLD, 3, "sold")           /* reserved -> sold */                                                      \
-    X(CANCELLED, 4, "cancelled") /* reserved -> available */                                                 \
-    X(EXPIRED, 5, "expired")     /* reserved -> available */                                                 \
-    X(ITEM_SET, 6, "item-set")   /* defines or changes an item (not its units) */                            \
-    X(ITEM_NAME, 7, "item-name")                                                                             \
-    X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                           \
-    X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */            \
+/* name, number, name in text. What each one means to available/reserved/sold of its item:
+ * lib/ledger. */
+#define FG_RECORD_LIST(X)                                                                          \
+    X(BATCH, 1,                                                                                    \
+      "batch") /* first of each commit: `arg` = sequence known durable when it was written */      \
+    X(RESERVED, 2, "reserved")   /* available -> reserved; `arg` = deadline, Unix ms */            \
+    X(SOLD, 3, "sold")           /* reserved -> sold */                                            \
+    X(CANCELLED, 4, "cancelled") /* reserved -> available */                                       \
+    X(EXPIRED, 5, "expired")     /* reserved -> available */                                       \
+    X(ITEM_SET, 6, "item-set")   /* defines or changes an item (not its units) */                  \
+    X(ITEM_NAME, 7, "item-name")                                                                   \
+    X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                 \
+    X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */  \
     X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */
 
-enum fg_record_type {
+enum fg_journal_record_type {
 #define X(name, number, text) FG_REC_##name = number,
     FG_RECORD_LIST(X)
 #undef X
 };
 
-struct fg_record {
+struct fg_journal_record {
     uint64_t seq;     /**< place in the log, from 1, no gap; given by the journal */
     uint64_t time_ms; /**< Unix time of the decision */
     uint8_t type;
@@ -41,7 +43,8 @@ struct fg_record {
     uint32_t crc;      /**< CRC32C of the other 60 bytes; given by the journal */
     uint64_t item;
     union {
-        struct { /* RESERVED, SOLD, CANCELLED, EXPIRED, EXTENDED; USER: user and arg; BATCH and STOCK: arg */
+        struct { /* RESERVED, SOLD, CANCELLED, EXPIRED, EXTENDED; USER: user and arg; BATCH and
+                    STOCK: arg */
             uint8_t order_id[16];
             uint64_t user;
             uint64_t arg;
@@ -59,21 +62,24 @@ struct fg_record {
     };
 };
 
-_Static_assert(sizeof(struct fg_record) == FG_RECORD_SIZE, "record layout");
-_Static_assert(offsetof(struct fg_record, crc) == 20 && offsetof(struct fg_record, item) == 24,
+_Static_assert(sizeof(struct fg_journal_record) == FG_RECORD_SIZE, "record layout");
+_Static_assert(offsetof(struct fg_journal_record, crc) == 20 &&
+                   offsetof(struct fg_journal_record, item) == 24,
                "record layout");
-_Static_assert(offsetof(struct fg_record, order_id) == 32 && offsetof(struct fg_record, user) == 48 &&
-                   offsetof(struct fg_record, arg) == 56,
+_Static_assert(offsetof(struct fg_journal_record, order_id) == 32 &&
+                   offsetof(struct fg_journal_record, user) == 48 &&
+                   offsetof(struct fg_journal_record, arg) == 56,
                "record layout");
-_Static_assert(offsetof(struct fg_record, hold_ms) == 48 && offsetof(struct fg_record, name) == 32,
+_Static_assert(offsetof(struct fg_journal_record, hold_ms) == 48 &&
+                   offsetof(struct fg_journal_record, name) == 32,
                "record layout");
 
-const char *fg_record_name(unsigned type); /**< "reserved"; "?" when unknown */
+const char *fg_journal_record_name(unsigned type); /**< "reserved"; "?" when unknown */
 
 /** CRC over the record without its crc field. */
-uint32_t fg_record_crc(const struct fg_record *record);
+uint32_t fg_journal_record_crc(const struct fg_journal_record *record);
 
 /** Gives n records the sequences from first_seq on, and their CRCs. */
-void fg_record_seal(struct fg_record *records, size_t n, uint64_t first_seq);
+void fg_journal_record_seal(struct fg_journal_record *records, size_t n, uint64_t first_seq);
 
 #endif

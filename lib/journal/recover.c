@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What happens before the first commit: the lock, the check of all segments, the cut of a torn tail. */
+/* What happens before the first commit: the lock, the check of all segments, the cut of a torn
+ * tail. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -57,48 +58,55 @@ static bool lock_dir(struct fg_journal *j, struct fg_error *err)
     }
     len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     if (ftruncate(j->lock_fd, 0) < 0 || pwrite(j->lock_fd, pid, (size_t)len, 0) < 0) {
-        /* only a hint for the next one who is refused; a full disk must not keep us from starting */
+        /* only a hint for the next one who is refused; a full disk must not keep us from starting
+         */
     }
     return true;
 }
 
-/* A segment that is not the last: as long as it says, its last place filled, the next one right behind. */
-static bool check_complete(struct fg_journal *j, const struct fg_segment *s, uint64_t next_first_seq,
-                           struct fg_error *err)
+/* A segment that is not the last: as long as it says, its last place filled, the next one right
+ * behind. */
+static bool check_complete(struct fg_journal *j, const struct fg_journal_segment *s,
+                           uint64_t next_first_seq, struct fg_error *err)
 {
-    uint64_t last = fg_segment_end(s) - 1;
-    struct fg_record record;
+    uint64_t last = fg_journal_segment_end(s) - 1;
+    struct fg_journal_record record;
 
     if (next_first_seq != last + 1)
         return fg_fail(err,
-                       "%s: records %" PRIu64 " to %" PRIu64 " are missing: no segment %020" PRIu64 ".fgj",
+                       "%s: records %" PRIu64 " to %" PRIu64 " are missing: no segment %020" PRIu64
+                       ".fgj",
                        j->dir, last + 1, next_first_seq - 1, last + 1);
-    if (!fg_file_read(s->fd, &record, sizeof(record), fg_segment_offset(s, last)))
-        return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot read: %s", j->dir, s->first_seq, strerror(errno));
-    if (!fg_record_valid(&record, last))
-        return fg_segment_corrupt(s, j->dir, last, 0, err);
+    if (!fg_journal_file_read(s->fd, &record, sizeof(record), fg_journal_segment_offset(s, last)))
+        return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot read: %s", j->dir, s->first_seq,
+                       strerror(errno));
+    if (!fg_journal_record_valid(&record, last))
+        return fg_journal_segment_corrupt(s, j->dir, last, 0, err);
     return true;
 }
 
-static bool check_segments(struct fg_journal *j, const uint64_t *seqs, size_t count, struct fg_error *err)
+static bool check_segments(struct fg_journal *j, const uint64_t *seqs, size_t count,
+                           struct fg_error *err)
 {
     j->begin_seq = seqs[0];
     if (seqs[0] != 1 && !j->retired)
-        return fg_fail(err,
-                       "%s: records 1 to %" PRIu64 " are missing: the log begins with %020" PRIu64 ".fgj",
-                       j->dir, seqs[0] - 1, seqs[0]);
+        return fg_fail(
+            err, "%s: records 1 to %" PRIu64 " are missing: the log begins with %020" PRIu64 ".fgj",
+            j->dir, seqs[0] - 1, seqs[0]);
     for (size_t i = 0; i + 1 < count; i++) {
-        struct fg_segment s;
+        struct fg_journal_segment s;
         bool ok;
 
-        if (!fg_segment_open(&s, j->dir_fd, j->dir, seqs[i], O_RDONLY, &j->appliance_id, NULL, err))
+        if (!fg_journal_segment_open(&s, j->dir_fd, j->dir, seqs[i], O_RDONLY, &j->appliance_id,
+                                     NULL, err))
             return false;
         ok = check_complete(j, &s, seqs[i + 1], err);
         close(s.fd);
         if (!ok)
             return false;
     }
-    return fg_segment_open(&j->base, j->dir_fd, j->dir, seqs[count - 1], O_RDWR, &j->appliance_id, NULL, err);
+    return fg_journal_segment_open(&j->base, j->dir_fd, j->dir, seqs[count - 1], O_RDWR,
+                                   &j->appliance_id, NULL, err);
 }
 
 static bool repair_failed(struct fg_journal *j, const char *what, struct fg_error *err)
@@ -110,18 +118,18 @@ static bool repair_failed(struct fg_journal *j, const char *what, struct fg_erro
 /* Zeroes what lies behind the end, so that it can never be taken for a record again. */
 static bool wipe_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *err)
 {
-    uint64_t offset = fg_segment_offset(&j->base, end_seq);
+    uint64_t offset = fg_journal_segment_offset(&j->base, end_seq);
 
     while (offset < j->base.bytes) {
         uint64_t n = FG_STAGE_RECORDS * sizeof(*j->stage);
 
         if (n > j->base.bytes - offset)
             n = j->base.bytes - offset;
-        if (!fg_file_read(j->base.fd, j->stage, n, offset))
+        if (!fg_journal_file_read(j->base.fd, j->stage, n, offset))
             return repair_failed(j, "read", err);
-        if (!fg_all_zero(j->stage, n)) {
+        if (!fg_journal_all_zero(j->stage, n)) {
             memset(j->stage, 0, n);
-            if (!fg_file_write(&j->ops, j->base.fd, j->stage, n, offset))
+            if (!fg_journal_file_write(&j->ops, j->base.fd, j->stage, n, offset))
                 return repair_failed(j, "write", err);
         }
         offset += n;
@@ -136,31 +144,34 @@ static bool restore_length(struct fg_journal *j, struct fg_error *err)
 
     if (fstat(j->base.fd, &st) < 0)
         return repair_failed(j, "stat", err);
-    if ((uint64_t)st.st_size < j->base.bytes && j->ops.allocate(j->ops.ctx, j->base.fd, j->base.bytes) < 0)
+    if ((uint64_t)st.st_size < j->base.bytes &&
+        j->ops.allocate(j->ops.ctx, j->base.fd, j->base.bytes) < 0)
         return repair_failed(j, "allocate", err);
     return true;
 }
 
 static bool recover_tail(struct fg_journal *j, struct fg_error *err)
 {
-    struct fg_segment_tail tail;
+    struct fg_journal_segment_tail tail;
 
     /*
-     * The process before us may have died between write and sync; or after a failed sync, when the page cache
-     * shows what the disk does not have. So: write out what can be, then look at what the disk has.
+     * The process before us may have died between write and sync; or after a failed sync, when the
+     * page cache shows what the disk does not have. So: write out what can be, then look at what
+     * the disk has.
      */
     if (!j->memory) {
         if (j->ops.sync(j->ops.ctx, j->base.fd) < 0)
             return repair_failed(j, "sync", err);
         j->ops.forget(j->ops.ctx, j->base.fd);
     }
-    if (!fg_segment_scan(&j->base, j->dir, j->base.first_seq, &tail, err))
+    if (!fg_journal_segment_scan(&j->base, j->dir, j->base.first_seq, &tail, err))
         return false;
     if (tail.witness_seq)
-        return fg_segment_corrupt(&j->base, j->dir, tail.end_seq, tail.witness_seq, err);
+        return fg_journal_segment_corrupt(&j->base, j->dir, tail.end_seq, tail.witness_seq, err);
     if (!restore_length(j, err) || !wipe_rest(j, tail.end_seq, err))
         return false;
-    if (!j->memory && (j->ops.sync(j->ops.ctx, j->base.fd) < 0 || j->ops.sync_dir(j->ops.ctx, j->dir_fd) < 0))
+    if (!j->memory &&
+        (j->ops.sync(j->ops.ctx, j->base.fd) < 0 || j->ops.sync_dir(j->ops.ctx, j->dir_fd) < 0))
         return repair_failed(j, "sync", err);
     j->cut_records = tail.torn;
     j->last_seq = tail.end_seq - 1;
@@ -176,8 +187,8 @@ static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *e
             return fg_fail(err, "cannot get random bytes: %s", strerror(errno));
     while (j->appliance_id == 0);
     if (j->prepares && fg_journal_make_spare(j) &&
-        !fg_spare_zero(&j->ops, j->spare_fd,
-                       j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
+        !fg_journal_spare_zero(&j->ops, j->spare_fd,
+                               j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
         return fg_fail(err, "%s/" FG_SPARE_NAME ": cannot write: %s", j->dir, strerror(errno));
     if (!fg_journal_next_segment(j, 1, now_ms))
         return fg_fail(err, "%s", j->error);
@@ -203,7 +214,7 @@ static bool check_unused(struct fg_journal *j, struct fg_error *err)
     uint64_t *seqs, newest;
     size_t count;
 
-    if (!fg_file_list(j->dir_fd, j->dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(j->dir_fd, j->dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
         return false;
     newest = count ? seqs[count - 1] : 0;
     free(seqs);
@@ -222,7 +233,8 @@ static bool open_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err
 
     if (!open_dir(j, err) || !lock_dir(j, err))
         return false;
-    if (!remove_leftovers(j, err) || !fg_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (!remove_leftovers(j, err) ||
+        !fg_journal_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     if (count == 0)
         ok = check_unused(j, err) && create_log(j, now_ms, err);
@@ -236,14 +248,17 @@ static bool check_options(const struct fg_journal_options *o, struct fg_error *e
 {
     if (!o->dir || !o->dir[0] || strlen(o->dir) >= PATH_MAX)
         return fg_fail(err, "log directory: a path of 1 to %d bytes is needed", PATH_MAX - 1);
-    if (o->segment_bytes && (o->segment_bytes < FG_SEGMENT_BYTES_MIN ||
-                             o->segment_bytes > FG_SEGMENT_BYTES_MAX || o->segment_bytes % FG_RECORD_SIZE))
-        return fg_fail(err, "segment size %" PRIu64 ": a multiple of %d from %llu to %llu is needed",
-                       o->segment_bytes, FG_RECORD_SIZE, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
+    if (o->segment_bytes &&
+        (o->segment_bytes < FG_SEGMENT_BYTES_MIN || o->segment_bytes > FG_SEGMENT_BYTES_MAX ||
+         o->segment_bytes % FG_RECORD_SIZE))
+        return fg_fail(
+            err, "segment size %" PRIu64 ": a multiple of %d from %llu to %llu is needed",
+            o->segment_bytes, FG_RECORD_SIZE, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
     return true;
 }
 
-struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struct fg_journal_options *options,
+struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
+                                      const struct fg_journal_options *options,
                                       struct fg_error *err)
 {
     struct fg_journal *j;
@@ -252,7 +267,7 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
         return NULL;
     j = calloc(1, sizeof(*j));
     if (j)
-        fg_journal_places(j, FG_STAGE_RECORDS - 1);
+        fg_journal_positions(j, FG_STAGE_RECORDS - 1);
     if (!j || !j->stage) {
         free(j);
         fg_fail(err, "%s: out of memory", options->dir);
@@ -267,7 +282,8 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
     j->prepares = options->prepare_ms && !options->memory;
     if (open_log(j, options->now_ms, err)) {
         if (j->prepares)
-            j->spare = fg_spare_start(&j->ops, j->dir_fd, j->segment_bytes, options->prepare_ms);
+            j->spare =
+                fg_journal_spare_start(&j->ops, j->dir_fd, j->segment_bytes, options->prepare_ms);
         return j;
     }
     fg_journal_close(j);
@@ -276,5 +292,5 @@ struct fg_journal *fg_journal_open_on(const struct fg_file_ops *ops, const struc
 
 struct fg_journal *fg_journal_open(const struct fg_journal_options *options, struct fg_error *err)
 {
-    return fg_journal_open_on(&fg_file_system, options, err);
+    return fg_journal_open_on(&fg_journal_file_system, options, err);
 }

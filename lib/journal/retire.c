@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the directory of a log holds: how far back it goes, the end of its oldest segments, whether it is
- * still there. */
+/* What the directory of a log holds: how far back it goes, the end of its oldest segments, whether
+ * it is still there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,7 +20,7 @@ static bool look(struct log_files *l, const char *dir, struct fg_error *err)
     *l = (struct log_files){.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (l->dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    if (!fg_file_list(l->dir_fd, dir, FG_SEGMENT_SUFFIX, &l->seqs, &l->count, err))
+    if (!fg_journal_file_list(l->dir_fd, dir, FG_SEGMENT_SUFFIX, &l->seqs, &l->count, err))
         return false;
     return l->count > 0 || fg_fail(err, "%s: no log here", dir);
 }
@@ -38,7 +38,7 @@ static uint64_t size_of(const struct log_files *l, uint64_t seq)
     char name[FG_SEGMENT_NAME_SIZE];
     struct stat st;
 
-    fg_segment_name(name, seq);
+    fg_journal_segment_name(name, seq);
     return fstatat(l->dir_fd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 }
 
@@ -58,8 +58,8 @@ bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct
 
     *extent = (struct fg_journal_extent){0};
     if (ok)
-        *extent =
-            (struct fg_journal_extent){.first_seq = l.seqs[0], .segments = l.count, .bytes = size_of_all(&l)};
+        *extent = (struct fg_journal_extent){
+            .first_seq = l.seqs[0], .segments = l.count, .bytes = size_of_all(&l)};
     look_away(&l);
     return ok;
 }
@@ -74,27 +74,28 @@ uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err)
 }
 
 /* The directory is synced after each, so that no power cut can leave a hole. */
-static bool remove_one(const struct fg_file_ops *ops, const struct log_files *l, const char *dir,
-                       uint64_t seq, struct fg_error *err)
+static bool remove_one(const struct fg_journal_file_ops *ops, const struct log_files *l,
+                       const char *dir, uint64_t seq, struct fg_error *err)
 {
     char name[FG_SEGMENT_NAME_SIZE];
 
-    fg_segment_name(name, seq);
+    fg_journal_segment_name(name, seq);
     if (ops->remove(ops->ctx, l->dir_fd, name) < 0)
         return fg_fail(err, "%s/%s: cannot remove: %s", dir, name, strerror(errno));
     return ops->sync_dir(ops->ctx, l->dir_fd) == 0 ||
            fg_fail(err, "%s: cannot sync: %s", dir, strerror(errno));
 }
 
-ssize_t fg_journal_retire_on(const struct fg_file_ops *ops, const char *dir, uint64_t passed_seq,
-                             uint64_t keep_bytes, struct fg_error *err)
+ssize_t fg_journal_retire_on(const struct fg_journal_file_ops *ops, const char *dir,
+                             uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err)
 {
     struct log_files l;
     ssize_t removed = 0;
     bool ok = look(&l, dir, err);
     uint64_t bytes = ok ? size_of_all(&l) : 0;
 
-    /* that the next segment has begun is what makes this one complete, so its first record counts too */
+    /* that the next segment has begun is what makes this one complete, so its first record counts
+     * too */
     for (size_t i = 0; ok && i + 1 < l.count && l.seqs[i + 1] <= passed_seq; i++) {
         uint64_t size = size_of(&l, l.seqs[i]);
 
@@ -108,9 +109,10 @@ ssize_t fg_journal_retire_on(const struct fg_file_ops *ops, const char *dir, uin
     return ok ? removed : -1;
 }
 
-ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err)
+ssize_t fg_journal_retire(const char *dir, uint64_t passed_seq, uint64_t keep_bytes,
+                          struct fg_error *err)
 {
-    return fg_journal_retire_on(&fg_file_system, dir, passed_seq, keep_bytes, err);
+    return fg_journal_retire_on(&fg_journal_file_system, dir, passed_seq, keep_bytes, err);
 }
 
 bool fg_journal_in_place(const struct fg_journal *journal)

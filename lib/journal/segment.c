@@ -6,70 +6,77 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-void fg_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq)
+void fg_journal_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq)
 {
-    fg_file_name(name, first_seq, FG_SEGMENT_SUFFIX);
+    fg_journal_file_name(name, first_seq, FG_SEGMENT_SUFFIX);
 }
 
-static uint32_t header_crc(const struct fg_segment_header *header)
+static uint32_t header_crc(const struct fg_journal_segment_header *header)
 {
-    struct fg_segment_header copy = *header;
+    struct fg_journal_segment_header copy = *header;
 
     copy.crc = 0;
     return fg_crc32c(&copy, sizeof(copy));
 }
 
-void fg_segment_header_make(struct fg_segment_header *header, uint64_t appliance_id, uint64_t first_seq,
-                            uint64_t bytes, uint64_t created_ms)
+void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
+                                    uint64_t first_seq, uint64_t bytes, uint64_t created_ms)
 {
-    *header = (struct fg_segment_header){.magic = FG_SEGMENT_MAGIC,
-                                         .version = FG_SEGMENT_VERSION,
-                                         .appliance_id = appliance_id,
-                                         .first_seq = first_seq,
-                                         .created_ms = created_ms,
-                                         .bytes = bytes};
+    *header = (struct fg_journal_segment_header){.magic = FG_SEGMENT_MAGIC,
+                                                 .version = FG_SEGMENT_VERSION,
+                                                 .appliance_id = appliance_id,
+                                                 .first_seq = first_seq,
+                                                 .created_ms = created_ms,
+                                                 .bytes = bytes};
     header->crc = header_crc(header);
 }
 
-static bool check_header(const struct fg_segment_header *h, const char *dir, const char *name,
-                         uint64_t first_seq, uint64_t *appliance_id, struct fg_error *err)
+static bool check_header(const struct fg_journal_segment_header *h, const char *dir,
+                         const char *name, uint64_t first_seq, uint64_t *appliance_id,
+                         struct fg_error *err)
 {
     if (h->magic != FG_SEGMENT_MAGIC)
-        return fg_fail(err, "%s/%s: not a Floodgate log segment (magic %016" PRIx64 ", expected %016llx)",
-                       dir, name, h->magic, FG_SEGMENT_MAGIC);
+        return fg_fail(
+            err, "%s/%s: not a Floodgate log segment (magic %016" PRIx64 ", expected %016llx)", dir,
+            name, h->magic, FG_SEGMENT_MAGIC);
     if (h->version != FG_SEGMENT_VERSION)
         return fg_fail(err, "%s/%s: segment version %" PRIu32 ", this program knows %d", dir, name,
                        h->version, FG_SEGMENT_VERSION);
     if (h->crc != header_crc(h))
-        return fg_fail(err, "%s/%s: the header at offset 0 is corrupt (its CRC does not match)", dir, name);
+        return fg_fail(err, "%s/%s: the header at offset 0 is corrupt (its CRC does not match)",
+                       dir, name);
     if (h->first_seq != first_seq)
         return fg_fail(err, "%s/%s: the header says that it begins with record %" PRIu64, dir, name,
                        h->first_seq);
-    if (h->bytes < FG_SEGMENT_BYTES_MIN || h->bytes > FG_SEGMENT_BYTES_MAX || h->bytes % FG_RECORD_SIZE)
+    if (h->bytes < FG_SEGMENT_BYTES_MIN || h->bytes > FG_SEGMENT_BYTES_MAX ||
+        h->bytes % FG_RECORD_SIZE)
         return fg_fail(err,
-                       "%s/%s: segment size %" PRIu64 " in the header (a multiple of 64 from %llu to %llu)",
+                       "%s/%s: segment size %" PRIu64
+                       " in the header (a multiple of 64 from %llu to %llu)",
                        dir, name, h->bytes, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
     if (h->appliance_id == 0 || (*appliance_id && h->appliance_id != *appliance_id))
-        return fg_fail(err, "%s/%s: belongs to appliance %016" PRIx64 ", the log to %016" PRIx64, dir, name,
-                       h->appliance_id, *appliance_id);
+        return fg_fail(err, "%s/%s: belongs to appliance %016" PRIx64 ", the log to %016" PRIx64,
+                       dir, name, h->appliance_id, *appliance_id);
     *appliance_id = h->appliance_id;
     return true;
 }
 
-bool fg_segment_open(struct fg_segment *s, int dir_fd, const char *dir, uint64_t first_seq, int flags,
-                     uint64_t *appliance_id, bool *missing, struct fg_error *err)
+bool fg_journal_segment_open(struct fg_journal_segment *s, int dir_fd, const char *dir,
+                             uint64_t first_seq, int flags, uint64_t *appliance_id, bool *missing,
+                             struct fg_error *err)
 {
     char name[FG_SEGMENT_NAME_SIZE];
-    struct fg_segment_header header;
+    struct fg_journal_segment_header header;
     bool ok;
 
-    fg_segment_name(name, first_seq);
-    *s = (struct fg_segment){.fd = openat(dir_fd, name, flags | O_CLOEXEC), .first_seq = first_seq};
+    fg_journal_segment_name(name, first_seq);
+    *s = (struct fg_journal_segment){.fd = openat(dir_fd, name, flags | O_CLOEXEC),
+                                     .first_seq = first_seq};
     if (missing)
         *missing = s->fd < 0 && errno == ENOENT;
     if (s->fd < 0)
         return fg_fail(err, "%s/%s: cannot open: %s", dir, name, strerror(errno));
-    if (!fg_file_read(s->fd, &header, sizeof(header), 0))
+    if (!fg_journal_file_read(s->fd, &header, sizeof(header), 0))
         ok = fg_fail(err, "%s/%s: cannot read the header: %s", dir, name, strerror(errno));
     else
         ok = check_header(&header, dir, name, first_seq, appliance_id, err);
@@ -82,7 +89,7 @@ bool fg_segment_open(struct fg_segment *s, int dir_fd, const char *dir, uint64_t
     return false;
 }
 
-bool fg_all_zero(const void *data, size_t len)
+bool fg_journal_all_zero(const void *data, size_t len)
 {
     const uint8_t *p = data;
 
@@ -90,22 +97,24 @@ bool fg_all_zero(const void *data, size_t len)
 }
 
 /* Behind the first bad record: only a BATCH record that vouches for it matters. */
-static void look_behind(const struct fg_record *r, uint64_t seq, struct fg_segment_tail *tail)
+static void look_behind(const struct fg_journal_record *r, uint64_t seq,
+                        struct fg_journal_segment_tail *tail)
 {
-    if (fg_all_zero(r, sizeof(*r)))
+    if (fg_journal_all_zero(r, sizeof(*r)))
         return;
     tail->torn++;
-    if (!tail->witness_seq && r->type == FG_REC_BATCH && r->arg >= tail->end_seq && fg_record_valid(r, seq))
+    if (!tail->witness_seq && r->type == FG_REC_BATCH && r->arg >= tail->end_seq &&
+        fg_journal_record_valid(r, seq))
         tail->witness_seq = seq;
 }
 
-static void scan_block(const struct fg_record *block, size_t n, uint64_t seq, bool *bad,
-                       struct fg_segment_tail *tail)
+static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t seq, bool *bad,
+                       struct fg_journal_segment_tail *tail)
 {
     size_t i = 0;
 
     for (; i < n && !*bad; i++) {
-        if (!fg_record_valid(&block[i], seq + i)) {
+        if (!fg_journal_record_valid(&block[i], seq + i)) {
             *bad = true;
             break;
         }
@@ -113,31 +122,32 @@ static void scan_block(const struct fg_record *block, size_t n, uint64_t seq, bo
         if (block[i].type == FG_REC_BATCH && block[i].arg > tail->durable_seq)
             tail->durable_seq = block[i].arg;
     }
-    if (i < n && fg_all_zero(&block[i], (n - i) * sizeof(*block)))
+    if (i < n && fg_journal_all_zero(&block[i], (n - i) * sizeof(*block)))
         return;
     for (; i < n; i++)
         look_behind(&block[i], seq + i, tail);
 }
 
-bool fg_segment_scan(const struct fg_segment *s, const char *dir, uint64_t from_seq,
-                     struct fg_segment_tail *tail, struct fg_error *err)
+bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir, uint64_t from_seq,
+                             struct fg_journal_segment_tail *tail, struct fg_error *err)
 {
-    struct fg_record *block = malloc(FG_SCAN_RECORDS * sizeof(*block));
-    uint64_t end = fg_segment_end(s);
+    struct fg_journal_record *block = malloc(FG_SCAN_RECORDS * sizeof(*block));
+    uint64_t end = fg_journal_segment_end(s);
     bool bad = false;
 
-    *tail = (struct fg_segment_tail){.end_seq = from_seq};
+    *tail = (struct fg_journal_segment_tail){.end_seq = from_seq};
     if (!block)
         return fg_fail(err, "%s: out of memory", dir);
     for (uint64_t seq = from_seq; seq < end;) {
         size_t n = end - seq < FG_SCAN_RECORDS ? (size_t)(end - seq) : FG_SCAN_RECORDS;
 
-        if (!fg_file_read(s->fd, block, n * sizeof(*block), fg_segment_offset(s, seq))) {
+        if (!fg_journal_file_read(s->fd, block, n * sizeof(*block),
+                                  fg_journal_segment_offset(s, seq))) {
             int error = errno;
 
             free(block);
             return fg_fail(err, "%s/%020" PRIu64 ".fgj: cannot read at offset %" PRIu64 ": %s", dir,
-                           s->first_seq, fg_segment_offset(s, seq), strerror(error));
+                           s->first_seq, fg_journal_segment_offset(s, seq), strerror(error));
         }
         scan_block(block, n, seq, &bad, tail);
         seq += n;
@@ -146,16 +156,17 @@ bool fg_segment_scan(const struct fg_segment *s, const char *dir, uint64_t from_
     return true;
 }
 
-bool fg_segment_corrupt(const struct fg_segment *s, const char *dir, uint64_t seq, uint64_t witness_seq,
-                        struct fg_error *err)
+bool fg_journal_segment_corrupt(const struct fg_journal_segment *s, const char *dir, uint64_t seq,
+                                uint64_t witness_seq, struct fg_error *err)
 {
     char why[96] = "a later segment exists";
 
     if (witness_seq)
-        snprintf(why, sizeof(why), "record %" PRIu64 " at offset %" PRIu64 " says that it had been durable",
-                 witness_seq, fg_segment_offset(s, witness_seq));
+        snprintf(why, sizeof(why),
+                 "record %" PRIu64 " at offset %" PRIu64 " says that it had been durable",
+                 witness_seq, fg_journal_segment_offset(s, witness_seq));
     return fg_fail(err,
                    "%s/%020" PRIu64 ".fgj: record %" PRIu64 " at offset %" PRIu64
                    " is corrupt, and %s: the log is damaged in the middle",
-                   dir, s->first_seq, seq, fg_segment_offset(s, seq), why);
+                   dir, s->first_seq, seq, fg_journal_segment_offset(s, seq), why);
 }

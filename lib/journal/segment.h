@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * segment: names, headers and contents of segment files, as writer and reader both see them. Private to
- * lib/journal.
+ * segment: names, headers and contents of segment files, as writer and reader both see them.
+ * Private to lib/journal.
  */
 #ifndef FG_JOURNAL_SEGMENT_H
 #define FG_JOURNAL_SEGMENT_H
@@ -12,61 +12,63 @@
 #define FG_SEGMENT_NAME_SIZE FG_NAME_SIZE
 #define FG_SCAN_RECORDS      16384
 
-struct fg_segment {
+struct fg_journal_segment {
     int fd; /**< -1 = not open */
     uint64_t first_seq;
     uint64_t bytes;
 };
 
-static inline uint64_t fg_segment_places(uint64_t bytes)
+static inline uint64_t fg_journal_segment_positions(uint64_t bytes)
 {
     return bytes / FG_RECORD_SIZE - 1; /* the header takes one */
 }
 
 /** The first sequence behind the segment. */
-static inline uint64_t fg_segment_end(const struct fg_segment *s)
+static inline uint64_t fg_journal_segment_end(const struct fg_journal_segment *s)
 {
-    return s->first_seq + fg_segment_places(s->bytes);
+    return s->first_seq + fg_journal_segment_positions(s->bytes);
 }
 
-static inline uint64_t fg_segment_offset(const struct fg_segment *s, uint64_t seq)
+static inline uint64_t fg_journal_segment_offset(const struct fg_journal_segment *s, uint64_t seq)
 {
     return (seq - s->first_seq + 1) * FG_RECORD_SIZE;
 }
 
-static inline bool fg_record_valid(const struct fg_record *record, uint64_t seq)
+static inline bool fg_journal_record_valid(const struct fg_journal_record *record, uint64_t seq)
 {
-    return record->seq == seq && record->crc == fg_record_crc(record);
+    return record->seq == seq && record->crc == fg_journal_record_crc(record);
 }
 
-void fg_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq);
+void fg_journal_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq);
 
-void fg_segment_header_make(struct fg_segment_header *header, uint64_t appliance_id, uint64_t first_seq,
-                            uint64_t bytes, uint64_t created_ms);
+void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
+                                    uint64_t first_seq, uint64_t bytes, uint64_t created_ms);
 
 /**
- * Opens a segment and checks its header; *appliance_id 0 is filled in, any other must match. False and err;
- * *missing (may be NULL) says that there is no such file.
+ * Opens a segment and checks its header; *appliance_id 0 is filled in, any other must match. False
+ * and err; *missing (may be NULL) says that there is no such file.
  */
-bool fg_segment_open(struct fg_segment *s, int dir_fd, const char *dir, uint64_t first_seq, int flags,
-                     uint64_t *appliance_id, bool *missing, struct fg_error *err);
+bool fg_journal_segment_open(struct fg_journal_segment *s, int dir_fd, const char *dir,
+                             uint64_t first_seq, int flags, uint64_t *appliance_id, bool *missing,
+                             struct fg_error *err);
 
 /** What lies in a segment from one sequence on. */
-struct fg_segment_tail {
+struct fg_journal_segment_tail {
     uint64_t end_seq;     /**< first sequence that is not valid; the segment's end when all are */
     uint64_t durable_seq; /**< highest sequence that a valid BATCH record calls durable; 0 = none */
     uint64_t witness_seq; /**< a BATCH record behind end_seq that calls end_seq durable; 0 = none */
     uint64_t torn;        /**< places behind end_seq that are not zero */
 };
 
-/** from_seq and all before it in the segment need not be valid. False and err when reading fails. */
-bool fg_segment_scan(const struct fg_segment *s, const char *dir, uint64_t from_seq,
-                     struct fg_segment_tail *tail, struct fg_error *err);
+/** from_seq and all before it in the segment need not be valid. False and err when reading fails.
+ */
+bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir, uint64_t from_seq,
+                             struct fg_journal_segment_tail *tail, struct fg_error *err);
 
 /** Writes the refusal of a segment that is corrupt in the middle; returns false. */
-bool fg_segment_corrupt(const struct fg_segment *s, const char *dir, uint64_t seq, uint64_t witness_seq,
-                        struct fg_error *err);
+bool fg_journal_segment_corrupt(const struct fg_journal_segment *s, const char *dir, uint64_t seq,
+                                uint64_t witness_seq, struct fg_error *err);
 
-bool fg_all_zero(const void *data, size_t len); /**< len >= 1 */
+bool fg_journal_all_zero(const void *data, size_t len); /**< len >= 1 */
 
 #endif

@@ -6,8 +6,9 @@
 
 #include "base/thread.h"
 
-#define PIECE_BYTES (1u << 20) /* written and synced at once: who takes the file waits for one of them */
-#define REST        3          /* times as long as a piece took nothing is done: the disk is the log's */
+#define PIECE_BYTES                                                                                \
+    (1u << 20) /* written and synced at once: who takes the file waits for one of them */
+#define REST 3 /* times as long as a piece took nothing is done: the disk is the log's */
 
 enum state {
     IDLE,
@@ -17,7 +18,7 @@ enum state {
 };
 
 struct fg_spare {
-    struct fg_file_ops ops;
+    struct fg_journal_file_ops ops;
     int dir_fd;
     uint64_t bytes;
     unsigned wait_ms;
@@ -40,14 +41,14 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static bool zero_piece(const struct fg_file_ops *ops, int fd, uint64_t offset, uint64_t end)
+static bool zero_piece(const struct fg_journal_file_ops *ops, int fd, uint64_t offset, uint64_t end)
 {
     uint64_t n = end - offset < PIECE_BYTES ? end - offset : PIECE_BYTES;
 
-    return fg_file_write(ops, fd, zeros, n, offset) && ops->sync(ops->ctx, fd) == 0;
+    return fg_journal_file_write(ops, fd, zeros, n, offset) && ops->sync(ops->ctx, fd) == 0;
 }
 
-bool fg_spare_zero(const struct fg_file_ops *ops, int fd, uint64_t bytes)
+bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t bytes)
 {
     for (uint64_t offset = 0; offset < bytes; offset += PIECE_BYTES)
         if (!zero_piece(ops, fd, offset, bytes))
@@ -64,13 +65,14 @@ static void wait_until(struct fg_spare *s, uint64_t until_ns)
     pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
 
-/* As much as there is time for; false: it failed, and the file must not be used. The lock is held, but not
- * here. */
+/* As much as there is time for; false: it failed, and the file must not be used. The lock is held,
+ * but not here. */
 static bool zero_in_peace(struct fg_spare *s, int fd)
 {
     bool ok = true;
 
-    for (uint64_t offset = 0; ok && offset < s->bytes && !s->hurry && !s->quit; offset += PIECE_BYTES) {
+    for (uint64_t offset = 0; ok && offset < s->bytes && !s->hurry && !s->quit;
+         offset += PIECE_BYTES) {
         uint64_t began = now_ns(), ended;
 
         pthread_mutex_unlock(&s->lock);
@@ -114,7 +116,8 @@ static void *run(void *arg)
             pthread_cond_wait(&s->changed, &s->lock);
             continue;
         }
-        if (now_ns() < s->due_ns) { /* a log that fills segments faster needs all of the disk for itself */
+        if (now_ns() <
+            s->due_ns) { /* a log that fills segments faster needs all of the disk for itself */
             wait_until(s, s->due_ns);
             continue;
         }
@@ -127,14 +130,16 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct fg_spare *fg_spare_start(const struct fg_file_ops *ops, int dir_fd, uint64_t bytes, unsigned wait_ms)
+struct fg_spare *fg_journal_spare_start(const struct fg_journal_file_ops *ops, int dir_fd,
+                                        uint64_t bytes, unsigned wait_ms)
 {
     struct fg_spare *s = calloc(1, sizeof(*s));
     pthread_condattr_t attr;
 
     if (!s)
         return NULL;
-    *s = (struct fg_spare){.ops = *ops, .dir_fd = dir_fd, .bytes = bytes, .wait_ms = wait_ms, .fd = -1};
+    *s = (struct fg_spare){
+        .ops = *ops, .dir_fd = dir_fd, .bytes = bytes, .wait_ms = wait_ms, .fd = -1};
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -144,11 +149,11 @@ struct fg_spare *fg_spare_start(const struct fg_file_ops *ops, int dir_fd, uint6
         free(s);
         return NULL;
     }
-    fg_spare_want(s);
+    fg_journal_spare_want(s);
     return s;
 }
 
-void fg_spare_want(struct fg_spare *s)
+void fg_journal_spare_want(struct fg_spare *s)
 {
     if (!s)
         return;
@@ -161,7 +166,7 @@ void fg_spare_want(struct fg_spare *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-int fg_spare_take(struct fg_spare *s)
+int fg_journal_spare_take(struct fg_spare *s)
 {
     int fd = -1;
 
@@ -181,7 +186,7 @@ int fg_spare_take(struct fg_spare *s)
     return fd;
 }
 
-void fg_spare_stop(struct fg_spare *s)
+void fg_journal_spare_stop(struct fg_spare *s)
 {
     if (!s)
         return;

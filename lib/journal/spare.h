@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * spare: a thread that prepares the file of the next segment while the log is quiet enough. Room that is only
- * allocated is no room yet to a file system: each sync of what is written there waits for its journal, and so
- * for whatever others wrote before, which can take seconds. Places that were written with zeros before take
- * records without any of this, in half the time. Private to lib/journal.
+ * spare: a thread that prepares the file of the next segment while the log is quiet enough. Room
+ * that is only allocated is no room yet to a file system: each sync of what is written there waits
+ * for its journal, and so for whatever others wrote before, which can take seconds. Places that
+ * were written with zeros before take records without any of this, in half the time. Private to
+ * lib/journal.
  *
- * Only the writer calls these. Nothing depends on the thread: without its file the writer allocates one.
+ * Only the writer calls these. Nothing depends on the thread: without its file the writer allocates
+ * one.
  */
 #ifndef FG_JOURNAL_SPARE_H
 #define FG_JOURNAL_SPARE_H
@@ -14,22 +16,24 @@
 
 struct fg_spare;
 
-/** The thread makes FG_SPARE_NAME each time it is wanted, wait_ms later. NULL: no memory or thread. */
-struct fg_spare *fg_spare_start(const struct fg_file_ops *ops, int dir_fd, uint64_t bytes, unsigned wait_ms);
+/** The thread makes FG_SPARE_NAME each time it is wanted, wait_ms later. NULL: no memory or thread.
+ */
+struct fg_spare *fg_journal_spare_start(const struct fg_journal_file_ops *ops, int dir_fd,
+                                        uint64_t bytes, unsigned wait_ms);
 
 /** Removes a file that was not taken. NULL is allowed here and below. */
-void fg_spare_stop(struct fg_spare *spare);
+void fg_journal_spare_stop(struct fg_spare *spare);
 
 /** The file is in use by its name now (or there never was one): another is wanted. */
-void fg_spare_want(struct fg_spare *spare);
+void fg_journal_spare_want(struct fg_spare *spare);
 
 /**
- * The file, allocated, and as far as there was time zeroed; the caller's from now on. -1: none, and the
- * thread makes none until fg_spare_want().
+ * The file, allocated, and as far as there was time zeroed; the caller's from now on. -1: none, and
+ * the thread makes none until fg_journal_spare_want().
  */
-int fg_spare_take(struct fg_spare *spare);
+int fg_journal_spare_take(struct fg_spare *spare);
 
 /** Writes zeros over the first bytes of an allocated file and syncs them; false and errno. */
-bool fg_spare_zero(const struct fg_file_ops *ops, int fd, uint64_t bytes);
+bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t bytes);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** writer: the inside of struct fg_journal, shared by recover.c (open) and journal.c (commit). Private. */
+/** writer: the inside of struct fg_journal, shared by recover.c (open) and journal.c (commit).
+ * Private. */
 #ifndef FG_JOURNAL_WRITER_H
 #define FG_JOURNAL_WRITER_H
 
@@ -12,7 +13,7 @@
 #define FG_STAGE_RECORDS 8193 /* the least; one write of a full commit of the committer */
 
 struct fg_journal {
-    struct fg_file_ops ops;
+    struct fg_journal_file_ops ops;
     char dir[PATH_MAX];
     uint64_t segment_bytes;
     uint64_t appliance_id;
@@ -22,29 +23,31 @@ struct fg_journal {
     int spare_fd;           /* FG_SPARE_NAME, allocated; -1 = none */
     struct fg_spare *spare; /* makes it beforehand; NULL = nobody does */
 
-    struct fg_segment base; /* holds the place of last_seq + 1, or ends right before it */
-    struct fg_segment tip;  /* where the commit under way writes; base between commits */
-    bool unfinished;        /* a commit met a full disk and left bytes behind */
-    uint64_t dirty_end;     /* end of its bytes in base */
+    struct fg_journal_segment base; /* holds the place of last_seq + 1, or ends right before it */
+    struct fg_journal_segment tip;  /* where the commit under way writes; base between commits */
+    bool unfinished;                /* a commit met a full disk and left bytes behind */
+    uint64_t dirty_end;             /* end of its bytes in base */
 
     uint64_t last_seq;
     uint64_t durable_seq; /* known to be on disk: what BATCH records say */
     uint64_t cut_records;
     enum fg_journal_state state;
     char error[512];
-    struct fg_record *stage; /* [stage_records]: what is written, place 0 is that of the BATCH record */
+    struct fg_journal_record
+        *stage; /* [stage_records]: what is written, place 0 is that of the BATCH record */
     size_t stage_records;
 };
 
 /** Records why the disk refused: FULL or FAILED by errno. Returns false. */
 bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name);
 
-bool fg_journal_sync(struct fg_journal *j, const struct fg_segment *s);
+bool fg_journal_sync(struct fg_journal *j, const struct fg_journal_segment *s);
 
 /** Allocates the next segment's file, without header and name. */
 bool fg_journal_make_spare(struct fg_journal *j);
 
-/** Gives the spare a header and its name and makes it j->tip. The caller has synced what comes before. */
+/** Gives the spare a header and its name and makes it j->tip. The caller has synced what comes
+ * before. */
 bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms);
 
 #endif

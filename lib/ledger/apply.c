@@ -15,8 +15,8 @@ static const uint8_t order_step[FG_ORDER_EXPIRED + 1][FG_REC_USER + 1] = {
                            [FG_REC_EXTENDED] = FG_ORDER_RESERVED},
 };
 
-__attribute__((format(printf, 3, 4), cold)) static bool refuse(const struct fg_record *r,
-                                                               struct fg_error *err, const char *fmt, ...)
+__attribute__((format(printf, 3, 4), cold)) static bool
+refuse(const struct fg_journal_record *r, struct fg_error *err, const char *fmt, ...)
 {
     char why[256];
     va_list args;
@@ -24,12 +24,12 @@ __attribute__((format(printf, 3, 4), cold)) static bool refuse(const struct fg_r
     va_start(args, fmt);
     vsnprintf(why, sizeof(why), fmt, args);
     va_end(args);
-    return fg_fail(err, "record %" PRIu64 " (%s, item %" PRIu64 "): %s", r->seq, fg_record_name(r->type),
-                   r->item, why);
+    return fg_fail(err, "record %" PRIu64 " (%s, item %" PRIu64 "): %s", r->seq,
+                   fg_journal_record_name(r->type), r->item, why);
 }
 
-__attribute__((cold)) static bool refuse_order(const struct fg_record *r, struct fg_error *err,
-                                               const char *why)
+__attribute__((cold)) static bool refuse_order(const struct fg_journal_record *r,
+                                               struct fg_error *err, const char *why)
 {
     char id[33];
 
@@ -38,13 +38,13 @@ __attribute__((cold)) static bool refuse_order(const struct fg_record *r, struct
     return refuse(r, err, "order %s of user %" PRIu64 " %s", id, r->user, why);
 }
 
-static bool refuse_state(const struct fg_record *r, struct fg_error *err, unsigned state)
+static bool refuse_state(const struct fg_journal_record *r, struct fg_error *err, unsigned state)
 {
     char why[64];
 
     if (state == FG_ORDER_NONE)
         return refuse_order(r, err, "is unknown");
-    snprintf(why, sizeof(why), "is already %s", fg_order_state_name(state));
+    snprintf(why, sizeof(why), "is already %s", fg_ledger_order_state_name(state));
     return refuse_order(r, err, why);
 }
 
@@ -54,16 +54,17 @@ static void check_units(const struct fg_ledger_item *item)
     FG_ASSERT(item->total <= FG_UNITS_MAX);
 }
 
-static bool apply_reserved(struct fg_ledger *l, const struct fg_record *r, struct fg_ledger_item *item,
-                           struct fg_error *err)
+static bool apply_reserved(struct fg_ledger *l, const struct fg_journal_record *r,
+                           struct fg_ledger_item *item, struct fg_error *err)
 {
     struct fg_ledger_order *order;
 
     if (r->quantity == 0)
         return refuse_order(r, err, "has no units");
     if (r->quantity > item->available)
-        return refuse(r, err, "%u units reserved, %" PRIu64 " available", r->quantity, item->available);
-    order = fg_table_add_order(l, r->user, r->order_id);
+        return refuse(r, err, "%u units reserved, %" PRIu64 " available", r->quantity,
+                      item->available);
+    order = fg_ledger_table_add_order(l, r->user, r->order_id);
     if (!order)
         return refuse(r, err, "out of memory after %" PRIu64 " orders", l->orders.count);
     order->item = r->item;
@@ -77,7 +78,7 @@ static bool apply_reserved(struct fg_ledger *l, const struct fg_record *r, struc
     return true;
 }
 
-static bool apply_change(const struct fg_record *r, struct fg_ledger_item *item,
+static bool apply_change(const struct fg_journal_record *r, struct fg_ledger_item *item,
                          struct fg_ledger_order *order, unsigned state, struct fg_error *err)
 {
     if (order->item != r->item)
@@ -102,16 +103,17 @@ static bool apply_change(const struct fg_record *r, struct fg_ledger_item *item,
     return true;
 }
 
-static bool apply_order(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_order(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
 {
-    struct fg_ledger_item *item = fg_table_item(l, r->item);
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
     struct fg_ledger_order *order;
     unsigned state, next;
     bool ok;
 
     if (!item)
         return refuse(r, err, "the item is unknown");
-    order = fg_table_order(l, r->user, r->order_id);
+    order = fg_ledger_table_order(l, r->user, r->order_id);
     state = order ? order->state : FG_ORDER_NONE;
     next = order_step[state][r->type];
     if (next == FG_ORDER_NONE)
@@ -121,12 +123,13 @@ static bool apply_order(struct fg_ledger *l, const struct fg_record *r, struct f
     return ok;
 }
 
-static bool apply_item_set(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_item_set(struct fg_ledger *l, const struct fg_journal_record *r,
+                           struct fg_error *err)
 {
-    struct fg_ledger_item *item = fg_table_item(l, r->item);
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
 
     if (!item)
-        item = fg_table_add_item(l, r->item);
+        item = fg_ledger_table_add_item(l, r->item);
     if (!item)
         return refuse(r, err, "out of memory after %" PRIu64 " items", l->items.count);
     item->opens_ms = r->opens_ms;
@@ -138,9 +141,10 @@ static bool apply_item_set(struct fg_ledger *l, const struct fg_record *r, struc
     return true;
 }
 
-static bool apply_item_name(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_item_name(struct fg_ledger *l, const struct fg_journal_record *r,
+                            struct fg_error *err)
 {
-    struct fg_ledger_item *item = fg_table_item(l, r->item);
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
 
     if (!item)
         return refuse(r, err, "the item is unknown");
@@ -149,9 +153,10 @@ static bool apply_item_name(struct fg_ledger *l, const struct fg_record *r, stru
     return true;
 }
 
-static bool apply_stock(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_stock(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
 {
-    struct fg_ledger_item *item = fg_table_item(l, r->item);
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
     int64_t units = (int64_t)r->arg;
 
     if (!item)
@@ -167,7 +172,7 @@ static bool apply_stock(struct fg_ledger *l, const struct fg_record *r, struct f
     return true;
 }
 
-static bool apply_user(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_user(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     uint32_t i = 0;
 
@@ -192,7 +197,7 @@ static bool apply_user(struct fg_ledger *l, const struct fg_record *r, struct fg
     return true;
 }
 
-static bool apply_type(struct fg_ledger *l, const struct fg_record *r, struct fg_error *err)
+static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     switch (r->type) {
     case FG_REC_BATCH:
@@ -217,7 +222,8 @@ static bool apply_type(struct fg_ledger *l, const struct fg_record *r, struct fg
     }
 }
 
-bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_record *record, struct fg_error *err)
+bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_journal_record *record,
+                     struct fg_error *err)
 {
     if (record->seq != ledger->seq + 1)
         return refuse(record, err, "out of sequence, %" PRIu64 " expected", ledger->seq + 1);

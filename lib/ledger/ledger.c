@@ -3,13 +3,13 @@
 
 #include "ledger/table.h"
 
-const char *fg_order_state_name(unsigned state)
+const char *fg_ledger_order_state_name(unsigned state)
 {
     switch (state) {
     case FG_ORDER_NONE:
         return "none";
-#define X(name, number, text)                                                                                \
-    case FG_ORDER_##name:                                                                                    \
+#define X(name, number, text)                                                                      \
+    case FG_ORDER_##name:                                                                          \
         return text;
         FG_ORDER_STATE_LIST(X)
 #undef X
@@ -22,7 +22,7 @@ struct fg_ledger *fg_ledger_create(void)
 {
     struct fg_ledger *l = calloc(1, sizeof(*l));
 
-    if (l && fg_table_init(l))
+    if (l && fg_ledger_table_init(l))
         return l;
     fg_ledger_destroy(l);
     return NULL;
@@ -32,14 +32,15 @@ void fg_ledger_destroy(struct fg_ledger *ledger)
 {
     if (!ledger)
         return;
-    fg_table_free(ledger);
+    fg_ledger_table_free(ledger);
     free(ledger->denied);
     free(ledger);
 }
 
 bool fg_ledger_reserve(struct fg_ledger *ledger, uint64_t orders)
 {
-    return fg_table_reserve_orders(ledger, orders) && fg_table_touch_orders(ledger, orders);
+    return fg_ledger_table_reserve_orders(ledger, orders) &&
+           fg_ledger_table_touch_orders(ledger, orders);
 }
 
 uint64_t fg_ledger_seq(const struct fg_ledger *ledger)
@@ -49,12 +50,12 @@ uint64_t fg_ledger_seq(const struct fg_ledger *ledger)
 
 const struct fg_ledger_item *fg_ledger_item(const struct fg_ledger *ledger, uint64_t item)
 {
-    return fg_table_item(ledger, item);
+    return fg_ledger_table_item(ledger, item);
 }
 
 const struct fg_ledger_item *fg_ledger_item_at(const struct fg_ledger *ledger, uint32_t index)
 {
-    return index < ledger->items.count ? fg_dense_at(&ledger->items, index) : NULL;
+    return index < ledger->items.count ? fg_ledger_dense_at(&ledger->items, index) : NULL;
 }
 
 uint32_t fg_ledger_items(const struct fg_ledger *ledger)
@@ -65,7 +66,7 @@ uint32_t fg_ledger_items(const struct fg_ledger *ledger)
 const struct fg_ledger_order *fg_ledger_order(const struct fg_ledger *ledger, uint64_t user,
                                               const uint8_t order_id[16])
 {
-    return fg_table_order(ledger, user, order_id);
+    return fg_ledger_table_order(ledger, user, order_id);
 }
 
 uint64_t fg_ledger_orders(const struct fg_ledger *ledger)
@@ -75,7 +76,7 @@ uint64_t fg_ledger_orders(const struct fg_ledger *ledger)
 
 const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger, uint64_t index)
 {
-    return index < ledger->orders.count ? fg_dense_at(&ledger->orders, index) : NULL;
+    return index < ledger->orders.count ? fg_ledger_dense_at(&ledger->orders, index) : NULL;
 }
 
 uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger)

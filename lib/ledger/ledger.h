@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * ledger: the state that the log adds up to. One piece of code for recovery, queries, resync of sinks and
- * audit. Not thread-safe: the caller locks. Grows as it needs; no DPDK, no clock, no file.
+ * ledger: the state that the log adds up to. One piece of code for recovery, queries, resync of
+ * sinks and audit. Not thread-safe: the caller locks. Grows as it needs; no DPDK, no clock, no
+ * file.
  */
 #ifndef FG_LEDGER_H
 #define FG_LEDGER_H
@@ -9,19 +10,19 @@
 #include "journal/record.h"
 
 /* name, number, text; terminal states have no way out */
-#define FG_ORDER_STATE_LIST(X)                                                                               \
-    X(RESERVED, 1, "reserved")                                                                               \
-    X(SOLD, 2, "sold")                                                                                       \
-    X(CANCELLED, 3, "cancelled")                                                                             \
+#define FG_ORDER_STATE_LIST(X)                                                                     \
+    X(RESERVED, 1, "reserved")                                                                     \
+    X(SOLD, 2, "sold")                                                                             \
+    X(CANCELLED, 3, "cancelled")                                                                   \
     X(EXPIRED, 4, "expired")
 
-enum fg_order_state {
+enum fg_ledger_order_state {
     FG_ORDER_NONE = 0,
 #define X(name, number, text) FG_ORDER_##name = number,
     FG_ORDER_STATE_LIST(X)
 #undef X
 };
-const char *fg_order_state_name(unsigned state);
+const char *fg_ledger_order_state_name(unsigned state);
 
 struct fg_ledger_item {
     uint64_t item;
@@ -41,7 +42,7 @@ struct fg_ledger_order {
     uint64_t item;
     uint64_t deadline_ms;
     uint64_t changed_ms; /**< time of its last record */
-    uint32_t state : 8;  /**< enum fg_order_state */
+    uint32_t state : 8;  /**< enum fg_ledger_order_state */
     uint32_t reserved : 24;
     uint16_t quantity;
     uint16_t reserved2;
@@ -52,22 +53,23 @@ struct fg_ledger;
 struct fg_ledger *fg_ledger_create(void);
 void fg_ledger_destroy(struct fg_ledger *ledger);
 
-/** Memory for that many orders in all, taken and touched now instead of while they come. A hint: the ledger
- * grows beyond it. False when out of memory. */
+/** Memory for that many orders in all, taken and touched now instead of while they come. A hint:
+ * the ledger grows beyond it. False when out of memory. */
 bool fg_ledger_reserve(struct fg_ledger *ledger, uint64_t orders);
 uint64_t fg_ledger_memory(uint64_t orders); /**< bytes of that, of an empty ledger */
 
 /**
- * Applies one record. False and err when it is not a legal next step (sequence gap, units that are not there,
- * an order or item that is unknown, a step its state does not allow): the log or its writer is broken,
- * nothing was changed.
+ * Applies one record. False and err when it is not a legal next step (sequence gap, units that are
+ * not there, an order or item that is unknown, a step its state does not allow): the log or its
+ * writer is broken, nothing was changed.
  */
-bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_record *record, struct fg_error *err);
+bool fg_ledger_apply(struct fg_ledger *ledger, const struct fg_journal_record *record,
+                     struct fg_error *err);
 
-/** The same of n records, one after the other, up to the first that is refused; their memory is asked for
- * ahead. */
-bool fg_ledger_apply_all(struct fg_ledger *ledger, const struct fg_record *records, size_t n,
-                         struct fg_error *err);
+/** The same of n records, one after the other, up to the first that is refused; their memory is
+ * asked for ahead. */
+bool fg_ledger_apply_all(struct fg_ledger *ledger, const struct fg_journal_record *records,
+                         size_t n, struct fg_error *err);
 
 uint64_t fg_ledger_seq(const struct fg_ledger *ledger); /**< last applied sequence; 0 = none */
 
@@ -85,7 +87,9 @@ const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger,
 uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger);
 uint64_t fg_ledger_denied_user(const struct fg_ledger *ledger, uint32_t i);
 
-/** Reads the log in dir from fg_ledger_seq+1 up to limit_seq (UINT64_MAX = its end) into the ledger. */
-bool fg_ledger_replay(struct fg_ledger *ledger, const char *dir, uint64_t limit_seq, struct fg_error *err);
+/** Reads the log in dir from fg_ledger_seq+1 up to limit_seq (UINT64_MAX = its end) into the
+ * ledger. */
+bool fg_ledger_replay(struct fg_ledger *ledger, const char *dir, uint64_t limit_seq,
+                      struct fg_error *err);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, items first, then denied users,
- * then orders; one empty block that ends it. Each block names the CRC of what comes before it (of the block
- * before, the first one of the header), and its own CRC covers that, so that the last one covers the file.
- * Little-endian, fixed width.
+ * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, items first, then
+ * denied users, then orders; one empty block that ends it. Each block names the CRC of what comes
+ * before it (of the block before, the first one of the header), and its own CRC covers that, so
+ * that the last one covers the file. Little-endian, fixed width.
  */
-#ifndef FG_SNAPSHOT_FORMAT_H
-#define FG_SNAPSHOT_FORMAT_H
+#ifndef FG_LEDGER_SNAPSHOT_FORMAT_H
+#define FG_LEDGER_SNAPSHOT_FORMAT_H
 
 #include "ledger/ledger.h"
 
@@ -14,7 +14,7 @@
 #define FG_SNAPSHOT_VERSION     1
 #define FG_SNAPSHOT_BLOCK_BYTES (1u << 20) /**< most bytes of entries in a block */
 
-struct fg_snapshot_header {
+struct fg_ledger_snapshot_header {
     uint64_t magic;
     uint32_t version;
     uint32_t crc; /**< CRC32C of the header with crc = 0 */
@@ -23,24 +23,24 @@ struct fg_snapshot_header {
     uint64_t created_ms;
     uint64_t items, denied, orders; /**< entries of each kind */
 };
-_Static_assert(sizeof(struct fg_snapshot_header) == 64, "snapshot header layout");
+_Static_assert(sizeof(struct fg_ledger_snapshot_header) == 64, "snapshot header layout");
 
-enum fg_snapshot_kind {
+enum fg_ledger_snapshot_kind {
     FG_SNAPSHOT_ITEMS = 1,
     FG_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
     FG_SNAPSHOT_ORDERS = 3,
     FG_SNAPSHOT_END = 4 /**< no entries; the file ends behind it */
 };
 
-struct fg_snapshot_block {
+struct fg_ledger_snapshot_block {
     uint32_t before; /**< CRC of the block before, or of the header */
     uint32_t kind;
     uint32_t bytes; /**< of entries, behind this */
     uint32_t crc;   /**< CRC32C of this with crc = 0, and of the entries */
 };
-_Static_assert(sizeof(struct fg_snapshot_block) == 16, "snapshot block layout");
+_Static_assert(sizeof(struct fg_ledger_snapshot_block) == 16, "snapshot block layout");
 
-struct fg_snapshot_item {
+struct fg_ledger_snapshot_item {
     uint64_t item;
     uint64_t opens_ms, closes_ms;
     uint64_t total, available, reserved, sold;
@@ -50,45 +50,49 @@ struct fg_snapshot_item {
     uint32_t index; /**< order of definition, from 0 */
     uint8_t name[FG_ITEM_NAME_MAX];
 };
-_Static_assert(sizeof(struct fg_snapshot_item) == 136, "snapshot item layout");
+_Static_assert(sizeof(struct fg_ledger_snapshot_item) == 136, "snapshot item layout");
 
 /* an order lies there as the ledger has it */
 _Static_assert(sizeof(struct fg_ledger_order) == 56, "snapshot order layout");
-_Static_assert(offsetof(struct fg_ledger_order, user) == 16 && offsetof(struct fg_ledger_order, item) == 24 &&
+_Static_assert(offsetof(struct fg_ledger_order, user) == 16 &&
+                   offsetof(struct fg_ledger_order, item) == 24 &&
                    offsetof(struct fg_ledger_order, deadline_ms) == 32 &&
                    offsetof(struct fg_ledger_order, changed_ms) == 40 &&
                    offsetof(struct fg_ledger_order, quantity) == 52,
                "snapshot order layout");
 
 /** Bytes of one entry; 0 when there is no such kind. */
-static inline size_t fg_snapshot_entry(uint32_t kind)
+static inline size_t fg_ledger_snapshot_entry(uint32_t kind)
 {
-    return kind == FG_SNAPSHOT_ITEMS    ? sizeof(struct fg_snapshot_item)
+    return kind == FG_SNAPSHOT_ITEMS    ? sizeof(struct fg_ledger_snapshot_item)
            : kind == FG_SNAPSHOT_DENIED ? sizeof(uint64_t)
            : kind == FG_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)
                                         : 0;
 }
 
-static inline uint32_t fg_snapshot_header_crc(const struct fg_snapshot_header *header)
+static inline uint32_t fg_ledger_snapshot_header_crc(const struct fg_ledger_snapshot_header *header)
 {
-    struct fg_snapshot_header copy = *header;
+    struct fg_ledger_snapshot_header copy = *header;
 
     copy.crc = 0;
     return fg_crc32c(&copy, sizeof(copy));
 }
 
-struct fg_file_ops;
-struct fg_snapshot_info;
+struct fg_journal_file_ops;
+struct fg_ledger_snapshot_info;
 struct fg_snapshot_reader;
 
-/** fg_snapshot_write() and fg_snapshot_keep() on another file system, for tests. */
-bool fg_snapshot_write_on(const struct fg_file_ops *ops, const struct fg_ledger *ledger, const char *dir,
-                          uint64_t appliance_id, uint64_t now_ms, struct fg_error *err);
-bool fg_snapshot_keep_on(const struct fg_file_ops *ops, const char *dir, uint64_t newest_seq,
-                         uint64_t older_seq, struct fg_error *err);
+/** fg_ledger_snapshot_write() and fg_ledger_snapshot_keep() on another file system, for tests. */
+bool fg_ledger_snapshot_write_on(const struct fg_journal_file_ops *ops,
+                                 const struct fg_ledger *ledger, const char *dir,
+                                 uint64_t appliance_id, uint64_t now_ms, struct fg_error *err);
+bool fg_ledger_snapshot_keep_on(const struct fg_journal_file_ops *ops, const char *dir,
+                                uint64_t newest_seq, uint64_t older_seq, struct fg_error *err);
 
-/** A reader that has verified no more than the header, for who throws away what it gave when more is bad. */
-struct fg_snapshot_reader *fg_snapshot_open_quick(const char *dir, uint64_t seq,
-                                                  struct fg_snapshot_info *info, struct fg_error *err);
+/** A reader that has verified no more than the header, for who throws away what it gave when more
+ * is bad. */
+struct fg_snapshot_reader *fg_ledger_snapshot_open_quick(const char *dir, uint64_t seq,
+                                                         struct fg_ledger_snapshot_info *info,
+                                                         struct fg_error *err);
 
 #endif

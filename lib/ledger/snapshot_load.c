@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A snapshot into an empty ledger. What does not add up is thrown away, and the snapshot before is taken. */
+/* A snapshot into an empty ledger. What does not add up is thrown away, and the snapshot before is
+ * taken. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,12 +25,12 @@ static bool load_items(struct fg_ledger *l, struct fg_snapshot_reader *r, struct
     struct fg_ledger_item item;
     ssize_t n;
 
-    while ((n = fg_snapshot_items(r, &item, 1, err)) > 0) {
+    while ((n = fg_ledger_snapshot_items(r, &item, 1, err)) > 0) {
         struct fg_ledger_item *entry;
 
-        if (item.index != l->items.count || fg_table_item(l, item.item))
+        if (item.index != l->items.count || fg_ledger_table_item(l, item.item))
             return fg_fail(err, "item %" PRIu64 " is there twice, or not in its order", item.item);
-        entry = fg_table_add_item(l, item.item);
+        entry = fg_ledger_table_add_item(l, item.item);
         if (!entry)
             return fg_fail(err, "out of memory after %" PRIu64 " items", l->items.count);
         *entry = item;
@@ -47,15 +48,16 @@ static bool load_denied(struct fg_ledger *l, struct fg_snapshot_reader *r, uint6
     if (count && !(l->denied = malloc(count * sizeof(*l->denied))))
         return fg_fail(err, "out of memory for %" PRIu64 " denied users", count);
     l->denied_room = (uint32_t)count;
-    while ((n = fg_snapshot_denied(r, l->denied + l->denied_count, count - l->denied_count + 1, err)) > 0)
+    while ((n = fg_ledger_snapshot_denied(r, l->denied + l->denied_count,
+                                          count - l->denied_count + 1, err)) > 0)
         l->denied_count += (uint32_t)n;
     return n == 0;
 }
 
-static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order *o, struct sums *sums,
-                        struct fg_error *err)
+static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order *o,
+                        struct sums *sums, struct fg_error *err)
 {
-    const struct fg_ledger_item *item = fg_table_item(l, o->item);
+    const struct fg_ledger_item *item = fg_ledger_table_item(l, o->item);
     struct sums *s = item ? &sums[item->index] : NULL;
 
     if (!s)
@@ -68,23 +70,23 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
 }
 
 struct listener {
-    fg_snapshot_tell *tell;
+    fg_ledger_snapshot_tell *tell;
     void *ctx;
 };
 
-static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint64_t count, struct sums *sums,
-                        const struct listener *to, struct fg_error *err)
+static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint64_t count,
+                        struct sums *sums, const struct listener *to, struct fg_error *err)
 {
     struct fg_ledger_order *orders = malloc(LOAD_ENTRIES * sizeof(*orders));
     ssize_t n = -1;
-    bool ok = orders && fg_table_reserve_orders(l, count);
+    bool ok = orders && fg_ledger_table_reserve_orders(l, count);
 
     if (!ok)
         fg_fail(err, "out of memory for %" PRIu64 " orders", count);
-    while (ok && (n = fg_snapshot_orders(r, orders, LOAD_ENTRIES, err)) > 0) {
+    while (ok && (n = fg_ledger_snapshot_orders(r, orders, LOAD_ENTRIES, err)) > 0) {
         for (ssize_t i = 0; ok && i < n; i++)
             ok = count_order(l, &orders[i], sums, err);
-        if (ok && !fg_table_take_orders(l, orders, (size_t)n))
+        if (ok && !fg_ledger_table_take_orders(l, orders, (size_t)n))
             ok = fg_fail(err, "an order is there twice, or out of memory after %" PRIu64 " orders",
                          l->orders.count);
         if (ok && to->tell)
@@ -100,8 +102,8 @@ static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struc
         const struct fg_ledger_item *item = fg_ledger_item_at(l, i);
         const struct sums *s = &sums[i];
 
-        if (item->reserved != s->reserved || item->sold != s->sold || item->orders_reserved != s->orders ||
-            item->orders_sold != s->states[FG_ORDER_SOLD] ||
+        if (item->reserved != s->reserved || item->sold != s->sold ||
+            item->orders_reserved != s->orders || item->orders_sold != s->states[FG_ORDER_SOLD] ||
             item->orders_cancelled != s->states[FG_ORDER_CANCELLED] ||
             item->orders_expired != s->states[FG_ORDER_EXPIRED])
             return fg_fail(err, "item %" PRIu64 " is not what its orders add up to", item->item);
@@ -109,8 +111,9 @@ static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struc
     return true;
 }
 
-static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r, const struct fg_snapshot_info *info,
-                 const struct listener *to, struct fg_error *err)
+static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r,
+                 const struct fg_ledger_snapshot_info *info, const struct listener *to,
+                 struct fg_error *err)
 {
     struct sums *sums;
     bool ok;
@@ -129,24 +132,24 @@ static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r, const struct
 
 static bool empty_again(struct fg_ledger *l)
 {
-    fg_table_free(l);
+    fg_ledger_table_free(l);
     free(l->denied);
     memset(l, 0, sizeof(*l));
-    return fg_table_init(l);
+    return fg_ledger_table_init(l);
 }
 
 /* Verified block by block as it is loaded; the ledger is thrown away when one is bad. */
 static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, const struct listener *to,
-                     struct fg_snapshot_info *info, struct fg_error *err)
+                     struct fg_ledger_snapshot_info *info, struct fg_error *err)
 {
-    struct fg_snapshot_reader *r = fg_snapshot_open_quick(dir, seq, info, err);
+    struct fg_snapshot_reader *r = fg_ledger_snapshot_open_quick(dir, seq, info, err);
     struct fg_error why;
     bool ok = r && load(l, r, info, to, &why);
 
-    fg_snapshot_close(r);
+    fg_ledger_snapshot_close(r);
     if (ok || !r)
         return ok;
-    *info = (struct fg_snapshot_info){0};
+    *info = (struct fg_ledger_snapshot_info){0};
     FG_ASSERT(empty_again(l));                      /* it had this little memory before */
     if (strncmp(why.text, dir, strlen(dir)) == 0) { /* of the reader, which names the file */
         *err = why;
@@ -155,14 +158,15 @@ static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, const s
     return fg_fail(err, "%.100s/%020" PRIu64 FG_SNAPSHOT_SUFFIX ": %.350s", dir, seq, why.text);
 }
 
-bool fg_snapshot_load(struct fg_ledger *ledger, const char *dir, struct fg_snapshot_info *info,
-                      struct fg_error *err)
+bool fg_ledger_snapshot_load(struct fg_ledger *ledger, const char *dir,
+                             struct fg_ledger_snapshot_info *info, struct fg_error *err)
 {
-    return fg_snapshot_load_telling(ledger, dir, NULL, NULL, info, err);
+    return fg_ledger_snapshot_load_telling(ledger, dir, NULL, NULL, info, err);
 }
 
-bool fg_snapshot_load_telling(struct fg_ledger *ledger, const char *dir, fg_snapshot_tell *tell, void *ctx,
-                              struct fg_snapshot_info *info, struct fg_error *err)
+bool fg_ledger_snapshot_load_telling(struct fg_ledger *ledger, const char *dir,
+                                     fg_ledger_snapshot_tell *tell, void *ctx,
+                                     struct fg_ledger_snapshot_info *info, struct fg_error *err)
 {
     const struct listener to = {tell, ctx};
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -172,10 +176,10 @@ bool fg_snapshot_load_telling(struct fg_ledger *ledger, const char *dir, fg_snap
     bool ok;
 
     FG_ASSERT(ledger->seq == 0 && ledger->items.count == 0);
-    *info = (struct fg_snapshot_info){0};
+    *info = (struct fg_ledger_snapshot_info){0};
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
     close(dir_fd);
     if (!ok)
         return false;

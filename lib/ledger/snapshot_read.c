@@ -17,7 +17,7 @@ struct fg_snapshot_reader {
     char path[PATH_MAX + FG_NAME_SIZE];
     int fd;
     uint64_t size;
-    struct fg_snapshot_header header;
+    struct fg_ledger_snapshot_header header;
     /* the block at hand */
     uint64_t offset; /* of the one behind it */
     uint32_t before, kind;
@@ -29,7 +29,8 @@ struct fg_snapshot_reader {
 static bool damaged(const struct fg_snapshot_reader *r, uint64_t offset, struct fg_error *err,
                     const char *why)
 {
-    return fg_fail(err, "%s: the snapshot is damaged at offset %" PRIu64 ": %s", r->path, offset, why);
+    return fg_fail(err, "%s: the snapshot is damaged at offset %" PRIu64 ": %s", r->path, offset,
+                   why);
 }
 
 static bool read_at(const struct fg_snapshot_reader *r, void *data, size_t len, uint64_t offset,
@@ -37,26 +38,27 @@ static bool read_at(const struct fg_snapshot_reader *r, void *data, size_t len, 
 {
     if (offset > r->size || r->size - offset < len)
         return damaged(r, r->size, err, "it ends too early");
-    return fg_file_read(r->fd, data, len, offset) ||
-           fg_fail(err, "%s: cannot read at offset %" PRIu64 ": %s", r->path, offset, strerror(errno));
+    return fg_journal_file_read(r->fd, data, len, offset) ||
+           fg_fail(err, "%s: cannot read at offset %" PRIu64 ": %s", r->path, offset,
+                   strerror(errno));
 }
 
 static bool check_header(struct fg_snapshot_reader *r, uint64_t seq, struct fg_error *err)
 {
-    const struct fg_snapshot_header *h = &r->header;
+    const struct fg_ledger_snapshot_header *h = &r->header;
 
     if (h->magic != FG_SNAPSHOT_MAGIC)
         return damaged(r, 0, err, "wrong magic");
     if (h->version != FG_SNAPSHOT_VERSION)
-        return fg_fail(err, "%s: snapshot version %" PRIu32 ", this program knows %d", r->path, h->version,
-                       FG_SNAPSHOT_VERSION);
-    if (h->crc != fg_snapshot_header_crc(h))
+        return fg_fail(err, "%s: snapshot version %" PRIu32 ", this program knows %d", r->path,
+                       h->version, FG_SNAPSHOT_VERSION);
+    if (h->crc != fg_ledger_snapshot_header_crc(h))
         return damaged(r, 0, err, "wrong CRC of the header");
     if (h->seq != seq)
         return fg_fail(err, "%s: the header says that it is of record %" PRIu64, r->path, h->seq);
-    if (h->items > r->size / fg_snapshot_entry(FG_SNAPSHOT_ITEMS) ||
-        h->denied > r->size / fg_snapshot_entry(FG_SNAPSHOT_DENIED) ||
-        h->orders > r->size / fg_snapshot_entry(FG_SNAPSHOT_ORDERS))
+    if (h->items > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_ITEMS) ||
+        h->denied > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_DENIED) ||
+        h->orders > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_ORDERS))
         return damaged(r, 0, err, "it is too short for what its header says");
     return h->appliance_id != 0 || damaged(r, 0, err, "no appliance id");
 }
@@ -73,15 +75,17 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
     r->left[FG_SNAPSHOT_ORDERS] = r->header.orders;
 }
 
-/* The head of a block fits what came before it; what may be missing is told by the kinds that are passed. */
-static bool check_head(struct fg_snapshot_reader *r, const struct fg_snapshot_block *head,
+/* The head of a block fits what came before it; what may be missing is told by the kinds that are
+ * passed. */
+static bool check_head(struct fg_snapshot_reader *r, const struct fg_ledger_snapshot_block *head,
                        struct fg_error *err)
 {
-    size_t size = fg_snapshot_entry(head->kind);
+    size_t size = fg_ledger_snapshot_entry(head->kind);
 
     if (head->before != r->before)
         return damaged(r, r->offset, err, "the block does not follow the one before");
-    if (head->kind < r->kind || head->kind > FG_SNAPSHOT_END || head->bytes > FG_SNAPSHOT_BLOCK_BYTES)
+    if (head->kind < r->kind || head->kind > FG_SNAPSHOT_END ||
+        head->bytes > FG_SNAPSHOT_BLOCK_BYTES)
         return damaged(r, r->offset, err, "no such block can be here");
     if (size ? head->bytes == 0 || head->bytes % size : head->bytes)
         return damaged(r, r->offset, err, "the block has a wrong size");
@@ -96,7 +100,7 @@ static bool check_head(struct fg_snapshot_reader *r, const struct fg_snapshot_bl
 /* The next block, verified; the last one stays at hand for ever. */
 static bool next_block(struct fg_snapshot_reader *r, struct fg_error *err)
 {
-    struct fg_snapshot_block head;
+    struct fg_ledger_snapshot_block head;
     size_t len;
 
     if (!read_at(r, &head, sizeof(head), r->offset, err) || !check_head(r, &head, err))
@@ -105,7 +109,8 @@ static bool next_block(struct fg_snapshot_reader *r, struct fg_error *err)
     if (!read_at(r, r->block, len, r->offset, err))
         return false;
     memcpy(r->block,
-           &(struct fg_snapshot_block){.before = head.before, .kind = head.kind, .bytes = head.bytes},
+           &(struct fg_ledger_snapshot_block){
+               .before = head.before, .kind = head.kind, .bytes = head.bytes},
            sizeof(head));
     if (fg_crc32c(r->block, len) != head.crc)
         return damaged(r, r->offset, err, "wrong CRC of the block");
@@ -117,7 +122,7 @@ static bool next_block(struct fg_snapshot_reader *r, struct fg_error *err)
     r->bytes = head.bytes;
     r->taken = 0;
     if (head.bytes)
-        r->left[head.kind] -= head.bytes / fg_snapshot_entry(head.kind);
+        r->left[head.kind] -= head.bytes / fg_ledger_snapshot_entry(head.kind);
     return true;
 }
 
@@ -130,7 +135,8 @@ static bool verify(struct fg_snapshot_reader *r, struct fg_error *err)
     return true;
 }
 
-static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing, struct fg_error *err)
+static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing,
+                      struct fg_error *err)
 {
     struct stat st;
 
@@ -143,7 +149,7 @@ static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing,
     r->size = (uint64_t)st.st_size;
     if (!read_at(r, &r->header, sizeof(r->header), 0, err) || !check_header(r, seq, err))
         return false;
-    r->block = malloc(sizeof(struct fg_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
+    r->block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
     if (!r->block)
         return fg_fail(err, "%s: out of memory", r->path);
     rewind_blocks(r);
@@ -151,7 +157,8 @@ static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing,
 }
 
 static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool whole,
-                                           struct fg_snapshot_info *info, bool *missing, struct fg_error *err)
+                                           struct fg_ledger_snapshot_info *info, bool *missing,
+                                           struct fg_error *err)
 {
     struct fg_snapshot_reader *r = strlen(dir) < PATH_MAX ? calloc(1, sizeof(*r)) : NULL;
     char name[FG_NAME_SIZE];
@@ -161,18 +168,18 @@ static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool w
         fg_fail(err, "%.300s: path too long, or out of memory", dir);
         return NULL;
     }
-    fg_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
+    fg_journal_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
     snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
     if (!open_file(r, seq, missing, err) || (whole && !verify(r, err))) {
-        fg_snapshot_close(r);
+        fg_ledger_snapshot_close(r);
         return NULL;
     }
-    *info = (struct fg_snapshot_info){.seq = seq,
-                                      .appliance_id = r->header.appliance_id,
-                                      .created_ms = r->header.created_ms,
-                                      .items = r->header.items,
-                                      .denied = r->header.denied,
-                                      .orders = r->header.orders};
+    *info = (struct fg_ledger_snapshot_info){.seq = seq,
+                                             .appliance_id = r->header.appliance_id,
+                                             .created_ms = r->header.created_ms,
+                                             .items = r->header.items,
+                                             .denied = r->header.denied,
+                                             .orders = r->header.orders};
     return r;
 }
 
@@ -183,14 +190,15 @@ static bool list(const char *dir, uint64_t **seqs, size_t *count, struct fg_erro
 
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, seqs, count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, seqs, count, err);
     close(dir_fd);
     return ok;
 }
 
-/* The newest good one of a list. *moved: one of them went away meanwhile, so there are newer ones. */
+/* The newest good one of a list. *moved: one of them went away meanwhile, so there are newer ones.
+ */
 static struct fg_snapshot_reader *open_newest(const char *dir, const uint64_t *seqs, size_t count,
-                                              bool *moved, struct fg_snapshot_info *info,
+                                              bool *moved, struct fg_ledger_snapshot_info *info,
                                               struct fg_error *err)
 {
     struct fg_error why;
@@ -208,13 +216,13 @@ static struct fg_snapshot_reader *open_newest(const char *dir, const uint64_t *s
     return NULL;
 }
 
-struct fg_snapshot_reader *fg_snapshot_open(const char *dir, struct fg_snapshot_info *info,
-                                            struct fg_error *err)
+struct fg_snapshot_reader *
+fg_ledger_snapshot_open(const char *dir, struct fg_ledger_snapshot_info *info, struct fg_error *err)
 {
     struct fg_snapshot_reader *r = NULL;
     bool moved = true;
 
-    *info = (struct fg_snapshot_info){0};
+    *info = (struct fg_ledger_snapshot_info){0};
     for (int tries = 0; moved && !r && tries < LIST_TRIES; tries++) {
         uint64_t *seqs;
         size_t count;
@@ -227,23 +235,25 @@ struct fg_snapshot_reader *fg_snapshot_open(const char *dir, struct fg_snapshot_
     return r;
 }
 
-struct fg_snapshot_reader *fg_snapshot_open_seq(const char *dir, uint64_t seq, struct fg_snapshot_info *info,
-                                                struct fg_error *err)
+struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t seq,
+                                                       struct fg_ledger_snapshot_info *info,
+                                                       struct fg_error *err)
 {
     bool missing;
 
     return open_one(dir, seq, true, info, &missing, err);
 }
 
-struct fg_snapshot_reader *fg_snapshot_open_quick(const char *dir, uint64_t seq,
-                                                  struct fg_snapshot_info *info, struct fg_error *err)
+struct fg_snapshot_reader *fg_ledger_snapshot_open_quick(const char *dir, uint64_t seq,
+                                                         struct fg_ledger_snapshot_info *info,
+                                                         struct fg_error *err)
 {
     bool missing;
 
     return open_one(dir, seq, false, info, &missing, err);
 }
 
-void fg_snapshot_close(struct fg_snapshot_reader *r)
+void fg_ledger_snapshot_close(struct fg_snapshot_reader *r)
 {
     if (!r)
         return;
@@ -253,25 +263,26 @@ void fg_snapshot_close(struct fg_snapshot_reader *r)
     free(r);
 }
 
-/* Entries of one kind that lie in the block at hand, at most max; 0 when there are no more of the kind. */
-static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max, const uint8_t **entries,
-                       struct fg_error *err)
+/* Entries of one kind that lie in the block at hand, at most max; 0 when there are no more of the
+ * kind. */
+static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
+                       const uint8_t **entries, struct fg_error *err)
 {
-    size_t size = fg_snapshot_entry(kind), n;
+    size_t size = fg_ledger_snapshot_entry(kind), n;
 
     while (r->taken == r->bytes && r->kind <= kind)
         if (!next_block(r, err))
             return -1;
     if (r->kind < kind) {
-        fg_fail(err, "%s: entries of kind %" PRIu32 " were not read before those of kind %" PRIu32, r->path,
-                r->kind, kind);
+        fg_fail(err, "%s: entries of kind %" PRIu32 " were not read before those of kind %" PRIu32,
+                r->path, r->kind, kind);
         return -1;
     }
     if (r->kind != kind)
         return 0;
     n = (r->bytes - r->taken) / size;
     n = n < max ? n : max;
-    *entries = r->block + sizeof(struct fg_snapshot_block) + r->taken;
+    *entries = r->block + sizeof(struct fg_ledger_snapshot_block) + r->taken;
     r->taken += n * size;
     return (ssize_t)n;
 }
@@ -282,14 +293,14 @@ static bool item_sane(const struct fg_ledger_item *i)
            i->sold <= i->total && i->total == i->available + i->reserved + i->sold;
 }
 
-ssize_t fg_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_item *items, size_t max,
-                          struct fg_error *err)
+ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_item *items,
+                                 size_t max, struct fg_error *err)
 {
     const uint8_t *entries;
     ssize_t n = at_hand(r, FG_SNAPSHOT_ITEMS, max, &entries, err);
 
     for (ssize_t k = 0; k < n; k++) {
-        struct fg_snapshot_item s;
+        struct fg_ledger_snapshot_item s;
 
         memcpy(&s, entries + (size_t)k * sizeof(s), sizeof(s));
         items[k] = (struct fg_ledger_item){.item = s.item,
@@ -317,7 +328,8 @@ ssize_t fg_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_item *i
     return n;
 }
 
-ssize_t fg_snapshot_denied(struct fg_snapshot_reader *r, uint64_t *users, size_t max, struct fg_error *err)
+ssize_t fg_ledger_snapshot_denied(struct fg_snapshot_reader *r, uint64_t *users, size_t max,
+                                  struct fg_error *err)
 {
     const uint8_t *entries;
     ssize_t n = at_hand(r, FG_SNAPSHOT_DENIED, max, &entries, err);
@@ -333,8 +345,8 @@ static bool order_sane(const struct fg_ledger_order *o)
            o->reserved == 0 && o->reserved2 == 0;
 }
 
-ssize_t fg_snapshot_orders(struct fg_snapshot_reader *r, struct fg_ledger_order *orders, size_t max,
-                           struct fg_error *err)
+ssize_t fg_ledger_snapshot_orders(struct fg_snapshot_reader *r, struct fg_ledger_order *orders,
+                                  size_t max, struct fg_error *err)
 {
     const uint8_t *entries;
     ssize_t n = at_hand(r, FG_SNAPSHOT_ORDERS, max, &entries, err);
@@ -350,13 +362,14 @@ ssize_t fg_snapshot_orders(struct fg_snapshot_reader *r, struct fg_ledger_order 
     return n;
 }
 
-bool fg_snapshot_fits(const struct fg_snapshot_info *info, const char *dir, uint64_t appliance_id,
-                      uint64_t first_seq, uint64_t last_seq, struct fg_error *err)
+bool fg_ledger_snapshot_fits(const struct fg_ledger_snapshot_info *info, const char *dir,
+                             uint64_t appliance_id, uint64_t first_seq, uint64_t last_seq,
+                             struct fg_error *err)
 {
     if (info->seq && info->appliance_id != appliance_id)
         return fg_fail(err,
-                       "%s: snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX " belongs to appliance %016" PRIx64
-                       ", the log to %016" PRIx64,
+                       "%s: snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX
+                       " belongs to appliance %016" PRIx64 ", the log to %016" PRIx64,
                        dir, info->seq, info->appliance_id, appliance_id);
     if (info->seq + 1 < first_seq && !info->seq)
         return fg_fail(err,
@@ -366,7 +379,8 @@ bool fg_snapshot_fits(const struct fg_snapshot_info *info, const char *dir, uint
                        dir, first_seq - 1, first_seq);
     if (info->seq + 1 < first_seq)
         return fg_fail(err,
-                       "%s: records %" PRIu64 " to %" PRIu64 " are missing: the newest good snapshot is of "
+                       "%s: records %" PRIu64 " to %" PRIu64
+                       " are missing: the newest good snapshot is of "
                        "record %" PRIu64 ", the log begins with %020" PRIu64 FG_SEGMENT_SUFFIX,
                        dir, info->seq + 1, first_seq - 1, info->seq, first_seq);
     if (info->seq > last_seq)

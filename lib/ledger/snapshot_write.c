@@ -13,13 +13,13 @@
 #define PIECE_BYTES (4u << 20)
 
 struct writer {
-    const struct fg_file_ops *ops;
+    const struct fg_journal_file_ops *ops;
     const char *dir;
     int dir_fd, fd;
     uint64_t offset, synced;
     uint32_t before, kind;
     size_t used;    /* bytes of entries in the block */
-    uint8_t *block; /* struct fg_snapshot_block and its entries */
+    uint8_t *block; /* struct fg_ledger_snapshot_block and its entries */
     struct fg_error *err;
 };
 
@@ -36,7 +36,7 @@ static bool sync_file(struct writer *w)
 
 static bool put(struct writer *w, const void *data, size_t len)
 {
-    if (!fg_file_write(w->ops, w->fd, data, len, w->offset))
+    if (!fg_journal_file_write(w->ops, w->fd, data, len, w->offset))
         return trouble(w, "write", FG_SNAPSHOT_TEMP);
     w->offset += len;
     return w->offset - w->synced < PIECE_BYTES || sync_file(w);
@@ -44,7 +44,8 @@ static bool put(struct writer *w, const void *data, size_t len)
 
 static bool put_block(struct writer *w)
 {
-    struct fg_snapshot_block head = {.before = w->before, .kind = w->kind, .bytes = (uint32_t)w->used};
+    struct fg_ledger_snapshot_block head = {
+        .before = w->before, .kind = w->kind, .bytes = (uint32_t)w->used};
     size_t len = sizeof(head) + w->used;
 
     memcpy(w->block, &head, sizeof(head));
@@ -58,35 +59,35 @@ static bool put_block(struct writer *w)
 /* Where the next entry goes; NULL when a full block could not be written. */
 static void *place(struct writer *w, uint32_t kind)
 {
-    size_t size = fg_snapshot_entry(kind);
+    size_t size = fg_ledger_snapshot_entry(kind);
     uint8_t *at;
 
     if (w->used && (w->kind != kind || w->used + size > FG_SNAPSHOT_BLOCK_BYTES) && !put_block(w))
         return NULL;
     w->kind = kind;
-    at = w->block + sizeof(struct fg_snapshot_block) + w->used;
+    at = w->block + sizeof(struct fg_ledger_snapshot_block) + w->used;
     w->used += size;
     return at;
 }
 
 static bool put_item(struct writer *w, const struct fg_ledger_item *i)
 {
-    struct fg_snapshot_item s = {.item = i->item,
-                                 .opens_ms = i->opens_ms,
-                                 .closes_ms = i->closes_ms,
-                                 .total = i->total,
-                                 .available = i->available,
-                                 .reserved = i->reserved,
-                                 .sold = i->sold,
-                                 .orders_reserved = i->orders_reserved,
-                                 .orders_sold = i->orders_sold,
-                                 .orders_cancelled = i->orders_cancelled,
-                                 .orders_expired = i->orders_expired,
-                                 .hold_ms = i->hold_ms,
-                                 .user_limit = i->user_limit,
-                                 .order_max = i->order_max,
-                                 .flags = i->flags,
-                                 .index = i->index};
+    struct fg_ledger_snapshot_item s = {.item = i->item,
+                                        .opens_ms = i->opens_ms,
+                                        .closes_ms = i->closes_ms,
+                                        .total = i->total,
+                                        .available = i->available,
+                                        .reserved = i->reserved,
+                                        .sold = i->sold,
+                                        .orders_reserved = i->orders_reserved,
+                                        .orders_sold = i->orders_sold,
+                                        .orders_cancelled = i->orders_cancelled,
+                                        .orders_expired = i->orders_expired,
+                                        .hold_ms = i->hold_ms,
+                                        .user_limit = i->user_limit,
+                                        .order_max = i->order_max,
+                                        .flags = i->flags,
+                                        .index = i->index};
     void *at = place(w, FG_SNAPSHOT_ITEMS);
 
     memcpy(s.name, i->name, sizeof(s.name));
@@ -121,28 +122,30 @@ static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
     return put_block(w);
 }
 
-static bool put_all(struct writer *w, const struct fg_ledger *ledger, uint64_t appliance_id, uint64_t now_ms)
+static bool put_all(struct writer *w, const struct fg_ledger *ledger, uint64_t appliance_id,
+                    uint64_t now_ms)
 {
-    struct fg_snapshot_header h = {.magic = FG_SNAPSHOT_MAGIC,
-                                   .version = FG_SNAPSHOT_VERSION,
-                                   .appliance_id = appliance_id,
-                                   .seq = fg_ledger_seq(ledger),
-                                   .created_ms = now_ms,
-                                   .items = fg_ledger_items(ledger),
-                                   .denied = fg_ledger_denied_users(ledger),
-                                   .orders = fg_ledger_orders(ledger)};
+    struct fg_ledger_snapshot_header h = {.magic = FG_SNAPSHOT_MAGIC,
+                                          .version = FG_SNAPSHOT_VERSION,
+                                          .appliance_id = appliance_id,
+                                          .seq = fg_ledger_seq(ledger),
+                                          .created_ms = now_ms,
+                                          .items = fg_ledger_items(ledger),
+                                          .denied = fg_ledger_denied_users(ledger),
+                                          .orders = fg_ledger_orders(ledger)};
 
-    h.crc = fg_snapshot_header_crc(&h);
+    h.crc = fg_ledger_snapshot_header_crc(&h);
     w->before = h.crc;
     return put(w, &h, sizeof(h)) && put_entries(w, ledger) && sync_file(w);
 }
 
-/* The name comes last; until the directory is synced the file may have none, or its name, after a crash. */
+/* The name comes last; until the directory is synced the file may have none, or its name, after a
+ * crash. */
 static bool give_name(struct writer *w, uint64_t seq)
 {
     char name[FG_NAME_SIZE];
 
-    fg_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
+    fg_journal_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
     if (w->ops->rename(w->ops->ctx, w->dir_fd, FG_SNAPSHOT_TEMP, name) < 0)
         return trouble(w, "rename " FG_SNAPSHOT_TEMP " to", name);
     return w->ops->sync_dir(w->ops->ctx, w->dir_fd) == 0 || trouble(w, "sync", ".");
@@ -165,15 +168,16 @@ static bool write_file(struct writer *w, const struct fg_ledger *ledger, uint64_
     return ok;
 }
 
-bool fg_snapshot_write_on(const struct fg_file_ops *ops, const struct fg_ledger *ledger, const char *dir,
-                          uint64_t appliance_id, uint64_t now_ms, struct fg_error *err)
+bool fg_ledger_snapshot_write_on(const struct fg_journal_file_ops *ops,
+                                 const struct fg_ledger *ledger, const char *dir,
+                                 uint64_t appliance_id, uint64_t now_ms, struct fg_error *err)
 {
     struct writer w = {.ops = ops, .dir = dir, .err = err};
     bool ok;
 
     if (fg_ledger_seq(ledger) == 0)
         return fg_fail(err, "%s: an empty log needs no snapshot", dir);
-    w.block = malloc(sizeof(struct fg_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
+    w.block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
     if (!w.block)
         return fg_fail(err, "%s: out of memory", dir);
     w.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -184,29 +188,31 @@ bool fg_snapshot_write_on(const struct fg_file_ops *ops, const struct fg_ledger 
     return ok;
 }
 
-bool fg_snapshot_write(const struct fg_ledger *ledger, const char *dir, uint64_t appliance_id,
-                       uint64_t now_ms, struct fg_error *err)
+bool fg_ledger_snapshot_write(const struct fg_ledger *ledger, const char *dir,
+                              uint64_t appliance_id, uint64_t now_ms, struct fg_error *err)
 {
-    return fg_snapshot_write_on(&fg_file_system, ledger, dir, appliance_id, now_ms, err);
+    return fg_ledger_snapshot_write_on(&fg_journal_file_system, ledger, dir, appliance_id, now_ms,
+                                       err);
 }
 
 static uint64_t bytes_of(uint32_t kind, uint64_t entries)
 {
-    uint64_t size = fg_snapshot_entry(kind), per_block = FG_SNAPSHOT_BLOCK_BYTES / size;
+    uint64_t size = fg_ledger_snapshot_entry(kind), per_block = FG_SNAPSHOT_BLOCK_BYTES / size;
 
-    return entries * size + (entries + per_block - 1) / per_block * sizeof(struct fg_snapshot_block);
+    return entries * size +
+           (entries + per_block - 1) / per_block * sizeof(struct fg_ledger_snapshot_block);
 }
 
-uint64_t fg_snapshot_bytes(const struct fg_ledger *ledger)
+uint64_t fg_ledger_snapshot_bytes(const struct fg_ledger *ledger)
 {
-    return sizeof(struct fg_snapshot_header) + sizeof(struct fg_snapshot_block) +
+    return sizeof(struct fg_ledger_snapshot_header) + sizeof(struct fg_ledger_snapshot_block) +
            bytes_of(FG_SNAPSHOT_ITEMS, fg_ledger_items(ledger)) +
            bytes_of(FG_SNAPSHOT_DENIED, fg_ledger_denied_users(ledger)) +
            bytes_of(FG_SNAPSHOT_ORDERS, fg_ledger_orders(ledger));
 }
 
-bool fg_snapshot_keep_on(const struct fg_file_ops *ops, const char *dir, uint64_t newest_seq,
-                         uint64_t older_seq, struct fg_error *err)
+bool fg_ledger_snapshot_keep_on(const struct fg_journal_file_ops *ops, const char *dir,
+                                uint64_t newest_seq, uint64_t older_seq, struct fg_error *err)
 {
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     uint64_t *seqs = NULL;
@@ -215,13 +221,13 @@ bool fg_snapshot_keep_on(const struct fg_file_ops *ops, const char *dir, uint64_
 
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
     for (size_t i = 0; ok && i < count; i++) {
         char name[FG_NAME_SIZE];
 
         if (seqs[i] == newest_seq || seqs[i] == older_seq)
             continue;
-        fg_file_name(name, seqs[i], FG_SNAPSHOT_SUFFIX);
+        fg_journal_file_name(name, seqs[i], FG_SNAPSHOT_SUFFIX);
         if (ops->remove(ops->ctx, dir_fd, name) < 0 && errno != ENOENT)
             ok = fg_fail(err, "%.200s/%s: cannot remove: %s", dir, name, strerror(errno));
     }
@@ -230,7 +236,8 @@ bool fg_snapshot_keep_on(const struct fg_file_ops *ops, const char *dir, uint64_
     return ok;
 }
 
-bool fg_snapshot_keep(const char *dir, uint64_t newest_seq, uint64_t older_seq, struct fg_error *err)
+bool fg_ledger_snapshot_keep(const char *dir, uint64_t newest_seq, uint64_t older_seq,
+                             struct fg_error *err)
 {
-    return fg_snapshot_keep_on(&fg_file_system, dir, newest_seq, older_seq, err);
+    return fg_ledger_snapshot_keep_on(&fg_journal_file_system, dir, newest_seq, older_seq, err);
 }

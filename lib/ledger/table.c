@@ -10,7 +10,8 @@
 #define HUGE_PAGE         (2ull << 20)
 #define TAKE_BLOCK        64 /* orders whose places in the index are asked for at a time */
 
-/* Random access to gigabytes costs more in page-table walks than in data: huge pages where there are some. */
+/* Random access to gigabytes costs more in page-table walks than in data: huge pages where there
+ * are some. */
 static void *big_alloc(size_t bytes)
 {
     void *p;
@@ -24,7 +25,7 @@ static void *big_alloc(size_t bytes)
     return p;
 }
 
-static bool dense_grow(struct fg_dense *d)
+static bool dense_grow(struct fg_ledger_dense *d)
 {
     if (d->chunks_made == d->chunks_room) {
         uint64_t room = d->chunks_room ? d->chunks_room * 2 : 64;
@@ -42,34 +43,34 @@ static bool dense_grow(struct fg_dense *d)
     return true;
 }
 
-static void *dense_add(struct fg_dense *d)
+static void *dense_add(struct fg_ledger_dense *d)
 {
     void *entry;
 
     if (d->count >= UINT32_MAX - 1 || (d->count >> d->bits == d->chunks_made && !dense_grow(d)))
         return NULL;
-    entry = fg_dense_at(d, d->count++);
+    entry = fg_ledger_dense_at(d, d->count++);
     memset(entry, 0, d->size);
     return entry;
 }
 
-static void dense_free(struct fg_dense *d)
+static void dense_free(struct fg_ledger_dense *d)
 {
     for (uint64_t i = 0; i < d->chunks_made; i++)
         free(d->chunks[i]);
     free(d->chunks);
 }
 
-static void index_put(struct fg_index *x, uint64_t hash, uint32_t place)
+static void index_put(struct fg_ledger_index *x, uint64_t hash, uint32_t place)
 {
     uint64_t i = hash & x->mask;
 
     while (x->slots[i].place)
         i = (i + 1) & x->mask;
-    x->slots[i] = (struct fg_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
 }
 
-static bool index_make(struct fg_index *x, uint64_t slots)
+static bool index_make(struct fg_ledger_index *x, uint64_t slots)
 {
     x->slots = big_alloc(slots * sizeof(*x->slots));
     if (!x->slots)
@@ -79,19 +80,20 @@ static bool index_make(struct fg_index *x, uint64_t slots)
     return true;
 }
 
-static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_index *x, uint64_t i)
+static uint64_t entry_hash(const struct fg_ledger *l, const struct fg_ledger_index *x, uint64_t i)
 {
     const struct fg_ledger_order *o;
 
     if (x == &l->item_index)
-        return fg_item_hash(l, ((const struct fg_ledger_item *)fg_dense_at(&l->items, i))->item);
-    o = fg_dense_at(&l->orders, i);
-    return fg_order_hash(l, o->user, o->order_id);
+        return fg_ledger_item_hash(
+            l, ((const struct fg_ledger_item *)fg_ledger_dense_at(&l->items, i))->item);
+    o = fg_ledger_dense_at(&l->orders, i);
+    return fg_ledger_order_hash(l, o->user, o->order_id);
 }
 
-static bool index_grow(const struct fg_ledger *l, struct fg_index *x, uint64_t slots)
+static bool index_grow(const struct fg_ledger *l, struct fg_ledger_index *x, uint64_t slots)
 {
-    struct fg_index bigger = {.used = x->used};
+    struct fg_ledger_index bigger = {.used = x->used};
 
     if (!index_make(&bigger, slots))
         return false;
@@ -103,46 +105,47 @@ static bool index_grow(const struct fg_ledger *l, struct fg_index *x, uint64_t s
 }
 
 /* Makes sure that one more entry leaves the index at most three quarters full. */
-static bool index_room(const struct fg_ledger *l, struct fg_index *x)
+static bool index_room(const struct fg_ledger *l, struct fg_ledger_index *x)
 {
     return (x->used + 1) * 4 <= (x->mask + 1) * 3 || index_grow(l, x, (x->mask + 1) * 2);
 }
 
-struct fg_ledger_item *fg_table_item(const struct fg_ledger *l, uint64_t item)
+struct fg_ledger_item *fg_ledger_table_item(const struct fg_ledger *l, uint64_t item)
 {
-    const struct fg_index *x = &l->item_index;
-    uint64_t hash = fg_item_hash(l, item);
+    const struct fg_ledger_index *x = &l->item_index;
+    uint64_t hash = fg_ledger_item_hash(l, item);
 
     for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
         struct fg_ledger_item *entry;
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        entry = fg_dense_at(&l->items, x->slots[i].place - 1);
+        entry = fg_ledger_dense_at(&l->items, x->slots[i].place - 1);
         if (entry->item == item)
             return entry;
     }
     return NULL;
 }
 
-struct fg_ledger_order *fg_table_order(const struct fg_ledger *l, uint64_t user, const uint8_t order_id[16])
+struct fg_ledger_order *fg_ledger_table_order(const struct fg_ledger *l, uint64_t user,
+                                              const uint8_t order_id[16])
 {
-    const struct fg_index *x = &l->order_index;
-    uint64_t hash = fg_order_hash(l, user, order_id);
+    const struct fg_ledger_index *x = &l->order_index;
+    uint64_t hash = fg_ledger_order_hash(l, user, order_id);
 
     for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
         struct fg_ledger_order *entry;
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        entry = fg_dense_at(&l->orders, x->slots[i].place - 1);
+        entry = fg_ledger_dense_at(&l->orders, x->slots[i].place - 1);
         if (entry->user == user && memcmp(entry->order_id, order_id, 16) == 0)
             return entry;
     }
     return NULL;
 }
 
-struct fg_ledger_item *fg_table_add_item(struct fg_ledger *l, uint64_t item)
+struct fg_ledger_item *fg_ledger_table_add_item(struct fg_ledger *l, uint64_t item)
 {
     struct fg_ledger_item *entry;
 
@@ -150,12 +153,13 @@ struct fg_ledger_item *fg_table_add_item(struct fg_ledger *l, uint64_t item)
         return NULL;
     entry->item = item;
     entry->index = (uint32_t)(l->items.count - 1);
-    index_put(&l->item_index, fg_item_hash(l, item), (uint32_t)l->items.count);
+    index_put(&l->item_index, fg_ledger_item_hash(l, item), (uint32_t)l->items.count);
     l->item_index.used++;
     return entry;
 }
 
-struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, const uint8_t order_id[16])
+struct fg_ledger_order *fg_ledger_table_add_order(struct fg_ledger *l, uint64_t user,
+                                                  const uint8_t order_id[16])
 {
     struct fg_ledger_order *entry;
 
@@ -163,7 +167,7 @@ struct fg_ledger_order *fg_table_add_order(struct fg_ledger *l, uint64_t user, c
         return NULL;
     entry->user = user;
     memcpy(entry->order_id, order_id, 16);
-    index_put(&l->order_index, fg_order_hash(l, user, order_id), (uint32_t)l->orders.count);
+    index_put(&l->order_index, fg_ledger_order_hash(l, user, order_id), (uint32_t)l->orders.count);
     l->order_index.used++;
     return entry;
 }
@@ -175,7 +179,7 @@ static uint64_t slots_for(uint64_t orders, uint64_t slots)
     return slots;
 }
 
-bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
+bool fg_ledger_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
 {
     uint64_t now = l->order_index.mask + 1, slots;
 
@@ -185,18 +189,19 @@ bool fg_table_reserve_orders(struct fg_ledger *l, uint64_t orders)
     return slots == now || index_grow(l, &l->order_index, slots);
 }
 
-/* Written to now: the first touch of a page is the kernel's, who clears it, and a virtual machine's host's.
+/* Written to now: the first touch of a page is the kernel's, who clears it, and a virtual machine's
+ * host's.
  */
-bool fg_table_touch_orders(struct fg_ledger *l, uint64_t orders)
+bool fg_ledger_table_touch_orders(struct fg_ledger *l, uint64_t orders)
 {
-    struct fg_dense *d = &l->orders;
+    struct fg_ledger_dense *d = &l->orders;
     uint64_t chunk = 1ull << d->bits;
 
     while (d->chunks_made * chunk < orders)
         if (!dense_grow(d))
             return false;
     for (uint64_t i = d->count; i < d->chunks_made * chunk; i = (i / chunk + 1) * chunk)
-        memset(fg_dense_at(d, i), 0, (chunk - i % chunk) * d->size);
+        memset(fg_ledger_dense_at(d, i), 0, (chunk - i % chunk) * d->size);
     return true;
 }
 
@@ -205,14 +210,14 @@ uint64_t fg_ledger_memory(uint64_t orders)
     uint64_t chunk = 1ull << ORDER_CHUNK_BITS;
 
     return (orders + chunk - 1) / chunk * chunk * sizeof(struct fg_ledger_order) +
-           slots_for(orders, INDEX_SLOTS_FIRST) * sizeof(struct fg_index_slot);
+           slots_for(orders, INDEX_SLOTS_FIRST) * sizeof(struct fg_ledger_index_slot);
 }
 
 /* As index_put, for an order: false when there is one of the same name. */
 static bool put_new_order(struct fg_ledger *l, uint64_t hash, uint32_t place)
 {
-    struct fg_index *x = &l->order_index;
-    const struct fg_ledger_order *mine = fg_dense_at(&l->orders, place - 1);
+    struct fg_ledger_index *x = &l->order_index;
+    const struct fg_ledger_order *mine = fg_ledger_dense_at(&l->orders, place - 1);
     uint64_t i = hash & x->mask;
 
     for (; x->slots[i].place; i = (i + 1) & x->mask) {
@@ -220,16 +225,17 @@ static bool put_new_order(struct fg_ledger *l, uint64_t hash, uint32_t place)
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        other = fg_dense_at(&l->orders, x->slots[i].place - 1);
+        other = fg_ledger_dense_at(&l->orders, x->slots[i].place - 1);
         if (other->user == mine->user && memcmp(other->order_id, mine->order_id, 16) == 0)
             return false;
     }
-    x->slots[i] = (struct fg_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
     x->used++;
     return true;
 }
 
-bool fg_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *orders, size_t n)
+bool fg_ledger_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *orders,
+                                 size_t n)
 {
     uint64_t hash[TAKE_BLOCK];
 
@@ -239,7 +245,7 @@ bool fg_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *ord
         for (size_t i = 0; i < m; i++) {
             if (!index_room(l, &l->order_index))
                 return false;
-            hash[i] = fg_order_hash(l, orders[done + i].user, orders[done + i].order_id);
+            hash[i] = fg_ledger_order_hash(l, orders[done + i].user, orders[done + i].order_id);
             __builtin_prefetch(&l->order_index.slots[hash[i] & l->order_index.mask], 1);
         }
         for (size_t i = 0; i < m; i++) {
@@ -256,18 +262,20 @@ bool fg_table_take_orders(struct fg_ledger *l, const struct fg_ledger_order *ord
     return true;
 }
 
-bool fg_table_init(struct fg_ledger *l)
+bool fg_ledger_table_init(struct fg_ledger *l)
 {
-    /* differs from process to process where addresses do; what the ledger answers never depends on it */
-    l->seed = fg_mix64((uintptr_t)l, (uintptr_t)&fg_table_init);
+    /* differs from process to process where addresses do; what the ledger answers never depends on
+     * it */
+    l->seed = fg_mix64((uintptr_t)l, (uintptr_t)&fg_ledger_table_init);
     l->items.bits = ITEM_CHUNK_BITS;
     l->orders.bits = ORDER_CHUNK_BITS;
     l->items.size = sizeof(struct fg_ledger_item);
     l->orders.size = sizeof(struct fg_ledger_order);
-    return index_make(&l->item_index, INDEX_SLOTS_FIRST) && index_make(&l->order_index, INDEX_SLOTS_FIRST);
+    return index_make(&l->item_index, INDEX_SLOTS_FIRST) &&
+           index_make(&l->order_index, INDEX_SLOTS_FIRST);
 }
 
-void fg_table_free(struct fg_ledger *l)
+void fg_ledger_table_free(struct fg_ledger *l)
 {
     dense_free(&l->items);
     dense_free(&l->orders);

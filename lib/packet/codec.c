@@ -50,27 +50,27 @@ __attribute__((constructor)) static void drop_names_lower(void)
             *c = *c == '_' ? '-' : *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
 }
 
-const char *fg_op_name(unsigned op)
+const char *fg_packet_op_name(unsigned op)
 {
     return op < OP_COUNT && op_names[op] ? op_names[op] : "?";
 }
 
-const char *fg_status_name(unsigned status)
+const char *fg_packet_status_name(unsigned status)
 {
     return status < FG_STATUS_COUNT && status_names[status] ? status_names[status] : "?";
 }
 
-const char *fg_status_text(unsigned status)
+const char *fg_packet_status_text(unsigned status)
 {
     return status < FG_STATUS_COUNT && status_texts[status] ? status_texts[status] : "?";
 }
 
-const char *fg_drop_name(unsigned drop)
+const char *fg_packet_drop_name(unsigned drop)
 {
     return drop < FG_DROP_COUNT ? drop_names[drop] : "?";
 }
 
-const char *fg_drop_text(unsigned drop)
+const char *fg_packet_drop_text(unsigned drop)
 {
     return drop < FG_DROP_COUNT ? drop_texts[drop] : "?";
 }
@@ -91,7 +91,7 @@ static const struct shape shapes[OP_COUNT] = {
     [FG_OP_EXTEND] = {0, UINT64_MAX, 0, UINT16_MAX, true},
 };
 
-static inline bool request_shape_ok(const fg_request_at *r)
+static inline bool request_shape_ok(const fg_packet_request_at *r)
 {
     const struct shape *shape;
 
@@ -100,76 +100,84 @@ static inline bool request_shape_ok(const fg_request_at *r)
     if (fg_unlikely(r->op >= OP_COUNT))
         return false;
     shape = &shapes[r->op];
-    return shape->known && !((r->user & shape->user) | (r->item & shape->item) |
-                             (r->until_ms & shape->until_ms) | (r->quantity & shape->quantity) | r->reserved);
+    return shape->known &&
+           !((r->user & shape->user) | (r->item & shape->item) | (r->until_ms & shape->until_ms) |
+             (r->quantity & shape->quantity) | r->reserved);
 }
 
 /* All but the tag. */
-static inline enum fg_drop check_fields(const void *payload, const struct fg_keyring *ring,
-                                        const struct fg_key **key, uint64_t *tag)
+static inline enum fg_packet_drop check_fields(const void *payload,
+                                               const struct fg_packet_keyring *ring,
+                                               const struct fg_packet_key **key, uint64_t *tag)
 {
-    const fg_request_at *r = payload;
+    const fg_packet_request_at *r = payload;
 
     *tag = r->tag;
     if (fg_unlikely(r->magic != FG_PACKET_MAGIC || r->version != FG_PACKET_VERSION))
         return FG_DROP_MAGIC;
     if (fg_unlikely(!request_shape_ok(r)))
         return FG_DROP_SHAPE;
-    *key = fg_keyring_find(ring, r->key_id);
+    *key = fg_packet_keyring_find(ring, r->key_id);
     return fg_likely(*key != NULL) ? FG_DROP_NONE : FG_DROP_KEY;
 }
 
-static void check_some(const void *const *payloads, unsigned n, const struct fg_keyring *ring,
-                       const struct fg_key **keys, enum fg_drop *drops)
+static void check_some(const void *const *payloads, unsigned n,
+                       const struct fg_packet_keyring *ring, const struct fg_packet_key **keys,
+                       enum fg_packet_drop *drops)
 {
     const uint64_t *secrets[CHECK_BURST];
     uint64_t tags[CHECK_BURST], right[CHECK_BURST];
 
     for (unsigned i = 0; i < n; i++) {
         drops[i] = check_fields(payloads[i], ring, &keys[i], &tags[i]);
-        secrets[i] = drops[i] ? ring->keys[0].secret : keys[i]->secret; /* any: its tag is not looked at */
+        secrets[i] =
+            drops[i] ? ring->keys[0].secret : keys[i]->secret; /* any: its tag is not looked at */
     }
-    fg_siphash24_56_many(secrets, payloads, right, n);
+    fg_packet_siphash24_56_many(secrets, payloads, right, n);
     for (unsigned i = 0; i < n; i++)
         if (fg_unlikely(!drops[i] && tags[i] != right[i]))
             drops[i] = FG_DROP_TAG;
 }
 
-void fg_requests_check(const void *const *payloads, unsigned n, const struct fg_keyring *ring,
-                       const struct fg_key **keys, enum fg_drop *drops)
+void fg_packet_requests_check(const void *const *payloads, unsigned n,
+                              const struct fg_packet_keyring *ring,
+                              const struct fg_packet_key **keys, enum fg_packet_drop *drops)
 {
     for (unsigned i = 0; i < n; i += CHECK_BURST)
-        check_some(payloads + i, n - i < CHECK_BURST ? n - i : CHECK_BURST, ring, keys + i, drops + i);
+        check_some(payloads + i, n - i < CHECK_BURST ? n - i : CHECK_BURST, ring, keys + i,
+                   drops + i);
 }
 
-enum fg_drop fg_request_check(const void *payload, const struct fg_keyring *ring, const struct fg_key **key)
+enum fg_packet_drop fg_packet_request_check(const void *payload,
+                                            const struct fg_packet_keyring *ring,
+                                            const struct fg_packet_key **key)
 {
-    const struct fg_key *found = NULL;
-    enum fg_drop drop;
+    const struct fg_packet_key *found = NULL;
+    enum fg_packet_drop drop;
 
-    fg_requests_check(&payload, 1, ring, &found, &drop);
+    fg_packet_requests_check(&payload, 1, ring, &found, &drop);
     if (drop == FG_DROP_NONE)
         *key = found;
     return drop;
 }
 
-void fg_request_seal(struct fg_request *request, const struct fg_key *key)
+void fg_packet_request_seal(struct fg_packet_request *request, const struct fg_packet_key *key)
 {
     request->magic = FG_PACKET_MAGIC;
     request->version = FG_PACKET_VERSION;
-    request->tag = fg_siphash24_56(key->secret, request);
+    request->tag = fg_packet_siphash24_56(key->secret, request);
 }
 
-void fg_reply_seal(struct fg_reply *reply, const struct fg_key *key)
+void fg_packet_reply_seal(struct fg_packet_reply *reply, const struct fg_packet_key *key)
 {
     reply->magic = FG_PACKET_MAGIC;
     reply->version = FG_PACKET_VERSION;
-    reply->tag = fg_siphash24_56(key->secret, reply);
+    reply->tag = fg_packet_siphash24_56(key->secret, reply);
 }
 
-bool fg_reply_check(const void *payload, const struct fg_key *key)
+bool fg_packet_reply_check(const void *payload, const struct fg_packet_key *key)
 {
-    struct fg_reply r;
+    struct fg_packet_reply r;
     unsigned op;
 
     memcpy(&r, payload, sizeof(r));
@@ -182,5 +190,5 @@ bool fg_reply_check(const void *payload, const struct fg_key *key)
         return false;
     if (r.reserved[0] | r.reserved[1] | r.reserved[2])
         return false;
-    return fg_siphash24_56(key->secret, payload) == r.tag;
+    return fg_packet_siphash24_56(key->secret, payload) == r.tag;
 }

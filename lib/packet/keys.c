@@ -46,8 +46,8 @@ static bool parse_id(const struct place *at, const char *word, uint16_t *id)
     for (; *c >= '0' && *c <= '9' && value <= UINT16_MAX; c++)
         value = value * 10 + (unsigned)(*c - '0');
     if (c == word || *c || value < 1 || value > UINT16_MAX)
-        return fg_fail(at->err, "%s:%u: key id `%s` is not a number from 1 to 65535", at->path, at->line,
-                       shown(word));
+        return fg_fail(at->err, "%s:%u: key id `%s` is not a number from 1 to 65535", at->path,
+                       at->line, shown(word));
     *id = (uint16_t)value;
     return true;
 }
@@ -65,7 +65,8 @@ static bool parse_roles(const struct place *at, char *word, uint16_t *bits)
             if (!strcmp(name, roles[i].name))
                 bit = roles[i].bit;
         if (!bit)
-            return fg_fail(at->err, "%s:%u: unknown role `%s`; accepted, separated by commas:" ROLE_NAMES,
+            return fg_fail(at->err,
+                           "%s:%u: unknown role `%s`; accepted, separated by commas:" ROLE_NAMES,
                            at->path, at->line, shown(name));
         if (*bits & bit)
             return fg_fail(at->err, "%s:%u: role `%s` is named twice", at->path, at->line, name);
@@ -89,66 +90,70 @@ static bool parse_secret(const struct place *at, const char *word, uint64_t secr
     size_t digits = strlen(word);
 
     if (digits != SECRET_DIGITS)
-        return fg_fail(at->err, "%s:%u: secret has %zu characters; accepted: 32 hexadecimal digits", at->path,
-                       at->line, digits);
+        return fg_fail(at->err, "%s:%u: secret has %zu characters; accepted: 32 hexadecimal digits",
+                       at->path, at->line, digits);
     for (int i = 0; i < SECRET_DIGITS; i++) {
         int digit = hex_digit(word[i]);
 
         if (digit < 0)
-            return fg_fail(
-                at->err, "%s:%u: character %d of the secret is not a hexadecimal digit; accepted: 32 of them",
-                at->path, at->line, i + 1);
+            return fg_fail(at->err,
+                           "%s:%u: character %d of the secret is not a hexadecimal digit; "
+                           "accepted: 32 of them",
+                           at->path, at->line, i + 1);
         bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | digit);
     }
     memcpy(secret, bytes, sizeof(bytes));
     explicit_bzero(bytes, sizeof(bytes));
     if (!(secret[0] | secret[1]))
-        return fg_fail(at->err, "%s:%u: secret is all zero; make one with `openssl rand -hex 16`", at->path,
-                       at->line);
+        return fg_fail(at->err, "%s:%u: secret is all zero; make one with `openssl rand -hex 16`",
+                       at->path, at->line);
     return true;
 }
 
-static bool add_key(const struct place *at, struct fg_keyring *ring, const struct fg_key *key)
+static bool add_key(const struct place *at, struct fg_packet_keyring *ring,
+                    const struct fg_packet_key *key)
 {
     if (ring->count == FG_KEYS_MAX)
-        return fg_fail(at->err, "%s:%u: key id %u is one too many; accepted: 1 to %d keys", at->path,
-                       at->line, key->id, FG_KEYS_MAX);
+        return fg_fail(at->err, "%s:%u: key id %u is one too many; accepted: 1 to %d keys",
+                       at->path, at->line, key->id, FG_KEYS_MAX);
     if (ring->slot[key->id])
-        return fg_fail(at->err, "%s:%u: key id %u is there already; accepted: each id once", at->path,
-                       at->line, key->id);
+        return fg_fail(at->err, "%s:%u: key id %u is there already; accepted: each id once",
+                       at->path, at->line, key->id);
     for (unsigned i = 0; i < ring->count; i++)
         if (!memcmp(ring->keys[i].secret, key->secret, sizeof(key->secret)))
-            return fg_fail(at->err,
-                           "%s:%u: key id %u has the secret of key id %u; accepted: each secret once, or who "
-                           "holds one key could use the other's roles",
-                           at->path, at->line, key->id, ring->keys[i].id);
+            return fg_fail(
+                at->err,
+                "%s:%u: key id %u has the secret of key id %u; accepted: each secret once, or who "
+                "holds one key could use the other's roles",
+                at->path, at->line, key->id, ring->keys[i].id);
     ring->keys[ring->count++] = *key;
     ring->slot[key->id] = (uint8_t)ring->count;
     return true;
 }
 
-static bool parse_line(const struct place *at, char *line, struct fg_keyring *ring)
+static bool parse_line(const struct place *at, char *line, struct fg_packet_keyring *ring)
 {
     char *words[WORDS_MAX], *save = NULL;
     unsigned count = 0;
-    struct fg_key key = {0};
+    struct fg_packet_key key = {0};
     bool ok;
 
     line[strcspn(line, "#")] = '\0';
-    for (char *w = strtok_r(line, BLANK, &save); w && count < WORDS_MAX; w = strtok_r(NULL, BLANK, &save))
+    for (char *w = strtok_r(line, BLANK, &save); w && count < WORDS_MAX;
+         w = strtok_r(NULL, BLANK, &save))
         words[count++] = w;
     if (count == 0)
         return true;
     if (count != 3)
-        return fg_fail(at->err, "%s:%u: %s words; accepted: `ID ROLE[,ROLE...] SECRET`", at->path, at->line,
-                       count < 3 ? "fewer than three" : "more than three");
+        return fg_fail(at->err, "%s:%u: %s words; accepted: `ID ROLE[,ROLE...] SECRET`", at->path,
+                       at->line, count < 3 ? "fewer than three" : "more than three");
     ok = parse_id(at, words[0], &key.id) && parse_roles(at, words[1], &key.roles) &&
          parse_secret(at, words[2], key.secret) && add_key(at, ring, &key);
     explicit_bzero(&key, sizeof(key));
     return ok;
 }
 
-static bool parse_file(struct place *at, FILE *file, struct fg_keyring *ring)
+static bool parse_file(struct place *at, FILE *file, struct fg_packet_keyring *ring)
 {
     char line[LINE_MAX_BYTES];
     size_t length;
@@ -159,8 +164,8 @@ static bool parse_file(struct place *at, FILE *file, struct fg_keyring *ring)
         at->line++;
         for (length = 0; (c = getc(file)) != EOF && c != '\n'; line[length++] = (char)c) {
             if (length == sizeof(line) - 1)
-                return fg_fail(at->err, "%s:%u: line is too long; accepted: up to %zu bytes", at->path,
-                               at->line, sizeof(line) - 1);
+                return fg_fail(at->err, "%s:%u: line is too long; accepted: up to %zu bytes",
+                               at->path, at->line, sizeof(line) - 1);
             if (c == '\0')
                 return fg_fail(at->err, "%s:%u: NUL byte; accepted: text", at->path, at->line);
         }
@@ -171,7 +176,8 @@ static bool parse_file(struct place *at, FILE *file, struct fg_keyring *ring)
     if (ok && ferror(file))
         return fg_fail(at->err, "%s: cannot read: %s", at->path, strerror(errno));
     if (ok && ring->count == 0)
-        return fg_fail(at->err, "%s: no key in it; accepted: 1 to %d lines `ID ROLE[,ROLE...] SECRET`",
+        return fg_fail(at->err,
+                       "%s: no key in it; accepted: 1 to %d lines `ID ROLE[,ROLE...] SECRET`",
                        at->path, FG_KEYS_MAX);
     return ok;
 }
@@ -191,14 +197,15 @@ static bool check_owner(const char *path, int fd, struct fg_error *err)
                        "(chmod 0600, or 0640 to share it)",
                        path, (unsigned)st.st_mode & 07777);
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        return fg_fail(err, "%s: belongs to user id %u; accepted: root or the user id %u of this process",
-                       path, (unsigned)st.st_uid, (unsigned)geteuid());
+        return fg_fail(
+            err, "%s: belongs to user id %u; accepted: root or the user id %u of this process",
+            path, (unsigned)st.st_uid, (unsigned)geteuid());
     return true;
 }
 
-struct fg_keyring *fg_keyring_load(const char *path, struct fg_error *err)
+struct fg_packet_keyring *fg_packet_keyring_load(const char *path, struct fg_error *err)
 {
-    struct fg_keyring *ring = NULL;
+    struct fg_packet_keyring *ring = NULL;
     struct place at = {path, 0, err};
     FILE *file;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the start */
@@ -216,14 +223,14 @@ struct fg_keyring *fg_keyring_load(const char *path, struct fg_error *err)
     if (!ring) {
         fg_fail(err, "%s: out of memory", path);
     } else if (!parse_file(&at, file, ring)) {
-        fg_keyring_free(ring);
+        fg_packet_keyring_free(ring);
         ring = NULL;
     }
     fclose(file);
     return ring;
 }
 
-void fg_keyring_free(struct fg_keyring *ring)
+void fg_packet_keyring_free(struct fg_packet_keyring *ring)
 {
     if (!ring)
         return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* SipHash-2-4 from its paper: Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012, section 2. */
+/* SipHash-2-4 from its paper: Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012,
+ * section 2. */
 #include <string.h>
 
 #include "packet/packet.h"
@@ -16,15 +17,15 @@
 
 #define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
 
-#define ROUND(v0, v1, v2, v3)                                                                                \
-    v0 += v1, v2 += v3;                                                                                      \
-    v1 = ROTATE(v1, 13) ^ v0, v3 = ROTATE(v3, 16) ^ v2;                                                      \
-    v0 = ROTATE(v0, 32);                                                                                     \
-    v2 += v1, v0 += v3;                                                                                      \
-    v1 = ROTATE(v1, 17) ^ v2, v3 = ROTATE(v3, 21) ^ v0;                                                      \
+#define ROUND(v0, v1, v2, v3)                                                                      \
+    v0 += v1, v2 += v3;                                                                            \
+    v1 = ROTATE(v1, 13) ^ v0, v3 = ROTATE(v3, 16) ^ v2;                                            \
+    v0 = ROTATE(v0, 32);                                                                           \
+    v2 += v1, v0 += v3;                                                                            \
+    v1 = ROTATE(v1, 17) ^ v2, v3 = ROTATE(v3, 21) ^ v0;                                            \
     v2 = ROTATE(v2, 32);
 
-uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes)
+uint64_t fg_packet_siphash24_56(const uint64_t key[2], const void *bytes)
 {
     uint64_t v0 = key[0] ^ INIT_0, v1 = key[1] ^ INIT_1, v2 = key[0] ^ INIT_2, v3 = key[1] ^ INIT_3;
     uint64_t words[WORDS + 1];
@@ -44,7 +45,7 @@ uint64_t fg_siphash24_56(const uint64_t key[2], const void *bytes)
     return v0 ^ v1 ^ v2 ^ v3;
 }
 
-/* ---- many at once -------------------------------------------------------------------------------------- */
+/* ---- many at once ---------------------------------------------------------------------------- */
 
 #define CONCAT_2(a, b) a##b
 #define CONCAT(a, b)   CONCAT_2(a, b)
@@ -100,7 +101,7 @@ static bool always(void)
 
 static void one(const uint64_t *const *keys, const void *const *packets, uint64_t *tags)
 {
-    tags[0] = fg_siphash24_56(keys[0], packets[0]);
+    tags[0] = fg_packet_siphash24_56(keys[0], packets[0]);
 }
 
 #if defined(__x86_64__)
@@ -147,12 +148,12 @@ static __attribute__((constructor)) void choose(void)
             chosen = &kinds[i];
 }
 
-const char *fg_siphash_kind(unsigned kind)
+const char *fg_packet_siphash_kind(unsigned kind)
 {
     return kind < KINDS ? kinds[kind].name : NULL;
 }
 
-bool fg_siphash_choose(unsigned kind)
+bool fg_packet_siphash_choose(unsigned kind)
 {
     if (kind >= KINDS || !kinds[kind].supported())
         return false;
@@ -161,7 +162,8 @@ bool fg_siphash_choose(unsigned kind)
 }
 
 /* What is left at the end: a vector with some lanes unused. */
-static void rest(const uint64_t *const *keys, const void *const *packets, uint64_t *tags, unsigned n)
+static void rest(const uint64_t *const *keys, const void *const *packets, uint64_t *tags,
+                 unsigned n)
 {
     const uint64_t *k[FEW_MAX];
     const void *p[FEW_MAX];
@@ -175,7 +177,8 @@ static void rest(const uint64_t *const *keys, const void *const *packets, uint64
     memcpy(tags, t, n * sizeof(*tags));
 }
 
-void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *packets, uint64_t *tags, unsigned n)
+void fg_packet_siphash24_56_many(const uint64_t *const *keys, const void *const *packets,
+                                 uint64_t *tags, unsigned n)
 {
     const struct step *step = &chosen->many;
 
@@ -194,5 +197,5 @@ void fg_siphash24_56_many(const uint64_t *const *keys, const void *const *packet
         rest(keys, packets, tags, n);
     else
         for (unsigned i = 0; i < n; i++)
-            tags[i] = fg_siphash24_56(keys[i], packets[i]);
+            tags[i] = fg_packet_siphash24_56(keys[i], packets[i]);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Template: NAME(keys, packets, tags) computes CHAINS * LANES tags, in CHAINS vectors of LANES packets side
- * by side. The rounds of one vector are a chain in which each step waits for the one before; the others fill
- * the gaps. Included once for each kind of vector, with TARGET as its attributes.
+ * Template: NAME(keys, packets, tags) computes CHAINS * LANES tags, in CHAINS vectors of LANES
+ * packets side by side. The rounds of one vector are a chain in which each step waits for the one
+ * before; the others fill the gaps. Included once for each kind of vector, with TARGET as its
+ * attributes.
  *
- * The packets come in as rows of a matrix and are wanted as columns: turned around by exchanging the halves
- * of pairs of rows, in registers. Eight words of a packet are read, though only seven are hashed.
+ * The packets come in as rows of a matrix and are wanted as columns: turned around by exchanging
+ * the halves of pairs of rows, in registers. Eight words of a packet are read, though only seven
+ * are hashed.
  */
 #define VECTOR CONCAT(NAME, _vector)
 #define TURN   CONCAT(NAME, _turn)
@@ -21,12 +23,13 @@ typedef uint64_t VECTOR __attribute__((vector_size(8 * LANES)));
 #else
 #define PAIRS_1(a, b) EXCHANGE(a, b, 0, 2) EXCHANGED(1, 3)
 #endif
-#define EXCHANGE(a, b, ...)                                                                                  \
-    {                                                                                                        \
-        VECTOR *first = &(a), *second = &(b), low = __builtin_shufflevector(*first, *second, __VA_ARGS__);
-#define EXCHANGED(...)                                                                                       \
-    *second = __builtin_shufflevector(*first, *second, __VA_ARGS__);                                         \
-    *first = low;                                                                                            \
+#define EXCHANGE(a, b, ...)                                                                        \
+    {                                                                                              \
+        VECTOR *first = &(a), *second = &(b),                                                      \
+               low = __builtin_shufflevector(*first, *second, __VA_ARGS__);
+#define EXCHANGED(...)                                                                             \
+    *second = __builtin_shufflevector(*first, *second, __VA_ARGS__);                               \
+    *first = low;                                                                                  \
     }
 
 /* LANES rows of LANES words. */
@@ -42,14 +45,14 @@ TARGET static inline __attribute__((always_inline)) void TURN(VECTOR m[LANES])
 }
 
 #define EACH UNROLL for (int c = 0; c < CHAINS; c++)
-#define ROUNDS(n)                                                                                            \
-    UNROLL for (int round = 0; round < (n); round++)                                                         \
-    {                                                                                                        \
-        EACH v0[c] += v1[c], v2[c] += v3[c];                                                                 \
-        EACH v1[c] = ROTATE(v1[c], 13) ^ v0[c], v3[c] = ROTATE(v3[c], 16) ^ v2[c];                           \
-        EACH v0[c] = ROTATE(v0[c], 32) + v3[c], v2[c] += v1[c];                                              \
-        EACH v1[c] = ROTATE(v1[c], 17) ^ v2[c], v3[c] = ROTATE(v3[c], 21) ^ v0[c];                           \
-        EACH v2[c] = ROTATE(v2[c], 32);                                                                      \
+#define ROUNDS(n)                                                                                  \
+    UNROLL for (int round = 0; round < (n); round++)                                               \
+    {                                                                                              \
+        EACH v0[c] += v1[c], v2[c] += v3[c];                                                       \
+        EACH v1[c] = ROTATE(v1[c], 13) ^ v0[c], v3[c] = ROTATE(v3[c], 16) ^ v2[c];                 \
+        EACH v0[c] = ROTATE(v0[c], 32) + v3[c], v2[c] += v1[c];                                    \
+        EACH v1[c] = ROTATE(v1[c], 17) ^ v2[c], v3[c] = ROTATE(v3[c], 21) ^ v0[c];                 \
+        EACH v2[c] = ROTATE(v2[c], 32);                                                            \
     }
 
 TARGET static void NAME(const uint64_t *const *keys, const void *const *packets, uint64_t *tags)

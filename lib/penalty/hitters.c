@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A binary heap, smallest count first, over fixed counters; a chained hash table finds a source's counter. */
+/* A binary heap, smallest count first, over fixed counters; a chained hash table finds a source's
+ * counter. */
 #include "penalty/hitters.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #define COUNTERS_MAX (1u << 20)
 
 struct place {
-    struct fg_hitter hitter;
+    struct fg_penalty_hitter hitter;
     uint32_t heap; /* where it is in the heap */
     uint32_t next; /* of its hash chain */
 };
@@ -22,12 +23,13 @@ struct fg_hitters {
     uint32_t *chains; /* first place of each */
 };
 
-static bool same(const struct fg_prefix *a, const struct fg_prefix *b)
+static bool same(const struct fg_filter_prefix *a, const struct fg_filter_prefix *b)
 {
-    return a->family == b->family && a->length == b->length && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+    return a->family == b->family && a->length == b->length &&
+           memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }
 
-static uint32_t chain_of(const struct fg_hitters *h, const struct fg_prefix *source)
+static uint32_t chain_of(const struct fg_hitters *h, const struct fg_filter_prefix *source)
 {
     uint64_t words[2];
 
@@ -35,7 +37,7 @@ static uint32_t chain_of(const struct fg_hitters *h, const struct fg_prefix *sou
     return (uint32_t)fg_mix64(fg_mix64(words[0] ^ h->seed, words[1]), source->length) & h->mask;
 }
 
-static uint32_t find(const struct fg_hitters *h, const struct fg_prefix *source)
+static uint32_t find(const struct fg_hitters *h, const struct fg_filter_prefix *source)
 {
     uint32_t at = h->chains[chain_of(h, source)];
 
@@ -102,18 +104,19 @@ static void heap_down(struct fg_hitters *h, uint32_t at)
     }
 }
 
-/* A counter for a source that has none: a free one, or that of who has the least, whose count is the error.
+/* A counter for a source that has none: a free one, or that of who has the least, whose count is
+ * the error.
  */
-static uint32_t take_in(struct fg_hitters *h, const struct fg_prefix *source)
+static uint32_t take_in(struct fg_hitters *h, const struct fg_filter_prefix *source)
 {
     bool fresh = h->used < h->room;
     uint32_t place = fresh ? h->used : h->heap[0];
-    struct fg_hitter *hitter = &h->places[place].hitter;
+    struct fg_penalty_hitter *hitter = &h->places[place].hitter;
     double inherited = fresh ? 0 : hitter->count;
 
     if (!fresh)
         chain_out(h, place);
-    *hitter = (struct fg_hitter){.source = *source, .count = inherited, .error = inherited};
+    *hitter = (struct fg_penalty_hitter){.source = *source, .count = inherited, .error = inherited};
     chain_in(h, place);
     if (fresh) {
         heap_put(h, h->used, place);
@@ -122,11 +125,13 @@ static uint32_t take_in(struct fg_hitters *h, const struct fg_prefix *source)
     return place;
 }
 
-const struct fg_hitter *fg_hitters_add(struct fg_hitters *h, const struct fg_prefix *source, uint32_t events,
-                                       bool proven, uint64_t now_ms)
+const struct fg_penalty_hitter *fg_penalty_hitters_add(struct fg_hitters *h,
+                                                       const struct fg_filter_prefix *source,
+                                                       uint32_t events, bool proven,
+                                                       uint64_t now_ms)
 {
     uint32_t place = find(h, source);
-    struct fg_hitter *hitter;
+    struct fg_penalty_hitter *hitter;
 
     if (place == NONE)
         place = take_in(h, source);
@@ -139,7 +144,8 @@ const struct fg_hitter *fg_hitters_add(struct fg_hitters *h, const struct fg_pre
     return hitter;
 }
 
-const struct fg_hitter *fg_hitters_find(const struct fg_hitters *h, const struct fg_prefix *source)
+const struct fg_penalty_hitter *fg_penalty_hitters_find(const struct fg_hitters *h,
+                                                        const struct fg_filter_prefix *source)
 {
     uint32_t place = find(h, source);
 
@@ -148,16 +154,17 @@ const struct fg_hitter *fg_hitters_find(const struct fg_hitters *h, const struct
 
 static int larger_first(const void *a, const void *b)
 {
-    const struct fg_hitter *x = a, *y = b;
+    const struct fg_penalty_hitter *x = a, *y = b;
 
     if (x->count != y->count)
         return x->count < y->count ? 1 : -1;
     return memcmp(x->source.addr, y->source.addr, sizeof(x->source.addr));
 }
 
-unsigned fg_hitters_top(const struct fg_hitters *h, struct fg_hitter *top, unsigned max)
+unsigned fg_penalty_hitters_top(const struct fg_hitters *h, struct fg_penalty_hitter *top,
+                                unsigned max)
 {
-    struct fg_hitter *all = malloc((h->used + 1ul) * sizeof(*all));
+    struct fg_penalty_hitter *all = malloc((h->used + 1ul) * sizeof(*all));
     unsigned n = h->used < max ? h->used : max;
 
     if (!all)
@@ -170,21 +177,21 @@ unsigned fg_hitters_top(const struct fg_hitters *h, struct fg_hitter *top, unsig
     return n;
 }
 
-double fg_hitters_total(const struct fg_hitters *h)
+double fg_penalty_hitters_total(const struct fg_hitters *h)
 {
     return h->total;
 }
 
-unsigned fg_hitters_counters(const struct fg_hitters *h)
+unsigned fg_penalty_hitters_counters(const struct fg_hitters *h)
 {
     return h->room;
 }
 
-void fg_hitters_halve(struct fg_hitters *h)
+void fg_penalty_hitters_halve(struct fg_hitters *h)
 {
     h->total /= 2;
     for (uint32_t i = 0; i < h->used; i++) {
-        struct fg_hitter *hitter = &h->places[i].hitter;
+        struct fg_penalty_hitter *hitter = &h->places[i].hitter;
 
         hitter->count /= 2;
         hitter->error /= 2;
@@ -192,14 +199,14 @@ void fg_hitters_halve(struct fg_hitters *h)
     }
 }
 
-void fg_hitters_clear(struct fg_hitters *h)
+void fg_penalty_hitters_clear(struct fg_hitters *h)
 {
     h->used = 0;
     h->total = 0;
     memset(h->chains, 0xff, (h->mask + 1ul) * sizeof(*h->chains));
 }
 
-struct fg_hitters *fg_hitters_create(unsigned counters, uint64_t seed)
+struct fg_hitters *fg_penalty_hitters_create(unsigned counters, uint64_t seed)
 {
     struct fg_hitters *h = calloc(1, sizeof(*h));
     uint32_t chains = 1;
@@ -216,14 +223,14 @@ struct fg_hitters *fg_hitters_create(unsigned counters, uint64_t seed)
     h->heap = calloc(counters, sizeof(*h->heap));
     h->chains = calloc(chains, sizeof(*h->chains));
     if (!h->places || !h->heap || !h->chains) {
-        fg_hitters_destroy(h);
+        fg_penalty_hitters_destroy(h);
         return NULL;
     }
-    fg_hitters_clear(h);
+    fg_penalty_hitters_clear(h);
     return h;
 }
 
-void fg_hitters_destroy(struct fg_hitters *h)
+void fg_penalty_hitters_destroy(struct fg_hitters *h)
 {
     if (!h)
         return;

@@ -6,9 +6,11 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define SLOTS     (2 * FG_PENALTY_MAX) /* of the table; a power of two */
-#define SEEN      65536                /* tags remembered; a power of two */
-#define LIFTED_MS 2000 /* a packet that comes through so long after its block: somebody lifted it */
+#define SLOTS (2 * FG_PENALTY_MAX) /* of the table; a power of two */
+#define SEEN  65536                /* tags remembered; a power of two */
+#define LIFTED_MS                                                                                  \
+    2000 /* a packet that comes through so long after its block: somebody lifted it                \
+          */
 
 static const char *const names[FG_OFFENCES] = {
 #define X(name, text, proof, help) text,
@@ -31,7 +33,7 @@ struct class
 struct slot {
     bool used;
     bool blocked; /* else: looked at and spared, until until_ms */
-    struct fg_offender offender;
+    struct fg_penalty_offender offender;
 };
 
 struct fg_penalty {
@@ -47,17 +49,17 @@ struct fg_penalty {
     uint64_t seen[SEEN];
 };
 
-const char *fg_offence_name(unsigned offence)
+const char *fg_penalty_offence_name(unsigned offence)
 {
     return offence < FG_OFFENCES ? names[offence] : "?";
 }
 
-const char *fg_offence_text(unsigned offence)
+const char *fg_penalty_offence_text(unsigned offence)
 {
     return offence < FG_OFFENCES ? texts[offence] : "?";
 }
 
-unsigned fg_offence_find(const char *name)
+unsigned fg_penalty_offence_find(const char *name)
 {
     unsigned i = 0;
 
@@ -78,12 +80,13 @@ enum fg_penalty_mode fg_penalty_mode(const struct fg_penalty *p)
     return p->options.mode;
 }
 
-/* ---- sources and their slots ----------------------------------------------------------------------- */
+/* ---- sources and their slots ----------------------------------------------------------------- */
 
 /* The network that stands for an address: itself, or the first bits of an IPv6 address. */
-static struct fg_prefix source_of(const struct fg_penalty *p, const struct fg_prefix *address)
+static struct fg_filter_prefix source_of(const struct fg_penalty *p,
+                                         const struct fg_filter_prefix *address)
 {
-    struct fg_prefix source = *address;
+    struct fg_filter_prefix source = *address;
 
     if (source.family == 6 && source.length > p->options.v6_prefix) {
         source.length = (uint8_t)p->options.v6_prefix;
@@ -97,20 +100,22 @@ static struct fg_prefix source_of(const struct fg_penalty *p, const struct fg_pr
     return source;
 }
 
-static bool same(const struct fg_prefix *a, const struct fg_prefix *b)
+static bool same(const struct fg_filter_prefix *a, const struct fg_filter_prefix *b)
 {
-    return a->family == b->family && a->length == b->length && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+    return a->family == b->family && a->length == b->length &&
+           memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }
 
-static unsigned home_of(const struct fg_penalty *p, const struct fg_prefix *source)
+static unsigned home_of(const struct fg_penalty *p, const struct fg_filter_prefix *source)
 {
     uint64_t words[2];
 
     memcpy(words, source->addr, sizeof(words));
-    return (unsigned)fg_mix64(fg_mix64(words[0] ^ p->options.seed, words[1]), source->length) & (SLOTS - 1);
+    return (unsigned)fg_mix64(fg_mix64(words[0] ^ p->options.seed, words[1]), source->length) &
+           (SLOTS - 1);
 }
 
-static struct slot *find(struct fg_penalty *p, const struct fg_prefix *source)
+static struct slot *find(struct fg_penalty *p, const struct fg_filter_prefix *source)
 {
     unsigned at = home_of(p, source);
 
@@ -157,7 +162,8 @@ static bool make_room(struct fg_penalty *p, uint64_t now_ms)
     return oldest != NULL;
 }
 
-static struct slot *slot_for(struct fg_penalty *p, const struct fg_prefix *source, uint64_t now_ms)
+static struct slot *slot_for(struct fg_penalty *p, const struct fg_filter_prefix *source,
+                             uint64_t now_ms)
 {
     struct slot *slot = find(p, source);
     unsigned at = home_of(p, source);
@@ -174,7 +180,7 @@ static struct slot *slot_for(struct fg_penalty *p, const struct fg_prefix *sourc
     return slot;
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void note(struct fg_penalty *p, const char *fmt, ...)
 {
@@ -198,17 +204,17 @@ static void leave(struct slot *slot, uint64_t now_ms)
     slot->offender.until_ms = now_ms + FG_PENALTY_WINDOW_MS;
 }
 
-static void block(struct fg_penalty *p, struct slot *slot, enum fg_offence offence, double events,
-                  uint64_t now_ms)
+static void block(struct fg_penalty *p, struct slot *slot, enum fg_penalty_offence offence,
+                  double events, uint64_t now_ms)
 {
-    struct fg_offender *o = &slot->offender;
+    struct fg_penalty_offender *o = &slot->offender;
     unsigned level = o->level < FG_PENALTY_LEVELS ? o->level + 1u : FG_PENALTY_LEVELS;
     uint64_t ms = (uint64_t)p->options.first_ms * factors[level];
     char reason[FG_REASON_MAX], text[64];
     struct fg_error err = {""};
 
     snprintf(reason, sizeof(reason), FG_PENALTY_REASON "%u: %s", level, names[offence]);
-    fg_prefix_format(&o->source, text);
+    fg_filter_prefix_format(&o->source, text);
     if (!p->lists.block(p->lists.ctx, &o->source, ms, reason, &err)) {
         p->counters.refused++;
         note(p, "penalty: %s not blocked: %.120s", text, err.text);
@@ -222,12 +228,14 @@ static void block(struct fg_penalty *p, struct slot *slot, enum fg_offence offen
     o->since_ms = now_ms;
     o->until_ms = now_ms + ms;
     note(p, "penalty: %s blocked for %llu s (level %u): %.0f times %s within %d s", text,
-         (unsigned long long)(ms / 1000), level, events, names[offence], FG_PENALTY_WINDOW_MS / 1000);
+         (unsigned long long)(ms / 1000), level, events, names[offence],
+         FG_PENALTY_WINDOW_MS / 1000);
 }
 
 /* The threshold is reached. */
-static void judge(struct fg_penalty *p, const struct fg_prefix *address, const struct fg_prefix *source,
-                  enum fg_offence offence, double events, uint64_t now_ms)
+static void judge(struct fg_penalty *p, const struct fg_filter_prefix *address,
+                  const struct fg_filter_prefix *source, enum fg_penalty_offence offence,
+                  double events, uint64_t now_ms)
 {
     struct slot *slot;
 
@@ -238,7 +246,8 @@ static void judge(struct fg_penalty *p, const struct fg_prefix *address, const s
         p->counters.refused++;
         return;
     }
-    if (slot->offender.until_ms > now_ms && (!slot->blocked || now_ms - slot->offender.since_ms < LIFTED_MS))
+    if (slot->offender.until_ms > now_ms &&
+        (!slot->blocked || now_ms - slot->offender.since_ms < LIFTED_MS))
         return;
     if (p->lists.allowed(p->lists.ctx, address)) {
         p->counters.spared++;
@@ -248,10 +257,10 @@ static void judge(struct fg_penalty *p, const struct fg_prefix *address, const s
     }
 }
 
-/* ---- reports --------------------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
-/* A packet that was sent twice, by whomever, proves nothing the second time: its tag is right whatever source
- * address a stranger who saw it puts on it. */
+/* A packet that was sent twice, by whomever, proves nothing the second time: its tag is right
+ * whatever source address a stranger who saw it puts on it. */
 static bool seen_before(struct fg_penalty *p, uint64_t tag)
 {
     uint64_t *place = &p->seen[fg_mix64(tag, p->options.seed) & (SEEN - 1)];
@@ -264,7 +273,7 @@ static bool seen_before(struct fg_penalty *p, uint64_t tag)
     return false;
 }
 
-static bool is_evidence(struct fg_penalty *p, const struct fg_report *r)
+static bool is_evidence(struct fg_penalty *p, const struct fg_penalty_report *r)
 {
     if (r->proven && seen_before(p, r->tag)) {
         p->counters.replays++;
@@ -272,14 +281,16 @@ static bool is_evidence(struct fg_penalty *p, const struct fg_report *r)
     }
     if (!r->proven)
         p->counters.unproven++;
-    return p->options.mode == FG_PENALTY_SUSPECTED || (p->options.mode == FG_PENALTY_PROVEN && r->proven);
+    return p->options.mode == FG_PENALTY_SUSPECTED ||
+           (p->options.mode == FG_PENALTY_PROVEN && r->proven);
 }
 
-static void take_report(struct fg_penalty *p, const struct fg_report *r, uint64_t now_ms)
+static void take_report(struct fg_penalty *p, const struct fg_penalty_report *r, uint64_t now_ms)
 {
-    struct fg_prefix address = {.family = r->family, .length = r->family == 6 ? 128 : 32}, source;
+    struct fg_filter_prefix address = {.family = r->family, .length = r->family == 6 ? 128 : 32},
+                            source;
     struct class *c = &p->classes[r->offence];
-    const struct fg_hitter *hitter;
+    const struct fg_penalty_hitter *hitter;
 
     p->counters.reports += r->events;
     if (r->family != 4 && r->family != 6) {
@@ -288,16 +299,17 @@ static void take_report(struct fg_penalty *p, const struct fg_report *r, uint64_
     }
     memcpy(address.addr, r->addr, r->family == 6 ? 16 : 4);
     source = source_of(p, &address);
-    fg_hitters_add(c->shown, &source, r->events, r->proven, now_ms);
+    fg_penalty_hitters_add(c->shown, &source, r->events, r->proven, now_ms);
     if (!is_evidence(p, r) || !p->options.threshold[r->offence])
         return;
-    hitter = fg_hitters_add(c->evidence, &source, r->events, r->proven, now_ms);
+    hitter = fg_penalty_hitters_add(c->evidence, &source, r->events, r->proven, now_ms);
     /* What the algorithm guarantees, not what it estimates: nobody pays for another's offences. */
     if (hitter->count - hitter->error >= p->options.threshold[r->offence])
         judge(p, &address, &source, r->offence, hitter->count - hitter->error, now_ms);
 }
 
-void fg_penalty_report(struct fg_penalty *p, const struct fg_report *report, uint64_t now_ms)
+void fg_penalty_report(struct fg_penalty *p, const struct fg_penalty_report *report,
+                       uint64_t now_ms)
 {
     if (report->offence >= FG_OFFENCES || report->events == 0)
         return;
@@ -321,21 +333,21 @@ void fg_penalty_tick(struct fg_penalty *p, uint64_t now_ms)
         p->window_ms = now_ms;
         p->notes = 0;
         for (unsigned i = 0; i < FG_OFFENCES; i++)
-            fg_hitters_clear(p->classes[i].evidence);
+            fg_penalty_hitters_clear(p->classes[i].evidence);
         forget_the_quiet(p, now_ms);
     }
     if (now_ms - p->halved_ms >= FG_PENALTY_HALF_MS) {
         p->halved_ms = now_ms;
         for (unsigned i = 0; i < FG_OFFENCES; i++)
-            fg_hitters_halve(p->classes[i].shown);
+            fg_penalty_hitters_halve(p->classes[i].shown);
     }
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- what is there --------------------------------------------------------------------------------- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
-bool fg_penalty_restore(struct fg_penalty *p, const struct fg_prefix *source, const char *reason,
-                        int64_t left_ms, uint64_t now_ms)
+bool fg_penalty_restore(struct fg_penalty *p, const struct fg_filter_prefix *source,
+                        const char *reason, int64_t left_ms, uint64_t now_ms)
 {
     uint64_t until_ms = left_ms < 0 && (uint64_t)-left_ms > now_ms ? 0 : now_ms + (uint64_t)left_ms;
     size_t head = strlen(FG_PENALTY_REASON);
@@ -345,32 +357,32 @@ bool fg_penalty_restore(struct fg_penalty *p, const struct fg_prefix *source, co
     if (strncmp(reason, FG_PENALTY_REASON, head) || reason[head] < '1' ||
         reason[head] > '0' + FG_PENALTY_LEVELS || strncmp(reason + head + 1, ": ", 2))
         return false;
-    offence = fg_offence_find(reason + head + 3);
+    offence = fg_penalty_offence_find(reason + head + 3);
     if (offence == FG_OFFENCES)
         return false;
     pthread_mutex_lock(&p->lock);
     slot = slot_for(p, source, now_ms);
     if (slot) {
         slot->blocked = left_ms > 0;
-        slot->offender = (struct fg_offender){.source = *source,
-                                              .level = (uint8_t)(reason[head] - '0'),
-                                              .offence = (uint8_t)offence,
-                                              .since_ms = now_ms,
-                                              .until_ms = until_ms};
+        slot->offender = (struct fg_penalty_offender){.source = *source,
+                                                      .level = (uint8_t)(reason[head] - '0'),
+                                                      .offence = (uint8_t)offence,
+                                                      .since_ms = now_ms,
+                                                      .until_ms = until_ms};
     }
     pthread_mutex_unlock(&p->lock);
     return slot != NULL;
 }
 
-bool fg_penalty_release(struct fg_penalty *p, const struct fg_prefix *address, uint64_t now_ms,
-                        struct fg_error *err)
+bool fg_penalty_release(struct fg_penalty *p, const struct fg_filter_prefix *address,
+                        uint64_t now_ms, struct fg_error *err)
 {
-    struct fg_prefix source = source_of(p, address);
+    struct fg_filter_prefix source = source_of(p, address);
     struct slot *slot;
     char text[64];
     bool ok;
 
-    fg_prefix_format(&source, text);
+    fg_filter_prefix_format(&source, text);
     pthread_mutex_lock(&p->lock);
     slot = find(p, &source);
     if (!slot || !slot->blocked || slot->offender.until_ms <= now_ms)
@@ -381,7 +393,8 @@ bool fg_penalty_release(struct fg_penalty *p, const struct fg_prefix *address, u
     return ok;
 }
 
-unsigned fg_penalty_list(struct fg_penalty *p, struct fg_offender *list, unsigned max, uint64_t now_ms)
+unsigned fg_penalty_list(struct fg_penalty *p, struct fg_penalty_offender *list, unsigned max,
+                         uint64_t now_ms)
 {
     unsigned n = 0;
 
@@ -399,9 +412,10 @@ unsigned fg_penalty_list(struct fg_penalty *p, struct fg_offender *list, unsigne
     return n;
 }
 
-bool fg_penalty_find(struct fg_penalty *p, const struct fg_prefix *address, struct fg_offender *found)
+bool fg_penalty_find(struct fg_penalty *p, const struct fg_filter_prefix *address,
+                     struct fg_penalty_offender *found)
 {
-    struct fg_prefix source = source_of(p, address);
+    struct fg_filter_prefix source = source_of(p, address);
     struct slot *slot;
     bool known;
 
@@ -414,15 +428,15 @@ bool fg_penalty_find(struct fg_penalty *p, const struct fg_prefix *address, stru
     return known;
 }
 
-unsigned fg_penalty_top(struct fg_penalty *p, enum fg_offence offence, struct fg_hitter *top, unsigned max,
-                        double *total)
+unsigned fg_penalty_top(struct fg_penalty *p, enum fg_penalty_offence offence,
+                        struct fg_penalty_hitter *top, unsigned max, double *total)
 {
     unsigned n;
 
     FG_ASSERT(offence < FG_OFFENCES);
     pthread_mutex_lock(&p->lock);
-    n = fg_hitters_top(p->classes[offence].shown, top, max);
-    *total = fg_hitters_total(p->classes[offence].shown);
+    n = fg_penalty_hitters_top(p->classes[offence].shown, top, max);
+    *total = fg_penalty_hitters_total(p->classes[offence].shown);
     pthread_mutex_unlock(&p->lock);
     return n;
 }
@@ -437,7 +451,7 @@ struct fg_penalty_counters fg_penalty_counters(struct fg_penalty *p)
     return copy;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct fg_penalty *fg_penalty_create(const struct fg_penalty_options *options,
                                      const struct fg_penalty_lists *lists, uint64_t now_ms)
@@ -453,8 +467,9 @@ struct fg_penalty *fg_penalty_create(const struct fg_penalty_options *options,
         p->lists = *lists;
     p->window_ms = p->halved_ms = now_ms;
     for (unsigned i = 0; i < FG_OFFENCES; i++) {
-        p->classes[i].shown = fg_hitters_create(FG_PENALTY_COUNTERS, options->seed + 2 * i);
-        p->classes[i].evidence = fg_hitters_create(FG_PENALTY_COUNTERS, options->seed + 2 * i + 1);
+        p->classes[i].shown = fg_penalty_hitters_create(FG_PENALTY_COUNTERS, options->seed + 2 * i);
+        p->classes[i].evidence =
+            fg_penalty_hitters_create(FG_PENALTY_COUNTERS, options->seed + 2 * i + 1);
         ok = ok && p->classes[i].shown && p->classes[i].evidence;
     }
     if (ok)
@@ -468,8 +483,8 @@ void fg_penalty_destroy(struct fg_penalty *p)
     if (!p)
         return;
     for (unsigned i = 0; i < FG_OFFENCES; i++) {
-        fg_hitters_destroy(p->classes[i].shown);
-        fg_hitters_destroy(p->classes[i].evidence);
+        fg_penalty_hitters_destroy(p->classes[i].shown);
+        fg_penalty_hitters_destroy(p->classes[i].evidence);
     }
     pthread_mutex_destroy(&p->lock);
     free(p);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * penalty: who misbehaves, and the box that blocks him for a while. Workers, the filter's samples and nginx
- * report offences of sources; this counts them by class in bounded memory (hitters.h), and blocks a source
- * whose offences of one class within a window reach the class's threshold: for a minute, then ten, then an
- * hour. A day without offence is forgotten.
+ * penalty: who misbehaves, and the box that blocks him for a while. Workers, the filter's samples
+ * and nginx report offences of sources; this counts them by class in bounded memory (hitters.h),
+ * and blocks a source whose offences of one class within a window reach the class's threshold: for
+ * a minute, then ten, then an hour. A day without offence is forgotten.
  *
- * What counts as evidence, and why, is told in docs/filter.md. In short: anybody can write any source address
- * on a packet, so by default only offences count that carry proof: the packet itself had a correct tag (and
- * was not seen before: a replay proves nothing), or the source completed a TCP handshake. In the strict mode
- * everything counts.
+ * What counts as evidence, and why, is told in docs/filter.md. In short: anybody can write any
+ * source address on a packet, so by default only offences count that carry proof: the packet itself
+ * had a correct tag (and was not seen before: a replay proves nothing), or the source completed a
+ * TCP handshake. In the strict mode everything counts.
  *
- * All functions may be called by any thread but a worker; the box has a lock, which is held while the lists
- * are called. Times are monotonic milliseconds of the caller.
+ * All functions may be called by any thread but a worker; the box has a lock, which is held while
+ * the lists are called. Times are monotonic milliseconds of the caller.
  */
 #ifndef FG_PENALTY_H
 #define FG_PENALTY_H
@@ -20,28 +20,28 @@
 #include "penalty/hitters.h"
 
 /* name, text, may it be proven, what it is */
-#define FG_OFFENCE_LIST(X)                                                                                   \
-    X(BAD_TAG, "bad-tag", false, "order packets with a wrong tag or an unknown key")                         \
-    X(MALFORMED, "malformed", false, "order packets of wrong shape")                                         \
-    X(ROLE, "role", true, "requests with a correct tag whose key may not do the operation")                  \
-    X(USER_RATE, "user-rate", true, "reservations of users who ask too often, with a correct tag")           \
-    X(USER_DENIED, "user-denied", true, "reservations of denied users, with a correct tag")                  \
-    X(DROPPED, "dropped", false, "packets that the filter dropped, as far as they were sampled")             \
+#define FG_OFFENCE_LIST(X)                                                                         \
+    X(BAD_TAG, "bad-tag", false, "order packets with a wrong tag or an unknown key")               \
+    X(MALFORMED, "malformed", false, "order packets of wrong shape")                               \
+    X(ROLE, "role", true, "requests with a correct tag whose key may not do the operation")        \
+    X(USER_RATE, "user-rate", true, "reservations of users who ask too often, with a correct tag") \
+    X(USER_DENIED, "user-denied", true, "reservations of denied users, with a correct tag")        \
+    X(DROPPED, "dropped", false, "packets that the filter dropped, as far as they were sampled")   \
     X(HTTP, "http", true, "offences that nginx or another server reported, after a TCP handshake")
 
-enum fg_offence {
+enum fg_penalty_offence {
 #define X(name, text, proof, help) FG_OFFENCE_##name,
     FG_OFFENCE_LIST(X)
 #undef X
         FG_OFFENCES
 };
-const char *fg_offence_name(unsigned offence); /**< "bad-tag"; "?" when unknown */
-const char *fg_offence_text(unsigned offence);
+const char *fg_penalty_offence_name(unsigned offence); /**< "bad-tag"; "?" when unknown */
+const char *fg_penalty_offence_text(unsigned offence);
 /** FG_OFFENCES when there is none of that name. */
-unsigned fg_offence_find(const char *name);
+unsigned fg_penalty_offence_find(const char *name);
 
 /** One offence, as it passes a ring (base/ring.h) from a worker. */
-struct fg_report {
+struct fg_penalty_report {
     uint8_t family; /**< 4 or 6; 0 = unknown: only counted */
     uint8_t offence;
     uint8_t proven; /**< the packet had a correct tag */
@@ -51,47 +51,47 @@ struct fg_report {
     uint64_t tag; /**< of the packet: the same one again is a replay; 0 = no packet */
     uint8_t unused[32];
 };
-_Static_assert(sizeof(struct fg_report) == 64, "one message of a ring");
+_Static_assert(sizeof(struct fg_penalty_report) == 64, "one message of a ring");
 
 #define FG_PENALTY_LEVELS    3
-#define FG_PENALTY_WINDOW_MS 10000      /**< in which a threshold must be reached */
-#define FG_PENALTY_QUIET_MS  86400000   /**< after which an offender is a stranger again */
-#define FG_PENALTY_MAX       8192       /**< offenders that are remembered, blocked ones included */
-#define FG_PENALTY_COUNTERS  1024       /**< k of each class: an error of 0.1 % of the class's events */
-#define FG_PENALTY_HALF_MS   60000      /**< counts for people (top) halve so often */
-#define FG_PENALTY_NOTES_MAX 10         /**< lines of the log in a window */
+#define FG_PENALTY_WINDOW_MS 10000    /**< in which a threshold must be reached */
+#define FG_PENALTY_QUIET_MS  86400000 /**< after which an offender is a stranger again */
+#define FG_PENALTY_MAX       8192     /**< offenders that are remembered, blocked ones included */
+#define FG_PENALTY_COUNTERS  1024  /**< k of each class: an error of 0.1 % of the class's events */
+#define FG_PENALTY_HALF_MS   60000 /**< counts for people (top) halve so often */
+#define FG_PENALTY_NOTES_MAX 10    /**< lines of the log in a window */
 #define FG_PENALTY_REASON    "penalty " /**< how every reason begins */
 
 struct fg_penalty_options {
     enum fg_penalty_mode mode;
     uint32_t threshold[FG_OFFENCES]; /**< 0 = never */
-    uint32_t first_ms;               /**< length of the first block; the next are 10 and 60 times as long */
-    unsigned v6_prefix;              /**< bits of an IPv6 address that make one source */
-    uint64_t seed;                   /**< secret */
+    uint32_t first_ms;  /**< length of the first block; the next are 10 and 60 times as long */
+    unsigned v6_prefix; /**< bits of an IPv6 address that make one source */
+    uint64_t seed;      /**< secret */
 };
 
 /** What the box does to the world. All may be NULL together: then nothing is ever blocked. */
 struct fg_penalty_lists {
     void *ctx;
     /** Does the allow list have this address? Then it is spared. */
-    bool (*allowed)(void *ctx, const struct fg_prefix *address);
+    bool (*allowed)(void *ctx, const struct fg_filter_prefix *address);
     /** Blocks for so long, or prolongs a block that is there; reason: at most 23 characters. */
-    bool (*block)(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
+    bool (*block)(void *ctx, const struct fg_filter_prefix *source, uint64_t ms, const char *reason,
                   struct fg_error *err);
-    bool (*unblock)(void *ctx, const struct fg_prefix *source, struct fg_error *err);
+    bool (*unblock)(void *ctx, const struct fg_filter_prefix *source, struct fg_error *err);
     /** A line for the operator, at a limited rate. */
     void (*note)(void *ctx, const char *text);
 };
 
 /* name, text */
-#define FG_PENALTY_COUNTER_LIST(X)                                                                           \
-    X(reports, "offences reported")                                                                          \
-    X(sourceless, "of them, without a source address")                                                       \
-    X(replays, "of them, with a packet that was seen before: no evidence")                                   \
-    X(unproven, "of them, without proof: no evidence unless the mode is suspected")                          \
-    X(blocks, "sources blocked")                                                                             \
-    X(spared, "sources not blocked because the allow list has them")                                         \
-    X(refused, "sources not blocked because so many are blocked already, or the list refused")               \
+#define FG_PENALTY_COUNTER_LIST(X)                                                                 \
+    X(reports, "offences reported")                                                                \
+    X(sourceless, "of them, without a source address")                                             \
+    X(replays, "of them, with a packet that was seen before: no evidence")                         \
+    X(unproven, "of them, without proof: no evidence unless the mode is suspected")                \
+    X(blocks, "sources blocked")                                                                   \
+    X(spared, "sources not blocked because the allow list has them")                               \
+    X(refused, "sources not blocked because so many are blocked already, or the list refused")     \
     X(unsaid, "lines of the log that the limit swallowed")
 
 struct fg_penalty_counters {
@@ -101,8 +101,8 @@ struct fg_penalty_counters {
 };
 
 /** One offender, as shown. */
-struct fg_offender {
-    struct fg_prefix source;
+struct fg_penalty_offender {
+    struct fg_filter_prefix source;
     uint8_t level; /**< 1..3 */
     uint8_t offence;
     uint64_t since_ms, until_ms; /**< of the block; over when until_ms has passed */
@@ -115,27 +115,32 @@ struct fg_penalty *fg_penalty_create(const struct fg_penalty_options *options,
                                      const struct fg_penalty_lists *lists, uint64_t now_ms);
 void fg_penalty_destroy(struct fg_penalty *penalty);
 
-void fg_penalty_report(struct fg_penalty *penalty, const struct fg_report *report, uint64_t now_ms);
+void fg_penalty_report(struct fg_penalty *penalty, const struct fg_penalty_report *report,
+                       uint64_t now_ms);
 /** Ends windows, lets counts fade, forgets. At least once a second. */
 void fg_penalty_tick(struct fg_penalty *penalty, uint64_t now_ms);
 
-/** After a restart: a block that was made by a box (reason as given to block) and ends in left_ms, or ended
- * so long ago (negative): then only its level is remembered. False: another reason, or no room. */
-bool fg_penalty_restore(struct fg_penalty *penalty, const struct fg_prefix *source, const char *reason,
-                        int64_t left_ms, uint64_t now_ms);
+/** After a restart: a block that was made by a box (reason as given to block) and ends in left_ms,
+ * or ended so long ago (negative): then only its level is remembered. False: another reason, or no
+ * room. */
+bool fg_penalty_restore(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
+                        const char *reason, int64_t left_ms, uint64_t now_ms);
 
 /** Lifts the block and forgets the offender. False and err when he is not blocked. */
-bool fg_penalty_release(struct fg_penalty *penalty, const struct fg_prefix *source, uint64_t now_ms,
-                        struct fg_error *err);
+bool fg_penalty_release(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
+                        uint64_t now_ms, struct fg_error *err);
 
 /** Those blocked now, up to max; returns how many there are. */
-unsigned fg_penalty_list(struct fg_penalty *penalty, struct fg_offender *list, unsigned max, uint64_t now_ms);
+unsigned fg_penalty_list(struct fg_penalty *penalty, struct fg_penalty_offender *list, unsigned max,
+                         uint64_t now_ms);
 /** What is remembered of a source or of the source of an address; false: nothing. */
-bool fg_penalty_find(struct fg_penalty *penalty, const struct fg_prefix *address, struct fg_offender *found);
+bool fg_penalty_find(struct fg_penalty *penalty, const struct fg_filter_prefix *address,
+                     struct fg_penalty_offender *found);
 
-/** Largest sources of a class; *total: all its events, of which a count may have up to total/k too many. */
-unsigned fg_penalty_top(struct fg_penalty *penalty, enum fg_offence offence, struct fg_hitter *top,
-                        unsigned max, double *total);
+/** Largest sources of a class; *total: all its events, of which a count may have up to total/k too
+ * many. */
+unsigned fg_penalty_top(struct fg_penalty *penalty, enum fg_penalty_offence offence,
+                        struct fg_penalty_hitter *top, unsigned max, double *total);
 struct fg_penalty_counters fg_penalty_counters(struct fg_penalty *penalty);
 enum fg_penalty_mode fg_penalty_mode(const struct fg_penalty *penalty);
 const char *fg_penalty_mode_name(enum fg_penalty_mode mode);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bank of an item, at its home worker. It serves NEEDs first come, first served. What it cannot serve it
- * first tries to gather: every worker that may hold free units gets a RECALL and empties its slice. Only when
- * all have answered is a request refused, and only when then nothing is free at all is SOLD_OUT announced.
+ * The bank of an item, at its home worker. It serves NEEDs first come, first served. What it cannot
+ * serve it first tries to gather: every worker that may hold free units gets a RECALL and empties
+ * its slice. Only when all have answered is a request refused, and only when then nothing is free
+ * at all is SOLD_OUT announced.
  */
 #include "stock/engine.h"
 
-bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
-                     uint32_t serial)
+bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
+                           uint32_t units, uint32_t serial)
 {
     struct bank *b = &s->banks[index];
     uint32_t at = s->entry_free;
@@ -15,15 +16,15 @@ bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool fi
     if (at == NIL)
         return false;
     s->entry_free = s->entries[at].next;
-    s->entries[at] =
-        (struct bank_entry){.units = units, .serial = serial, .next = NIL, .worker = worker, .first = first};
+    s->entries[at] = (struct bank_entry){
+        .units = units, .serial = serial, .next = NIL, .worker = worker, .first = first};
     if (b->queue_head == NIL)
         b->queue_head = at;
     else
         s->entries[b->queue_tail].next = at;
     b->queue_tail = at;
     b->queue_units += units;
-    fg_mark_dirty(s, index);
+    fg_stock_mark_dirty(s, index);
     return true;
 }
 
@@ -54,21 +55,21 @@ static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
     s->items[index].sold_out = sold_out;
 }
 
-void fg_bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
+void fg_stock_bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
 {
     s->items[index].free += units;
     if (s->banks[index].announced && units > 0)
         announce(s, index, false);
-    fg_mark_dirty(s, index);
+    fg_stock_mark_dirty(s, index);
 }
 
-void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
+void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
 {
     struct bank *b = &s->banks[m->index];
 
     switch (m->type) {
     case FG_MSG_NEED:
-        FG_ASSERT(fg_bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
+        FG_ASSERT(fg_stock_bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
         break;
     case FG_MSG_RECALLED:
         FG_ASSERT(b->recall_wait & 1ull << from);
@@ -76,10 +77,10 @@ void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_me
         b->lent &= ~(1ull << from);
         if (b->lent == 0)
             b->lent_units = 0;
-        fg_bank_add(s, m->index, m->units);
+        fg_stock_bank_add(s, m->index, m->units);
         break;
     case FG_MSG_RETURN:
-        fg_bank_add(s, m->index, m->units);
+        fg_stock_bank_add(s, m->index, m->units);
         break;
     default:
         FG_ASSERT(!"message type");
@@ -93,16 +94,16 @@ static bool send_each(struct fg_stock *s, uint64_t *workers, uint8_t type, uint3
     for (uint64_t todo = *workers; todo; todo &= todo - 1) {
         unsigned w = (unsigned)__builtin_ctzll(todo);
 
-        if (!fg_send_to(s, w, type, index, 0, 0, bank_left(s, index)))
+        if (!fg_stock_send_to(s, w, type, index, 0, 0, bank_left(s, index)))
             continue;
-        fg_count(counter, 1);
+        fg_counter_add(counter, 1);
         *workers &= ~(1ull << w);
     }
     return *workers == 0;
 }
 
-/* Units beyond what was asked, so that a busy worker need not ask for each order; none when they are getting
- * scarce. */
+/* Units beyond what was asked, so that a busy worker need not ask for each order; none when they
+ * are getting scarce. */
 static uint32_t surplus(const struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
     uint32_t free = s->items[index].free, wanted = s->banks[index].queue_units;
@@ -117,7 +118,8 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
     struct bank *b = &s->banks[index];
     uint32_t units = e->units + surplus(s, index, e);
 
-    if (!fg_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial, bank_left(s, index) - e->units))
+    if (!fg_stock_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial,
+                          bank_left(s, index) - e->units))
         return false;
     FG_ASSERT(s->items[index].free >= units);
     s->items[index].free -= units;
@@ -131,15 +133,16 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
 }
 
 /* The home's own waiting request is sold straight from the bank. */
-static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
+static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                      const struct bank_entry *e)
 {
     struct item *item = item_at(s, index);
-    enum fg_status refusal = fg_mode_refusal(s);
+    enum fg_packet_status refusal = fg_stock_mode_refusal(s);
     uint32_t at = item->wait_head;
 
     FG_ASSERT(at != NIL && s->orders[at].serial == e->serial);
     if (refusal != FG_STATUS_NONE) {
-        fg_refuse_waiter(s, index, e->serial, refusal, 0);
+        fg_stock_refuse_waiter(s, index, e->serial, refusal, 0);
         return true;
     }
     if (!can_record(s))
@@ -148,21 +151,21 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index, const
         s->banks[index].at_once = surplus(s, index, e);
     item->wait_head = s->orders[at].next;
     s->waiting--;
-    fg_accept(s, now_ms, at, s->orders[at].token);
+    fg_stock_accept(s, now_ms, at, s->orders[at].token);
     return true;
 }
 
 static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
 {
     if (e->worker == TO_COMMAND) {
-        enum fg_status refusal = fg_mode_refusal(s);
+        enum fg_packet_status refusal = fg_stock_mode_refusal(s);
 
         if (refusal != FG_STATUS_NONE)
-            fg_command_refused(s, index, e->serial, refusal, 0);
+            fg_stock_command_refused(s, index, e->serial, refusal, 0);
         else if (!can_record(s))
             return false;
         else
-            fg_command_removed(s, now_ms, index, e->units, e->serial);
+            fg_stock_command_removed(s, now_ms, index, e->units, e->serial);
         return true;
     }
     return e->worker == s->config.worker ? serve_own(s, now_ms, index, e) : grant(s, index, e);
@@ -171,20 +174,21 @@ static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const str
 static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
     uint32_t left = s->items[index].free;
-    enum fg_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
+    enum fg_packet_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
-        fg_command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
+        fg_stock_command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
     else if (e->worker == s->config.worker)
-        fg_refuse_waiter(s, index, e->serial, status, left);
-    else if (!fg_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
+        fg_stock_refuse_waiter(s, index, e->serial, status, left);
+    else if (!fg_stock_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
         return false;
     if (left == 0)
         s->banks[index].empty = true;
     return true;
 }
 
-/* One step with the oldest request; false when it must wait: for recalled units, a ring, or the journal. */
+/* One step with the oldest request; false when it must wait: for recalled units, a ring, or the
+ * journal. */
 static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
@@ -207,7 +211,7 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 }
 
 /* Does what can be done for one item; true when nothing remains but waiting for messages. */
-bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
     bool sent;

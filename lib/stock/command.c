@@ -2,38 +2,39 @@
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
 #include "stock/engine.h"
 
-static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket, enum fg_status status,
-                         uint32_t left)
+static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket,
+                         enum fg_packet_status status, uint32_t left)
 {
     struct fg_stock_answer a = {
         .token = ticket, .command = 1, .status = (uint8_t)status, .left = left, .item = item};
 
-    fg_ready_push(s, &a);
+    fg_stock_ready_push(s, &a);
 }
 
-static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index, uint32_t release)
+static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index,
+                        uint32_t release)
 {
     struct held *h = hold(s, s->pushed);
 
     h->item = index;
     h->units = release;
-    h->answer =
-        (struct fg_stock_answer){.token = ticket, .command = 1, .status = FG_STATUS_RESERVED, .item = item};
+    h->answer = (struct fg_stock_answer){
+        .token = ticket, .command = 1, .status = FG_STATUS_RESERVED, .item = item};
 }
 
 static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_record r = {.type = FG_REC_ITEM_SET,
-                          .item = c->item,
-                          .opens_ms = c->opens_ms,
-                          .closes_ms = c->closes_ms,
-                          .hold_ms = c->hold_ms,
-                          .user_limit = c->user_limit,
-                          .order_max = c->order_max,
-                          .flags = c->flags};
+    struct fg_journal_record r = {.type = FG_REC_ITEM_SET,
+                                  .item = c->item,
+                                  .opens_ms = c->opens_ms,
+                                  .closes_ms = c->closes_ms,
+                                  .hold_ms = c->hold_ms,
+                                  .user_limit = c->user_limit,
+                                  .order_max = c->order_max,
+                                  .flags = c->flags};
 
-    fg_item_define(s, c->index, c->item);
-    fg_push_record(s, &r, now_ms);
+    fg_stock_item_define(s, c->index, c->item);
+    fg_stock_push_record(s, &r, now_ms);
     hold_answer(s, c->item, c->ticket, c->index, 0);
 }
 
@@ -41,7 +42,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
 {
     struct item *item = item_at(s, c->index);
 
-    fg_item_define(s, c->index, c->item);
+    fg_stock_item_define(s, c->index, c->item);
     item->opens_ms = c->opens_ms;
     item->closes_ms = c->closes_ms;
     item->hold_ms = c->hold_ms;
@@ -54,30 +55,30 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
 
 static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_record r = {.type = FG_REC_ITEM_NAME, .item = c->item};
+    struct fg_journal_record r = {.type = FG_REC_ITEM_NAME, .item = c->item};
 
     memcpy(r.name, c->name, sizeof(r.name));
-    fg_push_record(s, &r, now_ms);
+    fg_stock_push_record(s, &r, now_ms);
     hold_answer(s, c->item, c->ticket, c->index, 0);
 }
 
 static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_record r = {.type = FG_REC_USER, .user = c->item, .arg = c->units != 0};
+    struct fg_journal_record r = {.type = FG_REC_USER, .user = c->item, .arg = c->units != 0};
 
-    if (!fg_user_deny(s, c->item, c->units != 0)) {
+    if (!fg_stock_user_deny(s, c->item, c->units != 0)) {
         answer_ready(s, c->item, c->ticket, FG_STATUS_FULL, 0);
         return;
     }
-    fg_push_record(s, &r, now_ms);
+    fg_stock_push_record(s, &r, now_ms);
     hold_answer(s, c->item, c->ticket, 0, 0);
 }
 
 static void stock_record(struct fg_stock *s, uint64_t now_ms, uint64_t item, int64_t units)
 {
-    struct fg_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+    struct fg_journal_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
 
-    fg_push_record(s, &r, now_ms);
+    fg_stock_push_record(s, &r, now_ms);
 }
 
 static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -93,11 +94,12 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     stock_record(s, now_ms, c->item, c->units);
     hold_answer(s, c->item, c->ticket, c->index, FG_CANARY_IS(ADDED_NOT_DURABLE) ? 0 : c->units);
     if (FG_CANARY_IS(ADDED_NOT_DURABLE))
-        fg_release_units(s, c->index, c->units);
+        fg_stock_release_units(s, c->index, c->units);
 }
 
 /* The bank has gathered the units for a removal; can_record() was true. */
-void fg_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket)
+void fg_stock_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units,
+                              uint32_t ticket)
 {
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
@@ -109,14 +111,15 @@ void fg_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uin
     hold_answer(s, item->id, ticket, index, 0);
 }
 
-void fg_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
-                        uint32_t left)
+void fg_stock_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket,
+                              enum fg_packet_status status, uint32_t left)
 {
     answer_ready(s, s->items[index].id, ticket, status, left);
 }
 
 /* FG_STATUS_NONE when the command may be tried. */
-static enum fg_status command_refusal(const struct fg_stock *s, const struct fg_stock_command *c)
+static enum fg_packet_status command_refusal(const struct fg_stock *s,
+                                             const struct fg_stock_command *c)
 {
     bool defines = c->type == FG_STOCK_ITEM_SET || c->type == FG_STOCK_ITEM_APPLY;
 
@@ -135,7 +138,7 @@ static enum fg_status command_refusal(const struct fg_stock *s, const struct fg_
 
 bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    enum fg_status refusal = command_refusal(s, c);
+    enum fg_packet_status refusal = command_refusal(s, c);
 
     if (s->commands >= COMMANDS_MAX || !can_record(s))
         return false;
@@ -163,7 +166,7 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         user_set(s, now_ms, c);
         break;
     case FG_STOCK_STOCK_REMOVE:
-        FG_ASSERT(fg_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
+        FG_ASSERT(fg_stock_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
         break;
     default:
         FG_ASSERT(!"command type");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What becomes of a request: the table of an order's life, and the judgement of a new reservation. */
+/* What becomes of a request: the table of an order's life, and the judgement of a new reservation.
+ */
 #include "stock/lookup.h"
 
 /* Not inlined: the path of a rejection, which is what a flood takes, stays short. */
@@ -13,8 +14,8 @@ enum action {
     SELL,
     CANCEL,
     EXTEND,
-    WAITS, /* a repeated reservation of one that waits for units: CONFLICT when its fields differ, else
-              silence */
+    WAITS, /* a repeated reservation of one that waits for units: CONFLICT when its fields differ,
+              else silence */
     LATER, /* not an order yet: BUSY */
 };
 
@@ -75,8 +76,8 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
 }
 
 static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock_request *r,
-                                       struct fg_stock_answer *a, enum fg_status status, uint32_t left,
-                                       uint64_t retry_ms)
+                                       struct fg_stock_answer *a, enum fg_packet_status status,
+                                       uint32_t left, uint64_t retry_ms)
 {
     a->status = (uint8_t)status;
     a->command = 0;
@@ -91,7 +92,7 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     return FG_STOCK_ANSWERED;
 }
 
-void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
+void fg_stock_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
 {
     FG_ASSERT(s->ready.tail - s->ready.head <= s->ready.mask);
     s->ready.slots[s->ready.tail++ & s->ready.mask] = *answer;
@@ -113,12 +114,12 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
     h = hold(s, o->seq);
     answer_order(s, o, &h->answer);
     h->answer.token = token;
-    return FG_STOCK_HELD;
+    return FG_STOCK_DEFERRED;
 }
 
 /* ---- steps of an order; can_record() was true */
 
-void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms)
+void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, uint64_t now_ms)
 {
     record->time_ms = now_ms;
     record->worker = (uint8_t)s->config.worker;
@@ -126,9 +127,10 @@ void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_m
     s->pushed++;
 }
 
-INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o, enum fg_record_type type)
+INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                         enum fg_journal_record_type type)
 {
-    struct fg_record *r = fg_ring_next(s->config.journal);
+    struct fg_journal_record *r = fg_ring_next(s->config.journal);
 
     FG_ASSERT(r != NULL);
     r->seq = 0;
@@ -158,7 +160,7 @@ INLINE void hold_order(struct fg_stock *s, const struct order *o, uint32_t token
 }
 
 /* Sells `quantity` free units of this worker to a request that is judged, as a reservation. */
-void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
 {
     struct order *o = &s->orders[order];
     struct item *item = item_at(s, o->item);
@@ -171,7 +173,7 @@ void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t tok
     o->state = FG_ORDER_RESERVED;
     o->deadline_ms = now_ms + item->hold_ms;
     record_order(s, now_ms, o, FG_REC_RESERVED);
-    fg_wheel_add(s, order);
+    fg_stock_wheel_add(s, order);
     hold_order(s, o, token, 0);
     COUNT(s, reserved, 1);
 }
@@ -190,7 +192,8 @@ static void sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t 
 }
 
 /* The wheel finds the new deadline when it comes by at the old one. */
-static void extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms, uint32_t token)
+static void extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
+                   uint32_t token)
 {
     o->deadline_ms = until_ms;
     record_order(s, now_ms, o, FG_REC_EXTENDED);
@@ -198,9 +201,10 @@ static void extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_
     COUNT(s, extended, 1);
 }
 
-/* The units stay away from sale until the record is durable: else a crash could show them sold twice. */
+/* The units stay away from sale until the record is durable: else a crash could show them sold
+ * twice. */
 static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token,
-                      enum fg_order_state state, enum fg_record_type type)
+                      enum fg_ledger_order_state state, enum fg_journal_record_type type)
 {
     struct item *item = item_at(s, o->item);
 
@@ -208,15 +212,15 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint
     item->reserved -= o->quantity;
     item->releasing += o->quantity;
     if (!FG_CANARY_IS(LIMIT_KEPT) || state != FG_ORDER_EXPIRED)
-        fg_usage_sub(s, o->usage, o->quantity);
+        fg_stock_usage_sub(s, o->usage, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type);
     hold_order(s, o, token, FG_CANARY_IS(RELEASE_NOT_DURABLE) ? 0 : o->quantity);
     if (FG_CANARY_IS(RELEASE_NOT_DURABLE))
-        fg_release_units(s, o->item, o->quantity);
+        fg_stock_release_units(s, o->item, o->quantity);
 }
 
-void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
+void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
 {
     give_back(s, now_ms, &s->orders[order], FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
     COUNT(s, expired, 1);
@@ -225,7 +229,8 @@ void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
 /* ---- judgement of a new reservation */
 
 /* FG_STATUS_NONE when the item may be sold now; else the answer, with *retry_ms. */
-static enum fg_status item_refusal(const struct item *item, uint64_t now_ms, uint64_t *retry_ms)
+static enum fg_packet_status item_refusal(const struct item *item, uint64_t now_ms,
+                                          uint64_t *retry_ms)
 {
     *retry_ms = 0;
     if (!item->live)
@@ -243,7 +248,8 @@ static enum fg_status item_refusal(const struct item *item, uint64_t now_ms, uin
     return FG_STATUS_NONE;
 }
 
-/* What may be sold without asking the bank. The home asks too: else its shoppers would always be first. */
+/* What may be sold without asking the bank. The home asks too: else its shoppers would always be
+ * first. */
 static uint32_t at_hand(const struct fg_stock *s, const struct item *item, uint32_t index)
 {
     if (!is_home(s, item) || s->config.workers == 1 || s->banks[index].at_once > item->free)
@@ -263,14 +269,15 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     if ((first_in_line || FG_CANARY_IS(QUEUE_JUMPED)) && at_hand(s, item, index) >= quantity) {
         if (is_home(s, item))
             b->at_once -= quantity < b->at_once ? quantity : b->at_once;
-        fg_accept(s, now_ms, order, token);
+        fg_stock_accept(s, now_ms, order, token);
         return true;
     }
-    return fg_park(s, index, order, token);
+    return fg_stock_park(s, index, order, token);
 }
 
-static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t home,
-                                    struct usage *usage, const struct fg_stock_request *r, uint32_t token,
+static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                    uint32_t home, struct usage *usage,
+                                    const struct fg_stock_request *r, uint32_t token,
                                     struct fg_stock_answer *a)
 {
     uint32_t order = order_add(s, r->hash, r->user, r->order_id);
@@ -278,7 +285,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
 
     if (place == NIL) {
         if (order != NIL)
-            fg_order_remove(s, order);
+            fg_stock_order_remove(s, order);
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
     }
@@ -286,9 +293,9 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
     s->orders[order].usage = place;
     s->orders[order].quantity = r->quantity;
     if (accept_or_park(s, now_ms, index, order, token))
-        return FG_STOCK_HELD;
-    fg_usage_sub(s, place, r->quantity);
-    fg_order_remove(s, order);
+        return FG_STOCK_DEFERRED;
+    fg_stock_usage_sub(s, place, r->quantity);
+    fg_stock_order_remove(s, order);
     return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
@@ -312,12 +319,12 @@ static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_st
 {
     uint64_t wait_ms;
 
-    if (fg_user_is_denied(s, r->user)) {
+    if (fg_stock_user_is_denied(s, r->user)) {
         COUNT(s, user_denied, 1);
         answer_now(s, r, a, FG_STATUS_USER_DENIED, 0, 0);
         return true;
     }
-    wait_ms = s->config.limits.user_rate ? fg_user_wait_ms(s, r->user, now_ms) : 0;
+    wait_ms = s->config.limits.user_rate ? fg_stock_user_wait_ms(s, r->user, now_ms) : 0;
     if (wait_ms == 0)
         return false;
     COUNT(s, user_rate, 1);
@@ -331,7 +338,8 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
                                         struct fg_stock_answer *a)
 {
     struct item *item = item_at(s, index);
-    uint32_t home = fg_likely(r->line != NIL) ? r->line : usage_home(s, usage_hash(s, r->user, index));
+    uint32_t home =
+        fg_likely(r->line != NIL) ? r->line : usage_home(s, usage_hash(s, r->user, index));
     struct usage *usage = usage_find(s, home, r->user, index);
 
     if (r->quantity == 0 || r->quantity > item->order_max)
@@ -352,7 +360,7 @@ INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, ui
 {
     struct item *item = item_at(s, index);
     uint64_t retry_ms;
-    enum fg_status refusal = item_refusal(item, now_ms, &retry_ms);
+    enum fg_packet_status refusal = item_refusal(item, now_ms, &retry_ms);
 
     if (refusal != FG_STATUS_NONE) {
         COUNT(s, not_on_sale, 1);
@@ -380,8 +388,9 @@ APART static enum fg_stock_result reserve_slowly(struct fg_stock *s, uint64_t no
     return answer_now(s, r, a, FG_STATUS_UNKNOWN_ITEM, 0, 0);
 }
 
-INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                                    uint32_t token, struct fg_stock_answer *a)
+INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms,
+                                    const struct fg_stock_request *r, uint32_t token,
+                                    struct fg_stock_answer *a)
 {
     if (fg_unlikely(s->denied_used || s->config.limits.user_rate || !r->index))
         return reserve_slowly(s, now_ms, r, token, a);
@@ -389,8 +398,9 @@ INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms, const s
 }
 
 /* Who has no such order. */
-INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                                     uint32_t token, struct fg_stock_answer *a)
+INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms,
+                                     const struct fg_stock_request *r, uint32_t token,
+                                     struct fg_stock_answer *a)
 {
     if (table[FG_ORDER_NONE][r->op] == NEW)
         return reserve(s, now_ms, r, token, a);
@@ -398,11 +408,12 @@ INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms, const 
 }
 
 APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
-                                           const struct fg_stock_request *r, struct fg_stock_answer *a)
+                                           const struct fg_stock_request *r,
+                                           struct fg_stock_answer *a)
 {
     uint32_t index = item_find(s, r->item);
     uint64_t retry_ms = 0;
-    enum fg_status status = FG_STATUS_UNKNOWN_ITEM;
+    enum fg_packet_status status = FG_STATUS_UNKNOWN_ITEM;
     uint32_t left = 0;
 
     if (index != NIL) {
@@ -418,11 +429,12 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
 
 /* ---- an order that is known */
 
-static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct order *o, enum action action,
-                                   const struct fg_stock_request *r, uint32_t token,
-                                   struct fg_stock_answer *a)
+static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                                   enum action action, const struct fg_stock_request *r,
+                                   uint32_t token, struct fg_stock_answer *a)
 {
-    uint64_t until_ms = r->until_ms < now_ms + FG_HOLD_MS_MAX ? r->until_ms : now_ms + FG_HOLD_MS_MAX;
+    uint64_t until_ms =
+        r->until_ms < now_ms + FG_HOLD_MS_MAX ? r->until_ms : now_ms + FG_HOLD_MS_MAX;
 
     if (action == EXTEND && until_ms <= o->deadline_ms)
         return answer_state(s, o, r, token, a); /* a replay, or nothing gained */
@@ -436,10 +448,11 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
         give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
         COUNT(s, cancelled, 1);
     }
-    return FG_STOCK_HELD;
+    return FG_STOCK_DEFERRED;
 }
 
-static bool same_fields(const struct fg_stock *s, const struct order *o, const struct fg_stock_request *r)
+static bool same_fields(const struct fg_stock *s, const struct order *o,
+                        const struct fg_stock_request *r)
 {
     bool same_units = o->quantity == r->quantity || FG_CANARY_IS(CONFLICT_UNSEEN);
 
@@ -457,7 +470,7 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
         /* the wheel is late by a tick */
         if (!may_decide(s))
             return not_now(s, r, a);
-        fg_expire(s, now_ms, at);
+        fg_stock_expire(s, now_ms, at);
     }
     action = table[o->state][r->op];
     if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {
@@ -503,8 +516,9 @@ APART static enum fg_stock_result unprepared(struct fg_stock *s, uint64_t now_ms
     return maybe_known(s, now_ms, &copy, token, a);
 }
 
-enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_request *r,
-                                      uint32_t token, struct fg_stock_answer *a)
+enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
+                                      const struct fg_stock_request *r, uint32_t token,
+                                      struct fg_stock_answer *a)
 {
     FG_ASSERT(token != FG_NO_TOKEN);
     COUNT(s, requests, 1);

@@ -5,7 +5,7 @@
 
 #include "stock/canary.h"
 #include "stock/stock.h"
-#include "telemetry/telemetry.h"
+#include "worker/counters.h"
 
 #define NIL              UINT32_MAX
 #define TO_COMMAND       0xff /* bank queue: the entry is the operator's, its serial a ticket */
@@ -22,12 +22,14 @@
 #define RETRY_PAUSED_MS  1000
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
 
-/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is no order yet.
+/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is no
+ * order yet.
  */
 #define ORDER_PENDING 5
 #define ORDER_STATES  6
 
-/* One line. What a look-up compares comes first; user space of a miss is this line and its bucket. */
+/* One line. What a look-up compares comes first; user space of a miss is this line and its bucket.
+ */
 struct order {
     uint8_t order_id[16];
     uint64_t user;
@@ -41,7 +43,8 @@ struct order {
             uint32_t serial;
         };
     };
-    uint32_t next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
+    uint32_t
+        next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
     uint16_t quantity;
     uint8_t state;
     uint8_t pad;
@@ -50,8 +53,8 @@ struct order {
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
-/* Units that a user holds or has bought of one item, waiting requests included. A place without units is
- * empty. */
+/* Units that a user holds or has bought of one item, waiting requests included. A place without
+ * units is empty. */
 struct usage {
     uint64_t user;
     uint32_t item : 24;
@@ -82,17 +85,19 @@ struct item {
     uint32_t hash_next;
 };
 
-/* The home's side of an item. `announced` implies: queue empty, nothing free, nothing lent, no recall. */
+/* The home's side of an item. `announced` implies: queue empty, nothing free, nothing lent, no
+ * recall. */
 struct bank {
     uint64_t lent;          /* workers that may hold free units */
     uint64_t recall_send;   /* workers that have to be sent a RECALL */
     uint64_t recall_wait;   /* workers whose RECALLED is awaited */
     uint64_t announce_send; /* workers that have to be told SOLD_OUT or OPEN */
-    uint32_t lent_units;    /* granted since the last complete recall: at least what they still hold */
-    uint32_t queue_units;   /* asked for in the queue */
+    uint32_t lent_units; /* granted since the last complete recall: at least what they still hold */
+    uint32_t queue_units; /* asked for in the queue */
     uint32_t queue_head, queue_tail;
     uint32_t total;   /* units recorded */
-    uint32_t at_once; /* units that the home may sell like those of a slice: without a place in the queue */
+    uint32_t at_once; /* units that the home may sell like those of a slice: without a place in the
+                         queue */
     bool announced;   /* everybody is told SOLD_OUT */
     bool empty;       /* a request was refused because nothing was free */
 };
@@ -119,8 +124,8 @@ struct denied {
 /* A set of WATCHED_WAYS is one line. */
 struct watched {
     _Atomic uint64_t user;
-    _Atomic uint64_t
-        state; /* microseconds since watched_since_ms when the bucket is full again, << 20 | refusals */
+    _Atomic uint64_t state; /* microseconds since watched_since_ms when the bucket is full again, <<
+                               20 | refusals */
 };
 
 struct held_queue {
@@ -191,7 +196,7 @@ struct fg_stock {
     struct fg_stock_counters counters;
 };
 
-#define COUNT(stock, name, n) fg_count(&(stock)->counters.name, (n))
+#define COUNT(stock, name, n) fg_counter_add(&(stock)->counters.name, (n))
 
 static inline struct item *item_at(struct fg_stock *s, uint32_t index)
 {
@@ -236,52 +241,54 @@ static inline bool can_record(struct fg_stock *s)
 }
 
 /* ---- tables.c */
-uint32_t fg_table_buckets(uint32_t entries);
-uint32_t fg_usage_lines(uint32_t users);
-void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
-uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, const uint8_t order_id[16]);
-void fg_order_remove(struct fg_stock *s, uint32_t at);
-struct usage *fg_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
-struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
-void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
+uint32_t fg_stock_table_buckets(uint32_t entries);
+uint32_t fg_stock_usage_lines(uint32_t users);
+void fg_stock_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
+uint32_t fg_stock_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user,
+                             const uint8_t order_id[16]);
+void fg_stock_order_remove(struct fg_stock *s, uint32_t at);
+struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
+struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
 
 /* ---- users.c */
-bool fg_user_is_denied(const struct fg_stock *s, uint64_t user);
-bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny); /* false when full */
-uint32_t fg_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms);
+bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user);
+bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny); /* false when full */
+uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms);
 
 /* ---- wheel.c */
-void fg_wheel_add(struct fg_stock *s, uint32_t order);
-void fg_wheel_turn(struct fg_stock *s, uint64_t now_ms);
+void fg_stock_wheel_add(struct fg_stock *s, uint32_t order);
+void fg_stock_wheel_turn(struct fg_stock *s, uint64_t now_ms);
 
 /* ---- slice.c: the worker's side of an item */
-void fg_mark_dirty(struct fg_stock *s, uint32_t index);
-bool fg_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index, uint32_t units,
-                uint32_t serial, uint32_t left);
-bool fg_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
-void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum fg_status status,
-                      uint32_t left);
-enum fg_status fg_mode_refusal(const struct fg_stock *s);
-void fg_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
-bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
-void fg_release_units(struct fg_stock *s, uint32_t index, uint32_t units);
+void fg_stock_mark_dirty(struct fg_stock *s, uint32_t index);
+bool fg_stock_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,
+                      uint32_t units, uint32_t serial, uint32_t left);
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
+void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
+                            enum fg_packet_status status, uint32_t left);
+enum fg_packet_status fg_stock_mode_refusal(const struct fg_stock *s);
+void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
+bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+void fg_stock_release_units(struct fg_stock *s, uint32_t index, uint32_t units);
 
 /* ---- bank.c: the home's side */
-bool fg_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first, uint32_t units,
-                     uint32_t serial);
-void fg_bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
-void fg_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
-bool fg_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
+bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
+                           uint32_t units, uint32_t serial);
+void fg_stock_bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
+void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
+bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 
 /* ---- decide.c */
-void fg_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
-void fg_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
-void fg_push_record(struct fg_stock *s, struct fg_record *record, uint64_t now_ms);
-void fg_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
+void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
+void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, uint64_t now_ms);
+void fg_stock_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
 
 /* ---- command.c */
-void fg_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units, uint32_t ticket);
-void fg_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket, enum fg_status status,
-                        uint32_t left);
+void fg_stock_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units,
+                              uint32_t ticket);
+void fg_stock_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket,
+                              enum fg_packet_status status, uint32_t left);
 
 #endif

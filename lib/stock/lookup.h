@@ -2,14 +2,15 @@
 /*
  * Look-ups in the engine's tables. Private to lib/stock.
  *
- * Items and orders are chained hash tables. A bucket of the orders holds the index + 1 of its newest order in
- * the low order_bits (0: empty); each of its orders has set one of the bits above, chosen by its hash. So a
- * stranger, who is what a flood is made of, is nearly always told from the orders of his bucket without a
- * look at any of them. A bit stays set when its order is removed, until the bucket is empty.
+ * Items and orders are chained hash tables. A bucket of the orders holds the index + 1 of its
+ * newest order in the low order_bits (0: empty); each of its orders has set one of the bits above,
+ * chosen by its hash. So a stranger, who is what a flood is made of, is nearly always told from the
+ * orders of his bucket without a look at any of them. A bit stays set when its order is removed,
+ * until the bucket is empty.
  *
- * Usages lie in lines of four places. Who finds no place in the line of his hash takes the next that is free
- * behind it, and is counted by the lines that he passed: a look-up ends at a line that nobody passed. So it
- * is mostly one line, and nothing moves when a usage ends.
+ * Usages lie in lines of four places. Who finds no place in the line of his hash takes the next
+ * that is free behind it, and is counted by the lines that he passed: a look-up ends at a line that
+ * nobody passed. So it is mostly one line, and nothing moves when a usage ends.
  */
 #ifndef FG_STOCK_LOOKUP_H
 #define FG_STOCK_LOOKUP_H
@@ -33,12 +34,14 @@ static inline uint32_t item_find(const struct fg_stock *s, uint64_t id)
     return at;
 }
 
-static inline uint64_t order_hash(const struct fg_stock *s, uint64_t user, const uint8_t order_id[16])
+static inline uint64_t order_hash(const struct fg_stock *s, uint64_t user,
+                                  const uint8_t order_id[16])
 {
     uint64_t id[2];
 
     memcpy(id, order_id, sizeof(id));
-    return fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user) | 1u << 31; /* never 0; no bucket's bit */
+    return fg_mix64(fg_mix64(id[0], id[1] ^ s->config.seed), user) |
+           1u << 31; /* never 0; no bucket's bit */
 }
 
 static inline uint32_t *order_bucket(const struct fg_stock *s, uint64_t hash)
@@ -46,7 +49,8 @@ static inline uint32_t *order_bucket(const struct fg_stock *s, uint64_t hash)
     return &s->order_buckets[(uint32_t)hash & s->order_mask];
 }
 
-/* How a bucket is divided: an index + 1, and a power of two of bits, chosen by the top of the hash. */
+/* How a bucket is divided: an index + 1, and a power of two of bits, chosen by the top of the hash.
+ */
 static inline void order_division(struct fg_stock *s)
 {
     s->order_bits = 32 - (uint32_t)__builtin_clz(s->config.limits.orders_max);
@@ -76,7 +80,7 @@ static inline uint32_t order_find(const struct fg_stock *s, uint64_t hash, uint6
 
     if (fg_likely(!(bucket & order_bit(s, hash))))
         return NIL;
-    return fg_order_walk(s, bucket_head(s, bucket), user, order_id);
+    return fg_stock_order_walk(s, bucket_head(s, bucket), user, order_id);
 }
 
 static inline void publish_orders(struct fg_stock *s, int change)
@@ -87,7 +91,8 @@ static inline void publish_orders(struct fg_stock *s, int change)
 }
 
 /* NIL when full. */
-INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user, const uint8_t order_id[16])
+INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
+                          const uint8_t order_id[16])
 {
     uint32_t *bucket = order_bucket(s, hash);
     uint32_t at = s->order_free;
@@ -120,7 +125,8 @@ static inline uint32_t usage_home(const struct fg_stock *s, uint64_t hash)
     return (uint32_t)((hash >> 32) * s->usage_lines >> 32);
 }
 
-/* The nth line where a usage may be that is not at home: chosen by the other half of the hash, then in order.
+/* The nth line where a usage may be that is not at home: chosen by the other half of the hash, then
+ * in order.
  */
 static inline uint32_t usage_away(const struct fg_stock *s, uint64_t hash, uint32_t n)
 {
@@ -136,7 +142,8 @@ static inline struct usage *usage_line(const struct fg_stock *s, uint32_t line)
 
 static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32_t item)
 {
-    bool none = (u[0].user != user) & (u[1].user != user) & (u[2].user != user) & (u[3].user != user);
+    bool none =
+        (u[0].user != user) & (u[1].user != user) & (u[2].user != user) & (u[3].user != user);
 
     if (fg_likely(none)) /* one branch for strangers */
         return NULL;
@@ -153,7 +160,8 @@ INLINE void usage_fetch_away(const struct fg_stock *s, uint32_t home, uint64_t u
         __builtin_prefetch(usage_line(s, usage_away(s, usage_hash(s, user, item), 0)), 1);
 }
 
-/* What giving back an order's units touches: their place and, should they lie away and end, home. */
+/* What giving back an order's units touches: their place and, should they lie away and end, home.
+ */
 INLINE void usage_fetch_of(const struct fg_stock *s, const struct order *o)
 {
     uint32_t home = usage_home(s, usage_hash(s, o->user, o->item));
@@ -164,11 +172,14 @@ INLINE void usage_fetch_of(const struct fg_stock *s, const struct order *o)
 }
 
 /* NULL when there is none. */
-static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item)
+static inline struct usage *usage_find(const struct fg_stock *s, uint32_t home, uint64_t user,
+                                       uint32_t item)
 {
     struct usage *u = usage_in_line(usage_line(s, home), user, item);
 
-    return u || fg_likely(usage_line(s, home)->passed == 0) ? u : fg_usage_find_away(s, user, item);
+    return u || fg_likely(usage_line(s, home)->passed == 0)
+               ? u
+               : fg_stock_usage_find_away(s, user, item);
 }
 
 static inline void publish_usages(struct fg_stock *s, int change)
@@ -178,7 +189,8 @@ static inline void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess them. */
+/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess
+ * them. */
 static inline struct usage *free_place(struct usage *line)
 {
     unsigned empty = (line[0].units == 0) | (line[1].units == 0) << 1 | (line[2].units == 0) << 2 |
@@ -191,7 +203,8 @@ static inline struct usage *free_place(struct usage *line)
 }
 
 /* NIL when full. */
-INLINE uint32_t usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item, uint32_t units)
+INLINE uint32_t usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
+                             uint32_t units)
 {
     struct usage *u;
 
@@ -200,7 +213,7 @@ INLINE uint32_t usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, u
     FG_ASSERT(units > 0);
     u = free_place(usage_line(s, home));
     if (fg_unlikely(!u))
-        u = fg_usage_place_away(s, user, item);
+        u = fg_stock_usage_place_away(s, user, item);
     u->user = user;
     u->item = item & 0xffffff;
     u->units = units;

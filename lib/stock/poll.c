@@ -6,7 +6,8 @@ static void take_own(struct fg_stock *s)
 {
     const struct own_need *n = &s->own.slots[s->own.head++ & s->own.mask];
 
-    FG_ASSERT(fg_bank_enqueue(s, n->index, (uint8_t)s->config.worker, n->first != 0, n->units, n->serial));
+    FG_ASSERT(fg_stock_bank_enqueue(s, n->index, (uint8_t)s->config.worker, n->first != 0, n->units,
+                                    n->serial));
 }
 
 static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, unsigned nth)
@@ -15,24 +16,25 @@ static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, uns
 
     FG_ASSERT(m->index < s->config.limits.items_max);
     if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN) {
-        fg_bank_message(s, from, m);
+        fg_stock_bank_message(s, from, m);
     } else {
-        item_at(s, m->index)->home = (uint8_t)from; /* it may speak before this worker was told of the item */
-        fg_slice_message(s, now_ms, m);
+        item_at(s, m->index)->home =
+            (uint8_t)from; /* it may speak before this worker was told of the item */
+        fg_stock_slice_message(s, now_ms, m);
     }
 }
 
 static unsigned messages_from(struct fg_stock *s, unsigned worker)
 {
-    uint64_t n =
-        worker == s->config.worker ? s->own.tail - s->own.head : fg_ring_count(s->config.from[worker]);
+    uint64_t n = worker == s->config.worker ? s->own.tail - s->own.head
+                                            : fg_ring_count(s->config.from[worker]);
 
     return n < MESSAGES_MAX ? (unsigned)n : MESSAGES_MAX;
 }
 
 /*
- * One of each worker after the other, this one included, and chance says who is first: nobody's shoppers
- * stand nearer to the bank than others (tests/sim/fairness.c).
+ * One of each worker after the other, this one included, and chance says who is first: nobody's
+ * shoppers stand nearer to the bank than others (tests/sim/fairness.c).
  */
 static void take_messages(struct fg_stock *s, uint64_t now_ms)
 {
@@ -57,7 +59,8 @@ static void take_messages(struct fg_stock *s, uint64_t now_ms)
 
 static bool item_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
-    return is_home(s, item_at(s, index)) ? fg_bank_work(s, now_ms, index) : fg_slice_work(s, now_ms, index);
+    return is_home(s, item_at(s, index)) ? fg_stock_bank_work(s, now_ms, index)
+                                         : fg_stock_slice_work(s, now_ms, index);
 }
 
 /* What could not be finished (a ring or the journal was full) is tried again in the next loop. */
@@ -72,12 +75,13 @@ static void work_on_dirty(struct fg_stock *s, uint64_t now_ms)
 
         item->dirty = 0;
         if (!item_work(s, now_ms, index))
-            fg_mark_dirty(s, index);
+            fg_stock_mark_dirty(s, index);
         index = next;
     }
 }
 
-static void hand_out(struct fg_stock *s, struct fg_stock_answer *to, const struct fg_stock_answer *answer)
+static void hand_out(struct fg_stock *s, struct fg_stock_answer *to,
+                     const struct fg_stock_answer *answer)
 {
     *to = *answer;
     if (answer->command)
@@ -96,7 +100,7 @@ static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answ
         if (h->seq > s->durable + FG_CANARY_IS(ANSWER_EARLY))
             break;
         if (h->units)
-            fg_release_units(s, h->item, h->units);
+            fg_stock_release_units(s, h->item, h->units);
         if (h->answer.token != FG_NO_TOKEN)
             hand_out(s, &answers[n++], &h->answer);
         q->head++;
@@ -118,17 +122,19 @@ static unsigned ready_answers(struct fg_stock *s, struct fg_stock_answer *answer
     return n;
 }
 
-unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *answers, unsigned max)
+unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *answers,
+                       unsigned max)
 {
     unsigned n;
 
     n = durable_answers(s, answers, max);
     take_messages(s, now_ms);
-    fg_wheel_turn(s, now_ms);
+    fg_stock_wheel_turn(s, now_ms);
     work_on_dirty(s, now_ms);
     n += ready_answers(s, answers + n, max - n);
     atomic_store_explicit(&s->waiting_live, s->waiting, memory_order_relaxed);
-    atomic_store_explicit(&s->held_live, (uint32_t)(s->held.tail - s->held.head), memory_order_relaxed);
+    atomic_store_explicit(&s->held_live, (uint32_t)(s->held.tail - s->held.head),
+                          memory_order_relaxed);
     return n;
 }
 
@@ -137,9 +143,10 @@ void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
     if (s->mode == mode)
         return;
     s->mode = mode;
-    for (uint32_t i = 0; i < s->config.limits.items_max; i++) /* who waits for units must hear of it */
+    for (uint32_t i = 0; i < s->config.limits.items_max;
+         i++) /* who waits for units must hear of it */
         if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL)
-            fg_mark_dirty(s, i);
+            fg_stock_mark_dirty(s, i);
 }
 
 bool fg_stock_idle(const struct fg_stock *s)

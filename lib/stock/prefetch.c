@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A large table is slow because each step of a look-up waits for memory. Here a burst takes each step
- * together. */
+/* A large table is slow because each step of a look-up waits for memory. Here a burst takes each
+ * step together. */
 #include "stock/lookup.h"
 
 /* The last item that was looked up: most of a burst want the same. */
@@ -43,8 +43,8 @@ INLINE bool prefetch_wanted(const struct fg_stock *s, struct fg_stock_request *r
     return true;
 }
 
-/* The newest order of the bucket; of a stranger, his usage. Not in the first step: more misses at once than a
- * core can track cost more than they save. False when there is no third step. */
+/* The newest order of the bucket; of a stranger, his usage. Not in the first step: more misses at
+ * once than a core can track cost more than they save. False when there is no third step. */
 INLINE bool second(const struct fg_stock *s, struct fg_stock_request *r, bool sells)
 {
     uint32_t bucket = *order_bucket(s, r->hash);
@@ -60,8 +60,10 @@ INLINE bool has_order(const struct fg_stock *s, const struct fg_stock_request *r
     return *order_bucket(s, r->hash) & order_bit(s, r->hash);
 }
 
-/* This may be the order: the units that a cancellation gives back. Else the bucket's next order (true). */
-INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_request *r, const struct order *o)
+/* This may be the order: the units that a cancellation gives back. Else the bucket's next order
+ * (true). */
+INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_request *r,
+                            const struct order *o)
 {
     if (o->user != r->user && o->hash_next != NIL) {
         __builtin_prefetch(&s->orders[o->hash_next], 1);
@@ -72,7 +74,8 @@ INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_requ
     return false;
 }
 
-/* What the user's usage, or the bucket's newest order, leads to. True when there is a fourth step. */
+/* What the user's usage, or the bucket's newest order, leads to. True when there is a fourth step.
+ */
 INLINE bool third(const struct fg_stock *s, struct fg_stock_request *r)
 {
     const struct order *o;

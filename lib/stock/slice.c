@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The worker's side of an item: its slice, the requests that wait for units, and its talk with the bank. Each
- * waiting request has one NEED with the bank, answered exactly once and in order by GRANT or REFUSE; waiting
- * requests are served in order, and before any newer one. So when the GRANT of a request arrives, its units
- * are there (docs/architecture.md, "Slices and bank").
+ * The worker's side of an item: its slice, the requests that wait for units, and its talk with the
+ * bank. Each waiting request has one NEED with the bank, answered exactly once and in order by
+ * GRANT or REFUSE; waiting requests are served in order, and before any newer one. So when the
+ * GRANT of a request arrives, its units are there (docs/architecture.md, "Slices and bank").
  */
 #include "stock/engine.h"
 
-void fg_mark_dirty(struct fg_stock *s, uint32_t index)
+void fg_stock_mark_dirty(struct fg_stock *s, uint32_t index)
 {
     struct item *item = item_at(s, index);
 
@@ -18,8 +18,8 @@ void fg_mark_dirty(struct fg_stock *s, uint32_t index)
     s->dirty_head = index;
 }
 
-bool fg_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index, uint32_t units,
-                uint32_t serial, uint32_t left)
+bool fg_stock_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,
+                      uint32_t units, uint32_t serial, uint32_t left)
 {
     struct fg_stock_message m = {
         .type = type, .index = index, .units = units, .serial = serial, .left = left};
@@ -29,7 +29,7 @@ bool fg_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t inde
 }
 
 /* What the state of the log makes of a request that waits; FG_STATUS_NONE: it may be served. */
-enum fg_status fg_mode_refusal(const struct fg_stock *s)
+enum fg_packet_status fg_stock_mode_refusal(const struct fg_stock *s)
 {
     if (s->mode == FG_STOCK_NO_SPACE)
         return FG_STATUS_BUSY;
@@ -39,13 +39,16 @@ enum fg_status fg_mode_refusal(const struct fg_stock *s)
 static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, const struct order *o)
 {
     bool first = item->wait_head == NIL;
-    struct fg_stock_message m = {
-        .type = FG_MSG_NEED, .first = first, .index = index, .units = o->quantity, .serial = o->serial};
+    struct fg_stock_message m = {.type = FG_MSG_NEED,
+                                 .first = first,
+                                 .index = index,
+                                 .units = o->quantity,
+                                 .serial = o->serial};
 
     if (is_home(s, item)) {
         FG_ASSERT(s->own.tail - s->own.head <= s->own.mask);
-        s->own.slots[s->own.tail++ & s->own.mask] =
-            (struct own_need){.index = index, .units = o->quantity, .serial = o->serial, .first = first};
+        s->own.slots[s->own.tail++ & s->own.mask] = (struct own_need){
+            .index = index, .units = o->quantity, .serial = o->serial, .first = first};
         return true;
     }
     if (s->needs >= s->config.limits.parked_max || !fg_ring_push(s->config.to[item->home], &m))
@@ -55,7 +58,7 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
     return true;
 }
 
-bool fg_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token)
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token)
 {
     struct item *item = item_at(s, index);
     struct order *o = &s->orders[order];
@@ -92,8 +95,8 @@ static void unlink_waiter(struct fg_stock *s, struct item *item, uint32_t before
 }
 
 /* The request `serial`, if it still waits, gets this answer and is forgotten. */
-void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum fg_status status,
-                      uint32_t left)
+void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
+                            enum fg_packet_status status, uint32_t left)
 {
     struct item *item = item_at(s, index);
     uint32_t before = NIL, at = item->wait_head;
@@ -113,13 +116,13 @@ void fg_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial, enum 
                                                 : 0;
     memcpy(a.order_id, o->order_id, 16);
     unlink_waiter(s, item, before, at);
-    fg_usage_sub(s, o->usage, o->quantity);
-    fg_order_remove(s, at);
+    fg_stock_usage_sub(s, o->usage, o->quantity);
+    fg_stock_order_remove(s, at);
     if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);
     if (FG_CANARY_IS(ANSWER_LOST) && status == FG_STATUS_BUSY)
         return;
-    fg_ready_push(s, &a); /* stays counted in `waiting` until it is handed out */
+    fg_stock_ready_push(s, &a); /* stays counted in `waiting` until it is handed out */
 }
 
 /* True when the oldest waiting request could be served now, were there room for its record. */
@@ -130,31 +133,31 @@ static bool head_is_served(const struct fg_stock *s, const struct item *item)
 
 static void serve_waiters(struct fg_stock *s, uint64_t now_ms, struct item *item, uint32_t index)
 {
-    enum fg_status refusal = fg_mode_refusal(s);
+    enum fg_packet_status refusal = fg_stock_mode_refusal(s);
 
     while (head_is_served(s, item)) {
         uint32_t at = item->wait_head;
 
         if (refusal != FG_STATUS_NONE) {
-            fg_refuse_waiter(s, index, s->orders[at].serial, refusal, 0);
+            fg_stock_refuse_waiter(s, index, s->orders[at].serial, refusal, 0);
             continue;
         }
         if (!can_record(s))
             return;
         unlink_waiter(s, item, NIL, at);
         s->waiting--;
-        fg_accept(s, now_ms, at, s->orders[at].token);
+        fg_stock_accept(s, now_ms, at, s->orders[at].token);
     }
 }
 
 /* Sends what is owed to the bank and serves who waits. True when nothing remains to be done. */
-bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct item *item = item_at(s, index);
 
     serve_waiters(s, now_ms, item, index);
     if (item->returning > 0) {
-        if (!fg_send_to(s, item->home, FG_MSG_RETURN, index, item->returning, 0, 0))
+        if (!fg_stock_send_to(s, item->home, FG_MSG_RETURN, index, item->returning, 0, 0))
             return false;
         COUNT(s, returns, 1);
         item->releasing -= item->returning;
@@ -163,7 +166,7 @@ bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     if (head_is_served(s, item) && !FG_CANARY_IS(RECALL_TAKES_GRANTED))
         return false; /* their units were granted: a recall must not take them */
     if (item->recalled) {
-        if (!fg_send_to(s, item->home, FG_MSG_RECALLED, index, item->free, 0, 0))
+        if (!fg_stock_send_to(s, item->home, FG_MSG_RECALLED, index, item->free, 0, 0))
             return false;
         item->free = 0;
         item->recalled = 0;
@@ -174,7 +177,7 @@ bool fg_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 }
 
 /* A message of the bank of this item. */
-void fg_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m)
+void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m)
 {
     struct item *item = item_at(s, m->index);
 
@@ -188,8 +191,9 @@ void fg_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     case FG_MSG_REFUSE:
         s->needs--;
         item->left_hint = m->left + item->free;
-        fg_refuse_waiter(s, m->index, m->serial,
-                         item->left_hint > 0 ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT, item->left_hint);
+        fg_stock_refuse_waiter(s, m->index, m->serial,
+                               item->left_hint > 0 ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT,
+                               item->left_hint);
         break;
     case FG_MSG_RECALL:
         item->recalled = 1;
@@ -205,21 +209,22 @@ void fg_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     default:
         FG_ASSERT(!"message type");
     }
-    fg_mark_dirty(s, m->index);
+    fg_stock_mark_dirty(s, m->index);
 }
 
-/* Units of a cancelled or expired order, or of an addition, whose record is durable: they may be sold again.
+/* Units of a cancelled or expired order, or of an addition, whose record is durable: they may be
+ * sold again.
  */
-void fg_release_units(struct fg_stock *s, uint32_t index, uint32_t units)
+void fg_stock_release_units(struct fg_stock *s, uint32_t index, uint32_t units)
 {
     struct item *item = item_at(s, index);
 
     FG_ASSERT(item->releasing >= units);
     if (is_home(s, item)) {
         item->releasing -= units;
-        fg_bank_add(s, index, units);
+        fg_stock_bank_add(s, index, units);
     } else {
         item->returning += units;
     }
-    fg_mark_dirty(s, index);
+    fg_stock_mark_dirty(s, index);
 }

@@ -18,22 +18,23 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
 }
 
 /* Each array of an engine once: member, elements. */
-#define ARRAYS(X)                                                                                            \
-    X(items, l->items_max)                                                                                   \
-    X(banks, l->items_max)                                                                                   \
-    X(item_buckets, fg_table_buckets(l->items_max))                                                          \
-    X(orders, l->orders_max)                                                                                 \
-    X(order_buckets, fg_table_buckets(l->orders_max))                                                        \
-    X(usages, fg_usage_lines(l->users_max) * USAGE_LINE)                                                     \
-    X(entries, entries_max(l, workers))                                                                      \
-    X(own.slots, fg_table_buckets(l->parked_max))                                                            \
-    X(held.slots, fg_table_buckets(l->held_max))                                                             \
-    X(ready.slots, fg_table_buckets(ready_max(l)))                                                           \
-    X(denied, DENIED_SLOTS)                                                                                  \
-    X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                                \
+#define ARRAYS(X)                                                                                  \
+    X(items, l->items_max)                                                                         \
+    X(banks, l->items_max)                                                                         \
+    X(item_buckets, fg_stock_table_buckets(l->items_max))                                          \
+    X(orders, l->orders_max)                                                                       \
+    X(order_buckets, fg_stock_table_buckets(l->orders_max))                                        \
+    X(usages, fg_stock_usage_lines(l->users_max) * USAGE_LINE)                                     \
+    X(entries, entries_max(l, workers))                                                            \
+    X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
+    X(held.slots, fg_stock_table_buckets(l->held_max))                                             \
+    X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
+    X(denied, DENIED_SLOTS)                                                                        \
+    X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                      \
     X(wheel, WHEEL_SLOTS *WHEEL_LANES)
 
-/* A large array is made of huge pages, if the kernel has them: a random access then seldom misses the TLB. */
+/* A large array is made of huge pages, if the kernel has them: a random access then seldom misses
+ * the TLB. */
 static uint64_t array_bytes(uint64_t n, size_t size)
 {
     uint64_t bytes = n * size, unit = bytes < HUGE_PAGE ? ARRAY_ALIGN : HUGE_PAGE;
@@ -56,18 +57,20 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
     const struct fg_stock_limits *l = &c->limits;
 
     if (c->workers < 1 || c->workers > FG_WORKERS_MAX || c->worker >= c->workers)
-        return fg_fail(err, "worker %u of %u: accepted 1..%d workers", c->worker, c->workers, FG_WORKERS_MAX);
+        return fg_fail(err, "worker %u of %u: accepted 1..%d workers", c->worker, c->workers,
+                       FG_WORKERS_MAX);
     if (l->items_max < 1 || l->items_max > 1000000)
         return fg_fail(err, "items_max %u: accepted 1..1000000", l->items_max);
-    if (l->orders_max < 1 || l->orders_max > INT32_MAX || l->users_max < 1 || l->users_max > INT32_MAX)
+    if (l->orders_max < 1 || l->orders_max > INT32_MAX || l->users_max < 1 ||
+        l->users_max > INT32_MAX)
         return fg_fail(err, "orders_max %u, users_max %u: accepted 1..2147483647", l->orders_max,
                        l->users_max);
     if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->held_max < 1 || l->held_max > 1u << 24)
-        return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216", l->parked_max,
-                       l->held_max);
+        return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216",
+                       l->parked_max, l->held_max);
     if (l->user_rate > 1000 || l->user_burst > 100000 || (l->user_rate && !l->user_burst))
-        return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000", l->user_rate,
-                       l->user_burst);
+        return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000",
+                       l->user_rate, l->user_burst);
     return true;
 }
 
@@ -102,14 +105,14 @@ static void initialise(struct fg_stock *s)
     const struct fg_stock_limits *l = &s->config.limits;
     uint64_t entries = entries_max(l, s->config.workers);
 
-    s->item_mask = fg_table_buckets(l->items_max) - 1;
-    s->order_mask = fg_table_buckets(l->orders_max) - 1;
+    s->item_mask = fg_stock_table_buckets(l->items_max) - 1;
+    s->order_mask = fg_stock_table_buckets(l->orders_max) - 1;
     order_division(s);
-    s->usage_lines = fg_usage_lines(l->users_max);
-    s->own.mask = fg_table_buckets(l->parked_max) - 1;
-    s->held.mask = fg_table_buckets(l->held_max) - 1;
+    s->usage_lines = fg_stock_usage_lines(l->users_max);
+    s->own.mask = fg_stock_table_buckets(l->parked_max) - 1;
+    s->held.mask = fg_stock_table_buckets(l->held_max) - 1;
     s->held.max = l->held_max;
-    s->ready.mask = fg_table_buckets(ready_max(l)) - 1;
+    s->ready.mask = fg_stock_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
     memset(s->wheel, 0xff, WHEEL_SLOTS * WHEEL_LANES * sizeof(uint32_t));
@@ -162,7 +165,7 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 {
     struct item *item = item_at(s, from->index);
 
-    fg_item_define(s, from->index, from->item);
+    fg_stock_item_define(s, from->index, from->item);
     item->opens_ms = from->opens_ms;
     item->closes_ms = from->closes_ms;
     item->hold_ms = from->hold_ms;
@@ -180,7 +183,8 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
 {
     uint32_t index = item_find(s, from->item);
     bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
-    uint32_t at = order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
+    uint32_t at =
+        order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
     uint32_t home = usage_home(s, usage_hash(s, from->user, index)), place = NIL;
     struct order *o;
 
@@ -190,10 +194,11 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
         uses = false;
     if (uses)
-        place = usage_add(s, usage_find(s, home, from->user, index), home, from->user, index, from->quantity);
+        place = usage_add(s, usage_find(s, home, from->user, index), home, from->user, index,
+                          from->quantity);
     if (uses && place == NIL)
-        return fg_fail(err, "users_max is too small for the log: worker %u has room for %u", s->config.worker,
-                       s->config.limits.users_max);
+        return fg_fail(err, "users_max is too small for the log: worker %u has room for %u",
+                       s->config.worker, s->config.limits.users_max);
     o = &s->orders[at];
     o->item = index;
     o->usage = place;
@@ -202,7 +207,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     if (o->state == FG_ORDER_RESERVED) {
         o->deadline_ms = from->deadline_ms;
         s->items[index].reserved += o->quantity;
-        fg_wheel_add(s, at);
+        fg_stock_wheel_add(s, at);
     } else if (o->state == FG_ORDER_SOLD) {
         s->items[index].sold += o->quantity;
     }
@@ -219,14 +224,16 @@ bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, str
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         uint64_t user = fg_ledger_denied_user(ledger, i);
 
-        if (fg_user_owner(user, s->config.workers) == s->config.worker && !fg_user_deny(s, user, true))
-            return fg_fail(err, "worker %u has room for %d denied users", s->config.worker, FG_DENIED_MAX);
+        if (fg_user_owner(user, s->config.workers) == s->config.worker &&
+            !fg_stock_user_deny(s, user, true))
+            return fg_fail(err, "worker %u has room for %d denied users", s->config.worker,
+                           FG_DENIED_MAX);
     }
     return true;
 }
 
-bool fg_stock_load_orders(struct fg_stock *s, const struct fg_ledger *ledger, uint64_t from, uint64_t to,
-                          struct fg_error *err)
+bool fg_stock_load_orders(struct fg_stock *s, const struct fg_ledger *ledger, uint64_t from,
+                          uint64_t to, struct fg_error *err)
 {
     for (uint64_t i = from; i < to; i++) {
         const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
@@ -274,8 +281,8 @@ void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[
                                [FG_STOCK_LEVEL_denied] = {&s->denied_live, FG_DENIED_MAX}};
 
     for (unsigned i = 0; i < FG_STOCK_LEVELS; i++)
-        levels[i] = (struct fg_stock_level){.used = atomic_load_explicit(list[i].used, memory_order_relaxed),
-                                            .max = list[i].max};
+        levels[i] = (struct fg_stock_level){
+            .used = atomic_load_explicit(list[i].used, memory_order_relaxed), .max = list[i].max};
 }
 
 bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_view *view)

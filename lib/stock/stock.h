@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * stock: the engine. Decides for every order whether units are sold; one instance per worker, only that
- * worker's thread calls it. Knows neither DPDK nor files nor the clock: rings, watermark and time are handed
- * to it, so that a test can run any number of workers in one thread and stop the world between any two calls.
+ * stock: the engine. Decides for every order whether units are sold; one instance per worker, only
+ * that worker's thread calls it. Knows neither DPDK nor files nor the clock: rings, watermark and
+ * time are handed to it, so that a test can run any number of workers in one thread and stop the
+ * world between any two calls.
  *
- * Users are partitioned: a request must be given to the worker fg_stock_owner() names. Stock is sliced: each
- * item has a home worker (fg_user_owner(item, workers)) whose bank lends units to the slices of the others
- * (docs/architecture.md, "Slices and bank").
+ * Users are partitioned: a request must be given to the worker fg_stock_owner() names. Stock is
+ * sliced: each item has a home worker (fg_user_owner(item, workers)) whose bank lends units to the
+ * slices of the others (docs/architecture.md, "Slices and bank").
  *
  * Time: Unix milliseconds from a clock that never goes back while the engine lives.
  * Memory: everything is allocated by fg_stock_create; nothing after it.
@@ -26,8 +27,9 @@ struct fg_stock_limits {
     uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 - 1 */
     uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
     uint32_t parked_max; /**< requests that wait for units at this worker at a time */
-    uint32_t held_max;   /**< answers and releases that wait for the disk at this worker at a time */
-    uint32_t user_rate;  /**< new reservations a second that one user may ask for; 0 = no limit, 1..1000 */
+    uint32_t held_max;  /**< answers and releases that wait for the disk at this worker at a time */
+    uint32_t user_rate; /**< new reservations a second that one user may ask for; 0 = no
+                           limit, 1..1000 */
     uint32_t user_burst; /**< of them at once, 1..100000 */
 };
 
@@ -38,21 +40,24 @@ struct fg_stock_limits {
 struct fg_stock_config {
     unsigned worker, workers;
     struct fg_stock_limits limits;
-    struct fg_ring **to;     /**< [workers] messages to worker w; own entry NULL; this engine produces */
-    struct fg_ring **from;   /**< [workers] messages from worker w; own entry NULL; this engine consumes */
-    struct fg_ring *journal; /**< struct fg_record; this engine produces */
-    const struct fg_watermark *mark; /**< how many of its records are durable */
-    uint64_t seed;                   /**< of the hash tables; secret, any value */
-    uint16_t order_ports;            /**< told in the answer to STOCK; 0 = orders are not steered */
+    struct fg_ring *
+        *to; /**< [workers] messages to worker w; own entry NULL; this engine produces */
+    struct fg_ring *
+        *from; /**< [workers] messages from worker w; own entry NULL; this engine consumes */
+    struct fg_ring *journal;                 /**< struct fg_journal_record; this engine produces */
+    const struct fg_journal_watermark *mark; /**< how many of its records are durable */
+    uint64_t seed;                           /**< of the hash tables; secret, any value */
+    uint16_t order_ports; /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
 /**
- * What the engine is asked, already authenticated. Its fields lie as in the order packet, so that a request
- * off the wire is one copy (fg_stock_request_of); others may leave what has no meaning here zero.
+ * What the engine is asked, already authenticated. Its fields lie as in the order packet, so that a
+ * request off the wire is one copy (fg_stock_request_of); others may leave what has no meaning here
+ * zero.
  */
 struct fg_stock_request {
     uint8_t wire[3]; /**< no meaning here */
-    uint8_t op;      /**< enum fg_op */
+    uint8_t op;      /**< enum fg_packet_op */
     uint16_t key_id; /**< no meaning here */
     uint16_t quantity;
     uint8_t order_id[16];
@@ -63,27 +68,31 @@ struct fg_stock_request {
     uint32_t index;    /**< likewise */
     uint32_t line;     /**< likewise */
 };
-#define FG_STOCK_WIRE     offsetof(struct fg_stock_request, hash) /**< bytes that are the packet's */
-#define SAME_PLACE(field) (offsetof(struct fg_stock_request, field) == offsetof(struct fg_request, field))
+#define FG_STOCK_WIRE offsetof(struct fg_stock_request, hash) /**< bytes that are the packet's */
+#define SAME_PLACE(field)                                                                          \
+    (offsetof(struct fg_stock_request, field) == offsetof(struct fg_packet_request, field))
 _Static_assert(SAME_PLACE(op) && SAME_PLACE(quantity) && SAME_PLACE(order_id), "as in the packet");
 _Static_assert(SAME_PLACE(user) && SAME_PLACE(item) && SAME_PLACE(until_ms), "as in the packet");
 #undef SAME_PLACE
 
-/** Of the order packet at `payload`, which need not be aligned. For fg_stock_prefetch: its fields are not
- * set. */
+/** Of the order packet at `payload`, which need not be aligned. For fg_stock_prefetch: its fields
+ * are not set. */
 static inline void fg_stock_request_of(struct fg_stock_request *request, const void *payload)
 {
     memcpy(request, payload, FG_STOCK_WIRE);
 }
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
-#define FG_STOCK_COMMAND_LIST(X)                                                                             \
-    X(ITEM_SET, "home: writes settings to the log (and makes the item known if it is new)")                  \
-    X(ITEM_APPLY, "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")        \
-    X(ITEM_NAME, "home: writes the name to the log")                                                         \
-    X(STOCK_ADD, "home: units that can be sold once the record is durable")                                  \
-    X(USER_SET, "owner of the user (in `item`): denies reservations (`units` 1) or allows them (0)")         \
-    X(STOCK_REMOVE, "home: takes free units away, recalled from the slices if need be; all or nothing")
+#define FG_STOCK_COMMAND_LIST(X)                                                                   \
+    X(ITEM_SET, "home: writes settings to the log (and makes the item known if it is new)")        \
+    X(ITEM_APPLY,                                                                                  \
+      "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")          \
+    X(ITEM_NAME, "home: writes the name to the log")                                               \
+    X(STOCK_ADD, "home: units that can be sold once the record is durable")                        \
+    X(USER_SET,                                                                                    \
+      "owner of the user (in `item`): denies reservations (`units` 1) or allows them (0)")         \
+    X(STOCK_REMOVE,                                                                                \
+      "home: takes free units away, recalled from the slices if need be; all or nothing")
 
 enum fg_stock_command_type {
 #define X(name, text) FG_STOCK_##name,
@@ -99,7 +108,7 @@ struct fg_stock_command {
     uint32_t units;  /**< STOCK_ADD, STOCK_REMOVE */
     uint64_t item;
     union {
-        struct { /* ITEM_SET, ITEM_APPLY: as in struct fg_record */
+        struct { /* ITEM_SET, ITEM_APPLY: as in struct fg_journal_record */
             uint64_t opens_ms, closes_ms;
             uint32_t hold_ms, user_limit;
             uint16_t order_max, flags;
@@ -112,8 +121,8 @@ _Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits 
 /** What the engine answers: to a request (token of the caller) or to a command (ticket). */
 struct fg_stock_answer {
     uint32_t token;
-    uint8_t status;  /**< enum fg_status; commands: RESERVED = done, INSUFFICIENT, UNKNOWN_ITEM, FULL, BUSY,
-                        UNAVAILABLE */
+    uint8_t status;  /**< enum fg_packet_status; commands: RESERVED = done, INSUFFICIENT,
+                        UNKNOWN_ITEM, FULL, BUSY,  UNAVAILABLE */
     uint8_t command; /**< 1: answers a command */
     uint16_t quantity;
     uint32_t left;
@@ -126,8 +135,10 @@ _Static_assert(sizeof(struct fg_stock_answer) <= FG_RING_SLOT, "an answer fits a
 
 enum fg_stock_result {
     FG_STOCK_ANSWERED, /**< *answer may be sent now; the token is the caller's again */
-    FG_STOCK_HELD, /**< the answer comes from fg_stock_poll with this token: units or the disk are awaited */
-    FG_STOCK_IGNORED, /**< no answer: the same request is being worked on; the token is the caller's again */
+    FG_STOCK_DEFERRED, /**< the answer comes from fg_stock_poll with this token: units or the disk
+                          are awaited */
+    FG_STOCK_IGNORED, /**< no answer: the same request is being worked on; the token is the caller's
+                         again */
 };
 
 enum fg_stock_mode {
@@ -138,28 +149,28 @@ enum fg_stock_mode {
 };
 
 /* Counters of one engine; name, text. Only the engine writes; others read with relaxed loads. */
-#define FG_STOCK_COUNTER_LIST(X)                                                                             \
-    X(requests, "requests decided")                                                                          \
-    X(reserved, "orders accepted")                                                                           \
-    X(sold, "orders confirmed")                                                                              \
-    X(cancelled, "orders cancelled")                                                                         \
-    X(expired, "orders expired")                                                                             \
-    X(duplicates, "repeated reservations answered from memory")                                              \
-    X(in_progress, "repeats ignored while the first waits for units")                                        \
-    X(conflicts, "order id seen with other fields")                                                          \
-    X(sold_out, "rejections: sold out or not enough left")                                                   \
-    X(user_limit, "rejections: limit per user")                                                              \
-    X(not_on_sale, "rejections: not open, closed, paused or unknown item")                                   \
-    X(busy, "asked to come again: a queue was full")                                                         \
-    X(extended, "holds extended")                                                                            \
-    X(user_rate, "rejections: the user asks too often")                                                      \
-    X(user_denied, "rejections: the operator denied the user")                                               \
-    X(full, "rejections: memory for orders or users is used up")                                             \
-    X(parked, "requests that waited for units")                                                              \
-    X(needs, "messages: units asked of a bank")                                                              \
-    X(grants, "messages: units granted by this worker's banks")                                              \
-    X(recalls, "messages: recalls by this worker's banks")                                                   \
-    X(returns, "messages: units given back to a bank")                                                       \
+#define FG_STOCK_COUNTER_LIST(X)                                                                   \
+    X(requests, "requests decided")                                                                \
+    X(reserved, "orders accepted")                                                                 \
+    X(sold, "orders confirmed")                                                                    \
+    X(cancelled, "orders cancelled")                                                               \
+    X(expired, "orders expired")                                                                   \
+    X(duplicates, "repeated reservations answered from memory")                                    \
+    X(in_progress, "repeats ignored while the first waits for units")                              \
+    X(conflicts, "order id seen with other fields")                                                \
+    X(sold_out, "rejections: sold out or not enough left")                                         \
+    X(user_limit, "rejections: limit per user")                                                    \
+    X(not_on_sale, "rejections: not open, closed, paused or unknown item")                         \
+    X(busy, "asked to come again: a queue was full")                                               \
+    X(extended, "holds extended")                                                                  \
+    X(user_rate, "rejections: the user asks too often")                                            \
+    X(user_denied, "rejections: the operator denied the user")                                     \
+    X(full, "rejections: memory for orders or users is used up")                                   \
+    X(parked, "requests that waited for units")                                                    \
+    X(needs, "messages: units asked of a bank")                                                    \
+    X(grants, "messages: units granted by this worker's banks")                                    \
+    X(recalls, "messages: recalls by this worker's banks")                                         \
+    X(returns, "messages: units given back to a bank")                                             \
     X(announcements, "messages: sold-out or open again, by this worker's banks")
 
 struct fg_stock_counters {
@@ -173,32 +184,37 @@ struct fg_stock;
 /** Bytes that an engine of these limits allocates. */
 uint64_t fg_stock_memory(const struct fg_stock_limits *limits, unsigned workers);
 
-/** NULL and err when a limit is out of range or memory is short. Rings and watermark stay the caller's. */
+/** NULL and err when a limit is out of range or memory is short. Rings and watermark stay the
+ * caller's. */
 struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err);
 void fg_stock_destroy(struct fg_stock *stock);
 
 /**
- * Takes over the recovered state (this worker's orders; all items; the free units of the banks it is home
- * of). Call once, before the first request; the ledger is only read. False and err when it does not fit the
- * limits.
+ * Takes over the recovered state (this worker's orders; all items; the free units of the banks it
+ * is home of). Call once, before the first request; the ledger is only read. False and err when it
+ * does not fit the limits.
  */
 bool fg_stock_load(struct fg_stock *stock, const struct fg_ledger *ledger, struct fg_error *err);
 
-/** The same in parts, for who wants to tell how far it is: first all but the orders, then each order once. */
-bool fg_stock_load_items(struct fg_stock *stock, const struct fg_ledger *ledger, struct fg_error *err);
-bool fg_stock_load_orders(struct fg_stock *stock, const struct fg_ledger *ledger, uint64_t from, uint64_t to,
-                          struct fg_error *err);
+/** The same in parts, for who wants to tell how far it is: first all but the orders, then each
+ * order once. */
+bool fg_stock_load_items(struct fg_stock *stock, const struct fg_ledger *ledger,
+                         struct fg_error *err);
+bool fg_stock_load_orders(struct fg_stock *stock, const struct fg_ledger *ledger, uint64_t from,
+                          uint64_t to, struct fg_error *err);
 
-/** Worker that must be given this request: the owner of the user; for STOCK the home of the item. Any thread.
+/** Worker that must be given this request: the owner of the user; for STOCK the home of the item.
+ * Any thread.
  */
-static inline unsigned fg_stock_owner(const fg_request_at *request, unsigned workers)
+static inline unsigned fg_stock_owner(const fg_packet_request_at *request, unsigned workers)
 {
     return fg_user_owner(request->op == FG_OP_STOCK ? request->item : request->user, workers);
 }
 
 /**
- * Fetches into the cache what the decisions of these requests will look at, and notes in them how it was
- * found. Changes no answer. For a burst (32 to 64) that is decided next, so that the cache misses overlap.
+ * Fetches into the cache what the decisions of these requests will look at, and notes in them how
+ * it was found. Changes no answer. For a burst (32 to 64) that is decided next, so that the cache
+ * misses overlap.
  */
 void fg_stock_prefetch(const struct fg_stock *stock, struct fg_stock_request *requests, unsigned n);
 
@@ -207,20 +223,22 @@ enum fg_stock_result fg_stock_request(struct fg_stock *stock, uint64_t now_ms,
                                       const struct fg_stock_request *request, uint32_t token,
                                       struct fg_stock_answer *answer);
 
-/** A command from the mailbox; its answer comes from fg_stock_poll. False when a queue is full: offer it
- * again. */
-bool fg_stock_command(struct fg_stock *stock, uint64_t now_ms, const struct fg_stock_command *command);
+/** A command from the mailbox; its answer comes from fg_stock_poll. False when a queue is full:
+ * offer it again. */
+bool fg_stock_command(struct fg_stock *stock, uint64_t now_ms,
+                      const struct fg_stock_command *command);
 
 /**
- * One loop: messages of other workers, durable watermark, expired holds, what could not be sent before;
- * bounded work. Writes up to max answers that may be sent now and returns how many.
+ * One loop: messages of other workers, durable watermark, expired holds, what could not be sent
+ * before; bounded work. Writes up to max answers that may be sent now and returns how many.
  */
 unsigned fg_stock_poll(struct fg_stock *stock, uint64_t now_ms, struct fg_stock_answer *answers,
                        unsigned max);
 
 void fg_stock_set_mode(struct fg_stock *stock, enum fg_stock_mode mode);
 
-/** True when nothing waits here: no parked request, no held answer, no unsent message. For shutdown. */
+/** True when nothing waits here: no parked request, no held answer, no unsent message. For
+ * shutdown. */
 bool fg_stock_idle(const struct fg_stock *stock);
 
 const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
@@ -230,11 +248,11 @@ uint32_t fg_stock_orders(const struct fg_stock *stock);
 uint32_t fg_stock_users(const struct fg_stock *stock);
 
 /* How full an engine is. name, what it counts */
-#define FG_STOCK_LEVEL_LIST(X)                                                                               \
-    X(orders, "orders remembered")                                                                           \
-    X(users, "(user, item) pairs remembered")                                                                \
-    X(parked, "requests that wait for units")                                                                \
-    X(held, "answers and releases that wait for the disk")                                                   \
+#define FG_STOCK_LEVEL_LIST(X)                                                                     \
+    X(orders, "orders remembered")                                                                 \
+    X(users, "(user, item) pairs remembered")                                                      \
+    X(parked, "requests that wait for units")                                                      \
+    X(held, "answers and releases that wait for the disk")                                         \
     X(denied, "users ever denied")
 
 enum fg_stock_level_index {
@@ -258,23 +276,24 @@ struct fg_stock_user {
 };
 
 /**
- * Up to max users that were refused most often, the worst first; returns how many. Any thread. Bounded
- * memory: a worker remembers 4 * FG_WATCHED_SETS users and forgets, of 4 that share a place, the one that
- * asked longest ago.
+ * Up to max users that were refused most often, the worst first; returns how many. Any thread.
+ * Bounded memory: a worker remembers 4 * FG_WATCHED_SETS users and forgets, of 4 that share a
+ * place, the one that asked longest ago.
  */
-unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user *users, unsigned max);
+unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user *users,
+                              unsigned max);
 
-/* ---- between workers: public for tests that count what is in flight ------------------------------------ */
+/* ---- between workers: public for tests that count what is in flight -------------------------- */
 
 /* name, direction, meaning */
-#define FG_STOCK_MESSAGE_LIST(X)                                                                             \
-    X(NEED, "worker -> bank: `units` wanted for the request `serial`")                                       \
-    X(GRANT, "bank -> worker: `units` for the request `serial`, and perhaps some more")                      \
-    X(REFUSE, "bank -> worker: request `serial` cannot be served; `left` units are free")                    \
-    X(RECALL, "bank -> worker: give back what is free")                                                      \
-    X(RECALLED, "worker -> bank: `units`, all that was free here; answers RECALL")                           \
-    X(RETURN, "worker -> bank: `units` of cancelled or expired orders, durable")                             \
-    X(SOLD_OUT, "bank -> worker: nothing is free anywhere")                                                  \
+#define FG_STOCK_MESSAGE_LIST(X)                                                                   \
+    X(NEED, "worker -> bank: `units` wanted for the request `serial`")                             \
+    X(GRANT, "bank -> worker: `units` for the request `serial`, and perhaps some more")            \
+    X(REFUSE, "bank -> worker: request `serial` cannot be served; `left` units are free")          \
+    X(RECALL, "bank -> worker: give back what is free")                                            \
+    X(RECALLED, "worker -> bank: `units`, all that was free here; answers RECALL")                 \
+    X(RETURN, "worker -> bank: `units` of cancelled or expired orders, durable")                   \
+    X(SOLD_OUT, "bank -> worker: nothing is free anywhere")                                        \
     X(OPEN, "bank -> worker: units are free again")
 
 enum fg_stock_message_type {
@@ -298,8 +317,9 @@ _Static_assert(sizeof(struct fg_stock_message) == FG_RING_SLOT, "a message is a 
 
 /** Where the units of one item are, as this worker sees it. For tests and status. */
 struct fg_stock_view {
-    uint32_t free;           /**< in the slice, and in the bank when this is home */
-    uint32_t releasing;      /**< cancelled, expired or added here, not durable or not yet back at the bank */
+    uint32_t free; /**< in the slice, and in the bank when this is home */
+    uint32_t
+        releasing; /**< cancelled, expired or added here, not durable or not yet back at the bank */
     uint32_t reserved, sold; /**< in orders of this worker */
     uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Changes of the tables that were allocated at start: items by id, orders by (user, order id), usage by
- * (user, item). lookup.h says how they are built. */
+/* Changes of the tables that were allocated at start: items by id, orders by (user, order id),
+ * usage by (user, item). lookup.h says how they are built. */
 #include "stock/lookup.h"
 
-uint32_t fg_table_buckets(uint32_t entries)
+uint32_t fg_stock_table_buckets(uint32_t entries)
 {
     uint32_t n = 16;
 
@@ -13,14 +13,14 @@ uint32_t fg_table_buckets(uint32_t entries)
 }
 
 /* One and a half place for each: then a new usage looks at 1.2 lines, even when all are there. */
-uint32_t fg_usage_lines(uint32_t users)
+uint32_t fg_stock_usage_lines(uint32_t users)
 {
     return (uint32_t)((users * 3ull / 2) / USAGE_LINE) + 1;
 }
 
 /* ---- items */
 
-void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
+void fg_stock_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 {
     struct item *item = item_at(s, index);
     uint32_t *bucket;
@@ -39,7 +39,8 @@ void fg_item_define(struct fg_stock *s, uint32_t index, uint64_t id)
 
 /* ---- orders */
 
-uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, const uint8_t order_id[16])
+uint32_t fg_stock_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user,
+                             const uint8_t order_id[16])
 {
     for (; at != NIL; at = s->orders[at].hash_next) {
         const struct order *o = &s->orders[at];
@@ -50,7 +51,7 @@ uint32_t fg_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user, con
     return NIL;
 }
 
-void fg_order_remove(struct fg_stock *s, uint32_t at)
+void fg_stock_order_remove(struct fg_stock *s, uint32_t at)
 {
     struct order *o = &s->orders[at];
     uint32_t *bucket = order_bucket(s, order_hash(s, o->user, o->order_id));
@@ -71,12 +72,13 @@ void fg_order_remove(struct fg_stock *s, uint32_t at)
 
 /* ---- usage */
 
-struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item)
+struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = usage_hash(s, user, item);
 
     for (uint32_t n = 0; n < s->usage_lines; n++) {
-        struct usage *line = usage_line(s, usage_away(s, hash, n)), *u = usage_in_line(line, user, item);
+        struct usage *line = usage_line(s, usage_away(s, hash, n)),
+                     *u = usage_in_line(line, user, item);
 
         if (u || line->passed == 0)
             return u;
@@ -85,7 +87,7 @@ struct usage *fg_usage_find_away(const struct fg_stock *s, uint64_t user, uint32
 }
 
 /* There are more places than users. */
-struct usage *fg_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item)
+struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = usage_hash(s, user, item);
     struct usage *u = NULL;
@@ -115,7 +117,7 @@ static void usage_remove(struct fg_stock *s, uint32_t place)
         unpass(usage_line(s, usage_away(s, hash, n)));
 }
 
-void fg_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
 {
     struct usage *u = &s->usages[place];
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker holds against users: who is denied by the operator, and how often each one asks. The rate is
- * a token bucket kept as one number, the theoretical arrival time (GCRA, ITU-T I.371), in a set-associative
- * table of fixed size.
+ * What a worker holds against users: who is denied by the operator, and how often each one asks.
+ * The rate is a token bucket kept as one number, the theoretical arrival time (GCRA, ITU-T I.371),
+ * in a set-associative table of fixed size.
  */
 #include "stock/engine.h"
 
@@ -20,12 +20,12 @@ static uint32_t denied_place(const struct fg_stock *s, uint64_t user)
     return at;
 }
 
-bool fg_user_is_denied(const struct fg_stock *s, uint64_t user)
+bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user)
 {
     return s->denied_used && s->denied[denied_place(s, user)].denied;
 }
 
-bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny)
+bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny)
 {
     struct denied *d = &s->denied[denied_place(s, user)];
 
@@ -34,7 +34,8 @@ bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny)
             return true;
         if (s->denied_used >= FG_DENIED_MAX)
             return false;
-        s->denied_used++; /* the place is never given back: a user who was denied once may be again */
+        s->denied_used++; /* the place is never given back: a user who was denied once may be again
+                           */
         atomic_store_explicit(&s->denied_live, s->denied_used, memory_order_relaxed);
         d->taken = 1;
         d->user = user;
@@ -48,7 +49,8 @@ bool fg_user_deny(struct fg_stock *s, uint64_t user, bool deny)
 static struct watched *watch(struct fg_stock *s, uint64_t user)
 {
     struct watched *set =
-        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_WATCHED_SETS - 1)) * WATCHED_WAYS];
+        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_WATCHED_SETS - 1)) *
+                    WATCHED_WAYS];
     struct watched *oldest = set;
 
     for (unsigned i = 0; i < WATCHED_WAYS; i++) {
@@ -64,7 +66,7 @@ static struct watched *watch(struct fg_stock *s, uint64_t user)
 }
 
 /* 0: the user may ask now (and did); else the milliseconds until he may. */
-uint32_t fg_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
+uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
 {
     const struct fg_stock_limits *l = &s->config.limits;
     uint64_t interval_us = 1000000 / l->user_rate, now_us, due_us, state;
@@ -88,7 +90,8 @@ uint32_t fg_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
 }
 
 /* Keeps the list sorted; the last falls off. */
-static unsigned insert(struct fg_stock_user *users, unsigned n, unsigned max, struct fg_stock_user one)
+static unsigned insert(struct fg_stock_user *users, unsigned n, unsigned max,
+                       struct fg_stock_user one)
 {
     unsigned at = n < max ? n++ : max;
 
@@ -108,7 +111,8 @@ unsigned fg_stock_worst_users(const struct fg_stock *s, struct fg_stock_user *us
         struct watched *w = &s->watched[i];
         struct fg_stock_user one = {
             .user = atomic_load_explicit(&w->user, memory_order_relaxed),
-            .refused = (uint32_t)atomic_load_explicit(&w->state, memory_order_relaxed) & REFUSED_MAX};
+            .refused =
+                (uint32_t)atomic_load_explicit(&w->state, memory_order_relaxed) & REFUSED_MAX};
 
         if (one.refused)
             n = insert(users, n, max, one);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Hashed timing wheel (Varghese and Lauck 1987, scheme 6) of the holds. An order that was confirmed or
- * cancelled stays in its slot until the wheel comes by: finishing an order touches no neighbour.
+ * Hashed timing wheel (Varghese and Lauck 1987, scheme 6) of the holds. An order that was confirmed
+ * or cancelled stays in its slot until the wheel comes by: finishing an order touches no neighbour.
  *
- * To follow a list through memory is to wait for each order. So a slot is several lists, that are followed
- * side by side: while one order is looked at, the next ones of all lists are on their way into the cache.
+ * To follow a list through memory is to wait for each order. So a slot is several lists, that are
+ * followed side by side: while one order is looked at, the next ones of all lists are on their way
+ * into the cache.
  */
 #include "stock/lookup.h"
 
@@ -18,9 +19,10 @@ static void push(struct fg_stock *s, uint32_t lists[WHEEL_LANES], uint32_t order
     *list = order;
 }
 
-void fg_wheel_add(struct fg_stock *s, uint32_t order)
+void fg_stock_wheel_add(struct fg_stock *s, uint32_t order)
 {
-    uint64_t tick = s->orders[order].deadline_ms / WHEEL_TICK_MS + 1; /* the whole tick must have passed */
+    uint64_t tick =
+        s->orders[order].deadline_ms / WHEEL_TICK_MS + 1; /* the whole tick must have passed */
 
     if (s->wheel_tick == 0) { /* recovered before the clock is known: the first loops sort it in */
         push(s, s->wheel_due, order);
@@ -90,19 +92,20 @@ static unsigned take_due(struct fg_stock *s, uint64_t now_tick, uint32_t *batch)
 static bool look_at(struct fg_stock *s, uint64_t now_ms, uint32_t at)
 {
     const struct order *o = &s->orders[at];
-    bool held = o->state == FG_ORDER_RESERVED || (FG_CANARY_IS(EXPIRES_SOLD) && o->state == FG_ORDER_SOLD);
+    bool held =
+        o->state == FG_ORDER_RESERVED || (FG_CANARY_IS(EXPIRES_SOLD) && o->state == FG_ORDER_SOLD);
 
     if (held && o->deadline_ms <= now_ms) {
         if (!can_record(s))
             return false;
-        fg_expire(s, now_ms, at);
+        fg_stock_expire(s, now_ms, at);
     } else if (o->state == FG_ORDER_RESERVED) {
-        fg_wheel_add(s, at);
+        fg_stock_wheel_add(s, at);
     }
     return true;
 }
 
-void fg_wheel_turn(struct fg_stock *s, uint64_t now_ms)
+void fg_stock_wheel_turn(struct fg_stock *s, uint64_t now_ms)
 {
     uint64_t now_tick = now_ms / WHEEL_TICK_MS;
     uint32_t batch[EXPIRE_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** fixtures: frames and what is to become of them, for the BPF program and for the user-space build alike. */
+/** fixtures: frames and what is to become of them, for the BPF program and for the user-space build
+ * alike. */
 #ifndef FG_TEST_FIXTURES_H
 #define FG_TEST_FIXTURES_H
 
@@ -9,12 +10,12 @@
 struct fixture {
     const char *name;
     struct frame_spec frame;
-    enum fg_verdict verdict; /* the action and the one counter that moves follow from it */
-    const char *hit;         /* entry of a list whose counter of hits moves */
+    enum fg_filter_verdict verdict; /* the action and the one counter that moves follow from it */
+    const char *hit;                /* entry of a list whose counter of hits moves */
 };
 
 struct listed {
-    enum fg_list list;
+    enum fg_filter_list list;
     const char *prefix;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** frames: builds test frames from a description in which 0 or NULL means the usual, a well-formed order. */
+/** frames: builds test frames from a description in which 0 or NULL means the usual, a well-formed
+ * order. */
 #ifndef FG_TEST_FRAMES_H
 #define FG_TEST_FRAMES_H
 

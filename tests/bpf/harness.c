@@ -42,7 +42,7 @@ void note(const char *fmt, ...)
     printf("\n");
 }
 
-/* ---- sandbox --------------------------------------------------------------------------------------- */
+/* ---- sandbox --------------------------------------------------------------------------------- */
 
 static const char *why_not(void)
 {
@@ -64,7 +64,8 @@ static void remove_folder(const char *path)
 
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         snprintf(name, sizeof(name), "%s/%.200s", path, entry->d_name);
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && unlink(name) != 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlink(name) != 0)
             rmdir(name);
     }
     if (dir)
@@ -101,7 +102,7 @@ int sandbox(const char *name, void (*body)(const char *pins))
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* ---- filter ---------------------------------------------------------------------------------------- */
+/* ---- filter ---------------------------------------------------------------------------------- */
 
 struct fg_filter_options plain_options(const char *pins)
 {
@@ -125,12 +126,12 @@ struct fg_filter *must_open(const struct fg_filter_options *options)
     return filter;
 }
 
-struct fg_prefix must_parse(const char *text)
+struct fg_filter_prefix must_parse(const char *text)
 {
-    struct fg_prefix prefix;
+    struct fg_filter_prefix prefix;
     struct fg_error err;
 
-    if (!fg_prefix_parse(text, &prefix, &err)) {
+    if (!fg_filter_prefix_parse(text, &prefix, &err)) {
         ok(false, "%s", err.text);
         _exit(1);
     }
@@ -138,11 +139,12 @@ struct fg_prefix must_parse(const char *text)
 }
 
 struct hits_wanted {
-    const struct fg_prefix *prefix;
+    const struct fg_filter_prefix *prefix;
     uint64_t hits;
 };
 
-static bool take_hits(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool take_hits(void *ctx, const struct fg_filter_prefix *prefix,
+                      const struct fg_filter_list_entry *entry)
 {
     struct hits_wanted *wanted = ctx;
 
@@ -151,7 +153,8 @@ static bool take_hits(void *ctx, const struct fg_prefix *prefix, const struct fg
     return true;
 }
 
-uint64_t hits_of(struct fg_filter *filter, enum fg_list list, const struct fg_prefix *prefix)
+uint64_t hits_of(struct fg_filter *filter, enum fg_filter_list list,
+                 const struct fg_filter_prefix *prefix)
 {
     struct hits_wanted wanted = {.prefix = prefix};
 
@@ -159,11 +162,12 @@ uint64_t hits_of(struct fg_filter *filter, enum fg_list list, const struct fg_pr
     return wanted.hits;
 }
 
-/* ---- program --------------------------------------------------------------------------------------- */
+/* ---- program --------------------------------------------------------------------------------- */
 
 int run_program(int program, const struct frame *frame, int repeat)
 {
-    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->data, .data_size_in = frame->len, .repeat = repeat);
+    LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame->data, .data_size_in = frame->len,
+                .repeat = repeat);
 
     return bpf_prog_test_run_opts(program, &run) == 0 ? (int)run.retval : -1;
 }
@@ -172,15 +176,18 @@ int judge(struct fg_filter *filter, const char *src)
 {
     struct frame frame;
 
-    frame_build(
-        &(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4, .src = src, .proto = 6},
-        &frame);
+    frame_build(&(struct frame_spec){.kind = strchr(src, ':') ? FRAME_UDP6 : FRAME_UDP4,
+                                     .src = src,
+                                     .proto = 6},
+                &frame);
     return run_program(fg_filter_program(filter, NULL), &frame, 1);
 }
 
-int action_of(enum fg_verdict verdict)
+int action_of(enum fg_filter_verdict verdict)
 {
-    return verdict == FG_VERDICT_PASS ? XDP_PASS : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
+    return verdict == FG_VERDICT_PASS    ? XDP_PASS
+           : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT
+                                         : XDP_DROP;
 }
 
 int counter_moved(const uint64_t before[], const uint64_t after[])

@@ -23,7 +23,7 @@ void model_clock(uint64_t ns)
     model_ns = ns;
 }
 
-void model_add(enum fg_list list, const struct fg_prefix *prefix)
+void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix)
 {
     struct fg_error err;
 
@@ -33,14 +33,14 @@ void model_add(enum fg_list list, const struct fg_prefix *prefix)
     }
 }
 
-enum fg_verdict model_judge(const uint8_t *data, uint32_t len)
+enum fg_filter_verdict model_judge(const uint8_t *data, uint32_t len)
 {
     bool drop;
 
-    return fg_filter_judge(model, 0, data, len, model_ns, &drop);
+    return fg_filter_verdict_of_frame(model, 0, data, len, model_ns, &drop);
 }
 
-uint64_t model_hits(enum fg_list list, const struct fg_prefix *prefix)
+uint64_t model_hits(enum fg_filter_list list, const struct fg_filter_prefix *prefix)
 {
     return hits_of(model, list, prefix);
 }
@@ -50,7 +50,7 @@ void model_counters(uint64_t counters[FG_VERDICT_COUNT])
     fg_filter_counters(model, counters);
 }
 
-uint64_t model_event(enum fg_event event)
+uint64_t model_event(enum fg_filter_event event)
 {
     uint64_t events[FG_EVENT_COUNT];
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Attaching, on a veth in a network namespace of this process: native mode, replacement at a restart, foreign
- * programs, detaching; and that libxdp (and so DPDK) puts its sockets into our xsks_map, also after kill -9.
+ * Attaching, on a veth in a network namespace of this process: native mode, replacement at a
+ * restart, foreign programs, detaching; and that libxdp (and so DPDK) puts its sockets into our
+ * xsks_map, also after kill -9.
  */
 #include <errno.h>
 #include <linux/if_link.h>
@@ -25,7 +26,7 @@
 #define PEER   "fgt1"
 #define FRAMES 64
 
-/* ---- a user of AF_XDP, in a process of its own ------------------------------------------------------ */
+/* ---- a user of AF_XDP, in a process of its own ----------------------------------------------- */
 
 struct receiver {
     pid_t pid;
@@ -44,8 +45,9 @@ static void give_frames(struct xsk_ring_prod *fill)
 }
 
 /*
- * As the PMD does it: no flag that inhibits loading a program, so libxdp has to find and adopt ours. The
- * kernel frees the queue of a killed process a little after it was reaped: busy until then.
+ * As the PMD does it: no flag that inhibits loading a program, so libxdp has to find and adopt
+ * ours. The kernel frees the queue of a killed process a little after it was reaped: busy until
+ * then.
  */
 static int make_socket(struct xsk_socket **xsk, struct xsk_umem *umem, struct xsk_ring_cons *rx,
                        struct xsk_ring_prod *tx)
@@ -139,7 +141,7 @@ static void receiver_end(struct receiver *r, bool violently)
     close(r->from);
 }
 
-/* ---- helpers ----------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static bool sends_from_peer(const struct frame_spec *spec)
 {
@@ -149,12 +151,13 @@ static bool sends_from_peer(const struct frame_spec *spec)
     bool sent;
 
     frame_build(spec, &frame);
-    sent = sendto(fd, frame.data, frame.len, 0, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)frame.len;
+    sent = sendto(fd, frame.data, frame.len, 0, (struct sockaddr *)&to, sizeof(to)) ==
+           (ssize_t)frame.len;
     close(fd);
     return sent;
 }
 
-static uint64_t counter(struct fg_filter *filter, enum fg_verdict verdict)
+static uint64_t counter(struct fg_filter *filter, enum fg_filter_verdict verdict)
 {
     uint64_t counters[FG_VERDICT_COUNT];
 
@@ -162,7 +165,7 @@ static uint64_t counter(struct fg_filter *filter, enum fg_verdict verdict)
     return counters[verdict];
 }
 
-static bool becomes(struct fg_filter *filter, enum fg_verdict verdict, uint64_t value)
+static bool becomes(struct fg_filter *filter, enum fg_filter_verdict verdict, uint64_t value)
 {
     for (int i = 0; i < 200 && counter(filter, verdict) < value; i++)
         usleep(10000);
@@ -196,14 +199,15 @@ static uint32_t link_id(const char *pins)
 
 static void make_veth(void)
 {
-    if (unshare(CLONE_NEWNET) != 0 || system("ip link add " OURS " type veth peer name " PEER) != 0 ||
+    if (unshare(CLONE_NEWNET) != 0 ||
+        system("ip link add " OURS " type veth peer name " PEER) != 0 ||
         system("ip link set " OURS " up") != 0 || system("ip link set " PEER " up") != 0) {
         ok(false, "a veth in a network namespace: %s", strerror(errno));
         _exit(1);
     }
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void attach_and_replace(struct fg_filter_options *options)
 {
@@ -221,8 +225,8 @@ static void attach_and_replace(struct fg_filter_options *options)
     ok(fg_filter_attach(filter, OURS, false, &err) && attached_program(&mode) != program &&
            link_id(options->pins) == link,
        "attaching again replaces the program of the same link");
-    ok(!fg_filter_attach(filter, OURS, true, &err) && strstr(err.text, "native"), "not the mode, though: %s",
-       err.text);
+    ok(!fg_filter_attach(filter, OURS, true, &err) && strstr(err.text, "native"),
+       "not the mode, though: %s", err.text);
     ok(!fg_filter_check_socket(filter, OURS, 0, &err) && strstr(err.text, "no AF_XDP socket"),
        "no socket yet: %s", err.text);
     ok(!fg_filter_check_socket(filter, OURS, 64, &err), "queue 64: %s", err.text);
@@ -251,13 +255,16 @@ static void sockets_of_libxdp(const struct fg_filter_options *options)
         r = receiver_start();
         ok(receiver_says(&r, 'r', 10000), "round %d: libxdp made a socket", round);
         ok(fg_filter_check_socket(filter, OURS, 0, &err), "round %d: it is in our xsks_map", round);
-        ok(attached_program(&mode) == program, "round %d: our program is still the attached one", round);
+        ok(attached_program(&mode) == program, "round %d: our program is still the attached one",
+           round);
         orders = counter(filter, FG_VERDICT_ORDER);
-        ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP4}) && receiver_says(&r, 'g', 5000),
+        ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP4}) &&
+               receiver_says(&r, 'g', 5000),
            "round %d: an order packet arrives at it", round);
         ok(becomes(filter, FG_VERDICT_ORDER, orders + 1), "round %d: and is counted", round);
         receiver_end(&r, round < 2);
-        ok(!fg_filter_check_socket(filter, OURS, 0, &err), "round %d: gone with its process", round);
+        ok(!fg_filter_check_socket(filter, OURS, 0, &err), "round %d: gone with its process",
+           round);
         orphans = counter(filter, FG_VERDICT_NO_SOCKET);
         ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP6}) &&
                becomes(filter, FG_VERDICT_NO_SOCKET, orphans + 1),
@@ -290,12 +297,15 @@ static void detach(const struct fg_filter_options *options)
     uint32_t mode;
 
     ok(fg_filter_attach(filter, OURS, false, &err), "attach %s", err.text);
-    ok(fg_filter_detach(options->pins, OURS, &err), "detach while a filter holds the link %s", err.text);
-    ok(attached_program(&mode) == 0 && link_id(options->pins) == 0, "nothing is attached, no pin is left");
+    ok(fg_filter_detach(options->pins, OURS, &err), "detach while a filter holds the link %s",
+       err.text);
+    ok(attached_program(&mode) == 0 && link_id(options->pins) == 0,
+       "nothing is attached, no pin is left");
     ok(!fg_filter_check_socket(filter, OURS, 0, &err) && strstr(err.text, "no longer"),
        "the filter knows: %s", err.text);
     ok(!fg_filter_detach(options->pins, OURS, &err), "detaching twice: %s", err.text);
-    ok(fg_filter_attach(filter, OURS, true, &err) && attached_program(&mode) && mode == XDP_ATTACHED_SKB,
+    ok(fg_filter_attach(filter, OURS, true, &err) && attached_program(&mode) &&
+           mode == XDP_ATTACHED_SKB,
        "attach in generic mode %s", err.text);
     ok(fg_filter_detach(options->pins, OURS, &err), "detach %s", err.text);
     fg_filter_close(filter);
@@ -357,7 +367,8 @@ static void new_interface(const struct fg_filter_options *options)
     uint32_t before = link_id(options->pins), mode;
     struct fg_error err = {""};
 
-    ok(system("ip link del " OURS) == 0 && system("ip link add " OURS " type veth peer name " PEER) == 0,
+    ok(system("ip link del " OURS) == 0 &&
+           system("ip link add " OURS " type veth peer name " PEER) == 0,
        "another interface of the same name");
     ok(fg_filter_attach(filter, OURS, false, &err) && attached_program(&mode) &&
            link_id(options->pins) != before,
@@ -373,8 +384,8 @@ static void no_native(const struct fg_filter_options *options)
     struct fg_filter *filter = must_open(options);
     struct fg_error err = {""};
 
-    ok(!fg_filter_attach(filter, "lo", false, &err) && strstr(err.text, "native mode"), "refused: %s",
-       err.text);
+    ok(!fg_filter_attach(filter, "lo", false, &err) && strstr(err.text, "native mode"),
+       "refused: %s", err.text);
     ok(fg_filter_attach(filter, "lo", true, &err), "generic mode works %s", err.text);
     ok(fg_filter_detach(options->pins, "lo", &err), "detach %s", err.text);
     fg_filter_close(filter);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A list from a file: a million lines in time and at once, wrong lines, save; other sizes; monitor mode. */
+/* A list from a file: a million lines in time and at once, wrong lines, save; other sizes; monitor
+ * mode. */
 #include <linux/bpf.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,8 +14,8 @@
 
 static char path[] = "/tmp/fgtest-bulk-XXXXXX";
 
-static bool load_text(struct fg_filter *filter, const char *text, struct fg_list_loaded *loaded,
-                      struct fg_error *err)
+static bool load_text(struct fg_filter *filter, const char *text,
+                      struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
     FILE *file = fopen(path, "w");
 
@@ -27,18 +28,18 @@ static bool load_text(struct fg_filter *filter, const char *text, struct fg_list
 static void formats(struct fg_filter *filter)
 {
     uint32_t saved;
-    struct fg_prefix timed = must_parse("198.18.5.5"), named = must_parse("2001:db8::/40");
-    struct fg_list_entry entry = {.reason = "box", .expires_ms = 4000000000000};
-    struct fg_list_loaded loaded;
+    struct fg_filter_prefix timed = must_parse("198.18.5.5"), named = must_parse("2001:db8::/40");
+    struct fg_filter_list_entry entry = {.reason = "box", .expires_ms = 4000000000000};
+    struct fg_filter_list_loaded loaded;
     struct fg_error err;
     bool good;
 
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &timed, &entry, &err), "an entry of limited time");
-    ok(load_text(
-           filter,
-           "# a list\n198.18.1.0/24\n\n 198.18.2.1 ; one\n2001:db8::/40 2030-01-01T00:00:00Z bad neighbours\n"
-           "198.18.3.0/24 1 over\n198.18.4.0/24 - for ever\n",
-           &loaded, &err),
+    ok(load_text(filter,
+                 "# a list\n198.18.1.0/24\n\n 198.18.2.1 ; one\n2001:db8::/40 2030-01-01T00:00:00Z "
+                 "bad neighbours\n"
+                 "198.18.3.0/24 1 over\n198.18.4.0/24 - for ever\n",
+                 &loaded, &err),
        "a file with comments, expiries and reasons %s", err.text);
     ok(loaded.entries == 4 && loaded.expired == 1 && loaded.kept == 1,
        "4 entries, 1 expired, 1 kept: %u, %u, %u", loaded.entries, loaded.expired, loaded.kept);
@@ -69,28 +70,31 @@ static void errors(struct fg_filter *filter)
         {"198.18.7.0/24 tomorrow\n", ":1: second column"},
         {"198.18.7.0/24 - a reason of more than twenty-three characters\n", ":1: third column"},
     };
-    struct fg_list_loaded loaded;
+    struct fg_filter_list_loaded loaded;
     struct fg_error err;
 
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         ok(!load_text(filter, wrong[i].text, &loaded, &err) && strstr(err.text, wrong[i].hint) &&
                judge(filter, "198.18.7.1") == XDP_PASS && judge(filter, "198.18.1.9") == XDP_DROP,
            "refused, and nothing is changed: %s", err.text);
-    ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s", err.text);
+    ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s",
+       err.text);
 }
 
-/* What an operator gives by mistake must neither hang the control thread nor lose its place in /dev. */
+/* What an operator gives by mistake must neither hang the control thread nor lose its place in
+ * /dev. */
 static void no_ordinary_files(struct fg_filter *filter)
 {
     char fifo[64], link[64];
-    struct fg_list_loaded loaded;
+    struct fg_filter_list_loaded loaded;
     struct fg_error err;
     struct stat st;
     uint32_t saved;
 
     snprintf(fifo, sizeof(fifo), "%s.fifo", path);
     snprintf(link, sizeof(link), "%s.link", path);
-    ok(mkfifo(fifo, 0600) == 0 && symlink("/dev/null", link) == 0, "a FIFO, and a link to a device");
+    ok(mkfifo(fifo, 0600) == 0 && symlink("/dev/null", link) == 0,
+       "a FIFO, and a link to a device");
     ok(!fg_filter_load(filter, FG_LIST_BLOCK, fifo, &loaded, &err) &&
            strstr(err.text, "not an ordinary file"),
        "a FIFO is not loaded: %s", err.text);
@@ -107,8 +111,9 @@ static void no_ordinary_files(struct fg_filter *filter)
     unlink(link);
     snprintf(fifo, sizeof(fifo), "%s.out.part", path);
     snprintf(link, sizeof(link), "%s.out", path);
-    ok(symlink("/dev/full", fifo) == 0 && fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) &&
-           lstat(link, &st) == 0 && S_ISREG(st.st_mode),
+    ok(symlink("/dev/full", fifo) == 0 &&
+           fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) && lstat(link, &st) == 0 &&
+           S_ISREG(st.st_mode),
        "a link in the place of the unfinished file is not written through");
     unlink(link);
 }
@@ -134,7 +139,7 @@ static void *probe(void *arg)
 static void million(struct fg_filter *filter)
 {
     struct prober prober = {.filter = filter};
-    struct fg_list_loaded loaded;
+    struct fg_filter_list_loaded loaded;
     struct fg_error err = {""};
     pthread_t thread;
     FILE *file = fopen(path, "w");
@@ -154,8 +159,10 @@ static void million(struct fg_filter *filter)
     prober.stop = true;
     pthread_join(thread, NULL);
     ok(loads && loaded.entries == MILLION, "a million lines %s", err.text);
-    ok(slowest < 15, "each time within the time allowed (5 s on a machine at rest): %.2f s", slowest);
-    ok(prober.judged > 100 && prober.passed == 0, "no packet of %lu meanwhile found no list", prober.judged);
+    ok(slowest < 15, "each time within the time allowed (5 s on a machine at rest): %.2f s",
+       slowest);
+    ok(prober.judged > 100 && prober.passed == 0, "no packet of %lu meanwhile found no list",
+       prober.judged);
     ok(judge(filter, "10.0.0.1") == XDP_DROP && judge(filter, "13.208.143.128") == XDP_DROP,
        "first and last drop");
     ok(!load_text(filter, "0.0.0.0/33\n", &loaded, &err) && judge(filter, "10.0.0.1") == XDP_DROP,
@@ -172,15 +179,16 @@ static void resize(struct fg_filter_options options)
     options.sources_max *= 4;
     filter = must_open(&options);
     count = fg_filter_count(filter, FG_LIST_BLOCK);
-    ok(fg_filter_count(filter, FG_LIST_BLOCK) >= MILLION && judge(filter, "13.208.143.128") == XDP_DROP,
+    ok(fg_filter_count(filter, FG_LIST_BLOCK) >= MILLION &&
+           judge(filter, "13.208.143.128") == XDP_DROP,
        "with other sizes the lists are taken over: %u", fg_filter_count(filter, FG_LIST_BLOCK));
     fg_filter_close(filter);
     for (uint32_t small = 10; small <= 40; small += 15) {
         options.prefixes_max = small;
         for (int again = 0; again < 2; again++) {
             filter = fg_filter_open(&options, &err);
-            ok(!filter && strstr(err.text, "more prefixes than prefixes_max = "), "too small is refused: %s",
-               err.text);
+            ok(!filter && strstr(err.text, "more prefixes than prefixes_max = "),
+               "too small is refused: %s", err.text);
             fg_filter_close(filter);
         }
     }

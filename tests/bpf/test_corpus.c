@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every seed of the fuzzers of packets, as it is and damaged, through the program in the kernel and through
- * the user-space build: verdict, action and counter are the same. The settings in front of the frame are left
- * out.
+ * Every seed of the fuzzers of packets, as it is and damaged, through the program in the kernel and
+ * through the user-space build: verdict, action and counter are the same. The settings in front of
+ * the frame are left out.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -19,7 +19,8 @@ struct counts {
     unsigned files, frames, differ, verdicts[FG_VERDICT_COUNT];
 };
 
-static bool both_agree(struct fg_filter *filter, const struct frame *frame, enum fg_verdict *verdict)
+static bool both_agree(struct fg_filter *filter, const struct frame *frame,
+                       enum fg_filter_verdict *verdict)
 {
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
     int action, counted;
@@ -38,20 +39,21 @@ static bool both_agree(struct fg_filter *filter, const struct frame *frame, enum
 static void compare(struct fg_filter *filter, const struct frame *frame, const char *name,
                     struct counts *counts)
 {
-    enum fg_verdict verdict;
+    enum fg_filter_verdict verdict;
 
     if (frame->len < FRAME_MIN)
         return;
     counts->frames++;
     if (!both_agree(filter, frame, &verdict)) {
         counts->differ++;
-        note("%s, %u bytes: user space says %s", name, frame->len, fg_verdict_name(verdict));
+        note("%s, %u bytes: user space says %s", name, frame->len, fg_filter_verdict_name(verdict));
     }
     counts->verdicts[verdict]++;
 }
 
 /* As it is, each cut of it, and each byte of it with its bits turned. */
-static void compare_file(struct fg_filter *filter, const char *path, unsigned skip, struct counts *counts)
+static void compare_file(struct fg_filter *filter, const char *path, unsigned skip,
+                         struct counts *counts)
 {
     uint8_t bytes[sizeof(((struct frame *)0)->data) + 8];
     struct frame whole = {0};
@@ -102,8 +104,8 @@ static void compare_corpus(struct fg_filter *filter, const char *name, unsigned 
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
         kinds += counts.verdicts[i] != 0;
     ok(counts.files >= 20 && counts.frames > counts.files, "%s: %u seeds", name, counts.files);
-    ok(counts.differ == 0, "%s: %u frames of %u verdicts, kernel and user space agree", name, counts.frames,
-       kinds);
+    ok(counts.differ == 0, "%s: %u frames of %u verdicts, kernel and user space agree", name,
+       counts.frames, kinds);
     if (strcmp(name, "filter") == 0)
         ok(counts.verdicts[FG_VERDICT_ORDER] && counts.verdicts[FG_VERDICT_BLOCKED] && kinds == 14,
            "filter: the seeds reach every verdict that needs no rate");
@@ -111,7 +113,7 @@ static void compare_corpus(struct fg_filter *filter, const char *name, unsigned 
 
 static void block(struct fg_filter *filter, const char *text)
 {
-    struct fg_prefix prefix = must_parse(text);
+    struct fg_filter_prefix prefix = must_parse(text);
     struct fg_error err;
 
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err), "%s blocked", text);

@@ -12,28 +12,31 @@
 
 #include "harness.h"
 
-static bool change(struct fg_filter *filter, bool add, enum fg_list list, const char *text,
+static bool change(struct fg_filter *filter, bool add, enum fg_filter_list list, const char *text,
                    struct fg_error *err)
 {
-    struct fg_prefix prefix = must_parse(text);
+    struct fg_filter_prefix prefix = must_parse(text);
 
     err->text[0] = 0;
-    return add ? fg_filter_add(filter, list, &prefix, NULL, err) : fg_filter_del(filter, list, &prefix, err);
+    return add ? fg_filter_add(filter, list, &prefix, NULL, err)
+               : fg_filter_del(filter, list, &prefix, err);
 }
 
-static bool count_one(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool count_one(void *ctx, const struct fg_filter_prefix *prefix,
+                      const struct fg_filter_list_entry *entry)
 {
     ++*(unsigned *)ctx;
     return true;
 }
 
-static bool stop_at_first(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool stop_at_first(void *ctx, const struct fg_filter_prefix *prefix,
+                          const struct fg_filter_list_entry *entry)
 {
     ++*(unsigned *)ctx;
     return false;
 }
 
-static unsigned count(struct fg_filter *filter, enum fg_list list)
+static unsigned count(struct fg_filter *filter, enum fg_filter_list list)
 {
     unsigned n = 0;
 
@@ -43,26 +46,34 @@ static unsigned count(struct fg_filter *filter, enum fg_list list)
 
 static void add_and_del(struct fg_filter *filter)
 {
-    struct fg_prefix wrong = {.family = 4, .length = 24, .addr = {198, 18, 0, 1}};
+    struct fg_filter_prefix wrong = {.family = 4, .length = 24, .addr = {198, 18, 0, 1}};
     struct fg_error err;
     unsigned seen = 0;
 
     ok(judge(filter, "198.18.9.1") == XDP_PASS, "passes before");
     ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err), "add 198.18.9.0/24");
     ok(judge(filter, "198.18.9.1") == XDP_DROP, "dropped");
-    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err) && strstr(err.text, "already there"),
+    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err) &&
+           strstr(err.text, "already there"),
        "adding twice is refused: %s", err.text);
-    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/25", &err), "a prefix inside is another entry");
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) && judge(filter, "198.18.9.1") == XDP_DROP,
+    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/25", &err),
+       "a prefix inside is another entry");
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) &&
+           judge(filter, "198.18.9.1") == XDP_DROP,
        "del the inner one: the outer one still drops");
-    ok(!change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) && strstr(err.text, "not there"),
+    ok(!change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) &&
+           strstr(err.text, "not there"),
        "deleting twice is refused: %s", err.text);
-    ok(!change(filter, false, FG_LIST_ALLOW, "198.18.9.0/24", &err), "the lists are apart: %s", err.text);
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err) && strstr(err.text, "198.18.0.0/24"),
+    ok(!change(filter, false, FG_LIST_ALLOW, "198.18.9.0/24", &err), "the lists are apart: %s",
+       err.text);
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err) &&
+           strstr(err.text, "198.18.0.0/24"),
        "host bits are refused: %s", err.text);
     wrong.length = 33;
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s", err.text);
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/24", &err) && judge(filter, "198.18.9.1") == XDP_PASS,
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s",
+       err.text);
+    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/24", &err) &&
+           judge(filter, "198.18.9.1") == XDP_PASS,
        "del 198.18.9.0/24: passes again");
     ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.1", &err) &&
            change(filter, true, FG_LIST_BLOCK, "::1:0", &err),
@@ -81,31 +92,32 @@ static void all_lengths(struct fg_filter *filter, int family)
     struct fg_error err;
 
     for (unsigned length = 1; length <= max; length++) {
-        struct fg_prefix prefix = {.family = (uint8_t)family, .length = (uint8_t)length};
+        struct fg_filter_prefix prefix = {.family = (uint8_t)family, .length = (uint8_t)length};
         char text[64], host[64];
 
         /* bit `length` is 1, those before it are 0: the networks do not overlap */
         prefix.addr[(length - 1) / 8] = (uint8_t)(0x80 >> (length - 1) % 8);
-        fg_prefix_format(&prefix, text);
+        fg_filter_prefix_format(&prefix, text);
         prefix.length = (uint8_t)max;
-        fg_prefix_format(&prefix, host);
+        fg_filter_prefix_format(&prefix, host);
         wrong += judge(filter, host) != XDP_PASS;
         wrong += !change(filter, true, FG_LIST_BLOCK, text, &err);
         wrong += judge(filter, host) != XDP_DROP;
     }
-    ok(wrong == 0, "IPv%d: a prefix of each length up to %u drops from when it is added (%u wrong)", family,
-       max, wrong);
+    ok(wrong == 0, "IPv%d: a prefix of each length up to %u drops from when it is added (%u wrong)",
+       family, max, wrong);
 }
 
-static bool delete_one(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool delete_one(void *ctx, const struct fg_filter_prefix *prefix,
+                       const struct fg_filter_list_entry *entry)
 {
-    *(struct fg_prefix *)ctx = *prefix;
+    *(struct fg_filter_prefix *)ctx = *prefix;
     return false;
 }
 
-static void clear(struct fg_filter *filter, enum fg_list list)
+static void clear(struct fg_filter *filter, enum fg_filter_list list)
 {
-    struct fg_prefix prefix;
+    struct fg_filter_prefix prefix;
     struct fg_error err;
 
     while (count(filter, list)) {
@@ -127,25 +139,27 @@ static void full(struct fg_filter *filter, unsigned room)
         if (!change(filter, true, FG_LIST_BLOCK, text, &err))
             ok(false, "add: %s", err.text);
     }
-    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"), "full: %s",
-       err.text);
+    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"),
+       "full: %s", err.text);
     ok(!change(filter, true, FG_LIST_ALLOW, "198.18.0.9", &err), "the other list shares the room");
     ok(judge(filter, "198.19.0.3") == XDP_DROP, "a full list works");
     clear(filter, FG_LIST_BLOCK);
-    ok(count(filter, FG_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS, "and is emptied");
+    ok(count(filter, FG_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS,
+       "and is emptied");
 }
 
-/* A process died in the middle of a change: entries are the truth, what was derived from them is not. */
+/* A process died in the middle of a change: entries are the truth, what was derived from them is
+ * not. */
 static void heal(const struct fg_filter_options *options)
 {
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
-    struct fg_state *state = malloc(sizeof(*state));
+    struct fg_filter_state *state = malloc(sizeof(*state));
     uint32_t zero = 0;
     int map = map_of_program(fg_filter_program(filter, NULL), "fg_state");
     int rows = map_of_program(fg_filter_program(filter, NULL), "fg_lists");
-    union fg_row empty = {{0}};
-    struct fg_head *head;
+    union fg_filter_row empty = {{0}};
+    struct fg_filter_head *head;
 
     ok(change(filter, true, FG_LIST_BLOCK, "198.18.0.0/21", &err), "an entry");
     ok(bpf_map_lookup_elem(map, &zero, state) == 0, "the state");
@@ -156,7 +170,8 @@ static void heal(const struct fg_filter_options *options)
         head->slot[FG_FAMILY_4][i].count = 0;
     for (uint32_t row = head->guide; row <= head->guide + head->guide_mask / FG_ROW_WORDS; row++)
         ok(bpf_map_update_elem(rows, &row, &empty, BPF_ANY) == 0, "a row of the guide is emptied");
-    ok(bpf_map_update_elem(map, &zero, state, BPF_ANY) == 0 && judge(filter, "198.18.0.77") == XDP_PASS,
+    ok(bpf_map_update_elem(map, &zero, state, BPF_ANY) == 0 &&
+           judge(filter, "198.18.0.77") == XDP_PASS,
        "an entry that the guide does not know is not in force");
     close(map);
     close(rows);
@@ -171,20 +186,23 @@ static void heal(const struct fg_filter_options *options)
 
 static void timed(struct fg_filter *filter)
 {
-    struct fg_prefix prefix = must_parse("198.18.60.0/24"), inner = must_parse("198.18.60.9"), match;
-    struct fg_list_entry entry = {.reason = "too many"}, got;
+    struct fg_filter_prefix prefix = must_parse("198.18.60.0/24"),
+                            inner = must_parse("198.18.60.9"), match;
+    struct fg_filter_list_entry entry = {.reason = "too many"}, got;
     struct timespec now;
     struct fg_error err = {""};
     bool found;
 
     clock_gettime(CLOCK_REALTIME, &now);
     entry.expires_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 700;
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) && judge(filter, "198.18.60.9") == XDP_DROP,
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) &&
+           judge(filter, "198.18.60.9") == XDP_DROP,
        "an entry for 0.7 s drops %s", err.text);
     found = fg_filter_find(filter, FG_LIST_BLOCK, &inner, &got);
     ok(found && strcmp(got.reason, "too many") == 0 && got.hits == 1 &&
            got.last_ms + 1000 > entry.expires_ms - 700 && got.last_ms <= entry.expires_ms &&
-           got.expires_ms / 10 >= entry.expires_ms / 10 - 1 && got.expires_ms <= entry.expires_ms + 10,
+           got.expires_ms / 10 >= entry.expires_ms / 10 - 1 &&
+           got.expires_ms <= entry.expires_ms + 10,
        "and has its reason, hits, last hit and expiry: %lu of %lu, last %lu", got.expires_ms,
        entry.expires_ms, got.last_ms);
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err) &&
@@ -196,14 +214,18 @@ static void timed(struct fg_filter *filter)
     ok(!fg_filter_find(filter, FG_LIST_BLOCK, &inner, NULL) && count(filter, FG_LIST_BLOCK) == 0 &&
            fg_filter_count(filter, FG_LIST_BLOCK) == 1,
        "and is told no more, but takes room");
-    ok(fg_filter_expire(filter) == 1 && fg_filter_count(filter, FG_LIST_BLOCK) == 0, "until it is taken out");
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) && strstr(err.text, "over already"),
+    ok(fg_filter_expire(filter) == 1 && fg_filter_count(filter, FG_LIST_BLOCK) == 0,
+       "until it is taken out");
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) &&
+           strstr(err.text, "over already"),
        "an expiry that is over is refused: %s", err.text);
-    entry = (struct fg_list_entry){.reason = "a;b"};
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err), "so is such a reason: %s", err.text);
+    entry = (struct fg_filter_list_entry){.reason = "a;b"};
+    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err), "so is such a reason: %s",
+       err.text);
 }
 
-static bool count_over(void *ctx, const struct fg_prefix *prefix, const struct fg_list_entry *entry)
+static bool count_over(void *ctx, const struct fg_filter_prefix *prefix,
+                       const struct fg_filter_list_entry *entry)
 {
     *(unsigned *)ctx += !strcmp(entry->reason, "penalty 1: role") && entry->expires_ms;
     return true;
@@ -228,9 +250,10 @@ static uint64_t soon(unsigned ms)
 /* Blocks of the penalty box that are over: what the next daemon learns levels from. */
 static void remembered(const struct fg_filter_options *options)
 {
-    struct fg_prefix prefix = must_parse("198.18.61.1"), other = must_parse("198.18.61.2");
+    struct fg_filter_prefix prefix = must_parse("198.18.61.1"), other = must_parse("198.18.61.2");
     struct fg_filter *filter = must_open(options);
-    struct fg_list_entry entry = {.reason = "penalty 1: role"}, plain = {.reason = "by hand"};
+    struct fg_filter_list_entry entry = {.reason = "penalty 1: role"},
+                                plain = {.reason = "by hand"};
     struct fg_error err = {""};
 
     fg_filter_remember(filter, "penalty ", 60000);
@@ -239,7 +262,8 @@ static void remembered(const struct fg_filter_options *options)
            fg_filter_add(filter, FG_LIST_BLOCK, &other, &plain, &err) && over(filter) == 0,
        "two entries for 0.3 s %s", err.text);
     usleep(400000);
-    ok(judge(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 && count(filter, FG_LIST_BLOCK) == 0,
+    ok(judge(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 &&
+           count(filter, FG_LIST_BLOCK) == 0,
        "when their time is over none is in force");
     ok(fg_filter_expire(filter) == 1 && over(filter) == 1, "the one of the box is not taken out");
     fg_filter_close(filter);
@@ -259,7 +283,7 @@ static void remembered(const struct fg_filter_options *options)
 static void restart(const struct fg_filter_options *options)
 {
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
-    struct fg_prefix prefix = must_parse("198.18.8.0/21"), v6 = must_parse("2001:db8::/33");
+    struct fg_filter_prefix prefix = must_parse("198.18.8.0/21"), v6 = must_parse("2001:db8::/33");
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
 
@@ -271,12 +295,14 @@ static void restart(const struct fg_filter_options *options)
     fg_filter_close(filter);
     filter = must_open(options);
     fg_filter_counters(filter, after);
-    ok(before[FG_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0, "counters survive");
+    ok(before[FG_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0,
+       "counters survive");
     ok(hits_of(filter, FG_LIST_BLOCK, &prefix) == 1, "hits survive");
     ok(judge(filter, "198.18.15.1") == XDP_DROP, "the block list is in force");
     ok(judge(filter, "2001:db8::1") == XDP_PASS && hits_of(filter, FG_LIST_ALLOW, &v6) == 1,
        "so is the allow list");
-    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err) && judge(filter, "198.18.15.1") == XDP_PASS,
+    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err) &&
+           judge(filter, "198.18.15.1") == XDP_PASS,
        "an entry from before can be deleted");
     ok(fg_filter_del(filter, FG_LIST_ALLOW, &v6, &err), "and the other");
     fg_filter_close(filter);
@@ -284,14 +310,14 @@ static void restart(const struct fg_filter_options *options)
 
 static void lists_off(struct fg_filter_options options)
 {
-    struct fg_prefix prefix = must_parse("198.18.7.7");
+    struct fg_filter_prefix prefix = must_parse("198.18.7.7");
     struct fg_filter *filter = must_open(&options), *off;
     struct fg_error err;
 
     options.ignore_lists = true;
     off = must_open(&options);
-    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, NULL, &err) && judge(off, "198.18.7.7") == XDP_PASS &&
-           judge(filter, "198.18.7.7") == XDP_DROP,
+    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, NULL, &err) &&
+           judge(off, "198.18.7.7") == XDP_PASS && judge(filter, "198.18.7.7") == XDP_DROP,
        "a program that ignores the lists, beside one that does not");
     fg_filter_close(filter);
     ok(fg_filter_del(off, FG_LIST_BLOCK, &prefix, &err), "clean");
@@ -343,8 +369,9 @@ static void foreign_pin(const struct fg_filter_options *good, const char *pins)
     ok(map >= 0 && bpf_obj_pin(map, path) == 0, "a map of another kind as fg_nets");
     refuses(options, "a foreign map", "fg_nets: pinned by another version");
     close(map);
-    for (const char *const *name = (const char *const[]){"fg_lists", "fg_state", "fg_nets", "fg_sources",
-                                                         "fg_counters", "fg_samples", NULL};
+    for (const char *const *name =
+             (const char *const[]){"fg_lists", "fg_state", "fg_nets", "fg_sources", "fg_counters",
+                                   "fg_samples", NULL};
          *name; name++) {
         snprintf(path, sizeof(path), "%s/%s", folder, *name);
         ok(unlink(path) == 0, "pinned by name: %s", *name);
@@ -356,7 +383,7 @@ static void foreign_pin(const struct fg_filter_options *good, const char *pins)
 static void mounts(struct fg_filter_options options)
 {
     char folder[] = "/tmp/fgtest-pins-XXXXXX", pins[64];
-    struct fg_prefix prefix = must_parse("198.18.0.0/15");
+    struct fg_filter_prefix prefix = must_parse("198.18.0.0/15");
     struct fg_error err = {""};
     struct fg_filter *filter;
 
@@ -371,8 +398,8 @@ static void mounts(struct fg_filter_options options)
     snprintf(pins, sizeof(pins), "%s/a/b", folder);
     options.pins = pins;
     filter = must_open(&options);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err), "a folder elsewhere becomes a bpffs %s",
-       err.text);
+    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err),
+       "a folder elsewhere becomes a bpffs %s", err.text);
     fg_filter_close(filter);
     filter = must_open(&options);
     ok(count(filter, FG_LIST_BLOCK) == 1, "and is not mounted over when it is one");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Token buckets: bursts, classes, sources, refill, allow list, several CPUs. A run of N repeats takes
- * microseconds, so a bucket that refills once a second gives exact counts; the clock is moved by moving the
- * bucket (in the kernel) or the clock (in user space), and once by waiting.
+ * Token buckets: bursts, classes, sources, refill, allow list, several CPUs. A run of N repeats
+ * takes microseconds, so a bucket that refills once a second gives exact counts; the clock is moved
+ * by moving the bucket (in the kernel) or the clock (in user space), and once by waiting.
  */
 #include <arpa/inet.h>
 #include <linux/bpf.h>
@@ -33,15 +33,18 @@ static struct sums run(struct fg_filter *filter, const struct frame_spec *spec, 
     fg_filter_counters(filter, after);
     for (int i = 0; i < FG_VERDICT_COUNT; i++)
         after[i] -= before[i];
-    return (struct sums){after[FG_VERDICT_ORDER], after[FG_VERDICT_PASS], after[FG_VERDICT_RATE_ORDER],
-                         after[FG_VERDICT_RATE_OTHER]};
+    return (struct sums){after[FG_VERDICT_ORDER], after[FG_VERDICT_PASS],
+                         after[FG_VERDICT_RATE_ORDER], after[FG_VERDICT_RATE_OTHER]};
 }
 
-static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order, uint64_t rate_other)
+static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order,
+               uint64_t rate_other)
 {
-    if (s.order == order && s.pass == pass && s.rate_order == rate_order && s.rate_other == rate_other)
+    if (s.order == order && s.pass == pass && s.rate_order == rate_order &&
+        s.rate_other == rate_other)
         return true;
-    note("order %lu, pass %lu, rate-order %lu, rate-other %lu", s.order, s.pass, s.rate_order, s.rate_other);
+    note("order %lu, pass %lu, rate-order %lu, rate-other %lu", s.order, s.pass, s.rate_order,
+         s.rate_other);
     return false;
 }
 
@@ -49,9 +52,9 @@ static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order
 static void age_order_bucket(struct fg_filter *filter, const char *host, uint64_t ns)
 {
     int map = map_of_program(fg_filter_program(filter, NULL), "fg_sources");
-    struct fg_prefix prefix = must_parse(host);
+    struct fg_filter_prefix prefix = must_parse(host);
     uint64_t key = 0xff04ull << 48 | ntohl(*(const uint32_t *)prefix.addr);
-    struct fg_source_set set;
+    struct fg_filter_source_set set;
     bool found = false;
 
     for (uint32_t i = 0; !found && bpf_map_lookup_elem(map, &i, &set) == 0; i++) {
@@ -72,23 +75,31 @@ static void bursts_and_classes(struct fg_filter *filter)
     const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.0.1"};
     const struct frame_spec tcp = {.kind = FRAME_UDP4, .src = "198.18.0.1", .proto = 6};
 
-    ok(is(run(filter, &order, 100), 5, 0, 95, 0), "a burst of 5 order packets passes, 95 are over the rate");
-    ok(is(run(filter, &tcp, 100), 0, 3, 0, 97), "the same source has its own bucket for other packets: 3");
-    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_UDP4, .src = "198.18.0.2"}, 4), 4, 0, 0, 0),
+    ok(is(run(filter, &order, 100), 5, 0, 95, 0),
+       "a burst of 5 order packets passes, 95 are over the rate");
+    ok(is(run(filter, &tcp, 100), 0, 3, 0, 97),
+       "the same source has its own bucket for other packets: 3");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_UDP4, .src = "198.18.0.2"}, 4), 4, 0, 0,
+          0),
        "another source is not affected");
     ok(is(run(filter,
-              &(struct frame_spec){.kind = FRAME_UDP4, .port = 53, .src = "198.18.0.3", .fragment = 9}, 9),
+              &(struct frame_spec){
+                  .kind = FRAME_UDP4, .port = 53, .src = "198.18.0.3", .fragment = 9},
+              9),
           0, 3, 0, 6),
        "later fragments count as other packets");
-    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_UDP4, .magic_xor = {1}, .src = "198.18.0.4"}, 50), 0,
-          0, 0, 0),
+    ok(is(run(filter,
+              &(struct frame_spec){.kind = FRAME_UDP4, .magic_xor = {1}, .src = "198.18.0.4"}, 50),
+          0, 0, 0, 0),
        "malformed packets take no token");
-    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ARP}, 500), 0, 500, 0, 0), "ARP has no rate");
-    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 255}, 500), 0, 500,
-          0, 0),
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ARP}, 500), 0, 500, 0, 0),
+       "ARP has no rate");
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 255},
+              500),
+          0, 500, 0, 0),
        "neighbour discovery has no rate");
-    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 64}, 500), 0, 3, 0,
-          497),
+    ok(is(run(filter, &(struct frame_spec){.kind = FRAME_ICMP6, .icmp_type = 136, .hops = 64}, 500),
+          0, 3, 0, 497),
        "neighbour discovery that crossed a router has");
 }
 
@@ -112,10 +123,12 @@ static void sources_of_ipv6(struct fg_filter *filter)
     const struct frame_spec first = {.kind = FRAME_UDP6, .src = "2001:db8:0:100::1"};
     const struct frame_spec second = {.kind = FRAME_UDP6, .src = "2001:db8:0:1ff:9:9:9:9"};
     const struct frame_spec third = {.kind = FRAME_UDP6, .src = "2001:db8:0:200::1"};
-    const struct frame_spec v4_in_v6 = {.kind = FRAME_UDP6, .src = "c612:1::"}; /* 198.18.0.1 and 96 zeroes */
+    const struct frame_spec v4_in_v6 = {.kind = FRAME_UDP6,
+                                        .src = "c612:1::"}; /* 198.18.0.1 and 96 zeroes */
 
     ok(is(run(filter, &first, 4), 4, 0, 0, 0), "IPv6: four packets of a /56");
-    ok(is(run(filter, &second, 4), 1, 0, 3, 0), "another address of the same /56 shares the bucket");
+    ok(is(run(filter, &second, 4), 1, 0, 3, 0),
+       "another address of the same /56 shares the bucket");
     ok(is(run(filter, &third, 4), 4, 0, 0, 0), "the next /56 has its own");
     ok(is(run(filter, &v4_in_v6, 4), 4, 0, 0, 0),
        "an IPv6 source does not drain the bucket of an IPv4 source");
@@ -124,7 +137,7 @@ static void sources_of_ipv6(struct fg_filter *filter)
 static void lists_and_rates(struct fg_filter *filter)
 {
     const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.2.1"};
-    struct fg_prefix prefix = must_parse("198.18.2.0/24");
+    struct fg_filter_prefix prefix = must_parse("198.18.2.0/24");
     struct fg_error err;
 
     ok(fg_filter_add(filter, FG_LIST_ALLOW, &prefix, NULL, &err), "198.18.2.0/24 allowed");
@@ -133,7 +146,7 @@ static void lists_and_rates(struct fg_filter *filter)
     ok(is(run(filter, &order, 100), 5, 0, 95, 0), "its rate is back, with a full bucket");
 }
 
-/* ---- several CPUs ---------------------------------------------------------------------------------- */
+/* ---- several CPUs ---------------------------------------------------------------------------- */
 
 struct flood {
     int program;
@@ -162,7 +175,8 @@ static void concurrent(const char *pins)
     int socket;
 
     options.order_rate = 1;
-    options.order_burst = 50000; /* far more than 100 s of refill, fewer than the flood: exact to a few */
+    options.order_burst =
+        50000; /* far more than 100 s of refill, fewer than the flood: exact to a few */
     filter = must_open(&options);
     socket = place_socket(fg_filter_program(filter, NULL), 0);
     pthread_barrier_init(&start, NULL, 4);
@@ -175,16 +189,17 @@ static void concurrent(const char *pins)
     fg_filter_counters(filter, after);
     after[FG_VERDICT_ORDER] -= before[FG_VERDICT_ORDER];
     after[FG_VERDICT_RATE_ORDER] -= before[FG_VERDICT_RATE_ORDER];
-    note("4 threads, 400000 packets of one source: %lu passed, %lu dropped", after[FG_VERDICT_ORDER],
-         after[FG_VERDICT_RATE_ORDER]);
+    note("4 threads, 400000 packets of one source: %lu passed, %lu dropped",
+         after[FG_VERDICT_ORDER], after[FG_VERDICT_RATE_ORDER]);
     ok(after[FG_VERDICT_ORDER] >= 50000 && after[FG_VERDICT_ORDER] <= 50100,
        "several CPUs never pass more than the bucket");
-    ok(after[FG_VERDICT_ORDER] + after[FG_VERDICT_RATE_ORDER] == 400000, "each packet is counted once");
+    ok(after[FG_VERDICT_ORDER] + after[FG_VERDICT_RATE_ORDER] == 400000,
+       "each packet is counted once");
     close(socket);
     fg_filter_close(filter);
 }
 
-/* ---- one real wait --------------------------------------------------------------------------------- */
+/* ---- one real wait --------------------------------------------------------------------------- */
 
 static void wait_for_refill(const char *pins)
 {
@@ -200,7 +215,8 @@ static void wait_for_refill(const char *pins)
     filter = must_open(&options);
     socket = place_socket(fg_filter_program(filter, NULL), 0);
     sums = run(filter, &order, 1000);
-    ok(sums.order >= 100 && sums.order <= 120, "rate 10/s, burst 100: %lu pass at once", sums.order);
+    ok(sums.order >= 100 && sums.order <= 120, "rate 10/s, burst 100: %lu pass at once",
+       sums.order);
     nanosleep(&nap, NULL);
     sums = run(filter, &order, 1000);
     ok(sums.order >= 3 && sums.order <= 60, "0.3 s later: %lu pass", sums.order);
@@ -208,7 +224,7 @@ static void wait_for_refill(const char *pins)
     fg_filter_close(filter);
 }
 
-/* ---- user space, exact ----------------------------------------------------------------------------- */
+/* ---- user space, exact ----------------------------------------------------------------------- */
 
 static unsigned judge_many(const struct frame *frame, int n)
 {
@@ -274,9 +290,10 @@ static void spoofed_flood(void)
         if (i % 20000 == 0)
             shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
     }
-    ok(shopper_lost == 0, "user space: a known source loses nothing in a flood of 200,000 forged ones");
-    ok(model_event(FG_EVENT_SOURCE_REFUSED) > 100000, "user space: the pressure is counted: %lu packets",
-       model_event(FG_EVENT_SOURCE_REFUSED));
+    ok(shopper_lost == 0,
+       "user space: a known source loses nothing in a flood of 200,000 forged ones");
+    ok(model_event(FG_EVENT_SOURCE_REFUSED) > 100000,
+       "user space: the pressure is counted: %lu packets", model_event(FG_EVENT_SOURCE_REFUSED));
     new_before = (unsigned)model_event(FG_EVENT_SOURCE_NEW);
     shopper_lost = 0;
     for (unsigned i = 0; i < 100; i++)
@@ -287,7 +304,7 @@ static void spoofed_flood(void)
     note("%lu of the flood passed: no limit for networks was set", flood_passed);
 }
 
-static uint64_t events_of(struct fg_filter *filter, enum fg_event event)
+static uint64_t events_of(struct fg_filter *filter, enum fg_filter_event event)
 {
     uint64_t events[FG_EVENT_COUNT];
 
@@ -326,7 +343,8 @@ static void spoofed_flood_in_kernel(const char *pins)
     fresh = events_of(filter, FG_EVENT_SOURCE_NEW);
     sums = run(filter, &shopper, 1000);
     ok(sums.rate_order >= 900 && events_of(filter, FG_EVENT_SOURCE_NEW) == fresh,
-       "and its bucket was its own all the time: %lu of 1,000 at once are over its rate", sums.rate_order);
+       "and its bucket was its own all the time: %lu of 1,000 at once are over its rate",
+       sums.rate_order);
     close(socket);
     fg_filter_close(filter);
 }
@@ -364,14 +382,17 @@ static void networks(void)
 /* Connection attempts have a bucket of their own. */
 static void attempts(struct fg_filter *filter)
 {
-    const struct frame_spec syn = {.kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 2};
-    const struct frame_spec data = {.kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 16};
+    const struct frame_spec syn = {
+        .kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 2};
+    const struct frame_spec data = {
+        .kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 16};
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
 
     fg_filter_counters(filter, before);
     ok(is(run(filter, &syn, 50), 0, 2, 0, 0), "a burst of 2 attempts passes");
     fg_filter_counters(filter, after);
-    ok(after[FG_VERDICT_RATE_SYN] - before[FG_VERDICT_RATE_SYN] == 48, "48 are over the rate of attempts");
+    ok(after[FG_VERDICT_RATE_SYN] - before[FG_VERDICT_RATE_SYN] == 48,
+       "48 are over the rate of attempts");
     ok(is(run(filter, &data, 10), 0, 3, 0, 7), "what belongs to connections has another bucket");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pinned maps of other sizes are taken over, also when the process that did it died half-way. Maps of another
- * layout, and maps of other programs, are refused by name, and nothing is moved. test_bulk.c resizes lists of
- * a million entries.
+ * Pinned maps of other sizes are taken over, also when the process that did it died half-way. Maps
+ * of another layout, and maps of other programs, are refused by name, and nothing is moved.
+ * test_bulk.c resizes lists of a million entries.
  */
 #include <linux/bpf.h>
 #include <stdlib.h>
@@ -44,8 +44,8 @@ static void move_pin(const char *from, const char *to)
 }
 
 /* bpf_map_create wants a name without a dash, so `pin` is given apart. */
-static int make(const char *pin, enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries,
-                uint32_t flags)
+static int make(const char *pin, enum bpf_map_type type, uint32_t key, uint32_t value,
+                uint32_t entries, uint32_t flags)
 {
     LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
     int fd = bpf_map_create(type, "foreign", key, value, entries, &opts);
@@ -73,8 +73,9 @@ static void refused(const struct fg_filter_options *options, const char *what, c
 
 static void remove_pins(void)
 {
-    static const char *const names[] = {"fg_state",    "fg_lists",   "fg_sources",   "fg_nets",
-                                        "fg_counters", "fg_samples", "fg_state-old", "fg_lists-old"};
+    static const char *const names[] = {"fg_state",     "fg_lists",    "fg_sources",
+                                        "fg_nets",      "fg_counters", "fg_samples",
+                                        "fg_state-old", "fg_lists-old"};
     char path[256];
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -83,14 +84,15 @@ static void remove_pins(void)
     }
 }
 
-/* ---- another size ---------------------------------------------------------------------------------- */
+/* ---- another size ---------------------------------------------------------------------------- */
 
 /* Three entries in force, one of them on the allow list, and one that was removed again. */
 static void fill(const struct fg_filter_options *options)
 {
-    struct fg_prefix four = must_parse("198.18.1.0/24"), six = must_parse("2001:db8::/32");
-    struct fg_prefix allowed = must_parse("2001:db8:7::9"), gone = must_parse("198.18.2.0/24");
-    struct fg_list_entry entry = {.reason = "old"};
+    struct fg_filter_prefix four = must_parse("198.18.1.0/24"), six = must_parse("2001:db8::/32");
+    struct fg_filter_prefix allowed = must_parse("2001:db8:7::9"),
+                            gone = must_parse("198.18.2.0/24");
+    struct fg_filter_list_entry entry = {.reason = "old"};
     struct fg_filter *filter = must_open(options);
 
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &four, &entry, NULL) &&
@@ -105,8 +107,8 @@ static void fill(const struct fg_filter_options *options)
 
 static void check(const struct fg_filter_options *options, const char *how)
 {
-    struct fg_prefix prefix = must_parse("198.18.1.0/24");
-    struct fg_list_entry entry = {.hits = 0};
+    struct fg_filter_prefix prefix = must_parse("198.18.1.0/24");
+    struct fg_filter_list_entry entry = {.hits = 0};
     struct fg_filter *filter = must_open(options);
 
     ok(judge(filter, "198.18.1.77") == XDP_DROP && judge(filter, "2001:db8:7::8") == XDP_DROP,
@@ -139,8 +141,8 @@ static void too_small(struct fg_filter_options options)
 {
     fill(&options);
     options.prefixes_max = 2;
-    refused(&options, "a list that does not fit", "fg_lists-old: more prefixes than prefixes_max = 2",
-            "set it to 64");
+    refused(&options, "a list that does not fit",
+            "fg_lists-old: more prefixes than prefixes_max = 2", "set it to 64");
     options.prefixes_max = 64;
     check(&options, "with more room");
 }
@@ -167,7 +169,7 @@ static void half_removed(struct fg_filter_options options)
 static void damaged(struct fg_filter_options options)
 {
     char path[256];
-    struct fg_state *state;
+    struct fg_filter_state *state;
     uint32_t entries;
     int fd;
 
@@ -188,9 +190,10 @@ static void damaged(struct fg_filter_options options)
     check(&options, "repaired");
 }
 
-/* ---- another layout -------------------------------------------------------------------------------- */
+/* ---- another layout -------------------------------------------------------------------------- */
 
-static void unknown_layout(const struct fg_filter_options *options, uint32_t version, uint32_t bytes)
+static void unknown_layout(const struct fg_filter_options *options, uint32_t version,
+                           uint32_t bytes)
 {
     static uint32_t value[20000];
     int state = make("fg_state", BPF_MAP_TYPE_ARRAY, 4, bytes, 1, BPF_F_MMAPABLE), zero = 0;
@@ -198,17 +201,19 @@ static void unknown_layout(const struct fg_filter_options *options, uint32_t ver
     char hint[64];
 
     value[0] = version;
-    ok(bpf_map_update_elem(state, &zero, value, BPF_ANY) == 0, "version %u, %u bytes", version, bytes);
+    ok(bpf_map_update_elem(state, &zero, value, BPF_ANY) == 0, "version %u, %u bytes", version,
+       bytes);
     snprintf(hint, sizeof(hint), "fg_state: layout of version %u", version);
     refused(options, "a state of another layout", hint, "remove all pins in /sys/fs/bpf/");
-    ok(is_pinned("fg_state") && is_pinned("fg_lists") && nothing_is_aside(), "and nothing is moved");
+    ok(is_pinned("fg_state") && is_pinned("fg_lists") && nothing_is_aside(),
+       "and nothing is moved");
     close(state);
     close(lists);
     remove_pins();
 }
 
-static void foreign(const struct fg_filter_options *options, const char *pin, enum bpf_map_type type,
-                    uint32_t key, uint32_t value)
+static void foreign(const struct fg_filter_options *options, const char *pin,
+                    enum bpf_map_type type, uint32_t key, uint32_t value)
 {
     int fd = make(pin, type, key, value, 64, 0);
     char hint[64];
@@ -232,10 +237,10 @@ static void body(const char *folder)
     half_moved(options);
     half_removed(options);
     damaged(options);
-    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_state));
-    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_state) + 64);
-    unknown_layout(&options, FG_STATE_VERSION - 1, sizeof(struct fg_state));
-    unknown_layout(&options, FG_STATE_VERSION, sizeof(struct fg_state) - 64);
+    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_filter_state));
+    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_filter_state) + 64);
+    unknown_layout(&options, FG_STATE_VERSION - 1, sizeof(struct fg_filter_state));
+    unknown_layout(&options, FG_STATE_VERSION, sizeof(struct fg_filter_state) - 64);
     unknown_layout(&options, 4711, 64);
     foreign(&options, "fg_state", BPF_MAP_TYPE_HASH, 4, 64);
     foreign(&options, "fg_lists", BPF_MAP_TYPE_HASH, 20, 48);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Random lists, dense ones, against a search through all of their prefixes: the action, and who has the hit.
+/* Random lists, dense ones, against a search through all of their prefixes: the action, and who has
+ * the hit.
  */
 #include <linux/bpf.h>
 #include <string.h>
@@ -16,9 +17,10 @@ static uint32_t random_below(uint32_t n)
     return (uint32_t)((random_state >> 33) % n);
 }
 
-/* Few bits differ, so prefixes lie in each other, and groups of the guide have more lengths than it can name.
+/* Few bits differ, so prefixes lie in each other, and groups of the guide have more lengths than it
+ * can name.
  */
-static void random_address(struct fg_prefix *address, unsigned family)
+static void random_address(struct fg_filter_prefix *address, unsigned family)
 {
     memset(address, 0, sizeof(*address));
     address->family = (uint8_t)family;
@@ -28,24 +30,24 @@ static void random_address(struct fg_prefix *address, unsigned family)
         address->addr[i] = random_below(2) ? 0 : (uint8_t)(0x80 >> random_below(8));
 }
 
-static bool covers(const struct fg_prefix *prefix, const struct fg_prefix *address)
+static bool covers(const struct fg_filter_prefix *prefix, const struct fg_filter_prefix *address)
 {
-    struct fg_prefix cut = *address;
+    struct fg_filter_prefix cut = *address;
 
     cut.length = prefix->length;
-    fg_prefix_clear_host(&cut);
+    fg_filter_prefix_clear_host(&cut);
     return memcmp(&cut, prefix, sizeof(cut)) == 0;
 }
 
 struct random_entry {
-    struct fg_prefix prefix;
-    enum fg_list list;
+    struct fg_filter_prefix prefix;
+    enum fg_filter_list list;
     uint64_t hits;
 };
 
 /* The entry that must count: allow beats block, then the longest. */
 static struct random_entry *expected(struct random_entry *entries, unsigned n,
-                                     const struct fg_prefix *address)
+                                     const struct fg_filter_prefix *address)
 {
     struct random_entry *best = NULL;
 
@@ -71,7 +73,7 @@ static unsigned random_list(struct fg_filter *filter, struct random_entry *entri
 
         random_address(&e->prefix, family);
         e->prefix.length = (uint8_t)(random_below(e->prefix.length - 11u) + 12);
-        fg_prefix_clear_host(&e->prefix);
+        fg_filter_prefix_clear_host(&e->prefix);
         /* a short one on the allow list would hide all the others */
         e->list = e->prefix.length < 18 || random_below(4) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
         e->hits = 0;
@@ -88,13 +90,13 @@ static void against_search(struct fg_filter *filter, unsigned family)
     char text[64];
 
     for (unsigned i = 0; i < RANDOM_ADDRESSES; i++) {
-        struct fg_prefix address;
+        struct fg_filter_prefix address;
         struct random_entry *e;
         int action;
 
         random_address(&address, family);
         e = expected(entries, n, &address);
-        fg_prefix_format(&address, text);
+        fg_filter_prefix_format(&address, text);
         action = judge(filter, text);
         wrong += action != (e && e->list == FG_LIST_BLOCK ? XDP_DROP : XDP_PASS);
         drops += action == XDP_DROP;

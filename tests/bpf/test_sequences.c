@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sequences of packets, with rates, through both builds side by side: the same seed of the tables, the same
- * steps of the clock (the program is built with one that this test moves). After each packet the verdict,
- * after each sequence counters, events, and both tables byte by byte must be the same.
+ * Sequences of packets, with rates, through both builds side by side: the same seed of the tables,
+ * the same steps of the clock (the program is built with one that this test moves). After each
+ * packet the verdict, after each sequence counters, events, and both tables byte by byte must be
+ * the same.
  */
 #include <linux/bpf.h>
 #include <stdlib.h>
@@ -61,7 +62,8 @@ static bool open_pair(struct pair *p, struct fg_filter_options options)
     return true;
 }
 
-/* ---- one packet through both -----------------------------------------------------------------------------
+/* ---- one packet through both
+ * -----------------------------------------------------------------------------
  */
 
 static int kernel_verdict(struct pair *p, const struct frame *frame)
@@ -73,19 +75,21 @@ static int kernel_verdict(struct pair *p, const struct frame *frame)
     action = run_program(fg_filter_program(p->kernel, NULL), frame, 1);
     fg_filter_counters(p->kernel, after);
     verdict = counter_moved(before, after);
-    return verdict >= 0 && action == action_of((enum fg_verdict)verdict) ? verdict : -1;
+    return verdict >= 0 && action == action_of((enum fg_filter_verdict)verdict) ? verdict : -1;
 }
 
 static bool same(struct pair *p, const struct frame *frame)
 {
     bool drop;
-    enum fg_verdict user = fg_filter_judge(p->user, 0, frame->data, frame->len, p->now_ns, &drop);
+    enum fg_filter_verdict user =
+        fg_filter_verdict_of_frame(p->user, 0, frame->data, frame->len, p->now_ns, &drop);
     int kernel = kernel_verdict(p, frame);
 
     p->seen[user]++;
     if (kernel != (int)user)
-        note("kernel %s, user space %s, at %lu", kernel < 0 ? "?" : fg_verdict_name((unsigned)kernel),
-             fg_verdict_name(user), p->now_ns);
+        note("kernel %s, user space %s, at %lu",
+             kernel < 0 ? "?" : fg_filter_verdict_name((unsigned)kernel),
+             fg_filter_verdict_name(user), p->now_ns);
     return kernel == (int)user;
 }
 
@@ -99,7 +103,8 @@ static void random_frame(struct frame *frame)
         snprintf(src, sizeof(src), "198.18.%u.%u", below(3) ? below(3) : below(256),
                  below(2) ? below(4) : below(255));
     else
-        snprintf(src, sizeof(src), "2001:db8:%x:%x::%x", below(3), below(below(2) ? 3 : 500), below(100) + 1);
+        snprintf(src, sizeof(src), "2001:db8:%x:%x::%x", below(3), below(below(2) ? 3 : 500),
+                 below(100) + 1);
     spec.src = src;
     switch (below(4)) {
     case 0:
@@ -132,8 +137,8 @@ static uint64_t random_step(void)
 /* Both lists change on the way, in both. */
 static bool change(struct pair *p)
 {
-    enum fg_list list = below(3) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
-    struct fg_prefix prefix;
+    enum fg_filter_list list = below(3) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
+    struct fg_filter_prefix prefix;
     struct fg_error err;
     char text[64];
     bool there;
@@ -143,19 +148,20 @@ static bool change(struct pair *p)
     there = fg_filter_find(p->kernel, list, &prefix, NULL);
     if (there != fg_filter_find(p->user, list, &prefix, NULL))
         return false;
-    return there
-               ? fg_filter_del(p->kernel, list, &prefix, &err) && fg_filter_del(p->user, list, &prefix, &err)
-               : fg_filter_add(p->kernel, list, &prefix, NULL, &err) &&
-                     fg_filter_add(p->user, list, &prefix, NULL, &err);
+    return there ? fg_filter_del(p->kernel, list, &prefix, &err) &&
+                       fg_filter_del(p->user, list, &prefix, &err)
+                 : fg_filter_add(p->kernel, list, &prefix, NULL, &err) &&
+                       fg_filter_add(p->user, list, &prefix, NULL, &err);
 }
 
-/* ---- whole sequences -------------------------------------------------------------------------------------
+/* ---- whole sequences
+ * -------------------------------------------------------------------------------------
  */
 
 static bool same_tables(const struct pair *p)
 {
-    const struct fg_memory *kernel = &p->kernel->memory, *user = &p->user->memory;
-    const struct fg_sizes *sizes = &p->kernel->sizes;
+    const struct fg_filter_mapping *kernel = &p->kernel->memory, *user = &p->user->memory;
+    const struct fg_filter_sizes *sizes = &p->kernel->sizes;
 
     return memcmp(kernel->sets, user->sets, sizes->sets * sizeof(*kernel->sets)) == 0 &&
            memcmp(kernel->nets, user->nets, sizes->nets * sizeof(*kernel->nets)) == 0;

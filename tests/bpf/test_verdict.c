@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every fixture through the program in the kernel (BPF_PROG_TEST_RUN) and through the user-space build of the
- * same header: verdict, action, the one counter that moves, hits of list entries.
+ * Every fixture through the program in the kernel (BPF_PROG_TEST_RUN) and through the user-space
+ * build of the same header: verdict, action, the one counter that moves, hits of list entries.
  */
 #include <arpa/inet.h>
 #include <linux/bpf.h>
@@ -14,7 +14,7 @@
 #include "harness.h"
 #include "model.h"
 
-static enum fg_list list_of(const struct scenario *scenario, const char *prefix)
+static enum fg_filter_list list_of(const struct scenario *scenario, const char *prefix)
 {
     for (unsigned i = 0; i < scenario->lists_count; i++)
         if (strcmp(scenario->lists[i].prefix, prefix) == 0)
@@ -27,11 +27,12 @@ static void judge_in_kernel(struct fg_filter *filter, const struct scenario *sce
                             const struct fixture *fixture, const struct frame *frame)
 {
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT], hits = 0;
-    struct fg_prefix prefix = {0};
+    struct fg_filter_prefix prefix = {0};
     int action, counted;
 
     if (frame->len < 14) { /* BPF_PROG_TEST_RUN refuses it; a driver never delivers it */
-        ok(true, "kernel: %s: %s # SKIP shorter than what can be run", scenario->name, fixture->name);
+        ok(true, "kernel: %s: %s # SKIP shorter than what can be run", scenario->name,
+           fixture->name);
         return;
     }
     if (fixture->hit) {
@@ -42,10 +43,11 @@ static void judge_in_kernel(struct fg_filter *filter, const struct scenario *sce
     action = run_program(fg_filter_program(filter, NULL), frame, 1);
     fg_filter_counters(filter, after);
     counted = counter_moved(before, after);
-    if (!ok(action == action_of(fixture->verdict) && counted == (int)fixture->verdict, "kernel: %s: %s: %s",
-            scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
+    if (!ok(action == action_of(fixture->verdict) && counted == (int)fixture->verdict,
+            "kernel: %s: %s: %s", scenario->name, fixture->name,
+            fg_filter_verdict_name(fixture->verdict)))
         note("got action %d, wanted %d; counter %s", action, action_of(fixture->verdict),
-             fg_verdict_name((unsigned)counted));
+             fg_filter_verdict_name((unsigned)counted));
     if (fixture->hit)
         ok(hits_of(filter, list_of(scenario, fixture->hit), &prefix) == hits + 1,
            "kernel: %s: %s: hit counted at %s", scenario->name, fixture->name, fixture->hit);
@@ -54,10 +56,11 @@ static void judge_in_kernel(struct fg_filter *filter, const struct scenario *sce
 static void judge_in_model(const struct scenario *scenario, const struct fixture *fixture,
                            const struct frame *frame)
 {
-    struct fg_prefix prefix = fixture->hit ? must_parse(fixture->hit) : (struct fg_prefix){0};
+    struct fg_filter_prefix prefix =
+        fixture->hit ? must_parse(fixture->hit) : (struct fg_filter_prefix){0};
     uint64_t hits = fixture->hit ? model_hits(list_of(scenario, fixture->hit), &prefix) : 0;
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
-    enum fg_verdict verdict;
+    enum fg_filter_verdict verdict;
     bool hit;
 
     model_counters(before);
@@ -66,8 +69,9 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
     hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
 
     if (!ok(verdict == fixture->verdict && hit && counter_moved(before, after) == (int)verdict,
-            "user space: %s: %s: %s", scenario->name, fixture->name, fg_verdict_name(fixture->verdict)))
-        note("got %s", fg_verdict_name(verdict));
+            "user space: %s: %s: %s", scenario->name, fixture->name,
+            fg_filter_verdict_name(fixture->verdict)))
+        note("got %s", fg_filter_verdict_name(verdict));
 }
 
 static void run_scenario(struct fg_filter *filter, const struct fg_filter_options *options,
@@ -77,7 +81,7 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
 
     model_reset(options);
     for (unsigned i = 0; i < scenario->lists_count; i++) {
-        struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
+        struct fg_filter_prefix prefix = must_parse(scenario->lists[i].prefix);
 
         if (!fg_filter_add(filter, scenario->lists[i].list, &prefix, NULL, &err))
             ok(false, "add: %s", err.text);
@@ -91,15 +95,17 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
         judge_in_model(scenario, &scenario->fixtures[i], &frame);
     }
     for (unsigned i = 0; i < scenario->lists_count; i++) {
-        struct fg_prefix prefix = must_parse(scenario->lists[i].prefix);
+        struct fg_filter_prefix prefix = must_parse(scenario->lists[i].prefix);
 
         if (!fg_filter_del(filter, scenario->lists[i].list, &prefix, &err))
             ok(false, "del: %s", err.text);
     }
 }
 
-/* Every cut of a good frame, and every single byte of its headers set to 0 and to 255: both builds agree. */
-static void compare_damaged(struct fg_filter *filter, const struct frame_spec *spec, const char *name)
+/* Every cut of a good frame, and every single byte of its headers set to 0 and to 255: both builds
+ * agree. */
+static void compare_damaged(struct fg_filter *filter, const struct frame_spec *spec,
+                            const char *name)
 {
     uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
     unsigned differ = 0, tried = 0;
@@ -109,7 +115,7 @@ static void compare_damaged(struct fg_filter *filter, const struct frame_spec *s
     for (unsigned at = 14; at < whole.len; at++) {
         for (int how = 0; how < 3; how++) {
             struct frame frame = whole;
-            enum fg_verdict verdict;
+            enum fg_filter_verdict verdict;
 
             if (how == 0)
                 frame.len = at;
@@ -157,7 +163,8 @@ static void report_size(int program)
         note("%u ns per order packet without lists and rates", run.duration);
 }
 
-/* The same maps, and a program for which three ports are order ports, up to the last one there is. */
+/* The same maps, and a program for which three ports are order ports, up to the last one there is.
+ */
 static void several_ports(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
@@ -195,7 +202,8 @@ static void body(const char *pins)
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .options = 3},
                     "IPv4 order with options");
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP6}, "IPv6 order");
-    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP6, .ext = {0, 43, 44}, .ext_count = 3},
+    compare_damaged(filter,
+                    &(struct frame_spec){.kind = FRAME_UDP6, .ext = {0, 43, 44}, .ext_count = 3},
                     "IPv6 order behind extension headers");
     report_size(fg_filter_program(filter, NULL));
     close(socket);

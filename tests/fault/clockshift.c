@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A wall clock that somebody sets, for LD_PRELOAD under the daemon: CLOCK_REALTIME is off by the seconds that
- * the file $FG_CLOCK holds, from the moment when it holds them. No other clock is touched.
+ * A wall clock that somebody sets, for LD_PRELOAD under the daemon: CLOCK_REALTIME is off by the
+ * seconds that the file $FG_CLOCK holds, from the moment when it holds them. No other clock is
+ * touched.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

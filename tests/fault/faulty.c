@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as the file
- * $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as $FG_FAULTS/snapshot does;
- * fdatasync waits as long as $FG_FAULTS/slow exists, each pread64 of a snapshot 1.1 s as long as
- * $FG_FAULTS/slow-load does, and at each look of the main thread at the monotonic clock 1.1 s have passed as
- * long as $FG_FAULTS/fast-clock does. What such a sync was to keep stays in the page cache, as on Linux:
- * readable, and not on the disk.
+ * A disk that fails, for LD_PRELOAD under the daemon: fdatasync and pwrite64 return EIO as long as
+ * the file $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as
+ * $FG_FAULTS/snapshot does; fdatasync waits as long as $FG_FAULTS/slow exists, each pread64 of a
+ * snapshot 1.1 s as long as $FG_FAULTS/slow-load does, and at each look of the main thread at the
+ * monotonic clock 1.1 s have passed as long as $FG_FAULTS/fast-clock does. What such a sync was to
+ * keep stays in the page cache, as on Linux: readable, and not on the disk.
  */
 #define _GNU_SOURCE
 #define _LARGEFILE64_SOURCE

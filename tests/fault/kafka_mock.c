@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * kafka_mock [--brokers N] [TOPIC:PARTITIONS ...]: librdkafka's mock cluster, which speaks the real protocol
- * on 127.0.0.1. The first line of output is its bootstrap.servers. Then commands on standard input, one a
- * line, each answered with `ok` or `error: …`:
+ * kafka_mock [--brokers N] [TOPIC:PARTITIONS ...]: librdkafka's mock cluster, which speaks the real
+ * protocol on 127.0.0.1. The first line of output is its bootstrap.servers. Then commands on
+ * standard input, one a line, each answered with `ok` or `error: …`:
  *
  *   topic NAME PARTITIONS     makes a topic
  *   down ID | up ID           breaks the connections of a broker and refuses new ones (-1 = all)
  *   rtt ID MS                 delay of its answers
- *   fail API N CODE           its next N requests of that kind (numbers of the protocol) are answered with
- * CODE clear API                 no longer topic-error NAME CODE     requests for that topic are answered
- * with CODE (0 = no longer)
+ *   fail API N CODE           its next N requests of that kind (numbers of the protocol) are
+ * answered with CODE clear API                 no longer topic-error NAME CODE     requests for
+ * that topic are answered with CODE (0 = no longer)
  *
  * It ends with its input.
  */
@@ -84,8 +84,8 @@ static rd_kafka_t *make_cluster(int brokers)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_t *rk;
 
-    /* what the cluster works with; nothing is produced by it. As brokers do: no waiting for acknowledged
-     * segments */
+    /* what the cluster works with; nothing is produced by it. As brokers do: no waiting for
+     * acknowledged segments */
     rd_kafka_conf_set(conf, "socket.nagle.disable", "true", why, sizeof(why));
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
     if (!rk) {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writes a log of any content, legal or not, with lib/journal: the auditor's tests damage stories with it.
+ * Writes a log of any content, legal or not, with lib/journal: the auditor's tests damage stories
+ * with it.
  *
  *   log_maker LOG_DIR [SEGMENT_BYTES] < LINES
  *
  *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
  *   stock ITEM UNITS                              units may be negative
- *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired, extended
- *   user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be
- *   type NUMBER                                   a record of that type
- *   many N ITEM QUANTITY                          N orders reserved and sold, in commits of 2000
- *   commit                                        makes the lines since the last one durable
+ *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired,
+ * extended user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be type
+ * NUMBER                                   a record of that type many N ITEM QUANTITY N orders
+ * reserved and sold, in commits of 2000 commit                                        makes the
+ * lines since the last one durable
  */
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #define RECORDS_MAX 4096
 
 static struct fg_journal *journal;
-static struct fg_record records[RECORDS_MAX];
+static struct fg_journal_record records[RECORDS_MAX];
 static size_t count;
 
 static __attribute__((noreturn)) void die(const char *what)
@@ -29,11 +30,12 @@ static __attribute__((noreturn)) void die(const char *what)
     exit(1);
 }
 
-static struct fg_record *add(unsigned type, uint64_t item)
+static struct fg_journal_record *add(unsigned type, uint64_t item)
 {
     if (count == RECORDS_MAX)
         die("too many records in one commit");
-    records[count] = (struct fg_record){.type = (uint8_t)type, .item = item, .time_ms = 1000};
+    records[count] =
+        (struct fg_journal_record){.type = (uint8_t)type, .item = item, .time_ms = 1000};
     return &records[count++];
 }
 
@@ -47,7 +49,7 @@ static void commit(void)
 static unsigned type_of(const char *name)
 {
     for (unsigned type = 1; type < 256; type++) {
-        if (!strcmp(fg_record_name(type), name))
+        if (!strcmp(fg_journal_record_name(type), name))
             return type;
     }
     die(name);
@@ -58,10 +60,10 @@ static bool take_item(const char *line)
     uint64_t item, time_ms;
     uint32_t limit;
     uint16_t most;
-    struct fg_record *r;
+    struct fg_journal_record *r;
 
-    if (sscanf(line, "item %" SCNu64 " %" SCNu32 " %" SCNu16 " %" SCNu64, &item, &limit, &most, &time_ms) !=
-        4)
+    if (sscanf(line, "item %" SCNu64 " %" SCNu32 " %" SCNu16 " %" SCNu64, &item, &limit, &most,
+               &time_ms) != 4)
         return false;
     r = add(FG_REC_ITEM_SET, item);
     r->user_limit = limit;
@@ -75,10 +77,10 @@ static bool take_order(const char *line)
     char name[16], hex[33];
     uint64_t item, user, time_ms, deadline_ms;
     uint16_t quantity;
-    struct fg_record *r;
+    struct fg_journal_record *r;
 
-    if (sscanf(line, "%15s %" SCNu64 " %" SCNu64 " %32s %" SCNu16 " %" SCNu64 " %" SCNu64, name, &item, &user,
-               hex, &quantity, &time_ms, &deadline_ms) != 7)
+    if (sscanf(line, "%15s %" SCNu64 " %" SCNu64 " %32s %" SCNu16 " %" SCNu64 " %" SCNu64, name,
+               &item, &user, hex, &quantity, &time_ms, &deadline_ms) != 7)
         return false;
     r = add(type_of(name), item);
     for (int i = 0; i < 16; i++)
@@ -93,7 +95,7 @@ static bool take_order(const char *line)
 static bool take_user(const char *line)
 {
     uint64_t user, denied, time_ms;
-    struct fg_record *r;
+    struct fg_journal_record *r;
 
     if (sscanf(line, "user %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &denied, &time_ms) != 3)
         return false;
@@ -109,7 +111,7 @@ static void many(uint64_t n, uint64_t item, uint16_t quantity)
     commit();
     for (uint64_t i = 0; i < n; i++) {
         for (unsigned type = FG_REC_RESERVED; type <= FG_REC_SOLD; type++) {
-            struct fg_record *r = add(type, item);
+            struct fg_journal_record *r = add(type, item);
 
             memcpy(r->order_id, &i, sizeof(i));
             r->user = fg_mix64(i, 7);

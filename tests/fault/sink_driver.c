@@ -6,16 +6,13 @@
  *   sink_driver LOG_DIR SEED
  *   items N UNITS                 defines items 1..N
  *   load COMMITS RECORDS          commits of 1..RECORDS random records each
- *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" = empty
- *         and with TLS, in the same line: CA CERT KEY SERVER_NAME
- *   kafka SLOT BROKERS TOPIC BATCH TIMEOUT_MS RETRY_MS PROPERTIES_FILE
- *   snapshot                      writes one, and retires the segments that it has passed
- *   postgres SLOT BATCH TIMEOUT_MS RETRY_MS SCHEMA PASSWORD CONNINFO   a sink of PostgreSQL
- *   status SLOT
- *   stop SLOT DRAIN_MS
- *   extremes                      a commit of the largest numbers that there are
- *   ledger PATH                   writes the ledger's state and the log's events as JSON
- *   quit
+ *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" =
+ * empty and with TLS, in the same line: CA CERT KEY SERVER_NAME kafka SLOT BROKERS TOPIC BATCH
+ * TIMEOUT_MS RETRY_MS PROPERTIES_FILE snapshot                      writes one, and retires the
+ * segments that it has passed postgres SLOT BATCH TIMEOUT_MS RETRY_MS SCHEMA PASSWORD CONNINFO   a
+ * sink of PostgreSQL status SLOT stop SLOT DRAIN_MS extremes                      a commit of the
+ * largest numbers that there are ledger PATH                   writes the ledger's state and the
+ * log's events as JSON quit
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +21,7 @@
 
 #include "journal/journal.h"
 #include "ledger/snapshot.h"
-#include "replica/replica.h"
+#include "sink/sink.h"
 
 #define SLOTS       4
 #define ITEMS_MAX   64
@@ -75,9 +72,9 @@ static __attribute__((noreturn)) void die(const char *what)
     exit(1);
 }
 
-/* ---- the log ------------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
-static void commit(struct fg_record *records, size_t n)
+static void commit(struct fg_journal_record *records, size_t n)
 {
     struct fg_error err;
 
@@ -88,14 +85,14 @@ static void commit(struct fg_record *records, size_t n)
     atomic_store_explicit(&durable_seq, fg_journal_last_seq(journal), memory_order_release);
 }
 
-static struct fg_record record(unsigned type, uint64_t item)
+static struct fg_journal_record record(unsigned type, uint64_t item)
 {
-    return (struct fg_record){.time_ms = now_ms(), .type = (uint8_t)type, .item = item};
+    return (struct fg_journal_record){.time_ms = now_ms(), .type = (uint8_t)type, .item = item};
 }
 
-static struct fg_record item_set(uint64_t item)
+static struct fg_journal_record item_set(uint64_t item)
 {
-    struct fg_record r = record(FG_REC_ITEM_SET, item);
+    struct fg_journal_record r = record(FG_REC_ITEM_SET, item);
 
     r.hold_ms = 60000;
     r.order_max = 4;
@@ -109,7 +106,8 @@ static void define_items(unsigned n, uint64_t units)
     if (n > ITEMS_MAX)
         die("too many items");
     for (unsigned i = 1; i <= n; i++) {
-        struct fg_record r[3] = {item_set(i), record(FG_REC_ITEM_NAME, i), record(FG_REC_STOCK, i)};
+        struct fg_journal_record r[3] = {item_set(i), record(FG_REC_ITEM_NAME, i),
+                                         record(FG_REC_STOCK, i)};
 
         snprintf((char *)r[1].name, sizeof(r[1].name), "item \"%u\" \xc3\xa4", i);
         r[2].arg = units;
@@ -118,10 +116,10 @@ static void define_items(unsigned n, uint64_t units)
     item_count = n;
 }
 
-static struct fg_record new_order(int64_t *free_units)
+static struct fg_journal_record new_order(int64_t *free_units)
 {
     uint64_t item = 1 + random_below(item_count);
-    struct fg_record r = record(FG_REC_RESERVED, item);
+    struct fg_journal_record r = record(FG_REC_RESERVED, item);
 
     r.quantity = (uint16_t)(1 + random_below(4));
     if (free_units[item] < r.quantity) { /* sold out: more stock comes instead */
@@ -138,9 +136,9 @@ static struct fg_record new_order(int64_t *free_units)
     return r;
 }
 
-static struct fg_record order_step(unsigned type, const struct live *l)
+static struct fg_journal_record order_step(unsigned type, const struct live *l)
 {
-    struct fg_record r = record(type, l->item);
+    struct fg_journal_record r = record(type, l->item);
 
     memcpy(r.order_id, l->order_id, sizeof(r.order_id));
     r.user = l->user;
@@ -148,12 +146,12 @@ static struct fg_record order_step(unsigned type, const struct live *l)
     return r;
 }
 
-static struct fg_record end_order(void)
+static struct fg_journal_record end_order(void)
 {
     static const unsigned types[] = {FG_REC_SOLD, FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
     size_t at = random_below(live_count);
     struct live l = live[at];
-    struct fg_record r = order_step(types[random_below(4)], &l);
+    struct fg_journal_record r = order_step(types[random_below(4)], &l);
 
     live[at] = live[--live_count];
     if (r.type == FG_REC_EXPIRED && r.time_ms < l.deadline_ms) /* extended */
@@ -161,10 +159,10 @@ static struct fg_record end_order(void)
     return r;
 }
 
-static struct fg_record extend_order(void)
+static struct fg_journal_record extend_order(void)
 {
     struct live *l = &live[random_below(live_count)];
-    struct fg_record r = order_step(FG_REC_EXTENDED, l);
+    struct fg_journal_record r = order_step(FG_REC_EXTENDED, l);
 
     l->deadline_ms += 1 + random_below(200);
     r.arg = l->deadline_ms;
@@ -172,18 +170,19 @@ static struct fg_record extend_order(void)
 }
 
 /* Users who never order: what the operator wants of them must not make orders illegal. */
-static struct fg_record user_set(void)
+static struct fg_journal_record user_set(void)
 {
-    struct fg_record r = record(FG_REC_USER, 0);
+    struct fg_journal_record r = record(FG_REC_USER, 0);
 
     r.user = 1000 + random_below(50);
     r.arg = random_below(3) != 0;
     return r;
 }
 
-static void remember(const struct fg_record *r)
+static void remember(const struct fg_journal_record *r)
 {
-    struct live l = {.user = r->user, .item = r->item, .deadline_ms = r->arg, .quantity = r->quantity};
+    struct live l = {
+        .user = r->user, .item = r->item, .deadline_ms = r->arg, .quantity = r->quantity};
 
     if (r->type != FG_REC_RESERVED || live_count == LIVE_MAX)
         return;
@@ -191,10 +190,11 @@ static void remember(const struct fg_record *r)
     live[live_count++] = l;
 }
 
-/* One commit, legal as a commit of the appliance is: what is released in it is not sold again in it. */
+/* One commit, legal as a commit of the appliance is: what is released in it is not sold again in
+ * it. */
 static void random_commit(size_t records_max)
 {
-    struct fg_record records[RECORDS_MAX];
+    struct fg_journal_record records[RECORDS_MAX];
     int64_t free_units[ITEMS_MAX + 1] = {0};
     size_t n = 1 + random_below(records_max);
 
@@ -223,9 +223,9 @@ static void random_commit(size_t records_max)
 static void commit_extremes(void)
 {
     static const uint64_t users[] = {UINT64_MAX, 1ull << 63, (1ull << 63) - 1, 0, 10000, 9999};
-    struct fg_record r[3 + 2 * 6 + 1] = {record(FG_REC_ITEM_SET, UINT64_MAX),
-                                         record(FG_REC_ITEM_NAME, UINT64_MAX),
-                                         record(FG_REC_STOCK, UINT64_MAX)};
+    struct fg_journal_record r[3 + 2 * 6 + 1] = {record(FG_REC_ITEM_SET, UINT64_MAX),
+                                                 record(FG_REC_ITEM_NAME, UINT64_MAX),
+                                                 record(FG_REC_STOCK, UINT64_MAX)};
     size_t n = 3;
 
     r[0].hold_ms = UINT32_MAX;
@@ -249,7 +249,7 @@ static void commit_extremes(void)
     commit(r, n);
 }
 
-/* ---- the ledger as JSON -------------------------------------------------------------------------------- */
+/* ---- the ledger as JSON ---------------------------------------------------------------------- */
 
 static void hex(FILE *out, const uint8_t id[16])
 {
@@ -268,8 +268,9 @@ static void write_items(FILE *out)
                 ", \"reserved\": %" PRIu64 ", \"sold\": %" PRIu64 ", \"opens_ms\": %" PRIu64
                 ", \"closes_ms\": %" PRIu64
                 ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u}",
-                i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold, it->opens_ms,
-                it->closes_ms, it->hold_ms, it->user_limit, it->order_max, it->flags & FG_ITEM_PAUSED);
+                i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold,
+                it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit, it->order_max,
+                it->flags & FG_ITEM_PAUSED);
     }
     fputs("],\n", out);
 }
@@ -283,9 +284,11 @@ static void write_orders(FILE *out)
         fprintf(out, "%s{\"order\": \"", i ? ",\n" : "");
         hex(out, o->order_id);
         fprintf(out,
-                "\", \"user\": %" PRIu64 ", \"item\": %" PRIu64 ", \"quantity\": %u, \"state\": \"%s\", "
+                "\", \"user\": %" PRIu64 ", \"item\": %" PRIu64
+                ", \"quantity\": %u, \"state\": \"%s\", "
                 "\"deadline_ms\": %" PRIu64 ", \"changed_ms\": %" PRIu64 "}",
-                o->user, o->item, o->quantity, fg_order_state_name(o->state), o->deadline_ms, o->changed_ms);
+                o->user, o->item, o->quantity, fg_ledger_order_state_name(o->state), o->deadline_ms,
+                o->changed_ms);
     }
     fputs("],\n", out);
 }
@@ -303,7 +306,7 @@ static void write_events(FILE *out)
     struct fg_error err;
     struct fg_journal_reader *reader =
         fg_journal_reader_open(log_dir, fg_journal_first_seq(log_dir, &err), &err);
-    struct fg_record records[512];
+    struct fg_journal_record records[512];
     const char *comma = "";
     ssize_t n;
 
@@ -315,7 +318,7 @@ static void write_events(FILE *out)
             if (records[i].type == FG_REC_BATCH)
                 continue;
             fprintf(out, "%s[%" PRIu64 ", \"%s\", %" PRIu64 "]", comma, records[i].seq,
-                    fg_record_name(records[i].type), records[i].item);
+                    fg_journal_record_name(records[i].type), records[i].item);
             comma = ",\n";
         }
     }
@@ -345,22 +348,25 @@ static void snapshot(void)
     struct fg_error err;
     struct fg_journal_reader *reader = fg_journal_reader_open(log_dir, fg_ledger_seq(ledger), &err);
 
-    if (!reader || !fg_snapshot_write(ledger, log_dir, fg_journal_reader_appliance(reader), now_ms(), &err) ||
+    if (!reader ||
+        !fg_ledger_snapshot_write(ledger, log_dir, fg_journal_reader_appliance(reader), now_ms(),
+                                  &err) ||
         fg_journal_retire(log_dir, fg_ledger_seq(ledger), 0, &err) < 0)
         die(err.text);
     fg_journal_reader_close(reader);
 }
 
-/* ---- sinks --------------------------------------------------------------------------------------------- */
+/* ---- sinks ----------------------------------------------------------------------------------- */
 
 static bool start_sink(const char *arguments, struct fg_error *err)
 {
     struct fg_redis_options o = {.address = ""};
     unsigned slot;
     char *texts[] = {o.user, o.password, o.tls_ca, o.tls_cert, o.tls_key, o.tls_server_name};
-    int n = sscanf(arguments, "%u %255s %63s %u %u %u %" SCNu64 " %u %63s %127s %255s %255s %255s %255s",
-                   &slot, o.address, o.prefix, &o.batch_max, &o.timeout_ms, &o.retry_ms_max, &o.stream_max,
-                   &o.database, o.user, o.password, o.tls_ca, o.tls_cert, o.tls_key, o.tls_server_name);
+    int n = sscanf(
+        arguments, "%u %255s %63s %u %u %u %" SCNu64 " %u %63s %127s %255s %255s %255s %255s",
+        &slot, o.address, o.prefix, &o.batch_max, &o.timeout_ms, &o.retry_ms_max, &o.stream_max,
+        &o.database, o.user, o.password, o.tls_ca, o.tls_cert, o.tls_key, o.tls_server_name);
 
     if ((n != 10 && n != 14) || slot >= SLOTS || sinks[slot])
         return fg_fail(err, "bad start: %s", arguments);
@@ -368,37 +374,37 @@ static bool start_sink(const char *arguments, struct fg_error *err)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (!strcmp(texts[i], "-"))
             texts[i][0] = '\0';
-    sinks[slot] = fg_redis_sink_start(&o, log_dir, &durable_seq, err);
+    sinks[slot] = fg_sink_redis_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
 
 static bool start_kafka(const char *arguments, struct fg_error *err)
 {
-    struct fg_kafka_options o = {.brokers = ""};
+    struct fg_sink_kafka_options o = {.brokers = ""};
     unsigned slot;
-    int n = sscanf(arguments, "%u %255s %255s %u %u %u %511s", &slot, o.brokers, o.topic, &o.batch_max,
-                   &o.timeout_ms, &o.retry_ms_max, o.properties_file);
+    int n = sscanf(arguments, "%u %255s %255s %u %u %u %511s", &slot, o.brokers, o.topic,
+                   &o.batch_max, &o.timeout_ms, &o.retry_ms_max, o.properties_file);
 
     if (n != 7 || slot >= SLOTS || sinks[slot])
         return fg_fail(err, "bad kafka: %s", arguments);
     if (!strcmp(o.properties_file, "-"))
         o.properties_file[0] = '\0';
-    sinks[slot] = fg_kafka_sink_start(&o, log_dir, &durable_seq, err);
+    sinks[slot] = fg_sink_kafka_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
 
 static bool start_postgres(const char *arguments, struct fg_error *err)
 {
-    struct fg_postgres_options o = {.conninfo = ""};
+    struct fg_sink_postgres_options o = {.conninfo = ""};
     unsigned slot;
-    int n = sscanf(arguments, "%u %u %u %u %63s %127s %255[^\n]", &slot, &o.batch_max, &o.timeout_ms,
-                   &o.retry_ms_max, o.schema, o.password, o.conninfo);
+    int n = sscanf(arguments, "%u %u %u %u %63s %127s %255[^\n]", &slot, &o.batch_max,
+                   &o.timeout_ms, &o.retry_ms_max, o.schema, o.password, o.conninfo);
 
     if (n != 7 || slot >= SLOTS || sinks[slot])
         return fg_fail(err, "bad postgres: %s", arguments);
     if (!strcmp(o.password, "-"))
         o.password[0] = '\0';
-    sinks[slot] = fg_postgres_sink_start(&o, log_dir, &durable_seq, err);
+    sinks[slot] = fg_sink_postgres_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
 
@@ -415,8 +421,9 @@ static void print_status(unsigned slot)
     if (slot >= SLOTS || !sinks[slot])
         die("no such sink");
     fg_sink_status(sinks[slot], &s);
-    printf("{\"state\": \"%s\", \"cursor\": %" PRIu64 ", \"lag\": %" PRIu64 ", \"records\": %" PRIu64
-           ", \"transactions\": %" PRIu64 ", \"reconnects\": %" PRIu64 ", \"error\": \"",
+    printf("{\"state\": \"%s\", \"cursor\": %" PRIu64 ", \"lag\": %" PRIu64
+           ", \"records\": %" PRIu64 ", \"transactions\": %" PRIu64 ", \"reconnects\": %" PRIu64
+           ", \"error\": \"",
            fg_sink_state_name(s.state), s.cursor, s.lag, s.records, s.transactions, s.reconnects);
     print_text(s.error);
     printf("\"}\n");
@@ -433,7 +440,7 @@ static void stop_sink(unsigned slot, unsigned drain_ms)
     printf("{\"ms\": %" PRIu64 "}\n", monotonic_ms() - from);
 }
 
-/* ---- commands ------------------------------------------------------------------------------------------ */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static void obey(const char *line)
 {
@@ -444,10 +451,12 @@ static void obey(const char *line)
 
     if (sscanf(line, "items %u %" SCNu64, &a, &units) == 2) {
         define_items(a, units);
-    } else if (sscanf(line, "load %u %u", &a, &b) == 2 && b >= 1 && b <= RECORDS_MAX && item_count) {
+    } else if (sscanf(line, "load %u %u", &a, &b) == 2 && b >= 1 && b <= RECORDS_MAX &&
+               item_count) {
         while (a--)
             random_commit(b);
-    } else if (!strncmp(line, "start ", 6) || !strncmp(line, "kafka ", 6) || !strncmp(line, "postgres ", 9)) {
+    } else if (!strncmp(line, "start ", 6) || !strncmp(line, "kafka ", 6) ||
+               !strncmp(line, "postgres ", 9)) {
         if (!(line[0] == 's'   ? start_sink(line + 6, &err)
               : line[0] == 'k' ? start_kafka(line + 6, &err)
                                : start_postgres(line + 9, &err))) {
@@ -479,17 +488,19 @@ static void go_on(void)
 {
     struct fg_error err;
 
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
 
-    if (!fg_snapshot_load(ledger, log_dir, &info, &err) ||
+    if (!fg_ledger_snapshot_load(ledger, log_dir, &info, &err) ||
         !fg_ledger_replay(ledger, log_dir, UINT64_MAX, &err))
         die(err.text);
     item_count = fg_ledger_items(ledger);
     next_order = fg_ledger_orders(ledger) + 1;
     for (uint64_t i = 0; i < fg_ledger_orders(ledger) && live_count < LIVE_MAX; i++) {
         const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
-        struct live l = {
-            .user = o->user, .item = o->item, .deadline_ms = o->deadline_ms, .quantity = o->quantity};
+        struct live l = {.user = o->user,
+                         .item = o->item,
+                         .deadline_ms = o->deadline_ms,
+                         .quantity = o->quantity};
 
         memcpy(l.order_id, o->order_id, sizeof(l.order_id));
         if (o->state == FG_ORDER_RESERVED)

@@ -98,7 +98,7 @@ def close(sale, service):
 def log_orders(sale):
     """Last state of each order, by the log."""
     states = {}
-    fglog = os.path.join(fgtest.BUILD, 'tools', 'fglog', 'fglog')
+    fglog = os.path.join(fgtest.BUILD, 'app', 'fglog', 'fglog')
     done = subprocess.run([fglog, sale.gate.log_dir, '--json'], capture_output=True, text=True, check=True, timeout=60)
     for line in done.stdout.splitlines():
         r = json.loads(line)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * `fgctl item import` of any bytes, into a made-up appliance that checks what it is sent: a file with errors
- * sends nothing; what is sent is within the ranges; and when it was sent, the same file changes nothing more.
+ * `fgctl item import` of any bytes, into a made-up appliance that checks what it is sent: a file
+ * with errors sends nothing; what is sent is within the ranges; and when it was sent, the same file
+ * changes nothing more.
  */
 #include "fgctl/fgctl.h"
 #include "fuzz.h"
@@ -30,14 +31,16 @@ static json_t *find(json_int_t item)
     return NULL;
 }
 
-static void check_value(const struct fg_item_field *field, const json_t *value)
+static void check_value(const struct fg_control_item_field *field, const json_t *value)
 {
     if (field->kind == FG_FIELD_TEXT) {
-        FG_FUZZ_CHECK(json_is_string(value) && fg_item_name_valid(json_string_value(value)));
+        FG_FUZZ_CHECK(json_is_string(value) &&
+                      fg_control_item_name_valid(json_string_value(value)));
     } else if (field->kind == FG_FIELD_FLAG) {
         FG_FUZZ_CHECK(json_is_boolean(value));
     } else {
-        FG_FUZZ_CHECK(json_is_integer(value) && json_integer_value(value) >= (json_int_t)field->min);
+        FG_FUZZ_CHECK(json_is_integer(value) &&
+                      json_integer_value(value) >= (json_int_t)field->min);
         FG_FUZZ_CHECK((uint64_t)json_integer_value(value) <= field->max);
     }
 }
@@ -48,19 +51,19 @@ static void set(json_t *it, const json_t *body)
     json_t *value;
 
     json_object_foreach ((json_t *)body, key, value) {
-        unsigned field = fg_item_field_find(key);
+        unsigned field = fg_control_item_field_find(key);
 
         FG_FUZZ_CHECK(field < FG_ITEM_FIELDS);
-        check_value(&fg_item_fields[field], value);
+        check_value(&fg_control_item_fields[field], value);
         json_object_set(it, answer_name(key), value);
     }
 }
 
 static json_t *new_item(void)
 {
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "name", "", "total", 0, "available", 0,
-                     "user_limit", 0, "order_max", 10, "hold_ms", 120000, "opens_ms", 0, "closes_ms", 0,
-                     "paused", 0);
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "name", "", "total", 0,
+                     "available", 0, "user_limit", 0, "order_max", 10, "hold_ms", 120000,
+                     "opens_ms", 0, "closes_ms", 0, "paused", 0);
 }
 
 static void add_units(json_t *it, const json_t *body)
@@ -77,8 +80,8 @@ static void add_units(json_t *it, const json_t *body)
 
 /* ---- what the command calls */
 
-int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body, json_t **reply,
-                     struct fg_error *err)
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+                     json_t **reply, struct fg_error *err)
 {
     bool stock = strstr(path, "/stock");
     json_t *it;
@@ -123,8 +126,8 @@ static void open_shop(void)
     json_t *it = new_item();
 
     items = json_array();
-    json_object_update_new(
-        it, json_pack("{s:i, s:s, s:i, s:i}", "item", 7, "name", "shoe", "total", 100, "available", 60));
+    json_object_update_new(it, json_pack("{s:i, s:s, s:i, s:i}", "item", 7, "name", "shoe", "total",
+                                         100, "available", 60));
     json_array_append_new(items, it);
     changes = 0;
 }

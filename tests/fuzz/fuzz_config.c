@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The configuration file: any bytes are either refused with a reason or give values in their ranges. */
+/* The configuration file: any bytes are either refused with a reason or give values in their
+ * ranges. */
 #include "config/settings.h"
 #include "fuzz.h"
 

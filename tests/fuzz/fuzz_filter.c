@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The verdict of the filter, in its user-space build, on any frame. Input: four bytes of settings (switches,
- * length of the listed prefix, order port), then the frame. The prefix listed is the frame's own source, read
- * here by other code than the filter's.
+ * The verdict of the filter, in its user-space build, on any frame. Input: four bytes of settings
+ * (switches, length of the listed prefix, order port), then the frame. The prefix listed is the
+ * frame's own source, read here by other code than the filter's.
  */
 #include <sys/syscall.h>
 
@@ -17,8 +17,8 @@ enum { MONITOR = 1, RATES = 2, ALLOW = 4, HEAD = 4 };
 
 static struct fg_filter *filter;
 
-/* A change of the lists waits for readers by membarrier, for milliseconds; the only thread here reads nothing
- * then. */
+/* A change of the lists waits for readers by membarrier, for milliseconds; the only thread here
+ * reads nothing then. */
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 
@@ -35,27 +35,30 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     FG_FUZZ_CHECK(filter);
     filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
     filter->rings = aligned_alloc(FG_CACHE_LINE, FG_WORKERS_MAX * sizeof(*filter->rings));
-    fg_sizes_of(4, 16, &filter->sizes);
-    FG_FUZZ_CHECK(filter->judged && filter->rings && fg_memory_make(&filter->memory, &filter->sizes, &err));
+    fg_filter_sizes_of(4, 16, &filter->sizes);
+    FG_FUZZ_CHECK(filter->judged && filter->rings &&
+                  fg_filter_mapping_make(&filter->memory, &filter->sizes, &err));
     memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
-    fg_state_start(filter->memory.state, &filter->sizes, SEED);
+    fg_filter_state_start(filter->memory.state, &filter->sizes, SEED);
     return 0;
 }
 
 /* Nothing listed, no source known, no rate. */
 static void fresh(const uint8_t *settings)
 {
-    const struct fg_rate rate = {FG_TICKS_SECOND, FG_TICKS_SECOND},
-                         net = {FG_TICKS_SECOND, 2 * FG_TICKS_SECOND};
-    struct fg_tunables *tune = &filter->tune;
+    const struct fg_filter_rate rate = {FG_TICKS_SECOND, FG_TICKS_SECOND},
+                                net = {FG_TICKS_SECOND, 2 * FG_TICKS_SECOND};
+    struct fg_filter_tunables *tune = &filter->tune;
 
     memset(filter->memory.rows, 0, filter->sizes.rows * sizeof(*filter->memory.rows));
     memset(filter->memory.state, 0, sizeof(*filter->memory.state));
-    fg_state_start(filter->memory.state, &filter->sizes, SEED);
+    fg_filter_state_start(filter->memory.state, &filter->sizes, SEED);
     memset(filter->memory.sets, 0, filter->sizes.sets * sizeof(*filter->memory.sets));
     memset(filter->memory.nets, 0, filter->sizes.nets * sizeof(*filter->memory.nets));
-    *tune = (struct fg_tunables){
-        .v6_mask = UINT64_MAX << 8, .idle_new = 15, .idle_known = 900, .sample_interval = FG_TICKS_SECOND};
+    *tune = (struct fg_filter_tunables){.v6_mask = UINT64_MAX << 8,
+                                        .idle_new = 15,
+                                        .idle_known = 900,
+                                        .sample_interval = FG_TICKS_SECOND};
     tune->sets_mask = filter->sizes.sets - 1;
     tune->nets_mask = filter->sizes.nets - 1;
     memcpy(&tune->order_port, settings + 2, sizeof(tune->order_port));
@@ -64,28 +67,28 @@ static void fresh(const uint8_t *settings)
         tune->source[i] = rate, tune->net[i] = net;
 }
 
-static void list_add(const struct fg_listed *entry, enum fg_list list)
+static void list_add(const struct fg_filter_listed *entry, enum fg_filter_list list)
 {
-    struct fg_listed listed = *entry;
-    struct fg_generation g;
+    struct fg_filter_listed listed = *entry;
+    struct fg_filter_generation g;
 
     listed.kind |= (uint32_t)list << 16;
-    fg_generation_open(&filter->memory, &g);
-    FG_FUZZ_CHECK(fg_generation_add(&g, SEED, &listed));
-    fg_generation_keep(&filter->memory, &g);
+    fg_filter_generation_open(&filter->memory, &g);
+    FG_FUZZ_CHECK(fg_filter_generation_add(&g, SEED, &listed));
+    fg_filter_generation_keep(&filter->memory, &g);
 }
 
-static void list_del(const struct fg_listed *entry, enum fg_list list)
+static void list_del(const struct fg_filter_listed *entry, enum fg_filter_list list)
 {
-    struct fg_listed listed = *entry, *there;
-    struct fg_generation g;
+    struct fg_filter_listed listed = *entry, *there;
+    struct fg_filter_generation g;
 
     listed.kind |= (uint32_t)list << 16;
-    fg_generation_open(&filter->memory, &g);
-    there = fg_generation_find(&g, SEED, &listed);
+    fg_filter_generation_open(&filter->memory, &g);
+    there = fg_filter_generation_find(&g, SEED, &listed);
     FG_FUZZ_CHECK(there);
-    fg_generation_del(&g, SEED, there);
-    fg_generation_keep(&filter->memory, &g);
+    fg_filter_generation_del(&g, SEED, there);
+    fg_filter_generation_keep(&filter->memory, &g);
 }
 
 #ifdef FG_FUZZ_CANARY
@@ -95,14 +98,14 @@ static bool is_v6_fragment(const uint8_t *f, size_t len)
 }
 #endif
 
-static enum fg_verdict judge(const uint8_t *frame, size_t len)
+static enum fg_filter_verdict judge(const uint8_t *frame, size_t len)
 {
-    struct fg_count before[FG_COUNTS];
-    enum fg_verdict verdict;
+    struct fg_filter_count before[FG_COUNTS];
+    enum fg_filter_verdict verdict;
     bool drop, passes;
 
     memcpy(before, filter->judged[0], sizeof(before));
-    verdict = fg_filter_judge(filter, 0, frame, (uint32_t)len, NOW, &drop);
+    verdict = fg_filter_verdict_of_frame(filter, 0, frame, (uint32_t)len, NOW, &drop);
     FG_FUZZ_CHECK((unsigned)verdict < FG_VERDICT_COUNT && verdict != FG_VERDICT_NO_SOCKET);
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
         FG_FUZZ_CHECK(filter->judged[0][i].packets == before[i].packets + (i == (unsigned)verdict));
@@ -115,16 +118,16 @@ static enum fg_verdict judge(const uint8_t *frame, size_t len)
     return verdict;
 }
 
-/* The source of an IP packet behind at most two tags, but for neighbour discovery; false: there is none to
- * list. */
-static bool source_of(const uint8_t *f, size_t len, uint8_t prefix, struct fg_listed *entry)
+/* The source of an IP packet behind at most two tags, but for neighbour discovery; false: there is
+ * none to list. */
+static bool source_of(const uint8_t *f, size_t len, uint8_t prefix, struct fg_filter_listed *entry)
 {
     size_t at = 12, bytes;
     uint64_t word[2] = {0};
     bool v4;
 
-    for (int i = 0;
-         i < 2 && len >= at + 6 && ((f[at] == 0x81 && !f[at + 1]) || (f[at] == 0x88 && f[at + 1] == 0xa8));
+    for (int i = 0; i < 2 && len >= at + 6 &&
+                    ((f[at] == 0x81 && !f[at + 1]) || (f[at] == 0x88 && f[at + 1] == 0xa8));
          i++)
         at += 4;
     v4 = len >= at + 22 && f[at] == 0x08 && f[at + 1] == 0;
@@ -140,23 +143,25 @@ static bool source_of(const uint8_t *f, size_t len, uint8_t prefix, struct fg_li
 
         word[i / 64] |= bit << (63 - i % 64);
     }
-    *entry = (struct fg_listed){.hi = word[0], .lo = word[1], .kind = FG_ENTRY_KIND(0, v4 ? 4 : 6, prefix)};
+    *entry = (struct fg_filter_listed){
+        .hi = word[0], .lo = word[1], .kind = FG_ENTRY_KIND(0, v4 ? 4 : 6, prefix)};
     return true;
 }
 
-static bool is_rate(enum fg_verdict verdict)
+static bool is_rate(enum fg_filter_verdict verdict)
 {
     return verdict >= FG_VERDICT_RATE_ORDER && verdict <= FG_VERDICT_RATE_NET;
 }
 
-/* `plain`: the verdict with nothing listed and full buckets. What is wrong before the source is known, or
- * with it, is wrong first. */
-static void check_lists(const uint8_t *settings, const uint8_t *frame, size_t len, enum fg_verdict plain)
+/* `plain`: the verdict with nothing listed and full buckets. What is wrong before the source is
+ * known, or with it, is wrong first. */
+static void check_lists(const uint8_t *settings, const uint8_t *frame, size_t len,
+                        enum fg_filter_verdict plain)
 {
     bool first = plain == FG_VERDICT_BAD_ETHERNET || plain == FG_VERDICT_BAD_IPV4 ||
                  plain == FG_VERDICT_BAD_IPV6 || plain == FG_VERDICT_BAD_SOURCE;
-    enum fg_verdict blocked = first ? plain : FG_VERDICT_BLOCKED;
-    struct fg_listed entry;
+    enum fg_filter_verdict blocked = first ? plain : FG_VERDICT_BLOCKED;
+    struct fg_filter_listed entry;
 
     if (!source_of(frame, len, settings[1], &entry))
         return;
@@ -176,7 +181,7 @@ static void check_lists(const uint8_t *settings, const uint8_t *frame, size_t le
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    enum fg_verdict first, again;
+    enum fg_filter_verdict first, again;
     uint8_t *frame;
     size_t len;
 

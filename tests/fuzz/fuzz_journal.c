@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A damaged log: reader, ledger and the writer's recovery. A good log of two segments is made once; the input
- * is a list of damages to it. Whatever they are: no crash, only valid records in order, and the writer goes
- * on exactly where the reader saw the end.
+ * A damaged log: reader, ledger and the writer's recovery. A good log of two segments is made once;
+ * the input is a list of damages to it. Whatever they are: no crash, only valid records in order,
+ * and the writer goes on exactly where the reader saw the end.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -54,15 +54,16 @@ static void remove_dir(void)
 
 static struct fg_journal *open_writer(struct fg_error *err)
 {
-    struct fg_journal_options options = {.dir = dir, .segment_bytes = SEGMENT, .memory = true, .now_ms = 1};
+    struct fg_journal_options options = {
+        .dir = dir, .segment_bytes = SEGMENT, .memory = true, .now_ms = 1};
 
     return fg_journal_open(&options, err);
 }
 
 /* The n-th record of a small sale: an item, its stock, then orders that are reserved and sold. */
-static struct fg_record record_of(unsigned n)
+static struct fg_journal_record record_of(unsigned n)
 {
-    struct fg_record r = {.type = FG_REC_ITEM_SET, .item = 7};
+    struct fg_journal_record r = {.type = FG_REC_ITEM_SET, .item = 7};
 
     if (n == 0) {
         r.order_max = 1;
@@ -82,7 +83,8 @@ static struct fg_record record_of(unsigned n)
 
 static void read_file(unsigned file)
 {
-    int fd = openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY), segment = openat(fd, names[file], O_RDONLY);
+    int fd = openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY),
+        segment = openat(fd, names[file], O_RDONLY);
 
     FG_FUZZ_CHECK(read(segment, good[file], SEGMENT) == SEGMENT);
     close(segment);
@@ -101,7 +103,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     journal = open_writer(&err);
     FG_FUZZ_CHECK(journal);
     for (unsigned n = 0; fg_journal_last_seq(journal) < RECORDS; n += 4) {
-        struct fg_record batch[4] = {record_of(n), record_of(n + 1), record_of(n + 2), record_of(n + 3)};
+        struct fg_journal_record batch[4] = {record_of(n), record_of(n + 1), record_of(n + 2),
+                                             record_of(n + 3)};
 
         FG_FUZZ_CHECK(fg_journal_commit(journal, batch, 4, n));
     }
@@ -111,7 +114,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static unsigned take(struct input *in, unsigned bytes)
 {
@@ -136,19 +139,19 @@ static void damage_record(struct input *in, uint8_t *segment)
 {
     uint8_t *place = segment + (1 + take(in, 2) % PLACES) * FG_RECORD_SIZE;
     unsigned at = take(in, 1) % FG_RECORD_SIZE;
-    struct fg_record r;
+    struct fg_journal_record r;
 
     patch(in, place + at, FG_RECORD_SIZE - at);
     memcpy(&r, place, sizeof(r));
-    r.crc = fg_record_crc(&r);
+    r.crc = fg_journal_record_crc(&r);
     memcpy(place, &r, sizeof(r));
 }
 
 static void damage_header(struct input *in, unsigned file)
 {
     uint8_t *segment = log_now.bytes[file];
-    unsigned at = take(in, 1) % sizeof(struct fg_segment_header);
-    struct fg_segment_header h;
+    unsigned at = take(in, 1) % sizeof(struct fg_journal_segment_header);
+    struct fg_journal_segment_header h;
 
     patch(in, segment + at, sizeof(h) - at);
     memcpy(&h, segment, sizeof(h));
@@ -194,18 +197,21 @@ static void write_log(void)
     int fd = open(dir, O_RDONLY | O_DIRECTORY);
 
     for (unsigned file = 0; file < 2; file++) {
-        int segment =
-            log_now.removed[file] ? -1 : openat(fd, names[file], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        int segment = log_now.removed[file]
+                          ? -1
+                          : openat(fd, names[file], O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
         if (segment < 0)
             continue;
-        FG_FUZZ_CHECK(write(segment, log_now.bytes[file], log_now.size[file]) == (ssize_t)log_now.size[file]);
+        FG_FUZZ_CHECK(write(segment, log_now.bytes[file], log_now.size[file]) ==
+                      (ssize_t)log_now.size[file]);
         close(segment);
     }
     close(fd);
 }
 
-/* ---- what must hold -------------------------------------------------------------------------------------
+/* ---- what must hold
+ * -------------------------------------------------------------------------------------
  */
 
 /* Records until the end of the log, or -1 when it is corrupt; at most `max` at a time. */
@@ -213,7 +219,7 @@ static int64_t read_all(size_t max)
 {
     struct fg_error err = {""};
     struct fg_journal_reader *reader = fg_journal_reader_open(dir, 1, &err);
-    struct fg_record *records = malloc(max * sizeof(*records)); /* of the exact size */
+    struct fg_journal_record *records = malloc(max * sizeof(*records)); /* of the exact size */
     int64_t total = 0;
     ssize_t n = -1;
 
@@ -222,7 +228,7 @@ static int64_t read_all(size_t max)
         FG_FUZZ_CHECK((size_t)n <= max);
         for (ssize_t i = 0; i < n; i++) {
             FG_FUZZ_CHECK(records[i].seq == (uint64_t)++total);
-            FG_FUZZ_CHECK(records[i].crc == fg_record_crc(&records[i]));
+            FG_FUZZ_CHECK(records[i].crc == fg_journal_record_crc(&records[i]));
         }
     }
     FG_FUZZ_CHECK(n == 0 || err.text[0]);
@@ -254,7 +260,7 @@ static void check_writer(int64_t seen, size_t max)
 {
     struct fg_error err = {""};
     struct fg_journal *journal = open_writer(&err);
-    struct fg_record r = record_of(0);
+    struct fg_journal_record r = record_of(0);
 
     FG_FUZZ_CHECK(journal || err.text[0]);
     FG_FUZZ_CHECK(journal || seen < 0); /* what can be read to its end can be continued */

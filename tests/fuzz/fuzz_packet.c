@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frame and request, as a worker sees them. Input: one byte of switches, then the frame. The switches repair
- * what a mutator cannot guess (checksum, tag), so that it gets behind those checks.
+ * Frame and request, as a worker sees them. Input: one byte of switches, then the frame. The
+ * switches repair what a mutator cannot guess (checksum, tag), so that it gets behind those checks.
  */
+#include "frame/frame.h"
 #include "fuzz.h"
-#include "packet/packet.h"
 
 #define ORDER_PORT 4600
 
 enum { FIX_CHECKSUM = 1, SEAL = 2 };
 
-static struct fg_keyring ring;
+static struct fg_packet_keyring ring;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const uint16_t ids[] = {7, 8, 65535};
 
     for (unsigned i = 0; i < 3; i++) {
-        ring.keys[i] = (struct fg_key){.id = ids[i], .roles = (uint16_t)(1 << i), .secret = {i + 1, 99}};
+        ring.keys[i] = (struct fg_packet_key){
+            .id = ids[i], .roles = (uint16_t)(1 << i), .secret = {i + 1, 99}};
         ring.slot[ids[i]] = (uint8_t)(i + 1);
     }
     ring.count = 3;
@@ -68,7 +69,8 @@ static void check_frame(const uint8_t *f, size_t len, const struct fg_frame *fra
     FG_FUZZ_CHECK(be16(f + frame->l3 - 2) == (v4 ? 0x0800u : 0x86ddu));
     FG_FUZZ_CHECK(be16(udp + 2) == ORDER_PORT && be16(udp + 4) == 72 && be16(udp) != 0);
     if (v4) {
-        FG_FUZZ_CHECK(ip[0] == 0x45 && ip[9] == 17 && be16(ip + 2) == 92 && !(be16(ip + 6) & 0xbfff));
+        FG_FUZZ_CHECK(ip[0] == 0x45 && ip[9] == 17 && be16(ip + 2) == 92 &&
+                      !(be16(ip + 6) & 0xbfff));
         FG_FUZZ_CHECK(sum_is_right(ip, 20, 0));
     } else {
         FG_FUZZ_CHECK(ip[0] >> 4 == 6 && ip[6] == 17 && be16(ip + 4) == 72);
@@ -77,30 +79,31 @@ static void check_frame(const uint8_t *f, size_t len, const struct fg_frame *fra
 
 static void check_request(const uint8_t *payload)
 {
-    const struct fg_key *key = NULL;
-    enum fg_drop drop = fg_request_check(payload, &ring, &key);
-    struct fg_request r;
+    const struct fg_packet_key *key = NULL;
+    enum fg_packet_drop drop = fg_packet_request_check(payload, &ring, &key);
+    struct fg_packet_request r;
 
     FG_FUZZ_CHECK((unsigned)drop < FG_DROP_COUNT);
     FG_FUZZ_CHECK((drop == FG_DROP_NONE) == (key != NULL));
     if (drop != FG_DROP_NONE)
         return;
     memcpy(&r, payload, sizeof(r));
-    FG_FUZZ_CHECK(fg_op_roles(r.op) != 0 && key->id == r.key_id);
+    FG_FUZZ_CHECK(fg_packet_op_roles(r.op) != 0 && key->id == r.key_id);
     FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.quantity == 0);
     FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_STOCK || r.item == 0);
     FG_FUZZ_CHECK(r.op != FG_OP_STOCK || r.user == 0);
     FG_FUZZ_CHECK((r.op == FG_OP_EXTEND || r.until_ms == 0) && r.reserved == 0);
-    FG_FUZZ_CHECK(!fg_reply_check(payload, key)); /* a request can never pass for a reply */
+    FG_FUZZ_CHECK(!fg_packet_reply_check(payload, key)); /* a request can never pass for a reply */
 }
 
-/* Turned and finished, it is the same frame backwards: same size, nothing touched behind it, valid again. */
+/* Turned and finished, it is the same frame backwards: same size, nothing touched behind it, valid
+ * again. */
 static void check_turn(uint8_t *f, uint32_t len, const struct fg_frame *frame)
 {
     uint32_t size = fg_frame_size(frame), behind = len - size;
     uint8_t *before = malloc(len), *udp = f + frame->l4;
     struct fg_frame again;
-    enum fg_drop drop;
+    enum fg_packet_drop drop;
 
     FG_FUZZ_CHECK(before);
     memcpy(before, f, len);
@@ -109,7 +112,8 @@ static void check_turn(uint8_t *f, uint32_t len, const struct fg_frame *frame)
     FG_FUZZ_CHECK(behind == 0 || memcmp(before + size, f + size, behind) == 0);
     FG_FUZZ_CHECK(memcmp(before + frame->payload, f + frame->payload, FG_PACKET_SIZE) == 0);
     FG_FUZZ_CHECK(memcmp(before, f + 6, 6) == 0 && memcmp(before + 6, f, 6) == 0);
-    FG_FUZZ_CHECK(memcmp(before + frame->l4, udp + 2, 2) == 0 && memcmp(before + frame->l4 + 2, udp, 2) == 0);
+    FG_FUZZ_CHECK(memcmp(before + frame->l4, udp + 2, 2) == 0 &&
+                  memcmp(before + frame->l4 + 2, udp, 2) == 0);
     if (frame->ip == 6)
         FG_FUZZ_CHECK(sum_is_right(f + frame->l3 + 8, 32 + 72, 17 + 72));
     FG_FUZZ_CHECK(frame->ip == 6 ? f[frame->l3 + 7] == 64 : f[frame->l3 + 8] == 64);
@@ -123,7 +127,7 @@ static void check_turn(uint8_t *f, uint32_t len, const struct fg_frame *frame)
 /* An answer goes back to who asked, and a frame without answer stays as it is. */
 static void check_host(const uint8_t *f, uint32_t len)
 {
-    static const struct fg_host own = {
+    static const struct fg_frame_host own = {
         .mac = {2, 0, 0, 0, 0, 1},
         .count = 2,
         .addresses = {{4, {198, 18, 0, 1}}, {6, {0x20, 1, 0x0d, 0xb8, [15] = 1}}}};
@@ -132,10 +136,11 @@ static void check_host(const uint8_t *f, uint32_t len)
 
     FG_FUZZ_CHECK(copy);
     memcpy(copy, f, len);
-    answer = fg_host_answer(copy, len, len, &own);
+    answer = fg_frame_host_answer(copy, len, len, &own);
     FG_FUZZ_CHECK(answer <= len);
     if (answer)
-        FG_FUZZ_CHECK(!memcmp(copy + 6, own.mac, 6) && (!memcmp(copy, f + 6, 6) || copy[0] == 0x33));
+        FG_FUZZ_CHECK(!memcmp(copy + 6, own.mac, 6) &&
+                      (!memcmp(copy, f + 6, 6) || copy[0] == 0x33));
     else
         FG_FUZZ_CHECK(!memcmp(copy, f, len));
     free(copy);
@@ -144,11 +149,13 @@ static void check_host(const uint8_t *f, uint32_t len)
 static void judge(uint8_t *f, uint32_t len, uint8_t switches)
 {
     struct fg_frame frame;
-    enum fg_drop drop = FG_DROP_NONE;
+    enum fg_packet_drop drop = FG_DROP_NONE;
     enum fg_frame_kind kind = fg_frame_parse(f, len, ORDER_PORT, &frame, &drop);
 
-    FG_FUZZ_CHECK((kind == FG_FRAME_BAD) == (drop != FG_DROP_NONE) && (unsigned)drop < FG_DROP_COUNT);
-#ifdef FG_FUZZ_CANARY /* a reader that trusts the length in the header: the fuzzer has to find it */
+    FG_FUZZ_CHECK((kind == FG_FRAME_BAD) == (drop != FG_DROP_NONE) &&
+                  (unsigned)drop < FG_DROP_COUNT);
+#ifdef FG_FUZZ_CANARY /* a reader that trusts the length in the header: the fuzzer has to find it  \
+                       */
     if (kind == FG_FRAME_BAD && drop == FG_DROP_TRUNCATED && len >= 16 && f[12] == 0x86)
         *(volatile uint8_t *)&frame.ip = f[len];
 #endif
@@ -156,10 +163,10 @@ static void judge(uint8_t *f, uint32_t len, uint8_t switches)
         return;
     check_frame(f, len, &frame);
     if (switches & SEAL) {
-        struct fg_request r;
+        struct fg_packet_request r;
 
         memcpy(&r, f + frame.payload, sizeof(r));
-        fg_request_seal(&r, &ring.keys[switches >> 2 & 1]);
+        fg_packet_request_seal(&r, &ring.keys[switches >> 2 & 1]);
         memcpy(f + frame.payload, &r, sizeof(r));
     }
     check_request(f + frame.payload);

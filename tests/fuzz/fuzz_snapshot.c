@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A damaged snapshot: the streaming reader and the loader. A good one is made once; the input is a list of
- * damages to it, with or without CRCs that are right again afterwards, or a whole file. Whatever it is: no
- * crash, no more entries than the header says, nothing in the ledger that does not add up.
+ * A damaged snapshot: the streaming reader and the loader. A good one is made once; the input is a
+ * list of damages to it, with or without CRCs that are right again afterwards, or a whole file.
+ * Whatever it is: no crash, no more entries than the header says, nothing in the ledger that does
+ * not add up.
  */
 #include <fcntl.h>
 
@@ -26,7 +27,7 @@ static void remove_dir(void)
     rmdir(dir);
 }
 
-static void apply(struct fg_ledger *l, struct fg_record r)
+static void apply(struct fg_ledger *l, struct fg_journal_record r)
 {
     struct fg_error err;
 
@@ -37,13 +38,14 @@ static void apply(struct fg_ledger *l, struct fg_record r)
 static void fill(struct fg_ledger *l)
 {
     for (uint64_t i = 1; i <= 3; i++) {
-        apply(l, (struct fg_record){.type = FG_REC_ITEM_SET, .item = i, .order_max = 2});
-        apply(l, (struct fg_record){.type = FG_REC_STOCK, .item = i, .arg = 100});
-        apply(l, (struct fg_record){.type = FG_REC_USER, .user = i, .arg = 1});
+        apply(l, (struct fg_journal_record){.type = FG_REC_ITEM_SET, .item = i, .order_max = 2});
+        apply(l, (struct fg_journal_record){.type = FG_REC_STOCK, .item = i, .arg = 100});
+        apply(l, (struct fg_journal_record){.type = FG_REC_USER, .user = i, .arg = 1});
     }
     for (uint64_t u = 1; u <= ORDERS; u++) {
         static const uint8_t ends[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
-        struct fg_record r = {.type = FG_REC_RESERVED, .item = 1 + u % 3, .user = u, .quantity = 1};
+        struct fg_journal_record r = {
+            .type = FG_REC_RESERVED, .item = 1 + u % 3, .user = u, .quantity = 1};
 
         apply(l, r);
         r.type = ends[u % 3];
@@ -65,7 +67,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     fill(l);
     seq = fg_ledger_seq(l);
     snprintf(path, sizeof(path), "%s/%020llu.fgs", dir, (unsigned long long)seq);
-    FG_FUZZ_CHECK(fg_snapshot_write(l, dir, 7, 1, &err));
+    FG_FUZZ_CHECK(fg_ledger_snapshot_write(l, dir, 7, 1, &err));
     fg_ledger_destroy(l);
     fd = open(path, O_RDONLY);
     FG_FUZZ_CHECK(fd >= 0);
@@ -78,15 +80,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* Header and blocks as far as they can be followed. */
 static void mend(void)
 {
-    struct fg_snapshot_header h;
-    struct fg_snapshot_block b;
+    struct fg_ledger_snapshot_header h;
+    struct fg_ledger_snapshot_block b;
     size_t at = sizeof(h);
     uint32_t before;
 
     if (size_now < sizeof(h))
         return;
     memcpy(&h, bytes, sizeof(h));
-    before = h.crc = fg_snapshot_header_crc(&h);
+    before = h.crc = fg_ledger_snapshot_header_crc(&h);
     memcpy(bytes, &h, sizeof(h));
     while (size_now - at >= sizeof(b)) {
         memcpy(&b, bytes + at, sizeof(b));
@@ -131,27 +133,27 @@ static void write_file(void)
 
 static void read_all(size_t max)
 {
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_error err = {""};
-    struct fg_snapshot_reader *r = fg_snapshot_open(dir, &info, &err);
+    struct fg_snapshot_reader *r = fg_ledger_snapshot_open(dir, &info, &err);
     struct fg_ledger_item *items = malloc(max * sizeof(*items));
     struct fg_ledger_order *orders = malloc(max * sizeof(*orders));
     uint64_t *users = malloc(max * sizeof(*users)), seen[3] = {0};
     ssize_t n = 0;
 
     FG_FUZZ_CHECK(items && orders && users && (r || err.text[0]));
-    while (r && (n = fg_snapshot_items(r, items, max, &err)) > 0)
+    while (r && (n = fg_ledger_snapshot_items(r, items, max, &err)) > 0)
         seen[0] += (uint64_t)n;
     if (r && n == 0)
-        while ((n = fg_snapshot_denied(r, users, max, &err)) > 0)
+        while ((n = fg_ledger_snapshot_denied(r, users, max, &err)) > 0)
             seen[1] += (uint64_t)n;
     if (r && n == 0)
-        while ((n = fg_snapshot_orders(r, orders, max, &err)) > 0)
+        while ((n = fg_ledger_snapshot_orders(r, orders, max, &err)) > 0)
             seen[2] += (uint64_t)n;
     if (r && n == 0)
         FG_FUZZ_CHECK(seen[0] == info.items && seen[1] == info.denied && seen[2] == info.orders);
     FG_FUZZ_CHECK(n >= 0 || err.text[0]);
-    fg_snapshot_close(r);
+    fg_ledger_snapshot_close(r);
     free(items);
     free(orders);
     free(users);
@@ -160,10 +162,10 @@ static void read_all(size_t max)
 static void load(void)
 {
     struct fg_ledger *l = fg_ledger_create();
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_error err = {""};
     uint64_t reserved = 0, sold = 0;
-    bool ok = fg_snapshot_load(l, dir, &info, &err);
+    bool ok = fg_ledger_snapshot_load(l, dir, &info, &err);
 
     FG_FUZZ_CHECK(ok || err.text[0]);
     FG_FUZZ_CHECK(fg_ledger_seq(l) == (ok ? seq : 0) && info.seq == (ok ? seq : 0));
@@ -178,7 +180,8 @@ static void load(void)
     for (uint32_t i = 0; i < fg_ledger_items(l); i++) {
         const struct fg_ledger_item *item = fg_ledger_item_at(l, i);
 
-        FG_FUZZ_CHECK(item->total == item->available + item->reserved + item->sold && item->index == i);
+        FG_FUZZ_CHECK(item->total == item->available + item->reserved + item->sold &&
+                      item->index == i);
         reserved -= item->reserved;
         sold -= item->sold;
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What happens to a sale, as bytes: requests, commands, loops, deliveries, commits, time, crashes on one to
- * three workers, under the simulator's oracle (tests/sim). Input: 4 bytes of set-up, then 7 bytes a step. At
- * the end everything must be answered, and what is free sold.
+ * What happens to a sale, as bytes: requests, commands, loops, deliveries, commits, time, crashes
+ * on one to three workers, under the simulator's oracle (tests/sim). Input: 4 bytes of set-up, then
+ * 7 bytes a step. At the end everything must be answered, and what is free sold.
  */
 #include "fuzz.h"
 #include "stock/canary.h"
 #include "tests/sim/play.h"
 
 #ifdef FG_CANARY
-enum fg_canary_name fg_canary = FG_CANARY_RETURN_TWICE;
+enum fg_stock_canary_name fg_stock_canary = FG_CANARY_RETURN_TWICE;
 #endif
 
 enum { SETUP_BYTES = 4, STEP_BYTES = 7, STEPS_MAX = 300, RESTARTS_MAX = 3, ADDITIONS_MAX = 12 };

@@ -30,7 +30,7 @@ class Timeout(Exception):
 
 def program(name):
     """Path of a built program: floodgate, fgctl, fgblast, fgaudit."""
-    folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'tools',
+    folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'app', 'fglog': 'app',
               'order-service': 'tools'}[name]
     path = os.path.join(BUILD, folder, name, name)
     if not os.access(path, os.X_OK):

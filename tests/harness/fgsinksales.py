@@ -154,7 +154,7 @@ class KafkaSale(SinkSale):
     def finish(self):
         """The sale ends; topic and log agree in every field of every order."""
         self.sale.finish(redis=False)
-        fglog = os.path.join(fgtest.BUILD, 'tools', 'fglog', 'fglog')
+        fglog = os.path.join(fgtest.BUILD, 'app', 'fglog', 'fglog')
         done = subprocess.run([fglog, self.gate.log_dir, '--json'], capture_output=True, text=True, check=True, timeout=60)
         written = [json.loads(line) for line in done.stdout.splitlines()]
         events, last = [r for r in written if r['type'] != 'batch'], written[-1]['seq']

@@ -190,7 +190,7 @@ def test_latency(lab):
 @fgtest.timeout(120)
 def test_budget(lab):
     """the stages of a packet have cycles and instructions, and are all of it; a wrong reply would end the program"""
-    if not os.path.exists(os.path.join(fgtest.BUILD, 'tools', 'benches', 'budget', 'bench_budget')):
+    if not os.path.exists(os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'budget', 'bench_budget')):
         raise fgtest.Skip('bench_budget is not built: the budget is counted on x86-64 only')
     rows = bench(lab, 'budget')
     for way in ('ring', 'ring, instructions', 'handed off', 'memif', 'memif echo'):

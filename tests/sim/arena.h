@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory that can be put back: all that engines and rings allocate (aligned_alloc and fg_ring_create are
- * wrapped by the linker) lies here, and a copy of it is the state of the appliance. Of large arrays only the
- * pages that were ever written are copied: they are found by write protection.
+ * Memory that can be put back: all that engines and rings allocate (aligned_alloc and
+ * fg_ring_create are wrapped by the linker) lies here, and a copy of it is the state of the
+ * appliance. Of large arrays only the pages that were ever written are copied: they are found by
+ * write protection.
  */
 #ifndef FG_SIM_ARENA_H
 #define FG_SIM_ARENA_H

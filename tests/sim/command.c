@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Steps of the operator, as the control thread carries them out: durable first, then in force everywhere. */
+/* Steps of the operator, as the control thread carries them out: durable first, then in force
+ * everywhere. */
 #include "play.h"
 
 /* False when the engine has no room for it now. */
@@ -25,7 +26,8 @@ static unsigned home_of(struct sim *s, uint32_t index)
     return fg_user_owner(ITEM_ID + index, s->w.workers);
 }
 
-/* An index is given to an item when its definition is durable: so they are defined one after the other. */
+/* An index is given to an item when its definition is durable: so they are defined one after the
+ * other. */
 static bool may_define(const struct sim *s, uint32_t index)
 {
     for (uint32_t i = 0; i < index; i++)
@@ -59,8 +61,8 @@ static void apply_step(struct sim *s, unsigned worker)
         struct shelf *shelf = &s->w.shelves[i];
         bool refused = s->w.mode[worker] != FG_STOCK_RUNNING;
 
-        if (!shelf->known || shelf->applied[worker] == shelf->version || !give(s, worker, &shelf->settings) ||
-            refused)
+        if (!shelf->known || shelf->applied[worker] == shelf->version ||
+            !give(s, worker, &shelf->settings) || refused)
             continue;
         shelf->applied[worker] = shelf->version;
         oracle_applied(&s->o, worker, &shelf->settings);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a crash leaves of the log's last commit, and who finds out. The disk may have kept all of it, a prefix
- * that ends in the middle of a record, or some sectors and not others. The cut is known here from the bytes
- * alone; where the real journal is asked too, it has to come to the same end.
+ * What a crash leaves of the log's last commit, and who finds out. The disk may have kept all of
+ * it, a prefix that ends in the middle of a record, or some sectors and not others. The cut is
+ * known here from the bytes alone; where the real journal is asked too, it has to come to the same
+ * end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -54,11 +55,11 @@ static void replay(const struct world *w, uint32_t len, struct fg_ledger *ledger
 
 static void write_segment(const char *dir, uint32_t len)
 {
-    struct fg_segment_header h = {.magic = FG_SEGMENT_MAGIC,
-                                  .version = FG_SEGMENT_VERSION,
-                                  .appliance_id = 1,
-                                  .first_seq = 1,
-                                  .bytes = (LOG_MAX + 1) * FG_RECORD_SIZE};
+    struct fg_journal_segment_header h = {.magic = FG_SEGMENT_MAGIC,
+                                          .version = FG_SEGMENT_VERSION,
+                                          .appliance_id = 1,
+                                          .first_seq = 1,
+                                          .bytes = (LOG_MAX + 1) * FG_RECORD_SIZE};
     size_t bytes = (size_t)len * FG_RECORD_SIZE;
     char path[256];
     int fd;
@@ -94,7 +95,8 @@ void disk_folder_remove(const char *dir)
 /* By lib/journal and fg_ledger_replay, as the daemon does at start. Returns the last sequence. */
 static uint32_t recover_files(const char *dir, uint32_t len, struct fg_ledger *ledger)
 {
-    struct fg_journal_options options = {.dir = dir, .segment_bytes = FG_SEGMENT_BYTES_MIN, .now_ms = 1};
+    struct fg_journal_options options = {
+        .dir = dir, .segment_bytes = FG_SEGMENT_BYTES_MIN, .now_ms = 1};
     struct fg_journal *journal;
     struct fg_error err = {""};
     uint32_t last;
@@ -114,7 +116,8 @@ static uint32_t recover_files(const char *dir, uint32_t len, struct fg_ledger *l
     return last;
 }
 
-uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder, struct fg_ledger **recovered)
+uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder,
+                    struct fg_ledger **recovered)
 {
     uint32_t cut = w->durable_len;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Steps from a seed, and steps as text. Looks at no engine: the same seed is always the same list. */
+/* Steps from a seed, and steps as text. Looks at no engine: the same seed is always the same list.
+ */
 #include "play.h"
 
 enum { USERS = 14, NTH = 80, RECENT = 8 };
@@ -12,23 +13,27 @@ struct drawing {
     uint32_t plenty;                /* largest addition of stock */
     struct sim_step recent[RECENT]; /* reservations that were asked for not long ago */
     uint32_t weight[SIM_KINDS], weights;
-    struct sim_step cure; /* of a trouble that makes most steps idle, after this many steps; 0 = none */
+    struct sim_step
+        cure; /* of a trouble that makes most steps idle, after this many steps; 0 = none */
     unsigned cure_in;
 };
 
 static const uint16_t usual_weight[SIM_KINDS] = {
-    [SIM_REQUEST] = 4300, [SIM_POLL] = 2500, [SIM_DELIVER] = 1000, [SIM_WRITE] = 900, [SIM_SYNC] = 500,
-    [SIM_CLOCK] = 250,    [SIM_ITEM] = 50,   [SIM_APPLY] = 150,    [SIM_ADD] = 150,   [SIM_REMOVE] = 70,
-    [SIM_DENY] = 10,      [SIM_DISK] = 20,   [SIM_STOP] = 4,       [SIM_CRASH] = 12,  [SIM_FINISH] = 4,
+    [SIM_REQUEST] = 4300, [SIM_POLL] = 2500, [SIM_DELIVER] = 1000, [SIM_WRITE] = 900,
+    [SIM_SYNC] = 500,     [SIM_CLOCK] = 250, [SIM_ITEM] = 50,      [SIM_APPLY] = 150,
+    [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 10,      [SIM_DISK] = 20,
+    [SIM_STOP] = 4,       [SIM_CRASH] = 12,  [SIM_FINISH] = 4,
 };
 
 static void draw_setup(struct drawing *d, struct world_setup *setup)
 {
     struct rng *r = &d->rng;
 
-    /* One draw a statement: in what order the initializers of a list are evaluated is the compiler's choice.
+    /* One draw a statement: in what order the initializers of a list are evaluated is the
+     * compiler's choice.
      */
-    *setup = (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
+    *setup =
+        (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
     setup->ring_places = 2u << rng_below(r, 5);
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
     setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;
@@ -47,7 +52,8 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     }
 }
 
-/* The fields of an order follow from its id, so that a repeat is a repeat; now and then one lies. */
+/* The fields of an order follow from its id, so that a repeat is a repeat; now and then one lies.
+ */
 static struct sim_step reservation(struct drawing *d, uint32_t user, uint32_t nth)
 {
     uint64_t h = fg_mix64(user, nth + d->seed);
@@ -173,8 +179,8 @@ static unsigned draw_opening(struct drawing *d, struct sim_step *steps, uint32_t
     struct sim_step *s = steps;
 
     s->c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, 4);
-    *s =
-        (struct sim_step){.kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .c = s->c, .d = 3};
+    *s = (struct sim_step){
+        .kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .c = s->c, .d = 3};
     *++s = (struct sim_step){.kind = SIM_ADD, .a = index, .b = rng_below(&d->rng, 8)};
     for (unsigned i = 0; i < d->workers; i++)
         *++s = (struct sim_step){.kind = SIM_WRITE, .worker = (uint8_t)i, .n = 9};
@@ -186,7 +192,8 @@ static unsigned draw_opening(struct drawing *d, struct sim_step *steps, uint32_t
     return (unsigned)(s + 1 - steps);
 }
 
-void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup, struct sim_step steps[SIM_STEPS])
+void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
+              struct sim_step steps[SIM_STEPS])
 {
     struct drawing d = {.rng = {seed}, .seed = seed, .workers = workers};
     unsigned n = 0;
@@ -242,7 +249,8 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
         snprintf(text, size, "%u ms pass", s->a);
         break;
     case SIM_ITEM:
-        snprintf(text, size, "operator sets item %u: hold %u ms, limit %u, largest order %u%s%s%s (%u ms)",
+        snprintf(text, size,
+                 "operator sets item %u: hold %u ms, limit %u, largest order %u%s%s%s (%u ms)",
                  item, s->b, s->c, s->d, s->n & 1 ? ", paused" : "", s->n & 2 ? ", closes" : "",
                  s->n & 4 ? ", opens" : "", s->n / 8u);
         break;
@@ -251,11 +259,12 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
         break;
     case SIM_ADD:
     case SIM_REMOVE:
-        snprintf(text, size, "operator %s item %u: %u units", s->kind == SIM_ADD ? "adds to" : "takes from",
-                 item, 1 + s->b % 64);
+        snprintf(text, size, "operator %s item %u: %u units",
+                 s->kind == SIM_ADD ? "adds to" : "takes from", item, 1 + s->b % 64);
         break;
     case SIM_DENY:
-        snprintf(text, size, "operator %s user %u", s->b & 1 ? "denies" : "allows", 1000 + s->a % 16);
+        snprintf(text, size, "operator %s user %u", s->b & 1 ? "denies" : "allows",
+                 1000 + s->a % 16);
         break;
     case SIM_DISK:
         snprintf(text, size, "the disk %s", disk[s->n % 3]);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every interleaving of small sales: depth-first over requests, single messages, loops and single durable
- * records, each state visited once. Safety is checked after every step (oracle), and from every state a fair
- * continuation must answer all that was asked; where nothing is left to do, what is free must be sellable.
+ * Every interleaving of small sales: depth-first over requests, single messages, loops and single
+ * durable records, each state visited once. Safety is checked after every step (oracle), and from
+ * every state a fair continuation must answer all that was asked; where nothing is left to do, what
+ * is free must be sellable.
  */
 #include "exhaustive.h"
 
@@ -17,7 +18,7 @@
 
 #include "stock/canary.h"
 
-enum fg_canary_name fg_canary;
+enum fg_stock_canary_name fg_stock_canary;
 #endif
 
 enum { DEPTH_MAX = 160, SEEN_BITS = 24, HOLD_MS = 16 };
@@ -100,7 +101,8 @@ static struct sim_step event_step(const struct event *e)
 }
 
 /* False when the choice is not open in this state. */
-static bool choice_step(const struct search *x, uint32_t done, unsigned choice, struct sim_step *step)
+static bool choice_step(const struct search *x, uint32_t done, unsigned choice,
+                        struct sim_step *step)
 {
     const struct event *e = &x->scenario->events[choice];
     unsigned worker = (choice - x->events) % 2;
@@ -130,7 +132,8 @@ static void take_step(const struct sim_step *step, unsigned choice)
 {
     static const struct sim_step sync = {.kind = SIM_SYNC};
 
-    sim.w.token_next = choice % TOKENS_MAX; /* the same event has the same token in every order of events */
+    sim.w.token_next =
+        choice % TOKENS_MAX; /* the same event has the same token in every order of events */
     sim_apply(&sim, step);
     if (step->kind == SIM_WRITE)
         sim_apply(&sim, &sync);
@@ -217,7 +220,8 @@ static void prepare(struct search *x, const struct scenario *scenario)
     x->states = x->transitions = x->ends = 0;
     x->complete = x->fair = false;
     x->scenario = scenario;
-    while (x->events < EVENTS_MAX && (scenario->events[x->events].kind || scenario->events[x->events].n))
+    while (x->events < EVENTS_MAX &&
+           (scenario->events[x->events].kind || scenario->events[x->events].n))
         x->events++;
     memset(seen, 0, sizeof(*seen) << SEEN_BITS);
     arena_reset();
@@ -276,13 +280,13 @@ static void on_abort(int signal_number)
 #ifdef FG_CANARY
 /* Bugs that show with two workers and one item, and the scenario that shows each. */
 static const struct {
-    enum fg_canary_name canary;
+    enum fg_stock_canary_name canary;
     const char *name;
     unsigned scenario;
 } canaries[] = {
-#define SHOWS(canary, scenario)                                                                              \
-    {                                                                                                        \
-        FG_CANARY_##canary, #canary, scenario - 1                                                            \
+#define SHOWS(canary, scenario)                                                                    \
+    {                                                                                              \
+        FG_CANARY_##canary, #canary, scenario - 1                                                  \
     }
     SHOWS(RELEASE_NOT_DURABLE, 4), SHOWS(ADDED_NOT_DURABLE, 14),
     SHOWS(LENT_FORGOTTEN, 1),      SHOWS(REFUSE_UNASKED, 1),
@@ -304,7 +308,7 @@ static bool is_found(unsigned i, double seconds)
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        fg_canary = canaries[i].canary;
+        fg_stock_canary = canaries[i].canary;
         FG_ASSERT(freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr));
         explore(&search, &scenarios[canaries[i].scenario], now() + seconds);
         _exit(0);

@@ -10,7 +10,7 @@ enum { EVENTS_MAX = 8 };
 /* Happens once, at any time; 'H' = at the item's home, 'O' = at the other worker. */
 struct event {
     uint8_t kind;  /* enum sim_kind */
-    uint8_t n;     /* as in struct sim_step; REQUEST: enum fg_op */
+    uint8_t n;     /* as in struct sim_step; REQUEST: enum fg_packet_op */
     uint8_t after; /* 1 + the event that must have happened before; 0 = none */
     char at;
     uint8_t user, units;

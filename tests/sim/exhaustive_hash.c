@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The fingerprint of a state: what can have an influence on what comes, and as little else as possible. */
+/* The fingerprint of a state: what can have an influence on what comes, and as little else as
+ * possible. */
 #include "arena.h"
 #include "exhaustive.h"
 #include "stock/engine.h"

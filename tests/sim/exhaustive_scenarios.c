@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "exhaustive.h"
 
-#define RESERVE(where, who, n_units)                                                                         \
-    {                                                                                                        \
-        .kind = SIM_REQUEST, .n = FG_OP_RESERVE, .at = where, .user = who, .units = n_units                  \
+#define RESERVE(where, who, n_units)                                                               \
+    {                                                                                              \
+        .kind = SIM_REQUEST, .n = FG_OP_RESERVE, .at = where, .user = who, .units = n_units        \
     }
-#define ORDER(op, where, who, behind)                                                                        \
-    {                                                                                                        \
-        .kind = SIM_REQUEST, .n = FG_OP_##op, .at = where, .user = who, .after = behind                      \
+#define ORDER(op, where, who, behind)                                                              \
+    {                                                                                              \
+        .kind = SIM_REQUEST, .n = FG_OP_##op, .at = where, .user = who, .after = behind            \
     }
 
 const struct scenario scenarios[] = {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who gets the last units. Many sales on real engines in simulated nanoseconds: workers loop (a burst of
- * requests, then the engine's loop), shoppers arrive at random workers. A shopper's chance must not depend on
- * which worker owns him (chi-square test), and among those who wait, who asked earlier must not be passed
- * over by more than some loops. The seeds are fixed: the figures are the same in every run.
+ * Who gets the last units. Many sales on real engines in simulated nanoseconds: workers loop (a
+ * burst of requests, then the engine's loop), shoppers arrive at random workers. A shopper's chance
+ * must not depend on which worker owns him (chi-square test), and among those who wait, who asked
+ * earlier must not be passed over by more than some loops. The seeds are fixed: the figures are the
+ * same in every run.
  */
 #include <math.h>
 
@@ -52,8 +53,12 @@ static struct rng rng;
 
 static struct fg_stock_command command(uint8_t type, uint32_t index, uint64_t item)
 {
-    return (struct fg_stock_command){
-        .type = type, .index = index, .item = item, .units = UNITS, .hold_ms = 3600000, .order_max = 1};
+    return (struct fg_stock_command){.type = type,
+                                     .index = index,
+                                     .item = item,
+                                     .units = UNITS,
+                                     .hold_ms = 3600000,
+                                     .order_max = 1};
 }
 
 static void answered(uint32_t token, const struct fg_stock_answer *a)
@@ -117,7 +122,8 @@ static void ask(uint32_t i, uint8_t op, uint64_t item, uint32_t sale)
         answered(i | (op == FG_OP_CANCEL) << 16, &a);
 }
 
-/* What a worker does next: handle a packet of its burst, or, after the last one, the engine's loop. */
+/* What a worker does next: handle a packet of its burst, or, after the last one, the engine's loop.
+ */
 struct lcore {
     uint64_t next_ns, began_ns;
     unsigned burst;                        /* packets left of it */
@@ -188,7 +194,8 @@ static void invite(enum shape shape, uint32_t holders)
     }
 }
 
-/* Holders buy everything before the sale that is looked at; each of them gives back some time in it. */
+/* Holders buy everything before the sale that is looked at; each of them gives back some time in
+ * it. */
 static uint32_t sell_out(uint64_t item, uint32_t sale)
 {
     for (uint32_t i = 0; i < UNITS; i++) {
@@ -239,7 +246,8 @@ static uint64_t run_sale(enum shape shape, uint64_t item, uint32_t sale)
 
 /* ---- statistics */
 
-/* Upper tail of the chi-square distribution: the regularised incomplete gamma function by its series. */
+/* Upper tail of the chi-square distribution: the regularised incomplete gamma function by its
+ * series. */
 static double chi_square_p(double x, unsigned freedom)
 {
     double a = freedom / 2.0, h = x / 2.0, term = 1 / a, sum = term;
@@ -284,9 +292,9 @@ static bool judge(const char *what, const struct tally *t)
 }
 
 /*
- * How much better or worse than the others the home's shoppers do. Of what comes back to a sold-out item the
- * home knows at once, the others a loop later, and asks of the time between go to the home: a small bias is
- * left.
+ * How much better or worse than the others the home's shoppers do. Of what comes back to a sold-out
+ * item the home knows at once, the others a loop later, and asks of the time between go to the
+ * home: a small bias is left.
  */
 static double bias(const struct tally *t)
 {
@@ -358,8 +366,8 @@ static bool measure(unsigned number, unsigned workers, enum shape shape)
         if (sale % WORLD_ITEMS == WORLD_ITEMS - 1)
             world_stop(&w);
     }
-    printf("# %u workers, %s: %d sales of %d units to %d shoppers\n", workers, shapes[shape].name, SALES,
-           UNITS, SHOPPERS);
+    printf("# %u workers, %s: %d sales of %d units to %d shoppers\n", workers, shapes[shape].name,
+           SALES, UNITS, SHOPPERS);
     good = judge("distance from the home", &by_place);
     if (shape == RETURNING)
         good = bias(&by_place) <= bias_max;
@@ -368,7 +376,8 @@ static bool measure(unsigned number, unsigned workers, enum shape shape)
         printf("#   passed over by at most %.1f of the longest loops\n", worst);
         good &= worst <= passed_over_max;
     }
-    printf("%sok %u - fair: %u workers, %s\n", good ? "" : "not ", number, workers, shapes[shape].name);
+    printf("%sok %u - fair: %u workers, %s\n", good ? "" : "not ", number, workers,
+           shapes[shape].name);
     return good;
 }
 

@@ -72,7 +72,8 @@ static void read_failure(char *text, size_t size)
         snprintf(text, size, "no message: killed, or no end within %d s", HANG_SECONDS);
 }
 
-/* Forks; 0 in the child, which writes its complaints to failure_fd. Else waits: true when it ended well. */
+/* Forks; 0 in the child, which writes its complaints to failure_fd. Else waits: true when it ended
+ * well. */
 static bool in_child(pid_t *pid)
 {
     int status;
@@ -137,9 +138,12 @@ static void print_trace(const struct hunt *h, const struct sim_step *list, unsig
 {
     const struct fg_stock_limits *l = &setup.limits;
 
-    printf("# seed %llu workers %u: %s\n", (unsigned long long)h->failed_seed, h->failed_workers, h->failure);
-    printf("# rings of %u places, parked_max %u, held_max %u, orders_max %u, users_max %u, user_rate %u\n",
-           setup.ring_places, l->parked_max, l->held_max, l->orders_max, l->users_max, l->user_rate);
+    printf("# seed %llu workers %u: %s\n", (unsigned long long)h->failed_seed, h->failed_workers,
+           h->failure);
+    printf("# rings of %u places, parked_max %u, held_max %u, orders_max %u, users_max %u, "
+           "user_rate %u\n",
+           setup.ring_places, l->parked_max, l->held_max, l->orders_max, l->users_max,
+           l->user_rate);
     for (unsigned i = 0; i < n; i++) {
         char text[160];
 
@@ -172,7 +176,8 @@ static void make_folder(void)
 
 bool hunt(struct hunt *h)
 {
-    struct hunt *shared = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct hunt *shared =
+        mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid;
     bool ok;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Looks for a seed that fails. Runs go on in a child process; when it dies, the steps of the failing seed are
- * made fewer by delta debugging (Zeller and Hildebrandt 2002), each try in a child of its own.
+ * Looks for a seed that fails. Runs go on in a child process; when it dies, the steps of the
+ * failing seed are made fewer by delta debugging (Zeller and Hildebrandt 2002), each try in a child
+ * of its own.
  */
 #ifndef FG_SIM_HUNT_H
 #define FG_SIM_HUNT_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The story that the log tells: each prefix of it must be a legal state. What is known of orders and users.
+/* The story that the log tells: each prefix of it must be a legal state. What is known of orders
+ * and users.
  */
 #include "oracle.h"
 
@@ -50,8 +51,8 @@ uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool 
 
     for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
         const struct oracle_order *order = &o->orders[at - 1];
-        bool counts =
-            order->now == FG_ORDER_RESERVED || order->now == FG_ORDER_SOLD || (waiting && order->waits);
+        bool counts = order->now == FG_ORDER_RESERVED || order->now == FG_ORDER_SOLD ||
+                      (waiting && order->waits);
 
         if (order->user == user && order->item == item && counts)
             units += order->quantity;
@@ -69,7 +70,7 @@ struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user)
 
 /* ---- the log */
 
-static void write_order(struct oracle *o, const struct fg_record *r)
+static void write_order(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
@@ -98,7 +99,7 @@ static void write_order(struct oracle *o, const struct fg_record *r)
                                                    : FG_ORDER_EXPIRED;
 }
 
-static void write_item(struct oracle *o, const struct fg_record *r)
+static void write_item(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item = oracle_item(o, r->item);
 
@@ -116,7 +117,7 @@ static void write_item(struct oracle *o, const struct fg_record *r)
         item->written.total += (int64_t)r->arg;
 }
 
-static void write_record(struct oracle *o, const struct fg_record *r)
+static void write_record(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item;
 
@@ -139,7 +140,7 @@ static void write_record(struct oracle *o, const struct fg_record *r)
     FG_ASSERT(item->written.total >= item->written.reserved + item->written.sold);
 }
 
-static void durable_record(struct oracle *o, const struct fg_record *r)
+static void durable_record(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_order *order;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What must hold, checked without any code of the engine or the ledger. It knows three stories of each order:
- * what the order's worker has decided (by the records that it pushed), what the log holds, and what was told
- * to the shopper. It is shown every record, request, answer and step.
+ * What must hold, checked without any code of the engine or the ledger. It knows three stories of
+ * each order: what the order's worker has decided (by the records that it pushed), what the log
+ * holds, and what was told to the shopper. It is shown every record, request, answer and step.
  */
 #ifndef FG_SIM_ORACLE_H
 #define FG_SIM_ORACLE_H
@@ -50,8 +50,9 @@ struct oracle_item {
     struct settings recorded, in_force[WORKERS_MAX];
     struct oracle_units now, written;
     uint64_t free; /* for sale, in banks, slices and grants */
-    /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 = the home
-     * has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a loop since */
+    /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 =
+     * the home has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a
+     * loop since */
     uint8_t stage[WORKERS_MAX];
     uint64_t said[WORKERS_MAX]; /* messages from the home that have to be delivered for 3 */
 };
@@ -78,7 +79,8 @@ struct oracle {
 
 void oracle_start(struct oracle *o, const struct world *w);
 void oracle_restarted(struct oracle *o, struct world *w);
-void oracle_written(struct oracle *o, struct world *w); /* the log has grown, or more of it is durable */
+void oracle_written(struct oracle *o,
+                    struct world *w); /* the log has grown, or more of it is durable */
 /* cause: the request or command that the engine was given; NULL: it had a loop */
 void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct token *cause);
 void oracle_applied(struct oracle *o, unsigned worker, const struct fg_stock_command *settings);
@@ -91,7 +93,8 @@ void oracle_settled(struct oracle *o, struct world *w); /* nothing waits any mor
 void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_stock_result result,
                   const struct fg_stock_answer *a);
 /* An answer left the appliance. */
-void oracle_answered(struct oracle *o, struct world *w, uint32_t token, const struct fg_stock_answer *a);
+void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
+                     const struct fg_stock_answer *a);
 
 void oracle_command_given(struct oracle *o, struct world *w, uint32_t token);
 void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,

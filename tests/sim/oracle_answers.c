@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the engine makes of a request, and what it tells: each decision is judged anew, from the contract. */
+/* What the engine makes of a request, and what it tells: each decision is judged anew, from the
+ * contract. */
 #include "oracle.h"
 
 static const uint8_t state_of_status[FG_STATUS_COUNT] = {
@@ -14,8 +15,8 @@ struct asked {
     struct token *token;
     uint32_t index; /* of the token */
     enum fg_stock_result result;
-    enum fg_status status; /* NONE unless answered */
-    enum fg_order_state before, after;
+    enum fg_packet_status status; /* NONE unless answered */
+    enum fg_ledger_order_state before, after;
     bool waited; /* the order waited for units before */
     bool gone;   /* or was refused, and the answer has not left yet */
     bool late;   /* its hold had ended before */
@@ -23,7 +24,7 @@ struct asked {
     struct oracle_order *order;
 };
 
-static bool answered(const struct asked *q, enum fg_status status)
+static bool answered(const struct asked *q, enum fg_packet_status status)
 {
     return q->result == FG_STOCK_ANSWERED && q->status == status;
 }
@@ -47,7 +48,7 @@ static void tells_state(struct asked *q)
         q->token->expect = (uint8_t)q->after;
 }
 
-static enum fg_status not_on_sale(const struct settings *s, uint64_t now_ms)
+static enum fg_packet_status not_on_sale(const struct settings *s, uint64_t now_ms)
 {
     if (!s || !s->live)
         return FG_STATUS_UNKNOWN_ITEM;
@@ -58,7 +59,8 @@ static enum fg_status not_on_sale(const struct settings *s, uint64_t now_ms)
     return s->flags & FG_ITEM_PAUSED ? FG_STATUS_PAUSED : FG_STATUS_NONE;
 }
 
-static void judge_refusal(struct oracle *o, struct world *w, const struct asked *q, const struct settings *s)
+static void judge_refusal(struct oracle *o, struct world *w, const struct asked *q,
+                          const struct settings *s)
 {
     const struct fg_stock_request *r = &q->token->request;
     const struct oracle_item *item = oracle_item(o, r->item);
@@ -83,7 +85,8 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
 }
 
 /* It was taken in: accepted already, or it waits for units. */
-static void judge_taken(struct oracle *o, struct world *w, const struct asked *q, const struct settings *s)
+static void judge_taken(struct oracle *o, struct world *w, const struct asked *q,
+                        const struct settings *s)
 {
     struct token *t = q->token;
     const struct fg_stock_request *r = &t->request;
@@ -112,7 +115,8 @@ static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_denied *denied = oracle_denied(o, r->user);
     const struct settings *s = item ? &item->in_force[q->token->worker] : NULL;
-    enum fg_status refusal = denied && denied->now ? FG_STATUS_USER_DENIED : not_on_sale(s, w->now_ms);
+    enum fg_packet_status refusal =
+        denied && denied->now ? FG_STATUS_USER_DENIED : not_on_sale(s, w->now_ms);
 
     FG_ASSERT(q->result != FG_STOCK_IGNORED);
     if (answered(q, FG_STATUS_USER_RATE)) {
@@ -149,8 +153,9 @@ static void judge_change(struct world *w, struct asked *q)
                                                       [FG_OP_QUERY] = FG_ORDER_RESERVED,
                                                       [FG_OP_EXTEND] = FG_ORDER_RESERVED};
     const struct fg_stock_request *r = &q->token->request;
-    enum fg_order_state due = q->before;
-    uint64_t until_ms = r->until_ms < w->now_ms + FG_HOLD_MS_MAX ? r->until_ms : w->now_ms + FG_HOLD_MS_MAX;
+    enum fg_ledger_order_state due = q->before;
+    uint64_t until_ms =
+        r->until_ms < w->now_ms + FG_HOLD_MS_MAX ? r->until_ms : w->now_ms + FG_HOLD_MS_MAX;
 
     if (q->waited) {
         FG_ASSERT(answered(q, FG_STATUS_BUSY) || (q->gone && answered(q, FG_STATUS_UNKNOWN_ORDER)));
@@ -167,7 +172,8 @@ static void judge_change(struct world *w, struct asked *q)
     if (q->before == FG_ORDER_RESERVED)
         due = q->late ? FG_ORDER_EXPIRED : becomes[r->op];
     FG_ASSERT(q->after == due);
-    FG_ASSERT(due != FG_ORDER_RESERVED || r->op != FG_OP_EXTEND || q->order->deadline_ms >= until_ms);
+    FG_ASSERT(due != FG_ORDER_RESERVED || r->op != FG_OP_EXTEND ||
+              q->order->deadline_ms >= until_ms);
     tells_state(q);
 }
 
@@ -175,7 +181,7 @@ static void judge_item(struct oracle *o, struct world *w, const struct asked *q)
 {
     struct oracle_item *item = oracle_item(o, q->token->request.item);
     const struct settings *s = item ? &item->in_force[q->token->worker] : NULL;
-    enum fg_status refusal = not_on_sale(s, w->now_ms);
+    enum fg_packet_status refusal = not_on_sale(s, w->now_ms);
     bool logged_only = item && !item->in_force[q->token->worker].live;
 
     FG_ASSERT(q->result == FG_STOCK_ANSWERED);
@@ -200,7 +206,8 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         t->told = order->told;
         q.before = order->now;
         q.waited = order->waits;
-        q.gone = order->waits && (w->troubled || w->tokens[order->token].min_free < order->quantity);
+        q.gone =
+            order->waits && (w->troubled || w->tokens[order->token].min_free < order->quantity);
         q.same = order->item == t->request.item && order->quantity == t->request.quantity;
         q.late = order->now == FG_ORDER_RESERVED && w->now_ms >= order->deadline_ms;
     }
@@ -218,8 +225,10 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
 
 /* ---- what is told */
 
-/* What is told of an order is on disk, is never of another order, and never contradicts what was told. */
-static void told_state(struct oracle *o, struct token *t, const struct fg_stock_answer *a, unsigned state)
+/* What is told of an order is on disk, is never of another order, and never contradicts what was
+ * told. */
+static void told_state(struct oracle *o, struct token *t, const struct fg_stock_answer *a,
+                       unsigned state)
 {
     struct oracle_order *order = oracle_order(o, t->request.user, t->request.order_id);
 
@@ -240,7 +249,8 @@ static void told_state(struct oracle *o, struct token *t, const struct fg_stock_
     order->told = (uint8_t)state;
 }
 
-static void told_waiter(struct oracle *o, struct world *w, uint32_t token, const struct fg_stock_answer *a)
+static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
+                        const struct fg_stock_answer *a)
 {
     struct token *t = &w->tokens[token];
     struct oracle_order *order = oracle_order(o, t->request.user, t->request.order_id);
@@ -253,7 +263,8 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token, const
         FG_ASSERT(t->min_free < t->request.quantity);
         break;
     default:
-        FG_ASSERT(w->troubled && (a->status == FG_STATUS_BUSY || a->status == FG_STATUS_UNAVAILABLE));
+        FG_ASSERT(w->troubled &&
+                  (a->status == FG_STATUS_BUSY || a->status == FG_STATUS_UNAVAILABLE));
     }
     FG_ASSERT(a->item == t->request.item && order);
     if (order->token == token)
@@ -261,7 +272,8 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token, const
     oracle_waits_no_more(o, w, token);
 }
 
-void oracle_answered(struct oracle *o, struct world *w, uint32_t token, const struct fg_stock_answer *a)
+void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
+                     const struct fg_stock_answer *a)
 {
     struct token *t = &w->tokens[token];
     unsigned state;
@@ -277,8 +289,8 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token, const st
     FG_ASSERT(t->expect == FG_ORDER_NONE);
     if (t->waits)
         told_waiter(o, w, token, a);
-    if (t->request.op != FG_OP_STOCK && a->status != FG_STATUS_CONFLICT && a->status != FG_STATUS_BUSY &&
-        a->status != FG_STATUS_UNAVAILABLE)
+    if (t->request.op != FG_OP_STOCK && a->status != FG_STATUS_CONFLICT &&
+        a->status != FG_STATUS_BUSY && a->status != FG_STATUS_UNAVAILABLE)
         FG_ASSERT(t->told == FG_ORDER_NONE); /* what has an order is not told that it has none */
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The story that the workers tell by the records that they push, and the balance over all of them. */
+/* The story that the workers tell by the records that they push, and the balance over all of them.
+ */
 #include "oracle.h"
 
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token)
@@ -18,7 +19,8 @@ void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token)
     o->waiting[i] = o->waiting[--o->waiting_len];
 }
 
-/* Of the live orders of a user the one that was taken in last says which limit holds for their sum. */
+/* Of the live orders of a user the one that was taken in last says which limit holds for their sum.
+ */
 static void check_limit(struct oracle *o, const struct oracle_order *of)
 {
     const struct oracle_order *last = of;
@@ -33,8 +35,8 @@ static void check_limit(struct oracle *o, const struct oracle_order *of)
     FG_ASSERT(last->limit == 0 || oracle_user_units(o, of->user, of->item, false) <= last->limit);
 }
 
-static void reserved(struct oracle *o, struct world *w, unsigned worker, const struct fg_record *r,
-                     const struct token *cause)
+static void reserved(struct oracle *o, struct world *w, unsigned worker,
+                     const struct fg_journal_record *r, const struct token *cause)
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
@@ -62,11 +64,13 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker, const s
     check_limit(o, order);
 }
 
-static void ended(struct oracle *o, struct world *w, const struct fg_record *r, const struct token *cause)
+static void ended(struct oracle *o, struct world *w, const struct fg_journal_record *r,
+                  const struct token *cause)
 {
     struct oracle_units *u = &oracle_item(o, r->item)->now;
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
-    bool asked = cause && !cause->command && oracle_same_order(&cause->request, r->user, r->order_id);
+    bool asked =
+        cause && !cause->command && oracle_same_order(&cause->request, r->user, r->order_id);
 
     FG_ASSERT(order && order->now == FG_ORDER_RESERVED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
@@ -82,7 +86,8 @@ static void ended(struct oracle *o, struct world *w, const struct fg_record *r, 
     u->sold += r->type == FG_REC_SOLD ? r->quantity : 0;
 }
 
-static void extended(struct oracle *o, struct world *w, const struct fg_record *r, const struct token *cause)
+static void extended(struct oracle *o, struct world *w, const struct fg_journal_record *r,
+                     const struct token *cause)
 {
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
 
@@ -94,7 +99,8 @@ static void extended(struct oracle *o, struct world *w, const struct fg_record *
 }
 
 /* Stock is added at once, and taken away when it could be gathered. */
-static struct token *stock(struct oracle *o, struct world *w, const struct fg_record *r, struct token *cause)
+static struct token *stock(struct oracle *o, struct world *w, const struct fg_journal_record *r,
+                           struct token *cause)
 {
     int64_t units = (int64_t)r->arg;
 
@@ -116,8 +122,8 @@ static struct token *stock(struct oracle *o, struct world *w, const struct fg_re
     return NULL;
 }
 
-static void push_record(struct oracle *o, struct world *w, unsigned worker, const struct fg_record *r,
-                        struct token *cause)
+static void push_record(struct oracle *o, struct world *w, unsigned worker,
+                        const struct fg_journal_record *r, struct token *cause)
 {
     FG_ASSERT(r->worker == worker && r->time_ms == w->now_ms);
     switch (r->type) {
@@ -147,7 +153,7 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker, cons
 
 void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct token *cause)
 {
-    const struct fg_record *r;
+    const struct fg_journal_record *r;
 
     FG_ASSERT(o->pushed[worker] >= w->taken[worker]);
     while ((r = fg_ring_peek(w->journal[worker], o->pushed[worker] - w->taken[worker])) != NULL) {
@@ -251,7 +257,8 @@ void oracle_settled(struct oracle *o, struct world *w)
         const struct oracle_order *order = &o->orders[i];
 
         FG_ASSERT(order->now == order->written && !order->waits);
-        FG_ASSERT(order->now != FG_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms || w->stopping);
+        FG_ASSERT(order->now != FG_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms ||
+                  w->stopping);
     }
     for (uint32_t i = 0; i < ITEMS_MAX; i++)
         FG_ASSERT(memcmp(&o->items[i].now, &o->items[i].written, sizeof(o->items[i].now)) == 0);

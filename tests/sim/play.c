@@ -199,11 +199,13 @@ void sim_apply(struct sim *s, const struct sim_step *step)
     oracle_balance(&s->o, &s->w);
 }
 
-/* Every unit that is free can be bought, from whichever worker; then, and only then, it is sold out. */
+/* Every unit that is free can be bought, from whichever worker; then, and only then, it is sold
+ * out. */
 void sim_buy_all(struct sim *s, uint32_t index)
 {
     struct fg_stock_request r = {.op = FG_OP_RESERVE, .item = ITEM_ID + index, .quantity = 1};
-    uint64_t *sold = &s->o.statuses[FG_STATUS_RESERVED], *out = &s->o.statuses[FG_STATUS_SOLD_OUT], before;
+    uint64_t *sold = &s->o.statuses[FG_STATUS_RESERVED], *out = &s->o.statuses[FG_STATUS_SOLD_OUT],
+             before;
     uint64_t left;
 
     oracle_balance(&s->o, &s->w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A run as data: a set-up and a list of steps that says all that happens. Any subset of the steps is a run
- * too, so that a failing one can be made smaller.
+ * A run as data: a set-up and a list of steps that says all that happens. Any subset of the steps
+ * is a run too, so that a failing one can be made smaller.
  */
 #ifndef FG_SIM_PLAY_H
 #define FG_SIM_PLAY_H
@@ -9,22 +9,22 @@
 #include "oracle.h"
 
 /* name, what a, b, c, d mean. `worker` and `n` are of all that have them. */
-#define SIM_STEP_LIST(X)                                                                                     \
-    X(REQUEST, "n = operation, a = user, b = order, c = item, d = units; EXTEND: by d ms")                   \
-    X(POLL, "worker; n = most answers; a: everything is delivered to it before")                             \
-    X(DELIVER, "worker; n = most messages from each of the others")                                          \
-    X(WRITE, "worker; n = most records")                                                                     \
-    X(SYNC, "")                                                                                              \
-    X(CLOCK, "a = ms")                                                                                       \
-    X(ITEM,                                                                                                  \
-      "a = item, b = hold ms, c = limit per user, d = largest order, n = 1 paused, 2 closed, 4 not open")    \
-    X(APPLY, "worker: takes the settings that are durable")                                                  \
-    X(ADD, "a = item, b = units")                                                                            \
-    X(REMOVE, "a = item, b = units")                                                                         \
-    X(DENY, "a = user, b = 1 deny, 0 allow")                                                                 \
-    X(DISK, "n = enum disk_state")                                                                           \
-    X(STOP, "")                                                                                              \
-    X(CRASH, "n = workers of the next life; a = tail of the log; b: through real files")                     \
+#define SIM_STEP_LIST(X)                                                                           \
+    X(REQUEST, "n = operation, a = user, b = order, c = item, d = units; EXTEND: by d ms")         \
+    X(POLL, "worker; n = most answers; a: everything is delivered to it before")                   \
+    X(DELIVER, "worker; n = most messages from each of the others")                                \
+    X(WRITE, "worker; n = most records")                                                           \
+    X(SYNC, "")                                                                                    \
+    X(CLOCK, "a = ms")                                                                             \
+    X(ITEM, "a = item, b = hold ms, c = limit per user, d = largest order, n = 1 paused, 2 "       \
+            "closed, 4 not open")                                                                  \
+    X(APPLY, "worker: takes the settings that are durable")                                        \
+    X(ADD, "a = item, b = units")                                                                  \
+    X(REMOVE, "a = item, b = units")                                                               \
+    X(DENY, "a = user, b = 1 deny, 0 allow")                                                       \
+    X(DISK, "n = enum disk_state")                                                                 \
+    X(STOP, "")                                                                                    \
+    X(CRASH, "n = workers of the next life; a = tail of the log; b: through real files")           \
     X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")
 
 enum sim_kind {
@@ -49,13 +49,15 @@ struct sim {
 };
 
 void sim_start(struct sim *s, const struct world_setup *setup, const char *folder);
-/* Any values are taken: what is out of range is brought into it, what does not apply is left out. */
+/* Any values are taken: what is out of range is brought into it, what does not apply is left out.
+ */
 void sim_apply(struct sim *s, const struct sim_step *step);
 /* The end of the faults: everything is answered, everything that is free can be bought. */
 void sim_liveness(struct sim *s);
 void sim_stop(struct sim *s);
 
-/* Fair loops without faults: everything that was asked must be answered, in a bounded number of loops. */
+/* Fair loops without faults: everything that was asked must be answered, in a bounded number of
+ * loops. */
 void sim_settle(struct sim *s);
 void sim_buy_all(struct sim *s, uint32_t index);
 
@@ -64,7 +66,8 @@ void sim_describe(const struct sim_step *step, char *text, size_t size);
 
 /* ---- draw.c: everything from one seed */
 enum { SIM_STEPS = 1500 };
-void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup, struct sim_step steps[SIM_STEPS]);
+void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
+              struct sim_step steps[SIM_STEPS]);
 
 /* ---- command.c: steps of the operator */
 void sim_command(struct sim *s, const struct sim_step *step);

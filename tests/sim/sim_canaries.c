@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The simulator's own test: an engine with a deliberate bug (lib/stock/canary.h) has to fail, each bug within
- * a minute; the same build without a bug has to pass.
+ * The simulator's own test: an engine with a deliberate bug (lib/stock/canary.h) has to fail, each
+ * bug within a minute; the same build without a bug has to pass.
  */
 #include <getopt.h>
 
 #include "hunt.h"
 #include "stock/canary.h"
 
-enum fg_canary_name fg_canary;
+enum fg_stock_canary_name fg_stock_canary;
 
 static const struct {
     const char *name, *text;
@@ -39,13 +39,14 @@ static bool try(int number, bool trace)
                      .shrink_seconds = trace ? 20 : 0};
     bool good;
 
-    fg_canary = (enum fg_canary_name)number;
+    fg_stock_canary = (enum fg_stock_canary_name)number;
     good = hunt(&h) == (number == FG_CANARY_NONE);
-    printf("%sok %d - %s: %s", good ? "" : "not ", number + 1, canaries[number].name, canaries[number].text);
+    printf("%sok %d - %s: %s", good ? "" : "not ", number + 1, canaries[number].name,
+           canaries[number].text);
     if (h.failed)
         printf("\n# found by seed %llu workers %u, run %llu, after %.2f s: %s\n",
-               (unsigned long long)h.failed_seed, h.failed_workers, (unsigned long long)h.runs + 1, h.seconds,
-               h.failure);
+               (unsigned long long)h.failed_seed, h.failed_workers, (unsigned long long)h.runs + 1,
+               h.seconds, h.failure);
     else
         printf("\n# %llu runs without a failure, %.2f s\n", (unsigned long long)h.runs, h.seconds);
     fflush(stdout);
@@ -54,8 +55,10 @@ static bool try(int number, bool trace)
 
 int main(int argc, char **argv)
 {
-    static const struct option list[] = {
-        {"canary", 1, NULL, 'c'}, {"trace", 0, NULL, 't'}, {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"canary", 1, NULL, 'c'},
+                                         {"trace", 0, NULL, 't'},
+                                         {"help", 0, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     int first = 0, last = CANARIES - 1, c;
     bool trace = false, good = true;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Seeded simulation of the stock engine: any number of workers in one thread, random interleavings of
- * requests, loops, messages, commits, time, operator and crashes; first with faults (safety), then without
- * (liveness).
+ * Seeded simulation of the stock engine: any number of workers in one thread, random interleavings
+ * of requests, loops, messages, commits, time, operator and crashes; first with faults (safety),
+ * then without (liveness).
  */
 #include <getopt.h>
 #include <time.h>
@@ -38,7 +38,8 @@ static void options(int argc, char **argv, struct hunt *h)
         else if (c == 'w')
             h->workers = (unsigned)number("--workers", optarg, 1, WORKERS_MAX);
         else {
-            printf("sim_stock [--seed N] [--runs N | --seconds N] [--workers 1..%d]\n", WORKERS_MAX);
+            printf("sim_stock [--seed N] [--runs N | --seconds N] [--workers 1..%d]\n",
+                   WORKERS_MAX);
             exit(c == 'h' ? 0 : 2);
         }
     }
@@ -54,13 +55,15 @@ int main(int argc, char **argv)
 
     options(argc, argv, &h);
     ok = hunt(&h);
-    printf("# seeds %llu..%llu: %llu steps, %llu balances, %llu restarts (%llu from real files, %llu torn "
+    printf("# seeds %llu..%llu: %llu steps, %llu balances, %llu restarts (%llu from real files, "
+           "%llu torn "
            "records); answers:",
-           (unsigned long long)h.first_seed, (unsigned long long)h.failed_seed, (unsigned long long)h.steps,
-           (unsigned long long)h.balances, (unsigned long long)h.restarts, (unsigned long long)h.files_read,
+           (unsigned long long)h.first_seed, (unsigned long long)h.failed_seed,
+           (unsigned long long)h.steps, (unsigned long long)h.balances,
+           (unsigned long long)h.restarts, (unsigned long long)h.files_read,
            (unsigned long long)h.cut_records);
     for (unsigned i = 1; i < FG_STATUS_COUNT; i++)
-        printf(" %s %llu", fg_status_name(i), (unsigned long long)h.statuses[i]);
+        printf(" %s %llu", fg_packet_status_name(i), (unsigned long long)h.statuses[i]);
     printf("\n%s 1 - engine simulation, seeds from %llu\n1..1\n", ok ? "ok" : "not ok",
            (unsigned long long)h.first_seed);
     return ok ? 0 : 1;

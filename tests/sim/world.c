@@ -136,29 +136,31 @@ void world_deliver(struct world *w, unsigned to, unsigned n)
         struct fg_ring *out = w->out[from][to], *in = w->in[from][to];
         struct fg_stock_message m;
 
-        for (unsigned k = 0; from != to && k < n && fg_ring_room(in, 1) && fg_ring_pop(out, &m); k++) {
+        for (unsigned k = 0; from != to && k < n && fg_ring_room(in, 1) && fg_ring_pop(out, &m);
+             k++) {
             fg_ring_push(in, &m);
             w->delivered[from][to]++;
         }
     }
 }
 
-static void append(struct world *w, struct fg_record *r)
+static void append(struct world *w, struct fg_journal_record *r)
 {
     FG_ASSERT(w->log_len < LOG_MAX);
     r->seq = w->log_len + 1;
-    r->crc = fg_record_crc(r);
+    r->crc = fg_journal_record_crc(r);
     w->log[w->log_len++] = *r;
 }
 
-/* As fg_journal_commit does: a commit begins with a BATCH record that says what is durable before it. */
+/* As fg_journal_commit does: a commit begins with a BATCH record that says what is durable before
+ * it. */
 void world_write(struct world *w, unsigned worker, unsigned n)
 {
-    struct fg_record r;
+    struct fg_journal_record r;
 
     while (w->disk == DISK_OK && n-- > 0 && fg_ring_pop(w->journal[worker], &r)) {
         if (w->log_len == w->durable_len) {
-            struct fg_record batch = {
+            struct fg_journal_record batch = {
                 .type = FG_REC_BATCH, .arg = w->durable_len, .time_ms = w->now_ms, .worker = 255};
 
             append(w, &batch);
@@ -204,7 +206,8 @@ uint64_t world_in_flight(struct world *w, uint32_t index, bool returns)
     for (unsigned i = 0; i < w->workers; i++)
         for (unsigned j = 0; j < w->workers; j++)
             if (i != j)
-                units += units_in(w->out[i][j], index, returns) + units_in(w->in[i][j], index, returns);
+                units +=
+                    units_in(w->out[i][j], index, returns) + units_in(w->in[i][j], index, returns);
     return units;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A whole appliance without threads: engines, rings with a stretch of road between their two ends, the log
- * as it stands on disk (BATCH records, sequences, CRCs) and can lose its tail, the control plane's memory of
- * settings, a clock. Nothing in it is random: what happens next is told from outside.
+ * A whole appliance without threads: engines, rings with a stretch of road between their two ends,
+ * the log as it stands on disk (BATCH records, sequences, CRCs) and can lose its tail, the control
+ * plane's memory of settings, a clock. Nothing in it is random: what happens next is told from
+ * outside.
  */
 #ifndef FG_SIM_WORLD_H
 #define FG_SIM_WORLD_H
@@ -46,7 +47,7 @@ struct token {
     uint8_t told;      /* what had been told of the order when this was asked */
     uint8_t expect;    /* state that has to be told; 0 = open */
     uint32_t min_free; /* fewest units that were free at any time since it was asked */
-    uint64_t record;   /* of a command: the number of its worker's record that it caused; 0 = none */
+    uint64_t record; /* of a command: the number of its worker's record that it caused; 0 = none */
     unsigned worker;
     struct fg_stock_request request;
     struct fg_stock_command given; /* of a command */
@@ -77,10 +78,10 @@ struct world {
     uint64_t delivered[WORKERS_MAX][WORKERS_MAX];
     struct fg_ring *from[WORKERS_MAX][WORKERS_MAX]; /* [to][from]: in, as an engine wants it */
     struct fg_ring *journal[WORKERS_MAX];
-    struct fg_watermark mark[WORKERS_MAX];
+    struct fg_journal_watermark mark[WORKERS_MAX];
     uint64_t taken[WORKERS_MAX]; /* records of this life that are in the log, durable or not */
 
-    struct fg_record *log; /* [LOG_MAX] */
+    struct fg_journal_record *log; /* [LOG_MAX] */
     uint32_t log_len, durable_len;
     uint32_t cut_records, files_read; /* statistics */
 
@@ -92,8 +93,9 @@ struct world {
 void world_start(struct world *w, const struct world_setup *setup);
 void world_stop(struct world *w);
 
-/* The process dies and another one starts, with this many workers. tail: which part of what was not durable
- * the disk has (0 = all of it). folder: NULL, or where the real journal shall recover it. */
+/* The process dies and another one starts, with this many workers. tail: which part of what was not
+ * durable the disk has (0 = all of it). folder: NULL, or where the real journal shall recover it.
+ */
 void world_restart(struct world *w, unsigned workers, uint64_t tail, const char *folder);
 
 /* Moves up to n messages on their way to a worker from each of the others. */
@@ -103,7 +105,8 @@ void world_write(struct world *w, unsigned worker, unsigned n);
 void world_sync(struct world *w);
 
 enum fg_stock_mode world_mode(const struct world *w);
-/* Free units of an item on the way between workers; returns: also those on their way back from orders. */
+/* Free units of an item on the way between workers; returns: also those on their way back from
+ * orders. */
 uint64_t world_in_flight(struct world *w, uint32_t index, bool returns);
 /* Messages sent to a worker since the start, delivered or not. */
 uint64_t world_sent(struct world *w, unsigned from, unsigned to);
@@ -113,7 +116,8 @@ void world_token_free(struct world *w, uint32_t token);
 
 /* ---- disk.c */
 /* What is left of the log behind durable_len after a crash; returns its new length. */
-uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder, struct fg_ledger **recovered);
+uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder,
+                    struct fg_ledger **recovered);
 void disk_folder_empty(const char *dir);
 void disk_folder_remove(const char *dir);
 

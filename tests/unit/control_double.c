@@ -12,7 +12,7 @@
 
 #include "control_double.h"
 
-static void apply(struct fg_double *d, const struct fg_record *record)
+static void apply(struct fg_double *d, const struct fg_journal_record *record)
 {
     struct fg_error err;
 
@@ -27,7 +27,7 @@ static void catch_up(struct fg_double *d)
     d->waiting_count = 0;
 }
 
-void fg_double_record(struct fg_double *d, struct fg_record record)
+void fg_double_record(struct fg_double *d, struct fg_journal_record record)
 {
     pthread_mutex_lock(&d->lock);
     record.seq = ++d->seq;
@@ -47,7 +47,8 @@ void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t it
                                     [FG_ORDER_SOLD] = FG_REC_SOLD,
                                     [FG_ORDER_CANCELLED] = FG_REC_CANCELLED,
                                     [FG_ORDER_EXPIRED] = FG_REC_EXPIRED};
-    struct fg_record record = {.type = FG_REC_RESERVED, .quantity = 1, .item = item, .user = user};
+    struct fg_journal_record record = {
+        .type = FG_REC_RESERVED, .quantity = 1, .item = item, .user = user};
 
     memset(record.order_id, id, sizeof(record.order_id));
     record.arg = 1900000000000;
@@ -60,8 +61,9 @@ void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t it
 
 static json_t *alarms(void *ctx)
 {
-    return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "name", "orders", "level", "alarm", "text",
-                     "worker 0: 9 of 9", "name", "sink", "level", "warning", "text", "a\nb");
+    return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "name", "orders", "level", "alarm",
+                     "text", "worker 0: 9 of 9", "name", "sink", "level", "warning", "text",
+                     "a\nb");
 }
 
 /* Every metric of the table has a value, so that a page of all of them is checked. */
@@ -147,12 +149,12 @@ static bool known(struct fg_double *d, uint64_t item, struct fg_ledger_item *cop
     return found != NULL;
 }
 
-static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item, bool must_exist,
-                                       struct fg_error *err)
+static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
+                                       bool must_exist, struct fg_error *err)
 {
     struct fg_double *d = ctx;
     struct fg_ledger_item old;
-    struct fg_record record = {.type = FG_REC_ITEM_SET, .item = item->item};
+    struct fg_journal_record record = {.type = FG_REC_ITEM_SET, .item = item->item};
 
     d->item_calls++;
     d->last_item = *item;
@@ -172,17 +174,18 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     record.order_max = item->order_max;
     record.flags = item->paused ? FG_ITEM_PAUSED : 0;
     fg_double_record(d, record);
-    record = (struct fg_record){.type = FG_REC_ITEM_NAME, .item = item->item};
+    record = (struct fg_journal_record){.type = FG_REC_ITEM_NAME, .item = item->item};
     memcpy(record.name, item->name, strnlen(item->name, FG_ITEM_NAME_MAX));
     fg_double_record(d, record);
     return FG_CONTROL_DONE;
 }
 
-static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units, struct fg_error *err)
+static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
+                                        struct fg_error *err)
 {
     struct fg_double *d = ctx;
     struct fg_ledger_item old;
-    struct fg_record record = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+    struct fg_journal_record record = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
 
     d->stock_calls++;
     d->last_units = units;
@@ -207,7 +210,7 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
         return d->refuse_user;
     }
     d->user_calls++;
-    fg_double_record(d, (struct fg_record){.type = FG_REC_USER, .user = user, .arg = deny});
+    fg_double_record(d, (struct fg_journal_record){.type = FG_REC_USER, .user = user, .arg = deny});
     return FG_CONTROL_DONE;
 }
 
@@ -239,17 +242,18 @@ static void ledger_unlock(void *ctx)
 }
 
 /* Two: an order packet, and a frame that says little. */
-static unsigned samples(void *ctx, struct fg_drop_sample *list, unsigned max)
+static unsigned samples(void *ctx, struct fg_filter_sample *list, unsigned max)
 {
-    static const uint8_t frame[] = "\1\2\3\4\5\6\1\2\3\4\5\7\x08\0\x45\0\0\x5c\0\1\0\0\x40\x11\0\0"
-                                   "\xc6\x12\0\7\xc6\x12\0\1\x4e\x20\x11\xf8\0\x48\0\0\x46\x47\1\1\2\0\1\0";
+    static const uint8_t frame[] =
+        "\1\2\3\4\5\6\1\2\3\4\5\7\x08\0\x45\0\0\x5c\0\1\0\0\x40\x11\0\0"
+        "\xc6\x12\0\7\xc6\x12\0\1\x4e\x20\x11\xf8\0\x48\0\0\x46\x47\1\1\2\0\1\0";
 
     memset(list, 0, max * sizeof(*list));
-    list[0] = (struct fg_drop_sample){
+    list[0] = (struct fg_filter_sample){
         .time_ns = 1, .verdict = FG_VERDICT_RATE_ORDER, .length = 106, .kept = sizeof(frame) - 1};
     memcpy(list[0].bytes, frame, sizeof(frame) - 1);
     if (max > 1)
-        list[1] = (struct fg_drop_sample){.verdict = FG_VERDICT_BLOCKED, .length = 9, .kept = 9};
+        list[1] = (struct fg_filter_sample){.verdict = FG_VERDICT_BLOCKED, .length = 9, .kept = 9};
     return max > 1 ? 2 : 1;
 }
 
@@ -303,19 +307,19 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .keys_reload = keys_reload};
 }
 
-static bool box_allowed(void *ctx, const struct fg_prefix *address)
+static bool box_allowed(void *ctx, const struct fg_filter_prefix *address)
 {
     return false;
 }
 
-static bool box_block(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
-                      struct fg_error *err)
+static bool box_block(void *ctx, const struct fg_filter_prefix *source, uint64_t ms,
+                      const char *reason, struct fg_error *err)
 {
-    fg_prefix_format(source, ((struct fg_double *)ctx)->blocked);
+    fg_filter_prefix_format(source, ((struct fg_double *)ctx)->blocked);
     return true;
 }
 
-static bool box_unblock(void *ctx, const struct fg_prefix *source, struct fg_error *err)
+static bool box_unblock(void *ctx, const struct fg_filter_prefix *source, struct fg_error *err)
 {
     ((struct fg_double *)ctx)->blocked[0] = 0;
     return true;
@@ -324,7 +328,8 @@ static bool box_unblock(void *ctx, const struct fg_prefix *source, struct fg_err
 /* Two offences of any class are too many. */
 static struct fg_penalty *open_box(struct fg_double *d)
 {
-    struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN, .first_ms = 60000, .v6_prefix = 64};
+    struct fg_penalty_options options = {
+        .mode = FG_PENALTY_PROVEN, .first_ms = 60000, .v6_prefix = 64};
     struct fg_penalty_lists lists = {d, box_allowed, box_block, box_unblock, NULL};
 
     for (unsigned i = 0; i < FG_OFFENCES; i++)
@@ -334,8 +339,11 @@ static struct fg_penalty *open_box(struct fg_double *d)
 
 void fg_double_init(struct fg_double *d, bool with_filter)
 {
-    struct fg_filter_options options = {
-        .pins = d->pins, .order_port = 4600, .sources_max = 1024, .prefixes_max = 1024, .v6_prefix = 64};
+    struct fg_filter_options options = {.pins = d->pins,
+                                        .order_port = 4600,
+                                        .sources_max = 1024,
+                                        .prefixes_max = 1024,
+                                        .v6_prefix = 64};
     struct fg_error err = {"not asked for"};
 
     memset(d, 0, sizeof(*d));
@@ -424,15 +432,17 @@ char *fg_raw_request(const char *path, const char *request, size_t size)
     return text;
 }
 
-int fg_ask(const char *socket, const char *method, const char *path, const char *body, json_t **json)
+int fg_ask(const char *socket, const char *method, const char *path, const char *body,
+           json_t **json)
 {
     size_t size = body ? strlen(body) : 0;
     char *request, *reply, *start;
     int len, code = 0;
 
-    len = asprintf(&request,
-                   "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                   method, path, size, body ? body : "");
+    len = asprintf(
+        &request,
+        "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+        method, path, size, body ? body : "");
     assert_true(len > 0);
     reply = fg_raw_request(socket, request, (size_t)len);
     free(request);

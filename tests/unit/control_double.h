@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * control_double: stands for the daemon in tests of the control server and of fgctl: a real ledger, a real
- * filter when this machine lets us have one, and a record of what was called. Also a plain HTTP client.
+ * control_double: stands for the daemon in tests of the control server and of fgctl: a real ledger,
+ * a real filter when this machine lets us have one, and a record of what was called. Also a plain
+ * HTTP client.
  */
 #ifndef FG_CONTROL_DOUBLE_H
 #define FG_CONTROL_DOUBLE_H
@@ -13,7 +14,7 @@
 struct fg_double {
     pthread_mutex_t lock;
     struct fg_ledger *ledger;
-    struct fg_record waiting[8]; /**< records that the ledger is yet to see, when lag > 0 */
+    struct fg_journal_record waiting[8]; /**< records that the ledger is yet to see, when lag > 0 */
     unsigned waiting_count;
     unsigned lag; /**< how often the ledger is looked at before a change shows in it */
     unsigned countdown;
@@ -41,7 +42,7 @@ void fg_double_init(struct fg_double *d, bool with_filter);
 void fg_double_free(struct fg_double *d);
 struct fg_control_daemon fg_double_daemon(struct fg_double *d);
 /** Appends to the log of the double. */
-void fg_double_record(struct fg_double *d, struct fg_record record);
+void fg_double_record(struct fg_double *d, struct fg_journal_record record);
 /** An order of one unit of `item`: reserved, and then the further states given (0 ends). */
 void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t item, unsigned state);
 
@@ -57,8 +58,10 @@ void fg_fixture_stop(struct fg_fixture *f);
 
 /** Sends raw bytes, reads to the end; returns what came, malloc'ed. */
 char *fg_raw_request(const char *socket, const char *request, size_t size);
-/** One request. Returns the HTTP status; *json (owned by the caller) is the body when it is JSON, else NULL.
+/** One request. Returns the HTTP status; *json (owned by the caller) is the body when it is JSON,
+ * else NULL.
  */
-int fg_ask(const char *socket, const char *method, const char *path, const char *body, json_t **json);
+int fg_ask(const char *socket, const char *method, const char *path, const char *body,
+           json_t **json);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A disk for tests: every call of the writing side goes through a recorder that can refuse it, and that keeps
- * what has been synced apart from what has not: at any moment it can write out a directory as a power cut
- * would leave it.
+ * A disk for tests: every call of the writing side goes through a recorder that can refuse it, and
+ * that keeps what has been synced apart from what has not: at any moment it can write out a
+ * directory as a power cut would leave it.
  */
 #ifndef FG_TEST_JOURNAL_DISK_H
 #define FG_TEST_JOURNAL_DISK_H
 
 #include "journal_support.h"
 
-/* ---- the recorder -------------------------------------------------------------------------------------- */
+/* ---- the recorder ---------------------------------------------------------------------------- */
 
 enum { FILES_MAX = 64, PENDING_MAX = 4096 };
 
@@ -43,7 +43,15 @@ struct disk {
     bool any_names; /* a power cut keeps any of the names, not the first ones */
 };
 
-enum call { CALL_CREATE, CALL_ALLOCATE, CALL_WRITE, CALL_SYNC, CALL_SYNC_DIR, CALL_RENAME, CALL_REMOVE };
+enum call {
+    CALL_CREATE,
+    CALL_ALLOCATE,
+    CALL_WRITE,
+    CALL_SYNC,
+    CALL_SYNC_DIR,
+    CALL_RENAME,
+    CALL_REMOVE
+};
 
 static struct disk disk;
 
@@ -107,7 +115,7 @@ static void set_apart(ino_t ino)
 
 static int disk_create(void *ctx, int dir_fd, const char *name)
 {
-    int fd = refused(CALL_CREATE) ? -1 : fg_file_system.create(NULL, dir_fd, name);
+    int fd = refused(CALL_CREATE) ? -1 : fg_journal_file_system.create(NULL, dir_fd, name);
     struct pending p = {.kind = CREATE};
 
     if (fd < 0)
@@ -122,7 +130,7 @@ static int disk_create(void *ctx, int dir_fd, const char *name)
 
 static int disk_allocate(void *ctx, int fd, uint64_t bytes)
 {
-    if (refused(CALL_ALLOCATE) || fg_file_system.allocate(NULL, fd, bytes) < 0)
+    if (refused(CALL_ALLOCATE) || fg_journal_file_system.allocate(NULL, fd, bytes) < 0)
         return -1;
     remember((struct pending){.kind = ALLOCATE, .ino = ino_of(fd), .len = bytes}, NULL);
     return 0;
@@ -140,8 +148,9 @@ static ssize_t disk_write(void *ctx, int fd, const void *data, size_t len, uint6
         if (disk.fail_for != UINT64_MAX)
             disk.fail_for++;
     }
-    remember((struct pending){.kind = WRITE, .ino = ino_of(fd), .offset = offset, .len = len}, data);
-    return fg_file_system.write(NULL, fd, data, len, offset);
+    remember((struct pending){.kind = WRITE, .ino = ino_of(fd), .offset = offset, .len = len},
+             data);
+    return fg_journal_file_system.write(NULL, fd, data, len, offset);
 }
 
 static void persist(struct image *f, const struct pending *p, uint64_t from, uint64_t to)
@@ -221,7 +230,8 @@ static int disk_sync(void *ctx, int fd)
     return 0;
 }
 
-/* The real file, which stands for the page cache, becomes what the disk has; the caller has synced it. */
+/* The real file, which stands for the page cache, becomes what the disk has; the caller has synced
+ * it. */
 static void disk_forget_cache(void *ctx, int fd)
 {
     const struct image *f = image_of(ino_of(fd), true);
@@ -244,7 +254,7 @@ static int disk_rename(void *ctx, int dir_fd, const char *from, const char *to)
     struct pending p = {.kind = RENAME};
     struct stat st;
 
-    if (refused(CALL_RENAME) || fg_file_system.rename(NULL, dir_fd, from, to) < 0)
+    if (refused(CALL_RENAME) || fg_journal_file_system.rename(NULL, dir_fd, from, to) < 0)
         return -1;
     assert_int_equal(fstatat(dir_fd, to, &st, 0), 0);
     p.ino = st.st_ino;
@@ -257,14 +267,14 @@ static int disk_remove(void *ctx, int dir_fd, const char *name)
 {
     struct pending p = {.kind = REMOVE};
 
-    if (refused(CALL_REMOVE) || fg_file_system.remove(NULL, dir_fd, name) < 0)
+    if (refused(CALL_REMOVE) || fg_journal_file_system.remove(NULL, dir_fd, name) < 0)
         return -1;
     snprintf(p.name, sizeof(p.name), "%s", name);
     remember(p, NULL);
     return 0;
 }
 
-static const struct fg_file_ops disk_ops = {
+static const struct fg_journal_file_ops disk_ops = {
     .create = disk_create,
     .allocate = disk_allocate,
     .write = disk_write,
@@ -284,7 +294,7 @@ static void disk_forget(void)
     memset(&disk, 0, sizeof(disk));
 }
 
-/* ---- power cuts ---------------------------------------------------------------------------------------- */
+/* ---- power cuts ------------------------------------------------------------------------------ */
 
 static uint64_t rng;
 
@@ -294,8 +304,8 @@ static uint64_t rnd(uint64_t n)
     return (rng >> 33) % n;
 }
 
-/* Some of the pending writes reach the disk, in sectors; names as a prefix, as journaling file systems do, or
- * any of them. */
+/* Some of the pending writes reach the disk, in sectors; names as a prefix, as journaling file
+ * systems do, or any of them. */
 static void cut_power(void)
 {
     uint64_t names = 0, keep, odds = rnd(3); /* none, about half, all of the data */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tests of the log share: a scratch directory, commits of known content, files to damage. */
+/* What the tests of the log share: a scratch directory, commits of known content, files to damage.
+ */
 #ifndef FG_TEST_JOURNAL_SUPPORT_H
 #define FG_TEST_JOURNAL_SUPPORT_H
 
@@ -72,7 +73,7 @@ static inline struct fg_journal *must_open(void)
 }
 
 /* Record i of commit `nonce`: all that a test needs to know it again. */
-static inline void fill_records(struct fg_record *r, size_t n, uint64_t nonce)
+static inline void fill_records(struct fg_journal_record *r, size_t n, uint64_t nonce)
 {
     memset(r, 0, n * sizeof(*r));
     for (size_t i = 0; i < n; i++) {
@@ -86,7 +87,7 @@ static inline void fill_records(struct fg_record *r, size_t n, uint64_t nonce)
 
 static inline bool commit_n(struct fg_journal *j, size_t n, uint64_t nonce)
 {
-    struct fg_record *r = calloc(n ? n : 1, sizeof(*r));
+    struct fg_journal_record *r = calloc(n ? n : 1, sizeof(*r));
     bool ok;
 
     fill_records(r, n, nonce);
@@ -96,7 +97,8 @@ static inline bool commit_n(struct fg_journal *j, size_t n, uint64_t nonce)
 }
 
 /* All of a log in dir; -1 and err as fg_journal_read. */
-static inline ssize_t read_all(const char *dir, struct fg_record *r, uint64_t limit, struct fg_error *err)
+static inline ssize_t read_all(const char *dir, struct fg_journal_record *r, uint64_t limit,
+                               struct fg_error *err)
 {
     struct fg_journal_reader *reader = fg_journal_reader_open(dir, 1, err);
     ssize_t n, total = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tags by every kind of vector of this CPU, against the published vectors of SipHash and against each other.
- * By itself: cmocka is not there for a CPU that is only emulated (aarch64.py). */
+/* Tags by every kind of vector of this CPU, against the published vectors of SipHash and against
+ * each other. By itself: cmocka is not there for a CPU that is only emulated (aarch64.py). */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +24,7 @@ static bool reference_is_right(void)
 
     for (unsigned i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)i;
-    return fg_siphash24_56(key, bytes) == 0xb78dbfaf3a8d83bdull;
+    return fg_packet_siphash24_56(key, bytes) == 0xb78dbfaf3a8d83bdull;
 }
 
 static bool kind_is_right(unsigned packets, bool one_key)
@@ -45,9 +45,9 @@ static bool kind_is_right(unsigned packets, bool one_key)
         keys[i] = secrets[one_key ? 0 : i];
         payloads[i] = bytes[i] + i % 8;
     }
-    fg_siphash24_56_many(keys, payloads, tags, packets);
+    fg_packet_siphash24_56_many(keys, payloads, tags, packets);
     for (unsigned i = 0; i < packets; i++)
-        if (tags[i] != fg_siphash24_56(keys[i], payloads[i]))
+        if (tags[i] != fg_packet_siphash24_56(keys[i], payloads[i]))
             return false;
     return true;
 }
@@ -57,14 +57,14 @@ int main(void)
     unsigned wrong = !reference_is_right();
 
     printf("# reference: %s\n", wrong ? "WRONG" : "right");
-    for (unsigned kind = 0; fg_siphash_kind(kind); kind++) {
+    for (unsigned kind = 0; fg_packet_siphash_kind(kind); kind++) {
         unsigned bad = 0;
 
-        if (!fg_siphash_choose(kind))
+        if (!fg_packet_siphash_choose(kind))
             continue;
         for (unsigned n = 1; n <= PACKETS; n++)
             bad += !kind_is_right(n, false) + !kind_is_right(n, true);
-        printf("# %s: %u of %u wrong\n", fg_siphash_kind(kind), bad, 2 * PACKETS);
+        printf("# %s: %u of %u wrong\n", fg_packet_siphash_kind(kind), bad, 2 * PACKETS);
         wrong += bad;
     }
     return wrong != 0;

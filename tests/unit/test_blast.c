@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The load generator without its ports: choices, timers, options, frames, and the shoppers against a shop
- * that the test plays, an honest one and one that lies. */
+/* The load generator without its ports: choices, timers, options, frames, and the shoppers against
+ * a shop that the test plays, an honest one and one that lies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #define MS    1000000ull
 #define START (1700000000000ull * MS)
 
-/* ---- small parts ------------------------------------------------------------------------------------- */
+/* ---- small parts ----------------------------------------------------------------------------- */
 
 static void test_hist(void **state)
 {
@@ -89,9 +89,10 @@ static void test_wheel(void **state)
     fg_wheel_destroy(wheel);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------- */
 
-#define BASE "fgblast", "--pcap", "x", "--keys", "k", "--server", "198.18.0.1", "--source-base", "198.18.1.0"
+#define BASE                                                                                       \
+    "fgblast", "--pcap", "x", "--keys", "k", "--server", "198.18.0.1", "--source-base", "198.18.1.0"
 
 static enum fg_options_result parse(struct fg_blast_options *o, struct fg_error *err, char **argv)
 {
@@ -192,18 +193,20 @@ static void test_options_wrong(void **state)
     fg_options_free(&o);
 }
 
-/* ---- frames ---------------------------------------------------------------------------------------------
+/* ---- frames
+ * ---------------------------------------------------------------------------------------------
  */
 
 static void test_frames(void **state)
 {
     struct fg_blast_options o;
     struct fg_error err;
-    char *argv[] = {BASE, "--orders", "1", "--server", "2001:db8::1", "--source-base", "2001:db8::100", NULL};
+    char *argv[] = {
+        BASE, "--orders", "1", "--server", "2001:db8::1", "--source-base", "2001:db8::100", NULL};
     uint8_t out[FG_BLAST_FRAME_MAX];
     struct fg_frames frames = {.server_mac = {2}, .client_mac = {2, 1}};
     struct fg_frame frame;
-    enum fg_drop drop;
+    enum fg_packet_drop drop;
 
     assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
     frames.options = &o;
@@ -237,11 +240,12 @@ static void test_frames(void **state)
 /* What a packet waited for a generator that was late is a part of its latency. */
 static void test_open_latency(void **state)
 {
-    char *argv[] = {"fgblast",     "--device", "x",         "--server", "198.18.0.1",   "--source-base",
-                    "198.18.0.10", "--keys",   "-",         "--flat",   "256",          "--open",
-                    "--rate",      "1000000",  "--seconds", "1",        "--server-mac", "02:00:00:00:00:01",
-                    NULL};
-    struct fg_keyring *ring = calloc(1, sizeof(*ring));
+    char *argv[] = {
+        "fgblast",     "--device", "x",         "--server", "198.18.0.1",   "--source-base",
+        "198.18.0.10", "--keys",   "-",         "--flat",   "256",          "--open",
+        "--rate",      "1000000",  "--seconds", "1",        "--server-mac", "02:00:00:00:00:01",
+        NULL};
+    struct fg_packet_keyring *ring = calloc(1, sizeof(*ring));
     struct fg_blast_options o;
     struct fg_frames frames = {.options = &o, .server_mac = {2}, .client_mac = {2, 1}};
     struct fg_error err;
@@ -252,8 +256,8 @@ static void test_open_latency(void **state)
 
     assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
     ring->count = 2;
-    ring->keys[0] = (struct fg_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    ring->keys[1] = (struct fg_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+    ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
     ring->slot[1] = 1;
     ring->slot[2] = 2;
     assert_true(fg_flat_create(f, &o, ring, &frames, START, &err));
@@ -264,8 +268,9 @@ static void test_open_latency(void **state)
         assert_in_range(due_ns, 1000, 100000);
         request = fg_flat_next(f, START + 100500, &bytes); /* sets bytes */
         memcpy(reply, request, bytes);
-        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, op)] |= FG_PACKET_REPLY;
-        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_reply, status)] = FG_STATUS_SOLD_OUT;
+        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_packet_reply, op)] |= FG_PACKET_REPLY;
+        reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_packet_reply, status)] =
+            FG_STATUS_SOLD_OUT;
         fg_flat_frame(f, START + 110000, reply, bytes);
         if (f->latency.count)
             assert_in_range(f->latency.max, 110000 - due_ns - 10, 110000 - due_ns + 10);
@@ -301,9 +306,10 @@ static void test_pcap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hist),    cmocka_unit_test(test_alias),         cmocka_unit_test(test_wheel),
-        cmocka_unit_test(test_options), cmocka_unit_test(test_options_wrong), cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_pcap),    cmocka_unit_test(test_open_latency),
+        cmocka_unit_test(test_hist),          cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_wheel),         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_options_wrong), cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_pcap),          cmocka_unit_test(test_open_latency),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The load generator's shoppers against a shop that the test plays: an honest one, and one that lies. */
+/* The load generator's shoppers against a shop that the test plays: an honest one, and one that
+ * lies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@
 #define HOLD  (50 * MS)
 #define MANY  4096u
 
-#define BASE "fgblast", "--pcap", "x", "--keys", "k", "--server", "198.18.0.1", "--source-base", "198.18.1.0"
+#define BASE                                                                                       \
+    "fgblast", "--pcap", "x", "--keys", "k", "--server", "198.18.0.1", "--source-base", "198.18.1.0"
 
 static enum fg_options_result parse(struct fg_blast_options *o, struct fg_error *err, char **argv)
 {
@@ -28,7 +30,7 @@ static enum fg_options_result parse(struct fg_blast_options *o, struct fg_error 
     return fg_options_parse(o, argc, argv, err);
 }
 
-/* ---- a shop ------------------------------------------------------------------------------------------ */
+/* ---- a shop ---------------------------------------------------------------------------------- */
 
 struct deal { /* one order as the shop knows it */
     uint8_t id[16];
@@ -39,7 +41,7 @@ struct deal { /* one order as the shop knows it */
 
 struct shop {
     struct fg_blast_options options;
-    struct fg_keyring *ring;
+    struct fg_packet_keyring *ring;
     struct fg_world *world;
     struct deal deals[MANY];
     uint32_t free, sold, answered;
@@ -61,8 +63,8 @@ static void make_shop(struct shop *s, uint32_t units, char **more)
         argv[argc++] = *more++;
     s->ring = calloc(1, sizeof(*s->ring));
     s->ring->count = 2;
-    s->ring->keys[0] = (struct fg_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    s->ring->keys[1] = (struct fg_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    s->ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+    s->ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
     s->ring->slot[1] = 1;
     s->ring->slot[2] = 2;
     if (parse(&s->options, &err, argv) != FG_OPTIONS_RUN)
@@ -82,7 +84,7 @@ static void drop_shop(struct shop *s)
     free(s->ring);
 }
 
-static struct deal *find_deal(struct shop *s, const struct fg_request *q)
+static struct deal *find_deal(struct shop *s, const struct fg_packet_request *q)
 {
     uint32_t at = (uint32_t)fg_mix64(q->user, q->order_id[8] + q->order_id[9] * 256u);
 
@@ -103,7 +105,8 @@ static void expire(struct shop *s)
         }
 }
 
-static void decide(struct shop *s, const struct fg_request *q, struct deal *d, struct fg_reply *r)
+static void decide(struct shop *s, const struct fg_packet_request *q, struct deal *d,
+                   struct fg_packet_reply *r)
 {
     if (!d->status && q->op == FG_OP_RESERVE && q->quantity <= s->free) {
         *d = (struct deal){.user = q->user, .quantity = q->quantity, .status = FG_STATUS_RESERVED};
@@ -132,23 +135,24 @@ static void decide(struct shop *s, const struct fg_request *q, struct deal *d, s
 }
 
 /* The shop's answer to a packet, sealed; false when it gives none. */
-static bool answer(struct shop *s, const struct fg_send *send, struct fg_reply *r)
+static bool answer(struct shop *s, const struct fg_send *send, struct fg_packet_reply *r)
 {
-    const struct fg_key *key;
-    struct fg_request q;
+    const struct fg_packet_key *key;
+    struct fg_packet_request q;
 
     s->seen[send->kind]++;
     if (send->kind == FG_KIND_BLOCKED || send->shape >= FG_SHAPE_SHORT ||
-        fg_request_check(send->payload, s->ring, &key) != FG_DROP_NONE)
+        fg_packet_request_check(send->payload, s->ring, &key) != FG_DROP_NONE)
         return false;
     memcpy(&q, send->payload, sizeof(q));
-    *r = (struct fg_reply){.op = q.op | FG_PACKET_REPLY, .key_id = q.key_id, .cookie = q.cookie};
+    *r = (struct fg_packet_reply){
+        .op = q.op | FG_PACKET_REPLY, .key_id = q.key_id, .cookie = q.cookie};
     memcpy(r->order_id, q.order_id, 16);
     if (q.op == FG_OP_STOCK)
         r->status = FG_STATUS_ON_SALE;
     else
         decide(s, &q, find_deal(s, &q), r);
-    fg_reply_seal(r, key);
+    fg_packet_reply_seal(r, key);
     return true;
 }
 
@@ -166,7 +170,7 @@ static void run(struct shop *s, unsigned rounds)
         unsigned n = fg_world_next(s->world, s->now_ns, sends, 32);
 
         for (unsigned i = 0; i < n; i++) {
-            struct fg_reply r;
+            struct fg_packet_reply r;
 
             if (lost(s, s->lose) || !answer(s, &sends[i], &r) || lost(s, s->lose_reply))
                 continue;
@@ -184,7 +188,7 @@ static void expect_honest(const struct shop *s)
         fail_msg("%s", fg_world_example(s->world, 0));
 }
 
-/* ---- the world against an honest shop ------------------------------------------------------------------ */
+/* ---- the world against an honest shop -------------------------------------------------------- */
 
 static void test_sells_everything(void **state)
 {
@@ -192,8 +196,9 @@ static void test_sells_everything(void **state)
     const struct fg_world_stats *stats;
 
     make_shop(&s, 100,
-              (char *[]){"--shoppers", "500", "--orders", "1000", "--confirm", "0.6", "--cancel", "0.2",
-                         "--again-ms", "20", "--duplicates", "0.1", "--replays", "0.1", NULL});
+              (char *[]){"--shoppers", "500", "--orders", "1000", "--confirm", "0.6", "--cancel",
+                         "0.2", "--again-ms", "20", "--duplicates", "0.1", "--replays", "0.1",
+                         NULL});
     run(&s, 1000000);
     stats = fg_world_stats(s.world);
     expect_honest(&s);
@@ -217,8 +222,8 @@ static void test_losses(void **state)
     static struct shop s;
 
     make_shop(&s, 200,
-              (char *[]){"--shoppers", "300", "--orders", "2000", "--confirm", "0.8", "--again-ms", "10",
-                         "--quantity", "1-3", "--again", "0.5", "--late", "1", NULL});
+              (char *[]){"--shoppers", "300", "--orders", "2000", "--confirm", "0.8", "--again-ms",
+                         "10", "--quantity", "1-3", "--again", "0.5", "--late", "1", NULL});
     s.lose = 0.1;
     s.lose_reply = 0.1;
     run(&s, 1000000);
@@ -227,7 +232,8 @@ static void test_losses(void **state)
     assert_true(fg_world_stats(s.world)->sent[FG_KIND_RETRY] > 0);
     assert_int_equal(fg_world_stats(s.world)->gave_up, 0); /* 8 retries against 19 % loss */
     assert_true(fg_world_stats(s.world)->status[FG_STATUS_EXPIRED] > 0);
-    assert_int_equal(fg_world_stats(s.world)->sold + 0u, fg_world_stats(s.world)->status[FG_STATUS_SOLD]);
+    assert_int_equal(fg_world_stats(s.world)->sold + 0u,
+                     fg_world_stats(s.world)->status[FG_STATUS_SOLD]);
     drop_shop(&s);
 }
 
@@ -237,9 +243,10 @@ static void test_noise(void **state)
     const struct fg_world_stats *stats;
 
     make_shop(&s, 10,
-              (char *[]){"--shoppers", "50", "--packets", "20000", "--forged", "0.2", "--malformed", "0.2",
-                         "--blocked-sources", "198.18.9.0/28", "--blocked-rate", "50000",
-                         "--overrate-sources", "198.18.10.0-198.18.10.9", "--overrate-rate", "50000", NULL});
+              (char *[]){"--shoppers", "50", "--packets", "20000", "--forged", "0.2", "--malformed",
+                         "0.2", "--blocked-sources", "198.18.9.0/28", "--blocked-rate", "50000",
+                         "--overrate-sources", "198.18.10.0-198.18.10.9", "--overrate-rate",
+                         "50000", NULL});
     run(&s, 1000000);
     expect_honest(&s);
     stats = fg_world_stats(s.world);
@@ -286,11 +293,12 @@ static void test_silence(void **state)
     drop_shop(&s);
 }
 
-/* ---- and against one that lies --------------------------------------------------------------------------
+/* ---- and against one that lies
+ * --------------------------------------------------------------------------
  */
 
 /* One order of one shopper, told RESERVED; *send is the request, *r the reply. */
-static void one_order(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void one_order(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     make_shop(s, 5,
               (char *[]){"--shoppers", "1", "--orders", "9", "--confirm", "0", "--again-ms", "10",
@@ -300,9 +308,9 @@ static void one_order(struct shop *s, struct fg_send *send, struct fg_reply *r)
     assert_int_equal(r->status, FG_STATUS_RESERVED);
 }
 
-static void reply(struct shop *s, const struct fg_send *send, struct fg_reply *r)
+static void reply(struct shop *s, const struct fg_send *send, struct fg_packet_reply *r)
 {
-    fg_reply_seal(r, &s->ring->keys[r->key_id - 1]);
+    fg_packet_reply_seal(r, &s->ring->keys[r->key_id - 1]);
     fg_world_reply(s->world, s->now_ns, r, &send->source, send->port);
 }
 
@@ -311,50 +319,51 @@ static void expect_wrong(struct shop *s, enum fg_wrong what)
     for (int i = 0; i < FG_WRONG_COUNT; i++)
         if (fg_world_stats(s->world)->wrong[i] != (i == (int)what))
             fail_msg("expected %s, found %llu of %s", fg_wrong_name(what),
-                     (unsigned long long)fg_world_stats(s->world)->wrong[i], fg_wrong_name((unsigned)i));
+                     (unsigned long long)fg_world_stats(s->world)->wrong[i],
+                     fg_wrong_name((unsigned)i));
     assert_int_equal(fg_world_stats(s->world)->contradictions, 1);
     assert_non_null(fg_world_example(s->world, 0));
     assert_null(fg_world_example(s->world, 1));
     drop_shop(s);
 }
 
-static void lie_tag(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_tag(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->left ^= 1; /* after sealing */
     fg_world_reply(s->world, s->now_ns, r, &send->source, send->port);
 }
 
-static void lie_key(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_key(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->key_id = 2;
     reply(s, send, r);
 }
 
-static void lie_order(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_order(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->order_id[8]++;
     reply(s, send, r);
 }
 
-static void lie_address(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_address(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     send->source.bytes[3]++;
     reply(s, send, r);
 }
 
-static void lie_port(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_port(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     send->port++;
     reply(s, send, r);
 }
 
-static void lie_cookie(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_cookie(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->cookie++;
     reply(s, send, r);
 }
 
-static void lie_status(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_status(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->status = FG_STATUS_UNKNOWN_ORDER; /* RESERVE cannot have it */
     r->quantity = 0;
@@ -362,50 +371,50 @@ static void lie_status(struct shop *s, struct fg_send *send, struct fg_reply *r)
     reply(s, send, r);
 }
 
-static void lie_operation(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_operation(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->op = FG_OP_STOCK | FG_PACKET_REPLY;
     reply(s, send, r);
 }
 
-static void lie_item(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_item(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->item = 8;
     reply(s, send, r);
 }
 
-static void lie_quantity(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_quantity(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->quantity = 1;
     reply(s, send, r);
 }
 
-static void lie_deadline(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_deadline(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->deadline_ms = 0;
     reply(s, send, r);
 }
 
-static void lie_left(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_left(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
-    *r = (struct fg_reply){.op = r->op,
-                           .key_id = 1,
-                           .item = 7,
-                           .cookie = r->cookie,
-                           .left = 2,
-                           .status = FG_STATUS_INSUFFICIENT}; /* two were asked for */
-    memcpy(r->order_id, ((struct fg_request *)(void *)send->payload)->order_id, 16);
+    *r = (struct fg_packet_reply){.op = r->op,
+                                  .key_id = 1,
+                                  .item = 7,
+                                  .cookie = r->cookie,
+                                  .left = 2,
+                                  .status = FG_STATUS_INSUFFICIENT}; /* two were asked for */
+    memcpy(r->order_id, ((struct fg_packet_request *)(void *)send->payload)->order_id, 16);
     reply(s, send, r);
 }
 
-static void lie_sold(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_sold(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->status = FG_STATUS_SOLD;
     r->deadline_ms = 0;
     reply(s, send, r);
 }
 
-static void lie_conflict(struct shop *s, struct fg_send *send, struct fg_reply *r)
+static void lie_conflict(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
     r->status = FG_STATUS_CONFLICT;
     r->quantity = 0;
@@ -416,20 +425,22 @@ static void lie_conflict(struct shop *s, struct fg_send *send, struct fg_reply *
 static void test_lies(void **state)
 {
     static const struct {
-        void (*lie)(struct shop *s, struct fg_send *send, struct fg_reply *r);
+        void (*lie)(struct shop *s, struct fg_send *send, struct fg_packet_reply *r);
         enum fg_wrong found;
     } lies[] = {
-        {lie_tag, FG_WRONG_TAG},         {lie_key, FG_WRONG_FIELDS},       {lie_order, FG_WRONG_ORDER},
-        {lie_address, FG_WRONG_ADDRESS}, {lie_port, FG_WRONG_ADDRESS},     {lie_cookie, FG_WRONG_COOKIE},
-        {lie_status, FG_WRONG_STATUS},   {lie_operation, FG_WRONG_STATUS}, {lie_item, FG_WRONG_FIELDS},
-        {lie_quantity, FG_WRONG_FIELDS}, {lie_deadline, FG_WRONG_FIELDS},  {lie_left, FG_WRONG_FIELDS},
+        {lie_tag, FG_WRONG_TAG},         {lie_key, FG_WRONG_FIELDS},
+        {lie_order, FG_WRONG_ORDER},     {lie_address, FG_WRONG_ADDRESS},
+        {lie_port, FG_WRONG_ADDRESS},    {lie_cookie, FG_WRONG_COOKIE},
+        {lie_status, FG_WRONG_STATUS},   {lie_operation, FG_WRONG_STATUS},
+        {lie_item, FG_WRONG_FIELDS},     {lie_quantity, FG_WRONG_FIELDS},
+        {lie_deadline, FG_WRONG_FIELDS}, {lie_left, FG_WRONG_FIELDS},
         {lie_sold, FG_WRONG_UNASKED},    {lie_conflict, FG_WRONG_STORY},
     };
     static struct shop s;
 
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         struct fg_send send;
-        struct fg_reply r;
+        struct fg_packet_reply r;
 
         one_order(&s, &send, &r);
         lies[i].lie(&s, &send, &r);
@@ -452,14 +463,15 @@ static void test_lies_to_noise(void **state)
     for (unsigned more; (more = fg_world_next(s.world, s.now_ns, sends + n, 256 - n));)
         n += more;
     for (unsigned i = 0; i < n; i++) {
-        struct fg_request q;
-        struct fg_reply r;
+        struct fg_packet_request q;
+        struct fg_packet_reply r;
 
         if (sends[i].kind < FG_KIND_FORGED || seen[sends[i].kind])
             continue;
         seen[sends[i].kind] = true;
         memcpy(&q, sends[i].payload, sizeof(q));
-        r = (struct fg_reply){.op = q.op | FG_PACKET_REPLY, .key_id = 1, .status = FG_STATUS_BUSY};
+        r = (struct fg_packet_reply){
+            .op = q.op | FG_PACKET_REPLY, .key_id = 1, .status = FG_STATUS_BUSY};
         memcpy(r.order_id, q.order_id, 16);
         reply(&s, &sends[i], &r);
         lied++;
@@ -471,12 +483,13 @@ static void test_lies_to_noise(void **state)
     drop_shop(&s);
 }
 
-/* Sold out, told to a retry that was sent after RESERVED was told: a lie. To one sent before: a late answer.
+/* Sold out, told to a retry that was sent after RESERVED was told: a lie. To one sent before: a
+ * late answer.
  */
 static void test_story(void **state)
 {
     static struct shop s;
-    struct fg_reply r, again;
+    struct fg_packet_reply r, again;
     struct fg_send sends[2];
 
     for (int late = 0; late < 2; late++) {
@@ -489,7 +502,8 @@ static void test_story(void **state)
         again = r;
         memcpy(&again.cookie, sends[1].payload + 52, 4);
         reply(&s, &sends[0], &r);
-        if (!late) { /* the payment is sent after RESERVED was told, and there is no other end than SOLD */
+        if (!late) { /* the payment is sent after RESERVED was told, and there is no other end than
+                        SOLD */
             s.now_ns += 5 * MS;
             assert_int_equal(fg_world_next(s.world, s.now_ns, sends + 1, 1), 1);
             assert_int_equal(sends[1].kind, FG_KIND_CONFIRM);
@@ -505,7 +519,8 @@ static void test_story(void **state)
     }
 }
 
-/* ---- client file ----------------------------------------------------------------------------------------
+/* ---- client file
+ * ----------------------------------------------------------------------------------------
  */
 
 static void expect_line(const char *path, const char *text)
@@ -522,10 +537,10 @@ static void expect_line(const char *path, const char *text)
     fclose(in);
 }
 
-#define LINE                                                                                                 \
-    "4d00000000000000"                                                                                       \
-    "00000000"                                                                                               \
-    "00000000"                                                                                               \
+#define LINE                                                                                       \
+    "4d00000000000000"                                                                             \
+    "00000000"                                                                                     \
+    "00000000"                                                                                     \
     " 1 7 2 "
 
 static void test_audit(void **state)
@@ -533,7 +548,7 @@ static void test_audit(void **state)
     static struct shop s;
     char dir[] = "/tmp/test_blast.XXXXXX", path[64];
     struct fg_send send;
-    struct fg_reply r;
+    struct fg_packet_reply r;
     struct fg_error err;
 
     assert_non_null(mkdtemp(dir));
@@ -561,18 +576,20 @@ static void test_audit(void **state)
     assert_false(fg_world_audit(s.world, "/nonexistent/x", &err));
 }
 
-/* A copy of a rejected request is still on its way: it may be accepted, so the last word is open. */
+/* A copy of a rejected request is still on its way: it may be accepted, so the last word is open.
+ */
 static void test_audit_copy(void **state)
 {
     static struct shop s;
     char path[] = "/tmp/test_blast.XXXXXX";
     struct fg_send sends[2];
-    struct fg_reply r;
+    struct fg_packet_reply r;
     struct fg_error err;
 
     close(mkstemp(path));
     make_shop(&s, 0,
-              (char *[]){"--shoppers", "1", "--orders", "1", "--quantity", "2", "--duplicates", "1", NULL});
+              (char *[]){"--shoppers", "1", "--orders", "1", "--quantity", "2", "--duplicates", "1",
+                         NULL});
     assert_int_equal(fg_world_next(s.world, s.now_ns, sends, 2), 2);
     assert_int_equal(sends[1].kind, FG_KIND_DUPLICATE);
     assert_memory_equal(sends[0].payload, sends[1].payload, FG_PACKET_SIZE);
@@ -590,9 +607,15 @@ static void test_audit_copy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sells_everything), cmocka_unit_test(test_losses),  cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_rate_and_window),  cmocka_unit_test(test_silence), cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_lies_to_noise),    cmocka_unit_test(test_story),   cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_sells_everything),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_rate_and_window),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_lies_to_noise),
+        cmocka_unit_test(test_story),
+        cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_copy),
     };
 

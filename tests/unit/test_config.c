@@ -43,8 +43,8 @@ static int tear_down(void **state)
     return rmdir(dir);
 }
 
-/* Puts the text in place of the file, checks it, keeps the report. @K is the path of the key file, @S of the
- * password file. */
+/* Puts the text in place of the file, checks it, keeps the report. @K is the path of the key file,
+ * @S of the password file. */
 static unsigned check(const char *text)
 {
     char body[8192];
@@ -92,7 +92,8 @@ static void refuses_port(const char *entry, const char *why)
     char text[1024], message[512];
 
     snprintf(text, sizeof(text), "[orders]\nkeys = @K\n[port a]\n%s%s\n",
-             strstr(entry, "device") || strstr(entry, "interface") ? "# mine\n" : "interface = eth0\n",
+             strstr(entry, "device") || strstr(entry, "interface") ? "# mine\n"
+                                                                   : "interface = eth0\n",
              entry);
     snprintf(message, sizeof(message), "[port a] %s: %s", entry, why);
     fails_at(5, text, message);
@@ -202,7 +203,8 @@ static void values_and_units_are_read(void **state)
             "[port b]\ninterface=veth0\ngeneric = on\nbusy_budget = 0\n"
             "[workers]\ncount = 3\ncpus = 2,0-1\nidle = spin\n[eal]\nmemory_mb = 1g\nhuge = false\n"
             "[orders]\nport = 65535\nkeys = @K\n[log]\nsegment_bytes = 128k\ndurability = memory\n"
-            "[redis]\naddress = [2001:db8::1]:6379\npassword = a = b\ntimeout_ms = 3s\nretry_ms_max = 250ms\n"
+            "[redis]\naddress = [2001:db8::1]:6379\npassword = a = b\ntimeout_ms = "
+            "3s\nretry_ms_max = 250ms\n"
             "[api]\nmode = 0600\n[limits]\nheld_max=16777216\n"
             "user_rate = 1000\nuser_burst = 100000"))
         fail_msg("%s", report);
@@ -269,7 +271,8 @@ static const struct {
     {"eal", "mbufs = 4095", "too small for AF_XDP ports; accepted: 4096..1048576"},
     {"filter", "v6_prefix = 65", "too large; accepted: 32..64"},
     {"filter", "order_burst = 0", "too small; accepted: 1..100000000"},
-    {"filter", "pins = here", "not an absolute path; accepted: an absolute path of 1..255 characters"},
+    {"filter", "pins = here",
+     "not an absolute path; accepted: an absolute path of 1..255 characters"},
     {"log", "segment_bytes = 64q", "not a number with k, m, g or no unit; accepted: 64k..16g"},
     {"log", "segment_bytes = 64", "too small; accepted: 64k..16g"},
     {"log", "segment_bytes = 17g", "too large; accepted: 64k..16g"},
@@ -285,15 +288,23 @@ static const struct {
     {"redis", "address = nowhere", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:0", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:65536", "not an address; accepted: host:port, [v6]:port or unix:/path"},
-    {"redis", "address = 2001:db8::1:6379", "not an address; accepted: host:port, [v6]:port or unix:/path"},
-    {"redis", "address = [2001:db8::1:6379", "not an address; accepted: host:port, [v6]:port or unix:/path"},
-    {"redis", "address = unix:sock", "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = 2001:db8::1:6379",
+     "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = [2001:db8::1:6379",
+     "not an address; accepted: host:port, [v6]:port or unix:/path"},
+    {"redis", "address = unix:sock",
+     "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"workers", "cpus = a", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 0-", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 0,,1", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 3-1", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 1024", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 1,", "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 0-",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 0,,1",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 3-1",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 1024",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
+    {"workers", "cpus = 1,",
+     "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
     {"workers", "cpus = 99999999999999999999",
      "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
     {"workers", "cpus = 0-1", "names 2 CPUs for 1 workers; accepted: one each"},
@@ -325,8 +336,9 @@ static void wrong_ports_are_refused(void **state)
     refuses_port("interface = a-very-long-name",
                  "too long (16 characters); accepted: an interface name of 1..15 "
                  "characters");
-    refuses_port("interface = a b", "no interface can have this name; accepted: an interface name of 1..15 "
-                                    "characters");
+    refuses_port("interface = a b",
+                 "no interface can have this name; accepted: an interface name of 1..15 "
+                 "characters");
     refuses_port("device = net_af_xdp0,iface=eth0",
                  "AF_XDP ports are given with interface = NAME; accepted: a "
                  "DPDK device of 1..255 characters, no spaces");
@@ -349,20 +361,23 @@ static void too_many_ports_are_refused(void **state)
     char text[2048] = "[orders]\nkeys = @K\n";
 
     for (int i = 0; i <= FG_PORTS_MAX; i++)
-        snprintf(text + strlen(text), sizeof(text) - strlen(text), "[port p%d]\ndevice = net_null%d\n", i, i);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "[port p%d]\ndevice = net_null%d\n", i, i);
     fails_at(3 + 2 * FG_PORTS_MAX, text, "[port p16]: too many ports; accepted: 1..16");
 }
 
 static void missing_settings_are_refused(void **state)
 {
     fails_at(2, "[port a]\ninterface = eth0\n",
-             "[orders] keys: missing; accepted: an absolute path of 1..255 characters, of a readable file");
+             "[orders] keys: missing; accepted: an absolute path of 1..255 characters, of a "
+             "readable file");
     fails_at(2, "[orders]\nkeys = @K\n", "[port NAME]: missing; accepted: 1..16 ports");
     fails_at(6, GOOD "[redis]\nuser = me\n",
              "[redis] address: missing; accepted: host:port, [v6]:port or unix:/path");
     fails_at(6, GOOD "[postgres]\nschema = s\n",
              "[postgres] conninfo: missing; accepted: a connection string of libpq");
-    fails_at(6, GOOD "[kafka]\ntopic = t\n", "[kafka] brokers: missing; accepted: host:port[,host:port ...]");
+    fails_at(6, GOOD "[kafka]\ntopic = t\n",
+             "[kafka] brokers: missing; accepted: host:port[,host:port ...]");
     assert_int_equal(check(""), 2);
     assert_int_equal(check("[port a]\ninterface = eth0\n[orders]\nkeys = /tmp\n"), 1);
     assert_non_null(strstr(report, ":4: [orders] keys = /tmp: not a file; accepted: "));
@@ -377,22 +392,24 @@ static void duplicates_are_refused(void **state)
 {
     fails_at(7, GOOD "[workers]\nburst = 1\nburst = 2\n",
              "[workers] burst = 2: given twice, first in line 6; accepted: once");
-    fails_at(5, GOOD "[orders]\nport = 1\n", "[orders]: given twice, first in line 3; accepted: once");
+    fails_at(5, GOOD "[orders]\nport = 1\n",
+             "[orders]: given twice, first in line 3; accepted: once");
 }
 
 static void lines_that_are_no_ini_are_refused(void **state)
 {
-    fails_at(
-        5, GOOD "[wrokers]\ncount = 1\n",
-        "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], [filter], [penalty], "
-        "[log], [redis], [postgres], [kafka], [api], [limits]");
+    fails_at(5, GOOD "[wrokers]\ncount = 1\n",
+             "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], "
+             "[filter], [penalty], "
+             "[log], [redis], [postgres], [kafka], [api], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count = 1: comes before the first [section]");
     fails_at(5, GOOD "yes\n", "yes: neither [SECTION] nor key = value nor # comment");
     fails_at(5, GOOD "[log\ndir = /x\n", "[log: a section is [NAME] alone on its line");
     fails_at(5, GOOD "[log] dir = /x\n", "[log] dir = /x: a section is [NAME] alone on its line");
     fails_at(5, GOOD "[]\n", "[]: section name of 0 characters; accepted: 1..63");
     fails_at(5, GOOD " = 1\n", " = : key of 0 characters; accepted: 1..63");
-    fails_at(6, GOOD "[redis]\naddress = h\\#:1\n", "\\#: a value cannot hold #, which starts a comment");
+    fails_at(6, GOOD "[redis]\naddress = h\\#:1\n",
+             "\\#: a value cannot hold #, which starts a comment");
 }
 
 static void lines_too_long_are_refused(void **state)
@@ -410,7 +427,8 @@ static void lines_too_long_are_refused(void **state)
     snprintf(text, sizeof(text), GOOD "%.64s = 1\n", long_word);
     assert_int_equal(check(text), 1);
     assert_non_null(strstr(report, "key of 64 characters; accepted: 1..63"));
-    snprintf(text, sizeof(text), GOOD "# %s %s\n", long_word, long_word); /* a comment may be long */
+    snprintf(text, sizeof(text), GOOD "# %s %s\n", long_word,
+             long_word); /* a comment may be long */
     assert_int_equal(check(text), 0);
     put(path, "[a]\nb\0c = 1\n", 12);
     assert_false(fg_config_load(&config, path, NULL));
@@ -422,7 +440,8 @@ static void every_problem_is_reported(void **state)
     struct fg_error err;
 
     assert_int_equal(
-        check(GOOD "[workers]\ncount = 0\nnonsense\nidle = x\n[what]\n[limits]\nitems_max = x\n"), 5);
+        check(GOOD "[workers]\ncount = 0\nnonsense\nidle = x\n[what]\n[limits]\nitems_max = x\n"),
+        5);
     assert_non_null(strstr(report, ":6: [workers] count"));
     assert_non_null(strstr(report, ":7: nonsense"));
     assert_non_null(strstr(report, ":8: [workers] idle"));
@@ -445,7 +464,8 @@ static void a_missing_file_is_refused(void **state)
     struct fg_error err;
 
     assert_false(fg_config_load(&config, "/nonexistent/floodgate.conf", &err));
-    assert_string_equal(err.text, "/nonexistent/floodgate.conf:1: cannot be read: No such file or directory");
+    assert_string_equal(err.text,
+                        "/nonexistent/floodgate.conf:1: cannot be read: No such file or directory");
     assert_false(fg_config_load(&config, dir, &err));
     assert_non_null(strstr(err.text, "cannot be read: Is a directory"));
 }
@@ -494,7 +514,8 @@ static void the_sample_is_what_describe_writes_and_loads(void **state)
     assert_string_equal(sample, described);
     at = strstr(sample, "\nkeys = ");
     assert_non_null(at);
-    snprintf(text, sizeof(text), "%.*s\nkeys = %s%s", (int)(at - sample), sample, keys, strchr(at + 1, '\n'));
+    snprintf(text, sizeof(text), "%.*s\nkeys = %s%s", (int)(at - sample), sample, keys,
+             strchr(at + 1, '\n'));
     put(path, text, strlen(text));
     assert_int_equal(fg_config_check(&config, path, stderr), 0);
     assert_string_equal(config.ports[0].name, "shop");
@@ -502,39 +523,41 @@ static void the_sample_is_what_describe_writes_and_loads(void **state)
     free(described);
 }
 
-/* With every # in front of `key = value` removed, each sample value must be one that is accepted; interface
- * and device exclude each other, as do password and password_file. */
+/* With every # in front of `key = value` removed, each sample value must be one that is accepted;
+ * interface and device exclude each other, as do password and password_file. */
 static void every_value_of_the_sample_is_accepted(void **state)
 {
     char why[160];
-    struct fg_port_config port;
+    struct fg_port_options port;
 
-    for (unsigned i = 0; i < fg_settings_count; i++) {
-        const struct fg_setting *s = &fg_settings[i];
+    for (unsigned i = 0; i < fg_config_settings_count; i++) {
+        const struct fg_config_setting *s = &fg_config_settings[i];
         const char *value = s->sample ? s->sample : s->initial;
 
         if (s->kind == FG_KIND_FILE)
             continue; /* names files of the operator */
         assert_true(value[0]);
-        if (!fg_setting_parse(s, value, strcmp(s->section, "port") ? (void *)&config : (void *)&port, why,
-                              sizeof(why)))
+        if (!fg_config_setting_parse(s, value,
+                                     strcmp(s->section, "port") ? (void *)&config : (void *)&port,
+                                     why, sizeof(why)))
             fail_msg("[%s] %s = %s: %s", s->section, s->key, value, why);
     }
 }
 
-/* docs/configuration.md has, below `## [section]`, a row `| key | default | accepted | meaning |`. */
+/* docs/configuration.md has, below `## [section]`, a row `| key | default | accepted | meaning |`.
+ */
 static void the_docs_have_every_setting_with_default_and_range(void **state)
 {
     char *page = read_source("docs/configuration.md");
 
-    for (unsigned i = 0; i < fg_settings_count; i++) {
-        const struct fg_setting *s = &fg_settings[i];
+    for (unsigned i = 0; i < fg_config_settings_count; i++) {
+        const struct fg_config_setting *s = &fg_config_settings[i];
         char heading[64], row[512], accepted[160];
         char *section, *end, *found;
 
         snprintf(heading, sizeof(heading), "\n## [%s%s]\n", s->section,
                  strcmp(s->section, "port") ? "" : " NAME");
-        fg_setting_accepted(s, accepted, sizeof(accepted));
+        fg_config_setting_accepted(s, accepted, sizeof(accepted));
         snprintf(row, sizeof(row), "\n| `%s` | %s | %s | ", s->key,
                  s->initial[0]                ? s->initial
                  : s->flags & FG_SET_REQUIRED ? "required"

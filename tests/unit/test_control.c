@@ -49,8 +49,8 @@ static json_t *ask(const char *method, const char *path, const char *body, int e
 }
 
 /* The error must name the field and contain the text. */
-static void refused(const char *method, const char *path, const char *body, int code, const char *field,
-                    const char *says)
+static void refused(const char *method, const char *path, const char *body, int code,
+                    const char *field, const char *says)
 {
     json_t *json = ask(method, path, body, code);
     json_t *error = json_object_get(json, "error");
@@ -60,7 +60,8 @@ static void refused(const char *method, const char *path, const char *body, int 
     assert_non_null(message);
     assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
     if (!strstr(message, says))
-        fail_msg("%s %s %s: \"%s\" does not say \"%s\"", method, path, body ? body : "", message, says);
+        fail_msg("%s %s %s: \"%s\" does not say \"%s\"", method, path, body ? body : "", message,
+                 says);
     if (field)
         assert_string_equal(named ? named : "(none)", field);
     else
@@ -113,7 +114,8 @@ static void creates_with_everything(void **state)
         ask("POST", "/v1/items",
             "{\"item\": 9223372036854775807, \"name\": \"Kaffee \\u00fc\", \"total\": 2000000000,"
             "\"user_limit\": 2, \"order_max\": 65535, \"hold_ms\": 86400000,"
-            "\"opens\": \"2026-11-27T10:00:00.250+01:00\", \"closes\": 4102444800000, \"paused\": true}",
+            "\"opens\": \"2026-11-27T10:00:00.250+01:00\", \"closes\": 4102444800000, \"paused\": "
+            "true}",
             201);
 
     assert_int_equal(number(json, "item"), INT64_MAX);
@@ -148,7 +150,8 @@ static void refuses_bad_items(void **state)
         {"{\"item\": \"7\"}", "item", "\"7\" is not"},
         {"{\"item\": 7.5}", "item", "7.5 is not"},
         {"{\"item\": true}", "item", "true is not"},
-        {"{\"item\": 1, \"price\": 5}", "price", "unknown field \"price\"; accepted: item, name, total"},
+        {"{\"item\": 1, \"price\": 5}", "price",
+         "unknown field \"price\"; accepted: item, name, total"},
         {"{\"item\": 1, \"total\": 2000000001}", "total", "from 0 to 2000000000"},
         {"{\"item\": 1, \"total\": -1}", "total", "from 0 to 2000000000"},
         {"{\"item\": 1, \"user_limit\": 4294967296}", "user_limit", "to 4294967295"},
@@ -163,7 +166,8 @@ static void refuses_bad_items(void **state)
         {"{\"item\": 1, \"opens\": 2000, \"closes\": 2000}", "closes", "not after opens"},
         {"{\"item\": 1, \"paused\": 1}", "paused", "true or false"},
         {"{\"item\": 1, \"name\": 5}", "name", "text of at most 32 bytes"},
-        {"{\"item\": 1, \"name\": \"123456789012345678901234567890123\"}", "name", "at most 32 bytes"},
+        {"{\"item\": 1, \"name\": \"123456789012345678901234567890123\"}", "name",
+         "at most 32 bytes"},
         {"{\"item\": 1, \"name\": \"a\\u001b[2J\"}", "name", "without control characters"},
         {"{\"item\": 1, \"name\": \"a\\u009b2J\"}", "name", "without control characters"},
     };
@@ -205,8 +209,8 @@ static void changes_settings(void **state)
 {
     json_t *json;
 
-    json_decref(
-        ask("POST", "/v1/items", "{\"item\": 7, \"name\": \"a\", \"total\": 3, \"user_limit\": 4}", 201));
+    json_decref(ask("POST", "/v1/items",
+                    "{\"item\": 7, \"name\": \"a\", \"total\": 3, \"user_limit\": 4}", 201));
     json = ask("PATCH", "/v1/items/7",
                "{\"name\": \"b\", \"hold_ms\": 500, \"closes\": \"2100-01-01T00:00:00Z\"}", 200);
     assert_string_equal(text(json, "name"), "b");
@@ -246,7 +250,8 @@ static void moves_stock(void **state)
     refused("POST", "/v1/items/7/stock", "{\"remove\": 1}", 409, NULL, "only 0 units are free");
     refused("POST", "/v1/items/7/stock", "{\"add\": 2000000000}", 409, "add", "at most 2000000000");
     refused("POST", "/v1/items/7/stock", "{\"add\": 0}", 400, "add", "from 1 to 2000000000");
-    refused("POST", "/v1/items/7/stock", "{\"remove\": \"3\"}", 400, "remove", "\"3\" is no whole number");
+    refused("POST", "/v1/items/7/stock", "{\"remove\": \"3\"}", 400, "remove",
+            "\"3\" is no whole number");
     refused("POST", "/v1/items/7/stock", "{\"take\": 3}", 400, "take", "accepted: add, remove");
     refused("POST", "/v1/items/7/stock", "{\"add\": 3, \"remove\": 3}", 400, NULL, "must be");
     refused("POST", "/v1/items/7/stock", "{}", 400, NULL, "must be");
@@ -257,8 +262,8 @@ static void moves_stock(void **state)
 
 static void switches(void **state)
 {
-    json_decref(
-        ask("POST", "/v1/items", "{\"item\": 7, \"total\": 1, \"opens\": \"2100-01-01T00:00:00Z\"}", 201));
+    json_decref(ask("POST", "/v1/items",
+                    "{\"item\": 7, \"total\": 1, \"opens\": \"2100-01-01T00:00:00Z\"}", 201));
     has_state("/v1/items/7", "scheduled");
     json_decref(ask("POST", "/v1/items/7/close", NULL, 200)); /* before it ever opened */
     has_state("/v1/items/7", "closed");
@@ -279,7 +284,8 @@ static void switches(void **state)
     refused("POST", "/v1/items/8/open", NULL, 404, NULL, "no item 8");
 }
 
-/* What a request changed, the next one sees; and when the ledger stands still, the answer says so. */
+/* What a request changed, the next one sees; and when the ledger stands still, the answer says so.
+ */
 static void waits_for_the_ledger(void **state)
 {
     struct timespec from, until;
@@ -337,7 +343,8 @@ static void shows_orders(void **state)
     json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201));
     fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_ORDER_RESERVED);
     fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_EXPIRED);
-    json = ask("GET", "/v1/orders/18446744073709551615/abababababababababababababABABAB", NULL, 200);
+    json =
+        ask("GET", "/v1/orders/18446744073709551615/abababababababababababababABABAB", NULL, 200);
     assert_string_equal(text(json, "user"), "18446744073709551615");
     assert_string_equal(text(json, "order"), "abababababababababababababababab");
     assert_string_equal(text(json, "state"), "reserved");
@@ -349,16 +356,18 @@ static void shows_orders(void **state)
     refused("GET", "/v1/orders/6/01010101010101010101010101010101", NULL, 404, NULL,
             "user 6 has no order 0101");
     refused("GET", "/v1/orders/6/0101", NULL, 400, "order", "32 hex digits");
-    refused("GET", "/v1/orders/6/0101010101010101010101010101010g", NULL, 400, "order", "32 hex digits");
+    refused("GET", "/v1/orders/6/0101010101010101010101010101010g", NULL, 400, "order",
+            "32 hex digits");
     refused("GET", "/v1/orders/-6/01010101010101010101010101010101", NULL, 400, "user", "\"-6\"");
-    refused("GET", "/v1/orders/18446744073709551616/01010101010101010101010101010101", NULL, 400, "user",
-            "to 18");
+    refused("GET", "/v1/orders/18446744073709551616/01010101010101010101010101010101", NULL, 400,
+            "user", "to 18");
 }
 
 static void knows_its_routes(void **state)
 {
     char *raw;
-    static const char options[] = "OPTIONS /v1/items/7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    static const char options[] =
+        "OPTIONS /v1/items/7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
     refused("GET", "/", NULL, 404, NULL, "no such path");
     refused("GET", "/v1/items/", NULL, 404, NULL, "no such path");
@@ -415,7 +424,8 @@ static void has_line(const char *metrics, const char *line)
         fail_msg("no line \"%s\" in:\n%s", line, metrics);
 }
 
-/* Each family once, its samples together, no sample twice: else Prometheus refuses the whole page. */
+/* Each family once, its samples together, no sample twice: else Prometheus refuses the whole page.
+ */
 static void check_families(char *metrics)
 {
     char *rest, seen[200][128];
@@ -447,7 +457,8 @@ static void gives_metrics(void **state)
     static const char get[] = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     char *raw, *body;
 
-    json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"name\": \"a\\\"b\\\\c\", \"total\": 10}", 201));
+    json_decref(
+        ask("POST", "/v1/items", "{\"item\": 7, \"name\": \"a\\\"b\\\\c\", \"total\": 10}", 201));
     fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_SOLD);
     raw = fg_raw_request(fx.socket, get, sizeof(get) - 1);
     assert_non_null(strstr(raw, "HTTP/1.1 200"));
@@ -574,38 +585,43 @@ static void edits_lists(void **state)
     json = ask("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 200);
     assert_int_equal(number(json, "added"), 1);
     json_decref(json);
-    json = ask("POST", "/v1/filter/block", "{\"prefixes\": [\"2001:db8::/32\", \"198.19.0.1\"]}", 200);
+    json =
+        ask("POST", "/v1/filter/block", "{\"prefixes\": [\"2001:db8::/32\", \"198.19.0.1\"]}", 200);
     assert_int_equal(number(json, "added"), 2);
     json_decref(json);
-    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 409, "prefix", "already there");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}", 409, "prefix",
+            "already there");
     json = ask("POST", "/v1/filter/block",
                "{\"prefix\": \"198.18.0.0/16\", \"reason\": \"again\", \"replace\": true}", 200);
     assert_int_equal(number(json, "added"), 1);
     json_decref(json);
-    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": 1}", 400, "replace",
-            "neither true nor false");
-    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": false}", 409, "prefix",
-            "already there");
-    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": true}", 400, NULL,
-            "must be");
-    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1\"]}", 409, "prefix",
-            "198.19.0.1 is already in the list; nothing was changed");
-    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1/8\"]}", 400, "prefix",
-            "prefix 2");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": 1}", 400,
+            "replace", "neither true nor false");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": false}", 409,
+            "prefix", "already there");
+    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\", \"replace\": true}", 400,
+            NULL, "must be");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1\"]}", 409,
+            "prefix", "198.19.0.1 is already in the list; nothing was changed");
+    refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.1/8\"]}", 400,
+            "prefix", "prefix 2");
     refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", \"198.19.0.2/32\"]}", 400,
             "prefixes", "198.19.0.2 is there twice");
     refused("POST", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.2\", 5]}", 400, "prefix",
             "prefix 2: not a text");
     refused("POST", "/v1/filter/block", "{\"prefixes\": []}", 400, NULL, "must be");
-    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.19.0.2\", \"x\": 1}", 400, NULL, "must be");
-    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.19.0.9\"}", 404, "prefix", "not there");
-    refused("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.19.0.9\"]}", 404, "prefix",
-            "198.19.0.9 is not in the list; nothing was changed");
+    refused("POST", "/v1/filter/block", "{\"prefix\": \"198.19.0.2\", \"x\": 1}", 400, NULL,
+            "must be");
+    refused("DELETE", "/v1/filter/block", "{\"prefix\": \"198.19.0.9\"}", 404, "prefix",
+            "not there");
+    refused("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.19.0.9\"]}", 404,
+            "prefix", "198.19.0.9 is not in the list; nothing was changed");
     json = ask("GET", "/v1/filter/block?limit=2", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(json, "prefixes")), 2);
     assert_int_equal(number(json, "count"), 3);
     json_decref(json);
-    json = ask("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.18.0.0/16\"]}", 200);
+    json = ask("DELETE", "/v1/filter/block", "{\"prefixes\": [\"198.19.0.1\", \"198.18.0.0/16\"]}",
+               200);
     assert_int_equal(number(json, "removed"), 2);
     json_decref(json);
     json = ask("GET", "/v1/filter/block", NULL, 200);
@@ -631,7 +647,8 @@ static void lists_say_why_and_how_long(void **state)
         skip();
     }
     snprintf(body, sizeof(body),
-             "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"], \"reason\": \"gateway of X\", \"expires_ms\": "
+             "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"], \"reason\": \"gateway of X\", "
+             "\"expires_ms\": "
              "%lld}",
              (long long)until);
     json_decref(ask("POST", "/v1/filter/allow", body, 200));
@@ -643,18 +660,19 @@ static void lists_say_why_and_how_long(void **state)
         assert_in_range(number(entry, "expires_ms"), until - 1000, until + 1000);
     }
     json_decref(json);
-    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": \"a;b\"}", 400, "reason",
-            "at most 23 printable");
-    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": 7}", 400, "reason",
-            "at most 23 printable");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": \"a;b\"}", 400,
+            "reason", "at most 23 printable");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": 7}", 400,
+            "reason", "at most 23 printable");
     refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 1000}", 400,
             "expires_ms", "a time to come");
     refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": \"x\"}", 400,
             "expires_ms", "a time to come");
     refused("POST", "/v1/filter/allow", "{\"reason\": \"alone\"}", 400, NULL, "must be");
-    refused("DELETE", "/v1/filter/allow", "{\"prefix\": \"198.19.1.1\", \"reason\": \"x\"}", 400, NULL,
-            "must be");
-    json_decref(ask("DELETE", "/v1/filter/allow", "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"]}", 200));
+    refused("DELETE", "/v1/filter/allow", "{\"prefix\": \"198.19.1.1\", \"reason\": \"x\"}", 400,
+            NULL, "must be");
+    json_decref(
+        ask("DELETE", "/v1/filter/allow", "{\"prefixes\": [\"198.19.1.1\", \"198.19.1.2\"]}", 200));
 }
 
 static void explains_a_class_or_port(void **state)
@@ -687,14 +705,17 @@ static void explains_a_class_or_port(void **state)
     refused("GET", "/v1/filter/explain/198.18.0.9?class=tcp", NULL, 400, "class",
             "none of order, syn, other");
     refused("GET", "/v1/filter/explain/198.18.0.9?port=65536", NULL, 400, "port", "1 to 65535");
-    refused("GET", "/v1/filter/explain/198.18.0.9?port=80&class=syn", NULL, 400, "class", "one of them");
-    refused("GET", "/v1/filter/explain/198.18.0.9?limit=1", NULL, 400, "limit", "accepted: class, port");
+    refused("GET", "/v1/filter/explain/198.18.0.9?port=80&class=syn", NULL, 400, "class",
+            "one of them");
+    refused("GET", "/v1/filter/explain/198.18.0.9?limit=1", NULL, 400, "limit",
+            "accepted: class, port");
 }
 
 static void says_when_the_filter_is_off(void **state)
 {
     refused("GET", "/v1/filter/block", NULL, 503, NULL, "filter is off");
-    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 503, NULL, "filter is off");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.18.7.0/24\"}", 503, NULL,
+            "filter is off");
 }
 
 static void refuses_large_bodies(void **state)
@@ -751,7 +772,8 @@ static void serves_many_at_a_time(void **state)
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", fx.socket);
     assert_int_equal(connect(silent, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(send(silent, "POST /v1/it", 11, 0), 11); /* and then nothing: holds nobody up */
+    assert_int_equal(send(silent, "POST /v1/it", 11, 0),
+                     11); /* and then nothing: holds nobody up */
     for (long i = 0; i < 8; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, ask_often, (void *)i), 0);
     for (int i = 0; i < 8; i++) {
@@ -781,7 +803,8 @@ static void keeps_connections(void **state)
     json_decref(ask("GET", "/healthz", NULL, 200));
 }
 
-static struct fg_control *try_start(const char *path, unsigned mode, const char *group, struct fg_error *err)
+static struct fg_control *try_start(const char *path, unsigned mode, const char *group,
+                                    struct fg_error *err)
 {
     struct fg_control_daemon daemon = fg_double_daemon(&fx.daemon);
 
@@ -902,9 +925,9 @@ static void is_documented(void **state)
     }
     assert_true(i >= 26);
     for (i = 0; i < FG_ITEM_FIELDS; i++) {
-        snprintf(line, sizeof(line), "| `%s` |", fg_item_fields[i].name);
+        snprintf(line, sizeof(line), "| `%s` |", fg_control_item_fields[i].name);
         if (!strstr(docs, line))
-            fail_msg("docs/api.md does not have the field %s", fg_item_fields[i].name);
+            fail_msg("docs/api.md does not have the field %s", fg_control_item_fields[i].name);
     }
     json_decref(json);
     free(docs);

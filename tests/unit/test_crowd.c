@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The crowd of the load generator against a shop that the test plays, over whole frames: an honest one, one
- * whose packets get lost, and one that lies. */
+/* The crowd of the load generator against a shop that the test plays, over whole frames: an honest
+ * one, one whose packets get lost, and one that lies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ enum lie { HONEST, OVERSELLS, FORGETS, WRONG_ITEM, WRONG_TAG, WRONG_PORT, SELLS_
 
 struct shop {
     struct fg_blast_options options;
-    struct fg_keyring *ring;
+    struct fg_packet_keyring *ring;
     struct fg_frames frames;
     struct fg_crowd *crowd;
     struct deal deals[DEALS];
@@ -77,8 +77,8 @@ static void make_shop(struct shop *s, uint32_t units, char **more)
         argv[argc++] = *more++;
     s->ring = calloc(1, sizeof(*s->ring));
     s->ring->count = 2;
-    s->ring->keys[0] = (struct fg_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    s->ring->keys[1] = (struct fg_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    s->ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+    s->ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
     s->ring->slot[1] = 1;
     s->ring->slot[2] = 2;
     if (fg_options_parse(&s->options, argc, argv, &err) != FG_OPTIONS_RUN)
@@ -99,7 +99,7 @@ static void drop_shop(struct shop *s)
     free(s->ring);
 }
 
-static struct deal *find_deal(struct shop *s, const struct fg_request *q)
+static struct deal *find_deal(struct shop *s, const struct fg_packet_request *q)
 {
     uint32_t at = (uint32_t)fg_mix64(q->user, q->order_id[8] + q->order_id[9] * 256u);
 
@@ -121,7 +121,7 @@ static void expire(struct shop *s)
         }
 }
 
-static void decide(struct shop *s, const struct fg_request *q, struct fg_reply *r)
+static void decide(struct shop *s, const struct fg_packet_request *q, struct fg_packet_reply *r)
 {
     struct deal *d = find_deal(s, q);
 
@@ -140,7 +140,9 @@ static void decide(struct shop *s, const struct fg_request *q, struct fg_reply *
         s->cancelled++;
     }
     r->item = d->status ? d->item : q->item;
-    r->status = d->status ? d->status : q->op == FG_OP_RESERVE ? FG_STATUS_SOLD_OUT : FG_STATUS_UNKNOWN_ORDER;
+    r->status = d->status                ? d->status
+                : q->op == FG_OP_RESERVE ? FG_STATUS_SOLD_OUT
+                                         : FG_STATUS_UNKNOWN_ORDER;
     r->quantity = d->status ? 1 : 0;
     r->deadline_ms = d->status == FG_STATUS_RESERVED ? d->deadline_ns / MS : 0;
     if (s->lie == FORGETS && q->op == FG_OP_CONFIRM)
@@ -162,15 +164,15 @@ static bool lost(struct shop *s)
 static void serve(struct shop *s, uint8_t *data, uint32_t bytes)
 {
     struct fg_frame frame;
-    enum fg_drop drop;
-    const struct fg_key *key;
-    struct fg_request q;
-    struct fg_reply r = {0};
+    enum fg_packet_drop drop;
+    const struct fg_packet_key *key;
+    struct fg_packet_request q;
+    struct fg_packet_reply r = {0};
 
     assert_int_equal(fg_frame_parse(data, bytes, FG_DEFAULT_PORT, &frame, &drop), FG_FRAME_ORDER);
-    assert_int_equal(fg_request_check(data + frame.payload, s->ring, &key), FG_DROP_NONE);
+    assert_int_equal(fg_packet_request_check(data + frame.payload, s->ring, &key), FG_DROP_NONE);
     memcpy(&q, data + frame.payload, sizeof(q));
-    assert_true(key->roles & fg_op_roles(q.op));
+    assert_true(key->roles & fg_packet_op_roles(q.op));
     if (lost(s))
         return;
     r.op = q.op | FG_PACKET_REPLY;
@@ -184,7 +186,7 @@ static void serve(struct shop *s, uint8_t *data, uint32_t bytes)
     } else {
         decide(s, &q, &r);
     }
-    fg_reply_seal(&r, key);
+    fg_packet_reply_seal(&r, key);
     r.tag ^= s->lie == WRONG_TAG;
     memcpy(data + frame.payload, &r, sizeof(r));
     fg_frame_turn(data, &frame);
@@ -256,10 +258,11 @@ static unsigned check_file(struct shop *s)
     in = fopen(path, "r");
     assert_string_equal(fgets(line, sizeof(line), in), "# fgblast 1\n");
     while (fgets(line, sizeof(line), in)) {
-        struct fg_request q = {0};
+        struct fg_packet_request q = {0};
         struct deal *d;
 
-        assert_int_equal(sscanf(line, "%39s %llu %llu %u %31s", id, &user, &item, &quantity, told), 5);
+        assert_int_equal(sscanf(line, "%39s %llu %llu %u %31s", id, &user, &item, &quantity, told),
+                         5);
         for (unsigned i = 0; i < 16; i++)
             assert_int_equal(sscanf(id + 2 * i, "%2hhx", &q.order_id[i]), 1);
         q.user = user;
@@ -271,7 +274,7 @@ static unsigned check_file(struct shop *s)
         }
         assert_int_equal(d->item, item);
         if (!strchr(told, '+') && strcmp(told, "RESERVED"))
-            assert_string_equal(told, fg_status_name(d->status));
+            assert_string_equal(told, fg_packet_status_name(d->status));
     }
     fclose(in);
     unlink(path);
@@ -286,8 +289,8 @@ static void test_sale(void **state)
     struct fg_view v;
 
     make_shop(&s, 300,
-              (char *[]){"--packets", "30000", "--confirm", "0.6", "--cancel", "0.2", "--late", "0.5",
-                         "--duplicates", "0.1", "--zipf", "1", "--shoppers", "1000", NULL});
+              (char *[]){"--packets", "30000", "--confirm", "0.6", "--cancel", "0.2", "--late",
+                         "0.5", "--duplicates", "0.1", "--zipf", "1", "--shoppers", "1000", NULL});
     v = run(&s);
     assert_true(fg_crowd_finished(s.crowd));
     assert_int_equal(v.stats->contradictions, 0);
@@ -312,9 +315,9 @@ static void test_lossy(void **state)
     static struct shop s;
     struct fg_view v;
 
-    make_shop(
-        &s, 300,
-        (char *[]){"--packets", "20000", "--confirm", "0.7", "--cancel", "0.1", "--duplicates", "0.1", NULL});
+    make_shop(&s, 300,
+              (char *[]){"--packets", "20000", "--confirm", "0.7", "--cancel", "0.1",
+                         "--duplicates", "0.1", NULL});
     s.lose = 0.1;
     s.busy = 10;
     v = run(&s);
@@ -333,7 +336,8 @@ static void test_silence(void **state)
     static struct shop s;
     struct fg_view v;
 
-    make_shop(&s, 300, (char *[]){"--packets", "5000", "--retries", "2", "--drain-seconds", "1", NULL});
+    make_shop(&s, 300,
+              (char *[]){"--packets", "5000", "--retries", "2", "--drain-seconds", "1", NULL});
     s.lose = 1;
     v = run(&s);
     assert_int_equal(v.stats->answers, 0);
@@ -356,7 +360,8 @@ static void test_lies(void **state)
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fg_view v;
 
-        make_shop(&s, 50, (char *[]){"--packets", "2000", "--retries", "1", "--drain-seconds", "1", NULL});
+        make_shop(&s, 50,
+                  (char *[]){"--packets", "2000", "--retries", "1", "--drain-seconds", "1", NULL});
         s.lie = cases[i].lie;
         v = run(&s);
         if (!v.stats->wrong[cases[i].wrong])
@@ -365,7 +370,8 @@ static void test_lies(void **state)
         assert_true(v.examples_count > 0);
         drop_shop(&s);
     }
-    make_shop(&s, 50, (char *[]){"--packets", "2000", "--retries", "1", "--drain-seconds", "1", NULL});
+    make_shop(&s, 50,
+              (char *[]){"--packets", "2000", "--retries", "1", "--drain-seconds", "1", NULL});
     s.lie = WRONG_PORT; /* not ours: as if it had not come */
     assert_int_equal(run(&s).stats->answers, 0);
     drop_shop(&s);
@@ -392,10 +398,23 @@ static void test_options(void **state)
     static const char *const values[] = {"100", NULL, "0.1", "0.1", "1:0.5"};
 
     for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
-        char *argv[] = {
-            "fgblast",       "--crowd",         "--device",   "x",         "--keys", "k",         "--server",
-            "198.18.0.1",    "--source-base",   "198.18.1.0", "--packets", "1",      "--confirm", "0",
-            (char *)more[i], (char *)values[i], NULL};
+        char *argv[] = {"fgblast",
+                        "--crowd",
+                        "--device",
+                        "x",
+                        "--keys",
+                        "k",
+                        "--server",
+                        "198.18.0.1",
+                        "--source-base",
+                        "198.18.1.0",
+                        "--packets",
+                        "1",
+                        "--confirm",
+                        "0",
+                        (char *)more[i],
+                        (char *)values[i],
+                        NULL};
         struct fg_blast_options o;
         struct fg_error err;
 
@@ -408,8 +427,9 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sale), cmocka_unit_test(test_lossy),    cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_lies), cmocka_unit_test(test_families), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_sale),     cmocka_unit_test(test_lossy),
+        cmocka_unit_test(test_silence),  cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_families), cmocka_unit_test(test_options),
     };
 
     return cmocka_run_group_tests_name("crowd", tests, NULL, NULL);

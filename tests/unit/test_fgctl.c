@@ -180,7 +180,8 @@ static void manages_items(void **state)
 {
     json_t *json;
 
-    run(0, "item add 7 --name Black~box --total 1000 --user-limit=2 --order-max 3 --hold 2m --opens now");
+    run(0, "item add 7 --name Black~box --total 1000 --user-limit=2 --order-max 3 --hold 2m "
+           "--opens now");
     says(out, "item 7 created Black box: open, 1000 units, 1000 available");
     assert_int_equal(fx.daemon.last_item.hold_ms, 120000);
     assert_int_equal(fx.daemon.last_item.user_limit, 2);
@@ -195,7 +196,8 @@ static void manages_items(void **state)
     run(0, "item set 7 --total 900");
     says(out, "item 7 unchanged");
     fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
-    fails(1, "item set 7 --total 0", "--total: 0 cannot be reached: item 7 has 900 units, and only 899");
+    fails(1, "item set 7 --total 0",
+          "--total: 0 cannot be reached: item 7 has 900 units, and only 899");
     fails(1, "item add 7", "exists already");
     fails(1, "item set 9 --name x", "no item 9");
     fails(1, "item show 9", "no item 9");
@@ -259,7 +261,8 @@ static void tells_about_the_system(void **state)
     json_t *json;
 
     run(0, "status");
-    assert_int_equal(strncmp(out, "ALARM    orders   worker 0: 9 of 9\nWARNING  sink     a?b\n", 57), 0);
+    assert_int_equal(
+        strncmp(out, "ALARM    orders   worker 0: 9 of 9\nWARNING  sink     a?b\n", 57), 0);
     assert_null(strstr(out, "alarms:"));
     says(out, "state                  running");
     says(out, "redis:\n");
@@ -291,7 +294,8 @@ static void has_exit_codes(void **state)
     assert_int_equal(number(json_object_get(json, "error"), "code"), 503);
     json_decref(json);
     fails(4, "block list", "filter is off");
-    fails(3, "status --socket /nonexistent/x.sock", "cannot connect to /nonexistent/x.sock: No such file");
+    fails(3, "status --socket /nonexistent/x.sock",
+          "cannot connect to /nonexistent/x.sock: No such file");
     fails(3, "--socket=/dev/null status", "cannot connect");
     fails(2, "", "usage: fgctl");
     fails(2, "frobnicate", "unknown command \"frobnicate\"");
@@ -341,11 +345,12 @@ static void imports(void **state)
     json_t *json;
 
     run(0, "item add 2 --name old --total 50");
-    write_file("items.csv", "\xef\xbb\xbfitem,name,total,user_limit,order_max,hold_ms,opens,closes\r\n"
-                            "1,\"Shoe, \"\"red\"\"\",100,2,1,90s,2026-11-27T09:00:00Z,\r\n"
-                            "\r\n"
-                            "2,new,40,,,,,\r\n"
-                            "3,,,,,,,\r\n");
+    write_file("items.csv",
+               "\xef\xbb\xbfitem,name,total,user_limit,order_max,hold_ms,opens,closes\r\n"
+               "1,\"Shoe, \"\"red\"\"\",100,2,1,90s,2026-11-27T09:00:00Z,\r\n"
+               "\r\n"
+               "2,new,40,,,,,\r\n"
+               "3,,,,,,,\r\n");
     words_with_file(words, "item import --dry-run %s", "items.csv");
     run(0, words);
     says(out, "create item 1: {");
@@ -414,7 +419,8 @@ static void refuses_bad_catalogues(void **state)
     import_fails("item,opens,closes\n1,2000,1000\n", "items.csv:2: column closes: closes at");
     import_fails("item\n1\n2\n1\n", "items.csv:4: column item: 1 is in line 2 already");
     import_fails("item,name\n1,\"a\n\nb\n", "items.csv:2: a quote is opened and not closed");
-    import_fails("item,name\n1,\"a\"b\n", "items.csv:2: a comma or the end of the line must follow");
+    import_fails("item,name\n1,\"a\"b\n",
+                 "items.csv:2: a comma or the end of the line must follow");
     import_fails("item,name\n1,a\"b\n", "items.csv:2: a quote inside a cell");
     import_fails("item,name\n1,\"a\nb\"\n2,\x1b[2J\n", "items.csv:4: column name: \"?[2J\"");
     import_fails("item,total\nx,y\nz,1\n", "fgctl: 3 errors in");
@@ -428,7 +434,8 @@ static void refuses_bad_catalogues(void **state)
     fx.daemon.refuse_stock = FG_CONTROL_UNAVAILABLE;
     write_file("items.csv", "item,total\n2,\n3,7\n4,7\n");
     words_with_file(words, "item import %s", "items.csv");
-    fails(4, words, "items.csv:3: item 3: item 3 was created, but its 7 units were perhaps not added");
+    fails(4, words,
+          "items.csv:3: item 3: item 3 was created, but its 7 units were perhaps not added");
     says(err, "done before it: 1;");
 }
 
@@ -443,13 +450,14 @@ static void says_why_and_asks_for_a_class(void **state)
     run(0, "block add 198.19.2.1 --reason too-loud --expires 2030-01-01T00:00:00Z");
     run(0, "block list");
     assert_non_null(strstr(out, "too-loud\n"));
-    assert_non_null(strstr(out, "  2030-01-01T00:00:00Z  ") ? "" : strstr(out, "  2029-12-31T23:59:59Z  "));
+    assert_non_null(
+        strstr(out, "  2030-01-01T00:00:00Z  ") ? "" : strstr(out, "  2029-12-31T23:59:59Z  "));
     run(0, "block add 198.19.2.2 --for 1h");
     json = run_json("block list --json");
     for (size_t i = 0; i < json_array_size(json); i++) {
         json_t *entry = json_array_get(json, i);
-        json_int_t left =
-            json_integer_value(json_object_get(entry, "expires_ms")) - (json_int_t)time(NULL) * 1000;
+        json_int_t left = json_integer_value(json_object_get(entry, "expires_ms")) -
+                          (json_int_t)time(NULL) * 1000;
 
         if (strcmp(json_string_value(json_object_get(entry, "prefix")), "198.19.2.2") == 0)
             assert_in_range(left, 3500000, 3610000);
@@ -589,7 +597,8 @@ static void manages_many_users(void **state)
     fx.daemon.user_calls = 0;
     fx.daemon.users_room = 1500;
     fx.daemon.refuse_user = FG_CONTROL_UNAVAILABLE;
-    fails(4, words, "500 of 1000 were denied before\nfgctl: the first 1000 of 2500 were denied before");
+    fails(4, words,
+          "500 of 1000 were denied before\nfgctl: the first 1000 of 2500 were denied before");
 }
 
 static void shows_top(void **state)
@@ -612,8 +621,8 @@ static void shows_top(void **state)
     second = strchr(out, '\n') + 1;
     json = json_loads(second, 0, NULL);
     assert_non_null(json);
-    assert_int_equal((int)json_real_value(json_object_get(json_object_get(json, "counters"), "workers.rx")),
-                     33);
+    assert_int_equal(
+        (int)json_real_value(json_object_get(json_object_get(json, "counters"), "workers.rx")), 33);
     rate = json_real_value(json_object_get(json_object_get(json, "rates"), "stock.requests"));
     assert_in_range((int)rate, 100, 500); /* 100 more in about 200 ms */
     json_decref(json);
@@ -649,19 +658,21 @@ static void completes(void **state)
 {
     static const struct {
         const char *words, *expected;
-    } list[] = {{"'' ", "status health stats top item stock open close pause resume order block allow filter "
-                        "penalty user backend keys log completion"},
-                {"it", "item"},
-                {"item ''", "list show add set import"},
-                {"--json stock ''", "add remove"},
-                {"--socket /x block ''", "list add del load save"},
-                {"user ''", "deny allow denied worst"},
-                {"user deny --f", "--file"},
-                {"item add 5 --us", "--user-limit"},
-                {"top --c", "--count"},
-                {"filter explain 198.18.0.1 --cl", "--class"},
-                {"block add 198.18.0.1 --rea", "--reason"},
-                {"item list --soc", "--socket"}};
+    } list[] = {
+        {"'' ",
+         "status health stats top item stock open close pause resume order block allow filter "
+         "penalty user backend keys log completion"},
+        {"it", "item"},
+        {"item ''", "list show add set import"},
+        {"--json stock ''", "add remove"},
+        {"--socket /x block ''", "list add del load save"},
+        {"user ''", "deny allow denied worst"},
+        {"user deny --f", "--file"},
+        {"item add 5 --us", "--user-limit"},
+        {"top --c", "--count"},
+        {"filter explain 198.18.0.1 --cl", "--class"},
+        {"block add 198.18.0.1 --rea", "--reason"},
+        {"item list --soc", "--socket"}};
     char script[128];
 
     run(0, "completion");
@@ -671,10 +682,11 @@ static void completes(void **state)
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         char test[1024], path[128];
 
-        snprintf(test, sizeof(test),
-                 ". '%s'; COMP_WORDS=(fgctl %s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _fgctl; "
-                 "[ \"${COMPREPLY[*]}\" = \"%s\" ] || { echo \"got: ${COMPREPLY[*]}\" >&2; exit 1; }",
-                 script, list[i].words, list[i].expected);
+        snprintf(
+            test, sizeof(test),
+            ". '%s'; COMP_WORDS=(fgctl %s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _fgctl; "
+            "[ \"${COMPREPLY[*]}\" = \"%s\" ] || { echo \"got: ${COMPREPLY[*]}\" >&2; exit 1; }",
+            script, list[i].words, list[i].expected);
         write_file("test", test);
         file_path(path, "test");
         if (shell("bash", path) != 0)

@@ -30,19 +30,19 @@ static void parses_and_formats(void **state)
     };
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        struct fg_prefix prefix;
+        struct fg_filter_prefix prefix;
         struct fg_error err;
         char text[64];
 
         memset(&prefix, 0xaa, sizeof(prefix));
-        assert_true(fg_prefix_parse(good[i].text, &prefix, &err));
+        assert_true(fg_filter_prefix_parse(good[i].text, &prefix, &err));
         assert_int_equal(prefix.family, good[i].family);
         assert_int_equal(prefix.length, good[i].length);
         assert_int_equal(prefix.addr[0], good[i].first);
         assert_int_equal(prefix.addr[good[i].family == 6 ? 15 : 3], good[i].last);
         for (int k = 4; good[i].family == 4 && k < 16; k++)
             assert_int_equal(prefix.addr[k], 0);
-        fg_prefix_format(&prefix, text);
+        fg_filter_prefix_format(&prefix, text);
         assert_string_equal(text, good[i].formatted);
     }
 }
@@ -77,10 +77,10 @@ static void refuses_what_is_no_prefix(void **state)
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct fg_prefix prefix = {.family = 9};
+        struct fg_filter_prefix prefix = {.family = 9};
         struct fg_error err = {""};
 
-        assert_false(fg_prefix_parse(bad[i].text, &prefix, &err));
+        assert_false(fg_filter_prefix_parse(bad[i].text, &prefix, &err));
         if (!strstr(err.text, bad[i].says))
             fail_msg("\"%s\": got \"%s\", wanted \"%s\"", bad[i].text, err.text, bad[i].says);
         assert_int_equal(prefix.family, 9); /* untouched */
@@ -89,20 +89,20 @@ static void refuses_what_is_no_prefix(void **state)
 
 static void names_every_verdict(void **state)
 {
-    assert_string_equal(fg_verdict_name(FG_VERDICT_ORDER), "order");
-    assert_string_equal(fg_verdict_name(FG_VERDICT_RATE_ORDER), "rate-order");
-    assert_string_equal(fg_verdict_name(FG_VERDICT_NO_SOCKET), "no-socket");
-    assert_string_equal(fg_verdict_name(FG_VERDICT_COUNT), "?");
-    assert_string_equal(fg_verdict_text(FG_VERDICT_COUNT), "?");
+    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_ORDER), "order");
+    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_RATE_ORDER), "rate-order");
+    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_NO_SOCKET), "no-socket");
+    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_COUNT), "?");
+    assert_string_equal(fg_filter_verdict_text(FG_VERDICT_COUNT), "?");
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++) {
-        assert_true(strlen(fg_verdict_name(i)) > 2);
-        assert_true(strlen(fg_verdict_text(i)) > 10);
+        assert_true(strlen(fg_filter_verdict_name(i)) > 2);
+        assert_true(strlen(fg_filter_verdict_text(i)) > 10);
         for (unsigned k = 0; k < i; k++)
-            assert_string_not_equal(fg_verdict_name(i), fg_verdict_name(k));
+            assert_string_not_equal(fg_filter_verdict_name(i), fg_filter_verdict_name(k));
     }
 }
 
-/* ---- samples of frames that a worker drops ------------------------------------------------------------ */
+/* ---- samples of frames that a worker drops --------------------------------------------------- */
 
 enum { SECOND = 1000000000 };
 
@@ -127,28 +127,29 @@ static struct fg_filter *alone(uint32_t sample_rate)
                                         .prefixes_max = 8,
                                         .v6_prefix = 64,
                                         .sample_rate = sample_rate};
-    struct fg_prefix prefix;
+    struct fg_filter_prefix prefix;
     struct fg_filter *filter;
     struct fg_error err;
 
     filter = fg_filter_open(&options, &err);
     assert_non_null(filter);
-    assert_true(fg_prefix_parse("198.18.0.128/25", &prefix, NULL));
+    assert_true(fg_filter_prefix_parse("198.18.0.128/25", &prefix, NULL));
     assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err));
     return filter;
 }
 
-static void judge(struct fg_filter *filter, unsigned worker, uint8_t source, uint64_t now_ns, bool dropped)
+static void judge(struct fg_filter *filter, unsigned worker, uint8_t source, uint64_t now_ns,
+                  bool dropped)
 {
     uint8_t frame[64];
     uint32_t length = packet(frame, source);
     bool drop;
 
-    fg_filter_judge(filter, worker, frame, length, now_ns, &drop);
+    fg_filter_verdict_of_frame(filter, worker, frame, length, now_ns, &drop);
     assert_int_equal(drop, dropped);
 }
 
-static unsigned taken(struct fg_filter *filter, struct fg_drop_sample *last)
+static unsigned taken(struct fg_filter *filter, struct fg_filter_sample *last)
 {
     unsigned n = 0;
 
@@ -160,8 +161,8 @@ static unsigned taken(struct fg_filter *filter, struct fg_drop_sample *last)
 static void samples_what_workers_drop(void **state)
 {
     struct fg_filter *filter = alone(10);
-    struct fg_drop_sample s;
-    struct fg_prefix source;
+    struct fg_filter_sample s;
+    struct fg_filter_prefix source;
     char text[FG_SAMPLE_TEXT];
     uint8_t frame[64];
 
@@ -175,7 +176,7 @@ static void samples_what_workers_drop(void **state)
     assert_int_equal(s.length, 54);
     assert_int_equal(s.kept, 54);
     assert_memory_equal(s.bytes, frame, 54);
-    fg_sample_decode(&s, &source, text, sizeof(text));
+    fg_filter_sample_decode(&s, &source, text, sizeof(text));
     assert_int_equal(source.addr[3], 200);
     assert_false(fg_filter_next_sample(filter, &s));
     fg_filter_close(filter);
@@ -184,7 +185,7 @@ static void samples_what_workers_drop(void **state)
 static void samples_at_a_bounded_rate(void **state)
 {
     struct fg_filter *filter = alone(10);
-    struct fg_drop_sample s;
+    struct fg_filter_sample s;
 
     for (unsigned i = 0; i < 10000; i++) /* two seconds, two workers */
         judge(filter, i % 2, 200, SECOND + (uint64_t)i * SECOND / 5000, true);
@@ -201,7 +202,7 @@ static void counts_samples_that_find_no_room(void **state)
 {
     struct fg_filter *filter = alone(10);
     uint64_t events[FG_EVENT_COUNT];
-    struct fg_drop_sample s;
+    struct fg_filter_sample s;
 
     for (unsigned i = 0; i < 100; i++)
         judge(filter, 5, 200, SECOND + (uint64_t)i * SECOND, true);
@@ -218,9 +219,12 @@ static void counts_samples_that_find_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parses_and_formats),        cmocka_unit_test(refuses_what_is_no_prefix),
-        cmocka_unit_test(names_every_verdict),       cmocka_unit_test(samples_what_workers_drop),
-        cmocka_unit_test(samples_at_a_bounded_rate), cmocka_unit_test(counts_samples_that_find_no_room),
+        cmocka_unit_test(parses_and_formats),
+        cmocka_unit_test(refuses_what_is_no_prefix),
+        cmocka_unit_test(names_every_verdict),
+        cmocka_unit_test(samples_what_workers_drop),
+        cmocka_unit_test(samples_at_a_bounded_rate),
+        cmocka_unit_test(counts_samples_that_find_no_room),
     };
 
     return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pure parts of the way back: what a command says, what is written of it, and which entries are under way.
- * What needs a server is in tests/fault/test_way_back.py. */
+/* Pure parts of the way back: what a command says, what is written of it, and which entries are
+ * under way. What needs a server is in tests/fault/test_way_back.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static redisReply *fields_of(const char *const *words)
     size_t n = 0;
 
     for (; words[n]; n++) {
-        texts[n] = (redisReply){.type = REDIS_REPLY_STRING, .str = (char *)words[n], .len = strlen(words[n])};
+        texts[n] = (redisReply){
+            .type = REDIS_REPLY_STRING, .str = (char *)words[n], .len = strlen(words[n])};
         elements[n] = &texts[n];
     }
     array = (redisReply){.type = REDIS_REPLY_ARRAY, .elements = n, .element = elements};
@@ -28,25 +29,26 @@ static redisReply *fields_of(const char *const *words)
 
 static void test_parse(void **state)
 {
-    struct fg_operation o;
+    struct fg_inbound_command o;
     char reason[FG_ENTRY_REASON];
 
-    assert_true(
-        fg_entry_parse(FIELDS("user", "18446744073709551615", "order", ID, "op", "confirm"), &o, reason));
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("user", "18446744073709551615", "order", ID, "op", "confirm"), &o, reason));
     assert_int_equal(o.op, FG_OP_CONFIRM);
     assert_true(o.user == UINT64_MAX);
     assert_int_equal(o.order_id[0], 0);
     assert_int_equal(o.order_id[10], 10);
     assert_int_equal(o.order_id[15], 15);
-    assert_true(
-        fg_entry_parse(FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, reason));
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, reason));
     assert_int_equal(o.op, FG_OP_CANCEL);
-    assert_true(
-        fg_entry_parse(FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "99"), &o, reason));
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "99"), &o, reason));
     assert_int_equal(o.op, FG_OP_EXTEND);
     assert_int_equal(o.until_ms, 99);
-    assert_true(fg_entry_parse(
-        FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o, reason));
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o,
+        reason));
     assert_int_equal(o.order_id[0], 0xff);
 }
 
@@ -56,35 +58,38 @@ static void test_poison(void **state)
         const char *reason, *words[16];
     } bad[] = {
         {"op is missing; accepted: confirm, cancel, extend", {NULL}}, /* no fields at all */
-        {"op 'reserve'; accepted: confirm, cancel, extend", {"op", "reserve", "user", "1", "order", ID}},
+        {"op 'reserve'; accepted: confirm, cancel, extend",
+         {"op", "reserve", "user", "1", "order", ID}},
         {"op 'CONFIRM'", {"op", "CONFIRM", "user", "1", "order", ID}},
         {"user ''", {"op", "confirm", "user", "", "order", ID}},
         {"user '1 '", {"op", "confirm", "user", "1 ", "order", ID}},
         {"user '0x1'", {"op", "confirm", "user", "0x1", "order", ID}},
-        {"user '99999999999999999999'", {"op", "confirm", "user", "99999999999999999999", "order", ID}},
+        {"user '99999999999999999999'",
+         {"op", "confirm", "user", "99999999999999999999", "order", ID}},
         {"order '" ID "0'", {"op", "confirm", "user", "1", "order", ID "0"}},
         {"order is missing", {"op", "confirm", "user", "1"}},
         {"op is missing", {"user", "1", "order", ID}},
         {"order is given twice", {"op", "confirm", "order", ID, "order", ID, "user", "1"}},
         {"until_ms is missing", {"op", "extend", "user", "1", "order", ID}},
-        {"until_ms is for extend only", {"op", "cancel", "user", "1", "order", ID, "until_ms", "1"}},
+        {"until_ms is for extend only",
+         {"op", "cancel", "user", "1", "order", ID, "until_ms", "1"}},
         {"op '"
          "????"
          "'",
          {"op", "\x1b\x01\xff\n", "user", "1", "order", ID}},
     };
-    struct fg_operation o;
+    struct fg_inbound_command o;
     char reason[FG_ENTRY_REASON];
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_false(fg_entry_parse(fields_of(bad[i].words), &o, reason));
+        assert_false(fg_inbound_entry_parse(fields_of(bad[i].words), &o, reason));
         if (!strstr(reason, bad[i].reason))
             fail_msg("'%s' wanted, got '%s'", bad[i].reason, reason);
     }
 }
 
 /* The commands as one line of words. */
-static const char *words_of(const struct fg_resp *r)
+static const char *words_of(const struct fg_redis_resp *r)
 {
     static char text[8192];
     size_t n = 0;
@@ -107,30 +112,32 @@ static const char *words_of(const struct fg_resp *r)
 
 static void test_written(void **state)
 {
-    struct fg_operation o = {.op = FG_OP_EXTEND, .user = 42, .order_id = {0xab, [15] = 0x01}};
+    struct fg_inbound_command o = {.op = FG_OP_EXTEND, .user = 42, .order_id = {0xab, [15] = 0x01}};
     struct fg_stock_answer answer = {
         .status = FG_STATUS_RESERVED, .item = 7, .quantity = 2, .deadline_ms = 12345};
     char longer[400];
-    struct fg_resp out = {0};
+    struct fg_redis_resp out = {0};
 
-    fg_entry_result(&out, "{p}:results", 0, "5-1", &o, &answer);
+    fg_inbound_entry_result(&out, "{p}:results", 0, "5-1", &o, &answer);
     assert_string_equal(
         words_of(&out),
         "XADD {p}:results * command 5-1 op extend user 42 order ab000000000000000000000000000001 "
         "status RESERVED item 7 quantity 2 deadline_ms 12345 ");
     assert_int_equal(out.commands, 1);
-    fg_resp_clear(&out);
-    fg_entry_dead(&out, "{p}:d", 100, "5-2", "why", FIELDS("op", "x", "y", "z"));
-    assert_string_equal(words_of(&out), "XADD {p}:d MAXLEN ~ 100 * command 5-2 reason why op x y z ");
+    fg_redis_resp_clear(&out);
+    fg_inbound_entry_dead(&out, "{p}:d", 100, "5-2", "why", FIELDS("op", "x", "y", "z"));
+    assert_string_equal(words_of(&out),
+                        "XADD {p}:d MAXLEN ~ 100 * command 5-2 reason why op x y z ");
     memset(longer, 'a', sizeof(longer));
     longer[sizeof(longer) - 1] = '\0';
-    fg_resp_clear(&out);
-    fg_entry_dead(&out, "k", 0, "5-2", "why", FIELDS("f", longer));
-    assert_int_equal(strlen(words_of(&out)), strlen("XADD k * command 5-2 reason why f ") + 256 + 1);
-    fg_resp_free(&out);
+    fg_redis_resp_clear(&out);
+    fg_inbound_entry_dead(&out, "k", 0, "5-2", "why", FIELDS("f", longer));
+    assert_int_equal(strlen(words_of(&out)),
+                     strlen("XADD k * command 5-2 reason why f ") + 256 + 1);
+    fg_redis_resp_free(&out);
 }
 
-/* ---- under way ----------------------------------------------------------------------------------------- */
+/* ---- under way ------------------------------------------------------------------------------- */
 
 static struct fg_inbound *two_workers(void)
 {
@@ -139,11 +146,11 @@ static struct fg_inbound *two_workers(void)
     assert_non_null(s);
     s->options.workers = 2;
     for (int i = 0; i < 2; i++) {
-        s->options.operations[i] = fg_ring_create(FG_INBOUND_PLACES);
-        s->options.answers[i] = fg_ring_create(FG_INBOUND_PLACES);
+        s->options.operations[i] = fg_ring_create(FG_INBOUND_CAPACITY);
+        s->options.answers[i] = fg_ring_create(FG_INBOUND_CAPACITY);
     }
-    s->written = calloc(FG_INBOUND_PLACES + FG_INBOUND_PAGE, sizeof(*s->written));
-    fg_places_reset(s);
+    s->written = calloc(FG_INBOUND_CAPACITY + FG_INBOUND_PAGE, sizeof(*s->written));
+    fg_inbound_slots_reset(s);
     return s;
 }
 
@@ -154,7 +161,7 @@ static void end(struct fg_inbound *s)
         fg_ring_destroy(s->options.answers[i]);
     }
     free(s->written);
-    fg_resp_free(&s->out);
+    fg_redis_resp_free(&s->out);
     free(s);
 }
 
@@ -164,13 +171,13 @@ static void take(struct fg_inbound *s, const char *id, const char *user)
     redisReply *pair[] = {&name, FIELDS("op", "confirm", "user", user, "order", ID)};
     redisReply entry = {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = pair};
 
-    fg_places_take(s, &entry);
+    fg_inbound_slot_take(s, &entry);
 }
 
 /* The worker's side: takes the oldest operation, and answers it. */
-static struct fg_operation given(struct fg_inbound *s, unsigned worker)
+static struct fg_inbound_command given(struct fg_inbound *s, unsigned worker)
 {
-    struct fg_operation o;
+    struct fg_inbound_command o;
 
     assert_true(fg_ring_pop(s->options.operations[worker], &o));
     return o;
@@ -192,7 +199,7 @@ static void test_owner_and_answer(void **state)
     for (unsigned user = 1; user <= 20; user++) {
         char text[8], id[8];
         unsigned owner = fg_user_owner(user, 2);
-        struct fg_operation o;
+        struct fg_inbound_command o;
 
         snprintf(text, sizeof(text), "%u", user);
         snprintf(id, sizeof(id), "%u-0", user);
@@ -201,11 +208,11 @@ static void test_owner_and_answer(void **state)
         assert_int_equal(o.user, user);
         assert_true(o.token >= FG_INBOUND_TOKEN);
         answer(s, owner, o.token, FG_STATUS_SOLD);
-        fg_places_collect(s);
+        fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, user);
         assert_string_equal(s->written[user - 1].id, id);
         assert_int_equal(s->given, 0);
-        assert_int_equal(s->free_count, FG_INBOUND_PLACES);
+        assert_int_equal(s->free_count, FG_INBOUND_CAPACITY);
     }
     assert_int_equal(s->out.commands, 21); /* MULTI and a result each */
     end(s);
@@ -216,25 +223,25 @@ static void test_busy_is_asked_again(void **state)
     static const uint8_t statuses[] = {FG_STATUS_BUSY, FG_STATUS_UNAVAILABLE, FG_STATUS_BUSY};
     struct fg_inbound *s = two_workers();
     unsigned owner = fg_user_owner(5, 2), waited = 0;
-    struct fg_operation o;
+    struct fg_inbound_command o;
 
     take(s, "1-0", "5");
     for (size_t i = 0; i < sizeof(statuses); i++) {
         o = given(s, owner);
         answer(s, owner, o.token, statuses[i]);
-        fg_places_collect(s);
+        fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, 0); /* no result, no acknowledgement */
         assert_int_equal(s->waits_count, 1);
         assert_true(s->places[o.token ^ FG_INBOUND_TOKEN].wait_ms > waited);
         waited = s->places[o.token ^ FG_INBOUND_TOKEN].wait_ms;
-        fg_places_give_again(s); /* too early */
+        fg_inbound_slots_retry(s); /* too early */
         assert_int_equal(s->given, 0);
         s->places[o.token ^ FG_INBOUND_TOKEN].due_ms = 0;
-        fg_places_give_again(s);
+        fg_inbound_slots_retry(s);
         assert_int_equal(s->given, 1);
     }
     answer(s, owner, given(s, owner).token, FG_STATUS_EXPIRED);
-    fg_places_collect(s);
+    fg_inbound_slots_collect(s);
     assert_int_equal(s->written[0].status, FG_STATUS_EXPIRED);
     assert_int_equal(s->retries, 3);
     end(s);
@@ -244,23 +251,23 @@ static void test_answers_of_a_lost_connection_are_dropped(void **state)
 {
     struct fg_inbound *s = two_workers();
     unsigned owner = fg_user_owner(5, 2);
-    struct fg_operation one, two;
+    struct fg_inbound_command one, two;
 
     take(s, "1-0", "5");
     take(s, "2-0", "5");
     one = given(s, owner);
     two = given(s, owner);
     answer(s, owner, one.token, FG_STATUS_BUSY);
-    fg_places_collect(s);
-    fg_places_forget(s);
-    assert_int_equal(s->free_count, FG_INBOUND_PLACES - 1); /* `two` is still at the worker */
+    fg_inbound_slots_collect(s);
+    fg_inbound_slots_forget(s);
+    assert_int_equal(s->free_count, FG_INBOUND_CAPACITY - 1); /* `two` is still at the worker */
     take(s, "1-0", "5");
     assert_true(given(s, owner).token != two.token);
     answer(s, owner, two.token, FG_STATUS_SOLD);
-    fg_places_collect(s);
+    fg_inbound_slots_collect(s);
     assert_int_equal(s->written_count, 0);
     assert_int_equal(s->given, 1);
-    assert_int_equal(s->free_count, FG_INBOUND_PLACES - 1);
+    assert_int_equal(s->free_count, FG_INBOUND_CAPACITY - 1);
     end(s);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The log on a healthy disk and on damaged files. Failing disks and power cuts: test_journal_faults.c. */
+/* The log on a healthy disk and on damaged files. Failing disks and power cuts:
+ * test_journal_faults.c. */
 #include "journal_support.h"
 
-static struct fg_record got[READ_MAX];
+static struct fg_journal_record got[READ_MAX];
 
 static void a_new_log_is_empty_and_keeps_its_identity(void **state)
 {
@@ -45,7 +46,7 @@ static void check_commits(const size_t *sizes, size_t commits, ssize_t n)
             assert_int_equal(got[at].seq, at + 1);
             assert_int_equal(got[at].user, c + 1);
             assert_int_equal(got[at].arg, i);
-            assert_int_equal(got[at].crc, fg_record_crc(&got[at]));
+            assert_int_equal(got[at].crc, fg_journal_record_crc(&got[at]));
         }
     }
     assert_int_equal(at, n);
@@ -53,8 +54,10 @@ static void check_commits(const size_t *sizes, size_t commits, ssize_t n)
 
 static void commits_come_back_across_segments(void **state)
 {
-    /* fills the first segment to one place before its end, then exactly, then several segments at once */
-    static const size_t sizes[] = {1, 500, PLACES - 2 - 501 - 1 - 1, 1, PLACES - 2, 5, 3000, 9000, 1, 2};
+    /* fills the first segment to one place before its end, then exactly, then several segments at
+     * once */
+    static const size_t sizes[] = {1, 500, PLACES - 2 - 501 - 1 - 1, 1, PLACES - 2, 5, 3000, 9000,
+                                   1, 2};
     struct fg_error err = {""};
     size_t commits = sizeof(sizes) / sizeof(*sizes), total = 0;
     struct fg_journal *j = must_open();
@@ -123,7 +126,8 @@ static void a_reader_starts_anywhere_and_stops_at_the_limit(void **state)
         assert_int_equal(fg_journal_read(r, got, 1, UINT64_MAX, &err), 1);
         assert_int_equal(got[0].seq, first);
         assert_int_equal(fg_journal_read(r, got, 10, first, &err), 0);
-        assert_int_equal(fg_journal_read(r, got, 10, first + 1, &err), first + 1 <= 2 * PLACES ? 1 : -1);
+        assert_int_equal(fg_journal_read(r, got, 10, first + 1, &err),
+                         first + 1 <= 2 * PLACES ? 1 : -1);
         fg_journal_reader_close(r);
     }
     struct fg_journal_reader *r = fg_journal_reader_open(log_dir, 2 * PLACES + 1, &err);
@@ -183,9 +187,12 @@ static void bad_options_are_refused(void **state)
     assert_non_null(strstr(err.text, "/nonexistent/two/levels"));
 }
 
-/* ---- torn tails ---------------------------------------------------------------------------------------- */
+/* ---- torn tails ------------------------------------------------------------------------------ */
 
-enum { KEPT = 1 + 20 + 1 + 30, LAST = 1 + 6 }; /* records of the commits before the last, and of the last */
+enum {
+    KEPT = 1 + 20 + 1 + 30,
+    LAST = 1 + 6
+}; /* records of the commits before the last, and of the last */
 
 static uint8_t *torn_base;
 static size_t torn_len;
@@ -200,8 +207,8 @@ static void make_torn_base(void)
     assert_int_equal(torn_len, SEGMENT);
 }
 
-/* After damage that begins at byte `from` of the file: what is before it stays, what follows is gone for
- * good. */
+/* After damage that begins at byte `from` of the file: what is before it stays, what follows is
+ * gone for good. */
 static void check_cut(uint64_t from)
 {
     uint64_t keep = from / 64 - 1, zero_from;
@@ -280,7 +287,8 @@ static void cut_records_are_counted(void **state)
     struct fg_journal *j;
 
     make_torn_base();
-    flip_byte(in_log(FIRST_FGJ), 64 * (KEPT + 1) + 64 * 2 + 5, 1); /* third record of the last commit */
+    flip_byte(in_log(FIRST_FGJ), 64 * (KEPT + 1) + 64 * 2 + 5,
+              1); /* third record of the last commit */
     j = must_open();
     assert_int_equal(fg_journal_cut_records(j), LAST - 2);
     assert_int_equal(fg_journal_last_seq(j), KEPT + 2);
@@ -288,7 +296,7 @@ static void cut_records_are_counted(void **state)
     free(torn_base);
 }
 
-/* ---- damage that must be refused ----------------------------------------------------------------------- */
+/* ---- damage that must be refused ------------------------------------------------------------- */
 
 static void expect_refusal(const char *part1, const char *part2)
 {
@@ -309,7 +317,8 @@ static void damage_before_the_last_commit_is_refused(void **state)
 
         save_file(in_log(FIRST_FGJ), torn_base, torn_len);
         flip_byte(in_log(FIRST_FGJ), 64 * seq + seq % 64, 0x10);
-        snprintf(offset, sizeof(offset), "record %d at offset %d is corrupt", (int)seq, (int)seq * 64);
+        snprintf(offset, sizeof(offset), "record %d at offset %d is corrupt", (int)seq,
+                 (int)seq * 64);
         expect_refusal(FIRST_FGJ, offset);
         /* a reader gives what is before it, then says the same; below the limit it need not care */
         assert_int_equal(read_all(log_dir, got, seq - 1, &err), seq - 1);
@@ -419,7 +428,7 @@ static void foreign_files_and_leftovers_do_not_matter(void **state)
     fg_journal_close(j);
 }
 
-/* ---- live reading -------------------------------------------------------------------------------------- */
+/* ---- live reading ---------------------------------------------------------------------------- */
 
 enum { LIVE_COMMITS = 400 };
 
@@ -471,14 +480,14 @@ static void a_reader_follows_a_living_writer(void **state)
     fg_journal_reader_close(r);
 }
 
-/* ---- group commit -------------------------------------------------------------------------------------- */
+/* ---- group commit ---------------------------------------------------------------------------- */
 
 enum { WORKERS = 5, RING = 1024 };
 
 struct crew {
     struct fg_ring *rings[WORKERS];
-    struct fg_watermark marks[WORKERS];
-    struct fg_committer c;
+    struct fg_journal_watermark marks[WORKERS];
+    struct fg_journal_committer c;
     struct fg_journal *j;
 };
 
@@ -491,14 +500,14 @@ static struct crew *crew_up(size_t batch_max)
     for (int i = 0; i < WORKERS; i++)
         w->rings[i] = fg_ring_create(RING);
     w->j = must_open();
-    if (!fg_committer_init(&w->c, w->j, w->rings, w->marks, WORKERS, batch_max, &err))
+    if (!fg_journal_committer_init(&w->c, w->j, w->rings, w->marks, WORKERS, batch_max, &err))
         fail_msg("%s", err.text);
     return w;
 }
 
 static void crew_down(struct crew *w)
 {
-    fg_committer_free(&w->c);
+    fg_journal_committer_free(&w->c);
     fg_journal_close(w->j);
     for (int i = 0; i < WORKERS; i++)
         fg_ring_destroy(w->rings[i]);
@@ -507,7 +516,8 @@ static void crew_down(struct crew *w)
 
 static void push_records(struct crew *w, int worker, uint64_t from, uint64_t n)
 {
-    struct fg_record r = {.type = FG_REC_RESERVED, .worker = (uint8_t)worker, .quantity = 1};
+    struct fg_journal_record r = {
+        .type = FG_REC_RESERVED, .worker = (uint8_t)worker, .quantity = 1};
 
     for (uint64_t i = from; i < from + n; i++) {
         r.arg = i;
@@ -519,18 +529,18 @@ static void the_committer_is_fair_and_moves_the_watermarks(void **state)
 {
     struct crew *w = crew_up(100);
 
-    assert_int_equal(fg_committer_step(&w->c, 1), 0);
+    assert_int_equal(fg_journal_committer_step(&w->c, 1), 0);
     assert_int_equal(fg_journal_last_seq(w->j), 0);
     for (int i = 0; i < WORKERS; i++)
         push_records(w, i, 0, i == 0 ? 1000 : 15);
-    assert_int_equal(fg_committer_step(&w->c, 1), 100);
+    assert_int_equal(fg_journal_committer_step(&w->c, 1), 100);
     assert_int_equal(w->marks[0].durable, 40); /* its share of 20, and what the others left */
     for (int i = 1; i < WORKERS; i++)
         assert_int_equal(w->marks[i].durable, 15);
     assert_int_equal(w->c.durable_seq, 101);
     assert_int_equal(w->c.records, 100);
     assert_int_equal(w->c.commits, 1);
-    while (fg_committer_step(&w->c, 2))
+    while (fg_journal_committer_step(&w->c, 2))
         ;
     assert_int_equal(w->marks[0].durable, 1000);
     assert_int_equal(w->c.records, 1060);
@@ -546,7 +556,7 @@ static void a_batch_smaller_than_the_crew_reaches_everyone(void **state)
     for (int i = 0; i < WORKERS; i++)
         push_records(w, i, 0, 100);
     for (int i = 0; i < 5; i++)
-        assert_int_equal(fg_committer_step(&w->c, 1), 2);
+        assert_int_equal(fg_journal_committer_step(&w->c, 1), 2);
     for (int i = 0; i < WORKERS; i++)
         assert_true(w->marks[i].durable > 0);
     crew_down(w);
@@ -557,41 +567,42 @@ static void the_committer_gathers_in_a_stream(void **state)
 {
     struct crew *w = crew_up(0), *small;
 
-    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    assert_int_equal(fg_journal_committer_gather_us(&w->c), 0);
     push_records(w, 0, 0, 127);
-    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    assert_int_equal(fg_journal_committer_gather_us(&w->c), 0);
     push_records(w, 1, 0, 1);
-    assert_true(fg_committer_gather_us(&w->c) > 0 && fg_committer_gather_us(&w->c) < 1000);
+    assert_true(fg_journal_committer_gather_us(&w->c) > 0 &&
+                fg_journal_committer_gather_us(&w->c) < 1000);
     push_records(w, 1, 1, RING / 2 - 1);
-    assert_true(fg_committer_gather_us(&w->c) > 0);
+    assert_true(fg_journal_committer_gather_us(&w->c) > 0);
     push_records(w, 1, RING / 2, 1);
-    assert_int_equal(fg_committer_gather_us(&w->c), 0);
-    while (fg_committer_step(&w->c, 1))
+    assert_int_equal(fg_journal_committer_gather_us(&w->c), 0);
+    while (fg_journal_committer_step(&w->c, 1))
         ;
-    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    assert_int_equal(fg_journal_committer_gather_us(&w->c), 0);
     for (int i = 0; i < WORKERS; i++)
         push_records(w, i, 0, RING / 2);
     assert_true(WORKERS * RING / 2 >= 1024);
-    assert_int_equal(fg_committer_gather_us(&w->c), 0);
+    assert_int_equal(fg_journal_committer_gather_us(&w->c), 0);
     crew_down(w);
     small = crew_up(200);
     push_records(small, 0, 0, 199);
-    assert_true(fg_committer_gather_us(&small->c) > 0);
+    assert_true(fg_journal_committer_gather_us(&small->c) > 0);
     push_records(small, 1, 0, 1);
-    assert_int_equal(fg_committer_gather_us(&small->c), 0);
+    assert_int_equal(fg_journal_committer_gather_us(&small->c), 0);
     crew_down(small);
 }
 
 static void committer_limits_are_checked(void **state)
 {
-    struct fg_committer c;
+    struct fg_journal_committer c;
     struct fg_error err;
     struct fg_journal *j = must_open();
 
-    assert_false(fg_committer_init(&c, j, NULL, NULL, 0, 0, &err));
-    assert_false(fg_committer_init(&c, j, NULL, NULL, FG_WORKERS_MAX + 1, 0, &err));
+    assert_false(fg_journal_committer_init(&c, j, NULL, NULL, 0, 0, &err));
+    assert_false(fg_journal_committer_init(&c, j, NULL, NULL, FG_WORKERS_MAX + 1, 0, &err));
     assert_non_null(strstr(err.text, "65 workers"));
-    assert_false(fg_committer_init(&c, j, NULL, NULL, 1, 1 << 21, &err));
+    assert_false(fg_journal_committer_init(&c, j, NULL, NULL, 1, 1 << 21, &err));
     fg_journal_close(j);
 }
 
@@ -605,8 +616,9 @@ struct producer {
 static void *produce(void *arg)
 {
     const struct producer *p = arg;
-    struct fg_record r = {.type = FG_REC_RESERVED, .worker = (uint8_t)p->worker, .quantity = 1};
-    struct fg_watermark *mark = &p->w->marks[p->worker];
+    struct fg_journal_record r = {
+        .type = FG_REC_RESERVED, .worker = (uint8_t)p->worker, .quantity = 1};
+    struct fg_journal_watermark *mark = &p->w->marks[p->worker];
 
     for (uint64_t i = 0; i < EACH; i++) {
         r.arg = i;
@@ -627,7 +639,7 @@ static void the_committer_serves_threads(void **state)
     struct fg_error err = {""};
     pthread_t t[WORKERS];
     uint64_t next[WORKERS] = {0}, done = 0;
-    struct fg_record *all = calloc((size_t)WORKERS * EACH * 2 + 8192, sizeof(*all));
+    struct fg_journal_record *all = calloc((size_t)WORKERS * EACH * 2 + 8192, sizeof(*all));
     ssize_t n;
 
     for (int i = 0; i < WORKERS; i++) {
@@ -635,7 +647,7 @@ static void the_committer_serves_threads(void **state)
         assert_int_equal(pthread_create(&t[i], NULL, produce, &p[i]), 0);
     }
     while (done < (uint64_t)WORKERS * EACH)
-        done += fg_committer_step(&w->c, 1);
+        done += fg_journal_committer_step(&w->c, 1);
     for (int i = 0; i < WORKERS; i++)
         pthread_join(t[i], NULL);
     n = read_all(log_dir, all, w->c.durable_seq, &err);
@@ -651,14 +663,15 @@ static void the_committer_serves_threads(void **state)
 
 static void record_names_and_crc(void **state)
 {
-    struct fg_record r;
+    struct fg_journal_record r;
     uint32_t crc;
 
     memset(&r, 0x5a, sizeof(r));
-    crc = fg_record_crc(&r);
+    crc = fg_journal_record_crc(&r);
     for (int i = 0; i < 64; i++) {
         ((uint8_t *)&r)[i] ^= 1;
-        assert_int_equal(fg_record_crc(&r) == crc, i >= 20 && i < 24); /* all but its own place */
+        assert_int_equal(fg_journal_record_crc(&r) == crc,
+                         i >= 20 && i < 24); /* all but its own place */
         ((uint8_t *)&r)[i] ^= 1;
     }
     memset(got, 0x5a, sizeof(got[0]) * 23);
@@ -666,9 +679,9 @@ static void record_names_and_crc(void **state)
          n++) { /* whatever number is sealed together: as each by itself, and no more */
         for (size_t i = 0; i < 23; i++)
             got[i] = r, got[i].user = i * n;
-        fg_record_seal(got, n, 1000 + n);
+        fg_journal_record_seal(got, n, 1000 + n);
         for (size_t i = 0; i < 23; i++) {
-            struct fg_record one = {0};
+            struct fg_journal_record one = {0};
             uint8_t bytes[60];
 
             assert_int_equal(got[i].seq, i < n ? 1000 + n + i : r.seq);
@@ -678,10 +691,10 @@ static void record_names_and_crc(void **state)
             assert_int_equal(got[i].crc, i < n ? fg_crc32c(bytes, sizeof(bytes)) : r.crc);
         }
     }
-    assert_string_equal(fg_record_name(FG_REC_BATCH), "batch");
-    assert_string_equal(fg_record_name(FG_REC_STOCK), "stock");
-    assert_string_equal(fg_record_name(0), "?");
-    assert_string_equal(fg_record_name(256), "?");
+    assert_string_equal(fg_journal_record_name(FG_REC_BATCH), "batch");
+    assert_string_equal(fg_journal_record_name(FG_REC_STOCK), "stock");
+    assert_string_equal(fg_journal_record_name(0), "?");
+    assert_string_equal(fg_journal_record_name(256), "?");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, make_scratch, drop_scratch)

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static struct fg_record got[READ_MAX];
+static struct fg_journal_record got[READ_MAX];
 
 static struct fg_journal *open_on_disk(struct fg_error *err)
 {
@@ -17,7 +17,8 @@ static struct fg_journal *open_on_disk(struct fg_error *err)
     return fg_journal_open_on(&disk_ops, &o, err);
 }
 
-/* A closed log without recorder, so that every call of what follows can be counted from a known state. */
+/* A closed log without recorder, so that every call of what follows can be counted from a known
+ * state. */
 static void start_with(size_t records)
 {
     disk_forget();
@@ -35,10 +36,11 @@ static void start_with(size_t records)
     }
 }
 
-/* ---- full and failing disks ---------------------------------------------------------------------------- */
+/* ---- full and failing disks ------------------------------------------------------------------ */
 
 /* got[from..] must be whole commits of `n` records each with these nonces. */
-static void expect_commits(ssize_t from, ssize_t total, const uint64_t *nonces, const size_t *n, size_t count)
+static void expect_commits(ssize_t from, ssize_t total, const uint64_t *nonces, const size_t *n,
+                           size_t count)
 {
     for (size_t c = 0; c < count; c++) {
         assert_true(from < total);
@@ -58,7 +60,8 @@ static void no_space_at_any_call_is_survived(void **state)
     /* spans two segments more than it begins in; then smaller and other records take its place */
     static const size_t sizes[] = {1000, 30};
     static const uint64_t nonces[] = {1, 3};
-    static const unsigned kinds = 1 << CALL_CREATE | 1 << CALL_ALLOCATE | 1 << CALL_WRITE | 1 << CALL_RENAME;
+    static const unsigned kinds =
+        1 << CALL_CREATE | 1 << CALL_ALLOCATE | 1 << CALL_WRITE | 1 << CALL_RENAME;
     unsigned hit = 0;
 
     for (int variant = 0; variant < 4; variant++) {
@@ -96,7 +99,8 @@ static void no_space_at_any_call_is_survived(void **state)
             fg_journal_close(j);
             j = must_open();
             assert_int_equal(fg_journal_last_seq(j), sizes[0] + sizes[1] + 2);
-            assert_int_equal(fg_journal_cut_records(j), 0); /* nothing of the refused commit is left */
+            assert_int_equal(fg_journal_cut_records(j),
+                             0); /* nothing of the refused commit is left */
             fg_journal_close(j);
         }
     }
@@ -139,7 +143,8 @@ static void any_other_failure_is_final(void **state)
         assert_non_null(strstr(fg_journal_error(j), "Input/output error"));
         assert_int_equal(fg_journal_last_seq(j), 1001);
         fg_journal_close(j);
-        j = must_open(); /* a restart finds what was acknowledged, and perhaps a prefix of the rest */
+        j = must_open(); /* a restart finds what was acknowledged, and perhaps a prefix of the rest
+                          */
         n = read_all(log_dir, got, UINT64_MAX, &err);
         assert_true(n >= 1001);
         assert_int_equal(n, fg_journal_last_seq(j));
@@ -206,10 +211,10 @@ static void opening_reports_a_failing_disk(void **state)
 }
 
 /* In a process of its own: 0 = as expected, else the line that was not. */
-#define CHECK(cond)                                                                                          \
-    do {                                                                                                     \
-        if (!(cond))                                                                                         \
-            _exit(1 + __LINE__ % 200);                                                                       \
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            _exit(1 + __LINE__ % 200);                                                             \
     } while (0)
 
 static void full_tmpfs(void)
@@ -279,21 +284,21 @@ static void a_file_size_limit_is_a_full_disk(void **state)
     fg_journal_close(j);
 }
 
-/* ---- the committer on such disks ----------------------------------------------------------------------- */
+/* ---- the committer on such disks ------------------------------------------------------------- */
 
 static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
 {
     struct fg_error err = {""};
     struct fg_ring *rings[2] = {fg_ring_create(64), fg_ring_create(64)};
-    struct fg_watermark *marks = aligned_alloc(64, 2 * sizeof(*marks));
-    struct fg_committer c;
-    struct fg_record r = {.type = FG_REC_RESERVED};
+    struct fg_journal_watermark *marks = aligned_alloc(64, 2 * sizeof(*marks));
+    struct fg_journal_committer c;
+    struct fg_journal_record r = {.type = FG_REC_RESERVED};
     struct fg_journal *j;
 
     memset(marks, 0, 2 * sizeof(*marks));
     start_with(10);
     j = open_on_disk(&err);
-    assert_true(fg_committer_init(&c, j, rings, marks, 2, 0, &err));
+    assert_true(fg_journal_committer_init(&c, j, rings, marks, 2, 0, &err));
     assert_int_equal(c.durable_seq, 11);
     disk.kinds = 1 << CALL_WRITE;
     disk.fail_errno = ENOSPC;
@@ -302,19 +307,19 @@ static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
     for (r.arg = 0; r.arg < 5; r.arg++)
         fg_ring_push(rings[r.arg % 2], &r);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(fg_committer_step(&c, 1), 0);
+        assert_int_equal(fg_journal_committer_step(&c, 1), 0);
         assert_int_equal(c.state, FG_JOURNAL_FULL);
         assert_int_equal(c.held, 5);
         assert_int_equal(marks[0].durable + marks[1].durable, 0);
     }
     fg_ring_push(rings[0], &r); /* comes after what is held */
     disk.fail_at = 0;
-    assert_int_equal(fg_committer_step(&c, 1), 5);
+    assert_int_equal(fg_journal_committer_step(&c, 1), 5);
     assert_int_equal(c.state, FG_JOURNAL_OK);
     assert_int_equal(marks[0].durable, 3);
     assert_int_equal(marks[1].durable, 2);
     assert_int_equal(c.durable_seq, 17);
-    assert_int_equal(fg_committer_step(&c, 1), 1);
+    assert_int_equal(fg_journal_committer_step(&c, 1), 1);
     assert_int_equal(marks[0].durable, 4);
     assert_int_equal(read_all(log_dir, got, c.durable_seq, &err), 19);
 
@@ -324,12 +329,12 @@ static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
     disk.fail_for = 2; /* a write, which is not of this kind, and its sync */
     fg_ring_push(rings[1], &r);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(fg_committer_step(&c, 1), 0);
+        assert_int_equal(fg_journal_committer_step(&c, 1), 0);
         assert_int_equal(c.state, FG_JOURNAL_FAILED);
     }
     assert_int_equal(marks[1].durable, 2);
     assert_int_equal(c.durable_seq, 19);
-    fg_committer_free(&c);
+    fg_journal_committer_free(&c);
     fg_journal_close(j);
     fg_ring_destroy(rings[0]);
     fg_ring_destroy(rings[1]);
@@ -337,7 +342,7 @@ static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
     disk_forget();
 }
 
-/* ---- power cuts ---------------------------------------------------------------------------------------- */
+/* ---- power cuts ------------------------------------------------------------------------------ */
 
 enum { TRIED_MAX = 256 };
 
@@ -486,7 +491,8 @@ static void power_cuts(uint64_t seed, struct story *s)
 static void power_cuts_lose_nothing_and_invent_nothing(void **state)
 {
     static struct story s;
-    uint64_t first = 1, count = 1200, torn = 0, full = 0, cuts = 0, kills = 0, prefix = 0, records = 0;
+    uint64_t first = 1, count = 1200, torn = 0, full = 0, cuts = 0, kills = 0, prefix = 0,
+             records = 0;
 
     if (getenv("FG_SEED"))
         first = strtoull(getenv("FG_SEED"), NULL, 10), count = 1;

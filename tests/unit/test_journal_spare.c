@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The next segment is prepared by a thread of its own (spare.h): in time, too late, badly; never at the log's
- * cost. */
+/* The next segment is prepared by a thread of its own (spare.h): in time, too late, badly; never at
+ * the log's cost. */
 #include "journal_support.h"
 
 #include <stdatomic.h>
 
 #define LARGE (5ull << 19) /* 2.5 pieces of the thread */
 
-static struct fg_record got[READ_MAX];
+static struct fg_journal_record got[READ_MAX];
 static pthread_t writer;
 
 enum call { CREATE, ALLOCATE, WRITE, SYNC, CALLS, NONE = CALLS };
@@ -30,29 +30,29 @@ static bool refused(enum call call)
 
 static int create(void *ctx, int dir_fd, const char *name)
 {
-    return refused(CREATE) ? -1 : fg_file_system.create(ctx, dir_fd, name);
+    return refused(CREATE) ? -1 : fg_journal_file_system.create(ctx, dir_fd, name);
 }
 
 static int allocate(void *ctx, int fd, uint64_t bytes)
 {
-    return refused(ALLOCATE) ? -1 : fg_file_system.allocate(ctx, fd, bytes);
+    return refused(ALLOCATE) ? -1 : fg_journal_file_system.allocate(ctx, fd, bytes);
 }
 
 static ssize_t write_some(void *ctx, int fd, const void *data, size_t len, uint64_t offset)
 {
-    return refused(WRITE) ? -1 : fg_file_system.write(ctx, fd, data, len, offset);
+    return refused(WRITE) ? -1 : fg_journal_file_system.write(ctx, fd, data, len, offset);
 }
 
 static int sync_file(void *ctx, int fd)
 {
-    return refused(SYNC) ? -1 : fg_file_system.sync(ctx, fd);
+    return refused(SYNC) ? -1 : fg_journal_file_system.sync(ctx, fd);
 }
 
 static struct fg_journal *open_prepared(uint64_t segment_bytes, unsigned prepare_ms)
 {
     struct fg_journal_options o = {
         .dir = log_dir, .segment_bytes = segment_bytes, .prepare_ms = prepare_ms, .now_ms = 1};
-    struct fg_file_ops ops = fg_file_system;
+    struct fg_journal_file_ops ops = fg_journal_file_system;
     struct fg_error err = {""};
     struct fg_journal *j;
 
@@ -93,7 +93,7 @@ static void check(uint64_t commits, size_t n)
     assert_int_equal(total, commits * (n + 1));
     for (uint64_t c = 0; c < commits; c++)
         for (size_t i = 0; i <= n; i++) {
-            const struct fg_record *r = &got[c * (n + 1) + i];
+            const struct fg_journal_record *r = &got[c * (n + 1) + i];
 
             assert_int_equal(r->type, i ? FG_REC_RESERVED : FG_REC_BATCH);
             assert_true(i == 0 || (r->user == c + 1 && r->arg == i - 1));
@@ -108,7 +108,8 @@ static void the_next_segment_is_there_in_time(void **state)
     assert_true(calls[0][WRITE] >= 2); /* zeros before the header */
     for (uint64_t c = 1; c <= 5; c++) {
         wait_for(&calls[1][SYNC], (unsigned)c - 1); /* one piece is a segment */
-        assert_true(commit_n(j, PLACES - 1, c));    /* fills one, so that the next commit begins another */
+        assert_true(
+            commit_n(j, PLACES - 1, c)); /* fills one, so that the next commit begins another */
     }
     assert_int_equal(calls[0][CREATE], 1);
     assert_int_equal(calls[0][ALLOCATE], 1);

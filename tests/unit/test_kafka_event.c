@@ -7,13 +7,14 @@
 
 #include <cmocka.h>
 
-#include "replica/kafka_event.h"
+#include "sink/kafka/event.h"
 
 #define BIG UINT64_MAX
 
-static struct fg_record record(unsigned type)
+static struct fg_journal_record record(unsigned type)
 {
-    struct fg_record r = {.seq = 7, .time_ms = 1000, .type = (uint8_t)type, .item = BIG, .quantity = 2};
+    struct fg_journal_record r = {
+        .seq = 7, .time_ms = 1000, .type = (uint8_t)type, .item = BIG, .quantity = 2};
 
     for (unsigned i = 0; i < 16; i++)
         r.order_id[i] = (uint8_t)(i * 17);
@@ -22,11 +23,11 @@ static struct fg_record record(unsigned type)
     return r;
 }
 
-static void expect(const struct fg_record *r, const char *key, const char *value)
+static void expect(const struct fg_journal_record *r, const char *key, const char *value)
 {
-    struct fg_kafka_event e;
+    struct fg_sink_kafka_event e;
 
-    assert_true(fg_kafka_event_record(&e, r));
+    assert_true(fg_sink_kafka_event_record(&e, r));
     assert_int_equal(e.key_len, strlen(key));
     assert_memory_equal(e.key, key, e.key_len);
     assert_int_equal(e.value_len, strlen(value));
@@ -34,13 +35,14 @@ static void expect(const struct fg_record *r, const char *key, const char *value
 }
 
 #define ORDER_KEY "18446744073709551614:00112233445566778899aabbccddeeff"
-#define ORDER_TEXT                                                                                           \
-    ",\"seq\":7,\"time_ms\":1000,\"user\":\"18446744073709551614\","                                         \
-    "\"order\":\"00112233445566778899aabbccddeeff\",\"item\":\"18446744073709551615\",\"quantity\":2,"
+#define ORDER_TEXT                                                                                 \
+    ",\"seq\":7,\"time_ms\":1000,\"user\":\"18446744073709551614\","                               \
+    "\"order\":\"00112233445566778899aabbccddeeff\",\"item\":\"18446744073709551615\","            \
+    "\"quantity\":2,"
 
 static void orders(void **state)
 {
-    struct fg_record r = record(FG_REC_RESERVED);
+    struct fg_journal_record r = record(FG_REC_RESERVED);
 
     expect(&r, ORDER_KEY, "{\"type\":\"reserved\"" ORDER_TEXT "\"deadline_ms\":5000}");
     r.type = FG_REC_EXTENDED;
@@ -55,80 +57,85 @@ static void orders(void **state)
 
 static void items_and_users(void **state)
 {
-    struct fg_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_STOCK, .item = 3};
+    struct fg_journal_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_STOCK, .item = 3};
 
     r.arg = (uint64_t)-4;
-    expect(&r, "item:3", "{\"type\":\"stock\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"units\":-4}");
-    r = (struct fg_record){.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_SET, .item = 3};
+    expect(&r, "item:3",
+           "{\"type\":\"stock\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"units\":-4}");
+    r = (struct fg_journal_record){.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_SET, .item = 3};
     r.opens_ms = 4, r.closes_ms = 5, r.hold_ms = 6, r.user_limit = 7, r.order_max = 8,
     r.flags = FG_ITEM_PAUSED;
     expect(&r, "item:3",
-           "{\"type\":\"item-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"opens_ms\":4,\"closes_ms\":5,"
+           "{\"type\":\"item-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"opens_ms\":4,\"closes_"
+           "ms\":5,"
            "\"hold_ms\":6,\"user_limit\":7,\"order_max\":8,\"paused\":true}");
-    r = (struct fg_record){.seq = 1, .time_ms = 2, .type = FG_REC_USER, .user = 9};
-    expect(&r, "user:9", "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":false}");
+    r = (struct fg_journal_record){.seq = 1, .time_ms = 2, .type = FG_REC_USER, .user = 9};
+    expect(&r, "user:9",
+           "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":false}");
     r.arg = 1;
-    expect(&r, "user:9", "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":true}");
+    expect(&r, "user:9",
+           "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":true}");
 }
 
 static void names_are_escaped(void **state)
 {
-    struct fg_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_NAME, .item = 3};
-    struct fg_kafka_event e;
+    struct fg_journal_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_NAME, .item = 3};
+    struct fg_sink_kafka_event e;
 
     memcpy(r.name, "a\"\\\x01\x7f\xc3\xa4", 7);
     expect(&r, "item:3",
            "{\"type\":\"item-name\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"name\":"
            "\"a\\\"\\\\\\u0001\\u007f\xc3\xa4\"}");
     memset(r.name, 1, sizeof(r.name)); /* the longest that there can be, full to its end */
-    assert_true(fg_kafka_event_record(&e, &r));
-    assert_int_equal(e.value_len,
-                     strlen("{\"type\":\"item-name\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"name\":\"\"}") +
-                         6 * sizeof(r.name));
+    assert_true(fg_sink_kafka_event_record(&e, &r));
+    assert_int_equal(
+        e.value_len,
+        strlen("{\"type\":\"item-name\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"name\":\"\"}") +
+            6 * sizeof(r.name));
 }
 
 static void longest_item_fits(void **state)
 {
     struct fg_ledger_item item = {BIG, BIG, BIG, BIG, BIG, BIG, BIG, .hold_ms = UINT32_MAX};
-    struct fg_kafka_event e;
+    struct fg_sink_kafka_event e;
 
     item.user_limit = UINT32_MAX;
     item.order_max = UINT16_MAX;
     memset(item.name, 1, sizeof(item.name) - 1);
-    fg_kafka_event_item(&e, BIG, BIG, &item);
+    fg_sink_kafka_event_item(&e, BIG, BIG, &item);
     assert_true(e.value_len < sizeof(e.value));
     assert_memory_equal(e.value, "{\"type\":\"snapshot-item\"", 23);
 }
 
 static void records_that_are_no_events(void **state)
 {
-    struct fg_record r = record(FG_REC_BATCH);
-    struct fg_kafka_event e;
+    struct fg_journal_record r = record(FG_REC_BATCH);
+    struct fg_sink_kafka_event e;
 
-    assert_true(fg_kafka_event_record(&e, &r));
+    assert_true(fg_sink_kafka_event_record(&e, &r));
     assert_int_equal(e.value_len, 0);
     r.type = 200;
-    assert_false(fg_kafka_event_record(&e, &r));
+    assert_false(fg_sink_kafka_event_record(&e, &r));
 }
 
 static void cursor_text(void **state)
 {
     static const char *const bad[] = {"", "{}", "{\"appliance\":\"1\",\"seq\":2}",
                                       "{\"appliance\":\"\",\"seq\":2,\"format\":1}"};
-    struct fg_kafka_event e;
+    struct fg_sink_kafka_event e;
     uint64_t appliance, seq;
     unsigned format;
 
-    fg_kafka_event_cursor(&e, 0xfedcba9876543210ull, BIG);
+    fg_sink_kafka_event_cursor(&e, 0xfedcba9876543210ull, BIG);
     assert_memory_equal(e.key, "cursor", e.key_len);
-    assert_true(fg_kafka_cursor_parse(e.value, e.value_len, &appliance, &seq, &format));
+    assert_true(fg_sink_kafka_cursor_parse(e.value, e.value_len, &appliance, &seq, &format));
     assert_true(appliance == 0xfedcba9876543210ull && seq == BIG && format == FG_KAFKA_FORMAT);
-    assert_false(fg_kafka_cursor_parse(e.value, e.value_len - 1, &appliance, &seq, &format));
+    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len - 1, &appliance, &seq, &format));
     e.value[e.value_len] = 'x';
-    assert_false(fg_kafka_cursor_parse(e.value, e.value_len + 1, &appliance, &seq, &format));
-    assert_false(fg_kafka_cursor_parse(e.value, 500, &appliance, &seq, &format));
+    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len + 1, &appliance, &seq, &format));
+    assert_false(fg_sink_kafka_cursor_parse(e.value, 500, &appliance, &seq, &format));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(fg_kafka_cursor_parse(bad[i], strlen(bad[i]), &appliance, &seq, &format));
+        assert_false(fg_sink_kafka_cursor_parse(bad[i], strlen(bad[i]), &appliance, &seq, &format));
 }
 
 int main(void)

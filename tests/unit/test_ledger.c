@@ -8,13 +8,13 @@
 static uint64_t next_seq;
 static struct fg_error err;
 
-static struct fg_record blank(unsigned type, uint64_t item)
+static struct fg_journal_record blank(unsigned type, uint64_t item)
 {
-    return (struct fg_record){
+    return (struct fg_journal_record){
         .seq = next_seq, .time_ms = 1000 + next_seq, .type = (uint8_t)type, .item = item};
 }
 
-static bool apply(struct fg_ledger *l, struct fg_record r)
+static bool apply(struct fg_ledger *l, struct fg_journal_record r)
 {
     r.seq = next_seq;
     err.text[0] = 0;
@@ -28,10 +28,10 @@ static bool apply(struct fg_ledger *l, struct fg_record r)
     return true;
 }
 
-static struct fg_record order_record(unsigned type, uint64_t item, uint64_t user, uint64_t id,
-                                     unsigned quantity)
+static struct fg_journal_record order_record(unsigned type, uint64_t item, uint64_t user,
+                                             uint64_t id, unsigned quantity)
 {
-    struct fg_record r = blank(type, item);
+    struct fg_journal_record r = blank(type, item);
 
     memcpy(r.order_id, &id, sizeof(id));
     r.user = user;
@@ -48,7 +48,7 @@ static bool order(struct fg_ledger *l, unsigned type, uint64_t item, uint64_t us
 
 static bool stock(struct fg_ledger *l, uint64_t item, int64_t units)
 {
-    struct fg_record r = blank(FG_REC_STOCK, item);
+    struct fg_journal_record r = blank(FG_REC_STOCK, item);
 
     r.arg = (uint64_t)units;
     return apply(l, r);
@@ -56,7 +56,7 @@ static bool stock(struct fg_ledger *l, uint64_t item, int64_t units)
 
 static bool item_set(struct fg_ledger *l, uint64_t item, uint32_t hold_ms)
 {
-    struct fg_record r = blank(FG_REC_ITEM_SET, item);
+    struct fg_journal_record r = blank(FG_REC_ITEM_SET, item);
 
     r.opens_ms = 11;
     r.closes_ms = 22;
@@ -69,7 +69,7 @@ static bool item_set(struct fg_ledger *l, uint64_t item, uint32_t hold_ms)
 
 static bool item_name(struct fg_ledger *l, uint64_t item, const char *name)
 {
-    struct fg_record r = blank(FG_REC_ITEM_NAME, item);
+    struct fg_journal_record r = blank(FG_REC_ITEM_NAME, item);
 
     memcpy(r.name, name, strnlen(name, FG_ITEM_NAME_MAX));
     return apply(l, r);
@@ -92,8 +92,8 @@ static struct fg_ledger *fresh(void)
     return l;
 }
 
-static void expect_units(const struct fg_ledger *l, uint64_t item, uint64_t available, uint64_t reserved,
-                         uint64_t sold)
+static void expect_units(const struct fg_ledger *l, uint64_t item, uint64_t available,
+                         uint64_t reserved, uint64_t sold)
 {
     const struct fg_ledger_item *i = fg_ledger_item(l, item);
 
@@ -195,7 +195,8 @@ static void bring(struct fg_ledger *l, unsigned to)
         assert_true(order(l, last[to], 1, 4, 9, 3));
 }
 
-/* What every order record does in every state, written out by hand: the state after, or 0 = refused. */
+/* What every order record does in every state, written out by hand: the state after, or 0 =
+ * refused. */
 static const struct {
     unsigned state, type, after;
     const char *reason;
@@ -254,8 +255,8 @@ static void every_step_of_every_state(void **state)
 {
     size_t n = sizeof(steps) / sizeof(*steps);
 
-    assert_int_equal(n,
-                     (FG_ORDER_EXPIRED + 1) * (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 1)); /* and EXTENDED */
+    assert_int_equal(n, (FG_ORDER_EXPIRED + 1) *
+                            (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 1)); /* and EXTENDED */
     ;
     for (size_t i = 0; i < n; i++) {
         struct fg_ledger *l = fresh();
@@ -285,7 +286,7 @@ static void other_records_leave_orders_alone(void **state)
         assert_true(item_set(l, 1, 7) && item_name(l, 1, "n") && stock(l, 1, 5) && stock(l, 1, -5));
         expect_after(l, s, 5009);
         for (unsigned type = 0; type <= UINT8_MAX; type++) {
-            if (strcmp(fg_record_name(type), "?") != 0)
+            if (strcmp(fg_journal_record_name(type), "?") != 0)
                 continue;
             assert_false(apply(l, blank(type, 1)));
             expect_reason("unknown type");
@@ -326,14 +327,15 @@ static void wrong_fields_are_refused(void **state)
     expect_reason("8 units reserved, 7 available");
     assert_true(order(l, FG_REC_RESERVED, 1, 4, 10, 7)); /* the last ones */
     assert_false(order(l, FG_REC_RESERVED, 1, 4, 11, 1));
-    assert_true(order(l, FG_REC_RESERVED, 2, 5, 9, 1)); /* the same id of another user is another order */
+    assert_true(
+        order(l, FG_REC_RESERVED, 2, 5, 9, 1)); /* the same id of another user is another order */
     expect_units(l, 1, 0, 10, 0);
     fg_ledger_destroy(l);
 }
 
 static bool deny(struct fg_ledger *l, uint64_t user, uint64_t arg)
 {
-    struct fg_record r = blank(FG_REC_USER, 0);
+    struct fg_journal_record r = blank(FG_REC_USER, 0);
 
     r.user = user;
     r.arg = arg;
@@ -375,14 +377,14 @@ static void sequences_have_no_gap(void **state)
 
     assert_true(apply(l, blank(FG_REC_BATCH, 0)) && apply(l, blank(FG_REC_BATCH, 0)));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        struct fg_record r = blank(FG_REC_BATCH, 0);
+        struct fg_journal_record r = blank(FG_REC_BATCH, 0);
 
         r.seq = wrong[i];
         assert_false(fg_ledger_apply(l, &r, &err));
         expect_reason("3 expected");
         assert_int_equal(fg_ledger_seq(l), 2);
     }
-    struct fg_record r = blank(FG_REC_BATCH, 0);
+    struct fg_journal_record r = blank(FG_REC_BATCH, 0);
 
     r.arg = 3; /* itself */
     assert_false(apply(l, r));
@@ -414,7 +416,7 @@ static void many_items_and_orders_are_found_again(void **state)
     fg_ledger_destroy(l);
 }
 
-/* ---- replay -------------------------------------------------------------------------------------------- */
+/* ---- replay ---------------------------------------------------------------------------------- */
 
 static uint64_t rng;
 
@@ -424,12 +426,13 @@ static uint64_t rnd(uint64_t n)
     return (rng >> 33) % n;
 }
 
-/* A legal random sale: made by trying random records on a ledger of its own and keeping what it takes. */
+/* A legal random sale: made by trying random records on a ledger of its own and keeping what it
+ * takes. */
 static void write_sale(size_t records)
 {
     struct fg_journal *j = must_open();
     struct fg_ledger *l = fg_ledger_create();
-    struct fg_record batch[64];
+    struct fg_journal_record batch[64];
 
     while (records > 0) {
         size_t n = 0, want = 1 + rnd(64);
@@ -437,7 +440,8 @@ static void write_sale(size_t records)
         next_seq = fg_ledger_seq(l) + 1;
         assert_true(apply(l, blank(FG_REC_BATCH, 0)));
         while (n < want && n < records) {
-            struct fg_record r = order_record((unsigned)(2 + rnd(4)), rnd(20), rnd(50), rnd(3000), 1);
+            struct fg_journal_record r =
+                order_record((unsigned)(2 + rnd(4)), rnd(20), rnd(50), rnd(3000), 1);
 
             if (rnd(20) == 0) {
                 r = blank((unsigned)(6 + rnd(3)), rnd(20));
@@ -463,7 +467,8 @@ static void expect_equal(const struct fg_ledger *a, const struct fg_ledger *b)
     assert_int_equal(fg_ledger_items(a), fg_ledger_items(b));
     assert_int_equal(fg_ledger_orders(a), fg_ledger_orders(b));
     for (uint32_t i = 0; i < fg_ledger_items(a); i++)
-        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i), sizeof(struct fg_ledger_item));
+        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i),
+                            sizeof(struct fg_ledger_item));
     for (uint64_t i = 0; i < fg_ledger_orders(a); i++)
         assert_memory_equal(fg_ledger_order_at(a, i), fg_ledger_order_at(b, i),
                             sizeof(struct fg_ledger_order));
@@ -520,7 +525,7 @@ static void replay_reports_what_is_wrong(void **state)
 {
     struct fg_ledger *l = fresh();
     struct fg_journal *j;
-    struct fg_record r[3];
+    struct fg_journal_record r[3];
 
     assert_false(fg_ledger_replay(l, "/nonexistent/log", UINT64_MAX, &err));
     expect_reason("/nonexistent/log");
@@ -541,13 +546,13 @@ static void replay_reports_what_is_wrong(void **state)
 
 static void state_names(void **state)
 {
-    assert_string_equal(fg_order_state_name(FG_ORDER_NONE), "none");
-    assert_string_equal(fg_order_state_name(FG_ORDER_RESERVED), "reserved");
-    assert_string_equal(fg_order_state_name(FG_ORDER_EXPIRED), "expired");
-    assert_string_equal(fg_order_state_name(5), "?");
+    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_NONE), "none");
+    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_RESERVED), "reserved");
+    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_EXPIRED), "expired");
+    assert_string_equal(fg_ledger_order_state_name(5), "?");
 }
 
-/* ---- speed: only when asked for ------------------------------------------------------------------------ */
+/* ---- speed: only when asked for -------------------------------------------------------------- */
 
 static double now_s(void)
 {
@@ -561,13 +566,13 @@ static double now_s(void)
 static void snapshot_is_quick(const struct fg_ledger *l, uint64_t orders)
 {
     struct fg_ledger *back = fg_ledger_create();
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     double start = now_s(), written;
 
-    assert_true(fg_snapshot_write(l, log_dir, 1, 1, &err));
+    assert_true(fg_ledger_snapshot_write(l, log_dir, 1, 1, &err));
     written = now_s() - start;
     start = now_s();
-    if (!fg_snapshot_load(back, log_dir, &info, &err))
+    if (!fg_ledger_snapshot_load(back, log_dir, &info, &err))
         fail_msg("%s", err.text);
     print_message("%" PRIu64 " orders as a snapshot: written in %.2f s, loaded in %.2f s\n",
                   fg_ledger_orders(back), written, now_s() - start);
@@ -583,7 +588,7 @@ static void replay_is_quick(void **state)
     uint64_t orders = want ? strtoull(want, NULL, 10) : 0;
     struct fg_journal *j;
     struct fg_ledger *l;
-    struct fg_record *r;
+    struct fg_journal_record *r;
     double start;
 
     if (!orders)
@@ -598,7 +603,8 @@ static void replay_is_quick(void **state)
         for (uint64_t k = i; k < i + 8000; k++) {
             uint64_t n = k < orders ? k : k * 7919 % orders;
 
-            r[k - i] = order_record(k < orders ? FG_REC_RESERVED : FG_REC_SOLD, 1, fg_mix64(n, 1), n, 1);
+            r[k - i] =
+                order_record(k < orders ? FG_REC_RESERVED : FG_REC_SOLD, 1, fg_mix64(n, 1), n, 1);
         }
         assert_true(fg_journal_commit(j, r, 8000, 1));
     }
@@ -607,8 +613,8 @@ static void replay_is_quick(void **state)
     start = now_s();
     if (!fg_ledger_replay(l, log_dir, UINT64_MAX, &err))
         fail_msg("%s", err.text);
-    print_message("%" PRIu64 " orders, %" PRIu64 " records: %.2f s\n", fg_ledger_orders(l), fg_ledger_seq(l),
-                  now_s() - start);
+    print_message("%" PRIu64 " orders, %" PRIu64 " records: %.2f s\n", fg_ledger_orders(l),
+                  fg_ledger_seq(l), now_s() - start);
     expect_units(l, 1, FG_UNITS_MAX - orders, 0, orders);
     snapshot_is_quick(l, orders);
     fg_ledger_destroy(l);
@@ -626,7 +632,8 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What is reserved is touched at once, and orders then find all of it there; more of them find more. */
+/* What is reserved is touched at once, and orders then find all of it there; more of them find
+ * more. */
 static void reserved_room_is_there_before_the_orders(void **state)
 {
     const uint64_t reserved = 600000, bytes = reserved * (sizeof(struct fg_ledger_order) + 8),
@@ -642,7 +649,8 @@ static void reserved_room_is_there_before_the_orders(void **state)
     assert_true(fg_ledger_reserve(l, reserved));
     filled = resident_bytes();
     if (filled < before + bytes || filled > before + told + slack)
-        fail_msg("%" PRIu64 " bytes more, %" PRIu64 " to %" PRIu64 " expected", filled - before, bytes, told);
+        fail_msg("%" PRIu64 " bytes more, %" PRIu64 " to %" PRIu64 " expected", filled - before,
+                 bytes, told);
     for (uint64_t i = 5000; i < reserved; i++)
         assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
     if (resident_bytes() > filled + slack)

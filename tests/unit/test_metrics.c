@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The table of metrics: its names, its page in docs/, and Prometheus' own judgement of the output. */
+/* The table of metrics: its names, its page in docs/, and Prometheus' own judgement of the output.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -21,7 +21,7 @@ static uint64_t random64(void)
     return fg_mix64(random_state, random_state >> 32);
 }
 
-/* ---- tag: against a slow SipHash of any length, which is checked against published vectors ---------- */
+/* ---- tag: against a slow SipHash of any length, which is checked against published vectors --- */
 
 static uint64_t rotl(uint64_t x, unsigned bits)
 {
@@ -70,12 +70,14 @@ static void tag_is_siphash24(void **state)
         bytes[i] = i;
     memcpy(secret, bytes, 16);
     memcpy(key, bytes, 16);
-    assert_int_equal(slow_siphash24(secret, bytes, 15), 0xa129ca6149be45e5ull); /* the paper, appendix A */
-    /* from the table of 64 vectors of the authors' reference code (vectors_sip64): 0, 56 and 63 bytes */
+    assert_int_equal(slow_siphash24(secret, bytes, 15),
+                     0xa129ca6149be45e5ull); /* the paper, appendix A */
+    /* from the table of 64 vectors of the authors' reference code (vectors_sip64): 0, 56 and 63
+     * bytes */
     assert_int_equal(slow_siphash24(secret, bytes, 0), 0x726fdb47dd0e0e31ull);
     assert_int_equal(slow_siphash24(secret, bytes, 63), 0x958a324ceb064572ull);
     assert_int_equal(slow_siphash24(secret, bytes, 56), 0xb78dbfaf3a8d83bdull);
-    assert_int_equal(fg_siphash24_56(key, bytes), 0xb78dbfaf3a8d83bdull);
+    assert_int_equal(fg_packet_siphash24_56(key, bytes), 0xb78dbfaf3a8d83bdull);
 }
 
 static void tag_equals_the_slow_one_on_random_bytes(void **state)
@@ -88,12 +90,12 @@ static void tag_equals_the_slow_one_on_random_bytes(void **state)
             words[i] = random64();
         key[0] = random64(), key[1] = random64();
         memcpy(secret, key, 16);
-        assert_int_equal(fg_siphash24_56(key, bytes), slow_siphash24(secret, bytes, 56));
+        assert_int_equal(fg_packet_siphash24_56(key, bytes), slow_siphash24(secret, bytes, 56));
     }
 }
 
-/* Every kind of vector that this CPU has, every number of packets; each under a key of its own, or all under
- * one. */
+/* Every kind of vector that this CPU has, every number of packets; each under a key of its own, or
+ * all under one. */
 static void many_tags_equal_single_ones(void **state)
 {
     enum { MANY = 70 };
@@ -103,9 +105,9 @@ static void many_tags_equal_single_ones(void **state)
     uint64_t tags[MANY + 1];
     unsigned last = 0;
 
-    for (unsigned kind = 0; fg_siphash_kind(kind); kind++) {
-        if (!fg_siphash_choose(kind)) {
-            print_message("# this CPU has no %s\n", fg_siphash_kind(kind));
+    for (unsigned kind = 0; fg_packet_siphash_kind(kind); kind++) {
+        if (!fg_packet_siphash_choose(kind)) {
+            print_message("# this CPU has no %s\n", fg_packet_siphash_kind(kind));
             continue;
         }
         last = kind;
@@ -118,17 +120,17 @@ static void many_tags_equal_single_ones(void **state)
                 bytes[i] = (uint8_t *)words[i] + i % 9; /* any alignment */
             }
             tags[n] = 0x5a5a;
-            fg_siphash24_56_many(key, bytes, tags, n);
+            fg_packet_siphash24_56_many(key, bytes, tags, n);
             for (unsigned i = 0; i < n; i++)
-                assert_int_equal(tags[i], fg_siphash24_56(key[i], bytes[i]));
+                assert_int_equal(tags[i], fg_packet_siphash24_56(key[i], bytes[i]));
             assert_int_equal(tags[n], 0x5a5a);
         }
     }
-    assert_false(fg_siphash_choose(99));
-    assert_true(fg_siphash_choose(last));
+    assert_false(fg_packet_siphash_choose(99));
+    assert_true(fg_packet_siphash_choose(last));
 }
 
-/* ---- key file --------------------------------------------------------------------------------------- */
+/* ---- key file -------------------------------------------------------------------------------- */
 
 static char dir[64], path[128];
 
@@ -147,7 +149,8 @@ static int folder_remove(void **state)
     return rmdir(dir);
 }
 
-static struct fg_keyring *load_bytes(const char *text, size_t len, mode_t mode, struct fg_error *err)
+static struct fg_packet_keyring *load_bytes(const char *text, size_t len, mode_t mode,
+                                            struct fg_error *err)
 {
     int fd;
 
@@ -158,7 +161,7 @@ static struct fg_keyring *load_bytes(const char *text, size_t len, mode_t mode, 
     assert_int_equal(fchmod(fd, mode), 0);
     close(fd);
     err->text[0] = '\0';
-    return fg_keyring_load(path, err);
+    return fg_packet_keyring_load(path, err);
 }
 
 #define GOOD  "000102030405060708090a0b0c0d0e0f"
@@ -173,24 +176,24 @@ static void key_file_is_read(void **state)
     struct fg_error err;
 
     for (size_t i = 0; i < 4; i++) {
-        struct fg_keyring *ring = load_bytes(text, strlen(text), modes[i], &err);
-        const struct fg_key *key;
+        struct fg_packet_keyring *ring = load_bytes(text, strlen(text), modes[i], &err);
+        const struct fg_packet_key *key;
 
         assert_non_null(ring);
         assert_int_equal(ring->count, 2);
-        key = fg_keyring_find(ring, 7);
+        key = fg_packet_keyring_find(ring, 7);
         assert_non_null(key);
         assert_int_equal(key->id, 7);
         assert_int_equal(key->roles, FG_ROLE_SHOP);
         assert_memory_equal(key->secret, first, 16);
-        key = fg_keyring_find(ring, 65535);
+        key = fg_packet_keyring_find(ring, 65535);
         assert_int_equal(key->roles, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR);
         assert_int_equal(key->secret[0], 0x1716151413121110ull);
-        assert_null(fg_keyring_find(ring, 0));
-        assert_null(fg_keyring_find(ring, 8));
-        fg_keyring_free(ring);
+        assert_null(fg_packet_keyring_find(ring, 0));
+        assert_null(fg_packet_keyring_find(ring, 8));
+        fg_packet_keyring_free(ring);
     }
-    fg_keyring_free(NULL);
+    fg_packet_keyring_free(NULL);
 }
 
 static void key_file_mistakes_are_named(void **state)
@@ -218,7 +221,8 @@ static void key_file_mistakes_are_named(void **state)
         {"7 shop 000102030405060708090a0b0c0d0e0g\n", "keys:1: ", "character 32"},
         {"7 shop 00000000000000000000000000000000\n", "keys:1: ", "all zero"},
         {"7 shop " GOOD "\n7 backend " OTHER "\n", "keys:2: ", "key id 7 is there already"},
-        {"7 shop " GOOD "\n8 backend " GOOD "\n", "keys:2: ", "key id 8 has the secret of key id 7"},
+        {"7 shop " GOOD "\n8 backend " GOOD "\n",
+         "keys:2: ", "key id 8 has the secret of key id 7"},
     };
     struct fg_error err;
 
@@ -242,9 +246,9 @@ static void key_file_bytes_that_are_no_text_are_refused(void **state)
     assert_non_null(strstr(err.text, "keys:1: line is too long; accepted: up to 1023 bytes"));
     text[0] = '#', text[1022] = '\n';
     memcpy(text + 1900, "\n7 shop " GOOD, 40);
-    struct fg_keyring *ring = load_bytes(text, 1940, 0600, &err);
+    struct fg_packet_keyring *ring = load_bytes(text, 1940, 0600, &err);
     assert_non_null(ring);
-    fg_keyring_free(ring);
+    fg_packet_keyring_free(ring);
 }
 
 static void key_file_that_others_may_write_is_refused(void **state)
@@ -256,9 +260,9 @@ static void key_file_that_others_may_write_is_refused(void **state)
     assert_null(load_bytes("7 shop " GOOD "\n", 40, 0602, &err));
     assert_non_null(strstr(err.text, "mode 0602 lets others write keys"));
     if (geteuid() == 0) {
-        fg_keyring_free(load_bytes("7 shop " GOOD "\n", 40, 0600, &err));
+        fg_packet_keyring_free(load_bytes("7 shop " GOOD "\n", 40, 0600, &err));
         assert_int_equal(chown(path, 65534, 65534), 0);
-        assert_null(fg_keyring_load(path, &err));
+        assert_null(fg_packet_keyring_load(path, &err));
         assert_non_null(strstr(err.text, "belongs to user id 65534; accepted: root"));
     }
 }
@@ -268,12 +272,12 @@ static void key_file_that_is_no_file_is_refused(void **state)
     struct fg_error err;
 
     unlink(path);
-    assert_null(fg_keyring_load(path, &err));
+    assert_null(fg_packet_keyring_load(path, &err));
     assert_non_null(strstr(err.text, "keys: cannot open: No such file"));
-    assert_null(fg_keyring_load(dir, &err));
+    assert_null(fg_packet_keyring_load(dir, &err));
     assert_non_null(strstr(err.text, "not a regular file"));
     assert_int_equal(mkfifo(path, 0600), 0); /* must neither hang nor be read */
-    assert_null(fg_keyring_load(path, &err));
+    assert_null(fg_packet_keyring_load(path, &err));
     assert_non_null(strstr(err.text, "not a regular file"));
 }
 
@@ -282,7 +286,7 @@ static void key_file_holds_255_keys_and_no_more(void **state)
     struct fg_error err;
     char text[256 * 64] = "";
     size_t at = 0, full = 0;
-    struct fg_keyring *ring;
+    struct fg_packet_keyring *ring;
 
     for (unsigned i = 1; i <= FG_KEYS_MAX + 1; i++) {
         full = i == FG_KEYS_MAX + 1 ? at : full;
@@ -292,17 +296,18 @@ static void key_file_holds_255_keys_and_no_more(void **state)
     assert_non_null(ring);
     assert_int_equal(ring->count, FG_KEYS_MAX);
     for (unsigned i = 1; i <= FG_KEYS_MAX; i++)
-        assert_int_equal(fg_keyring_find(ring, (uint16_t)(i * 257 % 65536))->secret[1] >> 56, i);
-    fg_keyring_free(ring);
+        assert_int_equal(fg_packet_keyring_find(ring, (uint16_t)(i * 257 % 65536))->secret[1] >> 56,
+                         i);
+    fg_packet_keyring_free(ring);
     assert_null(load_bytes(text, at, 0600, &err));
     assert_non_null(strstr(err.text, "keys:256: "));
     assert_non_null(strstr(err.text, "one too many; accepted: 1 to 255 keys"));
 }
 
-/* ---- request and reply ------------------------------------------------------------------------------ */
+/* ---- request and reply ----------------------------------------------------------------------- */
 
-static struct fg_keyring keyring;
-static const struct fg_key shop = {.id = 7, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+static struct fg_packet_keyring keyring;
+static const struct fg_packet_key shop = {.id = 7, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
 
 static int keyring_make(void **state)
 {
@@ -312,9 +317,10 @@ static int keyring_make(void **state)
     return 0;
 }
 
-static struct fg_request make_request(unsigned op)
+static struct fg_packet_request make_request(unsigned op)
 {
-    struct fg_request r = {.op = (uint8_t)op, .key_id = 7, .order_id = {1, 2, 3}, .cookie = 99};
+    struct fg_packet_request r = {
+        .op = (uint8_t)op, .key_id = 7, .order_id = {1, 2, 3}, .cookie = 99};
 
     if (op == FG_OP_RESERVE)
         r.quantity = 3;
@@ -324,27 +330,33 @@ static struct fg_request make_request(unsigned op)
         r.user = 1001;
     if (op == FG_OP_EXTEND)
         r.until_ms = 1767225780000;
-    fg_request_seal(&r, &shop);
+    fg_packet_request_seal(&r, &shop);
     return r;
 }
 
 /* In a burst, among others that are right and wrong: the same verdict on each. */
-static void check_in_a_burst(const void *bytes, enum fg_drop drop, const struct fg_key *key)
+static void check_in_a_burst(const void *bytes, enum fg_packet_drop drop,
+                             const struct fg_packet_key *key)
 {
     enum { N = 81 };
     const uint8_t zeros[FG_PACKET_SIZE] = {0};
-    struct fg_request good = make_request(FG_OP_QUERY), forged = good;
+    struct fg_packet_request good = make_request(FG_OP_QUERY), forged = good;
     const void *all[N];
-    const struct fg_key *keys[N];
-    enum fg_drop drops[N];
+    const struct fg_packet_key *keys[N];
+    enum fg_packet_drop drops[N];
     unsigned at = (unsigned)(random64() % N);
 
     forged.tag ^= 1ull << random64() % 64;
     for (unsigned i = 0; i < N; i++)
-        all[i] = i == at ? bytes : i % 3 == 0 ? zeros : i % 3 == 1 ? (void *)&good : (void *)&forged;
-    fg_requests_check(all, N, &keyring, keys, drops);
+        all[i] = i == at      ? bytes
+                 : i % 3 == 0 ? zeros
+                 : i % 3 == 1 ? (void *)&good
+                              : (void *)&forged;
+    fg_packet_requests_check(all, N, &keyring, keys, drops);
     for (unsigned i = 0; i < N; i++) {
-        enum fg_drop want = i % 3 == 0 ? FG_DROP_MAGIC : i % 3 == 1 ? FG_DROP_NONE : FG_DROP_TAG;
+        enum fg_packet_drop want = i % 3 == 0   ? FG_DROP_MAGIC
+                                   : i % 3 == 1 ? FG_DROP_NONE
+                                                : FG_DROP_TAG;
 
         assert_int_equal(drops[i], i == at ? drop : want);
         if (drops[i] == FG_DROP_NONE)
@@ -352,14 +364,15 @@ static void check_in_a_burst(const void *bytes, enum fg_drop drop, const struct 
     }
 }
 
-static enum fg_drop check(const void *bytes)
+static enum fg_packet_drop check(const void *bytes)
 {
     uint8_t shifted[FG_PACKET_SIZE + 1];
-    const struct fg_key *key = NULL, *same = NULL;
-    enum fg_drop drop = fg_request_check(bytes, &keyring, &key);
+    const struct fg_packet_key *key = NULL, *same = NULL;
+    enum fg_packet_drop drop = fg_packet_request_check(bytes, &keyring, &key);
 
     memcpy(shifted + 1, bytes, FG_PACKET_SIZE);
-    assert_int_equal(fg_request_check(shifted + 1, &keyring, &same), drop); /* any alignment */
+    assert_int_equal(fg_packet_request_check(shifted + 1, &keyring, &same),
+                     drop); /* any alignment */
     assert_ptr_equal(key, drop == FG_DROP_NONE ? &keyring.keys[0] : NULL);
     assert_ptr_equal(same, key);
     check_in_a_burst(bytes, drop, key);
@@ -367,19 +380,19 @@ static enum fg_drop check(const void *bytes)
 }
 
 /* Seals again after a change, so that the tag is not what stops it. */
-static enum fg_drop check_sealed(struct fg_request r)
+static enum fg_packet_drop check_sealed(struct fg_packet_request r)
 {
-    r.tag = fg_siphash24_56(shop.secret, &r);
+    r.tag = fg_packet_siphash24_56(shop.secret, &r);
     return check(&r);
 }
 
 static void requests_of_every_operation_are_accepted(void **state)
 {
-#define X(name, number, roles, text)                                                                         \
-    {                                                                                                        \
-        struct fg_request r = make_request(FG_OP_##name);                                                    \
-        assert_int_equal(r.magic, FG_PACKET_MAGIC);                                                          \
-        assert_int_equal(check(&r), FG_DROP_NONE);                                                           \
+#define X(name, number, roles, text)                                                               \
+    {                                                                                              \
+        struct fg_packet_request r = make_request(FG_OP_##name);                                   \
+        assert_int_equal(r.magic, FG_PACKET_MAGIC);                                                \
+        assert_int_equal(check(&r), FG_DROP_NONE);                                                 \
     }
     FG_OP_LIST(X)
 #undef X
@@ -389,8 +402,8 @@ static void any_changed_bit_of_a_request_is_dropped(void **state)
 {
     for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
         for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
-            struct fg_request r = make_request(op);
-            enum fg_drop drop;
+            struct fg_packet_request r = make_request(op);
+            enum fg_packet_drop drop;
 
             ((uint8_t *)&r)[bit / 8] ^= (uint8_t)(1 << bit % 8);
             drop = check(&r);
@@ -409,12 +422,13 @@ static void any_changed_bit_of_a_request_is_dropped(void **state)
 static void unknown_operations_are_dropped(void **state)
 {
     for (unsigned op = 0; op < 256; op++) {
-        struct fg_request r = make_request(FG_OP_QUERY);
-        bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY || op == FG_OP_RESERVE ||
-                     op == FG_OP_EXTEND;
+        struct fg_packet_request r = make_request(FG_OP_QUERY);
+        bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY ||
+                     op == FG_OP_RESERVE || op == FG_OP_EXTEND;
 
         r.op = (uint8_t)op;
-        assert_int_equal(check_sealed(r), known ? FG_DROP_NONE : FG_DROP_SHAPE); /* STOCK: the user is set */
+        assert_int_equal(check_sealed(r),
+                         known ? FG_DROP_NONE : FG_DROP_SHAPE); /* STOCK: the user is set */
     }
 }
 
@@ -422,7 +436,7 @@ static void unknown_operations_are_dropped(void **state)
 static void fields_that_an_operation_leaves_zero_are_checked(void **state)
 {
     for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
-        struct fg_request base = make_request(op), r;
+        struct fg_packet_request base = make_request(op), r;
         bool reserve = op == FG_OP_RESERVE, stock = op == FG_OP_STOCK, extend = op == FG_OP_EXTEND;
 
         for (unsigned bit = 0; bit < 64; bit++) {
@@ -451,7 +465,7 @@ static void fields_that_an_operation_leaves_zero_are_checked(void **state)
 /* The order of the checks is part of the contract: counters are named by what is found first. */
 static void drops_are_found_in_the_order_of_the_contract(void **state)
 {
-    struct fg_request r = make_request(FG_OP_RESERVE);
+    struct fg_packet_request r = make_request(FG_OP_RESERVE);
 
     r.tag++;
     assert_int_equal(check(&r), FG_DROP_TAG);
@@ -465,19 +479,21 @@ static void drops_are_found_in_the_order_of_the_contract(void **state)
 
 static void a_tag_of_another_key_is_wrong(void **state)
 {
-    struct fg_request r = make_request(FG_OP_RESERVE);
-    struct fg_key other = {.id = 7, .secret = {1, 3}};
+    struct fg_packet_request r = make_request(FG_OP_RESERVE);
+    struct fg_packet_key other = {.id = 7, .secret = {1, 3}};
 
-    fg_request_seal(&r, &other);
+    fg_packet_request_seal(&r, &other);
     assert_int_equal(check(&r), FG_DROP_TAG);
 }
 
-static struct fg_reply make_reply(unsigned op, unsigned status)
+static struct fg_packet_reply make_reply(unsigned op, unsigned status)
 {
-    struct fg_reply r = {.op = (uint8_t)(op | FG_PACKET_REPLY), .key_id = 7, .status = (uint8_t)status};
+    struct fg_packet_reply r = {
+        .op = (uint8_t)(op | FG_PACKET_REPLY), .key_id = 7, .status = (uint8_t)status};
 
-    r.deadline_ms = 123456789, r.item = 42, r.left = 5, r.retry_ms = 10, r.cookie = 99, r.quantity = 1;
-    fg_reply_seal(&r, &shop);
+    r.deadline_ms = 123456789, r.item = 42, r.left = 5, r.retry_ms = 10, r.cookie = 99,
+    r.quantity = 1;
+    fg_packet_reply_seal(&r, &shop);
     return r;
 }
 
@@ -485,16 +501,17 @@ static void replies_of_every_operation_and_status_pass_and_no_changed_bit_does(v
 {
     for (unsigned op = 0; op < FG_PACKET_REPLY; op++)
         for (unsigned status = 0; status < 256; status++) {
-            struct fg_reply r = make_reply(op, status);
-            bool good = op >= FG_OP_RESERVE && op <= FG_OP_EXTEND && status >= 1 && status < FG_STATUS_COUNT;
+            struct fg_packet_reply r = make_reply(op, status);
+            bool good = op >= FG_OP_RESERVE && op <= FG_OP_EXTEND && status >= 1 &&
+                        status < FG_STATUS_COUNT;
 
-            assert_int_equal(fg_reply_check(&r, &shop), good);
+            assert_int_equal(fg_packet_reply_check(&r, &shop), good);
         }
     for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
-        struct fg_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
+        struct fg_packet_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
 
         ((uint8_t *)&r)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_false(fg_reply_check(&r, &shop));
+        assert_false(fg_packet_reply_check(&r, &shop));
     }
 }
 
@@ -507,34 +524,34 @@ static void replies_with_fields_out_of_place_fail_with_a_right_tag(void **state)
                    {4, 8}, {48, 0}, {49, 1}, {50, 1}, {51, 0x80}};
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        struct fg_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
+        struct fg_packet_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
 
         ((uint8_t *)&r)[changes[i].at] = changes[i].value;
-        r.tag = fg_siphash24_56(shop.secret, &r);
-        assert_false(fg_reply_check(&r, &shop));
+        r.tag = fg_packet_siphash24_56(shop.secret, &r);
+        assert_false(fg_packet_reply_check(&r, &shop));
     }
 }
 
 static void names_come_from_the_lists(void **state)
 {
-    assert_string_equal(fg_op_name(FG_OP_RESERVE), "RESERVE");
-    assert_string_equal(fg_op_name(FG_OP_STOCK), "STOCK");
-    assert_string_equal(fg_op_name(0), "?");
-    assert_string_equal(fg_op_name(7), "?");
-    assert_int_equal(fg_op_roles(FG_OP_CONFIRM), FG_ROLE_BACKEND);
-    assert_int_equal(fg_op_roles(0), 0);
-    assert_int_equal(fg_op_roles(7), 0);
-    assert_string_equal(fg_status_name(FG_STATUS_SOLD_OUT), "SOLD_OUT");
-    assert_string_equal(fg_status_text(FG_STATUS_UNKNOWN_ITEM), "no such item");
-    assert_string_equal(fg_status_name(FG_STATUS_NONE), "?");
-    assert_string_equal(fg_status_text(FG_STATUS_COUNT), "?");
-    assert_string_equal(fg_status_name(~0u), "?");
-    assert_string_equal(fg_drop_name(FG_DROP_TAG), "tag");
-    assert_string_equal(fg_drop_name(FG_DROP_IP_HEADER), "ip-header");
-    assert_string_equal(fg_drop_text(FG_DROP_KEY), "unknown key id");
-    assert_string_equal(fg_drop_name(FG_DROP_NONE), "?");
-    assert_string_equal(fg_drop_name(FG_DROP_COUNT), "?");
-    assert_string_equal(fg_drop_text(FG_DROP_COUNT), "?");
+    assert_string_equal(fg_packet_op_name(FG_OP_RESERVE), "RESERVE");
+    assert_string_equal(fg_packet_op_name(FG_OP_STOCK), "STOCK");
+    assert_string_equal(fg_packet_op_name(0), "?");
+    assert_string_equal(fg_packet_op_name(7), "?");
+    assert_int_equal(fg_packet_op_roles(FG_OP_CONFIRM), FG_ROLE_BACKEND);
+    assert_int_equal(fg_packet_op_roles(0), 0);
+    assert_int_equal(fg_packet_op_roles(7), 0);
+    assert_string_equal(fg_packet_status_name(FG_STATUS_SOLD_OUT), "SOLD_OUT");
+    assert_string_equal(fg_packet_status_text(FG_STATUS_UNKNOWN_ITEM), "no such item");
+    assert_string_equal(fg_packet_status_name(FG_STATUS_NONE), "?");
+    assert_string_equal(fg_packet_status_text(FG_STATUS_COUNT), "?");
+    assert_string_equal(fg_packet_status_name(~0u), "?");
+    assert_string_equal(fg_packet_drop_name(FG_DROP_TAG), "tag");
+    assert_string_equal(fg_packet_drop_name(FG_DROP_IP_HEADER), "ip-header");
+    assert_string_equal(fg_packet_drop_text(FG_DROP_KEY), "unknown key id");
+    assert_string_equal(fg_packet_drop_name(FG_DROP_NONE), "?");
+    assert_string_equal(fg_packet_drop_name(FG_DROP_COUNT), "?");
+    assert_string_equal(fg_packet_drop_text(FG_DROP_COUNT), "?");
 }
 
 int main(void)
@@ -549,8 +566,10 @@ int main(void)
                                         folder_remove),
         cmocka_unit_test_setup_teardown(key_file_that_others_may_write_is_refused, folder_make,
                                         folder_remove),
-        cmocka_unit_test_setup_teardown(key_file_that_is_no_file_is_refused, folder_make, folder_remove),
-        cmocka_unit_test_setup_teardown(key_file_holds_255_keys_and_no_more, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(key_file_that_is_no_file_is_refused, folder_make,
+                                        folder_remove),
+        cmocka_unit_test_setup_teardown(key_file_holds_255_keys_and_no_more, folder_make,
+                                        folder_remove),
         cmocka_unit_test_setup(requests_of_every_operation_are_accepted, keyring_make),
         cmocka_unit_test_setup(any_changed_bit_of_a_request_is_dropped, keyring_make),
         cmocka_unit_test_setup(unknown_operations_are_dropped, keyring_make),

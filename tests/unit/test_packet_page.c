@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* docs/protocol.md against the code: layouts, operations, statuses, drop reasons, and every test vector. */
+/* docs/protocol.md against the code: layouts, operations, statuses, drop reasons, and every test
+ * vector. */
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 #define OPS_MAX   16
 
 static char page[65536];
-static struct fg_keyring keyring;
+static struct fg_packet_keyring keyring;
 
 static int page_read(void **state)
 {
@@ -50,7 +51,7 @@ static bool next_line(const char **at, char *line, size_t size)
     return true;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 struct rows {
     char text[64][1024];
@@ -105,8 +106,8 @@ static struct rows rows;
 
 static void append_roles(char *to, unsigned bits)
 {
-#define X(name, bit, text)                                                                                   \
-    if (bits & (bit))                                                                                        \
+#define X(name, bit, text)                                                                         \
+    if (bits & (bit))                                                                              \
         strcat(strcat(to, *to ? ", " : ""), text);
     FG_ROLE_LIST(X)
 #undef X
@@ -117,15 +118,15 @@ static void operations_are_those_of_the_code(void **state)
     unsigned at = 0;
 
     read_table("\n## Operations\n", &rows);
-#define X(name, number, roles_, text)                                                                        \
-    {                                                                                                        \
-        char roles[64] = "";                                                                                 \
-        append_roles(roles, roles_);                                                                         \
-        assert_int_equal(atoi(rows.cell[at][0]), number);                                                    \
-        assert_string_equal(rows.cell[at][1], #name);                                                        \
-        assert_string_equal(rows.cell[at][2], roles);                                                        \
-        assert_string_equal(rows.cell[at][3], text);                                                         \
-        at++;                                                                                                \
+#define X(name, number, roles_, text)                                                              \
+    {                                                                                              \
+        char roles[64] = "";                                                                       \
+        append_roles(roles, roles_);                                                               \
+        assert_int_equal(atoi(rows.cell[at][0]), number);                                          \
+        assert_string_equal(rows.cell[at][1], #name);                                              \
+        assert_string_equal(rows.cell[at][2], roles);                                              \
+        assert_string_equal(rows.cell[at][3], text);                                               \
+        at++;                                                                                      \
     }
     FG_OP_LIST(X)
 #undef X
@@ -137,11 +138,11 @@ static void statuses_are_those_of_the_code(void **state)
     unsigned at = 0;
 
     read_table("\n## Statuses\n", &rows);
-#define X(name, number, text)                                                                                \
-    assert_int_equal(atoi(rows.cell[at][0]), number);                                                        \
-    assert_string_equal(rows.cell[at][1], #name);                                                            \
-    assert_string_equal(rows.cell[at][2], text);                                                             \
-    assert_true(strlen(rows.cell[at][3]) > 4); /* what to do next */                                         \
+#define X(name, number, text)                                                                      \
+    assert_int_equal(atoi(rows.cell[at][0]), number);                                              \
+    assert_string_equal(rows.cell[at][1], #name);                                                  \
+    assert_string_equal(rows.cell[at][2], text);                                                   \
+    assert_true(strlen(rows.cell[at][3]) > 4); /* what to do next */                               \
     at++;
     FG_STATUS_LIST(X)
 #undef X
@@ -153,8 +154,8 @@ static void drop_reasons_are_those_of_the_code(void **state)
     read_table("\n## What gets no answer\n", &rows);
     assert_int_equal(rows.count, FG_DROP_COUNT - 1);
     for (unsigned drop = 1; drop < FG_DROP_COUNT; drop++) {
-        assert_string_equal(rows.cell[drop - 1][0], fg_drop_name(drop));
-        assert_string_equal(rows.cell[drop - 1][1], fg_drop_text(drop));
+        assert_string_equal(rows.cell[drop - 1][0], fg_packet_drop_name(drop));
+        assert_string_equal(rows.cell[drop - 1][1], fg_packet_drop_text(drop));
     }
 }
 
@@ -163,24 +164,28 @@ struct field {
     size_t at, size;
 };
 
-#define FIELD(type, name)                                                                                    \
-    {                                                                                                        \
-#name, offsetof(struct type, name), sizeof(((struct type *)0)->name)                                 \
+#define FIELD(type, name)                                                                          \
+    {                                                                                              \
+#name, offsetof(struct type, name), sizeof(((struct type *)0)->name)                       \
     }
 
 static const struct field request_fields[] = {
-    FIELD(fg_request, magic),    FIELD(fg_request, version),  FIELD(fg_request, op),
-    FIELD(fg_request, key_id),   FIELD(fg_request, quantity), FIELD(fg_request, order_id),
-    FIELD(fg_request, user),     FIELD(fg_request, item),     FIELD(fg_request, until_ms),
-    FIELD(fg_request, reserved), FIELD(fg_request, cookie),   FIELD(fg_request, tag),
+    FIELD(fg_packet_request, magic),    FIELD(fg_packet_request, version),
+    FIELD(fg_packet_request, op),       FIELD(fg_packet_request, key_id),
+    FIELD(fg_packet_request, quantity), FIELD(fg_packet_request, order_id),
+    FIELD(fg_packet_request, user),     FIELD(fg_packet_request, item),
+    FIELD(fg_packet_request, until_ms), FIELD(fg_packet_request, reserved),
+    FIELD(fg_packet_request, cookie),   FIELD(fg_packet_request, tag),
 };
 
 static const struct field reply_fields[] = {
-    FIELD(fg_reply, magic),       FIELD(fg_reply, version),  FIELD(fg_reply, op),
-    FIELD(fg_reply, key_id),      FIELD(fg_reply, quantity), FIELD(fg_reply, order_id),
-    FIELD(fg_reply, deadline_ms), FIELD(fg_reply, item),     FIELD(fg_reply, left),
-    FIELD(fg_reply, retry_ms),    FIELD(fg_reply, status),   FIELD(fg_reply, reserved),
-    FIELD(fg_reply, cookie),      FIELD(fg_reply, tag),
+    FIELD(fg_packet_reply, magic),       FIELD(fg_packet_reply, version),
+    FIELD(fg_packet_reply, op),          FIELD(fg_packet_reply, key_id),
+    FIELD(fg_packet_reply, quantity),    FIELD(fg_packet_reply, order_id),
+    FIELD(fg_packet_reply, deadline_ms), FIELD(fg_packet_reply, item),
+    FIELD(fg_packet_reply, left),        FIELD(fg_packet_reply, retry_ms),
+    FIELD(fg_packet_reply, status),      FIELD(fg_packet_reply, reserved),
+    FIELD(fg_packet_reply, cookie),      FIELD(fg_packet_reply, tag),
 };
 #define REQUEST_FIELDS (sizeof(request_fields) / sizeof(request_fields[0]))
 #define REPLY_FIELDS   (sizeof(reply_fields) / sizeof(reply_fields[0]))
@@ -207,7 +212,7 @@ static void layouts_are_those_of_the_code(void **state)
     check_layout("\n### Reply\n", reply_fields, REPLY_FIELDS);
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------------ */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 static void read_hex(const char *hex, uint8_t *bytes, size_t size)
 {
@@ -224,7 +229,7 @@ static void read_hex(const char *hex, uint8_t *bytes, size_t size)
 static uint8_t op_number(const char *name)
 {
     for (unsigned op = 0; op < 256; op++)
-        if (!strcmp(fg_op_name(op), name))
+        if (!strcmp(fg_packet_op_name(op), name))
             return (uint8_t)op;
     fail_msg("the page names an unknown operation %s", name);
     return 0;
@@ -233,7 +238,7 @@ static uint8_t op_number(const char *name)
 static uint8_t status_number(const char *name)
 {
     for (unsigned status = 0; status < FG_STATUS_COUNT; status++)
-        if (!strcmp(fg_status_name(status), name))
+        if (!strcmp(fg_packet_status_name(status), name))
             return (uint8_t)status;
     fail_msg("the page names an unknown status %s", name);
     return 0;
@@ -265,7 +270,7 @@ static void set_field(uint8_t *bytes, const struct field *fields, size_t count, 
 
 static void read_key(char *words)
 {
-    struct fg_key key = {0};
+    struct fg_packet_key key = {0};
     char roles[64], secret[64];
     unsigned id;
 
@@ -283,27 +288,28 @@ struct tally {
     unsigned requests[OPS_MAX], replies[OPS_MAX], statuses[FG_STATUS_COUNT];
 };
 
-static struct fg_request check_request(char *words, const char *hex, struct tally *tally)
+static struct fg_packet_request check_request(char *words, const char *hex, struct tally *tally)
 {
-    struct fg_request r = {0}, wire;
-    const struct fg_key *key = NULL;
+    struct fg_packet_request r = {0}, wire;
+    const struct fg_packet_key *key = NULL;
     char *save;
 
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
         set_field((uint8_t *)&r, request_fields, REQUEST_FIELDS, w);
     read_hex(hex, (uint8_t *)&wire, sizeof(wire));
-    assert_int_equal(fg_request_check(&wire, &keyring, &key), FG_DROP_NONE);
+    assert_int_equal(fg_packet_request_check(&wire, &keyring, &key), FG_DROP_NONE);
     assert_int_equal(key->id, r.key_id);
-    fg_request_seal(&r, key);
+    fg_packet_request_seal(&r, key);
     assert_memory_equal(&r, &wire, sizeof(r));
     tally->requests[r.op]++;
     return r;
 }
 
-static void check_reply(char *words, const char *hex, const struct fg_request *request, struct tally *tally)
+static void check_reply(char *words, const char *hex, const struct fg_packet_request *request,
+                        struct tally *tally)
 {
-    struct fg_reply r = {0}, wire;
-    const struct fg_key *key;
+    struct fg_packet_reply r = {0}, wire;
+    const struct fg_packet_key *key;
     bool allowed;
     char *save;
 
@@ -313,17 +319,17 @@ static void check_reply(char *words, const char *hex, const struct fg_request *r
     tally->statuses[r.status]++;
     r.op |= FG_PACKET_REPLY;
     read_hex(hex, (uint8_t *)&wire, sizeof(wire));
-    key = fg_keyring_find(&keyring, r.key_id);
+    key = fg_packet_keyring_find(&keyring, r.key_id);
     assert_non_null(key);
-    assert_true(fg_reply_check(&wire, key));
-    fg_reply_seal(&r, key);
+    assert_true(fg_packet_reply_check(&wire, key));
+    fg_packet_reply_seal(&r, key);
     assert_memory_equal(&r, &wire, sizeof(r));
     /* it answers the request above it */
     assert_int_equal(r.op, request->op | FG_PACKET_REPLY);
     assert_int_equal(r.key_id, request->key_id);
     assert_int_equal(r.cookie, request->cookie);
     assert_memory_equal(r.order_id, request->order_id, 16);
-    allowed = (fg_op_roles(request->op) & key->roles) != 0;
+    allowed = (fg_packet_op_roles(request->op) & key->roles) != 0;
     assert_int_equal(r.status == FG_STATUS_DENIED, !allowed);
 }
 
@@ -331,7 +337,7 @@ static void vectors_are_what_the_code_makes(void **state)
 {
     const char *at = strstr(page, "\n```vectors\n");
     char line[512], hex[512];
-    struct fg_request request = {0};
+    struct fg_packet_request request = {0};
     struct tally tally = {0};
 
     assert_non_null(at);
@@ -350,7 +356,7 @@ static void vectors_are_what_the_code_makes(void **state)
         }
     }
     unsigned statuses = 0;
-    for (unsigned op = 1; fg_op_roles(op); op++)
+    for (unsigned op = 1; fg_packet_op_roles(op); op++)
         assert_true(tally.requests[op] > 0 && tally.replies[op] == tally.requests[op]);
     for (unsigned status = 1; status < FG_STATUS_COUNT; status++)
         statuses += tally.statuses[status] > 0;
@@ -369,7 +375,7 @@ static void the_example_of_the_tag_is_right(void **state)
     memcpy(key, bytes, 16);
     memcpy(secret, key, 16);
     snprintf(text, sizeof(text),
-             "have the tag 0x%016llx:", (unsigned long long)fg_siphash24_56(secret, bytes));
+             "have the tag 0x%016llx:", (unsigned long long)fg_packet_siphash24_56(secret, bytes));
     assert_non_null(strstr(page, text));
 }
 

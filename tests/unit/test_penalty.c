@@ -19,29 +19,29 @@ static struct lists {
     bool refuse;
 } lists;
 
-static bool is_allowed(void *ctx, const struct fg_prefix *address)
+static bool is_allowed(void *ctx, const struct fg_filter_prefix *address)
 {
     char text[64];
 
-    fg_prefix_format(address, text);
+    fg_filter_prefix_format(address, text);
     return strcmp(text, lists.allowed) == 0;
 }
 
-static bool do_block(void *ctx, const struct fg_prefix *source, uint64_t ms, const char *reason,
-                     struct fg_error *err)
+static bool do_block(void *ctx, const struct fg_filter_prefix *source, uint64_t ms,
+                     const char *reason, struct fg_error *err)
 {
     if (lists.refuse)
         return fg_fail(err, "the list is full");
-    fg_prefix_format(source, lists.blocked);
+    fg_filter_prefix_format(source, lists.blocked);
     snprintf(lists.reason, sizeof(lists.reason), "%s", reason);
     lists.ms = ms;
     lists.blocks++;
     return true;
 }
 
-static bool do_unblock(void *ctx, const struct fg_prefix *source, struct fg_error *err)
+static bool do_unblock(void *ctx, const struct fg_filter_prefix *source, struct fg_error *err)
 {
-    fg_prefix_format(source, lists.unblocked);
+    fg_filter_prefix_format(source, lists.unblocked);
     return true;
 }
 
@@ -54,7 +54,8 @@ static void do_note(void *ctx, const char *text)
 static struct fg_penalty *box(enum fg_penalty_mode mode, uint32_t threshold)
 {
     static const struct fg_penalty_lists calls = {NULL, is_allowed, do_block, do_unblock, do_note};
-    struct fg_penalty_options options = {.mode = mode, .first_ms = 60000, .v6_prefix = 64, .seed = 99};
+    struct fg_penalty_options options = {
+        .mode = mode, .first_ms = 60000, .v6_prefix = 64, .seed = 99};
     struct fg_penalty *p;
 
     for (unsigned i = 0; i < FG_OFFENCES; i++)
@@ -67,14 +68,14 @@ static struct fg_penalty *box(enum fg_penalty_mode mode, uint32_t threshold)
 
 static uint64_t next_tag = 1;
 
-static void offend(struct fg_penalty *p, const char *address, enum fg_offence offence, bool proven,
-                   unsigned times, uint64_t now_ms)
+static void offend(struct fg_penalty *p, const char *address, enum fg_penalty_offence offence,
+                   bool proven, unsigned times, uint64_t now_ms)
 {
-    struct fg_prefix prefix;
+    struct fg_filter_prefix prefix;
     struct fg_error err;
-    struct fg_report report = {.offence = (uint8_t)offence, .proven = proven, .events = 1};
+    struct fg_penalty_report report = {.offence = (uint8_t)offence, .proven = proven, .events = 1};
 
-    assert_true(fg_prefix_parse(address, &prefix, &err));
+    assert_true(fg_filter_prefix_parse(address, &prefix, &err));
     report.family = prefix.family;
     memcpy(report.addr, prefix.addr, sizeof(report.addr));
     while (times--) {
@@ -85,7 +86,7 @@ static void offend(struct fg_penalty *p, const char *address, enum fg_offence of
 
 static unsigned in_force(struct fg_penalty *p, uint64_t now_ms)
 {
-    struct fg_offender list[4];
+    struct fg_penalty_offender list[4];
 
     return fg_penalty_list(p, list, 4, now_ms);
 }
@@ -93,8 +94,8 @@ static unsigned in_force(struct fg_penalty *p, uint64_t now_ms)
 static void proof_blocks_at_the_threshold(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
-    struct fg_offender found;
-    struct fg_prefix address;
+    struct fg_penalty_offender found;
+    struct fg_filter_prefix address;
 
     offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 9, START);
     assert_int_equal(lists.blocks, 0);
@@ -107,17 +108,20 @@ static void proof_blocks_at_the_threshold(void **state)
     assert_string_equal(lists.reason, "penalty 1: role");
     assert_int_equal(lists.ms, 60000);
     assert_non_null(strstr(lists.note, "198.18.0.9 blocked for 60 s (level 1): 10 times role"));
-    offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 30, START + 100); /* still on their way when it came */
+    offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 30,
+           START + 100); /* still on their way when it came */
     assert_int_equal(lists.blocks, 1);
     assert_int_equal(in_force(p, START + 59999), 1);
     assert_int_equal(in_force(p, START + 60000), 0);
-    assert_true(fg_prefix_parse("198.18.0.9", &address, NULL) && fg_penalty_find(p, &address, &found));
+    assert_true(fg_filter_prefix_parse("198.18.0.9", &address, NULL) &&
+                fg_penalty_find(p, &address, &found));
     assert_int_equal(found.level, 1);
     assert_int_equal(found.offence, FG_OFFENCE_ROLE);
     fg_penalty_destroy(p);
 }
 
-/* Whatever a stranger writes on packets without a tag, nobody is blocked for it; the strict mode differs. */
+/* Whatever a stranger writes on packets without a tag, nobody is blocked for it; the strict mode
+ * differs. */
 static void without_proof_only_the_strict_mode_blocks(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
@@ -148,12 +152,12 @@ static void without_proof_only_the_strict_mode_blocks(void **state)
 static void a_replayed_packet_is_no_evidence(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
-    struct fg_report report = {.family = 4,
-                               .offence = FG_OFFENCE_USER_RATE,
-                               .proven = 1,
-                               .events = 1,
-                               .tag = 77,
-                               .addr = {198, 18, 0, 9}};
+    struct fg_penalty_report report = {.family = 4,
+                                       .offence = FG_OFFENCE_USER_RATE,
+                                       .proven = 1,
+                                       .events = 1,
+                                       .tag = 77,
+                                       .addr = {198, 18, 0, 9}};
 
     for (unsigned i = 0; i < 1000; i++)
         fg_penalty_report(p, &report, START);
@@ -219,7 +223,7 @@ static void the_allowed_are_spared(void **state)
 static void ipv6_is_blocked_by_prefix(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
-    struct fg_prefix address;
+    struct fg_filter_prefix address;
     struct fg_error err;
 
     for (unsigned i = 1; i <= 10; i++) {
@@ -229,7 +233,7 @@ static void ipv6_is_blocked_by_prefix(void **state)
         offend(p, text, FG_OFFENCE_ROLE, true, 1, START);
     }
     assert_string_equal(lists.blocked, "2001:db8:0:7::/64");
-    assert_true(fg_prefix_parse("2001:db8:0:7::abcd", &address, &err));
+    assert_true(fg_filter_prefix_parse("2001:db8:0:7::abcd", &address, &err));
     assert_true(fg_penalty_release(p, &address, START + 1, &err));
     assert_string_equal(lists.unblocked, "2001:db8:0:7::/64");
     assert_false(fg_penalty_release(p, &address, START + 1, &err));
@@ -242,10 +246,10 @@ static void ipv6_is_blocked_by_prefix(void **state)
 static void a_restart_keeps_blocks_and_levels(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
-    struct fg_prefix source;
-    struct fg_offender list[2];
+    struct fg_filter_prefix source;
+    struct fg_penalty_offender list[2];
 
-    assert_true(fg_prefix_parse("198.18.0.9", &source, NULL));
+    assert_true(fg_filter_prefix_parse("198.18.0.9", &source, NULL));
     assert_false(fg_penalty_restore(p, &source, "", 5000, START));
     assert_false(fg_penalty_restore(p, &source, "penalty 4: role", 5000, START));
     assert_false(fg_penalty_restore(p, &source, "penalty 0: role", 5000, START));
@@ -265,9 +269,9 @@ static void a_restart_keeps_blocks_and_levels(void **state)
 static void a_restart_keeps_levels_of_what_is_over(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
-    struct fg_prefix source;
+    struct fg_filter_prefix source;
 
-    assert_true(fg_prefix_parse("198.18.0.9", &source, NULL));
+    assert_true(fg_filter_prefix_parse("198.18.0.9", &source, NULL));
     assert_true(fg_penalty_restore(p, &source, "penalty 1: role", -3600000, START));
     assert_int_equal(in_force(p, START), 0);
     offend(p, "198.18.0.9", FG_OFFENCE_ROLE, true, 10, START);
@@ -312,7 +316,7 @@ static void a_refusing_list_is_counted_and_said(void **state)
 static void memory_and_log_are_bounded(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 1);
-    struct fg_report report = {
+    struct fg_penalty_report report = {
         .family = 4, .offence = FG_OFFENCE_ROLE, .proven = 1, .events = 1, .addr = {198, 18}};
 
     for (unsigned i = 0; i < FG_PENALTY_MAX + 500; i++) {
@@ -339,7 +343,7 @@ static void memory_and_log_are_bounded(void **state)
 static void people_see_all_classes(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_OFF, 10);
-    struct fg_hitter top[4];
+    struct fg_penalty_hitter top[4];
     double total;
 
     offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, false, 8, START);
@@ -352,8 +356,8 @@ static void people_see_all_classes(void **state)
     assert_int_equal(fg_penalty_top(p, FG_OFFENCE_BAD_TAG, top, 4, &total), 2);
     assert_float_equal(top[0].count, 4, 0);
     assert_int_equal(fg_penalty_top(p, FG_OFFENCE_ROLE, top, 4, &total), 0);
-    assert_int_equal(fg_offence_find("user-rate"), FG_OFFENCE_USER_RATE);
-    assert_int_equal(fg_offence_find("no"), FG_OFFENCES);
+    assert_int_equal(fg_penalty_offence_find("user-rate"), FG_OFFENCE_USER_RATE);
+    assert_int_equal(fg_penalty_offence_find("no"), FG_OFFENCES);
     fg_penalty_destroy(p);
 }
 

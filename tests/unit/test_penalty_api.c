@@ -39,7 +39,8 @@ static json_t *ask(const char *method, const char *path, const char *body, int e
 static void refused(const char *method, const char *body, int code, const char *says)
 {
     json_t *json = ask(method, "/v1/filter/penalties", body, code);
-    const char *message = json_string_value(json_object_get(json_object_get(json, "error"), "message"));
+    const char *message =
+        json_string_value(json_object_get(json_object_get(json, "error"), "message"));
 
     assert_non_null(message);
     if (!strstr(message, says))
@@ -55,7 +56,8 @@ static void run(int expected, const char *words)
     int status;
     FILE *pipe;
 
-    snprintf(command, sizeof(command), "%s --socket %s %s 2>&1", getenv("FG_FGCTL"), fx.socket, words);
+    snprintf(command, sizeof(command), "%s --socket %s %s 2>&1", getenv("FG_FGCTL"), fx.socket,
+             words);
     pipe = popen(command, "r");
     assert_non_null(pipe);
     n = fread(output, 1, sizeof(output) - 1, pipe);
@@ -113,7 +115,7 @@ static void bad_bodies_are_refused(void **state)
 
 static void top_shows_all_classes(void **state)
 {
-    struct fg_report report = {
+    struct fg_penalty_report report = {
         .family = 4, .offence = FG_OFFENCE_BAD_TAG, .events = 5, .addr = {198, 18, 0, 7}};
     json_t *json;
     const json_t *class, *source;
@@ -149,9 +151,9 @@ static void samples_are_decoded(void **state)
     assert_int_equal(json_array_size(json_object_get(json, "samples")), 1);
     assert_string_equal(json_string_value(json_object_get(sample, "verdict")), "rate-order");
     assert_string_equal(json_string_value(json_object_get(sample, "source")), "198.18.0.7");
-    assert_string_equal(
-        json_string_value(json_object_get(sample, "text")),
-        "198.18.0.7 > 198.18.0.1 UDP 20000 > 4600 length 72 order packet version 1 operation 1 key 2");
+    assert_string_equal(json_string_value(json_object_get(sample, "text")),
+                        "198.18.0.7 > 198.18.0.1 UDP 20000 > 4600 length 72 order packet version 1 "
+                        "operation 1 key 2");
     assert_int_equal(strlen(json_string_value(json_object_get(sample, "bytes"))), 100);
     json_decref(json);
     run(0, "filter samples");
@@ -166,18 +168,18 @@ static void decoding_stops_at_the_end(void **state)
     uint8_t random = 1;
 
     for (unsigned i = 0; i < 20000; i++) {
-        struct fg_drop_sample *sample = calloc(1, sizeof(*sample));
+        struct fg_filter_sample *sample = calloc(1, sizeof(*sample));
         char text[FG_SAMPLE_TEXT];
-        struct fg_prefix source;
+        struct fg_filter_prefix source;
 
         for (unsigned k = 0; k < FG_SAMPLE_BYTES; k++)
             sample->bytes[k] = random = (uint8_t)(random * 13 + 7 + i);
         memcpy(sample->bytes + 12, i & 1 ? "\x08\0\x45" : i & 2 ? "\x86\xdd\x60" : "\x81\0\0", 3);
         sample->bytes[23] = i & 4 ? 17 : 6;
         sample->kept = i % (FG_SAMPLE_BYTES + 20);
-        fg_sample_decode(sample, &source, text, sizeof(text));
+        fg_filter_sample_decode(sample, &source, text, sizeof(text));
         assert_true(strlen(text) < sizeof(text) - 1 && text[0]);
-        fg_sample_decode(sample, &source, text, 8); /* too short a text */
+        fg_filter_sample_decode(sample, &source, text, 8); /* too short a text */
         assert_true(strlen(text) < 8);
         free(sample);
     }
@@ -207,22 +209,26 @@ static const char log_lines[] =
     "2026/11/26 07:00:00 [error] 12#12: *45 limiting requests, excess: 20.500 by zone "
     "\"floodgate_requests\", client: "
     "198.18.0.5, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
-    "2026/11/26 07:00:00 [error] 12#12: *46 limiting connections by zone \"floodgate_connections\", client: "
+    "2026/11/26 07:00:00 [error] 12#12: *46 limiting connections by zone "
+    "\"floodgate_connections\", client: "
     "2001:db8:0:5::1, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
-    "2026/11/26 07:00:00 [info] 12#12: *47 client timed out (110: Connection timed out) while reading client "
+    "2026/11/26 07:00:00 [info] 12#12: *47 client timed out (110: Connection timed out) while "
+    "reading client "
     "request "
     "headers, client: 198.18.0.5, server: shop\n"
-    "2026/11/26 07:00:01 [error] 12#12: *48 open() \"/x, limiting requests, excess: 1, client: 198.18.0.66\" "
+    "2026/11/26 07:00:01 [error] 12#12: *48 open() \"/x, limiting requests, excess: 1, client: "
+    "198.18.0.66\" "
     "failed (2: "
     "No such file or directory), client: 198.18.0.7, server: shop\n"
-    "2026/11/26 07:00:01 [error] 12#12: *49 something else, client: 198.18.0.7, server: shop, request: \"GET "
+    "2026/11/26 07:00:01 [error] 12#12: *49 something else, client: 198.18.0.7, server: shop, "
+    "request: \"GET "
     "/limiting requests, excess: 9, client: 198.18.0.66, HTTP/1.1\"\n"
     "2026/11/26 07:00:01 [notice] 12#12: signal process started\n";
 
 static void follows_nginx(void **state)
 {
     char path[128], words[256];
-    struct fg_hitter top[8];
+    struct fg_penalty_hitter top[8];
     double total;
     FILE *file;
 
@@ -230,7 +236,8 @@ static void follows_nginx(void **state)
     file = fopen(path, "w");
     assert_non_null(file);
     fputs(log_lines, file);
-    fputs("[error] limiting requests, excess: 1 by zone, client: 198.18.0.88, cut", file); /* no end yet */
+    fputs("[error] limiting requests, excess: 1 by zone, client: 198.18.0.88, cut",
+          file); /* no end yet */
     fclose(file);
     snprintf(words, sizeof(words), "penalty follow %s --all", path);
     run(0, words);

@@ -9,7 +9,7 @@
 
 static struct fg_error err;
 
-static void give(struct fg_ledger *l, struct fg_record r)
+static void give(struct fg_ledger *l, struct fg_journal_record r)
 {
     r.seq = fg_ledger_seq(l) + 1;
     r.time_ms = 1000 + r.seq;
@@ -17,9 +17,11 @@ static void give(struct fg_ledger *l, struct fg_record r)
         fail_msg("%s", err.text);
 }
 
-static struct fg_record order_of(unsigned type, uint64_t item, uint64_t user, unsigned quantity)
+static struct fg_journal_record order_of(unsigned type, uint64_t item, uint64_t user,
+                                         unsigned quantity)
 {
-    struct fg_record r = {.type = (uint8_t)type, .item = item, .quantity = (uint16_t)quantity};
+    struct fg_journal_record r = {
+        .type = (uint8_t)type, .item = item, .quantity = (uint16_t)quantity};
 
     memcpy(r.order_id, &user, sizeof(user));
     r.user = user;
@@ -34,11 +36,11 @@ static struct fg_ledger *ledger_with(uint64_t items, uint64_t orders)
 
     assert_non_null(l);
     for (uint64_t i = 1; i <= items; i++) {
-        struct fg_record set = {
+        struct fg_journal_record set = {
             .type = FG_REC_ITEM_SET, .item = i, .opens_ms = i, .closes_ms = 9, .hold_ms = 5};
-        struct fg_record name = {
+        struct fg_journal_record name = {
             .type = FG_REC_ITEM_NAME, .item = i, .name = "exactly thirty-two bytes of name"};
-        struct fg_record stock = {.type = FG_REC_STOCK, .item = i, .arg = 1000000};
+        struct fg_journal_record stock = {.type = FG_REC_STOCK, .item = i, .arg = 1000000};
 
         set.user_limit = 3;
         set.order_max = 2;
@@ -47,7 +49,7 @@ static struct fg_ledger *ledger_with(uint64_t items, uint64_t orders)
         if (i % 3)
             give(l, name);
         give(l, stock);
-        give(l, (struct fg_record){.type = FG_REC_USER, .user = 77 * i, .arg = 1});
+        give(l, (struct fg_journal_record){.type = FG_REC_USER, .user = 77 * i, .arg = 1});
     }
     for (uint64_t u = 1; u <= orders; u++) {
         static const uint8_t ends[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
@@ -67,7 +69,8 @@ static void expect_same(const struct fg_ledger *a, const struct fg_ledger *b)
     assert_int_equal(fg_ledger_orders(a), fg_ledger_orders(b));
     assert_int_equal(fg_ledger_denied_users(a), fg_ledger_denied_users(b));
     for (uint32_t i = 0; i < fg_ledger_items(a); i++)
-        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i), sizeof(struct fg_ledger_item));
+        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i),
+                            sizeof(struct fg_ledger_item));
     for (uint32_t i = 0; i < fg_ledger_denied_users(a); i++)
         assert_int_equal(fg_ledger_denied_user(a, i), fg_ledger_denied_user(b, i));
     for (uint64_t i = 0; i < fg_ledger_orders(a); i++) {
@@ -85,7 +88,7 @@ static int make_dir(void **state)
 
 static void must_write(const struct fg_ledger *l)
 {
-    if (!fg_snapshot_write(l, log_dir, APPLIANCE, 123, &err))
+    if (!fg_ledger_snapshot_write(l, log_dir, APPLIANCE, 123, &err))
         fail_msg("%s", err.text);
 }
 
@@ -103,14 +106,14 @@ static void what_is_written_comes_back(void **state)
 
     for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
         struct fg_ledger *l = ledger_with(sizes[k][0], sizes[k][1]), *back = fg_ledger_create();
-        struct fg_snapshot_info info;
+        struct fg_ledger_snapshot_info info;
         struct stat st;
 
         must_write(l);
         assert_int_not_equal(access(in_log("snapshot.tmp"), F_OK), 0);
         assert_int_equal(stat(snapshot_path(fg_ledger_seq(l)), &st), 0);
-        assert_int_equal(st.st_size, fg_snapshot_bytes(l));
-        if (!fg_snapshot_load(back, log_dir, &info, &err))
+        assert_int_equal(st.st_size, fg_ledger_snapshot_bytes(l));
+        if (!fg_ledger_snapshot_load(back, log_dir, &info, &err))
             fail_msg("%s", err.text);
         assert_string_equal(err.text, "");
         assert_int_equal(info.seq, fg_ledger_seq(l));
@@ -118,7 +121,8 @@ static void what_is_written_comes_back(void **state)
         assert_int_equal(info.created_ms, 123);
         assert_int_equal(info.orders, sizes[k][1]);
         expect_same(l, back);
-        give(back, (struct fg_record){.type = FG_REC_STOCK, .item = 1, .arg = 5}); /* it goes on from there */
+        give(back, (struct fg_journal_record){
+                       .type = FG_REC_STOCK, .item = 1, .arg = 5}); /* it goes on from there */
         fg_ledger_destroy(back);
         fg_ledger_destroy(l);
     }
@@ -127,7 +131,7 @@ static void what_is_written_comes_back(void **state)
 static void readers_give_everything_in_order(void **state)
 {
     struct fg_ledger *l = ledger_with(5, 300);
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_snapshot_reader *r;
     struct fg_ledger_item items[2];
     struct fg_ledger_order orders[7];
@@ -135,26 +139,26 @@ static void readers_give_everything_in_order(void **state)
     ssize_t got;
 
     must_write(l);
-    r = fg_snapshot_open(log_dir, &info, &err);
+    r = fg_ledger_snapshot_open(log_dir, &info, &err);
     assert_non_null(r);
-    while ((got = fg_snapshot_items(r, items, 2, &err)) > 0)
+    while ((got = fg_ledger_snapshot_items(r, items, 2, &err)) > 0)
         for (ssize_t i = 0; i < got; i++)
             assert_memory_equal(&items[i], fg_ledger_item_at(l, (uint32_t)n++), sizeof(items[i]));
     assert_int_equal(got, 0);
     assert_int_equal(n, info.items);
-    for (n = 0; (got = fg_snapshot_denied(r, users, 3, &err)) > 0;)
+    for (n = 0; (got = fg_ledger_snapshot_denied(r, users, 3, &err)) > 0;)
         for (ssize_t i = 0; i < got; i++)
             assert_int_equal(users[i], fg_ledger_denied_user(l, (uint32_t)n++));
     assert_int_equal(n, info.denied);
-    for (n = 0; (got = fg_snapshot_orders(r, orders, 7, &err)) > 0;)
+    for (n = 0; (got = fg_ledger_snapshot_orders(r, orders, 7, &err)) > 0;)
         for (ssize_t i = 0; i < got; i++)
             assert_memory_equal(&orders[i], fg_ledger_order_at(l, n++), sizeof(orders[i]));
     assert_int_equal(n, info.orders);
-    assert_int_equal(fg_snapshot_orders(r, orders, 7, &err), 0);
-    fg_snapshot_close(r);
-    r = fg_snapshot_open(log_dir, &info, &err); /* out of order is refused */
-    assert_int_equal(fg_snapshot_orders(r, orders, 7, &err), -1);
-    fg_snapshot_close(r);
+    assert_int_equal(fg_ledger_snapshot_orders(r, orders, 7, &err), 0);
+    fg_ledger_snapshot_close(r);
+    r = fg_ledger_snapshot_open(log_dir, &info, &err); /* out of order is refused */
+    assert_int_equal(fg_ledger_snapshot_orders(r, orders, 7, &err), -1);
+    fg_ledger_snapshot_close(r);
     fg_ledger_destroy(l);
 }
 
@@ -172,10 +176,10 @@ static void a_long_load_says_how_far_it_is(void **state)
 {
     struct fg_ledger *l = ledger_with(3, 60000), *back = fg_ledger_create();
     uint64_t seen[3] = {0}, orders = fg_ledger_orders(l);
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
 
     must_write(l);
-    assert_true(fg_snapshot_load_telling(back, log_dir, note_progress, seen, &info, &err));
+    assert_true(fg_ledger_snapshot_load_telling(back, log_dir, note_progress, seen, &info, &err));
     assert_true(seen[0] >= orders / 20000);
     assert_int_equal(seen[1], orders);
     assert_int_equal(seen[2], orders);
@@ -185,16 +189,17 @@ static void a_long_load_says_how_far_it_is(void **state)
 
 static void there_may_be_none(void **state)
 {
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_ledger *l = fg_ledger_create();
 
     strcpy(err.text, "old");
-    assert_null(fg_snapshot_open(log_dir, &info, &err));
+    assert_null(fg_ledger_snapshot_open(log_dir, &info, &err));
     assert_string_equal(err.text, "");
-    assert_true(fg_snapshot_load(l, log_dir, &info, &err));
+    assert_true(fg_ledger_snapshot_load(l, log_dir, &info, &err));
     assert_int_equal(info.seq, 0);
-    assert_false(fg_snapshot_write(l, log_dir, APPLIANCE, 1, &err)); /* nothing to be written */
-    assert_null(fg_snapshot_open("/nonexistent/log", &info, &err));
+    assert_false(
+        fg_ledger_snapshot_write(l, log_dir, APPLIANCE, 1, &err)); /* nothing to be written */
+    assert_null(fg_ledger_snapshot_open("/nonexistent/log", &info, &err));
     assert_non_null(strstr(err.text, "No such file"));
     fg_ledger_destroy(l);
 }
@@ -202,19 +207,19 @@ static void there_may_be_none(void **state)
 /* Neither reader nor loader gives anything; both name the file. */
 static void expect_bad(const char *what, uint64_t at)
 {
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_ledger *l = fg_ledger_create();
-    struct fg_snapshot_reader *r = fg_snapshot_open(log_dir, &info, &err);
+    struct fg_snapshot_reader *r = fg_ledger_snapshot_open(log_dir, &info, &err);
 
     if (r)
         fail_msg("%s at %" PRIu64 " is not noticed by the reader", what, at);
     assert_non_null(strstr(err.text, ".fgs: "));
-    if (fg_snapshot_load(l, log_dir, &info, &err))
+    if (fg_ledger_snapshot_load(l, log_dir, &info, &err))
         fail_msg("%s at %" PRIu64 " is not noticed by the loader", what, at);
     assert_non_null(strstr(err.text, ".fgs: "));
     assert_int_equal(info.seq, 0);
-    assert_int_equal(fg_ledger_seq(l) + fg_ledger_items(l) + fg_ledger_orders(l) + fg_ledger_denied_users(l),
-                     0);
+    assert_int_equal(
+        fg_ledger_seq(l) + fg_ledger_items(l) + fg_ledger_orders(l) + fg_ledger_denied_users(l), 0);
     fg_ledger_destroy(l);
 }
 
@@ -250,22 +255,23 @@ static void every_damaged_byte_is_noticed(void **state)
 /* The same entries, their CRCs right, but not as a ledger has them. */
 static void what_does_not_add_up_is_refused(void **state)
 {
-    static const uint64_t item_fields[] = {offsetof(struct fg_snapshot_item, sold),
-                                           offsetof(struct fg_snapshot_item, reserved),
-                                           offsetof(struct fg_snapshot_item, total),
-                                           offsetof(struct fg_snapshot_item, orders_reserved),
-                                           offsetof(struct fg_snapshot_item, orders_sold),
-                                           offsetof(struct fg_snapshot_item, orders_cancelled),
-                                           offsetof(struct fg_snapshot_item, orders_expired),
-                                           offsetof(struct fg_snapshot_item, index)};
+    static const uint64_t item_fields[] = {
+        offsetof(struct fg_ledger_snapshot_item, sold),
+        offsetof(struct fg_ledger_snapshot_item, reserved),
+        offsetof(struct fg_ledger_snapshot_item, total),
+        offsetof(struct fg_ledger_snapshot_item, orders_reserved),
+        offsetof(struct fg_ledger_snapshot_item, orders_sold),
+        offsetof(struct fg_ledger_snapshot_item, orders_cancelled),
+        offsetof(struct fg_ledger_snapshot_item, orders_expired),
+        offsetof(struct fg_ledger_snapshot_item, index)};
     struct fg_ledger *l = ledger_with(1, 9);
 
     for (size_t k = 0; k < sizeof(item_fields) / sizeof(item_fields[0]) + 4; k++) {
         size_t fields = sizeof(item_fields) / sizeof(item_fields[0]), len;
-        struct fg_snapshot_info info;
+        struct fg_ledger_snapshot_info info;
         struct fg_ledger *back = fg_ledger_create();
-        uint64_t offset = sizeof(struct fg_snapshot_header);
-        struct fg_snapshot_header h;
+        uint64_t offset = sizeof(struct fg_ledger_snapshot_header);
+        struct fg_ledger_snapshot_header h;
         uint8_t *data;
         uint32_t before;
 
@@ -274,7 +280,7 @@ static void what_does_not_add_up_is_refused(void **state)
         memcpy(&h, data, sizeof(h));
         before = h.crc;
         while (offset < len) {
-            struct fg_snapshot_block b;
+            struct fg_ledger_snapshot_block b;
             uint8_t *entries = data + offset + sizeof(b);
 
             memcpy(&b, data + offset, sizeof(b));
@@ -283,7 +289,8 @@ static void what_does_not_add_up_is_refused(void **state)
             if (b.kind == FG_SNAPSHOT_ORDERS && k == fields)
                 entries[offsetof(struct fg_ledger_order, item)]++; /* of an unknown item */
             if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 1)
-                memcpy(entries, entries + sizeof(struct fg_ledger_order), 24); /* twice the same name */
+                memcpy(entries, entries + sizeof(struct fg_ledger_order),
+                       24); /* twice the same name */
             if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 2)
                 entries[offsetof(struct fg_ledger_order, changed_ms) + 8] = 9; /* no such state */
             if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 3)
@@ -296,7 +303,7 @@ static void what_does_not_add_up_is_refused(void **state)
             offset += sizeof(b) + b.bytes;
         }
         save_file(snapshot_path(fg_ledger_seq(l)), data, len);
-        if (fg_snapshot_load(back, log_dir, &info, &err))
+        if (fg_ledger_snapshot_load(back, log_dir, &info, &err))
             fail_msg("case %zu was loaded", k);
         assert_non_null(strstr(err.text, ".fgs: "));
         assert_int_equal(fg_ledger_orders(back) + fg_ledger_items(back), 0);
@@ -309,33 +316,33 @@ static void what_does_not_add_up_is_refused(void **state)
 static void a_bad_one_falls_back_to_the_one_before(void **state)
 {
     struct fg_ledger *l = ledger_with(2, 9), *back = fg_ledger_create();
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     struct fg_snapshot_reader *r;
     uint64_t first = fg_ledger_seq(l);
 
     must_write(l);
-    give(l, (struct fg_record){.type = FG_REC_STOCK, .item = 1, .arg = 5});
+    give(l, (struct fg_journal_record){.type = FG_REC_STOCK, .item = 1, .arg = 5});
     must_write(l);
     flip_byte(snapshot_path(first + 1), 300, 4);
-    r = fg_snapshot_open(log_dir, &info, &err);
+    r = fg_ledger_snapshot_open(log_dir, &info, &err);
     assert_non_null(r);
     assert_int_equal(info.seq, first);
     assert_non_null(strstr(err.text, "is damaged at offset"));
-    fg_snapshot_close(r);
-    assert_true(fg_snapshot_load(back, log_dir, &info, &err));
+    fg_ledger_snapshot_close(r);
+    assert_true(fg_ledger_snapshot_load(back, log_dir, &info, &err));
     assert_int_equal(fg_ledger_seq(back), first);
     assert_non_null(strstr(err.text, "is damaged at offset"));
-    assert_null(fg_snapshot_open_seq(log_dir, first + 1, &info, &err));
-    assert_null(fg_snapshot_open_seq(log_dir, first + 2, &info, &err));
-    r = fg_snapshot_open_seq(log_dir, first, &info, &err);
+    assert_null(fg_ledger_snapshot_open_seq(log_dir, first + 1, &info, &err));
+    assert_null(fg_ledger_snapshot_open_seq(log_dir, first + 2, &info, &err));
+    r = fg_ledger_snapshot_open_seq(log_dir, first, &info, &err);
     assert_non_null(r);
-    fg_snapshot_close(r);
+    fg_ledger_snapshot_close(r);
     save_file(snapshot_path(first + 5), "x", 1); /* others may be newer still */
-    assert_true(fg_snapshot_keep(log_dir, first + 1, first, &err));
+    assert_true(fg_ledger_snapshot_keep(log_dir, first + 1, first, &err));
     assert_int_not_equal(access(snapshot_path(first + 5), F_OK), 0);
     assert_int_equal(access(snapshot_path(first + 1), F_OK), 0);
     assert_int_equal(access(snapshot_path(first), F_OK), 0);
-    assert_true(fg_snapshot_keep(log_dir, first + 1, 0, &err));
+    assert_true(fg_ledger_snapshot_keep(log_dir, first + 1, 0, &err));
     expect_bad("the only one left", 0);
     fg_ledger_destroy(back);
     fg_ledger_destroy(l);
@@ -359,22 +366,24 @@ static void a_snapshot_and_its_log_belong_together(void **state)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct fg_snapshot_info info = {.seq = cases[i].seq, .appliance_id = cases[i].appliance};
+        struct fg_ledger_snapshot_info info = {.seq = cases[i].seq,
+                                               .appliance_id = cases[i].appliance};
 
         err.text[0] = 0;
-        assert_int_equal(fg_snapshot_fits(&info, "D", 7, cases[i].first, cases[i].last, &err),
-                         !cases[i].wrong);
+        assert_int_equal(
+            fg_ledger_snapshot_fits(&info, "D", 7, cases[i].first, cases[i].last, &err),
+            !cases[i].wrong);
         assert_non_null(strstr(err.text, cases[i].wrong ? cases[i].wrong : ""));
     }
 }
 
-/* ---- with a log --------------------------------------------------------------------------------------- */
+/* ---- with a log ------------------------------------------------------------------------------ */
 
 /* A legal log of `orders` orders, each reserved and sold. */
 static void commit_sale(struct fg_journal *j, uint64_t orders)
 {
-    struct fg_record r[2] = {{.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1},
-                             {.type = FG_REC_STOCK, .item = 1}};
+    struct fg_journal_record r[2] = {{.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1},
+                                     {.type = FG_REC_STOCK, .item = 1}};
 
     r[1].arg = orders;
     assert_true(fg_journal_commit(j, r, 2, 1));
@@ -396,9 +405,10 @@ static void old_segments_go_and_the_log_goes_on(void **state)
 {
     struct fg_journal *j = must_open();
     struct fg_ledger *l = fg_ledger_create(), *all = fg_ledger_create();
-    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
+    struct fg_journal_options o = {
+        .dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
     struct fg_journal_extent extent;
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     uint64_t last;
 
     commit_sale(j, 1500); /* 4503 records: segments at 1, 1024, 2047, 3070, 4093 */
@@ -407,18 +417,21 @@ static void old_segments_go_and_the_log_goes_on(void **state)
     assert_int_equal(segments(), 5);
     assert_true(fg_ledger_replay(all, log_dir, UINT64_MAX, &err));
     assert_true(fg_ledger_replay(l, log_dir, 3000, &err));
-    assert_true(fg_snapshot_write(l, log_dir, fg_journal_appliance(j), 1, &err));
+    assert_true(fg_ledger_snapshot_write(l, log_dir, fg_journal_appliance(j), 1, &err));
 
     assert_int_equal(fg_journal_retire(log_dir, 1023, 0, &err), 0);
     assert_int_equal(fg_journal_retire(log_dir, 1024, 0, &err), 1);
-    assert_int_equal(fg_journal_retire(log_dir, 3000, 4 * SEGMENT, &err), 0); /* so many bytes are kept */
+    assert_int_equal(fg_journal_retire(log_dir, 3000, 4 * SEGMENT, &err),
+                     0); /* so many bytes are kept */
     assert_int_equal(fg_journal_retire(log_dir, 3000, 3 * SEGMENT, &err), 1);
-    assert_int_equal(fg_journal_retire(log_dir, 3000, 0, &err), 0); /* 3000 lies in the one that begins now */
+    assert_int_equal(fg_journal_retire(log_dir, 3000, 0, &err),
+                     0); /* 3000 lies in the one that begins now */
     assert_true(fg_journal_extent(log_dir, &extent, &err));
     assert_int_equal(extent.first_seq, 2047);
     assert_int_equal(extent.segments, 3);
     assert_int_equal(extent.bytes, 3 * SEGMENT);
-    assert_true(commit_n(j, 10, 1) && fg_journal_last_seq(j) == last + 11); /* the writer does not mind */
+    assert_true(commit_n(j, 10, 1) &&
+                fg_journal_last_seq(j) == last + 11); /* the writer does not mind */
     fg_journal_close(j);
 
     assert_null(open_at(log_dir, &err)); /* who does not know of snapshots is refused */
@@ -429,9 +442,9 @@ static void old_segments_go_and_the_log_goes_on(void **state)
     assert_int_equal(fg_journal_last_seq(j), last + 11);
     fg_ledger_destroy(l);
     l = fg_ledger_create();
-    assert_true(fg_snapshot_load(l, log_dir, &info, &err));
-    assert_true(fg_snapshot_fits(&info, log_dir, fg_journal_appliance(j), fg_journal_begin_seq(j),
-                                 fg_journal_last_seq(j), &err));
+    assert_true(fg_ledger_snapshot_load(l, log_dir, &info, &err));
+    assert_true(fg_ledger_snapshot_fits(&info, log_dir, fg_journal_appliance(j),
+                                        fg_journal_begin_seq(j), fg_journal_last_seq(j), &err));
     assert_true(fg_ledger_replay(l, log_dir, last, &err));
     expect_same(l, all); /* snapshot and rest are the whole */
     assert_int_equal(fg_journal_retire(log_dir, UINT64_MAX, 0, &err), 2);
@@ -449,7 +462,8 @@ static void no_new_log_where_one_was(void **state)
     save_file(in_log("snapshot.tmp"), "x", 1);
     assert_null(open_at(log_dir, &err));
     assert_non_null(strstr(err.text, "but no segment of its log"));
-    assert_int_not_equal(access(in_log("snapshot.tmp"), F_OK), 0); /* what a crash left goes on every start */
+    assert_int_not_equal(access(in_log("snapshot.tmp"), F_OK),
+                         0); /* what a crash left goes on every start */
     assert_int_not_equal(access(in_log(FIRST_FGJ), F_OK), 0);
     fg_ledger_destroy(l);
 }

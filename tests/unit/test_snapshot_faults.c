@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Snapshots and the end of old segments on disks that fill up, fail, or lose power at any call, together with
- * the log that they stand beside. What was acknowledged is always recovered, from whatever is left.
+ * Snapshots and the end of old segments on disks that fill up, fail, or lose power at any call,
+ * together with the log that they stand beside. What was acknowledged is always recovered, from
+ * whatever is left.
  */
 #include "journal_disk.h"
 
@@ -12,7 +13,8 @@ static struct fg_error err;
 
 static struct fg_journal *open_retired(void)
 {
-    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
+    struct fg_journal_options o = {
+        .dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
 
     return fg_journal_open_on(&disk_ops, &o, &err);
 }
@@ -23,7 +25,8 @@ static void expect_same(const struct fg_ledger *a, const struct fg_ledger *b)
     assert_int_equal(fg_ledger_items(a), fg_ledger_items(b));
     assert_int_equal(fg_ledger_orders(a), fg_ledger_orders(b));
     for (uint32_t i = 0; i < fg_ledger_items(a); i++)
-        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i), sizeof(struct fg_ledger_item));
+        assert_memory_equal(fg_ledger_item_at(a, i), fg_ledger_item_at(b, i),
+                            sizeof(struct fg_ledger_item));
     for (uint64_t i = 0; i < fg_ledger_orders(a); i++)
         assert_memory_equal(fg_ledger_order_at(a, i), fg_ledger_order_at(b, i),
                             sizeof(struct fg_ledger_order));
@@ -37,25 +40,26 @@ struct story {
     uint64_t cuts, kills, snapshots, retired, fallbacks, failures;
 };
 
-static struct fg_record order_of(unsigned type, uint64_t user)
+static struct fg_journal_record order_of(unsigned type, uint64_t user)
 {
-    struct fg_record r = {.type = (uint8_t)type, .item = 1, .quantity = 1, .user = user, .arg = 5};
+    struct fg_journal_record r = {
+        .type = (uint8_t)type, .item = 1, .quantity = 1, .user = user, .arg = 5};
 
     memcpy(r.order_id, &user, sizeof(user));
     return r;
 }
 
-/* A commit that the ledger takes after any prefix of those before: orders with users of their own, some
- * ended. */
+/* A commit that the ledger takes after any prefix of those before: orders with users of their own,
+ * some ended. */
 static void commit_some(struct story *s, struct fg_journal *j)
 {
-    static struct fg_record r[2002];
+    static struct fg_journal_record r[2002];
     uint64_t orders = rnd(3) ? 1 + rnd(20) : 1 + rnd(600), last = fg_journal_last_seq(j);
     size_t n = 0;
 
     if (fg_ledger_items(s->now) == 0) {
-        r[n++] = (struct fg_record){.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1};
-        r[n++] = (struct fg_record){.type = FG_REC_STOCK, .item = 1, .arg = 1000000};
+        r[n++] = (struct fg_journal_record){.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1};
+        r[n++] = (struct fg_journal_record){.type = FG_REC_STOCK, .item = 1, .arg = 1000000};
     }
     while (orders--) {
         r[n++] = order_of(FG_REC_RESERVED, ++s->user);
@@ -76,14 +80,15 @@ static void snapshot(struct story *s, struct fg_journal *j)
 
     if (seq == 0 || seq == s->seq)
         return;
-    if (!fg_snapshot_write_on(&disk_ops, s->now, log_dir, fg_journal_appliance(j), 1, &err)) {
+    if (!fg_ledger_snapshot_write_on(&disk_ops, s->now, log_dir, fg_journal_appliance(j), 1,
+                                     &err)) {
         s->failures++;
         return;
     }
     s->snapshots++;
     s->older_seq = s->seq;
     s->seq = seq;
-    fg_snapshot_keep_on(&disk_ops, log_dir, s->seq, s->older_seq, &err);
+    fg_ledger_snapshot_keep_on(&disk_ops, log_dir, s->seq, s->older_seq, &err);
     n = s->older_seq ? fg_journal_retire_on(&disk_ops, log_dir, s->older_seq, 0, &err) : 0;
     s->retired += n > 0 ? (uint64_t)n : 0;
 }
@@ -91,19 +96,20 @@ static void snapshot(struct story *s, struct fg_journal *j)
 /* Snapshot and tail are the truth, and a beginning of what was not acknowledged. */
 static void recover(struct story *s, struct fg_journal *j)
 {
-    struct fg_snapshot_info info;
+    struct fg_ledger_snapshot_info info;
     uint64_t acknowledged = fg_ledger_seq(s->truth), last = fg_journal_last_seq(j);
 
     s->now = fg_ledger_create();
-    if (!fg_snapshot_load(s->now, log_dir, &info, &err) ||
-        !fg_snapshot_fits(&info, log_dir, fg_journal_appliance(j), fg_journal_begin_seq(j), last, &err) ||
+    if (!fg_ledger_snapshot_load(s->now, log_dir, &info, &err) ||
+        !fg_ledger_snapshot_fits(&info, log_dir, fg_journal_appliance(j), fg_journal_begin_seq(j),
+                                 last, &err) ||
         !fg_ledger_replay(s->now, log_dir, last, &err))
         fail_msg("seed %" PRIu64 ": %s", s->seed, err.text);
     s->seq = info.seq;
     s->older_seq = 0;
     if (last < acknowledged)
-        fail_msg("seed %" PRIu64 ": record %" PRIu64 " was acknowledged, the log ends at %" PRIu64, s->seed,
-                 acknowledged, last);
+        fail_msg("seed %" PRIu64 ": record %" PRIu64 " was acknowledged, the log ends at %" PRIu64,
+                 s->seed, acknowledged, last);
     if (!fg_ledger_replay(s->truth, log_dir, last, &err))
         fail_msg("seed %" PRIu64 ": %s", s->seed, err.text);
     expect_same(s->now, s->truth);
@@ -180,8 +186,8 @@ static void power_cuts_lose_nothing_beside_snapshots(void **state)
     }
 }
 
-/* Whatever call fails: an error that says why, nothing left behind, the old snapshot untouched, and it works
- * later. */
+/* Whatever call fails: an error that says why, nothing left behind, the old snapshot untouched, and
+ * it works later. */
 static void a_failure_at_any_call_leaves_the_old_snapshot(void **state)
 {
     static const int errors[] = {EIO, ENOSPC};
@@ -191,7 +197,7 @@ static void a_failure_at_any_call_leaves_the_old_snapshot(void **state)
         for (uint64_t at = 1;; at++) {
             struct story s = {.truth = fg_ledger_create(), .now = fg_ledger_create()};
             struct fg_ledger *back = fg_ledger_create();
-            struct fg_snapshot_info info;
+            struct fg_ledger_snapshot_info info;
             struct fg_journal *j;
             uint64_t old, calls;
             bool ok;
@@ -210,18 +216,20 @@ static void a_failure_at_any_call_leaves_the_old_snapshot(void **state)
             disk.fail_at = calls + at;
             disk.fail_for = 1;
             disk.half = at & 1;
-            ok = fg_snapshot_write_on(&disk_ops, s.now, log_dir, fg_journal_appliance(j), 1, &err);
+            ok = fg_ledger_snapshot_write_on(&disk_ops, s.now, log_dir, fg_journal_appliance(j), 1,
+                                             &err);
             calls = disk.calls - calls;
             if (!ok) {
                 hit++;
                 assert_non_null(strstr(err.text, strerror(errors[e])));
                 assert_int_not_equal(access(in_log(FG_SNAPSHOT_TEMP), F_OK), 0);
-                assert_true(fg_snapshot_load(back, log_dir, &info, &err));
-                assert_true(info.seq >=
-                            old); /* a sync of the directory may fail when the name is there already */
-                disk.fail_at = 0;
+                assert_true(fg_ledger_snapshot_load(back, log_dir, &info, &err));
                 assert_true(
-                    fg_snapshot_write_on(&disk_ops, s.now, log_dir, fg_journal_appliance(j), 1, &err));
+                    info.seq >=
+                    old); /* a sync of the directory may fail when the name is there already */
+                disk.fail_at = 0;
+                assert_true(fg_ledger_snapshot_write_on(&disk_ops, s.now, log_dir,
+                                                        fg_journal_appliance(j), 1, &err));
             }
             disk.fail_at = 0;
             assert_true(commit_n(j, 1, 9)); /* the log does not mind */

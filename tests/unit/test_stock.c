@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One worker alone: the table of an order's life, every refusal, modes, recovery. Many workers: tests/sim. */
+/* One worker alone: the table of an order's life, every refusal, modes, recovery. Many workers:
+ * tests/sim. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,13 +8,13 @@
 #include <cmocka.h>
 
 #include "stock/stock.h"
-#include "telemetry/telemetry.h"
+#include "worker/counters.h"
 
 enum { ITEM = 7, T0 = 1000000, HOLD = 100 };
 
 static struct fg_stock *stock;
 static struct fg_ring *journal;
-static struct fg_watermark mark;
+static struct fg_journal_watermark mark;
 static uint64_t now;
 static struct fg_stock_answer last; /* by poll */
 static unsigned polled;
@@ -33,7 +34,7 @@ static void run(void)
 
 static uint64_t sync_all(void)
 {
-    struct fg_record r;
+    struct fg_journal_record r;
     uint64_t n = 0;
 
     while (fg_ring_pop(journal, &r))
@@ -43,7 +44,8 @@ static uint64_t sync_all(void)
     return n;
 }
 
-static void command(enum fg_stock_command_type type, uint32_t units, const struct fg_stock_command *settings)
+static void command(enum fg_stock_command_type type, uint32_t units,
+                    const struct fg_stock_command *settings)
 {
     struct fg_stock_command c = {0};
 
@@ -110,7 +112,7 @@ static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
     case FG_STOCK_ANSWERED:
         last = a;
         return a.status;
-    case FG_STOCK_HELD:
+    case FG_STOCK_DEFERRED:
         run();
         if (polled == 0) { /* nothing leaves before the disk has it */
             sync_all();
@@ -123,7 +125,7 @@ static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
 }
 
 /* Brings order 1 of user 1 into a state. */
-static void bring(enum fg_order_state state)
+static void bring(enum fg_ledger_order_state state)
 {
     if (state == FG_ORDER_NONE)
         return;
@@ -150,23 +152,25 @@ static void every_state_meets_every_operation(void **state)
         [FG_ORDER_SOLD] = {0, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD},
         [FG_ORDER_CANCELLED] = {0, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED,
                                 FG_STATUS_CANCELLED},
-        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED},
+        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED,
+                              FG_STATUS_EXPIRED},
     };
 
     for (unsigned s = 0; s < 5; s++)
         for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_QUERY; op++) {
             teardown(NULL);
             setup(NULL);
-            bring((enum fg_order_state)s);
+            bring((enum fg_ledger_order_state)s);
             assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0), expected[s][op]);
-            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0), expected[s][op]); /* and again */
+            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0),
+                             expected[s][op]); /* and again */
             if (s != FG_ORDER_NONE)
                 assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 3), FG_STATUS_CONFLICT);
         }
     for (unsigned s = 0; s < 5; s++) {
         teardown(NULL);
         setup(NULL);
-        bring((enum fg_order_state)s);
+        bring((enum fg_ledger_order_state)s);
         assert_int_equal(ask(FG_OP_EXTEND, 1, 1, 0), expected[s][FG_OP_QUERY]);
     }
 }
@@ -179,7 +183,7 @@ static void units_come_back_only_when_durable(void **state)
     assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 5), FG_STATUS_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 5), FG_STATUS_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_SOLD_OUT);
-    assert_int_equal(fg_stock_request(stock, now, &r, 9, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 9, &a), FG_STOCK_DEFERRED);
     polled = 0;
     run();
     assert_int_equal(polled, 0);
@@ -203,7 +207,8 @@ static void refusals_have_their_reasons(void **state)
     assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_USER_LIMIT);
     assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 1), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED); /* gives the user his limit back */
+    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0),
+                     FG_STATUS_CANCELLED); /* gives the user his limit back */
     assert_int_equal(ask(FG_OP_RESERVE, 1, 3, 2), FG_STATUS_RESERVED);
     c = normal;
     c.flags = FG_ITEM_PAUSED;
@@ -229,7 +234,8 @@ static void few_are_left(void **state)
     assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 4), FG_STATUS_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 3), FG_STATUS_INSUFFICIENT);
     assert_int_equal(last.left, 2);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 2), FG_STATUS_RESERVED); /* a rejection is not remembered */
+    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 2),
+                     FG_STATUS_RESERVED); /* a rejection is not remembered */
     assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_SOLD_OUT);
     command(FG_STOCK_STOCK_ADD, 1, NULL);
     assert_int_equal(last.status, FG_STATUS_RESERVED);
@@ -244,7 +250,7 @@ static void late_confirm_hears_of_the_expiry(void **state)
     assert_int_equal(last.deadline_ms, now + HOLD);
     now += HOLD; /* the wheel has not turned yet */
     assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED);
-    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 1);
+    assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), 1);
 }
 
 static void holds_of_any_length_end_in_time(void **state)
@@ -253,7 +259,7 @@ static void holds_of_any_length_end_in_time(void **state)
 
     for (unsigned i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
         struct fg_stock_command c = normal;
-        uint64_t expired = fg_counter(&fg_stock_counters(stock)->expired), end;
+        uint64_t expired = fg_counter_read(&fg_stock_counters(stock)->expired), end;
 
         c.hold_ms = holds[i];
         command(FG_STOCK_ITEM_APPLY, 0, &c);
@@ -265,22 +271,24 @@ static void holds_of_any_length_end_in_time(void **state)
         }
         now = end - 1;
         run();
-        assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), expired);
+        assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), expired);
         now = end + 20;
         run();
-        assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), expired + 1);
+        assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), expired + 1);
         sync_all();
     }
 }
 
 static void a_hold_can_be_made_longer_never_shorter(void **state)
 {
-    struct fg_stock_request r = {.op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+    struct fg_stock_request r = {
+        .op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
     struct fg_stock_answer a;
 
     assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
     polled = 0;
-    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD); /* durable first */
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a),
+                     FG_STOCK_DEFERRED); /* durable first */
     run();
     assert_int_equal(polled, 0);
     assert_int_equal(sync_all(), 1);
@@ -295,25 +303,26 @@ static void a_hold_can_be_made_longer_never_shorter(void **state)
     run();
     assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
     r.until_ms = UINT64_MAX; /* cut to a day */
-    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
     assert_int_equal(last.deadline_ms, now + FG_HOLD_MS_MAX);
 }
 
 static void an_extended_hold_expires_at_its_new_deadline(void **state)
 {
-    struct fg_stock_request r = {.op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+    struct fg_stock_request r = {
+        .op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
     struct fg_stock_answer a;
 
     assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
-    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
     now = T0 + 5 * HOLD - 1;
     run();
-    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 0);
+    assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), 0);
     now += 20;
     run();
-    assert_int_equal(fg_counter(&fg_stock_counters(stock)->expired), 1);
+    assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), 1);
 }
 
 static void a_denied_user_reserves_nothing(void **state)
@@ -356,8 +365,10 @@ static void who_asks_too_often_is_told_when_to_come_again(void **state)
     assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
     wait = last.retry_ms;
     assert_in_range(wait, 90, 101);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);    /* another user is not touched */
-    assert_int_equal(ask(FG_OP_QUERY, 1, 4, 0), FG_STATUS_UNKNOWN_ORDER); /* nor another operation */
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1),
+                     FG_STATUS_RESERVED); /* another user is not touched */
+    assert_int_equal(ask(FG_OP_QUERY, 1, 4, 0),
+                     FG_STATUS_UNKNOWN_ORDER); /* nor another operation */
     now += wait - 1;
     assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
     now += 1;
@@ -412,7 +423,7 @@ static void nothing_leaves_when_the_log_is_lost(void **state)
         .op = FG_OP_RESERVE, .user = 1, .order_id = {1}, .item = ITEM, .quantity = 1};
     struct fg_stock_answer a;
 
-    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     fg_stock_set_mode(stock, FG_STOCK_FAILED);
     polled = 0;
     run();
@@ -431,19 +442,24 @@ static void full_queues_are_busy(void **state)
 
     command(FG_STOCK_STOCK_ADD, 100, NULL);
     for (r.user = 1; r.user <= limits.held_max; r.user++)
-        assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+        assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
     assert_int_equal(a.status, FG_STATUS_BUSY);
     assert_true(a.retry_ms > 0);
     sync_all();
-    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
 }
 
 static void recovery_takes_over_orders(void **state)
 {
     struct fg_ledger *ledger = fg_ledger_create();
-    struct fg_record records[] = {
-        {.seq = 1, .type = FG_REC_ITEM_SET, .item = ITEM, .order_max = 5, .hold_ms = HOLD, .user_limit = 3},
+    struct fg_journal_record records[] = {
+        {.seq = 1,
+         .type = FG_REC_ITEM_SET,
+         .item = ITEM,
+         .order_max = 5,
+         .hold_ms = HOLD,
+         .user_limit = 3},
         {.seq = 2, .type = FG_REC_STOCK, .item = ITEM, .arg = 6},
         {.seq = 3,
          .type = FG_REC_RESERVED,

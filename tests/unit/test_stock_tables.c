@@ -12,7 +12,7 @@ enum { ORDERS = 60, USERS = 23, NAMES = 40, STEPS = 200000 };
 
 static struct fg_stock *s;
 static struct fg_ring *journal;
-static struct fg_watermark mark;
+static struct fg_journal_watermark mark;
 static uint64_t state;
 
 static uint32_t rnd(uint32_t n)
@@ -27,7 +27,8 @@ static struct fg_stock_limits limits = {
 static int setup(void **unused)
 {
     static struct fg_ring *none[1];
-    struct fg_stock_config c = {.workers = 1, .limits = limits, .to = none, .from = none, .mark = &mark};
+    struct fg_stock_config c = {
+        .workers = 1, .limits = limits, .to = none, .from = none, .mark = &mark};
     struct fg_error err;
 
     state = 1;
@@ -66,7 +67,8 @@ static void usages_are_what_was_added(void **unused)
         if (rnd(2)) {
             bool fits = *m > 0 || live < USERS;
 
-            uint32_t place = usage_add(s, usage_of(user, item), home(user, item), user, item, units);
+            uint32_t place =
+                usage_add(s, usage_of(user, item), home(user, item), user, item, units);
 
             assert_int_equal(place != NIL, fits);
             if (fits && *m > 0)
@@ -76,7 +78,7 @@ static void usages_are_what_was_added(void **unused)
             *m += fits ? units : 0;
         } else if (*m > 0) {
             units = 1 + rnd(*m);
-            fg_usage_sub(s, places[user][item], units);
+            fg_stock_usage_sub(s, places[user][item], units);
             *m -= units;
             live -= *m == 0;
         }
@@ -104,7 +106,7 @@ static void orders_are_found_until_removed(void **unused)
         uint8_t id[16] = {(uint8_t)name, 1};
 
         if (model[name] != NIL) {
-            fg_order_remove(s, model[name]);
+            fg_stock_order_remove(s, model[name]);
             model[name] = NIL;
             live--;
         } else {
@@ -155,17 +157,17 @@ static void answers_are_the_same_after_a_prefetch(void **unused)
     assert_int_equal(a.status, FG_STATUS_UNKNOWN_ORDER);
     fg_stock_request(s, 1, &r[2], 1, &a);
     assert_int_equal(a.status, FG_STATUS_UNKNOWN_ITEM);
-    fg_item_define(s, 0, 5); /* known only after the prefetch */
+    fg_stock_item_define(s, 0, 5); /* known only after the prefetch */
     s->items[0].live = 1;
     fg_stock_request(s, 1, &r[2], 1, &a);
     assert_int_equal(a.status, FG_STATUS_BAD_QUANTITY);
     s->items[0].order_max = 1;
     s->items[0].hold_ms = 10;
     s->items[0].free = 1;
-    assert_int_equal(fg_stock_request(s, 1, &r[2], 1, &a), FG_STOCK_HELD);
+    assert_int_equal(fg_stock_request(s, 1, &r[2], 1, &a), FG_STOCK_DEFERRED);
     fg_stock_prefetch(s, r, 3);
-    assert_int_equal(fg_stock_request(s, 1, &r[1], 1, &a), FG_STOCK_HELD);
-    assert_int_equal(fg_counter(&fg_stock_counters(s)->cancelled), 1);
+    assert_int_equal(fg_stock_request(s, 1, &r[1], 1, &a), FG_STOCK_DEFERRED);
+    assert_int_equal(fg_counter_read(&fg_stock_counters(s)->cancelled), 1);
 }
 
 static void memory_is_said_exactly(void **unused)

@@ -34,8 +34,8 @@ const struct fg_item_story *fg_world_item(const struct fg_world *w, uint32_t ind
     return index < w->items_count ? &w->items[index].story : NULL;
 }
 
-/* Something of this order may have been carried out after what was told: by a request that is not answered,
- * or by an order service. */
+/* Something of this order may have been carried out after what was told: by a request that is not
+ * answered, or by an order service. */
 static bool goes_on(const struct fg_world *w, const struct order *o)
 {
     return (o->told && o->open) || (w->options->served && o->told == FG_STATUS_RESERVED);
@@ -51,7 +51,7 @@ static void write_order(const struct fg_world *w, uint32_t number, FILE *out)
         fprintf(out, "%02x", id[i]);
     fprintf(out, " %llu %llu %u %s%s\n", (unsigned long long)(w->options->user_base + o->shopper),
             (unsigned long long)w->items[o->item].story.item, o->quantity,
-            o->told ? fg_status_name(o->told) : "NONE", goes_on(w, o) ? "+" : "");
+            o->told ? fg_packet_status_name(o->told) : "NONE", goes_on(w, o) ? "+" : "");
 }
 
 static bool write_orders(const void *world, FILE *out)

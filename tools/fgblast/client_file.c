@@ -14,7 +14,8 @@ bool fg_client_file(const char *path, bool (*write)(const void *ctx, FILE *out),
     bool good;
     FILE *out;
 
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* /dev/null: the rename would take its place */
+    if (lstat(path, &st) == 0 &&
+        !S_ISREG(st.st_mode)) /* /dev/null: the rename would take its place */
         return fg_fail(err, "%s: not an ordinary file", path);
     snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
     out = fopen(temporary, "w");

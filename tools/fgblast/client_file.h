@@ -8,8 +8,8 @@
 #include "base/base.h"
 
 /**
- * Writes the file whole or not at all: `write` adds the lines behind the first, false when it could not.
- * False and err: what was there before is there still.
+ * Writes the file whole or not at all: `write` adds the lines behind the first, false when it could
+ * not. False and err: what was there before is there still.
  */
 bool fg_client_file(const char *path, bool (*write)(const void *ctx, FILE *out), const void *ctx,
                     struct fg_error *err);

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-static const uint8_t kinds[] = {
-    [FG_OP_RESERVE] = FG_KIND_RESERVE, [FG_OP_CONFIRM] = FG_KIND_CONFIRM, [FG_OP_CANCEL] = FG_KIND_CANCEL};
+static const uint8_t kinds[] = {[FG_OP_RESERVE] = FG_KIND_RESERVE,
+                                [FG_OP_CONFIRM] = FG_KIND_CONFIRM,
+                                [FG_OP_CANCEL] = FG_KIND_CANCEL};
 
 struct person fg_crowd_person(const struct fg_crowd *c, uint32_t order)
 {
@@ -16,11 +17,12 @@ struct person fg_crowd_person(const struct fg_crowd *c, uint32_t order)
     p.item = order >= CLOSING ? (uint16_t)((order - CLOSING) % c->items_count)
                               : (uint16_t)fg_alias_pick(c->popularity, &state);
     p.quantity =
-        c->options->quantities[c->options->quantities_count > 1 ? fg_alias_pick(c->quantity, &state) : 0];
+        c->options
+            ->quantities[c->options->quantities_count > 1 ? fg_alias_pick(c->quantity, &state) : 0];
     return p;
 }
 
-/* ---- slots --------------------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 void fg_crowd_queue(struct fg_crowd *c, struct queue *q, struct slot *s)
 {
@@ -86,7 +88,7 @@ void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
     c->accepted[s->place].told = (uint8_t)told;
 }
 
-/* ---- who comes next ------------------------------------------------------------------------------------ */
+/* ---- who comes next -------------------------------------------------------------------------- */
 
 /* What the accepted order's shopper does in this lane; 0: nothing. */
 static unsigned plan_of(const struct fg_crowd *c, const struct accepted *a, bool late)
@@ -181,7 +183,7 @@ static struct slot *fresh_slot(struct fg_crowd *c)
     return c->phase == CLOSING_DOWN ? closing_order(c) : NULL;
 }
 
-/* ---- phases -------------------------------------------------------------------------------------------- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 static bool lanes_done(const struct fg_crowd *c)
 {
@@ -195,9 +197,10 @@ static bool limit_reached(const struct fg_crowd *c)
 {
     const struct fg_blast_options *o = c->options;
 
-    return (o->packets && c->stats.packets >= o->packets) || (o->orders && c->orders >= o->orders) ||
-           (o->seconds && c->now_ns - c->begun_ns >= o->seconds * 1000 * MS) || c->orders == CLOSING ||
-           c->accepted_count + c->window >= c->accepted_max;
+    return (o->packets && c->stats.packets >= o->packets) ||
+           (o->orders && c->orders >= o->orders) ||
+           (o->seconds && c->now_ns - c->begun_ns >= o->seconds * 1000 * MS) ||
+           c->orders == CLOSING || c->accepted_count + c->window >= c->accepted_max;
 }
 
 static void look_at_phase(struct fg_crowd *c)
@@ -206,7 +209,8 @@ static void look_at_phase(struct fg_crowd *c)
         c->phase = DRAINING;
         c->drain_ns = c->now_ns;
     }
-    if (c->phase == DRAINING && c->slots_used == 0 && lanes_done(c) && c->now_ns > c->back_ns + SETTLE_NS) {
+    if (c->phase == DRAINING && c->slots_used == 0 && lanes_done(c) &&
+        c->now_ns > c->back_ns + SETTLE_NS) {
         c->phase = CLOSING_DOWN;
         for (unsigned i = 0; i < LANES; i++)
             c->lanes[i].delay_ms = 0;
@@ -217,7 +221,8 @@ static void look_at_phase(struct fg_crowd *c)
         c->phase = OVER;
 }
 
-/* Requests that were not answered are sent again; in the end, their orders are kept as unanswered. */
+/* Requests that were not answered are sent again; in the end, their orders are kept as unanswered.
+ */
 static void give_up(struct fg_crowd *c, struct slot *s)
 {
     c->stats.gave_up++;
@@ -307,12 +312,14 @@ unsigned fg_crowd_pick(struct fg_crowd *c, uint64_t now_ns, unsigned max)
     return c->picked_count;
 }
 
-/* ---- frames -------------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* Everything but the tag. */
-static void fill(const struct fg_crowd *c, const struct slot *s, const struct template *t, uint8_t *out)
+static void fill(const struct fg_crowd *c, const struct slot *s, const struct template *t,
+                 uint8_t *out)
 {
-    struct fg_request r = {.magic = FG_PACKET_MAGIC, .version = FG_PACKET_VERSION, .op = s->op};
+    struct fg_packet_request r = {
+        .magic = FG_PACKET_MAGIC, .version = FG_PACKET_VERSION, .op = s->op};
     uint16_t port = __builtin_bswap16(fg_crowd_port(s->order));
 
     r.key_id = s->op == FG_OP_CONFIRM ? c->backend->id : c->shop->id;
@@ -345,7 +352,7 @@ void fg_crowd_write(struct fg_crowd *c, uint8_t *const *out)
         secrets[i] = (s->op == FG_OP_CONFIRM ? c->backend : c->shop)->secret;
     }
     if (n)
-        fg_siphash24_56_many(secrets, payloads, tags, n);
+        fg_packet_siphash24_56_many(secrets, payloads, tags, n);
     for (unsigned i = 0; i < n; i++) {
         const struct template *t = fg_crowd_template(c, c->slots[c->picked[i]].order);
 
@@ -359,7 +366,7 @@ const uint16_t *fg_crowd_bytes(const struct fg_crowd *c)
     return c->bytes;
 }
 
-/* ---- making and asking --------------------------------------------------------------------------------- */
+/* ---- making and asking ----------------------------------------------------------------------- */
 
 bool fg_crowd_done(const struct fg_crowd *c, uint64_t now_ns)
 {

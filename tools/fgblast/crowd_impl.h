@@ -5,12 +5,14 @@
 
 #include <string.h>
 
+#include "frame/frame.h"
 #include "tools/fgblast/crowd.h"
 #include "tools/fgblast/pick.h"
 
-#define MS          1000000ull
-#define NONE        UINT32_MAX
-#define LANES       4u /* payments take their time: half to one and a half of the delay, in so many steps */
+#define MS   1000000ull
+#define NONE UINT32_MAX
+#define LANES                                                                                      \
+    4u /* payments take their time: half to one and a half of the delay, in so many steps */
 #define SOURCES_MAX 4096u
 #define PORT_BASE   20000u
 #define PORTS       40000u
@@ -20,7 +22,7 @@
 #define SAMPLED     16u         /* every such order's time is measured */
 #define TIMEOUT_MAX (5000 * MS)
 #define SCAN_NS     (50 * MS) /* between looks for requests that were not answered */
-#define PLACE_BITS  16u       /* of a cookie; the rest tells this use of the place from those before */
+#define PLACE_BITS  16u /* of a cookie; the rest tells this use of the place from those before */
 #define COPIES_MAX  2u
 
 /* A request under way. */
@@ -35,7 +37,7 @@ struct slot {
     uint8_t op;   /* 0: free */
     uint8_t open; /* copies whose answer is awaited; 0: waits for its turn to be sent again */
     uint8_t tries;
-    uint8_t told;       /* enum fg_status of the copy that was answered */
+    uint8_t told;       /* enum fg_packet_status of the copy that was answered */
     uint32_t waited_us; /* for answers to earlier sendings */
     uint32_t next;      /* in a queue, or of the free ones */
 };
@@ -44,7 +46,7 @@ struct slot {
 struct accepted {
     uint32_t order;
     uint32_t told_ms; /* since the beginning */
-    uint8_t told;     /* enum fg_status; NONE: never answered */
+    uint8_t told;     /* enum fg_packet_status; NONE: never answered */
     uint8_t pays;     /* at once: its shopper came when the sale ended */
     uint8_t open;     /* a request about it was never answered */
     uint8_t pad;
@@ -89,7 +91,7 @@ enum phase { SELLING, DRAINING, CLOSING_DOWN, OVER };
 
 struct fg_crowd {
     const struct fg_blast_options *options;
-    const struct fg_key *shop, *backend;
+    const struct fg_packet_key *shop, *backend;
     struct fg_frames *frames;
     uint64_t nonce, seed;
     uint64_t begun_ns, now_ns, drain_ns, scan_ns;

@@ -40,7 +40,8 @@ static bool make_slots(struct fg_crowd *c, struct fg_error *err)
     c->slots_count = c->window;
     c->slots = calloc(c->slots_count, sizeof(*c->slots));
     c->accepted_max =
-        (o->orders && o->orders < ACCEPTED_DEFAULT ? (uint32_t)o->orders : ACCEPTED_DEFAULT) + 2 * c->window;
+        (o->orders && o->orders < ACCEPTED_DEFAULT ? (uint32_t)o->orders : ACCEPTED_DEFAULT) +
+        2 * c->window;
     c->accepted = calloc(c->accepted_max, sizeof(*c->accepted));
     if (!c->slots || !c->accepted)
         return fg_fail(err, "out of memory for %u orders", c->accepted_max);
@@ -71,7 +72,7 @@ static bool make_templates(struct fg_crowd *c, struct fg_frames *frames, struct 
         struct template *t = &c->templates[i];
         struct fg_send send = {.target = (uint8_t)(i % o->targets_count), .port = PORT_BASE};
         uint8_t frame[FG_BLAST_FRAME_MAX];
-        enum fg_drop drop;
+        enum fg_packet_drop drop;
         uint32_t bytes;
 
         send.source = fg_address_add(&o->targets[send.target].source, i / o->targets_count);
@@ -89,15 +90,16 @@ static bool make_templates(struct fg_crowd *c, struct fg_frames *frames, struct 
 static void make_lanes(struct fg_crowd *c)
 {
     for (uint32_t i = 0; i < LANES; i++)
-        c->lanes[i] = (struct lane){
-            .next = i,
-            .step = LANES,
-            .delay_ms = (uint32_t)(c->options->confirm_delay_ms * (LANES + 2 * i + 1) / (2 * LANES))};
-    c->lanes[LANES] = (struct lane){.step = 1, .delay_ms = UINT32_MAX / 2}; /* until a hold is known */
+        c->lanes[i] = (struct lane){.next = i,
+                                    .step = LANES,
+                                    .delay_ms = (uint32_t)(c->options->confirm_delay_ms *
+                                                           (LANES + 2 * i + 1) / (2 * LANES))};
+    c->lanes[LANES] =
+        (struct lane){.step = 1, .delay_ms = UINT32_MAX / 2}; /* until a hold is known */
     c->lanes_count = c->options->late > 0 ? LANES + 1 : LANES;
 }
 
-static bool make(struct fg_crowd *c, const struct fg_keyring *ring, struct fg_frames *frames,
+static bool make(struct fg_crowd *c, const struct fg_packet_keyring *ring, struct fg_frames *frames,
                  struct fg_error *err)
 {
     const struct fg_blast_options *o = c->options;
@@ -117,8 +119,9 @@ static bool make(struct fg_crowd *c, const struct fg_keyring *ring, struct fg_fr
            make_items(c, err) && make_slots(c, err) && make_templates(c, frames, err);
 }
 
-struct fg_crowd *fg_crowd_create(const struct fg_blast_options *options, const struct fg_keyring *ring,
-                                 struct fg_frames *frames, uint64_t now_ns, struct fg_error *err)
+struct fg_crowd *fg_crowd_create(const struct fg_blast_options *options,
+                                 const struct fg_packet_keyring *ring, struct fg_frames *frames,
+                                 uint64_t now_ns, struct fg_error *err)
 {
     struct fg_crowd *c = calloc(1, sizeof(*c));
 
@@ -148,7 +151,7 @@ void fg_crowd_destroy(struct fg_crowd *c)
     free(c);
 }
 
-/* ---- the client file ----------------------------------------------------------------------------------- */
+/* ---- the client file ------------------------------------------------------------------------- */
 
 /* By hand: printf would take longer than the sale. Returns what is behind it. */
 static char *put_hex(char *out, const uint8_t *bytes, unsigned n)
@@ -177,7 +180,7 @@ static char *put_number(char *out, uint64_t number)
 static bool write_order(const struct fg_crowd *c, const struct accepted *a, FILE *out)
 {
     struct person p = fg_crowd_person(c, a->order);
-    const char *told = a->told ? fg_status_name(a->told) : "NONE";
+    const char *told = a->told ? fg_packet_status_name(a->told) : "NONE";
     uint8_t id[16];
     char line[160], *at = line;
 

@@ -12,17 +12,17 @@
 #define LATER       (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(PAUSED) | BIT(NOT_OPEN))
 #define PAUSE_MS    10u /* when an answer that says "later" has no hint */
 
-/* What may be told. A RESERVE whose first answer was lost may find its order expired; its other copy may find
- * it paid. */
+/* What may be told. A RESERVE whose first answer was lost may find its order expired; its other
+ * copy may find it paid. */
 static const uint32_t legal[] = {
-    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(CONFLICT) | BIT(SOLD) |
-                        BIT(CANCELLED)),
+    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(CONFLICT) |
+                        BIT(SOLD) | BIT(CANCELLED)),
     [FG_OP_CONFIRM] = BIT(SOLD) | BIT(EXPIRED) | LATER | BIT(DENIED),
     [FG_OP_CANCEL] = BIT(CANCELLED) | BIT(EXPIRED) | LATER | BIT(DENIED),
 };
 
-__attribute__((format(printf, 4, 5), cold)) static void wrong(struct fg_crowd *c, enum fg_wrong what,
-                                                              const struct fg_reply *r, const char *fmt, ...)
+__attribute__((format(printf, 4, 5), cold)) static void
+wrong(struct fg_crowd *c, enum fg_wrong what, const struct fg_packet_reply *r, const char *fmt, ...)
 {
     char why[128];
     va_list args;
@@ -36,11 +36,12 @@ __attribute__((format(printf, 4, 5), cold)) static void wrong(struct fg_crowd *c
     va_end(args);
     snprintf(c->examples[c->examples_count++], sizeof(c->examples[0]),
              "%s (op %s, status %s, cookie %08x): %s", fg_wrong_text(what),
-             fg_op_name(r->op & ~FG_PACKET_REPLY), fg_status_name(r->status), r->cookie, why);
+             fg_packet_op_name(r->op & ~FG_PACKET_REPLY), fg_packet_status_name(r->status),
+             r->cookie, why);
 }
 
 /* The request that this answers; NULL: an earlier sending of it, or none at all. */
-static struct slot *find(struct fg_crowd *c, const struct fg_reply *r)
+static struct slot *find(struct fg_crowd *c, const struct fg_packet_reply *r)
 {
     uint32_t number = r->cookie & ((1u << PLACE_BITS) - 1);
     struct slot *s;
@@ -65,7 +66,7 @@ static struct slot *find(struct fg_crowd *c, const struct fg_reply *r)
     return s;
 }
 
-static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct fg_reply *r)
+static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
 {
     bool held = HELD >> r->status & 1;
     uint64_t item = c->items[s->item].story.item;
@@ -80,7 +81,8 @@ static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct 
         good &= r->left > 0 && r->left < s->quantity;
     if (!good)
         wrong(c, FG_WRONG_FIELDS, r, "item %llu quantity %u deadline %llu left %u",
-              (unsigned long long)r->item, r->quantity, (unsigned long long)r->deadline_ms, r->left);
+              (unsigned long long)r->item, r->quantity, (unsigned long long)r->deadline_ms,
+              r->left);
     return good;
 }
 
@@ -91,7 +93,7 @@ static unsigned known(const struct fg_crowd *c, const struct slot *s)
                             : c->accepted[s->place].told;
 }
 
-static bool check_story(struct fg_crowd *c, const struct slot *s, const struct fg_reply *r)
+static bool check_story(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
 {
     unsigned before = known(c, s);
     bool bad = false;
@@ -103,11 +105,11 @@ static bool check_story(struct fg_crowd *c, const struct slot *s, const struct f
     else if (before == FG_STATUS_RESERVED)
         bad = !(HELD >> r->status & 1);
     if (bad)
-        wrong(c, FG_WRONG_STORY, r, "was told %s", fg_status_name(before));
+        wrong(c, FG_WRONG_STORY, r, "was told %s", fg_packet_status_name(before));
     return !bad;
 }
 
-static void accept(struct fg_crowd *c, struct slot *s, const struct fg_reply *r)
+static void accept(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
     struct fg_item_story *story = &c->items[s->item].story;
     uint64_t deadline_ns = r->deadline_ms * MS;
@@ -128,7 +130,7 @@ static void accept(struct fg_crowd *c, struct slot *s, const struct fg_reply *r)
     }
 }
 
-static void finish(struct fg_crowd *c, struct slot *s, const struct fg_reply *r)
+static void finish(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
     struct accepted *a = &c->accepted[s->place];
 
@@ -157,7 +159,7 @@ static void none_left(struct fg_crowd *c, const struct slot *s)
 }
 
 /* All copies are answered: the request is over, or to be sent again in a while. */
-static void close_request(struct fg_crowd *c, struct slot *s, const struct fg_reply *r)
+static void close_request(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
     bool later = LATER >> r->status & 1;
 
@@ -169,7 +171,7 @@ static void close_request(struct fg_crowd *c, struct slot *s, const struct fg_re
     fg_crowd_queue(c, &c->busy, s);
 }
 
-static void note_time(struct fg_crowd *c, const struct slot *s, const struct fg_reply *r)
+static void note_time(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
 {
     uint64_t took = c->now_ns - s->sent_ns + s->waited_us * 1000ull;
 
@@ -177,7 +179,7 @@ static void note_time(struct fg_crowd *c, const struct slot *s, const struct fg_
         fg_hist_add(HELD >> r->status & 1 ? &c->stats.accepted : &c->stats.rejected, took);
 }
 
-static void take(struct fg_crowd *c, const struct fg_reply *r)
+static void take(struct fg_crowd *c, const struct fg_packet_reply *r)
 {
     struct slot *s = find(c, r);
 
@@ -204,21 +206,23 @@ static void take(struct fg_crowd *c, const struct fg_reply *r)
 }
 
 /* A well-formed reply, but for its tag. */
-static bool shape_right(const struct fg_crowd *c, const struct fg_reply *r)
+static bool shape_right(const struct fg_crowd *c, const struct fg_packet_reply *r)
 {
     unsigned op = r->op & ~(unsigned)FG_PACKET_REPLY;
 
-    return r->magic == FG_PACKET_MAGIC && r->version == FG_PACKET_VERSION && r->op & FG_PACKET_REPLY &&
-           op >= FG_OP_RESERVE && op <= FG_OP_CANCEL && r->status != FG_STATUS_NONE &&
-           r->status < FG_STATUS_COUNT && !(r->reserved[0] | r->reserved[1] | r->reserved[2]) &&
+    return r->magic == FG_PACKET_MAGIC && r->version == FG_PACKET_VERSION &&
+           r->op & FG_PACKET_REPLY && op >= FG_OP_RESERVE && op <= FG_OP_CANCEL &&
+           r->status != FG_STATUS_NONE && r->status < FG_STATUS_COUNT &&
+           !(r->reserved[0] | r->reserved[1] | r->reserved[2]) &&
            (r->key_id == c->shop->id || r->key_id == c->backend->id);
 }
 
 /*
- * That the frame is a reply to the address that asked: nearly always the headers are those of our request,
- * turned around; any others are looked into. The reply's tag comes later.
+ * That the frame is a reply to the address that asked: nearly always the headers are those of our
+ * request, turned around; any others are looked into. The reply's tag comes later.
  */
-static bool check_frame(const struct fg_crowd *c, const uint8_t *frame, uint32_t bytes, struct fg_reply *r)
+static bool check_frame(const struct fg_crowd *c, const uint8_t *frame, uint32_t bytes,
+                        struct fg_packet_reply *r)
 {
     uint32_t at = bytes > 12 && frame[12] == 0x86 ? 62 : 42, order;
     const uint8_t *payload = frame + at;
@@ -228,15 +232,15 @@ static bool check_frame(const struct fg_crowd *c, const uint8_t *frame, uint32_t
 
     if (bytes < at + FG_PACKET_SIZE)
         return false;
-    memcpy(&order, payload + offsetof(struct fg_reply, order_id) + 8, sizeof(order));
+    memcpy(&order, payload + offsetof(struct fg_packet_reply, order_id) + 8, sizeof(order));
     t = fg_crowd_template(c, order);
     port = (uint16_t)(frame[at - 6] << 8 | frame[at - 5]);
-    if (fg_unlikely(at != t->frame.payload || memcmp(frame, t->reply, at - 6) || frame[at - 4] != 0 ||
-                    frame[at - 3] != FG_PACKET_SIZE + 8)) {
+    if (fg_unlikely(at != t->frame.payload || memcmp(frame, t->reply, at - 6) ||
+                    frame[at - 4] != 0 || frame[at - 3] != FG_PACKET_SIZE + 8)) {
         payload = fg_frame_read(c->frames, frame, bytes, &to, &port);
         if (!payload)
             return false;
-        memcpy(&order, payload + offsetof(struct fg_reply, order_id) + 8, sizeof(order));
+        memcpy(&order, payload + offsetof(struct fg_packet_reply, order_id) + 8, sizeof(order));
         if (memcmp(&to, &fg_crowd_template(c, order)->source, sizeof(to)))
             return false;
     }
@@ -247,7 +251,7 @@ static bool check_frame(const struct fg_crowd *c, const uint8_t *frame, uint32_t
 unsigned fg_crowd_read(struct fg_crowd *c, uint64_t now_ns, const uint8_t *const *frames,
                        const uint16_t *bytes, unsigned n)
 {
-    struct fg_reply replies[FG_CROWD_BURST];
+    struct fg_packet_reply replies[FG_CROWD_BURST];
     const uint64_t *secrets[FG_CROWD_BURST];
     const void *payloads[FG_CROWD_BURST];
     uint64_t tags[FG_CROWD_BURST];
@@ -256,7 +260,7 @@ unsigned fg_crowd_read(struct fg_crowd *c, uint64_t now_ns, const uint8_t *const
     FG_ASSERT(n <= FG_CROWD_BURST);
     c->now_ns = now_ns;
     for (unsigned i = 0; i < n; i++) {
-        struct fg_reply *r = &replies[count];
+        struct fg_packet_reply *r = &replies[count];
 
         if (!check_frame(c, frames[i], bytes[i], r))
             continue;
@@ -264,9 +268,9 @@ unsigned fg_crowd_read(struct fg_crowd *c, uint64_t now_ns, const uint8_t *const
         secrets[count++] = (r->key_id == c->backend->id ? c->backend : c->shop)->secret;
     }
     if (count)
-        fg_siphash24_56_many(secrets, payloads, tags, count);
+        fg_packet_siphash24_56_many(secrets, payloads, tags, count);
     for (unsigned i = 0; i < count; i++) {
-        const struct fg_reply *r = &replies[i];
+        const struct fg_packet_reply *r = &replies[i];
 
         if (r->tag != tags[i] || !shape_right(c, r))
             wrong(c, FG_WRONG_TAG, r, "key %u", r->key_id);

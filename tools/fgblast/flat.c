@@ -28,16 +28,17 @@ static bool record(struct fg_flat *f, uint64_t now_ns, struct fg_error *err)
 
         for (unsigned i = 0; i < n; i++, f->count++) {
             f->kinds[f->count] = sends[i].kind;
-            f->bytes[f->count] = (uint16_t)fg_frame_write(f->frames, &sends[i],
-                                                          f->packets + f->count * (size_t)FG_FLAT_STRIDE);
+            f->bytes[f->count] = (uint16_t)fg_frame_write(
+                f->frames, &sends[i], f->packets + f->count * (size_t)FG_FLAT_STRIDE);
         }
     }
     fg_world_destroy(world);
     return fg_fresh_start(&f->fresh, f->options, f->ring, f->packets, f->bytes[0], err);
 }
 
-bool fg_flat_create(struct fg_flat *f, const struct fg_blast_options *options, const struct fg_keyring *ring,
-                    struct fg_frames *frames, uint64_t now_ns, struct fg_error *err)
+bool fg_flat_create(struct fg_flat *f, const struct fg_blast_options *options,
+                    const struct fg_packet_keyring *ring, struct fg_frames *frames, uint64_t now_ns,
+                    struct fg_error *err)
 {
     memset(f, 0, sizeof(*f));
     f->options = options;
@@ -99,13 +100,14 @@ unsigned fg_flat_room(struct fg_flat *f, uint64_t now_ns, unsigned max)
     return room < max ? (unsigned)room : max;
 }
 
-/* Open: when the next packet is due, which is not later than now: what it waited for us is a part of its
- * latency. */
+/* Open: when the next packet is due, which is not later than now: what it waited for us is a part
+ * of its latency. */
 static uint64_t send_ns(const struct fg_flat *f, uint64_t now_ns)
 {
     if (!f->options->open)
         return now_ns;
-    return f->begun_ns + (uint64_t)((double)(f->packets_sent + f->late + 1) * 1e9 / (double)f->options->rate);
+    return f->begun_ns +
+           (uint64_t)((double)(f->packets_sent + f->late + 1) * 1e9 / (double)f->options->rate);
 }
 
 const uint8_t *fg_flat_next(struct fg_flat *f, uint64_t now_ns, uint32_t *bytes)
@@ -148,14 +150,14 @@ static void check(struct fg_flat *f, const uint8_t *data, uint32_t len)
     struct fg_address to;
     uint16_t port, key_id;
     const uint8_t *payload = fg_frame_read(f->frames, data, len, &to, &port);
-    const struct fg_key *key = NULL;
+    const struct fg_packet_key *key = NULL;
 
     f->checked++;
     if (payload) {
-        memcpy(&key_id, payload + offsetof(struct fg_reply, key_id), sizeof(key_id));
-        key = fg_keyring_find(f->ring, key_id);
+        memcpy(&key_id, payload + offsetof(struct fg_packet_reply, key_id), sizeof(key_id));
+        key = fg_packet_keyring_find(f->ring, key_id);
     }
-    if (!key || !fg_reply_check(payload, key))
+    if (!key || !fg_packet_reply_check(payload, key))
         f->wrong_tags++;
 }
 
@@ -172,7 +174,8 @@ void fg_flat_unsent(struct fg_flat *f, const uint8_t *data, uint32_t len)
         f->sent_ns[number / FG_FLAT_SAMPLED] = 0;
 }
 
-static void note_latency(struct fg_flat *f, uint64_t now_ns, const uint8_t *payload, unsigned status)
+static void note_latency(struct fg_flat *f, uint64_t now_ns, const uint8_t *payload,
+                         unsigned status)
 {
     uint32_t number;
 
@@ -181,7 +184,8 @@ static void note_latency(struct fg_flat *f, uint64_t now_ns, const uint8_t *payl
         fg_fresh_answer(&f->fresh, now_ns, number, status);
         return;
     }
-    if (number % FG_FLAT_SAMPLED || number >= f->options->flat || !f->sent_ns[number / FG_FLAT_SAMPLED])
+    if (number % FG_FLAT_SAMPLED || number >= f->options->flat ||
+        !f->sent_ns[number / FG_FLAT_SAMPLED])
         return;
     fg_hist_add(&f->latency, now_ns - f->sent_ns[number / FG_FLAT_SAMPLED]);
     f->sent_ns[number / FG_FLAT_SAMPLED] = 0;
@@ -199,8 +203,9 @@ void fg_flat_frame(struct fg_flat *f, uint64_t now_ns, const uint8_t *data, uint
         return;
     }
     if (!f->options->echo) {
-        status = payload[offsetof(struct fg_reply, status)];
-        if (!(payload[offsetof(struct fg_reply, op)] & FG_PACKET_REPLY) || status >= FG_STATUS_COUNT) {
+        status = payload[offsetof(struct fg_packet_reply, status)];
+        if (!(payload[offsetof(struct fg_packet_reply, op)] & FG_PACKET_REPLY) ||
+            status >= FG_STATUS_COUNT) {
             f->other++;
             return;
         }

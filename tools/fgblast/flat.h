@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * flat: the generator of benchmarks. The first N packets of the world, signed and framed at start, are sent
- * in turn with a bounded number in flight, and answers are counted: nothing is remembered of an order, so
- * that the generator is much faster than what it measures. One thread, no DPDK.
+ * flat: the generator of benchmarks. The first N packets of the world, signed and framed at start,
+ * are sent in turn with a bounded number in flight, and answers are counted: nothing is remembered
+ * of an order, so that the generator is much faster than what it measures. One thread, no DPDK.
  */
 #ifndef FG_BLAST_FLAT_H
 #define FG_BLAST_FLAT_H
 
+#include "frame/frame.h"
 #include "tools/fgblast/fresh.h"
 
 #define FG_FLAT_STRIDE  FG_BLAST_FRAME_MAX
@@ -14,7 +15,7 @@
 
 struct fg_flat {
     const struct fg_blast_options *options;
-    const struct fg_keyring *ring;
+    const struct fg_packet_keyring *ring;
     struct fg_frames *frames;
     uint8_t *packets; /**< [count][FG_FLAT_STRIDE] */
     uint16_t *bytes;
@@ -24,13 +25,14 @@ struct fg_flat {
     uint64_t in_flight, begun_ns, first_ns, last_ns; /**< first and last: of an answer */
     uint64_t sent[FG_KIND_COUNT], packets_sent, answers, lost, checked, wrong_tags, other;
     uint64_t status[FG_STATUS_COUNT];
-    uint64_t dropped, late; /**< open: the port had no room; not sent, for the generator was too slow */
+    uint64_t dropped,
+        late; /**< open: the port had no room; not sent, for the generator was too slow */
     struct fg_hist latency;
     struct fg_fresh fresh;
 };
 
 bool fg_flat_create(struct fg_flat *flat, const struct fg_blast_options *options,
-                    const struct fg_keyring *ring, struct fg_frames *frames, uint64_t now_ns,
+                    const struct fg_packet_keyring *ring, struct fg_frames *frames, uint64_t now_ns,
                     struct fg_error *err);
 void fg_flat_destroy(struct fg_flat *flat);
 

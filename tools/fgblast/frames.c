@@ -66,7 +66,8 @@ static uint8_t *write_ipv4(struct fg_frames *f, const struct fg_send *send, cons
     ip[0] = (uint8_t)(0x40 | header / 4);
     put16(ip + 2, header + UDP + l->payload);
     put16(ip + 4, f->ip_id++);
-    put16(ip + 6, send->shape == FG_SHAPE_FRAGMENT ? 0x2000 : 0x4000); /* more fragments; do not fragment */
+    put16(ip + 6,
+          send->shape == FG_SHAPE_FRAGMENT ? 0x2000 : 0x4000); /* more fragments; do not fragment */
     ip[8] = 64;
     ip[9] = 17;
     memcpy(ip + 12, send->source.bytes, 4);
@@ -104,7 +105,7 @@ static uint8_t *write_ipv6(struct fg_frames *f, const struct fg_send *send, cons
 /* Behind the first order port. */
 static uint16_t offset_of(const struct fg_frames *f, const uint8_t *payload)
 {
-    struct fg_request request;
+    struct fg_packet_request request;
 
     memcpy(&request, payload, sizeof(request));
     return (uint16_t)fg_user_owner(request.op == FG_OP_STOCK ? request.item : request.user,
@@ -128,7 +129,8 @@ uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t
     memcpy(udp + UDP, send->payload, FG_PACKET_SIZE);
     udp[UDP + FG_PACKET_SIZE] = 0; /* LONG */
     if (send->shape < FG_SHAPE_SHORT) {
-        struct fg_frame frame = {.l3 = ETHER, .l4 = (uint8_t)(udp - out), .ip = send->source.family};
+        struct fg_frame frame = {
+            .l3 = ETHER, .l4 = (uint8_t)(udp - out), .ip = send->source.family};
 
         frame.payload = (uint8_t)(frame.l4 + UDP);
         fg_frame_finish(out, &frame);
@@ -136,7 +138,8 @@ uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t
     return l.frame;
 }
 
-/* UDP destination port of what looks like an unfragmented UDP packet; fg_frame_parse does the real checks. */
+/* UDP destination port of what looks like an unfragmented UDP packet; fg_frame_parse does the real
+ * checks. */
 static uint16_t peek_port(const uint8_t *data, uint32_t len)
 {
     uint32_t type = len < ETHER ? 0 : get16(data + 12);
@@ -149,7 +152,7 @@ const uint8_t *fg_frame_read(const struct fg_frames *f, const uint8_t *data, uin
                              struct fg_address *to, uint16_t *port)
 {
     struct fg_frame frame;
-    enum fg_drop drop;
+    enum fg_packet_drop drop;
     uint32_t bytes, from;
 
     *port = peek_port(data, len);

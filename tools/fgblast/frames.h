@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * frames: Ethernet frames around the packets of the world, well-formed or broken as asked, and the way back.
- * No DPDK. One thread.
+ * frames: Ethernet frames around the packets of the world, well-formed or broken as asked, and the
+ * way back. No DPDK. One thread.
  */
 #ifndef FG_BLAST_FRAMES_H
 #define FG_BLAST_FRAMES_H
 
+#include "frame/frame.h"
 #include "tools/fgblast/world.h"
 
 #define FG_BLAST_FRAME_MAX 144 /**< bytes of the largest frame that fg_frame_write makes */
@@ -19,8 +20,8 @@ struct fg_frames {
 /** Writes the frame of `send` at `out` (FG_BLAST_FRAME_MAX bytes) and returns its length. */
 uint32_t fg_frame_write(struct fg_frames *frames, const struct fg_send *send, uint8_t *out);
 
-/** Looks into a received frame. NULL when it is no UDP payload of 64 bytes from a server's address and port;
- * else the payload, and where it was sent to. */
+/** Looks into a received frame. NULL when it is no UDP payload of 64 bytes from a server's address
+ * and port; else the payload, and where it was sent to. */
 const uint8_t *fg_frame_read(const struct fg_frames *frames, const uint8_t *data, uint32_t len,
                              struct fg_address *to, uint16_t *port);
 

@@ -3,22 +3,23 @@
 
 #include <string.h>
 
-static struct fg_request *payload_of(struct fg_fresh *f)
+static struct fg_packet_request *payload_of(struct fg_fresh *f)
 {
-    return (struct fg_request *)(void *)(f->packet + f->frame.payload);
+    return (struct fg_packet_request *)(void *)(f->packet + f->frame.payload);
 }
 
-bool fg_fresh_start(struct fg_fresh *f, const struct fg_blast_options *o, const struct fg_keyring *ring,
-                    const uint8_t *packet, uint32_t bytes, struct fg_error *err)
+bool fg_fresh_start(struct fg_fresh *f, const struct fg_blast_options *o,
+                    const struct fg_packet_keyring *ring, const uint8_t *packet, uint32_t bytes,
+                    struct fg_error *err)
 {
     uint16_t port = o->targets[0].port;
-    struct fg_request r;
-    enum fg_drop drop;
+    struct fg_packet_request r;
+    enum fg_packet_drop drop;
 
     f->every = o->fresh_every;
     if (!f->every)
         return true;
-    f->key = fg_keyring_find(ring, (uint16_t)o->shop_key);
+    f->key = fg_packet_keyring_find(ring, (uint16_t)o->shop_key);
     f->bytes = bytes;
     memcpy(f->packet, packet, bytes);
     if (!f->key || fg_frame_parse(f->packet, bytes, port, &f->frame, &drop) != FG_FRAME_ORDER)
@@ -33,13 +34,13 @@ bool fg_fresh_start(struct fg_fresh *f, const struct fg_blast_options *o, const 
 const uint8_t *fg_fresh_next(struct fg_fresh *f, uint64_t now_ns)
 {
     uint32_t number = FG_FRESH_NUMBER | f->count;
-    struct fg_request r;
+    struct fg_packet_request r;
 
     memcpy(&r, payload_of(f), sizeof(r));
     r.user = f->user + f->count;
     r.cookie = number;
     memcpy(r.order_id + 8, &number, sizeof(number));
-    fg_request_seal(&r, f->key);
+    fg_packet_request_seal(&r, f->key);
     memcpy(payload_of(f), &r, sizeof(r));
     fg_frame_finish(f->packet, &f->frame);
     f->sent_ns[f->count % FG_FRESH_PLACES] = now_ns;

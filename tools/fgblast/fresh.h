@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * fresh: a trickle of orders that can be accepted, among the flood of a flat run: each is of another user and
- * is signed when it is sent, so that its answer is a decision and not the memory of one. One thread.
+ * fresh: a trickle of orders that can be accepted, among the flood of a flat run: each is of
+ * another user and is signed when it is sent, so that its answer is a decision and not the memory
+ * of one. One thread.
  */
 #ifndef FG_BLAST_FRESH_H
 #define FG_BLAST_FRESH_H
 
+#include "frame/frame.h"
 #include "tools/fgblast/frames.h"
 
 #define FG_FRESH_NUMBER (1u << 31) /**< order numbers from here on are fresh ones */
 #define FG_FRESH_PLACES (1u << 16) /**< of those sent last, whose latency can be measured */
 
 struct fg_fresh {
-    const struct fg_key *key;
+    const struct fg_packet_key *key;
     uint64_t every, turn; /**< every so many packets; 0 = none */
     uint64_t user;        /**< of the first one */
     uint32_t count;
@@ -26,7 +28,7 @@ struct fg_fresh {
 
 /** packet: one of the flood, which the fresh ones resemble. False and err: the key is missing. */
 bool fg_fresh_start(struct fg_fresh *fresh, const struct fg_blast_options *options,
-                    const struct fg_keyring *ring, const uint8_t *packet, uint32_t bytes,
+                    const struct fg_packet_keyring *ring, const uint8_t *packet, uint32_t bytes,
                     struct fg_error *err);
 
 /** Whether the next packet is to be a fresh one. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * hist: histogram of times with a relative error below 1/32 from 1 ns to 18 minutes: each power of two is cut
- * into 32 equal buckets (the log-linear layout of HdrHistogram, Gil Tene). One thread.
+ * hist: histogram of times with a relative error below 1/32 from 1 ns to 18 minutes: each power of
+ * two is cut into 32 equal buckets (the log-linear layout of HdrHistogram, Gil Tene). One thread.
  */
 #ifndef FG_BLAST_HIST_H
 #define FG_BLAST_HIST_H

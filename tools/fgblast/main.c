@@ -40,7 +40,8 @@ static bool start_port(struct fg_run *r, struct fg_port *port, struct fg_error *
     return !real || o->server_mac_set || fg_run_find_server(r, err);
 }
 
-static bool run_world(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
+static bool run_world(struct fg_run *r, const struct fg_packet_keyring *ring, json_t **report,
+                      struct fg_error *err)
 {
     const struct fg_blast_options *o = r->options;
     struct fg_view view;
@@ -60,7 +61,8 @@ static bool run_world(struct fg_run *r, const struct fg_keyring *ring, json_t **
     return good;
 }
 
-static bool run_crowd(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
+static bool run_crowd(struct fg_run *r, const struct fg_packet_keyring *ring, json_t **report,
+                      struct fg_error *err)
 {
     const struct fg_blast_options *o = r->options;
     struct fg_view view;
@@ -80,7 +82,8 @@ static bool run_crowd(struct fg_run *r, const struct fg_keyring *ring, json_t **
     return good;
 }
 
-static bool run_flat(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
+static bool run_flat(struct fg_run *r, const struct fg_packet_keyring *ring, json_t **report,
+                     struct fg_error *err)
 {
     static struct fg_flat flat;
     bool good = fg_flat_create(&flat, r->options, ring, &r->frames, fg_clock_now(&r->clock), err);
@@ -95,7 +98,8 @@ static bool run_flat(struct fg_run *r, const struct fg_keyring *ring, json_t **r
     return good;
 }
 
-static bool run(struct fg_run *r, const struct fg_keyring *ring, json_t **report, struct fg_error *err)
+static bool run(struct fg_run *r, const struct fg_packet_keyring *ring, json_t **report,
+                struct fg_error *err)
 {
     static struct fg_port port;
     bool good = start_port(r, &port, err);
@@ -135,7 +139,7 @@ int main(int argc, char **argv)
 {
     struct fg_blast_options options;
     struct fg_error err = {""};
-    struct fg_keyring *ring = NULL;
+    struct fg_packet_keyring *ring = NULL;
     json_t *report = NULL;
     struct fg_run r = {.options = &options, .stop = &stop};
     int code = FAILED;
@@ -151,12 +155,12 @@ int main(int argc, char **argv)
         break;
     }
     take_signals();
-    ring = fg_keyring_load(options.keys, &err);
+    ring = fg_packet_keyring_load(options.keys, &err);
     if (ring && run(&r, ring, &report, &err))
         code = finish(&options, report, &err);
     else
         fprintf(stderr, "fgblast: %s\n", err.text);
-    fg_keyring_free(ring);
+    fg_packet_keyring_free(ring);
     fg_options_free(&options);
     return code;
 }

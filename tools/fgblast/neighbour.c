@@ -12,7 +12,8 @@
 
 static uint32_t ask_ipv4(const struct fg_target *t, const uint8_t mac[6], uint8_t *out)
 {
-    static const uint8_t head[] = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1}; /* Ethernet, IPv4, request */
+    static const uint8_t head[] = {0x08, 0x06, 0, 1, 0x08,
+                                   0,    6,    4, 0, 1}; /* Ethernet, IPv4, request */
 
     memset(out, 0xff, 6);
     memcpy(out + 6, mac, 6);
@@ -40,7 +41,8 @@ static void icmp6_checksum(uint8_t *ip, uint32_t bytes)
 
 static uint32_t ask_ipv6(const struct fg_target *t, const uint8_t mac[6], uint8_t *out)
 {
-    static const uint8_t group[16] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff}; /* solicited node */
+    static const uint8_t group[16] = {0xff, 2, 0, 0, 0, 0,   0,
+                                      0,    0, 0, 0, 1, 0xff}; /* solicited node */
     uint8_t *ip = out + ETHER, *icmp = ip + 40;
 
     memset(out, 0, ETHER + 40 + ND_BYTES);
@@ -69,7 +71,8 @@ uint32_t fg_neighbour_ask(const struct fg_target *t, const uint8_t mac[6], uint8
     return (t->server.family == 4 ? ask_ipv4 : ask_ipv6)(t, mac, out);
 }
 
-bool fg_neighbour_answer(const struct fg_target *t, const uint8_t *data, uint32_t len, uint8_t server_mac[6])
+bool fg_neighbour_answer(const struct fg_target *t, const uint8_t *data, uint32_t len,
+                         uint8_t server_mac[6])
 {
     const uint8_t *icmp = data + ETHER + 40;
 

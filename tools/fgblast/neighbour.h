@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * neighbour: asks for the MAC address of the server, by ARP (RFC 826) or neighbour discovery (RFC 4861).
- * Frames only: no DPDK, no clock.
+ * neighbour: asks for the MAC address of the server, by ARP (RFC 826) or neighbour discovery (RFC
+ * 4861). Frames only: no DPDK, no clock.
  */
 #ifndef FG_BLAST_NEIGHBOUR_H
 #define FG_BLAST_NEIGHBOUR_H

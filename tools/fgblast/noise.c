@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* noise: what comes besides the shoppers' requests: copies, old requests, forgeries, broken packets, attacks.
+/* noise: what comes besides the shoppers' requests: copies, old requests, forgeries, broken
+ * packets, attacks.
  */
 #include <string.h>
 
@@ -22,13 +23,15 @@ bool fg_pace_due(struct pace *pace, uint64_t now_ns)
 }
 
 /* A packet that is no order: its number says what it is. */
-static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_request *request)
+static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_packet_request *request)
 {
     uint32_t item = fg_alias_pick(w->popularity, &w->random);
 
-    *request = (struct fg_request){.op = FG_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
+    *request =
+        (struct fg_packet_request){.op = FG_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
     fg_world_order_id(w, (uint32_t)fg_random(&w->random), FG_ORDER_NOISE + kind, request->order_id);
-    request->user = w->options->user_base + fg_random_below(&w->random, (uint32_t)w->options->shoppers);
+    request->user =
+        w->options->user_base + fg_random_below(&w->random, (uint32_t)w->options->shoppers);
     request->item = w->items[item].story.item;
     request->cookie = (uint32_t)fg_random(&w->random);
 }
@@ -36,17 +39,17 @@ static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_reque
 static void forge(struct fg_world *w)
 {
     struct fg_send *send = fg_world_queue(w, FG_KIND_FORGED);
-    struct fg_request request;
+    struct fg_packet_request request;
 
     noise_request(w, FG_KIND_FORGED, &request);
-    fg_request_seal(&request, w->shop);
+    fg_packet_request_seal(&request, w->shop);
     request.tag ^= fg_random(&w->random) | 1;
     memcpy(send->payload, &request, sizeof(request));
     fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
 }
 
-static void break_request(struct fg_request *request, enum fg_shape shape, uint64_t r,
-                          const struct fg_key *key)
+static void break_request(struct fg_packet_request *request, enum fg_shape shape, uint64_t r,
+                          const struct fg_packet_key *key)
 {
     if (shape == FG_SHAPE_MAGIC)
         request->magic ^= (uint16_t)(r | 1);
@@ -55,18 +58,19 @@ static void break_request(struct fg_request *request, enum fg_shape shape, uint6
     else if (shape == FG_SHAPE_OPERATION)
         request->op = (uint8_t)(r & 1 ? 0 : 64 + (r >> 8) % 64);
     else if (shape == FG_SHAPE_RESERVED) /* one of the four bytes before the cookie */
-        ((uint8_t *)request)[offsetof(struct fg_request, cookie) - 1 - r % 4] = 1 + (r >> 32) % 255;
-    request->tag = fg_siphash24_56(key->secret, request);
+        ((uint8_t *)request)[offsetof(struct fg_packet_request, cookie) - 1 - r % 4] =
+            1 + (r >> 32) % 255;
+    request->tag = fg_packet_siphash24_56(key->secret, request);
 }
 
 static void malform(struct fg_world *w)
 {
     struct fg_send *send = fg_world_queue(w, FG_KIND_MALFORMED);
-    struct fg_request request;
+    struct fg_packet_request request;
 
     send->shape = (uint8_t)(1 + fg_random_below(&w->random, FG_SHAPE_COUNT - 1));
     noise_request(w, FG_KIND_MALFORMED, &request);
-    fg_request_seal(&request, w->shop);
+    fg_packet_request_seal(&request, w->shop);
     break_request(&request, send->shape, fg_random(&w->random), w->shop);
     memcpy(send->payload, &request, sizeof(request));
     fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
@@ -75,22 +79,23 @@ static void malform(struct fg_world *w)
 static void again(struct fg_world *w, enum fg_kind kind, const struct fg_send *old, uint32_t order)
 {
     struct fg_send *send = fg_world_queue(w, kind);
-    struct fg_request request;
+    struct fg_packet_request request;
 
     *send = *old;
     send->kind = (uint8_t)kind;
     memcpy(&request, old->payload, sizeof(request));
     fg_world_track(&w->orders[order], request.op, request.cookie);
     if (kind == FG_KIND_REPLAY && w->orders[order].copies < UINT8_MAX)
-        w->orders[order].copies++; /* the first copy may still be on its way: one answer does not settle it */
+        w->orders[order]
+            .copies++; /* the first copy may still be on its way: one answer does not settle it */
 }
 
 /* After each request of a shopper. */
 void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t order)
 {
     struct fg_send copy = *send;
-    const struct history *old =
-        &w->history[fg_random_below(&w->random, w->history_count < HISTORY ? w->history_count + 1 : HISTORY)];
+    const struct history *old = &w->history[fg_random_below(
+        &w->random, w->history_count < HISTORY ? w->history_count + 1 : HISTORY)];
 
     if (fg_happens(&w->random, w->bar_duplicates))
         again(w, FG_KIND_DUPLICATE, &copy, order);
@@ -109,13 +114,13 @@ static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range 
 {
     const struct fg_blast_options *o = w->options;
     struct fg_send *send = fg_world_queue(w, kind);
-    struct fg_request request;
+    struct fg_packet_request request;
 
     noise_request(w, kind, &request); /* a question that changes nothing, whoever answers it */
     request.op = FG_OP_STOCK;
     request.user = 0;
     request.quantity = 0;
-    fg_request_seal(&request, w->shop);
+    fg_packet_request_seal(&request, w->shop);
     memcpy(send->payload, &request, sizeof(request));
     send->source = fg_address_add(&range->first, fg_random_below(&w->random, range->count));
     send->port = (uint16_t)(PORT_BASE + fg_random_below(&w->random, PORTS));
@@ -127,8 +132,10 @@ void fg_noise_attacks(struct fg_world *w)
 {
     const struct fg_blast_options *o = w->options;
 
-    for (unsigned i = 0; i < ATTACK_MAX && o->blocked.count && fg_pace_due(&w->blocked, w->now_ns); i++)
+    for (unsigned i = 0; i < ATTACK_MAX && o->blocked.count && fg_pace_due(&w->blocked, w->now_ns);
+         i++)
         attack(w, FG_KIND_BLOCKED, &o->blocked);
-    for (unsigned i = 0; i < ATTACK_MAX && o->overrate.count && fg_pace_due(&w->overrate, w->now_ns); i++)
+    for (unsigned i = 0;
+         i < ATTACK_MAX && o->overrate.count && fg_pace_due(&w->overrate, w->now_ns); i++)
         attack(w, FG_KIND_OVERRATE, &o->overrate);
 }

@@ -9,7 +9,8 @@
 enum kind { FLAG, NUMBER, SHARE, TEXT, CALL };
 
 struct row {
-    const char *name, *value, *preset; /**< preset: the default, as it would be typed; NULL = none */
+    const char *name, *value,
+        *preset; /**< preset: the default, as it would be typed; NULL = none */
     enum kind kind;
     size_t at; /**< offset in struct fg_blast_options; TEXT: size in max */
     uint64_t min, max;
@@ -57,25 +58,25 @@ static bool set_zipf(struct fg_blast_options *o, const char *text, struct fg_err
 
 #define AT(field)   offsetof(struct fg_blast_options, field)
 #define SIZE(field) sizeof(((struct fg_blast_options *)0)->field)
-#define F(name, field, help)                                                                                 \
-    {                                                                                                        \
-        name, NULL, NULL, FLAG, AT(field), 0, 1, NULL, help                                                  \
+#define F(name, field, help)                                                                       \
+    {                                                                                              \
+        name, NULL, NULL, FLAG, AT(field), 0, 1, NULL, help                                        \
     }
-#define N(name, v, d, field, a, b, h)                                                                        \
-    {                                                                                                        \
-        name, v, d, NUMBER, AT(field), a, b, NULL, h                                                         \
+#define N(name, v, d, field, a, b, h)                                                              \
+    {                                                                                              \
+        name, v, d, NUMBER, AT(field), a, b, NULL, h                                               \
     }
-#define S(name, preset, field, help)                                                                         \
-    {                                                                                                        \
-        name, "SHARE", preset, SHARE, AT(field), 0, 1, NULL, help                                            \
+#define S(name, preset, field, help)                                                               \
+    {                                                                                              \
+        name, "SHARE", preset, SHARE, AT(field), 0, 1, NULL, help                                  \
     }
-#define T(name, value, field, help)                                                                          \
-    {                                                                                                        \
-        name, value, NULL, TEXT, AT(field), 1, SIZE(field) - 1, NULL, help                                   \
+#define T(name, value, field, help)                                                                \
+    {                                                                                              \
+        name, value, NULL, TEXT, AT(field), 1, SIZE(field) - 1, NULL, help                         \
     }
-#define C(name, v, preset, call, h)                                                                          \
-    {                                                                                                        \
-        name, v, preset, CALL, 0, 0, 0, call, h                                                              \
+#define C(name, v, preset, call, h)                                                                \
+    {                                                                                              \
+        name, v, preset, CALL, 0, 0, 0, call, h                                                    \
     }
 
 #define BILLION 1000000000ull
@@ -168,7 +169,8 @@ static bool set_text(char *to, size_t max, const char *text, struct fg_error *er
     return true;
 }
 
-static bool set(struct fg_blast_options *o, const struct row *row, const char *text, struct fg_error *err)
+static bool set(struct fg_blast_options *o, const struct row *row, const char *text,
+                struct fg_error *err)
 {
     void *at = (char *)o + row->at;
     struct fg_error why;
@@ -180,8 +182,8 @@ static bool set(struct fg_blast_options *o, const struct row *row, const char *t
         return true;
     case NUMBER:
         good = fg_value_number(text, row->min, row->max, at) ||
-               fg_fail(&why, "%s: not a number from %llu to %llu", text, (unsigned long long)row->min,
-                       (unsigned long long)row->max);
+               fg_fail(&why, "%s: not a number from %llu to %llu", text,
+                       (unsigned long long)row->min, (unsigned long long)row->max);
         break;
     case SHARE:
         good = set_share(at, text, &why);
@@ -206,10 +208,12 @@ static bool check_targets(const struct fg_blast_options *o, struct fg_error *err
         const struct fg_target *t = &o->targets[i];
 
         if (!t->server.family)
-            return fg_fail(err, "--server of family IPv%u is missing: there is a --source-base of it",
+            return fg_fail(err,
+                           "--server of family IPv%u is missing: there is a --source-base of it",
                            t->source.family);
         if (!t->source.family)
-            return fg_fail(err, "--source-base of family IPv%u is missing: there is a --server of it",
+            return fg_fail(err,
+                           "--source-base of family IPv%u is missing: there is a --server of it",
                            t->server.family);
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -230,8 +234,8 @@ static bool check_crowd(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "--crowd needs --interface or --device");
     if (o->flat || o->pcap[0] || o->served || o->steer > 1)
         return fg_fail(err, "--crowd goes without --flat, --pcap, --served and --steer");
-    if (o->replays > 0 || o->forged > 0 || o->malformed > 0 || o->blocked.count || o->overrate.count ||
-        o->again_ms || o->hot_item || o->rate)
+    if (o->replays > 0 || o->forged > 0 || o->malformed > 0 || o->blocked.count ||
+        o->overrate.count || o->again_ms || o->hot_item || o->rate)
         return fg_fail(err, "--crowd knows no attacks, replays, --again-ms, --hot and --rate");
     return true;
 }
@@ -245,11 +249,13 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
     if (!o->keys[0])
         return fg_fail(err, "--keys is missing");
     if (o->confirm + o->cancel > 1.0 + 1e-9)
-        return fg_fail(err, "--confirm and --cancel together: %g is more than 1", o->confirm + o->cancel);
+        return fg_fail(err, "--confirm and --cancel together: %g is more than 1",
+                       o->confirm + o->cancel);
     if (o->served && (o->confirm > 0 || o->late > 0))
         return fg_fail(err, "--served needs --confirm 0, and no --late: nobody here pays");
     if (!o->orders && !o->packets && !o->seconds)
-        return fg_fail(err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
+        return fg_fail(
+            err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
     if (o->echo && !o->flat)
         return fg_fail(err, "--echo needs --flat");
     if (o->crowd && !check_crowd(o, err))
@@ -283,8 +289,8 @@ enum fg_options_result fg_options_parse(struct fg_blast_options *options, int ar
 
     memset(options, 0, sizeof(*options));
     for (size_t i = 0; i < ROWS; i++)
-        longs[i] =
-            (struct option){rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL, 1};
+        longs[i] = (struct option){rows[i].name,
+                                   rows[i].kind == FLAG ? no_argument : required_argument, NULL, 1};
     longs[ROWS] = (struct option){"help", no_argument, NULL, 'h'};
     if (!set_presets(options, err))
         return FG_OPTIONS_WRONG;
@@ -313,18 +319,21 @@ void fg_options_free(struct fg_blast_options *options)
 
 void fg_options_help(FILE *out)
 {
-    fputs("fgblast: shoppers by the thousand, for tests and benchmarks of a Floodgate appliance\n\n"
-          "  fgblast --interface IFNAME --server IP --source-base IP --keys FILE --seconds 10 ...\n\n"
-          "A SHARE is a number from 0 to 1. Exit code: 0 all answers were legal, 1 some contradicted the\n"
-          "protocol or an earlier answer, 2 wrong options, 3 could not run.\n\n",
-          out);
+    fputs(
+        "fgblast: shoppers by the thousand, for tests and benchmarks of a Floodgate appliance\n\n"
+        "  fgblast --interface IFNAME --server IP --source-base IP --keys FILE --seconds 10 ...\n\n"
+        "A SHARE is a number from 0 to 1. Exit code: 0 all answers were legal, 1 some contradicted "
+        "the\n"
+        "protocol or an earlier answer, 2 wrong options, 3 could not run.\n\n",
+        out);
     for (size_t i = 0; i < ROWS; i++) {
         const struct row *row = &rows[i];
         int width = fprintf(out, "  --%s %s", row->name, row->value ? row->value : "");
 
         fprintf(out, "%*s%s", width < 32 ? 32 - width : 1, "", row->help);
         if (row->kind == NUMBER)
-            fprintf(out, " (%llu..%llu)", (unsigned long long)row->min, (unsigned long long)row->max);
+            fprintf(out, " (%llu..%llu)", (unsigned long long)row->min,
+                    (unsigned long long)row->max);
         if (row->preset)
             fprintf(out, " [%s]", row->preset);
         fputc('\n', out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * options: the command line of fgblast as one checked struct. Each option, its default and its accepted range
- * stand in one table in options.c, from which getopt, --help and the checks come. Main thread, at start-up.
+ * options: the command line of fgblast as one checked struct. Each option, its default and its
+ * accepted range stand in one table in options.c, from which getopt, --help and the checks come.
+ * Main thread, at start-up.
  */
 #ifndef FG_BLAST_OPTIONS_H
 #define FG_BLAST_OPTIONS_H
@@ -69,7 +70,8 @@ struct fg_blast_options {
 
 enum fg_options_result { FG_OPTIONS_RUN, FG_OPTIONS_HELP, FG_OPTIONS_WRONG };
 
-/** Fills *options with defaults and what argv says. WRONG: err names option, value and accepted range. */
+/** Fills *options with defaults and what argv says. WRONG: err names option, value and accepted
+ * range. */
 enum fg_options_result fg_options_parse(struct fg_blast_options *options, int argc, char **argv,
                                         struct fg_error *err);
 void fg_options_free(struct fg_blast_options *options);

@@ -36,7 +36,8 @@ struct fg_pcap *fg_pcap_create(const char *path, struct fg_error *err)
 
 void fg_pcap_write(struct fg_pcap *pcap, uint64_t now_ns, const void *frame, uint32_t bytes)
 {
-    uint32_t header[4] = {(uint32_t)(now_ns / 1000000000), (uint32_t)(now_ns / 1000 % 1000000), bytes, bytes};
+    uint32_t header[4] = {(uint32_t)(now_ns / 1000000000), (uint32_t)(now_ns / 1000 % 1000000),
+                          bytes, bytes};
 
     fwrite(header, sizeof(header), 1, pcap->out);
     fwrite(frame, bytes, 1, pcap->out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * pcap: writes frames in the classic libpcap format (microseconds, Ethernet), for other packet generators
- * and for tcpdump. One thread.
+ * pcap: writes frames in the classic libpcap format (microseconds, Ethernet), for other packet
+ * generators and for tcpdump. One thread.
  */
 #ifndef FG_BLAST_PCAP_H
 #define FG_BLAST_PCAP_H

@@ -92,12 +92,13 @@ static bool start_eal(const struct fg_blast_options *o, uint32_t *mbufs, struct 
     add_device(&a, o);
     if (rte_eal_init(a.count, a.list) >= 0)
         return true; /* EAL keeps pointers into the arguments */
-    return fg_fail(err, "DPDK does not start: %s (--device right? --cpu %u there?)", rte_strerror(rte_errno),
-                   (unsigned)o->cpu);
+    return fg_fail(err, "DPDK does not start: %s (--device right? --cpu %u there?)",
+                   rte_strerror(rte_errno), (unsigned)o->cpu);
 }
 
-/* Made by hand because rte_pktmbuf_pool_create cannot set NO_IOVA_CONTIG, without which af_xdp's umem of
- * DPDK 22.11 loses packets when there are no hugepages. Its mbufs have no IOVA, which a NIC needs. */
+/* Made by hand because rte_pktmbuf_pool_create cannot set NO_IOVA_CONTIG, without which af_xdp's
+ * umem of DPDK 22.11 loses packets when there are no hugepages. Its mbufs have no IOVA, which a NIC
+ * needs. */
 static struct rte_mempool *make_pool(uint32_t mbufs, int socket, bool af_xdp)
 {
     struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE};
@@ -140,8 +141,8 @@ static bool configure(struct fg_port *port, const struct fg_blast_options *o, st
     if (!ret && (step = "read the address"))
         ret = rte_eth_macaddr_get(port->id, &mac);
     if (ret)
-        return fg_fail(err, "port %s does not %s: %s", o->interface[0] ? o->interface : o->device, step,
-                       rte_strerror(-ret));
+        return fg_fail(err, "port %s does not %s: %s", o->interface[0] ? o->interface : o->device,
+                       step, rte_strerror(-ret));
     memcpy(port->mac, mac.addr_bytes, 6);
     rte_eth_promiscuous_enable(port->id); /* where a driver cannot, it receives everything anyway */
     return true;
@@ -167,10 +168,12 @@ bool fg_port_start(struct fg_port *port, const struct fg_blast_options *o, struc
         return false;
     port->id = (uint16_t)rte_eth_find_next(0);
     if (port->id == RTE_MAX_ETHPORTS)
-        return fg_fail(err, "DPDK found no port for %s", o->interface[0] ? o->interface : o->device);
+        return fg_fail(err, "DPDK found no port for %s",
+                       o->interface[0] ? o->interface : o->device);
     port->pool = make_pool(mbufs, rte_eth_dev_socket_id(port->id), o->interface[0]);
     if (!port->pool)
-        return fg_fail(err, "no memory for %u packet buffers (--mbufs): %s", mbufs, rte_strerror(rte_errno));
+        return fg_fail(err, "no memory for %u packet buffers (--mbufs): %s", mbufs,
+                       rte_strerror(rte_errno));
     return configure(port, o, err) && wait_for_link(port, err);
 }
 

@@ -22,7 +22,8 @@ struct fg_port {
 };
 
 /** Starts EAL and the device that the options name. False and err (what failed, and what to do). */
-bool fg_port_start(struct fg_port *port, const struct fg_blast_options *options, struct fg_error *err);
+bool fg_port_start(struct fg_port *port, const struct fg_blast_options *options,
+                   struct fg_error *err);
 void fg_port_stop(struct fg_port *port);
 
 /** Frames that can be added before the next flush. */
@@ -31,7 +32,8 @@ static inline unsigned fg_port_room(const struct fg_port *port)
     return FG_BURST - port->waiting_count;
 }
 
-/** Room for a frame of `bytes`, which goes out with the next flush; NULL: no buffer is left (counted). */
+/** Room for a frame of `bytes`, which goes out with the next flush; NULL: no buffer is left
+ * (counted). */
 static inline uint8_t *fg_port_add(struct fg_port *port, uint32_t bytes)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(port->pool);
@@ -54,7 +56,8 @@ static inline void fg_port_flush(struct fg_port *port)
     port->tx += sent;
     port->waiting_count -= sent;
     if (sent && port->waiting_count)
-        memmove(port->waiting, port->waiting + sent, port->waiting_count * sizeof(port->waiting[0]));
+        memmove(port->waiting, port->waiting + sent,
+                port->waiting_count * sizeof(port->waiting[0]));
 }
 
 static inline unsigned fg_port_receive(struct fg_port *port, struct rte_mbuf **mbufs)

@@ -22,7 +22,7 @@ static const uint32_t legal[] = {
 /* What a status means to the shopper who waits. */
 enum meaning { ACCEPTED, FINAL, NONE_LEFT, REFUSED, LATER, CLASSES };
 
-static enum meaning meaning_of(const struct fg_reply *r)
+static enum meaning meaning_of(const struct fg_packet_reply *r)
 {
     if (BIT(RESERVED) >> r->status & 1)
         return ACCEPTED;
@@ -30,13 +30,14 @@ static enum meaning meaning_of(const struct fg_reply *r)
         return FINAL;
     if ((BIT(SOLD_OUT) | BIT(INSUFFICIENT)) >> r->status & 1)
         return NONE_LEFT;
-    if ((BIT(NOT_OPEN) | BIT(PAUSED) | BIT(BUSY) | BIT(UNAVAILABLE)) >> r->status & 1 || r->retry_ms)
+    if ((BIT(NOT_OPEN) | BIT(PAUSED) | BIT(BUSY) | BIT(UNAVAILABLE)) >> r->status & 1 ||
+        r->retry_ms)
         return LATER;
     return REFUSED;
 }
 
-__attribute__((format(printf, 4, 5), cold)) static void wrong(struct fg_world *w, enum fg_wrong what,
-                                                              const struct fg_reply *r, const char *fmt, ...)
+__attribute__((format(printf, 4, 5), cold)) static void
+wrong(struct fg_world *w, enum fg_wrong what, const struct fg_packet_reply *r, const char *fmt, ...)
 {
     char *text = w->examples[w->examples_count < FG_WRONG_EXAMPLES ? w->examples_count : 0];
     size_t size = sizeof(w->examples[0]);
@@ -49,7 +50,7 @@ __attribute__((format(printf, 4, 5), cold)) static void wrong(struct fg_world *w
         return;
     w->examples_count++;
     used = snprintf(text, size, "%s (op %s, status %s, order ", fg_wrong_text(what),
-                    fg_op_name(r->op & ~FG_PACKET_REPLY), fg_status_name(r->status));
+                    fg_packet_op_name(r->op & ~FG_PACKET_REPLY), fg_packet_status_name(r->status));
     for (unsigned i = 0; i < 16; i++)
         used += snprintf(text + used, size - (size_t)used, "%02x", r->order_id[i]);
     used += snprintf(text + used, size - (size_t)used, "): ");
@@ -58,19 +59,19 @@ __attribute__((format(printf, 4, 5), cold)) static void wrong(struct fg_world *w
     va_end(args);
 }
 
-static bool check_tag(struct fg_world *w, const void *payload, struct fg_reply *r)
+static bool check_tag(struct fg_world *w, const void *payload, struct fg_packet_reply *r)
 {
-    const struct fg_key *key;
+    const struct fg_packet_key *key;
 
     memcpy(r, payload, sizeof(*r));
     key = r->key_id == w->shop->id ? w->shop : w->backend;
-    if (r->key_id == key->id && fg_reply_check(payload, key))
+    if (r->key_id == key->id && fg_packet_reply_check(payload, key))
         return true;
     wrong(w, FG_WRONG_TAG, r, "key %u", r->key_id);
     return false;
 }
 
-static void noise_reply(struct fg_world *w, const struct fg_reply *r, uint32_t kind)
+static void noise_reply(struct fg_world *w, const struct fg_packet_reply *r, uint32_t kind)
 {
     if (kind == FG_KIND_OVERRATE)
         w->stats.overrate_answers++;
@@ -85,7 +86,7 @@ static void noise_reply(struct fg_world *w, const struct fg_reply *r, uint32_t k
 }
 
 /* The order that the answer belongs to; NULL when it is none of a shopper's. */
-static struct order *find_order(struct fg_world *w, const struct fg_reply *r)
+static struct order *find_order(struct fg_world *w, const struct fg_packet_reply *r)
 {
     uint64_t nonce;
     uint32_t number, shopper;
@@ -104,7 +105,7 @@ static struct order *find_order(struct fg_world *w, const struct fg_reply *r)
     return &w->orders[number];
 }
 
-static bool check_asked(struct fg_world *w, const struct fg_reply *r, const struct order *o,
+static bool check_asked(struct fg_world *w, const struct fg_packet_reply *r, const struct order *o,
                         const struct fg_address *to, uint16_t port)
 {
     struct fg_send sent;
@@ -122,7 +123,8 @@ static bool check_asked(struct fg_world *w, const struct fg_reply *r, const stru
     return true;
 }
 
-static bool check_fields(struct fg_world *w, const struct fg_reply *r, const struct order *o, unsigned op)
+static bool check_fields(struct fg_world *w, const struct fg_packet_reply *r, const struct order *o,
+                         unsigned op)
 {
     uint64_t item = w->items[o->item].story.item;
     bool held = HELD >> r->status & 1;
@@ -144,10 +146,11 @@ static bool check_fields(struct fg_world *w, const struct fg_reply *r, const str
 }
 
 /*
- * Against what was told before. A request that left before that became known may have been decided earlier
- * (UDP keeps no order); one that left later must agree. Ends never differ, whenever they were asked for.
+ * Against what was told before. A request that left before that became known may have been decided
+ * earlier (UDP keeps no order); one that left later must agree. Ends never differ, whenever they
+ * were asked for.
  */
-static bool check_story(struct fg_world *w, const struct fg_reply *r, const struct order *o)
+static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, const struct order *o)
 {
     uint32_t now = 1u << r->status, told = o->told ? 1u << o->told : 0;
     bool later = told && (int32_t)(r->cookie - o->told_at) >= 0;
@@ -159,7 +162,8 @@ static bool check_story(struct fg_world *w, const struct fg_reply *r, const stru
     bad |= later && (told & OVER) && now != told;
     bad |= later && (told & HELD) && !(now & HELD);
     if (bad) {
-        wrong(w, FG_WRONG_STORY, r, "was told %s", o->told ? fg_status_name(o->told) : "nothing");
+        wrong(w, FG_WRONG_STORY, r, "was told %s",
+              o->told ? fg_packet_status_name(o->told) : "nothing");
         return false;
     }
     if (!w->options->served && ((r->status == FG_STATUS_SOLD && !(o->flags & CONFIRM_SENT)) ||
@@ -171,7 +175,7 @@ static bool check_story(struct fg_world *w, const struct fg_reply *r, const stru
 }
 
 /* Which packets are open now: an answer to the one sent last settles all before it. */
-static void settle(struct order *o, const struct fg_reply *r, unsigned op)
+static void settle(struct order *o, const struct fg_packet_reply *r, unsigned op)
 {
     if (is_held(o->told) && op == FG_OP_RESERVE)
         return;
@@ -181,7 +185,7 @@ static void settle(struct order *o, const struct fg_reply *r, unsigned op)
         o->open--;
 }
 
-static void note_held(struct fg_world *w, const struct order *o, const struct fg_reply *r)
+static void note_held(struct fg_world *w, const struct order *o, const struct fg_packet_reply *r)
 {
     struct item *item = &w->items[o->item];
     uint64_t deadline_ns = r->deadline_ms * MS;
@@ -201,8 +205,9 @@ static void note_held(struct fg_world *w, const struct order *o, const struct fg
     }
 }
 
-/* Keeps the last status that says something of the order; a held order is not forgotten for a late answer. */
-static void tell(struct fg_world *w, struct order *o, const struct fg_reply *r)
+/* Keeps the last status that says something of the order; a held order is not forgotten for a late
+ * answer. */
+static void tell(struct fg_world *w, struct order *o, const struct fg_packet_reply *r)
 {
     bool held = is_held(r->status);
 
@@ -223,14 +228,14 @@ static void tell(struct fg_world *w, struct order *o, const struct fg_reply *r)
     o->told_at = next_cookie(w);
 }
 
-/* ---- what the shopper does --------------------------------------------------------------------------- */
+/* ---- what the shopper does ------------------------------------------------------------------- */
 
 static void plan(struct fg_world *w, struct shopper *s, uint64_t due_ns)
 {
     fg_wheel_set(w->plans, (uint32_t)(s - w->shoppers), due_ns);
 }
 
-static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
+static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_packet_reply *r)
 {
     uint64_t delay_ns = w->options->confirm_delay_ms * MS;
     uint64_t chance = fg_random(&w->random) >> 32;
@@ -238,11 +243,12 @@ static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply
     fg_world_landed(w, s);
     fg_world_enter(w, s, HOLDING);
     if (delay_ns) /* half to one and a half of it; never 0, which means now */
-        delay_ns =
-            w->now_ns + delay_ns / 2 + fg_random_below(&w->random, (uint32_t)(delay_ns / 1000)) * 1000ull;
+        delay_ns = w->now_ns + delay_ns / 2 +
+                   fg_random_below(&w->random, (uint32_t)(delay_ns / 1000)) * 1000ull;
     s->plan = PAYING;
     if (!w->options->served &&
-        (w->drain_ns || chance < w->bar_confirm)) { /* at the end everybody pays, or it would have none */
+        (w->drain_ns ||
+         chance < w->bar_confirm)) { /* at the end everybody pays, or it would have none */
         plan(w, s, delay_ns);
     } else if (chance < w->bar_confirm + w->bar_cancel) {
         s->plan = RETURNING;
@@ -254,10 +260,11 @@ static void do_hold(struct fg_world *w, struct shopper *s, const struct fg_reply
     }
 }
 
-static void do_away(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
+static void do_away(struct fg_world *w, struct shopper *s, const struct fg_packet_reply *r)
 {
     struct item *item = &w->items[w->orders[s->order].item];
-    bool last = item->pending == 0 && s->asked_ns > item->back_ns + SETTLE_NS; /* no unit can come back */
+    bool last =
+        item->pending == 0 && s->asked_ns > item->back_ns + SETTLE_NS; /* no unit can come back */
 
     if (w->options->again_ms == 0 || !fg_happens(&w->random, w->bar_again)) {
         fg_world_finish(w, s);
@@ -271,12 +278,12 @@ static void do_away(struct fg_world *w, struct shopper *s, const struct fg_reply
     }
 }
 
-static void do_finish(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
+static void do_finish(struct fg_world *w, struct shopper *s, const struct fg_packet_reply *r)
 {
     fg_world_finish(w, s);
 }
 
-static void do_wait(struct fg_world *w, struct shopper *s, const struct fg_reply *r)
+static void do_wait(struct fg_world *w, struct shopper *s, const struct fg_packet_reply *r)
 {
     uint64_t wait_ms = r->retry_ms ? r->retry_ms : w->options->timeout_ms;
 
@@ -284,7 +291,7 @@ static void do_wait(struct fg_world *w, struct shopper *s, const struct fg_reply
     plan(w, s, w->now_ns + wait_ms * MS);
 }
 
-typedef void (*action)(struct fg_world *w, struct shopper *s, const struct fg_reply *r);
+typedef void (*action)(struct fg_world *w, struct shopper *s, const struct fg_packet_reply *r);
 
 static const action actions[STATES][CLASSES] = {
     /*               ACCEPTED  FINAL      NONE_LEFT  REFUSED    LATER */
@@ -294,17 +301,20 @@ static const action actions[STATES][CLASSES] = {
     [AWAY] = {do_hold, do_finish, NULL, NULL, NULL},
 };
 
-static const uint8_t op_of[STATES] = {
-    [ASKING] = FG_OP_RESERVE, [PAYING] = FG_OP_CONFIRM, [RETURNING] = FG_OP_CANCEL, [AWAY] = FG_OP_RESERVE};
+static const uint8_t op_of[STATES] = {[ASKING] = FG_OP_RESERVE,
+                                      [PAYING] = FG_OP_CONFIRM,
+                                      [RETURNING] = FG_OP_CANCEL,
+                                      [AWAY] = FG_OP_RESERVE};
 
-static void act(struct fg_world *w, struct order *o, const struct fg_reply *r, unsigned op)
+static void act(struct fg_world *w, struct order *o, const struct fg_packet_reply *r, unsigned op)
 {
     struct shopper *s = &w->shoppers[o->shopper];
     enum meaning meaning = meaning_of(r);
     bool fresh = (int32_t)(r->cookie - s->first) >= 0;
     uint64_t took = w->now_ns - s->asked_ns;
 
-    if (s->order != (uint32_t)(o - w->orders) || op != op_of[s->state] || !actions[s->state][meaning])
+    if (s->order != (uint32_t)(o - w->orders) || op != op_of[s->state] ||
+        !actions[s->state][meaning])
         return;
     if (!fresh && meaning != ACCEPTED && meaning != FINAL) /* answers an earlier question */
         return;
@@ -313,10 +323,10 @@ static void act(struct fg_world *w, struct order *o, const struct fg_reply *r, u
     actions[s->state][meaning](w, s, r);
 }
 
-void fg_world_reply(struct fg_world *w, uint64_t now_ns, const void *payload, const struct fg_address *to,
-                    uint16_t port)
+void fg_world_reply(struct fg_world *w, uint64_t now_ns, const void *payload,
+                    const struct fg_address *to, uint16_t port)
 {
-    struct fg_reply r;
+    struct fg_packet_reply r;
     struct order *o;
     unsigned op;
 

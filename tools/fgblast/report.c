@@ -38,7 +38,7 @@ static json_t *by_status(const uint64_t status[FG_STATUS_COUNT])
 
     for (unsigned i = 1; i < FG_STATUS_COUNT; i++)
         if (status[i])
-            put(object, fg_status_name(i), status[i]);
+            put(object, fg_packet_status_name(i), status[i]);
     return object;
 }
 
@@ -50,7 +50,8 @@ static json_t *start(const struct fg_summary *s, uint64_t packets, uint64_t answ
     json_object_set_new(object, "seconds", json_real(s->seconds));
     put(object, "packets", packets);
     put(object, "answers", answers);
-    json_object_set_new(object, "answers_per_s", json_real(seconds > 0 ? (double)answers / seconds : 0));
+    json_object_set_new(object, "answers_per_s",
+                        json_real(seconds > 0 ? (double)answers / seconds : 0));
     put(object, "frames_sent", s->tx);
     put(object, "frames_received", s->rx);
     put(object, "frames_other", s->other);
@@ -174,8 +175,9 @@ void fg_report_print(json_t *report)
     json_t *value;
     size_t i;
 
-    fprintf(stderr, "%-10s %.0f in %.1f s, %.0f answers, %.0f a second\n", "packets", real(report, "packets"),
-            real(report, "seconds"), real(report, "answers"), real(report, "answers_per_s"));
+    fprintf(stderr, "%-10s %.0f in %.1f s, %.0f answers, %.0f a second\n", "packets",
+            real(report, "packets"), real(report, "seconds"), real(report, "answers"),
+            real(report, "answers_per_s"));
     print_counts("sent", json_object_get(report, "sent"));
     print_counts("answered", json_object_get(report, "status"));
     json_object_foreach (json_object_get(report, "latency_us"), name, value) {
@@ -183,8 +185,8 @@ void fg_report_print(json_t *report)
                 real(value, "p50"), real(value, "p99"), real(value, "p999"), real(value, "max"),
                 real(value, "count"));
     }
-    fprintf(stderr, "%-10s %.0f, lost %.0f, contradictions %.0f\n", "unanswered", real(report, "unanswered"),
-            real(report, "lost"), real(report, "contradictions"));
+    fprintf(stderr, "%-10s %.0f, lost %.0f, contradictions %.0f\n", "unanswered",
+            real(report, "unanswered"), real(report, "lost"), real(report, "contradictions"));
     print_counts("wrong", json_object_get(report, "wrong"));
     json_array_foreach (json_object_get(report, "examples"), i, value) {
         fprintf(stderr, "  %s\n", json_string_value(value));
@@ -199,7 +201,8 @@ void fg_report_progress(const struct fg_view *view, const struct fg_progress *p,
     json_object_set_new(line, "t", json_real(p->at));
     put(line, "sent", s->packets);
     put(line, "answered", s->answers);
-    put(line, "answers_per_s", (uint64_t)((double)(s->answers - p->answers_before) / p->seconds_ago));
+    put(line, "answers_per_s",
+        (uint64_t)((double)(s->answers - p->answers_before) / p->seconds_ago));
     put(line, "units_reserved", s->units_reserved);
     put(line, "units_sold", s->units_sold);
     put(line, "sold_out", s->status[FG_STATUS_SOLD_OUT] + s->status[FG_STATUS_INSUFFICIENT]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * report: what was seen, for people (standard error) and programs (JSON). docs/bench.md names the fields.
+ * report: what was seen, for people (standard error) and programs (JSON). docs/bench.md names the
+ * fields.
  */
 #ifndef FG_BLAST_REPORT_H
 #define FG_BLAST_REPORT_H
@@ -27,7 +28,8 @@ bool fg_report_write(json_t *report, const char *path, struct fg_error *err);
 /** The report as some lines on standard error. */
 void fg_report_print(json_t *report);
 
-/** One line of progress; as JSON on standard output if `json`. seconds_ago: since the line before. */
+/** One line of progress; as JSON on standard output if `json`. seconds_ago: since the line before.
+ */
 struct fg_progress {
     double at, seconds_ago;
     uint64_t answers_before;

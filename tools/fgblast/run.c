@@ -10,12 +10,13 @@
 
 #include "tools/fgblast/neighbour.h"
 
-#define SECOND        1000000000ull
-#define MADE_UP_NS    1000ull /* time of one packet that goes to a file only */
-#define ASK_EVERY_NS  (SECOND / 5)
-#define ASK_TRIES     25
-#define IDLE_LOOPS    64u          /* then others may have the CPU */
-#define WINDOW_IDLE   1000u        /* the same, with a full window: longer than a busy server's burst takes */
+#define SECOND       1000000000ull
+#define MADE_UP_NS   1000ull /* time of one packet that goes to a file only */
+#define ASK_EVERY_NS (SECOND / 5)
+#define ASK_TRIES    25
+#define IDLE_LOOPS   64u /* then others may have the CPU */
+#define WINDOW_IDLE                                                                                \
+    1000u /* the same, with a full window: longer than a busy server's burst takes */
 #define WINDOW_LARGE  2048u        /* the server is busy with it for longer than we sleep */
 #define WINDOW_SLEEP  20000        /* ns */
 #define AFTER_LAST_NS (SECOND / 5) /* flat: answers that still come */
@@ -27,12 +28,14 @@ void fg_clock_start(struct fg_clock *c)
     clock_gettime(CLOCK_REALTIME, &now);
     c->begun_ns = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
     c->begun_tsc = rte_rdtsc();
-    c->ns_per_tick = rte_get_tsc_hz() ? (SECOND << 32) / rte_get_tsc_hz() : 0; /* 0: no EAL, no port */
+    c->ns_per_tick =
+        rte_get_tsc_hz() ? (SECOND << 32) / rte_get_tsc_hz() : 0; /* 0: no EAL, no port */
 }
 
 uint64_t fg_clock_now(const struct fg_clock *c)
 {
-    return c->begun_ns + (uint64_t)(((__uint128_t)(rte_rdtsc() - c->begun_tsc) * c->ns_per_tick) >> 32);
+    return c->begun_ns +
+           (uint64_t)(((__uint128_t)(rte_rdtsc() - c->begun_tsc) * c->ns_per_tick) >> 32);
 }
 
 static bool server_answered(struct fg_run *r)
@@ -66,11 +69,11 @@ bool fg_run_find_server(struct fg_run *r, struct fg_error *err)
             sched_yield();
         }
     }
-    return fg_fail(err,
-                   "nobody answers for the server's address on this link; --server-mac gives it by hand");
+    return fg_fail(
+        err, "nobody answers for the server's address on this link; --server-mac gives it by hand");
 }
 
-/* ---- world --------------------------------------------------------------------------------------------- */
+/* ---- world ----------------------------------------------------------------------------------- */
 
 static unsigned take_answers(struct fg_run *r)
 {
@@ -81,8 +84,8 @@ static unsigned take_answers(struct fg_run *r)
     for (unsigned i = 0; i < n; i++) {
         struct fg_address to;
         uint16_t port;
-        const uint8_t *payload =
-            fg_frame_read(&r->frames, rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len, &to, &port);
+        const uint8_t *payload = fg_frame_read(&r->frames, rte_pktmbuf_mtod(mbufs[i], uint8_t *),
+                                               mbufs[i]->data_len, &to, &port);
 
         if (payload)
             fg_world_reply(r->world, now_ns, payload, &to, port);
@@ -153,9 +156,10 @@ void fg_run_world(struct fg_run *r)
     r->summary.seconds = (double)(now_ns - r->clock.begun_ns) / 1e9;
 }
 
-/* ---- crowd --------------------------------------------------------------------------------------------- */
+/* ---- crowd ----------------------------------------------------------------------------------- */
 
-/* Who writes the log may have no other CPU; a yield would give it to nobody outside our scheduling group. */
+/* Who writes the log may have no other CPU; a yield would give it to nobody outside our scheduling
+ * group. */
 static void window_idle(const struct fg_run *r, unsigned loops)
 {
     if (loops >= (r->options->window < WINDOW_LARGE ? WINDOW_IDLE : IDLE_LOOPS))
@@ -245,7 +249,7 @@ void fg_run_crowd(struct fg_run *r)
     r->summary.seconds = (double)(now_ns - r->clock.begun_ns) / 1e9;
 }
 
-/* ---- flat ---------------------------------------------------------------------------------------------- */
+/* ---- flat ------------------------------------------------------------------------------------ */
 
 static unsigned flat_receive(struct fg_run *r, uint64_t now_ns)
 {
@@ -266,7 +270,8 @@ static void drop_waiting(struct fg_run *r)
     struct fg_port *p = r->port;
 
     for (unsigned i = 0; i < p->waiting_count; i++)
-        fg_flat_unsent(r->flat, rte_pktmbuf_mtod(p->waiting[i], uint8_t *), p->waiting[i]->data_len);
+        fg_flat_unsent(r->flat, rte_pktmbuf_mtod(p->waiting[i], uint8_t *),
+                       p->waiting[i]->data_len);
     rte_pktmbuf_free_bulk(p->waiting, p->waiting_count);
     p->waiting_count = 0;
 }

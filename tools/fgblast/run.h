@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * run: the poll loops: world or flat packets on one side, the port (or a pcap file) on the other, and a
- * clock.
+ * run: the poll loops: world or flat packets on one side, the port (or a pcap file) on the other,
+ * and a clock.
  */
 #ifndef FG_BLAST_RUN_H
 #define FG_BLAST_RUN_H
 
 #include <signal.h>
 
+#include "frame/frame.h"
 #include "tools/fgblast/crowd.h"
 #include "tools/fgblast/flat.h"
 #include "tools/fgblast/pcap.h"

@@ -87,7 +87,8 @@ bool fg_value_target(struct fg_blast_options *o, const char *text, struct fg_err
     struct fg_target *target;
 
     if (!split_port(text, host, sizeof(host), &port) || !parse_address(host, &address))
-        return fg_fail(err, "%s: not IPV4[:PORT], IPV6 or [IPV6]:PORT with a port from 1 to 65535", text);
+        return fg_fail(err, "%s: not IPV4[:PORT], IPV6 or [IPV6]:PORT with a port from 1 to 65535",
+                       text);
     target = target_of(o, address.family);
     target->server = address;
     target->port = port;
@@ -108,8 +109,8 @@ bool fg_value_mac(const char *text, uint8_t mac[6], struct fg_error *err)
 {
     int used = 0;
 
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-               &mac[5], &used) == 6 &&
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3],
+               &mac[4], &mac[5], &used) == 6 &&
         !text[used] && strlen(text) == 17)
         return true;
     return fg_fail(err, "%s: not a MAC address like 02:00:00:00:00:01", text);
@@ -146,9 +147,11 @@ bool fg_value_items(struct fg_blast_options *o, const char *text, struct fg_erro
             good = at[used + 1] >= '0' && at[used + 1] <= '9' &&
                    sscanf(at + used + 1, "%llu%n", &last, &more) == 1 && ++used;
         at += used + more;
-        if (!good || first == 0 || last > INT64_MAX || (*at && *at != ',') || !add_items(o, first, last))
-            return fg_fail(err, "%s: not a list like 7,9,100-149 of at most %u items from 1 to 2^63-1", text,
-                           FG_BLAST_ITEMS);
+        if (!good || first == 0 || last > INT64_MAX || (*at && *at != ',') ||
+            !add_items(o, first, last))
+            return fg_fail(err,
+                           "%s: not a list like 7,9,100-149 of at most %u items from 1 to 2^63-1",
+                           text, FG_BLAST_ITEMS);
     } while (*at++ == ',');
     return true;
 }
@@ -158,8 +161,9 @@ bool fg_value_hot(struct fg_blast_options *o, const char *text, struct fg_error 
     unsigned long long item;
     int used = 0;
 
-    if (*text >= '0' && *text <= '9' && sscanf(text, "%llu:%lf%n", &item, &o->hot_share, &used) == 2 &&
-        !text[used] && item > 0 && item <= INT64_MAX && o->hot_share >= 0 && o->hot_share <= 1) {
+    if (*text >= '0' && *text <= '9' &&
+        sscanf(text, "%llu:%lf%n", &item, &o->hot_share, &used) == 2 && !text[used] && item > 0 &&
+        item <= INT64_MAX && o->hot_share >= 0 && o->hot_share <= 1) {
         o->hot_item = item;
         return true;
     }
@@ -175,7 +179,8 @@ static bool add_quantity(struct fg_blast_options *o, unsigned long quantity, dou
     return true;
 }
 
-/* One of the parts between commas: "2", "1-4" or "1:0.8"; NULL when it is none, else what follows. */
+/* One of the parts between commas: "2", "1-4" or "1:0.8"; NULL when it is none, else what follows.
+ */
 static const char *quantity_part(struct fg_blast_options *o, const char *at)
 {
     unsigned long first, last;
@@ -209,8 +214,8 @@ bool fg_value_quantity(struct fg_blast_options *o, const char *text, struct fg_e
         sum += o->weights[i];
     if (at && !*at && sum > 0)
         return true;
-    return fg_fail(err, "%s: not 2, 1-4 or 1:0.8,2:0.2 with at most %u quantities from 0 to 65535", text,
-                   FG_QUANTITIES_MAX);
+    return fg_fail(err, "%s: not 2, 1-4 or 1:0.8,2:0.2 with at most %u quantities from 0 to 65535",
+                   text, FG_QUANTITIES_MAX);
 }
 
 static uint64_t low_word(const struct fg_address *a)
@@ -262,8 +267,9 @@ bool fg_value_range(const char *text, struct fg_range *range, struct fg_error *e
         else if (good && text[length] == '-')
             good = range_to(range, text + length + 1);
     }
-    return good || fg_fail(err,
-                           "%s: not an address, FIRST-LAST or a prefix without host bits, of at most %u "
-                           "addresses",
-                           text, RANGE_MAX);
+    return good ||
+           fg_fail(err,
+                   "%s: not an address, FIRST-LAST or a prefix without host bits, of at most %u "
+                   "addresses",
+                   text, RANGE_MAX);
 }

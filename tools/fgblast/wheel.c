@@ -8,7 +8,8 @@ struct link {
     uint32_t before, after;
 };
 
-/* Circular lists: places 0..members-1 are the members, then a head for each slot, then one for those due. */
+/* Circular lists: places 0..members-1 are the members, then a head for each slot, then one for
+ * those due. */
 struct fg_wheel {
     uint32_t members;
     uint64_t tick; /* slots before this one are empty */

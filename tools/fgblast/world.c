@@ -41,8 +41,8 @@ struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
     return send;
 }
 
-/* A packet goes out that might change what the order's owner was told last. Once units are held, a further
- * RESERVE cannot; once the order is over, nothing can. */
+/* A packet goes out that might change what the order's owner was told last. Once units are held, a
+ * further RESERVE cannot; once the order is over, nothing can. */
 void fg_world_track(struct order *o, unsigned op, uint32_t cookie)
 {
     if (is_held(o->told) && (o->told != FG_STATUS_RESERVED || op == FG_OP_RESERVE))
@@ -92,14 +92,17 @@ static void set_timeout(struct fg_world *w, struct shopper *s)
     uint64_t wait = w->options->timeout_ms * MS << (s->tries < 16 ? s->tries : 16);
 
     if (wait > TIMEOUT_MAX)
-        wait = w->options->timeout_ms * MS > TIMEOUT_MAX ? w->options->timeout_ms * MS : TIMEOUT_MAX;
+        wait =
+            w->options->timeout_ms * MS > TIMEOUT_MAX ? w->options->timeout_ms * MS : TIMEOUT_MAX;
     wait += fg_random_below(&w->random, (uint32_t)(wait / 4 / 1000) + 1) * 1000ull;
     fg_wheel_set(w->timeouts, (uint32_t)(s - w->shoppers), w->now_ns + wait);
 }
 
-static void fill_request(struct fg_world *w, const struct order *o, unsigned op, struct fg_request *request)
+static void fill_request(struct fg_world *w, const struct order *o, unsigned op,
+                         struct fg_packet_request *request)
 {
-    *request = (struct fg_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
+    *request =
+        (struct fg_packet_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
     request->key_id = op == FG_OP_CONFIRM ? w->backend->id : w->shop->id;
     request->cookie = next_cookie(w);
     fg_world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
@@ -107,7 +110,7 @@ static void fill_request(struct fg_world *w, const struct order *o, unsigned op,
         request->quantity = o->quantity;
         request->item = w->items[o->item].story.item;
     }
-    fg_request_seal(request, op == FG_OP_CONFIRM ? w->backend : w->shop);
+    fg_packet_request_seal(request, op == FG_OP_CONFIRM ? w->backend : w->shop);
 }
 
 /* Sends what the shopper's state waits for. */
@@ -119,7 +122,7 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
     unsigned op = op_of_state[s->state];
     struct order *o = &w->orders[s->order];
     struct fg_send *send = fg_world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
-    struct fg_request request;
+    struct fg_packet_request request;
 
     fill_request(w, o, op, &request);
     memcpy(send->payload, &request, sizeof(request));
@@ -244,12 +247,12 @@ unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *send
     return n;
 }
 
-/* ---- making and asking ----------------------------------------------------------------------------- */
+/* ---- making and asking ----------------------------------------------------------------------- */
 
-bool fg_world_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
-                  const struct fg_key **key, struct fg_error *err)
+bool fg_world_key(const struct fg_packet_keyring *ring, uint64_t id, unsigned role,
+                  const char *option, const struct fg_packet_key **key, struct fg_error *err)
 {
-    *key = fg_keyring_find(ring, (uint16_t)id);
+    *key = fg_packet_keyring_find(ring, (uint16_t)id);
     if (!*key)
         return fg_fail(err, "--%s %u: no such key in the key file", option, (unsigned)id);
     if (!((*key)->roles & role))
@@ -305,7 +308,8 @@ static bool make_tables(struct fg_world *w, uint64_t now_ns)
     w->queue = calloc(QUEUE, sizeof(*w->queue));
     w->timeouts = fg_wheel_create(shoppers, now_ns);
     w->plans = fg_wheel_create(shoppers, now_ns);
-    if (!w->shoppers || !w->orders || !w->idle || !w->history || !w->queue || !w->timeouts || !w->plans)
+    if (!w->shoppers || !w->orders || !w->idle || !w->history || !w->queue || !w->timeouts ||
+        !w->plans)
         return false;
     for (uint32_t i = 0; i < shoppers; i++)
         w->idle[w->idle_tail++] = i;
@@ -336,8 +340,9 @@ static void make_chances(struct fg_world *w, uint64_t now_ns)
     w->overrate = make_pace(o->overrate_rate, now_ns);
 }
 
-struct fg_world *fg_world_create(const struct fg_blast_options *options, const struct fg_keyring *ring,
-                                 uint64_t now_ns, struct fg_error *err)
+struct fg_world *fg_world_create(const struct fg_blast_options *options,
+                                 const struct fg_packet_keyring *ring, uint64_t now_ns,
+                                 struct fg_error *err)
 {
     struct fg_world *w = calloc(1, sizeof(*w));
 
@@ -351,14 +356,15 @@ struct fg_world *fg_world_create(const struct fg_blast_options *options, const s
     w->begun_ns = w->now_ns = now_ns;
     make_chances(w, now_ns);
     if (!fg_world_key(ring, options->shop_key, FG_ROLE_SHOP, "shop-key", &w->shop, err) ||
-        !fg_world_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend, err)) {
+        !fg_world_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend,
+                      err)) {
         fg_world_destroy(w);
         return NULL;
     }
     if ((!options->nonce_set && getrandom(&w->nonce, sizeof(w->nonce), 0) != sizeof(w->nonce)) ||
         !make_items(w) || !make_tables(w, now_ns)) {
-        fg_fail(err, "out of memory for %llu shoppers and %u orders", (unsigned long long)options->shoppers,
-                w->orders_max);
+        fg_fail(err, "out of memory for %llu shoppers and %u orders",
+                (unsigned long long)options->shoppers, w->orders_max);
         fg_world_destroy(w);
         return NULL;
     }
@@ -389,7 +395,8 @@ bool fg_world_draining(const struct fg_world *w)
 
 bool fg_world_done(const struct fg_world *w, uint64_t now_ns)
 {
-    return w->drain_ns && (w->active == 0 || now_ns - w->drain_ns > w->options->drain_seconds * 1000 * MS);
+    return w->drain_ns &&
+           (w->active == 0 || now_ns - w->drain_ns > w->options->drain_seconds * 1000 * MS);
 }
 
 uint32_t fg_world_waiting(const struct fg_world *w)

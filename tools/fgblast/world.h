@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * world: the shoppers and their orders. Says which packet is sent next, checks every answer against the
- * protocol and against what was told before, and keeps the story for the audit. Knows no DPDK and no clock:
- * time is handed in (Unix time in nanoseconds that never goes back), so that a test plays the appliance. One
- * thread; everything is allocated by fg_world_create.
+ * world: the shoppers and their orders. Says which packet is sent next, checks every answer against
+ * the protocol and against what was told before, and keeps the story for the audit. Knows no DPDK
+ * and no clock: time is handed in (Unix time in nanoseconds that never goes back), so that a test
+ * plays the appliance. One thread; everything is allocated by fg_world_create.
  *
  * A shopper has at most one order under way. Order ids are {nonce 8, order 4, shopper 4 bytes,
- * little-endian}: the order of an answer is found by its number. Packets that are no orders of shoppers carry
- * a number from FG_ORDER_NOISE on in place of the shopper.
+ * little-endian}: the order of an answer is found by its number. Packets that are no orders of
+ * shoppers carry a number from FG_ORDER_NOISE on in place of the shopper.
  */
 #ifndef FG_BLAST_WORLD_H
 #define FG_BLAST_WORLD_H
@@ -17,16 +17,16 @@
 #include "tools/fgblast/options.h"
 
 /* What is sent. name, counted as, text */
-#define FG_KIND_LIST(X)                                                                                      \
-    X(RESERVE, "reserve", "new orders, and shoppers who ask again after SOLD_OUT or a retry hint")           \
-    X(CONFIRM, "confirm", "payments")                                                                        \
-    X(CANCEL, "cancel", "cancellations")                                                                     \
-    X(RETRY, "retry", "unanswered requests sent again with a new cookie")                                    \
-    X(DUPLICATE, "duplicate", "requests sent twice at once")                                                 \
-    X(REPLAY, "replay", "old requests, byte for byte")                                                       \
-    X(FORGED, "forged", "wrong tag")                                                                         \
-    X(MALFORMED, "malformed", "wrong length, version, reserved bits, fragment, ...")                         \
-    X(BLOCKED, "blocked", "from sources on the block list")                                                  \
+#define FG_KIND_LIST(X)                                                                            \
+    X(RESERVE, "reserve", "new orders, and shoppers who ask again after SOLD_OUT or a retry hint") \
+    X(CONFIRM, "confirm", "payments")                                                              \
+    X(CANCEL, "cancel", "cancellations")                                                           \
+    X(RETRY, "retry", "unanswered requests sent again with a new cookie")                          \
+    X(DUPLICATE, "duplicate", "requests sent twice at once")                                       \
+    X(REPLAY, "replay", "old requests, byte for byte")                                             \
+    X(FORGED, "forged", "wrong tag")                                                               \
+    X(MALFORMED, "malformed", "wrong length, version, reserved bits, fragment, ...")               \
+    X(BLOCKED, "blocked", "from sources on the block list")                                        \
     X(OVERRATE, "overrate", "from sources over their rate")
 
 enum fg_kind {
@@ -37,18 +37,19 @@ enum fg_kind {
 };
 const char *fg_kind_name(unsigned kind);
 
-/* How a malformed packet is wrong; those from SHORT on are made where the frame is built. name, text */
-#define FG_SHAPE_LIST(X)                                                                                     \
-    X(GOOD, "well-formed")                                                                                   \
-    X(MAGIC, "wrong magic, tag right")                                                                       \
-    X(VERSION, "unknown version, tag right")                                                                 \
-    X(OPERATION, "unknown operation, tag right")                                                             \
-    X(RESERVED, "a reserved byte is set, tag right")                                                         \
-    X(SHORT, "payload of 63 bytes")                                                                          \
-    X(LONG, "payload of 65 bytes")                                                                           \
-    X(FRAGMENT, "first fragment of an IP packet")                                                            \
-    X(OPTIONS, "IPv4 options, or an IPv6 extension header")                                                  \
-    X(CUT, "frame ends before its IP packet")                                                                \
+/* How a malformed packet is wrong; those from SHORT on are made where the frame is built. name,
+ * text */
+#define FG_SHAPE_LIST(X)                                                                           \
+    X(GOOD, "well-formed")                                                                         \
+    X(MAGIC, "wrong magic, tag right")                                                             \
+    X(VERSION, "unknown version, tag right")                                                       \
+    X(OPERATION, "unknown operation, tag right")                                                   \
+    X(RESERVED, "a reserved byte is set, tag right")                                               \
+    X(SHORT, "payload of 63 bytes")                                                                \
+    X(LONG, "payload of 65 bytes")                                                                 \
+    X(FRAGMENT, "first fragment of an IP packet")                                                  \
+    X(OPTIONS, "IPv4 options, or an IPv6 extension header")                                        \
+    X(CUT, "frame ends before its IP packet")                                                      \
     X(UDP_LENGTH, "UDP length that contradicts the IP length")
 
 enum fg_shape {
@@ -59,17 +60,17 @@ enum fg_shape {
 };
 
 /* Answers that must not be. name, text */
-#define FG_WRONG_LIST(X)                                                                                     \
-    X(TAG, "wrong tag, or no well-formed reply")                                                             \
-    X(ORDER, "order that was never sent")                                                                    \
-    X(ADDRESS, "sent to an address that did not ask")                                                        \
-    X(COOKIE, "cookie that was never sent")                                                                  \
-    X(STATUS, "status that this operation cannot have")                                                      \
-    X(STORY, "contradicts what was told before")                                                             \
-    X(UNASKED, "sold or cancelled without being asked to")                                                   \
-    X(FIELDS, "item, quantity, deadline, left or key are not right")                                         \
-    X(FORGED, "answer to a request with a wrong tag")                                                        \
-    X(MALFORMED, "answer to a malformed request")                                                            \
+#define FG_WRONG_LIST(X)                                                                           \
+    X(TAG, "wrong tag, or no well-formed reply")                                                   \
+    X(ORDER, "order that was never sent")                                                          \
+    X(ADDRESS, "sent to an address that did not ask")                                              \
+    X(COOKIE, "cookie that was never sent")                                                        \
+    X(STATUS, "status that this operation cannot have")                                            \
+    X(STORY, "contradicts what was told before")                                                   \
+    X(UNASKED, "sold or cancelled without being asked to")                                         \
+    X(FIELDS, "item, quantity, deadline, left or key are not right")                               \
+    X(FORGED, "answer to a request with a wrong tag")                                              \
+    X(MALFORMED, "answer to a malformed request")                                                  \
     X(BLOCKED, "answer to a blocked source")
 
 enum fg_wrong {
@@ -138,17 +139,21 @@ static inline const struct fg_item_story *fg_view_item(const struct fg_view *vie
 
 struct fg_world;
 
-/** NULL and err: out of memory, or a key that is missing or lacks its role. Options outlive the world. */
-struct fg_world *fg_world_create(const struct fg_blast_options *options, const struct fg_keyring *ring,
-                                 uint64_t now_ns, struct fg_error *err);
+/** NULL and err: out of memory, or a key that is missing or lacks its role. Options outlive the
+ * world. */
+struct fg_world *fg_world_create(const struct fg_blast_options *options,
+                                 const struct fg_packet_keyring *ring, uint64_t now_ns,
+                                 struct fg_error *err);
 void fg_world_destroy(struct fg_world *world);
 
 /** Packets to be sent now, at most max; all of them count as sent. */
-unsigned fg_world_next(struct fg_world *world, uint64_t now_ns, struct fg_send *sends, unsigned max);
+unsigned fg_world_next(struct fg_world *world, uint64_t now_ns, struct fg_send *sends,
+                       unsigned max);
 
-/** A UDP payload of 64 bytes came from the server's address and order port, to this address and port. */
-void fg_world_reply(struct fg_world *world, uint64_t now_ns, const void *payload, const struct fg_address *to,
-                    uint16_t port);
+/** A UDP payload of 64 bytes came from the server's address and order port, to this address and
+ * port. */
+void fg_world_reply(struct fg_world *world, uint64_t now_ns, const void *payload,
+                    const struct fg_address *to, uint16_t port);
 
 /** True when no new order will be begun: a limit of the options is reached. */
 bool fg_world_draining(const struct fg_world *world);
@@ -162,15 +167,18 @@ uint32_t fg_world_active(const struct fg_world *world);
 
 void fg_world_view(const struct fg_world *world, struct fg_view *view);
 const struct fg_world_stats *fg_world_stats(const struct fg_world *world);
-const char *fg_world_example(const struct fg_world *world, unsigned index); /**< NULL when there is none */
+const char *fg_world_example(const struct fg_world *world,
+                             unsigned index); /**< NULL when there is none */
 const struct fg_item_story *fg_world_item(const struct fg_world *world,
                                           uint32_t index); /**< NULL behind the last */
 
-/** The key of that id. False and err, which names the option: there is none, or it lacks the role. */
-bool fg_world_key(const struct fg_keyring *ring, uint64_t id, unsigned role, const char *option,
-                  const struct fg_key **key, struct fg_error *err);
+/** The key of that id. False and err, which names the option: there is none, or it lacks the role.
+ */
+bool fg_world_key(const struct fg_packet_keyring *ring, uint64_t id, unsigned role,
+                  const char *option, const struct fg_packet_key **key, struct fg_error *err);
 
-/** Writes the client file (docs/bench.md, "Client file") under a temporary name, then renames it. */
+/** Writes the client file (docs/bench.md, "Client file") under a temporary name, then renames it.
+ */
 bool fg_world_audit(const struct fg_world *world, const char *path, struct fg_error *err);
 
 #endif

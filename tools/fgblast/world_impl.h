@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* world_impl: what world.c (sending), reply.c (answers), noise.c and audit.c share; private to them. */
+/* world_impl: what world.c (sending), reply.c (answers), noise.c and audit.c share; private to
+ * them. */
 #ifndef FG_BLAST_WORLD_IMPL_H
 #define FG_BLAST_WORLD_IMPL_H
 
@@ -9,7 +10,7 @@
 
 #define MS          1000000ull
 #define HISTORY     16384u /* requests sent last, which may be replayed */
-#define QUEUE       256u   /* packets made but not yet taken; each request brings at most four others */
+#define QUEUE       256u /* packets made but not yet taken; each request brings at most four others */
 #define PORT_BASE   20000u
 #define PORTS       40000u
 #define NONE        UINT32_MAX
@@ -48,7 +49,7 @@ struct order {
     uint32_t cookie;        /* of the request sent last */
     uint32_t told_at;       /* first cookie that was sent after `told` became known */
     uint16_t quantity;
-    uint8_t told; /* enum fg_status: the last one that says something about the order */
+    uint8_t told; /* enum fg_packet_status: the last one that says something about the order */
     uint8_t flags;
     uint8_t open;   /* packets sent, not answered, that the server may have decided after `told` */
     uint8_t copies; /* of them, those with `cookie` */
@@ -72,7 +73,7 @@ struct pace { /* packets/s */
 
 struct fg_world {
     const struct fg_blast_options *options;
-    const struct fg_key *shop, *backend;
+    const struct fg_packet_key *shop, *backend;
     uint64_t random, nonce;
     uint64_t begun_ns, drain_ns; /* drain_ns 0: not draining */
     uint64_t now_ns;             /* as last told */

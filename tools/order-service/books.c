@@ -13,14 +13,16 @@ static const char schema[] =
     "SELECT pg_advisory_xact_lock(4600, 1);" /* two that begin at once */
     "CREATE SCHEMA IF NOT EXISTS order_service;"
     "CREATE TABLE IF NOT EXISTS order_service.payments ("
-    " user_id numeric(20) NOT NULL, order_id text NOT NULL, item numeric(20) NOT NULL, quantity int NOT NULL,"
+    " user_id numeric(20) NOT NULL, order_id text NOT NULL, item numeric(20) NOT NULL, quantity "
+    "int NOT NULL,"
     " deadline_ms bigint NOT NULL, state text NOT NULL,"
     " taken timestamptz NOT NULL DEFAULT now(), changed timestamptz NOT NULL DEFAULT now(),"
     " PRIMARY KEY (user_id, order_id));"
     "CREATE INDEX IF NOT EXISTS payments_open ON order_service.payments (state)"
     " WHERE state IN ('taken', 'charged', 'declined');"
     "CREATE TABLE IF NOT EXISTS order_service.bookings ("
-    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id numeric(20) NOT NULL, order_id text NOT "
+    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id numeric(20) NOT NULL, order_id "
+    "text NOT "
     "NULL,"
     " kind text NOT NULL CHECK (kind IN ('charge', 'refund')), units int NOT NULL,"
     " booked timestamptz NOT NULL DEFAULT now());"
@@ -28,7 +30,8 @@ static const char schema[] =
 
 static const char sql_take[] =
     "INSERT INTO order_service.payments (user_id, order_id, item, quantity, deadline_ms, state)"
-    " SELECT u, o, i, q, d, 'taken' FROM unnest($1::numeric[], $2::text[], $3::numeric[], $4::int[], "
+    " SELECT u, o, i, q, d, 'taken' FROM unnest($1::numeric[], $2::text[], $3::numeric[], "
+    "$4::int[], "
     "$5::bigint[])"
     " AS t(u, o, i, q, d) ON CONFLICT DO NOTHING RETURNING user_id, order_id";
 
@@ -47,12 +50,13 @@ static const char sql_load[] =
 
 static const char sql_bookings[] =
     "SELECT count(*) FILTER (WHERE kind = 'charge'), count(*) FILTER (WHERE kind = 'refund'),"
-    " coalesce(sum(units) FILTER (WHERE kind = 'charge'), 0), coalesce(sum(units) FILTER (WHERE kind = "
+    " coalesce(sum(units) FILTER (WHERE kind = 'charge'), 0), coalesce(sum(units) FILTER (WHERE "
+    "kind = "
     "'refund'), 0),"
     " (SELECT count(*) FROM (SELECT 1 FROM order_service.bookings GROUP BY user_id, order_id, kind"
     " HAVING count(*) > 1) AS twice) FROM order_service.bookings";
 
-/* ---- text arrays --------------------------------------------------------------------------------------- */
+/* ---- text arrays ----------------------------------------------------------------------------- */
 
 struct array {
     char *text;
@@ -87,7 +91,7 @@ static const char *array_end(struct array *a)
     return a->text;
 }
 
-/* ---- server -------------------------------------------------------------------------------------------- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 static bool fail(struct books *b, struct fg_error *err)
 {
@@ -98,7 +102,8 @@ static bool fail(struct books *b, struct fg_error *err)
 }
 
 /* The result, or NULL and err. */
-static PGresult *ask(struct books *b, const char *sql, int n, const char *const *values, struct fg_error *err)
+static PGresult *ask(struct books *b, const char *sql, int n, const char *const *values,
+                     struct fg_error *err)
 {
     PGresult *result = PQexecParams(b->pg, sql, n, NULL, values, NULL, NULL, 0);
 
@@ -111,8 +116,8 @@ static PGresult *ask(struct books *b, const char *sql, int n, const char *const 
 
 bool books_open(struct books *b, const char *conninfo, struct fg_error *err)
 {
-    const char *const keywords[] = {"dbname", "connect_timeout", "application_name", "tcp_user_timeout",
-                                    NULL};
+    const char *const keywords[] = {"dbname", "connect_timeout", "application_name",
+                                    "tcp_user_timeout", NULL};
     const char *const values[] = {conninfo, "10", "order-service", "10000", NULL};
     PGresult *result;
     bool ok;
@@ -142,8 +147,8 @@ static enum state state_of(const char *name)
     return (enum state)state;
 }
 
-bool books_load(struct books *b, struct payments *all, void (*when)(void *arg, struct payment *p), void *arg,
-                struct fg_error *err)
+bool books_load(struct books *b, struct payments *all, void (*when)(void *arg, struct payment *p),
+                void *arg, struct fg_error *err)
 {
     PGresult *result = ask(b, sql_load, 0, NULL, err);
 
@@ -185,7 +190,8 @@ static void mark_fresh(const PGresult *result, const struct payment *list, size_
     }
 }
 
-bool books_take(struct books *b, const struct payment *list, size_t n, bool *fresh, struct fg_error *err)
+bool books_take(struct books *b, const struct payment *list, size_t n, bool *fresh,
+                struct fg_error *err)
 {
     struct array users = array_begin(n), orders = array_begin(n), items = array_begin(n),
                  units = array_begin(n), deadlines = array_begin(n);
@@ -199,8 +205,8 @@ bool books_take(struct books *b, const struct payment *list, size_t n, bool *fre
         array_number(&deadlines, list[i].deadline_ms);
     }
     result = ask(b, sql_take, 5,
-                 (const char *[]){array_end(&users), array_end(&orders), array_end(&items), array_end(&units),
-                                  array_end(&deadlines)},
+                 (const char *[]){array_end(&users), array_end(&orders), array_end(&items),
+                                  array_end(&units), array_end(&deadlines)},
                  err);
     if (result)
         mark_fresh(result, list, n, fresh);
@@ -213,8 +219,8 @@ bool books_take(struct books *b, const struct payment *list, size_t n, bool *fre
     return result;
 }
 
-bool books_move(struct books *b, struct payment *const *list, size_t n, enum state from, enum state to,
-                const char *booking, struct fg_error *err)
+bool books_move(struct books *b, struct payment *const *list, size_t n, enum state from,
+                enum state to, const char *booking, struct fg_error *err)
 {
     struct array users = array_begin(n), orders = array_begin(n);
     PGresult *result;
@@ -224,8 +230,8 @@ bool books_move(struct books *b, struct payment *const *list, size_t n, enum sta
         array_text(&orders, list[i]->order);
     }
     result = ask(b, sql_move, 5,
-                 (const char *[]){array_end(&users), array_end(&orders), state_names[from], state_names[to],
-                                  booking ? booking : ""},
+                 (const char *[]){array_end(&users), array_end(&orders), state_names[from],
+                                  state_names[to], booking ? booking : ""},
                  err);
     PQclear(result);
     free(users.text);
@@ -240,8 +246,9 @@ static uint64_t cell(const PGresult *result, int row, int column)
 
 bool books_totals(struct books *b, struct books_totals *t, struct fg_error *err)
 {
-    PGresult *result = ask(
-        b, "SELECT state, count(*), sum(quantity) FROM order_service.payments GROUP BY state", 0, NULL, err);
+    PGresult *result =
+        ask(b, "SELECT state, count(*), sum(quantity) FROM order_service.payments GROUP BY state",
+            0, NULL, err);
 
     *t = (struct books_totals){.charges = 0};
     if (!result)

@@ -3,11 +3,12 @@
 
 #include <string.h>
 
-#include "replica/redis_address.h"
+#include "redis/address.h"
 
 #define TIMEOUT_S 5
-#define CONSUMER                                                                                             \
-    "service" /* one process a group: what it took and did not finish, it finds again by this name */
+#define CONSUMER                                                                                   \
+    "service" /* one process a group: what it took and did not finish, it finds again by this name \
+               */
 
 static bool failed(struct events *e, const char *what, struct fg_error *err)
 {
@@ -65,7 +66,8 @@ static bool make_group(struct events *e, struct fg_error *err)
 /* Results from now on: what was asked before is asked again. */
 static bool find_end(struct events *e, struct fg_error *err)
 {
-    redisReply *reply = check(e, redisCommand(e->redis, "XREVRANGE %s + - COUNT 1", e->results), err);
+    redisReply *reply =
+        check(e, redisCommand(e->redis, "XREVRANGE %s + - COUNT 1", e->results), err);
 
     if (reply && reply->elements == 1)
         snprintf(e->last_result, sizeof(e->last_result), "%s", reply->element[0]->element[0]->str);
@@ -99,7 +101,7 @@ void events_close(struct events *e)
     e->count = 0;
 }
 
-/* ---- entries ------------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 static const char *field(const redisReply *fields, const char *name)
 {
@@ -112,7 +114,8 @@ static const char *field(const redisReply *fields, const char *name)
 /* The entries of the one stream in the answer to XREADGROUP or XREAD; NULL when there are none. */
 static const redisReply *entries(const redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
+        reply->element[0]->elements != 2)
         return NULL;
     return reply->element[0]->element[1];
 }
@@ -149,7 +152,8 @@ int events_take(struct events *e, struct payment *list, struct fg_error *err)
         snprintf(e->ids[e->count++], sizeof(e->ids[0]), "%s", entry->element[0]->str);
         e->highest = seq > e->highest ? seq : e->highest;
         /* an entry that was trimmed meanwhile has no fields */
-        if (entry->element[1]->type == REDIS_REPLY_ARRAY && reservation(entry->element[1], &list[taken]))
+        if (entry->element[1]->type == REDIS_REPLY_ARRAY &&
+            reservation(entry->element[1], &list[taken]))
             taken++;
     }
     e->recovered |= e->count == 0;
@@ -168,7 +172,7 @@ bool events_done(struct events *e, struct fg_error *err)
     return !n || done(check(e, redisCommandArgv(e->redis, (int)(3 + n), words, NULL), err));
 }
 
-/* ---- the way back -------------------------------------------------------------------------------------- */
+/* ---- the way back ---------------------------------------------------------------------------- */
 
 bool events_command(struct events *e, struct payment *const *list, size_t n, struct fg_error *err)
 {
@@ -190,7 +194,8 @@ bool events_command(struct events *e, struct payment *const *list, size_t n, str
 int events_results(struct events *e, struct result *list, int max, struct fg_error *err)
 {
     redisReply *reply = check(
-        e, redisCommand(e->redis, "XREAD COUNT %d STREAMS %s %s", max, e->results, e->last_result), err);
+        e, redisCommand(e->redis, "XREAD COUNT %d STREAMS %s %s", max, e->results, e->last_result),
+        err);
     const redisReply *found = reply ? entries(reply) : NULL;
     int n = 0;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * events: the event stream in Redis, by a consumer group (docs/redis.md), and the streams of commands and
- * results. False and err: Redis is not usable now; connect again, and take what was not acknowledged once
- * more.
+ * events: the event stream in Redis, by a consumer group (docs/redis.md), and the streams of
+ * commands and results. False and err: Redis is not usable now; connect again, and take what was
+ * not acknowledged once more.
  */
 #ifndef ORDER_SERVICE_EVENTS_H
 #define ORDER_SERVICE_EVENTS_H

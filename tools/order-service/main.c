@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * order-service: the reference for what stands behind the appliance. One thread, one loop: takes
- * reservations, asks a pretended payment provider, and tells the appliance what became of them. Every step is
- * in PostgreSQL before the next one is made; whatever fails, everything in memory is thrown away and read
- * from there again, as after kill -9.
+ * reservations, asks a pretended payment provider, and tells the appliance what became of them.
+ * Every step is in PostgreSQL before the next one is made; whatever fails, everything in memory is
+ * thrown away and read from there again, as after kill -9.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,9 +18,10 @@
 #include "options.h"
 #include "way.h"
 
-#define BATCH      500   /* steps of one kind at a time */
-#define LOOP_MS    5     /* between looks when there is nothing to do */
-#define GRACE_MS   2000  /* a provider that says nothing is given up so long after the end of the hold */
+#define BATCH   500 /* steps of one kind at a time */
+#define LOOP_MS 5   /* between looks when there is nothing to do */
+#define GRACE_MS                                                                                   \
+    2000 /* a provider that says nothing is given up so long after the end of the hold */
 #define AGAIN_MS   200   /* an unanswered packet is sent again; doubles each time */
 #define AGAIN_MAX  5     /* so often */
 #define COMMAND_MS 10000 /* an unanswered command is given again */
@@ -66,7 +67,7 @@ static void pause_ms(uint64_t ms)
     poll(NULL, 0, (int)ms);
 }
 
-/* ---- the pretended provider ---------------------------------------------------------------------------- */
+/* ---- the pretended provider ------------------------------------------------------------------ */
 
 enum outcome { SUCCESS, FAILURE, SILENCE };
 
@@ -109,7 +110,7 @@ static void ask_provider(const struct service *s, struct payment *p)
         p->due_ms = now + s->o.delay_min_ms + draw(s, p, 2) % span;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static bool take_events(struct service *s, struct fg_error *err)
 {
@@ -137,8 +138,8 @@ static bool take_events(struct service *s, struct fg_error *err)
 }
 
 /* Moves all of the list, in the books first. */
-static bool move(struct service *s, struct list *list, enum state from, enum state to, const char *booking,
-                 struct fg_error *err)
+static bool move(struct service *s, struct list *list, enum state from, enum state to,
+                 const char *booking, struct fg_error *err)
 {
     if (list->n && !books_move(&s->books, list->payment, list->n, from, to, booking, err))
         return false;
@@ -174,9 +175,11 @@ static bool act(struct service *s, struct fg_error *err)
     uint64_t now = now_ms();
     struct payment *p;
 
-    while ((p = payments_first(&s->open)) && p->due_ms <= now && charge.n < BATCH && decline.n < BATCH &&
-           ask.n < BATCH) {
-        struct list *list = p->state != STATE_TAKEN ? &ask : outcome_of(s, p) == SUCCESS ? &charge : &decline;
+    while ((p = payments_first(&s->open)) && p->due_ms <= now && charge.n < BATCH &&
+           decline.n < BATCH && ask.n < BATCH) {
+        struct list *list = p->state != STATE_TAKEN       ? &ask
+                            : outcome_of(s, p) == SUCCESS ? &charge
+                                                          : &decline;
 
         list->payment[list->n++] = p;
         payments_due(&s->open, p, now + COMMAND_MS);
@@ -188,7 +191,7 @@ static bool act(struct service *s, struct fg_error *err)
            tell(s, &decline, err) && tell(s, &ask, err);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 struct answers {
     struct list list[STATES]; /* by the state that they end in */
@@ -213,7 +216,8 @@ static enum state ends_in(struct service *s, const struct payment *p, unsigned s
     return p->state;
 }
 
-static void note(struct service *s, struct answers *a, struct payment *p, unsigned status, uint32_t retry_ms)
+static void note(struct service *s, struct answers *a, struct payment *p, unsigned status,
+                 uint32_t retry_ms)
 {
     enum state to = ends_in(s, p, status);
 
@@ -230,12 +234,12 @@ static void note(struct service *s, struct answers *a, struct payment *p, unsign
 
 static void packets(struct service *s, struct answers *a)
 {
-    struct fg_reply reply;
+    struct fg_packet_reply reply;
     struct payment *p;
 
     while (a->n < BATCH && way_receive(s->way, &s->open, &p, &reply)) {
-        bool asked =
-            p && (reply.op & ~FG_PACKET_REPLY) == (p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL);
+        bool asked = p && (reply.op & ~FG_PACKET_REPLY) ==
+                              (p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL);
 
         if (asked && p->state != STATE_TAKEN)
             note(s, a, p, reply.status, reply.retry_ms);
@@ -246,7 +250,7 @@ static unsigned status_of(const char *name)
 {
     unsigned status = FG_STATUS_COUNT - 1;
 
-    while (status && strcmp(fg_status_name(status), name) != 0)
+    while (status && strcmp(fg_packet_status_name(status), name) != 0)
         status--;
     return status;
 }
@@ -268,7 +272,8 @@ static bool results(struct service *s, struct answers *a, struct fg_error *err)
 
 static bool end(struct service *s, struct list *list, enum state to, struct fg_error *err)
 {
-    enum state from = to == STATE_CONFIRMED || to == STATE_REFUNDED ? STATE_CHARGED : STATE_DECLINED;
+    enum state from =
+        to == STATE_CONFIRMED || to == STATE_REFUNDED ? STATE_CHARGED : STATE_DECLINED;
 
     if (!move(s, list, from, to, to == STATE_REFUNDED ? "refund" : NULL, err))
         return false;
@@ -294,7 +299,7 @@ static bool hear(struct service *s, struct fg_error *err)
            end(s, &a.list[STATE_LAPSED], STATE_LAPSED, err);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* What was under way before: the provider is asked again, the appliance told again. */
 static void go_on(void *arg, struct payment *p)
@@ -310,8 +315,8 @@ static bool begin(struct service *s, struct fg_error *err)
     payments_clear(&s->open);
     events_close(&s->events);
     s->busy_ms = now_ms();
-    return books_open(&s->books, s->o.postgres, err) && books_load(&s->books, &s->open, go_on, s, err) &&
-           events_open(&s->events, &s->o, err);
+    return books_open(&s->books, s->o.postgres, err) &&
+           books_load(&s->books, &s->open, go_on, s, err) && events_open(&s->events, &s->o, err);
 }
 
 static void progress(struct service *s)
@@ -322,7 +327,8 @@ static void progress(struct service *s)
         return;
     s->progress_ms = now + s->o.progress_s * 1000;
     fprintf(stderr,
-            "order-service: %" PRIu64 " taken, %zu under way, %" PRIu64 " told, %" PRIu64 " of them again\n",
+            "order-service: %" PRIu64 " taken, %zu under way, %" PRIu64 " told, %" PRIu64
+            " of them again\n",
             s->taken, s->open.count, s->sent, s->again);
 }
 
@@ -370,9 +376,9 @@ static void write_json(FILE *out, const struct service *s, const struct books_to
             ", \"refunded_units\": %" PRIu64 ", \"charged_twice\": %" PRIu64 ",\n",
             t->charges, t->refunds, t->charged_units, t->refunded_units, t->charged_twice);
     fprintf(out,
-            " \"this_run\": {\"taken\": %" PRIu64 ", \"delivered_again\": %" PRIu64 ", \"told\": %" PRIu64
-            ", \"told_again\": %" PRIu64 ", \"sold_unpaid\": %" PRIu64 ", \"reconnects\": %" PRIu64
-            ", \"seconds\": %.1f}}\n",
+            " \"this_run\": {\"taken\": %" PRIu64 ", \"delivered_again\": %" PRIu64
+            ", \"told\": %" PRIu64 ", \"told_again\": %" PRIu64 ", \"sold_unpaid\": %" PRIu64
+            ", \"reconnects\": %" PRIu64 ", \"seconds\": %.1f}}\n",
             s->taken, s->repeats, s->sent, s->again, s->unpaid, s->reconnects,
             (double)(now_ms() - s->began_ms) / 1e3);
 }

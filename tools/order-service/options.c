@@ -6,28 +6,35 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: order-service --redis ADDRESS --postgres CONNINFO (--server IP[:PORT] --keys FILE | --via "
+    "usage: order-service --redis ADDRESS --postgres CONNINFO (--server IP[:PORT] --keys FILE | "
+    "--via "
     "stream) [OPTION...]\n"
-    "Takes reservations from the event stream in Redis, charges for them (a pretended provider), writes each "
+    "Takes reservations from the event stream in Redis, charges for them (a pretended provider), "
+    "writes each "
     "payment\n"
-    "into PostgreSQL, and confirms or cancels the order. What it was doing when it was killed, it goes on "
+    "into PostgreSQL, and confirms or cancels the order. What it was doing when it was killed, it "
+    "goes on "
     "with.\n"
     "  --redis ADDRESS        host:port, [v6]:port or unix:/path\n"
     "  --redis-password-file FILE   its first line\n"
     "  --prefix WORD          of the keys in Redis [floodgate]\n"
     "  --group WORD           consumer group on the event stream [order-service]\n"
-    "  --postgres CONNINFO    as libpq takes it: 'host=... dbname=... user=...'; schema order_service is "
+    "  --postgres CONNINFO    as libpq takes it: 'host=... dbname=... user=...'; schema "
+    "order_service is "
     "made in it\n"
     "  --via packets|stream   way back: order packets, or {prefix}:commands in Redis [packets]\n"
     "  --server IP[:PORT]     the appliance; [v6]:PORT\n"
     "  --keys FILE            key file: ID ROLE[,ROLE...] SECRET\n"
     "  --backend-key ID       the key to use, of role backend [2]\n"
     "  --success SHARE        payments that succeed [1]\n"
-    "  --failure SHARE        payments that are declined [0]; for the rest the provider never answers\n"
+    "  --failure SHARE        payments that are declined [0]; for the rest the provider never "
+    "answers\n"
     "  --delay-ms MIN[-MAX]   until the provider answers [0]\n"
     "  --seed N               of its answers: the same order is always answered alike [1]\n"
-    "  --open-max N           payments under way at a time; then no more events are taken [100000]\n"
-    "  --until-idle SECONDS   end when nothing was under way for so long; 0 = go on until SIGTERM [0]\n"
+    "  --open-max N           payments under way at a time; then no more events are taken "
+    "[100000]\n"
+    "  --until-idle SECONDS   end when nothing was under way for so long; 0 = go on until SIGTERM "
+    "[0]\n"
     "  --progress SECONDS     a line on standard error each so many seconds; 0 = none [0]\n"
     "  --json FILE            write the summary as JSON; - = standard output\n"
     "Exit: 0 ended as asked; 1 something cannot be used; 2 wrong use.\n";
@@ -40,8 +47,8 @@ static bool number(const char *name, const char *text, uint64_t min, uint64_t ma
     *value = strtoull(text, &end, 10);
     if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value >= min && *value <= max)
         return true;
-    fprintf(stderr, "order-service: --%s %s: accepted: %llu..%llu\n", name, text, (unsigned long long)min,
-            (unsigned long long)max);
+    fprintf(stderr, "order-service: --%s %s: accepted: %llu..%llu\n", name, text,
+            (unsigned long long)min, (unsigned long long)max);
     return false;
 }
 

@@ -76,7 +76,8 @@ static void settle(struct payments *all, struct payment *p)
 
 struct payment *payments_add(struct payments *all, const struct payment *like)
 {
-    struct payment *p = malloc(sizeof(*p)), **chain = &all->table[place_of(like->user, like->order)];
+    struct payment *p = malloc(sizeof(*p)),
+                   **chain = &all->table[place_of(like->user, like->order)];
 
     if (all->count == all->size) {
         all->size *= 2;
@@ -93,7 +94,8 @@ struct payment *payments_add(struct payments *all, const struct payment *like)
 
 void payments_remove(struct payments *all, struct payment *p)
 {
-    struct payment **link = &all->table[place_of(p->user, p->order)], *last = all->heap[--all->count];
+    struct payment **link = &all->table[place_of(p->user, p->order)],
+                   *last = all->heap[--all->count];
 
     while (*link != p)
         link = &(*link)->next;

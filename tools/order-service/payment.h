@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * payment: an order on its way through the service, and all that are under way, by order and by the time at
- * which something must be done. What is here is also in PostgreSQL: it is read from there after a crash.
+ * payment: an order on its way through the service, and all that are under way, by order and by the
+ * time at which something must be done. What is here is also in PostgreSQL: it is read from there
+ * after a crash.
  */
 #ifndef ORDER_SERVICE_PAYMENT_H
 #define ORDER_SERVICE_PAYMENT_H
@@ -9,13 +10,13 @@
 #include "base/base.h"
 
 /* name, name in the database, open (something is to be done), meaning */
-#define STATE_LIST(X)                                                                                        \
-    X(TAKEN, "taken", true, "the provider is asked")                                                         \
-    X(CHARGED, "charged", true, "money was taken; the confirmation is not answered yet")                     \
-    X(DECLINED, "declined", true, "no money; the cancellation is not answered yet")                          \
-    X(CONFIRMED, "confirmed", false, "paid and sold")                                                        \
-    X(REFUNDED, "refunded", false, "paid, but the units were gone: money given back")                        \
-    X(CANCELLED, "cancelled", false, "not paid, units given back")                                           \
+#define STATE_LIST(X)                                                                              \
+    X(TAKEN, "taken", true, "the provider is asked")                                               \
+    X(CHARGED, "charged", true, "money was taken; the confirmation is not answered yet")           \
+    X(DECLINED, "declined", true, "no money; the cancellation is not answered yet")                \
+    X(CONFIRMED, "confirmed", false, "paid and sold")                                              \
+    X(REFUNDED, "refunded", false, "paid, but the units were gone: money given back")              \
+    X(CANCELLED, "cancelled", false, "not paid, units given back")                                 \
     X(LAPSED, "lapsed", false, "not paid, and the hold had ended by itself")
 
 enum state {

@@ -30,7 +30,8 @@ static bool split(const char *text, char host[64], char port[8], struct fg_error
 
 static bool connect_to(struct way *w, const char *server, struct fg_error *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
                     *address;
     char host[64], port[8];
     int room = 4 << 20;
@@ -48,13 +49,14 @@ static bool connect_to(struct way *w, const char *server, struct fg_error *err)
     return !err->text[0];
 }
 
-bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_id, struct fg_error *err)
+bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_id,
+              struct fg_error *err)
 {
     w->fd = -1;
-    w->ring = fg_keyring_load(keys, err);
+    w->ring = fg_packet_keyring_load(keys, err);
     if (!w->ring)
         return false;
-    w->key = fg_keyring_find(w->ring, (uint16_t)key_id);
+    w->key = fg_packet_keyring_find(w->ring, (uint16_t)key_id);
     if (!w->key || !(w->key->roles & FG_ROLE_BACKEND))
         return fg_fail(err, "%s: key %llu %s", keys, (unsigned long long)key_id,
                        w->key ? "has not the role backend" : "is not there");
@@ -66,7 +68,7 @@ void way_close(struct way *w)
     if (w->fd >= 0)
         close(w->fd);
     if (w->ring)
-        fg_keyring_free(w->ring);
+        fg_packet_keyring_free(w->ring);
     w->ring = NULL;
 }
 
@@ -82,21 +84,22 @@ static void order_bytes(const char *text, uint8_t id[16])
 
 void way_send(struct way *w, const struct payment *p)
 {
-    struct fg_request r = {.op = p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL,
-                           .key_id = w->key->id,
-                           .user = p->user,
-                           .cookie = w->cookie};
+    struct fg_packet_request r = {.op = p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL,
+                                  .key_id = w->key->id,
+                                  .user = p->user,
+                                  .cookie = w->cookie};
 
     order_bytes(p->order, r.order_id);
     w->asked[w->cookie % WAY_COOKIES].user = p->user;
     memcpy(w->asked[w->cookie % WAY_COOKIES].order, p->order, 33);
     w->cookie++;
-    fg_request_seal(&r, w->key);
+    fg_packet_request_seal(&r, w->key);
     if (send(w->fd, &r, sizeof(r), 0) < 0)
         return; /* as if it were lost on the way */
 }
 
-bool way_receive(struct way *w, const struct payments *all, struct payment **p, struct fg_reply *reply)
+bool way_receive(struct way *w, const struct payments *all, struct payment **p,
+                 struct fg_packet_reply *reply)
 {
     ssize_t n;
 
@@ -106,7 +109,7 @@ bool way_receive(struct way *w, const struct payments *all, struct payment **p, 
     } while (n < 0 && (errno == EINTR || errno == ECONNREFUSED));
     if (n < 0)
         return false;
-    if (n == sizeof(*reply) && fg_reply_check(reply, w->key)) {
+    if (n == sizeof(*reply) && fg_packet_reply_check(reply, w->key)) {
         uint32_t slot = reply->cookie % WAY_COOKIES;
         uint8_t id[16];
 

@@ -10,8 +10,8 @@
 
 struct way {
     int fd;
-    struct fg_keyring *ring;
-    const struct fg_key *key;
+    struct fg_packet_keyring *ring;
+    const struct fg_packet_key *key;
     uint32_t cookie; /* of the next request */
     struct {
         uint64_t user;
@@ -20,13 +20,16 @@ struct way {
 };
 
 /** The socket, the key. False and err. */
-bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_id, struct fg_error *err);
+bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_id,
+              struct fg_error *err);
 void way_close(struct way *w);
 
 /** Confirms what is charged, cancels what is not. Not answered: send it again. */
 void way_send(struct way *w, const struct payment *p);
 
-/** The next answer: whose it is, or NULL when it is of none that is under way; false when there is none. */
-bool way_receive(struct way *w, const struct payments *all, struct payment **p, struct fg_reply *reply);
+/** The next answer: whose it is, or NULL when it is of none that is under way; false when there is
+ * none. */
+bool way_receive(struct way *w, const struct payments *all, struct payment **p,
+                 struct fg_packet_reply *reply);
 
 #endif

@@ -249,6 +249,8 @@ def run_program(name, argv, env, seconds, folder):
 def run_tier(build, tier):
     began, results = time.monotonic(), Results()
     say(f'== {tier}: {TIERS[tier]}')
+    if tier == 'fuzz':
+        results.add(step('building the fuzzers', ['ninja', '-C', build, '--quiet', 'fuzzers']))
     tests = tests_of(build, tier)
     if not tests:
         results.skipped.append((tier, 'has no tests'))

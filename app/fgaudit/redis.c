@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "redis.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "progress.h"
+#include "redis/address.h"
+#include "redis/keys.h"
+#include "snapshot.h"
+
+#define TIMEOUT_S 10 /* of one command: a busy Redis is slow, a dead one is not waited for */
+#define TRIES     5  /* readings until Redis stood still during one */
+#define POLL_MS   20
+
+/* ---- connection ------------------------------------------------------------------------------ */
+
+static bool unreadable(struct fg_redis_audit *a, const char *why)
+{
+    return fg_fail(&a->error, "redis %s: %s", a->address, why);
+}
+
+/* NULL and error for a lost connection or an error reply. */
+static redisReply *checked(struct fg_redis_audit *a, redisReply *reply)
+{
+    if (reply && reply->type != REDIS_REPLY_ERROR)
+        return reply;
+    unreadable(a, reply ? reply->str : a->redis->errstr);
+    if (reply)
+        freeReplyObject(reply);
+    return NULL;
+}
+
+redisReply *fg_redis_audit_ask(struct fg_redis_audit *a, const char *fmt, ...)
+{
+    redisReply *reply;
+    va_list args;
+
+    va_start(args, fmt);
+    reply = redisvCommand(a->redis, fmt, args);
+    va_end(args);
+    return checked(a, reply);
+}
+
+redisReply *fg_redis_audit_reply(struct fg_redis_audit *a)
+{
+    void *reply = NULL;
+
+    if (redisGetReply(a->redis, &reply) != REDIS_OK)
+        unreadable(a, a->redis->errstr);
+    return reply;
+}
+
+static bool done(redisReply *reply)
+{
+    if (!reply)
+        return false;
+    freeReplyObject(reply);
+    return true;
+}
+
+static bool log_in(struct fg_redis_audit *a)
+{
+    if (a->password[0] && a->user &&
+        !done(fg_redis_audit_ask(a, "AUTH %s %s", a->user, a->password)))
+        return false;
+    if (a->password[0] && !a->user && !done(fg_redis_audit_ask(a, "AUTH %s", a->password)))
+        return false;
+    return !a->database || done(fg_redis_audit_ask(a, "SELECT %u", a->database));
+}
+
+bool fg_redis_audit_open(struct fg_redis_audit *a)
+{
+    struct timeval timeout = {.tv_sec = TIMEOUT_S};
+    struct fg_redis_address where;
+
+    a->error.text[0] = '\0';
+    if (!fg_redis_address_parse(a->address, &where, &a->error) ||
+        !fg_redis_prefix_check(a->prefix, &a->error))
+        return false;
+    snprintf(a->key_prefix, sizeof(a->key_prefix), "{%s}:", a->prefix);
+    a->redis = where.is_unix ? redisConnectUnixWithTimeout(where.host, timeout)
+                             : redisConnectWithTimeout(where.host, where.port, timeout);
+    if (!a->redis)
+        fg_out_of_memory();
+    if (a->redis->err)
+        return unreadable(a, a->redis->errstr);
+    redisSetTimeout(a->redis, timeout);
+    return log_in(a);
+}
+
+void fg_redis_audit_close(struct fg_redis_audit *a)
+{
+    if (a->redis)
+        redisFree(a->redis);
+    a->redis = NULL;
+}
+
+/* ---- cursor ---------------------------------------------------------------------------------- */
+
+static bool number(const redisReply *r, int base, uint64_t *value)
+{
+    char *end;
+
+    if (r->type != REDIS_REPLY_STRING || !r->len)
+        return false;
+    *value = strtoull(r->str, &end, base);
+    return !*end;
+}
+
+/* False: unreadable. A cursor that is not there or makes no sense is a problem, and has_cursor is
+ * false. */
+static bool read_cursor(struct fg_redis_audit *a)
+{
+    redisReply *r =
+        fg_redis_audit_ask(a,
+                           "HMGET %s" FG_KEY_CURSOR " " FG_CURSOR_SEQ " " FG_CURSOR_APPLIANCE
+                           " " FG_CURSOR_FORMAT " " FG_CURSOR_BROKEN " " FG_CURSOR_FILLED,
+                           a->key_prefix);
+
+    if (!r)
+        return false;
+    a->broken[0] = '\0';
+    a->has_cursor = number(r->element[0], 10, &a->cursor) &&
+                    number(r->element[1], 16, &a->appliance) && r->element[2]->str &&
+                    !strcmp(r->element[2]->str, FG_REDIS_FORMAT);
+    a->filled = 0;
+    number(r->element[4], 10, &a->filled);
+    if (r->element[3]->str) {
+        snprintf(a->broken, sizeof(a->broken), "%s", r->element[3]->str);
+        a->has_cursor = false;
+    }
+    freeReplyObject(r);
+    return true;
+}
+
+/* Waits until Redis has what the log had when it was read. */
+static bool wait_cursor(struct fg_redis_audit *a, uint64_t seq)
+{
+    uint64_t end = fg_now_ms() + a->wait_ms;
+
+    for (;;) {
+        if (!read_cursor(a))
+            return false;
+        if (!a->has_cursor || a->cursor >= seq || fg_now_ms() >= end)
+            return true;
+        usleep(POLL_MS * 1000);
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static bool compare_with(struct fg_redis_audit *a, struct fg_story *story, const char *log_dir)
+{
+    a->items = a->orders = a->events = a->keys = 0;
+    return fg_redis_audit_keys(a, story) && fg_redis_audit_events(a, story, log_dir);
+}
+
+/* Redis lags: it must equal the beginning of the log up to its cursor. That part of the log is gone
+ * through again, silently: its own problems are known already. */
+static bool compare_behind(struct fg_redis_audit *a, const struct fg_story *story,
+                           const char *log_dir)
+{
+    struct fg_problems silent = {.silent = true};
+    struct fg_story before;
+    struct fg_log log;
+    bool ok;
+
+    a->behind = story->seq - a->cursor;
+    fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+               "the cursor is at %" PRIu64 ", %" PRIu64
+               " records behind the log, which ends at %" PRIu64
+               " (Redis was compared with the log up to the cursor)",
+               a->cursor, a->behind, story->seq);
+    if (a->cursor < story->begin_seq)
+        return true; /* from before the log begins: nothing to compare with */
+    fg_story_init(&before, &silent, story->settle_ms);
+    ok = fg_log_open(&log, log_dir, &silent, &a->error);
+    log.limit_seq = a->cursor;
+    ok = ok && fg_snapshots_begin(&before, &log, &a->error);
+    if (ok)
+        fg_story_read(&before, &log);
+    before.problems = a->problems;
+    ok = ok && compare_with(a, &before, log_dir);
+    fg_log_close(&log);
+    fg_story_free(&before);
+    return ok;
+}
+
+static bool usable_cursor(struct fg_redis_audit *a, const struct fg_story *story,
+                          const struct fg_log *log)
+{
+    if (a->broken[0]) {
+        fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+                   "the sink met an error inside a transaction, %s", a->broken);
+        return false;
+    }
+    if (!a->has_cursor) {
+        fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+                   "%s" FG_KEY_CURSOR " is missing or not a cursor of format " FG_REDIS_FORMAT,
+                   a->key_prefix);
+        return false;
+    }
+    if (a->appliance != log->appliance) {
+        fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+                   "the cursor is of appliance %016" PRIx64 ", the log of %016" PRIx64,
+                   a->appliance, log->appliance);
+        return false;
+    }
+    if (a->cursor > story->seq) {
+        fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+                   "the cursor is at %" PRIu64 ", ahead of the log, which ends at %" PRIu64,
+                   a->cursor, story->seq);
+        return false;
+    }
+    return true;
+}
+
+static void forget_seen(struct fg_story *story)
+{
+    for (uint32_t k = 0; k < story->tables.order_count; k++)
+        story->tables.orders[k].in_redis = 0;
+    for (uint32_t k = 0; k < story->tables.item_count; k++)
+        story->tables.items[k].in_redis = false;
+    for (uint64_t k = 0; k < story->denied.size; k++)
+        story->denied.places[k].in_redis = false;
+}
+
+bool fg_redis_audit_compare(struct fg_redis_audit *a, struct fg_story *story, struct fg_log *log)
+{
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        uint64_t cursor;
+        bool ok;
+
+        fg_problems_forget(a->problems, FG_PROBLEM_REDIS_CURSOR);
+        fg_story_read(story, log);
+        if (!wait_cursor(a, story->seq))
+            return false;
+        if (a->has_cursor && a->cursor > story->seq) /* the log went on meanwhile? */
+            fg_story_read(story, log);
+        if (!usable_cursor(a, story, log))
+            return true;
+        forget_seen(story);
+        cursor = a->cursor;
+        ok = cursor < story->seq ? compare_behind(a, story, log->dir)
+                                 : compare_with(a, story, log->dir);
+        if (!ok || !read_cursor(a))
+            return false;
+        if (a->has_cursor && a->cursor == cursor)
+            return true;
+    }
+    fg_problems_forget(a->problems, FG_PROBLEM_REDIS_CURSOR);
+    fg_problem(a->problems, FG_PROBLEM_REDIS_MOVING, "the cursor moved during each of %d readings",
+               TRIES);
+    return true;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The event stream: both it and the log are in order of sequence, so they are gone through side by
+ * side. */
+#include "redis.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "progress.h"
+#include "redis/keys.h"
+
+#define PAGE 1000
+
+struct walk {
+    struct fg_redis_audit *a;
+    struct fg_log log;
+    const struct fg_journal_record *r; /* next record that must have an event; NULL = none */
+    bool head_cut; /* the stream may have lost its oldest entries by its limit */
+};
+
+static void next_record(struct walk *w)
+{
+    do
+        w->r = fg_log_next(&w->log);
+    while (w->r && w->r->type == FG_REC_BATCH);
+}
+
+static void expect_order(struct fg_expected *e, const struct fg_journal_record *r)
+{
+    char id[33];
+
+    fg_hex(id, r->order_id);
+    fg_expect_u64(e, "user", r->user);
+    fg_expect_text(e, "order", id);
+    fg_expect_u64(e, "item", r->item);
+    fg_expect_u64(e, "quantity", r->quantity);
+    fg_expect_u64(e, "deadline_ms", r->arg);
+}
+
+static void expect_item(struct fg_expected *e, const struct fg_journal_record *r)
+{
+    fg_expect_u64(e, "item", r->item);
+    if (r->type == FG_REC_STOCK) {
+        fg_expect_i64(e, "units", (int64_t)r->arg);
+    } else if (r->type == FG_REC_ITEM_NAME) {
+        fg_expect(e, "name", r->name, strnlen((const char *)r->name, sizeof(r->name)));
+    } else if (r->type == FG_REC_ITEM_SET) {
+#define X(name) fg_expect_u64(e, #name, r->name);
+        FG_REDIS_SETTINGS_LIST(X)
+#undef X
+        fg_expect_u64(e, FG_ITEM_FIELD_PAUSED, r->flags & FG_ITEM_PAUSED ? 1 : 0);
+    }
+}
+
+static const char *type_text(unsigned type)
+{
+    switch (type) {
+#define X(name, number, text)                                                                      \
+    case number:                                                                                   \
+        return text;
+        FG_RECORD_LIST(X)
+#undef X
+    }
+    return "?";
+}
+
+static void compare_entry(struct walk *w, const redisReply *fields)
+{
+    const struct fg_journal_record *r = w->r;
+    struct fg_expected e = {0};
+    char what[64];
+
+    fg_expect_u64(&e, "seq", r->seq);
+    fg_expect_text(&e, "type", type_text(r->type));
+    fg_expect_u64(&e, "time_ms", r->time_ms);
+    if (r->type == FG_REC_EXTENDED || (r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED)) {
+        expect_order(&e, r);
+    } else if (r->type == FG_REC_USER) {
+        fg_expect_u64(&e, "user", r->user);
+        fg_expect_u64(&e, "denied", r->arg);
+    } else {
+        expect_item(&e, r);
+    }
+    snprintf(what, sizeof(what), "event %" PRIu64 "-0", r->seq);
+    fg_expect_compare(w->a, &e, fields, FG_PROBLEM_REDIS_EVENT, FG_PROBLEM_REDIS_EVENT, what);
+}
+
+static void missing(struct walk *w)
+{
+    if (!w->head_cut)
+        fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %" PRIu64 "-0 (%s) is missing",
+                   w->r->seq, type_text(w->r->type));
+    next_record(w);
+}
+
+/* "SEQ-0" */
+static bool parse_id(const char *text, uint64_t *seq)
+{
+    char *end;
+
+    errno = 0;
+    *seq = strtoull(text, &end, 10);
+    return end != text && !errno && !strcmp(end, "-0");
+}
+
+/* Stands for all records up to its own, which have no events. */
+static bool is_resync(const redisReply *fields)
+{
+    for (size_t i = 0; i + 1 < fields->elements; i += 2)
+        if (!strcmp(fields->element[i]->str, "type"))
+            return !strcmp(fields->element[i + 1]->str, FG_EVENT_RESYNC);
+    return false;
+}
+
+static void take_entry(struct walk *w, const redisReply *entry)
+{
+    const char *id = entry->element[0]->str;
+    uint64_t seq;
+
+    w->a->events++;
+    fg_progress("redis events", w->a->events);
+    if (!parse_id(id, &seq)) {
+        fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %s: not of the form SEQUENCE-0",
+                   id);
+        return;
+    }
+    if (seq < w->log.first_seq)
+        return; /* of a record that the log does not hold any more */
+    if (is_resync(entry->element[1])) {
+        while (w->r && w->r->seq <= seq)
+            next_record(w);
+        return;
+    }
+    while (w->r && w->r->seq < seq)
+        missing(w);
+    w->head_cut = false;
+    if (!w->r || w->r->seq != seq) {
+        fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %s: the log has no such record",
+                   id);
+        return;
+    }
+    compare_entry(w, entry->element[1]);
+    next_record(w);
+}
+
+static bool walk_stream(struct walk *w)
+{
+    struct fg_redis_audit *a = w->a;
+    char from[64] = "-";
+    size_t n;
+
+    do {
+        redisReply *r = fg_redis_audit_ask(a, "XRANGE %s" FG_KEY_EVENTS " %s + COUNT %d",
+                                           a->key_prefix, from, PAGE);
+
+        if (!r)
+            return false;
+        n = r->elements;
+        for (size_t i = 0; i < n; i++)
+            take_entry(w, r->element[i]);
+        if (n)
+            snprintf(from, sizeof(from), "(%.60s", r->element[n - 1]->element[0]->str);
+        freeReplyObject(r);
+    } while (n == PAGE);
+    while (w->r)
+        missing(w);
+    return true;
+}
+
+static bool length(struct fg_redis_audit *a, uint64_t *entries)
+{
+    redisReply *r = fg_redis_audit_ask(a, "XLEN %s" FG_KEY_EVENTS, a->key_prefix);
+
+    if (!r)
+        return false;
+    *entries = (uint64_t)r->integer;
+    freeReplyObject(r);
+    return true;
+}
+
+bool fg_redis_audit_events(struct fg_redis_audit *a, const struct fg_story *story,
+                           const char *log_dir)
+{
+    struct fg_problems silent = {.silent = true};
+    struct walk w = {.a = a};
+    uint64_t entries;
+    bool ok;
+
+    if (!length(a, &entries))
+        return false;
+    w.head_cut = a->stream_max && entries >= a->stream_max;
+    ok = fg_log_open(&w.log, log_dir, &silent, &a->error);
+    w.log.limit_seq = story->seq;
+    if (ok) {
+        next_record(&w);
+        ok = walk_stream(&w);
+    }
+    fg_log_close(&w.log);
+    return ok;
+}

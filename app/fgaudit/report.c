@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool fg_report_passed(const struct fg_report *r)
+{
+    return fg_problems_count(r->problems) == 0;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+/* Written by hand: jansson's integers are signed, item and user numbers use all 64 bits. */
+static void string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if (*p < 0x20 || *p >= 0x7f) /* bytes that may be no UTF-8, from Redis */
+            fprintf(out, "\\u%04x", *p);
+        else
+            fputc(*p, out);
+    }
+    fputc('"', out);
+}
+
+static void problems(const struct fg_problems *p, FILE *out)
+{
+    const char *comma = "";
+
+    fputs("  \"problem_counts\": {", out);
+    for (int k = 0; k < FG_PROBLEM_COUNT; k++) {
+        if (!p->kinds[k].count)
+            continue;
+        fprintf(out, "%s\"%s\": %" PRIu64, comma, fg_problem_name((enum fg_problem)k),
+                p->kinds[k].count);
+        comma = ", ";
+    }
+    fputs("},\n  \"problems\": [", out);
+    comma = "";
+    for (int k = 0; k < FG_PROBLEM_COUNT; k++) {
+        for (size_t i = 0; i < p->kinds[k].kept; i++) {
+            fprintf(out, "%s\n    {\"kind\": \"%s\", \"text\": ", comma,
+                    fg_problem_name((enum fg_problem)k));
+            string(out, p->kinds[k].texts[i]);
+            fputc('}', out);
+            comma = ",";
+        }
+    }
+    fputs("],\n", out);
+}
+
+static void items(const struct fg_tables *t, FILE *out)
+{
+    fputs("  \"items\": [", out);
+    for (uint32_t k = 0; k < t->item_count; k++) {
+        const struct fg_item *i = &t->items[k];
+
+        fprintf(out,
+                "%s\n    {\"item\": %" PRIu64 ", \"total\": %" PRId64 ", \"available\": %" PRId64
+                ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64 "}",
+                k ? "," : "", i->item, i->total, i->total - i->reserved - i->sold, i->reserved,
+                i->sold);
+    }
+    fputs("],\n", out);
+}
+
+static void log_part(const struct fg_report *r, FILE *out)
+{
+    const struct fg_story *s = r->story;
+
+    fputs("  \"log\": {\"dir\": ", out);
+    string(out, r->log->dir);
+    fprintf(out,
+            ", \"appliance\": \"%016" PRIx64 "\", \"segments\": %zu, \"first_seq\": %" PRIu64
+            ", \"begin_snapshot\": %" PRIu64 ", \"snapshots\": %" PRIu64 ", \"last_seq\": %" PRIu64
+            ", \"commits\": %" PRIu64 ", \"records\": %" PRIu64 ", \"torn_records\": %" PRIu64
+            ", \"orders\": %u",
+            r->log->appliance, r->log->count, r->log->first_seq, s->begin_seq, r->snapshots, s->seq,
+            s->commits, s->records, r->log->torn, s->tables.order_count);
+    for (int k = FG_STATE_ABSENT + 1; k < FG_STATE_COUNT; k++)
+        fprintf(out, ", \"%s\": %" PRIu64, fg_state_name((unsigned)k), s->states[k]);
+    fputs("},\n", out);
+}
+
+static void redis_part(const struct fg_redis_audit *a, FILE *out)
+{
+    if (!a) {
+        fputs("  \"redis\": null,\n", out);
+        return;
+    }
+    fputs("  \"redis\": {\"address\": ", out);
+    string(out, a->address);
+    fputs(", \"prefix\": ", out);
+    string(out, a->prefix);
+    fprintf(out,
+            ", \"cursor\": %" PRIu64 ", \"behind\": %" PRIu64 ", \"items\": %" PRIu64
+            ", \"orders\": %" PRIu64 ", \"events\": %" PRIu64 "},\n",
+            a->cursor, a->behind, a->items, a->orders, a->events);
+}
+
+static void postgres_part(const struct fg_postgres_audit *a, FILE *out)
+{
+    if (!a) {
+        fputs("  \"postgres\": null,\n", out);
+        return;
+    }
+    fputs("  \"postgres\": {\"address\": ", out);
+    string(out, a->address);
+    fputs(", \"schema\": ", out);
+    string(out, a->schema);
+    fprintf(out,
+            ", \"cursor\": %" PRIu64 ", \"behind\": %" PRIu64 ", \"filled_seq\": %" PRIu64
+            ", \"items\": %" PRIu64 ", \"orders\": %" PRIu64 ", \"denied\": %" PRIu64 "},\n",
+            a->cursor, a->behind, a->filled, a->items, a->orders, a->users);
+}
+
+static void client_part(const struct fg_client *c, FILE *out)
+{
+    static const char *const names[] = {[FG_STATUS_NONE] = "NONE",
+#define X(name, number, text) [number] = #name,
+                                        FG_STATUS_LIST(X)
+#undef X
+    };
+    const char *comma = "";
+
+    if (!c) {
+        fputs("  \"client\": null,\n", out);
+        return;
+    }
+    fprintf(out,
+            "  \"client\": {\"files\": %u, \"orders\": %" PRIu64 ", \"acknowledged\": %" PRIu64
+            ", \"rejected\": %" PRIu64 ", \"unanswered\": %" PRIu64 ", \"open\": %" PRIu64
+            ", \"unnamed\": %" PRIu64 ", \"told\": {",
+            c->files, c->orders, c->acknowledged, c->rejected, c->unanswered, c->open, c->unnamed);
+    for (int k = 0; k < FG_STATUS_COUNT; k++) {
+        if (!c->told[k])
+            continue;
+        fprintf(out, "%s\"%s\": %" PRIu64, comma, names[k], c->told[k]);
+        comma = ", ";
+    }
+    fputs("}},\n", out);
+}
+
+void fg_report_json(const struct fg_report *r, FILE *out)
+{
+    fprintf(out, "{\n  \"audit\": \"%s\",\n  \"oversold\": %" PRIu64 ",\n",
+            fg_report_passed(r) ? "pass" : "fail", r->oversold);
+    problems(r->problems, out);
+    items(&r->story->tables, out);
+    log_part(r, out);
+    redis_part(r->redis, out);
+    postgres_part(r->postgres, out);
+    client_part(r->client, out);
+    fprintf(out, "  \"elapsed_ms\": %" PRIu64 "\n}\n", r->elapsed_ms);
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void text_problems(const struct fg_problems *p, FILE *out)
+{
+    for (int k = 0; k < FG_PROBLEM_COUNT; k++) {
+        const struct fg_problem_kind *kind = &p->kinds[k];
+
+        if (!kind->count)
+            continue;
+        fprintf(out, "%s: %" PRIu64 ": %s\n", fg_problem_name((enum fg_problem)k), kind->count,
+                fg_problem_meaning((enum fg_problem)k));
+        for (size_t i = 0; i < kind->kept; i++)
+            fprintf(out, "  %s\n", kind->texts[i]);
+        if (kind->count > kind->kept)
+            fprintf(out, "  ... and %" PRIu64 " more\n", kind->count - kind->kept);
+    }
+}
+
+static void text_units(const struct fg_tables *t, FILE *out)
+{
+    int64_t total = 0, reserved = 0, sold = 0;
+
+    for (uint32_t k = 0; k < t->item_count; k++) {
+        total += t->items[k].total;
+        reserved += t->items[k].reserved;
+        sold += t->items[k].sold;
+    }
+    fprintf(out,
+            "units    %u items, total %" PRId64 ", available %" PRId64 ", reserved %" PRId64
+            ", sold %" PRId64 "\n",
+            t->item_count, total, total - reserved - sold, reserved, sold);
+}
+
+void fg_report_text(const struct fg_report *r, FILE *out)
+{
+    const struct fg_story *s = r->story;
+
+    text_problems(r->problems, out);
+    fprintf(out, "log      %s: %" PRIu64 " records in %zu segments, %u orders", r->log->dir, s->seq,
+            r->log->count, s->tables.order_count);
+    for (int k = FG_STATE_ABSENT + 1; k < FG_STATE_COUNT; k++)
+        fprintf(out, ", %" PRIu64 " %s", s->states[k], fg_state_name((unsigned)k));
+    fputc('\n', out);
+    if (s->begin_seq)
+        fprintf(out,
+                "         begins with the snapshot of record %" PRIu64 ", audited from there\n",
+                s->begin_seq);
+    if (r->snapshots)
+        fprintf(out, "         %" PRIu64 " snapshots compared\n", r->snapshots);
+    if (r->log->torn)
+        fprintf(out, "         torn tail: %" PRIu64 " records behind the end, never acknowledged\n",
+                r->log->torn);
+    text_units(&s->tables, out);
+    if (r->redis)
+        fprintf(out,
+                "redis    %s: cursor %" PRIu64 " (%" PRIu64 " behind), %" PRIu64 " items, %" PRIu64
+                " orders, %" PRIu64 " events\n",
+                r->redis->address, r->redis->cursor, r->redis->behind, r->redis->items,
+                r->redis->orders, r->redis->events);
+    if (r->postgres)
+        fprintf(out,
+                "postgres %s schema %s: cursor %" PRIu64 " (%" PRIu64 " behind), %" PRIu64
+                " items, %" PRIu64 " orders, %" PRIu64 " denied users\n",
+                r->postgres->address, r->postgres->schema, r->postgres->cursor, r->postgres->behind,
+                r->postgres->items, r->postgres->orders, r->postgres->users);
+    if (r->client)
+        fprintf(out,
+                "clients  %u files: %" PRIu64 " orders, %" PRIu64 " acknowledged, %" PRIu64
+                " rejected, %" PRIu64 " unanswered; %" PRIu64 " orders of the log are in no file\n",
+                r->client->files, r->client->orders, r->client->acknowledged, r->client->rejected,
+                r->client->unanswered, r->client->unnamed);
+    fprintf(out, "oversold %" PRIu64 "\n", r->oversold);
+    if (fg_report_passed(r))
+        fprintf(out, "audit    PASS\n");
+    else
+        fprintf(out, "audit    FAIL: %" PRIu64 " problems\n", fg_problems_count(r->problems));
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "story.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "progress.h"
+
+void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t settle_ms)
+{
+    *s = (struct fg_story){.problems = problems, .settle_ms = settle_ms};
+    fg_tables_init(&s->tables);
+}
+
+void fg_story_free(struct fg_story *s)
+{
+    fg_tables_free(&s->tables);
+    free(s->denied.places);
+}
+
+/* "record 17: order 00ff.. of user 5, item 7" */
+static const char *where(const struct fg_journal_record *r, char text[192])
+{
+    char id[33];
+
+    fg_hex(id, r->order_id);
+    snprintf(text, 192, "record %" PRIu64 ": order %s of user %" PRIu64 ", item %" PRIu64, r->seq,
+             id, r->user, r->item);
+    return text;
+}
+
+/* ---- units ----------------------------------------------------------------------------------- */
+
+static int64_t available(const struct fg_item *i)
+{
+    return i->total - i->reserved - i->sold;
+}
+
+/* To be called before an item's units change: remembers what was free when this commit began. A
+ * unit that is released becomes free for others only once that is durable, so it cannot be taken in
+ * the same commit. */
+static void touch(const struct fg_story *s, struct fg_item *i)
+{
+    if (i->commit == s->commits)
+        return;
+    i->commit = s->commits;
+    i->free_before = available(i);
+}
+
+/* Units were taken: an order's, or stock that was removed. */
+static void taken(const struct fg_story *s, struct fg_item *i, const struct fg_journal_record *r,
+                  int64_t units)
+{
+    int64_t missing = -available(i);
+
+    i->free_before -= units;
+    if (missing > i->short_max)
+        i->short_max = missing;
+    if (missing > 0)
+        fg_problem(s->problems, FG_PROBLEM_OVERSOLD,
+                   "record %" PRIu64 ": item %" PRIu64 ": total %" PRId64 ", reserved %" PRId64
+                   ", sold %" PRId64 ": %" PRId64 " more than there are",
+                   r->seq, r->item, i->total, i->reserved, i->sold, missing);
+    else if (i->free_before < 0)
+        fg_problem(s->problems, FG_PROBLEM_REUSED,
+                   "record %" PRIu64 ": item %" PRIu64 ": %" PRId64
+                   " units taken that were released or added in the same commit",
+                   r->seq, r->item, -i->free_before);
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static struct fg_item *item_of(const struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = fg_tables_item(&s->tables, r->item);
+
+    if (!i)
+        fg_problem(s->problems, FG_PROBLEM_UNKNOWN_ITEM,
+                   "record %" PRIu64 ": item %" PRIu64 " was not defined before", r->seq, r->item);
+    return i;
+}
+
+/* 0 = no limit */
+static uint32_t wider(uint32_t a, uint32_t b)
+{
+    if (!a || !b)
+        return 0;
+    return a > b ? a : b;
+}
+
+static void item_set(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = fg_tables_item(&s->tables, r->item);
+
+    if (!i) {
+        i = fg_tables_item_add(&s->tables, r->item);
+    } else {
+        bool still = r->time_ms <= i->loose_ms;
+
+        i->loose_limit = still ? wider(i->loose_limit, i->user_limit) : i->user_limit;
+        i->loose_order_max =
+            still && i->loose_order_max > i->order_max ? i->loose_order_max : i->order_max;
+        i->loose_ms = r->time_ms + s->settle_ms;
+    }
+    i->opens_ms = r->opens_ms;
+    i->closes_ms = r->closes_ms;
+    i->hold_ms = r->hold_ms;
+    i->user_limit = r->user_limit;
+    i->order_max = r->order_max;
+    i->flags = r->flags;
+}
+
+static void item_name(const struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+
+    if (!i)
+        return;
+    i->name_len = (uint8_t)strnlen((const char *)r->name, sizeof(r->name));
+    memcpy(i->name, r->name, i->name_len);
+}
+
+static void stock(const struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+    int64_t units = (int64_t)r->arg;
+
+    if (!i)
+        return;
+    touch(s, i);
+    i->total += units;
+    if (units < 0)
+        taken(s, i, r, -units);
+}
+
+/* ---- orders ---------------------------------------------------------------------------------- */
+
+static void check_limits(struct fg_story *s, const struct fg_item *i,
+                         const struct fg_journal_record *r, uint32_t units)
+{
+    bool loose = r->time_ms <= i->loose_ms;
+    uint32_t limit = loose ? wider(i->user_limit, i->loose_limit) : i->user_limit;
+    uint16_t most = loose && i->loose_order_max > i->order_max ? i->loose_order_max : i->order_max;
+    char text[192];
+
+    if (limit && units > limit)
+        fg_problem(s->problems, FG_PROBLEM_USER_LIMIT,
+                   "%s: the user now has %u units, the limit is %u", where(r, text), units, limit);
+    if (!r->quantity || r->quantity > most)
+        fg_problem(s->problems, FG_PROBLEM_ORDER_MAX, "%s: quantity %u, accepted are 1..%u",
+                   where(r, text), r->quantity, most);
+}
+
+/* A request that waited for units as its user was denied may still be served: it was judged before.
+ */
+static void check_denied(struct fg_story *s, const struct fg_journal_record *r)
+{
+    const struct fg_denied *d = fg_denied_find(&s->denied, r->user);
+    char text[192];
+
+    if (d && d->denied && r->time_ms > d->since_ms + s->settle_ms)
+        fg_problem(s->problems, FG_PROBLEM_USER_DENIED,
+                   "%s: accepted at %" PRIu64 " ms, denied since %" PRIu64, where(r, text),
+                   r->time_ms, d->since_ms);
+}
+
+static void user(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_denied *d = fg_denied_add(&s->denied, r->user);
+
+    if (r->arg > 1)
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": user %" PRIu64 " is neither denied nor allowed: %" PRIu64,
+                   r->seq, r->user, r->arg);
+    if (r->arg == 1 && !d->denied)
+        d->since_ms = r->time_ms;
+    d->denied = r->arg == 1;
+}
+
+static void reserved(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+    struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
+    uint32_t place, *held;
+    char text[192];
+
+    if (o) {
+        fg_problem(s->problems, FG_PROBLEM_ORDER_TWICE,
+                   "%s: accepted again, it is %s since record %" PRIu64, where(r, text),
+                   fg_state_name(o->state), o->seq);
+        return;
+    }
+    if (!i)
+        return;
+    check_denied(s, r);
+    place = (uint32_t)(i - s->tables.items);
+    o = fg_tables_order_add(&s->tables, r->user, r->order_id);
+    o->item = place;
+    o->quantity = r->quantity;
+    o->state = FG_STATE_RESERVED;
+    o->deadline_ms = r->arg;
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+    s->states[FG_STATE_RESERVED]++;
+    held = fg_tables_held(&s->tables, r->user, place);
+    *held += r->quantity;
+    check_limits(s, i, r, *held);
+    touch(s, i);
+    i->reserved += r->quantity;
+    taken(s, i, r, r->quantity);
+}
+
+static bool fields_match(struct fg_story *s, const struct fg_order *o,
+                         const struct fg_journal_record *r)
+{
+    uint64_t item = s->tables.items[o->item].item;
+    char text[192];
+
+    if (item == r->item && o->quantity == r->quantity)
+        return true;
+    fg_problem(s->problems, FG_PROBLEM_FIELDS,
+               "%s, quantity %u: the order is of item %" PRIu64 ", quantity %u", where(r, text),
+               r->quantity, item, o->quantity);
+    return false;
+}
+
+/* SOLD, CANCELLED and EXPIRED each end a RESERVED order; no other step exists. */
+static void ended(struct fg_story *s, const struct fg_journal_record *r, enum fg_state state)
+{
+    struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
+    unsigned before = o ? o->state : FG_STATE_ABSENT;
+    struct fg_item *i;
+    char text[192];
+
+    if (before != FG_STATE_RESERVED) {
+        fg_problem(s->problems, FG_PROBLEM_STEP, "%s: from %s to %s", where(r, text),
+                   fg_state_name(before), fg_state_name(state));
+        return;
+    }
+    if (!fields_match(s, o, r))
+        return;
+    if (state == FG_STATE_EXPIRED && r->time_ms < o->deadline_ms)
+        fg_problem(s->problems, FG_PROBLEM_EARLY_EXPIRY,
+                   "%s: at %" PRIu64 " ms, the deadline is %" PRIu64, where(r, text), r->time_ms,
+                   o->deadline_ms);
+    i = &s->tables.items[o->item];
+    touch(s, i);
+    i->reserved -= o->quantity;
+    if (state == FG_STATE_SOLD)
+        i->sold += o->quantity;
+    else
+        *fg_tables_held(&s->tables, r->user, o->item) -= o->quantity;
+    s->states[FG_STATE_RESERVED]--;
+    s->states[state]++;
+    o->state = state;
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+}
+
+/* The hold of a RESERVED order is made longer. */
+static void extended(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
+    unsigned before = o ? o->state : FG_STATE_ABSENT;
+    char text[192];
+
+    if (before != FG_STATE_RESERVED || r->arg <= o->deadline_ms) {
+        fg_problem(s->problems, FG_PROBLEM_STEP,
+                   "%s: extended to %" PRIu64 " ms, it was %s, deadline %" PRIu64, where(r, text),
+                   r->arg, fg_state_name(before), o ? o->deadline_ms : 0);
+        return;
+    }
+    if (!fields_match(s, o, r))
+        return;
+    o->deadline_ms = r->arg;
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+static void take_in(struct fg_story *s, const struct fg_journal_record *r)
+{
+    switch (r->type) {
+    case FG_REC_BATCH:
+        s->commits++;
+        if (r->arg >= r->seq)
+            fg_problem(s->problems, FG_PROBLEM_LOG,
+                       "record %" PRIu64 ": a commit that calls %" PRIu64 " durable", r->seq,
+                       r->arg);
+        return;
+    case FG_REC_RESERVED:
+        reserved(s, r);
+        break;
+    case FG_REC_SOLD:
+        ended(s, r, FG_STATE_SOLD);
+        break;
+    case FG_REC_CANCELLED:
+        ended(s, r, FG_STATE_CANCELLED);
+        break;
+    case FG_REC_EXPIRED:
+        ended(s, r, FG_STATE_EXPIRED);
+        break;
+    case FG_REC_EXTENDED:
+        extended(s, r);
+        break;
+    case FG_REC_USER:
+        user(s, r);
+        break;
+    case FG_REC_ITEM_SET:
+        item_set(s, r);
+        break;
+    case FG_REC_ITEM_NAME:
+        item_name(s, r);
+        break;
+    case FG_REC_STOCK:
+        stock(s, r);
+        break;
+    default:
+        fg_problem(s->problems, FG_PROBLEM_LOG, "record %" PRIu64 ": unknown type %u", r->seq,
+                   r->type);
+    }
+    s->records++;
+}
+
+void fg_story_read(struct fg_story *s, struct fg_log *log)
+{
+    const struct fg_journal_record *r;
+
+    while ((r = fg_log_next(log))) {
+        take_in(s, r);
+        s->seq = r->seq;
+        fg_progress("log records", r->seq);
+    }
+}
+
+void fg_story_conservation(const struct fg_story *s)
+{
+    const struct fg_tables *t = &s->tables;
+    int64_t(*units)[FG_STATE_COUNT] = calloc((size_t)t->item_count + 1, sizeof(*units));
+
+    if (!units)
+        fg_out_of_memory();
+    for (uint32_t k = 0; k < t->order_count; k++)
+        units[t->orders[k].item][t->orders[k].state] += t->orders[k].quantity;
+    for (uint32_t k = 0; k < t->item_count; k++) {
+        const struct fg_item *i = &t->items[k];
+
+        if (i->reserved != units[k][FG_STATE_RESERVED] || i->sold != units[k][FG_STATE_SOLD] ||
+            i->total < 0 || available(i) < 0)
+            fg_problem(s->problems, FG_PROBLEM_CONSERVATION,
+                       "item %" PRIu64 ": total %" PRId64 ", available %" PRId64
+                       ", reserved %" PRId64 " (its orders: %" PRId64 "), sold %" PRId64
+                       " (its orders: %" PRId64 ")",
+                       i->item, i->total, available(i), i->reserved, units[k][FG_STATE_RESERVED],
+                       i->sold, units[k][FG_STATE_SOLD]);
+    }
+    free(units);
+}
+
+uint64_t fg_story_oversold(const struct fg_story *s)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t k = 0; k < s->tables.item_count; k++)
+        sum += (uint64_t)s->tables.items[k].short_max;
+    return sum;
+}

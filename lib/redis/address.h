@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** redis_address: where a Redis server is, as a person writes it. Pure; any thread. */
+#ifndef FG_REDIS_ADDRESS_H
+#define FG_REDIS_ADDRESS_H
+
+#include "base/base.h"
+
+#define FG_REDIS_PATH_MAX   107 /**< bytes of a unix socket's path (sockaddr_un) */
+#define FG_REDIS_PREFIX_MAX 63
+
+struct fg_redis_address {
+    bool is_unix;
+    char host[256]; /**< name, address, or path of the unix socket */
+    uint16_t port;  /**< 0 for a unix socket */
+};
+
+/** "host:port", "[v6]:port" or "unix:/path". False and err (value and accepted forms) when it is
+ * not. */
+bool fg_redis_address_parse(const char *text, struct fg_redis_address *address,
+                            struct fg_error *err);
+
+/** A prefix may hold letters, digits and . _ : - only: it stands in glob patterns and in a hash
+ * tag. */
+bool fg_redis_prefix_check(const char *prefix, struct fg_error *err);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "redis/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void fg_redis_conn_close(struct fg_redis_conn *conn)
+{
+    fg_redis_tls_close(conn->tls);
+    conn->tls = NULL;
+    if (conn->redis)
+        redisFree(conn->redis);
+    conn->redis = NULL;
+}
+
+static bool lost(struct fg_redis_conn *conn, struct fg_error *err, const char *what)
+{
+    fg_fail(err, "%s: %s", conn->options->address, what);
+    fg_redis_conn_close(conn);
+    return false;
+}
+
+static bool timed_out(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    char what[64];
+
+    conn->timed_out = true;
+    snprintf(what, sizeof(what), "no answer within %u ms", conn->options->timeout_ms);
+    return lost(conn, err, what);
+}
+
+static bool connected(struct fg_redis_conn *conn, uint64_t deadline, struct fg_error *err)
+{
+    int problem = 0;
+    socklen_t len = sizeof(problem);
+
+    while (!fg_wait_fd(conn->wait, conn->redis->fd, POLLOUT, deadline)) {
+        if (fg_wait_over(conn->wait, deadline))
+            return timed_out(conn, err);
+    }
+    getsockopt(conn->redis->fd, SOL_SOCKET, SO_ERROR, &problem, &len);
+    return problem ? lost(conn, err, strerror(problem)) : true;
+}
+
+static bool secured(struct fg_redis_conn *conn, uint64_t deadline, struct fg_error *err)
+{
+    char why[200];
+
+    if (!conn->options->tls)
+        return true;
+    conn->tls = fg_redis_tls_open(conn->redis->fd, conn->options, &conn->address, conn->wait,
+                                  deadline, why);
+    if (conn->tls)
+        return true;
+    return why[0] ? lost(conn, err, why) : timed_out(conn, err);
+}
+
+void fg_redis_answer_free(struct fg_redis_answer *answer)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (answer->last[i] && answer->last[i] != answer->exec)
+            freeReplyObject(answer->last[i]);
+        answer->last[i] = NULL;
+    }
+    if (answer->exec)
+        freeReplyObject(answer->exec);
+    answer->exec = NULL;
+}
+
+static void keep(struct fg_redis_answer *answer, redisReply *reply, size_t index)
+{
+    if (reply->type == REDIS_REPLY_ERROR && !answer->error[0])
+        snprintf(answer->error, sizeof(answer->error), "%s", reply->str);
+    if (answer->last[1] && answer->last[1] != answer->exec)
+        freeReplyObject(answer->last[1]);
+    answer->last[1] = answer->last[0];
+    answer->last[0] = reply;
+    if (index == answer->exec_at)
+        answer->exec = reply;
+}
+
+/* Takes what has arrived. False and err when the stream of replies is broken. */
+static bool take(struct fg_redis_conn *conn, struct fg_redis_answer *answer, size_t *taken,
+                 size_t wanted, struct fg_error *err)
+{
+    while (*taken < wanted) {
+        void *reply = NULL;
+
+        if (redisGetReplyFromReader(conn->redis, &reply) != REDIS_OK)
+            return lost(conn, err, conn->redis->errstr);
+        if (!reply)
+            return true;
+        keep(answer, reply, (*taken)++);
+    }
+    return true;
+}
+
+static bool send_some(struct fg_redis_conn *conn, const struct fg_redis_resp *commands,
+                      size_t *sent, struct fg_error *err)
+{
+    const char *data = commands->data + *sent;
+    size_t len = commands->len - *sent;
+    char why[200] = "";
+    ssize_t n = conn->tls ? fg_redis_tls_write(conn->tls, data, len, why)
+                          : send(conn->redis->fd, data, len, MSG_NOSIGNAL);
+
+    if (n >= 0)
+        *sent += (size_t)n;
+    else if (errno != EAGAIN && errno != EINTR)
+        return lost(conn, err, why[0] ? why : strerror(errno));
+    return true;
+}
+
+/* Gives what has arrived to the reader of replies; all that TLS has taken from the socket. */
+static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    char why[200] = "";
+    ssize_t n;
+
+    do {
+        n = conn->tls ? fg_redis_tls_read(conn->tls, conn->in, sizeof(conn->in), why)
+                      : recv(conn->redis->fd, conn->in, sizeof(conn->in), 0);
+        if (n == 0)
+            return lost(conn, err, "Server closed the connection");
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return lost(conn, err, why[0] ? why : strerror(errno));
+        if (n > 0 && redisReaderFeed(conn->redis->reader, conn->in, (size_t)n) != REDIS_OK)
+            return lost(conn, err, "out of memory");
+    } while (n > 0 && conn->tls);
+    return true;
+}
+
+bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_resp *commands,
+                            struct fg_redis_answer *answer, struct fg_error *err)
+{
+    uint64_t deadline = fg_clock_mono_ms() +
+                        (uint64_t)conn->options->timeout_ms * (conn->patience ? conn->patience : 1);
+    size_t sent = 0, taken = 0;
+
+    conn->timed_out = false;
+    if (commands->no_memory)
+        return lost(conn, err, "out of memory");
+    while (taken < commands->commands) {
+        short events = (short)(POLLIN | (sent < commands->len ? POLLOUT : 0));
+        short ready = fg_wait_fd(conn->wait, conn->redis->fd, events, deadline);
+
+        if (!ready && fg_wait_over(conn->wait, deadline))
+            return timed_out(conn, err);
+        if ((ready & POLLOUT) && !send_some(conn, commands, &sent, err))
+            return false;
+        if ((ready & (POLLIN | POLLHUP | POLLERR)) && !receive(conn, err))
+            return false;
+        if (!take(conn, answer, &taken, commands->commands, err))
+            return false;
+    }
+    return true;
+}
+
+/* AUTH and SELECT; an error reply is a failure here. */
+static bool log_in(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    const struct fg_redis_options *o = conn->options;
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char database[16];
+    bool ok;
+
+    fg_redis_resp_clear(&conn->out);
+    if (o->password[0] && o->user[0])
+        fg_redis_resp_command(&conn->out, 3, (const char *[]){"AUTH", o->user, o->password});
+    else if (o->password[0])
+        fg_redis_resp_command(&conn->out, 2, (const char *[]){"AUTH", o->password});
+    snprintf(database, sizeof(database), "%u", o->database);
+    if (o->database)
+        fg_redis_resp_command(&conn->out, 2, (const char *[]){"SELECT", database});
+    fg_redis_resp_command(&conn->out, 1, (const char *[]){"PING"});
+    ok = fg_redis_conn_exchange(conn, &conn->out, &answer, err);
+    if (ok && answer.error[0])
+        ok = lost(conn, err, answer.error);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    const struct fg_redis_address *a = &conn->address;
+    uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
+
+    fg_redis_conn_close(conn);
+    conn->redis =
+        a->is_unix ? redisConnectUnixNonBlock(a->host) : redisConnectNonBlock(a->host, a->port);
+    if (!conn->redis)
+        return lost(conn, err, "out of memory");
+    if (conn->redis->err)
+        return lost(conn, err, conn->redis->errstr);
+    return connected(conn, deadline, err) && secured(conn, deadline, err) && log_in(conn, err);
+}

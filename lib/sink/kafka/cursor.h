@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** kafka_cursor: reading back how far a topic has come: the last committed record of partition 0 of
+ * TOPIC.cursor. */
+#ifndef FG_SINK_KAFKA_CURSOR_H
+#define FG_SINK_KAFKA_CURSOR_H
+
+#include "sink/kafka/client.h"
+
+struct fg_sink_kafka_cursor {
+    bool found;
+    uint64_t appliance, seq;
+    unsigned format;
+    int64_t end; /**< offset behind all that is committed in the partition */
+};
+
+/** Whether both topics exist. False and err: they do not, or nobody answers. */
+bool fg_sink_kafka_topics_check(struct fg_sink_kafka_client *consumer,
+                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
+                                struct fg_error *err);
+
+/** The offset behind the last committed record of the cursor's partition; -1 and err when nobody
+ * tells. */
+int64_t fg_sink_kafka_cursor_end(struct fg_sink_kafka_client *consumer,
+                                 const struct fg_sink_kafka_setup *setup,
+                                 const struct fg_wait *wait, struct fg_error *err);
+
+/** False and err: it could not be read in time, or what stands there is no cursor. */
+bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *consumer,
+                               const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
+                               struct fg_sink_kafka_cursor *cursor, struct fg_error *err);
+
+/** 1: the topic of the events holds something, 0: it never did, -1 and err: nobody tells. */
+int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *consumer,
+                               const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
+                               struct fg_error *err);
+
+#endif

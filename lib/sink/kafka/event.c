@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sink/kafka/event.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+__attribute__((format(printf, 2, 3))) static void add(struct fg_sink_kafka_event *e,
+                                                      const char *fmt, ...)
+{
+    size_t room = sizeof(e->value) - e->value_len;
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(e->value + e->value_len, room, fmt, args);
+    va_end(args);
+    FG_ASSERT(len >= 0 && (size_t)len < room);
+    e->value_len += (size_t)len;
+}
+
+__attribute__((format(printf, 2, 3))) static void set_key(struct fg_sink_kafka_event *e,
+                                                          const char *fmt, ...)
+{
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(e->key, sizeof(e->key), fmt, args);
+    va_end(args);
+    FG_ASSERT(len > 0 && (size_t)len < sizeof(e->key));
+    e->key_len = (size_t)len;
+}
+
+static void hex(char text[33], const uint8_t id[16])
+{
+    for (int i = 0; i < 16; i++) {
+        text[2 * i] = "0123456789abcdef"[id[i] >> 4];
+        text[2 * i + 1] = "0123456789abcdef"[id[i] & 15];
+    }
+    text[32] = '\0';
+}
+
+/* Numbers that are names (users, items) use all of 64 bits, which JavaScript's numbers do not hold:
+ * they are strings. The others stay below 2^53. */
+static void begin(struct fg_sink_kafka_event *e, const char *type, uint64_t seq, uint64_t time_ms)
+{
+    e->value_len = 0;
+    add(e, "{\"type\":\"%s\",\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64, type, seq, time_ms);
+}
+
+static void end(struct fg_sink_kafka_event *e)
+{
+    add(e, "}");
+}
+
+static void add_order(struct fg_sink_kafka_event *e, const uint8_t id[16], uint64_t user,
+                      uint64_t item, unsigned quantity, uint64_t deadline_ms)
+{
+    char order[33];
+
+    hex(order, id);
+    set_key(e, "%" PRIu64 ":%s", user, order);
+    add(e,
+        ",\"user\":\"%" PRIu64 "\",\"order\":\"%s\",\"item\":\"%" PRIu64
+        "\",\"quantity\":%u,\"deadline_ms\":%" PRIu64,
+        user, order, item, quantity, deadline_ms);
+}
+
+static void add_item(struct fg_sink_kafka_event *e, uint64_t item)
+{
+    set_key(e, "item:%" PRIu64, item);
+    add(e, ",\"item\":\"%" PRIu64 "\"", item);
+}
+
+static void add_user(struct fg_sink_kafka_event *e, uint64_t user, bool denied)
+{
+    set_key(e, "user:%" PRIu64, user);
+    add(e, ",\"user\":\"%" PRIu64 "\",\"denied\":%s", user, denied ? "true" : "false");
+}
+
+static void add_settings(struct fg_sink_kafka_event *e, uint64_t opens_ms, uint64_t closes_ms,
+                         uint32_t hold_ms, uint32_t user_limit, uint16_t order_max, uint16_t flags)
+{
+    add(e,
+        ",\"opens_ms\":%" PRIu64 ",\"closes_ms\":%" PRIu64
+        ",\"hold_ms\":%u,\"user_limit\":%u,\"order_max\":%u,\"paused\":%s",
+        opens_ms, closes_ms, hold_ms, user_limit, order_max,
+        flags & FG_ITEM_PAUSED ? "true" : "false");
+}
+
+static void add_name(struct fg_sink_kafka_event *e, const char *name, size_t len)
+{
+    add(e, ",\"name\":\"");
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+
+        if (c < 0x20 || c == 0x7f)
+            add(e, "\\u%04x", c);
+        else
+            add(e, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+    }
+    add(e, "\"");
+}
+
+bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_journal_record *r)
+{
+    begin(e, fg_journal_record_name(r->type), r->seq, r->time_ms);
+    switch (r->type) {
+    case FG_REC_BATCH:
+        e->value_len = 0;
+        return true;
+    case FG_REC_RESERVED:
+    case FG_REC_EXTENDED:
+        add_order(e, r->order_id, r->user, r->item, r->quantity, r->arg);
+        break;
+    case FG_REC_SOLD:
+    case FG_REC_CANCELLED:
+    case FG_REC_EXPIRED:
+        add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
+        break;
+    case FG_REC_USER:
+        add_user(e, r->user, r->arg != 0);
+        break;
+    case FG_REC_STOCK:
+        add_item(e, r->item);
+        add(e, ",\"units\":%" PRId64, (int64_t)r->arg);
+        break;
+    case FG_REC_ITEM_SET:
+        add_item(e, r->item);
+        add_settings(e, r->opens_ms, r->closes_ms, r->hold_ms, r->user_limit, r->order_max,
+                     r->flags);
+        break;
+    case FG_REC_ITEM_NAME:
+        add_item(e, r->item);
+        add_name(e, (const char *)r->name, strnlen((const char *)r->name, sizeof(r->name)));
+        break;
+    default:
+        return false;
+    }
+    end(e);
+    return true;
+}
+
+void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                              const struct fg_ledger_item *item)
+{
+    begin(e, "snapshot-item", seq, time_ms);
+    add_item(e, item->item);
+    add_settings(e, item->opens_ms, item->closes_ms, item->hold_ms, item->user_limit,
+                 item->order_max, item->flags);
+    add(e,
+        ",\"total\":%" PRIu64 ",\"available\":%" PRIu64 ",\"reserved\":%" PRIu64
+        ",\"sold\":%" PRIu64,
+        item->total, item->available, item->reserved, item->sold);
+    if (item->name[0])
+        add_name(e, item->name, strlen(item->name));
+    end(e);
+}
+
+void fg_sink_kafka_event_denied(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                                uint64_t user)
+{
+    begin(e, "snapshot-user", seq, time_ms);
+    add_user(e, user, true);
+    end(e);
+}
+
+void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                               const struct fg_ledger_order *order)
+{
+    begin(e, "snapshot-order", seq, time_ms);
+    add_order(e, order->order_id, order->user, order->item, order->quantity, order->deadline_ms);
+    add(e, ",\"state\":\"%s\",\"changed_ms\":%" PRIu64, fg_ledger_order_state_name(order->state),
+        order->changed_ms);
+    end(e);
+}
+
+/* ---- the cursor ------------------------------------------------------------------------------ */
+
+void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, uint64_t appliance, uint64_t seq)
+{
+    e->value_len = 0;
+    set_key(e, "cursor");
+    add(e, "{\"appliance\":\"%016" PRIx64 "\",\"seq\":%" PRIu64 ",\"format\":%u}", appliance, seq,
+        FG_KAFKA_FORMAT);
+}
+
+bool fg_sink_kafka_cursor_parse(const char *value, size_t len, uint64_t *appliance, uint64_t *seq,
+                                unsigned *format)
+{
+    char text[128];
+    int end_at = 0;
+
+    if (len >= sizeof(text))
+        return false;
+    memcpy(text, value, len);
+    text[len] = '\0';
+    return sscanf(text, "{\"appliance\":\"%16" SCNx64 "\",\"seq\":%" SCNu64 ",\"format\":%u}%n",
+                  appliance, seq, format, &end_at) == 3 &&
+           (size_t)end_at == len;
+}

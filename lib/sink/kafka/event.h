@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * kafka_event: a record of the log, or a piece of a snapshot, as key and value of a Kafka record.
+ * The one definition of what docs/kafka.md describes. Pure: no connection, no clock.
+ */
+#ifndef FG_SINK_KAFKA_EVENT_H
+#define FG_SINK_KAFKA_EVENT_H
+
+#include "journal/record.h"
+#include "ledger/ledger.h"
+
+#define FG_KAFKA_FORMAT  1  /**< of keys and values; stands in the cursor */
+#define FG_KAFKA_KEY_MAX 64 /**< USER:ORDER has 20 + 1 + 32 */
+#define FG_KAFKA_VALUE_MAX                                                                         \
+    768 /**< an item of a snapshot with a name that is all escapes needs less */
+
+struct fg_sink_kafka_event {
+    size_t key_len, value_len; /**< value_len 0: the record is no event */
+    char key[FG_KAFKA_KEY_MAX];
+    char value[FG_KAFKA_VALUE_MAX];
+};
+
+/** False: a record type that this version does not know. */
+bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e,
+                                const struct fg_journal_record *record);
+
+/** What a snapshot is made of; seq and time_ms are the snapshot's. */
+void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                              const struct fg_ledger_item *item);
+void fg_sink_kafka_event_denied(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                                uint64_t user);
+void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
+                               const struct fg_ledger_order *order);
+
+/** The cursor, the value of the cursor topic. */
+void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, uint64_t appliance, uint64_t seq);
+
+/** Reads what fg_sink_kafka_event_cursor wrote. False: no such text. */
+bool fg_sink_kafka_cursor_parse(const char *value, size_t len, uint64_t *appliance, uint64_t *seq,
+                                unsigned *format);
+
+#endif

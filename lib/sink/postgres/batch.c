@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sink/postgres/batch.h"
+
+#include <string.h>
+
+/* What the records of a batch do to one order, item or user. */
+struct fg_batch_order {
+    uint8_t id[16];
+    uint64_t user, item, deadline_ms, changed_ms, seq;
+    uint16_t quantity;
+    uint8_t state;
+    bool fresh; /* accepted in this batch */
+    bool moved; /* deadline_ms is known: accepted or extended in this batch */
+};
+
+struct fg_batch_item {
+    uint64_t item, seq;
+    int64_t total, available, reserved, sold;
+    int64_t orders[FG_ORDER_EXPIRED + 1]; /* records of each state */
+    bool counted;
+    const struct fg_journal_record *settings, *name; /* the last of each */
+};
+
+struct fg_batch_user {
+    uint64_t user;
+    bool denied;
+};
+
+enum { ORDERS, ITEMS, USERS };
+
+static const char *const types[FG_POSTGRES_STATEMENTS] = {
+#define X(name, types) [FG_POSTGRES_##name] = types,
+    FG_POSTGRES_STATEMENT_LIST(X)
+#undef X
+};
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+void fg_sink_postgres_rows_begin(struct fg_sink_postgres_rows *rows,
+                                 enum fg_sink_postgres_statement statement)
+{
+    rows->width = (unsigned)strlen(types[statement]);
+    FG_ASSERT(rows->width <= FG_POSTGRES_COLUMNS_MAX);
+    for (unsigned i = 0; i < rows->width; i++)
+        fg_sink_postgres_array_begin(&rows->columns[i], types[statement][i]);
+    rows->count = 0;
+    rows->no_memory = false;
+}
+
+void fg_sink_postgres_rows_end(struct fg_sink_postgres_rows *rows)
+{
+    rows->count = rows->columns[0].count;
+    for (unsigned i = 0; i < rows->width; i++) {
+        fg_sink_postgres_array_end(&rows->columns[i]);
+        rows->no_memory |= rows->columns[i].no_memory;
+    }
+    for (unsigned i = 0; i < rows->width && !rows->no_memory; i++)
+        FG_ASSERT(rows->columns[i].count == rows->count);
+}
+
+void fg_sink_postgres_rows_free(struct fg_sink_postgres_rows *rows)
+{
+    for (unsigned i = 0; i < FG_POSTGRES_COLUMNS_MAX; i++)
+        fg_sink_postgres_array_free(&rows->columns[i]);
+}
+
+static void add_order(struct fg_sink_postgres_rows *rows, const struct fg_batch_order *o)
+{
+    struct fg_sink_postgres_array *c = rows->columns;
+
+    fg_sink_postgres_add_u64(c++, o->user);
+    fg_sink_postgres_add_id(c++, o->id);
+    fg_sink_postgres_add_u64(c++, o->item);
+    fg_sink_postgres_add_i32(c++, o->quantity);
+    fg_sink_postgres_add_i32(c++, o->state);
+    o->moved ? fg_sink_postgres_add_time(c++, o->deadline_ms) : fg_sink_postgres_add_null(c++);
+    fg_sink_postgres_add_time(c++, o->changed_ms);
+    fg_sink_postgres_add_i64(c++, (int64_t)o->seq);
+}
+
+/* 0 = at once, or never. */
+static void add_moment(struct fg_sink_postgres_array *a, uint64_t ms)
+{
+    ms ? fg_sink_postgres_add_time(a, ms) : fg_sink_postgres_add_null(a);
+}
+
+static void add_settings(struct fg_sink_postgres_rows *rows, const struct fg_batch_item *i)
+{
+    const struct fg_journal_record *r = i->settings;
+    struct fg_sink_postgres_array *c = rows->columns;
+
+    fg_sink_postgres_add_u64(c++, r->item);
+    add_moment(c++, r->opens_ms);
+    add_moment(c++, r->closes_ms);
+    fg_sink_postgres_add_i64(c++, r->hold_ms);
+    fg_sink_postgres_add_i64(c++, r->user_limit);
+    fg_sink_postgres_add_i32(c++, r->order_max);
+    fg_sink_postgres_add_flag(c++, r->flags & FG_ITEM_PAUSED);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
+}
+
+static void add_name(struct fg_sink_postgres_rows *rows, const struct fg_batch_item *i)
+{
+    const char *name = (const char *)i->name->name;
+
+    fg_sink_postgres_add_u64(&rows->columns[0], i->item);
+    fg_sink_postgres_add_text(&rows->columns[1], name, strnlen(name, sizeof(i->name->name)));
+    fg_sink_postgres_add_i64(&rows->columns[2], (int64_t)i->seq);
+}
+
+static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch_item *i)
+{
+    struct fg_sink_postgres_array *c = rows->columns;
+
+    fg_sink_postgres_add_u64(c++, i->item);
+    fg_sink_postgres_add_i64(c++, i->total);
+    fg_sink_postgres_add_i64(c++, i->available);
+    fg_sink_postgres_add_i64(c++, i->reserved);
+    fg_sink_postgres_add_i64(c++, i->sold);
+    for (unsigned state = FG_ORDER_RESERVED; state <= FG_ORDER_EXPIRED; state++)
+        fg_sink_postgres_add_i64(c++, i->orders[state]);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
+}
+
+void fg_sink_postgres_put_item(struct fg_sink_postgres_rows *rows, const struct fg_ledger_item *i,
+                               uint64_t seq)
+{
+    struct fg_sink_postgres_array *c = rows->columns;
+
+    fg_sink_postgres_add_u64(c++, i->item);
+    i->name[0] ? fg_sink_postgres_add_text(c++, i->name, strlen(i->name))
+               : fg_sink_postgres_add_null(c++);
+    add_moment(c++, i->opens_ms);
+    add_moment(c++, i->closes_ms);
+    fg_sink_postgres_add_i64(c++, i->hold_ms);
+    fg_sink_postgres_add_i64(c++, i->user_limit);
+    fg_sink_postgres_add_i32(c++, i->order_max);
+    fg_sink_postgres_add_flag(c++, i->flags & FG_ITEM_PAUSED);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->total);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->available);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->reserved);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->sold);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_reserved);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_sold);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_cancelled);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_expired);
+    fg_sink_postgres_add_i64(c++, (int64_t)seq);
+}
+
+void fg_sink_postgres_put_order(struct fg_sink_postgres_rows *rows, const struct fg_ledger_order *o,
+                                uint64_t seq)
+{
+    struct fg_batch_order row = {.user = o->user,
+                                 .item = o->item,
+                                 .deadline_ms = o->deadline_ms,
+                                 .changed_ms = o->changed_ms,
+                                 .seq = seq,
+                                 .quantity = o->quantity,
+                                 .state = (uint8_t)o->state,
+                                 .moved = true};
+
+    memcpy(row.id, o->order_id, sizeof(row.id));
+    add_order(rows, &row);
+}
+
+void fg_sink_postgres_put_user(struct fg_sink_postgres_rows *rows, uint64_t user)
+{
+    fg_sink_postgres_add_u64(&rows->columns[0], user);
+}
+
+/* ---- adding up ------------------------------------------------------------------------------- */
+
+bool fg_sink_postgres_batch_init(struct fg_sink_postgres_batch *b, size_t records_max)
+{
+    bool ok = true;
+
+    memset(b, 0, sizeof(*b));
+    b->records_max = records_max;
+    b->places_size = 16;
+    while (b->places_size < 2 * records_max)
+        b->places_size *= 2;
+    b->orders = calloc(records_max, sizeof(*b->orders));
+    b->items = calloc(records_max, sizeof(*b->items));
+    b->users = calloc(records_max, sizeof(*b->users));
+    for (unsigned i = 0; i < 3; i++) {
+        b->places[i] = calloc(b->places_size, sizeof(*b->places[i]));
+        ok = ok && b->places[i];
+    }
+    return ok && b->orders && b->items && b->users;
+}
+
+void fg_sink_postgres_batch_free(struct fg_sink_postgres_batch *b)
+{
+    for (unsigned i = 0; i < FG_POSTGRES_STATEMENTS; i++)
+        fg_sink_postgres_rows_free(&b->rows[i]);
+    for (unsigned i = 0; i < 3; i++)
+        free(b->places[i]);
+    free(b->orders);
+    free(b->items);
+    free(b->users);
+    memset(b, 0, sizeof(*b));
+}
+
+static struct fg_batch_order *order_of(struct fg_sink_postgres_batch *b,
+                                       const struct fg_journal_record *r)
+{
+    uint64_t low;
+    uint32_t *place;
+
+    memcpy(&low, r->order_id, sizeof(low));
+    for (size_t at = fg_mix64(low, r->user);; at++) {
+        place = &b->places[ORDERS][at & b->places_mask];
+        if (!*place)
+            break;
+        if (b->orders[*place - 1].user == r->user &&
+            !memcmp(b->orders[*place - 1].id, r->order_id, sizeof(r->order_id)))
+            return &b->orders[*place - 1];
+    }
+    b->orders[b->orders_count] =
+        (struct fg_batch_order){.user = r->user, .item = r->item, .quantity = r->quantity};
+    memcpy(b->orders[b->orders_count].id, r->order_id, sizeof(r->order_id));
+    *place = ++b->orders_count;
+    return &b->orders[*place - 1];
+}
+
+static struct fg_batch_item *find_item(struct fg_sink_postgres_batch *b, uint64_t item)
+{
+    uint32_t *place;
+
+    for (size_t at = fg_mix64(item, 1);; at++) {
+        place = &b->places[ITEMS][at & b->places_mask];
+        if (!*place)
+            break;
+        if (b->items[*place - 1].item == item)
+            return &b->items[*place - 1];
+    }
+    b->items[b->items_count] = (struct fg_batch_item){.item = item};
+    *place = ++b->items_count;
+    return &b->items[*place - 1];
+}
+
+static struct fg_batch_item *item_of(struct fg_sink_postgres_batch *b,
+                                     const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = find_item(b, r->item);
+
+    item->seq = r->seq;
+    return item;
+}
+
+static struct fg_batch_user *user_of(struct fg_sink_postgres_batch *b, uint64_t user)
+{
+    uint32_t *place;
+
+    for (size_t at = fg_mix64(user, 2);; at++) {
+        place = &b->places[USERS][at & b->places_mask];
+        if (!*place)
+            break;
+        if (b->users[*place - 1].user == user)
+            return &b->users[*place - 1];
+    }
+    b->users[b->users_count] = (struct fg_batch_user){.user = user};
+    *place = ++b->users_count;
+    return &b->users[*place - 1];
+}
+
+static unsigned state_of(unsigned type)
+{
+    switch (type) {
+    case FG_REC_SOLD:
+        return FG_ORDER_SOLD;
+    case FG_REC_CANCELLED:
+        return FG_ORDER_CANCELLED;
+    case FG_REC_EXPIRED:
+        return FG_ORDER_EXPIRED;
+    }
+    return FG_ORDER_RESERVED;
+}
+
+static void count_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r);
+    int64_t units = r->quantity;
+
+    item->counted = true;
+    item->orders[state_of(r->type)]++;
+    if (r->type == FG_REC_RESERVED) {
+        item->available -= units;
+        item->reserved += units;
+    } else {
+        item->reserved -= units;
+        *(r->type == FG_REC_SOLD ? &item->sold : &item->available) += units;
+    }
+}
+
+/* The log allows no step out of a final state, so the last record of an order says what it is. */
+static bool take_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
+                       struct fg_error *err)
+{
+    struct fg_batch_order *o = order_of(b, r);
+
+    if (o->state > FG_ORDER_RESERVED || (o->state && r->type == FG_REC_RESERVED))
+        return fg_fail(err, "record %llu: the order was %s before", (unsigned long long)r->seq,
+                       fg_ledger_order_state_name(o->state));
+    if (r->type == FG_REC_RESERVED)
+        o->fresh = true;
+    if (r->type == FG_REC_RESERVED || r->type == FG_REC_EXTENDED) {
+        o->deadline_ms = r->arg;
+        o->moved = true;
+    }
+    if (r->type != FG_REC_EXTENDED)
+        count_order(b, r);
+    o->state = (uint8_t)state_of(r->type);
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+    return true;
+}
+
+static void take_stock(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r);
+
+    item->total += (int64_t)r->arg;
+    item->available += (int64_t)r->arg;
+    item->counted = true;
+}
+
+static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
+                        struct fg_error *err)
+{
+    switch (r->type) {
+    case FG_REC_BATCH: /* how the log was written, not what happened */
+        return true;
+    case FG_REC_RESERVED:
+    case FG_REC_SOLD:
+    case FG_REC_CANCELLED:
+    case FG_REC_EXPIRED:
+    case FG_REC_EXTENDED:
+        return take_order(b, r, err);
+    case FG_REC_ITEM_SET:
+        item_of(b, r)->settings = r;
+        return true;
+    case FG_REC_ITEM_NAME:
+        item_of(b, r)->name = r;
+        return true;
+    case FG_REC_STOCK:
+        take_stock(b, r);
+        return true;
+    case FG_REC_USER:
+        user_of(b, r->user)->denied = r->arg;
+        return true;
+    }
+    return fg_fail(err, "record %llu is of type %u, unknown to this version",
+                   (unsigned long long)r->seq, r->type);
+}
+
+static void forget(struct fg_sink_postgres_batch *b, size_t n)
+{
+    b->places_mask = b->places_size - 1;
+    while (b->places_mask / 4 >= n) /* a small batch must not pay for clearing a large table */
+        b->places_mask /= 2;
+    for (unsigned i = 0; i < 3; i++)
+        memset(b->places[i], 0, (b->places_mask + 1) * sizeof(*b->places[i]));
+    b->orders_count = b->items_count = b->users_count = 0;
+}
+
+static void write_items(struct fg_sink_postgres_batch *b)
+{
+    for (uint32_t i = 0; i < b->items_count; i++) {
+        const struct fg_batch_item *item = &b->items[i];
+
+        if (item->settings)
+            add_settings(&b->rows[FG_POSTGRES_ITEMS_SET], item);
+        if (item->name)
+            add_name(&b->rows[FG_POSTGRES_ITEMS_NAME], item);
+        if (item->counted)
+            add_counts(&b->rows[FG_POSTGRES_ITEMS_COUNT], item);
+    }
+}
+
+bool fg_sink_postgres_batch_build(struct fg_sink_postgres_batch *b,
+                                  const struct fg_journal_record *records, size_t n,
+                                  struct fg_error *err)
+{
+    bool no_memory = false;
+
+    FG_ASSERT(n > 0 && n <= b->records_max);
+    forget(b, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!take_record(b, &records[i], err))
+            return false;
+    }
+    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++)
+        fg_sink_postgres_rows_begin(&b->rows[s], (enum fg_sink_postgres_statement)s);
+    write_items(b);
+    for (uint32_t i = 0; i < b->orders_count; i++)
+        add_order(&b->rows[b->orders[i].fresh ? FG_POSTGRES_ORDERS_ADD : FG_POSTGRES_ORDERS_CHANGE],
+                  &b->orders[i]);
+    for (uint32_t i = 0; i < b->users_count; i++)
+        fg_sink_postgres_put_user(
+            &b->rows[b->users[i].denied ? FG_POSTGRES_USERS_DENY : FG_POSTGRES_USERS_ALLOW],
+            b->users[i].user);
+    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++) {
+        fg_sink_postgres_rows_end(&b->rows[s]);
+        no_memory |= b->rows[s].no_memory;
+    }
+    return no_memory ? fg_fail(err, "out of memory") : true;
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sink/redis/batch.h"
+
+#include <string.h>
+
+#include "redis/keys.h"
+
+/* Counters first add up here, so that a hot item costs one command a batch and not one a record. */
+struct fg_batch_item {
+    uint64_t item;
+    bool taken;
+    bool defined; /* ITEM_SET seen: all counters are written, so that the hash is complete from the
+                     start */
+    int64_t total, available, reserved, sold;
+};
+
+bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
+                              uint64_t stream_max, size_t records_max)
+{
+    memset(b, 0, sizeof(*b));
+    snprintf(b->prefix, sizeof(b->prefix), "{%s}:", prefix);
+    b->prefix_len = strlen(b->prefix);
+    b->stream_max = stream_max;
+    b->records_max = records_max;
+    b->items_size = 16;
+    while (b->items_size < 2 * records_max)
+        b->items_size *= 2;
+    b->items = calloc(b->items_size, sizeof(*b->items));
+    b->used = calloc(records_max, sizeof(*b->used));
+    return b->items && b->used;
+}
+
+void fg_sink_redis_batch_free(struct fg_sink_redis_batch *b)
+{
+    fg_redis_resp_free(&b->out);
+    free(b->items);
+    free(b->used);
+    memset(b, 0, sizeof(*b));
+}
+
+static struct fg_batch_item *item_of(struct fg_sink_redis_batch *b, uint64_t item)
+{
+    size_t place = fg_mix64(item, 1) & (b->items_size - 1);
+
+    while (b->items[place].taken && b->items[place].item != item)
+        place = (place + 1) & (b->items_size - 1);
+    if (!b->items[place].taken) {
+        FG_ASSERT(b->used_count < b->records_max);
+        b->items[place] = (struct fg_batch_item){.item = item, .taken = true};
+        b->used[b->used_count++] = (uint32_t)place;
+    }
+    return &b->items[place];
+}
+
+/* A record's name as the log has it; not fg_journal_record_name, so that a type unknown here is
+ * noticed. */
+static const char *type_name(unsigned type)
+{
+    switch (type) {
+#define X(name, number, text)                                                                      \
+    case FG_REC_##name:                                                                            \
+        return text;
+        FG_RECORD_LIST(X)
+#undef X
+    }
+    return NULL;
+}
+
+static void hex(char text[33], const uint8_t id[16])
+{
+    for (int i = 0; i < 16; i++) {
+        text[2 * i] = "0123456789abcdef"[id[i] >> 4];
+        text[2 * i + 1] = "0123456789abcdef"[id[i] & 15];
+    }
+    text[32] = '\0';
+}
+
+static void key(struct fg_sink_redis_batch *b, const char *text, size_t len)
+{
+    char word[160];
+
+    FG_ASSERT(b->prefix_len + len <= sizeof(word));
+    memcpy(word, b->prefix, b->prefix_len);
+    memcpy(word + b->prefix_len, text, len);
+    fg_redis_resp_word(&b->out, word, b->prefix_len + len);
+}
+
+void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix)
+{
+    key(b, suffix, strlen(suffix));
+}
+
+static void item_key(struct fg_sink_redis_batch *b, uint64_t item)
+{
+    char text[32];
+    int len = snprintf(text, sizeof(text), FG_KEY_ITEM "%llu", (unsigned long long)item);
+
+    key(b, text, (size_t)len);
+}
+
+static void order_key(struct fg_sink_redis_batch *b, uint64_t user, const char *id)
+{
+    char text[72];
+    int len = snprintf(text, sizeof(text), FG_KEY_ORDER "%llu:%s", (unsigned long long)user, id);
+
+    key(b, text, (size_t)len);
+}
+
+static void pair(struct fg_sink_redis_batch *b, const char *field, uint64_t value)
+{
+    fg_redis_resp_text(&b->out, field);
+    fg_redis_resp_u64(&b->out, value);
+}
+
+static void pair_text(struct fg_sink_redis_batch *b, const char *field, const char *value)
+{
+    fg_redis_resp_text(&b->out, field);
+    fg_redis_resp_text(&b->out, value);
+}
+
+/* XADD with `pairs` fields to come. The id is the sequence: Redis refuses
+ * an id twice, so an event can never stand in the stream twice. */
+static void stream_begin(struct fg_sink_redis_batch *b, uint64_t seq, size_t pairs)
+{
+    char id[32];
+
+    fg_redis_resp_begin(&b->out, 3 + 2 * pairs + (b->stream_max ? 3 : 0));
+    fg_redis_resp_text(&b->out, "XADD");
+    fg_sink_redis_batch_key(b, FG_KEY_EVENTS);
+    if (b->stream_max) {
+        fg_redis_resp_text(&b->out, "MAXLEN");
+        fg_redis_resp_text(&b->out, "~");
+        fg_redis_resp_u64(&b->out, b->stream_max);
+    }
+    snprintf(id, sizeof(id), "%llu-0", (unsigned long long)seq);
+    fg_redis_resp_text(&b->out, id);
+}
+
+/* Of the fields to come, three are written here. */
+static void event_begin(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                        size_t pairs)
+{
+    stream_begin(b, r->seq, pairs);
+    pair(b, "seq", r->seq);
+    pair_text(b, "type", type_name(r->type));
+    pair(b, "time_ms", r->time_ms);
+}
+
+static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                        const char *id)
+{
+    event_begin(b, r, 8);
+    pair(b, "user", r->user);
+    pair_text(b, "order", id);
+    pair(b, "item", r->item);
+    pair(b, "quantity", r->quantity);
+    pair(b, "deadline_ms", r->arg);
+}
+
+static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                      const char *id)
+{
+    fg_redis_resp_begin(&b->out, 2 + 2 * 7);
+    fg_redis_resp_text(&b->out, "HSET");
+    order_key(b, r->user, id);
+    pair_text(b, "state", type_name(r->type));
+    pair(b, "item", r->item);
+    pair(b, "user", r->user);
+    pair(b, "quantity", r->quantity);
+    pair(b, "deadline_ms", r->arg);
+    pair(b, "changed_ms", r->time_ms);
+    pair(b, "seq", r->seq);
+}
+
+static void order_change(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                         const char *id)
+{
+    fg_redis_resp_begin(&b->out, 2 + 2 * 3);
+    fg_redis_resp_text(&b->out, "HSET");
+    order_key(b, r->user, id);
+    pair_text(b, "state", type_name(r->type));
+    pair(b, "changed_ms", r->time_ms);
+    pair(b, "seq", r->seq);
+}
+
+static void order_extend(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                         const char *id)
+{
+    fg_redis_resp_begin(&b->out, 2 + 2 * 3);
+    fg_redis_resp_text(&b->out, "HSET");
+    order_key(b, r->user, id);
+    pair(b, "deadline_ms", r->arg);
+    pair(b, "changed_ms", r->time_ms);
+    pair(b, "seq", r->seq);
+}
+
+static void add_order(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r->item);
+    int64_t units = r->quantity;
+    char id[33];
+
+    hex(id, r->order_id);
+    if (r->type == FG_REC_RESERVED) {
+        order_new(b, r, id);
+        item->available -= units;
+        item->reserved += units;
+    } else if (r->type == FG_REC_EXTENDED) {
+        order_extend(b, r, id);
+    } else {
+        order_change(b, r, id);
+        item->reserved -= units;
+        if (r->type == FG_REC_SOLD)
+            item->sold += units;
+        else
+            item->available += units;
+    }
+    order_event(b, r, id);
+}
+
+static void settings(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+#define X(name) pair(b, #name, r->name);
+    FG_REDIS_SETTINGS_LIST(X)
+#undef X
+    pair(b, FG_ITEM_FIELD_PAUSED, r->flags & FG_ITEM_PAUSED ? 1 : 0);
+}
+
+static void add_item_set(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    item_of(b, r->item)->defined = true;
+    fg_redis_resp_begin(&b->out, 3);
+    fg_redis_resp_text(&b->out, "SADD");
+    fg_sink_redis_batch_key(b, FG_KEY_ITEMS);
+    fg_redis_resp_u64(&b->out, r->item);
+    fg_redis_resp_begin(&b->out, 2 + 2 * 6);
+    fg_redis_resp_text(&b->out, "HSET");
+    item_key(b, r->item);
+    settings(b, r);
+    event_begin(b, r, 4 + 6);
+    pair(b, "item", r->item);
+    settings(b, r);
+}
+
+static void add_item_name(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    size_t len = strnlen((const char *)r->name, sizeof(r->name));
+
+    fg_redis_resp_begin(&b->out, 4);
+    fg_redis_resp_text(&b->out, "HSET");
+    item_key(b, r->item);
+    fg_redis_resp_text(&b->out, FG_ITEM_FIELD_NAME);
+    fg_redis_resp_word(&b->out, r->name, len);
+    event_begin(b, r, 5);
+    pair(b, "item", r->item);
+    fg_redis_resp_text(&b->out, FG_ITEM_FIELD_NAME);
+    fg_redis_resp_word(&b->out, r->name, len);
+}
+
+static void add_stock(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r->item);
+
+    item->total += (int64_t)r->arg;
+    item->available += (int64_t)r->arg;
+    event_begin(b, r, 5);
+    pair(b, "item", r->item);
+    fg_redis_resp_text(&b->out, "units");
+    fg_redis_resp_i64(&b->out, (int64_t)r->arg);
+}
+
+static void add_user(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    fg_redis_resp_begin(&b->out, 3);
+    fg_redis_resp_text(&b->out, r->arg ? "SADD" : "SREM");
+    fg_sink_redis_batch_key(b, FG_KEY_DENIED);
+    fg_redis_resp_u64(&b->out, r->user);
+    event_begin(b, r, 5);
+    pair(b, "user", r->user);
+    pair(b, "denied", r->arg);
+}
+
+static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    switch (r->type) {
+    case FG_REC_BATCH: /* how the log was written, not what happened */
+        return true;
+    case FG_REC_RESERVED:
+    case FG_REC_SOLD:
+    case FG_REC_CANCELLED:
+    case FG_REC_EXPIRED:
+    case FG_REC_EXTENDED:
+        add_order(b, r);
+        return true;
+    case FG_REC_ITEM_SET:
+        add_item_set(b, r);
+        return true;
+    case FG_REC_ITEM_NAME:
+        add_item_name(b, r);
+        return true;
+    case FG_REC_STOCK:
+        add_stock(b, r);
+        return true;
+    case FG_REC_USER:
+        add_user(b, r);
+        return true;
+    }
+    return false;
+}
+
+static void counter(struct fg_sink_redis_batch *b, const struct fg_batch_item *item,
+                    const char *field, int64_t units)
+{
+    if (!units && !item->defined)
+        return;
+    fg_redis_resp_begin(&b->out, 4);
+    fg_redis_resp_text(&b->out, "HINCRBY");
+    item_key(b, item->item);
+    fg_redis_resp_text(&b->out, field);
+    fg_redis_resp_i64(&b->out, units);
+}
+
+static void add_counters(struct fg_sink_redis_batch *b)
+{
+    for (size_t i = 0; i < b->used_count; i++) {
+        struct fg_batch_item *item = &b->items[b->used[i]];
+
+#define X(name) counter(b, item, #name, item->name);
+        FG_REDIS_UNITS_LIST(X)
+#undef X
+        item->taken = false;
+    }
+    b->used_count = 0;
+}
+
+void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint64_t appliance_id,
+                                bool filled)
+{
+    char appliance[17];
+
+    snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)appliance_id);
+    fg_redis_resp_begin(&b->out, 2 + 2 * (filled ? 4 : 3));
+    fg_redis_resp_text(&b->out, "HSET");
+    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
+    pair(b, FG_CURSOR_SEQ, seq);
+    pair_text(b, FG_CURSOR_APPLIANCE, appliance);
+    pair_text(b, FG_CURSOR_FORMAT, FG_REDIS_FORMAT);
+    if (filled)
+        pair(b, FG_CURSOR_FILLED, seq);
+}
+
+bool fg_sink_redis_batch_build(struct fg_sink_redis_batch *b,
+                               const struct fg_journal_record *records, size_t n,
+                               uint64_t appliance_id)
+{
+    bool known = true;
+
+    FG_ASSERT(n > 0 && n <= b->records_max);
+    fg_redis_resp_clear(&b->out);
+    fg_redis_resp_command(&b->out, 1, (const char *[]){"MULTI"});
+    for (size_t i = 0; i < n && known; i++)
+        known = add_record(b, &records[i]);
+    add_counters(b);
+    fg_sink_redis_batch_cursor(b, records[n - 1].seq, appliance_id, false);
+    fg_redis_resp_command(&b->out, 1, (const char *[]){"EXEC"});
+    return known && !b->out.no_memory;
+}
+
+/* ---- of a snapshot --------------------------------------------------------------------------- */
+
+void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_ledger_order *o,
+                               uint64_t seq)
+{
+    char id[33];
+
+    hex(id, o->order_id);
+    fg_redis_resp_begin(&b->out, 2 + 2 * 7);
+    fg_redis_resp_text(&b->out, "HSET");
+    order_key(b, o->user, id);
+    pair_text(b, "state", fg_ledger_order_state_name(o->state));
+    pair(b, "item", o->item);
+    pair(b, "user", o->user);
+    pair(b, "quantity", o->quantity);
+    pair(b, "deadline_ms", o->deadline_ms);
+    pair(b, "changed_ms", o->changed_ms);
+    pair(b, "seq", seq);
+}
+
+void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
+{
+    fg_redis_resp_begin(&b->out, 2 + 2 * (10 + (item->name[0] != 0)));
+    fg_redis_resp_text(&b->out, "HSET");
+    item_key(b, item->item);
+#define X(name) pair(b, #name, item->name);
+    FG_REDIS_UNITS_LIST(X)
+    FG_REDIS_SETTINGS_LIST(X)
+#undef X
+    pair(b, FG_ITEM_FIELD_PAUSED, item->flags & FG_ITEM_PAUSED ? 1 : 0);
+    if (item->name[0])
+        pair_text(b, FG_ITEM_FIELD_NAME, item->name);
+    fg_redis_resp_begin(&b->out, 3);
+    fg_redis_resp_text(&b->out, "SADD");
+    fg_sink_redis_batch_key(b, FG_KEY_ITEMS);
+    fg_redis_resp_u64(&b->out, item->item);
+}
+
+void fg_sink_redis_batch_denied(struct fg_sink_redis_batch *b, uint64_t user)
+{
+    fg_redis_resp_begin(&b->out, 3);
+    fg_redis_resp_text(&b->out, "SADD");
+    fg_sink_redis_batch_key(b, FG_KEY_DENIED);
+    fg_redis_resp_u64(&b->out, user);
+}
+
+void fg_sink_redis_batch_delete_item(struct fg_sink_redis_batch *b, uint64_t item)
+{
+    fg_redis_resp_begin(&b->out, 2);
+    fg_redis_resp_text(&b->out, "DEL");
+    item_key(b, item);
+}
+
+void fg_sink_redis_batch_resync(struct fg_sink_redis_batch *b,
+                                const struct fg_ledger_snapshot_info *info)
+{
+    stream_begin(b, info->seq, 3);
+    pair(b, "seq", info->seq);
+    pair_text(b, "type", FG_EVENT_RESYNC);
+    pair(b, "time_ms", info->created_ms);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sink/redis/cursor.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "redis/keys.h"
+
+enum { AT_SEQ, AT_APPLIANCE, AT_FORMAT, AT_BROKEN, AT_COUNT };
+
+void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b)
+{
+    fg_redis_resp_command(&b->out, 1, (const char *[]){"UNWATCH"});
+    fg_redis_resp_begin(&b->out, 2);
+    fg_redis_resp_text(&b->out, "WATCH");
+    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_sink_redis_cursor_read(b);
+}
+
+void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b)
+{
+    fg_redis_resp_begin(&b->out, 2 + AT_COUNT);
+    fg_redis_resp_text(&b->out, "HMGET");
+    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_redis_resp_text(&b->out, FG_CURSOR_SEQ);
+    fg_redis_resp_text(&b->out, FG_CURSOR_APPLIANCE);
+    fg_redis_resp_text(&b->out, FG_CURSOR_FORMAT);
+    fg_redis_resp_text(&b->out, FG_CURSOR_BROKEN);
+}
+
+/* Text of a field, NULL when it is absent. */
+static const char *field(const redisReply *reply, unsigned at)
+{
+    const redisReply *r = reply->element[at];
+
+    return r->type == REDIS_REPLY_STRING ? r->str : NULL;
+}
+
+static bool number(const char *text, int base, uint64_t *value)
+{
+    char *end;
+
+    if (!text || !*text || *text == '-' || *text == '+' || *text == ' ')
+        return false;
+    errno = 0;
+    *value = strtoull(text, &end, base);
+    return !*end && !errno;
+}
+
+static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *prefix,
+                                              const char *why)
+{
+    fg_fail(err,
+            "%.140s. Delete the keys {%s}:* to have them rebuilt, or use another prefix "
+            "(docs/redis.md)",
+            why, prefix);
+    return FG_REDIS_REFUSED;
+}
+
+enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
+                                                           const char *prefix, uint64_t appliance,
+                                                           uint64_t durable, uint64_t *seq,
+                                                           struct fg_error *err)
+{
+    uint64_t owner;
+    char why[160];
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        snprintf(why, sizeof(why), "the cursor cannot be read: %.100s", reply->str);
+        return refuse(err, prefix, why);
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != AT_COUNT)
+        return refuse(err, prefix, "the cursor cannot be read: not an answer to HMGET");
+    if (field(reply, AT_BROKEN)) {
+        snprintf(why, sizeof(why), "a transaction failed inside Redis: %.90s",
+                 field(reply, AT_BROKEN));
+        return refuse(err, prefix, why);
+    }
+    if (!field(reply, AT_SEQ) && !field(reply, AT_APPLIANCE) && !field(reply, AT_FORMAT))
+        return FG_REDIS_FRESH;
+    if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0)
+        return refuse(err, prefix, "the cursor is of another format than " FG_REDIS_FORMAT);
+    if (!number(field(reply, AT_SEQ), 10, seq) || !number(field(reply, AT_APPLIANCE), 16, &owner))
+        return refuse(err, prefix, "the cursor holds no numbers");
+    if (owner != appliance) {
+        snprintf(why, sizeof(why), "the cursor is of appliance %016llx, this log of %016llx",
+                 (unsigned long long)owner, (unsigned long long)appliance);
+        return refuse(err, prefix, why);
+    }
+    if (*seq > durable) {
+        /* Redis may be the last to know of orders that were acknowledged: not to be deleted at a
+         * venture. */
+        fg_fail(
+            err,
+            "the cursor is at %llu, ahead of the log, which ends at %llu: restore the right log; "
+            "only if "
+            "there "
+            "is none, delete the keys {%s}:* to have them rebuilt from this one (docs/redis.md)",
+            (unsigned long long)*seq, (unsigned long long)durable, prefix);
+        return FG_REDIS_REFUSED;
+    }
+    return FG_REDIS_FOLLOW;
+}
+
+/* ---- a start from the beginning -------------------------------------------------------------- */
+
+/* One small command; its reply in answer->last[0]. */
+static bool ask(struct fg_redis_conn *conn, size_t n, const char *const *words,
+                struct fg_redis_answer *answer, struct fg_error *err)
+{
+    fg_redis_resp_clear(&conn->out);
+    fg_redis_resp_command(&conn->out, n, words);
+    if (!fg_redis_conn_exchange(conn, &conn->out, answer, err))
+        return false;
+    if (!answer->error[0])
+        return true;
+    fg_fail(err, "%s: %s", conn->options->address, answer->error);
+    fg_redis_conn_close(conn);
+    return false;
+}
+
+/* True when the stream never held an entry. False with a connection: it did. */
+static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    bool unused = false;
+
+    if (ask(conn, 3, (const char *[]){"XINFO", "STREAM", key}, &answer, err)) {
+        const redisReply *info = answer.last[0];
+
+        for (size_t i = 0; i + 1 < info->elements; i += 2) {
+            const redisReply *name = info->element[i], *value = info->element[i + 1];
+
+            if (name->str && value->str && !strcmp(name->str, "last-generated-id"))
+                unused = !strcmp(value->str, "0-0");
+        }
+    }
+    fg_redis_answer_free(&answer);
+    return unused;
+}
+
+static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char *key,
+                     struct fg_error *err)
+{
+    const char *suffix =
+        strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key; /* behind "{}:" */
+    char why[160];
+
+    if (fg_redis_key_of_inbound(suffix) ||
+        (!strcmp(suffix, FG_KEY_EVENTS) && stream_unused(conn, key, err)))
+        return false;
+    if (!conn->redis)
+        return true;
+    snprintf(why, sizeof(why), "there is no cursor, but there is %.110s", key);
+    refuse(err, prefix, why);
+    return true;
+}
+
+/* One page of SCAN. False: err, or a leftover key. */
+static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24],
+                      struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char pattern[96];
+    bool clean;
+
+    snprintf(pattern, sizeof(pattern), "{%s}:*", prefix);
+    clean = ask(conn, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"},
+                &answer, err);
+    if (clean && (answer.last[0]->elements != 2 || !answer.last[0]->element[0]->str))
+        clean = fg_fail(err, "%s: not an answer to SCAN", conn->options->address);
+    if (clean) {
+        const redisReply *keys = answer.last[0]->element[1];
+
+        snprintf(cursor, 24, "%s", answer.last[0]->element[0]->str);
+        for (size_t i = 0; i < keys->elements && clean; i++)
+            clean = !leftover(conn, prefix, keys->element[i]->str, err);
+    }
+    fg_redis_answer_free(&answer);
+    return clean;
+}
+
+bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
+                                struct fg_error *err)
+{
+    char cursor[24] = "0";
+
+    do {
+        if (!scan_page(conn, prefix, cursor, err))
+            return false;
+    } while (strcmp(cursor, "0") != 0);
+    return true;
+}
+
+/* ---- errors inside a transaction ------------------------------------------------------------- */
+
+const char *fg_sink_redis_error_inside(const redisReply *exec)
+{
+    for (size_t i = 0; i < exec->elements; i++) {
+        if (exec->element[i]->type == REDIS_REPLY_ERROR)
+            return exec->element[i]->str;
+    }
+    return NULL;
+}
+
+bool fg_sink_redis_mark_broken(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
+                               uint64_t seq, const char *error, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char text[160];
+    bool ok;
+
+    snprintf(text, sizeof(text), "up to record %llu: %.100s", (unsigned long long)seq, error);
+    fg_redis_resp_clear(&b->out);
+    fg_redis_resp_begin(&b->out, 4);
+    fg_redis_resp_text(&b->out, "HSET");
+    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_redis_resp_text(&b->out, FG_CURSOR_BROKEN);
+    fg_redis_resp_text(&b->out, text);
+    ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
+    fg_redis_answer_free(&answer);
+    return ok;
+}

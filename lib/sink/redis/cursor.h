@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * redis_cursor: reads the cursor in Redis and says what may be done. Whoever writes must first have
+ * seen the cursor under WATCH, so that of two writers only one can succeed.
+ */
+#ifndef FG_SINK_REDIS_CURSOR_H
+#define FG_SINK_REDIS_CURSOR_H
+
+#include "redis/conn.h"
+#include "sink/redis/batch.h"
+#include "sink/sink.h"
+
+enum fg_sink_redis_cursor_state {
+    FG_REDIS_FOLLOW, /**< goes on behind *seq */
+    FG_REDIS_FRESH,  /**< there is no cursor: from the beginning, if nothing else is there */
+    FG_REDIS_REFUSED /**< err says why and what to do */
+};
+
+/** Adds to b->out commands whose last reply is what fg_sink_redis_cursor_check wants. They begin a
+ * new WATCH. */
+void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b);
+
+/** The last of them alone, without a WATCH. */
+void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b);
+
+/** Pure. `reply` of HMGET; appliance of the log; durable: last sequence of the log. */
+enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
+                                                           const char *prefix, uint64_t appliance,
+                                                           uint64_t durable, uint64_t *seq,
+                                                           struct fg_error *err);
+
+/**
+ * Looks for keys of the prefix that stand there without a cursor: counters would be added to them.
+ * An event stream that holds nothing and never did is allowed: consumers make it together with
+ * their groups. True: a start from the beginning is safe. False: err; conn->redis is NULL when the
+ * connection failed, otherwise refused.
+ */
+bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
+                                struct fg_error *err);
+
+/** The first error among the replies of an EXEC; NULL = none. */
+const char *fg_sink_redis_error_inside(const redisReply *exec);
+
+/**
+ * A command inside the transaction failed: Redis carried out the others, so the data is no longer
+ * the log's. That must not be forgotten by a restart: it is written to the cursor, which is then
+ * refused. False: the connection failed.
+ */
+bool fg_sink_redis_mark_broken(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
+                               uint64_t seq, const char *error, struct fg_error *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * telemetry: counters of the packet path, one block per worker, only that worker writes (relaxed),
+ * anyone reads. One list gives the enum, the names in JSON and metrics, and the help text.
+ */
+#ifndef FG_WORKER_COUNTERS_H
+#define FG_WORKER_COUNTERS_H
+
+#include <stdatomic.h>
+
+#include "packet/packet.h"
+
+/* name, text */
+#define FG_WORKER_COUNTER_LIST(X)                                                                  \
+    X(rx, "frames received by this worker's queues")                                               \
+    X(tx, "replies handed to the port")                                                            \
+    X(tx_dropped, "replies dropped: the port took none for 100 ms, or too many waited for it")     \
+    X(orders, "order packets with a correct tag")                                                  \
+    X(other, "frames that are no order packet")                                                    \
+    X(neighbour, "ARP, neighbour discovery and ping that were answered, where no kernel does")     \
+    X(denied, "requests whose key may not do the operation")                                       \
+    X(handed_off, "requests passed to the worker that owns the user")                              \
+    X(handoff_full, "requests answered BUSY, or dropped, because the owner's ring was full")       \
+    X(no_slot, "requests answered BUSY because no reply slot was free")                            \
+    X(no_mbuf, "replies lost because the mbuf pool was empty")                                     \
+    X(reports_lost, "offences that the penalty box was not told of, because so many came at once") \
+    X(loops, "poll loops")                                                                         \
+    X(idle_loops, "poll loops that found nothing to do")                                           \
+    X(rang, "times that this worker, with nothing to do, woke the thread that writes the log")     \
+    X(gave_way,                                                                                    \
+      "sleeps of a moment because a commit took long: the disk may have waited for the CPU")
+
+struct fg_worker_counters {
+#define X(name, text) _Atomic uint64_t name;
+    FG_WORKER_COUNTER_LIST(X)
+#undef X
+    _Atomic uint64_t dropped[FG_DROP_COUNT];    /**< by enum fg_packet_drop */
+    _Atomic uint64_t answered[FG_STATUS_COUNT]; /**< replies by status */
+} __attribute__((aligned(FG_CACHE_LINE)));
+
+/** Adds to a counter that only the calling thread writes: a plain load, add and store. */
+static inline void fg_counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t fg_counter_read(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
+}
+
+#endif

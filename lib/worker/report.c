@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Offences, on their way from a worker to the penalty box. Only packets that are bad already come
+ * here. */
+#include "worker/worker.h"
+
+/* The last places are for what has proof: a flood of forged packets must not hide who can be
+ * blamed. */
+#define KEPT_FOR_PROVEN 1024
+
+static void push(struct fg_worker *w, const struct rte_mbuf *m, struct fg_penalty_report *report)
+{
+    report->family =
+        (uint8_t)fg_frame_source(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, report->addr);
+    report->events = 1;
+    if (!fg_ring_push(w->reports, report))
+        fg_counter_add(&w->counters.reports_lost, 1);
+}
+
+void fg_worker_report(struct fg_worker *w, const struct rte_mbuf *m,
+                      enum fg_penalty_offence offence)
+{
+    struct fg_penalty_report report = {.offence = (uint8_t)offence};
+
+    if (fg_ring_room(w->reports, KEPT_FOR_PROVEN + 1) > KEPT_FOR_PROVEN)
+        push(w, m, &report);
+    else
+        fg_counter_add(&w->counters.reports_lost, 1);
+}
+
+void fg_worker_report_proven(struct fg_worker *w, const struct fg_worker_job *job,
+                             enum fg_penalty_offence offence)
+{
+    struct fg_penalty_report report = {.offence = (uint8_t)offence, .proven = 1};
+
+    memcpy(&report.tag, job->payload + FG_PACKET_TAG_AT, sizeof(report.tag));
+    push(w, job->mbuf, &report);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Benchmark of a worker's loop, stage by stage: the daemon's own worker.c, reply.c and handoff.c,
+ * compiled with FG_BUDGET. Two ways to feed it:
+ *
+ * ring    one thread hands frames to the loop and takes the replies, by net_ring: nothing but the
+ * worker's own work device  a real port with a generator behind it, on another CPU: what receiving
+ * and sending cost, and cold lines
+ */
+#ifndef FG_BENCH_BUDGET_H
+#define FG_BENCH_BUDGET_H
+
+#include <x86intrin.h>
+
+#include "daemon.h"
+#include "worker/budget.h"
+
+#define RUNS_MAX 101
+#define CHUNK    512u /* packets of one sample */
+#define ITEM     7
+#define ORDERS   16384u /* different requests, asked in turn */
+
+static inline uint64_t tsc(void)
+{
+    return __rdtsc();
+}
+
+/* ---- marks.c: what the marks of the loop do */
+struct sample {
+    double cycles[FG_BUDGET_STAGES];
+};
+void marks_calibrate(void);
+void marks_start(void); /**< before a loop of a worker: what follows counts */
+void marks_drop(void);  /**< forget what this loop added */
+void marks_keep(void);  /**< add it to the sample */
+struct sample
+marks_sample(uint64_t packets);         /**< what was kept, a packet, without the marks' own cost */
+void marks_count_instructions(bool on); /**< each instruction traps: slow */
+struct sample marks_instructions(uint64_t packets); /**< of the marks kept while it was on */
+
+/* ---- figures.c: medians over samples, rows of JSON over runs */
+void figures_add(const char *name, const char *unit, const struct sample *samples,
+                 unsigned n);                                         /**< one run */
+void figures_extra(const char *name, const char *unit, double value); /**< one run */
+double figures_last(const char *name);
+void figures_print(void);
+
+/* ---- world.c: workers without a daemon around them */
+struct world {
+    struct fg_daemon d;
+    unsigned workers;
+};
+void world_create(struct world *w, unsigned workers, const char *keys);
+void world_port(struct world *w, uint16_t port, struct rte_mempool *pool);
+void world_sell_nothing(struct world *w); /**< one item, sold out */
+void world_loop(struct world *w); /**< one loop of each worker, marked; the log is always durable */
+uint64_t world_received(const struct world *w);
+struct rte_mempool *pool_create(const char *name);
+bool world_eal(const char *program, const char *lcores, const char *prefix,
+               bool huge); /**< before all else */
+
+/* ---- feed.c: requests for workers at a net_ring port, CHUNK at a time, all of users of the last
+ * worker */
+struct feed {
+    struct world world;
+    struct rte_ring *requests, *replies;
+    struct rte_mbuf *mbufs[CHUNK];
+    uint8_t *frames; /**< ORDERS of them */
+    unsigned next;
+};
+void feed_create(struct feed *f, unsigned workers);
+void feed_chunk(struct feed *f); /**< the next requests; the replies to those before were taken */
+bool feed_answered(struct feed *f);    /**< takes the replies if all are there */
+void feed_check(const struct feed *f); /**< those that were taken: status and tag */
+
+/* ---- ring.c, device.c */
+void ring_run(unsigned runs, unsigned chunks);
+void device_run(const char *device, const char *keys, unsigned seconds, bool echo);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Workers as the daemon makes them (workers.c), without a daemon around them. Their log is always
+ * durable. */
+#include "bench.h"
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+
+#define MEMORY_MB       "256"
+#define CONFIRMED_LOOPS 100000 /* in which a command must be answered */
+
+static void settings(struct fg_config *c, unsigned workers)
+{
+    c->workers.count = workers;
+    c->workers.idle = FG_IDLE_SPIN;
+    c->workers.burst = 64;
+    c->workers.handoff = 1024;
+    c->orders.port = FG_DEFAULT_PORT;
+    c->log.ring = 65536;
+    c->limits.items_max = 1000;
+    c->limits.orders_max = c->limits.users_max = 1000000;
+    c->limits.parked_max = 4096;
+    c->limits.held_max = 65536;
+    c->ports_count = 1;
+    c->ports[0].queues = 1;
+    c->ports[0].descriptors = 1024;
+}
+
+static struct fg_packet_keyring *one_key(void)
+{
+    struct fg_packet_keyring *ring = calloc(1, sizeof(*ring));
+
+    FG_ASSERT(ring != NULL);
+    ring->count = 1;
+    ring->keys[0] =
+        (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {0x0706050403020100, 1}};
+    ring->slot[1] = 1;
+    return ring;
+}
+
+void world_create(struct world *w, unsigned workers, const char *keys)
+{
+    static const struct rte_mbuf_dynfield mark = {.name = "floodgate_mark",
+                                                  .size = sizeof(struct fg_worker_route),
+                                                  .align = _Alignof(struct fg_worker_route)};
+    struct fg_error err = {""};
+
+    w->workers = workers;
+    settings(&w->d.config, workers);
+    fg_clock_start(&w->d.clock, rte_get_tsc_hz());
+    fg_worker_route_offset = rte_mbuf_dynfield_register(&mark);
+    FG_ASSERT(fg_worker_route_offset >= 0);
+    atomic_store(&w->d.keys, keys ? fg_packet_keyring_load(keys, &err) : one_key());
+    if (!atomic_load(&w->d.keys) || !fg_workers_create(&w->d, &err)) {
+        fprintf(stderr, "bench_budget: %s\n", err.text);
+        exit(1);
+    }
+}
+
+void world_port(struct world *w, uint16_t port, struct rte_mempool *pool)
+{
+    struct fg_worker_queue *q = calloc(1, sizeof(*q));
+
+    FG_ASSERT(q != NULL);
+    q->port = port;
+    q->pool = pool;
+    w->d.queues = q;
+    w->d.queues_count = 1;
+    for (unsigned i = 0; i < w->workers; i++)
+        w->d.workers[i]->queues = q;
+    w->d.workers[0]->own_count = 1;
+}
+
+static void sync_log(struct world *w)
+{
+    for (unsigned i = 0; i < w->workers; i++) {
+        uint64_t n = fg_ring_count(w->d.journal_rings[i]);
+
+        if (n == 0)
+            continue;
+        fg_ring_release(w->d.journal_rings[i], n);
+        atomic_fetch_add(&w->d.marks[i].durable, n);
+    }
+}
+
+void world_loop(struct world *w)
+{
+    for (unsigned i = 0; i < w->workers; i++) {
+        marks_start();
+        fg_worker_loop(w->d.workers[i]);
+    }
+    sync_log(w);
+}
+
+uint64_t world_received(const struct world *w)
+{
+    return fg_counter_read(&w->d.workers[0]->counters.rx);
+}
+
+static void command(struct world *w, unsigned worker, struct fg_stock_command c)
+{
+    struct fg_ring *results = w->d.workers[worker]->results;
+    uint8_t message[FG_RING_SLOT] = {0};
+
+    memcpy(message, &c, sizeof(c));
+    FG_ASSERT(fg_ring_push(w->d.workers[worker]->commands, message));
+    for (unsigned i = 0; i < CONFIRMED_LOOPS && !fg_ring_peek(results, 0); i++)
+        world_loop(w);
+    FG_ASSERT(fg_ring_peek(results, 0));
+    fg_ring_release(results, 1);
+    marks_drop();
+}
+
+void world_sell_nothing(struct world *w)
+{
+    struct fg_stock_command c = {.item = ITEM, .order_max = 4, .user_limit = 4};
+
+    c.hold_ms = 3600000;
+    c.type = FG_STOCK_ITEM_SET;
+    command(w, fg_user_owner(ITEM, w->workers), c);
+    c.type = FG_STOCK_ITEM_APPLY;
+    for (unsigned i = 0; i < w->workers; i++)
+        command(w, i, c);
+}
+
+struct rte_mempool *pool_create(const char *name)
+{
+    struct rte_mempool *pool =
+        rte_pktmbuf_pool_create(name, 16384, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+
+    FG_ASSERT(pool != NULL);
+    return pool;
+}
+
+bool world_eal(const char *program, const char *lcores, const char *prefix, bool huge)
+{
+    const char *argv[] = {program,
+                          "--lcores",
+                          lcores,
+                          "--no-pci",
+                          "--iova-mode=va",
+                          "--no-telemetry",
+                          "--file-prefix",
+                          prefix,
+                          "--log-level=error",
+                          "-m",
+                          MEMORY_MB,
+                          huge ? "--in-memory" : "--no-huge",
+                          huge ? NULL : "--no-shconf"};
+
+    if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - huge, (char **)argv) >= 0)
+        return true;
+    fprintf(stderr, "%s: DPDK does not start (CPUs of --lcores %s there? hugepages free?)\n",
+            program, lcores);
+    return false;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Benchmark of the stock engine alone: no port, no disk, no other thread. The journal's rings are
+ * drained, and the watermarks advanced, outside of the timed parts.
+ */
+#ifndef FG_BENCH_ENGINE_H
+#define FG_BENCH_ENGINE_H
+
+#include <x86intrin.h>
+
+#include "stock/stock.h"
+#include "worker/counters.h"
+
+#define BURST    64   /* requests that are prefetched together, and answers taken from one poll */
+#define CHUNK    1024 /* requests between two looks at the clock */
+#define T0_MS    1700000000000ull
+#define RUNS_MAX 101
+
+/* name, case (%s: the orders of the large engine), unit, target (at most; 0 = none) */
+#define FIGURE_LIST(X)                                                                             \
+    X(CORE, "yardstick: one of many additions that wait for each other", "ns", 0)                  \
+    X(MEMORY, "yardstick: one of a burst of random lines of memory", "ns", 0)                      \
+    X(REJECT, "rejection, sold out, 10 k orders", "ns", 10)                                        \
+    X(ACCEPT, "acceptance, 10 k orders", "ns", 60)                                                 \
+    X(LARGE_REJECT, "rejection, sold out, %s orders", "ns", 0)                                     \
+    X(LARGE_ACCEPT, "acceptance, %s orders", "ns", 110)                                            \
+    X(LARGE_AGAIN, "duplicate, %s orders", "ns", 110)                                              \
+    X(LARGE_CONFIRM, "confirm, %s orders", "ns", 110)                                              \
+    X(LARGE_CANCEL, "cancel, %s orders", "ns", 110)                                                \
+    X(LARGE_EXPIRE, "expiry, %s orders", "ns", 60)                                                 \
+    X(LARGE_LOOP, "loop in which orders expire, p99", "ns", 0)                                     \
+    X(LARGE_MOST, "orders that expired in one loop, most", "orders", 64)                           \
+    X(LARGE_BYTES, "memory of a live order, %s orders", "bytes", 96)                               \
+    X(HOT_1, "hot item, 1 worker: order", "ns", 0)                                                 \
+    X(HOT_2, "hot item, 2 workers: order", "ns", 0)                                                \
+    X(HOT_4, "hot item, 4 workers: order", "ns", 0)                                                \
+    X(HOT_8, "hot item, 8 workers: order", "ns", 0)                                                \
+    X(HOT_RATIO, "hot item: order of 8 workers : 1 worker", "ratio", 1.2)                          \
+    X(HOT_MESSAGES_2, "hot item, 2 workers: messages of an order", "messages", 0)                  \
+    X(HOT_MESSAGES_4, "hot item, 4 workers: messages of an order", "messages", 0)                  \
+    X(HOT_MESSAGES_8, "hot item, 8 workers: messages of an order", "messages", 0)
+
+enum figure {
+#define X(name, text, unit, target) FIGURE_##name,
+    FIGURE_LIST(X)
+#undef X
+        FIGURE_COUNT
+};
+
+struct options {
+    unsigned runs;
+    unsigned cases;  /**< bits of enum bench_case */
+    uint32_t orders; /**< of the large engine */
+    unsigned cpu;
+};
+
+/** One worker and what it works with. */
+struct world {
+    struct fg_stock *stock;
+    struct fg_stock_config config;
+    struct fg_journal_watermark mark;
+    uint64_t now_ms;
+    struct fg_ring *to[FG_WORKERS_MAX], *from[FG_WORKERS_MAX];
+};
+
+/** Which requests: the nth one is always of the same user, order id and item. */
+struct kind {
+    enum figure figure;
+    unsigned status; /**< that all of them are answered with */
+    uint8_t op;
+    uint32_t item, items; /**< RESERVE: one of item, item + 1 ... */
+};
+
+static inline uint64_t tsc(void)
+{
+    unsigned cpu;
+
+    return __rdtscp(&cpu); /* waits for what comes before it */
+}
+
+/* ---- world.c */
+void world_create(struct world *w, struct fg_stock_limits limits, unsigned worker,
+                  unsigned workers);
+void world_destroy(struct world *w);
+void world_log(struct world *w); /**< the disk has all */
+void world_command(struct world *w, struct fg_stock_command c);
+void world_item(struct world *w, uint64_t item, uint32_t index, uint32_t hold_ms, uint32_t units);
+struct fg_stock_request world_request(const struct kind *k, uint64_t nth);
+
+/** Cycles of n requests (a multiple of BURST), without their answers that wait for the disk: *held.
+ */
+uint64_t world_ask(struct world *w, const struct kind *k, struct fg_stock_request *r, unsigned n,
+                   unsigned *held);
+
+/** Cycles of one loop, which gives `got` answers of this kind (NULL: of any). */
+uint64_t world_poll(struct world *w, const struct kind *k, unsigned *got);
+
+/* ---- figures.c */
+void figure_add(enum figure f, double value); /**< of one run; times in cycles of the TSC */
+double median(double *values, unsigned n);    /**< sorts them */
+void figures_start(uint32_t orders);          /**< measures the TSC until figures_print */
+void figures_print(void);
+
+/* ---- the cases */
+#define BENCH_CASE_LIST(X)                                                                         \
+    X(yardstick, "what this machine does now, to compare with")                                    \
+    X(small, "one worker, ten thousand orders")                                                    \
+    X(large, "one worker, ten million orders")                                                     \
+    X(hot, "one item, sold by 1, 2, 4 and 8 workers")
+
+enum bench_case {
+#define X(name, text) CASE_##name,
+    BENCH_CASE_LIST(X)
+#undef X
+        CASE_COUNT
+};
+
+#define X(name, text) void bench_##name(const struct options *o);
+BENCH_CASE_LIST(X)
+#undef X
+
+#endif
