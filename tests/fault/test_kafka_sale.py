@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgsinksales  # noqa: E402
 import fgtest  # noqa: E402
-from fgsinksales import WAVE, KafkaSale  # noqa: E402
+from fgsinksales import KafkaSale  # noqa: E402
 from fgsinkkafka import in_order  # noqa: E402
 
 fgsinksales.use(globals(), KafkaSale, 'goes_and_comes_back')
@@ -19,7 +19,7 @@ def test_daemon_is_killed(lab):
     """kill -9 of the daemon in the flood, three times: each decision is in the topic once, in order"""
     s, cut = KafkaSale(lab), 0
     for pause in (0.4, 0.9, 0.2):
-        s.sale.keep_shopping(3, **WAVE)
+        s.shoppers(3)
         fgtest.pause(pause, 'the moment of the kill')
         s.gate.kill()
         cut += s.committed.dead()[1] > 0

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgsinksales  # noqa: E402
 import fgtest  # noqa: E402
-from fgsinksales import WAVE, PostgresSale  # noqa: E402
+from fgsinksales import PostgresSale  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 fgsinksales.use(globals(), PostgresSale, 'goes_and_comes_back', 'loses_everything', 'hangs', 'daemon_killed_while_it_is_away',
@@ -25,7 +25,7 @@ def test_tables_are_made_in_mid_sale(lab):
     sale.gate.settings['postgres.conninfo'] = pg.address + ' password=wrong'
     sale.gate.write_config()
     sale.gate.start()
-    sale.keep_shopping(4, **WAVE)
+    s.shoppers(4)
     s.sells_without('away', 'password authentication failed', seconds=2)
     assert 'wrong' not in str(sale.gate.get('/v1/status')), 'the password is not shown'
     sale.gate.stop()

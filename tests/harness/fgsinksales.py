@@ -80,6 +80,12 @@ class SinkSale:
                    f'{self.NAME} reaches record {goal}')
         return time.monotonic() - began
 
+    def shoppers(self, seconds):
+        """Shoppers come for at least so long, and are answered already."""
+        self.sale.keep_shopping(seconds, **WAVE)
+        before = self.sale.answered()
+        wait_until(lambda: self.sale.answered() > before + 100, 30, 'shoppers are answered')
+
     def lags(self):
         wait_until(lambda: self.sink()['lag'] > 100, 10, 'the lag shows')
 
@@ -184,7 +190,7 @@ def goes_and_comes_back(kind, lab):
     """{name} goes away in the flood, in each of its ways, and comes back with its data: the sale goes on"""
     s = kind(lab, seconds=12)
     for what, end, begin in s.outages():
-        s.sale.keep_shopping(4, **WAVE)
+        s.shoppers(4)
         end()
         lag = s.sells_without()
         begin()
@@ -198,7 +204,7 @@ def loses_everything(kind, lab):
     """{name} loses all that it holds, in each of its ways: all of it is written again"""
     s = kind(lab, seconds=12, persist=False)
     for what, lose, missing, repair in s.losses():
-        s.sale.keep_shopping(4, **WAVE)
+        s.shoppers(4)
         lose()
         lag = s.sells_without(*missing) if missing else s.sink()['lag']
         repair()
@@ -226,7 +232,7 @@ def daemon_killed_while_it_is_away(kind, lab):
     s.lags()
     s.gate.kill()
     s.gate.start()
-    s.sale.keep_shopping(3, **WAVE)
+    s.shoppers(3)
     lag = s.sells_without(seconds=1)
     s.server.start()
     s.report('kill -9 of both', lag)
