@@ -10,120 +10,14 @@
 #define FORMAT  "1" /* of the tables that this auditor knows */
 #define POLL_MS 20
 
-static bool unreadable(struct fg_postgres_audit *a, const char *why)
-{
-    return fg_fail(&a->error, "postgres %s: %.*s", a->address, (int)strcspn(why, "\n"), why);
-}
-
-/* NULL and error when it is not what was asked for. */
-static PGresult *ask(struct fg_postgres_audit *a, const char *sql, ExecStatusType wanted)
-{
-    PGresult *result = PQexec(a->pg, sql);
-
-    if (PQresultStatus(result) == wanted)
-        return result;
-    unreadable(a, PQerrorMessage(a->pg));
-    PQclear(result);
-    return NULL;
-}
-
-static bool run(struct fg_postgres_audit *a, const char *sql, ExecStatusType wanted)
-{
-    PGresult *result = ask(a, sql, wanted);
-
-    PQclear(result);
-    return result;
-}
-
-static void no_notice(void *arg, const char *message)
-{
-}
-
-bool fg_postgres_audit_open(struct fg_postgres_audit *a)
-{
-    const char *const keywords[] = {"connect_timeout", "application_name", "dbname",
-                                    "client_encoding", NULL};
-    const char *const values[] = {"10", "fgaudit", a->conninfo, "UTF8", NULL};
-    const char *const schema[] = {a->schema};
-    PGresult *result;
-    bool ok;
-
-    snprintf(a->address, sizeof(a->address), "?");
-    a->pg = PQconnectdbParams(keywords, values, 1);
-    if (!a->pg)
-        fg_out_of_memory();
-    if (PQhost(a->pg))
-        snprintf(a->address, sizeof(a->address), "%s:%s/%s", PQhost(a->pg), PQport(a->pg),
-                 PQdb(a->pg));
-    if (PQstatus(a->pg) != CONNECTION_OK)
-        return unreadable(a, PQerrorMessage(a->pg));
-    PQsetNoticeProcessor(a->pg, no_notice, NULL);
-    result = PQexecParams(a->pg, "SELECT set_config('search_path', quote_ident($1), false)", 1,
-                          NULL, schema, NULL, NULL, 0);
-    ok = PQresultStatus(result) == PGRES_TUPLES_OK || unreadable(a, PQerrorMessage(a->pg));
-    PQclear(result);
-    return ok;
-}
-
-void fg_postgres_audit_close(struct fg_postgres_audit *a)
-{
-    if (a->pg)
-        PQfinish(a->pg);
-    a->pg = NULL;
-}
-
-/* ---- rows ------------------------------------------------------------------------------------ */
-
-/* Splits a line of COPY's text format in place. The queries give nothing that it would escape. */
-static unsigned split(char *line, char *cells[FG_POSTGRES_CELLS_MAX])
-{
-    unsigned n = 0;
-
-    for (char *at = line; at && n < FG_POSTGRES_CELLS_MAX; n++) {
-        char *end = strpbrk(at, "\t\n");
-        bool more = end && *end == '\t';
-
-        if (end)
-            *end = '\0';
-        cells[n] = strcmp(at, "\\N") == 0 ? NULL : at;
-        at = more ? end + 1 : NULL;
-    }
-    return n;
-}
-
-bool fg_postgres_audit_rows(struct fg_postgres_audit *a, const char *query,
-                            void (*each)(void *ctx, unsigned n, char *const *cells), void *ctx)
-{
-    char sql[1024], *line, *cells[FG_POSTGRES_CELLS_MAX];
-    PGresult *result;
-    bool ok;
-    int len;
-
-    snprintf(sql, sizeof(sql), "COPY (%s) TO STDOUT", query);
-    if (!run(a, sql, PGRES_COPY_OUT))
-        return false;
-    while ((len = PQgetCopyData(a->pg, &line, 0)) > 0) {
-        each(ctx, split(line, cells), cells);
-        PQfreemem(line);
-    }
-    if (len != -1)
-        return unreadable(a, PQerrorMessage(a->pg));
-    result = PQgetResult(a->pg);
-    ok = PQresultStatus(result) == PGRES_COMMAND_OK || unreadable(a, PQerrorMessage(a->pg));
-    PQclear(result);
-    while ((result = PQgetResult(a->pg)))
-        PQclear(result);
-    return ok;
-}
-
 /* ---- cursor ---------------------------------------------------------------------------------- */
 
 /* *usable: the cursor is one of this log; otherwise it is a problem that was told. */
 static bool read_cursor(struct fg_postgres_audit *a, uint64_t appliance, bool *usable)
 {
-    PGresult *r =
-        ask(a, "SELECT seq, filled_seq, format, coalesce(appliance, '') FROM floodgate_cursor",
-            PGRES_TUPLES_OK);
+    PGresult *r = fg_postgres_audit_ask(
+        a, "SELECT seq, filled_seq, format, coalesce(appliance, '') FROM floodgate_cursor",
+        PGRES_TUPLES_OK);
     char wanted[24];
 
     if (!r)
@@ -195,11 +89,12 @@ bool fg_postgres_audit_compare(struct fg_postgres_audit *a, struct fg_story *sto
         return false;
     if (!usable)
         return true;
-    if (!run(a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", PGRES_COMMAND_OK))
+    if (!fg_postgres_audit_run(a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                               PGRES_COMMAND_OK))
         return false;
     ok = read_cursor(a, log->appliance, &usable);
     if (ok && usable && meet(a, story, log))
         ok = fg_postgres_audit_tables(a, story);
     log->limit_seq = limit;
-    return ok && run(a, "COMMIT", PGRES_COMMAND_OK);
+    return ok && fg_postgres_audit_run(a, "COMMIT", PGRES_COMMAND_OK);
 }

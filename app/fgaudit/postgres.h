@@ -33,6 +33,16 @@ bool fg_postgres_audit_compare(struct fg_postgres_audit *a, struct fg_story *sto
 
 /* ---- between its parts ----------------------------------------------------------------------- */
 
+/** Sets error; returns false. */
+bool fg_postgres_audit_unreadable(struct fg_postgres_audit *a, const char *why);
+
+/** A result of the wanted kind, or NULL and error. The caller clears it. */
+PGresult *fg_postgres_audit_ask(struct fg_postgres_audit *a, const char *sql,
+                                ExecStatusType wanted);
+
+/** The same, without a result. */
+bool fg_postgres_audit_run(struct fg_postgres_audit *a, const char *sql, ExecStatusType wanted);
+
 /** Rows of a query, one after the other, with all columns as text, NULL for null. Returns false:
  * error. */
 #define FG_POSTGRES_CELLS_MAX 24

@@ -37,6 +37,9 @@ bool fg_redis_audit_compare(struct fg_redis_audit *a, struct fg_story *story, st
 
 /* ---- between its parts ----------------------------------------------------------------------- */
 
+/** Sets error; returns false. */
+bool fg_redis_audit_unreadable(struct fg_redis_audit *a, const char *why);
+
 /** A reply that is not NULL, or error. The caller frees. */
 redisReply *fg_redis_audit_ask(struct fg_redis_audit *a, const char *fmt, ...);
 redisReply *fg_redis_audit_reply(struct fg_redis_audit *a); /**< of a pipelined command */

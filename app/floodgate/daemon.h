@@ -162,6 +162,7 @@ enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *co
 uint32_t fg_mailbox_under_way(struct fg_daemon *d);
 
 /* redis.c */
+bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
 bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err);
 bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
 void fg_inbound_close(struct fg_daemon *d);
@@ -213,7 +214,6 @@ bool fg_sinks_check_postgres(const struct fg_config *config, struct fg_error *er
 bool fg_sinks_start_postgres(struct fg_daemon *d, struct fg_error *err);
 
 /* lifecycle.c */
-bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);
 void fg_daemon_stop(struct fg_daemon *d);
 

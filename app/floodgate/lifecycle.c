@@ -15,13 +15,6 @@
 #define DRAIN_MS     2000 /* for each sink to catch up */
 #define QUIET_ROUNDS 3    /* of 1 ms: replies pass from worker to worker and out */
 
-bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink)
-{
-    if (sink)
-        d->sinks[d->sinks_count++] = sink;
-    return sink != NULL;
-}
-
 static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;

@@ -24,17 +24,21 @@ static struct fg_redis_options options_of(const struct fg_config *c)
     return o;
 }
 
-bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err)
+bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink)
 {
-    struct fg_redis_options o = options_of(&d->config);
-    struct fg_sink *sink;
-
-    if (!d->config.redis.enabled)
-        return true;
-    sink = fg_sink_redis_start(&o, d->config.log.dir, &d->committer.durable_seq, err);
     if (sink)
         d->sinks[d->sinks_count++] = sink;
     return sink != NULL;
+}
+
+bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_redis_options o = options_of(&d->config);
+
+    if (!d->config.redis.enabled)
+        return true;
+    return fg_add_sink(d,
+                       fg_sink_redis_start(&o, d->config.log.dir, &d->committer.durable_seq, err));
 }
 
 bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err)

@@ -75,7 +75,7 @@ static void free_slots_fill(struct fg_worker *w)
     w->slot_free = 0;
 }
 
-static bool make_way_back(const struct fg_config *c, struct fg_worker *w)
+static bool make_inbound_rings(const struct fg_config *c, struct fg_worker *w)
 {
     if (!c->redis.commands)
         return true;
@@ -115,7 +115,7 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     d->journal_rings[index] = fg_ring_create(c->log.ring);
     w->records = d->journal_rings[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
-        !d->journal_rings[index] || !make_way_back(c, w))
+        !d->journal_rings[index] || !make_inbound_rings(c, w))
         return NULL;
     free_slots_fill(w);
     return w;

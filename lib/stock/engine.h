@@ -3,9 +3,9 @@
 #ifndef FG_STOCK_ENGINE_H
 #define FG_STOCK_ENGINE_H
 
+#include "base/counter.h"
 #include "stock/canary.h"
 #include "stock/stock.h"
-#include "worker/counters.h"
 
 #define NIL              UINT32_MAX
 #define TO_COMMAND       0xff /* bank queue: the entry is the operator's, its serial a ticket */

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * telemetry: counters of the packet path, one block per worker, only that worker writes (relaxed),
+ * counters: counters of the packet path, one block per worker, only that worker writes (relaxed),
  * anyone reads. One list gives the enum, the names in JSON and metrics, and the help text.
  */
 #ifndef FG_WORKER_COUNTERS_H
 #define FG_WORKER_COUNTERS_H
 
-#include <stdatomic.h>
-
+#include "base/counter.h"
 #include "packet/packet.h"
 
 /* name, text */
@@ -37,17 +36,5 @@ struct fg_worker_counters {
     _Atomic uint64_t dropped[FG_DROP_COUNT];    /**< by enum fg_packet_drop */
     _Atomic uint64_t answered[FG_STATUS_COUNT]; /**< replies by status */
 } __attribute__((aligned(FG_CACHE_LINE)));
-
-/** Adds to a counter that only the calling thread writes: a plain load, add and store. */
-static inline void fg_counter_add(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-                          memory_order_relaxed);
-}
-
-static inline uint64_t fg_counter_read(const _Atomic uint64_t *counter)
-{
-    return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
-}
 
 #endif

@@ -33,7 +33,7 @@ void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix)
     }
 }
 
-enum fg_filter_verdict model_judge(const uint8_t *data, uint32_t len)
+enum fg_filter_verdict model_verdict(const uint8_t *data, uint32_t len)
 {
     bool drop;
 

@@ -9,7 +9,7 @@
 void model_reset(const struct fg_filter_options *options);
 void model_clock(uint64_t ns);
 void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix);
-enum fg_filter_verdict model_judge(const uint8_t *data, uint32_t len);
+enum fg_filter_verdict model_verdict(const uint8_t *data, uint32_t len);
 uint64_t model_hits(enum fg_filter_list list, const struct fg_filter_prefix *prefix);
 void model_counters(uint64_t counters[FG_VERDICT_COUNT]);
 uint64_t model_event(enum fg_filter_event event);

@@ -30,7 +30,7 @@ static bool both_agree(struct fg_filter *filter, const struct frame *frame,
     fg_filter_counters(filter, after);
     counted = counter_moved(before, after);
     model_counters(before);
-    *verdict = model_judge(frame->data, frame->len);
+    *verdict = model_verdict(frame->data, frame->len);
     model_counters(after);
     return counted == (int)*verdict && action == action_of(*verdict) &&
            counter_moved(before, after) == (int)*verdict;

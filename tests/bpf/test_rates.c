@@ -231,7 +231,7 @@ static unsigned judge_many(const struct frame *frame, int n)
     unsigned passed = 0;
 
     for (int i = 0; i < n; i++)
-        passed += model_judge(frame->data, frame->len) == FG_VERDICT_ORDER;
+        passed += model_verdict(frame->data, frame->len) == FG_VERDICT_ORDER;
     return passed;
 }
 
@@ -281,14 +281,14 @@ static void spoofed_flood(void)
     source_frame(&shopper, 0xc6120001);
     for (unsigned i = 0; i < 4; i++) {
         model_clock(now += SECOND / 5);
-        shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
     }
     for (uint32_t i = 0; i < 200000; i++) { /* 100,000 a second */
         model_clock(now += 10000);
         source_frame(&frame, 0x0a000000 + i * 7);
-        flood_passed += model_judge(frame.data, frame.len) == FG_VERDICT_ORDER;
+        flood_passed += model_verdict(frame.data, frame.len) == FG_VERDICT_ORDER;
         if (i % 20000 == 0)
-            shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+            shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
     }
     ok(shopper_lost == 0,
        "user space: a known source loses nothing in a flood of 200,000 forged ones");
@@ -297,7 +297,7 @@ static void spoofed_flood(void)
     new_before = (unsigned)model_event(FG_EVENT_SOURCE_NEW);
     shopper_lost = 0;
     for (unsigned i = 0; i < 100; i++)
-        shopper_lost += model_judge(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
     ok(shopper_lost >= 95 && model_event(FG_EVENT_SOURCE_NEW) == new_before,
        "user space: and its bucket was its own all the time: %u of 100 at once are over its rate",
        shopper_lost);
@@ -364,16 +364,16 @@ static void networks(void)
     source_frame(&shopper, 0xc61205fe);
     for (unsigned i = 0; i < 2; i++) {
         model_clock(now += SECOND);
-        model_judge(shopper.data, shopper.len);
+        model_verdict(shopper.data, shopper.len);
     }
     model_clock(now += SECOND);
     for (uint32_t i = 0; i < 200; i++) {
         source_frame(&frame, 0xc6120500 + i);
-        fresh += model_judge(frame.data, frame.len) == FG_VERDICT_ORDER;
+        fresh += model_verdict(frame.data, frame.len) == FG_VERDICT_ORDER;
     }
     ok(fresh == 20, "user space: new sources of a /24 share half of its burst of 40: %u", fresh);
     for (unsigned i = 0; i < 10; i++)
-        known += model_judge(shopper.data, shopper.len) == FG_VERDICT_ORDER;
+        known += model_verdict(shopper.data, shopper.len) == FG_VERDICT_ORDER;
     ok(known == 10, "user space: one that is known has its own burst still: %u of 10", known);
     source_frame(&frame, 0xc6120600);
     ok(judge_many(&frame, 20) == 10, "user space: the next /24 is another network");

@@ -64,7 +64,7 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
     bool hit;
 
     model_counters(before);
-    verdict = model_judge(frame->data, frame->len);
+    verdict = model_verdict(frame->data, frame->len);
     model_counters(after);
     hit = !fixture->hit || model_hits(list_of(scenario, fixture->hit), &prefix) == hits + 1;
 
@@ -121,7 +121,7 @@ static void compare_damaged(struct fg_filter *filter, const struct frame_spec *s
                 frame.len = at;
             else
                 frame.data[at] = how == 1 ? 0 : 255;
-            verdict = model_judge(frame.data, frame.len);
+            verdict = model_verdict(frame.data, frame.len);
             tried++;
             fg_filter_counters(filter, before);
             run_program(fg_filter_program(filter, NULL), &frame, 1);

@@ -414,7 +414,7 @@ static struct built set_ipv4(struct built f, unsigned at, const uint8_t addr[4])
     return f;
 }
 
-static void frames_with_no_way_back_are_dropped(void **state)
+static void frames_that_cannot_be_answered_are_dropped(void **state)
 {
     static const uint8_t any[16],
         groups[][4] = {{224, 0, 0, 1}, {239, 255, 255, 255}, {255, 255, 255, 255}};
@@ -580,7 +580,7 @@ int main(void)
         cmocka_unit_test(fragments_to_the_order_port_are_dropped),
         cmocka_unit_test(broken_ipv6_headers_are_dropped),
         cmocka_unit_test(payloads_of_another_size_are_dropped),
-        cmocka_unit_test(frames_with_no_way_back_are_dropped),
+        cmocka_unit_test(frames_that_cannot_be_answered_are_dropped),
         cmocka_unit_test(the_source_is_found_where_there_is_one),
         cmocka_unit_test(turned_frames_are_valid_replies),
         cmocka_unit_test(ipv6_checksum_is_right_for_any_payload),

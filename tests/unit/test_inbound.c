@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Pure parts of the way back: what a command says, what is written of it, and which entries are
- * under way. What needs a server is in tests/fault/test_way_back.py. */
+ * under way. What needs a server is in tests/fault/test_inbound.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
