@@ -51,13 +51,17 @@ poweroff -f
 '''
 
 
-def need():
+def need_qemu():
     if platform.machine() != 'x86_64':
         raise fgprocess.Skip('the guest is an x86-64 one')
     if not shutil.which('qemu-system-x86_64'):
-        raise fgprocess.Skip('qemu-system-x86 is not installed (tools/setup does)')
+        raise fgprocess.Skip('qemu-system-x86 is not installed (tools/setup --for test does)')
+
+
+def need():
+    need_qemu()
     if not os.path.exists(os.path.join(FOLDER, 'vmlinuz')):
-        raise fgprocess.Skip(f'no kernel in {os.path.relpath(FOLDER, fgprocess.ROOT)} (tools/setup puts one there)')
+        raise fgprocess.Skip(f'no kernel in {os.path.relpath(FOLDER, fgprocess.ROOT)} (tools/setup --for test puts one there)')
 
 
 def pci_address(number):
@@ -72,7 +76,8 @@ def _copy(root, path, to=None):
     return target
 
 
-def _libraries(paths):
+def libraries(paths):
+    """Shared libraries that programs need."""
     found = set()
     for path in paths:
         out = fgprocess.command('ldd', path)
@@ -86,10 +91,10 @@ def _add_programs(root):
     plugins = [glob.glob(f'{folder}librte_{name}.so.*')[0] for name in PLUGINS]
     for path in programs:
         _copy(root, path, '/bin/' + os.path.basename(path))
-    libraries = _libraries(programs + plugins)
-    for path in libraries:
+    needed = libraries(programs + plugins)
+    for path in needed:
         _copy(root, path)
-    known = {os.path.basename(path): path for path in libraries}
+    known = {os.path.basename(path): path for path in needed}
     for path, name in zip(plugins, PLUGINS):
         # one that is loaded as a library too must be the same file: DPDK does not take it twice
         twin = next((known[k] for k in known if k.startswith(f'librte_{name}.so.')), None)
@@ -99,6 +104,15 @@ def _add_programs(root):
             os.symlink(twin, target)
         else:
             _copy(root, path, f'{folder}librte_{name}.so')
+
+
+def pack(root, image, busybox):
+    """A RAM disk of what is below `root`."""
+    names = '.\n' + ''.join(os.path.relpath(os.path.join(at, name), root) + '\n'
+                            for at, folders, files in os.walk(root) for name in folders + files)
+    with open(image, 'wb') as out:
+        subprocess.run([busybox, 'cpio', '-o', '-H', 'newc'], cwd=root, input=names.encode(), stdout=out,
+                       stderr=subprocess.DEVNULL, check=True)
 
 
 class Guest:
@@ -123,14 +137,8 @@ class Guest:
         self._write('init', INIT.replace('COMMANDS', text).replace('DEVICES', devices))
         os.chmod(f'{self.root}/init', 0o755)
         self.image = self.root + '.cpio'
-        with open(self.image, 'wb') as out:
-            subprocess.run([f'{FOLDER}/busybox', 'cpio', '-o', '-H', 'newc'], cwd=self.root, input=self._names().encode(),
-                           stdout=out, stderr=subprocess.DEVNULL, check=True)
+        pack(self.root, self.image, f'{FOLDER}/busybox')
         self.process = None
-
-    def _names(self):
-        return '.\n' + ''.join(os.path.relpath(os.path.join(folder, name), self.root) + '\n'
-                       for folder, folders, files in os.walk(self.root) for name in folders + files)
 
     def _write(self, name, text):
         with open(os.path.join(self.root, name), 'w') as f:

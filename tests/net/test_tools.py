@@ -66,7 +66,7 @@ def test_results_are_counted():
 
 def test_usage_errors():
     """unknown tiers, checks and options are refused, and what there is is listed"""
-    for argv, expected in ((['test', 'nets'], 'unit sim model fuzz bpf net fault'),
+    for argv, expected in ((['test', 'nets'], 'unit sim model fuzz bpf net fault release'),
                            (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
                            (['lint', 'nothing'], 'format'),
                            (['setup', '--nothing'], 'usage: tools/setup'),

@@ -22,11 +22,13 @@ TIERS = {
     'bpf': 'the XDP program, run by the kernel on single packets',
     'net': 'the daemon as a black box, in network namespaces',
     'fault': 'kill -9, full disk, lost peers',
+    'release': 'the other Debian release in a fresh root, and the kernels of both',
 }
-SCRIPT_TIERS = ('net', 'fault')
+SCRIPT_TIERS = ('net', 'fault', 'release')
+LIVE_TIERS = ('release',)  # their programs take minutes: what they say on standard error is shown at once
 SANITIZE_TIERS = ('unit', 'sim')
 PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the build
-SCRIPT_SECONDS = 900  # longest time of one script of net and fault
+SCRIPT_SECONDS = 900  # longest time of one script
 SKIP_CODE = 77
 SHOWN_LINES = 60      # of a failed case's output
 PR_SET_CHILD_SUBREAPER = 36
@@ -146,13 +148,17 @@ def reap_strays():
             return [line for _, line in strays if line]  # those without one had ended already
 
 
-def run(argv, seconds, env, folder):
-    """(code, standard output, standard error) of a program; on timeout it is ended with all its children."""
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def run(argv, seconds, env, folder, live=False):
+    """(code, standard output, standard error) of a program; on timeout it is ended with all its children.
+
+    live: its standard error is shown while it runs, and not returned.
+    """
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=None if live else subprocess.PIPE,
                              text=True, errors='replace', cwd=folder, env={**os.environ, **env})
     try:
         out, err = child.communicate(timeout=seconds)
-        return child.returncode, out, err
+        return child.returncode, out, err or ''
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGTERM)  # scripts clean up
         try:
@@ -161,7 +167,7 @@ def run(argv, seconds, env, folder):
             pass
         kill_all([child.pid, *descendants(child.pid)])
         out, err = child.communicate()
-        return -signal.SIGKILL, out, err + f'\nended after {seconds} s: took too long\n'
+        return -signal.SIGKILL, out, (err or '') + f'\nended after {seconds} s: took too long\n'
 
 
 # ---- what may be left behind -----------------------------------------------------------------------------
@@ -231,9 +237,9 @@ def show_output(out, err):
         say(f'    | {line}')
 
 
-def run_program(name, argv, env, seconds, folder):
+def run_program(name, argv, env, seconds, folder, live=False):
     began = time.monotonic()
-    code, out, err = run(argv, seconds, env, folder)
+    code, out, err = run(argv, seconds, env, folder, live)
     results = judge(name, code, out, err)
     for line in reap_strays():
         results.failed.append(f'{name}: left running: {line}')
@@ -257,7 +263,7 @@ def run_tier(build, tier):
         say(f'         skipped {tier}: has no tests')
     env = {'CMOCKA_MESSAGE_OUTPUT': 'TAP', 'PYTHONDONTWRITEBYTECODE': '1', 'FG_BUILD': build, 'FG_SOURCE': ROOT}
     for name, argv, extra, seconds, folder in tests:
-        results.add(run_program(name, argv, {**env, **extra}, seconds, folder))
+        results.add(run_program(name, argv, {**env, **extra}, seconds, folder, tier in LIVE_TIERS))
     say(f'== {tier}: {results.counts()} ({time.monotonic() - began:.1f} s)\n')
     return results
 
