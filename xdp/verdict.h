@@ -140,7 +140,7 @@ FG_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint64_t hi
 {
     const struct fg_filter_state *state = fg_filter_env_state(env);
     const struct fg_filter_list_slot *slots;
-    uint32_t number = 0, before = 0;
+    uint64_t number = 0, before = 0;
 
     if (!state)
         return FG_VERDICT_PASS;
@@ -153,17 +153,17 @@ FG_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint64_t hi
         if (!number)
             return FG_VERDICT_PASS;
         if (FG_SLOT_HIT(env, &slots[number], hi, lo, now))
-            return fg_filter_listed_verdict(number);
+            return fg_filter_listed_verdict((uint32_t)number);
         before = number;
     }
     for (uint32_t i = 1; number >= FG_LIST_SLOTS && i < FG_LIST_SLOTS; i++) {
-        uint32_t next = before + i;
+        uint64_t next = before + i;
 
         FG_OPAQUE(next); /* or clang adds to the pointer before it checks */
         if (next >= FG_LIST_SLOTS)
             break;
         if (slots[next].count && FG_SLOT_HIT(env, &slots[next], hi, lo, now))
-            return fg_filter_listed_verdict(next);
+            return fg_filter_listed_verdict((uint32_t)next);
     }
     return FG_VERDICT_PASS;
 }
@@ -185,7 +185,8 @@ FG_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
     uint64_t word = fg_filter_lengths(env, head, hi, family, state->seed), guide = word;
 
     for (int i = 0; i < FG_GUIDE_FIELDS; i++, guide >>= FG_GUIDE_BITS) {
-        uint32_t number = guide & FG_GUIDE_FIELD, cell;
+        uint64_t number = guide & FG_GUIDE_FIELD;
+        uint32_t cell;
         const struct fg_filter_list_slot *slot;
         union fg_filter_row *row;
         uint64_t hash;
@@ -205,7 +206,7 @@ FG_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
         row = fg_filter_env_row(env, head->entries + FG_CELL_ENTRY(cell));
         if (row && row->entry.kind == slot->kind && row->entry.hi == (hi & slot->hi) &&
             row->entry.lo == (lo & slot->lo) && fg_filter_entry_count(&row->entry, now))
-            return fg_filter_listed_verdict(number);
+            return fg_filter_listed_verdict((uint32_t)number);
         return FG_ENV_LISTS(env, hi, lo, family, guide, now);
     }
     return FG_VERDICT_PASS;
