@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "frame/wire.h"
 #include "xdp/shared.h"
 
 #define FG_INLINE static inline __attribute__((always_inline))
@@ -31,92 +32,8 @@
         __asm__ volatile("" : "+r"(x));                                                            \
     } while (0)
 
-#define FG_HTONS(x) ((uint16_t)__builtin_bswap16((uint16_t)(x)))
-#define FG_HTONL(x) ((uint32_t)__builtin_bswap32((uint32_t)(x)))
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "a big-endian port needs other FG_HTONS and FG_HTONL"
-#endif
-
-enum {
-    FG_ETHERTYPE_IPV4 = 0x0800,
-    FG_ETHERTYPE_VLAN = 0x8100,
-    FG_ETHERTYPE_IPV6 = 0x86dd,
-    FG_ETHERTYPE_QINQ = 0x88a8,
-    FG_VLAN_TAGS_MAX = 2,
-    FG_PROTO_HOPOPTS = 0,
-    FG_PROTO_TCP = 6,
-    FG_PROTO_UDP = 17,
-    FG_PROTO_ROUTING = 43,
-    FG_PROTO_FRAGMENT = 44,
-    FG_PROTO_AH = 51,
-    FG_PROTO_ICMPV6 = 58,
-    FG_PROTO_DSTOPTS = 60,
-    FG_EXTENSIONS_MAX = 6, /* IPv6 extension headers in one packet; more is malformed */
-    FG_ND_FIRST = 133,     /* ICMPv6 types of neighbour discovery, RFC 4861 */
-    FG_ND_LAST = 137,
-    FG_TCP_FIN = 1,
-    FG_TCP_SYN = 2,
-    FG_TCP_RST = 4,
-    FG_TCP_ACK = 16,
-};
-
-/* Frames are not aligned. The BPF program may load from anywhere; with `packed` it would load byte
- * by byte.
- */
-#ifdef __bpf__
-#define FG_WIRE
-#else
-#define FG_WIRE __attribute__((packed))
-#endif
-
-struct fg_filter_wire_eth {
-    uint8_t dst[6], src[6];
-    uint16_t type;
-} FG_WIRE;
-
-struct fg_filter_wire_vlan {
-    uint16_t tci, type;
-} FG_WIRE;
-
-struct fg_filter_wire_ipv4 {
-    uint8_t version_ihl, tos;
-    uint16_t total, id, fragment;
-    uint8_t ttl, proto;
-    uint16_t checksum;
-    uint32_t src, dst;
-} FG_WIRE;
-
-struct fg_filter_wire_ipv6 {
-    uint32_t version_class_flow;
-    uint16_t payload;
-    uint8_t next, hops;
-    uint32_t src[4], dst[4];
-} FG_WIRE;
-
-struct fg_filter_wire_ext {
-    uint8_t next, length; /* length: in units that depend on the header */
-    uint16_t fragment;    /* only in the fragment header */
-    uint32_t more;
-} FG_WIRE;
-
-struct fg_filter_wire_udp {
-    uint16_t src, dst, length, checksum;
-} FG_WIRE;
-
-struct fg_filter_wire_tcp {
-    uint16_t src, dst;
-    uint32_t seq, ack;
-    uint8_t offset, flags;
-    uint16_t window, checksum, urgent;
-} FG_WIRE;
-
-_Static_assert(sizeof(struct fg_filter_wire_tcp) == 20, "wire");
-_Static_assert(sizeof(struct fg_filter_wire_eth) == 14 && sizeof(struct fg_filter_wire_vlan) == 4,
-               "wire");
-_Static_assert(sizeof(struct fg_filter_wire_ipv4) == 20 && sizeof(struct fg_filter_wire_ipv6) == 40,
-               "wire");
-_Static_assert(sizeof(struct fg_filter_wire_ext) == 8 && sizeof(struct fg_filter_wire_udp) == 8,
-               "wire");
+#define FG_VLAN_TAGS_MAX  2
+#define FG_EXTENSIONS_MAX 6 /* IPv6 extension headers in one packet; more is malformed */
 
 /** What the parser found out on its way down. */
 struct fg_filter_view {
@@ -132,28 +49,28 @@ struct fg_filter_view {
 
 FG_INLINE bool fg_filter_is_tag(uint16_t type)
 {
-    return type == FG_HTONS(FG_ETHERTYPE_VLAN) || type == FG_HTONS(FG_ETHERTYPE_QINQ);
+    return type == FG_FRAME_BE16(ETH_P_8021Q) || type == FG_FRAME_BE16(ETH_P_8021AD);
 }
 
 /* What is behind Ethernet header and VLAN tags; NULL: cut, or more than two tags. */
 FG_INLINE const uint8_t *fg_filter_parse_link(const uint8_t *data, const uint8_t *end,
                                               uint16_t *type, bool *odd)
 {
-    const struct fg_filter_wire_eth *eth = (const void *)data;
+    const fg_frame_ethernet *eth = (const void *)data;
     const uint8_t *pos = data + sizeof(*eth);
 
     *odd = false;
     if (pos > end)
         return NULL;
-    *type = eth->type;
+    *type = eth->h_proto;
     for (int tags = 0; tags < FG_VLAN_TAGS_MAX && fg_filter_is_tag(*type); tags++) {
-        const struct fg_filter_wire_vlan *vlan = (const void *)pos;
+        const fg_frame_vlan *vlan = (const void *)pos;
 
         pos += sizeof(*vlan);
         if (pos > end)
             return NULL;
         /* Workers take one VLAN tag; a service tag, or two tags, cannot be an order's. */
-        *odd |= tags > 0 || *type == FG_HTONS(FG_ETHERTYPE_QINQ);
+        *odd |= tags > 0 || *type == FG_FRAME_BE16(ETH_P_8021AD);
         *type = vlan->type;
     }
     return fg_filter_is_tag(*type) ? NULL
@@ -176,7 +93,7 @@ FG_INLINE bool fg_filter_is_order_port(const void *tune_port, uint16_t port)
 
     if (tune[MORE] == 0)
         return port == tune[0];
-    return (uint16_t)(FG_HTONS(port) - FG_HTONS(tune[0])) <= tune[MORE];
+    return (uint16_t)(FG_FRAME_BE16(port) - FG_FRAME_BE16(tune[0])) <= tune[MORE];
 }
 
 /* `left`: bytes of the IP payload from here on, as the IP header has it. */
@@ -184,20 +101,20 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_udp(const void *tune_port, cons
                                                      const uint8_t *end, uint32_t left,
                                                      struct fg_filter_view *view)
 {
-    const struct fg_filter_wire_udp *udp = (const void *)pos;
+    const fg_frame_udp *udp = (const void *)pos;
     const uint8_t *payload = pos + sizeof(*udp);
 
     /* A first fragment too small to show its port would hide it (RFC 1858): refused as well. */
     if (left < sizeof(*udp) || payload > end)
         return FG_VERDICT_BAD_UDP;
-    if (!fg_filter_is_order_port(tune_port, udp->dst) || view->multicast)
+    if (!fg_filter_is_order_port(tune_port, udp->dest) || view->multicast)
         return FG_VERDICT_PASS;
     if (view->fragment)
         return FG_VERDICT_FRAGMENT;
-    if (left != sizeof(*udp) + FG_SHIELD_PAYLOAD || udp->length != FG_HTONS(left) ||
+    if (left != sizeof(*udp) + FG_SHIELD_PAYLOAD || udp->len != FG_FRAME_BE16(left) ||
         payload + FG_SHIELD_PAYLOAD > end)
         return FG_VERDICT_ORDER_LENGTH;
-    if (view->odd || udp->src == 0 || (view->hi | view->lo) == 0)
+    if (view->odd || udp->source == 0 || (view->hi | view->lo) == 0)
         return FG_VERDICT_ORDER_HEADER;
     if (payload[0] != FG_SHIELD_MAGIC_0 || payload[1] != FG_SHIELD_MAGIC_1 ||
         payload[2] != FG_SHIELD_VERSION)
@@ -209,45 +126,43 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_udp(const void *tune_port, cons
 FG_INLINE enum fg_filter_verdict fg_filter_parse_tcp(const uint8_t *pos, const uint8_t *end,
                                                      uint32_t left, struct fg_filter_view *view)
 {
-    const struct fg_filter_wire_tcp *tcp = (const void *)pos;
-    uint8_t flags;
+    const fg_frame_tcp *tcp = (const void *)pos;
 
     if (left < sizeof(*tcp) || pos + sizeof(*tcp) > end)
         return FG_VERDICT_BAD_TCP;
-    flags = tcp->flags;
-    if (tcp->offset >> 4 < 5 || ((flags & FG_TCP_SYN) && (flags & (FG_TCP_FIN | FG_TCP_RST))))
+    if (tcp->doff < 5 || (tcp->syn && (tcp->fin || tcp->rst)))
         return FG_VERDICT_BAD_TCP;
-    if ((flags & (FG_TCP_SYN | FG_TCP_ACK)) == FG_TCP_SYN)
+    if (tcp->syn && !tcp->ack)
         view->class = FG_CLASS_SYN;
     return FG_VERDICT_PASS;
 }
 
 FG_INLINE bool fg_filter_ipv4_is_multicast(uint32_t addr)
 {
-    return (addr & FG_HTONL(0xf0000000)) == FG_HTONL(0xe0000000) || addr == 0xffffffff;
+    return (addr & FG_FRAME_BE32(0xf0000000)) == FG_FRAME_BE32(0xe0000000) || addr == 0xffffffff;
 }
 
 FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv4_rest(const void *port, const uint8_t *pos,
                                                            const uint8_t *end,
                                                            struct fg_filter_view *view)
 {
-    const struct fg_filter_wire_ipv4 *ip = (const void *)pos;
+    const fg_frame_ipv4 *ip = (const void *)pos;
     uint32_t head, total, fragment;
 
     if (pos + sizeof(*ip) > end)
         return FG_VERDICT_BAD_IPV4;
-    head = (ip->version_ihl & 15) * 4;
-    total = FG_HTONS(ip->total);
-    view->multicast |= fg_filter_ipv4_is_multicast(ip->dst);
-    if (ip->proto != FG_PROTO_UDP && ip->proto != FG_PROTO_TCP)
+    head = ip->ihl * 4u;
+    total = FG_FRAME_BE16(ip->tot_len);
+    view->multicast |= fg_filter_ipv4_is_multicast(ip->daddr);
+    if (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP)
         return FG_VERDICT_PASS;
-    fragment = FG_HTONS(ip->fragment) & 0x3fff; /* "more fragments" and the offset */
-    if ((fragment & 0x1fff) == 1 && ip->proto == FG_PROTO_TCP)
+    fragment = FG_FRAME_BE16(ip->frag_off) & (FG_FRAME_IPV4_MORE_FRAGMENTS | FG_FRAME_IPV4_OFFSET);
+    if ((fragment & FG_FRAME_IPV4_OFFSET) == 1 && ip->protocol == IPPROTO_TCP)
         return FG_VERDICT_BAD_TCP; /* would overwrite the flags of the first one (RFC 3128) */
-    if (fragment & 0x1fff)
+    if (fragment & FG_FRAME_IPV4_OFFSET)
         return FG_VERDICT_PASS; /* no port in it; the first one was or will be dropped if it is ours
                                  */
-    if (ip->proto == FG_PROTO_TCP)
+    if (ip->protocol == IPPROTO_TCP)
         return fg_filter_parse_tcp(pos + head, end, total - head, view);
     view->odd |= head != sizeof(*ip);
     view->fragment = fragment != 0;
@@ -259,35 +174,36 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv6_rest(const void *port, con
                                                            const uint8_t *end,
                                                            struct fg_filter_view *view)
 {
-    const struct fg_filter_wire_ipv6 *ip = (const void *)pos;
+    const fg_frame_ipv6 *ip = (const void *)pos;
     uint32_t next, left;
 
     pos += sizeof(*ip);
     if (pos > end)
         return FG_VERDICT_BAD_IPV6;
-    next = ip->next;
-    left = FG_HTONS(ip->payload);
-    view->multicast |= (ip->dst[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000);
+    next = ip->nexthdr;
+    left = FG_FRAME_BE16(ip->payload_len);
+    view->multicast |=
+        (ip->daddr.s6_addr32[0] & FG_FRAME_BE32(0xff000000)) == FG_FRAME_BE32(0xff000000);
     for (int i = 0; i <= FG_EXTENSIONS_MAX; i++) {
-        const struct fg_filter_wire_ext *ext = (const void *)pos;
+        const fg_frame_extension *ext = (const void *)pos;
         uint32_t size;
 
-        if (next == FG_PROTO_UDP)
+        if (next == IPPROTO_UDP)
             return fg_filter_parse_udp(port, pos, end, left, view);
-        if (next == FG_PROTO_TCP)
+        if (next == IPPROTO_TCP)
             return fg_filter_parse_tcp(pos, end, left, view);
-        if (next != FG_PROTO_HOPOPTS && next != FG_PROTO_ROUTING && next != FG_PROTO_FRAGMENT &&
-            next != FG_PROTO_AH && next != FG_PROTO_DSTOPTS)
+        if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
+            next != IPPROTO_AH && next != IPPROTO_DSTOPTS)
             return FG_VERDICT_PASS;
         if (left < sizeof(*ext) || pos + sizeof(*ext) > end)
             return FG_VERDICT_BAD_EXTENSION;
         size = 8 + 8 * ext->length;
-        if (next == FG_PROTO_AH)
+        if (next == IPPROTO_AH)
             size = 8 + 4 * ext->length;
-        if (next == FG_PROTO_FRAGMENT) {
+        if (next == IPPROTO_FRAGMENT) {
             size = 8;
             view->fragment = true;
-            if (ext->fragment & FG_HTONS(0xfff8))
+            if (ext->fragment & FG_FRAME_BE16(FG_FRAME_IPV6_OFFSET))
                 return FG_VERDICT_PASS; /* as for IPv4 */
         }
         if (size > left)
@@ -328,60 +244,58 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_rest(const void *port, const ui
 FG_INLINE bool fg_filter_parse_ipv4(const uint8_t *pos, const uint8_t *end,
                                     struct fg_filter_view *view, enum fg_filter_verdict *verdict)
 {
-    const struct fg_filter_wire_ipv4 *ip = (const void *)pos;
+    const fg_frame_ipv4 *ip = (const void *)pos;
     uint32_t head, total;
 
     *verdict = FG_VERDICT_BAD_IPV4;
     if (pos + sizeof(*ip) > end)
         return false;
-    head = (ip->version_ihl & 15) * 4;
-    total = FG_HTONS(ip->total);
-    if (ip->version_ihl >> 4 != 4 || head < sizeof(*ip) || total < head ||
-        total > (uint64_t)(end - pos))
+    head = ip->ihl * 4u;
+    total = FG_FRAME_BE16(ip->tot_len);
+    if (ip->version != 4 || head < sizeof(*ip) || total < head || total > (uint64_t)(end - pos))
         return false;
     *verdict = FG_VERDICT_BAD_SOURCE;
-    if (fg_filter_ipv4_is_multicast(ip->src))
+    if (fg_filter_ipv4_is_multicast(ip->saddr))
         return false;
     view->family = 4;
-    view->hi = (uint64_t)FG_HTONL(ip->src) << 32;
+    view->hi = (uint64_t)FG_FRAME_BE32(ip->saddr) << 32;
     view->lo = 0;
     return true;
 }
 
 /* Only what cannot have crossed a router (hop limit 255) counts as neighbour discovery. */
-FG_INLINE bool fg_filter_is_discovery(const struct fg_filter_wire_ipv6 *ip, const uint8_t *end)
+FG_INLINE bool fg_filter_is_discovery(const fg_frame_ipv6 *ip, const uint8_t *end)
 {
     const uint8_t *type = (const uint8_t *)(ip + 1);
 
-    return ip->next == FG_PROTO_ICMPV6 && ip->hops == 255 && ip->payload != 0 && type + 1 <= end &&
-           *type >= FG_ND_FIRST && *type <= FG_ND_LAST;
+    return ip->nexthdr == IPPROTO_ICMPV6 && ip->hop_limit == 255 && ip->payload_len != 0 &&
+           type + 1 <= end && *type >= FG_FRAME_ND_FIRST && *type <= FG_FRAME_ND_LAST;
 }
 
 FG_INLINE uint64_t fg_filter_be64(uint32_t first, uint32_t second)
 {
-    return (uint64_t)FG_HTONL(first) << 32 | FG_HTONL(second);
+    return (uint64_t)FG_FRAME_BE32(first) << 32 | FG_FRAME_BE32(second);
 }
 
 FG_INLINE bool fg_filter_parse_ipv6(const uint8_t *pos, const uint8_t *end,
                                     struct fg_filter_view *view, enum fg_filter_verdict *verdict)
 {
-    const struct fg_filter_wire_ipv6 *ip = (const void *)pos;
+    const fg_frame_ipv6 *ip = (const void *)pos;
 
     *verdict = FG_VERDICT_BAD_IPV6;
     if (pos + sizeof(*ip) > end)
         return false;
-    if ((ip->version_class_flow & FG_HTONL(0xf0000000)) != FG_HTONL(0x60000000) ||
-        FG_HTONS(ip->payload) + sizeof(*ip) > (uint64_t)(end - pos))
+    if (ip->version != 6 || FG_FRAME_BE16(ip->payload_len) + sizeof(*ip) > (uint64_t)(end - pos))
         return false;
     *verdict = FG_VERDICT_BAD_SOURCE;
-    if ((ip->src[0] & FG_HTONL(0xff000000)) == FG_HTONL(0xff000000))
+    if ((ip->saddr.s6_addr32[0] & FG_FRAME_BE32(0xff000000)) == FG_FRAME_BE32(0xff000000))
         return false;
     *verdict = FG_VERDICT_PASS;
     if (fg_filter_is_discovery(ip, end))
         return false; /* like ARP: without it the link is dead */
     view->family = 6;
-    view->hi = fg_filter_be64(ip->src[0], ip->src[1]);
-    view->lo = fg_filter_be64(ip->src[2], ip->src[3]);
+    view->hi = fg_filter_be64(ip->saddr.s6_addr32[0], ip->saddr.s6_addr32[1]);
+    view->lo = fg_filter_be64(ip->saddr.s6_addr32[2], ip->saddr.s6_addr32[3]);
     return true;
 }
 
@@ -399,9 +313,9 @@ FG_INLINE bool fg_filter_parse_source(const uint8_t *data, const uint8_t *end,
     *verdict = FG_VERDICT_BAD_ETHERNET;
     if (!pos)
         return false;
-    if (type == FG_HTONS(FG_ETHERTYPE_IPV4))
+    if (type == FG_FRAME_BE16(ETH_P_IP))
         return fg_filter_parse_ipv4(pos, end, view, verdict);
-    if (type == FG_HTONS(FG_ETHERTYPE_IPV6))
+    if (type == FG_FRAME_BE16(ETH_P_IPV6))
         return fg_filter_parse_ipv6(pos, end, view, verdict);
     *verdict = FG_VERDICT_PASS;
     return false;

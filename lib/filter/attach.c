@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "filter/attach.h"
+
 #include <errno.h>
 #include <linux/if_link.h>
 #include <string.h>
@@ -6,7 +8,8 @@
 
 #include <bpf/bpf.h>
 
-#include "filter/internal.h"
+#include "filter/load.h"
+#include "filter/pins.h"
 #include "filter/skeleton.h"
 
 const struct fg_filter_attachment *fg_filter_attachment_find(const struct fg_filter *filter,
@@ -219,17 +222,10 @@ bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err
     return unlink(path) == 0 || fg_fail(err, "cannot remove %s: %s", path, strerror(errno));
 }
 
-void fg_filter_close(struct fg_filter *filter)
+void fg_shield_release_all(struct fg_filter *filter)
 {
-    if (!filter)
-        return;
     for (unsigned i = 0; i < filter->shields_count; i++)
         shield_release(&filter->shields[i]);
-    fg_filter_mapping_free(&filter->memory);
-    fg_unload(filter->base);
-    free(filter->judged);
-    free(filter->rings);
-    free(filter);
 }
 
 /* ---- is the socket where we redirect to? ----------------------------------------------------- */

@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filter/internal.h"
+#include "filter/entries.h"
+#include "filter/table.h"
 
 #define LINE_BYTES 256
 
@@ -191,6 +192,21 @@ static void clear_lines(struct load *load)
     }
 }
 
+/* Until now the entries of the file were beside the lists in force, which could change. */
+static bool put_in_force(struct load *load)
+{
+    struct fg_filter *filter = load->filter;
+    bool ok;
+
+    clear_lines(load);
+    pthread_mutex_lock(&filter->change);
+    ok = take_over(load, false) && take_over(load, true);
+    if (ok)
+        fg_filter_generation_commit(&filter->memory, &load->g);
+    pthread_mutex_unlock(&filter->change);
+    return ok;
+}
+
 #define NOT_ORDINARY "%s: not an ordinary file; the daemon itself reads and writes it"
 
 /* A FIFO or a device would hang the caller, or never end. */
@@ -227,15 +243,10 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const ch
     memset(loaded, 0, sizeof(*loaded));
     load.seed = filter->memory.state->seed;
     clock_gettime(CLOCK_MONOTONIC, &from);
-    pthread_mutex_lock(&filter->change);
+    pthread_mutex_lock(&filter->bulk);
     fg_filter_generation_begin(&filter->memory, &filter->sizes, &load.g);
-    ok = take_over(&load, false) && read_lines(&load, file);
-    if (ok)
-        clear_lines(&load);
-    ok = ok && take_over(&load, true);
-    if (ok)
-        fg_filter_generation_commit(&filter->memory, &load.g);
-    pthread_mutex_unlock(&filter->change);
+    ok = read_lines(&load, file) && put_in_force(&load);
+    pthread_mutex_unlock(&filter->bulk);
     clock_gettime(CLOCK_MONOTONIC, &to);
     loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     fclose(file);

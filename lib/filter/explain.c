@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
+#include "filter/entries.h"
 #include "filter/env.h"
-#include "filter/internal.h"
 
 static const struct fg_filter_buckets *find_source(const struct fg_filter *filter, uint64_t key)
 {

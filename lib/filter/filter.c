@@ -8,7 +8,11 @@
 
 #include <bpf/bpf.h>
 
-#include "filter/internal.h"
+#include "filter/attach.h"
+#include "filter/load.h"
+#include "filter/maps.h"
+#include "filter/pins.h"
+#include "filter/resize.h"
 #include "filter/skeleton.h"
 #include "packet/packet.h"
 
@@ -128,6 +132,7 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
         return NULL;
     }
     memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
+    pthread_mutex_init(&filter->bulk, NULL);
     pthread_mutex_init(&filter->change, NULL);
     raise_memlock(filter);
     fg_filter_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);
@@ -138,6 +143,18 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
         return NULL;
     }
     return filter;
+}
+
+void fg_filter_close(struct fg_filter *filter)
+{
+    if (!filter)
+        return;
+    fg_shield_release_all(filter);
+    fg_filter_mapping_free(&filter->memory);
+    fg_unload(filter->base);
+    free(filter->judged);
+    free(filter->rings);
+    free(filter);
 }
 
 int fg_filter_program(const struct fg_filter *filter, const char *ifname)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** internal: what the files of lib/filter share. Nobody else includes it. */
+/** internal: struct fg_filter, for the files of lib/filter and tests of their insides. Private. */
 #ifndef FG_FILTER_INTERNAL_H
 #define FG_FILTER_INTERNAL_H
 
@@ -24,91 +24,50 @@
 
 struct fg_bpf; /* skeleton.h */
 
-/** The program as attached to one interface. */
+/** The program as attached to one interface. The main thread writes it. */
 struct fg_filter_attachment {
     char ifname[IF_NAMESIZE];
     struct fg_bpf *bpf;
     int link; /**< descriptor of the pinned link */
 };
 
-/** Of one worker: it writes head and what is between, the reader writes tail. */
+/** Samples of one worker, in number order; slot = number modulo FG_SAMPLE_RING. */
 struct fg_filter_sample_ring {
-    uint64_t head;
-    uint64_t tail __attribute__((aligned(FG_CACHE_LINE)));
-    struct fg_filter_sample slot[FG_SAMPLE_RING];
+    uint64_t head; /**< samples written; the worker writes it */
+    uint64_t tail
+        __attribute__((aligned(FG_CACHE_LINE)));  /**< samples taken; the reader writes it */
+    struct fg_filter_sample slot[FG_SAMPLE_RING]; /**< tail..head - 1 are whole; worker */
 } __attribute__((aligned(FG_CACHE_LINE)));
 
 struct fg_filter {
+    /* Set by fg_filter_open, read only afterwards. */
     struct fg_filter_options options; /**< pins and object point to the copies below */
     char pins[FG_PINS_MAX];
     char object_path[512];
     bool memlock_failed;
     struct fg_bpf *base; /**< loaded, attached to nothing: holds the shared maps; NULL: no kernel */
-    pthread_mutex_t change; /**< of lists, in this process */
-    int counters, samples;  /**< descriptors, owned by base */
+    int counters, samples; /**< descriptors, owned by base; -1: no kernel */
     struct fg_filter_sizes sizes;
-    struct fg_filter_mapping memory;
     struct fg_filter_tunables tune;
+    int64_t clock_ahead;     /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
     const char *kept_reason; /**< see fg_filter_remember; NULL: none */
     uint64_t kept_ticks;
-    int64_t clock_ahead; /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
-    struct fg_filter_count (
-        *judged)[FG_COUNTS];             /**< by fg_filter_verdict_of_frame, for each worker */
-    struct fg_filter_sample_ring *rings; /**< the same */
-    unsigned rings_next;                 /**< whose sample is taken next */
-    struct fg_filter_attachment shields[FG_SHIELDS_MAX];
+
+    /*
+     * The lists in `memory`. Lock order: bulk, change. The penalty box takes `change` alone, so no
+     * thread holds that one during I/O.
+     */
+    struct fg_filter_mapping memory;
+    pthread_mutex_t
+        bulk; /**< a walk over a list, or a bulk load: the generation in force stays the same */
+    pthread_mutex_t change; /**< an entry, the state, or the generation in force changes */
+
+    struct fg_filter_count (*judged)[FG_COUNTS]; /**< [worker], written by that worker */
+    struct fg_filter_sample_ring *rings;         /**< [worker] */
+    unsigned rings_next; /**< whose sample is taken next; the reader of samples writes it */
+
+    struct fg_filter_attachment shields[FG_SHIELDS_MAX]; /**< main thread */
     unsigned shields_count;
 };
-
-/* pins.c */
-/** Makes the folder, on a bpffs: mounts one when there is none. */
-bool fg_filter_pins_prepare(const char *pins, struct fg_error *err);
-/** "PINS/KIND-IFNAME"; a dot, which bpffs does not take, becomes a colon, which no interface name
- * has. */
-void fg_filter_pins_name(char *path, size_t size, const char *pins, const char *kind,
-                         const char *ifname);
-/** Every map of the object that is pinned already must be what the object wants. */
-bool fg_filter_pins_match(const struct bpf_object *object, struct fg_error *err);
-
-/* byhand.c */
-/** Pins the program as "prog-IFNAME", in the place of one before. */
-bool fg_filter_pins_program(const struct fg_filter *filter, const char *ifname, int program,
-                            struct fg_error *err);
-
-/* load.c */
-/** A loaded object: pinned maps reused or created; ifname NULL: with an xsks_map of its own, not
- * pinned. */
-struct fg_bpf *fg_filter_load_object(struct fg_filter *filter, const char *ifname,
-                                     struct fg_error *err);
-void fg_unload(struct fg_bpf *bpf); /**< NULL: nothing */
-
-void fg_filter_tunables_of(const struct fg_filter_options *options,
-                           const struct fg_filter_sizes *sizes, struct fg_filter_tunables *tune);
-/** Maps the shared maps into memory and starts or repairs what is in them. */
-bool fg_filter_open_maps(struct fg_filter *filter, struct fg_error *err);
-
-/* resize.c */
-/** Before maps are made: moves pins of other sizes aside; refuses those of another layout. */
-bool fg_resize_prepare(const struct fg_filter *filter, struct fg_error *err);
-/** Copies the lists out of the maps that stand aside, then removes those. */
-bool fg_resize_finish(struct fg_filter *filter, struct fg_error *err);
-
-/* lists.c */
-uint64_t fg_filter_ticks_now(const struct fg_filter *filter);
-uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms);
-uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks);
-void fg_filter_listed_of_prefix(enum fg_filter_list list, const struct fg_filter_prefix *prefix,
-                                struct fg_filter_listed *listed);
-void fg_filter_prefix_of_listed(const struct fg_filter_listed *listed,
-                                struct fg_filter_prefix *prefix);
-const char *fg_filter_list_name(enum fg_filter_list list);
-bool fg_filter_listed_is_over(const struct fg_filter_listed *listed, uint64_t now);
-/** Over, and not to be remembered any more. */
-bool fg_filter_listed_is_forgotten(const struct fg_filter *filter,
-                                   const struct fg_filter_listed *listed, uint64_t now);
-
-/* attach.c */
-const struct fg_filter_attachment *fg_filter_attachment_find(const struct fg_filter *filter,
-                                                             const char *ifname);
 
 #endif

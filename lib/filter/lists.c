@@ -1,121 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
-#include "filter/internal.h"
-
-static const char *const list_names[FG_LISTS] = {
-    [FG_LIST_BLOCK] = "block list", [FG_LIST_ALLOW] = "allow list"};
-
-const char *fg_filter_list_name(enum fg_filter_list list)
-{
-    return list_names[list];
-}
-
-/* ---- addresses and times --------------------------------------------------------------------- */
-
-static uint64_t be64_at(const uint8_t *bytes)
-{
-    uint64_t word;
-
-    memcpy(&word, bytes, sizeof(word));
-    return __builtin_bswap64(word);
-}
-
-void fg_filter_listed_of_prefix(enum fg_filter_list list, const struct fg_filter_prefix *prefix,
-                                struct fg_filter_listed *listed)
-{
-    memset(listed, 0, sizeof(*listed));
-    listed->kind = FG_ENTRY_KIND(list, prefix->family, prefix->length);
-    listed->hi = be64_at(prefix->addr);
-    listed->lo = be64_at(prefix->addr + 8);
-    if (prefix->family == 4) {
-        listed->hi &= ~UINT64_C(0xffffffff);
-        listed->lo = 0;
-    }
-}
-
-void fg_filter_prefix_of_listed(const struct fg_filter_listed *listed,
-                                struct fg_filter_prefix *prefix)
-{
-    uint64_t words[2] = {__builtin_bswap64(listed->hi), __builtin_bswap64(listed->lo)};
-
-    prefix->family = (uint8_t)(listed->kind >> 8);
-    prefix->length = (uint8_t)listed->kind;
-    memcpy(prefix->addr, words, sizeof(words));
-}
-
-static uint64_t now_of(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-uint64_t fg_filter_ticks_now(const struct fg_filter *filter)
-{
-    return (now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
-}
-
-/* Unix milliseconds to ticks and back, by what both clocks say now. */
-uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
-{
-    int64_t left = (int64_t)(ms * 1000000 - now_of(CLOCK_REALTIME)),
-            most = INT64_MAX >> FG_TICK_SHIFT;
-
-    if (left > most)
-        left = most;
-    if (left < 0)
-        return 1;
-    return fg_filter_ticks_now(filter) + ((uint64_t)left << FG_TICK_SHIFT);
-}
-
-uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
-{
-    int64_t ahead = (int64_t)(ticks - fg_filter_ticks_now(filter)) >> FG_TICK_SHIFT;
-
-    return (now_of(CLOCK_REALTIME) + (uint64_t)ahead) / 1000000;
-}
-
-/* ---- entries --------------------------------------------------------------------------------- */
-
-bool fg_filter_listed_is_over(const struct fg_filter_listed *listed, uint64_t now)
-{
-    return listed->expires && listed->expires <= now;
-}
-
-bool fg_filter_listed_is_forgotten(const struct fg_filter *filter,
-                                   const struct fg_filter_listed *listed, uint64_t now)
-{
-    bool kept = filter->kept_reason &&
-                strncmp(listed->reason, filter->kept_reason, strlen(filter->kept_reason)) == 0;
-
-    return fg_filter_listed_is_over(listed, now) &&
-           (!kept || now - listed->expires >= filter->kept_ticks);
-}
-
-void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t ms)
-{
-    filter->kept_reason = reason;
-    filter->kept_ticks = ms * 1000000 << FG_TICK_SHIFT;
-}
+#include "filter/entries.h"
 
 static bool is_expired(const struct fg_filter *filter, const struct fg_filter_listed *listed)
 {
     return fg_filter_listed_is_over(listed, fg_filter_ticks_now(filter));
-}
-
-static void entry_of_listed(const struct fg_filter *filter, const struct fg_filter_listed *listed,
-                            struct fg_filter_list_entry *entry)
-{
-    memset(entry, 0, sizeof(*entry));
-    memcpy(entry->reason, listed->reason, sizeof(entry->reason));
-    entry->expires_ms = listed->expires ? fg_filter_unix_of_ticks(filter, listed->expires) : 0;
-    entry->hits = __atomic_load_n(&listed->hits, __ATOMIC_RELAXED);
-    entry->last_ms =
-        listed->last ? fg_filter_unix_of_ticks(filter, (uint64_t)listed->last << FG_SEEN_SHIFT) : 0;
 }
 
 static bool prefix_is_sane(const struct fg_filter_prefix *prefix, struct fg_error *err)
@@ -139,17 +29,7 @@ static bool refused(enum fg_filter_list list, const struct fg_filter_prefix *pre
     char text[64];
 
     fg_filter_prefix_format(prefix, text);
-    return fg_fail(err, "%s: %s: %s", list_names[list], text, why);
-}
-
-bool fg_filter_reason_is_sane(const char *reason)
-{
-    size_t length = strnlen(reason, FG_REASON_MAX);
-
-    for (size_t i = 0; i < length; i++)
-        if (reason[i] < ' ' || reason[i] > '~' || reason[i] == '#' || reason[i] == ';')
-            return false;
-    return length < FG_REASON_MAX;
+    return fg_fail(err, "%s: %s: %s", fg_filter_list_name(list), text, why);
 }
 
 static bool listed_of_entry(const struct fg_filter *filter, enum fg_filter_list list,
@@ -269,77 +149,137 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_filter_list list,
 
 /* ---- look-ups -------------------------------------------------------------------------------- */
 
-bool fg_filter_find(struct fg_filter *filter, enum fg_filter_list list,
-                    const struct fg_filter_prefix *prefix, struct fg_filter_list_entry *entry)
+/* The lock is held. */
+static bool find(const struct fg_filter *filter, enum fg_filter_list list,
+                 const struct fg_filter_prefix *prefix, struct fg_filter_list_entry *entry)
 {
     const struct fg_filter_state *state = filter->memory.state;
     struct fg_filter_generation g = {.rows = filter->memory.rows};
     struct fg_filter_listed listed;
     const struct fg_filter_listed *there;
+
+    fg_filter_listed_of_prefix(list, prefix, &listed);
+    g.head = (struct fg_filter_head *)&state->heads[state->active & 1];
+    there = fg_filter_generation_find(&g, state->seed, &listed);
+    if (!there || is_expired(filter, there))
+        return false;
+    if (entry)
+        fg_listed_tell(filter, there, entry);
+    return true;
+}
+
+bool fg_filter_find(struct fg_filter *filter, enum fg_filter_list list,
+                    const struct fg_filter_prefix *prefix, struct fg_filter_list_entry *entry)
+{
     bool found;
 
     FG_ASSERT(list < FG_LISTS);
-    fg_filter_listed_of_prefix(list, prefix, &listed);
     pthread_mutex_lock(&filter->change);
-    g.head = (struct fg_filter_head *)&state->heads[state->active & 1];
-    there = fg_filter_generation_find(&g, state->seed, &listed);
-    found = there && !is_expired(filter, there);
-    if (found && entry)
-        entry_of_listed(filter, there, entry);
+    found = find(filter, list, prefix, entry);
     pthread_mutex_unlock(&filter->change);
     return found;
 }
 
+/* The lock is held. */
 static const struct fg_filter_list_slot *slots_of(const struct fg_filter *filter, unsigned family)
 {
     const struct fg_filter_state *state = filter->memory.state;
 
-    return state->heads[__atomic_load_n(&state->active, __ATOMIC_ACQUIRE) & 1]
-        .slot[family == 6 ? FG_FAMILY_6 : FG_FAMILY_4];
+    return state->heads[state->active & 1].slot[family == 6 ? FG_FAMILY_6 : FG_FAMILY_4];
 }
 
 bool fg_filter_match(struct fg_filter *filter, enum fg_filter_list list,
                      const struct fg_filter_prefix *address, struct fg_filter_prefix *prefix,
                      struct fg_filter_list_entry *entry)
 {
-    const struct fg_filter_list_slot *slots = slots_of(filter, address->family);
+    const struct fg_filter_list_slot *slots;
+    bool found = false;
 
-    for (int length = address->length; length >= 0; length--) {
+    FG_ASSERT(list < FG_LISTS);
+    pthread_mutex_lock(&filter->change);
+    slots = slots_of(filter, address->family);
+    for (int length = address->length; length >= 0 && !found; length--) {
         if (!slots[FG_LIST_SLOT(list, length)].count)
             continue;
         *prefix = *address;
         prefix->length = (uint8_t)length;
         fg_filter_prefix_clear_host(prefix);
-        if (fg_filter_find(filter, list, prefix, entry))
-            return true;
+        found = find(filter, list, prefix, entry);
     }
-    return false;
+    pthread_mutex_unlock(&filter->change);
+    return found;
 }
 
-/* The lock is not held while `each` runs, so that it may ask; what changes meanwhile may or may not
- * be seen.
+uint32_t fg_filter_count(struct fg_filter *filter, enum fg_filter_list list)
+{
+    const struct fg_filter_list_slot *four, *six;
+    uint32_t sum = 0;
+
+    FG_ASSERT(list < FG_LISTS);
+    pthread_mutex_lock(&filter->change);
+    four = slots_of(filter, 4);
+    six = slots_of(filter, 6);
+    for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
+        sum += four[FG_LIST_SLOT(list, length)].count + six[FG_LIST_SLOT(list, length)].count;
+    pthread_mutex_unlock(&filter->change);
+    return sum;
+}
+
+/* ---- walks ----------------------------------------------------------------------------------- */
+
+#define WALK_ROWS 64 /* read under the lock at once */
+
+/* Copies the entries of a list among the next rows from *number on. False: there are no more rows.
  */
-static void each(struct fg_filter *filter, enum fg_filter_list list, bool over,
+static bool copy_rows(struct fg_filter *filter, enum fg_filter_list list, uint32_t *number,
+                      struct fg_filter_listed copies[WALK_ROWS], unsigned *n)
+{
+    const struct fg_filter_state *state = filter->memory.state;
+    bool more;
+
+    *n = 0;
+    pthread_mutex_lock(&filter->change);
+    more = *number <= state->used;
+    for (unsigned i = 0; i < WALK_ROWS && *number <= state->used; i++, ++*number) {
+        const struct fg_filter_listed *row =
+            &filter->memory.rows[state->heads[state->active & 1].entries + *number].entry;
+
+        if (row->kind && (row->kind >> 16 & 1) == list)
+            copies[(*n)++] = *row;
+    }
+    pthread_mutex_unlock(&filter->change);
+    return more;
+}
+
+/*
+ * The lock is not held while `call` runs, which may be slow and may ask for entries. A bulk load
+ * would put other entries at the same rows, so walks and bulk loads exclude each other.
+ */
+static void walk(struct fg_filter *filter, enum fg_filter_list list, bool over,
                  bool (*call)(void *ctx, const struct fg_filter_prefix *prefix,
                               const struct fg_filter_list_entry *entry),
                  void *ctx)
 {
-    const struct fg_filter_state *state = filter->memory.state;
-    uint32_t used = state->used, entries = state->heads[state->active & 1].entries;
+    struct fg_filter_listed copies[WALK_ROWS];
+    uint32_t number = 1;
+    bool more = true;
+    unsigned n;
 
     FG_ASSERT(list < FG_LISTS);
-    for (uint32_t number = 1; number <= used; number++) {
-        struct fg_filter_listed listed = filter->memory.rows[entries + number].entry;
-        struct fg_filter_list_entry entry;
-        struct fg_filter_prefix prefix;
+    pthread_mutex_lock(&filter->bulk);
+    while (more && copy_rows(filter, list, &number, copies, &n)) {
+        for (unsigned i = 0; more && i < n; i++) {
+            struct fg_filter_list_entry entry;
+            struct fg_filter_prefix prefix;
 
-        if (!listed.kind || (listed.kind >> 16 & 1) != list || is_expired(filter, &listed) != over)
-            continue;
-        fg_filter_prefix_of_listed(&listed, &prefix);
-        entry_of_listed(filter, &listed, &entry);
-        if (!call(ctx, &prefix, &entry))
-            return;
+            if (is_expired(filter, &copies[i]) != over)
+                continue;
+            fg_filter_prefix_of_listed(&copies[i], &prefix);
+            fg_listed_tell(filter, &copies[i], &entry);
+            more = call(ctx, &prefix, &entry);
+        }
     }
+    pthread_mutex_unlock(&filter->bulk);
 }
 
 void fg_filter_each(struct fg_filter *filter, enum fg_filter_list list,
@@ -347,7 +287,7 @@ void fg_filter_each(struct fg_filter *filter, enum fg_filter_list list,
                                  const struct fg_filter_list_entry *entry),
                     void *ctx)
 {
-    each(filter, list, false, call, ctx);
+    walk(filter, list, false, call, ctx);
 }
 
 void fg_filter_each_over(struct fg_filter *filter, enum fg_filter_list list,
@@ -355,18 +295,10 @@ void fg_filter_each_over(struct fg_filter *filter, enum fg_filter_list list,
                                       const struct fg_filter_list_entry *entry),
                          void *ctx)
 {
-    each(filter, list, true, call, ctx);
+    walk(filter, list, true, call, ctx);
 }
 
-uint32_t fg_filter_count(struct fg_filter *filter, enum fg_filter_list list)
-{
-    const struct fg_filter_list_slot *four = slots_of(filter, 4), *six = slots_of(filter, 6);
-    uint32_t sum = 0;
-
-    for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
-        sum += four[FG_LIST_SLOT(list, length)].count + six[FG_LIST_SLOT(list, length)].count;
-    return sum;
-}
+/* ---- the end of entries ---------------------------------------------------------------------- */
 
 size_t fg_filter_expire(struct fg_filter *filter)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "filter/load.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filter/internal.h"
+#include "filter/pins.h"
 #include "filter/skeleton.h"
 
 /* ---- what libbpf and the verifier say, as one line ------------------------------------------- */

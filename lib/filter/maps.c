@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The shared maps in this process's memory. */
+#include "filter/maps.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,8 +10,8 @@
 
 #include <bpf/bpf.h>
 
-#include "filter/internal.h"
 #include "filter/skeleton.h"
+#include "filter/table.h"
 
 static void *map_memory(const struct bpf_map *map, size_t bytes, size_t *mapped,
                         struct fg_error *err)

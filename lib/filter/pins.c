@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "filter/pins.h"
+
 #include <errno.h>
 #include <linux/magic.h>
 #include <string.h>
@@ -8,8 +10,6 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-
-#include "filter/internal.h"
 
 #define USUAL_MOUNT "/sys/fs/bpf"
 
@@ -139,4 +139,17 @@ bool fg_filter_pins_match(const struct bpf_object *object, struct fg_error *err)
             return false;
     }
     return true;
+}
+
+/* The program stays pinned when its link is taken away, so that it can be attached again as it was.
+ */
+bool fg_filter_pins_program(const struct fg_filter *filter, const char *ifname, int program,
+                            struct fg_error *err)
+{
+    char path[FG_PATH_MAX];
+
+    fg_filter_pins_name(path, sizeof(path), filter->pins, "prog", ifname);
+    unlink(path);
+    return bpf_obj_pin(program, path) == 0 ||
+           fg_fail(err, "%s: cannot pin the program as %s: %s", ifname, path, strerror(errno));
 }

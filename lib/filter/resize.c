@@ -5,6 +5,8 @@
  * it is replaced, so there is no gap. A map of another layout is refused: its pin and the remedy
  * are named.
  */
+#include "filter/resize.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,7 +14,7 @@
 
 #include <bpf/bpf.h>
 
-#include "filter/internal.h"
+#include "filter/table.h"
 
 static int open_pin(const struct fg_filter *filter, const char *name, struct bpf_map_info *info,
                     char *path)

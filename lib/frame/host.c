@@ -1,53 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the kernel answers on other ports: who has this address (ARP, RFC 826; neighbour discovery,
- * RFC 4861), and echo requests (ICMP, RFC 792; ICMPv6, RFC 4443). Turned into the answer in place,
- * strict, without state.
+ * Answers that the kernel gives on other ports: ARP (RFC 826), neighbour discovery (RFC 4861), and
+ * echo (ICMP, RFC 792; ICMPv6, RFC 4443). Each request becomes its answer in place. The checks are
+ * strict, and no state is kept.
  */
 #include <arpa/inet.h>
+#include <linux/icmp.h>
+#include <netinet/if_ether.h>
 #include <string.h>
 
 #include "frame/frame.h"
+#include "frame/wire.h"
 
-#define ETHER_SIZE     14
-#define VLAN_SIZE      4
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_ARP  0x0806
-#define ETHERTYPE_IPV6 0x86dd
-#define ARP_SIZE       28
-#define IPV4_SIZE      20
-#define IPV6_SIZE      40
-#define ECHO_SIZE      8
-#define ND_SIZE        24 /* solicitation, or advertisement, without options */
-#define ND_OPTION_SIZE 8
-#define ICMP           1
-#define ICMP6          58
-#define TTL            64
+#define TTL               64
+#define ND_HOP_LIMIT      255 /* no router has forwarded it */
+#define ND_TARGET_ADDRESS 2   /* the option that tells the target's link-layer address */
+
+typedef struct ether_arp arp_packet FG_FRAME_UNALIGNED;
+typedef struct icmphdr icmp_header FG_FRAME_UNALIGNED;
+
+/* A solicitation ends before the option; it may carry another one. */
+struct nd_message {
+    struct icmp6hdr head;
+    uint8_t target[16];
+    uint8_t option, option_length; /* length: in units of 8 bytes */
+    uint8_t mac[ETH_ALEN];
+};
+typedef struct nd_message nd_packet FG_FRAME_UNALIGNED;
 
 enum {
-    ECHO_REPLY = 0,
-    ECHO_REQUEST = 8,
-    ECHO6_REQUEST = 128,
-    ECHO6_REPLY,
-    SOLICITATION = 135,
-    ADVERTISEMENT
+    ETHERNET = sizeof(fg_frame_ethernet),
+    VLAN = sizeof(fg_frame_vlan),
+    ARP = sizeof(arp_packet),
+    IPV4 = sizeof(fg_frame_ipv4),
+    IPV6 = sizeof(fg_frame_ipv6),
+    ECHO = sizeof(icmp_header),
+    ADVERTISEMENT = sizeof(nd_packet),
+    SOLICITATION = offsetof(struct nd_message, option),
 };
+_Static_assert((int)ECHO == sizeof(struct icmp6hdr), "an echo header of either family");
+_Static_assert(SOLICITATION == 24 && ADVERTISEMENT == 32, "wire");
 
 static inline uint16_t be16(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static inline void put_be16(uint8_t *p, uint32_t value)
-{
-    p[0] = (uint8_t)(value >> 8);
-    p[1] = (uint8_t)value;
-}
-
 /* RFC 1071, over `bytes`; an odd last byte is padded. */
-static uint32_t sum(const uint8_t *p, uint32_t bytes)
+static uint32_t sum(const void *data, uint32_t bytes)
 {
+    const uint8_t *p = data;
     uint32_t s = 0;
 
     for (uint32_t i = 0; i + 1 < bytes; i += 2)
@@ -61,7 +63,7 @@ static uint16_t fold(uint32_t s)
     return (uint16_t)((s & 0xffff) + (s >> 16));
 }
 
-static bool ours(const struct fg_frame_host *own, uint8_t family, const uint8_t *address)
+static bool ours(const struct fg_frame_host *own, uint8_t family, const void *address)
 {
     for (unsigned i = 0; i < own->count; i++)
         if (own->addresses[i].family == family &&
@@ -70,181 +72,204 @@ static bool ours(const struct fg_frame_host *own, uint8_t family, const uint8_t 
     return false;
 }
 
-/* Back to who sent it. */
+/* The answer goes to the sender of the request. */
 static void turn_ether(uint8_t *data, const struct fg_frame_host *own)
 {
-    memcpy(data, data + 6, 6);
-    memcpy(data + 6, own->mac, 6);
+    fg_frame_ethernet *ethernet = (void *)data;
+
+    memcpy(ethernet->h_dest, ethernet->h_source, ETH_ALEN);
+    memcpy(ethernet->h_source, own->mac, ETH_ALEN);
 }
 
-static void swap(uint8_t *a, uint8_t *b, size_t size)
+static bool is_unicast_ipv4(const void *address)
 {
-    uint8_t c[16];
+    uint32_t host = (uint32_t)be16(address) << 16 | be16((const uint8_t *)address + 2);
 
-    memcpy(c, a, size);
-    memcpy(a, b, size);
-    memcpy(b, c, size);
+    return host && host >> 28 != 14 && host >> 24 != 255;
 }
 
-static bool no_group_ipv4(const uint8_t *address)
-{
-    return (address[0] & 0xf0) != 0xe0 && address[0] != 0xff && be16(address) | be16(address + 2);
-}
-
-/* ---- ARP */
+/* ---- ARP ------------------------------------------------------------------------------------- */
 
 static uint32_t answer_arp(uint8_t *data, uint32_t len, uint32_t at,
                            const struct fg_frame_host *own)
 {
-    static const uint8_t head[8] = {0, 1, 0x08, 0, 6, 4, 0, 1}; /* Ethernet, IPv4, request */
-    uint8_t *arp = data + at;
+    static const struct arphdr request = {.ar_hrd = FG_FRAME_BE16(ARPHRD_ETHER),
+                                          .ar_pro = FG_FRAME_BE16(ETH_P_IP),
+                                          .ar_hln = ETH_ALEN,
+                                          .ar_pln = 4,
+                                          .ar_op = FG_FRAME_BE16(ARPOP_REQUEST)};
+    arp_packet *arp = (void *)(data + at);
     uint8_t wanted[4];
 
-    if (len < at + ARP_SIZE || memcmp(arp, head, sizeof(head)) || (arp[8] & 1) ||
-        !ours(own, 4, arp + 24))
+    if (len < at + ARP || memcmp(arp, &request, sizeof(request)) || (arp->arp_sha[0] & 1) ||
+        !ours(own, 4, arp->arp_tpa))
         return 0;
-    memcpy(wanted, arp + 24, 4);
-    arp[7] = 2;
-    memcpy(arp + 18, arp + 8, 10); /* to: who asked */
-    memcpy(arp + 8, own->mac, 6);
-    memcpy(arp + 14, wanted, 4);
+    memcpy(wanted, arp->arp_tpa, 4);
+    arp->ea_hdr.ar_op = FG_FRAME_BE16(ARPOP_REPLY);
+    memcpy(arp->arp_tha, arp->arp_sha, ETH_ALEN);
+    memcpy(arp->arp_tpa, arp->arp_spa, 4);
+    memcpy(arp->arp_sha, own->mac, ETH_ALEN);
+    memcpy(arp->arp_spa, wanted, 4);
     turn_ether(data, own);
-    return at + ARP_SIZE;
+    return at + ARP;
 }
 
-/* ---- echo over IPv4 */
+/* ---- echo over IPv4 -------------------------------------------------------------------------- */
 
 static uint32_t answer_ipv4(uint8_t *data, uint32_t len, uint32_t at,
                             const struct fg_frame_host *own)
 {
-    uint8_t *ip = data + at, *icmp = ip + IPV4_SIZE;
-    uint32_t total;
+    fg_frame_ipv4 *ip = (void *)(data + at);
+    icmp_header *icmp = (void *)(ip + 1);
+    uint32_t total, source;
 
-    if (len < at + IPV4_SIZE + ECHO_SIZE || ip[0] != 0x45 || ip[9] != ICMP ||
-        (be16(ip + 6) & 0x3fff))
-        return 0; /* options, fragments */
-    total = be16(ip + 2);
-    if (total < IPV4_SIZE + ECHO_SIZE || len < at + total || fold(sum(ip, IPV4_SIZE)) != 0xffff)
+    if (len < at + IPV4 + ECHO || ip->version != 4 || ip->ihl != IPV4 / 4 ||
+        ip->protocol != IPPROTO_ICMP ||
+        (ip->frag_off & FG_FRAME_BE16(FG_FRAME_IPV4_MORE_FRAGMENTS | FG_FRAME_IPV4_OFFSET)))
         return 0;
-    if (icmp[0] != ECHO_REQUEST || icmp[1] || !ours(own, 4, ip + 16) || !no_group_ipv4(ip + 12))
+    total = FG_FRAME_BE16(ip->tot_len);
+    if (total < IPV4 + ECHO || len < at + total || fold(sum(ip, IPV4)) != 0xffff)
         return 0;
-    if (fold(sum(icmp, total - IPV4_SIZE)) != 0xffff)
+    if (icmp->type != ICMP_ECHO || icmp->code || !ours(own, 4, &ip->daddr) ||
+        !is_unicast_ipv4(&ip->saddr))
         return 0;
-    swap(ip + 12, ip + 16, 4);
-    ip[8] = TTL;
-    put_be16(ip + 10, 0);
-    put_be16(ip + 10, ~(uint32_t)fold(sum(ip, IPV4_SIZE)));
-    icmp[0] = ECHO_REPLY;
-    put_be16(icmp + 2, 0);
-    put_be16(icmp + 2, ~(uint32_t)fold(sum(icmp, total - IPV4_SIZE)));
+    if (fold(sum(icmp, total - IPV4)) != 0xffff)
+        return 0;
+    source = ip->saddr;
+    ip->saddr = ip->daddr;
+    ip->daddr = source;
+    ip->ttl = TTL;
+    ip->check = 0;
+    ip->check = htons((uint16_t)~fold(sum(ip, IPV4)));
+    icmp->type = ICMP_ECHOREPLY;
+    icmp->checksum = 0;
+    icmp->checksum = htons((uint16_t)~fold(sum(icmp, total - IPV4)));
     turn_ether(data, own);
     return at + total;
 }
 
-/* ---- IPv6 */
+/* ---- IPv6 ------------------------------------------------------------------------------------ */
 
 /* Over the pseudo-header of RFC 8200, 8.1, and the message. */
-static uint32_t sum_icmp6(const uint8_t *ip, uint32_t bytes)
+static uint32_t sum_icmp6(const fg_frame_ipv6 *ip, uint32_t bytes)
 {
-    return sum(ip + 8, 32) + bytes + ICMP6 + sum(ip + IPV6_SIZE, bytes);
+    return sum(&ip->saddr, 32) + bytes + IPPROTO_ICMPV6 + sum(ip + 1, bytes);
 }
 
-static void seal_icmp6(uint8_t *ip, uint32_t bytes)
+static void seal_icmp6(fg_frame_ipv6 *ip, uint32_t bytes)
 {
-    put_be16(ip + 4, bytes);
-    put_be16(ip + IPV6_SIZE + 2, 0);
-    put_be16(ip + IPV6_SIZE + 2, ~(uint32_t)fold(sum_icmp6(ip, bytes)));
+    fg_frame_icmp6 *icmp = (void *)(ip + 1);
+
+    ip->payload_len = htons((uint16_t)bytes);
+    icmp->icmp6_cksum = 0;
+    icmp->icmp6_cksum = htons((uint16_t)~fold(sum_icmp6(ip, bytes)));
 }
 
-static bool unspecified(const uint8_t *address)
+static bool is_unspecified(const void *address)
 {
-    static const uint8_t nobody[16];
+    static const uint8_t unspecified[16];
 
-    return !memcmp(address, nobody, 16);
+    return !memcmp(address, unspecified, 16);
 }
 
 /* The group that is asked for `target`: ff02::1:ffXX:XXXX. */
-static bool solicited_group(const uint8_t *address, const uint8_t *target)
+static bool is_solicited_group(const uint8_t *address, const uint8_t *target)
 {
     static const uint8_t head[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
 
     return !memcmp(address, head, 13) && !memcmp(address + 13, target + 13, 3);
 }
 
-/* RFC 4861, 7.1.1 and 7.2.4. An asker without an address (a duplicate check) is answered to all. */
+/*
+ * RFC 4861, 7.1.1 and 7.2.4. A solicitation without a source address (detection of duplicates) is
+ * answered to all nodes.
+ */
 static uint32_t answer_solicitation(uint8_t *data, uint32_t at, uint32_t room,
                                     const struct fg_frame_host *own)
 {
-    static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
-    uint8_t *ip = data + at, *icmp = ip + IPV6_SIZE;
-    bool nobody = unspecified(ip + 8);
+    static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1},
+                         all_nodes_mac[ETH_ALEN] = {0x33, 0x33, [5] = 1};
+    fg_frame_ipv6 *ip = (void *)(data + at);
+    nd_packet *nd = (void *)(ip + 1);
+    bool to_all = is_unspecified(&ip->saddr);
 
-    if (ip[7] != 255 || icmp[1] || !ours(own, 6, icmp + 8) ||
-        room < at + IPV6_SIZE + ND_SIZE + ND_OPTION_SIZE)
+    if (ip->hop_limit != ND_HOP_LIMIT || nd->head.icmp6_code || !ours(own, 6, nd->target) ||
+        room < at + IPV6 + ADVERTISEMENT)
         return 0;
-    if (memcmp(ip + 24, icmp + 8, 16) && !solicited_group(ip + 24, icmp + 8))
+    if (memcmp(&ip->daddr, nd->target, 16) && !is_solicited_group(ip->daddr.s6_addr, nd->target))
         return 0;
-    memcpy(ip + 24, nobody ? all_nodes : ip + 8, 16);
-    memcpy(ip + 8, icmp + 8, 16);
-    icmp[0] = ADVERTISEMENT;
-    memset(icmp + 4, 0, 4);
-    icmp[4] = nobody ? 0x20 : 0x60; /* override; solicited */
-    icmp[24] = 2;                   /* option: the target's link-layer address, 8 bytes */
-    icmp[25] = 1;
-    memcpy(icmp + 26, own->mac, 6);
-    seal_icmp6(ip, ND_SIZE + ND_OPTION_SIZE);
+    memcpy(&ip->daddr, to_all ? (const void *)all_nodes : &ip->saddr, 16);
+    memcpy(&ip->saddr, nd->target, 16);
+    memset(&nd->head, 0, sizeof(nd->head));
+    nd->head.icmp6_type = FG_FRAME_ND_ADVERTISEMENT;
+    nd->head.icmp6_override = 1;
+    nd->head.icmp6_solicited = !to_all;
+    nd->option = ND_TARGET_ADDRESS;
+    nd->option_length = 1;
+    memcpy(nd->mac, own->mac, ETH_ALEN);
+    seal_icmp6(ip, ADVERTISEMENT);
     turn_ether(data, own);
-    if (nobody)
-        memcpy(data, (uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, 6);
-    return at + IPV6_SIZE + ND_SIZE + ND_OPTION_SIZE;
+    if (to_all)
+        memcpy(data, all_nodes_mac, ETH_ALEN);
+    return at + IPV6 + ADVERTISEMENT;
 }
 
 static uint32_t answer_echo6(uint8_t *data, uint32_t at, uint32_t bytes,
                              const struct fg_frame_host *own)
 {
-    uint8_t *ip = data + at;
+    fg_frame_ipv6 *ip = (void *)(data + at);
+    fg_frame_icmp6 *icmp = (void *)(ip + 1);
+    struct in6_addr source = ip->saddr;
 
-    if (ip[IPV6_SIZE + 1] || !ours(own, 6, ip + 24) || unspecified(ip + 8))
+    if (icmp->icmp6_code || !ours(own, 6, &ip->daddr) || is_unspecified(&ip->saddr))
         return 0;
-    swap(ip + 8, ip + 24, 16);
-    ip[7] = TTL;
-    ip[IPV6_SIZE] = ECHO6_REPLY;
+    ip->saddr = ip->daddr;
+    ip->daddr = source;
+    ip->hop_limit = TTL;
+    icmp->icmp6_type = ICMPV6_ECHO_REPLY;
     seal_icmp6(ip, bytes);
     turn_ether(data, own);
-    return at + IPV6_SIZE + bytes;
+    return at + IPV6 + bytes;
 }
 
 static uint32_t answer_ipv6(uint8_t *data, uint32_t len, uint32_t at, uint32_t room,
                             const struct fg_frame_host *own)
 {
-    uint8_t *ip = data + at, *icmp = ip + IPV6_SIZE;
+    const fg_frame_ipv6 *ip = (const void *)(data + at);
+    const fg_frame_icmp6 *icmp = (const void *)(ip + 1);
     uint32_t bytes;
 
-    if (len < at + IPV6_SIZE + ECHO_SIZE || ip[0] >> 4 != 6 || ip[6] != ICMP6 || ip[8] == 0xff)
+    if (len < at + IPV6 + ECHO || ip->version != 6 || ip->nexthdr != IPPROTO_ICMPV6 ||
+        ip->saddr.s6_addr[0] == 0xff)
         return 0;
-    bytes = be16(ip + 4);
-    if (bytes < ECHO_SIZE || len < at + IPV6_SIZE + bytes || fold(sum_icmp6(ip, bytes)) != 0xffff)
+    bytes = FG_FRAME_BE16(ip->payload_len);
+    if (bytes < ECHO || len < at + IPV6 + bytes || fold(sum_icmp6(ip, bytes)) != 0xffff)
         return 0;
-    if (icmp[0] == SOLICITATION && bytes >= ND_SIZE)
+    if (icmp->icmp6_type == FG_FRAME_ND_SOLICITATION && bytes >= SOLICITATION)
         return answer_solicitation(data, at, room, own);
-    return icmp[0] == ECHO6_REQUEST ? answer_echo6(data, at, bytes, own) : 0;
+    return icmp->icmp6_type == ICMPV6_ECHO_REQUEST ? answer_echo6(data, at, bytes, own) : 0;
 }
 
 uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
                               const struct fg_frame_host *own)
 {
-    uint32_t at = ETHER_SIZE;
+    const fg_frame_ethernet *ethernet = (const void *)data;
+    uint32_t at = ETHERNET;
+    uint16_t type;
 
-    if (len < ETHER_SIZE + VLAN_SIZE || (data[6] & 1)) /* a group never asks */
+    if (len < ETHERNET + VLAN || (ethernet->h_source[0] & 1)) /* a group address never asks */
         return 0;
-    if (be16(data + 12) == ETHERTYPE_VLAN)
-        at += VLAN_SIZE;
-    switch (be16(data + at - 2)) {
-    case ETHERTYPE_ARP:
+    type = ntohs(ethernet->h_proto);
+    if (type == ETH_P_8021Q) {
+        type = ntohs(((const fg_frame_vlan *)(data + at))->type);
+        at += VLAN;
+    }
+    switch (type) {
+    case ETH_P_ARP:
         return answer_arp(data, len, at, own);
-    case ETHERTYPE_IPV4:
+    case ETH_P_IP:
         return answer_ipv4(data, len, at, own);
-    case ETHERTYPE_IPV6:
+    case ETH_P_IPV6:
         return answer_ipv6(data, len, at, room, own);
     default:
         return 0;
@@ -268,7 +293,8 @@ int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address
         a.family = strchr(one, ':') ? 6 : 4;
         if (inet_pton(a.family == 6 ? AF_INET6 : AF_INET, one, a.bytes) != 1)
             return -1;
-        if (a.family == 4 ? !no_group_ipv4(a.bytes) : a.bytes[0] == 0xff || unspecified(a.bytes))
+        if (a.family == 4 ? !is_unicast_ipv4(a.bytes)
+                          : a.bytes[0] == 0xff || is_unspecified(a.bytes))
             return -1;
         addresses[n++] = a;
         if (!text[length])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What works on the pins alone, with or without a daemon: attach again, and say what is there. */
+/* Functions that work on the pins alone, with or without a daemon: attach again, and status. */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
@@ -9,19 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "filter/internal.h"
-
-/* The program stays pinned when its link is taken away, so that it can be attached again as it was.
- */
-bool fg_filter_pins_program(const struct fg_filter *filter, const char *ifname, int program,
-                            struct fg_error *err)
-{
-    char path[FG_PATH_MAX];
-
-    fg_filter_pins_name(path, sizeof(path), filter->pins, "prog", ifname);
-    unlink(path);
-    return bpf_obj_pin(program, path) == 0 ||
-           fg_fail(err, "%s: cannot pin the program as %s: %s", ifname, path, strerror(errno));
-}
+#include "filter/pins.h"
 
 static bool names_fit(const char *pins, const char *ifname, struct fg_error *err)
 {
