@@ -159,7 +159,7 @@ static struct fg_filter_attachment *shield_for(struct fg_filter *filter, const c
 
 static void shield_release(struct fg_filter_attachment *shield)
 {
-    fg_unload(shield->bpf);
+    fg_filter_unload_object(shield->bpf);
     if (shield->link >= 0)
         close(shield->link);
     shield->bpf = NULL;
@@ -185,7 +185,7 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
         link = -1;
     }
     if (link < 0) {
-        fg_unload(bpf);
+        fg_filter_unload_object(bpf);
         return false;
     }
     shield_release(shield);
@@ -222,7 +222,7 @@ bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err
     return unlink(path) == 0 || fg_fail(err, "cannot remove %s: %s", path, strerror(errno));
 }
 
-void fg_shield_release_all(struct fg_filter *filter)
+void fg_filter_attachments_release(struct fg_filter *filter)
 {
     for (unsigned i = 0; i < filter->shields_count; i++)
         shield_release(&filter->shields[i]);

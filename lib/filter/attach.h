@@ -9,6 +9,6 @@
 const struct fg_filter_attachment *fg_filter_attachment_find(const struct fg_filter *filter,
                                                              const char *ifname);
 /** Closes descriptors; the pinned links stay in force. */
-void fg_shield_release_all(struct fg_filter *filter);
+void fg_filter_attachments_release(struct fg_filter *filter);
 
 #endif

@@ -101,8 +101,8 @@ void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t m
     filter->kept_ticks = ms * 1000000 << FG_TICK_SHIFT;
 }
 
-void fg_listed_tell(const struct fg_filter *filter, const struct fg_filter_listed *listed,
-                    struct fg_filter_list_entry *entry)
+void fg_filter_listed_tell(const struct fg_filter *filter, const struct fg_filter_listed *listed,
+                           struct fg_filter_list_entry *entry)
 {
     memset(entry, 0, sizeof(*entry));
     memcpy(entry->reason, listed->reason, sizeof(entry->reason));

@@ -15,8 +15,8 @@ void fg_filter_listed_of_prefix(enum fg_filter_list list, const struct fg_filter
                                 struct fg_filter_listed *listed);
 void fg_filter_prefix_of_listed(const struct fg_filter_listed *listed,
                                 struct fg_filter_prefix *prefix);
-void fg_listed_tell(const struct fg_filter *filter, const struct fg_filter_listed *listed,
-                    struct fg_filter_list_entry *entry);
+void fg_filter_listed_tell(const struct fg_filter *filter, const struct fg_filter_listed *listed,
+                           struct fg_filter_list_entry *entry);
 bool fg_filter_listed_is_over(const struct fg_filter_listed *listed, uint64_t now);
 /** Over, and not to be remembered any more. */
 bool fg_filter_listed_is_forgotten(const struct fg_filter *filter,

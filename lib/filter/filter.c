@@ -87,14 +87,14 @@ static void raise_memlock(struct fg_filter *filter)
 
 static bool open_maps(struct fg_filter *filter, struct fg_error *err)
 {
-    if (!fg_resize_prepare(filter, err))
+    if (!fg_filter_resize_prepare(filter, err))
         return false;
     filter->base = fg_filter_load_object(filter, NULL, err);
     if (!filter->base)
         return false;
     filter->samples = bpf_map__fd(filter->base->maps.fg_samples);
     filter->counters = bpf_map__fd(filter->base->maps.fg_counters);
-    return fg_filter_open_maps(filter, err) && fg_resize_finish(filter, err);
+    return fg_filter_open_maps(filter, err) && fg_filter_resize_finish(filter, err);
 }
 
 static bool open_memory(struct fg_filter *filter, struct fg_error *err)
@@ -149,9 +149,9 @@ void fg_filter_close(struct fg_filter *filter)
 {
     if (!filter)
         return;
-    fg_shield_release_all(filter);
+    fg_filter_attachments_release(filter);
     fg_filter_mapping_free(&filter->memory);
-    fg_unload(filter->base);
+    fg_filter_unload_object(filter->base);
     free(filter->judged);
     free(filter->rings);
     free(filter);

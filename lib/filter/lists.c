@@ -164,7 +164,7 @@ static bool find(const struct fg_filter *filter, enum fg_filter_list list,
     if (!there || is_expired(filter, there))
         return false;
     if (entry)
-        fg_listed_tell(filter, there, entry);
+        fg_filter_listed_tell(filter, there, entry);
     return true;
 }
 
@@ -275,7 +275,7 @@ static void walk(struct fg_filter *filter, enum fg_filter_list list, bool over,
             if (is_expired(filter, &copies[i]) != over)
                 continue;
             fg_filter_prefix_of_listed(&copies[i], &prefix);
-            fg_listed_tell(filter, &copies[i], &entry);
+            fg_filter_listed_tell(filter, &copies[i], &entry);
             more = call(ctx, &prefix, &entry);
         }
     }

@@ -213,7 +213,7 @@ struct fg_bpf *fg_filter_load_object(struct fg_filter *filter, const char *ifnam
     return NULL;
 }
 
-void fg_unload(struct fg_bpf *bpf)
+void fg_filter_unload_object(struct fg_bpf *bpf)
 {
     fg_bpf__destroy(bpf);
 }

@@ -11,6 +11,6 @@ void fg_filter_tunables_of(const struct fg_filter_options *options,
  * pinned. */
 struct fg_bpf *fg_filter_load_object(struct fg_filter *filter, const char *ifname,
                                      struct fg_error *err);
-void fg_unload(struct fg_bpf *bpf); /**< NULL: nothing */
+void fg_filter_unload_object(struct fg_bpf *bpf); /**< NULL: nothing */
 
 #endif

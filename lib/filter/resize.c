@@ -134,7 +134,7 @@ static bool set_aside(const struct fg_filter *filter, bool other_size, struct fg
             move_aside(filter, "fg_lists", err));
 }
 
-bool fg_resize_prepare(const struct fg_filter *filter, struct fg_error *err)
+bool fg_filter_resize_prepare(const struct fg_filter *filter, struct fg_error *err)
 {
     const struct fg_filter_sizes *sizes = &filter->sizes;
     bool other_size = false;
@@ -228,7 +228,7 @@ static bool take_maps(struct fg_filter *filter, int lists, const struct bpf_map_
     return ok;
 }
 
-bool fg_resize_finish(struct fg_filter *filter, struct fg_error *err)
+bool fg_filter_resize_finish(struct fg_filter *filter, struct fg_error *err)
 {
     char lists_path[FG_PATH_MAX], state_path[FG_PATH_MAX];
     struct bpf_map_info lists_info, state_info;

@@ -6,8 +6,8 @@
 #include "filter/internal.h"
 
 /** Before maps are made: moves pins of other sizes aside; refuses those of another layout. */
-bool fg_resize_prepare(const struct fg_filter *filter, struct fg_error *err);
+bool fg_filter_resize_prepare(const struct fg_filter *filter, struct fg_error *err);
 /** Copies the lists out of the maps that stand aside, then removes those. */
-bool fg_resize_finish(struct fg_filter *filter, struct fg_error *err);
+bool fg_filter_resize_finish(struct fg_filter *filter, struct fg_error *err);
 
 #endif
