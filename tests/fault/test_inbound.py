@@ -176,7 +176,8 @@ def test_poison(lab):
     assert dead.keys() == ids.keys()
     for command, (reason, words) in ids.items():
         assert reason in dead[command][0], (reason, dead[command])
-        for sent, kept in zip(words, dead[command][1], strict=True):
+        assert len(dead[command][1]) >= len(words), (words, dead[command])
+        for sent, kept in zip(words, dead[command][1]):
             assert str(sent)[:256] == kept, (sent, kept)
     assert sale.status()['dead'] == len(ids)
     sale.finish()

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A real sale through the daemon into Kafka (the mock cluster), while brokers go away, hang, and the daemon gets kill -9: the
-sale carries on, and at the end the topic holds each decision of the log once, in order."""
+"""A real sale through the daemon into Kafka (the mock cluster), while brokers go away, hang, and
+the daemon gets kill -9: the sale carries on, and at the end the topic holds each decision of the
+log once, in order."""
 
 import sys
 

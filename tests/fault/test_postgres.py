@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The PostgreSQL sink against real servers that are killed, stopped, emptied, rolled back and tampered with.
+"""The PostgreSQL sink against real servers that are killed, stopped, emptied, rolled back and
+tampered with.
 
-After each, everything that the tables hold is compared with the ledger, and once more by fgaudit with the log.
+After each, everything that the tables hold is compared with the ledger, and once more by fgaudit
+with the log.
 """
 
 import sys

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole appliance in a flood while its PostgreSQL is killed, frozen, emptied, restarted: the sale carries on, the lag
-shows, the tables catch up by themselves, and at the end log, Redis, PostgreSQL and shoppers tell the same."""
+"""The whole appliance in a flood while its PostgreSQL is killed, frozen, emptied, restarted: the
+sale carries on, the lag shows, the tables catch up by themselves, and at the end log, Redis,
+PostgreSQL and shoppers tell the same."""
 
 import sys
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The PostgreSQL sink and fgaudit over TLS, as the connection string asks for it: a real server, certificates made here."""
+"""The PostgreSQL sink and fgaudit over TLS, as the connection string asks for it: a real server,
+certificates made here."""
 
 import sys
 

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Redis sink against real Redis servers that are killed, emptied, stopped, rolled back and tampered with.
+"""The Redis sink against real Redis servers that are killed, emptied, stopped, rolled back and
+tampered with.
 
-After each, everything that Redis holds is compared with the ledger, and once more by fgaudit with the log.
+After each, everything that Redis holds is compared with the ledger, and once more by fgaudit with
+the log.
 """
 
 import os

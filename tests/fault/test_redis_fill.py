@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Redis is filled from a snapshot because the log does not go back to its cursor, while others read it."""
+"""Redis is filled from a snapshot because the log does not go back to its cursor, while others read
+it."""
 
 import random
 import sys

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole appliance in a flood while its Redis is stopped, killed, emptied, frozen: the sale carries on, the lag shows,
-replication catches up by itself, and at the end Redis holds what the log holds."""
+"""The whole appliance in a flood while its Redis is stopped, killed, emptied, frozen: the sale
+carries on, the lag shows, replication catches up by itself, and at the end Redis holds what the log
+holds."""
 
 import sys
 

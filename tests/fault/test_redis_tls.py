@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Redis sink over TLS: a real server with certificates made here; right, wrong, missing and renewed ones."""
+"""The Redis sink over TLS: a real server with certificates made here; right, wrong, missing and
+renewed ones."""
 
 import os
 import socket

@@ -66,7 +66,7 @@ def test_old_segments_go_while_it_sells(lab):
     assert done['seq'] in snapshots(sale), (done, snapshots(sale))
     assert sale.gate.fgctl('log', 'snapshot') == done, 'nothing new, no new snapshot'
     audit = sale.finish()
-    print(f'# retired {before["retired"]} segments, snapshots of {snapshots(sale)}, log from {before["first_seq"]}')
+    print(f'# retired {before["segments_retired"]} segments, snapshots of {snapshots(sale)}, log from {before["first_seq"]}')
     assert audit['log']['sold'] > 500, audit['log']
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""kill -9 of the daemon at more than 200 random moments, several dozen of them in one sale, in each phase of its life.
+"""kill -9 of the daemon at more than 200 random moments, several dozen of them in one sale, in each
+phase of its life.
 
-A kill counts for a phase only when the method `at_PHASE` saw evidence that it met the phase. At the end half of the kills
-of each phase must have, and the kernel must have reported every death. Each sale has an old log of many orders, so that its recovery, its snapshots and the catching up of Redis take long enough to be met. Shoppers carry on over
-all outages by their own repeats; each sale ends in the audit. FG_SEED=N repeats the choice of moments (not the timing of
-threads).
+A kill counts for a phase only when the method `at_PHASE` saw evidence that it met the phase. At the
+end half of the kills of each phase must have, and the kernel must have reported every death. Each
+sale has an old log of many orders, so that its recovery, its snapshots and the catching up of Redis
+take long enough to be met. Shoppers carry on over all outages by their own repeats; each sale ends
+in the audit. FG_SEED=N repeats the choice of moments (not the timing of threads).
 """
 
 import glob
@@ -99,7 +101,8 @@ class Storm:
         return left > 0 and accepted
 
     def at_edge(self):
-        """Few units of the hot item are left right before the kill, and orders were answered since there were more."""
+        """Few units of the hot item are left right before the kill, and orders were answered since
+        there were more."""
         self.up()
         self.shoppers()
         answered = self.sale.answered()
@@ -111,7 +114,8 @@ class Storm:
         return asked and left <= few
 
     def at_snapshot(self):
-        """Its temporary file is there when the daemon is dead, or what comes after it was cut: a third snapshot."""
+        """Its temporary file is there when the daemon is dead, or what comes after it was cut: a
+        third snapshot."""
         self.up()
         self.shoppers()
         self.sale.add_stock(HOT, 5)  # else there may be nothing new
@@ -133,7 +137,8 @@ class Storm:
             pass  # the daemon was killed, as planned
 
     def at_recovery(self):
-        """It had begun to read its log, and had not said that it recovered it. Several in a row are cheap."""
+        """It had begun to read its log, and had not said that it recovered it. Several in a row are
+        cheap."""
         if self.gate.running():
             self.die()
         self.gate.start(ready=False)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client of the order packet, written from docs/protocol.md alone: it shares no code with Floodgate.
+"""A client of the order packet, written from docs/protocol.md alone: it shares no code with
+Floodgate.
 
     fgclient.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
     fgclient.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
@@ -8,8 +9,8 @@
     fgclient.py --server HOST --key ID:SECRET stock --item 2
     fgclient.py --self-test
 
-Prints the reply as JSON. Exit code: 0 the operation had its effect (query: the order is known), 1 error, 2 usage,
-3 no answer, 20 + number of the status for any other answer.
+Prints the reply as JSON. Exit code: 0 the operation had its effect (query: the order is known), 1
+error, 2 usage, 3 no answer, 20 + number of the status for any other answer.
 """
 
 import argparse
@@ -100,7 +101,8 @@ Reply = collections.namedtuple(
 
 
 def parse_reply(data, key_id, secret):
-    """A Reply, or None when the bytes are no reply signed with this key. An unknown status is BUSY without a hint."""
+    """A Reply, or None when the bytes are no reply signed with this key. An unknown status is BUSY
+    without a hint."""
     if len(data) != SIZE or TAG.unpack(data[TAG_AT:])[0] != siphash24(secret, data):
         return None
     (magic, version, op, key, quantity, order_id, deadline_ms, item, left, retry_ms, status, reserved,
@@ -120,7 +122,8 @@ class NoReply(Exception):
 class Client:
     """Sends orders with one key. One request at a time; not for several threads.
 
-    When an answer to STOCK says that there are several order ports, requests go to the one of their user from then on.
+    When an answer to STOCK says that there are several order ports, requests go to the one of their
+    user from then on.
     """
 
     ports, first = 1, None  # order ports, from `first` on
@@ -169,7 +172,8 @@ class Client:
             self.socket.connect((address, wanted, *rest))
 
     def ask(self, op, order_id=bytes(16), **fields):
-        """Sends until there is an answer that decides; raises NoReply when patience ends. See "Retries"."""
+        """Sends until there is an answer that decides; raises NoReply when patience ends. See
+        "Retries"."""
         end, wait, cookies = time.monotonic() + self.patience, FIRST_WAIT_S, set()
         self.last = None
         if self.ports > 1:
@@ -214,7 +218,7 @@ class Client:
         return None
 
 
-# ---- self-test: the page against this program -------------------------------------------------------------
+# ---- self-test: the page against this program --------------------------------------------------
 
 
 def table(page, heading):
@@ -308,7 +312,7 @@ def self_test(path):
     return 1 if failed else 0
 
 
-# ---- command ----------------------------------------------------------------------------------------------
+# ---- command -----------------------------------------------------------------------------------
 
 
 def number_up_to(top):

@@ -42,9 +42,9 @@ class Keys:
 class Daemon:
     """The floodgate daemon in a namespace, with configuration, keys and log of its own.
 
-    Give `interface` (AF_XDP) or `device` (any other DPDK port), or `ports`: {NAME: {setting: value}}. `settings`:
-    {'workers.count': 2} over the Lab's choices; a value None removes a setting. Log, keys, lists and configuration
-    stay over kill(), stop() and start().
+    Give `interface` (AF_XDP) or `device` (any other DPDK port), or `ports`: {NAME: {setting:
+    value}}. `settings`: {'workers.count': 2} over the Lab's choices; a value None removes a
+    setting. Log, keys, lists and configuration stay over kill(), stop() and start().
     """
 
     def __init__(self, lab, ns=None, interface=None, device=None, ports=None, settings=None, redis=None):
@@ -91,7 +91,8 @@ class Daemon:
         return done.returncode, done.stdout + done.stderr
 
     def start(self, seconds=60, ready=True, wrapper=()):
-        """Starts it, and waits until /healthz says that it is. wrapper: a command in front of it."""
+        """Starts it, and waits until /healthz says that it is. wrapper: a command in front of it.
+        """
         if self.running():
             raise RuntimeError('the daemon runs already')
         self.process = Process(self.lab, [*wrapper, program('floodgate'), '--config', self.config], ns=self.ns,
@@ -163,7 +164,8 @@ class Daemon:
         return next(s for s in self.get('/v1/status')['sinks'] if s['sink'] == name)
 
     def fgctl(self, *words, check=True, seconds=60):
-        """Runs fgctl --json; its decoded output. With check=False: (exit code, output, error text)."""
+        """Runs fgctl --json; its decoded output. With check=False: (exit code, output, error text).
+        """
         argv = [program('fgctl'), '--socket', self.socket, '--json', *map(str, words)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds)
         if not check:
@@ -179,7 +181,8 @@ class Daemon:
 
 
 class Blast:
-    """fgblast in a namespace. Options by name: seconds=5, source_base='198.18.0.10', no_huge=True."""
+    """fgblast in a namespace. Options by name: seconds=5, source_base='198.18.0.10', no_huge=True.
+    """
 
     def __init__(self, lab, ns, keys, **options):
         self.lab, self.ns = lab, ns

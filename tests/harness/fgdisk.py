@@ -10,7 +10,8 @@ from fgprocess import Skip, command
 
 @contextlib.contextmanager
 def mounted(lab, *words):
-    """A folder with `mount WORDS` on it. The end kills the Lab's daemons, which may hold its files open."""
+    """A folder with `mount WORDS` on it. The end kills the Lab's daemons, which may hold its files
+    open."""
     path = lab.unique('disk')
     os.mkdir(path)
     command('mount', *words, path)

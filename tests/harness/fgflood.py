@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""An attack on a port, from any number of source addresses: order packets without a right tag, SYNs, malformed packets.
+"""An attack on a port, from any number of source addresses: order packets without a right tag,
+SYNs, malformed packets.
 
     fgflood.py --interface IF --dst-mac MAC --src-mac MAC --server IP --sources N --rate PPS --seconds S [--base IP]
              [--only KIND...] [--count N]
@@ -67,7 +68,8 @@ KINDS = {'order': order, 'syn': syn, 'malformed': malformed, 'plain': plain}
 
 
 def frames_of(args):
-    """[(kind, frame)]: some of every kind of every source, in random order; one in ten sources is loud."""
+    """[(kind, frame)]: some of every kind of every source, in random order; one in ten sources is
+    loud."""
     ether = bytes.fromhex((args.dst_mac + args.src_mac).replace(':', '')) + b'\x08\x00'
     base, dst = int(ipaddress.ip_address(args.base)), ipaddress.ip_address(args.server).packed
     frames = []
@@ -107,7 +109,8 @@ def main():
             by_kind[kind] += 1
         time.sleep(0.002)
     print(json.dumps({'sent': sent, 'by_kind': by_kind}), flush=True)
-    # Whoever waits, waits for this line: to close a packet socket the kernel waits for RCU, under load for very long.
+    # Whoever waits, waits for this line: to close a packet socket the kernel waits for RCU, under
+    # load for very long.
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: frames of order packets between one shopper and one server, for ports without a kernel, and pcap files."""
+"""Harness: frames of order packets between one shopper and one server, for ports without a kernel,
+and pcap files."""
 
 import socket
 import struct
@@ -33,7 +34,8 @@ def _sum16(data):
 
 
 def check_turned(data, v6=False, port=fgclient.PORT):
-    """The frame goes from the server's port to the shopper, its checksums are right; its payload."""
+    """The frame goes from the server's port to the shopper, its checksums are right; its payload.
+    """
     assert data[:12] == bytes.fromhex((MAC_CLIENT + MAC_SERVER).replace(':', ''))
     ip, udp = data[14:14 + (40 if v6 else 20)], data[14 + (40 if v6 else 20):]
     assert struct.unpack('!HHH', udp[:6]) == (port, SOURCE_PORT, 72)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: librdkafka's mock cluster as a process, and kcat as a consumer that shares no code with the sink's.
+"""Harness: librdkafka's mock cluster as a process, and kcat as a consumer that shares no code with
+the sink's.
 
-The mock cluster speaks the real protocol. What it does not do, and brokers do: hide aborted transactions from readers
-with read_committed, write markers, fence a producer whose transactional.id was taken over, recognise a batch that a
-producer sends again. Where that matters, the tests say how they make up for it.
+The mock cluster speaks the real protocol. What it does not do, and brokers do: hide aborted
+transactions from readers with read_committed, write markers, fence a producer whose
+transactional.id was taken over, recognise a batch that a producer sends again. Where that matters,
+the tests say how they make up for it.
 """
 
 import json
@@ -52,7 +54,8 @@ class Kafka:
         assert answer == 'ok', (line, answer)
 
     def read(self, topic):
-        """All records that the topic holds, by an own process: partition, offset, key, and the decoded value."""
+        """All records that the topic holds, by an own process: partition, offset, key, and the
+        decoded value."""
         argv = ['kcat', '-C', '-b', self.brokers, '-t', topic, '-J', '-e', '-q', '-o', 'beginning', '-X',
                 'isolation.level=read_committed', '-X', 'check.crcs=true', '-X', 'fetch.wait.max.ms=10', '-m', '60']
         done = subprocess.run((self.ns.enter() if self.ns else []) + argv, capture_output=True, text=True, timeout=120)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The client's end of a memif, in Python: shared memory by memfd, handshake over a SOCK_SEQPACKET socket.
+"""The client's end of a memif, in Python: shared memory by memfd, handshake over a SOCK_SEQPACKET
+socket.
 
-Protocol version 2.0 as FD.io describes it. It shares no code with DPDK's driver, and can come and go a thousand times a
-second, which a DPDK process cannot.
+Protocol version 2.0 as FD.io describes it. It shares no code with DPDK's driver, and can come and
+go a thousand times a second, which a DPDK process cannot.
 """
 
 import array
@@ -30,7 +31,8 @@ def path_of(lab):
 
 
 class Memif:
-    """Connected when made. queues: pairs of rings, each a way to send (client to server) and one to receive."""
+    """Connected when made. queues: pairs of rings, each a way to send (client to server) and one to
+    receive."""
 
     def __init__(self, path, queues=1, number=0):
         self.queues, self.rings = queues, 2 * queues
@@ -65,8 +67,8 @@ class Memif:
     def _buffer(self, ring, slot):
         return self.buffers_at + (ring * RING + slot) * BUFFER
 
-    # By a view of shorts, which are read and written whole. struct works byte by byte, and packs over zeros: a head
-    # that is 0 for a moment is a ring of 65,000 old frames to the other side.
+    # By a view of shorts, which are read and written whole. struct works byte by byte, and packs
+    # over zeros: a head that is 0 for a moment is a ring of 65,000 old frames to the other side.
     def _put(self, ring, at, value):
         self.shorts[(ring * RING_BYTES + at) // 2] = value & 0xffff
 

@@ -22,7 +22,8 @@ class Namespace:
         self.name = f'{lab.tag}-{label}'
         command('ip', 'netns', 'add', self.name)
         lab.namespaces.append(self)
-        # No duplicate address detection, no router solicitations: addresses work at once, captures stay quiet.
+        # No duplicate address detection, no router solicitations: addresses work at once, captures
+        # stay quiet.
         self.run('sh', '-c', 'for i in all default; do d=/proc/sys/net/ipv6/conf/$i; '
                  'echo 0 >$d/disable_ipv6; echo 0 >$d/accept_dad; echo 0 >$d/accept_ra; done')
         self.ip('link', 'set', 'lo', 'up')
@@ -41,7 +42,8 @@ class Namespace:
 
     @contextlib.contextmanager
     def inside(self):
-        """This thread is in the namespace meanwhile: the sockets that it makes live there afterwards, too."""
+        """This thread is in the namespace meanwhile: the sockets that it makes live there
+        afterwards, too."""
         here = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
         there = os.open(f'/run/netns/{self.name}', os.O_RDONLY)
         try:
@@ -78,7 +80,8 @@ class Namespace:
 class Link:
     """A veth with one end in each of two namespaces.
 
-    Side a is 198.18.NET.1 and 2001:db8:NET::1, side b .2; side b can hold any number of further addresses.
+    Side a is 198.18.NET.1 and 2001:db8:NET::1, side b .2; side b can hold any number of further
+    addresses.
     """
 
     def __init__(self, a, b, net=0, a_if=None, b_if=None, queues=1, neighbours=True, mtu=None):
@@ -106,11 +109,13 @@ class Link:
             self.b.ip('neigh', 'replace', ip, 'lladdr', self.a_mac, 'dev', self.b_if, 'nud', 'permanent')
 
     def route_to_b(self, prefix):
-        """Side a sends to further addresses of side b (sources of a load generator) without asking for them."""
+        """Side a sends to further addresses of side b (sources of a load generator) without asking
+        for them."""
         via = self.b_ip6 if ':' in prefix else self.b_ip
         self.a.ip('route', 'replace', prefix, 'via', via, 'dev', self.a_if)
 
     def checksums_in_software(self):
-        """Without this, a veth hands on UDP packets with a partial checksum, which the hardware would fill in."""
+        """Without this, a veth hands on UDP packets with a partial checksum, which the hardware
+        would fill in."""
         for ns, interface in ((self.a, self.a_if), (self.b, self.b_if)):
             ns.run('ethtool', '-K', interface, 'tx', 'off', 'rx', 'off')

@@ -70,11 +70,12 @@ def _lives(pid):
 
 
 class Postgres:
-    """A PostgreSQL server: unix socket in the Lab's folder, and a free port on 127.0.0.1 with tcp=True.
+    """A PostgreSQL server: unix socket in the Lab's folder, and a free port on 127.0.0.1 with
+    tcp=True.
 
-    The database is made, and a user with the right to make schemas in it. With a password, that user needs it. Data
-    stay over kill(), stop() and start(); wipe() takes everything away. Nothing is synced to disk unless durable=True:
-    what a kill takes away is the same.
+    The database is made, and a user with the right to make schemas in it. With a password, that
+    user needs it. Data stay over kill(), stop() and start(); wipe() takes everything away. Nothing
+    is synced to disk unless durable=True: what a kill takes away is the same.
     """
 
     def __init__(self, lab, ns=None, tcp=False, password=None, user='gate', database='shop', durable=False, options=()):
@@ -137,7 +138,8 @@ class Postgres:
         self._forget_memory()
 
     def _forget_memory(self):
-        """A killed server leaves a small System V segment, which only its next start would remove."""
+        """A killed server leaves a small System V segment, which only its next start would remove.
+        """
         try:
             with open(os.path.join(self.data, 'postmaster.pid'), encoding='ascii') as f:
                 words = f.read().split('\n')[6].split()

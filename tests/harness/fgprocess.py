@@ -51,7 +51,8 @@ def wait_until(condition, seconds, what, step=0.02):
 
 
 def pause(seconds, why):  # pylint: disable=unused-argument
-    """For a pause that is itself the stimulus, or the interval that is measured. Else use wait_until()."""
+    """For a pause that is itself the stimulus, or the interval that is measured. Else use
+    wait_until()."""
     time.sleep(seconds)
 
 
@@ -75,7 +76,8 @@ def _die_with_parent():
 
 
 class Process:
-    """A child with its output in a file. Ends with the Lab, or with this program, whatever happens to it."""
+    """A child with its output in a file. Ends with the Lab, or with this program, whatever happens
+    to it."""
 
     def __init__(self, lab, argv, ns=None, name=None, env=None, stdin=subprocess.DEVNULL, cwd=None):
         self.name = name or os.path.basename(argv[0])

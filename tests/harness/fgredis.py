@@ -15,7 +15,8 @@ class RedisError(Exception):
 class Redis:
     """A Redis server of its own: unix socket in the Lab's folder, and TCP when a port is given.
 
-    persist: keeps its data over stop() and start(), by an append-only file that is synced on every write.
+    persist: keeps its data over stop() and start(), by an append-only file that is synced on every
+    write.
     """
 
     def __init__(self, lab, ns=None, port=0, bind='127.0.0.1', persist=False, password=None):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A sale for the fault tests: daemon, Redis, items, waves of shoppers, and the audit of all of it at the end."""
+"""A sale for the fault tests: daemon, Redis, items, waves of shoppers, and the audit of all of it
+at the end."""
 
 import json
 import os
@@ -13,7 +14,8 @@ SETTINGS = {'workers.count': 2, 'workers.idle': 'sleep', 'filter.order_rate': 0,
             'limits.users_max': 400000, 'limits.items_max': 100, 'eal.huge': 'no'}
 POSTGRES = {'postgres.retry_ms_max': '500ms', 'postgres.timeout_ms': '1s'}
 REDIS = {'redis.retry_ms_max': '500ms', 'redis.timeout_ms': '1s'}
-# Outages of some seconds are survived: the first repeats come soon, later ones every 5 s, for minutes.
+# Outages of some seconds are survived: the first repeats come soon, later ones every 5 s, for
+# minutes.
 SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'shoppers': 12000, 'zipf': 0.8,
             'hot': f'{HOT}:0.3', 'rate': 5000, 'window': 12000, 'duplicates': 0.05, 'replays': 0.02, 'confirm': 0.75,
             'cancel': 0.1, 'confirm_delay_ms': 400, 'again_ms': 700, 'again': 0.3, 'timeout_ms': 150, 'retries': 60,
@@ -21,7 +23,8 @@ SHOPPERS = {'server_mac': None, 'source_base': '198.19.0.1', 'sources': 500, 'sh
 
 
 class Sale:
-    """One log from beginning to end. Shoppers come in waves: one fgblast each, users of their own."""
+    """One log from beginning to end. Shoppers come in waves: one fgblast each, users of their own.
+    """
 
     def __init__(self, lab, total=1500, lesser=10, hold_ms=3000, redis=None, queues=1, settings=None, start=True,
                  desk=False, postgres=None):
@@ -74,7 +77,8 @@ class Sale:
         self.last_order = time.monotonic() + options['seconds']
 
     def keep_shopping(self, at_least, **options):
-        """Sees to it that shoppers come for so many seconds; the next wave when the last one is about to end."""
+        """Sees to it that shoppers come for so many seconds; the next wave when the last one is
+        about to end."""
         if not self.shopping(at_least):
             self.shop(**options)
 
@@ -84,7 +88,8 @@ class Sale:
             time.monotonic() + seconds < self.last_order
 
     def wave_done(self, seconds=120):
-        """Waits for the last wave; no answer may have contradicted another, and nobody may be left waiting."""
+        """Waits for the last wave; no answer may have contradicted another, and nobody may be left
+        waiting."""
         if self.ended == len(self.waves):
             return None
         blast = self.waves[-1]
@@ -106,7 +111,8 @@ class Sale:
         return self.gate.get(f'/v1/items/{number}')
 
     def goes_on(self, seconds):
-        """For so long it answers and sells, with no second without an answer. A pause may be the machine's: it is late."""
+        """For so long it answers and sells, with no second without an answer. A pause may be the
+        machine's: it is late."""
         accepted = lambda: self.gate.get('/v1/stats')['stock']['reserved']  # noqa: E731
         answered, sold, began = self.answered(), accepted(), time.monotonic()
         longest, last, seen = 0, began, answered
@@ -123,7 +129,8 @@ class Sale:
         return sum(self.gate.get('/v1/stats')['answers'].values())
 
     def finish(self, redis=True, stop=True):
-        """Ends the sale and audits log, Redis, PostgreSQL and what the shoppers were told; the audit as a dict."""
+        """Ends the sale and audits log, Redis, PostgreSQL and what the shoppers were told; the
+        audit as a dict."""
         self.wave_done()
         if stop:
             self.gate.stop()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: a small shop for the net tests: a daemon with one item, and clients that live in a namespace."""
+"""Harness: a small shop for the net tests: a daemon with one item, and clients that live in a
+namespace."""
 
 import secrets
 
@@ -40,7 +41,8 @@ class NsClient(fgclient.Client):
         return reply
 
     def once(self, op, order_id=bytes(16), seconds=0.5, **fields):
-        """(status, reply) of the first answer, also of one that says: ask again; (None, None) without an answer."""
+        """(status, reply) of the first answer, also of one that says: ask again; (None, None)
+        without an answer."""
         patience, self.patience = self.patience, seconds
         try:
             reply = self.ask(op, order_id, **fields)
@@ -123,7 +125,8 @@ UNITS = 3  # that sell() needs
 
 
 def sell(ns, gate, address, user=1, item=ITEM):
-    """Reserve, the same again, confirm, query, and sold out: two units are sold and one is reserved after it."""
+    """Reserve, the same again, confirm, query, and sold out: two units are sold and one is reserved
+    after it."""
     shop, backend = (NsClient(ns, address, gate.keys, role) for role in ('shop', 'backend'))
     order = secrets.token_bytes(16)
     first = shop.reserve(user, item, UNITS - 1, order)

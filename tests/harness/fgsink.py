@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: a log that grows on command, sinks that follow it, and what a case of fgsinkcases.py may do to their server.
+"""Harness: a log that grows on command, sinks that follow it, and what a case of fgsinkcases.py may
+do to their server.
 
-A `Log` is the process sink_driver: it makes random legal decisions, and runs up to two sinks of any kind over them. A
-`Server` is one real server behind a sink; each kind (fgsinkredis.py, fgsinkpostgres.py, fgsinkkafka.py) says how it is killed, frozen, emptied and compared.
+A `Log` is the process sink_driver: it makes random legal decisions, and runs up to two sinks of any
+kind over them. A `Server` is one real server behind a sink; each kind (fgsinkredis.py,
+fgsinkpostgres.py, fgsinkkafka.py) says how it is killed, frozen, emptied and compared.
 """
 
 import json
@@ -100,7 +102,8 @@ class Log:
         return sorted(name for name in os.listdir(self.log_dir) if name.endswith('.fgj'))
 
     def retire(self, records):
-        """Grows, makes a snapshot, and so loses its beginning; the first record that it still holds."""
+        """Grows, makes a snapshot, and so loses its beginning; the first record that it still
+        holds."""
         while self.load(60, 200) < records:
             pass
         self.do('snapshot')
@@ -110,7 +113,8 @@ class Log:
 
 
 class Server:
-    """A server behind a sink. `space` is where a sink writes in it: a prefix of keys, a schema, a topic."""
+    """A server behind a sink. `space` is where a sink writes in it: a prefix of keys, a schema, a
+    topic."""
 
     NAME = ''            # for reports
     SINK = ''            # of the configuration, and of the auditor's findings
@@ -168,10 +172,12 @@ class Server:
         raise NotImplementedError
 
     def remade(self, log):
-        """What an operator does after wipe() or start_empty(), when the sink has said what is missing."""
+        """What an operator does after wipe() or start_empty(), when the sink has said what is
+        missing."""
 
     def check_writers_met(self):
-        """Where the server can tell: two writers did come across each other, and nothing else went wrong."""
+        """Where the server can tell: two writers did come across each other, and nothing else went
+        wrong."""
 
     # ---- of servers with TLS (fgtls.py)
 
@@ -184,7 +190,8 @@ class Server:
         raise NotImplementedError
 
     def check_encrypted(self):
-        """Where the server can tell: the sink's connection is encrypted. Else wrong() shows that no other is taken."""
+        """Where the server can tell: the sink's connection is encrypted. Else wrong() shows that no
+        other is taken."""
 
     def check_untouched(self):
         """None of the servers that wrong() leads to holds anything."""

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: the cases that a sink of any kind has to pass; a test file names those that its kind runs:
+"""Harness: the cases that a sink of any kind has to pass; a test file names those that its kind
+runs:
 
     fgsinkcases.use(globals(), fgsinkredis.Redis, 'normal_flow', 'kill', ...)
 
-makes test_normal_flow, test_kill ... in that file. In each case a log that grows is followed while its server, or the
-sink, is killed, frozen, emptied or wrong; at the end everything that the server holds is compared with the ledger, and
-where the auditor knows the kind, with the log. Numbers that differ by kind stand in its class (fgsink.Server).
+makes test_normal_flow, test_kill ... in that file. In each case a log that grows is followed while
+its server, or the sink, is killed, frozen, emptied or wrong; at the end everything that the server
+holds is compared with the ledger, and where the auditor knows the kind, with the log. Numbers that
+differ by kind stand in its class (fgsink.Server).
 """
 
 import random
@@ -42,7 +44,7 @@ def end(server, log, slots=(0,), space=None, seconds=20, **options):
     return server.compare(log, space, **options)
 
 
-# ---- the ordinary ----------------------------------------------------------------------------------------
+# ---- the ordinary ------------------------------------------------------------------------------
 
 
 def normal_flow(kind, lab):
@@ -75,7 +77,7 @@ def batch_sizes(kind, lab):
         end(server, log, space=space)
 
 
-# ---- the server goes away --------------------------------------------------------------------------------
+# ---- the server goes away ----------------------------------------------------------------------
 
 
 def comes_later(kind, lab):
@@ -255,7 +257,7 @@ def two_writers(kind, lab):
     server.check_writers_met()
 
 
-# ---- contents that are not ours, or not whole ------------------------------------------------------------
+# ---- contents that are not ours, or not whole --------------------------------------------------
 
 
 def cursor_ahead(kind, lab):
@@ -307,7 +309,7 @@ def lost_cursor(kind, lab):
     end(server, log)
 
 
-# ---- from a snapshot -------------------------------------------------------------------------------------
+# ---- from a snapshot ---------------------------------------------------------------------------
 
 
 @fgtest.timeout(150)
@@ -366,7 +368,7 @@ def killed_while_filling(kind, lab):
     end(server, log, seconds=60, filled=True)
 
 
-# ---- TLS -------------------------------------------------------------------------------------------------
+# ---- TLS ---------------------------------------------------------------------------------------
 
 
 def right_certificates(secure, lab):

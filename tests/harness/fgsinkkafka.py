@@ -13,11 +13,12 @@ ENDINGS = ('sold', 'cancelled', 'expired')
 class Committed:
     """The topic as a broker shows it to readers with read_committed.
 
-    A broker hides what was written by a transaction that did not end, and drops a batch that a producer sends again; the
-    mock does neither. After a kill, dead() does the first by the broker's own rule: what stands behind the last cursor is
-    of a transaction that will never end, for the cursor is the last record of each. After outages, where batches are sent
-    again by a producer that lives, last() keeps the last record of each sequence: every earlier one is of an attempt that
-    failed.
+    A broker hides what was written by a transaction that did not end, and drops a batch that a
+    producer sends again; the mock does neither. After a kill, dead() does the first by the broker's
+    own rule: what stands behind the last cursor is of a transaction that will never end, for the
+    cursor is the last record of each. After outages, where batches are sent again by a producer
+    that lives, last() keeps the last record of each sequence: every earlier one is of an attempt
+    that failed.
     """
 
     def __init__(self, cluster, topic='t'):
@@ -106,7 +107,8 @@ def apply_event(record, orders, items, denied):
 
 
 class Kafka(Server):
-    """A space is a topic, with its topic of cursors. The mock cluster keeps nothing over kill; stop() breaks connections."""
+    """A space is a topic, with its topic of cursors. The mock cluster keeps nothing over kill;
+    stop() breaks connections."""
 
     NAME, SINK, SPACE = 'Kafka', 'kafka', 't'
     TIMEOUT_MS = 1500

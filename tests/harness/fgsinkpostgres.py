@@ -77,8 +77,17 @@ class Postgres(Server):
                         f'{conninfo or self.pg.address}')
         assert 'error' not in answer, answer
 
-    def wipe(self):
-        self.pg.sql('DROP SCHEMA floodgate CASCADE')
+    def wipe(self, space=None):
+        """PostgreSQL may end this statement when the sink takes the same locks in another order."""
+        def dropped():
+            try:
+                self.pg.sql(f'DROP SCHEMA {space or self.SPACE} CASCADE')
+                return True
+            except fgtest.SqlError as error:
+                if 'deadlock detected' not in str(error):
+                    raise
+                return False
+        fgtest.wait_until(dropped, 20, 'the schema is dropped')
 
     def start_empty(self):
         self.pg.wipe()
@@ -120,7 +129,7 @@ class Postgres(Server):
 
     def resolve(self, space=None):
         """What docs/postgres.md tells the operator to do when a sink is refused."""
-        self.pg.sql(f'DROP SCHEMA {space or self.SPACE} CASCADE')
+        self.wipe(space)
         backend(self.pg, schema=space)
 
     def save(self):

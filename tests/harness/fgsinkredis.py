@@ -65,7 +65,8 @@ class Redis(Server):
         return proxy, {'address': f'unix:{proxy.path}'}
 
     def slow_down(self):
-        """Nothing to do: the case asks for a Redis that syncs each write, and for answers within 40 ms."""
+        """Nothing to do: the case asks for a Redis that syncs each write, and for answers within 40
+        ms."""
 
     # ---- the cursor
 

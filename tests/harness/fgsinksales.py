@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: whole sales through the daemon while the server of a sink goes away, for sinks of any kind.
+"""Harness: whole sales through the daemon while the server of a sink goes away, for sinks of any
+kind.
 
-A test file names the cases that its kind runs, as with fgsinkcases.py: fgsinksales.use(globals(), RedisSale, ...). The
-sale carries on, the lag shows, the sink catches up by itself, and at the end server, log and shoppers tell the same.
+A test file names the cases that its kind runs, as with fgsinkcases.py: fgsinksales.use(globals(),
+RedisSale, ...). The sale carries on, the lag shows, the sink catches up by itself, and at the end
+server, log and shoppers tell the same.
 """
 
 import json
@@ -28,7 +30,8 @@ def use(names, kind, *cases):
 
 
 class SinkSale:
-    """A sale with a sink of this kind. Buyers come all the time, so that there is always something to write."""
+    """A sale with a sink of this kind. Buyers come all the time, so that there is always something
+    to write."""
 
     NAME, SINK = '', ''
     CATCH_UP_S = 20
@@ -62,7 +65,8 @@ class SinkSale:
         """One sink does not hold up another."""
 
     def sells_without(self, state='away', text='', seconds=1.5):
-        """The sale neither stops nor slows down to nothing; status and health say what is the matter; the lag."""
+        """The sale neither stops nor slows down to nothing; status and health say what is the
+        matter; the lag."""
         wait_until(lambda: self.sink()['state'] == state and text in self.sink()['error'], 15, f'{self.NAME} is {state}')
         status = self.gate.get('/v1/status')
         assert status['state'] == 'degraded' and self.sink()['error'], status
@@ -74,7 +78,8 @@ class SinkSale:
         return lag
 
     def catches_up(self):
-        """The sink reaches the end that the log had when this was called; the seconds that it took."""
+        """The sink reaches the end that the log had when this was called; the seconds that it took.
+        """
         goal, began = self.gate.get('/v1/status')['log']['durable_seq'], time.monotonic()
         wait_until(lambda: self.sink()['state'] == 'live' and self.sink()['cursor'] >= goal, self.CATCH_UP_S,
                    f'{self.NAME} reaches record {goal}')
@@ -182,7 +187,7 @@ class KafkaSale(SinkSale):
         assert sold > 500, sold
 
 
-# ---- cases -----------------------------------------------------------------------------------------------
+# ---- cases -------------------------------------------------------------------------------------
 
 
 @fgtest.timeout(120)

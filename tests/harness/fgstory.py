@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness: logs that say exactly what a test wants, for the tests of the auditor. The lines are those of log_maker.c."""
+"""Harness: logs that say exactly what a test wants, for the tests of the auditor. The lines are
+those of log_maker.c."""
 
 import os
 
@@ -18,7 +19,8 @@ def reserved(n, **fields):
     return order('reserved', n, **{'deadline': 9000, **fields})
 
 
-# Item 1: 10 units, two a user, at most 3 an order; order 1 sold, 2 cancelled, 3 expired, 4 reserved.
+# Item 1: 10 units, two a user, at most 3 an order; order 1 sold, 2 cancelled, 3 expired, 4
+# reserved.
 START = ['item 1 2 3 1000', 'stock 1 10', 'commit']
 STORY = START + [reserved(n) for n in (1, 2, 3, 4)] + [
     'commit', order('sold', 1), order('cancelled', 2), order('expired', 3, time=9000), 'commit']

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Harness of the black-box tests and of the demo: namespaces, Redis, the daemon and its tools, and a TAP runner.
+"""Harness of the black-box tests and of the demo: namespaces, Redis, the daemon and its tools, and
+a TAP runner.
 
 A test file is an executable with functions test_*; each takes a fresh Lab and may raise Skip:
 
@@ -17,9 +18,10 @@ A test file is an executable with functions test_*; each takes a fresh Lab and m
     if __name__ == '__main__':
         fgtest.main()
 
-Whatever a Lab makes (processes, namespaces, pinned BPF objects, hugepage files, its folder) is gone after close(),
-also after a failure, a timeout, SIGTERM or SIGINT. Everything has a name that begins with the Lab's tag, fgPID-N,
-so that what a SIGKILL leaves behind can be told from what is in use, and swept by sweep_stale().
+Whatever a Lab makes (processes, namespaces, pinned BPF objects, hugepage files, its folder) is gone
+after close(), also after a failure, a timeout, SIGTERM or SIGINT. Everything has a name that begins
+with the Lab's tag, fgPID-N, so that what a SIGKILL leaves behind can be told from what is in use,
+and swept by sweep_stale().
 """
 
 import atexit
@@ -82,7 +84,8 @@ class Lab:
         return Namespace(self, label)
 
     def pair(self, **options):
-        """Two namespaces, gate and shop, and a veth between them: link.a is gate, link.b is shop."""
+        """Two namespaces, gate and shop, and a veth between them: link.a is gate, link.b is shop.
+        """
         return Link(self.namespace('gate'), self.namespace('shop'), **options)
 
     def redis(self, **options):
@@ -158,7 +161,8 @@ def _at_exit():
 
 
 def handle_signals():
-    """SIGTERM, SIGINT and SIGHUP clean up and end the program. main() does it; the demo calls it itself."""
+    """SIGTERM, SIGINT and SIGHUP clean up and end the program. main() does it; the demo calls it
+    itself."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
 
@@ -209,8 +213,8 @@ def _attempt(function, keep):
 def _run_one(function, keep):
     """('ok' | 'not ok', what else is to be said).
 
-    What was late gets a second attempt, and the report says so: a virtual machine may stand still for many seconds,
-    and no wait is long enough for that. What was wrong is never tried again.
+    What was late gets a second attempt, and the report says so: a virtual machine may stand still
+    for many seconds, and no wait is long enough for that. What was wrong is never tried again.
     """
     result, said = _attempt(function, keep)
     if result == 'late':
@@ -221,7 +225,8 @@ def _run_one(function, keep):
 
 
 def main(tests=None):
-    """Runs the test_* functions of the calling file, or those named on its command line; prints TAP and exits."""
+    """Runs the test_* functions of the calling file, or those named on its command line; prints TAP
+    and exits."""
     handle_signals()
     signal.signal(signal.SIGALRM, _on_alarm)
     sys.stdout.reconfigure(line_buffering=True)

@@ -34,7 +34,8 @@ class Authority:
 
 
 class SecureRedis(Redis):
-    """A Redis with a TLS port, and its authority. clients='yes': it asks for certificates of clients."""
+    """A Redis with a TLS port, and its authority. clients='yes': it asks for certificates of
+    clients."""
 
     def __init__(self, lab, clients='no', names='IP:127.0.0.1,DNS:redis.example'):
         self.folder = lab.unique('tls')
@@ -53,7 +54,8 @@ class SecureRedis(Redis):
         super().follow(log, *args, address=address or self.address, **options)
 
     def right(self):
-        """By address, by name; in large batches, with a certificate of the client's own, which is now asked for."""
+        """By address, by name; in large batches, with a certificate of the client's own, which is
+        now asked for."""
         yield (20, 50), {'tls': (self.authority.cert, '-', '-', '-')}
         yield (20, 50), {'tls': (self.authority.cert, '-', '-', 'redis.example')}
         self.redis.command('CONFIG', 'SET', 'tls-auth-clients', 'yes')

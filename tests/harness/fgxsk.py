@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An AF_XDP socket of somebody else on one queue of an interface: what a killed daemon leaves for a moment.
+"""An AF_XDP socket of somebody else on one queue of an interface: what a killed daemon leaves for a
+moment.
 
-As a program: fgxsk.py INTERFACE QUEUE SECONDS, in the namespace of the interface. Prints `bound`, holds, ends.
+As a program: fgxsk.py INTERFACE QUEUE SECONDS, in the namespace of the interface. Prints `bound`,
+holds, ends.
 """
 
 import ctypes
