@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The bank of an item, at its home worker. It serves NEEDs first come, first served. What it cannot
- * serve it first tries to gather: every worker that may hold free units gets a RECALL and empties
- * its slice. Only when all have answered is a request refused, and only when then nothing is free
- * at all is SOLD_OUT announced.
- */
-#include "stock/engine.h"
+#include "stock/bank.h"
+
+#include "stock/order.h"
+#include "stock/waiting.h"
 
 bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
                            uint32_t units, uint32_t serial)
@@ -24,7 +21,7 @@ bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, b
         s->entries[b->queue_tail].next = at;
     b->queue_tail = at;
     b->queue_units += units;
-    fg_stock_mark_dirty(s, index);
+    mark_dirty(s, index);
     return true;
 }
 
@@ -51,16 +48,25 @@ static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
 
     b->announced = sold_out;
     b->empty = false;
-    b->announce_send = sold_out || !FG_CANARY_IS(OPEN_UNSAID) ? all_others(s) : 0;
+    b->announce_send = all_others(s);
     s->items[index].sold_out = sold_out;
 }
 
-void fg_stock_bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
+static void bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
 {
     s->items[index].free += units;
     if (s->banks[index].announced && units > 0)
         announce(s, index, false);
-    fg_stock_mark_dirty(s, index);
+    mark_dirty(s, index);
+}
+
+void fg_stock_bank_release(struct fg_stock *s, uint32_t index, uint32_t units)
+{
+    struct item *item = item_at(s, index);
+
+    FG_ASSERT(item->releasing >= units);
+    item->releasing -= units;
+    bank_add(s, index, units);
 }
 
 void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m)
@@ -77,10 +83,10 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
         b->lent &= ~(1ull << from);
         if (b->lent == 0)
             b->lent_units = 0;
-        fg_stock_bank_add(s, m->index, m->units);
+        bank_add(s, m->index, m->units);
         break;
     case FG_MSG_RETURN:
-        fg_stock_bank_add(s, m->index, m->units);
+        bank_add(s, m->index, m->units);
         break;
     default:
         FG_ASSERT(!"message type");
@@ -123,8 +129,7 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
         return false;
     FG_ASSERT(s->items[index].free >= units);
     s->items[index].free -= units;
-    if (!FG_CANARY_IS(LENT_FORGOTTEN))
-        b->lent |= 1ull << e->worker;
+    b->lent |= 1ull << e->worker;
     b->lent_units += units;
     if (b->lent_units > b->total - s->items[index].free)
         b->lent_units = b->total - s->items[index].free;
@@ -137,7 +142,7 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                       const struct bank_entry *e)
 {
     struct item *item = item_at(s, index);
-    enum fg_packet_status refusal = fg_stock_mode_refusal(s);
+    enum fg_packet_status refusal = mode_refusal(s);
     uint32_t at = item->wait_head;
 
     FG_ASSERT(at != NIL && s->orders[at].serial == e->serial);
@@ -149,25 +154,37 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index,
         return false;
     if (e->first)
         s->banks[index].at_once = surplus(s, index, e);
-    item->wait_head = s->orders[at].next;
-    s->waiting--;
+    fg_stock_unpark(s, item);
     fg_stock_accept(s, now_ms, at, s->orders[at].token);
+    return true;
+}
+
+/* The operator's removal of units; its serial is the command's ticket. */
+static bool serve_removal(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                          const struct bank_entry *e)
+{
+    struct item *item = item_at(s, index);
+    struct bank *b = &s->banks[index];
+    enum fg_packet_status refusal = mode_refusal(s);
+
+    if (refusal != FG_STATUS_NONE) {
+        fg_stock_answer_command(s, item->id, e->serial, refusal, 0);
+        return true;
+    }
+    if (!can_record(s))
+        return false;
+    FG_ASSERT(item->free >= e->units && b->total >= e->units);
+    item->free -= e->units;
+    b->total -= e->units;
+    fg_stock_push_stock(s, now_ms, item->id, -(int64_t)e->units);
+    fg_stock_defer_command(s, item->id, e->serial, index, 0);
     return true;
 }
 
 static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
 {
-    if (e->worker == TO_COMMAND) {
-        enum fg_packet_status refusal = fg_stock_mode_refusal(s);
-
-        if (refusal != FG_STATUS_NONE)
-            fg_stock_command_refused(s, index, e->serial, refusal, 0);
-        else if (!can_record(s))
-            return false;
-        else
-            fg_stock_command_removed(s, now_ms, index, e->units, e->serial);
-        return true;
-    }
+    if (e->worker == TO_COMMAND)
+        return serve_removal(s, now_ms, index, e);
     return e->worker == s->config.worker ? serve_own(s, now_ms, index, e) : grant(s, index, e);
 }
 
@@ -177,7 +194,7 @@ static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *
     enum fg_packet_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
-        fg_stock_command_refused(s, index, e->serial, FG_STATUS_INSUFFICIENT, left);
+        fg_stock_answer_command(s, s->items[index].id, e->serial, FG_STATUS_INSUFFICIENT, left);
     else if (e->worker == s->config.worker)
         fg_stock_refuse_waiter(s, index, e->serial, status, left);
     else if (!fg_stock_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
@@ -194,12 +211,12 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     struct bank *b = &s->banks[index];
     const struct bank_entry e = s->entries[b->queue_head];
 
-    if (b->recall_wait && !FG_CANARY_IS(GRANT_IN_RECALL))
+    if (b->recall_wait)
         return false;
     if (e.units <= s->items[index].free) {
         if (!serve(s, now_ms, index, &e))
             return false;
-    } else if (b->lent && !FG_CANARY_IS(REFUSE_UNASKED)) {
+    } else if (b->lent) {
         b->recall_send = b->recall_wait = b->lent;
         b->at_once = 0;
         return false;
@@ -210,7 +227,6 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     return true;
 }
 
-/* Does what can be done for one item; true when nothing remains but waiting for messages. */
 bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];

@@ -1,26 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
-#include "stock/engine.h"
-
-static void answer_ready(struct fg_stock *s, uint64_t item, uint32_t ticket,
-                         enum fg_packet_status status, uint32_t left)
-{
-    struct fg_stock_answer a = {
-        .token = ticket, .command = 1, .status = (uint8_t)status, .left = left, .item = item};
-
-    fg_stock_ready_push(s, &a);
-}
-
-static void hold_answer(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index,
-                        uint32_t release)
-{
-    struct held *h = hold(s, s->pushed);
-
-    h->item = index;
-    h->units = release;
-    h->answer = (struct fg_stock_answer){
-        .token = ticket, .command = 1, .status = FG_STATUS_RESERVED, .item = item};
-}
+#include "stock/bank.h"
+#include "stock/outbox.h"
+#include "stock/tables.h"
+#include "stock/users.h"
 
 static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
@@ -35,7 +18,7 @@ static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
 
     fg_stock_item_define(s, c->index, c->item);
     fg_stock_push_record(s, &r, now_ms);
-    hold_answer(s, c->item, c->ticket, c->index, 0);
+    fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
 }
 
 static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
@@ -50,7 +33,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
     item->order_max = c->order_max;
     item->flags = c->flags;
     item->live = 1;
-    answer_ready(s, c->item, c->ticket, FG_STATUS_RESERVED, 0);
+    fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_RESERVED, 0);
 }
 
 static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -59,7 +42,7 @@ static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 
     memcpy(r.name, c->name, sizeof(r.name));
     fg_stock_push_record(s, &r, now_ms);
-    hold_answer(s, c->item, c->ticket, c->index, 0);
+    fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
 }
 
 static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -67,18 +50,11 @@ static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
     struct fg_journal_record r = {.type = FG_REC_USER, .user = c->item, .arg = c->units != 0};
 
     if (!fg_stock_user_deny(s, c->item, c->units != 0)) {
-        answer_ready(s, c->item, c->ticket, FG_STATUS_FULL, 0);
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_FULL, 0);
         return;
     }
     fg_stock_push_record(s, &r, now_ms);
-    hold_answer(s, c->item, c->ticket, 0, 0);
-}
-
-static void stock_record(struct fg_stock *s, uint64_t now_ms, uint64_t item, int64_t units)
-{
-    struct fg_journal_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
-
-    fg_stock_push_record(s, &r, now_ms);
+    fg_stock_defer_command(s, c->item, c->ticket, 0, 0);
 }
 
 static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -86,35 +62,13 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     struct bank *b = &s->banks[c->index];
 
     if (c->units > FG_UNITS_MAX - b->total) {
-        answer_ready(s, c->item, c->ticket, FG_STATUS_FULL, FG_UNITS_MAX - b->total);
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_FULL, FG_UNITS_MAX - b->total);
         return;
     }
     b->total += c->units;
     s->items[c->index].releasing += c->units;
-    stock_record(s, now_ms, c->item, c->units);
-    hold_answer(s, c->item, c->ticket, c->index, FG_CANARY_IS(ADDED_NOT_DURABLE) ? 0 : c->units);
-    if (FG_CANARY_IS(ADDED_NOT_DURABLE))
-        fg_stock_release_units(s, c->index, c->units);
-}
-
-/* The bank has gathered the units for a removal; can_record() was true. */
-void fg_stock_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units,
-                              uint32_t ticket)
-{
-    struct item *item = item_at(s, index);
-    struct bank *b = &s->banks[index];
-
-    FG_ASSERT(item->free >= units && b->total >= units);
-    item->free -= units;
-    b->total -= units;
-    stock_record(s, now_ms, item->id, -(int64_t)units);
-    hold_answer(s, item->id, ticket, index, 0);
-}
-
-void fg_stock_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket,
-                              enum fg_packet_status status, uint32_t left)
-{
-    answer_ready(s, s->items[index].id, ticket, status, left);
+    fg_stock_push_stock(s, now_ms, c->item, c->units);
+    fg_stock_defer_command(s, c->item, c->ticket, c->index, c->units);
 }
 
 /* FG_STATUS_NONE when the command may be tried. */
@@ -144,7 +98,7 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         return false;
     s->commands++;
     if (refusal != FG_STATUS_NONE) {
-        answer_ready(s, c->item, c->ticket, refusal, 0);
+        fg_stock_answer_command(s, c->item, c->ticket, refusal, 0);
         return true;
     }
     FG_ASSERT(c->type == FG_STOCK_ITEM_APPLY ||

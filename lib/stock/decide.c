@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What becomes of a request: the table of an order's life, and the judgement of a new reservation.
  */
-#include "stock/lookup.h"
+#include "stock/order.h"
+#include "stock/tables.h"
+#include "stock/users.h"
+#include "stock/waiting.h"
 
 /* Not inlined: the path of a rejection, which is what a flood takes, stays short. */
 #define APART __attribute__((noinline))
@@ -52,28 +55,7 @@ static const uint8_t table[ORDER_STATES][FG_OP_EXTEND + 1] = {
                        [FG_OP_EXTEND] = LATER},
 };
 
-static const uint8_t state_status[ORDER_STATES] = {
-    [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,
-    [FG_ORDER_SOLD] = FG_STATUS_SOLD,
-    [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED,
-    [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
-};
-
 /* ---- answers */
-
-INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
-{
-    const struct item *item = &s->items[o->item];
-
-    a->status = state_status[o->state];
-    a->command = 0;
-    a->quantity = o->quantity;
-    a->left = item_left(s, item);
-    a->retry_ms = 0;
-    a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
-    a->item = item->id;
-    memcpy(a->order_id, o->order_id, 16);
-}
 
 static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock_request *r,
                                        struct fg_stock_answer *a, enum fg_packet_status status,
@@ -92,138 +74,23 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     return FG_STOCK_ANSWERED;
 }
 
-void fg_stock_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer)
-{
-    FG_ASSERT(s->ready.tail - s->ready.head <= s->ready.mask);
-    s->ready.slots[s->ready.tail++ & s->ready.mask] = *answer;
-}
-
 /* Answers with the state of an order: at once when that is durable, else when it is. */
 static enum fg_stock_result answer_state(struct fg_stock *s, const struct order *o,
                                          const struct fg_stock_request *r, uint32_t token,
                                          struct fg_stock_answer *a)
 {
-    struct held *h;
+    struct deferred *d;
 
-    if (o->seq <= s->durable || FG_CANARY_IS(DUPLICATE_NOT_DURABLE)) {
+    if (o->seq <= s->durable) {
         answer_order(s, o, a);
         return FG_STOCK_ANSWERED;
     }
-    if (s->held.tail - s->held.head >= s->held.max)
+    if (s->deferred.tail - s->deferred.head >= s->deferred.max)
         return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
-    h = hold(s, o->seq);
-    answer_order(s, o, &h->answer);
-    h->answer.token = token;
+    d = defer(s, o->seq);
+    answer_order(s, o, &d->answer);
+    d->answer.token = token;
     return FG_STOCK_DEFERRED;
-}
-
-/* ---- steps of an order; can_record() was true */
-
-void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, uint64_t now_ms)
-{
-    record->time_ms = now_ms;
-    record->worker = (uint8_t)s->config.worker;
-    FG_ASSERT(fg_ring_push(s->config.journal, record));
-    s->pushed++;
-}
-
-INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
-                         enum fg_journal_record_type type)
-{
-    struct fg_journal_record *r = fg_ring_next(s->config.journal);
-
-    FG_ASSERT(r != NULL);
-    r->seq = 0;
-    r->time_ms = now_ms;
-    r->type = (uint8_t)type;
-    r->worker = (uint8_t)s->config.worker;
-    r->quantity = o->quantity;
-    r->crc = 0;
-    r->item = s->items[o->item].id;
-    memcpy(r->order_id, o->order_id, 16);
-    r->user = o->user;
-    r->arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
-    fg_ring_give(s->config.journal);
-    o->seq = ++s->pushed;
-}
-
-INLINE void hold_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
-{
-    struct held *h = hold(s, o->seq);
-
-    h->item = o->item;
-    h->units = release;
-    if (token == FG_NO_TOKEN)
-        return;
-    answer_order(s, o, &h->answer);
-    h->answer.token = token;
-}
-
-/* Sells `quantity` free units of this worker to a request that is judged, as a reservation. */
-void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
-{
-    struct order *o = &s->orders[order];
-    struct item *item = item_at(s, o->item);
-
-    FG_ASSERT(item->free >= o->quantity);
-    item->free -= o->quantity;
-    item->reserved += o->quantity;
-    if (!is_home(s, item) && item->left_hint > o->quantity)
-        item->left_hint -= o->quantity;
-    o->state = FG_ORDER_RESERVED;
-    o->deadline_ms = now_ms + item->hold_ms;
-    record_order(s, now_ms, o, FG_REC_RESERVED);
-    fg_stock_wheel_add(s, order);
-    hold_order(s, o, token, 0);
-    COUNT(s, reserved, 1);
-}
-
-static void sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
-{
-    struct item *item = item_at(s, o->item);
-
-    FG_ASSERT(item->reserved >= o->quantity);
-    item->reserved -= o->quantity;
-    item->sold += o->quantity;
-    o->state = FG_ORDER_SOLD;
-    record_order(s, now_ms, o, FG_REC_SOLD);
-    hold_order(s, o, token, 0);
-    COUNT(s, sold, 1);
-}
-
-/* The wheel finds the new deadline when it comes by at the old one. */
-static void extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
-                   uint32_t token)
-{
-    o->deadline_ms = until_ms;
-    record_order(s, now_ms, o, FG_REC_EXTENDED);
-    hold_order(s, o, token, 0);
-    COUNT(s, extended, 1);
-}
-
-/* The units stay away from sale until the record is durable: else a crash could show them sold
- * twice. */
-static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token,
-                      enum fg_ledger_order_state state, enum fg_journal_record_type type)
-{
-    struct item *item = item_at(s, o->item);
-
-    FG_ASSERT(item->reserved >= o->quantity);
-    item->reserved -= o->quantity;
-    item->releasing += o->quantity;
-    if (!FG_CANARY_IS(LIMIT_KEPT) || state != FG_ORDER_EXPIRED)
-        fg_stock_usage_sub(s, o->usage, o->quantity);
-    o->state = (uint8_t)state;
-    record_order(s, now_ms, o, type);
-    hold_order(s, o, token, FG_CANARY_IS(RELEASE_NOT_DURABLE) ? 0 : o->quantity);
-    if (FG_CANARY_IS(RELEASE_NOT_DURABLE))
-        fg_stock_release_units(s, o->item, o->quantity);
-}
-
-void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order)
-{
-    give_back(s, now_ms, &s->orders[order], FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
-    COUNT(s, expired, 1);
 }
 
 /* ---- judgement of a new reservation */
@@ -266,7 +133,7 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     uint32_t quantity = s->orders[order].quantity;
     bool first_in_line = item->wait_head == NIL && (!is_home(s, item) || b->queue_head == NIL);
 
-    if ((first_in_line || FG_CANARY_IS(QUEUE_JUMPED)) && at_hand(s, item, index) >= quantity) {
+    if (first_in_line && at_hand(s, item, index) >= quantity) {
         if (is_home(s, item))
             b->at_once -= quantity < b->at_once ? quantity : b->at_once;
         fg_stock_accept(s, now_ms, order, token);
@@ -344,8 +211,7 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
 
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
-    if (item->user_limit && !(FG_CANARY_IS(WAITERS_UNLIMITED) && item->wait_head != NIL) &&
-        (usage ? usage->units : 0) + r->quantity > item->user_limit) {
+    if (item->user_limit && (usage ? usage->units : 0) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
         return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
     }
@@ -441,12 +307,11 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
     if (!may_decide(s))
         return not_now(s, r, a);
     if (action == SELL) {
-        sell(s, now_ms, o, token);
+        fg_stock_sell(s, now_ms, o, token);
     } else if (action == EXTEND) {
-        extend(s, now_ms, o, until_ms, token);
+        fg_stock_extend(s, now_ms, o, until_ms, token);
     } else {
-        give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
-        COUNT(s, cancelled, 1);
+        fg_stock_cancel(s, now_ms, o, token);
     }
     return FG_STOCK_DEFERRED;
 }
@@ -454,9 +319,7 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
 static bool same_fields(const struct fg_stock *s, const struct order *o,
                         const struct fg_stock_request *r)
 {
-    bool same_units = o->quantity == r->quantity || FG_CANARY_IS(CONFLICT_UNSEEN);
-
-    return s->items[o->item].id == r->item && same_units;
+    return s->items[o->item].id == r->item && o->quantity == r->quantity;
 }
 
 APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
@@ -466,11 +329,11 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     struct order *o = &s->orders[at];
     enum action action;
 
-    if (o->state == FG_ORDER_RESERVED && now_ms >= o->deadline_ms && !FG_CANARY_IS(CONFIRM_LATE)) {
-        /* the wheel is late by a tick */
+    if (o->state == FG_ORDER_RESERVED &&
+        now_ms >= o->deadline_ms) { /* the wheel is late by a tick */
         if (!may_decide(s))
             return not_now(s, r, a);
-        fg_stock_expire(s, now_ms, at);
+        fg_stock_expire(s, now_ms, o);
     }
     action = table[o->state][r->op];
     if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {

@@ -4,7 +4,6 @@
 #define FG_STOCK_ENGINE_H
 
 #include "base/counter.h"
-#include "stock/canary.h"
 #include "stock/stock.h"
 
 #define NIL              UINT32_MAX
@@ -109,7 +108,7 @@ struct bank_entry {
 };
 
 /* Waits for the disk: an answer, released units, or both. */
-struct held {
+struct deferred {
     uint64_t seq;
     uint32_t item, units;          /* units to release when durable */
     struct fg_stock_answer answer; /* token FG_NO_TOKEN: none */
@@ -128,8 +127,8 @@ struct watched {
                                20 | refusals */
 };
 
-struct held_queue {
-    struct held *slots;
+struct deferred_queue {
+    struct deferred *slots;
     uint32_t mask, max;
     uint64_t head, tail;
 };
@@ -169,7 +168,7 @@ struct fg_stock {
 
     struct order *orders;
     uint32_t *order_buckets, order_mask, order_free, order_used;
-    uint32_t order_bits, order_shift; /* see lookup.h */
+    uint32_t order_bits, order_shift; /* see tables.h */
     _Atomic uint32_t orders_live;     /* published */
 
     struct usage *usages;
@@ -186,7 +185,7 @@ struct fg_stock {
     uint32_t entry_free;
 
     struct own_queue own;
-    struct held_queue held;
+    struct deferred_queue deferred;
     struct ready_queue ready;
 
     uint32_t *wheel;
@@ -195,6 +194,11 @@ struct fg_stock {
 
     struct fg_stock_counters counters;
 };
+
+/* GCC takes a function that only prefetches for one without effect and drops its call: hence
+ * always_inline.
+ */
+#define INLINE static inline __attribute__((always_inline))
 
 #define COUNT(stock, name, n) fg_counter_add(&(stock)->counters.name, (n))
 
@@ -221,74 +225,16 @@ static inline uint32_t item_left(const struct fg_stock *s, const struct item *it
     return item->left_hint > item->free ? item->left_hint : item->free;
 }
 
-/* A place in the queue of what waits for the disk; can_record() was true. */
-static inline struct held *hold(struct fg_stock *s, uint64_t seq)
+/* Puts the item into the list of those that fg_stock_poll works on. */
+static inline void mark_dirty(struct fg_stock *s, uint32_t index)
 {
-    struct held *h = &s->held.slots[s->held.tail & s->held.mask];
+    struct item *item = item_at(s, index);
 
-    FG_ASSERT(s->held.tail - s->held.head < s->held.max);
-    s->held.tail++;
-    h->seq = seq;
-    h->units = 0;
-    h->answer.token = FG_NO_TOKEN;
-    return h;
+    if (item->dirty)
+        return;
+    item->dirty = 1;
+    item->dirty_next = s->dirty_head;
+    s->dirty_head = index;
 }
-
-/* A decision that needs a record can be written down and its answer held. */
-static inline bool can_record(struct fg_stock *s)
-{
-    return s->held.tail - s->held.head < s->held.max && fg_ring_room(s->config.journal, 1) > 0;
-}
-
-/* ---- tables.c */
-uint32_t fg_stock_table_buckets(uint32_t entries);
-uint32_t fg_stock_usage_lines(uint32_t users);
-void fg_stock_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
-uint32_t fg_stock_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user,
-                             const uint8_t order_id[16]);
-void fg_stock_order_remove(struct fg_stock *s, uint32_t at);
-struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
-struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
-void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
-
-/* ---- users.c */
-bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user);
-bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny); /* false when full */
-uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms);
-
-/* ---- wheel.c */
-void fg_stock_wheel_add(struct fg_stock *s, uint32_t order);
-void fg_stock_wheel_turn(struct fg_stock *s, uint64_t now_ms);
-
-/* ---- slice.c: the worker's side of an item */
-void fg_stock_mark_dirty(struct fg_stock *s, uint32_t index);
-bool fg_stock_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,
-                      uint32_t units, uint32_t serial, uint32_t left);
-bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
-void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
-                            enum fg_packet_status status, uint32_t left);
-enum fg_packet_status fg_stock_mode_refusal(const struct fg_stock *s);
-void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m);
-bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
-void fg_stock_release_units(struct fg_stock *s, uint32_t index, uint32_t units);
-
-/* ---- bank.c: the home's side */
-bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
-                           uint32_t units, uint32_t serial);
-void fg_stock_bank_add(struct fg_stock *s, uint32_t index, uint32_t units);
-void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);
-bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
-
-/* ---- decide.c */
-void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
-void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, uint32_t order);
-void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, uint64_t now_ms);
-void fg_stock_ready_push(struct fg_stock *s, const struct fg_stock_answer *answer);
-
-/* ---- command.c */
-void fg_stock_command_removed(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t units,
-                              uint32_t ticket);
-void fg_stock_command_refused(struct fg_stock *s, uint32_t index, uint32_t ticket,
-                              enum fg_packet_status status, uint32_t left);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One loop of the engine. */
-#include "stock/engine.h"
+#include "stock/bank.h"
+#include "stock/expire.h"
+#include "stock/slice.h"
 
 static void take_own(struct fg_stock *s)
 {
@@ -75,9 +77,19 @@ static void work_on_dirty(struct fg_stock *s, uint64_t now_ms)
 
         item->dirty = 0;
         if (!item_work(s, now_ms, index))
-            fg_stock_mark_dirty(s, index);
+            mark_dirty(s, index);
         index = next;
     }
+}
+
+/* Units of a cancelled or expired order, or of an addition, whose record is durable: they may be
+ * sold again. */
+static void release(struct fg_stock *s, uint32_t index, uint32_t units)
+{
+    if (is_home(s, item_at(s, index)))
+        fg_stock_bank_release(s, index, units);
+    else
+        fg_stock_slice_release(s, index, units);
 }
 
 static void hand_out(struct fg_stock *s, struct fg_stock_answer *to,
@@ -90,19 +102,19 @@ static void hand_out(struct fg_stock *s, struct fg_stock_answer *to,
 
 static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answers, unsigned max)
 {
-    struct held_queue *q = &s->held;
+    struct deferred_queue *q = &s->deferred;
     unsigned n = 0;
 
     s->durable = atomic_load_explicit(&s->config.mark->durable, memory_order_acquire);
     while (q->head != q->tail && n < max) {
-        struct held *h = &q->slots[q->head & q->mask];
+        struct deferred *d = &q->slots[q->head & q->mask];
 
-        if (h->seq > s->durable + FG_CANARY_IS(ANSWER_EARLY))
+        if (d->seq > s->durable)
             break;
-        if (h->units)
-            fg_stock_release_units(s, h->item, h->units);
-        if (h->answer.token != FG_NO_TOKEN)
-            hand_out(s, &answers[n++], &h->answer);
+        if (d->units)
+            release(s, d->item, d->units);
+        if (d->answer.token != FG_NO_TOKEN)
+            hand_out(s, &answers[n++], &d->answer);
         q->head++;
     }
     return n;
@@ -129,11 +141,11 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
 
     n = durable_answers(s, answers, max);
     take_messages(s, now_ms);
-    fg_stock_wheel_turn(s, now_ms);
+    fg_stock_expire_due(s, now_ms);
     work_on_dirty(s, now_ms);
     n += ready_answers(s, answers + n, max - n);
     atomic_store_explicit(&s->waiting_live, s->waiting, memory_order_relaxed);
-    atomic_store_explicit(&s->held_live, (uint32_t)(s->held.tail - s->held.head),
+    atomic_store_explicit(&s->held_live, (uint32_t)(s->deferred.tail - s->deferred.head),
                           memory_order_relaxed);
     return n;
 }
@@ -146,12 +158,12 @@ void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
     for (uint32_t i = 0; i < s->config.limits.items_max;
          i++) /* who waits for units must hear of it */
         if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL)
-            fg_stock_mark_dirty(s, i);
+            mark_dirty(s, i);
 }
 
 bool fg_stock_idle(const struct fg_stock *s)
 {
-    bool disk = s->mode != FG_STOCK_FAILED && s->held.head != s->held.tail;
+    bool disk = s->mode != FG_STOCK_FAILED && s->deferred.head != s->deferred.tail;
 
     return !disk && s->waiting == 0 && s->commands == 0 && s->dirty_head == NIL &&
            s->ready.head == s->ready.tail;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A large table is slow because each step of a look-up waits for memory. Here a burst takes each
  * step together. */
-#include "stock/lookup.h"
+#include "stock/tables.h"
 
 /* The last item that was looked up: most of a burst want the same. */
 struct last {

@@ -2,7 +2,9 @@
 /* Birth, recovery and inspection of an engine. */
 #include <sys/mman.h>
 
-#include "stock/lookup.h"
+#include "stock/tables.h"
+#include "stock/users.h"
+#include "stock/wheel.h"
 
 #define HUGE_PAGE   (2u << 20)
 #define ARRAY_ALIGN (2 * FG_CACHE_LINE) /* of struct item */
@@ -27,7 +29,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(usages, fg_stock_usage_lines(l->users_max) * USAGE_LINE)                                     \
     X(entries, entries_max(l, workers))                                                            \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
-    X(held.slots, fg_stock_table_buckets(l->held_max))                                             \
+    X(deferred.slots, fg_stock_table_buckets(l->held_max))                                         \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
     X(denied, DENIED_SLOTS)                                                                        \
     X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                      \
@@ -110,8 +112,8 @@ static void initialise(struct fg_stock *s)
     order_division(s);
     s->usage_lines = fg_stock_usage_lines(l->users_max);
     s->own.mask = fg_stock_table_buckets(l->parked_max) - 1;
-    s->held.mask = fg_stock_table_buckets(l->held_max) - 1;
-    s->held.max = l->held_max;
+    s->deferred.mask = fg_stock_table_buckets(l->held_max) - 1;
+    s->deferred.max = l->held_max;
     s->ready.mask = fg_stock_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
@@ -191,8 +193,6 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     if (at == NIL)
         return fg_fail(err, "orders_max is too small for the log: worker %u has room for %u orders",
                        s->config.worker, s->config.limits.orders_max);
-    if (FG_CANARY_IS(LIMIT_LOST) && from->state == FG_ORDER_SOLD)
-        uses = false;
     if (uses)
         place = usage_add(s, usage_find(s, home, from->user, index), home, from->user, index,
                           from->quantity);

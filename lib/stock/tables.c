@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Changes of the tables that were allocated at start: items by id, orders by (user, order id),
- * usage by (user, item). lookup.h says how they are built. */
-#include "stock/lookup.h"
+ * usage by (user, item). tables.h says how they are built. */
+#include "stock/tables.h"
 
 uint32_t fg_stock_table_buckets(uint32_t entries)
 {

@@ -4,7 +4,7 @@
  * The rate is a token bucket kept as one number, the theoretical arrival time (GCRA, ITU-T I.371),
  * in a set-associative table of fixed size.
  */
-#include "stock/engine.h"
+#include "stock/users.h"
 
 #define REFUSED_BITS 20
 #define REFUSED_MAX  ((1u << REFUSED_BITS) - 1)

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Hashed timing wheel (Varghese and Lauck 1987, scheme 6) of the holds. An order that was confirmed
- * or cancelled stays in its slot until the wheel comes by: finishing an order touches no neighbour.
- *
- * To follow a list through memory is to wait for each order. So a slot is several lists, that are
- * followed side by side: while one order is looked at, the next ones of all lists are on their way
- * into the cache.
+ * Each step along a list waits for an order from memory. So a slot is several lists, followed side
+ * by side: while one order is handled, the next ones of all lists are on their way into the cache.
  */
-#include "stock/lookup.h"
+#include "stock/wheel.h"
 
 enum { EMPTY_SLOTS_MAX = 512 }; /* passed in one loop, so that a late clock is caught up in steps */
 
@@ -88,38 +84,16 @@ static unsigned take_due(struct fg_stock *s, uint64_t now_tick, uint32_t *batch)
     return n;
 }
 
-/* False when the journal has no room. */
-static bool look_at(struct fg_stock *s, uint64_t now_ms, uint32_t at)
-{
-    const struct order *o = &s->orders[at];
-    bool held =
-        o->state == FG_ORDER_RESERVED || (FG_CANARY_IS(EXPIRES_SOLD) && o->state == FG_ORDER_SOLD);
-
-    if (held && o->deadline_ms <= now_ms) {
-        if (!can_record(s))
-            return false;
-        fg_stock_expire(s, now_ms, at);
-    } else if (o->state == FG_ORDER_RESERVED) {
-        fg_stock_wheel_add(s, at);
-    }
-    return true;
-}
-
-void fg_stock_wheel_turn(struct fg_stock *s, uint64_t now_ms)
+unsigned fg_stock_wheel_take_due(struct fg_stock *s, uint64_t now_ms, uint32_t batch[EXPIRE_MAX])
 {
     uint64_t now_tick = now_ms / WHEEL_TICK_MS;
-    uint32_t batch[EXPIRE_MAX];
-    unsigned n;
 
     if (s->wheel_tick == 0)
         s->wheel_tick = now_tick;
-    if (s->mode != FG_STOCK_RUNNING)
-        return;
-    n = take_due(s, now_tick, batch);
-    for (unsigned i = 0; i < n; i++)
-        if (s->orders[batch[i]].state == FG_ORDER_RESERVED)
-            usage_fetch_of(s, &s->orders[batch[i]]);
-    for (unsigned i = 0; i < n; i++)
-        if (!look_at(s, now_ms, batch[i]))
-            push(s, s->wheel_due, batch[i]); /* again in the next loop */
+    return s->mode == FG_STOCK_RUNNING ? take_due(s, now_tick, batch) : 0;
+}
+
+void fg_stock_wheel_put_back(struct fg_stock *s, uint32_t order)
+{
+    push(s, s->wheel_due, order);
 }

@@ -5,11 +5,12 @@
  * 7 bytes a step. At the end everything must be answered, and what is free sold.
  */
 #include "fuzz.h"
-#include "stock/canary.h"
 #include "tests/sim/play.h"
 
-#ifdef FG_CANARY
-enum fg_stock_canary_name fg_stock_canary = FG_CANARY_RETURN_TWICE;
+#ifdef FG_FUZZ_CANARY
+#include "canary.h"
+
+enum sim_canary sim_canary = SIM_CANARY_RETURN_TWICE;
 #endif
 
 enum { SETUP_BYTES = 4, STEP_BYTES = 7, STEPS_MAX = 300, RESTARTS_MAX = 3, ADDITIONS_MAX = 12 };

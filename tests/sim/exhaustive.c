@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "arena.h"
-#ifdef FG_CANARY
+#ifdef SIM_CANARIES
 #include <sys/wait.h>
 
-#include "stock/canary.h"
+#include "canary.h"
 
-enum fg_stock_canary_name fg_stock_canary;
+enum sim_canary sim_canary;
 #endif
 
 enum { DEPTH_MAX = 160, SEEN_BITS = 24, HOLD_MS = 16 };
@@ -277,16 +277,16 @@ static void on_abort(int signal_number)
     _exit(1);
 }
 
-#ifdef FG_CANARY
+#ifdef SIM_CANARIES
 /* Bugs that show with two workers and one item, and the scenario that shows each. */
 static const struct {
-    enum fg_stock_canary_name canary;
+    enum sim_canary canary;
     const char *name;
     unsigned scenario;
 } canaries[] = {
 #define SHOWS(canary, scenario)                                                                    \
     {                                                                                              \
-        FG_CANARY_##canary, #canary, scenario - 1                                                  \
+        SIM_CANARY_##canary, #canary, scenario - 1                                                 \
     }
     SHOWS(RELEASE_NOT_DURABLE, 4), SHOWS(ADDED_NOT_DURABLE, 14),
     SHOWS(LENT_FORGOTTEN, 1),      SHOWS(REFUSE_UNASKED, 1),
@@ -308,7 +308,7 @@ static bool is_found(unsigned i, double seconds)
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        fg_stock_canary = canaries[i].canary;
+        sim_canary = canaries[i].canary;
         FG_ASSERT(freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr));
         explore(&search, &scenarios[canaries[i].scenario], now() + seconds);
         _exit(0);

@@ -28,9 +28,9 @@ static void forget_dead(struct fg_stock *s)
     for (uint64_t i = 0; i <= s->own.mask; i++)
         if (((i - s->own.head) & s->own.mask) >= s->own.tail - s->own.head)
             memset(&s->own.slots[i], 0, sizeof(*s->own.slots));
-    for (uint64_t i = 0; i <= s->held.mask; i++)
-        if (((i - s->held.head) & s->held.mask) >= s->held.tail - s->held.head)
-            memset(&s->held.slots[i], 0, sizeof(*s->held.slots));
+    for (uint64_t i = 0; i <= s->deferred.mask; i++)
+        if (((i - s->deferred.head) & s->deferred.mask) >= s->deferred.tail - s->deferred.head)
+            memset(&s->deferred.slots[i], 0, sizeof(*s->deferred.slots));
     for (uint64_t i = 0; i <= s->ready.mask; i++)
         if (((i - s->ready.head) & s->ready.mask) >= s->ready.tail - s->ready.head)
             memset(&s->ready.slots[i], 0, sizeof(*s->ready.slots));

@@ -3,11 +3,15 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { HANG_SECONDS = 20 };
+/* Of the processor for one run, so that a loaded machine does not look like a hang; and of the
+ * clock.
+ */
+enum { HANG_SECONDS = 20, SLEEP_SECONDS = 200 };
 
 static struct sim sim;
 static struct world_setup setup;
@@ -44,6 +48,15 @@ static void count(struct hunt *h)
         h->statuses[i] += sim.o.statuses[i];
 }
 
+/* Ends this process when the run takes longer; 0 = no limit. */
+static void limit_run(unsigned seconds)
+{
+    struct itimerval limit = {.it_value.tv_sec = seconds};
+
+    FG_ASSERT(setitimer(ITIMER_PROF, &limit, NULL) == 0);
+    alarm(seconds ? SLEEP_SECONDS : 0);
+}
+
 static void run_seeds(struct hunt *h)
 {
     static const unsigned cycle[] = {1, 2, 3, 8};
@@ -53,9 +66,9 @@ static void run_seeds(struct hunt *h)
         h->failed_seed = h->first_seed + h->runs;
         h->failed_workers = h->workers ? h->workers : cycle[h->failed_seed % 4];
         sim_draw(h->failed_seed, h->failed_workers, &setup, steps);
-        alarm(HANG_SECONDS);
+        limit_run(HANG_SECONDS);
         play(steps, SIM_STEPS);
-        alarm(0);
+        limit_run(0);
         count(h);
     }
 }
@@ -97,7 +110,7 @@ static bool fails_alike(const struct sim_step *list, unsigned n, const char *fai
     bool ok = in_child(&pid);
 
     if (pid == 0) {
-        alarm(HANG_SECONDS);
+        limit_run(HANG_SECONDS);
         play(list, n);
         _exit(0);
     }

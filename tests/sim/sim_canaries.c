@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The simulator's own test: an engine with a deliberate bug (lib/stock/canary.h) has to fail, each
- * bug within a minute; the same build without a bug has to pass.
+ * The simulator's own test: an engine with a deliberate bug (tests/sim/plant) has to fail, each bug
+ * within a minute; the same build without a bug has to pass.
  */
 #include <getopt.h>
 
+#include "canary.h"
 #include "hunt.h"
-#include "stock/canary.h"
 
-enum fg_stock_canary_name fg_stock_canary;
+enum sim_canary sim_canary;
 
 static const struct {
     const char *name, *text;
 } canaries[] = {{"NONE", "no bug"},
 #define X(name, text) {#name, text},
-                FG_CANARY_LIST(X)
+                SIM_CANARY_LIST(X)
 #undef X
 };
 
@@ -34,13 +34,13 @@ static int find(const char *name)
 static bool try(int number, bool trace)
 {
     struct hunt h = {.first_seed = FIRST_SEED,
-                     .runs_max = number == FG_CANARY_NONE ? HEALTHY_RUNS : UINT64_MAX,
-                     .seconds_max = number == FG_CANARY_NONE ? 600 : 60,
+                     .runs_max = number == SIM_CANARY_NONE ? HEALTHY_RUNS : UINT64_MAX,
+                     .seconds_max = number == SIM_CANARY_NONE ? 600 : 60,
                      .shrink_seconds = trace ? 20 : 0};
     bool good;
 
-    fg_stock_canary = (enum fg_stock_canary_name)number;
-    good = hunt(&h) == (number == FG_CANARY_NONE);
+    sim_canary = (enum sim_canary)number;
+    good = hunt(&h) == (number == SIM_CANARY_NONE);
     printf("%sok %d - %s: %s", good ? "" : "not ", number + 1, canaries[number].name,
            canaries[number].text);
     if (h.failed)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "stock/lookup.h"
+#include "stock/tables.h"
 
 enum { ORDERS = 60, USERS = 23, NAMES = 40, STEPS = 200000 };
 

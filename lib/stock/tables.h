@@ -12,13 +12,18 @@
  * that is free behind it, and is counted by the lines that he passed: a look-up ends at a line that
  * nobody passed. So it is mostly one line, and nothing moves when a usage ends.
  */
-#ifndef FG_STOCK_LOOKUP_H
-#define FG_STOCK_LOOKUP_H
+#ifndef FG_STOCK_TABLES_H
+#define FG_STOCK_TABLES_H
 
 #include "stock/engine.h"
 
-/* Really: GCC takes a function that only prefetches for one without effect, and drops its call. */
-#define INLINE static inline __attribute__((always_inline))
+/* Sizes for that many entries. */
+uint32_t fg_stock_table_buckets(uint32_t entries);
+uint32_t fg_stock_usage_lines(uint32_t users);
+
+/* ---- items */
+
+void fg_stock_item_define(struct fg_stock *s, uint32_t index, uint64_t id);
 
 static inline uint32_t item_bucket(const struct fg_stock *s, uint64_t id)
 {
@@ -33,6 +38,12 @@ static inline uint32_t item_find(const struct fg_stock *s, uint64_t id)
         at = s->items[at].hash_next;
     return at;
 }
+
+/* ---- orders */
+
+uint32_t fg_stock_order_walk(const struct fg_stock *s, uint32_t at, uint64_t user,
+                             const uint8_t order_id[16]);
+void fg_stock_order_remove(struct fg_stock *s, uint32_t at);
 
 static inline uint64_t order_hash(const struct fg_stock *s, uint64_t user,
                                   const uint8_t order_id[16])
@@ -114,6 +125,12 @@ INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
     publish_orders(s, 1);
     return at;
 }
+
+/* ---- usages */
+
+struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
+struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t slot, uint32_t units);
 
 static inline uint64_t usage_hash(const struct fg_stock *s, uint64_t user, uint32_t item)
 {

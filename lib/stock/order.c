@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stock/order.h"
+
+#include "stock/tables.h"
+#include "stock/wheel.h"
+
+INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                         enum fg_journal_record_type type)
+{
+    struct fg_journal_record *r = fg_ring_next(s->config.journal);
+
+    FG_ASSERT(r != NULL);
+    r->seq = 0;
+    r->time_ms = now_ms;
+    r->type = (uint8_t)type;
+    r->worker = (uint8_t)s->config.worker;
+    r->quantity = o->quantity;
+    r->crc = 0;
+    r->item = s->items[o->item].id;
+    memcpy(r->order_id, o->order_id, 16);
+    r->user = o->user;
+    r->arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
+    fg_ring_give(s->config.journal);
+    o->seq = ++s->pushed;
+}
+
+INLINE void defer_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
+{
+    struct deferred *d = defer(s, o->seq);
+
+    d->item = o->item;
+    d->units = release;
+    if (token == FG_NO_TOKEN)
+        return;
+    answer_order(s, o, &d->answer);
+    d->answer.token = token;
+}
+
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
+{
+    struct order *o = &s->orders[order];
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->free >= o->quantity);
+    item->free -= o->quantity;
+    item->reserved += o->quantity;
+    if (!is_home(s, item) && item->left_hint > o->quantity)
+        item->left_hint -= o->quantity;
+    o->state = FG_ORDER_RESERVED;
+    o->deadline_ms = now_ms + item->hold_ms;
+    record_order(s, now_ms, o, FG_REC_RESERVED);
+    fg_stock_wheel_add(s, order);
+    defer_order(s, o, token, 0);
+    COUNT(s, reserved, 1);
+}
+
+void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
+{
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->reserved >= o->quantity);
+    item->reserved -= o->quantity;
+    item->sold += o->quantity;
+    o->state = FG_ORDER_SOLD;
+    record_order(s, now_ms, o, FG_REC_SOLD);
+    defer_order(s, o, token, 0);
+    COUNT(s, sold, 1);
+}
+
+/* The wheel meets the order at its old deadline, and only then moves it to the new one. */
+void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
+                     uint32_t token)
+{
+    o->deadline_ms = until_ms;
+    record_order(s, now_ms, o, FG_REC_EXTENDED);
+    defer_order(s, o, token, 0);
+    COUNT(s, extended, 1);
+}
+
+/* The units come back for sale when the record is durable: before that, a crash could show them as
+ * sold twice. */
+static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token,
+                      enum fg_ledger_order_state state, enum fg_journal_record_type type)
+{
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->reserved >= o->quantity);
+    item->reserved -= o->quantity;
+    item->releasing += o->quantity;
+    fg_stock_usage_sub(s, o->usage, o->quantity);
+    o->state = (uint8_t)state;
+    record_order(s, now_ms, o, type);
+    defer_order(s, o, token, o->quantity);
+}
+
+void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
+{
+    give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
+    COUNT(s, cancelled, 1);
+}
+
+void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o)
+{
+    give_back(s, now_ms, o, FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
+    COUNT(s, expired, 1);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The steps of an order. Each changes the order, writes the record, and defers the answer until
+ * that record is durable; can_record() was true. A token of FG_NO_TOKEN asks for no answer. Private
+ * to lib/stock.
+ */
+#ifndef FG_STOCK_ORDER_H
+#define FG_STOCK_ORDER_H
+
+#include "stock/outbox.h"
+
+/* Answers with the state of an order. Leaves the token alone. */
+INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
+{
+    static const uint8_t status[ORDER_STATES] = {
+        [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,
+        [FG_ORDER_SOLD] = FG_STATUS_SOLD,
+        [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED,
+        [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
+    };
+    const struct item *item = &s->items[o->item];
+
+    a->status = status[o->state];
+    a->command = 0;
+    a->quantity = o->quantity;
+    a->left = item_left(s, item);
+    a->retry_ms = 0;
+    a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
+    a->item = item->id;
+    memcpy(a->order_id, o->order_id, 16);
+}
+
+/* Reserves free units of this worker for a request that passed every check. */
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
+
+void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token);
+
+void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
+                     uint32_t token);
+
+void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token);
+
+void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o);
+
+#endif

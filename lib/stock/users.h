@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The users that the operator denied, and the rate at which each user asks. Private to lib/stock.
+ */
+#ifndef FG_STOCK_USERS_H
+#define FG_STOCK_USERS_H
+
+#include "stock/engine.h"
+
+bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user);
+
+/* Denies or allows; false when FG_DENIED_MAX users were denied before. */
+bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny);
+
+/* 0: the user may ask now, and this counts as asking; else the milliseconds until then. */
+uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms);
+
+#endif

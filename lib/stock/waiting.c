@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stock/waiting.h"
+
+#include "stock/outbox.h"
+#include "stock/tables.h"
+
+/* A request to this worker's own bank waits for the next loop, as those of other workers do. */
+static void ask_own_bank(struct fg_stock *s, const struct own_need *need)
+{
+    FG_ASSERT(s->own.tail - s->own.head <= s->own.mask);
+    s->own.slots[s->own.tail++ & s->own.mask] = *need;
+}
+
+static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, const struct order *o)
+{
+    bool first = item->wait_head == NIL;
+    struct fg_stock_message m = {.type = FG_MSG_NEED,
+                                 .first = first,
+                                 .index = index,
+                                 .units = o->quantity,
+                                 .serial = o->serial};
+
+    if (is_home(s, item)) {
+        ask_own_bank(
+            s, &(struct own_need){
+                   .index = index, .units = o->quantity, .serial = o->serial, .first = first});
+        return true;
+    }
+    if (s->needs >= s->config.limits.parked_max || !fg_ring_push(s->config.to[item->home], &m))
+        return false;
+    s->needs++;
+    COUNT(s, needs, 1);
+    return true;
+}
+
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token)
+{
+    struct item *item = item_at(s, index);
+    struct order *o = &s->orders[order];
+
+    if (s->waiting >= s->config.limits.parked_max)
+        return false;
+    o->state = ORDER_PENDING;
+    o->token = token;
+    o->serial = s->serial + 1;
+    o->next = NIL;
+    if (!ask_bank(s, item, index, o))
+        return false;
+    s->serial++;
+    if (item->wait_head == NIL)
+        item->wait_head = order;
+    else
+        s->orders[item->wait_tail].next = order;
+    item->wait_tail = order;
+    s->waiting++;
+    COUNT(s, parked, 1);
+    return true;
+}
+
+static void unlink_waiter(struct fg_stock *s, struct item *item, uint32_t before, uint32_t order)
+{
+    uint32_t next = s->orders[order].next;
+
+    if (before == NIL)
+        item->wait_head = next;
+    else
+        s->orders[before].next = next;
+    if (item->wait_tail == order)
+        item->wait_tail = before;
+}
+
+void fg_stock_unpark(struct fg_stock *s, struct item *item)
+{
+    uint32_t at = item->wait_head;
+
+    FG_ASSERT(at != NIL);
+    unlink_waiter(s, item, NIL, at);
+    s->waiting--;
+}
+
+static uint32_t retry_after_ms(enum fg_packet_status status)
+{
+    if (status == FG_STATUS_BUSY)
+        return RETRY_BUSY_MS;
+    return status == FG_STATUS_SOLD_OUT ? RETRY_RETURNS_MS : 0;
+}
+
+void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
+                            enum fg_packet_status status, uint32_t left)
+{
+    struct item *item = item_at(s, index);
+    uint32_t before = NIL, at = item->wait_head;
+    struct fg_stock_answer a = {.status = (uint8_t)status, .left = left, .item = item->id};
+    struct order *o;
+
+    while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0) {
+        before = at;
+        at = s->orders[at].next;
+    }
+    if (at == NIL || s->orders[at].serial != serial)
+        return; /* it was served from the slice meanwhile */
+    o = &s->orders[at];
+    a.token = o->token;
+    a.retry_ms = retry_after_ms(status);
+    memcpy(a.order_id, o->order_id, 16);
+    unlink_waiter(s, item, before, at);
+    fg_stock_usage_sub(s, o->usage, o->quantity);
+    fg_stock_order_remove(s, at);
+    if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
+        COUNT(s, sold_out, 1);
+    fg_stock_push_ready(s, &a); /* stays counted in `waiting` until it is handed out */
+}

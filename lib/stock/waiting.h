@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The requests of this worker that wait for units of an item. Each has one NEED with the item's
+ * bank, which answers it exactly once and in order. Private to lib/stock.
+ */
+#ifndef FG_STOCK_WAITING_H
+#define FG_STOCK_WAITING_H
+
+#include "stock/engine.h"
+
+/* Asks the bank for the order's units and puts the order at the end of the waiting list. False when
+ * there is no room; nothing was changed. */
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
+
+/* Takes the oldest order, which must exist, out of the waiting list. */
+void fg_stock_unpark(struct fg_stock *s, struct item *item);
+
+/* Refuses the request `serial` and forgets it, unless it has been served meanwhile. */
+void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
+                            enum fg_packet_status status, uint32_t left);
+
+#endif
