@@ -222,7 +222,7 @@ fg_packet_keyring_find(const struct fg_packet_keyring *ring, uint16_t id)
     X(KEY, "unknown key id")                                                                       \
     X(TAG, "wrong tag")                                                                            \
     X(SOURCE,                                                                                      \
-      "no way back: zero or multicast source address, multicast destination, or source port 0")
+      "unanswerable: zero or multicast source address, multicast destination, or source port 0")
 
 enum fg_packet_drop {
     FG_DROP_NONE = 0,

@@ -151,7 +151,7 @@ static void statuses_are_those_of_the_code(void **state)
 
 static void drop_reasons_are_those_of_the_code(void **state)
 {
-    read_table("\n## What gets no answer\n", &rows);
+    read_table("\n## Packets without an answer\n", &rows);
     assert_int_equal(rows.count, FG_DROP_COUNT - 1);
     for (unsigned drop = 1; drop < FG_DROP_COUNT; drop++) {
         assert_string_equal(rows.cell[drop - 1][0], fg_packet_drop_name(drop));
