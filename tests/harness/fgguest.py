@@ -26,6 +26,7 @@ mount -t tmpfs run /run; mount -t tmpfs log /var/lib/floodgate
 echo 200 >/proc/sys/vm/nr_hugepages; mount -t hugetlbfs huge /dev/hugepages
 ip link set lo up
 for m in irqbypass vfio vfio_virqfd vfio_iommu_type1 vfio-pci-core vfio-pci; do
+    [ -e /modules/$m.ko ] || continue # vfio_virqfd is a part of vfio since Linux 6.2
     case $m in *type1) insmod /modules/$m.ko allow_unsafe_interrupts=1 ;; *) insmod /modules/$m.ko ;; esac
 done
 for d in DEVICES; do

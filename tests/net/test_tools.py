@@ -70,7 +70,7 @@ def test_usage_errors():
                            (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
                            (['lint', 'nothing'], 'format'),
                            (['setup', '--nothing'], 'usage: tools/setup'),
-                           (['setup', '--for', 'fun'], 'not one of build, demo, test, bench, lint, all')):
+                           (['setup', '--for', 'fun'], 'not one of build, demo, unit, test, bench, lint, all')):
         done = subprocess.run([os.path.join(TOOLS, argv[0]), *argv[1:]], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stdout + done.stderr, (argv, done)
 
@@ -213,8 +213,8 @@ def test_setup_names_what_is_missing(lab):
     """tools/setup finds the missing packages of its list, and only those"""
     root = copy_tree(lab, ['setup'])
     put(root, 'tools/packages.txt', '# none\n\n[build]\nbash  # there\nfg-none-b # not there\n[demo]\nfg-none-d\n'
-        '[test]\nfg-none-t\nfg-none-b\n[bench]\nfg-none-x\nfg-none-t\n[lint]\nfg-none-l\n')
-    for purpose, letters in {'build': 'b', 'demo': 'bd', 'test': 'bdt', 'bench': 'bdtx', 'lint': 'l', 'all': 'bdltx'}.items():
+        '[unit]\nfg-none-u\n[test]\nfg-none-t\nfg-none-b\n[bench]\nfg-none-x\nfg-none-t\n[lint]\nfg-none-l\n')
+    for purpose, letters in {'build': 'b', 'demo': 'bd', 'unit': 'bu', 'test': 'bdtu', 'bench': 'bdtx', 'lint': 'l', 'all': 'bdltux'}.items():
         out = setup_function(f'root={root}; choose_purposes {purpose}; missing_packages')
         assert out.split() == [f'fg-none-{letter}' for letter in letters], (purpose, out)
 
@@ -229,7 +229,7 @@ def test_packages_are_well_formed():
             elif words:
                 assert len(words) == 1 and words[0] not in section, (words, section)
                 section += words
-    assert list(sections) == ['build', 'demo', 'test', 'bench', 'lint'] and all(sections.values()), sections
+    assert list(sections) == ['build', 'demo', 'unit', 'test', 'bench', 'lint'] and all(sections.values()), sections
 
 
 def test_setup_shows_progress_in_a_log():

@@ -38,6 +38,10 @@ def say(text):
     print(f'release: {text}', file=sys.stderr, flush=True)
 
 
+def patience():
+    return min(max(1, os.getloadavg()[0] / os.cpu_count()), PATIENCE_MAX)
+
+
 class Steps:
     """Runs commands one after the other and reports each as a case; the first that fails is the last."""
 
@@ -48,7 +52,7 @@ class Steps:
     def run(self, name, argv, seconds, env=None):
         self.number += 1
         began = time.monotonic()
-        seconds *= min(max(1, os.getloadavg()[0] / os.cpu_count()), PATIENCE_MAX)
+        seconds *= patience()
         with open(self.log, 'w', encoding='utf-8') as out:
             child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env)
         code = None
@@ -130,7 +134,7 @@ def inside(root, release):
     def chroot(name, seconds, *argv):
         steps.run(name, ['chroot', root, 'env', '-C', SOURCE, *argv], seconds, ENVIRONMENT)
 
-    steps = Steps(os.path.join(fgrelease.FOLDER, 'log'), 7 + len(NET))
+    steps = Steps(os.path.join(fgrelease.FOLDER, 'log'), 8 + len(NET))
     if free_kb() >= MEMORY_KB:
         mount('-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', root)
     else:
@@ -140,9 +144,10 @@ def inside(root, release):
     chroot(f'tools/setup --for demo, on {release}', 420, 'tools/setup', '--for', 'demo')
     targets = sorted({t for suite in ('unit', 'bpf') for t in tests_of(root, suite)[0]})
     chroot('the tests of the tiers unit and bpf build', 300, 'ninja', '-C', 'build', *targets, 'tests/bpf/clocked.bpf.o')
+    chroot('tools/setup --for unit installs the rest', 200, 'tools/setup', '--for', 'unit', '--packages')
     for suite in ('unit', 'bpf'):
         chroot(f'tier {suite}: {tests_of(root, suite)[1]} programs', 300, 'meson', 'test', '-C', 'build', '--no-rebuild',
-               '--print-errorlogs', '--suite', suite)
+               '--print-errorlogs', '--timeout-multiplier', f'{patience():.1f}', '--suite', suite)
     for argv in NET:
         chroot(f'{argv[0]}: {" ".join(argv[1:])}', 180, *argv)
     chroot('tools/demo: a whole sale', 200, 'tools/demo', '--no-setup')

@@ -27,7 +27,7 @@ TIERS = {
 SCRIPT_TIERS = ('net', 'fault', 'release')
 LIVE_TIERS = ('release',)  # their programs take minutes: what they say on standard error is shown at once
 SANITIZE_TIERS = ('unit', 'sim')
-PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the build
+PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the purpose `unit`
 SCRIPT_SECONDS = 900  # longest time of one script
 SKIP_CODE = 77
 SHOWN_LINES = 60      # of a failed case's output
@@ -290,7 +290,7 @@ def run_all(options, build):
     # the sanitizers make gcc warn of what cannot be
     sanitizers = ['--', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Dwerror=false']
     meson_options = sanitizers if options.sanitize else []
-    purpose = 'build' if set(options.tiers) <= set(PLAIN_TIERS) else 'test'
+    purpose = 'unit' if set(options.tiers) <= set(PLAIN_TIERS) else 'test'
     setup = step('tools/setup', [os.path.join(ROOT, 'tools/setup'), '--for', purpose, *meson_options], {'FG_BUILD': build})
     results.add(setup)
     if setup.failed:
