@@ -50,16 +50,4 @@ void fg_journal_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suf
 bool fg_journal_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs,
                           size_t *count, struct fg_error *err);
 
-struct fg_journal;
-struct fg_journal_options;
-
-/** fg_journal_open() on another file system; *ops is copied, its ctx is not. */
-struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
-                                      const struct fg_journal_options *options,
-                                      struct fg_error *err);
-
-/** fg_journal_retire() on another file system. */
-ssize_t fg_journal_retire_on(const struct fg_journal_file_ops *ops, const char *dir,
-                             uint64_t passed_seq, uint64_t keep_bytes, struct fg_error *err);
-
 #endif

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * pace: how long the journal's thread sleeps when it finds nothing. Workers wake nobody (that would
- * be a system call) unless they have nothing to do, so what it sleeps is added to an answer. Short
- * while orders come: a commit takes longer than the longest of these sleeps. After a while of
- * silence fewer wake-ups are worth more than the first order's last millisecond: each costs a
- * worker on the same CPU some microseconds. No clock: the sleeps themselves are added up. One
- * thread.
+ * pace: how long the journal's thread sleeps when it finds no record. A busy worker does not wake
+ * it, since that is a system call, so its sleep delays an answer. While orders come the sleeps are
+ * shorter than a commit. After a silence they grow to a millisecond: each wake-up costs a worker on
+ * the same CPU some microseconds. It reads no clock but adds up its sleeps. One thread.
  */
 #ifndef FG_JOURNAL_PACE_H
 #define FG_JOURNAL_PACE_H

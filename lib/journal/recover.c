@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What happens before the first commit: the lock, the check of all segments, the cut of a torn
  * tail. */
+#include "journal/recover.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** writer: the inside of struct fg_journal, shared by recover.c (open) and journal.c (commit).
- * Private. */
+/**
+ * writer: the inside of struct fg_journal. writer.c commits and closes; recover.c, which opens,
+ * uses it. Private to lib/journal.
+ */
 #ifndef FG_JOURNAL_WRITER_H
 #define FG_JOURNAL_WRITER_H
 
 #include <limits.h>
 
+#include "journal/journal.h"
 #include "journal/segment.h"
 #include "journal/spare.h"
 
@@ -21,7 +24,7 @@ struct fg_journal {
     bool memory, retired, prepares;
     int dir_fd, lock_fd;
     int spare_fd;           /* FG_SPARE_NAME, allocated; -1 = none */
-    struct fg_spare *spare; /* makes it beforehand; NULL = nobody does */
+    struct fg_spare *spare; /* prepares it in a thread of its own; NULL = none */
 
     struct fg_journal_segment base; /* holds the place of last_seq + 1, or ends right before it */
     struct fg_journal_segment tip;  /* where the commit under way writes; base between commits */
@@ -37,11 +40,6 @@ struct fg_journal {
         *stage; /* [stage_records]: what is written, place 0 is that of the BATCH record */
     size_t stage_records;
 };
-
-/** Records why the disk refused: FULL or FAILED by errno. Returns false. */
-bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name);
-
-bool fg_journal_sync(struct fg_journal *j, const struct fg_journal_segment *s);
 
 /** Allocates the next segment's file, without header and name. */
 bool fg_journal_make_spare(struct fg_journal *j);

@@ -19,6 +19,7 @@
 
 #include "journal/file.h"
 #include "journal/journal.h"
+#include "journal/recover.h"
 
 #define SEGMENT   FG_SEGMENT_BYTES_MIN /* 1023 records */
 #define PLACES    (SEGMENT / 64 - 1)

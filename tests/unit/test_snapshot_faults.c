@@ -6,6 +6,7 @@
  */
 #include "journal_disk.h"
 
+#include "journal/retire.h"
 #include "ledger/snapshot.h"
 #include "ledger/snapshot_format.h"
 

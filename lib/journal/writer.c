@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "journal/journal.h"
+#include "journal/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "journal/writer.h"
-
-bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name)
+/* Records why the disk refused: FULL or FAILED by errno. Returns false. */
+static bool refused(struct fg_journal *j, const char *what, const char *name)
 {
     int error = errno;
 
@@ -17,35 +16,35 @@ bool fg_journal_trouble(struct fg_journal *j, const char *what, const char *name
     return false;
 }
 
-static bool segment_trouble(struct fg_journal *j, const char *what, uint64_t first_seq)
+static bool segment_refused(struct fg_journal *j, const char *what, uint64_t first_seq)
 {
     char name[FG_SEGMENT_NAME_SIZE];
 
     fg_journal_segment_name(name, first_seq);
-    return fg_journal_trouble(j, what, name);
+    return refused(j, what, name);
 }
 
 /* No space reported by a sync is final too: what was written before is lost with it. */
-static bool sync_trouble(struct fg_journal *j, const char *name)
+static bool sync_refused(struct fg_journal *j, const char *name)
 {
-    fg_journal_trouble(j, "sync", name);
+    refused(j, "sync", name);
     j->state = FG_JOURNAL_FAILED;
     return false;
 }
 
-bool fg_journal_sync(struct fg_journal *j, const struct fg_journal_segment *s)
+static bool sync_segment(struct fg_journal *j, const struct fg_journal_segment *s)
 {
     char name[FG_SEGMENT_NAME_SIZE];
 
     if (j->memory || j->ops.sync(j->ops.ctx, s->fd) == 0)
         return true;
     fg_journal_segment_name(name, s->first_seq);
-    return sync_trouble(j, name);
+    return sync_refused(j, name);
 }
 
 static bool sync_dir(struct fg_journal *j)
 {
-    return j->memory || j->ops.sync_dir(j->ops.ctx, j->dir_fd) == 0 || sync_trouble(j, ".");
+    return j->memory || j->ops.sync_dir(j->ops.ctx, j->dir_fd) == 0 || sync_refused(j, ".");
 }
 
 static void drop_spare(struct fg_journal *j)
@@ -61,16 +60,16 @@ bool fg_journal_make_spare(struct fg_journal *j)
 {
     j->spare_fd = j->ops.create(j->ops.ctx, j->dir_fd, FG_SPARE_NAME);
     if (j->spare_fd < 0)
-        return fg_journal_trouble(j, "create", FG_SPARE_NAME);
+        return refused(j, "create", FG_SPARE_NAME);
     if (j->ops.allocate(j->ops.ctx, j->spare_fd, j->segment_bytes) < 0) {
-        fg_journal_trouble(j, "allocate", FG_SPARE_NAME);
+        refused(j, "allocate", FG_SPARE_NAME);
         drop_spare(j); /* it may hold the little room that is left */
         return false;
     }
     return true;
 }
 
-/* One that was prepared, or else a new one. */
+/* Takes the spare that was prepared, or else makes one. */
 static bool have_spare(struct fg_journal *j)
 {
     if (j->spare_fd < 0)
@@ -90,11 +89,11 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
     fg_journal_segment_name(name, first_seq);
     fg_journal_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
     if (!fg_journal_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
-        return fg_journal_trouble(j, "write", FG_SPARE_NAME);
-    if (!fg_journal_sync(j, &next))
+        return refused(j, "write", FG_SPARE_NAME);
+    if (!sync_segment(j, &next))
         return false;
     if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_SPARE_NAME, name) < 0)
-        return fg_journal_trouble(j, "rename " FG_SPARE_NAME " to", name);
+        return refused(j, "rename " FG_SPARE_NAME " to", name);
     j->spare_fd = -1;
     fg_journal_spare_want(j->spare);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
@@ -103,8 +102,8 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
     return sync_dir(j);
 }
 
-/* The segments that the unfinished commit began, newest first, so that the rest is a prefix at any
- * moment. */
+/* Removes the segments that the unfinished commit began. Newest first, so the rest is a prefix at
+ * any moment. */
 static bool remove_segments(struct fg_journal *j)
 {
     while (j->tip.first_seq != j->base.first_seq) {
@@ -112,7 +111,7 @@ static bool remove_segments(struct fg_journal *j)
 
         fg_journal_segment_name(name, j->tip.first_seq);
         if (j->ops.remove(j->ops.ctx, j->dir_fd, name) < 0 && errno != ENOENT)
-            return fg_journal_trouble(j, "remove", name);
+            return refused(j, "remove", name);
         if (!sync_dir(j))
             return false;
         if (j->tip.fd >= 0)
@@ -148,10 +147,10 @@ static bool take_back(struct fg_journal *j)
         if (n > sizeof(zeros))
             n = sizeof(zeros);
         if (!fg_journal_file_write(&j->ops, j->base.fd, zeros, n, offset))
-            return segment_trouble(j, "write", j->base.first_seq);
+            return segment_refused(j, "write", j->base.first_seq);
         offset += n;
     }
-    if (!fg_journal_sync(j, &j->base))
+    if (!sync_segment(j, &j->base))
         return false;
     j->unfinished = false;
     j->dirty_end = 0;
@@ -172,7 +171,7 @@ struct fg_journal_record *fg_journal_positions(struct fg_journal *j, size_t n)
     return j->stage + 1;
 }
 
-/* Places first..first+count-1 of the commit (0 is its BATCH record) as they are to be written. */
+/* Prepares the records first..first+count-1 of the commit for writing; 0 is its BATCH record. */
 static struct fg_journal_record *stage_part(struct fg_journal *j,
                                             const struct fg_journal_record *records, size_t first,
                                             size_t count, uint64_t now_ms)
@@ -190,7 +189,7 @@ static struct fg_journal_record *stage_part(struct fg_journal *j,
     return part;
 }
 
-/* Those places, all in the tip. */
+/* Writes those records; all of them lie in the tip. */
 static bool write_part(struct fg_journal *j, const struct fg_journal_record *records, size_t first,
                        size_t count, uint64_t now_ms)
 {
@@ -201,7 +200,7 @@ static bool write_part(struct fg_journal *j, const struct fg_journal_record *rec
     if (j->tip.fd == j->base.fd)
         j->dirty_end = offset + count * sizeof(*part);
     if (!fg_journal_file_write(&j->ops, j->tip.fd, part, count * sizeof(*part), offset))
-        return segment_trouble(j, "write", j->tip.first_seq);
+        return segment_refused(j, "write", j->tip.first_seq);
     return true;
 }
 
@@ -216,7 +215,7 @@ static bool write_all(struct fg_journal *j, const struct fg_journal_record *reco
 
         if (count == 0) {
             j->unfinished = true;
-            if (!fg_journal_sync(j, &j->tip) || !fg_journal_next_segment(j, seq, now_ms))
+            if (!sync_segment(j, &j->tip) || !fg_journal_next_segment(j, seq, now_ms))
                 return false;
             continue;
         }
@@ -228,7 +227,7 @@ static bool write_all(struct fg_journal *j, const struct fg_journal_record *reco
             return false;
         done += count;
     }
-    return fg_journal_sync(j, &j->tip);
+    return sync_segment(j, &j->tip);
 }
 
 /* Asks for the next segment's room before a byte is written: a full disk is mostly found here. */
