@@ -20,7 +20,7 @@ import fgtest  # noqa: E402
 
 PROGRAMS = ('bpf_verdict', 'bpf_attach')
 APPLETS = ('mount', 'insmod', 'echo', 'cat', 'mkdir', 'poweroff', 'tail', 'uname', 'seq', 'sleep')
-FLAGS = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', '-ffreestanding', f'-I{fgtest.ROOT}']
+FLAGS = ['-target', 'bpf', '-mcpu=v3', '-O2', '-g', '-ffreestanding', f'-I{fgtest.ROOT}', f'-I{fgtest.ROOT}/lib']
 # busybox's shell would take its own `ip`: /bin/sh is Debian's
 INIT = '''#!/bin/busybox sh
 export PATH=/bin
@@ -30,7 +30,7 @@ insmod /modules/veth.ko
 echo GUEST KERNEL $(uname -r)
 for object in OBJECTS; do
     for program in PROGRAMS; do
-        FG_SECONDS=400 FG_OBJECT=/objects/$object $program >/tmp/out 2>&1
+        FG_SECONDS=400 FG_OBJECT=/objects/$object $program brief >/tmp/out 2>&1
         code=$?
         [ $code = 0 ] || tail -n 30 /tmp/out
         echo RESULT $object $program $code
