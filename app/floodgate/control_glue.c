@@ -242,7 +242,7 @@ static unsigned samples(void *ctx, struct fg_filter_sample *list, unsigned max)
 {
     struct fg_daemon *d = ctx;
 
-    return fg_filter_samples_last(d->samples, list, max);
+    return d->samples ? fg_filter_samples_last(d->samples, list, max) : 0;
 }
 
 static struct fg_penalty *penalty(void *ctx)

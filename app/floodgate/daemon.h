@@ -187,15 +187,6 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet);
 void fg_telemetry_start(struct fg_daemon *d);
 void fg_telemetry_stop(void);
 
-/* samples.c: any thread but a worker */
-struct fg_filter_samples_reader *
-fg_filter_samples_open(struct fg_filter *filter, struct fg_penalty *penalty, struct fg_error *err);
-void fg_filter_samples_close(struct fg_filter_samples_reader *samples);
-void fg_filter_samples_poll(
-    struct fg_filter_samples_reader *samples); /**< takes what is new out of the kernel's ring */
-unsigned fg_filter_samples_last(struct fg_filter_samples_reader *samples,
-                                struct fg_filter_sample *list, unsigned max);
-
 /* shield.c: main thread */
 bool fg_penalty_box_lists(struct fg_daemon *d,
                           struct fg_error *err); /**< from files, before anything is attached */

@@ -77,8 +77,6 @@ struct fg_control_daemon {
     enum fg_control_result (*log_snapshot)(void *ctx, uint64_t *seq, struct fg_error *err);
 };
 
-#define FG_SAMPLES_KEPT 256 /**< sampled drops that the daemon remembers */
-
 struct fg_control;
 
 /** Listens on `socket_path` (a stale socket of a dead daemon is replaced, a live one refused) and

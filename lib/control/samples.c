@@ -41,12 +41,12 @@ void fg_control_handle_samples(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     unsigned limit = call->limit ? (unsigned)call->limit : SAMPLES_DEFAULT, n;
-    struct fg_filter_sample *samples = calloc(FG_SAMPLES_KEPT, sizeof(*samples));
+    struct fg_filter_sample *samples = calloc(FG_FILTER_SAMPLES_KEPT, sizeof(*samples));
     uint64_t now_ms = fg_clock_mono_ms();
     json_t *list = json_array();
 
     n = samples ? daemon->samples(daemon->ctx, samples,
-                                  limit < FG_SAMPLES_KEPT ? limit : FG_SAMPLES_KEPT)
+                                  limit < FG_FILTER_SAMPLES_KEPT ? limit : FG_FILTER_SAMPLES_KEPT)
                 : 0;
     for (unsigned i = 0; i < n; i++)
         json_array_append_new(list, sample_json(&samples[i], now_ms));

@@ -104,11 +104,6 @@ struct fg_filter_link {
 int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned max,
                      uint64_t counters[FG_VERDICT_COUNT], struct fg_error *err);
 
-#define FG_SAMPLE_TEXT 256
-/** The packet of a sample as a line, and its source (family 0: none). Any thread. */
-void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_filter_prefix *source,
-                             char *text, size_t size);
-
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 
@@ -190,12 +185,44 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const ch
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
 
-/** Descriptor of the ring of samples (struct fg_filter_sample), for ring_buffer__new. Owned by the
- * filter; -1: no kernel. */
+/* ---- samples of dropped packets */
+
+/**
+ * Descriptor of the kernel's ring of samples (struct fg_filter_sample), for ring_buffer__new. Owned
+ * by the filter; -1: no kernel.
+ */
 int fg_filter_samples(const struct fg_filter *filter);
-/** The next sample that fg_filter_verdict_of_frame took (ifindex 0); false: none is there. One
- * thread at a time. */
+/**
+ * The next sample that fg_filter_verdict_of_frame took (ifindex 0); false: there is none. One
+ * thread at a time.
+ */
 bool fg_filter_next_sample(struct fg_filter *filter, struct fg_filter_sample *sample);
+
+#define FG_SAMPLE_TEXT         256 /**< bytes of a sample's line */
+#define FG_FILTER_SAMPLES_KEPT 256 /**< samples that a reader remembers */
+
+/** The packet of a sample as a line, and its source (family 0: none). Any thread. */
+void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_filter_prefix *source,
+                             char *text, size_t size);
+
+/** Takes samples out of both kinds of rings. Any thread but a worker; it has a lock. */
+struct fg_filter_samples_reader;
+
+/** The source of a new sample (family 0: none), told by fg_filter_samples_poll under the reader's
+ * lock. */
+typedef void fg_filter_sample_source(void *ctx, const struct fg_filter_prefix *source);
+
+/** on_source may be NULL. NULL and err: out of memory, or the kernel refuses. The filter outlives
+ * it. */
+struct fg_filter_samples_reader *fg_filter_samples_open(struct fg_filter *filter,
+                                                        fg_filter_sample_source *on_source,
+                                                        void *ctx, struct fg_error *err);
+void fg_filter_samples_close(struct fg_filter_samples_reader *reader); /**< NULL: nothing */
+/** Takes up to 512 new samples. */
+void fg_filter_samples_poll(struct fg_filter_samples_reader *reader);
+/** The last samples, newest first; returns how many. */
+unsigned fg_filter_samples_last(struct fg_filter_samples_reader *reader,
+                                struct fg_filter_sample *list, unsigned max);
 
 /**
  * The same verdict in user space, for a frame of a port without a kernel driver. Any worker, by its

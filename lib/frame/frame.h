@@ -145,6 +145,16 @@ static inline void fg_frame_finish(uint8_t *data, const struct fg_frame *frame)
         fg_frame_finish_ipv6(data, frame);
 }
 
+/* ---- for people ------------------------------------------------------------------------------ */
+
+/**
+ * The first `kept` bytes of a frame of `length` bytes as one line ("198.18.0.7 > 198.18.0.1 UDP
+ * 20000 > 4600 length 72"), cut to `size` bytes with its closing zero; size is at least 1. Returns
+ * 4 or 6 and writes the source address (4 or 16 bytes), or returns 0: no IP source in these bytes.
+ */
+unsigned fg_frame_describe(const uint8_t *data, uint32_t kept, uint32_t length, uint8_t source[16],
+                           char *text, size_t size);
+
 /* ---- where no kernel stands behind the port -------------------------------------------------- */
 
 #define FG_HOST_ADDRESSES_MAX 8

@@ -16,6 +16,7 @@
 #ifndef FG_PENALTY_H
 #define FG_PENALTY_H
 
+#include "base/ring.h"
 #include "config/config.h" /* enum fg_penalty_mode */
 #include "penalty/hitters.h"
 
@@ -113,10 +114,24 @@ struct fg_penalty;
 /** NULL: out of memory. options and lists are copied. */
 struct fg_penalty *fg_penalty_create(const struct fg_penalty_options *options,
                                      const struct fg_penalty_lists *lists, uint64_t now_ms);
+/**
+ * A box whose blocks are entries of the filter's block list, and which warns by diagnostics
+ * (enforce.c). It spares sources on the allow list, leaves entries of an operator alone, and takes
+ * over the blocks that a box made before a restart. It sets options->seed itself. filter NULL: no
+ * source is ever blocked. NULL and err: out of memory, or no random numbers. The filter outlives
+ * the box.
+ */
+struct fg_penalty *fg_penalty_open(const struct fg_penalty_options *options,
+                                   struct fg_filter *filter, uint64_t now_ms, struct fg_error *err);
 void fg_penalty_destroy(struct fg_penalty *penalty);
 
 void fg_penalty_report(struct fg_penalty *penalty, const struct fg_penalty_report *report,
                        uint64_t now_ms);
+/** Takes the reports (struct fg_penalty_report) that wait in the ring of a worker. */
+void fg_penalty_take(struct fg_penalty *penalty, struct fg_ring *reports, uint64_t now_ms);
+/** The filter dropped a packet of this source (family 0: it had none) and sampled it. */
+void fg_penalty_report_dropped(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
+                               uint64_t now_ms);
 /** Ends windows, lets counts fade, forgets. At least once a second. */
 void fg_penalty_tick(struct fg_penalty *penalty, uint64_t now_ms);
 
