@@ -61,9 +61,7 @@ static int from_config(struct fg_sink_postgres_options *o, const char *path)
         fg_fail(&err, "%s: [postgres] conninfo: missing; give it there, or --conninfo here", path);
         code = input_error(err.text);
     } else {
-        snprintf(o->conninfo, sizeof(o->conninfo), "%s", c->postgres.conninfo);
-        snprintf(o->password, sizeof(o->password), "%s", c->postgres.password);
-        snprintf(o->schema, sizeof(o->schema), "%s", c->postgres.schema);
+        *o = c->postgres;
     }
     explicit_bzero(c, sizeof(*c));
     free(c);

@@ -225,6 +225,8 @@ static void look_at_filter(struct fg_daemon *d, uint64_t now_ms)
         (unsigned long long)sources, (unsigned long long)penalties);
     d->alarms.refused_sources = sources;
     d->alarms.refused_penalties = penalties;
+    set(d, FG_ALARM_LISTS, now_ms, d->lists_wrong[0] ? FG_ALARM_WARNING : FG_ALARM_NONE,
+        "left out: %.240s", d->lists_wrong);
     set(d, FG_ALARM_MONITOR, now_ms,
         d->filter && d->config.filter.monitor ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[filter] monitor is on: everything is judged, nothing is dropped");

@@ -39,6 +39,7 @@
     X(SINK, "sink", "Redis or an order backend is away, or refuses")                               \
     X(COMMANDS, "commands", "the way back from Redis is away, or refuses")                         \
     X(FILTER, "filter", "the filter's table of sources is full, or the penalty box is")            \
+    X(LISTS, "lists", "lines of [filter] block_file or allow_file are wrong and were left out")    \
     X(MONITOR, "monitor", "[filter] monitor is on: nothing is dropped")                            \
     X(GATEWAYS, "gateways", "nothing limits what comes from the allow list")                       \
     X(WORKERS, "workers", "a worker stands still")                                                 \

@@ -52,7 +52,8 @@ struct fg_daemon {
     struct fg_filter *filter;
     struct fg_penalty *penalty;
     struct fg_filter_samples_reader *samples; /**< NULL without an XDP filter */
-    uint64_t expired_ms; /**< when entries that are over were last taken off the lists */
+    char lists_wrong[256]; /**< lines of list files that the start left out; "" = none */
+    uint64_t expired_ms;   /**< when entries that are over were last taken off the lists */
     struct fg_port ports[FG_PORTS_MAX];
     int links_socket; /**< to ask the kernel for the state of interfaces */
     struct fg_worker_queue *queues;
@@ -201,7 +202,6 @@ void fg_supervise(struct fg_daemon *d);
 bool fg_all_quiet(struct fg_daemon *d);
 
 /* postgres.c */
-bool fg_sinks_check_postgres(const struct fg_config *config, struct fg_error *err);
 bool fg_sinks_start_postgres(struct fg_daemon *d, struct fg_error *err);
 
 /* lifecycle.c */

@@ -17,17 +17,10 @@
 
 static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
 {
-    const struct fg_config *c = &d->config;
-    struct fg_sink_kafka_options o = {.batch_max = c->kafka.batch_max,
-                                      .timeout_ms = c->kafka.timeout_ms,
-                                      .retry_ms_max = c->kafka.retry_ms_max};
+    const struct fg_sink_kafka_options *o = &d->config.kafka;
 
-    if (!c->kafka.enabled)
-        return true;
-    snprintf(o.brokers, sizeof(o.brokers), "%s", c->kafka.brokers);
-    snprintf(o.topic, sizeof(o.topic), "%s", c->kafka.topic);
-    snprintf(o.properties_file, sizeof(o.properties_file), "%s", c->kafka.properties_file);
-    return fg_add_sink(d, fg_sink_kafka_start(&o, c->log.dir, &d->committer.durable_seq, err));
+    return !o->enabled || fg_add_sink(d, fg_sink_kafka_start(o, d->config.log.dir,
+                                                             &d->committer.durable_seq, err));
 }
 
 static bool start_sinks(struct fg_daemon *d, struct fg_error *err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "check.h"
 #include "notify.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
@@ -75,6 +76,11 @@ static void watch(struct fg_daemon *d)
     }
 }
 
+static void log_finding(void *ctx, bool warning, const char *text)
+{
+    fg_diag(warning ? FG_DIAG_WARNING : FG_DIAG_ERROR, "%s", text);
+}
+
 static int serve(const char *path, const char *program)
 {
     struct fg_daemon *d = calloc(1, sizeof(*d));
@@ -86,6 +92,8 @@ static int serve(const char *path, const char *program)
         fg_diag(FG_DIAG_ERROR, "%s", err.text);
         return 1;
     }
+    if (fg_daemon_check(&d->config, true, log_finding, NULL))
+        return 1;
     catch_signals();
     fg_diag(FG_DIAG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
     ok = fg_daemon_start(d, program, &err);
@@ -111,18 +119,19 @@ static void print_size(const char *what, uint64_t bytes)
     printf("  %-24s %8.1f MiB\n", what, (double)bytes / (1 << 20));
 }
 
+static void print_finding(void *ctx, bool warning, const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+}
+
 static int check(const char *path)
 {
     static struct fg_config config;
     struct fg_memory need;
-    struct fg_error err;
 
-    if (fg_config_check(&config, path, stderr) != 0)
+    if (fg_config_check(&config, path, stderr) != 0 ||
+        fg_daemon_check(&config, false, print_finding, NULL))
         return 1;
-    if (!fg_sinks_check_postgres(&config, &err)) {
-        fprintf(stderr, "%s: [postgres]: %s\n", path, err.text);
-        return 1;
-    }
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
     print_size("engines (limits)", need.engines);

@@ -54,7 +54,7 @@ struct fg_memory fg_memory_needed(const struct fg_config *config)
         .engines = workers * fg_stock_memory(&limits, (unsigned)workers),
         .ledger = fg_ledger_memory(config->limits.orders_max),
         .rings = workers * config->log.ring * FG_RING_SLOT +
-                 (config->redis.commands ? 2 * workers * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0) +
+                 (config->inbound ? 2 * workers * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0) +
                  workers * (workers - 1) * config->workers.handoff * FG_RING_SLOT +
                  2 * pollers * (workers - 1) * config->workers.handoff * sizeof(void *),
         .slots = workers * fg_worker_slots(&limits) * sizeof(struct fg_worker_slot),

@@ -35,8 +35,13 @@ static bool load_list(struct fg_daemon *d, enum fg_filter_list list, const char 
 
     if (!path[0] || fg_filter_count(d->filter, list))
         return true;
-    if (!fg_filter_load(d->filter, list, path, &loaded, err))
+    if (!fg_filter_load_good(d->filter, list, path, &loaded, err))
         return false;
+    if (loaded.wrong) { /* a feed with one bad line must not stop a boot */
+        fg_diag(FG_DIAG_WARNING, "filter: left out of the %s list: %s",
+                list == FG_LIST_BLOCK ? "block" : "allow", err->text);
+        snprintf(d->lists_wrong, sizeof(d->lists_wrong), "%.255s", err->text);
+    }
     fg_diag(FG_DIAG_INFO, "filter: %s list: %u entries from %s",
             list == FG_LIST_BLOCK ? "block" : "allow", loaded.entries, path);
     return true;
@@ -51,17 +56,9 @@ bool fg_penalty_box_lists(struct fg_daemon *d, struct fg_error *err)
 bool fg_penalty_box_start(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_config *c = &d->config;
-    struct fg_penalty_options options = {
-        .mode = c->penalty.mode,
-        .first_ms = c->penalty.first_ms,
-        .v6_prefix = c->filter.v6_prefix,
-        .threshold = {[FG_OFFENCE_BAD_TAG] = c->penalty.bad_tag,
-                      [FG_OFFENCE_MALFORMED] = c->penalty.malformed,
-                      [FG_OFFENCE_ROLE] = c->penalty.role,
-                      [FG_OFFENCE_USER_RATE] = c->penalty.user_rate,
-                      [FG_OFFENCE_USER_DENIED] = c->penalty.user_denied,
-                      [FG_OFFENCE_HTTP] = c->penalty.http}};
+    struct fg_penalty_options options = c->penalty;
 
+    options.v6_prefix = c->filter.v6_prefix;
     d->penalty = fg_penalty_open(&options, d->filter, fg_clock_mono_ms(), err);
     if (!d->penalty || !d->filter)
         return d->penalty != NULL;

@@ -77,7 +77,7 @@ static void free_slots_fill(struct fg_worker *w)
 
 static bool make_inbound_rings(const struct fg_config *c, struct fg_worker *w)
 {
-    if (!c->redis.commands)
+    if (!c->inbound)
         return true;
     w->operations = fg_ring_create(FG_INBOUND_CAPACITY);
     w->outcomes = fg_ring_create(FG_INBOUND_CAPACITY);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * config: the ini file of the daemon (rte_cfgfile syntax) as one checked struct. Every setting has
- * a default, a minimum and a maximum, declared once in config.c; a wrong one is refused with file,
- * line, value and accepted range. Called once at start-up, from the main thread.
+ * config: the ini file of the daemon as one checked struct. Every setting has a default,
+ * a minimum and a maximum, declared once in config.c; a wrong one is refused with file, line, value
+ * and accepted range. Called once at start-up, from the main thread.
  */
 #ifndef FG_CONFIG_H
 #define FG_CONFIG_H
 
 #include "base/base.h"
 #include "frame/frame.h"
+#include "penalty/penalty.h"
+#include "sink/sink.h"
 
-#define FG_PORTS_MAX  16
-#define FG_QUEUES_MAX 16
+#define FG_CONFIG_SETTINGS_MAX 128 /* rows of the table of settings */
+#define FG_PORTS_MAX           16
+#define FG_QUEUES_MAX          16
 
 enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
-enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
 enum fg_worker_idle_policy { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
 
 struct fg_port_options { /* [port NAME], one section each */
@@ -38,6 +40,9 @@ struct fg_filter_rate_options { /* of one class of packets; 0 packets/s = no lim
 
 struct fg_config {
     char path[512]; /**< of the file */
+    struct {        /* line numbers, for messages; 0 = not given */
+        unsigned setting[FG_CONFIG_SETTINGS_MAX], port[FG_PORTS_MAX], last;
+    } lines;
     struct fg_port_options ports[FG_PORTS_MAX];
     unsigned ports_count;
     struct { /* [workers] */
@@ -73,12 +78,8 @@ struct fg_config {
         unsigned v6_prefix;   /**< bits of an IPv6 address that make a source */
         char block_file[256], allow_file[256]; /**< lists for a start that finds none */
     } filter;
-    struct {                       /* [penalty]: offences of a source within 10 s; 0 = never */
-        enum fg_penalty_mode mode; /**< what counts as evidence */
-        uint32_t first_ms;         /**< length of the first block */
-        uint32_t bad_tag, malformed, role, user_rate, user_denied, http;
-    } penalty;
-    struct { /* [log] */
+    struct fg_penalty_options penalty; /* [penalty]; v6_prefix and seed are not settings */
+    struct {                           /* [log] */
         char dir[512];
         enum fg_journal_durability durability;
         uint64_t segment_bytes;
@@ -87,42 +88,10 @@ struct fg_config {
         uint64_t keep_bytes;       /**< of old segments that nobody needs */
         unsigned ring;             /**< places of each worker's ring to the journal */
     } log;
-    struct { /* [redis] */
-        bool enabled;
-        char address[256];
-        char user[64];
-        char password[128]; /**< as given, or the first line of password_file */
-        char password_file[512];
-        unsigned database;
-        char prefix[64];
-        unsigned batch_max;
-        uint64_t stream_max;
-        bool commands; /**< the way back: confirmations from a stream */
-        unsigned timeout_ms;
-        unsigned retry_ms_max;
-        bool tls;
-        char tls_ca[256], tls_cert[256], tls_key[256];
-        char tls_server_name[256];
-    } redis;
-    struct { /* [postgres] */
-        bool enabled;
-        char conninfo[256];
-        char password[128]; /**< the first line of password_file */
-        char password_file[512];
-        char schema[64];
-        unsigned batch_max;
-        unsigned timeout_ms;
-        unsigned retry_ms_max;
-    } postgres;
-    struct { /* [kafka] */
-        bool enabled;
-        char brokers[256];
-        char topic[256];
-        char properties_file[512];
-        unsigned batch_max;
-        unsigned timeout_ms;
-        unsigned retry_ms_max;
-    } kafka;
+    struct fg_redis_options redis;
+    struct fg_sink_postgres_options postgres;
+    struct fg_sink_kafka_options kafka;
+    bool inbound;         /* [redis] commands: confirmations from a stream */
     struct {              /* [api] */
         char socket[108]; /**< unix socket of the control server */
         unsigned mode;    /**< its permissions, octal in the file */
@@ -142,6 +111,13 @@ bool fg_config_load(struct fg_config *config, const char *path, struct fg_error 
 /** As fg_config_load, but writes every problem to `out`, one line each; returns how many (0 = the
  * file is good). For `floodgate --check`. */
 unsigned fg_config_check(struct fg_config *config, const char *path, FILE *out);
+
+/**
+ * Where a person finds a setting: its line, or the last line of the file when it is not given.
+ */
+unsigned fg_config_line(const struct fg_config *config, const char *section, const char *key);
+/** The line of a port's header. */
+unsigned fg_config_port_line(const struct fg_config *config, unsigned port);
 
 /** Writes all settings with defaults, ranges and meaning as a commented ini file. docs and --help
  * come from it. */

@@ -13,7 +13,25 @@ static const char *const durability_names[] = {"disk", "memory", NULL};
 #define PORT(field)                                                                                \
     offsetof(struct fg_port_options, field), sizeof(((struct fg_port_options *)0)->field)
 #define GLOBAL(field) offsetof(struct fg_config, field), sizeof(((struct fg_config *)0)->field)
-#define TEXT_MAX      255 /* longest value that rte_cfgfile keeps */
+#define TEXT_MAX      FG_CONFIG_VALUE_MAX
+
+const struct fg_config_section fg_config_sections[] = {
+    {"port", "A port that orders come in by; one section each, with a name of your choice."},
+    {"workers", "The threads that decide orders."},
+    {"eal", "Memory for the packet path (DPDK)."},
+    {"orders", "Order packets."},
+    {"filter", "The XDP filter in front of AF_XDP ports."},
+    {"penalty", "The penalty box: sources that misbehave are blocked for a while."},
+    {"log", "The log of decisions: the truth of the sale."},
+    {"redis", "Replication to Redis; without an address there is none."},
+    {"postgres", "Orders and stock in PostgreSQL; without a conninfo there are none."},
+    {"kafka", "Events to Kafka; without brokers there are none."},
+    {"api", "The control server (fgctl, curl, metrics)."},
+    {"limits", "Sizes of the appliance as a whole; memory is taken at start-up."},
+    {NULL, NULL},
+};
+_Static_assert(sizeof(fg_config_sections) / sizeof(fg_config_sections[0]) <= FG_CONFIG_SECTIONS_MAX,
+               "bits");
 
 /* clang-format off */
 const struct fg_config_setting fg_config_settings[] = {
@@ -59,7 +77,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "UDP port of the order packets"},
     {"orders", "steer", FG_KIND_BOOL, 0, GLOBAL(orders.steer), "no", 0, 0, NULL, NULL,
      "an order port for each worker, from port on: a client that sends to the one of the user's worker saves the handing off"},
-    {"orders", "keys", FG_KIND_FILE, FG_SET_REQUIRED, GLOBAL(orders.keys), "", 1, TEXT_MAX, NULL,
+    {"orders", "keys", FG_KIND_FILE, FG_SET_REQUIRED | FG_SET_SECRET_FILE, GLOBAL(orders.keys), "", 1, TEXT_MAX, NULL,
      "/etc/floodgate/keys", "key file: one `ID ROLE[,ROLE...] SECRET` a line (docs/protocol.md)"},
 
     {"filter", "enabled", FG_KIND_BOOL, 0, GLOBAL(filter.enabled), "yes", 0, 0, NULL, NULL,
@@ -100,17 +118,17 @@ const struct fg_config_setting fg_config_settings[] = {
      "all that are suspected"},
     {"penalty", "first", FG_KIND_MS, 0, GLOBAL(penalty.first_ms), "1m", 1000, 86400000, NULL, NULL,
      "how long the first block lasts; the second 10 times as long, every further one 60 times"},
-    {"penalty", "bad_tag", FG_KIND_NUMBER, 0, GLOBAL(penalty.bad_tag), "1000", 0, 1000000000, NULL, NULL,
+    {"penalty", "bad_tag", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_BAD_TAG]), "1000", 0, 1000000000, NULL, NULL,
      "order packets with a wrong tag within 10 s that block their source, if mode is suspected; 0 = never"},
-    {"penalty", "malformed", FG_KIND_NUMBER, 0, GLOBAL(penalty.malformed), "1000", 0, 1000000000, NULL, NULL,
+    {"penalty", "malformed", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_MALFORMED]), "1000", 0, 1000000000, NULL, NULL,
      "malformed order packets within 10 s that block their source, if mode is suspected; 0 = never"},
-    {"penalty", "role", FG_KIND_NUMBER, 0, GLOBAL(penalty.role), "1000", 0, 1000000000, NULL, NULL,
+    {"penalty", "role", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_ROLE]), "1000", 0, 1000000000, NULL, NULL,
      "requests within 10 s whose key may not do the operation, that block their source; 0 = never"},
-    {"penalty", "user_rate", FG_KIND_NUMBER, 0, GLOBAL(penalty.user_rate), "10000", 0, 1000000000, NULL, NULL,
+    {"penalty", "user_rate", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_USER_RATE]), "10000", 0, 1000000000, NULL, NULL,
      "reservations within 10 s of users who ask too often, that block their source; 0 = never"},
-    {"penalty", "user_denied", FG_KIND_NUMBER, 0, GLOBAL(penalty.user_denied), "10000", 0, 1000000000, NULL, NULL,
+    {"penalty", "user_denied", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_USER_DENIED]), "10000", 0, 1000000000, NULL, NULL,
      "reservations within 10 s of denied users, that block their source; 0 = never"},
-    {"penalty", "http", FG_KIND_NUMBER, 0, GLOBAL(penalty.http), "20", 0, 1000000000, NULL, NULL,
+    {"penalty", "http", FG_KIND_NUMBER, 0, GLOBAL(penalty.threshold[FG_OFFENCE_HTTP]), "20", 0, 1000000000, NULL, NULL,
      "offences within 10 s that nginx reported, that block their source; 0 = never"},
 
     {"log", "dir", FG_KIND_PATH, 0, GLOBAL(log.dir), "/var/lib/floodgate/log", 1, TEXT_MAX, NULL, NULL,
@@ -135,7 +153,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "ACL user; not given = the default user"},
     {"redis", "password", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(redis.password), "", 1, 127, NULL, "secret",
      "password; better in password_file"},
-    {"redis", "password_file", FG_KIND_FILE, 0, GLOBAL(redis.password_file), "", 1, TEXT_MAX, NULL,
+    {"redis", "password_file", FG_KIND_FILE, FG_SET_SECRET_FILE, GLOBAL(redis.password_file), "", 1, TEXT_MAX, NULL,
      "/etc/floodgate/redis-password", "file whose first line is the password"},
     {"redis", "database", FG_KIND_NUMBER, 0, GLOBAL(redis.database), "0", 0, 1023, NULL, NULL,
      "number of the database"},
@@ -145,7 +163,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "records of one transaction"},
     {"redis", "stream_max", FG_KIND_NUMBER, 0, GLOBAL(redis.stream_max), "1000000", 0, 1000000000000, NULL, NULL,
      "events kept in the stream, about; 0 = all"},
-    {"redis", "commands", FG_KIND_BOOL, 0, GLOBAL(redis.commands), "no", 0, 0, NULL, NULL,
+    {"redis", "commands", FG_KIND_BOOL, 0, GLOBAL(inbound), "no", 0, 0, NULL, NULL,
      "take confirmations and cancellations from the stream {prefix}:commands"},
     {"redis", "timeout_ms", FG_KIND_MS, 0, GLOBAL(redis.timeout_ms), "2s", 10, 60000, NULL, NULL,
      "longest wait for a connection or an answer"},
@@ -165,7 +183,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"postgres", "conninfo", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(postgres.conninfo), "", 1, TEXT_MAX, NULL,
      "host=10.0.0.5 dbname=shop user=floodgate sslmode=verify-full",
      "PostgreSQL to keep up to date, as libpq's connection string or URI; not given = none"},
-    {"postgres", "password_file", FG_KIND_FILE, 0, GLOBAL(postgres.password_file), "", 1, TEXT_MAX, NULL,
+    {"postgres", "password_file", FG_KIND_FILE, FG_SET_SECRET_FILE, GLOBAL(postgres.password_file), "", 1, TEXT_MAX, NULL,
      "/etc/floodgate/postgres-password", "file whose first line is the password; goes before one in conninfo"},
     {"postgres", "schema", FG_KIND_WORD, 0, GLOBAL(postgres.schema), "floodgate", 1, 63, NULL, NULL,
      "schema of the tables; lower case letters, digits and _. `fgctl backend init` makes it"},
@@ -215,7 +233,7 @@ const struct fg_config_setting fg_config_settings[] = {
 
 const unsigned fg_config_settings_count =
     sizeof(fg_config_settings) / sizeof(fg_config_settings[0]);
-_Static_assert(sizeof(fg_config_settings) / sizeof(fg_config_settings[0]) <= FG_SETTINGS_MAX,
+_Static_assert(sizeof(fg_config_settings) / sizeof(fg_config_settings[0]) <= FG_CONFIG_SETTINGS_MAX,
                "arrays by setting");
 _Static_assert(FG_DEFAULT_PORT == 4600, "orders.port in the table");
 
@@ -228,10 +246,18 @@ const struct fg_config_setting *fg_config_setting_find(const char *section, cons
     return NULL;
 }
 
-bool fg_config_section_known(const char *section)
+bool fg_config_key_known(const char *key)
 {
     for (unsigned i = 0; i < fg_config_settings_count; i++)
-        if (!strcmp(fg_config_settings[i].section, section))
+        if (!strcmp(fg_config_settings[i].key, key))
             return true;
     return false;
+}
+
+int fg_config_section_find(const char *name)
+{
+    for (int i = 0; fg_config_sections[i].name; i++)
+        if (!strcmp(fg_config_sections[i].name, name))
+            return i;
+    return -1;
 }

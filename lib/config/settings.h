@@ -7,12 +7,13 @@
 #define FG_CONFIG_SETTINGS_H
 
 #include "config/config.h"
+#include "config/ini.h"
+#include "config/problem.h"
 
 #define FG_PORT_SECTION                                                                            \
     "port" /* "[port NAME]": offsets of its settings are into struct fg_port_options */
-#define FG_SETTINGS_MAX   128     /* room of arrays with one place per setting */
-#define FG_CONFIG_CPU_MAX 1023    /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
-#define FG_CONFIG_SIZE    1048576 /* bytes of the largest file that is read */
+#define FG_CONFIG_SETTINGS_MAX 128 /* room of arrays with one place per setting */
+#define FG_CONFIG_CPU_MAX      1023 /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 
 enum fg_config_kind {
     FG_KIND_NUMBER,
@@ -36,8 +37,9 @@ enum fg_config_kind {
 enum {
     FG_SET_REQUIRED = 1,
     FG_SET_POWER_OF_TWO = 2,
-    FG_SET_ZERO_OK = 4, /* 0 is accepted beside min..max */
-    FG_SET_SECRET = 8   /* never shown in messages */
+    FG_SET_ZERO_OK = 4,     /* 0 is accepted beside min..max */
+    FG_SET_SECRET = 8,      /* never shown in messages */
+    FG_SET_SECRET_FILE = 16 /* shown only when it is a path: some give the secret itself */
 };
 
 struct fg_config_setting {
@@ -58,7 +60,20 @@ extern const unsigned fg_config_settings_count;
 
 /** The setting, or NULL. section: "port" for every port section. */
 const struct fg_config_setting *fg_config_setting_find(const char *section, const char *key);
-bool fg_config_section_known(const char *section);
+
+/** Whether any section has a setting of this name. */
+bool fg_config_key_known(const char *key);
+
+/** The sections in the order of the sample file; the title is a line for it. NULL behind the last.
+ */
+struct fg_config_section {
+    const char *name, *title;
+};
+extern const struct fg_config_section fg_config_sections[];
+#define FG_CONFIG_SECTIONS_MAX 16
+
+/** Number of the section, or -1. */
+int fg_config_section_find(const char *name);
 
 /** What a setting accepts, as text for messages, the sample file and the docs: "1..64, a power of
  * two". */
@@ -72,47 +87,12 @@ bool fg_config_setting_parse(const struct fg_config_setting *s, const char *valu
  */
 int fg_config_cpu_list(const char *text, int *cpus, int max);
 
-/* ---- problems -------------------------------------------------------------------------------- */
-
-struct fg_config_problems {
-    const char *path;
-    FILE *out;
-    unsigned count;
-};
-#define FG_PROBLEMS_SHOWN 100
-
-/** One line `FILE:LINE: ...`. */
-__attribute__((format(printf, 3, 4))) void fg_config_problem(struct fg_config_problems *p,
-                                                             unsigned line, const char *fmt, ...);
-
-/* ---- lines of the file, because rte_cfgfile does not keep them ------------------------------- */
-
-struct fg_config_scan_section {
-    char name[64];
-    unsigned line;
-    unsigned first; /* index of its first entry in lines[] */
-};
-
-struct fg_config_scan {
-    struct fg_config_scan_section *sections;
-    unsigned sections_count;
-    unsigned *lines; /* line of each entry, in file order */
-    unsigned lines_count;
-    unsigned last_line;
-    int clean_fd; /* copy of the file with comments and refused lines blanked, line for line */
-};
-
-/** Reads the file, reports what is no ini line. False when there is nothing to go on with. */
-bool fg_config_scan_file(struct fg_config_scan *scan, const char *path,
-                         struct fg_config_problems *problems);
-void fg_config_scan_free(struct fg_config_scan *scan);
-
 /* ---- checks over several settings ------------------------------------------------------------ */
 
 /** Where each setting was given: line, 0 = not at all. */
 struct fg_config_given {
-    unsigned global[FG_SETTINGS_MAX];
-    unsigned port[FG_PORTS_MAX][FG_SETTINGS_MAX];
+    unsigned global[FG_CONFIG_SETTINGS_MAX];
+    unsigned port[FG_PORTS_MAX][FG_CONFIG_SETTINGS_MAX];
     unsigned port_line[FG_PORTS_MAX];
     unsigned last_line;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/settings.h"
+#include "filter/filter.h"
 
 static unsigned at(const char *section, const char *key)
 {
@@ -117,6 +118,26 @@ static void check_mbufs(const struct fg_config *config, const struct fg_config_g
                           (unsigned long long)fg_config_settings[at("eal", "mbufs")].max);
 }
 
+static void check_burst(const char *key, const struct fg_filter_rate_options *r,
+                        const struct fg_config_given *given, struct fg_config_problems *problems)
+{
+    if (r->burst < fg_filter_burst_min(r->rate))
+        fg_config_problem(problems, line_of(given, "filter", key),
+                          "[filter] %s = %u: less than 10 ms of its rate; accepted: %u..%llu", key,
+                          r->burst, fg_filter_burst_min(r->rate),
+                          (unsigned long long)fg_config_settings[at("filter", key)].max);
+}
+
+static void check_bursts(const struct fg_config *config, const struct fg_config_given *given,
+                         struct fg_config_problems *problems)
+{
+    if (!config->filter.enabled)
+        return;
+    check_burst("order_burst", &config->filter.order, given, problems);
+    check_burst("syn_burst", &config->filter.syn, given, problems);
+    check_burst("other_burst", &config->filter.other, given, problems);
+}
+
 static void read_password(const char *section, const char *path, char *password, size_t size,
                           unsigned line, struct fg_config_problems *problems)
 {
@@ -210,6 +231,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_config_given *gi
             "[orders] port = %u: no room for %u order ports behind it (steer); accepted: up to %u",
             config->orders.port, config->workers.count, UINT16_MAX + 1 - config->workers.count);
     check_mbufs(config, given, problems);
+    check_bursts(config, given, problems);
     check_redis(config, given, problems);
     check_postgres(config, given, problems);
     config->kafka.enabled =

@@ -79,6 +79,11 @@ struct fg_control_daemon {
 
 struct fg_control;
 
+/* False and err when fg_control_start would refuse the path or the group of the socket. Makes
+ * nothing. */
+bool fg_control_check_socket(const char *socket_path, struct fg_error *err);
+bool fg_control_check_group(const char *group, struct fg_error *err); /**< "" = none */
+
 /** Listens on `socket_path` (a stale socket of a dead daemon is replaced, a live one refused) and
  * starts the thread. */
 struct fg_control *fg_control_start(const char *socket_path, unsigned mode, const char *group,

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "control/internal.h"
 
 static int unix_socket(void)
@@ -75,6 +76,28 @@ static bool bind_listen(int fd, const struct sockaddr_un *address, unsigned mode
         return false;
     }
     return true;
+}
+
+/* The daemon makes the socket's folder itself, but not the folders above it. */
+bool fg_control_check_socket(const char *path, struct fg_error *err)
+{
+    char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    struct stat st;
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    if (!fg_folder_check(dirname(copy), false, err))
+        return false;
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return fg_fail(
+            err, "control socket %s: exists and is no socket; remove it or set another path", path);
+    return true;
+}
+
+bool fg_control_check_group(const char *group, struct fg_error *err)
+{
+    gid_t gid;
+
+    return !*group || find_group(group, &gid, err);
 }
 
 /* The folder is locked while we look and bind: two daemons that start at once cannot both find it

@@ -10,7 +10,8 @@
 #include "filter/entries.h"
 #include "filter/table.h"
 
-#define LINE_BYTES 256
+#define LINE_BYTES  256
+#define LINES_NAMED 8 /* of the wrong ones, in the error */
 
 struct load {
     struct fg_filter *filter;
@@ -20,14 +21,19 @@ struct load {
     uint64_t seed;
     uint64_t number; /**< of the line */
     uint64_t wrong;  /**< lines */
+    uint64_t wrong_lines[LINES_NAMED];
+    bool keep_good; /**< wrong lines are left out; else they refuse the file */
     struct fg_filter_list_loaded *loaded;
     struct fg_error *err; /**< about the first wrong line */
 };
 
 static bool wrong(struct load *load, const char *what)
 {
-    if (load->wrong++ == 0)
+    if (load->wrong == 0)
         fg_fail(load->err, "%s:%lu: %s", load->path, (unsigned long)load->number, what);
+    if (load->wrong < LINES_NAMED)
+        load->wrong_lines[load->wrong] = load->number;
+    load->wrong++;
     return false;
 }
 
@@ -123,6 +129,32 @@ static bool take_line(struct load *load, char *line)
     return true;
 }
 
+static void skip_line(FILE *file)
+{
+    int c;
+
+    do
+        c = getc(file);
+    while (c != '\n' && c != EOF);
+}
+
+/* Behind the message about the first one. */
+static void name_wrong_lines(const struct load *load)
+{
+    char *text = load->err->text;
+    size_t size = sizeof(load->err->text), used = strlen(text);
+
+    if (load->wrong < 2)
+        return;
+    used += (size_t)snprintf(text + used, size - used, " (and %lu more lines are wrong)",
+                             (unsigned long)load->wrong - 1);
+    for (unsigned i = 1; i < load->wrong && i < LINES_NAMED && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s %lu", i > 1 ? "," : ":",
+                                 (unsigned long)load->wrong_lines[i]);
+    if (load->wrong > LINES_NAMED && used < size)
+        snprintf(text + used, size - used, ", ...");
+}
+
 static bool read_lines(struct load *load, FILE *file)
 {
     char line[LINE_BYTES];
@@ -131,19 +163,18 @@ static bool read_lines(struct load *load, FILE *file)
         load->number++;
         if (!strchr(line, '\n') && strlen(line) == sizeof(line) - 1) {
             wrong(load, "the line is longer than 254 characters");
-            return false;
+            if (!load->keep_good)
+                return false;
+            skip_line(file);
+        } else {
+            take_line(load, line);
         }
-        take_line(load, line);
     }
     if (ferror(file))
         return fg_fail(load->err, "%s: %s", load->path, strerror(errno));
-    if (load->wrong > 1) {
-        size_t used = strlen(load->err->text);
-
-        snprintf(load->err->text + used, sizeof(load->err->text) - used,
-                 " (and %lu more lines are wrong)", (unsigned long)load->wrong - 1);
-    }
-    return load->wrong == 0;
+    name_wrong_lines(load);
+    load->loaded->wrong = load->wrong;
+    return load->keep_good || load->wrong == 0;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -227,12 +258,16 @@ static FILE *open_ordinary(const char *path, struct fg_error *err)
     return file;
 }
 
-bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
-                    struct fg_filter_list_loaded *loaded, struct fg_error *err)
+static bool load_file(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                      bool keep_good, struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
     struct fg_error own = {""};
-    struct load load = {
-        .filter = filter, .list = list, .path = path, .loaded = loaded, .err = err ? err : &own};
+    struct load load = {.filter = filter,
+                        .list = list,
+                        .path = path,
+                        .keep_good = keep_good,
+                        .loaded = loaded,
+                        .err = err ? err : &own};
     struct timespec from, to;
     FILE *file = open_ordinary(path, load.err);
     bool ok;
@@ -250,6 +285,31 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const ch
     clock_gettime(CLOCK_MONOTONIC, &to);
     loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     fclose(file);
+    return ok;
+}
+
+bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                    struct fg_filter_list_loaded *loaded, struct fg_error *err)
+{
+    return load_file(filter, list, path, false, loaded, err);
+}
+
+bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                         struct fg_filter_list_loaded *loaded, struct fg_error *err)
+{
+    return load_file(filter, list, path, true, loaded, err);
+}
+
+bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
+                          struct fg_filter_list_loaded *loaded, struct fg_error *err)
+{
+    struct fg_filter_options options = {
+        .order_port = 1, .sources_max = 1024, .prefixes_max = prefixes_max, .v6_prefix = 64};
+    struct fg_filter *filter = fg_filter_open(&options, err);
+    bool ok = filter && fg_filter_load_good(filter, list, path, loaded, err);
+
+    if (filter)
+        fg_filter_close(filter);
     return ok;
 }
 

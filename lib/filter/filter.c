@@ -41,10 +41,10 @@ static bool rate_in_range(const char *class, uint32_t rate, uint32_t burst, stru
     snprintf(name, sizeof(name), "%s_burst", class);
     if (!rate)
         return true;
-    if (in_range(name, burst, 1, FG_RATE_MAX, NULL) && burst >= rate / 100)
+    if (in_range(name, burst, 1, FG_RATE_MAX, NULL) && burst >= fg_filter_burst_min(rate))
         return true;
     return fg_fail(err, "filter: %s = %u is not in %u..%u (at least 10 ms of %s_rate = %u)", name,
-                   burst, rate / 100 ? rate / 100 : 1, FG_RATE_MAX, class, rate);
+                   burst, fg_filter_burst_min(rate), FG_RATE_MAX, class, rate);
 }
 
 static bool check_options(const struct fg_filter_options *o, struct fg_error *err)

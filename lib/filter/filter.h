@@ -52,6 +52,12 @@ struct fg_filter_options {
     bool monitor;      /**< judge and count everything, drop nothing */
 };
 
+/** The smallest burst that the filter takes with a rate: 10 ms of it. */
+static inline uint32_t fg_filter_burst_min(uint32_t rate)
+{
+    return rate / 100 ? rate / 100 : 1;
+}
+
 struct fg_filter;
 
 /** Opens or creates the pinned maps and loads the program. NULL and err (what failed, and what to
@@ -167,6 +173,7 @@ struct fg_filter_list_loaded {
     uint32_t entries; /**< of the file that are in force now */
     uint32_t expired; /**< of the file, left out */
     uint32_t kept;    /**< not in the file, but of limited time: they stay until it is over */
+    uint64_t wrong;   /**< lines, left out; fg_filter_load_good */
     double seconds;
 };
 
@@ -177,6 +184,15 @@ struct fg_filter_list_loaded {
  */
 bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                     struct fg_filter_list_loaded *loaded, struct fg_error *err);
+/**
+ * The same for a start, which one wrong line must not stop: wrong lines are left out, and err names
+ * the first ones by number. False only when the file cannot be read.
+ */
+bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                         struct fg_filter_list_loaded *loaded, struct fg_error *err);
+/** What fg_filter_load_good would say, without a kernel and without a change. */
+bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
+                          struct fg_filter_list_loaded *loaded, struct fg_error *err);
 /** Writes a list as fg_filter_load reads it; the file appears complete or not at all. *saved:
  * entries. */
 bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const char *path,

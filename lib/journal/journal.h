@@ -50,7 +50,7 @@ _Static_assert(sizeof(struct fg_journal_segment_header) == 64, "segment header l
 enum fg_journal_state { FG_JOURNAL_OK, FG_JOURNAL_FULL, FG_JOURNAL_FAILED };
 
 struct fg_journal_options {
-    const char *dir;        /**< created when missing (one level) */
+    const char *dir;        /**< created when missing, with its parents */
     uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
     bool retired; /**< a log that begins later than with record 1 is opened too: the caller has the

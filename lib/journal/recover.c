@@ -11,15 +11,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "journal/writer.h"
 
 #define PREPARED_MAX (64ull << 20) /* of the first segment: the start waits for it */
 
 static bool open_dir(struct fg_journal *j, struct fg_error *err)
 {
-    bool made = mkdir(j->dir, 0750) == 0;
+    bool made;
     int parent;
 
+    if (!fg_folder_make_parents(j->dir, 0755, err))
+        return false;
+    made = mkdir(j->dir, 0750) == 0;
     if (!made && errno != EEXIST)
         return fg_fail(err, "%s: cannot create: %s", j->dir, strerror(errno));
     j->dir_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

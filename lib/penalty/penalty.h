@@ -17,7 +17,6 @@
 #define FG_PENALTY_H
 
 #include "base/ring.h"
-#include "config/config.h" /* enum fg_penalty_mode */
 #include "penalty/hitters.h"
 
 /* name, text, may it be proven, what it is */
@@ -62,6 +61,9 @@ _Static_assert(sizeof(struct fg_penalty_report) == 64, "one message of a ring");
 #define FG_PENALTY_HALF_MS   60000 /**< counts for people (top) halve so often */
 #define FG_PENALTY_NOTES_MAX 10    /**< lines of the log in a window */
 #define FG_PENALTY_REASON    "penalty " /**< how every reason begins */
+
+/** Which offences block their source. */
+enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
 
 struct fg_penalty_options {
     enum fg_penalty_mode mode;

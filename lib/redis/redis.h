@@ -10,9 +10,11 @@
 
 /** Keys: docs/redis.md. */
 struct fg_redis_options {
-    char address[256];  /**< "host:port", "[v6]:port" or "unix:/path" */
-    char user[64];      /**< ACL user; "" = default */
-    char password[128]; /**< "" = none */
+    bool enabled;            /**< false: the daemon starts none */
+    char address[256];       /**< "host:port", "[v6]:port" or "unix:/path" */
+    char user[64];           /**< ACL user; "" = default */
+    char password[128];      /**< "" = none */
+    char password_file[512]; /**< its first line is the password; the configuration reads it */
     unsigned database;
     char prefix[64];       /**< of every key, inside a hash tag: {prefix}:item:7 */
     unsigned batch_max;    /**< records of one transaction, 1..100000 */

@@ -20,6 +20,7 @@
 
 /** Topics, keys and values: docs/kafka.md. */
 struct fg_sink_kafka_options {
+    bool enabled;              /**< false: the daemon starts none */
     char brokers[256];         /**< "host:port,host:port" */
     char topic[256];           /**< of the events; the cursor's is TOPIC.cursor */
     char properties_file[512]; /**< settings of librdkafka; "" = none */
@@ -58,11 +59,13 @@ struct fg_sink_status {
 
 /** Tables: docs/postgres.md. */
 struct fg_sink_postgres_options {
-    char conninfo[256];  /**< libpq's connection string */
-    char password[128];  /**< over the one in conninfo; "" = that one */
-    char schema[64];     /**< of the tables */
-    unsigned batch_max;  /**< records of one transaction, 1..100000 */
-    unsigned timeout_ms; /**< connect, and each exchange */
+    bool enabled;            /**< false: the daemon starts none */
+    char conninfo[256];      /**< libpq's connection string */
+    char password[128];      /**< over the one in conninfo; "" = that one */
+    char password_file[512]; /**< its first line is the password; the configuration reads it */
+    char schema[64];         /**< of the tables */
+    unsigned batch_max;      /**< records of one transaction, 1..100000 */
+    unsigned timeout_ms;     /**< connect, and each exchange */
     unsigned retry_ms_max;
 };
 
@@ -84,7 +87,10 @@ struct fg_sink *fg_sink_postgres_start(const struct fg_sink_postgres_options *op
                                        const char *journal_dir, const _Atomic uint64_t *durable_seq,
                                        struct fg_error *err);
 
-/** False and err when fg_sink_postgres_start would refuse them. */
+/* False and err when the start of that sink would refuse the options. Nothing is connected. */
+bool fg_sink_redis_check(const struct fg_redis_options *options, struct fg_error *err);
+bool fg_sink_kafka_check(const struct fg_sink_kafka_options *options,
+                         struct fg_error *err); /* and its file */
 bool fg_sink_postgres_check(const struct fg_sink_postgres_options *options, struct fg_error *err);
 
 struct fg_sink_postgres_made {

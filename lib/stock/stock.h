@@ -190,6 +190,13 @@ struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg
 void fg_stock_destroy(struct fg_stock *stock);
 
 /**
+ * Whether engines of `workers` workers with these limits each have room for the ledger. Start and
+ * `floodgate --check` both ask it, with the same answer as fg_stock_load. False and err.
+ */
+bool fg_stock_check_ledger(const struct fg_stock_limits *limits, unsigned workers,
+                           const struct fg_ledger *ledger, struct fg_error *err);
+
+/**
  * Takes over the recovered state (this worker's orders; all items; the free units of the banks it
  * is home of). Call once, before the first request; the ledger is only read. False and err when it
  * does not fit the limits.

@@ -5,6 +5,7 @@
 Each wrong thing has a defined answer that says what and where; a sale that runs is never disturbed by it.
 """
 
+import json
 import os
 import random
 import re
@@ -76,6 +77,85 @@ def test_wrong_settings(lab):
     refused_both_ways(gate, gate.config, 'No such file')
     done = subprocess.run([fgtest.program('floodgate'), '--confg', 'x'], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2 and 'usage' in done.stderr, done
+
+
+@fgtest.timeout(180)
+def test_check_and_start_say_the_same(lab):
+    """what a setting names is missing or unusable: --check and the start refuse it with the same line, without a panic"""
+    def written(name, text):
+        path = lab.unique(name)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        return path
+
+    properties = written('properties', 'compression.type = lz4\nsecurity.protocol = nosuch\n')
+    cases = [('workers.cpus', '1023', 'this process may not use CPU 1023', 'accepted: 0'),
+             ('log.dir', written('file', 'x') + '/log', 'Not a directory'),
+             ('api.group', 'nosuchgroup', 'no group "nosuchgroup"'),
+             ('api.socket', f'{lab.dir}/no/such/folder/sock', f'{lab.dir}/no/such: No such file or directory'),
+             ('api.socket', written('precious', 'x'), 'is no socket'),
+             ('kafka.properties_file', properties, f'{properties}:2: ', 'nosuch'),
+             ('postgres.conninfo', 'nosuchword', 'not a connection string')]
+    for name, value, *words in cases:
+        section, key = name.split('.')
+        more = {'kafka.brokers': '127.0.0.1:1'} if section == 'kafka' else {}
+        gate = small_gate(lab, **more, **{name: value})
+        line = f'{gate.config}:{line_of(gate, key)}: [{section}] {key}: '
+        refused_both_ways(gate, line, *words)
+        assert 'PANIC' not in gate.output() and gate.output().count(line) == 1, gate.output()
+    link = lab.pair()
+    gate = small_gate(lab, {'shop': {'interface': 'nosuchif'}}, link.a)
+    refused_both_ways(gate, '[port shop]', 'no interface nosuchif')
+
+
+@fgtest.timeout(120)
+def test_wrong_key_files_fail_the_check(lab):
+    """a key file with bad digits, a wrong role, a doubled key, mode 0666 or no key: --check refuses it as the start does"""
+    gate = small_gate(lab)
+    path, secret = gate.keys.path, gate.keys.secrets[1].hex()
+    for text, mode, *words in ((f'1 shop {secret[:-2]}zz\n', 0o600, f'{path}:1: '), ('', 0o600, path),
+                               (f'1 boss {secret}\n', 0o600, f'{path}:1: '), (f'1 shop {secret}\n', 0o666, '0666'),
+                               (f'1 shop {secret}\n2 shop {secret}\n', 0o600, f'{path}:2: ')):
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        os.chmod(path, mode)
+        refused_both_ways(gate, f'{gate.config}:{line_of(gate, "keys")}: [orders] keys: ', *words)
+        assert secret not in gate.output() and secret[:-2] not in gate.check()[1]
+
+
+@fgtest.timeout(120)
+def test_limits_below_the_logs_need(lab):
+    """a log with more items than items_max: --check and the start refuse it; with room for them both take it"""
+    gate = small_gate(lab, **{'limits.items_max': 3}).start()
+    for item in (1, 2, 3):
+        assert gate.api('POST', '/v1/items', {'item': item, 'total': 1})[0] == 201
+    assert gate.check()[0] == 0, 'beside the running daemon, too'
+    gate.stop()
+    gate.settings['limits.items_max'] = 2
+    gate.write_config()
+    refused_both_ways(gate, 'items_max = 2 is too small for the log: it has 3 items')
+    gate.settings['limits.items_max'] = 3
+    gate.write_config()
+    assert gate.check()[0] == 0
+    gate.start()
+    assert gate.stop() == 0
+
+
+def test_one_wrong_line_of_a_list(lab):
+    """a block list with a repeated and a broken line: --check and the start name them, and the rest is in force"""
+    path = lab.unique('blocked')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('198.18.1.0/24\n198.18.2.0/24\n198.18.1.0/24\n' + 'x' * 300 + '\n198.18.3.0/24 - feed\n')
+    gate = small_gate(lab, **{'filter.block_file': path})
+    words = (f'{path}:3: the prefix is in line 1 already', '(and 1 more lines are wrong): 4')
+    code, text = gate.check()
+    assert code == 0 and all(word in text for word in ('warning: ', *words)), (code, text)
+    gate.start()
+    listed = json.dumps(gate.get('/v1/filter/block'))
+    assert all(f'198.18.{i}.0/24' in listed for i in (1, 2, 3)), listed
+    wait_until(lambda: 'lists' in [a['name'] for a in gate.get('/v1/status')['alarms']], 10, 'the alarm')
+    assert all(word in gate.output() for word in words), gate.output()
+    assert gate.stop() == 0
 
 
 def test_wrong_keys(lab):

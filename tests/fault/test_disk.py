@@ -153,9 +153,10 @@ def small_gate(lab, **settings):
 
 
 def test_directories_that_cannot_be_used(lab):
-    """log directory missing its parent, a file, on a read-only disk, in use: refused with its name and the cause"""
-    gate = small_gate(lab, **{'log.dir': f'{lab.dir}/missing/log'})
-    refused(gate, f'{lab.dir}/missing/log: cannot create: No such file or directory')
+    """log folder without its parents: made; a file, on a read-only disk, in use: refused with its name and the cause"""
+    gate = small_gate(lab, **{'log.dir': f'{lab.dir}/missing/parents/log'})
+    gate.start()
+    assert gate.stop() == 0 and os.listdir(f'{lab.dir}/missing/parents/log'), 'parents are made'
     file = lab.unique('file')
     with open(file, 'w', encoding='utf-8') as f:
         f.write('not a folder\n')

@@ -51,8 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned problems = fg_config_check(&config, path, out);
 
     fclose(out);
-    FG_FUZZ_CHECK(lines(report) ==
-                  (problems > FG_PROBLEMS_SHOWN ? FG_PROBLEMS_SHOWN + 1 : problems)); /* one each */
+    FG_FUZZ_CHECK(lines(report) == (problems > FG_CONFIG_PROBLEMS_SHOWN
+                                        ? FG_CONFIG_PROBLEMS_SHOWN + 1
+                                        : problems)); /* one each */
     FG_FUZZ_CHECK(fg_config_load(&config, path, &err) == (problems == 0));
     FG_FUZZ_CHECK((err.text[0] != '\0') == (problems != 0));
     if (!problems)

@@ -85,8 +85,9 @@ class Daemon:
                 f.writelines(f'{k} = {v}\n' for k, v in values.items() if v is not None)
 
     def check(self):
-        """(exit code, output) of floodgate --check."""
-        done = subprocess.run([program('floodgate'), '--check', self.config], capture_output=True, text=True,
+        """(exit code, output) of floodgate --check, run where the daemon would run."""
+        enter = self.ns.enter() if self.ns else []
+        done = subprocess.run([*enter, program('floodgate'), '--check', self.config], capture_output=True, text=True,
                               timeout=30)
         return done.returncode, done.stdout + done.stderr
 

@@ -423,6 +423,15 @@ static const struct fg_sink_driver driver = {.name = "kafka",
                                              .close = close_both,
                                              .free = free_self};
 
+bool fg_sink_kafka_check(const struct fg_sink_kafka_options *options, struct fg_error *err)
+{
+    struct fg_sink_kafka_setup setup;
+    bool ok = fg_sink_kafka_setup_init(&setup, options, err);
+
+    fg_sink_kafka_setup_free(&setup);
+    return ok;
+}
+
 struct fg_sink *fg_sink_kafka_start(const struct fg_sink_kafka_options *options,
                                     const char *journal_dir, const _Atomic uint64_t *durable_seq,
                                     struct fg_error *err)

@@ -160,6 +160,13 @@ static bool check_options(const struct fg_redis_options *o, struct fg_redis_addr
     return true;
 }
 
+bool fg_sink_redis_check(const struct fg_redis_options *options, struct fg_error *err)
+{
+    struct fg_redis_address address;
+
+    return check_options(options, &address, err);
+}
+
 struct fg_sink *fg_sink_redis_start(const struct fg_redis_options *options, const char *journal_dir,
                                     const _Atomic uint64_t *durable_seq, struct fg_error *err)
 {

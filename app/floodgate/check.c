@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Everything outside the configuration file that can stop a start, or is worth a warning. `--check`
+ * and the start run the same list, so that they agree. A check changes nothing and connects to
+ * nothing.
+ */
+#include "check.h"
+
+#include <inttypes.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "daemon.h"
+#include "ledger/snapshot.h"
+
+#define ORDER_BYTES 80 /* of the ledger, an order; at most one comes with a record */
+
+static bool check_keys(const struct fg_config *c, struct fg_error *err)
+{
+    struct fg_packet_keyring *keys = fg_packet_keyring_load(c->orders.keys, err);
+
+    fg_packet_keyring_free(keys);
+    return keys != NULL;
+}
+
+/* DPDK would panic over a CPU that this process may not use. */
+static bool check_cpus(const struct fg_config *c, struct fg_error *err)
+{
+    char list[512] = "";
+    size_t used = 0;
+    cpu_set_t ours;
+
+    if (sched_getaffinity(0, sizeof(ours), &ours) < 0)
+        return true;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && used + 8 < sizeof(list); cpu++)
+        if (CPU_ISSET(cpu, &ours))
+            used +=
+                (size_t)snprintf(list + used, sizeof(list) - used, "%s%u", used ? "," : "", cpu);
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        int cpu = fg_config_cpu(c, i);
+
+        if (cpu >= 0 && !CPU_ISSET((size_t)cpu, &ours))
+            return fg_fail(err, "worker %u: this process may not use CPU %d; accepted: %s", i, cpu,
+                           list);
+    }
+    return true;
+}
+
+static bool check_log_folder(const struct fg_config *c, struct fg_error *err)
+{
+    return fg_folder_check(c->log.dir, true, err);
+}
+
+static bool check_list(enum fg_filter_list list, const char *path, const struct fg_config *c,
+                       struct fg_error *err)
+{
+    struct fg_filter_list_loaded loaded = {0};
+
+    if (!path[0] || !c->filter.enabled)
+        return true;
+    return fg_filter_check_list(list, path, c->filter.prefixes_max, &loaded, err) && !loaded.wrong;
+}
+
+static bool check_block_file(const struct fg_config *c, struct fg_error *err)
+{
+    return check_list(FG_LIST_BLOCK, c->filter.block_file, c, err);
+}
+
+static bool check_allow_file(const struct fg_config *c, struct fg_error *err)
+{
+    return check_list(FG_LIST_ALLOW, c->filter.allow_file, c, err);
+}
+
+static bool check_redis(const struct fg_config *c, struct fg_error *err)
+{
+    return !c->redis.enabled || fg_sink_redis_check(&c->redis, err);
+}
+
+static bool check_postgres(const struct fg_config *c, struct fg_error *err)
+{
+    return !c->postgres.enabled || fg_sink_postgres_check(&c->postgres, err);
+}
+
+static bool check_kafka(const struct fg_config *c, struct fg_error *err)
+{
+    return !c->kafka.enabled || fg_sink_kafka_check(&c->kafka, err);
+}
+
+static bool check_socket(const struct fg_config *c, struct fg_error *err)
+{
+    return fg_control_check_socket(c->api.socket, err);
+}
+
+static bool check_group(const struct fg_config *c, struct fg_error *err)
+{
+    return fg_control_check_group(c->api.group, err);
+}
+
+static uint64_t available_bytes(void)
+{
+    uint64_t kib = UINT64_MAX >> 10;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "re");
+
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib << 10;
+}
+
+/* The start compares the same when the log is in its ledger. Here a sale may run beside: leave it
+ * memory. */
+static bool check_log(const struct fg_config *c, struct fg_error *err)
+{
+    struct fg_stock_limits limits = fg_limits_share(c);
+    struct fg_journal_extent extent;
+    struct fg_ledger_snapshot_info info;
+    struct fg_ledger *ledger;
+    bool ok;
+
+    if (access(c->log.dir, F_OK) < 0)
+        return true; /* a new log */
+    if (!fg_journal_extent(c->log.dir, &extent, err))
+        return false;
+    if (!extent.segments)
+        return true;
+    if (extent.bytes / sizeof(struct fg_journal_record) * ORDER_BYTES > available_bytes() / 2)
+        return fg_fail(
+            err, "not compared with the log in %s, which is too large for the memory that is free",
+            c->log.dir);
+    ledger = fg_ledger_create();
+    FG_ASSERT(ledger);
+    fg_ledger_snapshot_load(ledger, c->log.dir, &info,
+                            err); /* without one the log must begin with record 1 */
+    ok = fg_ledger_replay(ledger, c->log.dir, UINT64_MAX, err) &&
+         fg_stock_check_ledger(&limits, c->workers.count, ledger, err);
+    fg_ledger_destroy(ledger);
+    return ok;
+}
+
+enum { WARNING = 1, CHECK_ONLY = 2 };
+
+static const struct {
+    const char *section, *key;
+    bool (*check)(const struct fg_config *c, struct fg_error *err);
+    unsigned flags;
+} checks[] = {
+    {"workers", "cpus", check_cpus, 0},
+    {"orders", "keys", check_keys, 0},
+    {"filter", "block_file", check_block_file,
+     WARNING | CHECK_ONLY}, /* the start tells what it left out */
+    {"filter", "allow_file", check_allow_file, WARNING | CHECK_ONLY},
+    {"log", "dir", check_log_folder, 0},
+    {"redis", "address", check_redis, 0},
+    {"postgres", "conninfo", check_postgres, 0},
+    {"kafka", "properties_file", check_kafka, 0},
+    {"api", "socket", check_socket, 0},
+    {"api", "group", check_group, 0},
+    {"limits", "orders_max", check_log, CHECK_ONLY},
+};
+
+static unsigned check_interfaces(const struct fg_config *c, fg_check_tell *tell, void *ctx)
+{
+    unsigned problems = 0;
+
+    for (unsigned i = 0; i < c->ports_count; i++) {
+        char text[1200];
+
+        if (!c->ports[i].af_xdp || if_nametoindex(c->ports[i].device))
+            continue;
+        snprintf(text, sizeof(text), "%s:%u: [port %s]: no interface %s here", c->path,
+                 fg_config_port_line(c, i), c->ports[i].name, c->ports[i].device);
+        tell(ctx, false, text);
+        problems++;
+    }
+    return problems;
+}
+
+unsigned fg_daemon_check(const struct fg_config *c, bool start, fg_check_tell *tell, void *ctx)
+{
+    unsigned problems = check_interfaces(c, tell, ctx);
+
+    for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        bool warning = checks[i].flags & WARNING;
+        struct fg_error err = {""};
+        char text[1200];
+
+        if ((start && checks[i].flags & CHECK_ONLY) || checks[i].check(c, &err))
+            continue;
+        snprintf(text, sizeof(text), "%s:%u: [%s] %s: %s%s", c->path,
+                 fg_config_line(c, checks[i].section, checks[i].key), checks[i].section,
+                 checks[i].key, warning ? "warning: " : "", err.text);
+        tell(ctx, warning, text);
+        problems += !warning;
+    }
+    return problems;
+}
