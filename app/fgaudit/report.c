@@ -59,8 +59,8 @@ static void items(const struct fg_tables *t, FILE *out)
         const struct fg_item *i = &t->items[k];
 
         fprintf(out,
-                "%s\n    {\"item\": %" PRIu64 ", \"total\": %" PRId64 ", \"available\": %" PRId64
-                ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64 "}",
+                "%s\n    {\"item\": \"%" PRIu64 "\", \"total\": %" PRId64
+                ", \"available\": %" PRId64 ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64 "}",
                 k ? "," : "", i->item, i->total, i->total - i->reserved - i->sold, i->reserved,
                 i->sold);
     }

@@ -7,9 +7,9 @@
 
 bool fg_item_arg(const char *text, uint64_t *item)
 {
-    if (fg_control_number_parse(text, item) && *item >= 1 && *item <= INT64_MAX)
+    if (fg_text_number(text, item) && *item >= 1 && *item <= INT64_MAX)
         return true;
-    fg_usage_error("ITEM: \"%s\" is no whole number from 1 to %" PRId64, text, INT64_MAX);
+    fg_usage_error("ITEM: \"%s\" is not a whole number from 1 to %" PRId64, text, INT64_MAX);
     return false;
 }
 
@@ -54,8 +54,8 @@ static void print_change(const struct fg_cli *cli, const char *what, json_t *rep
 
         snprintf(text, sizeof(text), "%s", name ? json_string_value(name) : "");
         fg_clean(text);
-        printf("item %lld %s%s%s: %s, %lld units, %lld available\n",
-               json_integer_value(json_object_get(reply, "item")), what, *text ? " " : "", text,
+        printf("item %s %s%s%s: %s, %lld units, %lld available\n",
+               json_string_value(json_object_get(reply, "item")), what, *text ? " " : "", text,
                json_string_value(json_object_get(reply, "state")),
                json_integer_value(json_object_get(reply, "total")),
                json_integer_value(json_object_get(reply, "available")));
@@ -137,17 +137,17 @@ static void state_text(const json_t *item, char text[32])
 
 static void take_row(void *ctx, json_t *item)
 {
-    static const char *const numbers[] = {"item", "total", "available", "reserved", "sold"};
-    char text[5][24], name[128], state[32];
+    static const char *const numbers[] = {"total", "available", "reserved", "sold"};
+    char text[4][24], name[128], state[32];
 
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         snprintf(text[i], sizeof(text[i]), "%lld",
                  json_integer_value(json_object_get(item, numbers[i])));
     snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(item, "name")));
     fg_clean(name);
     state_text(item, state);
-    fg_table_add(ctx,
-                 (const char *const[]){text[0], name, text[1], text[2], text[3], text[4], state});
+    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(item, "item")), name,
+                                            text[0], text[1], text[2], text[3], state});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -198,9 +198,9 @@ int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args)
 
     if (!fg_item_arg(args->positions[0], &item))
         return FG_EXIT_USAGE;
-    if (!fg_control_number_parse(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
-        return fg_usage_error("UNITS: \"%s\" is no whole number from 1 to %d", args->positions[1],
-                              FG_UNITS_MAX);
+    if (!fg_text_number(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
+        return fg_usage_error("UNITS: \"%s\" is not a whole number from 1 to %d",
+                              args->positions[1], FG_UNITS_MAX);
     snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", item);
     code = fg_request(cli, "POST", path, json_pack("{s:I}", args->command->verb, (json_int_t)units),
                       &reply);
@@ -241,8 +241,8 @@ int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args)
     char path[128];
     int code;
 
-    if (!fg_control_number_parse(args->positions[0], &user))
-        return fg_usage_error("USER: \"%s\" is no whole number from 0 to %" PRIu64,
+    if (!fg_text_number(args->positions[0], &user))
+        return fg_usage_error("USER: \"%s\" is not a whole number from 0 to %" PRIu64,
                               args->positions[0], UINT64_MAX);
     if (strlen(order) != 32 || strspn(order, "0123456789abcdefABCDEF") != 32)
         return fg_usage_error("ORDER: \"%s\" is not 32 hex digits", order);

@@ -9,19 +9,19 @@
 
 #define BATCH 10000 /* prefixes of one request; each request is all or nothing */
 
-static const char *moment(char text[FG_MOMENT_TEXT], const json_t *entry, const char *name)
+static const char *moment(char text[FG_TEXT_TIME_SIZE], const json_t *entry, const char *name)
 {
     json_int_t ms = json_integer_value(json_object_get(entry, name));
 
     if (!ms)
         return "-";
-    fg_control_time_format((uint64_t)ms / 1000 * 1000, text);
+    fg_text_time(text, (uint64_t)ms / 1000 * 1000);
     return text;
 }
 
 static void take_row(void *ctx, json_t *entry)
 {
-    char hits[24], last[FG_MOMENT_TEXT], expires[FG_MOMENT_TEXT];
+    char hits[24], last[FG_TEXT_TIME_SIZE], expires[FG_TEXT_TIME_SIZE];
     const char *reason = json_string_value(json_object_get(entry, "reason"));
 
     snprintf(hits, sizeof(hits), "%lld", json_integer_value(json_object_get(entry, "hits")));
@@ -106,7 +106,7 @@ static int read_saying(const struct fg_args *args, json_t *say)
         return fg_usage_error("--for and --expires: one of them");
     if (reason && json_object_set_new(say, "reason", json_string(reason)) < 0)
         return fg_usage_error("--reason is not UTF-8");
-    if (duration && (!fg_control_duration_parse(duration, &ms, NULL) || ms == 0))
+    if (duration && (!fg_text_duration_read(duration, &ms, NULL) || ms == 0))
         return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h",
                               duration);
     if (duration)

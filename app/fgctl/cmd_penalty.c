@@ -92,10 +92,10 @@ int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
     int code;
 
     if (args->options[0] &&
-        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > LIMIT_MAX))
-        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0],
-                              LIMIT_MAX);
-    if (args->options[1] && (!fg_control_duration_parse(args->options[1], &interval_ms, NULL) ||
+        (!fg_text_number(args->options[0], &limit) || limit < 1 || limit > LIMIT_MAX))
+        return fg_usage_error("--limit: \"%s\" is not a whole number from 1 to %d",
+                              args->options[0], LIMIT_MAX);
+    if (args->options[1] && (!fg_text_duration_read(args->options[1], &interval_ms, NULL) ||
                              interval_ms < 100 || interval_ms > 3600000))
         return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
                               args->options[1]);
@@ -142,9 +142,9 @@ int fg_cmd_filter_samples(struct fg_cli *cli, const struct fg_args *args)
     char path[64];
     int code;
 
-    if (args->options[0] &&
-        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > 256))
-        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to 256", args->options[0]);
+    if (args->options[0] && (!fg_text_number(args->options[0], &limit) || limit < 1 || limit > 256))
+        return fg_usage_error("--limit: \"%s\" is not a whole number from 1 to 256",
+                              args->options[0]);
     snprintf(path, sizeof(path), "/v1/filter/samples?limit=%" PRIu64, limit);
     code = fg_request(cli, "GET", path, NULL, &reply);
     if (code != FG_EXIT_OK)
@@ -169,8 +169,8 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
         return fg_usage_error("--class and --port: one of them");
     if (class && strcmp(class, "order") && strcmp(class, "syn") && strcmp(class, "other"))
         return fg_usage_error("--class: \"%.32s\" is none of order, syn, other", class);
-    if (port && (!fg_control_number_parse(port, &number) || number < 1 || number > 65535))
-        return fg_usage_error("--port: \"%.32s\" is no whole number from 1 to 65535", port);
+    if (port && (!fg_text_number(port, &number) || number < 1 || number > 65535))
+        return fg_usage_error("--port: \"%.32s\" is not a whole number from 1 to 65535", port);
     if (strlen(args->positions[0]) > 48 || strpbrk(args->positions[0], "/?#% "))
         return fg_usage_error("ADDR: \"%.48s\" is no address", args->positions[0]);
     snprintf(path, sizeof(path), "/v1/filter/explain/%s%s%s", args->positions[0],
@@ -257,8 +257,8 @@ int fg_cmd_penalty_report(struct fg_cli *cli, const struct fg_args *args)
     int code;
 
     if (args->options[0] &&
-        (!fg_control_number_parse(args->options[0], &count) || count < 1 || count > 1000000))
-        return fg_usage_error("--count: \"%s\" is no whole number from 1 to 1000000",
+        (!fg_text_number(args->options[0], &count) || count < 1 || count > 1000000))
+        return fg_usage_error("--count: \"%s\" is not a whole number from 1 to 1000000",
                               args->options[0]);
     code = fg_report_offence(cli, args->positions[0], count, NULL);
     if (code == FG_EXIT_OK)

@@ -12,9 +12,9 @@ static bool user_known(const char *text)
 {
     uint64_t user;
 
-    if (fg_control_number_parse(text, &user))
+    if (fg_text_number(text, &user))
         return true;
-    fg_usage_error("USER: \"%.64s\" is no whole number from 0 to %" PRIu64, text, UINT64_MAX);
+    fg_usage_error("USER: \"%.64s\" is not a whole number from 0 to %" PRIu64, text, UINT64_MAX);
     return false;
 }
 
@@ -37,8 +37,8 @@ static json_t *read_users(const struct fg_args *args, int *code)
     json_array_foreach (list, i, entry) {
         uint64_t user;
 
-        if (*code == FG_EXIT_OK && !fg_control_number_parse(json_string_value(entry), &user)) {
-            fprintf(stderr, "fgctl: %s: \"%s\" is no whole number from 0 to %" PRIu64 "\n",
+        if (*code == FG_EXIT_OK && !fg_text_number(json_string_value(entry), &user)) {
+            fprintf(stderr, "fgctl: %s: \"%s\" is not a whole number from 0 to %" PRIu64 "\n",
                     args->options[0], json_string_value(entry), UINT64_MAX);
             *code = FG_EXIT_INPUT;
         }
@@ -127,9 +127,9 @@ int fg_cmd_user_worst(struct fg_cli *cli, const struct fg_args *args)
     int code;
 
     if (args->options[0] &&
-        (!fg_control_number_parse(args->options[0], &limit) || limit < 1 || limit > WORST_MAX))
-        return fg_usage_error("--limit: \"%s\" is no whole number from 1 to %d", args->options[0],
-                              WORST_MAX);
+        (!fg_text_number(args->options[0], &limit) || limit < 1 || limit > WORST_MAX))
+        return fg_usage_error("--limit: \"%s\" is not a whole number from 1 to %d",
+                              args->options[0], WORST_MAX);
     snprintf(path, sizeof(path), "/v1/users/worst?limit=%" PRIu64, limit);
     code = fg_request(cli, "GET", path, NULL, &reply);
     if (code != FG_EXIT_OK)

@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
+#include "base/text.h"
 #include "control/fields.h"
 
 #define FG_DEFAULT_SOCKET "/run/floodgate/control.sock"
@@ -76,7 +78,7 @@ __attribute__((format(printf, 1, 2))) int fg_usage_error(const char *fmt, ...);
 void fg_help(FILE *out, const struct fg_command *command);
 void fg_command_name(const struct fg_command *command, char name[64]);
 
-/* http.c: one HTTP/1.1 connection over a unix socket */
+/* http.c: HTTP/1.1 over a unix socket */
 struct fg_reply {
     unsigned code; /**< HTTP status; 0 = there was none, error says why */
     char *body;    /**< terminated; owned */

@@ -1,48 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* As much HTTP/1.1 as the control server speaks: requests with Content-Length, one kept connection.
- */
+/* Requests to the control server over its unix socket, by libcurl. */
 #include "fgctl.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#define TIMEOUT_S 60
+#include <curl/curl.h>
+
+#define SILENCE_S 60 /* with no byte of the answer: given up */
 #define REPLY_MAX (256u << 20)
+#define PATH_SIZE 108 /* of a unix socket's address, its 0 included */
 
 struct fg_http {
-    char socket[108];
-    int fd;
-    bool too_long; /**< the path does not fit an address */
+    const char *socket;
+    CURL *curl;
+    struct curl_slist *headers;
 };
 
 struct fg_http *fg_http_open(const char *socket)
 {
     struct fg_http *http = calloc(1, sizeof(*http));
 
-    if (!http)
+    curl_global_init(CURL_GLOBAL_NOTHING); /* no TLS is needed on a unix socket */
+    if (!http || !(http->curl = curl_easy_init()))
         abort();
-    http->fd = -1;
-    http->too_long = strlen(socket) >= sizeof(http->socket);
-    snprintf(http->socket, sizeof(http->socket), "%s", socket);
+    http->socket = socket;
+    http->headers = curl_slist_append(http->headers, "Content-Type: application/json");
+    http->headers = curl_slist_append(http->headers, "Expect:"); /* no "100 Continue" first */
     return http;
-}
-
-static void hang_up(struct fg_http *http)
-{
-    if (http->fd >= 0)
-        close(http->fd);
-    http->fd = -1;
 }
 
 void fg_http_close(struct fg_http *http)
 {
-    hang_up(http);
+    curl_slist_free_all(http->headers);
+    curl_easy_cleanup(http->curl);
+    curl_global_cleanup();
     free(http);
 }
 
@@ -55,169 +47,94 @@ static const char *advice(int why)
     return "";
 }
 
-static bool dial(struct fg_http *http, struct fg_error *err)
+/* libcurl's callback for the body. */
+static size_t take(char *data, size_t one, size_t size, void *ctx)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = TIMEOUT_S};
+    struct fg_reply *reply = ctx;
 
-    if (http->too_long)
-        return fg_fail(err, "socket %s...: the path is too long (at most 107 bytes)", http->socket);
-    memcpy(address.sun_path, http->socket, sizeof(http->socket));
-    http->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (http->fd < 0)
-        return fg_fail(err, "socket: %s", strerror(errno));
-    setsockopt(http->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    setsockopt(http->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    if (connect(http->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-        return true;
-    fg_fail(err, "cannot connect to %s: %s%s", http->socket, strerror(errno), advice(errno));
-    hang_up(http);
-    return false;
-}
-
-/* Bytes that went out. */
-static size_t send_all(int fd, const char *data, size_t size)
-{
-    size_t sent = 0;
-
-    while (sent < size) {
-        ssize_t n = send(fd, data + sent, size - sent, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        sent += (size_t)n;
-    }
-    return sent;
-}
-
-struct stream {
-    char *data;
-    size_t size, room;
-};
-
-/* Reads until `want` bytes are there; false at the end, on errors and timeouts. */
-static bool fill(int fd, struct stream *in, size_t want)
-{
-    while (in->size < want) {
-        ssize_t n;
-
-        if (in->room < in->size + 65536) {
-            in->room = in->room * 2 + 65536;
-            in->data = realloc(in->data, in->room + 1);
-            if (!in->data)
-                abort();
-        }
-        n = recv(fd, in->data + in->size, in->room - in->size, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        in->size += (size_t)n;
-    }
-    return true;
-}
-
-/* Offset behind the empty line, or 0. */
-static size_t read_head(int fd, struct stream *in)
-{
-    char *end;
-
-    do {
-        if (!fill(fd, in, in->size + 1) || in->size > REPLY_MAX)
-            return 0;
-        in->data[in->size] = 0;
-        end = strstr(in->data, "\r\n\r\n");
-    } while (!end);
-    return (size_t)(end - in->data) + 4;
-}
-
-static const char *header(const char *head, const char *name)
-{
-    const char *line = head;
-    size_t len = strlen(name);
-
-    while ((line = strstr(line, "\r\n")) != NULL) {
-        line += 2;
-        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
-            line += len + 1;
-            return line + strspn(line, " \t");
-        }
-    }
-    return NULL;
-}
-
-static bool parse_head(const char *head, unsigned *code, size_t *length, bool *keep)
-{
-    const char *text = header(head, "Content-Length"), *connection = header(head, "Connection");
-    char *end;
-
-    if (sscanf(head, "HTTP/1.%*1d %3u", code) != 1 || *code < 100 || !text ||
-        !isdigit((unsigned char)*text))
-        return false;
-    *length = strtoull(text, &end, 10);
-    *keep = strncmp(head, "HTTP/1.1", 8) == 0 &&
-            (!connection || strncasecmp(connection, "close", 5) != 0);
-    return *length <= REPLY_MAX && *end == '\r';
-}
-
-static bool receive(struct fg_http *http, struct fg_reply *reply)
-{
-    struct stream in = {0};
-    size_t head = read_head(http->fd, &in), length = 0;
-    unsigned code = 0;
-    bool keep = false, ok = head && parse_head(in.data, &code, &length, &keep);
-
-    ok = ok && fill(http->fd, &in, head + length);
-    if (!ok || !keep)
-        hang_up(http);
-    if (ok) {
-        memmove(in.data, in.data + head, length);
-        in.data[length] = 0;
-        *reply = (struct fg_reply){.code = code, .body = in.data, .size = length};
-    } else {
-        free(in.data);
-    }
-    return ok;
-}
-
-static char *compose(const char *method, const char *path, const char *body, size_t *size)
-{
-    char *text;
-    int len = asprintf(&text,
-                       "%s %s HTTP/1.1\r\nHost: floodgate\r\nContent-Type: application/json\r\n"
-                       "Content-Length: %zu\r\n\r\n%s",
-                       method, path, body ? strlen(body) : 0, body ? body : "");
-
-    if (len < 0)
+    if (reply->size + size > REPLY_MAX)
+        return 0;
+    reply->body = realloc(reply->body, reply->size + size + 1);
+    if (!reply->body)
         abort();
-    *size = (size_t)len;
-    return text;
+    memcpy(reply->body + reply->size, data, size);
+    reply->size += size;
+    reply->body[reply->size] = 0;
+    return size;
+}
+
+static void prepare(struct fg_http *http, const char *method, const char *url, const char *body,
+                    struct fg_reply *reply)
+{
+    CURL *curl = http->curl;
+    bool get = strcmp(method, "GET") == 0;
+
+    curl_easy_reset(curl); /* keeps the connection */
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, http->socket);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)SILENCE_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+    if (get)
+        return;
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "");
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(body ? strlen(body) : 0));
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    /* On a kept connection that breaks, libcurl repeats a request by itself. A change must not be
+     * made twice, so it goes over a new connection. */
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+static void explain(const struct fg_http *http, CURLcode result, const char *method,
+                    const char *path, struct fg_reply *reply)
+{
+    long why = 0;
+
+    curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &why);
+    free(reply->body);
+    *reply = (struct fg_reply){0};
+    if (result == CURLE_COULDNT_CONNECT && why)
+        fg_fail(&reply->error, "cannot connect to %s: %s%s", http->socket, strerror((int)why),
+                advice((int)why));
+    else if (result == CURLE_COULDNT_CONNECT)
+        fg_fail(&reply->error, "cannot connect to %s", http->socket);
+    else if (result == CURLE_URL_MALFORMAT)
+        fg_fail(&reply->error, "%.200s is not a path of the API; nothing was sent", path);
+    else
+        fg_fail(
+            &reply->error,
+            "%s: no answer to %s %s within %d s or connection lost; it may have happened or not",
+            http->socket, method, path, SILENCE_S);
 }
 
 void fg_http_request(struct fg_http *http, const char *method, const char *path, const char *body,
                      struct fg_reply *reply)
 {
-    bool kept = http->fd >= 0;
-    size_t size, sent = 0;
-    char *text = compose(method, path, body, &size);
+    CURLcode result;
+    long code = 0;
+    char *url;
 
     *reply = (struct fg_reply){0};
-    if (kept && (sent = send_all(http->fd, text, size)) == 0)
-        hang_up(
-            http); /* the server closed an idle connection: not a byte of this request got there */
-    if (http->fd >= 0 || dial(http, &reply->error)) {
-        if (sent == 0)
-            sent = send_all(http->fd, text, size);
-        /* A server that refuses a large body answers before it has read it: listen also when
-         * sending failed.
-         */
-        if (!receive(http, reply))
-            fg_fail(&reply->error,
-                    "%s: no answer to %s %s within %d s or connection lost; it may have happened "
-                    "or not",
-                    http->socket, method, path, TIMEOUT_S);
+    if (strlen(http->socket) >= PATH_SIZE) {
+        fg_fail(&reply->error, "socket %.107s...: the path is too long (at most %d bytes)",
+                http->socket, PATH_SIZE - 1);
+        return;
     }
-    free(text);
+    if (asprintf(&url, "http://floodgate%s", path) < 0)
+        abort();
+    prepare(http, method, url, body, reply);
+    result = curl_easy_perform(http->curl);
+    free(url);
+    curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (result == CURLE_OK && code)
+        reply->code = (unsigned)code;
+    else
+        explain(http, result, method, path, reply);
 }

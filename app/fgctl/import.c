@@ -91,7 +91,10 @@ static bool read_values(struct import *import, const struct fg_csv_row *row,
 
 static uint64_t item_of(const json_t *json)
 {
-    return (uint64_t)json_integer_value(json_object_get(json, "item"));
+    uint64_t item = 0;
+
+    fg_json_id_read(json_object_get(json, "item"), &item);
+    return item;
 }
 
 static int compare_existing(const void *a, const void *b)

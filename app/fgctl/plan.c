@@ -26,14 +26,14 @@ static bool check_times(const struct fg_values *values, const json_t *existing,
 {
     uint64_t opens = wanted_time(values, existing, FG_ITEM_FIELD_opens);
     uint64_t closes = wanted_time(values, existing, FG_ITEM_FIELD_closes);
-    char from[FG_MOMENT_TEXT], until[FG_MOMENT_TEXT];
+    char from[FG_TEXT_TIME_SIZE], until[FG_TEXT_TIME_SIZE];
 
     if (!values->given[FG_ITEM_FIELD_opens] && !values->given[FG_ITEM_FIELD_closes])
         return true;
     if (closes == 0 || closes > opens)
         return true;
-    fg_control_time_format(opens, from);
-    fg_control_time_format(closes, until);
+    fg_text_time(from, opens);
+    fg_text_time(until, closes);
     return fg_fail(err, "closes at %s, which is not after it opens, %s", until, from);
 }
 

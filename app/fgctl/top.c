@@ -69,10 +69,9 @@ static void take_items(struct top *top)
         struct top_item *item = &top->items[i];
         const struct top_item *old;
 
-        *item = (struct top_item){.item = (uint64_t)number(entry, "item"),
-                                  .sold = number(entry, "sold"),
-                                  .reserved = number(entry, "reserved"),
-                                  .json = entry};
+        *item = (struct top_item){
+            .sold = number(entry, "sold"), .reserved = number(entry, "reserved"), .json = entry};
+        fg_json_id_read(json_object_get(entry, "item"), &item->item);
         old = find_before(top, item->item, i);
         if (old && seconds(top) > 0 && item->sold > old->sold)
             item->sold_rate = (double)(item->sold - old->sold) / seconds(top);
@@ -124,13 +123,13 @@ static int fetch(struct top *top)
 
 static void print_head(const struct top *top)
 {
-    char now[FG_MOMENT_TEXT];
+    char now[FG_TEXT_TIME_SIZE];
     const char *state = json_string_value(json_object_get(top->status, "state"));
     const char *reason = json_string_value(json_object_get(top->status, "reason"));
     json_t *sink;
     size_t i;
 
-    fg_control_time_format(fg_now_ms() / 1000 * 1000, now);
+    fg_text_time(now, fg_now_ms() / 1000 * 1000);
     printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64, now, state ? state : "?",
            reason && *reason ? ": " : "", reason ? reason : "", number(top->status, "uptime_s"),
            number(top->status, "workers"));
@@ -212,17 +211,18 @@ static void print_items(const struct top *top, int rows)
     struct top_item *sorted = sorted_items(top);
 
     for (size_t i = 0; i < top->items_count && (int)i < rows; i++) {
-        static const char *const keys[] = {"item", "available", "reserved", "sold"};
-        char text[5][24], name[128];
+        static const char *const keys[] = {"available", "reserved", "sold"};
+        char text[4][24], name[128];
 
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 3; k++)
             snprintf(text[k], sizeof(text[k]), "%" PRId64, number(sorted[i].json, keys[k]));
-        snprintf(text[4], sizeof(text[4]), "%.0f", sorted[i].sold_rate);
+        snprintf(text[3], sizeof(text[3]), "%.0f", sorted[i].sold_rate);
         snprintf(name, sizeof(name), "%s",
                  json_string_value(json_object_get(sorted[i].json, "name")));
         fg_clean(name);
         fg_table_add(table, (const char *const[]){
-                                text[0], name, text[1], text[2], text[3], text[4],
+                                json_string_value(json_object_get(sorted[i].json, "item")), name,
+                                text[0], text[1], text[2], text[3],
                                 json_string_value(json_object_get(sorted[i].json, "state"))});
     }
     printf("\n");
@@ -322,12 +322,12 @@ int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
     uint64_t interval_ms = 1000, count = 0;
     int code;
 
-    if (args->options[0] && (!fg_control_duration_parse(args->options[0], &interval_ms, NULL) ||
+    if (args->options[0] && (!fg_text_duration_read(args->options[0], &interval_ms, NULL) ||
                              interval_ms < 100 || interval_ms > 3600000))
         return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
                               args->options[0]);
-    if (args->options[1] && (!fg_control_number_parse(args->options[1], &count) || count < 1))
-        return fg_usage_error("--count: \"%s\" is no whole number from 1 on", args->options[1]);
+    if (args->options[1] && (!fg_text_number(args->options[1], &count) || count < 1))
+        return fg_usage_error("--count: \"%s\" is not a whole number from 1 on", args->options[1]);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (top.terminal)

@@ -27,12 +27,12 @@ bool fg_time_parse(const char *text, uint64_t *ms)
         return true;
     }
     if (text[0] == '+') {
-        if (!fg_control_duration_parse(text + 1, ms, NULL))
+        if (!fg_text_duration_read(text + 1, ms, NULL))
             return false;
         *ms += fg_now_ms();
         return true;
     }
-    return fg_control_number_parse(text, ms) || fg_control_time_parse(text, ms, NULL);
+    return fg_text_number(text, ms) || fg_text_time_read(text, ms, NULL);
 }
 
 static bool parse_flag(const char *text, uint64_t *flag)
@@ -72,12 +72,12 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values,
         ok = fg_time_parse(text, number) && *number <= field->max;
         break;
     case FG_FIELD_DURATION:
-        ok = fg_control_duration_parse(text, number, NULL) && *number >= field->min &&
+        ok = fg_text_duration_read(text, number, NULL) && *number >= field->min &&
              *number <= field->max;
         break;
     case FG_FIELD_NUMBER:
-        ok =
-            fg_control_number_parse(text, number) && *number >= field->min && *number <= field->max;
+    case FG_FIELD_ID:
+        ok = fg_text_number(text, number) && *number >= field->min && *number <= field->max;
         break;
     }
     values->given[index] |= ok;
@@ -96,6 +96,8 @@ static json_t *value_json(const struct fg_values *values, unsigned index)
         return json_string(values->name);
     case FG_FIELD_FLAG:
         return json_boolean(values->number[index]);
+    case FG_FIELD_ID:
+        return fg_json_id(values->number[index]);
     case FG_FIELD_NUMBER:
     case FG_FIELD_DURATION:
     case FG_FIELD_TIME:

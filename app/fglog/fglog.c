@@ -114,7 +114,7 @@ static void print_name(const uint8_t *name)
 /* What a type says beside seq, time, worker and item. The keys are the same in both forms. */
 static void print_fields(const struct fg_journal_record *r, bool json)
 {
-    const char *sep = json ? ",\"" : " ", *is = json ? "\":" : "=";
+    const char *sep = json ? ",\"" : " ", *is = json ? "\":" : "=", *quote = json ? "\"" : "";
 
     switch (r->type) {
     case FG_REC_BATCH:
@@ -136,7 +136,7 @@ static void print_fields(const struct fg_journal_record *r, bool json)
         break;
     default: /* about an order, or of a kind without fields of its own here: all that a record can
                 say */
-        printf("%suser%s%" PRIu64 "%sorder%s", sep, is, r->user, sep, is);
+        printf("%suser%s%s%" PRIu64 "%s%sorder%s", sep, is, quote, r->user, quote, sep, is);
         print_hex(json ? "\"" : "", r->order_id, sizeof(r->order_id), json ? "\"" : "");
         printf("%squantity%s%u%sarg%s%" PRIu64, sep, is, r->quantity, sep, is, r->arg);
     }
@@ -149,7 +149,7 @@ static void print_record(const struct fg_journal_record *r, bool json)
     if (json)
         printf("{\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64
                ",\"type\":\"%s\",\"type_number\":%u,\"worker\":%u,"
-               "\"item\":%" PRIu64,
+               "\"item\":\"%" PRIu64 "\"",
                r->seq, r->time_ms, name, r->type, r->worker, r->item);
     else
         printf("%" PRIu64 " %" PRIu64 " %s worker=%u item=%" PRIu64, r->seq, r->time_ms, name,

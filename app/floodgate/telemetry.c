@@ -48,13 +48,14 @@ static void close_element(struct reply *reply)
 }
 
 /* The dictionary that a value of this element goes to; NULL when memory is short. */
-static struct rte_tel_data *dict_of(struct reply *reply, const char *element)
+static struct rte_tel_data *dict_of(struct reply *reply, const char *label, const char *element)
 {
     char name[sizeof(reply->element)];
 
     if (!reply->list)
         return reply->data;
-    snprintf(name, sizeof(name), "%s", element);
+    /* Worker 0 is "worker0". */
+    snprintf(name, sizeof(name), "%s%s", isdigit((unsigned char)*element) ? label : "", element);
     clean(name);
     if (reply->dict && strcmp(name, reply->element) == 0)
         return reply->dict;
@@ -70,7 +71,8 @@ static void add(void *ctx, const struct fg_control_value *value)
 {
     const struct fg_control_metric_row *row = &fg_control_metrics[value->metric];
     struct reply *reply = ctx;
-    struct rte_tel_data *dict = dict_of(reply, value->element);
+    struct rte_tel_data *dict =
+        dict_of(reply, fg_control_sections[row->section].label, value->element);
     char name[64];
 
     if (!dict)

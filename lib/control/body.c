@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "control/internal.h"
 
 void fg_control_call_reply(struct fg_control_call *call, unsigned code, json_t *json)
@@ -51,11 +52,11 @@ bool fg_control_call_result(struct fg_control_call *call, enum fg_control_result
 
 bool fg_control_arg_item(struct fg_control_call *call, uint64_t *item)
 {
-    if (fg_control_number_parse(call->args[0], item) && *item >= 1 && *item <= INT64_MAX)
+    if (fg_text_number(call->args[0], item) && *item >= 1 && *item <= INT64_MAX)
         return true;
     return fg_control_call_fail(call, 400, "item",
-                                "item: \"%s\" is no whole number from 1 to %" PRId64, call->args[0],
-                                INT64_MAX);
+                                "item: \"%s\" is not a whole number from 1 to %" PRId64,
+                                call->args[0], INT64_MAX);
 }
 
 /* The value as the client wrote it, short, for messages. */
@@ -79,7 +80,7 @@ bool fg_control_body_number(struct fg_control_call *call, const char *field, con
             return true;
     }
     return fg_control_call_fail(call, 400, field,
-                                "%s: %s is no whole number from %" PRIu64 " to %" PRIu64, field,
+                                "%s: %s is not a whole number from %" PRIu64 " to %" PRIu64, field,
                                 shown(value, text), min, max);
 }
 
@@ -90,9 +91,9 @@ static bool take_time(const json_t *value, uint64_t *ms)
         return true;
     }
     if (json_is_string(value))
-        return fg_control_time_parse(json_string_value(value), ms, NULL);
+        return fg_text_time_read(json_string_value(value), ms, NULL);
     *ms = (uint64_t)json_integer_value(value);
-    return json_is_integer(value) && json_integer_value(value) >= 0 && *ms <= FG_MOMENT_MAX;
+    return json_is_integer(value) && json_integer_value(value) >= 0 && *ms <= FG_TEXT_TIME_MAX;
 }
 
 static bool take_value(const struct fg_control_item_field *field, unsigned index,
@@ -109,6 +110,8 @@ static bool take_value(const struct fg_control_item_field *field, unsigned index
         return json_is_boolean(value);
     case FG_FIELD_TIME:
         return take_time(value, number);
+    case FG_FIELD_ID:
+        return fg_json_id_read(value, number) && *number >= field->min && *number <= field->max;
     case FG_FIELD_NUMBER:
     case FG_FIELD_DURATION:
         *number = (uint64_t)json_integer_value(value);

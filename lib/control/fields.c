@@ -24,6 +24,7 @@ const char *fg_control_item_field_range(const struct fg_control_item_field *fiel
 {
     switch (field->kind) {
     case FG_FIELD_NUMBER:
+    case FG_FIELD_ID:
         snprintf(text, 128, "a whole number from %" PRIu64 " to %" PRIu64, field->min, field->max);
         break;
     case FG_FIELD_DURATION:

@@ -7,11 +7,12 @@
 #define FG_CONTROL_FIELDS_H
 
 #include "base/base.h"
-#include "control/moment.h"
+#include "base/text.h"
 #include "journal/record.h"
 
 enum fg_control_field_kind {
     FG_FIELD_NUMBER,
+    FG_FIELD_ID,       /**< a number of 64 bits: a string in JSON */
     FG_FIELD_TEXT,     /**< min and max are bytes */
     FG_FIELD_DURATION, /**< milliseconds */
     FG_FIELD_TIME,     /**< Unix milliseconds; 0 has a meaning of its own */
@@ -27,13 +28,13 @@ enum fg_control_field_kind {
     X(order_max, "order-max", NUMBER, 1, UINT16_MAX, 10, "units of one order at most")             \
     X(hold_ms, "hold", DURATION, 100, 86400000, 120000,                                            \
       "how long an unpaid order holds its units")                                                  \
-    X(opens, "opens", TIME, 0, FG_MOMENT_MAX, 0, "start of the sale; 0 = at once")                 \
-    X(closes, "closes", TIME, 0, FG_MOMENT_MAX, 0, "end of the sale; 0 = never")                   \
+    X(opens, "opens", TIME, 0, FG_TEXT_TIME_MAX, 0, "start of the sale; 0 = at once")              \
+    X(closes, "closes", TIME, 0, FG_TEXT_TIME_MAX, 0, "end of the sale; 0 = never")                \
     X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")
 
 /* Settings, and the item's number in front. */
 #define FG_ITEM_FIELD_LIST(X)                                                                      \
-    X(item, "item", NUMBER, 1, INT64_MAX, 0, "number of the item") FG_ITEM_SETTING_LIST(X)
+    X(item, "item", ID, 1, INT64_MAX, 0, "number of the item") FG_ITEM_SETTING_LIST(X)
 
 enum fg_control_item_field_index {
 #define X(name, option, kind, min, max, initial, text) FG_ITEM_FIELD_##name,

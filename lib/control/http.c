@@ -43,10 +43,10 @@ static bool query_number(struct fg_control_call *call, const char *key, uint64_t
 
     if (!text)
         return true;
-    if (!fg_control_number_parse(text, number) || *number < min || *number > max)
+    if (!fg_text_number(text, number) || *number < min || *number > max)
         return fg_control_call_fail(call, 400, key,
-                                    "%s: \"%.64s\" is no whole number from %llu to %llu", key, text,
-                                    (unsigned long long)min, (unsigned long long)max);
+                                    "%s: \"%.64s\" is not a whole number from %llu to %llu", key,
+                                    text, (unsigned long long)min, (unsigned long long)max);
     return true;
 }
 
@@ -160,7 +160,7 @@ static bool announces_too_much(struct MHD_Connection *connection)
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t length;
 
-    return text && (!fg_control_number_parse(text, &length) || length > FG_API_BODY_MAX);
+    return text && (!fg_text_number(text, &length) || length > FG_API_BODY_MAX);
 }
 
 enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,

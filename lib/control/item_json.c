@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "control/internal.h"
 
 /* Strongest reason first: what would have to change before anything is sold. */
@@ -19,22 +20,20 @@ const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t no
 
 json_t *fg_control_time_json(uint64_t ms)
 {
-    char text[FG_MOMENT_TEXT];
+    char text[FG_TEXT_TIME_SIZE];
 
     if (ms == 0)
         return json_null();
-    fg_control_time_format(ms, text);
+    fg_text_time(text, ms);
     return json_string(text);
 }
 
 json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 {
-    json_t *name = json_string(item->name);
-
     return json_pack(
-        "{s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:{s:I, s:I, "
+        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:{s:I, s:I, "
         "s:I, s:I}}",
-        "item", (json_int_t)item->item, "name", name ? name : json_string("?"), "state",
+        "item", fg_json_id(item->item), "name", fg_json_text(item->name), "state",
         fg_control_item_state(item, now_ms), "total", (json_int_t)item->total, "available",
         (json_int_t)item->available, "reserved", (json_int_t)item->reserved, "sold",
         (json_int_t)item->sold, "user_limit", (json_int_t)item->user_limit, "order_max",

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "control/internal.h"
 
 static void settings_of(const struct fg_ledger_item *item, struct fg_control_item *settings)
@@ -46,7 +47,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
         settled = there && item.total == total && same_settings(&seen, settings);
     }
     json = there ? fg_control_item_json(&item, fg_clock_unix_ms())
-                 : json_pack("{s:I}", "item", (json_int_t)settings->item);
+                 : json_pack("{s:o}", "item", fg_json_id(settings->item));
     if (!settled)
         json_object_set_new(json, "lagging", json_true());
     fg_control_call_reply(call, code, json);

@@ -2,6 +2,7 @@
 /* /metrics, /v1/stats and /v1/status: the sheet of the daemon, and for metrics the items. */
 #include <inttypes.h>
 
+#include "base/json.h"
 #include "control/internal.h"
 #include "control/metrics.h"
 
@@ -76,7 +77,7 @@ void fg_control_handle_status(struct fg_control_call *call)
     struct fg_control *control = call->control;
     struct fg_control_sheet *sheet = measure(call);
     char reason[256] = "";
-    json_t *status, *text;
+    json_t *status;
 
     if (!sheet)
         return;
@@ -84,8 +85,7 @@ void fg_control_handle_status(struct fg_control_call *call)
     fg_control_sheet_destroy(sheet);
     control->daemon.health(control->daemon.ctx, reason);
     reason[sizeof(reason) - 1] = 0;
-    text = json_string(reason);
-    json_object_set_new(status, "reason", text ? text : json_string("(not UTF-8)"));
+    json_object_set_new(status, "reason", fg_json_text(reason));
     json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
     json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
     json_object_set_new(status, "api",

@@ -2,7 +2,7 @@
 /* The values of one moment, and the same as JSON. */
 #include <string.h>
 
-#include "control/metrics.h"
+#include "base/json.h"
 #include "control/sheet.h"
 
 struct fg_control_sheet *fg_control_sheet_create(void)
@@ -86,14 +86,11 @@ void fg_control_sheet_each(const struct fg_control_sheet *sheet, enum fg_control
 
 static json_t *value_json(const struct fg_control_value *value)
 {
-    json_t *text;
-
     switch (fg_control_metrics[value->metric].unit) {
     case FG_CONTROL_FLAG:
         return json_boolean(value->number);
     case FG_CONTROL_TEXT:
-        text = json_string(value->text);
-        return text ? text : json_string("(not UTF-8)");
+        return fg_json_text(value->text);
     case FG_CONTROL_NUMBER:
     case FG_CONTROL_BYTES:
     case FG_CONTROL_SECONDS:
@@ -106,12 +103,9 @@ static json_t *value_json(const struct fg_control_value *value)
 /* Workers are numbered: their element is a number in JSON, too. */
 static json_t *element_json(const char *label, const char *element)
 {
-    json_t *text;
-
     if (strcmp(label, "worker") == 0)
         return json_integer(strtoll(element, NULL, 10));
-    text = json_string(element);
-    return text ? text : json_string("(not UTF-8)");
+    return fg_json_text(element);
 }
 
 /* The object of an element in a list; made when it is not there yet. Values of an element come

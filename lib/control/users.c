@@ -3,31 +3,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "control/internal.h"
 
 #define USERS_MAX     1000 /* of one request: each takes a write to the disk */
 #define WORST_DEFAULT 20
 
-/* A user is a 64-bit name: text, since JSON numbers end earlier. */
-static json_t *user_json(uint64_t user)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%" PRIu64, user);
-    return json_string(text);
-}
-
 static bool parse_user(struct fg_control_call *call, const json_t *value, size_t place,
                        uint64_t *user)
 {
-    if (json_is_integer(value) && json_integer_value(value) >= 0) {
-        *user = (uint64_t)json_integer_value(value);
+    if (fg_json_id_read(value, user))
         return true;
-    }
-    if (json_is_string(value) && fg_control_number_parse(json_string_value(value), user))
-        return true;
-    return fg_control_call_fail(call, 400, "user", "user %zu: no whole number from 0 to %" PRIu64,
-                                place, UINT64_MAX);
+    return fg_control_call_fail(
+        call, 400, "user", "user %zu: not a whole number from 0 to %" PRIu64, place, UINT64_MAX);
 }
 
 /* {"user": N} or {"users": [N, ...]}; returns how many, 0 after an error. */
@@ -101,7 +89,7 @@ void fg_control_handle_denied_list(struct fg_control_call *call)
     json_t *list = json_array();
 
     for (uint64_t i = call->offset; users && i < count && i - call->offset < call->limit; i++)
-        json_array_append_new(list, user_json(users[i]));
+        json_array_append_new(list, fg_json_id(users[i]));
     if (users)
         fg_control_call_reply(call, 200,
                               json_pack("{s:o, s:I, s:I, s:I}", "users", list, "count",
@@ -131,7 +119,7 @@ void fg_control_handle_worst(struct fg_control_call *call)
 
     count = daemon->user_worst(daemon->ctx, users, limit);
     for (unsigned i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:I}", "user", user_json(users[i].user),
+        json_array_append_new(list, json_pack("{s:o, s:I}", "user", fg_json_id(users[i].user),
                                               "refused", (json_int_t)users[i].refused));
     fg_control_call_reply(call, 200, json_pack("{s:o}", "users", list));
 }

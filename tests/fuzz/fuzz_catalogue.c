@@ -20,13 +20,22 @@ static const char *answer_name(const char *field)
     return !strcmp(field, "closes") ? "closes_ms" : field;
 }
 
+static json_int_t item_of(const json_t *json)
+{
+    uint64_t item = 0;
+
+    FG_FUZZ_CHECK(json_is_string(json_object_get(json, "item")));
+    FG_FUZZ_CHECK(fg_json_id_read(json_object_get(json, "item"), &item));
+    return (json_int_t)item;
+}
+
 static json_t *find(json_int_t item)
 {
     size_t i;
     json_t *it;
 
     json_array_foreach (items, i, it)
-        if (json_integer_value(json_object_get(it, "item")) == item)
+        if (item_of(it) == item)
             return it;
     return NULL;
 }
@@ -36,6 +45,11 @@ static void check_value(const struct fg_control_item_field *field, const json_t 
     if (field->kind == FG_FIELD_TEXT) {
         FG_FUZZ_CHECK(json_is_string(value) &&
                       fg_control_item_name_valid(json_string_value(value)));
+    } else if (field->kind == FG_FIELD_ID) {
+        uint64_t id;
+
+        FG_FUZZ_CHECK(json_is_string(value) && fg_json_id_read(value, &id));
+        FG_FUZZ_CHECK(id >= field->min && id <= field->max);
     } else if (field->kind == FG_FIELD_FLAG) {
         FG_FUZZ_CHECK(json_is_boolean(value));
     } else {
@@ -89,11 +103,11 @@ int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, j
     *reply = NULL;
     changes += strcmp(method, "GET") != 0;
     if (!strcmp(path, "/v1/items")) {
-        FG_FUZZ_CHECK(!find(json_integer_value(json_object_get(body, "item"))));
+        FG_FUZZ_CHECK(!find(item_of(body)));
         it = new_item();
         set(it, body);
         json_object_set(it, "available", json_object_get(it, "total"));
-        FG_FUZZ_CHECK(json_integer_value(json_object_get(it, "item")) > 0);
+        FG_FUZZ_CHECK(item_of(it) > 0);
         json_array_append_new(items, it);
     } else {
         it = find(strtoll(path + strlen("/v1/items/"), NULL, 10));
@@ -126,8 +140,8 @@ static void open_shop(void)
     json_t *it = new_item();
 
     items = json_array();
-    json_object_update_new(it, json_pack("{s:i, s:s, s:i, s:i}", "item", 7, "name", "shoe", "total",
-                                         100, "available", 60));
+    json_object_update_new(it, json_pack("{s:s, s:s, s:i, s:i}", "item", "7", "name", "shoe",
+                                         "total", 100, "available", 60));
     json_array_append_new(items, it);
     changes = 0;
 }

@@ -156,5 +156,5 @@ class Sale:
 
     def check_totals(self, result):
         """Every unit that was put on sale is still there."""
-        found = {i['item']: i['total'] for i in result['items']}
+        found = {int(i['item']): i['total'] for i in result['items']}
         assert found == self.totals, (found, self.totals)

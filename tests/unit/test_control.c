@@ -93,7 +93,7 @@ static void creates_with_defaults(void **state)
 {
     json_t *json = ask("POST", "/v1/items", "{\"item\": 7}", 201);
 
-    assert_int_equal(number(json, "item"), 7);
+    assert_string_equal(text(json, "item"), "7");
     assert_int_equal(number(json, "total"), 0);
     assert_int_equal(number(json, "user_limit"), 0);
     assert_int_equal(number(json, "order_max"), 10);
@@ -118,7 +118,7 @@ static void creates_with_everything(void **state)
             "true}",
             201);
 
-    assert_int_equal(number(json, "item"), INT64_MAX);
+    assert_string_equal(text(json, "item"), "9223372036854775807");
     assert_string_equal(text(json, "name"), "Kaffee ü");
     assert_int_equal(number(json, "total"), 2000000000);
     assert_int_equal(number(json, "available"), 2000000000);
@@ -147,7 +147,7 @@ static void refuses_bad_items(void **state)
         {"{}", "item", "missing"},
         {"{\"item\": 0}", "item", "from 1 to 9223372036854775807"},
         {"{\"item\": -1}", "item", "-1 is not a whole number"},
-        {"{\"item\": \"7\"}", "item", "\"7\" is not"},
+        {"{\"item\": \"seven\"}", "item", "\"seven\" is not"},
         {"{\"item\": 7.5}", "item", "7.5 is not"},
         {"{\"item\": true}", "item", "true is not"},
         {"{\"item\": 1, \"price\": 5}", "price",
@@ -227,7 +227,8 @@ static void changes_settings(void **state)
     refused("PATCH", "/v1/items/7", "{\"total\": 8}", 400, "total", "/v1/items/7/stock");
     refused("PATCH", "/v1/items/7", "{\"sold\": 8}", 400, "sold", "unknown field");
     refused("PATCH", "/v1/items/8", "{\"name\": \"b\"}", 404, NULL, "no item 8");
-    refused("PATCH", "/v1/items/x", "{\"name\": \"b\"}", 400, "item", "\"x\" is no whole number");
+    refused("PATCH", "/v1/items/x", "{\"name\": \"b\"}", 400, "item",
+            "\"x\" is not a whole number");
     refused("GET", "/v1/items/0", NULL, 400, "item", "from 1");
     refused("GET", "/v1/items/9223372036854775808", NULL, 400, "item", "from 1");
     assert_int_equal(fx.daemon.item_calls, 3);
@@ -251,7 +252,7 @@ static void moves_stock(void **state)
     refused("POST", "/v1/items/7/stock", "{\"add\": 2000000000}", 409, "add", "at most 2000000000");
     refused("POST", "/v1/items/7/stock", "{\"add\": 0}", 400, "add", "from 1 to 2000000000");
     refused("POST", "/v1/items/7/stock", "{\"remove\": \"3\"}", 400, "remove",
-            "\"3\" is no whole number");
+            "\"3\" is not a whole number");
     refused("POST", "/v1/items/7/stock", "{\"take\": 3}", 400, "take", "accepted: add, remove");
     refused("POST", "/v1/items/7/stock", "{\"add\": 3, \"remove\": 3}", 400, NULL, "must be");
     refused("POST", "/v1/items/7/stock", "{}", 400, NULL, "must be");
@@ -322,7 +323,7 @@ static void lists_in_pages(void **state)
     json_decref(json);
     json = ask("GET", "/v1/items?offset=20&limit=10", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(json, "items")), 5);
-    assert_int_equal(number(json_array_get(json_object_get(json, "items"), 0), "item"), 79);
+    assert_string_equal(text(json_array_get(json_object_get(json, "items"), 0), "item"), "79");
     assert_int_equal(number(json, "count"), 25);
     json_decref(json);
     json = ask("GET", "/v1/items?offset=9223372036854775807", NULL, 200);
@@ -330,7 +331,7 @@ static void lists_in_pages(void **state)
     json_decref(json);
     refused("GET", "/v1/items?limit=0", NULL, 400, "limit", "from 1 to 10000");
     refused("GET", "/v1/items?limit=10001", NULL, 400, "limit", "from 1 to 10000");
-    refused("GET", "/v1/items?offset=-1", NULL, 400, "offset", "\"-1\" is no whole number");
+    refused("GET", "/v1/items?offset=-1", NULL, 400, "offset", "\"-1\" is not a whole number");
     refused("GET", "/v1/items?page=2", NULL, 400, "page", "accepted: offset, limit");
     refused("GET", "/v1/status?x=2", NULL, 400, "x", "accepted: none");
     refused("GET", "/v1/items", "{\"limit\": 5}", 400, NULL, "takes none");
@@ -348,7 +349,7 @@ static void shows_orders(void **state)
     assert_string_equal(text(json, "user"), "18446744073709551615");
     assert_string_equal(text(json, "order"), "abababababababababababababababab");
     assert_string_equal(text(json, "state"), "reserved");
-    assert_int_equal(number(json, "item"), 7);
+    assert_string_equal(text(json, "item"), "7");
     assert_int_equal(number(json, "quantity"), 1);
     assert_int_equal(number(json, "deadline_ms"), 1900000000000);
     json_decref(json);
@@ -361,6 +362,46 @@ static void shows_orders(void **state)
     refused("GET", "/v1/orders/-6/01010101010101010101010101010101", NULL, 400, "user", "\"-6\"");
     refused("GET", "/v1/orders/18446744073709551616/01010101010101010101010101010101", NULL, 400,
             "user", "to 18");
+}
+
+/* 9007199254740993 is 2^53 + 1: a reader with 53 bits would take it for its neighbour. */
+static void identifiers_keep_64_bits(void **state)
+{
+    json_t *json = ask("POST", "/v1/items", "{\"item\": \"9007199254740993\", \"total\": 5}", 201);
+
+    assert_string_equal(text(json, "item"), "9007199254740993");
+    json_decref(json);
+    json_decref(ask("POST", "/v1/items", "{\"item\": 9007199254740992}", 201));
+    json = ask("PATCH", "/v1/items/9007199254740993", "{\"name\": \"one\"}", 200);
+    assert_string_equal(text(json, "item"), "9007199254740993");
+    json_decref(json);
+    json = ask("POST", "/v1/items/9007199254740993/close", NULL, 200);
+    assert_string_equal(text(json, "item"), "9007199254740993");
+    json_decref(json);
+    json = ask("GET", "/v1/items", NULL, 200);
+    assert_string_equal(text(json_array_get(json_object_get(json, "items"), 0), "item"),
+                        "9007199254740993");
+    assert_string_equal(text(json_array_get(json_object_get(json, "items"), 1), "item"),
+                        "9007199254740992");
+    json_decref(json);
+    fg_double_order(&fx.daemon, 9007199254740993, 0x01, 9007199254740993, FG_ORDER_RESERVED);
+    json = ask("GET", "/v1/orders/9007199254740993/01010101010101010101010101010101", NULL, 200);
+    assert_string_equal(text(json, "user"), "9007199254740993");
+    assert_string_equal(text(json, "item"), "9007199254740993");
+    json_decref(json);
+    json_decref(ask("POST", "/v1/users/denied",
+                    "{\"users\": [9007199254740993, \"9007199254740995\"]}", 200));
+    json = ask("GET", "/v1/users/denied", NULL, 200);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(json, "users"), 0)),
+                        "9007199254740993");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(json, "users"), 1)),
+                        "9007199254740995");
+    json_decref(json);
+    refused("POST", "/v1/items", "{\"item\": 7.0}", 400, "item", "7.0 is not a whole number");
+    refused("POST", "/v1/items", "{\"item\": \"7x\"}", 400, "item", "not a whole number from 1");
+    refused("POST", "/v1/items", "{\"item\": 9223372036854775808}", 400, NULL, "too big integer");
+    refused("POST", "/v1/items", "{\"item\": \"9223372036854775808\"}", 400, "item",
+            "to 9223372036854775807");
 }
 
 static void knows_its_routes(void **state)
@@ -536,7 +577,7 @@ static void refuses_bad_users(void **state)
     char *body = calloc(1, 8192);
 
     refused("POST", path, "{\"user\": -1}", 400, "user",
-            "user 1: no whole number from 0 to 18446744073709551615");
+            "user 1: not a whole number from 0 to 18446744073709551615");
     refused("POST", path, "{\"user\": 1.5}", 400, "user", "user 1");
     refused("POST", path, "{\"users\": [1, \"18446744073709551616\"]}", 400, "user", "user 2");
     refused("POST", path, "{\"users\": []}", 400, NULL, "must be");
@@ -949,6 +990,7 @@ int main(void)
         T(waits_for_the_ledger),
         T(lists_in_pages),
         T(shows_orders),
+        T(identifiers_keep_64_bits),
         T(knows_its_routes),
         T(reports_status_and_health),
         T(reloads_keys),

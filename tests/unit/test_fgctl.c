@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The built fgctl against the real control server: output, exit codes, files, completion. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -223,7 +226,7 @@ static void lists_items_as_a_table(void **state)
                              "     7  Käse            10          8         1     1  open\n"
                              "123456  Longer name      0          0         0     0  sold out\n");
     run(0, "item list --json");
-    says(out, "\"item\": 123456");
+    says(out, "\"item\": \"123456\"");
 }
 
 static void switches_items(void **state)
@@ -240,7 +243,7 @@ static void switches_items(void **state)
     run(0, "open 1");
     says(out, "item 1 changed: open");
     fails(1, "open 1 3 2", "no item 3");
-    fails(2, "open 1 x", "ITEM: \"x\" is no whole number from 1");
+    fails(2, "open 1 x", "ITEM: \"x\" is not a whole number from 1");
     assert_int_equal(fx.daemon.last_item.item, 1);
 }
 
@@ -319,7 +322,7 @@ static void has_exit_codes(void **state)
     fails(2, "item add 5 --opens +2h --closes +1h", "--closes: closes at");
     fails(2, "item add 5 --name 123456789012345678901234567890123", "at most 32 bytes");
     fails(2, "item add 5 --name \xff", "--name");
-    fails(2, "stock add 5 0", "UNITS: \"0\" is no whole number from 1");
+    fails(2, "stock add 5 0", "UNITS: \"0\" is not a whole number from 1");
     fails(2, "top --interval 50ms", "100ms to 1h");
     fails(2, "top --count 0", "from 1 on");
     assert_int_equal(fx.daemon.item_calls, 2);
@@ -571,10 +574,10 @@ static void manages_users(void **state)
     json_decref(json);
     fx.daemon.user_calls = 0;
     fails(2, "user deny", "no user given");
-    fails(2, "user deny 5 x", "USER: \"x\" is no whole number from 0 to 18446744073709551615");
+    fails(2, "user deny 5 x", "USER: \"x\" is not a whole number from 0 to 18446744073709551615");
     fails(2, "user worst --limit 0", "from 1 to 1000");
     write_file("list", "12\n13x\n");
-    fails(6, words, "\"13x\" is no whole number");
+    fails(6, words, "\"13x\" is not a whole number");
     write_file("list", "12 13\n");
     fails(6, words, "list:1: one user is expected, a number");
     assert_int_equal(fx.daemon.user_calls, 0);
@@ -734,6 +737,66 @@ static void is_documented(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
+/* A server that answers requests to read, and hangs up on a request to change. */
+struct moody {
+    int fd;
+    unsigned reads, changes;
+};
+
+static void moody_serve(struct moody *m, int connection)
+{
+    static const char item[] =
+        "{\"item\":\"7\",\"name\":\"\",\"state\":\"open\",\"total\":10,\"available\":10}";
+    char request[4096], reply[512];
+    ssize_t n;
+
+    while ((n = recv(connection, request, sizeof(request) - 1, 0)) > 0) {
+        request[n] = 0;
+        if (strncmp(request, "GET ", 4) != 0) {
+            m->changes++;
+            break;
+        }
+        m->reads++;
+        snprintf(reply, sizeof(reply), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(item), item);
+        send(connection, reply, strlen(reply), MSG_NOSIGNAL);
+    }
+    close(connection);
+}
+
+static void *moody_run(void *server)
+{
+    struct moody *m = server;
+    int connection;
+
+    while ((connection = accept(m->fd, NULL, NULL)) >= 0)
+        moody_serve(m, connection);
+    return NULL;
+}
+
+/* The connection broke, and the change may have been made: only a person may repeat it. */
+static void a_change_is_sent_once(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct moody m = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    char words[256], path[128];
+    pthread_t thread;
+
+    file_path(path, "moody.sock");
+    assert_in_range(strlen(path), 1, sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, strlen(path));
+    assert_int_equal(bind(m.fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(m.fd, 8), 0);
+    assert_int_equal(pthread_create(&thread, NULL, moody_run, &m), 0);
+    snprintf(words, sizeof(words), "item set 7 --total 20 --socket %s", path);
+    fails(3, words, "connection lost; it may have happened or not");
+    shutdown(m.fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(m.fd);
+    assert_int_equal(m.reads, 1);
+    assert_int_equal(m.changes, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -743,6 +806,7 @@ int main(void)
         T(shows_orders),
         T(tells_about_the_system),
         T(has_exit_codes),
+        T(a_change_is_sent_once),
         T(helps),
         T(imports),
         T(imports_many),

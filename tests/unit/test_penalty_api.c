@@ -138,7 +138,7 @@ static void top_shows_all_classes(void **state)
     says("bad-tag  198.18.0.7      5      0       0");
     says("bad-tag  198.18.0.8      3");
     run(2, "filter top --limit 0");
-    says("--limit: \"0\" is no whole number from 1 to 1024");
+    says("--limit: \"0\" is not a whole number from 1 to 1024");
     run(2, "filter top --interval 1ms");
     says("100ms to 1h");
 }

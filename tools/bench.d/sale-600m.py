@@ -110,7 +110,7 @@ def left_while_wanted(gate, summary):
             break
         items += found
     for item in items:
-        if int(item['item']) in wanted:
+        if item['item'] in wanted:
             free += item['available']
     return free
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json.h"
+
 #define ITEMS_SHOWN 1000u
 
 static void put(json_t *object, const char *name, uint64_t value)
@@ -83,7 +85,7 @@ static json_t *items(const struct fg_view *view)
         const struct fg_item_story *story = fg_view_item(view, i);
         json_t *object = json_object();
 
-        put(object, "item", story->item);
+        json_object_set_new(object, "item", fg_json_id(story->item));
         put(object, "orders", story->orders);
         put(object, "reserved", story->reserved);
         put(object, "sold", story->sold);

@@ -103,7 +103,7 @@ class Watch:
     def look(self):
         items = self.gate.get('/v1/items?limit=1000')['items']
         stats, sink = self.gate.get('/v1/stats'), self.gate.sink('redis')
-        hot = next(i for i in items if i['item'] == HOT)
+        hot = next(i for i in items if i['item'] == str(HOT))
         answers = sum(stats['answers'].values())
         now = time.monotonic()
         rate = (answers - self.last[1]) / (now - self.last[0]) if self.last else 0
@@ -167,7 +167,7 @@ def unsold_while_wanted(items, blast):
 
 
 def summarise(gate, watch, blast, items, stats, audit, service, postgres):
-    hot = next(i for i in items if i['item'] == HOT)
+    hot = next(i for i in items if i['item'] == str(HOT))
     log, redis = audit['log'], audit['redis']
     drops = {**{f'filter {name}': n for name, n in stats['filter'].items() if name not in ('order', 'pass') and n},
              **{f'worker {name}': n for name, n in stats['drops'].items() if n}}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/moment.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -98,7 +98,7 @@ static bool parse_date(const char **p, struct tm *tm)
     return date_valid(tm);
 }
 
-bool fg_control_time_parse(const char *text, uint64_t *ms, struct fg_error *err)
+bool fg_text_time_read(const char *text, uint64_t *unix_ms, struct fg_error *err)
 {
     const char *p = text;
     struct tm tm = {0};
@@ -107,25 +107,26 @@ bool fg_control_time_parse(const char *text, uint64_t *ms, struct fg_error *err)
 
     if (!parse_date(&p, &tm) || !skip(&p, "Tt ") || !parse_clock(&p, &tm) ||
         !parse_fraction(&p, &fraction) || !parse_zone(&p, &zone) || *p != 0)
-        return fg_fail(err, "\"%.64s\" is no time like 2026-11-27T09:00:00Z", text);
+        return fg_fail(err, "\"%.64s\" is not a time like 2026-11-27T09:00:00Z", text);
     value = ((int64_t)timegm(&tm) - zone * 60) * 1000 + fraction;
-    if (value < 0 || value > FG_MOMENT_MAX)
+    if (value < 0 || value > FG_TEXT_TIME_MAX)
         return fg_fail(err, "\"%.64s\" lies outside 1970..9999", text);
-    *ms = (uint64_t)value;
+    *unix_ms = (uint64_t)value;
     return true;
 }
 
-void fg_control_time_format(uint64_t ms, char text[FG_MOMENT_TEXT])
+void fg_text_time(char text[FG_TEXT_TIME_SIZE], uint64_t unix_ms)
 {
-    time_t seconds = (time_t)(ms / 1000);
+    time_t seconds = (time_t)(unix_ms / 1000);
     struct tm tm;
     size_t len;
 
     gmtime_r(&seconds, &tm);
-    len = strftime(text, FG_MOMENT_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (ms % 1000)
-        len += (size_t)snprintf(text + len, FG_MOMENT_TEXT - len, ".%03u", (unsigned)(ms % 1000));
-    snprintf(text + len, FG_MOMENT_TEXT - len, "Z");
+    len = strftime(text, FG_TEXT_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (unix_ms % 1000)
+        len += (size_t)snprintf(text + len, FG_TEXT_TIME_SIZE - len, ".%03u",
+                                (unsigned)(unix_ms % 1000));
+    snprintf(text + len, FG_TEXT_TIME_SIZE - len, "Z");
 }
 
 static const struct {
@@ -133,7 +134,7 @@ static const struct {
     uint64_t ms;
 } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
 
-/* Length of the unit's name at p, 0 when there is none. "ms" stands before "m". */
+/* Length of the unit's name at p, 0 when there is none. "ms" comes before "m" in the table. */
 static size_t unit_at(const char *p, uint64_t *ms)
 {
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -147,12 +148,12 @@ static size_t unit_at(const char *p, uint64_t *ms)
     return 0;
 }
 
-bool fg_control_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
+bool fg_text_duration_read(const char *text, uint64_t *ms, struct fg_error *err)
 {
     const char *p = text;
     uint64_t sum = 0;
 
-    if (fg_control_number_parse(text, ms))
+    if (fg_text_number(text, ms))
         return true;
     do {
         uint64_t value = 0, unit = 0;
@@ -162,8 +163,9 @@ bool fg_control_duration_parse(const char *text, uint64_t *ms, struct fg_error *
         for (; isdigit((unsigned char)*p) && count < 12; p++, count++)
             value = value * 10 + (uint64_t)(*p - '0');
         len = count ? unit_at(p, &unit) : 0;
-        if (len == 0 || value > FG_MOMENT_MAX / unit || sum + value * unit > FG_MOMENT_MAX)
-            return fg_fail(err, "\"%.64s\" is no duration like 250ms, 90s, 2m, 1h30m or 1d", text);
+        if (len == 0 || value > FG_TEXT_TIME_MAX / unit || sum + value * unit > FG_TEXT_TIME_MAX)
+            return fg_fail(err, "\"%.64s\" is not a duration like 250ms, 90s, 2m, 1h30m or 1d",
+                           text);
         sum += value * unit;
         p += len;
     } while (*p);
@@ -171,7 +173,7 @@ bool fg_control_duration_parse(const char *text, uint64_t *ms, struct fg_error *
     return true;
 }
 
-bool fg_control_number_parse(const char *text, uint64_t *number)
+bool fg_text_number(const char *text, uint64_t *number)
 {
     uint64_t value = 0;
 
@@ -186,4 +188,38 @@ bool fg_control_number_parse(const char *text, uint64_t *number)
     }
     *number = value;
     return true;
+}
+
+void fg_text_hex(char *text, const void *bytes, size_t size)
+{
+    static const char digits_of[] = "0123456789abcdef";
+    const uint8_t *byte = bytes;
+
+    for (size_t i = 0; i < size; i++) {
+        *text++ = digits_of[byte[i] >> 4];
+        *text++ = digits_of[byte[i] & 15];
+    }
+    *text = 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool fg_text_hex_read(const char *text, void *bytes, size_t size)
+{
+    uint8_t *byte = bytes;
+
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_digit(text[2 * i]), low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+        if (low < 0)
+            return false;
+        byte[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[2 * size] == 0;
 }
