@@ -28,10 +28,10 @@ static bool read_values(const struct fg_args *args, struct fg_values *values)
     struct fg_error err;
 
     memset(values, 0, sizeof(*values));
-    if (!fg_item_arg(args->positions[0], &values->number[FG_ITEM_FIELD_item]))
+    if (!fg_item_arg(args->positions[0], &values->number[FG_CONTROL_ITEM_FIELD_item]))
         return false;
-    values->given[FG_ITEM_FIELD_item] = true;
-    for (unsigned field = 1; field < FG_ITEM_FIELDS; field++) {
+    values->given[FG_CONTROL_ITEM_FIELD_item] = true;
+    for (unsigned field = 1; field < FG_CONTROL_ITEM_FIELDS; field++) {
         const char *text = args->options[field - 1];
 
         if (text && !fg_value_parse(field, text, values, &err)) {
@@ -111,7 +111,7 @@ int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args)
 
     if (!read_values(args, &values))
         return FG_EXIT_USAGE;
-    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, values.number[FG_ITEM_FIELD_item]);
+    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, values.number[FG_CONTROL_ITEM_FIELD_item]);
     code = fg_request(cli, "GET", path, NULL, &existing);
     if (code != FG_EXIT_OK)
         return code;

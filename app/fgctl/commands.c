@@ -21,12 +21,12 @@ const unsigned fg_global_options_count = COUNT(fg_global_options);
 #define HINT_TIME     "TIME"
 #define HINT_FLAG     "true|false"
 
-const struct fg_option fg_item_options[FG_ITEM_FIELDS - 1] = {
+const struct fg_option fg_item_options[FG_CONTROL_ITEM_FIELDS - 1] = {
 #define X(name, option, kind, min, max, initial, text) {option, HINT_##kind, text},
-    FG_ITEM_SETTING_LIST(X)
+    FG_CONTROL_ITEM_SETTING_LIST(X)
 #undef X
 };
-_Static_assert(FG_ITEM_FIELD_item == 0, "options are the fields behind the first");
+_Static_assert(FG_CONTROL_ITEM_FIELD_item == 0, "options are the fields behind the first");
 
 static const struct fg_option import_options[] = {
     {"dry-run", NULL, "check the file against the daemon and print what would be done"}};

@@ -70,7 +70,8 @@ extern const struct fg_command fg_commands[];
 extern const unsigned fg_commands_count;
 extern const struct fg_option fg_global_options[];
 extern const unsigned fg_global_options_count;
-extern const struct fg_option fg_item_options[FG_ITEM_FIELDS - 1]; /**< option i is field i + 1 */
+extern const struct fg_option
+    fg_item_options[FG_CONTROL_ITEM_FIELDS - 1]; /**< option i is field i + 1 */
 
 /** parse.c: -1 = run args->command, else the exit code. Prints help and complaints. */
 int fg_parse(struct fg_cli *cli, int argc, char **argv, struct fg_args *args);
@@ -104,8 +105,8 @@ int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
 
 /* value.c: settings of an item as typed on the command line or in a CSV file */
 struct fg_values {
-    bool given[FG_ITEM_FIELDS];
-    uint64_t number[FG_ITEM_FIELDS];
+    bool given[FG_CONTROL_ITEM_FIELDS];
+    uint64_t number[FG_CONTROL_ITEM_FIELDS];
     char name[FG_ITEM_NAME_MAX + 1];
 };
 /** Unix ms, `now`, +DURATION, or RFC 3339. */

@@ -10,7 +10,7 @@
 #define ERRORS_SHOWN      20
 #define PROGRESS_AFTER_MS 2000
 #define PROGRESS_EACH_MS  1000
-#define COLUMNS_MAX       FG_ITEM_FIELDS
+#define COLUMNS_MAX       FG_CONTROL_ITEM_FIELDS
 
 struct import {
     const char *path;
@@ -44,12 +44,12 @@ complain(struct import *import, unsigned long line, const char *column, const ch
 static void read_header(struct import *import)
 {
     const struct fg_csv_row *row = &import->csv.rows[0];
-    bool seen[FG_ITEM_FIELDS] = {false};
+    bool seen[FG_CONTROL_ITEM_FIELDS] = {false};
 
     for (unsigned i = 0; i < row->count; i++) {
         unsigned field = fg_control_item_field_find(row->cells[i]);
 
-        if (field == FG_ITEM_FIELDS) {
+        if (field == FG_CONTROL_ITEM_FIELDS) {
             fg_clean(row->cells[i]);
             complain(import, row->line, row->cells[i],
                      "unknown; columns are item, name, total, user_limit, "
@@ -61,7 +61,7 @@ static void read_header(struct import *import)
             import->columns[import->columns_count++] = field;
         }
     }
-    if (!seen[FG_ITEM_FIELD_item])
+    if (!seen[FG_CONTROL_ITEM_FIELD_item])
         complain(import, row->line, "item", "is missing in the header line");
 }
 
@@ -79,7 +79,7 @@ static bool read_values(struct import *import, const struct fg_csv_row *row,
     for (unsigned i = 0; i < row->count; i++) {
         const char *name = fg_control_item_fields[import->columns[i]].name;
 
-        if (row->cells[i][0] == 0 && import->columns[i] != FG_ITEM_FIELD_item)
+        if (row->cells[i][0] == 0 && import->columns[i] != FG_CONTROL_ITEM_FIELD_item)
             continue;
         if (!fg_value_parse(import->columns[i], row->cells[i], values, &err)) {
             fg_clean(err.text);
@@ -148,8 +148,8 @@ static void plan_rows(struct import *import)
         if (!read_values(import, row, &values))
             continue;
         import->plans_count++;
-        if (!fg_plan_make(&values, find_existing(import, values.number[FG_ITEM_FIELD_item]), plan,
-                          &field, &err))
+        if (!fg_plan_make(&values, find_existing(import, values.number[FG_CONTROL_ITEM_FIELD_item]),
+                          plan, &field, &err))
             complain(import, row->line, fg_control_item_fields[field].name, "%s", err.text);
     }
 }

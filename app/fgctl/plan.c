@@ -9,9 +9,9 @@
 /* Name of the field in the daemon's answers. */
 static const char *answer_name(unsigned field)
 {
-    if (field == FG_ITEM_FIELD_opens)
+    if (field == FG_CONTROL_ITEM_FIELD_opens)
         return "opens_ms";
-    return field == FG_ITEM_FIELD_closes ? "closes_ms" : fg_control_item_fields[field].name;
+    return field == FG_CONTROL_ITEM_FIELD_closes ? "closes_ms" : fg_control_item_fields[field].name;
 }
 
 static uint64_t wanted_time(const struct fg_values *values, const json_t *existing, unsigned field)
@@ -24,11 +24,11 @@ static uint64_t wanted_time(const struct fg_values *values, const json_t *existi
 static bool check_times(const struct fg_values *values, const json_t *existing,
                         struct fg_error *err)
 {
-    uint64_t opens = wanted_time(values, existing, FG_ITEM_FIELD_opens);
-    uint64_t closes = wanted_time(values, existing, FG_ITEM_FIELD_closes);
+    uint64_t opens = wanted_time(values, existing, FG_CONTROL_ITEM_FIELD_opens);
+    uint64_t closes = wanted_time(values, existing, FG_CONTROL_ITEM_FIELD_closes);
     char from[FG_TEXT_TIME_SIZE], until[FG_TEXT_TIME_SIZE];
 
-    if (!values->given[FG_ITEM_FIELD_opens] && !values->given[FG_ITEM_FIELD_closes])
+    if (!values->given[FG_CONTROL_ITEM_FIELD_opens] && !values->given[FG_CONTROL_ITEM_FIELD_closes])
         return true;
     if (closes == 0 || closes > opens)
         return true;
@@ -40,7 +40,7 @@ static bool check_times(const struct fg_values *values, const json_t *existing,
 /* Leaves in the body what differs from what is there. */
 static void drop_equal(json_t *body, const json_t *existing)
 {
-    for (unsigned i = 0; i < FG_ITEM_FIELDS; i++) {
+    for (unsigned i = 0; i < FG_CONTROL_ITEM_FIELDS; i++) {
         json_t *wanted = json_object_get(body, fg_control_item_fields[i].name);
 
         if (wanted && json_equal(wanted, json_object_get(existing, answer_name(i))))
@@ -54,25 +54,26 @@ static bool plan_units(const struct fg_values *values, const json_t *existing, s
     int64_t total = json_integer_value(json_object_get(existing, "total"));
     int64_t available = json_integer_value(json_object_get(existing, "available"));
 
-    plan->units = (int64_t)values->number[FG_ITEM_FIELD_total] - total;
+    plan->units = (int64_t)values->number[FG_CONTROL_ITEM_FIELD_total] - total;
     if (plan->units < -available)
         return fg_fail(err,
                        "%" PRIu64 " cannot be reached: item %" PRIu64 " has %" PRId64
                        " units, and only %" PRId64 " of them are free",
-                       values->number[FG_ITEM_FIELD_total], plan->item, total, available);
+                       values->number[FG_CONTROL_ITEM_FIELD_total], plan->item, total, available);
     return true;
 }
 
 bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct fg_plan *plan,
                   unsigned *field, struct fg_error *err)
 {
-    plan->item = values->number[FG_ITEM_FIELD_item];
+    plan->item = values->number[FG_CONTROL_ITEM_FIELD_item];
     plan->create = !existing;
-    *field = FG_ITEM_FIELD_closes;
+    *field = FG_CONTROL_ITEM_FIELD_closes;
     if (!check_times(values, existing, err))
         return false;
-    *field = FG_ITEM_FIELD_total;
-    if (existing && values->given[FG_ITEM_FIELD_total] && !plan_units(values, existing, plan, err))
+    *field = FG_CONTROL_ITEM_FIELD_total;
+    if (existing && values->given[FG_CONTROL_ITEM_FIELD_total] &&
+        !plan_units(values, existing, plan, err))
         return false;
     plan->body = fg_values_json(values);
     if (existing) {

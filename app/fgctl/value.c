@@ -62,21 +62,21 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values,
     char range[128];
 
     switch (field->kind) {
-    case FG_FIELD_TEXT:
+    case FG_CONTROL_FIELD_TEXT:
         ok = parse_name(text, values->name);
         break;
-    case FG_FIELD_FLAG:
+    case FG_CONTROL_FIELD_FLAG:
         ok = parse_flag(text, number);
         break;
-    case FG_FIELD_TIME:
+    case FG_CONTROL_FIELD_TIME:
         ok = fg_time_parse(text, number) && *number <= field->max;
         break;
-    case FG_FIELD_DURATION:
+    case FG_CONTROL_FIELD_DURATION:
         ok = fg_text_duration_read(text, number, NULL) && *number >= field->min &&
              *number <= field->max;
         break;
-    case FG_FIELD_NUMBER:
-    case FG_FIELD_ID:
+    case FG_CONTROL_FIELD_NUMBER:
+    case FG_CONTROL_FIELD_ID:
         ok = fg_text_number(text, number) && *number >= field->min && *number <= field->max;
         break;
     }
@@ -84,23 +84,23 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values,
     if (ok)
         return true;
     return fg_fail(err, "\"%.64s\" is not %s%s", text, fg_control_item_field_range(field, range),
-                   field->kind == FG_FIELD_DURATION ? ", or like 90s, 2m"
-                   : field->kind == FG_FIELD_TIME   ? ", or now, or +10m"
-                                                    : "");
+                   field->kind == FG_CONTROL_FIELD_DURATION ? ", or like 90s, 2m"
+                   : field->kind == FG_CONTROL_FIELD_TIME   ? ", or now, or +10m"
+                                                            : "");
 }
 
 static json_t *value_json(const struct fg_values *values, unsigned index)
 {
     switch (fg_control_item_fields[index].kind) {
-    case FG_FIELD_TEXT:
+    case FG_CONTROL_FIELD_TEXT:
         return json_string(values->name);
-    case FG_FIELD_FLAG:
+    case FG_CONTROL_FIELD_FLAG:
         return json_boolean(values->number[index]);
-    case FG_FIELD_ID:
+    case FG_CONTROL_FIELD_ID:
         return fg_json_id(values->number[index]);
-    case FG_FIELD_NUMBER:
-    case FG_FIELD_DURATION:
-    case FG_FIELD_TIME:
+    case FG_CONTROL_FIELD_NUMBER:
+    case FG_CONTROL_FIELD_DURATION:
+    case FG_CONTROL_FIELD_TIME:
         break;
     }
     return json_integer((json_int_t)values->number[index]);
@@ -110,7 +110,7 @@ json_t *fg_values_json(const struct fg_values *values)
 {
     json_t *json = json_object();
 
-    for (unsigned i = 0; i < FG_ITEM_FIELDS; i++)
+    for (unsigned i = 0; i < FG_CONTROL_ITEM_FIELDS; i++)
         if (values->given[i])
             json_object_set_new(json, fg_control_item_fields[i].name, value_json(values, i));
     return json;

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/internal.h"
+#include "control/call.h"
+#include "control/http.h"
+#include "control/socket.h"
 
 /* Signals are the main thread's: the server's thread is born with all of them blocked. */
 static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
@@ -15,11 +17,12 @@ static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    server = MHD_start_daemon(
-        MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-        fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)FG_API_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_API_TIMEOUT_S,
-        MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, NULL, MHD_OPTION_END);
+    server = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
+                              NULL, fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
+                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_CONNECTIONS,
+                              MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_CONTROL_TIMEOUT_S,
+                              MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, NULL,
+                              MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;
 }

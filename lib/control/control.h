@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "control/metrics.h"
+#include "control/sheet.h"
 #include "filter/filter.h"
 #include "ledger/ledger.h"
 #include "penalty/penalty.h"

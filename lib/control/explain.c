@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/explain.h"
+#include "control/penalties.h"
 
 static const char *const class_names[FG_CLASSES] = {
     [FG_CLASS_ORDER] = "order", [FG_CLASS_SYN] = "syn", [FG_CLASS_OTHER] = "other"};

@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-const struct fg_control_item_field fg_control_item_fields[FG_ITEM_FIELDS] = {
+const struct fg_control_item_field fg_control_item_fields[FG_CONTROL_ITEM_FIELDS] = {
 #define X(name, option, kind, min, max, initial, text)                                             \
-    {#name, option, FG_FIELD_##kind, min, max, initial, text},
-    FG_ITEM_FIELD_LIST(X)
+    {#name, option, FG_CONTROL_FIELD_##kind, min, max, initial, text},
+    FG_CONTROL_ITEM_FIELD_LIST(X)
 #undef X
 };
 
@@ -15,7 +15,7 @@ unsigned fg_control_item_field_find(const char *name)
 {
     unsigned i = 0;
 
-    while (i < FG_ITEM_FIELDS && strcmp(fg_control_item_fields[i].name, name) != 0)
+    while (i < FG_CONTROL_ITEM_FIELDS && strcmp(fg_control_item_fields[i].name, name) != 0)
         i++;
     return i;
 }
@@ -23,22 +23,22 @@ unsigned fg_control_item_field_find(const char *name)
 const char *fg_control_item_field_range(const struct fg_control_item_field *field, char *text)
 {
     switch (field->kind) {
-    case FG_FIELD_NUMBER:
-    case FG_FIELD_ID:
+    case FG_CONTROL_FIELD_NUMBER:
+    case FG_CONTROL_FIELD_ID:
         snprintf(text, 128, "a whole number from %" PRIu64 " to %" PRIu64, field->min, field->max);
         break;
-    case FG_FIELD_DURATION:
+    case FG_CONTROL_FIELD_DURATION:
         snprintf(text, 128, "milliseconds from %" PRIu64 " to %" PRIu64, field->min, field->max);
         break;
-    case FG_FIELD_TEXT:
+    case FG_CONTROL_FIELD_TEXT:
         snprintf(text, 128, "text of at most %" PRIu64 " bytes without control characters",
                  field->max);
         break;
-    case FG_FIELD_TIME:
+    case FG_CONTROL_FIELD_TIME:
         snprintf(text, 128, "Unix milliseconds from 0 to %" PRIu64 " or like 2026-11-27T09:00:00Z",
                  field->max);
         break;
-    case FG_FIELD_FLAG:
+    case FG_CONTROL_FIELD_FLAG:
         snprintf(text, 128, "true or false");
         break;
     }

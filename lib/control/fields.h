@@ -11,16 +11,16 @@
 #include "journal/record.h"
 
 enum fg_control_field_kind {
-    FG_FIELD_NUMBER,
-    FG_FIELD_ID,       /**< a number of 64 bits: a string in JSON */
-    FG_FIELD_TEXT,     /**< min and max are bytes */
-    FG_FIELD_DURATION, /**< milliseconds */
-    FG_FIELD_TIME,     /**< Unix milliseconds; 0 has a meaning of its own */
-    FG_FIELD_FLAG
+    FG_CONTROL_FIELD_NUMBER,
+    FG_CONTROL_FIELD_ID,       /**< a number of 64 bits: a string in JSON */
+    FG_CONTROL_FIELD_TEXT,     /**< min and max are bytes */
+    FG_CONTROL_FIELD_DURATION, /**< milliseconds */
+    FG_CONTROL_FIELD_TIME,     /**< Unix milliseconds; 0 has a meaning of its own */
+    FG_CONTROL_FIELD_FLAG
 };
 
 /* name (JSON field, CSV column), option of fgctl, kind, min, max, default, meaning */
-#define FG_ITEM_SETTING_LIST(X)                                                                    \
+#define FG_CONTROL_ITEM_SETTING_LIST(X)                                                            \
     X(name, "name", TEXT, 0, FG_ITEM_NAME_MAX, 0, "name for people, UTF-8")                        \
     X(total, "total", NUMBER, 0, FG_UNITS_MAX, 0, "units")                                         \
     X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                          \
@@ -33,14 +33,14 @@ enum fg_control_field_kind {
     X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")
 
 /* Settings, and the item's number in front. */
-#define FG_ITEM_FIELD_LIST(X)                                                                      \
-    X(item, "item", ID, 1, INT64_MAX, 0, "number of the item") FG_ITEM_SETTING_LIST(X)
+#define FG_CONTROL_ITEM_FIELD_LIST(X)                                                              \
+    X(item, "item", ID, 1, INT64_MAX, 0, "number of the item") FG_CONTROL_ITEM_SETTING_LIST(X)
 
 enum fg_control_item_field_index {
-#define X(name, option, kind, min, max, initial, text) FG_ITEM_FIELD_##name,
-    FG_ITEM_FIELD_LIST(X)
+#define X(name, option, kind, min, max, initial, text) FG_CONTROL_ITEM_FIELD_##name,
+    FG_CONTROL_ITEM_FIELD_LIST(X)
 #undef X
-        FG_ITEM_FIELDS
+        FG_CONTROL_ITEM_FIELDS
 };
 
 struct fg_control_item_field {
@@ -50,9 +50,9 @@ struct fg_control_item_field {
     const char *text;
 };
 
-extern const struct fg_control_item_field fg_control_item_fields[FG_ITEM_FIELDS];
+extern const struct fg_control_item_field fg_control_item_fields[FG_CONTROL_ITEM_FIELDS];
 
-/** Index of the field of that name, or FG_ITEM_FIELDS. */
+/** Index of the field of that name, or FG_CONTROL_ITEM_FIELDS. */
 unsigned fg_control_item_field_find(const char *name);
 
 /** "a whole number from 1 to 65535", ... for messages. Returns text, which holds at least 128

@@ -2,7 +2,8 @@
 /* From libmicrohttpd's callbacks to one call of a route's handler, and its reply back. */
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/http.h"
+#include "control/routes.h"
 
 struct upload {
     char *data;
@@ -17,7 +18,7 @@ static void upload_take(struct upload *upload, const char *data, size_t size)
     char *grown;
 
     upload->seen += size;
-    if (upload->refused || upload->seen > FG_API_BODY_MAX) {
+    if (upload->refused || upload->seen > FG_CONTROL_BODY_MAX) {
         upload->refused = true;
         return;
     }
@@ -58,9 +59,11 @@ struct query_check {
 
 static const char *accepted_keys(unsigned flags)
 {
-    if (flags & FG_ROUTE_PACKET)
+    if (flags & FG_CONTROL_ROUTE_PACKET)
         return "class, port";
-    return flags & FG_ROUTE_PAGE ? "offset, limit" : flags & FG_ROUTE_LIMIT ? "limit" : "none";
+    return flags & FG_CONTROL_ROUTE_PAGE    ? "offset, limit"
+           : flags & FG_CONTROL_ROUTE_LIMIT ? "limit"
+                                            : "none";
 }
 
 static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char *key,
@@ -68,9 +71,11 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
 {
     struct query_check *check = cls;
 
-    if ((check->flags & FG_ROUTE_PAGE && strcmp(key, "offset") == 0) ||
-        (check->flags & (FG_ROUTE_PAGE | FG_ROUTE_LIMIT) && strcmp(key, "limit") == 0) ||
-        (check->flags & FG_ROUTE_PACKET && (strcmp(key, "class") == 0 || strcmp(key, "port") == 0)))
+    if ((check->flags & FG_CONTROL_ROUTE_PAGE && strcmp(key, "offset") == 0) ||
+        (check->flags & (FG_CONTROL_ROUTE_PAGE | FG_CONTROL_ROUTE_LIMIT) &&
+         strcmp(key, "limit") == 0) ||
+        (check->flags & FG_CONTROL_ROUTE_PACKET &&
+         (strcmp(key, "class") == 0 || strcmp(key, "port") == 0)))
         return MHD_YES;
     check->ok = fg_control_call_fail(check->call, 400, key,
                                      "unknown query parameter \"%.64s\"; accepted: %s", key,
@@ -80,11 +85,12 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
 
 static bool read_query(struct fg_control_call *call, const struct fg_control_route *route)
 {
-    uint64_t most = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT_MAX : FG_API_WORST_MAX;
+    uint64_t most =
+        route->flags & FG_CONTROL_ROUTE_PAGE ? FG_CONTROL_LIMIT_MAX : FG_CONTROL_WORST_MAX;
     struct query_check check = {.call = call, .flags = route->flags, .ok = true};
 
     MHD_get_connection_values(call->connection, MHD_GET_ARGUMENT_KIND, query_key, &check);
-    call->limit = route->flags & FG_ROUTE_PAGE ? FG_API_LIMIT : 0;
+    call->limit = route->flags & FG_CONTROL_ROUTE_PAGE ? FG_CONTROL_LIMIT : 0;
     call->class_name =
         MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, "class");
     return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
@@ -98,8 +104,9 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
     json_error_t error;
 
     if (upload->refused)
-        return fg_control_call_fail(call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
-    if (upload->size == 0 && !(route->flags & FG_ROUTE_BODY))
+        return fg_control_call_fail(call, 413, NULL, "body: more than %u bytes",
+                                    FG_CONTROL_BODY_MAX);
+    if (upload->size == 0 && !(route->flags & FG_CONTROL_ROUTE_BODY))
         return true;
     if (upload->size == 0)
         return fg_control_call_fail(call, 400, NULL, "body: missing; %s %s takes a JSON object",
@@ -111,7 +118,7 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
                                     error.text, error.line, error.column);
     if (!json_is_object(call->body))
         return fg_control_call_fail(call, 400, NULL, "body: not a JSON object");
-    if (!(route->flags & FG_ROUTE_BODY) && json_object_size(call->body))
+    if (!(route->flags & FG_CONTROL_ROUTE_BODY) && json_object_size(call->body))
         return fg_control_call_fail(call, 400, NULL, "body: %s %s takes none", route->method,
                                     route->pattern);
     return true;
@@ -160,7 +167,7 @@ static bool announces_too_much(struct MHD_Connection *connection)
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t length;
 
-    return text && (!fg_text_number(text, &length) || length > FG_API_BODY_MAX);
+    return text && (!fg_text_number(text, &length) || length > FG_CONTROL_BODY_MAX);
 }
 
 enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
@@ -175,13 +182,13 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
         *state = calloc(1, sizeof(*upload));
         if (!*state || !announces_too_much(connection))
             return *state ? MHD_YES : MHD_NO;
-        fg_control_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_API_BODY_MAX);
+        fg_control_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_CONTROL_BODY_MAX);
         return answer(&call);
     }
     if (*size) {
         upload_take(upload, data, *size);
         *size = 0;
-        return upload->seen > 8ull * FG_API_BODY_MAX ? MHD_NO : MHD_YES; /* endless: hang up */
+        return upload->seen > 8ull * FG_CONTROL_BODY_MAX ? MHD_NO : MHD_YES; /* endless: hang up */
     }
     route = fg_control_route_find(&call, method, url);
     if (route && read_query(&call, route) && read_body(&call, route, upload))

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "control/internal.h"
+#include "control/item_json.h"
 
 /* Strongest reason first: what would have to change before anything is sold. */
 const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t now_ms)

@@ -6,7 +6,8 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "control/internal.h"
+#include "control/item_json.h"
+#include "control/items.h"
 
 static void settings_of(const struct fg_ledger_item *item, struct fg_control_item *settings)
 {
@@ -39,7 +40,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
     bool there = false, settled = false;
     json_t *json;
 
-    for (int waited_ms = 0; !settled && waited_ms < FG_API_SETTLE_MS; waited_ms++) {
+    for (int waited_ms = 0; !settled && waited_ms < FG_CONTROL_SETTLE_MS; waited_ms++) {
         if (waited_ms)
             nanosleep(&pause, NULL);
         there = fg_control_item_copy(call->control, settings->item, &item);
@@ -57,7 +58,7 @@ static bool load_item(struct fg_control_call *call, struct fg_ledger_item *item)
 {
     uint64_t number;
 
-    if (!fg_control_arg_item(call, &number))
+    if (!fg_control_call_item(call, &number))
         return false;
     if (!fg_control_item_copy(call->control, number, item))
         return fg_control_call_fail(call, 404, NULL, "no item %" PRIu64, number);
@@ -108,22 +109,22 @@ static bool merge(struct fg_control_call *call, const struct fg_control_item_val
     const uint64_t *number = values->number;
     const bool *given = values->given;
 
-    if (given[FG_ITEM_FIELD_name])
+    if (given[FG_CONTROL_ITEM_FIELD_name])
         snprintf(settings->name, sizeof(settings->name), "%s", values->name);
-    if (given[FG_ITEM_FIELD_user_limit])
-        settings->user_limit = (uint32_t)number[FG_ITEM_FIELD_user_limit];
-    if (given[FG_ITEM_FIELD_order_max])
-        settings->order_max = (uint16_t)number[FG_ITEM_FIELD_order_max];
-    if (given[FG_ITEM_FIELD_hold_ms])
-        settings->hold_ms = (uint32_t)number[FG_ITEM_FIELD_hold_ms];
-    if (given[FG_ITEM_FIELD_opens])
-        settings->opens_ms = number[FG_ITEM_FIELD_opens];
-    if (given[FG_ITEM_FIELD_closes])
-        settings->closes_ms = number[FG_ITEM_FIELD_closes];
-    if (given[FG_ITEM_FIELD_paused])
-        settings->paused = number[FG_ITEM_FIELD_paused];
-    if ((given[FG_ITEM_FIELD_opens] || given[FG_ITEM_FIELD_closes]) && settings->closes_ms &&
-        settings->closes_ms <= settings->opens_ms)
+    if (given[FG_CONTROL_ITEM_FIELD_user_limit])
+        settings->user_limit = (uint32_t)number[FG_CONTROL_ITEM_FIELD_user_limit];
+    if (given[FG_CONTROL_ITEM_FIELD_order_max])
+        settings->order_max = (uint16_t)number[FG_CONTROL_ITEM_FIELD_order_max];
+    if (given[FG_CONTROL_ITEM_FIELD_hold_ms])
+        settings->hold_ms = (uint32_t)number[FG_CONTROL_ITEM_FIELD_hold_ms];
+    if (given[FG_CONTROL_ITEM_FIELD_opens])
+        settings->opens_ms = number[FG_CONTROL_ITEM_FIELD_opens];
+    if (given[FG_CONTROL_ITEM_FIELD_closes])
+        settings->closes_ms = number[FG_CONTROL_ITEM_FIELD_closes];
+    if (given[FG_CONTROL_ITEM_FIELD_paused])
+        settings->paused = number[FG_CONTROL_ITEM_FIELD_paused];
+    if ((given[FG_CONTROL_ITEM_FIELD_opens] || given[FG_CONTROL_ITEM_FIELD_closes]) &&
+        settings->closes_ms && settings->closes_ms <= settings->opens_ms)
         return fg_control_call_fail(call, 400, "closes",
                                     "closes: %" PRIu64 " is not after opens, %" PRIu64,
                                     settings->closes_ms, settings->opens_ms);
@@ -149,8 +150,8 @@ void fg_control_handle_item_create(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_control_item settings = {
-        .hold_ms = (uint32_t)fg_control_item_fields[FG_ITEM_FIELD_hold_ms].initial,
-        .order_max = (uint16_t)fg_control_item_fields[FG_ITEM_FIELD_order_max].initial};
+        .hold_ms = (uint32_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_hold_ms].initial,
+        .order_max = (uint16_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_order_max].initial};
     enum fg_control_result result = FG_CONTROL_DONE;
     struct fg_control_item_values values;
     struct fg_error err = {""};
@@ -158,12 +159,12 @@ void fg_control_handle_item_create(struct fg_control_call *call)
 
     if (!fg_control_body_item(call, &values) || !merge(call, &values, &settings))
         return;
-    if (!values.given[FG_ITEM_FIELD_item]) {
+    if (!values.given[FG_CONTROL_ITEM_FIELD_item]) {
         fg_control_call_fail(call, 400, "item", "item: missing");
         return;
     }
-    settings.item = values.number[FG_ITEM_FIELD_item];
-    total = values.number[FG_ITEM_FIELD_total];
+    settings.item = values.number[FG_CONTROL_ITEM_FIELD_item];
+    total = values.number[FG_CONTROL_ITEM_FIELD_total];
     if (!item_set(call, &settings, false))
         return;
     if (total)
@@ -183,9 +184,9 @@ void fg_control_handle_item_patch(struct fg_control_call *call)
     if (!load_item(call, &item) || !fg_control_body_item(call, &values))
         return;
     settings_of(&item, &settings);
-    if (values.given[FG_ITEM_FIELD_item])
+    if (values.given[FG_CONTROL_ITEM_FIELD_item])
         fg_control_call_fail(call, 400, "item", "item: an item keeps its number");
-    else if (values.given[FG_ITEM_FIELD_total])
+    else if (values.given[FG_CONTROL_ITEM_FIELD_total])
         fg_control_call_fail(call, 400, "total",
                              "total: changed by POST /v1/items/%" PRIu64 "/stock only", item.item);
     else if (json_object_size(call->body) == 0)

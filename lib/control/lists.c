@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/lists.h"
 
 struct wanted {
     struct fg_filter_prefix prefix;

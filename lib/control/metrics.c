@@ -1,94 +1,89 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* /metrics, /v1/stats and /v1/status: the sheet of the daemon, and for metrics the items. */
-#include <inttypes.h>
-
-#include "base/json.h"
-#include "control/internal.h"
+/* The rows of metrics.h, and the page that documents them. */
 #include "control/metrics.h"
 
-#define ITEMS_MAX 1000 /* with metrics of their own: bounds the size of a scrape */
+const struct fg_control_section_row fg_control_sections[FG_CONTROL_SECTIONS] = {
+#define X(id, path, shape, label, status, title) {path, label, title, FG_CONTROL_##shape, status},
+    FG_CONTROL_SECTION_LIST(X)
+#undef X
+};
 
-static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item *item,
-                     uint64_t now_ms)
-{
-    char id[24];
-
-    snprintf(id, sizeof(id), "%" PRIu64, item->item);
-    fg_control_sheet_say(sheet, FG_CONTROL_items_name, id, item->name);
-    fg_control_sheet_say(sheet, FG_CONTROL_items_state, id, fg_control_item_state(item, now_ms));
-    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "available", item->available);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "reserved", item->reserved);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "sold", item->sold);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "reserved", item->orders_reserved);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "sold", item->orders_sold);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "cancelled", item->orders_cancelled);
-    fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "expired", item->orders_expired);
-}
-
-static void add_items(struct fg_control_sheet *sheet, struct fg_control *control)
-{
-    uint64_t count, all = 0, now_ms = fg_clock_unix_ms();
-    struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, &count, &all);
-
-    for (uint64_t i = 0; items && i < count; i++)
-        add_item(sheet, &items[i], now_ms);
-    free(items);
-    fg_control_sheet_set(sheet, FG_CONTROL_items_count, NULL, all);
-    fg_control_sheet_set(sheet, FG_CONTROL_items_omitted, NULL, all - count);
-}
-
-/* NULL when memory is short; the reply is 500 then. */
-static struct fg_control_sheet *measure(struct fg_control_call *call)
-{
-    struct fg_control_sheet *sheet = fg_control_sheet_create();
-
-    if (sheet)
-        call->control->daemon.measure(call->control->daemon.ctx, sheet);
-    if (sheet && !fg_control_sheet_complete(sheet)) {
-        fg_control_sheet_destroy(sheet);
-        return NULL;
+#define ROW(section, key, type, unit, name, label, text)                                           \
+    {                                                                                              \
+        FG_CONTROL_SECTION_##section, FG_CONTROL_##type, FG_CONTROL_##unit, key, name, label, text \
     }
-    return sheet;
+
+const struct fg_control_metric_row fg_control_metrics[FG_CONTROL_METRICS] = {
+#define X(section, key, name, type, unit, label, text)                                             \
+    ROW(section, #key, type, unit, "floodgate_" name, label, text),
+    FG_CONTROL_METRIC_LIST(X)
+#undef X
+#define X(key, text)                                                                               \
+    ROW(workers, #key, COUNTER, NUMBER, "floodgate_worker_" #key "_total", NULL, text),
+        FG_WORKER_COUNTER_LIST(X)
+#undef X
+#define X(key, text)                                                                               \
+    ROW(stock, #key, COUNTER, NUMBER, "floodgate_stock_" #key "_total", NULL, text),
+            FG_STOCK_COUNTER_LIST(X)
+#undef X
+#define X(key, text)                                                                               \
+    ROW(penalty, #key, COUNTER, NUMBER, "floodgate_penalty_" #key "_total", NULL, text),
+                FG_PENALTY_COUNTER_LIST(X)
+#undef X
+#define X(key, text)                                                                               \
+    ROW(inbound, #key, COUNTER, NUMBER, "floodgate_inbound_" #key "_total", NULL, text),
+                    FG_INBOUND_COUNTER_LIST(X)
+#undef X
+};
+
+static void describe_labels(FILE *out, const struct fg_control_metric_row *row)
+{
+    const char *of_section = fg_control_sections[row->section].label;
+    bool counts_items =
+        row->section == FG_CONTROL_SECTION_items && row->unit == FG_CONTROL_NUMBER && !row->label;
+
+    if (of_section && !counts_items)
+        fprintf(out, "`%s`%s", of_section, row->label ? ", " : "");
+    if (row->label)
+        fprintf(out, "`%s`", row->label);
 }
 
-void fg_control_handle_metrics(struct fg_control_call *call)
+/* Where the same value stands in /v1/stats. */
+static void describe_field(FILE *out, const struct fg_control_metric_row *row)
 {
-    struct fg_control_sheet *sheet = measure(call);
+    const struct fg_control_section_row *section = &fg_control_sections[row->section];
 
-    if (!sheet)
-        return;
-    add_items(sheet, call->control);
-    call->code = 200;
-    call->text = fg_control_sheet_prometheus(sheet);
-    fg_control_sheet_destroy(sheet);
+    switch (section->shape) {
+    case FG_CONTROL_OBJECT:
+        fprintf(out, "`%s.%s`", section->path, row->key);
+        break;
+    case FG_CONTROL_LIST:
+        fprintf(out, "`%s[].%s`", section->path, row->key);
+        break;
+    case FG_CONTROL_MAP:
+        fprintf(out, "`%s.*`", section->path);
+        break;
+    case FG_CONTROL_HIDDEN:
+        break;
+    }
 }
 
-void fg_control_handle_stats(struct fg_control_call *call)
+void fg_control_metrics_describe(FILE *out)
 {
-    struct fg_control_sheet *sheet = measure(call);
+    fprintf(out,
+            "| metric | type | labels | field of `/v1/stats` | meaning |\n|---|---|---|---|---|\n");
+    for (unsigned s = 0; s < FG_CONTROL_SECTIONS; s++) {
+        for (unsigned m = 0; m < FG_CONTROL_METRICS; m++) {
+            const struct fg_control_metric_row *row = &fg_control_metrics[m];
 
-    if (sheet)
-        fg_control_call_reply(call, 200, fg_control_sheet_stats(sheet));
-    fg_control_sheet_destroy(sheet);
-}
-
-void fg_control_handle_status(struct fg_control_call *call)
-{
-    struct fg_control *control = call->control;
-    struct fg_control_sheet *sheet = measure(call);
-    char reason[256] = "";
-    json_t *status;
-
-    if (!sheet)
-        return;
-    status = fg_control_sheet_status(sheet);
-    fg_control_sheet_destroy(sheet);
-    control->daemon.health(control->daemon.ctx, reason);
-    reason[sizeof(reason) - 1] = 0;
-    json_object_set_new(status, "reason", fg_json_text(reason));
-    json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
-    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
-    json_object_set_new(status, "api",
-                        json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
-    fg_control_call_reply(call, 200, status);
+            if (row->section != s || row->type == FG_CONTROL_NONE)
+                continue;
+            fprintf(out, "| `%s` | %s | ", row->name,
+                    row->type == FG_CONTROL_COUNTER ? "counter" : "gauge");
+            describe_labels(out, row);
+            fprintf(out, " | ");
+            describe_field(out, row);
+            fprintf(out, " | %s |\n", row->text);
+        }
+    }
 }

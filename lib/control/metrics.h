@@ -5,7 +5,7 @@
  * line of docs/metrics.md. The daemon fills a sheet with one walk over its counters; whoever shows
  * numbers reads the sheet.
  *
- * The table is constant; any thread may read it. A sheet belongs to the thread that made it.
+ * The table is constant; any thread may read it.
  */
 #ifndef FG_CONTROL_METRICS_H
 #define FG_CONTROL_METRICS_H
@@ -215,46 +215,5 @@ extern const struct fg_control_metric_row fg_control_metrics[FG_CONTROL_METRICS]
 
 /** The metrics as a Markdown table, as docs/metrics.md has it. */
 void fg_control_metrics_describe(FILE *out);
-
-/* ---- sheet: what was read at one moment ------------------------------------------------------ */
-
-struct fg_control_sheet;
-
-/** NULL when memory is short. */
-struct fg_control_sheet *fg_control_sheet_create(void);
-void fg_control_sheet_destroy(struct fg_control_sheet *sheet);
-
-/** element: of a map or list, else NULL. A metric is set once for each element. */
-void fg_control_sheet_set(struct fg_control_sheet *sheet, enum fg_control_metric metric,
-                          const char *element, uint64_t value);
-/** For rows with unit TEXT. */
-void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric metric,
-                          const char *element, const char *text);
-/** For rows with a label of their own and a number: label_value is the value of that label. */
-void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric,
-                           const char *element, const char *label_value, uint64_t value);
-
-/** False when memory was short: then the sheet lacks values and must not be shown. */
-bool fg_control_sheet_complete(const struct fg_control_sheet *sheet);
-
-/** One value of a sheet. */
-struct fg_control_value {
-    enum fg_control_metric metric;
-    char *element; /**< or NULL */
-    char *text;    /**< of unit TEXT, or value of the row's label; else NULL */
-    uint64_t number;
-};
-
-/** Calls each for every value of a section, in the order in which they were set. */
-void fg_control_sheet_each(const struct fg_control_sheet *sheet, enum fg_control_section section,
-                           void (*each)(void *ctx, const struct fg_control_value *value),
-                           void *ctx);
-
-/** All sections that are part of JSON. New reference. */
-json_t *fg_control_sheet_stats(const struct fg_control_sheet *sheet);
-/** The sections that are part of /v1/status; members of "daemon" stand at the top. */
-json_t *fg_control_sheet_status(const struct fg_control_sheet *sheet);
-/** Prometheus' text format; malloc'ed, NULL when memory is short. */
-char *fg_control_sheet_prometheus(const struct fg_control_sheet *sheet);
 
 #endif

@@ -2,7 +2,8 @@
 #include <inttypes.h>
 
 #include "base/json.h"
-#include "control/internal.h"
+#include "control/item_json.h"
+#include "control/orders.h"
 
 static json_t *order_json(const struct fg_ledger_order *order)
 {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/internal.h"
+#include "control/penalties.h"
 
 #define TOP_DEFAULT   10
 #define REPORT_EVENTS 1000000

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "control/sheet.h"
+#include "control/prometheus.h"
 
 /* Values of one metric stand together: sorted by metric, in the order of the table. */
 static int compare(const void *a, const void *b)
@@ -73,7 +73,7 @@ static void write_all(FILE *out, const struct fg_control_value *const *sorted, s
     }
 }
 
-char *fg_control_sheet_prometheus(const struct fg_control_sheet *sheet)
+char *fg_control_prometheus(const struct fg_control_sheet *sheet)
 {
     const struct fg_control_value **sorted = calloc(sheet->count + 1, sizeof(*sorted));
     char *text = NULL;

@@ -3,11 +3,20 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/explain.h"
+#include "control/items.h"
+#include "control/lists.h"
+#include "control/orders.h"
+#include "control/penalties.h"
+#include "control/report.h"
+#include "control/routes.h"
+#include "control/samples.h"
+#include "control/system.h"
+#include "control/users.h"
 
-#define BODY  FG_ROUTE_BODY
-#define PAGE  FG_ROUTE_PAGE
-#define LIMIT FG_ROUTE_LIMIT
+#define BODY  FG_CONTROL_ROUTE_BODY
+#define PAGE  FG_CONTROL_ROUTE_PAGE
+#define LIMIT FG_CONTROL_ROUTE_LIMIT
 
 const struct fg_control_route fg_control_routes[] = {
     {"GET", "/v1", fg_control_handle_index, 0, "this list"},
@@ -53,7 +62,7 @@ const struct fg_control_route fg_control_routes[] = {
     {"GET", "/v1/filter/top", fg_control_handle_filter_top, LIMIT,
      "sources that misbehave most, by class"},
     {"GET", "/v1/filter/samples", fg_control_handle_samples, LIMIT, "sampled drops, newest first"},
-    {"GET", "/v1/filter/explain/SOURCE", fg_control_handle_explain, FG_ROUTE_PACKET,
+    {"GET", "/v1/filter/explain/SOURCE", fg_control_handle_explain, FG_CONTROL_ROUTE_PACKET,
      "what would happen to a packet of this address now, and why"},
     {"GET", "/v1/filter/penalties", fg_control_handle_penalties, PAGE,
      "sources in the penalty box"},
@@ -78,7 +87,7 @@ static bool part_matches(const char *pattern, size_t pattern_len, const char *pa
 {
     if (!isupper((unsigned char)pattern[0]))
         return len == pattern_len && memcmp(pattern, part, len) == 0;
-    if (len == 0 || len >= FG_API_ARG_SIZE)
+    if (len == 0 || len >= FG_CONTROL_ARG_SIZE)
         return false;
     memcpy(arg, part, len);
     arg[len] = 0;
@@ -86,15 +95,15 @@ static bool part_matches(const char *pattern, size_t pattern_len, const char *pa
 }
 
 static bool path_matches(const char *pattern, const char *path,
-                         char args[FG_API_ARGS][FG_API_ARG_SIZE])
+                         char args[FG_CONTROL_ARGS][FG_CONTROL_ARG_SIZE])
 {
     unsigned arg = 0;
 
     while (*pattern == '/' && *path == '/') {
         size_t pattern_len = strcspn(++pattern, "/"), len = strcspn(++path, "/");
 
-        FG_ASSERT(arg < FG_API_ARGS || !isupper((unsigned char)*pattern));
-        if (!part_matches(pattern, pattern_len, path, len, args[arg < FG_API_ARGS ? arg : 0]))
+        FG_ASSERT(arg < FG_CONTROL_ARGS || !isupper((unsigned char)*pattern));
+        if (!part_matches(pattern, pattern_len, path, len, args[arg < FG_CONTROL_ARGS ? arg : 0]))
             return false;
         arg += isupper((unsigned char)*pattern) != 0;
         pattern += pattern_len;

@@ -3,7 +3,7 @@
 #include <net/if.h>
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/samples.h"
 
 #define SAMPLES_DEFAULT 50
 

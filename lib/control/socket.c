@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
-#include "control/internal.h"
+#include "control/socket.h"
 
 static int unix_socket(void)
 {

@@ -2,7 +2,7 @@
 /* Health, keys, snapshots. */
 #include <string.h>
 
-#include "control/internal.h"
+#include "control/system.h"
 
 void fg_control_handle_health(struct fg_control_call *call)
 {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "control/internal.h"
+#include "control/users.h"
 
 #define USERS_MAX     1000 /* of one request: each takes a write to the disk */
 #define WORST_DEFAULT 20
@@ -113,7 +113,7 @@ void fg_control_handle_denied_del(struct fg_control_call *call)
 void fg_control_handle_worst(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
-    struct fg_stock_user users[FG_API_WORST_MAX];
+    struct fg_stock_user users[FG_CONTROL_WORST_MAX];
     unsigned limit = call->limit ? (unsigned)call->limit : WORST_DEFAULT, count;
     json_t *list = json_array();
 

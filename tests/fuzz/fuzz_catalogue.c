@@ -42,15 +42,15 @@ static json_t *find(json_int_t item)
 
 static void check_value(const struct fg_control_item_field *field, const json_t *value)
 {
-    if (field->kind == FG_FIELD_TEXT) {
+    if (field->kind == FG_CONTROL_FIELD_TEXT) {
         FG_FUZZ_CHECK(json_is_string(value) &&
                       fg_control_item_name_valid(json_string_value(value)));
-    } else if (field->kind == FG_FIELD_ID) {
+    } else if (field->kind == FG_CONTROL_FIELD_ID) {
         uint64_t id;
 
         FG_FUZZ_CHECK(json_is_string(value) && fg_json_id_read(value, &id));
         FG_FUZZ_CHECK(id >= field->min && id <= field->max);
-    } else if (field->kind == FG_FIELD_FLAG) {
+    } else if (field->kind == FG_CONTROL_FIELD_FLAG) {
         FG_FUZZ_CHECK(json_is_boolean(value));
     } else {
         FG_FUZZ_CHECK(json_is_integer(value) &&
@@ -67,7 +67,7 @@ static void set(json_t *it, const json_t *body)
     json_object_foreach ((json_t *)body, key, value) {
         unsigned field = fg_control_item_field_find(key);
 
-        FG_FUZZ_CHECK(field < FG_ITEM_FIELDS);
+        FG_FUZZ_CHECK(field < FG_CONTROL_ITEM_FIELDS);
         check_value(&fg_control_item_fields[field], value);
         json_object_set(it, answer_name(key), value);
     }

@@ -965,7 +965,7 @@ static void is_documented(void **state)
             fail_msg("docs/api.md does not have %s", line);
     }
     assert_true(i >= 26);
-    for (i = 0; i < FG_ITEM_FIELDS; i++) {
+    for (i = 0; i < FG_CONTROL_ITEM_FIELDS; i++) {
         snprintf(line, sizeof(line), "| `%s` |", fg_control_item_fields[i].name);
         if (!strstr(docs, line))
             fail_msg("docs/api.md does not have the field %s", fg_control_item_fields[i].name);

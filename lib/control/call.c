@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "control/internal.h"
+#include "control/call.h"
 
 void fg_control_call_reply(struct fg_control_call *call, unsigned code, json_t *json)
 {
@@ -50,7 +50,7 @@ bool fg_control_call_result(struct fg_control_call *call, enum fg_control_result
     return fg_control_call_fail(call, codes[result], NULL, "%s", err->text);
 }
 
-bool fg_control_arg_item(struct fg_control_call *call, uint64_t *item)
+bool fg_control_call_item(struct fg_control_call *call, uint64_t *item)
 {
     if (fg_text_number(call->args[0], item) && *item >= 1 && *item <= INT64_MAX)
         return true;
@@ -102,18 +102,18 @@ static bool take_value(const struct fg_control_item_field *field, unsigned index
     uint64_t *number = &values->number[index];
 
     switch (field->kind) {
-    case FG_FIELD_TEXT:
+    case FG_CONTROL_FIELD_TEXT:
         values->name = json_string_value(value);
         return values->name && fg_control_item_name_valid(values->name);
-    case FG_FIELD_FLAG:
+    case FG_CONTROL_FIELD_FLAG:
         *number = json_is_true(value);
         return json_is_boolean(value);
-    case FG_FIELD_TIME:
+    case FG_CONTROL_FIELD_TIME:
         return take_time(value, number);
-    case FG_FIELD_ID:
+    case FG_CONTROL_FIELD_ID:
         return fg_json_id_read(value, number) && *number >= field->min && *number <= field->max;
-    case FG_FIELD_NUMBER:
-    case FG_FIELD_DURATION:
+    case FG_CONTROL_FIELD_NUMBER:
+    case FG_CONTROL_FIELD_DURATION:
         *number = (uint64_t)json_integer_value(value);
         return json_is_integer(value) && json_integer_value(value) >= 0 && *number >= field->min &&
                *number <= field->max;
@@ -125,7 +125,7 @@ static void accepted_fields(char *text, size_t size)
 {
     size_t len = 0;
 
-    for (unsigned i = 0; i < FG_ITEM_FIELDS && len < size; i++)
+    for (unsigned i = 0; i < FG_CONTROL_ITEM_FIELDS && len < size; i++)
         len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "",
                                 fg_control_item_fields[i].name);
 }
@@ -140,7 +140,7 @@ bool fg_control_body_item(struct fg_control_call *call, struct fg_control_item_v
     json_object_foreach (call->body, key, value) {
         unsigned index = fg_control_item_field_find(key);
 
-        if (index == FG_ITEM_FIELDS) {
+        if (index == FG_CONTROL_ITEM_FIELDS) {
             accepted_fields(range, sizeof(range));
             return fg_control_call_fail(call, 400, key, "unknown field \"%.64s\"; accepted: %s",
                                         key, range);

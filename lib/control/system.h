@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** system: handlers of health, keys and snapshots. */
+#ifndef FG_CONTROL_SYSTEM_H
+#define FG_CONTROL_SYSTEM_H
+
+#include "control/call.h"
+
+void fg_control_handle_health(struct fg_control_call *call);
+void fg_control_handle_keys_reload(struct fg_control_call *call);
+void fg_control_handle_log_snapshot(struct fg_control_call *call);
+
+#endif
