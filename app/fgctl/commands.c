@@ -52,7 +52,7 @@ static const struct fg_option worst_options[] = {{"limit", "N", "how many, 1..10
 
 static const struct fg_option filter_top_options[] = {
     {"limit", "N", "sources of each class, 1..1024 (default 10)"},
-    {"interval", "DURATION", "go on, with a view that often, 100ms..1h (default: one view)"}};
+    {"interval", "DURATION", "repeat the view that often, 100ms..1h (default: one view)"}};
 static const struct fg_option samples_options[] = {{"limit", "N", "how many, 1..256 (default 50)"}};
 static const struct fg_option pins_options[] = {
     {"pins", "FOLDER", "folder of the pins, [filter] pins (default /sys/fs/bpf/floodgate)"},
@@ -127,7 +127,8 @@ const struct fg_command fg_commands[] = {
     {"close", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "end the sale now", NULL},
     {"pause", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch,
      "sell nothing until resumed", NULL},
-    {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch, "go on selling", NULL},
+    {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch,
+     "sell again after a pause", NULL},
     {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
      "state of one order (ORDER: 32 hex digits)", NULL},
     {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason",
@@ -137,7 +138,7 @@ const struct fg_command fg_commands[] = {
     {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "unblock sources", NULL},
     {"block", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
-     "put a file in the place of the block list, all at once", list_file_help},
+     "replace the block list by a file, all at once", list_file_help},
     {"block", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the block list to a file",
      list_file_help},
     {"allow", "list", "", 0, 0, NONE, fg_cmd_filter_list, "allow list with hits, end and reason",
@@ -147,7 +148,7 @@ const struct fg_command fg_commands[] = {
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "take sources off the allow list", NULL},
     {"allow", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
-     "put a file in the place of the allow list, all at once", list_file_help},
+     "replace the allow list by a file, all at once", list_file_help},
     {"allow", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the allow list to a file",
      list_file_help},
     {"filter", "top", "", 0, 0, OPTIONS(filter_top_options), fg_cmd_filter_top,
