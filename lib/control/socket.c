@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "control/control.h"
 #include "control/socket.h"
 
 static int unix_socket(void)
