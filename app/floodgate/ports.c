@@ -335,7 +335,7 @@ static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
     rte_eth_macaddr_get(p->ethdev[0], &mac);
     memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
     for (unsigned q = 0; q < p->config->queues; q++)
-        d->queues[p->first_queue + q].own = &p->own;
+        d->queues[p->first_queue + q].host = &p->own;
 }
 
 static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
@@ -358,7 +358,7 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     know_ourselves(d, p);
     fg_port_steer(d, p);
     for (unsigned q = 0; q < pc->queues; q++)
-        d->queues[p->first_queue + q].judged = d->filter && d->config.filter.enabled;
+        d->queues[p->first_queue + q].filtered = d->filter && d->config.filter.enabled;
     return !p->memif || fg_port_memif_start(p->memif, err);
 }
 

@@ -9,8 +9,8 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#define MAIL_PLACES   64   /* of the rings between control thread and a worker */
-#define REPORT_PLACES 4096 /* of the ring to the penalty box, which is emptied every 100 ms */
+#define MAIL_SLOTS   64   /* of the rings between control thread and a worker */
+#define REPORT_SLOTS 4096 /* of the ring to the penalty box, which is emptied every 100 ms */
 
 static void *zeroed(size_t size)
 {
@@ -79,9 +79,9 @@ static bool make_inbound_rings(const struct fg_config *c, struct fg_worker *w)
 {
     if (!c->inbound)
         return true;
-    w->operations = fg_ring_create(FG_INBOUND_CAPACITY);
-    w->outcomes = fg_ring_create(FG_INBOUND_CAPACITY);
-    return w->operations && w->outcomes;
+    w->inbound_commands = fg_ring_create(FG_INBOUND_CAPACITY);
+    w->inbound_results = fg_ring_create(FG_INBOUND_CAPACITY);
+    return w->inbound_commands && w->inbound_results;
 }
 
 static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
@@ -103,15 +103,15 @@ static struct fg_worker *create_worker(struct fg_daemon *d, unsigned index)
     w->keys_in_force = &d->keys;
     w->mode_in_force = &d->mode;
     w->commit_began = &d->commit_began;
-    w->bell = &d->bell;
+    w->doorbell = &d->bell;
     w->quit = &d->workers_quit;
     w->now_ms = fg_clock_now_ms(&d->clock);
     w->slots_count = fg_worker_slots(&d->limits);
     w->peers = zeroed(w->workers * sizeof(*w->peers));
     w->slots = zeroed(w->slots_count * sizeof(*w->slots));
-    w->commands = fg_ring_create(MAIL_PLACES);
-    w->results = fg_ring_create(MAIL_PLACES);
-    w->reports = fg_ring_create(REPORT_PLACES);
+    w->commands = fg_ring_create(MAIL_SLOTS);
+    w->results = fg_ring_create(MAIL_SLOTS);
+    w->reports = fg_ring_create(REPORT_SLOTS);
     d->journal_rings[index] = fg_ring_create(c->log.ring);
     w->records = d->journal_rings[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
@@ -166,7 +166,7 @@ bool fg_workers_start(struct fg_daemon *d, struct fg_error *err)
     for (unsigned q = 0; q < d->queues_count; q++) {
         struct fg_worker *w = d->workers[d->queues[q].worker];
 
-        w->own[w->own_count++] = q;
+        w->polled[w->polled_count++] = q;
     }
     for (unsigned i = 0; i < d->config.workers.count; i++) {
         d->workers[i]->queues = d->queues;
@@ -207,8 +207,8 @@ static void destroy_worker(struct fg_worker *w)
     fg_ring_destroy(w->commands);
     fg_ring_destroy(w->results);
     fg_ring_destroy(w->reports);
-    fg_ring_destroy(w->operations);
-    fg_ring_destroy(w->outcomes);
+    fg_ring_destroy(w->inbound_commands);
+    fg_ring_destroy(w->inbound_results);
     free(w->peers);
     free(w->slots);
     free(w);

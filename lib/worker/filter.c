@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The filter's verdict on ports that have no kernel driver, and so no XDP in front. */
-#include "worker/worker.h"
+#include "worker/filter.h"
 
 #include "filter/filter.h"
 

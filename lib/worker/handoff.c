@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mbufs between workers: requests to the owner of the user, finished replies back to who polls the
- * queue. */
-#include "worker/worker.h"
+/* The stage hand off: requests to the owner of the user. Replies come back by transmit.c. */
+#include "worker/handoff.h"
 
-#include "worker/budget.h"
+#include "worker/reply.h"
+#include "worker/report.h"
 
-int fg_worker_route_offset = -1;
-
-bool fg_worker_job_resume(struct fg_worker *w, struct fg_worker_job *job, struct rte_mbuf *m)
+/* False: the key was revoked in between; the mbuf is freed. */
+static bool resume(struct fg_worker *w, struct fg_worker_job *job, struct rte_mbuf *m)
 {
     job->mbuf = m;
-    job->mark = *fg_worker_route(m);
-    job->payload = rte_pktmbuf_mtod_offset(m, uint8_t *, job->mark.frame.payload);
-    job->key = fg_packet_keyring_find(w->keys, job->mark.key_id);
+    job->route = *fg_worker_route(m);
+    job->payload = rte_pktmbuf_mtod_offset(m, uint8_t *, job->route.frame.payload);
+    job->key = fg_packet_keyring_find(w->keys, job->route.key_id);
     if (fg_likely(job->key != NULL))
         return true;
-    fg_counter_add(&w->counters.dropped[FG_DROP_KEY], 1); /* revoked on the way here */
+    fg_counter_add(&w->counters.dropped[FG_DROP_KEY], 1);
     rte_pktmbuf_free(m);
     return false;
 }
@@ -26,7 +25,7 @@ static void refuse_requests(struct fg_worker *w, struct rte_mbuf **mbufs, unsign
     for (unsigned i = 0; i < n; i++) {
         struct fg_worker_job job;
 
-        if (fg_worker_job_resume(w, &job, mbufs[i]))
+        if (resume(w, &job, mbufs[i]))
             fg_worker_reply_refuse(w, &job, FG_STATUS_BUSY, FG_BUSY_MS);
     }
 }
@@ -43,88 +42,56 @@ static void flush_requests(struct fg_worker *w, struct fg_worker_peer *peer)
         refuse_requests(w, b->mbufs + n, left);
 }
 
-static void flush_replies(struct fg_worker *w, struct fg_worker_peer *peer)
-{
-    struct fg_worker_batch *b = &peer->replies;
-    unsigned n = rte_ring_sp_enqueue_burst(peer->replies_to, (void **)b->mbufs, b->count, NULL);
-    unsigned left = b->count - n;
-
-    b->count = 0;
-    if (fg_unlikely(left)) { /* who polls the queue cannot keep up: the client asks again */
-        fg_counter_add(&w->counters.tx_dropped, left);
-        rte_pktmbuf_free_bulk(b->mbufs + n, left);
-    }
-}
-
-void fg_worker_handoff_request(struct fg_worker *w, unsigned owner, const struct fg_worker_job *job)
+static void stage_request(struct fg_worker *w, unsigned owner, const struct fg_worker_job *job)
 {
     struct fg_worker_peer *peer = &w->peers[owner];
-    struct fg_worker_route mark = job->mark;
+    struct fg_worker_route route = job->route;
 
-    mark.key_id = job->key->id;
-    *fg_worker_route(job->mbuf) = mark;
+    route.key_id = job->key->id;
+    *fg_worker_route(job->mbuf) = route;
     peer->requests.mbufs[peer->requests.count++] = job->mbuf;
     if (peer->requests.count == w->burst)
         flush_requests(w, peer);
 }
 
-void fg_worker_handoff_reply(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
+unsigned fg_worker_hand_off(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n)
 {
-    struct fg_worker_peer *peer = &w->peers[w->queues[queue].worker];
+    unsigned left = 0;
 
-    fg_worker_route(m)->queue = queue;
-    peer->replies.mbufs[peer->replies.count++] = m;
-    if (peer->replies.count == w->burst)
-        flush_replies(w, peer);
+    for (unsigned i = 0; i < n; i++) {
+        const fg_packet_request_at *request = (const fg_packet_request_at *)jobs[i].payload;
+        unsigned owner = fg_stock_owner(request, w->workers);
+
+        if (fg_unlikely(!(jobs[i].key->roles & fg_packet_op_roles(request->op)))) {
+            fg_counter_add(&w->counters.denied, 1);
+            fg_worker_report_proven(w, &jobs[i], FG_OFFENCE_ROLE);
+            fg_worker_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
+        } else if (owner == w->index) {
+            fg_worker_job_keep(jobs, left++, i);
+        } else {
+            stage_request(w, owner, &jobs[i]);
+        }
+    }
+    return left;
 }
 
-unsigned fg_worker_handoff_receive(struct fg_worker *w)
+unsigned fg_worker_handoff_take(struct fg_worker *w, struct fg_worker_peer *peer,
+                                struct fg_worker_job *jobs, unsigned *received)
 {
     struct rte_mbuf *mbufs[FG_BURST_MAX];
-    struct fg_worker_job jobs[FG_BURST_MAX];
-    unsigned work = 0;
+    unsigned n = 0, count = 0;
 
-    for (unsigned i = 0; i < w->workers; i++) {
-        struct rte_ring *ring = w->peers[i].requests_from;
-        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, w->burst, NULL) : 0;
-        unsigned count = 0;
-
-        for (unsigned k = 0; k < n; k++)
-            count += fg_worker_job_resume(w, &jobs[count], mbufs[k]);
-        FG_BUDGET_END(HANDOFF);
-        fg_worker_decide(w, jobs, count);
-        work += n;
-    }
-    return work;
+    if (peer->requests_from)
+        n = rte_ring_sc_dequeue_burst(peer->requests_from, (void **)mbufs, w->burst, NULL);
+    for (unsigned k = 0; k < n; k++)
+        count += resume(w, &jobs[count], mbufs[k]);
+    *received = n;
+    return count;
 }
 
-unsigned fg_worker_handoff_replies(struct fg_worker *w)
-{
-    struct rte_mbuf *mbufs[FG_BURST_MAX];
-    unsigned work = 0;
-
-    for (unsigned i = 0; i < w->workers; i++) {
-        struct rte_ring *ring = w->peers[i].replies_from;
-        unsigned room = RTE_MIN(w->burst, FG_BURST_MAX - w->backlog);
-        unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, room, NULL) : 0;
-
-        for (unsigned k = 0; k < n; k++)
-            fg_worker_reply_send(w, mbufs[k], fg_worker_route(mbufs[k])->queue);
-        work += n;
-    }
-    return work;
-}
-
-/* Requests first: what a full ring refuses becomes a reply. Then all replies of this loop are
- * signed together. */
 void fg_worker_handoff_flush(struct fg_worker *w)
 {
     for (unsigned i = 0; i < w->workers; i++)
         if (w->peers[i].requests.count)
             flush_requests(w, &w->peers[i]);
-    FG_BUDGET_END(HANDOFF);
-    fg_worker_sign(w);
-    for (unsigned i = 0; i < w->workers; i++)
-        if (w->peers[i].replies.count)
-            flush_replies(w, &w->peers[i]);
 }

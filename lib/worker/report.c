@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Offences, on their way from a worker to the penalty box. Only packets that are bad already come
- * here. */
-#include "worker/worker.h"
+/* Only packets that are bad already cost this. */
+#include "worker/report.h"
 
-/* The last places are for what has proof: a flood of forged packets must not hide who can be
- * blamed. */
+/* The last slots are for reports with proof: a flood of forged packets must not hide a source that
+ * can be blamed. */
 #define KEPT_FOR_PROVEN 1024
 
 static void push(struct fg_worker *w, const struct rte_mbuf *m, struct fg_penalty_report *report)

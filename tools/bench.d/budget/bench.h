@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Benchmark of a worker's loop, stage by stage: the daemon's own worker.c, reply.c and handoff.c,
- * compiled with FG_BUDGET. Two ways to feed it:
+ * Benchmark of a worker's loop, stage by stage: the daemon's own stages (worker/loop.h) with a hook
+ * that counts. Two ways to feed it:
  *
- * ring    one thread hands frames to the loop and takes the replies, by net_ring: nothing but the
- * worker's own work device  a real port with a generator behind it, on another CPU: what receiving
- * and sending cost, and cold lines
+ * ring:   one thread hands frames to the loop and takes the replies, by net_ring. It shows the
+ *         worker's own work.
+ * device: a real port with a generator behind it, on another CPU. It shows the cost of receiving,
+ *         of sending and of cold lines too.
  */
 #ifndef FG_BENCH_BUDGET_H
 #define FG_BENCH_BUDGET_H
@@ -13,7 +14,7 @@
 #include <x86intrin.h>
 
 #include "daemon.h"
-#include "worker/budget.h"
+#include "worker/loop.h"
 
 #define RUNS_MAX 101
 #define CHUNK    512u /* packets of one sample */
@@ -25,14 +26,16 @@ static inline uint64_t tsc(void)
     return __rdtsc();
 }
 
-/* ---- marks.c: what the marks of the loop do */
+/* ---- marks.c: counts what each stage takes */
 struct sample {
-    double cycles[FG_BUDGET_STAGES];
+    double cycles[FG_STAGES];
 };
 void marks_calibrate(void);
-void marks_start(void); /**< before a loop of a worker: what follows counts */
-void marks_drop(void);  /**< forget what this loop added */
-void marks_keep(void);  /**< add it to the sample */
+void marks_start(void);                     /**< the next stage begins here */
+void marks_end(enum fg_worker_stage stage); /**< the stage took all since the last start or end */
+void marks_loop(struct fg_worker *w);       /**< a loop of this worker, counted */
+void marks_drop(void);                      /**< forget what this loop added */
+void marks_keep(void);                      /**< add it to the sample */
 struct sample
 marks_sample(uint64_t packets);         /**< what was kept, a packet, without the marks' own cost */
 void marks_count_instructions(bool on); /**< each instruction traps: slow */

@@ -26,9 +26,10 @@ static struct core cores[3]; /* alone; receives; decides */
 static struct feed alone, pair;
 static _Atomic bool stop;
 
-/* The marks of the loop are nothing here; world.c has its own. */
-void marks_start(void)
+/* The loop as the daemon runs it: nothing is counted. */
+void marks_loop(struct fg_worker *w)
 {
+    fg_worker_loop(w);
 }
 
 void marks_drop(void)

@@ -63,14 +63,14 @@ static unsigned echo_loop(uint16_t port)
 
     marks_start();
     n = rte_eth_rx_burst(port, 0, mbufs, 64);
-    FG_BUDGET_END(RECEIVE);
+    marks_end(FG_STAGE_RECEIVE);
     for (unsigned i = 0; i < n; i++)
         swap_frame(rte_pktmbuf_mtod(mbufs[i], uint8_t *));
-    FG_BUDGET_END(REPLY);
+    marks_end(FG_STAGE_REPLY);
     sent = rte_eth_tx_burst(port, 0, mbufs, (uint16_t)n);
     if (sent < n)
         rte_pktmbuf_free_bulk(mbufs + sent, n - sent);
-    FG_BUDGET_END(SEND);
+    marks_end(FG_STAGE_SEND);
     return n;
 }
 

@@ -14,9 +14,9 @@ struct figure {
 static struct figure figures[FIGURES_MAX];
 static unsigned figures_count;
 
-static const char *const stages[FG_BUDGET_STAGES] = {
-#define X(name, text) [FG_BUDGET_##name] = text,
-    FG_BUDGET_LIST(X)
+static const char *const stages[FG_STAGES] = {
+#define X(name, text) [FG_STAGE_##name] = text,
+    FG_WORKER_STAGE_LIST(X)
 #undef X
 };
 
@@ -54,7 +54,7 @@ void figures_add(const char *name, const char *unit, const struct sample *sample
     char text[96];
 
     FG_ASSERT(values != NULL && n > 0);
-    for (unsigned stage = 0; stage < FG_BUDGET_STAGES; stage++) {
+    for (unsigned stage = 0; stage < FG_STAGES; stage++) {
         double middle;
 
         for (unsigned i = 0; i < n; i++)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a mark of the worker's loop does here: cycles of the TSC, or instructions counted by
- * single-stepping.
- */
+/* The hook of the worker's loop: counts cycles of the TSC, or instructions by single-stepping. */
 #include <signal.h>
 
 #include "bench.h"
@@ -10,7 +8,7 @@
 #define TRAP_FLAG   0x100ul
 
 struct account {
-    uint64_t spent[FG_BUDGET_STAGES], marks[FG_BUDGET_STAGES];
+    uint64_t spent[FG_STAGES], marks[FG_STAGES];
 };
 
 static struct account now, kept;
@@ -19,7 +17,7 @@ static double mark_cost, step_cost;
 static volatile uint64_t steps;
 static bool stepping;
 
-void fg_worker_budget_mark(enum fg_worker_budget_stage stage)
+void marks_end(enum fg_worker_stage stage)
 {
     uint64_t at = stepping ? steps : tsc();
 
@@ -33,6 +31,12 @@ void marks_start(void)
     last = stepping ? steps : tsc();
 }
 
+void marks_loop(struct fg_worker *w)
+{
+    marks_start();
+    fg_worker_stages(w, marks_end);
+}
+
 void marks_drop(void)
 {
     memset(&now, 0, sizeof(now));
@@ -40,7 +44,7 @@ void marks_drop(void)
 
 void marks_keep(void)
 {
-    for (unsigned i = 0; i < FG_BUDGET_STAGES; i++) {
+    for (unsigned i = 0; i < FG_STAGES; i++) {
         kept.spent[i] += now.spent[i];
         kept.marks[i] += now.marks[i];
     }
@@ -51,7 +55,7 @@ static struct sample take(uint64_t packets, double cost)
 {
     struct sample s;
 
-    for (unsigned i = 0; i < FG_BUDGET_STAGES; i++)
+    for (unsigned i = 0; i < FG_STAGES; i++)
         s.cycles[i] = ((double)kept.spent[i] - (double)kept.marks[i] * cost) / (double)packets;
     memset(&kept, 0, sizeof(kept));
     return s;
@@ -73,8 +77,8 @@ static double calibrate(unsigned n)
 
     marks_start();
     for (unsigned i = 0; i < n; i++)
-        fg_worker_budget_mark(FG_BUDGET_LOOP);
-    cost = (double)now.spent[FG_BUDGET_LOOP] / n;
+        marks_end(FG_STAGE_LOOP);
+    cost = (double)now.spent[FG_STAGE_LOOP] / n;
     marks_drop();
     return cost;
 }

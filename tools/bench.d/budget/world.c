@@ -68,7 +68,7 @@ void world_port(struct world *w, uint16_t port, struct rte_mempool *pool)
     w->d.queues_count = 1;
     for (unsigned i = 0; i < w->workers; i++)
         w->d.workers[i]->queues = q;
-    w->d.workers[0]->own_count = 1;
+    w->d.workers[0]->polled_count = 1;
 }
 
 static void sync_log(struct world *w)
@@ -85,10 +85,8 @@ static void sync_log(struct world *w)
 
 void world_loop(struct world *w)
 {
-    for (unsigned i = 0; i < w->workers; i++) {
-        marks_start();
-        fg_worker_loop(w->d.workers[i]);
-    }
+    for (unsigned i = 0; i < w->workers; i++)
+        marks_loop(w->d.workers[i]);
     sync_log(w);
 }
 
