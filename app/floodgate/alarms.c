@@ -72,7 +72,7 @@ static void look_at_worker_limits(struct fg_daemon *d, uint64_t now_ms)
     for (unsigned i = 0; i < d->config.workers.count; i++) {
         struct fg_stock_level levels[FG_STOCK_LEVELS];
 
-        fg_stock_levels(d->workers[i]->stock, levels);
+        fg_stock_levels(d->workers.list[i]->stock, levels);
         for (unsigned k = 0; k < FG_STOCK_LEVELS; k++) {
             if (i &&
                 (uint64_t)levels[k].used * worst[k].max <= (uint64_t)worst[k].used * levels[k].max)
@@ -94,8 +94,8 @@ static void look_at_items(struct fg_daemon *d, uint64_t now_ms)
     pthread_mutex_lock(&d->follower.lock);
     items = fg_ledger_items(d->follower.ledger);
     pthread_mutex_unlock(&d->follower.lock);
-    set(d, FG_ALARM_ITEMS, now_ms, level_of(items, d->limits.items_max),
-        "%u of %u items ([limits] items_max)", items, d->limits.items_max);
+    set(d, FG_ALARM_ITEMS, now_ms, level_of(items, d->workers.options.limits.items_max),
+        "%u of %u items ([limits] items_max)", items, d->workers.options.limits.items_max);
 }
 
 static void look_at_refusals(struct fg_daemon *d, uint64_t now_ms)
@@ -103,7 +103,7 @@ static void look_at_refusals(struct fg_daemon *d, uint64_t now_ms)
     uint64_t refused = 0;
 
     for (unsigned i = 0; i < d->config.workers.count; i++)
-        refused += fg_counter_read(&fg_stock_counters(d->workers[i]->stock)->full);
+        refused += fg_counter_read(&fg_stock_counters(d->workers.list[i]->stock)->full);
     set(d, FG_ALARM_FULL, now_ms,
         refused > d->alarms.refused_full ? FG_ALARM_RAISED : FG_ALARM_NONE,
         "reservations are refused for want of memory ([limits] orders_max, users_max): %llu so far",

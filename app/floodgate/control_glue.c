@@ -99,7 +99,7 @@ static enum fg_control_result check_item(struct fg_daemon *d, const struct fg_co
         fg_fail(err, "item %llu exists already", (unsigned long long)item->item);
         return FG_CONTROL_CONFLICT;
     }
-    if (*index >= d->limits.items_max) {
+    if (*index >= d->workers.options.limits.items_max) {
         fg_fail(err, "there are %u items already, as many as [limits] items_max allows", *index);
         return FG_CONTROL_CONFLICT;
     }
@@ -206,7 +206,7 @@ static unsigned user_worst(void *ctx, struct fg_stock_user *users, unsigned max)
     unsigned n = 0;
 
     for (unsigned i = 0; all && i < d->config.workers.count; i++)
-        n += fg_stock_worst_users(d->workers[i]->stock, all + n, max);
+        n += fg_stock_worst_users(d->workers.list[i]->stock, all + n, max);
     if (n)
         qsort(all, n, sizeof(*all), compare_users);
     n = n < max ? n : max;

@@ -15,7 +15,7 @@
 #include "links.h"
 #include "memif.h"
 #include "snapshots.h"
-#include "worker/worker.h"
+#include "worker/group.h"
 
 struct fg_port {
     const struct fg_port_options *config;
@@ -47,7 +47,6 @@ struct fg_mailbox {
 struct fg_daemon {
     struct fg_config config;
     struct fg_clock clock;
-    struct fg_stock_limits limits; /**< of one worker */
 
     struct fg_filter *filter;
     struct fg_penalty *penalty;
@@ -64,17 +63,10 @@ struct fg_daemon {
 
     struct fg_journal *journal;
     struct fg_journal_committer committer;
-    struct fg_journal_watermark *marks; /**< [workers] */
-    struct fg_ring **journal_rings;     /**< [workers] */
-    struct fg_ring **messages;          /**< [workers * workers], from * workers + to */
-    struct fg_ring **messages_to;       /**< the same as each engine sees them */
-    struct fg_ring **messages_from;
-    struct fg_worker *workers[FG_WORKERS_MAX];
+    struct fg_worker_group workers;
     _Atomic int mode; /**< enum fg_stock_mode; journal thread writes */
     _Atomic uint64_t
         commit_began; /**< TSC, of the commit under way; 0 = none; journal thread writes */
-    _Atomic bool workers_quit;
-    bool workers_started;
 
     struct fg_journal_doorbell bell; /**< workers ring, the journal's thread sleeps */
     pthread_t journal_thread;
@@ -106,14 +98,15 @@ struct fg_daemon {
     } watch[FG_WORKERS_MAX];
 };
 
-/* memory.c: what the limits cost; shares of one worker */
+/* memory.c: what the limits cost */
 struct fg_memory {
-    uint64_t engines, ledger, rings, slots, mbufs; /**< bytes */
+    struct fg_worker_memory workers;
+    uint64_t ledger, mbufs; /**< bytes */
 };
-struct fg_stock_limits fg_limits_share(const struct fg_config *config);
+/** All that the configuration says; the pointers are left NULL. */
+struct fg_worker_options fg_worker_options_of(const struct fg_config *config);
 struct fg_memory fg_memory_needed(const struct fg_config *config);
 unsigned fg_port_queues_total(const struct fg_config *config);
-uint32_t fg_worker_slots(const struct fg_stock_limits *limits);
 
 /* hugepages.c */
 void fg_port_hugepages_reclaim(const char *file_prefix);

@@ -81,7 +81,7 @@ static void wait_for_records(struct fg_daemon *d, unsigned most_us)
 {
     fg_journal_doorbell_init(&d->bell);
     for (unsigned i = 0; i < d->config.workers.count; i++)
-        if (fg_ring_waits(d->journal_rings[i]))
+        if (fg_ring_waits(d->workers.records[i]))
             return; /* a ring that meets nobody costs one system call */
     fg_journal_doorbell_sleep(&d->bell, most_us);
 }
@@ -118,8 +118,9 @@ static void *run(void *daemon)
 
 bool fg_journal_thread_start(struct fg_daemon *d, struct fg_error *err)
 {
-    if (!fg_journal_committer_init(&d->committer, d->journal, d->journal_rings, d->marks,
-                                   d->config.workers.count, d->config.log.batch_max, err))
+    if (!fg_journal_committer_init(&d->committer, d->journal, d->workers.records,
+                                   d->workers.watermarks, d->config.workers.count,
+                                   d->config.log.batch_max, err))
         return false;
     atomic_store(&d->mode, FG_STOCK_RUNNING);
     d->journal_started = pthread_create(&d->journal_thread, NULL, run, d) == 0;

@@ -44,6 +44,19 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
     return d->control != NULL;
 }
 
+static bool create_workers(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_worker_options o = fg_worker_options_of(&d->config);
+
+    o.filter = d->filter;
+    o.clock = &d->clock;
+    o.keys = &d->keys;
+    o.mode = &d->mode;
+    o.commit_began = &d->commit_began;
+    o.doorbell = &d->bell;
+    return fg_worker_group_create(&d->workers, &o, err);
+}
+
 /* The log first, then the way in; the ledger that was recovered goes on as the one that follows. */
 static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
@@ -51,12 +64,13 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_port_eal_start(d, program, err))
         return false;
     fg_clock_start(&d->clock, rte_get_tsc_hz());
-    if (!fg_penalty_box_start(d, err) || !fg_workers_create(d, err) || !fg_workers_load(d, err) ||
+    if (!fg_penalty_box_start(d, err) || !create_workers(d, err) || !fg_workers_load(d, err) ||
         !fg_port_start_all(d, err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
     return fg_journal_thread_start(d, err) && start_sinks(d, err) &&
-           fg_ledger_follower_start(d, err) && fg_workers_start(d, err) &&
+           fg_ledger_follower_start(d, err) &&
+           fg_worker_group_start(&d->workers, d->queues, d->queues_count, err) &&
            fg_inbound_open(d, err) && start_control(d, err);
 }
 
@@ -89,13 +103,13 @@ static void stop_threads(struct fg_daemon *d)
 {
     fg_inbound_close(d);
     atomic_store(&d->stopping, true);
-    if (d->workers_started && !wait_quiet(d))
+    if (d->workers.started && !wait_quiet(d))
         fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
                 QUIET_MS / 1000);
     if (d->control)
         fg_control_stop(d->control);
     d->control = NULL;
-    fg_workers_stop(d);
+    fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(d);
     fg_ledger_follower_stop(d);
     while (d->sinks_count)
@@ -108,7 +122,7 @@ void fg_daemon_stop(struct fg_daemon *d)
     stop_threads(d);
     fg_telemetry_stop();
     fg_port_stop_all(d);
-    fg_workers_destroy(d);
+    fg_worker_group_destroy(&d->workers);
     fg_penalty_box_stop(d);
     if (d->eal_started)
         rte_eal_cleanup();

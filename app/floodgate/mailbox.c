@@ -11,7 +11,7 @@ static void post(struct fg_daemon *d, unsigned worker, struct fg_stock_command *
 
     command->ticket = d->mailbox.ticket;
     memcpy(message, command, sizeof(*command));
-    FG_ASSERT(fg_ring_push(d->workers[worker]->commands, message)); /* it was empty */
+    FG_ASSERT(fg_ring_push(d->workers.list[worker]->commands, message)); /* it was empty */
     d->mailbox.under_way[worker]++;
 }
 
@@ -21,7 +21,7 @@ static bool collect(struct fg_daemon *d, unsigned worker, struct fg_stock_answer
 {
     uint8_t message[FG_RING_SLOT];
 
-    while (fg_ring_pop(d->workers[worker]->results, message)) {
+    while (fg_ring_pop(d->workers.list[worker]->results, message)) {
         struct fg_stock_answer got;
 
         memcpy(&got, message, sizeof(got));
@@ -52,7 +52,7 @@ static bool wait_for(struct fg_daemon *d, unsigned worker, uint64_t end_ms,
                      struct fg_stock_answer *answer)
 {
     while (!collect(d, worker, answer)) {
-        if (fg_clock_mono_ms() >= end_ms || atomic_load(&d->workers_quit))
+        if (fg_clock_mono_ms() >= end_ms || atomic_load(&d->workers.quit))
             return false;
         fg_clock_sleep_us(POLL_US);
     }

@@ -134,12 +134,13 @@ static int check(const char *path)
         return 1;
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
-    print_size("engines (limits)", need.engines);
+    print_size("engines (limits)", need.workers.engines);
     print_size("ledger (limits)", need.ledger);
-    print_size("rings", need.rings);
-    print_size("reply slots", need.slots);
+    print_size("rings", need.workers.rings);
+    print_size("reply slots", need.workers.slots);
     print_size("packet buffers (DPDK)", need.mbufs);
-    print_size("together", need.engines + need.ledger + need.rings + need.slots + need.mbufs);
+    print_size("together", need.workers.engines + need.ledger + need.workers.rings +
+                               need.workers.slots + need.mbufs);
     return 0;
 }
 

@@ -60,7 +60,7 @@ static void read_worker(const struct fg_worker *w, struct fg_control_sheet *shee
 static void read_workers(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
     for (unsigned i = 0; i < d->config.workers.count; i++)
-        read_worker(d->workers[i], sheet);
+        read_worker(d->workers.list[i], sheet);
 }
 
 static void read_drops(struct fg_daemon *d, struct fg_control_sheet *sheet)
@@ -69,7 +69,7 @@ static void read_drops(struct fg_daemon *d, struct fg_control_sheet *sheet)
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < d->config.workers.count; i++)
-            sum += fg_counter_read(&d->workers[i]->counters.dropped[why]);
+            sum += fg_counter_read(&d->workers.list[i]->counters.dropped[why]);
         fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, fg_packet_drop_name(why), sum);
     }
 }
@@ -80,7 +80,7 @@ static void read_answers(struct fg_daemon *d, struct fg_control_sheet *sheet)
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < d->config.workers.count; i++)
-            sum += fg_counter_read(&d->workers[i]->counters.answered[status]);
+            sum += fg_counter_read(&d->workers.list[i]->counters.answered[status]);
         fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, fg_packet_status_name(status), sum);
     }
 }
@@ -92,7 +92,7 @@ static void read_stock(struct fg_daemon *d, struct fg_control_sheet *sheet)
 #define X(key, text)                                                                               \
     sum = 0;                                                                                       \
     for (unsigned i = 0; i < d->config.workers.count; i++)                                         \
-        sum += fg_counter_read(&fg_stock_counters(d->workers[i]->stock)->key);                     \
+        sum += fg_counter_read(&fg_stock_counters(d->workers.list[i]->stock)->key);                \
     set(sheet, FG_CONTROL_stock_##key, sum);
     FG_STOCK_COUNTER_LIST(X)
 #undef X
@@ -290,10 +290,10 @@ static void read_memory(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
     struct fg_memory memory = fg_memory_needed(&d->config);
 
-    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "engines", memory.engines);
+    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "engines", memory.workers.engines);
     fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "ledger", memory.ledger);
-    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "rings", memory.rings);
-    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "slots", memory.slots);
+    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "rings", memory.workers.rings);
+    fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "slots", memory.workers.slots);
     fg_control_sheet_set(sheet, FG_CONTROL_memory_bytes, "mbufs", memory.mbufs);
 }
 

@@ -75,7 +75,7 @@ static void barrier_everywhere(void)
 static void wait_for_workers(const struct fg_daemon *d)
 {
     for (unsigned i = 0; i < d->config.workers.count; i++) {
-        struct fg_worker *w = d->workers[i];
+        struct fg_worker *w = d->workers.list[i];
         uint64_t loops = fg_counter_read(&w->counters.loops);
 
         while (atomic_load(&w->running) && fg_counter_read(&w->counters.loops) == loops)

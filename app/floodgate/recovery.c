@@ -148,7 +148,7 @@ bool fg_workers_load(struct fg_daemon *d, struct fg_error *err)
         return false;
     fg_progress(&progress, 0, all);
     for (unsigned i = 0; i < d->config.workers.count; i++) {
-        struct fg_stock *stock = d->workers[i]->stock;
+        struct fg_stock *stock = d->workers.list[i]->stock;
 
         if (!fg_stock_load_items(stock, d->follower.ledger, err))
             return false;

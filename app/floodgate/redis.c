@@ -29,8 +29,8 @@ bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err)
     if (!d->config.inbound)
         return true;
     for (unsigned i = 0; i < o.workers; i++) {
-        o.operations[i] = d->workers[i]->inbound_commands;
-        o.answers[i] = d->workers[i]->inbound_results;
+        o.operations[i] = d->workers.list[i]->inbound_commands;
+        o.answers[i] = d->workers.list[i]->inbound_results;
     }
     d->inbound = fg_inbound_start(&o, err);
     return d->inbound != NULL;

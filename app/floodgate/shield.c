@@ -17,7 +17,7 @@ static void on_sample(void *ctx, const struct fg_filter_prefix *source)
 void fg_penalty_box_poll(struct fg_daemon *d, uint64_t now_ms)
 {
     for (unsigned i = 0; i < d->config.workers.count; i++)
-        fg_penalty_take(d->penalty, d->workers[i]->reports, now_ms);
+        fg_penalty_take(d->penalty, d->workers.list[i]->reports, now_ms);
     if (d->samples)
         fg_filter_samples_poll(d->samples);
     fg_penalty_tick(d->penalty, now_ms);

@@ -11,7 +11,7 @@
 static void watch_worker(struct fg_daemon *d, unsigned index, uint64_t now_ms)
 {
     struct fg_worker_watch *watch = &d->watch[index];
-    uint64_t loops = fg_counter_read(&d->workers[index]->counters.loops);
+    uint64_t loops = fg_counter_read(&d->workers.list[index]->counters.loops);
     bool stalled;
 
     if (loops != watch->loops || watch->since_ms == 0) {
@@ -42,9 +42,9 @@ static bool worker_quiet(const struct fg_daemon *d, unsigned index)
 {
     bool lost = atomic_load(&d->mode) == FG_STOCK_FAILED; /* nothing will become durable any more */
 
-    return atomic_load_explicit(&d->workers[index]->quiet, memory_order_acquire) &&
-           (lost ||
-            atomic_load(&d->journal_rings[index]->tail) == atomic_load(&d->marks[index].durable));
+    return atomic_load_explicit(&d->workers.list[index]->quiet, memory_order_acquire) &&
+           (lost || atomic_load(&d->workers.records[index]->tail) ==
+                        atomic_load(&d->workers.watermarks[index].durable));
 }
 
 bool fg_all_quiet(struct fg_daemon *d)

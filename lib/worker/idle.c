@@ -16,12 +16,13 @@
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
-#define IDLE_LOOPS  64    /* that find nothing before the idle policy applies */
-#define IDLE_MS     2     /* with nothing to do before a sleep: a shorter gap is part of a flood */
-#define SLEEP_NS    60000 /* FG_IDLE_SLEEP */
-#define YIELD_NS    20000 /* a shorter sleep may be over before another thread was chosen */
-#define YIELD_LOOPS 512 /* FG_IDLE_YIELD: so many idle loops from one of these sleeps to the next  \
-                         */
+#define IDLE_LOOPS 64    /* that find nothing before the idle policy applies */
+#define IDLE_MS    2     /* with nothing to do before a sleep: a shorter gap is part of a flood */
+#define SLEEP_NS   60000 /* FG_IDLE_SLEEP */
+#define YIELD_NS   20000 /* a shorter sleep may be over before another thread was chosen */
+#define YIELD_LOOPS                                                                                \
+    512 /* FG_IDLE_YIELD: so many idle loops from one of these sleeps to the next                  \
+         */
 #define COMMIT_US     250  /* a commit that takes longer may be waiting for our CPU */
 #define TIMERSLACK_NS 1000 /* else a sleep takes 50 us more */
 

@@ -95,11 +95,4 @@ struct fg_worker {
 int fg_worker_main(void *worker);         /**< lcore function; returns when *quit is set */
 void fg_worker_loop(struct fg_worker *w); /**< one round of it; for tests and benches */
 
-/* workers.c: before the lcores start and after they ended */
-struct fg_daemon;
-bool fg_workers_create(struct fg_daemon *d, struct fg_error *err);
-bool fg_workers_start(struct fg_daemon *d, struct fg_error *err);
-void fg_workers_stop(struct fg_daemon *d);
-void fg_workers_destroy(struct fg_daemon *d);
-
 #endif

@@ -13,7 +13,7 @@
 
 #include <x86intrin.h>
 
-#include "daemon.h"
+#include "worker/group.h"
 #include "worker/loop.h"
 
 #define RUNS_MAX 101
@@ -50,7 +50,12 @@ void figures_print(void);
 
 /* ---- world.c: workers without a daemon around them */
 struct world {
-    struct fg_daemon d;
+    struct fg_worker_group group;
+    struct fg_clock clock;
+    _Atomic(struct fg_packet_keyring *) keys;
+    _Atomic int mode;
+    _Atomic uint64_t commit_began;
+    struct fg_journal_doorbell doorbell;
     unsigned workers;
 };
 void world_create(struct world *w, unsigned workers, const char *keys);

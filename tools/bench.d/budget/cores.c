@@ -108,9 +108,9 @@ int main(int argc, char **argv)
         return 1;
     feed_create(&alone, 1);
     feed_create(&pair, 2);
-    cores[0].worker = alone.world.d.workers[0];
-    cores[1].worker = pair.world.d.workers[0];
-    cores[2].worker = pair.world.d.workers[1];
+    cores[0].worker = alone.world.group.list[0];
+    cores[1].worker = pair.world.group.list[0];
+    cores[2].worker = pair.world.group.list[1];
     rte_eal_remote_launch(decide, &cores[2], 1);
     for (unsigned i = 0; i < runs; i++)
         run_once();

@@ -35,7 +35,7 @@ static void write_headers(uint8_t *f)
 /* With several workers all users are those of the second: each packet is handed off. */
 static void write_frames(struct feed *f)
 {
-    const struct fg_packet_key *key = &atomic_load(&f->world.d.keys)->keys[0];
+    const struct fg_packet_key *key = &atomic_load(&f->world.keys)->keys[0];
     unsigned wanted = f->world.workers - 1;
 
     f->frames = aligned_alloc(STRIDE, (size_t)ORDERS * STRIDE);
@@ -84,7 +84,7 @@ void feed_create(struct feed *f, unsigned workers)
 
 static void check(const struct feed *f, struct rte_mbuf *m)
 {
-    const struct fg_packet_key *key = &atomic_load(&f->world.d.keys)->keys[0];
+    const struct fg_packet_key *key = &atomic_load(&f->world.keys)->keys[0];
     const uint8_t *payload = rte_pktmbuf_mtod_offset(m, uint8_t *, FRAME - FG_PACKET_SIZE);
 
     FG_ASSERT(m->data_len == FRAME && fg_packet_reply_check(payload, key));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Workers as the daemon makes them (workers.c), without a daemon around them. Their log is always
- * durable. */
+/* Workers as the daemon makes them, without a daemon around them. Their log is always durable. */
 #include "bench.h"
 
 #include <rte_eal.h>
@@ -9,21 +8,27 @@
 #define MEMORY_MB       "256"
 #define CONFIRMED_LOOPS 100000 /* in which a command must be answered */
 
-static void settings(struct fg_config *c, unsigned workers)
+static struct fg_worker_options options_of(struct world *w)
 {
-    c->workers.count = workers;
-    c->workers.idle = FG_IDLE_SPIN;
-    c->workers.burst = 64;
-    c->workers.handoff = 1024;
-    c->orders.port = FG_DEFAULT_PORT;
-    c->log.ring = 65536;
-    c->limits.items_max = 1000;
-    c->limits.orders_max = c->limits.users_max = 1000000;
-    c->limits.parked_max = 4096;
-    c->limits.held_max = 65536;
-    c->ports_count = 1;
-    c->ports[0].queues = 1;
-    c->ports[0].descriptors = 1024;
+    const struct fg_stock_limits all = {.items_max = 1000,
+                                        .orders_max = 1000000,
+                                        .users_max = 1000000,
+                                        .parked_max = 4096,
+                                        .held_max = 65536};
+
+    return (struct fg_worker_options){.count = w->workers,
+                                      .burst = 64,
+                                      .queues = 1,
+                                      .handoff_slots = 1024,
+                                      .record_slots = 65536,
+                                      .idle = FG_IDLE_SPIN,
+                                      .order_port = FG_DEFAULT_PORT,
+                                      .limits = fg_worker_limits(&all, w->workers),
+                                      .clock = &w->clock,
+                                      .keys = &w->keys,
+                                      .mode = &w->mode,
+                                      .commit_began = &w->commit_began,
+                                      .doorbell = &w->doorbell};
 }
 
 static struct fg_packet_keyring *one_key(void)
@@ -43,15 +48,16 @@ void world_create(struct world *w, unsigned workers, const char *keys)
     static const struct rte_mbuf_dynfield mark = {.name = "floodgate_mark",
                                                   .size = sizeof(struct fg_worker_route),
                                                   .align = _Alignof(struct fg_worker_route)};
+    struct fg_worker_options options;
     struct fg_error err = {""};
 
     w->workers = workers;
-    settings(&w->d.config, workers);
-    fg_clock_start(&w->d.clock, rte_get_tsc_hz());
+    options = options_of(w);
+    fg_clock_start(&w->clock, rte_get_tsc_hz());
     fg_worker_route_offset = rte_mbuf_dynfield_register(&mark);
     FG_ASSERT(fg_worker_route_offset >= 0);
-    atomic_store(&w->d.keys, keys ? fg_packet_keyring_load(keys, &err) : one_key());
-    if (!atomic_load(&w->d.keys) || !fg_workers_create(&w->d, &err)) {
+    atomic_store(&w->keys, keys ? fg_packet_keyring_load(keys, &err) : one_key());
+    if (!atomic_load(&w->keys) || !fg_worker_group_create(&w->group, &options, &err)) {
         fprintf(stderr, "bench_budget: %s\n", err.text);
         exit(1);
     }
@@ -64,44 +70,42 @@ void world_port(struct world *w, uint16_t port, struct rte_mempool *pool)
     FG_ASSERT(q != NULL);
     q->port = port;
     q->pool = pool;
-    w->d.queues = q;
-    w->d.queues_count = 1;
     for (unsigned i = 0; i < w->workers; i++)
-        w->d.workers[i]->queues = q;
-    w->d.workers[0]->polled_count = 1;
+        w->group.list[i]->queues = q;
+    w->group.list[0]->polled_count = 1;
 }
 
 static void sync_log(struct world *w)
 {
     for (unsigned i = 0; i < w->workers; i++) {
-        uint64_t n = fg_ring_count(w->d.journal_rings[i]);
+        uint64_t n = fg_ring_count(w->group.records[i]);
 
         if (n == 0)
             continue;
-        fg_ring_release(w->d.journal_rings[i], n);
-        atomic_fetch_add(&w->d.marks[i].durable, n);
+        fg_ring_release(w->group.records[i], n);
+        atomic_fetch_add(&w->group.watermarks[i].durable, n);
     }
 }
 
 void world_loop(struct world *w)
 {
     for (unsigned i = 0; i < w->workers; i++)
-        marks_loop(w->d.workers[i]);
+        marks_loop(w->group.list[i]);
     sync_log(w);
 }
 
 uint64_t world_received(const struct world *w)
 {
-    return fg_counter_read(&w->d.workers[0]->counters.rx);
+    return fg_counter_read(&w->group.list[0]->counters.rx);
 }
 
 static void command(struct world *w, unsigned worker, struct fg_stock_command c)
 {
-    struct fg_ring *results = w->d.workers[worker]->results;
+    struct fg_ring *results = w->group.list[worker]->results;
     uint8_t message[FG_RING_SLOT] = {0};
 
     memcpy(message, &c, sizeof(c));
-    FG_ASSERT(fg_ring_push(w->d.workers[worker]->commands, message));
+    FG_ASSERT(fg_ring_push(w->group.list[worker]->commands, message));
     for (unsigned i = 0; i < CONFIRMED_LOOPS && !fg_ring_peek(results, 0); i++)
         world_loop(w);
     FG_ASSERT(fg_ring_peek(results, 0));

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/group.h"
+
+#include <sys/random.h>
+
+#include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#define MAIL_SLOTS   64   /* of the rings between control thread and a worker */
+#define REPORT_SLOTS 4096 /* of the ring to the penalty box, which is emptied every 100 ms */
+
+/* Users are spread by a hash: a worker may get somewhat more than its part. */
+static uint32_t share(uint32_t total, unsigned workers)
+{
+    uint64_t part = (total + workers - 1) / workers;
+
+    if (workers > 1)
+        part += part / 8 + 64;
+    return part < total ? (uint32_t)part : total;
+}
+
+struct fg_stock_limits fg_worker_limits(const struct fg_stock_limits *all, unsigned workers)
+{
+    struct fg_stock_limits limits = *all; /* items; and the rate of a user, who has one worker */
+
+    limits.orders_max = share(all->orders_max, workers);
+    limits.users_max = share(all->users_max, workers);
+    limits.parked_max = share(all->parked_max, workers);
+    limits.held_max = share(all->held_max, workers);
+    return limits;
+}
+
+static uint32_t slots_of(const struct fg_stock_limits *limits)
+{
+    return limits->held_max + limits->parked_max;
+}
+
+struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_options *o)
+{
+    uint64_t n = o->count, pollers = RTE_MIN(o->queues, o->count);
+    uint64_t handoff = n * (n - 1) * o->handoff_slots * FG_RING_SLOT +
+                       2 * pollers * (n - 1) * o->handoff_slots * sizeof(void *);
+    uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
+
+    return (struct fg_worker_memory){
+        .engines = n * fg_stock_memory(&o->limits, o->count),
+        .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff,
+        .slots = n * slots_of(&o->limits) * sizeof(struct fg_worker_slot),
+    };
+}
+
+static void *zeroed(size_t size)
+{
+    void *memory =
+        aligned_alloc(FG_CACHE_LINE, (size + FG_CACHE_LINE - 1) & ~(size_t)(FG_CACHE_LINE - 1));
+
+    if (memory)
+        memset(memory, 0, size);
+    return memory;
+}
+
+/* Not rte_ring_create: it takes a memzone each, and 64 workers need more rings than DPDK has
+ * memzones. */
+static struct rte_ring *mbuf_ring(unsigned slots)
+{
+    ssize_t size = rte_ring_get_memsize(slots);
+    struct rte_ring *ring = size > 0 ? zeroed((size_t)size) : NULL;
+
+    if (ring)
+        FG_ASSERT(rte_ring_init(ring, "handoff", slots, RING_F_SP_ENQ | RING_F_SC_DEQ) == 0);
+    return ring;
+}
+
+static bool polls(const struct fg_worker_group *g, unsigned worker)
+{
+    return worker < g->options.queues; /* queue n is polled by worker n % count */
+}
+
+/* Requests go from a worker that polls to any other; replies the other way. */
+static bool connect_pair(struct fg_worker_group *g, unsigned from, unsigned to)
+{
+    struct fg_worker_peer *out = &g->list[from]->peers[to], *in = &g->list[to]->peers[from];
+    unsigned at = from * g->options.count + to, slots = g->options.handoff_slots;
+
+    g->messages[at] = fg_ring_create(slots);
+    g->messages_to[from * g->options.count + to] = g->messages[at];
+    g->messages_from[to * g->options.count + from] = g->messages[at];
+    if (!g->messages[at])
+        return false;
+    if (polls(g, from) && !(out->requests_to = in->requests_from = mbuf_ring(slots)))
+        return false;
+    if (polls(g, to) && !(out->replies_to = in->replies_from = mbuf_ring(slots)))
+        return false;
+    return true;
+}
+
+static bool connect_all(struct fg_worker_group *g)
+{
+    unsigned n = g->options.count;
+
+    for (unsigned from = 0; from < n; from++)
+        for (unsigned to = 0; to < n; to++)
+            if (from != to && !connect_pair(g, from, to))
+                return false;
+    return true;
+}
+
+static void free_slots_fill(struct fg_worker *w)
+{
+    for (uint32_t i = 0; i < w->slots_count; i++)
+        w->slots[i].next = i + 1 < w->slots_count ? i + 1 : FG_NO_TOKEN;
+    w->slot_free = 0;
+}
+
+static bool make_inbound_rings(const struct fg_worker_options *o, struct fg_worker *w)
+{
+    if (!o->inbound)
+        return true;
+    w->inbound_commands = fg_ring_create(FG_INBOUND_CAPACITY);
+    w->inbound_results = fg_ring_create(FG_INBOUND_CAPACITY);
+    return w->inbound_commands && w->inbound_results;
+}
+
+static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index)
+{
+    const struct fg_worker_options *o = &g->options;
+    struct fg_worker *w = zeroed(sizeof(*w));
+
+    if (!w)
+        return NULL;
+    g->list[index] = w;
+    w->index = index;
+    w->workers = o->count;
+    w->lcore = index + 1; /* 0 is the main lcore */
+    w->burst = RTE_MIN(o->burst, (unsigned)FG_BURST_MAX);
+    w->idle_policy = o->idle;
+    w->filter = o->filter;
+    w->order_ports = FG_ORDER_PORTS(o->order_port, o->steer ? o->count : 1);
+    w->clock = o->clock;
+    w->keys_in_force = o->keys;
+    w->mode_in_force = o->mode;
+    w->commit_began = o->commit_began;
+    w->doorbell = o->doorbell;
+    w->quit = &g->quit;
+    w->now_ms = fg_clock_now_ms(o->clock);
+    w->slots_count = slots_of(&o->limits);
+    w->peers = zeroed(w->workers * sizeof(*w->peers));
+    w->slots = zeroed(w->slots_count * sizeof(*w->slots));
+    w->commands = fg_ring_create(MAIL_SLOTS);
+    w->results = fg_ring_create(MAIL_SLOTS);
+    w->reports = fg_ring_create(REPORT_SLOTS);
+    g->records[index] = fg_ring_create(o->record_slots);
+    w->records = g->records[index];
+    if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
+        !g->records[index] || !make_inbound_rings(o, w))
+        return NULL;
+    free_slots_fill(w);
+    return w;
+}
+
+static bool create_engine(struct fg_worker_group *g, unsigned index, struct fg_error *err)
+{
+    unsigned n = g->options.count;
+    struct fg_stock_config config = {.worker = index,
+                                     .workers = n,
+                                     .limits = g->options.limits,
+                                     .order_ports = g->options.steer ? (uint16_t)n : 0,
+                                     .to = g->messages_to + index * n,
+                                     .from = g->messages_from + index * n,
+                                     .journal = g->records[index],
+                                     .mark = &g->watermarks[index]};
+
+    if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+        return fg_fail(err, "no random numbers from the kernel");
+    g->list[index]->stock = fg_stock_create(&config, err);
+    return g->list[index]->stock != NULL;
+}
+
+bool fg_worker_group_create(struct fg_worker_group *g, const struct fg_worker_options *options,
+                            struct fg_error *err)
+{
+    unsigned n = options->count;
+    bool ok;
+
+    g->options = *options;
+    g->watermarks = zeroed(n * sizeof(*g->watermarks));
+    g->records = zeroed(n * sizeof(*g->records));
+    g->messages = zeroed(n * n * sizeof(*g->messages));
+    g->messages_to = zeroed(n * n * sizeof(*g->messages));
+    g->messages_from = zeroed(n * n * sizeof(*g->messages));
+    ok = g->watermarks && g->records && g->messages && g->messages_to && g->messages_from;
+    for (unsigned i = 0; ok && i < n; i++)
+        ok = create_worker(g, i) != NULL;
+    if (!ok || !connect_all(g))
+        return fg_fail(err, "no memory for %u workers; lower [limits] or [workers]", n);
+    for (unsigned i = 0; i < n; i++)
+        if (!create_engine(g, i, err))
+            return false;
+    return true;
+}
+
+bool fg_worker_group_start(struct fg_worker_group *g, struct fg_worker_queue *queues,
+                           unsigned count, struct fg_error *err)
+{
+    for (unsigned q = 0; q < count; q++) {
+        struct fg_worker *w = g->list[queues[q].worker];
+
+        w->polled[w->polled_count++] = q;
+    }
+    for (unsigned i = 0; i < g->options.count; i++) {
+        g->list[i]->queues = queues;
+        if (rte_eal_remote_launch(fg_worker_main, g->list[i], g->list[i]->lcore) < 0)
+            return fg_fail(err, "worker %u: lcore %u cannot be started", i, g->list[i]->lcore);
+        g->started = true;
+    }
+    return true;
+}
+
+void fg_worker_group_stop(struct fg_worker_group *g)
+{
+    atomic_store(&g->quit, true);
+    if (g->started)
+        rte_eal_mp_wait_lcore();
+    g->started = false;
+}
+
+static void drain(struct rte_ring *ring)
+{
+    void *m;
+
+    while (ring && rte_ring_sc_dequeue(ring, &m) == 0)
+        rte_pktmbuf_free(m);
+    free(ring);
+}
+
+static void destroy_worker(struct fg_worker *w)
+{
+    if (!w)
+        return;
+    for (unsigned i = 0; w->peers && i < w->workers; i++) {
+        drain(w->peers[i].requests_to);
+        drain(w->peers[i].replies_to);
+    }
+    if (w->stock)
+        fg_stock_destroy(w->stock);
+    fg_ring_destroy(w->commands);
+    fg_ring_destroy(w->results);
+    fg_ring_destroy(w->reports);
+    fg_ring_destroy(w->inbound_commands);
+    fg_ring_destroy(w->inbound_results);
+    free(w->peers);
+    free(w->slots);
+    free(w);
+}
+
+void fg_worker_group_destroy(struct fg_worker_group *g)
+{
+    unsigned n = g->options.count;
+
+    for (unsigned i = 0; i < n; i++) {
+        destroy_worker(g->list[i]);
+        fg_ring_destroy(g->records ? g->records[i] : NULL);
+    }
+    for (unsigned i = 0; g->messages && i < n * n; i++)
+        fg_ring_destroy(g->messages[i]);
+    free(g->messages);
+    free(g->messages_to);
+    free(g->messages_from);
+    free(g->records);
+    free(g->watermarks);
+}
+
+/* Two loops: the one under way at the call, and one that began after it. */
+static bool passed(struct fg_worker *w, uint64_t end_ms)
+{
+    uint64_t from = fg_counter_read(&w->counters.loops);
+
+    while (atomic_load(&w->running) && fg_counter_read(&w->counters.loops) < from + 2) {
+        if (fg_clock_mono_ms() >= end_ms)
+            return false;
+        fg_clock_sleep_us(100);
+    }
+    return true;
+}
+
+bool fg_worker_group_pass(const struct fg_worker_group *g, unsigned timeout_ms)
+{
+    for (unsigned i = 0; i < g->options.count && g->list[i]; i++)
+        if (!passed(g->list[i], fg_clock_mono_ms() + timeout_ms))
+            return false;
+    return true;
+}
