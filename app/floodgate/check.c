@@ -116,7 +116,7 @@ static uint64_t available_bytes(void)
  * memory. */
 static bool check_log(const struct fg_config *c, struct fg_error *err)
 {
-    struct fg_stock_limits limits = fg_limits_share(c);
+    struct fg_stock_limits limits = fg_worker_options_of(c).limits;
     struct fg_journal_extent extent;
     struct fg_ledger_snapshot_info info;
     struct fg_ledger *ledger;

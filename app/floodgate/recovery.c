@@ -144,7 +144,8 @@ bool fg_workers_load(struct fg_daemon *d, struct fg_error *err)
     struct fg_progress progress = {.what = "giving each worker its orders", .unit = "order"};
     uint64_t all = orders * d->config.workers.count;
 
-    if (!fg_stock_check_ledger(&d->limits, d->config.workers.count, d->follower.ledger, err))
+    if (!fg_stock_check_ledger(&d->workers.options.limits, d->config.workers.count,
+                               d->follower.ledger, err))
         return false;
     fg_progress(&progress, 0, all);
     for (unsigned i = 0; i < d->config.workers.count; i++) {
