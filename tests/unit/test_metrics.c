@@ -178,6 +178,86 @@ static void stats_hold_every_row(void **state)
     json_decref(json);
 }
 
+static void has_line(const char *metrics, const char *line)
+{
+    char wanted[256];
+
+    snprintf(wanted, sizeof(wanted), "\n%s\n", line);
+    if (!strstr(metrics, wanted))
+        fail_msg("no line \"%s\" in:\n%s", line, metrics);
+}
+
+/* Each family once, its samples together, no sample twice: else Prometheus refuses the whole page.
+ */
+static void check_families(char *metrics)
+{
+    char *rest, seen[200][128];
+    unsigned count = 0;
+
+    for (char *line = strtok_r(metrics, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[128];
+
+        if (strncmp(line, "# TYPE ", 7) != 0) {
+            if (line[0] != '#' && count) {
+                size_t len = strlen(seen[count - 1]);
+
+                assert_int_equal(strncmp(line, seen[count - 1], len), 0);
+                assert_non_null(memchr("{ ", line[len], 2));
+            }
+            continue;
+        }
+        sscanf(line + 7, "%127s", name);
+        for (unsigned i = 0; i < count; i++)
+            assert_string_not_equal(seen[i], name);
+        assert_in_range(count, 0, 199);
+        strcpy(seen[count++], name);
+    }
+    assert_true(count > 15);
+}
+
+static void gives_metrics(void **state)
+{
+    static const char get[] = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    char *raw, *body;
+
+    assert_int_equal(fg_ask(fx.socket, "POST", "/v1/items",
+                            "{\"item\": 7, \"name\": \"a\\\"b\\\\c\", \"total\": 10}", NULL),
+                     201);
+    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_SOLD);
+    raw = fg_raw_request(fx.socket, get, sizeof(get) - 1);
+    assert_non_null(strstr(raw, "HTTP/1.1 200"));
+    assert_non_null(strstr(raw, "Content-Type: text/plain; version=0.0.4"));
+    body = strstr(raw, "\r\n\r\n") + 3;
+    has_line(body, "floodgate_state{state=\"running\"} 1");
+    has_line(body, "floodgate_uptime_seconds 5");
+    has_line(body, "floodgate_healthy 1");
+    has_line(body, "floodgate_log_durable_seq 17");
+    has_line(body, "# TYPE floodgate_alarm_level gauge");
+    has_line(body, "floodgate_alarm_level{alarm=\"orders\"} 2");
+    has_line(body, "floodgate_alarm_level{alarm=\"log\"} 0");
+    has_line(body, "# TYPE floodgate_sink_lag gauge");
+    has_line(body, "floodgate_sink_lag{sink=\"redis\"} 7");
+    has_line(body, "floodgate_sink_state{sink=\"redis\",state=\"live\"} 1");
+    has_line(body, "floodgate_filter_enabled 1");
+    has_line(body, "# TYPE floodgate_worker_rx_total counter");
+    has_line(body, "floodgate_worker_rx_total{worker=\"0\"} 11");
+    has_line(body, "floodgate_worker_rx_total{worker=\"1\"} 22");
+    has_line(body, "floodgate_drops_total{reason=\"tag\"} 3");
+    has_line(body, "floodgate_answers_total{status=\"SOLD_OUT\"} 4");
+    has_line(body, "floodgate_filter_packets_total{verdict=\"rate-order\"} 5");
+    has_line(body, "floodgate_stock_sold_total 9007199254740993"); /* more than a double holds */
+    has_line(body, "floodgate_port_rx_packets_total{port=\"p\\\"0\"} 33");
+    has_line(body, "floodgate_item_units{item=\"7\",state=\"available\"} 9");
+    has_line(body, "floodgate_item_units{item=\"7\",state=\"sold\"} 1");
+    has_line(body, "floodgate_item_info{item=\"7\",name=\"a\\\"b\\\\c\"} 1");
+    has_line(body, "floodgate_item_state{item=\"7\",state=\"open\"} 1");
+    has_line(body, "floodgate_log_commit_max_seconds 1.007");
+    has_line(body, "floodgate_log_snapshot_running 1");
+    has_line(body, "floodgate_items 1");
+    check_families(body);
+    free(raw);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 /* With the word "describe": prints the table for docs/metrics.md. */
@@ -188,6 +268,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(fields_are_named_once_with_their_unit),
         cmocka_unit_test(the_page_is_what_describe_writes),
         T(promtool_finds_nothing_in_a_page_of_all_metrics),
+        T(gives_metrics),
         T(stats_hold_every_row),
     };
 
