@@ -60,8 +60,9 @@ static void offend(struct fg_penalty *box, unsigned times, uint64_t now_ms)
 
     while (times--) {
         struct fg_penalty_report report = {
-            .family = 4, .offence = FG_OFFENCE_ROLE, .proven = 1, .events = 1, .tag = ++tag};
+            .family = 4, .offence = FG_OFFENCE_ROLE, .proven = 1, .events = 1};
 
+        report.tag = ++tag;
         memcpy(report.addr, source.addr, sizeof(report.addr));
         assert_true(fg_ring_push(reports, &report));
     }
