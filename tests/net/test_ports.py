@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One small sale over every kind of port that can work without a NIC to bind: docs/ports.md has the table."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -239,7 +240,12 @@ def test_vhost(lab):
     blasted(lab, gate, device=f'net_virtio_user0,path={path}')
     gate = with_item(lab, {'shop': {'device': f'net_virtio_user0,path={path}2', 'address': SERVER}}, 50,
                      **{'eal.huge': 'yes'})
-    blasted(lab, gate, gate.start, device=f'net_vhost0,iface={path}2', no_huge=True)
+
+    def start():
+        fgtest.wait_until(lambda: os.path.exists(f'{path}2'), 20, 'the load generator listens')
+        gate.start()
+
+    blasted(lab, gate, start, device=f'net_vhost0,iface={path}2', no_huge=True)
 
 
 def testpmd(lab, device, *words):
