@@ -82,9 +82,13 @@ bool fg_folder_check(const char *path, bool parents, struct fg_error *err)
     if (!copy_path(existing, path, err))
         return false;
     for (; stat(existing, &st) < 0; missing++) {
-        if (errno != ENOENT || (missing && !parents) || !strcmp(existing, "/") ||
+        int why = errno;
+
+        if (why != ENOENT || (missing && !parents) || !strcmp(existing, "/") ||
             !strcmp(existing, "."))
-            return fg_fail(err, "%s: %s", existing, strerror(errno));
+            return missing ? fg_fail(err, "%s: cannot be created: %s: %s", path, existing,
+                                     strerror(why))
+                           : fg_fail(err, "%s: %s", existing, strerror(why));
         to_parent(existing);
     }
     if (!S_ISDIR(st.st_mode))

@@ -161,7 +161,7 @@ def test_directories_that_cannot_be_used(lab):
     with open(file, 'w', encoding='utf-8') as f:
         f.write('not a folder\n')
     gate = small_gate(lab, **{'log.dir': file})
-    refused(gate, f'{file}: cannot open: Not a directory')
+    refused(gate, f'{file}: not a folder')
     with tmpfs(lab) as disk:
         gate = small_gate(lab, **{'log.dir': f'{disk}/log'})
         refused(gate, f'{disk}/log/next.tmp: cannot allocate: No space left on device')
@@ -172,7 +172,7 @@ def test_directories_that_cannot_be_used(lab):
         command('mount', '-o', 'remount,ro', disk)
         refused(gate, f'{disk}/log', 'Read-only file system')
         fresh = small_gate(lab, **{'log.dir': f'{disk}/other'})
-        refused(fresh, f'{disk}/other: cannot create: Read-only file system')
+        refused(fresh, f'{disk}/other: cannot be created: Read-only file system')
         command('mount', '-o', 'remount,rw', disk)
         gate.start()
         second = small_gate(lab, **{'log.dir': f'{disk}/log'})

@@ -52,7 +52,8 @@ static void parents_are_made_and_checks_make_nothing(void **state)
     assert_true(fg_folder_check(below("a"), false, &err));
     assert_true(fg_folder_check(below("a/b/c"), true, &err));
     assert_false(fg_folder_check(below("a/b/c"), false, &err));
-    assert_string_equal(err.text + strlen(root), "/a/b: No such file or directory");
+    assert_non_null(strstr(err.text, "/a/b/c: cannot be created: "));
+    assert_non_null(strstr(err.text, "/a/b: No such file or directory"));
     assert_false(exists("a"));
     assert_true(fg_folder_make_parents(below("a/b/c"), 0755, &err));
     assert_true(exists("a/b"));
