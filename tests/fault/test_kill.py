@@ -165,7 +165,7 @@ def test_kills_with_two_queues_and_small_segments(lab):
 def test_lost_records_are_noticed(lab):
     """these tests can fail: when records that were acknowledged are taken out of the log, shoppers and audit say so"""
     sale = Sale(lab, total=3000, lesser=3)
-    sale.shop(seconds=5)
+    sale.shop(seconds=5, drain_seconds=20)
     fgtest.wait_until(lambda: sale.answered() > 2000, 20, 'orders are answered')
     sale.gate.kill()
     path = os.path.join(sale.gate.log_dir, f'{1:020}.fgj')
