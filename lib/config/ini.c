@@ -100,12 +100,12 @@ static void read_entry(struct reader *r, char *text)
  */
 static void read_line(struct reader *r, char *text, size_t length)
 {
+    bool heading = text[strspn(text, SPACE)] == '[';
     char *comment;
 
-    if (text[strspn(text, SPACE)] == '[')
-        r->skip = false;
-    if (r->skip)
+    if (r->skip && !heading)
         return;
+    r->skip = heading; /* entries below a heading that cannot be read belong nowhere */
     if (strlen(text) != length) {
         fg_config_problem(r->problems, r->line, "has a NUL byte");
         return;
