@@ -21,6 +21,7 @@ def test_tables_are_made_in_mid_sale(lab):
     """no tables and a wrong password at first: the daemon starts and sells; status by fgctl, lag and alarm show"""
     s = PostgresSale(lab, follows=False, init=False, password='right')
     sale, pg = s.sale, s.server.pg
+    s.shoppers(4)
     lag = s.sells_without('refused', 'fgctl backend init')
     sale.gate.stop()
     sale.gate.settings['postgres.conninfo'] = pg.address + ' password=wrong'

@@ -222,6 +222,7 @@ def loses_everything(kind, lab):
 def hangs(kind, lab):
     """SIGSTOP of {name}: a server that takes connections and answers nothing does not hold up the sale"""
     s = kind(lab)
+    s.shoppers(4)
     s.server.freeze()
     lag = s.sells_without(seconds=2.5)
     s.server.thaw()
