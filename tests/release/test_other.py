@@ -135,7 +135,7 @@ def inside(root, release):
     def chroot(name, seconds, *argv):
         steps.run(name, ['chroot', root, 'env', '-C', SOURCE, *argv], seconds, ENVIRONMENT)
 
-    steps = Steps(os.path.join(fgrelease.FOLDER, 'log'), 8 + len(NET))
+    steps = Steps(os.path.join(fgrelease.FOLDER, 'log'), 7 + len(NET))
     if free_kb() >= MEMORY_KB:
         mount('-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', root)
     else:
