@@ -3,6 +3,7 @@
 """The runner behind tools/test; see docs/testing.md."""
 
 import argparse
+import concurrent.futures
 import ctypes
 import glob
 import json
@@ -25,6 +26,7 @@ TIERS = {
     'release': 'the other Debian release in a fresh root, and the kernels of both',
 }
 SCRIPT_TIERS = ('net', 'fault', 'release')
+PARALLEL_TIERS = ('unit', 'sim', 'model', 'fuzz', 'release')  # one thread a program, nothing shared: one for each CPU
 LIVE_TIERS = ('release',)  # their programs take minutes: what they say on standard error is shown at once
 SANITIZE_TIERS = ('unit', 'sim')
 PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the purpose `unit`
@@ -232,23 +234,15 @@ def what_failed(out, err):
     return shown + (case + err.splitlines())[-SHOWN_LINES:]
 
 
-def show_output(out, err):
-    for line in what_failed(out, err):
-        say(f'    | {line}')
-
-
 def run_program(name, argv, env, seconds, folder, live=False):
     began = time.monotonic()
     code, out, err = run(argv, seconds, env, folder, live)
     results = judge(name, code, out, err)
-    for line in reap_strays():
-        results.failed.append(f'{name}: left running: {line}')
     took = time.monotonic() - began
-    say(f'  {"FAILED" if results.failed else "ok":6} {name}: {results.counts()} ({took:.1f} s)')
-    if results.failed:
-        show_output(out, err)
-    for what, reason in results.skipped:
-        say(f'         skipped {what}: {reason}')
+    lines = [f'  {"FAILED" if results.failed else "ok":6} {name}: {results.counts()} ({took:.1f} s)']
+    lines += [f'    | {line}' for line in (what_failed(out, err) if results.failed else [])]
+    lines += [f'         skipped {what}: {reason}' for what, reason in results.skipped]
+    say('\n'.join(lines))  # at once: others may end at the same moment
     return results
 
 
@@ -262,8 +256,13 @@ def run_tier(build, tier):
         results.skipped.append((tier, 'has no tests'))
         say(f'         skipped {tier}: has no tests')
     env = {'CMOCKA_MESSAGE_OUTPUT': 'TAP', 'PYTHONDONTWRITEBYTECODE': '1', 'FG_BUILD': build, 'FG_SOURCE': ROOT}
-    for name, argv, extra, seconds, folder in tests:
-        results.add(run_program(name, argv, {**env, **extra}, seconds, folder, tier in LIVE_TIERS))
+    at_once = (os.cpu_count() or 1) if tier in PARALLEL_TIERS else 1
+    for group in [tests] if at_once > 1 else [[t] for t in tests]:
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for result in pool.map(lambda t: run_program(t[0], t[1], {**env, **t[2]}, *t[3:], tier in LIVE_TIERS), group):
+                results.add(result)
+        for line in reap_strays():
+            results.failed.append(f'{tier if at_once > 1 else group[0][0]}: left running: {line}')
     say(f'== {tier}: {results.counts()} ({time.monotonic() - began:.1f} s)\n')
     return results
 
