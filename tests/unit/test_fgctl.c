@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The built fgctl against the real control server: output, exit codes, files, completion. */
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -738,39 +739,55 @@ static void is_documented(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 /* A server that answers requests to read, and hangs up on a request to change. */
+#define MOODY_CONNECTIONS 4
 struct moody {
     int fd;
     unsigned reads, changes;
 };
 
-static void moody_serve(struct moody *m, int connection)
+/* One request; returns whether the connection stays. */
+static bool moody_serve(struct moody *m, int connection)
 {
     static const char item[] =
         "{\"item\":\"7\",\"name\":\"\",\"state\":\"open\",\"total\":10,\"available\":10}";
     char request[4096], reply[512];
-    ssize_t n;
+    ssize_t n = recv(connection, request, sizeof(request) - 1, 0);
 
-    while ((n = recv(connection, request, sizeof(request) - 1, 0)) > 0) {
-        request[n] = 0;
-        if (strncmp(request, "GET ", 4) != 0) {
-            m->changes++;
-            break;
-        }
-        m->reads++;
-        snprintf(reply, sizeof(reply), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
-                 strlen(item), item);
-        send(connection, reply, strlen(reply), MSG_NOSIGNAL);
+    if (n <= 0)
+        return false;
+    request[n] = 0;
+    if (strncmp(request, "GET ", 4) != 0) {
+        m->changes++;
+        return false;
     }
-    close(connection);
+    m->reads++;
+    snprintf(reply, sizeof(reply), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(item),
+             item);
+    send(connection, reply, strlen(reply), MSG_NOSIGNAL);
+    return true;
 }
 
+/* fgctl keeps the connection of its first request open while it makes the next. */
 static void *moody_run(void *server)
 {
     struct moody *m = server;
-    int connection;
+    struct pollfd fds[1 + MOODY_CONNECTIONS] = {{.fd = m->fd, .events = POLLIN}};
+    unsigned count = 1;
 
-    while ((connection = accept(m->fd, NULL, NULL)) >= 0)
-        moody_serve(m, connection);
+    while (poll(fds, count, -1) > 0) {
+        for (unsigned i = 1; i < count; i++)
+            if (fds[i].revents && !moody_serve(m, fds[i].fd)) {
+                close(fds[i].fd);
+                fds[i].fd = -1; /* poll passes it over */
+            }
+        if (fds[0].revents) {
+            int connection = count < 1 + MOODY_CONNECTIONS ? accept(m->fd, NULL, NULL) : -1;
+
+            if (connection < 0)
+                break;
+            fds[count++] = (struct pollfd){.fd = connection, .events = POLLIN};
+        }
+    }
     return NULL;
 }
 
