@@ -251,12 +251,12 @@ static void look_at_workers(struct fg_daemon *d, uint64_t now_ms)
 static void look_at_links(struct fg_daemon *d, uint64_t now_ms)
 {
     char why[FG_ALARM_TEXT] = "";
-    bool wrong = fg_port_links_wrong(d, why, sizeof(why));
+    bool wrong = fg_port_links_wrong(&d->ports, why, sizeof(why));
 
     set(d, FG_ALARM_LINK, now_ms,
-        fg_port_links_broken(d) ? FG_ALARM_RAISED
-        : wrong                 ? FG_ALARM_WARNING
-                                : FG_ALARM_NONE,
+        fg_port_links_broken(&d->ports) ? FG_ALARM_RAISED
+        : wrong                         ? FG_ALARM_WARNING
+                                        : FG_ALARM_NONE,
         "%.240s", why);
 }
 

@@ -12,20 +12,9 @@
 #include "control/control.h"
 #include "frame/frame.h"
 #include "inbound/inbound.h"
-#include "links.h"
-#include "memif.h"
+#include "port/port.h"
 #include "snapshots.h"
 #include "worker/group.h"
-
-struct fg_port {
-    const struct fg_port_options *config;
-    uint16_t first_queue; /**< global number; config->queues of them */
-    uint16_t ethdevs;     /**< af_xdp: one a queue; else one */
-    uint16_t ethdev[FG_QUEUES_MAX];
-    struct fg_frame_host own; /**< for queues of a port that has addresses */
-    struct fg_port_link link;
-    struct fg_port_memif *memif; /**< of a net_memif */
-};
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */
 struct fg_ledger_follower {
@@ -53,10 +42,7 @@ struct fg_daemon {
     struct fg_filter_samples_reader *samples; /**< NULL without an XDP filter */
     char lists_wrong[256]; /**< lines of list files that the start left out; "" = none */
     uint64_t expired_ms;   /**< when entries that are over were last taken off the lists */
-    struct fg_port ports[FG_PORTS_MAX];
-    int links_socket; /**< to ask the kernel for the state of interfaces */
-    struct fg_worker_queue *queues;
-    unsigned queues_count;
+    struct fg_port_group ports;
 
     pthread_mutex_t keys_lock; /**< reloads, one at a time */
     _Atomic(struct fg_packet_keyring *) keys;
@@ -90,7 +76,6 @@ struct fg_daemon {
     struct fg_mailbox mailbox;
     struct fg_health_alarms alarms;
 
-    bool eal_started;
     uint64_t started_ms;
     struct fg_worker_watch {      /* supervisor writes */
         uint64_t loops, since_ms; /**< loops last seen to change, and when */
@@ -104,27 +89,12 @@ struct fg_memory {
     uint64_t ledger, mbufs; /**< bytes */
 };
 /** All that the configuration says; the pointers are left NULL. */
-struct fg_worker_options fg_worker_options_of(const struct fg_config *config);
+struct fg_worker_group_options fg_worker_options_of(const struct fg_config *config);
 struct fg_memory fg_memory_needed(const struct fg_config *config);
-unsigned fg_port_queues_total(const struct fg_config *config);
 
-/* hugepages.c */
-void fg_port_hugepages_reclaim(const char *file_prefix);
-uint64_t fg_port_hugepages_free_bytes(void);
-
-/* eal.c */
-bool fg_port_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err);
-bool fg_port_device_is_pci(const char *device);
-
-/* ports.c */
-bool fg_port_attach_filters(struct fg_daemon *d,
-                            struct fg_error *err); /**< XDP first: the driver adopts it */
-bool fg_port_start_all(struct fg_daemon *d, struct fg_error *err);
-void fg_port_stop_all(struct fg_daemon *d);
-
-/* steer.c */
-void fg_port_steer(const struct fg_daemon *d,
-                   const struct fg_port *p); /**< after the device is started */
+/* port_glue.c */
+bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err); /**< before the ports start */
+struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d);
 
 /* recovery.c. Progress: begins with the first call, says a line (and tells systemd) every two
  * seconds. */

@@ -9,7 +9,7 @@
 #include "base/diag.h"
 #include "notify.h"
 
-#include <rte_eal.h>
+#include <rte_cycles.h>
 
 #define QUIET_MS     5000 /* for what is under way when we are told to stop */
 #define DRAIN_MS     2000 /* for each sink to catch up */
@@ -46,7 +46,7 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
 
 static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 {
-    struct fg_worker_options o = fg_worker_options_of(&d->config);
+    struct fg_worker_group_options o = fg_worker_options_of(&d->config);
 
     o.filter = d->filter;
     o.clock = &d->clock;
@@ -60,17 +60,21 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 /* The log first, then the way in; the ledger that was recovered goes on as the one that follows. */
 static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
-    if (!fg_keys_load(d, err) || !fg_ledger_recover(d, err) || !fg_port_attach_filters(d, err) ||
-        !fg_port_eal_start(d, program, err))
+    struct fg_port_group_options ports;
+
+    if (!fg_keys_load(d, err) || !fg_ledger_recover(d, err) || !fg_attach_filters(d, err))
+        return false;
+    ports = fg_port_options_of(d);
+    if (!fg_port_eal_start(&ports, program, err))
         return false;
     fg_clock_start(&d->clock, rte_get_tsc_hz());
     if (!fg_penalty_box_start(d, err) || !create_workers(d, err) || !fg_workers_load(d, err) ||
-        !fg_port_start_all(d, err))
+        !fg_port_group_start(&d->ports, &ports, err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
     return fg_journal_thread_start(d, err) && start_sinks(d, err) &&
            fg_ledger_follower_start(d, err) &&
-           fg_worker_group_start(&d->workers, d->queues, d->queues_count, err) &&
+           fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
            fg_inbound_open(d, err) && start_control(d, err);
 }
 
@@ -121,11 +125,10 @@ void fg_daemon_stop(struct fg_daemon *d)
 {
     stop_threads(d);
     fg_telemetry_stop();
-    fg_port_stop_all(d);
+    fg_port_group_stop(&d->ports);
     fg_worker_group_destroy(&d->workers);
     fg_penalty_box_stop(d);
-    if (d->eal_started)
-        rte_eal_cleanup();
+    fg_port_eal_stop();
     if (d->filter)
         fg_filter_close(d->filter);
     if (d->journal)

@@ -101,7 +101,7 @@ static int serve(const char *path, const char *program)
     if (ok) {
         fg_notify("READY=1\nSTATUS=running");
         fg_diag(FG_DIAG_INFO, "ready: %u workers, %u queues, orders at UDP port %u",
-                d->config.workers.count, d->queues_count, d->config.orders.port);
+                d->config.workers.count, d->ports.queues_count, d->config.orders.port);
         watch(d);
         fg_notify("STOPPING=1\nSTATUS=stopping");
         fg_diag(FG_DIAG_INFO, "stopping");

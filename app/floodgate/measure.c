@@ -5,7 +5,6 @@
  */
 #include "daemon.h"
 
-#include <rte_ethdev.h>
 #include <unistd.h>
 
 static void set(struct fg_control_sheet *sheet, enum fg_control_metric metric, uint64_t value)
@@ -30,7 +29,7 @@ static void read_daemon(struct fg_daemon *d, struct fg_control_sheet *sheet)
     set(sheet, FG_CONTROL_daemon_uptime_s, (fg_clock_mono_ms() - d->started_ms) / 1000);
     set(sheet, FG_CONTROL_daemon_workers, d->config.workers.count);
     set(sheet, FG_CONTROL_daemon_workers_stalled, fg_stalled_workers(d));
-    set(sheet, FG_CONTROL_daemon_queues, d->queues_count);
+    set(sheet, FG_CONTROL_daemon_queues, d->ports.queues_count);
     set(sheet, FG_CONTROL_daemon_order_port, d->config.orders.port);
     set(sheet, FG_CONTROL_daemon_order_ports, fg_config_order_ports(&d->config));
     set(sheet, FG_CONTROL_daemon_filter_enabled, d->filter && d->config.filter.enabled);
@@ -136,52 +135,34 @@ static void read_alarms(struct fg_daemon *d, struct fg_control_sheet *sheet)
     json_decref(levels);
 }
 
-static void add_ethdev(uint16_t ethdev, struct rte_eth_stats *sum)
-{
-    struct rte_eth_stats stats;
-
-    if (rte_eth_stats_get(ethdev, &stats) != 0)
-        return;
-    sum->ipackets += stats.ipackets;
-    sum->opackets += stats.opackets;
-    sum->ibytes += stats.ibytes;
-    sum->obytes += stats.obytes;
-    sum->imissed += stats.imissed;
-    sum->ierrors += stats.ierrors;
-    sum->oerrors += stats.oerrors;
-    sum->rx_nombuf += stats.rx_nombuf;
-}
-
 static void read_port(const struct fg_port *p, struct fg_control_sheet *sheet)
 {
-    const char *name = p->config->name;
-    struct rte_eth_stats sum = {0};
+    const char *name = p->options->name;
+    struct fg_port_counters c = fg_port_counters(p);
     int link = atomic_load(&p->link.state);
 
-    for (unsigned i = 0; i < p->ethdevs; i++)
-        add_ethdev(p->ethdev[i], &sum);
-    fg_control_sheet_say(sheet, FG_CONTROL_ports_device, name, p->config->device);
-    if (p->config->af_xdp)
+    fg_control_sheet_say(sheet, FG_CONTROL_ports_device, name, p->options->device);
+    if (p->options->af_xdp)
         fg_control_sheet_say(sheet, FG_CONTROL_ports_xdp, name,
-                             p->config->generic ? "generic" : "native");
+                             p->options->generic ? "generic" : "native");
     fg_control_sheet_say(sheet, FG_CONTROL_ports_state, name, fg_port_link_name(link));
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_queues, name, p->config->queues);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_link_up, name, link == FG_LINK_UP);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_queues, name, p->options->queues);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_link_up, name, link == FG_PORT_LINK_UP);
     fg_control_sheet_set(sheet, FG_CONTROL_ports_link_lost, name, atomic_load(&p->link.lost));
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_packets, name, sum.ipackets);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_bytes, name, sum.ibytes);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_missed, name, sum.imissed);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_errors, name, sum.ierrors);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_no_mbuf, name, sum.rx_nombuf);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_packets, name, sum.opackets);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_bytes, name, sum.obytes);
-    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_errors, name, sum.oerrors);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_packets, name, c.rx_packets);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_bytes, name, c.rx_bytes);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_missed, name, c.rx_missed);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_errors, name, c.rx_errors);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_rx_no_mbuf, name, c.rx_no_mbuf);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_packets, name, c.tx_packets);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_bytes, name, c.tx_bytes);
+    fg_control_sheet_set(sheet, FG_CONTROL_ports_tx_errors, name, c.tx_errors);
 }
 
 static void read_ports(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
     for (unsigned i = 0; i < d->config.ports_count; i++)
-        read_port(&d->ports[i], sheet);
+        read_port(&d->ports.list[i], sheet);
 }
 
 /* How far back the log goes. */

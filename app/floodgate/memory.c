@@ -3,18 +3,7 @@
 #include "daemon.h"
 #include "ledger/ledger.h"
 
-#define MBUF_BYTES 2560 /* mempool header, mbuf, headroom and 2 KiB of data */
-
-unsigned fg_port_queues_total(const struct fg_config *config)
-{
-    unsigned queues = 0;
-
-    for (unsigned i = 0; i < config->ports_count; i++)
-        queues += config->ports[i].queues;
-    return queues;
-}
-
-struct fg_worker_options fg_worker_options_of(const struct fg_config *config)
+struct fg_worker_group_options fg_worker_options_of(const struct fg_config *config)
 {
     const struct fg_stock_limits all = {
         .items_max = config->limits.items_max,
@@ -26,13 +15,10 @@ struct fg_worker_options fg_worker_options_of(const struct fg_config *config)
         .user_burst = config->limits.user_burst,
     };
 
-    return (struct fg_worker_options){
-        .count = config->workers.count,
-        .burst = config->workers.burst,
-        .queues = fg_port_queues_total(config),
-        .handoff_slots = config->workers.handoff,
+    return (struct fg_worker_group_options){
+        .workers = config->workers,
+        .queues = fg_port_queues_total(config->ports, config->ports_count),
         .record_slots = config->log.ring,
-        .idle = config->workers.idle,
         .order_port = config->orders.port,
         .steer = config->orders.steer,
         .inbound = config->inbound,
@@ -42,11 +28,11 @@ struct fg_worker_options fg_worker_options_of(const struct fg_config *config)
 
 struct fg_memory fg_memory_needed(const struct fg_config *config)
 {
-    struct fg_worker_options options = fg_worker_options_of(config);
+    struct fg_worker_group_options options = fg_worker_options_of(config);
 
     return (struct fg_memory){
         .workers = fg_worker_group_memory(&options),
         .ledger = fg_ledger_memory(config->limits.orders_max),
-        .mbufs = (uint64_t)options.queues * config->eal.mbufs * MBUF_BYTES,
+        .mbufs = fg_port_memory(options.queues, config->eal.mbufs),
     };
 }

@@ -53,15 +53,15 @@ int fg_health_check(void *daemon, char *reason)
         snprintf(reason, FG_HEALTH_REASON, "ledger: %.200s", d->follower.error.text);
     else if (atomic_load(&d->stopping))
         snprintf(reason, FG_HEALTH_REASON, "stopping");
-    else if (fg_port_links_broken(d))
-        fg_port_links_wrong(d, reason, FG_HEALTH_REASON);
+    else if (fg_port_links_broken(&d->ports))
+        fg_port_links_wrong(&d->ports, reason, FG_HEALTH_REASON);
     if (reason[0])
         return 1;
     if (d->config.log.durability == FG_DURABILITY_MEMORY)
         snprintf(reason, FG_HEALTH_REASON,
                  "durability is memory: a power cut loses acknowledged orders");
     else
-        fg_port_links_wrong(d, reason, FG_HEALTH_REASON);
+        fg_port_links_wrong(&d->ports, reason, FG_HEALTH_REASON);
     return 0;
 }
 
@@ -81,7 +81,8 @@ const char *fg_state_name(struct fg_daemon *d)
         return "stopping";
     if (fg_health_check(d, reason))
         return "unhealthy";
-    return a_sink_is_ill(d) || snapshot_failed(d) || fg_port_links_wrong(d, reason, sizeof(reason))
+    return a_sink_is_ill(d) || snapshot_failed(d) ||
+                   fg_port_links_wrong(&d->ports, reason, sizeof(reason))
                ? "degraded"
                : "running";
 }

@@ -32,7 +32,7 @@ void fg_supervise(struct fg_daemon *d)
     fg_clock_correct(&d->clock);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         watch_worker(d, i, now_ms);
-    fg_port_links_poll(d);
+    fg_port_links_poll(&d->ports);
     fg_penalty_box_poll(d, now_ms);
     fg_health_poll(d, now_ms);
 }

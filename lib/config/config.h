@@ -10,28 +10,13 @@
 #include "base/base.h"
 #include "frame/frame.h"
 #include "penalty/penalty.h"
+#include "port/options.h"
 #include "sink/sink.h"
+#include "worker/options.h"
 
 #define FG_CONFIG_SETTINGS_MAX 128 /* rows of the table of settings */
-#define FG_PORTS_MAX           16
-#define FG_QUEUES_MAX          16
 
 enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
-enum fg_worker_idle_policy { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
-
-struct fg_port_options { /* [port NAME], one section each */
-    char name[32];       /**< NAME */
-    char device[512]; /**< `interface=IFNAME`: AF_XDP on it; or `device=VDEV_OR_PCI[,devargs]`: any
-                         other ethdev */
-    bool af_xdp;
-    unsigned queues;      /**< receive queues, each with a transmit queue; 1..16 */
-    bool generic;         /**< AF_XDP: SKB mode, only when asked for */
-    unsigned busy_budget; /**< AF_XDP: 0 = off */
-    unsigned descriptors; /**< of each ring */
-    unsigned mtu;         /**< 0 = leave */
-    char address[256];    /**< not AF_XDP: of the appliance, as fg_frame_host_addresses_parse takes
-                             them; "" = none */
-};
 
 struct fg_filter_rate_options { /* of one class of packets; 0 packets/s = no limit */
     uint32_t rate;
@@ -41,24 +26,12 @@ struct fg_filter_rate_options { /* of one class of packets; 0 packets/s = no lim
 struct fg_config {
     char path[512]; /**< of the file */
     struct {        /* line numbers, for messages; 0 = not given */
-        unsigned setting[FG_CONFIG_SETTINGS_MAX], port[FG_PORTS_MAX], last;
+        unsigned setting[FG_CONFIG_SETTINGS_MAX], port[FG_PORT_MAX], last;
     } lines;
-    struct fg_port_options ports[FG_PORTS_MAX];
+    struct fg_port_options ports[FG_PORT_MAX];
     unsigned ports_count;
-    struct { /* [workers] */
-        unsigned count;
-        char cpus[128]; /**< "0-3" or "0,2,4": one CPU per worker, in order; "" = any; CPUs may
-                           repeat */
-        enum fg_worker_idle_policy idle; /**< what a worker does that finds nothing to do */
-        unsigned burst;                  /**< frames taken at a time */
-        unsigned handoff;                /**< places of each ring between two workers */
-    } workers;
-    struct {                /* [eal] */
-        bool huge;          /**< use hugepages when the machine has some */
-        unsigned memory_mb; /**< 0 = what is needed */
-        char file_prefix[64];
-        unsigned mbufs; /**< in each receive queue's pool */
-    } eal;
+    struct fg_worker_options workers;
+    struct fg_port_eal_options eal;
     struct {            /* [orders] */
         uint16_t port;  /**< UDP; the first one */
         bool steer;     /**< a port for each worker, from `port` on */

@@ -128,9 +128,9 @@ static struct fg_port_options *new_port(struct loader *l, unsigned line, const c
                               l->given.port_line[i]);
             return NULL;
         }
-    if (c->ports_count == FG_PORTS_MAX) {
+    if (c->ports_count == FG_PORT_MAX) {
         fg_config_problem(l->problems, line, "[%s]: too many ports; accepted: 1..%d", title,
-                          FG_PORTS_MAX);
+                          FG_PORT_MAX);
         return NULL;
     }
     memset(port, 0, sizeof(*port));

@@ -39,7 +39,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "network interface to use through AF_XDP; the kernel driver stays. This or device"},
     {"port", "device", FG_KIND_DEVICE, 0, PORT(device), "", 1, TEXT_MAX, NULL, "0000:01:00.0",
      "any other DPDK ethdev: PCI address or virtual device, with its arguments. This or interface"},
-    {"port", "queues", FG_KIND_NUMBER, 0, PORT(queues), "1", 1, FG_QUEUES_MAX, NULL, NULL,
+    {"port", "queues", FG_KIND_NUMBER, 0, PORT(queues), "1", 1, FG_PORT_QUEUES_MAX, NULL, NULL,
      "receive queues, each with a transmit queue"},
     {"port", "generic", FG_KIND_BOOL, 0, PORT(generic), "no", 0, 0, NULL, NULL,
      "interface only: run XDP in generic (SKB) mode, for drivers without native XDP; slow"},

@@ -92,8 +92,8 @@ int fg_config_cpu_list(const char *text, int *cpus, int max);
 /** Where each setting was given: line, 0 = not at all. */
 struct fg_config_given {
     unsigned global[FG_CONFIG_SETTINGS_MAX];
-    unsigned port[FG_PORTS_MAX][FG_CONFIG_SETTINGS_MAX];
-    unsigned port_line[FG_PORTS_MAX];
+    unsigned port[FG_PORT_MAX][FG_CONFIG_SETTINGS_MAX];
+    unsigned port_line[FG_PORT_MAX];
     unsigned last_line;
 };
 

@@ -221,7 +221,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_config_given *gi
     check_required(given, problems);
     if (!config->ports_count)
         fg_config_problem(problems, given->last_line, "[port NAME]: missing; accepted: 1..%d ports",
-                          FG_PORTS_MAX);
+                          FG_PORT_MAX);
     for (unsigned i = 0; i < config->ports_count; i++)
         check_port(config, i, given, problems);
     check_workers(config, given, problems);

@@ -64,6 +64,13 @@ struct fg_filter;
  * do). */
 struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err);
 
+/**
+ * Locks the folder of the pins until the process ends, however it ends. Without it a second daemon
+ * would replace the program of a running one, and its rates. After fg_filter_open, which makes the
+ * folder; once in a process. False and err.
+ */
+bool fg_filter_lock(const char *pins, struct fg_error *err);
+
 /** Attaches to an interface, or replaces the program of an existing pinned link of ours with no
  * gap. */
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
@@ -36,15 +37,15 @@ static uint32_t slots_of(const struct fg_stock_limits *limits)
     return limits->held_max + limits->parked_max;
 }
 
-struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_options *o)
+struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_options *o)
 {
-    uint64_t n = o->count, pollers = RTE_MIN(o->queues, o->count);
-    uint64_t handoff = n * (n - 1) * o->handoff_slots * FG_RING_SLOT +
-                       2 * pollers * (n - 1) * o->handoff_slots * sizeof(void *);
+    uint64_t n = o->workers.count, pollers = RTE_MIN(o->queues, o->workers.count);
+    uint64_t handoff = n * (n - 1) * o->workers.handoff * FG_RING_SLOT +
+                       2 * pollers * (n - 1) * o->workers.handoff * sizeof(void *);
     uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
 
     return (struct fg_worker_memory){
-        .engines = n * fg_stock_memory(&o->limits, o->count),
+        .engines = n * fg_stock_memory(&o->limits, o->workers.count),
         .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff,
         .slots = n * slots_of(&o->limits) * sizeof(struct fg_worker_slot),
     };
@@ -81,11 +82,11 @@ static bool polls(const struct fg_worker_group *g, unsigned worker)
 static bool connect_pair(struct fg_worker_group *g, unsigned from, unsigned to)
 {
     struct fg_worker_peer *out = &g->list[from]->peers[to], *in = &g->list[to]->peers[from];
-    unsigned at = from * g->options.count + to, slots = g->options.handoff_slots;
+    unsigned at = from * g->options.workers.count + to, slots = g->options.workers.handoff;
 
     g->messages[at] = fg_ring_create(slots);
-    g->messages_to[from * g->options.count + to] = g->messages[at];
-    g->messages_from[to * g->options.count + from] = g->messages[at];
+    g->messages_to[from * g->options.workers.count + to] = g->messages[at];
+    g->messages_from[to * g->options.workers.count + from] = g->messages[at];
     if (!g->messages[at])
         return false;
     if (polls(g, from) && !(out->requests_to = in->requests_from = mbuf_ring(slots)))
@@ -97,7 +98,7 @@ static bool connect_pair(struct fg_worker_group *g, unsigned from, unsigned to)
 
 static bool connect_all(struct fg_worker_group *g)
 {
-    unsigned n = g->options.count;
+    unsigned n = g->options.workers.count;
 
     for (unsigned from = 0; from < n; from++)
         for (unsigned to = 0; to < n; to++)
@@ -113,7 +114,7 @@ static void free_slots_fill(struct fg_worker *w)
     w->slot_free = 0;
 }
 
-static bool make_inbound_rings(const struct fg_worker_options *o, struct fg_worker *w)
+static bool make_inbound_rings(const struct fg_worker_group_options *o, struct fg_worker *w)
 {
     if (!o->inbound)
         return true;
@@ -124,19 +125,19 @@ static bool make_inbound_rings(const struct fg_worker_options *o, struct fg_work
 
 static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index)
 {
-    const struct fg_worker_options *o = &g->options;
+    const struct fg_worker_group_options *o = &g->options;
     struct fg_worker *w = zeroed(sizeof(*w));
 
     if (!w)
         return NULL;
     g->list[index] = w;
     w->index = index;
-    w->workers = o->count;
+    w->workers = o->workers.count;
     w->lcore = index + 1; /* 0 is the main lcore */
-    w->burst = RTE_MIN(o->burst, (unsigned)FG_BURST_MAX);
-    w->idle_policy = o->idle;
+    w->burst = RTE_MIN(o->workers.burst, (unsigned)FG_BURST_MAX);
+    w->idle_policy = o->workers.idle;
     w->filter = o->filter;
-    w->order_ports = FG_ORDER_PORTS(o->order_port, o->steer ? o->count : 1);
+    w->order_ports = FG_ORDER_PORTS(o->order_port, o->steer ? o->workers.count : 1);
     w->clock = o->clock;
     w->keys_in_force = o->keys;
     w->mode_in_force = o->mode;
@@ -161,7 +162,7 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
 
 static bool create_engine(struct fg_worker_group *g, unsigned index, struct fg_error *err)
 {
-    unsigned n = g->options.count;
+    unsigned n = g->options.workers.count;
     struct fg_stock_config config = {.worker = index,
                                      .workers = n,
                                      .limits = g->options.limits,
@@ -177,13 +178,26 @@ static bool create_engine(struct fg_worker_group *g, unsigned index, struct fg_e
     return g->list[index]->stock != NULL;
 }
 
-bool fg_worker_group_create(struct fg_worker_group *g, const struct fg_worker_options *options,
-                            struct fg_error *err)
+static bool register_route(struct fg_error *err)
 {
-    unsigned n = options->count;
+    static const struct rte_mbuf_dynfield field = {.name = "floodgate_route",
+                                                   .size = sizeof(struct fg_worker_route),
+                                                   .align = _Alignof(struct fg_worker_route)};
+
+    fg_worker_route_offset = rte_mbuf_dynfield_register(&field);
+    return fg_worker_route_offset >= 0 ||
+           fg_fail(err, "no room in DPDK's packet buffers: %s", rte_strerror(rte_errno));
+}
+
+bool fg_worker_group_create(struct fg_worker_group *g,
+                            const struct fg_worker_group_options *options, struct fg_error *err)
+{
+    unsigned n = options->workers.count;
     bool ok;
 
     g->options = *options;
+    if (!register_route(err))
+        return false;
     g->watermarks = zeroed(n * sizeof(*g->watermarks));
     g->records = zeroed(n * sizeof(*g->records));
     g->messages = zeroed(n * n * sizeof(*g->messages));
@@ -200,29 +214,32 @@ bool fg_worker_group_create(struct fg_worker_group *g, const struct fg_worker_op
     return true;
 }
 
-bool fg_worker_group_start(struct fg_worker_group *g, struct fg_worker_queue *queues,
-                           unsigned count, struct fg_error *err)
+static bool take_queues(struct fg_worker_group *g, const struct fg_port_queue *queues,
+                        unsigned count)
 {
-    for (unsigned q = 0; q < count; q++) {
+    g->queues = zeroed(count * sizeof(*g->queues));
+    g->queues_count = g->queues ? count : 0;
+    for (unsigned q = 0; q < g->queues_count; q++) {
         struct fg_worker *w = g->list[queues[q].worker];
 
+        g->queues[q].port = queues[q];
         w->polled[w->polled_count++] = q;
     }
-    for (unsigned i = 0; i < g->options.count; i++) {
-        g->list[i]->queues = queues;
+    return g->queues != NULL;
+}
+
+bool fg_worker_group_start(struct fg_worker_group *g, const struct fg_port_queue *queues,
+                           unsigned count, struct fg_error *err)
+{
+    if (!take_queues(g, queues, count))
+        return fg_fail(err, "no memory for %u queues", count);
+    for (unsigned i = 0; i < g->options.workers.count; i++) {
+        g->list[i]->queues = g->queues;
         if (rte_eal_remote_launch(fg_worker_main, g->list[i], g->list[i]->lcore) < 0)
             return fg_fail(err, "worker %u: lcore %u cannot be started", i, g->list[i]->lcore);
         g->started = true;
     }
     return true;
-}
-
-void fg_worker_group_stop(struct fg_worker_group *g)
-{
-    atomic_store(&g->quit, true);
-    if (g->started)
-        rte_eal_mp_wait_lcore();
-    g->started = false;
 }
 
 static void drain(struct rte_ring *ring)
@@ -231,16 +248,51 @@ static void drain(struct rte_ring *ring)
 
     while (ring && rte_ring_sc_dequeue(ring, &m) == 0)
         rte_pktmbuf_free(m);
-    free(ring);
+}
+
+static void drain_batch(struct fg_worker_batch *batch)
+{
+    rte_pktmbuf_free_bulk(batch->mbufs, batch->count);
+    batch->count = 0;
+}
+
+/* The mbufs that wait between workers, or for a port that took none. */
+static void drain_worker(struct fg_worker *w)
+{
+    for (unsigned i = 0; w->peers && i < w->workers; i++) {
+        drain(w->peers[i].requests_to);
+        drain(w->peers[i].replies_to);
+        drain_batch(&w->peers[i].requests);
+        drain_batch(&w->peers[i].replies);
+    }
+}
+
+static void drain_all(struct fg_worker_group *g)
+{
+    for (unsigned i = 0; i < g->options.workers.count; i++)
+        if (g->list[i])
+            drain_worker(g->list[i]);
+    for (unsigned i = 0; i < g->queues_count; i++)
+        drain_batch(&g->queues[i].out);
+}
+
+void fg_worker_group_stop(struct fg_worker_group *g)
+{
+    atomic_store(&g->quit, true);
+    if (g->started)
+        rte_eal_mp_wait_lcore();
+    g->started = false;
+    drain_all(g);
 }
 
 static void destroy_worker(struct fg_worker *w)
 {
     if (!w)
         return;
+    drain_worker(w);
     for (unsigned i = 0; w->peers && i < w->workers; i++) {
-        drain(w->peers[i].requests_to);
-        drain(w->peers[i].replies_to);
+        free(w->peers[i].requests_to);
+        free(w->peers[i].replies_to);
     }
     if (w->stock)
         fg_stock_destroy(w->stock);
@@ -256,7 +308,7 @@ static void destroy_worker(struct fg_worker *w)
 
 void fg_worker_group_destroy(struct fg_worker_group *g)
 {
-    unsigned n = g->options.count;
+    unsigned n = g->options.workers.count;
 
     for (unsigned i = 0; i < n; i++) {
         destroy_worker(g->list[i]);
@@ -269,6 +321,7 @@ void fg_worker_group_destroy(struct fg_worker_group *g)
     free(g->messages_from);
     free(g->records);
     free(g->watermarks);
+    free(g->queues);
 }
 
 /* Two loops: the one under way at the call, and one that began after it. */
@@ -286,7 +339,7 @@ static bool passed(struct fg_worker *w, uint64_t end_ms)
 
 bool fg_worker_group_pass(const struct fg_worker_group *g, unsigned timeout_ms)
 {
-    for (unsigned i = 0; i < g->options.count && g->list[i]; i++)
+    for (unsigned i = 0; i < g->options.workers.count && g->list[i]; i++)
         if (!passed(g->list[i], fg_clock_mono_ms() + timeout_ms))
             return false;
     return true;

@@ -9,13 +9,10 @@
 #include "worker/worker.h"
 
 /** The pointers must stay valid until the workers are destroyed. */
-struct fg_worker_options {
-    unsigned count;
-    unsigned burst;         /**< frames taken at a time */
-    unsigned queues;        /**< of all ports; worker n % count polls queue n */
-    unsigned handoff_slots; /**< of each ring between two workers */
-    unsigned record_slots;  /**< of each worker's ring to the journal */
-    enum fg_worker_idle_policy idle;
+struct fg_worker_group_options {
+    struct fg_worker_options workers;
+    unsigned queues;       /**< of all ports; worker n % count polls queue n */
+    unsigned record_slots; /**< of each worker's ring to the journal */
     uint16_t order_port;
     bool steer;                    /**< order ports: one for each worker, from order_port on */
     bool inbound;                  /**< rings for inbound commands */
@@ -30,7 +27,9 @@ struct fg_worker_options {
 
 /** Only the main thread writes it; the rings are used by the threads at their ends. */
 struct fg_worker_group {
-    struct fg_worker_options options;
+    struct fg_worker_group_options options;
+    struct fg_worker_queue *queues; /**< of all ports, by number */
+    unsigned queues_count;
     struct fg_worker *list[FG_WORKERS_MAX];
     struct fg_ring **records;                /**< [count] to the journal */
     struct fg_journal_watermark *watermarks; /**< [count] journal thread writes */
@@ -47,15 +46,17 @@ struct fg_stock_limits fg_worker_limits(const struct fg_stock_limits *all, unsig
 struct fg_worker_memory {
     uint64_t engines, rings, slots; /**< bytes, of all workers */
 };
-struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_options *options);
+struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_options *options);
 
 /** After a failure fg_worker_group_destroy frees what there is. */
-bool fg_worker_group_create(struct fg_worker_group *group, const struct fg_worker_options *options,
-                            struct fg_error *err);
-/** Starts the loops on lcores 1, 2, ... */
-bool fg_worker_group_start(struct fg_worker_group *group, struct fg_worker_queue *queues,
+bool fg_worker_group_create(struct fg_worker_group *group,
+                            const struct fg_worker_group_options *options, struct fg_error *err);
+/** Starts the loops on lcores 1, 2, ... The pools of the queues must live until the workers are
+ * stopped. */
+bool fg_worker_group_start(struct fg_worker_group *group, const struct fg_port_queue *queues,
                            unsigned count, struct fg_error *err);
-void fg_worker_group_stop(struct fg_worker_group *group); /**< waits for the end of the loops */
+/** Waits for the end of the loops, and gives all mbufs back to their pools. */
+void fg_worker_group_stop(struct fg_worker_group *group);
 void fg_worker_group_destroy(struct fg_worker_group *group);
 
 /**

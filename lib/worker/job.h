@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * job: a request on its way through a worker, later its reply; and the places where one waits. The
+ * job: a request on its way through a worker, later its reply; and the slots where one waits. The
  * worker's own thread writes all of it. The route in an mbuf's dynamic field is written by the
  * worker that hands the mbuf over and read by the one that takes it.
  */
@@ -31,7 +31,7 @@ struct fg_worker_route {
     uint16_t key_id;
 };
 _Static_assert(sizeof(struct fg_worker_route) == 8, "fits a dynamic field");
-extern int fg_worker_route_offset;
+extern int fg_worker_route_offset; /**< fg_worker_group_create sets it */
 
 static inline struct fg_worker_route *fg_worker_route(struct rte_mbuf *m)
 {

@@ -19,12 +19,12 @@ unsigned fg_worker_receive(struct fg_worker *w, struct fg_worker_queue *q, struc
     unsigned n = 0;
 
     if (fg_likely(!q->out.count)) /* else the port has not even taken the earlier answers */
-        n = rte_eth_rx_burst(q->port, q->index, mbufs, (uint16_t)w->burst);
+        n = rte_eth_rx_burst(q->port.ethdev, q->port.index, mbufs, (uint16_t)w->burst);
     *received = n;
     if (n == 0)
         return 0;
     fg_counter_add(&w->counters.rx, n);
-    return q->filtered ? fg_worker_filter(w, mbufs, n) : n;
+    return q->port.filtered ? fg_worker_filter(w, mbufs, n) : n;
 }
 
 /* Headers and order packet: the frame begins behind a headroom that is a multiple of a line. */
@@ -47,7 +47,7 @@ static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_packet_drop wh
 static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m,
                              const struct fg_worker_queue *q)
 {
-    const struct fg_frame_host *host = q->host;
+    const struct fg_frame_host *host = q->port.host;
     uint32_t len;
 
     if (!host || m->nb_segs != 1)
@@ -67,7 +67,7 @@ static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m,
     m->data_len = (uint16_t)len;
     m->pkt_len = len;
     m->ol_flags = 0;
-    fg_worker_send(w, m, q->number);
+    fg_worker_send(w, m, q->port.number);
     return true;
 }
 
@@ -88,7 +88,7 @@ static __attribute__((noinline)) void parse_failed(struct fg_worker *w, struct r
 unsigned fg_worker_parse(struct fg_worker *w, const struct fg_worker_queue *q,
                          struct rte_mbuf **mbufs, unsigned n, struct fg_worker_job *jobs)
 {
-    struct fg_worker_route route = {.queue = q->number};
+    struct fg_worker_route route = {.queue = q->port.number};
     uint32_t ports = w->order_ports;
     unsigned count = 0;
 

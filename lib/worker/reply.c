@@ -92,7 +92,7 @@ static void send_deferred(struct fg_worker *w, const struct fg_worker_slot *slot
         fg_counter_add(&w->counters.dropped[FG_DROP_KEY], 1);
         return;
     }
-    job.mbuf = rte_pktmbuf_alloc(w->queues[slot->route.queue].pool);
+    job.mbuf = rte_pktmbuf_alloc(w->queues[slot->route.queue].port.pool);
     /* The decision is durable: a repeated request is answered from memory. */
     if (fg_unlikely(!job.mbuf)) {
         fg_counter_add(&w->counters.no_mbuf, 1);

@@ -23,7 +23,7 @@ static void flush_replies(struct fg_worker *w, struct fg_worker_peer *peer)
 
 void fg_worker_send_by_peer(struct fg_worker *w, struct rte_mbuf *m, uint16_t queue)
 {
-    struct fg_worker_peer *peer = &w->peers[w->queues[queue].worker];
+    struct fg_worker_peer *peer = &w->peers[w->queues[queue].port.worker];
 
     fg_worker_route(m)->queue = queue;
     peer->replies.mbufs[peer->replies.count++] = m;
@@ -68,7 +68,7 @@ static void transmit(struct fg_worker *w, struct fg_worker_queue *queue)
     unsigned done = 0, n;
 
     do {
-        n = rte_eth_tx_burst(queue->port, queue->index, b->mbufs + done,
+        n = rte_eth_tx_burst(queue->port.ethdev, queue->port.index, b->mbufs + done,
                              (uint16_t)(b->count - done));
         done += n;
     } while (n && done < b->count);

@@ -18,7 +18,7 @@ static inline void fg_worker_send(struct fg_worker *w, struct rte_mbuf *m, uint1
 {
     struct fg_worker_queue *q = &w->queues[queue];
 
-    if (fg_unlikely(q->worker != w->index)) {
+    if (fg_unlikely(q->port.worker != w->index)) {
         fg_worker_send_by_peer(w, m, queue);
         return;
     }

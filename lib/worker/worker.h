@@ -15,27 +15,18 @@
 #define FG_WORKER_H
 
 #include "base/clock.h"
-#include "config/config.h"
 #include "inbound/inbound.h"
 #include "journal/doorbell.h"
 #include "penalty/penalty.h"
+#include "port/port.h"
 #include "stock/stock.h"
 #include "worker/counters.h"
 #include "worker/job.h"
+#include "worker/options.h"
 
-#define FG_QUEUES (FG_PORTS_MAX * FG_QUEUES_MAX) /**< of all ports together */
-
-/**
- * One receive and transmit queue. The main thread writes the settings before the workers start; any
- * worker may allocate from the pool.
- */
+/** A queue of a port. The main thread writes `port` before the workers start. */
 struct fg_worker_queue {
-    uint16_t number; /**< over all ports */
-    uint16_t port, index;
-    uint16_t worker; /**< that polls it */
-    struct rte_mempool *pool;
-    const struct fg_frame_host *host; /**< NULL: the worker answers no ARP and no ping here */
-    bool filtered;                    /**< by the worker: there is no XDP in front */
+    struct fg_port_queue port;
     /* written by the polling worker */
     struct fg_worker_batch out;
     uint64_t stuck_ms; /**< since when the port takes nothing of `out`; 0 = it did take all */
@@ -49,7 +40,7 @@ struct fg_worker {
     uint32_t order_ports; /**< FG_ORDER_PORTS */
     struct fg_stock *stock;
     struct fg_worker_queue *queues; /**< of all ports, by number */
-    unsigned polled[FG_QUEUES], polled_count;
+    unsigned polled[FG_PORT_QUEUES_ALL], polled_count;
     struct fg_filter *filter; /**< of filtered queues */
 
     /* Written by others, read by the worker. */

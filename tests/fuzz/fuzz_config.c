@@ -12,10 +12,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* What the rest of the daemon relies on. */
 static void check_config(const struct fg_config *c)
 {
-    FG_FUZZ_CHECK(c->ports_count >= 1 && c->ports_count <= FG_PORTS_MAX);
+    FG_FUZZ_CHECK(c->ports_count >= 1 && c->ports_count <= FG_PORT_MAX);
     for (unsigned i = 0; i < c->ports_count; i++) {
         FG_FUZZ_CHECK(c->ports[i].name[0] && c->ports[i].device[0]);
-        FG_FUZZ_CHECK(c->ports[i].queues >= 1 && c->ports[i].queues <= FG_QUEUES_MAX);
+        FG_FUZZ_CHECK(c->ports[i].queues >= 1 && c->ports[i].queues <= FG_PORT_QUEUES_MAX);
         FG_FUZZ_CHECK((c->ports[i].descriptors & (c->ports[i].descriptors - 1)) == 0);
     }
     FG_FUZZ_CHECK(c->workers.count >= 1 && c->workers.count <= FG_WORKERS_MAX);

@@ -359,10 +359,10 @@ static void too_many_ports_are_refused(void **state)
 {
     char text[2048] = "[orders]\nkeys = @K\n";
 
-    for (int i = 0; i <= FG_PORTS_MAX; i++)
+    for (int i = 0; i <= FG_PORT_MAX; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text),
                  "[port p%d]\ndevice = net_null%d\n", i, i);
-    fails_at(3 + 2 * FG_PORTS_MAX, text, "[port p16]: too many ports; accepted: 1..16");
+    fails_at(3 + 2 * FG_PORT_MAX, text, "[port p16]: too many ports; accepted: 1..16");
 }
 
 static void missing_settings_are_refused(void **state)

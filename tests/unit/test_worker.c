@@ -79,7 +79,7 @@ static void request(struct world *w, unsigned owner)
     assert_non_null(m);
     w->orders++;
     r.user = 1000 * w->orders;
-    while (fg_user_owner(r.user, w->group.options.count) != owner)
+    while (fg_user_owner(r.user, w->group.options.workers.count) != owner)
         r.user++;
     memcpy(r.order_id, &w->orders, sizeof(w->orders));
     fg_packet_request_seal(&r, &keyring.keys[0]);
@@ -110,7 +110,7 @@ static unsigned take_replies(struct world *w)
 
 static void make_durable(struct world *w)
 {
-    for (unsigned i = 0; i < w->group.options.count; i++) {
+    for (unsigned i = 0; i < w->group.options.workers.count; i++) {
         uint64_t n = fg_ring_count(w->group.records[i]);
 
         fg_ring_release(w->group.records[i], n);
@@ -120,7 +120,7 @@ static void make_durable(struct world *w)
 
 static void loop_all(struct world *w)
 {
-    for (unsigned i = 0; i < w->group.options.count; i++)
+    for (unsigned i = 0; i < w->group.options.workers.count; i++)
         fg_worker_loop(w->group.list[i]);
 }
 
@@ -141,7 +141,7 @@ static void command(struct world *w, unsigned worker, struct fg_stock_command c)
 
 static void offer(struct world *w, uint32_t units)
 {
-    unsigned n = w->group.options.count, home = fg_user_owner(ITEM, n);
+    unsigned n = w->group.options.workers.count, home = fg_user_owner(ITEM, n);
     struct fg_stock_command c = {.item = ITEM, .order_max = 4, .user_limit = 4, .hold_ms = 60000};
 
     c.type = FG_STOCK_ITEM_SET;
@@ -157,23 +157,21 @@ static void offer(struct world *w, uint32_t units)
 
 static void create(struct world *w, unsigned workers)
 {
-    struct fg_worker_options o = {.count = workers,
-                                  .burst = 32,
-                                  .queues = 1,
-                                  .handoff_slots = HANDOFF,
-                                  .record_slots = 1024,
-                                  .idle = FG_IDLE_SPIN,
-                                  .order_port = FG_DEFAULT_PORT,
-                                  .limits = {.items_max = 10,
-                                             .orders_max = 1000,
-                                             .users_max = 1000,
-                                             .parked_max = 64,
-                                             .held_max = 64},
-                                  .clock = &w->clock,
-                                  .keys = &w->keys,
-                                  .mode = &w->mode,
-                                  .commit_began = &w->commit_began,
-                                  .doorbell = &w->doorbell};
+    struct fg_worker_group_options o = {
+        .workers = {.count = workers, .idle = FG_IDLE_SPIN, .burst = 32, .handoff = HANDOFF},
+        .queues = 1,
+        .record_slots = 1024,
+        .order_port = FG_DEFAULT_PORT,
+        .limits = {.items_max = 10,
+                   .orders_max = 1000,
+                   .users_max = 1000,
+                   .parked_max = 64,
+                   .held_max = 64},
+        .clock = &w->clock,
+        .keys = &w->keys,
+        .mode = &w->mode,
+        .commit_began = &w->commit_began,
+        .doorbell = &w->doorbell};
     struct fg_error err = {""};
 
     memset(w, 0, sizeof(*w));
@@ -182,8 +180,7 @@ static void create(struct world *w, unsigned workers)
     w->requests = requests;
     w->replies = replies;
     w->pool = pool;
-    w->queue.port = port;
-    w->queue.pool = pool;
+    w->queue.port = (struct fg_port_queue){.ethdev = port, .pool = pool};
     if (!fg_worker_group_create(&w->group, &o, &err))
         fail_msg("%s", err.text);
     for (unsigned i = 0; i < workers; i++)
@@ -375,9 +372,6 @@ static struct rte_ring *port_ring(const char *name)
 
 static int start(void **state)
 {
-    static const struct rte_mbuf_dynfield route = {.name = "floodgate_route",
-                                                   .size = sizeof(struct fg_worker_route),
-                                                   .align = _Alignof(struct fg_worker_route)};
     const char *argv[] = {"test_worker", "--lcores",         "0",
                           "--no-pci",    "--no-huge",        "-m",
                           "64",          "--iova-mode=va",   "--no-telemetry",
@@ -385,8 +379,6 @@ static int start(void **state)
     int id;
 
     assert_true(rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)argv) >= 0);
-    fg_worker_route_offset = rte_mbuf_dynfield_register(&route);
-    assert_true(fg_worker_route_offset >= 0);
     keyring.count = 1;
     keyring.keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {17, 4}};
     keyring.slot[1] = 1;

@@ -8,7 +8,7 @@
 #define MEMORY_MB       "256"
 #define CONFIRMED_LOOPS 100000 /* in which a command must be answered */
 
-static struct fg_worker_options options_of(struct world *w)
+static struct fg_worker_group_options options_of(struct world *w)
 {
     const struct fg_stock_limits all = {.items_max = 1000,
                                         .orders_max = 1000000,
@@ -16,19 +16,17 @@ static struct fg_worker_options options_of(struct world *w)
                                         .parked_max = 4096,
                                         .held_max = 65536};
 
-    return (struct fg_worker_options){.count = w->workers,
-                                      .burst = 64,
-                                      .queues = 1,
-                                      .handoff_slots = 1024,
-                                      .record_slots = 65536,
-                                      .idle = FG_IDLE_SPIN,
-                                      .order_port = FG_DEFAULT_PORT,
-                                      .limits = fg_worker_limits(&all, w->workers),
-                                      .clock = &w->clock,
-                                      .keys = &w->keys,
-                                      .mode = &w->mode,
-                                      .commit_began = &w->commit_began,
-                                      .doorbell = &w->doorbell};
+    return (struct fg_worker_group_options){
+        .workers = {.count = w->workers, .idle = FG_IDLE_SPIN, .burst = 64, .handoff = 1024},
+        .queues = 1,
+        .record_slots = 65536,
+        .order_port = FG_DEFAULT_PORT,
+        .limits = fg_worker_limits(&all, w->workers),
+        .clock = &w->clock,
+        .keys = &w->keys,
+        .mode = &w->mode,
+        .commit_began = &w->commit_began,
+        .doorbell = &w->doorbell};
 }
 
 static struct fg_packet_keyring *one_key(void)
@@ -45,17 +43,12 @@ static struct fg_packet_keyring *one_key(void)
 
 void world_create(struct world *w, unsigned workers, const char *keys)
 {
-    static const struct rte_mbuf_dynfield mark = {.name = "floodgate_mark",
-                                                  .size = sizeof(struct fg_worker_route),
-                                                  .align = _Alignof(struct fg_worker_route)};
-    struct fg_worker_options options;
+    struct fg_worker_group_options options;
     struct fg_error err = {""};
 
     w->workers = workers;
     options = options_of(w);
     fg_clock_start(&w->clock, rte_get_tsc_hz());
-    fg_worker_route_offset = rte_mbuf_dynfield_register(&mark);
-    FG_ASSERT(fg_worker_route_offset >= 0);
     atomic_store(&w->keys, keys ? fg_packet_keyring_load(keys, &err) : one_key());
     if (!atomic_load(&w->keys) || !fg_worker_group_create(&w->group, &options, &err)) {
         fprintf(stderr, "bench_budget: %s\n", err.text);
@@ -68,8 +61,7 @@ void world_port(struct world *w, uint16_t port, struct rte_mempool *pool)
     struct fg_worker_queue *q = calloc(1, sizeof(*q));
 
     FG_ASSERT(q != NULL);
-    q->port = port;
-    q->pool = pool;
+    q->port = (struct fg_port_queue){.ethdev = port, .pool = pool};
     for (unsigned i = 0; i < w->workers; i++)
         w->group.list[i]->queues = q;
     w->group.list[0]->polled_count = 1;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "memif.h"
+#include "port/memif.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
-#include "daemon.h"
 
 #include <rte_ethdev.h>
 #include <rte_kvargs.h>
@@ -20,9 +21,8 @@
 #define MESSAGE        128               /* bytes of a message of the control channel */
 #define TYPE_CONNECT   6
 #define TYPE_CONNECTED 7
-#define LOOK_MS        100   /* how often a thread that waits looks whether it should end */
+#define POLL_MS        100   /* how often a waiting thread checks whether it should end */
 #define BARRIER_US     10000 /* where the kernel has no membarrier */
-#define WORKER_WAIT_US 20
 
 struct address {
     struct sockaddr_un un;
@@ -31,8 +31,8 @@ struct address {
 };
 
 struct fg_port_memif {
-    struct fg_daemon *d;
-    struct fg_port *port;
+    const struct fg_port_group *group;
+    const struct fg_port *port;
     bool server;                    /**< the role of the driver */
     struct address outside, inside; /**< the peer's way, the driver's socket */
     int listener;
@@ -70,17 +70,11 @@ static void barrier_everywhere(void)
 }
 
 /* A worker that began its loop after the barrier sees the new functions: so each has to end the one
- * it is in.
- */
-static void wait_for_workers(const struct fg_daemon *d)
+ * it is in. One that never does uses the shared memory, so there is no other end of the wait. */
+static void wait_for_workers(const struct fg_port_group *g)
 {
-    for (unsigned i = 0; i < d->config.workers.count; i++) {
-        struct fg_worker *w = d->workers.list[i];
-        uint64_t loops = fg_counter_read(&w->counters.loops);
-
-        while (atomic_load(&w->running) && fg_counter_read(&w->counters.loops) == loops)
-            fg_clock_sleep_us(WORKER_WAIT_US);
-    }
+    while (!g->options.workers_pass(g->options.ctx, POLL_MS))
+        ;
 }
 
 /* As rte_eth_dev_stop does it, before the driver does anything. */
@@ -93,7 +87,7 @@ static void shut(struct fg_port_memif *m)
     __atomic_store_n(&ops->rx_pkt_burst, no_burst, __ATOMIC_RELEASE);
     __atomic_store_n(&ops->tx_pkt_burst, no_burst, __ATOMIC_RELEASE);
     barrier_everywhere();
-    wait_for_workers(m->d);
+    wait_for_workers(m->group);
     barrier_everywhere();
 }
 
@@ -149,7 +143,7 @@ static bool readable(struct fg_port_memif *m, int a, int b, bool ready[2])
     struct pollfd fds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
 
     while (!atomic_load(&m->quit))
-        if (poll(fds, 2, LOOK_MS) > 0) {
+        if (poll(fds, 2, POLL_MS) > 0) {
             ready[0] = fds[0].revents;
             ready[1] = fds[1].revents;
             return true;
@@ -174,10 +168,10 @@ static void let_in_again(struct fg_port_memif *m)
     reopen(m);
     if (m->server || atomic_load(&m->quit))
         return;
-    fg_clock_sleep_us(LOOK_MS * 1000); /* a server that refuses us is not asked all the time */
+    fg_clock_sleep_us(POLL_MS * 1000); /* a server that refuses us is not asked all the time */
     rte_eth_dev_stop(ethdev);          /* a client connects when it is started, and only then */
     if (rte_eth_dev_start(ethdev) < 0)
-        fg_diag(FG_DIAG_ERROR, "port %s: cannot be started again", m->port->config->name);
+        fg_diag(FG_DIAG_ERROR, "port %s: cannot be started again", m->port->options->name);
 }
 
 /*
@@ -228,7 +222,7 @@ static int connect_to(struct fg_port_memif *m, const struct address *a)
             return s;
         if (s >= 0)
             close(s);
-        fg_clock_sleep_us(LOOK_MS * 1000);
+        fg_clock_sleep_us(POLL_MS * 1000);
     }
     return -1;
 }
@@ -295,7 +289,7 @@ static const char *value_of(const struct rte_kvargs *list, const char *key, cons
 static void write_devargs(const struct fg_port_memif *m, const struct rte_kvargs *list,
                           char *devargs, size_t size)
 {
-    const char *device = m->port->config->device;
+    const char *device = m->port->options->device;
     size_t used = (size_t)snprintf(devargs, size, "%.*s,socket=%s", (int)strcspn(device, ","),
                                    device, m->inside.un.sun_path + m->inside.abstract);
 
@@ -315,27 +309,28 @@ static bool read_devargs(struct fg_port_memif *m, const struct rte_kvargs *list,
     m->server = strcmp(role, "server") == 0 || strcmp(role, "master") == 0;
     m->owner = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
     m->group = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
-    for (unsigned i = 0; i < m->d->config.ports_count; i++) {
-        const struct fg_port_memif *other = m->d->ports[i].memif;
+    for (unsigned i = 0; i < m->group->options.count; i++) {
+        const struct fg_port_memif *other = m->group->list[i].memif;
 
         if (other && !strcmp(other->outside.un.sun_path + other->outside.abstract, path))
             return fg_fail(err, "socket=%s: is that of port %s; accepted: one each", path,
-                           other->port->config->name);
+                           other->port->options->name);
     }
     return set_address(&m->outside, path, "", abstract, err) &&
            set_address(&m->inside, path, INSIDE, abstract, err);
 }
 
-struct fg_port_memif *fg_port_memif_open(struct fg_daemon *d, struct fg_port *port, char *devargs,
-                                         size_t size, struct fg_error *err)
+struct fg_port_memif *fg_port_memif_open(const struct fg_port_group *group,
+                                         const struct fg_port *port, char *devargs, size_t size,
+                                         struct fg_error *err)
 {
-    const char *device = port->config->device, *args = device + strcspn(device, ",");
+    const char *device = port->options->device, *args = device + strcspn(device, ",");
     struct rte_kvargs *list = rte_kvargs_parse(*args ? args + 1 : "", NULL);
     struct fg_port_memif *m = calloc(1, sizeof(*m));
     bool ok = list && m;
 
     FG_ASSERT(m);
-    m->d = d;
+    m->group = group;
     m->port = port;
     m->listener = -1;
     if (!ok)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Frames to a worker's own order port come in by a queue that it polls, where the driver takes flow
  * rules. */
-#include "daemon.h"
+#include "port/steer.h"
 
 #include "base/diag.h"
 
@@ -29,12 +29,12 @@ static bool add_rule(uint16_t ethdev, enum rte_flow_item_type ip, uint16_t order
 
 /* Worker w has the order port orders.port + w. A worker without a queue of this port has no rule.
  */
-static bool add_rules(const struct fg_daemon *d, const struct fg_port *p,
+static bool add_rules(const struct fg_port_group *g, const struct fg_port *p,
                       struct rte_flow_error *why)
 {
-    for (unsigned q = 0; q < p->config->queues && q < d->config.workers.count; q++) {
-        const struct fg_worker_queue *queue = &d->queues[p->first_queue + q];
-        uint16_t order_port = (uint16_t)(d->config.orders.port + queue->worker);
+    for (unsigned q = 0; q < p->options->queues && q < g->options.workers; q++) {
+        const struct fg_port_queue *queue = &g->queues[p->first_queue + q];
+        uint16_t order_port = (uint16_t)(g->options.order_port + queue->worker);
 
         if (!add_rule(p->ethdev[0], RTE_FLOW_ITEM_TYPE_IPV4, order_port, queue->index, why) ||
             !add_rule(p->ethdev[0], RTE_FLOW_ITEM_TYPE_IPV6, order_port, queue->index, why))
@@ -43,20 +43,20 @@ static bool add_rules(const struct fg_daemon *d, const struct fg_port *p,
     return true;
 }
 
-void fg_port_steer(const struct fg_daemon *d, const struct fg_port *p)
+void fg_port_steer(const struct fg_port_group *g, const struct fg_port *p)
 {
     struct rte_flow_error why = {0}, ignored;
 
-    if (!d->config.orders.steer || p->config->af_xdp || p->config->queues == 1)
+    if (!g->options.steer || p->options->af_xdp || p->options->queues == 1)
         return;
-    if (add_rules(d, p, &why)) {
+    if (add_rules(g, p, &why)) {
         fg_diag(FG_DIAG_INFO, "port %s: order ports are steered to their workers' queues",
-                p->config->name);
+                p->options->name);
         return;
     }
     rte_flow_flush(p->ethdev[0], &ignored);
     fg_diag(FG_DIAG_NOTICE,
-            "port %s: the driver takes no flow rules (%s): what comes in by another queue is "
-            "handed off",
-            p->config->name, why.message ? why.message : rte_strerror(rte_errno));
+            "port %s: the driver takes no flow rules (%s): orders that come in by another queue "
+            "are handed off",
+            p->options->name, why.message ? why.message : rte_strerror(rte_errno));
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* DPDK's start: memory, lcores, buses. */
-#include "daemon.h"
+#include "port/eal.h"
 
 #include <sched.h>
 
 #include "base/diag.h"
+#include "port/hugepages.h"
 #include "port/messages.h"
+#include "port/port.h"
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -13,7 +15,10 @@
 #include <rte_pci.h>
 
 #define ARGS_MAX     64
-#define EAL_SPARE_MB 64 /* for drivers and EAL itself, beside the mbuf pools */
+#define EAL_SPARE_MB 64   /* for drivers and EAL itself, beside the mbuf pools */
+#define MBUF_BYTES   2560 /* mempool header, mbuf, headroom and 2 KiB of data */
+
+static bool started;
 
 struct args {
     int count;
@@ -28,6 +33,20 @@ __attribute__((format(printf, 2, 3))) static void add(struct args *a, const char
     va_start(values, fmt);
     FG_ASSERT(vasprintf(&a->list[a->count++], fmt, values) > 0);
     va_end(values);
+}
+
+unsigned fg_port_queues_total(const struct fg_port_options *ports, unsigned count)
+{
+    unsigned queues = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        queues += ports[i].queues;
+    return queues;
+}
+
+uint64_t fg_port_memory(unsigned queues, unsigned mbufs)
+{
+    return (uint64_t)queues * mbufs * MBUF_BYTES;
 }
 
 static size_t device_name(const char *device, char *name, size_t size)
@@ -49,16 +68,16 @@ bool fg_port_device_is_pci(const char *device)
 
 /* CPUs of all threads that are no workers: those that no worker was given, or all when none is
  * left. */
-static void other_cpus(const struct fg_config *config, cpu_set_t *set)
+static void other_cpus(const struct fg_port_group_options *o, cpu_set_t *set)
 {
     cpu_set_t all;
 
     CPU_ZERO(&all);
     sched_getaffinity(0, sizeof(all), &all);
     *set = all;
-    for (unsigned i = 0; i < config->workers.count; i++)
-        if (fg_config_cpu(config, i) >= 0)
-            CPU_CLR((size_t)fg_config_cpu(config, i), set);
+    for (unsigned i = 0; i < o->workers; i++)
+        if (o->cpus[i] >= 0)
+            CPU_CLR((size_t)o->cpus[i], set);
     if (CPU_COUNT(set) == 0)
         *set = all;
 }
@@ -75,15 +94,16 @@ static void cpus_text(const cpu_set_t *set, char *text, size_t size)
 }
 
 /* The main lcore is 0; worker i is lcore i + 1 on its CPU, which other workers may share. */
-static void add_lcores(struct args *a, const struct fg_config *config, const cpu_set_t *others)
+static void add_lcores(struct args *a, const struct fg_port_group_options *o,
+                       const cpu_set_t *others)
 {
     char any[2048], text[16384];
     size_t used;
 
     cpus_text(others, any, sizeof(any));
     used = (size_t)snprintf(text, sizeof(text), "0@%s", any);
-    for (unsigned i = 0; i < config->workers.count; i++) {
-        int cpu = fg_config_cpu(config, i);
+    for (unsigned i = 0; i < o->workers; i++) {
+        int cpu = o->cpus[i];
 
         FG_ASSERT(used + sizeof(any) < sizeof(text) || cpu >= 0);
         if (cpu < 0)
@@ -98,16 +118,16 @@ static void add_lcores(struct args *a, const struct fg_config *config, const cpu
     add(a, "0");
 }
 
-static void add_memory(struct args *a, const struct fg_config *config)
+static void add_memory(struct args *a, const struct fg_port_group_options *o)
 {
-    uint64_t needed = fg_memory_needed(config).mbufs;
-    uint64_t mb = config->eal.memory_mb ? config->eal.memory_mb : (needed >> 20) + EAL_SPARE_MB;
+    uint64_t needed = fg_port_memory(fg_port_queues_total(o->ports, o->count), o->eal->mbufs);
+    uint64_t mb = o->eal->memory_mb ? o->eal->memory_mb : (needed >> 20) + EAL_SPARE_MB;
     bool huge = false;
 
-    if (config->eal.huge) {
+    if (o->eal->huge) {
         uint64_t have;
 
-        fg_port_hugepages_reclaim(config->eal.file_prefix);
+        fg_port_hugepages_reclaim(o->eal->file_prefix);
         have = fg_port_hugepages_free_bytes();
         huge = have >> 20 >= mb;
         if (!huge)
@@ -117,22 +137,22 @@ static void add_memory(struct args *a, const struct fg_config *config)
     }
     if (!huge)
         add(a, "--no-huge");
-    if (!huge || config->eal.memory_mb) {
+    if (!huge || o->eal->memory_mb) {
         add(a, "-m");
         add(a, "%llu", (unsigned long long)mb);
     }
 }
 
 /* Returns whether PCI devices are wanted; only the ones named are taken. */
-static bool add_pci(struct args *a, const struct fg_config *config)
+static bool add_pci(struct args *a, const struct fg_port_group_options *o)
 {
     bool any = false;
 
-    for (unsigned i = 0; i < config->ports_count; i++) {
-        if (config->ports[i].af_xdp || !fg_port_device_is_pci(config->ports[i].device))
+    for (unsigned i = 0; i < o->count; i++) {
+        if (o->ports[i].af_xdp || !fg_port_device_is_pci(o->ports[i].device))
             continue;
         add(a, "-a");
-        add(a, "%s", config->ports[i].device);
+        add(a, "%s", o->ports[i].device);
         any = true;
     }
     if (!any)
@@ -141,42 +161,47 @@ static bool add_pci(struct args *a, const struct fg_config *config)
 }
 
 /* A vhost-user peer maps all of our memory, and takes few files of it. */
-static bool any_virtio_user(const struct fg_config *config)
+static bool any_virtio_user(const struct fg_port_group_options *o)
 {
     static const char prefix[] = "net_virtio_user";
 
-    for (unsigned i = 0; i < config->ports_count; i++)
-        if (!config->ports[i].af_xdp &&
-            !strncmp(config->ports[i].device, prefix, sizeof(prefix) - 1))
+    for (unsigned i = 0; i < o->count; i++)
+        if (!o->ports[i].af_xdp && !strncmp(o->ports[i].device, prefix, sizeof(prefix) - 1))
             return true;
     return false;
 }
 
-bool fg_port_eal_start(struct fg_daemon *d, const char *program, struct fg_error *err)
+bool fg_port_eal_start(const struct fg_port_group_options *o, const char *program,
+                       struct fg_error *err)
 {
     struct args a = {0};
     cpu_set_t others;
-    bool ok;
 
     add(&a, "%s", program);
-    other_cpus(&d->config, &others);
-    add_lcores(&a, &d->config, &others);
+    other_cpus(o, &others);
+    add_lcores(&a, o, &others);
     add(&a, "--file-prefix");
-    add(&a, "%s", d->config.eal.file_prefix);
+    add(&a, "%s", o->eal->file_prefix);
     add(&a, "--log-level=warning");
     add(&a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
-    add_memory(&a, &d->config);
-    if (any_virtio_user(&d->config))
+    add_memory(&a, o);
+    if (any_virtio_user(o))
         add(&a, "--single-file-segments");
-    if (!add_pci(&a, &d->config))
+    if (!add_pci(&a, o))
         add(&a, "--iova-mode=va");
     fg_port_messages_take_eal();
-    ok = rte_eal_init(a.count, a.list) >= 0;
-    if (!ok)
+    started = rte_eal_init(a.count, a.list) >= 0;
+    if (!started)
         fg_fail(err, "DPDK does not start: %s (file_prefix %s in use by another process?)",
-                rte_strerror(rte_errno), d->config.eal.file_prefix);
+                rte_strerror(rte_errno), o->eal->file_prefix);
     sched_setaffinity(0, sizeof(others),
                       &others); /* for threads that we start later; EAL narrowed it */
-    d->eal_started = ok;
-    return ok; /* EAL keeps pointers into the arguments: they are not freed */
+    return started;             /* EAL keeps pointers into the arguments: they are not freed */
+}
+
+void fg_port_eal_stop(void)
+{
+    if (started)
+        rte_eal_cleanup();
+    started = false;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which hugepages we can have. A killed predecessor leaves its files, and with them its pages,
  * behind. */
-#include "daemon.h"
+#include "port/hugepages.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ports: ethdev set-up of AF_XDP interfaces, virtual devices and PCI devices. */
-#include "daemon.h"
+#include "port/port.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <sys/file.h>
-
+#include "base/clock.h"
 #include "base/diag.h"
+#include "port/eal.h"
+#include "port/links.h"
+#include "port/memif.h"
 #include "port/messages.h"
+#include "port/steer.h"
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -24,100 +24,16 @@
     15 /* the kernel frees the AF_XDP queue of a killed process a moment after its end */
 #define SOCKET_WAIT_US 140000
 
-static bool any_af_xdp(const struct fg_config *c)
-{
-    for (unsigned i = 0; i < c->ports_count; i++)
-        if (c->ports[i].af_xdp)
-            return true;
-    return false;
-}
-
-/*
- * A second daemon with the pins of a running one would put its program, with its rates, in the
- * place of that one's. Held until the process ends, however it ends.
- */
-static bool lock_pins(const char *pins, struct fg_error *err)
-{
-    static int folder = -1;
-
-    folder = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return fg_fail(err, "filter: pins %s: cannot open: %s", pins, strerror(errno));
-    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    return fg_fail(err, "filter: pins %s: %s", pins,
-                   errno == EWOULDBLOCK
-                       ? "in use by another daemon; give this one a folder of its own"
-                       : strerror(errno));
-}
-
-/*
- * No port has a kernel driver: workers judge. The tables are pinned all the same, so that lists
- * outlive the daemon; where the kernel does not let us, they lie in our memory.
- */
-static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options options,
-                              struct fg_error *err)
-{
-    d->filter = fg_filter_open(&options, err);
-    if (d->filter)
-        return lock_pins(options.pins, err);
-    fg_diag(FG_DIAG_WARNING, "lists of the filter end with this process: %s", err->text);
-    options.pins = NULL;
-    d->filter = fg_filter_open(&options, err);
-    return d->filter != NULL;
-}
-
-/* The program is needed even with the filter off: it takes the order packets out of the kernel's
- * way. */
-bool fg_port_attach_filters(struct fg_daemon *d, struct fg_error *err)
-{
-    const struct fg_config *c = &d->config;
-    bool on = c->filter.enabled;
-    struct fg_filter_options options = {
-        .pins = c->filter.pins,
-        .order_port = c->orders.port,
-        .order_ports = (uint16_t)fg_config_order_ports(c),
-        .order_rate = on ? c->filter.order.rate : 0,
-        .order_burst = c->filter.order.burst,
-        .syn_rate = on ? c->filter.syn.rate : 0,
-        .syn_burst = c->filter.syn.burst,
-        .net_factor = c->filter.net_factor,
-        .sample_rate = c->filter.sample_rate,
-        .monitor = c->filter.monitor,
-        .other_rate = on ? c->filter.other.rate : 0,
-        .other_burst = c->filter.other.burst,
-        .sources_max = c->filter.sources_max,
-        .prefixes_max = c->filter.prefixes_max,
-        .v6_prefix = c->filter.v6_prefix,
-    };
-
-    if (!any_af_xdp(c))
-        return !on || (open_filter_alone(d, options, err) && fg_penalty_box_lists(d, err));
-    fg_port_messages_take_xdp();
-    for (unsigned i = 0; i < c->ports_count; i++)
-        if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
-            return fg_fail(err, "port %s: no interface %s here", c->ports[i].name,
-                           c->ports[i].device);
-    d->filter = fg_filter_open(&options, err);
-    if (!d->filter || !lock_pins(c->filter.pins, err) || !fg_penalty_box_lists(d, err))
-        return false;
-    for (unsigned i = 0; i < c->ports_count; i++)
-        if (c->ports[i].af_xdp &&
-            !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
-            return false;
-    return true;
-}
-
 /*
  * By hand instead of rte_pktmbuf_pool_create: with --no-huge the AF_XDP driver of DPDK 22.11 takes
  * too short a umem when the pool has gaps at page boundaries, and frames are lost. Without IOVA
  * contiguity there are none. But then the mbufs have no IOVA, which devices that read memory
  * themselves need: AF_XDP only.
  */
-static struct rte_mempool *create_pool(const struct fg_daemon *d, unsigned number, int socket,
+static struct rte_mempool *create_pool(const struct fg_port_group *g, unsigned number, int socket,
                                        bool af_xdp)
 {
-    unsigned mbufs = d->config.eal.mbufs, cache = mbufs / (6 * d->config.workers.count);
+    unsigned mbufs = g->options.eal->mbufs, cache = mbufs / (6 * g->options.workers);
     unsigned size = sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
     struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE};
     struct rte_mempool *pool;
@@ -187,24 +103,24 @@ static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg
     return true;
 }
 
-static bool set_up_queue(struct fg_daemon *d, const struct fg_port_options *pc, uint16_t ethdev,
+static bool set_up_queue(struct fg_port_group *g, const struct fg_port_options *pc, uint16_t ethdev,
                          uint16_t index, unsigned number, uint16_t rx_desc, uint16_t tx_desc,
                          struct fg_error *err)
 {
-    struct fg_worker_queue *q = &d->queues[number];
+    struct fg_port_queue *q = &g->queues[number];
     int socket = rte_eth_dev_socket_id(ethdev), rc;
 
-    *q = (struct fg_worker_queue){.number = (uint16_t)number,
-                                  .port = ethdev,
-                                  .index = index,
-                                  .worker = (uint16_t)(number % d->config.workers.count)};
-    q->pool = create_pool(d, number, socket, pc->af_xdp);
+    *q = (struct fg_port_queue){.number = (uint16_t)number,
+                                .ethdev = ethdev,
+                                .index = index,
+                                .worker = (uint16_t)(number % g->options.workers)};
+    q->pool = create_pool(g, number, socket, pc->af_xdp);
     if (!q->pool)
         return fg_fail(
             err,
             "no memory for %u mbufs of queue %u: %s; raise [eal] memory_mb or hugepages, or "
             "lower mbufs",
-            d->config.eal.mbufs, number, rte_strerror(rte_errno));
+            g->options.eal->mbufs, number, rte_strerror(rte_errno));
     rc = rte_eth_rx_queue_setup(ethdev, index, rx_desc, (unsigned)socket, NULL, q->pool);
     if (rc < 0)
         return fg_fail(err, "receive queue refused: %s", rte_strerror(-rc));
@@ -212,7 +128,7 @@ static bool set_up_queue(struct fg_daemon *d, const struct fg_port_options *pc, 
     return rc == 0 || fg_fail(err, "transmit queue refused: %s", rte_strerror(-rc));
 }
 
-static bool start_ethdev(struct fg_daemon *d, const struct fg_port_options *pc, uint16_t ethdev,
+static bool start_ethdev(struct fg_port_group *g, const struct fg_port_options *pc, uint16_t ethdev,
                          unsigned first_queue, uint16_t queues, struct fg_error *err)
 {
     uint16_t rx_desc = (uint16_t)pc->descriptors, tx_desc = rx_desc;
@@ -233,7 +149,7 @@ static bool start_ethdev(struct fg_daemon *d, const struct fg_port_options *pc, 
     if (pc->mtu && (rc = rte_eth_dev_set_mtu(ethdev, (uint16_t)pc->mtu)) < 0)
         return fg_fail(err, "mtu = %u refused: %s", pc->mtu, rte_strerror(-rc));
     for (uint16_t q = 0; q < queues; q++)
-        if (!set_up_queue(d, pc, ethdev, q, first_queue + q, rx_desc, tx_desc, err))
+        if (!set_up_queue(g, pc, ethdev, q, first_queue + q, rx_desc, tx_desc, err))
             return false;
     rc = rte_eth_dev_start(ethdev);
     return rc == 0 || fg_fail(err, "cannot be started: %s", rte_strerror(-rc));
@@ -256,10 +172,11 @@ static bool probe(const char *bus, const char *devargs, uint16_t *ethdev, struct
     return rc == 0 || fg_fail(err, "%s made no ethdev of that name", devargs);
 }
 
-static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, struct fg_error *err)
+static bool try_af_xdp(struct fg_port_group *g, struct fg_port *p, unsigned queue,
+                       struct fg_error *err)
 {
     static unsigned serial;
-    const struct fg_port_options *pc = p->config;
+    const struct fg_port_options *pc = p->options;
     unsigned number = p->first_queue + queue;
     char devargs[640];
     uint16_t ethdev;
@@ -269,12 +186,12 @@ static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, s
              pc->device, queue, pc->busy_budget);
     if (!probe("vdev", devargs, &ethdev, err))
         return false;
-    if (start_ethdev(d, pc, ethdev, number, 1, err)) {
+    if (start_ethdev(g, pc, ethdev, number, 1, err)) {
         p->ethdev[p->ethdevs++] = ethdev;
         return true;
     }
-    rte_mempool_free(d->queues[number].pool);
-    d->queues[number].pool = NULL;
+    rte_mempool_free(g->queues[number].pool);
+    g->queues[number].pool = NULL;
     return false;
 }
 
@@ -284,20 +201,20 @@ static bool try_af_xdp(struct fg_daemon *d, struct fg_port *p, unsigned queue, s
  * one, and closing that one would write to freed memory. There are SOCKET_TRIES of them at most,
  * and they hold no socket.
  */
-static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned queue,
+static bool start_af_xdp_queue(struct fg_port_group *g, struct fg_port *p, unsigned queue,
                                struct fg_error *err)
 {
     struct fg_error why = {0};
 
     for (unsigned i = 0; i < SOCKET_TRIES; i++) {
-        if (try_af_xdp(d, p, queue, &why)) {
+        if (try_af_xdp(g, p, queue, &why)) {
             rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_WARNING);
             return true;
         }
         if (i == 0)
             fg_diag(FG_DIAG_NOTICE,
                     "port %s: queue %u does not start yet (%s), trying again for 2 s",
-                    p->config->name, queue, why.text);
+                    p->options->name, queue, why.text);
         rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT); /* the same each time */
         fg_clock_sleep_us(SOCKET_WAIT_US);
     }
@@ -307,12 +224,12 @@ static bool start_af_xdp_queue(struct fg_daemon *d, struct fg_port *p, unsigned 
 
 /* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not
  * report. */
-static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+static bool start_af_xdp(struct fg_port_group *g, struct fg_port *p, struct fg_error *err)
 {
-    for (unsigned q = 0; q < p->config->queues; q++) {
+    for (unsigned q = 0; q < p->options->queues; q++) {
         fg_port_messages_xdp_said();
-        if (!start_af_xdp_queue(d, p, q, err) ||
-            !fg_filter_check_socket(d->filter, p->config->device, q, err)) {
+        if (!start_af_xdp_queue(g, p, q, err) ||
+            !fg_filter_check_socket(g->options.filter, p->options->device, q, err)) {
             fg_diag(FG_DIAG_NOTICE, "last warning of libxdp or libbpf: %s",
                     fg_port_messages_xdp_said());
             return false;
@@ -322,30 +239,30 @@ static bool start_af_xdp(struct fg_daemon *d, struct fg_port *p, struct fg_error
 }
 
 /* Before any worker looks at a queue. */
-static void know_ourselves(struct fg_daemon *d, struct fg_port *p)
+static void know_ourselves(struct fg_port_group *g, struct fg_port *p)
 {
     struct rte_ether_addr mac;
 
-    if (!p->config->address[0])
+    if (!p->options->address[0])
         return;
-    p->own.count = (unsigned)fg_frame_host_addresses_parse(p->config->address, p->own.addresses,
+    p->own.count = (unsigned)fg_frame_host_addresses_parse(p->options->address, p->own.addresses,
                                                            FG_HOST_ADDRESSES_MAX);
     rte_eth_allmulticast_enable(
         p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
     rte_eth_macaddr_get(p->ethdev[0], &mac);
     memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
-    for (unsigned q = 0; q < p->config->queues; q++)
-        d->queues[p->first_queue + q].host = &p->own;
+    for (unsigned q = 0; q < p->options->queues; q++)
+        g->queues[p->first_queue + q].host = &p->own;
 }
 
-static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error *err)
+static bool start_other(struct fg_port_group *g, struct fg_port *p, struct fg_error *err)
 {
-    const struct fg_port_options *pc = p->config;
+    const struct fg_port_options *pc = p->options;
     const char *devargs = pc->device;
     char changed[640];
 
     if (fg_port_device_is_memif(devargs)) {
-        p->memif = fg_port_memif_open(d, p, changed, sizeof(changed), err);
+        p->memif = fg_port_memif_open(g, p, changed, sizeof(changed), err);
         devargs = changed;
         if (!p->memif)
             return false;
@@ -353,62 +270,86 @@ static bool start_other(struct fg_daemon *d, struct fg_port *p, struct fg_error 
     if (!probe(fg_port_device_is_pci(pc->device) ? "pci" : "vdev", devargs, &p->ethdev[0], err))
         return false;
     p->ethdevs = 1;
-    if (!start_ethdev(d, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
+    if (!start_ethdev(g, pc, p->ethdev[0], p->first_queue, (uint16_t)pc->queues, err))
         return false;
-    know_ourselves(d, p);
-    fg_port_steer(d, p);
+    know_ourselves(g, p);
+    fg_port_steer(g, p);
     for (unsigned q = 0; q < pc->queues; q++)
-        d->queues[p->first_queue + q].filtered = d->filter && d->config.filter.enabled;
+        g->queues[p->first_queue + q].filtered = g->options.filter_frames;
     return !p->memif || fg_port_memif_start(p->memif, err);
 }
 
-bool fg_port_start_all(struct fg_daemon *d, struct fg_error *err)
+bool fg_port_group_start(struct fg_port_group *g, const struct fg_port_group_options *options,
+                         struct fg_error *err)
 {
-    static const struct rte_mbuf_dynfield mark = {.name = "floodgate_mark",
-                                                  .size = sizeof(struct fg_worker_route),
-                                                  .align = _Alignof(struct fg_worker_route)};
     struct fg_error why;
     unsigned next = 0;
 
-    fg_worker_route_offset = rte_mbuf_dynfield_register(&mark);
-    d->queues_count = fg_port_queues_total(&d->config);
-    d->queues = calloc(d->queues_count, sizeof(*d->queues));
-    if (fg_worker_route_offset < 0 || !d->queues)
-        return fg_fail(err, "no room for ports: %s", rte_strerror(rte_errno));
-    for (unsigned i = 0; i < d->config.ports_count; i++) {
-        struct fg_port *p = &d->ports[i];
+    FG_ASSERT(options->count <= FG_PORT_MAX);
+    g->options = *options;
+    g->queues_count = fg_port_queues_total(options->ports, options->count);
+    g->queues = calloc(g->queues_count, sizeof(*g->queues));
+    if (!g->queues)
+        return fg_fail(err, "no memory for %u queues", g->queues_count);
+    for (unsigned i = 0; i < g->options.count; i++) {
+        struct fg_port *p = &g->list[i];
 
-        p->config = &d->config.ports[i];
+        p->options = &g->options.ports[i];
         p->first_queue = (uint16_t)next;
-        next += p->config->queues;
-        if (!(p->config->af_xdp ? start_af_xdp(d, p, &why) : start_other(d, p, &why)))
-            return fg_fail(err, "port %s (%s): %s", p->config->name, p->config->device, why.text);
-        fg_diag(FG_DIAG_INFO, "port %s: %s, %u queue%s", p->config->name, p->config->device,
-                p->config->queues, p->config->queues == 1 ? "" : "s");
-        if (p->config->generic)
+        next += p->options->queues;
+        if (!(p->options->af_xdp ? start_af_xdp(g, p, &why) : start_other(g, p, &why)))
+            return fg_fail(err, "port %s (%s): %s", p->options->name, p->options->device, why.text);
+        fg_diag(FG_DIAG_INFO, "port %s: %s, %u queue%s", p->options->name, p->options->device,
+                p->options->queues, p->options->queues == 1 ? "" : "s");
+        if (p->options->generic)
             fg_diag(FG_DIAG_WARNING,
                     "port %s: XDP in generic mode: slow, for drivers without native XDP",
-                    p->config->name);
+                    p->options->name);
     }
-    fg_port_links_start(d);
+    fg_port_links_start(g);
     return true;
 }
 
-void fg_port_stop_all(struct fg_daemon *d)
+void fg_port_group_stop(struct fg_port_group *g)
 {
-    fg_port_links_stop(d);
+    fg_port_links_stop(g);
     rte_log_set_level_pattern("pmd.net.af_xdp",
                               RTE_LOG_CRIT); /* it cannot take our program away, nor should it */
-    for (unsigned i = 0; i < d->config.ports_count; i++) {
-        fg_port_memif_stop(d->ports[i].memif);
-        d->ports[i].memif = NULL;
-        for (unsigned k = 0; k < d->ports[i].ethdevs; k++) {
-            rte_eth_dev_stop(d->ports[i].ethdev[k]);
-            rte_eth_dev_close(d->ports[i].ethdev[k]);
+    for (unsigned i = 0; i < g->options.count; i++) {
+        fg_port_memif_stop(g->list[i].memif);
+        g->list[i].memif = NULL;
+        for (unsigned k = 0; k < g->list[i].ethdevs; k++) {
+            rte_eth_dev_stop(g->list[i].ethdev[k]);
+            rte_eth_dev_close(g->list[i].ethdev[k]);
         }
     }
-    for (unsigned i = 0; i < d->queues_count; i++)
-        rte_mempool_free(d->queues ? d->queues[i].pool : NULL);
-    free(d->queues);
-    d->queues = NULL;
+    for (unsigned i = 0; i < g->queues_count; i++)
+        rte_mempool_free(g->queues ? g->queues[i].pool : NULL);
+    free(g->queues);
+    g->queues = NULL;
+}
+
+static void add_counters(uint16_t ethdev, struct fg_port_counters *sum)
+{
+    struct rte_eth_stats stats;
+
+    if (rte_eth_stats_get(ethdev, &stats) != 0)
+        return;
+    sum->rx_packets += stats.ipackets;
+    sum->rx_bytes += stats.ibytes;
+    sum->rx_missed += stats.imissed;
+    sum->rx_errors += stats.ierrors;
+    sum->rx_no_mbuf += stats.rx_nombuf;
+    sum->tx_packets += stats.opackets;
+    sum->tx_bytes += stats.obytes;
+    sum->tx_errors += stats.oerrors;
+}
+
+struct fg_port_counters fg_port_counters(const struct fg_port *port)
+{
+    struct fg_port_counters sum = {0};
+
+    for (unsigned i = 0; i < port->ethdevs; i++)
+        add_counters(port->ethdev[i], &sum);
+    return sum;
 }

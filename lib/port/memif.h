@@ -11,21 +11,20 @@
  *
  * The peer connects to the socket of the configuration; the driver has one of its own beside it.
  */
-#ifndef FG_MEMIF_H
-#define FG_MEMIF_H
+#ifndef FG_PORT_MEMIF_H
+#define FG_PORT_MEMIF_H
 
-#include "base/base.h"
+#include "port/port.h"
 
-struct fg_daemon;
-struct fg_port;
 struct fg_port_memif;
 
 bool fg_port_device_is_memif(const char *device);
 
 /** Before the driver is probed. Writes the devargs for it; NULL and err: wrong arguments, or no
  * socket. */
-struct fg_port_memif *fg_port_memif_open(struct fg_daemon *d, struct fg_port *port, char *devargs,
-                                         size_t size, struct fg_error *err);
+struct fg_port_memif *fg_port_memif_open(const struct fg_port_group *group,
+                                         const struct fg_port *port, char *devargs, size_t size,
+                                         struct fg_error *err);
 /** Once the device is started. */
 bool fg_port_memif_start(struct fg_port_memif *memif, struct fg_error *err);
 void fg_port_memif_stop(

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The filter in front of the ports, and the options of lib/port as this daemon has them. */
+#include "daemon.h"
+
+#include <net/if.h>
+
+#include "base/diag.h"
+#include "port/messages.h"
+
+static bool any_af_xdp(const struct fg_config *c)
+{
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp)
+            return true;
+    return false;
+}
+
+/*
+ * No port has a kernel driver: the workers filter. The tables are pinned all the same, so that
+ * lists outlive the daemon; where the kernel does not let us, they lie in our memory.
+ */
+static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options options,
+                              struct fg_error *err)
+{
+    d->filter = fg_filter_open(&options, err);
+    if (d->filter)
+        return fg_filter_lock(options.pins, err);
+    fg_diag(FG_DIAG_WARNING, "lists of the filter end with this process: %s", err->text);
+    options.pins = NULL;
+    d->filter = fg_filter_open(&options, err);
+    return d->filter != NULL;
+}
+
+/* The program is needed even with the filter off: it takes the order packets before the
+ * kernel does. */
+bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_config *c = &d->config;
+    bool on = c->filter.enabled;
+    struct fg_filter_options options = {
+        .pins = c->filter.pins,
+        .order_port = c->orders.port,
+        .order_ports = (uint16_t)fg_config_order_ports(c),
+        .order_rate = on ? c->filter.order.rate : 0,
+        .order_burst = c->filter.order.burst,
+        .syn_rate = on ? c->filter.syn.rate : 0,
+        .syn_burst = c->filter.syn.burst,
+        .net_factor = c->filter.net_factor,
+        .sample_rate = c->filter.sample_rate,
+        .monitor = c->filter.monitor,
+        .other_rate = on ? c->filter.other.rate : 0,
+        .other_burst = c->filter.other.burst,
+        .sources_max = c->filter.sources_max,
+        .prefixes_max = c->filter.prefixes_max,
+        .v6_prefix = c->filter.v6_prefix,
+    };
+
+    if (!any_af_xdp(c))
+        return !on || (open_filter_alone(d, options, err) && fg_penalty_box_lists(d, err));
+    fg_port_messages_take_xdp();
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
+            return fg_fail(err, "port %s: no interface %s here", c->ports[i].name,
+                           c->ports[i].device);
+    d->filter = fg_filter_open(&options, err);
+    if (!d->filter || !fg_filter_lock(c->filter.pins, err) || !fg_penalty_box_lists(d, err))
+        return false;
+    for (unsigned i = 0; i < c->ports_count; i++)
+        if (c->ports[i].af_xdp &&
+            !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
+            return false;
+    return true;
+}
+
+static bool workers_pass(const void *group, unsigned timeout_ms)
+{
+    return fg_worker_group_pass(group, timeout_ms);
+}
+
+struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d)
+{
+    const struct fg_config *c = &d->config;
+    struct fg_port_group_options options = {
+        .ports = c->ports,
+        .count = c->ports_count,
+        .eal = &c->eal,
+        .workers = c->workers.count,
+        .order_port = c->orders.port,
+        .steer = c->orders.steer,
+        .filter_frames = d->filter && c->filter.enabled,
+        .filter = d->filter,
+        .workers_pass = workers_pass,
+        .ctx = &d->workers,
+    };
+
+    for (unsigned i = 0; i < c->workers.count; i++)
+        options.cpus[i] = fg_config_cpu(c, i);
+    return options;
+}
