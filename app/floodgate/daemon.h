@@ -9,6 +9,7 @@
 
 #include "alarms.h"
 #include "base/clock.h"
+#include "config/config.h"
 #include "control/control.h"
 #include "frame/frame.h"
 #include "inbound/inbound.h"

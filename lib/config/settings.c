@@ -46,7 +46,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"port", "busy_budget", FG_KIND_NUMBER, 0, PORT(busy_budget), "64", 0, 1024, NULL, NULL,
      "interface only: packets of one busy poll of the AF_XDP socket; 0 = no busy polling"},
     {"port", "descriptors", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, PORT(descriptors), "1024", 64, 8192, NULL, NULL,
-     "places of each receive and transmit ring"},
+     "slots of each receive and transmit ring"},
     {"port", "mtu", FG_KIND_NUMBER, FG_SET_ZERO_OK, PORT(mtu), "0", 576, 9600, NULL, NULL,
      "largest IP packet, bytes; 0 = leave it as it is"},
     {"port", "address", FG_KIND_ADDRESSES, 0, PORT(address), "", 1, TEXT_MAX, NULL, "198.18.0.1, 2001:db8::1",
@@ -62,7 +62,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"workers", "burst", FG_KIND_NUMBER, 0, GLOBAL(workers.burst), "64", 1, 256, NULL, NULL,
      "frames that a worker takes from a queue at a time"},
     {"workers", "handoff", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(workers.handoff), "1024", 64, 1 << 20,
-     NULL, NULL, "places of each ring between two workers"},
+     NULL, NULL, "slots of each ring between two workers"},
 
     {"eal", "huge", FG_KIND_BOOL, 0, GLOBAL(eal.huge), "yes", 0, 0, NULL, NULL,
      "use hugepages when the machine has some; without them the packet path is slower"},

@@ -67,7 +67,7 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
 /**
  * Locks the folder of the pins until the process ends, however it ends. Without it a second daemon
  * would replace the program of a running one, and its rates. After fg_filter_open, which makes the
- * folder; once in a process. False and err.
+ * folder; once in a process. Waits up to 2 s for a process that is being killed. False and err.
  */
 bool fg_filter_lock(const char *pins, struct fg_error *err);
 

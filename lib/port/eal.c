@@ -2,34 +2,34 @@
 /* DPDK's start: memory, lcores, buses. */
 #include "port/eal.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "port/hugepages.h"
 #include "port/messages.h"
-#include "port/port.h"
 
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_pci.h>
 
-#define ARGS_MAX     64
-#define EAL_SPARE_MB 64   /* for drivers and EAL itself, beside the mbuf pools */
-#define MBUF_BYTES   2560 /* mempool header, mbuf, headroom and 2 KiB of data */
+#define EAL_SPARE_MB   64   /* for drivers and EAL itself, beside the mbuf pools */
+#define MBUF_BYTES     2560 /* mempool header, mbuf, headroom and 2 KiB of data */
+#define PREFIX_WAIT_MS 2000
+#define PREFIX_POLL_US 20000
 
 static bool started;
 
-struct args {
-    int count;
-    char *list[ARGS_MAX];
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct args *a, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void add(struct fg_port_arguments *a, const char *fmt,
+                                                      ...)
 {
     va_list values;
 
-    FG_ASSERT(a->count < ARGS_MAX - 1);
+    FG_ASSERT(a->count < FG_PORT_ARGUMENTS_MAX - 1);
     va_start(values, fmt);
     FG_ASSERT(vasprintf(&a->list[a->count++], fmt, values) > 0);
     va_end(values);
@@ -94,7 +94,7 @@ static void cpus_text(const cpu_set_t *set, char *text, size_t size)
 }
 
 /* The main lcore is 0; worker i is lcore i + 1 on its CPU, which other workers may share. */
-static void add_lcores(struct args *a, const struct fg_port_group_options *o,
+static void add_lcores(struct fg_port_arguments *a, const struct fg_port_group_options *o,
                        const cpu_set_t *others)
 {
     char any[2048], text[16384];
@@ -118,33 +118,30 @@ static void add_lcores(struct args *a, const struct fg_port_group_options *o,
     add(a, "0");
 }
 
-static void add_memory(struct args *a, const struct fg_port_group_options *o)
+static uint64_t memory_mb(const struct fg_port_group_options *o)
 {
     uint64_t needed = fg_port_memory(fg_port_queues_total(o->ports, o->count), o->eal->mbufs);
-    uint64_t mb = o->eal->memory_mb ? o->eal->memory_mb : (needed >> 20) + EAL_SPARE_MB;
-    bool huge = false;
 
-    if (o->eal->huge) {
-        uint64_t have;
+    return o->eal->memory_mb ? o->eal->memory_mb : (needed >> 20) + EAL_SPARE_MB;
+}
 
-        fg_port_hugepages_reclaim(o->eal->file_prefix);
-        have = fg_port_hugepages_free_bytes();
-        huge = have >> 20 >= mb;
-        if (!huge)
-            fg_diag(FG_DIAG_NOTICE,
-                    "%llu MiB of hugepages are free, %llu are needed: going on without, slower",
-                    (unsigned long long)have >> 20, (unsigned long long)mb);
-    }
-    if (!huge)
+static void add_memory(struct fg_port_arguments *a, const struct fg_port_group_options *o,
+                       const char *huge_dir)
+{
+    if (huge_dir) {
+        add(a, "--huge-dir");
+        add(a, "%s", huge_dir);
+    } else {
         add(a, "--no-huge");
-    if (!huge || o->eal->memory_mb) {
+    }
+    if (!huge_dir || o->eal->memory_mb) {
         add(a, "-m");
-        add(a, "%llu", (unsigned long long)mb);
+        add(a, "%llu", (unsigned long long)memory_mb(o));
     }
 }
 
 /* Returns whether PCI devices are wanted; only the ones named are taken. */
-static bool add_pci(struct args *a, const struct fg_port_group_options *o)
+static bool add_pci(struct fg_port_arguments *a, const struct fg_port_group_options *o)
 {
     bool any = false;
 
@@ -171,32 +168,106 @@ static bool any_virtio_user(const struct fg_port_group_options *o)
     return false;
 }
 
+void fg_port_eal_arguments(const struct fg_port_group_options *o, const char *program,
+                           const char *huge_dir, struct fg_port_arguments *a)
+{
+    cpu_set_t others;
+
+    a->count = 0;
+    add(a, "%s", program);
+    other_cpus(o, &others);
+    add_lcores(a, o, &others);
+    add(a, "--file-prefix");
+    add(a, "%s", o->eal->file_prefix);
+    add(a, "--log-level=warning");
+    add(a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
+    add_memory(a, o, huge_dir);
+    if (any_virtio_user(o))
+        add(a, "--single-file-segments");
+    if (!add_pci(a, o))
+        add(a, "--iova-mode=va");
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+/* As EAL names it. */
+static void runtime_config(const char *file_prefix, char *path, size_t size)
+{
+    const char *dir = getenv("RUNTIME_DIRECTORY");
+
+    if (!dir)
+        dir = getuid() == 0 ? "/var/run" : getenv("XDG_RUNTIME_DIR");
+    snprintf(path, size, "%s/dpdk/%s/config", dir ? dir : "/tmp", file_prefix);
+}
+
+/* Does another process hold EAL's lock of this prefix? *owner: 0 = one of another container. */
+static bool prefix_is_taken(const char *file_prefix, pid_t *owner)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char path[512];
+    bool taken;
+    int fd;
+
+    runtime_config(file_prefix, path, sizeof(path));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    taken = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    *owner = lock.l_pid;
+    close(fd);
+    return taken;
+}
+
+/* A killed process holds it, and its memory, until the kernel has taken it down. */
+static bool wait_for_prefix(const char *file_prefix, struct fg_error *err)
+{
+    uint64_t end_ms = fg_clock_mono_ms() + PREFIX_WAIT_MS;
+    pid_t owner;
+
+    while (prefix_is_taken(file_prefix, &owner)) {
+        if (fg_clock_mono_ms() >= end_ms)
+            return fg_fail(err,
+                           "DPDK does not start: file_prefix %s is in use by process %d; accepted: "
+                           "one for each process",
+                           file_prefix, (int)owner);
+        fg_clock_sleep_us(PREFIX_POLL_US);
+    }
+    return true;
+}
+
+/* False: the packet path is without hugepages. */
+static bool find_hugepages(const struct fg_port_group_options *o, struct fg_port_hugepages *found)
+{
+    struct fg_error why = {""};
+
+    if (!o->eal->huge)
+        return false;
+    fg_port_hugepages_reclaim(o->eal->file_prefix);
+    if (fg_port_hugepages_find(memory_mb(o) << 20, o->eal->file_prefix, found, &why))
+        return true;
+    fg_diag(FG_DIAG_NOTICE, "no hugepages, the packet path is slower: %llu MiB are needed; %s",
+            (unsigned long long)memory_mb(o), why.text);
+    return false;
+}
+
 bool fg_port_eal_start(const struct fg_port_group_options *o, const char *program,
                        struct fg_error *err)
 {
-    struct args a = {0};
+    struct fg_port_hugepages huge;
+    struct fg_port_arguments a;
     cpu_set_t others;
 
-    add(&a, "%s", program);
     other_cpus(o, &others);
-    add_lcores(&a, o, &others);
-    add(&a, "--file-prefix");
-    add(&a, "%s", o->eal->file_prefix);
-    add(&a, "--log-level=warning");
-    add(&a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
-    add_memory(&a, o);
-    if (any_virtio_user(o))
-        add(&a, "--single-file-segments");
-    if (!add_pci(&a, o))
-        add(&a, "--iova-mode=va");
+    if (!wait_for_prefix(o->eal->file_prefix, err))
+        return false;
+    fg_port_eal_arguments(o, program, find_hugepages(o, &huge) ? huge.dir : NULL, &a);
     fg_port_messages_take_eal();
     started = rte_eal_init(a.count, a.list) >= 0;
     if (!started)
-        fg_fail(err, "DPDK does not start: %s (file_prefix %s in use by another process?)",
-                rte_strerror(rte_errno), o->eal->file_prefix);
-    sched_setaffinity(0, sizeof(others),
-                      &others); /* for threads that we start later; EAL narrowed it */
-    return started;             /* EAL keeps pointers into the arguments: they are not freed */
+        fg_fail(err, "DPDK does not start: %s", fg_port_messages_eal_said());
+    /* for threads that we start later: EAL narrowed it to one CPU */
+    sched_setaffinity(0, sizeof(others), &others);
+    return started; /* EAL keeps pointers into the arguments: they are not freed */
 }
 
 void fg_port_eal_stop(void)

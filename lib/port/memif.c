@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #define TYPE_CONNECTED 7
 #define POLL_MS        100   /* how often a waiting thread checks whether it should end */
 #define BARRIER_US     10000 /* where the kernel has no membarrier */
+#define HANDSHAKE_MS   2000  /* a peer that has not connected by then is sent away */
 
 struct address {
     struct sockaddr_un un;
@@ -36,10 +38,12 @@ struct fg_port_memif {
     bool server;                    /**< the role of the driver */
     struct address outside, inside; /**< the peer's way, the driver's socket */
     int listener;
-    long owner, group; /**< of the socket; -1 = ours */
+    bool bound;    /* the socket of the listener is at its path */
+    long uid, gid; /**< of that socket; -1 = ours */
     _Atomic bool quit;
     pthread_t thread;
     bool started;
+    bool told_silent;  /* of the peers since the last good one */
     eth_rx_burst_t rx; /**< the driver's, while the port is shut */
     eth_tx_burst_t tx;
 };
@@ -101,8 +105,8 @@ static void reopen(struct fg_port_memif *m)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Hands on one message with its file; its type, or -1 at the end of the connection. to < 0: throws
- * it away.
+/* Hands on one message with its file; its type, or -1 at the end of the connection, or when the
+ * other end does not read. to < 0: throws it away.
  */
 static int pass(int from, int to)
 {
@@ -122,7 +126,7 @@ static int pass(int from, int to)
 
         memcpy(&number, message, sizeof(number));
         type = number;
-        if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL) != n)
+        if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
             type = -1;
     }
     for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c; c = CMSG_NXTHDR(&header, c))
@@ -137,12 +141,13 @@ static int pass(int from, int to)
     return type;
 }
 
-/* True: there is something to read, or the other end is gone. */
-static bool readable(struct fg_port_memif *m, int a, int b, bool ready[2])
+/* True: there is something to read, or the other end is gone. False: the port stops, or end_ms (0 =
+ * no such time) has come. */
+static bool readable(struct fg_port_memif *m, int a, int b, uint64_t end_ms, bool ready[2])
 {
     struct pollfd fds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
 
-    while (!atomic_load(&m->quit))
+    while (!atomic_load(&m->quit) && (!end_ms || fg_clock_mono_ms() < end_ms))
         if (poll(fds, 2, POLL_MS) > 0) {
             ready[0] = fds[0].revents;
             ready[1] = fds[1].revents;
@@ -157,7 +162,7 @@ static void wait_for_driver(struct fg_port_memif *m, int driver)
     bool ready[2];
 
     shutdown(driver, SHUT_WR);
-    while (readable(m, driver, -1, ready) && pass(driver, -1) >= 0)
+    while (readable(m, driver, -1, 0, ready) && pass(driver, -1) >= 0)
         ;
 }
 
@@ -174,16 +179,28 @@ static void let_in_again(struct fg_port_memif *m)
         fg_diag(FG_DIAG_ERROR, "port %s: cannot be started again", m->port->options->name);
 }
 
+/* One line for all such peers until one connects: a peer may come again and again. */
+static void tell_silent(struct fg_port_memif *m)
+{
+    if (!m->told_silent && !atomic_load(&m->quit))
+        fg_diag(FG_DIAG_NOTICE,
+                "port %s: a peer of the memif did not connect within %d s: sent away",
+                m->port->options->name, HANDSHAKE_MS / 1000);
+    m->told_silent = true;
+}
+
 /*
  * Until either end is gone. From the message on that makes the driver connect, a peer has nothing
- * more to say than that it goes, in one way or another.
+ * more to say than that it goes, in one way or another. The port has room for one peer: so one that
+ * does not get that far in time makes room for the next.
  */
 static void relay(struct fg_port_memif *m, int peer, int driver)
 {
     const int last = m->server ? TYPE_CONNECT : TYPE_CONNECTED;
+    uint64_t end_ms = fg_clock_mono_ms() + HANDSHAKE_MS;
     bool connected = false, ready[2];
 
-    while (readable(m, peer, driver, ready)) {
+    while (readable(m, peer, driver, connected ? 0 : end_ms, ready)) {
         int type = 0;
 
         if (ready[1])
@@ -197,6 +214,10 @@ static void relay(struct fg_port_memif *m, int peer, int driver)
         if (type < 0)
             break;
     }
+    if (!connected && fg_clock_mono_ms() >= end_ms)
+        tell_silent(m);
+    else if (connected)
+        m->told_silent = false;
     shut(m);
     wait_for_driver(m, driver);
     let_in_again(m);
@@ -208,8 +229,8 @@ static int accept_one(struct fg_port_memif *m)
 {
     bool ready[2];
 
-    return readable(m, m->listener, -1, ready) ? accept4(m->listener, NULL, NULL, SOCK_CLOEXEC)
-                                               : -1;
+    return readable(m, m->listener, -1, 0, ready) ? accept4(m->listener, NULL, NULL, SOCK_CLOEXEC)
+                                                  : -1;
 }
 
 /* A peer that is a server may not be there yet. */
@@ -245,19 +266,35 @@ static void *run(void *memif)
     return NULL;
 }
 
+/* A socket that a killed daemon left stands in the way. Anything else at that path is not ours. */
+static bool remove_socket(const struct address *a, struct fg_error *err)
+{
+    struct stat st;
+
+    if (a->abstract || lstat(a->un.sun_path, &st) < 0)
+        return true; /* bind tells what else is wrong */
+    if (!S_ISSOCK(st.st_mode))
+        return fg_fail(err,
+                       "socket %s: there is something that is no socket; accepted: a path where "
+                       "nothing is, or a socket",
+                       a->un.sun_path);
+    return unlink(a->un.sun_path) == 0 ||
+           fg_fail(err, "socket %s: cannot be replaced: %s", a->un.sun_path, strerror(errno));
+}
+
 static bool listen_at(struct fg_port_memif *m, const struct address *a, struct fg_error *err)
 {
+    if (!remove_socket(a, err))
+        return false;
     m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (!a->abstract)
-        unlink(a->un.sun_path); /* of a daemon that was killed */
-    if (m->listener < 0 || bind(m->listener, (const struct sockaddr *)&a->un, a->size) < 0 ||
-        listen(m->listener, 1) < 0)
+    m->bound = m->listener >= 0 && bind(m->listener, (const struct sockaddr *)&a->un, a->size) == 0;
+    if (!m->bound || listen(m->listener, 1) < 0)
         return fg_fail(err, "socket %s: %s", a->un.sun_path + a->abstract, strerror(errno));
-    if (a->abstract || (m->owner < 0 && m->group < 0) ||
-        chown(a->un.sun_path, (uid_t)m->owner, (gid_t)m->group) == 0)
+    if (a->abstract || (m->uid < 0 && m->gid < 0) ||
+        chown(a->un.sun_path, (uid_t)m->uid, (gid_t)m->gid) == 0)
         return true;
-    return fg_fail(err, "socket %s: cannot give it to %ld:%ld: %s", a->un.sun_path, m->owner,
-                   m->group, strerror(errno));
+    return fg_fail(err, "socket %s: cannot give it to %ld:%ld: %s", a->un.sun_path, m->uid, m->gid,
+                   strerror(errno));
 }
 
 /* ---- arguments ------------------------------------------------------------------------------- */
@@ -285,7 +322,19 @@ static const char *value_of(const struct rte_kvargs *list, const char *key, cons
     return value ? value : otherwise;
 }
 
-/* The driver gets all of them as they are, but for the socket. */
+/* The driver draws one by lot at each start, and shoppers would send to the old one until their ARP
+ * entry ends. Locally administered; the same for the same port and socket. */
+static void stable_mac(const struct fg_port_memif *m, char *text, size_t size)
+{
+    const char *name = m->port->options->name, *path = m->outside.un.sun_path + m->outside.abstract;
+    uint64_t hash = fg_mix64(fg_crc32c(name, strlen(name)), fg_crc32c(path, strlen(path)));
+
+    snprintf(text, size, "02:%02x:%02x:%02x:%02x:%02x", (unsigned)(hash & 0xff),
+             (unsigned)(hash >> 8 & 0xff), (unsigned)(hash >> 16 & 0xff),
+             (unsigned)(hash >> 24 & 0xff), (unsigned)(hash >> 32 & 0xff));
+}
+
+/* The driver gets all of them as they are, but for the socket; and a MAC. */
 static void write_devargs(const struct fg_port_memif *m, const struct rte_kvargs *list,
                           char *devargs, size_t size)
 {
@@ -293,6 +342,12 @@ static void write_devargs(const struct fg_port_memif *m, const struct rte_kvargs
     size_t used = (size_t)snprintf(devargs, size, "%.*s,socket=%s", (int)strcspn(device, ","),
                                    device, m->inside.un.sun_path + m->inside.abstract);
 
+    if (!rte_kvargs_get(list, "mac") && used < size) {
+        char mac[32];
+
+        stable_mac(m, mac, sizeof(mac));
+        used += (size_t)snprintf(devargs + used, size - used, ",mac=%s", mac);
+    }
     for (unsigned i = 0; i < list->count && used < size; i++)
         if (strcmp(list->pairs[i].key, "socket") != 0)
             used += (size_t)snprintf(devargs + used, size - used, ",%s=%s", list->pairs[i].key,
@@ -307,8 +362,8 @@ static bool read_devargs(struct fg_port_memif *m, const struct rte_kvargs *list,
     bool abstract = strcmp(value_of(list, "socket-abstract", "yes"), "yes") == 0;
 
     m->server = strcmp(role, "server") == 0 || strcmp(role, "master") == 0;
-    m->owner = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
-    m->group = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
+    m->uid = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
+    m->gid = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
     for (unsigned i = 0; i < m->group->options.count; i++) {
         const struct fg_port_memif *other = m->group->list[i].memif;
 
@@ -327,9 +382,11 @@ struct fg_port_memif *fg_port_memif_open(const struct fg_port_group *group,
     const char *device = port->options->device, *args = device + strcspn(device, ",");
     struct rte_kvargs *list = rte_kvargs_parse(*args ? args + 1 : "", NULL);
     struct fg_port_memif *m = calloc(1, sizeof(*m));
-    bool ok = list && m;
+    bool ok = list != NULL;
 
     FG_ASSERT(m);
+    for (unsigned i = 0; list && i < list->count; i++)
+        ok &= list->pairs[i].value != NULL;
     m->group = group;
     m->port = port;
     m->listener = -1;
@@ -339,8 +396,8 @@ struct fg_port_memif *fg_port_memif_open(const struct fg_port_group *group,
     if (ok)
         write_devargs(m, list, devargs, size);
     rte_kvargs_free(list);
-    if (ok && m->server && !m->inside.abstract)
-        unlink(m->inside.un.sun_path); /* of a daemon that was killed: the driver would not start */
+    if (ok && m->server) /* the driver would not start over a socket, and deletes anything else */
+        ok = remove_socket(&m->inside, err);
     if (ok && (m->server || listen_at(m, &m->inside, err)))
         return m;
     fg_port_memif_stop(m);
@@ -367,7 +424,7 @@ void fg_port_memif_stop(struct fg_port_memif *m)
     if (m->listener >= 0) {
         const struct address *a = m->server ? &m->outside : &m->inside;
 
-        if (!a->abstract)
+        if (m->bound && !a->abstract)
             unlink(a->un.sun_path);
         close(m->listener);
     }

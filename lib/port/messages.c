@@ -20,8 +20,24 @@ static enum fg_diag_level of_eal(int level)
     return level == (int)RTE_LOG_WARNING ? FG_DIAG_WARNING : FG_DIAG_NOTICE;
 }
 
+static char eal_last[256];
+
+const char *fg_port_messages_eal_said(void)
+{
+    return eal_last;
+}
+
+/* "EAL: FATAL: Cannot init memory" */
+static void keep_error(const char *text, size_t len)
+{
+    snprintf(eal_last, sizeof(eal_last), "%.*s", (int)len, text);
+    eal_last[strcspn(eal_last, "\n")] = '\0';
+}
+
 static ssize_t take_eal(void *cookie, const char *text, size_t len)
 {
+    if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR)
+        keep_error(text, len);
     fg_diag_lines(of_eal(rte_log_cur_msg_loglevel()), text, len);
     return (ssize_t)len;
 }

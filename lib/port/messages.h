@@ -5,6 +5,8 @@
 
 /** EAL's and the drivers' lines go the same way. Before rte_eal_init. */
 void fg_port_messages_take_eal(void);
+/** Their last error, as one line; "" = none so far. */
+const char *fg_port_messages_eal_said(void);
 
 /**
  * libbpf's and libxdp's warnings are kept instead of written: most belong to an adopted program and

@@ -310,6 +310,19 @@ bool fg_port_group_start(struct fg_port_group *g, const struct fg_port_group_opt
     return true;
 }
 
+/* A virtual device goes too, so that a later start may make it anew. */
+static void stop_ethdev(const struct fg_port *p, uint16_t ethdev)
+{
+    bool made_here = !p->options->af_xdp && !fg_port_device_is_pci(p->options->device);
+    struct rte_eth_dev_info info = {0};
+
+    rte_eth_dev_info_get(ethdev, &info);
+    rte_eth_dev_stop(ethdev);
+    rte_eth_dev_close(ethdev);
+    if (made_here && info.device)
+        rte_dev_remove(info.device);
+}
+
 void fg_port_group_stop(struct fg_port_group *g)
 {
     fg_port_links_stop(g);
@@ -318,10 +331,8 @@ void fg_port_group_stop(struct fg_port_group *g)
     for (unsigned i = 0; i < g->options.count; i++) {
         fg_port_memif_stop(g->list[i].memif);
         g->list[i].memif = NULL;
-        for (unsigned k = 0; k < g->list[i].ethdevs; k++) {
-            rte_eth_dev_stop(g->list[i].ethdev[k]);
-            rte_eth_dev_close(g->list[i].ethdev[k]);
-        }
+        for (unsigned k = 0; k < g->list[i].ethdevs; k++)
+            stop_ethdev(&g->list[i], g->list[i].ethdev[k]);
     }
     for (unsigned i = 0; i < g->queues_count; i++)
         rte_mempool_free(g->queues ? g->queues[i].pool : NULL);

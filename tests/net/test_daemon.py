@@ -311,13 +311,49 @@ def test_hugepages_of_a_killed_daemon(lab):
     files = lambda: glob.glob(f'/dev/hugepages/{gate.tag}*')  # noqa: E731
     for _ in range(3):
         gate.start()
-        assert 'hugepages are free' not in gate.output()
+        assert 'no hugepages' not in gate.output()
         used = len(files())
         assert used, 'it uses hugepages'
         gate.kill()
     gate.start()
     assert len(files()) == used, 'nothing piles up'
     gate.stop()
+
+
+def only_mount(options):
+    """A wrapper of a command: the only hugetlbfs that it sees, or none."""
+    mount = f'mount -t hugetlbfs -o {options} none /dev/hugepages' if options else 'true'
+    return ('unshare', '-m', '--propagation', 'private', 'sh', '-c',
+            f'while umount /dev/hugepages 2>/dev/null; do :; done; {mount} && exec "$@"', 'sh')
+
+
+def test_hugepages_that_cannot_be_used(lab):
+    """hugepages: read-only, limited, of another size, without mount, reserved: it starts, and says which it is"""
+    gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048, 'eal.huge': 'yes'})
+    cases = [('', 'no hugetlbfs is mounted'), ('pagesize=2M,ro', '/dev/hugepages is mounted read-only'),
+             ('pagesize=2M,size=8M', 'the limit of the mount /dev/hugepages leaves 8 MiB')]
+    if os.path.exists('/sys/kernel/mm/hugepages/hugepages-1048576kB'):
+        cases.append(('pagesize=1G', 'in pages of 1048576 KiB'))
+    for options, words in cases:
+        gate.start(wrapper=only_mount(options))
+        lines = [line for line in gate.output().splitlines() if 'no hugepages' in line]
+        assert len(lines) == 1 and words in lines[0] and 'MiB are needed' in lines[0], gate.output()
+        assert ' error ' not in gate.output(), gate.output()
+        gate.stop()
+
+
+def test_one_file_prefix_twice(lab):
+    """a second process of the same file_prefix is told who has it; a killed one is waited for"""
+    gate = lab.daemon(device='net_null0', settings=SMALL).start()
+    other = lab.daemon(device='net_null0', settings={**SMALL, 'eal.file_prefix': gate.tag})
+    other.start(ready=False)
+    assert other.process.wait(20) == 1, other.output()
+    errors = [line for line in other.output().splitlines() if ' error ' in line]
+    words = f'file_prefix {gate.tag} is in use by process {gate.process.popen.pid};'
+    assert len(errors) == 1 and words in errors[0], other.output()
+    assert gate.healthy()
+    gate.restart(kill=True)
+    assert gate.stop() == 0
 
 
 def test_telemetry(lab):
