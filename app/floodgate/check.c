@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <net/if.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "base/folder.h"
@@ -25,27 +24,13 @@ static bool check_keys(const struct fg_config *c, struct fg_error *err)
     return keys != NULL;
 }
 
-/* DPDK would panic over a CPU that this process may not use. */
 static bool check_cpus(const struct fg_config *c, struct fg_error *err)
 {
-    char list[512] = "";
-    size_t used = 0;
-    cpu_set_t ours;
+    int cpus[FG_WORKERS_MAX];
 
-    if (sched_getaffinity(0, sizeof(ours), &ours) < 0)
-        return true;
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE && used + 8 < sizeof(list); cpu++)
-        if (CPU_ISSET(cpu, &ours))
-            used +=
-                (size_t)snprintf(list + used, sizeof(list) - used, "%s%u", used ? "," : "", cpu);
-    for (unsigned i = 0; i < c->workers.count; i++) {
-        int cpu = fg_config_cpu(c, i);
-
-        if (cpu >= 0 && !CPU_ISSET((size_t)cpu, &ours))
-            return fg_fail(err, "worker %u: this process may not use CPU %d; accepted: %s", i, cpu,
-                           list);
-    }
-    return true;
+    for (unsigned i = 0; i < c->workers.count; i++)
+        cpus[i] = fg_config_cpu(c, i);
+    return fg_port_check_cpus(cpus, c->workers.count, err);
 }
 
 static bool check_log_folder(const struct fg_config *c, struct fg_error *err)

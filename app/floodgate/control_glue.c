@@ -7,18 +7,18 @@
 #define CATCH_UP_MS 5000
 
 /* What became of a command, in words for the operator. */
-static enum fg_control_result outcome(enum fg_mail mail, const struct fg_stock_answer *answer,
-                                      struct fg_error *err)
+static enum fg_control_result outcome(enum fg_worker_mail mail,
+                                      const struct fg_stock_answer *answer, struct fg_error *err)
 {
     switch (mail) {
-    case FG_MAIL_NOT_SENT:
+    case FG_WORKER_MAIL_NOT_SENT:
         fg_fail(err, "the appliance is stopping, or an earlier command is still under way; nothing "
                      "was changed");
         return FG_CONTROL_UNAVAILABLE;
-    case FG_MAIL_TIMEOUT:
+    case FG_WORKER_MAIL_TIMEOUT:
         fg_fail(err, "no answer within 5 s; it may still happen, look before you repeat it");
         return FG_CONTROL_UNAVAILABLE;
-    case FG_MAIL_ANSWERED:
+    case FG_WORKER_MAIL_ANSWERED:
         break;
     }
     switch (answer->status) {
@@ -49,7 +49,7 @@ static enum fg_control_result ask_home(struct fg_daemon *d, struct fg_stock_comm
     struct fg_stock_answer answer = {0};
     unsigned home = fg_user_owner(command->item, d->config.workers.count);
 
-    return outcome(fg_mailbox_ask(d, home, command, &answer), &answer, err);
+    return outcome(fg_worker_mailbox_ask(&d->mailbox, home, command, &answer), &answer, err);
 }
 
 static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_command *command,
@@ -57,7 +57,7 @@ static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_comma
 {
     struct fg_stock_answer answer = {0};
 
-    return outcome(fg_mailbox_ask_all(d, command, &answer), &answer, err);
+    return outcome(fg_worker_mailbox_ask_all(&d->mailbox, command, &answer), &answer, err);
 }
 
 /* The ledger numbers items in the order of the log, and so do we: one creation at a time, ledger up
@@ -69,7 +69,7 @@ static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item,
 {
     const struct fg_ledger_item *found;
 
-    if (fg_mailbox_under_way(d) || !fg_ledger_follower_catch_up(d, CATCH_UP_MS)) {
+    if (fg_worker_mailbox_under_way(&d->mailbox) || !fg_ledger_follower_catch_up(d, CATCH_UP_MS)) {
         fg_fail(err,
                 "an earlier command is still under way, or the ledger lags; nothing was changed");
         return FG_CONTROL_UNAVAILABLE;

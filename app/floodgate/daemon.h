@@ -15,7 +15,7 @@
 #include "inbound/inbound.h"
 #include "port/port.h"
 #include "snapshots.h"
-#include "worker/group.h"
+#include "worker/mailbox.h"
 
 /** Follows the log into the ledger, which the control thread reads under the lock. */
 struct fg_ledger_follower {
@@ -26,12 +26,6 @@ struct fg_ledger_follower {
     struct fg_error error;
     pthread_t thread;
     bool started;
-};
-
-/** Commands on their way, by worker; control thread only. */
-struct fg_mailbox {
-    uint32_t ticket; /**< of the last command sent */
-    uint32_t under_way[FG_WORKERS_MAX];
 };
 
 struct fg_daemon {
@@ -74,7 +68,7 @@ struct fg_daemon {
     unsigned sinks_count;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
-    struct fg_mailbox mailbox;
+    struct fg_worker_mailbox mailbox;
     struct fg_health_alarms alarms;
 
     uint64_t started_ms;
@@ -117,15 +111,6 @@ void fg_ledger_follower_stop(struct fg_daemon *d);
  * the time of a snapshot does not count. */
 bool fg_ledger_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
 
-/* mailbox.c: control thread */
-enum fg_mail { FG_MAIL_ANSWERED, FG_MAIL_NOT_SENT, FG_MAIL_TIMEOUT };
-enum fg_mail fg_mailbox_ask(struct fg_daemon *d, unsigned worker, struct fg_stock_command *command,
-                            struct fg_stock_answer *answer);
-/** The same command to every worker; *answer is the first that is not done, or the last. */
-enum fg_mail fg_mailbox_ask_all(struct fg_daemon *d, struct fg_stock_command *command,
-                                struct fg_stock_answer *answer);
-uint32_t fg_mailbox_under_way(struct fg_daemon *d);
-
 /* redis.c */
 bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
 bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err);
@@ -147,10 +132,8 @@ const char *fg_state_name(struct fg_daemon *d); /**< "running", "degraded", ... 
 const char *fg_log_state_name(int state);       /**< of enum fg_journal_state */
 unsigned fg_stalled_workers(const struct fg_daemon *d);
 
-/* measure.c: every counter into a sheet. Any thread but a worker. telemetry.c: rte_telemetry */
+/* measure.c: every counter into a sheet. Any thread but a worker */
 void fg_measure(void *daemon, struct fg_control_sheet *sheet);
-void fg_telemetry_start(struct fg_daemon *d);
-void fg_telemetry_stop(void);
 
 /* shield.c: main thread */
 bool fg_penalty_box_lists(struct fg_daemon *d,

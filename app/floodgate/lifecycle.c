@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/diag.h"
+#include "control/telemetry.h"
 #include "notify.h"
 
 #include <rte_cycles.h>
@@ -34,6 +35,7 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
     char copy[sizeof(d->config.api.socket)];
     const char *folder;
 
+    d->mailbox = (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->stopping};
     snprintf(copy, sizeof(copy), "%s", d->config.api.socket);
     folder = dirname(copy);
     if (mkdir(folder, 0755) < 0 && errno != EEXIST)
@@ -87,7 +89,7 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
     d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
         return false;
-    fg_telemetry_start(d);
+    fg_control_telemetry_start(fg_measure, d);
     return true;
 }
 
@@ -124,7 +126,7 @@ static void stop_threads(struct fg_daemon *d)
 void fg_daemon_stop(struct fg_daemon *d)
 {
     stop_threads(d);
-    fg_telemetry_stop();
+    fg_control_telemetry_stop();
     fg_port_group_stop(&d->ports);
     fg_worker_group_destroy(&d->workers);
     fg_penalty_box_stop(d);

@@ -66,6 +66,25 @@ bool fg_port_device_is_pci(const char *device)
     return rte_pci_addr_parse(name, &addr) == 0;
 }
 
+bool fg_port_check_cpus(const int *cpus, unsigned workers, struct fg_error *err)
+{
+    char list[512] = "";
+    size_t used = 0;
+    cpu_set_t ours;
+
+    if (sched_getaffinity(0, sizeof(ours), &ours) < 0)
+        return true;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && used + 8 < sizeof(list); cpu++)
+        if (CPU_ISSET(cpu, &ours))
+            used +=
+                (size_t)snprintf(list + used, sizeof(list) - used, "%s%u", used ? "," : "", cpu);
+    for (unsigned i = 0; i < workers; i++)
+        if (cpus[i] >= 0 && !CPU_ISSET((size_t)cpus[i], &ours))
+            return fg_fail(err, "worker %u: this process may not use CPU %d; accepted: %s", i,
+                           cpus[i], list);
+    return true;
+}
+
 /* CPUs of all threads that are no workers: those that no worker was given, or all when none is
  * left. */
 static void other_cpus(const struct fg_port_group_options *o, cpu_set_t *set)

@@ -97,6 +97,9 @@ struct fg_port_group {
 
 /* ---- DPDK ------------------------------------------------------------------------------------ */
 
+/** May this process use these CPUs (-1 = any)? False and err: DPDK would panic. Changes nothing. */
+bool fg_port_check_cpus(const int *cpus, unsigned workers, struct fg_error *err);
+
 /** Memory, lcores (0 is the caller, n + 1 is worker n), and the PCI devices that are ports. Once in
  * a process. */
 bool fg_port_eal_start(const struct fg_port_group_options *options, const char *program,

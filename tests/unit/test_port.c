@@ -239,6 +239,31 @@ static void test_cpu_arguments(void **state)
     contains(arguments(&o, NULL), ",1@1023 ");
 }
 
+static void test_cpus_of_this_process(void **state)
+{
+    int a = first_cpu(), b = a + 1, cpus[3] = {-1, a, -1};
+    struct fg_error err = {""};
+    cpu_set_t before, now;
+    char wanted[64];
+
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    now = ours; /* without regard to what DPDK's start left */
+    assert_int_equal(sched_setaffinity(0, sizeof(now), &now), 0);
+    assert_true(fg_port_check_cpus(cpus, 3, &err));
+    cpus[2] = 1023;
+    assert_true(fg_port_check_cpus(cpus, 2, &err));
+    assert_false(fg_port_check_cpus(cpus, 3, &err));
+    contains(err.text, "worker 2: this process may not use CPU 1023; accepted: ");
+    CPU_ZERO(&now); /* as in the cpuset of a service or a container */
+    CPU_SET((size_t)a, &now);
+    assert_int_equal(sched_setaffinity(0, sizeof(now), &now), 0);
+    cpus[2] = b;
+    assert_false(fg_port_check_cpus(cpus, 3, &err));
+    snprintf(wanted, sizeof(wanted), "may not use CPU %d; accepted: %d", b, a);
+    contains(err.text, wanted);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 /* ---- hugepages ------------------------------------------------------------------------------- */
 
 static void path_in(char *path, size_t size, const char *name)
@@ -825,6 +850,7 @@ int main(void)
         cmocka_unit_test(test_memory_arguments),
         cmocka_unit_test(test_device_arguments),
         cmocka_unit_test(test_cpu_arguments),
+        cmocka_unit_test(test_cpus_of_this_process),
         cmocka_unit_test(test_reclaim),
         cmocka_unit_test(test_no_hugepages),
         cmocka_unit_test(test_every_kind),

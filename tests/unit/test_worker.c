@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
-#include "worker/group.h"
+#include <pthread.h>
+
+#include "worker/mailbox.h"
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -359,6 +361,85 @@ static void test_wrong_tag(void **state)
     destroy(&w);
 }
 
+/* ---- mailbox --------------------------------------------------------------------------------- */
+
+struct loops {
+    struct world *world;
+    _Atomic bool quit;
+};
+
+static void *run_loops(void *arg)
+{
+    struct loops *loops = arg;
+
+    while (!atomic_load(&loops->quit)) {
+        loop_all(loops->world);
+        make_durable(loops->world);
+    }
+    return NULL;
+}
+
+static struct fg_stock_command item_set(void)
+{
+    return (struct fg_stock_command){
+        .type = FG_STOCK_ITEM_SET, .item = ITEM, .order_max = 4, .user_limit = 4, .hold_ms = 60000};
+}
+
+static void test_mailbox(void **state)
+{
+    struct fg_stock_command c = item_set();
+    struct fg_worker_mailbox m;
+    struct fg_stock_answer answer;
+    struct loops loops;
+    _Atomic bool stopping;
+    struct world w;
+    pthread_t thread;
+
+    create(&w, 2);
+    m = (struct fg_worker_mailbox){.group = &w.group, .stopping = &stopping};
+    loops.world = &w;
+    atomic_store(&loops.quit, false);
+    atomic_store(&stopping, false);
+    assert_int_equal(pthread_create(&thread, NULL, run_loops, &loops), 0);
+    assert_int_equal(fg_worker_mailbox_ask(&m, fg_user_owner(ITEM, 2), &c, &answer),
+                     FG_WORKER_MAIL_ANSWERED);
+    assert_int_equal(answer.token, 1);
+    c.type = FG_STOCK_ITEM_APPLY;
+    assert_int_equal(fg_worker_mailbox_ask_all(&m, &c, &answer), FG_WORKER_MAIL_ANSWERED);
+    assert_int_equal(answer.token, 2);
+    assert_int_equal(fg_worker_mailbox_under_way(&m), 0);
+    atomic_store(&stopping, true);
+    assert_int_equal(fg_worker_mailbox_ask(&m, 0, &c, &answer), FG_WORKER_MAIL_NOT_SENT);
+    atomic_store(&loops.quit, true);
+    pthread_join(thread, NULL);
+    destroy(&w);
+}
+
+/* A late answer is not taken for that of a later command. */
+static void test_mailbox_late(void **state)
+{
+    struct fg_stock_command c = item_set();
+    unsigned home = fg_user_owner(ITEM, 2);
+    struct fg_worker_mailbox m;
+    struct fg_stock_answer answer;
+    _Atomic bool stopping;
+    struct world w;
+
+    create(&w, 2);
+    atomic_store(&stopping, false);
+    m = (struct fg_worker_mailbox){.group = &w.group, .stopping = &stopping};
+    atomic_store(&w.group.quit, true); /* a wait ends at once */
+    assert_int_equal(fg_worker_mailbox_ask(&m, home, &c, &answer), FG_WORKER_MAIL_TIMEOUT);
+    assert_int_equal(fg_worker_mailbox_under_way(&m), 1);
+    assert_int_equal(fg_worker_mailbox_ask(&m, !home, &c, &answer), FG_WORKER_MAIL_NOT_SENT);
+    loop_all(&w); /* now the worker does it */
+    make_durable(&w);
+    loop_all(&w);
+    assert_int_equal(fg_worker_mailbox_under_way(&m), 0);
+    assert_int_equal(fg_worker_mailbox_ask(&m, home, &c, &answer), FG_WORKER_MAIL_TIMEOUT);
+    destroy(&w);
+}
+
 /* ---- EAL ------------------------------------------------------------------------------------- */
 
 static struct rte_ring *port_ring(const char *name)
@@ -408,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_answers),   cmocka_unit_test(test_no_mbuf),
         cmocka_unit_test(test_no_slot),   cmocka_unit_test(test_handoff_full),
         cmocka_unit_test(test_wrong_tag), cmocka_unit_test(test_port_takes_nothing),
+        cmocka_unit_test(test_mailbox),   cmocka_unit_test(test_mailbox_late),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

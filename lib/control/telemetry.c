@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sheet for dpdk-telemetry.py: one command for each section. Handlers run on a thread of DPDK.
- */
-#include "daemon.h"
+#include "control/telemetry.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -14,7 +13,8 @@
 #define PREFIX "/floodgate/"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct fg_daemon *shown; /* NULL when there is nothing to show any more */
+static fg_control_telemetry_measure *measure_all; /* NULL: there is nothing to show */
+static void *measure_ctx;
 
 struct reply {
     struct rte_tel_data *data;
@@ -101,8 +101,8 @@ static int answer(const char *command, const char *params, struct rte_tel_data *
 
     rte_tel_data_start_dict(data);
     pthread_mutex_lock(&lock);
-    if (shown && sheet)
-        fg_measure(shown, sheet);
+    if (measure_all && sheet)
+        measure_all(measure_ctx, sheet);
     pthread_mutex_unlock(&lock);
     for (unsigned i = 0; sheet && i < FG_CONTROL_SECTIONS; i++) {
         command_of(i, name);
@@ -115,12 +115,15 @@ static int answer(const char *command, const char *params, struct rte_tel_data *
     return 0;
 }
 
-void fg_telemetry_start(struct fg_daemon *d)
+void fg_control_telemetry_start(fg_control_telemetry_measure *measure, void *ctx)
 {
     char command[64], help[96];
     bool taken = true;
 
-    shown = d;
+    pthread_mutex_lock(&lock);
+    measure_all = measure;
+    measure_ctx = ctx;
+    pthread_mutex_unlock(&lock);
     for (unsigned i = 0; i < FG_CONTROL_SECTIONS; i++) {
         if (fg_control_sections[i].shape == FG_CONTROL_HIDDEN)
             continue;
@@ -132,9 +135,9 @@ void fg_telemetry_start(struct fg_daemon *d)
         fg_diag(FG_DIAG_WARNING, "DPDK's telemetry does not take our commands");
 }
 
-void fg_telemetry_stop(void)
+void fg_control_telemetry_stop(void)
 {
     pthread_mutex_lock(&lock);
-    shown = NULL;
+    measure_all = NULL;
     pthread_mutex_unlock(&lock);
 }
