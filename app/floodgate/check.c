@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
+#include "control/viewer.h"
 #include "daemon.h"
 #include "ledger/snapshot.h"
 
@@ -83,6 +84,11 @@ static bool check_group(const struct fg_config *c, struct fg_error *err)
     return fg_control_check_group(c->api.group, err);
 }
 
+static bool check_metrics(const struct fg_config *c, struct fg_error *err)
+{
+    return !c->metrics.listen[0] || fg_control_check_viewer(c->metrics.listen, err);
+}
+
 static uint64_t available_bytes(void)
 {
     uint64_t kib = UINT64_MAX >> 10;
@@ -145,6 +151,7 @@ static const struct {
     {"kafka", "properties_file", check_kafka, 0},
     {"api", "socket", check_socket, 0},
     {"api", "group", check_group, 0},
+    {"metrics", "listen", check_metrics, 0},
     {"limits", "orders_max", check_log, CHECK_ONLY},
 };
 

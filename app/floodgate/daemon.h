@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "control/control.h"
+#include "control/viewer.h"
 #include "frame/frame.h"
 #include "inbound/inbound.h"
 #include "port/port.h"
@@ -68,6 +69,7 @@ struct fg_daemon {
     unsigned sinks_count;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
+    struct fg_control_viewer *viewer; /**< NULL = off */
     struct fg_worker_mailbox mailbox;
     struct fg_health_alarms alarms;
 

@@ -46,6 +46,17 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
     return d->control != NULL;
 }
 
+/* Has no part in the sale, and reads what the control server reads. */
+static bool start_viewer(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_control_daemon glue = fg_control_glue(d);
+
+    if (!d->config.metrics.listen[0])
+        return true;
+    d->viewer = fg_control_viewer_start(d->config.metrics.listen, &glue, err);
+    return d->viewer != NULL;
+}
+
 static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_worker_group_options o = fg_worker_options_of(&d->config);
@@ -77,7 +88,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
     return fg_journal_thread_start(d, err) && start_sinks(d, err) &&
            fg_ledger_follower_start(d, err) &&
            fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
-           fg_inbound_open(d, err) && start_control(d, err);
+           fg_inbound_open(d, err) && start_control(d, err) && start_viewer(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -112,6 +123,8 @@ static void stop_threads(struct fg_daemon *d)
     if (d->workers.started && !wait_quiet(d))
         fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
                 QUIET_MS / 1000);
+    fg_control_viewer_stop(d->viewer);
+    d->viewer = NULL;
     if (d->control)
         fg_control_stop(d->control);
     d->control = NULL;

@@ -70,6 +70,9 @@ struct fg_config {
         unsigned mode;    /**< its permissions, octal in the file */
         char group[64];   /**< its group; "" = leave */
     } api;
+    struct {             /* [metrics] */
+        char listen[64]; /**< address and port of the read-only listener; "" = none */
+    } metrics;
     struct { /* [limits], of the whole appliance */
         uint32_t items_max, orders_max, users_max, parked_max, held_max;
         uint32_t user_rate;  /**< new reservations a second of one user; 0 = no limit */

@@ -27,6 +27,8 @@ const struct fg_config_section fg_config_sections[] = {
     {"postgres", "Orders and stock in PostgreSQL; without a conninfo there are none."},
     {"kafka", "Events to Kafka; without brokers there are none."},
     {"api", "The control server (fgctl, curl, metrics)."},
+    {"metrics",
+     "A read-only listener for Prometheus and health checks; without an address there is none."},
     {"limits", "Sizes of the appliance as a whole; memory is taken at start-up."},
     {NULL, NULL},
 };
@@ -213,6 +215,9 @@ const struct fg_config_setting fg_config_settings[] = {
      "permissions of the socket, octal: who may write to it controls the sale"},
     {"api", "group", FG_KIND_WORD, 0, GLOBAL(api.group), "", 1, 63, NULL, "floodgate",
      "group of the socket; not given = the daemon's"},
+
+    {"metrics", "listen", FG_KIND_LISTEN, 0, GLOBAL(metrics.listen), "", 1, 63, NULL, "127.0.0.1:9460",
+     "TCP address of /metrics, /healthz and /status; not given = none. Whoever reaches it can read the numbers of the sale, and change nothing"},
 
     {"limits", "items_max", FG_KIND_NUMBER, 0, GLOBAL(limits.items_max), "1000", 1, 1000000, NULL, NULL,
      "items"},

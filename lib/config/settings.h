@@ -31,7 +31,8 @@ enum fg_config_kind {
     FG_KIND_DEVICE,
     FG_KIND_CPUS,
     FG_KIND_ADDRESS,
-    FG_KIND_ADDRESSES /* of IP */
+    FG_KIND_ADDRESSES, /* of IP */
+    FG_KIND_LISTEN     /* an IP address in digits, and a TCP port */
 };
 
 enum {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "config/settings.h"
 #include "frame/frame.h"
 
@@ -126,6 +127,9 @@ void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, s
     case FG_KIND_ADDRESSES:
         snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas",
                  FG_HOST_ADDRESSES_MAX);
+        break;
+    case FG_KIND_LISTEN:
+        snprintf(text, size, "an IPv4 address:port or [IPv6 address]:port, in digits");
         break;
     default:
         accepted_number(s, text, size);
@@ -319,6 +323,9 @@ static const char *wrong_text(const struct fg_config_setting *s, const char *val
                    FG_HOST_ADDRESSES_MAX) > 0
                    ? NULL
                    : "not a list of unicast addresses";
+    case FG_KIND_LISTEN:
+        return fg_address_read(value, &(struct fg_address){0}) ? NULL
+                                                               : "not an address to listen at";
     default:
         return NULL;
     }

@@ -20,10 +20,16 @@
 #define FG_CONTROL_ARGS        2
 #define FG_CONTROL_ARG_SIZE    64
 
+struct fg_control_route;
+
+/** A listener with its routes: the control socket, or the viewer. */
 struct fg_control {
     struct MHD_Daemon *server;
     struct fg_control_daemon daemon;
-    char path[108];
+    const struct fg_control_route *routes; /**< routes_count of them */
+    unsigned routes_count;
+    uint64_t body_max;      /**< bytes of a request body; 0: no route takes one */
+    char path[108];         /**< of the control socket; "" = this is not it */
     uint64_t device, inode; /**< of the socket file: only that one is removed at the end */
 };
 

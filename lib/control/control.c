@@ -7,6 +7,7 @@
 
 #include "control/call.h"
 #include "control/http.h"
+#include "control/routes.h"
 #include "control/socket.h"
 
 /* Signals are the main thread's: the server's thread is born with all of them blocked. */
@@ -39,6 +40,9 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
     control = calloc(1, sizeof(*control));
     if (control) {
         control->daemon = *daemon;
+        control->routes = fg_control_routes;
+        control->routes_count = fg_control_routes_count;
+        control->body_max = FG_CONTROL_BODY_MAX;
         snprintf(control->path, sizeof(control->path), "%s", socket_path);
         if (stat(socket_path, &st) == 0) {
             control->device = st.st_dev;

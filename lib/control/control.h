@@ -38,7 +38,8 @@ enum fg_control_result {
 };
 
 /** The daemon, as the control server sees it. All functions are called from the control thread only
- * and may block for seconds. */
+ * and may block for seconds; the viewer (viewer.h) calls those that its header names, too, from a
+ * thread of its own. */
 struct fg_control_daemon {
     void *ctx;
     /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From libmicrohttpd's callbacks to one call of a route's handler, and its reply back. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "control/http.h"
 #include "control/routes.h"
+
+#define ENDLESS_FACTOR 8 /* times the largest body: then the server hangs up */
 
 struct upload {
     char *data;
@@ -12,13 +15,13 @@ struct upload {
     bool refused;  /**< too large, or no memory: the rest is read and thrown away */
 };
 
-static void upload_take(struct upload *upload, const char *data, size_t size)
+static void upload_take(struct upload *upload, const char *data, size_t size, uint64_t max)
 {
     size_t room = upload->room ? upload->room : 4096;
     char *grown;
 
     upload->seen += size;
-    if (upload->refused || upload->seen > FG_CONTROL_BODY_MAX) {
+    if (upload->refused || upload->seen > max) {
         upload->refused = true;
         return;
     }
@@ -104,8 +107,8 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
     json_error_t error;
 
     if (upload->refused)
-        return fg_control_call_fail(call, 413, NULL, "body: more than %u bytes",
-                                    FG_CONTROL_BODY_MAX);
+        return fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes",
+                                    call->control->body_max);
     if (upload->size == 0 && !(route->flags & FG_CONTROL_ROUTE_BODY))
         return true;
     if (upload->size == 0)
@@ -162,12 +165,12 @@ static enum MHD_Result answer(struct fg_control_call *call)
 
 /* Before the body is sent: 413 now saves the client the way. Chunked bodies are counted as they
  * come. */
-static bool announces_too_much(struct MHD_Connection *connection)
+static bool announces_too_much(struct MHD_Connection *connection, uint64_t max)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t length;
 
-    return text && (!fg_text_number(text, &length) || length > FG_CONTROL_BODY_MAX);
+    return text && (!fg_text_number(text, &length) || length > max);
 }
 
 enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
@@ -177,18 +180,19 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
     struct fg_control_call call = {.control = cls, .connection = connection, .code = 500};
     struct upload *upload = *state;
     const struct fg_control_route *route;
+    uint64_t max = call.control->body_max;
 
     if (!upload) {
         *state = calloc(1, sizeof(*upload));
-        if (!*state || !announces_too_much(connection))
+        if (!*state || !announces_too_much(connection, max))
             return *state ? MHD_YES : MHD_NO;
-        fg_control_call_fail(&call, 413, NULL, "body: more than %u bytes", FG_CONTROL_BODY_MAX);
+        fg_control_call_fail(&call, 413, NULL, "body: more than %" PRIu64 " bytes", max);
         return answer(&call);
     }
     if (*size) {
-        upload_take(upload, data, *size);
+        upload_take(upload, data, *size, max);
         *size = 0;
-        return upload->seen > 8ull * FG_CONTROL_BODY_MAX ? MHD_NO : MHD_YES; /* endless: hang up */
+        return upload->seen > ENDLESS_FACTOR * max ? MHD_NO : MHD_YES;
     }
     route = fg_control_route_find(&call, method, url);
     if (route && read_query(&call, route) && read_body(&call, route, upload))

@@ -89,7 +89,8 @@ void fg_control_handle_status(struct fg_control_call *call)
     json_object_set_new(status, "reason", fg_json_text(reason));
     json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
     json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
-    json_object_set_new(status, "api",
-                        json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
+    if (control->path[0])
+        json_object_set_new(status, "api",
+                            json_pack("{s:s, s:i}", "socket", control->path, "version", 1));
     fg_control_call_reply(call, 200, status);
 }

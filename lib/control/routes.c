@@ -122,32 +122,35 @@ static void allow(struct fg_control_call *call, const char *method)
 const struct fg_control_route *fg_control_route_find(struct fg_control_call *call,
                                                      const char *method, const char *path)
 {
+    const struct fg_control_route *routes = call->control->routes;
+
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
-    for (unsigned i = 0; i < fg_control_routes_count; i++) {
-        if (!path_matches(fg_control_routes[i].pattern, path, call->args))
+    for (unsigned i = 0; i < call->control->routes_count; i++) {
+        if (!path_matches(routes[i].pattern, path, call->args))
             continue;
-        if (strcmp(fg_control_routes[i].method, method) == 0) {
+        if (strcmp(routes[i].method, method) == 0) {
             call->allow[0] = 0;
-            return &fg_control_routes[i];
+            return &routes[i];
         }
-        allow(call, fg_control_routes[i].method);
+        allow(call, routes[i].method);
     }
     if (call->allow[0])
         fg_control_call_fail(call, 405, NULL, "%.16s is not possible here; %s is", method,
                              call->allow);
     else
-        fg_control_call_fail(call, 404, NULL, "no such path: %.128s; GET /v1 lists them", path);
+        fg_control_call_fail(call, 404, NULL, "no such path: %.128s; GET %s lists them", path,
+                             routes[0].pattern);
     return NULL;
 }
 
 void fg_control_handle_index(struct fg_control_call *call)
 {
+    const struct fg_control_route *routes = call->control->routes;
     json_t *list = json_array();
 
-    for (unsigned i = 0; i < fg_control_routes_count; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s}", "method", fg_control_routes[i].method, "path",
-                            fg_control_routes[i].pattern, "help", fg_control_routes[i].help));
+    for (unsigned i = 0; i < call->control->routes_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "method", routes[i].method, "path",
+                                              routes[i].pattern, "help", routes[i].help));
     fg_control_call_reply(call, 200, json_pack("{s:o}", "routes", list));
 }

@@ -90,6 +90,7 @@ static void measure(void *ctx, struct fg_control_sheet *sheet)
     struct fg_double *d = ctx;
     struct timespec time = {.tv_nsec = d->slow_ms * 1000000l};
 
+    d->measured++;
     if (d->slow_ms)
         nanosleep(&time, NULL);
     if (d->all_metrics) {

@@ -33,8 +33,9 @@ struct fg_double {
     unsigned item_calls, stock_calls, keys_calls, user_calls;
     unsigned users_room; /**< how many calls about users succeed before refuse_user counts */
     enum fg_control_result refuse_user;
-    unsigned slow_ms; /**< how long reading the counters takes */
-    bool all_metrics; /**< every metric has a value, and nothing else counts */
+    unsigned slow_ms;  /**< how long reading the counters takes */
+    unsigned measured; /**< how often they were read */
+    bool all_metrics;  /**< every metric has a value, and nothing else counts */
 };
 
 /** with_filter: try to open one with maps of its own below /sys/fs/bpf. */

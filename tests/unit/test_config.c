@@ -10,6 +10,8 @@
 
 #include "config/settings.h"
 
+#define LISTEN "accepted: an IPv4 address:port or [IPv6 address]:port, in digits"
+
 static char dir[64], path[96], keys[96], secret[96];
 static struct fg_config config;
 static char report[1 << 16];
@@ -284,6 +286,9 @@ static const struct {
     {"limits", "items_max = 1000001", "too large; accepted: 1..1000000"},
     {"limits", "user_rate = 1001", "too large; accepted: 0..1000"},
     {"limits", "user_burst = 0", "too small; accepted: 1..100000"},
+    {"metrics", "listen = localhost:9460", "not an address to listen at; " LISTEN},
+    {"metrics", "listen = 127.0.0.1:0", "not an address to listen at; " LISTEN},
+    {"metrics", "listen = unix:/run/metrics", "not an address to listen at; " LISTEN},
     {"redis", "address = nowhere", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:0", "not an address; accepted: host:port, [v6]:port or unix:/path"},
     {"redis", "address = h:65536", "not an address; accepted: host:port, [v6]:port or unix:/path"},
@@ -321,6 +326,8 @@ static void the_ends_of_ranges_are_accepted(void **state)
     accepts("log", "segment_bytes = 64k");
     accepts("log", "segment_bytes = 16g");
     accepts("redis", "address = unix:/run/redis/redis.sock");
+    accepts("metrics", "listen = 127.0.0.1:9460");
+    accepts("metrics", "listen = [::1]:9460");
     accepts("redis", "address = h:65535");
     accepts("api", "mode = 777");
     accepts("eal", "mbufs = 4096");
@@ -400,7 +407,7 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(5, GOOD "[wrokers]\ncount = 1\n",
              "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], "
              "[filter], [penalty], "
-             "[log], [redis], [postgres], [kafka], [api], [limits]");
+             "[log], [redis], [postgres], [kafka], [api], [metrics], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count: comes before the first [section]");
     fails_at(6, GOOD "[workers]\nspeed = 1\n",
              "[workers] speed: no such setting; accepted: count, cpus, idle, burst, handoff");

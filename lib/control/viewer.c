@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The read-only listener: the same HTTP layer as the control socket, with three routes. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/address.h"
+#include "control/call.h"
+#include "control/http.h"
+#include "control/report.h"
+#include "control/routes.h"
+#include "control/system.h"
+#include "control/viewer.h"
+
+#define CONNECTIONS 16
+#define TIMEOUT_S   5    /* of a silent connection: Prometheus keeps none open between scrapes */
+#define MEMORY      8192 /* of a connection: its request line and headers */
+#define BACKLOG     16
+
+/* A page, for those who ask again at once. */
+struct page {
+    char *text;
+    json_t *json;
+    uint64_t made_ms;
+};
+
+struct fg_control_viewer {
+    struct fg_control server; /* first: a call points to it */
+    struct page metrics, status;
+};
+_Static_assert(offsetof(struct fg_control_viewer, server) == 0, "a call points to the server");
+
+static void forget(struct page *page)
+{
+    free(page->text);
+    json_decref(page->json);
+    memset(page, 0, sizeof(*page));
+}
+
+/* Only good pages are kept. */
+static void keep(struct page *page, const struct fg_control_call *call)
+{
+    forget(page);
+    if (call->code != 200)
+        return;
+    page->text = call->text ? strdup(call->text) : NULL;
+    page->json = json_incref(call->json);
+    page->made_ms = fg_clock_mono_ms();
+}
+
+static void show(struct fg_control_call *call, struct page *page,
+                 void (*make)(struct fg_control_call *call))
+{
+    bool fresh = (page->text || page->json) &&
+                 fg_clock_mono_ms() - page->made_ms < FG_CONTROL_VIEWER_KEEP_MS;
+
+    if (!fresh) {
+        make(call);
+        keep(page, call);
+        return;
+    }
+    call->text = page->text ? strdup(page->text) : NULL;
+    fg_control_call_reply(call, 200, json_incref(page->json));
+}
+
+static struct fg_control_viewer *viewer_of(struct fg_control_call *call)
+{
+    return (struct fg_control_viewer *)call->control;
+}
+
+static void handle_metrics(struct fg_control_call *call)
+{
+    show(call, &viewer_of(call)->metrics, fg_control_handle_metrics);
+}
+
+static void handle_status(struct fg_control_call *call)
+{
+    show(call, &viewer_of(call)->status, fg_control_handle_status);
+}
+
+static const struct fg_control_route routes[] = {
+    {"GET", "/", fg_control_handle_index, 0, "this list"},
+    {"GET", "/metrics", handle_metrics, 0, "Prometheus text format"},
+    {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
+    {"GET", "/status", handle_status, 0, "state of the appliance, its log and its sinks"},
+};
+
+static int open_socket(const struct fg_address *address)
+{
+    int fd = socket(address->as.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (fd >= 0 && address->as.any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    return fd;
+}
+
+static bool read_address(const char *listen, struct fg_address *address, struct fg_error *err)
+{
+    return fg_address_read(listen, address) ||
+           fg_fail(err, "%s is not an address with a port, like 127.0.0.1:9460 or [::1]:9460",
+                   listen);
+}
+
+bool fg_control_check_viewer(const char *listen, struct fg_error *err)
+{
+    struct fg_address address;
+    int fd, why;
+
+    if (!read_address(listen, &address, err))
+        return false;
+    address.as.v4.sin_port = 0; /* any: v6 has its port at the same offset */
+    _Static_assert(
+        offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "port");
+    fd = open_socket(&address);
+    why = fd < 0 || bind(fd, &address.as.any, address.size) < 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return !why || fg_fail(err, "cannot listen at %s: %s", listen, strerror(why));
+}
+
+static int open_listener(const char *listen_at, struct fg_error *err)
+{
+    struct fg_address address;
+    int fd;
+
+    if (!read_address(listen_at, &address, err))
+        return -1;
+    fd = open_socket(&address);
+    if (fd < 0 || bind(fd, &address.as.any, address.size) < 0 || listen(fd, BACKLOG) < 0) {
+        fg_fail(err, "metrics: cannot listen at %s: %s", listen_at, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Signals are the main thread's: the server's thread is born with all of them blocked. */
+static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
+{
+    sigset_t all, before;
+    struct MHD_Daemon *mhd;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    mhd = MHD_start_daemon(
+        MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
+        fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
+        fg_control_http_completed, NULL, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return mhd;
+}
+
+struct fg_control_viewer *fg_control_viewer_start(const char *listen,
+                                                  const struct fg_control_daemon *daemon,
+                                                  struct fg_error *err)
+{
+    struct fg_control_viewer *viewer;
+    int fd = open_listener(listen, err);
+
+    if (fd < 0)
+        return NULL;
+    viewer = calloc(1, sizeof(*viewer));
+    if (viewer) {
+        viewer->server.daemon = *daemon;
+        viewer->server.routes = routes;
+        viewer->server.routes_count = sizeof(routes) / sizeof(routes[0]);
+        viewer->server.server = start_server(&viewer->server, fd);
+    }
+    if (!viewer || !viewer->server.server) {
+        fg_fail(err, "metrics: the HTTP server at %s does not start: no memory or no thread",
+                listen);
+        free(viewer);
+        close(fd);
+        return NULL;
+    }
+    return viewer;
+}
+
+void fg_control_viewer_stop(struct fg_control_viewer *viewer)
+{
+    if (!viewer)
+        return;
+    MHD_stop_daemon(viewer->server.server); /* closes the listening socket */
+    forget(&viewer->metrics);
+    forget(&viewer->status);
+    free(viewer);
+}

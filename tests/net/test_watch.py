@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The read-only listener of a running daemon: by curl, by promtool, and by Debian's Prometheus."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.parse
+
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtest  # noqa: E402
+from fgshop import Shop  # noqa: E402
+
+LISTEN = '127.0.0.1:9460'  # in the namespace of the daemon
+
+
+def curl(ns, path, *options):
+    """(HTTP status, body) by Debian's curl, in the namespace."""
+    said = subprocess.run([*ns.enter(), 'curl', '-s', '-m', '10', '-w', '\n%{http_code}', *options, f'http://{LISTEN}{path}'],
+                          capture_output=True, text=True, check=False, timeout=30)
+    body, _, code = said.stdout.rpartition('\n')
+    return int(code), body
+
+
+def listeners(gate):
+    """TCP addresses at which the daemon listens, by the word of the kernel."""
+    said = gate.ns.run('ss', '-H', '-l', '-t', '-n', '-p')
+    return [line.split()[3] for line in said.splitlines() if f'pid={gate.process.pid},' in line]
+
+
+def test_off_by_default(lab):
+    """without [metrics] listen the daemon listens at no TCP port"""
+    s = Shop(lab)
+    assert listeners(s.gate) == []
+    s.audit(lab)
+
+
+def test_curl_and_promtool(lab):
+    """curl reads the three pages and can change nothing; promtool dislikes nothing; both sockets show the same numbers"""
+    s = Shop(lab, **{'metrics.listen': LISTEN})
+    assert listeners(s.gate) == [LISTEN]
+    assert s.reserve(1)[0] == 'RESERVED'
+    s.settle(100, 99, 1, 0)
+    status, page = curl(s.gate.ns, '/metrics')
+    assert status == 200, page
+    tool = subprocess.run(['promtool', 'check', 'metrics'], input=page, capture_output=True, text=True, check=False,
+                          timeout=30)
+    assert (tool.returncode, tool.stdout, tool.stderr) == (0, '', ''), (tool.stdout, tool.stderr)
+    assert '\nfloodgate_item_units{item="7",state="reserved"} 1\n' in page
+    names = set(re.findall(r'^# TYPE (\w+) ', page, re.M))
+    assert names == set(re.findall(r'^# TYPE (\w+) ', s.gate.api('GET', '/metrics')[1], re.M))
+    assert curl(s.gate.ns, '/healthz') == (200, '{"healthy":true}')
+    status, text = curl(s.gate.ns, '/status')
+    mine, theirs = json.loads(text), s.gate.get('/v1/status')
+    assert (mine['log']['durable_seq'], mine['state']) == (theirs['log']['durable_seq'], theirs['state']), mine
+    assert set(theirs) - set(mine) == {'api'}, set(theirs) ^ set(mine)
+    for method, path in (('POST', '/v1/items/7/close'), ('DELETE', '/v1/filter/block'), ('PATCH', '/v1/items/7')):
+        assert curl(s.gate.ns, path, '-X', method)[0] == 404, (method, path)
+    assert curl(s.gate.ns, '/metrics', '-X', 'POST')[0] == 405
+    assert s.gate.get('/v1/items/7')['state'] == 'open'
+    s.audit(lab)
+
+
+def test_taken_port(lab):
+    """a start says which address is taken, and --check which address this machine lacks"""
+    s = Shop(lab, **{'metrics.listen': LISTEN})
+    other = lab.daemon(s.link.b, ports={'shop': {'interface': s.link.b_if}},
+                       settings={'metrics.listen': '192.0.2.7:9460', 'eal.huge': 'no'})
+    code, text = other.check()
+    assert code != 0 and '[metrics] listen: cannot listen at 192.0.2.7:9460: Cannot assign requested address' in text, text
+    with s.link.b.inside():
+        taken = socket.create_server(('127.0.0.1', 9460))
+    other.settings['metrics.listen'] = LISTEN
+    other.write_config()
+    other.start(ready=False)
+    fgtest.wait_until(lambda: not other.running(), 60, 'the daemon refuses the address')
+    taken.close()
+    assert f'metrics: cannot listen at {LISTEN}: Address already in use' in other.output(), other.output()
+    s.audit(lab)
+
+
+class Prometheus:
+    """Debian's Prometheus with our rules, in the namespace of the daemon, which it scrapes each second."""
+
+    def __init__(self, lab, ns):
+        self.ns, folder = ns, lab.unique('prometheus')
+        os.mkdir(folder)
+        with open(f'{fgtest.ROOT}/config/prometheus.yml', encoding='utf-8') as sample:
+            text = sample.read()
+        text = text.replace('5s', '1s').replace('prometheus-rules.yml', f'{fgtest.ROOT}/config/prometheus-rules.yml')
+        with open(f'{folder}/prometheus.yml', 'w', encoding='utf-8') as out:
+            out.write(text)
+        self.process = ns.start('prometheus', f'--config.file={folder}/prometheus.yml', f'--storage.tsdb.path={folder}/data',
+                                '--web.listen-address=127.0.0.1:9090')
+        fgtest.wait_until(lambda: self.up() == [1.0], 60, 'Prometheus has scraped the appliance')
+
+    def get(self, path, **query):
+        with self.ns.inside():
+            connection = http.client.HTTPConnection('127.0.0.1', 9090, timeout=10)
+            connection.connect()
+        connection.request('GET', f'{path}?{urllib.parse.urlencode(query)}')
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        assert answer.status == 200, (path, query, text)
+        return json.loads(text)['data']
+
+    def query(self, expr):
+        """Values of the series that the expression gives now."""
+        return [float(series['value'][1]) for series in self.get('/api/v1/query', query=expr)['result']]
+
+    def up(self):
+        try:
+            return self.query('up{job="floodgate"}')
+        except (OSError, http.client.HTTPException, AssertionError):
+            return []
+
+    def firing(self):
+        """{alert: severity}"""
+        return {a['labels']['alertname']: a['labels']['severity'] for a in self.get('/api/v1/alerts')['alerts']
+                if a['state'] == 'firing'}
+
+    def rules(self):
+        return [rule for group in self.get('/api/v1/rules')['groups'] for rule in group['rules']]
+
+
+def panel_queries():
+    """{title and letter: expression} of the dashboard, as Grafana sends it."""
+    with open(f'{fgtest.ROOT}/config/grafana-floodgate.json', encoding='utf-8') as file:
+        rows = json.load(file)['panels']
+    panels = [p for row in rows for p in (row, *row.get('panels', []))]
+    return {f'{p["title"]} {t["refId"]}': t['expr'].replace('$__rate_interval', '8s').replace('$instance', '.*')
+            for p in panels for t in p.get('targets', [])}
+
+
+@fgtest.timeout(180)
+def test_prometheus(lab):
+    """every panel and every rule finds data in Debian's Prometheus; alerts fire and clear with their alarms"""
+    redis = lab.redis()
+    s = Shop(lab, redis=redis, workers=2, **{'redis.commands': 'yes', 'metrics.listen': LISTEN})
+    prometheus = Prometheus(lab, s.gate.ns)
+    status, order = s.reserve(1)
+    assert status == 'RESERVED'
+    redis.command('XADD', '{floodgate}:commands', '*', 'op', 'confirm', 'user', '1', 'order', order.hex())
+    queries = panel_queries()
+    assert len(queries) > 100
+    empty = set(queries)
+
+    def all_have_data():
+        empty.difference_update({name for name in empty if prometheus.query(queries[name])})
+        return not empty
+
+    try:
+        fgtest.wait_until(all_have_data, 60, 'each panel has data')
+    except fgtest.Timeout as error:
+        raise AssertionError(f'no data: {sorted(empty)}') from error
+    rules = prometheus.rules()
+    assert len(rules) > 20
+    for rule in rules:
+        selector = re.sub(r' (==|>=) \d+$', '', rule['query'])
+        assert selector != rule['query'] and prometheus.query(selector), rule['name']
+    said = s.gate.get('/v1/stats')['alarm_levels']
+    ruled = {alarm for rule in rules for alarm in re.findall(r'alarm="(\w+)"', rule['query'])}
+    assert ruled == set(said), ruled ^ set(said)
+    fgtest.wait_until(lambda: all(r['health'] == 'ok' for r in prometheus.rules()), 20, 'all rules were evaluated')
+    quiet = prometheus.firing()
+    assert 'FloodgateAlarmSink' not in quiet and 'FloodgateDown' not in quiet, quiet
+    redis.kill()
+    fgtest.wait_until(lambda: prometheus.firing().get('FloodgateAlarmSink') == 'warning', 30, 'the alert fires')
+    assert prometheus.firing().get('FloodgateAlarmCommands') == 'warning'
+    redis.start()
+    fgtest.wait_until(lambda: 'FloodgateAlarmSink' not in prometheus.firing(), 40, 'the alert clears')
+    s.audit(lab)
+    fgtest.wait_until(lambda: prometheus.up() == [0.0], 20, 'Prometheus sees the daemon gone')
+
+
+if __name__ == '__main__':
+    fgtest.main()
