@@ -46,7 +46,7 @@ enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_SHIELD_PAYLOAD 64
 #define FG_SHIELD_MAGIC_0 0x46 /* bytes on the wire */
 #define FG_SHIELD_MAGIC_1 0x47
-#define FG_SHIELD_VERSION 1
+#define FG_SHIELD_VERSION 2
 
 /* name, text. What the data path counts beside verdicts. */
 #define FG_EVENT_LIST(X)                                                                           \

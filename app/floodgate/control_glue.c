@@ -21,35 +21,42 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
     case FG_WORKER_MAIL_ANSWERED:
         break;
     }
-    switch (answer->status) {
-    case FG_STATUS_RESERVED:
+    switch ((enum fg_stock_outcome)answer->outcome) {
+    case FG_STOCK_OUTCOME_DONE:
         return FG_CONTROL_DONE;
-    case FG_STATUS_INSUFFICIENT:
+    case FG_STOCK_OUTCOME_INSUFFICIENT:
         fg_fail(err, "only %u units are free; nothing was changed", answer->left);
         return FG_CONTROL_CONFLICT;
-    case FG_STATUS_UNKNOWN_ITEM:
+    case FG_STOCK_OUTCOME_UNKNOWN_ITEM:
         fg_fail(err, "no such item");
         return FG_CONTROL_NOT_FOUND;
-    case FG_STATUS_FULL:
+    case FG_STOCK_OUTCOME_FULL:
         fg_fail(err, "no room for more; nothing was changed");
         return FG_CONTROL_CONFLICT;
-    case FG_STATUS_BUSY:
+    case FG_STOCK_OUTCOME_BUSY:
         fg_fail(err, "a queue or the log is full; nothing was changed, try again");
         return FG_CONTROL_UNAVAILABLE;
-    default:
-        fg_fail(err, "the log failed or the appliance is stopping (%s)",
-                fg_packet_status_name(answer->status));
-        return FG_CONTROL_UNAVAILABLE;
+    case FG_STOCK_OUTCOME_UNAVAILABLE:
+        break;
     }
+    fg_fail(err, "the log failed or the appliance is stopping; nothing was changed");
+    return FG_CONTROL_UNAVAILABLE;
+}
+
+/* The worker that owns this user, or is the home of this item. */
+static enum fg_control_result ask_owner(struct fg_daemon *d, uint64_t id,
+                                        struct fg_stock_command *command, struct fg_error *err)
+{
+    struct fg_stock_answer answer = {0};
+    unsigned owner = fg_user_owner(id, d->config.workers.count);
+
+    return outcome(fg_worker_mailbox_ask(&d->mailbox, owner, command, &answer), &answer, err);
 }
 
 static enum fg_control_result ask_home(struct fg_daemon *d, struct fg_stock_command *command,
                                        struct fg_error *err)
 {
-    struct fg_stock_answer answer = {0};
-    unsigned home = fg_user_owner(command->item, d->config.workers.count);
-
-    return outcome(fg_worker_mailbox_ask(&d->mailbox, home, command, &answer), &answer, err);
+    return ask_owner(d, command->item, command, err);
 }
 
 static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_command *command,
@@ -176,8 +183,8 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
 static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
-    struct fg_stock_command command = {.type = FG_STOCK_USER_SET, .item = user, .units = deny};
-    enum fg_control_result result = ask_home(d, &command, err);
+    struct fg_stock_command command = {.type = FG_STOCK_USER_SET, .user = user, .denied = deny};
+    enum fg_control_result result = ask_owner(d, user, &command, err);
 
     if (result == FG_CONTROL_CONFLICT)
         fg_fail(err,

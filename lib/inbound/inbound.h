@@ -17,11 +17,9 @@
 #include "sink/sink.h"
 
 #define FG_INBOUND_CAPACITY 4096 /**< operations under way at a time; places of each ring */
-#define FG_INBOUND_TOKEN                                                                           \
-    0x80000000u /**< tokens from here on are operations, those below are the caller's              \
-                 */
 
-/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer with the same token.
+/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer of kind
+ * FG_STOCK_INBOUND with the same token.
  */
 struct fg_inbound_command {
     uint32_t token;

@@ -58,7 +58,7 @@ void fg_inbound_slot_take(struct fg_inbound *s, const redisReply *entry)
     }
     s->free_count--;
     snprintf(p->id, sizeof(p->id), "%s", id);
-    p->operation.token = FG_INBOUND_TOKEN | (uint32_t)(p - s->places);
+    p->operation.token = (uint32_t)(p - s->places);
     p->wait_ms = AGAIN_MS_FIRST;
     give(s, p);
 }
@@ -88,8 +88,8 @@ void fg_inbound_slots_collect(struct fg_inbound *s)
             struct place *p;
 
             memcpy(&answer, message, sizeof(answer));
-            FG_ASSERT((answer.token ^ FG_INBOUND_TOKEN) < FG_INBOUND_CAPACITY);
-            p = &s->places[answer.token ^ FG_INBOUND_TOKEN];
+            FG_ASSERT(answer.kind == FG_STOCK_INBOUND && answer.token < FG_INBOUND_CAPACITY);
+            p = &s->places[answer.token];
             FG_ASSERT(p->state == SLOT_GIVEN || p->state == SLOT_LOST);
             s->given -= p->state == SLOT_GIVEN;
             if (p->state == SLOT_GIVEN)

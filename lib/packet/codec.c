@@ -78,31 +78,38 @@ const char *fg_packet_drop_text(unsigned drop)
 /* Bits that must be zero in a request, by operation. */
 struct shape {
     uint64_t user, item, until_ms;
+    uint32_t flags; /* bytes 48 to 51 */
     uint16_t quantity;
     bool known;
 };
 
+#define NOT_RESTOCK (UINT32_MAX & ~(uint32_t)FG_PACKET_RESTOCK)
+
 static const struct shape shapes[OP_COUNT] = {
-    [FG_OP_RESERVE] = {0, 0, UINT64_MAX, 0, true},
-    [FG_OP_CONFIRM] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_CANCEL] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_QUERY] = {0, UINT64_MAX, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_STOCK] = {UINT64_MAX, 0, UINT64_MAX, UINT16_MAX, true},
-    [FG_OP_EXTEND] = {0, UINT64_MAX, 0, UINT16_MAX, true},
+    [FG_OP_RESERVE] = {0, 0, UINT64_MAX, UINT32_MAX, 0, true},
+    [FG_OP_CONFIRM] = {0, UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT16_MAX, true},
+    [FG_OP_CANCEL] = {0, UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT16_MAX, true},
+    [FG_OP_QUERY] = {0, UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT16_MAX, true},
+    [FG_OP_STOCK] = {UINT64_MAX, 0, UINT64_MAX, UINT32_MAX, UINT16_MAX, true},
+    [FG_OP_EXTEND] = {0, UINT64_MAX, 0, UINT32_MAX, UINT16_MAX, true},
+    [FG_OP_REFUND] = {0, UINT64_MAX, UINT64_MAX, NOT_RESTOCK, UINT16_MAX, true},
+    [FG_OP_ORDERS] = {0, 0, UINT64_MAX, UINT32_MAX, 0, true},
 };
 
 static inline bool request_shape_ok(const fg_packet_request_at *r)
 {
     const struct shape *shape;
+    uint32_t flags;
 
-    if (fg_likely(r->op == FG_OP_RESERVE)) /* as its row says */
-        return !(r->until_ms | r->reserved);
+    memcpy(&flags, &r->flags, sizeof(flags)); /* with the reserved bytes behind it */
+    if (fg_likely(r->op == FG_OP_RESERVE))    /* as its row says */
+        return !(r->until_ms | flags);
     if (fg_unlikely(r->op >= OP_COUNT))
         return false;
     shape = &shapes[r->op];
     return shape->known &&
            !((r->user & shape->user) | (r->item & shape->item) | (r->until_ms & shape->until_ms) |
-             (r->quantity & shape->quantity) | r->reserved);
+             (r->quantity & shape->quantity) | (flags & shape->flags));
 }
 
 /* All but the tag. */
@@ -188,7 +195,7 @@ bool fg_packet_reply_check(const void *payload, const struct fg_packet_key *key)
         return false;
     if (r.status == FG_STATUS_NONE || r.status >= FG_STATUS_COUNT)
         return false;
-    if (r.reserved[0] | r.reserved[1] | r.reserved[2])
+    if (r.flags & ~FG_PACKET_LATE)
         return false;
     return fg_packet_siphash24_56(key->secret, payload) == r.tag;
 }

@@ -15,9 +15,11 @@
 
 #define FG_PACKET_SIZE    64     /**< UDP payload of a request and of a reply, bytes */
 #define FG_PACKET_MAGIC   0x4746 /**< bytes 'F' 'G' on the wire */
-#define FG_PACKET_VERSION 1
+#define FG_PACKET_VERSION 2
 #define FG_PACKET_TAG_AT  56   /**< the tag covers bytes 0..55 */
 #define FG_PACKET_REPLY   0x80 /**< set in `op` of a reply */
+#define FG_PACKET_RESTOCK 0x01 /**< flag of REFUND: the units go back on sale */
+#define FG_PACKET_LATE    0x01 /**< flag of a reply: confirmed after its hold had ended */
 #define FG_DEFAULT_PORT   4600 /**< UDP */
 
 /* name, number, roles that may do it, what it is */
@@ -27,12 +29,15 @@
     X(CANCEL, 3, FG_ROLE_SHOP | FG_ROLE_BACKEND, "give held units back")                           \
     X(QUERY, 4, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an order")             \
     X(STOCK, 5, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an item")              \
-    X(EXTEND, 6, FG_ROLE_BACKEND, "keep the units held until `until_ms`")
+    X(EXTEND, 6, FG_ROLE_BACKEND, "keep the units held until `until_ms`")                          \
+    X(REFUND, 7, FG_ROLE_BACKEND, "a sold order is undone: the buyer's limit is free again")       \
+    X(ORDERS, 8, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "one of the user's orders")
+#define FG_OP_WAIT_RESERVED 9 /**< kept for a waiting list: dropped as an unknown operation is */
 
 /* name, number, meaning */
 #define FG_STATUS_LIST(X)                                                                          \
     X(RESERVED, 1, "the units are held for the user until the deadline")                           \
-    X(SOLD, 2, "the order is confirmed and final")                                                 \
+    X(SOLD, 2, "the order is confirmed: its units are sold")                                       \
     X(CANCELLED, 3, "the order was cancelled, its units went back to sale")                        \
     X(EXPIRED, 4, "the hold ended before the order was confirmed, its units went back to sale")    \
     X(SOLD_OUT, 5, "no unit is free now")                                                          \
@@ -51,7 +56,11 @@
     X(UNAVAILABLE, 18, "the appliance accepts nothing: it stops, or its log failed")               \
     X(ON_SALE, 19, "answer to STOCK: the item is on sale, `left` units are about free")            \
     X(USER_RATE, 20, "the user asks for new orders too often; ask again after `retry_ms`")         \
-    X(USER_DENIED, 21, "the operator lets this user reserve nothing")
+    X(USER_DENIED, 21, "the operator lets this user reserve nothing")                              \
+    X(REFUNDED, 22, "the order was sold and has been refunded")                                    \
+    X(WAITING, 23, "reserved for a waiting list: the user has a place in the line")                \
+    X(NOT_LEADER, 24, "reserved for a pair: this appliance stands by, ask the other one")          \
+    X(WRONG_SHARD, 25, "reserved for a fleet: `quantity` is the member that this user belongs to")
 
 /* name, bit, name in the key file */
 #define FG_ROLE_LIST(X)                                                                            \
@@ -85,13 +94,14 @@ struct __attribute__((may_alias)) fg_packet_request {
     uint8_t version;
     uint8_t op;
     uint16_t key_id;
-    uint16_t quantity;    /**< units; RESERVE only, else 0 */
-    uint8_t order_id[16]; /**< idempotency key, unique for the user; STOCK: any value */
+    uint16_t quantity;    /**< RESERVE: units; ORDERS: which one, from 0; else 0 */
+    uint8_t order_id[16]; /**< idempotency key, unique for the user; STOCK and ORDERS: any value */
     uint64_t user;        /**< STOCK: 0 */
-    uint64_t item;        /**< RESERVE and STOCK; else 0 */
+    uint64_t item;        /**< RESERVE, STOCK; ORDERS: of this item, 0 = of any; else 0 */
     uint64_t until_ms; /**< EXTEND: Unix time at which the hold shall end at the earliest; else 0 */
-    uint32_t reserved; /**< zero */
-    uint32_t cookie;   /**< any value, echoed: tells retransmissions apart */
+    uint8_t flags;     /**< REFUND: FG_PACKET_RESTOCK or 0; else 0 */
+    uint8_t reserved[3]; /**< zero */
+    uint32_t cookie;     /**< any value, echoed: says which transmission a reply belongs to */
     uint64_t tag;
 };
 
@@ -102,14 +112,17 @@ struct __attribute__((may_alias)) fg_packet_reply {
     uint8_t op; /**< of the request, | FG_PACKET_REPLY */
     uint16_t key_id;
     uint16_t quantity;    /**< of the order; 0 when there is none */
-    uint8_t order_id[16]; /**< of the request */
+    uint8_t order_id[16]; /**< of the request; ORDERS: of the order that was found */
     uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
     uint64_t item;        /**< of the order, or of the request when there is none */
-    uint32_t left;        /**< units about free; exact for INSUFFICIENT and SOLD_OUT */
-    uint32_t retry_ms;    /**< wait so long before asking again; 0 = no hint */
+    uint32_t left;        /**< units about free; exact for INSUFFICIENT and SOLD_OUT. USER_LIMIT:
+                             units of this item that the user may still have */
+    uint32_t retry_ms;    /**< wait so long before asking again; 0 = no hint. RESERVED: time left of
+                             the hold */
     uint8_t status;
-    uint8_t reserved[3];
-    uint32_t cookie; /**< of the request */
+    uint8_t flags;      /**< FG_PACKET_LATE */
+    uint16_t shard_map; /**< version of the fleet's map; 0 = none */
+    uint32_t cookie;    /**< of the request */
     uint64_t tag;
 };
 
@@ -128,6 +141,10 @@ _Static_assert(offsetof(struct fg_packet_reply, deadline_ms) == 24 &&
                "layout");
 _Static_assert(offsetof(struct fg_packet_reply, left) == 40 &&
                    offsetof(struct fg_packet_reply, status) == 48,
+               "layout");
+_Static_assert(offsetof(struct fg_packet_request, flags) == 48 &&
+                   offsetof(struct fg_packet_reply, flags) == 49 &&
+                   offsetof(struct fg_packet_reply, shard_map) == 50,
                "layout");
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the packet structs are read in place: a big-endian port needs swaps here"

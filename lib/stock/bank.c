@@ -154,8 +154,7 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index,
         return false;
     if (e->first)
         s->banks[index].at_once = surplus(s, index, e);
-    fg_stock_unpark(s, item);
-    fg_stock_accept(s, now_ms, at, s->orders[at].token);
+    fg_stock_accept(s, now_ms, at, fg_stock_unpark(s, item));
     return true;
 }
 
@@ -165,10 +164,9 @@ static bool serve_removal(struct fg_stock *s, uint64_t now_ms, uint32_t index,
 {
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
-    enum fg_packet_status refusal = mode_refusal(s);
 
-    if (refusal != FG_STATUS_NONE) {
-        fg_stock_answer_command(s, item->id, e->serial, refusal, 0);
+    if (mode_refusal(s) != FG_STATUS_NONE) {
+        fg_stock_answer_command(s, item->id, e->serial, mode_outcome(s), 0);
         return true;
     }
     if (!can_record(s))
@@ -194,7 +192,8 @@ static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *
     enum fg_packet_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
-        fg_stock_answer_command(s, s->items[index].id, e->serial, FG_STATUS_INSUFFICIENT, left);
+        fg_stock_answer_command(s, s->items[index].id, e->serial, FG_STOCK_OUTCOME_INSUFFICIENT,
+                                left);
     else if (e->worker == s->config.worker)
         fg_stock_refuse_waiter(s, index, e->serial, status, left);
     else if (!fg_stock_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))

@@ -33,7 +33,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
     item->order_max = c->order_max;
     item->flags = c->flags;
     item->live = 1;
-    fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_RESERVED, 0);
+    fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);
 }
 
 static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -47,14 +47,14 @@ static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 
 static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_journal_record r = {.type = FG_REC_USER, .user = c->item, .arg = c->units != 0};
+    struct fg_journal_record r = {.type = FG_REC_USER, .user = c->user, .arg = c->denied};
 
-    if (!fg_stock_user_deny(s, c->item, c->units != 0)) {
-        fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_FULL, 0);
+    if (!fg_stock_user_deny(s, c->user, c->denied)) {
+        fg_stock_answer_user(s, c->user, c->ticket, FG_STOCK_OUTCOME_FULL);
         return;
     }
     fg_stock_push_record(s, &r, now_ms);
-    fg_stock_defer_command(s, c->item, c->ticket, 0, 0);
+    fg_stock_defer_user(s, c->user, c->ticket);
 }
 
 static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -62,7 +62,8 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     struct bank *b = &s->banks[c->index];
 
     if (c->units > FG_UNITS_MAX - b->total) {
-        fg_stock_answer_command(s, c->item, c->ticket, FG_STATUS_FULL, FG_UNITS_MAX - b->total);
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_FULL,
+                                FG_UNITS_MAX - b->total);
         return;
     }
     b->total += c->units;
@@ -71,38 +72,51 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
     fg_stock_defer_command(s, c->item, c->ticket, c->index, c->units);
 }
 
-/* FG_STATUS_NONE when the command may be tried. */
-static enum fg_packet_status command_refusal(const struct fg_stock *s,
+static bool is_about_user(const struct fg_stock_command *c)
+{
+    return c->type == FG_STOCK_USER_SET;
+}
+
+/* DONE when the command may be tried. */
+static enum fg_stock_outcome command_refusal(const struct fg_stock *s,
                                              const struct fg_stock_command *c)
 {
     bool defines = c->type == FG_STOCK_ITEM_SET || c->type == FG_STOCK_ITEM_APPLY;
 
-    if (s->mode == FG_STOCK_NO_SPACE)
-        return FG_STATUS_BUSY;
     if (s->mode != FG_STOCK_RUNNING)
-        return FG_STATUS_UNAVAILABLE;
-    if (c->type == FG_STOCK_USER_SET)
-        return FG_STATUS_NONE;
+        return s->mode == FG_STOCK_NO_SPACE ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_UNAVAILABLE;
+    if (is_about_user(c))
+        return FG_STOCK_OUTCOME_DONE;
     if (c->index >= s->config.limits.items_max)
-        return FG_STATUS_FULL;
+        return FG_STOCK_OUTCOME_FULL;
     if (!s->items[c->index].known)
-        return defines ? FG_STATUS_NONE : FG_STATUS_UNKNOWN_ITEM;
-    return s->items[c->index].id == c->item ? FG_STATUS_NONE : FG_STATUS_UNKNOWN_ITEM;
+        return defines ? FG_STOCK_OUTCOME_DONE : FG_STOCK_OUTCOME_UNKNOWN_ITEM;
+    return s->items[c->index].id == c->item ? FG_STOCK_OUTCOME_DONE : FG_STOCK_OUTCOME_UNKNOWN_ITEM;
+}
+
+static void answer_refusal(struct fg_stock *s, const struct fg_stock_command *c,
+                           enum fg_stock_outcome outcome)
+{
+    if (is_about_user(c))
+        fg_stock_answer_user(s, c->user, c->ticket, outcome);
+    else
+        fg_stock_answer_command(s, c->item, c->ticket, outcome, 0);
 }
 
 bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    enum fg_packet_status refusal = command_refusal(s, c);
+    enum fg_stock_outcome refusal = command_refusal(s, c);
 
     if (s->commands >= COMMANDS_MAX || !can_record(s))
         return false;
     s->commands++;
-    if (refusal != FG_STATUS_NONE) {
-        fg_stock_answer_command(s, c->item, c->ticket, refusal, 0);
+    if (refusal != FG_STOCK_OUTCOME_DONE) {
+        answer_refusal(s, c, refusal);
         return true;
     }
     FG_ASSERT(c->type == FG_STOCK_ITEM_APPLY ||
-              fg_user_owner(c->item, s->config.workers) == s->config.worker);
+              fg_user_owner(is_about_user(c) ? c->user : c->item, s->config.workers) ==
+                  s->config.worker);
     switch (c->type) {
     case FG_STOCK_ITEM_SET:
         item_set(s, now_ms, c);

@@ -22,47 +22,58 @@ enum action {
     LATER, /* not an order yet: BUSY */
 };
 
-static const uint8_t table[ORDER_STATES][FG_OP_EXTEND + 1] = {
+static const uint8_t table[ORDER_STATES][FG_OP_ORDERS + 1] = {
     [FG_ORDER_NONE] = {[FG_OP_RESERVE] = NEW,
                        [FG_OP_CONFIRM] = UNKNOWN,
                        [FG_OP_CANCEL] = UNKNOWN,
                        [FG_OP_QUERY] = UNKNOWN,
-                       [FG_OP_EXTEND] = UNKNOWN},
+                       [FG_OP_EXTEND] = UNKNOWN,
+                       [FG_OP_REFUND] = UNKNOWN},
     [FG_ORDER_RESERVED] = {[FG_OP_RESERVE] = AGAIN,
                            [FG_OP_CONFIRM] = SELL,
                            [FG_OP_CANCEL] = CANCEL,
                            [FG_OP_QUERY] = STATE,
-                           [FG_OP_EXTEND] = EXTEND},
+                           [FG_OP_EXTEND] = EXTEND,
+                           [FG_OP_REFUND] = STATE},
     [FG_ORDER_SOLD] = {[FG_OP_RESERVE] = AGAIN,
                        [FG_OP_CONFIRM] = STATE,
                        [FG_OP_CANCEL] = STATE,
                        [FG_OP_QUERY] = STATE,
-                       [FG_OP_EXTEND] = STATE},
+                       [FG_OP_EXTEND] = STATE,
+                       [FG_OP_REFUND] = STATE},
     [FG_ORDER_CANCELLED] = {[FG_OP_RESERVE] = AGAIN,
                             [FG_OP_CONFIRM] = STATE,
                             [FG_OP_CANCEL] = STATE,
                             [FG_OP_QUERY] = STATE,
-                            [FG_OP_EXTEND] = STATE},
+                            [FG_OP_EXTEND] = STATE,
+                            [FG_OP_REFUND] = STATE},
     [FG_ORDER_EXPIRED] = {[FG_OP_RESERVE] = AGAIN,
                           [FG_OP_CONFIRM] = STATE,
                           [FG_OP_CANCEL] = STATE,
                           [FG_OP_QUERY] = STATE,
-                          [FG_OP_EXTEND] = STATE},
+                          [FG_OP_EXTEND] = STATE,
+                          [FG_OP_REFUND] = STATE},
     [ORDER_PENDING] = {[FG_OP_RESERVE] = WAITS,
                        [FG_OP_CONFIRM] = LATER,
                        [FG_OP_CANCEL] = LATER,
                        [FG_OP_QUERY] = LATER,
-                       [FG_OP_EXTEND] = LATER},
+                       [FG_OP_EXTEND] = LATER,
+                       [FG_OP_REFUND] = LATER},
 };
 
 /* ---- answers */
+
+static struct asker asker_of(const struct fg_stock_request *r, uint32_t token)
+{
+    return (struct asker){token, r->kind};
+}
 
 static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock_request *r,
                                        struct fg_stock_answer *a, enum fg_packet_status status,
                                        uint32_t left, uint64_t retry_ms)
 {
     a->status = (uint8_t)status;
-    a->command = 0;
+    a->flags = 0;
     a->quantity = 0;
     a->left = left;
     a->retry_ms = retry_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)retry_ms;
@@ -90,6 +101,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
     d = defer(s, o->seq);
     answer_order(s, o, &d->answer);
     d->answer.token = token;
+    d->answer.kind = r->kind & 0xfu;
     return FG_STOCK_DEFERRED;
 }
 
@@ -126,7 +138,7 @@ static uint32_t at_hand(const struct fg_stock *s, const struct item *item, uint3
 
 /* False: some queue or ring is full, nothing was changed. */
 static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, uint32_t order,
-                           uint32_t token)
+                           struct asker asker)
 {
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
@@ -136,10 +148,10 @@ static bool accept_or_park(struct fg_stock *s, uint64_t now_ms, uint32_t index, 
     if (first_in_line && at_hand(s, item, index) >= quantity) {
         if (is_home(s, item))
             b->at_once -= quantity < b->at_once ? quantity : b->at_once;
-        fg_stock_accept(s, now_ms, order, token);
+        fg_stock_accept(s, now_ms, order, asker);
         return true;
     }
-    return fg_stock_park(s, index, order, token);
+    return fg_stock_park(s, index, order, asker);
 }
 
 static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_t index,
@@ -159,7 +171,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
     s->orders[order].item = index;
     s->orders[order].usage = place;
     s->orders[order].quantity = r->quantity;
-    if (accept_or_park(s, now_ms, index, order, token))
+    if (accept_or_park(s, now_ms, index, order, asker_of(r, token)))
         return FG_STOCK_DEFERRED;
     fg_stock_usage_sub(s, place, r->quantity);
     fg_stock_order_remove(s, order);
@@ -307,11 +319,11 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
     if (!may_decide(s))
         return not_now(s, r, a);
     if (action == SELL) {
-        fg_stock_sell(s, now_ms, o, token);
+        fg_stock_sell(s, now_ms, o, asker_of(r, token));
     } else if (action == EXTEND) {
-        fg_stock_extend(s, now_ms, o, until_ms, token);
+        fg_stock_extend(s, now_ms, o, until_ms, asker_of(r, token));
     } else {
-        fg_stock_cancel(s, now_ms, o, token);
+        fg_stock_cancel(s, now_ms, o, asker_of(r, token));
     }
     return FG_STOCK_DEFERRED;
 }
@@ -386,9 +398,12 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
     FG_ASSERT(token != FG_NO_TOKEN);
     COUNT(s, requests, 1);
     a->token = token;
+    a->kind = r->kind & 0xfu;
     if (r->op == FG_OP_STOCK)
         return stock_of(s, now_ms, r, a);
-    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_EXTEND);
+    if (fg_unlikely(r->op == FG_OP_ORDERS))
+        return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_ORDERS);
     if (fg_unlikely(!r->hash))
         return unprepared(s, now_ms, r, token, a);
     if (*order_bucket(s, r->hash) & order_bit(s, r->hash))

@@ -46,7 +46,8 @@ struct order {
         next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
     uint16_t quantity;
     uint8_t state;
-    uint8_t pad;
+    uint8_t kind : 4; /* PENDING: enum fg_stock_kind of the token */
+    uint8_t pad : 4;
     uint32_t usage; /* place of its user's units */
     uint32_t pad2;
 };

@@ -24,19 +24,21 @@ INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
     o->seq = ++s->pushed;
 }
 
-INLINE void defer_order(struct fg_stock *s, const struct order *o, uint32_t token, uint32_t release)
+INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker asker,
+                        uint32_t release)
 {
     struct deferred *d = defer(s, o->seq);
 
     d->item = o->item;
     d->units = release;
-    if (token == FG_NO_TOKEN)
+    if (asker.token == FG_NO_TOKEN)
         return;
     answer_order(s, o, &d->answer);
-    d->answer.token = token;
+    d->answer.token = asker.token;
+    d->answer.kind = asker.kind & 0xfu;
 }
 
-void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token)
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct asker asker)
 {
     struct order *o = &s->orders[order];
     struct item *item = item_at(s, o->item);
@@ -50,11 +52,11 @@ void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32
     o->deadline_ms = now_ms + item->hold_ms;
     record_order(s, now_ms, o, FG_REC_RESERVED);
     fg_stock_wheel_add(s, order);
-    defer_order(s, o, token, 0);
+    defer_order(s, o, asker, 0);
     COUNT(s, reserved, 1);
 }
 
-void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
+void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
 {
     struct item *item = item_at(s, o->item);
 
@@ -63,23 +65,23 @@ void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_
     item->sold += o->quantity;
     o->state = FG_ORDER_SOLD;
     record_order(s, now_ms, o, FG_REC_SOLD);
-    defer_order(s, o, token, 0);
+    defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
 }
 
 /* The wheel meets the order at its old deadline, and only then moves it to the new one. */
 void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
-                     uint32_t token)
+                     struct asker asker)
 {
     o->deadline_ms = until_ms;
     record_order(s, now_ms, o, FG_REC_EXTENDED);
-    defer_order(s, o, token, 0);
+    defer_order(s, o, asker, 0);
     COUNT(s, extended, 1);
 }
 
 /* The units come back for sale when the record is durable: before that, a crash could show them as
  * sold twice. */
-static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token,
+static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker,
                       enum fg_ledger_order_state state, enum fg_journal_record_type type)
 {
     struct item *item = item_at(s, o->item);
@@ -90,17 +92,17 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, uint
     fg_stock_usage_sub(s, o->usage, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type);
-    defer_order(s, o, token, o->quantity);
+    defer_order(s, o, asker, o->quantity);
 }
 
-void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token)
+void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
 {
-    give_back(s, now_ms, o, token, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
+    give_back(s, now_ms, o, asker, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
     COUNT(s, cancelled, 1);
 }
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o)
 {
-    give_back(s, now_ms, o, FG_NO_TOKEN, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
+    give_back(s, now_ms, o, (struct asker){FG_NO_TOKEN, 0}, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
     COUNT(s, expired, 1);
 }

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The steps of an order. Each changes the order, writes the record, and defers the answer until
- * that record is durable; can_record() was true. A token of FG_NO_TOKEN asks for no answer. Private
- * to lib/stock.
+ * that record is durable; can_record() was true. Private to lib/stock.
  */
 #ifndef FG_STOCK_ORDER_H
 #define FG_STOCK_ORDER_H
 
 #include "stock/outbox.h"
 
-/* Answers with the state of an order. Leaves the token alone. */
+/* Who asked, and by which token the answer is known. */
+struct asker {
+    uint32_t token; /* FG_NO_TOKEN: no answer */
+    uint8_t kind;   /* enum fg_stock_kind */
+};
+
+/* Answers with the state of an order. Leaves token and kind alone. */
 INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     static const uint8_t status[ORDER_STATES] = {
@@ -21,7 +26,7 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
     const struct item *item = &s->items[o->item];
 
     a->status = status[o->state];
-    a->command = 0;
+    a->flags = 0;
     a->quantity = o->quantity;
     a->left = item_left(s, item);
     a->retry_ms = 0;
@@ -31,14 +36,14 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
 }
 
 /* Reserves free units of this worker for a request that passed every check. */
-void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t token);
+void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct asker asker);
 
-void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token);
+void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
 
 void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint64_t until_ms,
-                     uint32_t token);
+                     struct asker asker);
 
-void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, uint32_t token);
+void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o);
 

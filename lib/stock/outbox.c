@@ -23,12 +23,30 @@ void fg_stock_push_ready(struct fg_stock *s, const struct fg_stock_answer *answe
 }
 
 void fg_stock_answer_command(struct fg_stock *s, uint64_t item, uint32_t ticket,
-                             enum fg_packet_status status, uint32_t left)
+                             enum fg_stock_outcome outcome, uint32_t left)
 {
-    struct fg_stock_answer a = {
-        .token = ticket, .command = 1, .status = (uint8_t)status, .left = left, .item = item};
+    struct fg_stock_answer a = {.token = ticket,
+                                .kind = FG_STOCK_OPERATOR,
+                                .outcome = (uint8_t)outcome,
+                                .left = left,
+                                .item = item};
 
     fg_stock_push_ready(s, &a);
+}
+
+void fg_stock_answer_user(struct fg_stock *s, uint64_t user, uint32_t ticket,
+                          enum fg_stock_outcome outcome)
+{
+    struct fg_stock_answer a = {
+        .token = ticket, .kind = FG_STOCK_OPERATOR, .outcome = (uint8_t)outcome, .user = user};
+
+    fg_stock_push_ready(s, &a);
+}
+
+void fg_stock_defer_user(struct fg_stock *s, uint64_t user, uint32_t ticket)
+{
+    defer(s, s->pushed)->answer = (struct fg_stock_answer){
+        .token = ticket, .kind = FG_STOCK_OPERATOR, .outcome = FG_STOCK_OUTCOME_DONE, .user = user};
 }
 
 void fg_stock_defer_command(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index,
@@ -39,7 +57,7 @@ void fg_stock_defer_command(struct fg_stock *s, uint64_t item, uint32_t ticket, 
     d->item = index;
     d->units = release;
     d->answer = (struct fg_stock_answer){
-        .token = ticket, .command = 1, .status = FG_STATUS_RESERVED, .item = item};
+        .token = ticket, .kind = FG_STOCK_OPERATOR, .outcome = FG_STOCK_OUTCOME_DONE, .item = item};
 }
 
 bool fg_stock_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,

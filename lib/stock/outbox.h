@@ -36,6 +36,14 @@ static inline enum fg_packet_status mode_refusal(const struct fg_stock *s)
     return s->mode == FG_STOCK_FAILED ? FG_STATUS_UNAVAILABLE : FG_STATUS_NONE;
 }
 
+/* What becomes of the operator's command in this mode: DONE when it may be tried. */
+static inline enum fg_stock_outcome mode_outcome(const struct fg_stock *s)
+{
+    if (s->mode == FG_STOCK_NO_SPACE)
+        return FG_STOCK_OUTCOME_BUSY;
+    return s->mode == FG_STOCK_FAILED ? FG_STOCK_OUTCOME_UNAVAILABLE : FG_STOCK_OUTCOME_DONE;
+}
+
 /* Completes a record and gives it to the journal; can_record() was true. */
 void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, uint64_t now_ms);
 
@@ -45,13 +53,18 @@ void fg_stock_push_stock(struct fg_stock *s, uint64_t now_ms, uint64_t item, int
 /* The next fg_stock_poll hands this answer out. */
 void fg_stock_push_ready(struct fg_stock *s, const struct fg_stock_answer *answer);
 
-/* Answers the operator's command `ticket` in the next fg_stock_poll. */
+/* Answers the operator's command `ticket` about an item in the next fg_stock_poll. */
 void fg_stock_answer_command(struct fg_stock *s, uint64_t item, uint32_t ticket,
-                             enum fg_packet_status status, uint32_t left);
+                             enum fg_stock_outcome outcome, uint32_t left);
 
-/* Answers the command when the record pushed last is durable, and releases `release` units then. */
+/* The same when the record pushed last is durable: it is done. Releases `release` units then. */
 void fg_stock_defer_command(struct fg_stock *s, uint64_t item, uint32_t ticket, uint32_t index,
                             uint32_t release);
+
+/* The same two for a command about a user. */
+void fg_stock_answer_user(struct fg_stock *s, uint64_t user, uint32_t ticket,
+                          enum fg_stock_outcome outcome);
+void fg_stock_defer_user(struct fg_stock *s, uint64_t user, uint32_t ticket);
 
 /* Sends a message about the item to another worker; false when the ring has no room. */
 bool fg_stock_send_to(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,

@@ -96,7 +96,7 @@ static void hand_out(struct fg_stock *s, struct fg_stock_answer *to,
                      const struct fg_stock_answer *answer)
 {
     *to = *answer;
-    if (answer->command)
+    if (answer->kind == FG_STOCK_OPERATOR)
         s->commands--;
 }
 
@@ -127,7 +127,7 @@ static unsigned ready_answers(struct fg_stock *s, struct fg_stock_answer *answer
     while (s->ready.head != s->ready.tail && n < max) {
         const struct fg_stock_answer *a = &s->ready.slots[s->ready.head++ & s->ready.mask];
 
-        if (!a->command)
+        if (a->kind != FG_STOCK_OPERATOR)
             s->waiting--;
         hand_out(s, &answers[n++], a);
     }

@@ -23,8 +23,7 @@ static void serve_waiters(struct fg_stock *s, uint64_t now_ms, struct item *item
         }
         if (!can_record(s))
             return;
-        fg_stock_unpark(s, item);
-        fg_stock_accept(s, now_ms, at, s->orders[at].token);
+        fg_stock_accept(s, now_ms, at, fg_stock_unpark(s, item));
     }
 }
 

@@ -50,6 +50,13 @@ struct fg_stock_config {
     uint16_t order_ports; /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
+/** Who asked, and so who gets the answer: each has tokens of its own. */
+enum fg_stock_kind {
+    FG_STOCK_PACKET,  /**< a packet, by fg_stock_request */
+    FG_STOCK_INBOUND, /**< an inbound command, by fg_stock_request */
+    FG_STOCK_OPERATOR /**< the operator, by fg_stock_command */
+};
+
 /**
  * What the engine is asked, already authenticated. Its fields lie as in the order packet, so that a
  * request off the wire is one copy (fg_stock_request_of); others may leave what has no meaning here
@@ -58,7 +65,8 @@ struct fg_stock_config {
 struct fg_stock_request {
     uint8_t wire[3]; /**< no meaning here */
     uint8_t op;      /**< enum fg_packet_op */
-    uint16_t key_id; /**< no meaning here */
+    uint8_t flags;   /**< REFUND: FG_PACKET_RESTOCK. Not where the packet has them */
+    uint8_t kind;    /**< FG_STOCK_PACKET, FG_STOCK_INBOUND */
     uint16_t quantity;
     uint8_t order_id[16];
     uint64_t user;
@@ -80,6 +88,8 @@ _Static_assert(SAME_PLACE(user) && SAME_PLACE(item) && SAME_PLACE(until_ms), "as
 static inline void fg_stock_request_of(struct fg_stock_request *request, const void *payload)
 {
     memcpy(request, payload, FG_STOCK_WIRE);
+    request->flags = ((const uint8_t *)payload)[offsetof(struct fg_packet_request, flags)];
+    request->kind = FG_STOCK_PACKET;
 }
 
 /* Commands of the operator, by the control thread's mailbox. name, who gets it, what it does */
@@ -89,8 +99,7 @@ static inline void fg_stock_request_of(struct fg_stock_request *request, const v
       "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")          \
     X(ITEM_NAME, "home: writes the name to the log")                                               \
     X(STOCK_ADD, "home: units that can be sold once the record is durable")                        \
-    X(USER_SET,                                                                                    \
-      "owner of the user (in `item`): denies reservations (`units` 1) or allows them (0)")         \
+    X(USER_SET, "owner of the user: denies reservations, or allows them again")                    \
     X(STOCK_REMOVE,                                                                                \
       "home: takes free units away, recalled from the slices if need be; all or nothing")
 
@@ -101,37 +110,66 @@ enum fg_stock_command_type {
 };
 
 struct fg_stock_command {
-    uint8_t type; /**< enum fg_stock_command_type */
+    uint8_t type; /**< enum fg_stock_command_type: says which of the members below have a meaning */
     uint8_t reserved[3];
     uint32_t ticket; /**< comes back in the answer's token */
-    uint32_t index;  /**< of the item, dense from 0, given by the control thread; < items_max */
-    uint32_t units;  /**< STOCK_ADD, STOCK_REMOVE */
-    uint64_t item;
     union {
-        struct { /* ITEM_SET, ITEM_APPLY: as in struct fg_journal_record */
-            uint64_t opens_ms, closes_ms;
-            uint32_t hold_ms, user_limit;
-            uint16_t order_max, flags;
+        struct { /* of an item */
+            uint64_t item;
+            uint32_t index; /**< dense from 0, given by the control thread; < items_max */
+            union {
+                uint32_t units; /**< STOCK_ADD, STOCK_REMOVE */
+                struct {        /* ITEM_SET, ITEM_APPLY: as in struct fg_journal_record */
+                    uint64_t opens_ms, closes_ms;
+                    uint32_t hold_ms, user_limit;
+                    uint16_t order_max, flags;
+                };
+                uint8_t name[FG_ITEM_NAME_MAX]; /**< ITEM_NAME */
+            };
         };
-        uint8_t name[FG_ITEM_NAME_MAX];
+        struct { /* USER_SET */
+            uint64_t user;
+            bool denied;
+        };
     };
 };
 _Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits a ring slot");
 
-/** What the engine answers: to a request (token of the caller) or to a command (ticket). */
+/* What became of a command. name, text */
+#define FG_STOCK_OUTCOME_LIST(X)                                                                   \
+    X(DONE, "done, and durable")                                                                   \
+    X(INSUFFICIENT, "fewer units are free: `left`; nothing was changed")                           \
+    X(UNKNOWN_ITEM, "no such item; nothing was changed")                                           \
+    X(FULL, "no room for more; nothing was changed")                                               \
+    X(BUSY, "a queue or the log is full; nothing was changed")                                     \
+    X(UNAVAILABLE, "the log failed, or the appliance is stopping; nothing was changed")
+
+enum fg_stock_outcome {
+#define X(name, text) FG_STOCK_OUTCOME_##name,
+    FG_STOCK_OUTCOME_LIST(X)
+#undef X
+};
+
+/** What the engine answers. `kind` says whose the token is, and which members have a meaning. */
 struct fg_stock_answer {
-    uint32_t token;
-    uint8_t status;  /**< enum fg_packet_status; commands: RESERVED = done, INSUFFICIENT,
-                        UNKNOWN_ITEM, FULL, BUSY,  UNAVAILABLE */
-    uint8_t command; /**< 1: answers a command */
-    uint16_t quantity;
-    uint32_t left;
+    uint32_t token;    /**< of the request; of a command its ticket */
+    uint8_t kind : 4;  /**< enum fg_stock_kind */
+    uint8_t flags : 4; /**< of a reply: FG_PACKET_LATE */
+    union {
+        uint8_t status;  /**< of a reply: enum fg_packet_status */
+        uint8_t outcome; /**< of a command: enum fg_stock_outcome */
+    };
+    uint16_t quantity; /**< of a reply, as all below but for `user` */
+    uint32_t left;     /**< of a command as well: units that are free */
     uint32_t retry_ms;
-    uint64_t deadline_ms;
-    uint64_t item;
+    union {
+        uint64_t deadline_ms;
+        uint64_t user; /**< of USER_SET */
+    };
+    uint64_t item; /**< of a command as well, unless it is about a user */
     uint8_t order_id[16];
 };
-_Static_assert(sizeof(struct fg_stock_answer) <= FG_RING_SLOT, "an answer fits a ring slot");
+_Static_assert(sizeof(struct fg_stock_answer) == 48, "an answer fits a ring slot, and its place");
 
 enum fg_stock_result {
     FG_STOCK_ANSWERED, /**< *answer may be sent now; the token is the caller's again */

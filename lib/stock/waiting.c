@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/waiting.h"
 
-#include "stock/outbox.h"
 #include "stock/tables.h"
 
 /* A request to this worker's own bank waits for the next loop, as those of other workers do. */
@@ -33,7 +32,7 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
     return true;
 }
 
-bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token)
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct asker asker)
 {
     struct item *item = item_at(s, index);
     struct order *o = &s->orders[order];
@@ -41,7 +40,8 @@ bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t 
     if (s->waiting >= s->config.limits.parked_max)
         return false;
     o->state = ORDER_PENDING;
-    o->token = token;
+    o->token = asker.token;
+    o->kind = asker.kind & 0xfu;
     o->serial = s->serial + 1;
     o->next = NIL;
     if (!ask_bank(s, item, index, o))
@@ -69,13 +69,15 @@ static void unlink_waiter(struct fg_stock *s, struct item *item, uint32_t before
         item->wait_tail = before;
 }
 
-void fg_stock_unpark(struct fg_stock *s, struct item *item)
+struct asker fg_stock_unpark(struct fg_stock *s, struct item *item)
 {
     uint32_t at = item->wait_head;
+    const struct order *o = &s->orders[at];
 
     FG_ASSERT(at != NIL);
     unlink_waiter(s, item, NIL, at);
     s->waiting--;
+    return (struct asker){o->token, o->kind};
 }
 
 static uint32_t retry_after_ms(enum fg_packet_status status)
@@ -101,6 +103,7 @@ void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
         return; /* it was served from the slice meanwhile */
     o = &s->orders[at];
     a.token = o->token;
+    a.kind = o->kind;
     a.retry_ms = retry_after_ms(status);
     memcpy(a.order_id, o->order_id, 16);
     unlink_waiter(s, item, before, at);

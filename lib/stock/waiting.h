@@ -6,14 +6,14 @@
 #ifndef FG_STOCK_WAITING_H
 #define FG_STOCK_WAITING_H
 
-#include "stock/engine.h"
+#include "stock/order.h"
 
 /* Asks the bank for the order's units and puts the order at the end of the waiting list. False when
  * there is no room; nothing was changed. */
-bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t token);
+bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct asker asker);
 
-/* Takes the oldest order, which must exist, out of the waiting list. */
-void fg_stock_unpark(struct fg_stock *s, struct item *item);
+/* Takes the oldest order, which must exist, out of the waiting list. Returns who waits for it. */
+struct asker fg_stock_unpark(struct fg_stock *s, struct item *item);
 
 /* Refuses the request `serial` and forgets it, unless it has been served meanwhile. */
 void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,

@@ -15,9 +15,8 @@ void fg_worker_prefetch(struct fg_worker *w, const struct fg_worker_job *jobs, u
     fg_stock_prefetch(w->stock, requests, n);
 }
 
-_Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1 &&
-                   FG_STATUS_COUNT == FG_STATUS_USER_DENIED + 1,
-               "offences of users are the last statuses: one comparison");
+_Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1,
+               "offences of users stand together: one comparison");
 
 /* False: the answer is deferred, or there is none. The mbuf is freed then. */
 static bool decide_one(struct fg_worker *w, struct fg_worker_job *job,
@@ -32,7 +31,7 @@ static bool decide_one(struct fg_worker *w, struct fg_worker_job *job,
     }
     switch (fg_stock_request(w->stock, w->now_ms, request, token, answer)) {
     case FG_STOCK_ANSWERED:
-        if (fg_unlikely(answer->status >= FG_STATUS_USER_RATE)) /* or USER_DENIED */
+        if (fg_unlikely(answer->status - (unsigned)FG_STATUS_USER_RATE <= 1)) /* or USER_DENIED */
             fg_worker_report_proven(w, job,
                                     answer->status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE
                                                                           : FG_OFFENCE_USER_DENIED);
@@ -97,6 +96,7 @@ unsigned fg_worker_inbound(struct fg_worker *w)
         memcpy(&o, slot, sizeof(o));
         fg_ring_release(w->inbound_commands, 1);
         request.op = o.op;
+        request.kind = FG_STOCK_INBOUND;
         request.user = o.user;
         request.until_ms = o.until_ms;
         memcpy(request.order_id, o.order_id, sizeof(request.order_id));
@@ -113,12 +113,12 @@ unsigned fg_worker_answers(struct fg_worker *w)
         fg_stock_poll(w->stock, w->now_ms, answers, RTE_MIN(w->burst, FG_BURST_MAX - w->backlog));
 
     for (unsigned i = 0; i < n; i++) {
-        if (answers[i].command)
-            give_result(w->results, &answers[i]);
-        else if (answers[i].token >= FG_INBOUND_TOKEN)
+        if (fg_likely(answers[i].kind == FG_STOCK_PACKET))
+            fg_worker_reply_deferred(w, &answers[i]);
+        else if (answers[i].kind == FG_STOCK_INBOUND)
             give_result(w->inbound_results, &answers[i]);
         else
-            fg_worker_reply_deferred(w, &answers[i]);
+            give_result(w->results, &answers[i]);
     }
     return n;
 }

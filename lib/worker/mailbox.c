@@ -96,7 +96,7 @@ enum fg_worker_mail fg_worker_mailbox_ask_all(struct fg_worker_mailbox *m,
             mail = FG_WORKER_MAIL_TIMEOUT;
         else if (done)
             *answer = got;
-        done = done && got.status == FG_STATUS_RESERVED;
+        done = done && got.outcome == FG_STOCK_OUTCOME_DONE;
     }
     return mail;
 }

@@ -13,7 +13,8 @@ static inline void write_answer(fg_packet_reply_at *reply, const struct fg_stock
     reply->left = answer->left;
     reply->retry_ms = answer->retry_ms;
     reply->status = answer->status;
-    memset(reply->reserved, 0, sizeof(reply->reserved));
+    reply->flags = answer->flags;
+    reply->shard_map = 0;
 }
 
 /* In place: magic, version, key, order id and cookie are the request's. */

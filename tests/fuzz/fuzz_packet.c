@@ -89,10 +89,13 @@ static void check_request(const uint8_t *payload)
         return;
     memcpy(&r, payload, sizeof(r));
     FG_FUZZ_CHECK(fg_packet_op_roles(r.op) != 0 && key->id == r.key_id);
-    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.quantity == 0);
-    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_STOCK || r.item == 0);
+    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_ORDERS || r.quantity == 0);
+    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_STOCK || r.op == FG_OP_ORDERS ||
+                  r.item == 0);
     FG_FUZZ_CHECK(r.op != FG_OP_STOCK || r.user == 0);
-    FG_FUZZ_CHECK((r.op == FG_OP_EXTEND || r.until_ms == 0) && r.reserved == 0);
+    FG_FUZZ_CHECK(r.op == FG_OP_EXTEND || r.until_ms == 0);
+    FG_FUZZ_CHECK(r.flags <= (r.op == FG_OP_REFUND ? FG_PACKET_RESTOCK : 0));
+    FG_FUZZ_CHECK((r.reserved[0] | r.reserved[1] | r.reserved[2]) == 0);
     FG_FUZZ_CHECK(!fg_packet_reply_check(payload, key)); /* a request can never pass for a reply */
 }
 

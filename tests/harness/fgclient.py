@@ -6,6 +6,8 @@ Floodgate.
     fgclient.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
     fgclient.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
     fgclient.py --server HOST --key ID:SECRET extend --user 1 --order ORDER_ID --until-ms UNIX_TIME
+    fgclient.py --server HOST --key ID:SECRET refund --user 1 --order ORDER_ID [--restock]
+    fgclient.py --server HOST --key ID:SECRET orders --user 1 [--item 2] [--index N]
     fgclient.py --server HOST --key ID:SECRET stock --item 2
     fgclient.py --self-test
 
@@ -15,6 +17,7 @@ error, 2 usage, 3 no answer, 20 + number of the status for any other answer.
 
 import argparse
 import collections
+import hmac
 import json
 import os
 import random
@@ -26,23 +29,25 @@ import sys
 import time
 
 PORT = 4600
-MAGIC, VERSION, REPLY = 0x4746, 1, 0x80
+MAGIC, VERSION, REPLY = 0x4746, 2, 0x80
+RESTOCK, LATE = 1, 1  # flags of a REFUND, of a reply
 SIZE, TAG_AT = 64, 56
-REQUEST = struct.Struct('<HBBHH16sQQQ4sI')   # the tag follows
-ANSWER = struct.Struct('<HBBHH16sQQIIB3sI')  # the tag follows
+REQUEST = struct.Struct('<HBBHH16sQQQB3xI')  # the tag follows
+ANSWER = struct.Struct('<HBBHH16sQQIIBBHI')  # the tag follows
 TAG = struct.Struct('<Q')
 
-OPS = {'RESERVE': 1, 'CONFIRM': 2, 'CANCEL': 3, 'QUERY': 4, 'STOCK': 5, 'EXTEND': 6}
+OPS = {'RESERVE': 1, 'CONFIRM': 2, 'CANCEL': 3, 'QUERY': 4, 'STOCK': 5, 'EXTEND': 6, 'REFUND': 7,
+       'ORDERS': 8}
 STATUSES = {
     'RESERVED': 1, 'SOLD': 2, 'CANCELLED': 3, 'EXPIRED': 4, 'SOLD_OUT': 5, 'INSUFFICIENT': 6, 'USER_LIMIT': 7,
     'BAD_QUANTITY': 8, 'NOT_OPEN': 9, 'CLOSED': 10, 'PAUSED': 11, 'UNKNOWN_ITEM': 12, 'UNKNOWN_ORDER': 13,
     'CONFLICT': 14, 'DENIED': 15, 'BUSY': 16, 'FULL': 17, 'UNAVAILABLE': 18, 'ON_SALE': 19,
-    'USER_RATE': 20, 'USER_DENIED': 21}
+    'USER_RATE': 20, 'USER_DENIED': 21, 'REFUNDED': 22, 'WAITING': 23, 'NOT_LEADER': 24, 'WRONG_SHARD': 25}
 STATUS_NAMES = {number: name for name, number in STATUSES.items()}
-STATES = ('RESERVED', 'SOLD', 'CANCELLED', 'EXPIRED')
+STATES = ('RESERVED', 'SOLD', 'CANCELLED', 'EXPIRED', 'REFUNDED')
 ASK_AGAIN = ('BUSY', 'NOT_OPEN', 'PAUSED', 'UNAVAILABLE', 'USER_RATE')  # nothing was decided
 EFFECT = {'RESERVE': ('RESERVED',), 'CONFIRM': ('SOLD',), 'CANCEL': ('CANCELLED',), 'QUERY': STATES,
-          'STOCK': ('ON_SALE',), 'EXTEND': ('RESERVED',)}
+          'STOCK': ('ON_SALE',), 'EXTEND': ('RESERVED',), 'REFUND': ('REFUNDED',), 'ORDERS': STATES}
 
 FIRST_WAIT_S, WAIT_MAX_S, PATIENCE_S = 0.2, 2.0, 10.0
 MASK = (1 << 64) - 1
@@ -90,14 +95,14 @@ def seal(secret, body):
     return body + TAG.pack(siphash24(secret, body))
 
 
-def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, until_ms=0, cookie=0):
+def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, until_ms=0, flags=0, cookie=0):
     """The 64 bytes of a request; op is its name."""
     return seal(secret, REQUEST.pack(MAGIC, VERSION, OPS[op], key_id, quantity, order_id, user, item, until_ms,
-                                     bytes(4), cookie))
+                                     flags, cookie))
 
 
 Reply = collections.namedtuple(
-    'Reply', 'op key_id quantity order_id deadline_ms item left retry_ms status cookie')
+    'Reply', 'op key_id quantity order_id deadline_ms item left retry_ms status flags shard_map cookie')
 
 
 def parse_reply(data, key_id, secret):
@@ -105,14 +110,15 @@ def parse_reply(data, key_id, secret):
     without a hint."""
     if len(data) != SIZE or TAG.unpack(data[TAG_AT:])[0] != siphash24(secret, data):
         return None
-    (magic, version, op, key, quantity, order_id, deadline_ms, item, left, retry_ms, status, reserved,
+    (magic, version, op, key, quantity, order_id, deadline_ms, item, left, retry_ms, status, flags, shard_map,
      cookie) = ANSWER.unpack(data[:TAG_AT])
     names = [name for name, number in OPS.items() if number | REPLY == op]
-    if magic != MAGIC or version != VERSION or key != key_id or not names or any(reserved):
+    if magic != MAGIC or version != VERSION or key != key_id or not names:
         return None
     if status not in STATUS_NAMES:
         status, retry_ms = STATUSES['BUSY'], 0
-    return Reply(names[0], key, quantity, order_id, deadline_ms, item, left, retry_ms, STATUS_NAMES[status], cookie)
+    return Reply(names[0], key, quantity, order_id, deadline_ms, item, left, retry_ms, STATUS_NAMES[status], flags, shard_map,
+                 cookie)
 
 
 class NoReply(Exception):
@@ -158,6 +164,16 @@ class Client:
     def extend(self, user, order_id, until_ms):
         return self.ask('EXTEND', order_id, user=user, until_ms=until_ms)
 
+    def refund(self, user, order_id, restock=False):
+        return self.ask('REFUND', order_id, user=user, flags=RESTOCK if restock else 0)
+
+    def orders(self, user, item=0):
+        """The replies that tell the user's orders, of one item or of all."""
+        found = []
+        while (reply := self.ask('ORDERS', user=user, item=item, quantity=len(found))).status in STATES:
+            found.append(reply)
+        return found
+
     def stock(self, item):
         reply = self.ask('STOCK', item=item)
         self.ports = max(1, reply.quantity)
@@ -188,6 +204,8 @@ class Client:
             if reply:
                 self.last = reply
                 hint = reply.retry_ms / 1000 or wait
+                if hint > end - time.monotonic():  # patience wins over the hint
+                    break
                 time.sleep(max(0, min(hint + random.uniform(0, min(hint, 1)), end - time.monotonic())))
             wait = min(wait * 2, WAIT_MAX_S)
         raise NoReply(f'{op}: ' + (f'{self.last.status} until the end' if self.last else 'no answer')
@@ -212,7 +230,8 @@ class Client:
                 time.sleep(max(0, min(0.05, limit - time.monotonic())))
                 continue
             reply = parse_reply(data, self.key_id, self.secret)
-            if reply and reply.op == op and reply.order_id == order_id and reply.cookie in cookies:
+            same = reply and (op == 'ORDERS' or reply.order_id == order_id)  # ORDERS tells the id of what it found
+            if same and reply.op == op and reply.cookie in cookies:
                 return reply
             self.ignored += 1
         return None
@@ -253,7 +272,7 @@ def expect(got, wanted):
 
 
 def check_request(fields, data, keys):
-    numbers = {name: int(fields.get(name, 0)) for name in ('user', 'item', 'quantity', 'until_ms', 'cookie')}
+    numbers = {name: int(fields.get(name, 0)) for name in ('user', 'item', 'quantity', 'until_ms', 'flags', 'cookie')}
     key_id = int(fields['key_id'])
     expect(request(key_id, keys[key_id], fields['op'], bytes.fromhex(fields['order_id']), **numbers).hex(), data.hex())
 
@@ -261,7 +280,7 @@ def check_request(fields, data, keys):
 def check_reply(fields, data, keys):
     key_id = int(fields['key_id'])
     numbers = {name: int(fields.get(name, 0))
-               for name in ('quantity', 'deadline_ms', 'item', 'left', 'retry_ms', 'cookie')}
+               for name in ('quantity', 'deadline_ms', 'item', 'left', 'retry_ms', 'flags', 'shard_map', 'cookie')}
     expect(parse_reply(data, key_id, keys[key_id]),
            Reply(op=fields['op'], key_id=key_id, order_id=bytes.fromhex(fields['order_id']), status=fields['status'],
                  **numbers))
@@ -269,6 +288,12 @@ def check_reply(fields, data, keys):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         expect(parse_reply(bytes(changed), key_id, keys[key_id]), None)
+
+
+def check_user_example(page):
+    secret, name, number = re.search(r'With the secret `(.*?)` and the name\n`(.*?)` that is (\d+)', page).groups()
+    mac = hmac.new(secret.encode(), name.encode(), 'sha256').digest()
+    expect(int.from_bytes(mac[:8], 'big'), int(number))
 
 
 def check_steering(page):
@@ -293,6 +318,7 @@ def self_test(path):
         ('statuses are those of the page', lambda: expect(STATUSES, table(page, 'Statuses'))),
         ('the example of the tag', lambda: check_tag_example(page)),
         ('the examples of steering', lambda: check_steering(page)),
+        ('the example of a user by name', lambda: check_user_example(page)),
         ('the page has vectors for every operation',
          lambda: expect({f['op'] for f, _ in requests} & {f['op'] for f, _ in replies}, set(OPS)))]
     for number, (fields, data) in enumerate(requests, 1):
@@ -352,12 +378,19 @@ def parse_arguments(argv):
         sub = ops.add_parser(op.lower())
         if op != 'STOCK':
             sub.add_argument('--user', type=number_up_to(MASK), required=True)
-            sub.add_argument('--order', type=order_id_of, required=op != 'RESERVE', metavar='ORDER_ID',
-                             help='32 hexadecimal digits' + ('; default: random' if op == 'RESERVE' else ''))
-        if op in ('RESERVE', 'STOCK'):
-            sub.add_argument('--item', type=number_up_to(MASK), required=True)
+            if op != 'ORDERS':
+                sub.add_argument('--order', type=order_id_of, required=op != 'RESERVE', metavar='ORDER_ID',
+                                 help='32 hexadecimal digits' + ('; default: random' if op == 'RESERVE' else ''))
+        if op in ('RESERVE', 'STOCK', 'ORDERS'):
+            sub.add_argument('--item', type=number_up_to(MASK), required=op != 'ORDERS', default=0)
         if op == 'RESERVE':
             sub.add_argument('--quantity', type=number_up_to(65535), default=1)
+        if op == 'ORDERS':
+            sub.add_argument('--index', dest='quantity', type=number_up_to(65535), default=0,
+                             help='which of the orders, from 0')
+        if op == 'REFUND':
+            sub.add_argument('--restock', dest='flags', action='store_const', const=RESTOCK, default=0,
+                             help='the units go back on sale')
         if op == 'EXTEND':
             sub.add_argument('--until-ms', type=number_up_to(MASK), required=True, help='Unix time in milliseconds')
     args = parser.parse_args(argv)
@@ -370,8 +403,8 @@ def main(argv=None):
     args = parse_arguments(argv)
     if args.self_test:
         return self_test(args.page)
-    fields = {name: getattr(args, name) for name in ('user', 'item', 'quantity', 'until_ms') if hasattr(args, name)}
-    order_id = bytes(16) if args.op == 'stock' else args.order or secrets.token_bytes(16)
+    fields = {name: getattr(args, name) for name in ('user', 'item', 'quantity', 'until_ms', 'flags') if hasattr(args, name)}
+    order_id = bytes(16) if args.op in ('stock', 'orders') else args.order or secrets.token_bytes(16)
     op = args.op.upper()
     try:
         with Client(args.server, *args.key, port=args.port, patience=args.patience) as client:

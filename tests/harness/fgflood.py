@@ -40,7 +40,7 @@ def udp(src, dst, port, payload):
 
 def order(src, dst):
     """Shape of an order packet, key 1, a tag out of nowhere."""
-    return udp(src, dst, ORDER_PORT, struct.pack('<HBBHH', 0x4746, 1, 1, 1, 1) + os.urandom(16) + struct.pack(
+    return udp(src, dst, ORDER_PORT, struct.pack('<HBBHH', 0x4746, 2, 1, 1, 1) + os.urandom(16) + struct.pack(
         '<QQQ', 1, 7, 0) + bytes(8) + os.urandom(8))
 
 

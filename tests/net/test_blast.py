@@ -69,7 +69,7 @@ def test_pcap(lab):
     v4 = [f for f in first if f[12:14] == b'\x08\x00']
     v6 = [f for f in first if f[12:14] == b'\x86\xdd']
     assert len(v4) + len(v6) == len(first) and min(len(v4), len(v6)) > 800
-    good = [f for f in v4 if len(f) == 106 and f[14] == 0x45 and f[20:22] == b'\x40\x00' and f[42:46] == b'FG\x01\x01']
+    good = [f for f in v4 if len(f) == 106 and f[14] == 0x45 and f[20:22] == b'\x40\x00' and f[42:46] == b'FG\x02\x01']
     assert len(good) > 600
     for f in good:
         assert f[26:28] == b'\xc6\x12' and f[30:34] == b'\xc6\x12\x00\x01' and f[36:38] == b'\x11\xf8'

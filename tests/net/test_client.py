@@ -23,9 +23,9 @@ ORDER = bytes(range(100, 116))
 def reply(data, status, secret=SECRET, **changes):
     """The bytes of a reply to this request."""
     _, _, op, key_id, quantity, order_id, _, item, _, _, cookie = fgclient.REQUEST.unpack(data[:fgclient.TAG_AT])
-    values = {'magic': fgclient.MAGIC, 'version': 1, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
+    values = {'magic': fgclient.MAGIC, 'version': 2, 'op': op | 0x80, 'key_id': key_id, 'quantity': quantity,
               'order_id': order_id, 'deadline_ms': 0, 'item': item, 'left': 0, 'retry_ms': 0,
-              'status': fgclient.STATUSES.get(status, status), 'reserved': bytes(3), 'cookie': cookie, **changes}
+              'status': fgclient.STATUSES.get(status, status), 'flags': 0, 'shard_map': 0, 'cookie': cookie, **changes}
     return fgclient.seal(secret, fgclient.ANSWER.pack(*values.values()))
 
 
@@ -87,7 +87,7 @@ def test_self_test_can_fail():
     """a page with a wrong digit, status or operation fails the self-test"""
     with open(os.path.join(fgtest.ROOT, 'docs', 'protocol.md'), encoding='utf-8') as f:
         page = f.read()
-    for old, new in (('464701010700020000112233', '464701010700020000112234'), ('| 5 | SOLD_OUT', '| 20 | SOLD_OUT'),
+    for old, new in (('464702010700020000112233', '464702010700020000112234'), ('| 5 | SOLD_OUT', '| 20 | SOLD_OUT'),
                      ('| 5 | STOCK', '| 6 | STOCK'), ('0xb78dbfaf3a8d83bd', '0xb78dbfaf3a8d83be')):
         assert old in page, old
         with tempfile.NamedTemporaryFile('w', suffix='.md', encoding='utf-8') as f:
@@ -118,7 +118,7 @@ def test_busy_waits_as_told():
 def test_wrong_replies_are_no_answer():
     """wrong tag, key, order, operation, cookie, version or size: ignored, and the right one counts"""
     bad = [{'secret': bytes(16)}, {'key_id': 8}, {'order_id': bytes(16)}, {'op': 0x82}, {'op': 1}, {'cookie': 0},
-           {'version': 2}, {'magic': 0}, {'reserved': b'\0\0\1'}]
+           {'version': 1}, {'magic': 0}]
 
     def answers(data):
         right = reply(data, 'SOLD')
@@ -156,17 +156,27 @@ def test_packets_are_what_the_operation_needs():
     """fields that an operation leaves zero are zero"""
     with Peer(*[answer('BUSY')] * 20) as peer, peer.client(patience=0.05) as c:
         for ask in (lambda: c.confirm(9, ORDER), lambda: c.cancel(9, ORDER), lambda: c.query(9, ORDER),
-                    lambda: c.stock(5), lambda: c.extend(9, ORDER, 77)):
+                    lambda: c.stock(5), lambda: c.extend(9, ORDER, 77), lambda: c.refund(9, ORDER, restock=True),
+                    lambda: c.orders(9, 5)):
             try:
                 ask()
             except fgclient.NoReply:
                 pass
         for data in peer.seen:
-            _, _, op, _, quantity, order, user, item, until_ms, zero, _ = fgclient.REQUEST.unpack(data[:56])
-            assert (quantity, user, item, zero) == (0, 0 if op == 5 else 9, 5 if op == 5 else 0, bytes(4))
-            assert until_ms == (77 if op == 6 else 0)
-            assert order == (bytes(16) if op == 5 else ORDER)
-        assert {d[3] for d in peer.seen} == {2, 3, 4, 5, 6}
+            _, _, op, _, quantity, order, user, item, until_ms, flags, _ = fgclient.REQUEST.unpack(data[:56])
+            assert (quantity, user, item) == (0, 0 if op == 5 else 9, 5 if op in (5, 8) else 0)
+            assert until_ms == (77 if op == 6 else 0) and flags == (1 if op == 7 else 0) and data[49:52] == bytes(3)
+            assert order == (bytes(16) if op in (5, 8) else ORDER)
+        assert {d[3] for d in peer.seen} == {2, 3, 4, 5, 6, 7, 8}
+
+
+def test_orders_are_listed_by_the_cookie():
+    """ORDERS: an answer tells another order id; the list ends with UNKNOWN_ORDER"""
+    with Peer(answer('RESERVED', order_id=ORDER), answer('SOLD', flags=1, order_id=bytes(15) + b'x'),
+              answer('UNKNOWN_ORDER')) as peer, peer.client() as c:
+        found = c.orders(9)
+        assert [r.status for r in found] == ['RESERVED', 'SOLD'] and found[0].order_id == ORDER and found[1].flags == 1
+        assert [fgclient.REQUEST.unpack(d[:56])[4] for d in peer.seen] == [0, 1, 2]
 
 
 def test_command_exit_codes():

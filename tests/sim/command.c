@@ -95,9 +95,9 @@ static void stock_step(struct sim *s, const struct sim_step *step, uint8_t type)
 static void deny_step(struct sim *s, const struct sim_step *step)
 {
     struct fg_stock_command c = {
-        .type = FG_STOCK_USER_SET, .item = 1000 + step->a % 16, .units = step->b & 1};
+        .type = FG_STOCK_USER_SET, .user = 1000 + step->a % 16, .denied = step->b & 1};
 
-    give(s, fg_user_owner(c.item, s->w.workers), &c);
+    give(s, fg_user_owner(c.user, s->w.workers), &c);
 }
 
 void sim_command(struct sim *s, const struct sim_step *step)
@@ -128,12 +128,13 @@ void sim_command(struct sim *s, const struct sim_step *step)
 void sim_command_answered(struct sim *s, uint32_t token, const struct fg_stock_answer *a)
 {
     struct token *t = &s->w.tokens[token];
-    struct shelf *shelf = &s->w.shelves[t->given.index];
 
     oracle_command_answered(&s->o, &s->w, token, a);
     if (t->given.type == FG_STOCK_ITEM_SET) {
+        struct shelf *shelf = &s->w.shelves[t->given.index];
+
         shelf->asked = false;
-        if (a->status == FG_STATUS_RESERVED) {
+        if (a->outcome == FG_STOCK_OUTCOME_DONE) {
             shelf->known = true;
             shelf->version++;
             shelf->settings = t->given;

@@ -97,7 +97,8 @@ static uint64_t hash_tokens(const struct sim *s)
 
     for (uint32_t i = 0; i < TOKENS_MAX; i++) {
         const struct token *t = &s->w.tokens[i];
-        uint32_t units = t->command ? t->given.units : t->request.quantity;
+        bool takes = t->command == 1 + FG_STOCK_STOCK_REMOVE;
+        uint32_t units = t->command ? (takes ? t->given.units : 0) : t->request.quantity;
         uint64_t free = t->min_free < units ? t->min_free : units; /* more free does not matter */
 
         if (t->used)

@@ -53,12 +53,8 @@ static struct rng rng;
 
 static struct fg_stock_command command(uint8_t type, uint32_t index, uint64_t item)
 {
-    return (struct fg_stock_command){.type = type,
-                                     .index = index,
-                                     .item = item,
-                                     .units = UNITS,
-                                     .hold_ms = 3600000,
-                                     .order_max = 1};
+    return (struct fg_stock_command){
+        .type = type, .index = index, .item = item, .hold_ms = 3600000, .order_max = 1};
 }
 
 static void answered(uint32_t token, const struct fg_stock_answer *a)
@@ -82,7 +78,7 @@ static void settle(void)
             world_deliver(&w, i, UINT32_MAX);
             k = fg_stock_poll(w.stock[i], w.now_ms, answers, ANSWERS);
             while (k-- > 0)
-                if (!answers[k].command)
+                if (answers[k].kind != FG_STOCK_OPERATOR)
                     answered(answers[k].token, &answers[k]);
             world_write(&w, i, UINT32_MAX);
         }
@@ -102,6 +98,7 @@ static void put_on_sale(uint32_t index, uint64_t item)
     for (unsigned i = 0; i < w.workers; i++)
         FG_ASSERT(fg_stock_command(w.stock[i], w.now_ms, &c));
     c.type = FG_STOCK_STOCK_ADD;
+    c.units = UNITS;
     FG_ASSERT(fg_stock_command(w.stock[home], w.now_ms, &c));
     settle();
 }

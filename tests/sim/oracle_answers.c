@@ -278,7 +278,8 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
     struct token *t = &w->tokens[token];
     unsigned state;
 
-    FG_ASSERT(t->used && !t->command && a->status > 0 && a->status < FG_STATUS_COUNT);
+    FG_ASSERT(t->used && !t->command && a->kind == t->request.kind);
+    FG_ASSERT(a->status > 0 && a->status < FG_STATUS_COUNT);
     FG_ASSERT(memcmp(a->order_id, t->request.order_id, 16) == 0);
     o->statuses[a->status]++;
     state = state_of_status[a->status];
@@ -300,9 +301,9 @@ void oracle_command_given(struct oracle *o, struct world *w, uint32_t token)
 {
     struct token *t = &w->tokens[token];
 
-    if (t->given.type == FG_STOCK_USER_SET && !oracle_denied(o, t->given.item)) {
+    if (t->given.type == FG_STOCK_USER_SET && !oracle_denied(o, t->given.user)) {
         FG_ASSERT(o->denied_len < DENIED_KNOWN);
-        o->denied[o->denied_len++].user = t->given.item;
+        o->denied[o->denied_len++].user = t->given.user;
     }
     oracle_pushed(o, w, t->worker, t);
     if (t->given.type == FG_STOCK_STOCK_REMOVE)
@@ -315,13 +316,15 @@ void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
     struct token *t = &w->tokens[token];
     bool writes = t->given.type != FG_STOCK_ITEM_APPLY;
 
-    FG_ASSERT(t->used && t->command && a->item == t->given.item);
-    if (a->status == FG_STATUS_RESERVED) { /* done: durably */
+    FG_ASSERT(t->used && t->command && a->kind == FG_STOCK_OPERATOR);
+    FG_ASSERT(t->given.type == FG_STOCK_USER_SET ? a->user == t->given.user
+                                                 : a->item == t->given.item);
+    if (a->outcome == FG_STOCK_OUTCOME_DONE) { /* durably */
         FG_ASSERT(!t->waits && (t->record > 0) == writes && o->durable_of[t->worker] >= t->record);
         return;
     }
     FG_ASSERT(t->record == 0);
-    if (a->status == FG_STATUS_INSUFFICIENT)
+    if (a->outcome == FG_STOCK_OUTCOME_INSUFFICIENT)
         FG_ASSERT(t->waits && t->min_free < t->given.units);
     if (t->waits)
         oracle_waits_no_more(o, w, token);

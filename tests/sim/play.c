@@ -44,7 +44,7 @@ static void poll_worker(struct sim *s, unsigned i, unsigned max)
     oracle_polled(&s->o, &s->w, i);
     oracle_balance(&s->o, &s->w);
     for (unsigned k = 0; k < n; k++)
-        if (answers[k].command)
+        if (answers[k].kind == FG_STOCK_OPERATOR)
             sim_command_answered(s, answers[k].token, &answers[k]);
         else
             answered(s, answers[k].token, &answers[k]);

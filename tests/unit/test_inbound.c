@@ -113,8 +113,11 @@ static const char *words_of(const struct fg_redis_resp *r)
 static void test_written(void **state)
 {
     struct fg_inbound_command o = {.op = FG_OP_EXTEND, .user = 42, .order_id = {0xab, [15] = 0x01}};
-    struct fg_stock_answer answer = {
-        .status = FG_STATUS_RESERVED, .item = 7, .quantity = 2, .deadline_ms = 12345};
+    struct fg_stock_answer answer = {.kind = FG_STOCK_INBOUND,
+                                     .status = FG_STATUS_RESERVED,
+                                     .item = 7,
+                                     .quantity = 2,
+                                     .deadline_ms = 12345};
     char longer[400];
     struct fg_redis_resp out = {0};
 
@@ -185,7 +188,8 @@ static struct fg_inbound_command given(struct fg_inbound *s, unsigned worker)
 
 static void answer(struct fg_inbound *s, unsigned worker, uint32_t token, unsigned status)
 {
-    struct fg_stock_answer a = {.token = token, .status = (uint8_t)status};
+    struct fg_stock_answer a = {
+        .token = token, .kind = FG_STOCK_INBOUND, .status = (uint8_t)status};
     uint8_t message[FG_RING_SLOT] = {0};
 
     memcpy(message, &a, sizeof(a));
@@ -206,7 +210,7 @@ static void test_owner_and_answer(void **state)
         take(s, id, text);
         o = given(s, owner);
         assert_int_equal(o.user, user);
-        assert_true(o.token >= FG_INBOUND_TOKEN);
+        assert_true(o.token < FG_INBOUND_CAPACITY);
         answer(s, owner, o.token, FG_STATUS_SOLD);
         fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, user);
@@ -232,11 +236,11 @@ static void test_busy_is_asked_again(void **state)
         fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, 0); /* no result, no acknowledgement */
         assert_int_equal(s->waits_count, 1);
-        assert_true(s->places[o.token ^ FG_INBOUND_TOKEN].wait_ms > waited);
-        waited = s->places[o.token ^ FG_INBOUND_TOKEN].wait_ms;
+        assert_true(s->places[o.token].wait_ms > waited);
+        waited = s->places[o.token].wait_ms;
         fg_inbound_slots_retry(s); /* too early */
         assert_int_equal(s->given, 0);
-        s->places[o.token ^ FG_INBOUND_TOKEN].due_ms = 0;
+        s->places[o.token].due_ms = 0;
         fg_inbound_slots_retry(s);
         assert_int_equal(s->given, 1);
     }

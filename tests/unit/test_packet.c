@@ -330,6 +330,10 @@ static struct fg_packet_request make_request(unsigned op)
         r.user = 1001;
     if (op == FG_OP_EXTEND)
         r.until_ms = 1767225780000;
+    if (op == FG_OP_ORDERS)
+        r.quantity = 2;
+    if (op == FG_OP_REFUND)
+        r.flags = FG_PACKET_RESTOCK;
     fg_packet_request_seal(&r, &shop);
     return r;
 }
@@ -400,7 +404,7 @@ static void requests_of_every_operation_are_accepted(void **state)
 
 static void any_changed_bit_of_a_request_is_dropped(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
+    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_ORDERS; op++) {
         for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
             struct fg_packet_request r = make_request(op);
             enum fg_packet_drop drop;
@@ -424,7 +428,8 @@ static void unknown_operations_are_dropped(void **state)
     for (unsigned op = 0; op < 256; op++) {
         struct fg_packet_request r = make_request(FG_OP_QUERY);
         bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY ||
-                     op == FG_OP_RESERVE || op == FG_OP_EXTEND;
+                     op == FG_OP_RESERVE || op == FG_OP_EXTEND || op == FG_OP_REFUND ||
+                     op == FG_OP_ORDERS;
 
         r.op = (uint8_t)op;
         assert_int_equal(check_sealed(r),
@@ -435,15 +440,16 @@ static void unknown_operations_are_dropped(void **state)
 /* Sets each field that may have to be zero, one bit at a time. */
 static void fields_that_an_operation_leaves_zero_are_checked(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_EXTEND; op++) {
+    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_ORDERS; op++) {
         struct fg_packet_request base = make_request(op), r;
-        bool reserve = op == FG_OP_RESERVE, stock = op == FG_OP_STOCK, extend = op == FG_OP_EXTEND;
+        bool stock = op == FG_OP_STOCK, extend = op == FG_OP_EXTEND;
+        bool counts = op == FG_OP_RESERVE || op == FG_OP_ORDERS;
 
         for (unsigned bit = 0; bit < 64; bit++) {
             r = base, r.user ^= 1ull << bit;
             assert_int_equal(check_sealed(r), stock ? FG_DROP_SHAPE : FG_DROP_NONE);
             r = base, r.item ^= 1ull << bit;
-            assert_int_equal(check_sealed(r), reserve || stock ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), counts || stock ? FG_DROP_NONE : FG_DROP_SHAPE);
             r = base, r.until_ms ^= 1ull << bit;
             assert_int_equal(check_sealed(r), extend ? FG_DROP_NONE : FG_DROP_SHAPE);
             r = base, r.order_id[bit / 4] ^= (uint8_t)(1 << bit % 8);
@@ -451,10 +457,16 @@ static void fields_that_an_operation_leaves_zero_are_checked(void **state)
         }
         for (unsigned bit = 0; bit < 16; bit++) {
             r = base, r.quantity ^= (uint16_t)(1 << bit);
-            assert_int_equal(check_sealed(r), reserve ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), counts ? FG_DROP_NONE : FG_DROP_SHAPE);
         }
-        for (unsigned bit = 0; bit < 32; bit++) {
-            r = base, r.reserved ^= 1u << bit;
+        for (unsigned bit = 0; bit < 8; bit++) {
+            bool restock = op == FG_OP_REFUND && bit == 0;
+
+            r = base, r.flags ^= (uint8_t)(1 << bit);
+            assert_int_equal(check_sealed(r), restock ? FG_DROP_NONE : FG_DROP_SHAPE);
+        }
+        for (unsigned bit = 0; bit < 24; bit++) {
+            r = base, r.reserved[bit / 8] ^= (uint8_t)(1 << bit % 8);
             assert_int_equal(check_sealed(r), FG_DROP_SHAPE);
         }
         r = base, r.cookie = ~r.cookie;
@@ -473,7 +485,7 @@ static void drops_are_found_in_the_order_of_the_contract(void **state)
     assert_int_equal(check(&r), FG_DROP_KEY);
     r.op = 0;
     assert_int_equal(check(&r), FG_DROP_SHAPE);
-    r.version = 2;
+    r.version = 1;
     assert_int_equal(check(&r), FG_DROP_MAGIC);
 }
 
@@ -502,7 +514,7 @@ static void replies_of_every_operation_and_status_pass_and_no_changed_bit_does(v
     for (unsigned op = 0; op < FG_PACKET_REPLY; op++)
         for (unsigned status = 0; status < 256; status++) {
             struct fg_packet_reply r = make_reply(op, status);
-            bool good = op >= FG_OP_RESERVE && op <= FG_OP_EXTEND && status >= 1 &&
+            bool good = op >= FG_OP_RESERVE && op <= FG_OP_ORDERS && status >= 1 &&
                         status < FG_STATUS_COUNT;
 
             assert_int_equal(fg_packet_reply_check(&r, &shop), good);
@@ -520,8 +532,8 @@ static void replies_with_fields_out_of_place_fail_with_a_right_tag(void **state)
     static const struct {
         unsigned at;
         uint8_t value;
-    } changes[] = {{0, 0}, {1, 0},  {2, 0},  {2, 2},  {3, 1},    {3, 0x80},
-                   {4, 8}, {48, 0}, {49, 1}, {50, 1}, {51, 0x80}};
+    } changes[] = {{0, 0},    {1, 0}, {2, 0},  {2, 1},  {3, 1},
+                   {3, 0x80}, {4, 8}, {48, 0}, {49, 2}, {49, 0x81}};
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         struct fg_packet_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
@@ -537,10 +549,10 @@ static void names_come_from_the_lists(void **state)
     assert_string_equal(fg_packet_op_name(FG_OP_RESERVE), "RESERVE");
     assert_string_equal(fg_packet_op_name(FG_OP_STOCK), "STOCK");
     assert_string_equal(fg_packet_op_name(0), "?");
-    assert_string_equal(fg_packet_op_name(7), "?");
+    assert_string_equal(fg_packet_op_name(FG_OP_WAIT_RESERVED), "?");
     assert_int_equal(fg_packet_op_roles(FG_OP_CONFIRM), FG_ROLE_BACKEND);
     assert_int_equal(fg_packet_op_roles(0), 0);
-    assert_int_equal(fg_packet_op_roles(7), 0);
+    assert_int_equal(fg_packet_op_roles(FG_OP_WAIT_RESERVED), 0);
     assert_string_equal(fg_packet_status_name(FG_STATUS_SOLD_OUT), "SOLD_OUT");
     assert_string_equal(fg_packet_status_text(FG_STATUS_UNKNOWN_ITEM), "no such item");
     assert_string_equal(fg_packet_status_name(FG_STATUS_NONE), "?");

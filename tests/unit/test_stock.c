@@ -53,13 +53,14 @@ static void command(enum fg_stock_command_type type, uint32_t units,
         c = *settings;
     c.type = (uint8_t)type;
     c.item = ITEM;
-    c.units = units;
+    if (!settings)
+        c.units = units;
     assert_true(fg_stock_command(stock, now, &c));
     polled = 0;
     run();
     sync_all();
     assert_int_equal(polled, 1);
-    assert_int_equal(last.command, 1);
+    assert_int_equal(last.kind, FG_STOCK_OPERATOR);
 }
 
 static const struct fg_stock_command normal = {.hold_ms = HOLD, .order_max = 5};
@@ -238,10 +239,10 @@ static void few_are_left(void **state)
                      FG_STATUS_RESERVED); /* a rejection is not remembered */
     assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_SOLD_OUT);
     command(FG_STOCK_STOCK_ADD, 1, NULL);
-    assert_int_equal(last.status, FG_STATUS_RESERVED);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
     assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_RESERVED);
     command(FG_STOCK_STOCK_REMOVE, 1, NULL);
-    assert_int_equal(last.status, FG_STATUS_INSUFFICIENT);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_INSUFFICIENT);
 }
 
 static void late_confirm_hears_of_the_expiry(void **state)
@@ -327,19 +328,21 @@ static void an_extended_hold_expires_at_its_new_deadline(void **state)
 
 static void a_denied_user_reserves_nothing(void **state)
 {
-    struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .item = 2, .units = 1};
+    struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .user = 2, .denied = true};
     struct fg_stock_level levels[FG_STOCK_LEVELS];
 
     bring(FG_ORDER_RESERVED);
     assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
-    assert_int_equal(last.command, 1);
+    assert_int_equal(last.kind, FG_STOCK_OPERATOR);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(last.user, 2);
     assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_USER_DENIED);
     assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED); /* what he holds stays his */
     assert_int_equal(ask(FG_OP_CONFIRM, 2, 1, 0), FG_STATUS_SOLD);
     assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_RESERVED);
-    deny.units = 0;
+    deny.denied = false;
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
     assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_RESERVED);

@@ -10,13 +10,14 @@
 #define HELD        (BIT(RESERVED) | OVER)
 #define NONE_LEFT   (BIT(SOLD_OUT) | BIT(INSUFFICIENT))
 #define LATER       (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(PAUSED) | BIT(NOT_OPEN))
+#define UNSENT      (BIT(REFUNDED) | BIT(WAITING) | BIT(NOT_LEADER) | BIT(WRONG_SHARD))
 #define PAUSE_MS    10u /* when an answer that says "later" has no hint */
 
 /* What may be told. A RESERVE whose first answer was lost may find its order expired; its other
  * copy may find it paid. */
 static const uint32_t legal[] = {
     [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(CONFLICT) |
-                        BIT(SOLD) | BIT(CANCELLED)),
+                        BIT(SOLD) | BIT(CANCELLED) | UNSENT),
     [FG_OP_CONFIRM] = BIT(SOLD) | BIT(EXPIRED) | LATER | BIT(DENIED),
     [FG_OP_CANCEL] = BIT(CANCELLED) | BIT(EXPIRED) | LATER | BIT(DENIED),
 };
@@ -213,7 +214,7 @@ static bool shape_right(const struct fg_crowd *c, const struct fg_packet_reply *
     return r->magic == FG_PACKET_MAGIC && r->version == FG_PACKET_VERSION &&
            r->op & FG_PACKET_REPLY && op >= FG_OP_RESERVE && op <= FG_OP_CANCEL &&
            r->status != FG_STATUS_NONE && r->status < FG_STATUS_COUNT &&
-           !(r->reserved[0] | r->reserved[1] | r->reserved[2]) &&
+           !((r->flags & ~FG_PACKET_LATE) | r->shard_map) &&
            (r->key_id == c->shop->id || r->key_id == c->backend->id);
 }
 

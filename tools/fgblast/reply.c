@@ -14,7 +14,8 @@
 _Static_assert(FG_STATUS_COUNT <= 32, "a set of statuses is a word");
 
 static const uint32_t legal[] = {
-    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE)),
+    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(REFUNDED) |
+                        BIT(WAITING) | BIT(NOT_LEADER) | BIT(WRONG_SHARD)),
     [FG_OP_CONFIRM] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
     [FG_OP_CANCEL] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
 };

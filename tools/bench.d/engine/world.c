@@ -52,7 +52,7 @@ void world_command(struct world *w, struct fg_stock_command c)
 
 void world_item(struct world *w, uint64_t item, uint32_t index, uint32_t hold_ms, uint32_t units)
 {
-    struct fg_stock_command c = {.item = item, .index = index, .units = units};
+    struct fg_stock_command c = {.item = item, .index = index};
     bool home = fg_user_owner(item, w->config.workers) == w->config.worker;
 
     c.hold_ms = hold_ms;
@@ -64,6 +64,7 @@ void world_item(struct world *w, uint64_t item, uint32_t index, uint32_t hold_ms
     c.type = FG_STOCK_ITEM_APPLY;
     world_command(w, c);
     c.type = FG_STOCK_STOCK_ADD;
+    c.units = units;
     if (home && units)
         world_command(w, c);
 }
