@@ -62,6 +62,15 @@ struct {
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_samples SEC(".maps");
 
+/* One for each interface; the program keeps it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, uint32_t);
+    __type(value, struct fg_filter_own);
+} fg_own SEC(".maps");
+
 /* One for each interface; lib/filter pins it under the interface's name. libxdp knows it by this
  * name. */
 struct {
@@ -95,6 +104,13 @@ fg_filter_env_state(FG_UNUSED struct fg_filter_env *env)
     return bpf_map_lookup_elem(&fg_state, &index);
 }
 
+static __always_inline struct fg_filter_own *fg_filter_env_own(FG_UNUSED struct fg_filter_env *env)
+{
+    uint32_t index = 0;
+
+    return bpf_map_lookup_elem(&fg_own, &index);
+}
+
 static __always_inline union fg_filter_row *fg_filter_env_row(FG_UNUSED struct fg_filter_env *env,
                                                               uint32_t index)
 {
@@ -123,13 +139,21 @@ static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *
         counter->packets++;
 }
 
-/* Global functions: the verifier goes through them once, not once for each prefix length. */
+/* Global functions: the verifier goes through them once, not once for each way that leads to them.
+ */
+uint32_t fg_is_own(uint64_t mac, uint64_t hi, uint64_t lo);
 uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
 uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide, uint64_t now);
+#define FG_ENV_OWN(env, mac, hi, lo)                  ((void)(env), fg_is_own(mac, hi, lo))
 #define FG_ENV_HIT(env, hi, lo, salt, kind, now)      fg_hit(hi, lo, salt, kind, now)
 #define FG_ENV_LISTS(env, hi, lo, family, guide, now) fg_lists_again(hi, lo, family, guide, now)
 
 #include "xdp/verdict.h"
+
+__attribute__((noinline)) uint32_t fg_is_own(uint64_t mac, uint64_t hi, uint64_t lo)
+{
+    return fg_filter_own_has(fg_filter_env_own(NULL), mac, hi, lo);
+}
 
 __attribute__((noinline)) uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind,
                                           uint64_t now)
@@ -176,7 +200,7 @@ static __always_inline void count(struct xdp_md *ctx, enum fg_filter_verdict ver
     if (!counter)
         return;
     counter->packets++;
-    if (!fg_tune.sample_interval || verdict == FG_VERDICT_ORDER || verdict == FG_VERDICT_PASS)
+    if (!fg_tune.sample_interval || !FG_VERDICT_DROPS(verdict))
         return;
     if (counter->sample_next > now)
         return;
@@ -193,7 +217,8 @@ int xsk_def_prog(struct xdp_md *ctx)
     enum fg_filter_verdict verdict = fg_filter_decide(NULL, data, end, now, &order);
     int action = XDP_DROP;
 
-    if (verdict == FG_VERDICT_PASS || (fg_tune.monitor && !order)) {
+    if (verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN ||
+        (fg_tune.monitor && !order)) {
         action = XDP_PASS;
     } else if (order && (verdict == FG_VERDICT_ORDER || fg_tune.monitor)) {
         action = bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);

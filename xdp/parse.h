@@ -37,11 +37,13 @@
 
 /** What the parser found out on its way down. */
 struct fg_filter_view {
-    uint64_t hi, lo; /**< source address in host byte order; IPv4 in the upper half of hi */
-    uint32_t family; /**< 4 or 6 */
-    bool odd;        /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
-    bool multicast;  /**< to many: never an order */
-    bool fragment;   /**< the first fragment of several, or alone with a fragment header */
+    uint64_t hi, lo;       /**< source address in host byte order; IPv4 in the upper half of hi */
+    uint64_t to_hi, to_lo; /**< destination address; IPv4 as FG_OWN_HI_4 and the lower half */
+    uint32_t family;       /**< 4 or 6 */
+    bool odd;              /**< two VLAN tags, IPv4 options or IPv6 extension headers on the way */
+    bool multicast;        /**< to many: never an order */
+    bool order_port;       /**< UDP to an order port */
+    bool fragment;         /**< the first fragment of several, or alone with a fragment header */
     enum fg_filter_class class; /**< of rates */
 };
 
@@ -77,6 +79,11 @@ FG_INLINE const uint8_t *fg_filter_parse_link(const uint8_t *data, const uint8_t
                                    : pos; /* a third tag would hide an address from the lists */
 }
 
+FG_INLINE uint64_t fg_filter_be64(uint32_t first, uint32_t second)
+{
+    return (uint64_t)FG_FRAME_BE32(first) << 32 | FG_FRAME_BE32(second);
+}
+
 /* ---- behind the IP header: ORDER or PASS so far, or a final verdict -------------------------- */
 
 /* The tunables from order_port on. With one order port it is one comparison: the verifier knows the
@@ -107,8 +114,9 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_udp(const void *tune_port, cons
     /* A first fragment too small to show its port would hide it (RFC 1858): refused as well. */
     if (left < sizeof(*udp) || payload > end)
         return FG_VERDICT_BAD_UDP;
-    if (!fg_filter_is_order_port(tune_port, udp->dest) || view->multicast)
+    if (!fg_filter_is_order_port(tune_port, udp->dest))
         return FG_VERDICT_PASS;
+    view->order_port = true;
     if (view->fragment)
         return FG_VERDICT_FRAGMENT;
     if (left != sizeof(*udp) + FG_SHIELD_PAYLOAD || udp->len != FG_FRAME_BE16(left) ||
@@ -154,6 +162,8 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv4_rest(const void *port, con
     head = ip->ihl * 4u;
     total = FG_FRAME_BE16(ip->tot_len);
     view->multicast |= fg_filter_ipv4_is_multicast(ip->daddr);
+    view->to_hi = FG_OWN_HI_4;
+    view->to_lo = FG_FRAME_BE32(ip->daddr);
     if (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP)
         return FG_VERDICT_PASS;
     fragment = FG_FRAME_BE16(ip->frag_off) & (FG_FRAME_IPV4_MORE_FRAGMENTS | FG_FRAME_IPV4_OFFSET);
@@ -184,6 +194,8 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_ipv6_rest(const void *port, con
     left = FG_FRAME_BE16(ip->payload_len);
     view->multicast |=
         (ip->daddr.s6_addr32[0] & FG_FRAME_BE32(0xff000000)) == FG_FRAME_BE32(0xff000000);
+    view->to_hi = fg_filter_be64(ip->daddr.s6_addr32[0], ip->daddr.s6_addr32[1]);
+    view->to_lo = fg_filter_be64(ip->daddr.s6_addr32[2], ip->daddr.s6_addr32[3]);
     for (int i = 0; i <= FG_EXTENSIONS_MAX; i++) {
         const fg_frame_extension *ext = (const void *)pos;
         uint32_t size;
@@ -232,6 +244,7 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_rest(const void *port, const ui
         return FG_VERDICT_BAD_ETHERNET;
     view->multicast = *data & 1;
     view->fragment = false;
+    view->order_port = false;
     view->class = FG_CLASS_OTHER;
     if (view->family == 4)
         return fg_filter_parse_ipv4_rest(port, pos, end, view);
@@ -270,11 +283,6 @@ FG_INLINE bool fg_filter_is_discovery(const fg_frame_ipv6 *ip, const uint8_t *en
 
     return ip->nexthdr == IPPROTO_ICMPV6 && ip->hop_limit == 255 && ip->payload_len != 0 &&
            type + 1 <= end && *type >= FG_FRAME_ND_FIRST && *type <= FG_FRAME_ND_LAST;
-}
-
-FG_INLINE uint64_t fg_filter_be64(uint32_t first, uint32_t second)
-{
-    return (uint64_t)FG_FRAME_BE32(first) << 32 | FG_FRAME_BE32(second);
 }
 
 FG_INLINE bool fg_filter_parse_ipv6(const uint8_t *pos, const uint8_t *end,

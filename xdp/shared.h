@@ -12,6 +12,7 @@
 #define FG_VERDICT_LIST(X)                                                                         \
     X(ORDER, "order packets given to the workers")                                                 \
     X(PASS, "everything else, given to the kernel")                                                \
+    X(FOREIGN, "to the order port of a MAC or IP address that is not ours, given to the kernel")   \
     X(BLOCKED, "dropped: source on the block list")                                                \
     X(RATE_ORDER, "dropped: source over its rate of order packets")                                \
     X(RATE_SYN, "dropped: source over its rate of connection attempts (TCP SYN)")                  \
@@ -38,6 +39,9 @@ enum fg_filter_verdict {
 #undef X
         FG_VERDICT_COUNT
 };
+
+/** ORDER, PASS and FOREIGN let a packet in; all verdicts behind them drop it. */
+#define FG_VERDICT_DROPS(verdict) ((verdict) >= FG_VERDICT_BLOCKED)
 
 enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_LISTS 2
@@ -184,6 +188,37 @@ struct fg_filter_state {
 };
 _Static_assert(sizeof(struct fg_filter_list_slot) == 32, "read in place by the program");
 _Static_assert(sizeof(struct fg_filter_state) % 8 == 0, "value of the map of state");
+
+/* ---- own addresses --------------------------------------------------------------------------- */
+
+#define FG_OWN_MACS      8
+#define FG_OWN_ADDRESSES 64  /**< of an interface, both families together */
+#define FG_OWN_CELLS     256 /**< a power of two */
+#define FG_OWN_PROBES    4   /**< cells in which an address may be found */
+
+#define FG_OWN_MAC_SET (1ull << 63) /**< marks a MAC address: its six bytes are the lower ones */
+#define FG_OWN_HI_4                                                                                \
+    (0xff04ull << 48) /**< upper half of an IPv4 address, which is the lower half                  \
+                       */
+
+/** Addresses in host byte order. A free cell is all ones: a multicast address is never ours. */
+struct fg_filter_own_cell {
+    uint64_t hi, lo;
+};
+
+struct fg_filter_own_table {
+    uint64_t salt; /**< with it, each address is found in FG_OWN_PROBES cells */
+    uint64_t mac[FG_OWN_MACS];
+    struct fg_filter_own_cell cell[FG_OWN_CELLS + FG_OWN_PROBES];
+};
+
+/** Whose packets we take at one interface. A change is put in force with one store to `active`. */
+struct fg_filter_own {
+    uint32_t checked; /**< 0: any address is taken for ours */
+    uint32_t active;  /**< which table is in force, 0 or 1 */
+    struct fg_filter_own_table table[2];
+};
+_Static_assert(sizeof(struct fg_filter_own) == 8472, "value of the map of own addresses");
 
 /* ---- rates ----------------------------------------------------------------------------------- */
 

@@ -7,19 +7,80 @@
  * The includer provides, before it includes this header:
  *
  *   FG_ENV_TUNE                               lvalue: struct fg_filter_tunables
- *   struct fg_filter_env                             whatever the functions below need; may be
- * unused struct fg_filter_state *fg_filter_env_state(env)        NULL: nothing is listed or limited
- *   union fg_filter_row *fg_filter_env_row(env, index)      a row of the lists, or NULL
- *   struct fg_filter_source_set *fg_filter_env_set(env, index), struct fg_filter_net_row
- * *fg_filter_env_net(env, index) void fg_filter_env_event(env, enum fg_filter_event)
+ *   struct fg_filter_env                                     whatever follows needs
+ *   struct fg_filter_state *fg_filter_env_state(env)         NULL: nothing is listed or limited
+ *   const struct fg_filter_own *fg_filter_env_own(env)       NULL: any address is taken for ours
+ *   union fg_filter_row *fg_filter_env_row(env, index)       a row of the lists, or NULL
+ *   struct fg_filter_source_set *fg_filter_env_set(env, index)
+ *   struct fg_filter_net_row *fg_filter_env_net(env, index)
+ *   void fg_filter_env_event(env, enum fg_filter_event)
  *
- * and may provide FG_ENV_HIT, to be called instead of fg_filter_entry_hit. It does
- * #include "xdp/parse.h" before it uses struct fg_filter_view.
+ * and may provide FG_ENV_HIT and FG_ENV_OWN, to be called instead of fg_filter_entry_hit and
+ * fg_filter_own_has. It does #include "xdp/parse.h" before it uses struct fg_filter_view.
  */
 #ifndef FG_XDP_VERDICT_H
 #define FG_XDP_VERDICT_H
 
 #include "xdp/limit.h"
+
+/* ---- own addresses --------------------------------------------------------------------------- */
+
+/** The destination MAC address as a word of the table. The frame has an Ethernet header. */
+FG_INLINE uint64_t fg_filter_own_mac(const uint8_t *frame)
+{
+    const fg_frame_mac *mac = (const void *)frame;
+
+    return FG_OWN_MAC_SET | (uint64_t)mac->last << 32 | mac->first;
+}
+
+FG_INLINE uint64_t fg_filter_own_hash(uint64_t hi, uint64_t lo, uint64_t salt)
+{
+    return ((hi ^ lo ^ hi >> 29) + salt) * 0x9e3779b97f4a7c15ull >> 32 & (FG_OWN_CELLS - 1);
+}
+
+/** Whether a frame to these addresses is for us. */
+FG_INLINE bool fg_filter_own_has(const struct fg_filter_own *own, uint64_t mac, uint64_t hi,
+                                 uint64_t lo)
+{
+    const struct fg_filter_own_table *table;
+    uint64_t active, at;
+    bool found = false;
+
+    if (!own || !own->checked)
+        return true;
+    active = FG_READ_ONCE(own->active);
+    FG_OPAQUE(active);
+    if (active > 1)
+        return false;
+    table = &own->table[active];
+    for (int i = 0; i < FG_OWN_MACS && !found; i++)
+        found = table->mac[i] == mac;
+    if (!found)
+        return false;
+    at = fg_filter_own_hash(hi, lo, table->salt);
+    FG_OPAQUE(at);
+    if (at >= FG_OWN_CELLS)
+        return false;
+    for (int i = 0; i < FG_OWN_PROBES; i++)
+        if (table->cell[at + i].hi == hi && table->cell[at + i].lo == lo)
+            return true;
+    return false;
+}
+
+#ifndef FG_ENV_OWN
+#define FG_ENV_OWN(env, mac, hi, lo) fg_filter_own_has(fg_filter_env_own(env), mac, hi, lo)
+#endif
+
+/* A packet to the order port: of whichever shape it is, only ours is judged as an order. */
+FG_INLINE bool fg_filter_is_foreign(struct fg_filter_env *env, const uint8_t *data,
+                                    const uint8_t *end, const struct fg_filter_view *view)
+{
+    if (!view->order_port)
+        return false;
+    if (view->multicast || data + sizeof(fg_frame_ethernet) > end)
+        return true;
+    return !FG_ENV_OWN(env, fg_filter_own_mac(data), view->to_hi, view->to_lo);
+}
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
@@ -232,11 +293,14 @@ FG_INLINE enum fg_filter_verdict fg_filter_decide(struct fg_filter_env *env, con
     if (listed == FG_VERDICT_BLOCKED && !FG_ENV_TUNE.monitor)
         return FG_VERDICT_BLOCKED;
     verdict = fg_filter_parse_rest((const void *)&FG_ENV_TUNE.order_port, data, end, &view);
+    if (fg_filter_is_foreign(env, data, end, &view)) {
+        verdict = FG_VERDICT_FOREIGN;
+        view.class = FG_CLASS_OTHER;
+    }
     *order = verdict == FG_VERDICT_ORDER;
     if (listed == FG_VERDICT_BLOCKED)
         return FG_VERDICT_BLOCKED;
-    if (listed != FG_VERDICT_PASS || !state ||
-        (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS))
+    if (listed != FG_VERDICT_PASS || !state || FG_VERDICT_DROPS(verdict))
         return verdict;
     limit = fg_filter_limit(env, &view, state->seed, now);
     return limit == FG_VERDICT_PASS ? verdict : limit;

@@ -14,6 +14,7 @@
 #include "control/viewer.h"
 #include "frame/frame.h"
 #include "inbound/inbound.h"
+#include "port/own.h"
 #include "port/port.h"
 #include "snapshots.h"
 #include "worker/mailbox.h"
@@ -34,6 +35,7 @@ struct fg_daemon {
     struct fg_clock clock;
 
     struct fg_filter *filter;
+    struct fg_port_own *own; /**< addresses of AF_XDP ports; NULL: there are none */
     struct fg_penalty *penalty;
     struct fg_filter_samples_reader *samples; /**< NULL without an XDP filter */
     char lists_wrong[256]; /**< lines of list files that the start left out; "" = none */

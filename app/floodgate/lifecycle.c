@@ -144,6 +144,7 @@ void fg_daemon_stop(struct fg_daemon *d)
     fg_worker_group_destroy(&d->workers);
     fg_penalty_box_stop(d);
     fg_port_eal_stop();
+    fg_port_own_close(d->own);
     if (d->filter)
         fg_filter_close(d->filter);
     if (d->journal)

@@ -65,9 +65,13 @@ bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err)
     d->filter = fg_filter_open(&options, err);
     if (!d->filter || !fg_filter_lock(c->filter.pins, err) || !fg_penalty_box_lists(d, err))
         return false;
+    d->own = fg_port_own_open(err);
+    if (!d->own)
+        return false;
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp &&
-            !fg_filter_attach(d->filter, c->ports[i].device, c->ports[i].generic, err))
+            !fg_port_own_attach(d->own, d->filter, c->ports[i].device, c->ports[i].generic,
+                                c->ports[i].address, err))
             return false;
     return true;
 }

@@ -33,6 +33,7 @@ void fg_supervise(struct fg_daemon *d)
     for (unsigned i = 0; i < d->config.workers.count; i++)
         watch_worker(d, i, now_ms);
     fg_port_links_poll(&d->ports);
+    fg_port_own_poll(d->own, d->filter);
     fg_penalty_box_poll(d, now_ms);
     fg_health_poll(d, now_ms);
 }

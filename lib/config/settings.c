@@ -52,7 +52,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"port", "mtu", FG_KIND_NUMBER, FG_SET_ZERO_OK, PORT(mtu), "0", 576, 9600, NULL, NULL,
      "largest IP packet, bytes; 0 = leave it as it is"},
     {"port", "address", FG_KIND_ADDRESSES, 0, PORT(address), "", 1, TEXT_MAX, NULL, "198.18.0.1, 2001:db8::1",
-     "device only: addresses for which the appliance answers ARP, neighbour discovery and ping, as no kernel does"},
+     "device: the addresses of the port; the appliance takes orders to them alone, and answers ARP, neighbour discovery and ping, as no kernel does. interface: further addresses whose orders are ours (on lo, say); those of the interface are known"},
 
     {"workers", "count", FG_KIND_NUMBER, 0, GLOBAL(workers.count), "1", 1, FG_WORKERS_MAX, NULL, NULL,
      "worker threads"},

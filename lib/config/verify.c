@@ -48,17 +48,6 @@ static void refuse_without_interface(const struct fg_port_options *port, const u
                           port->name, key);
 }
 
-static void refuse_without_device(const struct fg_port_options *port, const unsigned *given,
-                                  const char *key, struct fg_config_problems *problems)
-{
-    unsigned line = given[at(FG_PORT_SECTION, key)];
-
-    if (line)
-        fg_config_problem(problems, line,
-                          "[port %s] %s: has no meaning with interface; accepted: with device",
-                          port->name, key);
-}
-
 static void check_port(struct fg_config *config, unsigned index,
                        const struct fg_config_given *given, struct fg_config_problems *problems)
 {
@@ -79,8 +68,6 @@ static void check_port(struct fg_config *config, unsigned index,
     else if (device) {
         refuse_without_interface(port, lines, "generic", problems);
         refuse_without_interface(port, lines, "busy_budget", problems);
-    } else {
-        refuse_without_device(port, lines, "address", problems); /* the kernel answers there */
     }
     for (unsigned i = 0; i < index; i++)
         if (port->device[0] && !strcmp(config->ports[i].device, port->device))

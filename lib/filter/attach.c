@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "filter/load.h"
+#include "filter/own.h"
 #include "filter/pins.h"
 #include "filter/skeleton.h"
 
@@ -167,7 +168,7 @@ static void shield_release(struct fg_filter_attachment *shield)
 }
 
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
-                      struct fg_error *err)
+                      const struct fg_filter_own_addresses *own, struct fg_error *err)
 {
     struct fg_filter_attachment *shield = shield_for(filter, ifname, err);
     struct fg_bpf *bpf;
@@ -179,7 +180,8 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
     if (!bpf)
         return false;
     program = bpf_program__fd(bpf->progs.xsk_def_prog);
-    link = link_program(filter, ifname, program, generic, err);
+    link = fg_filter_own_write(bpf, own, err) ? link_program(filter, ifname, program, generic, err)
+                                              : -1;
     if (link >= 0 && !fg_filter_pins_program(filter, ifname, program, err)) {
         close(link); /* its pin keeps it in force */
         link = -1;
@@ -194,6 +196,20 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
     if (shield == &filter->shields[filter->shields_count])
         filter->shields_count++;
     return true;
+}
+
+bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
+                       const struct fg_filter_own_addresses *own, struct fg_error *err)
+{
+    const struct fg_filter_attachment *shield;
+
+    if (!ifname)
+        return fg_filter_own_change(&filter->own, own, err) &&
+               (!filter->base || fg_filter_own_write(filter->base, own, err));
+    shield = fg_filter_attachment_find(filter, ifname);
+    if (!shield)
+        return fg_fail(err, "%s: the filter is not attached", ifname);
+    return fg_filter_own_write(shield->bpf, own, err);
 }
 
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err)

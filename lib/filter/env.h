@@ -8,6 +8,7 @@
 struct fg_filter_env {
     const struct fg_filter_tunables *tune;
     struct fg_filter_state *state;
+    const struct fg_filter_own *own;
     union fg_filter_row *rows;
     struct fg_filter_source_set *sets;
     struct fg_filter_net_row *nets;
@@ -18,6 +19,11 @@ struct fg_filter_env {
 static inline struct fg_filter_state *fg_filter_env_state(struct fg_filter_env *env)
 {
     return env->state;
+}
+
+static inline const struct fg_filter_own *fg_filter_env_own(struct fg_filter_env *env)
+{
+    return env->own;
 }
 
 static inline union fg_filter_row *fg_filter_env_row(struct fg_filter_env *env, uint32_t index)

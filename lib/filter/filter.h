@@ -71,10 +71,30 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
  */
 bool fg_filter_lock(const char *pins, struct fg_error *err);
 
-/** Attaches to an interface, or replaces the program of an existing pinned link of ours with no
- * gap. */
+/** Which frames are for us: those to one of these MAC addresses and one of these IP addresses. */
+struct fg_filter_own_addresses {
+    unsigned macs, addresses; /**< how many */
+    uint8_t mac[FG_OWN_MACS][6];
+    struct {
+        uint8_t family;    /**< 4 or 6 */
+        uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
+    } address[FG_OWN_ADDRESSES];
+};
+
+/**
+ * Attaches to an interface, or replaces the program of an existing pinned link of ours with no gap.
+ * own: see fg_filter_set_own.
+ */
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
-                      struct fg_error *err);
+                      const struct fg_filter_own_addresses *own, struct fg_error *err);
+
+/**
+ * From the next packet on, a packet to the order port of another MAC or IP address is none of ours
+ * (FG_VERDICT_FOREIGN). NULL: any address is taken for ours. ifname NULL: for
+ * fg_filter_verdict_of_frame, and for the program that is attached to nothing. Main thread.
+ */
+bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
+                       const struct fg_filter_own_addresses *own, struct fg_error *err);
 
 /**
  * Is a program of ours attached to it now? Also when it was detached and attached again by hand.

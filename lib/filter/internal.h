@@ -62,6 +62,8 @@ struct fg_filter {
         bulk; /**< a walk over a list, or a bulk load: the generation in force stays the same */
     pthread_mutex_t change; /**< an entry, the state, or the generation in force changes */
 
+    struct fg_filter_own own; /**< of fg_filter_verdict_of_frame; main thread */
+
     struct fg_filter_count (*judged)[FG_COUNTS]; /**< [worker], written by that worker */
     struct fg_filter_sample_ring *rings;         /**< [worker] */
     unsigned rings_next; /**< whose sample is taken next; the reader of samples writes it */

@@ -49,6 +49,7 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
 {
     struct fg_filter_env env = {.tune = &filter->tune,
                                 .state = filter->memory.state,
+                                .own = &filter->own,
                                 .rows = filter->memory.rows,
                                 .sets = filter->memory.sets,
                                 .nets = filter->memory.nets,
@@ -61,11 +62,11 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
     FG_ASSERT(worker < FG_WORKERS_MAX);
     verdict = fg_filter_decide(&env, frame, frame + length, now, &order);
     env.counts[verdict].packets++;
-    if (verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS && filter->tune.sample_interval &&
+    if (FG_VERDICT_DROPS(verdict) && filter->tune.sample_interval &&
         env.counts[verdict].sample_next <= now) {
         env.counts[verdict].sample_next = now + filter->tune.sample_interval;
         sample(filter, worker, verdict, frame, length, now_ns);
     }
-    *drop = verdict != FG_VERDICT_ORDER && verdict != FG_VERDICT_PASS && !filter->tune.monitor;
+    *drop = FG_VERDICT_DROPS(verdict) && !filter->tune.monitor;
     return verdict;
 }

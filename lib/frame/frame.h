@@ -171,6 +171,33 @@ struct fg_frame_host {
     struct fg_frame_host_address addresses[FG_HOST_ADDRESSES_MAX];
 };
 
+/** Whether a frame that fg_frame_parse accepted is sent to our MAC and to one of our addresses. */
+static inline bool fg_frame_host_is_to(const uint8_t *data, const struct fg_frame *frame,
+                                       const struct fg_frame_host *own)
+{
+    const uint8_t *ip = data + frame->l3;
+
+    if (fg_frame_word_at(data, 6) != fg_frame_word_at(own->mac, 6))
+        return false;
+    for (unsigned i = 0; i < own->count; i++) {
+        const struct fg_frame_host_address *a = &own->addresses[i];
+
+        if (a->family != frame->ip)
+            continue;
+        if (a->family == 4 ? fg_frame_word_at(ip + 16, 4) == fg_frame_word_at(a->bytes, 4)
+                           : fg_frame_word_at(ip + 24, 8) == fg_frame_word_at(a->bytes, 8) &&
+                                 fg_frame_word_at(ip + 32, 8) == fg_frame_word_at(a->bytes + 8, 8))
+            return true;
+    }
+    return false;
+}
+
+/**
+ * The same for a frame that fg_frame_parse refused, as far as it has addresses: without an IP
+ * header the MAC address decides.
+ */
+bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own);
+
 /** "198.18.0.1, 2001:db8::1": how many there are; -1 when it is no such list of at most max unicast
  * addresses. */
 int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address *addresses,
@@ -178,8 +205,9 @@ int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address
 
 /**
  * Turns an ARP request, neighbour solicitation or echo request for one of our addresses into its
- * answer, in place; `room`: bytes that the buffer has. At most one VLAN tag, which stays. Returns
- * the length of the answer; 0 when there is none (the frame is unchanged then).
+ * answer, in place; `room`: bytes that the buffer has. At most one VLAN tag, which stays. A frame
+ * to another host's MAC address is none of ours. Returns the length of the answer; 0 when there is
+ * none (the frame is unchanged then).
  */
 uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
                               const struct fg_frame_host *own);

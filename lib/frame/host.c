@@ -259,6 +259,8 @@ uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
 
     if (len < ETHERNET + VLAN || (ethernet->h_source[0] & 1)) /* a group address never asks */
         return 0;
+    if (!(ethernet->h_dest[0] & 1) && memcmp(ethernet->h_dest, own->mac, ETH_ALEN))
+        return 0; /* a bridge may flood */
     type = ntohs(ethernet->h_proto);
     if (type == ETH_P_8021Q) {
         type = ntohs(((const fg_frame_vlan *)(data + at))->type);
@@ -274,6 +276,30 @@ uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
     default:
         return 0;
     }
+}
+
+bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own)
+{
+    const fg_frame_ethernet *ethernet = (const void *)data;
+    const fg_frame_ipv4 *four;
+    const fg_frame_ipv6 *six;
+    uint32_t at = ETHERNET;
+    uint16_t type;
+
+    if (len < ETHERNET)
+        return true;
+    if (memcmp(ethernet->h_dest, own->mac, ETH_ALEN))
+        return false;
+    type = ntohs(ethernet->h_proto);
+    if (type == ETH_P_8021Q && len >= ETHERNET + VLAN) {
+        type = ntohs(((const fg_frame_vlan *)(data + at))->type);
+        at += VLAN;
+    }
+    four = (const void *)(data + at);
+    six = (const void *)(data + at);
+    if (type == ETH_P_IP && len >= at + IPV4)
+        return ours(own, 4, &four->daddr);
+    return type != ETH_P_IPV6 || len < at + IPV6 || ours(own, 6, &six->daddr);
 }
 
 int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address *addresses,

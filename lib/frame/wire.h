@@ -48,6 +48,13 @@ struct fg_frame_vlan_tag {
 };
 typedef struct fg_frame_vlan_tag fg_frame_vlan FG_FRAME_UNALIGNED;
 
+/** A MAC address as numbers, to compare it at once. */
+struct fg_frame_mac_words {
+    uint32_t first;
+    uint16_t last;
+} __attribute__((packed));
+typedef struct fg_frame_mac_words fg_frame_mac FG_FRAME_UNALIGNED;
+
 /** The first 8 bytes of an IPv6 extension header. */
 struct fg_frame_ipv6_extension {
     uint8_t next;      /**< number of the header behind this one */
@@ -61,6 +68,7 @@ typedef struct fg_frame_ipv6_extension fg_frame_extension FG_FRAME_UNALIGNED;
 _Static_assert(sizeof(struct ethhdr) == 14 && sizeof(struct fg_frame_vlan_tag) == 4, "wire");
 _Static_assert(sizeof(struct iphdr) == 20 && sizeof(struct ipv6hdr) == 40, "wire");
 _Static_assert(sizeof(struct udphdr) == 8 && sizeof(struct tcphdr) == 20, "wire");
+_Static_assert(sizeof(struct fg_frame_mac_words) == 6, "wire");
 _Static_assert(sizeof(struct icmp6hdr) == 8 && sizeof(struct fg_frame_ipv6_extension) == 8, "wire");
 
 enum {

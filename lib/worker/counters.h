@@ -16,6 +16,8 @@
     X(tx_dropped, "replies dropped: the port took none for 100 ms, or too many waited for it")     \
     X(orders, "order packets with a correct tag")                                                  \
     X(other, "frames that are no order packet")                                                    \
+    X(foreign, "packets to the order port of a MAC or IP address that is not ours, where no "      \
+               "kernel takes them")                                                                \
     X(neighbour, "ARP, neighbour discovery and ping that were answered, where no kernel does")     \
     X(denied, "requests whose key may not do the operation")                                       \
     X(handed_off, "requests passed to the worker that owns the user")                              \

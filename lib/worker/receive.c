@@ -43,6 +43,17 @@ static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_packet_drop wh
     rte_pktmbuf_free(m);
 }
 
+/* A port without a kernel behind it ignores what a kernel would not take either. */
+static bool is_foreign(struct fg_worker *w, struct rte_mbuf *m, const struct fg_worker_queue *q)
+{
+    if (!q->port.host ||
+        fg_frame_host_is_target(rte_pktmbuf_mtod(m, uint8_t *), m->data_len, q->port.host))
+        return false;
+    fg_counter_add(&w->counters.foreign, 1);
+    rte_pktmbuf_free(m);
+    return true;
+}
+
 /* Answers as a kernel would, on a port without one. False: not for us, or over the limit. */
 static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m,
                              const struct fg_worker_queue *q)
@@ -71,12 +82,14 @@ static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m,
     return true;
 }
 
-/* Another frame, or a malformed order packet. */
+/* Another frame, a malformed order packet, or one that is not for us. */
 static __attribute__((noinline)) void parse_failed(struct fg_worker *w, struct rte_mbuf *m,
                                                    const struct fg_worker_queue *q,
                                                    enum fg_frame_kind kind, enum fg_packet_drop why)
 {
     if (kind != FG_FRAME_OTHER) {
+        if (is_foreign(w, m, q))
+            return;
         drop(w, m, kind == FG_FRAME_BAD ? why : FG_DROP_TRUNCATED);
         return;
     }
@@ -102,7 +115,8 @@ unsigned fg_worker_parse(struct fg_worker *w, const struct fg_worker_queue *q,
 
         if (i + PREFETCH_AHEAD < n)
             prefetch_frame(mbufs[i + PREFETCH_AHEAD]);
-        if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1))
+        if (fg_likely(kind == FG_FRAME_ORDER && m->nb_segs == 1 &&
+                      (!q->port.host || fg_frame_host_is_to(data, &route.frame, q->port.host))))
             jobs[count++] = (struct fg_worker_job){
                 .mbuf = m, .payload = data + route.frame.payload, .route = route};
         else

@@ -4,8 +4,8 @@
 #ifndef FG_TEST_FIXTURES_H
 #define FG_TEST_FIXTURES_H
 
+#include "filter/filter.h"
 #include "frames.h"
-#include "xdp/shared.h"
 
 struct fixture {
     const char *name;
@@ -26,6 +26,7 @@ struct scenario {
     unsigned lists_count;
     const struct fixture *fixtures;
     unsigned fixtures_count;
+    const struct fg_filter_own_addresses *own; /* NULL: any address is taken for ours */
 };
 
 extern const struct scenario scenarios[];

@@ -193,9 +193,9 @@ int judge(struct fg_filter *filter, const char *src)
 
 int action_of(enum fg_filter_verdict verdict)
 {
-    return verdict == FG_VERDICT_PASS    ? XDP_PASS
-           : verdict == FG_VERDICT_ORDER ? XDP_REDIRECT
-                                         : XDP_DROP;
+    if (verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN)
+        return XDP_PASS;
+    return verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
 }
 
 int counter_moved(const uint64_t before[], const uint64_t after[])

@@ -23,6 +23,16 @@ void model_clock(uint64_t ns)
     model_ns = ns;
 }
 
+void model_own(const struct fg_filter_own_addresses *own)
+{
+    struct fg_error err;
+
+    if (!fg_filter_set_own(model, NULL, own, &err)) {
+        fprintf(stderr, "model: %s\n", err.text);
+        abort();
+    }
+}
+
 void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix)
 {
     struct fg_error err;

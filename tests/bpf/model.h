@@ -8,6 +8,8 @@
 /** options->pins is not looked at. */
 void model_reset(const struct fg_filter_options *options);
 void model_clock(uint64_t ns);
+/** NULL: any address is taken for ours. */
+void model_own(const struct fg_filter_own_addresses *own);
 void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix);
 enum fg_filter_verdict model_verdict(const uint8_t *data, uint32_t len);
 uint64_t model_hits(enum fg_filter_list list, const struct fg_filter_prefix *prefix);

@@ -215,17 +215,17 @@ static void attach_and_replace(struct fg_filter_options *options)
     uint32_t program, mode = 0, link;
     struct fg_error err = {""};
 
-    ok(!fg_filter_attach(filter, "fgtnone", false, &err), "no such interface: %s", err.text);
+    ok(!fg_filter_attach(filter, "fgtnone", false, NULL, &err), "no such interface: %s", err.text);
     ok(fg_filter_program(filter, OURS) == -1, "no program before");
-    ok(fg_filter_attach(filter, OURS, false, &err), "attach %s", err.text);
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err), "attach %s", err.text);
     program = attached_program(&mode);
     ok(program && mode == XDP_ATTACHED_DRV, "a program is attached, in native mode");
     link = link_id(options->pins);
     ok(link != 0, "its link is pinned");
-    ok(fg_filter_attach(filter, OURS, false, &err) && attached_program(&mode) != program &&
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err) && attached_program(&mode) != program &&
            link_id(options->pins) == link,
        "attaching again replaces the program of the same link");
-    ok(!fg_filter_attach(filter, OURS, true, &err) && strstr(err.text, "native"),
+    ok(!fg_filter_attach(filter, OURS, true, NULL, &err) && strstr(err.text, "native"),
        "not the mode, though: %s", err.text);
     ok(!fg_filter_check_socket(filter, OURS, 0, &err) && strstr(err.text, "no AF_XDP socket"),
        "no socket yet: %s", err.text);
@@ -235,7 +235,7 @@ static void attach_and_replace(struct fg_filter_options *options)
     fg_filter_close(filter);
     ok(attached_program(&mode) == program, "the program stays when the filter is closed");
     filter = must_open(options);
-    ok(fg_filter_attach(filter, OURS, false, &err) && attached_program(&mode) != program &&
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err) && attached_program(&mode) != program &&
            link_id(options->pins) == link,
        "after a restart the program of the same link is replaced %s", err.text);
     fg_filter_close(filter);
@@ -249,7 +249,7 @@ static void sockets_of_libxdp(const struct fg_filter_options *options)
     uint64_t orders, orphans;
     uint32_t program, mode = 0;
 
-    ok(fg_filter_attach(filter, OURS, false, &err), "attach %s", err.text);
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err), "attach %s", err.text);
     program = attached_program(&mode);
     for (int round = 0; round < 3; round++) { /* killed twice, then ended in good order */
         r = receiver_start();
@@ -282,7 +282,8 @@ static void socket_survives_replacement(const struct fg_filter_options *options)
     struct fg_error err = {""};
 
     ok(receiver_says(&r, 'r', 10000), "a socket while only the pins are there");
-    ok(fg_filter_attach(filter, OURS, false, &err) && fg_filter_check_socket(filter, OURS, 0, &err),
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err) &&
+           fg_filter_check_socket(filter, OURS, 0, &err),
        "the replaced program has it too %s", err.text);
     ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP4}) && receiver_says(&r, 'g', 5000),
        "and gives it packets");
@@ -296,7 +297,7 @@ static void detach(const struct fg_filter_options *options)
     struct fg_error err = {""};
     uint32_t mode;
 
-    ok(fg_filter_attach(filter, OURS, false, &err), "attach %s", err.text);
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err), "attach %s", err.text);
     ok(fg_filter_detach(options->pins, OURS, &err), "detach while a filter holds the link %s",
        err.text);
     ok(attached_program(&mode) == 0 && link_id(options->pins) == 0,
@@ -304,7 +305,7 @@ static void detach(const struct fg_filter_options *options)
     ok(!fg_filter_check_socket(filter, OURS, 0, &err) && strstr(err.text, "no longer"),
        "the filter knows: %s", err.text);
     ok(!fg_filter_detach(options->pins, OURS, &err), "detaching twice: %s", err.text);
-    ok(fg_filter_attach(filter, OURS, true, &err) && attached_program(&mode) &&
+    ok(fg_filter_attach(filter, OURS, true, NULL, &err) && attached_program(&mode) &&
            mode == XDP_ATTACHED_SKB,
        "attach in generic mode %s", err.text);
     ok(fg_filter_detach(options->pins, OURS, &err), "detach %s", err.text);
@@ -320,7 +321,8 @@ static void by_hand(const struct fg_filter_options *options)
     char path[256], aside[256];
     int other;
 
-    ok(fg_filter_attach(filter, OURS, false, &err) && fg_filter_detach(options->pins, OURS, &err),
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err) &&
+           fg_filter_detach(options->pins, OURS, &err),
        "attach and detach %s", err.text);
     fg_filter_close(filter);
     snprintf(path, sizeof(path), "%s/fg_state", options->pins);
@@ -352,11 +354,13 @@ static void foreign_program(const struct fg_filter_options *options)
 
     ok(bpf_xdp_attach(ifindex, fg_filter_program(filter, NULL), XDP_FLAGS_DRV_MODE, NULL) == 0,
        "another's program");
-    ok(!fg_filter_attach(filter, OURS, false, &err) && strstr(err.text, "another XDP program"),
+    ok(!fg_filter_attach(filter, OURS, false, NULL, &err) &&
+           strstr(err.text, "another XDP program"),
        "is respected: %s", err.text);
     ok(attached_program(&mode) != 0, "and stays");
     bpf_xdp_detach(ifindex, XDP_FLAGS_DRV_MODE, NULL);
-    ok(fg_filter_attach(filter, OURS, false, &err), "when it is gone, ours attaches %s", err.text);
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err), "when it is gone, ours attaches %s",
+       err.text);
     fg_filter_close(filter);
 }
 
@@ -370,7 +374,7 @@ static void new_interface(const struct fg_filter_options *options)
     ok(system("ip link del " OURS) == 0 &&
            system("ip link add " OURS " type veth peer name " PEER) == 0,
        "another interface of the same name");
-    ok(fg_filter_attach(filter, OURS, false, &err) && attached_program(&mode) &&
+    ok(fg_filter_attach(filter, OURS, false, NULL, &err) && attached_program(&mode) &&
            link_id(options->pins) != before,
        "gets a link of its own %s", err.text);
     ok(system("ip link del " OURS) == 0 && fg_filter_detach(options->pins, OURS, &err),
@@ -384,9 +388,9 @@ static void no_native(const struct fg_filter_options *options)
     struct fg_filter *filter = must_open(options);
     struct fg_error err = {""};
 
-    ok(!fg_filter_attach(filter, "lo", false, &err) && strstr(err.text, "native mode"),
+    ok(!fg_filter_attach(filter, "lo", false, NULL, &err) && strstr(err.text, "native mode"),
        "refused: %s", err.text);
-    ok(fg_filter_attach(filter, "lo", true, &err), "generic mode works %s", err.text);
+    ok(fg_filter_attach(filter, "lo", true, NULL, &err), "generic mode works %s", err.text);
     ok(fg_filter_detach(options->pins, "lo", &err), "detach %s", err.text);
     fg_filter_close(filter);
 }

@@ -107,7 +107,7 @@ static void compare_corpus(struct fg_filter *filter, const char *name, unsigned 
     ok(counts.differ == 0, "%s: %u frames of %u verdicts, kernel and user space agree", name,
        counts.frames, kinds);
     if (strcmp(name, "filter") == 0)
-        ok(counts.verdicts[FG_VERDICT_ORDER] && counts.verdicts[FG_VERDICT_BLOCKED] && kinds == 14,
+        ok(counts.verdicts[FG_VERDICT_ORDER] && counts.verdicts[FG_VERDICT_BLOCKED] && kinds == 15,
            "filter: the seeds reach every verdict that needs no rate");
 }
 

@@ -80,6 +80,9 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
     struct fg_error err;
 
     model_reset(options);
+    model_own(scenario->own);
+    if (!fg_filter_set_own(filter, NULL, scenario->own, &err))
+        ok(false, "own addresses: %s", err.text);
     for (unsigned i = 0; i < scenario->lists_count; i++) {
         struct fg_filter_prefix prefix = must_parse(scenario->lists[i].prefix);
 
@@ -100,6 +103,60 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
         if (!fg_filter_del(filter, scenario->lists[i].list, &prefix, &err))
             ok(false, "del: %s", err.text);
     }
+    if (!fg_filter_set_own(filter, NULL, NULL, &err))
+        ok(false, "own addresses: %s", err.text);
+}
+
+static int counter_of(struct fg_filter *filter, const char *destination)
+{
+    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    struct frame frame;
+
+    frame_build(&(struct frame_spec){.kind = strchr(destination, ':') ? FRAME_UDP6 : FRAME_UDP4,
+                                     .dst = destination},
+                &frame);
+    fg_filter_counters(filter, before);
+    run_program(fg_filter_program(filter, NULL), &frame, 1);
+    fg_filter_counters(filter, after);
+    return counter_moved(before, after);
+}
+
+/* A table that is full, and each change of it, while the same program stays loaded. */
+static void changing_addresses(struct fg_filter *filter)
+{
+    struct fg_filter_own_addresses own = {.macs = 1, .mac = {{2, 0, 0, 0, 0, 2}}};
+    unsigned wrong = 0;
+    struct fg_error err;
+
+    ok(fg_filter_set_own(filter, NULL, &own, &err) &&
+           counter_of(filter, "198.18.0.2") == FG_VERDICT_FOREIGN,
+       "no address yet: nothing is ours");
+    for (unsigned n = 0; n < FG_OWN_ADDRESSES; n++) {
+        own.address[n].family = n % 2 ? 6 : 4;
+        inet_pton(n % 2 ? AF_INET6 : AF_INET, n % 2 ? "2001:db8::" : "198.18.7.0",
+                  own.address[n].bytes);
+        own.address[n].bytes[n % 2 ? 15 : 3] = (uint8_t)n;
+        own.addresses = n + 1;
+        wrong += !fg_filter_set_own(filter, NULL, &own, &err);
+        for (unsigned i = 0; i <= n + 2 && i < FG_OWN_ADDRESSES; i++) {
+            char text[64];
+
+            snprintf(text, sizeof(text), i % 2 ? "2001:db8::%x" : "198.18.7.%u", i);
+            wrong += counter_of(filter, text) !=
+                     (i <= n ? (int)FG_VERDICT_NO_SOCKET : (int)FG_VERDICT_FOREIGN);
+        }
+    }
+    ok(wrong == 0, "own addresses one by one, up to %d: %u wrong", FG_OWN_ADDRESSES, wrong);
+    own.addresses = 1;
+    ok(fg_filter_set_own(filter, NULL, &own, &err) &&
+           counter_of(filter, "198.18.7.2") == FG_VERDICT_FOREIGN &&
+           counter_of(filter, "198.18.7.0") == FG_VERDICT_NO_SOCKET,
+       "an address that went away is no longer ours");
+    own.addresses = FG_OWN_ADDRESSES + 1;
+    ok(!fg_filter_set_own(filter, NULL, &own, &err), "too many: %s", err.text);
+    ok(fg_filter_set_own(filter, NULL, NULL, &err) &&
+           counter_of(filter, "198.18.7.2") == FG_VERDICT_NO_SOCKET,
+       "unchecked: any address is ours");
 }
 
 /* Every cut of a good frame, and every single byte of its headers set to 0 and to 255: both builds
@@ -191,12 +248,19 @@ static void body(const char *pins)
     int socket;
 
     without_socket(filter);
+    changing_addresses(filter);
     socket = place_socket(fg_filter_program(filter, NULL), 0);
     if (!ok(socket >= 0, "an AF_XDP socket in xsks_map"))
         return;
     for (unsigned i = 0; i < scenarios_count; i++)
         run_scenario(filter, &options, &scenarios[i]);
     model_reset(&options);
+    model_own(scenarios[scenarios_count - 1].own);
+    fg_filter_set_own(filter, NULL, scenarios[scenarios_count - 1].own, NULL);
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4}, "IPv4 order to ours");
+    compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP6}, "IPv6 order to ours");
+    model_own(NULL);
+    fg_filter_set_own(filter, NULL, NULL, NULL);
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .tags = {0x8100}},
                     "IPv4 order in a VLAN");
     compare_damaged(filter, &(struct frame_spec){.kind = FRAME_UDP4, .options = 3},

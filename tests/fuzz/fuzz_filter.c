@@ -109,7 +109,8 @@ static enum fg_filter_verdict judge(const uint8_t *frame, size_t len)
     FG_FUZZ_CHECK((unsigned)verdict < FG_VERDICT_COUNT && verdict != FG_VERDICT_NO_SOCKET);
     for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
         FG_FUZZ_CHECK(filter->judged[0][i].packets == before[i].packets + (i == (unsigned)verdict));
-    passes = verdict == FG_VERDICT_ORDER || verdict == FG_VERDICT_PASS;
+    passes =
+        verdict == FG_VERDICT_ORDER || verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN;
     FG_FUZZ_CHECK(drop == (!passes && !filter->tune.monitor));
 #ifdef FG_FUZZ_CANARY /* a block list that IPv6 fragments slip by: the fuzzer has to find it */
     if (verdict == FG_VERDICT_BLOCKED && is_v6_fragment(frame, len))

@@ -15,14 +15,23 @@ SOURCE_PORT = 40000
 
 def frame(payload, v6=False, sport=SOURCE_PORT):
     """An order packet from the shopper to the server."""
-    udp = struct.pack('!HHHH', sport, fgclient.PORT, 8 + len(payload), 0) + payload
     macs = bytes.fromhex((MAC_SERVER + MAC_CLIENT).replace(':', ''))
-    if v6:
-        return (macs + b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, len(udp), 17, 64)
-                + socket.inet_pton(socket.AF_INET6, SHOPPER6) + socket.inet_pton(socket.AF_INET6, SERVER6) + udp)
-    ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 0, 0x4000, 64, 17, 0, socket.inet_aton(SHOPPER),
-                     socket.inet_aton(SERVER))
-    return macs + b'\x08\x00' + ip[:10] + struct.pack('!H', ~_sum16(ip) & 0xffff) + ip[12:] + udp
+    return macs + ip_udp(SHOPPER6 if v6 else SHOPPER, SERVER6 if v6 else SERVER, sport, fgclient.PORT, payload)
+
+
+def ip_udp(source, destination, sport, dport, payload):
+    """Behind the MAC addresses: type, IP header, UDP."""
+    length = 8 + len(payload)
+    if ':' in destination:
+        ends = b''.join(socket.inet_pton(socket.AF_INET6, a) for a in (source, destination))
+        udp = struct.pack('!HHHH', sport, dport, length, 0) + payload
+        total = _sum16(ends + struct.pack('!IHBB', length, 0, 0, 17) + udp + b'\0' * (length % 2))
+        udp = udp[:6] + struct.pack('!H', ~total & 0xffff or 0xffff) + udp[8:]
+        return b'\x86\xdd' + struct.pack('!IHBB', 6 << 28, length, 17, 64) + ends + udp
+    udp = struct.pack('!HHHH', sport, dport, length, 0) + payload
+    ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + length, 0, 0x4000, 64, 17, 0, socket.inet_aton(source),
+                     socket.inet_aton(destination))
+    return b'\x08\x00' + ip[:10] + struct.pack('!H', ~_sum16(ip) & 0xffff) + ip[12:] + udp
 
 
 def _sum16(data):

@@ -11,12 +11,12 @@ import fgclient  # noqa: E402
 import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
 from fgmemif import RING, Memif  # noqa: E402
-from fgframe import SERVER, SHOPPER, check_turned, frame  # noqa: E402
+from fgframe import MAC_SERVER, SERVER, SHOPPER, check_turned, frame  # noqa: E402
 from fgshop import ITEM, SMALL, UNITS, add_item, audited, workers  # noqa: E402
 
 
 def start(lab, role='server', **settings):
-    return lab.daemon(ports={'shop': {'device': fgmemif.device(lab, role), 'address': SERVER}}, settings={
+    return lab.daemon(ports={'shop': {'device': fgmemif.device(lab, role, mac=MAC_SERVER), 'address': SERVER}}, settings={
         **SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no', **settings}).start()
 
 

@@ -12,7 +12,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
-from fgframe import SERVER, SERVER6, SHOPPER, SHOPPER6, check_turned, frame, read_pcap, write_pcap  # noqa: E402
+from fgframe import MAC_SERVER, SERVER, SERVER6, SHOPPER, SHOPPER6, check_turned, frame, read_pcap, write_pcap  # noqa: E402
 from fgshop import ITEM, SMALL, UNITS, NsClient, add_item, alarms, audited, sell, workers  # noqa: E402
 
 
@@ -257,13 +257,14 @@ def testpmd(lab, device, *words):
 
 def test_jumbo_frames(lab):
     """frames of several buffers are counted and get no answer, to the order port or another; orders go on"""
-    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server'), 'address': SERVER}},
+    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server', mac=MAC_SERVER), 'address': SERVER}},
                       settings={**SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
     add_item(gate, 50)
     addresses = f'--tx-ip={SHOPPER},{SERVER}'
     for port, count in ((fgclient.PORT, lambda: gate.get('/v1/stats')['drops']['truncated']),
                         (9, lambda: workers(gate, 'other')[0])):
         sender = testpmd(lab, fgmemif.device(lab, 'client'), '--forward-mode=txonly', '--txpkts=1000,1000,1000', addresses,
+                         f'--eth-peer=0,{MAC_SERVER}',
                          f'--tx-udp=40000,{port}')
         fgtest.wait_until(lambda: count() > 1000 or not sender.running(), 20, 'they are counted')  # noqa: B023
         assert count() > 1000 and sender.running(), sender.output()

@@ -10,7 +10,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgmemif  # noqa: E402
 import fgtest  # noqa: E402
-from fgframe import SERVER, check_turned, frame  # noqa: E402
+from fgframe import MAC_SERVER, SERVER, check_turned, frame  # noqa: E402
 from fgshop import ITEM, SMALL, UNITS, NsClient, add_item, audited, workers  # noqa: E402
 
 WORKERS, USERS = 2, 200
@@ -44,7 +44,7 @@ def ask_all(peer, gate, users, queue_of, port_of):
 
 def test_queues(lab):
     """memif with two queues: by the right one nothing is handed off; by a wrong one all are, and are answered"""
-    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server'), 'queues': WORKERS, 'address': SERVER}}, settings={
+    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server', mac=MAC_SERVER), 'queues': WORKERS, 'address': SERVER}}, settings={
         **SMALL, 'workers.count': WORKERS, 'orders.steer': 'yes', 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
     assert gate.get('/v1/status')['order_ports'] == WORKERS
     assert 'takes no flow rules' in gate.output(), 'memif has none: told once'

@@ -139,6 +139,26 @@ static void solicit(struct frame *f, bool vlan, bool nobody)
     put16(p + 42, checksum6(p, nobody ? 24 : 32));
 }
 
+static void arp_plain(struct frame *f)
+{
+    arp(f, false);
+}
+
+static void ping4_plain(struct frame *f)
+{
+    ping4(f, false, 8);
+}
+
+static void ping6_plain(struct frame *f)
+{
+    ping6(f, false, 8);
+}
+
+static void solicit_plain(struct frame *f)
+{
+    solicit(f, false, false);
+}
+
 static uint32_t answer(struct frame *f)
 {
     return fg_frame_host_answer(f->bytes, f->len, ROOM, &own);
@@ -284,6 +304,65 @@ static void what_is_for_others_or_from_a_group_is_silence(void **state)
                      0); /* no room for the option */
 }
 
+static bool is_target(const struct frame *f)
+{
+    return fg_frame_host_is_target(f->bytes, f->len, &own);
+}
+
+/* An order, by the checks of both kinds: of a good frame, and of a refused one. */
+static void which_frame_is_for_us(void **state)
+{
+    for (int vlan = 0; vlan < 2; vlan++) {
+        struct fg_frame four = {vlan ? 18 : 14, vlan ? 38 : 34, vlan ? 46 : 42, 4}, six = four;
+        struct frame f;
+        uint8_t *ip = f.bytes + four.l3;
+
+        six.ip = 6;
+        ping4(&f, vlan, 64);
+        assert_true(fg_frame_host_is_to(f.bytes, &four, &own) && is_target(&f));
+        for (unsigned i = 0; i < 4; i++) {
+            ip[16 + i] ^= 1;
+            assert_false(fg_frame_host_is_to(f.bytes, &four, &own) || is_target(&f));
+            ip[16 + i] ^= 1;
+        }
+        for (unsigned i = 0; i < 6; i++) {
+            f.bytes[i] ^= 0x40;
+            assert_false(fg_frame_host_is_to(f.bytes, &four, &own) || is_target(&f));
+            f.bytes[i] ^= 0x40;
+        }
+        ping6(&f, vlan, 64);
+        assert_true(fg_frame_host_is_to(f.bytes, &six, &own) && is_target(&f));
+        for (unsigned i = 0; i < 16; i++) {
+            ip[24 + i] ^= 1;
+            assert_false(fg_frame_host_is_to(f.bytes, &six, &own) || is_target(&f));
+            ip[24 + i] ^= 1;
+        }
+        f.len = four.l3 + 8u; /* no whole IP header: the MAC address decides */
+        assert_true(is_target(&f));
+        f.bytes[0] ^= 0x40;
+        assert_false(is_target(&f));
+        f.len = 13;
+        assert_true(is_target(&f)); /* not even a MAC address */
+    }
+}
+
+/* A bridge that floods brings frames of others: an answer would say that their host is here. */
+static void what_is_for_another_mac_is_silence(void **state)
+{
+    void (*const make[])(struct frame *) = {arp_plain, ping4_plain, ping6_plain, solicit_plain};
+
+    for (size_t i = 0; i < sizeof(make) / sizeof(make[0]); i++) {
+        struct frame f;
+
+        make[i](&f);
+        memcpy(f.bytes, our_mac, 6);
+        f.bytes[5] ^= 0x10;
+        silent(&f);
+        f.bytes[5] ^= 0x10;
+        assert_true(answer(&f) > 0);
+    }
+}
+
 static void lists_of_addresses(void **state)
 {
     static const char *const bad[] = {
@@ -308,6 +387,8 @@ int main(void)
         cmocka_unit_test(echo_of_any_size),
         cmocka_unit_test(any_wrong_bit_of_the_ip_packet_is_silence),
         cmocka_unit_test(what_is_for_others_or_from_a_group_is_silence),
+        cmocka_unit_test(which_frame_is_for_us),
+        cmocka_unit_test(what_is_for_another_mac_is_silence),
         cmocka_unit_test(lists_of_addresses),
     };
 

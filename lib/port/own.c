@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "port/own.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "frame/frame.h"
+
+#define PORTS_MAX      64
+#define INTERFACES_MAX 4096 /* of the whole host; more are not looked at */
+#define ANSWER_BYTES   32768
+#define ANSWER_SECONDS 2
+
+struct interface {
+    unsigned index, link, master; /* link: the interface below; 0 = none here */
+    uint32_t flags;
+    bool stacks; /* it sits on `link` and has addresses of its own: VLAN, macvlan */
+    bool joins;  /* its members' packets are its own: bridge, bond, team */
+    bool chosen;
+    uint8_t mac[6];
+};
+
+struct watched {
+    char ifname[IF_NAMESIZE];
+    unsigned more_count;
+    struct fg_frame_host_address more[FG_HOST_ADDRESSES_MAX];
+    struct fg_filter_own_addresses now; /* as the filter has them */
+};
+
+struct fg_port_own {
+    int changes; /* socket that hears of changes */
+    unsigned count;
+    struct watched ports[PORTS_MAX];
+};
+
+/* ---- what the kernel has --------------------------------------------------------------------- */
+
+struct dump {
+    struct interface *interfaces;
+    unsigned interfaces_count;
+    const struct watched *port;
+    struct fg_filter_own_addresses *own;
+};
+
+static const struct rtattr *attribute(const struct rtattr *at, size_t left, unsigned type)
+{
+    for (; RTA_OK(at, left); at = RTA_NEXT(at, left))
+        if ((at->rta_type & NLA_TYPE_MASK) == type)
+            return at;
+    return NULL;
+}
+
+static unsigned number_of(const struct rtattr *at)
+{
+    unsigned number = 0;
+
+    if (at && RTA_PAYLOAD(at) >= sizeof(number))
+        memcpy(&number, RTA_DATA(at), sizeof(number));
+    return number;
+}
+
+static bool kind_is(const struct rtattr *info, const char *const *names)
+{
+    const struct rtattr *kind =
+        info ? attribute(RTA_DATA(info), RTA_PAYLOAD(info), IFLA_INFO_KIND) : NULL;
+
+    for (; kind && *names; names++)
+        if (RTA_PAYLOAD(kind) >= strlen(*names) + 1 && !strcmp(RTA_DATA(kind), *names))
+            return true;
+    return false;
+}
+
+static void take_interface(struct dump *dump, const struct nlmsghdr *message)
+{
+    static const char *const stacking[] = {"vlan", "macvlan", NULL}, *const joining[] = {
+                                                                         "bridge", "bond", "team",
+                                                                         NULL};
+    const struct ifinfomsg *head = NLMSG_DATA(message);
+    const struct rtattr *first = IFLA_RTA(head);
+    size_t left = IFLA_PAYLOAD(message);
+    const struct rtattr *info = attribute(first, left, IFLA_LINKINFO),
+                        *mac = attribute(first, left, IFLA_ADDRESS);
+    struct interface *i = &dump->interfaces[dump->interfaces_count];
+
+    if (message->nlmsg_type != RTM_NEWLINK || dump->interfaces_count == INTERFACES_MAX)
+        return;
+    *i = (struct interface){.index = (unsigned)head->ifi_index, .flags = head->ifi_flags};
+    i->master = number_of(attribute(first, left, IFLA_MASTER));
+    if (!attribute(first, left, IFLA_LINK_NETNSID)) /* else the number is another namespace's */
+        i->link = number_of(attribute(first, left, IFLA_LINK));
+    i->stacks = kind_is(info, stacking);
+    i->joins = kind_is(info, joining);
+    if (mac && RTA_PAYLOAD(mac) == sizeof(i->mac))
+        memcpy(i->mac, RTA_DATA(mac), sizeof(i->mac));
+    dump->interfaces_count++;
+}
+
+static const struct interface *chosen(const struct dump *dump, unsigned index)
+{
+    for (unsigned i = 0; i < dump->interfaces_count; i++)
+        if (dump->interfaces[i].chosen && dump->interfaces[i].index == index)
+            return &dump->interfaces[i];
+    return NULL;
+}
+
+static void add_address(struct dump *dump, unsigned family, const void *bytes)
+{
+    struct fg_filter_own_addresses *own = dump->own;
+    size_t size = family == 4 ? 4 : 16;
+
+    for (unsigned i = 0; i < own->addresses && i < FG_OWN_ADDRESSES; i++)
+        if (own->address[i].family == family && !memcmp(own->address[i].bytes, bytes, size))
+            return;
+    if (own->addresses < FG_OWN_ADDRESSES) {
+        own->address[own->addresses].family = (uint8_t)family;
+        memcpy(own->address[own->addresses].bytes, bytes, size);
+    }
+    own->addresses++;
+}
+
+/* An interface of packets, but for the loopback one, gets nothing for 127.0.0.1. */
+static bool is_loopback(unsigned family, const uint8_t *bytes)
+{
+    static const uint8_t six[16] = {[15] = 1};
+
+    return family == 4 ? bytes[0] == 127 : !memcmp(bytes, six, 16);
+}
+
+static void take_address(struct dump *dump, const struct nlmsghdr *message)
+{
+    const struct ifaddrmsg *head = NLMSG_DATA(message);
+    const struct rtattr *first = IFA_RTA(head), *address;
+    size_t left = IFA_PAYLOAD(message);
+    const struct interface *i;
+    unsigned family = head->ifa_family == AF_INET ? 4 : head->ifa_family == AF_INET6 ? 6 : 0;
+
+    if (message->nlmsg_type != RTM_NEWADDR || !family || (head->ifa_flags & IFA_F_DADFAILED))
+        return;
+    address =
+        attribute(first, left, IFA_LOCAL); /* on a link with a peer, IFA_ADDRESS is the peer */
+    if (!address)
+        address = attribute(first, left, IFA_ADDRESS);
+    i = chosen(dump, head->ifa_index);
+    if (i && address && RTA_PAYLOAD(address) == (family == 4 ? 4 : 16) &&
+        ((i->flags & IFF_LOOPBACK) || !is_loopback(family, RTA_DATA(address))))
+        add_address(dump, family, RTA_DATA(address));
+}
+
+static bool ask(int s, uint16_t type, struct fg_error *err)
+{
+    struct {
+        struct nlmsghdr head;
+        union {
+            struct ifinfomsg link;
+            struct ifaddrmsg address;
+        };
+    } question = {.head = {.nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+
+    question.head.nlmsg_len =
+        NLMSG_LENGTH(type == RTM_GETLINK ? sizeof(question.link) : sizeof(question.address));
+    return send(s, &question, question.head.nlmsg_len, 0) >= 0 ||
+           fg_fail(err, "cannot ask the kernel for its addresses: %s", strerror(errno));
+}
+
+/* All answers to one question. */
+static bool dump_each(int s, uint16_t type, void (*take)(struct dump *, const struct nlmsghdr *),
+                      struct dump *dump, struct fg_error *err)
+{
+    static _Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
+
+    if (!ask(s, type, err))
+        return false;
+    for (;;) {
+        ssize_t got = recv(s, answer, sizeof(answer), 0);
+        struct nlmsghdr *message = (void *)answer;
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fg_fail(err, "the kernel does not tell its addresses: %s", strerror(errno));
+        for (; NLMSG_OK(message, got); message = NLMSG_NEXT(message, got)) {
+            if (message->nlmsg_type == NLMSG_DONE)
+                return true;
+            if (message->nlmsg_type == NLMSG_ERROR)
+                return fg_fail(err, "the kernel does not tell its addresses: %s",
+                               strerror(-((struct nlmsgerr *)NLMSG_DATA(message))->error));
+            take(dump, message);
+        }
+    }
+}
+
+/* The interface, and those whose packets are its own; an interface that was found may lead on. */
+static void choose(struct dump *dump, unsigned index)
+{
+    bool more = true;
+
+    for (unsigned i = 0; i < dump->interfaces_count; i++)
+        dump->interfaces[i].chosen = dump->interfaces[i].index == index;
+    while (more) {
+        more = false;
+        for (unsigned i = 0; i < dump->interfaces_count; i++) {
+            struct interface *one = &dump->interfaces[i];
+            bool on = one->stacks && one->link && chosen(dump, one->link);
+
+            for (unsigned k = 0; one->joins && !on && k < dump->interfaces_count; k++)
+                on = dump->interfaces[k].chosen && dump->interfaces[k].master == one->index;
+            if (!on || one->chosen)
+                continue;
+            one->chosen = more = true;
+        }
+    }
+}
+
+static void take_macs(struct dump *dump)
+{
+    struct fg_filter_own_addresses *own = dump->own;
+
+    for (unsigned i = 0; i < dump->interfaces_count; i++) {
+        const struct interface *one = &dump->interfaces[i];
+        bool known = !one->chosen;
+
+        for (unsigned k = 0; k < own->macs && k < FG_OWN_MACS && !known; k++)
+            known = !memcmp(own->mac[k], one->mac, sizeof(one->mac));
+        if (known)
+            continue;
+        if (own->macs < FG_OWN_MACS)
+            memcpy(own->mac[own->macs], one->mac, sizeof(one->mac));
+        own->macs++;
+    }
+}
+
+static void cut(const char *ifname, const char *what, unsigned *count, unsigned max)
+{
+    if (*count <= max)
+        return;
+    fg_diag(FG_DIAG_WARNING, "%s has %u %s addresses: orders to the first %u of them are taken",
+            ifname, *count, what, max);
+    *count = max;
+}
+
+static bool read_port(int s, const struct watched *port, struct fg_filter_own_addresses *own,
+                      struct fg_error *err)
+{
+    struct dump dump = {.port = port, .own = own};
+    bool done;
+
+    memset(own, 0, sizeof(*own));
+    dump.interfaces = calloc(INTERFACES_MAX, sizeof(*dump.interfaces));
+    if (!dump.interfaces)
+        return fg_fail(err, "%s: out of memory", port->ifname);
+    for (unsigned i = 0; i < port->more_count; i++)
+        add_address(&dump, port->more[i].family, port->more[i].bytes);
+    done = dump_each(s, RTM_GETLINK, take_interface, &dump, err);
+    if (done) {
+        choose(&dump, if_nametoindex(port->ifname));
+        take_macs(&dump);
+        done = dump_each(s, RTM_GETADDR, take_address, &dump, err);
+    }
+    free(dump.interfaces);
+    cut(port->ifname, "MAC", &own->macs, FG_OWN_MACS);
+    cut(port->ifname, "IP", &own->addresses, FG_OWN_ADDRESSES);
+    return done;
+}
+
+static int open_socket(unsigned groups)
+{
+    struct sockaddr_nl local = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+    if (s < 0)
+        return -1;
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (bind(s, (struct sockaddr *)&local, sizeof(local)) == 0)
+        return s;
+    close(s);
+    return -1;
+}
+
+static bool read_now(const struct watched *port, struct fg_filter_own_addresses *own,
+                     struct fg_error *err)
+{
+    int s = open_socket(0);
+    bool done;
+
+    if (s < 0)
+        return fg_fail(err, "cannot ask the kernel for its addresses: %s", strerror(errno));
+    done = read_port(s, port, own, err);
+    close(s);
+    return done;
+}
+
+/* ---- the ports ------------------------------------------------------------------------------- */
+
+struct fg_port_own *fg_port_own_open(struct fg_error *err)
+{
+    struct fg_port_own *own = calloc(1, sizeof(*own));
+
+    if (!own) {
+        fg_fail(err, "own addresses: out of memory");
+        return NULL;
+    }
+    own->changes = open_socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (own->changes >= 0)
+        return own;
+    fg_fail(err, "cannot hear of changed addresses: %s", strerror(errno));
+    free(own);
+    return NULL;
+}
+
+void fg_port_own_close(struct fg_port_own *own)
+{
+    if (!own)
+        return;
+    close(own->changes);
+    free(own);
+}
+
+static void say(const struct watched *port)
+{
+    char text[256] = "", one[INET6_ADDRSTRLEN];
+    size_t used = 0;
+
+    for (unsigned i = 0; i < port->now.addresses && used < sizeof(text) - sizeof(one) - 8; i++) {
+        inet_ntop(port->now.address[i].family == 4 ? AF_INET : AF_INET6, port->now.address[i].bytes,
+                  one, sizeof(one));
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "", one);
+    }
+    if (port->now.addresses)
+        fg_diag(FG_DIAG_INFO, "%s: orders to %s are ours", port->ifname, text);
+    else
+        fg_diag(FG_DIAG_WARNING, "%s has no address: no order is ours until it has one",
+                port->ifname);
+}
+
+bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const char *ifname,
+                        bool generic, const char *more, struct fg_error *err)
+{
+    struct watched *port = &own->ports[own->count];
+
+    if (own->count == PORTS_MAX)
+        return fg_fail(err, "%s: %d ports have own addresses already", ifname, PORTS_MAX);
+    snprintf(port->ifname, sizeof(port->ifname), "%s", ifname);
+    if (more[0])
+        port->more_count =
+            (unsigned)fg_frame_host_addresses_parse(more, port->more, FG_HOST_ADDRESSES_MAX);
+    if (!read_now(port, &port->now, err) ||
+        !fg_filter_attach(filter, ifname, generic, &port->now, err))
+        return false;
+    say(port);
+    own->count++;
+    return true;
+}
+
+/* True: something changed, or more than the socket holds. */
+static bool heard(const struct fg_port_own *own)
+{
+    char bytes[8192];
+    bool any = false;
+
+    for (;;) {
+        ssize_t got = recv(own->changes, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (got < 0 && errno == ENOBUFS)
+            any = true;
+        else if (got < 0 && errno != EINTR)
+            return any;
+        any |= got > 0;
+    }
+}
+
+void fg_port_own_poll(struct fg_port_own *own, struct fg_filter *filter)
+{
+    struct fg_filter_own_addresses now;
+    struct fg_error err;
+
+    if (!own || !heard(own))
+        return;
+    for (unsigned i = 0; i < own->count; i++) {
+        struct watched *port = &own->ports[i];
+
+        if (!read_now(port, &now, &err)) {
+            fg_diag(FG_DIAG_ERROR, "%s: %s", port->ifname, err.text);
+            continue;
+        }
+        if (!memcmp(&now, &port->now, sizeof(now)))
+            continue;
+        if (!fg_filter_set_own(filter, port->ifname, &now, &err)) {
+            fg_diag(FG_DIAG_ERROR, "%s: %s", port->ifname, err.text);
+            continue;
+        }
+        port->now = now;
+        say(port);
+    }
+}
