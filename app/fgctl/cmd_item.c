@@ -34,6 +34,13 @@ static bool read_values(const struct fg_args *args, struct fg_values *values)
     for (unsigned field = 1; field < FG_CONTROL_ITEM_FIELDS; field++) {
         const char *text = args->options[field - 1];
 
+        uint64_t ms;
+
+        if (text && fg_control_item_fields[field].kind == FG_CONTROL_FIELD_DURATION &&
+            fg_text_number(text, &ms) && !fg_duration_parse(text, &ms, &err)) {
+            fg_usage_error("--%s: %s", fg_control_item_fields[field].option, err.text);
+            return false;
+        }
         if (text && !fg_value_parse(field, text, values, &err)) {
             fg_usage_error("--%s: %s", fg_control_item_fields[field].option, err.text);
             return false;

@@ -100,22 +100,28 @@ static int read_saying(const struct fg_args *args, json_t *say)
 {
     const char *reason = args->options[1], *duration = args->options[2],
                *expires = args->options[3];
+    struct fg_error err;
     uint64_t ms = 0;
 
     if (duration && expires)
         return fg_usage_error("--for and --expires: one of them");
     if (reason && json_object_set_new(say, "reason", json_string(reason)) < 0)
         return fg_usage_error("--reason is not UTF-8");
-    if (duration && (!fg_text_duration_read(duration, &ms, NULL) || ms == 0))
+    if (duration && !fg_duration_parse(duration, &ms, &err))
+        return fg_usage_error("--for: %s", err.text);
+    if (duration && ms == 0)
         return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h",
                               duration);
     if (duration)
         ms += fg_now_ms();
-    if (expires && (!fg_time_parse(expires, &ms) || ms <= fg_now_ms()))
+    if (expires &&
+        (!fg_time_parse(expires, &ms) || (ms <= fg_now_ms() && fg_text_moment_check(ms, NULL))))
         return fg_usage_error(
             "--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
             "2026-11-27T09:00:00Z",
             expires);
+    if (expires && !fg_text_moment_check(ms, &err))
+        return fg_usage_error("--expires: %s", err.text);
     if (args->options[4])
         json_object_set_new(say, "replace", json_true());
     if (ms)

@@ -84,9 +84,9 @@ static const char backend_help[] =
     "harm. Its user needs the right to make a schema in the database; the "
     "daemon's needs less (docs/postgres.md).\n";
 
-static const char values_help[] = "A DURATION is like 500ms, 90s, 2m, 1h30m (a bare number is "
-                                  "milliseconds). A TIME is `now`, +10m, Unix\n"
-                                  "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
+static const char values_help[] =
+    "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
+    "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
 static const char import_help[] =
     "The first line of FILE names the columns: item, and any of name, total, "
     "user_limit, order_max, hold_ms,\n"

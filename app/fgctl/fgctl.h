@@ -109,6 +109,8 @@ struct fg_values {
     uint64_t number[FG_CONTROL_ITEM_FIELDS];
     char name[FG_ITEM_NAME_MAX + 1];
 };
+/** A duration with its unit; err says so when there is none. */
+bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err);
 /** Unix ms, `now`, +DURATION, or RFC 3339. */
 bool fg_time_parse(const char *text, uint64_t *ms);
 bool fg_value_parse(unsigned field, const char *text, struct fg_values *values,

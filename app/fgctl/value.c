@@ -20,6 +20,13 @@ uint64_t fg_mono_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
+{
+    if (fg_text_number(text, ms) && *ms != 0)
+        return fg_fail(err, "\"%.48s\" has no unit: %.48sms or %.48ss?", text, text, text);
+    return fg_text_duration_read(text, ms, err);
+}
+
 bool fg_time_parse(const char *text, uint64_t *ms)
 {
     if (strcmp(text, "now") == 0) {
@@ -27,7 +34,7 @@ bool fg_time_parse(const char *text, uint64_t *ms)
         return true;
     }
     if (text[0] == '+') {
-        if (!fg_text_duration_read(text + 1, ms, NULL))
+        if (!fg_duration_parse(text + 1, ms, NULL))
             return false;
         *ms += fg_now_ms();
         return true;
@@ -69,7 +76,9 @@ bool fg_value_parse(unsigned index, const char *text, struct fg_values *values,
         ok = parse_flag(text, number);
         break;
     case FG_CONTROL_FIELD_TIME:
-        ok = fg_time_parse(text, number) && *number <= field->max;
+        ok = fg_time_parse(text, number);
+        if (ok && *number && !fg_text_moment_check(*number, err))
+            return false;
         break;
     case FG_CONTROL_FIELD_DURATION:
         ok = fg_text_duration_read(text, number, NULL) && *number >= field->min &&

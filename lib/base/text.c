@@ -129,6 +129,34 @@ void fg_text_time(char text[FG_TEXT_TIME_SIZE], uint64_t unix_ms)
     snprintf(text + len, FG_TEXT_TIME_SIZE - len, "Z");
 }
 
+static bool in_moments(uint64_t unix_ms)
+{
+    return unix_ms >= FG_TEXT_MOMENT_MIN && unix_ms <= FG_TEXT_TIME_MAX;
+}
+
+static bool looks_like(uint64_t given, const char *unit, uint64_t unix_ms, struct fg_error *err)
+{
+    char text[FG_TEXT_TIME_SIZE];
+
+    fg_text_time(text, unix_ms);
+    return fg_fail(err, "%" PRIu64 " looks like %s; Unix milliseconds are meant: %" PRIu64 " is %s",
+                   given, unit, unix_ms, text);
+}
+
+bool fg_text_moment_check(uint64_t unix_ms, struct fg_error *err)
+{
+    if (in_moments(unix_ms))
+        return true;
+    if (unix_ms <= FG_TEXT_TIME_MAX / 1000 && in_moments(unix_ms * 1000))
+        return looks_like(unix_ms, "seconds", unix_ms * 1000, err);
+    if (in_moments(unix_ms / 1000))
+        return looks_like(unix_ms, "microseconds", unix_ms / 1000, err);
+    if (in_moments(unix_ms / 1000000))
+        return looks_like(unix_ms, "nanoseconds", unix_ms / 1000000, err);
+    return fg_fail(err, "%" PRIu64 " is not a time from 2000 to 9999 in Unix milliseconds",
+                   unix_ms);
+}
+
 static const struct {
     const char *name;
     uint64_t ms;

@@ -28,6 +28,14 @@ void fg_text_time(char text[FG_TEXT_TIME_SIZE], uint64_t unix_ms);
  * the millisecond are cut off. */
 bool fg_text_time_read(const char *text, uint64_t *unix_ms, struct fg_error *err);
 
+#define FG_TEXT_MOMENT_MIN 946684800000 /**< 2000-01-01T00:00:00Z, Unix ms */
+
+/**
+ * Whether a number that somebody gave as Unix milliseconds is a plausible time: from 2000 to 9999.
+ * When it is not, err says so, and which unit it looks like.
+ */
+bool fg_text_moment_check(uint64_t unix_ms, struct fg_error *err);
+
 /** "250ms", "90s", "1h30m", "2d"; a bare number is milliseconds. */
 bool fg_text_duration_read(const char *text, uint64_t *ms, struct fg_error *err);
 

@@ -96,6 +96,20 @@ static bool take_time(const json_t *value, uint64_t *ms)
     return json_is_integer(value) && json_integer_value(value) >= 0 && *ms <= FG_TEXT_TIME_MAX;
 }
 
+/* 0, and what is no time at all, is judged elsewhere. */
+static bool is_moment(struct fg_control_call *call, const char *field, const json_t *value)
+{
+    struct fg_error err = {""};
+    uint64_t ms = 0;
+
+    if (json_is_string(value) && !fg_text_time_read(json_string_value(value), &ms, NULL))
+        return true;
+    if (json_is_integer(value) && json_integer_value(value) > 0)
+        ms = (uint64_t)json_integer_value(value);
+    return !ms || fg_text_moment_check(ms, &err) ||
+           fg_control_call_fail(call, 400, field, "%s: %s", field, err.text);
+}
+
 static bool take_value(const struct fg_control_item_field *field, unsigned index,
                        const json_t *value, struct fg_control_item_values *values)
 {
@@ -145,6 +159,9 @@ bool fg_control_body_item(struct fg_control_call *call, struct fg_control_item_v
             return fg_control_call_fail(call, 400, key, "unknown field \"%.64s\"; accepted: %s",
                                         key, range);
         }
+        if (fg_control_item_fields[index].kind == FG_CONTROL_FIELD_TIME &&
+            !is_moment(call, key, value))
+            return false;
         if (!take_value(&fg_control_item_fields[index], index, value, values))
             return fg_control_call_fail(
                 call, 400, key, "%s: %s is not %s", key, shown(value, text),

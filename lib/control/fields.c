@@ -35,8 +35,9 @@ const char *fg_control_item_field_range(const struct fg_control_item_field *fiel
                  field->max);
         break;
     case FG_CONTROL_FIELD_TIME:
-        snprintf(text, 128, "Unix milliseconds from 0 to %" PRIu64 " or like 2026-11-27T09:00:00Z",
-                 field->max);
+        snprintf(text, 128,
+                 "Unix milliseconds from %" PRIu64 " to %" PRIu64 " or like 2026-11-27T09:00:00Z",
+                 (uint64_t)FG_TEXT_MOMENT_MIN, field->max);
         break;
     case FG_CONTROL_FIELD_FLAG:
         snprintf(text, 128, "true or false");

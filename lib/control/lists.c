@@ -61,12 +61,16 @@ static bool read_saying(struct fg_control_call *call, struct fg_filter_list_entr
                  *expires = json_object_get(call->body, "expires_ms"),
                  *again = json_object_get(call->body, "replace");
     const char *text = json_string_value(reason);
+    struct fg_error err = {""};
 
     *found = !!reason + !!expires + !!again;
     if (reason && (!text || !fg_filter_reason_is_sane(text)))
         return fg_control_call_fail(
             call, 400, "reason",
             "reason: not a text of at most 23 printable ASCII characters without # and ;");
+    if (json_is_integer(expires) && json_integer_value(expires) > 0 &&
+        !fg_text_moment_check((uint64_t)json_integer_value(expires), &err))
+        return fg_control_call_fail(call, 400, "expires_ms", "expires_ms: %s", err.text);
     if (expires && (!json_is_integer(expires) ||
                     json_integer_value(expires) <= (json_int_t)fg_clock_unix_ms()))
         return fg_control_call_fail(call, 400, "expires_ms",

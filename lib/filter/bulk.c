@@ -81,6 +81,8 @@ static bool parse_columns(struct load *load, char *text, struct fg_filter_listed
     if (!fg_filter_prefix_parse(prefix_text, &prefix, &err))
         return wrong(load, err.text);
     fg_filter_listed_of_prefix(load->list, &prefix, entry);
+    if (expiry && strspn(expiry, "0123456789") == strlen(expiry) && strlen(expiry) > 11)
+        return wrong(load, "second column: looks like milliseconds; seconds since 1970 are meant");
     if (expiry && !parse_expiry(expiry, &ms))
         return wrong(
             load,

@@ -61,14 +61,13 @@ uint64_t fg_filter_ticks_now(const struct fg_filter *filter)
 /* Unix milliseconds to ticks and back, by what both clocks say now. */
 uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
 {
-    int64_t left = (int64_t)(ms * 1000000 - now_of(CLOCK_REALTIME)),
-            most = INT64_MAX >> FG_TICK_SHIFT;
+    const uint64_t most = INT64_MAX >> FG_TICK_SHIFT;
+    uint64_t now = now_of(CLOCK_REALTIME), left;
 
-    if (left > most)
-        left = most;
-    if (left < 0)
+    if (ms <= now / 1000000)
         return 1;
-    return fg_filter_ticks_now(filter) + ((uint64_t)left << FG_TICK_SHIFT);
+    left = ms > (now + most) / 1000000 ? most : ms * 1000000 - now; /* no product overflows */
+    return fg_filter_ticks_now(filter) + (left << FG_TICK_SHIFT);
 }
 
 uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define DEAD_FIELDS 32  /* kept of an entry that is set aside */
 #define DEAD_BYTES  256 /* of each name and value */
 #define SHOWN       40  /* bytes of a value in a reason */
@@ -116,6 +118,7 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
                             char reason[FG_ENTRY_REASON])
 {
     bool seen[FIELDS] = {false};
+    struct fg_error err;
     unsigned needed;
 
     memset(o, 0, sizeof(*o));
@@ -138,6 +141,10 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
             snprintf(reason, FG_ENTRY_REASON, "%s is missing; accepted: %s", names[i], accepted[i]);
             return false;
         }
+    if (o->op == FG_OP_EXTEND && !fg_text_moment_check(o->until_ms, &err)) {
+        snprintf(reason, FG_ENTRY_REASON, "until_ms: %.140s", err.text);
+        return false;
+    }
     if (o->op != FG_OP_EXTEND && seen[UNTIL_MS]) {
         snprintf(reason, FG_ENTRY_REASON, "until_ms is for extend only");
         return false;

@@ -124,8 +124,8 @@ struct denied {
 /* A set of WATCHED_WAYS is one line. */
 struct watched {
     _Atomic uint64_t user;
-    _Atomic uint64_t state; /* microseconds since watched_since_ms when the bucket is full again, <<
-                               20 | refusals */
+    _Atomic uint64_t state; /* Unix microseconds, modulo 2^44, when the bucket is full again, << 20
+                               | refusals */
 };
 
 struct deferred_queue {
@@ -180,7 +180,6 @@ struct fg_stock {
     struct denied *denied;
     uint32_t denied_used;
     struct watched *watched;
-    uint64_t watched_since_ms; /* 0 = clock not seen yet */
 
     struct bank_entry *entries;
     uint32_t entry_free;

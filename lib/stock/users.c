@@ -8,6 +8,7 @@
 
 #define REFUSED_BITS 20
 #define REFUSED_MAX  ((1u << REFUSED_BITS) - 1)
+#define DUE_MASK     (UINT64_MAX >> REFUSED_BITS) /* microseconds, which wrap after 203 days */
 
 /* ---- denied: open addressing, at most half full */
 
@@ -46,21 +47,45 @@ bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny)
 
 /* ---- rate */
 
-static struct watched *watch(struct fg_stock *s, uint64_t user)
+/*
+ * How far ahead of now the bucket is full again, us. It is never further ahead than a full burst:
+ * whatever seems to be is long past, and the count of microseconds has wrapped since.
+ */
+static uint64_t ahead_us(uint64_t state, uint64_t now_us, uint64_t window_us)
+{
+    uint64_t ahead = ((state >> REFUSED_BITS) - now_us) & DUE_MASK;
+
+    return state && ahead <= window_us ? ahead : 0;
+}
+
+/* For how long it has been full, us. */
+static uint64_t idle_us(uint64_t state, uint64_t now_us, uint64_t window_us)
+{
+    if (!state) /* never used */
+        return DUE_MASK;
+    return ahead_us(state, now_us, window_us) ? 0 : (now_us - (state >> REFUSED_BITS)) & DUE_MASK;
+}
+
+static struct watched *watch(struct fg_stock *s, uint64_t user, uint64_t now_us, uint64_t window_us)
 {
     struct watched *set =
         &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_WATCHED_SETS - 1)) *
                     WATCHED_WAYS];
     struct watched *oldest = set;
+    uint64_t longest = 0, idle;
 
     for (unsigned i = 0; i < WATCHED_WAYS; i++) {
         if (atomic_load_explicit(&set[i].user, memory_order_relaxed) == user)
             return &set[i];
-        if (atomic_load_explicit(&set[i].state, memory_order_relaxed) >> REFUSED_BITS <
-            atomic_load_explicit(&oldest->state, memory_order_relaxed) >> REFUSED_BITS)
+        idle =
+            idle_us(atomic_load_explicit(&set[i].state, memory_order_relaxed), now_us, window_us);
+        if (idle > longest) {
+            longest = idle;
             oldest = &set[i];
+        }
     }
-    atomic_store_explicit(&oldest->state, 0, memory_order_relaxed);
+    atomic_store_explicit(&oldest->state, (now_us & DUE_MASK) << REFUSED_BITS,
+                          memory_order_relaxed);
     atomic_store_explicit(&oldest->user, user, memory_order_relaxed);
     return oldest;
 }
@@ -69,22 +94,20 @@ static struct watched *watch(struct fg_stock *s, uint64_t user)
 uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
 {
     const struct fg_stock_limits *l = &s->config.limits;
-    uint64_t interval_us = 1000000 / l->user_rate, now_us, due_us, state;
-    struct watched *w = watch(s, user);
+    uint64_t interval_us = 1000000 / l->user_rate, window_us = interval_us * l->user_burst;
+    uint64_t now_us = now_ms * 1000, ahead, state;
+    struct watched *w = watch(s, user, now_us, window_us);
 
-    if (s->watched_since_ms == 0)
-        s->watched_since_ms = now_ms - 1;
-    now_us = (now_ms - s->watched_since_ms) * 1000;
     state = atomic_load_explicit(&w->state, memory_order_relaxed);
-    due_us = state >> REFUSED_BITS;
-    if (due_us < now_us)
-        due_us = now_us;
-    if (due_us - now_us > interval_us * (l->user_burst - 1)) {
+    ahead = ahead_us(state, now_us, window_us);
+    if (ahead > interval_us * (l->user_burst - 1)) {
         state += (state & REFUSED_MAX) < REFUSED_MAX;
         atomic_store_explicit(&w->state, state, memory_order_relaxed);
-        return (uint32_t)((due_us - now_us - interval_us * (l->user_burst - 1) + 999) / 1000);
+        return (uint32_t)((ahead - interval_us * (l->user_burst - 1) + 999) / 1000);
     }
-    atomic_store_explicit(&w->state, (due_us + interval_us) << REFUSED_BITS | (state & REFUSED_MAX),
+    atomic_store_explicit(&w->state,
+                          ((now_us + ahead + interval_us) & DUE_MASK) << REFUSED_BITS |
+                              (state & REFUSED_MAX),
                           memory_order_relaxed);
     return 0;
 }

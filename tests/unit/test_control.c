@@ -163,7 +163,16 @@ static void refuses_bad_items(void **state)
         {"{\"item\": 1, \"opens\": \"tomorrow\"}", "opens", "2026-11-27T09:00:00Z"},
         {"{\"item\": 1, \"opens\": \"2026-02-29T00:00:00Z\"}", "opens", "is not"},
         {"{\"item\": 1, \"opens\": 253402300800000}", "opens", "is not"},
-        {"{\"item\": 1, \"opens\": 2000, \"closes\": 2000}", "closes", "not after opens"},
+        {"{\"item\": 1, \"opens\": 1800000000000, \"closes\": 1800000000000}", "closes",
+         "not after opens"},
+        {"{\"item\": 1, \"opens\": 1800000000}", "opens",
+         "opens: 1800000000 looks like seconds; Unix milliseconds are meant: 1800000000000 is "
+         "2027-01-15T08:00:00Z"},
+        {"{\"item\": 1, \"closes\": 1800000000}", "closes", "looks like seconds"},
+        {"{\"item\": 1, \"closes\": 1800000000000000}", "closes", "looks like microseconds"},
+        {"{\"item\": 1, \"closes\": 1800000000000000000}", "closes", "looks like nanoseconds"},
+        {"{\"item\": 1, \"opens\": 946684799999}", "opens", "is not a time from 2000 to 9999"},
+        {"{\"item\": 1, \"opens\": \"1999-12-31T23:59:59Z\"}", "opens", "from 2000 to 9999"},
         {"{\"item\": 1, \"paused\": 1}", "paused", "true or false"},
         {"{\"item\": 1, \"name\": 5}", "name", "text of at most 32 bytes"},
         {"{\"item\": 1, \"name\": \"123456789012345678901234567890123\"}", "name",
@@ -626,8 +635,14 @@ static void lists_say_why_and_how_long(void **state)
             "reason", "at most 23 printable");
     refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"reason\": 7}", 400,
             "reason", "at most 23 printable");
-    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 1000}", 400,
-            "expires_ms", "a time to come");
+    refused("POST", "/v1/filter/allow",
+            "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 946684800000}", 400, "expires_ms",
+            "a time to come");
+    refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 1800000000}",
+            400, "expires_ms", "looks like seconds");
+    refused("POST", "/v1/filter/allow",
+            "{\"prefix\": \"198.19.1.3\", \"expires_ms\": 9223372036854775807}", 400, "expires_ms",
+            "looks like nanoseconds");
     refused("POST", "/v1/filter/allow", "{\"prefix\": \"198.19.1.3\", \"expires_ms\": \"x\"}", 400,
             "expires_ms", "a time to come");
     refused("POST", "/v1/filter/allow", "{\"reason\": \"alone\"}", 400, NULL, "must be");

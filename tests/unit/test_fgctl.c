@@ -318,6 +318,12 @@ static void has_exit_codes(void **state)
     fails(2, "item add 5 --hold 99ms",
           "--hold: \"99ms\" is not milliseconds from 100 to 86400000, or like 90s");
     fails(2, "item add 5 --hold 5x", "--hold: \"5x\"");
+    fails(2, "item add 5 --hold 300", "--hold: \"300\" has no unit: 300ms or 300s?");
+    fails(2, "item add 5 --opens +300", "--opens: \"+300\"");
+    fails(2, "block add 198.18.0.1 --for 3600", "--for: \"3600\" has no unit: 3600ms or 3600s?");
+    fails(2, "block add 198.18.0.1 --expires 1800000000",
+          "--expires: 1800000000 looks like seconds");
+    fails(2, "item add 5 --opens 1800000000", "--opens: 1800000000 looks like seconds");
     fails(2, "item add 5 --opens later", "--opens: \"later\"");
     fails(2, "item add 5 --paused yes", "--paused: \"yes\" is not true or false");
     fails(2, "item add 5 --opens +2h --closes +1h", "--closes: closes at");
@@ -420,7 +426,10 @@ static void refuses_bad_catalogues(void **state)
     import_fails("item,total\n1,2\n2,abc\n",
                  "items.csv:3: column total: \"abc\" is not a whole number from 0 to 2000000000");
     import_fails("item,hold_ms\n1,5y\n", "items.csv:2: column hold_ms: \"5y\"");
-    import_fails("item,opens,closes\n1,2000,1000\n", "items.csv:2: column closes: closes at");
+    import_fails("item,opens,closes\n1,1800000000002,1800000000001\n",
+                 "items.csv:2: column closes: closes at");
+    import_fails("item,opens\n1,1800000000\n",
+                 "items.csv:2: column opens: 1800000000 looks like seconds");
     import_fails("item\n1\n2\n1\n", "items.csv:4: column item: 1 is in line 2 already");
     import_fails("item,name\n1,\"a\n\nb\n", "items.csv:2: a quote is opened and not closed");
     import_fails("item,name\n1,\"a\"b\n",
@@ -469,7 +478,7 @@ static void says_why_and_asks_for_a_class(void **state)
     json_decref(json);
     fails(1, "block add 198.19.2.3 --reason more-than-twenty-three-chars", "at most 23");
     fails(2, "block add 198.19.2.3 --for 1h --expires +1h", "one of them");
-    fails(2, "block add 198.19.2.3 --for soon", "no duration");
+    fails(2, "block add 198.19.2.3 --for soon", "is not a duration");
     fails(2, "block add 198.19.2.3 --expires 2001-01-01T00:00:00Z", "no time to come");
     fails(2, "block del 198.19.2.1 --reason x", "--reason");
     run(0, "block del 198.19.2.1 198.19.2.2");

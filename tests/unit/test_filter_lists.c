@@ -3,6 +3,7 @@
  * nothing up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -207,12 +208,65 @@ static void a_slow_file_holds_no_change_up(void **state)
     fg_filter_close(l.filter);
 }
 
+/* At both ends of what can be given: no product overflows, and an entry that ends late is in force.
+ */
+static void an_entry_may_end_at_any_time(void **state)
+{
+    static const uint64_t late[] = {4102444800000, 11000000000000, 20000000000000, 253402300799999};
+    struct fg_filter *filter = open_filter();
+    struct fg_filter_prefix prefix = {.family = 4, .length = 32, .addr = {198, 18, 0, 9}};
+    struct fg_filter_list_entry entry = {.expires_ms = unix_ms() + 60000}, found;
+
+    for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+        entry.expires_ms = late[i];
+        prefix.addr[3] = (uint8_t)i;
+        assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
+        assert_true(fg_filter_find(filter, FG_LIST_BLOCK, &prefix, &found));
+        /* 4.5 years are as far as the clock of the filter goes; 142 million seconds are a bit less
+         */
+        assert_true(found.expires_ms <= late[i] &&
+                    found.expires_ms >= unix_ms() + 142000000ull * 1000);
+    }
+    prefix.addr[3] = 99;
+    entry.expires_ms = unix_ms() - 1;
+    assert_false(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
+    entry.expires_ms = 1;
+    assert_false(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
+    fg_filter_close(filter);
+}
+
+/* Seconds in a list file; a number that can only be milliseconds is refused as such. */
+static void a_file_has_seconds(void **state)
+{
+    char path[] = "/tmp/fg-filter-lists-XXXXXX";
+    struct fg_filter *filter = open_filter();
+    struct fg_filter_list_loaded loaded;
+    struct fg_error err;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0 &&
+                write(fd, "198.18.0.1 99999999999\n198.18.0.2 9999-12-31T23:59:59Z\n", 56) == 56 &&
+                close(fd) == 0);
+    if (!fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(loaded.entries, 2);
+    fd = open(path, O_WRONLY | O_TRUNC);
+    assert_true(fd >= 0 && write(fd, "198.18.0.1 1800000000000\n", 25) == 25 && close(fd) == 0);
+    assert_false(fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err));
+    if (!strstr(err.text, "looks like milliseconds; seconds since 1970 are meant"))
+        fail_msg("%s", err.text);
+    unlink(path);
+    fg_filter_close(filter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_whole_entries_while_they_change),
         cmocka_unit_test(walks_all_of_a_list),
         cmocka_unit_test(a_slow_file_holds_no_change_up),
+        cmocka_unit_test(an_entry_may_end_at_any_time),
+        cmocka_unit_test(a_file_has_seconds),
     };
 
     return cmocka_run_group_tests_name("filter_lists", tests, NULL, NULL);

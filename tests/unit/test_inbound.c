@@ -43,9 +43,9 @@ static void test_parse(void **state)
         FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, reason));
     assert_int_equal(o.op, FG_OP_CANCEL);
     assert_true(fg_inbound_entry_parse(
-        FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "99"), &o, reason));
+        FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "4102444800000"), &o, reason));
     assert_int_equal(o.op, FG_OP_EXTEND);
-    assert_int_equal(o.until_ms, 99);
+    assert_int_equal(o.until_ms, 4102444800000);
     assert_true(fg_inbound_entry_parse(
         FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o,
         reason));
@@ -71,6 +71,10 @@ static void test_poison(void **state)
         {"op is missing", {"user", "1", "order", ID}},
         {"order is given twice", {"op", "confirm", "order", ID, "order", ID, "user", "1"}},
         {"until_ms is missing", {"op", "extend", "user", "1", "order", ID}},
+        {"until_ms: 1800000000 looks like seconds; Unix milliseconds are meant: 1800000000000",
+         {"op", "extend", "user", "1", "order", ID, "until_ms", "1800000000"}},
+        {"until_ms: 99 is not a time",
+         {"op", "extend", "user", "1", "order", ID, "until_ms", "99"}},
         {"until_ms is for extend only",
          {"op", "cancel", "user", "1", "order", ID, "until_ms", "1"}},
         {"op '"

@@ -387,6 +387,33 @@ static void who_asks_too_often_is_told_when_to_come_again(void **state)
     assert_int_equal(worst[2].user, 107);
 }
 
+/* The count of microseconds has 44 bits: it wraps after 203.6 days, at any phase. */
+static void a_user_who_asks_too_often_is_noticed_on_any_day(void **state)
+{
+    const uint64_t wrap_ms = (UINT64_C(1) << 44) / 1000, begin = now;
+
+    for (int day = -2; day <= 2; day++) {
+        uint64_t noon = begin + wrap_ms - (begin % wrap_ms) + (uint64_t)(day * 86400000ll);
+        unsigned passed = 0, later = 0;
+
+        teardown(NULL);
+        limits.user_rate = 1;
+        limits.user_burst = 2;
+        setup(NULL);
+        limits.user_rate = limits.user_burst = 0;
+        now = noon - 5;
+        ask(FG_OP_RESERVE, 1, 1, 9); /* once before, and once half a count before the others */
+        now = noon + wrap_ms / 2;
+        for (uint8_t nth = 0; nth < 200; nth++, now++)
+            passed += ask(FG_OP_RESERVE, 1, nth, 9) != FG_STATUS_USER_RATE;
+        assert_int_equal(passed, 2);
+        now = noon + wrap_ms + 400; /* all of it is long over */
+        for (uint8_t nth = 0; nth < 200; nth++, now++)
+            later += ask(FG_OP_RESERVE, 1, nth, 9) != FG_STATUS_USER_RATE;
+        assert_int_equal(later, 2);
+    }
+}
+
 static void limits_are_answers(void **state)
 {
     unsigned reserved = 0;
@@ -521,6 +548,7 @@ int main(void)
         T(an_extended_hold_expires_at_its_new_deadline),
         T(a_denied_user_reserves_nothing),
         T(who_asks_too_often_is_told_when_to_come_again),
+        T(a_user_who_asks_too_often_is_noticed_on_any_day),
         T(modes_stop_what_needs_the_log),
         T(nothing_leaves_when_the_log_is_lost),
         T(full_queues_are_busy),

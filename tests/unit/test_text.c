@@ -94,6 +94,38 @@ static void writes_times(void **state)
     assert_string_equal(text, "9999-12-31T23:59:59.999Z");
 }
 
+static void knows_plausible_times(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        const char *says; /* NULL: plausible */
+    } cases[] = {
+        {0, "0 is not a time from 2000 to 9999"},
+        {946684799, "946684799 is not a time from 2000 to 9999"},
+        {946684800, "946684800 looks like seconds; Unix milliseconds are meant: 946684800000 is "
+                    "2000-01-01T00:00:00Z"},
+        {253402300799, "looks like seconds"},
+        {253402300800, "is not a time"},
+        {946684799999, "is not a time"},
+        {946684800000, NULL},
+        {253402300799999, NULL},
+        {253402300800000, "is not a time"},
+        {946684799999999, "is not a time"},
+        {946684800000000, "looks like microseconds"},
+        {253402300799999999, "looks like microseconds"},
+        {946684800000000000, "looks like nanoseconds"},
+        {UINT64_MAX, "looks like nanoseconds"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fg_error err = {""};
+
+        assert_int_equal(fg_text_moment_check(cases[i].ms, &err), !cases[i].says);
+        if (cases[i].says && !strstr(err.text, cases[i].says))
+            fail_msg("%lu: \"%s\"", (unsigned long)cases[i].ms, err.text);
+    }
+}
+
 static void reads_durations(void **state)
 {
     static const char *const wrong[] = {"", "s", "1x", "1h ", "-1s", "1.5s", "999999999999d"};
@@ -162,6 +194,7 @@ int main(void)
         cmocka_unit_test(writes_and_reads_hex),
         cmocka_unit_test(reads_times),
         cmocka_unit_test(writes_times),
+        cmocka_unit_test(knows_plausible_times),
         cmocka_unit_test(reads_durations),
         cmocka_unit_test(identifiers_are_strings_in_json),
         cmocka_unit_test(text_that_is_not_utf8_is_said),
