@@ -238,7 +238,7 @@ static bool prefix_is_taken(const char *file_prefix, pid_t *owner)
 }
 
 /* A killed process holds it, and its memory, until the kernel has taken it down. */
-static bool wait_for_prefix(const char *file_prefix, struct fg_error *err)
+bool fg_port_eal_wait_for_prefix(const char *file_prefix, struct fg_error *err)
 {
     uint64_t end_ms = fg_clock_mono_ms() + PREFIX_WAIT_MS;
     pid_t owner;
@@ -277,7 +277,7 @@ bool fg_port_eal_start(const struct fg_port_group_options *o, const char *progra
     cpu_set_t others;
 
     other_cpus(o, &others);
-    if (!wait_for_prefix(o->eal->file_prefix, err))
+    if (!fg_port_eal_wait_for_prefix(o->eal->file_prefix, err))
         return false;
     fg_port_eal_arguments(o, program, find_hugepages(o, &huge) ? huge.dir : NULL, &a);
     fg_port_messages_take_eal();

@@ -16,6 +16,10 @@ struct fg_port_arguments {
 void fg_port_eal_arguments(const struct fg_port_group_options *options, const char *program,
                            const char *huge_dir, struct fg_port_arguments *arguments);
 
+/** Waits up to 2 s for the end of a process that has this prefix. False and err: it has it still.
+ */
+bool fg_port_eal_wait_for_prefix(const char *file_prefix, struct fg_error *err);
+
 bool fg_port_device_is_pci(const char *device);
 
 #endif

@@ -78,7 +78,7 @@ static void port_conf(const struct rte_eth_dev_info *info, const struct fg_port_
     }
 }
 
-/* What the device lacks of what the configuration asks for. */
+/* Everything that the configuration asks for, and the device lacks. */
 static bool check_abilities(const struct rte_eth_dev_info *info, const struct fg_port_options *pc,
                             uint16_t queues, struct fg_error *err)
 {
@@ -197,9 +197,9 @@ static bool try_af_xdp(struct fg_port_group *g, struct fg_port *p, unsigned queu
 
 /*
  * The driver does not say why the kernel refused a socket, so any reason is given time to pass.
- * Each attempt is a new ethdev: the driver (22.11) keeps the place in the fill ring of a failed
- * one, and closing that one would write to freed memory. There are SOCKET_TRIES of them at most,
- * and they hold no socket.
+ * Each attempt is a new ethdev: the driver (22.11) keeps the queue's slot for the fill ring of a
+ * failed one, and closing that one would write to freed memory. There are SOCKET_TRIES of them at
+ * most, and they hold no socket.
  */
 static bool start_af_xdp_queue(struct fg_port_group *g, struct fg_port *p, unsigned queue,
                                struct fg_error *err)
@@ -238,7 +238,7 @@ static bool start_af_xdp(struct fg_port_group *g, struct fg_port *p, struct fg_e
     return true;
 }
 
-/* Before any worker looks at a queue. */
+/* Before any worker polls a queue. */
 static void know_ourselves(struct fg_port_group *g, struct fg_port *p)
 {
     struct rte_ether_addr mac;

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ports on a real EAL without hugepages and PCI: every kind that needs no root, and what they
  * refuse. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "holder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -262,6 +258,42 @@ static void test_cpus_of_this_process(void **state)
     snprintf(wanted, sizeof(wanted), "may not use CPU %d; accepted: %d", b, a);
     contains(err.text, wanted);
     assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+static bool take_prefix(const char *prefix)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 64, .l_len = 8};
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/dpdk/%s/config", folder, prefix);
+    fd = open(path, O_RDWR);
+    return fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+/* EAL's lock of a prefix, as systemd lets it place it. */
+static void test_prefix(void **state)
+{
+    struct fg_error err = {""};
+    char command[256], wanted[128];
+    pid_t holder;
+
+    snprintf(command, sizeof(command), "mkdir -p %s/dpdk/shop && touch %s/dpdk/shop/config", folder,
+             folder);
+    assert_int_equal(system(command), 0);
+    setenv("RUNTIME_DIRECTORY", folder, 1);
+    assert_true(fg_port_eal_wait_for_prefix("none", &err));
+    assert_true(fg_port_eal_wait_for_prefix("shop", &err));
+    holder = holder_start(take_prefix, "shop");
+    assert_false(fg_port_eal_wait_for_prefix("shop", &err));
+    snprintf(wanted, sizeof(wanted),
+             "file_prefix shop is in use by process %d; accepted: ", (int)holder);
+    contains(err.text, wanted);
+    if (!holder_outlived(holder, fg_port_eal_wait_for_prefix, "shop", &err))
+        fail_msg("%s", err.text);
+    unsetenv("RUNTIME_DIRECTORY");
+    snprintf(command, sizeof(command), "rm -r %s/dpdk", folder);
+    assert_int_equal(system(command), 0);
 }
 
 /* ---- hugepages ------------------------------------------------------------------------------- */
@@ -570,18 +602,21 @@ static void test_no_flow_rules(void **state)
     struct fg_port_group g = {0};
     struct fg_error err = {""};
     const char *text;
+    bool started;
 
     o.steer = true;
     listen_begin();
-    assert_true(fg_port_group_start(&g, &o, &err));
+    started = fg_port_group_start(&g, &o, &err);
     text = listen_end();
+    assert_true(started);
     contains(text, "port shop: the driver takes no flow rules (");
     stop(&g);
     memset(&g, 0, sizeof(g));
     port.queues = 1; /* all orders come in by it anyway */
     listen_begin();
-    assert_true(fg_port_group_start(&g, &o, &err));
+    started = fg_port_group_start(&g, &o, &err);
     text = listen_end();
+    assert_true(started);
     lacks(text, "flow rules");
     stop(&g);
 }
@@ -724,6 +759,17 @@ static void wait_link(struct fg_port_group *g, int state)
     }
 }
 
+/* The peer learns a moment later than we do that it is connected. */
+static unsigned send_one(uint16_t ethdev, struct rte_mbuf *m)
+{
+    uint64_t end_ms = fg_clock_mono_ms() + WAIT_MS;
+    unsigned n;
+
+    while ((n = rte_eth_tx_burst(ethdev, 0, &m, 1)) == 0 && fg_clock_mono_ms() < end_ms)
+        fg_clock_sleep_us(100);
+    return n;
+}
+
 static unsigned receive_one(const struct fg_port_queue *q)
 {
     uint64_t end_ms = fg_clock_mono_ms() + WAIT_MS;
@@ -758,7 +804,7 @@ static void test_memif_peers(void **state)
         m = rte_pktmbuf_alloc(pool);
         assert_non_null(m);
         assert_non_null(rte_pktmbuf_append(m, 64));
-        assert_int_equal(rte_eth_tx_burst(peer, 0, &m, 1), 1);
+        assert_int_equal(send_one(peer, m), 1);
         assert_int_equal(receive_one(&g.queues[0]), 1);
         assert_int_equal(atomic_load(&passes), 0);
         stop_peer(peer);
@@ -793,17 +839,21 @@ static void test_memif_silent_peer(void **state)
         rte_pktmbuf_pool_create("peer", 256, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     struct fg_port_group g;
     uint16_t peer;
-    int silent;
     char message[128];
+    const char *text;
+    ssize_t length;
+    int silent;
 
     assert_non_null(pool);
     start(&g, &port, 1);
-    listen_begin();
     silent = say_nothing();
     assert_int_equal(recv(silent, message, sizeof(message), 0), sizeof(message)); /* HELLO */
-    assert_int_equal(recv(silent, message, sizeof(message), 0), 0);               /* sent away */
+    listen_begin();
+    length = recv(silent, message, sizeof(message), 0);
+    text = listen_end();
+    assert_int_equal(length, 0); /* sent away */
+    contains(text, "did not connect within 2 s");
     close(silent);
-    contains(listen_end(), "did not connect within 2 s");
     silent = say_nothing();
     start_peer(&peer, pool);
     wait_link(&g, FG_PORT_LINK_UP);
@@ -851,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_device_arguments),
         cmocka_unit_test(test_cpu_arguments),
         cmocka_unit_test(test_cpus_of_this_process),
+        cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_reclaim),
         cmocka_unit_test(test_no_hugepages),
         cmocka_unit_test(test_every_kind),

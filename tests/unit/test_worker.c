@@ -296,6 +296,22 @@ static void test_handoff_full(void **state)
     destroy(&w);
 }
 
+/* An end of the workers: no mbuf stays between two of them, nor before a port. */
+static void test_stop_gives_back(void **state)
+{
+    struct world w;
+
+    create(&w, 2);
+    offer(&w, 0);
+    for (unsigned i = 0; i < 4; i++)
+        request(&w, 1);
+    fg_worker_loop(w.group.list[0]); /* handed off, and the other worker does not run */
+    assert_int_equal(rte_mempool_avail_count(w.pool), MBUFS - 4);
+    fg_worker_group_stop(&w.group);
+    assert_int_equal(rte_mempool_avail_count(w.pool), MBUFS);
+    destroy(&w);
+}
+
 /* Replies wait for the port, requests wait with them, and after 100 ms the replies are dropped. */
 static void test_port_takes_nothing(void **state)
 {
@@ -486,10 +502,15 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),   cmocka_unit_test(test_no_mbuf),
-        cmocka_unit_test(test_no_slot),   cmocka_unit_test(test_handoff_full),
-        cmocka_unit_test(test_wrong_tag), cmocka_unit_test(test_port_takes_nothing),
-        cmocka_unit_test(test_mailbox),   cmocka_unit_test(test_mailbox_late),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_no_mbuf),
+        cmocka_unit_test(test_no_slot),
+        cmocka_unit_test(test_handoff_full),
+        cmocka_unit_test(test_stop_gives_back),
+        cmocka_unit_test(test_wrong_tag),
+        cmocka_unit_test(test_port_takes_nothing),
+        cmocka_unit_test(test_mailbox),
+        cmocka_unit_test(test_mailbox_late),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
