@@ -122,7 +122,7 @@ static void look_for_the_log(struct fg_daemon *d, uint64_t now_ms)
 
 static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
 {
-    int state = atomic_load_explicit(&d->committer.state, memory_order_acquire);
+    int state = atomic_load_explicit(&d->journal_thread.committer.state, memory_order_acquire);
     bool broken = atomic_load(&d->follower.broken), gone;
     char why[FG_ALARM_TEXT];
 
@@ -139,7 +139,7 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
     set(d, FG_ALARM_MEMORY, now_ms,
         d->config.log.durability == FG_DURABILITY_MEMORY ? FG_ALARM_WARNING : FG_ALARM_NONE,
         "[log] durability is memory: a power cut loses acknowledged orders");
-    fg_ledger_snapshots_error(d, why, sizeof(why));
+    fg_ledger_snapshots_error(&d->follower.snapshots, why, sizeof(why));
     set(d, FG_ALARM_SNAPSHOT, now_ms, why[0] ? FG_ALARM_WARNING : FG_ALARM_NONE, "%.240s", why);
     set(d, FG_ALARM_LEDGER, now_ms, broken ? FG_ALARM_RAISED : FG_ALARM_NONE, "%.240s",
         broken ? d->follower.error.text : "");
@@ -149,10 +149,10 @@ static void look_at_log(struct fg_daemon *d, uint64_t now_ms)
  * ended. */
 static void look_at_disk(struct fg_daemon *d, uint64_t now_ms)
 {
-    struct fg_journal_commit_watch *w = &d->commit_watch;
+    struct fg_journal_commit_watch *w = &d->journal_thread.watch;
     uint64_t began = atomic_load(&w->began_ms), slow = atomic_load(&w->slow),
              took = atomic_load(&w->slow_ms);
-    bool waits = began && now_ms > began && now_ms - began >= FG_COMMIT_SLOW_MS;
+    bool waits = began && now_ms > began && now_ms - began >= FG_JOURNAL_SLOW_MS;
 
     set(d, FG_ALARM_DISK, now_ms,
         waits || slow > d->alarms.slow_commits ? FG_ALARM_WARNING : FG_ALARM_NONE,

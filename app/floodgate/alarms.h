@@ -18,7 +18,6 @@
     "%.100s is no longer the log that is written: removed or moved away; what is accepted is "     \
     "lost at a "                                                                                   \
     "restart"
-#define FG_COMMIT_SLOW_MS 1000 /**< of one commit: shoppers ask again before */
 
 /* name, name in text, what it watches. Limits: a warning from 90 %, an alarm when nothing is left.
  */

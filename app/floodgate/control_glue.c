@@ -76,7 +76,8 @@ static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item,
 {
     const struct fg_ledger_item *found;
 
-    if (fg_worker_mailbox_under_way(&d->mailbox) || !fg_ledger_follower_catch_up(d, CATCH_UP_MS)) {
+    if (fg_worker_mailbox_under_way(&d->mailbox) ||
+        !fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS)) {
         fg_fail(err,
                 "an earlier command is still under way, or the ledger lags; nothing was changed");
         return FG_CONTROL_UNAVAILABLE;
@@ -150,7 +151,7 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     if (result == FG_CONTROL_DONE && strcmp(item->name, known.name))
         result = set_name(d, item, command.index, err);
     if (result == FG_CONTROL_DONE)
-        fg_ledger_follower_catch_up(d, CATCH_UP_MS); /* so that who asks now sees it */
+        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS); /* so that who asks now sees it */
     return result;
 }
 
@@ -176,7 +177,7 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     command.units = (uint32_t)(units > 0 ? units : -units);
     result = ask_home(d, &command, err);
     if (result == FG_CONTROL_DONE)
-        fg_ledger_follower_catch_up(d, CATCH_UP_MS);
+        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS);
     return result;
 }
 
@@ -192,7 +193,7 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
                 "changed",
                 FG_DENIED_MAX);
     if (result == FG_CONTROL_DONE)
-        fg_ledger_follower_catch_up(d, CATCH_UP_MS);
+        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS);
     return result;
 }
 
@@ -266,7 +267,10 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 
 static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
 {
-    return fg_ledger_snapshots_ask(ctx, seq, err) ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
+    struct fg_daemon *d = ctx;
+    bool ok = fg_ledger_snapshots_ask(&d->follower.snapshots, &d->follower.broken, seq, err);
+
+    return ok ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
 }
 
 static json_t *alarms(void *ctx)

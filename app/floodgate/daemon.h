@@ -14,21 +14,11 @@
 #include "control/viewer.h"
 #include "frame/frame.h"
 #include "inbound/inbound.h"
+#include "journal/thread.h"
+#include "ledger/follower.h"
 #include "port/own.h"
 #include "port/port.h"
-#include "snapshots.h"
 #include "worker/mailbox.h"
-
-/** Follows the log into the ledger, which the control thread reads under the lock. */
-struct fg_ledger_follower {
-    pthread_mutex_t lock;
-    struct fg_ledger *ledger;
-    _Atomic uint64_t seq; /**< of the ledger, to read without the lock */
-    _Atomic bool broken;  /**< the log said what cannot be; `error` is set */
-    struct fg_error error;
-    pthread_t thread;
-    bool started;
-};
 
 struct fg_daemon {
     struct fg_config config;
@@ -46,27 +36,10 @@ struct fg_daemon {
     _Atomic(struct fg_packet_keyring *) keys;
 
     struct fg_journal *journal;
-    struct fg_journal_committer committer;
+    struct fg_journal_thread journal_thread;
     struct fg_worker_group workers;
-    _Atomic int mode; /**< enum fg_stock_mode; journal thread writes */
-    _Atomic uint64_t
-        commit_began; /**< TSC, of the commit under way; 0 = none; journal thread writes */
-
-    struct fg_journal_doorbell bell; /**< workers ring, the journal's thread sleeps */
-    pthread_t journal_thread;
-    bool journal_started;
-    _Atomic bool journal_quit;
-    struct fg_journal_commit_watch { /* journal thread writes; ms, monotonic */
-        _Atomic uint64_t began_ms;   /**< of the commit under way; 0 = none */
-        _Atomic uint64_t max_ms;     /**< longest so far */
-        _Atomic uint64_t slow,
-            slow_ms; /**< how many took FG_COMMIT_SLOW_MS or more, and the last of them */
-    } commit_watch;
-    _Atomic bool stopping; /**< no new decisions */
     _Atomic bool log_gone; /**< somebody removed or moved the log's files */
-    _Atomic bool follower_quit;
     struct fg_ledger_follower follower;
-    struct fg_ledger_snapshots snapshots;
     struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
     unsigned sinks_count;
     struct fg_inbound *inbound; /**< NULL = off */
@@ -95,25 +68,10 @@ struct fg_memory fg_memory_needed(const struct fg_config *config);
 bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err); /**< before the ports start */
 struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d);
 
-/* recovery.c. Progress: begins with the first call, says a line (and tells systemd) every two
- * seconds. */
-struct fg_progress {
-    const char *what, *unit; /**< "loading the snapshot", "order" */
-    uint64_t told_ms;        /**< 0 at first */
-};
-void fg_progress(struct fg_progress *progress, uint64_t done, uint64_t of);
-bool fg_ledger_recover(struct fg_daemon *d, struct fg_error *err);
-bool fg_workers_load(struct fg_daemon *d,
-                     struct fg_error *err); /**< each the orders of its users */
-
-/* journal_thread.c, ledger_thread.c */
-bool fg_journal_thread_start(struct fg_daemon *d, struct fg_error *err);
-void fg_journal_thread_stop(struct fg_daemon *d);
-bool fg_ledger_follower_start(struct fg_daemon *d, struct fg_error *err);
-void fg_ledger_follower_stop(struct fg_daemon *d);
-/** Waits until the ledger holds everything that is durable now; false after timeout_ms, in which
- * the time of a snapshot does not count. */
-bool fg_ledger_follower_catch_up(struct fg_daemon *d, unsigned timeout_ms);
+/* log.c: the log, its recovery, its threads */
+bool fg_log_open(struct fg_daemon *d, struct fg_error *err); /**< and recovers the ledger */
+bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err);
+void fg_log_close(struct fg_daemon *d);
 
 /* redis.c */
 bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */

@@ -7,8 +7,9 @@
 #include <sys/stat.h>
 
 #include "base/diag.h"
+#include "base/notify.h"
 #include "control/telemetry.h"
-#include "notify.h"
+#include "worker/load.h"
 
 #include <rte_cycles.h>
 
@@ -20,8 +21,9 @@ static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_sink_kafka_options *o = &d->config.kafka;
 
-    return !o->enabled || fg_add_sink(d, fg_sink_kafka_start(o, d->config.log.dir,
-                                                             &d->committer.durable_seq, err));
+    return !o->enabled ||
+           fg_add_sink(d, fg_sink_kafka_start(o, d->config.log.dir,
+                                              &d->journal_thread.committer.durable_seq, err));
 }
 
 static bool start_sinks(struct fg_daemon *d, struct fg_error *err)
@@ -35,7 +37,8 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
     char copy[sizeof(d->config.api.socket)];
     const char *folder;
 
-    d->mailbox = (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->stopping};
+    d->mailbox =
+        (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->journal_thread.stopping};
     snprintf(copy, sizeof(copy), "%s", d->config.api.socket);
     folder = dirname(copy);
     if (mkdir(folder, 0755) < 0 && errno != EEXIST)
@@ -64,9 +67,9 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     o.filter = d->filter;
     o.clock = &d->clock;
     o.keys = &d->keys;
-    o.mode = &d->mode;
-    o.commit_began = &d->commit_began;
-    o.doorbell = &d->bell;
+    o.mode = &d->journal_thread.mode;
+    o.commit_began = &d->journal_thread.commit_began;
+    o.doorbell = &d->journal_thread.doorbell;
     return fg_worker_group_create(&d->workers, &o, err);
 }
 
@@ -75,28 +78,27 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
 {
     struct fg_port_group_options ports;
 
-    if (!fg_keys_load(d, err) || !fg_ledger_recover(d, err) || !fg_attach_filters(d, err))
+    if (!fg_keys_load(d, err) || !fg_log_open(d, err) || !fg_attach_filters(d, err))
         return false;
     ports = fg_port_options_of(d);
     if (!fg_port_eal_start(&ports, program, err))
         return false;
     fg_clock_start(&d->clock, rte_get_tsc_hz());
-    if (!fg_penalty_box_start(d, err) || !create_workers(d, err) || !fg_workers_load(d, err) ||
+    if (!fg_penalty_box_start(d, err) || !create_workers(d, err) ||
+        !fg_worker_group_load(&d->workers, d->follower.ledger, err) ||
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
-    return fg_journal_thread_start(d, err) && start_sinks(d, err) &&
-           fg_ledger_follower_start(d, err) &&
+    return fg_log_start_writing(d, err) && start_sinks(d, err) &&
+           fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&
            fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
            fg_inbound_open(d, err) && start_control(d, err) && start_viewer(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
-    pthread_mutex_init(&d->follower.lock, NULL);
     pthread_mutex_init(&d->keys_lock, NULL);
     pthread_mutex_init(&d->alarms.lock, NULL);
-    fg_ledger_snapshots_init(d);
     d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
         return false;
@@ -111,7 +113,9 @@ static bool wait_quiet(struct fg_daemon *d)
 
     while (rounds < QUIET_ROUNDS && fg_clock_mono_ms() < end) {
         fg_clock_sleep_us(1000);
-        rounds = fg_all_quiet(d) && atomic_load(&d->mode) != FG_STOCK_RUNNING ? rounds + 1 : 0;
+        rounds = fg_all_quiet(d) && atomic_load(&d->journal_thread.mode) != FG_STOCK_RUNNING
+                     ? rounds + 1
+                     : 0;
     }
     return rounds == QUIET_ROUNDS;
 }
@@ -119,7 +123,7 @@ static bool wait_quiet(struct fg_daemon *d)
 static void stop_threads(struct fg_daemon *d)
 {
     fg_inbound_close(d);
-    atomic_store(&d->stopping, true);
+    atomic_store(&d->journal_thread.stopping, true);
     if (d->workers.started && !wait_quiet(d))
         fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
                 QUIET_MS / 1000);
@@ -129,8 +133,8 @@ static void stop_threads(struct fg_daemon *d)
         fg_control_stop(d->control);
     d->control = NULL;
     fg_worker_group_stop(&d->workers);
-    fg_journal_thread_stop(d);
-    fg_ledger_follower_stop(d);
+    fg_journal_thread_stop(&d->journal_thread);
+    fg_ledger_follower_stop(&d->follower);
     while (d->sinks_count)
         fg_sink_stop(d->sinks[--d->sinks_count], DRAIN_MS);
 }
@@ -147,9 +151,6 @@ void fg_daemon_stop(struct fg_daemon *d)
     fg_port_own_close(d->own);
     if (d->filter)
         fg_filter_close(d->filter);
-    if (d->journal)
-        fg_journal_close(d->journal);
-    if (d->follower.ledger)
-        fg_ledger_destroy(d->follower.ledger);
+    fg_log_close(d);
     fg_packet_keyring_free(atomic_load(&d->keys));
 }

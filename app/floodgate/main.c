@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/notify.h"
 #include "check.h"
-#include "notify.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
 #define WATCH_MS    100

@@ -180,7 +180,7 @@ static void read_extent(struct fg_daemon *d, struct fg_control_sheet *sheet)
 
 static void read_log(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    struct fg_journal_committer *c = &d->committer;
+    struct fg_journal_committer *c = &d->journal_thread.committer;
     int state = atomic_load_explicit(&c->state, memory_order_acquire);
     bool on_disk = d->config.log.durability == FG_DURABILITY_DISK;
 
@@ -191,20 +191,20 @@ static void read_log(struct fg_daemon *d, struct fg_control_sheet *sheet)
     set(sheet, FG_CONTROL_log_durable_seq, atomic_load(&c->durable_seq));
     set(sheet, FG_CONTROL_log_commits, atomic_load(&c->commits));
     set(sheet, FG_CONTROL_log_records, atomic_load(&c->records));
-    set(sheet, FG_CONTROL_log_commit_max_ms, atomic_load(&d->commit_watch.max_ms));
-    set(sheet, FG_CONTROL_log_commits_slow, atomic_load(&d->commit_watch.slow));
+    set(sheet, FG_CONTROL_log_commit_max_ms, atomic_load(&d->journal_thread.watch.max_ms));
+    set(sheet, FG_CONTROL_log_commits_slow, atomic_load(&d->journal_thread.watch.slow));
     read_extent(d, sheet);
-    set(sheet, FG_CONTROL_log_segments_retired, atomic_load(&d->snapshots.retired));
+    set(sheet, FG_CONTROL_log_segments_retired, atomic_load(&d->follower.snapshots.retired));
 }
 
 static void read_snapshot(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    struct fg_ledger_snapshots *s = &d->snapshots;
+    struct fg_ledger_snapshots *s = &d->follower.snapshots;
     uint64_t seq = atomic_load(&s->seq), created = atomic_load(&s->created_ms);
     uint64_t now = fg_clock_now_ms(&d->clock);
     char error[256];
 
-    fg_ledger_snapshots_error(d, error, sizeof(error));
+    fg_ledger_snapshots_error(&d->follower.snapshots, error, sizeof(error));
     set(sheet, FG_CONTROL_snapshot_seq, seq);
     set(sheet, FG_CONTROL_snapshot_older_seq, atomic_load(&s->older_seq));
     set(sheet, FG_CONTROL_snapshot_age_s, seq && now > created ? (now - created) / 1000 : 0);

@@ -15,15 +15,16 @@ bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err)
 {
     const struct fg_redis_options *o = &d->config.redis;
 
-    return !o->enabled || fg_add_sink(d, fg_sink_redis_start(o, d->config.log.dir,
-                                                             &d->committer.durable_seq, err));
+    return !o->enabled ||
+           fg_add_sink(d, fg_sink_redis_start(o, d->config.log.dir,
+                                              &d->journal_thread.committer.durable_seq, err));
 }
 
 bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_inbound_options o = {.redis = d->config.redis,
                                    .appliance = fg_journal_appliance(d->journal),
-                                   .durable_seq = &d->committer.durable_seq,
+                                   .durable_seq = &d->journal_thread.committer.durable_seq,
                                    .workers = d->config.workers.count};
 
     if (!d->config.inbound)

@@ -37,7 +37,7 @@ static bool a_sink_is_ill(struct fg_daemon *d)
 int fg_health_check(void *daemon, char *reason)
 {
     struct fg_daemon *d = daemon;
-    int journal = atomic_load(&d->committer.state);
+    int journal = atomic_load(&d->journal_thread.committer.state);
     unsigned stalled = fg_stalled_workers(d);
 
     reason[0] = '\0';
@@ -51,7 +51,7 @@ int fg_health_check(void *daemon, char *reason)
                  d->config.workers.count);
     else if (atomic_load(&d->follower.broken))
         snprintf(reason, FG_HEALTH_REASON, "ledger: %.200s", d->follower.error.text);
-    else if (atomic_load(&d->stopping))
+    else if (atomic_load(&d->journal_thread.stopping))
         snprintf(reason, FG_HEALTH_REASON, "stopping");
     else if (fg_port_links_broken(&d->ports))
         fg_port_links_wrong(&d->ports, reason, FG_HEALTH_REASON);
@@ -69,7 +69,7 @@ static bool snapshot_failed(struct fg_daemon *d)
 {
     char error[256];
 
-    fg_ledger_snapshots_error(d, error, sizeof(error));
+    fg_ledger_snapshots_error(&d->follower.snapshots, error, sizeof(error));
     return error[0];
 }
 
@@ -77,7 +77,7 @@ const char *fg_state_name(struct fg_daemon *d)
 {
     char reason[FG_HEALTH_REASON];
 
-    if (atomic_load(&d->stopping))
+    if (atomic_load(&d->journal_thread.stopping))
         return "stopping";
     if (fg_health_check(d, reason))
         return "unhealthy";

@@ -41,7 +41,8 @@ void fg_supervise(struct fg_daemon *d)
 /* The engine waits for nothing, and what it decided is on disk. */
 static bool worker_quiet(const struct fg_daemon *d, unsigned index)
 {
-    bool lost = atomic_load(&d->mode) == FG_STOCK_FAILED; /* nothing will become durable any more */
+    bool lost = atomic_load(&d->journal_thread.mode) ==
+                FG_STOCK_FAILED; /* nothing will become durable any more */
 
     return atomic_load_explicit(&d->workers.list[index]->quiet, memory_order_acquire) &&
            (lost || atomic_load(&d->workers.records[index]->tail) ==

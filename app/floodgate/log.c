@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The log and its two threads, as the configuration wants them. */
+#include "daemon.h"
+
+#include "base/diag.h"
+#include "ledger/recover.h"
+
+#define PREPARE_MS    1000 /* a segment that lasts longer leaves the disk time for the next one */
+#define FREE_SEGMENTS 2    /* a snapshot leaves the log room for so many */
+
+static bool in_memory(const struct fg_daemon *d)
+{
+    return d->config.log.durability == FG_DURABILITY_MEMORY;
+}
+
+static bool open_log(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_journal_options options = {.dir = d->config.log.dir,
+                                         .segment_bytes = d->config.log.segment_bytes,
+                                         .memory = in_memory(d),
+                                         .retired = true,
+                                         .prepare_ms = PREPARE_MS,
+                                         .now_ms = fg_clock_unix_ms()};
+
+    d->journal = fg_journal_open(&options, err);
+    if (d->journal && fg_journal_cut_records(d->journal))
+        fg_diag(FG_DIAG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
+                d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
+    return d->journal != NULL;
+}
+
+static uint64_t sinks_passed(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+    uint64_t seq = UINT64_MAX;
+
+    for (unsigned i = 0; i < d->sinks_count; i++) {
+        struct fg_sink_status sink;
+
+        fg_sink_status(d->sinks[i], &sink);
+        seq = RTE_MIN(seq, sink.cursor);
+    }
+    return seq;
+}
+
+static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
+{
+    return (struct fg_ledger_snapshots_options){
+        .dir = d->config.log.dir,
+        .memory = in_memory(d),
+        .every = d->config.log.snapshot_records,
+        .keep_bytes = d->config.log.keep_bytes,
+        .free_bytes = FREE_SEGMENTS * d->config.log.segment_bytes,
+        .appliance_id = fg_journal_appliance(d->journal),
+        .log_state = &d->journal_thread.committer.state,
+        .clock = &d->clock,
+        .passed = sinks_passed,
+        .ctx = d,
+    };
+}
+
+bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_ledger_recovery recovery = {.dir = d->config.log.dir,
+                                          .orders_max = d->config.limits.orders_max};
+    struct fg_ledger_snapshots_options snapshots;
+    struct fg_ledger_snapshot_info from;
+    struct fg_ledger *ledger;
+
+    if (!open_log(d, err))
+        return false;
+    recovery.appliance_id = fg_journal_appliance(d->journal);
+    recovery.first_seq = fg_journal_begin_seq(d->journal);
+    recovery.last_seq = fg_journal_last_seq(d->journal);
+    ledger = fg_ledger_recover(&recovery, &from, err);
+    if (!ledger)
+        return false;
+    if (in_memory(d))
+        fg_diag(FG_DIAG_WARNING,
+                "log %s: durability is memory, a power cut loses acknowledged orders: "
+                "for benchmarks only",
+                d->config.log.dir);
+    snapshots = snapshots_of(d);
+    fg_ledger_follower_init(&d->follower, ledger, &snapshots, &from);
+    return true;
+}
+
+static int worker_mode(enum fg_journal_state state, bool stopping)
+{
+    if (state == FG_JOURNAL_FAILED)
+        return FG_STOCK_FAILED;
+    if (stopping)
+        return FG_STOCK_STOPPING;
+    return state == FG_JOURNAL_FULL ? FG_STOCK_NO_SPACE : FG_STOCK_RUNNING;
+}
+
+bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_journal_thread_options options = {.journal = d->journal,
+                                                .records = d->workers.records,
+                                                .watermarks = d->workers.watermarks,
+                                                .workers = d->config.workers.count,
+                                                .batch_max = d->config.log.batch_max,
+                                                .woken = d->config.workers.idle != FG_IDLE_SPIN,
+                                                .clock = &d->clock,
+                                                .mode = worker_mode};
+
+    return fg_journal_thread_start(&d->journal_thread, &options, err);
+}
+
+void fg_log_close(struct fg_daemon *d)
+{
+    fg_ledger_follower_free(&d->follower);
+    if (d->journal)
+        fg_journal_close(d->journal);
+}

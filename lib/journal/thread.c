@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "journal/thread.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "base/diag.h"
+#include "base/thread.h"
+#include "journal/pace.h"
+
+#define PRIORITY   1     /* SCHED_RR: the least there is */
+#define NICE       -10   /* of the thread, or less, where that is refused */
+#define TROUBLE_US 10000 /* between attempts on a full disk */
+
+static void publish_mode(struct fg_journal_thread *t, int *seen)
+{
+    int state = atomic_load_explicit(&t->committer.state, memory_order_relaxed);
+    bool stopping = atomic_load_explicit(&t->stopping, memory_order_relaxed);
+
+    atomic_store_explicit(&t->mode, t->options.mode((enum fg_journal_state)state, stopping),
+                          memory_order_release);
+    if (state == *seen)
+        return;
+    *seen = state;
+    if (state == FG_JOURNAL_OK)
+        fg_diag(FG_DIAG_NOTICE, "log: there is room again, orders are accepted");
+    else
+        fg_diag(FG_DIAG_ERROR, "log: %s: %s",
+                state == FG_JOURNAL_FULL
+                    ? "no room, orders are answered BUSY until there is"
+                    : "FAILED, nothing is accepted any more; restart after repair",
+                fg_journal_error(t->options.journal));
+}
+
+static void note_duration(struct fg_journal_commit_watch *w, uint64_t took_ms)
+{
+    if (took_ms > atomic_load_explicit(&w->max_ms, memory_order_relaxed))
+        atomic_store_explicit(&w->max_ms, took_ms, memory_order_relaxed);
+    if (took_ms >= FG_JOURNAL_SLOW_MS) {
+        atomic_store(&w->slow_ms, took_ms);
+        atomic_fetch_add(&w->slow, 1);
+    }
+}
+
+static size_t commit(struct fg_journal_thread *t)
+{
+    uint64_t began = fg_clock_mono_ms();
+    size_t n;
+
+    atomic_store_explicit(&t->watch.began_ms, began, memory_order_relaxed);
+    atomic_store_explicit(&t->commit_began, fg_clock_tsc(), memory_order_relaxed);
+    n = fg_journal_committer_step(&t->committer, fg_clock_now_ms(t->options.clock));
+    atomic_store_explicit(&t->commit_began, 0, memory_order_relaxed);
+    note_duration(&t->watch, fg_clock_mono_ms() - began);
+    atomic_store_explicit(&t->watch.began_ms, 0, memory_order_relaxed);
+    return n;
+}
+
+/*
+ * Every answer waits for this thread, and for the thread of the kernel (kblockd) that completes a
+ * sync on the CPU where the sync was asked for. While an ordinary thread polls on that CPU, it
+ * keeps the CPU for milliseconds after those two woke up. When a real-time thread blocks, however,
+ * the kernel's thread runs next, since its nice value is better.
+ */
+static void raise_priority(void)
+{
+    struct sched_param param = {.sched_priority = PRIORITY};
+
+    if (sched_setscheduler(0, SCHED_RR, &param) && getpriority(PRIO_PROCESS, 0) > NICE)
+        setpriority(PRIO_PROCESS, 0, NICE); /* a refusal does no harm */
+}
+
+static void wait_for_records(struct fg_journal_thread *t, unsigned us_max)
+{
+    fg_journal_doorbell_init(&t->doorbell);
+    for (unsigned i = 0; i < t->options.workers; i++)
+        if (fg_ring_waits(t->options.records[i]))
+            return; /* a ring of the doorbell with no sleeper costs one system call */
+    fg_journal_doorbell_sleep(&t->doorbell, us_max);
+}
+
+static void *run(void *thread)
+{
+    struct fg_journal_thread *t = thread;
+    struct fg_journal_pace pace = {0};
+    int seen = FG_JOURNAL_OK;
+
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* else a sleep of some microseconds takes 50 more */
+    raise_priority();
+    while (!atomic_load_explicit(&t->quit, memory_order_acquire)) {
+        size_t n = commit(t);
+
+        publish_mode(t, &seen);
+        if (n) {
+            unsigned us = fg_journal_committer_gather_us(&t->committer);
+
+            fg_journal_pace_worked(&pace);
+            if (us)
+                fg_clock_sleep_us(us);
+            continue;
+        }
+        if (seen == FG_JOURNAL_OK)
+            wait_for_records(t, fg_journal_pace_idle(&pace, t->options.woken));
+        else
+            fg_clock_sleep_us(TROUBLE_US);
+    }
+    return NULL;
+}
+
+bool fg_journal_thread_start(struct fg_journal_thread *t,
+                             const struct fg_journal_thread_options *options, struct fg_error *err)
+{
+    t->options = *options;
+    if (!fg_journal_committer_init(&t->committer, options->journal, options->records,
+                                   options->watermarks, options->workers, options->batch_max, err))
+        return false;
+    atomic_store(&t->mode, options->mode(FG_JOURNAL_OK, false));
+    t->started = fg_thread_start(&t->thread, "fg-journal", run, t);
+    return t->started || fg_fail(err, "cannot start the journal thread");
+}
+
+void fg_journal_thread_stop(struct fg_journal_thread *t)
+{
+    if (!t->started)
+        return;
+    atomic_store_explicit(&t->quit, true, memory_order_release);
+    pthread_join(t->thread, NULL);
+    fg_journal_committer_free(&t->committer);
+    t->started = false;
+}

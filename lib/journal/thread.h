@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * thread: the thread that makes the records of the workers durable, commit after commit, and tells
+ * the workers in which mode they are. Every acknowledgement waits for it.
+ *
+ * It has the lowest real-time priority. It sleeps when there is no record: a worker that waits for
+ * it rings the doorbell.
+ */
+#ifndef FG_JOURNAL_THREAD_H
+#define FG_JOURNAL_THREAD_H
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "journal/doorbell.h"
+#include "journal/journal.h"
+
+#define FG_JOURNAL_SLOW_MS 1000 /**< of one commit: shoppers repeat their requests before */
+
+/** The pointers must stay valid until the thread has stopped. */
+struct fg_journal_thread_options {
+    struct fg_journal *journal;
+    struct fg_ring **records;                /**< [workers] to this thread */
+    struct fg_journal_watermark *watermarks; /**< [workers] this thread writes */
+    unsigned workers;
+    size_t batch_max; /**< records of one commit, 0 = 8192 */
+    bool woken;       /**< idle workers ring the doorbell, so the thread may sleep longer */
+    const struct fg_clock *clock; /**< started */
+    /** The mode of the workers for this state of the log. */
+    int (*mode)(enum fg_journal_state state, bool stopping);
+};
+
+/** How long commits take. The journal thread writes, any thread reads. ms, monotonic. */
+struct fg_journal_commit_watch {
+    _Atomic uint64_t began_ms; /**< of the commit under way; 0 = none */
+    _Atomic uint64_t max_ms;   /**< longest so far */
+    _Atomic uint64_t slow;     /**< commits that took FG_JOURNAL_SLOW_MS or more */
+    _Atomic uint64_t slow_ms;  /**< how long the last of them took */
+};
+
+struct fg_journal_thread {
+    struct fg_journal_thread_options options;
+    struct fg_journal_committer committer; /**< this thread writes */
+    struct fg_journal_commit_watch watch;
+    struct fg_journal_doorbell doorbell; /**< workers ring it */
+    _Atomic int mode;                    /**< this thread writes, workers read */
+    _Atomic uint64_t commit_began;       /**< TSC, of the commit under way; 0 = none; the same */
+    _Atomic bool stopping;               /**< main thread: the workers make no new decisions */
+    _Atomic bool quit;                   /**< main thread */
+    pthread_t thread;
+    bool started; /**< main thread */
+};
+
+/** Main thread. *t is zeroed before; it may not move until the stop. False and err. */
+bool fg_journal_thread_start(struct fg_journal_thread *t,
+                             const struct fg_journal_thread_options *options, struct fg_error *err);
+/** Waits for the end of the commit under way. Also when the thread never started. */
+void fg_journal_thread_stop(struct fg_journal_thread *t);
+
+#endif
