@@ -18,24 +18,30 @@ static bool read_cursor(struct fg_postgres_audit *a, uint64_t appliance, bool *u
     PGresult *r = fg_postgres_audit_ask(
         a, "SELECT seq, filled_seq, format, coalesce(appliance, '') FROM floodgate_cursor",
         PGRES_TUPLES_OK);
+    struct fg_error why;
     char wanted[24];
 
     if (!r)
         return false;
-    *usable = PQntuples(r) == 1 && !strcmp(PQgetvalue(r, 0, 2), FORMAT);
+    *usable = fg_postgres_rows(r, "the cursor", 4, 1, 1, &why) &&
+              !strcmp(fg_postgres_rows_text(r, 0, 2), FORMAT);
     if (!*usable) {
         fg_problem(a->problems, FG_PROBLEM_POSTGRES_CURSOR,
                    "%s.floodgate_cursor has no row, or is not of format " FORMAT, a->schema);
         PQclear(r);
         return true;
     }
-    a->cursor = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
-    a->filled = strtoull(PQgetvalue(r, 0, 1), NULL, 10);
+    if (!fg_postgres_rows_number(r, "the cursor", 0, 0, &a->cursor, &why) ||
+        !fg_postgres_rows_number(r, "the record that the tables were filled from", 0, 1, &a->filled,
+                                 &why)) {
+        PQclear(r);
+        return fg_postgres_audit_unreadable(a, why.text);
+    }
     snprintf(wanted, sizeof(wanted), "%016" PRIx64, appliance);
-    if (a->cursor && strcmp(PQgetvalue(r, 0, 3), wanted) != 0) {
+    if (a->cursor && strcmp(fg_postgres_rows_text(r, 0, 3), wanted) != 0) {
         fg_problem(a->problems, FG_PROBLEM_POSTGRES_CURSOR,
-                   "the cursor is of appliance '%.20s', the log of %s", PQgetvalue(r, 0, 3),
-                   wanted);
+                   "the cursor is of appliance '%.20s', the log of %s",
+                   fg_postgres_rows_text(r, 0, 3), wanted);
         *usable = false;
     }
     PQclear(r);

@@ -4,8 +4,7 @@
 #ifndef FG_AUDIT_POSTGRES_H
 #define FG_AUDIT_POSTGRES_H
 
-#include <libpq-fe.h>
-
+#include "postgres/rows.h"
 #include "story.h"
 
 struct fg_postgres_audit {

@@ -74,6 +74,8 @@ static unsigned split(char *line, char *cells[FG_POSTGRES_CELLS_MAX])
 {
     unsigned n = 0;
 
+    memset(cells, 0,
+           FG_POSTGRES_CELLS_MAX * sizeof(*cells)); /* fewer columns than asked for: null */
     for (char *at = line; at && n < FG_POSTGRES_CELLS_MAX; n++) {
         char *end = strpbrk(at, "\t\n");
         bool more = end && *end == '\t';

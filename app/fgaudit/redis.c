@@ -14,16 +14,6 @@
 
 /* ---- cursor ---------------------------------------------------------------------------------- */
 
-static bool number(const redisReply *r, int base, uint64_t *value)
-{
-    char *end;
-
-    if (r->type != REDIS_REPLY_STRING || !r->len)
-        return false;
-    *value = strtoull(r->str, &end, base);
-    return !*end;
-}
-
 /* False: unreadable. A cursor that is not there or makes no sense is a problem, and has_cursor is
  * false. */
 static bool read_cursor(struct fg_redis_audit *a)
@@ -34,20 +24,24 @@ static bool read_cursor(struct fg_redis_audit *a)
                            " " FG_CURSOR_FORMAT " " FG_CURSOR_BROKEN " " FG_CURSOR_FILLED,
                            a->key_prefix);
 
+    struct fg_error why;
+    bool ok;
+
     if (!r)
         return false;
     a->broken[0] = '\0';
-    a->has_cursor = number(r->element[0], 10, &a->cursor) &&
-                    number(r->element[1], 16, &a->appliance) && r->element[2]->str &&
-                    !strcmp(r->element[2]->str, FG_REDIS_FORMAT);
+    ok = fg_redis_reply_texts_or_nil(r, "the cursor", 5, &why) || fg_redis_audit_strange(a, &why);
+    a->has_cursor = fg_redis_reply_number(r, 0, 10, &a->cursor) &&
+                    fg_redis_reply_number(r, 1, 16, &a->appliance) &&
+                    !strcmp(fg_redis_reply_word(r, 2), FG_REDIS_FORMAT);
     a->filled = 0;
-    number(r->element[4], 10, &a->filled);
-    if (r->element[3]->str) {
-        snprintf(a->broken, sizeof(a->broken), "%s", r->element[3]->str);
+    fg_redis_reply_number(r, 4, 10, &a->filled);
+    if (!fg_redis_reply_is_nil(fg_redis_reply_at(r, 3))) {
+        snprintf(a->broken, sizeof(a->broken), "%.150s", fg_redis_reply_word(r, 3));
         a->has_cursor = false;
     }
     freeReplyObject(r);
-    return true;
+    return ok;
 }
 
 /* Waits until Redis has what the log had when it was read. */

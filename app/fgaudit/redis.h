@@ -3,8 +3,7 @@
 #ifndef FG_AUDIT_REDIS_H
 #define FG_AUDIT_REDIS_H
 
-#include <hiredis/hiredis.h>
-
+#include "redis/reply.h"
 #include "story.h"
 
 struct fg_redis_audit {
@@ -40,6 +39,9 @@ bool fg_redis_audit_compare(struct fg_redis_audit *a, struct fg_story *story, st
 /** Sets error; returns false. */
 bool fg_redis_audit_unreadable(struct fg_redis_audit *a, const char *why);
 
+/** Sets error from `why`, which a check of lib/redis filled in; returns false. */
+bool fg_redis_audit_strange(struct fg_redis_audit *a, const struct fg_error *why);
+
 /** A reply that is not NULL, or error. The caller frees. */
 redisReply *fg_redis_audit_ask(struct fg_redis_audit *a, const char *fmt, ...);
 redisReply *fg_redis_audit_reply(struct fg_redis_audit *a); /**< of a pipelined command */
@@ -68,8 +70,9 @@ void fg_expect_u64(struct fg_expected *e, const char *name, uint64_t value);
 void fg_expect_i64(struct fg_expected *e, const char *name, int64_t value);
 
 /**
- * Compares with a flat array of names and values. Each difference is a problem of that kind, or of
- * `units_kind` when it is about units of an item; `what` names the thing.
+ * Compares with a flat array of names and values, which fg_redis_reply_pairs has checked. Each
+ * difference is a problem of that kind, or of `units_kind` when it is about units of an item;
+ * `what` names the thing.
  */
 void fg_expect_compare(struct fg_redis_audit *a, struct fg_expected *e, const redisReply *reply,
                        enum fg_problem kind, enum fg_problem units_kind, const char *what);

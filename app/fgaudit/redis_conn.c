@@ -14,12 +14,17 @@ bool fg_redis_audit_unreadable(struct fg_redis_audit *a, const char *why)
     return fg_fail(&a->error, "redis %s: %s", a->address, why);
 }
 
+bool fg_redis_audit_strange(struct fg_redis_audit *a, const struct fg_error *why)
+{
+    return fg_redis_audit_unreadable(a, why->text);
+}
+
 /* NULL and error for a lost connection or an error reply. */
 static redisReply *checked(struct fg_redis_audit *a, redisReply *reply)
 {
-    if (reply && reply->type != REDIS_REPLY_ERROR)
+    if (reply && !fg_redis_reply_error(reply))
         return reply;
-    fg_redis_audit_unreadable(a, reply ? reply->str : a->redis->errstr);
+    fg_redis_audit_unreadable(a, reply ? fg_redis_reply_error(reply) : a->redis->errstr);
     if (reply)
         freeReplyObject(reply);
     return NULL;

@@ -3,7 +3,6 @@
  * side. */
 #include "redis.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -94,40 +93,29 @@ static void missing(struct walk *w)
     next_record(w);
 }
 
-/* "SEQ-0" */
-static bool parse_id(const char *text, uint64_t *seq)
-{
-    char *end;
-
-    errno = 0;
-    *seq = strtoull(text, &end, 10);
-    return end != text && !errno && !strcmp(end, "-0");
-}
-
 /* Stands for all records up to its own, which have no events. */
 static bool is_resync(const redisReply *fields)
 {
-    for (size_t i = 0; i + 1 < fields->elements; i += 2)
-        if (!strcmp(fields->element[i]->str, "type"))
-            return !strcmp(fields->element[i + 1]->str, FG_EVENT_RESYNC);
-    return false;
+    struct fg_redis_text type = fg_redis_reply_text(fg_redis_reply_value(fields, "type"));
+
+    return type.text && !strcmp(type.text, FG_EVENT_RESYNC);
 }
 
-static void take_entry(struct walk *w, const redisReply *entry)
+/* "SEQ-0", with its fields. */
+static void take_entry(struct walk *w, const char *id, const redisReply *fields)
 {
-    const char *id = entry->element[0]->str;
-    uint64_t seq;
+    uint64_t seq, number;
 
     w->a->events++;
     fg_progress("redis events", w->a->events);
-    if (!parse_id(id, &seq)) {
+    if (!fg_redis_id_parse(id, &seq, &number) || number) {
         fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %s: not of the form SEQUENCE-0",
                    id);
         return;
     }
     if (seq < w->log.first_seq)
         return; /* of a record that the log does not hold any more */
-    if (is_resync(entry->element[1])) {
+    if (is_resync(fields)) {
         while (w->r && w->r->seq <= seq)
             next_record(w);
         return;
@@ -140,15 +128,42 @@ static void take_entry(struct walk *w, const redisReply *entry)
                    id);
         return;
     }
-    compare_entry(w, entry->element[1]);
+    compare_entry(w, fields);
     next_record(w);
+}
+
+/* One page. Ids must grow from entry to entry, or the stream would have no end. */
+static bool take_page(struct walk *w, const redisReply *page, uint64_t last[2])
+{
+    struct fg_error why;
+    bool ok = fg_redis_reply_array(page, "a page of the stream", 0, PAGE, &why);
+
+    for (size_t i = 0; ok && i < fg_redis_reply_size(page); i++) {
+        const redisReply *fields;
+        char id[FG_REDIS_ID_MAX];
+        uint64_t at[2];
+
+        ok = fg_redis_reply_entry(fg_redis_reply_at(page, i), id, &fields, &why);
+        if (!ok)
+            break;
+        fg_redis_id_parse(id, &at[0], &at[1]);
+        if (at[0] < last[0] || (at[0] == last[0] && at[1] <= last[1]))
+            ok = fg_fail(&why, "not an answer to what was asked: entry %s behind %llu-%llu", id,
+                         (unsigned long long)last[0], (unsigned long long)last[1]);
+        else
+            take_entry(w, id, fields);
+        memcpy(last, at, sizeof(at));
+    }
+    return ok || fg_redis_audit_strange(w->a, &why);
 }
 
 static bool walk_stream(struct walk *w)
 {
     struct fg_redis_audit *a = w->a;
+    uint64_t last[2] = {0, 0};
     char from[64] = "-";
     size_t n;
+    bool ok;
 
     do {
         redisReply *r = fg_redis_audit_ask(a, "XRANGE %s" FG_KEY_EVENTS " %s + COUNT %d",
@@ -156,13 +171,13 @@ static bool walk_stream(struct walk *w)
 
         if (!r)
             return false;
-        n = r->elements;
-        for (size_t i = 0; i < n; i++)
-            take_entry(w, r->element[i]);
-        if (n)
-            snprintf(from, sizeof(from), "(%.60s", r->element[n - 1]->element[0]->str);
+        n = fg_redis_reply_size(r);
+        ok = take_page(w, r, last);
+        snprintf(from, sizeof(from), "(%" PRIu64 "-%" PRIu64, last[0], last[1]);
         freeReplyObject(r);
-    } while (n == PAGE);
+    } while (ok && n == PAGE);
+    if (!ok)
+        return false;
     while (w->r)
         missing(w);
     return true;
@@ -172,11 +187,14 @@ static bool length(struct fg_redis_audit *a, uint64_t *entries)
 {
     redisReply *r = fg_redis_audit_ask(a, "XLEN %s" FG_KEY_EVENTS, a->key_prefix);
 
+    struct fg_error why;
+    bool ok;
+
     if (!r)
         return false;
-    *entries = (uint64_t)r->integer;
+    ok = fg_redis_reply_count(r, "XLEN", entries, &why) || fg_redis_audit_strange(a, &why);
     freeReplyObject(r);
-    return true;
+    return ok;
 }
 
 bool fg_redis_audit_events(struct fg_redis_audit *a, const struct fg_story *story,

@@ -46,34 +46,31 @@ static bool is_units(const char *name)
     return false;
 }
 
-static void compare_field(struct fg_redis_audit *a, struct fg_expected *e, const redisReply *name,
-                          const redisReply *value, enum fg_problem kind, enum fg_problem units_kind,
-                          const char *what)
+static void compare_field(struct fg_redis_audit *a, struct fg_expected *e, const char *name,
+                          struct fg_redis_text value, enum fg_problem kind,
+                          enum fg_problem units_kind, const char *what)
 {
     unsigned k = 0;
 
-    while (k < e->count && strcmp(e->field[k].name, name->str) != 0)
+    while (k < e->count && strcmp(e->field[k].name, name) != 0)
         k++;
     if (k == e->count) {
-        fg_problem(a->problems, kind, "%s: unknown field '%.40s'", what, name->str);
+        fg_problem(a->problems, kind, "%s: unknown field '%.40s'", what, name);
         return;
     }
     e->field[k].seen = true;
-    if (value->len != e->field[k].len || memcmp(value->str, e->field[k].value, value->len) != 0)
-        fg_problem(a->problems, is_units(name->str) ? units_kind : kind,
-                   "%s: %s is '%.60s', the log has '%s'", what, name->str, value->str,
+    if (value.len != e->field[k].len || memcmp(value.text, e->field[k].value, value.len) != 0)
+        fg_problem(a->problems, is_units(name) ? units_kind : kind,
+                   "%s: %s is '%.60s', the log has '%s'", what, name, value.text,
                    e->field[k].value);
 }
 
 void fg_expect_compare(struct fg_redis_audit *a, struct fg_expected *e, const redisReply *reply,
                        enum fg_problem kind, enum fg_problem units_kind, const char *what)
 {
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-        const redisReply *name = reply->element[i], *value = reply->element[i + 1];
-
-        if (name->str && value->str)
-            compare_field(a, e, name, value, kind, units_kind, what);
-    }
+    for (size_t i = 0; i + 1 < fg_redis_reply_size(reply); i += 2)
+        compare_field(a, e, fg_redis_reply_word(reply, i),
+                      fg_redis_reply_text(fg_redis_reply_at(reply, i + 1)), kind, units_kind, what);
     for (unsigned k = 0; k < e->count; k++) {
         if (!e->field[k].seen)
             fg_problem(a->problems, is_units(e->field[k].name) ? units_kind : kind,

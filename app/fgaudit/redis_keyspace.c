@@ -67,20 +67,20 @@ static void compare_item(struct fg_redis_audit *a, struct fg_item *i, const redi
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ITEM, FG_PROBLEM_REDIS_COUNTER, key);
 }
 
+static uint64_t seq_of(const redisReply *hash)
+{
+    struct fg_redis_text seq = fg_redis_reply_text(fg_redis_reply_value(hash, "seq"));
+
+    return seq.text ? strtoull(seq.text, NULL, 10) : 0;
+}
+
 /* Of an order that the log knows from a snapshot only: any record up to that one may have been its
  * last. */
 static uint64_t seq_before(const redisReply *hash, uint64_t begin_seq)
 {
-    for (size_t i = 0; i + 1 < hash->elements; i += 2) {
-        const redisReply *name = hash->element[i], *value = hash->element[i + 1];
-        uint64_t seq = name->str && value->str && !strcmp(name->str, "seq")
-                           ? strtoull(value->str, NULL, 10)
-                           : 0;
+    uint64_t seq = seq_of(hash);
 
-        if (seq && seq <= begin_seq)
-            return seq;
-    }
-    return begin_seq;
+    return seq && seq <= begin_seq ? seq : begin_seq;
 }
 
 /* A snapshot does not know the last record of each order: who is filled from it has the snapshot's
@@ -88,14 +88,7 @@ static uint64_t seq_before(const redisReply *hash, uint64_t begin_seq)
  */
 static uint64_t seq_filled(const struct fg_redis_audit *a, const redisReply *hash, uint64_t seq)
 {
-    for (size_t i = 0; a->filled && seq <= a->filled && i + 1 < hash->elements; i += 2) {
-        const redisReply *name = hash->element[i], *value = hash->element[i + 1];
-
-        if (name->str && value->str && !strcmp(name->str, "seq") &&
-            strtoull(value->str, NULL, 10) == a->filled)
-            return a->filled;
-    }
-    return seq;
+    return a->filled && seq <= a->filled && seq_of(hash) == a->filled ? a->filled : seq;
 }
 
 static void compare_order(struct fg_redis_audit *a, struct fg_story *s, struct fg_order *o,
@@ -118,10 +111,18 @@ static void compare_order(struct fg_redis_audit *a, struct fg_story *s, struct f
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ORDER, FG_PROBLEM_REDIS_ORDER, key);
 }
 
+/* The part of a key behind the prefix; "" when it has another one. */
+static const char *suffix_of(const struct fg_redis_audit *a, const char *key)
+{
+    size_t len = strlen(a->key_prefix);
+
+    return strncmp(key, a->key_prefix, len) == 0 ? key + len : "";
+}
+
 /* The part of the key behind the prefix, when it is a hash that the story must know. */
 static const char *hash_suffix(const struct fg_redis_audit *a, const char *key, const char *kind)
 {
-    const char *suffix = key + strlen(a->key_prefix);
+    const char *suffix = suffix_of(a, key);
 
     return strncmp(suffix, kind, strlen(kind)) == 0 ? suffix + strlen(kind) : NULL;
 }
@@ -133,8 +134,12 @@ static void compare_hash(struct fg_redis_audit *a, struct fg_story *s, const cha
     struct fg_item *i = item ? parse_item(s, item) : NULL;
     struct fg_order *o = order ? parse_order(s, order) : NULL;
 
-    if (hash->type == REDIS_REPLY_ERROR)
-        fg_problem(a->problems, FG_PROBLEM_REDIS_KEY, "%s: %s", key, hash->str);
+    struct fg_error why;
+
+    if (fg_redis_reply_error(hash))
+        fg_problem(a->problems, FG_PROBLEM_REDIS_KEY, "%s: %s", key, fg_redis_reply_error(hash));
+    else if (!fg_redis_reply_pairs(hash, "HGETALL", &why))
+        fg_problem(a->problems, FG_PROBLEM_REDIS_KEY, "%s: %s", key, why.text);
     else if (i)
         compare_item(a, i, hash, key);
     else if (o)
@@ -153,7 +158,7 @@ static bool is_hash(const struct fg_redis_audit *a, const char *key)
 
 static bool is_known(const struct fg_redis_audit *a, const char *key)
 {
-    const char *suffix = key + strlen(a->key_prefix);
+    const char *suffix = suffix_of(a, key);
 
     return !strcmp(suffix, FG_KEY_CURSOR) || !strcmp(suffix, FG_KEY_ITEMS) ||
            !strcmp(suffix, FG_KEY_EVENTS) || !strcmp(suffix, FG_KEY_DENIED) ||
@@ -162,24 +167,28 @@ static bool is_known(const struct fg_redis_audit *a, const char *key)
 
 static bool compare_page(struct fg_redis_audit *a, struct fg_story *s, const redisReply *keys)
 {
-    for (size_t i = 0; i < keys->elements; i++) {
-        const char *key = keys->element[i]->str;
+    size_t n = fg_redis_reply_size(keys);
+
+    for (size_t i = 0; i < n; i++) {
+        struct fg_redis_text text = fg_redis_reply_text(fg_redis_reply_at(keys, i));
+        const char *key = text.text;
 
         a->keys++;
         if (is_hash(a, key))
-            redisAppendCommand(a->redis, "HGETALL %b", key, keys->element[i]->len);
+            redisAppendCommand(a->redis, "HGETALL %b", key, text.len);
         else if (!is_known(a, key))
             fg_problem(a->problems, FG_PROBLEM_REDIS_KEY, "%s: the sink writes no such key", key);
     }
-    for (size_t i = 0; i < keys->elements; i++) {
+    for (size_t i = 0; i < n; i++) {
+        const char *key = fg_redis_reply_word(keys, i);
         redisReply *hash;
 
-        if (!is_hash(a, keys->element[i]->str))
+        if (!is_hash(a, key))
             continue;
         hash = fg_redis_audit_reply(a);
         if (!hash)
             return false;
-        compare_hash(a, s, keys->element[i]->str, hash);
+        compare_hash(a, s, key, hash);
         freeReplyObject(hash);
     }
     return true;
@@ -192,33 +201,55 @@ static bool scan(struct fg_redis_audit *a, struct fg_story *s)
     snprintf(pattern, sizeof(pattern), "%s*", a->key_prefix);
     do {
         redisReply *r = fg_redis_audit_ask(a, "SCAN %s MATCH %s COUNT " PAGE, cursor, pattern);
-        bool ok = r && compare_page(a, s, r->element[1]);
+        const redisReply *keys;
+        struct fg_error why;
+        char next[24];
+        bool ok;
 
-        if (r) {
-            snprintf(cursor, sizeof(cursor), "%s", r->element[0]->str);
-            freeReplyObject(r);
-        }
+        if (!r)
+            return false;
+        ok = fg_redis_reply_scan(r, next, &keys, &why);
+        if (ok && !strcmp(next, cursor) && strcmp(next, "0") != 0)
+            ok = fg_redis_reply_wrong(r, "SCAN", "another cursor", &why);
+        if (!ok)
+            fg_redis_audit_strange(a, &why);
+        ok = ok && compare_page(a, s, keys);
+        freeReplyObject(r);
         if (!ok)
             return false;
+        memcpy(cursor, next, sizeof(cursor));
     } while (strcmp(cursor, "0") != 0);
     return true;
+}
+
+/* The members of a set, all of them texts; NULL and error. */
+static redisReply *ask_set(struct fg_redis_audit *a, const char *suffix)
+{
+    redisReply *r = fg_redis_audit_ask(a, "SMEMBERS %s%s", a->key_prefix, suffix);
+    struct fg_error why;
+
+    if (!r || fg_redis_reply_texts(r, suffix, SIZE_MAX, &why))
+        return r;
+    freeReplyObject(r);
+    fg_redis_audit_strange(a, &why);
+    return NULL;
 }
 
 /* The set of items holds each item of the log and nothing else. */
 static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
 {
-    redisReply *r = fg_redis_audit_ask(a, "SMEMBERS %s" FG_KEY_ITEMS, a->key_prefix);
+    redisReply *r = ask_set(a, FG_KEY_ITEMS);
     uint64_t right = 0;
 
     if (!r)
         return false;
-    for (size_t i = 0; i < r->elements; i++) {
-        if (parse_item(s, r->element[i]->str))
+    for (size_t i = 0; i < fg_redis_reply_size(r); i++) {
+        if (parse_item(s, fg_redis_reply_word(r, i)))
             right++;
         else
             fg_problem(a->problems, FG_PROBLEM_REDIS_ITEM,
                        "%s" FG_KEY_ITEMS ": '%.40s' is not in the log", a->key_prefix,
-                       r->element[i]->str);
+                       fg_redis_reply_word(r, i));
     }
     if (right != s->tables.item_count)
         fg_problem(a->problems, FG_PROBLEM_REDIS_ITEM,
@@ -231,12 +262,12 @@ static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
 /* The set of denied users holds each one who is denied now, and nobody else. */
 static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
 {
-    redisReply *r = fg_redis_audit_ask(a, "SMEMBERS %s" FG_KEY_DENIED, a->key_prefix);
+    redisReply *r = ask_set(a, FG_KEY_DENIED);
 
     if (!r)
         return false;
-    for (size_t i = 0; i < r->elements; i++) {
-        const char *text = r->element[i]->str, *end;
+    for (size_t i = 0; i < fg_redis_reply_size(r); i++) {
+        const char *text = fg_redis_reply_word(r, i), *end;
         uint64_t user;
         struct fg_denied *d =
             parse_number(text, '\0', &end, &user) ? fg_denied_find(&s->denied, user) : NULL;

@@ -23,23 +23,28 @@ static const char *const names[FIELDS] = {"op", "user", "order", "until_ms"};
 static const char *const accepted[FIELDS] = {"confirm, cancel, extend", "0..18446744073709551615",
                                              "32 hexadecimal digits", "Unix time in milliseconds"};
 
-static bool refuse(char reason[FG_ENTRY_REASON], enum field field, const redisReply *value)
+static bool refuse(char reason[FG_ENTRY_REASON], enum field field, struct fg_redis_text value)
 {
     char shown[SHOWN + 1];
-    size_t n = value->len < SHOWN ? value->len : SHOWN;
+    size_t n = value.len < SHOWN ? value.len : SHOWN;
 
     for (size_t i = 0; i < n; i++)
-        shown[i] = isprint((unsigned char)value->str[i]) ? value->str[i] : '?';
+        shown[i] = isprint((unsigned char)value.text[i]) ? value.text[i] : '?';
     shown[n] = '\0';
     snprintf(reason, FG_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown,
              accepted[field]);
     return false;
 }
 
-static bool parse_op(const redisReply *value, uint8_t *op)
+static bool same(struct fg_redis_text value, const char *word)
+{
+    return value.len == strlen(word) && !memcmp(value.text, word, value.len);
+}
+
+static bool parse_op(struct fg_redis_text value, uint8_t *op)
 {
     for (size_t i = 0; i < OPS; i++)
-        if (!strcmp(value->str, ops[i].name) && strlen(ops[i].name) == value->len) {
+        if (same(value, ops[i].name)) {
             *op = ops[i].op;
             return true;
         }
@@ -54,14 +59,14 @@ static const char *op_name(unsigned op)
     return "?";
 }
 
-static bool parse_number(const redisReply *value, uint64_t *number)
+static bool parse_number(struct fg_redis_text value, uint64_t *number)
 {
     char *end;
 
-    if (value->len < 1 || value->len > 20 || strspn(value->str, "0123456789") != value->len)
+    if (value.len < 1 || value.len > 20 || strspn(value.text, "0123456789") != value.len)
         return false;
     errno = 0;
-    *number = strtoull(value->str, &end, 10);
+    *number = strtoull(value.text, &end, 10);
     return !*end && !errno;
 }
 
@@ -74,12 +79,12 @@ static int digit(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-static bool parse_order(const redisReply *value, uint8_t id[16])
+static bool parse_order(struct fg_redis_text value, uint8_t id[16])
 {
-    if (value->len != 32)
+    if (value.len != 32)
         return false;
     for (int i = 0; i < 16; i++) {
-        int high = digit(value->str[2 * i]), low = digit(value->str[2 * i + 1]);
+        int high = digit(value.text[2 * i]), low = digit(value.text[2 * i + 1]);
 
         if (high < 0 || low < 0)
             return false;
@@ -88,7 +93,7 @@ static bool parse_order(const redisReply *value, uint8_t id[16])
     return true;
 }
 
-static bool take_field(enum field field, const redisReply *value, struct fg_inbound_command *o)
+static bool take_field(enum field field, struct fg_redis_text value, struct fg_inbound_command *o)
 {
     switch (field) {
     case OP:
@@ -105,10 +110,10 @@ static bool take_field(enum field field, const redisReply *value, struct fg_inbo
     return false;
 }
 
-static enum field find_field(const redisReply *name)
+static enum field find_field(struct fg_redis_text name)
 {
     for (unsigned i = 0; i < FIELDS; i++)
-        if (strlen(names[i]) == name->len && !strcmp(names[i], name->str))
+        if (same(name, names[i]))
             return (enum field)i;
     return FIELDS;
 }
@@ -122,8 +127,9 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
     unsigned needed;
 
     memset(o, 0, sizeof(*o));
-    for (size_t i = 0; i + 1 < fields->elements; i += 2) {
-        enum field field = find_field(fields->element[i]);
+    for (size_t i = 0; i + 1 < fg_redis_reply_size(fields); i += 2) {
+        enum field field = find_field(fg_redis_reply_text(fg_redis_reply_at(fields, i)));
+        struct fg_redis_text value = fg_redis_reply_text(fg_redis_reply_at(fields, i + 1));
 
         if (field == FIELDS)
             continue;
@@ -132,8 +138,8 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
             return false;
         }
         seen[field] = true;
-        if (!take_field(field, fields->element[i + 1], o))
-            return refuse(reason, field, fields->element[i + 1]);
+        if (!take_field(field, value, o))
+            return refuse(reason, field, value);
     }
     needed = o->op == FG_OP_EXTEND ? FIELDS : UNTIL_MS;
     for (unsigned i = 0; i < needed; i++)
@@ -201,14 +207,15 @@ void fg_inbound_entry_result(struct fg_redis_resp *out, const char *key, uint64_
 void fg_inbound_entry_dead(struct fg_redis_resp *out, const char *key, uint64_t stream_max,
                            const char *id, const char *reason, const redisReply *fields)
 {
-    size_t pairs = fields->elements / 2 < DEAD_FIELDS ? fields->elements / 2 : DEAD_FIELDS;
+    size_t there = fg_redis_reply_size(fields) / 2;
+    size_t pairs = there < DEAD_FIELDS ? there : DEAD_FIELDS;
 
     add_begin(out, key, stream_max, 2 + pairs);
     pair_text(out, "command", id);
     pair_text(out, "reason", reason);
     for (size_t i = 0; i < 2 * pairs; i++) {
-        const redisReply *word = fields->element[i];
+        struct fg_redis_text word = fg_redis_reply_text(fg_redis_reply_at(fields, i));
 
-        fg_redis_resp_word(out, word->str, word->len < DEAD_BYTES ? word->len : DEAD_BYTES);
+        fg_redis_resp_word(out, word.text, word.len < DEAD_BYTES ? word.len : DEAD_BYTES);
     }
 }

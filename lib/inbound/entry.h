@@ -4,16 +4,14 @@
 #ifndef FG_INBOUND_ENTRY_H
 #define FG_INBOUND_ENTRY_H
 
-#include <hiredis/hiredis.h>
-
 #include "inbound/inbound.h"
 #include "redis/command.h"
+#include "redis/reply.h"
 #include "stock/stock.h"
 
-#define FG_ENTRY_ID     44 /* bytes of "MILLISECONDS-NUMBER", two 64-bit numbers, with its end */
 #define FG_ENTRY_REASON 160
 
-/** Fields of an entry (name, value, name, value ...) as an operation. False and a reason: it is
+/** Fields of an entry, checked by fg_redis_reply_entry, as an operation. False and a reason: it is
  * none. */
 bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command *operation,
                             char reason[FG_ENTRY_REASON]);

@@ -66,7 +66,7 @@ struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, st
     s->options = *options;
     name_keys(s);
     fg_inbound_slots_reset(s);
-    s->written = calloc(FG_INBOUND_CAPACITY + FG_INBOUND_PAGE, sizeof(*s->written));
+    s->written = calloc(FG_INBOUND_WRITTEN, sizeof(*s->written));
     s->wait = (struct fg_wait){.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                                .give_up_ms = &s->stop_at_ms};
     s->conn =

@@ -10,6 +10,8 @@
 
 #define FG_INBOUND_PAGE 1000 /* entries that are read at a time */
 #define FG_INBOUND_KEY  96
+#define FG_INBOUND_WRITTEN                                                                         \
+    (FG_INBOUND_CAPACITY + FG_INBOUND_PAGE) /* results of one exchange at most */
 
 enum place_state {
     SLOT_FREE,
@@ -21,14 +23,14 @@ enum place_state {
 
 struct place { /* one entry under way */
     struct fg_inbound_command operation;
-    char id[FG_ENTRY_ID];
+    char id[FG_REDIS_ID_MAX];
     uint8_t state;
     unsigned wait_ms; /* before it is given again the next time */
     uint64_t due_ms;
 };
 
 struct written { /* an entry whose result is in `writes` */
-    char id[FG_ENTRY_ID];
+    char id[FG_REDIS_ID_MAX];
     uint8_t status; /* FG_STATUS_NONE: set aside */
 };
 
@@ -53,9 +55,10 @@ struct fg_inbound {
     struct written *written;
     unsigned written_count;
     bool was_connected;
-    bool claiming;              /* what was pending comes first */
-    char claim_at[FG_ENTRY_ID]; /* where the next page of it begins */
+    bool claiming;                  /* what was pending comes first */
+    char claim_at[FG_REDIS_ID_MAX]; /* where the next page of it begins */
     uint64_t read_after_ms;
+    unsigned empty_ms; /* pause after the next read that came back empty before its time */
     unsigned retry_ms; /* pause after the next failure */
     uint64_t random;   /* of the jitter */
     uint64_t retries;
@@ -66,8 +69,8 @@ void fg_inbound_step(struct fg_inbound *s); /**< connects, or serves once, or wa
 
 /* places.c: entries under way */
 void fg_inbound_slots_reset(struct fg_inbound *s);
-void fg_inbound_slot_take(struct fg_inbound *s,
-                          const redisReply *entry);  /**< there must be a free place */
+/** An entry and its fields. There must be a free place. */
+void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields);
 void fg_inbound_slots_collect(struct fg_inbound *s); /**< answers of the workers become writes */
 void fg_inbound_slots_retry(struct fg_inbound *s);   /**< those that waited long enough */
 void fg_inbound_slots_forget(struct fg_inbound *s);  /**< the connection is gone */

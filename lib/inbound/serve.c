@@ -63,13 +63,6 @@ static bool fail_refused(struct fg_error *err, bool *refused, const char *text)
     return fg_fail(err, "%s", text);
 }
 
-static uint64_t number_of(const redisReply *reply, unsigned at, int base)
-{
-    const redisReply *r = at < reply->elements ? reply->element[at] : NULL;
-
-    return r && r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, base) : 0;
-}
-
 /* Commands beside the keys of another log, or of a newer state of this one, are not for us: we
  * would answer that the orders are unknown, and they would be refunded. */
 static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *err)
@@ -81,9 +74,12 @@ static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *er
 
     if (ok && answer.error[0])
         ok = fail_refused(err, refused, answer.error);
+    ok = ok && fg_redis_reply_texts_or_nil(answer.last[0], "the cursor", 2, err);
     if (ok) {
-        uint64_t owner = number_of(answer.last[0], 0, 16), seq = number_of(answer.last[0], 1, 10);
+        uint64_t owner = 0, seq = 0;
 
+        fg_redis_reply_number(answer.last[0], 0, 16, &owner);
+        fg_redis_reply_number(answer.last[0], 1, 10, &seq);
         if (owner && owner != s->options.appliance)
             ok =
                 fail_refused(err, refused, "the keys beside the commands are of another appliance");
@@ -113,6 +109,7 @@ static bool make_group(struct fg_inbound *s, bool *refused, struct fg_error *err
 static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, struct fg_error *err)
 {
     struct fg_redis_answer answer;
+    uint64_t entries;
     char text[512];
     bool ok = ask(s, 2, (const char *[]){"XLEN", key}, &answer, err);
 
@@ -120,6 +117,7 @@ static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, s
         snprintf(text, sizeof(text), "%s: %s", key, answer.error);
         ok = fail_refused(err, refused, text);
     }
+    ok = ok && fg_redis_reply_count(answer.last[0], "XLEN", &entries, err);
     fg_redis_answer_free(&answer);
     return ok;
 }
@@ -142,7 +140,7 @@ static void connect_step(struct fg_inbound *s)
     s->claiming = true;
     snprintf(s->claim_at, sizeof(s->claim_at), "0-0");
     s->read_after_ms = 0;
-    set_state(s, FG_SINK_LIVE, "");
+    s->empty_ms = EMPTY_MS;
     pthread_mutex_lock(&s->lock);
     s->status.reconnects += s->was_connected;
     pthread_mutex_unlock(&s->lock);
@@ -160,6 +158,11 @@ static void add_ids(struct fg_inbound *s, const char *command, const char *group
         fg_redis_resp_text(&s->out, group);
     for (unsigned i = 0; i < s->written_count; i++)
         fg_redis_resp_text(&s->out, s->written[i].id);
+}
+
+static unsigned page(const struct fg_inbound *s)
+{
+    return s->free_count < FG_INBOUND_PAGE ? s->free_count : FG_INBOUND_PAGE;
 }
 
 static void add_read(struct fg_inbound *s, bool may_block)
@@ -181,7 +184,7 @@ static void add_read(struct fg_inbound *s, bool may_block)
         fg_redis_resp_text(&s->out, s->consumer);
     }
     fg_redis_resp_text(&s->out, "COUNT");
-    fg_redis_resp_u64(&s->out, s->free_count < FG_INBOUND_PAGE ? s->free_count : FG_INBOUND_PAGE);
+    fg_redis_resp_u64(&s->out, page(s));
     if (s->claiming)
         return;
     if (may_block && block) {
@@ -193,46 +196,67 @@ static void add_read(struct fg_inbound *s, bool may_block)
     fg_redis_resp_text(&s->out, ">");
 }
 
-static void take_all(struct fg_inbound *s, const redisReply *entries, bool claimed)
+/* Takes a page of entries; false and err when it is not one. */
+static bool take_all(struct fg_inbound *s, const redisReply *entries, bool claimed,
+                     struct fg_error *err)
 {
+    size_t n = fg_redis_reply_size(entries);
     uint64_t taken = 0;
+    bool ok = true;
 
-    for (size_t i = 0; i < entries->elements; i++) {
-        const redisReply *entry = entries->element[i];
+    for (size_t i = 0; i < n && ok; i++) {
+        const redisReply *entry = fg_redis_reply_at(entries, i), *fields = NULL;
+        char id[FG_REDIS_ID_MAX];
 
-        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || !entry->element[0]->str ||
-            entry->element[1]->type != REDIS_REPLY_ARRAY)
+        if (fg_redis_reply_is_nil(entry))
             continue; /* Redis 6.2 gives nil for a claimed entry that was deleted */
-        fg_inbound_slot_take(s, entry);
+        ok = fg_redis_reply_entry(entry, id, &fields, err);
+        if (!ok || !fields)
+            continue;
+        fg_inbound_slot_take(s, id, fields);
         taken++;
     }
+    if (n)
+        s->empty_ms = EMPTY_MS;
     pthread_mutex_lock(&s->lock);
     s->status.taken += taken;
     s->status.claimed += claimed ? taken : 0;
     pthread_mutex_unlock(&s->lock);
+    return ok;
 }
 
-static void take_read(struct fg_inbound *s, const redisReply *reply)
+/* An answer to XAUTOCLAIM. Its cursor must move on, or it would be asked for ever. */
+static bool take_claimed(struct fg_inbound *s, const redisReply *reply, struct fg_error *err)
 {
-    bool array = reply->type == REDIS_REPLY_ARRAY;
+    const redisReply *entries = fg_redis_reply_at(reply, 1);
+    uint64_t from[2] = {0, 0}, to[2] = {0, 0};
+    char next[FG_REDIS_ID_MAX];
 
-    if (s->claiming && array && reply->elements >= 2 && reply->element[0]->str) {
-        snprintf(s->claim_at, sizeof(s->claim_at), "%s", reply->element[0]->str);
-        s->claiming = strcmp(s->claim_at, "0-0") != 0;
-        take_all(s, reply->element[1], true);
-    } else if (array && reply->elements == 1 && reply->element[0]->elements == 2) {
-        take_all(s, reply->element[0]->element[1], false);
-    } else {
+    if (!fg_redis_reply_array(reply, "XAUTOCLAIM", 2, 3, err) ||
+        !fg_redis_reply_id(fg_redis_reply_at(reply, 0), "the cursor of XAUTOCLAIM", next, err) ||
+        !fg_redis_reply_array(entries, "entries of XAUTOCLAIM", 0, page(s), err))
+        return false;
+    fg_redis_id_parse(s->claim_at, &from[0], &from[1]);
+    fg_redis_id_parse(next, &to[0], &to[1]);
+    s->claiming = to[0] || to[1];
+    if (s->claiming && (to[0] < from[0] || (to[0] == from[0] && to[1] <= from[1])))
+        return fg_redis_reply_wrong(fg_redis_reply_at(reply, 0), "the cursor of XAUTOCLAIM",
+                                    "a later one", err);
+    memcpy(s->claim_at, next, sizeof(s->claim_at));
+    return take_all(s, entries, true, err);
+}
+
+static bool take_read(struct fg_inbound *s, const redisReply *reply, struct fg_error *err)
+{
+    const redisReply *entries;
+
+    if (s->claiming)
+        return take_claimed(s, reply, err);
+    if (!fg_redis_reply_stream(reply, page(s), &entries, err))
+        return false;
+    if (!entries)
         s->read_after_ms = fg_clock_mono_ms() + EMPTY_MS;
-    }
-}
-
-static const char *error_inside(const redisReply *exec)
-{
-    for (size_t i = 0; exec && i < exec->elements; i++)
-        if (exec->element[i]->type == REDIS_REPLY_ERROR)
-            return exec->element[i]->str;
-    return NULL;
+    return !entries || take_all(s, entries, false, err);
 }
 
 static void went_well(struct fg_inbound *s, uint64_t backlog)
@@ -248,8 +272,34 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
     }
     pthread_mutex_unlock(&s->lock);
     s->written_count = 0;
-    s->retry_ms = RETRY_MS_FIRST;
     fg_redis_resp_clear(&s->out);
+}
+
+/* Takes the answers of one exchange apart; false and err when they are not what was asked for. */
+static bool take_answers(struct fg_inbound *s, const struct fg_redis_answer *answer, bool reads,
+                         struct fg_error *err)
+{
+    const char *error =
+        answer->error[0] ? answer->error : fg_redis_reply_error_inside(answer->exec);
+    uint64_t backlog;
+
+    if (error)
+        return fg_fail(err, "%s", error);
+    if (s->written_count && !fg_redis_reply_array(answer->exec, "EXEC", s->written_count + 2,
+                                                  s->written_count + 2, err))
+        return false;
+    if (!fg_redis_reply_count(answer->last[reads ? 1 : 0], "XLEN", &backlog, err))
+        return false;
+    went_well(s, backlog);
+    return !reads || take_read(s, answer->last[0], err);
+}
+
+/* A read that should have waited and came back empty at once: a server that does so is asked less
+ * and less often. */
+static void pause_after_empty(struct fg_inbound *s)
+{
+    fg_wait_ms(&s->wait, s->empty_ms);
+    s->empty_ms = 2 * s->empty_ms < BLOCK_MS ? 2 * s->empty_ms : BLOCK_MS;
 }
 
 /* Results and acknowledgements in one transaction, then the length of the stream, then perhaps a
@@ -257,8 +307,9 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
 static void exchange(struct fg_inbound *s, bool reads, bool may_block)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
-    struct fg_error err = {""};
-    const char *inside;
+    struct fg_error err = {""}, why = {""};
+    uint64_t asked_ms = fg_clock_mono_ms(), taken = s->status.taken;
+    bool waits = reads && may_block, ok;
 
     if (s->written_count) {
         add_ids(s, "XACK", FG_REDIS_GROUP);
@@ -269,17 +320,18 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
     fg_redis_resp_command(&s->out, 2, (const char *[]){"XLEN", s->commands});
     if (reads)
         add_read(s, may_block);
-    if (!fg_redis_conn_exchange(&s->conn, &s->out, &answer, &err)) {
-        away(s, &err);
-    } else if (answer.error[0] || (inside = error_inside(answer.exec))) {
-        fg_fail(&err, "%s: %s", s->options.redis.address, answer.error[0] ? answer.error : inside);
-        away(s, &err);
-    } else {
-        went_well(s, (uint64_t)answer.last[reads ? 1 : 0]->integer);
-        if (reads)
-            take_read(s, answer.last[0]);
-    }
+    ok = fg_redis_conn_exchange(&s->conn, &s->out, &answer, &err);
+    if (ok && !take_answers(s, &answer, reads, &why))
+        ok = fg_fail(&err, "%s: %.200s", s->options.redis.address, why.text);
     fg_redis_answer_free(&answer);
+    if (!ok) {
+        away(s, &err);
+        return;
+    }
+    s->retry_ms = RETRY_MS_FIRST;
+    set_state(s, FG_SINK_LIVE, "");
+    if (waits && s->status.taken == taken && fg_clock_mono_ms() - asked_ms < EMPTY_MS)
+        pause_after_empty(s);
 }
 
 static void serve_step(struct fg_inbound *s)

@@ -44,13 +44,13 @@ static struct fg_redis_resp *write_begin(struct fg_inbound *s, const char *id, u
     return &s->out;
 }
 
-void fg_inbound_slot_take(struct fg_inbound *s, const redisReply *entry)
+void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields)
 {
-    const char *id = entry->element[0]->str;
-    const redisReply *fields = entry->element[1];
-    struct place *p = &s->places[s->free[s->free_count - 1]];
+    struct place *p;
     char reason[FG_ENTRY_REASON];
 
+    FG_ASSERT(s->free_count && s->written_count < FG_INBOUND_WRITTEN);
+    p = &s->places[s->free[s->free_count - 1]];
     if (!fg_inbound_entry_parse(fields, &p->operation, reason)) {
         fg_inbound_entry_dead(write_begin(s, id, FG_STATUS_NONE), s->dead,
                               s->options.redis.stream_max, id, reason, fields);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "redis/reply.h"
+
 void fg_redis_conn_close(struct fg_redis_conn *conn)
 {
     fg_redis_tls_close(conn->tls);
@@ -71,8 +73,10 @@ void fg_redis_answer_free(struct fg_redis_answer *answer)
 
 static void keep(struct fg_redis_answer *answer, redisReply *reply, size_t index)
 {
-    if (reply->type == REDIS_REPLY_ERROR && !answer->error[0])
-        snprintf(answer->error, sizeof(answer->error), "%s", reply->str);
+    const char *error = fg_redis_reply_error(reply);
+
+    if (error && !answer->error[0])
+        snprintf(answer->error, sizeof(answer->error), "%s", error);
     if (answer->last[1] && answer->last[1] != answer->exec)
         freeReplyObject(answer->last[1]);
     answer->last[1] = answer->last[0];
@@ -119,6 +123,9 @@ static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
     char why[200] = "";
     ssize_t n;
 
+    /* A server that never comes to an end must not take all memory. */
+    if (conn->received > FG_REDIS_ANSWER_MAX)
+        return lost(conn, err, "an answer of more than 256 MiB");
     do {
         n = conn->tls ? fg_redis_tls_read(conn->tls, conn->in, sizeof(conn->in), why)
                       : recv(conn->redis->fd, conn->in, sizeof(conn->in), 0);
@@ -126,6 +133,7 @@ static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
             return lost(conn, err, "Server closed the connection");
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return lost(conn, err, why[0] ? why : strerror(errno));
+        conn->received += n > 0 ? (size_t)n : 0;
         if (n > 0 && redisReaderFeed(conn->redis->reader, conn->in, (size_t)n) != REDIS_OK)
             return lost(conn, err, "out of memory");
     } while (n > 0 && conn->tls);
@@ -140,6 +148,7 @@ bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_re
     size_t sent = 0, taken = 0;
 
     conn->timed_out = false;
+    conn->received = 0;
     if (commands->no_memory)
         return lost(conn, err, "out of memory");
     while (taken < commands->commands) {

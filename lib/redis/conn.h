@@ -14,6 +14,8 @@
 #include "redis/redis.h"
 #include "redis/tls.h"
 
+#define FG_REDIS_ANSWER_MAX (256u << 20) /**< bytes of the answers of one exchange */
+
 struct fg_redis_conn {
     struct fg_redis_address address;
     const struct fg_redis_options *options;
@@ -23,6 +25,7 @@ struct fg_redis_conn {
     unsigned patience;        /**< timeouts are so many times longer; 0 = 1 */
     bool timed_out;           /**< the last failure was a timeout */
     struct fg_redis_resp out; /**< for small commands */
+    size_t received;          /**< bytes of this exchange's answer */
     char in[65536];           /**< as it comes from the socket */
 };
 

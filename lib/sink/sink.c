@@ -13,6 +13,7 @@
 #define CHECK_MS       500 /* between looks at the cursor while idle: finds an emptied or dead server */
 #define REFUSED_MS     1000
 #define RETRY_MS_FIRST 50
+#define AGAIN_MAX      3 /* tries in a row that leave the cursor where it was */
 
 struct fg_sink {
     const struct fg_sink_driver *driver;
@@ -40,6 +41,9 @@ struct fg_sink {
     uint64_t check_ms; /* when the cursor was last read */
     uint64_t random;   /* of the jitter */
     bool connected, was_connected, refused;
+    uint64_t highest; /* cursor that was seen, since a transaction went well */
+    unsigned again;   /* tries since the cursor last moved */
+    bool stuck;       /* a transaction did not go well, and none has since: not live */
 };
 
 const char *fg_sink_state_name(unsigned state)
@@ -74,10 +78,30 @@ static void set_state(struct fg_sink *s, enum fg_sink_state state, const char *e
     s->refused = state == FG_SINK_REFUSED;
 }
 
+/* It works: the pauses begin anew, and the state may be live. */
+static void progressed(struct fg_sink *s)
+{
+    s->again = 0;
+    s->stuck = false;
+    s->retry_ms = RETRY_MS_FIRST;
+}
+
+/* The cursor is there, as far as the server says: a step forth and back is no progress. */
+static void seen_at(struct fg_sink *s, uint64_t cursor)
+{
+    if (cursor > s->highest || cursor >= durable(s))
+        progressed(s);
+    s->highest = cursor > s->highest ? cursor : s->highest;
+    s->cursor = cursor;
+}
+
 static void set_following(struct fg_sink *s)
 {
     bool near = durable(s) - s->cursor < s->batch_max;
 
+    if (s->stuck &&
+        !s->refused) /* a server that only answers is not followed yet: the state stays as it is */
+        return;
     set_state(s, near ? FG_SINK_LIVE : FG_SINK_CATCHING_UP, "");
 }
 
@@ -119,8 +143,18 @@ static void refuse_log(struct fg_sink *s, const struct fg_error *err)
 /* True when there is something to go on with. */
 static bool went_well(struct fg_sink *s, enum fg_sink_result result, const struct fg_error *err)
 {
+    struct fg_error idle;
+
     if (result == FG_SINK_SLOW && s->batch_now > 1)
         s->batch_now /= 2;
+    if (result == FG_SINK_AGAIN && ++s->again > AGAIN_MAX) {
+        s->again = 0;
+        s->stuck = true;
+        fg_fail(&idle, "%s: takes each transaction, and leaves the cursor at %llu (%d tries)",
+                s->address, (unsigned long long)s->cursor, AGAIN_MAX + 1);
+        away(s, &idle);
+        return false;
+    }
     if (result == FG_SINK_GONE || result == FG_SINK_SLOW)
         away(s, err);
     else if (result == FG_SINK_REFUSE)
@@ -205,7 +239,7 @@ static bool look_at_cursor(struct fg_sink *s)
         if (!went_well(s, s->driver->cursor(s->self, &log, &seq, &err), &err))
             return false;
         s->check_ms = fg_clock_mono_ms();
-        s->cursor = seq;
+        seen_at(s, seq);
         result = go_to_cursor(s, &err);
         if (!went_well(s, result, &err))
             return false;
@@ -239,13 +273,13 @@ static void connect_step(struct fg_sink *s)
     s->status.reconnects += s->was_connected;
     pthread_mutex_unlock(&s->lock);
     s->was_connected = true;
-    s->retry_ms = RETRY_MS_FIRST;
     set_following(s);
 }
 
 static void applied(struct fg_sink *s, size_t n)
 {
-    s->cursor = s->records[n - 1].seq;
+    s->cursor = s->highest = s->records[n - 1].seq;
+    progressed(s);
     s->check_ms = fg_clock_mono_ms();
     s->batch_now = 2 * s->batch_now < s->batch_max ? 2 * s->batch_now : s->batch_max;
     pthread_mutex_lock(&s->lock);
@@ -260,6 +294,7 @@ static void apply(struct fg_sink *s, size_t n)
     struct fg_error err = {""};
     enum fg_sink_result result = s->driver->apply(s->self, &log, s->records, n, &err);
 
+    s->stuck |= result != FG_SINK_OK;
     if (!went_well(s, result, &err))
         return;
     if (result == FG_SINK_OK)

@@ -174,11 +174,7 @@ static void end(struct fg_inbound *s)
 
 static void take(struct fg_inbound *s, const char *id, const char *user)
 {
-    redisReply name = {.type = REDIS_REPLY_STRING, .str = (char *)id, .len = strlen(id)};
-    redisReply *pair[] = {&name, FIELDS("op", "confirm", "user", user, "order", ID)};
-    redisReply entry = {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = pair};
-
-    fg_inbound_slot_take(s, &entry);
+    fg_inbound_slot_take(s, id, FIELDS("op", "confirm", "user", user, "order", ID));
 }
 
 /* The worker's side: takes the oldest operation, and answers it. */

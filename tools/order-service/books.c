@@ -2,6 +2,7 @@
 #include "books.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #define FIELD_MAX 40 /* characters of one value in an array, with its comma */
@@ -138,6 +139,13 @@ void books_close(struct books *b)
     b->pg = NULL;
 }
 
+/* A result that is not what was asked for. */
+static bool strange(PGresult *result, const struct fg_error *why, struct fg_error *err)
+{
+    PQclear(result);
+    return fg_fail(err, "PostgreSQL: %.300s", why->text);
+}
+
 static enum state state_of(const char *name)
 {
     unsigned state = 0;
@@ -151,17 +159,27 @@ bool books_load(struct books *b, struct payments *all, void (*when)(void *arg, s
                 void *arg, struct fg_error *err)
 {
     PGresult *result = ask(b, sql_load, 0, NULL, err);
+    struct fg_error why;
 
     if (!result)
         return false;
-    for (int row = 0; row < PQntuples(result); row++) {
-        struct payment p = {.user = strtoull(PQgetvalue(result, row, 0), NULL, 10),
-                            .item = strtoull(PQgetvalue(result, row, 2), NULL, 10),
-                            .quantity = (uint32_t)strtoul(PQgetvalue(result, row, 3), NULL, 10),
-                            .deadline_ms = strtoull(PQgetvalue(result, row, 4), NULL, 10),
-                            .state = state_of(PQgetvalue(result, row, 5))};
+    if (!fg_postgres_rows(result, "payments", 6, 0, UINT_MAX, &why))
+        return strange(result, &why, err);
+    for (unsigned row = 0; row < fg_postgres_rows_count(result); row++) {
+        struct payment p = {.state = state_of(fg_postgres_rows_text(result, row, 5))};
+        uint64_t quantity;
 
-        snprintf(p.order, sizeof(p.order), "%s", PQgetvalue(result, row, 1));
+        if (!fg_postgres_rows_number(result, "user_id", row, 0, &p.user, &why) ||
+            !fg_postgres_rows_number(result, "item", row, 2, &p.item, &why) ||
+            !fg_postgres_rows_number(result, "quantity", row, 3, &quantity, &why) ||
+            !fg_postgres_rows_number(result, "deadline_ms", row, 4, &p.deadline_ms, &why))
+            return strange(result, &why, err);
+        if (p.state == STATES || strlen(fg_postgres_rows_text(result, row, 1)) != 32) {
+            fg_fail(&why, "a payment of an unknown state, or with no order id");
+            return strange(result, &why, err);
+        }
+        p.quantity = (uint32_t)quantity;
+        snprintf(p.order, sizeof(p.order), "%s", fg_postgres_rows_text(result, row, 1));
         when(arg, &p);
         payments_add(all, &p);
     }
@@ -170,24 +188,31 @@ bool books_load(struct books *b, struct payments *all, void (*when)(void *arg, s
 }
 
 /* Rows come in any order: found by name among the n. */
-static void mark_fresh(const PGresult *result, const struct payment *list, size_t n, bool *fresh)
+static bool mark_fresh(const PGresult *result, const struct payment *list, size_t n, bool *fresh,
+                       struct fg_error *err)
 {
-    size_t at = 0;
+    size_t at = 0, i;
 
     memset(fresh, 0, n * sizeof(*fresh));
-    for (int row = 0; row < PQntuples(result); row++) {
-        uint64_t user = strtoull(PQgetvalue(result, row, 0), NULL, 10);
-        const char *order = PQgetvalue(result, row, 1);
+    if (!fg_postgres_rows(result, "payments that are new", 2, 0, (unsigned)n, err))
+        return false;
+    for (unsigned row = 0; row < fg_postgres_rows_count(result); row++) {
+        const char *order = fg_postgres_rows_text(result, row, 1);
+        uint64_t user;
 
-        for (size_t i = 0; i < n; i++, at++) {
+        if (!fg_postgres_rows_number(result, "user_id", row, 0, &user, err))
+            return false;
+        for (i = 0; i < n; i++, at++) {
             if (at >= n)
                 at = 0;
             if (!fresh[at] && list[at].user == user && !strcmp(list[at].order, order))
                 break;
         }
-        FG_ASSERT(at < n);
+        if (i == n)
+            return fg_fail(err, "a payment came back that was not given");
         fresh[at] = true;
     }
+    return true;
 }
 
 bool books_take(struct books *b, const struct payment *list, size_t n, bool *fresh,
@@ -196,6 +221,8 @@ bool books_take(struct books *b, const struct payment *list, size_t n, bool *fre
     struct array users = array_begin(n), orders = array_begin(n), items = array_begin(n),
                  units = array_begin(n), deadlines = array_begin(n);
     PGresult *result;
+    struct fg_error why;
+    bool ok;
 
     for (size_t i = 0; i < n; i++) {
         array_number(&users, list[i].user);
@@ -208,15 +235,16 @@ bool books_take(struct books *b, const struct payment *list, size_t n, bool *fre
                  (const char *[]){array_end(&users), array_end(&orders), array_end(&items),
                                   array_end(&units), array_end(&deadlines)},
                  err);
-    if (result)
-        mark_fresh(result, list, n, fresh);
+    ok = result && mark_fresh(result, list, n, fresh, &why);
+    if (result && !ok)
+        fg_fail(err, "PostgreSQL: %.300s", why.text);
     PQclear(result);
     free(users.text);
     free(orders.text);
     free(items.text);
     free(units.text);
     free(deadlines.text);
-    return result;
+    return ok;
 }
 
 bool books_move(struct books *b, struct payment *const *list, size_t n, enum state from,
@@ -239,9 +267,12 @@ bool books_move(struct books *b, struct payment *const *list, size_t n, enum sta
     return result;
 }
 
-static uint64_t cell(const PGresult *result, int row, int column)
+static uint64_t cell(const PGresult *result, unsigned row, unsigned column)
 {
-    return strtoull(PQgetvalue(result, row, column), NULL, 10);
+    uint64_t value = 0;
+
+    fg_postgres_rows_u64(result, row, column, &value);
+    return value;
 }
 
 bool books_totals(struct books *b, struct books_totals *t, struct fg_error *err)
@@ -250,13 +281,18 @@ bool books_totals(struct books *b, struct books_totals *t, struct fg_error *err)
         ask(b, "SELECT state, count(*), sum(quantity) FROM order_service.payments GROUP BY state",
             0, NULL, err);
 
+    struct fg_error why;
+
     *t = (struct books_totals){.charges = 0};
     if (!result)
         return false;
-    for (int row = 0; row < PQntuples(result); row++) {
-        enum state state = state_of(PQgetvalue(result, row, 0));
+    if (!fg_postgres_rows(result, "payments by state", 3, 0, STATES, &why))
+        return strange(result, &why, err);
+    for (unsigned row = 0; row < fg_postgres_rows_count(result); row++) {
+        enum state state = state_of(fg_postgres_rows_text(result, row, 0));
 
-        FG_ASSERT(state < STATES);
+        if (state == STATES)
+            continue;
         t->payments[state] = cell(result, row, 1);
         t->units[state] = cell(result, row, 2);
     }
@@ -264,6 +300,8 @@ bool books_totals(struct books *b, struct books_totals *t, struct fg_error *err)
     result = ask(b, sql_bookings, 0, NULL, err);
     if (!result)
         return false;
+    if (!fg_postgres_rows(result, "bookings", 5, 1, 1, &why))
+        return strange(result, &why, err);
     t->charges = cell(result, 0, 0);
     t->refunds = cell(result, 0, 1);
     t->charged_units = cell(result, 0, 2);

@@ -7,9 +7,8 @@
 #ifndef ORDER_SERVICE_BOOKS_H
 #define ORDER_SERVICE_BOOKS_H
 
-#include <postgresql/libpq-fe.h>
-
 #include "payment.h"
+#include "postgres/rows.h"
 
 struct books {
     PGconn *pg;

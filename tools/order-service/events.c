@@ -20,9 +20,9 @@ static bool failed(struct events *e, const char *what, struct fg_error *err)
 /* A reply that is no error, or NULL and err. */
 static redisReply *check(struct events *e, redisReply *reply, struct fg_error *err)
 {
-    if (reply && reply->type != REDIS_REPLY_ERROR)
+    if (reply && !fg_redis_reply_error(reply))
         return reply;
-    failed(e, reply ? reply->str : e->redis->errstr, err);
+    failed(e, reply ? fg_redis_reply_error(reply) : e->redis->errstr, err);
     if (reply)
         freeReplyObject(reply);
     return NULL;
@@ -56,7 +56,9 @@ static bool make_group(struct events *e, struct fg_error *err)
     redisReply *reply =
         redisCommand(e->redis, "XGROUP CREATE %s %s 0 MKSTREAM", e->stream, e->options->group);
 
-    if (reply && reply->type == REDIS_REPLY_ERROR && !strncmp(reply->str, "BUSYGROUP", 9)) {
+    const char *error = fg_redis_reply_error(reply);
+
+    if (error && !strncmp(error, "BUSYGROUP", 9)) {
         freeReplyObject(reply);
         return true;
     }
@@ -69,9 +71,14 @@ static bool find_end(struct events *e, struct fg_error *err)
     redisReply *reply =
         check(e, redisCommand(e->redis, "XREVRANGE %s + - COUNT 1", e->results), err);
 
-    if (reply && reply->elements == 1)
-        snprintf(e->last_result, sizeof(e->last_result), "%s", reply->element[0]->element[0]->str);
-    return done(reply);
+    const redisReply *fields;
+    struct fg_error why = {""};
+
+    if (reply && fg_redis_reply_array(reply, "XREVRANGE", 0, 1, &why) && fg_redis_reply_size(reply))
+        fg_redis_reply_entry(fg_redis_reply_at(reply, 0), e->last_result, &fields, &why);
+    if (!done(reply))
+        return false;
+    return !why.text[0] || failed(e, why.text, err);
 }
 
 bool events_open(struct events *e, const struct options *options, struct fg_error *err)
@@ -105,19 +112,9 @@ void events_close(struct events *e)
 
 static const char *field(const redisReply *fields, const char *name)
 {
-    for (size_t i = 0; i + 1 < fields->elements; i += 2)
-        if (!strcmp(fields->element[i]->str, name))
-            return fields->element[i + 1]->str;
-    return "";
-}
+    const char *text = fg_redis_reply_text(fg_redis_reply_value(fields, name)).text;
 
-/* The entries of the one stream in the answer to XREADGROUP or XREAD; NULL when there are none. */
-static const redisReply *entries(const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
-        reply->element[0]->elements != 2)
-        return NULL;
-    return reply->element[0]->element[1];
+    return text ? text : "";
 }
 
 static bool reservation(const redisReply *fields, struct payment *p)
@@ -140,25 +137,30 @@ int events_take(struct events *e, struct payment *list, struct fg_error *err)
               redisCommand(e->redis, "XREADGROUP GROUP %s " CONSUMER " COUNT %d STREAMS %s %s",
                            e->options->group, EVENTS_MAX, e->stream, e->recovered ? ">" : "0"),
               err);
-    const redisReply *found = reply ? entries(reply) : NULL;
+    const redisReply *found, *fields;
+    struct fg_error why;
     int taken = 0;
+    bool ok;
 
     if (!reply)
         return -1;
-    for (size_t i = 0; found && i < found->elements && e->count < EVENTS_MAX; i++) {
-        const redisReply *entry = found->element[i];
-        uint64_t seq = strtoull(entry->element[0]->str, NULL, 10);
+    ok = fg_redis_reply_stream(reply, EVENTS_MAX - e->count, &found, &why);
+    for (size_t i = 0; ok && i < fg_redis_reply_size(found); i++) {
+        char *id = e->ids[e->count];
+        uint64_t seq, number;
 
-        snprintf(e->ids[e->count++], sizeof(e->ids[0]), "%s", entry->element[0]->str);
+        ok = fg_redis_reply_entry(fg_redis_reply_at(found, i), id, &fields, &why);
+        if (!ok || !fg_redis_id_parse(id, &seq, &number))
+            break;
+        e->count++;
         e->highest = seq > e->highest ? seq : e->highest;
         /* an entry that was trimmed meanwhile has no fields */
-        if (entry->element[1]->type == REDIS_REPLY_ARRAY &&
-            reservation(entry->element[1], &list[taken]))
+        if (fields && reservation(fields, &list[taken]))
             taken++;
     }
     e->recovered |= e->count == 0;
     freeReplyObject(reply);
-    return taken;
+    return ok || failed(e, why.text, err) ? taken : -1;
 }
 
 bool events_done(struct events *e, struct fg_error *err)
@@ -196,21 +198,26 @@ int events_results(struct events *e, struct result *list, int max, struct fg_err
     redisReply *reply = check(
         e, redisCommand(e->redis, "XREAD COUNT %d STREAMS %s %s", max, e->results, e->last_result),
         err);
-    const redisReply *found = reply ? entries(reply) : NULL;
+    const redisReply *found, *fields;
+    struct fg_error why;
     int n = 0;
+    bool ok;
 
     if (!reply)
         return -1;
-    for (size_t i = 0; found && i < found->elements && n < max; i++) {
-        const redisReply *fields = found->element[i]->element[1];
-        struct result *r = &list[n++];
+    ok = fg_redis_reply_stream(reply, (size_t)max, &found, &why);
+    for (size_t i = 0; ok && i < fg_redis_reply_size(found); i++) {
+        struct result *r = &list[n];
 
-        snprintf(e->last_result, sizeof(e->last_result), "%s", found->element[i]->element[0]->str);
+        ok = fg_redis_reply_entry(fg_redis_reply_at(found, i), e->last_result, &fields, &why);
+        if (!ok)
+            break;
+        n++;
         *r = (struct result){.user = strtoull(field(fields, "user"), NULL, 10)};
         snprintf(r->order, sizeof(r->order), "%.32s", field(fields, "order"));
         snprintf(r->op, sizeof(r->op), "%.11s", field(fields, "op"));
         snprintf(r->status, sizeof(r->status), "%.19s", field(fields, "status"));
     }
     freeReplyObject(reply);
-    return n;
+    return ok || failed(e, why.text, err) ? n : -1;
 }

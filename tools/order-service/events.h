@@ -7,10 +7,9 @@
 #ifndef ORDER_SERVICE_EVENTS_H
 #define ORDER_SERVICE_EVENTS_H
 
-#include <hiredis/hiredis.h>
-
 #include "options.h"
 #include "payment.h"
+#include "redis/reply.h"
 
 #define EVENTS_MAX 500 /* taken at a time */
 
@@ -18,10 +17,10 @@ struct events {
     redisContext *redis;
     const struct options *options;
     char stream[96], commands[96], results[96];
-    bool recovered;       /* what was taken before a crash has been taken again */
-    char last_result[48]; /* id of the last result that was read */
-    unsigned count;       /* entries taken and not acknowledged */
-    char ids[EVENTS_MAX][48];
+    bool recovered;                    /* what was taken before a crash has been taken again */
+    char last_result[FG_REDIS_ID_MAX]; /* id of the last result that was read */
+    unsigned count;                    /* entries taken and not acknowledged */
+    char ids[EVENTS_MAX][FG_REDIS_ID_MAX];
     uint64_t highest; /* sequence of the newest event */
 };
 

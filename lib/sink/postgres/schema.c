@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include <libpq-fe.h>
+#include "postgres/rows.h"
 
 /* Migration i brings version i to i + 1. Once released, one is never changed. */
 static const char *const migrations[] = {
@@ -158,7 +158,7 @@ static bool ask(struct admin *a, const char *sql, const char *value)
 
 static const char *cell(const struct admin *a, int column)
 {
-    return PQntuples(a->result) == 1 ? PQgetvalue(a->result, 0, column) : "";
+    return fg_postgres_rows_text(a->result, 0, (unsigned)column);
 }
 
 /* Version of the tables that are there; 0 = none. Leaves the search path at the schema. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "postgres/rows.h"
 #include "sink/postgres/conn.h"
 #include "sink/postgres/schema.h"
 
@@ -47,27 +48,31 @@ static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_l
                                  const PGresult *r, uint64_t *seq, struct fg_error *err)
 {
     char why[200], appliance[17];
-    unsigned format;
+    struct fg_error wrong;
+    uint64_t format;
 
-    if (PQntuples(r) != 1)
+    if (!fg_postgres_rows_count(r))
         return refuse(p, err, "the cursor's row is missing: drop the schema and " ADVICE_INIT);
-    format = (unsigned)strtoul(PQgetvalue(r, 0, 2), NULL, 10);
+    if (!fg_postgres_rows(r, "the cursor", 4, 1, 1, &wrong) ||
+        !fg_postgres_rows_number(r, "the cursor's format", 0, 2, &format, &wrong) ||
+        !fg_postgres_rows_number(r, "the cursor", 0, 1, seq, &wrong))
+        return refuse(p, err, wrong.text);
     if (format != FG_POSTGRES_VERSION) {
-        snprintf(why, sizeof(why), "the tables are of version %u, this program needs %d: %s",
-                 format, FG_POSTGRES_VERSION,
+        snprintf(why, sizeof(why),
+                 "the tables are of version %" PRIu64 ", this program needs %d: %s", format,
+                 FG_POSTGRES_VERSION,
                  format < FG_POSTGRES_VERSION ? ADVICE_INIT : "use the newer one");
         return refuse(p, err, why);
     }
-    *seq = strtoull(PQgetvalue(r, 0, 1), NULL, 10);
     snprintf(appliance, sizeof(appliance), "%016" PRIx64, log->appliance);
-    if (*PQgetvalue(r, 0, 3) == 't')
+    if (*fg_postgres_rows_text(r, 0, 3) == 't')
         return refuse(p, err,
                       "the cursor is at 0, but there are rows: drop the schema and " ADVICE_INIT);
-    if (!PQgetisnull(r, 0, 0) && strcmp(PQgetvalue(r, 0, 0), appliance) != 0) {
+    if (!fg_postgres_rows_null(r, 0, 0) && strcmp(fg_postgres_rows_text(r, 0, 0), appliance) != 0) {
         snprintf(why, sizeof(why),
                  "the cursor is of appliance %.20s, this log of %s: use another schema, or drop it "
                  "and %s",
-                 PQgetvalue(r, 0, 0), appliance, ADVICE_INIT);
+                 fg_postgres_rows_text(r, 0, 0), appliance, ADVICE_INIT);
         return refuse(p, err, why);
     }
     if (*seq > log->durable) {

@@ -6,6 +6,8 @@
 
 #include "redis/keys.h"
 
+#define EMPTY_PAGES 1000 /* of SCAN in a row, before each further one is waited for */
+
 enum { AT_SEQ, AT_APPLIANCE, AT_FORMAT, AT_BROKEN, AT_COUNT };
 
 void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b)
@@ -31,9 +33,7 @@ void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b)
 /* Text of a field, NULL when it is absent. */
 static const char *field(const redisReply *reply, unsigned at)
 {
-    const redisReply *r = reply->element[at];
-
-    return r->type == REDIS_REPLY_STRING ? r->str : NULL;
+    return fg_redis_reply_text(fg_redis_reply_at(reply, at)).text;
 }
 
 static bool number(const char *text, int base, uint64_t *value)
@@ -65,12 +65,13 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
     uint64_t owner;
     char why[160];
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        snprintf(why, sizeof(why), "the cursor cannot be read: %.100s", reply->str);
+    if (fg_redis_reply_error(reply)) {
+        snprintf(why, sizeof(why), "the cursor cannot be read: %.100s",
+                 fg_redis_reply_error(reply));
         return refuse(err, prefix, why);
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != AT_COUNT)
-        return refuse(err, prefix, "the cursor cannot be read: not an answer to HMGET");
+    if (!fg_redis_reply_texts_or_nil(reply, "the cursor", AT_COUNT, err))
+        return FG_REDIS_REFUSED;
     if (field(reply, AT_BROKEN)) {
         snprintf(why, sizeof(why), "a transaction failed inside Redis: %.90s",
                  field(reply, AT_BROKEN));
@@ -126,14 +127,10 @@ static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg
     bool unused = false;
 
     if (ask(conn, 3, (const char *[]){"XINFO", "STREAM", key}, &answer, err)) {
-        const redisReply *info = answer.last[0];
+        struct fg_redis_text last =
+            fg_redis_reply_text(fg_redis_reply_value(answer.last[0], "last-generated-id"));
 
-        for (size_t i = 0; i + 1 < info->elements; i += 2) {
-            const redisReply *name = info->element[i], *value = info->element[i + 1];
-
-            if (name->str && value->str && !strcmp(name->str, "last-generated-id"))
-                unused = !strcmp(value->str, "0-0");
-        }
+        unused = last.text && !strcmp(last.text, "0-0");
     }
     fg_redis_answer_free(&answer);
     return unused;
@@ -142,8 +139,8 @@ static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg
 static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char *key,
                      struct fg_error *err)
 {
-    const char *suffix =
-        strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key; /* behind "{}:" */
+    /* behind "{}:" */
+    const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;
     char why[160];
 
     if (fg_redis_key_of_inbound(suffix) ||
@@ -156,26 +153,30 @@ static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char 
     return true;
 }
 
-/* One page of SCAN. False: err, or a leftover key. */
-static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24],
+/* One page of SCAN. False: err, or a leftover key. *found: it brought keys. */
+static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24], bool *found,
                       struct fg_error *err)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
-    char pattern[96];
+    const redisReply *keys = NULL;
+    char pattern[96], next[24];
     bool clean;
 
     snprintf(pattern, sizeof(pattern), "{%s}:*", prefix);
     clean = ask(conn, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"},
                 &answer, err);
-    if (clean && (answer.last[0]->elements != 2 || !answer.last[0]->element[0]->str))
-        clean = fg_fail(err, "%s: not an answer to SCAN", conn->options->address);
     if (clean) {
-        const redisReply *keys = answer.last[0]->element[1];
-
-        snprintf(cursor, 24, "%s", answer.last[0]->element[0]->str);
-        for (size_t i = 0; i < keys->elements && clean; i++)
-            clean = !leftover(conn, prefix, keys->element[i]->str, err);
+        clean = fg_redis_reply_scan(answer.last[0], next, &keys, err);
+        if (clean && !strcmp(next, cursor) && strcmp(next, "0") != 0)
+            clean = fg_redis_reply_wrong(answer.last[0], "SCAN", "another cursor", err);
+        if (!clean)
+            fg_redis_conn_close(conn);
     }
+    for (size_t i = 0; clean && i < fg_redis_reply_size(keys); i++)
+        clean = !leftover(conn, prefix, fg_redis_reply_word(keys, i), err);
+    *found = fg_redis_reply_size(keys) > 0;
+    if (clean)
+        memcpy(cursor, next, sizeof(next));
     fg_redis_answer_free(&answer);
     return clean;
 }
@@ -184,24 +185,20 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
                                 struct fg_error *err)
 {
     char cursor[24] = "0";
+    unsigned empty = 0;
+    bool found;
 
     do {
-        if (!scan_page(conn, prefix, cursor, err))
+        if (!scan_page(conn, prefix, cursor, &found, err))
             return false;
+        empty = found ? 0 : empty + 1;
+        if (empty > EMPTY_PAGES) /* many other keys, or a server that never ends */
+            fg_wait_ms(conn->wait, 1);
     } while (strcmp(cursor, "0") != 0);
     return true;
 }
 
 /* ---- errors inside a transaction ------------------------------------------------------------- */
-
-const char *fg_sink_redis_error_inside(const redisReply *exec)
-{
-    for (size_t i = 0; i < exec->elements; i++) {
-        if (exec->element[i]->type == REDIS_REPLY_ERROR)
-            return exec->element[i]->str;
-    }
-    return NULL;
-}
 
 bool fg_sink_redis_mark_broken(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
                                uint64_t seq, const char *error, struct fg_error *err)

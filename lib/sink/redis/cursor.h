@@ -7,6 +7,7 @@
 #define FG_SINK_REDIS_CURSOR_H
 
 #include "redis/conn.h"
+#include "redis/reply.h"
 #include "sink/redis/batch.h"
 #include "sink/sink.h"
 
@@ -37,9 +38,6 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
  */
 bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
                                 struct fg_error *err);
-
-/** The first error among the replies of an EXEC; NULL = none. */
-const char *fg_sink_redis_error_inside(const redisReply *exec);
 
 /**
  * A command inside the transaction failed: Redis carried out the others, so the data is no longer

@@ -38,10 +38,7 @@ static void mark_ask(struct fg_sink_redis_batch *b)
 /* Text of a field, "" when it is absent. */
 static const char *field(const redisReply *reply, size_t at)
 {
-    bool there = reply->type == REDIS_REPLY_ARRAY && at < reply->elements &&
-                 reply->element[at]->type == REDIS_REPLY_STRING;
-
-    return there ? reply->element[at]->str : "";
+    return fg_redis_reply_word(reply, at);
 }
 
 /* Id, appliance and orders of the mark, as one text; "" = there is none. */
@@ -57,6 +54,11 @@ static bool mark_read(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
     if (ok && answer.error[0]) {
         fg_redis_conn_close(conn);
         ok = fg_fail(err, "%s: %s", conn->options->address, answer.error);
+    }
+    if (ok &&
+        !fg_redis_reply_texts_or_nil(answer.last[0], "the mark of a fill", MARK_FIELDS, err)) {
+        fg_redis_conn_close(conn);
+        ok = false;
     }
     if (ok) {
         snprintf(text, 96, "%.20s %.20s", field(answer.last[0], 0), field(answer.last[0], 2));
@@ -111,23 +113,25 @@ static void mark_number(struct filling *f, const char *field_name, uint64_t valu
  * should be.
  */
 static enum fg_sink_result judge(struct filling *f, const struct fg_redis_answer *answer,
-                                 bool first)
+                                 size_t commands, bool first)
 {
     const redisReply *exec = answer->exec;
     enum fg_sink_redis_cursor_state verdict;
     uint64_t seq = 0;
 
-    if (exec->type == REDIS_REPLY_ERROR) {
+    if (fg_redis_reply_error(exec)) {
         fg_fail(f->err, "%s: %s", f->conn->options->address, answer->error);
         return FG_SINK_GONE;
     }
-    if (exec->type != REDIS_REPLY_ARRAY || strcmp(field(answer->last[1], 0), f->id) != 0)
+    if (!fg_redis_reply_exec(exec, commands, f->err))
+        return FG_SINK_GONE;
+    if (fg_redis_reply_is_nil(exec) || strcmp(field(answer->last[1], 0), f->id) != 0)
         return FG_SINK_AGAIN; /* another writer */
-    if (fg_sink_redis_error_inside(exec)) {
+    if (fg_redis_reply_error_inside(exec)) {
         fg_fail(f->err,
                 "a key of another type stands in the way: %.200s. Delete the keys {%s}:* "
                 "(docs/redis.md)",
-                fg_sink_redis_error_inside(exec), f->conn->options->prefix);
+                fg_redis_reply_error_inside(exec), f->conn->options->prefix);
         return FG_SINK_REFUSE;
     }
     verdict = fg_sink_redis_cursor_check(answer->last[0], f->conn->options->prefix,
@@ -150,9 +154,11 @@ static enum fg_sink_result commit(struct filling *f, bool first)
 {
     struct fg_redis_answer answer;
     enum fg_sink_result result = FG_SINK_GONE;
+    size_t commands;
 
     fg_redis_resp_command(&f->batch->out, 1, (const char *[]){"EXEC"});
     answer = (struct fg_redis_answer){.exec_at = f->batch->out.commands - 1};
+    commands = answer.exec_at - 1; /* without MULTI */
     fg_redis_resp_begin(&f->batch->out, 3);
     fg_redis_resp_text(&f->batch->out, "WATCH");
     fg_sink_redis_batch_key(f->batch, FG_KEY_CURSOR);
@@ -160,7 +166,7 @@ static enum fg_sink_result commit(struct filling *f, bool first)
     mark_ask(f->batch);
     fg_sink_redis_cursor_read(f->batch);
     if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err))
-        result = judge(f, &answer, first);
+        result = judge(f, &answer, commands, first);
     else if (f->conn->timed_out)
         result = FG_SINK_SLOW;
     fg_redis_answer_free(&answer);
@@ -204,10 +210,19 @@ static enum fg_sink_result write_orders(struct filling *f)
 
 static bool add_old_items(struct filling *f, const redisReply *items)
 {
-    for (size_t i = 0; items->type == REDIS_REPLY_ARRAY && i < items->elements; i++)
-        if (items->element[i]->type == REDIS_REPLY_STRING)
-            fg_sink_redis_batch_delete_item(f->batch, strtoull(items->element[i]->str, NULL, 10));
+    uint64_t item;
+
+    for (size_t i = 0; i < fg_redis_reply_size(items); i++)
+        if (fg_redis_reply_number(items, i, 10, &item))
+            fg_sink_redis_batch_delete_item(f->batch, item);
     return !f->batch->out.no_memory;
+}
+
+/* An error is fine: a key of another type is deleted. */
+static bool old_items_good(struct filling *f, const struct fg_redis_answer *answer)
+{
+    return answer->error[0] ||
+           fg_redis_reply_texts(answer->last[0], "the set of items", SIZE_MAX, f->err);
 }
 
 static bool add_items(struct filling *f)
@@ -245,7 +260,8 @@ static enum fg_sink_result make_last(struct filling *f, struct fg_redis_resp *la
     fg_redis_resp_begin(&f->batch->out, 2);
     fg_redis_resp_text(&f->batch->out, "SMEMBERS");
     fg_sink_redis_batch_key(f->batch, FG_KEY_ITEMS);
-    if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err)) {
+    if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err) &&
+        old_items_good(f, &answer)) {
         begin(f);
         fg_redis_resp_begin(&f->batch->out, 4);
         fg_redis_resp_text(&f->batch->out, "DEL");
@@ -275,14 +291,16 @@ static enum fg_sink_result write_last(struct filling *f, struct fg_redis_resp *l
     exec = answer.last[0];
     if (!ok) {
         result = FG_SINK_GONE;
-    } else if (exec->type == REDIS_REPLY_ERROR) {
+    } else if (fg_redis_reply_error(exec)) {
         fg_fail(f->err, "%s: %s", f->conn->options->address, answer.error);
-    } else if (exec->type == REDIS_REPLY_ARRAY && fg_sink_redis_error_inside(exec)) {
+    } else if (!fg_redis_reply_exec(exec, last->commands - 2, f->err)) { /* without MULTI, EXEC */
+        result = FG_SINK_GONE;
+    } else if (fg_redis_reply_error_inside(exec)) {
         ok = fg_sink_redis_mark_broken(f->conn, f->batch, f->info->seq,
-                                       fg_sink_redis_error_inside(exec), f->err);
+                                       fg_redis_reply_error_inside(exec), f->err);
         result = ok ? FG_SINK_AGAIN : FG_SINK_GONE;
     } else {
-        result = exec->type == REDIS_REPLY_ARRAY ? FG_SINK_OK : FG_SINK_AGAIN;
+        result = fg_redis_reply_is_nil(exec) ? FG_SINK_AGAIN : FG_SINK_OK;
     }
     fg_redis_answer_free(&answer);
     return result;

@@ -62,22 +62,25 @@ static enum fg_sink_result redis_open(void *self, struct fg_error *err)
 /* What EXEC said. Null: the cursor had been touched, nothing was applied. The cursor, read behind
  * it, must be where this transaction put it. */
 static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_sink_log *log,
-                                          uint64_t last, const struct fg_redis_answer *answer,
+                                          uint64_t last, size_t commands,
+                                          const struct fg_redis_answer *answer,
                                           struct fg_error *err)
 {
     const redisReply *exec = answer->exec;
-    const char *problem = exec->type == REDIS_REPLY_ARRAY ? fg_sink_redis_error_inside(exec) : NULL;
+    const char *problem = fg_redis_reply_error_inside(exec);
     enum fg_sink_result result;
     uint64_t seq = 0;
 
-    if (exec->type == REDIS_REPLY_ERROR) {
+    if (fg_redis_reply_error(exec)) {
         fg_fail(err, "%s: %s", r->options.address, answer->error);
         return FG_SINK_GONE;
     }
+    if (!fg_redis_reply_exec(exec, commands, err))
+        return FG_SINK_GONE;
     if (problem)
         return fg_sink_redis_mark_broken(&r->conn, &r->batch, last, problem, err) ? FG_SINK_AGAIN
                                                                                   : FG_SINK_GONE;
-    if (exec->type != REDIS_REPLY_ARRAY)
+    if (fg_redis_reply_is_nil(exec))
         return FG_SINK_AGAIN;
     result = judge(r, log, answer->last[0], &seq, err);
     return result == FG_SINK_OK && seq != last ? FG_SINK_AGAIN : result;
@@ -90,6 +93,7 @@ static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log
     struct redis_sink *r = self;
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
     enum fg_sink_result result;
+    size_t commands;
 
     if (!fg_sink_redis_batch_build(&r->batch, records, n, log->appliance)) {
         fg_fail(err, "records up to %llu: out of memory, or a record type unknown to this version",
@@ -97,9 +101,10 @@ static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log
         return FG_SINK_REFUSE;
     }
     answer.exec_at = r->batch.out.commands - 1;
+    commands = answer.exec_at - 1; /* without MULTI */
     fg_sink_redis_cursor_ask(&r->batch);
     if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
-        result = applied_or_not(r, log, records[n - 1].seq, &answer, err);
+        result = applied_or_not(r, log, records[n - 1].seq, commands, &answer, err);
     else
         result = r->conn.timed_out ? FG_SINK_SLOW : FG_SINK_GONE;
     fg_redis_answer_free(&answer);
