@@ -670,8 +670,7 @@ static void test_addresses(void **state)
         assert_false(fg_client_address(bad[i], host, &port, NULL));
 }
 
-/* ---- a network that loses, doubles, delays and forges -----------------------------------------
- */
+/* ---- a network that loses, doubles, delays and forges ---------------------------------------- */
 
 enum { USERS = 400, ORDERS_EACH = 25, IN_FLIGHT = 1 << 16 };
 

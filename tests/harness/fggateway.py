@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Harness: nginx with our module in a namespace, its HTTP clients, and a relay that loses packets."""
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import uuid
+
+import fgtest
+from fgshop import ITEM
+
+MODULE = os.path.join(fgtest.BUILD, 'app', 'gateway', 'ngx_http_floodgate_module.so')
+PORT = 8080
+
+LOCATIONS = '''
+location /v1/orders  { floodgate orders;  floodgate_user $http_x_user; }
+location /v1/backend/orders { floodgate backend; }
+location /v1/items   { floodgate items; }
+location /v1/login   { floodgate login; }
+location /metrics    { floodgate metrics; }
+'''
+
+
+class Answer:
+    """What came back: status, headers (lower case), text, and JSON where it is some."""
+
+    def __init__(self, answer):
+        self.status, self.text = answer.status, answer.read().decode()
+        self.headers = {name.lower(): value for name, value in answer.getheaders()}
+        self.type = self.headers.get('content-type', '')
+        self.json = json.loads(self.text) if 'json' in self.type else None
+
+    def __repr__(self):
+        return f'{self.status} {self.headers} {self.text}'
+
+
+class Gateway:
+    """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 there."""
+
+    def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number'):
+        if not shutil.which('nginx'):
+            raise fgtest.Skip('nginx is not installed')
+        if not os.path.exists(MODULE):
+            raise fgtest.Skip('the nginx module is not built: nginx-dev is not installed')
+        self.lab, self.ns, self.folder, self.process = lab, ns, lab.unique('nginx'), None
+        os.mkdir(self.folder)
+        self.keys, self.servers = keys, servers if isinstance(servers, str) else ' '.join(servers)
+        self.workers, self.top, self.http, self.locations, self.kind = workers, top, http, locations, kind
+        self.secret('user'), self.secret('session')
+        self.write_config()
+        lab.servers.append(self)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def secret(self, name, mode=0o600):
+        with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), 'w') as f:
+            f.write(secrets.token_hex(32) + '\n')
+        os.chmod(self.path(name), mode)
+
+    def write_config(self):
+        paths = '\n'.join(f'{n}_temp_path {self.folder}/{n};'
+                          for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+        with open(self.path('nginx.conf'), 'w') as f:
+            f.write(f'''load_module {MODULE};
+daemon off; user root; pid {self.folder}/pid; error_log {self.folder}/error.log info;
+worker_processes {self.workers}; {self.top}
+events {{ worker_connections 4096; }}
+http {{ access_log off; {paths}
+floodgate_servers {self.servers};
+floodgate_keys {self.keys.path};
+floodgate_user_kind {self.kind};
+floodgate_user_secret {self.folder}/user;
+floodgate_session_secret {self.folder}/session;
+floodgate_items {ITEM} 8 9;
+{self.http}
+server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
+{self.locations}
+}} }}
+''')
+
+    def check(self):
+        """(exit code, what it said) of nginx -t."""
+        done = subprocess.run([*self.ns.enter(), 'nginx', '-t', '-c', self.path('nginx.conf'), '-p', self.folder,
+                               '-e', self.path('error.log')], capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout + done.stderr
+
+    def start(self):
+        # a PID namespace of its own: when nginx's parent ends, however, no worker is left behind
+        self.process = self.ns.start('unshare', '--fork', '--pid', '--kill-child', '--', 'nginx', '-c',
+                                     self.path('nginx.conf'), '-p', self.folder, '-e', self.path('error.log'),
+                                     name='nginx')
+        fgtest.wait_until(self.ready, 20, 'nginx answers')
+        return self
+
+    def ready(self):
+        if not self.process.running():
+            raise RuntimeError(f'nginx ended: {self.process.output()}{self.errors()}')
+        try:
+            return self.get('/metrics').status == 200
+        except OSError:
+            return False
+
+    def close(self):
+        if self.process and self.process.running():
+            self.process.kill()
+
+    def master(self):
+        with open(f'/proc/{self.process.pid}/task/{self.process.pid}/children') as f:
+            return int(f.read().split()[0])
+
+    def worker_pids(self):
+        with open(f'/proc/{self.master()}/task/{self.master()}/children') as f:
+            return [int(word) for word in f.read().split()]
+
+    def reload(self):
+        os.kill(self.master(), signal.SIGHUP)
+
+    def errors(self):
+        with open(self.path('error.log'), errors='replace') as f:
+            return f.read()
+
+    def bad_lines(self):
+        """Lines of the error log that should not be there."""
+        return [line for line in self.errors().splitlines() if re.search(r'\[(emerg|alert|crit|error)\]', line)]
+
+    # ---- requests ----
+
+    def connection(self, seconds=30):
+        c = http.client.HTTPConnection('127.0.0.1', PORT, timeout=seconds)
+        c.sock = self.ns.socket(socket.SOCK_STREAM)
+        c.sock.settimeout(seconds)
+        c.sock.connect(('127.0.0.1', PORT))
+        return c
+
+    def request(self, method, path, body=None, connection=None, **headers):
+        """Header names with _ for -; a body that is no text is sent as JSON."""
+        own = connection or self.connection()
+        headers = {name.replace('_', '-'): str(value) for name, value in headers.items() if value is not None}
+        if body is not None:
+            headers.setdefault('Content-Type', 'application/json')
+            body = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        try:
+            own.request(method, path, body, headers)
+            return Answer(own.getresponse())
+        finally:
+            if not connection:
+                own.close()
+
+    def get(self, path, **options):
+        return self.request('GET', path, **options)
+
+    def reserve(self, user, key=None, item=ITEM, quantity=1, **options):
+        return self.request('POST', '/v1/orders', {'item': str(item), 'quantity': quantity}, X_User=user,
+                            Idempotency_Key=key or str(uuid.uuid4()), **options)
+
+    def order(self, user, key, query='', **options):
+        return self.get(f'/v1/orders/{key}{query}', X_User=user, **options)
+
+    def cancel(self, user, key, **options):
+        return self.request('DELETE', f'/v1/orders/{key}', X_User=user, **options)
+
+    def backend(self, operation, user, key, **fields):
+        return self.request('POST', f'/v1/backend/orders/{key}/{operation}', {'user': str(user), **fields})
+
+    def raw(self, data, seconds=10):
+        """Bytes as they are, and what comes back until nginx closes or is quiet for a second."""
+        s = self.ns.socket(socket.SOCK_STREAM)
+        s.settimeout(seconds)
+        s.connect(('127.0.0.1', PORT))
+        s.sendall(data)
+        got = b''
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while part := s.recv(65536):
+                got += part
+                s.settimeout(1)
+        s.close()
+        return got
+
+    def metric(self, name, **labels):
+        want = 'floodgate_gateway_' + name
+        if labels:
+            want += '{' + ','.join(f'{k}="{v}"' for k, v in labels.items()) + '}'
+        for line in self.get('/metrics').text.splitlines():
+            if line.startswith(want + ' '):
+                return float(line.split()[-1])
+        raise AssertionError(f'no metric {want}')
+
+
+class Relay:
+    """Passes UDP between 127.0.0.1:PORT of a namespace and a server, and loses a part both ways."""
+
+    def __init__(self, ns, server, loss, seed=1, port=4700):
+        self.ns, self.server, self.loss, self.random = ns, (server, 4600), loss, random.Random(seed)
+        self.port, self.lost, self.passed, self.ends = port, 0, 0, False
+        self.front = ns.socket()
+        self.front.bind(('127.0.0.1', port))
+        self.clients = {}
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+        for s in (self.front, *self.clients.values()):
+            s.close()
+
+    def loses(self):
+        lost = self.random.random() < self.loss
+        self.lost += lost
+        self.passed += not lost
+        return lost
+
+    def run(self):
+        while not self.ends:
+            back = {s: client for client, s in self.clients.items()}
+            for s in select.select([self.front, *back], [], [], 0.05)[0]:
+                with contextlib.suppress(OSError):
+                    self.pass_on(s, back.get(s))
+
+    def pass_on(self, s, client):
+        data, source = s.recvfrom(2048)
+        if client is None and source not in self.clients:
+            self.clients[source] = self.ns.socket()
+        if self.loses():
+            return
+        if client is None:
+            self.clients[source].sendto(data, self.server)
+        else:
+            self.front.sendto(data, client)

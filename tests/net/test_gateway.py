@@ -1,0 +1,431 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gateway: real nginx with our module, a real appliance, orders over HTTP."""
+
+import concurrent.futures
+import os
+import re
+import sys
+import time
+import uuid
+
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
+import fgtest  # noqa: E402
+from fggateway import Gateway, Relay  # noqa: E402
+from fgshop import ITEM, Shop  # noqa: E402
+
+PROBLEM = 'urn:floodgate:problem:'
+
+
+def open_shop(lab, item=None, workers=1, settings=None, **options):
+    shop = Shop(lab, item=item, **(settings or {}))
+    return shop, Gateway(lab, shop.link.b, shop.link.a_ip, shop.gate.keys, workers, **options).start()
+
+
+def said(answer, status, code=None):
+    """The answer has this HTTP status, and this code of a problem; its JSON."""
+    assert answer.status == status, answer
+    if status >= 400:
+        assert answer.type == 'application/problem+json' and answer.json['status'] == status, answer
+        assert answer.json['type'].startswith(PROBLEM) and answer.json['title'], answer
+    if code:
+        assert answer.json.get('code') == code, answer
+    assert answer.headers['cache-control'] == 'no-store', answer
+    return answer.json
+
+
+def test_an_order_over_http(lab):
+    """reserve, repeat, ask, confirm, too late to cancel; another is cancelled; a third key is in conflict"""
+    shop, web = open_shop(lab, item={'total': 3, 'user_limit': 3})
+    key, other = str(uuid.uuid4()), 'order 17 of Anna'.replace(' ', '-')
+    got = said(web.reserve(1, key, quantity=2), 200)
+    assert (got['order'], got['state'], got['item'], got['quantity']) == (key, 'RESERVED', str(ITEM), 2), got
+    assert 0 <= got['left_ms'] <= 60000 and re.fullmatch(r'20\d\d-\d\d-\d\dT[\d:.]+Z', got['deadline']), got
+    again = said(web.reserve(1, f'"{key}"', quantity=2), 200)
+    assert again['deadline'] == got['deadline'], 'the same order, quoted as the header field says'
+    assert said(web.reserve(1, key.replace('-', '').upper(), quantity=2), 200)['deadline'] == got['deadline']
+    said(web.reserve(1, key, quantity=1), 422, 'CONFLICT')
+    assert said(web.order(1, key), 200)['state'] == 'RESERVED'
+    said(web.order(2, key), 404, 'UNKNOWN_ORDER')
+    until = int(time.time() * 1000) + 120000
+    longer = said(web.backend('extend', 1, key, until_ms=str(until)), 200)
+    assert longer['deadline'] > got['deadline'], longer
+    assert said(web.backend('confirm', 1, key), 200)['state'] == 'SOLD'
+    assert said(web.reserve(1, key, quantity=2), 200)['state'] == 'SOLD'
+    said(web.cancel(1, key), 409, 'SOLD')
+    said(web.reserve(2, quantity=2), 409, 'INSUFFICIENT')
+    assert said(web.reserve(2, other), 200)['state'] == 'RESERVED'
+    out = said(web.reserve(3), 409, 'SOLD_OUT')
+    assert out['retry_ms'] > 0 and out['item'] == str(ITEM), out
+    assert said(web.cancel(2, other), 200)['state'] == 'CANCELLED'
+    said(web.reserve(2, other), 409, 'CANCELLED')
+    fgtest.wait_until(lambda: web.reserve(3, 'three').status == 200, 5, 'the unit is on sale again')
+    assert said(web.backend('cancel', 3, 'three'), 200)['state'] == 'CANCELLED'
+    said(web.reserve(4, item=99), 404, 'UNKNOWN_ITEM')
+    said(web.backend('confirm', 9, key), 404, 'UNKNOWN_ORDER')
+    assert shop.shop.query(1, uuid.UUID(key).bytes).status == 'SOLD', 'the order id is the key'
+    assert not web.bad_lines(), web.bad_lines()
+
+
+def test_retry_hints(lab):
+    """NOT_OPEN, PAUSED and CLOSED say whether and when to come back, with jitter and in whole seconds"""
+    shop, web = open_shop(lab)
+    shop.change(opens=int(time.time() * 1000) + 30000)
+    waits = set()
+    for user in range(12):
+        answer = web.reserve(user)
+        told = said(answer, 409, 'NOT_OPEN')
+        waits.add(told['retry_ms'])
+        assert 25000 < told['retry_ms'] < 31100, told
+        assert int(answer.headers['retry-after']) == -(-told['retry_ms'] // 1000), answer
+    assert max(waits) - min(waits) > 100, waits
+    shop.change(opens=0)
+    shop.change(paused=True)
+    assert said(web.reserve(1), 409, 'PAUSED')['retry_ms'] > 0
+    shop.change(paused=False)
+    shop.change(closes=1)
+    assert 'retry_ms' not in said(web.reserve(1), 409, 'CLOSED')
+
+
+def test_one_key_on_50_connections(lab):
+    """the same key at once on 50 connections over 4 nginx workers: one order, 50 equal answers"""
+    shop, web = open_shop(lab, workers=4, item={'total': 100})
+    fgtest.wait_until(lambda: len(web.worker_pids()) == 4, 10, 'four workers')
+    connections = [web.connection() for _ in range(50)]
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        for round_number in range(5):
+            key = str(uuid.uuid4())
+            answers = list(pool.map(lambda c, k=key: web.reserve(7, k, connection=c), connections))
+            assert {a.status for a in answers} == {200}, answers
+            assert len({(a.json['order'], a.json['deadline'], a.json['state']) for a in answers}) == 1, answers
+            assert shop.shop.stock(ITEM).left == 100 - (round_number + 1)
+    assert not web.bad_lines(), web.bad_lines()
+
+
+@fgtest.timeout(180)
+def test_loss_both_ways(lab):
+    """30 % of all packets are lost both ways: every order is answered, none twice, none for another user"""
+    shop = Shop(lab, item={'total': 1000, 'user_limit': 10})
+    with Relay(shop.link.b, shop.link.a_ip, 0.3) as relay:
+        web = Gateway(lab, shop.link.b, f'127.0.0.1:{relay.port}', shop.gate.keys, workers=2,
+                      http='floodgate_patience 60s;').start()
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            # one key for all users: only the cookie tells their answers apart
+            answers = dict(zip(range(200), pool.map(lambda u: web.reserve(u, 'mine', quantity=1 + u % 5), range(200))))
+        assert relay.lost > 100, relay.lost
+        for user, answer in answers.items():
+            assert said(answer, 200)['quantity'] == 1 + user % 5, (user, answer)
+        assert web.metric('packets_repeated_total') > 50
+    assert shop.shop.stock(ITEM).left == 1000 - sum(1 + u % 5 for u in range(200))
+
+
+@fgtest.timeout(120)
+def test_reload_with_requests_under_way(lab):
+    """nginx reloads each second while orders and long polls are under way: nothing is lost or doubled, old workers end"""
+    shop = Shop(lab, item={'total': 2000, 'user_limit': 100})
+    with Relay(shop.link.b, shop.link.a_ip, 0.3) as relay:  # so that questions last
+        web = Gateway(lab, shop.link.b, f'127.0.0.1:{relay.port}', shop.gate.keys, workers=2,
+                      http='floodgate_patience 30s;').start()
+        first = set(web.worker_pids())
+        key = str(uuid.uuid4())
+        with concurrent.futures.ThreadPoolExecutor(18) as pool:
+            said(web.reserve(1, key), 200)
+            polls = [pool.submit(web.order, 1, key, '?wait=20') for _ in range(2)]
+            ends = time.monotonic() + 8
+
+            def buy(user):
+                keys, count = [], 0
+                while time.monotonic() < ends:
+                    keys.append(str(uuid.uuid4()))
+                    assert said(web.reserve(user, keys[-1]), 200)['order'] == keys[-1]
+                    count += 1
+                return count
+
+            buyers = [pool.submit(buy, 100 + user) for user in range(16)]
+            while time.monotonic() < ends:
+                fgtest.pause(1, 'a reload each second')
+                web.reload()
+            bought = sum(b.result() for b in buyers)
+            for poll in polls:
+                assert said(poll.result(), 200)['state'] == 'RESERVED'
+        fgtest.wait_until(lambda: len(web.worker_pids()) == 2, 40, 'the old workers have ended')
+        assert not first & set(web.worker_pids())
+    assert shop.shop.stock(ITEM).left == 2000 - 1 - bought, bought
+    assert bought > 50 and not web.bad_lines(), (bought, web.bad_lines())
+
+
+@fgtest.timeout(120)
+def test_appliance_killed_in_mid_request(lab):
+    """the appliance is killed and started again: requests under way get their order, once; then 504 without it"""
+    shop, web = open_shop(lab, item={'total': 500, 'user_limit': 10}, workers=2, http='floodgate_patience 50s;')
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        shop.gate.kill()
+        orders = [pool.submit(web.reserve, user, 'one') for user in range(20)]
+        fgtest.wait_until(lambda: web.metric('packets_sent_total') >= 20, 10, 'all have asked')
+        shop.gate.start()
+        for order in orders:
+            assert said(order.result(), 200)['state'] == 'RESERVED'
+    assert shop.shop.stock(ITEM).left == 480
+    shop.gate.stop()
+    web.http = 'floodgate_patience 1s;'
+    web.write_config()
+    patient = set(web.worker_pids())
+    web.reload()
+    fgtest.wait_until(lambda: not patient & set(web.worker_pids()), 20, 'the patient workers have ended')
+    answer = web.reserve(30, 'lost')
+    assert said(answer, 504)['type'] == PROBLEM + 'unknown-outcome' and answer.headers['retry-after'], answer
+    assert web.metric('silent_total') >= 1
+
+
+def test_long_poll(lab):
+    """?wait= answers when the order's state changes, or when the time is over"""
+    shop, web = open_shop(lab)
+    said(web.reserve(1, 'a'), 200)
+    began = time.monotonic()
+    assert said(web.order(1, 'a', '?wait=1'), 200)['state'] == 'RESERVED'
+    assert 0.9 < time.monotonic() - began < 3
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(web.order, 1, 'a', '?wait=30')
+        fgtest.wait_until(lambda: web.metric('replies_total', status='RESERVED') >= 3, 10, 'the poll has asked')
+        said(web.backend('confirm', 1, 'a'), 200)
+        assert said(poll.result(timeout=20), 200)['state'] == 'SOLD'
+    for bad in ('61', '-1', '1e1', 'x', ''):
+        said(web.order(1, 'a', f'?wait={bad}'), 400)
+    assert shop.gate.running()
+
+
+def test_client_that_leaves(lab):
+    """a client that leaves cancels nothing; the same key finds its order"""
+    shop = Shop(lab)
+    with Relay(shop.link.b, shop.link.a_ip, 0) as relay:
+        web = Gateway(lab, shop.link.b, f'127.0.0.1:{relay.port}', shop.gate.keys).start()
+        relay.loss = 1.0
+        left = web.connection()
+        left.request('POST', '/v1/orders', f'{{"item":{ITEM},"quantity":1}}',
+                     {'Content-Type': 'application/json', 'Idempotency-Key': 'k', 'X-User': '5'})
+        fgtest.wait_until(lambda: relay.lost, 5, 'the order was sent')
+        left.close()
+        fgtest.wait_until(lambda: web.metric('gone_total') == 1, 5, 'nginx has noticed')
+        relay.loss = 0
+        assert said(web.reserve(5, 'k'), 200)['state'] == 'RESERVED'
+        assert said(web.order(5, 'k'), 200)['state'] == 'RESERVED'
+    assert not web.bad_lines()
+
+
+def test_hostile_input(lab):
+    """bodies, keys, headers and paths that are not what they should be are refused, and nothing is sold"""
+    shop, web = open_shop(lab)
+
+    def post(body, key='k', status=400, **headers):
+        answer = web.request('POST', '/v1/orders', body, **{'X_User': '1', 'Idempotency_Key': key, **headers})
+        said(answer, status)
+
+    post('{"item":7,"quantity":1}', key=None)
+    for key in ('', ' ', 'a b', 'ä'.encode().decode('latin-1'), 'x' * 256, '"', '""'):
+        post('{"item":7,"quantity":1}', key=key)
+    numbers = ('1e3', '1.0', '-0', '-1', '01', '+1', '0x1', '9007199254740993', '18446744073709551616', 'null', 'true',
+               '[]', '{}', '"1e3"', '"-0"', '"01"', '"18446744073709551616"', '" 1"', '""', 'NaN')
+    for number in numbers:
+        post(f'{{"item":{number},"quantity":1}}')
+        post(f'{{"item":7,"quantity":{number}}}')
+    for quantity in ('0', '65536', '4294967297', '"65537"'):
+        post(f'{{"item":7,"quantity":{quantity}}}', status=422)
+    for body in ('', '{', '[]', 'null', '"x"', '{"item":7}', '{"quantity":1}', '{"item":7,"quantity":1,"x":1}',
+                 '{"item":7,"item":7,"quantity":1}', '{"item":7,"quantity":1}{}', '{"item":7,"quantity":1},',
+                 '{"item":7,"quantity":1,}', '{item:7,"quantity":1}', "{'item':7,'quantity':1}",
+                 b'{"item":7,"quantity":1}\0', b'{"it\0em":7,"quantity":1}', '{"it\\u0000em":7,"quantity":1}',
+                 '{"\\ud800":7,"quantity":1}', '{"\\udc00\\ud800":7,"quantity":1}', b'{"\xff":7,"quantity":1}',
+                 b'\xef\xbb\xbf{"item":7,"quantity":1}', '{"item":7,"quantity":1}' + ' ' * 3 + 'x'):
+        post(body)
+    post('{"item":7,"quantity":1}' + ' ' * 5000, status=413)
+    for content in ('text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', 'multipart/form-data'):
+        post('{"item":7,"quantity":1}', status=415, Content_Type=content)
+    for path in ('/v1/orders/', '/v1/orders/a/b%0a', '/v1/ordersx', '/v1/orders/%00', '/v1/orders/a%20b'):
+        answer = web.get(path, X_User='1')
+        assert answer.status in (400, 404), (path, answer)
+    for method in ('PUT', 'PATCH', 'POST'):
+        said(web.request(method, '/v1/orders/k', X_User='1'), 405)
+    said(web.request('POST', '/v1/orders', '{"item":7,"quantity":1}', Idempotency_Key='k'), 401)
+    said(web.request('POST', '/v1/orders', '{"item":7,"quantity":1}', Idempotency_Key='k', X_User='anna'), 401)
+    said(web.request('POST', '/v1/orders', '{"item":7,"quantity":1}', Idempotency_Key='k', X_User='1', Early_Data='1'),
+         425)
+    said(web.backend('steal', 1, 'k'), 404)
+    said(web.request('POST', '/v1/backend/orders/k/confirm', '{}'), 400)
+    said(web.request('POST', '/v1/backend/orders/k/confirm', '{"user":"x"}'), 400)
+    assert shop.shop.stock(ITEM).left == 100, (shop.gate.get('/v1/items'), web.get('/metrics').text)
+    assert web.metric('packets_sent_total') <= 1, 'nothing was asked but for the number of order ports'
+    assert said(web.reserve(1), 200)
+    bad = [line for line in web.bad_lines() if 'is not a number' not in line]
+    assert not bad, bad
+
+
+def test_hostile_connections(lab):
+    """two key headers, a smuggled second request, a slow chunked body: one answer each, and one order at most"""
+    shop, web = open_shop(lab)
+    body = b'{"item":7,"quantity":1}'
+    head = b'POST /v1/orders HTTP/1.1\r\nHost: x\r\nX-User: 1\r\nContent-Type: application/json\r\n'
+
+    def status(data):
+        got = web.raw(data)
+        return [int(s) for s in re.findall(rb'HTTP/1.1 (\d\d\d) ', got)]
+
+    length = b'Content-Length: %d\r\n\r\n' % len(body) + body
+    assert status(head + b'Idempotency-Key: a\r\nIdempotency-Key: b\r\n' + length) == [400]
+    assert status(head + b'Idempotency-Key: a\r\nIDEMPOTENCY-KEY: a\r\n' + length) == [400]
+    # an answer before the body was read: its rest must not become a request
+    smuggled = b'DELETE /v1/orders/a HTTP/1.1\r\nHost: x\r\nX-User: 1\r\n\r\n'
+    assert status(head + b'Content-Length: %d\r\n\r\n' % len(smuggled) + smuggled) == [400]
+    both = b'Idempotency-Key: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n'
+    assert status(head + both + b'0\r\n\r\n' + smuggled) == [400]
+    chunks = b''.join(b'1\r\n%c\r\n' % byte for byte in body) + b'0\r\n\r\n'
+    assert status(head + b'Idempotency-Key: c\r\nTransfer-Encoding: chunked\r\n\r\n' + chunks) == [200]
+    huge = b'2000\r\n' + b' ' * 0x2000 + b'\r\n0\r\n\r\n'
+    assert status(head + b'Idempotency-Key: d\r\nTransfer-Encoding: chunked\r\n\r\n' + huge) == [413]
+    # requests in a row on one connection, in order
+    row = head + b'Idempotency-Key: e\r\n' + length
+    assert status(row + row.replace(b'"quantity":1', b'"quantity":2') + row) == [200, 422, 200]
+    assert shop.shop.stock(ITEM).left == 98
+
+
+def test_users(lab):
+    """users by hash and by session cookie: the same number each time, another user's order is not found"""
+    locations = '''
+location /v1/orders { floodgate orders; floodgate_user $floodgate_session_user; }
+location /v1/backend/orders { floodgate backend; }
+location /v1/login { floodgate login; }
+location /metrics { floodgate metrics; }
+'''
+    shop, web = open_shop(lab, locations=locations, kind='hash')
+
+    def login(user):
+        answer = web.request('POST', '/v1/login', {'user': user})
+        assert answer.status == 200, answer
+        assert 'HttpOnly' in answer.headers['set-cookie'] and 'SameSite=Lax' in answer.headers['set-cookie']
+        return answer.headers['set-cookie'].split(';')[0]
+
+    anna, bert = login('anna@example.org'), login('bört')
+    order = {'item': ITEM, 'quantity': 1}
+    said(web.request('POST', '/v1/orders', order, Idempotency_Key='k', Cookie=f'a=b; {anna}; c=d'), 200)
+    assert said(web.get('/v1/orders/k', Cookie=anna), 200)['state'] == 'RESERVED'
+    said(web.get('/v1/orders/k', Cookie=bert), 404, 'UNKNOWN_ORDER')
+    said(web.get('/v1/orders/k'), 401)
+    for forged in (anna[:-1] + ('0' if anna[-1] != '0' else '1'), anna.replace('.', '.9', 1), anna + '0', 'floodgate_session=',
+                   'floodgate_session=..', bert.split('.', 1)[0] + '.' + anna.split('.', 1)[1]):
+        said(web.get('/v1/orders/k', Cookie=forged), 401)
+    assert said(web.backend('confirm', 'anna@example.org', 'k'), 200)['state'] == 'SOLD'
+    import hashlib
+    import hmac
+    with open(web.path('user'), 'rb') as f:
+        number = hmac.new(f.read().strip(), b'anna@example.org', hashlib.sha256).digest()[:8]
+    found = shop.shop.query(int.from_bytes(number, 'big'), hashlib.sha256(b'k').digest()[:16])
+    assert found.status == 'SOLD', 'user and key as the page says'
+
+
+def test_items(lab):
+    """stock for all workers by few packets: state, left, opening time, ETag; unknown items are not found"""
+    shop, web = open_shop(lab, workers=2)
+    shop.create(8, name='hat', total=5, opens=(int(time.time()) + 3600) * 1000)
+    got = web.get(f'/v1/items/{ITEM}')
+    assert got.status == 200 and got.json == {'item': str(ITEM), 'state': 'ON_SALE', 'left': 100}, got
+    assert 'max-age' in got.headers['cache-control']
+    same = web.get(f'/v1/items/{ITEM}', If_None_Match=got.headers['etag'])
+    assert same.status == 304 and not same.text, same
+    listed = web.get('/v1/items')
+    assert [i['item'] for i in listed.json['items']] == [str(ITEM), '8'], listed
+    assert listed.json['items'][1]['state'] == 'NOT_OPEN' and listed.json['items'][1]['opens'].endswith('00Z') or \
+        re.fullmatch(r'20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ', listed.json['items'][1]['opens']), listed
+    for path in ('/v1/items/9', '/v1/items/10', '/v1/items/x', '/v1/items/07', '/v1/items/', '/v1/itemsx'):
+        assert web.get(path).status == 404, path
+    said(web.reserve(1), 200)
+    fgtest.wait_until(lambda: web.get(f'/v1/items/{ITEM}').json['left'] == 99, 5, 'the new number is shown')
+    before, began = web.metric('packets_sent_total'), time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: web.get(f'/v1/items/{ITEM}'), range(300)))
+    packets = web.metric('packets_sent_total') - before
+    assert packets <= (time.monotonic() - began) / 0.2 + 2, packets
+
+
+def test_origins(lab):
+    """pages of an allowed origin may call, others get no such header"""
+    _, web = open_shop(lab, http='floodgate_origins https://shop.example http://localhost:3000;')
+    before = web.request('OPTIONS', '/v1/orders', Origin='https://shop.example',
+                         Access_Control_Request_Method='POST')
+    assert before.status == 204 and before.headers['access-control-allow-origin'] == 'https://shop.example', before
+    assert 'Idempotency-Key' in before.headers['access-control-allow-headers'], before
+    answer = web.reserve(1, Origin='http://localhost:3000')
+    assert answer.status == 200 and answer.headers['access-control-allow-origin'] == 'http://localhost:3000', answer
+    for origin in ('https://shop.example.evil', 'null', 'https://SHOP.example'):
+        answer = web.reserve(1, Origin=origin)
+        assert 'access-control-allow-origin' not in answer.headers and answer.headers['vary'] == 'Origin', answer
+
+
+def test_wrong_role(lab):
+    """a key that may not do the operation is the operator's error: 500 and a line in the log"""
+    shop = Shop(lab)
+    web = Gateway(lab, shop.link.b, shop.link.a_ip, shop.gate.keys).start()
+    with open(shop.gate.keys.path) as f:
+        text = f.read()
+    with open(shop.gate.keys.path, 'w') as f:  # the appliance's roles change, those of the gateway stay
+        f.write(text.replace('1 shop', '1 monitor'))
+    status, told = shop.gate.api('POST', '/v1/keys/reload')
+    assert status == 200, told
+    said(web.reserve(1), 500, 'DENIED')
+    assert re.search(r'key 1 may not do RESERVE', web.errors()), web.errors()
+
+
+def test_configuration(lab):
+    """nginx -t names file and line of what is wrong"""
+    shop = lab.pair()
+    gate = lab.daemon(shop.a, interface=shop.a_if)
+    good = Gateway(lab, shop.b, '198.18.0.1', gate.keys)
+    assert good.check()[0] == 0, good.check()
+
+    def bad(text, **options):
+        web = Gateway(lab, shop.b, options.pop('servers', '198.18.0.1'), gate.keys, **options)
+        code, told = web.check()
+        assert code == 1 and text in told and re.search(r'nginx\.conf:\d+', told), (text, told)
+
+    bad('accepted: IP, IP:PORT', servers='localhost')
+    bad('accepted: IP, IP:PORT', servers='198.18.0.1:0')
+    bad('accepted: IP, IP:PORT', servers='198.18.0.300')
+    bad('too many addresses', servers=' '.join(['198.18.0.1'] * 9))
+    bad('unknown route', locations='location /a { floodgate order; }')
+    bad('needs "floodgate_user"', locations='location /a { floodgate orders; }')
+    bad('no prefix', locations='location ~ /a { floodgate metrics; }')
+    bad('accepted: 1s to 60s', http='floodgate_patience 2m;')
+    bad('must be', http='floodgate_outstanding 0;')
+    bad('accepted: https://HOST', http='floodgate_origins shop.example;')
+    web = Gateway(lab, shop.b, '198.18.0.1', gate.keys)
+    os.chmod(web.path('user'), 0o604)
+    code, told = web.check()
+    assert code == 1 and 'can be read or written by others' in told, told
+    os.chmod(gate.keys.path, 0o644)
+    code, told = good.check()
+    assert code == 1 and 'can be read or written by others' in told and 'nginx.conf:' in told, told
+    os.chmod(gate.keys.path, 0o600)
+    with open(gate.keys.path, 'w') as f:
+        f.write('1 shop,backend 000102030405060708090a0b0c0d0e0f\n')
+    code, told = good.check()
+    assert code == 1 and 'no key with the role shop' in told, told
+    with open(gate.keys.path, 'w') as f:
+        f.write('1 shop 000102030405060708090a0b0c0d0e0f\n')
+    code, told = good.check()
+    assert code == 1 and 'needs a key with the role backend' in told, told
+
+
+def test_two_servers(lab):
+    """a silent server is left for the one that answers, and stays left"""
+    shop = Shop(lab)
+    web = Gateway(lab, shop.link.b, ['127.0.0.1:4699', shop.link.a_ip], shop.gate.keys).start()
+    assert said(web.reserve(1), 200)
+    moved = web.metric('moved_total')
+    assert moved >= 1
+    for user in range(2, 10):
+        assert said(web.reserve(user), 200)
+    assert web.metric('moved_total') == moved
+    assert fgclient.owner(1, 1) == 0
+
+
+if __name__ == '__main__':
+    fgtest.main()
