@@ -13,9 +13,7 @@
 #include "base/folder.h"
 #include "control/viewer.h"
 #include "daemon.h"
-#include "ledger/snapshot.h"
-
-#define ORDER_BYTES 80 /* of the ledger, an order; at most one comes with a record */
+#include "stock/check_log.h"
 
 static bool check_keys(const struct fg_config *c, struct fg_error *err)
 {
@@ -89,48 +87,11 @@ static bool check_metrics(const struct fg_config *c, struct fg_error *err)
     return !c->metrics.listen[0] || fg_control_check_viewer(c->metrics.listen, err);
 }
 
-static uint64_t available_bytes(void)
-{
-    uint64_t kib = UINT64_MAX >> 10;
-    char line[128];
-    FILE *f = fopen("/proc/meminfo", "re");
-
-    while (f && fgets(line, sizeof(line), f))
-        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kib << 10;
-}
-
-/* The start compares the same when the log is in its ledger. Here a sale may run beside: leave it
- * memory. */
 static bool check_log(const struct fg_config *c, struct fg_error *err)
 {
     struct fg_stock_limits limits = fg_worker_options_of(c).limits;
-    struct fg_journal_extent extent;
-    struct fg_ledger_snapshot_info info;
-    struct fg_ledger *ledger;
-    bool ok;
 
-    if (access(c->log.dir, F_OK) < 0)
-        return true; /* a new log */
-    if (!fg_journal_extent(c->log.dir, &extent, err))
-        return false;
-    if (!extent.segments)
-        return true;
-    if (extent.bytes / sizeof(struct fg_journal_record) * ORDER_BYTES > available_bytes() / 2)
-        return fg_fail(
-            err, "not compared with the log in %s, which is too large for the memory that is free",
-            c->log.dir);
-    ledger = fg_ledger_create();
-    FG_ASSERT(ledger);
-    fg_ledger_snapshot_load(ledger, c->log.dir, &info,
-                            err); /* without one the log must begin with record 1 */
-    ok = fg_ledger_replay(ledger, c->log.dir, UINT64_MAX, err) &&
-         fg_stock_check_ledger(&limits, c->workers.count, ledger, err);
-    fg_ledger_destroy(ledger);
-    return ok;
+    return fg_stock_check_log(&limits, c->workers.count, c->log.dir, err);
 }
 
 enum { WARNING = 1, CHECK_ONLY = 2 };

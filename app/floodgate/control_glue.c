@@ -262,7 +262,10 @@ static struct fg_penalty *penalty(void *ctx)
 
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
-    return fg_keys_load(ctx, err) ? FG_CONTROL_DONE : FG_CONTROL_BAD;
+    struct fg_daemon *d = ctx;
+
+    return fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, err) ? FG_CONTROL_DONE
+                                                                                  : FG_CONTROL_BAD;
 }
 
 static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)

@@ -18,6 +18,7 @@
 #include "ledger/follower.h"
 #include "port/own.h"
 #include "port/port.h"
+#include "worker/keys.h"
 #include "worker/mailbox.h"
 
 struct fg_daemon {
@@ -32,8 +33,7 @@ struct fg_daemon {
     uint64_t expired_ms;   /**< when entries that are over were last taken off the lists */
     struct fg_port_group ports;
 
-    pthread_mutex_t keys_lock; /**< reloads, one at a time */
-    _Atomic(struct fg_packet_keyring *) keys;
+    struct fg_worker_keys keys;
 
     struct fg_journal *journal;
     struct fg_journal_thread journal_thread;
@@ -80,9 +80,7 @@ bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err); /**< confirmati
 void fg_inbound_close(struct fg_daemon *d);
 bool fg_inbound_ill(struct fg_daemon *d); /**< away or refused */
 
-/* keys.c */
-bool fg_keys_load(struct fg_daemon *d,
-                  struct fg_error *err); /**< first time or again; any thread but a worker */
+/**< first time or again; any thread but a worker */
 
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);

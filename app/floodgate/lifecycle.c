@@ -66,7 +66,7 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 
     o.filter = d->filter;
     o.clock = &d->clock;
-    o.keys = &d->keys;
+    o.keys = &d->keys.in_force;
     o.mode = &d->journal_thread.mode;
     o.commit_began = &d->journal_thread.commit_began;
     o.doorbell = &d->journal_thread.doorbell;
@@ -78,7 +78,8 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
 {
     struct fg_port_group_options ports;
 
-    if (!fg_keys_load(d, err) || !fg_log_open(d, err) || !fg_attach_filters(d, err))
+    if (!fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, err) ||
+        !fg_log_open(d, err) || !fg_attach_filters(d, err))
         return false;
     ports = fg_port_options_of(d);
     if (!fg_port_eal_start(&ports, program, err))
@@ -97,7 +98,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
-    pthread_mutex_init(&d->keys_lock, NULL);
+    fg_worker_keys_init(&d->keys);
     pthread_mutex_init(&d->alarms.lock, NULL);
     d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
@@ -152,5 +153,5 @@ void fg_daemon_stop(struct fg_daemon *d)
     if (d->filter)
         fg_filter_close(d->filter);
     fg_log_close(d);
-    fg_packet_keyring_free(atomic_load(&d->keys));
+    fg_worker_keys_free(&d->keys);
 }

@@ -62,7 +62,7 @@ static void reload(struct fg_daemon *d)
     struct fg_error err;
 
     reload_asked = 0;
-    if (!fg_keys_load(d, &err))
+    if (!fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, &err))
         fg_diag(FG_DIAG_ERROR, "keys not reloaded, the old ones stay in force: %s", err.text);
 }
 

@@ -7,7 +7,10 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "worker/keys.h"
 #include "worker/mailbox.h"
 
 #include <rte_cycles.h>
@@ -377,6 +380,53 @@ static void test_wrong_tag(void **state)
     destroy(&w);
 }
 
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static void write_keys(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "we");
+
+    assert_non_null(f);
+    assert_int_equal(fchmod(fileno(f), 0600), 0);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Replaced as a whole or not at all; a worker that is stalled may read the old ones for ever. */
+static void test_keys(void **state)
+{
+    char path[] = "/tmp/test_worker.XXXXXX";
+    struct fg_packet_keyring *first;
+    struct fg_worker_keys keys;
+    struct fg_error err = {""};
+    struct world w;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    create(&w, 1);
+    fg_worker_keys_init(&keys);
+    write_keys(path, "1 shop 000102030405060708090a0b0c0d0e0f\n");
+    assert_true(fg_worker_keys_load(&keys, path, &w.group, &err));
+    first = atomic_load(&keys.in_force);
+    assert_int_equal(first->count, 1);
+    write_keys(path, "1 shop 0001\n");
+    assert_false(fg_worker_keys_load(&keys, path, &w.group, &err));
+    assert_ptr_equal(atomic_load(&keys.in_force), first);
+    write_keys(
+        path, "1 shop 000102030405060708090a0b0c0d0e0f\n2 shop 100102030405060708090a0b0c0d0e0f\n");
+    atomic_store(&w.group.list[0]->running, true); /* and makes no loop */
+    assert_true(fg_worker_keys_load(&keys, path, &w.group, &err));
+    assert_int_equal(atomic_load(&keys.in_force)->count, 2);
+    assert_int_equal(first->count, 1); /* still there */
+    fg_packet_keyring_free(first);
+    atomic_store(&w.group.list[0]->running, false);
+    fg_worker_keys_free(&keys);
+    assert_null(atomic_load(&keys.in_force));
+    unlink(path);
+    destroy(&w);
+}
+
 /* ---- mailbox --------------------------------------------------------------------------------- */
 
 struct loops {
@@ -509,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_stop_gives_back),
         cmocka_unit_test(test_wrong_tag),
         cmocka_unit_test(test_port_takes_nothing),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_mailbox),
         cmocka_unit_test(test_mailbox_late),
     };
