@@ -89,47 +89,28 @@ int fg_cmd_item_add(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-static int run_plan(struct fg_cli *cli, const struct fg_plan *plan)
-{
-    struct fg_error err = {""};
-    json_t *reply;
-    int code = fg_plan_run(cli, plan, &reply, &err);
-
-    if (code == FG_EXIT_OK) {
-        print_change(cli, plan->body || plan->units ? "changed" : "unchanged", reply);
-        return code;
-    }
-    if (cli->json && reply)
-        fg_print_json(reply);
-    json_decref(reply);
-    fprintf(stderr, "fgctl: %s\n", err.text);
-    return code;
-}
-
+/* All of it is absolute, and the daemon decides: two at the same time do not add up. */
 int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args)
 {
     struct fg_values values;
     struct fg_plan plan = {0};
     struct fg_error err;
     unsigned field;
-    json_t *existing;
+    json_t *reply;
     char path[64];
     int code;
 
     if (!read_values(args, &values))
         return FG_EXIT_USAGE;
     snprintf(path, sizeof(path), "/v1/items/%" PRIu64, values.number[FG_CONTROL_ITEM_FIELD_item]);
-    code = fg_request(cli, "GET", path, NULL, &existing);
+    values.given[FG_CONTROL_ITEM_FIELD_item] = false;
+    if (!fg_plan_make(&values, NULL, &plan, &field, &err))
+        return fg_usage_error("--%s: %s", fg_control_item_fields[field].option, err.text);
+    code = fg_request(cli, plan.body ? "PATCH" : "GET", path, plan.body, &reply);
     if (code != FG_EXIT_OK)
         return code;
-    if (fg_plan_make(&values, existing, &plan, &field, &err)) {
-        code = run_plan(cli, &plan);
-    } else {
-        fprintf(stderr, "fgctl: --%s: %s\n", fg_control_item_fields[field].option, err.text);
-        code = FG_EXIT_REFUSED;
-    }
-    fg_plan_free(&plan);
-    json_decref(existing);
+    print_change(cli, json_is_true(json_object_get(reply, "changed")) ? "changed" : "unchanged",
+                 reply);
     return code;
 }
 

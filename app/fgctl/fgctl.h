@@ -25,7 +25,8 @@
     X(CONNECT, 3, "the daemon cannot be reached, or the connection was lost")                      \
     X(UNAVAILABLE, 4, "the daemon cannot do it now (stopping, log failed, filter off, timeout)")   \
     X(UNHEALTHY, 5, "health: the daemon answers, and is not healthy")                              \
-    X(INPUT, 6, "a file cannot be read, or has errors; nothing was sent")
+    X(INPUT, 6, "a file cannot be read, or has errors; nothing was sent")                          \
+    X(RACE, 7, "another change was faster: this one was decided by what is no longer so")
 
 enum fg_exit {
 #define X(name, number, text) FG_EXIT_##name = number,
@@ -124,8 +125,10 @@ struct fg_plan {
     uint64_t item;
     unsigned long line; /**< of the CSV file */
     bool create;
-    json_t *body;  /**< POST or PATCH; NULL = nothing */
-    int64_t units; /**< to add or remove afterwards */
+    json_t *body;   /**< POST or PATCH, without `total` of an item that exists; NULL = nothing */
+    json_t *seen;   /**< of an item that exists: the fields that change, as they were */
+    uint64_t total; /**< of an item that exists, when units is not 0 */
+    int64_t units;  /**< that it gets or loses by that */
 };
 /** existing: JSON of the item, or NULL. False and err (and the field) when it cannot be. */
 bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct fg_plan *plan,

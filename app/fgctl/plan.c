@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What has to be sent to turn an item as it is into the item as it is wanted: `item set` and
- * import. */
+/* What has to be sent to turn an item as it is into the item as it is wanted: import. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -48,13 +47,27 @@ static void drop_equal(json_t *body, const json_t *existing)
     }
 }
 
+/* The fields that the plan changes, as they are. */
+static json_t *seen_of(const struct fg_plan *plan, const json_t *existing)
+{
+    json_t *seen = json_object();
+
+    for (unsigned i = 0; i < FG_CONTROL_ITEM_FIELDS; i++)
+        if (json_object_get(plan->body, fg_control_item_fields[i].name) ||
+            (i == FG_CONTROL_ITEM_FIELD_total && plan->units))
+            json_object_set(seen, fg_control_item_fields[i].name,
+                            json_object_get(existing, answer_name(i)));
+    return seen;
+}
+
 static bool plan_units(const struct fg_values *values, const json_t *existing, struct fg_plan *plan,
                        struct fg_error *err)
 {
     int64_t total = json_integer_value(json_object_get(existing, "total"));
     int64_t available = json_integer_value(json_object_get(existing, "available"));
 
-    plan->units = (int64_t)values->number[FG_CONTROL_ITEM_FIELD_total] - total;
+    plan->total = values->number[FG_CONTROL_ITEM_FIELD_total];
+    plan->units = (int64_t)plan->total - total;
     if (plan->units < -available)
         return fg_fail(err,
                        "%" PRIu64 " cannot be reached: item %" PRIu64 " has %" PRId64
@@ -80,6 +93,7 @@ bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct
         json_object_del(plan->body, "item");
         json_object_del(plan->body, "total");
         drop_equal(plan->body, existing);
+        plan->seen = seen_of(plan, existing);
     }
     if (json_object_size(plan->body) == 0) {
         json_decref(plan->body);
@@ -88,42 +102,31 @@ bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct
     return true;
 }
 
-static int send_units(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply,
-                      struct fg_error *err)
+/* Decided by what was there: the daemon refuses it when that is no longer so. */
+static json_t *change_of(const struct fg_plan *plan)
 {
-    char path[64];
-    json_int_t units = plan->units > 0 ? plan->units : -plan->units;
+    json_t *change = plan->body ? json_copy(plan->body) : json_object();
 
-    snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", plan->item);
-    return fg_request_quiet(cli, "POST", path,
-                            json_pack("{s:I}", plan->units > 0 ? "add" : "remove", units), reply,
-                            err);
+    if (plan->units)
+        json_object_set_new(change, "total", json_integer((json_int_t)plan->total));
+    json_object_set(change, "if", plan->seen);
+    return change;
 }
 
 int fg_plan_run(struct fg_cli *cli, const struct fg_plan *plan, json_t **reply,
                 struct fg_error *err)
 {
-    int code = FG_EXIT_OK;
+    json_t *body;
     char path[64];
 
     *reply = NULL;
-    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, plan->item);
-    if (plan->create)
-        return fg_request_quiet(cli, "POST", "/v1/items", json_incref(plan->body), reply, err);
-    if (plan->body)
-        code = fg_request_quiet(cli, "PATCH", path, json_incref(plan->body), reply, err);
-    if (code == FG_EXIT_OK && plan->units) {
-        json_decref(*reply);
-        code = send_units(cli, plan, reply, err);
-        if (code != FG_EXIT_OK && plan->body) {
-            struct fg_error why = *err;
-
-            fg_fail(err, "the settings were changed, the units were not: %.400s", why.text);
-        }
-    } else if (!plan->body) {
-        code = fg_request_quiet(cli, "GET", path, NULL, reply, err);
+    if (plan->create) {
+        body = json_copy(plan->body);
+        json_object_set_new(body, "if", json_pack("{s:b}", "exists", 0));
+        return fg_request_quiet(cli, "POST", "/v1/items", body, reply, err);
     }
-    return code;
+    snprintf(path, sizeof(path), "/v1/items/%" PRIu64, plan->item);
+    return fg_request_quiet(cli, "PATCH", path, change_of(plan), reply, err);
 }
 
 void fg_plan_print(FILE *out, const struct fg_plan *plan)
@@ -143,5 +146,6 @@ void fg_plan_print(FILE *out, const struct fg_plan *plan)
 void fg_plan_free(struct fg_plan *plan)
 {
     json_decref(plan->body);
-    plan->body = NULL;
+    json_decref(plan->seen);
+    plan->body = plan->seen = NULL;
 }

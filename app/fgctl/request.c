@@ -10,6 +10,8 @@ static int exit_code(unsigned status)
         return FG_EXIT_CONNECT;
     if (status < 300)
         return FG_EXIT_OK;
+    if (status == 412)
+        return FG_EXIT_RACE;
     return status >= 500 ? FG_EXIT_UNAVAILABLE : FG_EXIT_REFUSED;
 }
 

@@ -67,6 +67,17 @@ static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_comma
     return outcome(fg_worker_mailbox_ask_all(&d->mailbox, command, &answer), &answer, err);
 }
 
+static bool up_to_date(void *ctx, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+
+    if (!fg_worker_mailbox_under_way(&d->mailbox) &&
+        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS))
+        return true;
+    return fg_fail(
+        err, "an earlier command is still under way, or the ledger lags; nothing was changed");
+}
+
 /* The ledger numbers items in the order of the log, and so do we: one creation at a time, ledger up
  * to date.
  */
@@ -76,12 +87,8 @@ static enum fg_control_result find_index(struct fg_daemon *d, uint64_t item,
 {
     const struct fg_ledger_item *found;
 
-    if (fg_worker_mailbox_under_way(&d->mailbox) ||
-        !fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS)) {
-        fg_fail(err,
-                "an earlier command is still under way, or the ledger lags; nothing was changed");
+    if (!up_to_date(d, err))
         return FG_CONTROL_UNAVAILABLE;
-    }
     pthread_mutex_lock(&d->follower.lock);
     found = fg_ledger_item(d->follower.ledger, item);
     *index = found ? found->index : fg_ledger_items(d->follower.ledger);
@@ -288,6 +295,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .measure = fg_measure,
                                       .alarms = alarms,
                                       .health = fg_health_check,
+                                      .up_to_date = up_to_date,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,

@@ -146,12 +146,18 @@ static void accepted_fields(char *text, size_t size)
 
 bool fg_control_body_item(struct fg_control_call *call, struct fg_control_item_values *values)
 {
+    return fg_control_object_item(call, call->body, values);
+}
+
+bool fg_control_object_item(struct fg_control_call *call, const json_t *object,
+                            struct fg_control_item_values *values)
+{
     const char *key;
     json_t *value;
     char text[72], range[256];
 
     memset(values, 0, sizeof(*values));
-    json_object_foreach (call->body, key, value) {
+    json_object_foreach ((json_t *)object, key, value) {
         unsigned index = fg_control_item_field_find(key);
 
         if (index == FG_CONTROL_ITEM_FIELDS) {

@@ -68,8 +68,11 @@ struct fg_control_item_values {
     uint64_t number[FG_CONTROL_ITEM_FIELDS];
     const char *name;
 };
-/** Both return false after an error in the call. */
+/** All return false after an error in the call. */
 bool fg_control_body_item(struct fg_control_call *call, struct fg_control_item_values *values);
+/** The same of an object in the body. */
+bool fg_control_object_item(struct fg_control_call *call, const json_t *object,
+                            struct fg_control_item_values *values);
 bool fg_control_body_number(struct fg_control_call *call, const char *field, const json_t *value,
                             uint64_t min, uint64_t max, uint64_t *number);
 

@@ -49,6 +49,8 @@ struct fg_control_daemon {
     /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a
      * reason is a warning. */
     int (*health)(void *ctx, char *reason);
+    /** False and err: a command is under way, or the ledger lags: what is read now may be old. */
+    bool (*up_to_date)(void *ctx, struct fg_error *err);
     /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when
      * durable and in force on all workers. */
     enum fg_control_result (*item_set)(void *ctx, const struct fg_control_item *item,

@@ -32,7 +32,7 @@ static bool same_settings(const struct fg_control_item *a, const struct fg_contr
 /* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
  * which an import that computes differences of totals relies on. */
 static void reply_settled(struct fg_control_call *call, unsigned code,
-                          const struct fg_control_item *settings, uint64_t total)
+                          const struct fg_control_item *settings, uint64_t total, bool changed)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     struct fg_ledger_item item = {0};
@@ -51,6 +51,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
                  : json_pack("{s:o}", "item", fg_json_id(settings->item));
     if (!settled)
         json_object_set_new(json, "lagging", json_true());
+    json_object_set_new(json, "changed", json_boolean(changed));
     fg_control_call_reply(call, code, json);
 }
 
@@ -63,6 +64,82 @@ static bool load_item(struct fg_control_call *call, struct fg_ledger_item *item)
     if (!fg_control_item_copy(call->control, number, item))
         return fg_control_call_fail(call, 404, NULL, "no item %" PRIu64, number);
     return true;
+}
+
+/* What is decided by the item as it is must see every change before. One thread changes items. */
+static bool load_fresh(struct fg_control_call *call, struct fg_ledger_item *item)
+{
+    struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_error err = {""};
+
+    if (!daemon->up_to_date(daemon->ctx, &err))
+        return fg_control_call_result(call, FG_CONTROL_UNAVAILABLE, &err);
+    return load_item(call, item);
+}
+
+static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
+{
+    switch (field) {
+    case FG_CONTROL_ITEM_FIELD_item:
+        return item->item;
+    case FG_CONTROL_ITEM_FIELD_total:
+        return item->total;
+    case FG_CONTROL_ITEM_FIELD_user_limit:
+        return item->user_limit;
+    case FG_CONTROL_ITEM_FIELD_order_max:
+        return item->order_max;
+    case FG_CONTROL_ITEM_FIELD_hold_ms:
+        return item->hold_ms;
+    case FG_CONTROL_ITEM_FIELD_opens:
+        return item->opens_ms;
+    case FG_CONTROL_ITEM_FIELD_closes:
+        return item->closes_ms;
+    case FG_CONTROL_ITEM_FIELD_paused:
+        return (item->flags & FG_ITEM_PAUSED) != 0;
+    }
+    FG_ASSERT(!"a field with a number");
+    return 0;
+}
+
+/* A condition that does not hold: somebody else was faster. */
+static bool lost_race(struct fg_control_call *call, const struct fg_ledger_item *item,
+                      unsigned field, const struct fg_control_item_values *wanted)
+{
+    const char *name = fg_control_item_fields[field].name;
+
+    if (field == FG_CONTROL_ITEM_FIELD_name)
+        return fg_control_call_fail(call, 412, name,
+                                    "item %" PRIu64 " was changed meanwhile: its name is \"%s\", "
+                                    "not \"%.32s\"; nothing was changed",
+                                    item->item, item->name, wanted->name);
+    return fg_control_call_fail(call, 412, name,
+                                "item %" PRIu64 " was changed meanwhile: its %s is %" PRIu64
+                                ", not %" PRIu64 "; nothing was changed",
+                                item->item, name, number_of(item, field), wanted->number[field]);
+}
+
+/* Takes "if" out of the body: fields of the item as the caller saw them. */
+static bool conditions_hold(struct fg_control_call *call, const struct fg_ledger_item *item)
+{
+    json_t *conditions = json_incref(json_object_get(call->body, "if"));
+    struct fg_control_item_values wanted;
+    bool hold = true;
+
+    if (!conditions)
+        return true;
+    json_object_del(call->body, "if");
+    if (!json_is_object(conditions))
+        hold = fg_control_call_fail(call, 400, "if", "if: must be an object of fields of the item");
+    hold = hold && fg_control_object_item(call, conditions, &wanted);
+    for (unsigned i = 0; hold && i < FG_CONTROL_ITEM_FIELDS; i++) {
+        if (!wanted.given[i])
+            continue;
+        if (i == FG_CONTROL_ITEM_FIELD_name ? strcmp(item->name, wanted.name) != 0
+                                            : number_of(item, i) != wanted.number[i])
+            hold = lost_race(call, item, i, &wanted);
+    }
+    json_decref(conditions);
+    return hold;
 }
 
 static bool item_set(struct fg_control_call *call, const struct fg_control_item *settings,
@@ -146,6 +223,27 @@ static void fail_half_created(struct fg_control_call *call, uint64_t item, uint6
                          unsure ? "look at its total first, then " : "", item);
 }
 
+/* Who knows that there is no such item says so by {"if": {"exists": false}}. */
+static bool may_create(struct fg_control_call *call)
+{
+    json_t *conditions = json_object_get(call->body, "if"),
+           *exists = json_object_get(conditions, "exists");
+    uint64_t number = 0;
+
+    if (!conditions)
+        return true;
+    if (json_object_size(conditions) != 1 || !json_is_false(exists))
+        return fg_control_call_fail(call, 400, "if", "if: must be {\"exists\": false}");
+    json_object_del(call->body, "if");
+    if (fg_json_id_read(json_object_get(call->body, "item"), &number) &&
+        fg_control_item_copy(call->control, number, &(struct fg_ledger_item){0}))
+        return fg_control_call_fail(
+            call, 412, "item",
+            "item %" PRIu64 " was created meanwhile: it exists already; nothing was changed",
+            number);
+    return true;
+}
+
 void fg_control_handle_item_create(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
@@ -157,7 +255,8 @@ void fg_control_handle_item_create(struct fg_control_call *call)
     struct fg_error err = {""};
     uint64_t total;
 
-    if (!fg_control_body_item(call, &values) || !merge(call, &values, &settings))
+    if (!may_create(call) || !fg_control_body_item(call, &values) ||
+        !merge(call, &values, &settings))
         return;
     if (!values.given[FG_CONTROL_ITEM_FIELD_item]) {
         fg_control_call_fail(call, 400, "item", "item: missing");
@@ -170,71 +269,116 @@ void fg_control_handle_item_create(struct fg_control_call *call)
     if (total)
         result = daemon->stock_add(daemon->ctx, settings.item, (int64_t)total, &err);
     if (result == FG_CONTROL_DONE)
-        reply_settled(call, 201, &settings, total);
+        reply_settled(call, 201, &settings, total, true);
     else
         fail_half_created(call, settings.item, total, result, &err);
 }
 
-void fg_control_handle_item_patch(struct fg_control_call *call)
+/* False after an error in the call: the units are not free. */
+static bool total_is_possible(struct fg_control_call *call, const struct fg_ledger_item *item,
+                              uint64_t total)
 {
-    struct fg_control_item settings;
-    struct fg_control_item_values values;
-    struct fg_ledger_item item;
-
-    if (!load_item(call, &item) || !fg_control_body_item(call, &values))
-        return;
-    settings_of(&item, &settings);
-    if (values.given[FG_CONTROL_ITEM_FIELD_item])
-        fg_control_call_fail(call, 400, "item", "item: an item keeps its number");
-    else if (values.given[FG_CONTROL_ITEM_FIELD_total])
-        fg_control_call_fail(call, 400, "total",
-                             "total: changed by POST /v1/items/%" PRIu64 "/stock only", item.item);
-    else if (json_object_size(call->body) == 0)
-        fg_control_call_fail(call, 400, NULL, "body: nothing to change");
-    else if (merge(call, &values, &settings) && item_set(call, &settings, true))
-        reply_settled(call, 200, &settings, item.total);
+    if (total >= item->total || item->total - total <= item->available)
+        return true;
+    return fg_control_call_fail(call, 409, "total",
+                                "total: %" PRIu64 " cannot be reached: item %" PRIu64
+                                " has %" PRIu64 " units, and only %" PRIu64
+                                " of them are free; nothing was changed",
+                                total, item->item, item->total, item->available);
 }
 
-static bool read_units(struct fg_control_call *call, int64_t *units)
+static bool set_total(struct fg_control_call *call, const struct fg_ledger_item *item,
+                      uint64_t total, bool settings_changed)
+{
+    struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_error err = {""}, why;
+    enum fg_control_result result;
+
+    if (total == item->total)
+        return true;
+    result =
+        daemon->stock_add(daemon->ctx, item->item, (int64_t)total - (int64_t)item->total, &err);
+    if (result != FG_CONTROL_DONE && settings_changed) {
+        why = err;
+        fg_fail(&err, "the settings were changed, the units were not: %.400s", why.text);
+    }
+    return fg_control_call_result(call, result, &err);
+}
+
+/* All that the body names is absolute; what is there already makes no record. */
+void fg_control_handle_item_patch(struct fg_control_call *call)
+{
+    struct fg_control_item before, settings;
+    struct fg_control_item_values values;
+    struct fg_ledger_item item;
+    uint64_t total;
+    bool changed;
+
+    if (!load_fresh(call, &item) || !conditions_hold(call, &item) ||
+        !fg_control_body_item(call, &values))
+        return;
+    settings_of(&item, &before);
+    settings = before;
+    total = values.given[FG_CONTROL_ITEM_FIELD_total] ? values.number[FG_CONTROL_ITEM_FIELD_total]
+                                                      : item.total;
+    if (values.given[FG_CONTROL_ITEM_FIELD_item]) {
+        fg_control_call_fail(call, 400, "item", "item: an item keeps its number");
+        return;
+    }
+    if (json_object_size(call->body) == 0) {
+        fg_control_call_fail(call, 400, NULL, "body: nothing to change");
+        return;
+    }
+    if (!merge(call, &values, &settings) || !total_is_possible(call, &item, total))
+        return;
+    changed = !same_settings(&before, &settings);
+    if ((!changed || item_set(call, &settings, true)) && set_total(call, &item, total, changed))
+        reply_settled(call, 200, &settings, total, changed || total != item.total);
+}
+
+static bool read_total(struct fg_control_call *call, const struct fg_ledger_item *item,
+                       uint64_t *total)
 {
     const char *key;
     json_t *value;
     uint64_t number = 0;
 
     if (json_object_size(call->body) != 1)
-        return fg_control_call_fail(call, 400, NULL,
-                                    "body: must be {\"add\": N} or {\"remove\": N}");
+        return fg_control_call_fail(
+            call, 400, NULL, "body: must be {\"add\": N}, {\"remove\": N} or {\"total\": N}");
     json_object_foreach (call->body, key, value) {
-        if (strcmp(key, "add") != 0 && strcmp(key, "remove") != 0)
-            return fg_control_call_fail(call, 400, key,
-                                        "unknown field \"%.64s\"; accepted: add, remove", key);
-        if (!fg_control_body_number(call, key, value, 1, FG_UNITS_MAX, &number))
+        bool add = strcmp(key, "add") == 0, absolute = strcmp(key, "total") == 0;
+
+        if (!add && !absolute && strcmp(key, "remove") != 0)
+            return fg_control_call_fail(
+                call, 400, key, "unknown field \"%.64s\"; accepted: add, remove, total", key);
+        if (!fg_control_body_number(call, key, value, absolute ? 0 : 1, FG_UNITS_MAX, &number))
             return false;
-        *units = key[0] == 'a' ? (int64_t)number : -(int64_t)number;
+        if (add && item->total + number > FG_UNITS_MAX)
+            return fg_control_call_fail(call, 409, "add",
+                                        "add: item %" PRIu64 " has %" PRIu64
+                                        " units; at most %d are possible",
+                                        item->item, item->total, FG_UNITS_MAX);
+        if (absolute || add) {
+            *total = absolute ? number : item->total + number;
+            return !absolute || total_is_possible(call, item, number);
+        }
+        *total = item->total - number; /* below 0 it wraps: the engine refuses */
     }
     return true;
 }
 
 void fg_control_handle_item_stock(struct fg_control_call *call)
 {
-    struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_control_item settings;
     struct fg_ledger_item item;
-    struct fg_error err = {""};
-    int64_t units = 0;
+    uint64_t total = 0;
 
-    if (!load_item(call, &item) || !read_units(call, &units))
-        return;
-    if (units > 0 && item.total + (uint64_t)units > FG_UNITS_MAX) {
-        fg_control_call_fail(call, 409, "add",
-                             "add: item %" PRIu64 " has %" PRIu64 " units; at most %d are possible",
-                             item.item, item.total, FG_UNITS_MAX);
-        return;
-    }
-    if (!fg_control_call_result(call, daemon->stock_add(daemon->ctx, item.item, units, &err), &err))
+    if (!load_fresh(call, &item) || !conditions_hold(call, &item) ||
+        !read_total(call, &item, &total) || !set_total(call, &item, total, false))
         return;
     settings_of(&item, &settings);
-    reply_settled(call, 200, &settings, item.total + (uint64_t)units);
+    reply_settled(call, 200, &settings, total, total != item.total);
 }
 
 /* Settings as they are, changed by one step. */
@@ -243,12 +387,12 @@ static void change(struct fg_control_call *call, void (*step)(struct fg_control_
     struct fg_control_item settings;
     struct fg_ledger_item item;
 
-    if (!load_item(call, &item))
+    if (!load_fresh(call, &item))
         return;
     settings_of(&item, &settings);
     step(&settings);
     if (item_set(call, &settings, true))
-        reply_settled(call, 200, &settings, item.total);
+        reply_settled(call, 200, &settings, item.total, true);
 }
 
 static void step_open(struct fg_control_item *settings)

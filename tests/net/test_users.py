@@ -275,6 +275,32 @@ def test_every_alarm_is_documented(lab):
     assert len(names) > 8 and sorted(names) == sorted(re.findall(r'^\| `([a-z]+)` \|', table, re.M)), names
 
 
+def test_two_operators_at_once(lab):
+    """`item set --total` and `item import` by two operators at the same time: never added up, and who lost is told"""
+    gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048})
+    gate.start()
+    sheet = os.path.join(lab.dir, 'items.csv')
+
+    def at_once(*words):
+        """Exit codes of two fgctl that run together."""
+        both = [lab.start(fgtest.program('fgctl'), '--socket', gate.socket, *words, name=f'fgctl{n}') for n in range(2)]
+        return sorted(process.wait(30) for process in both)
+
+    lost = 0
+    for number in range(1, 13):
+        gate.fgctl('item', 'add', number, '--total', 100)
+        assert at_once('item', 'set', str(number), '--total', '200') == [0, 0]
+        assert gate.get(f'/v1/items/{number}')['total'] == 200
+        with open(sheet, 'w', encoding='utf-8') as f:
+            f.write(f'item,total,order_max\n{number},300,7\n')
+        codes = at_once('item', 'import', sheet)
+        assert codes in ([0, 0], [0, 7]), codes
+        lost += codes[1] == 7
+        item = gate.get(f'/v1/items/{number}')
+        assert (item['total'], item['order_max']) == (300, 7), item
+    print(f'# {lost} of 12 imports lost their race, and said so')
+
+
 def test_memory_of_the_limits(lab):
     """--check prints what the limits need, and more for larger ones"""
     gate = lab.daemon(device='net_null0', settings=SMALL)

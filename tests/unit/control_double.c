@@ -150,6 +150,17 @@ static bool known(struct fg_double *d, uint64_t item, struct fg_ledger_item *cop
     return found != NULL;
 }
 
+static bool up_to_date(void *ctx, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    if (d->waiting_count)
+        catch_up(d);
+    pthread_mutex_unlock(&d->lock);
+    return !d->behind || fg_fail(err, "the ledger lags");
+}
+
 static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
                                        bool must_exist, struct fg_error *err)
 {
@@ -158,6 +169,10 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     struct fg_journal_record record = {.type = FG_REC_ITEM_SET, .item = item->item};
 
     d->item_calls++;
+    if (d->race)
+        fg_double_record(
+            d, (struct fg_journal_record){.type = FG_REC_STOCK, .item = d->race, .arg = 1});
+    d->race = 0;
     d->last_item = *item;
     d->last_must_exist = must_exist;
     if (d->refuse_item != FG_CONTROL_DONE) {
@@ -296,6 +311,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .measure = measure,
                                       .alarms = alarms,
                                       .health = health,
+                                      .up_to_date = up_to_date,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,

@@ -18,6 +18,9 @@ struct fg_double {
     unsigned waiting_count;
     unsigned lag; /**< how often the ledger is looked at before a change shows in it */
     unsigned countdown;
+    uint64_t
+        race;    /**< an item that another operator adds a unit to, before the next item changes */
+    bool behind; /**< it does not become up to date */
     uint64_t seq;
     struct fg_filter *filter; /**< NULL: off */
     struct fg_penalty *penalty;
