@@ -82,19 +82,3 @@ int fg_cmd_keys_reload(struct fg_cli *cli, const struct fg_args *args)
     json_decref(reply);
     return code;
 }
-
-int fg_cmd_log_snapshot(struct fg_cli *cli, const struct fg_args *args)
-{
-    json_t *reply;
-    int code = fg_request(cli, "POST", "/v1/log/snapshot", NULL, &reply);
-
-    if (code != FG_EXIT_OK)
-        return code;
-    if (cli->json)
-        fg_print_json(reply);
-    else
-        printf("snapshot of record %" JSON_INTEGER_FORMAT "\n",
-               json_integer_value(json_object_get(reply, "seq")));
-    json_decref(reply);
-    return code;
-}

@@ -84,6 +84,14 @@ static const char backend_help[] =
     "harm. Its user needs the right to make a schema in the database; the "
     "daemon's needs less (docs/postgres.md).\n";
 
+static const struct fg_option log_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [log]"},
+    {"dir", "FOLDER", "the folder, instead of [log] dir; without --config the rest is default"}};
+static const char log_help[] =
+    "It makes the folder when it is missing, and refuses one that holds a log. A daemon never\n"
+    "begins a new log by itself: it needs this, or `floodgate --new-log`.\n";
+
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -183,6 +191,8 @@ const struct fg_command fg_commands[] = {
     {"backend", "status", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_status,
      "version, cursor and lag of the tables in PostgreSQL", backend_help},
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
+    {"log", "init", "", 0, 0, OPTIONS(log_options), fg_cmd_log_init,
+     "begin a new log in an empty folder; the daemon need not run", log_help},
     {"log", "snapshot", "", 0, 0, NONE, fg_cmd_log_snapshot,
      "make a snapshot of the log, so that the next start is quick", NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash",

@@ -32,11 +32,6 @@ static bool check_cpus(const struct fg_config *c, struct fg_error *err)
     return fg_port_check_cpus(cpus, c->workers.count, err);
 }
 
-static bool check_log_folder(const struct fg_config *c, struct fg_error *err)
-{
-    return fg_folder_check(c->log.dir, true, err);
-}
-
 static bool check_list(enum fg_filter_list list, const char *path, const struct fg_config *c,
                        struct fg_error *err)
 {
@@ -91,6 +86,8 @@ static bool check_log(const struct fg_config *c, struct fg_error *err)
 {
     struct fg_stock_limits limits = fg_worker_options_of(c).limits;
 
+    if (!fg_journal_found(c->log.dir))
+        return true; /* a new log, or told elsewhere */
     return fg_stock_check_log(&limits, c->workers.count, c->log.dir, err);
 }
 
@@ -106,7 +103,6 @@ static const struct {
     {"filter", "block_file", check_block_file,
      WARNING | CHECK_ONLY}, /* the start tells what it left out */
     {"filter", "allow_file", check_allow_file, WARNING | CHECK_ONLY},
-    {"log", "dir", check_log_folder, 0},
     {"redis", "address", check_redis, 0},
     {"postgres", "conninfo", check_postgres, 0},
     {"kafka", "properties_file", check_kafka, 0},
@@ -133,21 +129,40 @@ static unsigned check_interfaces(const struct fg_config *c, fg_check_tell *tell,
     return problems;
 }
 
-unsigned fg_daemon_check(const struct fg_config *c, bool start, fg_check_tell *tell, void *ctx)
+static void tell_of(const struct fg_config *c, const char *section, const char *key, bool warning,
+                    const char *why, fg_check_tell *tell, void *ctx)
 {
-    unsigned problems = check_interfaces(c, tell, ctx);
+    char text[1200];
+
+    snprintf(text, sizeof(text), "%s:%u: [%s] %s: %s%s", c->path, fg_config_line(c, section, key),
+             section, key, warning ? "warning: " : "", why);
+    tell(ctx, warning, text);
+}
+
+/* The log itself: there when one is expected, and not there when a new one begins. */
+static unsigned check_log_folder(const struct fg_config *c, bool new_log, fg_check_tell *tell,
+                                 void *ctx)
+{
+    struct fg_error err = {""};
+
+    if (fg_folder_check(c->log.dir, true, &err) && fg_journal_wanted(c->log.dir, new_log, &err))
+        return 0;
+    tell_of(c, "log", "dir", false, err.text, tell, ctx);
+    return 1;
+}
+
+unsigned fg_daemon_check(const struct fg_config *c, bool start, bool new_log, fg_check_tell *tell,
+                         void *ctx)
+{
+    unsigned problems = check_interfaces(c, tell, ctx) + check_log_folder(c, new_log, tell, ctx);
 
     for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         bool warning = checks[i].flags & WARNING;
         struct fg_error err = {""};
-        char text[1200];
 
         if ((start && checks[i].flags & CHECK_ONLY) || checks[i].check(c, &err))
             continue;
-        snprintf(text, sizeof(text), "%s:%u: [%s] %s: %s%s", c->path,
-                 fg_config_line(c, checks[i].section, checks[i].key), checks[i].section,
-                 checks[i].key, warning ? "warning: " : "", err.text);
-        tell(ctx, warning, text);
+        tell_of(c, checks[i].section, checks[i].key, warning, err.text, tell, ctx);
         problems += !warning;
     }
     return problems;

@@ -9,8 +9,8 @@
 typedef void fg_check_tell(void *ctx, bool warning, const char *text);
 
 /** Returns how many problems would stop a start. start: leaves out what the start itself finds
- * anyway. */
-unsigned fg_daemon_check(const struct fg_config *config, bool start, fg_check_tell *tell,
-                         void *ctx);
+ * anyway. new_log: the start would begin a new log. */
+unsigned fg_daemon_check(const struct fg_config *config, bool start, bool new_log,
+                         fg_check_tell *tell, void *ctx);
 
 #endif

@@ -23,6 +23,7 @@
 
 struct fg_daemon {
     struct fg_config config;
+    bool new_log; /**< the start begins a new log; it was asked for */
     struct fg_clock clock;
 
     struct fg_filter *filter;

@@ -16,6 +16,7 @@ static bool in_memory(const struct fg_daemon *d)
 static bool open_log(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_journal_options options = {.dir = d->config.log.dir,
+                                         .begin = d->new_log,
                                          .segment_bytes = d->config.log.segment_bytes,
                                          .memory = in_memory(d),
                                          .retired = true,
@@ -23,6 +24,9 @@ static bool open_log(struct fg_daemon *d, struct fg_error *err)
                                          .now_ms = fg_clock_unix_ms()};
 
     d->journal = fg_journal_open(&options, err);
+    if (d->journal && d->new_log)
+        fg_diag(FG_DIAG_NOTICE, "log %s: a new log begins, id %016llx", d->config.log.dir,
+                (unsigned long long)fg_journal_appliance(d->journal));
     if (d->journal && fg_journal_cut_records(d->journal))
         fg_diag(FG_DIAG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
                 d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));

@@ -81,7 +81,7 @@ static void log_finding(void *ctx, bool warning, const char *text)
     fg_diag(warning ? FG_DIAG_WARNING : FG_DIAG_ERROR, "%s", text);
 }
 
-static int serve(const char *path, const char *program)
+static int serve(const char *path, const char *program, bool new_log)
 {
     struct fg_daemon *d = calloc(1, sizeof(*d));
     struct fg_error err = {0};
@@ -92,7 +92,8 @@ static int serve(const char *path, const char *program)
         fg_diag(FG_DIAG_ERROR, "%s", err.text);
         return 1;
     }
-    if (fg_daemon_check(&d->config, true, log_finding, NULL))
+    d->new_log = new_log;
+    if (fg_daemon_check(&d->config, true, new_log, log_finding, NULL))
         return 1;
     catch_signals();
     fg_diag(FG_DIAG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
@@ -124,13 +125,13 @@ static void print_finding(void *ctx, bool warning, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-static int check(const char *path)
+static int check(const char *path, bool new_log)
 {
     static struct fg_config config;
     struct fg_memory need;
 
     if (fg_config_check(&config, path, stderr) != 0 ||
-        fg_daemon_check(&config, false, print_finding, NULL))
+        fg_daemon_check(&config, false, new_log, print_finding, NULL))
         return 1;
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
@@ -145,9 +146,11 @@ static int check(const char *path)
 }
 
 static const char usage[] =
-    "usage: floodgate [--config FILE]\n"
+    "usage: floodgate [--config FILE] [--new-log]\n"
     "Sells stock out of order packets. Stops on SIGTERM; SIGHUP reloads the keys.\n\n"
     "  --config FILE      settings; default " CONFIG_PATH "\n"
+    "  --new-log          begin a new log in [log] dir, which must hold none; without it, a start\n"
+    "                     needs the log that is there\n"
     "  --check FILE       say what is wrong in FILE, or how much memory it needs\n"
     "  --describe-config  write a sample file with all settings, defaults and ranges\n"
     "  --version\n"
@@ -156,12 +159,14 @@ static const char usage[] =
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"new-log", no_argument, NULL, 'n'},
                                             {"check", required_argument, NULL, 'k'},
                                             {"describe-config", no_argument, NULL, 'd'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *config = CONFIG_PATH;
+    const char *config = CONFIG_PATH, *checked = NULL;
+    bool new_log = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -169,8 +174,12 @@ int main(int argc, char **argv)
         case 'c':
             config = optarg;
             break;
+        case 'n':
+            new_log = true;
+            break;
         case 'k':
-            return check(optarg);
+            checked = optarg;
+            break;
         case 'd':
             fg_config_describe(stdout);
             return 0;
@@ -189,6 +198,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "floodgate: unexpected argument %s\n%s", argv[optind], usage);
         return 2;
     }
+    if (checked)
+        return check(checked, new_log);
     fg_diag_open();
-    return serve(config, argv[0]);
+    return serve(config, argv[0], new_log);
 }

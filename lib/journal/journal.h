@@ -50,7 +50,9 @@ _Static_assert(sizeof(struct fg_journal_segment_header) == 64, "segment header l
 enum fg_journal_state { FG_JOURNAL_OK, FG_JOURNAL_FULL, FG_JOURNAL_FAILED };
 
 struct fg_journal_options {
-    const char *dir;        /**< created when missing, with its parents */
+    const char *dir;
+    bool begin; /**< makes dir, with its parents, and begins a new log in it: refused when there is a
+                     log. Otherwise a dir without a log is refused */
     uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
     bool retired; /**< a log that begins later than with record 1 is opened too: the caller has the
@@ -67,6 +69,15 @@ struct fg_journal; /**< the writing side */
  * failure. */
 struct fg_journal *fg_journal_open(const struct fg_journal_options *options, struct fg_error *err);
 void fg_journal_close(struct fg_journal *journal);
+
+/**
+ * Whether fg_journal_open() would take dir by what lies in it: no log to begin one, a log otherwise.
+ * Changes nothing. False and err. Any thread.
+ */
+bool fg_journal_wanted(const char *dir, bool begin, struct fg_error *err);
+
+/** Whether dir holds a log: a segment, that is. False also when it cannot be read. Any thread. */
+bool fg_journal_found(const char *dir);
 
 uint64_t fg_journal_appliance(const struct fg_journal *journal);
 uint64_t fg_journal_begin_seq(

@@ -16,16 +16,30 @@
 
 #define PREPARED_MAX (64ull << 20) /* of the first segment: the start waits for it */
 
-static bool open_dir(struct fg_journal *j, struct fg_error *err)
+static bool no_log(const char *dir, struct fg_error *err)
 {
-    bool made;
+    return fg_fail(err,
+                   "%.250s: no log here: is its volume mounted? A new log begins only when asked "
+                   "for: `floodgate --new-log`, or `fgctl log init`",
+                   dir);
+}
+
+static bool make_dir(const char *dir, bool *made, struct fg_error *err)
+{
+    if (!fg_folder_make_parents(dir, 0755, err))
+        return false;
+    *made = mkdir(dir, 0750) == 0;
+    return *made || errno == EEXIST ||
+           fg_fail(err, "%s: cannot create: %s", dir, strerror(errno));
+}
+
+static bool open_dir(struct fg_journal *j, bool begin, struct fg_error *err)
+{
+    bool made = false;
     int parent;
 
-    if (!fg_folder_make_parents(j->dir, 0755, err))
+    if (begin && !make_dir(j->dir, &made, err))
         return false;
-    made = mkdir(j->dir, 0750) == 0;
-    if (!made && errno != EEXIST)
-        return fg_fail(err, "%s: cannot create: %s", j->dir, strerror(errno));
     j->dir_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (j->dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", j->dir, strerror(errno));
@@ -215,12 +229,12 @@ static bool remove_leftovers(struct fg_journal *j, struct fg_error *err)
 }
 
 /* A directory with snapshots had a log. To begin a new one there would be to forget it. */
-static bool check_unused(struct fg_journal *j, struct fg_error *err)
+static bool check_unused(int dir_fd, const char *dir, struct fg_error *err)
 {
     uint64_t *seqs, newest;
     size_t count;
 
-    if (!fg_journal_file_list(j->dir_fd, j->dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
         return false;
     newest = count ? seqs[count - 1] : 0;
     free(seqs);
@@ -228,24 +242,56 @@ static bool check_unused(struct fg_journal *j, struct fg_error *err)
            fg_fail(err,
                    "%s: there is snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX
                    ", but no segment of its log: restore the segments, or move the snapshot away",
-                   j->dir, newest);
+                   dir, newest);
 }
 
-static bool open_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err)
+static bool judge_dir(int dir_fd, const char *dir, bool begin, struct fg_error *err)
+{
+    uint64_t *seqs = NULL;
+    size_t count = 0;
+
+    if (!fg_journal_file_list(dir_fd, dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+        return false;
+    free(seqs);
+    if (count == 0)
+        return check_unused(dir_fd, dir, err) && (begin || no_log(dir, err));
+    return !begin || fg_fail(err,
+                             "%s: there is a log already: start without --new-log, or move the "
+                             "directory away first",
+                             dir);
+}
+
+bool fg_journal_wanted(const char *dir, bool begin, struct fg_error *err)
+{
+    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok;
+
+    if (dir_fd < 0 && errno == ENOENT)
+        return begin || no_log(dir, err);
+    if (dir_fd < 0)
+        return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
+    ok = judge_dir(dir_fd, dir, begin, err);
+    close(dir_fd);
+    return ok;
+}
+
+static bool open_log(struct fg_journal *j, const struct fg_journal_options *options,
+                     struct fg_error *err)
 {
     uint64_t *seqs = NULL;
     size_t count = 0;
     bool ok;
 
-    if (!open_dir(j, err) || !lock_dir(j, err))
+    /* judged before anything is made or locked: a folder that is not the log's stays as it is */
+    if (!fg_journal_wanted(j->dir, options->begin, err) || !open_dir(j, options->begin, err) ||
+        !lock_dir(j, err) || !judge_dir(j->dir_fd, j->dir, options->begin, err) ||
+        !remove_leftovers(j, err))
         return false;
-    if (!remove_leftovers(j, err) ||
-        !fg_journal_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (options->begin)
+        return create_log(j, options->now_ms, err);
+    if (!fg_journal_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
-    if (count == 0)
-        ok = check_unused(j, err) && create_log(j, now_ms, err);
-    else
-        ok = check_segments(j, seqs, count, err) && recover_tail(j, err);
+    ok = check_segments(j, seqs, count, err) && recover_tail(j, err);
     free(seqs);
     return ok;
 }
@@ -286,7 +332,7 @@ struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
     j->retired = options->retired;
     j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;
     j->prepares = options->prepare_ms && !options->memory;
-    if (open_log(j, options->now_ms, err)) {
+    if (open_log(j, options, err)) {
         if (j->prepares)
             j->spare =
                 fg_journal_spare_start(&j->ops, j->dir_fd, j->segment_bytes, options->prepare_ms);

@@ -66,6 +66,11 @@ bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct
     return ok;
 }
 
+bool fg_journal_found(const char *dir)
+{
+    return fg_journal_first_seq(dir, NULL) > 0;
+}
+
 uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err)
 {
     struct log_files l;

@@ -152,6 +152,7 @@ int main(int argc, char **argv)
         die("usage: log_maker LOG_DIR [SEGMENT_BYTES] < LINES");
     options.dir = argv[1];
     options.segment_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : FG_SEGMENT_BYTES_MIN;
+    options.begin = !fg_journal_found(options.dir);
     journal = fg_journal_open(&options, &err);
     if (!journal)
         die(err.text);

@@ -468,6 +468,9 @@ static void obey(const char *line)
     } else if (sscanf(line, "status %u", &a) == 1) {
         print_status(a);
         return;
+    } else if (sscanf(line, "adopt %u", &a) == 1) {
+        if (a >= SLOTS || !sinks[a] || !fg_sink_adopt(sinks[a], &err))
+            die("no such sink, or it does not refuse");
     } else if (sscanf(line, "stop %u %u", &a, &b) == 2) {
         stop_sink(a, b);
         return;

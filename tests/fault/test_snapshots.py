@@ -141,7 +141,7 @@ def test_snapshots_and_segments_of_another_log(lab):
     mine.gate.stop()
     foreign = snapshots(mine)[0]
     shutil.move(mine.gate.log_dir, other)
-    mine.gate.start()
+    mine.gate.start(new_log=True)
     mine.open_items(70, 1)
     mine.gate.fgctl('log', 'snapshot')
     mine.gate.stop()

@@ -57,6 +57,7 @@ static struct fg_journal *open_writer(struct fg_error *err)
     struct fg_journal_options options = {
         .dir = dir, .segment_bytes = SEGMENT, .memory = true, .now_ms = 1};
 
+    options.begin = !fg_journal_found(dir);
     return fg_journal_open(&options, err);
 }
 

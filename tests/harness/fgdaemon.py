@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: the appliance and its tools. See fgtest.py."""
 
+import glob
 import http.client
 import json
 import os
@@ -44,11 +45,13 @@ class Daemon:
 
     Give `interface` (AF_XDP) or `device` (any other DPDK port), or `ports`: {NAME: {setting:
     value}}. `settings`: {'workers.count': 2} over the Lab's choices; a value None removes a
-    setting. Log, keys, lists and configuration stay over kill(), stop() and start().
+    setting. Log, keys, lists and configuration stay over kill(), stop() and start(). The first
+    start begins a new log; later ones need it.
     """
 
     def __init__(self, lab, ns=None, interface=None, device=None, ports=None, settings=None, redis=None):
         self.lab, self.ns, self.process, self.starts = lab, ns, None, 0
+        self.log_begun = False
         self.dir = lab.unique('gate')
         os.mkdir(self.dir)
         self.tag = f'{lab.tag}-{os.path.basename(self.dir)}'.replace('.', '_')  # a bpffs takes no dot
@@ -84,23 +87,31 @@ class Daemon:
                 f.write(f'[{section}]\n')
                 f.writelines(f'{k} = {v}\n' for k, v in values.items() if v is not None)
 
-    def check(self):
+    def new_log(self, wanted=None):
+        """The words by which the next start begins a new log: as wanted, or while this daemon never
+        had one."""
+        if not self.log_begun:
+            self.log_begun = bool(glob.glob(os.path.join(self.settings.get('log.dir') or '', '*.fgj')))
+        return ['--new-log'] if (not self.log_begun if wanted is None else wanted) else []
+
+    def check(self, new_log=None):
         """(exit code, output) of floodgate --check, run where the daemon would run."""
         enter = self.ns.enter() if self.ns else []
-        done = subprocess.run([*enter, program('floodgate'), '--check', self.config], capture_output=True, text=True,
-                              timeout=30)
+        done = subprocess.run([*enter, program('floodgate'), *self.new_log(new_log), '--check', self.config],
+                              capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout + done.stderr
 
-    def start(self, seconds=60, ready=True, wrapper=()):
+    def start(self, seconds=60, ready=True, wrapper=(), new_log=None):
         """Starts it, and waits until /healthz says that it is. wrapper: a command in front of it.
         """
         if self.running():
             raise RuntimeError('the daemon runs already')
-        self.process = Process(self.lab, [*wrapper, program('floodgate'), '--config', self.config], ns=self.ns,
-                               name=f'floodgate{self.starts}')
+        argv = [program('floodgate'), *self.new_log(new_log), '--config', self.config]
+        self.process = Process(self.lab, [*wrapper, *argv], ns=self.ns, name=f'floodgate{self.starts}')
         self.starts += 1
         if ready:
             wait_until(self._ready, seconds, 'the daemon is ready')
+            self.new_log()
         return self
 
     def _ready(self):
@@ -122,6 +133,7 @@ class Daemon:
 
     def stop(self, seconds=30):
         """SIGTERM; returns the exit code, which must be 0."""
+        self.new_log()
         code = self.process.terminate(seconds)
         if code != 0:
             raise AssertionError(f'the daemon ended with {code} after SIGTERM:\n{self.output()[-4000:]}')
@@ -129,6 +141,7 @@ class Daemon:
 
     def kill(self):
         """kill -9."""
+        self.new_log()
         return self.process.kill()
 
     def killed(self):

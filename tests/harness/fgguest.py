@@ -33,7 +33,7 @@ for d in DEVICES; do
     echo vfio-pci >/sys/bus/pci/devices/$d/driver_override
     echo $d >/sys/bus/pci/drivers_probe
 done
-floodgate --config /etc/floodgate/floodgate.conf &
+floodgate --new-log --config /etc/floodgate/floodgate.conf &
 pid=$!
 for i in $(seq 60); do
     sleep 1

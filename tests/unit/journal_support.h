@@ -60,6 +60,7 @@ static inline struct fg_journal *open_at(const char *dir, struct fg_error *err)
 {
     struct fg_journal_options o = {.dir = dir, .segment_bytes = SEGMENT, .now_ms = 1700000000000};
 
+    o.begin = !fg_journal_found(dir);
     return fg_journal_open(&o, err);
 }
 

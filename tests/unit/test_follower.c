@@ -87,6 +87,7 @@ static void open_log(void)
     struct fg_journal_options o = {
         .dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
 
+    o.begin = !fg_journal_found(log_dir);
     w.journal = fg_journal_open(&o, &err);
     if (!w.journal)
         fail_msg("%s", err.text);

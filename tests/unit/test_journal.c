@@ -103,7 +103,8 @@ static void segment_size_may_change_between_runs(void **state)
 static void memory_mode_writes_the_same_log_and_calls_nothing_durable(void **state)
 {
     struct fg_error err = {""};
-    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .memory = true};
+    struct fg_journal_options o = {
+        .dir = log_dir, .begin = true, .segment_bytes = SEGMENT, .memory = true};
     struct fg_journal *j = fg_journal_open(&o, &err);
 
     for (uint64_t c = 1; c <= 5; c++)
@@ -166,11 +167,48 @@ static void a_second_writer_is_refused_and_told_by_whom(void **state)
     fg_journal_close(j);
 }
 
+static void a_new_log_begins_only_when_asked_for(void **state)
+{
+    struct fg_error err = {""};
+    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT};
+    struct fg_journal *j;
+    uint64_t id;
+
+    for (int made = 0; made < 2; made++) { /* a missing folder, and the mount point of a volume */
+        assert_null(fg_journal_open(&o, &err));
+        assert_non_null(strstr(err.text, log_dir));
+        assert_non_null(strstr(err.text, "volume mounted"));
+        assert_non_null(strstr(err.text, "--new-log"));
+        assert_non_null(strstr(err.text, "fgctl log init"));
+        assert_int_equal(access(in_log("lock"), F_OK), -1); /* nothing was left there */
+        assert_false(fg_journal_found(log_dir));
+        assert_false(fg_journal_wanted(log_dir, false, &err));
+        assert_true(fg_journal_wanted(log_dir, true, &err));
+        if (!made)
+            assert_int_equal(mkdir(log_dir, 0700), 0);
+    }
+    o.begin = true;
+    j = fg_journal_open(&o, &err);
+    assert_non_null(j);
+    id = fg_journal_appliance(j);
+    assert_true(commit_n(j, 3, 1));
+    fg_journal_close(j);
+    assert_null(fg_journal_open(&o, &err)); /* asked for twice: the first log stays */
+    assert_non_null(strstr(err.text, "there is a log already"));
+    assert_false(fg_journal_wanted(log_dir, true, &err));
+    o.begin = false;
+    j = fg_journal_open(&o, &err);
+    assert_non_null(j);
+    assert_int_equal(fg_journal_appliance(j), id);
+    assert_int_equal(fg_journal_last_seq(j), 4);
+    fg_journal_close(j);
+}
+
 static void bad_options_are_refused(void **state)
 {
     static const uint64_t sizes[] = {1, 64, SEGMENT - 64, SEGMENT + 1, FG_SEGMENT_BYTES_MAX + 64};
     struct fg_error err;
-    struct fg_journal_options o = {.dir = log_dir};
+    struct fg_journal_options o = {.dir = log_dir, .begin = true};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         o.segment_bytes = sizes[i];
@@ -709,6 +747,7 @@ int main(void)
         T(memory_mode_writes_the_same_log_and_calls_nothing_durable),
         T(a_reader_starts_anywhere_and_stops_at_the_limit),
         T(a_second_writer_is_refused_and_told_by_whom),
+        T(a_new_log_begins_only_when_asked_for),
         T(bad_options_are_refused),
         T(a_last_commit_torn_at_any_byte_is_cut),
         T(a_last_commit_damaged_at_any_byte_is_cut),

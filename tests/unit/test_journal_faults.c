@@ -14,6 +14,7 @@ static struct fg_journal *open_on_disk(struct fg_error *err)
 {
     struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .now_ms = 1};
 
+    o.begin = !fg_journal_found(log_dir);
     return fg_journal_open_on(&disk_ops, &o, err);
 }
 

@@ -56,6 +56,7 @@ static struct fg_journal *open_prepared(uint64_t segment_bytes, unsigned prepare
     struct fg_error err = {""};
     struct fg_journal *j;
 
+    o.begin = !fg_journal_found(log_dir);
     memset(calls, 0, sizeof(calls));
     writer = pthread_self();
     ops.create = create;

@@ -45,7 +45,8 @@ static int worker_mode(enum fg_journal_state state, bool stopping)
 static int start(void **state)
 {
     struct fg_journal_file_ops ops = fg_journal_file_system;
-    struct fg_journal_options o = {.dir = log_dir, .segment_bytes = SEGMENT, .now_ms = 1};
+    struct fg_journal_options o = {
+        .dir = log_dir, .begin = true, .segment_bytes = SEGMENT, .now_ms = 1};
     struct fg_journal_thread_options t = {
         .records = w.rings, .workers = WORKERS, .clock = started_clock(), .mode = worker_mode};
     struct fg_error err;

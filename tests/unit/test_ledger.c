@@ -584,7 +584,7 @@ static void snapshot_is_quick(const struct fg_ledger *l, uint64_t orders)
 static void replay_is_quick(void **state)
 {
     const char *want = getenv("FG_LEDGER_ORDERS");
-    struct fg_journal_options o = {.dir = log_dir, .memory = true};
+    struct fg_journal_options o = {.dir = log_dir, .begin = true, .memory = true};
     uint64_t orders = want ? strtoull(want, NULL, 10) : 0;
     struct fg_journal *j;
     struct fg_ledger *l;

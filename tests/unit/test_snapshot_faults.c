@@ -17,6 +17,7 @@ static struct fg_journal *open_retired(void)
     struct fg_journal_options o = {
         .dir = log_dir, .segment_bytes = SEGMENT, .retired = true, .now_ms = 1};
 
+    o.begin = !fg_journal_found(log_dir);
     return fg_journal_open_on(&disk_ops, &o, &err);
 }
 

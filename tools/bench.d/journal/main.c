@@ -133,7 +133,7 @@ static void through_journal(struct run *r, const char *dir, unsigned flight, uns
                             unsigned n, double out[FIGURES][RUNS_MAX])
 {
     struct fg_journal_options options = {
-        .dir = dir, .prepare_ms = 1000, .now_ms = 1}; /* as the daemon */
+        .dir = dir, .begin = true, .prepare_ms = 1000, .now_ms = 1}; /* as the daemon */
     uint64_t pushed = 0, acknowledged = 0, begin, end;
     struct fg_error err;
     pthread_t thread;

@@ -66,7 +66,8 @@ static void end_order(uint64_t number)
 
 void make_log(const char *dir, uint64_t orders)
 {
-    struct fg_journal_options options = {.dir = dir, .memory = true, .now_ms = T0_MS};
+    struct fg_journal_options options = {
+        .dir = dir, .begin = true, .memory = true, .now_ms = T0_MS};
     struct fg_error err;
 
     journal = fg_journal_open(&options, &err);
