@@ -54,8 +54,7 @@ static int begin_log(struct fg_cli *cli, const struct fg_journal_options *option
         return FG_EXIT_REFUSED;
     }
     if (cli->json)
-        printf("{\"log_id\": \"%016llx\"}\n",
-               (unsigned long long)fg_journal_appliance(journal));
+        printf("{\"log_id\": \"%016llx\"}\n", (unsigned long long)fg_journal_appliance(journal));
     else
         printf("%s: a new log, id %016llx\n", options->dir,
                (unsigned long long)fg_journal_appliance(journal));
@@ -79,5 +78,41 @@ int fg_cmd_log_init(struct fg_cli *cli, const struct fg_args *args)
     if (config)
         explicit_bzero(config, sizeof(*config)); /* passwords */
     free(config);
+    return code;
+}
+
+int fg_cmd_log_accept(struct fg_cli *cli, const struct fg_args *args)
+{
+    json_t *reply;
+    int code = fg_request(cli, "POST", "/v1/log/accept", NULL, &reply);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        printf("accepted until the next restart: it sells from this log\n");
+    json_decref(reply);
+    return code;
+}
+
+int fg_cmd_sink_adopt(struct fg_cli *cli, const struct fg_args *args)
+{
+    char path[96];
+    json_t *reply;
+    int code;
+
+    if (strlen(args->positions[0]) > 32 || strpbrk(args->positions[0], "/?%"))
+        return fg_usage_error("sink '%.40s'; accepted: redis, postgres, kafka", args->positions[0]);
+    snprintf(path, sizeof(path), "/v1/sinks/%s/adopt", args->positions[0]);
+    code = fg_request(cli, "POST", path, NULL, &reply);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        printf("sink %s begins anew with this log; `fgctl status` shows how far it is\n",
+               args->positions[0]);
+    json_decref(reply);
     return code;
 }

@@ -92,6 +92,13 @@ static const char log_help[] =
     "It makes the folder when it is missing, and refuses one that holds a log. A daemon never\n"
     "begins a new log by itself: it needs this, or `floodgate --new-log`.\n";
 
+static const char accept_help[] =
+    "An appliance whose log is an older copy sells nothing: what it lacks was sold already. Only\n"
+    "when the right log is lost is this the way on (docs/log.md).\n";
+static const char adopt_help[] = "NAME is redis, postgres or kafka. What the sink holds is "
+                                 "discarded, and written anew from the\n"
+                                 "log (docs/log.md).\n";
+
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -193,8 +200,12 @@ const struct fg_command fg_commands[] = {
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
     {"log", "init", "", 0, 0, OPTIONS(log_options), fg_cmd_log_init,
      "begin a new log in an empty folder; the daemon need not run", log_help},
+    {"log", "accept", "", 0, 0, NONE, fg_cmd_log_accept,
+     "sell from this log although a sink knows later records, until the next restart", accept_help},
     {"log", "snapshot", "", 0, 0, NONE, fg_cmd_log_snapshot,
      "make a snapshot of the log, so that the next start is quick", NULL},
+    {"sink", "adopt", "NAME", 1, 1, NONE, fg_cmd_sink_adopt,
+     "let a sink that refuses begin anew with this log", adopt_help},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash",
      NULL},
 };

@@ -189,6 +189,8 @@ int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_keys_reload(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_log_accept(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_sink_adopt(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_log_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_log_snapshot(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_item_add(struct fg_cli *cli, const struct fg_args *args);

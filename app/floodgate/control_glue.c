@@ -283,6 +283,28 @@ static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_e
     return ok ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
 }
 
+static enum fg_control_result log_accept(void *ctx, struct fg_error *err)
+{
+    return fg_behind_accept(ctx, err);
+}
+
+static enum fg_control_result sink_adopt(void *ctx, const char *name, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+
+    for (unsigned i = 0; i < d->sinks_count; i++) {
+        if (strcmp(fg_sink_name(d->sinks[i]), name) != 0)
+            continue;
+        if (!fg_sink_adopt(d->sinks[i], err))
+            return FG_CONTROL_CONFLICT;
+        fg_diag(FG_DIAG_NOTICE, "sink %s: begins anew with this log, as the operator decided",
+                name);
+        return FG_CONTROL_DONE;
+    }
+    fg_fail(err, "no sink '%.40s' is configured", name);
+    return FG_CONTROL_NOT_FOUND;
+}
+
 static json_t *alarms(void *ctx)
 {
     return fg_health_alarms_json(ctx);
@@ -292,6 +314,8 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
 {
     return (struct fg_control_daemon){.ctx = d,
                                       .log_snapshot = log_snapshot,
+                                      .log_accept = log_accept,
+                                      .sink_adopt = sink_adopt,
                                       .measure = fg_measure,
                                       .alarms = alarms,
                                       .health = fg_health_check,

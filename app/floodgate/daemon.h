@@ -39,7 +39,9 @@ struct fg_daemon {
     struct fg_journal *journal;
     struct fg_journal_thread journal_thread;
     struct fg_worker_group workers;
-    _Atomic bool log_gone; /**< somebody removed or moved the log's files */
+    _Atomic bool log_gone;        /**< somebody removed or moved the log's files */
+    _Atomic bool behind;          /**< a sink knows later records than the log: nothing is sold */
+    _Atomic bool behind_accepted; /**< the operator decided to sell all the same */
     struct fg_ledger_follower follower;
     struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
     unsigned sinks_count;
@@ -108,6 +110,12 @@ void fg_supervise(struct fg_daemon *d);
 /** No engine waits for anything and all records are durable; replies may still be between two
  * workers. */
 bool fg_all_quiet(struct fg_daemon *d);
+
+/* behind.c */
+void fg_behind_poll(struct fg_daemon *d); /**< main thread, every 100 ms */
+void fg_behind_wait(struct fg_daemon *d); /**< at the start, until each sink has told */
+/** Control thread: sells although a sink knows later records. */
+enum fg_control_result fg_behind_accept(struct fg_daemon *d, struct fg_error *err);
 
 /* postgres.c */
 bool fg_sinks_start_postgres(struct fg_daemon *d, struct fg_error *err);

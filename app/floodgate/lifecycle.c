@@ -90,8 +90,10 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
-    return fg_log_start_writing(d, err) && start_sinks(d, err) &&
-           fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&
+    if (!fg_log_start_writing(d, err) || !start_sinks(d, err))
+        return false;
+    fg_behind_wait(d);
+    return fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&
            fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
            fg_inbound_open(d, err) && start_control(d, err) && start_viewer(d, err);
 }

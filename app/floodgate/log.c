@@ -93,7 +93,7 @@ static int worker_mode(enum fg_journal_state state, bool stopping)
 {
     if (state == FG_JOURNAL_FAILED)
         return FG_STOCK_FAILED;
-    if (stopping)
+    if (stopping || state == FG_JOURNAL_GONE)
         return FG_STOCK_STOPPING;
     return state == FG_JOURNAL_FULL ? FG_STOCK_NO_SPACE : FG_STOCK_RUNNING;
 }

@@ -23,6 +23,7 @@ bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err)
 bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_inbound_options o = {.redis = d->config.redis,
+                                   .journal_dir = d->config.log.dir,
                                    .appliance = fg_journal_appliance(d->journal),
                                    .durable_seq = &d->journal_thread.committer.durable_seq,
                                    .workers = d->config.workers.count};

@@ -2,8 +2,10 @@
 /* How the daemon is: its state, and health for whoever restarts or replaces it. */
 #include "daemon.h"
 
-static const char *const journal_states[] = {
-    [FG_JOURNAL_OK] = "ok", [FG_JOURNAL_FULL] = "full", [FG_JOURNAL_FAILED] = "failed"};
+static const char *const journal_states[] = {[FG_JOURNAL_OK] = "ok",
+                                             [FG_JOURNAL_FULL] = "full",
+                                             [FG_JOURNAL_FAILED] = "failed",
+                                             [FG_JOURNAL_GONE] = "gone"};
 
 const char *fg_log_state_name(int state)
 {

@@ -35,6 +35,7 @@ void fg_supervise(struct fg_daemon *d)
     fg_port_links_poll(&d->ports);
     fg_port_own_poll(d->own, d->filter);
     fg_penalty_box_poll(d, now_ms);
+    fg_behind_poll(d);
     fg_health_poll(d, now_ms);
 }
 

@@ -17,6 +17,7 @@
 #define FG_CONFIG_SETTINGS_MAX 128 /* rows of the table of settings */
 
 enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
+enum fg_journal_behind { FG_BEHIND_STOP, FG_BEHIND_SELL };
 
 struct fg_filter_rate_options { /* of one class of packets; 0 packets/s = no limit */
     uint32_t rate;
@@ -55,6 +56,7 @@ struct fg_config {
     struct {                           /* [log] */
         char dir[512];
         enum fg_journal_durability durability;
+        enum fg_journal_behind behind; /**< when a sink knows records that the log lacks */
         uint64_t segment_bytes;
         unsigned batch_max;
         uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */

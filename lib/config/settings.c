@@ -8,6 +8,7 @@
 
 static const char *const penalty_names[] = {"off", "proven", "suspected", NULL};
 static const char *const idle_names[] = {"spin", "yield", "sleep", NULL};
+static const char *const behind_names[] = {"stop", "sell", NULL};
 static const char *const durability_names[] = {"disk", "memory", NULL};
 
 #define PORT(field)                                                                                \
@@ -134,9 +135,11 @@ const struct fg_config_setting fg_config_settings[] = {
      "offences within 10 s that nginx reported, that block their source; 0 = never"},
 
     {"log", "dir", FG_KIND_PATH, 0, GLOBAL(log.dir), "/var/lib/floodgate/log", 1, TEXT_MAX, NULL, NULL,
-     "folder of the log; made when missing"},
+     "folder of the log; made only with a new log (floodgate --new-log, fgctl log init)"},
     {"log", "durability", FG_KIND_ENUM, 0, GLOBAL(log.durability), "disk", 0, 0, durability_names, NULL,
      "when an order is acknowledged: when it is on disk, or (benchmarks only) when it is in memory"},
+    {"log", "behind", FG_KIND_ENUM, 0, GLOBAL(log.behind), "stop", 0, 0, behind_names, NULL,
+     "when a sink knows later records than the log, which is an older copy then: stop selling, or sell"},
     {"log", "segment_bytes", FG_KIND_SIZE, 0, GLOBAL(log.segment_bytes), "64m", FG_SEGMENT_BYTES_MIN,
      FG_SEGMENT_BYTES_MAX, NULL, NULL, "size of one file of the log, a multiple of 64 bytes"},
     {"log", "batch_max", FG_KIND_NUMBER, 0, GLOBAL(log.batch_max), "8192", 1, 65536, NULL, NULL,

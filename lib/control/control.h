@@ -78,6 +78,12 @@ struct fg_control_daemon {
     /** Makes a snapshot of the log, unless nothing happened since the last one, whose sequence is
      * in *seq. */
     enum fg_control_result (*log_snapshot)(void *ctx, uint64_t *seq, struct fg_error *err);
+    /** Sells from this log although a sink knows later records; until the end of the process.
+     * CONFLICT when no sink does. */
+    enum fg_control_result (*log_accept)(void *ctx, struct fg_error *err);
+    /** Lets a sink that refuses begin anew with this log. NOT_FOUND, CONFLICT when it does not
+     * refuse. */
+    enum fg_control_result (*sink_adopt)(void *ctx, const char *name, struct fg_error *err);
 };
 
 struct fg_control;

@@ -72,6 +72,10 @@ const struct fg_control_route fg_control_routes[] = {
      "release a source from the penalty box"},
     {"POST", "/v1/keys/reload", fg_control_handle_keys_reload, 0, "read the key file again"},
     {"POST", "/v1/log/snapshot", fg_control_handle_log_snapshot, 0, "make a snapshot of the log"},
+    {"POST", "/v1/log/accept", fg_control_handle_log_accept, 0,
+     "sell from this log although a sink knows later records"},
+    {"POST", "/v1/sinks/SINK/adopt", fg_control_handle_sink_adopt, 0,
+     "let a sink that refuses begin anew with this log"},
     {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
     {"GET", "/metrics", fg_control_handle_metrics, 0, "Prometheus text format"},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Health, keys, snapshots. */
+/* Health, keys, snapshots, decisions over log and sinks. */
 #include <string.h>
 
 #include "control/system.h"
@@ -36,4 +36,23 @@ void fg_control_handle_log_snapshot(struct fg_control_call *call)
     if (fg_control_call_result(
             call, call->control->daemon.log_snapshot(call->control->daemon.ctx, &seq, &err), &err))
         fg_control_call_reply(call, 200, json_pack("{s:I}", "seq", (json_int_t)seq));
+}
+
+void fg_control_handle_log_accept(struct fg_control_call *call)
+{
+    struct fg_error err = {""};
+
+    if (fg_control_call_result(
+            call, call->control->daemon.log_accept(call->control->daemon.ctx, &err), &err))
+        fg_control_call_reply(call, 200, json_pack("{s:b}", "accepted", 1));
+}
+
+void fg_control_handle_sink_adopt(struct fg_control_call *call)
+{
+    const struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_error err = {""};
+
+    if (fg_control_call_result(call, daemon->sink_adopt(daemon->ctx, call->args[0], &err), &err))
+        fg_control_call_reply(call, 202,
+                              json_pack("{s:s, s:b}", "sink", call->args[0], "adopting", 1));
 }

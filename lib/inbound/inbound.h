@@ -35,6 +35,7 @@ _Static_assert(sizeof(struct fg_inbound_command) == FG_RING_SLOT, "an operation 
 struct fg_inbound_options {
     struct fg_redis_options redis;
     uint64_t appliance; /**< id of the log: commands beside another one's keys are not touched */
+    const char *journal_dir; /**< must outlive it */
     const _Atomic uint64_t *durable_seq;
     unsigned workers;
     struct fg_ring *operations[FG_WORKERS_MAX]; /**< this thread produces */

@@ -4,6 +4,7 @@
 
 #include "inbound/internal.h"
 #include "redis/keys.h"
+#include "sink/cursor.h"
 
 #define BLOCK_MS       200 /* of a read while nothing is under way: a stop waits for it */
 #define POLL_MS        1   /* between looks at the workers' answers */
@@ -67,25 +68,30 @@ static bool fail_refused(struct fg_error *err, bool *refused, const char *text)
  * would answer that the orders are unknown, and they would be refunded. */
 static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *err)
 {
-    uint64_t last = atomic_load_explicit(s->options.durable_seq, memory_order_acquire);
+    struct fg_sink_log log = {
+        .dir = s->options.journal_dir,
+        .id = s->options.appliance,
+        .durable = atomic_load_explicit(s->options.durable_seq, memory_order_acquire)};
     struct fg_redis_answer answer;
-    bool ok = ask(s, 4, (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ},
-                  &answer, err);
+    bool ok =
+        ask(s, 5,
+            (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ, FG_CURSOR_CRC},
+            &answer, err);
 
     if (ok && answer.error[0])
         ok = fail_refused(err, refused, answer.error);
-    ok = ok && fg_redis_reply_texts_or_nil(answer.last[0], "the cursor", 2, err);
+    ok = ok && fg_redis_reply_texts_or_nil(answer.last[0], "the cursor", 3, err);
     if (ok) {
-        uint64_t owner = 0, seq = 0;
+        struct fg_sink_cursor cursor = {.found = false};
+        uint64_t crc = 0;
 
-        fg_redis_reply_number(answer.last[0], 0, 16, &owner);
-        fg_redis_reply_number(answer.last[0], 1, 10, &seq);
-        if (owner && owner != s->options.appliance)
-            ok =
-                fail_refused(err, refused, "the keys beside the commands are of another appliance");
-        else if (owner && seq > last)
-            ok = fail_refused(err, refused,
-                              "Redis is ahead of the log: orders may be missing in it");
+        fg_redis_reply_number(answer.last[0], 0, 16, &cursor.log);
+        fg_redis_reply_number(answer.last[0], 1, 10, &cursor.seq);
+        fg_redis_reply_number(answer.last[0], 2, 16, &crc);
+        cursor.crc = (uint32_t)crc;
+        cursor.found = cursor.log != 0;
+        ok = fg_sink_cursor_place(&log, &cursor, "redis", err) == FG_SINK_PLACE_OURS;
+        *refused = !ok;
     }
     fg_redis_answer_free(&answer);
     return ok;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int system_create(void *ctx, int dir_fd, const char *name)
@@ -53,6 +54,14 @@ static int system_remove(void *ctx, int dir_fd, const char *name)
     return unlinkat(dir_fd, name, 0);
 }
 
+static bool system_leads_to(void *ctx, const char *path, int fd)
+{
+    struct stat there, ours;
+
+    return stat(path, &there) == 0 && fstat(fd, &ours) == 0 && there.st_ino == ours.st_ino &&
+           there.st_dev == ours.st_dev;
+}
+
 const struct fg_journal_file_ops fg_journal_file_system = {
     .create = system_create,
     .allocate = system_allocate,
@@ -62,6 +71,7 @@ const struct fg_journal_file_ops fg_journal_file_system = {
     .sync_dir = system_sync_dir,
     .rename = system_rename,
     .remove = system_remove,
+    .leads_to = system_leads_to,
 };
 
 bool fg_journal_file_write(const struct fg_journal_file_ops *ops, int fd, const void *data,

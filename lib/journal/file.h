@@ -21,6 +21,8 @@ struct fg_journal_file_ops {
     int (*sync_dir)(void *ctx, int dir_fd); /**< names in a directory */
     int (*rename)(void *ctx, int dir_fd, const char *from, const char *to);
     int (*remove)(void *ctx, int dir_fd, const char *name);
+    bool (*leads_to)(void *ctx, const char *path,
+                     int fd); /**< the path still names the open file */
     void *ctx;
 };
 

@@ -10,7 +10,10 @@
  *
  * Errors: a failed write or sync is final (the page cache can no longer be trusted): the journal
  * goes to FG_JOURNAL_FAILED and refuses all later appends. No space is FG_JOURNAL_FULL: nothing was
- * written, and the next append tries again.
+ * written, and the next append tries again. A segment that is no longer found under its name (its
+ * volume was unmounted or covered, its folder moved or removed) is FG_JOURNAL_GONE: a restart would
+ * not find the commit, so it is not acknowledged. The same append is tried again when the folder is
+ * back.
  *
  * Torn tail: a commit that did not reach the disk as a whole before a crash. It was never
  * acknowledged. On open, the log is cut at the first record that is not valid, unless a later valid
@@ -47,12 +50,23 @@ struct fg_journal_segment_header {
 };
 _Static_assert(sizeof(struct fg_journal_segment_header) == 64, "segment header layout");
 
-enum fg_journal_state { FG_JOURNAL_OK, FG_JOURNAL_FULL, FG_JOURNAL_FAILED };
+enum fg_journal_state {
+    FG_JOURNAL_OK,
+    FG_JOURNAL_FULL,
+    FG_JOURNAL_FAILED,
+    FG_JOURNAL_GONE,
+    FG_JOURNAL_STATES
+};
+
+/** Of the folder: why a log is GONE. */
+#define FG_JOURNAL_GONE_TEXT                                                                       \
+    "%.300s is no longer the log that is written: removed, moved away, or its volume is not "      \
+    "mounted"
 
 struct fg_journal_options {
     const char *dir;
-    bool begin; /**< makes dir, with its parents, and begins a new log in it: refused when there is a
-                     log. Otherwise a dir without a log is refused */
+    bool begin; /**< makes dir, with its parents, and begins a new log in it: refused when there is
+                   a log. Otherwise a dir without a log is refused */
     uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
     bool retired; /**< a log that begins later than with record 1 is opened too: the caller has the
@@ -71,8 +85,8 @@ struct fg_journal *fg_journal_open(const struct fg_journal_options *options, str
 void fg_journal_close(struct fg_journal *journal);
 
 /**
- * Whether fg_journal_open() would take dir by what lies in it: no log to begin one, a log otherwise.
- * Changes nothing. False and err. Any thread.
+ * Whether fg_journal_open() would take dir by what lies in it: no log to begin one, a log
+ * otherwise. Changes nothing. False and err. Any thread.
  */
 bool fg_journal_wanted(const char *dir, bool begin, struct fg_error *err);
 

@@ -29,8 +29,7 @@ static bool make_dir(const char *dir, bool *made, struct fg_error *err)
     if (!fg_folder_make_parents(dir, 0755, err))
         return false;
     *made = mkdir(dir, 0750) == 0;
-    return *made || errno == EEXIST ||
-           fg_fail(err, "%s: cannot create: %s", dir, strerror(errno));
+    return *made || errno == EEXIST || fg_fail(err, "%s: cannot create: %s", dir, strerror(errno));
 }
 
 static bool open_dir(struct fg_journal *j, bool begin, struct fg_error *err)

@@ -13,24 +13,28 @@
 #define NICE       -10   /* of the thread, or less, where that is refused */
 #define TROUBLE_US 10000 /* between attempts on a full disk */
 
+static const char *const troubles[FG_JOURNAL_STATES] = {
+    [FG_JOURNAL_FULL] = "no room, orders are answered BUSY until there is",
+    [FG_JOURNAL_FAILED] = "FAILED, nothing is accepted any more; restart after repair",
+    [FG_JOURNAL_GONE] = "gone, nothing is accepted until it is back"};
+
 static void publish_mode(struct fg_journal_thread *t, int *seen)
 {
     int state = atomic_load_explicit(&t->committer.state, memory_order_relaxed);
-    bool stopping = atomic_load_explicit(&t->stopping, memory_order_relaxed);
+    bool stopping = atomic_load_explicit(&t->stopping, memory_order_relaxed) ||
+                    atomic_load_explicit(&t->halted, memory_order_relaxed);
 
     atomic_store_explicit(&t->mode, t->options.mode((enum fg_journal_state)state, stopping),
                           memory_order_release);
     if (state == *seen)
         return;
-    *seen = state;
     if (state == FG_JOURNAL_OK)
-        fg_diag(FG_DIAG_NOTICE, "log: there is room again, orders are accepted");
+        fg_diag(FG_DIAG_NOTICE, "log: %s, orders are accepted",
+                *seen == FG_JOURNAL_GONE ? "it is back" : "there is room again");
     else
-        fg_diag(FG_DIAG_ERROR, "log: %s: %s",
-                state == FG_JOURNAL_FULL
-                    ? "no room, orders are answered BUSY until there is"
-                    : "FAILED, nothing is accepted any more; restart after repair",
+        fg_diag(FG_DIAG_ERROR, "log: %s: %s", troubles[state],
                 fg_journal_error(t->options.journal));
+    *seen = state;
 }
 
 static void note_duration(struct fg_journal_commit_watch *w, uint64_t took_ms)

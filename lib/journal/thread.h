@@ -46,6 +46,7 @@ struct fg_journal_thread {
     _Atomic int mode;                    /**< this thread writes, workers read */
     _Atomic uint64_t commit_began;       /**< TSC, of the commit under way; 0 = none; the same */
     _Atomic bool stopping;               /**< main thread: the workers make no new decisions */
+    _Atomic bool halted;                 /**< any thread: the same, and it may end */
     _Atomic bool quit;                   /**< main thread */
     pthread_t thread;
     bool started; /**< main thread */

@@ -236,6 +236,27 @@ static bool find_room(struct fg_journal *j, size_t total)
     return j->last_seq + total < fg_journal_segment_end(&j->base) || have_spare(j);
 }
 
+/* Whether a restart would find the last segment. The disk takes what goes into a file without a
+ * name, so nothing but the name tells. */
+static bool in_place(struct fg_journal *j)
+{
+    char name[FG_SEGMENT_NAME_SIZE], path[sizeof(j->dir) + sizeof(name) + 1];
+
+    fg_journal_segment_name(name, j->tip.first_seq);
+    snprintf(path, sizeof(path), "%s/%s", j->dir, name);
+    return j->ops.leads_to(j->ops.ctx, path, j->tip.fd);
+}
+
+/* The commit is whole, but in a file that a restart would not find: it is taken back before the
+ * next one. */
+static bool gone(struct fg_journal *j)
+{
+    j->unfinished = true;
+    j->state = FG_JOURNAL_GONE;
+    snprintf(j->error, sizeof(j->error), FG_JOURNAL_GONE_TEXT, j->dir);
+    return false;
+}
+
 bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
                        uint64_t now_ms)
 {
@@ -243,6 +264,8 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
         return false;
     if (n == 0)
         return true;
+    if (j->state == FG_JOURNAL_GONE && !in_place(j))
+        return false;
     if (!take_back(j) || !find_room(j, n + 1))
         return false;
     if (!write_all(j, records, n + 1, now_ms)) {
@@ -250,6 +273,8 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
             take_back(j); /* if that fails too, the next commit tries again first */
         return false;
     }
+    if (!in_place(j))
+        return gone(j);
     if (j->base.fd != j->tip.fd)
         close(j->base.fd);
     j->base = j->tip;

@@ -39,6 +39,7 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
 /* fields of the cursor */
 #define FG_CURSOR_SEQ       "seq"
 #define FG_CURSOR_APPLIANCE "appliance"
+#define FG_CURSOR_CRC       "crc" /**< of that record, as it stands in the log */
 #define FG_CURSOR_FORMAT    "format"
 #define FG_CURSOR_BROKEN    "broken" /**< only when a transaction met an error inside Redis */
 

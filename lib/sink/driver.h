@@ -13,20 +13,34 @@
 #include "base/wait.h"
 #include "journal/journal.h"
 #include "ledger/snapshot.h"
+#include "sink/cursor.h"
 #include "sink/sink.h"
 
 enum fg_sink_result {
     FG_SINK_OK,
-    FG_SINK_AGAIN, /**< the cursor may have moved under us: it is read again */
-    FG_SINK_GONE,  /**< the server is away: closed, and tried again after a pause that grows */
-    FG_SINK_SLOW,  /**< GONE for want of time: the next batches are smaller */
-    FG_SINK_REFUSE /**< an operator must act, err says what; looked at again every second */
+    FG_SINK_AGAIN,   /**< the cursor may have moved under us: it is read again */
+    FG_SINK_GONE,    /**< the server is away: closed, and tried again after a pause that grows */
+    FG_SINK_SLOW,    /**< GONE for want of time: the next batches are smaller */
+    FG_SINK_REFUSE,  /**< an operator must act, err says what; looked at again every second */
+    FG_SINK_FOREIGN, /**< REFUSE, because the cursor is of another log */
+    FG_SINK_NEWER    /**< REFUSE, because the sink knows records that this log lacks */
 };
 
-struct fg_sink_log {
-    uint64_t appliance; /**< whose log it is */
-    uint64_t durable;   /**< its last durable sequence */
-};
+/** What follows from the cursor's place. */
+static inline enum fg_sink_result fg_sink_result_of(enum fg_sink_place place)
+{
+    switch (place) {
+    case FG_SINK_PLACE_OURS:
+        return FG_SINK_OK;
+    case FG_SINK_PLACE_FOREIGN:
+        return FG_SINK_FOREIGN;
+    case FG_SINK_PLACE_NEWER:
+        return FG_SINK_NEWER;
+    case FG_SINK_PLACE_UNREADABLE:
+        break;
+    }
+    return FG_SINK_REFUSE;
+}
 
 struct fg_sink_driver {
     const char *name; /**< "redis": in status, metrics, messages, and the thread's name */
@@ -34,12 +48,10 @@ struct fg_sink_driver {
     /** Connects, logs in, checks what must be there. */
     enum fg_sink_result (*open)(void *self, struct fg_error *err);
 
-    /**
-     * Reads the sink's cursor, 0 when it holds nothing of any log. REFUSE when it is of another
-     * appliance, of another format, or ahead of log->durable.
-     */
-    enum fg_sink_result (*cursor)(void *self, const struct fg_sink_log *log, uint64_t *seq,
-                                  struct fg_error *err);
+    /** Reads the sink's cursor, and says what follows from its place. REFUSE also when it is of
+     * another format. */
+    enum fg_sink_result (*cursor)(void *self, const struct fg_sink_log *log,
+                                  struct fg_sink_cursor *cursor, struct fg_error *err);
 
     /** All of records[0..n-1], n >= 1, and the cursor at the last of them, in one transaction. */
     enum fg_sink_result (*apply)(void *self, const struct fg_sink_log *log,
@@ -48,13 +60,20 @@ struct fg_sink_driver {
 
     /**
      * The log does not go back to the cursor: makes the sink hold what the snapshot holds, and the
-     * cursor info->seq, so that readers see what was before or what is after, and nothing in
-     * between. May take as long as it needs, in steps that are bounded; begins again when it was
-     * interrupted. NULL: cannot.
+     * cursor info->seq (whose CRC is log->crc), so that readers see what was before or what is
+     * after, and nothing in between. May take as long as it needs, in steps that are bounded;
+     * begins again when it was interrupted. NULL: cannot.
      */
     enum fg_sink_result (*fill)(void *self, const struct fg_sink_log *log,
                                 struct fg_snapshot_reader *snapshot,
                                 const struct fg_ledger_snapshot_info *info, struct fg_error *err);
+
+    /**
+     * A person decided that the sink shall follow this log from its beginning: discards what it
+     * holds of any other, so that `cursor` finds nothing, or this log's begin. In steps that are
+     * bounded; may be called again when it was interrupted. REFUSE: cannot, err says why.
+     */
+    enum fg_sink_result (*adopt)(void *self, const struct fg_sink_log *log, struct fg_error *err);
 
     /** Drops the connection; also when there is none. */
     void (*close)(void *self);

@@ -29,13 +29,16 @@ struct fg_sink {
     struct fg_wait wait;
     _Atomic uint64_t stop_from_ms; /* monotonic: when the stop was asked for */
     _Atomic uint64_t stop_at_ms;   /* when draining must end; 0 = runs */
+    _Atomic bool adopt;            /* a person decided: begin anew for this log */
 
     /* of the thread alone */
     struct fg_journal_record *records;
     struct fg_journal_reader *reader;
     uint64_t reader_next; /* sequence that it gives next */
-    uint64_t appliance;
-    uint64_t cursor;   /* last seen in the sink */
+    uint64_t log_id;
+    uint64_t cursor; /* last seen in the sink */
+    uint32_t crc;    /* of that record, when `compared` */
+    bool compared;
     size_t batch_now;  /* records of the next transaction: fewer after a timeout */
     unsigned retry_ms; /* pause after the next failure */
     uint64_t check_ms; /* when the cursor was last read */
@@ -65,13 +68,18 @@ static uint64_t durable(const struct fg_sink *s)
 
 static struct fg_sink_log log_of(const struct fg_sink *s)
 {
-    return (struct fg_sink_log){.appliance = s->appliance, .durable = durable(s)};
+    return (struct fg_sink_log){.dir = s->journal_dir,
+                                .id = s->log_id,
+                                .durable = durable(s),
+                                .seq = s->compared ? s->cursor : 0,
+                                .crc = s->crc};
 }
 
 static void set_state(struct fg_sink *s, enum fg_sink_state state, const char *error)
 {
     pthread_mutex_lock(&s->lock);
     s->status.state = state;
+    s->status.newer = false;
     s->status.cursor = s->cursor;
     snprintf(s->status.error, sizeof(s->status.error), "%.255s", error);
     pthread_mutex_unlock(&s->lock);
@@ -124,10 +132,28 @@ static void away(struct fg_sink *s, const struct fg_error *err)
 }
 
 /* An operator must act. Looked at again now and then, so that no restart is needed afterwards. */
-static void refuse(struct fg_sink *s, const struct fg_error *err)
+static void refuse_as(struct fg_sink *s, bool newer, const struct fg_error *err)
 {
     set_state(s, FG_SINK_REFUSED, err->text);
+    pthread_mutex_lock(&s->lock);
+    s->status.newer = newer;
+    pthread_mutex_unlock(&s->lock);
     fg_wait_ms(&s->wait, REFUSED_MS);
+}
+
+static void refuse(struct fg_sink *s, const struct fg_error *err)
+{
+    refuse_as(s, false, err);
+}
+
+/* It stays refused after a restart, too, when the record of its cursor is no longer there to be
+ * compared. */
+static void refuse_newer(struct fg_sink *s, const struct fg_error *err)
+{
+    struct fg_sink_log log = log_of(s);
+
+    fg_sink_refusal_set(&log, s->driver->name);
+    refuse_as(s, true, err);
 }
 
 /* The log itself cannot be followed: begin at the beginning, later. */
@@ -157,7 +183,9 @@ static bool went_well(struct fg_sink *s, enum fg_sink_result result, const struc
     }
     if (result == FG_SINK_GONE || result == FG_SINK_SLOW)
         away(s, err);
-    else if (result == FG_SINK_REFUSE)
+    else if (result == FG_SINK_NEWER)
+        refuse_newer(s, err);
+    else if (result == FG_SINK_REFUSE || result == FG_SINK_FOREIGN)
         refuse(s, err);
     return result == FG_SINK_OK || result == FG_SINK_AGAIN;
 }
@@ -169,7 +197,7 @@ static bool open_log(struct fg_sink *s, uint64_t next, struct fg_error *err)
     s->reader = fg_journal_reader_open(s->journal_dir, next, err);
     s->reader_next = next;
     if (s->reader)
-        s->appliance = fg_journal_reader_appliance(s->reader);
+        s->log_id = fg_journal_reader_appliance(s->reader);
     return s->reader;
 }
 
@@ -179,8 +207,10 @@ static enum fg_sink_result fill_from(struct fg_sink *s, struct fg_snapshot_reade
 {
     struct fg_sink_log log = log_of(s);
 
-    if (!fg_ledger_snapshot_fits(info, s->journal_dir, s->appliance, first, log.durable, err))
+    if (!fg_ledger_snapshot_fits(info, s->journal_dir, s->log_id, first, log.durable, err) ||
+        !fg_sink_log_crc(&log, info->seq, &log.crc, err))
         return FG_SINK_REFUSE;
+    log.seq = info->seq;
     if (!s->driver->fill) {
         fg_fail(err, "the log begins at record %llu, the cursor is at %llu: %s cannot be filled",
                 (unsigned long long)first, (unsigned long long)s->cursor, s->driver->name);
@@ -226,6 +256,19 @@ static enum fg_sink_result go_to_cursor(struct fg_sink *s, struct fg_error *err)
     return first && open_log(s, next, err) ? FG_SINK_OK : FG_SINK_REFUSE;
 }
 
+/* It is of this log, and at one of its records: whatever was refused before is settled. */
+static void take_cursor(struct fg_sink *s, const struct fg_sink_log *log,
+                        const struct fg_sink_cursor *cursor)
+{
+    if (!s->was_connected || s->refused)
+        fg_sink_refusal_clear(log, s->driver->name);
+    atomic_store(&s->adopt, false);
+    s->check_ms = fg_clock_mono_ms();
+    seen_at(s, cursor->seq);
+    s->crc = cursor->crc;
+    s->compared = cursor->seq > 0;
+}
+
 /* Takes the cursor that the sink has as the truth, wherever it is. */
 static bool look_at_cursor(struct fg_sink *s)
 {
@@ -234,12 +277,11 @@ static bool look_at_cursor(struct fg_sink *s)
 
     do {
         struct fg_sink_log log = log_of(s);
-        uint64_t seq = 0;
+        struct fg_sink_cursor cursor = {.found = false};
 
-        if (!went_well(s, s->driver->cursor(s->self, &log, &seq, &err), &err))
+        if (!went_well(s, s->driver->cursor(s->self, &log, &cursor, &err), &err))
             return false;
-        s->check_ms = fg_clock_mono_ms();
-        seen_at(s, seq);
+        take_cursor(s, &log, &cursor);
         result = go_to_cursor(s, &err);
         if (!went_well(s, result, &err))
             return false;
@@ -260,7 +302,7 @@ static void connect_step(struct fg_sink *s)
     struct fg_error err = {""};
 
     s->check_ms = 0;
-    if (!s->appliance && !know_log(s, &err)) {
+    if (!s->log_id && !know_log(s, &err)) {
         refuse(s, &err);
         return;
     }
@@ -279,6 +321,8 @@ static void connect_step(struct fg_sink *s)
 static void applied(struct fg_sink *s, size_t n)
 {
     s->cursor = s->highest = s->records[n - 1].seq;
+    s->crc = s->records[n - 1].crc;
+    s->compared = true;
     progressed(s);
     s->check_ms = fg_clock_mono_ms();
     s->batch_now = 2 * s->batch_now < s->batch_max ? 2 * s->batch_now : s->batch_max;
@@ -328,10 +372,30 @@ static void follow_step(struct fg_sink *s)
     }
 }
 
+static void adopt(struct fg_sink *s)
+{
+    struct fg_sink_log log = log_of(s);
+    struct fg_error err = {""};
+    enum fg_sink_result result = s->driver->adopt(s->self, &log, &err);
+
+    if (result != FG_SINK_GONE && result != FG_SINK_SLOW)
+        atomic_store(&s->adopt, false); /* otherwise tried again with the next connection */
+    if (!went_well(s, result, &err))
+        return;
+    fg_sink_refusal_clear(&log, s->driver->name);
+    s->compared = false;
+    s->highest = 0; /* it begins anew */
+    progressed(s);
+    if (look_at_cursor(s))
+        set_following(s);
+}
+
 static void step(struct fg_sink *s)
 {
     if (!s->connected)
         connect_step(s);
+    else if (s->refused && atomic_load(&s->adopt))
+        adopt(s);
     else if (!s->refused)
         follow_step(s);
     else if (look_at_cursor(s))
@@ -428,6 +492,19 @@ void fg_sink_status(struct fg_sink *s, struct fg_sink_status *status)
     *status = s->status;
     pthread_mutex_unlock(&s->lock);
     status->lag = last > status->cursor ? last - status->cursor : 0;
+}
+
+bool fg_sink_adopt(struct fg_sink *s, struct fg_error *err)
+{
+    bool refused;
+
+    pthread_mutex_lock(&s->lock);
+    refused = s->status.state == FG_SINK_REFUSED;
+    pthread_mutex_unlock(&s->lock);
+    if (!refused)
+        return fg_fail(err, "sink %s does not refuse: there is nothing to decide", s->driver->name);
+    atomic_store(&s->adopt, true);
+    return true;
 }
 
 void fg_sink_stop(struct fg_sink *s, unsigned drain_ms)

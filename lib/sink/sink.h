@@ -36,8 +36,8 @@ struct fg_sink_kafka_options {
     X(CATCHING_UP, "catching-up")                                                                  \
     X(LIVE, "live")                                                                                \
     X(AWAY, "away")       /* cannot be reached or logged in; tried again */                        \
-    X(REFUSED, "refused") /* the sink's cursor is ahead of the log or of another appliance: an     \
-                             operator must decide */                                               \
+    X(REFUSED, "refused") /* the sink's cursor is of another log, or knows records that this log   \
+                             lacks: an operator must decide */                                     \
     X(STOPPED, "stopped")
 
 enum fg_sink_state {
@@ -54,6 +54,7 @@ struct fg_sink_status {
     uint64_t records; /**< applied since start */
     uint64_t transactions;
     uint64_t reconnects;
+    bool newer;      /**< refused, because it knows records that this log lacks */
     char error[256]; /**< last problem; "" when none */
 };
 
@@ -120,6 +121,13 @@ bool fg_sink_postgres_read_state(const struct fg_sink_postgres_options *options,
 const char *fg_sink_name(const struct fg_sink *sink);    /**< "redis" */
 const char *fg_sink_address(const struct fg_sink *sink); /**< of its server; no password in it */
 void fg_sink_status(struct fg_sink *sink, struct fg_sink_status *status);
+
+/**
+ * A person's decision over a sink that refuses: it discards what it holds and follows this log from
+ * its beginning. Returns at once; the status tells what becomes of it. False and err: it does not
+ * refuse.
+ */
+bool fg_sink_adopt(struct fg_sink *sink, struct fg_error *err);
 
 /** Tries for at most drain_ms to bring the sink up to durable_seq, then ends the thread and frees.
  */

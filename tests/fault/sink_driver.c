@@ -522,6 +522,7 @@ int main(int argc, char **argv)
         die("usage: sink_driver LOG_DIR SEED");
     log_dir = options.dir = argv[1];
     random_state = strtoull(argv[2], NULL, 10) + 1;
+    options.begin = !fg_journal_found(log_dir);
     setvbuf(stdout, NULL, _IOLBF, 0);
     journal = fg_journal_open(&options, &err);
     if (!journal)

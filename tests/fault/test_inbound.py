@@ -377,7 +377,7 @@ def test_refused(lab):
         return command
 
     sale.redis.command('HSET', '{floodgate}:cursor', 'appliance', '00000000000000ff')
-    first = refused('of another appliance')
+    first = refused('of log')
     sale.redis.command('XDEL', COMMANDS, first)
     sale.redis.command('HSET', '{floodgate}:cursor', 'appliance', right['appliance'], 'seq', 10 ** 9)
     first = refused('ahead of the log')

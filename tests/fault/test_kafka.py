@@ -244,7 +244,7 @@ def test_refused(lab):
     other = Log(lab)
     other.load(5, 5)
     server.follow(other)
-    other.in_state('refused', text='the cursor is of appliance')
+    other.in_state('refused', text='the cursor is of log')
     older = Log(lab)  # the same appliance with a log that ends earlier: its beginning, copied
     copy_beginning(log, older)
     server.follow(older)

@@ -23,7 +23,7 @@ RIGHTS = ('GRANT SELECT, INSERT, UPDATE ON floodgate.orders, floodgate.inventory
 
 fgsinkcases.use(globals(), Postgres, 'normal_flow', 'batch_sizes', 'comes_later', 'kill', 'rolled_back',
                 'loses_all_while_down', 'emptied', 'stopped_process', 'stop_while_it_hangs', 'lost_answers',
-                'slow_server_gets_smaller_batches', 'stop_in_mid_batch', 'two_writers', 'cursor_ahead', 'another_appliance',
+                'slow_server_gets_smaller_batches', 'stop_in_mid_batch', 'two_writers', 'cursor_ahead', 'another_appliance', 'older_copy_grows', 'adopted_from_another_log',
                 'lost_cursor', 'fill_empty', 'fill_over_an_older_state', 'killed_while_filling')
 
 

@@ -20,7 +20,7 @@ from fgtest import wait_until  # noqa: E402
 
 fgsinkcases.use(globals(), Redis, 'normal_flow', 'batch_sizes', 'comes_later', 'kill', 'rolled_back', 'loses_all_while_down',
                 'emptied', 'stopped_process', 'stop_while_it_hangs', 'lost_answers', 'slow_server_gets_smaller_batches',
-                'stop_in_mid_batch', 'two_writers', 'cursor_ahead', 'another_appliance', 'lost_cursor')
+                'stop_in_mid_batch', 'two_writers', 'cursor_ahead', 'another_appliance', 'older_copy_grows', 'adopted_from_another_log', 'lost_cursor')
 
 
 def test_consumer_group_reads_every_event_once(lab):

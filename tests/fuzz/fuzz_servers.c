@@ -588,6 +588,7 @@ static void write_log(void)
                                           .user = (uint64_t)i,
                                           .quantity = 1,
                                           .order_id = {1}};
+    options.begin = !fg_journal_found(options.dir);
     journal = fg_journal_open(&options, &err);
     FG_FUZZ_CHECK(journal && fg_journal_commit(journal, r, RECORDS, 1000));
     fg_journal_close(journal);

@@ -10,7 +10,9 @@ holds is compared with the ledger, and where the auditor knows the kind, with th
 differ by kind stand in its class (fgsink.Server).
 """
 
+import os
 import random
+import shutil
 import threading
 import time
 
@@ -286,7 +288,7 @@ def another_appliance(kind, lab):
     end(server, first)
     second.load(100)
     server.follow(second)
-    second.in_state('refused', text='of appliance')
+    second.in_state('refused', text='of log')
     code, text = server.audit(second)
     assert code == 1 and f'{kind.SINK}-cursor' in text, text
     server.compare(first)
@@ -294,6 +296,52 @@ def another_appliance(kind, lab):
     server.follow(second, space='t2')
     end(server, second, space='t2')
     server.compare(first)
+
+
+def older_copy_grows(kind, lab):
+    """an older copy of the log grows past the cursor: it stays refused, also after a restart; adopted, it is written anew"""
+    server, log = kind(lab), Log(lab)
+    server.follow(log)
+    log.load()
+    copy = f'{log.log_dir}-copy'
+    log.caught_up()
+    log.stop()
+    shutil.copytree(log.log_dir, copy)
+    server.follow(log)
+    log.load()
+    cursor = log.caught_up()['cursor']
+    log.process.kill()
+    shutil.rmtree(log.log_dir)
+    os.rename(copy, log.log_dir)
+    log.again()
+    server.follow(log)
+    log.in_state('refused', text='ahead of the log')
+    while log.load(20) <= cursor + 100:
+        pass
+    log.in_state('refused', text='is not the one that was applied')
+    assert server.cursor() == cursor, 'nothing was written'
+    log.again()
+    server.follow(log)
+    log.in_state('refused', text='is not the one that was applied')
+    log.load()
+    assert log.status()['state'] == 'refused' and server.cursor() == cursor
+    log.do('adopt 0')
+    end(server, log)
+
+
+def adopted_from_another_log(kind, lab):
+    """contents of another log, and a person's decision: they are discarded, and this log is written from its beginning"""
+    server, first, second = kind(lab), Log(lab), Log(lab)
+    server.follow(first)
+    first.load(100)
+    first.caught_up()
+    first.stop()
+    second.load()
+    server.follow(second)
+    second.in_state('refused', text='of log')
+    second.do('adopt 0')
+    second.load()
+    end(server, second)
 
 
 def lost_cursor(kind, lab):

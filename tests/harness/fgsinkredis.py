@@ -15,7 +15,7 @@ class Redis(Server):
     KILL_RECONNECTS = 3
     SLOW = {'load': (300, 200), 'timeout': 40, 'reconnects': 2}
     CUTS = {'least': 10, 'most': 12000, 'count': 100}
-    REMEDY = ('restore the right log; only if', 'delete the keys {t}:*')
+    REMEDY = ('restore the right log; only if', 'fgctl sink adopt redis')
     LOST_CURSOR = 'there is no cursor, but there is {t}:'
 
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',

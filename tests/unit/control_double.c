@@ -283,6 +283,20 @@ static struct fg_filter *filter(void *ctx)
     return ((struct fg_double *)ctx)->filter;
 }
 
+static enum fg_control_result log_accept(void *ctx, struct fg_error *err)
+{
+    fg_fail(err, "no sink knows later records");
+    return FG_CONTROL_CONFLICT;
+}
+
+static enum fg_control_result sink_adopt(void *ctx, const char *name, struct fg_error *err)
+{
+    if (!strcmp(name, "redis"))
+        return FG_CONTROL_DONE;
+    fg_fail(err, "no sink %s", name);
+    return FG_CONTROL_NOT_FOUND;
+}
+
 static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
 {
     struct fg_double *d = ctx;
@@ -308,6 +322,8 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
 {
     return (struct fg_control_daemon){.ctx = d,
                                       .log_snapshot = log_snapshot,
+                                      .log_accept = log_accept,
+                                      .sink_adopt = sink_adopt,
                                       .measure = measure,
                                       .alarms = alarms,
                                       .health = health,

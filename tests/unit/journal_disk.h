@@ -274,6 +274,11 @@ static int disk_remove(void *ctx, int dir_fd, const char *name)
     return 0;
 }
 
+static bool disk_leads_to(void *ctx, const char *path, int fd)
+{
+    return fg_journal_file_system.leads_to(NULL, path, fd);
+}
+
 static const struct fg_journal_file_ops disk_ops = {
     .create = disk_create,
     .allocate = disk_allocate,
@@ -283,6 +288,7 @@ static const struct fg_journal_file_ops disk_ops = {
     .sync_dir = disk_sync_dir,
     .rename = disk_rename,
     .remove = disk_remove,
+    .leads_to = disk_leads_to,
 };
 
 static void disk_forget(void)

@@ -518,6 +518,43 @@ static void power_cuts_lose_nothing_and_invent_nothing(void **state)
     }
 }
 
+/* A folder that is moved away, and one over which another is mounted, look alike from here: the
+ * name leads elsewhere, and the open files still take everything. */
+static void a_log_that_was_taken_away_acknowledges_nothing(void **state)
+{
+    static const size_t sizes[] = {5, 7, 2000};
+    static const uint64_t nonces[] = {1, 2, 3};
+    struct fg_error err = {""};
+    struct fg_journal *j = must_open();
+    char aside[120];
+
+    snprintf(aside, sizeof(aside), "%s-aside", log_dir);
+    assert_true(commit_n(j, 5, 1));
+    for (int stand_in = 0; stand_in < 2; stand_in++) {
+        size_t n = sizes[1 + stand_in];
+        uint64_t last = fg_journal_last_seq(j);
+
+        assert_int_equal(rename(log_dir, aside), 0);
+        if (stand_in) {
+            struct fg_journal *other = must_open(); /* with segments of the same names */
+
+            assert_true(commit_n(other, 5, 1));
+            fg_journal_close(other);
+        }
+        assert_false(commit_n(j, n, 2 + (uint64_t)stand_in));
+        assert_int_equal(fg_journal_state(j), FG_JOURNAL_GONE);
+        assert_non_null(strstr(fg_journal_error(j), log_dir));
+        assert_false(commit_n(j, n, 2 + (uint64_t)stand_in));
+        assert_int_equal(fg_journal_last_seq(j), last);
+        remove_tree(log_dir);
+        assert_int_equal(rename(aside, log_dir), 0);
+        assert_true(commit_n(j, n, 2 + (uint64_t)stand_in)); /* the same again, once */
+        assert_int_equal(fg_journal_state(j), FG_JOURNAL_OK);
+    }
+    fg_journal_close(j);
+    expect_commits(0, read_all(log_dir, got, UINT64_MAX, &err), nonces, sizes, 3);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, make_scratch, drop_scratch)
 
 int main(void)
@@ -530,6 +567,7 @@ int main(void)
         T(a_real_full_disk_is_survived),
         T(a_file_size_limit_is_a_full_disk),
         T(the_committer_keeps_its_batch_while_the_disk_is_full),
+        T(a_log_that_was_taken_away_acknowledges_nothing),
         T(power_cuts_lose_nothing_and_invent_nothing),
     };
     return cmocka_run_group_tests_name("journal-faults", tests, NULL, NULL);

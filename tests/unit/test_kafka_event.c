@@ -121,21 +121,31 @@ static void records_that_are_no_events(void **state)
 static void cursor_text(void **state)
 {
     static const char *const bad[] = {"", "{}", "{\"appliance\":\"1\",\"seq\":2}",
-                                      "{\"appliance\":\"\",\"seq\":2,\"format\":1}"};
+                                      "{\"appliance\":\"1\",\"seq\":2,\"format\":1}",
+                                      "{\"appliance\":\"\",\"seq\":2,\"crc\":\"1\",\"format\":1}"};
+    static const struct fg_sink_cursor want = {
+        .found = true, .log = 0xfedcba9876543210ull, .seq = BIG, .crc = 0xc0ffee};
+    static const char log[] = "{\"seq\":0,\"type\":\"log\",\"time_ms\":1700000000000,"
+                              "\"log\":\"fedcba9876543210\"}";
     struct fg_sink_kafka_event e;
-    uint64_t appliance, seq;
+    struct fg_sink_cursor c;
     unsigned format;
 
-    fg_sink_kafka_event_cursor(&e, 0xfedcba9876543210ull, BIG);
+    fg_sink_kafka_event_cursor(&e, &want);
     assert_memory_equal(e.key, "cursor", e.key_len);
-    assert_true(fg_sink_kafka_cursor_parse(e.value, e.value_len, &appliance, &seq, &format));
-    assert_true(appliance == 0xfedcba9876543210ull && seq == BIG && format == FG_KAFKA_FORMAT);
-    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len - 1, &appliance, &seq, &format));
+    assert_true(fg_sink_kafka_cursor_parse(e.value, e.value_len, &c, &format));
+    assert_true(c.found && c.log == want.log && c.seq == BIG && c.crc == want.crc &&
+                format == FG_KAFKA_FORMAT);
+    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len - 1, &c, &format));
     e.value[e.value_len] = 'x';
-    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len + 1, &appliance, &seq, &format));
-    assert_false(fg_sink_kafka_cursor_parse(e.value, 500, &appliance, &seq, &format));
+    assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len + 1, &c, &format));
+    assert_false(fg_sink_kafka_cursor_parse(e.value, 500, &c, &format));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(fg_sink_kafka_cursor_parse(bad[i], strlen(bad[i]), &appliance, &seq, &format));
+        assert_false(fg_sink_kafka_cursor_parse(bad[i], strlen(bad[i]), &c, &format));
+    fg_sink_kafka_event_log(&e, 1700000000000, 0xfedcba9876543210ull);
+    assert_memory_equal(e.key, "log", e.key_len);
+    assert_int_equal(e.value_len, strlen(log));
+    assert_memory_equal(e.value, log, e.value_len);
 }
 
 int main(void)

@@ -184,6 +184,7 @@ static void test_transaction(void **state)
     };
     char text[4096];
 
+    r[2].crc = 0xc0ffe;
     build(r, 3, 0, text, sizeof(text));
     assert_string_equal(
         text, "MULTI\n"
@@ -196,7 +197,7 @@ static void test_transaction(void **state)
               " item 7 quantity 3 deadline_ms 0\n"
               "HINCRBY {p}:item:7 available -3\n"
               "HINCRBY {p}:item:7 sold 3\n"
-              "HSET {p}:cursor seq 3 appliance 1122334455667788 format 1\n"
+              "HSET {p}:cursor seq 3 appliance 1122334455667788 crc 000c0ffe format 1\n"
               "EXEC\n");
 }
 
@@ -235,7 +236,7 @@ static void test_item_records(void **state)
         "HINCRBY {p}:item:9 sold 0\n"
         "HINCRBY {p}:item:8 total -5\n"
         "HINCRBY {p}:item:8 available -5\n"
-        "HSET {p}:cursor seq 8 appliance 1122334455667788 format 1\n"
+        "HSET {p}:cursor seq 8 appliance 1122334455667788 crc 00000000 format 1\n"
         "EXEC\n");
 }
 
@@ -296,7 +297,7 @@ static void test_denied_users(void **state)
               "XADD {p}:events 2-0 seq 2 type user time_ms 8 user 18446744073709551615 denied 1\n"
               "SREM {p}:denied 18446744073709551615\n"
               "XADD {p}:events 3-0 seq 3 type user time_ms 9 user 18446744073709551615 denied 0\n"
-              "HSET {p}:cursor seq 3 appliance 1122334455667788 format 1\n"
+              "HSET {p}:cursor seq 3 appliance 1122334455667788 crc 00000000 format 1\n"
               "EXEC\n");
 }
 
@@ -312,45 +313,55 @@ static void test_unknown_type_is_refused(void **state)
 
 /* ---- the cursor ------------------------------------------------------------------------------ */
 
-/* HMGET's reply of four fields; NULL = absent. */
-static enum fg_sink_redis_cursor_state judge(const char *seq, const char *appliance,
+#define CRC 0xc0ffeeu
+
+/* HMGET's reply of five fields; NULL = absent. */
+static enum fg_sink_redis_cursor_state judge(const char *seq, const char *log, const char *crc,
                                              const char *format, const char *broken, uint64_t *at,
                                              struct fg_error *err)
 {
-    const char *text[4] = {seq, appliance, format, broken};
-    redisReply fields[4], *elements[4], reply = {.type = REDIS_REPLY_ARRAY, .elements = 4};
+    struct fg_sink_log ours = {
+        .dir = "/nowhere", .id = APPLIANCE, .durable = 100, .seq = 100, .crc = CRC};
+    const char *text[5] = {seq, log, crc, format, broken};
+    redisReply fields[5], *elements[5], reply = {.type = REDIS_REPLY_ARRAY, .elements = 5};
+    enum fg_sink_redis_cursor_state state;
+    struct fg_sink_cursor cursor;
 
     memset(fields, 0, sizeof(fields));
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         fields[i].type = text[i] ? REDIS_REPLY_STRING : REDIS_REPLY_NIL;
         fields[i].str = (char *)(uintptr_t)text[i];
         elements[i] = &fields[i];
     }
     reply.element = elements;
-    return fg_sink_redis_cursor_check(&reply, "p", APPLIANCE, 100, at, err);
+    state = fg_sink_redis_cursor_check(&reply, "p", &ours, &cursor, err);
+    *at = cursor.seq;
+    return state;
 }
 
 static void test_cursor_verdicts(void **state)
 {
-    static const char ours[] = "1122334455667788";
+    static const char ours[] = "1122334455667788", crc[] = "00c0ffee";
     struct fg_error err = {""};
     uint64_t at = 0;
 
-    assert_int_equal(judge(NULL, NULL, NULL, NULL, &at, &err), FG_REDIS_FRESH);
-    assert_int_equal(judge("100", ours, "1", NULL, &at, &err), FG_REDIS_FOLLOW);
+    assert_int_equal(judge(NULL, NULL, NULL, NULL, NULL, &at, &err), FG_REDIS_FRESH);
+    assert_int_equal(judge("100", ours, crc, "1", NULL, &at, &err), FG_REDIS_FOLLOW);
     assert_int_equal(at, 100);
-    assert_int_equal(judge("101", ours, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("101", ours, crc, "1", NULL, &at, &err), FG_REDIS_NEWER);
     assert_non_null(strstr(err.text, "ahead of the log"));
     assert_non_null(strstr(err.text, "restore the right log; only if"));
-    assert_int_equal(judge("5", "1122334455667789", "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_non_null(strstr(err.text, "of appliance 1122334455667789"));
-    assert_int_equal(judge("5", ours, "2", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, NULL, NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", NULL, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5x", ours, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("-5", ours, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("", ours, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, "1", "up to record 5: WRONGTYPE", &at, &err),
+    assert_int_equal(judge("5", "1122334455667789", crc, "1", NULL, &at, &err), FG_REDIS_FOREIGN);
+    assert_non_null(strstr(err.text, "of log 1122334455667789"));
+    assert_int_equal(judge("5", ours, crc, "2", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, crc, NULL, NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", NULL, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, NULL, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, "1c0ffee00", "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5x", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("-5", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, crc, "1", "up to record 5: WRONGTYPE", &at, &err),
                      FG_REDIS_REFUSED);
     assert_non_null(strstr(err.text, "WRONGTYPE"));
 }

@@ -138,9 +138,8 @@ int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *c, const struct fg_s
 static bool take(const rd_kafka_message_t *message, struct fg_sink_kafka_cursor *cursor,
                  struct fg_error *err)
 {
-    cursor->found = fg_sink_kafka_cursor_parse(message->payload, message->len, &cursor->appliance,
-                                               &cursor->seq, &cursor->format);
-    return cursor->found ||
+    return fg_sink_kafka_cursor_parse(message->payload, message->len, &cursor->at,
+                                      &cursor->format) ||
            fg_fail(err, "what stands at offset %lld is no cursor", (long long)message->offset);
 }
 
@@ -190,10 +189,10 @@ bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *c, const struct fg_s
     int64_t high =
         low < 0 ? -1 : ask_offset(c, s, s->cursor_topic, 0, RD_KAFKA_OFFSET_END, wait, err);
 
-    *cursor = (struct fg_sink_kafka_cursor){.found = false};
+    *cursor = (struct fg_sink_kafka_cursor){.end = 0};
     if (high < 0)
         return false;
-    for (int64_t window = WINDOW_FIRST; !cursor->found && high > low; window *= 16) {
+    for (int64_t window = WINDOW_FIRST; !cursor->at.found && high > low; window *= 16) {
         int64_t from = high - low > window ? high - window : low;
 
         if (!scan_from(c, s, wait, from, cursor, err))

@@ -4,11 +4,11 @@
 #ifndef FG_SINK_KAFKA_CURSOR_H
 #define FG_SINK_KAFKA_CURSOR_H
 
+#include "sink/cursor.h"
 #include "sink/kafka/client.h"
 
 struct fg_sink_kafka_cursor {
-    bool found;
-    uint64_t appliance, seq;
+    struct fg_sink_cursor at;
     unsigned format;
     int64_t end; /**< offset behind all that is committed in the partition */
 };

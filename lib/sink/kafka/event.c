@@ -178,25 +178,39 @@ void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint
 
 /* ---- the cursor ------------------------------------------------------------------------------ */
 
-void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, uint64_t appliance, uint64_t seq)
+void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, const struct fg_sink_cursor *cursor)
 {
     e->value_len = 0;
     set_key(e, "cursor");
-    add(e, "{\"appliance\":\"%016" PRIx64 "\",\"seq\":%" PRIu64 ",\"format\":%u}", appliance, seq,
-        FG_KAFKA_FORMAT);
+    add(e,
+        "{\"appliance\":\"%016" PRIx64 "\",\"seq\":%" PRIu64 ",\"crc\":\"%08" PRIx32
+        "\",\"format\":%u}",
+        cursor->log, cursor->seq, cursor->crc, FG_KAFKA_FORMAT);
 }
 
-bool fg_sink_kafka_cursor_parse(const char *value, size_t len, uint64_t *appliance, uint64_t *seq,
+bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cursor *cursor,
                                 unsigned *format)
 {
     char text[128];
     int end_at = 0;
 
+    *cursor = (struct fg_sink_cursor){.found = false};
     if (len >= sizeof(text))
         return false;
     memcpy(text, value, len);
     text[len] = '\0';
-    return sscanf(text, "{\"appliance\":\"%16" SCNx64 "\",\"seq\":%" SCNu64 ",\"format\":%u}%n",
-                  appliance, seq, format, &end_at) == 3 &&
-           (size_t)end_at == len;
+    cursor->found = sscanf(text,
+                           "{\"appliance\":\"%16" SCNx64 "\",\"seq\":%" SCNu64
+                           ",\"crc\":\"%8" SCNx32 "\",\"format\":%u}%n",
+                           &cursor->log, &cursor->seq, &cursor->crc, format, &end_at) == 4 &&
+                    (size_t)end_at == len;
+    return cursor->found;
+}
+
+void fg_sink_kafka_event_log(struct fg_sink_kafka_event *e, uint64_t time_ms, uint64_t log_id)
+{
+    e->value_len = 0;
+    set_key(e, "log");
+    add(e, "{\"seq\":0,\"type\":\"log\",\"time_ms\":%" PRIu64 ",\"log\":\"%016" PRIx64 "\"}",
+        time_ms, log_id);
 }

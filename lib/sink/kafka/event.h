@@ -8,6 +8,7 @@
 
 #include "journal/record.h"
 #include "ledger/ledger.h"
+#include "sink/cursor.h"
 
 #define FG_KAFKA_FORMAT  1  /**< of keys and values; stands in the cursor */
 #define FG_KAFKA_KEY_MAX 64 /**< USER:ORDER has 20 + 1 + 32 */
@@ -33,10 +34,13 @@ void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint
                                const struct fg_ledger_order *order);
 
 /** The cursor, the value of the cursor topic. */
-void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, uint64_t appliance, uint64_t seq);
+void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, const struct fg_sink_cursor *cursor);
 
 /** Reads what fg_sink_kafka_event_cursor wrote. False: no such text. */
-bool fg_sink_kafka_cursor_parse(const char *value, size_t len, uint64_t *appliance, uint64_t *seq,
+bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cursor *cursor,
                                 unsigned *format);
+
+/** From here on the topic holds the events of this log: what came before is of another one. */
+void fg_sink_kafka_event_log(struct fg_sink_kafka_event *e, uint64_t time_ms, uint64_t log_id);
 
 #endif

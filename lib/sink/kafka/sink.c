@@ -2,6 +2,7 @@
 /* The sink driver of Kafka: one transaction a batch, with the cursor as a record of its own topic
  * inside. */
 #include <string.h>
+#include <time.h>
 
 #include "sink/driver.h"
 #include "sink/kafka/cursor.h"
@@ -15,8 +16,8 @@ struct kafka_sink {
     struct fg_wait wait;
     struct fg_sink_kafka_client consumer, producer;
     struct fg_sink_kafka_event event;
-    bool known;   /* the cursor, read behind the fence of this producer */
-    uint64_t seq; /* it */
+    bool known;                   /* the cursor, read behind the fence of this producer */
+    struct fg_sink_cursor cursor; /* it */
     int64_t end_min,
         end_max;        /* where the cursor's partition ends as long as nobody else writes there */
     uint64_t fenced_ms; /* when another producer last took over; 0 = never */
@@ -27,6 +28,14 @@ static enum fg_sink_result gone(struct kafka_sink *k)
 {
     k->known = false;
     return FG_SINK_GONE;
+}
+
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* ---- the fence ------------------------------------------------------------------------------- */
@@ -126,13 +135,13 @@ static rd_kafka_error_t *flush(struct kafka_sink *k, uint64_t deadline)
 
 /* The cursor goes out when all before it has arrived: read without isolation, too, it is never
  * ahead of the events. */
-static rd_kafka_error_t *commit(struct kafka_sink *k, uint64_t appliance, uint64_t seq,
+static rd_kafka_error_t *commit(struct kafka_sink *k, const struct fg_sink_cursor *cursor,
                                 uint64_t deadline)
 {
     rd_kafka_error_t *error = flush(k, deadline);
     int slice;
 
-    fg_sink_kafka_event_cursor(&k->event, appliance, seq);
+    fg_sink_kafka_event_cursor(&k->event, cursor);
     if (error || !produce(k, k->producer.cursor, 0, &error) || (error = flush(k, deadline)))
         return error;
     while ((slice = fg_sink_kafka_slice(&k->wait, deadline)) > 0) {
@@ -145,16 +154,17 @@ static rd_kafka_error_t *commit(struct kafka_sink *k, uint64_t appliance, uint64
 }
 
 static enum fg_sink_result finish(struct kafka_sink *k, const struct fg_sink_log *log, uint64_t seq,
-                                  uint64_t deadline, struct fg_error *err)
+                                  uint32_t crc, uint64_t deadline, struct fg_error *err)
 {
-    rd_kafka_error_t *error = commit(k, log->appliance, seq, deadline);
+    struct fg_sink_cursor cursor = {.found = true, .log = log->id, .seq = seq, .crc = crc};
+    rd_kafka_error_t *error = commit(k, &cursor, deadline);
 
     if (error)
         return judge(k, error, "the transaction failed", err);
     /* behind the cursor stands, soon, the marker of the commit */
     k->end_min = k->producer.delivered_offset;
     k->end_max = k->producer.delivered_offset + 2;
-    k->seq = seq;
+    k->cursor = cursor;
     k->known = true;
     return FG_SINK_OK;
 }
@@ -178,7 +188,7 @@ static enum fg_sink_result apply(void *self, const struct fg_sink_log *log,
     }
     if (error)
         return judge(k, error, "the transaction failed", err);
-    return finish(k, log, records[n - 1].seq, deadline, err);
+    return finish(k, log, records[n - 1].seq, records[n - 1].crc, deadline, err);
 }
 
 /* ---- filling with a snapshot ----------------------------------------------------------------- */
@@ -223,7 +233,7 @@ static rd_kafka_error_t *produce_part(struct kafka_sink *k,
 static enum fg_sink_result write_pieces(struct kafka_sink *k, const struct fg_sink_log *log,
                                         const struct fg_ledger_snapshot_info *info, enum part part,
                                         const union pieces *pieces, size_t n, uint64_t seq,
-                                        struct fg_error *err)
+                                        uint32_t crc, struct fg_error *err)
 {
     uint64_t deadline = fg_clock_mono_ms() + k->setup.options.timeout_ms;
     rd_kafka_error_t *error = rd_kafka_begin_transaction(k->producer.rk);
@@ -231,7 +241,7 @@ static enum fg_sink_result write_pieces(struct kafka_sink *k, const struct fg_si
     if (!error)
         error = produce_part(k, info, part, pieces, n);
     return error ? judge(k, error, "the transaction failed", err)
-                 : finish(k, log, seq, deadline, err);
+                 : finish(k, log, seq, crc, deadline, err);
 }
 
 /* The cursor stays where it was until the last transaction: a fill that is interrupted begins
@@ -243,7 +253,7 @@ static enum fg_sink_result fill(void *self, const struct fg_sink_log *log,
     struct kafka_sink *k = self;
     union pieces *pieces = malloc(sizeof(*pieces));
     enum fg_sink_result result = FG_SINK_OK;
-    uint64_t before = k->seq;
+    struct fg_sink_cursor before = k->cursor;
     unsigned part = ITEMS;
 
     FG_ASSERT(pieces);
@@ -251,15 +261,17 @@ static enum fg_sink_result fill(void *self, const struct fg_sink_log *log,
         ssize_t n = read_part(snapshot, (enum part)part, pieces, err);
 
         if (n > 0)
-            result = write_pieces(k, log, info, (enum part)part, pieces, (size_t)n, before, err);
+            result = write_pieces(k, log, info, (enum part)part, pieces, (size_t)n, before.seq,
+                                  before.crc, err);
         else if (n < 0)
             result = FG_SINK_REFUSE;
         else
             part++;
     }
     free(pieces);
-    return result == FG_SINK_OK ? write_pieces(k, log, info, ITEMS, NULL, 0, info->seq, err)
-                                : result;
+    return result == FG_SINK_OK
+               ? write_pieces(k, log, info, ITEMS, NULL, 0, info->seq, log->crc, err)
+               : result;
 }
 
 /* ---- the cursor ------------------------------------------------------------------------------ */
@@ -269,27 +281,18 @@ static enum fg_sink_result check_cursor(const struct kafka_sink *k, const struct
                                         struct fg_error *err)
 {
     const char *topic = k->setup.options.topic;
+    struct fg_error at = {""};
+    enum fg_sink_place place;
 
-    if (!cursor->found)
-        return FG_SINK_OK;
-    if (cursor->format != FG_KAFKA_FORMAT)
+    if (cursor->at.found && cursor->format != FG_KAFKA_FORMAT) {
         fg_fail(err, "topic %s: the cursor is of format %u, this version writes %d", topic,
                 cursor->format, FG_KAFKA_FORMAT);
-    else if (cursor->appliance != log->appliance)
-        fg_fail(err,
-                "topic %s: the cursor is of appliance %016llx, this log of %016llx: choose another "
-                "topic "
-                "(docs/kafka.md)",
-                topic, (unsigned long long)cursor->appliance, (unsigned long long)log->appliance);
-    else if (cursor->seq > log->durable)
-        fg_fail(err,
-                "topic %s: the cursor is at %llu, ahead of the log, which ends at %llu: events of "
-                "lost orders "
-                "are there (docs/kafka.md)",
-                topic, (unsigned long long)cursor->seq, (unsigned long long)log->durable);
-    else
-        return FG_SINK_OK;
-    return FG_SINK_REFUSE;
+        return FG_SINK_REFUSE;
+    }
+    place = fg_sink_cursor_place(log, &cursor->at, "kafka", &at);
+    if (place != FG_SINK_PLACE_OURS)
+        fg_fail(err, "topic %.120s: %.300s", topic, at.text);
+    return fg_sink_result_of(place);
 }
 
 static enum fg_sink_result read_cursor(struct kafka_sink *k, const struct fg_sink_log *log,
@@ -337,7 +340,7 @@ static enum fg_sink_result claim(struct kafka_sink *k, const struct fg_sink_log 
                 k->setup.options.topic, k->setup.cursor_topic);
         return FG_SINK_REFUSE;
     }
-    return write_pieces(k, log, NULL, ITEMS, NULL, 0, 0, err);
+    return write_pieces(k, log, NULL, ITEMS, NULL, 0, 0, 0, err);
 }
 
 /* The cursor as it is told while it is known: cheap, and finds brokers that died and topics that
@@ -354,8 +357,8 @@ static enum fg_sink_result still_there(struct kafka_sink *k, struct fg_error *er
     return gone(k);
 }
 
-static enum fg_sink_result cursor(void *self, const struct fg_sink_log *log, uint64_t *seq,
-                                  struct fg_error *err)
+static enum fg_sink_result cursor(void *self, const struct fg_sink_log *log,
+                                  struct fg_sink_cursor *at, struct fg_error *err)
 {
     struct kafka_sink *k = self;
     struct fg_sink_kafka_cursor found;
@@ -371,18 +374,42 @@ static enum fg_sink_result cursor(void *self, const struct fg_sink_log *log, uin
             result = raise_fence(k, err);
         if (result == FG_SINK_OK)
             result = read_cursor(k, log, &found, err);
-        if (result == FG_SINK_OK && !found.found)
+        if (result == FG_SINK_OK && !found.at.found)
             result = claim(k, log, err);
         else if (result == FG_SINK_OK) {
             k->end_min = k->end_max = found.end;
-            k->seq = found.seq;
+            k->cursor = found.at;
             k->known = true;
         }
     } else {
         result = still_there(k, err);
     }
-    *seq = k->seq;
+    *at = k->cursor;
     return result;
+}
+
+/* Events cannot be taken back: one says that those of another log follow, and the cursor begins
+ * anew. */
+static enum fg_sink_result adopt(void *self, const struct fg_sink_log *log, struct fg_error *err)
+{
+    struct kafka_sink *k = self;
+    uint64_t deadline = fg_clock_mono_ms() + k->setup.options.timeout_ms;
+    enum fg_sink_result result;
+    rd_kafka_error_t *error;
+
+    if (contested(k))
+        return refuse_contested(k, err);
+    fg_sink_kafka_client_close(&k->producer);
+    result = raise_fence(k, err);
+    if (result != FG_SINK_OK)
+        return result;
+    error = rd_kafka_begin_transaction(k->producer.rk);
+    if (!error) {
+        fg_sink_kafka_event_log(&k->event, wall_ms(), log->id);
+        produce(k, k->producer.events, RD_KAFKA_PARTITION_UA, &error);
+    }
+    return error ? judge(k, error, "the transaction failed", err)
+                 : finish(k, log, 0, 0, deadline, err);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -420,6 +447,7 @@ static const struct fg_sink_driver driver = {.name = "kafka",
                                              .cursor = cursor,
                                              .apply = apply,
                                              .fill = fill,
+                                             .adopt = adopt,
                                              .close = close_both,
                                              .free = free_self};
 

@@ -31,6 +31,7 @@ static const char *const migrations[] = {
     "CREATE TABLE floodgate_cursor ("
     " one boolean PRIMARY KEY DEFAULT true CHECK (one), appliance text, seq bigint NOT NULL "
     "DEFAULT 0,"
+    " crc bigint NOT NULL DEFAULT 0,"
     " filled_seq bigint NOT NULL DEFAULT 0, format integer NOT NULL, updated timestamptz);"
     "INSERT INTO floodgate_cursor (format) VALUES (0)",
 };

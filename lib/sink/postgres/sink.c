@@ -18,8 +18,9 @@
  * (deadlocks, a second each).
  */
 #define MOVE_CURSOR(more)                                                                          \
-    "WITH moved AS (UPDATE floodgate_cursor SET appliance = $3, seq = $1::int8, updated = "        \
-    "now()" more " WHERE seq = $2::int8 AND coalesce(appliance, $3) = $3 RETURNING seq) "          \
+    "WITH moved AS (UPDATE floodgate_cursor SET appliance = $3, seq = $1::int8, crc = $4::int8, "  \
+    "updated = now()" more " WHERE seq = $2::int8 AND crc = $5::int8"                              \
+    " AND coalesce(appliance, $3) = $3 RETURNING seq) "                                            \
     "SELECT CASE count(*) WHEN 1 THEN 1"                                                           \
     " ELSE ('another writer has moved the cursor, from ' || $2)::int END FROM moved"
 #define MOVE_PLACE 1 /* in the pipeline */
@@ -31,8 +32,8 @@ struct postgres_sink {
     struct fg_wait wait;
     struct fg_sink_postgres_conn conn;
     struct fg_sink_postgres_batch batch;
-    uint64_t cursor; /* as last read */
-    bool prepared;   /* the statements, on this connection */
+    struct fg_sink_cursor cursor; /* as last read or moved */
+    bool prepared;                /* the statements, on this connection */
 };
 
 /* ---- cursor ---------------------------------------------------------------------------------- */
@@ -44,18 +45,24 @@ static enum fg_sink_result refuse(const struct postgres_sink *p, struct fg_error
     return FG_SINK_REFUSE;
 }
 
+/* The row, in the order of the SELECT below. */
+enum { AT_LOG, AT_SEQ, AT_CRC, AT_FORMAT, AT_ROWS };
+
 static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_log *log,
-                                 const PGresult *r, uint64_t *seq, struct fg_error *err)
+                                 const PGresult *r, struct fg_error *err)
 {
-    char why[200], appliance[17];
-    struct fg_error wrong;
-    uint64_t format;
+    struct fg_sink_cursor *c = &p->cursor;
+    struct fg_error wrong, at = {""};
+    enum fg_sink_place place;
+    uint64_t format, crc;
+    char why[200];
 
     if (!fg_postgres_rows_count(r))
         return refuse(p, err, "the cursor's row is missing: drop the schema and " ADVICE_INIT);
-    if (!fg_postgres_rows(r, "the cursor", 4, 1, 1, &wrong) ||
-        !fg_postgres_rows_number(r, "the cursor's format", 0, 2, &format, &wrong) ||
-        !fg_postgres_rows_number(r, "the cursor", 0, 1, seq, &wrong))
+    if (!fg_postgres_rows(r, "the cursor", 5, 1, 1, &wrong) ||
+        !fg_postgres_rows_number(r, "the cursor's format", 0, AT_FORMAT, &format, &wrong) ||
+        !fg_postgres_rows_number(r, "the cursor", 0, AT_SEQ, &c->seq, &wrong) ||
+        !fg_postgres_rows_number(r, "the cursor's CRC", 0, AT_CRC, &crc, &wrong))
         return refuse(p, err, wrong.text);
     if (format != FG_POSTGRES_VERSION) {
         snprintf(why, sizeof(why),
@@ -64,44 +71,36 @@ static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_l
                  format < FG_POSTGRES_VERSION ? ADVICE_INIT : "use the newer one");
         return refuse(p, err, why);
     }
-    snprintf(appliance, sizeof(appliance), "%016" PRIx64, log->appliance);
-    if (*fg_postgres_rows_text(r, 0, 3) == 't')
+    if (*fg_postgres_rows_text(r, 0, AT_ROWS) == 't')
         return refuse(p, err,
-                      "the cursor is at 0, but there are rows: drop the schema and " ADVICE_INIT);
-    if (!fg_postgres_rows_null(r, 0, 0) && strcmp(fg_postgres_rows_text(r, 0, 0), appliance) != 0) {
-        snprintf(why, sizeof(why),
-                 "the cursor is of appliance %.20s, this log of %s: use another schema, or drop it "
-                 "and %s",
-                 fg_postgres_rows_text(r, 0, 0), appliance, ADVICE_INIT);
-        return refuse(p, err, why);
-    }
-    if (*seq > log->durable) {
-        snprintf(why, sizeof(why),
-                 "the cursor is at %" PRIu64 ", ahead of the log, which ends at %" PRIu64
-                 ": restore the right log, or drop the schema and %s",
-                 *seq, log->durable, ADVICE_INIT);
-        return refuse(p, err, why);
-    }
-    p->cursor = *seq;
-    return FG_SINK_OK;
+                      "the cursor is at 0, but there are rows: drop the schema and " ADVICE_INIT
+                      ", or `fgctl sink adopt postgres` deletes the rows");
+    c->found = !fg_postgres_rows_null(r, 0, AT_LOG);
+    c->log = strtoull(fg_postgres_rows_text(r, 0, AT_LOG), NULL, 16);
+    c->crc = (uint32_t)crc;
+    place = fg_sink_cursor_place(log, c, "postgres", &at);
+    if (place != FG_SINK_PLACE_OURS)
+        fg_fail(err, "%.120s, schema %.63s: %.300s", p->address, p->options.schema, at.text);
+    return fg_sink_result_of(place);
 }
 
-static enum fg_sink_result postgres_cursor(void *self, const struct fg_sink_log *log, uint64_t *seq,
-                                           struct fg_error *err)
+static enum fg_sink_result postgres_cursor(void *self, const struct fg_sink_log *log,
+                                           struct fg_sink_cursor *cursor, struct fg_error *err)
 {
     struct postgres_sink *p = self;
     enum fg_sink_result result;
 
     fg_sink_postgres_queue(
         &p->conn,
-        "SELECT appliance, seq, format,"
+        "SELECT appliance, seq, crc, format,"
         " seq = 0 AND (EXISTS (SELECT FROM inventory) OR EXISTS (SELECT FROM orders))"
         " FROM floodgate_cursor",
         0, NULL);
     result = fg_sink_postgres_run(&p->conn, err);
-    if (result != FG_SINK_OK)
-        return result;
-    return judge(p, log, p->conn.results[0], seq, err);
+    if (result == FG_SINK_OK)
+        result = judge(p, log, p->conn.results[0], err);
+    *cursor = p->cursor;
+    return result;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -136,15 +135,18 @@ static enum fg_sink_result prepare(struct postgres_sink *p, struct fg_error *err
 
 /* BEGIN and the step of the cursor, which takes the lock that keeps a second writer out. */
 static void queue_begin(struct postgres_sink *p, const struct fg_sink_log *log, uint64_t from,
-                        uint64_t to, const char *move)
+                        uint64_t to, uint32_t to_crc, const char *move)
 {
-    char from_text[24], to_text[24], appliance[17];
+    char from_text[24], to_text[24], log_text[17], crc[12], from_crc[12];
 
     snprintf(from_text, sizeof(from_text), "%" PRIu64, from);
     snprintf(to_text, sizeof(to_text), "%" PRIu64, to);
-    snprintf(appliance, sizeof(appliance), "%016" PRIx64, log->appliance);
+    snprintf(log_text, sizeof(log_text), "%016" PRIx64, log->id);
+    snprintf(crc, sizeof(crc), "%" PRIu32, to_crc);
+    snprintf(from_crc, sizeof(from_crc), "%" PRIu32, p->cursor.crc);
     fg_sink_postgres_queue(&p->conn, "BEGIN", 0, NULL);
-    fg_sink_postgres_queue(&p->conn, move, 3, (const char *const[]){to_text, from_text, appliance});
+    fg_sink_postgres_queue(&p->conn, move, 5,
+                           (const char *const[]){to_text, from_text, log_text, crc, from_crc});
 }
 
 /* What fg_sink_postgres_run said of a pipeline that begins with queue_begin. */
@@ -157,10 +159,16 @@ static enum fg_sink_result after_begin(const struct postgres_sink *p, enum fg_si
     return result != FG_SINK_OK && code && !strcmp(code, NOT_MOVED) ? FG_SINK_AGAIN : result;
 }
 
-static enum fg_sink_result commit(struct postgres_sink *p, struct fg_error *err)
+static enum fg_sink_result commit(struct postgres_sink *p, const struct fg_sink_log *log,
+                                  uint64_t seq, uint32_t crc, struct fg_error *err)
 {
+    enum fg_sink_result result;
+
     fg_sink_postgres_queue(&p->conn, "COMMIT", 0, NULL);
-    return fg_sink_postgres_run(&p->conn, err);
+    result = fg_sink_postgres_run(&p->conn, err);
+    if (result == FG_SINK_OK)
+        p->cursor = (struct fg_sink_cursor){.found = true, .log = log->id, .seq = seq, .crc = crc};
+    return result;
 }
 
 static const char *const statement_names[FG_POSTGRES_STATEMENTS] = {
@@ -195,20 +203,21 @@ static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error
 }
 
 static enum fg_sink_result apply(struct postgres_sink *p, const struct fg_sink_log *log,
-                                 uint64_t from, uint64_t to, struct fg_error *err)
+                                 uint64_t from, const struct fg_journal_record *last,
+                                 struct fg_error *err)
 {
     enum fg_sink_result result = prepare(p, err);
 
     if (result != FG_SINK_OK)
         return result;
-    queue_begin(p, log, from, to, MOVE_CURSOR(""));
+    queue_begin(p, log, from, last->seq, last->crc, MOVE_CURSOR(""));
     for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++)
         fg_sink_postgres_queue_rows(&p->conn, (enum fg_sink_postgres_statement)s,
                                     &p->batch.rows[s]);
     result = after_begin(p, fg_sink_postgres_run(&p->conn, err));
     if (result == FG_SINK_OK)
         result = check_counts(p, err);
-    return result == FG_SINK_OK ? commit(p, err) : result;
+    return result == FG_SINK_OK ? commit(p, log, last->seq, last->crc, err) : result;
 }
 
 static enum fg_sink_result postgres_apply(void *self, const struct fg_sink_log *log,
@@ -220,7 +229,7 @@ static enum fg_sink_result postgres_apply(void *self, const struct fg_sink_log *
 
     if (!fg_sink_postgres_batch_build(&p->batch, records, n, err))
         return FG_SINK_REFUSE;
-    result = apply(p, log, records[0].seq - 1, records[n - 1].seq, err);
+    result = apply(p, log, records[0].seq - 1, &records[n - 1], err);
     if (result == FG_SINK_REFUSE)
         p->prepared = false; /* the tables may be other ones when it goes on */
     return abandon(p, result);
@@ -316,7 +325,7 @@ static enum fg_sink_result fill(struct postgres_sink *p, const struct fg_sink_lo
 
     if (result != FG_SINK_OK)
         return result;
-    queue_begin(p, log, p->cursor, info->seq, MOVE_CURSOR(", filled_seq = $1::int8"));
+    queue_begin(p, log, p->cursor.seq, info->seq, log->crc, MOVE_CURSOR(", filled_seq = $1::int8"));
     fg_sink_postgres_queue(&p->conn, "DELETE FROM denied_users", 0, NULL);
     result = after_begin(p, fg_sink_postgres_run(&p->conn, err));
     if (result == FG_SINK_OK)
@@ -325,7 +334,7 @@ static enum fg_sink_result fill(struct postgres_sink *p, const struct fg_sink_lo
         result = fill_denied(p, snapshot, err);
     if (result == FG_SINK_OK)
         result = fill_orders(p, snapshot, info->seq, err);
-    return result == FG_SINK_OK ? commit(p, err) : result;
+    return result == FG_SINK_OK ? commit(p, log, info->seq, log->crc, err) : result;
 }
 
 static enum fg_sink_result postgres_fill(void *self, const struct fg_sink_log *log,
@@ -336,6 +345,31 @@ static enum fg_sink_result postgres_fill(void *self, const struct fg_sink_log *l
     struct postgres_sink *p = self;
 
     return abandon(p, fill(p, log, snapshot, info, err));
+}
+
+/* ---- an operator's decision ------------------------------------------------------------------ */
+
+/* One transaction: readers see the old sale or none. */
+static enum fg_sink_result postgres_adopt(void *self, const struct fg_sink_log *log,
+                                          struct fg_error *err)
+{
+    static const char *const steps[] = {
+        "BEGIN",
+        "UPDATE floodgate_cursor SET appliance = NULL, seq = 0, crc = 0, filled_seq = 0, "
+        "updated = now()",
+        "DELETE FROM orders",
+        "DELETE FROM inventory",
+        "DELETE FROM denied_users",
+        "COMMIT"};
+    struct postgres_sink *p = self;
+    enum fg_sink_result result = FG_SINK_OK;
+
+    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == FG_SINK_OK; i++) {
+        fg_sink_postgres_queue(&p->conn, steps[i], 0, NULL);
+        result = fg_sink_postgres_run(&p->conn, err);
+    }
+    p->prepared = false;
+    return abandon(p, result);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -367,6 +401,7 @@ static const struct fg_sink_driver driver = {.name = "postgres",
                                              .cursor = postgres_cursor,
                                              .apply = postgres_apply,
                                              .fill = postgres_fill,
+                                             .adopt = postgres_adopt,
                                              .close = postgres_close,
                                              .free = postgres_free};
 

@@ -333,25 +333,26 @@ static void add_counters(struct fg_sink_redis_batch *b)
     b->used_count = 0;
 }
 
-void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint64_t appliance_id,
-                                bool filled)
+void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint32_t crc,
+                                uint64_t log_id, bool filled)
 {
-    char appliance[17];
+    char log[17], crc_text[9];
 
-    snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)appliance_id);
-    fg_redis_resp_begin(&b->out, 2 + 2 * (filled ? 4 : 3));
+    snprintf(log, sizeof(log), "%016llx", (unsigned long long)log_id);
+    snprintf(crc_text, sizeof(crc_text), "%08x", crc);
+    fg_redis_resp_begin(&b->out, 2 + 2 * (filled ? 5 : 4));
     fg_redis_resp_text(&b->out, "HSET");
     fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
     pair(b, FG_CURSOR_SEQ, seq);
-    pair_text(b, FG_CURSOR_APPLIANCE, appliance);
+    pair_text(b, FG_CURSOR_APPLIANCE, log);
+    pair_text(b, FG_CURSOR_CRC, crc_text);
     pair_text(b, FG_CURSOR_FORMAT, FG_REDIS_FORMAT);
     if (filled)
         pair(b, FG_CURSOR_FILLED, seq);
 }
 
 bool fg_sink_redis_batch_build(struct fg_sink_redis_batch *b,
-                               const struct fg_journal_record *records, size_t n,
-                               uint64_t appliance_id)
+                               const struct fg_journal_record *records, size_t n, uint64_t log_id)
 {
     bool known = true;
 
@@ -361,7 +362,7 @@ bool fg_sink_redis_batch_build(struct fg_sink_redis_batch *b,
     for (size_t i = 0; i < n && known; i++)
         known = add_record(b, &records[i]);
     add_counters(b);
-    fg_sink_redis_batch_cursor(b, records[n - 1].seq, appliance_id, false);
+    fg_sink_redis_batch_cursor(b, records[n - 1].seq, records[n - 1].crc, log_id, false);
     fg_redis_resp_command(&b->out, 1, (const char *[]){"EXEC"});
     return known && !b->out.no_memory;
 }

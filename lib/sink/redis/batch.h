@@ -35,8 +35,7 @@ void fg_sink_redis_batch_free(struct fg_sink_redis_batch *b);
  * that is unknown.
  */
 bool fg_sink_redis_batch_build(struct fg_sink_redis_batch *b,
-                               const struct fg_journal_record *records, size_t n,
-                               uint64_t appliance_id);
+                               const struct fg_journal_record *records, size_t n, uint64_t log_id);
 
 /* ---- the same, of a snapshot; each is added to b->out ---------------------------------------- */
 
@@ -48,8 +47,8 @@ void fg_sink_redis_batch_denied(struct fg_sink_redis_batch *b, uint64_t user);
 /** The event that says: all up to the snapshot's record is in the keys. */
 void fg_sink_redis_batch_resync(struct fg_sink_redis_batch *b,
                                 const struct fg_ledger_snapshot_info *info);
-void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint64_t appliance_id,
-                                bool filled);
+void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint32_t crc,
+                                uint64_t log_id, bool filled);
 
 /** "{prefix}:" + suffix as one word. */
 void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix);

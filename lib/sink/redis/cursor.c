@@ -8,7 +8,7 @@
 
 #define EMPTY_PAGES 1000 /* of SCAN in a row, before each further one is waited for */
 
-enum { AT_SEQ, AT_APPLIANCE, AT_FORMAT, AT_BROKEN, AT_COUNT };
+enum { AT_SEQ, AT_APPLIANCE, AT_CRC, AT_FORMAT, AT_BROKEN, AT_COUNT };
 
 void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b)
 {
@@ -26,6 +26,7 @@ void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b)
     fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
     fg_redis_resp_text(&b->out, FG_CURSOR_SEQ);
     fg_redis_resp_text(&b->out, FG_CURSOR_APPLIANCE);
+    fg_redis_resp_text(&b->out, FG_CURSOR_CRC);
     fg_redis_resp_text(&b->out, FG_CURSOR_FORMAT);
     fg_redis_resp_text(&b->out, FG_CURSOR_BROKEN);
 }
@@ -51,20 +52,43 @@ static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *
                                               const char *why)
 {
     fg_fail(err,
-            "%.140s. Delete the keys {%s}:* to have them rebuilt, or use another prefix "
-            "(docs/redis.md)",
+            "%.140s. `fgctl sink adopt redis` deletes the keys {%s}:* and writes them anew, or use "
+            "another prefix (docs/redis.md)",
             why, prefix);
     return FG_REDIS_REFUSED;
 }
 
+/* False: it is no cursor. */
+static bool parse(const redisReply *reply, struct fg_sink_cursor *cursor)
+{
+    uint64_t crc;
+
+    if (!number(field(reply, AT_SEQ), 10, &cursor->seq) ||
+        !number(field(reply, AT_APPLIANCE), 16, &cursor->log) ||
+        !number(field(reply, AT_CRC), 16, &crc) || crc > UINT32_MAX)
+        return false;
+    cursor->crc = (uint32_t)crc;
+    cursor->found = true;
+    return true;
+}
+
+static enum fg_sink_redis_cursor_state state_of(enum fg_sink_place place)
+{
+    return place == FG_SINK_PLACE_OURS      ? FG_REDIS_FOLLOW
+           : place == FG_SINK_PLACE_FOREIGN ? FG_REDIS_FOREIGN
+           : place == FG_SINK_PLACE_NEWER   ? FG_REDIS_NEWER
+                                            : FG_REDIS_REFUSED;
+}
+
 enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
-                                                           const char *prefix, uint64_t appliance,
-                                                           uint64_t durable, uint64_t *seq,
+                                                           const char *prefix,
+                                                           const struct fg_sink_log *log,
+                                                           struct fg_sink_cursor *cursor,
                                                            struct fg_error *err)
 {
-    uint64_t owner;
     char why[160];
 
+    *cursor = (struct fg_sink_cursor){.found = false};
     if (fg_redis_reply_error(reply)) {
         snprintf(why, sizeof(why), "the cursor cannot be read: %.100s",
                  fg_redis_reply_error(reply));
@@ -81,26 +105,25 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
         return FG_REDIS_FRESH;
     if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0)
         return refuse(err, prefix, "the cursor is of another format than " FG_REDIS_FORMAT);
-    if (!number(field(reply, AT_SEQ), 10, seq) || !number(field(reply, AT_APPLIANCE), 16, &owner))
+    if (!parse(reply, cursor))
         return refuse(err, prefix, "the cursor holds no numbers");
-    if (owner != appliance) {
-        snprintf(why, sizeof(why), "the cursor is of appliance %016llx, this log of %016llx",
-                 (unsigned long long)owner, (unsigned long long)appliance);
-        return refuse(err, prefix, why);
+    return state_of(fg_sink_cursor_place(log, cursor, "redis", err));
+}
+
+enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state)
+{
+    switch (state) {
+    case FG_REDIS_FOLLOW:
+    case FG_REDIS_FRESH:
+        return FG_SINK_OK;
+    case FG_REDIS_FOREIGN:
+        return FG_SINK_FOREIGN;
+    case FG_REDIS_NEWER:
+        return FG_SINK_NEWER;
+    case FG_REDIS_REFUSED:
+        break;
     }
-    if (*seq > durable) {
-        /* Redis may be the last to know of orders that were acknowledged: not to be deleted at a
-         * venture. */
-        fg_fail(
-            err,
-            "the cursor is at %llu, ahead of the log, which ends at %llu: restore the right log; "
-            "only if "
-            "there "
-            "is none, delete the keys {%s}:* to have them rebuilt from this one (docs/redis.md)",
-            (unsigned long long)*seq, (unsigned long long)durable, prefix);
-        return FG_REDIS_REFUSED;
-    }
-    return FG_REDIS_FOLLOW;
+    return FG_SINK_REFUSE;
 }
 
 /* ---- a start from the beginning -------------------------------------------------------------- */
@@ -196,6 +219,79 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
             fg_wait_ms(conn->wait, 1);
     } while (strcmp(cursor, "0") != 0);
     return true;
+}
+
+/* ---- an operator's decision ------------------------------------------------------------------ */
+
+/* Whether a key may go in the first round: all but the cursor and those of the way back. */
+static bool deletable(const char *prefix, const char *key)
+{
+    const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;
+
+    return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_KEY_CURSOR) != 0;
+}
+
+/* Deletes what one page of SCAN named. */
+static bool delete_keys(struct fg_redis_conn *conn, const char *prefix, const redisReply *keys,
+                        struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    bool ok;
+
+    fg_redis_resp_clear(&conn->out);
+    for (size_t i = 0; i < fg_redis_reply_size(keys); i++)
+        if (deletable(prefix, fg_redis_reply_word(keys, i)))
+            fg_redis_resp_command(&conn->out, 2,
+                                  (const char *[]){"DEL", fg_redis_reply_word(keys, i)});
+    if (!conn->out.commands)
+        return true;
+    ok = fg_redis_conn_exchange(conn, &conn->out, &answer, err);
+    if (ok && answer.error[0])
+        ok = fg_fail(err, "%s: %s", conn->options->address, answer.error);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+static bool delete_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24],
+                        struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    const redisReply *keys = NULL;
+    char pattern[96], next[24];
+    bool ok;
+
+    snprintf(pattern, sizeof(pattern), "{%s}:*", prefix);
+    ok = ask(conn, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"}, &answer,
+             err);
+    if (ok) {
+        ok = fg_redis_reply_scan(answer.last[0], next, &keys, err);
+        if (ok && !strcmp(next, cursor) && strcmp(next, "0") != 0)
+            ok = fg_redis_reply_wrong(answer.last[0], "SCAN", "another cursor", err);
+        if (!ok)
+            fg_redis_conn_close(conn);
+    }
+    ok = ok && delete_keys(conn, prefix, keys, err);
+    if (ok)
+        memcpy(cursor, next, sizeof(next));
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err)
+{
+    struct fg_redis_answer answer;
+    char cursor[24] = "0", key[96];
+    bool ok;
+
+    do {
+        if (!delete_page(conn, prefix, cursor, err))
+            return false;
+    } while (strcmp(cursor, "0") != 0);
+    snprintf(key, sizeof(key), "{%s}:" FG_KEY_CURSOR, prefix);
+    answer = (struct fg_redis_answer){.exec_at = SIZE_MAX};
+    ok = ask(conn, 2, (const char *[]){"DEL", key}, &answer, err);
+    fg_redis_answer_free(&answer);
+    return ok;
 }
 
 /* ---- errors inside a transaction ------------------------------------------------------------- */

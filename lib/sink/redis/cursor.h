@@ -8,13 +8,15 @@
 
 #include "redis/conn.h"
 #include "redis/reply.h"
+#include "sink/driver.h"
 #include "sink/redis/batch.h"
-#include "sink/sink.h"
 
 enum fg_sink_redis_cursor_state {
-    FG_REDIS_FOLLOW, /**< goes on behind *seq */
-    FG_REDIS_FRESH,  /**< there is no cursor: from the beginning, if nothing else is there */
-    FG_REDIS_REFUSED /**< err says why and what to do */
+    FG_REDIS_FOLLOW,  /**< goes on behind *seq */
+    FG_REDIS_FRESH,   /**< there is no cursor: from the beginning, if nothing else is there */
+    FG_REDIS_REFUSED, /**< err says why and what to do */
+    FG_REDIS_FOREIGN, /**< the same, because it is of another log */
+    FG_REDIS_NEWER    /**< the same, because it knows records that this log lacks */
 };
 
 /** Adds to b->out commands whose last reply is what fg_sink_redis_cursor_check wants. They begin a
@@ -24,11 +26,15 @@ void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b);
 /** The last of them alone, without a WATCH. */
 void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b);
 
-/** Pure. `reply` of HMGET; appliance of the log; durable: last sequence of the log. */
+/** `reply` of HMGET, compared with the log. */
 enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
-                                                           const char *prefix, uint64_t appliance,
-                                                           uint64_t durable, uint64_t *seq,
+                                                           const char *prefix,
+                                                           const struct fg_sink_log *log,
+                                                           struct fg_sink_cursor *cursor,
                                                            struct fg_error *err);
+
+/** FOLLOW and FRESH are no result of their own: OK. */
+enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state);
 
 /**
  * Looks for keys of the prefix that stand there without a cursor: counters would be added to them.
@@ -38,6 +44,12 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
  */
 bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
                                 struct fg_error *err);
+
+/**
+ * Deletes all keys of the prefix but those of the way back; the cursor last, so that an interrupted
+ * deletion is still refused. False and err: the connection failed.
+ */
+bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err);
 
 /**
  * A command inside the transaction failed: Redis carried out the others, so the data is no longer

@@ -117,7 +117,7 @@ static enum fg_sink_result judge(struct filling *f, const struct fg_redis_answer
 {
     const redisReply *exec = answer->exec;
     enum fg_sink_redis_cursor_state verdict;
-    uint64_t seq = 0;
+    struct fg_sink_cursor cursor;
 
     if (fg_redis_reply_error(exec)) {
         fg_fail(f->err, "%s: %s", f->conn->options->address, answer->error);
@@ -134,13 +134,13 @@ static enum fg_sink_result judge(struct filling *f, const struct fg_redis_answer
                 fg_redis_reply_error_inside(exec), f->conn->options->prefix);
         return FG_SINK_REFUSE;
     }
-    verdict = fg_sink_redis_cursor_check(answer->last[0], f->conn->options->prefix,
-                                         f->log->appliance, f->log->durable, &seq, f->err);
-    if (verdict == FG_REDIS_REFUSED)
-        return FG_SINK_REFUSE;
+    verdict = fg_sink_redis_cursor_check(answer->last[0], f->conn->options->prefix, f->log, &cursor,
+                                         f->err);
+    if (verdict != FG_REDIS_FOLLOW && verdict != FG_REDIS_FRESH)
+        return fg_sink_redis_cursor_result(verdict);
     if (first)
-        f->cursor = seq;
-    return seq == f->cursor && seq < f->info->seq ? FG_SINK_OK : FG_SINK_AGAIN;
+        f->cursor = cursor.seq;
+    return cursor.seq == f->cursor && cursor.seq < f->info->seq ? FG_SINK_OK : FG_SINK_AGAIN;
 }
 
 static void begin(struct filling *f)
@@ -177,7 +177,7 @@ static enum fg_sink_result set_mark(struct filling *f)
 {
     char appliance[20];
 
-    snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)f->log->appliance);
+    snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)f->log->id);
     begin(f);
     mark_set(f, FG_FILL_ID, f->id);
     mark_set(f, FG_FILL_APPLIANCE, appliance);
@@ -270,7 +270,7 @@ static enum fg_sink_result make_last(struct filling *f, struct fg_redis_resp *la
         fg_sink_redis_batch_key(f->batch, FG_KEY_FILL);
         result = add_old_items(f, answer.last[0]) && add_items(f) ? FG_SINK_OK : FG_SINK_REFUSE;
         fg_sink_redis_batch_resync(f->batch, f->info);
-        fg_sink_redis_batch_cursor(f->batch, f->info->seq, f->log->appliance, true);
+        fg_sink_redis_batch_cursor(f->batch, f->info->seq, f->log->crc, f->log->id, true);
         fg_redis_resp_command(&f->batch->out, 1, (const char *[]){"EXEC"});
     }
     fg_redis_answer_free(&answer);

@@ -18,13 +18,14 @@ struct redis_sink {
 };
 
 static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log *log,
-                                 const redisReply *reply, uint64_t *seq, struct fg_error *err)
+                                 const redisReply *reply, struct fg_sink_cursor *cursor,
+                                 struct fg_error *err)
 {
-    enum fg_sink_redis_cursor_state verdict = fg_sink_redis_cursor_check(
-        reply, r->options.prefix, log->appliance, log->durable, seq, err);
+    enum fg_sink_redis_cursor_state verdict =
+        fg_sink_redis_cursor_check(reply, r->options.prefix, log, cursor, err);
 
     if (verdict == FG_REDIS_FRESH && !r->clean) {
-        r->marked = fg_sink_redis_fill_begun(&r->conn, &r->batch, log->appliance, err);
+        r->marked = fg_sink_redis_fill_begun(&r->conn, &r->batch, log->id, err);
         if (!r->conn.redis)
             return FG_SINK_GONE;
         r->clean = r->marked || fg_sink_redis_cursor_clean(&r->conn, r->options.prefix, err);
@@ -33,11 +34,11 @@ static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log 
     } else if (verdict == FG_REDIS_FOLLOW) {
         r->clean = false;
     }
-    return verdict == FG_REDIS_REFUSED ? FG_SINK_REFUSE : FG_SINK_OK;
+    return fg_sink_redis_cursor_result(verdict);
 }
 
-static enum fg_sink_result redis_cursor(void *self, const struct fg_sink_log *log, uint64_t *seq,
-                                        struct fg_error *err)
+static enum fg_sink_result redis_cursor(void *self, const struct fg_sink_log *log,
+                                        struct fg_sink_cursor *cursor, struct fg_error *err)
 {
     struct redis_sink *r = self;
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
@@ -46,7 +47,7 @@ static enum fg_sink_result redis_cursor(void *self, const struct fg_sink_log *lo
     fg_redis_resp_clear(&r->batch.out);
     fg_sink_redis_cursor_ask(&r->batch);
     if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
-        result = judge(r, log, answer.last[0], seq, err);
+        result = judge(r, log, answer.last[0], cursor, err);
     fg_redis_answer_free(&answer);
     return result;
 }
@@ -62,14 +63,15 @@ static enum fg_sink_result redis_open(void *self, struct fg_error *err)
 /* What EXEC said. Null: the cursor had been touched, nothing was applied. The cursor, read behind
  * it, must be where this transaction put it. */
 static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_sink_log *log,
-                                          uint64_t last, size_t commands,
+                                          const struct fg_journal_record *last, size_t commands,
                                           const struct fg_redis_answer *answer,
                                           struct fg_error *err)
 {
     const redisReply *exec = answer->exec;
     const char *problem = fg_redis_reply_error_inside(exec);
+    struct fg_sink_log now = *log;
+    struct fg_sink_cursor cursor;
     enum fg_sink_result result;
-    uint64_t seq = 0;
 
     if (fg_redis_reply_error(exec)) {
         fg_fail(err, "%s: %s", r->options.address, answer->error);
@@ -78,12 +80,15 @@ static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_
     if (!fg_redis_reply_exec(exec, commands, err))
         return FG_SINK_GONE;
     if (problem)
-        return fg_sink_redis_mark_broken(&r->conn, &r->batch, last, problem, err) ? FG_SINK_AGAIN
-                                                                                  : FG_SINK_GONE;
+        return fg_sink_redis_mark_broken(&r->conn, &r->batch, last->seq, problem, err)
+                   ? FG_SINK_AGAIN
+                   : FG_SINK_GONE;
     if (fg_redis_reply_is_nil(exec))
         return FG_SINK_AGAIN;
-    result = judge(r, log, answer->last[0], &seq, err);
-    return result == FG_SINK_OK && seq != last ? FG_SINK_AGAIN : result;
+    now.seq = last->seq;
+    now.crc = last->crc;
+    result = judge(r, &now, answer->last[0], &cursor, err);
+    return result == FG_SINK_OK && cursor.seq != last->seq ? FG_SINK_AGAIN : result;
 }
 
 static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log,
@@ -95,7 +100,7 @@ static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log
     enum fg_sink_result result;
     size_t commands;
 
-    if (!fg_sink_redis_batch_build(&r->batch, records, n, log->appliance)) {
+    if (!fg_sink_redis_batch_build(&r->batch, records, n, log->id)) {
         fg_fail(err, "records up to %llu: out of memory, or a record type unknown to this version",
                 (unsigned long long)records[n - 1].seq);
         return FG_SINK_REFUSE;
@@ -104,7 +109,7 @@ static enum fg_sink_result redis_apply(void *self, const struct fg_sink_log *log
     commands = answer.exec_at - 1; /* without MULTI */
     fg_sink_redis_cursor_ask(&r->batch);
     if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
-        result = applied_or_not(r, log, records[n - 1].seq, commands, &answer, err);
+        result = applied_or_not(r, log, &records[n - 1], commands, &answer, err);
     else
         result = r->conn.timed_out ? FG_SINK_SLOW : FG_SINK_GONE;
     fg_redis_answer_free(&answer);
@@ -124,6 +129,17 @@ static enum fg_sink_result redis_fill(void *self, const struct fg_sink_log *log,
     struct redis_sink *r = self;
 
     return fg_sink_redis_fill(&r->conn, &r->batch, log, snapshot, info, err);
+}
+
+static enum fg_sink_result redis_adopt(void *self, const struct fg_sink_log *log,
+                                       struct fg_error *err)
+{
+    struct redis_sink *r = self;
+
+    r->clean = false;
+    if (fg_sink_redis_delete_all(&r->conn, r->options.prefix, err))
+        return FG_SINK_OK;
+    return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
 }
 
 static void redis_close(void *self)
@@ -146,6 +162,7 @@ static const struct fg_sink_driver driver = {.name = "redis",
                                              .cursor = redis_cursor,
                                              .apply = redis_apply,
                                              .fill = redis_fill,
+                                             .adopt = redis_adopt,
                                              .close = redis_close,
                                              .free = redis_free};
 
