@@ -137,7 +137,9 @@ size_t gateway_answer_order(char *text, size_t room, const uint8_t order_id[16],
             r->quantity);
     if (r->status == FG_STATUS_RESERVED && r->deadline_ms <= FG_TEXT_TIME_MAX) {
         fg_text_time(deadline, r->deadline_ms);
-        n += put(text + n, room - n, ",\"deadline\":\"%s\",\"left_ms\":%u", deadline, r->retry_ms);
+        n += put(text + n, room - n, ",\"deadline\":\"%s\"", deadline);
+        if (r->retry_ms)
+            n += put(text + n, room - n, ",\"left_ms\":%u", r->retry_ms);
     }
     if (r->status == FG_STATUS_SOLD && r->flags & FG_PACKET_LATE)
         n += put(text + n, room - n, ",\"late\":true");

@@ -3,6 +3,7 @@
 """The gateway: real nginx with our module, a real appliance, orders over HTTP."""
 
 import concurrent.futures
+import json
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ import uuid
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
+import fggateway  # noqa: E402
 import fgtest  # noqa: E402
 from fggateway import Gateway, Relay  # noqa: E402
 from fgshop import ITEM, Shop  # noqa: E402
@@ -41,7 +43,7 @@ def test_an_order_over_http(lab):
     key, other = str(uuid.uuid4()), 'order 17 of Anna'.replace(' ', '-')
     got = said(web.reserve(1, key, quantity=2), 200)
     assert (got['order'], got['state'], got['item'], got['quantity']) == (key, 'RESERVED', str(ITEM), 2), got
-    assert 0 <= got['left_ms'] <= 60000 and re.fullmatch(r'20\d\d-\d\d-\d\dT[\d:.]+Z', got['deadline']), got
+    assert 0 < got.get('left_ms', 1) <= 60000 and re.fullmatch(r'20\d\d-\d\d-\d\dT[\d:.]+Z', got['deadline']), got
     again = said(web.reserve(1, f'"{key}"', quantity=2), 200)
     assert again['deadline'] == got['deadline'], 'the same order, quoted as the header field says'
     assert said(web.reserve(1, key.replace('-', '').upper(), quantity=2), 200)['deadline'] == got['deadline']
@@ -84,7 +86,7 @@ def test_retry_hints(lab):
     shop.change(paused=True)
     assert said(web.reserve(1), 409, 'PAUSED')['retry_ms'] > 0
     shop.change(paused=False)
-    shop.change(closes=1)
+    shop.change(closes=int(time.time() * 1000) - 1000)
     assert 'retry_ms' not in said(web.reserve(1), 409, 'CLOSED')
 
 
@@ -425,6 +427,114 @@ def test_two_servers(lab):
         assert said(web.reserve(user), 200)
     assert web.metric('moved_total') == moved
     assert fgclient.owner(1, 1) == 0
+
+
+# ---- the page and the OpenAPI file --------------------------------------------------------------
+
+
+def read(*path):
+    with open(os.path.join(fgtest.ROOT, *path), encoding='utf-8') as f:
+        return f.read()
+
+
+def fits(value, schema, api, where='answer'):
+    """A small judge of JSON Schema: what docs/openapi.json uses of it."""
+    if '$ref' in schema:
+        return fits(value, api['components']['schemas'][schema['$ref'].rsplit('/', 1)[1]], api, where)
+    kinds = {'object': dict, 'array': list, 'string': str, 'integer': int, 'boolean': bool}
+    assert isinstance(value, kinds[schema['type']]), (where, value, schema)
+    assert value in schema.get('enum', [value]), (where, value, schema['enum'])
+    assert re.search(schema.get('pattern', ''), str(value)), (where, value)
+    if schema['type'] == 'integer':
+        assert schema.get('minimum', value) <= value <= schema.get('maximum', value), (where, value)
+    if schema['type'] == 'array':
+        for one in value:
+            fits(one, schema['items'], api, where + '[]')
+    if schema['type'] == 'object':
+        assert set(schema.get('required', ())) <= set(value), (where, value)
+        assert set(value) <= set(schema['properties']), (where, value)
+        for name, one in value.items():
+            fits(one, schema['properties'][name], api, f'{where}.{name}')
+    return True
+
+
+def test_openapi(lab):
+    """docs/openapi.json names every route, and what the module answers fits it"""
+    api, seen = json.loads(read('docs', 'openapi.json')), set()
+    shop, web = open_shop(lab, item={'total': 10, 'hold_ms': 60000})
+
+    def call(method, path, body=None, real=None, **headers):
+        seen.add((method.lower(), path))
+        answer = web.request(method, real or path, body, **headers)
+        told = api['paths'][path][method.lower()]['responses'].get(str(answer.status))
+        assert told, (method, path, answer)
+        if answer.status != 304:
+            kind = answer.type
+            assert kind in told['content'], (method, path, answer)
+            fits(answer.json, told['content'][kind]['schema'], api)
+        return answer
+
+    orders, one, backend = '/v1/orders', '/v1/orders/{KEY}', '/v1/backend/orders/{KEY}/'
+    order = {'item': str(ITEM), 'quantity': 1}
+    user = {'X_User': '1'}
+    assert call('POST', orders, order, Idempotency_Key='a', **user).status == 200
+    for body, headers in ((order, user), ({}, {**user, 'Idempotency_Key': 'b'}), (order, {'Idempotency_Key': 'b'}),
+                          ({**order, 'item': 99}, {**user, 'Idempotency_Key': 'b'}),
+                          ({**order, 'quantity': 11}, {**user, 'Idempotency_Key': 'b'}),
+                          ({**order, 'quantity': 9}, {**user, 'Idempotency_Key': 'a'})):
+        assert call('POST', orders, body, **headers).status >= 400
+    call('GET', orders, **user)
+    assert call('GET', one, real='/v1/orders/a', **user).status == 200
+    assert call('GET', one, real='/v1/orders/none', **user).status == 404
+    assert call('DELETE', one, real='/v1/orders/none', **user).status == 404
+    for operation, more, status in (('extend', {'until_ms': 1}, 200), ('confirm', {}, 200), ('cancel', {}, 409),
+                                    ('refund', {'restock': False}, None)):
+        answer = call('POST', backend + operation, {'user': '1', **more}, real=f'/v1/backend/orders/a/{operation}')
+        assert answer.status == status or status is None, answer
+    call('GET', '/v1/items')
+    tag = call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}').headers['etag']
+    assert call('GET', '/v1/items/{ITEM}', real='/v1/items/12').status == 404
+    call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}', If_None_Match=tag)
+    assert seen == {(method, path) for path, methods in api['paths'].items() for method in methods}, seen
+    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+
+
+def test_page():
+    """docs/gateway.md has every directive, route, problem and metric of the module"""
+    page, source = read('docs', 'gateway.md'), read('app', 'gateway', 'module.c')
+    directives = re.findall(r'ngx_string\("(floodgate\w*)"\)', source)
+    assert len(directives) >= 11, directives
+    assert set(directives) == set(re.findall(r'^\| `(floodgate\w*)', page, re.M))
+    problems = set(re.findall(r'X\(\w+, "([\w-]+)", \d{3},', read('app', 'gateway', 'answer.h')))
+    problems |= {name.lower().replace('_', '-') for name in
+                 re.findall(r'\[FG_STATUS_(\w+)\] = \{\d', read('app', 'gateway', 'answer.c'))}
+    table = page.split('## Problems')[1].split('## ')[0]
+    assert problems == set(re.findall(r'`([a-z-]+)`', ''.join(row.split('|')[2] for row in table.splitlines()
+                                                              if re.match(r'\| [\d, ]+ \|', row)))), problems
+    types = json.loads(read('docs', 'openapi.json'))['components']['schemas']['Problem']['properties']['type']['enum']
+    assert {PROBLEM + p for p in problems} == set(types)
+    for name in re.findall(r'(?:head|counter)\(p, "(\w+)"', read('app', 'gateway', 'metrics.c')):
+        assert name in page, name
+
+
+def test_sample_configuration(lab):
+    """config/nginx-gateway.conf is accepted by nginx -t, with the paths of this machine"""
+    link = lab.pair()
+    gate = lab.daemon(link.a, interface=link.a_if)
+    web = Gateway(lab, link.b, '198.18.0.1', gate.keys)
+    text = read('config', 'nginx-gateway.conf')
+    fgtest.command('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                   '-subj', '/CN=shop.example', '-keyout', web.path('key.pem'), '-out', web.path('cert.pem'))
+    for old, new in (('modules/ngx_http_floodgate_module.so', fggateway.MODULE), ('user www-data;', 'user root;'),
+                     ('/etc/floodgate/gateway-keys', gate.keys.path), ('/etc/floodgate/user-secret', web.path('user')),
+                     ('/etc/floodgate/session-secret', web.path('session')), ('/etc/floodgate/tls', web.folder),
+                     ('/run/nginx.pid', web.path('pid')), ('/var/log/nginx', web.folder)):
+        assert old in text, old
+        text = text.replace(old, new)
+    with open(web.path('nginx.conf'), 'w', encoding='utf-8') as f:
+        f.write(text)
+    code, told = web.check()
+    assert code == 0, told
 
 
 if __name__ == '__main__':
