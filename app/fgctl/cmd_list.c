@@ -3,11 +3,15 @@
 #include "fgctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define BATCH 10000 /* prefixes of one request; each request is all or nothing */
+#define READ_BYTES     65536
+#define LIST_BYTES_MAX (256u << 20)
+#define BATCH          10000 /* prefixes of one request; each request is all or nothing */
 
 static const char *moment(char text[FG_TEXT_TIME_SIZE], const json_t *entry, const char *name)
 {
@@ -185,36 +189,135 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-/* The daemon has a working folder of its own, so it is told an absolute path. */
-static bool absolute_path(const char *given, char path[PATH_MAX])
-{
-    char folder[PATH_MAX];
+/* ---- whole lists ----------------------------------------------------------------------------
+ * Files are opened here, with the rights of the caller: the daemon opens none for anybody. */
 
-    if (given[0] == '/')
-        return snprintf(path, PATH_MAX, "%s", given) < PATH_MAX;
-    return getcwd(folder, sizeof(folder)) &&
-           snprintf(path, PATH_MAX, "%s/%s", folder, given) < PATH_MAX;
+static bool file_failed(const char *path, const char *why)
+{
+    fprintf(stderr, "fgctl: %s: %s\n", path, why);
+    return false;
+}
+
+/* All of a file as one text; NULL after a message. */
+static char *read_whole(const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0, got;
+
+    if (!file) {
+        file_failed(path, strerror(errno));
+        return NULL;
+    }
+    do {
+        text = realloc(text, size + READ_BYTES + 1);
+        if (!text)
+            abort();
+        got = fread(text + size, 1, READ_BYTES, file);
+        size += got;
+    } while (got == READ_BYTES && size <= LIST_BYTES_MAX);
+    text[size] = '\0';
+    if (ferror(file) || size > LIST_BYTES_MAX || strlen(text) != size) {
+        file_failed(path, ferror(file)            ? strerror(errno)
+                          : size > LIST_BYTES_MAX ? "more than 256 MiB"
+                                                  : "not a text: it holds a zero byte");
+        free(text);
+        text = NULL;
+    }
+    if (file != stdin)
+        fclose(file);
+    return text;
+}
+
+static int load_list(struct fg_cli *cli, const char *route, const char *path)
+{
+    char *text = read_whole(path);
+    json_t *reply = NULL;
+    struct fg_error err = {""};
+    int code;
+
+    if (!text)
+        return FG_EXIT_INPUT;
+    code = fg_request_text(cli, route, text, &reply, &err);
+    free(text);
+    if (code != FG_EXIT_OK && cli->json && reply)
+        fg_print_json(reply);
+    if (code != FG_EXIT_OK)
+        fprintf(stderr, "fgctl: %s%s\n", strncmp(err.text, "body:", 5) ? "" : path,
+                strncmp(err.text, "body:", 5) ? err.text : err.text + 4);
+    else if (cli->json)
+        fg_print_json(reply);
+    else
+        printf("%lld loaded\n", json_integer_value(json_object_get(reply, "loaded")));
+    json_decref(reply);
+    return code;
+}
+
+/* The file appears complete or not at all. A new one is for its owner and its group. */
+static bool write_whole(const char *path, const char *text, size_t size)
+{
+    char part[PATH_MAX];
+    mode_t mode = 0640;
+    struct stat st;
+    FILE *file;
+    int fd;
+    bool ok;
+
+    if (snprintf(part, sizeof(part), "%s.part", path) >= PATH_MAX)
+        return file_failed(path, "the path is too long");
+    if (lstat(path, &st) == 0) {
+        if (!S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
+            return file_failed(path, "not an ordinary file");
+        mode = st.st_mode & 0777;
+    }
+    unlink(part); /* of a save that was killed; and a FIFO or a link there is not written through */
+    fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!file)
+        return file_failed(part, strerror(errno));
+    ok = fwrite(text, 1, size, file) == size && fflush(file) == 0 && fchmod(fd, mode) == 0 &&
+         fsync(fd) == 0;
+    ok = fclose(file) == 0 && ok;
+    if (ok && rename(part, path) == 0)
+        return true;
+    file_failed(path, strerror(errno));
+    unlink(part);
+    return false;
+}
+
+static unsigned long count_entries(const char *text)
+{
+    unsigned long lines = 0;
+
+    for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
+        lines += *text != '#';
+    return lines;
+}
+
+static int save_list(struct fg_cli *cli, const char *route, const char *path)
+{
+    bool out = strcmp(path, "-") == 0;
+    struct fg_reply reply;
+    struct fg_error err = {""};
+    int code = fg_request_raw(cli, route, &reply, &err);
+
+    if (code != FG_EXIT_OK)
+        fprintf(stderr, "fgctl: %s\n", err.text);
+    else if (out)
+        fwrite(reply.body, 1, reply.size, stdout);
+    else if (!write_whole(path, reply.body, reply.size))
+        code = FG_EXIT_INPUT;
+    else
+        printf(cli->json ? "{\"saved\": %lu}\n" : "%lu saved\n", count_entries(reply.body));
+    free(reply.body);
+    return code;
 }
 
 int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args)
 {
-    char route[64], path[PATH_MAX];
-    json_t *reply = NULL, *count;
-    int code;
+    char route[64];
 
-    if (!strcmp(args->positions[0], "-"))
-        return fg_usage_error("FILE: the daemon reads and writes it itself; - is none");
-    if (!absolute_path(args->positions[0], path))
-        return fg_usage_error("FILE: the path is too long");
     snprintf(route, sizeof(route), "/v1/filter/%s/%s", args->command->noun, args->command->verb);
-    code = fg_request(cli, "POST", route, json_pack("{s:s}", "path", path), &reply);
-    if (code == FG_EXIT_OK && cli->json) {
-        fg_print_json(reply);
-    } else if (code == FG_EXIT_OK) {
-        count = json_object_get(reply, "loaded");
-        printf("%lld %sed\n", json_integer_value(count ? count : json_object_get(reply, "saved")),
-               count ? "load" : "sav");
-    }
-    json_decref(reply);
-    return code;
+    return strcmp(args->command->verb, "load") ? save_list(cli, route, args->positions[0])
+                                               : load_list(cli, route, args->positions[0]);
 }

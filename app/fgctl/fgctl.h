@@ -100,6 +100,12 @@ int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t 
 /** As before, and leaves the printing to the caller: *reply is also set to the daemon's error. */
 int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
                      json_t **reply, struct fg_error *err);
+/** POSTs a text as it is; *reply as in fg_request, err as in fg_request_quiet. */
+int fg_request_text(struct fg_cli *cli, const char *path, const char *text, json_t **reply,
+                    struct fg_error *err);
+/** GETs what is no JSON; the caller frees reply->body, also after an error. */
+int fg_request_raw(struct fg_cli *cli, const char *path, struct fg_reply *reply,
+                   struct fg_error *err);
 /** Fetches all pages of a list: calls each for every entry of `key`. */
 int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
                      void (*each)(void *ctx, json_t *entry), void *ctx);

@@ -31,17 +31,14 @@ static void explain(const struct fg_reply *reply, const json_t *json, struct fg_
     fg_clean(err->text);
 }
 
-int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+static int send_text(struct fg_cli *cli, const char *method, const char *path, const char *text,
                      json_t **reply, struct fg_error *err)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     struct fg_reply raw;
     json_t *json = NULL;
     int code;
 
-    json_decref(body);
     fg_http_request(cli->http, method, path, text, &raw);
-    free(text);
     if (raw.code)
         json = json_loadb(raw.body, raw.size, 0, NULL);
     code = exit_code(raw.code);
@@ -56,6 +53,42 @@ int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, j
         *reply = json;
     else
         json_decref(json);
+    return code;
+}
+
+int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+                     json_t **reply, struct fg_error *err)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    int code = send_text(cli, method, path, text, reply, err);
+
+    json_decref(body);
+    free(text);
+    return code;
+}
+
+int fg_request_text(struct fg_cli *cli, const char *path, const char *text, json_t **reply,
+                    struct fg_error *err)
+{
+    return send_text(cli, "POST", path, text, reply, err);
+}
+
+int fg_request_raw(struct fg_cli *cli, const char *path, struct fg_reply *reply,
+                   struct fg_error *err)
+{
+    int code;
+
+    fg_http_request(cli->http, "GET", path, NULL, reply);
+    code = exit_code(reply->code);
+    if (code != FG_EXIT_OK) {
+        json_t *json = reply->code ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
+
+        explain(reply, json, err);
+        json_decref(json);
+    } else if (!reply->body) {
+        fg_fail(err, "the daemon's answer to GET %s is empty", path);
+        code = FG_EXIT_CONNECT;
+    }
     return code;
 }
 

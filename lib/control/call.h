@@ -10,10 +10,11 @@
 #include "control/control.h"
 #include "control/fields.h"
 
-#define FG_CONTROL_BODY_MAX    (1u << 20) /**< bytes of a request body */
-#define FG_CONTROL_CONNECTIONS 64         /**< at a time; each may hold one body */
-#define FG_CONTROL_TIMEOUT_S   30         /**< of a silent connection */
-#define FG_CONTROL_LIMIT       1000       /**< entries of a list when ?limit= is not given */
+#define FG_CONTROL_BODY_MAX    (1u << 20)   /**< bytes of a request body */
+#define FG_CONTROL_TEXT_MAX    (256u << 20) /**< bytes of a list of the filter; one at a time */
+#define FG_CONTROL_CONNECTIONS 64           /**< at a time; each may hold one body */
+#define FG_CONTROL_TIMEOUT_S   30           /**< of a silent connection */
+#define FG_CONTROL_LIMIT       1000         /**< entries of a list when ?limit= is not given */
 #define FG_CONTROL_LIMIT_MAX   10000
 #define FG_CONTROL_WORST_MAX   1000
 #define FG_CONTROL_SETTLE_MS   2000 /**< how long a change may take to show up in the ledger */
@@ -29,6 +30,7 @@ struct fg_control {
     const struct fg_control_route *routes; /**< routes_count of them */
     unsigned routes_count;
     uint64_t body_max;      /**< bytes of a request body; 0: no route takes one */
+    const void *text_upload; /**< the one upload that may be large; NULL = none */
     char path[108];         /**< of the control socket; "" = this is not it */
     uint64_t device, inode; /**< of the socket file: only that one is removed at the end */
 };
@@ -39,14 +41,17 @@ struct fg_control_call {
     struct MHD_Connection *connection;
     char args[FG_CONTROL_ARGS]
              [FG_CONTROL_ARG_SIZE]; /**< the parts of the path that the pattern leaves open */
-    json_t *body;                   /**< object, or NULL when the route takes none */
-    const char *class_name;         /**< ?class=; NULL: not given */
-    uint64_t port;                  /**< ?port=; 0: not given */
-    uint64_t offset, limit;         /**< ?offset= and ?limit=; limit 0: not given */
-    unsigned code;                  /**< of the reply */
-    json_t *json;                   /**< reply, owned; or */
-    char *text;                     /**< reply as plain text, malloc'ed */
-    char allow[64];                 /**< methods, for 405 */
+    const char *lines;              /**< body of a route that takes text, with its size */
+    size_t lines_size;
+    json_t *body;           /**< object, or NULL when the route takes none */
+    const char *class_name; /**< ?class=; NULL: not given */
+    uint64_t port;          /**< ?port=; 0: not given */
+    uint64_t offset, limit; /**< ?offset= and ?limit=; limit 0: not given */
+    unsigned code;          /**< of the reply */
+    json_t *json;           /**< reply, owned; or */
+    char *text;             /**< reply as plain text, malloc'ed */
+    const char *text_type;  /**< its Content-Type; NULL = that of Prometheus */
+    char allow[64];         /**< methods, for 405 */
 };
 
 /** Puts an error into the call, which replaces any reply. Returns false. */

@@ -22,7 +22,7 @@ static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
                               NULL, fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
                               MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_CONNECTIONS,
                               MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_CONTROL_TIMEOUT_S,
-                              MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, NULL,
+                              MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, control,
                               MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;

@@ -12,16 +12,17 @@ struct upload {
     char *data;
     size_t size, room;
     uint64_t seen; /**< bytes, kept or not */
+    uint64_t most; /**< bytes that are accepted */
     bool refused;  /**< too large, or no memory: the rest is read and thrown away */
 };
 
-static void upload_take(struct upload *upload, const char *data, size_t size, uint64_t max)
+static void upload_take(struct upload *upload, const char *data, size_t size)
 {
     size_t room = upload->room ? upload->room : 4096;
     char *grown;
 
     upload->seen += size;
-    if (upload->refused || upload->seen > max) {
+    if (upload->refused || upload->seen > upload->most) {
         upload->refused = true;
         return;
     }
@@ -107,8 +108,12 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
     json_error_t error;
 
     if (upload->refused)
-        return fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes",
-                                    call->control->body_max);
+        return fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes", upload->most);
+    if (route->flags & FG_CONTROL_ROUTE_TEXT) {
+        call->lines = upload->size ? upload->data : "";
+        call->lines_size = upload->size;
+        return true;
+    }
     if (upload->size == 0 && !(route->flags & FG_CONTROL_ROUTE_BODY))
         return true;
     if (upload->size == 0)
@@ -131,7 +136,9 @@ static struct MHD_Response *render(struct fg_control_call *call)
 {
     static const char broken[] = "{\"error\":{\"code\":500,\"message\":\"out of memory\"}}\n";
     struct MHD_Response *response;
-    const char *type = call->text ? "text/plain; version=0.0.4; charset=utf-8" : "application/json";
+    const char *type = !call->text       ? "application/json"
+                       : call->text_type ? call->text_type
+                                         : "text/plain; version=0.0.4; charset=utf-8";
     char *text = call->text ? call->text : call->json ? json_dumps(call->json, JSON_COMPACT) : NULL;
 
     call->text = NULL;
@@ -165,12 +172,32 @@ static enum MHD_Result answer(struct fg_control_call *call)
 
 /* Before the body is sent: 413 now saves the client the way. Chunked bodies are counted as they
  * come. */
-static bool announces_too_much(struct MHD_Connection *connection, uint64_t max)
+static bool announces_too_much(struct MHD_Connection *connection, uint64_t most)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     uint64_t length;
 
-    return text && (!fg_text_number(text, &length) || length > max);
+    return text && (!fg_text_number(text, &length) || length > most);
+}
+
+/* Only the lists of the filter may be large, and one at a time: 64 of them would take all memory.
+ */
+static bool begin(struct fg_control_call *call, struct upload *upload, const char *method,
+                  const char *url)
+{
+    struct fg_control_call ignored = {.control = call->control};
+    const struct fg_control_route *route = fg_control_route_find(&ignored, method, url);
+
+    json_decref(ignored.json);
+    upload->most = call->control->body_max;
+    if (route && route->flags & FG_CONTROL_ROUTE_TEXT) {
+        if (call->control->text_upload)
+            return fg_control_call_fail(call, 503, NULL, "another list is being loaded; try again");
+        upload->most = FG_CONTROL_TEXT_MAX;
+        call->control->text_upload = upload;
+    }
+    return !announces_too_much(call->connection, upload->most) ||
+           fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes", upload->most);
 }
 
 enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
@@ -180,19 +207,17 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
     struct fg_control_call call = {.control = cls, .connection = connection, .code = 500};
     struct upload *upload = *state;
     const struct fg_control_route *route;
-    uint64_t max = call.control->body_max;
 
     if (!upload) {
-        *state = calloc(1, sizeof(*upload));
-        if (!*state || !announces_too_much(connection, max))
-            return *state ? MHD_YES : MHD_NO;
-        fg_control_call_fail(&call, 413, NULL, "body: more than %" PRIu64 " bytes", max);
-        return answer(&call);
+        upload = *state = calloc(1, sizeof(*upload));
+        if (!upload)
+            return MHD_NO;
+        return begin(&call, upload, method, url) ? MHD_YES : answer(&call);
     }
     if (*size) {
-        upload_take(upload, data, *size, max);
+        upload_take(upload, data, *size);
         *size = 0;
-        return upload->seen > ENDLESS_FACTOR * max ? MHD_NO : MHD_YES;
+        return upload->seen > ENDLESS_FACTOR * upload->most ? MHD_NO : MHD_YES;
     }
     route = fg_control_route_find(&call, method, url);
     if (route && read_query(&call, route) && read_body(&call, route, upload))
@@ -203,8 +228,11 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
 void fg_control_http_completed(void *cls, struct MHD_Connection *connection, void **state,
                                enum MHD_RequestTerminationCode why)
 {
+    struct fg_control *control = cls;
     struct upload *upload = *state;
 
+    if (upload && control->text_upload == upload)
+        control->text_upload = NULL;
     if (upload)
         free(upload->data);
     free(upload);

@@ -232,28 +232,25 @@ static void show(struct fg_control_call *call, enum fg_filter_list list, const c
                                     (json_int_t)call->offset, "limit", (json_int_t)call->limit));
 }
 
-/* {"path": TEXT}: of a file that the daemon reads or writes. */
-static const char *path_of(struct fg_control_call *call)
-{
-    const char *path = json_string_value(json_object_get(call->body, "path"));
-
-    if (json_object_size(call->body) == 1 && path && path[0] == '/')
-        return path;
-    fg_control_call_fail(call, 400, "path", "body: must be {\"path\": TEXT}, an absolute path");
-    return NULL;
-}
-
+/* The lines are the client's: the daemon opens no file for anybody. */
 static void load(struct fg_control_call *call, enum fg_filter_list list)
 {
     struct fg_filter *filter = filter_of(call);
-    const char *path = filter ? path_of(call) : NULL;
     struct fg_filter_list_loaded loaded;
     struct fg_error err = {""};
+    FILE *lines;
+    bool ok;
 
-    if (!path)
+    if (!filter)
         return;
-    if (!fg_filter_load(filter, list, path, &loaded, &err))
-        fg_control_call_fail(call, 400, "path", "%s; nothing was changed", err.text);
+    /* fmemopen of no bytes fails; a line without a prefix says the same */
+    lines = call->lines_size ? fmemopen((void *)(uintptr_t)call->lines, call->lines_size, "r")
+                             : fmemopen((char[]){'\n'}, 1, "r");
+    FG_ASSERT(lines);
+    ok = fg_filter_load_stream(filter, list, lines, "body", &loaded, &err);
+    fclose(lines);
+    if (!ok)
+        fg_control_call_fail(call, 400, NULL, "%s; nothing was changed", err.text);
     else
         fg_control_call_reply(call, 200,
                               json_pack("{s:I, s:I, s:I, s:f}", "loaded",
@@ -265,16 +262,25 @@ static void load(struct fg_control_call *call, enum fg_filter_list list)
 static void save(struct fg_control_call *call, enum fg_filter_list list)
 {
     struct fg_filter *filter = filter_of(call);
-    const char *path = filter ? path_of(call) : NULL;
+    char *text = NULL;
+    size_t size;
     uint32_t saved;
-    struct fg_error err = {""};
+    FILE *out;
+    bool ok;
 
-    if (!path)
+    if (!filter)
         return;
-    if (!fg_filter_save(filter, list, path, &saved, &err))
-        fg_control_call_fail(call, 400, "path", "%s", err.text);
-    else
-        fg_control_call_reply(call, 200, json_pack("{s:I}", "saved", (json_int_t)saved));
+    out = open_memstream(&text, &size);
+    ok = out && fg_filter_save(filter, list, out, &saved);
+    ok &= out && fclose(out) == 0;
+    if (!ok) {
+        free(text);
+        fg_control_call_fail(call, 500, NULL, "out of memory");
+        return;
+    }
+    call->code = 200;
+    call->text = text;
+    call->text_type = "text/plain; charset=utf-8";
 }
 
 void fg_control_handle_block_load(struct fg_control_call *call)

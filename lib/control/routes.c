@@ -17,6 +17,7 @@
 #define BODY  FG_CONTROL_ROUTE_BODY
 #define PAGE  FG_CONTROL_ROUTE_PAGE
 #define LIMIT FG_CONTROL_ROUTE_LIMIT
+#define TEXT  FG_CONTROL_ROUTE_TEXT
 
 const struct fg_control_route fg_control_routes[] = {
     {"GET", "/v1", fg_control_handle_index, 0, "this list"},
@@ -46,19 +47,19 @@ const struct fg_control_route fg_control_routes[] = {
      "add prefixes to the block list"},
     {"DELETE", "/v1/filter/block", fg_control_handle_block_del, BODY,
      "remove prefixes from the block list"},
-    {"POST", "/v1/filter/block/load", fg_control_handle_block_load, BODY,
-     "replace the block list by a file"},
-    {"POST", "/v1/filter/block/save", fg_control_handle_block_save, BODY,
-     "write the block list to a file"},
+    {"POST", "/v1/filter/block/load", fg_control_handle_block_load, TEXT,
+     "replace the block list by the lines of the body"},
+    {"GET", "/v1/filter/block/save", fg_control_handle_block_save, 0,
+     "the block list as lines that a load takes"},
     {"GET", "/v1/filter/allow", fg_control_handle_allow_list, PAGE, "allow list"},
     {"POST", "/v1/filter/allow", fg_control_handle_allow_add, BODY,
      "add prefixes to the allow list"},
     {"DELETE", "/v1/filter/allow", fg_control_handle_allow_del, BODY,
      "remove prefixes from the allow list"},
-    {"POST", "/v1/filter/allow/load", fg_control_handle_allow_load, BODY,
-     "replace the allow list by a file"},
-    {"POST", "/v1/filter/allow/save", fg_control_handle_allow_save, BODY,
-     "write the allow list to a file"},
+    {"POST", "/v1/filter/allow/load", fg_control_handle_allow_load, TEXT,
+     "replace the allow list by the lines of the body"},
+    {"GET", "/v1/filter/allow/save", fg_control_handle_allow_save, 0,
+     "the allow list as lines that a load takes"},
     {"GET", "/v1/filter/top", fg_control_handle_filter_top, LIMIT,
      "sources that misbehave most, by class"},
     {"GET", "/v1/filter/samples", fg_control_handle_samples, LIMIT, "sampled drops, newest first"},
@@ -84,6 +85,7 @@ const unsigned fg_control_routes_count = sizeof(fg_control_routes) / sizeof(fg_c
 #undef BODY
 #undef PAGE
 #undef LIMIT
+#undef TEXT
 
 /* One part of the path against one part of the pattern; both end at '/' or 0. */
 static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len,

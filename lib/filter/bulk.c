@@ -240,8 +240,6 @@ static bool put_in_force(struct load *load)
     return ok;
 }
 
-#define NOT_ORDINARY "%s: not an ordinary file; the daemon itself reads and writes it"
-
 /* A FIFO or a device would hang the caller, or never end. */
 static FILE *open_ordinary(const char *path, struct fg_error *err)
 {
@@ -252,7 +250,7 @@ static FILE *open_ordinary(const char *path, struct fg_error *err)
     if (fd < 0)
         fg_fail(err, "%s: %s", path, strerror(errno));
     else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        fg_fail(err, NOT_ORDINARY, path);
+        fg_fail(err, "%s: not an ordinary file", path);
     else if (!(file = fdopen(fd, "r")))
         fg_fail(err, "%s: %s", path, strerror(errno));
     if (!file && fd >= 0)
@@ -260,23 +258,20 @@ static FILE *open_ordinary(const char *path, struct fg_error *err)
     return file;
 }
 
-static bool load_file(struct fg_filter *filter, enum fg_filter_list list, const char *path,
-                      bool keep_good, struct fg_filter_list_loaded *loaded, struct fg_error *err)
+static bool load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
+                        const char *name, bool keep_good, struct fg_filter_list_loaded *loaded,
+                        struct fg_error *err)
 {
-    struct fg_error own = {""};
     struct load load = {.filter = filter,
                         .list = list,
-                        .path = path,
+                        .path = name,
                         .keep_good = keep_good,
                         .loaded = loaded,
-                        .err = err ? err : &own};
+                        .err = err};
     struct timespec from, to;
-    FILE *file = open_ordinary(path, load.err);
     bool ok;
 
     FG_ASSERT(list < FG_LISTS);
-    if (!file)
-        return false;
     memset(loaded, 0, sizeof(*loaded));
     load.seed = filter->memory.state->seed;
     clock_gettime(CLOCK_MONOTONIC, &from);
@@ -286,8 +281,26 @@ static bool load_file(struct fg_filter *filter, enum fg_filter_list list, const 
     pthread_mutex_unlock(&filter->bulk);
     clock_gettime(CLOCK_MONOTONIC, &to);
     loaded->seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    fclose(file);
     return ok;
+}
+
+static bool load_file(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                      bool keep_good, struct fg_filter_list_loaded *loaded, struct fg_error *err)
+{
+    struct fg_error own = {""};
+    FILE *file = open_ordinary(path, err ? err : &own);
+    bool ok = file && load_stream(filter, list, file, path, keep_good, loaded, err ? err : &own);
+
+    if (file)
+        fclose(file);
+    return ok;
+}
+
+bool fg_filter_load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
+                           const char *name, struct fg_filter_list_loaded *loaded,
+                           struct fg_error *err)
+{
+    return load_stream(filter, list, file, name, false, loaded, err);
 }
 
 bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
@@ -340,33 +353,13 @@ static bool save_entry(void *ctx, const struct fg_filter_prefix *prefix,
     return save->ok;
 }
 
-bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const char *path,
-                    uint32_t *saved, struct fg_error *err)
+bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, FILE *file, uint32_t *saved)
 {
-    char part[512];
-    struct save save = {.ok = true};
-    struct stat st;
-    bool closed;
+    struct save save = {.file = file};
 
-    if ((size_t)snprintf(part, sizeof(part), "%s.part", path) >= sizeof(part))
-        return fg_fail(err, "%s: the path is too long", path);
-    if (lstat(path, &st) == 0 &&
-        !S_ISREG(st.st_mode)) /* a device, a link: the rename would take its place */
-        return fg_fail(err, NOT_ORDINARY, path);
-    unlink(part); /* of a save that was killed; and a FIFO or a link there is not written through */
-    save.file = fopen(part, "wxe");
-    if (!save.file)
-        return fg_fail(err, "%s: %s", part, strerror(errno));
-    save.ok =
-        fprintf(save.file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_filter_list_name(list)) > 0;
+    save.ok = fprintf(file, "# %s: PREFIX [EXPIRES [REASON]]\n", fg_filter_list_name(list)) > 0;
     if (save.ok)
         fg_filter_each(filter, list, save_entry, &save);
-    save.ok = save.ok && fflush(save.file) == 0 && fsync(fileno(save.file)) == 0;
-    closed = fclose(save.file) == 0;
     *saved = save.entries;
-    if (save.ok && closed && rename(part, path) == 0)
-        return true;
-    fg_fail(err, "%s: %s", path, strerror(errno));
-    unlink(part);
-    return false;
+    return save.ok && fflush(file) == 0;
 }

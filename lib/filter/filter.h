@@ -220,10 +220,13 @@ bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, con
 /** What fg_filter_load_good would say, without a kernel and without a change. */
 bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
                           struct fg_filter_list_loaded *loaded, struct fg_error *err);
-/** Writes a list as fg_filter_load reads it; the file appears complete or not at all. *saved:
- * entries. */
-bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, const char *path,
-                    uint32_t *saved, struct fg_error *err);
+/** The same from an open stream; `name` stands for it in messages. */
+bool fg_filter_load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
+                           const char *name, struct fg_filter_list_loaded *loaded,
+                           struct fg_error *err);
+/** Writes a list as fg_filter_load reads it. *saved: entries. False: the stream took not all. */
+bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
+                    uint32_t *saved);
 
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);

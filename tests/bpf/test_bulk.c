@@ -32,6 +32,7 @@ static void formats(struct fg_filter *filter)
     struct fg_filter_list_entry entry = {.reason = "box", .expires_ms = 4000000000000};
     struct fg_filter_list_loaded loaded;
     struct fg_error err;
+    FILE *file;
     bool good;
 
     ok(fg_filter_add(filter, FG_LIST_BLOCK, &timed, &entry, &err), "an entry of limited time");
@@ -49,7 +50,8 @@ static void formats(struct fg_filter *filter)
     good = fg_filter_find(filter, FG_LIST_BLOCK, &named, &entry);
     ok(good && strcmp(entry.reason, "bad neighbours") == 0 && entry.expires_ms / 1000 == 1893456000,
        "with reason and expiry: %s, %lu", entry.reason, entry.expires_ms);
-    good = fg_filter_save(filter, FG_LIST_BLOCK, path, &saved, &err) &&
+    file = fopen(path, "w");
+    good = fg_filter_save(filter, FG_LIST_BLOCK, file, &saved) && fclose(file) == 0 &&
            fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err);
     ok(good && loaded.entries == 5 && saved == 5 && loaded.kept == 0,
        "what is saved can be loaded: %u entries %s", loaded.entries, err.text);
@@ -88,8 +90,6 @@ static void no_ordinary_files(struct fg_filter *filter)
     char fifo[64], link[64];
     struct fg_filter_list_loaded loaded;
     struct fg_error err;
-    struct stat st;
-    uint32_t saved;
 
     snprintf(fifo, sizeof(fifo), "%s.fifo", path);
     snprintf(link, sizeof(link), "%s.link", path);
@@ -101,20 +101,7 @@ static void no_ordinary_files(struct fg_filter *filter)
     ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/dev/zero", &loaded, &err) &&
            strstr(err.text, "not an ordinary file"),
        "nor a device: %s", err.text);
-    ok(!fg_filter_save(filter, FG_LIST_BLOCK, fifo, &saved, &err) && lstat(fifo, &st) == 0 &&
-           S_ISFIFO(st.st_mode) && strstr(err.text, "not an ordinary file"),
-       "a FIFO stays one when a list is saved to it: %s", err.text);
-    ok(!fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) && lstat(link, &st) == 0 &&
-           S_ISLNK(st.st_mode),
-       "and a link stays a link: %s", err.text);
     unlink(fifo);
-    unlink(link);
-    snprintf(fifo, sizeof(fifo), "%s.out.part", path);
-    snprintf(link, sizeof(link), "%s.out", path);
-    ok(symlink("/dev/full", fifo) == 0 &&
-           fg_filter_save(filter, FG_LIST_BLOCK, link, &saved, &err) && lstat(link, &st) == 0 &&
-           S_ISREG(st.st_mode),
-       "a link in the place of the unfinished file is not written through");
     unlink(link);
 }
 
