@@ -60,17 +60,19 @@ static const struct fg_option pins_options[] = {
 static const struct fg_option report_options[] = {
     {"count", "N", "offences, 1..1000000 (default 1)"}};
 static const struct fg_option follow_options[] = {
-    {"all", NULL, "report what is in FILE from its start, and end there"}};
+    {"all", NULL, "report what is in FILE from its start, and end there"},
+    {"direct", NULL,
+     "no proxy or CDN stands before nginx: a peer that sends X-Forwarded-For is reported, too"}};
 
 static const char top_help[] =
     "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
     "offences that a forged source\n"
     "address could not have produced. Under a flood all are of a sample.\n";
-static const char follow_help[] = "FILE is nginx's error log. Clients that limit_req, limit_conn "
-                                  "or a time-out for header and body (log "
-                                  "level\n"
-                                  "info) stopped are reported; [penalty] http of them within 10 s "
-                                  "block the client. Follows rotations.\n";
+static const char follow_help[] =
+    "FILE is the log that config/nginx-floodgate.conf makes nginx write. Clients that limit_req,\n"
+    "limit_conn or a time-out for header and body stopped are reported; [penalty] http of them\n"
+    "within 10 s block the client. Lines older than that are not reported, nor are proxies.\n"
+    "Follows rotations.\n";
 static const struct fg_option backend_options[] = {
     {"config", "FILE",
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [postgres]"},
@@ -184,7 +186,7 @@ const struct fg_command fg_commands[] = {
     {"penalty", "report", "ADDR", 1, 1, OPTIONS(report_options), fg_cmd_penalty_report,
      "report an offence of a client that completed a TCP handshake", NULL},
     {"penalty", "follow", "FILE", 1, 1, OPTIONS(follow_options), fg_cmd_penalty_follow,
-     "report clients that nginx refuses, from its error log", follow_help},
+     "report clients that nginx refuses, from its log of offences", follow_help},
     {"user", "deny", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,
      "let users reserve nothing", NULL},
     {"user", "allow", "USER...", 0, FG_POSITIONS_MAX, OPTIONS(user_options), fg_cmd_user_change,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * `penalty follow FILE`: reads nginx's error log as it grows, over rotations, and reports the
- * clients that its limits refused. nginx knows a client's address only behind accept(), so each has
- * completed a handshake.
+ * `penalty follow FILE`: reads the log that config/nginx-floodgate.conf lets nginx write, one JSON
+ * object a line, as it grows, over rotations, and reports the clients that nginx's limits refused.
+ * Only the peer of the connection is ever reported: it completed a handshake. Everything else in a
+ * line can be a client's own words.
  */
 #include "fgctl.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,16 +16,13 @@
 
 #define CLIENTS_MAX 1024 /* reported together; more wait for the next time */
 #define PAUSE_US    200000
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define LINE_BYTES  4096
-
-/* What nginx writes about a client that a limit or a time-out stopped. */
-static const char *const offences[] = {
-    "limiting requests, excess: ", "limiting connections by zone ", "client timed out ("};
+#define WINDOW_MS   10000 /* in which the box counts: an older offence is none of now */
+#define WARNINGS    8     /* peers named that forward for others and are not listed */
 
 struct client {
     char address[48];
-    uint64_t count;
+    uint64_t count, last_ms; /* Unix time of its last offence */
 };
 
 struct follow {
@@ -34,9 +33,12 @@ struct follow {
     bool skip;     /* the rest of a line that is too long */
     struct client clients[CLIENTS_MAX];
     unsigned count;
-    uint64_t reported;
-    bool ends; /* at the end of the file */
-    bool away; /* the daemon did not answer, and that was said */
+    uint64_t reported, old, proxied, strange;
+    char warned[WARNINGS][48];
+    unsigned warnings;
+    bool direct; /* no proxy stands before nginx: what a client says of forwarding is its own */
+    bool ends;   /* at the end of the file */
+    bool away;   /* the daemon did not answer, and that was said */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -46,27 +48,76 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-/*
- * "TIME [LEVEL] PID#TID: *CONNECTION MESSAGE, client: ADDRESS, ...": the message must begin with an
- * offence, for it can hold text of the client's, who would blame another.
- */
-static bool offending_client(const char *line, char address[48])
+static const char *text_in(const json_t *line, const char *name)
 {
-    const char *message = strstr(line, ": *"), *client = strstr(line, ", client: ");
-    size_t length, i = 0;
+    const char *text = json_string_value(json_object_get(line, name));
 
-    if (message)
-        message = strchr(message + 3, ' ');
-    if (!message || !client || client < message)
+    return text ? text : "";
+}
+
+static bool is_offence(const json_t *line)
+{
+    return !strcmp(text_in(line, "limit_req"), "REJECTED") ||
+           !strcmp(text_in(line, "limit_conn"), "REJECTED") ||
+           !strcmp(text_in(line, "status"), "408");
+}
+
+/* $msec: "1764400000.123" */
+static bool read_time(const json_t *line, uint64_t *ms)
+{
+    const char *text = text_in(line, "msec");
+    char *end;
+    double seconds = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+
+    if (seconds < 0 || *end || seconds > 1e11)
         return false;
-    while (i < COUNT(offences) && strncmp(message + 1, offences[i], strlen(offences[i])))
-        i++;
-    client += strlen(", client: ");
-    length = strcspn(client, ", \n");
-    if (i == COUNT(offences) || length == 0 || length >= 48)
+    *ms = (uint64_t)llround(seconds * 1000);
+    return true;
+}
+
+static void warn_of_proxy(struct follow *f, const char *peer)
+{
+    for (unsigned i = 0; i < f->warnings; i++)
+        if (!strcmp(f->warned[i], peer))
+            return;
+    if (f->warnings == WARNINGS)
+        return;
+    snprintf(f->warned[f->warnings++], sizeof(f->warned[0]), "%s", peer);
+    fprintf(stderr,
+            "fgctl: %s forwards for others, or says so: not reported. A proxy or CDN belongs into "
+            "nginx's list of proxies; --direct when there is none\n",
+            peer);
+}
+
+/*
+ * The peer to blame. Not one that forwards for others: behind it stand all shoppers, and the filter
+ * sees only its packets. Nor one whose claimed client is another address: the claim may be forged.
+ */
+static bool offending_peer(struct follow *f, const json_t *line, uint64_t now_ms, char address[48],
+                           uint64_t *ms)
+{
+    const char *peer = text_in(line, "peer");
+
+    if (!is_offence(line))
         return false;
-    memcpy(address, client, length);
-    address[length] = 0;
+    if (!*peer || strlen(peer) >= 48 || !read_time(line, ms)) {
+        f->strange++;
+        return false;
+    }
+    if (*ms + WINDOW_MS < now_ms || *ms > now_ms + WINDOW_MS) {
+        f->old++;
+        return false;
+    }
+    if (strcmp(text_in(line, "proxy"), "0") || strcmp(text_in(line, "client"), peer)) {
+        f->proxied++;
+        return false;
+    }
+    if (*text_in(line, "forwarded") && !f->direct) {
+        f->proxied++;
+        warn_of_proxy(f, peer);
+        return false;
+    }
+    snprintf(address, 48, "%s", peer);
     return true;
 }
 
@@ -99,32 +150,52 @@ static int report_all(struct fg_cli *cli, struct follow *f)
     return code == FG_EXIT_CONNECT ? code : FG_EXIT_OK;
 }
 
+/* What could not be reported in its time must not count as an offence of a later one. */
+static void forget_old(struct follow *f, uint64_t now_ms)
+{
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < f->count; i++) {
+        bool old = f->clients[i].last_ms + WINDOW_MS < now_ms;
+
+        f->old += old ? f->clients[i].count : 0;
+        if (!old)
+            f->clients[left++] = f->clients[i];
+    }
+    f->count = left;
+}
+
 /* False: no room, report first. */
-static bool take_client(struct follow *f, const char *address)
+static bool take_client(struct follow *f, const char *address, uint64_t ms)
 {
     for (unsigned i = 0; i < f->count; i++)
         if (strcmp(f->clients[i].address, address) == 0) {
             f->clients[i].count++;
+            f->clients[i].last_ms = ms > f->clients[i].last_ms ? ms : f->clients[i].last_ms;
             return true;
         }
     if (f->count == CLIENTS_MAX)
         return false;
     snprintf(f->clients[f->count].address, sizeof(f->clients[0].address), "%s", address);
+    f->clients[f->count].last_ms = ms;
     f->clients[f->count++].count = 1;
     return true;
 }
 
 static int take_line(struct fg_cli *cli, struct follow *f)
 {
-    char address[48];
+    json_t *line = json_loadb(f->line, f->length, JSON_REJECT_DUPLICATES, NULL);
     int code = FG_EXIT_OK;
+    char address[48];
+    uint64_t ms;
 
-    if (!offending_client(f->line, address))
-        return code;
-    if (!take_client(f, address)) {
+    f->strange += !json_is_object(line);
+    if (json_is_object(line) && offending_peer(f, line, fg_now_ms(), address, &ms) &&
+        !take_client(f, address, ms)) {
         code = report_all(cli, f);
-        take_client(f, address);
+        take_client(f, address, ms);
     }
+    json_decref(line);
     return code;
 }
 
@@ -179,6 +250,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     int code = FG_EXIT_OK;
 
     f.ends = all;
+    f.direct = args->options[1] != NULL;
     f.path = args->positions[0];
     f.file = fopen(f.path, "r");
     if (!f.file) {
@@ -191,6 +263,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
         fseek(f.file, 0, SEEK_END);
     for (;;) {
         code = read_on(cli, &f);
+        forget_old(&f, fg_now_ms());
         if (code == FG_EXIT_OK)
             code = report_all(cli, &f);
         if (all || interrupted)
@@ -200,7 +273,10 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     }
     fclose(f.file);
     if (all)
-        printf(cli->json ? "{\"reported\": %llu}\n" : "%llu reported\n",
-               (unsigned long long)f.reported);
+        printf(cli->json ? "{\"reported\": %llu, \"old\": %llu, \"proxied\": %llu, \"strange\": "
+                           "%llu}\n"
+                         : "%llu reported, %llu not of now, %llu of proxies, %llu strange lines\n",
+               (unsigned long long)f.reported, (unsigned long long)f.old,
+               (unsigned long long)f.proxied, (unsigned long long)f.strange);
     return code;
 }

@@ -36,6 +36,22 @@ void fg_filter_prefix_clear_host(struct fg_filter_prefix *prefix)
     clear_host_bits(prefix->addr, prefix->family == 6 ? 16 : 4, prefix->length);
 }
 
+/* ::ffff:a.b.c.d is how a socket of IPv6 writes an IPv4 client: packets of it are IPv4. */
+static bool unmap(const char *text, struct fg_filter_prefix *p, struct fg_error *err)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (p->family != 6 || p->length < 96 || memcmp(p->addr, mapped, sizeof(mapped)) != 0)
+        return true;
+    if (p->length == 96)
+        return fg_fail(err, "\"%s\" is every IPv4 address: did you mean 0.0.0.0/0?", text);
+    p->family = 4;
+    p->length = (uint8_t)(p->length - 96);
+    memmove(p->addr, p->addr + 12, 4);
+    memset(p->addr + 4, 0, 12);
+    return true;
+}
+
 bool fg_filter_prefix_parse(const char *text, struct fg_filter_prefix *prefix, struct fg_error *err)
 {
     char copy[64];
@@ -57,8 +73,10 @@ bool fg_filter_prefix_parse(const char *text, struct fg_filter_prefix *prefix, s
     if (slash && !parse_length(slash + 1, max, &length))
         return fg_fail(err, "\"%s\": prefix length \"%s\" is not in 0..%u", text, slash + 1, max);
     p.length = (uint8_t)length;
+    if (!unmap(text, &p, err))
+        return false;
     network = p;
-    clear_host_bits(network.addr, max / 8, length);
+    clear_host_bits(network.addr, p.family == 6 ? 16 : 4, p.length);
     if (memcmp(&network, &p, sizeof(p)) != 0) {
         fg_filter_prefix_format(&network, copy);
         return fg_fail(err, "\"%s\": bits behind the prefix length are set: did you mean %s?", text,

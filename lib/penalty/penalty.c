@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define SLOTS (2 * FG_PENALTY_MAX) /* of the table; a power of two */
-#define SEEN  65536                /* tags remembered; a power of two */
 #define LIFTED_MS                                                                                  \
     2000 /* a packet that comes through so long after its block: somebody lifted it                \
           */
@@ -46,7 +45,6 @@ struct fg_penalty {
     unsigned notes;                /* in this window */
     unsigned used;
     struct slot slots[SLOTS];
-    uint64_t seen[SEEN];
 };
 
 const char *fg_penalty_offence_name(unsigned offence)
@@ -259,30 +257,26 @@ static void judge(struct fg_penalty *p, const struct fg_filter_prefix *address,
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-/* A packet that was sent twice, by whomever, proves nothing the second time: its tag is right
- * whatever source address a stranger who saw it puts on it. */
-static bool seen_before(struct fg_penalty *p, uint64_t tag)
+/* Whatever a report says: an offence that a packet without a handshake shows proves no source. */
+static bool is_proven(const struct fg_penalty_report *r)
 {
-    uint64_t *place = &p->seen[fg_mix64(tag, p->options.seed) & (SEEN - 1)];
+    static const bool may_be[FG_OFFENCES] = {
+#define X(name, text, proof, help) proof,
+        FG_OFFENCE_LIST(X)
+#undef X
+    };
 
-    if (!tag)
-        return false;
-    if (*place == tag)
-        return true;
-    *place = tag;
-    return false;
+    return r->proven && may_be[r->offence];
 }
 
 static bool is_evidence(struct fg_penalty *p, const struct fg_penalty_report *r)
 {
-    if (r->proven && seen_before(p, r->tag)) {
-        p->counters.replays++;
-        return false;
-    }
-    if (!r->proven)
+    bool proven = is_proven(r);
+
+    if (!proven)
         p->counters.unproven++;
     return p->options.mode == FG_PENALTY_SUSPECTED ||
-           (p->options.mode == FG_PENALTY_PROVEN && r->proven);
+           (p->options.mode == FG_PENALTY_PROVEN && proven);
 }
 
 static void take_report(struct fg_penalty *p, const struct fg_penalty_report *r, uint64_t now_ms)
@@ -299,10 +293,10 @@ static void take_report(struct fg_penalty *p, const struct fg_penalty_report *r,
     }
     memcpy(address.addr, r->addr, r->family == 6 ? 16 : 4);
     source = source_of(p, &address);
-    fg_penalty_hitters_add(c->shown, &source, r->events, r->proven, now_ms);
+    fg_penalty_hitters_add(c->shown, &source, r->events, is_proven(r), now_ms);
     if (!is_evidence(p, r) || !p->options.threshold[r->offence])
         return;
-    hitter = fg_penalty_hitters_add(c->evidence, &source, r->events, r->proven, now_ms);
+    hitter = fg_penalty_hitters_add(c->evidence, &source, r->events, is_proven(r), now_ms);
     /* What the algorithm guarantees, not what it estimates: nobody pays for another's offences. */
     if (hitter->count - hitter->error >= p->options.threshold[r->offence])
         judge(p, &address, &source, r->offence, hitter->count - hitter->error, now_ms);

@@ -6,9 +6,9 @@
  * a minute, then ten, then an hour. A day without offence is forgotten.
  *
  * What counts as evidence, and why, is told in docs/filter.md. In short: anybody can write any
- * source address on a packet, so by default only offences count that carry proof: the packet itself
- * had a correct tag (and was not seen before: a replay proves nothing), or the source completed a
- * TCP handshake. In the strict mode everything counts.
+ * source address on a packet, so by default only offences count that carry proof of the source: a
+ * completed TCP handshake. A correct tag proves who signed a packet, not who sent it: anybody may
+ * have copied it. In the strict mode everything counts.
  *
  * All functions may be called by any thread but a worker; the box has a lock, which is held while
  * the lists are called. Times are monotonic milliseconds of the caller.
@@ -23,9 +23,10 @@
 #define FG_OFFENCE_LIST(X)                                                                         \
     X(BAD_TAG, "bad-tag", false, "order packets with a wrong tag or an unknown key")               \
     X(MALFORMED, "malformed", false, "order packets of wrong shape")                               \
-    X(ROLE, "role", true, "requests with a correct tag whose key may not do the operation")        \
-    X(USER_RATE, "user-rate", true, "reservations of users who ask too often, with a correct tag") \
-    X(USER_DENIED, "user-denied", true, "reservations of denied users, with a correct tag")        \
+    X(ROLE, "role", false, "requests with a correct tag whose key may not do the operation")       \
+    X(USER_RATE, "user-rate", false,                                                               \
+      "reservations of users who ask too often, with a correct tag")                               \
+    X(USER_DENIED, "user-denied", false, "reservations of denied users, with a correct tag")       \
     X(DROPPED, "dropped", false, "packets that the filter dropped, as far as they were sampled")   \
     X(HTTP, "http", true, "offences that nginx or another server reported, after a TCP handshake")
 
@@ -44,12 +45,11 @@ unsigned fg_penalty_offence_find(const char *name);
 struct fg_penalty_report {
     uint8_t family; /**< 4 or 6; 0 = unknown: only counted */
     uint8_t offence;
-    uint8_t proven; /**< the packet had a correct tag */
+    uint8_t proven; /**< the source completed a handshake; heeded where the list above says true */
     uint8_t zero;
     uint32_t events; /**< 1, or more where somebody has counted before */
     uint8_t addr[16];
-    uint64_t tag; /**< of the packet: the same one again is a replay; 0 = no packet */
-    uint8_t unused[32];
+    uint8_t unused[40];
 };
 _Static_assert(sizeof(struct fg_penalty_report) == 64, "one message of a ring");
 
@@ -90,7 +90,6 @@ struct fg_penalty_lists {
 #define FG_PENALTY_COUNTER_LIST(X)                                                                 \
     X(reports, "offences reported")                                                                \
     X(sourceless, "of them, without a source address")                                             \
-    X(replays, "of them, with a packet that was seen before: no evidence")                         \
     X(unproven, "of them, without proof: no evidence unless the mode is suspected")                \
     X(blocks, "sources blocked")                                                                   \
     X(spared, "sources not blocked because the allow list has them")                               \

@@ -32,7 +32,7 @@ static bool decide_one(struct fg_worker *w, struct fg_worker_job *job,
     switch (fg_stock_request(w->stock, w->now_ms, request, token, answer)) {
     case FG_STOCK_ANSWERED:
         if (fg_unlikely(answer->status - (unsigned)FG_STATUS_USER_RATE <= 1)) /* or USER_DENIED */
-            fg_worker_report_proven(w, job,
+            fg_worker_report_signed(w, job,
                                     answer->status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE
                                                                           : FG_OFFENCE_USER_DENIED);
         return true;

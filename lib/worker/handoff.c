@@ -64,7 +64,7 @@ unsigned fg_worker_hand_off(struct fg_worker *w, struct fg_worker_job *jobs, uns
 
         if (fg_unlikely(!(jobs[i].key->roles & fg_packet_op_roles(request->op)))) {
             fg_counter_add(&w->counters.denied, 1);
-            fg_worker_report_proven(w, &jobs[i], FG_OFFENCE_ROLE);
+            fg_worker_report_signed(w, &jobs[i], FG_OFFENCE_ROLE);
             fg_worker_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
         } else if (owner == w->index) {
             fg_worker_job_keep(jobs, left++, i);

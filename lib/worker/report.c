@@ -2,9 +2,9 @@
 /* Only packets that are bad already cost this. */
 #include "worker/report.h"
 
-/* The last slots are for reports with proof: a flood of forged packets must not hide a source that
- * can be blamed. */
-#define KEPT_FOR_PROVEN 1024
+/* The last slots are for offences with a correct tag: a flood of forged packets must not hide a
+ * client that has a key. */
+#define KEPT_FOR_SIGNED 1024
 
 static void push(struct fg_worker *w, const struct rte_mbuf *m, struct fg_penalty_report *report)
 {
@@ -20,17 +20,16 @@ void fg_worker_report(struct fg_worker *w, const struct rte_mbuf *m,
 {
     struct fg_penalty_report report = {.offence = (uint8_t)offence};
 
-    if (fg_ring_room(w->reports, KEPT_FOR_PROVEN + 1) > KEPT_FOR_PROVEN)
+    if (fg_ring_room(w->reports, KEPT_FOR_SIGNED + 1) > KEPT_FOR_SIGNED)
         push(w, m, &report);
     else
         fg_counter_add(&w->counters.reports_lost, 1);
 }
 
-void fg_worker_report_proven(struct fg_worker *w, const struct fg_worker_job *job,
+void fg_worker_report_signed(struct fg_worker *w, const struct fg_worker_job *job,
                              enum fg_penalty_offence offence)
 {
-    struct fg_penalty_report report = {.offence = (uint8_t)offence, .proven = 1};
+    struct fg_penalty_report report = {.offence = (uint8_t)offence};
 
-    memcpy(&report.tag, job->payload + FG_PACKET_TAG_AT, sizeof(report.tag));
     push(w, job->mbuf, &report);
 }

@@ -8,8 +8,8 @@
 /** Pushes a report if there is room. Call it before the frame is turned around. */
 void fg_worker_report(struct fg_worker *w, const struct rte_mbuf *m,
                       enum fg_penalty_offence offence);
-/** With the request's tag, which was correct, as proof. */
-void fg_worker_report_proven(struct fg_worker *w, const struct fg_worker_job *job,
+/** The request's tag was correct: room is kept for it. That proves who signed, not who sent. */
+void fg_worker_report_signed(struct fg_worker *w, const struct fg_worker_job *job,
                              enum fg_penalty_offence offence);
 
 #endif

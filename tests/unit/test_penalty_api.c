@@ -204,26 +204,24 @@ static void fgctl_shows_and_releases(void **state)
     run(2, "penalty report");
 }
 
-/* Lines as nginx 1.22 wrote them, and lines by which a client would blame another. */
-static const char log_lines[] =
-    "2026/11/26 07:00:00 [error] 12#12: *45 limiting requests, excess: 20.500 by zone "
-    "\"floodgate_requests\", client: "
-    "198.18.0.5, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
-    "2026/11/26 07:00:00 [error] 12#12: *46 limiting connections by zone "
-    "\"floodgate_connections\", client: "
-    "2001:db8:0:5::1, server: shop, request: \"GET / HTTP/1.1\", host: \"shop\"\n"
-    "2026/11/26 07:00:00 [info] 12#12: *47 client timed out (110: Connection timed out) while "
-    "reading client "
-    "request "
-    "headers, client: 198.18.0.5, server: shop\n"
-    "2026/11/26 07:00:01 [error] 12#12: *48 open() \"/x, limiting requests, excess: 1, client: "
-    "198.18.0.66\" "
-    "failed (2: "
-    "No such file or directory), client: 198.18.0.7, server: shop\n"
-    "2026/11/26 07:00:01 [error] 12#12: *49 something else, client: 198.18.0.7, server: shop, "
-    "request: \"GET "
-    "/limiting requests, excess: 9, client: 198.18.0.66, HTTP/1.1\"\n"
-    "2026/11/26 07:00:01 [notice] 12#12: signal process started\n";
+/* A line of nginx's log of offences; NULL = as in the first of them. */
+static void log_line(FILE *file, double age_s, const char *peer, const char *client,
+                     const char *proxy, const char *forwarded, const char *what)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    fprintf(file,
+            "{\"msec\":\"%.3f\",\"peer\":\"%s\",\"client\":\"%s\",\"proxy\":\"%s\","
+            "\"forwarded\":\"%s\",%s}\n",
+            (double)now.tv_sec + (double)now.tv_nsec / 1e9 - age_s, peer, client, proxy, forwarded,
+            what);
+}
+
+#define REQ  "\"status\":\"429\",\"limit_req\":\"REJECTED\",\"limit_conn\":\"PASSED\""
+#define CONN "\"status\":\"429\",\"limit_req\":\"PASSED\",\"limit_conn\":\"REJECTED\""
+#define SLOW "\"status\":\"408\",\"limit_req\":\"\",\"limit_conn\":\"\""
+#define FINE "\"status\":\"200\",\"limit_req\":\"PASSED\",\"limit_conn\":\"PASSED\""
 
 static void follows_nginx(void **state)
 {
@@ -232,25 +230,41 @@ static void follows_nginx(void **state)
     double total;
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s/error.log", fx.folder);
+    snprintf(path, sizeof(path), "%s/floodgate.log", fx.folder);
     file = fopen(path, "w");
     assert_non_null(file);
-    fputs(log_lines, file);
-    fputs("[error] limiting requests, excess: 1 by zone, client: 198.18.0.88, cut",
-          file); /* no end yet */
+    log_line(file, 0, "198.18.0.5", "198.18.0.5", "0", "", REQ);
+    log_line(file, 1, "2001:db8:0:5::1", "2001:db8:0:5::1", "0", "", CONN);
+    log_line(file, 0, "::ffff:198.18.0.5", "::ffff:198.18.0.5", "0", "", SLOW);
+    log_line(file, 0, "198.18.0.9", "198.18.0.9", "0", "", FINE);
+    log_line(file, 0, "198.18.0.66", "198.18.0.7", "0", "", REQ);          /* a claimed client */
+    log_line(file, 0, "198.18.0.66", "198.18.0.66", "1", "", REQ);         /* a proxy */
+    log_line(file, 0, "198.18.0.66", "198.18.0.66", "0", "10.0.0.1", REQ); /* perhaps one */
+    log_line(file, 86400, "198.18.0.66", "198.18.0.66", "0", "", REQ);     /* of yesterday */
+    log_line(file, -3600, "198.18.0.66", "198.18.0.66", "0", "", REQ);
+    fputs("2026/11/26 07:00:00 [error] 12#12: *45 limiting requests, excess: 20.500 by zone \"z\", "
+          "client: 198.18.0.66, server: shop\n",
+          file); /* of the error log, or of a client who writes like it */
+    log_line(file, 0, "198.18.0.88", "198.18.0.88", "0", "", REQ);
+    assert_int_equal(fseek(file, -1, SEEK_CUR), 0); /* no end yet */
+    assert_int_equal(ftruncate(fileno(file), (fflush(file), ftell(file))), 0);
     fclose(file);
     snprintf(words, sizeof(words), "penalty follow %s --all", path);
     run(0, words);
-    says("3 reported");
-    unlink(path);
+    says("3 reported, 2 not of now, 3 of proxies, 1 strange lines");
+    says("198.18.0.66 forwards for others");
     assert_int_equal(fg_penalty_top(fx.daemon.penalty, FG_OFFENCE_HTTP, top, 8, &total), 2);
     assert_float_equal(total, 3, 0);
     assert_float_equal(top[0].count, 2, 0);
     assert_int_equal(top[0].source.addr[3], 5);
     assert_int_equal(top[1].source.family, 6);
     assert_string_equal(fx.daemon.blocked, "198.18.0.5");
-    run(6, "penalty follow /nowhere/error.log");
-    says("/nowhere/error.log: No such file");
+    snprintf(words, sizeof(words), "penalty follow %s --all --direct", path);
+    run(0, words);
+    says("4 reported, 2 not of now, 2 of proxies, 1 strange lines");
+    unlink(path);
+    run(6, "penalty follow /nowhere/floodgate.log");
+    says("/nowhere/floodgate.log: No such file");
 }
 
 int main(void)

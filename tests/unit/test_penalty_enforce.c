@@ -21,7 +21,7 @@ static struct fg_penalty *open_box(uint64_t now_ms)
     struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN,
                                          .first_ms = FIRST_MS,
                                          .v6_prefix = 64,
-                                         .threshold = {[FG_OFFENCE_ROLE] = THRESHOLD}};
+                                         .threshold = {[FG_OFFENCE_HTTP] = THRESHOLD}};
     struct fg_penalty *box = fg_penalty_open(&options, filter, now_ms, NULL);
 
     assert_non_null(box);
@@ -56,13 +56,10 @@ static uint64_t unix_ms(void)
 /* `times` offences with proof, by the ring of a worker. */
 static void offend(struct fg_penalty *box, unsigned times, uint64_t now_ms)
 {
-    static uint64_t tag;
-
     while (times--) {
         struct fg_penalty_report report = {
-            .family = 4, .offence = FG_OFFENCE_ROLE, .proven = 1, .events = 1};
+            .family = 4, .offence = FG_OFFENCE_HTTP, .proven = 1, .events = 1};
 
-        report.tag = ++tag;
         memcpy(report.addr, source.addr, sizeof(report.addr));
         assert_true(fg_ring_push(reports, &report));
     }
@@ -90,7 +87,7 @@ static void offences_become_an_entry_with_an_end(void **state)
     assert_false(listed(&entry));
     offend(box, 1, START);
     assert_true(listed(&entry));
-    assert_string_equal(entry.reason, "penalty 1: role");
+    assert_string_equal(entry.reason, "penalty 1: http");
     assert_in_range(entry.expires_ms, now + FIRST_MS - 1000, now + FIRST_MS + 10000);
     assert_int_equal(blocked(box, START), 1);
     assert_true(fg_penalty_release(box, &source, START, NULL));
@@ -153,18 +150,18 @@ static void a_restart_finds_blocks_and_levels(void **state)
     assert_int_equal(blocked(box, START + 500), 1); /* the operator's entry is not the box's */
     assert_true(fg_penalty_find(box, &source, &found));
     assert_int_equal(found.level, 1);
-    assert_int_equal(found.offence, FG_OFFENCE_ROLE);
+    assert_int_equal(found.offence, FG_OFFENCE_HTTP);
     assert_in_range(found.until_ms, START + FIRST_MS - 10000, START + 500 + FIRST_MS);
     offend(box, THRESHOLD, START + 2 * FIRST_MS); /* again, when the first block is over */
     assert_true(listed(&entry));
-    assert_string_equal(entry.reason, "penalty 2: role");
+    assert_string_equal(entry.reason, "penalty 2: http");
     fg_penalty_destroy(box);
 }
 
 static void without_a_filter_nothing_is_blocked(void **state)
 {
     struct fg_penalty_options options = {
-        .mode = FG_PENALTY_SUSPECTED, .first_ms = FIRST_MS, .threshold = {[FG_OFFENCE_ROLE] = 1}};
+        .mode = FG_PENALTY_SUSPECTED, .first_ms = FIRST_MS, .threshold = {[FG_OFFENCE_HTTP] = 1}};
     struct fg_penalty *box = fg_penalty_open(&options, NULL, START, NULL);
 
     assert_non_null(box);
