@@ -8,7 +8,6 @@
 #include "fgctl.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,7 +70,7 @@ static bool read_time(const json_t *line, uint64_t *ms)
 
     if (seconds < 0 || *end || seconds > 1e11)
         return false;
-    *ms = (uint64_t)llround(seconds * 1000);
+    *ms = (uint64_t)(seconds * 1000 + 0.5);
     return true;
 }
 

@@ -5,6 +5,8 @@
 #define FG_CONTROL_CALL_H
 
 #include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "control/control.h"
@@ -29,9 +31,11 @@ struct fg_control {
     struct fg_control_daemon daemon;
     const struct fg_control_route *routes; /**< routes_count of them */
     unsigned routes_count;
-    uint64_t body_max;      /**< bytes of a request body; 0: no route takes one */
-    const void *text_upload; /**< the one upload that may be large; NULL = none */
-    char path[108];         /**< of the control socket; "" = this is not it */
+    uint64_t body_max;    /**< bytes of a request body; 0: no route takes one */
+    pthread_mutex_t lock; /**< one handler at a time, /healthz aside; and what stands below */
+    _Atomic(const void *) text_upload; /**< the one upload that may be large; NULL = none */
+    struct fg_control_peers *peers;    /**< connections of the control socket; NULL: not kept */
+    char path[108];                    /**< of the control socket; "" = this is not it */
     uint64_t device, inode; /**< of the socket file: only that one is removed at the end */
 };
 

@@ -7,10 +7,13 @@
 
 #include "control/call.h"
 #include "control/http.h"
+#include "control/peers.h"
 #include "control/routes.h"
 #include "control/socket.h"
 
-/* Signals are the main thread's: the server's thread is born with all of them blocked. */
+/* Each connection has a thread, so that /healthz waits for no other request; all else is handled
+ * one at a time. Signals are the main thread's: the server's threads are born with all of them
+ * blocked. */
 static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
 {
     sigset_t all, before;
@@ -18,12 +21,14 @@ static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    server = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
-                              NULL, fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_CONNECTIONS,
-                              MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_CONTROL_TIMEOUT_S,
-                              MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, control,
-                              MHD_OPTION_END);
+    server = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_THREAD_PER_CONNECTION |
+                                  MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC,
+                              0, NULL, NULL, fg_control_http_access, control,
+                              MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                              (unsigned)FG_CONTROL_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+                              (unsigned)FG_CONTROL_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
+                              fg_control_http_completed, control, MHD_OPTION_NOTIFY_CONNECTION,
+                              fg_control_peers_notify, control->peers, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return server;
 }
@@ -43,16 +48,20 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
         control->routes = fg_control_routes;
         control->routes_count = fg_control_routes_count;
         control->body_max = FG_CONTROL_BODY_MAX;
+        pthread_mutex_init(&control->lock, NULL);
+        control->peers = fg_control_peers_create(FG_CONTROL_CONNECTIONS);
         snprintf(control->path, sizeof(control->path), "%s", socket_path);
         if (stat(socket_path, &st) == 0) {
             control->device = st.st_dev;
             control->inode = st.st_ino;
         }
-        control->server = start_server(control, fd);
+        control->server = control->peers ? start_server(control, fd) : NULL;
     }
     if (!control || !control->server) {
         fg_fail(err, "control socket %s: the HTTP server does not start: no memory or no thread",
                 socket_path);
+        if (control)
+            fg_control_peers_destroy(control->peers);
         free(control);
         close(fd);
         unlink(socket_path);
@@ -72,5 +81,7 @@ void fg_control_stop(struct fg_control *control)
         unlink(control->path);
     MHD_stop_daemon(
         control->server); /* lets the running request end; closes the listening socket */
+    fg_control_peers_destroy(control->peers);
+    pthread_mutex_destroy(&control->lock);
     free(control);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/http.h"
+#include "control/peers.h"
 #include "control/routes.h"
 
 #define ENDLESS_FACTOR 8 /* times the largest body: then the server hangs up */
@@ -108,7 +109,8 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
     json_error_t error;
 
     if (upload->refused)
-        return fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes", upload->most);
+        return fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes",
+                                    upload->most);
     if (route->flags & FG_CONTROL_ROUTE_TEXT) {
         call->lines = upload->size ? upload->data : "";
         call->lines_size = upload->size;
@@ -180,6 +182,14 @@ static bool announces_too_much(struct MHD_Connection *connection, uint64_t most)
     return text && (!fg_text_number(text, &length) || length > most);
 }
 
+/* True when this upload is the one that may be large. */
+static bool take_text_place(struct fg_control *control, struct upload *upload)
+{
+    const void *none = NULL;
+
+    return atomic_compare_exchange_strong(&control->text_upload, &none, upload);
+}
+
 /* Only the lists of the filter may be large, and one at a time: 64 of them would take all memory.
  */
 static bool begin(struct fg_control_call *call, struct upload *upload, const char *method,
@@ -191,13 +201,25 @@ static bool begin(struct fg_control_call *call, struct upload *upload, const cha
     json_decref(ignored.json);
     upload->most = call->control->body_max;
     if (route && route->flags & FG_CONTROL_ROUTE_TEXT) {
-        if (call->control->text_upload)
+        if (!take_text_place(call->control, upload))
             return fg_control_call_fail(call, 503, NULL, "another list is being loaded; try again");
         upload->most = FG_CONTROL_TEXT_MAX;
-        call->control->text_upload = upload;
     }
     return !announces_too_much(call->connection, upload->most) ||
            fg_control_call_fail(call, 413, NULL, "body: more than %" PRIu64 " bytes", upload->most);
+}
+
+/* One at a time, as handlers expect it. Only the answer about health waits for none of them: it
+ * reads what other threads have published. */
+static void handle(struct fg_control_call *call, const struct fg_control_route *route)
+{
+    bool alone = call->control->peers && !(route->flags & FG_CONTROL_ROUTE_FREE);
+
+    if (alone)
+        pthread_mutex_lock(&call->control->lock);
+    route->handler(call);
+    if (alone)
+        pthread_mutex_unlock(&call->control->lock);
 }
 
 enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
@@ -220,8 +242,9 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
         return upload->seen > ENDLESS_FACTOR * upload->most ? MHD_NO : MHD_YES;
     }
     route = fg_control_route_find(&call, method, url);
+    fg_control_peers_busy(call.control->peers, connection);
     if (route && read_query(&call, route) && read_body(&call, route, upload))
-        route->handler(&call);
+        handle(&call, route);
     return answer(&call);
 }
 
@@ -231,8 +254,11 @@ void fg_control_http_completed(void *cls, struct MHD_Connection *connection, voi
     struct fg_control *control = cls;
     struct upload *upload = *state;
 
-    if (upload && control->text_upload == upload)
-        control->text_upload = NULL;
+    const void *mine = upload;
+
+    if (upload)
+        atomic_compare_exchange_strong(&control->text_upload, &mine, NULL);
+    fg_control_peers_idle(control->peers, connection);
     if (upload)
         free(upload->data);
     free(upload);

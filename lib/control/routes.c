@@ -77,7 +77,8 @@ const struct fg_control_route fg_control_routes[] = {
      "sell from this log although a sink knows later records"},
     {"POST", "/v1/sinks/SINK/adopt", fg_control_handle_sink_adopt, 0,
      "let a sink that refuses begin anew with this log"},
-    {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
+    {"GET", "/healthz", fg_control_handle_health, FG_CONTROL_ROUTE_FREE,
+     "200 when healthy, else 503"},
     {"GET", "/metrics", fg_control_handle_metrics, 0, "Prometheus text format"},
 };
 const unsigned fg_control_routes_count = sizeof(fg_control_routes) / sizeof(fg_control_routes[0]);

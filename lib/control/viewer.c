@@ -153,7 +153,7 @@ static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
         fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        fg_control_http_completed, NULL, MHD_OPTION_END);
+        fg_control_http_completed, server, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return mhd;
 }

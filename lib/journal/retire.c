@@ -128,11 +128,19 @@ bool fg_journal_in_place(const struct fg_journal *journal)
     struct fg_error ignored;
     struct stat ours, there;
     int dir_fd = open(journal->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool unknown = dir_fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
     bool same = dir_fd >= 0 && fstat(journal->lock_fd, &ours) == 0 &&
                 fstatat(dir_fd, FG_LOCK_NAME, &there, 0) == 0 && ours.st_ino == there.st_ino &&
                 ours.st_dev == there.st_dev;
 
     if (dir_fd >= 0)
         close(dir_fd);
-    return same && fg_journal_extent(journal->dir, &extent, &ignored) && extent.segments;
+    if (unknown) /* no descriptor is free: that says nothing about the directory */
+        return true;
+    if (!same)
+        return false;
+    errno = 0;
+    if (fg_journal_extent(journal->dir, &extent, &ignored))
+        return extent.segments;
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
 }

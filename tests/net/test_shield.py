@@ -324,7 +324,7 @@ def test_limits_of_ipv6_count_by_network(lab):
     """nginx limits IPv6 clients by /64, however they rotate; IPv4 clients of a socket for both families by address"""
     s = Shield(lab, nginx=True, sample=lambda text: text.replace('    listen 80 default_server backlog=4096 deferred;\n', '')
                .replace('listen [::]:80 default_server backlog=4096 deferred;', 'listen [::]:80 default_server ipv6only=off;')
-               .replace('# set_real_ip_from  203.0.113.0/24;', 'set_real_ip_from ::ffff:198.18.0.60/128;')
+               .replace('# set_real_ip_from  203.0.113.0/24;', 'set_real_ip_from 198.18.0.60/32;')
                .replace('# real_ip_header', 'real_ip_header'))
     s.addresses('198.18.0.50', '198.18.0.51', '198.18.0.60')
     answers = [get(s, '198.18.0.50') for _ in range(100)]

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/diag.h"
 #include "base/ring.h"
 
 static void crc32c_matches_rfc3720(void **state)
@@ -91,6 +95,48 @@ static void owners_are_even_and_in_range(void **state)
         assert_in_range(count[w], 800, 1200); /* 1000 expected, sigma 31 */
 }
 
+/* Takes what is in the pipe. */
+static size_t drain(int fd, char *text, size_t size)
+{
+    size_t got = 0;
+    ssize_t n;
+
+    while (got < size - 1 && (n = read(fd, text + got, size - 1 - got)) > 0)
+        got += (size_t)n;
+    text[got] = '\0';
+    return got;
+}
+
+/* A reader that stalls costs lines, which are counted; nobody waits for it. */
+static void a_stalled_reader_holds_nobody_up(void **state)
+{
+    static char text[1 << 20];
+    int ends[2], before = dup(STDERR_FILENO);
+    unsigned lines = 0;
+    uint64_t lost;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    for (int i = 0; i < 5000; i++) /* 64 KiB of room, more than 300 KB of lines */
+        fg_diag(FG_DIAG_INFO, "line %d of many, long enough to fill the pipe", i);
+    lost = fg_diag_lost();
+    drain(ends[0], text, sizeof(text));
+    for (char *p = text; (p = strstr(p, " of many")); p++)
+        lines++;
+    fg_diag(FG_DIAG_INFO, "the reader is back");
+    drain(ends[0], text, sizeof(text));
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(lost > 0);
+    assert_int_equal(lines + lost, 5000);
+    snprintf(text + sizeof(text) / 2, 64, " %llu lines were lost here", (unsigned long long)lost);
+    assert_non_null(strstr(text, text + sizeof(text) / 2));
+    assert_non_null(strstr(text, "the reader is back\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +144,7 @@ int main(void)
         cmocka_unit_test(ring_is_fifo_and_bounded),
         cmocka_unit_test(ring_keeps_messages_whole_between_threads),
         cmocka_unit_test(owners_are_even_and_in_range),
+        cmocka_unit_test(a_stalled_reader_holds_nobody_up),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

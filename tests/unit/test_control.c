@@ -463,38 +463,6 @@ static void identifiers_keep_64_bits(void **state)
             "to 9223372036854775807");
 }
 
-/* Who may only open the socket must not read or write files with the rights of the daemon. */
-static void opens_no_files(void **state)
-{
-    static const char save[] =
-        "GET /v1/filter/block/save HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    char path[] = "/tmp/fgtest-secret-XXXXXX", body[128], *raw;
-    int fd = mkstemp(path);
-    struct stat st;
-    json_t *json;
-
-    assert_true(fd >= 0 && write(fd, "S3CRET\n", 7) == 7);
-    snprintf(body, sizeof(body), "{\"path\": \"%s\"}", path);
-    json = ask("POST", "/v1/filter/block/load", body, 400);
-    raw = json_dumps(json, 0);
-    assert_null(strstr(raw, "S3CRET"));
-    free(raw);
-    json_decref(json);
-    ask("POST", "/v1/filter/block/save", body, 405);
-    assert_true(fstat(fd, &st) == 0 && st.st_size == 7 && st.st_nlink == 1);
-    close(fd);
-    unlink(path);
-    json = ask("POST", "/v1/filter/block/load", "198.18.9.0/24 - loud\n", 200);
-    assert_int_equal(number(json, "loaded"), 1);
-    json_decref(json);
-    raw = fg_raw_request(fx.socket, save, sizeof(save) - 1);
-    assert_non_null(strstr(raw, "text/plain"));
-    assert_non_null(strstr(raw, "198.18.9.0/24 - loud\n"));
-    free(raw);
-    json = ask("POST", "/v1/filter/block/load", "\n", 200);
-    json_decref(json);
-}
-
 static void knows_its_routes(void **state)
 {
     char *raw;
@@ -1009,7 +977,6 @@ int main(void)
         T(shows_orders),
         T(identifiers_keep_64_bits),
         T(knows_its_routes),
-        T(opens_no_files),
         T(reports_status_and_health),
         T(reloads_keys),
         T(denies_users),

@@ -26,7 +26,9 @@ static void parses_and_formats(void **state)
         {"::/0", "::/0", 6, 0, 0, 0},
         {"8000::/1", "8000::/1", 6, 1, 0x80, 0},
         {"2001:db8::fe/127", "2001:db8::fe/127", 6, 127, 0x20, 0xfe},
-        {"::ffff:198.18.0.1", "::ffff:198.18.0.1", 6, 128, 0, 1},
+        {"::ffff:198.18.0.1", "198.18.0.1", 4, 32, 198, 1},
+        {"::ffff:198.18.4.0/118", "198.18.4.0/22", 4, 22, 198, 0},
+        {"::fffe:c612:1", "::fffe:c612:1", 6, 128, 0, 1},
     };
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -54,6 +56,7 @@ static void refuses_what_is_no_prefix(void **state)
     } bad[] = {
         {"", "is no prefix"},
         {"/24", "is no prefix"},
+        {"::ffff:0:0/96", "every IPv4 address"},
         {"shop", "is no prefix"},
         {"198.18.7/24", "is no prefix"},
         {"198.18.7.256", "is no prefix"},
