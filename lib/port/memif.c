@@ -266,6 +266,18 @@ static void *run(void *memif)
     return NULL;
 }
 
+/* Of any type: a living one of another type refuses with EPROTOTYPE. */
+static bool listens(const struct address *a)
+{
+    int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = s >= 0 && connect(s, (const struct sockaddr *)&a->un, a->size) < 0 &&
+                   (errno == ECONNREFUSED || errno == ENOENT);
+
+    if (s >= 0)
+        close(s);
+    return s >= 0 && !refused;
+}
+
 /* A socket that a killed daemon left stands in the way. Anything else at that path is not ours. */
 static bool remove_socket(const struct address *a, struct fg_error *err)
 {
@@ -277,6 +289,9 @@ static bool remove_socket(const struct address *a, struct fg_error *err)
         return fg_fail(err,
                        "socket %s: there is something that is no socket; accepted: a path where "
                        "nothing is, or a socket",
+                       a->un.sun_path);
+    if (listens(a))
+        return fg_fail(err, "socket %s: another process listens there; accepted: one each",
                        a->un.sun_path);
     return unlink(a->un.sun_path) == 0 ||
            fg_fail(err, "socket %s: cannot be replaced: %s", a->un.sun_path, strerror(errno));
@@ -354,6 +369,26 @@ static void write_devargs(const struct fg_port_memif *m, const struct rte_kvargs
                                      list->pairs[i].value);
 }
 
+static bool same(const struct address *a, const struct address *b)
+{
+    return a->abstract == b->abstract &&
+           !strcmp(a->un.sun_path + a->abstract, b->un.sun_path + b->abstract);
+}
+
+static bool check_others(const struct fg_port_memif *m, struct fg_error *err)
+{
+    for (unsigned i = 0; i < m->group->options.count; i++) {
+        const struct fg_port_memif *other = m->group->list[i].memif;
+
+        if (other && (same(&m->outside, &other->outside) || same(&m->outside, &other->inside) ||
+                      same(&m->inside, &other->outside)))
+            return fg_fail(err, "socket=%s: is that of port %s; accepted: one each",
+                           m->outside.un.sun_path + m->outside.abstract,
+                           other->port->options->name);
+    }
+    return true;
+}
+
 static bool read_devargs(struct fg_port_memif *m, const struct rte_kvargs *list,
                          struct fg_error *err)
 {
@@ -364,15 +399,8 @@ static bool read_devargs(struct fg_port_memif *m, const struct rte_kvargs *list,
     m->server = strcmp(role, "server") == 0 || strcmp(role, "master") == 0;
     m->uid = strtol(value_of(list, "owner-uid", "-1"), NULL, 10);
     m->gid = strtol(value_of(list, "owner-gid", "-1"), NULL, 10);
-    for (unsigned i = 0; i < m->group->options.count; i++) {
-        const struct fg_port_memif *other = m->group->list[i].memif;
-
-        if (other && !strcmp(other->outside.un.sun_path + other->outside.abstract, path))
-            return fg_fail(err, "socket=%s: is that of port %s; accepted: one each", path,
-                           other->port->options->name);
-    }
     return set_address(&m->outside, path, "", abstract, err) &&
-           set_address(&m->inside, path, INSIDE, abstract, err);
+           set_address(&m->inside, path, INSIDE, abstract, err) && check_others(m, err);
 }
 
 struct fg_port_memif *fg_port_memif_open(const struct fg_port_group *group,

@@ -718,6 +718,45 @@ static void test_memif_file(void **state)
     refused(&port, "arguments are not KEY=VALUE");
 }
 
+static int listen_as(int type, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    path_in(a.sun_path, sizeof(a.sun_path), name);
+    assert_true(s >= 0);
+    assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(s, 1), 0);
+    return s;
+}
+
+/* A living socket is left alone, whatever it speaks; one without a process is replaced. */
+static void test_memif_socket(void **state)
+{
+    struct fg_port_options ports[] = {
+        port_of("shop", SERVER, 1),
+        port_of("spare", "net_memif1,role=server,socket=%s/m-port,socket-abstract=no", 1)};
+    struct fg_port_group_options o = options_of(ports, 2);
+    struct fg_port_group g = {0};
+    struct fg_error err = {""};
+    int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+
+    for (unsigned i = 0; i < 2; i++) {
+        int s = listen_as(types[i], "m");
+
+        refused(&ports[0], "another process listens there; accepted: one each");
+        assert_true(exists("m"));
+        close(s);
+        start(&g, ports, 1);
+        stop(&g);
+        assert_false(exists("m"));
+    }
+    memset(&g, 0, sizeof(g));
+    assert_false(fg_port_group_start(&g, &o, &err)); /* the second is the driver's of the first */
+    contains(err.text, "m-port: is that of port shop; accepted: one each");
+    stop(&g);
+}
+
 static void start_peer(uint16_t *ethdev, struct rte_mempool *pool)
 {
     const struct rte_eth_conf conf = {0};
@@ -915,6 +954,7 @@ int main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_memif_mac),
         cmocka_unit_test(test_memif_file),
+        cmocka_unit_test(test_memif_socket),
         cmocka_unit_test(test_memif_peers),
         cmocka_unit_test(test_memif_silent_peer),
     };
