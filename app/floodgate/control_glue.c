@@ -305,9 +305,12 @@ static enum fg_control_result sink_adopt(void *ctx, const char *name, struct fg_
     return FG_CONTROL_NOT_FOUND;
 }
 
-static json_t *alarms(void *ctx)
+static struct fg_health_answer health(void *ctx)
 {
-    return fg_health_alarms_json(ctx);
+    struct fg_health_observations observations;
+
+    fg_observe_state(ctx, &observations);
+    return fg_health_check(&observations);
 }
 
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
@@ -317,8 +320,8 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .log_accept = log_accept,
                                       .sink_adopt = sink_adopt,
                                       .measure = fg_measure,
-                                      .alarms = alarms,
-                                      .health = fg_health_check,
+                                      .alarms = &d->health,
+                                      .health = health,
                                       .up_to_date = up_to_date,
                                       .item_set = item_set,
                                       .stock_add = stock_add,

@@ -7,12 +7,12 @@
 
 #include <pthread.h>
 
-#include "alarms.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/viewer.h"
 #include "frame/frame.h"
+#include "health/health.h"
 #include "inbound/inbound.h"
 #include "journal/thread.h"
 #include "ledger/follower.h"
@@ -39,7 +39,8 @@ struct fg_daemon {
     struct fg_journal *journal;
     struct fg_journal_thread journal_thread;
     struct fg_worker_group workers;
-    _Atomic bool log_gone;        /**< somebody removed or moved the log's files */
+    _Atomic bool log_gone;        /**< its files were removed or moved away; main thread writes */
+    uint64_t log_checked_ms;      /**< when they were last checked; main thread */
     _Atomic bool behind;          /**< a sink knows later records than the log: nothing is sold */
     _Atomic bool behind_accepted; /**< the operator decided to sell all the same */
     struct fg_ledger_follower follower;
@@ -49,7 +50,7 @@ struct fg_daemon {
     struct fg_control *control;
     struct fg_control_viewer *viewer; /**< NULL = off */
     struct fg_worker_mailbox mailbox;
-    struct fg_health_alarms alarms;
+    struct fg_health health;
 
     uint64_t started_ms;
     struct fg_worker_watch {      /* supervisor writes */
@@ -81,18 +82,16 @@ bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a s
 bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err);
 bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
 void fg_inbound_close(struct fg_daemon *d);
-bool fg_inbound_ill(struct fg_daemon *d); /**< away or refused */
 
 /**< first time or again; any thread but a worker */
 
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
-/* status.c: any thread */
-#define FG_HEALTH_REASON 256 /**< bytes of a reason */
-int fg_health_check(void *daemon, char *reason);
-const char *fg_state_name(struct fg_daemon *d); /**< "running", "degraded", ... */
-const char *fg_log_state_name(int state);       /**< of enum fg_journal_state */
+/* observe.c: what lib/health reads. Any thread but a worker */
+void fg_observe(struct fg_daemon *d, struct fg_health_observations *o);
+/** Only what the state depends on: it waits for no lock that is held for long. */
+void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o);
 unsigned fg_stalled_workers(const struct fg_daemon *d);
 
 /* measure.c: every counter into a sheet. Any thread but a worker */

@@ -101,7 +101,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     fg_worker_keys_init(&d->keys);
-    pthread_mutex_init(&d->alarms.lock, NULL);
+    fg_health_init(&d->health);
     d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
         return false;

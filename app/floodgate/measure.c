@@ -19,16 +19,19 @@ static void say(struct fg_control_sheet *sheet, enum fg_control_metric metric, c
 
 static void read_daemon(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    char reason[FG_HEALTH_REASON];
+    struct fg_health_observations observations;
+    struct fg_health_answer verdict;
 
-    say(sheet, FG_CONTROL_daemon_state, fg_state_name(d));
-    set(sheet, FG_CONTROL_daemon_healthy, fg_health_check(d, reason) == 0);
+    fg_observe_state(d, &observations);
+    verdict = fg_health_check(&observations);
+    say(sheet, FG_CONTROL_daemon_state, fg_health_state_name(verdict.state));
+    set(sheet, FG_CONTROL_daemon_healthy, verdict.healthy);
     say(sheet, FG_CONTROL_daemon_version, FG_VERSION);
     set(sheet, FG_CONTROL_daemon_pid, (uint64_t)getpid());
     say(sheet, FG_CONTROL_daemon_config, d->config.path);
     set(sheet, FG_CONTROL_daemon_uptime_s, (fg_clock_mono_ms() - d->started_ms) / 1000);
     set(sheet, FG_CONTROL_daemon_workers, d->config.workers.count);
-    set(sheet, FG_CONTROL_daemon_workers_stalled, fg_stalled_workers(d));
+    set(sheet, FG_CONTROL_daemon_workers_stalled, observations.workers_stalled);
     set(sheet, FG_CONTROL_daemon_queues, d->ports.queues_count);
     set(sheet, FG_CONTROL_daemon_order_port, d->config.orders.port);
     set(sheet, FG_CONTROL_daemon_order_ports, fg_config_order_ports(&d->config));
@@ -51,7 +54,7 @@ static void read_worker(const struct fg_worker *w, struct fg_control_sheet *shee
     LEVEL(orders_in_memory, orders);
     LEVEL(users_in_memory, users);
     LEVEL(requests_parked, parked);
-    LEVEL(answers_deferred, held);
+    LEVEL(answers_deferred, deferred);
     LEVEL(users_denied, denied);
 #undef LEVEL
 }
@@ -124,15 +127,14 @@ static void read_penalty(struct fg_daemon *d, struct fg_control_sheet *sheet)
         fg_penalty_list(d->penalty, NULL, 0, fg_clock_mono_ms()));
 }
 
+static void add_alarm(void *sheet, const char *name, enum fg_health_level level, const char *text)
+{
+    fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, name, level);
+}
+
 static void read_alarms(struct fg_daemon *d, struct fg_control_sheet *sheet)
 {
-    json_t *levels = fg_health_alarm_levels_json(d), *level;
-    const char *name;
-
-    json_object_foreach (levels, name, level)
-        fg_control_sheet_set(sheet, FG_CONTROL_alarm_levels_level, name,
-                             (uint64_t)json_integer_value(level));
-    json_decref(levels);
+    fg_health_each(&d->health, add_alarm, sheet);
 }
 
 static void read_port(const struct fg_port *p, struct fg_control_sheet *sheet)
@@ -186,7 +188,7 @@ static void read_log(struct fg_daemon *d, struct fg_control_sheet *sheet)
 
     say(sheet, FG_CONTROL_log_dir, d->config.log.dir);
     say(sheet, FG_CONTROL_log_durability, on_disk ? "disk" : "memory");
-    say(sheet, FG_CONTROL_log_state, fg_log_state_name(state));
+    say(sheet, FG_CONTROL_log_state, fg_journal_state_name((enum fg_journal_state)state));
     say(sheet, FG_CONTROL_log_error, state == FG_JOURNAL_OK ? "" : fg_journal_error(d->journal));
     set(sheet, FG_CONTROL_log_durable_seq, atomic_load(&c->durable_seq));
     set(sheet, FG_CONTROL_log_commits, atomic_load(&c->commits));

@@ -10,7 +10,7 @@ struct fg_worker_group_options fg_worker_options_of(const struct fg_config *conf
         .orders_max = config->limits.orders_max,
         .users_max = config->limits.users_max,
         .parked_max = config->limits.parked_max,
-        .held_max = config->limits.held_max,
+        .deferred_max = config->limits.deferred_max,
         .user_rate = config->limits.user_rate,
         .user_burst = config->limits.user_burst,
     };

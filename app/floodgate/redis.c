@@ -43,13 +43,3 @@ void fg_inbound_close(struct fg_daemon *d)
     fg_inbound_stop(d->inbound, DRAIN_MS);
     d->inbound = NULL;
 }
-
-bool fg_inbound_ill(struct fg_daemon *d)
-{
-    struct fg_inbound_status s;
-
-    if (!d->inbound)
-        return false;
-    fg_inbound_status(d->inbound, &s);
-    return s.state == FG_SINK_AWAY || s.state == FG_SINK_REFUSED;
-}

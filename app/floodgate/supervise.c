@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What somebody must look at all the time: the clock's drift, workers that stand still, alarms; and
- * the end of work.
- */
+/* What the main thread checks every 100 ms: the clock's drift, stalled workers, alarms; and the end
+ * of work. */
 #include "daemon.h"
 
 #include "base/diag.h"
 
-#define STALL_MS 2000
+#define STALL_MS     2000
+#define LOG_CHECK_MS 1000
 
 static void watch_worker(struct fg_daemon *d, unsigned index, uint64_t now_ms)
 {
@@ -21,13 +21,23 @@ static void watch_worker(struct fg_daemon *d, unsigned index, uint64_t now_ms)
     stalled = now_ms - watch->since_ms >= STALL_MS;
     if (stalled != atomic_load(&watch->stalled))
         fg_diag(stalled ? FG_DIAG_ERROR : FG_DIAG_NOTICE, "worker %u %s", index,
-                stalled ? "stands still" : "goes on");
+                stalled ? "is stalled" : "runs again");
     atomic_store(&watch->stalled, stalled);
+}
+
+/* Writes to a removed file succeed, so only the names show that the log was removed. */
+static void check_log(struct fg_daemon *d, uint64_t now_ms)
+{
+    if (now_ms - d->log_checked_ms < LOG_CHECK_MS)
+        return;
+    d->log_checked_ms = now_ms;
+    atomic_store(&d->log_gone, !fg_journal_in_place(d->journal));
 }
 
 void fg_supervise(struct fg_daemon *d)
 {
     uint64_t now_ms = fg_clock_mono_ms();
+    struct fg_health_observations observations;
 
     fg_clock_correct(&d->clock);
     for (unsigned i = 0; i < d->config.workers.count; i++)
@@ -35,8 +45,10 @@ void fg_supervise(struct fg_daemon *d)
     fg_port_links_poll(&d->ports);
     fg_port_own_poll(d->own, d->filter);
     fg_penalty_box_poll(d, now_ms);
+    check_log(d, now_ms);
     fg_behind_poll(d);
-    fg_health_poll(d, now_ms);
+    fg_observe(d, &observations);
+    fg_health_poll(&d->health, &observations);
 }
 
 /* The engine waits for nothing, and what it decided is on disk. */

@@ -76,7 +76,7 @@ struct fg_config {
         char listen[64]; /**< address and port of the read-only listener; "" = none */
     } metrics;
     struct { /* [limits], of the whole appliance */
-        uint32_t items_max, orders_max, users_max, parked_max, held_max;
+        uint32_t items_max, orders_max, users_max, parked_max, deferred_max;
         uint32_t user_rate;  /**< new reservations a second of one user; 0 = no limit */
         uint32_t user_burst; /**< of them at once */
     } limits;

@@ -230,7 +230,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "pairs of user and item with a limit per user that are remembered"},
     {"limits", "parked_max", FG_KIND_NUMBER, 0, GLOBAL(limits.parked_max), "4096", 64, 1 << 20, NULL, NULL,
      "requests that wait for units of other workers at a time"},
-    {"limits", "held_max", FG_KIND_NUMBER, 0, GLOBAL(limits.held_max), "65536", 64, 1 << 24, NULL, NULL,
+    {"limits", "deferred_max", FG_KIND_NUMBER, 0, GLOBAL(limits.deferred_max), "65536", 64, 1 << 24, NULL, NULL,
      "answers that wait for the disk at a time"},
     {"limits", "user_rate", FG_KIND_NUMBER, 0, GLOBAL(limits.user_rate), "0", 0, 1000, NULL, NULL,
      "new reservations per second that one user may ask for; 0 = no limit"},

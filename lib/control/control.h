@@ -12,6 +12,7 @@
 
 #include "control/sheet.h"
 #include "filter/filter.h"
+#include "health/health.h"
 #include "ledger/ledger.h"
 #include "penalty/penalty.h"
 #include "sink/sink.h"
@@ -44,11 +45,9 @@ struct fg_control_daemon {
     void *ctx;
     /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */
     void (*measure)(void *ctx, struct fg_control_sheet *sheet);
-    /** What is raised now: [{"name", "level": "warning" or "alarm", "text"}]. */
-    json_t *(*alarms)(void *ctx);
-    /** 0 = healthy, else `reason` (at least 256 bytes) says why not. For /healthz. When healthy, a
-     * reason is a warning. */
-    int (*health)(void *ctx, char *reason);
+    struct fg_health *alarms;
+    /** For /healthz and the state: it never waits. */
+    struct fg_health_answer (*health)(void *ctx);
     /** False and err: a command is under way, or the ledger lags: what is read now may be old. */
     bool (*up_to_date)(void *ctx, struct fg_error *err);
     /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when

@@ -73,21 +73,36 @@ void fg_control_handle_stats(struct fg_control_call *call)
     fg_control_sheet_destroy(sheet);
 }
 
+static void add_alarm(void *list, const char *name, enum fg_health_level level, const char *text)
+{
+    if (level)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o}", "name", name, "level",
+                                        fg_health_level_name(level), "text", fg_json_text(text)));
+}
+
+static json_t *alarms_raised(struct fg_health *health)
+{
+    json_t *list = json_array();
+
+    fg_health_each(health, add_alarm, list);
+    return list;
+}
+
 void fg_control_handle_status(struct fg_control_call *call)
 {
     struct fg_control *control = call->control;
     struct fg_control_sheet *sheet = measure(call);
-    char reason[256] = "";
+    struct fg_health_answer verdict;
     json_t *status;
 
     if (!sheet)
         return;
     status = fg_control_sheet_status(sheet);
     fg_control_sheet_destroy(sheet);
-    control->daemon.health(control->daemon.ctx, reason);
-    reason[sizeof(reason) - 1] = 0;
-    json_object_set_new(status, "reason", fg_json_text(reason));
-    json_object_set_new(status, "alarms", control->daemon.alarms(control->daemon.ctx));
+    verdict = control->daemon.health(control->daemon.ctx);
+    json_object_set_new(status, "reason", fg_json_text(verdict.reason));
+    json_object_set_new(status, "alarms", alarms_raised(control->daemon.alarms));
     json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
     if (control->path[0])
         json_object_set_new(status, "api",

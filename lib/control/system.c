@@ -2,21 +2,17 @@
 /* Health, keys, snapshots, decisions over log and sinks. */
 #include <string.h>
 
+#include "base/json.h"
 #include "control/system.h"
 
 void fg_control_handle_health(struct fg_control_call *call)
 {
-    char reason[256] = "";
+    struct fg_health_answer v = call->control->daemon.health(call->control->daemon.ctx);
+    json_t *json = json_pack("{s:b}", "healthy", v.healthy);
 
-    if (call->control->daemon.health(call->control->daemon.ctx, reason) == 0) {
-        reason[sizeof(reason) - 1] = 0;
-        fg_control_call_reply(call, 200,
-                              reason[0] ? json_pack("{s:b, s:s}", "healthy", 1, "warning", reason)
-                                        : json_pack("{s:b}", "healthy", 1));
-        return;
-    }
-    reason[sizeof(reason) - 1] = 0;
-    fg_control_call_reply(call, 503, json_pack("{s:b, s:s}", "healthy", 0, "reason", reason));
+    if (v.reason[0])
+        json_object_set_new(json, v.healthy ? "warning" : "reason", fg_json_text(v.reason));
+    fg_control_call_reply(call, v.healthy ? 200 : 503, json);
 }
 
 void fg_control_handle_keys_reload(struct fg_control_call *call)

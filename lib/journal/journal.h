@@ -57,6 +57,7 @@ enum fg_journal_state {
     FG_JOURNAL_GONE,
     FG_JOURNAL_STATES
 };
+const char *fg_journal_state_name(enum fg_journal_state state); /**< "full" */
 
 /** Of the folder: why a log is GONE. */
 #define FG_JOURNAL_GONE_TEXT                                                                       \

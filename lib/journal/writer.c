@@ -332,6 +332,16 @@ uint64_t fg_journal_cut_records(const struct fg_journal *journal)
     return journal->cut_records;
 }
 
+const char *fg_journal_state_name(enum fg_journal_state state)
+{
+    static const char *const names[] = {[FG_JOURNAL_OK] = "ok",
+                                        [FG_JOURNAL_FULL] = "full",
+                                        [FG_JOURNAL_FAILED] = "failed",
+                                        [FG_JOURNAL_GONE] = "gone"};
+
+    return names[state];
+}
+
 enum fg_journal_state fg_journal_state(const struct fg_journal *journal)
 {
     return journal->state;

@@ -29,7 +29,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(usages, fg_stock_usage_lines(l->users_max) * USAGE_LINE)                                     \
     X(entries, entries_max(l, workers))                                                            \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
-    X(deferred.slots, fg_stock_table_buckets(l->held_max))                                         \
+    X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
     X(denied, DENIED_SLOTS)                                                                        \
     X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                      \
@@ -67,9 +67,10 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
         l->users_max > INT32_MAX)
         return fg_fail(err, "orders_max %u, users_max %u: accepted 1..2147483647", l->orders_max,
                        l->users_max);
-    if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->held_max < 1 || l->held_max > 1u << 24)
-        return fg_fail(err, "parked_max %u, held_max %u: accepted 1..1048576 and 1..16777216",
-                       l->parked_max, l->held_max);
+    if (l->parked_max < 1 || l->parked_max > 1u << 20 || l->deferred_max < 1 ||
+        l->deferred_max > 1u << 24)
+        return fg_fail(err, "parked_max %u, deferred_max %u: accepted 1..1048576 and 1..16777216",
+                       l->parked_max, l->deferred_max);
     if (l->user_rate > 1000 || l->user_burst > 100000 || (l->user_rate && !l->user_burst))
         return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000",
                        l->user_rate, l->user_burst);
@@ -112,8 +113,8 @@ static void initialise(struct fg_stock *s)
     order_division(s);
     s->usage_lines = fg_stock_usage_lines(l->users_max);
     s->own.mask = fg_stock_table_buckets(l->parked_max) - 1;
-    s->deferred.mask = fg_stock_table_buckets(l->held_max) - 1;
-    s->deferred.max = l->held_max;
+    s->deferred.mask = fg_stock_table_buckets(l->deferred_max) - 1;
+    s->deferred.max = l->deferred_max;
     s->ready.mask = fg_stock_table_buckets(ready_max(l)) - 1;
     s->ready.max = ready_max(l);
     memset(s->item_buckets, 0xff, (s->item_mask + 1ull) * sizeof(uint32_t));
@@ -277,7 +278,7 @@ void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[
     } list[FG_STOCK_LEVELS] = {[FG_STOCK_LEVEL_orders] = {&s->orders_live, l->orders_max},
                                [FG_STOCK_LEVEL_users] = {&s->usages_live, l->users_max},
                                [FG_STOCK_LEVEL_parked] = {&s->waiting_live, l->parked_max},
-                               [FG_STOCK_LEVEL_held] = {&s->held_live, l->held_max},
+                               [FG_STOCK_LEVEL_deferred] = {&s->held_live, l->deferred_max},
                                [FG_STOCK_LEVEL_denied] = {&s->denied_live, FG_DENIED_MAX}};
 
     for (unsigned i = 0; i < FG_STOCK_LEVELS; i++)

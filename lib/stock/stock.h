@@ -27,7 +27,8 @@ struct fg_stock_limits {
     uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 - 1 */
     uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
     uint32_t parked_max; /**< requests that wait for units at this worker at a time */
-    uint32_t held_max;  /**< answers and releases that wait for the disk at this worker at a time */
+    uint32_t
+        deferred_max;   /**< answers and releases that wait for the disk at this worker at a time */
     uint32_t user_rate; /**< new reservations a second that one user may ask for; 0 = no
                            limit, 1..1000 */
     uint32_t user_burst; /**< of them at once, 1..100000 */
@@ -297,7 +298,7 @@ uint32_t fg_stock_users(const struct fg_stock *stock);
     X(orders, "orders remembered")                                                                 \
     X(users, "(user, item) pairs remembered")                                                      \
     X(parked, "requests that wait for units")                                                      \
-    X(held, "answers and releases that wait for the disk")                                         \
+    X(deferred, "answers and releases that wait for the disk")                                     \
     X(denied, "users ever denied")
 
 enum fg_stock_level_index {

@@ -28,13 +28,13 @@ struct fg_stock_limits fg_worker_limits(const struct fg_stock_limits *all, unsig
     limits.orders_max = share(all->orders_max, workers);
     limits.users_max = share(all->users_max, workers);
     limits.parked_max = share(all->parked_max, workers);
-    limits.held_max = share(all->held_max, workers);
+    limits.deferred_max = share(all->deferred_max, workers);
     return limits;
 }
 
 static uint32_t slots_of(const struct fg_stock_limits *limits)
 {
-    return limits->held_max + limits->parked_max;
+    return limits->deferred_max + limits->parked_max;
 }
 
 struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_options *o)

@@ -15,7 +15,7 @@ from fgtest import wait_until  # noqa: E402
 ORDER = '0' * 32
 GOOD = ('op', 'confirm', 'user', '1', 'order', ORDER)
 SMALL = {'eal.huge': 'no', 'eal.mbufs': 1024, 'workers.idle': 'sleep', 'log.segment_bytes': '64k', 'limits.items_max': 16,
-         'limits.orders_max': 1024, 'limits.users_max': 1024, 'limits.held_max': 1024, 'limits.parked_max': 64}
+         'limits.orders_max': 1024, 'limits.users_max': 1024, 'limits.deferred_max': 1024, 'limits.parked_max': 64}
 
 
 def stream(*entries):

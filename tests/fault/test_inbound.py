@@ -186,7 +186,7 @@ def test_poison(lab):
 @fgtest.timeout(180)
 def test_many_at_once(lab):
     """more at once than the engine can hold answers for: BUSY is asked again, nothing is lost"""
-    sale = Desk(lab, lab.redis(), settings={'limits.held_max': 64})
+    sale = Desk(lab, lab.redis(), settings={'limits.deferred_max': 64})
     orders = sale.reserve(1500)
     commands = add_many(sale, 'confirm', orders)
     have = sale.answered(commands, 120)  # a busy disk makes it slow: 64 of a worker at a time

@@ -8,7 +8,7 @@ import fgclient
 import fgtest
 
 # Enough for a test, quick to start, and without hugepages.
-SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.held_max': 4096, 'eal.huge': 'no'}
+SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.deferred_max': 4096, 'eal.huge': 'no'}
 ITEM = 7
 
 

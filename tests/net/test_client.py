@@ -210,7 +210,7 @@ def test_a_sale_with_the_appliance(lab):
     """reserve, extend, confirm, cancel, query and stock with the appliance, over IPv4 and IPv6, by the command"""
     link = lab.pair()
     gate = lab.daemon(link.a, interface=link.a_if, settings={
-        'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.held_max': 4096, 'eal.huge': 'no'})
+        'limits.orders_max': 20000, 'limits.users_max': 20000, 'limits.deferred_max': 4096, 'eal.huge': 'no'})
     gate.start()
     status, made = gate.api('POST', '/v1/items', {'item': 7, 'name': 'shoe', 'total': 3, 'hold_ms': 60000})
     assert status == 201, made

@@ -449,7 +449,7 @@ def test_a_worker_that_stands_still(lab):
     os.waitpid(thread, 0x40000000)  # __WALL
     fgtest.wait_until(lambda: gate.api('GET', '/healthz')[0] == 503, 5, 'unhealthy')
     assert gate.get('/v1/status')['workers_stalled'] == 1
-    assert 'worker 1 stands still' in gate.output()
+    assert 'worker 1 is stalled' in gate.output()
     ptrace(17, thread)  # DETACH
     fgtest.wait_until(gate.healthy, 5, 'healthy again')
     assert gate.stop() == 0

@@ -28,7 +28,7 @@ enabled = no
 [limits]
 orders_max = 20000
 users_max = 20000
-held_max = 4096
+deferred_max = 4096
 [log]
 dir = /var/lib/floodgate/log
 [api]

@@ -38,7 +38,7 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
     setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;
     setup->limits.parked_max = 1 + rng_below(r, 8);
-    setup->limits.held_max = 2 + rng_below(r, 30);
+    setup->limits.deferred_max = 2 + rng_below(r, 30);
     setup->limits.user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0;
     setup->limits.user_burst = 1 + rng_below(r, 20);
     if (setup->limits.user_rate == 0)

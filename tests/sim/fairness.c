@@ -347,7 +347,7 @@ static bool measure(unsigned number, unsigned workers, enum shape shape)
                                             .orders_max = 20000,
                                             .users_max = 60000,
                                             .parked_max = 2048,
-                                            .held_max = 2048};
+                                            .deferred_max = 2048};
     rng.state = 1000 * workers + shape;
     for (uint32_t sale = 0; sale < SALES; sale++) {
         uint64_t item = rng_next(&rng), longest_ns;

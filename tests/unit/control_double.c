@@ -59,11 +59,14 @@ void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t it
         fg_double_record(d, record);
 }
 
-static json_t *alarms(void *ctx)
+static void raise_alarm(struct fg_double *d, const char *name, enum fg_health_level level,
+                        const char *text)
 {
-    return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "name", "orders", "level", "alarm",
-                     "text", "worker 0: 9 of 9", "name", "sink", "level", "warning", "text",
-                     "a\nb");
+    for (unsigned i = 0; i < fg_health_conditions_count; i++)
+        if (strcmp(fg_health_conditions[i].name, name) == 0) {
+            d->health.list[i].level = level;
+            snprintf(d->health.list[i].text, FG_HEALTH_TEXT, "%s", text);
+        }
 }
 
 /* Every metric of the table has a value, so that a page of all of them is checked. */
@@ -129,13 +132,14 @@ static void measure(void *ctx, struct fg_control_sheet *sheet)
     fg_control_sheet_say(sheet, FG_CONTROL_sinks_error, "redis", "it\n\"broke\"");
 }
 
-static int health(void *ctx, char *reason)
+static struct fg_health_answer health(void *ctx)
 {
     const struct fg_double *d = ctx;
+    struct fg_health_answer v = {.healthy = !d->unhealthy};
 
     if (d->unhealthy)
-        snprintf(reason, 256, "log failed: no space");
-    return d->unhealthy;
+        strcpy(v.reason, "log failed: no space");
+    return v;
 }
 
 static bool known(struct fg_double *d, uint64_t item, struct fg_ledger_item *copy)
@@ -325,7 +329,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .log_accept = log_accept,
                                       .sink_adopt = sink_adopt,
                                       .measure = measure,
-                                      .alarms = alarms,
+                                      .alarms = &d->health,
                                       .health = health,
                                       .up_to_date = up_to_date,
                                       .item_set = item_set,
@@ -381,6 +385,9 @@ void fg_double_init(struct fg_double *d, bool with_filter)
 
     memset(d, 0, sizeof(*d));
     pthread_mutex_init(&d->lock, NULL);
+    fg_health_init(&d->health);
+    raise_alarm(d, "orders", FG_HEALTH_ALARM, "worker 0: 9 of 9");
+    raise_alarm(d, "sink", FG_HEALTH_WARNING, "a\nb");
     d->ledger = fg_ledger_create();
     d->penalty = open_box(d);
     assert_non_null(d->ledger);

@@ -27,6 +27,7 @@ struct fg_double {
     char blocked[64];     /**< last source that the penalty box blocked; "" = none, or released */
     char filter_why[600]; /**< why there is none */
     char pins[128];
+    struct fg_health health; /**< two alarms are raised */
     bool unhealthy;
     enum fg_control_result refuse_item, refuse_stock,
         refuse_keys; /**< not DONE: what the next calls answer */

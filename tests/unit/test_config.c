@@ -193,7 +193,7 @@ static void defaults_of_the_rest(void **state)
     assert_int_equal(config.limits.orders_max, 1000000);
     assert_int_equal(config.limits.users_max, 1000000);
     assert_int_equal(config.limits.parked_max, 4096);
-    assert_int_equal(config.limits.held_max, 65536);
+    assert_int_equal(config.limits.deferred_max, 65536);
     assert_int_equal(config.limits.user_rate, 0);
     assert_int_equal(config.limits.user_burst, 20);
 }
@@ -207,7 +207,7 @@ static void values_and_units_are_read(void **state)
             "[orders]\nport = 65535\nkeys = @K\n[log]\nsegment_bytes = 128k\ndurability = memory\n"
             "[redis]\naddress = [2001:db8::1]:6379\npassword = a = b\ntimeout_ms = "
             "3s\nretry_ms_max = 250ms\n"
-            "[api]\nmode = 0600\n[limits]\nheld_max=16777216\n"
+            "[api]\nmode = 0600\n[limits]\ndeferred_max=16777216\n"
             "user_rate = 1000\nuser_burst = 100000"))
         fail_msg("%s", report);
     assert_int_equal(config.ports_count, 2);
@@ -231,7 +231,7 @@ static void values_and_units_are_read(void **state)
     assert_int_equal(config.redis.timeout_ms, 3000);
     assert_int_equal(config.redis.retry_ms_max, 250);
     assert_int_equal(config.api.mode, 0600);
-    assert_int_equal(config.limits.held_max, 16777216);
+    assert_int_equal(config.limits.deferred_max, 16777216);
     assert_int_equal(config.limits.user_rate, 1000);
     assert_int_equal(config.limits.user_burst, 100000);
 }

@@ -492,7 +492,7 @@ static void reports_status_and_health(void **state)
     assert_string_equal(text(json, "state"), "running");
     assert_int_equal(number(json_object_get(json, "ledger"), "items"), 0);
     assert_string_equal(text(json_object_get(json, "api"), "socket"), fx.socket);
-    assert_string_equal(text(json_array_get(json_object_get(json, "alarms"), 0), "name"), "orders");
+    assert_string_equal(text(json_array_get(json_object_get(json, "alarms"), 1), "name"), "orders");
     json_decref(json);
     json = ask("GET", "/v1/stats", NULL, 200);
     assert_int_equal(number(json_object_get(json, "drops"), "tag"), 3);

@@ -66,7 +66,7 @@ static void command(enum fg_stock_command_type type, uint32_t units,
 static const struct fg_stock_command normal = {.hold_ms = HOLD, .order_max = 5};
 
 static struct fg_stock_limits limits = {
-    .items_max = 4, .orders_max = 100, .users_max = 50, .parked_max = 4, .held_max = 16};
+    .items_max = 4, .orders_max = 100, .users_max = 50, .parked_max = 4, .deferred_max = 16};
 
 static void make(void)
 {
@@ -471,7 +471,7 @@ static void full_queues_are_busy(void **state)
     struct fg_stock_answer a;
 
     command(FG_STOCK_STOCK_ADD, 100, NULL);
-    for (r.user = 1; r.user <= limits.held_max; r.user++)
+    for (r.user = 1; r.user <= limits.deferred_max; r.user++)
         assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
     assert_int_equal(a.status, FG_STATUS_BUSY);

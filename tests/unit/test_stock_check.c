@@ -96,7 +96,7 @@ static void the_check_agrees_with_the_engines(void **state)
                                          .orders_max = pick(&seed, 5, 60),
                                          .users_max = pick(&seed, 5, 30),
                                          .parked_max = 4,
-                                         .held_max = 16};
+                                         .deferred_max = 16};
         struct fg_error err = {""};
         bool ok = fg_stock_check_ledger(&limits, workers, ledger, &err);
 

@@ -22,7 +22,7 @@ static uint32_t rnd(uint32_t n)
 }
 
 static struct fg_stock_limits limits = {
-    .items_max = 4, .orders_max = ORDERS, .users_max = USERS, .parked_max = 4, .held_max = 64};
+    .items_max = 4, .orders_max = ORDERS, .users_max = USERS, .parked_max = 4, .deferred_max = 64};
 
 static int setup(void **unused)
 {

@@ -171,7 +171,7 @@ static void create(struct world *w, unsigned workers)
                    .orders_max = 1000,
                    .users_max = 1000,
                    .parked_max = 64,
-                   .held_max = 64},
+                   .deferred_max = 64},
         .clock = &w->clock,
         .keys = &w->keys,
         .mode = &w->mode,

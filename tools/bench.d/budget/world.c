@@ -14,7 +14,7 @@ static struct fg_worker_group_options options_of(struct world *w)
                                         .orders_max = 1000000,
                                         .users_max = 1000000,
                                         .parked_max = 4096,
-                                        .held_max = 65536};
+                                        .deferred_max = 65536};
 
     return (struct fg_worker_group_options){
         .workers = {.count = w->workers, .idle = FG_IDLE_SPIN, .burst = 64, .handoff = 1024},

@@ -32,7 +32,7 @@ static void connect(unsigned workers)
 
 static void open_sale(unsigned workers)
 {
-    struct fg_stock_limits limits = {.items_max = 1000, .parked_max = 4096, .held_max = 65536};
+    struct fg_stock_limits limits = {.items_max = 1000, .parked_max = 4096, .deferred_max = 65536};
 
     limits.orders_max = limits.users_max = UNITS / workers + UNITS / (4 * workers);
     memset(worlds, 0, sizeof(worlds));

@@ -81,7 +81,7 @@ static void create(struct world *w, uint32_t orders, const struct kind *reject)
                                      .orders_max = orders,
                                      .users_max = orders,
                                      .parked_max = 4096,
-                                     .held_max = 65536};
+                                     .deferred_max = 65536};
 
     memset(w, 0, sizeof(*w));
     world_create(w, limits, 0, 1);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What lib/health reads, taken from the parts of the daemon. Any thread but a worker. */
+#include "daemon.h"
+
+static void observe_use(const struct fg_daemon *d, unsigned level, struct fg_health_use *worst)
+{
+    for (unsigned i = 0; i < d->config.workers.count; i++) {
+        struct fg_stock_level levels[FG_STOCK_LEVELS], *l = &levels[level];
+
+        fg_stock_levels(d->workers.list[i]->stock, levels);
+        if (i == 0 || (uint64_t)l->used * worst->max > (uint64_t)worst->used * l->max)
+            *worst = (struct fg_health_use){.worker = i, .used = l->used, .max = l->max};
+    }
+}
+
+static void observe_limits(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    observe_use(d, FG_STOCK_LEVEL_orders, &o->limits.orders);
+    observe_use(d, FG_STOCK_LEVEL_users, &o->limits.users);
+    observe_use(d, FG_STOCK_LEVEL_parked, &o->limits.parked);
+    observe_use(d, FG_STOCK_LEVEL_deferred, &o->limits.deferred);
+    observe_use(d, FG_STOCK_LEVEL_denied, &o->limits.denied);
+    pthread_mutex_lock(&d->follower.lock);
+    o->limits.items = fg_ledger_items(d->follower.ledger);
+    pthread_mutex_unlock(&d->follower.lock);
+    o->limits.items_max = d->workers.options.limits.items_max;
+    o->limits.user_rate = d->config.limits.user_rate;
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        o->counters.full += fg_counter_read(&fg_stock_counters(d->workers.list[i]->stock)->full);
+}
+
+static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    struct fg_journal_commit_watch *w = &d->journal_thread.watch;
+    uint64_t began_ms = atomic_load(&w->began_ms);
+
+    snprintf(o->log.dir, sizeof(o->log.dir), "%.127s", d->config.log.dir);
+    o->log.state = (enum fg_journal_state)atomic_load(&d->journal_thread.committer.state);
+    if (o->log.state != FG_JOURNAL_OK)
+        snprintf(o->log.error, sizeof(o->log.error), "%.199s", fg_journal_error(d->journal));
+    o->log.gone = atomic_load(&d->log_gone);
+    o->log.behind = atomic_load(&d->behind);
+    o->log.memory = d->config.log.durability == FG_DURABILITY_MEMORY;
+    o->log.wait_ms = began_ms && o->now_ms > began_ms ? o->now_ms - began_ms : 0;
+    o->log.slow_ms = atomic_load(&w->slow_ms);
+    o->counters.slow_commits = atomic_load(&w->slow);
+    fg_ledger_snapshots_error(&d->follower.snapshots, o->log.snapshot_error,
+                              sizeof(o->log.snapshot_error));
+    o->log.ledger_broken = atomic_load(&d->follower.broken);
+    if (o->log.ledger_broken)
+        snprintf(o->log.ledger_error, sizeof(o->log.ledger_error), "%.199s",
+                 d->follower.error.text);
+}
+
+static void observe_servers(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    struct fg_inbound_status inbound;
+
+    for (unsigned i = 0; i < d->sinks_count; i++) {
+        o->sinks[i].name = fg_sink_name(d->sinks[i]);
+        fg_sink_status(d->sinks[i], &o->sinks[i].status);
+    }
+    o->sinks_count = d->sinks_count;
+    o->inbound.enabled = d->inbound != NULL;
+    if (!d->inbound)
+        return;
+    fg_inbound_status(d->inbound, &inbound);
+    o->inbound.state = inbound.state;
+    snprintf(o->inbound.error, sizeof(o->inbound.error), "%.199s", inbound.error);
+}
+
+static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    uint64_t events[FG_EVENT_COUNT] = {0};
+
+    if (d->filter) {
+        fg_filter_events(d->filter, events);
+        o->filter.monitor = d->config.filter.monitor;
+        o->filter.allowed = fg_filter_count(d->filter, FG_LIST_ALLOW);
+    }
+    o->counters.source_refused = events[FG_EVENT_SOURCE_REFUSED];
+    o->counters.penalties_refused = fg_penalty_counters(d->penalty).refused;
+    snprintf(o->filter.left_out, sizeof(o->filter.left_out), "%.239s", d->lists_wrong);
+}
+
+unsigned fg_stalled_workers(const struct fg_daemon *d)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->config.workers.count; i++)
+        n += atomic_load(&d->watch[i].stalled);
+    return n;
+}
+
+void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    *o = (struct fg_health_observations){.now_ms = fg_clock_mono_ms(),
+                                         .stopping = atomic_load(&d->journal_thread.stopping),
+                                         .workers = d->config.workers.count,
+                                         .workers_stalled = fg_stalled_workers(d)};
+    observe_log(d, o);
+    observe_servers(d, o);
+    o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));
+    o->link_broken = fg_port_links_broken(&d->ports);
+}
+
+void fg_observe(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    fg_observe_state(d, o);
+    observe_limits(d, o);
+    observe_filter(d, o);
+}
