@@ -80,6 +80,15 @@ static const struct fg_option backend_options[] = {
     {"password-file", "FILE", "file whose first line is the password"},
     {"schema", "NAME",
      "schema of the tables (default: that of the configuration, else floodgate)"}};
+static const struct fg_option doctor_options[] = {
+    {"config", "FILE", "the daemon's configuration (default: /etc/floodgate/floodgate.conf)"},
+    {"fix", NULL, "run the commands that change this machine only, and check again"},
+    {"only", "CHECK", "this check alone"},
+    {"all", NULL, "show the checks that are good or skipped, too"}};
+static const char doctor_help[] =
+    "Needs no daemon, and does no harm beside one. Prints, for each check that is not good, the "
+    "cause and the command\nthat mends it. Exit code 0: nothing worse than a warning; 5: a fault. "
+    "docs/doctor.md lists the checks.\n";
 static const char backend_help[] =
     "It speaks to PostgreSQL itself: the daemon need not run. Running init "
     "again, also twice at a time, does no\n"
@@ -199,6 +208,8 @@ const struct fg_command fg_commands[] = {
      "make the tables in PostgreSQL, or bring them to this version", backend_help},
     {"backend", "status", "", 0, 0, OPTIONS(backend_options), fg_cmd_backend_status,
      "version, cursor and lag of the tables in PostgreSQL", backend_help},
+    {"doctor", NULL, "", 0, 0, OPTIONS(doctor_options), fg_cmd_doctor,
+     "check whether this machine is fit for the configuration; needs no daemon", doctor_help},
     {"keys", "reload", "", 0, 0, NONE, fg_cmd_keys_reload, "read the key file again", NULL},
     {"log", "init", "", 0, 0, OPTIONS(log_options), fg_cmd_log_init,
      "begin a new log in an empty folder; the daemon need not run", log_help},

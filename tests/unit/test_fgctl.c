@@ -738,7 +738,7 @@ static void completes(void **state)
     } list[] = {
         {"'' ",
          "status health stats top item stock open close pause resume order block allow filter "
-         "penalty user backend keys log sink completion"},
+         "penalty user backend doctor keys log sink completion"},
         {"it", "item"},
         {"item ''", "list show add set import"},
         {"--json stock ''", "add remove"},
