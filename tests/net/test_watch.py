@@ -171,7 +171,7 @@ def test_prometheus(lab):
     assert 'FloodgateAlarmSink' not in quiet and 'FloodgateDown' not in quiet, quiet
     redis.kill()
     fgtest.wait_until(lambda: prometheus.firing().get('FloodgateAlarmSink') == 'warning', 30, 'the alert fires')
-    assert prometheus.firing().get('FloodgateAlarmCommands') == 'warning'
+    assert prometheus.firing().get('FloodgateAlarmInbound') == 'warning'
     redis.start()
     fgtest.wait_until(lambda: 'FloodgateAlarmSink' not in prometheus.firing(), 40, 'the alert clears')
     s.audit(lab)
