@@ -11,7 +11,7 @@
 
 #define FG_CONFIG_FILE_MAX  1048576 /* bytes of the file */
 #define FG_CONFIG_NAME_MAX  63      /* characters of a section or key name */
-#define FG_CONFIG_VALUE_MAX 255     /* characters of a value */
+#define FG_CONFIG_VALUE_MAX 4095    /* characters of a value; most settings take fewer */
 
 /** The strings are valid during the call only. */
 struct fg_config_ini_handler {

@@ -14,7 +14,8 @@ static const char *const durability_names[] = {"disk", "memory", NULL};
 #define PORT(field)                                                                                \
     offsetof(struct fg_port_options, field), sizeof(((struct fg_port_options *)0)->field)
 #define GLOBAL(field) offsetof(struct fg_config, field), sizeof(((struct fg_config *)0)->field)
-#define TEXT_MAX      FG_CONFIG_VALUE_MAX
+#define TEXT_MAX      255
+#define LONG_TEXT     FG_CONFIG_VALUE_MAX
 
 const struct fg_config_section fg_config_sections[] = {
     {"port", "A port that orders come in by; one section each, with a name of your choice."},
@@ -152,14 +153,14 @@ const struct fg_config_setting fg_config_settings[] = {
     {"log", "ring", FG_KIND_NUMBER, FG_SET_POWER_OF_TWO, GLOBAL(log.ring), "16384", 64, 1 << 22, NULL, NULL,
      "places of each worker's ring to the log"},
 
-    {"redis", "address", FG_KIND_ADDRESS, 0, GLOBAL(redis.address), "", 1, TEXT_MAX, NULL, "127.0.0.1:6379",
-     "Redis to keep up to date; not given = none"},
+    {"redis", "address", FG_KIND_ADDRESS, 0, GLOBAL(redis.address), "", 1, 511, NULL, "127.0.0.1:6379",
+     "Redis to keep up to date; of several the first that takes writes is used; not given = none"},
     {"redis", "user", FG_KIND_TEXT, 0, GLOBAL(redis.user), "", 1, 63, NULL, "floodgate",
      "ACL user; not given = the default user"},
-    {"redis", "password", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(redis.password), "", 1, 127, NULL, "secret",
+    {"redis", "password", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(redis.password), "", 1, FG_SECRET_MAX - 1, NULL, "secret",
      "password; better in password_file"},
     {"redis", "password_file", FG_KIND_FILE, FG_SET_SECRET_FILE, GLOBAL(redis.password_file), "", 1, TEXT_MAX, NULL,
-     "/etc/floodgate/redis-password", "file whose first line is the password"},
+     "/etc/floodgate/redis-password", "file whose first line is the password, read at each connection"},
     {"redis", "database", FG_KIND_NUMBER, 0, GLOBAL(redis.database), "0", 0, 1023, NULL, NULL,
      "number of the database"},
     {"redis", "prefix", FG_KIND_WORD, 0, GLOBAL(redis.prefix), "floodgate", 1, 63, NULL, NULL,
@@ -185,11 +186,11 @@ const struct fg_config_setting fg_config_settings[] = {
     {"redis", "tls_server_name", FG_KIND_TEXT, 0, GLOBAL(redis.tls_server_name), "", 1, TEXT_MAX, NULL,
      "redis.example", "name or address in the server's certificate; not given = the host of address"},
 
-    {"postgres", "conninfo", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(postgres.conninfo), "", 1, TEXT_MAX, NULL,
+    {"postgres", "conninfo", FG_KIND_TEXT, FG_SET_SECRET, GLOBAL(postgres.conninfo), "", 1, LONG_TEXT, NULL,
      "host=10.0.0.5 dbname=shop user=floodgate sslmode=verify-full",
      "PostgreSQL to keep up to date, as libpq's connection string or URI; not given = none"},
     {"postgres", "password_file", FG_KIND_FILE, FG_SET_SECRET_FILE, GLOBAL(postgres.password_file), "", 1, TEXT_MAX, NULL,
-     "/etc/floodgate/postgres-password", "file whose first line is the password; goes before one in conninfo"},
+     "/etc/floodgate/postgres-password", "file whose first line is the password, read at each connection; goes before one in conninfo"},
     {"postgres", "schema", FG_KIND_WORD, 0, GLOBAL(postgres.schema), "floodgate", 1, 63, NULL, NULL,
      "schema of the tables; lower case letters, digits and _. `fgctl backend init` makes it"},
     {"postgres", "batch_max", FG_KIND_NUMBER, 0, GLOBAL(postgres.batch_max), "2000", 1, 100000, NULL, NULL,
@@ -199,7 +200,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"postgres", "retry_ms_max", FG_KIND_MS, 0, GLOBAL(postgres.retry_ms_max), "5s", 10, 600000, NULL, NULL,
      "longest pause between attempts to connect"},
 
-    {"kafka", "brokers", FG_KIND_TEXT, 0, GLOBAL(kafka.brokers), "", 1, TEXT_MAX, NULL, "broker-1:9092,broker-2:9092",
+    {"kafka", "brokers", FG_KIND_TEXT, 0, GLOBAL(kafka.brokers), "", 1, LONG_TEXT, NULL, "broker-1:9092,broker-2:9092",
      "Kafka brokers to begin with, separated by commas; not given = no Kafka"},
     {"kafka", "topic", FG_KIND_WORD, 0, GLOBAL(kafka.topic), "floodgate.orders", 1, 240, NULL, NULL,
      "topic of the events; the cursor's is TOPIC.cursor. Both must be there"},

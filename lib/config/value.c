@@ -122,7 +122,7 @@ void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, s
         snprintf(text, size, "a list like 0-3 or 0,2,4; CPUs 0..%d", FG_CONFIG_CPU_MAX);
         break;
     case FG_KIND_ADDRESS:
-        snprintf(text, size, "host:port, [v6]:port or unix:/path");
+        snprintf(text, size, "host:port, [v6]:port or unix:/path, several with commas between");
         break;
     case FG_KIND_ADDRESSES:
         snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas",
@@ -264,7 +264,7 @@ static bool no_space(const char *value)
     return true;
 }
 
-static bool is_address(const char *value)
+static bool is_one_address(const char *value)
 {
     const char *colon = strrchr(value, ':'), *bracket = strrchr(value, ']');
     uint64_t port;
@@ -278,6 +278,18 @@ static bool is_address(const char *value)
     if (value[0] != '[' && strchr(value, ':') != colon)
         return false; /* IPv6 without brackets: which colon would it be? */
     return digits_then_unit(colon + 1, 10, no_units, &port) && port >= 1 && port <= 65535;
+}
+
+/* One, or several with commas between. */
+static bool is_address(const char *value)
+{
+    char copy[FG_CONFIG_VALUE_MAX + 1], *rest = NULL;
+    bool good = *value;
+
+    snprintf(copy, sizeof(copy), "%s", value);
+    for (char *one = strtok_r(copy, ",", &rest); one && good; one = strtok_r(NULL, ",", &rest))
+        good = is_one_address(one + strspn(one, " "));
+    return good;
 }
 
 /* Whoever reads it later must neither hang (FIFO) nor find no end (device). */

@@ -125,25 +125,14 @@ static void check_bursts(const struct fg_config *config, const struct fg_config_
     check_burst("other_burst", &config->filter.other, given, problems);
 }
 
-static void read_password(const char *section, const char *path, char *password, size_t size,
+/* Read again at each connection; here to say early that it cannot be. */
+static void read_password(const char *section, const char *path, char password[FG_SECRET_MAX],
                           unsigned line, struct fg_config_problems *problems)
 {
-    char text[256] = ""; /* more than fits, to see that it does not */
-    FILE *f = fopen(path, "re");
-    size_t length = 0;
+    struct fg_error err;
 
-    FG_ASSERT(size < sizeof(text));
-    if (f && fgets(text, sizeof(text), f))
-        length = strcspn(text, "\r\n");
-    if (f)
-        fclose(f);
-    text[length] = '\0';
-    if (length == 0 || length >= size)
-        fg_config_problem(problems, line,
-                          "[%s] password_file = %s: first line is %s; accepted: 1..%zu characters",
-                          section, path, length ? "too long" : "empty", size - 1);
-    else
-        memcpy(password, text, length + 1);
+    if (!fg_secret_read(path, password, &err))
+        fg_config_problem(problems, line, "[%s] %s", section, err.text);
 }
 
 /* A sink is on when its server is given, and then only may its other settings be. */
@@ -186,8 +175,8 @@ static void check_redis(struct fg_config *config, const struct fg_config_given *
                 problems, line,
                 "[redis]: password and password_file both given; accepted: one of them");
         else
-            read_password("redis", config->redis.password_file, config->redis.password,
-                          sizeof(config->redis.password), line, problems);
+            read_password("redis", config->redis.password_file, config->redis.password, line,
+                          problems);
     }
 }
 
@@ -198,7 +187,6 @@ static void check_postgres(struct fg_config *config, const struct fg_config_give
         check_sink("postgres", "conninfo", "a connection string of libpq", given, problems);
     if (config->postgres.password_file[0])
         read_password("postgres", config->postgres.password_file, config->postgres.password,
-                      sizeof(config->postgres.password),
                       line_of(given, "postgres", "password_file"), problems);
 }
 

@@ -54,10 +54,11 @@ static void name_keys(struct fg_inbound *s)
 
 struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, struct fg_error *err)
 {
-    struct fg_redis_address address;
+    struct fg_redis_address servers[FG_REDIS_SERVERS_MAX];
     struct fg_inbound *s;
+    unsigned n;
 
-    if (!fg_redis_address_parse(options->redis.address, &address, err) ||
+    if (!fg_redis_address_list(options->redis.address, servers, &n, err) ||
         !fg_redis_prefix_check(options->redis.prefix, err))
         return NULL;
     s = calloc(1, sizeof(*s));
@@ -69,8 +70,7 @@ struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, st
     s->written = calloc(FG_INBOUND_WRITTEN, sizeof(*s->written));
     s->wait = (struct fg_wait){.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                                .give_up_ms = &s->stop_at_ms};
-    s->conn =
-        (struct fg_redis_conn){.address = address, .options = &s->options.redis, .wait = &s->wait};
+    s->conn = (struct fg_redis_conn){.options = &s->options.redis, .wait = &s->wait};
     s->retry_ms = 1;
     s->random = fg_mix64(fg_clock_mono_ms(), (uint64_t)getpid());
     if (!s->written || s->wait.wake_fd < 0 || !fg_thread_start(&s->thread, "fg-inbound", run, s)) {

@@ -64,6 +64,23 @@ bool fg_redis_address_parse(const char *text, struct fg_redis_address *address,
     return parse_port(colon + 1, text, &address->port, err);
 }
 
+bool fg_redis_address_list(const char *text, struct fg_redis_address list[FG_REDIS_SERVERS_MAX],
+                           unsigned *count, struct fg_error *err)
+{
+    char copy[1024], *rest = NULL;
+
+    *count = 0;
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
+        return fg_fail(err, "redis address: the list is too long");
+    for (char *one = strtok_r(copy, ", ", &rest); one; one = strtok_r(NULL, ", ", &rest)) {
+        if (*count == FG_REDIS_SERVERS_MAX)
+            return fg_fail(err, "redis address: more than %d servers", FG_REDIS_SERVERS_MAX);
+        if (!fg_redis_address_parse(one, &list[(*count)++], err))
+            return false;
+    }
+    return *count > 0 || fg_redis_address_parse(text, &list[0], err);
+}
+
 bool fg_redis_prefix_check(const char *prefix, struct fg_error *err)
 {
     size_t len = strlen(prefix);

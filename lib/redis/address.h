@@ -19,6 +19,12 @@ struct fg_redis_address {
 bool fg_redis_address_parse(const char *text, struct fg_redis_address *address,
                             struct fg_error *err);
 
+#define FG_REDIS_SERVERS_MAX 8
+
+/** A list of addresses, with commas between. *count: how many. False and err. */
+bool fg_redis_address_list(const char *text, struct fg_redis_address list[FG_REDIS_SERVERS_MAX],
+                           unsigned *count, struct fg_error *err);
+
 /** A prefix may hold letters, digits and . _ : - only: it stands in glob patterns and in a hash
  * tag. */
 bool fg_redis_prefix_check(const char *prefix, struct fg_error *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/resolve.h"
 #include "redis/reply.h"
 
 void fg_redis_conn_close(struct fg_redis_conn *conn)
@@ -167,19 +168,35 @@ bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_re
     return true;
 }
 
+/* The password as it is now: a rotated one counts from the next connection on. */
+static bool read_password(struct fg_redis_conn *conn, char password[FG_SECRET_MAX],
+                          struct fg_error *err)
+{
+    struct fg_error why;
+
+    memcpy(password, conn->options->password, FG_SECRET_MAX);
+    if (!conn->options->password_file[0] ||
+        fg_secret_read(conn->options->password_file, password, &why))
+        return true;
+    return lost(conn, err, why.text);
+}
+
 /* AUTH and SELECT; an error reply is a failure here. */
 static bool log_in(struct fg_redis_conn *conn, struct fg_error *err)
 {
     const struct fg_redis_options *o = conn->options;
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
-    char database[16];
+    char database[16], password[FG_SECRET_MAX];
     bool ok;
 
+    if (!read_password(conn, password, err))
+        return false;
     fg_redis_resp_clear(&conn->out);
-    if (o->password[0] && o->user[0])
-        fg_redis_resp_command(&conn->out, 3, (const char *[]){"AUTH", o->user, o->password});
-    else if (o->password[0])
-        fg_redis_resp_command(&conn->out, 2, (const char *[]){"AUTH", o->password});
+    if (password[0] && o->user[0])
+        fg_redis_resp_command(&conn->out, 3, (const char *[]){"AUTH", o->user, password});
+    else if (password[0])
+        fg_redis_resp_command(&conn->out, 2, (const char *[]){"AUTH", password});
+    explicit_bzero(password, sizeof(password));
     snprintf(database, sizeof(database), "%u", o->database);
     if (o->database)
         fg_redis_resp_command(&conn->out, 2, (const char *[]){"SELECT", database});
@@ -191,17 +208,73 @@ static bool log_in(struct fg_redis_conn *conn, struct fg_error *err)
     return ok;
 }
 
-bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
+/* Of several servers only the primary takes writes. One that may not say its role is tried. */
+static bool is_primary(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    bool ok;
+
+    fg_redis_resp_clear(&conn->out);
+    fg_redis_resp_command(&conn->out, 1, (const char *[]){"ROLE"});
+    ok = fg_redis_conn_exchange(conn, &conn->out, &answer, err);
+    if (ok && !strcmp(fg_redis_reply_word(answer.last[0], 0), "slave"))
+        ok = lost(conn, err, "is a replica: it takes no writes");
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
+static bool open_at(struct fg_redis_conn *conn, const char *host, bool several,
+                    struct fg_error *err)
 {
     const struct fg_redis_address *a = &conn->address;
     uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
 
-    fg_redis_conn_close(conn);
-    conn->redis =
-        a->is_unix ? redisConnectUnixNonBlock(a->host) : redisConnectNonBlock(a->host, a->port);
+    conn->redis = a->is_unix ? redisConnectUnixNonBlock(host) : redisConnectNonBlock(host, a->port);
     if (!conn->redis)
         return lost(conn, err, "out of memory");
     if (conn->redis->err)
         return lost(conn, err, conn->redis->errstr);
-    return connected(conn, deadline, err) && secured(conn, deadline, err) && log_in(conn, err);
+    return connected(conn, deadline, err) && secured(conn, deadline, err) && log_in(conn, err) &&
+           (!several || is_primary(conn, err));
+}
+
+/* Every address of a name: some of them may be of a data centre that is away. */
+static bool open_server(struct fg_redis_conn *conn, bool several, struct fg_error *err)
+{
+    uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
+    struct fg_resolve_list list;
+    struct fg_error why = {""};
+
+    if (conn->address.is_unix)
+        return open_at(conn, conn->address.host, several, err);
+    if (!fg_resolve(conn->address.host, conn->wait, deadline, &list, &why))
+        return lost(conn, err, why.text);
+    for (unsigned i = 0; i < list.count; i++) {
+        if (open_at(conn, list.text[i], several, err))
+            return true;
+        if (fg_wait_over(conn->wait, UINT64_MAX)) /* told to stop */
+            return false;
+    }
+    return false;
+}
+
+bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    struct fg_redis_address servers[FG_REDIS_SERVERS_MAX];
+    unsigned n, first;
+
+    fg_redis_conn_close(conn);
+    if (!fg_redis_address_list(conn->options->address, servers, &n, err))
+        return false;
+    first = conn->turn++;
+    for (unsigned i = 0; i < n; i++) {
+        conn->address = servers[(first + i) % n];
+        if (open_server(conn, n > 1, err)) {
+            conn->turn = first + i + 1; /* if this one fails later, the next one comes first */
+            return true;
+        }
+        if (fg_wait_over(conn->wait, UINT64_MAX))
+            break;
+    }
+    return false;
 }

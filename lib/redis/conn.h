@@ -17,7 +17,8 @@
 #define FG_REDIS_ANSWER_MAX (256u << 20) /**< bytes of the answers of one exchange */
 
 struct fg_redis_conn {
-    struct fg_redis_address address;
+    struct fg_redis_address address; /**< of the server that is or was connected */
+    unsigned turn;                   /**< server of options->address that is tried first */
     const struct fg_redis_options *options;
     const struct fg_wait *wait;
     redisContext *redis;      /**< NULL = not connected */
@@ -38,7 +39,11 @@ struct fg_redis_answer {
     size_t exec_at;   /**< set by the caller; SIZE_MAX = none */
 };
 
-/** Connects, logs in, selects the database. False and err: not connected. */
+/**
+ * Connects, logs in, selects the database. Every server of the list is tried, and every address of
+ * a name; of several servers one that says it is a replica is passed by. The next call begins with
+ * the next server. The password file is read anew. False and err: not connected.
+ */
 bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err);
 void fg_redis_conn_close(struct fg_redis_conn *conn);
 

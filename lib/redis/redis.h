@@ -6,15 +6,15 @@
 #ifndef FG_REDIS_H
 #define FG_REDIS_H
 
-#include "base/base.h"
+#include "base/secret.h"
 
 /** Keys: docs/redis.md. */
 struct fg_redis_options {
-    bool enabled;            /**< false: the daemon starts none */
-    char address[256];       /**< "host:port", "[v6]:port" or "unix:/path" */
-    char user[64];           /**< ACL user; "" = default */
-    char password[128];      /**< "" = none */
-    char password_file[512]; /**< its first line is the password; the configuration reads it */
+    bool enabled;      /**< false: the daemon starts none */
+    char address[512]; /**< "host:port", "[v6]:port" or "unix:/path"; several: ", " between */
+    char user[64];     /**< ACL user; "" = default */
+    char password[FG_SECRET_MAX]; /**< "" = none */
+    char password_file[512];      /**< its first line is the password; read at each connection */
     unsigned database;
     char prefix[64];       /**< of every key, inside a hash tag: {prefix}:item:7 */
     unsigned batch_max;    /**< records of one transaction, 1..100000 */

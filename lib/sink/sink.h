@@ -21,7 +21,7 @@
 /** Topics, keys and values: docs/kafka.md. */
 struct fg_sink_kafka_options {
     bool enabled;              /**< false: the daemon starts none */
-    char brokers[256];         /**< "host:port,host:port" */
+    char brokers[4096];        /**< "host:port,host:port" */
     char topic[256];           /**< of the events; the cursor's is TOPIC.cursor */
     char properties_file[512]; /**< settings of librdkafka; "" = none */
     unsigned batch_max;        /**< records of one transaction */
@@ -60,13 +60,13 @@ struct fg_sink_status {
 
 /** Tables: docs/postgres.md. */
 struct fg_sink_postgres_options {
-    bool enabled;            /**< false: the daemon starts none */
-    char conninfo[256];      /**< libpq's connection string */
-    char password[128];      /**< over the one in conninfo; "" = that one */
-    char password_file[512]; /**< its first line is the password; the configuration reads it */
-    char schema[64];         /**< of the tables */
-    unsigned batch_max;      /**< records of one transaction, 1..100000 */
-    unsigned timeout_ms;     /**< connect, and each exchange */
+    bool enabled;                 /**< false: the daemon starts none */
+    char conninfo[4096];          /**< libpq's connection string */
+    char password[FG_SECRET_MAX]; /**< over the one in conninfo; "" = that one */
+    char password_file[512];      /**< its first line is the password; read at each connection */
+    char schema[64];              /**< of the tables */
+    unsigned batch_max;           /**< records of one transaction, 1..100000 */
+    unsigned timeout_ms;          /**< connect, and each exchange */
     unsigned retry_ms_max;
 };
 

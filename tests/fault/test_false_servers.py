@@ -24,8 +24,8 @@ def stream(*entries):
 
 # name: (command, the lie, words of the error)
 SINK = {
-    'the cursor is an integer': ('HMGET', number(5), 'an array of 4'),
-    'the cursor is short': ('HMGET', array(bulk('1')), 'an array of 4'),
+    'the cursor is an integer': ('HMGET', number(5), 'an array of 5'),
+    'the cursor is short': ('HMGET', array(bulk('1')), 'an array of 5'),
     'the cursor holds arrays': ('HMGET', array(array(bulk('1')), array(), array(), array()), 'a text or nil'),
     'keys are integers': ('SCAN', array(bulk(0), array(number(1))), 'a text expected'),
     'keys are nil': ('SCAN', array(bulk(0), array(NIL)), 'a text expected'),
@@ -116,15 +116,16 @@ def test_a_redis_whose_cursor_never_moves(lab):
 
 @fgtest.timeout(120)
 def test_postgres_lies(lab):
-    """a PostgreSQL whose rows have 0, 1, 3 or 5 columns, or no numbers: refused with what came; the daemon lives"""
+    """a PostgreSQL whose rows have 0, 1, 3, 4 or 6 columns, or no numbers: refused with what came; the daemon lives"""
     server = FakePostgres(lab)
     gate = daemon(lab, **{'postgres.conninfo': server.conninfo, 'postgres.timeout_ms': 1000,
                           'postgres.retry_ms_max': 100})
     wait_until(gate.healthy, 60, 'the daemon is ready')
     for rows, words in (([[]], '0 columns and 1 rows came'), ([['a']], '1 columns'), ([['a', 1, 1]], '3 columns'),
-                        ([['a', 1, 1, 'f', 2]], '5 columns'), ([[None, 0, 1, 'f']] * 2, '2 rows'),
-                        ([[None, 'x', 1, 'f']], "'x' came"), ([[None, None, 1, 'f']], 'a number expected'),
-                        ([[None, 0, 'one', 'f']], "'one' came"), ([[None, '9' * 30, 1, 'f']], 'a number expected')):
+                        ([['a', 1, 1, 1]], '4 columns'), ([['a', 1, 1, 1, 'f', 2]], '6 columns'),
+                        ([[None, 0, 0, 1, 'f']] * 2, '2 rows'), ([[None, 'x', 0, 1, 'f']], "'x' came"),
+                        ([[None, None, 0, 1, 'f']], 'a number expected'), ([[None, 0, 0, 'one', 'f']], "'one' came"),
+                        ([[None, '9' * 30, 0, 1, 'f']], 'a number expected')):
         server.answer = lambda sql, rows=rows: rows if 'floodgate_cursor' in sql else [['x']]
         server.drop()
         wait_until(lambda words=words: words in told(gate, 'postgres').get('error', '') or not gate.running(), 20,

@@ -4,9 +4,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/resolve.h"
 #include "redis/address.h"
 #include "redis/command.h"
 #include "sink/redis/batch.h"
@@ -396,6 +398,62 @@ static void test_bad_options(void **state)
     assert_string_equal(fg_sink_state_name(99), "?");
 }
 
+static void test_address_lists(void **state)
+{
+    struct fg_redis_address list[FG_REDIS_SERVERS_MAX];
+    struct fg_error err = {""};
+    unsigned n;
+
+    assert_true(fg_redis_address_list("a:1, [::1]:2,unix:/s", list, &n, &err));
+    assert_int_equal(n, 3);
+    assert_string_equal(list[1].host, "::1");
+    assert_true(list[2].is_unix);
+    assert_false(fg_redis_address_list("", list, &n, &err));
+    assert_false(fg_redis_address_list("a:1, b", list, &n, &err));
+    assert_false(fg_redis_address_list("a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1", list, &n, &err));
+    assert_non_null(strstr(err.text, "more than 8 servers"));
+}
+
+static void test_secrets(void **state)
+{
+    char path[] = "/tmp/fgtest-secret-XXXXXX", secret[FG_SECRET_MAX], text[2 * FG_SECRET_MAX];
+    int fd = mkstemp(path);
+    struct fg_error err = {""};
+
+    assert_true(fd >= 0 && write(fd, "first\nsecond\n", 13) == 13);
+    assert_true(fg_secret_read(path, secret, &err));
+    assert_string_equal(secret, "first");
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_false(fg_secret_read(path, secret, &err));
+    assert_non_null(strstr(err.text, "first line is empty"));
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(pwrite(fd, text, sizeof(text), 0), sizeof(text));
+    assert_false(fg_secret_read(path, secret, &err));
+    assert_non_null(strstr(err.text, "first line is too long; accepted: 1..1023"));
+    assert_null(strstr(err.text, "xxx"));
+    close(fd);
+    unlink(path);
+    assert_false(fg_secret_read(path, secret, &err));
+    assert_non_null(strstr(err.text, "No such file"));
+}
+
+static void test_names_are_resolved_in_time(void **state)
+{
+    struct fg_wait wait = {.wake_fd = -1};
+    struct fg_resolve_list list;
+    struct fg_error err = {""};
+    uint64_t began = fg_clock_mono_ms();
+
+    assert_true(fg_resolve("192.0.2.7", &wait, began, &list, &err)); /* needs no time */
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.text[0], "192.0.2.7");
+    assert_true(fg_resolve("localhost", &wait, began + 5000, &list, &err));
+    assert_true(list.count >= 1);
+    assert_false(fg_resolve("no-such-name.invalid", &wait, began, &list, &err)); /* time is over */
+    assert_true(err.text[0]);
+    assert_true(fg_clock_mono_ms() - began < 6000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +470,9 @@ int main(void)
         cmocka_unit_test(test_unknown_type_is_refused),
         cmocka_unit_test(test_cursor_verdicts),
         cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_address_lists),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_names_are_resolved_in_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

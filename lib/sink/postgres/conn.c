@@ -106,7 +106,7 @@ void fg_sink_postgres_close(struct fg_sink_postgres_conn *conn)
 }
 
 /* What stands before the operator's own words gives way to them; what stands behind does not. */
-static PGconn *begin_connecting(const struct fg_sink_postgres_options *o)
+static PGconn *begin_connecting(const struct fg_sink_postgres_options *o, const char *password)
 {
     char timeout[16];
     const char *keywords[8], *values[8];
@@ -118,8 +118,8 @@ static PGconn *begin_connecting(const struct fg_sink_postgres_options *o)
     WORD("target_session_attrs", "read-write"); /* of several hosts the one that takes writes */
     WORD("application_name", "floodgate");
     WORD("dbname", o->conninfo);
-    if (o->password[0])
-        WORD("password", o->password);
+    if (password[0])
+        WORD("password", password);
     WORD("client_encoding", "UTF8");
     WORD(NULL, NULL);
 #undef WORD
@@ -169,10 +169,17 @@ static enum fg_sink_result settle(struct fg_sink_postgres_conn *conn, struct fg_
 enum fg_sink_result fg_sink_postgres_open(struct fg_sink_postgres_conn *conn, struct fg_error *err)
 {
     uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
+    char password[FG_SECRET_MAX];
     enum fg_sink_result result;
+    struct fg_error why;
 
     fg_sink_postgres_close(conn);
-    conn->pg = begin_connecting(conn->options);
+    memcpy(password, conn->options->password, sizeof(password));
+    if (conn->options->password_file[0] && /* a rotated one counts from the next connection on */
+        !fg_secret_read(conn->options->password_file, password, &why))
+        return lost(conn, err, why.text);
+    conn->pg = begin_connecting(conn->options, password);
+    explicit_bzero(password, sizeof(password));
     if (!conn->pg)
         return lost(conn, err, "out of memory");
     PQsetNoticeProcessor(conn->pg, no_notice, NULL);

@@ -166,10 +166,13 @@ static const struct fg_sink_driver driver = {.name = "redis",
                                              .close = redis_close,
                                              .free = redis_free};
 
-static bool check_options(const struct fg_redis_options *o, struct fg_redis_address *address,
-                          struct fg_error *err)
+static bool check_options(const struct fg_redis_options *o, struct fg_error *err)
 {
-    if (!fg_redis_address_parse(o->address, address, err) || !fg_redis_prefix_check(o->prefix, err))
+    struct fg_redis_address servers[FG_REDIS_SERVERS_MAX];
+    unsigned n;
+
+    if (!fg_redis_address_list(o->address, servers, &n, err) ||
+        !fg_redis_prefix_check(o->prefix, err))
         return false;
     if (o->batch_max < 1 || o->batch_max > BATCH_MAX)
         return fg_fail(err, "redis batch of %u records, accepted: 1..%d", o->batch_max, BATCH_MAX);
@@ -177,16 +180,14 @@ static bool check_options(const struct fg_redis_options *o, struct fg_redis_addr
         return fg_fail(err, "redis timeout of %u ms, accepted: 1..3600000", o->timeout_ms);
     if (o->retry_ms_max < 1 || o->retry_ms_max > 3600000)
         return fg_fail(err, "redis retry pause of %u ms, accepted: 1..3600000", o->retry_ms_max);
-    if (o->user[0] && !o->password[0])
+    if (o->user[0] && !o->password[0] && !o->password_file[0])
         return fg_fail(err, "redis user '%s' without a password", o->user);
     return true;
 }
 
 bool fg_sink_redis_check(const struct fg_redis_options *options, struct fg_error *err)
 {
-    struct fg_redis_address address;
-
-    return check_options(options, &address, err);
+    return check_options(options, err);
 }
 
 struct fg_sink *fg_sink_redis_start(const struct fg_redis_options *options, const char *journal_dir,
@@ -195,15 +196,14 @@ struct fg_sink *fg_sink_redis_start(const struct fg_redis_options *options, cons
     struct fg_sink_common common = {.address = options->address,
                                     .batch_max = options->batch_max,
                                     .retry_ms_max = options->retry_ms_max};
-    struct fg_redis_address address;
     struct redis_sink *r;
 
-    if (!check_options(options, &address, err))
+    if (!check_options(options, err))
         return NULL;
     r = calloc(1, sizeof(*r));
     FG_ASSERT(r);
     r->options = *options;
-    r->conn = (struct fg_redis_conn){.address = address, .options = &r->options, .wait = &r->wait};
+    r->conn = (struct fg_redis_conn){.options = &r->options, .wait = &r->wait};
     if (!fg_sink_redis_batch_init(&r->batch, options->prefix, options->stream_max,
                                   options->batch_max)) {
         fg_fail(err, "redis sink: out of memory");

@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Servers as clouds run them: passwords that rotate, replicas beside a primary, a fail-over, names that nobody answers."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtest  # noqa: E402
+from fgtest import wait_until  # noqa: E402
+
+SMALL = {'eal.huge': 'no', 'eal.mbufs': 1024, 'workers.idle': 'sleep', 'log.segment_bytes': '64k', 'limits.items_max': 16,
+         'limits.orders_max': 1024, 'limits.users_max': 1024, 'limits.held_max': 1024, 'limits.parked_max': 64,
+         'redis.retry_ms_max': 200}
+
+
+def live(gate):
+    return gate.sink('redis')['state'] == 'live'
+
+
+@fgtest.timeout(120)
+def test_a_password_rotates(lab):
+    """the password file is read at each connection: after a rotation the sink is live again without a restart"""
+    redis = lab.redis(password='first')
+    path = lab.unique('password')
+
+    def write(text):
+        with open(path + '.new', 'w', encoding='ascii') as f:
+            f.write(text + '\n')
+        os.chmod(path + '.new', 0o600)
+        os.rename(path + '.new', path)
+
+    write('first')
+    gate = lab.daemon(device='net_null0', redis=redis, settings={**SMALL, 'redis.password_file': path}).start()
+    wait_until(lambda: live(gate), 20, 'the first password is good')
+    redis.command('CONFIG', 'SET', 'requirepass', 'second')
+    redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    wait_until(lambda: gate.sink('redis')['state'] == 'away', 20, 'the first password is good no more')
+    write('second')
+    gate.api('POST', '/v1/items', {'item': 1, 'total': 10})
+    wait_until(lambda: live(gate), 20, 'the second password is used')
+    gate.stop()
+
+
+@fgtest.timeout(120)
+def test_a_fail_over(lab):
+    """of several servers the primary is used; after a fail-over the other one is, and nothing is lost"""
+    old, new = lab.redis(port=fgtest.free_port()), lab.redis(port=fgtest.free_port())
+    new.command('REPLICAOF', '127.0.0.1', old.port)
+    wait_until(lambda: 'master_link_status:up' in new.command('INFO', 'replication'), 20, 'the replica follows')
+    gate = lab.daemon(device='net_null0', redis=f'{new.address}, {old.address}', settings=SMALL).start()
+    gate.api('POST', '/v1/items', {'item': 1, 'total': 10})
+    wait_until(lambda: live(gate) and old.command('SMEMBERS', '{floodgate}:items') == ['1'], 20, 'the primary is used')
+    wait_until(lambda: new.command('SMEMBERS', '{floodgate}:items') == ['1'], 20, 'the replica has it')
+    new.command('REPLICAOF', 'NO', 'ONE')
+    old.command('REPLICAOF', '127.0.0.1', new.port)
+    gate.api('POST', '/v1/items', {'item': 2, 'total': 10})
+    wait_until(lambda: sorted(new.command('SMEMBERS', '{floodgate}:items')) == ['1', '2'] and live(gate), 20,
+               'the new primary is used')
+    gate.stop()
+
+
+@fgtest.timeout(120)
+def test_dead_names_hold_no_stop(lab):
+    """a name server that never answers: the stop does not wait for it"""
+    ns = lab.namespace('nowhere')
+    gate = lab.daemon(ns, device='net_null0', redis='redis.example.test:6379', settings=SMALL)
+    resolv = lab.unique('resolv.conf')
+    with open(resolv, 'w', encoding='ascii') as f:
+        f.write('nameserver 192.0.2.1\noptions timeout:20 attempts:3\n')
+    ns.ip('link', 'set', 'lo', 'up')
+    ns.ip('addr', 'add', '192.0.2.1/32', 'dev', 'lo')
+    silent = ns.socket()
+    silent.bind(('192.0.2.1', 53))
+    gate.start(wrapper=('unshare', '-m', 'sh', '-c', f'mount --bind {resolv} /etc/resolv.conf && exec "$@"', 'sh'))
+    wait_until(lambda: gate.sink('redis')['state'] == 'away', 30, 'the name is looked up in vain')
+    began = time.monotonic()
+    gate.stop()
+    assert time.monotonic() - began < 15, time.monotonic() - began
+    assert silent.recv(512), 'the name server was asked'
+    silent.close()
+
+
+if __name__ == '__main__':
+    fgtest.main()
