@@ -91,7 +91,7 @@ static void type_of(char type[32], const char *name)
 {
     size_t i;
 
-    for (i = 0; name[i] && i < 31; i++)
+    for (i = 0; i < 31 && name[i]; i++)
         type[i] = name[i] == '_' ? '-' : (char)(name[i] | 0x20);
     type[i] = '\0';
 }

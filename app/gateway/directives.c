@@ -252,6 +252,7 @@ static const struct {
     [GATEWAY_ROUTE_ORDERS] = {"orders", gateway_orders_handler},
     [GATEWAY_ROUTE_BACKEND] = {"backend", gateway_orders_handler},
     [GATEWAY_ROUTE_ITEMS] = {"items", gateway_items_handler},
+    [GATEWAY_ROUTE_EVENTS] = {"events", gateway_events_handler},
     [GATEWAY_ROUTE_METRICS] = {"metrics", gateway_metrics_handler},
     [GATEWAY_ROUTE_LOGIN] = {"login", gateway_login_handler},
 };
@@ -269,7 +270,7 @@ char *gateway_set_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (routes[l->route].word && !ngx_strcmp(words[1].data, routes[l->route].word))
             break;
     if (l->route == GATEWAY_ROUTES)
-        return "has an unknown route; accepted: orders, backend, items, metrics, login";
+        return "has an unknown route; accepted: orders, backend, items, events, metrics, login";
     if (core->named || core->noname
 #if (NGX_PCRE)
         || core->regex

@@ -10,7 +10,6 @@
 #define ASK_MS      1000  /* a worker that asked and never told: another one asks */
 #define LOOK_MS     5     /* while requests wait for a first answer */
 #define PATIENCE_MS 3000
-#define ROOM        192 /* bytes of one item */
 
 struct question {
     struct gateway_call call;
@@ -34,7 +33,7 @@ static void set(uint64_t *to, uint64_t value)
 }
 
 /* The entry of an item: it is taken at the first question for it. NULL: the table is full. */
-static struct gateway_stock *entry_of(uint64_t item)
+struct gateway_stock *gateway_stock_of(uint64_t item)
 {
     struct gateway_stock *all = gateway_shared()->stock;
     size_t at = fg_mix64(item, 1) % GATEWAY_ITEMS;
@@ -87,7 +86,7 @@ static void ask(struct gateway_stock *stock)
 }
 
 /* Asks unless the answer is fresh or a worker asks already. */
-static void refresh(struct gateway_stock *stock)
+void gateway_stock_refresh(struct gateway_stock *stock)
 {
     uint64_t now = ngx_current_msec ? ngx_current_msec : 1, asked = get(&stock->asked_ms);
     uint64_t known = get(&stock->known_ms);
@@ -99,7 +98,7 @@ static void refresh(struct gateway_stock *stock)
         ask(stock);
 }
 
-static bool known(const struct gateway_stock *stock)
+bool gateway_stock_known(const struct gateway_stock *stock)
 {
     uint64_t known_ms = get(&stock->known_ms);
 
@@ -108,18 +107,18 @@ static bool known(const struct gateway_stock *stock)
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
-static size_t put_item(char *text, const struct gateway_stock *stock)
+size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64_t left)
 {
     uint64_t answer = get(&stock->answer), opens_s = get(&stock->opens_s);
     unsigned status = answer & 0xff;
     char opens[FG_TEXT_TIME_SIZE];
-    int n = snprintf(text, ROOM, "{\"item\":\"%llu\",\"state\":\"%s\",\"left\":%llu",
+    int n = snprintf(text, GATEWAY_STOCK_ROOM, "{\"item\":\"%llu\",\"state\":\"%s\",\"left\":%llu",
                      (unsigned long long)stock->item, fg_packet_status_name(status),
-                     (unsigned long long)(answer >> 32));
+                     (unsigned long long)left);
 
     if (opens_s) {
         fg_text_time(opens, opens_s * 1000);
-        n += snprintf(text + n, (size_t)(ROOM - n), ",\"opens\":\"%s\"", opens);
+        n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"opens\":\"%s\"", opens);
     }
     text[n++] = '}';
     return (size_t)n;
@@ -142,12 +141,12 @@ static ngx_int_t send_text(ngx_http_request_t *r, const char *text, size_t size)
 
 static ngx_int_t send_one(ngx_http_request_t *r, const struct gateway_stock *stock)
 {
-    char text[ROOM + 1];
+    char text[GATEWAY_STOCK_ROOM + 1];
     size_t n;
 
     if ((get(&stock->answer) & 0xff) == FG_STATUS_UNKNOWN_ITEM)
         return gateway_http_problem(r, GATEWAY_PROBLEM_NOT_FOUND, "no such item");
-    n = put_item(text, stock);
+    n = gateway_stock_write(text, stock, get(&stock->answer) >> 32);
     text[n++] = '\n';
     return send_text(r, text, n);
 }
@@ -175,20 +174,20 @@ static ngx_int_t wanted(ngx_http_request_t *r, uint64_t *one, ngx_uint_t *n, con
 
 static ngx_int_t send_all(ngx_http_request_t *r, const uint64_t *items, ngx_uint_t n)
 {
-    char *text = ngx_pnalloc(r->pool, n * (ROOM + 1) + 32);
+    char *text = ngx_pnalloc(r->pool, n * (GATEWAY_STOCK_ROOM + 1) + 32);
     size_t size = 0;
 
     if (!text)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     size = (size_t)(ngx_cpymem(text, "{\"items\":[", 10) - (u_char *)text);
     for (ngx_uint_t i = 0; i < n; i++) {
-        const struct gateway_stock *stock = entry_of(items[i]);
+        const struct gateway_stock *stock = gateway_stock_of(items[i]);
 
         if (!stock || (get(&stock->answer) & 0xff) == FG_STATUS_UNKNOWN_ITEM)
             continue;
         if (text[size - 1] == '}')
             text[size++] = ',';
-        size += put_item(text + size, stock);
+        size += gateway_stock_write(text + size, stock, get(&stock->answer) >> 32);
     }
     size += (size_t)(ngx_cpymem(text + size, "]}\n", 3) - (u_char *)(text + size));
     return send_text(r, text, size);
@@ -205,16 +204,16 @@ static ngx_int_t answer(ngx_http_request_t *r)
     if (wanted(r, &one, &n, &items) != NGX_OK)
         return gateway_http_problem(r, GATEWAY_PROBLEM_NOT_FOUND, "no such item");
     for (ngx_uint_t i = 0; i < n; i++) {
-        struct gateway_stock *stock = entry_of(items[i]);
+        struct gateway_stock *stock = gateway_stock_of(items[i]);
 
         if (!stock)
             continue;
-        refresh(stock);
-        all &= known(stock);
+        gateway_stock_refresh(stock);
+        all &= gateway_stock_known(stock);
     }
     if (!all)
         return NGX_AGAIN;
-    return one ? send_one(r, entry_of(one)) : send_all(r, items, n);
+    return one ? send_one(r, gateway_stock_of(one)) : send_all(r, items, n);
 }
 
 /* ---- requests before the first answer -------------------------------------------------------- */

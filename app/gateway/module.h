@@ -149,7 +149,19 @@ bool gateway_http_body(ngx_http_request_t *r, ngx_str_t *body);
 bool gateway_http_json(ngx_http_request_t *r);
 
 ngx_int_t gateway_orders_handler(ngx_http_request_t *r);
+/* ---- stock, for items and events ------------------------------------------------------------- */
+
+#define GATEWAY_STOCK_ROOM 192 /* bytes of the JSON text of one item */
+
+/** The entry of an item; NULL: the table is full. */
+struct gateway_stock *gateway_stock_of(uint64_t item);
+/** Asks the appliance unless the answer is fresh or a worker asks already. */
+void gateway_stock_refresh(struct gateway_stock *stock);
+bool gateway_stock_known(const struct gateway_stock *stock);
+size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64_t left);
+
 ngx_int_t gateway_items_handler(ngx_http_request_t *r);
+ngx_int_t gateway_events_handler(ngx_http_request_t *r);
 ngx_int_t gateway_metrics_handler(ngx_http_request_t *r);
 ngx_int_t gateway_login_handler(ngx_http_request_t *r);
 

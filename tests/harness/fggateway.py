@@ -26,6 +26,7 @@ LOCATIONS = '''
 location /v1/orders  { floodgate orders;  floodgate_user $http_x_user; }
 location /v1/backend/orders { floodgate backend; }
 location /v1/items   { floodgate items; }
+location /v1/events  { floodgate events; }
 location /v1/login   { floodgate login; }
 location /metrics    { floodgate metrics; }
 '''
@@ -186,6 +187,26 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
                 s.settimeout(1)
         s.close()
         return got
+
+    @contextlib.contextmanager
+    def events(self):
+        """An open stream of events: a function that gives the next {item: state} within some seconds."""
+        c = self.connection(seconds=10)
+        c.request('GET', '/v1/events')
+        answer = c.getresponse()
+        assert answer.status == 200 and answer.headers['Content-Type'] == 'text/event-stream', answer.headers
+
+        def following():
+            """The next event; None at the end of the stream."""
+            while line := answer.readline():
+                if line.startswith(b'data: '):
+                    return json.loads(line[6:])
+            return None
+
+        try:
+            yield following
+        finally:
+            c.close()
 
     def metric(self, name, **labels):
         want = 'floodgate_gateway_' + name

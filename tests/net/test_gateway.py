@@ -3,6 +3,7 @@
 """The gateway: real nginx with our module, a real appliance, orders over HTTP."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -348,6 +349,38 @@ def test_items(lab):
     assert packets <= (time.monotonic() - began) / 0.2 + 2, packets
 
 
+def test_events(lab):
+    """changes of stock are pushed: left, sold out, open again; 300 clients cost no more packets; a reload ends the streams"""
+    shop, web = open_shop(lab, item={'total': 3})
+
+    def until(following, state, left):
+        """Numbers in between may be seen, but not many."""
+        seen = []
+        while not seen or (seen[-1]['state'], seen[-1]['left']) != (state, left):
+            seen.append(following())
+            assert seen[-1] and len(seen) < 5, seen
+
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(web.events()) for _ in range(300)]
+        for following in streams:
+            assert following() == {'item': str(ITEM), 'state': 'ON_SALE', 'left': 3}
+        before, began = web.metric('packets_sent_total'), time.monotonic()
+        said(web.reserve(1, 'a', quantity=3), 200)
+        said(web.reserve(2, 'b'), 409, 'SOLD_OUT')
+        for following in streams:
+            until(following, 'SOLD_OUT', 0)
+        said(web.cancel(1, 'a'), 200)
+        for following in streams:
+            until(following, 'ON_SALE', 3)
+        packets = web.metric('packets_sent_total') - before
+        assert packets <= 2 + 3 * (time.monotonic() - began) / 0.2 + 3, packets
+        old = set(web.worker_pids())
+        web.reload()
+        assert streams[0]() is None, 'the stream ends'
+        fgtest.wait_until(lambda: not old & set(web.worker_pids()), 20, 'the old worker has ended')
+    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+
+
 def test_origins(lab):
     """pages of an allowed origin may call, others get no such header"""
     _, web = open_shop(lab, http='floodgate_origins https://shop.example http://localhost:3000;')
@@ -495,6 +528,9 @@ def test_openapi(lab):
     tag = call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}').headers['etag']
     assert call('GET', '/v1/items/{ITEM}', real='/v1/items/12').status == 404
     call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}', If_None_Match=tag)
+    with web.events() as following:
+        assert fits(following(), {'$ref': '#/components/schemas/Item'}, api)
+        seen.add(('get', '/v1/events'))
     assert seen == {(method, path) for path, methods in api['paths'].items() for method in methods}, seen
     assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
 

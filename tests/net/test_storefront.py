@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The storefront in a real browser: Chromium, nginx with the module, an appliance."""
+
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtest  # noqa: E402
+from fgbrowser import Browser  # noqa: E402
+from fggateway import PORT, Gateway  # noqa: E402
+from fgshop import ITEM, Shop  # noqa: E402
+
+STOREFRONT = os.path.join(fgtest.ROOT, 'app', 'storefront')
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
+          "form-action 'none'; frame-ancestors 'none'")
+LOCATIONS = f'''
+location / {{ root {STOREFRONT}; index index.html; default_type text/html;
+  types {{ text/html html; text/css css; text/javascript js; application/json json; }}
+  add_header Content-Security-Policy "{POLICY}"; add_header Cache-Control no-cache; }}
+location /v1/orders {{ floodgate orders; floodgate_user $floodgate_session_user; }}
+location /v1/items {{ floodgate items; }}
+location /v1/login {{ floodgate login; }}
+location /pay {{ proxy_pass http://127.0.0.1:8081; proxy_set_header X-User $floodgate_session_user; }}
+location /v1/backend/orders {{ floodgate backend; allow 127.0.0.1; deny all; }}
+location /metrics {{ floodgate metrics; }}
+'''
+FIGURE = 'document.getElementById("figure")?.textContent'
+
+
+class Page:
+    """The shop, open in a browser, with a shopper who has a name."""
+
+    def __init__(self, lab, item=None):
+        self.lab = lab
+        self.shop = Shop(lab, item={'total': 3, **(item or {})})
+        self.web = Gateway(lab, self.shop.link.b, self.shop.link.a_ip, self.shop.gate.keys, locations=LOCATIONS, kind='hash')
+        self.web.start()
+        self.shop.link.b.start(os.path.join(STOREFRONT, 'payment-stub'), '8081', f'http://127.0.0.1:{PORT}', name='payment')
+        self.browser = Browser(lab, self.shop.link.b)
+        self.shots = os.environ.get('FG_SCREENSHOTS') or lab.dir
+
+    def look(self, name):
+        for width in (360, 1280):
+            for dark in (False, True):
+                self.browser.look(os.path.join(self.shots, f'{name}-{width}{"-dark" if dark else ""}.png'), width, dark)
+                wide = self.browser.evaluate('document.documentElement.scrollWidth')
+                assert wide <= width, (name, width, wide)
+
+    def enter(self):
+        b = self.browser
+        b.open(f'http://127.0.0.1:{PORT}/#/item/{ITEM}')
+        b.wait_for('document.getElementById("name")')
+        b.evaluate('document.getElementById("name").value = "Anna"; document.querySelector("form").requestSubmit()')
+        self.shows(' left')
+        return self
+
+    def shows(self, text, seconds=30):
+        self.browser.wait_for(f'{FIGURE}?.includes({json.dumps(text)})', seconds)
+
+    def press(self, text):
+        """Presses the button that says so, when it is on."""
+        self.browser.wait_for(f'[...document.querySelectorAll("button")].some(b => !b.disabled && '
+                              f'b.textContent.startsWith({json.dumps(text)}) && (b.click(), true))')
+
+    def left(self):
+        return self.shop.shop.stock(ITEM).left
+
+    def done(self):
+        assert not self.browser.complaints(), self.browser.complaints()
+        assert not self.web.bad_lines(), self.web.bad_lines()
+
+
+@fgtest.timeout(180)
+def test_buy_and_pay(lab):
+    """two hundred clicks are one order; a reload finds it; it is paid; the next one is given back"""
+    page = Page(lab).enter()
+    b = page.browser
+    page.look('open')
+    b.evaluate('for (let i = 0; i < 200; i++) document.querySelector("button.main").click()')
+    page.shows('It is yours for')
+    page.look('held')
+    assert page.left() == 2
+    b.call('Page.reload')
+    page.shows('It is yours for')
+    assert page.left() == 2, 'the same order'
+    page.press('Pay ')
+    page.shows('Paid. It is yours.')
+    page.look('paid')
+    page.press('Buy again')
+    page.press('Reserve one')
+    page.shows('It is yours for')
+    assert page.left() == 1
+    page.press('Give it back')
+    page.shows('You gave it back')
+    fgtest.wait_until(lambda: page.left() == 2, 5, 'the unit is on sale again')
+    assert page.shop.gate.get('/v1/items')['items'][0]['sold'] == 1
+    page.done()
+
+
+@fgtest.timeout(180)
+def test_sold_out_and_open_again(lab):
+    """sold out: the button is off; it works again by itself when a unit comes back"""
+    page = Page(lab, item={'total': 1}).enter()
+    order = page.shop.shop.reserve(99, ITEM, 1)
+    assert order.status == 'RESERVED'
+    page.shows('Sold out')
+    assert page.browser.evaluate('document.querySelector("button.main").disabled') is True
+    page.look('sold-out')
+    assert page.shop.shop.cancel(99, order.order_id).status == 'CANCELLED'
+    page.shows('1 left')
+    page.press('Reserve one')
+    page.shows('It is yours for')
+    page.press('Let the payment fail')
+    page.shows('You gave it back')
+    page.done()
+
+
+@fgtest.timeout(180)
+def test_network_is_cut(lab):
+    """the network is cut when the order was sent: the page says so, and finds the order afterwards"""
+    page = Page(lab).enter()
+    page.browser.offline(True)
+    page.press('Reserve one')
+    page.browser.wait_for('!document.getElementById("line").hidden')
+    page.look('offline')
+    page.browser.offline(False)
+    page.shows('It is yours for')
+    assert page.left() == 2
+    page.browser.wait_for('document.getElementById("line").hidden')
+    page.done()
+
+
+def test_strings():
+    """both languages have the same texts with the same values, and the page uses all of them"""
+    def texts(language):
+        with open(os.path.join(STOREFRONT, f'strings.{language}.js'), encoding='utf-8') as f:
+            return {name: sorted(re.findall(r'\{\w+\}', text)) for name, text in
+                    re.findall(r"^    (\w+): '(.*)',$", f.read(), re.M)}
+
+    assert texts('en') == texts('de') and len(texts('en')) > 30
+    source = ''
+    for name in ('shop.js', 'index.html'):
+        with open(os.path.join(STOREFRONT, name), encoding='utf-8') as f:
+            source += f.read()
+    used = set(re.findall(r"say\('(\w+)'", source)) | set(re.findall(r'data-text="(\w+)"', source))
+    assert used <= set(texts('en')), used - set(texts('en'))
+
+
+if __name__ == '__main__':
+    fgtest.main()
