@@ -9,21 +9,9 @@
 
 #define VERDICT_MS 5000 /* a start waits so long for the sinks to tell */
 
-static const char *newer_sink(struct fg_daemon *d)
-{
-    for (unsigned i = 0; i < d->sinks_count; i++) {
-        struct fg_sink_status s;
-
-        fg_sink_status(d->sinks[i], &s);
-        if (s.newer)
-            return fg_sink_name(d->sinks[i]);
-    }
-    return NULL;
-}
-
 void fg_behind_poll(struct fg_daemon *d)
 {
-    const char *sink = newer_sink(d);
+    const char *sink = fg_sink_group_newer(&d->sinks);
     bool halt = sink && d->config.log.behind == FG_BEHIND_STOP && !atomic_load(&d->behind_accepted);
 
     atomic_store(&d->journal_thread.halted, halt || atomic_load(&d->log_gone));
@@ -37,35 +25,24 @@ void fg_behind_poll(struct fg_daemon *d)
             d->config.log.dir, sink);
 }
 
-static bool all_told(struct fg_daemon *d)
-{
-    for (unsigned i = 0; i < d->sinks_count; i++) {
-        struct fg_sink_status s;
-
-        fg_sink_status(d->sinks[i], &s);
-        if (s.state == FG_SINK_CONNECTING)
-            return false;
-    }
-    return true;
-}
-
 void fg_behind_wait(struct fg_daemon *d)
 {
     uint64_t end = fg_clock_mono_ms() + VERDICT_MS;
 
-    while (fg_journal_last_seq(d->journal) && !all_told(d) && fg_clock_mono_ms() < end)
+    while (fg_journal_last_seq(d->journal) && !fg_sink_group_told(&d->sinks) &&
+           fg_clock_mono_ms() < end)
         fg_clock_sleep_us(1000);
     fg_behind_poll(d);
 }
 
 enum fg_control_result fg_behind_accept(struct fg_daemon *d, struct fg_error *err)
 {
-    if (!newer_sink(d)) {
+    if (!fg_sink_group_newer(&d->sinks)) {
         fg_fail(err, "no sink knows later records than this log: there is nothing to accept");
         return FG_CONTROL_CONFLICT;
     }
     atomic_store(&d->behind_accepted, true);
     fg_diag(FG_DIAG_WARNING, "log %s: accepted by the operator, although %s knows later records",
-            d->config.log.dir, newer_sink(d));
+            d->config.log.dir, fg_sink_group_newer(&d->sinks));
     return FG_CONTROL_DONE;
 }

@@ -257,14 +257,14 @@ static unsigned samples(void *ctx, struct fg_filter_sample *list, unsigned max)
 {
     struct fg_daemon *d = ctx;
 
-    return d->samples ? fg_filter_samples_last(d->samples, list, max) : 0;
+    return d->box.samples ? fg_filter_samples_last(d->box.samples, list, max) : 0;
 }
 
 static struct fg_penalty *penalty(void *ctx)
 {
     struct fg_daemon *d = ctx;
 
-    return d->penalty;
+    return d->box.penalty;
 }
 
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
@@ -291,18 +291,16 @@ static enum fg_control_result log_accept(void *ctx, struct fg_error *err)
 static enum fg_control_result sink_adopt(void *ctx, const char *name, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
+    struct fg_sink *sink = fg_sink_group_find(&d->sinks, name);
 
-    for (unsigned i = 0; i < d->sinks_count; i++) {
-        if (strcmp(fg_sink_name(d->sinks[i]), name) != 0)
-            continue;
-        if (!fg_sink_adopt(d->sinks[i], err))
-            return FG_CONTROL_CONFLICT;
-        fg_diag(FG_DIAG_NOTICE, "sink %s: begins anew with this log, as the operator decided",
-                name);
-        return FG_CONTROL_DONE;
+    if (!sink) {
+        fg_fail(err, "no sink '%.40s' is configured", name);
+        return FG_CONTROL_NOT_FOUND;
     }
-    fg_fail(err, "no sink '%.40s' is configured", name);
-    return FG_CONTROL_NOT_FOUND;
+    if (!fg_sink_adopt(sink, err))
+        return FG_CONTROL_CONFLICT;
+    fg_diag(FG_DIAG_NOTICE, "sink %s: begins anew with this log, as the operator decided", name);
+    return FG_CONTROL_DONE;
 }
 
 static struct fg_health_answer health(void *ctx)

@@ -16,10 +16,13 @@
 #include "inbound/inbound.h"
 #include "journal/thread.h"
 #include "ledger/follower.h"
+#include "penalty/box.h"
 #include "port/own.h"
 #include "port/port.h"
+#include "sink/group.h"
 #include "worker/keys.h"
 #include "worker/mailbox.h"
+#include "worker/watch.h"
 
 struct fg_daemon {
     struct fg_config config;
@@ -28,10 +31,8 @@ struct fg_daemon {
 
     struct fg_filter *filter;
     struct fg_port_own *own; /**< addresses of AF_XDP ports; NULL: there are none */
-    struct fg_penalty *penalty;
-    struct fg_filter_samples_reader *samples; /**< NULL without an XDP filter */
-    char lists_wrong[256]; /**< lines of list files that the start left out; "" = none */
-    uint64_t expired_ms;   /**< when entries that are over were last taken off the lists */
+    char left_out[256];      /**< wrong lines of list files that the start left out; "" = none */
+    struct fg_penalty_box box;
     struct fg_port_group ports;
 
     struct fg_worker_keys keys;
@@ -44,8 +45,7 @@ struct fg_daemon {
     _Atomic bool behind;          /**< a sink knows later records than the log: nothing is sold */
     _Atomic bool behind_accepted; /**< the operator decided to sell all the same */
     struct fg_ledger_follower follower;
-    struct fg_sink *sinks[FG_SINKS_MAX]; /**< sinks_count of them */
-    unsigned sinks_count;
+    struct fg_sink_group sinks;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
     struct fg_control_viewer *viewer; /**< NULL = off */
@@ -53,10 +53,7 @@ struct fg_daemon {
     struct fg_health health;
 
     uint64_t started_ms;
-    struct fg_worker_watch {      /* supervisor writes */
-        uint64_t loops, since_ms; /**< loops last seen to change, and when */
-        _Atomic bool stalled;
-    } watch[FG_WORKERS_MAX];
+    struct fg_worker_watch watch;
 };
 
 /* memory.c: what the limits cost */
@@ -77,14 +74,6 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err); /**< and recovers t
 bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err);
 void fg_log_close(struct fg_daemon *d);
 
-/* redis.c */
-bool fg_add_sink(struct fg_daemon *d, struct fg_sink *sink); /**< takes what a sink's start gave */
-bool fg_sinks_start_redis(struct fg_daemon *d, struct fg_error *err);
-bool fg_inbound_open(struct fg_daemon *d, struct fg_error *err); /**< confirmations from a stream */
-void fg_inbound_close(struct fg_daemon *d);
-
-/**< first time or again; any thread but a worker */
-
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
@@ -92,32 +81,18 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 void fg_observe(struct fg_daemon *d, struct fg_health_observations *o);
 /** Only what the state depends on: it waits for no lock that is held for long. */
 void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o);
-unsigned fg_stalled_workers(const struct fg_daemon *d);
 
 /* measure.c: every counter into a sheet. Any thread but a worker */
 void fg_measure(void *daemon, struct fg_control_sheet *sheet);
 
-/* shield.c: main thread */
-bool fg_penalty_box_lists(struct fg_daemon *d,
-                          struct fg_error *err); /**< from files, before anything is attached */
-bool fg_penalty_box_start(struct fg_daemon *d, struct fg_error *err);
-void fg_penalty_box_poll(struct fg_daemon *d, uint64_t now_ms); /**< every 100 ms */
-void fg_penalty_box_stop(struct fg_daemon *d);
-
 /* supervise.c: main thread, every 100 ms */
 void fg_supervise(struct fg_daemon *d);
-/** No engine waits for anything and all records are durable; replies may still be between two
- * workers. */
-bool fg_all_quiet(struct fg_daemon *d);
 
 /* behind.c */
 void fg_behind_poll(struct fg_daemon *d); /**< main thread, every 100 ms */
 void fg_behind_wait(struct fg_daemon *d); /**< at the start, until each sink has told */
 /** Control thread: sells although a sink knows later records. */
 enum fg_control_result fg_behind_accept(struct fg_daemon *d, struct fg_error *err);
-
-/* postgres.c */
-bool fg_sinks_start_postgres(struct fg_daemon *d, struct fg_error *err);
 
 /* lifecycle.c */
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);

@@ -13,22 +13,39 @@
 
 #include <rte_cycles.h>
 
-#define QUIET_MS     5000 /* for what is under way when we are told to stop */
-#define DRAIN_MS     2000 /* for each sink to catch up */
-#define QUIET_ROUNDS 3    /* of 1 ms: replies pass from worker to worker and out */
-
-static bool start_kafka(struct fg_daemon *d, struct fg_error *err)
-{
-    const struct fg_sink_kafka_options *o = &d->config.kafka;
-
-    return !o->enabled ||
-           fg_add_sink(d, fg_sink_kafka_start(o, d->config.log.dir,
-                                              &d->journal_thread.committer.durable_seq, err));
-}
+#define QUIET_MS         5000 /* for what is under way when we are told to stop */
+#define DRAIN_MS         2000 /* for each sink to catch up */
+#define INBOUND_DRAIN_MS 1000 /* for confirmations that are under way */
+#define QUIET_ROUNDS     3    /* of 1 ms: replies pass from worker to worker and out */
 
 static bool start_sinks(struct fg_daemon *d, struct fg_error *err)
 {
-    return fg_sinks_start_redis(d, err) && fg_sinks_start_postgres(d, err) && start_kafka(d, err);
+    const struct fg_sink_group_options options = {.redis = &d->config.redis,
+                                                  .postgres = &d->config.postgres,
+                                                  .kafka = &d->config.kafka,
+                                                  .journal_dir = d->config.log.dir,
+                                                  .durable_seq =
+                                                      &d->journal_thread.committer.durable_seq};
+
+    return fg_sink_group_start(&d->sinks, &options, err);
+}
+
+static bool start_inbound(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_inbound_options o = {.redis = d->config.redis,
+                                   .journal_dir = d->config.log.dir,
+                                   .appliance = fg_journal_appliance(d->journal),
+                                   .durable_seq = &d->journal_thread.committer.durable_seq,
+                                   .workers = d->config.workers.count};
+
+    if (!d->config.inbound)
+        return true;
+    for (unsigned i = 0; i < o.workers; i++) {
+        o.operations[i] = d->workers.list[i]->inbound_commands;
+        o.answers[i] = d->workers.list[i]->inbound_results;
+    }
+    d->inbound = fg_inbound_start(&o, err);
+    return d->inbound != NULL;
 }
 
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
@@ -60,6 +77,14 @@ static bool start_viewer(struct fg_daemon *d, struct fg_error *err)
     return d->viewer != NULL;
 }
 
+static bool start_box(struct fg_daemon *d, struct fg_error *err)
+{
+    struct fg_penalty_options options = d->config.penalty;
+
+    options.v6_prefix = d->config.filter.v6_prefix;
+    return fg_penalty_box_start(&d->box, &options, d->filter, err);
+}
+
 static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_worker_group_options o = fg_worker_options_of(&d->config);
@@ -85,7 +110,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
     if (!fg_port_eal_start(&ports, program, err))
         return false;
     fg_clock_start(&d->clock, rte_get_tsc_hz());
-    if (!fg_penalty_box_start(d, err) || !create_workers(d, err) ||
+    if (!start_box(d, err) || !create_workers(d, err) ||
         !fg_worker_group_load(&d->workers, d->follower.ledger, err) ||
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
@@ -95,7 +120,7 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
     fg_behind_wait(d);
     return fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&
            fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
-           fg_inbound_open(d, err) && start_control(d, err) && start_viewer(d, err);
+           start_inbound(d, err) && start_control(d, err) && start_viewer(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -113,19 +138,22 @@ static bool wait_quiet(struct fg_daemon *d)
 {
     uint64_t end = fg_clock_mono_ms() + QUIET_MS;
     unsigned rounds = 0;
+    bool quiet;
+    int mode;
 
     while (rounds < QUIET_ROUNDS && fg_clock_mono_ms() < end) {
         fg_clock_sleep_us(1000);
-        rounds = fg_all_quiet(d) && atomic_load(&d->journal_thread.mode) != FG_STOCK_RUNNING
-                     ? rounds + 1
-                     : 0;
+        mode = atomic_load(&d->journal_thread.mode);
+        quiet = fg_worker_group_quiet(&d->workers, mode == FG_STOCK_FAILED);
+        rounds = quiet && mode != FG_STOCK_RUNNING ? rounds + 1 : 0;
     }
     return rounds == QUIET_ROUNDS;
 }
 
 static void stop_threads(struct fg_daemon *d)
 {
-    fg_inbound_close(d);
+    fg_inbound_stop(d->inbound, INBOUND_DRAIN_MS);
+    d->inbound = NULL;
     atomic_store(&d->journal_thread.stopping, true);
     if (d->workers.started && !wait_quiet(d))
         fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
@@ -138,8 +166,7 @@ static void stop_threads(struct fg_daemon *d)
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);
     fg_ledger_follower_stop(&d->follower);
-    while (d->sinks_count)
-        fg_sink_stop(d->sinks[--d->sinks_count], DRAIN_MS);
+    fg_sink_group_stop(&d->sinks, DRAIN_MS);
 }
 
 /* Also after a start that failed half way. */
@@ -149,7 +176,7 @@ void fg_daemon_stop(struct fg_daemon *d)
     fg_control_telemetry_stop();
     fg_port_group_stop(&d->ports);
     fg_worker_group_destroy(&d->workers);
-    fg_penalty_box_stop(d);
+    fg_penalty_box_stop(&d->box);
     fg_port_eal_stop();
     fg_port_own_close(d->own);
     if (d->filter)

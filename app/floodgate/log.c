@@ -33,18 +33,9 @@ static bool open_log(struct fg_daemon *d, struct fg_error *err)
     return d->journal != NULL;
 }
 
-static uint64_t sinks_passed(void *daemon)
+static uint64_t sinks_passed(void *sinks)
 {
-    struct fg_daemon *d = daemon;
-    uint64_t seq = UINT64_MAX;
-
-    for (unsigned i = 0; i < d->sinks_count; i++) {
-        struct fg_sink_status sink;
-
-        fg_sink_status(d->sinks[i], &sink);
-        seq = RTE_MIN(seq, sink.cursor);
-    }
-    return seq;
+    return fg_sink_group_passed(sinks);
 }
 
 static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
@@ -59,7 +50,7 @@ static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
         .log_state = &d->journal_thread.committer.state,
         .clock = &d->clock,
         .passed = sinks_passed,
-        .ctx = d,
+        .ctx = &d->sinks,
     };
 }
 

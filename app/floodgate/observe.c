@@ -56,11 +56,11 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
 {
     struct fg_inbound_status inbound;
 
-    for (unsigned i = 0; i < d->sinks_count; i++) {
-        o->sinks[i].name = fg_sink_name(d->sinks[i]);
-        fg_sink_status(d->sinks[i], &o->sinks[i].status);
+    for (unsigned i = 0; i < d->sinks.count; i++) {
+        o->sinks[i].name = fg_sink_name(d->sinks.list[i]);
+        fg_sink_status(d->sinks.list[i], &o->sinks[i].status);
     }
-    o->sinks_count = d->sinks_count;
+    o->sinks_count = d->sinks.count;
     o->inbound.enabled = d->inbound != NULL;
     if (!d->inbound)
         return;
@@ -79,17 +79,8 @@ static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o
         o->filter.allowed = fg_filter_count(d->filter, FG_LIST_ALLOW);
     }
     o->counters.source_refused = events[FG_EVENT_SOURCE_REFUSED];
-    o->counters.penalties_refused = fg_penalty_counters(d->penalty).refused;
-    snprintf(o->filter.left_out, sizeof(o->filter.left_out), "%.239s", d->lists_wrong);
-}
-
-unsigned fg_stalled_workers(const struct fg_daemon *d)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < d->config.workers.count; i++)
-        n += atomic_load(&d->watch[i].stalled);
-    return n;
+    o->counters.penalties_refused = fg_penalty_counters(d->box.penalty).refused;
+    snprintf(o->filter.left_out, sizeof(o->filter.left_out), "%.239s", d->left_out);
 }
 
 void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
@@ -97,7 +88,7 @@ void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
     *o = (struct fg_health_observations){.now_ms = fg_clock_mono_ms(),
                                          .stopping = atomic_load(&d->journal_thread.stopping),
                                          .workers = d->config.workers.count,
-                                         .workers_stalled = fg_stalled_workers(d)};
+                                         .workers_stalled = atomic_load(&d->watch.stalled)};
     observe_log(d, o);
     observe_servers(d, o);
     o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));

@@ -31,6 +31,14 @@ static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options opti
     return d->filter != NULL;
 }
 
+static bool load_lists(struct fg_daemon *d, struct fg_error *err)
+{
+    return fg_filter_load_at_start(d->filter, FG_LIST_BLOCK, d->config.filter.block_file,
+                                   d->left_out, sizeof(d->left_out), err) &&
+           fg_filter_load_at_start(d->filter, FG_LIST_ALLOW, d->config.filter.allow_file,
+                                   d->left_out, sizeof(d->left_out), err);
+}
+
 /* The program is needed even with the filter off: it takes the order packets before the
  * kernel does. */
 bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err)
@@ -56,14 +64,14 @@ bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err)
     };
 
     if (!any_af_xdp(c))
-        return !on || (open_filter_alone(d, options, err) && fg_penalty_box_lists(d, err));
+        return !on || (open_filter_alone(d, options, err) && load_lists(d, err));
     fg_port_messages_take_xdp();
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp && !if_nametoindex(c->ports[i].device))
             return fg_fail(err, "port %s: no interface %s here", c->ports[i].name,
                            c->ports[i].device);
     d->filter = fg_filter_open(&options, err);
-    if (!d->filter || !fg_filter_lock(c->filter.pins, err) || !fg_penalty_box_lists(d, err))
+    if (!d->filter || !fg_filter_lock(c->filter.pins, err) || !load_lists(d, err))
         return false;
     d->own = fg_port_own_open(err);
     if (!d->own)

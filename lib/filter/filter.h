@@ -217,6 +217,14 @@ bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const ch
  */
 bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                          struct fg_filter_list_loaded *loaded, struct fg_error *err);
+/**
+ * For a start: fills a list that is empty from a file; entries that are there already are newer
+ * than the file. path "" = none. Wrong lines are left out: a warning on stderr names them, and
+ * left_out (unchanged when there are none) keeps them for the operator. False and err: the file
+ * cannot be read.
+ */
+bool fg_filter_load_at_start(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                             char *left_out, size_t size, struct fg_error *err);
 /** What fg_filter_load_good would say, without a kernel and without a change. */
 bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
                           struct fg_filter_list_loaded *loaded, struct fg_error *err);

@@ -3,12 +3,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "penalty/penalty.h"
+#include "base/clock.h"
+#include "penalty/box.h"
 
 enum { THRESHOLD = 3, FIRST_MS = 60000, START = 1000000 };
 
@@ -186,6 +189,59 @@ static void dropped_packets_are_only_counted(void **state)
     fg_penalty_destroy(box);
 }
 
+static void a_running_box_blocks_and_takes_ended_entries_off(void **state)
+{
+    const struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN,
+                                               .first_ms = 1000,
+                                               .v6_prefix = 64,
+                                               .threshold = {[FG_OFFENCE_HTTP] = THRESHOLD}};
+    struct fg_filter_prefix other = {.family = 4, .length = 32, .addr = {198, 18, 0, 10}};
+    struct fg_filter_list_entry entry = {.expires_ms = unix_ms() + 50};
+    struct fg_penalty_box box = {0};
+    uint64_t now_ms = fg_clock_mono_ms();
+    size_t left;
+
+    assert_true(fg_penalty_box_start(&box, &options, filter, NULL));
+    assert_non_null(box.samples);
+    offend(box.penalty, THRESHOLD, now_ms);
+    assert_true(listed(&entry));
+    entry = (struct fg_filter_list_entry){.expires_ms = unix_ms() + 20};
+    assert_true(fg_filter_put(filter, FG_LIST_BLOCK, &other, &entry, NULL));
+    while (unix_ms() <= entry.expires_ms)
+        fg_clock_sleep_us(1000);
+    fg_penalty_box_poll(&box, now_ms + 20000); /* the first poll is due at once */
+    left = fg_filter_expire(filter);
+    assert_int_equal(left, 0); /* the poll took it off already */
+    fg_penalty_box_stop(&box);
+    assert_null(box.penalty);
+    fg_penalty_box_stop(&box); /* once more does no harm */
+}
+
+static void the_lists_of_a_start_come_from_files(void **state)
+{
+    char path[] = "/tmp/fg-list-XXXXXX", left_out[256] = "";
+    static const char text[] = "198.18.7.0/24\nno prefix\n";
+    int fd = mkstemp(path);
+    struct fg_error err;
+
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    close(fd);
+    assert_true(fg_filter_load_at_start(filter, FG_LIST_BLOCK, "", left_out, sizeof(left_out),
+                                        &err)); /* no file is wanted */
+    assert_int_equal(fg_filter_count(filter, FG_LIST_BLOCK), 0);
+    assert_true(
+        fg_filter_load_at_start(filter, FG_LIST_BLOCK, path, left_out, sizeof(left_out), &err));
+    assert_int_equal(fg_filter_count(filter, FG_LIST_BLOCK), 1);
+    assert_non_null(strstr(left_out, ":2:"));
+    left_out[0] = '\0';
+    assert_true(fg_filter_load_at_start(filter, FG_LIST_BLOCK, "/nonexistent", left_out,
+                                        sizeof(left_out), &err)); /* what is there is newer */
+    assert_string_equal(left_out, "");
+    assert_false(fg_filter_load_at_start(filter, FG_LIST_ALLOW, "/nonexistent", left_out,
+                                         sizeof(left_out), &err));
+    unlink(path);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -196,6 +252,8 @@ int main(void)
         CASE(a_restart_finds_blocks_and_levels),
         CASE(without_a_filter_nothing_is_blocked),
         CASE(dropped_packets_are_only_counted),
+        CASE(a_running_box_blocks_and_takes_ended_entries_off),
+        CASE(the_lists_of_a_start_come_from_files),
     };
 
     return cmocka_run_group_tests_name("penalty_enforce", tests, NULL, NULL);
