@@ -157,8 +157,9 @@ static void check_redis(struct fg_config *config, const struct fg_config_given *
 {
     static const char *const tls_only[] = {"tls_ca", "tls_cert", "tls_key", "tls_server_name"};
 
-    config->redis.enabled =
-        check_sink("redis", "address", "host:port, [v6]:port or unix:/path", given, problems);
+    config->redis.enabled = check_sink(
+        "redis", "address", "host:port, [v6]:port or unix:/path, several with commas between",
+        given, problems);
     if (!config->redis.tls_cert[0] != !config->redis.tls_key[0])
         fg_config_problem(
             problems, line_of(given, "redis", config->redis.tls_cert[0] ? "tls_cert" : "tls_key"),

@@ -315,7 +315,7 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
     struct fg_error err = {""}, why = {""};
     uint64_t asked_ms = fg_clock_mono_ms(), taken = s->status.taken;
-    bool waits = reads && may_block, ok;
+    bool waits = reads && may_block, claims = s->claiming, ok;
 
     if (s->written_count) {
         add_ids(s, "XACK", FG_REDIS_GROUP);
@@ -334,8 +334,10 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
         away(s, &err);
         return;
     }
-    s->retry_ms = RETRY_MS_FIRST;
-    set_state(s, FG_SINK_LIVE, "");
+    if (reads && !claims) { /* all that was pending is claimed, and the stream itself was read */
+        s->retry_ms = RETRY_MS_FIRST;
+        set_state(s, FG_SINK_LIVE, "");
+    }
     if (waits && s->status.taken == taken && fg_clock_mono_ms() - asked_ms < EMPTY_MS)
         pause_after_empty(s);
 }
