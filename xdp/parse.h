@@ -119,13 +119,13 @@ FG_INLINE enum fg_filter_verdict fg_filter_parse_udp(const void *tune_port, cons
     view->order_port = true;
     if (view->fragment)
         return FG_VERDICT_FRAGMENT;
-    if (left != sizeof(*udp) + FG_SHIELD_PAYLOAD || udp->len != FG_FRAME_BE16(left) ||
-        payload + FG_SHIELD_PAYLOAD > end)
+    if (left != sizeof(*udp) + FG_FILTER_ORDER_BYTES || udp->len != FG_FRAME_BE16(left) ||
+        payload + FG_FILTER_ORDER_BYTES > end)
         return FG_VERDICT_ORDER_LENGTH;
     if (view->odd || udp->source == 0 || (view->hi | view->lo) == 0)
         return FG_VERDICT_ORDER_HEADER;
-    if (payload[0] != FG_SHIELD_MAGIC_0 || payload[1] != FG_SHIELD_MAGIC_1 ||
-        payload[2] != FG_SHIELD_VERSION)
+    if (payload[0] != FG_FILTER_ORDER_MAGIC_0 || payload[1] != FG_FILTER_ORDER_MAGIC_1 ||
+        payload[2] != FG_FILTER_ORDER_VERSION)
         return FG_VERDICT_ORDER_MAGIC;
     view->class = FG_CLASS_ORDER;
     return FG_VERDICT_ORDER;

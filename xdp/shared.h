@@ -47,10 +47,10 @@ enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_LISTS 2
 
 /** The order packet as far as the shield looks at it; lib/filter asserts that lib/packet agrees. */
-#define FG_SHIELD_PAYLOAD 64
-#define FG_SHIELD_MAGIC_0 0x46 /* bytes on the wire */
-#define FG_SHIELD_MAGIC_1 0x47
-#define FG_SHIELD_VERSION 2
+#define FG_FILTER_ORDER_BYTES   64
+#define FG_FILTER_ORDER_MAGIC_0 0x46 /* bytes on the wire */
+#define FG_FILTER_ORDER_MAGIC_1 0x47
+#define FG_FILTER_ORDER_VERSION 2
 
 /* name, text. What the data path counts beside verdicts. */
 #define FG_EVENT_LIST(X)                                                                           \

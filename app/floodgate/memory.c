@@ -5,16 +5,6 @@
 
 struct fg_worker_group_options fg_worker_options_of(const struct fg_config *config)
 {
-    const struct fg_stock_limits all = {
-        .items_max = config->limits.items_max,
-        .orders_max = config->limits.orders_max,
-        .users_max = config->limits.users_max,
-        .parked_max = config->limits.parked_max,
-        .deferred_max = config->limits.deferred_max,
-        .user_rate = config->limits.user_rate,
-        .user_burst = config->limits.user_burst,
-    };
-
     return (struct fg_worker_group_options){
         .workers = config->workers,
         .queues = fg_port_queues_total(config->ports, config->ports_count),
@@ -22,7 +12,7 @@ struct fg_worker_group_options fg_worker_options_of(const struct fg_config *conf
         .order_port = config->orders.port,
         .steer = config->orders.steer,
         .inbound = config->inbound,
-        .limits = fg_worker_limits(&all, config->workers.count),
+        .limits = fg_worker_limits(&config->limits, config->workers.count),
     };
 }
 

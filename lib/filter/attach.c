@@ -16,9 +16,9 @@
 const struct fg_filter_attachment *fg_filter_attachment_find(const struct fg_filter *filter,
                                                              const char *ifname)
 {
-    for (unsigned i = 0; i < filter->shields_count; i++)
-        if (strcmp(filter->shields[i].ifname, ifname) == 0)
-            return &filter->shields[i];
+    for (unsigned i = 0; i < filter->attachments_count; i++)
+        if (strcmp(filter->attachments[i].ifname, ifname) == 0)
+            return &filter->attachments[i];
     return NULL;
 }
 
@@ -135,8 +135,8 @@ static int link_program(struct fg_filter *filter, const char *ifname, int progra
 
 /* ---- attach and detach ----------------------------------------------------------------------- */
 
-static struct fg_filter_attachment *shield_for(struct fg_filter *filter, const char *ifname,
-                                               struct fg_error *err)
+static struct fg_filter_attachment *attachment_for(struct fg_filter *filter, const char *ifname,
+                                                   struct fg_error *err)
 {
     struct fg_filter_attachment *shield =
         (struct fg_filter_attachment *)fg_filter_attachment_find(filter, ifname);
@@ -147,18 +147,18 @@ static struct fg_filter_attachment *shield_for(struct fg_filter *filter, const c
     }
     if (shield)
         return shield;
-    if (filter->shields_count == FG_SHIELDS_MAX) {
-        fg_fail(err, "%s: the filter has %d interfaces already", ifname, FG_SHIELDS_MAX);
+    if (filter->attachments_count == FG_FILTER_ATTACHMENTS_MAX) {
+        fg_fail(err, "%s: the filter has %d interfaces already", ifname, FG_FILTER_ATTACHMENTS_MAX);
         return NULL;
     }
-    shield = &filter->shields[filter->shields_count];
+    shield = &filter->attachments[filter->attachments_count];
     memset(shield, 0, sizeof(*shield));
     snprintf(shield->ifname, sizeof(shield->ifname), "%s", ifname);
     shield->link = -1;
     return shield;
 }
 
-static void shield_release(struct fg_filter_attachment *shield)
+static void attachment_release(struct fg_filter_attachment *shield)
 {
     fg_filter_unload_object(shield->bpf);
     if (shield->link >= 0)
@@ -170,7 +170,7 @@ static void shield_release(struct fg_filter_attachment *shield)
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
                       const struct fg_filter_own_addresses *own, struct fg_error *err)
 {
-    struct fg_filter_attachment *shield = shield_for(filter, ifname, err);
+    struct fg_filter_attachment *shield = attachment_for(filter, ifname, err);
     struct fg_bpf *bpf;
     int link, program;
 
@@ -190,11 +190,11 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
         fg_filter_unload_object(bpf);
         return false;
     }
-    shield_release(shield);
+    attachment_release(shield);
     shield->bpf = bpf;
     shield->link = link;
-    if (shield == &filter->shields[filter->shields_count])
-        filter->shields_count++;
+    if (shield == &filter->attachments[filter->attachments_count])
+        filter->attachments_count++;
     return true;
 }
 
@@ -240,8 +240,8 @@ bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err
 
 void fg_filter_attachments_release(struct fg_filter *filter)
 {
-    for (unsigned i = 0; i < filter->shields_count; i++)
-        shield_release(&filter->shields[i]);
+    for (unsigned i = 0; i < filter->attachments_count; i++)
+        attachment_release(&filter->attachments[i]);
 }
 
 /* ---- is the socket where we redirect to? ----------------------------------------------------- */

@@ -16,10 +16,10 @@
 #include "filter/skeleton.h"
 #include "packet/packet.h"
 
-_Static_assert(FG_SHIELD_PAYLOAD == FG_PACKET_SIZE, "the shield knows the order packet");
-_Static_assert((FG_SHIELD_MAGIC_1 << 8 | FG_SHIELD_MAGIC_0) == FG_PACKET_MAGIC,
+_Static_assert(FG_FILTER_ORDER_BYTES == FG_PACKET_SIZE, "the shield knows the order packet");
+_Static_assert((FG_FILTER_ORDER_MAGIC_1 << 8 | FG_FILTER_ORDER_MAGIC_0) == FG_PACKET_MAGIC,
                "little-endian on the wire");
-_Static_assert(FG_SHIELD_VERSION == FG_PACKET_VERSION, "the shield knows the order packet");
+_Static_assert(FG_FILTER_ORDER_VERSION == FG_PACKET_VERSION, "the shield knows the order packet");
 
 static bool in_range(const char *name, uint32_t value, uint32_t min, uint32_t max,
                      struct fg_error *err)

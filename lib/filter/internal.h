@@ -11,16 +11,16 @@
 #include "filter/filter.h"
 #include "filter/table.h"
 
-#define FG_PATH_MAX        320
-#define FG_PINS_MAX        256 /**< bytes of options.pins, with the closing zero */
-#define FG_SHIELDS_MAX     64  /**< interfaces of one filter */
-#define FG_RATE_MAX        100000000u
-#define FG_NET_FACTOR_MAX  65536u
-#define FG_SOURCES_MIN     16u
-#define FG_SOURCES_MAX     (1u << 27)
-#define FG_SAMPLE_RATE_MAX 10000u
-#define FG_PREFIXES_MAX    (1u << 24)
-#define FG_SAMPLE_RING     64 /**< samples of a worker that nobody has taken yet; a power of two */
+#define FG_PATH_MAX               320
+#define FG_PINS_MAX               256 /**< bytes of options.pins, with the closing zero */
+#define FG_FILTER_ATTACHMENTS_MAX 64  /**< interfaces of one filter */
+#define FG_RATE_MAX               100000000u
+#define FG_NET_FACTOR_MAX         65536u
+#define FG_SOURCES_MIN            16u
+#define FG_SOURCES_MAX            (1u << 27)
+#define FG_SAMPLE_RATE_MAX        10000u
+#define FG_PREFIXES_MAX           (1u << 24)
+#define FG_SAMPLE_RING            64 /**< samples of a worker that nobody has taken yet; a power of two */
 
 struct fg_bpf; /* skeleton.h */
 
@@ -68,8 +68,8 @@ struct fg_filter {
     struct fg_filter_sample_ring *rings;         /**< [worker] */
     unsigned rings_next; /**< whose sample is taken next; the reader of samples writes it */
 
-    struct fg_filter_attachment shields[FG_SHIELDS_MAX]; /**< main thread */
-    unsigned shields_count;
+    struct fg_filter_attachment attachments[FG_FILTER_ATTACHMENTS_MAX]; /**< main thread */
+    unsigned attachments_count;
 };
 
 #endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** options: of the log, as an operator gives them: section [log]. */
+#ifndef FG_JOURNAL_OPTIONS_H
+#define FG_JOURNAL_OPTIONS_H
+
+#include <stdint.h>
+
+enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
+enum fg_journal_behind { FG_BEHIND_STOP, FG_BEHIND_SELL };
+
+struct fg_journal_settings {
+    char dir[512];
+    enum fg_journal_durability durability;
+    enum fg_journal_behind behind; /**< when a sink knows records that the log lacks */
+    uint64_t segment_bytes;
+    unsigned batch_max;
+    uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
+    uint64_t keep_bytes;       /**< of old segments that nobody needs */
+    unsigned ring;             /**< places of each worker's ring to the journal */
+};
+
+#endif
