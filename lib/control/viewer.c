@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "control/call.h"
 #include "control/http.h"
+#include "control/peers.h"
 #include "control/report.h"
 #include "control/routes.h"
 #include "control/system.h"
@@ -153,7 +154,8 @@ static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
         fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        fg_control_http_completed, server, MHD_OPTION_END);
+        fg_control_http_completed, server, MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify,
+        server->peers, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return mhd;
 }
@@ -172,11 +174,15 @@ struct fg_control_viewer *fg_control_viewer_start(const char *listen,
         viewer->server.daemon = *daemon;
         viewer->server.routes = routes;
         viewer->server.routes_count = sizeof(routes) / sizeof(routes[0]);
-        viewer->server.server = start_server(&viewer->server, fd);
+        pthread_mutex_init(&viewer->server.lock, NULL);
+        viewer->server.peers = fg_control_peers_create(CONNECTIONS);
+        viewer->server.server = viewer->server.peers ? start_server(&viewer->server, fd) : NULL;
     }
     if (!viewer || !viewer->server.server) {
         fg_fail(err, "metrics: the HTTP server at %s does not start: no memory or no thread",
                 listen);
+        if (viewer)
+            fg_control_peers_destroy(viewer->server.peers);
         free(viewer);
         close(fd);
         return NULL;
@@ -191,5 +197,7 @@ void fg_control_viewer_stop(struct fg_control_viewer *viewer)
     MHD_stop_daemon(viewer->server.server); /* closes the listening socket */
     forget(&viewer->metrics);
     forget(&viewer->status);
+    fg_control_peers_destroy(viewer->server.peers);
+    pthread_mutex_destroy(&viewer->server.lock);
     free(viewer);
 }

@@ -199,17 +199,23 @@ static void measures_now_and_then(void **state)
     assert_true(daemon_double.measured > before);
 }
 
-/* Silent clients hold every connection that there is: they are hung up on, and the next one is
- * served. */
-static void survives_silent_clients(void **state)
+/* Clients that begin a request and never end it hold every connection that there is: the oldest are
+ * hung up on, and the next one is served at once. */
+static void survives_tricklers(void **state)
 {
-    int silent[24];
+    static const char begun[] = "GET /metrics HTTP/1.1\r\nHost: ";
+    uint64_t began = fg_clock_mono_ms();
+    int tricklers[40];
 
-    for (unsigned i = 0; i < 24; i++)
-        silent[i] = connect_to_it();
+    for (unsigned i = 0; i < 40; i++) {
+        tricklers[i] = connect_to_it();
+        assert_int_equal(send(tricklers[i], begun, sizeof(begun) - 1, MSG_NOSIGNAL),
+                         sizeof(begun) - 1);
+    }
     assert_int_equal(ask("GET", "/healthz", "", NULL), 200);
-    for (unsigned i = 0; i < 24; i++)
-        close(silent[i]);
+    assert_in_range(fg_clock_mono_ms() - began, 0, 3000); /* a silent one is left alone for 5 s */
+    for (unsigned i = 0; i < 40; i++)
+        close(tricklers[i]);
 }
 
 static void says_why_it_cannot_listen(void **state)
@@ -243,7 +249,7 @@ int main(void)
         T(changes_nothing),
         T(bounds_what_it_reads),
         T(measures_now_and_then),
-        T(survives_silent_clients),
+        T(survives_tricklers),
         T(says_why_it_cannot_listen),
     };
 
