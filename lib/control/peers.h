@@ -10,12 +10,16 @@
 
 #include <microhttpd.h>
 
-#define FG_CONTROL_PEERS_KEPT 8     /**< places that are kept for newcomers */
-#define FG_CONTROL_REQUEST_MS 20000 /**< a request must be complete after this time */
+/** The server takes so many times the connections that are kept: those that were cut off are still
+ * being closed when newcomers come. */
+#define FG_CONTROL_PEERS_PLACES(max) (4 * (max))
+#define FG_CONTROL_PEERS_KEPT        8     /**< places that are kept for newcomers */
+#define FG_CONTROL_REQUEST_MS        20000 /**< a request must be complete after this time */
 
 struct fg_control_peers;
 
-struct fg_control_peers *fg_control_peers_create(unsigned max); /**< NULL: no memory */
+/** max: connections that are kept. NULL: no memory. */
+struct fg_control_peers *fg_control_peers_create(unsigned max);
 void fg_control_peers_destroy(struct fg_control_peers *peers);
 
 /** libmicrohttpd's MHD_OPTION_NOTIFY_CONNECTION, with the peers as its argument. */
