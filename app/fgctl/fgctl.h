@@ -123,7 +123,9 @@ bool fg_time_parse(const char *text, uint64_t *ms);
 bool fg_value_parse(unsigned field, const char *text, struct fg_values *values,
                     struct fg_error *err);
 json_t *fg_values_json(const struct fg_values *values);
+/** Unix time by the clock of the daemon that fg_now_of named; else by our own. */
 uint64_t fg_now_ms(void);
+void fg_now_of(struct fg_cli *cli);
 uint64_t fg_mono_ms(void);
 
 /* plan.c: from what is there to what is wanted */

@@ -17,6 +17,7 @@ int main(int argc, char **argv)
     code = fg_parse(&cli, argc, argv, &args);
     if (code < 0) {
         cli.http = fg_http_open(cli.socket);
+        fg_now_of(&cli);
         code = args.command->run(&cli, &args);
         fg_http_close(cli.http);
     }

@@ -67,6 +67,13 @@ static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_comma
     return outcome(fg_worker_mailbox_ask_all(&d->mailbox, command, &answer), &answer, err);
 }
 
+static uint64_t now_ms(void *ctx)
+{
+    const struct fg_daemon *d = ctx;
+
+    return fg_clock_now_ms(&d->clock);
+}
+
 static bool up_to_date(void *ctx, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
@@ -320,6 +327,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .measure = fg_measure,
                                       .alarms = &d->health,
                                       .health = health,
+                                      .now_ms = now_ms,
                                       .up_to_date = up_to_date,
                                       .item_set = item_set,
                                       .stock_add = stock_add,

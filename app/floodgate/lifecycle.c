@@ -110,6 +110,8 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
     if (!fg_port_eal_start(&ports, program, err))
         return false;
     fg_clock_start(&d->clock, rte_get_tsc_hz());
+    if (d->filter)
+        fg_filter_set_clock(d->filter, &d->clock);
     if (!start_box(d, err) || !create_workers(d, err) ||
         !fg_worker_group_load(&d->workers, d->follower.ledger, err) ||
         !fg_port_group_start(&d->ports, &ports, err))

@@ -91,6 +91,7 @@ void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
                                          .workers_stalled = atomic_load(&d->watch.stalled)};
     observe_log(d, o);
     observe_servers(d, o);
+    o->wall_ahead_ms = fg_clock_wall_ahead_ms(&d->clock);
     o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));
     o->link_broken = fg_port_links_broken(&d->ports);
 }

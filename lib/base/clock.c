@@ -64,6 +64,23 @@ void fg_clock_start(struct fg_clock *clock, uint64_t tsc_hz)
     clock->unix_start_ns = read_ns(CLOCK_REALTIME);
     clock->mono_start_ns = read_both(tsc_hz, &clock->tsc_start);
     atomic_store(&clock->corrected_ns, 0);
+    atomic_store(&clock->slewed_ns, 0);
+    atomic_store(&clock->ahead_ns, 0);
+    clock->slewed_at_ns = 0;
+}
+
+/* A little towards the wall clock. */
+static void slew(struct fg_clock *clock, uint64_t passed)
+{
+    int64_t slewed = atomic_load_explicit(&clock->slewed_ns, memory_order_relaxed);
+    int64_t ahead =
+        (int64_t)(read_ns(CLOCK_REALTIME) - clock->unix_start_ns - passed - (uint64_t)slewed);
+    int64_t most = (int64_t)(passed - clock->slewed_at_ns) / FG_CLOCK_SLEW;
+    int64_t step = ahead > most ? most : ahead < -most ? -most : ahead;
+
+    clock->slewed_at_ns = passed;
+    atomic_store_explicit(&clock->slewed_ns, slewed + step, memory_order_relaxed);
+    atomic_store_explicit(&clock->ahead_ns, ahead - step, memory_order_relaxed);
 }
 
 void fg_clock_correct(struct fg_clock *clock)
@@ -73,4 +90,5 @@ void fg_clock_correct(struct fg_clock *clock)
         (uint64_t)(((__uint128_t)(tsc - clock->tsc_start) * clock->tick_ns_q32) >> 32);
 
     atomic_store_explicit(&clock->corrected_ns, (int64_t)(passed - counted), memory_order_relaxed);
+    slew(clock, passed);
 }

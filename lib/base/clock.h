@@ -4,10 +4,11 @@
  *
  * - The system's clocks, by a system call (vDSO): fg_clock_unix_ms, fg_clock_mono_ms. Any thread
  *   but a worker.
- * - struct fg_clock: Unix time without a system call. The TSC counts from a base taken at start;
- *   the supervisor corrects its drift against CLOCK_MONOTONIC. The wall clock is read once: a step
- *   of it while the program runs moves no deadline. Reading: any thread. fg_clock_correct: one
- *   thread.
+ * - struct fg_clock: Unix time without a system call, the appliance's only notion of time. The TSC
+ *   counts from a base taken at start; the supervisor corrects its drift against CLOCK_MONOTONIC.
+ *   It follows the wall clock by at most one part in FG_CLOCK_SLEW: a step of the wall clock moves
+ *   no deadline at once, and makes a hold at most that much longer or shorter. Reading: any thread.
+ *   fg_clock_correct: one thread.
  */
 #ifndef FG_BASE_CLOCK_H
 #define FG_BASE_CLOCK_H
@@ -45,26 +46,43 @@ struct fg_clock {
     uint64_t mono_start_ns;
     uint64_t tick_ns_q32;         /**< ns of one tick, 32.32 fixed point */
     _Atomic int64_t corrected_ns; /**< added to what the TSC says */
+    _Atomic int64_t slewed_ns;    /**< added to that in Unix time: what followed the wall clock */
+    _Atomic int64_t ahead_ns;     /**< the wall clock, when it was last read, minus our time */
+    uint64_t slewed_at_ns;        /**< passed since the start at the last correction */
 };
+
+#define FG_CLOCK_SLEW 100
 
 /** tsc_hz: ticks of the TSC in a second, as rte_get_tsc_hz measured them. */
 void fg_clock_start(struct fg_clock *clock, uint64_t tsc_hz);
 void fg_clock_correct(struct fg_clock *clock);
 
-/** Unix time, ns. */
-static inline uint64_t fg_clock_now_ns(const struct fg_clock *clock)
+/** Time since the start, ns. */
+static inline uint64_t fg_clock_passed_ns(const struct fg_clock *clock)
 {
     uint64_t ticks = fg_clock_tsc() - clock->tsc_start;
     int64_t corrected = atomic_load_explicit(&clock->corrected_ns, memory_order_relaxed);
 
-    return clock->unix_start_ns + (uint64_t)(((__uint128_t)ticks * clock->tick_ns_q32) >> 32) +
-           (uint64_t)corrected;
+    return (uint64_t)(((__uint128_t)ticks * clock->tick_ns_q32) >> 32) + (uint64_t)corrected;
+}
+
+/** Unix time, ns. */
+static inline uint64_t fg_clock_now_ns(const struct fg_clock *clock)
+{
+    return clock->unix_start_ns + fg_clock_passed_ns(clock) +
+           (uint64_t)atomic_load_explicit(&clock->slewed_ns, memory_order_relaxed);
+}
+
+/** How far the wall clock is ahead of ours, ms; negative: behind. Any thread. */
+static inline int64_t fg_clock_wall_ahead_ms(const struct fg_clock *clock)
+{
+    return atomic_load_explicit(&clock->ahead_ns, memory_order_relaxed) / 1000000;
 }
 
 /** CLOCK_MONOTONIC, as the filter's tables have it; ns. */
 static inline uint64_t fg_clock_now_mono_ns(const struct fg_clock *clock)
 {
-    return fg_clock_now_ns(clock) - clock->unix_start_ns + clock->mono_start_ns;
+    return fg_clock_passed_ns(clock) + clock->mono_start_ns;
 }
 
 /**

@@ -39,6 +39,11 @@ struct fg_control {
     uint64_t device, inode; /**< of the socket file: only that one is removed at the end */
 };
 
+static inline uint64_t fg_control_now_ms(const struct fg_control *control)
+{
+    return control->daemon.now_ms(control->daemon.ctx);
+}
+
 /** One request and its reply. */
 struct fg_control_call {
     struct fg_control *control;

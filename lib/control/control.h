@@ -43,6 +43,8 @@ enum fg_control_result {
  * thread of its own. */
 struct fg_control_daemon {
     void *ctx;
+    /** Unix time by the clock that the engines decide by. */
+    uint64_t (*now_ms)(void *ctx);
     /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */
     void (*measure)(void *ctx, struct fg_control_sheet *sheet);
     struct fg_health *alarms;

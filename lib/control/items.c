@@ -47,7 +47,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
         settings_of(&item, &seen);
         settled = there && item.total == total && same_settings(&seen, settings);
     }
-    json = there ? fg_control_item_json(&item, fg_clock_unix_ms())
+    json = there ? fg_control_item_json(&item, fg_control_now_ms(call->control))
                  : json_pack("{s:o}", "item", fg_json_id(settings->item));
     if (!settled)
         json_object_set_new(json, "lagging", json_true());
@@ -154,7 +154,7 @@ static bool item_set(struct fg_control_call *call, const struct fg_control_item 
 
 void fg_control_handle_items(struct fg_control_call *call)
 {
-    uint64_t count, all = 0, now_ms = fg_clock_unix_ms();
+    uint64_t count, all = 0, now_ms = fg_control_now_ms(call->control);
     struct fg_ledger_item *items =
         fg_control_items_copy(call->control, call->offset, call->limit, &count, &all);
     json_t *list = json_array();
@@ -176,7 +176,8 @@ void fg_control_handle_item(struct fg_control_call *call)
     struct fg_ledger_item item;
 
     if (load_item(call, &item))
-        fg_control_call_reply(call, 200, fg_control_item_json(&item, fg_clock_unix_ms()));
+        fg_control_call_reply(call, 200,
+                              fg_control_item_json(&item, fg_control_now_ms(call->control)));
 }
 
 /* Takes what the body gave into the settings. */
@@ -382,7 +383,8 @@ void fg_control_handle_item_stock(struct fg_control_call *call)
 }
 
 /* Settings as they are, changed by one step. */
-static void change(struct fg_control_call *call, void (*step)(struct fg_control_item *settings))
+static void change(struct fg_control_call *call,
+                   void (*step)(struct fg_control_item *settings, uint64_t now_ms))
 {
     struct fg_control_item settings;
     struct fg_ledger_item item;
@@ -390,32 +392,32 @@ static void change(struct fg_control_call *call, void (*step)(struct fg_control_
     if (!load_fresh(call, &item))
         return;
     settings_of(&item, &settings);
-    step(&settings);
+    step(&settings, fg_control_now_ms(call->control));
     if (item_set(call, &settings, true))
         reply_settled(call, 200, &settings, item.total, true);
 }
 
-static void step_open(struct fg_control_item *settings)
+static void step_open(struct fg_control_item *settings, uint64_t now_ms)
 {
-    settings->opens_ms = fg_clock_unix_ms();
+    settings->opens_ms = now_ms;
     settings->closes_ms = 0;
 }
 
 /* A sale that was to open later must not: else it would be "not open" again in the eyes of a
  * shopper. */
-static void step_close(struct fg_control_item *settings)
+static void step_close(struct fg_control_item *settings, uint64_t now_ms)
 {
-    settings->closes_ms = fg_clock_unix_ms();
+    settings->closes_ms = now_ms;
     if (settings->opens_ms > settings->closes_ms)
         settings->opens_ms = settings->closes_ms;
 }
 
-static void step_pause(struct fg_control_item *settings)
+static void step_pause(struct fg_control_item *settings, uint64_t now_ms)
 {
     settings->paused = true;
 }
 
-static void step_resume(struct fg_control_item *settings)
+static void step_resume(struct fg_control_item *settings, uint64_t now_ms)
 {
     settings->paused = false;
 }

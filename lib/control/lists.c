@@ -72,7 +72,7 @@ static bool read_saying(struct fg_control_call *call, struct fg_filter_list_entr
         !fg_text_moment_check((uint64_t)json_integer_value(expires), &err))
         return fg_control_call_fail(call, 400, "expires_ms", "expires_ms: %s", err.text);
     if (expires && (!json_is_integer(expires) ||
-                    json_integer_value(expires) <= (json_int_t)fg_clock_unix_ms()))
+                    json_integer_value(expires) <= (json_int_t)fg_control_now_ms(call->control)))
         return fg_control_call_fail(call, 400, "expires_ms",
                                     "expires_ms: not a time to come, in Unix milliseconds");
     if (again && !json_is_boolean(again))

@@ -5,17 +5,24 @@
 #include "control/item_json.h"
 #include "control/orders.h"
 
-static json_t *order_json(const struct fg_ledger_order *order)
+static json_t *order_json(const struct fg_ledger_order *order, uint64_t now_ms)
 {
     char id[33];
+    json_t *json;
 
     fg_text_hex(id, order->order_id, sizeof(order->order_id));
-    return json_pack(
+    json = json_pack(
         "{s:o, s:s, s:o, s:i, s:s, s:I, s:o, s:I, s:o}", "user", fg_json_id(order->user), "order",
         id, "item", fg_json_id(order->item), "quantity", (int)order->quantity, "state",
         fg_ledger_order_state_name(order->state), "deadline_ms", (json_int_t)order->deadline_ms,
         "deadline", fg_control_time_json(order->deadline_ms), "changed_ms",
         (json_int_t)order->changed_ms, "changed", fg_control_time_json(order->changed_ms));
+    if (order->state == FG_ORDER_RESERVED) /* whoever has another clock needs no other number */
+        json_object_set_new(json, "left_ms",
+                            json_integer(order->deadline_ms > now_ms
+                                             ? (json_int_t)(order->deadline_ms - now_ms)
+                                             : 0));
+    return json;
 }
 
 void fg_control_handle_order(struct fg_control_call *call)
@@ -42,7 +49,7 @@ void fg_control_handle_order(struct fg_control_call *call)
         order = *found;
     daemon->ledger_unlock(daemon->ctx);
     if (found)
-        fg_control_call_reply(call, 200, order_json(&order));
+        fg_control_call_reply(call, 200, order_json(&order, fg_control_now_ms(call->control)));
     else
         fg_control_call_fail(call, 404, NULL, "user %" PRIu64 " has no order %s", user,
                              call->args[1]);

@@ -28,7 +28,7 @@ static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item
 
 static void add_items(struct fg_control_sheet *sheet, struct fg_control *control)
 {
-    uint64_t count, all = 0, now_ms = fg_clock_unix_ms();
+    uint64_t count, all = 0, now_ms = fg_control_now_ms(control);
     struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, &count, &all);
 
     for (uint64_t i = 0; items && i < count; i++)
@@ -103,7 +103,7 @@ void fg_control_handle_status(struct fg_control_call *call)
     verdict = control->daemon.health(control->daemon.ctx);
     json_object_set_new(status, "reason", fg_json_text(verdict.reason));
     json_object_set_new(status, "alarms", alarms_raised(control->daemon.alarms));
-    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_clock_unix_ms()));
+    json_object_set_new(status, "time_ms", json_integer((json_int_t)fg_control_now_ms(control)));
     if (control->path[0])
         json_object_set_new(status, "api",
                             json_pack("{s:s, s:i}", "socket", control->path, "version", 1));

@@ -53,6 +53,22 @@ static uint64_t now_of(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* By the clock of the engines, when the daemon gave it. */
+static uint64_t unix_ns(const struct fg_filter *filter)
+{
+    return filter->clock ? fg_clock_now_ns(filter->clock) : now_of(CLOCK_REALTIME);
+}
+
+uint64_t fg_filter_unix_ms(const struct fg_filter *filter)
+{
+    return unix_ns(filter) / 1000000;
+}
+
+void fg_filter_set_clock(struct fg_filter *filter, const struct fg_clock *clock)
+{
+    filter->clock = clock;
+}
+
 uint64_t fg_filter_ticks_now(const struct fg_filter *filter)
 {
     return (now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
@@ -62,7 +78,7 @@ uint64_t fg_filter_ticks_now(const struct fg_filter *filter)
 uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
 {
     const uint64_t most = INT64_MAX >> FG_TICK_SHIFT;
-    uint64_t now = now_of(CLOCK_REALTIME), left;
+    uint64_t now = unix_ns(filter), left;
 
     if (ms <= now / 1000000)
         return 1;
@@ -74,7 +90,7 @@ uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
 {
     int64_t ahead = (int64_t)(ticks - fg_filter_ticks_now(filter)) >> FG_TICK_SHIFT;
 
-    return (now_of(CLOCK_REALTIME) + (uint64_t)ahead) / 1000000;
+    return (unix_ns(filter) + (uint64_t)ahead) / 1000000;
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #define FG_FILTER_H
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "xdp/shared.h" /* FG_VERDICT_LIST, enum fg_filter_verdict, enum fg_filter_list */
 
 const char *
@@ -147,6 +148,11 @@ struct fg_filter_list_entry {
     uint64_t hits;              /**< packets that matched; ignored by add and put */
     uint64_t last_ms; /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
 };
+
+/** Times of entries are by this clock from now on, and no longer by the system's. The main thread,
+ * before any other uses the filter. */
+void fg_filter_set_clock(struct fg_filter *filter, const struct fg_clock *clock);
+uint64_t fg_filter_unix_ms(const struct fg_filter *filter); /**< now */
 
 /** At most 23 characters of printable ASCII without # and ;. */
 bool fg_filter_reason_is_sane(const char *reason);

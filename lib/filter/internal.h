@@ -49,8 +49,9 @@ struct fg_filter {
     int counters, samples; /**< descriptors, owned by base; -1: no kernel */
     struct fg_filter_sizes sizes;
     struct fg_filter_tunables tune;
-    int64_t clock_ahead;     /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
-    const char *kept_reason; /**< see fg_filter_remember; NULL: none */
+    int64_t clock_ahead;          /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
+    const struct fg_clock *clock; /**< Unix time; NULL: the system's */
+    const char *kept_reason;      /**< see fg_filter_remember; NULL: none */
     uint64_t kept_ticks;
 
     /*

@@ -226,6 +226,18 @@ CONDITION(workers)
                     now->workers_stalled, now->workers);
 }
 
+/* A clock that is a little off is followed within seconds; more is a step. */
+CONDITION(wall_clock)
+{
+    int64_t ahead = now->wall_ahead_ms;
+    double seconds = (double)(ahead < 0 ? -ahead : ahead) / 1000;
+
+    return raise_if(alarm_if(seconds >= 1), text,
+                    "the system's clock is %.1f s %s ours, which follows by 36 s in an hour; times "
+                    "are judged by ours. A restart takes the system's",
+                    seconds, ahead < 0 ? "behind" : "ahead of");
+}
+
 CONDITION(link)
 {
     return raise_if(now->link_broken ? FG_HEALTH_ALARM : warn_if(now->link_wrong), text, "%s",
@@ -258,6 +270,12 @@ const struct fg_health_condition fg_health_conditions[] = {
      .alarm = "a worker is stalled: no loop for two seconds",
      .alarm_effect = FG_HEALTH_UNHEALTHY,
      .remedy = "another program may hold its CPU: `[workers] cpus`"},
+    {.name = "clock",
+     .check = wall_clock,
+     .alarm = "the system's clock was set: it is a second or more ahead of or behind the "
+              "appliance's, which [follows slowly](#the-clock)",
+     .alarm_effect = FG_HEALTH_TOLD,
+     .remedy = "right it was set: nothing, or a restart between two sales. Wrong: set it back"},
     {.name = "ledger",
      .check = ledger,
      .alarm = "the ledger cannot follow the log: numbers and lists no longer change",

@@ -73,8 +73,9 @@ struct fg_health_observations {
         char left_out[240]; /**< wrong lines of list files; "" = none */
     } filter;
     unsigned workers, workers_stalled;
-    bool link_wrong;  /**< of a port; `link_text` says why */
-    bool link_broken; /**< no order can come in, or an interface is gone */
+    int64_t wall_ahead_ms; /**< the system's clock minus ours */
+    bool link_wrong;       /**< of a port; `link_text` says why */
+    bool link_broken;      /**< no order can come in, or an interface is gone */
     char link_text[240];
 };
 

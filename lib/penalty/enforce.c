@@ -2,18 +2,9 @@
 /* The box and the filter: blocks are entries of the block list, and outlive the daemon there. */
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/diag.h"
 #include "penalty/penalty.h"
-
-static uint64_t unix_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static bool is_allowed(void *ctx, const struct fg_filter_prefix *address)
 {
@@ -32,7 +23,7 @@ static bool is_operators(const struct fg_filter_list_entry *entry)
 static bool block(void *ctx, const struct fg_filter_prefix *source, uint64_t ms, const char *reason,
                   struct fg_error *err)
 {
-    struct fg_filter_list_entry entry = {.expires_ms = unix_ms() + ms}, before;
+    struct fg_filter_list_entry entry = {.expires_ms = fg_filter_unix_ms(ctx) + ms}, before;
 
     if (fg_filter_find(ctx, FG_LIST_BLOCK, source, &before) && is_operators(&before))
         return fg_fail(err, "an operator's entry is on the block list");
@@ -59,7 +50,7 @@ static void note(void *ctx, const char *text)
 
 struct restore {
     struct fg_penalty *penalty;
-    uint64_t now_ms;
+    uint64_t now_ms, unix_ms;
 };
 
 static bool restore(void *ctx, const struct fg_filter_prefix *prefix,
@@ -69,7 +60,7 @@ static bool restore(void *ctx, const struct fg_filter_prefix *prefix,
 
     if (entry->expires_ms)
         fg_penalty_restore(r->penalty, prefix, entry->reason,
-                           (int64_t)(entry->expires_ms - unix_ms()), r->now_ms);
+                           (int64_t)(entry->expires_ms - r->unix_ms), r->now_ms);
     return true;
 }
 
@@ -78,7 +69,7 @@ struct fg_penalty *fg_penalty_open(const struct fg_penalty_options *options,
 {
     const struct fg_penalty_lists lists = {filter, is_allowed, block, unblock, note};
     struct fg_penalty_options seeded = *options;
-    struct restore r = {.now_ms = now_ms};
+    struct restore r = {.now_ms = now_ms, .unix_ms = filter ? fg_filter_unix_ms(filter) : 0};
 
     if (getrandom(&seeded.seed, sizeof(seeded.seed), 0) != sizeof(seeded.seed)) {
         fg_fail(err, "no random numbers from the kernel");

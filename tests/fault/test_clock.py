@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
@@ -54,6 +55,52 @@ class Clocked(Sale):
         return self.shopper.query(user, reply.order_id).status
 
 
+def told_and_judged_alike(sale, seconds):
+    """The step is an alarm, and what API and CLI say of times is what the engine does."""
+    gate, shop, real = sale.gate, sale.shopper, time.time
+    alarm = wait_until(lambda: next((a for a in gate.get('/v1/status')['alarms'] if a['name'] == 'clock'), None), 5,
+                       'the alarm clock')
+    assert alarm['level'] == 'alarm' and ('ahead of' if seconds > 0 else 'behind') in alarm['text'], alarm
+    assert abs(gate.get('/v1/status')['time_ms'] / 1000 - real()) < 60, 'our clock did not step'
+
+    def ctl(*words):  # the operator's fgctl has the clock that was set
+        return fgtest.command(*sale.wrapper, fgtest.program('fgctl'), '--socket', gate.socket, *words)
+
+    def answer(item, user):
+        """Of the first reply, also of one that says: ask again."""
+        patience, shop.patience = shop.patience, 0.5
+        try:
+            return shop.reserve(user, item, 1).status
+        except fgclient.NoReply:
+            return shop.last.status
+        finally:
+            shop.patience = patience
+
+    for item in (101, 102, 103):
+        ctl('item', 'add', item, '--total', 10, '--opens', '+2h')
+        sale.totals[item] = 10
+        assert gate.get(f'/v1/items/{item}')['state'] == 'scheduled'
+        assert answer(item, 50) == 'NOT_OPEN'
+    ctl('open', 101)
+    assert gate.get('/v1/items/101')['state'] == 'open' and answer(101, 51) == 'RESERVED'
+    ctl('close', 101)
+    assert gate.get('/v1/items/101')['state'] == 'closed' and answer(101, 52) == 'CLOSED'
+    ctl('item', 'set', 102, '--opens', '+1500ms')
+    assert (gate.get('/v1/items/102')['state'], answer(102, 53)) == ('scheduled', 'NOT_OPEN')
+    wait_until(lambda: gate.get('/v1/items/102')['state'] == 'open', 10, 'it opens in time')
+    assert answer(102, 54) == 'RESERVED'
+    ctl('item', 'set', 103, '--opens', 'now')
+    reply = shop.reserve(55, 103, 1)
+    assert reply.status == 'RESERVED'
+    path = f'/v1/orders/55/{reply.order_id.hex()}'
+    wait_until(lambda: gate.api('GET', path)[0] == 200, 10, 'the ledger has the order')
+    order = gate.get(path)
+    assert 0 < order['left_ms'] <= 120000, order
+    ctl('block', 'add', '198.18.99.9', '--for', '60s')
+    entry = gate.get('/v1/filter/block')['prefixes'][0]
+    assert abs(entry['expires_ms'] / 1000 - real() - 60) < 30, entry
+
+
 def step_while_running(lab, seconds):
     sale = Clocked(lab)
     began = time.monotonic()
@@ -68,6 +115,7 @@ def step_while_running(lab, seconds):
     took = time.monotonic() - began
     assert HOLD_MS / 1000 - 0.1 <= took, took
     wait_until(lambda: sale.state(3, new) == 'EXPIRED', 20, 'the later hold ends too')
+    told_and_judged_alike(sale, seconds)
     print(f'# clock {seconds:+} s in a hold of {HOLD_MS} ms: it ended after {took * 1000:.0f} ms')
     return sale
 

@@ -12,6 +12,8 @@
 
 #include "control_double.h"
 
+#include "base/clock.h"
+
 static void apply(struct fg_double *d, const struct fg_journal_record *record)
 {
     struct fg_error err;
@@ -152,6 +154,11 @@ static bool known(struct fg_double *d, uint64_t item, struct fg_ledger_item *cop
         *copy = *found;
     pthread_mutex_unlock(&d->lock);
     return found != NULL;
+}
+
+static uint64_t now_ms(void *ctx)
+{
+    return fg_clock_unix_ms();
 }
 
 static bool up_to_date(void *ctx, struct fg_error *err)
@@ -331,6 +338,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .measure = measure,
                                       .alarms = &d->health,
                                       .health = health,
+                                      .now_ms = now_ms,
                                       .up_to_date = up_to_date,
                                       .item_set = item_set,
                                       .stock_add = stock_add,

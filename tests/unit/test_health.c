@@ -200,6 +200,16 @@ FAULT(worker_stalled)
     now.workers_stalled = 1;
 }
 
+FAULT(clock_set)
+{
+    now.wall_ahead_ms = 3600000;
+}
+
+FAULT(clock_set_back)
+{
+    now.wall_ahead_ms = -1000;
+}
+
 FAULT(link_missing)
 {
     now.link_wrong = true;
@@ -250,6 +260,8 @@ static const struct {
     {commit_waited, "disk", WARNING, RUNNING, false, "waited for the disk for 2.5 s"},
     {log_in_memory, "memory", WARNING, RUNNING, true, "[log] durability is memory"},
     {no_snapshot, "snapshot", WARNING, DEGRADED, true, "a snapshot needs 5 MiB"},
+    {clock_set, "clock", ALARM, RUNNING, true, "the system's clock is 3600.0 s ahead of ours"},
+    {clock_set_back, "clock", ALARM, RUNNING, true, "the system's clock is 1.0 s behind ours"},
     {ledger_broken, "ledger", ALARM, BAD, true,
      "the log cannot be followed: record 7: no such order"},
     {sink_away, "sink", WARNING, DEGRADED, true, "kafka: away, 17 records behind: connection"},
