@@ -26,7 +26,7 @@ def stream(*entries):
 SINK = {
     'the cursor is an integer': ('HMGET', number(5), 'an array of 5'),
     'the cursor is short': ('HMGET', array(bulk('1')), 'an array of 5'),
-    'the cursor holds arrays': ('HMGET', array(array(bulk('1')), array(), array(), array()), 'a text or nil'),
+    'the cursor holds arrays': ('HMGET', array(array(bulk('1')), *[array()] * 4), 'a text or nil'),
     'keys are integers': ('SCAN', array(bulk(0), array(number(1))), 'a text expected'),
     'keys are nil': ('SCAN', array(bulk(0), array(NIL)), 'a text expected'),
     'keys are arrays': ('SCAN', array(bulk(0), array(array(bulk('x')))), 'a text expected'),
