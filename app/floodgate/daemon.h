@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** daemon: what the appliance consists of, and the parts that put it together. See lifecycle.c for
- * the order.
- */
+/** daemon: the parts of the appliance, each a struct of its room. lifecycle.c has the order of
+ * start and stop. */
 #ifndef FG_DAEMON_H
 #define FG_DAEMON_H
 
@@ -24,36 +23,44 @@
 #include "worker/mailbox.h"
 #include "worker/watch.h"
 
+/**
+ * The main thread writes every pointer and every struct here, before it starts the threads that
+ * read them; what changes later is written by the thread that is named.
+ */
 struct fg_daemon {
     struct fg_config config;
     bool new_log; /**< the start begins a new log; it was asked for */
-    struct fg_clock clock;
+    uint64_t started_ms;
+    struct fg_clock clock; /**< main thread corrects its drift */
 
+    /* The filter and the ports. */
     struct fg_filter *filter;
-    struct fg_port_own *own; /**< addresses of AF_XDP ports; NULL: there are none */
-    char left_out[256];      /**< wrong lines of list files that the start left out; "" = none */
-    struct fg_penalty_box box;
-    struct fg_port_group ports;
+    struct fg_port_own *own;    /**< addresses of AF_XDP ports; NULL: there are none */
+    char left_out[256];         /**< wrong lines of list files that the start left out; "" = none */
+    struct fg_penalty_box box;  /**< main thread */
+    struct fg_port_group ports; /**< links: main thread */
 
-    struct fg_worker_keys keys;
-
-    struct fg_journal *journal;
-    struct fg_journal_thread journal_thread;
+    /* The workers. */
     struct fg_worker_group workers;
-    _Atomic bool log_gone;        /**< its files were removed or moved away; main thread writes */
+    struct fg_worker_keys keys;       /**< main thread, and control thread, under its lock */
+    struct fg_worker_mailbox mailbox; /**< control thread */
+    struct fg_worker_watch watch;     /**< main thread */
+
+    /* The log. */
+    struct fg_journal *journal;              /**< journal thread */
+    struct fg_journal_thread journal_thread; /**< journal thread */
+    struct fg_ledger_follower follower;      /**< ledger thread */
+    _Atomic bool log_gone;        /**< its files were removed or moved away; main thread */
     uint64_t log_checked_ms;      /**< when they were last checked; main thread */
-    _Atomic bool behind;          /**< a sink knows later records than the log: nothing is sold */
-    _Atomic bool behind_accepted; /**< the operator decided to sell all the same */
-    struct fg_ledger_follower follower;
+    _Atomic bool behind;          /**< a sink knows later records: nothing is sold; main thread */
+    _Atomic bool behind_accepted; /**< the operator sells all the same; control thread */
+
+    /* Servers, and the operator. */
     struct fg_sink_group sinks;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
     struct fg_control_viewer *viewer; /**< NULL = off */
-    struct fg_worker_mailbox mailbox;
-    struct fg_health health;
-
-    uint64_t started_ms;
-    struct fg_worker_watch watch;
+    struct fg_health health;          /**< main thread */
 };
 
 /* memory.c: what the limits cost */
