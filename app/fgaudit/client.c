@@ -10,7 +10,8 @@
 #define HEADER    "# fgblast 1"
 #define FIELDS    5
 #define BIT(name) (1u << FG_STATE_##name)
-#define ANY       (BIT(ABSENT) | BIT(RESERVED) | BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
+#define ANY                                                                                        \
+    (BIT(ABSENT) | BIT(RESERVED) | BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED) | BIT(REFUNDED))
 
 struct line {
     uint8_t id[16];
@@ -26,10 +27,12 @@ struct line {
 static bool is_state(unsigned status)
 {
     return status == FG_STATUS_RESERVED || status == FG_STATUS_SOLD ||
-           status == FG_STATUS_CANCELLED || status == FG_STATUS_EXPIRED;
+           status == FG_STATUS_CANCELLED || status == FG_STATUS_EXPIRED ||
+           status == FG_STATUS_REFUNDED;
 }
 
-/* Bits of enum fg_state. A hold may end by its deadline without the client being told. */
+/* Bits of enum fg_state. A hold may end by its deadline without the client being told, and the
+ * operator may refund a sale. */
 static unsigned allowed(const struct line *l)
 {
     switch (l->status) {
@@ -38,11 +41,13 @@ static unsigned allowed(const struct line *l)
     case FG_STATUS_RESERVED:
         return BIT(RESERVED) | BIT(EXPIRED) | (l->open ? BIT(SOLD) | BIT(CANCELLED) : 0);
     case FG_STATUS_SOLD:
-        return BIT(SOLD);
+        return BIT(SOLD) | BIT(REFUNDED);
     case FG_STATUS_CANCELLED:
         return BIT(CANCELLED);
     case FG_STATUS_EXPIRED:
-        return BIT(EXPIRED);
+        return BIT(EXPIRED) | (l->open ? BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED) : 0);
+    case FG_STATUS_REFUNDED:
+        return BIT(REFUNDED);
     }
     return l->open ? ANY : BIT(ABSENT);
 }

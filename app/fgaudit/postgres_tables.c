@@ -17,7 +17,7 @@
     " ELSE " column "::text END"
 
 struct counts { /* orders of an item, by state; the sum is all of them */
-    uint64_t orders[FG_STATE_COUNT];
+    uint64_t orders[FG_STATE_COUNT], late, closed;
 };
 
 struct walk {
@@ -71,10 +71,10 @@ static const char *shown(const char *cell)
 /* ---- orders ---------------------------------------------------------------------------------- */
 
 #define ORDERS                                                                                     \
-    "SELECT user_id, replace(order_id::text, '-', ''), item, quantity, state, " MICROSECONDS(      \
-        "deadline") ", " MICROSECONDS("changed") ", seq FROM orders"
+    "SELECT user_id, replace(order_id::text, '-', ''), item, quantity, state, "                    \
+    "late::int, " MICROSECONDS("deadline") ", " MICROSECONDS("changed") ", seq FROM orders"
 
-enum { O_USER, O_ORDER, O_ITEM, O_QUANTITY, O_STATE, O_DEADLINE, O_CHANGED, O_SEQ };
+enum { O_USER, O_ORDER, O_ITEM, O_QUANTITY, O_STATE, O_LATE, O_DEADLINE, O_CHANGED, O_SEQ };
 
 static bool same_seq(const struct walk *w, const struct fg_order *o, const char *cell)
 {
@@ -95,6 +95,7 @@ static void compare_order(const struct walk *w, const struct fg_order *o, char *
     } fields[] = {{"item", O_ITEM, same_u64(c[O_ITEM], item->item)},
                   {"quantity", O_QUANTITY, same_u64(c[O_QUANTITY], o->quantity)},
                   {"state", O_STATE, c[O_STATE] && !strcmp(c[O_STATE], fg_state_name(o->state))},
+                  {"late", O_LATE, same_u64(c[O_LATE], o->late)},
                   {"deadline", O_DEADLINE, same_time(c[O_DEADLINE], o->deadline_ms)},
                   {"changed", O_CHANGED, same_time(c[O_CHANGED], o->changed_ms)},
                   {"seq", O_SEQ, same_seq(w, o, c[O_SEQ])}};
@@ -136,6 +137,8 @@ static void missing_orders(struct walk *w)
         const struct fg_order *o = &t->orders[k];
 
         w->counts[o->item].orders[o->state]++;
+        w->counts[o->item].late += o->late;
+        w->counts[o->item].closed += o->closed;
         if (o->in_postgres)
             continue;
         fg_hex(id, o->id);
@@ -147,10 +150,11 @@ static void missing_orders(struct walk *w)
 /* ---- inventory ------------------------------------------------------------------------------- */
 
 #define INVENTORY                                                                                  \
-    "SELECT item, total, available, reserved, sold, orders, orders_sold, orders_cancelled,"        \
-    " orders_expired, hold_ms, user_limit, order_max, paused::int, " MICROSECONDS(                 \
-        "opens") ", " MICROSECONDS("closes") ", encode(convert_to(name, 'UTF8'), 'hex') FROM "     \
-                                             "inventory"
+    "SELECT item, total, available, reserved, sold, refunded, orders, orders_sold,"                \
+    " orders_cancelled, orders_expired, orders_refunded, orders_late, hold_ms, user_limit, "       \
+    "order_max, paused::int, " MICROSECONDS("opens") ", " MICROSECONDS(                            \
+        "closes") ", encode(convert_to(name, 'UTF8'), 'hex') FROM "                                \
+                  "inventory"
 
 enum {
     I_ITEM,
@@ -158,10 +162,13 @@ enum {
     I_AVAILABLE,
     I_RESERVED,
     I_SOLD,
+    I_REFUNDED,
     I_ORDERS,
     I_ORDERS_SOLD,
     I_ORDERS_CANCELLED,
     I_ORDERS_EXPIRED,
+    I_ORDERS_REFUNDED,
+    I_ORDERS_LATE,
     I_HOLD,
     I_LIMIT,
     I_MAX,
@@ -203,26 +210,31 @@ static void compare_item(const struct walk *w, const struct fg_item *i, const st
         const char *name;
         int cell;
         bool same;
-    } fields[] = {
-        {"total", I_TOTAL, same_i64(c[I_TOTAL], i->total)},
-        {"available", I_AVAILABLE, same_i64(c[I_AVAILABLE], i->total - i->reserved - i->sold)},
-        {"reserved", I_RESERVED, same_i64(c[I_RESERVED], i->reserved)},
-        {"sold", I_SOLD, same_i64(c[I_SOLD], i->sold)},
-        {"orders", I_ORDERS, same_u64(c[I_ORDERS], all)},
-        {"orders_sold", I_ORDERS_SOLD, same_u64(c[I_ORDERS_SOLD], by[FG_STATE_SOLD])},
-        {"orders_cancelled", I_ORDERS_CANCELLED,
-         same_u64(c[I_ORDERS_CANCELLED], by[FG_STATE_CANCELLED])},
-        {"orders_expired", I_ORDERS_EXPIRED, same_u64(c[I_ORDERS_EXPIRED], by[FG_STATE_EXPIRED])},
-        {"hold_ms", I_HOLD, same_u64(c[I_HOLD], i->hold_ms)},
-        {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
-        {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
-        {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_ITEM_PAUSED)},
-        {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
-        {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
-        {"name", I_NAME, same_name(c[I_NAME], i)}};
+    } fields[] = {{"total", I_TOTAL, same_i64(c[I_TOTAL], i->total)},
+                  {"available", I_AVAILABLE, same_i64(c[I_AVAILABLE], fg_item_available(i))},
+                  {"reserved", I_RESERVED, same_i64(c[I_RESERVED], i->reserved)},
+                  {"sold", I_SOLD, same_i64(c[I_SOLD], i->sold)},
+                  {"refunded", I_REFUNDED, same_i64(c[I_REFUNDED], i->refunded)},
+                  {"orders", I_ORDERS, same_u64(c[I_ORDERS], all)},
+                  {"orders_sold", I_ORDERS_SOLD,
+                   same_u64(c[I_ORDERS_SOLD], by[FG_STATE_SOLD] + by[FG_STATE_REFUNDED])},
+                  {"orders_cancelled", I_ORDERS_CANCELLED,
+                   same_u64(c[I_ORDERS_CANCELLED], by[FG_STATE_CANCELLED])},
+                  {"orders_expired", I_ORDERS_EXPIRED,
+                   same_u64(c[I_ORDERS_EXPIRED], by[FG_STATE_EXPIRED] + n->late + n->closed)},
+                  {"orders_refunded", I_ORDERS_REFUNDED,
+                   same_u64(c[I_ORDERS_REFUNDED], by[FG_STATE_REFUNDED])},
+                  {"orders_late", I_ORDERS_LATE, same_u64(c[I_ORDERS_LATE], n->late)},
+                  {"hold_ms", I_HOLD, same_u64(c[I_HOLD], i->hold_ms)},
+                  {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
+                  {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
+                  {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_ITEM_PAUSED)},
+                  {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
+                  {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
+                  {"name", I_NAME, same_name(c[I_NAME], i)}};
 
     for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
-        bool counter = fields[k].cell <= I_ORDERS_EXPIRED;
+        bool counter = fields[k].cell <= I_ORDERS_LATE;
 
         if (!fields[k].same)
             fg_problem(w->a->problems,

@@ -34,7 +34,7 @@ static void expect_order(struct fg_expected *e, const struct fg_journal_record *
     fg_expect_text(e, "order", id);
     fg_expect_u64(e, "item", r->item);
     fg_expect_u64(e, "quantity", r->quantity);
-    fg_expect_u64(e, "deadline_ms", r->arg);
+    fg_expect_u64(e, r->type == FG_REC_REFUNDED ? "restocked" : "deadline_ms", r->arg);
 }
 
 static void expect_item(struct fg_expected *e, const struct fg_journal_record *r)
@@ -64,6 +64,12 @@ static const char *type_text(unsigned type)
     return "?";
 }
 
+static bool is_order(unsigned type)
+{
+    return type != FG_REC_USER && type != FG_REC_STOCK && type != FG_REC_ITEM_SET &&
+           type != FG_REC_ITEM_NAME;
+}
+
 static void compare_entry(struct walk *w, const redisReply *fields)
 {
     const struct fg_journal_record *r = w->r;
@@ -73,7 +79,7 @@ static void compare_entry(struct walk *w, const redisReply *fields)
     fg_expect_u64(&e, "seq", r->seq);
     fg_expect_text(&e, "type", type_text(r->type));
     fg_expect_u64(&e, "time_ms", r->time_ms);
-    if (r->type == FG_REC_EXTENDED || (r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED)) {
+    if (is_order(r->type)) {
         expect_order(&e, r);
     } else if (r->type == FG_REC_USER) {
         fg_expect_u64(&e, "user", r->user);

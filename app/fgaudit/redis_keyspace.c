@@ -55,9 +55,10 @@ static void compare_item(struct fg_redis_audit *a, struct fg_item *i, const redi
     i->in_redis = true;
     a->items++;
     fg_expect_i64(&e, "total", i->total);
-    fg_expect_i64(&e, "available", i->total - i->reserved - i->sold);
+    fg_expect_i64(&e, "available", fg_item_available(i));
     fg_expect_i64(&e, "reserved", i->reserved);
     fg_expect_i64(&e, "sold", i->sold);
+    fg_expect_i64(&e, "refunded", i->refunded);
 #define X(name) fg_expect_u64(&e, #name, i->name);
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
@@ -102,6 +103,8 @@ static void compare_order(struct fg_redis_audit *a, struct fg_story *s, struct f
     a->orders++;
     fg_progress("redis orders", a->orders);
     fg_expect_text(&e, "state", fg_state_name(o->state));
+    if (o->late)
+        fg_expect_u64(&e, FG_ORDER_FIELD_LATE, 1);
     fg_expect_u64(&e, "item", s->tables.items[o->item].item);
     fg_expect_u64(&e, "user", o->user);
     fg_expect_u64(&e, "quantity", o->quantity);

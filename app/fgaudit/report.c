@@ -60,9 +60,10 @@ static void items(const struct fg_tables *t, FILE *out)
 
         fprintf(out,
                 "%s\n    {\"item\": \"%" PRIu64 "\", \"total\": %" PRId64
-                ", \"available\": %" PRId64 ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64 "}",
-                k ? "," : "", i->item, i->total, i->total - i->reserved - i->sold, i->reserved,
-                i->sold);
+                ", \"available\": %" PRId64 ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64
+                ", \"refunded\": %" PRId64 "}",
+                k ? "," : "", i->item, i->total, fg_item_available(i), i->reserved, i->sold,
+                i->refunded);
     }
     fputs("],\n", out);
 }
@@ -177,17 +178,18 @@ static void text_problems(const struct fg_problems *p, FILE *out)
 
 static void text_units(const struct fg_tables *t, FILE *out)
 {
-    int64_t total = 0, reserved = 0, sold = 0;
+    int64_t total = 0, reserved = 0, sold = 0, refunded = 0;
 
     for (uint32_t k = 0; k < t->item_count; k++) {
         total += t->items[k].total;
         reserved += t->items[k].reserved;
         sold += t->items[k].sold;
+        refunded += t->items[k].refunded;
     }
     fprintf(out,
             "units    %u items, total %" PRId64 ", available %" PRId64 ", reserved %" PRId64
-            ", sold %" PRId64 "\n",
-            t->item_count, total, total - reserved - sold, reserved, sold);
+            ", sold %" PRId64 ", refunded %" PRId64 "\n",
+            t->item_count, total, total - reserved - sold - refunded, reserved, sold, refunded);
 }
 
 void fg_report_text(const struct fg_report *r, FILE *out)

@@ -188,6 +188,8 @@ static enum fg_state state_of(unsigned state)
         return FG_STATE_CANCELLED;
     case FG_ORDER_EXPIRED:
         return FG_STATE_EXPIRED;
+    case FG_ORDER_REFUNDED:
+        return FG_STATE_REFUNDED;
     default:
         return FG_STATE_ABSENT;
     }
@@ -204,7 +206,8 @@ static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s)
     i->total = (int64_t)s->total;
     i->reserved = (int64_t)s->reserved;
     i->sold = (int64_t)s->sold;
-    i->free_before = i->total - i->reserved - i->sold;
+    i->refunded = (int64_t)s->refunded;
+    i->free_before = fg_item_available(i);
     i->commit = story->commits;
     i->opens_ms = s->opens_ms;
     i->closes_ms = s->closes_ms;
@@ -238,6 +241,9 @@ static bool begin_order(void *ctx, const struct fg_ledger_order *s)
     o->item = (uint32_t)(i - story->tables.items);
     o->quantity = s->quantity;
     o->state = state_of(s->state);
+    o->late = s->late;
+    o->closed = s->closed;
+    o->restocked = s->restocked;
     o->deadline_ms = s->deadline_ms;
     o->changed_ms = s->changed_ms;
     o->seq = 0; /* before the log begins */
@@ -304,8 +310,9 @@ static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s)
     const struct fg_item *i = fg_tables_item(&story->tables, s->item);
 
     return i && i->total == (int64_t)s->total && i->reserved == (int64_t)s->reserved &&
-           i->sold == (int64_t)s->sold && s->available == s->total - s->reserved - s->sold &&
-           i->opens_ms == s->opens_ms && i->closes_ms == s->closes_ms && i->hold_ms == s->hold_ms &&
+           i->sold == (int64_t)s->sold && i->refunded == (int64_t)s->refunded &&
+           (int64_t)s->available == fg_item_available(i) && i->opens_ms == s->opens_ms &&
+           i->closes_ms == s->closes_ms && i->hold_ms == s->hold_ms &&
            i->user_limit == s->user_limit && i->order_max == s->order_max && i->flags == s->flags &&
            i->name_len == strnlen((const char *)s->name, sizeof(s->name)) &&
            memcmp(i->name, s->name, i->name_len) == 0;
@@ -325,7 +332,8 @@ static bool same_order(void *ctx, const struct fg_ledger_order *s)
     const struct fg_order *o = fg_tables_order(&story->tables, s->user, s->order_id);
 
     return o && story->tables.items[o->item].item == s->item && o->quantity == s->quantity &&
-           o->state == state_of(s->state) && o->deadline_ms == s->deadline_ms &&
+           o->state == state_of(s->state) && o->late == s->late && o->closed == s->closed &&
+           o->restocked == s->restocked && o->deadline_ms == s->deadline_ms &&
            o->changed_ms == s->changed_ms;
 }
 

@@ -31,11 +31,6 @@ static const char *where(const struct fg_journal_record *r, char text[192])
 
 /* ---- units ----------------------------------------------------------------------------------- */
 
-static int64_t available(const struct fg_item *i)
-{
-    return i->total - i->reserved - i->sold;
-}
-
 /* To be called before an item's units change: remembers what was free when this commit began. A
  * unit that is released becomes free for others only once that is durable, so it cannot be taken in
  * the same commit. */
@@ -44,14 +39,14 @@ static void touch(const struct fg_story *s, struct fg_item *i)
     if (i->commit == s->commits)
         return;
     i->commit = s->commits;
-    i->free_before = available(i);
+    i->free_before = fg_item_available(i);
 }
 
 /* Units were taken: an order's, or stock that was removed. */
 static void taken(const struct fg_story *s, struct fg_item *i, const struct fg_journal_record *r,
                   int64_t units)
 {
-    int64_t missing = -available(i);
+    int64_t missing = -fg_item_available(i);
 
     i->free_before -= units;
     if (missing > i->short_max)
@@ -59,8 +54,8 @@ static void taken(const struct fg_story *s, struct fg_item *i, const struct fg_j
     if (missing > 0)
         fg_problem(s->problems, FG_PROBLEM_OVERSOLD,
                    "record %" PRIu64 ": item %" PRIu64 ": total %" PRId64 ", reserved %" PRId64
-                   ", sold %" PRId64 ": %" PRId64 " more than there are",
-                   r->seq, r->item, i->total, i->reserved, i->sold, missing);
+                   ", sold %" PRId64 ", refunded %" PRId64 ": %" PRId64 " more than there are",
+                   r->seq, r->item, i->total, i->reserved, i->sold, i->refunded, missing);
     else if (i->free_before < 0)
         fg_problem(s->problems, FG_PROBLEM_REUSED,
                    "record %" PRIu64 ": item %" PRIu64 ": %" PRId64
@@ -135,24 +130,32 @@ static void stock(const struct fg_story *s, const struct fg_journal_record *r)
 
 /* ---- orders ---------------------------------------------------------------------------------- */
 
-static void check_limits(struct fg_story *s, const struct fg_item *i,
-                         const struct fg_journal_record *r, uint32_t units)
+static void check_user_limit(struct fg_story *s, const struct fg_item *i,
+                             const struct fg_journal_record *r, uint32_t units)
 {
     bool loose = r->time_ms <= i->loose_ms;
     uint32_t limit = loose ? wider(i->user_limit, i->loose_limit) : i->user_limit;
-    uint16_t most = loose && i->loose_order_max > i->order_max ? i->loose_order_max : i->order_max;
     char text[192];
 
     if (limit && units > limit)
         fg_problem(s->problems, FG_PROBLEM_USER_LIMIT,
                    "%s: the user now has %u units, the limit is %u", where(r, text), units, limit);
+}
+
+static void check_order_max(struct fg_story *s, const struct fg_item *i,
+                            const struct fg_journal_record *r)
+{
+    bool loose = r->time_ms <= i->loose_ms;
+    uint16_t most = loose && i->loose_order_max > i->order_max ? i->loose_order_max : i->order_max;
+    char text[192];
+
     if (!r->quantity || r->quantity > most)
         fg_problem(s->problems, FG_PROBLEM_ORDER_MAX, "%s: quantity %u, accepted are 1..%u",
                    where(r, text), r->quantity, most);
 }
 
 /* A request that waited for units as its user was denied may still be served: it was judged before.
- */
+ * So may a late payment. */
 static void check_denied(struct fg_story *s, const struct fg_journal_record *r)
 {
     const struct fg_denied *d = fg_denied_find(&s->denied, r->user);
@@ -204,7 +207,8 @@ static void reserved(struct fg_story *s, const struct fg_journal_record *r)
     s->states[FG_STATE_RESERVED]++;
     held = fg_tables_held(&s->tables, r->user, place);
     *held += r->quantity;
-    check_limits(s, i, r, *held);
+    check_user_limit(s, i, r, *held);
+    check_order_max(s, i, r);
     touch(s, i);
     i->reserved += r->quantity;
     taken(s, i, r, r->quantity);
@@ -224,20 +228,91 @@ static bool fields_match(struct fg_story *s, const struct fg_order *o,
     return false;
 }
 
-/* SOLD, CANCELLED and EXPIRED each end a RESERVED order; no other step exists. */
-static void ended(struct fg_story *s, const struct fg_journal_record *r, enum fg_state state)
+static void becomes(struct fg_story *s, struct fg_order *o, const struct fg_journal_record *r,
+                    enum fg_state state)
+{
+    s->states[o->state]--;
+    s->states[state]++;
+    o->state = state;
+    o->changed_ms = r->time_ms;
+    o->seq = r->seq;
+}
+
+/* The order, when it is in the one state that this step may begin with. */
+static struct fg_order *step_from(struct fg_story *s, const struct fg_journal_record *r,
+                                  enum fg_state from, enum fg_state to)
 {
     struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
     unsigned before = o ? o->state : FG_STATE_ABSENT;
+    char text[192];
+
+    if (before == from)
+        return fields_match(s, o, r) ? o : NULL;
+    fg_problem(s->problems, FG_PROBLEM_STEP, "%s: from %s to %s", where(r, text),
+               fg_state_name(before), fg_state_name(to));
+    return NULL;
+}
+
+/* An expired order is paid: it takes units again, and is held to what a new one is held to. */
+static void sold_late(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_EXPIRED, FG_STATE_SOLD);
+    struct fg_item *i;
+    uint32_t *held;
+
+    if (!o)
+        return;
+    check_denied(s, r);
+    i = &s->tables.items[o->item];
+    held = fg_tables_held(&s->tables, r->user, o->item);
+    *held += o->quantity;
+    check_user_limit(s, i, r, *held);
+    touch(s, i);
+    i->sold += o->quantity;
+    taken(s, i, r, o->quantity);
+    o->late = 1;
+    becomes(s, o, r, FG_STATE_SOLD);
+}
+
+/* An expired order is cancelled: no units move. */
+static void closed(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_EXPIRED, FG_STATE_CANCELLED);
+
+    if (!o)
+        return;
+    o->closed = 1;
+    becomes(s, o, r, FG_STATE_CANCELLED);
+}
+
+static void refunded(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_SOLD, FG_STATE_REFUNDED);
     struct fg_item *i;
     char text[192];
 
-    if (before != FG_STATE_RESERVED) {
-        fg_problem(s->problems, FG_PROBLEM_STEP, "%s: from %s to %s", where(r, text),
-                   fg_state_name(before), fg_state_name(state));
+    if (!o)
         return;
-    }
-    if (!fields_match(s, o, r))
+    if (r->arg > 1)
+        fg_problem(s->problems, FG_PROBLEM_LOG, "%s: neither restocked nor not: %" PRIu64,
+                   where(r, text), r->arg);
+    i = &s->tables.items[o->item];
+    touch(s, i);
+    i->sold -= o->quantity;
+    i->refunded += r->arg ? 0 : o->quantity;
+    o->restocked = r->arg != 0;
+    *fg_tables_held(&s->tables, r->user, o->item) -= o->quantity;
+    becomes(s, o, r, FG_STATE_REFUNDED);
+}
+
+/* SOLD, CANCELLED and EXPIRED each end a RESERVED order. */
+static void ended(struct fg_story *s, const struct fg_journal_record *r, enum fg_state state)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_RESERVED, state);
+    struct fg_item *i;
+    char text[192];
+
+    if (!o)
         return;
     if (state == FG_STATE_EXPIRED && r->time_ms < o->deadline_ms)
         fg_problem(s->problems, FG_PROBLEM_EARLY_EXPIRY,
@@ -250,11 +325,7 @@ static void ended(struct fg_story *s, const struct fg_journal_record *r, enum fg
         i->sold += o->quantity;
     else
         *fg_tables_held(&s->tables, r->user, o->item) -= o->quantity;
-    s->states[FG_STATE_RESERVED]--;
-    s->states[state]++;
-    o->state = state;
-    o->changed_ms = r->time_ms;
-    o->seq = r->seq;
+    becomes(s, o, r, state);
 }
 
 /* The hold of a RESERVED order is made longer. */
@@ -304,6 +375,15 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
     case FG_REC_EXTENDED:
         extended(s, r);
         break;
+    case FG_REC_SOLD_LATE:
+        sold_late(s, r);
+        break;
+    case FG_REC_CLOSED:
+        closed(s, r);
+        break;
+    case FG_REC_REFUNDED:
+        refunded(s, r);
+        break;
     case FG_REC_USER:
         user(s, r);
         break;
@@ -342,18 +422,20 @@ void fg_story_conservation(const struct fg_story *s)
     if (!units)
         fg_out_of_memory();
     for (uint32_t k = 0; k < t->order_count; k++)
-        units[t->orders[k].item][t->orders[k].state] += t->orders[k].quantity;
+        if (!t->orders[k].restocked)
+            units[t->orders[k].item][t->orders[k].state] += t->orders[k].quantity;
     for (uint32_t k = 0; k < t->item_count; k++) {
         const struct fg_item *i = &t->items[k];
 
         if (i->reserved != units[k][FG_STATE_RESERVED] || i->sold != units[k][FG_STATE_SOLD] ||
-            i->total < 0 || available(i) < 0)
+            i->refunded != units[k][FG_STATE_REFUNDED] || i->total < 0 || fg_item_available(i) < 0)
             fg_problem(s->problems, FG_PROBLEM_CONSERVATION,
                        "item %" PRIu64 ": total %" PRId64 ", available %" PRId64
                        ", reserved %" PRId64 " (its orders: %" PRId64 "), sold %" PRId64
-                       " (its orders: %" PRId64 ")",
-                       i->item, i->total, available(i), i->reserved, units[k][FG_STATE_RESERVED],
-                       i->sold, units[k][FG_STATE_SOLD]);
+                       " (its orders: %" PRId64 "), refunded %" PRId64 " (its orders: %" PRId64 ")",
+                       i->item, i->total, fg_item_available(i), i->reserved,
+                       units[k][FG_STATE_RESERVED], i->sold, units[k][FG_STATE_SOLD], i->refunded,
+                       units[k][FG_STATE_REFUNDED]);
     }
     free(units);
 }

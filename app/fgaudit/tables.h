@@ -13,7 +13,8 @@
     X(RESERVED, "reserved")                                                                        \
     X(SOLD, "sold")                                                                                \
     X(CANCELLED, "cancelled")                                                                      \
-    X(EXPIRED, "expired")
+    X(EXPIRED, "expired")                                                                          \
+    X(REFUNDED, "refunded")
 
 enum fg_state {
     FG_STATE_ABSENT,
@@ -26,7 +27,7 @@ const char *fg_state_name(unsigned state);
 
 struct fg_item {
     uint64_t item;
-    int64_t total, reserved, sold; /* signed: a wrong log must not wrap */
+    int64_t total, reserved, sold, refunded; /* signed: a wrong log must not wrap */
     int64_t short_max;   /* most units that were ever missing: sold and reserved above total */
     uint64_t commit;     /* the commit that `free_before` belongs to */
     int64_t free_before; /* free when that commit began, less what was taken since */
@@ -43,6 +44,11 @@ struct fg_item {
     uint8_t name[FG_ITEM_NAME_MAX];
 };
 
+static inline int64_t fg_item_available(const struct fg_item *i)
+{
+    return i->total - i->reserved - i->sold - i->refunded;
+}
+
 struct fg_order {
     uint8_t id[16];
     uint64_t user;
@@ -55,7 +61,10 @@ struct fg_order {
     uint8_t named : 1;    /* a client file names it */
     uint8_t in_redis : 1; /* seen there */
     uint8_t in_postgres : 1;
-    uint8_t pad;
+    uint8_t late : 1;   /* paid after its hold had ended */
+    uint8_t closed : 1; /* cancelled after its hold had ended */
+    uint8_t restocked : 1;
+    uint8_t pad : 5;
 };
 _Static_assert(sizeof(struct fg_order) == 56, "ten million of them are kept");
 

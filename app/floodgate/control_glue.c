@@ -30,6 +30,13 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
     case FG_STOCK_OUTCOME_UNKNOWN_ITEM:
         fg_fail(err, "no such item");
         return FG_CONTROL_NOT_FOUND;
+    case FG_STOCK_OUTCOME_UNKNOWN_ORDER:
+        fg_fail(err, "no such order of this user");
+        return FG_CONTROL_NOT_FOUND;
+    case FG_STOCK_OUTCOME_NOT_SOLD:
+        fg_fail(err, "the order is %s, not sold; nothing was changed",
+                answer->state ? fg_ledger_order_state_name(answer->state) : "being decided");
+        return FG_CONTROL_CONFLICT;
     case FG_STOCK_OUTCOME_FULL:
         fg_fail(err, "no room for more; nothing was changed");
         return FG_CONTROL_CONFLICT;
@@ -211,6 +218,21 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
     return result;
 }
 
+static enum fg_control_result order_refund(void *ctx, uint64_t user, const uint8_t order_id[16],
+                                           bool restock, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_stock_command command = {
+        .type = FG_STOCK_ORDER_REFUND, .user = user, .restock = restock};
+    enum fg_control_result result;
+
+    memcpy(command.order_id, order_id, sizeof(command.order_id));
+    result = ask_owner(d, user, &command, err);
+    if (result == FG_CONTROL_DONE)
+        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS);
+    return result;
+}
+
 static int compare_users(const void *a, const void *b)
 {
     const struct fg_stock_user *x = a, *y = b;
@@ -332,6 +354,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,
+                                      .order_refund = order_refund,
                                       .user_worst = user_worst,
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,

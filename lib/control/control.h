@@ -63,6 +63,10 @@ struct fg_control_daemon {
     /** Denies a user new reservations, or allows them again; idempotent. Durable and in force on
      * return. */
     enum fg_control_result (*user_set)(void *ctx, uint64_t user, bool deny, struct fg_error *err);
+    /** Undoes a sale, and puts its units back on sale if told to; idempotent. Durable on return.
+     * CONFLICT: the order is not sold. */
+    enum fg_control_result (*order_refund)(void *ctx, uint64_t user, const uint8_t order_id[16],
+                                           bool restock, struct fg_error *err);
     /** As fg_stock_worst_users, over all workers. */
     unsigned (*user_worst)(void *ctx, struct fg_stock_user *users, unsigned max);
     /** The materialised log, locked until ledger_unlock. May lag the workers by a moment. */

@@ -31,18 +31,20 @@ json_t *fg_control_time_json(uint64_t ms)
 json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 {
     return json_pack(
-        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:{s:I, s:I, "
-        "s:I, s:I}}",
+        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, "
+        "s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
         "item", fg_json_id(item->item), "name", fg_json_text(item->name), "state",
         fg_control_item_state(item, now_ms), "total", (json_int_t)item->total, "available",
         (json_int_t)item->available, "reserved", (json_int_t)item->reserved, "sold",
-        (json_int_t)item->sold, "user_limit", (json_int_t)item->user_limit, "order_max",
-        (int)item->order_max, "hold_ms", (json_int_t)item->hold_ms, "opens_ms",
-        (json_int_t)item->opens_ms, "closes_ms", (json_int_t)item->closes_ms, "opens",
-        fg_control_time_json(item->opens_ms), "closes", fg_control_time_json(item->closes_ms),
-        "paused", (item->flags & FG_ITEM_PAUSED) != 0, "orders", "reserved",
-        (json_int_t)item->orders_reserved, "sold", (json_int_t)item->orders_sold, "cancelled",
-        (json_int_t)item->orders_cancelled, "expired", (json_int_t)item->orders_expired);
+        (json_int_t)item->sold, "refunded", (json_int_t)item->refunded, "user_limit",
+        (json_int_t)item->user_limit, "order_max", (int)item->order_max, "hold_ms",
+        (json_int_t)item->hold_ms, "opens_ms", (json_int_t)item->opens_ms, "closes_ms",
+        (json_int_t)item->closes_ms, "opens", fg_control_time_json(item->opens_ms), "closes",
+        fg_control_time_json(item->closes_ms), "paused", (item->flags & FG_ITEM_PAUSED) != 0,
+        "orders", "reserved", (json_int_t)item->orders_reserved, "sold",
+        (json_int_t)item->orders_sold, "cancelled", (json_int_t)item->orders_cancelled, "expired",
+        (json_int_t)item->orders_expired, "refunded", (json_int_t)item->orders_refunded, "late",
+        (json_int_t)item->orders_late);
 }
 
 bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_item *copy)

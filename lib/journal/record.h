@@ -26,7 +26,11 @@
     X(ITEM_NAME, 7, "item-name")                                                                   \
     X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                 \
     X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */  \
-    X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */
+    X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */             \
+    X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */     \
+    X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */  \
+    X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */
+#define FG_REC_LAST FG_REC_REFUNDED
 
 enum fg_journal_record_type {
 #define X(name, number, text) FG_REC_##name = number,
@@ -43,8 +47,7 @@ struct fg_journal_record {
     uint32_t crc;      /**< CRC32C of the other 60 bytes; given by the journal */
     uint64_t item;
     union {
-        struct { /* RESERVED, SOLD, CANCELLED, EXPIRED, EXTENDED; USER: user and arg; BATCH and
-                    STOCK: arg */
+        struct { /* of an order; USER: user and arg; BATCH and STOCK: arg */
             uint8_t order_id[16];
             uint64_t user;
             uint64_t arg;

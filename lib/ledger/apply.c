@@ -6,14 +6,30 @@
 
 #include "ledger/table.h"
 
-/* [state of the order][record type]: the state that follows; NONE = not a legal step. */
-static const uint8_t order_step[FG_ORDER_EXPIRED + 1][FG_REC_USER + 1] = {
-    [FG_ORDER_NONE] = {[FG_REC_RESERVED] = FG_ORDER_RESERVED},
-    [FG_ORDER_RESERVED] = {[FG_REC_SOLD] = FG_ORDER_SOLD,
-                           [FG_REC_CANCELLED] = FG_ORDER_CANCELLED,
-                           [FG_REC_EXPIRED] = FG_ORDER_EXPIRED,
-                           [FG_REC_EXTENDED] = FG_ORDER_RESERVED},
+#define STEP(before, after, ...)                                                                   \
+    {                                                                                              \
+        .from = FG_ORDER_##before, .to = FG_ORDER_##after, __VA_ARGS__                             \
+    }
+
+/* By type of record. */
+static const struct fg_ledger_step steps[FG_REC_LAST + 1] = {
+    [FG_REC_RESERVED] = STEP(NONE, RESERVED, .available = -1, .reserved = 1),
+    [FG_REC_SOLD] = STEP(RESERVED, SOLD, .reserved = -1, .sold = 1),
+    [FG_REC_CANCELLED] = STEP(RESERVED, CANCELLED, .reserved = -1, .available = 1),
+    [FG_REC_EXPIRED] = STEP(RESERVED, EXPIRED, .reserved = -1, .available = 1),
+    [FG_REC_EXTENDED] = STEP(RESERVED, RESERVED, .available = 0),
+    [FG_REC_SOLD_LATE] = STEP(EXPIRED, SOLD, .available = -1, .sold = 1, .late = true),
+    [FG_REC_CLOSED] = STEP(EXPIRED, CANCELLED, .available = 0),
+    [FG_REC_REFUNDED] = STEP(SOLD, REFUNDED, .sold = -1, .refunded = 1),
 };
+static const struct fg_ledger_step restock = STEP(SOLD, REFUNDED, .sold = -1, .available = 1);
+
+const struct fg_ledger_step *fg_ledger_step(const struct fg_journal_record *r)
+{
+    if (r->type > FG_REC_LAST || steps[r->type].to == FG_ORDER_NONE)
+        return NULL;
+    return r->type == FG_REC_REFUNDED && r->arg ? &restock : &steps[r->type];
+}
 
 __attribute__((format(printf, 3, 4), cold)) static bool
 refuse(const struct fg_journal_record *r, struct fg_error *err, const char *fmt, ...)
@@ -50,56 +66,78 @@ static bool refuse_state(const struct fg_journal_record *r, struct fg_error *err
 
 static void check_units(const struct fg_ledger_item *item)
 {
-    FG_ASSERT(item->total == item->available + item->reserved + item->sold);
+    FG_ASSERT(item->total == item->available + item->reserved + item->sold + item->refunded);
     FG_ASSERT(item->total <= FG_UNITS_MAX);
 }
 
+/* The units of an order move, and it is counted by its new state. */
+static void move(struct fg_ledger_item *item, const struct fg_ledger_step *step, uint64_t units)
+{
+    item->available += units * (uint64_t)(int64_t)step->available;
+    item->reserved += units * (uint64_t)(int64_t)step->reserved;
+    item->sold += units * (uint64_t)(int64_t)step->sold;
+    item->refunded += units * (uint64_t)(int64_t)step->refunded;
+    item->orders_reserved += step->from == FG_ORDER_NONE;
+    item->orders_sold += step->to == FG_ORDER_SOLD;
+    item->orders_cancelled += step->to == FG_ORDER_CANCELLED;
+    item->orders_expired += step->to == FG_ORDER_EXPIRED;
+    item->orders_refunded += step->to == FG_ORDER_REFUNDED;
+    item->orders_late += step->late;
+}
+
+static bool refuse_units(const struct fg_journal_record *r, const struct fg_ledger_item *item,
+                         struct fg_error *err)
+{
+    return refuse(r, err, "%u units %s, %" PRIu64 " available", r->quantity,
+                  fg_journal_record_name(r->type), item->available);
+}
+
 static bool apply_reserved(struct fg_ledger *l, const struct fg_journal_record *r,
-                           struct fg_ledger_item *item, struct fg_error *err)
+                           const struct fg_ledger_step *step, struct fg_ledger_item *item,
+                           struct fg_error *err)
 {
     struct fg_ledger_order *order;
 
     if (r->quantity == 0)
         return refuse_order(r, err, "has no units");
     if (r->quantity > item->available)
-        return refuse(r, err, "%u units reserved, %" PRIu64 " available", r->quantity,
-                      item->available);
+        return refuse_units(r, item, err);
     order = fg_ledger_table_add_order(l, r->user, r->order_id);
     if (!order)
         return refuse(r, err, "out of memory after %" PRIu64 " orders", l->orders.count);
     order->item = r->item;
     order->quantity = r->quantity;
     order->deadline_ms = r->arg;
-    item->available -= r->quantity;
-    item->reserved += r->quantity;
-    item->orders_reserved++;
+    move(item, step, r->quantity);
     order->state = FG_ORDER_RESERVED;
     order->changed_ms = r->time_ms;
     return true;
 }
 
-static bool apply_change(const struct fg_journal_record *r, struct fg_ledger_item *item,
-                         struct fg_ledger_order *order, unsigned state, struct fg_error *err)
+static bool apply_change(const struct fg_journal_record *r, const struct fg_ledger_step *step,
+                         struct fg_ledger_item *item, struct fg_ledger_order *order,
+                         struct fg_error *err)
 {
     if (order->item != r->item)
         return refuse(r, err, "the order was for item %" PRIu64, order->item);
     if (order->quantity != r->quantity)
         return refuse(r, err, "%u units, the order was for %u", r->quantity, order->quantity);
+    if (step->available < 0 && r->quantity > item->available)
+        return refuse_units(r, item, err);
+    if (r->type == FG_REC_REFUNDED && r->arg > 1)
+        return refuse_order(r, err, "is refunded, and its units neither go back on sale nor not");
     order->changed_ms = r->time_ms;
-    if (state == FG_ORDER_RESERVED) { /* extended */
+    if (r->type == FG_REC_EXTENDED) {
         order->deadline_ms = r->arg;
         return true;
     }
-    FG_ASSERT(item->reserved >= order->quantity);
-    item->reserved -= order->quantity;
-    if (state == FG_ORDER_SOLD)
-        item->sold += order->quantity;
-    else
-        item->available += order->quantity;
-    item->orders_sold += state == FG_ORDER_SOLD;
-    item->orders_cancelled += state == FG_ORDER_CANCELLED;
-    item->orders_expired += state == FG_ORDER_EXPIRED;
-    order->state = state & 0xff;
+    FG_ASSERT(step->reserved >= 0 || item->reserved >= order->quantity);
+    FG_ASSERT(step->sold >= 0 || item->sold >= order->quantity);
+    move(item, step, order->quantity);
+    order->state = step->to;
+    order->late |= step->late;
+    order->closed |= r->type == FG_REC_CLOSED;
+    order->restocked |= r->type == FG_REC_REFUNDED && r->arg;
     return true;
 }
 
@@ -107,18 +145,18 @@ static bool apply_order(struct fg_ledger *l, const struct fg_journal_record *r,
                         struct fg_error *err)
 {
     struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+    const struct fg_ledger_step *step = fg_ledger_step(r);
     struct fg_ledger_order *order;
-    unsigned state, next;
+    unsigned state;
     bool ok;
 
     if (!item)
         return refuse(r, err, "the item is unknown");
     order = fg_ledger_table_order(l, r->user, r->order_id);
     state = order ? order->state : FG_ORDER_NONE;
-    next = order_step[state][r->type];
-    if (next == FG_ORDER_NONE)
+    if (step->from != state)
         return refuse_state(r, err, state);
-    ok = order ? apply_change(r, item, order, next, err) : apply_reserved(l, r, item, err);
+    ok = order ? apply_change(r, step, item, order, err) : apply_reserved(l, r, step, item, err);
     check_units(item);
     return ok;
 }
@@ -208,6 +246,9 @@ static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, s
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
     case FG_REC_EXTENDED:
+    case FG_REC_SOLD_LATE:
+    case FG_REC_CLOSED:
+    case FG_REC_REFUNDED:
         return apply_order(l, r, err);
     case FG_REC_ITEM_SET:
         return apply_item_set(l, r, err);

@@ -9,27 +9,42 @@
 
 #include "journal/record.h"
 
-/* name, number, text; terminal states have no way out */
+/* name, number, text */
 #define FG_ORDER_STATE_LIST(X)                                                                     \
     X(RESERVED, 1, "reserved")                                                                     \
     X(SOLD, 2, "sold")                                                                             \
     X(CANCELLED, 3, "cancelled")                                                                   \
-    X(EXPIRED, 4, "expired")
+    X(EXPIRED, 4, "expired")                                                                       \
+    X(REFUNDED, 5, "refunded")
 
 enum fg_ledger_order_state {
     FG_ORDER_NONE = 0,
 #define X(name, number, text) FG_ORDER_##name = number,
     FG_ORDER_STATE_LIST(X)
 #undef X
+        FG_ORDER_STATES
 };
 const char *fg_ledger_order_state_name(unsigned state);
+
+/** What a record about an order means: the state before and after it, and where the order's units
+ * go: each count changes by +1, 0 or -1 times the units of the order. */
+struct fg_ledger_step {
+    uint8_t from, to; /**< enum fg_ledger_order_state */
+    int8_t available, reserved, sold, refunded;
+    bool late; /**< the order is marked as paid late */
+};
+
+/** NULL when the record is not about an order. */
+const struct fg_ledger_step *fg_ledger_step(const struct fg_journal_record *record);
 
 struct fg_ledger_item {
     uint64_t item;
     uint64_t opens_ms, closes_ms;
-    uint64_t total, available, reserved, sold; /**< units; total = available + reserved + sold */
-    uint64_t orders_reserved, orders_sold, orders_cancelled,
-        orders_expired; /**< how often each was recorded */
+    /** units; total = available + reserved + sold + refunded. Refunded: and not put back on sale */
+    uint64_t total, available, reserved, sold, refunded;
+    /** how often each was recorded; late: of those sold, paid after the hold had ended */
+    uint64_t orders_reserved, orders_sold, orders_cancelled, orders_expired, orders_refunded,
+        orders_late;
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
     uint32_t index; /**< order of definition, from 0: the same in every replay */
@@ -41,9 +56,12 @@ struct fg_ledger_order {
     uint64_t user;
     uint64_t item;
     uint64_t deadline_ms;
-    uint64_t changed_ms; /**< time of its last record */
-    uint32_t state : 8;  /**< enum fg_ledger_order_state */
-    uint32_t reserved : 24;
+    uint64_t changed_ms;    /**< time of its last record */
+    uint32_t state : 8;     /**< enum fg_ledger_order_state */
+    uint32_t late : 1;      /**< it was paid after its hold had ended */
+    uint32_t closed : 1;    /**< it was cancelled after its hold had ended */
+    uint32_t restocked : 1; /**< it was refunded, and its units went back on sale */
+    uint32_t reserved : 21;
     uint16_t quantity;
     uint16_t reserved2;
 };

@@ -10,7 +10,7 @@
 
 static bool is_order(const struct fg_journal_record *r)
 {
-    return r->type >= FG_REC_RESERVED && r->type <= FG_REC_EXPIRED;
+    return fg_ledger_step(r) != NULL;
 }
 
 /* gcc drops calls of functions that only prefetch, unless they are inlined at once */

@@ -11,7 +11,7 @@
 #include "ledger/ledger.h"
 
 #define FG_SNAPSHOT_MAGIC       0x31534e5044474646ull /* "FFGDPNS1" */
-#define FG_SNAPSHOT_VERSION     1
+#define FG_SNAPSHOT_VERSION     2
 #define FG_SNAPSHOT_BLOCK_BYTES (1u << 20) /**< most bytes of entries in a block */
 
 struct fg_ledger_snapshot_header {
@@ -43,14 +43,15 @@ _Static_assert(sizeof(struct fg_ledger_snapshot_block) == 16, "snapshot block la
 struct fg_ledger_snapshot_item {
     uint64_t item;
     uint64_t opens_ms, closes_ms;
-    uint64_t total, available, reserved, sold;
-    uint64_t orders_reserved, orders_sold, orders_cancelled, orders_expired;
+    uint64_t total, available, reserved, sold, refunded;
+    uint64_t orders_reserved, orders_sold, orders_cancelled, orders_expired, orders_refunded,
+        orders_late;
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
     uint32_t index; /**< order of definition, from 0 */
     uint8_t name[FG_ITEM_NAME_MAX];
 };
-_Static_assert(sizeof(struct fg_ledger_snapshot_item) == 136, "snapshot item layout");
+_Static_assert(sizeof(struct fg_ledger_snapshot_item) == 160, "snapshot item layout");
 
 /* an order lies there as the ledger has it */
 _Static_assert(sizeof(struct fg_ledger_order) == 56, "snapshot order layout");

@@ -16,8 +16,8 @@
 
 /* What the orders of an item add up to, counted anew. */
 struct sums {
-    uint64_t reserved, sold;
-    uint64_t orders, states[FG_ORDER_EXPIRED + 1];
+    uint64_t reserved, sold, refunded;
+    uint64_t orders, states[FG_ORDER_STATES], late, closed;
 };
 
 static bool load_items(struct fg_ledger *l, struct fg_snapshot_reader *r, struct fg_error *err)
@@ -66,6 +66,9 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
     s->states[o->state]++;
     s->reserved += o->state == FG_ORDER_RESERVED ? o->quantity : 0;
     s->sold += o->state == FG_ORDER_SOLD ? o->quantity : 0;
+    s->refunded += o->state == FG_ORDER_REFUNDED && !o->restocked ? o->quantity : 0;
+    s->late += o->late;
+    s->closed += o->closed;
     return true;
 }
 
@@ -96,6 +99,18 @@ static bool load_orders(struct fg_ledger *l, struct fg_snapshot_reader *r, uint6
     return ok && n == 0;
 }
 
+/* A counter says how often a state was reached; some orders have left it since. */
+static bool counts_match(const struct fg_ledger_item *item, const struct sums *s)
+{
+    const uint64_t *now = s->states;
+
+    return item->orders_reserved == s->orders &&
+           item->orders_sold == now[FG_ORDER_SOLD] + now[FG_ORDER_REFUNDED] &&
+           item->orders_cancelled == now[FG_ORDER_CANCELLED] &&
+           item->orders_expired == now[FG_ORDER_EXPIRED] + s->late + s->closed &&
+           item->orders_refunded == now[FG_ORDER_REFUNDED] && item->orders_late == s->late;
+}
+
 static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struct fg_error *err)
 {
     for (uint32_t i = 0; i < l->items.count; i++) {
@@ -103,9 +118,7 @@ static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struc
         const struct sums *s = &sums[i];
 
         if (item->reserved != s->reserved || item->sold != s->sold ||
-            item->orders_reserved != s->orders || item->orders_sold != s->states[FG_ORDER_SOLD] ||
-            item->orders_cancelled != s->states[FG_ORDER_CANCELLED] ||
-            item->orders_expired != s->states[FG_ORDER_EXPIRED])
+            item->refunded != s->refunded || !counts_match(item, s))
             return fg_fail(err, "item %" PRIu64 " is not what its orders add up to", item->item);
     }
     return true;

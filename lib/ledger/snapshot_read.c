@@ -290,7 +290,8 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
 static bool item_sane(const struct fg_ledger_item *i)
 {
     return i->total <= FG_UNITS_MAX && i->available <= i->total && i->reserved <= i->total &&
-           i->sold <= i->total && i->total == i->available + i->reserved + i->sold;
+           i->sold <= i->total && i->refunded <= i->total &&
+           i->total == i->available + i->reserved + i->sold + i->refunded;
 }
 
 ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_item *items,
@@ -310,10 +311,13 @@ ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_
                                            .available = s.available,
                                            .reserved = s.reserved,
                                            .sold = s.sold,
+                                           .refunded = s.refunded,
                                            .orders_reserved = s.orders_reserved,
                                            .orders_sold = s.orders_sold,
                                            .orders_cancelled = s.orders_cancelled,
                                            .orders_expired = s.orders_expired,
+                                           .orders_refunded = s.orders_refunded,
+                                           .orders_late = s.orders_late,
                                            .hold_ms = s.hold_ms,
                                            .user_limit = s.user_limit,
                                            .order_max = s.order_max,
@@ -341,8 +345,11 @@ ssize_t fg_ledger_snapshot_denied(struct fg_snapshot_reader *r, uint64_t *users,
 
 static bool order_sane(const struct fg_ledger_order *o)
 {
-    return o->state >= FG_ORDER_RESERVED && o->state <= FG_ORDER_EXPIRED && o->quantity > 0 &&
-           o->reserved == 0 && o->reserved2 == 0;
+    return o->state >= FG_ORDER_RESERVED && o->state < FG_ORDER_STATES && o->quantity > 0 &&
+           (!o->late || o->state == FG_ORDER_SOLD || o->state == FG_ORDER_REFUNDED) &&
+           (!o->closed || o->state == FG_ORDER_CANCELLED) &&
+           (!o->restocked || o->state == FG_ORDER_REFUNDED) && o->reserved == 0 &&
+           o->reserved2 == 0;
 }
 
 ssize_t fg_ledger_snapshot_orders(struct fg_snapshot_reader *r, struct fg_ledger_order *orders,

@@ -61,7 +61,8 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     X(total)                                                                                       \
     X(available)                                                                                   \
     X(reserved)                                                                                    \
-    X(sold)
+    X(sold)                                                                                        \
+    X(refunded)
 
 #define FG_REDIS_SETTINGS_LIST(X)                                                                  \
     X(opens_ms)                                                                                    \
@@ -82,5 +83,7 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     X(deadline_ms)                                                                                 \
     X(changed_ms)                                                                                  \
     X(seq)
+
+#define FG_ORDER_FIELD_LATE "late" /**< 1: it was paid after its hold had ended; else absent */
 
 #endif

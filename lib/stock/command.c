@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
 #include "stock/bank.h"
-#include "stock/outbox.h"
+#include "stock/order.h"
 #include "stock/tables.h"
 #include "stock/users.h"
 
@@ -57,6 +57,29 @@ static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
     fg_stock_defer_user(s, c->user, c->ticket);
 }
 
+/* A repeat is done as well, once the first is durable. */
+static void order_refund(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    uint32_t at = order_find(s, order_hash(s, c->user, c->order_id), c->user, c->order_id);
+    struct order *o = at == NIL ? NULL : &s->orders[at];
+    struct fg_stock_answer a = {.token = c->ticket, .kind = FG_STOCK_OPERATOR, .user = c->user};
+
+    a.outcome = FG_STOCK_OUTCOME_DONE;
+    if (o && o->state == FG_ORDER_SOLD) { /* the answer takes the place of the refund's own */
+        fg_stock_refund(s, now_ms, o, c->restock, (struct asker){FG_NO_TOKEN, 0});
+        s->deferred.slots[(s->deferred.tail - 1) & s->deferred.mask].answer = a;
+        return;
+    }
+    if (o && o->state == FG_ORDER_REFUNDED) {
+        defer(s, o->seq)->answer = a;
+        return;
+    }
+    a.outcome = o ? FG_STOCK_OUTCOME_NOT_SOLD : FG_STOCK_OUTCOME_UNKNOWN_ORDER;
+    if (o)
+        a.state = o->state < FG_ORDER_STATES ? o->state : FG_ORDER_NONE;
+    fg_stock_push_ready(s, &a);
+}
+
 static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
     struct bank *b = &s->banks[c->index];
@@ -74,7 +97,7 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 
 static bool is_about_user(const struct fg_stock_command *c)
 {
-    return c->type == FG_STOCK_USER_SET;
+    return c->type == FG_STOCK_USER_SET || c->type == FG_STOCK_ORDER_REFUND;
 }
 
 /* DONE when the command may be tried. */
@@ -132,6 +155,9 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         break;
     case FG_STOCK_USER_SET:
         user_set(s, now_ms, c);
+        break;
+    case FG_STOCK_ORDER_REFUND:
+        order_refund(s, now_ms, c);
         break;
     case FG_STOCK_STOCK_REMOVE:
         FG_ASSERT(fg_stock_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));

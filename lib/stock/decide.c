@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What becomes of a request: the table of an order's life, and the judgement of a new reservation.
- */
+/* What becomes of a request: the table of an order's life, the judgement of a new reservation, and
+ * of a late payment. */
 #include "stock/order.h"
 #include "stock/tables.h"
 #include "stock/users.h"
@@ -17,9 +17,11 @@ enum action {
     SELL,
     CANCEL,
     EXTEND,
-    WAITS, /* a repeated reservation of one that waits for units: CONFLICT when its fields differ,
-              else silence */
-    LATER, /* not an order yet: BUSY */
+    REFUND,
+    CLOSE, /* an expired order: it cannot be paid any more */
+    PAY,   /* an expired order: sold after all, if units can be had */
+    WAITS, /* a repeat of what waits for units: CONFLICT when its fields differ, else silence */
+    LATER, /* not decided yet: BUSY */
 };
 
 static const uint8_t table[ORDER_STATES][FG_OP_ORDERS + 1] = {
@@ -40,7 +42,7 @@ static const uint8_t table[ORDER_STATES][FG_OP_ORDERS + 1] = {
                        [FG_OP_CANCEL] = STATE,
                        [FG_OP_QUERY] = STATE,
                        [FG_OP_EXTEND] = STATE,
-                       [FG_OP_REFUND] = STATE},
+                       [FG_OP_REFUND] = REFUND},
     [FG_ORDER_CANCELLED] = {[FG_OP_RESERVE] = AGAIN,
                             [FG_OP_CONFIRM] = STATE,
                             [FG_OP_CANCEL] = STATE,
@@ -48,11 +50,23 @@ static const uint8_t table[ORDER_STATES][FG_OP_ORDERS + 1] = {
                             [FG_OP_EXTEND] = STATE,
                             [FG_OP_REFUND] = STATE},
     [FG_ORDER_EXPIRED] = {[FG_OP_RESERVE] = AGAIN,
-                          [FG_OP_CONFIRM] = STATE,
-                          [FG_OP_CANCEL] = STATE,
+                          [FG_OP_CONFIRM] = PAY,
+                          [FG_OP_CANCEL] = CLOSE,
                           [FG_OP_QUERY] = STATE,
                           [FG_OP_EXTEND] = STATE,
                           [FG_OP_REFUND] = STATE},
+    [FG_ORDER_REFUNDED] = {[FG_OP_RESERVE] = AGAIN,
+                           [FG_OP_CONFIRM] = STATE,
+                           [FG_OP_CANCEL] = STATE,
+                           [FG_OP_QUERY] = STATE,
+                           [FG_OP_EXTEND] = STATE,
+                           [FG_OP_REFUND] = STATE},
+    [ORDER_PAYING] = {[FG_OP_RESERVE] = LATER,
+                      [FG_OP_CONFIRM] = WAITS,
+                      [FG_OP_CANCEL] = LATER,
+                      [FG_OP_QUERY] = LATER,
+                      [FG_OP_EXTEND] = LATER,
+                      [FG_OP_REFUND] = LATER},
     [ORDER_PENDING] = {[FG_OP_RESERVE] = WAITS,
                        [FG_OP_CONFIRM] = LATER,
                        [FG_OP_CANCEL] = LATER,
@@ -76,7 +90,7 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     a->flags = 0;
     a->quantity = 0;
     a->left = left;
-    a->retry_ms = retry_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)retry_ms;
+    a->retry_ms = retry_ms > RETRY_MS_MAX ? RETRY_MS_MAX : (uint32_t)retry_ms;
     a->deadline_ms = 0;
     a->item = r->item;
     memcpy(a->order_id, r->order_id, 16);
@@ -86,7 +100,7 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
 }
 
 /* Answers with the state of an order: at once when that is durable, else when it is. */
-static enum fg_stock_result answer_state(struct fg_stock *s, const struct order *o,
+static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, const struct order *o,
                                          const struct fg_stock_request *r, uint32_t token,
                                          struct fg_stock_answer *a)
 {
@@ -94,6 +108,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, const struct order 
 
     if (o->seq <= s->durable) {
         answer_order(s, o, a);
+        a->retry_ms = o->state == FG_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
         return FG_STOCK_ANSWERED;
     }
     if (s->deferred.tail - s->deferred.head >= s->deferred.max)
@@ -211,6 +226,17 @@ static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_st
     return true;
 }
 
+static uint32_t units_of(const struct usage *usage)
+{
+    return usage ? usage->units : 0;
+}
+
+/* Units that the user may still have; the operator may have lowered the limit since. */
+static uint32_t limit_left(const struct item *item, const struct usage *usage)
+{
+    return item->user_limit > units_of(usage) ? item->user_limit - units_of(usage) : 0;
+}
+
 /* Units may be had: does the user get them? */
 APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                                         const struct fg_stock_request *r, uint32_t token,
@@ -223,9 +249,9 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
 
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
-    if (item->user_limit && (usage ? usage->units : 0) + r->quantity > item->user_limit) {
+    if (item->user_limit && units_of(usage) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
-        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, item_left(s, item), 0);
+        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, limit_left(item, usage), 0);
     }
     if (!may_decide(s))
         return not_now(s, r, a);
@@ -305,6 +331,46 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
     return FG_STOCK_ANSWERED;
 }
 
+/* ---- a late payment */
+
+/* The user's units are taken already. */
+static enum fg_stock_result pay_now(struct fg_stock *s, uint64_t now_ms, uint32_t at,
+                                    const struct fg_stock_request *r, uint32_t token,
+                                    struct fg_stock_answer *a)
+{
+    struct order *o = &s->orders[at];
+
+    if (accept_or_park(s, now_ms, o->item, at, asker_of(r, token)))
+        return FG_STOCK_DEFERRED;
+    fg_stock_usage_sub(s, o->usage, o->quantity);
+    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+}
+
+/* The order takes units as a new one would, whether or not the item is open. */
+static enum fg_stock_result pay(struct fg_stock *s, uint64_t now_ms, uint32_t at,
+                                const struct fg_stock_request *r, uint32_t token,
+                                struct fg_stock_answer *a)
+{
+    struct order *o = &s->orders[at];
+    struct item *item = item_at(s, o->item);
+    uint32_t home = usage_home(s, usage_hash(s, o->user, o->item)), place;
+    struct usage *usage = usage_find(s, home, o->user, o->item);
+    bool none_left = item->sold_out && item->free == 0;
+    bool limited = item->user_limit && units_of(usage) + o->quantity > item->user_limit;
+
+    if (none_left || limited || fg_stock_user_is_denied(s, o->user))
+        return answer_state(s, now_ms, o, r, token, a);
+    if (!may_decide(s))
+        return not_now(s, r, a);
+    place = usage_add(s, usage, home, o->user, o->item, o->quantity);
+    if (place == NIL) {
+        COUNT(s, full, 1);
+        return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
+    }
+    o->usage = place;
+    return pay_now(s, now_ms, at, r, token, a);
+}
+
 /* ---- an order that is known */
 
 static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct order *o,
@@ -315,13 +381,17 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
         r->until_ms < now_ms + FG_HOLD_MS_MAX ? r->until_ms : now_ms + FG_HOLD_MS_MAX;
 
     if (action == EXTEND && until_ms <= o->deadline_ms)
-        return answer_state(s, o, r, token, a); /* a replay, or nothing gained */
+        return answer_state(s, now_ms, o, r, token, a); /* a replay, or nothing gained */
     if (!may_decide(s))
         return not_now(s, r, a);
     if (action == SELL) {
         fg_stock_sell(s, now_ms, o, asker_of(r, token));
     } else if (action == EXTEND) {
         fg_stock_extend(s, now_ms, o, until_ms, asker_of(r, token));
+    } else if (action == REFUND) {
+        fg_stock_refund(s, now_ms, o, r->flags & FG_PACKET_RESTOCK, asker_of(r, token));
+    } else if (action == CLOSE) {
+        fg_stock_close(s, now_ms, o, asker_of(r, token));
     } else {
         fg_stock_cancel(s, now_ms, o, asker_of(r, token));
     }
@@ -334,6 +404,36 @@ static bool same_fields(const struct fg_stock *s, const struct order *o,
     return s->items[o->item].id == r->item && o->quantity == r->quantity;
 }
 
+/* The wheel is late by a tick. False when there is no room for the record. */
+static bool expire_in_time(struct fg_stock *s, uint64_t now_ms, struct order *o)
+{
+    if (o->state != FG_ORDER_RESERVED || now_ms < o->deadline_ms)
+        return true;
+    if (!may_decide(s))
+        return false;
+    fg_stock_expire(s, now_ms, o);
+    return true;
+}
+
+/* One of the user's orders. */
+APART static enum fg_stock_result orders_of(struct fg_stock *s, uint64_t now_ms,
+                                            const struct fg_stock_request *r, uint32_t token,
+                                            struct fg_stock_answer *a)
+{
+    uint32_t item = r->item ? item_find(s, r->item) : NIL, at;
+
+    if (!fg_stock_by_user_catch_up(s)) {
+        s->listing = true;
+        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+    }
+    at = r->item && item == NIL ? NIL : fg_stock_by_user_find(s, r->user, item, r->quantity);
+    if (at == NIL)
+        return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+    if (!expire_in_time(s, now_ms, &s->orders[at]))
+        return not_now(s, r, a);
+    return answer_state(s, now_ms, &s->orders[at], r, token, a);
+}
+
 APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uint32_t at,
                                         const struct fg_stock_request *r, uint32_t token,
                                         struct fg_stock_answer *a)
@@ -341,12 +441,8 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     struct order *o = &s->orders[at];
     enum action action;
 
-    if (o->state == FG_ORDER_RESERVED &&
-        now_ms >= o->deadline_ms) { /* the wheel is late by a tick */
-        if (!may_decide(s))
-            return not_now(s, r, a);
-        fg_stock_expire(s, now_ms, o);
-    }
+    if (!expire_in_time(s, now_ms, o))
+        return not_now(s, r, a);
     action = table[o->state][r->op];
     if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {
         COUNT(s, conflicts, 1);
@@ -356,17 +452,21 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     case SELL:
     case CANCEL:
     case EXTEND:
+    case REFUND:
+    case CLOSE:
         return change(s, now_ms, o, action, r, token, a);
+    case PAY:
+        return pay(s, now_ms, at, r, token, a);
     case AGAIN:
         COUNT(s, duplicates, 1);
-        return answer_state(s, o, r, token, a);
+        return answer_state(s, now_ms, o, r, token, a);
     case WAITS:
         COUNT(s, in_progress, 1);
         return FG_STOCK_IGNORED;
     case LATER:
         return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
     default:
-        return answer_state(s, o, r, token, a);
+        return answer_state(s, now_ms, o, r, token, a);
     }
 }
 
@@ -399,11 +499,9 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
     COUNT(s, requests, 1);
     a->token = token;
     a->kind = r->kind & 0xfu;
-    if (r->op == FG_OP_STOCK)
-        return stock_of(s, now_ms, r, a);
-    if (fg_unlikely(r->op == FG_OP_ORDERS))
-        return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
     FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_ORDERS);
+    if (fg_unlikely(1u << r->op & (1u << FG_OP_STOCK | 1u << FG_OP_ORDERS)))
+        return r->op == FG_OP_STOCK ? stock_of(s, now_ms, r, a) : orders_of(s, now_ms, r, token, a);
     if (fg_unlikely(!r->hash))
         return unprepared(s, now_ms, r, token, a);
     if (*order_bucket(s, r->hash) & order_bit(s, r->hash))

@@ -16,16 +16,19 @@
 #define WHEEL_TICK_MS    8
 #define WHEEL_SLOTS      65536 /* 524 s; longer holds pass by more than once */
 #define WHEEL_LANES      8     /* lists of a slot */
+#define USER_SHARE       16    /* orders for each chain of users' orders */
 #define GRANT_SHARE      4     /* a grant's surplus is free / (GRANT_SHARE * workers) */
 #define RETRY_BUSY_MS    10
 #define RETRY_PAUSED_MS  1000
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
+#define RETRY_MS_MAX     86400000
 
-/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is no
- * order yet.
+/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is not
+ * an order yet; and an expired order whose late payment waits for units.
  */
-#define ORDER_PENDING 5
-#define ORDER_STATES  6
+#define ORDER_PENDING FG_ORDER_STATES
+#define ORDER_PAYING  (FG_ORDER_STATES + 1)
+#define ORDER_STATES  (FG_ORDER_STATES + 2)
 
 /* One line. What a look-up compares comes first; user space of a miss is this line and its bucket.
  */
@@ -37,19 +40,21 @@ struct order {
     uint64_t seq; /* own records pushed when it last changed: durable once the watermark is there */
     union {
         uint64_t deadline_ms; /* RESERVED */
-        struct {              /* PENDING */
+        struct {              /* PENDING, PAYING */
             uint32_t token;
             uint32_t serial;
         };
     };
-    uint32_t
-        next; /* RESERVED: in its wheel slot; PENDING: in its item's waiting list; else free list */
+    uint32_t next; /* on_wheel: in its slot; PENDING, PAYING: in its item's waiting list; else free
+                      list */
     uint16_t quantity;
     uint8_t state;
-    uint8_t kind : 4; /* PENDING: enum fg_stock_kind of the token */
+    uint8_t kind : 2;     /* PENDING, PAYING: enum fg_stock_kind of the token */
+    uint8_t on_wheel : 1; /* in a list of the wheel, which may be late */
+    uint8_t late : 1;     /* it was paid after its hold had ended */
     uint8_t pad : 4;
-    uint32_t usage; /* place of its user's units */
-    uint32_t pad2;
+    uint32_t usage;     /* place of its user's units */
+    uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
@@ -81,6 +86,7 @@ struct item {
     uint32_t returning;            /* durable released units on their way to the bank */
     uint32_t releasing;            /* released or added units that are not durable yet */
     uint32_t reserved, sold;       /* units in orders of this worker */
+    uint32_t refunded;             /* likewise: sold once, and not put back on sale */
     uint32_t dirty_next;
     uint32_t hash_next;
 };
@@ -169,8 +175,10 @@ struct fg_stock {
 
     struct order *orders;
     uint32_t *order_buckets, order_mask, order_free, order_used;
-    uint32_t order_bits, order_shift; /* see tables.h */
-    _Atomic uint32_t orders_live;     /* published */
+    uint32_t order_bits, order_shift;          /* see tables.h */
+    _Atomic uint32_t orders_live;              /* published */
+    uint32_t *user_buckets, user_mask, listed; /* see by_user.h */
+    bool listing;
 
     struct usage *usages;
     uint32_t usage_lines;         /* of USAGE_LINE places */

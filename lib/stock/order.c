@@ -5,7 +5,7 @@
 #include "stock/wheel.h"
 
 INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
-                         enum fg_journal_record_type type)
+                         enum fg_journal_record_type type, uint64_t arg)
 {
     struct fg_journal_record *r = fg_ring_next(s->config.journal);
 
@@ -19,7 +19,7 @@ INLINE void record_order(struct fg_stock *s, uint64_t now_ms, struct order *o,
     r->item = s->items[o->item].id;
     memcpy(r->order_id, o->order_id, 16);
     r->user = o->user;
-    r->arg = type == FG_REC_RESERVED || type == FG_REC_EXTENDED ? o->deadline_ms : 0;
+    r->arg = arg;
     fg_ring_give(s->config.journal);
     o->seq = ++s->pushed;
 }
@@ -38,6 +38,17 @@ INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker 
     d->answer.kind = asker.kind & 0xfu;
 }
 
+static void sell_late(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
+{
+    s->items[o->item].sold += o->quantity;
+    o->state = FG_ORDER_SOLD;
+    o->late = 1;
+    record_order(s, now_ms, o, FG_REC_SOLD_LATE, 0);
+    defer_order(s, o, asker, 0);
+    COUNT(s, sold, 1);
+    COUNT(s, sold_late, 1);
+}
+
 void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct asker asker)
 {
     struct order *o = &s->orders[order];
@@ -45,12 +56,16 @@ void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct
 
     FG_ASSERT(item->free >= o->quantity);
     item->free -= o->quantity;
-    item->reserved += o->quantity;
     if (!is_home(s, item) && item->left_hint > o->quantity)
         item->left_hint -= o->quantity;
+    if (fg_unlikely(o->state == FG_ORDER_EXPIRED || o->state == ORDER_PAYING)) {
+        sell_late(s, now_ms, o, asker);
+        return;
+    }
+    item->reserved += o->quantity;
     o->state = FG_ORDER_RESERVED;
     o->deadline_ms = now_ms + item->hold_ms;
-    record_order(s, now_ms, o, FG_REC_RESERVED);
+    record_order(s, now_ms, o, FG_REC_RESERVED, o->deadline_ms);
     fg_stock_wheel_add(s, order);
     defer_order(s, o, asker, 0);
     COUNT(s, reserved, 1);
@@ -64,7 +79,7 @@ void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct 
     item->reserved -= o->quantity;
     item->sold += o->quantity;
     o->state = FG_ORDER_SOLD;
-    record_order(s, now_ms, o, FG_REC_SOLD);
+    record_order(s, now_ms, o, FG_REC_SOLD, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
 }
@@ -74,7 +89,7 @@ void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint6
                      struct asker asker)
 {
     o->deadline_ms = until_ms;
-    record_order(s, now_ms, o, FG_REC_EXTENDED);
+    record_order(s, now_ms, o, FG_REC_EXTENDED, until_ms);
     defer_order(s, o, asker, 0);
     COUNT(s, extended, 1);
 }
@@ -91,7 +106,7 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, stru
     item->releasing += o->quantity;
     fg_stock_usage_sub(s, o->usage, o->quantity);
     o->state = (uint8_t)state;
-    record_order(s, now_ms, o, type);
+    record_order(s, now_ms, o, type, 0);
     defer_order(s, o, asker, o->quantity);
 }
 
@@ -99,6 +114,29 @@ void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, struc
 {
     give_back(s, now_ms, o, asker, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
     COUNT(s, cancelled, 1);
+}
+
+void fg_stock_close(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
+{
+    o->state = FG_ORDER_CANCELLED;
+    record_order(s, now_ms, o, FG_REC_CLOSED, 0);
+    defer_order(s, o, asker, 0);
+    COUNT(s, cancelled, 1);
+}
+
+void fg_stock_refund(struct fg_stock *s, uint64_t now_ms, struct order *o, bool restock,
+                     struct asker asker)
+{
+    struct item *item = item_at(s, o->item);
+
+    FG_ASSERT(item->sold >= o->quantity);
+    item->sold -= o->quantity;
+    *(restock ? &item->releasing : &item->refunded) += o->quantity;
+    fg_stock_usage_sub(s, o->usage, o->quantity);
+    o->state = FG_ORDER_REFUNDED;
+    record_order(s, now_ms, o, FG_REC_REFUNDED, restock);
+    defer_order(s, o, asker, restock ? o->quantity : 0);
+    COUNT(s, refunded, 1);
 }
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o)

@@ -14,19 +14,25 @@ struct asker {
     uint8_t kind;   /* enum fg_stock_kind */
 };
 
-/* Answers with the state of an order. Leaves token and kind alone. */
+/* What is left of a hold; at least 1, for 0 would be no hint. */
+static inline uint32_t hold_left_ms(uint64_t deadline_ms, uint64_t now_ms)
+{
+    return deadline_ms > now_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
+}
+
+/* Answers with the state of an order. Leaves token and kind alone, and retry_ms to who hands the
+ * answer out. */
 INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     static const uint8_t status[ORDER_STATES] = {
-        [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,
-        [FG_ORDER_SOLD] = FG_STATUS_SOLD,
-        [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED,
-        [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
+        [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,   [FG_ORDER_SOLD] = FG_STATUS_SOLD,
+        [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED, [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
+        [FG_ORDER_REFUNDED] = FG_STATUS_REFUNDED,
     };
     const struct item *item = &s->items[o->item];
 
     a->status = status[o->state];
-    a->flags = 0;
+    a->flags = o->late ? FG_PACKET_LATE : 0;
     a->quantity = o->quantity;
     a->left = item_left(s, item);
     a->retry_ms = 0;
@@ -35,7 +41,8 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
     memcpy(a->order_id, o->order_id, 16);
 }
 
-/* Reserves free units of this worker for a request that passed every check. */
+/* Reserves free units of this worker for a request that passed every check; or sells them, when it
+ * is the late payment of an expired order. */
 void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct asker asker);
 
 void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
@@ -44,6 +51,13 @@ void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint6
                      struct asker asker);
 
 void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
+
+/* An expired order can be paid no more. */
+void fg_stock_close(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
+
+/* Undoes a sale. */
+void fg_stock_refund(struct fg_stock *s, uint64_t now_ms, struct order *o, bool restock,
+                     struct asker asker);
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One loop of the engine. */
 #include "stock/bank.h"
+#include "stock/by_user.h"
 #include "stock/expire.h"
+#include "stock/order.h"
 #include "stock/slice.h"
 
 static void take_own(struct fg_stock *s)
@@ -92,15 +94,18 @@ static void release(struct fg_stock *s, uint32_t index, uint32_t units)
         fg_stock_slice_release(s, index, units);
 }
 
-static void hand_out(struct fg_stock *s, struct fg_stock_answer *to,
+static void hand_out(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *to,
                      const struct fg_stock_answer *answer)
 {
     *to = *answer;
     if (answer->kind == FG_STOCK_OPERATOR)
         s->commands--;
+    else if (answer->status == FG_STATUS_RESERVED)
+        to->retry_ms = hold_left_ms(answer->deadline_ms, now_ms);
 }
 
-static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answers, unsigned max)
+static unsigned durable_answers(struct fg_stock *s, uint64_t now_ms,
+                                struct fg_stock_answer *answers, unsigned max)
 {
     struct deferred_queue *q = &s->deferred;
     unsigned n = 0;
@@ -114,13 +119,14 @@ static unsigned durable_answers(struct fg_stock *s, struct fg_stock_answer *answ
         if (d->units)
             release(s, d->item, d->units);
         if (d->answer.token != FG_NO_TOKEN)
-            hand_out(s, &answers[n++], &d->answer);
+            hand_out(s, now_ms, &answers[n++], &d->answer);
         q->head++;
     }
     return n;
 }
 
-static unsigned ready_answers(struct fg_stock *s, struct fg_stock_answer *answers, unsigned max)
+static unsigned ready_answers(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *answers,
+                              unsigned max)
 {
     unsigned n = 0;
 
@@ -129,7 +135,7 @@ static unsigned ready_answers(struct fg_stock *s, struct fg_stock_answer *answer
 
         if (a->kind != FG_STOCK_OPERATOR)
             s->waiting--;
-        hand_out(s, &answers[n++], a);
+        hand_out(s, now_ms, &answers[n++], a);
     }
     return n;
 }
@@ -139,11 +145,13 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
 {
     unsigned n;
 
-    n = durable_answers(s, answers, max);
+    n = durable_answers(s, now_ms, answers, max);
     take_messages(s, now_ms);
     fg_stock_expire_due(s, now_ms);
     work_on_dirty(s, now_ms);
-    n += ready_answers(s, answers + n, max - n);
+    n += ready_answers(s, now_ms, answers + n, max - n);
+    if (fg_unlikely(s->listing))
+        s->listing = !fg_stock_by_user_catch_up(s);
     atomic_store_explicit(&s->waiting_live, s->waiting, memory_order_relaxed);
     atomic_store_explicit(&s->held_live, (uint32_t)(s->deferred.tail - s->deferred.head),
                           memory_order_relaxed);

@@ -26,6 +26,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(item_buckets, fg_stock_table_buckets(l->items_max))                                          \
     X(orders, l->orders_max)                                                                       \
     X(order_buckets, fg_stock_table_buckets(l->orders_max))                                        \
+    X(user_buckets, fg_stock_table_buckets(l->orders_max / USER_SHARE))                            \
     X(usages, fg_stock_usage_lines(l->users_max) * USAGE_LINE)                                     \
     X(entries, entries_max(l, workers))                                                            \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
@@ -109,6 +110,7 @@ static void initialise(struct fg_stock *s)
     uint64_t entries = entries_max(l, s->config.workers);
 
     s->item_mask = fg_stock_table_buckets(l->items_max) - 1;
+    s->user_mask = fg_stock_table_buckets(l->orders_max / USER_SHARE) - 1;
     s->order_mask = fg_stock_table_buckets(l->orders_max) - 1;
     order_division(s);
     s->usage_lines = fg_stock_usage_lines(l->users_max);
@@ -205,12 +207,15 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     o->usage = place;
     o->quantity = from->quantity;
     o->state = (uint8_t)from->state;
+    o->late = from->late;
     if (o->state == FG_ORDER_RESERVED) {
         o->deadline_ms = from->deadline_ms;
         s->items[index].reserved += o->quantity;
         fg_stock_wheel_add(s, at);
     } else if (o->state == FG_ORDER_SOLD) {
         s->items[index].sold += o->quantity;
+    } else if (o->state == FG_ORDER_REFUNDED && !from->restocked) {
+        s->items[index].refunded += o->quantity;
     }
     return true;
 }
@@ -296,6 +301,7 @@ bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_vie
                                    .releasing = item->releasing,
                                    .reserved = item->reserved,
                                    .sold = item->sold,
+                                   .refunded = item->refunded,
                                    .total = is_home(s, item) ? s->banks[index].total : 0,
                                    .sold_out = item->sold_out && item->free == 0};
     return true;

@@ -34,9 +34,12 @@ struct fg_stock_limits {
     uint32_t user_burst; /**< of them at once, 1..100000 */
 };
 
-#define FG_DENIED_MAX   16384    /**< users that the operator may ever deny, of one worker */
-#define FG_HOLD_MS_MAX  86400000 /**< longest hold from now, also of EXTEND */
-#define FG_WATCHED_SETS 8192     /**< of 4 users each, whose rate a worker remembers */
+#define FG_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
+#define FG_HOLD_MS_MAX                                                                             \
+    4233600000u               /**< longest hold from now, also of EXTEND: 49 days, which the       \
+                                 packet can say */
+#define FG_ORDERS_LISTED 256  /**< orders of one user that ORDERS finds */
+#define FG_WATCHED_SETS  8192 /**< of 4 users each, whose rate a worker remembers */
 
 struct fg_stock_config {
     unsigned worker, workers;
@@ -102,7 +105,8 @@ static inline void fg_stock_request_of(struct fg_stock_request *request, const v
     X(STOCK_ADD, "home: units that can be sold once the record is durable")                        \
     X(USER_SET, "owner of the user: denies reservations, or allows them again")                    \
     X(STOCK_REMOVE,                                                                                \
-      "home: takes free units away, recalled from the slices if need be; all or nothing")
+      "home: takes free units away, recalled from the slices if need be; all or nothing")          \
+    X(ORDER_REFUND, "owner of the user: undoes the sale of an order")
 
 enum fg_stock_command_type {
 #define X(name, text) FG_STOCK_##name,
@@ -128,9 +132,11 @@ struct fg_stock_command {
                 uint8_t name[FG_ITEM_NAME_MAX]; /**< ITEM_NAME */
             };
         };
-        struct { /* USER_SET */
+        struct { /* USER_SET, ORDER_REFUND */
             uint64_t user;
-            bool denied;
+            bool denied;          /**< USER_SET */
+            bool restock;         /**< ORDER_REFUND: the units go back on sale */
+            uint8_t order_id[16]; /**< ORDER_REFUND */
         };
     };
 };
@@ -141,6 +147,8 @@ _Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits 
     X(DONE, "done, and durable")                                                                   \
     X(INSUFFICIENT, "fewer units are free: `left`; nothing was changed")                           \
     X(UNKNOWN_ITEM, "no such item; nothing was changed")                                           \
+    X(UNKNOWN_ORDER, "no such order of this user; nothing was changed")                            \
+    X(NOT_SOLD, "the order is not sold: `state`; nothing was changed")                             \
     X(FULL, "no room for more; nothing was changed")                                               \
     X(BUSY, "a queue or the log is full; nothing was changed")                                     \
     X(UNAVAILABLE, "the log failed, or the appliance is stopping; nothing was changed")
@@ -160,12 +168,15 @@ struct fg_stock_answer {
         uint8_t status;  /**< of a reply: enum fg_packet_status */
         uint8_t outcome; /**< of a command: enum fg_stock_outcome */
     };
-    uint16_t quantity; /**< of a reply, as all below but for `user` */
+    union {
+        uint16_t quantity; /**< of a reply, as all below but for `user` */
+        uint16_t state;    /**< of ORDER_REFUND: enum fg_ledger_order_state */
+    };
     uint32_t left;     /**< of a command as well: units that are free */
-    uint32_t retry_ms;
+    uint32_t retry_ms; /**< RESERVED: what is left of the hold */
     union {
         uint64_t deadline_ms;
-        uint64_t user; /**< of USER_SET */
+        uint64_t user; /**< of USER_SET, ORDER_REFUND */
     };
     uint64_t item; /**< of a command as well, unless it is about a user */
     uint8_t order_id[16];
@@ -202,6 +213,8 @@ enum fg_stock_mode {
     X(not_on_sale, "rejections: not open, closed, paused or unknown item")                         \
     X(busy, "asked to come again: a queue was full")                                               \
     X(extended, "holds extended")                                                                  \
+    X(sold_late, "orders confirmed after their hold had ended")                                    \
+    X(refunded, "sold orders refunded")                                                            \
     X(user_rate, "rejections: the user asks too often")                                            \
     X(user_denied, "rejections: the operator denied the user")                                     \
     X(full, "rejections: memory for orders or users is used up")                                   \
@@ -367,6 +380,7 @@ struct fg_stock_view {
     uint32_t
         releasing; /**< cancelled, expired or added here, not durable or not yet back at the bank */
     uint32_t reserved, sold; /**< in orders of this worker */
+    uint32_t refunded;       /**< likewise: refunded and not put back on sale */
     uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */
 };

@@ -64,6 +64,8 @@ void fg_stock_order_remove(struct fg_stock *s, uint32_t at)
             before = s->orders[before].hash_next;
         s->orders[before].hash_next = o->hash_next;
     }
+    if (at < s->listed)
+        fg_stock_by_user_unlink(s, at);
     o->state = FG_ORDER_NONE;
     o->next = s->order_free;
     s->order_free = at;

@@ -15,7 +15,7 @@
 #ifndef FG_STOCK_TABLES_H
 #define FG_STOCK_TABLES_H
 
-#include "stock/engine.h"
+#include "stock/by_user.h"
 
 /* Sizes for that many entries. */
 uint32_t fg_stock_table_buckets(uint32_t entries);
@@ -122,6 +122,8 @@ INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
     o->next = NIL;
     o->hash_next = bucket_head(s, *bucket);
     *bucket = bucket_with_head(s, *bucket, at) | order_bit(s, hash);
+    if (fg_unlikely(at < s->listed))
+        fg_stock_by_user_link(s, at);
     publish_orders(s, 1);
     return at;
 }

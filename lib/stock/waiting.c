@@ -32,20 +32,29 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
     return true;
 }
 
+/* An expired order must have left the wheel's lists, and its end must be durable: a refusal then
+ * answers EXPIRED at once. */
+static bool may_wait(const struct fg_stock *s, const struct order *o)
+{
+    return o->state != FG_ORDER_EXPIRED || (!o->on_wheel && o->seq <= s->durable);
+}
+
 bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct asker asker)
 {
     struct item *item = item_at(s, index);
     struct order *o = &s->orders[order];
 
-    if (s->waiting >= s->config.limits.parked_max)
+    if (s->waiting >= s->config.limits.parked_max || !may_wait(s, o))
         return false;
-    o->state = ORDER_PENDING;
+    o->state = o->state == FG_ORDER_EXPIRED ? ORDER_PAYING : ORDER_PENDING;
     o->token = asker.token;
-    o->kind = asker.kind & 0xfu;
+    o->kind = asker.kind & 3u;
     o->serial = s->serial + 1;
     o->next = NIL;
-    if (!ask_bank(s, item, index, o))
+    if (!ask_bank(s, item, index, o)) {
+        o->state = o->state == ORDER_PAYING ? FG_ORDER_EXPIRED : FG_ORDER_NONE;
         return false;
+    }
     s->serial++;
     if (item->wait_head == NIL)
         item->wait_head = order;
@@ -87,6 +96,17 @@ static uint32_t retry_after_ms(enum fg_packet_status status)
     return status == FG_STATUS_SOLD_OUT ? RETRY_RETURNS_MS : 0;
 }
 
+/* The order stays expired, and says so when its units cannot be had. */
+static void refuse_payment(struct fg_stock *s, struct order *o, struct fg_stock_answer *a)
+{
+    o->state = FG_ORDER_EXPIRED;
+    o->deadline_ms = 0;
+    if (a->status == FG_STATUS_SOLD_OUT || a->status == FG_STATUS_INSUFFICIENT) {
+        answer_order(s, o, a);
+        a->retry_ms = 0;
+    }
+}
+
 void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
                             enum fg_packet_status status, uint32_t left)
 {
@@ -108,7 +128,10 @@ void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
     memcpy(a.order_id, o->order_id, 16);
     unlink_waiter(s, item, before, at);
     fg_stock_usage_sub(s, o->usage, o->quantity);
-    fg_stock_order_remove(s, at);
+    if (o->state == ORDER_PAYING)
+        refuse_payment(s, o, &a);
+    else
+        fg_stock_order_remove(s, at);
     if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);
     fg_stock_push_ready(s, &a); /* stays counted in `waiting` until it is handed out */

@@ -11,6 +11,7 @@ static void push(struct fg_stock *s, uint32_t lists[WHEEL_LANES], uint32_t order
 {
     uint32_t *list = &lists[order % WHEEL_LANES];
 
+    s->orders[order].on_wheel = 1;
     s->orders[order].next = *list;
     *list = order;
 }
@@ -62,6 +63,7 @@ static unsigned take_heads(struct fg_stock *s, uint32_t *batch)
 
         if (at == NIL)
             continue;
+        s->orders[at].on_wheel = 0;
         s->wheel_due[i] = s->orders[at].next;
         if (s->wheel_due[i] != NIL)
             __builtin_prefetch(&s->orders[s->wheel_due[i]], 1);

@@ -17,7 +17,7 @@ static inline void write_answer(fg_packet_reply_at *reply, const struct fg_stock
     reply->shard_map = 0;
 }
 
-/* In place: magic, version, key, order id and cookie are the request's. */
+/* In place: magic, version, key, cookie and mostly the order id are the request's. */
 static inline void reply_now(struct fg_worker *w, const struct fg_worker_job *job,
                              const struct fg_stock_answer *answer)
 {
@@ -29,6 +29,8 @@ static inline void reply_now(struct fg_worker *w, const struct fg_worker_job *jo
         (uint16_t)fg_frame_size(&job->route.frame); /* without the request's Ethernet padding */
     m->pkt_len = m->data_len;
     m->ol_flags = 0;
+    if (fg_unlikely(reply->op == FG_OP_ORDERS)) /* the order that was found */
+        memcpy(reply->order_id, answer->order_id, sizeof(reply->order_id));
     reply->op |= FG_PACKET_REPLY;
     write_answer(reply, answer);
     fg_worker_sign_later(w, job, answer->status);
@@ -48,6 +50,7 @@ void fg_worker_reply_refuse(struct fg_worker *w, const struct fg_worker_job *job
     struct fg_stock_answer answer = {
         .status = (uint8_t)status, .retry_ms = retry_ms, .item = request->item};
 
+    memcpy(answer.order_id, request->order_id, sizeof(answer.order_id));
     fg_worker_reply_now(w, job, &answer, 1);
 }
 

@@ -26,12 +26,14 @@
 #define SLOTS       4
 #define ITEMS_MAX   64
 #define LIVE_MAX    200000
+#define LATER_MAX   4096
 #define RECORDS_MAX 2000
 
 struct live { /* an order that is reserved and durable */
     uint8_t order_id[16];
     uint64_t user, item, deadline_ms;
     uint16_t quantity;
+    bool sold;
 };
 
 static struct fg_journal *journal;
@@ -42,6 +44,8 @@ static struct fg_sink *sinks[SLOTS];
 static uint64_t random_state, next_order = 1;
 static unsigned item_count;
 static struct live *live;
+static struct live later[LATER_MAX]; /* sold or expired: what may follow is still open */
+static size_t later_count;
 static size_t live_count;
 
 static uint64_t random_below(uint64_t n)
@@ -156,6 +160,32 @@ static struct fg_journal_record end_order(void)
     live[at] = live[--live_count];
     if (r.type == FG_REC_EXPIRED && r.time_ms < l.deadline_ms) /* extended */
         r.type = FG_REC_CANCELLED;
+    l.sold = r.type == FG_REC_SOLD;
+    if (r.type != FG_REC_CANCELLED && later_count < LATER_MAX)
+        later[later_count++] = l;
+    return r;
+}
+
+/* A refund; or an expired order is paid late, if units were free before this commit, or closed. */
+static struct fg_journal_record later_step(int64_t *free_units)
+{
+    size_t at = random_below(later_count);
+    struct live l = later[at];
+    struct fg_journal_record r = order_step(FG_REC_REFUNDED, &l);
+
+    later[at] = later[--later_count];
+    if (l.sold) {
+        r.arg = random_below(2);
+        return r;
+    }
+    if (free_units[l.item] < l.quantity || random_below(2)) {
+        r.type = FG_REC_CLOSED;
+        return r;
+    }
+    r.type = FG_REC_SOLD_LATE;
+    free_units[l.item] -= l.quantity;
+    l.sold = true;
+    later[later_count++] = l;
     return r;
 }
 
@@ -209,8 +239,10 @@ static void random_commit(size_t records_max)
             records[i] = user_set();
         else if (dice < 10 && live_count)
             records[i] = extend_order();
-        else if (dice < 50 && live_count)
+        else if (dice < 45 && live_count)
             records[i] = end_order();
+        else if (dice < 50 && later_count)
+            records[i] = later_step(free_units);
         else
             records[i] = new_order(free_units);
     }
@@ -265,12 +297,12 @@ static void write_items(FILE *out)
 
         fprintf(out,
                 "%s{\"item\": %" PRIu64 ", \"total\": %" PRIu64 ", \"available\": %" PRIu64
-                ", \"reserved\": %" PRIu64 ", \"sold\": %" PRIu64 ", \"opens_ms\": %" PRIu64
-                ", \"closes_ms\": %" PRIu64
+                ", \"reserved\": %" PRIu64 ", \"sold\": %" PRIu64 ", \"refunded\": %" PRIu64
+                ", \"opens_ms\": %" PRIu64 ", \"closes_ms\": %" PRIu64
                 ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u}",
                 i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold,
-                it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit, it->order_max,
-                it->flags & FG_ITEM_PAUSED);
+                it->refunded, it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit,
+                it->order_max, it->flags & FG_ITEM_PAUSED);
     }
     fputs("],\n", out);
 }
@@ -285,10 +317,10 @@ static void write_orders(FILE *out)
         hex(out, o->order_id);
         fprintf(out,
                 "\", \"user\": %" PRIu64 ", \"item\": %" PRIu64
-                ", \"quantity\": %u, \"state\": \"%s\", "
+                ", \"quantity\": %u, \"state\": \"%s\", \"late\": %u, "
                 "\"deadline_ms\": %" PRIu64 ", \"changed_ms\": %" PRIu64 "}",
-                o->user, o->item, o->quantity, fg_ledger_order_state_name(o->state), o->deadline_ms,
-                o->changed_ms);
+                o->user, o->item, o->quantity, fg_ledger_order_state_name(o->state), o->late,
+                o->deadline_ms, o->changed_ms);
     }
     fputs("],\n", out);
 }

@@ -73,10 +73,11 @@ def test_true_story(lab):
     """a true story passes, and the result counts what is in it"""
     result = passes(lab, STORY, TOLD)
     assert result['oversold'] == 0 and result['problems'] == []
-    assert result['items'] == [{'item': '1', 'total': 10, 'available': 8, 'reserved': 1, 'sold': 1}]
+    assert result['items'] == [{'item': '1', 'total': 10, 'available': 8, 'reserved': 1, 'sold': 1,
+                                'refunded': 0}]
     log, client = result['log'], result['client']
     assert (log['last_seq'], log['commits'], log['records'], log['orders'], log['torn_records']) == (12, 3, 9, 4, 0)
-    assert [log[s] for s in STATES] == [1, 1, 1, 1]
+    assert [log[s] for s in STATES] == [1, 1, 1, 1] and log['refunded'] == 0
     assert (client['orders'], client['acknowledged'], client['rejected'], client['unanswered']) == (6, 4, 1, 1)
     assert client['unnamed'] == 0 and client['told']['SOLD_OUT'] == 1 and result['redis'] is None
 
@@ -93,7 +94,8 @@ def test_many_segments(lab):
              'stock 1 20000', 'many 5000 1 2']
     result = passes(lab, lines, [f'{oid(1)} {big} {big} 1 RESERVED'])
     assert result['log']['segments'] > 8
-    assert result['items'][0] == {'item': str(big), 'total': 5, 'available': 4, 'reserved': 1, 'sold': 0}
+    assert result['items'][0] == {'item': str(big), 'total': 5, 'available': 4, 'reserved': 1, 'sold': 0,
+                                  'refunded': 0}
     assert result['items'][1]['sold'] == 10000
 
 
@@ -149,7 +151,7 @@ def test_oversold(lab):
         'item 1 0 9 1000', 'stock 1 5', 'commit', reserved(1, quantity=3), reserved(2, quantity=4)]))
     assert code == 1 and result['oversold'] == 2, text
     assert result['problem_counts'] == {'oversold': 1, 'conservation': 1}, text
-    assert 'record 6: item 1: total 5, reserved 7, sold 0: 2 more' in result['problems'][0]['text'], text
+    assert 'record 6: item 1: total 5, reserved 7, sold 0, refunded 0: 2 more' in result['problems'][0]['text'], text
 
 
 def test_oversold_for_a_moment(lab):
@@ -184,18 +186,50 @@ def test_order_twice(lab):
 
 
 def test_every_illegal_step(lab):
-    """every step out of every state: only those from reserved are legal"""
+    """every step out of every state: only those of docs/log.md are legal"""
     done = {'reserved': [], 'sold': [order('sold', 7)], 'cancelled': [order('cancelled', 7)],
-            'expired': [order('expired', 7, time=9000)]}
+            'expired': [order('expired', 7, time=9000)],
+            'refunded': [order('sold', 7), 'commit', order('refunded', 7)]}
+    becomes = {'sold': 'sold', 'cancelled': 'cancelled', 'expired': 'expired', 'sold-late': 'sold',
+               'closed': 'cancelled', 'refunded': 'refunded'}
+    legal = {'reserved': ('sold', 'cancelled', 'expired'), 'expired': ('sold-late', 'closed'), 'sold': ('refunded',)}
     for state, lines in done.items():
-        for step in STATES[1:]:
+        for step, after in becomes.items():
             story = START + [reserved(7), 'commit', *lines, 'commit', order(step, 7, time=9000)]
-            if state == 'reserved':
+            if step in legal.get(state, ()):
                 passes(lab, story)
             else:
-                fails(lab, story, 'step', f'from {state} to {step}')
-    for step in STATES[1:]:
-        fails(lab, START + [order(step, 7)], 'step', f'from absent to {step}')
+                fails(lab, story, 'step', f'from {state} to {after}')
+    for step, after in becomes.items():
+        fails(lab, START + [order(step, 7)], 'step', f'from absent to {after}')
+
+
+def test_late_payments(lab):
+    """an expired order takes units again: not more than there are, nor than its user may have"""
+    ended = START + [reserved(1), 'commit', order('expired', 1, time=9000), 'commit']
+    late = order('sold-late', 1, time=9001)
+    result = passes(lab, ended + [late], told=[f'{oid(1)} 101 1 1 SOLD'])
+    assert result['items'][0]['sold'] == 1 and result['log']['sold'] == 1 and result['log']['expired'] == 0, result
+    code, result, text = audit(lab, make_log(lab, ended + ['stock 1 -10', 'commit', late]))
+    assert code == 1 and result['problem_counts'] == {'oversold': 1, 'conservation': 1}, text
+    fails(lab, START + [reserved(1, quantity=2), 'commit', order('expired', 1, quantity=2, time=9000), 'commit',
+                        reserved(2, user=101, time=9000), 'commit', order('sold-late', 1, quantity=2, time=9001)],
+          'user-limit', 'now has 3')
+    fails(lab, ended + ['user 101 1 1000', 'commit', late], 'user-denied')
+
+
+def test_refunds(lab):
+    """a refund frees the user's limit; its units go back on sale, or stay out of it"""
+    bought = START + [reserved(1, quantity=2), 'commit', order('sold', 1, quantity=2), 'commit']
+    for restocked in (0, 1):
+        again = [order('refunded', 1, quantity=2, deadline=restocked), 'commit', reserved(2, user=101, quantity=2)]
+        item = passes(lab, bought + again)['items'][0]
+        assert item == {'item': '1', 'total': 10, 'available': 8 if restocked else 6, 'reserved': 2, 'sold': 0,
+                        'refunded': 0 if restocked else 2}, item
+    fails(lab, bought + [order('refunded', 1, quantity=2, deadline=2)], 'log', 'neither restocked nor not')
+    code, result, text = audit(lab, make_log(lab, bought + [order('refunded', 1, quantity=2, deadline=0), 'commit',
+                                                            'stock 1 -9']))
+    assert code == 1 and result['problem_counts'] == {'oversold': 1, 'conservation': 1}, text
 
 
 def test_fields_of_a_step(lab):
@@ -369,8 +403,9 @@ def test_unreadable_log(lab):
 # ---- canaries: the client --------------------------------------------------------------------------------
 
 STATUSES = ('NONE RESERVED SOLD CANCELLED EXPIRED SOLD_OUT INSUFFICIENT USER_LIMIT BAD_QUANTITY NOT_OPEN CLOSED PAUSED '
-            'UNKNOWN_ITEM UNKNOWN_ORDER DENIED BUSY FULL UNAVAILABLE USER_RATE USER_DENIED').split()
-PROTOCOL_STATES = {'RESERVED': 'reserved', 'SOLD': 'sold', 'CANCELLED': 'cancelled', 'EXPIRED': 'expired'}
+            'UNKNOWN_ITEM UNKNOWN_ORDER DENIED BUSY FULL UNAVAILABLE USER_RATE USER_DENIED REFUNDED').split()
+PROTOCOL_STATES = {'RESERVED': 'reserved', 'SOLD': 'sold', 'CANCELLED': 'cancelled', 'EXPIRED': 'expired',
+                   'REFUNDED': 'refunded'}
 
 
 def legal(status, pending, state):
@@ -379,6 +414,8 @@ def legal(status, pending, state):
         return True
     if status == 'RESERVED':
         return state in ('reserved', 'expired') or (pending and state in ('sold', 'cancelled'))
+    if status == 'EXPIRED' and pending:
+        return state in ('expired', 'sold', 'cancelled')
     if status in PROTOCOL_STATES:
         return state == PROTOCOL_STATES[status]
     return pending or state == 'absent'

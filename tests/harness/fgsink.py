@@ -18,7 +18,7 @@ import time
 import fgtest
 from fgtest import wait_until
 
-STATES = {'reserved', 'sold', 'cancelled', 'expired'}
+STATES = {'reserved', 'sold', 'cancelled', 'expired', 'refunded'}
 
 
 class Log:

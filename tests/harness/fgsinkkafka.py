@@ -8,6 +8,9 @@ import fgtest
 from fgsink import Server
 
 ENDINGS = ('sold', 'cancelled', 'expired')
+# from an ended order on: (state that follows, units from, units to)
+LATER = {'sold-late': ('sold', 'available', 'sold'), 'closed': ('cancelled', 'available', 'available'),
+         'refunded': ('refunded', 'sold', 'refunded')}
 
 
 class Committed:
@@ -72,7 +75,7 @@ def check_state(ledger, orders, items, denied):
     assert orders == {(o['user'], o['order']): (o['state'], o['item'], o['quantity'], o['deadline_ms'], o['changed_ms'])
                       for o in ledger['orders']}
     assert denied == set(ledger['denied'])
-    units = {i['item']: {k: i[k] for k in ('total', 'available', 'reserved', 'sold', 'hold_ms', 'paused')}
+    units = {i['item']: {k: i[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'paused')}
              for i in ledger['items']}
     assert items == units, (items, units)
 
@@ -80,8 +83,16 @@ def check_state(ledger, orders, items, denied):
 def apply_event(record, orders, items, denied):
     """The ledger once more, from Kafka's side, by docs/kafka.md."""
     v, key = record['value'], record['key']
-    item = items.setdefault(int(v['item']), {'total': 0, 'available': 0, 'reserved': 0, 'sold': 0}) if 'item' in v else None
-    if v['type'] in ('reserved', 'extended') + ENDINGS:
+    item = items.setdefault(int(v['item']), {'total': 0, 'available': 0, 'reserved': 0, 'sold': 0,
+                                              'refunded': 0}) if 'item' in v else None
+    if v['type'] in LATER:
+        who, units = (int(v['user']), v['order']), v['quantity']
+        state, source, to = LATER[v['type']]
+        to = 'available' if v.get('restocked') else to
+        item[source] -= units
+        item[to] += units
+        orders[who] = (state, int(v['item']), units, orders[who][3], v['time_ms'])
+    elif v['type'] in ('reserved', 'extended') + ENDINGS:
         who = (int(v['user']), v['order'])
         assert key == f'{v["user"]}:{v["order"]}', record
         units = v['quantity']

@@ -48,7 +48,7 @@ class Postgres(Server):
     FILL_RECORDS = 60000
     LOST_CURSOR = 'but there are rows'
 
-    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'hold_ms', 'user_limit', 'order_max')
+    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'user_limit', 'order_max')
     TABLES = ('orders', 'inventory', 'denied_users', 'floodgate_cursor')
 
     def __init__(self, lab, spaces=('floodgate',), persist=True, pg=None, **options):  # pylint: disable=unused-argument
@@ -151,9 +151,10 @@ class Postgres(Server):
         expected = [[str(i['item']), *(str(i[f]) for f in self.ITEM_FIELDS), str(i['paused']), moment(i['opens_ms']),
                      moment(i['closes_ms'])] for i in sorted(ledger['items'], key=lambda i: i['item'])]
         assert rows == expected, (rows, expected)
-        rows = pg.sql(f"SELECT user_id, replace(order_id::text, '-', ''), item, quantity, state, {stamp('deadline')}, "
+        rows = pg.sql(f"SELECT user_id, replace(order_id::text, '-', ''), item, quantity, state, late::int, "
+                      f"{stamp('deadline')}, "
                       f'{stamp("changed")} FROM {schema}.orders')
-        expected = [[str(o['user']), o['order'], str(o['item']), str(o['quantity']), o['state'],
+        expected = [[str(o['user']), o['order'], str(o['item']), str(o['quantity']), o['state'], str(o['late']),
                      moment(o['deadline_ms']), moment(o['changed_ms'])] for o in ledger['orders']]
         assert sorted(rows) == sorted(expected), first_difference(rows, expected)
         rows = pg.sql(f'SELECT user_id FROM {schema}.denied_users ORDER BY 1')

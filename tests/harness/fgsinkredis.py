@@ -18,7 +18,7 @@ class Redis(Server):
     REMEDY = ('restore the right log; only if', 'fgctl sink adopt redis')
     LOST_CURSOR = 'there is no cursor, but there is {t}:'
 
-    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',
+    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',
                    'paused')
     ORDER_FIELDS = ('user', 'item', 'quantity', 'state', 'deadline_ms', 'changed_ms')
 
@@ -120,6 +120,7 @@ class Redis(Server):
             found = redis.hash(key)
             assert {f: found.get(f) for f in self.ORDER_FIELDS} == {f: str(order[f]) for f in self.ORDER_FIELDS}, (
                 key, found, order)
+            assert found.get('late') == ('1' if order['late'] else None), (key, found, order)
         denied = {str(user) for user in ledger['denied']}
         if denied:
             expected.add(base + 'denied')
@@ -154,7 +155,7 @@ class Redis(Server):
 class RedisReader(Reader):
     """Cursor and items in one transaction: no reading may be of a state between two."""
 
-    UNITS = ('total', 'available', 'reserved', 'sold')
+    UNITS = ('total', 'available', 'reserved', 'sold', 'refunded')
 
     def __init__(self, server):
         self.redis = fgtest.Redis(server.lab)

@@ -100,6 +100,15 @@ static void deny_step(struct sim *s, const struct sim_step *step)
     give(s, fg_user_owner(c.user, s->w.workers), &c);
 }
 
+static void refund_step(struct sim *s, const struct sim_step *step)
+{
+    struct fg_stock_command c = {
+        .type = FG_STOCK_ORDER_REFUND, .user = 1000 + step->a, .restock = step->c & 1};
+
+    memcpy(c.order_id, &step->b, sizeof(step->b));
+    give(s, fg_user_owner(c.user, s->w.workers), &c);
+}
+
 void sim_command(struct sim *s, const struct sim_step *step)
 {
     if (s->w.tokens_out > TOKENS_MAX / 2)
@@ -119,6 +128,9 @@ void sim_command(struct sim *s, const struct sim_step *step)
         break;
     case SIM_DENY:
         deny_step(s, step);
+        break;
+    case SIM_REFUND:
+        refund_step(s, step);
         break;
     default:
         FG_ASSERT(!"step");

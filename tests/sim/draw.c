@@ -21,8 +21,8 @@ struct drawing {
 static const uint16_t usual_weight[SIM_KINDS] = {
     [SIM_REQUEST] = 4300, [SIM_POLL] = 2500, [SIM_DELIVER] = 1000, [SIM_WRITE] = 900,
     [SIM_SYNC] = 500,     [SIM_CLOCK] = 250, [SIM_ITEM] = 50,      [SIM_APPLY] = 150,
-    [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 10,      [SIM_DISK] = 20,
-    [SIM_STOP] = 4,       [SIM_CRASH] = 12,  [SIM_FINISH] = 4,
+    [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 10,      [SIM_REFUND] = 40,
+    [SIM_DISK] = 20,      [SIM_STOP] = 4,    [SIM_CRASH] = 12,     [SIM_FINISH] = 4,
 };
 
 static void draw_setup(struct drawing *d, struct world_setup *setup)
@@ -66,8 +66,9 @@ static struct sim_step reservation(struct drawing *d, uint32_t user, uint32_t nt
 
 static struct sim_step request(struct drawing *d)
 {
-    static const uint8_t ops[] = {FG_OP_RESERVE, FG_OP_CONFIRM, FG_OP_CANCEL,
-                                  FG_OP_CANCEL,  FG_OP_QUERY,   FG_OP_EXTEND};
+    static const uint8_t ops[] = {FG_OP_RESERVE, FG_OP_CONFIRM, FG_OP_CONFIRM,
+                                  FG_OP_CANCEL,  FG_OP_CANCEL,  FG_OP_QUERY,
+                                  FG_OP_EXTEND,  FG_OP_REFUND,  FG_OP_ORDERS};
     struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
     uint32_t nth;
 
@@ -80,6 +81,12 @@ static struct sim_step request(struct drawing *d)
             s.c = s.d = 0;
         if (s.n == FG_OP_EXTEND - FG_OP_RESERVE)
             s.d = rng_below(&d->rng, 300);
+        if (s.n == FG_OP_REFUND - FG_OP_RESERVE)
+            s.d = rng_below(&d->rng, 2);
+        if (s.n == FG_OP_ORDERS - FG_OP_RESERVE) {
+            s.c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, d->items);
+            s.d = rng_below(&d->rng, 12);
+        }
         return s;
     }
     nth = 1 + rng_below(&d->rng, NTH);
@@ -155,6 +162,11 @@ static struct sim_step draw_step(struct drawing *d)
         s.a = rng_below(r, USERS);
         s.b = rng_chance(r, 30);
         break;
+    case SIM_REFUND:
+        s.a = d->recent[s.worker % RECENT].a;
+        s.b = d->recent[s.worker % RECENT].b;
+        s.c = rng_below(r, 2);
+        break;
     case SIM_DISK:
         s.n = rng_chance(r, 85) ? DISK_FULL : DISK_FAILED;
         break;
@@ -209,8 +221,9 @@ void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
 
 static void describe_request(const struct sim_step *s, char *text, size_t size)
 {
-    static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY", "STOCK", "EXTEND"};
-    unsigned op = s->n % FG_OP_EXTEND;
+    static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY",
+                                        "STOCK",   "EXTEND",  "REFUND", "ORDERS"};
+    unsigned op = s->n % FG_OP_ORDERS;
     int n = snprintf(text, size, "%s", names[op]);
 
     if (op != FG_OP_STOCK - FG_OP_RESERVE)
@@ -221,6 +234,11 @@ static void describe_request(const struct sim_step *s, char *text, size_t size)
         snprintf(text + n, size - (size_t)n, " units %u", s->d & 0xffff);
     else if (op == FG_OP_EXTEND - FG_OP_RESERVE)
         snprintf(text + n, size - (size_t)n, " by %u ms", s->d);
+    else if (op == FG_OP_REFUND - FG_OP_RESERVE)
+        snprintf(text + n, size - (size_t)n, "%s", s->d & 1 ? ", restocked" : "");
+    else if (op == FG_OP_ORDERS - FG_OP_RESERVE)
+        snprintf(text + n, size - (size_t)n, " item %u, number %u", s->c ? ITEM_ID + s->c - 1 : 0,
+                 s->d);
 }
 
 void sim_describe(const struct sim_step *s, char *text, size_t size)
@@ -265,6 +283,10 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
     case SIM_DENY:
         snprintf(text, size, "operator %s user %u", s->b & 1 ? "denies" : "allows",
                  1000 + s->a % 16);
+        break;
+    case SIM_REFUND:
+        snprintf(text, size, "operator refunds user %u order %u%s", 1000 + s->a, s->b,
+                 s->c & 1 ? ", restocked" : "");
         break;
     case SIM_DISK:
         snprintf(text, size, "the disk %s", disk[s->n % 3]);

@@ -96,7 +96,7 @@ static struct sim_step event_step(const struct event *e)
     s.n = e->n - FG_OP_RESERVE;
     s.a = user_at(e->at, e->user % 16);
     s.b = e->user; /* a user's second order is 16 more */
-    s.d = e->n == FG_OP_RESERVE ? e->units : 0;
+    s.d = e->n == FG_OP_RESERVE || e->n == FG_OP_REFUND ? e->units : 0;
     return s;
 }
 
@@ -296,7 +296,9 @@ static const struct {
     SHOWS(ANSWER_EARLY, 1),        SHOWS(ANSWER_LOST, 11),
     SHOWS(WAITERS_UNLIMITED, 7),   SHOWS(LIMIT_KEPT, 8),
     SHOWS(EXPIRES_SOLD, 8),        SHOWS(CONFIRM_LATE, 8),
-    SHOWS(CONFLICT_UNSEEN, 6),
+    SHOWS(CONFLICT_UNSEEN, 6),     SHOWS(LATE_REFUSED, 16),
+    SHOWS(LATE_FORGOTTEN, 16),     SHOWS(LATE_ON_WHEEL, 16),
+    SHOWS(REFUND_TWICE, 18),       SHOWS(REFUND_NOT_DURABLE, 18),
 #undef SHOWS
 };
 

@@ -85,7 +85,8 @@ static uint64_t hash_orders(const struct sim *s)
         const struct oracle_order *o = &s->o.orders[i];
         uint64_t key = fg_mix64(o->user, o->order_id[0]);
 
-        key = fg_mix64(key, o->quantity | o->now << 16 | o->written << 20 | o->durable << 24);
+        key = fg_mix64(key + o->late,
+                       o->quantity | o->now << 16 | o->written << 20 | o->durable << 24);
         sum += fg_mix64(key, o->told | o->waits << 4 | o->limit << 8);
     }
     return sum;
@@ -102,7 +103,8 @@ static uint64_t hash_tokens(const struct sim *s)
         uint64_t free = t->min_free < units ? t->min_free : units; /* more free does not matter */
 
         if (t->used)
-            sum += fg_mix64(fg_mix64(i, t->waits | t->told << 4 | t->expect << 8), free);
+            sum += fg_mix64(
+                fg_mix64(i, t->waits | t->refusable << 1 | t->told << 4 | t->expect << 8), free);
     }
     return sum;
 }

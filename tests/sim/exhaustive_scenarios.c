@@ -9,6 +9,11 @@
     {                                                                                              \
         .kind = SIM_REQUEST, .n = FG_OP_##op, .at = where, .user = who, .after = behind            \
     }
+#define REFUND(where, who, behind, restock)                                                        \
+    {                                                                                              \
+        .kind = SIM_REQUEST, .n = FG_OP_REFUND, .at = where, .user = who, .after = behind,         \
+        .units = restock                                                                           \
+    }
 
 const struct scenario scenarios[] = {
     {"one unit, four buyers",
@@ -116,5 +121,32 @@ const struct scenario scenarios[] = {
      4,
      {RESERVE('O', 1, 1), ORDER(CANCEL, 'O', 1, 1), RESERVE('H', 1, 1), RESERVE('O', 2, 3),
       RESERVE('O', 3, 1), RESERVE('H', 2, 1)}},
+    {"a payment comes late, and is refunded",
+     1,
+     1,
+     8,
+     4,
+     {RESERVE('O', 1, 1),
+      {.kind = SIM_CLOCK, .after = 1},
+      ORDER(CONFIRM, 'O', 1, 2),
+      RESERVE('H', 1, 1),
+      REFUND('O', 1, 3, 1)}},
+    {"a payment comes late, and the order is closed",
+     1,
+     0,
+     8,
+     4,
+     {RESERVE('O', 1, 1),
+      {.kind = SIM_CLOCK, .after = 1},
+      ORDER(CONFIRM, 'O', 1, 2),
+      RESERVE('H', 1, 1),
+      ORDER(CANCEL, 'O', 1, 2)}},
+    {"a sale is refunded twice, and the unit wanted",
+     1,
+     0,
+     8,
+     4,
+     {RESERVE('O', 1, 1), ORDER(CONFIRM, 'O', 1, 1), REFUND('O', 1, 2, 1), REFUND('O', 1, 2, 1),
+      RESERVE('H', 1, 1)}},
 };
 const unsigned scenarios_len = sizeof(scenarios) / sizeof(scenarios[0]);

@@ -60,6 +60,30 @@ uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool 
     return units;
 }
 
+static uint32_t count_orders(struct oracle *o, uint64_t user, uint64_t item, bool paying)
+{
+    uint32_t n = 0;
+
+    for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
+        const struct oracle_order *order = &o->orders[at - 1];
+
+        n += order->user == user && (item == 0 || order->item == item) &&
+             order->now != FG_ORDER_NONE &&
+             (order->now == FG_ORDER_EXPIRED && order->waits) == paying;
+    }
+    return n;
+}
+
+uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item)
+{
+    return count_orders(o, user, item, false);
+}
+
+uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item)
+{
+    return count_orders(o, user, item, true);
+}
+
 struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user)
 {
     for (uint32_t i = 0; i < o->denied_len; i++)
@@ -69,6 +93,23 @@ struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user)
 }
 
 /* ---- the log */
+
+/* What may follow when a hold has ended, or an order was sold. */
+static void write_afterwards(struct oracle_order *order, struct oracle_units *u,
+                             const struct fg_journal_record *r)
+{
+    if (r->type == FG_REC_REFUNDED) {
+        FG_ASSERT(order->written == FG_ORDER_SOLD && r->arg <= 1);
+        order->written = FG_ORDER_REFUNDED;
+        u->sold -= r->quantity;
+        u->refunded += r->arg ? 0 : r->quantity;
+        return;
+    }
+    FG_ASSERT(order->written == FG_ORDER_EXPIRED);
+    order->written = r->type == FG_REC_SOLD_LATE ? FG_ORDER_SOLD : FG_ORDER_CANCELLED;
+    order->written_late = r->type == FG_REC_SOLD_LATE;
+    u->sold += r->type == FG_REC_SOLD_LATE ? r->quantity : 0;
+}
 
 static void write_order(struct oracle *o, const struct fg_journal_record *r)
 {
@@ -85,8 +126,12 @@ static void write_order(struct oracle *o, const struct fg_journal_record *r)
         u->reserved += r->quantity;
         return;
     }
-    FG_ASSERT(order->written == FG_ORDER_RESERVED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    if (r->type == FG_REC_SOLD_LATE || r->type == FG_REC_CLOSED || r->type == FG_REC_REFUNDED) {
+        write_afterwards(order, u, r);
+        return;
+    }
+    FG_ASSERT(order->written == FG_ORDER_RESERVED);
     if (r->type == FG_REC_EXTENDED) {
         order->written_deadline_ms = r->arg;
         return;
@@ -137,7 +182,8 @@ static void write_record(struct oracle *o, const struct fg_journal_record *r)
         write_order(o, r);
     /* every prefix of the log is a legal state: nothing is oversold at any record */
     FG_ASSERT(item->logged && item->written.reserved >= 0 && item->written.sold >= 0);
-    FG_ASSERT(item->written.total >= item->written.reserved + item->written.sold);
+    FG_ASSERT(item->written.total >=
+              item->written.reserved + item->written.sold + item->written.refunded);
 }
 
 static void durable_record(struct oracle *o, const struct fg_journal_record *r)
@@ -147,21 +193,27 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
     if (r->type == FG_REC_BATCH)
         return;
     o->durable_of[r->worker % WORKERS_MAX]++;
-    if (r->type != FG_REC_RESERVED && r->type != FG_REC_SOLD && r->type != FG_REC_CANCELLED &&
-        r->type != FG_REC_EXPIRED && r->type != FG_REC_EXTENDED)
+    if (r->type == FG_REC_ITEM_SET || r->type == FG_REC_ITEM_NAME || r->type == FG_REC_STOCK ||
+        r->type == FG_REC_USER)
         return;
     order = oracle_order(o, r->user, r->order_id);
     switch (r->type) {
     case FG_REC_SOLD:
+    case FG_REC_SOLD_LATE:
         order->durable |= 1u << FG_ORDER_SOLD;
         break;
     case FG_REC_CANCELLED:
+    case FG_REC_CLOSED:
         order->durable |= 1u << FG_ORDER_CANCELLED;
         break;
     case FG_REC_EXPIRED:
         order->durable |= 1u << FG_ORDER_EXPIRED;
         break;
+    case FG_REC_REFUNDED:
+        order->durable |= 1u << FG_ORDER_REFUNDED;
+        break;
     default:
+        FG_ASSERT(r->type == FG_REC_RESERVED || r->type == FG_REC_EXTENDED);
         order->durable |= 1u << FG_ORDER_RESERVED;
         order->durable_deadline_ms = r->arg;
     }
@@ -181,7 +233,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
     FG_ASSERT(w->log_len >= o->durable_len); /* what was durable is never lost */
     o->written_len = o->durable_len = 0;
     for (uint32_t i = 0; i < o->orders_len; i++)
-        o->orders[i].written = o->orders[i].durable = 0;
+        o->orders[i].written = o->orders[i].durable = o->orders[i].written_late = 0;
     for (uint32_t i = 0; i < o->denied_len; i++)
         o->denied[i].written = false;
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
@@ -201,6 +253,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
         FG_ASSERT(order->told == FG_ORDER_NONE ||
                   order->durable & 1u << order->told); /* nothing told is lost */
         order->now = order->written;
+        order->late = order->written_late;
         order->deadline_ms = order->written_deadline_ms;
         order->waits = false;
     }

@@ -21,20 +21,22 @@ struct oracle_order {
     uint64_t user, item;
     uint8_t order_id[16];
     uint16_t quantity;
-    uint8_t now;     /* state by the records pushed */
-    uint8_t written; /* state by the log, durable or not */
-    uint8_t durable; /* bit per state that the durable log has shown */
-    uint8_t told;    /* what a shopper or backend was told last */
-    bool waits;      /* for units */
-    uint32_t token;  /* that waits */
-    uint32_t next;   /* of a user of the same bucket; index + 1 */
-    uint32_t limit;  /* in force when it was taken in */
-    uint64_t judged; /* when that was, as a count */
+    uint8_t now;             /* state by the records pushed */
+    uint8_t written;         /* state by the log, durable or not */
+    uint8_t durable;         /* bit per state that the durable log has shown */
+    uint8_t told;            /* what a shopper or backend was told last */
+    bool waits;              /* for units */
+    bool late, written_late; /* paid after its hold had ended */
+    uint8_t listed;          /* how often ORDERS told of it since the liveness check began */
+    uint32_t token;          /* that waits */
+    uint32_t next;           /* of a user of the same bucket; index + 1 */
+    uint32_t limit;          /* in force when it was taken in */
+    uint64_t judged;         /* when that was, as a count */
     uint64_t deadline_ms, written_deadline_ms, durable_deadline_ms;
 };
 
 struct oracle_units {
-    int64_t total, reserved, sold;
+    int64_t total, reserved, sold, refunded;
 };
 
 struct settings {
@@ -107,6 +109,9 @@ struct oracle_order *oracle_new_order(struct oracle *o, uint64_t user, const uin
 struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user); /* NULL when never denied */
 /* Units of live orders by what was decided; waiting: also of requests that wait. */
 uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool waiting);
+/* Orders of a user, of one item or (0) of all; those whose late payment waits are counted apart. */
+uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
+uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token);
 void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token);
 bool oracle_same_order(const struct fg_stock_request *a, uint64_t user, const uint8_t id[16]);

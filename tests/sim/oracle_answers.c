@@ -4,10 +4,21 @@
 #include "oracle.h"
 
 static const uint8_t state_of_status[FG_STATUS_COUNT] = {
-    [FG_STATUS_RESERVED] = FG_ORDER_RESERVED,
-    [FG_STATUS_SOLD] = FG_ORDER_SOLD,
-    [FG_STATUS_CANCELLED] = FG_ORDER_CANCELLED,
-    [FG_STATUS_EXPIRED] = FG_ORDER_EXPIRED,
+    [FG_STATUS_RESERVED] = FG_ORDER_RESERVED,   [FG_STATUS_SOLD] = FG_ORDER_SOLD,
+    [FG_STATUS_CANCELLED] = FG_ORDER_CANCELLED, [FG_STATUS_EXPIRED] = FG_ORDER_EXPIRED,
+    [FG_STATUS_REFUNDED] = FG_ORDER_REFUNDED,
+};
+
+#define BIT(state) (1u << FG_ORDER_##state)
+
+/* What may be told when this was told before. */
+static const uint8_t may_follow[FG_ORDER_STATES] = {
+    [FG_ORDER_NONE] = 0xff,
+    [FG_ORDER_RESERVED] = 0xff,
+    [FG_ORDER_EXPIRED] = BIT(EXPIRED) | BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED),
+    [FG_ORDER_SOLD] = BIT(SOLD) | BIT(REFUNDED),
+    [FG_ORDER_CANCELLED] = BIT(CANCELLED),
+    [FG_ORDER_REFUNDED] = BIT(REFUNDED),
 };
 
 /* A request and what the engine made of it. */
@@ -16,6 +27,7 @@ struct asked {
     uint32_t index; /* of the token */
     enum fg_stock_result result;
     enum fg_packet_status status; /* NONE unless answered */
+    uint32_t left, retry_ms;      /* of the answer */
     enum fg_ledger_order_state before, after;
     bool waited; /* the order waited for units before */
     bool gone;   /* or was refused, and the answer has not left yet */
@@ -75,6 +87,11 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
     case FG_STATUS_USER_LIMIT:
         FG_ASSERT(s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) + r->quantity > s->user_limit);
+        FG_ASSERT(q->left < r->quantity);
+        FG_ASSERT(q->left + oracle_user_units(o, r->user, r->item, true) >= s->user_limit ||
+                  q->left == 0);
+        FG_ASSERT(q->left == 0 ||
+                  q->left + oracle_user_units(o, r->user, r->item, false) <= s->user_limit);
         break;
     case FG_STATUS_FULL:
         FG_ASSERT(o->small);
@@ -124,7 +141,7 @@ static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
         return;
     }
     if (refusal != FG_STATUS_NONE)
-        FG_ASSERT(answered(q, refusal));
+        FG_ASSERT(answered(q, refusal) && q->retry_ms <= 86400000);
     else if (q->result == FG_STOCK_ANSWERED)
         judge_refusal(o, w, q, s);
     else
@@ -139,25 +156,98 @@ static void judge_reservation(struct oracle *o, struct world *w, struct asked *q
         judge_new(o, w, q);
     else if (!q->same)
         FG_ASSERT(answered(q, FG_STATUS_CONFLICT) || (q->late && put_off(w, q)));
-    else if (q->waited)
+    else if (q->waited && q->before == FG_ORDER_NONE)
         FG_ASSERT(q->result == FG_STOCK_IGNORED);
+    else if (q->waited && !q->gone)
+        FG_ASSERT(answered(q, FG_STATUS_BUSY));
     else if (!put_off(w, q))
         tells_state(q);
 }
 
-/* CONFIRM, CANCEL, QUERY, EXTEND */
-static void judge_change(struct world *w, struct asked *q)
+/* CONFIRM of an expired order: as a RESERVE, but for the times of the sale. */
+static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
 {
-    static const uint8_t becomes[FG_OP_EXTEND + 1] = {[FG_OP_CONFIRM] = FG_ORDER_SOLD,
+    struct token *t = q->token;
+    struct oracle_order *order = q->order;
+    struct oracle_item *item = oracle_item(o, order->item);
+    const struct settings *s = &item->in_force[t->worker];
+    struct oracle_denied *denied = oracle_denied(o, order->user);
+    bool is_denied = denied && denied->now, sold = q->after == FG_ORDER_SOLD;
+    uint64_t units = oracle_user_units(o, order->user, order->item, false);
+    bool limited =
+        s->user_limit && oracle_user_units(o, order->user, order->item, true) - /* not twice */
+                                 (order->waits ? order->quantity : 0) + order->quantity >
+                             s->user_limit;
+
+    t->refusable = is_denied || limited || item->stage[t->worker] != 4;
+    if (answered(q, FG_STATUS_FULL)) {
+        FG_ASSERT(o->small);
+        return;
+    }
+    if (q->result == FG_STOCK_ANSWERED) {
+        FG_ASSERT(q->status == FG_STATUS_EXPIRED && t->refusable);
+        return;
+    }
+    FG_ASSERT(q->result == FG_STOCK_DEFERRED);
+    if (sold) {
+        FG_ASSERT(!is_denied && w->mode[t->worker] == FG_STOCK_RUNNING);
+        t->expect = FG_ORDER_SOLD;
+        return;
+    }
+    /* it waits for units; or it is refused, and its end must be durable before that is told */
+    FG_ASSERT(t->refusable || (w->mode[t->worker] == FG_STOCK_RUNNING && !is_denied));
+    FG_ASSERT(t->refusable || !s->user_limit || units + order->quantity <= s->user_limit);
+    order->waits = true;
+    order->token = q->index;
+    order->limit = s->user_limit;
+    order->judged = ++o->requests;
+    oracle_waits(o, w, q->index);
+}
+
+/* While a payment waits for units. False: it was refused perhaps, and the order is judged as it is.
+ */
+static bool judge_paying(const struct asked *q)
+{
+    bool as_waiting = q->token->request.op == FG_OP_CONFIRM ? q->result == FG_STOCK_IGNORED
+                                                            : answered(q, FG_STATUS_BUSY);
+
+    FG_ASSERT(as_waiting || q->gone);
+    return as_waiting;
+}
+
+/* One of the user's orders; which one, and that none is left out, is for oracle_answered. */
+static void judge_orders(struct oracle *o, const struct asked *q, const struct fg_stock_answer *a)
+{
+    const struct fg_stock_request *r = &q->token->request;
+    uint32_t n = oracle_orders(o, r->user, r->item);
+
+    if (answered(q, FG_STATUS_BUSY) || answered(q, FG_STATUS_UNAVAILABLE))
+        return;
+    FG_ASSERT(q->result != FG_STOCK_IGNORED);
+    if (answered(q, FG_STATUS_UNKNOWN_ORDER))
+        FG_ASSERT(n <= r->quantity);
+    else /* those that wait may have been refused, and be orders again */
+        FG_ASSERT(n + oracle_paying(o, r->user, r->item) > r->quantity);
+    if (q->result == FG_STOCK_ANSWERED && state_of_status[q->status])
+        FG_ASSERT(oracle_order(o, r->user, a->order_id)->now == state_of_status[q->status]);
+}
+
+/* CONFIRM, CANCEL, QUERY, EXTEND, REFUND */
+static void judge_change(struct oracle *o, struct world *w, struct asked *q)
+{
+    static const uint8_t becomes[FG_OP_ORDERS + 1] = {[FG_OP_CONFIRM] = FG_ORDER_SOLD,
                                                       [FG_OP_CANCEL] = FG_ORDER_CANCELLED,
                                                       [FG_OP_QUERY] = FG_ORDER_RESERVED,
-                                                      [FG_OP_EXTEND] = FG_ORDER_RESERVED};
+                                                      [FG_OP_EXTEND] = FG_ORDER_RESERVED,
+                                                      [FG_OP_REFUND] = FG_ORDER_RESERVED};
     const struct fg_stock_request *r = &q->token->request;
     enum fg_ledger_order_state due = q->before;
     uint64_t until_ms =
         r->until_ms < w->now_ms + FG_HOLD_MS_MAX ? r->until_ms : w->now_ms + FG_HOLD_MS_MAX;
 
-    if (q->waited) {
+    if (q->waited && q->before == FG_ORDER_EXPIRED && judge_paying(q))
+        return;
+    if (q->waited && q->before == FG_ORDER_NONE) {
         FG_ASSERT(answered(q, FG_STATUS_BUSY) || (q->gone && answered(q, FG_STATUS_UNKNOWN_ORDER)));
         return;
     }
@@ -171,6 +261,14 @@ static void judge_change(struct world *w, struct asked *q)
     }
     if (q->before == FG_ORDER_RESERVED)
         due = q->late ? FG_ORDER_EXPIRED : becomes[r->op];
+    if (due == FG_ORDER_EXPIRED && r->op == FG_OP_CONFIRM) {
+        judge_payment(o, w, q);
+        return;
+    }
+    if (due == FG_ORDER_EXPIRED && r->op == FG_OP_CANCEL)
+        due = FG_ORDER_CANCELLED;
+    if (due == FG_ORDER_SOLD && r->op == FG_OP_REFUND)
+        due = FG_ORDER_REFUNDED;
     FG_ASSERT(q->after == due);
     FG_ASSERT(due != FG_ORDER_RESERVED || r->op != FG_OP_EXTEND ||
               q->order->deadline_ms >= until_ms);
@@ -196,18 +294,20 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
 {
     struct token *t = &w->tokens[token];
     struct oracle_order *order = oracle_order(o, t->request.user, t->request.order_id);
-    struct asked q = {.token = t,
-                      .index = token,
-                      .result = result,
-                      .status = result == FG_STOCK_ANSWERED ? a->status : FG_STATUS_NONE,
-                      .order = order};
+    struct asked q = {.token = t, .index = token, .result = result, .order = order};
 
-    if (order) {
+    if (result == FG_STOCK_ANSWERED) {
+        q.status = a->status;
+        q.left = a->left;
+        q.retry_ms = a->retry_ms;
+    }
+
+    if (order && t->request.op != FG_OP_ORDERS) {
         t->told = order->told;
         q.before = order->now;
         q.waited = order->waits;
-        q.gone =
-            order->waits && (w->troubled || w->tokens[order->token].min_free < order->quantity);
+        q.gone = order->waits && (w->troubled || w->tokens[order->token].refusable ||
+                                  w->tokens[order->token].min_free < order->quantity);
         q.same = order->item == t->request.item && order->quantity == t->request.quantity;
         q.late = order->now == FG_ORDER_RESERVED && w->now_ms >= order->deadline_ms;
     }
@@ -217,36 +317,44 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
     q.after = order ? order->now : FG_ORDER_NONE;
     if (t->request.op == FG_OP_STOCK)
         judge_item(o, w, &q);
+    else if (t->request.op == FG_OP_ORDERS)
+        judge_orders(o, &q, a);
     else if (t->request.op == FG_OP_RESERVE)
         judge_reservation(o, w, &q);
     else
-        judge_change(w, &q);
+        judge_change(o, w, &q);
 }
 
 /* ---- what is told */
 
 /* What is told of an order is on disk, is never of another order, and never contradicts what was
  * told. */
-static void told_state(struct oracle *o, struct token *t, const struct fg_stock_answer *a,
-                       unsigned state)
+static void told_state(struct oracle *o, const struct world *w, struct token *t,
+                       const struct fg_stock_answer *a, unsigned state)
 {
-    struct oracle_order *order = oracle_order(o, t->request.user, t->request.order_id);
+    struct oracle_order *order = oracle_order(o, t->request.user, a->order_id);
 
     FG_ASSERT(order && order->durable & 1u << state);
     FG_ASSERT(a->quantity == order->quantity && a->item == order->item);
     FG_ASSERT(t->request.op != FG_OP_RESERVE ||
               (t->request.quantity == order->quantity && t->request.item == order->item));
     FG_ASSERT(t->expect == FG_ORDER_NONE || t->expect == state);
-    FG_ASSERT(state != FG_ORDER_RESERVED ||
-              (a->deadline_ms > 0 && a->deadline_ms <= order->durable_deadline_ms));
     if (state == FG_ORDER_RESERVED) {
-        FG_ASSERT(t->told <= FG_ORDER_RESERVED); /* its end had not been told when this was asked */
-        if (order->told == FG_ORDER_NONE)
-            order->told = FG_ORDER_RESERVED;
-        return;
+        FG_ASSERT(a->deadline_ms > 0 && a->deadline_ms <= order->durable_deadline_ms);
+        FG_ASSERT(a->retry_ms ==
+                  (a->deadline_ms > w->now_ms ? a->deadline_ms - w->now_ms : 1)); /* 0: no hint */
     }
-    FG_ASSERT(order->told <= FG_ORDER_RESERVED || order->told == state);
-    order->told = (uint8_t)state;
+    FG_ASSERT((a->flags & FG_PACKET_LATE) ==
+              (order->late && (state == FG_ORDER_SOLD || state == FG_ORDER_REFUNDED)));
+    if (t->request.op == FG_OP_ORDERS) {
+        FG_ASSERT(t->request.item == 0 || t->request.item == order->item);
+        order->listed += order->listed < UINT8_MAX;
+    }
+    /* what had been told when this was asked, and what is told meanwhile, must fit */
+    FG_ASSERT(may_follow[t->told] & 1u << state);
+    FG_ASSERT(may_follow[order->told] & 1u << state || may_follow[state] & 1u << order->told);
+    if (may_follow[order->told] & 1u << state && !(state == FG_ORDER_RESERVED && order->told))
+        order->told = (uint8_t)state;
 }
 
 static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
@@ -255,7 +363,12 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
     struct token *t = &w->tokens[token];
     struct oracle_order *order = oracle_order(o, t->request.user, t->request.order_id);
 
+    FG_ASSERT(order);
     switch (a->status) {
+    case FG_STATUS_EXPIRED: /* a late payment */
+        FG_ASSERT(t->request.op == FG_OP_CONFIRM);
+        FG_ASSERT(t->refusable || t->min_free < order->quantity);
+        break;
     case FG_STATUS_SOLD_OUT:
         FG_ASSERT(t->min_free == 0);
         break;
@@ -266,7 +379,7 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
         FG_ASSERT(w->troubled &&
                   (a->status == FG_STATUS_BUSY || a->status == FG_STATUS_UNAVAILABLE));
     }
-    FG_ASSERT(a->item == t->request.item && order);
+    FG_ASSERT(t->request.op == FG_OP_CONFIRM || a->item == t->request.item);
     if (order->token == token)
         order->waits = false;
     oracle_waits_no_more(o, w, token);
@@ -280,16 +393,18 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
 
     FG_ASSERT(t->used && !t->command && a->kind == t->request.kind);
     FG_ASSERT(a->status > 0 && a->status < FG_STATUS_COUNT);
-    FG_ASSERT(memcmp(a->order_id, t->request.order_id, 16) == 0);
+    FG_ASSERT(t->request.op == FG_OP_ORDERS || memcmp(a->order_id, t->request.order_id, 16) == 0);
     o->statuses[a->status]++;
     state = state_of_status[a->status];
+    if (t->waits)
+        told_waiter(o, w, token, a);
     if (state) {
-        told_state(o, t, a, state);
+        told_state(o, w, t, a, state);
         return;
     }
     FG_ASSERT(t->expect == FG_ORDER_NONE);
-    if (t->waits)
-        told_waiter(o, w, token, a);
+    if (t->request.op == FG_OP_CONFIRM && a->status == FG_STATUS_FULL)
+        return;
     if (t->request.op != FG_OP_STOCK && a->status != FG_STATUS_CONFLICT &&
         a->status != FG_STATUS_BUSY && a->status != FG_STATUS_UNAVAILABLE)
         FG_ASSERT(t->told == FG_ORDER_NONE); /* what has an order is not told that it has none */
@@ -308,6 +423,36 @@ void oracle_command_given(struct oracle *o, struct world *w, uint32_t token)
     oracle_pushed(o, w, t->worker, t);
     if (t->given.type == FG_STOCK_STOCK_REMOVE)
         oracle_waits(o, w, token);
+    if (t->given.type == FG_STOCK_ORDER_REFUND) {
+        struct oracle_order *order = oracle_order(o, t->given.user, t->given.order_id);
+
+        t->expect = order ? order->now : FG_ORDER_NONE;
+    }
+}
+
+/* Nothing but a sale is refunded, and once. */
+static void refund_answered(struct oracle *o, const struct token *t,
+                            const struct fg_stock_answer *a)
+{
+    struct oracle_order *order = oracle_order(o, t->given.user, t->given.order_id);
+
+    FG_ASSERT(t->expect != FG_ORDER_SOLD || a->outcome == FG_STOCK_OUTCOME_BUSY ||
+              a->outcome == FG_STOCK_OUTCOME_UNAVAILABLE);
+    switch (a->outcome) {
+    case FG_STOCK_OUTCOME_DONE:
+        FG_ASSERT(t->expect == FG_ORDER_REFUNDED && order->durable & BIT(REFUNDED));
+        break;
+    case FG_STOCK_OUTCOME_NOT_SOLD:
+        FG_ASSERT(a->state == t->expect || a->state == FG_ORDER_NONE);
+        FG_ASSERT(t->expect != FG_ORDER_REFUNDED);
+        break;
+    case FG_STOCK_OUTCOME_UNKNOWN_ORDER:
+        FG_ASSERT(t->expect == FG_ORDER_NONE);
+        break;
+    default:
+        FG_ASSERT(a->outcome == FG_STOCK_OUTCOME_BUSY ||
+                  a->outcome == FG_STOCK_OUTCOME_UNAVAILABLE);
+    }
 }
 
 void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
@@ -317,6 +462,11 @@ void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
     bool writes = t->given.type != FG_STOCK_ITEM_APPLY;
 
     FG_ASSERT(t->used && t->command && a->kind == FG_STOCK_OPERATOR);
+    if (t->given.type == FG_STOCK_ORDER_REFUND) {
+        FG_ASSERT(a->user == t->given.user);
+        refund_answered(o, t, a);
+        return;
+    }
     FG_ASSERT(t->given.type == FG_STOCK_USER_SET ? a->user == t->given.user
                                                  : a->item == t->given.item);
     if (a->outcome == FG_STOCK_OUTCOME_DONE) { /* durably */

@@ -5,7 +5,12 @@
 
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token)
 {
-    w->tokens[token].waits = true;
+    struct token *t = &w->tokens[token];
+    const struct oracle_order *order =
+        t->command ? NULL : oracle_order(o, t->request.user, t->request.order_id);
+
+    t->waits = true;
+    t->item = order ? order->item : t->given.item;
     o->waiting[o->waiting_len++] = token;
 }
 
@@ -62,6 +67,66 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
     order->deadline_ms = r->arg;
     item->now.reserved += r->quantity;
     check_limit(o, order);
+}
+
+/* An expired order is paid after all. Its units were judged when its payment was taken in. */
+static void sold_late(struct oracle *o, struct world *w, unsigned worker,
+                      const struct fg_journal_record *r, const struct token *cause)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+    bool asked = cause && !cause->command && cause->request.op == FG_OP_CONFIRM &&
+                 oracle_same_order(&cause->request, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_ORDER_EXPIRED);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    FG_ASSERT(r->arg == 0 && w->now_ms >= order->deadline_ms);
+    if (order->waits && !asked) {
+        w->tokens[order->token].expect = FG_ORDER_SOLD;
+        oracle_waits_no_more(o, w, order->token);
+    } else {
+        FG_ASSERT(asked);
+        order->limit = item->in_force[worker].user_limit;
+        order->judged = ++o->requests;
+    }
+    order->waits = false;
+    order->now = FG_ORDER_SOLD;
+    order->late = true;
+    item->now.sold += r->quantity;
+    check_limit(o, order);
+}
+
+static void closed(struct oracle *o, const struct fg_journal_record *r, const struct token *cause)
+{
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_ORDER_EXPIRED);
+    FG_ASSERT(cause && !cause->command && cause->request.op == FG_OP_CANCEL);
+    FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id) && r->arg == 0);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    order->now = FG_ORDER_CANCELLED;
+}
+
+/* By the backend or by the operator. */
+static void refunded(struct oracle *o, const struct fg_journal_record *r, const struct token *cause)
+{
+    struct oracle_units *u = &oracle_item(o, r->item)->now;
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_ORDER_SOLD && cause);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    if (cause->command) {
+        FG_ASSERT(cause->command == 1 + FG_STOCK_ORDER_REFUND && cause->given.user == r->user);
+        FG_ASSERT(memcmp(cause->given.order_id, r->order_id, 16) == 0);
+        FG_ASSERT(r->arg == cause->given.restock);
+    } else {
+        FG_ASSERT(cause->request.op == FG_OP_REFUND);
+        FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id));
+        FG_ASSERT(r->arg == (cause->request.flags & FG_PACKET_RESTOCK));
+    }
+    order->now = FG_ORDER_REFUNDED;
+    u->sold -= r->quantity;
+    u->refunded += r->arg ? 0 : r->quantity;
 }
 
 static void ended(struct oracle *o, struct world *w, const struct fg_journal_record *r,
@@ -138,6 +203,15 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
     case FG_REC_EXTENDED:
         extended(o, w, r, cause);
         return;
+    case FG_REC_SOLD_LATE:
+        sold_late(o, w, worker, r, cause);
+        return;
+    case FG_REC_CLOSED:
+        closed(o, r, cause);
+        return;
+    case FG_REC_REFUNDED:
+        refunded(o, r, cause);
+        return;
     case FG_REC_STOCK:
         cause = stock(o, w, r, cause);
         break;
@@ -188,11 +262,13 @@ static void balance_item(struct oracle *o, struct world *w, uint32_t index)
         sum.releasing += v.releasing;
         sum.reserved += v.reserved;
         sum.sold += v.sold;
+        sum.refunded += v.refunded;
         sum.total += v.total;
     }
     FG_ASSERT(sum.total == item->now.total);
     FG_ASSERT(sum.reserved == item->now.reserved && sum.sold == item->now.sold);
-    FG_ASSERT(all + sum.free + sum.releasing + sum.reserved + sum.sold == sum.total);
+    FG_ASSERT(sum.refunded == item->now.refunded);
+    FG_ASSERT(all + sum.free + sum.releasing + sum.reserved + sum.sold + sum.refunded == sum.total);
     item->free = sum.free + world_in_flight(w, index, false);
     for (unsigned k = 0; k < w->workers; k++)
         if (item->free == 0)
@@ -208,7 +284,7 @@ void oracle_balance(struct oracle *o, struct world *w)
         balance_item(o, w, i);
     for (uint32_t i = 0; i < o->waiting_len; i++) {
         struct token *t = &w->tokens[o->waiting[i]];
-        uint64_t free = oracle_item(o, t->command ? t->given.item : t->request.item)->free;
+        uint64_t free = oracle_item(o, t->item)->free;
 
         if (free < t->min_free)
             t->min_free = (uint32_t)free;

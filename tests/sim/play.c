@@ -81,10 +81,14 @@ static void request(struct sim *s, const struct fg_stock_request *r)
 
 static void request_step(struct sim *s, const struct sim_step *step)
 {
-    struct fg_stock_request r = {.op = (uint8_t)(FG_OP_RESERVE + step->n % FG_OP_EXTEND)};
+    struct fg_stock_request r = {.op = (uint8_t)(FG_OP_RESERVE + step->n % FG_OP_ORDERS)};
 
     if (r.op == FG_OP_STOCK) {
         r.item = ITEM_ID + step->c;
+    } else if (r.op == FG_OP_ORDERS) {
+        r.user = 1000 + step->a;
+        r.item = step->c ? ITEM_ID + step->c - 1 : 0;
+        r.quantity = (uint16_t)step->d;
     } else {
         r.user = 1000 + step->a;
         memcpy(r.order_id, &step->b, sizeof(step->b));
@@ -94,6 +98,8 @@ static void request_step(struct sim *s, const struct sim_step *step)
         r.quantity = (uint16_t)step->d;
     } else if (r.op == FG_OP_EXTEND) {
         r.until_ms = s->w.now_ms + step->d;
+    } else if (r.op == FG_OP_REFUND) {
+        r.flags = step->d & FG_PACKET_RESTOCK;
     }
     request(s, &r);
 }
@@ -228,6 +234,31 @@ void sim_buy_all(struct sim *s, uint32_t index)
     FG_ASSERT(*out == before + 4 * s->w.workers);
 }
 
+/* ORDERS tells of each order of each user exactly once. */
+static void list_orders(struct sim *s)
+{
+    const uint64_t *busy = &s->o.statuses[FG_STATUS_BUSY];
+
+    for (uint32_t i = 0; i < s->o.orders_len; i++)
+        s->o.orders[i].listed = 0;
+    for (uint64_t user = 1000; user < 1016; user++) {
+        struct fg_stock_request r = {.op = FG_OP_ORDERS, .user = user};
+        uint32_t n = oracle_orders(&s->o, user, 0);
+
+        while (r.quantity < n) {
+            uint64_t before = *busy;
+
+            request(s, &r);
+            sim_settle(s);
+            r.quantity += *busy == before; /* else it sorts its orders first */
+        }
+        FG_ASSERT(oracle_orders(&s->o, user, 0) == n);
+    }
+    for (uint32_t i = 0; i < s->o.orders_len; i++)
+        FG_ASSERT(s->o.orders[i].user >= 1016 || s->o.orders[i].now == FG_ORDER_NONE ||
+                  s->o.orders[i].listed == 1);
+}
+
 void sim_liveness(struct sim *s)
 {
     struct sim_step again = {.n = (uint16_t)s->w.workers};
@@ -240,6 +271,7 @@ void sim_liveness(struct sim *s)
         s->w.setup.limits.user_rate = 0;
         restart(s, &again, NULL);
     }
+    list_orders(s);
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
         struct sim_step item = {.kind = SIM_ITEM, .a = i, .b = 3600000, .d = 1};
 

@@ -10,7 +10,8 @@
 
 /* name, what a, b, c, d mean. `worker` and `n` are of all that have them. */
 #define SIM_STEP_LIST(X)                                                                           \
-    X(REQUEST, "n = operation, a = user, b = order, c = item, d = units; EXTEND: by d ms")         \
+    X(REQUEST, "n = operation, a = user, b = order, c = item, d = units; EXTEND: by d ms; "        \
+               "REFUND: d = 1 restock; ORDERS: c = item + 1 or 0, the d-th")                       \
     X(POLL, "worker; n = most answers; a: everything is delivered to it before")                   \
     X(DELIVER, "worker; n = most messages from each of the others")                                \
     X(WRITE, "worker; n = most records")                                                           \
@@ -25,7 +26,8 @@
     X(DISK, "n = enum disk_state")                                                                 \
     X(STOP, "")                                                                                    \
     X(CRASH, "n = workers of the next life; a = tail of the log; b: through real files")           \
-    X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")
+    X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")             \
+    X(REFUND, "the operator's: a = user, b = order, c = 1 restock")
 
 enum sim_kind {
 #define X(name, text) SIM_##name,

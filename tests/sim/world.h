@@ -45,7 +45,9 @@ struct token {
     bool waits;        /* taken in, and neither accepted nor refused: it waits for units */
     uint8_t command;   /* 0 = a request, else 1 + enum fg_stock_command_type */
     uint8_t told;      /* what had been told of the order when this was asked */
-    uint8_t expect;    /* state that has to be told; 0 = open */
+    uint8_t expect;    /* state that has to be told; 0 = open. ORDER_REFUND: when it was given */
+    bool refusable;    /* a late payment that may be refused for the user or for want of units */
+    uint64_t item;     /* that it waits for */
     uint32_t min_free; /* fewest units that were free at any time since it was asked */
     uint64_t record; /* of a command: the number of its worker's record that it caused; 0 = none */
     unsigned worker;

@@ -53,6 +53,16 @@ static void orders(void **state)
     expect(&r, ORDER_KEY, "{\"type\":\"cancelled\"" ORDER_TEXT "\"deadline_ms\":0}");
     r.type = FG_REC_EXPIRED;
     expect(&r, ORDER_KEY, "{\"type\":\"expired\"" ORDER_TEXT "\"deadline_ms\":0}");
+    r.type = FG_REC_SOLD_LATE;
+    expect(&r, ORDER_KEY, "{\"type\":\"sold-late\"" ORDER_TEXT "\"deadline_ms\":0}");
+    r.type = FG_REC_CLOSED;
+    expect(&r, ORDER_KEY, "{\"type\":\"closed\"" ORDER_TEXT "\"deadline_ms\":0}");
+    r.type = FG_REC_REFUNDED;
+    expect(&r, ORDER_KEY,
+           "{\"type\":\"refunded\"" ORDER_TEXT "\"deadline_ms\":0,\"restocked\":true}");
+    r.arg = 0;
+    expect(&r, ORDER_KEY,
+           "{\"type\":\"refunded\"" ORDER_TEXT "\"deadline_ms\":0,\"restocked\":false}");
 }
 
 static void items_and_users(void **state)

@@ -100,7 +100,7 @@ static void expect_units(const struct fg_ledger *l, uint64_t item, uint64_t avai
     assert_int_equal(i->available, available);
     assert_int_equal(i->reserved, reserved);
     assert_int_equal(i->sold, sold);
-    assert_int_equal(i->total, available + reserved + sold);
+    assert_int_equal(i->total, available + reserved + sold + i->refunded);
 }
 
 static void expect_reason(const char *part)
@@ -186,13 +186,16 @@ static void bring(struct fg_ledger *l, unsigned to)
 {
     static const uint8_t last[] = {[FG_ORDER_SOLD] = FG_REC_SOLD,
                                    [FG_ORDER_CANCELLED] = FG_REC_CANCELLED,
-                                   [FG_ORDER_EXPIRED] = FG_REC_EXPIRED};
+                                   [FG_ORDER_EXPIRED] = FG_REC_EXPIRED,
+                                   [FG_ORDER_REFUNDED] = FG_REC_SOLD};
 
     assert_true(item_set(l, 1, 1) && item_set(l, 2, 1) && stock(l, 1, 10) && stock(l, 2, 10));
     if (to != FG_ORDER_NONE)
         assert_true(order(l, FG_REC_RESERVED, 1, 4, 9, 3));
     if (to > FG_ORDER_RESERVED)
         assert_true(order(l, last[to], 1, 4, 9, 3));
+    if (to == FG_ORDER_REFUNDED)
+        assert_true(order(l, FG_REC_REFUNDED, 1, 4, 9, 3));
 }
 
 /* What every order record does in every state, written out by hand: the state after, or 0 =
@@ -226,11 +229,39 @@ static const struct {
     {FG_ORDER_EXPIRED, FG_REC_CANCELLED, 0, "already expired"},
     {FG_ORDER_EXPIRED, FG_REC_EXPIRED, 0, "already expired"},
     {FG_ORDER_EXPIRED, FG_REC_EXTENDED, 0, "already expired"},
+    {FG_ORDER_REFUNDED, FG_REC_RESERVED, 0, "already refunded"},
+    {FG_ORDER_REFUNDED, FG_REC_SOLD, 0, "already refunded"},
+    {FG_ORDER_REFUNDED, FG_REC_CANCELLED, 0, "already refunded"},
+    {FG_ORDER_REFUNDED, FG_REC_EXPIRED, 0, "already refunded"},
+    {FG_ORDER_REFUNDED, FG_REC_EXTENDED, 0, "already refunded"},
+    {FG_ORDER_NONE, FG_REC_SOLD_LATE, 0, "is unknown"},
+    {FG_ORDER_RESERVED, FG_REC_SOLD_LATE, 0, "already reserved"},
+    {FG_ORDER_SOLD, FG_REC_SOLD_LATE, 0, "already sold"},
+    {FG_ORDER_CANCELLED, FG_REC_SOLD_LATE, 0, "already cancelled"},
+    {FG_ORDER_EXPIRED, FG_REC_SOLD_LATE, FG_ORDER_SOLD, NULL},
+    {FG_ORDER_REFUNDED, FG_REC_SOLD_LATE, 0, "already refunded"},
+    {FG_ORDER_NONE, FG_REC_CLOSED, 0, "is unknown"},
+    {FG_ORDER_RESERVED, FG_REC_CLOSED, 0, "already reserved"},
+    {FG_ORDER_SOLD, FG_REC_CLOSED, 0, "already sold"},
+    {FG_ORDER_CANCELLED, FG_REC_CLOSED, 0, "already cancelled"},
+    {FG_ORDER_EXPIRED, FG_REC_CLOSED, FG_ORDER_CANCELLED, NULL},
+    {FG_ORDER_REFUNDED, FG_REC_CLOSED, 0, "already refunded"},
+    {FG_ORDER_NONE, FG_REC_REFUNDED, 0, "is unknown"},
+    {FG_ORDER_RESERVED, FG_REC_REFUNDED, 0, "already reserved"},
+    {FG_ORDER_SOLD, FG_REC_REFUNDED, FG_ORDER_REFUNDED, NULL},
+    {FG_ORDER_CANCELLED, FG_REC_REFUNDED, 0, "already cancelled"},
+    {FG_ORDER_EXPIRED, FG_REC_REFUNDED, 0, "already expired"},
+    {FG_ORDER_REFUNDED, FG_REC_REFUNDED, 0, "already refunded"},
 };
 
-static void expect_after(const struct fg_ledger *l, unsigned after, uint64_t deadline_ms)
+/* came: the record that led there, 0 when that was `bring`. */
+static void expect_after(const struct fg_ledger *l, unsigned after, unsigned came,
+                         uint64_t deadline_ms)
 {
     const struct fg_ledger_order *o = find(l, 4, 9);
+    const struct fg_ledger_item *item = fg_ledger_item(l, 1);
+    bool late = came == FG_REC_SOLD_LATE, closed = came == FG_REC_CLOSED;
+    bool refunded = after == FG_ORDER_REFUNDED, sold = after == FG_ORDER_SOLD;
 
     if (after == FG_ORDER_NONE) {
         assert_null(o);
@@ -243,21 +274,52 @@ static void expect_after(const struct fg_ledger *l, unsigned after, uint64_t dea
     assert_int_equal(o->item, 1);
     assert_int_equal(o->user, 4);
     assert_int_equal(o->deadline_ms, deadline_ms);
-    expect_units(l, 1, after == FG_ORDER_RESERVED || after == FG_ORDER_SOLD ? 7 : 10,
-                 after == FG_ORDER_RESERVED ? 3 : 0, after == FG_ORDER_SOLD ? 3 : 0);
-    assert_int_equal(fg_ledger_item(l, 1)->orders_reserved, 1);
-    assert_int_equal(fg_ledger_item(l, 1)->orders_sold, after == FG_ORDER_SOLD);
-    assert_int_equal(fg_ledger_item(l, 1)->orders_cancelled, after == FG_ORDER_CANCELLED);
-    assert_int_equal(fg_ledger_item(l, 1)->orders_expired, after == FG_ORDER_EXPIRED);
+    assert_int_equal(o->late, late);
+    assert_int_equal(o->closed, closed);
+    assert_int_equal(o->restocked, 0);
+    assert_int_equal(item->refunded, refunded ? 3 : 0);
+    expect_units(l, 1, after == FG_ORDER_RESERVED || sold || refunded ? 7 : 10,
+                 after == FG_ORDER_RESERVED ? 3 : 0, sold ? 3 : 0);
+    assert_int_equal(item->orders_reserved, 1);
+    assert_int_equal(item->orders_sold, sold || refunded);
+    assert_int_equal(item->orders_cancelled, after == FG_ORDER_CANCELLED);
+    assert_int_equal(item->orders_expired, after == FG_ORDER_EXPIRED || late || closed);
+    assert_int_equal(item->orders_refunded, refunded);
+    assert_int_equal(item->orders_late, late);
+}
+
+/* Its units were reserved by another order meanwhile, or go back on sale. */
+static void late_payments_and_refunds_move_units(void **state)
+{
+    struct fg_ledger *l = fresh();
+    struct fg_journal_record r;
+
+    bring(l, FG_ORDER_EXPIRED);
+    assert_true(order(l, FG_REC_RESERVED, 1, 5, 1, 8));
+    assert_false(order(l, FG_REC_SOLD_LATE, 1, 4, 9, 3));
+    expect_reason("3 units sold-late, 2 available");
+    assert_true(order(l, FG_REC_CANCELLED, 1, 5, 1, 8));
+    assert_true(order(l, FG_REC_SOLD_LATE, 1, 4, 9, 3));
+    r = order_record(FG_REC_REFUNDED, 1, 4, 9, 3);
+    r.arg = 2;
+    assert_false(apply(l, r));
+    expect_reason("neither go back on sale nor not");
+    r = order_record(FG_REC_REFUNDED, 1, 4, 9, 3);
+    r.arg = 1;
+    assert_true(apply(l, r));
+    expect_units(l, 1, 10, 0, 0);
+    assert_int_equal(fg_ledger_item(l, 1)->refunded, 0);
+    assert_int_equal(find(l, 4, 9)->restocked, 1);
+    assert_int_equal(find(l, 4, 9)->late, 1);
+    fg_ledger_destroy(l);
 }
 
 static void every_step_of_every_state(void **state)
 {
     size_t n = sizeof(steps) / sizeof(*steps);
 
-    assert_int_equal(n, (FG_ORDER_EXPIRED + 1) *
-                            (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 1)); /* and EXTENDED */
-    ;
+    assert_int_equal(n, FG_ORDER_STATES *
+                            (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 4)); /* and the later ones */
     for (size_t i = 0; i < n; i++) {
         struct fg_ledger *l = fresh();
         bool ok;
@@ -267,7 +329,7 @@ static void every_step_of_every_state(void **state)
         assert_int_equal(ok, steps[i].after != 0);
         if (!ok)
             expect_reason(steps[i].reason);
-        expect_after(l, ok ? steps[i].after : steps[i].state,
+        expect_after(l, ok ? steps[i].after : steps[i].state, ok ? steps[i].type : 0,
                      ok && steps[i].type == FG_REC_EXTENDED ? 9009 : 5009);
         if (ok)
             assert_int_equal(find(l, 4, 9)->changed_ms, 1000 + next_seq - 1);
@@ -278,13 +340,13 @@ static void every_step_of_every_state(void **state)
 /* Records that are about no order are legal whatever state an order is in, and leave it alone. */
 static void other_records_leave_orders_alone(void **state)
 {
-    for (unsigned s = FG_ORDER_NONE; s <= FG_ORDER_EXPIRED; s++) {
+    for (unsigned s = FG_ORDER_NONE; s < FG_ORDER_STATES; s++) {
         struct fg_ledger *l = fresh();
 
         bring(l, s);
         assert_true(apply(l, blank(FG_REC_BATCH, 0)));
         assert_true(item_set(l, 1, 7) && item_name(l, 1, "n") && stock(l, 1, 5) && stock(l, 1, -5));
-        expect_after(l, s, 5009);
+        expect_after(l, s, 0, 5009);
         for (unsigned type = 0; type <= UINT8_MAX; type++) {
             if (strcmp(fg_journal_record_name(type), "?") != 0)
                 continue;
@@ -316,7 +378,7 @@ static void wrong_fields_are_refused(void **state)
         assert_false(order(l, type, 3, 4, 9, 3));
         expect_reason("the item is unknown");
     }
-    expect_after(l, FG_ORDER_RESERVED, 5009);
+    expect_after(l, FG_ORDER_RESERVED, 0, 5009);
     assert_false(order(l, FG_REC_RESERVED, 3, 4, 10, 1));
     expect_reason("the item is unknown");
     assert_false(order(l, FG_REC_RESERVED, 2, 4, 9, 1)); /* same key, other item */
@@ -549,7 +611,7 @@ static void state_names(void **state)
     assert_string_equal(fg_ledger_order_state_name(FG_ORDER_NONE), "none");
     assert_string_equal(fg_ledger_order_state_name(FG_ORDER_RESERVED), "reserved");
     assert_string_equal(fg_ledger_order_state_name(FG_ORDER_EXPIRED), "expired");
-    assert_string_equal(fg_ledger_order_state_name(5), "?");
+    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_STATES), "?");
 }
 
 /* ---- speed: only when asked for -------------------------------------------------------------- */
@@ -674,6 +736,7 @@ int main(void)
         cmocka_unit_test(items_keep_settings_names_and_order),
         cmocka_unit_test(stock_has_limits),
         cmocka_unit_test(every_step_of_every_state),
+        cmocka_unit_test(late_payments_and_refunds_move_units),
         cmocka_unit_test(other_records_leave_orders_alone),
         cmocka_unit_test(wrong_fields_are_refused),
         cmocka_unit_test(denied_users_come_and_go),

@@ -182,9 +182,9 @@ static void a_batch_adds_up(void **state)
         assert_int_equal(b.rows[FG_POSTGRES_ITEMS_SET].count, 0);
         assert_int_equal(b.rows[FG_POSTGRES_USERS_DENY].count, 0);
         /* seq of the orders: the last record of each */
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 7, 0), 13);
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 7, 1), 16);
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_CHANGE, 7, 0), 17);
+        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 9, 0), 13);
+        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 9, 1), 16);
+        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_CHANGE, 9, 0), 17);
         /* total, available, reserved, sold: two accepted, one paid, one of before cancelled and one
          * expired
          */
@@ -193,9 +193,9 @@ static void a_batch_adds_up(void **state)
         assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 3, 0), 4 - 6);
         assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 4, 0), 2);
         for (unsigned state_count = 0; state_count < 4; state_count++)
-            assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 5 + state_count, 0),
+            assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 6 + state_count, 0),
                              state_count ? 1 : 2);
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 9, 0), 19);
+        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 12, 0), 19);
     }
     fg_sink_postgres_batch_free(&b);
 }

@@ -236,6 +236,7 @@ static void test_item_records(void **state)
         "HINCRBY {p}:item:9 available 100\n"
         "HINCRBY {p}:item:9 reserved 0\n"
         "HINCRBY {p}:item:9 sold 0\n"
+        "HINCRBY {p}:item:9 refunded 0\n"
         "HINCRBY {p}:item:8 total -5\n"
         "HINCRBY {p}:item:8 available -5\n"
         "HSET {p}:cursor seq 8 appliance 1122334455667788 crc 00000000 format 1\n"
@@ -254,6 +255,11 @@ static void test_steps_move_units(void **state)
         {FG_REC_SOLD, "HINCRBY {p}:item:7 reserved -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
         {FG_REC_CANCELLED,
          "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},
+        {FG_REC_SOLD_LATE,
+         "HINCRBY {p}:item:7 available -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
+        {FG_REC_CLOSED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
+        {FG_REC_REFUNDED,
+         "HINCRBY {p}:item:7 sold -2\nHINCRBY {p}:item:7 refunded 2\nHSET {p}:cursor"},
         {FG_REC_EXTENDED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
         {FG_REC_EXPIRED,
          "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},

@@ -263,6 +263,9 @@ static void what_does_not_add_up_is_refused(void **state)
         offsetof(struct fg_ledger_snapshot_item, orders_sold),
         offsetof(struct fg_ledger_snapshot_item, orders_cancelled),
         offsetof(struct fg_ledger_snapshot_item, orders_expired),
+        offsetof(struct fg_ledger_snapshot_item, orders_refunded),
+        offsetof(struct fg_ledger_snapshot_item, orders_late),
+        offsetof(struct fg_ledger_snapshot_item, refunded),
         offsetof(struct fg_ledger_snapshot_item, index)};
     struct fg_ledger *l = ledger_with(1, 9);
 

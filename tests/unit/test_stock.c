@@ -131,8 +131,10 @@ static void bring(enum fg_ledger_order_state state)
     if (state == FG_ORDER_NONE)
         return;
     assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
-    if (state == FG_ORDER_SOLD)
+    if (state == FG_ORDER_SOLD || state == FG_ORDER_REFUNDED)
         assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    if (state == FG_ORDER_REFUNDED)
+        assert_int_equal(ask(FG_OP_REFUND, 1, 1, 0), FG_STATUS_REFUNDED);
     if (state == FG_ORDER_CANCELLED)
         assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED);
     if (state == FG_ORDER_EXPIRED) {
@@ -144,21 +146,29 @@ static void bring(enum fg_ledger_order_state state)
 
 static void every_state_meets_every_operation(void **state)
 {
-    static const uint8_t expected[5][5] = {
-        /* [state][op]: RESERVE CONFIRM CANCEL QUERY; EXTEND answers as QUERY does */
+#define ALL(s)                                                                                     \
+    {                                                                                              \
+        0, s, s, s, s, 0, s, s                                                                     \
+    }
+    static const uint8_t expected[FG_ORDER_STATES][FG_OP_REFUND + 1] = {
+        /* [state][op]: RESERVE CONFIRM CANCEL QUERY (STOCK) EXTEND REFUND */
         [FG_ORDER_NONE] = {0, FG_STATUS_RESERVED, FG_STATUS_UNKNOWN_ORDER, FG_STATUS_UNKNOWN_ORDER,
+                           FG_STATUS_UNKNOWN_ORDER, 0, FG_STATUS_UNKNOWN_ORDER,
                            FG_STATUS_UNKNOWN_ORDER},
         [FG_ORDER_RESERVED] = {0, FG_STATUS_RESERVED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
-                               FG_STATUS_RESERVED},
-        [FG_ORDER_SOLD] = {0, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD},
-        [FG_ORDER_CANCELLED] = {0, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED, FG_STATUS_CANCELLED,
-                                FG_STATUS_CANCELLED},
-        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED,
-                              FG_STATUS_EXPIRED},
+                               FG_STATUS_RESERVED, 0, FG_STATUS_RESERVED, FG_STATUS_RESERVED},
+        [FG_ORDER_SOLD] = {0, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, 0,
+                           FG_STATUS_SOLD, FG_STATUS_REFUNDED},
+        [FG_ORDER_CANCELLED] = ALL(FG_STATUS_CANCELLED),
+        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
+                              FG_STATUS_EXPIRED, 0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED},
+        [FG_ORDER_REFUNDED] = ALL(FG_STATUS_REFUNDED),
     };
 
-    for (unsigned s = 0; s < 5; s++)
-        for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_QUERY; op++) {
+    for (unsigned s = 0; s < FG_ORDER_STATES; s++)
+        for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_REFUND; op++) {
+            if (op == FG_OP_STOCK)
+                continue;
             teardown(NULL);
             setup(NULL);
             bring((enum fg_ledger_order_state)s);
@@ -168,12 +178,158 @@ static void every_state_meets_every_operation(void **state)
             if (s != FG_ORDER_NONE)
                 assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 3), FG_STATUS_CONFLICT);
         }
-    for (unsigned s = 0; s < 5; s++) {
-        teardown(NULL);
-        setup(NULL);
-        bring((enum fg_ledger_order_state)s);
-        assert_int_equal(ask(FG_OP_EXTEND, 1, 1, 0), expected[s][FG_OP_QUERY]);
+#undef ALL
+}
+
+static void a_late_payment_takes_units_again(void **state)
+{
+    struct fg_stock_command c = normal;
+
+    bring(FG_ORDER_EXPIRED);
+    c.flags = FG_ITEM_PAUSED; /* and whether the item is open or not */
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(last.flags, FG_PACKET_LATE);
+    assert_int_equal(last.quantity, 2);
+    assert_int_equal(last.left, 8);
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(last.flags, FG_PACKET_LATE);
+    assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->sold_late), 1);
+}
+
+static void a_late_payment_is_refused_for_a_reason(void **state)
+{
+    struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .user = 1, .denied = true};
+    struct fg_stock_command c = normal;
+
+    bring(FG_ORDER_EXPIRED);
+    assert_true(fg_stock_command(stock, now, &deny));
+    sync_all();
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED);
+    deny.denied = false;
+    assert_true(fg_stock_command(stock, now, &deny));
+    sync_all();
+    c.user_limit = 3;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED); /* 2 and 2 */
+    assert_int_equal(ask(FG_OP_CANCEL, 1, 2, 0), FG_STATUS_CANCELLED);
+    run();
+    c.user_limit = 0;
+    c.order_max = 16;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 9), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0),
+                     FG_STATUS_EXPIRED); /* it waits, and one is left */
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED); /* now for good */
+    assert_int_equal(ask(FG_OP_CANCEL, 2, 1, 0), FG_STATUS_CANCELLED);
+    run();
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_CANCELLED);
+}
+
+static void refund(uint64_t user, bool restock)
+{
+    struct fg_stock_command c = {
+        .type = FG_STOCK_ORDER_REFUND, .user = user, .restock = restock, .order_id = {1}};
+
+    polled = 0;
+    assert_true(fg_stock_command(stock, now, &c));
+    run();
+    sync_all();
+    assert_int_equal(polled, 1);
+    assert_int_equal(last.kind, FG_STOCK_OPERATOR);
+    assert_int_equal(last.user, user);
+}
+
+static void a_refund_gives_the_limit_back_and_the_units_if_asked(void **state)
+{
+    struct fg_stock_command c = normal;
+    struct fg_stock_view view;
+
+    c.user_limit = 2;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    bring(FG_ORDER_SOLD);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 1), FG_STATUS_USER_LIMIT);
+    assert_int_equal(last.left, 0);
+    assert_int_equal(ask(FG_OP_REFUND, 1, 1, 0), FG_STATUS_REFUNDED);
+    assert_true(fg_stock_view(stock, 0, &view));
+    assert_int_equal(view.refunded, 2);
+    assert_int_equal(view.free, 8);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 2), FG_STATUS_RESERVED);
+    refund(2, true);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_NOT_SOLD);
+    assert_int_equal(last.state, FG_ORDER_RESERVED);
+    assert_int_equal(ask(FG_OP_CONFIRM, 2, 1, 0), FG_STATUS_SOLD);
+    refund(2, true);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
+    refund(2, true); /* once */
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
+    assert_true(fg_stock_view(stock, 0, &view));
+    assert_int_equal(view.free, 6);
+    assert_int_equal(view.refunded, 2);
+    assert_int_equal(view.total, 10);
+    refund(3, true);
+    assert_int_equal(last.outcome, FG_STOCK_OUTCOME_UNKNOWN_ORDER);
+}
+
+/* The state of the nth order; its id is in `last`. */
+static unsigned nth_order(uint64_t user, uint64_t item, uint16_t nth)
+{
+    struct fg_stock_request r = {.op = FG_OP_ORDERS, .user = user, .item = item, .quantity = nth};
+    struct fg_stock_answer a;
+
+    assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
+    last = a;
+    return a.status;
+}
+
+static void the_orders_of_a_user_are_found(void **state)
+{
+    unsigned seen = 0;
+
+    assert_int_equal(nth_order(1, 0, 0), FG_STATUS_UNKNOWN_ORDER);
+    for (uint8_t id = 1; id <= 4; id++)
+        assert_int_equal(ask(FG_OP_RESERVE, 1, id, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 2, 0), FG_STATUS_SOLD);
+    for (uint16_t n = 0; n < 4; n++) {
+        unsigned status = nth_order(1, n % 2 ? ITEM : 0, n);
+
+        assert_int_equal(status, last.order_id[0] == 2 ? FG_STATUS_SOLD : FG_STATUS_RESERVED);
+        assert_int_equal(last.item, ITEM);
+        assert_int_equal(last.deadline_ms, status == FG_STATUS_SOLD ? 0 : now + HOLD);
+        seen |= 1u << last.order_id[0];
     }
+    assert_int_equal(seen, 0x1e);
+    assert_int_equal(nth_order(1, 0, 4), FG_STATUS_UNKNOWN_ORDER);
+    assert_int_equal(nth_order(1, ITEM + 1, 0), FG_STATUS_UNKNOWN_ORDER);
+    now += HOLD; /* told when its end is durable */
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_EXPIRED);
+}
+
+static void hints_are_what_they_say(void **state)
+{
+    struct fg_stock_command c = normal;
+
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(last.retry_ms, HOLD); /* time left of the hold */
+    now += 40;
+    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(last.retry_ms, HOLD - 40);
+    c.opens_ms = now + 30 * 86400000ull;
+    c.user_limit = 4;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_NOT_OPEN);
+    assert_int_equal(last.retry_ms, 86400000); /* at most a day */
+    c.opens_ms = 0;
+    c.hold_ms = 10 * 86400000;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
+    assert_int_equal(last.retry_ms, 10 * 86400000);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 3, 2), FG_STATUS_USER_LIMIT);
+    assert_int_equal(last.left, 1);
 }
 
 static void units_come_back_only_when_durable(void **state)
@@ -247,16 +403,27 @@ static void few_are_left(void **state)
 
 static void late_confirm_hears_of_the_expiry(void **state)
 {
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 1), FG_STATUS_RESERVED);
+    struct fg_stock_command c = normal;
+
+    c.order_max = 16;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 10), FG_STATUS_RESERVED);
     assert_int_equal(last.deadline_ms, now + HOLD);
-    now += HOLD; /* the wheel has not turned yet */
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED);
+    now +=
+        HOLD; /* the wheel has not turned yet, and the units are not free before that is durable */
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_BUSY);
     assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), 1);
+    sync_all();
+    now += 20;
+    run();
+    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(last.flags, FG_PACKET_LATE);
 }
 
 static void holds_of_any_length_end_in_time(void **state)
 {
-    static const uint32_t holds[] = {100, 1000, 60000, 523000, 525000, 3600000, 86400000};
+    static const uint32_t holds[] = {100,    1000,    60000,    523000,
+                                     525000, 3600000, 86400000, 10 * 86400000};
 
     for (unsigned i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
         struct fg_stock_command c = normal;
@@ -303,7 +470,7 @@ static void a_hold_can_be_made_longer_never_shorter(void **state)
     now = T0 + 4 * HOLD;
     run();
     assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
-    r.until_ms = UINT64_MAX; /* cut to a day */
+    r.until_ms = UINT64_MAX; /* cut to the longest hold */
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
     assert_int_equal(last.deadline_ms, now + FG_HOLD_MS_MAX);
@@ -541,6 +708,11 @@ int main(void)
         T(units_come_back_only_when_durable),
         T(refusals_have_their_reasons),
         T(few_are_left),
+        T(a_late_payment_takes_units_again),
+        T(a_late_payment_is_refused_for_a_reason),
+        T(a_refund_gives_the_limit_back_and_the_units_if_asked),
+        T(the_orders_of_a_user_are_found),
+        T(hints_are_what_they_say),
         T(late_confirm_hears_of_the_expiry),
         T(holds_of_any_length_end_in_time),
         T(limits_are_answers),

@@ -101,7 +101,9 @@ static bool check_story(struct fg_crowd *c, const struct slot *s, const struct f
 
     if (LATER >> r->status & 1)
         return true;
-    if (OVER >> before & 1) /* SOLD stays sold ... */
+    if (before == FG_STATUS_EXPIRED) /* another copy may be a late payment */
+        bad = !(OVER >> r->status & 1);
+    else if (OVER >> before & 1) /* SOLD stays sold ... */
         bad = r->status != before;
     else if (before == FG_STATUS_RESERVED)
         bad = !(HELD >> r->status & 1);

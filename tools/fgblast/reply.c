@@ -9,7 +9,7 @@
 #define UNDECIDED   (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(DENIED)) /* say nothing of the order */
 #define OVER        (BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
 #define HELD        (BIT(RESERVED) | OVER)
-#define HOLD_MAX_NS (86400ull * 1000 * MS)
+#define HOLD_MAX_NS (49 * 86400ull * 1000 * MS)
 
 _Static_assert(FG_STATUS_COUNT <= 32, "a set of statuses is a word");
 
@@ -149,7 +149,7 @@ static bool check_fields(struct fg_world *w, const struct fg_packet_reply *r, co
 /*
  * Against what was told before. A request that left before that became known may have been decided
  * earlier (UDP keeps no order); one that left later must agree. Ends never differ, whenever they
- * were asked for.
+ * were asked for; but an expired order can be paid late, or closed.
  */
 static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, const struct order *o)
 {
@@ -159,8 +159,8 @@ static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, con
 
     if (now & UNDECIDED)
         return true;
-    bad |= (told & OVER) && (now & OVER) && now != told;
-    bad |= later && (told & OVER) && now != told;
+    bad |= (told & OVER) && (now & OVER) && now != told && !((told | now) & BIT(EXPIRED));
+    bad |= later && (told & OVER) && now != told && !(told == BIT(EXPIRED) && (now & OVER));
     bad |= later && (told & HELD) && !(now & HELD);
     if (bad) {
         wrong(w, FG_WRONG_STORY, r, "was told %s",

@@ -117,7 +117,13 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
     case FG_REC_SOLD:
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
+    case FG_REC_SOLD_LATE:
+    case FG_REC_CLOSED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
+        break;
+    case FG_REC_REFUNDED:
+        add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
+        add(e, ",\"restocked\":%s", r->arg ? "true" : "false");
         break;
     case FG_REC_USER:
         add_user(e, r->user, r->arg != 0);
@@ -151,8 +157,8 @@ void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint6
                  item->order_max, item->flags);
     add(e,
         ",\"total\":%" PRIu64 ",\"available\":%" PRIu64 ",\"reserved\":%" PRIu64
-        ",\"sold\":%" PRIu64,
-        item->total, item->available, item->reserved, item->sold);
+        ",\"sold\":%" PRIu64 ",\"refunded\":%" PRIu64,
+        item->total, item->available, item->reserved, item->sold, item->refunded);
     if (item->name[0])
         add_name(e, item->name, strlen(item->name));
     end(e);
@@ -171,8 +177,9 @@ void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint
 {
     begin(e, "snapshot-order", seq, time_ms);
     add_order(e, order->order_id, order->user, order->item, order->quantity, order->deadline_ms);
-    add(e, ",\"state\":\"%s\",\"changed_ms\":%" PRIu64, fg_ledger_order_state_name(order->state),
-        order->changed_ms);
+    add(e, ",\"state\":\"%s\",\"changed_ms\":%" PRIu64 ",\"late\":%s",
+        fg_ledger_order_state_name(order->state), order->changed_ms,
+        order->late ? "true" : "false");
     end(e);
 }
 

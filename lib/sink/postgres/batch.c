@@ -8,15 +8,16 @@ struct fg_batch_order {
     uint8_t id[16];
     uint64_t user, item, deadline_ms, changed_ms, seq;
     uint16_t quantity;
-    uint8_t state;
-    bool fresh; /* accepted in this batch */
-    bool moved; /* deadline_ms is known: accepted or extended in this batch */
+    uint8_t state, before; /* before: this batch */
+    bool late;             /* paid after its hold had ended; false when that is not of this batch */
+    bool fresh;            /* accepted in this batch */
+    bool moved;            /* deadline_ms is known: accepted or extended in this batch */
 };
 
 struct fg_batch_item {
     uint64_t item, seq;
-    int64_t total, available, reserved, sold;
-    int64_t orders[FG_ORDER_EXPIRED + 1]; /* records of each state */
+    int64_t total, available, reserved, sold, refunded;
+    int64_t orders[FG_ORDER_STATES], late; /* records of each state */
     bool counted;
     const struct fg_journal_record *settings, *name; /* the last of each */
 };
@@ -73,6 +74,8 @@ static void add_order(struct fg_sink_postgres_rows *rows, const struct fg_batch_
     fg_sink_postgres_add_u64(c++, o->item);
     fg_sink_postgres_add_i32(c++, o->quantity);
     fg_sink_postgres_add_i32(c++, o->state);
+    fg_sink_postgres_add_i32(c++, o->before);
+    fg_sink_postgres_add_flag(c++, o->late);
     o->moved ? fg_sink_postgres_add_time(c++, o->deadline_ms) : fg_sink_postgres_add_null(c++);
     fg_sink_postgres_add_time(c++, o->changed_ms);
     fg_sink_postgres_add_i64(c++, (int64_t)o->seq);
@@ -117,8 +120,10 @@ static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch
     fg_sink_postgres_add_i64(c++, i->available);
     fg_sink_postgres_add_i64(c++, i->reserved);
     fg_sink_postgres_add_i64(c++, i->sold);
-    for (unsigned state = FG_ORDER_RESERVED; state <= FG_ORDER_EXPIRED; state++)
+    fg_sink_postgres_add_i64(c++, i->refunded);
+    for (unsigned state = FG_ORDER_RESERVED; state < FG_ORDER_STATES; state++)
         fg_sink_postgres_add_i64(c++, i->orders[state]);
+    fg_sink_postgres_add_i64(c++, i->late);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
 }
 
@@ -140,10 +145,13 @@ void fg_sink_postgres_put_item(struct fg_sink_postgres_rows *rows, const struct 
     fg_sink_postgres_add_i64(c++, (int64_t)i->available);
     fg_sink_postgres_add_i64(c++, (int64_t)i->reserved);
     fg_sink_postgres_add_i64(c++, (int64_t)i->sold);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->refunded);
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_reserved);
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_sold);
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_cancelled);
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_expired);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_refunded);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->orders_late);
     fg_sink_postgres_add_i64(c++, (int64_t)seq);
 }
 
@@ -157,6 +165,7 @@ void fg_sink_postgres_put_order(struct fg_sink_postgres_rows *rows, const struct
                                  .seq = seq,
                                  .quantity = o->quantity,
                                  .state = (uint8_t)o->state,
+                                 .late = o->late,
                                  .moved = true};
 
     memcpy(row.id, o->order_id, sizeof(row.id));
@@ -264,42 +273,31 @@ static struct fg_batch_user *user_of(struct fg_sink_postgres_batch *b, uint64_t 
     return &b->users[*place - 1];
 }
 
-static unsigned state_of(unsigned type)
-{
-    switch (type) {
-    case FG_REC_SOLD:
-        return FG_ORDER_SOLD;
-    case FG_REC_CANCELLED:
-        return FG_ORDER_CANCELLED;
-    case FG_REC_EXPIRED:
-        return FG_ORDER_EXPIRED;
-    }
-    return FG_ORDER_RESERVED;
-}
-
-static void count_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r)
+static void count_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
+                        const struct fg_ledger_step *step)
 {
     struct fg_batch_item *item = item_of(b, r);
     int64_t units = r->quantity;
 
     item->counted = true;
-    item->orders[state_of(r->type)]++;
-    if (r->type == FG_REC_RESERVED) {
-        item->available -= units;
-        item->reserved += units;
-    } else {
-        item->reserved -= units;
-        *(r->type == FG_REC_SOLD ? &item->sold : &item->available) += units;
-    }
+    item->orders[step->to]++;
+    item->late += step->late;
+    item->available += step->available * units;
+    item->reserved += step->reserved * units;
+    item->sold += step->sold * units;
+    item->refunded += step->refunded * units;
 }
 
-/* The log allows no step out of a final state, so the last record of an order says what it is. */
+/* The last record of an order says what it is. */
 static bool take_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
                        struct fg_error *err)
 {
+    const struct fg_ledger_step *step = fg_ledger_step(r);
     struct fg_batch_order *o = order_of(b, r);
 
-    if (o->state > FG_ORDER_RESERVED || (o->state && r->type == FG_REC_RESERVED))
+    if (!o->state)
+        o->before = step->from;
+    else if (o->state != step->from)
         return fg_fail(err, "record %llu: the order was %s before", (unsigned long long)r->seq,
                        fg_ledger_order_state_name(o->state));
     if (r->type == FG_REC_RESERVED)
@@ -309,8 +307,9 @@ static bool take_order(struct fg_sink_postgres_batch *b, const struct fg_journal
         o->moved = true;
     }
     if (r->type != FG_REC_EXTENDED)
-        count_order(b, r);
-    o->state = (uint8_t)state_of(r->type);
+        count_order(b, r, step);
+    o->state = step->to;
+    o->late |= step->late;
     o->changed_ms = r->time_ms;
     o->seq = r->seq;
     return true;
@@ -336,6 +335,9 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
     case FG_REC_EXTENDED:
+    case FG_REC_SOLD_LATE:
+    case FG_REC_CLOSED:
+    case FG_REC_REFUNDED:
         return take_order(b, r, err);
     case FG_REC_ITEM_SET:
         item_of(b, r)->settings = r;

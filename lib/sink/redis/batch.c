@@ -11,7 +11,7 @@ struct fg_batch_item {
     bool taken;
     bool defined; /* ITEM_SET seen: all counters are written, so that the hash is complete from the
                      start */
-    int64_t total, available, reserved, sold;
+    int64_t total, available, reserved, sold, refunded;
 };
 
 bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
@@ -146,6 +146,7 @@ static void event_begin(struct fg_sink_redis_batch *b, const struct fg_journal_r
     pair(b, "time_ms", r->time_ms);
 }
 
+/* Of a refund the last field says whether the units went back on sale. */
 static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
                         const char *id)
 {
@@ -154,7 +155,7 @@ static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_r
     pair_text(b, "order", id);
     pair(b, "item", r->item);
     pair(b, "quantity", r->quantity);
-    pair(b, "deadline_ms", r->arg);
+    pair(b, r->type == FG_REC_REFUNDED ? "restocked" : "deadline_ms", r->arg);
 }
 
 static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
@@ -173,12 +174,14 @@ static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_rec
 }
 
 static void order_change(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
-                         const char *id)
+                         const struct fg_ledger_step *step, const char *id)
 {
-    fg_redis_resp_begin(&b->out, 2 + 2 * 3);
+    fg_redis_resp_begin(&b->out, 2 + 2 * (step->late ? 4 : 3));
     fg_redis_resp_text(&b->out, "HSET");
     order_key(b, r->user, id);
-    pair_text(b, "state", type_name(r->type));
+    pair_text(b, "state", fg_ledger_order_state_name(step->to));
+    if (step->late)
+        pair(b, FG_ORDER_FIELD_LATE, 1);
     pair(b, "changed_ms", r->time_ms);
     pair(b, "seq", r->seq);
 }
@@ -196,25 +199,22 @@ static void order_extend(struct fg_sink_redis_batch *b, const struct fg_journal_
 
 static void add_order(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
+    const struct fg_ledger_step *step = fg_ledger_step(r);
     struct fg_batch_item *item = item_of(b, r->item);
     int64_t units = r->quantity;
     char id[33];
 
     hex(id, r->order_id);
-    if (r->type == FG_REC_RESERVED) {
+    if (r->type == FG_REC_RESERVED)
         order_new(b, r, id);
-        item->available -= units;
-        item->reserved += units;
-    } else if (r->type == FG_REC_EXTENDED) {
+    else if (r->type == FG_REC_EXTENDED)
         order_extend(b, r, id);
-    } else {
-        order_change(b, r, id);
-        item->reserved -= units;
-        if (r->type == FG_REC_SOLD)
-            item->sold += units;
-        else
-            item->available += units;
-    }
+    else
+        order_change(b, r, step, id);
+    item->available += step->available * units;
+    item->reserved += step->reserved * units;
+    item->sold += step->sold * units;
+    item->refunded += step->refunded * units;
     order_event(b, r, id);
 }
 
@@ -290,6 +290,9 @@ static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_re
     case FG_REC_CANCELLED:
     case FG_REC_EXPIRED:
     case FG_REC_EXTENDED:
+    case FG_REC_SOLD_LATE:
+    case FG_REC_CLOSED:
+    case FG_REC_REFUNDED:
         add_order(b, r);
         return true;
     case FG_REC_ITEM_SET:
@@ -375,9 +378,11 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
     char id[33];
 
     hex(id, o->order_id);
-    fg_redis_resp_begin(&b->out, 2 + 2 * 7);
+    fg_redis_resp_begin(&b->out, 2 + 2 * (o->late ? 8 : 7));
     fg_redis_resp_text(&b->out, "HSET");
     order_key(b, o->user, id);
+    if (o->late)
+        pair(b, FG_ORDER_FIELD_LATE, 1);
     pair_text(b, "state", fg_ledger_order_state_name(o->state));
     pair(b, "item", o->item);
     pair(b, "user", o->user);
@@ -389,7 +394,7 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
 
 void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
 {
-    fg_redis_resp_begin(&b->out, 2 + 2 * (10 + (item->name[0] != 0)));
+    fg_redis_resp_begin(&b->out, 2 + 2 * (11 + (item->name[0] != 0)));
     fg_redis_resp_text(&b->out, "HSET");
     item_key(b, item->item);
 #define X(name) pair(b, #name, item->name);
