@@ -332,6 +332,7 @@ int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
     sigaction(SIGTERM, &action, NULL);
     if (top.terminal)
         printf("\033[?25l"); /* no cursor */
+    fg_now_ms();             /* asks for the daemon's time now, and not between two samples */
     code = run(&top, interval_ms, count);
     if (top.terminal)
         printf("\033[?25h");
