@@ -132,12 +132,17 @@ def test_what_an_order_service_asks_for(lab):
 
 @fgtest.timeout(60)
 def test_expired_is_told(lab):
-    """a confirmation that comes too late is answered EXPIRED: the order service refunds"""
+    """a confirmation that comes too late is sold late; or, of a denied user, EXPIRED: cancelled, then refunded"""
     sale = Desk(lab, lab.redis(), hold_ms=1000)
-    order, = sale.reserve(1)
-    wait_until(lambda: sale.state(order) == 'expired', 15, 'the hold ends')
-    late = sale.command('confirm', *order)
-    assert sale.answered([late])[late]['status'] == 'EXPIRED'
+    paid, denied = sale.reserve(2)
+    wait_until(lambda: {sale.state(paid), sale.state(denied)} == {'expired'}, 15, 'the holds end')
+    assert sale.gate.api('POST', '/v1/users/denied', {'user': denied[0]})[0] == 200
+    ids = [sale.command('confirm', *order) for order in (paid, denied)]
+    ids += [sale.command('cancel', *denied)]
+    results = sale.answered(ids)
+    assert [results[i]['status'] for i in ids] == ['SOLD', 'EXPIRED', 'CANCELLED'], results
+    late = sale.command('confirm', *denied)
+    assert sale.answered([late])[late]['status'] == 'CANCELLED'
     sale.finish()
 
 

@@ -15,6 +15,9 @@ from fgsale import Sale, fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 SERVED = {'served': True, 'confirm': 0, 'cancel': 0.1, 'rate': 1500, 'shoppers': 4000, 'seconds': 8}
+# the state of an order after a record
+BECOMES = {'reserved': 'reserved', 'sold': 'sold', 'cancelled': 'cancelled', 'expired': 'expired', 'sold-late': 'sold',
+           'closed': 'cancelled'}
 FINAL = ('confirmed', 'refunded', 'cancelled', 'lapsed')
 OPEN = ('taken', 'charged', 'declined')
 _seed = int(os.environ.get('FG_SEED', random.randrange(1 << 32)))
@@ -102,8 +105,8 @@ def log_orders(sale):
     done = subprocess.run([fglog, sale.gate.log_dir, '--json'], capture_output=True, text=True, check=True, timeout=60)
     for line in done.stdout.splitlines():
         r = json.loads(line)
-        if 'order' in r and r['type'] in ('reserved', 'sold', 'cancelled', 'expired'):
-            states[int(r['user']), r['order']] = r['type']
+        if 'order' in r and r['type'] in BECOMES:
+            states[int(r['user']), r['order']] = BECOMES[r['type']]
     return states
 
 

@@ -180,7 +180,7 @@ bool events_command(struct events *e, struct payment *const *list, size_t n, str
 {
     for (size_t i = 0; i < n; i++)
         redisAppendCommand(e->redis, "XADD %s * op %s user %llu order %s", e->commands,
-                           list[i]->state == STATE_CHARGED ? "confirm" : "cancel",
+                           payment_confirms(list[i]) ? "confirm" : "cancel",
                            (unsigned long long)list[i]->user, list[i]->order);
     for (size_t i = 0; i < n; i++) {
         void *reply = NULL;

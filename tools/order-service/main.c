@@ -198,17 +198,22 @@ struct answers {
     size_t n;
 };
 
-/* The state in which the answer leaves the payment; its own when nothing was decided. */
-static enum state ends_in(struct service *s, const struct payment *p, unsigned status)
+/* The state in which the answer leaves the payment; its own when nothing was decided, or when there
+ * is one more thing to ask. */
+static enum state ends_in(struct service *s, struct payment *p, unsigned status)
 {
     bool gone = status == FG_STATUS_EXPIRED || status == FG_STATUS_UNKNOWN_ORDER;
 
     if (p->state == STATE_CHARGED && status == FG_STATUS_SOLD)
         return STATE_CONFIRMED;
+    if (payment_confirms(p) && status == FG_STATUS_EXPIRED) {
+        p->closing = true; /* a copy of the confirmation could still buy: no money goes back yet */
+        return p->state;
+    }
     if (p->state == STATE_CHARGED && (gone || status == FG_STATUS_CANCELLED))
         return STATE_REFUNDED;
     if (p->state == STATE_DECLINED && status == FG_STATUS_CANCELLED)
-        return STATE_CANCELLED;
+        return clock_ms(CLOCK_REALTIME) < p->deadline_ms ? STATE_CANCELLED : STATE_LAPSED;
     if (p->state == STATE_DECLINED && (gone || status == FG_STATUS_SOLD)) {
         s->unpaid += status == FG_STATUS_SOLD; /* somebody else confirmed what nobody paid here */
         return STATE_LAPSED;
@@ -239,7 +244,7 @@ static void packets(struct service *s, struct answers *a)
 
     while (a->n < BATCH && way_receive(s->way, &s->open, &p, &reply)) {
         bool asked = p && (reply.op & ~FG_PACKET_REPLY) ==
-                              (p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL);
+                              (payment_confirms(p) ? FG_OP_CONFIRM : FG_OP_CANCEL);
 
         if (asked && p->state != STATE_TAKEN)
             note(s, a, p, reply.status, reply.retry_ms);
@@ -264,7 +269,7 @@ static bool results(struct service *s, struct answers *a, struct fg_error *err)
         struct payment *p = payments_find(&s->open, list[i].user, list[i].order);
 
         if (p && p->state != STATE_TAKEN &&
-            !strcmp(list[i].op, p->state == STATE_CHARGED ? "confirm" : "cancel"))
+            !strcmp(list[i].op, payment_confirms(p) ? "confirm" : "cancel"))
             note(s, a, p, status_of(list[i].status), 0);
     }
     return n >= 0;

@@ -33,11 +33,18 @@ struct payment {
     uint32_t quantity;
     enum state state;
     uint64_t due_ms; /* monotonic: when something is to be done */
+    bool closing;    /* CHARGED, and the units cannot be had: cancelled before money goes back */
     bool late;       /* the hold had ended before the provider could be asked: it is not */
     unsigned tries;  /* of the confirmation or cancellation */
     size_t place;    /* in the heap */
     struct payment *next;
 };
+
+/** Whether the next command is a confirmation; else it is a cancellation. */
+static inline bool payment_confirms(const struct payment *p)
+{
+    return p->state == STATE_CHARGED && !p->closing;
+}
 
 struct payments {
     struct payment **heap; /* by due_ms */

@@ -84,7 +84,7 @@ static void order_bytes(const char *text, uint8_t id[16])
 
 void way_send(struct way *w, const struct payment *p)
 {
-    struct fg_packet_request r = {.op = p->state == STATE_CHARGED ? FG_OP_CONFIRM : FG_OP_CANCEL,
+    struct fg_packet_request r = {.op = payment_confirms(p) ? FG_OP_CONFIRM : FG_OP_CANCEL,
                                   .key_id = w->key->id,
                                   .user = p->user,
                                   .cookie = w->cookie};
