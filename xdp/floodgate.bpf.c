@@ -50,7 +50,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, FG_COUNTS);
+    __uint(max_entries, FG_FILTER_COUNTS);
     __type(key, uint32_t);
     __type(value, struct fg_filter_count);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -58,7 +58,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, FG_SAMPLES_BYTES);
+    __uint(max_entries, FG_FILTER_SAMPLES_BYTES);
     __uint(pinning, LIBBPF_PIN_BY_NAME);
 } fg_samples SEC(".maps");
 
@@ -75,7 +75,7 @@ struct {
  * name. */
 struct {
     __uint(type, BPF_MAP_TYPE_XSKMAP);
-    __uint(max_entries, FG_SOCKETS_MAX);
+    __uint(max_entries, FG_FILTER_SOCKETS_MAX);
     __type(key, uint32_t);
     __type(value, uint32_t);
 } xsks_map SEC(".maps");
@@ -89,8 +89,8 @@ __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 #define FG_NOW (bpf_jiffies64() * fg_tune.jiffy_ticks)
 #endif
 
-#define FG_ENV_TUNE fg_tune
-#define FG_UNUSED   __attribute__((unused))
+#define FG_FILTER_ENV_TUNE fg_tune
+#define FG_UNUSED          __attribute__((unused))
 
 struct fg_filter_env {
     char nothing; /* all is reached by the names of the maps */
@@ -132,7 +132,7 @@ fg_filter_env_net(FG_UNUSED struct fg_filter_env *env, uint32_t index)
 static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *env,
                                                 enum fg_filter_event event)
 {
-    uint32_t index = FG_VERDICT_COUNT + event;
+    uint32_t index = FG_FILTER_VERDICT_COUNT + event;
     struct fg_filter_count *counter = bpf_map_lookup_elem(&fg_counters, &index);
 
     if (counter)
@@ -144,9 +144,10 @@ static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *
 uint32_t fg_is_own(uint64_t mac, uint64_t hi, uint64_t lo);
 uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
 uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide, uint64_t now);
-#define FG_ENV_OWN(env, mac, hi, lo)                  ((void)(env), fg_is_own(mac, hi, lo))
-#define FG_ENV_HIT(env, hi, lo, salt, kind, now)      fg_hit(hi, lo, salt, kind, now)
-#define FG_ENV_LISTS(env, hi, lo, family, guide, now) fg_lists_again(hi, lo, family, guide, now)
+#define FG_FILTER_ENV_OWN(env, mac, hi, lo)             ((void)(env), fg_is_own(mac, hi, lo))
+#define FG_FILTER_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
+#define FG_FILTER_ENV_LISTS(env, hi, lo, family, guide, now)                                       \
+    fg_lists_again(hi, lo, family, guide, now)
 
 #include "xdp/verdict.h"
 
@@ -174,7 +175,7 @@ static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
     struct fg_filter_sample *sample = bpf_ringbuf_reserve(&fg_samples, sizeof(*sample), 0);
 
     if (!sample) { /* nobody reads: the oldest are kept */
-        fg_filter_env_event(NULL, FG_EVENT_SAMPLE_LOST);
+        fg_filter_env_event(NULL, FG_FILTER_EVENT_SAMPLE_LOST);
         return 0;
     }
     sample->time_ns = bpf_ktime_get_ns();
@@ -182,7 +183,7 @@ static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
     sample->ifindex = ctx->ingress_ifindex;
     sample->length = (uint32_t)(end - data);
     sample->kept = 0;
-    for (int i = 0; i < FG_SAMPLE_BYTES; i++) {
+    for (int i = 0; i < FG_FILTER_SAMPLE_BYTES; i++) {
         if (data + i + 1 > end)
             break;
         sample->bytes[i] = data[i];
@@ -200,7 +201,7 @@ static __always_inline void count(struct xdp_md *ctx, enum fg_filter_verdict ver
     if (!counter)
         return;
     counter->packets++;
-    if (!fg_tune.sample_interval || !FG_VERDICT_DROPS(verdict))
+    if (!fg_tune.sample_interval || !FG_FILTER_VERDICT_DROPS(verdict))
         return;
     if (counter->sample_next > now)
         return;
@@ -217,15 +218,15 @@ int xsk_def_prog(struct xdp_md *ctx)
     enum fg_filter_verdict verdict = fg_filter_decide(NULL, data, end, now, &order);
     int action = XDP_DROP;
 
-    if (verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN ||
+    if (verdict == FG_FILTER_VERDICT_PASS || verdict == FG_FILTER_VERDICT_FOREIGN ||
         (fg_tune.monitor && !order)) {
         action = XDP_PASS;
-    } else if (order && (verdict == FG_VERDICT_ORDER || fg_tune.monitor)) {
+    } else if (order && (verdict == FG_FILTER_VERDICT_ORDER || fg_tune.monitor)) {
         action = bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
         if (action != XDP_REDIRECT) {
             action = XDP_DROP; /* also when the queue lies beyond the map: XDP_ABORTED */
-            if (verdict == FG_VERDICT_ORDER)
-                verdict = FG_VERDICT_NO_SOCKET;
+            if (verdict == FG_FILTER_VERDICT_ORDER)
+                verdict = FG_FILTER_VERDICT_NO_SOCKET;
         }
     }
     count(ctx, verdict, now);
@@ -242,12 +243,12 @@ int fg_probe_socket(struct xdp_md *ctx)
     uint32_t queue;
 
     if ((const void *)(word + 1) > (const void *)(long)ctx->data_end)
-        return FG_PROBE_BAD_INPUT;
+        return FG_FILTER_PROBE_BAD_INPUT;
     queue = *word;
     sock = bpf_map_lookup_elem(&xsks_map, &queue);
     if (!sock)
-        return FG_PROBE_NONE;
-    return sock->queue_id == queue ? FG_PROBE_FOUND : FG_PROBE_OTHER_QUEUE;
+        return FG_FILTER_PROBE_NONE;
+    return sock->queue_id == queue ? FG_FILTER_PROBE_FOUND : FG_FILTER_PROBE_OTHER_QUEUE;
 }
 
 /* Run by lib/filter with a "packet" of two words: what both clocks say; never attached. */
@@ -257,10 +258,10 @@ int fg_probe_clock(struct xdp_md *ctx)
     uint64_t *word = (void *)(long)ctx->data;
 
     if ((const void *)(word + 2) > (const void *)(long)ctx->data_end)
-        return FG_PROBE_BAD_INPUT;
+        return FG_FILTER_PROBE_BAD_INPUT;
     word[0] = FG_NOW;
     word[1] = bpf_ktime_get_ns();
-    return FG_PROBE_FOUND;
+    return FG_FILTER_PROBE_FOUND;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* name, text. The only list of verdicts: XDP counters, JSON, metrics. */
-#define FG_VERDICT_LIST(X)                                                                         \
+#define FG_FILTER_VERDICT_LIST(X)                                                                  \
     X(ORDER, "order packets given to the workers")                                                 \
     X(PASS, "everything else, given to the kernel")                                                \
     X(FOREIGN, "to the order port of a MAC or IP address that is not ours, given to the kernel")   \
@@ -34,17 +34,17 @@
     X(NO_SOCKET, "dropped: no worker listens at this queue")
 
 enum fg_filter_verdict {
-#define X(name, text) FG_VERDICT_##name,
-    FG_VERDICT_LIST(X)
+#define X(name, text) FG_FILTER_VERDICT_##name,
+    FG_FILTER_VERDICT_LIST(X)
 #undef X
-        FG_VERDICT_COUNT
+        FG_FILTER_VERDICT_COUNT
 };
 
 /** ORDER, PASS and FOREIGN let a packet in; all verdicts behind them drop it. */
-#define FG_VERDICT_DROPS(verdict) ((verdict) >= FG_VERDICT_BLOCKED)
+#define FG_FILTER_VERDICT_DROPS(verdict) ((verdict) >= FG_FILTER_VERDICT_BLOCKED)
 
-enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
-#define FG_LISTS 2
+enum fg_filter_list { FG_FILTER_LIST_BLOCK, FG_FILTER_LIST_ALLOW };
+#define FG_FILTER_LISTS 2
 
 /** The order packet as far as the shield looks at it; lib/filter asserts that lib/packet agrees. */
 #define FG_FILTER_ORDER_BYTES   64
@@ -53,21 +53,21 @@ enum fg_filter_list { FG_LIST_BLOCK, FG_LIST_ALLOW };
 #define FG_FILTER_ORDER_VERSION 2
 
 /* name, text. What the data path counts beside verdicts. */
-#define FG_EVENT_LIST(X)                                                                           \
+#define FG_FILTER_EVENT_LIST(X)                                                                    \
     X(SOURCE_NEW, "sources that got a place in the table of sources")                              \
     X(SOURCE_REFUSED,                                                                              \
       "packets of sources without a place in the full table: judged by their network alone")       \
     X(SAMPLE_LOST, "samples that found the ring full")
 
 enum fg_filter_event {
-#define X(name, text) FG_EVENT_##name,
-    FG_EVENT_LIST(X)
+#define X(name, text) FG_FILTER_EVENT_##name,
+    FG_FILTER_EVENT_LIST(X)
 #undef X
         FG_EVENT_COUNT
 };
 
 /** Values of the counters: verdicts, then events. */
-#define FG_COUNTS (FG_VERDICT_COUNT + FG_EVENT_COUNT)
+#define FG_FILTER_COUNTS (FG_FILTER_VERDICT_COUNT + FG_EVENT_COUNT)
 
 struct fg_filter_count {
     uint64_t packets;
@@ -80,78 +80,81 @@ _Static_assert(sizeof(struct fg_filter_count) == 16, "value of the counters");
  * clock of the kernel's data path is jiffies (one load; bpf_ktime_get_ns costs 30 ns), so it moves
  * every 1 to 10 ms.
  */
-#define FG_TICK_SHIFT   6
-#define FG_TICKS_SECOND (1000000000ull << FG_TICK_SHIFT)
+#define FG_FILTER_TICK_SHIFT   6
+#define FG_FILTER_TICKS_SECOND (1000000000ull << FG_FILTER_TICK_SHIFT)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-#define FG_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
+#define FG_FILTER_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
 
 /** What an entry is, as one word that is compared: list, family, length. */
-#define FG_ENTRY_KIND(list, family, length)                                                        \
+#define FG_FILTER_ENTRY_KIND(list, family, length)                                                 \
     ((uint32_t)1 << 24 | (uint32_t)(list) << 16 | (uint32_t)(family) << 8 | (uint32_t)(length))
 
 /** An entry of a list. Addresses are numbers in host byte order; IPv4 is in the upper half of hi.
  */
 struct fg_filter_listed {
     uint64_t hi, lo;
-    uint32_t kind; /**< FG_ENTRY_KIND; 0 = free */
-    uint32_t
-        last; /**< ticks >> FG_SEEN_SHIFT of the last match; 0 = none. Free: the next free entry */
+    uint32_t kind;    /**< FG_FILTER_ENTRY_KIND; 0 = free */
+    uint32_t last;    /**< ticks >> FG_FILTER_SEEN_SHIFT of the last match; 0 = none. Free: the next
+                         free entry */
     uint64_t expires; /**< ticks; 0 = never */
     uint64_t hits;    /**< packets that matched; added to atomically by all CPUs */
-    char reason[FG_REASON_MAX];
+    char reason[FG_FILTER_REASON_MAX];
 };
 
 /*
  * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in
  * force. Each has rows of guide words, rows of cells (a hash table by linear probing), and its
- * entries. A cell is 0, or FG_CELL_GONE (was in use: look further), or the number of an entry << 8
- * with 8 bits of the hash.
+ * entries. A cell is 0, or FG_FILTER_CELL_GONE (was in use: look further), or the number of an
+ * entry << 8 with 8 bits of the hash.
  *
- * A guide word belongs to a group of addresses, those of the same leading FG_GROUP_4 or FG_GROUP_6
- * bits (by hash, so several groups may share a word), and names the slots (lists and prefix
- * lengths) in which an address of the group may be found: up to FG_GUIDE_FIELDS numbers, ascending,
- * the first in the lowest bits. 0 = no more; FG_GUIDE_FULL as the last one = perhaps any slot
- * behind the one before.
+ * A guide word belongs to a group of addresses, those of the same leading FG_FILTER_GROUP_4 or
+ * FG_FILTER_GROUP_6 bits (by hash, so several groups may share a word), and names the slots (lists
+ * and prefix lengths) in which an address of the group may be found: up to
+ * FG_FILTER_LENGTHS_FILTER_FIELDS numbers, ascending, the first in the lowest bits. 0 = no more;
+ * FG_FILTER_LENGTHS_FILTER_FULL as the last one = perhaps any slot behind the one before.
  */
-#define FG_ROW_CELLS     16
-#define FG_ROW_WORDS     8
-#define FG_PROBES_MAX    64
-#define FG_CELL_GONE     1u
-#define FG_ENTRY_MAX     0xffffffu
-#define FG_CELL(n, tag)  ((uint32_t)(n) << 8 | (uint8_t)(tag))
-#define FG_CELL_ENTRY(c) ((c) >> 8)
+#define FG_FILTER_ROW_CELLS     16
+#define FG_FILTER_ROW_WORDS     8
+#define FG_FILTER_PROBES_MAX    64
+#define FG_FILTER_CELL_GONE     1u
+#define FG_FILTER_ENTRY_MAX     0xffffffu
+#define FG_FILTER_CELL(n, tag)  ((uint32_t)(n) << 8 | (uint8_t)(tag))
+#define FG_FILTER_CELL_ENTRY(c) ((c) >> 8)
 
-#define FG_GROUP_4      22
-#define FG_GROUP_6      40
-#define FG_GUIDE_FIELDS 6
-#define FG_GUIDE_BITS   10 /**< of a field */
-#define FG_GUIDE_FIELD  ((1u << FG_GUIDE_BITS) - 1)
-#define FG_GUIDE_FULL   FG_GUIDE_FIELD
+#define FG_FILTER_GROUP_4               22
+#define FG_FILTER_GROUP_6               40
+#define FG_FILTER_LENGTHS_FILTER_FIELDS 6
+#define FG_FILTER_LENGTHS_FILTER_BITS   10 /**< of a field */
+#define FG_FILTER_LENGTHS_FILTER_FIELD  ((1u << FG_FILTER_LENGTHS_FILTER_BITS) - 1)
+#define FG_FILTER_LENGTHS_FILTER_FULL   FG_FILTER_LENGTHS_FILTER_FIELD
 
 /* What the bits of the hash of a prefix are for. */
-#define FG_HASH_TAG(hash)  ((uint8_t)(hash))
-#define FG_HASH_CELL(hash) ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs */
+#define FG_FILTER_HASH_TAG(hash)  ((uint8_t)(hash))
+#define FG_FILTER_HASH_CELL(hash) ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs  \
+                                                                   */
 
 union fg_filter_row {
-    uint64_t guide[FG_ROW_WORDS];
-    uint32_t cell[FG_ROW_CELLS];
-    uint64_t pair[FG_ROW_CELLS / 2];
+    uint64_t guide[FG_FILTER_ROW_WORDS];
+    uint32_t cell[FG_FILTER_ROW_CELLS];
+    uint64_t pair[FG_FILTER_ROW_CELLS / 2];
     struct fg_filter_listed entry;
 };
 _Static_assert(sizeof(union fg_filter_row) == 64, "value of the map of lists: one cache line");
 
-#define FG_LENGTHS_MAX 129 /**< lengths 0..128 */
+#define FG_FILTER_LENGTHS_MAX 129 /**< lengths 0..128 */
 
 /*
  * A slot is a list and a prefix length. Allow beats block, and the longest prefix of a list counts:
  * the first slot in which an address is found decides. Slot 0 is not used.
  */
-#define FG_LIST_SLOT(list, length)                                                                 \
-    (((list) == FG_LIST_ALLOW ? 0u : FG_LENGTHS_MAX) + FG_LENGTHS_MAX - (length))
-#define FG_LIST_SLOT_BLOCK (FG_LENGTHS_MAX + 1u) /**< the first one of the block list */
-#define FG_LIST_SLOTS      (FG_LISTS * FG_LENGTHS_MAX + 1u)
+#define FG_FILTER_LIST_SLOT(list, length)                                                          \
+    (((list) == FG_FILTER_LIST_ALLOW ? 0u : FG_FILTER_LENGTHS_MAX) + FG_FILTER_LENGTHS_MAX -       \
+     (length))
+#define FG_FILTER_LIST_SLOT_BLOCK                                                                  \
+    (FG_FILTER_LENGTHS_MAX + 1u) /**< the first one of the block list */
+#define FG_FILTER_LIST_SLOTS (FG_FILTER_LISTS * FG_FILTER_LENGTHS_MAX + 1u)
 
 struct fg_filter_list_slot {
     uint64_t hi, lo; /**< mask */
@@ -159,9 +162,10 @@ struct fg_filter_list_slot {
     uint32_t kind;
     uint32_t count; /**< of entries */
 };
-_Static_assert(FG_LIST_SLOTS <= FG_GUIDE_FULL, "a field of the guide holds the number of a slot");
+_Static_assert(FG_FILTER_LIST_SLOTS <= FG_FILTER_LENGTHS_FILTER_FULL,
+               "a field of the guide holds the number of a slot");
 
-enum { FG_FAMILY_4, FG_FAMILY_6, FG_FAMILIES };
+enum { FG_FILTER_FAMILY_4, FG_FILTER_FAMILY_6, FG_FILTER_FAMILIES };
 
 /** How to look something up: all of it is put in force with one store to `active`. */
 struct fg_filter_head {
@@ -169,10 +173,10 @@ struct fg_filter_head {
     uint32_t cells, cells_mask; /**< first row of cells; cells - 1 */
     uint32_t entries;           /**< row of entry 0, which is never used */
     uint32_t generation;        /**< 0 or 1 */
-    struct fg_filter_list_slot slot[FG_FAMILIES][FG_LIST_SLOTS];
+    struct fg_filter_list_slot slot[FG_FILTER_FAMILIES][FG_FILTER_LIST_SLOTS];
 };
 
-#define FG_STATE_VERSION 3 /**< of all pinned maps together */
+#define FG_FILTER_STATE_VERSION 3 /**< of all pinned maps together */
 
 /** The only value of the map of state. */
 struct fg_filter_state {
@@ -191,13 +195,14 @@ _Static_assert(sizeof(struct fg_filter_state) % 8 == 0, "value of the map of sta
 
 /* ---- own addresses --------------------------------------------------------------------------- */
 
-#define FG_OWN_MACS      8
-#define FG_OWN_ADDRESSES 64  /**< of an interface, both families together */
-#define FG_OWN_CELLS     256 /**< a power of two */
-#define FG_OWN_PROBES    4   /**< cells in which an address may be found */
+#define FG_FILTER_OWN_MACS      8
+#define FG_FILTER_OWN_ADDRESSES 64  /**< of an interface, both families together */
+#define FG_FILTER_OWN_CELLS     256 /**< a power of two */
+#define FG_FILTER_OWN_PROBES    4   /**< cells in which an address may be found */
 
-#define FG_OWN_MAC_SET (1ull << 63) /**< marks a MAC address: its six bytes are the lower ones */
-#define FG_OWN_HI_4                                                                                \
+#define FG_FILTER_OWN_MAC_SET                                                                      \
+    (1ull << 63) /**< marks a MAC address: its six bytes are the lower ones */
+#define FG_FILTER_OWN_HI_4                                                                         \
     (0xff04ull << 48) /**< upper half of an IPv4 address, which is the lower half                  \
                        */
 
@@ -207,9 +212,9 @@ struct fg_filter_own_cell {
 };
 
 struct fg_filter_own_table {
-    uint64_t salt; /**< with it, each address is found in FG_OWN_PROBES cells */
-    uint64_t mac[FG_OWN_MACS];
-    struct fg_filter_own_cell cell[FG_OWN_CELLS + FG_OWN_PROBES];
+    uint64_t salt; /**< with it, each address is found in FG_FILTER_OWN_PROBES cells */
+    uint64_t mac[FG_FILTER_OWN_MACS];
+    struct fg_filter_own_cell cell[FG_FILTER_OWN_CELLS + FG_FILTER_OWN_PROBES];
 };
 
 /** Whose packets we take at one interface. A change is put in force with one store to `active`. */
@@ -222,25 +227,30 @@ _Static_assert(sizeof(struct fg_filter_own) == 8472, "value of the map of own ad
 
 /* ---- rates ----------------------------------------------------------------------------------- */
 
-enum fg_filter_class { FG_CLASS_ORDER, FG_CLASS_SYN, FG_CLASS_OTHER, FG_CLASSES };
+enum fg_filter_class {
+    FG_FILTER_CLASS_ORDER,
+    FG_FILTER_CLASS_SYN,
+    FG_FILTER_CLASS_OTHER,
+    FG_FILTER_CLASSES
+};
 
 /** Time at which each bucket is full again, in ticks (see limit.h). */
 struct fg_filter_buckets {
-    uint64_t full[FG_CLASSES];
+    uint64_t full[FG_FILTER_CLASSES];
 };
 
-#define FG_WAYS       7
-#define FG_SEEN_SHIFT 32 /**< ticks >> this = units of 67 ms */
+#define FG_FILTER_WAYS       7
+#define FG_FILTER_SEEN_SHIFT 32 /**< ticks >> this = units of 67 ms */
 
 /**
  * Sources whose keys fall together. One that was seen in two units of time is known and keeps its
  * place for idle_known; another one only for idle_new.
  */
 struct fg_filter_source_set {
-    uint64_t key[FG_WAYS];  /**< 0 = free */
-    uint32_t seen[FG_WAYS]; /**< unit of the last packet << 1 | known */
+    uint64_t key[FG_FILTER_WAYS];  /**< 0 = free */
+    uint32_t seen[FG_FILTER_WAYS]; /**< unit of the last packet << 1 | known */
     uint32_t zero;
-    struct fg_filter_buckets way[FG_WAYS];
+    struct fg_filter_buckets way[FG_FILTER_WAYS];
 };
 _Static_assert(sizeof(struct fg_filter_source_set) == 256, "value of the table of sources");
 
@@ -260,13 +270,13 @@ struct fg_filter_rate {
 /** Read-only data of the program, set before it is loaded: the verifier removes what is switched
  * off. */
 struct fg_filter_tunables {
-    struct fg_filter_rate source[FG_CLASSES];
-    struct fg_filter_rate net[FG_CLASSES];
+    struct fg_filter_rate source[FG_FILTER_CLASSES];
+    struct fg_filter_rate net[FG_FILTER_CLASSES];
     uint64_t v6_mask;         /**< of the upper half of an address */
     uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
     uint64_t jiffy_ticks;
     uint32_t sets_mask, nets_mask;
-    uint32_t idle_new, idle_known; /**< units of 1 << FG_SEEN_SHIFT ticks */
+    uint32_t idle_new, idle_known; /**< units of 1 << FG_FILTER_SEEN_SHIFT ticks */
     uint16_t order_port;           /**< network byte order */
     uint8_t ignore_lists;
     uint8_t monitor;     /**< judge and count, drop nothing */
@@ -277,7 +287,7 @@ _Static_assert(sizeof(struct fg_filter_tunables) == 144, "read-only data of the 
 
 /* ---- samples, sockets ------------------------------------------------------------------------ */
 
-#define FG_SAMPLE_BYTES 96
+#define FG_FILTER_SAMPLE_BYTES 96
 
 /** A dropped packet, in the ring of samples; in monitor mode one that would have been. */
 struct fg_filter_sample {
@@ -286,17 +296,22 @@ struct fg_filter_sample {
     uint32_t ifindex;
     uint32_t length; /**< of the frame */
     uint32_t kept;   /**< bytes that follow: a multiple of 8, or all */
-    uint8_t bytes[FG_SAMPLE_BYTES];
+    uint8_t bytes[FG_FILTER_SAMPLE_BYTES];
 };
 _Static_assert(sizeof(struct fg_filter_sample) == 120, "record in the ring of samples");
 
-#define FG_SAMPLES_BYTES (64 * 1024) /**< of the ring: some 500 samples */
+#define FG_FILTER_SAMPLES_BYTES (64 * 1024) /**< of the ring: some 500 samples */
 
 /** Sockets of one interface: receive queues beyond this are refused at start-up. */
-#define FG_SOCKETS_MAX 64
+#define FG_FILTER_SOCKETS_MAX 64
 
 /* Answers of the second program in the object, which looks a queue up for fg_filter_check_socket.
  */
-enum fg_filter_probe { FG_PROBE_NONE, FG_PROBE_FOUND, FG_PROBE_OTHER_QUEUE, FG_PROBE_BAD_INPUT };
+enum fg_filter_probe {
+    FG_FILTER_PROBE_NONE,
+    FG_FILTER_PROBE_FOUND,
+    FG_FILTER_PROBE_OTHER_QUEUE,
+    FG_FILTER_PROBE_BAD_INPUT
+};
 
 #endif

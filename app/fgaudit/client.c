@@ -18,7 +18,7 @@ struct line {
     char id_text[33];
     uint64_t user, item;
     unsigned quantity;
-    unsigned status; /* enum fg_packet_status; FG_STATUS_NONE = never answered */
+    unsigned status; /* enum fg_packet_status; FG_PACKET_STATUS_NONE = never answered */
     bool open;       /* an unanswered request was sent after that answer */
 };
 
@@ -26,9 +26,9 @@ struct line {
 
 static bool is_state(unsigned status)
 {
-    return status == FG_STATUS_RESERVED || status == FG_STATUS_SOLD ||
-           status == FG_STATUS_CANCELLED || status == FG_STATUS_EXPIRED ||
-           status == FG_STATUS_REFUNDED;
+    return status == FG_PACKET_STATUS_RESERVED || status == FG_PACKET_STATUS_SOLD ||
+           status == FG_PACKET_STATUS_CANCELLED || status == FG_PACKET_STATUS_EXPIRED ||
+           status == FG_PACKET_STATUS_REFUNDED;
 }
 
 /* Bits of enum fg_state. A hold may end by its deadline without the client being told, and the
@@ -36,17 +36,17 @@ static bool is_state(unsigned status)
 static unsigned allowed(const struct line *l)
 {
     switch (l->status) {
-    case FG_STATUS_NONE:
+    case FG_PACKET_STATUS_NONE:
         return ANY;
-    case FG_STATUS_RESERVED:
+    case FG_PACKET_STATUS_RESERVED:
         return BIT(RESERVED) | BIT(EXPIRED) | (l->open ? BIT(SOLD) | BIT(CANCELLED) : 0);
-    case FG_STATUS_SOLD:
+    case FG_PACKET_STATUS_SOLD:
         return BIT(SOLD) | BIT(REFUNDED);
-    case FG_STATUS_CANCELLED:
+    case FG_PACKET_STATUS_CANCELLED:
         return BIT(CANCELLED);
-    case FG_STATUS_EXPIRED:
+    case FG_PACKET_STATUS_EXPIRED:
         return BIT(EXPIRED) | (l->open ? BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED) : 0);
-    case FG_STATUS_REFUNDED:
+    case FG_PACKET_STATUS_REFUNDED:
         return BIT(REFUNDED);
     }
     return l->open ? ANY : BIT(ABSENT);
@@ -54,9 +54,9 @@ static unsigned allowed(const struct line *l)
 
 static const char *status_name(unsigned status)
 {
-    static const char *const names[] = {[FG_STATUS_NONE] = "NONE",
+    static const char *const names[] = {[FG_PACKET_STATUS_NONE] = "NONE",
 #define X(name, number, text) [number] = #name,
-                                        FG_STATUS_LIST(X)
+                                        FG_PACKET_STATUS_LIST(X)
 #undef X
     };
 
@@ -84,7 +84,7 @@ static void compare(const struct line *l, struct fg_story *s, const char *at)
 
     if (o)
         o->named = 1;
-    if (l->status == FG_STATUS_CONFLICT && o &&
+    if (l->status == FG_PACKET_STATUS_CONFLICT && o &&
         (s->tables.items[o->item].item != l->item || o->quantity != l->quantity))
         return; /* rightly told so: another order has this id */
     if (o)
@@ -122,8 +122,8 @@ static bool parse_status(char *text, struct line *l)
     l->open = len && text[len - 1] == '+';
     if (l->open)
         text[len - 1] = '\0';
-    for (l->status = FG_STATUS_NONE; l->status < FG_STATUS_COUNT; l->status++) {
-        if (l->status != FG_STATUS_ON_SALE && !strcmp(text, status_name(l->status)))
+    for (l->status = FG_PACKET_STATUS_NONE; l->status < FG_PACKET_STATUS_COUNT; l->status++) {
+        if (l->status != FG_PACKET_STATUS_ON_SALE && !strcmp(text, status_name(l->status)))
             return true;
     }
     if (l->open)
@@ -166,7 +166,7 @@ static void count(struct fg_client *c, const struct line *l)
     c->open += l->open;
     if (is_state(l->status))
         c->acknowledged++;
-    else if (l->status == FG_STATUS_NONE)
+    else if (l->status == FG_PACKET_STATUS_NONE)
         c->unanswered++;
     else
         c->rejected++;

@@ -12,7 +12,7 @@ struct fg_client {
     uint64_t acknowledged; /* last told RESERVED, SOLD, CANCELLED or EXPIRED */
     uint64_t rejected, unanswered;
     uint64_t open; /* lines with '+': a request is not answered */
-    uint64_t told[FG_STATUS_COUNT];
+    uint64_t told[FG_PACKET_STATUS_COUNT];
     uint64_t unnamed; /* orders in the log that no file names */
 };
 

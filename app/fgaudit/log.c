@@ -82,9 +82,9 @@ static const char *check_header(struct fg_log *log, size_t index,
     struct fg_journal_segment_header copy = *h;
 
     copy.crc = 0;
-    if (h->magic != FG_SEGMENT_MAGIC)
+    if (h->magic != FG_JOURNAL_SEGMENT_MAGIC)
         return "wrong magic in the segment header";
-    if (h->version != FG_SEGMENT_VERSION)
+    if (h->version != FG_JOURNAL_SEGMENT_VERSION)
         return "segment of another version";
     if (h->crc != fg_crc32c(&copy, sizeof(copy)))
         return "wrong CRC of the segment header";
@@ -166,7 +166,7 @@ void fg_log_close(struct fg_log *log)
 
 static uint32_t record_crc(const struct fg_journal_record *r)
 {
-    uint8_t bytes[FG_RECORD_SIZE - sizeof(r->crc)];
+    uint8_t bytes[FG_JOURNAL_RECORD_SIZE - sizeof(r->crc)];
     size_t at = offsetof(struct fg_journal_record, crc);
 
     memcpy(bytes, r, at);
@@ -189,11 +189,12 @@ static bool is_zero(const struct fg_journal_record *r)
 /* Reads records from `offset` of the segment; how many. */
 static size_t load(struct fg_log *log, uint64_t offset)
 {
-    uint64_t end = log->size > offset ? (log->size - offset) / FG_RECORD_SIZE : 0;
+    uint64_t end = log->size > offset ? (log->size - offset) / FG_JOURNAL_RECORD_SIZE : 0;
     size_t want = end < BUFFER_RECORDS ? (size_t)end : BUFFER_RECORDS;
-    ssize_t n = want ? pread(log->fd, log->buffer, want * FG_RECORD_SIZE, (off_t)offset) : 0;
+    ssize_t n =
+        want ? pread(log->fd, log->buffer, want * FG_JOURNAL_RECORD_SIZE, (off_t)offset) : 0;
 
-    return n > 0 ? (size_t)n / FG_RECORD_SIZE : 0;
+    return n > 0 ? (size_t)n / FG_JOURNAL_RECORD_SIZE : 0;
 }
 
 static void damage(struct fg_log *log, const char *why)
@@ -224,13 +225,14 @@ static bool tail_proves_damage(struct fg_log *log)
     size_t n;
 
     log->torn = 0;
-    for (uint64_t offset = log->offset; (n = load(log, offset)); offset += n * FG_RECORD_SIZE) {
+    for (uint64_t offset = log->offset; (n = load(log, offset));
+         offset += n * FG_JOURNAL_RECORD_SIZE) {
         for (size_t i = 0; i < n; i++) {
             const struct fg_journal_record *r = &log->buffer[i];
 
             log->torn += !is_zero(r);
-            proof |= r->type == FG_REC_BATCH && r->seq > log->next_seq && r->arg >= log->next_seq &&
-                     whole(r);
+            proof |= r->type == FG_JOURNAL_RECORD_BATCH && r->seq > log->next_seq &&
+                     r->arg >= log->next_seq && whole(r);
         }
     }
     log->filled = log->at = 0;
@@ -290,7 +292,7 @@ const struct fg_journal_record *fg_log_next(struct fg_log *log)
         if (log->at < log->filled && whole(r) && r->seq == log->next_seq) {
             log->at++;
             log->next_seq++;
-            log->offset += FG_RECORD_SIZE;
+            log->offset += FG_JOURNAL_RECORD_SIZE;
             return r;
         }
         if (!refill(log))

@@ -228,7 +228,7 @@ static void compare_item(const struct walk *w, const struct fg_item *i, const st
                   {"hold_ms", I_HOLD, same_u64(c[I_HOLD], i->hold_ms)},
                   {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
                   {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
-                  {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_ITEM_PAUSED)},
+                  {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_JOURNAL_ITEM_PAUSED)},
                   {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
                   {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
                   {"name", I_NAME, same_name(c[I_NAME], i)}};

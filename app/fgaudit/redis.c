@@ -18,11 +18,11 @@
  * false. */
 static bool read_cursor(struct fg_redis_audit *a)
 {
-    redisReply *r =
-        fg_redis_audit_ask(a,
-                           "HMGET %s" FG_KEY_CURSOR " " FG_CURSOR_SEQ " " FG_CURSOR_APPLIANCE
-                           " " FG_CURSOR_FORMAT " " FG_CURSOR_BROKEN " " FG_CURSOR_FILLED,
-                           a->key_prefix);
+    redisReply *r = fg_redis_audit_ask(a,
+                                       "HMGET %s" FG_REDIS_KEY_CURSOR " " FG_REDIS_CURSOR_SEQ
+                                       " " FG_REDIS_CURSOR_APPLIANCE " " FG_REDIS_CURSOR_FORMAT
+                                       " " FG_REDIS_CURSOR_BROKEN " " FG_REDIS_CURSOR_FILLED,
+                                       a->key_prefix);
 
     struct fg_error why;
     bool ok;
@@ -107,7 +107,8 @@ static bool usable_cursor(struct fg_redis_audit *a, const struct fg_story *story
     }
     if (!a->has_cursor) {
         fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
-                   "%s" FG_KEY_CURSOR " is missing or not a cursor of format " FG_REDIS_FORMAT,
+                   "%s" FG_REDIS_KEY_CURSOR
+                   " is missing or not a cursor of format " FG_REDIS_FORMAT,
                    a->key_prefix);
         return false;
     }

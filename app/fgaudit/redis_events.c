@@ -22,7 +22,7 @@ static void next_record(struct walk *w)
 {
     do
         w->r = fg_log_next(&w->log);
-    while (w->r && w->r->type == FG_REC_BATCH);
+    while (w->r && w->r->type == FG_JOURNAL_RECORD_BATCH);
 }
 
 static void expect_order(struct fg_expected *e, const struct fg_journal_record *r)
@@ -34,21 +34,21 @@ static void expect_order(struct fg_expected *e, const struct fg_journal_record *
     fg_expect_text(e, "order", id);
     fg_expect_u64(e, "item", r->item);
     fg_expect_u64(e, "quantity", r->quantity);
-    fg_expect_u64(e, r->type == FG_REC_REFUNDED ? "restocked" : "deadline_ms", r->arg);
+    fg_expect_u64(e, r->type == FG_JOURNAL_RECORD_REFUNDED ? "restocked" : "deadline_ms", r->arg);
 }
 
 static void expect_item(struct fg_expected *e, const struct fg_journal_record *r)
 {
     fg_expect_u64(e, "item", r->item);
-    if (r->type == FG_REC_STOCK) {
+    if (r->type == FG_JOURNAL_RECORD_STOCK) {
         fg_expect_i64(e, "units", (int64_t)r->arg);
-    } else if (r->type == FG_REC_ITEM_NAME) {
+    } else if (r->type == FG_JOURNAL_RECORD_ITEM_NAME) {
         fg_expect(e, "name", r->name, strnlen((const char *)r->name, sizeof(r->name)));
-    } else if (r->type == FG_REC_ITEM_SET) {
+    } else if (r->type == FG_JOURNAL_RECORD_ITEM_SET) {
 #define X(name) fg_expect_u64(e, #name, r->name);
         FG_REDIS_SETTINGS_LIST(X)
 #undef X
-        fg_expect_u64(e, FG_ITEM_FIELD_PAUSED, r->flags & FG_ITEM_PAUSED ? 1 : 0);
+        fg_expect_u64(e, FG_REDIS_ITEM_FIELD_PAUSED, r->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
     }
 }
 
@@ -58,7 +58,7 @@ static const char *type_text(unsigned type)
 #define X(name, number, text)                                                                      \
     case number:                                                                                   \
         return text;
-        FG_RECORD_LIST(X)
+        FG_JOURNAL_RECORD_LIST(X)
 #undef X
     }
     return "?";
@@ -66,8 +66,8 @@ static const char *type_text(unsigned type)
 
 static bool is_order(unsigned type)
 {
-    return type != FG_REC_USER && type != FG_REC_STOCK && type != FG_REC_ITEM_SET &&
-           type != FG_REC_ITEM_NAME;
+    return type != FG_JOURNAL_RECORD_USER && type != FG_JOURNAL_RECORD_STOCK &&
+           type != FG_JOURNAL_RECORD_ITEM_SET && type != FG_JOURNAL_RECORD_ITEM_NAME;
 }
 
 static void compare_entry(struct walk *w, const redisReply *fields)
@@ -81,7 +81,7 @@ static void compare_entry(struct walk *w, const redisReply *fields)
     fg_expect_u64(&e, "time_ms", r->time_ms);
     if (is_order(r->type)) {
         expect_order(&e, r);
-    } else if (r->type == FG_REC_USER) {
+    } else if (r->type == FG_JOURNAL_RECORD_USER) {
         fg_expect_u64(&e, "user", r->user);
         fg_expect_u64(&e, "denied", r->arg);
     } else {
@@ -104,7 +104,7 @@ static bool is_resync(const redisReply *fields)
 {
     struct fg_redis_text type = fg_redis_reply_text(fg_redis_reply_value(fields, "type"));
 
-    return type.text && !strcmp(type.text, FG_EVENT_RESYNC);
+    return type.text && !strcmp(type.text, FG_REDIS_EVENT_RESYNC);
 }
 
 /* "SEQ-0", with its fields. */
@@ -172,7 +172,7 @@ static bool walk_stream(struct walk *w)
     bool ok;
 
     do {
-        redisReply *r = fg_redis_audit_ask(a, "XRANGE %s" FG_KEY_EVENTS " %s + COUNT %d",
+        redisReply *r = fg_redis_audit_ask(a, "XRANGE %s" FG_REDIS_KEY_EVENTS " %s + COUNT %d",
                                            a->key_prefix, from, PAGE);
 
         if (!r)
@@ -191,7 +191,7 @@ static bool walk_stream(struct walk *w)
 
 static bool length(struct fg_redis_audit *a, uint64_t *entries)
 {
-    redisReply *r = fg_redis_audit_ask(a, "XLEN %s" FG_KEY_EVENTS, a->key_prefix);
+    redisReply *r = fg_redis_audit_ask(a, "XLEN %s" FG_REDIS_KEY_EVENTS, a->key_prefix);
 
     struct fg_error why;
     bool ok;

@@ -62,9 +62,9 @@ static void compare_item(struct fg_redis_audit *a, struct fg_item *i, const redi
 #define X(name) fg_expect_u64(&e, #name, i->name);
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
-    fg_expect_u64(&e, FG_ITEM_FIELD_PAUSED, i->flags & FG_ITEM_PAUSED ? 1 : 0);
+    fg_expect_u64(&e, FG_REDIS_ITEM_FIELD_PAUSED, i->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
     if (i->name_len)
-        fg_expect(&e, FG_ITEM_FIELD_NAME, i->name, i->name_len);
+        fg_expect(&e, FG_REDIS_ITEM_FIELD_NAME, i->name, i->name_len);
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ITEM, FG_PROBLEM_REDIS_COUNTER, key);
 }
 
@@ -104,7 +104,7 @@ static void compare_order(struct fg_redis_audit *a, struct fg_story *s, struct f
     fg_progress("redis orders", a->orders);
     fg_expect_text(&e, "state", fg_state_name(o->state));
     if (o->late)
-        fg_expect_u64(&e, FG_ORDER_FIELD_LATE, 1);
+        fg_expect_u64(&e, FG_REDIS_ORDER_FIELD_LATE, 1);
     fg_expect_u64(&e, "item", s->tables.items[o->item].item);
     fg_expect_u64(&e, "user", o->user);
     fg_expect_u64(&e, "quantity", o->quantity);
@@ -133,7 +133,8 @@ static const char *hash_suffix(const struct fg_redis_audit *a, const char *key, 
 static void compare_hash(struct fg_redis_audit *a, struct fg_story *s, const char *key,
                          const redisReply *hash)
 {
-    const char *item = hash_suffix(a, key, FG_KEY_ITEM), *order = hash_suffix(a, key, FG_KEY_ORDER);
+    const char *item = hash_suffix(a, key, FG_REDIS_KEY_ITEM),
+               *order = hash_suffix(a, key, FG_REDIS_KEY_ORDER);
     struct fg_item *i = item ? parse_item(s, item) : NULL;
     struct fg_order *o = order ? parse_order(s, order) : NULL;
 
@@ -156,15 +157,15 @@ static void compare_hash(struct fg_redis_audit *a, struct fg_story *s, const cha
 
 static bool is_hash(const struct fg_redis_audit *a, const char *key)
 {
-    return hash_suffix(a, key, FG_KEY_ITEM) || hash_suffix(a, key, FG_KEY_ORDER);
+    return hash_suffix(a, key, FG_REDIS_KEY_ITEM) || hash_suffix(a, key, FG_REDIS_KEY_ORDER);
 }
 
 static bool is_known(const struct fg_redis_audit *a, const char *key)
 {
     const char *suffix = suffix_of(a, key);
 
-    return !strcmp(suffix, FG_KEY_CURSOR) || !strcmp(suffix, FG_KEY_ITEMS) ||
-           !strcmp(suffix, FG_KEY_EVENTS) || !strcmp(suffix, FG_KEY_DENIED) ||
+    return !strcmp(suffix, FG_REDIS_KEY_CURSOR) || !strcmp(suffix, FG_REDIS_KEY_ITEMS) ||
+           !strcmp(suffix, FG_REDIS_KEY_EVENTS) || !strcmp(suffix, FG_REDIS_KEY_DENIED) ||
            fg_redis_key_of_inbound(suffix);
 }
 
@@ -241,7 +242,7 @@ static redisReply *ask_set(struct fg_redis_audit *a, const char *suffix)
 /* The set of items holds each item of the log and nothing else. */
 static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
 {
-    redisReply *r = ask_set(a, FG_KEY_ITEMS);
+    redisReply *r = ask_set(a, FG_REDIS_KEY_ITEMS);
     uint64_t right = 0;
 
     if (!r)
@@ -251,12 +252,12 @@ static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
             right++;
         else
             fg_problem(a->problems, FG_PROBLEM_REDIS_ITEM,
-                       "%s" FG_KEY_ITEMS ": '%.40s' is not in the log", a->key_prefix,
+                       "%s" FG_REDIS_KEY_ITEMS ": '%.40s' is not in the log", a->key_prefix,
                        fg_redis_reply_word(r, i));
     }
     if (right != s->tables.item_count)
         fg_problem(a->problems, FG_PROBLEM_REDIS_ITEM,
-                   "%s" FG_KEY_ITEMS ": %" PRIu64 " of %u items", a->key_prefix, right,
+                   "%s" FG_REDIS_KEY_ITEMS ": %" PRIu64 " of %u items", a->key_prefix, right,
                    s->tables.item_count);
     freeReplyObject(r);
     return true;
@@ -265,7 +266,7 @@ static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
 /* The set of denied users holds each one who is denied now, and nobody else. */
 static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
 {
-    redisReply *r = ask_set(a, FG_KEY_DENIED);
+    redisReply *r = ask_set(a, FG_REDIS_KEY_DENIED);
 
     if (!r)
         return false;
@@ -279,14 +280,14 @@ static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
             d->in_redis = true;
         else
             fg_problem(a->problems, FG_PROBLEM_REDIS_USER,
-                       "%s" FG_KEY_DENIED ": '%.40s' is not denied in the log", a->key_prefix,
+                       "%s" FG_REDIS_KEY_DENIED ": '%.40s' is not denied in the log", a->key_prefix,
                        text);
     }
     freeReplyObject(r);
     for (uint64_t k = 0; k < s->denied.size; k++)
         if (s->denied.places[k].denied && !s->denied.places[k].in_redis)
             fg_problem(a->problems, FG_PROBLEM_REDIS_USER,
-                       "%s" FG_KEY_DENIED ": user %" PRIu64 " is missing", a->key_prefix,
+                       "%s" FG_REDIS_KEY_DENIED ": user %" PRIu64 " is missing", a->key_prefix,
                        s->denied.places[k].user);
     return true;
 }
@@ -298,7 +299,7 @@ static void report_missing(struct fg_redis_audit *a, const struct fg_story *s)
     for (uint32_t k = 0; k < s->tables.item_count; k++) {
         if (!s->tables.items[k].in_redis)
             fg_problem(a->problems, FG_PROBLEM_REDIS_ITEM,
-                       "%s" FG_KEY_ITEM "%" PRIu64 " is missing", a->key_prefix,
+                       "%s" FG_REDIS_KEY_ITEM "%" PRIu64 " is missing", a->key_prefix,
                        s->tables.items[k].item);
     }
     for (uint32_t k = 0; k < s->tables.order_count; k++) {
@@ -308,8 +309,8 @@ static void report_missing(struct fg_redis_audit *a, const struct fg_story *s)
             continue;
         fg_hex(id, o->id);
         fg_problem(a->problems, FG_PROBLEM_REDIS_ORDER,
-                   "%s" FG_KEY_ORDER "%" PRIu64 ":%s is missing, the log has it %s", a->key_prefix,
-                   o->user, id, fg_state_name(o->state));
+                   "%s" FG_REDIS_KEY_ORDER "%" PRIu64 ":%s is missing, the log has it %s",
+                   a->key_prefix, o->user, id, fg_state_name(o->state));
     }
 }
 

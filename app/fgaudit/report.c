@@ -120,9 +120,9 @@ static void postgres_part(const struct fg_postgres_audit *a, FILE *out)
 
 static void client_part(const struct fg_client *c, FILE *out)
 {
-    static const char *const names[] = {[FG_STATUS_NONE] = "NONE",
+    static const char *const names[] = {[FG_PACKET_STATUS_NONE] = "NONE",
 #define X(name, number, text) [number] = #name,
-                                        FG_STATUS_LIST(X)
+                                        FG_PACKET_STATUS_LIST(X)
 #undef X
     };
     const char *comma = "";
@@ -136,7 +136,7 @@ static void client_part(const struct fg_client *c, FILE *out)
             ", \"rejected\": %" PRIu64 ", \"unanswered\": %" PRIu64 ", \"open\": %" PRIu64
             ", \"unnamed\": %" PRIu64 ", \"told\": {",
             c->files, c->orders, c->acknowledged, c->rejected, c->unanswered, c->open, c->unnamed);
-    for (int k = 0; k < FG_STATUS_COUNT; k++) {
+    for (int k = 0; k < FG_PACKET_STATUS_COUNT; k++) {
         if (!c->told[k])
             continue;
         fprintf(out, "%s\"%s\": %" PRIu64, comma, names[k], c->told[k]);

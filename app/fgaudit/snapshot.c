@@ -16,7 +16,7 @@ struct file {
     FILE *in;
     char path[4200];
     struct fg_ledger_snapshot_header header;
-    uint64_t left[FG_SNAPSHOT_END];
+    uint64_t left[FG_LEDGER_SNAPSHOT_END];
     uint8_t *block; /* head and entries */
 };
 
@@ -63,15 +63,15 @@ static bool read_header(struct file *f, uint64_t seq, uint64_t appliance, struct
         return fg_fail(err, "%.400s: too short", f->path);
     copy = *h;
     copy.crc = 0;
-    if (h->magic != FG_SNAPSHOT_MAGIC || h->version != FG_SNAPSHOT_VERSION ||
+    if (h->magic != FG_LEDGER_SNAPSHOT_MAGIC || h->version != FG_LEDGER_SNAPSHOT_VERSION ||
         h->crc != fg_crc32c(&copy, sizeof(copy)) || h->seq != seq)
         return fg_fail(err, "%.400s: the header is not that of this snapshot", f->path);
     if (h->appliance_id != appliance)
         return fg_fail(err, "%.350s: of appliance %016" PRIx64 ", the log is of %016" PRIx64,
                        f->path, h->appliance_id, appliance);
-    f->left[FG_SNAPSHOT_ITEMS] = h->items;
-    f->left[FG_SNAPSHOT_DENIED] = h->denied;
-    f->left[FG_SNAPSHOT_ORDERS] = h->orders;
+    f->left[FG_LEDGER_SNAPSHOT_ITEMS] = h->items;
+    f->left[FG_LEDGER_SNAPSHOT_DENIED] = h->denied;
+    f->left[FG_LEDGER_SNAPSHOT_ORDERS] = h->orders;
     return true;
 }
 
@@ -83,10 +83,10 @@ static bool give(const struct user_of *u, const struct fg_ledger_snapshot_block 
     uint64_t user;
 
     switch (b->kind) {
-    case FG_SNAPSHOT_ITEMS:
+    case FG_LEDGER_SNAPSHOT_ITEMS:
         memcpy(&item, entry, sizeof(item));
         return u->item(u->ctx, &item);
-    case FG_SNAPSHOT_DENIED:
+    case FG_LEDGER_SNAPSHOT_DENIED:
         memcpy(&user, entry, sizeof(user));
         return u->denied(u->ctx, user);
     default:
@@ -115,7 +115,7 @@ static bool next_block(struct file *f, uint32_t before, struct fg_ledger_snapsho
 {
     struct fg_ledger_snapshot_block copy;
 
-    if (fread(b, sizeof(*b), 1, f->in) != 1 || b->bytes > FG_SNAPSHOT_BLOCK_BYTES ||
+    if (fread(b, sizeof(*b), 1, f->in) != 1 || b->bytes > FG_LEDGER_SNAPSHOT_BLOCK_BYTES ||
         fread(f->block + sizeof(*b), 1, b->bytes, f->in) != b->bytes)
         return fg_fail(err, "%.400s: it ends too early", f->path);
     copy = *b;
@@ -128,14 +128,14 @@ static bool next_block(struct file *f, uint32_t before, struct fg_ledger_snapsho
 
 static bool read_blocks(struct file *f, const struct user_of *u, struct fg_error *err)
 {
-    uint32_t before = f->header.crc, kind = FG_SNAPSHOT_ITEMS;
+    uint32_t before = f->header.crc, kind = FG_LEDGER_SNAPSHOT_ITEMS;
     struct fg_ledger_snapshot_block b;
 
     for (;;) {
         if (!next_block(f, before, &b, err))
             return false;
         before = b.crc;
-        if (b.kind == FG_SNAPSHOT_END)
+        if (b.kind == FG_LEDGER_SNAPSHOT_END)
             break;
         if (b.kind < kind)
             return fg_fail(err, "%.400s: blocks in a wrong order", f->path);
@@ -143,7 +143,7 @@ static bool read_blocks(struct file *f, const struct user_of *u, struct fg_error
         if (!take_entries(f, &b, u, err))
             return false;
     }
-    for (kind = FG_SNAPSHOT_ITEMS; kind < FG_SNAPSHOT_END; kind++)
+    for (kind = FG_LEDGER_SNAPSHOT_ITEMS; kind < FG_LEDGER_SNAPSHOT_END; kind++)
         if (f->left[kind])
             return fg_fail(err, "%.400s: entries are missing", f->path);
     return fgetc(f->in) == EOF || fg_fail(err, "%.400s: there is more behind its end", f->path);
@@ -163,7 +163,7 @@ static int read_snapshot(const struct fg_log *log, uint64_t seq, const struct us
         fg_fail(err, "%.400s: %s", f.path, strerror(errno));
         return errno == ENOENT ? 0 : -1;
     }
-    f.block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
+    f.block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_LEDGER_SNAPSHOT_BLOCK_BYTES);
     if (!f.block)
         fg_out_of_memory();
     ok = read_header(&f, seq, log->appliance, err) && read_blocks(&f, u, err);
@@ -180,15 +180,15 @@ static int read_snapshot(const struct fg_log *log, uint64_t seq, const struct us
 static enum fg_state state_of(unsigned state)
 {
     switch (state) {
-    case FG_ORDER_RESERVED:
+    case FG_LEDGER_ORDER_RESERVED:
         return FG_STATE_RESERVED;
-    case FG_ORDER_SOLD:
+    case FG_LEDGER_ORDER_SOLD:
         return FG_STATE_SOLD;
-    case FG_ORDER_CANCELLED:
+    case FG_LEDGER_ORDER_CANCELLED:
         return FG_STATE_CANCELLED;
-    case FG_ORDER_EXPIRED:
+    case FG_LEDGER_ORDER_EXPIRED:
         return FG_STATE_EXPIRED;
-    case FG_ORDER_REFUNDED:
+    case FG_LEDGER_ORDER_REFUNDED:
         return FG_STATE_REFUNDED;
     default:
         return FG_STATE_ABSENT;

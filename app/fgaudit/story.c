@@ -353,47 +353,47 @@ static void extended(struct fg_story *s, const struct fg_journal_record *r)
 static void take_in(struct fg_story *s, const struct fg_journal_record *r)
 {
     switch (r->type) {
-    case FG_REC_BATCH:
+    case FG_JOURNAL_RECORD_BATCH:
         s->commits++;
         if (r->arg >= r->seq)
             fg_problem(s->problems, FG_PROBLEM_LOG,
                        "record %" PRIu64 ": a commit that calls %" PRIu64 " durable", r->seq,
                        r->arg);
         return;
-    case FG_REC_RESERVED:
+    case FG_JOURNAL_RECORD_RESERVED:
         reserved(s, r);
         break;
-    case FG_REC_SOLD:
+    case FG_JOURNAL_RECORD_SOLD:
         ended(s, r, FG_STATE_SOLD);
         break;
-    case FG_REC_CANCELLED:
+    case FG_JOURNAL_RECORD_CANCELLED:
         ended(s, r, FG_STATE_CANCELLED);
         break;
-    case FG_REC_EXPIRED:
+    case FG_JOURNAL_RECORD_EXPIRED:
         ended(s, r, FG_STATE_EXPIRED);
         break;
-    case FG_REC_EXTENDED:
+    case FG_JOURNAL_RECORD_EXTENDED:
         extended(s, r);
         break;
-    case FG_REC_SOLD_LATE:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
         sold_late(s, r);
         break;
-    case FG_REC_CLOSED:
+    case FG_JOURNAL_RECORD_CLOSED:
         closed(s, r);
         break;
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         refunded(s, r);
         break;
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         user(s, r);
         break;
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         item_set(s, r);
         break;
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         item_name(s, r);
         break;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         stock(s, r);
         break;
     default:

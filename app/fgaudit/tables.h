@@ -41,7 +41,7 @@ struct fg_item {
     uint16_t loose_order_max;
     bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
-    uint8_t name[FG_ITEM_NAME_MAX];
+    uint8_t name[FG_JOURNAL_ITEM_NAME_MAX];
 };
 
 static inline int64_t fg_item_available(const struct fg_item *i)

@@ -59,7 +59,7 @@ static void print_json(const struct fg_filter_link *links, int n, const uint64_t
         json_array_append_new(list,
                               json_pack("{s:s, s:s, s:i}", "interface", links[i].ifname, "mode",
                                         mode_of(&links[i]), "program", (int)links[i].program));
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         json_object_set_new(verdicts, fg_filter_verdict_name(i),
                             json_integer((json_int_t)counters[i]));
     all = json_pack("{s:o, s:o}", "interfaces", list, "verdicts", verdicts);
@@ -83,7 +83,7 @@ static void print_text(const struct fg_filter_link *links, int n, const uint64_t
     fg_table_free(table);
     printf("\n");
     table = fg_table_create(verdicts, 2);
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++) {
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++) {
         snprintf(number, sizeof(number), "%llu", (unsigned long long)counters[i]);
         fg_table_add(table, (const char *const[]){fg_filter_verdict_name(i), number});
     }
@@ -94,7 +94,7 @@ static void print_text(const struct fg_filter_link *links, int n, const uint64_t
 int fg_cmd_filter_status(struct fg_cli *cli, const struct fg_args *args)
 {
     struct fg_filter_link links[LINKS_MAX];
-    uint64_t counters[FG_VERDICT_COUNT];
+    uint64_t counters[FG_FILTER_VERDICT_COUNT];
     struct fg_error err = {""};
     int n = fg_filter_status(pins_of(args), links, LINKS_MAX, counters, &err);
 

@@ -57,7 +57,7 @@ static void print_change(const struct fg_cli *cli, const char *what, json_t *rep
     if (cli->json) {
         fg_print_json(reply);
     } else {
-        char text[FG_ITEM_NAME_MAX + 1];
+        char text[FG_JOURNAL_ITEM_NAME_MAX + 1];
 
         snprintf(text, sizeof(text), "%s", name ? json_string_value(name) : "");
         fg_clean(text);
@@ -186,9 +186,9 @@ int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args)
 
     if (!fg_item_arg(args->positions[0], &item))
         return FG_EXIT_USAGE;
-    if (!fg_text_number(args->positions[1], &units) || units < 1 || units > FG_UNITS_MAX)
+    if (!fg_text_number(args->positions[1], &units) || units < 1 || units > FG_JOURNAL_UNITS_MAX)
         return fg_usage_error("UNITS: \"%s\" is not a whole number from 1 to %d",
-                              args->positions[1], FG_UNITS_MAX);
+                              args->positions[1], FG_JOURNAL_UNITS_MAX);
     snprintf(path, sizeof(path), "/v1/items/%" PRIu64 "/stock", item);
     code = fg_request(cli, "POST", path, json_pack("{s:I}", args->command->verb, (json_int_t)units),
                       &reply);

@@ -114,7 +114,7 @@ int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
 struct fg_values {
     bool given[FG_CONTROL_ITEM_FIELDS];
     uint64_t number[FG_CONTROL_ITEM_FIELDS];
-    char name[FG_ITEM_NAME_MAX + 1];
+    char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
 };
 /** A duration with its unit; err says so when there is none. */
 bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err);

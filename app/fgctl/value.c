@@ -79,7 +79,7 @@ static bool parse_name(const char *text, char *name)
 
     json_decref(json);
     if (ok)
-        snprintf(name, FG_ITEM_NAME_MAX + 1, "%s", text);
+        snprintf(name, FG_JOURNAL_ITEM_NAME_MAX + 1, "%s", text);
     return ok;
 }
 

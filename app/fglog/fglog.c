@@ -99,8 +99,8 @@ static void print_name(const uint8_t *name)
     size_t len;
 
     putchar('"');
-    for (size_t i = 0; i < FG_ITEM_NAME_MAX && name[i]; i += len ? len : 1) {
-        len = utf8_length(&name[i], FG_ITEM_NAME_MAX - i);
+    for (size_t i = 0; i < FG_JOURNAL_ITEM_NAME_MAX && name[i]; i += len ? len : 1) {
+        len = utf8_length(&name[i], FG_JOURNAL_ITEM_NAME_MAX - i);
         if (name[i] == '"' || name[i] == '\\')
             printf("\\%c", name[i]);
         else if (len == 0 || name[i] < 0x20 || name[i] == 0x7f)
@@ -117,22 +117,22 @@ static void print_fields(const struct fg_journal_record *r, bool json)
     const char *sep = json ? ",\"" : " ", *is = json ? "\":" : "=", *quote = json ? "\"" : "";
 
     switch (r->type) {
-    case FG_REC_BATCH:
+    case FG_JOURNAL_RECORD_BATCH:
         printf("%sdurable%s%" PRIu64, sep, is, r->arg);
         break;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         printf("%sunits%s%" PRId64, sep, is, (int64_t)r->arg);
         break;
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         printf("%sname%s", sep, is);
         print_name(r->name);
         break;
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         printf("%sopens_ms%s%" PRIu64 "%scloses_ms%s%" PRIu64
                "%shold_ms%s%u%suser_limit%s%u%sorder_max%s%u%spaused%s%s",
                sep, is, r->opens_ms, sep, is, r->closes_ms, sep, is, r->hold_ms, sep, is,
                r->user_limit, sep, is, r->order_max, sep, is,
-               r->flags & FG_ITEM_PAUSED ? "true" : "false");
+               r->flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false");
         break;
     default: /* about an order, or of a kind without fields of its own here: all that a record can
                 say */

@@ -12,7 +12,8 @@
 void fg_behind_poll(struct fg_daemon *d)
 {
     const char *sink = fg_sink_group_newer(&d->sinks);
-    bool halt = sink && d->config.log.behind == FG_BEHIND_STOP && !atomic_load(&d->behind_accepted);
+    bool halt =
+        sink && d->config.log.behind == FG_JOURNAL_BEHIND_STOP && !atomic_load(&d->behind_accepted);
 
     atomic_store(&d->journal_thread.halted, halt || atomic_load(&d->log_gone));
     if (halt == atomic_load(&d->behind))

@@ -44,12 +44,12 @@ static bool check_list(enum fg_filter_list list, const char *path, const struct 
 
 static bool check_block_file(const struct fg_config *c, struct fg_error *err)
 {
-    return check_list(FG_LIST_BLOCK, c->filter.block_file, c, err);
+    return check_list(FG_FILTER_LIST_BLOCK, c->filter.block_file, c, err);
 }
 
 static bool check_allow_file(const struct fg_config *c, struct fg_error *err)
 {
-    return check_list(FG_LIST_ALLOW, c->filter.allow_file, c, err);
+    return check_list(FG_FILTER_LIST_ALLOW, c->filter.allow_file, c, err);
 }
 
 static bool check_redis(const struct fg_config *c, struct fg_error *err)

@@ -160,7 +160,7 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
                                        .hold_ms = item->hold_ms,
                                        .user_limit = item->user_limit,
                                        .order_max = item->order_max,
-                                       .flags = item->paused ? FG_ITEM_PAUSED : 0};
+                                       .flags = item->paused ? FG_JOURNAL_ITEM_PAUSED : 0};
     enum fg_control_result result = check_item(d, item, must_exist, &known, &command.index, err);
 
     if (result == FG_CONTROL_DONE)
@@ -188,10 +188,10 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
         fg_fail(err, "no item %llu", (unsigned long long)item);
     if (result != FG_CONTROL_DONE)
         return result;
-    if (units == 0 || units < -(int64_t)FG_UNITS_MAX ||
-        units > (int64_t)(FG_UNITS_MAX - known.total)) {
+    if (units == 0 || units < -(int64_t)FG_JOURNAL_UNITS_MAX ||
+        units > (int64_t)(FG_JOURNAL_UNITS_MAX - known.total)) {
         fg_fail(err, "%lld units; accepted: not 0, and a total of at most %d (there are %llu)",
-                (long long)units, FG_UNITS_MAX, (unsigned long long)known.total);
+                (long long)units, FG_JOURNAL_UNITS_MAX, (unsigned long long)known.total);
         return FG_CONTROL_BAD;
     }
     command.type = units > 0 ? FG_STOCK_STOCK_ADD : FG_STOCK_STOCK_REMOVE;
@@ -212,7 +212,7 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
         fg_fail(err,
                 "the worker of this user has room for %d users who were ever denied; nothing was "
                 "changed",
-                FG_DENIED_MAX);
+                FG_STOCK_DENIED_MAX);
     if (result == FG_CONTROL_DONE)
         fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS);
     return result;

@@ -10,7 +10,7 @@
 
 static bool in_memory(const struct fg_daemon *d)
 {
-    return d->config.log.durability == FG_DURABILITY_MEMORY;
+    return d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY;
 }
 
 static bool open_log(struct fg_daemon *d, struct fg_error *err)
@@ -96,7 +96,8 @@ bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err)
                                                 .watermarks = d->workers.watermarks,
                                                 .workers = d->config.workers.count,
                                                 .batch_max = d->config.log.batch_max,
-                                                .woken = d->config.workers.idle != FG_IDLE_SPIN,
+                                                .woken =
+                                                    d->config.workers.idle != FG_WORKER_IDLE_SPIN,
                                                 .clock = &d->clock,
                                                 .mode = worker_mode};
 

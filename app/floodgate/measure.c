@@ -60,7 +60,7 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet)
         .journal = d->journal,
         .journal_thread = &d->journal_thread,
         .log_dir = d->config.log.dir,
-        .log_in_memory = d->config.log.durability == FG_DURABILITY_MEMORY,
+        .log_in_memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY,
         .follower = &d->follower,
         .sinks = &d->sinks,
         .inbound = d->inbound,

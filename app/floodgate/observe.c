@@ -40,7 +40,7 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
         snprintf(o->log.error, sizeof(o->log.error), "%.199s", fg_journal_error(d->journal));
     o->log.gone = atomic_load(&d->log_gone);
     o->log.behind = atomic_load(&d->behind);
-    o->log.memory = d->config.log.durability == FG_DURABILITY_MEMORY;
+    o->log.memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY;
     o->log.wait_ms = began_ms && o->now_ms > began_ms ? o->now_ms - began_ms : 0;
     o->log.slow_ms = atomic_load(&w->slow_ms);
     o->counters.slow_commits = atomic_load(&w->slow);
@@ -76,9 +76,9 @@ static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o
     if (d->filter) {
         fg_filter_events(d->filter, events);
         o->filter.monitor = d->config.filter.monitor;
-        o->filter.allowed = fg_filter_count(d->filter, FG_LIST_ALLOW);
+        o->filter.allowed = fg_filter_count(d->filter, FG_FILTER_LIST_ALLOW);
     }
-    o->counters.source_refused = events[FG_EVENT_SOURCE_REFUSED];
+    o->counters.source_refused = events[FG_FILTER_EVENT_SOURCE_REFUSED];
     o->counters.penalties_refused = fg_penalty_counters(d->box.penalty).refused;
     snprintf(o->filter.left_out, sizeof(o->filter.left_out), "%.239s", d->left_out);
 }

@@ -33,9 +33,9 @@ static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options opti
 
 static bool load_lists(struct fg_daemon *d, struct fg_error *err)
 {
-    return fg_filter_load_at_start(d->filter, FG_LIST_BLOCK, d->config.filter.block_file,
+    return fg_filter_load_at_start(d->filter, FG_FILTER_LIST_BLOCK, d->config.filter.block_file,
                                    d->left_out, sizeof(d->left_out), err) &&
-           fg_filter_load_at_start(d->filter, FG_LIST_ALLOW, d->config.filter.allow_file,
+           fg_filter_load_at_start(d->filter, FG_FILTER_LIST_ALLOW, d->config.filter.allow_file,
                                    d->left_out, sizeof(d->left_out), err);
 }
 

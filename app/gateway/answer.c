@@ -10,7 +10,7 @@
 #include "parse.h"
 
 #define TYPE         "urn:floodgate:problem:"
-#define STATUS(name) (1ull << FG_STATUS_##name)
+#define STATUS(name) (1ull << FG_PACKET_STATUS_##name)
 
 /* Statuses as problems. The title is for people; `wait`: to ask again makes sense, after so many
  * milliseconds where the reply has no hint. */
@@ -18,31 +18,31 @@ static const struct {
     unsigned http;
     const char *title;
     unsigned wait_ms;
-} told[FG_STATUS_COUNT] = {
-    [FG_STATUS_RESERVED] = {409, "The order is reserved", 0},
-    [FG_STATUS_SOLD] = {409, "The order is sold", 0},
-    [FG_STATUS_CANCELLED] = {409, "The order was cancelled", 0},
-    [FG_STATUS_EXPIRED] = {409, "The hold of the order has ended", 0},
-    [FG_STATUS_REFUNDED] = {409, "The order was refunded", 0},
-    [FG_STATUS_WAITING] = {409, "The order waits for units", 0},
-    [FG_STATUS_SOLD_OUT] = {409, "Sold out", 1000},
-    [FG_STATUS_INSUFFICIENT] = {409, "Fewer units are left", 0},
-    [FG_STATUS_USER_LIMIT] = {409, "The limit of this shopper is reached", 0},
-    [FG_STATUS_NOT_OPEN] = {409, "The sale has not begun", 1000},
-    [FG_STATUS_PAUSED] = {409, "The sale is paused", 1000},
-    [FG_STATUS_CLOSED] = {409, "The sale has ended", 0},
-    [FG_STATUS_CONFLICT] = {422, "The key belongs to another order", 0},
-    [FG_STATUS_BAD_QUANTITY] = {422, "This quantity cannot be ordered", 0},
-    [FG_STATUS_USER_RATE] = {429, "Too many orders in a short time", 1000},
-    [FG_STATUS_USER_DENIED] = {403, "This shopper may not order", 0},
-    [FG_STATUS_UNKNOWN_ITEM] = {404, "There is no such item", 0},
-    [FG_STATUS_UNKNOWN_ORDER] = {404, "There is no such order", 0},
-    [FG_STATUS_DENIED] = {500, "The gateway's key may not do this", 0},
-    [FG_STATUS_BUSY] = {503, "Nothing was decided", 1000},
-    [FG_STATUS_UNAVAILABLE] = {503, "The sale is not available", 1000},
-    [FG_STATUS_FULL] = {503, "No more orders can be taken", 5000},
-    [FG_STATUS_NOT_LEADER] = {503, "The sale is not available", 1000},
-    [FG_STATUS_WRONG_SHARD] = {503, "The sale is not available", 1000},
+} told[FG_PACKET_STATUS_COUNT] = {
+    [FG_PACKET_STATUS_RESERVED] = {409, "The order is reserved", 0},
+    [FG_PACKET_STATUS_SOLD] = {409, "The order is sold", 0},
+    [FG_PACKET_STATUS_CANCELLED] = {409, "The order was cancelled", 0},
+    [FG_PACKET_STATUS_EXPIRED] = {409, "The hold of the order has ended", 0},
+    [FG_PACKET_STATUS_REFUNDED] = {409, "The order was refunded", 0},
+    [FG_PACKET_STATUS_WAITING] = {409, "The order waits for units", 0},
+    [FG_PACKET_STATUS_SOLD_OUT] = {409, "Sold out", 1000},
+    [FG_PACKET_STATUS_INSUFFICIENT] = {409, "Fewer units are left", 0},
+    [FG_PACKET_STATUS_USER_LIMIT] = {409, "The limit of this shopper is reached", 0},
+    [FG_PACKET_STATUS_NOT_OPEN] = {409, "The sale has not begun", 1000},
+    [FG_PACKET_STATUS_PAUSED] = {409, "The sale is paused", 1000},
+    [FG_PACKET_STATUS_CLOSED] = {409, "The sale has ended", 0},
+    [FG_PACKET_STATUS_CONFLICT] = {422, "The key belongs to another order", 0},
+    [FG_PACKET_STATUS_BAD_QUANTITY] = {422, "This quantity cannot be ordered", 0},
+    [FG_PACKET_STATUS_USER_RATE] = {429, "Too many orders in a short time", 1000},
+    [FG_PACKET_STATUS_USER_DENIED] = {403, "This shopper may not order", 0},
+    [FG_PACKET_STATUS_UNKNOWN_ITEM] = {404, "There is no such item", 0},
+    [FG_PACKET_STATUS_UNKNOWN_ORDER] = {404, "There is no such order", 0},
+    [FG_PACKET_STATUS_DENIED] = {500, "The gateway's key may not do this", 0},
+    [FG_PACKET_STATUS_BUSY] = {503, "Nothing was decided", 1000},
+    [FG_PACKET_STATUS_UNAVAILABLE] = {503, "The sale is not available", 1000},
+    [FG_PACKET_STATUS_FULL] = {503, "No more orders can be taken", 5000},
+    [FG_PACKET_STATUS_NOT_LEADER] = {503, "The sale is not available", 1000},
+    [FG_PACKET_STATUS_WRONG_SHARD] = {503, "The sale is not available", 1000},
 };
 
 static const struct {
@@ -58,15 +58,15 @@ static const struct {
 static uint64_t wished(uint8_t op)
 {
     switch (op) {
-    case FG_OP_RESERVE:
+    case FG_PACKET_OP_RESERVE:
         return STATUS(RESERVED) | STATUS(SOLD) | STATUS(WAITING);
-    case FG_OP_CONFIRM:
+    case FG_PACKET_OP_CONFIRM:
         return STATUS(SOLD);
-    case FG_OP_CANCEL:
+    case FG_PACKET_OP_CANCEL:
         return STATUS(CANCELLED);
-    case FG_OP_EXTEND:
+    case FG_PACKET_OP_EXTEND:
         return STATUS(RESERVED);
-    case FG_OP_REFUND:
+    case FG_PACKET_OP_REFUND:
         return STATUS(REFUNDED);
     default:
         return STATUS(RESERVED) | STATUS(SOLD) | STATUS(CANCELLED) | STATUS(EXPIRED) |
@@ -98,7 +98,7 @@ static void type_of(char type[32], const char *name)
 
 bool gateway_answer_status(unsigned status, unsigned *http, const char **title, char type[32])
 {
-    if (status >= FG_STATUS_COUNT || !told[status].title)
+    if (status >= FG_PACKET_STATUS_COUNT || !told[status].title)
         return false;
     *http = told[status].http;
     *title = told[status].title;
@@ -135,13 +135,13 @@ size_t gateway_answer_order(char *text, size_t room, const uint8_t order_id[16],
     n = put(text, room, "\"order\":\"%.*s\",\"state\":\"%s\",\"item\":\"%llu\",\"quantity\":%u",
             GATEWAY_UUID, uuid, fg_packet_status_name(r->status), (unsigned long long)r->item,
             r->quantity);
-    if (r->status == FG_STATUS_RESERVED && r->deadline_ms <= FG_TEXT_TIME_MAX) {
+    if (r->status == FG_PACKET_STATUS_RESERVED && r->deadline_ms <= FG_TEXT_TIME_MAX) {
         fg_text_time(deadline, r->deadline_ms);
         n += put(text + n, room - n, ",\"deadline\":\"%s\"", deadline);
         if (r->retry_ms)
             n += put(text + n, room - n, ",\"left_ms\":%u", r->retry_ms);
     }
-    if (r->status == FG_STATUS_SOLD && r->flags & FG_PACKET_LATE)
+    if (r->status == FG_PACKET_STATUS_SOLD && r->flags & FG_PACKET_LATE)
         n += put(text + n, room - n, ",\"late\":true");
     return n;
 }
@@ -182,7 +182,7 @@ static void refuse(struct gateway_answer *a, const uint8_t order_id[16],
     if (r->item)
         n += put(a->text + n, sizeof(a->text) - n, ",\"item\":\"%llu\"",
                  (unsigned long long)r->item);
-    if (r->status == FG_STATUS_INSUFFICIENT || r->status == FG_STATUS_USER_LIMIT)
+    if (r->status == FG_PACKET_STATUS_INSUFFICIENT || r->status == FG_PACKET_STATUS_USER_LIMIT)
         n += put(a->text + n, sizeof(a->text) - n, ",\"left\":%u", r->left);
     n = put_retry(a, n, r, random);
     a->size = n + put(a->text + n, sizeof(a->text) - n, "}\n");
@@ -198,7 +198,7 @@ void gateway_answer_reply(struct gateway_answer *a, uint8_t op, const uint8_t or
         refuse(a, order_id, r, random);
         return;
     }
-    a->http = r->status == FG_STATUS_WAITING ? 202 : 200;
+    a->http = r->status == FG_PACKET_STATUS_WAITING ? 202 : 200;
     a->problem = false;
     a->text[0] = '{';
     n += gateway_answer_order(a->text + n, sizeof(a->text) - n, order_id, r);

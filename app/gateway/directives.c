@@ -87,8 +87,8 @@ static const struct fg_packet_key *key_of(const struct fg_packet_keyring *ring, 
 
 static char *take_keys(ngx_conf_t *cf, struct gateway_main *m, const struct fg_packet_keyring *ring)
 {
-    const struct fg_packet_key *shop = key_of(ring, FG_ROLE_SHOP),
-                               *backend = key_of(ring, FG_ROLE_BACKEND);
+    const struct fg_packet_key *shop = key_of(ring, FG_PACKET_ROLE_SHOP),
+                               *backend = key_of(ring, FG_PACKET_ROLE_BACKEND);
 
     if (!shop) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -58,8 +58,8 @@ static void question_done(struct gateway_call *call, const struct fg_client_done
     const struct fg_packet_reply *reply = &done->reply;
     uint64_t now_s = (uint64_t)ngx_time(), opens_s = 0;
 
-    if (done->answered && reply->status != FG_STATUS_DENIED) {
-        if (reply->status == FG_STATUS_NOT_OPEN)
+    if (done->answered && reply->status != FG_PACKET_STATUS_DENIED) {
+        if (reply->status == FG_PACKET_STATUS_NOT_OPEN)
             opens_s =
                 (now_s * 1000 + (uint64_t)ngx_timeofday()->msec + reply->retry_ms + 500) / 1000;
         set(&q->stock->opens_s, opens_s);
@@ -72,7 +72,8 @@ static void question_done(struct gateway_call *call, const struct fg_client_done
 
 static void ask(struct gateway_stock *stock)
 {
-    struct fg_client_ask ask = {.op = FG_OP_STOCK, .item = stock->item, .patience_ms = ASK_MS};
+    struct fg_client_ask ask = {
+        .op = FG_PACKET_OP_STOCK, .item = stock->item, .patience_ms = ASK_MS};
     struct question *q = ngx_alloc(sizeof(*q), ngx_cycle->log);
 
     if (q) {
@@ -144,7 +145,7 @@ static ngx_int_t send_one(ngx_http_request_t *r, const struct gateway_stock *sto
     char text[GATEWAY_STOCK_ROOM + 1];
     size_t n;
 
-    if ((get(&stock->answer) & 0xff) == FG_STATUS_UNKNOWN_ITEM)
+    if ((get(&stock->answer) & 0xff) == FG_PACKET_STATUS_UNKNOWN_ITEM)
         return gateway_http_problem(r, GATEWAY_PROBLEM_NOT_FOUND, "no such item");
     n = gateway_stock_write(text, stock, get(&stock->answer) >> 32);
     text[n++] = '\n';
@@ -183,7 +184,7 @@ static ngx_int_t send_all(ngx_http_request_t *r, const uint64_t *items, ngx_uint
     for (ngx_uint_t i = 0; i < n; i++) {
         const struct gateway_stock *stock = gateway_stock_of(items[i]);
 
-        if (!stock || (get(&stock->answer) & 0xff) == FG_STATUS_UNKNOWN_ITEM)
+        if (!stock || (get(&stock->answer) & 0xff) == FG_PACKET_STATUS_UNKNOWN_ITEM)
             continue;
         if (text[size - 1] == '}')
             text[size++] = ',';

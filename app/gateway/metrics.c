@@ -71,7 +71,7 @@ static void latency(struct page *p, const struct gateway_counters *c)
 static void write_page(struct page *p, const struct gateway_counters *c)
 {
     head(p, "replies_total", "Replies of the appliance, by their status.", "counter");
-    for (unsigned i = 1; i < FG_STATUS_COUNT; i++)
+    for (unsigned i = 1; i < FG_PACKET_STATUS_COUNT; i++)
         put(p, "floodgate_gateway_replies_total{status=\"%s\"} %llu\n", fg_packet_status_name(i),
             (unsigned long long)c->replies[i]);
     head(p, "problems_total", "Requests that the gateway itself answered with a problem.",

@@ -78,7 +78,7 @@ enum { GATEWAY_BOUNDS = 0 GATEWAY_BOUND_LIST(X) };
 /* Counters of one worker; it adds with atomic instructions, since its successor after a reload
  * uses the same set for a while. */
 struct gateway_counters {
-    uint64_t replies[FG_STATUS_COUNT]; /* by status */
+    uint64_t replies[FG_PACKET_STATUS_COUNT]; /* by status */
     uint64_t problems[GATEWAY_PROBLEMS];
     uint64_t gone; /* clients that left while their request was under way */
     uint64_t sent, repeated, silent, moved;

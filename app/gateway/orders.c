@@ -64,7 +64,7 @@ static ngx_int_t answer(struct order *o, const struct fg_packet_reply *reply)
 {
     struct gateway_answer a;
 
-    if (reply->status == FG_STATUS_DENIED)
+    if (reply->status == FG_PACKET_STATUS_DENIED)
         ngx_log_error(NGX_LOG_ERR, o->r->connection->log, 0,
                       "floodgate: key %ui may not do %s: give the gateway a key of the right role",
                       (ngx_uint_t)reply->key_id, fg_packet_op_name(o->ask.op));
@@ -105,8 +105,8 @@ static bool waits(struct order *o, const struct fg_packet_reply *reply)
     if (!o->first)
         o->first = reply->status;
     if (!left || ngx_exiting || ngx_terminate || reply->status != o->first ||
-        (reply->status != FG_STATUS_RESERVED && reply->status != FG_STATUS_WAITING &&
-         reply->status != FG_STATUS_UNKNOWN_ORDER))
+        (reply->status != FG_PACKET_STATUS_RESERVED && reply->status != FG_PACKET_STATUS_WAITING &&
+         reply->status != FG_PACKET_STATUS_UNKNOWN_ORDER))
         return false;
     o->poll.handler = poll_handler;
     o->poll.data = o;
@@ -128,15 +128,16 @@ static ngx_int_t send_list(struct order *o)
 
 static bool is_state(uint8_t status)
 {
-    return status == FG_STATUS_RESERVED || status == FG_STATUS_SOLD ||
-           status == FG_STATUS_CANCELLED || status == FG_STATUS_EXPIRED ||
-           status == FG_STATUS_REFUNDED || status == FG_STATUS_WAITING;
+    return status == FG_PACKET_STATUS_RESERVED || status == FG_PACKET_STATUS_SOLD ||
+           status == FG_PACKET_STATUS_CANCELLED || status == FG_PACKET_STATUS_EXPIRED ||
+           status == FG_PACKET_STATUS_REFUNDED || status == FG_PACKET_STATUS_WAITING;
 }
 
 static void list_done(struct order *o, const struct fg_packet_reply *reply)
 {
     if (!is_state(reply->status)) {
-        finish(o, reply->status == FG_STATUS_UNKNOWN_ORDER ? send_list(o) : answer(o, reply));
+        finish(o,
+               reply->status == FG_PACKET_STATUS_UNKNOWN_ORDER ? send_list(o) : answer(o, reply));
         return;
     }
     if (o->ask.quantity)
@@ -159,7 +160,7 @@ static ngx_int_t start_list(struct order *o)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     o->list_size = sizeof(head) - 1;
     ngx_memcpy(o->list, head, o->list_size);
-    o->ask.op = FG_OP_ORDERS;
+    o->ask.op = FG_PACKET_OP_ORDERS;
     return ask(o);
 }
 
@@ -303,9 +304,9 @@ static ngx_int_t backend_order(struct order *o)
     unsigned wanted = GATEWAY_HAS(USER), optional = 0;
     struct gateway_body body;
 
-    if (o->ask.op == FG_OP_EXTEND)
+    if (o->ask.op == FG_PACKET_OP_EXTEND)
         wanted |= GATEWAY_HAS(UNTIL_MS);
-    if (o->ask.op == FG_OP_REFUND)
+    if (o->ask.op == FG_PACKET_OP_REFUND)
         optional = GATEWAY_HAS(RESTOCK);
     if (!read_body(o, wanted, optional, &body))
         return o->rc;
@@ -319,7 +320,7 @@ static ngx_int_t backend_order(struct order *o)
 static void body_handler(ngx_http_request_t *r)
 {
     struct order *o = ngx_http_get_module_ctx(r, ngx_http_floodgate_module);
-    ngx_int_t rc = o->ask.op == FG_OP_RESERVE ? reserve(o) : backend_order(o);
+    ngx_int_t rc = o->ask.op == FG_PACKET_OP_RESERVE ? reserve(o) : backend_order(o);
 
     if (rc == NGX_DONE) { /* the body's reader holds the request until finish() */
         r->read_event_handler = ngx_http_test_reading;
@@ -371,7 +372,7 @@ static ngx_int_t all_orders(struct order *o)
         return method_problem(o->r, "GET, POST");
     if (!header_key(o))
         return o->rc;
-    o->ask.op = FG_OP_RESERVE;
+    o->ask.op = FG_PACKET_OP_RESERVE;
     return with_body(o);
 }
 
@@ -382,10 +383,10 @@ static ngx_int_t one_order(struct order *o, const ngx_str_t *tail)
         return o->rc;
     switch (o->r->method) {
     case NGX_HTTP_GET:
-        o->ask.op = FG_OP_QUERY;
+        o->ask.op = FG_PACKET_OP_QUERY;
         return wait_argument(o) ? later(o, ask(o)) : o->rc;
     case NGX_HTTP_DELETE:
-        o->ask.op = FG_OP_CANCEL;
+        o->ask.op = FG_PACKET_OP_CANCEL;
         return later(o, ask(o));
     default:
         return method_problem(o->r, "GET, DELETE");
@@ -413,10 +414,10 @@ static uint8_t backend_op(const ngx_str_t *tail, size_t *key)
     static const struct {
         const char *word;
         uint8_t op;
-    } words[] = {{"/confirm", FG_OP_CONFIRM},
-                 {"/cancel", FG_OP_CANCEL},
-                 {"/extend", FG_OP_EXTEND},
-                 {"/refund", FG_OP_REFUND}};
+    } words[] = {{"/confirm", FG_PACKET_OP_CONFIRM},
+                 {"/cancel", FG_PACKET_OP_CANCEL},
+                 {"/extend", FG_PACKET_OP_EXTEND},
+                 {"/refund", FG_PACKET_OP_REFUND}};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         size_t size = ngx_strlen(words[i].word);

@@ -7,7 +7,7 @@
 bool fg_client_address(const char *text, char host[64], uint16_t *port, struct fg_error *err)
 {
     const char *from = text, *colon = strrchr(text, ':'), *end;
-    unsigned long number = FG_DEFAULT_PORT;
+    unsigned long number = FG_PACKET_PORT_DEFAULT;
     char *rest;
 
     if (text[0] == '[') {

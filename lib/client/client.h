@@ -31,7 +31,7 @@
 #define FG_CLIENT_LEARN_MS        60000 /**< between two questions for the number of order ports */
 
 /** Set of statuses; statuses are below 64. */
-#define FG_CLIENT_STATUS(name) (1ull << FG_STATUS_##name)
+#define FG_CLIENT_STATUS(name) (1ull << FG_PACKET_STATUS_##name)
 /** Statuses that decided nothing: asking again makes sense. */
 #define FG_CLIENT_UNDECIDED                                                                        \
     (FG_CLIENT_STATUS(BUSY) | FG_CLIENT_STATUS(NOT_OPEN) | FG_CLIENT_STATUS(PAUSED) |              \
@@ -162,7 +162,8 @@ void fg_client_link_close(struct fg_client_link *link); /**< NULL is nothing */
 bool fg_client_link_ask(struct fg_client_link *link, const struct fg_client_ask *ask,
                         struct fg_client_done *done);
 
-/** "IP", "IP:PORT", "[v6]:PORT" to host and port (FG_DEFAULT_PORT when it has none); no names. */
+/** "IP", "IP:PORT", "[v6]:PORT" to host and port (FG_PACKET_PORT_DEFAULT when it has none); no
+ * names. */
 bool fg_client_address(const char *text, char host[64], uint16_t *port, struct fg_error *err);
 
 #endif

@@ -264,7 +264,7 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
     s->server = (uint8_t)c->server;
     s->refused = 0;
     s->own = own;
-    s->reply.status = FG_STATUS_NONE;
+    s->reply.status = FG_PACKET_STATUS_NONE;
     s->serial = new_serial(c, i);
     s->state = QUEUED;
     push(c, &c->to_send, i);
@@ -274,7 +274,7 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
 /* Asks for the number of order ports now and then. Of the slots one is kept for it. */
 static void learn_ports(struct fg_client *c, uint64_t now_ms)
 {
-    struct fg_client_ask ask = {.op = FG_OP_STOCK, .patience_ms = FG_CLIENT_WAIT_MAX_MS};
+    struct fg_client_ask ask = {.op = FG_PACKET_OP_STOCK, .patience_ms = FG_CLIENT_WAIT_MAX_MS};
     uint32_t i;
 
     if (c->options.ports_max < 2 || c->learning || now_ms < c->servers[c->server].learn_ms)
@@ -314,7 +314,8 @@ static unsigned port_of(const struct fg_client *c, const struct slot *s)
 
     if (ports < 2)
         return 0;
-    port = fg_user_owner(s->request.op == FG_OP_STOCK ? s->request.item : s->request.user, ports);
+    port = fg_user_owner(s->request.op == FG_PACKET_OP_STOCK ? s->request.item : s->request.user,
+                         ports);
     return port < c->options.ports_max ? port : 0;
 }
 
@@ -339,7 +340,7 @@ static void late(struct fg_client *c, uint32_t i, uint64_t now_ms)
     struct server *asked = &c->servers[s->server];
 
     if (now_ms >= s->end_ms) {
-        end(c, i, s->reply.status != FG_STATUS_NONE, now_ms);
+        end(c, i, s->reply.status != FG_PACKET_STATUS_NONE, now_ms);
         return;
     }
     if (s->state == WAITING) {
@@ -408,7 +409,8 @@ static bool belongs(const struct fg_client *c, const struct slot *s,
 
     return turn < s->sent && s->to[turn].server == server && s->to[turn].port == port &&
            r->op == (s->request.op | FG_PACKET_REPLY) && r->key_id == s->request.key_id &&
-           (r->op == (FG_OP_ORDERS | FG_PACKET_REPLY) || /* carries the order that it found */
+           (r->op ==
+                (FG_PACKET_OP_ORDERS | FG_PACKET_REPLY) || /* carries the order that it found */
             !memcmp(r->order_id, s->request.order_id, sizeof(r->order_id)));
 }
 
@@ -434,7 +436,7 @@ static enum fg_client_verdict find(struct fg_client *c, unsigned server, unsigne
  * above are sent to the first one. */
 static void learn(struct fg_client *c, unsigned server, const struct fg_packet_reply *r)
 {
-    if (r->op != (FG_OP_STOCK | FG_PACKET_REPLY) || c->options.ports_max < 2)
+    if (r->op != (FG_PACKET_OP_STOCK | FG_PACKET_REPLY) || c->options.ports_max < 2)
         return;
     c->servers[server].ports = r->quantity && r->quantity <= FG_CLIENT_PORTS_MAX ? r->quantity : 1;
 }
@@ -442,7 +444,7 @@ static void learn(struct fg_client *c, unsigned server, const struct fg_packet_r
 uint64_t fg_client_retry_ms(const struct fg_packet_reply *reply, uint64_t random)
 {
     uint64_t hint = reply->retry_ms;
-    uint64_t part = hint < 1000 && reply->status != FG_STATUS_NOT_OPEN ? hint : 1000;
+    uint64_t part = hint < 1000 && reply->status != FG_PACKET_STATUS_NOT_OPEN ? hint : 1000;
 
     return hint ? hint + random % (part + 1) : 0;
 }
@@ -491,7 +493,7 @@ static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned ser
 
     c->servers[server].heard = true;
     c->servers[server].heard_ms = now_ms;
-    if (r->status == FG_STATUS_NOT_LEADER && c->options.servers > 1) {
+    if (r->status == FG_PACKET_STATUS_NOT_LEADER && c->options.servers > 1) {
         if (!current || s->state == RESTING)
             return FG_CLIENT_IGNORED_AGAIN;
         s->reply = *r;
@@ -501,11 +503,12 @@ static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned ser
     learn(c, server, r);
     if (current)
         c->server = server;
-    if (s->state == RESTING && (r->status >= FG_STATUS_COUNT || s->ask_again >> r->status & 1))
+    if (s->state == RESTING &&
+        (r->status >= FG_PACKET_STATUS_COUNT || s->ask_again >> r->status & 1))
         return FG_CLIENT_IGNORED_AGAIN;
     s->reply = *r;
-    if (r->status == FG_STATUS_NONE || r->status >= FG_STATUS_COUNT) {
-        s->reply.status = FG_STATUS_BUSY;
+    if (r->status == FG_PACKET_STATUS_NONE || r->status >= FG_PACKET_STATUS_COUNT) {
+        s->reply.status = FG_PACKET_STATUS_BUSY;
         s->reply.retry_ms = 0;
     }
     if (s->ask_again >> s->reply.status & 1)

@@ -7,7 +7,7 @@
 /* What the daemon needs and cannot guess stands in the sample as a line in force. */
 static bool in_force(const struct fg_config_setting *s)
 {
-    return s->flags & FG_SET_REQUIRED || s->kind == FG_KIND_INTERFACE;
+    return s->flags & FG_CONFIG_SET_REQUIRED || s->kind == FG_CONFIG_KIND_INTERFACE;
 }
 
 static void describe_setting(const struct fg_config_setting *s, FILE *out)
@@ -17,9 +17,9 @@ static void describe_setting(const struct fg_config_setting *s, FILE *out)
     fg_config_setting_accepted(s, accepted, sizeof(accepted));
     fprintf(out, "\n# %s: %s.\n", s->key, s->text);
     fprintf(out, "# Accepted: %s. Default: %s.\n", accepted,
-            s->initial[0]                ? s->initial
-            : s->flags & FG_SET_REQUIRED ? "none, required"
-                                         : "none");
+            s->initial[0]                       ? s->initial
+            : s->flags & FG_CONFIG_SET_REQUIRED ? "none, required"
+                                                : "none");
     fprintf(out, "%s%s = %s\n", in_force(s) ? "" : "#", s->key, s->sample ? s->sample : s->initial);
 }
 
@@ -32,7 +32,7 @@ void fg_config_describe(FILE *out)
         "# `floodgate --check FILE` tells what is wrong in FILE, with line and accepted range.\n");
     for (unsigned i = 0; fg_config_sections[i].name; i++) {
         fprintf(out, "\n# %s\n[%s%s]\n", fg_config_sections[i].title, fg_config_sections[i].name,
-                strcmp(fg_config_sections[i].name, FG_PORT_SECTION) ? "" : " shop");
+                strcmp(fg_config_sections[i].name, FG_CONFIG_PORT_SECTION) ? "" : " shop");
         for (unsigned k = 0; k < fg_config_settings_count; k++)
             if (!strcmp(fg_config_settings[k].section, fg_config_sections[i].name))
                 describe_setting(&fg_config_settings[k], out);

@@ -25,7 +25,7 @@ static void set_defaults(bool port, void *base)
     for (unsigned i = 0; i < fg_config_settings_count; i++) {
         const struct fg_config_setting *s = &fg_config_settings[i];
 
-        if (port != !strcmp(s->section, FG_PORT_SECTION))
+        if (port != !strcmp(s->section, FG_CONFIG_PORT_SECTION))
             continue;
         if (s->initial[0])
             FG_ASSERT(fg_config_setting_parse(s, s->initial, base, why, sizeof(why)));
@@ -65,8 +65,9 @@ static void unknown_key(struct loader *l, unsigned line, const char *key, const 
 
 static const char *shown(const struct fg_config_setting *s, const char *value)
 {
-    if (s->flags & FG_SET_SECRET || (s->flags & FG_SET_SECRET_FILE && value[0] != '/') ||
-        (s->kind == FG_KIND_ADDRESS && strchr(value, '@'))) /* user:password@host */
+    if (s->flags & FG_CONFIG_SET_SECRET ||
+        (s->flags & FG_CONFIG_SET_SECRET_FILE && value[0] != '/') ||
+        (s->kind == FG_CONFIG_KIND_ADDRESS && strchr(value, '@'))) /* user:password@host */
         return "(hidden)";
     return value;
 }
@@ -111,7 +112,7 @@ static struct fg_port_options *new_port(struct loader *l, unsigned line, const c
 {
     struct fg_config *c = l->config;
     struct fg_port_options *port = &c->ports[c->ports_count];
-    const char *name = title + strlen(FG_PORT_SECTION);
+    const char *name = title + strlen(FG_CONFIG_PORT_SECTION);
 
     name += strspn(name, " \t");
     if (!port_name_good(name, sizeof(port->name))) {
@@ -142,9 +143,9 @@ static struct fg_port_options *new_port(struct loader *l, unsigned line, const c
 
 static bool is_port_section(const char *name)
 {
-    size_t n = strlen(FG_PORT_SECTION);
+    size_t n = strlen(FG_CONFIG_PORT_SECTION);
 
-    return !strncmp(name, FG_PORT_SECTION, n) &&
+    return !strncmp(name, FG_CONFIG_PORT_SECTION, n) &&
            (name[n] == '\0' || name[n] == ' ' || name[n] == '\t');
 }
 
@@ -154,7 +155,7 @@ static bool unknown_section(struct loader *l, unsigned line, const char *title)
 
     for (unsigned i = 0; fg_config_sections[i].name; i++) {
         snprintf(name, sizeof(name), "[%s%s]", fg_config_sections[i].name,
-                 strcmp(fg_config_sections[i].name, FG_PORT_SECTION) ? "" : " NAME");
+                 strcmp(fg_config_sections[i].name, FG_CONFIG_PORT_SECTION) ? "" : " NAME");
         append(names, sizeof(names), name);
     }
     fg_config_problem(l->problems, line, "[%s]: no such section; accepted: %s", title, names);
@@ -163,7 +164,7 @@ static bool unknown_section(struct loader *l, unsigned line, const char *title)
 
 static bool take_port_section(struct loader *l, unsigned line)
 {
-    l->section = FG_PORT_SECTION;
+    l->section = FG_CONFIG_PORT_SECTION;
     l->base = new_port(l, line, l->title);
     if (l->base)
         l->lines = l->given.port[l->config->ports_count - 1];

@@ -10,37 +10,37 @@
 #include "config/ini.h"
 #include "config/problem.h"
 
-#define FG_PORT_SECTION                                                                            \
+#define FG_CONFIG_PORT_SECTION                                                                     \
     "port" /* "[port NAME]": offsets of its settings are into struct fg_port_options */
 #define FG_CONFIG_SETTINGS_MAX 128 /* room of arrays with one place per setting */
 #define FG_CONFIG_CPU_MAX      1023 /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 
 enum fg_config_kind {
-    FG_KIND_NUMBER,
-    FG_KIND_SIZE,     /* bytes; k, m, g */
-    FG_KIND_MEGABYTE, /* MiB; m, g */
-    FG_KIND_MS,       /* milliseconds; ms, s, m */
-    FG_KIND_OCTAL,
-    FG_KIND_BOOL,
-    FG_KIND_ENUM,
-    FG_KIND_TEXT, /* all below are text with a shape */
-    FG_KIND_WORD, /* letters, digits, . _ - */
-    FG_KIND_PATH,
-    FG_KIND_FILE, /* a path at which a file can be read */
-    FG_KIND_INTERFACE,
-    FG_KIND_DEVICE,
-    FG_KIND_CPUS,
-    FG_KIND_ADDRESS,
-    FG_KIND_ADDRESSES, /* of IP */
-    FG_KIND_LISTEN     /* an IP address in digits, and a TCP port */
+    FG_CONFIG_KIND_NUMBER,
+    FG_CONFIG_KIND_SIZE,     /* bytes; k, m, g */
+    FG_CONFIG_KIND_MEGABYTE, /* MiB; m, g */
+    FG_CONFIG_KIND_MS,       /* milliseconds; ms, s, m */
+    FG_CONFIG_KIND_OCTAL,
+    FG_CONFIG_KIND_BOOL,
+    FG_CONFIG_KIND_ENUM,
+    FG_CONFIG_KIND_TEXT, /* all below are text with a shape */
+    FG_CONFIG_KIND_WORD, /* letters, digits, . _ - */
+    FG_CONFIG_KIND_PATH,
+    FG_CONFIG_KIND_FILE, /* a path at which a file can be read */
+    FG_CONFIG_KIND_INTERFACE,
+    FG_CONFIG_KIND_DEVICE,
+    FG_CONFIG_KIND_CPUS,
+    FG_CONFIG_KIND_ADDRESS,
+    FG_CONFIG_KIND_ADDRESSES, /* of IP */
+    FG_CONFIG_KIND_LISTEN     /* an IP address in digits, and a TCP port */
 };
 
 enum {
-    FG_SET_REQUIRED = 1,
-    FG_SET_POWER_OF_TWO = 2,
-    FG_SET_ZERO_OK = 4,     /* 0 is accepted beside min..max */
-    FG_SET_SECRET = 8,      /* never shown in messages */
-    FG_SET_SECRET_FILE = 16 /* shown only when it is a path: some give the secret itself */
+    FG_CONFIG_SET_REQUIRED = 1,
+    FG_CONFIG_SET_POWER_OF_TWO = 2,
+    FG_CONFIG_SET_ZERO_OK = 4,     /* 0 is accepted beside min..max */
+    FG_CONFIG_SET_SECRET = 8,      /* never shown in messages */
+    FG_CONFIG_SET_SECRET_FILE = 16 /* shown only when it is a path: some give the secret itself */
 };
 
 struct fg_config_setting {
@@ -51,7 +51,7 @@ struct fg_config_setting {
         size; /* of the field; size decides the width of a number and the length of a text */
     const char *initial;      /* the default, as one would write it in the file; "" = none */
     uint64_t min, max;        /* numbers: range; texts: characters */
-    const char *const *names; /* FG_KIND_ENUM: NULL-terminated, index = value */
+    const char *const *names; /* FG_CONFIG_KIND_ENUM: NULL-terminated, index = value */
     const char *sample;       /* value shown in the sample file where it differs from the default */
     const char *text;
 };

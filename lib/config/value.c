@@ -24,11 +24,11 @@ static const struct unit ms_units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60
 static const struct unit *units_of(enum fg_config_kind kind)
 {
     switch (kind) {
-    case FG_KIND_SIZE:
+    case FG_CONFIG_KIND_SIZE:
         return size_units;
-    case FG_KIND_MEGABYTE:
+    case FG_CONFIG_KIND_MEGABYTE:
         return megabyte_units;
-    case FG_KIND_MS:
+    case FG_CONFIG_KIND_MS:
         return ms_units;
     default:
         return no_units;
@@ -38,11 +38,11 @@ static const struct unit *units_of(enum fg_config_kind kind)
 static const char *units_text(enum fg_config_kind kind)
 {
     switch (kind) {
-    case FG_KIND_SIZE:
+    case FG_CONFIG_KIND_SIZE:
         return "a number with k, m, g or no unit";
-    case FG_KIND_MEGABYTE:
+    case FG_CONFIG_KIND_MEGABYTE:
         return "a number with m, g or no unit";
-    case FG_KIND_MS:
+    case FG_CONFIG_KIND_MS:
         return "a number with ms, s, m or no unit";
     default:
         return "a whole number";
@@ -70,14 +70,14 @@ static void accepted_number(const struct fg_config_setting *s, char *text, size_
 {
     char min[32], max[32];
 
-    if (s->kind == FG_KIND_OCTAL) {
+    if (s->kind == FG_CONFIG_KIND_OCTAL) {
         snprintf(text, size, "%04o..%04o, octal", (unsigned)s->min, (unsigned)s->max);
         return;
     }
     format_units(s->kind, s->min, min, sizeof(min));
     format_units(s->kind, s->max, max, sizeof(max));
-    snprintf(text, size, "%s%s..%s%s", s->flags & FG_SET_ZERO_OK ? "0, " : "", min, max,
-             s->flags & FG_SET_POWER_OF_TWO ? ", a power of two" : "");
+    snprintf(text, size, "%s%s..%s%s", s->flags & FG_CONFIG_SET_ZERO_OK ? "0, " : "", min, max,
+             s->flags & FG_CONFIG_SET_POWER_OF_TWO ? ", a power of two" : "");
 }
 
 static void accepted_names(const struct fg_config_setting *s, char *text, size_t size)
@@ -94,41 +94,41 @@ void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, s
     unsigned max = (unsigned)s->max;
 
     switch (s->kind) {
-    case FG_KIND_BOOL:
+    case FG_CONFIG_KIND_BOOL:
         snprintf(text, size, "yes, no");
         break;
-    case FG_KIND_ENUM:
+    case FG_CONFIG_KIND_ENUM:
         accepted_names(s, text, size);
         break;
-    case FG_KIND_TEXT:
+    case FG_CONFIG_KIND_TEXT:
         snprintf(text, size, "1..%u characters", max);
         break;
-    case FG_KIND_WORD:
+    case FG_CONFIG_KIND_WORD:
         snprintf(text, size, "1..%u letters, digits, . _ -", max);
         break;
-    case FG_KIND_PATH:
+    case FG_CONFIG_KIND_PATH:
         snprintf(text, size, "an absolute path of 1..%u characters", max);
         break;
-    case FG_KIND_FILE:
+    case FG_CONFIG_KIND_FILE:
         snprintf(text, size, "an absolute path of 1..%u characters, of a readable file", max);
         break;
-    case FG_KIND_INTERFACE:
+    case FG_CONFIG_KIND_INTERFACE:
         snprintf(text, size, "an interface name of 1..%u characters", max);
         break;
-    case FG_KIND_DEVICE:
+    case FG_CONFIG_KIND_DEVICE:
         snprintf(text, size, "a DPDK device of 1..%u characters, no spaces", max);
         break;
-    case FG_KIND_CPUS:
+    case FG_CONFIG_KIND_CPUS:
         snprintf(text, size, "a list like 0-3 or 0,2,4; CPUs 0..%d", FG_CONFIG_CPU_MAX);
         break;
-    case FG_KIND_ADDRESS:
+    case FG_CONFIG_KIND_ADDRESS:
         snprintf(text, size, "host:port, [v6]:port or unix:/path, several with commas between");
         break;
-    case FG_KIND_ADDRESSES:
+    case FG_CONFIG_KIND_ADDRESSES:
         snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas",
-                 FG_HOST_ADDRESSES_MAX);
+                 FG_FRAME_HOST_ADDRESSES_MAX);
         break;
-    case FG_KIND_LISTEN:
+    case FG_CONFIG_KIND_LISTEN:
         snprintf(text, size, "an IPv4 address:port or [IPv6 address]:port, in digits");
         break;
     default:
@@ -182,18 +182,18 @@ static bool parse_number(const struct fg_config_setting *s, const char *value, v
 {
     uint64_t n;
 
-    if (!digits_then_unit(value, s->kind == FG_KIND_OCTAL ? 8 : 10, units_of(s->kind), &n)) {
+    if (!digits_then_unit(value, s->kind == FG_CONFIG_KIND_OCTAL ? 8 : 10, units_of(s->kind), &n)) {
         snprintf(why, size, "not %s",
-                 s->kind == FG_KIND_OCTAL ? "an octal number" : units_text(s->kind));
+                 s->kind == FG_CONFIG_KIND_OCTAL ? "an octal number" : units_text(s->kind));
         return false;
     }
-    if (n == 0 && s->flags & FG_SET_ZERO_OK)
+    if (n == 0 && s->flags & FG_CONFIG_SET_ZERO_OK)
         return store(s, base, n);
     if (n < s->min)
         return fail(why, size, "too small");
     if (n > s->max)
         return fail(why, size, "too large");
-    if (s->flags & FG_SET_POWER_OF_TWO && (n & (n - 1)))
+    if (s->flags & FG_CONFIG_SET_POWER_OF_TWO && (n & (n - 1)))
         return fail(why, size, "not a power of two");
     return store(s, base, n);
 }
@@ -310,32 +310,32 @@ static const char *wrong_file(const char *value)
 static const char *wrong_text(const struct fg_config_setting *s, const char *value)
 {
     switch (s->kind) {
-    case FG_KIND_WORD:
+    case FG_CONFIG_KIND_WORD:
         return is_word(value) ? NULL : "has a character that is not allowed";
-    case FG_KIND_PATH:
+    case FG_CONFIG_KIND_PATH:
         return value[0] == '/' ? NULL : "not an absolute path";
-    case FG_KIND_FILE:
+    case FG_CONFIG_KIND_FILE:
         return wrong_file(value);
-    case FG_KIND_INTERFACE:
+    case FG_CONFIG_KIND_INTERFACE:
         return no_space(value) && !strpbrk(value, "/:,=") && strcmp(value, ".") &&
                        strcmp(value, "..")
                    ? NULL
                    : "no interface can have this name";
-    case FG_KIND_DEVICE:
+    case FG_CONFIG_KIND_DEVICE:
         if (!strncmp(value, "net_af_xdp", 10))
             return "AF_XDP ports are given with interface = NAME";
         return no_space(value) ? NULL : "has a space";
-    case FG_KIND_CPUS:
+    case FG_CONFIG_KIND_CPUS:
         return fg_config_cpu_list(value, NULL, 0) >= 0 ? NULL : "not a list of CPUs";
-    case FG_KIND_ADDRESS:
+    case FG_CONFIG_KIND_ADDRESS:
         return is_address(value) ? NULL : "not an address";
-    case FG_KIND_ADDRESSES:
+    case FG_CONFIG_KIND_ADDRESSES:
         return fg_frame_host_addresses_parse(
-                   value, (struct fg_frame_host_address[FG_HOST_ADDRESSES_MAX]){0},
-                   FG_HOST_ADDRESSES_MAX) > 0
+                   value, (struct fg_frame_host_address[FG_FRAME_HOST_ADDRESSES_MAX]){0},
+                   FG_FRAME_HOST_ADDRESSES_MAX) > 0
                    ? NULL
                    : "not a list of unicast addresses";
-    case FG_KIND_LISTEN:
+    case FG_CONFIG_KIND_LISTEN:
         return fg_address_read(value, &(struct fg_address){0}) ? NULL
                                                                : "not an address to listen at";
     default:
@@ -366,11 +366,11 @@ bool fg_config_setting_parse(const struct fg_config_setting *s, const char *valu
 {
     if (!value[0])
         return fail(why, why_size, "has no value");
-    if (s->kind >= FG_KIND_TEXT)
+    if (s->kind >= FG_CONFIG_KIND_TEXT)
         return parse_text(s, value, base, why, why_size);
-    if (s->kind == FG_KIND_BOOL)
+    if (s->kind == FG_CONFIG_KIND_BOOL)
         return parse_bool(s, value, base, why, why_size);
-    if (s->kind == FG_KIND_ENUM)
+    if (s->kind == FG_CONFIG_KIND_ENUM)
         return parse_enum(s, value, base, why, why_size);
     return parse_number(s, value, base, why, why_size);
 }

@@ -29,7 +29,7 @@ static void check_required(const struct fg_config_given *given, struct fg_config
         const struct fg_config_setting *s = &fg_config_settings[i];
         char accepted[160];
 
-        if (!(s->flags & FG_SET_REQUIRED) || given->global[i])
+        if (!(s->flags & FG_CONFIG_SET_REQUIRED) || given->global[i])
             continue;
         fg_config_setting_accepted(s, accepted, sizeof(accepted));
         fg_config_problem(problems, given->last_line, "[%s] %s: missing; accepted: %s", s->section,
@@ -40,7 +40,7 @@ static void check_required(const struct fg_config_given *given, struct fg_config
 static void refuse_without_interface(const struct fg_port_options *port, const unsigned *given,
                                      const char *key, struct fg_config_problems *problems)
 {
-    unsigned line = given[at(FG_PORT_SECTION, key)];
+    unsigned line = given[at(FG_CONFIG_PORT_SECTION, key)];
 
     if (line)
         fg_config_problem(problems, line,
@@ -53,8 +53,8 @@ static void check_port(struct fg_config *config, unsigned index,
 {
     struct fg_port_options *port = &config->ports[index];
     const unsigned *lines = given->port[index];
-    unsigned interface = lines[at(FG_PORT_SECTION, "interface")];
-    unsigned device = lines[at(FG_PORT_SECTION, "device")];
+    unsigned interface = lines[at(FG_CONFIG_PORT_SECTION, "interface")];
+    unsigned device = lines[at(FG_CONFIG_PORT_SECTION, "device")];
 
     port->af_xdp = interface != 0;
     if (interface && device)

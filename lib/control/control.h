@@ -21,7 +21,7 @@
 /** Settings of an item as the operator gives them. */
 struct fg_control_item {
     uint64_t item; /**< 1..2^63-1 */
-    char name[FG_ITEM_NAME_MAX + 1];
+    char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
     uint64_t opens_ms, closes_ms; /**< Unix time; 0 = open at once / never closes */
     uint32_t hold_ms;             /**< 100..86400000 */
     uint32_t user_limit;          /**< 0 = none */

@@ -6,8 +6,9 @@
 #include "control/explain.h"
 #include "control/penalties.h"
 
-static const char *const class_names[FG_CLASSES] = {
-    [FG_CLASS_ORDER] = "order", [FG_CLASS_SYN] = "syn", [FG_CLASS_OTHER] = "other"};
+static const char *const class_names[FG_FILTER_CLASSES] = {[FG_FILTER_CLASS_ORDER] = "order",
+                                                           [FG_FILTER_CLASS_SYN] = "syn",
+                                                           [FG_FILTER_CLASS_OTHER] = "other"};
 
 static json_t *entry_json(bool listed, const struct fg_filter_prefix *prefix,
                           const struct fg_filter_list_entry *entry)
@@ -27,12 +28,12 @@ static void say_why(const struct fg_filter_explanation *e, const struct fg_filte
 {
     if (e->allowed && !e->lists_ignored)
         snprintf(text, size, "on the allow list: neither blocked nor limited");
-    else if (c->verdict == FG_VERDICT_BLOCKED)
+    else if (c->verdict == FG_FILTER_VERDICT_BLOCKED)
         snprintf(text, size, "on the block list%s%s", e->block.reason[0] ? ": " : "",
                  e->block.reason);
     else if (!c->limited)
         snprintf(text, size, "no rate is set for this class");
-    else if (c->verdict == FG_VERDICT_RATE_NET)
+    else if (c->verdict == FG_FILTER_VERDICT_RATE_NET)
         snprintf(text, size, "its network is over its rate of %" PRIu64 "/s", c->net_rate);
     else if (c->tokens == 0)
         snprintf(text, size, "over its rate of %" PRIu64 "/s", c->rate);
@@ -64,15 +65,16 @@ static json_t *class_json(const struct fg_filter_explanation *e, unsigned class)
  * to another port is a SYN and then other packets. */
 static bool classes_of(struct fg_control_call *call, uint16_t order_port, unsigned *classes)
 {
-    *classes = (1u << FG_CLASSES) - 1;
+    *classes = (1u << FG_FILTER_CLASSES) - 1;
     if (call->class_name && call->port)
         return fg_control_call_fail(call, 400, "class", "class and port: one of them");
     if (call->port)
-        *classes = call->port == order_port ? 1u << FG_CLASS_ORDER
-                                            : 1u << FG_CLASS_SYN | 1u << FG_CLASS_OTHER;
+        *classes = call->port == order_port
+                       ? 1u << FG_FILTER_CLASS_ORDER
+                       : 1u << FG_FILTER_CLASS_SYN | 1u << FG_FILTER_CLASS_OTHER;
     if (!call->class_name)
         return true;
-    for (unsigned class = 0; class < FG_CLASSES; class ++)
+    for (unsigned class = 0; class < FG_FILTER_CLASSES; class ++)
         if (strcmp(call->class_name, class_names[class]) == 0) {
             *classes = 1u << class;
             return true;
@@ -105,7 +107,7 @@ void fg_control_handle_explain(struct fg_control_call *call)
                   entry_json(e.allowed, &e.allow_prefix, &e.allow), "block",
                   entry_json(e.blocked, &e.block_prefix, &e.block), "penalty",
                   fg_control_offender_json(call, &address));
-    for (unsigned class = 0; class < FG_CLASSES; class ++)
+    for (unsigned class = 0; class < FG_FILTER_CLASSES; class ++)
         if (classes & 1u << class)
             json_object_set_new(o, class_names[class], class_json(&e, class));
     fg_control_call_reply(call, 200, o);

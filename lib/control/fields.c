@@ -50,7 +50,7 @@ bool fg_control_item_name_valid(const char *name)
 {
     size_t len = strlen(name);
 
-    if (len > FG_ITEM_NAME_MAX)
+    if (len > FG_JOURNAL_ITEM_NAME_MAX)
         return false;
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)

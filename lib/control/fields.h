@@ -21,8 +21,8 @@ enum fg_control_field_kind {
 
 /* name (JSON field, CSV column), option of fgctl, kind, min, max, default, meaning */
 #define FG_CONTROL_ITEM_SETTING_LIST(X)                                                            \
-    X(name, "name", TEXT, 0, FG_ITEM_NAME_MAX, 0, "name for people, UTF-8")                        \
-    X(total, "total", NUMBER, 0, FG_UNITS_MAX, 0, "units")                                         \
+    X(name, "name", TEXT, 0, FG_JOURNAL_ITEM_NAME_MAX, 0, "name for people, UTF-8")                \
+    X(total, "total", NUMBER, 0, FG_JOURNAL_UNITS_MAX, 0, "units")                                 \
     X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                          \
       "units one user may hold and have bought; 0 = any")                                          \
     X(order_max, "order-max", NUMBER, 1, UINT16_MAX, 10, "units of one order at most")             \
@@ -59,8 +59,8 @@ unsigned fg_control_item_field_find(const char *name);
  * bytes. */
 const char *fg_control_item_field_range(const struct fg_control_item_field *field, char *text);
 
-/** A name that may be shown on a terminal: at most FG_ITEM_NAME_MAX bytes, no control characters.
- * UTF-8 is the caller's question. */
+/** A name that may be shown on a terminal: at most FG_JOURNAL_ITEM_NAME_MAX bytes, no control
+ * characters. UTF-8 is the caller's question. */
 bool fg_control_item_name_valid(const char *name);
 
 #endif

@@ -11,7 +11,7 @@ const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t no
 {
     if (item->closes_ms && now_ms >= item->closes_ms)
         return "closed";
-    if (item->flags & FG_ITEM_PAUSED)
+    if (item->flags & FG_JOURNAL_ITEM_PAUSED)
         return "paused";
     if (now_ms < item->opens_ms)
         return "scheduled";
@@ -40,11 +40,11 @@ json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
         (json_int_t)item->user_limit, "order_max", (int)item->order_max, "hold_ms",
         (json_int_t)item->hold_ms, "opens_ms", (json_int_t)item->opens_ms, "closes_ms",
         (json_int_t)item->closes_ms, "opens", fg_control_time_json(item->opens_ms), "closes",
-        fg_control_time_json(item->closes_ms), "paused", (item->flags & FG_ITEM_PAUSED) != 0,
-        "orders", "reserved", (json_int_t)item->orders_reserved, "sold",
-        (json_int_t)item->orders_sold, "cancelled", (json_int_t)item->orders_cancelled, "expired",
-        (json_int_t)item->orders_expired, "refunded", (json_int_t)item->orders_refunded, "late",
-        (json_int_t)item->orders_late);
+        fg_control_time_json(item->closes_ms), "paused",
+        (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0, "orders", "reserved",
+        (json_int_t)item->orders_reserved, "sold", (json_int_t)item->orders_sold, "cancelled",
+        (json_int_t)item->orders_cancelled, "expired", (json_int_t)item->orders_expired, "refunded",
+        (json_int_t)item->orders_refunded, "late", (json_int_t)item->orders_late);
 }
 
 bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_item *copy)

@@ -19,7 +19,7 @@ static void settings_of(const struct fg_ledger_item *item, struct fg_control_ite
     settings->hold_ms = item->hold_ms;
     settings->user_limit = item->user_limit;
     settings->order_max = item->order_max;
-    settings->paused = (item->flags & FG_ITEM_PAUSED) != 0;
+    settings->paused = (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
 }
 
 static bool same_settings(const struct fg_control_item *a, const struct fg_control_item *b)
@@ -95,7 +95,7 @@ static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
     case FG_CONTROL_ITEM_FIELD_closes:
         return item->closes_ms;
     case FG_CONTROL_ITEM_FIELD_paused:
-        return (item->flags & FG_ITEM_PAUSED) != 0;
+        return (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
     }
     FG_ASSERT(!"a field with a number");
     return 0;
@@ -353,13 +353,14 @@ static bool read_total(struct fg_control_call *call, const struct fg_ledger_item
         if (!add && !absolute && strcmp(key, "remove") != 0)
             return fg_control_call_fail(
                 call, 400, key, "unknown field \"%.64s\"; accepted: add, remove, total", key);
-        if (!fg_control_body_number(call, key, value, absolute ? 0 : 1, FG_UNITS_MAX, &number))
+        if (!fg_control_body_number(call, key, value, absolute ? 0 : 1, FG_JOURNAL_UNITS_MAX,
+                                    &number))
             return false;
-        if (add && item->total + number > FG_UNITS_MAX)
+        if (add && item->total + number > FG_JOURNAL_UNITS_MAX)
             return fg_control_call_fail(call, 409, "add",
                                         "add: item %" PRIu64 " has %" PRIu64
                                         " units; at most %d are possible",
-                                        item->item, item->total, FG_UNITS_MAX);
+                                        item->item, item->total, FG_JOURNAL_UNITS_MAX);
         if (absolute || add) {
             *total = absolute ? number : item->total + number;
             return !absolute || total_is_possible(call, item, number);

@@ -285,50 +285,50 @@ static void save(struct fg_control_call *call, enum fg_filter_list list)
 
 void fg_control_handle_block_load(struct fg_control_call *call)
 {
-    load(call, FG_LIST_BLOCK);
+    load(call, FG_FILTER_LIST_BLOCK);
 }
 
 void fg_control_handle_block_save(struct fg_control_call *call)
 {
-    save(call, FG_LIST_BLOCK);
+    save(call, FG_FILTER_LIST_BLOCK);
 }
 
 void fg_control_handle_allow_load(struct fg_control_call *call)
 {
-    load(call, FG_LIST_ALLOW);
+    load(call, FG_FILTER_LIST_ALLOW);
 }
 
 void fg_control_handle_allow_save(struct fg_control_call *call)
 {
-    save(call, FG_LIST_ALLOW);
+    save(call, FG_FILTER_LIST_ALLOW);
 }
 
 void fg_control_handle_block_list(struct fg_control_call *call)
 {
-    show(call, FG_LIST_BLOCK, "block");
+    show(call, FG_FILTER_LIST_BLOCK, "block");
 }
 
 void fg_control_handle_block_add(struct fg_control_call *call)
 {
-    apply(call, FG_LIST_BLOCK, false);
+    apply(call, FG_FILTER_LIST_BLOCK, false);
 }
 
 void fg_control_handle_block_del(struct fg_control_call *call)
 {
-    apply(call, FG_LIST_BLOCK, true);
+    apply(call, FG_FILTER_LIST_BLOCK, true);
 }
 
 void fg_control_handle_allow_list(struct fg_control_call *call)
 {
-    show(call, FG_LIST_ALLOW, "allow");
+    show(call, FG_FILTER_LIST_ALLOW, "allow");
 }
 
 void fg_control_handle_allow_add(struct fg_control_call *call)
 {
-    apply(call, FG_LIST_ALLOW, false);
+    apply(call, FG_FILTER_LIST_ALLOW, false);
 }
 
 void fg_control_handle_allow_del(struct fg_control_call *call)
 {
-    apply(call, FG_LIST_ALLOW, true);
+    apply(call, FG_FILTER_LIST_ALLOW, true);
 }

@@ -40,7 +40,7 @@ static void read_workers(const struct fg_control_parts *p, struct fg_control_she
 
 static void read_drops(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
-    for (unsigned why = FG_DROP_NONE + 1; why < FG_DROP_COUNT; why++) {
+    for (unsigned why = FG_PACKET_DROP_NONE + 1; why < FG_PACKET_DROP_COUNT; why++) {
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < p->workers->options.workers.count; i++)
@@ -51,7 +51,7 @@ static void read_drops(const struct fg_control_parts *p, struct fg_control_sheet
 
 static void read_answers(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
-    for (unsigned status = FG_STATUS_NONE + 1; status < FG_STATUS_COUNT; status++) {
+    for (unsigned status = FG_PACKET_STATUS_NONE + 1; status < FG_PACKET_STATUS_COUNT; status++) {
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < p->workers->options.workers.count; i++)
@@ -75,12 +75,12 @@ static void read_stock(const struct fg_control_parts *p, struct fg_control_sheet
 
 static void read_filter(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
-    uint64_t verdicts[FG_VERDICT_COUNT] = {0}, events[FG_EVENT_COUNT] = {0};
+    uint64_t verdicts[FG_FILTER_VERDICT_COUNT] = {0}, events[FG_EVENT_COUNT] = {0};
 
     if (!p->filter)
         return;
     fg_filter_counters(p->filter, verdicts);
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         fg_control_sheet_set(sheet, FG_CONTROL_filter_packets, fg_filter_verdict_name(i),
                              verdicts[i]);
     fg_filter_events(p->filter, events);
@@ -235,7 +235,7 @@ static void read_inbound(const struct fg_control_parts *p, struct fg_control_she
 #define X(key, text) set(sheet, FG_CONTROL_inbound_##key, s.key);
     FG_INBOUND_COUNTER_LIST(X)
 #undef X
-    for (unsigned i = FG_STATUS_NONE + 1; i < FG_STATUS_COUNT; i++)
+    for (unsigned i = FG_PACKET_STATUS_NONE + 1; i < FG_PACKET_STATUS_COUNT; i++)
         if (s.results[i])
             fg_control_sheet_set(sheet, FG_CONTROL_inbound_results_commands,
                                  fg_packet_status_name(i), s.results[i]);

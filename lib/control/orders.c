@@ -18,7 +18,8 @@ static json_t *order_json(const struct fg_ledger_order *order, uint64_t now_ms)
         (json_int_t)order->deadline_ms, "deadline", fg_control_time_json(order->deadline_ms),
         "changed_ms", (json_int_t)order->changed_ms, "changed",
         fg_control_time_json(order->changed_ms));
-    if (order->state == FG_ORDER_RESERVED) /* whoever has another clock needs no other number */
+    if (order->state ==
+        FG_LEDGER_ORDER_RESERVED) /* whoever has another clock needs no other number */
         json_object_set_new(json, "left_ms",
                             json_integer(order->deadline_ms > now_ms
                                              ? (json_int_t)(order->deadline_ms - now_ms)

@@ -105,7 +105,7 @@ void fg_control_handle_penalty_report(struct fg_control_call *call)
 {
     const json_t *source = json_object_get(call->body, "source"),
                  *count = json_object_get(call->body, "count");
-    struct fg_penalty_report report = {.offence = FG_OFFENCE_HTTP, .proven = 1};
+    struct fg_penalty_report report = {.offence = FG_PENALTY_OFFENCE_HTTP, .proven = 1};
     struct fg_filter_prefix address;
     uint64_t events = 1;
 

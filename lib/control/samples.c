@@ -9,8 +9,8 @@
 
 static json_t *bytes_json(const struct fg_filter_sample *sample)
 {
-    char hex[2 * FG_SAMPLE_BYTES + 1] = "";
-    uint32_t kept = sample->kept < FG_SAMPLE_BYTES ? sample->kept : FG_SAMPLE_BYTES;
+    char hex[2 * FG_FILTER_SAMPLE_BYTES + 1] = "";
+    uint32_t kept = sample->kept < FG_FILTER_SAMPLE_BYTES ? sample->kept : FG_FILTER_SAMPLE_BYTES;
 
     for (uint32_t i = 0; i < kept; i++)
         snprintf(hex + 2 * i, 3, "%02x", sample->bytes[i]);
@@ -19,7 +19,7 @@ static json_t *bytes_json(const struct fg_filter_sample *sample)
 
 static json_t *sample_json(const struct fg_filter_sample *sample, uint64_t mono_ms)
 {
-    char text[FG_SAMPLE_TEXT], name[IF_NAMESIZE] = "?", source[64] = "";
+    char text[FG_FILTER_SAMPLE_TEXT], name[IF_NAMESIZE] = "?", source[64] = "";
     uint64_t at_ms = sample->time_ns / 1000000;
     struct fg_filter_prefix prefix;
 

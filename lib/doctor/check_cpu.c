@@ -118,7 +118,7 @@ static bool is_shared(const struct fg_doctor *d, struct fg_doctor_finding *f, un
 
 FG_DOCTOR_CHECK(isolation)
 {
-    if (d->config->workers.idle != FG_IDLE_SPIN)
+    if (d->config->workers.idle != FG_WORKER_IDLE_SPIN)
         return fg_doctor_skip(f, "[workers] idle is not spin");
     each_cpu(d, f, is_shared);
 }
@@ -191,7 +191,7 @@ FG_DOCTOR_CHECK(interrupts)
     bool found = false;
     FILE *file;
 
-    if (d->config->workers.idle != FG_IDLE_SPIN || !d->config->workers.cpus[0])
+    if (d->config->workers.idle != FG_WORKER_IDLE_SPIN || !d->config->workers.cpus[0])
         return fg_doctor_skip(f, "[workers] idle is not spin, or cpus is not given");
     file = fopen(fg_doctor_path(d, path, "/proc/interrupts"), "re");
     while (file && !found && getline(&line, &room, file) > 0)

@@ -66,7 +66,7 @@ FG_DOCTOR_CHECK(log_memory)
     static const char *const memory[] = {"tmpfs", "ramfs", "devtmpfs", NULL};
     struct fg_doctor_mount mount;
 
-    if (d->config->log.durability == FG_DURABILITY_MEMORY)
+    if (d->config->log.durability == FG_JOURNAL_DURABILITY_MEMORY)
         return fg_doctor_skip(f, "see log-durability");
     if (!fg_doctor_mount_of(d, d->config->log.dir, &mount))
         return fg_doctor_skip(f, "/proc/self/mountinfo cannot be read");
@@ -107,7 +107,7 @@ FG_DOCTOR_CHECK(log_mount)
 
 FG_DOCTOR_CHECK(log_durability)
 {
-    if (d->config->log.durability == FG_DURABILITY_DISK)
+    if (d->config->log.durability == FG_JOURNAL_DURABILITY_DISK)
         return;
     fg_doctor_say(f, FG_DOCTOR_FAULT,
                   "[log] durability is memory: a power cut loses acknowledged orders");

@@ -124,7 +124,7 @@ static int link_program(struct fg_filter *filter, const char *ifname, int progra
 {
     uint32_t flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
     int ifindex = (int)if_nametoindex(ifname), link;
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
 
     fg_filter_pins_name(path, sizeof(path), filter->pins, "link", ifname);
     link = open_link(path, ifindex);
@@ -214,11 +214,11 @@ bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
 
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err)
 {
-    char path[FG_PATH_MAX], sockets[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX], sockets[FG_FILTER_PATH_MAX];
     bool gone;
     int fd;
 
-    if (strlen(pins) >= FG_PINS_MAX || strlen(ifname) >= IF_NAMESIZE || strchr(ifname, '/'))
+    if (strlen(pins) >= FG_FILTER_PINS_MAX || strlen(ifname) >= IF_NAMESIZE || strchr(ifname, '/'))
         return fg_fail(err, "%s: no such interface", ifname);
     fg_filter_pins_name(path, sizeof(path), pins, "link", ifname);
     fg_filter_pins_name(sockets, sizeof(sockets), pins, "xsks", ifname);
@@ -269,7 +269,7 @@ static bool link_in_force(int link)
 bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
 {
     const struct fg_filter_attachment *shield = fg_filter_attachment_find(filter, ifname);
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     int link;
     bool ok;
 
@@ -303,18 +303,18 @@ bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsign
 
     if (!shield)
         return fg_fail(err, "%s: the filter is not attached", ifname);
-    if (queue >= FG_SOCKETS_MAX)
+    if (queue >= FG_FILTER_SOCKETS_MAX)
         return fg_fail(err, "%s: queue %u is beyond the last one that the filter serves (%d)",
-                       ifname, queue, FG_SOCKETS_MAX - 1);
+                       ifname, queue, FG_FILTER_SOCKETS_MAX - 1);
     if (!program_in_force(shield))
         return fg_fail(err, "%s: our XDP program is no longer the attached one", ifname);
     found = probe_socket(shield, queue);
-    if (found == FG_PROBE_FOUND)
+    if (found == FG_FILTER_PROBE_FOUND)
         return true;
-    if (found == FG_PROBE_OTHER_QUEUE)
+    if (found == FG_FILTER_PROBE_OTHER_QUEUE)
         return fg_fail(err, "%s: the socket in our xsks_map for queue %u serves another queue",
                        ifname, queue);
-    if (found != FG_PROBE_NONE)
+    if (found != FG_FILTER_PROBE_NONE)
         return fg_fail(err, "%s: cannot look up the socket of queue %u: %s", ifname, queue,
                        strerror(found < 0 ? -found : EINVAL));
     return fg_fail(err,

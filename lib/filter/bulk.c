@@ -271,7 +271,7 @@ static bool load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE
     struct timespec from, to;
     bool ok;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     memset(loaded, 0, sizeof(*loaded));
     load.seed = filter->memory.state->seed;
     clock_gettime(CLOCK_MONOTONIC, &from);

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const list_names[FG_LISTS] = {
-    [FG_LIST_BLOCK] = "block list", [FG_LIST_ALLOW] = "allow list"};
+static const char *const list_names[FG_FILTER_LISTS] = {
+    [FG_FILTER_LIST_BLOCK] = "block list", [FG_FILTER_LIST_ALLOW] = "allow list"};
 
 const char *fg_filter_list_name(enum fg_filter_list list)
 {
@@ -26,7 +26,7 @@ void fg_filter_listed_of_prefix(enum fg_filter_list list, const struct fg_filter
                                 struct fg_filter_listed *listed)
 {
     memset(listed, 0, sizeof(*listed));
-    listed->kind = FG_ENTRY_KIND(list, prefix->family, prefix->length);
+    listed->kind = FG_FILTER_ENTRY_KIND(list, prefix->family, prefix->length);
     listed->hi = be64_at(prefix->addr);
     listed->lo = be64_at(prefix->addr + 8);
     if (prefix->family == 4) {
@@ -71,24 +71,24 @@ void fg_filter_set_clock(struct fg_filter *filter, const struct fg_clock *clock)
 
 uint64_t fg_filter_ticks_now(const struct fg_filter *filter)
 {
-    return (now_of(CLOCK_MONOTONIC) << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
+    return (now_of(CLOCK_MONOTONIC) << FG_FILTER_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
 }
 
 /* Unix milliseconds to ticks and back, by what both clocks say now. */
 uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
 {
-    const uint64_t most = INT64_MAX >> FG_TICK_SHIFT;
+    const uint64_t most = INT64_MAX >> FG_FILTER_TICK_SHIFT;
     uint64_t now = unix_ns(filter), left;
 
     if (ms <= now / 1000000)
         return 1;
     left = ms > (now + most) / 1000000 ? most : ms * 1000000 - now; /* no product overflows */
-    return fg_filter_ticks_now(filter) + (left << FG_TICK_SHIFT);
+    return fg_filter_ticks_now(filter) + (left << FG_FILTER_TICK_SHIFT);
 }
 
 uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
 {
-    int64_t ahead = (int64_t)(ticks - fg_filter_ticks_now(filter)) >> FG_TICK_SHIFT;
+    int64_t ahead = (int64_t)(ticks - fg_filter_ticks_now(filter)) >> FG_FILTER_TICK_SHIFT;
 
     return (unix_ns(filter) + (uint64_t)ahead) / 1000000;
 }
@@ -113,7 +113,7 @@ bool fg_filter_listed_is_forgotten(const struct fg_filter *filter,
 void fg_filter_remember(struct fg_filter *filter, const char *reason, uint64_t ms)
 {
     filter->kept_reason = reason;
-    filter->kept_ticks = ms * 1000000 << FG_TICK_SHIFT;
+    filter->kept_ticks = ms * 1000000 << FG_FILTER_TICK_SHIFT;
 }
 
 void fg_filter_listed_tell(const struct fg_filter *filter, const struct fg_filter_listed *listed,
@@ -123,16 +123,17 @@ void fg_filter_listed_tell(const struct fg_filter *filter, const struct fg_filte
     memcpy(entry->reason, listed->reason, sizeof(entry->reason));
     entry->expires_ms = listed->expires ? fg_filter_unix_of_ticks(filter, listed->expires) : 0;
     entry->hits = __atomic_load_n(&listed->hits, __ATOMIC_RELAXED);
-    entry->last_ms =
-        listed->last ? fg_filter_unix_of_ticks(filter, (uint64_t)listed->last << FG_SEEN_SHIFT) : 0;
+    entry->last_ms = listed->last ? fg_filter_unix_of_ticks(filter, (uint64_t)listed->last
+                                                                        << FG_FILTER_SEEN_SHIFT)
+                                  : 0;
 }
 
 bool fg_filter_reason_is_sane(const char *reason)
 {
-    size_t length = strnlen(reason, FG_REASON_MAX);
+    size_t length = strnlen(reason, FG_FILTER_REASON_MAX);
 
     for (size_t i = 0; i < length; i++)
         if (reason[i] < ' ' || reason[i] > '~' || reason[i] == '#' || reason[i] == ';')
             return false;
-    return length < FG_REASON_MAX;
+    return length < FG_FILTER_REASON_MAX;
 }

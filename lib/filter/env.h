@@ -44,11 +44,11 @@ static inline struct fg_filter_net_row *fg_filter_env_net(struct fg_filter_env *
 
 static inline void fg_filter_env_event(struct fg_filter_env *env, enum fg_filter_event event)
 {
-    env->counts[FG_VERDICT_COUNT + event].packets++;
+    env->counts[FG_FILTER_VERDICT_COUNT + event].packets++;
 }
 
-#undef FG_ENV_TUNE
-#define FG_ENV_TUNE (*env->tune)
+#undef FG_FILTER_ENV_TUNE
+#define FG_FILTER_ENV_TUNE (*env->tune)
 #include "xdp/verdict.h"
 
 #endif

@@ -13,7 +13,7 @@ static const struct fg_filter_buckets *find_source(const struct fg_filter *filte
     const struct fg_filter_source_set *set =
         &filter->memory.sets[(uint32_t)(fg_filter_mix(key ^ seed) >> 20) & filter->tune.sets_mask];
 
-    for (unsigned i = 0; i < FG_WAYS; i++)
+    for (unsigned i = 0; i < FG_FILTER_WAYS; i++)
         if (__atomic_load_n(&set->key[i], __ATOMIC_RELAXED) == key)
             return &set->way[i];
     return NULL;
@@ -52,19 +52,20 @@ static void explain_class(const struct fg_filter *filter, const struct fg_filter
     e->limited = rate->interval != 0;
     e->net_limited = e->limited && net->interval != 0;
     if (e->limited) {
-        e->rate = FG_TICKS_SECOND / rate->interval;
+        e->rate = FG_FILTER_TICKS_SECOND / rate->interval;
         e->tokens = tokens(source, class, rate, now);
     }
     if (e->net_limited) {
-        e->net_rate = FG_TICKS_SECOND / net->interval;
+        e->net_rate = FG_FILTER_TICKS_SECOND / net->interval;
         e->net_tokens = tokens(find_net(filter, view), class, net, now);
     }
     if (e->limited && e->tokens == 0)
-        e->verdict = FG_VERDICT_RATE_ORDER + class;
+        e->verdict = FG_FILTER_VERDICT_RATE_ORDER + class;
     else if (e->net_limited && e->net_tokens == 0)
-        e->verdict = FG_VERDICT_RATE_NET;
+        e->verdict = FG_FILTER_VERDICT_RATE_NET;
     else
-        e->verdict = class == FG_CLASS_ORDER ? FG_VERDICT_ORDER : FG_VERDICT_PASS;
+        e->verdict =
+            class == FG_FILTER_CLASS_ORDER ? FG_FILTER_VERDICT_ORDER : FG_FILTER_VERDICT_PASS;
 }
 
 void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *address,
@@ -81,16 +82,18 @@ void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *
     e->monitor = filter->tune.monitor;
     e->lists_ignored = filter->tune.ignore_lists;
     e->known = find_source(filter, fg_filter_source_key(&view, filter->tune.v6_mask)) != NULL;
-    e->allowed = fg_filter_match(filter, FG_LIST_ALLOW, address, &e->allow_prefix, &e->allow);
-    e->blocked = fg_filter_match(filter, FG_LIST_BLOCK, address, &e->block_prefix, &e->block);
-    for (unsigned class = 0; class < FG_CLASSES; class ++) {
+    e->allowed =
+        fg_filter_match(filter, FG_FILTER_LIST_ALLOW, address, &e->allow_prefix, &e->allow);
+    e->blocked =
+        fg_filter_match(filter, FG_FILTER_LIST_BLOCK, address, &e->block_prefix, &e->block);
+    for (unsigned class = 0; class < FG_FILTER_CLASSES; class ++) {
         explain_class(filter, &view, class, now, &e->classes[class]);
         if (e->lists_ignored)
             continue;
         if (e->allowed)
             e->classes[class].verdict =
-                class == FG_CLASS_ORDER ? FG_VERDICT_ORDER : FG_VERDICT_PASS;
+                class == FG_FILTER_CLASS_ORDER ? FG_FILTER_VERDICT_ORDER : FG_FILTER_VERDICT_PASS;
         else if (e->blocked)
-            e->classes[class].verdict = FG_VERDICT_BLOCKED;
+            e->classes[class].verdict = FG_FILTER_VERDICT_BLOCKED;
     }
 }

@@ -36,15 +36,15 @@ static bool rate_in_range(const char *class, uint32_t rate, uint32_t burst, stru
     char name[32];
 
     snprintf(name, sizeof(name), "%s_rate", class);
-    if (!in_range(name, rate, 0, FG_RATE_MAX, err))
+    if (!in_range(name, rate, 0, FG_FILTER_RATE_MAX, err))
         return false;
     snprintf(name, sizeof(name), "%s_burst", class);
     if (!rate)
         return true;
-    if (in_range(name, burst, 1, FG_RATE_MAX, NULL) && burst >= fg_filter_burst_min(rate))
+    if (in_range(name, burst, 1, FG_FILTER_RATE_MAX, NULL) && burst >= fg_filter_burst_min(rate))
         return true;
     return fg_fail(err, "filter: %s = %u is not in %u..%u (at least 10 ms of %s_rate = %u)", name,
-                   burst, fg_filter_burst_min(rate), FG_RATE_MAX, class, rate);
+                   burst, fg_filter_burst_min(rate), FG_FILTER_RATE_MAX, class, rate);
 }
 
 static bool check_options(const struct fg_filter_options *o, struct fg_error *err)
@@ -53,10 +53,11 @@ static bool check_options(const struct fg_filter_options *o, struct fg_error *er
            rate_in_range("order", o->order_rate, o->order_burst, err) &&
            rate_in_range("syn", o->syn_rate, o->syn_burst, err) &&
            rate_in_range("other", o->other_rate, o->other_burst, err) &&
-           in_range("net_factor", o->net_factor, 0, FG_NET_FACTOR_MAX, err) &&
-           in_range("sources_max", o->sources_max, FG_SOURCES_MIN, FG_SOURCES_MAX, err) &&
-           in_range("prefixes_max", o->prefixes_max, 1, FG_PREFIXES_MAX, err) &&
-           in_range("sample_rate", o->sample_rate, 0, FG_SAMPLE_RATE_MAX, err) &&
+           in_range("net_factor", o->net_factor, 0, FG_FILTER_NET_FACTOR_MAX, err) &&
+           in_range("sources_max", o->sources_max, FG_FILTER_SOURCES_MIN, FG_FILTER_SOURCES_MAX,
+                    err) &&
+           in_range("prefixes_max", o->prefixes_max, 1, FG_FILTER_PREFIXES_MAX, err) &&
+           in_range("sample_rate", o->sample_rate, 0, FG_FILTER_SAMPLE_RATE_MAX, err) &&
            in_range("v6_prefix", o->v6_prefix, 1, 64, err);
 }
 
@@ -193,14 +194,14 @@ static void read_counts(const struct fg_filter *filter, uint32_t first, uint32_t
     free(values);
 }
 
-void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT])
+void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_FILTER_VERDICT_COUNT])
 {
-    read_counts(filter, 0, FG_VERDICT_COUNT, counters);
+    read_counts(filter, 0, FG_FILTER_VERDICT_COUNT, counters);
 }
 
 void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT])
 {
-    read_counts(filter, FG_VERDICT_COUNT, FG_EVENT_COUNT, events);
+    read_counts(filter, FG_FILTER_VERDICT_COUNT, FG_EVENT_COUNT, events);
 }
 
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets)

@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 #include "base/clock.h"
-#include "xdp/shared.h" /* FG_VERDICT_LIST, enum fg_filter_verdict, enum fg_filter_list */
+#include "xdp/shared.h" /* FG_FILTER_VERDICT_LIST, enum fg_filter_verdict, enum fg_filter_list */
 
 const char *
 fg_filter_verdict_name(unsigned verdict); /**< "rate-order"; lower case, for JSON and metrics */
@@ -75,11 +75,11 @@ bool fg_filter_lock(const char *pins, struct fg_error *err);
 /** Which frames are for us: those to one of these MAC addresses and one of these IP addresses. */
 struct fg_filter_own_addresses {
     unsigned macs, addresses; /**< how many */
-    uint8_t mac[FG_OWN_MACS][6];
+    uint8_t mac[FG_FILTER_OWN_MACS][6];
     struct {
         uint8_t family;    /**< 4 or 6 */
         uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
-    } address[FG_OWN_ADDRESSES];
+    } address[FG_FILTER_OWN_ADDRESSES];
 };
 
 /**
@@ -91,7 +91,7 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
 
 /**
  * From the next packet on, a packet to the order port of another MAC or IP address is none of ours
- * (FG_VERDICT_FOREIGN). NULL: any address is taken for ours. ifname NULL: for
+ * (FG_FILTER_VERDICT_FOREIGN). NULL: any address is taken for ours. ifname NULL: for
  * fg_filter_verdict_of_frame, and for the program that is attached to nothing. Main thread.
  */
 bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
@@ -136,16 +136,16 @@ struct fg_filter_link {
 /** Interfaces that have a program, up to max, and packets by verdict, by the pins alone. How many;
  * -1 and err. */
 int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned max,
-                     uint64_t counters[FG_VERDICT_COUNT], struct fg_error *err);
+                     uint64_t counters[FG_FILTER_VERDICT_COUNT], struct fg_error *err);
 
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 
 /** What an operator (or the penalty box) says about a prefix, and what the data path counted. */
 struct fg_filter_list_entry {
-    char reason[FG_REASON_MAX]; /**< printable ASCII with its closing zero; "" = none */
-    uint64_t expires_ms;        /**< Unix time from which it no longer matches; 0 = never */
-    uint64_t hits;              /**< packets that matched; ignored by add and put */
+    char reason[FG_FILTER_REASON_MAX]; /**< printable ASCII with its closing zero; "" = none */
+    uint64_t expires_ms;               /**< Unix time from which it no longer matches; 0 = never */
+    uint64_t hits;                     /**< packets that matched; ignored by add and put */
     uint64_t last_ms; /**< Unix time of the last of them, to about a tenth of a second; 0 = none */
 };
 
@@ -258,7 +258,7 @@ int fg_filter_samples(const struct fg_filter *filter);
  */
 bool fg_filter_next_sample(struct fg_filter *filter, struct fg_filter_sample *sample);
 
-#define FG_SAMPLE_TEXT         256 /**< bytes of a sample's line */
+#define FG_FILTER_SAMPLE_TEXT  256 /**< bytes of a sample's line */
 #define FG_FILTER_SAMPLES_KEPT 256 /**< samples that a reader remembers */
 
 /** The packet of a sample as a line, and its source (family 0: none). Any thread. */
@@ -307,7 +307,7 @@ struct fg_filter_explanation {
     bool known; /**< has a place in the table of sources */
     struct fg_filter_prefix allow_prefix, block_prefix;
     struct fg_filter_list_entry allow, block; /**< set when allowed, blocked */
-    struct fg_filter_explained classes[FG_CLASSES];
+    struct fg_filter_explained classes[FG_FILTER_CLASSES];
 };
 /** Looks, and changes nothing: no hit is counted, no token taken. address: of full length. */
 void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *address,
@@ -318,6 +318,6 @@ const char *fg_filter_event_text(unsigned event);
 void fg_filter_events(struct fg_filter *filter, uint64_t events[FG_EVENT_COUNT]);
 
 /** Sums over all CPUs and workers. */
-void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_VERDICT_COUNT]);
+void fg_filter_counters(struct fg_filter *filter, uint64_t counters[FG_FILTER_VERDICT_COUNT]);
 
 #endif

@@ -11,16 +11,17 @@
 #include "filter/filter.h"
 #include "filter/table.h"
 
-#define FG_PATH_MAX               320
-#define FG_PINS_MAX               256 /**< bytes of options.pins, with the closing zero */
+#define FG_FILTER_PATH_MAX        320
+#define FG_FILTER_PINS_MAX        256 /**< bytes of options.pins, with the closing zero */
 #define FG_FILTER_ATTACHMENTS_MAX 64  /**< interfaces of one filter */
-#define FG_RATE_MAX               100000000u
-#define FG_NET_FACTOR_MAX         65536u
-#define FG_SOURCES_MIN            16u
-#define FG_SOURCES_MAX            (1u << 27)
-#define FG_SAMPLE_RATE_MAX        10000u
-#define FG_PREFIXES_MAX           (1u << 24)
-#define FG_SAMPLE_RING            64 /**< samples of a worker that nobody has taken yet; a power of two */
+#define FG_FILTER_RATE_MAX        100000000u
+#define FG_FILTER_NET_FACTOR_MAX  65536u
+#define FG_FILTER_SOURCES_MIN     16u
+#define FG_FILTER_SOURCES_MAX     (1u << 27)
+#define FG_FILTER_SAMPLE_RATE_MAX 10000u
+#define FG_FILTER_PREFIXES_MAX    (1u << 24)
+#define FG_FILTER_SAMPLE_RING                                                                      \
+    64 /**< samples of a worker that nobody has taken yet; a power of two */
 
 struct fg_bpf; /* skeleton.h */
 
@@ -31,18 +32,18 @@ struct fg_filter_attachment {
     int link; /**< descriptor of the pinned link */
 };
 
-/** Samples of one worker, in number order; slot = number modulo FG_SAMPLE_RING. */
+/** Samples of one worker, in number order; slot = number modulo FG_FILTER_SAMPLE_RING. */
 struct fg_filter_sample_ring {
     uint64_t head; /**< samples written; the worker writes it */
     uint64_t tail
-        __attribute__((aligned(FG_CACHE_LINE)));  /**< samples taken; the reader writes it */
-    struct fg_filter_sample slot[FG_SAMPLE_RING]; /**< tail..head - 1 are whole; worker */
+        __attribute__((aligned(FG_CACHE_LINE)));         /**< samples taken; the reader writes it */
+    struct fg_filter_sample slot[FG_FILTER_SAMPLE_RING]; /**< tail..head - 1 are whole; worker */
 } __attribute__((aligned(FG_CACHE_LINE)));
 
 struct fg_filter {
     /* Set by fg_filter_open, read only afterwards. */
     struct fg_filter_options options; /**< pins and object point to the copies below */
-    char pins[FG_PINS_MAX];
+    char pins[FG_FILTER_PINS_MAX];
     char object_path[512];
     bool memlock_failed;
     struct fg_bpf *base; /**< loaded, attached to nothing: holds the shared maps; NULL: no kernel */
@@ -65,8 +66,8 @@ struct fg_filter {
 
     struct fg_filter_own own; /**< of fg_filter_verdict_of_frame; main thread */
 
-    struct fg_filter_count (*judged)[FG_COUNTS]; /**< [worker], written by that worker */
-    struct fg_filter_sample_ring *rings;         /**< [worker] */
+    struct fg_filter_count (*judged)[FG_FILTER_COUNTS]; /**< [worker], written by that worker */
+    struct fg_filter_sample_ring *rings;                /**< [worker] */
     unsigned rings_next; /**< whose sample is taken next; the reader of samples writes it */
 
     struct fg_filter_attachment attachments[FG_FILTER_ATTACHMENTS_MAX]; /**< main thread */

@@ -86,7 +86,7 @@ static bool add_or_put(struct fg_filter *filter, enum fg_filter_list list,
     char full[64];
     bool ok = true;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     if (!prefix_is_sane(prefix, err) || !listed_of_entry(filter, list, prefix, entry, &listed, err))
         return false;
     snprintf(full, sizeof(full), "the lists are full (prefixes_max = %u)",
@@ -132,7 +132,7 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_filter_list list,
     struct fg_filter_generation g;
     bool known;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     if (!prefix_is_sane(prefix, err))
         return false;
     fg_filter_listed_of_prefix(list, prefix, &listed);
@@ -173,7 +173,7 @@ bool fg_filter_find(struct fg_filter *filter, enum fg_filter_list list,
 {
     bool found;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     pthread_mutex_lock(&filter->change);
     found = find(filter, list, prefix, entry);
     pthread_mutex_unlock(&filter->change);
@@ -185,7 +185,8 @@ static const struct fg_filter_list_slot *slots_of(const struct fg_filter *filter
 {
     const struct fg_filter_state *state = filter->memory.state;
 
-    return state->heads[state->active & 1].slot[family == 6 ? FG_FAMILY_6 : FG_FAMILY_4];
+    return state->heads[state->active & 1]
+        .slot[family == 6 ? FG_FILTER_FAMILY_6 : FG_FILTER_FAMILY_4];
 }
 
 bool fg_filter_match(struct fg_filter *filter, enum fg_filter_list list,
@@ -195,11 +196,11 @@ bool fg_filter_match(struct fg_filter *filter, enum fg_filter_list list,
     const struct fg_filter_list_slot *slots;
     bool found = false;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     pthread_mutex_lock(&filter->change);
     slots = slots_of(filter, address->family);
     for (int length = address->length; length >= 0 && !found; length--) {
-        if (!slots[FG_LIST_SLOT(list, length)].count)
+        if (!slots[FG_FILTER_LIST_SLOT(list, length)].count)
             continue;
         *prefix = *address;
         prefix->length = (uint8_t)length;
@@ -215,12 +216,13 @@ uint32_t fg_filter_count(struct fg_filter *filter, enum fg_filter_list list)
     const struct fg_filter_list_slot *four, *six;
     uint32_t sum = 0;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     pthread_mutex_lock(&filter->change);
     four = slots_of(filter, 4);
     six = slots_of(filter, 6);
-    for (unsigned length = 0; length < FG_LENGTHS_MAX; length++)
-        sum += four[FG_LIST_SLOT(list, length)].count + six[FG_LIST_SLOT(list, length)].count;
+    for (unsigned length = 0; length < FG_FILTER_LENGTHS_MAX; length++)
+        sum += four[FG_FILTER_LIST_SLOT(list, length)].count +
+               six[FG_FILTER_LIST_SLOT(list, length)].count;
     pthread_mutex_unlock(&filter->change);
     return sum;
 }
@@ -265,7 +267,7 @@ static void walk(struct fg_filter *filter, enum fg_filter_list list, bool over,
     bool more = true;
     unsigned n;
 
-    FG_ASSERT(list < FG_LISTS);
+    FG_ASSERT(list < FG_FILTER_LISTS);
     pthread_mutex_lock(&filter->bulk);
     while (more && copy_rows(filter, list, &number, copies, &n)) {
         for (unsigned i = 0; more && i < n; i++) {

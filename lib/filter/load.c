@@ -77,7 +77,7 @@ static struct fg_filter_rate make_rate(uint32_t rate, uint32_t burst, uint32_t f
     struct fg_filter_rate made = {0};
 
     if (rate && factor) {
-        made.interval = FG_TICKS_SECOND / ((uint64_t)rate * factor);
+        made.interval = FG_FILTER_TICKS_SECOND / ((uint64_t)rate * factor);
         made.window = made.interval * burst * factor;
     }
     return made;
@@ -87,33 +87,34 @@ static struct fg_filter_rate make_rate(uint32_t rate, uint32_t burst, uint32_t f
  * quiet. */
 static uint32_t idle_units(const struct fg_filter_tunables *tune, uint64_t least_s, uint64_t most_s)
 {
-    uint64_t ticks = least_s * FG_TICKS_SECOND;
+    uint64_t ticks = least_s * FG_FILTER_TICKS_SECOND;
 
-    for (unsigned i = 0; i < FG_CLASSES; i++)
+    for (unsigned i = 0; i < FG_FILTER_CLASSES; i++)
         if (tune->source[i].window > ticks)
             ticks = tune->source[i].window;
-    if (ticks > most_s * FG_TICKS_SECOND)
-        ticks = most_s * FG_TICKS_SECOND;
-    return (uint32_t)(ticks >> FG_SEEN_SHIFT) + 1;
+    if (ticks > most_s * FG_FILTER_TICKS_SECOND)
+        ticks = most_s * FG_FILTER_TICKS_SECOND;
+    return (uint32_t)(ticks >> FG_FILTER_SEEN_SHIFT) + 1;
 }
 
 void fg_filter_tunables_of(const struct fg_filter_options *o, const struct fg_filter_sizes *sizes,
                            struct fg_filter_tunables *tune)
 {
-    const uint32_t rates[FG_CLASSES][2] = {[FG_CLASS_ORDER] = {o->order_rate, o->order_burst},
-                                           [FG_CLASS_SYN] = {o->syn_rate, o->syn_burst},
-                                           [FG_CLASS_OTHER] = {o->other_rate, o->other_burst}};
+    const uint32_t rates[FG_FILTER_CLASSES][2] = {
+        [FG_FILTER_CLASS_ORDER] = {o->order_rate, o->order_burst},
+        [FG_FILTER_CLASS_SYN] = {o->syn_rate, o->syn_burst},
+        [FG_FILTER_CLASS_OTHER] = {o->other_rate, o->other_burst}};
     struct timespec tick = {0, 4000000};
 
     memset(tune, 0, sizeof(*tune));
-    for (unsigned i = 0; i < FG_CLASSES; i++) {
+    for (unsigned i = 0; i < FG_FILTER_CLASSES; i++) {
         tune->source[i] = make_rate(rates[i][0], rates[i][1], 1);
         tune->net[i] = make_rate(rates[i][0], rates[i][1], o->net_factor);
     }
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick); /* one jiffy */
-    tune->jiffy_ticks = (uint64_t)tick.tv_nsec << FG_TICK_SHIFT;
+    tune->jiffy_ticks = (uint64_t)tick.tv_nsec << FG_FILTER_TICK_SHIFT;
     tune->v6_mask = UINT64_MAX << (64 - o->v6_prefix);
-    tune->sample_interval = o->sample_rate ? FG_TICKS_SECOND / o->sample_rate : 0;
+    tune->sample_interval = o->sample_rate ? FG_FILTER_TICKS_SECOND / o->sample_rate : 0;
     tune->sets_mask = sizes->sets - 1;
     tune->nets_mask = sizes->nets - 1;
     tune->idle_new = idle_units(tune, 1, 60);
@@ -127,7 +128,7 @@ void fg_filter_tunables_of(const struct fg_filter_options *o, const struct fg_fi
 static bool set_parameters(struct fg_filter *filter, struct fg_bpf *bpf, const char *ifname,
                            struct fg_error *err)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
 
     bpf->rodata->fg_tune = filter->tune;
     if (bpf_map__set_max_entries(bpf->maps.fg_lists, filter->sizes.rows) != 0 ||

@@ -35,9 +35,9 @@ static bool read_clock(struct fg_filter *filter, struct fg_error *err)
                 .data_out = words, .data_size_out = sizeof(words), .repeat = 1);
 
     if (bpf_prog_test_run_opts(bpf_program__fd(filter->base->progs.fg_probe_clock), &run) != 0 ||
-        run.retval != FG_PROBE_FOUND)
+        run.retval != FG_FILTER_PROBE_FOUND)
         return fg_fail(err, "cannot read the clock of the XDP program: %s", strerror(errno));
-    filter->clock_ahead = (int64_t)(words[0] - (words[1] << FG_TICK_SHIFT));
+    filter->clock_ahead = (int64_t)(words[0] - (words[1] << FG_FILTER_TICK_SHIFT));
     return true;
 }
 

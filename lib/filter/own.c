@@ -19,7 +19,7 @@ static struct fg_filter_own_cell cell_of(uint8_t family, const uint8_t *bytes)
 
     memcpy(words, bytes, family == 4 ? 4 : 16);
     if (family == 4)
-        return (struct fg_filter_own_cell){FG_OWN_HI_4, FG_FRAME_BE32(words[0])};
+        return (struct fg_filter_own_cell){FG_FILTER_OWN_HI_4, FG_FRAME_BE32(words[0])};
     return (struct fg_filter_own_cell){fg_filter_be64(words[0], words[1]),
                                        fg_filter_be64(words[2], words[3])};
 }
@@ -28,7 +28,7 @@ static bool place(struct fg_filter_own_table *table, struct fg_filter_own_cell w
 {
     uint64_t at = fg_filter_own_hash(wanted.hi, wanted.lo, table->salt);
 
-    for (unsigned i = 0; i < FG_OWN_PROBES; i++) {
+    for (unsigned i = 0; i < FG_FILTER_OWN_PROBES; i++) {
         struct fg_filter_own_cell *cell = &table->cell[at + i];
 
         if (cell->hi == wanted.hi && cell->lo == wanted.lo)
@@ -73,10 +73,10 @@ bool fg_filter_own_change(struct fg_filter_own *map, const struct fg_filter_own_
     uint32_t next = !map->active;
 
     if (own) {
-        if (own->macs > FG_OWN_MACS || own->addresses > FG_OWN_ADDRESSES)
+        if (own->macs > FG_FILTER_OWN_MACS || own->addresses > FG_FILTER_OWN_ADDRESSES)
             return fg_fail(err,
                            "filter: %u MAC and %u IP addresses, but there is room for %d and %d",
-                           own->macs, own->addresses, FG_OWN_MACS, FG_OWN_ADDRESSES);
+                           own->macs, own->addresses, FG_FILTER_OWN_MACS, FG_FILTER_OWN_ADDRESSES);
         if (!fill(&map->table[next], own, err))
             return false;
         __atomic_store_n(&map->active, next, __ATOMIC_RELEASE);

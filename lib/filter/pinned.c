@@ -13,8 +13,8 @@
 
 static bool names_fit(const char *pins, const char *ifname, struct fg_error *err)
 {
-    if (strlen(pins) >= FG_PINS_MAX)
-        return fg_fail(err, "pins %.64s...: longer than %d bytes", pins, FG_PINS_MAX - 1);
+    if (strlen(pins) >= FG_FILTER_PINS_MAX)
+        return fg_fail(err, "pins %.64s...: longer than %d bytes", pins, FG_FILTER_PINS_MAX - 1);
     if (!*ifname || strlen(ifname) >= IF_NAMESIZE || strchr(ifname, '/'))
         return fg_fail(err, "%.32s: no such interface", ifname);
     return true;
@@ -50,7 +50,7 @@ static bool program_has_our_state(const char *pins, const char *ifname, int prog
     uint32_t ids[32], size = sizeof(struct bpf_prog_info), map_size = sizeof(struct bpf_map_info);
     struct bpf_prog_info info = {.nr_map_ids = 32, .map_ids = (uintptr_t)ids};
     struct bpf_map_info map = {0};
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     int state;
     bool ok;
 
@@ -73,7 +73,7 @@ static bool program_has_our_state(const char *pins, const char *ifname, int prog
 bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic,
                             struct fg_error *err)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     int program, link;
     bool ok;
 
@@ -106,21 +106,21 @@ bool fg_filter_attach_again(const char *pins, const char *ifname, bool generic,
 /* ---- status ---------------------------------------------------------------------------------- */
 
 /* Of the pinned counters; false: there are none of this version. */
-static bool read_counters(const char *pins, uint64_t counters[FG_VERDICT_COUNT])
+static bool read_counters(const char *pins, uint64_t counters[FG_FILTER_VERDICT_COUNT])
 {
     int cpus = libbpf_num_possible_cpus(), fd;
     struct bpf_map_info info = {0};
     uint32_t size = sizeof(info);
     struct fg_filter_count *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     bool ok;
 
-    memset(counters, 0, FG_VERDICT_COUNT * sizeof(*counters));
+    memset(counters, 0, FG_FILTER_VERDICT_COUNT * sizeof(*counters));
     snprintf(path, sizeof(path), "%s/fg_counters", pins);
     fd = bpf_obj_get(path);
     ok = values && fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-         info.value_size == sizeof(*values) && info.max_entries >= FG_VERDICT_COUNT;
-    for (uint32_t i = 0; ok && i < FG_VERDICT_COUNT; i++) {
+         info.value_size == sizeof(*values) && info.max_entries >= FG_FILTER_VERDICT_COUNT;
+    for (uint32_t i = 0; ok && i < FG_FILTER_VERDICT_COUNT; i++) {
         if (bpf_map_lookup_elem(fd, &i, values) != 0)
             continue;
         for (int cpu = 0; cpu < cpus; cpu++)
@@ -153,7 +153,7 @@ static void look_at_link(const char *path, struct fg_filter_link *link)
 }
 
 int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned max,
-                     uint64_t counters[FG_VERDICT_COUNT], struct fg_error *err)
+                     uint64_t counters[FG_FILTER_VERDICT_COUNT], struct fg_error *err)
 {
     DIR *folder = opendir(pins);
     unsigned n = 0;
@@ -164,7 +164,7 @@ int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned ma
         return -1;
     }
     for (struct dirent *entry; n < max && (entry = readdir(folder));) {
-        char path[FG_PATH_MAX];
+        char path[FG_FILTER_PATH_MAX];
 
         if (strncmp(entry->d_name, "prog-", 5))
             continue;

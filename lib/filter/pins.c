@@ -16,7 +16,7 @@
 /* Makes a folder and those above it. */
 static bool make_folders(const char *path, struct fg_error *err)
 {
-    char part[FG_PINS_MAX];
+    char part[FG_FILTER_PINS_MAX];
     size_t len = strlen(path);
 
     for (size_t i = 1; i <= len; i++) {
@@ -44,7 +44,7 @@ static void nearest_existing(char *path)
 
 static bool is_on_bpffs(const char *path)
 {
-    char nearest[FG_PINS_MAX];
+    char nearest[FG_FILTER_PINS_MAX];
     struct statfs fs;
 
     snprintf(nearest, sizeof(nearest), "%s", path);
@@ -71,11 +71,11 @@ bool fg_filter_pins_prepare(const char *pins, struct fg_error *err)
 {
     size_t len = pins ? strlen(pins) : 0;
 
-    if (len < 2 || pins[0] != '/' || pins[len - 1] == '/' || len >= FG_PINS_MAX)
+    if (len < 2 || pins[0] != '/' || pins[len - 1] == '/' || len >= FG_FILTER_PINS_MAX)
         return fg_fail(
             err,
             "filter: pins \"%.64s\": want an absolute folder of at most %d bytes, no / at its end",
-            pins ? pins : "", FG_PINS_MAX - 1);
+            pins ? pins : "", FG_FILTER_PINS_MAX - 1);
     if (!is_on_bpffs(pins) && !mount_bpffs(pins, err))
         return false;
     if (strchr(pins, '.') && access(pins, F_OK) != 0 && is_on_bpffs(pins))
@@ -146,7 +146,7 @@ bool fg_filter_pins_match(const struct bpf_object *object, struct fg_error *err)
 bool fg_filter_pins_program(const struct fg_filter *filter, const char *ifname, int program,
                             struct fg_error *err)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
 
     fg_filter_pins_name(path, sizeof(path), filter->pins, "prog", ifname);
     unlink(path);

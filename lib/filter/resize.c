@@ -22,7 +22,7 @@ static int open_pin(const struct fg_filter *filter, const char *name, struct bpf
     uint32_t size = sizeof(*info);
     int fd;
 
-    snprintf(path, FG_PATH_MAX, "%s/%s", filter->pins, name);
+    snprintf(path, FG_FILTER_PATH_MAX, "%s/%s", filter->pins, name);
     memset(info, 0, sizeof(*info));
     fd = bpf_obj_get(path);
     if (fd >= 0 && bpf_obj_get_info_by_fd(fd, info, &size) != 0) {
@@ -37,7 +37,7 @@ static int open_pin(const struct fg_filter *filter, const char *name, struct bpf
 static void drop_other_size(const struct fg_filter *filter, const char *name, uint32_t type,
                             uint32_t value, uint32_t entries)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     struct bpf_map_info info;
     int fd = open_pin(filter, name, &info, path);
 
@@ -50,7 +50,7 @@ static void drop_other_size(const struct fg_filter *filter, const char *name, ui
 
 static bool move_aside(const struct fg_filter *filter, const char *name, struct fg_error *err)
 {
-    char from[FG_PATH_MAX], to[FG_PATH_MAX];
+    char from[FG_FILTER_PATH_MAX], to[FG_FILTER_PATH_MAX];
 
     snprintf(from, sizeof(from), "%s/%s", filter->pins, name);
     snprintf(to, sizeof(to), "%s/%s-old", filter->pins, name);
@@ -73,7 +73,7 @@ static uint32_t version_of(int fd, const struct bpf_map_info *info)
 static bool check_state(const struct fg_filter *filter, const char *name, struct fg_error *err)
 {
     struct bpf_map_info info;
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     int fd = open_pin(filter, name, &info, path);
     uint32_t version;
 
@@ -85,19 +85,19 @@ static bool check_state(const struct fg_filter *filter, const char *name, struct
         return fg_fail(err, "%s: another program pinned it (map type %u): remove the pin", path,
                        info.type);
     if (info.value_size == sizeof(struct fg_filter_state) &&
-        (version == 0 || version == FG_STATE_VERSION))
+        (version == 0 || version == FG_FILTER_STATE_VERSION))
         return true;
     return fg_fail(
         err,
         "%s: layout of version %u (%u bytes), this program knows version %u (%zu bytes): save the "
         "lists with the program that made it, then detach the interfaces and remove all pins in %s",
-        path, version, info.value_size, FG_STATE_VERSION, sizeof(struct fg_filter_state),
+        path, version, info.value_size, FG_FILTER_STATE_VERSION, sizeof(struct fg_filter_state),
         filter->pins);
 }
 
 static bool is_pinned(const struct fg_filter *filter, const char *name)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/%s", filter->pins, name);
     return access(path, F_OK) == 0;
@@ -105,7 +105,7 @@ static bool is_pinned(const struct fg_filter *filter, const char *name)
 
 static bool remove_pin(const struct fg_filter *filter, const char *name, struct fg_error *err)
 {
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/%s", filter->pins, name);
     return unlink(path) == 0 || errno == ENOENT ||
@@ -138,7 +138,7 @@ bool fg_filter_resize_prepare(const struct fg_filter *filter, struct fg_error *e
 {
     const struct fg_filter_sizes *sizes = &filter->sizes;
     bool other_size = false;
-    char path[FG_PATH_MAX];
+    char path[FG_FILTER_PATH_MAX];
     struct bpf_map_info info;
     int fd;
 
@@ -158,7 +158,7 @@ bool fg_filter_resize_prepare(const struct fg_filter *filter, struct fg_error *e
     drop_other_size(filter, "fg_nets", BPF_MAP_TYPE_ARRAY, sizeof(struct fg_filter_net_row),
                     sizes->nets);
     drop_other_size(filter, "fg_counters", BPF_MAP_TYPE_PERCPU_ARRAY,
-                    sizeof(struct fg_filter_count), FG_COUNTS);
+                    sizeof(struct fg_filter_count), FG_FILTER_COUNTS);
     return true;
 }
 
@@ -171,7 +171,7 @@ struct old_lists {
 
 static bool describe(struct old_lists *old, const struct fg_filter_state *state)
 {
-    if (state->version != FG_STATE_VERSION)
+    if (state->version != FG_FILTER_STATE_VERSION)
         return false;
     old->entries = state->heads[state->active & 1].entries;
     old->prefixes_max = state->prefixes_max;
@@ -230,7 +230,7 @@ static bool take_maps(struct fg_filter *filter, int lists, const struct bpf_map_
 
 bool fg_filter_resize_finish(struct fg_filter *filter, struct fg_error *err)
 {
-    char lists_path[FG_PATH_MAX], state_path[FG_PATH_MAX];
+    char lists_path[FG_FILTER_PATH_MAX], state_path[FG_FILTER_PATH_MAX];
     struct bpf_map_info lists_info, state_info;
     int lists = open_pin(filter, "fg_lists-old", &lists_info, lists_path);
     int state = open_pin(filter, "fg_state-old", &state_info, state_path);

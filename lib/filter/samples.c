@@ -25,7 +25,7 @@ struct fg_filter_samples_reader {
 void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_filter_prefix *source,
                              char *text, size_t size)
 {
-    uint32_t kept = sample->kept < FG_SAMPLE_BYTES ? sample->kept : FG_SAMPLE_BYTES;
+    uint32_t kept = sample->kept < FG_FILTER_SAMPLE_BYTES ? sample->kept : FG_FILTER_SAMPLE_BYTES;
 
     memset(source, 0, sizeof(*source));
     source->family =
@@ -36,7 +36,7 @@ void fg_filter_sample_decode(const struct fg_filter_sample *sample, struct fg_fi
 static void tell_source(struct fg_filter_samples_reader *s, const struct fg_filter_sample *sample)
 {
     struct fg_filter_prefix source;
-    char text[FG_SAMPLE_TEXT];
+    char text[FG_FILTER_SAMPLE_TEXT];
 
     fg_filter_sample_decode(sample, &source, text, sizeof(text));
     if (s->on_source)

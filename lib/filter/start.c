@@ -6,7 +6,7 @@
 bool fg_filter_load_at_start(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                              char *left_out, size_t size, struct fg_error *err)
 {
-    const char *name = list == FG_LIST_BLOCK ? "block" : "allow";
+    const char *name = list == FG_FILTER_LIST_BLOCK ? "block" : "allow";
     struct fg_filter_list_loaded loaded;
 
     if (!path[0] || fg_filter_count(filter, list))

@@ -22,11 +22,13 @@ static uint32_t power_of_two(uint64_t least)
 void fg_filter_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_filter_sizes *sizes)
 {
     sizes->prefixes = prefixes_max;
-    sizes->guide_rows = power_of_two((uint64_t)prefixes_max * 2 + FG_ROW_WORDS - 1) / FG_ROW_WORDS;
-    sizes->cell_rows = power_of_two((uint64_t)prefixes_max * 6 + FG_PROBES_MAX) / FG_ROW_CELLS;
+    sizes->guide_rows =
+        power_of_two((uint64_t)prefixes_max * 2 + FG_FILTER_ROW_WORDS - 1) / FG_FILTER_ROW_WORDS;
+    sizes->cell_rows =
+        power_of_two((uint64_t)prefixes_max * 6 + FG_FILTER_PROBES_MAX) / FG_FILTER_ROW_CELLS;
     sizes->generation_rows = sizes->guide_rows + sizes->cell_rows + prefixes_max + 1;
     sizes->rows = 2 * sizes->generation_rows;
-    sizes->sets = power_of_two((uint64_t)sources_max * 2 / FG_WAYS + 1);
+    sizes->sets = power_of_two((uint64_t)sources_max * 2 / FG_FILTER_WAYS + 1);
     sizes->nets = power_of_two(sources_max);
 }
 
@@ -77,17 +79,17 @@ static void place_generation(struct fg_filter_head *head, const struct fg_filter
 {
     head->generation = generation;
     head->guide = generation * sizes->generation_rows;
-    head->guide_mask = sizes->guide_rows * FG_ROW_WORDS - 1;
+    head->guide_mask = sizes->guide_rows * FG_FILTER_ROW_WORDS - 1;
     head->cells = head->guide + sizes->guide_rows;
-    head->cells_mask = sizes->cell_rows * FG_ROW_CELLS - 1;
+    head->cells_mask = sizes->cell_rows * FG_FILTER_ROW_CELLS - 1;
     head->entries = head->cells + sizes->cell_rows;
-    for (unsigned list = 0; list < FG_LISTS; list++)
-        for (unsigned length = 0; length < FG_LENGTHS_MAX; length++) {
-            fill_slot(&head->slot[FG_FAMILY_6][FG_LIST_SLOT(list, length)], seed,
-                      FG_ENTRY_KIND(list, 6, length));
+    for (unsigned list = 0; list < FG_FILTER_LISTS; list++)
+        for (unsigned length = 0; length < FG_FILTER_LENGTHS_MAX; length++) {
+            fill_slot(&head->slot[FG_FILTER_FAMILY_6][FG_FILTER_LIST_SLOT(list, length)], seed,
+                      FG_FILTER_ENTRY_KIND(list, 6, length));
             if (length <= 32)
-                fill_slot(&head->slot[FG_FAMILY_4][FG_LIST_SLOT(list, length)], seed,
-                          FG_ENTRY_KIND(list, 4, length));
+                fill_slot(&head->slot[FG_FILTER_FAMILY_4][FG_FILTER_LIST_SLOT(list, length)], seed,
+                          FG_FILTER_ENTRY_KIND(list, 4, length));
         }
 }
 
@@ -97,7 +99,7 @@ void fg_filter_state_start(struct fg_filter_state *state, const struct fg_filter
     state->seed = seed;
     state->prefixes_max = sizes->prefixes;
     place_generation(&state->heads[0], sizes, 0, seed);
-    __atomic_store_n(&state->version, FG_STATE_VERSION, __ATOMIC_RELEASE);
+    __atomic_store_n(&state->version, FG_FILTER_STATE_VERSION, __ATOMIC_RELEASE);
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -110,7 +112,8 @@ static uint64_t hash_of(uint64_t seed, const struct fg_filter_listed *entry)
 static uint32_t *cell_at(const struct fg_filter_generation *g, uint32_t number)
 {
     number &= g->head->cells_mask;
-    return &g->rows[g->head->cells + number / FG_ROW_CELLS].cell[number % FG_ROW_CELLS];
+    return &g->rows[g->head->cells + number / FG_FILTER_ROW_CELLS]
+                .cell[number % FG_FILTER_ROW_CELLS];
 }
 
 static struct fg_filter_listed *entry_at(const struct fg_filter_generation *g, uint32_t number)
@@ -125,12 +128,12 @@ static bool is_v6(uint32_t kind)
 
 static uint32_t slot_number(uint32_t kind)
 {
-    return FG_LIST_SLOT(kind >> 16 & 1, kind & 255);
+    return FG_FILTER_LIST_SLOT(kind >> 16 & 1, kind & 255);
 }
 
 static struct fg_filter_list_slot *slot_of(const struct fg_filter_generation *g, uint32_t kind)
 {
-    return &g->head->slot[is_v6(kind) ? FG_FAMILY_6 : FG_FAMILY_4][slot_number(kind)];
+    return &g->head->slot[is_v6(kind) ? FG_FILTER_FAMILY_6 : FG_FILTER_FAMILY_4][slot_number(kind)];
 }
 
 static void add_count(const struct fg_filter_generation *g, uint32_t kind, int n)
@@ -163,29 +166,32 @@ static uint32_t take_number(struct fg_filter_generation *g)
 
 /* ---- guide ----------------------------------------------------------------------------------- */
 
-/* A word that names the slot, too. When it is full, FG_GUIDE_FULL stands for the slots behind. */
+/* A word that names the slot, too. When it is full, FG_FILTER_LENGTHS_FILTER_FULL stands for the
+ * slots behind. */
 static uint64_t guide_with(uint64_t word, uint32_t number)
 {
-    uint32_t fields[FG_GUIDE_FIELDS + 1] = {0}, n = 0, at;
+    uint32_t fields[FG_FILTER_LENGTHS_FILTER_FIELDS + 1] = {0}, n = 0, at;
 
-    while (n < FG_GUIDE_FIELDS && (fields[n] = word >> n * FG_GUIDE_BITS & FG_GUIDE_FIELD))
+    while (n < FG_FILTER_LENGTHS_FILTER_FIELDS &&
+           (fields[n] = word >> n * FG_FILTER_LENGTHS_FILTER_BITS & FG_FILTER_LENGTHS_FILTER_FIELD))
         n++;
     for (at = 0; at < n && fields[at] < number;)
         at++;
-    if (at < n && (fields[at] == number || fields[at] == FG_GUIDE_FULL))
+    if (at < n && (fields[at] == number || fields[at] == FG_FILTER_LENGTHS_FILTER_FULL))
         return word;
     memmove(&fields[at + 1], &fields[at], (n - at) * sizeof(*fields));
     fields[at] = number;
-    if (++n > FG_GUIDE_FIELDS)
-        fields[FG_GUIDE_FIELDS - 1] = FG_GUIDE_FULL;
-    for (word = 0, n = 0; n < FG_GUIDE_FIELDS; n++)
-        word |= (uint64_t)fields[n] << n * FG_GUIDE_BITS;
+    if (++n > FG_FILTER_LENGTHS_FILTER_FIELDS)
+        fields[FG_FILTER_LENGTHS_FILTER_FIELDS - 1] = FG_FILTER_LENGTHS_FILTER_FULL;
+    for (word = 0, n = 0; n < FG_FILTER_LENGTHS_FILTER_FIELDS; n++)
+        word |= (uint64_t)fields[n] << n * FG_FILTER_LENGTHS_FILTER_BITS;
     return word;
 }
 
 static void guide_word(const struct fg_filter_generation *g, uint32_t number, uint32_t word)
 {
-    uint64_t *there = &g->rows[g->head->guide + word / FG_ROW_WORDS].guide[word % FG_ROW_WORDS];
+    uint64_t *there =
+        &g->rows[g->head->guide + word / FG_FILTER_ROW_WORDS].guide[word % FG_FILTER_ROW_WORDS];
     uint64_t with = guide_with(*there, number);
 
     if (with != *there)
@@ -199,7 +205,8 @@ static void guide_word(const struct fg_filter_generation *g, uint32_t number, ui
 static void guide_add(const struct fg_filter_generation *g, uint64_t seed,
                       const struct fg_filter_listed *entry)
 {
-    unsigned bits = is_v6(entry->kind) ? FG_GROUP_6 : FG_GROUP_4, length = entry->kind & 255;
+    unsigned bits = is_v6(entry->kind) ? FG_FILTER_GROUP_6 : FG_FILTER_GROUP_4,
+             length = entry->kind & 255;
     uint64_t group = entry->hi >> (64 - bits), groups = length < bits ? 1ull << (bits - length) : 1;
     uint32_t mask = g->head->guide_mask, number = slot_number(entry->kind);
 
@@ -221,11 +228,11 @@ struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g
                                                   const struct fg_filter_listed *entry)
 {
     uint64_t hash = hash_of(seed, entry);
-    uint32_t at = FG_HASH_CELL(hash), *cell = cell_at(g, at), number;
+    uint32_t at = FG_FILTER_HASH_CELL(hash), *cell = cell_at(g, at), number;
     struct fg_filter_listed *place;
 
-    for (unsigned i = 1; FG_CELL_ENTRY(*cell); i++) {
-        if (i == FG_PROBES_MAX)
+    for (unsigned i = 1; FG_FILTER_CELL_ENTRY(*cell); i++) {
+        if (i == FG_FILTER_PROBES_MAX)
             return NULL;
         cell = cell_at(g, at + i);
     }
@@ -234,7 +241,7 @@ struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g
         return NULL;
     place = entry_at(g, number);
     *place = *entry;
-    __atomic_store_n(cell, FG_CELL(number, FG_HASH_TAG(hash)), __ATOMIC_RELEASE);
+    __atomic_store_n(cell, FG_FILTER_CELL(number, FG_FILTER_HASH_TAG(hash)), __ATOMIC_RELEASE);
     guide_add(g, seed, entry);
     add_count(g, entry->kind, 1);
     return place;
@@ -246,12 +253,12 @@ void fg_filter_generation_del(struct fg_filter_generation *g, uint64_t seed,
                               struct fg_filter_listed *entry)
 {
     uint32_t number = (uint32_t)((union fg_filter_row *)entry - g->rows) - g->head->entries;
-    uint32_t at = FG_HASH_CELL(hash_of(seed, entry));
+    uint32_t at = FG_FILTER_HASH_CELL(hash_of(seed, entry));
 
-    while (FG_CELL_ENTRY(*cell_at(g, at)) != number)
+    while (FG_FILTER_CELL_ENTRY(*cell_at(g, at)) != number)
         at++;
-    __atomic_store_n(cell_at(g, at), FG_CELL_GONE, __ATOMIC_RELEASE);
-    for (; *cell_at(g, at) == FG_CELL_GONE && *cell_at(g, at + 1) == 0; at--)
+    __atomic_store_n(cell_at(g, at), FG_FILTER_CELL_GONE, __ATOMIC_RELEASE);
+    for (; *cell_at(g, at) == FG_FILTER_CELL_GONE && *cell_at(g, at + 1) == 0; at--)
         __atomic_store_n(cell_at(g, at), 0, __ATOMIC_RELEASE);
     add_count(g, entry->kind, -1);
     __atomic_store_n(&entry->kind, 0, __ATOMIC_RELEASE);
@@ -323,8 +330,8 @@ void fg_filter_generation_repair(const struct fg_filter_mapping *memory)
     struct fg_filter_generation g;
 
     fg_filter_generation_open(memory, &g);
-    for (unsigned family = 0; family < FG_FAMILIES; family++)
-        for (unsigned slot = 1; slot < FG_LIST_SLOTS; slot++)
+    for (unsigned family = 0; family < FG_FILTER_FAMILIES; family++)
+        for (unsigned slot = 1; slot < FG_FILTER_LIST_SLOTS; slot++)
             g.head->slot[family][slot].count = 0;
     g.free = 0;
     g.used = g.prefixes;

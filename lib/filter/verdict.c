@@ -11,19 +11,19 @@ static void sample(struct fg_filter *filter, unsigned worker, enum fg_filter_ver
                    const uint8_t *frame, uint32_t length, uint64_t now_ns)
 {
     struct fg_filter_sample_ring *ring = &filter->rings[worker];
-    struct fg_filter_sample *place = &ring->slot[ring->head % FG_SAMPLE_RING];
+    struct fg_filter_sample *place = &ring->slot[ring->head % FG_FILTER_SAMPLE_RING];
 
-    if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == FG_SAMPLE_RING) {
-        filter->judged[worker][FG_VERDICT_COUNT + FG_EVENT_SAMPLE_LOST].packets++;
+    if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == FG_FILTER_SAMPLE_RING) {
+        filter->judged[worker][FG_FILTER_VERDICT_COUNT + FG_FILTER_EVENT_SAMPLE_LOST].packets++;
         return;
     }
     place->time_ns = now_ns;
     place->verdict = verdict;
     place->ifindex = 0;
     place->length = length;
-    place->kept = length < FG_SAMPLE_BYTES ? length : FG_SAMPLE_BYTES;
+    place->kept = length < FG_FILTER_SAMPLE_BYTES ? length : FG_FILTER_SAMPLE_BYTES;
     memcpy(place->bytes, frame, place->kept);
-    memset(place->bytes + place->kept, 0, FG_SAMPLE_BYTES - place->kept);
+    memset(place->bytes + place->kept, 0, FG_FILTER_SAMPLE_BYTES - place->kept);
     __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
 
@@ -35,7 +35,7 @@ bool fg_filter_next_sample(struct fg_filter *filter, struct fg_filter_sample *ta
 
         if (__atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) == ring->tail)
             continue;
-        *taken = ring->slot[ring->tail % FG_SAMPLE_RING];
+        *taken = ring->slot[ring->tail % FG_FILTER_SAMPLE_RING];
         __atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
         filter->rings_next = (filter->rings_next + i + 1) % FG_WORKERS_MAX;
         return true;
@@ -55,18 +55,18 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
                                 .nets = filter->memory.nets,
                                 .counts = filter->judged[worker],
                                 .rows_count = filter->sizes.rows};
-    uint64_t now = (now_ns << FG_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
+    uint64_t now = (now_ns << FG_FILTER_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
     enum fg_filter_verdict verdict;
     bool order;
 
     FG_ASSERT(worker < FG_WORKERS_MAX);
     verdict = fg_filter_decide(&env, frame, frame + length, now, &order);
     env.counts[verdict].packets++;
-    if (FG_VERDICT_DROPS(verdict) && filter->tune.sample_interval &&
+    if (FG_FILTER_VERDICT_DROPS(verdict) && filter->tune.sample_interval &&
         env.counts[verdict].sample_next <= now) {
         env.counts[verdict].sample_next = now + filter->tune.sample_interval;
         sample(filter, worker, verdict, frame, length, now_ns);
     }
-    *drop = FG_VERDICT_DROPS(verdict) && !filter->tune.monitor;
+    *drop = FG_FILTER_VERDICT_DROPS(verdict) && !filter->tune.monitor;
     return verdict;
 }

@@ -84,32 +84,33 @@ fault_of_ipv4(const uint8_t *data, uint32_t room, uint32_t ports, enum fg_packet
     uint16_t fragment;
 
     if (room < IPV4)
-        return bad(drop, FG_DROP_TRUNCATED);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
     header = ip->ihl * 4u;
     if (ip->version != 4 || header < IPV4)
-        return bad(drop, FG_DROP_IP_HEADER);
+        return bad(drop, FG_PACKET_DROP_IP_HEADER);
     fragment = FG_FRAME_BE16(ip->frag_off);
     if (ip->protocol != IPPROTO_UDP || (fragment & FG_FRAME_IPV4_OFFSET))
         return FG_FRAME_OTHER; /* later fragments carry no port */
     total = FG_FRAME_BE16(ip->tot_len);
     if (room < header + 4)
-        return bad(drop, FG_DROP_TRUNCATED); /* the frame ends before the port */
+        return bad(drop, FG_PACKET_DROP_TRUNCATED); /* the frame ends before the port */
     if (total < header + 4)
-        return bad(drop,
-                   fragment & FG_FRAME_IPV4_MORE_FRAGMENTS ? FG_DROP_FRAGMENT : FG_DROP_IP_HEADER);
+        return bad(drop, fragment & FG_FRAME_IPV4_MORE_FRAGMENTS ? FG_PACKET_DROP_FRAGMENT
+                                                                 : FG_PACKET_DROP_IP_HEADER);
     udp = (const void *)(data + header);
     if (fg_frame_no_order_port(FG_FRAME_BE16(udp->dest), ports))
         return FG_FRAME_OTHER;
     if (fragment & FG_FRAME_IPV4_MORE_FRAGMENTS)
-        return bad(drop, FG_DROP_FRAGMENT);
+        return bad(drop, FG_PACKET_DROP_FRAGMENT);
     if (header != IPV4 || (fragment & ~FG_FRAME_IPV4_DONT_FRAGMENT))
-        return bad(drop, FG_DROP_IP_HEADER);
+        return bad(drop, FG_PACKET_DROP_IP_HEADER);
     if (room < total || room < IPV4 + UDP)
-        return bad(drop, FG_DROP_TRUNCATED);
-    if (total < IPV4 + UDP || udp->len == FG_FRAME_BE16(FG_UDP_LENGTH))
-        return bad(drop,
-                   FG_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
-    return bad(drop, FG_DROP_LENGTH);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
+    if (total < IPV4 + UDP || udp->len == FG_FRAME_BE16(FG_FRAME_UDP_LENGTH))
+        return bad(
+            drop,
+            FG_PACKET_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
+    return bad(drop, FG_PACKET_DROP_LENGTH);
 }
 
 static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, uint32_t ports,
@@ -118,12 +119,12 @@ static inline enum fg_frame_kind parse_ipv4(const uint8_t *data, uint32_t len, u
 {
     const uint8_t *ip = data + l3;
 
-    if (len - l3 < IPV4 + FG_UDP_LENGTH || !fg_frame_ipv4_is_order(ip, ports))
+    if (len - l3 < IPV4 + FG_FRAME_UDP_LENGTH || !fg_frame_ipv4_is_order(ip, ports))
         return fault_of_ipv4(ip, len - l3, ports, drop);
     if (!fg_frame_ipv4_sum_is_right(ip))
-        return bad(drop, FG_DROP_IP_HEADER);
+        return bad(drop, FG_PACKET_DROP_IP_HEADER);
     if (!fg_frame_ipv4_is_answerable(data, ip))
-        return bad(drop, FG_DROP_SOURCE);
+        return bad(drop, FG_PACKET_DROP_SOURCE);
     frame->l3 = (uint8_t)l3;
     frame->l4 = (uint8_t)(l3 + IPV4);
     frame->payload = (uint8_t)(l3 + IPV4 + UDP);
@@ -137,12 +138,12 @@ static inline bool ipv6_is_order(const fg_frame_ipv6 *ip, uint32_t room, uint32_
 {
     const fg_frame_udp *udp = (const void *)(ip + 1);
 
-    if (room < IPV6 + FG_UDP_LENGTH)
+    if (room < IPV6 + FG_FRAME_UDP_LENGTH)
         return false;
     return !((ip->version ^ 6) | (ip->nexthdr ^ IPPROTO_UDP) |
-             (ip->payload_len ^ FG_FRAME_BE16(FG_UDP_LENGTH)) |
+             (ip->payload_len ^ FG_FRAME_BE16(FG_FRAME_UDP_LENGTH)) |
              fg_frame_no_order_port(FG_FRAME_BE16(udp->dest), ports) |
-             (udp->len ^ FG_FRAME_BE16(FG_UDP_LENGTH)));
+             (udp->len ^ FG_FRAME_BE16(FG_FRAME_UDP_LENGTH)));
 }
 
 static inline bool ipv6_answerable(const uint8_t *data, const fg_frame_ipv6 *ip)
@@ -189,19 +190,21 @@ static enum fg_frame_kind fault_of_ipv6_udp(const uint8_t *data, uint32_t room, 
     uint32_t end = IPV6 + FG_FRAME_BE16(ip->payload_len);
 
     if (at + 4 > end)
-        return bad(drop, why ? why : FG_DROP_IP_HEADER); /* the packet ends before the port */
+        return bad(drop,
+                   why ? why : FG_PACKET_DROP_IP_HEADER); /* the packet ends before the port */
     if (at + 4 > room)
-        return bad(drop, FG_DROP_TRUNCATED);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
     if (fg_frame_no_order_port(FG_FRAME_BE16(udp->dest), ports))
         return FG_FRAME_OTHER;
     if (why)
         return bad(drop, why);
     if (room < end || room < IPV6 + UDP)
-        return bad(drop, FG_DROP_TRUNCATED);
-    if (end < IPV6 + UDP || first->len == FG_FRAME_BE16(FG_UDP_LENGTH))
-        return bad(drop,
-                   FG_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
-    return bad(drop, FG_DROP_LENGTH);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
+    if (end < IPV6 + UDP || first->len == FG_FRAME_BE16(FG_FRAME_UDP_LENGTH))
+        return bad(
+            drop,
+            FG_PACKET_DROP_IP_HEADER); /* the UDP length is right, so the IP length is wrong */
+    return bad(drop, FG_PACKET_DROP_LENGTH);
 }
 
 /* Follows the extension headers to the port, as far as the frame goes: may it be meant for the
@@ -210,26 +213,26 @@ static __attribute__((noinline, cold)) enum fg_frame_kind
 fault_of_ipv6(const uint8_t *data, uint32_t room, uint32_t ports, enum fg_packet_drop *drop)
 {
     const fg_frame_ipv6 *ip = (const void *)data;
-    enum fg_packet_drop why = FG_DROP_NONE;
+    enum fg_packet_drop why = FG_PACKET_DROP_NONE;
     uint32_t at = IPV6;
     uint8_t next;
 
     if (room < IPV6)
-        return bad(drop, FG_DROP_TRUNCATED);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
     if (ip->version != 6)
-        return bad(drop, FG_DROP_IP_HEADER);
+        return bad(drop, FG_PACKET_DROP_IP_HEADER);
     next = ip->nexthdr;
     for (int i = 0; is_extension(next); i++) {
         const fg_frame_extension *extension = (const void *)(data + at);
 
         if (at + EXTENSION > IPV6 + (uint32_t)FG_FRAME_BE16(ip->payload_len) || i == EXTENSIONS_MAX)
-            return bad(drop, why ? why : FG_DROP_IP_HEADER);
+            return bad(drop, why ? why : FG_PACKET_DROP_IP_HEADER);
         if (at + EXTENSION > room)
-            return bad(drop, FG_DROP_TRUNCATED);
+            return bad(drop, FG_PACKET_DROP_TRUNCATED);
         if (next == IPPROTO_FRAGMENT && (extension->fragment & FG_FRAME_BE16(FG_FRAME_IPV6_OFFSET)))
             return FG_FRAME_OTHER; /* later fragments carry no port */
-        if (why != FG_DROP_FRAGMENT)
-            why = next == IPPROTO_FRAGMENT ? FG_DROP_FRAGMENT : FG_DROP_IP_HEADER;
+        if (why != FG_PACKET_DROP_FRAGMENT)
+            why = next == IPPROTO_FRAGMENT ? FG_PACKET_DROP_FRAGMENT : FG_PACKET_DROP_IP_HEADER;
         at += extension_size(next, extension->length);
         next = extension->next;
     }
@@ -246,7 +249,7 @@ static inline enum fg_frame_kind parse_ipv6(const uint8_t *data, uint32_t len, u
     if (fg_unlikely(!ipv6_is_order(ip, len - l3, ports)))
         return fault_of_ipv6(data + l3, len - l3, ports, drop);
     if (fg_unlikely(!ipv6_answerable(data, ip)))
-        return bad(drop, FG_DROP_SOURCE);
+        return bad(drop, FG_PACKET_DROP_SOURCE);
     frame->l3 = (uint8_t)l3;
     frame->l4 = (uint8_t)(l3 + IPV6);
     frame->payload = (uint8_t)(l3 + IPV6 + UDP);
@@ -263,7 +266,7 @@ enum fg_frame_kind fg_frame_parse_any(const uint8_t *data, uint32_t len, uint32_
     uint16_t type;
 
     if (fg_unlikely(!skip_link(data, len, &l3, &type)))
-        return bad(drop, FG_DROP_TRUNCATED);
+        return bad(drop, FG_PACKET_DROP_TRUNCATED);
     if (fg_likely(type == FG_FRAME_BE16(ETH_P_IP)))
         return parse_ipv4(data, len, order_ports, l3, frame, drop);
     if (type == FG_FRAME_BE16(ETH_P_IPV6))
@@ -361,13 +364,13 @@ void fg_frame_turn(uint8_t *data, const struct fg_frame *frame)
 void fg_frame_finish_ipv6(uint8_t *data, const struct fg_frame *frame)
 {
     /* RFC 8200, 8.1, after the addresses */
-    const uint8_t pseudo[8] = {0, 0, 0, FG_UDP_LENGTH, 0, 0, 0, IPPROTO_UDP};
+    const uint8_t pseudo[8] = {0, 0, 0, FG_FRAME_UDP_LENGTH, 0, 0, 0, IPPROTO_UDP};
     const fg_frame_ipv6 *ip = (const void *)(data + frame->l3);
     fg_frame_udp *udp = (void *)(data + frame->l4);
     uint16_t sum;
 
     udp->check = 0;
     sum = (uint16_t)~fold(sum_words((const uint8_t *)&ip->saddr, 8) + sum_words(pseudo, 2) +
-                          sum_words(data + frame->l4, FG_UDP_LENGTH / 4));
+                          sum_words(data + frame->l4, FG_FRAME_UDP_LENGTH / 4));
     udp->check = sum ? sum : 0xffff; /* 0 would mean "none", which IPv6 forbids */
 }

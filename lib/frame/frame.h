@@ -31,7 +31,7 @@ enum fg_frame_kind {
 
 /** `count` order ports from `first` on (host byte order), as one number; a port by itself is one.
  */
-#define FG_ORDER_PORTS(first, count) ((uint32_t)(first) | ((uint32_t)(count)-1) << 16)
+#define FG_FRAME_ORDER_PORTS(first, count) ((uint32_t)(first) | ((uint32_t)(count)-1) << 16)
 
 static inline bool fg_frame_no_order_port(uint16_t port, uint32_t order_ports)
 {
@@ -42,10 +42,10 @@ static inline bool fg_frame_no_order_port(uint16_t port, uint32_t order_ports)
 enum fg_frame_kind fg_frame_parse_any(const uint8_t *data, uint32_t len, uint32_t order_ports,
                                       struct fg_frame *frame, enum fg_packet_drop *drop);
 
-#define FG_ETHERTYPE_IPV4 0x0800
-#define FG_IPV4_SIZE      20u /**< without options */
-#define FG_UDP_SIZE       8u
-#define FG_UDP_LENGTH     (FG_UDP_SIZE + FG_PACKET_SIZE)
+#define FG_FRAME_ETHERTYPE_IPV4 0x0800
+#define FG_FRAME_IPV4_SIZE      20u /**< without options */
+#define FG_FRAME_UDP_SIZE       8u
+#define FG_FRAME_UDP_LENGTH     (FG_FRAME_UDP_SIZE + FG_PACKET_SIZE)
 
 /* Of bytes in network order, what a load finds. */
 static inline uint64_t fg_frame_word_at(const uint8_t *p, size_t bytes)
@@ -62,13 +62,14 @@ static inline bool fg_frame_ipv4_is_order(const uint8_t *ip, uint32_t order_port
 {
     /* total length, fragment bits but for DF, protocol 17: bytes 2, 3, 6, 7 and 9; the
      * identification and TTL are free */
-    const uint64_t lengths = (uint64_t)__builtin_bswap16(FG_IPV4_SIZE + FG_UDP_LENGTH);
+    const uint64_t lengths = (uint64_t)__builtin_bswap16(FG_FRAME_IPV4_SIZE + FG_FRAME_UDP_LENGTH);
     const uint64_t wanted = lengths | 17ull << 56, looked_at = 0xff00ffbf0000ffff;
 
     return ip[0] == 0x45 && (fg_frame_word_at(ip + 2, 8) & looked_at) == wanted &&
-           fg_frame_word_at(ip + FG_IPV4_SIZE + 4, 2) == __builtin_bswap16(FG_UDP_LENGTH) &&
+           fg_frame_word_at(ip + FG_FRAME_IPV4_SIZE + 4, 2) ==
+               __builtin_bswap16(FG_FRAME_UDP_LENGTH) &&
            !fg_frame_no_order_port(
-               __builtin_bswap16((uint16_t)fg_frame_word_at(ip + FG_IPV4_SIZE + 2, 2)),
+               __builtin_bswap16((uint16_t)fg_frame_word_at(ip + FG_FRAME_IPV4_SIZE + 2, 2)),
                order_ports);
 }
 
@@ -91,14 +92,14 @@ static inline bool fg_frame_ipv4_is_answerable(const uint8_t *data, const uint8_
 
     return !((data[0] | data[6]) & 1) && source && source != UINT32_MAX &&
            (ip[12] & 0xf0) != 0xe0 && (ip[16] & 0xf0) != 0xe0 && ip[16] != 0xff &&
-           fg_frame_word_at(ip + FG_IPV4_SIZE, 2);
+           fg_frame_word_at(ip + FG_FRAME_IPV4_SIZE, 2);
 }
 
 /**
  * Strict check of an Ethernet frame of `len` contiguous bytes: at most one VLAN tag (0x8100), IPv4
  * without options (header checksum verified) or IPv6 without extension headers, no fragment, UDP to
- * one of `order_ports` (FG_ORDER_PORTS, or a single port) with a payload of exactly 64 bytes. Bytes
- * behind the IP packet (Ethernet padding) are allowed. The UDP checksum is not verified: veth
+ * one of `order_ports` (FG_FRAME_ORDER_PORTS, or a single port) with a payload of exactly 64 bytes.
+ * Bytes behind the IP packet (Ethernet padding) are allowed. The UDP checksum is not verified: veth
  * leaves it partial, the tag stands for integrity.
  */
 static inline enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t len,
@@ -107,8 +108,8 @@ static inline enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t le
 {
     const uint8_t *ip = data + 14;
 
-    if (fg_unlikely(len < 14u + FG_IPV4_SIZE + FG_UDP_LENGTH ||
-                    fg_frame_word_at(data + 12, 2) != __builtin_bswap16(FG_ETHERTYPE_IPV4) ||
+    if (fg_unlikely(len < 14u + FG_FRAME_IPV4_SIZE + FG_FRAME_UDP_LENGTH ||
+                    fg_frame_word_at(data + 12, 2) != __builtin_bswap16(FG_FRAME_ETHERTYPE_IPV4) ||
                     !fg_frame_ipv4_is_order(ip, order_ports) || !fg_frame_ipv4_sum_is_right(ip) ||
                     !fg_frame_ipv4_is_answerable(data, ip))) {
         struct fg_frame any = {0}; /* only this one is in memory */
@@ -117,7 +118,8 @@ static inline enum fg_frame_kind fg_frame_parse(const uint8_t *data, uint32_t le
         *frame = any;
         return kind;
     }
-    *frame = (struct fg_frame){14, 14 + FG_IPV4_SIZE, 14 + FG_IPV4_SIZE + FG_UDP_SIZE, 4};
+    *frame = (struct fg_frame){14, 14 + FG_FRAME_IPV4_SIZE,
+                               14 + FG_FRAME_IPV4_SIZE + FG_FRAME_UDP_SIZE, 4};
     return FG_FRAME_ORDER;
 }
 
@@ -157,7 +159,7 @@ unsigned fg_frame_describe(const uint8_t *data, uint32_t kept, uint32_t length, 
 
 /* ---- where no kernel stands behind the port -------------------------------------------------- */
 
-#define FG_HOST_ADDRESSES_MAX 8
+#define FG_FRAME_HOST_ADDRESSES_MAX 8
 
 struct fg_frame_host_address {
     uint8_t family;    /**< 4 or 6 */
@@ -168,7 +170,7 @@ struct fg_frame_host_address {
 struct fg_frame_host {
     uint8_t mac[6];
     unsigned count;
-    struct fg_frame_host_address addresses[FG_HOST_ADDRESSES_MAX];
+    struct fg_frame_host_address addresses[FG_FRAME_HOST_ADDRESSES_MAX];
 };
 
 /** Whether a frame that fg_frame_parse accepted is sent to our MAC and to one of our addresses. */

@@ -60,7 +60,7 @@ struct fg_health_observations {
     struct {
         const char *name;
         struct fg_sink_status status;
-    } sinks[FG_SINKS_MAX];
+    } sinks[FG_SINK_SINKS_MAX];
     unsigned sinks_count;
     struct {
         bool enabled;

@@ -15,7 +15,9 @@
 static const struct {
     const char *name;
     uint8_t op;
-} ops[] = {{"confirm", FG_OP_CONFIRM}, {"cancel", FG_OP_CANCEL}, {"extend", FG_OP_EXTEND}};
+} ops[] = {{"confirm", FG_PACKET_OP_CONFIRM},
+           {"cancel", FG_PACKET_OP_CANCEL},
+           {"extend", FG_PACKET_OP_EXTEND}};
 #define OPS (sizeof(ops) / sizeof(ops[0]))
 
 enum field { OP, USER, ORDER, UNTIL_MS, FIELDS };
@@ -23,7 +25,8 @@ static const char *const names[FIELDS] = {"op", "user", "order", "until_ms"};
 static const char *const accepted[FIELDS] = {"confirm, cancel, extend", "0..18446744073709551615",
                                              "32 hexadecimal digits", "Unix time in milliseconds"};
 
-static bool refuse(char reason[FG_ENTRY_REASON], enum field field, struct fg_redis_text value)
+static bool refuse(char reason[FG_INBOUND_ENTRY_REASON], enum field field,
+                   struct fg_redis_text value)
 {
     char shown[SHOWN + 1];
     size_t n = value.len < SHOWN ? value.len : SHOWN;
@@ -31,7 +34,7 @@ static bool refuse(char reason[FG_ENTRY_REASON], enum field field, struct fg_red
     for (size_t i = 0; i < n; i++)
         shown[i] = isprint((unsigned char)value.text[i]) ? value.text[i] : '?';
     shown[n] = '\0';
-    snprintf(reason, FG_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown,
+    snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown,
              accepted[field]);
     return false;
 }
@@ -120,7 +123,7 @@ static enum field find_field(struct fg_redis_text name)
 
 /* Fields that are not ours may be there: they are the sender's business. */
 bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command *o,
-                            char reason[FG_ENTRY_REASON])
+                            char reason[FG_INBOUND_ENTRY_REASON])
 {
     bool seen[FIELDS] = {false};
     struct fg_error err;
@@ -134,25 +137,26 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
         if (field == FIELDS)
             continue;
         if (seen[field]) {
-            snprintf(reason, FG_ENTRY_REASON, "%s is given twice", names[field]);
+            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is given twice", names[field]);
             return false;
         }
         seen[field] = true;
         if (!take_field(field, value, o))
             return refuse(reason, field, value);
     }
-    needed = o->op == FG_OP_EXTEND ? FIELDS : UNTIL_MS;
+    needed = o->op == FG_PACKET_OP_EXTEND ? FIELDS : UNTIL_MS;
     for (unsigned i = 0; i < needed; i++)
         if (!seen[i]) {
-            snprintf(reason, FG_ENTRY_REASON, "%s is missing; accepted: %s", names[i], accepted[i]);
+            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is missing; accepted: %s", names[i],
+                     accepted[i]);
             return false;
         }
-    if (o->op == FG_OP_EXTEND && !fg_text_moment_check(o->until_ms, &err)) {
-        snprintf(reason, FG_ENTRY_REASON, "until_ms: %.140s", err.text);
+    if (o->op == FG_PACKET_OP_EXTEND && !fg_text_moment_check(o->until_ms, &err)) {
+        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms: %.140s", err.text);
         return false;
     }
-    if (o->op != FG_OP_EXTEND && seen[UNTIL_MS]) {
-        snprintf(reason, FG_ENTRY_REASON, "until_ms is for extend only");
+    if (o->op != FG_PACKET_OP_EXTEND && seen[UNTIL_MS]) {
+        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms is for extend only");
         return false;
     }
     return true;

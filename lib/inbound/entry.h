@@ -9,12 +9,12 @@
 #include "redis/reply.h"
 #include "stock/stock.h"
 
-#define FG_ENTRY_REASON 160
+#define FG_INBOUND_ENTRY_REASON 160
 
 /** Fields of an entry, checked by fg_redis_reply_entry, as an operation. False and a reason: it is
  * none. */
 bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command *operation,
-                            char reason[FG_ENTRY_REASON]);
+                            char reason[FG_INBOUND_ENTRY_REASON]);
 
 /** XADD of what became of a command. stream_max 0 = unbounded. */
 void fg_inbound_entry_result(struct fg_redis_resp *out, const char *key, uint64_t stream_max,

@@ -45,10 +45,10 @@ static void name_keys(struct fg_inbound *s)
 {
     const char *prefix = s->options.redis.prefix;
 
-    snprintf(s->commands, sizeof(s->commands), "{%s}:" FG_KEY_COMMANDS, prefix);
-    snprintf(s->results, sizeof(s->results), "{%s}:" FG_KEY_RESULTS, prefix);
-    snprintf(s->dead, sizeof(s->dead), "{%s}:" FG_KEY_DEAD, prefix);
-    snprintf(s->cursor, sizeof(s->cursor), "{%s}:" FG_KEY_CURSOR, prefix);
+    snprintf(s->commands, sizeof(s->commands), "{%s}:" FG_REDIS_KEY_COMMANDS, prefix);
+    snprintf(s->results, sizeof(s->results), "{%s}:" FG_REDIS_KEY_RESULTS, prefix);
+    snprintf(s->dead, sizeof(s->dead), "{%s}:" FG_REDIS_KEY_DEAD, prefix);
+    snprintf(s->cursor, sizeof(s->cursor), "{%s}:" FG_REDIS_KEY_CURSOR, prefix);
     snprintf(s->consumer, sizeof(s->consumer), "%016llx", (unsigned long long)s->options.appliance);
 }
 

@@ -23,7 +23,7 @@
  */
 struct fg_inbound_command {
     uint32_t token;
-    uint8_t op; /**< FG_OP_CONFIRM, FG_OP_CANCEL, FG_OP_EXTEND */
+    uint8_t op; /**< FG_PACKET_OP_CONFIRM, FG_PACKET_OP_CANCEL, FG_PACKET_OP_EXTEND */
     uint8_t reserved[3];
     uint8_t order_id[16];
     uint64_t user;
@@ -55,7 +55,7 @@ struct fg_inbound_status {
     enum fg_sink_state state; /**< CONNECTING, LIVE, AWAY, REFUSED */
     uint64_t backlog;         /**< entries of the stream, those under way included; as last seen */
     uint64_t under_way;
-    uint64_t results[FG_STATUS_COUNT];
+    uint64_t results[FG_PACKET_STATUS_COUNT];
 #define X(name, text) uint64_t name;
     FG_INBOUND_COUNTER_LIST(X)
 #undef X

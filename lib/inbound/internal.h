@@ -31,7 +31,7 @@ struct place { /* one entry under way */
 
 struct written { /* an entry whose result is in `writes` */
     char id[FG_REDIS_ID_MAX];
-    uint8_t status; /* FG_STATUS_NONE: set aside */
+    uint8_t status; /* FG_PACKET_STATUS_NONE: set aside */
 };
 
 struct fg_inbound {

@@ -73,10 +73,10 @@ static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *er
         .id = s->options.appliance,
         .durable = atomic_load_explicit(s->options.durable_seq, memory_order_acquire)};
     struct fg_redis_answer answer;
-    bool ok =
-        ask(s, 5,
-            (const char *[]){"HMGET", s->cursor, FG_CURSOR_APPLIANCE, FG_CURSOR_SEQ, FG_CURSOR_CRC},
-            &answer, err);
+    bool ok = ask(s, 5,
+                  (const char *[]){"HMGET", s->cursor, FG_REDIS_CURSOR_APPLIANCE,
+                                   FG_REDIS_CURSOR_SEQ, FG_REDIS_CURSOR_CRC},
+                  &answer, err);
 
     if (ok && answer.error[0])
         ok = fail_refused(err, refused, answer.error);
@@ -272,8 +272,8 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
     s->status.under_way = s->given + s->waits_count;
     s->status.retries = s->retries;
     for (unsigned i = 0; i < s->written_count; i++) {
-        s->status.acknowledged += s->written[i].status != FG_STATUS_NONE;
-        s->status.dead += s->written[i].status == FG_STATUS_NONE;
+        s->status.acknowledged += s->written[i].status != FG_PACKET_STATUS_NONE;
+        s->status.dead += s->written[i].status == FG_PACKET_STATUS_NONE;
         s->status.results[s->written[i].status]++;
     }
     pthread_mutex_unlock(&s->lock);

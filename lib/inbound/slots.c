@@ -47,12 +47,12 @@ static struct fg_redis_resp *write_begin(struct fg_inbound *s, const char *id, u
 void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields)
 {
     struct place *p;
-    char reason[FG_ENTRY_REASON];
+    char reason[FG_INBOUND_ENTRY_REASON];
 
     FG_ASSERT(s->free_count && s->written_count < FG_INBOUND_WRITTEN);
     p = &s->places[s->free[s->free_count - 1]];
     if (!fg_inbound_entry_parse(fields, &p->operation, reason)) {
-        fg_inbound_entry_dead(write_begin(s, id, FG_STATUS_NONE), s->dead,
+        fg_inbound_entry_dead(write_begin(s, id, FG_PACKET_STATUS_NONE), s->dead,
                               s->options.redis.stream_max, id, reason, fields);
         return;
     }
@@ -65,7 +65,7 @@ void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply
 
 static void answered(struct fg_inbound *s, struct place *p, const struct fg_stock_answer *answer)
 {
-    if (answer->status == FG_STATUS_BUSY || answer->status == FG_STATUS_UNAVAILABLE) {
+    if (answer->status == FG_PACKET_STATUS_BUSY || answer->status == FG_PACKET_STATUS_UNAVAILABLE) {
         p->state = SLOT_WAITS;
         p->due_ms = fg_clock_mono_ms() + p->wait_ms;
         p->wait_ms = 2 * p->wait_ms < AGAIN_MS_MAX ? 2 * p->wait_ms : AGAIN_MS_MAX;

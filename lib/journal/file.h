@@ -40,13 +40,13 @@ bool fg_journal_file_read(int fd, void *data, size_t len, uint64_t offset);
 bool fg_journal_file_no_space(int error);
 
 /* Names: a sequence of 20 digits and the kind of file; or fixed, for what has no name yet. */
-#define FG_NAME_SIZE       25
-#define FG_SEGMENT_SUFFIX  ".fgj"
-#define FG_SNAPSHOT_SUFFIX ".fgs"
-#define FG_SPARE_NAME      "next.tmp"     /**< a segment before it has a header and a name */
-#define FG_SNAPSHOT_TEMP   "snapshot.tmp" /**< a snapshot that is being written */
+#define FG_JOURNAL_NAME_SIZE       25
+#define FG_JOURNAL_SEGMENT_SUFFIX  ".fgj"
+#define FG_JOURNAL_SNAPSHOT_SUFFIX ".fgs"
+#define FG_JOURNAL_SPARE_NAME      "next.tmp" /**< a segment before it has a header and a name */
+#define FG_JOURNAL_SNAPSHOT_TEMP   "snapshot.tmp" /**< a snapshot that is being written */
 
-void fg_journal_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix);
+void fg_journal_file_name(char name[FG_JOURNAL_NAME_SIZE], uint64_t seq, const char *suffix);
 
 /** Sequences of all files of one kind, ascending, malloc'd; *count may be 0. False and err. */
 bool fg_journal_file_list(int dir_fd, const char *dir, const char *suffix, uint64_t **seqs,

@@ -31,11 +31,11 @@
 #include "base/ring.h"
 #include "journal/record.h"
 
-#define FG_SEGMENT_MAGIC        0x31474f4c44474646ull
-#define FG_SEGMENT_VERSION      1
-#define FG_SEGMENT_BYTES_MIN    (64ull << 10)
-#define FG_SEGMENT_BYTES_MAX    (16ull << 30)
-#define FG_SEGMENT_BYTES_NORMAL (64ull << 20)
+#define FG_JOURNAL_SEGMENT_MAGIC        0x31474f4c44474646ull
+#define FG_JOURNAL_SEGMENT_VERSION      1
+#define FG_JOURNAL_SEGMENT_BYTES_MIN    (64ull << 10)
+#define FG_JOURNAL_SEGMENT_BYTES_MAX    (16ull << 30)
+#define FG_JOURNAL_SEGMENT_BYTES_NORMAL (64ull << 20)
 
 struct fg_journal_segment_header {
     uint64_t magic;
@@ -68,7 +68,7 @@ struct fg_journal_options {
     const char *dir;
     bool begin; /**< makes dir, with its parents, and begins a new log in it: refused when there is
                    a log. Otherwise a dir without a log is refused */
-    uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_SEGMENT_BYTES_NORMAL */
+    uint64_t segment_bytes; /**< a multiple of 64; 0 = FG_JOURNAL_SEGMENT_BYTES_NORMAL */
     bool memory;            /**< durability `memory`: no sync at all, for benchmarks */
     bool retired; /**< a log that begins later than with record 1 is opened too: the caller has the
                        snapshot that holds the rest, and sees to it that it reaches far enough */

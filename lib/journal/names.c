@@ -9,15 +9,15 @@
 
 #include "journal/file.h"
 
-void fg_journal_file_name(char name[FG_NAME_SIZE], uint64_t seq, const char *suffix)
+void fg_journal_file_name(char name[FG_JOURNAL_NAME_SIZE], uint64_t seq, const char *suffix)
 {
-    snprintf(name, FG_NAME_SIZE, "%020" PRIu64 "%s", seq, suffix);
+    snprintf(name, FG_JOURNAL_NAME_SIZE, "%020" PRIu64 "%s", seq, suffix);
 }
 
 /* 0 when the name is not one that fg_journal_file_name() makes. */
 static uint64_t parse_name(const char *name, const char *suffix)
 {
-    char same[FG_NAME_SIZE];
+    char same[FG_JOURNAL_NAME_SIZE];
     uint64_t seq = strtoull(name, NULL, 10);
 
     fg_journal_file_name(same, seq, suffix);

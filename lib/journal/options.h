@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-enum fg_journal_durability { FG_DURABILITY_DISK, FG_DURABILITY_MEMORY };
-enum fg_journal_behind { FG_BEHIND_STOP, FG_BEHIND_SELL };
+enum fg_journal_durability { FG_JOURNAL_DURABILITY_DISK, FG_JOURNAL_DURABILITY_MEMORY };
+enum fg_journal_behind { FG_JOURNAL_BEHIND_STOP, FG_JOURNAL_BEHIND_SELL };
 
 struct fg_journal_settings {
     char dir[512];

@@ -10,11 +10,11 @@
 
 #include <stdbool.h>
 
-#define FG_PACE_FIRST_US  5
-#define FG_PACE_BUSY_US   50
-#define FG_PACE_WOKEN_US  250 /* instead, where idle workers do wake it */
-#define FG_PACE_QUIET_US  1000
-#define FG_PACE_SILENT_US 100000 /* of sleep without a record: then it is quiet */
+#define FG_JOURNAL_PACE_FIRST_US  5
+#define FG_JOURNAL_PACE_BUSY_US   50
+#define FG_JOURNAL_PACE_WOKEN_US  250 /* instead, where idle workers do wake it */
+#define FG_JOURNAL_PACE_QUIET_US  1000
+#define FG_JOURNAL_PACE_SILENT_US 100000 /* of sleep without a record: then it is quiet */
 
 struct fg_journal_pace {
     unsigned sleep_us; /* the last one; 0 = there was work */
@@ -30,12 +30,14 @@ static inline void fg_journal_pace_worked(struct fg_journal_pace *p)
  */
 static inline unsigned fg_journal_pace_idle(struct fg_journal_pace *p, bool woken)
 {
-    unsigned busy = woken ? FG_PACE_WOKEN_US : FG_PACE_BUSY_US;
-    unsigned most = p->slept_us < FG_PACE_SILENT_US ? busy : FG_PACE_QUIET_US;
-    unsigned next = p->sleep_us ? 2 * p->sleep_us : woken ? FG_PACE_BUSY_US : FG_PACE_FIRST_US;
+    unsigned busy = woken ? FG_JOURNAL_PACE_WOKEN_US : FG_JOURNAL_PACE_BUSY_US;
+    unsigned most = p->slept_us < FG_JOURNAL_PACE_SILENT_US ? busy : FG_JOURNAL_PACE_QUIET_US;
+    unsigned next = p->sleep_us ? 2 * p->sleep_us
+                    : woken     ? FG_JOURNAL_PACE_BUSY_US
+                                : FG_JOURNAL_PACE_FIRST_US;
 
     p->sleep_us = next < most ? next : most;
-    if (p->slept_us < FG_PACE_SILENT_US)
+    if (p->slept_us < FG_JOURNAL_PACE_SILENT_US)
         p->slept_us += p->sleep_us;
     return p->sleep_us;
 }

@@ -21,7 +21,7 @@ static bool find_segment(struct fg_journal_reader *r, struct fg_error *err)
     uint64_t *seqs, first_seq = 0;
     size_t count;
 
-    if (!fg_journal_file_list(r->dir_fd, r->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(r->dir_fd, r->dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     for (size_t i = 0; i < count && seqs[i] <= r->next_seq; i++)
         first_seq = seqs[i];
@@ -89,7 +89,7 @@ static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
     size_t count;
     int later;
 
-    if (!fg_journal_file_list(r->dir_fd, r->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(r->dir_fd, r->dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err))
         return -1;
     later = count && seqs[count - 1] > r->segment.first_seq;
     free(seqs);
@@ -100,7 +100,7 @@ static int later_segment(struct fg_journal_reader *r, struct fg_error *err)
  * err. */
 static int next_segment(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_error *err)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
     struct fg_journal_segment next;
     bool missing;
     int later;

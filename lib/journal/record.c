@@ -10,9 +10,9 @@ const char *fg_journal_record_name(unsigned type)
 {
     switch (type) {
 #define X(name, number, text)                                                                      \
-    case FG_REC_##name:                                                                            \
+    case FG_JOURNAL_RECORD_##name:                                                                 \
         return text;
-        FG_RECORD_LIST(X)
+        FG_JOURNAL_RECORD_LIST(X)
 #undef X
     default:
         return "?";
@@ -23,10 +23,10 @@ enum { BEFORE = offsetof(struct fg_journal_record, crc), AFTER = BEFORE + sizeof
 
 static uint32_t crc_anywhere(const struct fg_journal_record *record)
 {
-    uint8_t covered[FG_RECORD_SIZE - sizeof(record->crc)];
+    uint8_t covered[FG_JOURNAL_RECORD_SIZE - sizeof(record->crc)];
 
     memcpy(covered, record, BEFORE);
-    memcpy(covered + BEFORE, (const uint8_t *)record + AFTER, FG_RECORD_SIZE - AFTER);
+    memcpy(covered + BEFORE, (const uint8_t *)record + AFTER, FG_JOURNAL_RECORD_SIZE - AFTER);
     return fg_crc32c(covered, sizeof(covered));
 }
 
@@ -34,7 +34,7 @@ static uint32_t crc_anywhere(const struct fg_journal_record *record)
 #define SSE42 __attribute__((target("sse4.2")))
 #define ABREAST                                                                                    \
     4 /* the instruction takes three cycles, but one begins each cycle: records side by side */
-#define WORDS (FG_RECORD_SIZE / 8)
+#define WORDS (FG_JOURNAL_RECORD_SIZE / 8)
 
 _Static_assert(BEFORE % 8 == 4 && AFTER % 8 == 0, "the CRC is the second half of a word");
 

@@ -8,14 +8,14 @@
 
 #include "base/base.h"
 
-#define FG_RECORD_SIZE   64
-#define FG_ITEM_NAME_MAX 32         /**< bytes of UTF-8, no terminator when full */
-#define FG_UNITS_MAX     2000000000 /**< units of one item */
-#define FG_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
+#define FG_JOURNAL_RECORD_SIZE   64
+#define FG_JOURNAL_ITEM_NAME_MAX 32         /**< bytes of UTF-8, no terminator when full */
+#define FG_JOURNAL_UNITS_MAX     2000000000 /**< units of one item */
+#define FG_JOURNAL_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
 
 /* name, number, name in text. What each one means to available/reserved/sold of its item:
  * lib/ledger. */
-#define FG_RECORD_LIST(X)                                                                          \
+#define FG_JOURNAL_RECORD_LIST(X)                                                                  \
     X(BATCH, 1,                                                                                    \
       "batch") /* first of each commit: `arg` = sequence known durable when it was written */      \
     X(RESERVED, 2, "reserved")   /* available -> reserved; `arg` = deadline, Unix ms */            \
@@ -30,11 +30,11 @@
     X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */     \
     X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */  \
     X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */
-#define FG_REC_LAST FG_REC_REFUNDED
+#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_REFUNDED
 
 enum fg_journal_record_type {
-#define X(name, number, text) FG_REC_##name = number,
-    FG_RECORD_LIST(X)
+#define X(name, number, text) FG_JOURNAL_RECORD_##name = number,
+    FG_JOURNAL_RECORD_LIST(X)
 #undef X
 };
 
@@ -58,14 +58,14 @@ struct fg_journal_record {
             uint32_t hold_ms;
             uint32_t user_limit; /**< units a user may hold and have bought; 0 = no limit */
             uint16_t order_max;  /**< units of one order */
-            uint16_t flags;      /**< FG_ITEM_PAUSED */
+            uint16_t flags;      /**< FG_JOURNAL_ITEM_PAUSED */
             uint32_t reserved;
         };
-        uint8_t name[FG_ITEM_NAME_MAX]; /* ITEM_NAME */
+        uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /* ITEM_NAME */
     };
 };
 
-_Static_assert(sizeof(struct fg_journal_record) == FG_RECORD_SIZE, "record layout");
+_Static_assert(sizeof(struct fg_journal_record) == FG_JOURNAL_RECORD_SIZE, "record layout");
 _Static_assert(offsetof(struct fg_journal_record, crc) == 20 &&
                    offsetof(struct fg_journal_record, item) == 24,
                "record layout");

@@ -57,16 +57,17 @@ static bool lock_dir(struct fg_journal *j, struct fg_error *err)
     char pid[32] = "";
     int len;
 
-    j->lock_fd = openat(j->dir_fd, FG_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    j->lock_fd = openat(j->dir_fd, FG_JOURNAL_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (j->lock_fd < 0)
-        return fg_fail(err, "%s/" FG_LOCK_NAME ": cannot open: %s", j->dir, strerror(errno));
+        return fg_fail(err, "%s/" FG_JOURNAL_LOCK_NAME ": cannot open: %s", j->dir,
+                       strerror(errno));
     if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         long holder = 0;
 
         if (errno == EWOULDBLOCK && pread(j->lock_fd, pid, sizeof(pid) - 1, 0) > 0)
             holder = strtol(pid, NULL, 10);
         if (errno != EWOULDBLOCK)
-            fg_fail(err, "%s/" FG_LOCK_NAME ": cannot lock: %s", j->dir, strerror(errno));
+            fg_fail(err, "%s/" FG_JOURNAL_LOCK_NAME ": cannot lock: %s", j->dir, strerror(errno));
         else if (holder > 0)
             fg_fail(err, "%s: the log is in use by process %ld", j->dir, holder);
         else
@@ -140,7 +141,7 @@ static bool wipe_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *e
     uint64_t offset = fg_journal_segment_offset(&j->base, end_seq);
 
     while (offset < j->base.bytes) {
-        uint64_t n = FG_STAGE_RECORDS * sizeof(*j->stage);
+        uint64_t n = FG_JOURNAL_STAGE_RECORDS * sizeof(*j->stage);
 
         if (n > j->base.bytes - offset)
             n = j->base.bytes - offset;
@@ -208,7 +209,8 @@ static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *e
     if (j->prepares && fg_journal_make_spare(j) &&
         !fg_journal_spare_zero(&j->ops, j->spare_fd,
                                j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
-        return fg_fail(err, "%s/" FG_SPARE_NAME ": cannot write: %s", j->dir, strerror(errno));
+        return fg_fail(err, "%s/" FG_JOURNAL_SPARE_NAME ": cannot write: %s", j->dir,
+                       strerror(errno));
     if (!fg_journal_next_segment(j, 1, now_ms))
         return fg_fail(err, "%s", j->error);
     j->base = j->tip;
@@ -219,7 +221,7 @@ static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *e
 /* A crash may have left them; they never held anything that counts. */
 static bool remove_leftovers(struct fg_journal *j, struct fg_error *err)
 {
-    static const char *const names[] = {FG_SPARE_NAME, FG_SNAPSHOT_TEMP};
+    static const char *const names[] = {FG_JOURNAL_SPARE_NAME, FG_JOURNAL_SNAPSHOT_TEMP};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (j->ops.remove(j->ops.ctx, j->dir_fd, names[i]) < 0 && errno != ENOENT)
@@ -233,13 +235,13 @@ static bool check_unused(int dir_fd, const char *dir, struct fg_error *err)
     uint64_t *seqs, newest;
     size_t count;
 
-    if (!fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(dir_fd, dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, err))
         return false;
     newest = count ? seqs[count - 1] : 0;
     free(seqs);
     return count == 0 ||
            fg_fail(err,
-                   "%s: there is snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX
+                   "%s: there is snapshot %020" PRIu64 FG_JOURNAL_SNAPSHOT_SUFFIX
                    ", but no segment of its log: restore the segments, or move the snapshot away",
                    dir, newest);
 }
@@ -249,7 +251,7 @@ static bool judge_dir(int dir_fd, const char *dir, bool begin, struct fg_error *
     uint64_t *seqs = NULL;
     size_t count = 0;
 
-    if (!fg_journal_file_list(dir_fd, dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(dir_fd, dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     free(seqs);
     if (count == 0)
@@ -288,7 +290,7 @@ static bool open_log(struct fg_journal *j, const struct fg_journal_options *opti
         return false;
     if (options->begin)
         return create_log(j, options->now_ms, err);
-    if (!fg_journal_file_list(j->dir_fd, j->dir, FG_SEGMENT_SUFFIX, &seqs, &count, err))
+    if (!fg_journal_file_list(j->dir_fd, j->dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     ok = check_segments(j, seqs, count, err) && recover_tail(j, err);
     free(seqs);
@@ -299,12 +301,13 @@ static bool check_options(const struct fg_journal_options *o, struct fg_error *e
 {
     if (!o->dir || !o->dir[0] || strlen(o->dir) >= PATH_MAX)
         return fg_fail(err, "log directory: a path of 1 to %d bytes is needed", PATH_MAX - 1);
-    if (o->segment_bytes &&
-        (o->segment_bytes < FG_SEGMENT_BYTES_MIN || o->segment_bytes > FG_SEGMENT_BYTES_MAX ||
-         o->segment_bytes % FG_RECORD_SIZE))
-        return fg_fail(
-            err, "segment size %" PRIu64 ": a multiple of %d from %llu to %llu is needed",
-            o->segment_bytes, FG_RECORD_SIZE, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
+    if (o->segment_bytes && (o->segment_bytes < FG_JOURNAL_SEGMENT_BYTES_MIN ||
+                             o->segment_bytes > FG_JOURNAL_SEGMENT_BYTES_MAX ||
+                             o->segment_bytes % FG_JOURNAL_RECORD_SIZE))
+        return fg_fail(err,
+                       "segment size %" PRIu64 ": a multiple of %d from %llu to %llu is needed",
+                       o->segment_bytes, FG_JOURNAL_RECORD_SIZE, FG_JOURNAL_SEGMENT_BYTES_MIN,
+                       FG_JOURNAL_SEGMENT_BYTES_MAX);
     return true;
 }
 
@@ -318,7 +321,7 @@ struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
         return NULL;
     j = calloc(1, sizeof(*j));
     if (j)
-        fg_journal_positions(j, FG_STAGE_RECORDS - 1);
+        fg_journal_positions(j, FG_JOURNAL_STAGE_RECORDS - 1);
     if (!j || !j->stage) {
         free(j);
         fg_fail(err, "%s: out of memory", options->dir);
@@ -326,7 +329,8 @@ struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
     }
     j->ops = *ops;
     snprintf(j->dir, sizeof(j->dir), "%s", options->dir);
-    j->segment_bytes = options->segment_bytes ? options->segment_bytes : FG_SEGMENT_BYTES_NORMAL;
+    j->segment_bytes =
+        options->segment_bytes ? options->segment_bytes : FG_JOURNAL_SEGMENT_BYTES_NORMAL;
     j->memory = options->memory;
     j->retired = options->retired;
     j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;

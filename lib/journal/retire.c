@@ -22,7 +22,7 @@ static bool look(struct log_files *l, const char *dir, struct fg_error *err)
     *l = (struct log_files){.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (l->dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    if (!fg_journal_file_list(l->dir_fd, dir, FG_SEGMENT_SUFFIX, &l->seqs, &l->count, err))
+    if (!fg_journal_file_list(l->dir_fd, dir, FG_JOURNAL_SEGMENT_SUFFIX, &l->seqs, &l->count, err))
         return false;
     return l->count > 0 || fg_fail(err, "%s: no log here", dir);
 }
@@ -37,7 +37,7 @@ static void look_away(struct log_files *l)
 /* 0 when it cannot be seen, as when it was removed just now. */
 static uint64_t size_of(const struct log_files *l, uint64_t seq)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
     struct stat st;
 
     fg_journal_segment_name(name, seq);
@@ -84,7 +84,7 @@ uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err)
 static bool remove_one(const struct fg_journal_file_ops *ops, const struct log_files *l,
                        const char *dir, uint64_t seq, struct fg_error *err)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
     fg_journal_segment_name(name, seq);
     if (ops->remove(ops->ctx, l->dir_fd, name) < 0)
@@ -130,8 +130,8 @@ bool fg_journal_in_place(const struct fg_journal *journal)
     int dir_fd = open(journal->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool unknown = dir_fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
     bool same = dir_fd >= 0 && fstat(journal->lock_fd, &ours) == 0 &&
-                fstatat(dir_fd, FG_LOCK_NAME, &there, 0) == 0 && ours.st_ino == there.st_ino &&
-                ours.st_dev == there.st_dev;
+                fstatat(dir_fd, FG_JOURNAL_LOCK_NAME, &there, 0) == 0 &&
+                ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 
     if (dir_fd >= 0)
         close(dir_fd);

@@ -6,9 +6,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-void fg_journal_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq)
+void fg_journal_segment_name(char name[FG_JOURNAL_SEGMENT_NAME_SIZE], uint64_t first_seq)
 {
-    fg_journal_file_name(name, first_seq, FG_SEGMENT_SUFFIX);
+    fg_journal_file_name(name, first_seq, FG_JOURNAL_SEGMENT_SUFFIX);
 }
 
 static uint32_t header_crc(const struct fg_journal_segment_header *header)
@@ -22,8 +22,8 @@ static uint32_t header_crc(const struct fg_journal_segment_header *header)
 void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
                                     uint64_t first_seq, uint64_t bytes, uint64_t created_ms)
 {
-    *header = (struct fg_journal_segment_header){.magic = FG_SEGMENT_MAGIC,
-                                                 .version = FG_SEGMENT_VERSION,
+    *header = (struct fg_journal_segment_header){.magic = FG_JOURNAL_SEGMENT_MAGIC,
+                                                 .version = FG_JOURNAL_SEGMENT_VERSION,
                                                  .appliance_id = appliance_id,
                                                  .first_seq = first_seq,
                                                  .created_ms = created_ms,
@@ -35,25 +35,25 @@ static bool check_header(const struct fg_journal_segment_header *h, const char *
                          const char *name, uint64_t first_seq, uint64_t *appliance_id,
                          struct fg_error *err)
 {
-    if (h->magic != FG_SEGMENT_MAGIC)
+    if (h->magic != FG_JOURNAL_SEGMENT_MAGIC)
         return fg_fail(
             err, "%s/%s: not a Floodgate log segment (magic %016" PRIx64 ", expected %016llx)", dir,
-            name, h->magic, FG_SEGMENT_MAGIC);
-    if (h->version != FG_SEGMENT_VERSION)
+            name, h->magic, FG_JOURNAL_SEGMENT_MAGIC);
+    if (h->version != FG_JOURNAL_SEGMENT_VERSION)
         return fg_fail(err, "%s/%s: segment version %" PRIu32 ", this program knows %d", dir, name,
-                       h->version, FG_SEGMENT_VERSION);
+                       h->version, FG_JOURNAL_SEGMENT_VERSION);
     if (h->crc != header_crc(h))
         return fg_fail(err, "%s/%s: the header at offset 0 is corrupt (its CRC does not match)",
                        dir, name);
     if (h->first_seq != first_seq)
         return fg_fail(err, "%s/%s: the header says that it begins with record %" PRIu64, dir, name,
                        h->first_seq);
-    if (h->bytes < FG_SEGMENT_BYTES_MIN || h->bytes > FG_SEGMENT_BYTES_MAX ||
-        h->bytes % FG_RECORD_SIZE)
-        return fg_fail(err,
-                       "%s/%s: segment size %" PRIu64
-                       " in the header (a multiple of 64 from %llu to %llu)",
-                       dir, name, h->bytes, FG_SEGMENT_BYTES_MIN, FG_SEGMENT_BYTES_MAX);
+    if (h->bytes < FG_JOURNAL_SEGMENT_BYTES_MIN || h->bytes > FG_JOURNAL_SEGMENT_BYTES_MAX ||
+        h->bytes % FG_JOURNAL_RECORD_SIZE)
+        return fg_fail(
+            err,
+            "%s/%s: segment size %" PRIu64 " in the header (a multiple of 64 from %llu to %llu)",
+            dir, name, h->bytes, FG_JOURNAL_SEGMENT_BYTES_MIN, FG_JOURNAL_SEGMENT_BYTES_MAX);
     if (h->appliance_id == 0 || (*appliance_id && h->appliance_id != *appliance_id))
         return fg_fail(err, "%s/%s: belongs to appliance %016" PRIx64 ", the log to %016" PRIx64,
                        dir, name, h->appliance_id, *appliance_id);
@@ -65,7 +65,7 @@ bool fg_journal_segment_open(struct fg_journal_segment *s, int dir_fd, const cha
                              uint64_t first_seq, int flags, uint64_t *appliance_id, bool *missing,
                              struct fg_error *err)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
     struct fg_journal_segment_header header;
     bool ok;
 
@@ -103,7 +103,7 @@ static void look_behind(const struct fg_journal_record *r, uint64_t seq,
     if (fg_journal_all_zero(r, sizeof(*r)))
         return;
     tail->torn++;
-    if (!tail->witness_seq && r->type == FG_REC_BATCH && r->arg >= tail->end_seq &&
+    if (!tail->witness_seq && r->type == FG_JOURNAL_RECORD_BATCH && r->arg >= tail->end_seq &&
         fg_journal_record_valid(r, seq))
         tail->witness_seq = seq;
 }
@@ -119,7 +119,7 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
             break;
         }
         tail->end_seq = seq + i + 1;
-        if (block[i].type == FG_REC_BATCH && block[i].arg > tail->durable_seq)
+        if (block[i].type == FG_JOURNAL_RECORD_BATCH && block[i].arg > tail->durable_seq)
             tail->durable_seq = block[i].arg;
     }
     if (i < n && fg_journal_all_zero(&block[i], (n - i) * sizeof(*block)))
@@ -131,7 +131,7 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
 bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir, uint64_t from_seq,
                              struct fg_journal_segment_tail *tail, struct fg_error *err)
 {
-    struct fg_journal_record *block = malloc(FG_SCAN_RECORDS * sizeof(*block));
+    struct fg_journal_record *block = malloc(FG_JOURNAL_SCAN_RECORDS * sizeof(*block));
     uint64_t end = fg_journal_segment_end(s);
     bool bad = false;
 
@@ -139,7 +139,8 @@ bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir
     if (!block)
         return fg_fail(err, "%s: out of memory", dir);
     for (uint64_t seq = from_seq; seq < end;) {
-        size_t n = end - seq < FG_SCAN_RECORDS ? (size_t)(end - seq) : FG_SCAN_RECORDS;
+        size_t n =
+            end - seq < FG_JOURNAL_SCAN_RECORDS ? (size_t)(end - seq) : FG_JOURNAL_SCAN_RECORDS;
 
         if (!fg_journal_file_read(s->fd, block, n * sizeof(*block),
                                   fg_journal_segment_offset(s, seq))) {

@@ -9,8 +9,8 @@
 #include "journal/file.h"
 #include "journal/journal.h"
 
-#define FG_SEGMENT_NAME_SIZE FG_NAME_SIZE
-#define FG_SCAN_RECORDS      16384
+#define FG_JOURNAL_SEGMENT_NAME_SIZE FG_JOURNAL_NAME_SIZE
+#define FG_JOURNAL_SCAN_RECORDS      16384
 
 struct fg_journal_segment {
     int fd; /**< -1 = not open */
@@ -20,7 +20,7 @@ struct fg_journal_segment {
 
 static inline uint64_t fg_journal_segment_positions(uint64_t bytes)
 {
-    return bytes / FG_RECORD_SIZE - 1; /* the header takes one */
+    return bytes / FG_JOURNAL_RECORD_SIZE - 1; /* the header takes one */
 }
 
 /** The first sequence behind the segment. */
@@ -31,7 +31,7 @@ static inline uint64_t fg_journal_segment_end(const struct fg_journal_segment *s
 
 static inline uint64_t fg_journal_segment_offset(const struct fg_journal_segment *s, uint64_t seq)
 {
-    return (seq - s->first_seq + 1) * FG_RECORD_SIZE;
+    return (seq - s->first_seq + 1) * FG_JOURNAL_RECORD_SIZE;
 }
 
 static inline bool fg_journal_record_valid(const struct fg_journal_record *record, uint64_t seq)
@@ -39,7 +39,7 @@ static inline bool fg_journal_record_valid(const struct fg_journal_record *recor
     return record->seq == seq && record->crc == fg_journal_record_crc(record);
 }
 
-void fg_journal_segment_name(char name[FG_SEGMENT_NAME_SIZE], uint64_t first_seq);
+void fg_journal_segment_name(char name[FG_JOURNAL_SEGMENT_NAME_SIZE], uint64_t first_seq);
 
 void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
                                     uint64_t first_seq, uint64_t bytes, uint64_t created_ms);

@@ -91,16 +91,16 @@ static int make(struct fg_spare *s)
     int fd;
 
     pthread_mutex_unlock(&s->lock);
-    fd = s->ops.create(s->ops.ctx, s->dir_fd, FG_SPARE_NAME);
+    fd = s->ops.create(s->ops.ctx, s->dir_fd, FG_JOURNAL_SPARE_NAME);
     if (fd >= 0 && s->ops.allocate(s->ops.ctx, fd, s->bytes) < 0) {
         close(fd);
-        s->ops.remove(s->ops.ctx, s->dir_fd, FG_SPARE_NAME);
+        s->ops.remove(s->ops.ctx, s->dir_fd, FG_JOURNAL_SPARE_NAME);
         fd = -1;
     }
     pthread_mutex_lock(&s->lock);
     if (fd >= 0 && !zero_in_peace(s, fd)) {
         close(fd);
-        s->ops.remove(s->ops.ctx, s->dir_fd, FG_SPARE_NAME);
+        s->ops.remove(s->ops.ctx, s->dir_fd, FG_JOURNAL_SPARE_NAME);
         fd = -1;
     }
     return fd;
@@ -197,7 +197,7 @@ void fg_journal_spare_stop(struct fg_spare *s)
     pthread_join(s->thread, NULL);
     if (s->fd >= 0) {
         close(s->fd);
-        s->ops.remove(s->ops.ctx, s->dir_fd, FG_SPARE_NAME);
+        s->ops.remove(s->ops.ctx, s->dir_fd, FG_JOURNAL_SPARE_NAME);
     }
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);

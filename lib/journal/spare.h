@@ -16,7 +16,8 @@
 
 struct fg_spare;
 
-/** The thread makes FG_SPARE_NAME each time it is wanted, wait_ms later. NULL: no memory or thread.
+/** The thread makes FG_JOURNAL_SPARE_NAME each time it is wanted, wait_ms later. NULL: no memory or
+ * thread.
  */
 struct fg_spare *fg_journal_spare_start(const struct fg_journal_file_ops *ops, int dir_fd,
                                         uint64_t bytes, unsigned wait_ms);

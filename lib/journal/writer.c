@@ -18,7 +18,7 @@ static bool refused(struct fg_journal *j, const char *what, const char *name)
 
 static bool segment_refused(struct fg_journal *j, const char *what, uint64_t first_seq)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
     fg_journal_segment_name(name, first_seq);
     return refused(j, what, name);
@@ -34,7 +34,7 @@ static bool sync_refused(struct fg_journal *j, const char *name)
 
 static bool sync_segment(struct fg_journal *j, const struct fg_journal_segment *s)
 {
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
     if (j->memory || j->ops.sync(j->ops.ctx, s->fd) == 0)
         return true;
@@ -53,16 +53,16 @@ static void drop_spare(struct fg_journal *j)
         return;
     close(j->spare_fd);
     j->spare_fd = -1;
-    j->ops.remove(j->ops.ctx, j->dir_fd, FG_SPARE_NAME);
+    j->ops.remove(j->ops.ctx, j->dir_fd, FG_JOURNAL_SPARE_NAME);
 }
 
 bool fg_journal_make_spare(struct fg_journal *j)
 {
-    j->spare_fd = j->ops.create(j->ops.ctx, j->dir_fd, FG_SPARE_NAME);
+    j->spare_fd = j->ops.create(j->ops.ctx, j->dir_fd, FG_JOURNAL_SPARE_NAME);
     if (j->spare_fd < 0)
-        return refused(j, "create", FG_SPARE_NAME);
+        return refused(j, "create", FG_JOURNAL_SPARE_NAME);
     if (j->ops.allocate(j->ops.ctx, j->spare_fd, j->segment_bytes) < 0) {
-        refused(j, "allocate", FG_SPARE_NAME);
+        refused(j, "allocate", FG_JOURNAL_SPARE_NAME);
         drop_spare(j); /* it may hold the little room that is left */
         return false;
     }
@@ -81,7 +81,7 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
 {
     struct fg_journal_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
     struct fg_journal_segment_header header;
-    char name[FG_SEGMENT_NAME_SIZE];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
     if (!have_spare(j))
         return false;
@@ -89,11 +89,11 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
     fg_journal_segment_name(name, first_seq);
     fg_journal_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
     if (!fg_journal_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
-        return refused(j, "write", FG_SPARE_NAME);
+        return refused(j, "write", FG_JOURNAL_SPARE_NAME);
     if (!sync_segment(j, &next))
         return false;
-    if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_SPARE_NAME, name) < 0)
-        return refused(j, "rename " FG_SPARE_NAME " to", name);
+    if (j->ops.rename(j->ops.ctx, j->dir_fd, FG_JOURNAL_SPARE_NAME, name) < 0)
+        return refused(j, "rename " FG_JOURNAL_SPARE_NAME " to", name);
     j->spare_fd = -1;
     fg_journal_spare_want(j->spare);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
@@ -107,7 +107,7 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
 static bool remove_segments(struct fg_journal *j)
 {
     while (j->tip.first_seq != j->base.first_seq) {
-        char name[FG_SEGMENT_NAME_SIZE];
+        char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
         fg_journal_segment_name(name, j->tip.first_seq);
         if (j->ops.remove(j->ops.ctx, j->dir_fd, name) < 0 && errno != ENOENT)
@@ -182,7 +182,7 @@ static struct fg_journal_record *stage_part(struct fg_journal *j,
 
     if (own)
         *part = (struct fg_journal_record){
-            .time_ms = now_ms, .type = FG_REC_BATCH, .arg = j->durable_seq};
+            .time_ms = now_ms, .type = FG_JOURNAL_RECORD_BATCH, .arg = j->durable_seq};
     if (!there && count > own)
         memcpy(part + own, records + first + own - 1, (count - own) * sizeof(*part));
     fg_journal_record_seal(part, count, j->last_seq + 1 + first);
@@ -240,7 +240,7 @@ static bool find_room(struct fg_journal *j, size_t total)
  * name, so nothing but the name tells. */
 static bool in_place(struct fg_journal *j)
 {
-    char name[FG_SEGMENT_NAME_SIZE], path[sizeof(j->dir) + sizeof(name) + 1];
+    char name[FG_JOURNAL_SEGMENT_NAME_SIZE], path[sizeof(j->dir) + sizeof(name) + 1];
 
     fg_journal_segment_name(name, j->tip.first_seq);
     snprintf(path, sizeof(path), "%s/%s", j->dir, name);

@@ -12,8 +12,8 @@
 #include "journal/segment.h"
 #include "journal/spare.h"
 
-#define FG_LOCK_NAME     "lock"
-#define FG_STAGE_RECORDS 8193 /* the least; one write of a full commit of the committer */
+#define FG_JOURNAL_LOCK_NAME     "lock"
+#define FG_JOURNAL_STAGE_RECORDS 8193 /* the least; one write of a full commit of the committer */
 
 struct fg_journal {
     struct fg_journal_file_ops ops;
@@ -23,7 +23,7 @@ struct fg_journal {
     uint64_t begin_seq; /* of the first segment, when it was opened */
     bool memory, retired, prepares;
     int dir_fd, lock_fd;
-    int spare_fd;           /* FG_SPARE_NAME, allocated; -1 = none */
+    int spare_fd;           /* FG_JOURNAL_SPARE_NAME, allocated; -1 = none */
     struct fg_spare *spare; /* prepares it in a thread of its own; NULL = none */
 
     struct fg_journal_segment base; /* holds the place of last_seq + 1, or ends right before it */

@@ -8,27 +8,27 @@
 
 #define STEP(before, after, ...)                                                                   \
     {                                                                                              \
-        .from = FG_ORDER_##before, .to = FG_ORDER_##after, __VA_ARGS__                             \
+        .from = FG_LEDGER_ORDER_##before, .to = FG_LEDGER_ORDER_##after, __VA_ARGS__               \
     }
 
 /* By type of record. */
-static const struct fg_ledger_step steps[FG_REC_LAST + 1] = {
-    [FG_REC_RESERVED] = STEP(NONE, RESERVED, .available = -1, .reserved = 1),
-    [FG_REC_SOLD] = STEP(RESERVED, SOLD, .reserved = -1, .sold = 1),
-    [FG_REC_CANCELLED] = STEP(RESERVED, CANCELLED, .reserved = -1, .available = 1),
-    [FG_REC_EXPIRED] = STEP(RESERVED, EXPIRED, .reserved = -1, .available = 1),
-    [FG_REC_EXTENDED] = STEP(RESERVED, RESERVED, .available = 0),
-    [FG_REC_SOLD_LATE] = STEP(EXPIRED, SOLD, .available = -1, .sold = 1, .late = true),
-    [FG_REC_CLOSED] = STEP(EXPIRED, CANCELLED, .available = 0),
-    [FG_REC_REFUNDED] = STEP(SOLD, REFUNDED, .sold = -1, .refunded = 1),
+static const struct fg_ledger_step steps[FG_JOURNAL_RECORD_LAST + 1] = {
+    [FG_JOURNAL_RECORD_RESERVED] = STEP(NONE, RESERVED, .available = -1, .reserved = 1),
+    [FG_JOURNAL_RECORD_SOLD] = STEP(RESERVED, SOLD, .reserved = -1, .sold = 1),
+    [FG_JOURNAL_RECORD_CANCELLED] = STEP(RESERVED, CANCELLED, .reserved = -1, .available = 1),
+    [FG_JOURNAL_RECORD_EXPIRED] = STEP(RESERVED, EXPIRED, .reserved = -1, .available = 1),
+    [FG_JOURNAL_RECORD_EXTENDED] = STEP(RESERVED, RESERVED, .available = 0),
+    [FG_JOURNAL_RECORD_SOLD_LATE] = STEP(EXPIRED, SOLD, .available = -1, .sold = 1, .late = true),
+    [FG_JOURNAL_RECORD_CLOSED] = STEP(EXPIRED, CANCELLED, .available = 0),
+    [FG_JOURNAL_RECORD_REFUNDED] = STEP(SOLD, REFUNDED, .sold = -1, .refunded = 1),
 };
 static const struct fg_ledger_step restock = STEP(SOLD, REFUNDED, .sold = -1, .available = 1);
 
 const struct fg_ledger_step *fg_ledger_step(const struct fg_journal_record *r)
 {
-    if (r->type > FG_REC_LAST || steps[r->type].to == FG_ORDER_NONE)
+    if (r->type > FG_JOURNAL_RECORD_LAST || steps[r->type].to == FG_LEDGER_ORDER_NONE)
         return NULL;
-    return r->type == FG_REC_REFUNDED && r->arg ? &restock : &steps[r->type];
+    return r->type == FG_JOURNAL_RECORD_REFUNDED && r->arg ? &restock : &steps[r->type];
 }
 
 __attribute__((format(printf, 3, 4), cold)) static bool
@@ -58,7 +58,7 @@ static bool refuse_state(const struct fg_journal_record *r, struct fg_error *err
 {
     char why[64];
 
-    if (state == FG_ORDER_NONE)
+    if (state == FG_LEDGER_ORDER_NONE)
         return refuse_order(r, err, "is unknown");
     snprintf(why, sizeof(why), "is already %s", fg_ledger_order_state_name(state));
     return refuse_order(r, err, why);
@@ -67,7 +67,7 @@ static bool refuse_state(const struct fg_journal_record *r, struct fg_error *err
 static void check_units(const struct fg_ledger_item *item)
 {
     FG_ASSERT(item->total == item->available + item->reserved + item->sold + item->refunded);
-    FG_ASSERT(item->total <= FG_UNITS_MAX);
+    FG_ASSERT(item->total <= FG_JOURNAL_UNITS_MAX);
 }
 
 /* The units of an order move, and it is counted by its new state. */
@@ -77,11 +77,11 @@ static void move(struct fg_ledger_item *item, const struct fg_ledger_step *step,
     item->reserved += units * (uint64_t)(int64_t)step->reserved;
     item->sold += units * (uint64_t)(int64_t)step->sold;
     item->refunded += units * (uint64_t)(int64_t)step->refunded;
-    item->orders_reserved += step->from == FG_ORDER_NONE;
-    item->orders_sold += step->to == FG_ORDER_SOLD;
-    item->orders_cancelled += step->to == FG_ORDER_CANCELLED;
-    item->orders_expired += step->to == FG_ORDER_EXPIRED;
-    item->orders_refunded += step->to == FG_ORDER_REFUNDED;
+    item->orders_reserved += step->from == FG_LEDGER_ORDER_NONE;
+    item->orders_sold += step->to == FG_LEDGER_ORDER_SOLD;
+    item->orders_cancelled += step->to == FG_LEDGER_ORDER_CANCELLED;
+    item->orders_expired += step->to == FG_LEDGER_ORDER_EXPIRED;
+    item->orders_refunded += step->to == FG_LEDGER_ORDER_REFUNDED;
     item->orders_late += step->late;
 }
 
@@ -109,7 +109,7 @@ static bool apply_reserved(struct fg_ledger *l, const struct fg_journal_record *
     order->quantity = r->quantity;
     order->deadline_ms = r->arg;
     move(item, step, r->quantity);
-    order->state = FG_ORDER_RESERVED;
+    order->state = FG_LEDGER_ORDER_RESERVED;
     order->changed_ms = r->time_ms;
     return true;
 }
@@ -124,10 +124,10 @@ static bool apply_change(const struct fg_journal_record *r, const struct fg_ledg
         return refuse(r, err, "%u units, the order was for %u", r->quantity, order->quantity);
     if (step->available < 0 && r->quantity > item->available)
         return refuse_units(r, item, err);
-    if (r->type == FG_REC_REFUNDED && r->arg > 1)
+    if (r->type == FG_JOURNAL_RECORD_REFUNDED && r->arg > 1)
         return refuse_order(r, err, "is refunded, and its units neither go back on sale nor not");
     order->changed_ms = r->time_ms;
-    if (r->type == FG_REC_EXTENDED) {
+    if (r->type == FG_JOURNAL_RECORD_EXTENDED) {
         order->deadline_ms = r->arg;
         return true;
     }
@@ -136,8 +136,8 @@ static bool apply_change(const struct fg_journal_record *r, const struct fg_ledg
     move(item, step, order->quantity);
     order->state = step->to;
     order->late |= step->late;
-    order->closed |= r->type == FG_REC_CLOSED;
-    order->restocked |= r->type == FG_REC_REFUNDED && r->arg;
+    order->closed |= r->type == FG_JOURNAL_RECORD_CLOSED;
+    order->restocked |= r->type == FG_JOURNAL_RECORD_REFUNDED && r->arg;
     return true;
 }
 
@@ -153,7 +153,7 @@ static bool apply_order(struct fg_ledger *l, const struct fg_journal_record *r,
     if (!item)
         return refuse(r, err, "the item is unknown");
     order = fg_ledger_table_order(l, r->user, r->order_id);
-    state = order ? order->state : FG_ORDER_NONE;
+    state = order ? order->state : FG_LEDGER_ORDER_NONE;
     if (step->from != state)
         return refuse_state(r, err, state);
     ok = order ? apply_change(r, step, item, order, err) : apply_reserved(l, r, step, item, err);
@@ -187,7 +187,7 @@ static bool apply_item_name(struct fg_ledger *l, const struct fg_journal_record 
     if (!item)
         return refuse(r, err, "the item is unknown");
     memset(item->name, 0, sizeof(item->name));
-    memcpy(item->name, r->name, strnlen((const char *)r->name, FG_ITEM_NAME_MAX));
+    memcpy(item->name, r->name, strnlen((const char *)r->name, FG_JOURNAL_ITEM_NAME_MAX));
     return true;
 }
 
@@ -199,9 +199,9 @@ static bool apply_stock(struct fg_ledger *l, const struct fg_journal_record *r,
 
     if (!item)
         return refuse(r, err, "the item is unknown");
-    if (units > (int64_t)(FG_UNITS_MAX - item->total))
+    if (units > (int64_t)(FG_JOURNAL_UNITS_MAX - item->total))
         return refuse(r, err, "%" PRId64 " units added to %" PRIu64 ", at most %d allowed", units,
-                      item->total, FG_UNITS_MAX);
+                      item->total, FG_JOURNAL_UNITS_MAX);
     if (units < -(int64_t)item->available)
         return refuse(r, err, "%" PRId64 " units, %" PRIu64 " available", units, item->available);
     item->total += (uint64_t)units;
@@ -238,25 +238,25 @@ static bool apply_user(struct fg_ledger *l, const struct fg_journal_record *r, s
 static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     switch (r->type) {
-    case FG_REC_BATCH:
+    case FG_JOURNAL_RECORD_BATCH:
         return r->arg < r->seq ||
                refuse(r, err, "calls record %" PRIu64 " durable, which comes later", r->arg);
-    case FG_REC_RESERVED:
-    case FG_REC_SOLD:
-    case FG_REC_CANCELLED:
-    case FG_REC_EXPIRED:
-    case FG_REC_EXTENDED:
-    case FG_REC_SOLD_LATE:
-    case FG_REC_CLOSED:
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_RESERVED:
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_EXPIRED:
+    case FG_JOURNAL_RECORD_EXTENDED:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
+    case FG_JOURNAL_RECORD_CLOSED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         return apply_order(l, r, err);
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         return apply_item_set(l, r, err);
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         return apply_item_name(l, r, err);
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         return apply_stock(l, r, err);
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         return apply_user(l, r, err);
     default:
         return refuse(r, err, "unknown type %u", r->type);

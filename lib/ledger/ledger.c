@@ -6,12 +6,12 @@
 const char *fg_ledger_order_state_name(unsigned state)
 {
     switch (state) {
-    case FG_ORDER_NONE:
+    case FG_LEDGER_ORDER_NONE:
         return "none";
 #define X(name, number, text)                                                                      \
-    case FG_ORDER_##name:                                                                          \
+    case FG_LEDGER_ORDER_##name:                                                                   \
         return text;
-        FG_ORDER_STATE_LIST(X)
+        FG_LEDGER_ORDER_STATE_LIST(X)
 #undef X
     default:
         return "?";

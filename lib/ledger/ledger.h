@@ -10,7 +10,7 @@
 #include "journal/record.h"
 
 /* name, number, text */
-#define FG_ORDER_STATE_LIST(X)                                                                     \
+#define FG_LEDGER_ORDER_STATE_LIST(X)                                                              \
     X(RESERVED, 1, "reserved")                                                                     \
     X(SOLD, 2, "sold")                                                                             \
     X(CANCELLED, 3, "cancelled")                                                                   \
@@ -18,9 +18,9 @@
     X(REFUNDED, 5, "refunded")
 
 enum fg_ledger_order_state {
-    FG_ORDER_NONE = 0,
-#define X(name, number, text) FG_ORDER_##name = number,
-    FG_ORDER_STATE_LIST(X)
+    FG_LEDGER_ORDER_NONE = 0,
+#define X(name, number, text) FG_LEDGER_ORDER_##name = number,
+    FG_LEDGER_ORDER_STATE_LIST(X)
 #undef X
         FG_ORDER_STATES
 };
@@ -48,7 +48,7 @@ struct fg_ledger_item {
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
     uint32_t index; /**< order of definition, from 0: the same in every replay */
-    char name[FG_ITEM_NAME_MAX + 1];
+    char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
 };
 
 struct fg_ledger_order {

@@ -28,7 +28,7 @@ ALWAYS_INLINE void ask_for_order(const struct fg_ledger *l, const struct fg_jour
 {
     const struct fg_ledger_index_slot *slot;
 
-    if (r->type == FG_REC_RESERVED || !is_order(r))
+    if (r->type == FG_JOURNAL_RECORD_RESERVED || !is_order(r))
         return; /* a reservation makes a new order at the end */
     slot = fg_ledger_index_home(&l->order_index, fg_ledger_order_hash(l, r->user, r->order_id));
     if (slot->place)

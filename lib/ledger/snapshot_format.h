@@ -10,9 +10,9 @@
 
 #include "ledger/ledger.h"
 
-#define FG_SNAPSHOT_MAGIC       0x31534e5044474646ull /* "FFGDPNS1" */
-#define FG_SNAPSHOT_VERSION     2
-#define FG_SNAPSHOT_BLOCK_BYTES (1u << 20) /**< most bytes of entries in a block */
+#define FG_LEDGER_SNAPSHOT_MAGIC       0x31534e5044474646ull /* "FFGDPNS1" */
+#define FG_LEDGER_SNAPSHOT_VERSION     2
+#define FG_LEDGER_SNAPSHOT_BLOCK_BYTES (1u << 20) /**< most bytes of entries in a block */
 
 struct fg_ledger_snapshot_header {
     uint64_t magic;
@@ -26,10 +26,10 @@ struct fg_ledger_snapshot_header {
 _Static_assert(sizeof(struct fg_ledger_snapshot_header) == 64, "snapshot header layout");
 
 enum fg_ledger_snapshot_kind {
-    FG_SNAPSHOT_ITEMS = 1,
-    FG_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
-    FG_SNAPSHOT_ORDERS = 3,
-    FG_SNAPSHOT_END = 4 /**< no entries; the file ends behind it */
+    FG_LEDGER_SNAPSHOT_ITEMS = 1,
+    FG_LEDGER_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
+    FG_LEDGER_SNAPSHOT_ORDERS = 3,
+    FG_LEDGER_SNAPSHOT_END = 4 /**< no entries; the file ends behind it */
 };
 
 struct fg_ledger_snapshot_block {
@@ -49,7 +49,7 @@ struct fg_ledger_snapshot_item {
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
     uint32_t index; /**< order of definition, from 0 */
-    uint8_t name[FG_ITEM_NAME_MAX];
+    uint8_t name[FG_JOURNAL_ITEM_NAME_MAX];
 };
 _Static_assert(sizeof(struct fg_ledger_snapshot_item) == 160, "snapshot item layout");
 
@@ -65,10 +65,10 @@ _Static_assert(offsetof(struct fg_ledger_order, user) == 16 &&
 /** Bytes of one entry; 0 when there is no such kind. */
 static inline size_t fg_ledger_snapshot_entry(uint32_t kind)
 {
-    return kind == FG_SNAPSHOT_ITEMS    ? sizeof(struct fg_ledger_snapshot_item)
-           : kind == FG_SNAPSHOT_DENIED ? sizeof(uint64_t)
-           : kind == FG_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)
-                                        : 0;
+    return kind == FG_LEDGER_SNAPSHOT_ITEMS    ? sizeof(struct fg_ledger_snapshot_item)
+           : kind == FG_LEDGER_SNAPSHOT_DENIED ? sizeof(uint64_t)
+           : kind == FG_LEDGER_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)
+                                               : 0;
 }
 
 static inline uint32_t fg_ledger_snapshot_header_crc(const struct fg_ledger_snapshot_header *header)

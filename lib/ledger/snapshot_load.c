@@ -64,9 +64,9 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
         return fg_fail(err, "an order of item %" PRIu64 ", which it does not have", o->item);
     s->orders++;
     s->states[o->state]++;
-    s->reserved += o->state == FG_ORDER_RESERVED ? o->quantity : 0;
-    s->sold += o->state == FG_ORDER_SOLD ? o->quantity : 0;
-    s->refunded += o->state == FG_ORDER_REFUNDED && !o->restocked ? o->quantity : 0;
+    s->reserved += o->state == FG_LEDGER_ORDER_RESERVED ? o->quantity : 0;
+    s->sold += o->state == FG_LEDGER_ORDER_SOLD ? o->quantity : 0;
+    s->refunded += o->state == FG_LEDGER_ORDER_REFUNDED && !o->restocked ? o->quantity : 0;
     s->late += o->late;
     s->closed += o->closed;
     return true;
@@ -105,10 +105,10 @@ static bool counts_match(const struct fg_ledger_item *item, const struct sums *s
     const uint64_t *now = s->states;
 
     return item->orders_reserved == s->orders &&
-           item->orders_sold == now[FG_ORDER_SOLD] + now[FG_ORDER_REFUNDED] &&
-           item->orders_cancelled == now[FG_ORDER_CANCELLED] &&
-           item->orders_expired == now[FG_ORDER_EXPIRED] + s->late + s->closed &&
-           item->orders_refunded == now[FG_ORDER_REFUNDED] && item->orders_late == s->late;
+           item->orders_sold == now[FG_LEDGER_ORDER_SOLD] + now[FG_LEDGER_ORDER_REFUNDED] &&
+           item->orders_cancelled == now[FG_LEDGER_ORDER_CANCELLED] &&
+           item->orders_expired == now[FG_LEDGER_ORDER_EXPIRED] + s->late + s->closed &&
+           item->orders_refunded == now[FG_LEDGER_ORDER_REFUNDED] && item->orders_late == s->late;
 }
 
 static bool check_sums(const struct fg_ledger *l, const struct sums *sums, struct fg_error *err)
@@ -168,7 +168,8 @@ static bool load_one(struct fg_ledger *l, const char *dir, uint64_t seq, const s
         *err = why;
         return false;
     }
-    return fg_fail(err, "%.100s/%020" PRIu64 FG_SNAPSHOT_SUFFIX ": %.350s", dir, seq, why.text);
+    return fg_fail(err, "%.100s/%020" PRIu64 FG_JOURNAL_SNAPSHOT_SUFFIX ": %.350s", dir, seq,
+                   why.text);
 }
 
 bool fg_ledger_snapshot_load(struct fg_ledger *ledger, const char *dir,
@@ -192,7 +193,7 @@ bool fg_ledger_snapshot_load_telling(struct fg_ledger *ledger, const char *dir,
     *info = (struct fg_ledger_snapshot_info){0};
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, err);
     close(dir_fd);
     if (!ok)
         return false;

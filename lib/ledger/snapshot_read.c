@@ -14,7 +14,7 @@
 #define LIST_TRIES 10 /* looks at a directory whose snapshots are being replaced */
 
 struct fg_snapshot_reader {
-    char path[PATH_MAX + FG_NAME_SIZE];
+    char path[PATH_MAX + FG_JOURNAL_NAME_SIZE];
     int fd;
     uint64_t size;
     struct fg_ledger_snapshot_header header;
@@ -22,7 +22,8 @@ struct fg_snapshot_reader {
     uint64_t offset; /* of the one behind it */
     uint32_t before, kind;
     size_t bytes, taken;
-    uint64_t left[FG_SNAPSHOT_END + 1]; /* entries of each kind that no block has brought yet */
+    uint64_t
+        left[FG_LEDGER_SNAPSHOT_END + 1]; /* entries of each kind that no block has brought yet */
     uint8_t *block;
 };
 
@@ -47,18 +48,18 @@ static bool check_header(struct fg_snapshot_reader *r, uint64_t seq, struct fg_e
 {
     const struct fg_ledger_snapshot_header *h = &r->header;
 
-    if (h->magic != FG_SNAPSHOT_MAGIC)
+    if (h->magic != FG_LEDGER_SNAPSHOT_MAGIC)
         return damaged(r, 0, err, "wrong magic");
-    if (h->version != FG_SNAPSHOT_VERSION)
+    if (h->version != FG_LEDGER_SNAPSHOT_VERSION)
         return fg_fail(err, "%s: snapshot version %" PRIu32 ", this program knows %d", r->path,
-                       h->version, FG_SNAPSHOT_VERSION);
+                       h->version, FG_LEDGER_SNAPSHOT_VERSION);
     if (h->crc != fg_ledger_snapshot_header_crc(h))
         return damaged(r, 0, err, "wrong CRC of the header");
     if (h->seq != seq)
         return fg_fail(err, "%s: the header says that it is of record %" PRIu64, r->path, h->seq);
-    if (h->items > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_ITEMS) ||
-        h->denied > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_DENIED) ||
-        h->orders > r->size / fg_ledger_snapshot_entry(FG_SNAPSHOT_ORDERS))
+    if (h->items > r->size / fg_ledger_snapshot_entry(FG_LEDGER_SNAPSHOT_ITEMS) ||
+        h->denied > r->size / fg_ledger_snapshot_entry(FG_LEDGER_SNAPSHOT_DENIED) ||
+        h->orders > r->size / fg_ledger_snapshot_entry(FG_LEDGER_SNAPSHOT_ORDERS))
         return damaged(r, 0, err, "it is too short for what its header says");
     return h->appliance_id != 0 || damaged(r, 0, err, "no appliance id");
 }
@@ -68,11 +69,11 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
 {
     r->offset = sizeof(r->header);
     r->before = r->header.crc;
-    r->kind = FG_SNAPSHOT_ITEMS;
+    r->kind = FG_LEDGER_SNAPSHOT_ITEMS;
     r->bytes = r->taken = 0;
-    r->left[FG_SNAPSHOT_ITEMS] = r->header.items;
-    r->left[FG_SNAPSHOT_DENIED] = r->header.denied;
-    r->left[FG_SNAPSHOT_ORDERS] = r->header.orders;
+    r->left[FG_LEDGER_SNAPSHOT_ITEMS] = r->header.items;
+    r->left[FG_LEDGER_SNAPSHOT_DENIED] = r->header.denied;
+    r->left[FG_LEDGER_SNAPSHOT_ORDERS] = r->header.orders;
 }
 
 /* The head of a block fits what came before it; what may be missing is told by the kinds that are
@@ -84,8 +85,8 @@ static bool check_head(struct fg_snapshot_reader *r, const struct fg_ledger_snap
 
     if (head->before != r->before)
         return damaged(r, r->offset, err, "the block does not follow the one before");
-    if (head->kind < r->kind || head->kind > FG_SNAPSHOT_END ||
-        head->bytes > FG_SNAPSHOT_BLOCK_BYTES)
+    if (head->kind < r->kind || head->kind > FG_LEDGER_SNAPSHOT_END ||
+        head->bytes > FG_LEDGER_SNAPSHOT_BLOCK_BYTES)
         return damaged(r, r->offset, err, "no such block can be here");
     if (size ? head->bytes == 0 || head->bytes % size : head->bytes)
         return damaged(r, r->offset, err, "the block has a wrong size");
@@ -115,7 +116,7 @@ static bool next_block(struct fg_snapshot_reader *r, struct fg_error *err)
     if (fg_crc32c(r->block, len) != head.crc)
         return damaged(r, r->offset, err, "wrong CRC of the block");
     r->offset += len;
-    if (head.kind == FG_SNAPSHOT_END && r->offset != r->size)
+    if (head.kind == FG_LEDGER_SNAPSHOT_END && r->offset != r->size)
         return damaged(r, r->offset, err, "there is more behind its end");
     r->before = head.crc;
     r->kind = head.kind;
@@ -128,7 +129,7 @@ static bool next_block(struct fg_snapshot_reader *r, struct fg_error *err)
 
 static bool verify(struct fg_snapshot_reader *r, struct fg_error *err)
 {
-    while (r->kind != FG_SNAPSHOT_END)
+    while (r->kind != FG_LEDGER_SNAPSHOT_END)
         if (!next_block(r, err))
             return false;
     rewind_blocks(r);
@@ -149,7 +150,7 @@ static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing,
     r->size = (uint64_t)st.st_size;
     if (!read_at(r, &r->header, sizeof(r->header), 0, err) || !check_header(r, seq, err))
         return false;
-    r->block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
+    r->block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_LEDGER_SNAPSHOT_BLOCK_BYTES);
     if (!r->block)
         return fg_fail(err, "%s: out of memory", r->path);
     rewind_blocks(r);
@@ -161,14 +162,14 @@ static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool w
                                            struct fg_error *err)
 {
     struct fg_snapshot_reader *r = strlen(dir) < PATH_MAX ? calloc(1, sizeof(*r)) : NULL;
-    char name[FG_NAME_SIZE];
+    char name[FG_JOURNAL_NAME_SIZE];
 
     *missing = false;
     if (!r) {
         fg_fail(err, "%.300s: path too long, or out of memory", dir);
         return NULL;
     }
-    fg_journal_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
+    fg_journal_file_name(name, seq, FG_JOURNAL_SNAPSHOT_SUFFIX);
     snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
     if (!open_file(r, seq, missing, err) || (whole && !verify(r, err))) {
         fg_ledger_snapshot_close(r);
@@ -190,7 +191,7 @@ static bool list(const char *dir, uint64_t **seqs, size_t *count, struct fg_erro
 
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, seqs, count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_JOURNAL_SNAPSHOT_SUFFIX, seqs, count, err);
     close(dir_fd);
     return ok;
 }
@@ -289,8 +290,8 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
 
 static bool item_sane(const struct fg_ledger_item *i)
 {
-    return i->total <= FG_UNITS_MAX && i->available <= i->total && i->reserved <= i->total &&
-           i->sold <= i->total && i->refunded <= i->total &&
+    return i->total <= FG_JOURNAL_UNITS_MAX && i->available <= i->total &&
+           i->reserved <= i->total && i->sold <= i->total && i->refunded <= i->total &&
            i->total == i->available + i->reserved + i->sold + i->refunded;
 }
 
@@ -298,7 +299,7 @@ ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_
                                  size_t max, struct fg_error *err)
 {
     const uint8_t *entries;
-    ssize_t n = at_hand(r, FG_SNAPSHOT_ITEMS, max, &entries, err);
+    ssize_t n = at_hand(r, FG_LEDGER_SNAPSHOT_ITEMS, max, &entries, err);
 
     for (ssize_t k = 0; k < n; k++) {
         struct fg_ledger_snapshot_item s;
@@ -336,7 +337,7 @@ ssize_t fg_ledger_snapshot_denied(struct fg_snapshot_reader *r, uint64_t *users,
                                   struct fg_error *err)
 {
     const uint8_t *entries;
-    ssize_t n = at_hand(r, FG_SNAPSHOT_DENIED, max, &entries, err);
+    ssize_t n = at_hand(r, FG_LEDGER_SNAPSHOT_DENIED, max, &entries, err);
 
     if (n > 0)
         memcpy(users, entries, (size_t)n * sizeof(*users));
@@ -345,10 +346,10 @@ ssize_t fg_ledger_snapshot_denied(struct fg_snapshot_reader *r, uint64_t *users,
 
 static bool order_sane(const struct fg_ledger_order *o)
 {
-    return o->state >= FG_ORDER_RESERVED && o->state < FG_ORDER_STATES && o->quantity > 0 &&
-           (!o->late || o->state == FG_ORDER_SOLD || o->state == FG_ORDER_REFUNDED) &&
-           (!o->closed || o->state == FG_ORDER_CANCELLED) &&
-           (!o->restocked || o->state == FG_ORDER_REFUNDED) && o->reserved == 0 &&
+    return o->state >= FG_LEDGER_ORDER_RESERVED && o->state < FG_ORDER_STATES && o->quantity > 0 &&
+           (!o->late || o->state == FG_LEDGER_ORDER_SOLD || o->state == FG_LEDGER_ORDER_REFUNDED) &&
+           (!o->closed || o->state == FG_LEDGER_ORDER_CANCELLED) &&
+           (!o->restocked || o->state == FG_LEDGER_ORDER_REFUNDED) && o->reserved == 0 &&
            o->reserved2 == 0;
 }
 
@@ -356,7 +357,7 @@ ssize_t fg_ledger_snapshot_orders(struct fg_snapshot_reader *r, struct fg_ledger
                                   size_t max, struct fg_error *err)
 {
     const uint8_t *entries;
-    ssize_t n = at_hand(r, FG_SNAPSHOT_ORDERS, max, &entries, err);
+    ssize_t n = at_hand(r, FG_LEDGER_SNAPSHOT_ORDERS, max, &entries, err);
 
     if (n > 0)
         memcpy(orders, entries, (size_t)n * sizeof(*orders));
@@ -375,25 +376,26 @@ bool fg_ledger_snapshot_fits(const struct fg_ledger_snapshot_info *info, const c
 {
     if (info->seq && info->appliance_id != appliance_id)
         return fg_fail(err,
-                       "%s: snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX
+                       "%s: snapshot %020" PRIu64 FG_JOURNAL_SNAPSHOT_SUFFIX
                        " belongs to appliance %016" PRIx64 ", the log to %016" PRIx64,
                        dir, info->seq, info->appliance_id, appliance_id);
     if (info->seq + 1 < first_seq && !info->seq)
         return fg_fail(err,
                        "%s: records 1 to %" PRIu64
-                       " are missing: the log begins with %020" PRIu64 FG_SEGMENT_SUFFIX
+                       " are missing: the log begins with %020" PRIu64 FG_JOURNAL_SEGMENT_SUFFIX
                        ", and there is no snapshot",
                        dir, first_seq - 1, first_seq);
     if (info->seq + 1 < first_seq)
-        return fg_fail(err,
-                       "%s: records %" PRIu64 " to %" PRIu64
-                       " are missing: the newest good snapshot is of "
-                       "record %" PRIu64 ", the log begins with %020" PRIu64 FG_SEGMENT_SUFFIX,
-                       dir, info->seq + 1, first_seq - 1, info->seq, first_seq);
+        return fg_fail(
+            err,
+            "%s: records %" PRIu64 " to %" PRIu64 " are missing: the newest good snapshot is of "
+            "record %" PRIu64 ", the log begins with %020" PRIu64 FG_JOURNAL_SEGMENT_SUFFIX,
+            dir, info->seq + 1, first_seq - 1, info->seq, first_seq);
     if (info->seq > last_seq)
-        return fg_fail(err,
-                       "%s: records %" PRIu64 " to %" PRIu64
-                       " are missing: the log ends before snapshot %020" PRIu64 FG_SNAPSHOT_SUFFIX,
-                       dir, last_seq + 1, info->seq, info->seq);
+        return fg_fail(
+            err,
+            "%s: records %" PRIu64 " to %" PRIu64
+            " are missing: the log ends before snapshot %020" PRIu64 FG_JOURNAL_SNAPSHOT_SUFFIX,
+            dir, last_seq + 1, info->seq, info->seq);
     return true;
 }

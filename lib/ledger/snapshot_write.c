@@ -31,13 +31,13 @@ static bool trouble(struct writer *w, const char *what, const char *name)
 static bool sync_file(struct writer *w)
 {
     w->synced = w->offset;
-    return w->ops->sync(w->ops->ctx, w->fd) == 0 || trouble(w, "sync", FG_SNAPSHOT_TEMP);
+    return w->ops->sync(w->ops->ctx, w->fd) == 0 || trouble(w, "sync", FG_JOURNAL_SNAPSHOT_TEMP);
 }
 
 static bool put(struct writer *w, const void *data, size_t len)
 {
     if (!fg_journal_file_write(w->ops, w->fd, data, len, w->offset))
-        return trouble(w, "write", FG_SNAPSHOT_TEMP);
+        return trouble(w, "write", FG_JOURNAL_SNAPSHOT_TEMP);
     w->offset += len;
     return w->offset - w->synced < PIECE_BYTES || sync_file(w);
 }
@@ -62,7 +62,8 @@ static void *place(struct writer *w, uint32_t kind)
     size_t size = fg_ledger_snapshot_entry(kind);
     uint8_t *at;
 
-    if (w->used && (w->kind != kind || w->used + size > FG_SNAPSHOT_BLOCK_BYTES) && !put_block(w))
+    if (w->used && (w->kind != kind || w->used + size > FG_LEDGER_SNAPSHOT_BLOCK_BYTES) &&
+        !put_block(w))
         return NULL;
     w->kind = kind;
     at = w->block + sizeof(struct fg_ledger_snapshot_block) + w->used;
@@ -91,7 +92,7 @@ static bool put_item(struct writer *w, const struct fg_ledger_item *i)
                                         .order_max = i->order_max,
                                         .flags = i->flags,
                                         .index = i->index};
-    void *at = place(w, FG_SNAPSHOT_ITEMS);
+    void *at = place(w, FG_LEDGER_SNAPSHOT_ITEMS);
 
     memcpy(s.name, i->name, sizeof(s.name));
     if (at)
@@ -110,26 +111,26 @@ static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         uint64_t user = fg_ledger_denied_user(ledger, i);
 
-        if (!(at = place(w, FG_SNAPSHOT_DENIED)))
+        if (!(at = place(w, FG_LEDGER_SNAPSHOT_DENIED)))
             return false;
         memcpy(at, &user, sizeof(user));
     }
     for (uint64_t i = 0; i < orders; i++) {
-        if (!(at = place(w, FG_SNAPSHOT_ORDERS)))
+        if (!(at = place(w, FG_LEDGER_SNAPSHOT_ORDERS)))
             return false;
         memcpy(at, fg_ledger_order_at(ledger, i), sizeof(struct fg_ledger_order));
     }
     if (w->used && !put_block(w))
         return false;
-    w->kind = FG_SNAPSHOT_END;
+    w->kind = FG_LEDGER_SNAPSHOT_END;
     return put_block(w);
 }
 
 static bool put_all(struct writer *w, const struct fg_ledger *ledger, uint64_t appliance_id,
                     uint64_t now_ms)
 {
-    struct fg_ledger_snapshot_header h = {.magic = FG_SNAPSHOT_MAGIC,
-                                          .version = FG_SNAPSHOT_VERSION,
+    struct fg_ledger_snapshot_header h = {.magic = FG_LEDGER_SNAPSHOT_MAGIC,
+                                          .version = FG_LEDGER_SNAPSHOT_VERSION,
                                           .appliance_id = appliance_id,
                                           .seq = fg_ledger_seq(ledger),
                                           .created_ms = now_ms,
@@ -146,11 +147,11 @@ static bool put_all(struct writer *w, const struct fg_ledger *ledger, uint64_t a
  * crash. */
 static bool give_name(struct writer *w, uint64_t seq)
 {
-    char name[FG_NAME_SIZE];
+    char name[FG_JOURNAL_NAME_SIZE];
 
-    fg_journal_file_name(name, seq, FG_SNAPSHOT_SUFFIX);
-    if (w->ops->rename(w->ops->ctx, w->dir_fd, FG_SNAPSHOT_TEMP, name) < 0)
-        return trouble(w, "rename " FG_SNAPSHOT_TEMP " to", name);
+    fg_journal_file_name(name, seq, FG_JOURNAL_SNAPSHOT_SUFFIX);
+    if (w->ops->rename(w->ops->ctx, w->dir_fd, FG_JOURNAL_SNAPSHOT_TEMP, name) < 0)
+        return trouble(w, "rename " FG_JOURNAL_SNAPSHOT_TEMP " to", name);
     return w->ops->sync_dir(w->ops->ctx, w->dir_fd) == 0 || trouble(w, "sync", ".");
 }
 
@@ -159,15 +160,15 @@ static bool write_file(struct writer *w, const struct fg_ledger *ledger, uint64_
 {
     bool ok;
 
-    w->fd = w->ops->create(w->ops->ctx, w->dir_fd, FG_SNAPSHOT_TEMP);
+    w->fd = w->ops->create(w->ops->ctx, w->dir_fd, FG_JOURNAL_SNAPSHOT_TEMP);
     if (w->fd < 0)
-        return trouble(w, "create", FG_SNAPSHOT_TEMP);
+        return trouble(w, "create", FG_JOURNAL_SNAPSHOT_TEMP);
     ok = put_all(w, ledger, appliance_id, now_ms);
     close(w->fd);
     ok = ok && give_name(w, fg_ledger_seq(ledger));
     if (!ok)
         w->ops->remove(w->ops->ctx, w->dir_fd,
-                       FG_SNAPSHOT_TEMP); /* it may hold the little room that is left */
+                       FG_JOURNAL_SNAPSHOT_TEMP); /* it may hold the little room that is left */
     return ok;
 }
 
@@ -180,7 +181,7 @@ bool fg_ledger_snapshot_write_on(const struct fg_journal_file_ops *ops,
 
     if (fg_ledger_seq(ledger) == 0)
         return fg_fail(err, "%s: an empty log needs no snapshot", dir);
-    w.block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_SNAPSHOT_BLOCK_BYTES);
+    w.block = malloc(sizeof(struct fg_ledger_snapshot_block) + FG_LEDGER_SNAPSHOT_BLOCK_BYTES);
     if (!w.block)
         return fg_fail(err, "%s: out of memory", dir);
     w.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -200,7 +201,8 @@ bool fg_ledger_snapshot_write(const struct fg_ledger *ledger, const char *dir,
 
 static uint64_t bytes_of(uint32_t kind, uint64_t entries)
 {
-    uint64_t size = fg_ledger_snapshot_entry(kind), per_block = FG_SNAPSHOT_BLOCK_BYTES / size;
+    uint64_t size = fg_ledger_snapshot_entry(kind),
+             per_block = FG_LEDGER_SNAPSHOT_BLOCK_BYTES / size;
 
     return entries * size +
            (entries + per_block - 1) / per_block * sizeof(struct fg_ledger_snapshot_block);
@@ -209,9 +211,9 @@ static uint64_t bytes_of(uint32_t kind, uint64_t entries)
 uint64_t fg_ledger_snapshot_bytes(const struct fg_ledger *ledger)
 {
     return sizeof(struct fg_ledger_snapshot_header) + sizeof(struct fg_ledger_snapshot_block) +
-           bytes_of(FG_SNAPSHOT_ITEMS, fg_ledger_items(ledger)) +
-           bytes_of(FG_SNAPSHOT_DENIED, fg_ledger_denied_users(ledger)) +
-           bytes_of(FG_SNAPSHOT_ORDERS, fg_ledger_orders(ledger));
+           bytes_of(FG_LEDGER_SNAPSHOT_ITEMS, fg_ledger_items(ledger)) +
+           bytes_of(FG_LEDGER_SNAPSHOT_DENIED, fg_ledger_denied_users(ledger)) +
+           bytes_of(FG_LEDGER_SNAPSHOT_ORDERS, fg_ledger_orders(ledger));
 }
 
 bool fg_ledger_snapshot_keep_on(const struct fg_journal_file_ops *ops, const char *dir,
@@ -224,13 +226,13 @@ bool fg_ledger_snapshot_keep_on(const struct fg_journal_file_ops *ops, const cha
 
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = fg_journal_file_list(dir_fd, dir, FG_SNAPSHOT_SUFFIX, &seqs, &count, err);
+    ok = fg_journal_file_list(dir_fd, dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, err);
     for (size_t i = 0; ok && i < count; i++) {
-        char name[FG_NAME_SIZE];
+        char name[FG_JOURNAL_NAME_SIZE];
 
         if (seqs[i] == newest_seq || seqs[i] == older_seq)
             continue;
-        fg_journal_file_name(name, seqs[i], FG_SNAPSHOT_SUFFIX);
+        fg_journal_file_name(name, seqs[i], FG_JOURNAL_SNAPSHOT_SUFFIX);
         if (ops->remove(ops->ctx, dir_fd, name) < 0 && errno != ENOENT)
             ok = fg_fail(err, "%.200s/%s: cannot remove: %s", dir, name, strerror(errno));
     }

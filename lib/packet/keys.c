@@ -25,12 +25,12 @@ static const struct {
     uint16_t bit;
 } roles[] = {
 #define X(name, bit, text) {text, bit},
-    FG_ROLE_LIST(X)
+    FG_PACKET_ROLE_LIST(X)
 #undef X
 };
 
 #define X(name, bit, text) " " text
-#define ROLE_NAMES         FG_ROLE_LIST(X)
+#define ROLE_NAMES         FG_PACKET_ROLE_LIST(X)
 
 /* A word for an error. One as long as a secret may be one, in the wrong place. */
 static const char *shown(const char *word)
@@ -113,9 +113,9 @@ static bool parse_secret(const struct place *at, const char *word, uint64_t secr
 static bool add_key(const struct place *at, struct fg_packet_keyring *ring,
                     const struct fg_packet_key *key)
 {
-    if (ring->count == FG_KEYS_MAX)
+    if (ring->count == FG_PACKET_KEYS_MAX)
         return fg_fail(at->err, "%s:%u: key id %u is one too many; accepted: 1 to %d keys",
-                       at->path, at->line, key->id, FG_KEYS_MAX);
+                       at->path, at->line, key->id, FG_PACKET_KEYS_MAX);
     if (ring->slot[key->id])
         return fg_fail(at->err, "%s:%u: key id %u is there already; accepted: each id once",
                        at->path, at->line, key->id);
@@ -178,7 +178,7 @@ static bool parse_file(struct place *at, FILE *file, struct fg_packet_keyring *r
     if (ok && ring->count == 0)
         return fg_fail(at->err,
                        "%s: no key in it; accepted: 1 to %d lines `ID ROLE[,ROLE...] SECRET`",
-                       at->path, FG_KEYS_MAX);
+                       at->path, FG_PACKET_KEYS_MAX);
     return ok;
 }
 

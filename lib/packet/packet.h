@@ -13,29 +13,34 @@
 
 #include "base/base.h"
 
-#define FG_PACKET_SIZE    64     /**< UDP payload of a request and of a reply, bytes */
-#define FG_PACKET_MAGIC   0x4746 /**< bytes 'F' 'G' on the wire */
-#define FG_PACKET_VERSION 2
-#define FG_PACKET_TAG_AT  56   /**< the tag covers bytes 0..55 */
-#define FG_PACKET_REPLY   0x80 /**< set in `op` of a reply */
-#define FG_PACKET_RESTOCK 0x01 /**< flag of REFUND: the units go back on sale */
-#define FG_PACKET_LATE    0x01 /**< flag of a reply: confirmed after its hold had ended */
-#define FG_DEFAULT_PORT   4600 /**< UDP */
+#define FG_PACKET_SIZE         64     /**< UDP payload of a request and of a reply, bytes */
+#define FG_PACKET_MAGIC        0x4746 /**< bytes 'F' 'G' on the wire */
+#define FG_PACKET_VERSION      2
+#define FG_PACKET_TAG_AT       56   /**< the tag covers bytes 0..55 */
+#define FG_PACKET_REPLY        0x80 /**< set in `op` of a reply */
+#define FG_PACKET_RESTOCK      0x01 /**< flag of REFUND: the units go back on sale */
+#define FG_PACKET_LATE         0x01 /**< flag of a reply: confirmed after its hold had ended */
+#define FG_PACKET_PORT_DEFAULT 4600 /**< UDP */
 
 /* name, number, roles that may do it, what it is */
-#define FG_OP_LIST(X)                                                                              \
-    X(RESERVE, 1, FG_ROLE_SHOP, "hold units for a user")                                           \
-    X(CONFIRM, 2, FG_ROLE_BACKEND, "the order is paid: the held units are sold")                   \
-    X(CANCEL, 3, FG_ROLE_SHOP | FG_ROLE_BACKEND, "give held units back")                           \
-    X(QUERY, 4, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an order")             \
-    X(STOCK, 5, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "state of an item")              \
-    X(EXTEND, 6, FG_ROLE_BACKEND, "keep the units held until `until_ms`")                          \
-    X(REFUND, 7, FG_ROLE_BACKEND, "a sold order is undone: the buyer's limit is free again")       \
-    X(ORDERS, 8, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR, "one of the user's orders")
-#define FG_OP_WAIT_RESERVED 9 /**< kept for a waiting list: dropped as an unknown operation is */
+#define FG_PACKET_OP_LIST(X)                                                                       \
+    X(RESERVE, 1, FG_PACKET_ROLE_SHOP, "hold units for a user")                                    \
+    X(CONFIRM, 2, FG_PACKET_ROLE_BACKEND, "the order is paid: the held units are sold")            \
+    X(CANCEL, 3, FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND, "give held units back")             \
+    X(QUERY, 4, FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR,             \
+      "state of an order")                                                                         \
+    X(STOCK, 5, FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR,             \
+      "state of an item")                                                                          \
+    X(EXTEND, 6, FG_PACKET_ROLE_BACKEND, "keep the units held until `until_ms`")                   \
+    X(REFUND, 7, FG_PACKET_ROLE_BACKEND,                                                           \
+      "a sold order is undone: the buyer's limit is free again")                                   \
+    X(ORDERS, 8, FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR,            \
+      "one of the user's orders")
+#define FG_PACKET_OP_WAIT_RESERVED                                                                 \
+    9 /**< kept for a waiting list: dropped as an unknown operation is */
 
 /* name, number, meaning */
-#define FG_STATUS_LIST(X)                                                                          \
+#define FG_PACKET_STATUS_LIST(X)                                                                   \
     X(RESERVED, 1, "the units are held for the user until the deadline")                           \
     X(SOLD, 2, "the order is confirmed: its units are sold")                                       \
     X(CANCELLED, 3, "the order was cancelled, its units went back to sale")                        \
@@ -63,28 +68,28 @@
     X(WRONG_SHARD, 25, "reserved for a fleet: `quantity` is the member that this user belongs to")
 
 /* name, bit, name in the key file */
-#define FG_ROLE_LIST(X)                                                                            \
+#define FG_PACKET_ROLE_LIST(X)                                                                     \
     X(SHOP, 1, "shop")                                                                             \
     X(BACKEND, 2, "backend")                                                                       \
     X(MONITOR, 4, "monitor")
 
 enum fg_packet_op {
-#define X(name, number, roles, text) FG_OP_##name = number,
-    FG_OP_LIST(X)
+#define X(name, number, roles, text) FG_PACKET_OP_##name = number,
+    FG_PACKET_OP_LIST(X)
 #undef X
 };
 
 enum fg_packet_status {
-    FG_STATUS_NONE = 0,
-#define X(name, number, text) FG_STATUS_##name = number,
-    FG_STATUS_LIST(X)
+    FG_PACKET_STATUS_NONE = 0,
+#define X(name, number, text) FG_PACKET_STATUS_##name = number,
+    FG_PACKET_STATUS_LIST(X)
 #undef X
-        FG_STATUS_COUNT
+        FG_PACKET_STATUS_COUNT
 };
 
 enum fg_packet_role {
-#define X(name, bit, text) FG_ROLE_##name = bit,
-    FG_ROLE_LIST(X)
+#define X(name, bit, text) FG_PACKET_ROLE_##name = bit,
+    FG_PACKET_ROLE_LIST(X)
 #undef X
 };
 
@@ -162,7 +167,7 @@ const char *fg_packet_status_text(unsigned status); /**< its meaning; "?" when u
 static inline unsigned fg_packet_op_roles(unsigned op)
 {
 #define X(name, number, roles, text) | (uint64_t)(roles) << 4 * (number)
-    const uint64_t by_op = 0 FG_OP_LIST(X); /* four bits each */
+    const uint64_t by_op = 0 FG_PACKET_OP_LIST(X); /* four bits each */
 #undef X
 
     return fg_likely(op < 16) ? (unsigned)(by_op >> 4 * op) & 15 : 0;
@@ -190,7 +195,7 @@ bool fg_packet_siphash_choose(
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-#define FG_KEYS_MAX 255
+#define FG_PACKET_KEYS_MAX 255
 
 struct fg_packet_key {
     uint16_t id; /**< 1..65535 */
@@ -203,7 +208,7 @@ struct fg_packet_key {
  */
 struct fg_packet_keyring {
     unsigned count;
-    struct fg_packet_key keys[FG_KEYS_MAX];
+    struct fg_packet_key keys[FG_PACKET_KEYS_MAX];
     uint8_t slot[65536]; /**< key id -> index into keys + 1; 0 = no such key */
 };
 
@@ -228,7 +233,7 @@ fg_packet_keyring_find(const struct fg_packet_keyring *ring, uint16_t id)
 /* ---- request and reply ----------------------------------------------------------------------- */
 
 /* Why a frame or a request gets no answer: one counter each. name, text */
-#define FG_DROP_LIST(X)                                                                            \
+#define FG_PACKET_DROP_LIST(X)                                                                     \
     X(TRUNCATED, "frame shorter than its headers say")                                             \
     X(IP_HEADER,                                                                                   \
       "IPv4 header with options, wrong version, length or checksum; IPv6 extension header")        \
@@ -242,20 +247,20 @@ fg_packet_keyring_find(const struct fg_packet_keyring *ring, uint16_t id)
       "unanswerable: zero or multicast source address, multicast destination, or source port 0")
 
 enum fg_packet_drop {
-    FG_DROP_NONE = 0,
-#define X(name, text) FG_DROP_##name,
-    FG_DROP_LIST(X)
+    FG_PACKET_DROP_NONE = 0,
+#define X(name, text) FG_PACKET_DROP_##name,
+    FG_PACKET_DROP_LIST(X)
 #undef X
-        FG_DROP_COUNT
+        FG_PACKET_DROP_COUNT
 };
 const char *fg_packet_drop_name(unsigned drop); /**< "ip-header"; lower case, for counters */
 const char *fg_packet_drop_text(unsigned drop);
 
 /**
  * Checks the 64 bytes at `payload` as a request: magic, version, operation, zero fields, key, tag;
- * in this order. FG_DROP_NONE and *key set when it may be answered (whether the role allows the
- * operation is the caller's question: a known key that may not gets DENIED). `payload` need not be
- * aligned.
+ * in this order. FG_PACKET_DROP_NONE and *key set when it may be answered (whether the role allows
+ * the operation is the caller's question: a known key that may not gets DENIED). `payload` need not
+ * be aligned.
  */
 enum fg_packet_drop fg_packet_request_check(const void *payload,
                                             const struct fg_packet_keyring *ring,
@@ -263,7 +268,7 @@ enum fg_packet_drop fg_packet_request_check(const void *payload,
 
 /**
  * The same for n requests, whose tags are computed together: drops[i] is what
- * fg_packet_request_check gives; keys[i] is undefined unless that is FG_DROP_NONE.
+ * fg_packet_request_check gives; keys[i] is undefined unless that is FG_PACKET_DROP_NONE.
  */
 void fg_packet_requests_check(const void *const *payloads, unsigned n,
                               const struct fg_packet_keyring *ring,

@@ -11,7 +11,7 @@ static bool is_allowed(void *ctx, const struct fg_filter_prefix *address)
     struct fg_filter_list_entry entry;
     struct fg_filter_prefix prefix;
 
-    return fg_filter_match(ctx, FG_LIST_ALLOW, address, &prefix, &entry);
+    return fg_filter_match(ctx, FG_FILTER_LIST_ALLOW, address, &prefix, &entry);
 }
 
 /* An operator made the entry: the box leaves it alone. */
@@ -25,19 +25,19 @@ static bool block(void *ctx, const struct fg_filter_prefix *source, uint64_t ms,
 {
     struct fg_filter_list_entry entry = {.expires_ms = fg_filter_unix_ms(ctx) + ms}, before;
 
-    if (fg_filter_find(ctx, FG_LIST_BLOCK, source, &before) && is_operators(&before))
+    if (fg_filter_find(ctx, FG_FILTER_LIST_BLOCK, source, &before) && is_operators(&before))
         return fg_fail(err, "an operator's entry is on the block list");
     snprintf(entry.reason, sizeof(entry.reason), "%s", reason);
-    return fg_filter_put(ctx, FG_LIST_BLOCK, source, &entry, err);
+    return fg_filter_put(ctx, FG_FILTER_LIST_BLOCK, source, &entry, err);
 }
 
 static bool unblock(void *ctx, const struct fg_filter_prefix *source, struct fg_error *err)
 {
     struct fg_filter_list_entry there;
 
-    if (!fg_filter_find(ctx, FG_LIST_BLOCK, source, &there) || is_operators(&there))
+    if (!fg_filter_find(ctx, FG_FILTER_LIST_BLOCK, source, &there) || is_operators(&there))
         return true; /* the operator removed the entry or replaced it by another */
-    return fg_filter_del(ctx, FG_LIST_BLOCK, source, err);
+    return fg_filter_del(ctx, FG_FILTER_LIST_BLOCK, source, err);
 }
 
 static void note(void *ctx, const char *text)
@@ -83,8 +83,9 @@ struct fg_penalty *fg_penalty_open(const struct fg_penalty_options *options,
     if (!filter)
         return r.penalty;
     fg_filter_remember(filter, FG_PENALTY_REASON, FG_PENALTY_QUIET_MS);
-    fg_filter_each_over(filter, FG_LIST_BLOCK, restore, &r);
-    fg_filter_each(filter, FG_LIST_BLOCK, restore, &r); /* last: these must not be pushed out */
+    fg_filter_each_over(filter, FG_FILTER_LIST_BLOCK, restore, &r);
+    fg_filter_each(filter, FG_FILTER_LIST_BLOCK, restore,
+                   &r); /* last: these must not be pushed out */
     return r.penalty;
 }
 
@@ -107,7 +108,7 @@ void fg_penalty_report_dropped(struct fg_penalty *penalty, const struct fg_filte
                                uint64_t now_ms)
 {
     struct fg_penalty_report report = {
-        .family = source->family, .offence = FG_OFFENCE_DROPPED, .events = 1};
+        .family = source->family, .offence = FG_PENALTY_OFFENCE_DROPPED, .events = 1};
 
     memcpy(report.addr, source->addr, sizeof(report.addr));
     fg_penalty_report(penalty, &report, now_ms);

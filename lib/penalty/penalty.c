@@ -13,12 +13,12 @@
 
 static const char *const names[FG_OFFENCES] = {
 #define X(name, text, proof, help) text,
-    FG_OFFENCE_LIST(X)
+    FG_PENALTY_OFFENCE_LIST(X)
 #undef X
 };
 static const char *const texts[FG_OFFENCES] = {
 #define X(name, text, proof, help) help,
-    FG_OFFENCE_LIST(X)
+    FG_PENALTY_OFFENCE_LIST(X)
 #undef X
 };
 static const unsigned factors[FG_PENALTY_LEVELS + 1] = {0, 1, 10, 60};
@@ -208,7 +208,7 @@ static void block(struct fg_penalty *p, struct slot *slot, enum fg_penalty_offen
     struct fg_penalty_offender *o = &slot->offender;
     unsigned level = o->level < FG_PENALTY_LEVELS ? o->level + 1u : FG_PENALTY_LEVELS;
     uint64_t ms = (uint64_t)p->options.first_ms * factors[level];
-    char reason[FG_REASON_MAX], text[64];
+    char reason[FG_FILTER_REASON_MAX], text[64];
     struct fg_error err = {""};
 
     snprintf(reason, sizeof(reason), FG_PENALTY_REASON "%u: %s", level, names[offence]);
@@ -262,7 +262,7 @@ static bool is_proven(const struct fg_penalty_report *r)
 {
     static const bool may_be[FG_OFFENCES] = {
 #define X(name, text, proof, help) proof,
-        FG_OFFENCE_LIST(X)
+        FG_PENALTY_OFFENCE_LIST(X)
 #undef X
     };
 

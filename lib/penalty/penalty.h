@@ -20,7 +20,7 @@
 #include "penalty/hitters.h"
 
 /* name, text, may it be proven, what it is */
-#define FG_OFFENCE_LIST(X)                                                                         \
+#define FG_PENALTY_OFFENCE_LIST(X)                                                                 \
     X(BAD_TAG, "bad-tag", false, "order packets with a wrong tag or an unknown key")               \
     X(MALFORMED, "malformed", false, "order packets of wrong shape")                               \
     X(ROLE, "role", false, "requests with a correct tag whose key may not do the operation")       \
@@ -31,8 +31,8 @@
     X(HTTP, "http", true, "offences that nginx or another server reported, after a TCP handshake")
 
 enum fg_penalty_offence {
-#define X(name, text, proof, help) FG_OFFENCE_##name,
-    FG_OFFENCE_LIST(X)
+#define X(name, text, proof, help) FG_PENALTY_OFFENCE_##name,
+    FG_PENALTY_OFFENCE_LIST(X)
 #undef X
         FG_OFFENCES
 };

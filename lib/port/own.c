@@ -31,7 +31,7 @@ struct interface {
 struct watched {
     char ifname[IF_NAMESIZE];
     unsigned more_count;
-    struct fg_frame_host_address more[FG_HOST_ADDRESSES_MAX];
+    struct fg_frame_host_address more[FG_FRAME_HOST_ADDRESSES_MAX];
     struct fg_filter_own_addresses now; /* as the filter has them */
 };
 
@@ -116,10 +116,10 @@ static void add_address(struct dump *dump, unsigned family, const void *bytes)
     struct fg_filter_own_addresses *own = dump->own;
     size_t size = family == 4 ? 4 : 16;
 
-    for (unsigned i = 0; i < own->addresses && i < FG_OWN_ADDRESSES; i++)
+    for (unsigned i = 0; i < own->addresses && i < FG_FILTER_OWN_ADDRESSES; i++)
         if (own->address[i].family == family && !memcmp(own->address[i].bytes, bytes, size))
             return;
-    if (own->addresses < FG_OWN_ADDRESSES) {
+    if (own->addresses < FG_FILTER_OWN_ADDRESSES) {
         own->address[own->addresses].family = (uint8_t)family;
         memcpy(own->address[own->addresses].bytes, bytes, size);
     }
@@ -227,11 +227,11 @@ static void take_macs(struct dump *dump)
         const struct interface *one = &dump->interfaces[i];
         bool known = !one->chosen;
 
-        for (unsigned k = 0; k < own->macs && k < FG_OWN_MACS && !known; k++)
+        for (unsigned k = 0; k < own->macs && k < FG_FILTER_OWN_MACS && !known; k++)
             known = !memcmp(own->mac[k], one->mac, sizeof(one->mac));
         if (known)
             continue;
-        if (own->macs < FG_OWN_MACS)
+        if (own->macs < FG_FILTER_OWN_MACS)
             memcpy(own->mac[own->macs], one->mac, sizeof(one->mac));
         own->macs++;
     }
@@ -265,8 +265,8 @@ static bool read_port(int s, const struct watched *port, struct fg_filter_own_ad
         done = dump_each(s, RTM_GETADDR, take_address, &dump, err);
     }
     free(dump.interfaces);
-    cut(port->ifname, "MAC", &own->macs, FG_OWN_MACS);
-    cut(port->ifname, "IP", &own->addresses, FG_OWN_ADDRESSES);
+    cut(port->ifname, "MAC", &own->macs, FG_FILTER_OWN_MACS);
+    cut(port->ifname, "IP", &own->addresses, FG_FILTER_OWN_ADDRESSES);
     return done;
 }
 
@@ -351,7 +351,7 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
     snprintf(port->ifname, sizeof(port->ifname), "%s", ifname);
     if (more[0])
         port->more_count =
-            (unsigned)fg_frame_host_addresses_parse(more, port->more, FG_HOST_ADDRESSES_MAX);
+            (unsigned)fg_frame_host_addresses_parse(more, port->more, FG_FRAME_HOST_ADDRESSES_MAX);
     if (!read_now(port, &port->now, err) ||
         !fg_filter_attach(filter, ifname, generic, &port->now, err))
         return false;

@@ -246,7 +246,7 @@ static void know_ourselves(struct fg_port_group *g, struct fg_port *p)
     if (!p->options->address[0])
         return;
     p->own.count = (unsigned)fg_frame_host_addresses_parse(p->options->address, p->own.addresses,
-                                                           FG_HOST_ADDRESSES_MAX);
+                                                           FG_FRAME_HOST_ADDRESSES_MAX);
     rte_eth_allmulticast_enable(
         p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
     rte_eth_macaddr_get(p->ethdev[0], &mac);

@@ -12,48 +12,48 @@
 
 #define FG_REDIS_FORMAT "1" /**< of keys and fields; stands in the cursor */
 
-#define FG_KEY_CURSOR "cursor" /**< hash */
-#define FG_KEY_ITEMS  "items"  /**< set of item numbers */
-#define FG_KEY_EVENTS "events" /**< stream */
-#define FG_KEY_DENIED "denied" /**< set of user numbers */
-#define FG_KEY_ITEM   "item:"  /**< + item: hash */
-#define FG_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
+#define FG_REDIS_KEY_CURSOR "cursor" /**< hash */
+#define FG_REDIS_KEY_ITEMS  "items"  /**< set of item numbers */
+#define FG_REDIS_KEY_EVENTS "events" /**< stream */
+#define FG_REDIS_KEY_DENIED "denied" /**< set of user numbers */
+#define FG_REDIS_KEY_ITEM   "item:"  /**< + item: hash */
+#define FG_REDIS_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
 
-#define FG_KEY_FILL "fill" /**< hash: while the keys are filled from a snapshot */
+#define FG_REDIS_KEY_FILL "fill" /**< hash: while the keys are filled from a snapshot */
 
 /* of the way back: written by others, or by lib/inbound; they stay when the keys above are deleted
  */
-#define FG_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
-#define FG_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
-#define FG_KEY_RESULTS  "results"       /**< stream: what became of the others */
-#define FG_REDIS_GROUP  "floodgate"     /**< consumer group of the commands */
+#define FG_REDIS_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
+#define FG_REDIS_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
+#define FG_REDIS_KEY_RESULTS  "results"       /**< stream: what became of the others */
+#define FG_REDIS_GROUP        "floodgate"     /**< consumer group of the commands */
 
 /** True when the key (without the prefix) belongs to the way back and not to the state of the log.
  */
 static inline bool fg_redis_key_of_inbound(const char *suffix)
 {
-    return !strcmp(suffix, FG_KEY_COMMANDS) || !strcmp(suffix, FG_KEY_DEAD) ||
-           !strcmp(suffix, FG_KEY_RESULTS);
+    return !strcmp(suffix, FG_REDIS_KEY_COMMANDS) || !strcmp(suffix, FG_REDIS_KEY_DEAD) ||
+           !strcmp(suffix, FG_REDIS_KEY_RESULTS);
 }
 
 /* fields of the cursor */
-#define FG_CURSOR_SEQ       "seq"
-#define FG_CURSOR_APPLIANCE "appliance"
-#define FG_CURSOR_CRC       "crc" /**< of that record, as it stands in the log */
-#define FG_CURSOR_FORMAT    "format"
-#define FG_CURSOR_BROKEN    "broken" /**< only when a transaction met an error inside Redis */
+#define FG_REDIS_CURSOR_SEQ       "seq"
+#define FG_REDIS_CURSOR_APPLIANCE "appliance"
+#define FG_REDIS_CURSOR_CRC       "crc" /**< of that record, as it stands in the log */
+#define FG_REDIS_CURSOR_FORMAT    "format"
+#define FG_REDIS_CURSOR_BROKEN    "broken" /**< only when a transaction met an error inside Redis */
 
-#define FG_CURSOR_FILLED                                                                           \
+#define FG_REDIS_CURSOR_FILLED                                                                     \
     "filled" /**< record of the snapshot that the keys were last filled from                       \
               */
 
 /* fields of the mark of a fill */
-#define FG_FILL_ID        "id" /**< random: of this attempt */
-#define FG_FILL_APPLIANCE "appliance"
-#define FG_FILL_SEQ       "seq"    /**< of the snapshot */
-#define FG_FILL_ORDERS    "orders" /**< written so far */
+#define FG_REDIS_FILL_ID        "id" /**< random: of this attempt */
+#define FG_REDIS_FILL_APPLIANCE "appliance"
+#define FG_REDIS_FILL_SEQ       "seq"    /**< of the snapshot */
+#define FG_REDIS_FILL_ORDERS    "orders" /**< written so far */
 
-#define FG_EVENT_RESYNC "resync" /**< type of the event that stands for all before it */
+#define FG_REDIS_EVENT_RESYNC "resync" /**< type of the event that stands for all before it */
 
 /* fields of an item that hold numbers: name in Redis, kind (units are kept by HINCRBY, settings by
  * HSET) */
@@ -71,8 +71,8 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     X(user_limit)                                                                                  \
     X(order_max)
 
-#define FG_ITEM_FIELD_PAUSED "paused" /**< 0 or 1 */
-#define FG_ITEM_FIELD_NAME   "name"   /**< absent until named */
+#define FG_REDIS_ITEM_FIELD_PAUSED "paused" /**< 0 or 1 */
+#define FG_REDIS_ITEM_FIELD_NAME   "name"   /**< absent until named */
 
 /* fields of an order */
 #define FG_REDIS_ORDER_LIST(X)                                                                     \
@@ -84,6 +84,7 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     X(changed_ms)                                                                                  \
     X(seq)
 
-#define FG_ORDER_FIELD_LATE "late" /**< 1: it was paid after its hold had ended; else absent */
+#define FG_REDIS_ORDER_FIELD_LATE                                                                  \
+    "late" /**< 1: it was paid after its hold had ended; else absent */
 
 #endif

@@ -7,7 +7,7 @@
 
 /** Written by the main thread before the threads that ask are started. */
 struct fg_sink_group {
-    struct fg_sink *list[FG_SINKS_MAX];
+    struct fg_sink *list[FG_SINK_SINKS_MAX];
     unsigned count;
 };
 

@@ -13,10 +13,10 @@
 #include "base/base.h"
 #include "redis/redis.h"
 
-#define FG_SINKS_MAX 4 /**< kinds of sinks; of each at most one */
+#define FG_SINK_SINKS_MAX 4 /**< kinds of sinks; of each at most one */
 
-#define FG_KAFKA_TOPIC_MAX 240
-#define FG_KAFKA_BATCH_MAX 100000
+#define FG_SINK_KAFKA_TOPIC_MAX 240
+#define FG_SINK_KAFKA_BATCH_MAX 100000
 
 /** Topics, keys and values: docs/kafka.md. */
 struct fg_sink_kafka_options {

@@ -74,10 +74,10 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
     struct bank *b = &s->banks[m->index];
 
     switch (m->type) {
-    case FG_MSG_NEED:
+    case FG_STOCK_MSG_NEED:
         FG_ASSERT(fg_stock_bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
         break;
-    case FG_MSG_RECALLED:
+    case FG_STOCK_MSG_RECALLED:
         FG_ASSERT(b->recall_wait & 1ull << from);
         b->recall_wait &= ~(1ull << from);
         b->lent &= ~(1ull << from);
@@ -85,7 +85,7 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
             b->lent_units = 0;
         bank_add(s, m->index, m->units);
         break;
-    case FG_MSG_RETURN:
+    case FG_STOCK_MSG_RETURN:
         bank_add(s, m->index, m->units);
         break;
     default:
@@ -124,7 +124,7 @@ static bool grant(struct fg_stock *s, uint32_t index, const struct bank_entry *e
     struct bank *b = &s->banks[index];
     uint32_t units = e->units + surplus(s, index, e);
 
-    if (!fg_stock_send_to(s, e->worker, FG_MSG_GRANT, index, units, e->serial,
+    if (!fg_stock_send_to(s, e->worker, FG_STOCK_MSG_GRANT, index, units, e->serial,
                           bank_left(s, index) - e->units))
         return false;
     FG_ASSERT(s->items[index].free >= units);
@@ -146,7 +146,7 @@ static bool serve_own(struct fg_stock *s, uint64_t now_ms, uint32_t index,
     uint32_t at = item->wait_head;
 
     FG_ASSERT(at != NIL && s->orders[at].serial == e->serial);
-    if (refusal != FG_STATUS_NONE) {
+    if (refusal != FG_PACKET_STATUS_NONE) {
         fg_stock_refuse_waiter(s, index, e->serial, refusal, 0);
         return true;
     }
@@ -165,7 +165,7 @@ static bool serve_removal(struct fg_stock *s, uint64_t now_ms, uint32_t index,
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
 
-    if (mode_refusal(s) != FG_STATUS_NONE) {
+    if (mode_refusal(s) != FG_PACKET_STATUS_NONE) {
         fg_stock_answer_command(s, item->id, e->serial, mode_outcome(s), 0);
         return true;
     }
@@ -189,14 +189,14 @@ static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const str
 static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
     uint32_t left = s->items[index].free;
-    enum fg_packet_status status = left ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT;
+    enum fg_packet_status status = left ? FG_PACKET_STATUS_INSUFFICIENT : FG_PACKET_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
         fg_stock_answer_command(s, s->items[index].id, e->serial, FG_STOCK_OUTCOME_INSUFFICIENT,
                                 left);
     else if (e->worker == s->config.worker)
         fg_stock_refuse_waiter(s, index, e->serial, status, left);
-    else if (!fg_stock_send_to(s, e->worker, FG_MSG_REFUSE, index, 0, e->serial, left))
+    else if (!fg_stock_send_to(s, e->worker, FG_STOCK_MSG_REFUSE, index, 0, e->serial, left))
         return false;
     if (left == 0)
         s->banks[index].empty = true;
@@ -240,8 +240,9 @@ bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     }
     if (b->announced)
         FG_ASSERT(s->items[index].free == 0 && b->lent == 0);
-    sent = send_each(s, &b->recall_send, FG_MSG_RECALL, index, &s->counters.recalls);
-    sent &= send_each(s, &b->announce_send, b->announced ? FG_MSG_SOLD_OUT : FG_MSG_OPEN, index,
-                      &s->counters.announcements);
+    sent = send_each(s, &b->recall_send, FG_STOCK_MSG_RECALL, index, &s->counters.recalls);
+    sent &=
+        send_each(s, &b->announce_send, b->announced ? FG_STOCK_MSG_SOLD_OUT : FG_STOCK_MSG_OPEN,
+                  index, &s->counters.announcements);
     return sent && (b->queue_head == NIL || b->recall_wait != 0);
 }

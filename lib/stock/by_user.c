@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/by_user.h"
 
-#define CATCH_UP_MAX 256                    /* orders taken in at a time */
-#define STEPS_MAX    (4 * FG_ORDERS_LISTED) /* along a chain, other users' orders included */
+#define CATCH_UP_MAX 256                          /* orders taken in at a time */
+#define STEPS_MAX    (4 * FG_STOCK_ORDERS_LISTED) /* along a chain, other users' orders included */
 
 static uint32_t *bucket_of(const struct fg_stock *s, uint64_t user)
 {
@@ -32,7 +32,7 @@ bool fg_stock_by_user_catch_up(struct fg_stock *s)
         uint32_t order = s->listed++;
 
         if (s->orders[order].state !=
-            FG_ORDER_NONE) /* a free place is taken in when it is filled */
+            FG_LEDGER_ORDER_NONE) /* a free place is taken in when it is filled */
             fg_stock_by_user_link(s, order);
     }
     return s->listed == s->order_used;
@@ -47,8 +47,8 @@ uint32_t fg_stock_by_user_find(const struct fg_stock *s, uint64_t user, uint32_t
 {
     unsigned steps = 0, seen = 0;
 
-    for (uint32_t at = *bucket_of(s, user); at && steps < STEPS_MAX && seen < FG_ORDERS_LISTED;
-         steps++) {
+    for (uint32_t at = *bucket_of(s, user);
+         at && steps < STEPS_MAX && seen < FG_STOCK_ORDERS_LISTED; steps++) {
         const struct order *o = &s->orders[at - 1];
         bool own = o->user == user && is_order(o);
 

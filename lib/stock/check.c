@@ -6,7 +6,7 @@
 
 static bool uses(const struct fg_ledger_order *o)
 {
-    return o->state == FG_ORDER_RESERVED || o->state == FG_ORDER_SOLD;
+    return o->state == FG_LEDGER_ORDER_RESERVED || o->state == FG_LEDGER_ORDER_SOLD;
 }
 
 static int compare(const void *a, const void *b)
@@ -44,8 +44,9 @@ static bool check_denied(unsigned workers, const struct fg_ledger *ledger, struc
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         unsigned owner = fg_user_owner(fg_ledger_denied_user(ledger, i), workers);
 
-        if (++denied[owner] > FG_DENIED_MAX)
-            return fg_fail(err, "worker %u has room for %d denied users", owner, FG_DENIED_MAX);
+        if (++denied[owner] > FG_STOCK_DENIED_MAX)
+            return fg_fail(err, "worker %u has room for %d denied users", owner,
+                           FG_STOCK_DENIED_MAX);
     }
     return true;
 }

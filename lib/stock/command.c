@@ -7,7 +7,7 @@
 
 static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_journal_record r = {.type = FG_REC_ITEM_SET,
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_ITEM_SET,
                                   .item = c->item,
                                   .opens_ms = c->opens_ms,
                                   .closes_ms = c->closes_ms,
@@ -38,7 +38,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
 
 static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_journal_record r = {.type = FG_REC_ITEM_NAME, .item = c->item};
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_ITEM_NAME, .item = c->item};
 
     memcpy(r.name, c->name, sizeof(r.name));
     fg_stock_push_record(s, &r, now_ms);
@@ -47,7 +47,8 @@ static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 
 static void user_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
-    struct fg_journal_record r = {.type = FG_REC_USER, .user = c->user, .arg = c->denied};
+    struct fg_journal_record r = {
+        .type = FG_JOURNAL_RECORD_USER, .user = c->user, .arg = c->denied};
 
     if (!fg_stock_user_deny(s, c->user, c->denied)) {
         fg_stock_answer_user(s, c->user, c->ticket, FG_STOCK_OUTCOME_FULL);
@@ -65,18 +66,19 @@ static void order_refund(struct fg_stock *s, uint64_t now_ms, const struct fg_st
     struct fg_stock_answer a = {.token = c->ticket, .kind = FG_STOCK_OPERATOR, .user = c->user};
 
     a.outcome = FG_STOCK_OUTCOME_DONE;
-    if (o && o->state == FG_ORDER_SOLD) { /* the answer takes the place of the refund's own */
-        fg_stock_refund(s, now_ms, o, c->restock, (struct asker){FG_NO_TOKEN, 0});
+    if (o &&
+        o->state == FG_LEDGER_ORDER_SOLD) { /* the answer takes the place of the refund's own */
+        fg_stock_refund(s, now_ms, o, c->restock, (struct asker){FG_STOCK_NO_TOKEN, 0});
         s->deferred.slots[(s->deferred.tail - 1) & s->deferred.mask].answer = a;
         return;
     }
-    if (o && o->state == FG_ORDER_REFUNDED) {
+    if (o && o->state == FG_LEDGER_ORDER_REFUNDED) {
         defer(s, o->seq)->answer = a;
         return;
     }
     a.outcome = o ? FG_STOCK_OUTCOME_NOT_SOLD : FG_STOCK_OUTCOME_UNKNOWN_ORDER;
     if (o)
-        a.state = o->state < FG_ORDER_STATES ? o->state : FG_ORDER_NONE;
+        a.state = o->state < FG_ORDER_STATES ? o->state : FG_LEDGER_ORDER_NONE;
     fg_stock_push_ready(s, &a);
 }
 
@@ -84,9 +86,9 @@ static void stock_add(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
 {
     struct bank *b = &s->banks[c->index];
 
-    if (c->units > FG_UNITS_MAX - b->total) {
+    if (c->units > FG_JOURNAL_UNITS_MAX - b->total) {
         fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_FULL,
-                                FG_UNITS_MAX - b->total);
+                                FG_JOURNAL_UNITS_MAX - b->total);
         return;
     }
     b->total += c->units;

@@ -24,55 +24,55 @@ enum action {
     LATER, /* not decided yet: BUSY */
 };
 
-static const uint8_t table[ORDER_STATES][FG_OP_ORDERS + 1] = {
-    [FG_ORDER_NONE] = {[FG_OP_RESERVE] = NEW,
-                       [FG_OP_CONFIRM] = UNKNOWN,
-                       [FG_OP_CANCEL] = UNKNOWN,
-                       [FG_OP_QUERY] = UNKNOWN,
-                       [FG_OP_EXTEND] = UNKNOWN,
-                       [FG_OP_REFUND] = UNKNOWN},
-    [FG_ORDER_RESERVED] = {[FG_OP_RESERVE] = AGAIN,
-                           [FG_OP_CONFIRM] = SELL,
-                           [FG_OP_CANCEL] = CANCEL,
-                           [FG_OP_QUERY] = STATE,
-                           [FG_OP_EXTEND] = EXTEND,
-                           [FG_OP_REFUND] = STATE},
-    [FG_ORDER_SOLD] = {[FG_OP_RESERVE] = AGAIN,
-                       [FG_OP_CONFIRM] = STATE,
-                       [FG_OP_CANCEL] = STATE,
-                       [FG_OP_QUERY] = STATE,
-                       [FG_OP_EXTEND] = STATE,
-                       [FG_OP_REFUND] = REFUND},
-    [FG_ORDER_CANCELLED] = {[FG_OP_RESERVE] = AGAIN,
-                            [FG_OP_CONFIRM] = STATE,
-                            [FG_OP_CANCEL] = STATE,
-                            [FG_OP_QUERY] = STATE,
-                            [FG_OP_EXTEND] = STATE,
-                            [FG_OP_REFUND] = STATE},
-    [FG_ORDER_EXPIRED] = {[FG_OP_RESERVE] = AGAIN,
-                          [FG_OP_CONFIRM] = PAY,
-                          [FG_OP_CANCEL] = CLOSE,
-                          [FG_OP_QUERY] = STATE,
-                          [FG_OP_EXTEND] = STATE,
-                          [FG_OP_REFUND] = STATE},
-    [FG_ORDER_REFUNDED] = {[FG_OP_RESERVE] = AGAIN,
-                           [FG_OP_CONFIRM] = STATE,
-                           [FG_OP_CANCEL] = STATE,
-                           [FG_OP_QUERY] = STATE,
-                           [FG_OP_EXTEND] = STATE,
-                           [FG_OP_REFUND] = STATE},
-    [ORDER_PAYING] = {[FG_OP_RESERVE] = LATER,
-                      [FG_OP_CONFIRM] = WAITS,
-                      [FG_OP_CANCEL] = LATER,
-                      [FG_OP_QUERY] = LATER,
-                      [FG_OP_EXTEND] = LATER,
-                      [FG_OP_REFUND] = LATER},
-    [ORDER_PENDING] = {[FG_OP_RESERVE] = WAITS,
-                       [FG_OP_CONFIRM] = LATER,
-                       [FG_OP_CANCEL] = LATER,
-                       [FG_OP_QUERY] = LATER,
-                       [FG_OP_EXTEND] = LATER,
-                       [FG_OP_REFUND] = LATER},
+static const uint8_t table[ORDER_STATES][FG_PACKET_OP_ORDERS + 1] = {
+    [FG_LEDGER_ORDER_NONE] = {[FG_PACKET_OP_RESERVE] = NEW,
+                              [FG_PACKET_OP_CONFIRM] = UNKNOWN,
+                              [FG_PACKET_OP_CANCEL] = UNKNOWN,
+                              [FG_PACKET_OP_QUERY] = UNKNOWN,
+                              [FG_PACKET_OP_EXTEND] = UNKNOWN,
+                              [FG_PACKET_OP_REFUND] = UNKNOWN},
+    [FG_LEDGER_ORDER_RESERVED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                  [FG_PACKET_OP_CONFIRM] = SELL,
+                                  [FG_PACKET_OP_CANCEL] = CANCEL,
+                                  [FG_PACKET_OP_QUERY] = STATE,
+                                  [FG_PACKET_OP_EXTEND] = EXTEND,
+                                  [FG_PACKET_OP_REFUND] = STATE},
+    [FG_LEDGER_ORDER_SOLD] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                              [FG_PACKET_OP_CONFIRM] = STATE,
+                              [FG_PACKET_OP_CANCEL] = STATE,
+                              [FG_PACKET_OP_QUERY] = STATE,
+                              [FG_PACKET_OP_EXTEND] = STATE,
+                              [FG_PACKET_OP_REFUND] = REFUND},
+    [FG_LEDGER_ORDER_CANCELLED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                   [FG_PACKET_OP_CONFIRM] = STATE,
+                                   [FG_PACKET_OP_CANCEL] = STATE,
+                                   [FG_PACKET_OP_QUERY] = STATE,
+                                   [FG_PACKET_OP_EXTEND] = STATE,
+                                   [FG_PACKET_OP_REFUND] = STATE},
+    [FG_LEDGER_ORDER_EXPIRED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                 [FG_PACKET_OP_CONFIRM] = PAY,
+                                 [FG_PACKET_OP_CANCEL] = CLOSE,
+                                 [FG_PACKET_OP_QUERY] = STATE,
+                                 [FG_PACKET_OP_EXTEND] = STATE,
+                                 [FG_PACKET_OP_REFUND] = STATE},
+    [FG_LEDGER_ORDER_REFUNDED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                  [FG_PACKET_OP_CONFIRM] = STATE,
+                                  [FG_PACKET_OP_CANCEL] = STATE,
+                                  [FG_PACKET_OP_QUERY] = STATE,
+                                  [FG_PACKET_OP_EXTEND] = STATE,
+                                  [FG_PACKET_OP_REFUND] = STATE},
+    [ORDER_PAYING] = {[FG_PACKET_OP_RESERVE] = LATER,
+                      [FG_PACKET_OP_CONFIRM] = WAITS,
+                      [FG_PACKET_OP_CANCEL] = LATER,
+                      [FG_PACKET_OP_QUERY] = LATER,
+                      [FG_PACKET_OP_EXTEND] = LATER,
+                      [FG_PACKET_OP_REFUND] = LATER},
+    [ORDER_PENDING] = {[FG_PACKET_OP_RESERVE] = WAITS,
+                       [FG_PACKET_OP_CONFIRM] = LATER,
+                       [FG_PACKET_OP_CANCEL] = LATER,
+                       [FG_PACKET_OP_QUERY] = LATER,
+                       [FG_PACKET_OP_EXTEND] = LATER,
+                       [FG_PACKET_OP_REFUND] = LATER},
 };
 
 /* ---- answers */
@@ -94,7 +94,7 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     a->deadline_ms = 0;
     a->item = r->item;
     memcpy(a->order_id, r->order_id, 16);
-    if (status == FG_STATUS_BUSY)
+    if (status == FG_PACKET_STATUS_BUSY)
         COUNT(s, busy, 1);
     return FG_STOCK_ANSWERED;
 }
@@ -108,11 +108,12 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
 
     if (o->seq <= s->durable) {
         answer_order(s, o, a);
-        a->retry_ms = o->state == FG_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
+        a->retry_ms =
+            o->state == FG_LEDGER_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
         return FG_STOCK_ANSWERED;
     }
     if (s->deferred.tail - s->deferred.head >= s->deferred.max)
-        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+        return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     d = defer(s, o->seq);
     answer_order(s, o, &d->answer);
     d->answer.token = token;
@@ -122,24 +123,24 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
 
 /* ---- judgement of a new reservation */
 
-/* FG_STATUS_NONE when the item may be sold now; else the answer, with *retry_ms. */
+/* FG_PACKET_STATUS_NONE when the item may be sold now; else the answer, with *retry_ms. */
 static enum fg_packet_status item_refusal(const struct item *item, uint64_t now_ms,
                                           uint64_t *retry_ms)
 {
     *retry_ms = 0;
     if (!item->live)
-        return FG_STATUS_UNKNOWN_ITEM;
+        return FG_PACKET_STATUS_UNKNOWN_ITEM;
     if (item->closes_ms && now_ms >= item->closes_ms)
-        return FG_STATUS_CLOSED;
+        return FG_PACKET_STATUS_CLOSED;
     if (now_ms < item->opens_ms) {
         *retry_ms = item->opens_ms - now_ms;
-        return FG_STATUS_NOT_OPEN;
+        return FG_PACKET_STATUS_NOT_OPEN;
     }
-    if (item->flags & FG_ITEM_PAUSED) {
+    if (item->flags & FG_JOURNAL_ITEM_PAUSED) {
         *retry_ms = RETRY_PAUSED_MS;
-        return FG_STATUS_PAUSED;
+        return FG_PACKET_STATUS_PAUSED;
     }
-    return FG_STATUS_NONE;
+    return FG_PACKET_STATUS_NONE;
 }
 
 /* What may be sold without asking the bank. The home asks too: else its shoppers would always be
@@ -181,7 +182,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
         if (order != NIL)
             fg_stock_order_remove(s, order);
         COUNT(s, full, 1);
-        return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_FULL, 0, 0);
     }
     s->orders[order].item = index;
     s->orders[order].usage = place;
@@ -190,7 +191,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
         return FG_STOCK_DEFERRED;
     fg_stock_usage_sub(s, place, r->quantity);
     fg_stock_order_remove(s, order);
-    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+    return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
 /* What needs a record cannot be decided now: why. */
@@ -198,8 +199,8 @@ static enum fg_stock_result not_now(struct fg_stock *s, const struct fg_stock_re
                                     struct fg_stock_answer *a)
 {
     if (s->mode == FG_STOCK_STOPPING || s->mode == FG_STOCK_FAILED)
-        return answer_now(s, r, a, FG_STATUS_UNAVAILABLE, 0, 0);
-    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+        return answer_now(s, r, a, FG_PACKET_STATUS_UNAVAILABLE, 0, 0);
+    return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
 static bool may_decide(struct fg_stock *s)
@@ -215,14 +216,14 @@ static bool user_refused(struct fg_stock *s, uint64_t now_ms, const struct fg_st
 
     if (fg_stock_user_is_denied(s, r->user)) {
         COUNT(s, user_denied, 1);
-        answer_now(s, r, a, FG_STATUS_USER_DENIED, 0, 0);
+        answer_now(s, r, a, FG_PACKET_STATUS_USER_DENIED, 0, 0);
         return true;
     }
     wait_ms = s->config.limits.user_rate ? fg_stock_user_wait_ms(s, r->user, now_ms) : 0;
     if (wait_ms == 0)
         return false;
     COUNT(s, user_rate, 1);
-    answer_now(s, r, a, FG_STATUS_USER_RATE, 0, wait_ms);
+    answer_now(s, r, a, FG_PACKET_STATUS_USER_RATE, 0, wait_ms);
     return true;
 }
 
@@ -248,10 +249,10 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
     struct usage *usage = usage_find(s, home, r->user, index);
 
     if (r->quantity == 0 || r->quantity > item->order_max)
-        return answer_now(s, r, a, FG_STATUS_BAD_QUANTITY, item_left(s, item), 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_BAD_QUANTITY, item_left(s, item), 0);
     if (item->user_limit && units_of(usage) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
-        return answer_now(s, r, a, FG_STATUS_USER_LIMIT, limit_left(item, usage), 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_USER_LIMIT, limit_left(item, usage), 0);
     }
     if (!may_decide(s))
         return not_now(s, r, a);
@@ -266,13 +267,13 @@ INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, ui
     uint64_t retry_ms;
     enum fg_packet_status refusal = item_refusal(item, now_ms, &retry_ms);
 
-    if (refusal != FG_STATUS_NONE) {
+    if (refusal != FG_PACKET_STATUS_NONE) {
         COUNT(s, not_on_sale, 1);
         return answer_now(s, r, a, refusal, 0, retry_ms);
     }
     if (item->sold_out && item->free == 0) {
         COUNT(s, sold_out, 1);
-        return answer_now(s, r, a, FG_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
+        return answer_now(s, r, a, FG_PACKET_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
     }
     return judge(s, now_ms, index, r, token, a);
 }
@@ -289,7 +290,7 @@ APART static enum fg_stock_result reserve_slowly(struct fg_stock *s, uint64_t no
     if (index != NIL)
         return reserve_item(s, now_ms, index, r, token, a);
     COUNT(s, not_on_sale, 1);
-    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ITEM, 0, 0);
+    return answer_now(s, r, a, FG_PACKET_STATUS_UNKNOWN_ITEM, 0, 0);
 }
 
 INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms,
@@ -306,9 +307,9 @@ INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms,
                                      const struct fg_stock_request *r, uint32_t token,
                                      struct fg_stock_answer *a)
 {
-    if (table[FG_ORDER_NONE][r->op] == NEW)
+    if (table[FG_LEDGER_ORDER_NONE][r->op] == NEW)
         return reserve(s, now_ms, r, token, a);
-    return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+    return answer_now(s, r, a, FG_PACKET_STATUS_UNKNOWN_ORDER, 0, 0);
 }
 
 APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
@@ -317,16 +318,16 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
 {
     uint32_t index = item_find(s, r->item);
     uint64_t retry_ms = 0;
-    enum fg_packet_status status = FG_STATUS_UNKNOWN_ITEM;
+    enum fg_packet_status status = FG_PACKET_STATUS_UNKNOWN_ITEM;
     uint32_t left = 0;
 
     if (index != NIL) {
         status = item_refusal(item_at(s, index), now_ms, &retry_ms);
         left = item_left(s, item_at(s, index));
     }
-    if (status == FG_STATUS_NONE)
-        status = left ? FG_STATUS_ON_SALE : FG_STATUS_SOLD_OUT;
-    answer_now(s, r, a, status, status == FG_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
+    if (status == FG_PACKET_STATUS_NONE)
+        status = left ? FG_PACKET_STATUS_ON_SALE : FG_PACKET_STATUS_SOLD_OUT;
+    answer_now(s, r, a, status, status == FG_PACKET_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
     a->quantity = s->config.order_ports;
     return FG_STOCK_ANSWERED;
 }
@@ -343,7 +344,7 @@ static enum fg_stock_result pay_now(struct fg_stock *s, uint64_t now_ms, uint32_
     if (accept_or_park(s, now_ms, o->item, at, asker_of(r, token)))
         return FG_STOCK_DEFERRED;
     fg_stock_usage_sub(s, o->usage, o->quantity);
-    return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+    return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
 /* The order takes units as a new one would, whether or not the item is open. */
@@ -365,7 +366,7 @@ static enum fg_stock_result pay(struct fg_stock *s, uint64_t now_ms, uint32_t at
     place = usage_add(s, usage, home, o->user, o->item, o->quantity);
     if (place == NIL) {
         COUNT(s, full, 1);
-        return answer_now(s, r, a, FG_STATUS_FULL, 0, 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_FULL, 0, 0);
     }
     o->usage = place;
     return pay_now(s, now_ms, at, r, token, a);
@@ -378,7 +379,7 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
                                    uint32_t token, struct fg_stock_answer *a)
 {
     uint64_t until_ms =
-        r->until_ms < now_ms + FG_HOLD_MS_MAX ? r->until_ms : now_ms + FG_HOLD_MS_MAX;
+        r->until_ms < now_ms + FG_STOCK_HOLD_MS_MAX ? r->until_ms : now_ms + FG_STOCK_HOLD_MS_MAX;
 
     if (action == EXTEND && until_ms <= o->deadline_ms)
         return answer_state(s, now_ms, o, r, token, a); /* a replay, or nothing gained */
@@ -407,7 +408,7 @@ static bool same_fields(const struct fg_stock *s, const struct order *o,
 /* The wheel is late by a tick. False when there is no room for the record. */
 static bool expire_in_time(struct fg_stock *s, uint64_t now_ms, struct order *o)
 {
-    if (o->state != FG_ORDER_RESERVED || now_ms < o->deadline_ms)
+    if (o->state != FG_LEDGER_ORDER_RESERVED || now_ms < o->deadline_ms)
         return true;
     if (!may_decide(s))
         return false;
@@ -424,11 +425,11 @@ APART static enum fg_stock_result orders_of(struct fg_stock *s, uint64_t now_ms,
 
     if (!fg_stock_by_user_catch_up(s)) {
         s->listing = true;
-        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+        return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     }
     at = r->item && item == NIL ? NIL : fg_stock_by_user_find(s, r->user, item, r->quantity);
     if (at == NIL)
-        return answer_now(s, r, a, FG_STATUS_UNKNOWN_ORDER, 0, 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_UNKNOWN_ORDER, 0, 0);
     if (!expire_in_time(s, now_ms, &s->orders[at]))
         return not_now(s, r, a);
     return answer_state(s, now_ms, &s->orders[at], r, token, a);
@@ -444,9 +445,9 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     if (!expire_in_time(s, now_ms, o))
         return not_now(s, r, a);
     action = table[o->state][r->op];
-    if (r->op == FG_OP_RESERVE && !same_fields(s, o, r)) {
+    if (r->op == FG_PACKET_OP_RESERVE && !same_fields(s, o, r)) {
         COUNT(s, conflicts, 1);
-        return answer_now(s, r, a, FG_STATUS_CONFLICT, 0, 0);
+        return answer_now(s, r, a, FG_PACKET_STATUS_CONFLICT, 0, 0);
     }
     switch (action) {
     case SELL:
@@ -464,7 +465,7 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
         COUNT(s, in_progress, 1);
         return FG_STOCK_IGNORED;
     case LATER:
-        return answer_now(s, r, a, FG_STATUS_BUSY, 0, RETRY_BUSY_MS);
+        return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     default:
         return answer_state(s, now_ms, o, r, token, a);
     }
@@ -495,13 +496,14 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
                                       const struct fg_stock_request *r, uint32_t token,
                                       struct fg_stock_answer *a)
 {
-    FG_ASSERT(token != FG_NO_TOKEN);
+    FG_ASSERT(token != FG_STOCK_NO_TOKEN);
     COUNT(s, requests, 1);
     a->token = token;
     a->kind = r->kind & 0xfu;
-    FG_ASSERT(r->op >= FG_OP_RESERVE && r->op <= FG_OP_ORDERS);
-    if (fg_unlikely(1u << r->op & (1u << FG_OP_STOCK | 1u << FG_OP_ORDERS)))
-        return r->op == FG_OP_STOCK ? stock_of(s, now_ms, r, a) : orders_of(s, now_ms, r, token, a);
+    FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_PACKET_OP_ORDERS);
+    if (fg_unlikely(1u << r->op & (1u << FG_PACKET_OP_STOCK | 1u << FG_PACKET_OP_ORDERS)))
+        return r->op == FG_PACKET_OP_STOCK ? stock_of(s, now_ms, r, a)
+                                           : orders_of(s, now_ms, r, token, a);
     if (fg_unlikely(!r->hash))
         return unprepared(s, now_ms, r, token, a);
     if (*order_bucket(s, r->hash) & order_bit(s, r->hash))

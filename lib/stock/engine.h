@@ -8,7 +8,7 @@
 
 #define NIL              UINT32_MAX
 #define TO_COMMAND       0xff /* bank queue: the entry is the operator's, its serial a ticket */
-#define DENIED_SLOTS     (2 * FG_DENIED_MAX)
+#define DENIED_SLOTS     (2 * FG_STOCK_DENIED_MAX)
 #define WATCHED_WAYS     4
 #define COMMANDS_MAX     64  /* commands under way at one worker */
 #define MESSAGES_MAX     256 /* taken from one peer per loop */
@@ -118,7 +118,7 @@ struct bank_entry {
 struct deferred {
     uint64_t seq;
     uint32_t item, units;          /* units to release when durable */
-    struct fg_stock_answer answer; /* token FG_NO_TOKEN: none */
+    struct fg_stock_answer answer; /* token FG_STOCK_NO_TOKEN: none */
 };
 
 struct denied {

@@ -10,7 +10,7 @@ static bool expire(struct fg_stock *s, uint64_t now_ms, uint32_t at)
 {
     struct order *o = &s->orders[at];
 
-    if (o->state != FG_ORDER_RESERVED)
+    if (o->state != FG_LEDGER_ORDER_RESERVED)
         return true;
     if (o->deadline_ms > now_ms) { /* it was extended */
         fg_stock_wheel_add(s, at);
@@ -28,7 +28,7 @@ void fg_stock_expire_due(struct fg_stock *s, uint64_t now_ms)
     unsigned n = fg_stock_wheel_take_due(s, now_ms, batch);
 
     for (unsigned i = 0; i < n; i++)
-        if (s->orders[batch[i]].state == FG_ORDER_RESERVED)
+        if (s->orders[batch[i]].state == FG_LEDGER_ORDER_RESERVED)
             usage_fetch_of(s, &s->orders[batch[i]]);
     for (unsigned i = 0; i < n; i++)
         if (!expire(s, now_ms, batch[i]))

@@ -31,7 +31,7 @@ INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker 
 
     d->item = o->item;
     d->units = release;
-    if (asker.token == FG_NO_TOKEN)
+    if (asker.token == FG_STOCK_NO_TOKEN)
         return;
     answer_order(s, o, &d->answer);
     d->answer.token = asker.token;
@@ -41,9 +41,9 @@ INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker 
 static void sell_late(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
 {
     s->items[o->item].sold += o->quantity;
-    o->state = FG_ORDER_SOLD;
+    o->state = FG_LEDGER_ORDER_SOLD;
     o->late = 1;
-    record_order(s, now_ms, o, FG_REC_SOLD_LATE, 0);
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD_LATE, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
     COUNT(s, sold_late, 1);
@@ -58,14 +58,14 @@ void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct
     item->free -= o->quantity;
     if (!is_home(s, item) && item->left_hint > o->quantity)
         item->left_hint -= o->quantity;
-    if (fg_unlikely(o->state == FG_ORDER_EXPIRED || o->state == ORDER_PAYING)) {
+    if (fg_unlikely(o->state == FG_LEDGER_ORDER_EXPIRED || o->state == ORDER_PAYING)) {
         sell_late(s, now_ms, o, asker);
         return;
     }
     item->reserved += o->quantity;
-    o->state = FG_ORDER_RESERVED;
+    o->state = FG_LEDGER_ORDER_RESERVED;
     o->deadline_ms = now_ms + item->hold_ms;
-    record_order(s, now_ms, o, FG_REC_RESERVED, o->deadline_ms);
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_RESERVED, o->deadline_ms);
     fg_stock_wheel_add(s, order);
     defer_order(s, o, asker, 0);
     COUNT(s, reserved, 1);
@@ -78,8 +78,8 @@ void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct 
     FG_ASSERT(item->reserved >= o->quantity);
     item->reserved -= o->quantity;
     item->sold += o->quantity;
-    o->state = FG_ORDER_SOLD;
-    record_order(s, now_ms, o, FG_REC_SOLD, 0);
+    o->state = FG_LEDGER_ORDER_SOLD;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
 }
@@ -89,7 +89,7 @@ void fg_stock_extend(struct fg_stock *s, uint64_t now_ms, struct order *o, uint6
                      struct asker asker)
 {
     o->deadline_ms = until_ms;
-    record_order(s, now_ms, o, FG_REC_EXTENDED, until_ms);
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_EXTENDED, until_ms);
     defer_order(s, o, asker, 0);
     COUNT(s, extended, 1);
 }
@@ -112,14 +112,14 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, stru
 
 void fg_stock_cancel(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
 {
-    give_back(s, now_ms, o, asker, FG_ORDER_CANCELLED, FG_REC_CANCELLED);
+    give_back(s, now_ms, o, asker, FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_CANCELLED);
     COUNT(s, cancelled, 1);
 }
 
 void fg_stock_close(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
 {
-    o->state = FG_ORDER_CANCELLED;
-    record_order(s, now_ms, o, FG_REC_CLOSED, 0);
+    o->state = FG_LEDGER_ORDER_CANCELLED;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_CLOSED, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, cancelled, 1);
 }
@@ -133,14 +133,15 @@ void fg_stock_refund(struct fg_stock *s, uint64_t now_ms, struct order *o, bool 
     item->sold -= o->quantity;
     *(restock ? &item->releasing : &item->refunded) += o->quantity;
     fg_stock_usage_sub(s, o->usage, o->quantity);
-    o->state = FG_ORDER_REFUNDED;
-    record_order(s, now_ms, o, FG_REC_REFUNDED, restock);
+    o->state = FG_LEDGER_ORDER_REFUNDED;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_REFUNDED, restock);
     defer_order(s, o, asker, restock ? o->quantity : 0);
     COUNT(s, refunded, 1);
 }
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o)
 {
-    give_back(s, now_ms, o, (struct asker){FG_NO_TOKEN, 0}, FG_ORDER_EXPIRED, FG_REC_EXPIRED);
+    give_back(s, now_ms, o, (struct asker){FG_STOCK_NO_TOKEN, 0}, FG_LEDGER_ORDER_EXPIRED,
+              FG_JOURNAL_RECORD_EXPIRED);
     COUNT(s, expired, 1);
 }

@@ -10,7 +10,7 @@
 
 /* Who asked, and by which token the answer is known. */
 struct asker {
-    uint32_t token; /* FG_NO_TOKEN: no answer */
+    uint32_t token; /* FG_STOCK_NO_TOKEN: no answer */
     uint8_t kind;   /* enum fg_stock_kind */
 };
 
@@ -25,9 +25,11 @@ static inline uint32_t hold_left_ms(uint64_t deadline_ms, uint64_t now_ms)
 INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
 {
     static const uint8_t status[ORDER_STATES] = {
-        [FG_ORDER_RESERVED] = FG_STATUS_RESERVED,   [FG_ORDER_SOLD] = FG_STATUS_SOLD,
-        [FG_ORDER_CANCELLED] = FG_STATUS_CANCELLED, [FG_ORDER_EXPIRED] = FG_STATUS_EXPIRED,
-        [FG_ORDER_REFUNDED] = FG_STATUS_REFUNDED,
+        [FG_LEDGER_ORDER_RESERVED] = FG_PACKET_STATUS_RESERVED,
+        [FG_LEDGER_ORDER_SOLD] = FG_PACKET_STATUS_SOLD,
+        [FG_LEDGER_ORDER_CANCELLED] = FG_PACKET_STATUS_CANCELLED,
+        [FG_LEDGER_ORDER_EXPIRED] = FG_PACKET_STATUS_EXPIRED,
+        [FG_LEDGER_ORDER_REFUNDED] = FG_PACKET_STATUS_REFUNDED,
     };
     const struct item *item = &s->items[o->item];
 
@@ -36,7 +38,7 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
     a->quantity = o->quantity;
     a->left = item_left(s, item);
     a->retry_ms = 0;
-    a->deadline_ms = o->state == FG_ORDER_RESERVED ? o->deadline_ms : 0;
+    a->deadline_ms = o->state == FG_LEDGER_ORDER_RESERVED ? o->deadline_ms : 0;
     a->item = item->id;
     memcpy(a->order_id, o->order_id, 16);
 }

@@ -11,7 +11,8 @@ void fg_stock_push_record(struct fg_stock *s, struct fg_journal_record *record, 
 
 void fg_stock_push_stock(struct fg_stock *s, uint64_t now_ms, uint64_t item, int64_t units)
 {
-    struct fg_journal_record r = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+    struct fg_journal_record r = {
+        .type = FG_JOURNAL_RECORD_STOCK, .item = item, .arg = (uint64_t)units};
 
     fg_stock_push_record(s, &r, now_ms);
 }

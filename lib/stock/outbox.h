@@ -24,16 +24,16 @@ static inline struct deferred *defer(struct fg_stock *s, uint64_t seq)
     s->deferred.tail++;
     d->seq = seq;
     d->units = 0;
-    d->answer.token = FG_NO_TOKEN;
+    d->answer.token = FG_STOCK_NO_TOKEN;
     return d;
 }
 
-/* FG_STATUS_NONE when the log accepts records; else the answer to a request that waits. */
+/* FG_PACKET_STATUS_NONE when the log accepts records; else the answer to a request that waits. */
 static inline enum fg_packet_status mode_refusal(const struct fg_stock *s)
 {
     if (s->mode == FG_STOCK_NO_SPACE)
-        return FG_STATUS_BUSY;
-    return s->mode == FG_STOCK_FAILED ? FG_STATUS_UNAVAILABLE : FG_STATUS_NONE;
+        return FG_PACKET_STATUS_BUSY;
+    return s->mode == FG_STOCK_FAILED ? FG_PACKET_STATUS_UNAVAILABLE : FG_PACKET_STATUS_NONE;
 }
 
 /* What becomes of the operator's command in this mode: DONE when it may be tried. */

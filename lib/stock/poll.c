@@ -19,7 +19,8 @@ static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, uns
     const struct fg_stock_message *m = fg_ring_peek(s->config.from[from], nth);
 
     FG_ASSERT(m->index < s->config.limits.items_max);
-    if (m->type == FG_MSG_NEED || m->type == FG_MSG_RECALLED || m->type == FG_MSG_RETURN) {
+    if (m->type == FG_STOCK_MSG_NEED || m->type == FG_STOCK_MSG_RECALLED ||
+        m->type == FG_STOCK_MSG_RETURN) {
         fg_stock_bank_message(s, from, m);
     } else {
         item_at(s, m->index)->home =
@@ -100,7 +101,7 @@ static void hand_out(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer
     *to = *answer;
     if (answer->kind == FG_STOCK_OPERATOR)
         s->commands--;
-    else if (answer->status == FG_STATUS_RESERVED)
+    else if (answer->status == FG_PACKET_STATUS_RESERVED)
         to->retry_ms = hold_left_ms(answer->deadline_ms, now_ms);
 }
 
@@ -118,7 +119,7 @@ static unsigned durable_answers(struct fg_stock *s, uint64_t now_ms,
             break;
         if (d->units)
             release(s, d->item, d->units);
-        if (d->answer.token != FG_NO_TOKEN)
+        if (d->answer.token != FG_STOCK_NO_TOKEN)
             hand_out(s, now_ms, &answers[n++], &d->answer);
         q->head++;
     }

@@ -26,7 +26,7 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
     r->line = NIL;
     r->index = 0;
     __builtin_prefetch(order_bucket(s, r->hash), 1);
-    if (r->op != FG_OP_RESERVE)
+    if (r->op != FG_PACKET_OP_RESERVE)
         return;
     if (fg_unlikely(r->item != last->id))
         find_item(s, r->item, last);
@@ -36,7 +36,7 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
 /* What the user has of an item that may have units. */
 INLINE bool prefetch_wanted(const struct fg_stock *s, struct fg_stock_request *r)
 {
-    if (r->op != FG_OP_RESERVE || !r->index || s->items[r->index - 1].sold_out)
+    if (r->op != FG_PACKET_OP_RESERVE || !r->index || s->items[r->index - 1].sold_out)
         return false;
     r->line = usage_home(s, usage_hash(s, r->user, r->index - 1));
     __builtin_prefetch(usage_line(s, r->line), 1);
@@ -69,7 +69,7 @@ INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_requ
         __builtin_prefetch(&s->orders[o->hash_next], 1);
         return true;
     }
-    if (r->op == FG_OP_CANCEL)
+    if (r->op == FG_PACKET_OP_CANCEL)
         usage_fetch_of(s, o);
     return false;
 }

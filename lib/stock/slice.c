@@ -17,7 +17,7 @@ static void serve_waiters(struct fg_stock *s, uint64_t now_ms, struct item *item
     while (head_is_served(s, item)) {
         uint32_t at = item->wait_head;
 
-        if (refusal != FG_STATUS_NONE) {
+        if (refusal != FG_PACKET_STATUS_NONE) {
             fg_stock_refuse_waiter(s, index, s->orders[at].serial, refusal, 0);
             continue;
         }
@@ -33,7 +33,7 @@ bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 
     serve_waiters(s, now_ms, item, index);
     if (item->returning > 0) {
-        if (!fg_stock_send_to(s, item->home, FG_MSG_RETURN, index, item->returning, 0, 0))
+        if (!fg_stock_send_to(s, item->home, FG_STOCK_MSG_RETURN, index, item->returning, 0, 0))
             return false;
         COUNT(s, returns, 1);
         item->releasing -= item->returning;
@@ -42,7 +42,7 @@ bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     if (head_is_served(s, item))
         return false; /* its units were granted: a recall must not take them */
     if (item->recalled) {
-        if (!fg_stock_send_to(s, item->home, FG_MSG_RECALLED, index, item->free, 0, 0))
+        if (!fg_stock_send_to(s, item->home, FG_STOCK_MSG_RECALLED, index, item->free, 0, 0))
             return false;
         item->free = 0;
         item->recalled = 0;
@@ -55,27 +55,28 @@ void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg
     struct item *item = item_at(s, m->index);
 
     switch (m->type) {
-    case FG_MSG_GRANT:
+    case FG_STOCK_MSG_GRANT:
         s->needs--;
         item->free += m->units;
         item->left_hint = m->left;
         serve_waiters(s, now_ms, item, m->index);
         break;
-    case FG_MSG_REFUSE:
+    case FG_STOCK_MSG_REFUSE:
         s->needs--;
         item->left_hint = m->left + item->free;
         fg_stock_refuse_waiter(s, m->index, m->serial,
-                               item->left_hint > 0 ? FG_STATUS_INSUFFICIENT : FG_STATUS_SOLD_OUT,
+                               item->left_hint > 0 ? FG_PACKET_STATUS_INSUFFICIENT
+                                                   : FG_PACKET_STATUS_SOLD_OUT,
                                item->left_hint);
         break;
-    case FG_MSG_RECALL:
+    case FG_STOCK_MSG_RECALL:
         item->recalled = 1;
         break;
-    case FG_MSG_SOLD_OUT:
+    case FG_STOCK_MSG_SOLD_OUT:
         item->sold_out = 1;
         item->left_hint = 0;
         return;
-    case FG_MSG_OPEN:
+    case FG_STOCK_MSG_OPEN:
         item->sold_out = 0;
         item->left_hint = m->left;
         return;

@@ -33,7 +33,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
     X(denied, DENIED_SLOTS)                                                                        \
-    X(watched, FG_WATCHED_SETS *WATCHED_WAYS)                                                      \
+    X(watched, FG_STOCK_WATCHED_SETS *WATCHED_WAYS)                                                \
     X(wheel, WHEEL_SLOTS *WHEEL_LANES)
 
 /* A large array is made of huge pages, if the kernel has them: a random access then seldom misses
@@ -187,7 +187,7 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
 {
     uint32_t index = item_find(s, from->item);
-    bool uses = from->state == FG_ORDER_RESERVED || from->state == FG_ORDER_SOLD;
+    bool uses = from->state == FG_LEDGER_ORDER_RESERVED || from->state == FG_LEDGER_ORDER_SOLD;
     uint32_t at =
         order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
     uint32_t home = usage_home(s, usage_hash(s, from->user, index)), place = NIL;
@@ -208,13 +208,13 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     o->quantity = from->quantity;
     o->state = (uint8_t)from->state;
     o->late = from->late;
-    if (o->state == FG_ORDER_RESERVED) {
+    if (o->state == FG_LEDGER_ORDER_RESERVED) {
         o->deadline_ms = from->deadline_ms;
         s->items[index].reserved += o->quantity;
         fg_stock_wheel_add(s, at);
-    } else if (o->state == FG_ORDER_SOLD) {
+    } else if (o->state == FG_LEDGER_ORDER_SOLD) {
         s->items[index].sold += o->quantity;
-    } else if (o->state == FG_ORDER_REFUNDED && !from->restocked) {
+    } else if (o->state == FG_LEDGER_ORDER_REFUNDED && !from->restocked) {
         s->items[index].refunded += o->quantity;
     }
     return true;
@@ -233,7 +233,7 @@ bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, str
         if (fg_user_owner(user, s->config.workers) == s->config.worker &&
             !fg_stock_user_deny(s, user, true))
             return fg_fail(err, "worker %u has room for %d denied users", s->config.worker,
-                           FG_DENIED_MAX);
+                           FG_STOCK_DENIED_MAX);
     }
     return true;
 }
@@ -284,7 +284,7 @@ void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[
                                [FG_STOCK_LEVEL_users] = {&s->usages_live, l->users_max},
                                [FG_STOCK_LEVEL_parked] = {&s->waiting_live, l->parked_max},
                                [FG_STOCK_LEVEL_deferred] = {&s->held_live, l->deferred_max},
-                               [FG_STOCK_LEVEL_denied] = {&s->denied_live, FG_DENIED_MAX}};
+                               [FG_STOCK_LEVEL_denied] = {&s->denied_live, FG_STOCK_DENIED_MAX}};
 
     for (unsigned i = 0; i < FG_STOCK_LEVELS; i++)
         levels[i] = (struct fg_stock_level){

@@ -20,7 +20,7 @@
 #include "ledger/ledger.h"
 #include "packet/packet.h"
 
-#define FG_NO_TOKEN UINT32_MAX
+#define FG_STOCK_NO_TOKEN UINT32_MAX
 
 struct fg_stock_limits {
     uint32_t items_max;  /**< items, 1..1e6; the same on every worker */
@@ -34,12 +34,12 @@ struct fg_stock_limits {
     uint32_t user_burst; /**< of them at once, 1..100000 */
 };
 
-#define FG_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
-#define FG_HOLD_MS_MAX                                                                             \
-    4233600000u               /**< longest hold from now, also of EXTEND: 49 days, which the       \
-                                 packet can say */
-#define FG_ORDERS_LISTED 256  /**< orders of one user that ORDERS finds */
-#define FG_WATCHED_SETS  8192 /**< of 4 users each, whose rate a worker remembers */
+#define FG_STOCK_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
+#define FG_STOCK_HOLD_MS_MAX                                                                       \
+    4233600000u                     /**< longest hold from now, also of EXTEND: 49 days, which the \
+                                       packet can say */
+#define FG_STOCK_ORDERS_LISTED 256  /**< orders of one user that ORDERS finds */
+#define FG_STOCK_WATCHED_SETS  8192 /**< of 4 users each, whose rate a worker remembers */
 
 struct fg_stock_config {
     unsigned worker, workers;
@@ -75,7 +75,7 @@ struct fg_stock_request {
     uint8_t order_id[16];
     uint64_t user;
     uint64_t item;
-    uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_HOLD_MS_MAX from now */
+    uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_STOCK_HOLD_MS_MAX from now */
     uint64_t hash;     /**< 0, or what fg_stock_prefetch made of the fields above */
     uint32_t index;    /**< likewise */
     uint32_t line;     /**< likewise */
@@ -129,7 +129,7 @@ struct fg_stock_command {
                     uint32_t hold_ms, user_limit;
                     uint16_t order_max, flags;
                 };
-                uint8_t name[FG_ITEM_NAME_MAX]; /**< ITEM_NAME */
+                uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /**< ITEM_NAME */
             };
         };
         struct { /* USER_SET, ORDER_REFUND */
@@ -267,7 +267,8 @@ bool fg_stock_load_orders(struct fg_stock *stock, const struct fg_ledger *ledger
  */
 static inline unsigned fg_stock_owner(const fg_packet_request_at *request, unsigned workers)
 {
-    return fg_user_owner(request->op == FG_OP_STOCK ? request->item : request->user, workers);
+    return fg_user_owner(request->op == FG_PACKET_OP_STOCK ? request->item : request->user,
+                         workers);
 }
 
 /**
@@ -277,7 +278,8 @@ static inline unsigned fg_stock_owner(const fg_packet_request_at *request, unsig
  */
 void fg_stock_prefetch(const struct fg_stock *stock, struct fg_stock_request *requests, unsigned n);
 
-/** Decides. *answer is valid for FG_STOCK_ANSWERED only. token: the caller's, not FG_NO_TOKEN. */
+/** Decides. *answer is valid for FG_STOCK_ANSWERED only. token: the caller's, not
+ * FG_STOCK_NO_TOKEN. */
 enum fg_stock_result fg_stock_request(struct fg_stock *stock, uint64_t now_ms,
                                       const struct fg_stock_request *request, uint32_t token,
                                       struct fg_stock_answer *answer);
@@ -336,7 +338,7 @@ struct fg_stock_user {
 
 /**
  * Up to max users that were refused most often, the worst first; returns how many. Any thread.
- * Bounded memory: a worker remembers 4 * FG_WATCHED_SETS users and forgets, of 4 that share a
+ * Bounded memory: a worker remembers 4 * FG_STOCK_WATCHED_SETS users and forgets, of 4 that share a
  * place, the one that asked longest ago.
  */
 unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user *users,
@@ -356,8 +358,8 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(OPEN, "bank -> worker: units are free again")
 
 enum fg_stock_message_type {
-    FG_MSG_NONE = 0,
-#define X(name, text) FG_MSG_##name,
+    FG_STOCK_MSG_NONE = 0,
+#define X(name, text) FG_STOCK_MSG_##name,
     FG_STOCK_MESSAGE_LIST(X)
 #undef X
 };

@@ -66,7 +66,7 @@ void fg_stock_order_remove(struct fg_stock *s, uint32_t at)
     }
     if (at < s->listed)
         fg_stock_by_user_unlink(s, at);
-    o->state = FG_ORDER_NONE;
+    o->state = FG_LEDGER_ORDER_NONE;
     o->next = s->order_free;
     s->order_free = at;
     publish_orders(s, -1);

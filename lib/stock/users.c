@@ -33,7 +33,7 @@ bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny)
     if (!d->taken) {
         if (!deny)
             return true;
-        if (s->denied_used >= FG_DENIED_MAX)
+        if (s->denied_used >= FG_STOCK_DENIED_MAX)
             return false;
         s->denied_used++; /* the place is never given back: a user who was denied once may be again
                            */
@@ -69,7 +69,7 @@ static uint64_t idle_us(uint64_t state, uint64_t now_us, uint64_t window_us)
 static struct watched *watch(struct fg_stock *s, uint64_t user, uint64_t now_us, uint64_t window_us)
 {
     struct watched *set =
-        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_WATCHED_SETS - 1)) *
+        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_STOCK_WATCHED_SETS - 1)) *
                     WATCHED_WAYS];
     struct watched *oldest = set;
     uint64_t longest = 0, idle;
@@ -130,7 +130,7 @@ unsigned fg_stock_worst_users(const struct fg_stock *s, struct fg_stock_user *us
 {
     unsigned n = 0;
 
-    for (uint32_t i = 0; i < FG_WATCHED_SETS * WATCHED_WAYS; i++) {
+    for (uint32_t i = 0; i < FG_STOCK_WATCHED_SETS * WATCHED_WAYS; i++) {
         struct watched *w = &s->watched[i];
         struct fg_stock_user one = {
             .user = atomic_load_explicit(&w->user, memory_order_relaxed),

@@ -9,7 +9,7 @@
 
 bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user);
 
-/* Denies or allows; false when FG_DENIED_MAX users were denied before. */
+/* Denies or allows; false when FG_STOCK_DENIED_MAX users were denied before. */
 bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny);
 
 /* 0: the user may ask now, and this counts as asking; else the milliseconds until then. */

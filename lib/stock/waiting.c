@@ -13,7 +13,7 @@ static void ask_own_bank(struct fg_stock *s, const struct own_need *need)
 static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, const struct order *o)
 {
     bool first = item->wait_head == NIL;
-    struct fg_stock_message m = {.type = FG_MSG_NEED,
+    struct fg_stock_message m = {.type = FG_STOCK_MSG_NEED,
                                  .first = first,
                                  .index = index,
                                  .units = o->quantity,
@@ -36,7 +36,7 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
  * answers EXPIRED at once. */
 static bool may_wait(const struct fg_stock *s, const struct order *o)
 {
-    return o->state != FG_ORDER_EXPIRED || (!o->on_wheel && o->seq <= s->durable);
+    return o->state != FG_LEDGER_ORDER_EXPIRED || (!o->on_wheel && o->seq <= s->durable);
 }
 
 bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct asker asker)
@@ -46,13 +46,13 @@ bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct as
 
     if (s->waiting >= s->config.limits.parked_max || !may_wait(s, o))
         return false;
-    o->state = o->state == FG_ORDER_EXPIRED ? ORDER_PAYING : ORDER_PENDING;
+    o->state = o->state == FG_LEDGER_ORDER_EXPIRED ? ORDER_PAYING : ORDER_PENDING;
     o->token = asker.token;
     o->kind = asker.kind & 3u;
     o->serial = s->serial + 1;
     o->next = NIL;
     if (!ask_bank(s, item, index, o)) {
-        o->state = o->state == ORDER_PAYING ? FG_ORDER_EXPIRED : FG_ORDER_NONE;
+        o->state = o->state == ORDER_PAYING ? FG_LEDGER_ORDER_EXPIRED : FG_LEDGER_ORDER_NONE;
         return false;
     }
     s->serial++;
@@ -91,17 +91,17 @@ struct asker fg_stock_unpark(struct fg_stock *s, struct item *item)
 
 static uint32_t retry_after_ms(enum fg_packet_status status)
 {
-    if (status == FG_STATUS_BUSY)
+    if (status == FG_PACKET_STATUS_BUSY)
         return RETRY_BUSY_MS;
-    return status == FG_STATUS_SOLD_OUT ? RETRY_RETURNS_MS : 0;
+    return status == FG_PACKET_STATUS_SOLD_OUT ? RETRY_RETURNS_MS : 0;
 }
 
 /* The order stays expired, and says so when its units cannot be had. */
 static void refuse_payment(struct fg_stock *s, struct order *o, struct fg_stock_answer *a)
 {
-    o->state = FG_ORDER_EXPIRED;
+    o->state = FG_LEDGER_ORDER_EXPIRED;
     o->deadline_ms = 0;
-    if (a->status == FG_STATUS_SOLD_OUT || a->status == FG_STATUS_INSUFFICIENT) {
+    if (a->status == FG_PACKET_STATUS_SOLD_OUT || a->status == FG_PACKET_STATUS_INSUFFICIENT) {
         answer_order(s, o, a);
         a->retry_ms = 0;
     }
@@ -132,7 +132,7 @@ void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
         refuse_payment(s, o, &a);
     else
         fg_stock_order_remove(s, at);
-    if (status == FG_STATUS_SOLD_OUT || status == FG_STATUS_INSUFFICIENT)
+    if (status == FG_PACKET_STATUS_SOLD_OUT || status == FG_PACKET_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);
     fg_stock_push_ready(s, &a); /* stays counted in `waiting` until it is handed out */
 }

@@ -35,8 +35,8 @@ struct fg_worker_counters {
 #define X(name, text) _Atomic uint64_t name;
     FG_WORKER_COUNTER_LIST(X)
 #undef X
-    _Atomic uint64_t dropped[FG_DROP_COUNT];    /**< by enum fg_packet_drop */
-    _Atomic uint64_t answered[FG_STATUS_COUNT]; /**< replies by status */
+    _Atomic uint64_t dropped[FG_PACKET_DROP_COUNT];    /**< by enum fg_packet_drop */
+    _Atomic uint64_t answered[FG_PACKET_STATUS_COUNT]; /**< replies by status */
 } __attribute__((aligned(FG_CACHE_LINE)));
 
 #endif

@@ -15,7 +15,7 @@ void fg_worker_prefetch(struct fg_worker *w, const struct fg_worker_job *jobs, u
     fg_stock_prefetch(w->stock, requests, n);
 }
 
-_Static_assert(FG_STATUS_USER_DENIED == FG_STATUS_USER_RATE + 1,
+_Static_assert(FG_PACKET_STATUS_USER_DENIED == FG_PACKET_STATUS_USER_RATE + 1,
                "offences of users stand together: one comparison");
 
 /* False: the answer is deferred, or there is none. The mbuf is freed then. */
@@ -24,17 +24,19 @@ static bool decide_one(struct fg_worker *w, struct fg_worker_job *job,
 {
     uint32_t token = w->slot_free; /* taken only if the engine keeps it */
 
-    if (fg_unlikely(token == FG_NO_TOKEN)) {
+    if (fg_unlikely(token == FG_STOCK_NO_TOKEN)) {
         fg_counter_add(&w->counters.no_slot, 1);
-        fg_worker_reply_refuse(w, job, FG_STATUS_BUSY, FG_BUSY_MS);
+        fg_worker_reply_refuse(w, job, FG_PACKET_STATUS_BUSY, FG_WORKER_BUSY_MS);
         return false;
     }
     switch (fg_stock_request(w->stock, w->now_ms, request, token, answer)) {
     case FG_STOCK_ANSWERED:
-        if (fg_unlikely(answer->status - (unsigned)FG_STATUS_USER_RATE <= 1)) /* or USER_DENIED */
+        if (fg_unlikely(answer->status - (unsigned)FG_PACKET_STATUS_USER_RATE <=
+                        1)) /* or USER_DENIED */
             fg_worker_report_signed(w, job,
-                                    answer->status == FG_STATUS_USER_RATE ? FG_OFFENCE_USER_RATE
-                                                                          : FG_OFFENCE_USER_DENIED);
+                                    answer->status == FG_PACKET_STATUS_USER_RATE
+                                        ? FG_PENALTY_OFFENCE_USER_RATE
+                                        : FG_PENALTY_OFFENCE_USER_DENIED);
         return true;
     case FG_STOCK_DEFERRED:
         fg_worker_reply_defer(w, token, job);
@@ -108,9 +110,9 @@ unsigned fg_worker_inbound(struct fg_worker *w)
 
 unsigned fg_worker_answers(struct fg_worker *w)
 {
-    struct fg_stock_answer answers[FG_BURST_MAX];
-    unsigned n =
-        fg_stock_poll(w->stock, w->now_ms, answers, RTE_MIN(w->burst, FG_BURST_MAX - w->backlog));
+    struct fg_stock_answer answers[FG_WORKER_BURST_MAX];
+    unsigned n = fg_stock_poll(w->stock, w->now_ms, answers,
+                               RTE_MIN(w->burst, FG_WORKER_BURST_MAX - w->backlog));
 
     for (unsigned i = 0; i < n; i++) {
         if (fg_likely(answers[i].kind == FG_STOCK_PACKET))

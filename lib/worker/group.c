@@ -110,7 +110,7 @@ static bool connect_all(struct fg_worker_group *g)
 static void free_slots_fill(struct fg_worker *w)
 {
     for (uint32_t i = 0; i < w->slots_count; i++)
-        w->slots[i].next = i + 1 < w->slots_count ? i + 1 : FG_NO_TOKEN;
+        w->slots[i].next = i + 1 < w->slots_count ? i + 1 : FG_STOCK_NO_TOKEN;
     w->slot_free = 0;
 }
 
@@ -134,10 +134,10 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     w->index = index;
     w->workers = o->workers.count;
     w->lcore = index + 1; /* 0 is the main lcore */
-    w->burst = RTE_MIN(o->workers.burst, (unsigned)FG_BURST_MAX);
+    w->burst = RTE_MIN(o->workers.burst, (unsigned)FG_WORKER_BURST_MAX);
     w->idle_policy = o->workers.idle;
     w->filter = o->filter;
-    w->order_ports = FG_ORDER_PORTS(o->order_port, o->steer ? o->workers.count : 1);
+    w->order_ports = FG_FRAME_ORDER_PORTS(o->order_port, o->steer ? o->workers.count : 1);
     w->clock = o->clock;
     w->keys_in_force = o->keys;
     w->mode_in_force = o->mode;

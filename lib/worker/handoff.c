@@ -14,7 +14,7 @@ static bool resume(struct fg_worker *w, struct fg_worker_job *job, struct rte_mb
     job->key = fg_packet_keyring_find(w->keys, job->route.key_id);
     if (fg_likely(job->key != NULL))
         return true;
-    fg_counter_add(&w->counters.dropped[FG_DROP_KEY], 1);
+    fg_counter_add(&w->counters.dropped[FG_PACKET_DROP_KEY], 1);
     rte_pktmbuf_free(m);
     return false;
 }
@@ -26,7 +26,7 @@ static void refuse_requests(struct fg_worker *w, struct rte_mbuf **mbufs, unsign
         struct fg_worker_job job;
 
         if (resume(w, &job, mbufs[i]))
-            fg_worker_reply_refuse(w, &job, FG_STATUS_BUSY, FG_BUSY_MS);
+            fg_worker_reply_refuse(w, &job, FG_PACKET_STATUS_BUSY, FG_WORKER_BUSY_MS);
     }
 }
 
@@ -64,8 +64,8 @@ unsigned fg_worker_hand_off(struct fg_worker *w, struct fg_worker_job *jobs, uns
 
         if (fg_unlikely(!(jobs[i].key->roles & fg_packet_op_roles(request->op)))) {
             fg_counter_add(&w->counters.denied, 1);
-            fg_worker_report_signed(w, &jobs[i], FG_OFFENCE_ROLE);
-            fg_worker_reply_refuse(w, &jobs[i], FG_STATUS_DENIED, 0);
+            fg_worker_report_signed(w, &jobs[i], FG_PENALTY_OFFENCE_ROLE);
+            fg_worker_reply_refuse(w, &jobs[i], FG_PACKET_STATUS_DENIED, 0);
         } else if (owner == w->index) {
             fg_worker_job_keep(jobs, left++, i);
         } else {
@@ -78,7 +78,7 @@ unsigned fg_worker_hand_off(struct fg_worker *w, struct fg_worker_job *jobs, uns
 unsigned fg_worker_handoff_take(struct fg_worker *w, struct fg_worker_peer *peer,
                                 struct fg_worker_job *jobs, unsigned *received)
 {
-    struct rte_mbuf *mbufs[FG_BURST_MAX];
+    struct rte_mbuf *mbufs[FG_WORKER_BURST_MAX];
     unsigned n = 0, count = 0;
 
     if (peer->requests_from)

@@ -18,10 +18,10 @@
 
 #define IDLE_LOOPS 64    /* that find nothing before the idle policy applies */
 #define IDLE_MS    2     /* with nothing to do before a sleep: a shorter gap is part of a flood */
-#define SLEEP_NS   60000 /* FG_IDLE_SLEEP */
+#define SLEEP_NS   60000 /* FG_WORKER_IDLE_SLEEP */
 #define YIELD_NS   20000 /* a shorter sleep may be over before another thread was chosen */
 #define YIELD_LOOPS                                                                                \
-    512 /* FG_IDLE_YIELD: so many idle loops from one of these sleeps to the next                  \
+    512 /* FG_WORKER_IDLE_YIELD: so many idle loops from one of these sleeps to the next           \
          */
 #define COMMIT_US     250  /* a commit that takes longer may be waiting for our CPU */
 #define TIMERSLACK_NS 1000 /* else a sleep takes 50 us more */
@@ -40,7 +40,7 @@ static void yield_to_commit(struct fg_worker *w)
 {
     uint64_t began = atomic_load_explicit(w->commit_began, memory_order_relaxed), now;
 
-    if (fg_likely(!began) || w->idle_policy == FG_IDLE_SPIN)
+    if (fg_likely(!began) || w->idle_policy == FG_WORKER_IDLE_SPIN)
         return;
     if (began != w->yielded_commit) {
         w->yielded_commit = began;
@@ -74,14 +74,14 @@ void fg_worker_idle(struct fg_worker *w, unsigned work)
         return;
     }
     fg_counter_add(&w->counters.idle_loops, 1);
-    if (!quiet && w->idle_policy != FG_IDLE_SPIN && fg_ring_waits(w->records))
+    if (!quiet && w->idle_policy != FG_WORKER_IDLE_SPIN && fg_ring_waits(w->records))
         fg_counter_add(&w->counters.rang, fg_journal_doorbell_ring(w->doorbell));
-    if (++w->idle_loops < IDLE_LOOPS || w->idle_policy == FG_IDLE_SPIN) {
+    if (++w->idle_loops < IDLE_LOOPS || w->idle_policy == FG_WORKER_IDLE_SPIN) {
         rte_pause();
         return;
     }
     silent = quiet && w->now_ms >= w->busy_ms + IDLE_MS;
-    if (silent && w->idle_policy == FG_IDLE_SLEEP)
+    if (silent && w->idle_policy == FG_WORKER_IDLE_SLEEP)
         nap(SLEEP_NS);
     else if (silent && w->idle_loops % YIELD_LOOPS == 0)
         nap(YIELD_NS);

@@ -14,13 +14,13 @@
 #include <rte_mbuf_dyn.h>
 #include <rte_ring.h>
 
-#define FG_BURST_MAX 256
-#define FG_BUSY_MS   10 /**< hint of a BUSY that the worker itself answers */
+#define FG_WORKER_BURST_MAX 256
+#define FG_WORKER_BUSY_MS   10 /**< hint of a BUSY that the worker itself answers */
 
 /** mbufs that leave a worker, sent in bursts. */
 struct fg_worker_batch {
     unsigned count;
-    struct rte_mbuf *mbufs[FG_BURST_MAX];
+    struct rte_mbuf *mbufs[FG_WORKER_BURST_MAX];
 };
 
 /** Facts that another worker needs about a request or a signed reply; a dynamic field of the mbuf.
@@ -65,7 +65,7 @@ struct fg_worker_slot {
     uint8_t pad;
     struct fg_worker_route route;
     uint32_t cookie;
-    uint32_t next; /**< free slots; FG_NO_TOKEN ends the list */
+    uint32_t next; /**< free slots; FG_STOCK_NO_TOKEN ends the list */
 };
 
 /** SPSC rings of mbufs to and from one other worker; NULL where none can be needed. */

@@ -31,7 +31,7 @@
     X(SEND, "send: rte_eth_tx_burst")
 
 enum fg_worker_stage {
-#define X(name, text) FG_STAGE_##name,
+#define X(name, text) FG_WORKER_STAGE_##name,
     FG_WORKER_STAGE_LIST(X)
 #undef X
         FG_STAGES
@@ -67,11 +67,11 @@ fg_worker_stages_decide(struct fg_worker *w, struct fg_worker_job *jobs, unsigne
         unsigned count = RTE_MIN(n - i, FG_WORKER_DECIDE_BURST);
 
         fg_worker_prefetch(w, jobs + i, count, requests);
-        ended(FG_STAGE_PREFETCH);
+        ended(FG_WORKER_STAGE_PREFETCH);
         count = fg_worker_decide(w, jobs + i, requests, count, answers);
-        ended(FG_STAGE_ENGINE);
+        ended(FG_WORKER_STAGE_ENGINE);
         fg_worker_reply_now(w, jobs + i, answers, count);
-        ended(FG_STAGE_REPLY);
+        ended(FG_WORKER_STAGE_REPLY);
     }
 }
 
@@ -79,19 +79,19 @@ static inline __attribute__((always_inline)) unsigned
 fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ended)
 {
     struct fg_worker_queue *q = &w->queues[queue];
-    struct rte_mbuf *mbufs[FG_BURST_MAX];
-    struct fg_worker_job jobs[FG_BURST_MAX];
+    struct rte_mbuf *mbufs[FG_WORKER_BURST_MAX];
+    struct fg_worker_job jobs[FG_WORKER_BURST_MAX];
     unsigned received, n = fg_worker_receive(w, q, mbufs, &received);
 
-    ended(FG_STAGE_RECEIVE);
+    ended(FG_WORKER_STAGE_RECEIVE);
     if (n == 0)
         return received;
     n = fg_worker_parse(w, q, mbufs, n, jobs);
-    ended(FG_STAGE_PARSE);
+    ended(FG_WORKER_STAGE_PARSE);
     n = fg_worker_check(w, jobs, n);
-    ended(FG_STAGE_CHECK);
+    ended(FG_WORKER_STAGE_CHECK);
     n = fg_worker_hand_off(w, jobs, n);
-    ended(FG_STAGE_OWNER);
+    ended(FG_WORKER_STAGE_OWNER);
     fg_worker_stages_decide(w, jobs, n, ended);
     return received;
 }
@@ -100,10 +100,10 @@ fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ende
 static inline __attribute__((always_inline)) unsigned
 fg_worker_stages_peer(struct fg_worker *w, unsigned peer, fg_worker_hook *ended)
 {
-    struct fg_worker_job jobs[FG_BURST_MAX];
+    struct fg_worker_job jobs[FG_WORKER_BURST_MAX];
     unsigned received, n = fg_worker_handoff_take(w, &w->peers[peer], jobs, &received);
 
-    ended(FG_STAGE_HANDOFF);
+    ended(FG_WORKER_STAGE_HANDOFF);
     fg_worker_stages_decide(w, jobs, n, ended);
     return received;
 }
@@ -111,12 +111,12 @@ fg_worker_stages_peer(struct fg_worker *w, unsigned peer, fg_worker_hook *ended)
 static inline __attribute__((always_inline)) void fg_worker_stages_sign(struct fg_worker *w,
                                                                         fg_worker_hook *ended)
 {
-    uint64_t tags[FG_BURST_MAX];
+    uint64_t tags[FG_WORKER_BURST_MAX];
     unsigned n = fg_worker_sign(w, tags);
 
-    ended(FG_STAGE_TAG);
+    ended(FG_WORKER_STAGE_TAG);
     fg_worker_finish(w, tags, n);
-    ended(FG_STAGE_FINISH);
+    ended(FG_WORKER_STAGE_FINISH);
 }
 
 /** Requests are flushed before the signing: one that a full ring refuses becomes a reply. */
@@ -128,23 +128,23 @@ static inline __attribute__((always_inline)) void fg_worker_stages(struct fg_wor
     fg_worker_settings(w);
     work = fg_worker_commands(w);
     work += fg_worker_inbound(w);
-    ended(FG_STAGE_LOOP);
+    ended(FG_WORKER_STAGE_LOOP);
     for (unsigned i = 0; i < w->polled_count; i++)
         work += fg_worker_stages_queue(w, w->polled[i], ended);
     for (unsigned i = 0; i < w->workers; i++)
         work += fg_worker_stages_peer(w, i, ended);
     work += fg_worker_answers(w);
-    ended(FG_STAGE_LOOP);
+    ended(FG_WORKER_STAGE_LOOP);
     work += fg_worker_replies_take(w);
     fg_worker_handoff_flush(w);
-    ended(FG_STAGE_HANDOFF);
+    ended(FG_WORKER_STAGE_HANDOFF);
     fg_worker_stages_sign(w, ended);
     fg_worker_replies_flush(w);
-    ended(FG_STAGE_HANDOFF);
+    ended(FG_WORKER_STAGE_HANDOFF);
     fg_worker_transmit(w);
-    ended(FG_STAGE_SEND);
+    ended(FG_WORKER_STAGE_SEND);
     fg_worker_idle(w, work);
-    ended(FG_STAGE_LOOP);
+    ended(FG_WORKER_STAGE_LOOP);
 }
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef FG_WORKER_OPTIONS_H
 #define FG_WORKER_OPTIONS_H
 
-enum fg_worker_idle_policy { FG_IDLE_SPIN, FG_IDLE_YIELD, FG_IDLE_SLEEP };
+enum fg_worker_idle_policy { FG_WORKER_IDLE_SPIN, FG_WORKER_IDLE_YIELD, FG_WORKER_IDLE_SLEEP };
 
 struct fg_worker_options { /* [workers] */
     unsigned count;

@@ -36,10 +36,10 @@ static inline void prefetch_frame(struct rte_mbuf *m)
 
 static void drop(struct fg_worker *w, struct rte_mbuf *m, enum fg_packet_drop why)
 {
-    bool tag = why == FG_DROP_TAG || why == FG_DROP_KEY;
+    bool tag = why == FG_PACKET_DROP_TAG || why == FG_PACKET_DROP_KEY;
 
     fg_counter_add(&w->counters.dropped[why], 1);
-    fg_worker_report(w, m, tag ? FG_OFFENCE_BAD_TAG : FG_OFFENCE_MALFORMED);
+    fg_worker_report(w, m, tag ? FG_PENALTY_OFFENCE_BAD_TAG : FG_PENALTY_OFFENCE_MALFORMED);
     rte_pktmbuf_free(m);
 }
 
@@ -90,7 +90,7 @@ static __attribute__((noinline)) void parse_failed(struct fg_worker *w, struct r
     if (kind != FG_FRAME_OTHER) {
         if (is_foreign(w, m, q))
             return;
-        drop(w, m, kind == FG_FRAME_BAD ? why : FG_DROP_TRUNCATED);
+        drop(w, m, kind == FG_FRAME_BAD ? why : FG_PACKET_DROP_TRUNCATED);
         return;
     }
     fg_counter_add(&w->counters.other, 1);
@@ -110,7 +110,7 @@ unsigned fg_worker_parse(struct fg_worker *w, const struct fg_worker_queue *q,
     for (unsigned i = 0; i < n; i++) {
         struct rte_mbuf *m = mbufs[i];
         uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
-        enum fg_packet_drop why = FG_DROP_NONE;
+        enum fg_packet_drop why = FG_PACKET_DROP_NONE;
         enum fg_frame_kind kind = fg_frame_parse(data, m->data_len, ports, &route.frame, &why);
 
         if (i + PREFETCH_AHEAD < n)
@@ -127,9 +127,9 @@ unsigned fg_worker_parse(struct fg_worker *w, const struct fg_worker_queue *q,
 
 unsigned fg_worker_check(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n)
 {
-    const void *payloads[FG_BURST_MAX];
-    const struct fg_packet_key *keys[FG_BURST_MAX];
-    enum fg_packet_drop drops[FG_BURST_MAX];
+    const void *payloads[FG_WORKER_BURST_MAX];
+    const struct fg_packet_key *keys[FG_WORKER_BURST_MAX];
+    enum fg_packet_drop drops[FG_WORKER_BURST_MAX];
     unsigned left = 0;
 
     if (n == 0)
@@ -138,7 +138,7 @@ unsigned fg_worker_check(struct fg_worker *w, struct fg_worker_job *jobs, unsign
         payloads[i] = jobs[i].payload;
     fg_packet_requests_check(payloads, n, w->keys, keys, drops);
     for (unsigned i = 0; i < n; i++) {
-        if (fg_unlikely(drops[i] != FG_DROP_NONE)) {
+        if (fg_unlikely(drops[i] != FG_PACKET_DROP_NONE)) {
             drop(w, jobs[i].mbuf, drops[i]);
             continue;
         }

@@ -29,7 +29,7 @@ static inline void reply_now(struct fg_worker *w, const struct fg_worker_job *jo
         (uint16_t)fg_frame_size(&job->route.frame); /* without the request's Ethernet padding */
     m->pkt_len = m->data_len;
     m->ol_flags = 0;
-    if (fg_unlikely(reply->op == FG_OP_ORDERS)) /* the order that was found */
+    if (fg_unlikely(reply->op == FG_PACKET_OP_ORDERS)) /* the order that was found */
         memcpy(reply->order_id, answer->order_id, sizeof(reply->order_id));
     reply->op |= FG_PACKET_REPLY;
     write_answer(reply, answer);
@@ -93,7 +93,7 @@ static void send_deferred(struct fg_worker *w, const struct fg_worker_slot *slot
     uint8_t *frame;
 
     if (fg_unlikely(!key)) { /* revoked meanwhile: the client could not check the reply */
-        fg_counter_add(&w->counters.dropped[FG_DROP_KEY], 1);
+        fg_counter_add(&w->counters.dropped[FG_PACKET_DROP_KEY], 1);
         return;
     }
     job.mbuf = rte_pktmbuf_alloc(w->queues[slot->route.queue].port.pool);

@@ -4,10 +4,10 @@
 
 #include "worker/transmit.h"
 
-unsigned fg_worker_sign(struct fg_worker *w, uint64_t tags[FG_BURST_MAX])
+unsigned fg_worker_sign(struct fg_worker *w, uint64_t tags[FG_WORKER_BURST_MAX])
 {
-    const uint64_t *secrets[FG_BURST_MAX];
-    const void *payloads[FG_BURST_MAX];
+    const uint64_t *secrets[FG_WORKER_BURST_MAX];
+    const void *payloads[FG_WORKER_BURST_MAX];
     unsigned n = w->unsealed_count;
 
     if (n == 0)
@@ -37,7 +37,7 @@ void fg_worker_finish(struct fg_worker *w, const uint64_t *tags, unsigned n)
 /* There is room for a burst of replies. More in one loop come from several queues and peers. */
 static __attribute__((noinline)) void sign_full(struct fg_worker *w)
 {
-    uint64_t tags[FG_BURST_MAX];
+    uint64_t tags[FG_WORKER_BURST_MAX];
     unsigned n = fg_worker_sign(w, tags);
 
     fg_worker_finish(w, tags, n);
@@ -47,6 +47,6 @@ void fg_worker_sign_later(struct fg_worker *w, const struct fg_worker_job *job, 
 {
     fg_counter_add(&w->counters.answered[status], 1);
     w->unsealed[w->unsealed_count++] = *job;
-    if (fg_unlikely(w->unsealed_count == FG_BURST_MAX))
+    if (fg_unlikely(w->unsealed_count == FG_WORKER_BURST_MAX))
         sign_full(w);
 }

@@ -8,7 +8,7 @@
 /** Counts the reply and keeps it for the next signing. */
 void fg_worker_sign_later(struct fg_worker *w, const struct fg_worker_job *job, unsigned status);
 /** Computes the tags of the kept replies; returns how many. */
-unsigned fg_worker_sign(struct fg_worker *w, uint64_t tags[FG_BURST_MAX]);
+unsigned fg_worker_sign(struct fg_worker *w, uint64_t tags[FG_WORKER_BURST_MAX]);
 /** Writes tags and checksums, and sends. */
 void fg_worker_finish(struct fg_worker *w, const uint64_t *tags, unsigned n);
 

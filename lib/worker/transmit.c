@@ -33,12 +33,12 @@ void fg_worker_send_by_peer(struct fg_worker *w, struct rte_mbuf *m, uint16_t qu
 
 unsigned fg_worker_replies_take(struct fg_worker *w)
 {
-    struct rte_mbuf *mbufs[FG_BURST_MAX];
+    struct rte_mbuf *mbufs[FG_WORKER_BURST_MAX];
     unsigned work = 0;
 
     for (unsigned i = 0; i < w->workers; i++) {
         struct rte_ring *ring = w->peers[i].replies_from;
-        unsigned room = RTE_MIN(w->burst, FG_BURST_MAX - w->backlog);
+        unsigned room = RTE_MIN(w->burst, FG_WORKER_BURST_MAX - w->backlog);
         unsigned n = ring ? rte_ring_sc_dequeue_burst(ring, (void **)mbufs, room, NULL) : 0;
 
         for (unsigned k = 0; k < n; k++)
@@ -88,7 +88,7 @@ static void transmit(struct fg_worker *w, struct fg_worker_queue *queue)
 void fg_worker_transmit_full(struct fg_worker *w, struct fg_worker_queue *queue)
 {
     transmit(w, queue);
-    if (queue->out.count == FG_BURST_MAX)
+    if (queue->out.count == FG_WORKER_BURST_MAX)
         drop_replies(w, &queue->out);
 }
 

@@ -22,7 +22,7 @@ static inline void fg_worker_send(struct fg_worker *w, struct rte_mbuf *m, uint1
         fg_worker_send_by_peer(w, m, queue);
         return;
     }
-    if (fg_unlikely(q->out.count == FG_BURST_MAX))
+    if (fg_unlikely(q->out.count == FG_WORKER_BURST_MAX))
         fg_worker_transmit_full(w, q);
     q->out.mbufs[q->out.count++] = m;
 }

@@ -37,7 +37,7 @@ struct fg_worker {
     unsigned index, workers, lcore;
     unsigned burst;
     enum fg_worker_idle_policy idle_policy;
-    uint32_t order_ports; /**< FG_ORDER_PORTS */
+    uint32_t order_ports; /**< FG_FRAME_ORDER_PORTS */
     struct fg_stock *stock;
     struct fg_worker_queue *queues; /**< of all ports, by number */
     unsigned polled[FG_PORT_QUEUES_ALL], polled_count;
@@ -61,8 +61,8 @@ struct fg_worker {
     struct fg_ring *inbound_results; /**< struct fg_stock_answer; the inbound thread consumes */
 
     /* The worker's own: no other thread reads or writes it. */
-    struct fg_worker_peer *peers;                /**< [workers] */
-    struct fg_worker_job unsealed[FG_BURST_MAX]; /**< replies that wait for their tag */
+    struct fg_worker_peer *peers;                       /**< [workers] */
+    struct fg_worker_job unsealed[FG_WORKER_BURST_MAX]; /**< replies that wait for their tag */
     unsigned unsealed_count;
     struct fg_worker_slot *slots; /**< of deferred answers */
     uint32_t slots_count, slot_free;

@@ -193,9 +193,9 @@ int judge(struct fg_filter *filter, const char *src)
 
 int action_of(enum fg_filter_verdict verdict)
 {
-    if (verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN)
+    if (verdict == FG_FILTER_VERDICT_PASS || verdict == FG_FILTER_VERDICT_FOREIGN)
         return XDP_PASS;
-    return verdict == FG_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
+    return verdict == FG_FILTER_VERDICT_ORDER ? XDP_REDIRECT : XDP_DROP;
 }
 
 int counter_moved(const uint64_t before[], const uint64_t after[])
@@ -203,7 +203,7 @@ int counter_moved(const uint64_t before[], const uint64_t after[])
     int which = -1;
     uint64_t sum = 0;
 
-    for (int i = 0; i < FG_VERDICT_COUNT; i++) {
+    for (int i = 0; i < FG_FILTER_VERDICT_COUNT; i++) {
         sum += after[i] - before[i];
         if (after[i] != before[i])
             which = i;

@@ -55,7 +55,7 @@ uint64_t model_hits(enum fg_filter_list list, const struct fg_filter_prefix *pre
     return hits_of(model, list, prefix);
 }
 
-void model_counters(uint64_t counters[FG_VERDICT_COUNT])
+void model_counters(uint64_t counters[FG_FILTER_VERDICT_COUNT])
 {
     fg_filter_counters(model, counters);
 }

@@ -13,7 +13,7 @@ void model_own(const struct fg_filter_own_addresses *own);
 void model_add(enum fg_filter_list list, const struct fg_filter_prefix *prefix);
 enum fg_filter_verdict model_verdict(const uint8_t *data, uint32_t len);
 uint64_t model_hits(enum fg_filter_list list, const struct fg_filter_prefix *prefix);
-void model_counters(uint64_t counters[FG_VERDICT_COUNT]);
+void model_counters(uint64_t counters[FG_FILTER_VERDICT_COUNT]);
 uint64_t model_event(enum fg_filter_event event);
 
 #endif

@@ -159,7 +159,7 @@ static bool sends_from_peer(const struct frame_spec *spec)
 
 static uint64_t counter(struct fg_filter *filter, enum fg_filter_verdict verdict)
 {
-    uint64_t counters[FG_VERDICT_COUNT];
+    uint64_t counters[FG_FILTER_VERDICT_COUNT];
 
     fg_filter_counters(filter, counters);
     return counters[verdict];
@@ -257,17 +257,17 @@ static void sockets_of_libxdp(const struct fg_filter_options *options)
         ok(fg_filter_check_socket(filter, OURS, 0, &err), "round %d: it is in our xsks_map", round);
         ok(attached_program(&mode) == program, "round %d: our program is still the attached one",
            round);
-        orders = counter(filter, FG_VERDICT_ORDER);
+        orders = counter(filter, FG_FILTER_VERDICT_ORDER);
         ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP4}) &&
                receiver_says(&r, 'g', 5000),
            "round %d: an order packet arrives at it", round);
-        ok(becomes(filter, FG_VERDICT_ORDER, orders + 1), "round %d: and is counted", round);
+        ok(becomes(filter, FG_FILTER_VERDICT_ORDER, orders + 1), "round %d: and is counted", round);
         receiver_end(&r, round < 2);
         ok(!fg_filter_check_socket(filter, OURS, 0, &err), "round %d: gone with its process",
            round);
-        orphans = counter(filter, FG_VERDICT_NO_SOCKET);
+        orphans = counter(filter, FG_FILTER_VERDICT_NO_SOCKET);
         ok(sends_from_peer(&(struct frame_spec){.kind = FRAME_UDP6}) &&
-               becomes(filter, FG_VERDICT_NO_SOCKET, orphans + 1),
+               becomes(filter, FG_FILTER_VERDICT_NO_SOCKET, orphans + 1),
            "round %d: orders are dropped and counted meanwhile", round);
     }
     ok(attached_program(&mode) == program, "our program outlives its users");

@@ -22,7 +22,7 @@ static bool load_text(struct fg_filter *filter, const char *text,
     fputs(text, file);
     fclose(file);
     err->text[0] = 0;
-    return fg_filter_load(filter, FG_LIST_BLOCK, path, loaded, err);
+    return fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, loaded, err);
 }
 
 static void formats(struct fg_filter *filter)
@@ -35,7 +35,8 @@ static void formats(struct fg_filter *filter)
     FILE *file;
     bool good;
 
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &timed, &entry, &err), "an entry of limited time");
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &timed, &entry, &err),
+       "an entry of limited time");
     ok(load_text(filter,
                  "# a list\n198.18.1.0/24\n\n 198.18.2.1 ; one\n2001:db8::/40 2030-01-01T00:00:00Z "
                  "bad neighbours\n"
@@ -47,17 +48,17 @@ static void formats(struct fg_filter *filter)
     ok(judge(filter, "198.18.1.9") == XDP_DROP && judge(filter, "198.18.2.1") == XDP_DROP &&
            judge(filter, "198.18.3.1") == XDP_PASS && judge(filter, "198.18.5.5") == XDP_DROP,
        "is in force");
-    good = fg_filter_find(filter, FG_LIST_BLOCK, &named, &entry);
+    good = fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &named, &entry);
     ok(good && strcmp(entry.reason, "bad neighbours") == 0 && entry.expires_ms / 1000 == 1893456000,
        "with reason and expiry: %s, %lu", entry.reason, entry.expires_ms);
     file = fopen(path, "w");
-    good = fg_filter_save(filter, FG_LIST_BLOCK, file, &saved) && fclose(file) == 0 &&
-           fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err);
+    good = fg_filter_save(filter, FG_FILTER_LIST_BLOCK, file, &saved) && fclose(file) == 0 &&
+           fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err);
     ok(good && loaded.entries == 5 && saved == 5 && loaded.kept == 0,
        "what is saved can be loaded: %u entries %s", loaded.entries, err.text);
     ok(judge(filter, "198.18.1.9") == XDP_DROP, "and is in force");
     named = must_parse("198.18.1.0/24");
-    ok(hits_of(filter, FG_LIST_BLOCK, &named) == 2, "hits of what stays go on");
+    ok(hits_of(filter, FG_FILTER_LIST_BLOCK, &named) == 2, "hits of what stays go on");
 }
 
 static void errors(struct fg_filter *filter)
@@ -79,7 +80,7 @@ static void errors(struct fg_filter *filter)
         ok(!load_text(filter, wrong[i].text, &loaded, &err) && strstr(err.text, wrong[i].hint) &&
                judge(filter, "198.18.7.1") == XDP_PASS && judge(filter, "198.18.1.9") == XDP_DROP,
            "refused, and nothing is changed: %s", err.text);
-    ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s",
+    ok(!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s",
        err.text);
 }
 
@@ -95,10 +96,10 @@ static void no_ordinary_files(struct fg_filter *filter)
     snprintf(link, sizeof(link), "%s.link", path);
     ok(mkfifo(fifo, 0600) == 0 && symlink("/dev/null", link) == 0,
        "a FIFO, and a link to a device");
-    ok(!fg_filter_load(filter, FG_LIST_BLOCK, fifo, &loaded, &err) &&
+    ok(!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, fifo, &loaded, &err) &&
            strstr(err.text, "not an ordinary file"),
        "a FIFO is not loaded: %s", err.text);
-    ok(!fg_filter_load(filter, FG_LIST_BLOCK, "/dev/zero", &loaded, &err) &&
+    ok(!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, "/dev/zero", &loaded, &err) &&
            strstr(err.text, "not an ordinary file"),
        "nor a device: %s", err.text);
     unlink(fifo);
@@ -140,7 +141,7 @@ static void million(struct fg_filter *filter)
     fclose(file);
     pthread_create(&thread, NULL, probe, &prober);
     for (int i = 0; i < 3 && loads; i++) {
-        loads = fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err);
+        loads = fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err);
         slowest = loaded.seconds > slowest ? loaded.seconds : slowest;
     }
     prober.stop = true;
@@ -165,10 +166,11 @@ static void resize(struct fg_filter_options options)
     options.prefixes_max = MILLION + 500;
     options.sources_max *= 4;
     filter = must_open(&options);
-    count = fg_filter_count(filter, FG_LIST_BLOCK);
-    ok(fg_filter_count(filter, FG_LIST_BLOCK) >= MILLION &&
+    count = fg_filter_count(filter, FG_FILTER_LIST_BLOCK);
+    ok(fg_filter_count(filter, FG_FILTER_LIST_BLOCK) >= MILLION &&
            judge(filter, "13.208.143.128") == XDP_DROP,
-       "with other sizes the lists are taken over: %u", fg_filter_count(filter, FG_LIST_BLOCK));
+       "with other sizes the lists are taken over: %u",
+       fg_filter_count(filter, FG_FILTER_LIST_BLOCK));
     fg_filter_close(filter);
     for (uint32_t small = 10; small <= 40; small += 15) {
         options.prefixes_max = small;
@@ -182,14 +184,14 @@ static void resize(struct fg_filter_options options)
     options.prefixes_max = MILLION + 500;
     filter = must_open(&options);
     ok(judge(filter, "10.0.0.1") == XDP_DROP && judge(filter, "13.208.143.128") == XDP_DROP &&
-           fg_filter_count(filter, FG_LIST_BLOCK) == count,
-       "and loses nothing: %u of %u", fg_filter_count(filter, FG_LIST_BLOCK), count);
+           fg_filter_count(filter, FG_FILTER_LIST_BLOCK) == count,
+       "and loses nothing: %u of %u", fg_filter_count(filter, FG_FILTER_LIST_BLOCK), count);
     fg_filter_close(filter);
 }
 
 static void monitor(struct fg_filter_options options)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     struct fg_filter *filter;
 
     options.prefixes_max = MILLION + 500;
@@ -199,7 +201,7 @@ static void monitor(struct fg_filter_options options)
     fg_filter_counters(filter, before);
     ok(judge(filter, "10.0.0.1") == XDP_PASS, "monitor mode drops nothing");
     fg_filter_counters(filter, after);
-    ok(after[FG_VERDICT_BLOCKED] == before[FG_VERDICT_BLOCKED] + 1, "but counts");
+    ok(after[FG_FILTER_VERDICT_BLOCKED] == before[FG_FILTER_VERDICT_BLOCKED] + 1, "but counts");
     fg_filter_close(filter);
 }
 

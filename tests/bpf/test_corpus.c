@@ -16,13 +16,13 @@
 #define FRAME_MIN 14 /* BPF_PROG_TEST_RUN refuses less */
 
 struct counts {
-    unsigned files, frames, differ, verdicts[FG_VERDICT_COUNT];
+    unsigned files, frames, differ, verdicts[FG_FILTER_VERDICT_COUNT];
 };
 
 static bool both_agree(struct fg_filter *filter, const struct frame *frame,
                        enum fg_filter_verdict *verdict)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     int action, counted;
 
     fg_filter_counters(filter, before);
@@ -101,13 +101,14 @@ static void compare_corpus(struct fg_filter *filter, const char *name, unsigned 
         compare_file(filter, path, skip, &counts);
     }
     closedir(dir);
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         kinds += counts.verdicts[i] != 0;
     ok(counts.files >= 20 && counts.frames > counts.files, "%s: %u seeds", name, counts.files);
     ok(counts.differ == 0, "%s: %u frames of %u verdicts, kernel and user space agree", name,
        counts.frames, kinds);
     if (strcmp(name, "filter") == 0)
-        ok(counts.verdicts[FG_VERDICT_ORDER] && counts.verdicts[FG_VERDICT_BLOCKED] && kinds == 15,
+        ok(counts.verdicts[FG_FILTER_VERDICT_ORDER] && counts.verdicts[FG_FILTER_VERDICT_BLOCKED] &&
+               kinds == 15,
            "filter: the seeds reach every verdict that needs no rate");
 }
 
@@ -116,8 +117,8 @@ static void block(struct fg_filter *filter, const char *text)
     struct fg_filter_prefix prefix = must_parse(text);
     struct fg_error err;
 
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err), "%s blocked", text);
-    model_add(FG_LIST_BLOCK, &prefix);
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err), "%s blocked", text);
+    model_add(FG_FILTER_LIST_BLOCK, &prefix);
 }
 
 static void body(const char *pins)

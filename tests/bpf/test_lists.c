@@ -51,37 +51,38 @@ static void add_and_del(struct fg_filter *filter)
     unsigned seen = 0;
 
     ok(judge(filter, "198.18.9.1") == XDP_PASS, "passes before");
-    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err), "add 198.18.9.0/24");
+    ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err), "add 198.18.9.0/24");
     ok(judge(filter, "198.18.9.1") == XDP_DROP, "dropped");
-    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.9.0/24", &err) &&
+    ok(!change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err) &&
            strstr(err.text, "already there"),
        "adding twice is refused: %s", err.text);
-    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.0/25", &err),
+    ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err),
        "a prefix inside is another entry");
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) &&
+    ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err) &&
            judge(filter, "198.18.9.1") == XDP_DROP,
        "del the inner one: the outer one still drops");
-    ok(!change(filter, false, FG_LIST_BLOCK, "198.18.9.0/25", &err) &&
+    ok(!change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err) &&
            strstr(err.text, "not there"),
        "deleting twice is refused: %s", err.text);
-    ok(!change(filter, false, FG_LIST_ALLOW, "198.18.9.0/24", &err), "the lists are apart: %s",
-       err.text);
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err) &&
+    ok(!change(filter, false, FG_FILTER_LIST_ALLOW, "198.18.9.0/24", &err),
+       "the lists are apart: %s", err.text);
+    ok(!fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &wrong, NULL, &err) &&
            strstr(err.text, "198.18.0.0/24"),
        "host bits are refused: %s", err.text);
     wrong.length = 33;
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s",
+    ok(!fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s",
        err.text);
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.0/24", &err) &&
+    ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err) &&
            judge(filter, "198.18.9.1") == XDP_PASS,
        "del 198.18.9.0/24: passes again");
-    ok(change(filter, true, FG_LIST_BLOCK, "198.18.9.1", &err) &&
-           change(filter, true, FG_LIST_BLOCK, "::1:0", &err),
+    ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.1", &err) &&
+           change(filter, true, FG_FILTER_LIST_BLOCK, "::1:0", &err),
        "two entries");
-    fg_filter_each(filter, FG_LIST_BLOCK, stop_at_first, &seen);
-    ok(count(filter, FG_LIST_BLOCK) == 2 && seen == 1, "each gives both, and stops when told");
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.9.1", &err) &&
-           change(filter, false, FG_LIST_BLOCK, "::1:0", &err),
+    fg_filter_each(filter, FG_FILTER_LIST_BLOCK, stop_at_first, &seen);
+    ok(count(filter, FG_FILTER_LIST_BLOCK) == 2 && seen == 1,
+       "each gives both, and stops when told");
+    ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.1", &err) &&
+           change(filter, false, FG_FILTER_LIST_BLOCK, "::1:0", &err),
        "and are gone");
 }
 
@@ -101,7 +102,7 @@ static void all_lengths(struct fg_filter *filter, int family)
         prefix.length = (uint8_t)max;
         fg_filter_prefix_format(&prefix, host);
         wrong += judge(filter, host) != XDP_PASS;
-        wrong += !change(filter, true, FG_LIST_BLOCK, text, &err);
+        wrong += !change(filter, true, FG_FILTER_LIST_BLOCK, text, &err);
         wrong += judge(filter, host) != XDP_DROP;
     }
     ok(wrong == 0, "IPv%d: a prefix of each length up to %u drops from when it is added (%u wrong)",
@@ -136,15 +137,16 @@ static void full(struct fg_filter *filter, unsigned room)
 
     for (unsigned i = 0; i < room; i++) {
         snprintf(text, sizeof(text), "198.19.%u.%u", i >> 8, i & 255);
-        if (!change(filter, true, FG_LIST_BLOCK, text, &err))
+        if (!change(filter, true, FG_FILTER_LIST_BLOCK, text, &err))
             ok(false, "add: %s", err.text);
     }
-    ok(!change(filter, true, FG_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"),
+    ok(!change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.0.9", &err) && strstr(err.text, "full"),
        "full: %s", err.text);
-    ok(!change(filter, true, FG_LIST_ALLOW, "198.18.0.9", &err), "the other list shares the room");
+    ok(!change(filter, true, FG_FILTER_LIST_ALLOW, "198.18.0.9", &err),
+       "the other list shares the room");
     ok(judge(filter, "198.19.0.3") == XDP_DROP, "a full list works");
-    clear(filter, FG_LIST_BLOCK);
-    ok(count(filter, FG_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS,
+    clear(filter, FG_FILTER_LIST_BLOCK);
+    ok(count(filter, FG_FILTER_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS,
        "and is emptied");
 }
 
@@ -161,14 +163,15 @@ static void heal(const struct fg_filter_options *options)
     union fg_filter_row empty = {{0}};
     struct fg_filter_head *head;
 
-    ok(change(filter, true, FG_LIST_BLOCK, "198.18.0.0/21", &err), "an entry");
+    ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.0.0/21", &err), "an entry");
     ok(bpf_map_lookup_elem(map, &zero, state) == 0, "the state");
     state->changing = 1;
     state->used = state->free = 0;
     head = &state->heads[state->active];
-    for (unsigned i = 0; i < FG_LIST_SLOTS; i++)
-        head->slot[FG_FAMILY_4][i].count = 0;
-    for (uint32_t row = head->guide; row <= head->guide + head->guide_mask / FG_ROW_WORDS; row++)
+    for (unsigned i = 0; i < FG_FILTER_LIST_SLOTS; i++)
+        head->slot[FG_FILTER_FAMILY_4][i].count = 0;
+    for (uint32_t row = head->guide; row <= head->guide + head->guide_mask / FG_FILTER_ROW_WORDS;
+         row++)
         ok(bpf_map_update_elem(rows, &row, &empty, BPF_ANY) == 0, "a row of the guide is emptied");
     ok(bpf_map_update_elem(map, &zero, state, BPF_ANY) == 0 &&
            judge(filter, "198.18.0.77") == XDP_PASS,
@@ -178,9 +181,9 @@ static void heal(const struct fg_filter_options *options)
     free(state);
     fg_filter_close(filter);
     filter = must_open(options);
-    ok(judge(filter, "198.18.0.77") == XDP_DROP && count(filter, FG_LIST_BLOCK) == 1,
+    ok(judge(filter, "198.18.0.77") == XDP_DROP && count(filter, FG_FILTER_LIST_BLOCK) == 1,
        "after a restart it is");
-    ok(change(filter, false, FG_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
+    ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
     fg_filter_close(filter);
 }
 
@@ -195,33 +198,35 @@ static void timed(struct fg_filter *filter)
 
     clock_gettime(CLOCK_REALTIME, &now);
     entry.expires_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 700;
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) &&
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &inner, &entry, &err) &&
            judge(filter, "198.18.60.9") == XDP_DROP,
        "an entry for 0.7 s drops %s", err.text);
-    found = fg_filter_find(filter, FG_LIST_BLOCK, &inner, &got);
+    found = fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &inner, &got);
     ok(found && strcmp(got.reason, "too many") == 0 && got.hits == 1 &&
            got.last_ms + 1000 > entry.expires_ms - 700 && got.last_ms <= entry.expires_ms &&
            got.expires_ms / 10 >= entry.expires_ms / 10 - 1 &&
            got.expires_ms <= entry.expires_ms + 10,
        "and has its reason, hits, last hit and expiry: %lu of %lu, last %lu", got.expires_ms,
        entry.expires_ms, got.last_ms);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err) &&
-           fg_filter_match(filter, FG_LIST_BLOCK, &inner, &match, &got) && match.length == 32,
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err) &&
+           fg_filter_match(filter, FG_FILTER_LIST_BLOCK, &inner, &match, &got) &&
+           match.length == 32,
        "the longest that matches is told");
-    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err), "clean");
+    ok(fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &prefix, &err), "clean");
     usleep(800000);
     ok(judge(filter, "198.18.60.9") == XDP_PASS, "when its time is over it passes");
-    ok(!fg_filter_find(filter, FG_LIST_BLOCK, &inner, NULL) && count(filter, FG_LIST_BLOCK) == 0 &&
-           fg_filter_count(filter, FG_LIST_BLOCK) == 1,
+    ok(!fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &inner, NULL) &&
+           count(filter, FG_FILTER_LIST_BLOCK) == 0 &&
+           fg_filter_count(filter, FG_FILTER_LIST_BLOCK) == 1,
        "and is told no more, but takes room");
-    ok(fg_filter_expire(filter) == 1 && fg_filter_count(filter, FG_LIST_BLOCK) == 0,
+    ok(fg_filter_expire(filter) == 1 && fg_filter_count(filter, FG_FILTER_LIST_BLOCK) == 0,
        "until it is taken out");
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err) &&
+    ok(!fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &inner, &entry, &err) &&
            strstr(err.text, "over already"),
        "an expiry that is over is refused: %s", err.text);
     entry = (struct fg_filter_list_entry){.reason = "a;b"};
-    ok(!fg_filter_add(filter, FG_LIST_BLOCK, &inner, &entry, &err), "so is such a reason: %s",
-       err.text);
+    ok(!fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &inner, &entry, &err),
+       "so is such a reason: %s", err.text);
 }
 
 static bool count_over(void *ctx, const struct fg_filter_prefix *prefix,
@@ -235,7 +240,7 @@ static unsigned over(struct fg_filter *filter)
 {
     unsigned n = 0;
 
-    fg_filter_each_over(filter, FG_LIST_BLOCK, count_over, &n);
+    fg_filter_each_over(filter, FG_FILTER_LIST_BLOCK, count_over, &n);
     return n;
 }
 
@@ -258,12 +263,12 @@ static void remembered(const struct fg_filter_options *options)
 
     fg_filter_remember(filter, "penalty ", 60000);
     entry.expires_ms = plain.expires_ms = soon(300);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, &err) &&
-           fg_filter_add(filter, FG_LIST_BLOCK, &other, &plain, &err) && over(filter) == 0,
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, &err) &&
+           fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &other, &plain, &err) && over(filter) == 0,
        "two entries for 0.3 s %s", err.text);
     usleep(400000);
     ok(judge(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 &&
-           count(filter, FG_LIST_BLOCK) == 0,
+           count(filter, FG_FILTER_LIST_BLOCK) == 0,
        "when their time is over none is in force");
     ok(fg_filter_expire(filter) == 1 && over(filter) == 1, "the one of the box is not taken out");
     fg_filter_close(filter);
@@ -273,7 +278,7 @@ static void remembered(const struct fg_filter_options *options)
     full(filter, options->prefixes_max);
     ok(over(filter) == 0, "but when the room is needed");
     entry.expires_ms = soon(300);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, &err), "again %s", err.text);
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, &err), "again %s", err.text);
     usleep(400000);
     fg_filter_remember(filter, "penalty ", 50);
     ok(fg_filter_expire(filter) == 1 && over(filter) == 0, "and when it is long enough over");
@@ -282,29 +287,29 @@ static void remembered(const struct fg_filter_options *options)
 
 static void restart(const struct fg_filter_options *options)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     struct fg_filter_prefix prefix = must_parse("198.18.8.0/21"), v6 = must_parse("2001:db8::/33");
     struct fg_filter *filter = must_open(options);
     struct fg_error err;
 
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err) &&
-           fg_filter_add(filter, FG_LIST_ALLOW, &v6, NULL, &err),
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err) &&
+           fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &v6, NULL, &err),
        "entries before the restart");
     judge(filter, "198.18.15.1");
     fg_filter_counters(filter, before);
     fg_filter_close(filter);
     filter = must_open(options);
     fg_filter_counters(filter, after);
-    ok(before[FG_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0,
+    ok(before[FG_FILTER_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0,
        "counters survive");
-    ok(hits_of(filter, FG_LIST_BLOCK, &prefix) == 1, "hits survive");
+    ok(hits_of(filter, FG_FILTER_LIST_BLOCK, &prefix) == 1, "hits survive");
     ok(judge(filter, "198.18.15.1") == XDP_DROP, "the block list is in force");
-    ok(judge(filter, "2001:db8::1") == XDP_PASS && hits_of(filter, FG_LIST_ALLOW, &v6) == 1,
+    ok(judge(filter, "2001:db8::1") == XDP_PASS && hits_of(filter, FG_FILTER_LIST_ALLOW, &v6) == 1,
        "so is the allow list");
-    ok(fg_filter_del(filter, FG_LIST_BLOCK, &prefix, &err) &&
+    ok(fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &prefix, &err) &&
            judge(filter, "198.18.15.1") == XDP_PASS,
        "an entry from before can be deleted");
-    ok(fg_filter_del(filter, FG_LIST_ALLOW, &v6, &err), "and the other");
+    ok(fg_filter_del(filter, FG_FILTER_LIST_ALLOW, &v6, &err), "and the other");
     fg_filter_close(filter);
 }
 
@@ -316,11 +321,11 @@ static void lists_off(struct fg_filter_options options)
 
     options.ignore_lists = true;
     off = must_open(&options);
-    ok(fg_filter_add(off, FG_LIST_BLOCK, &prefix, NULL, &err) &&
+    ok(fg_filter_add(off, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err) &&
            judge(off, "198.18.7.7") == XDP_PASS && judge(filter, "198.18.7.7") == XDP_DROP,
        "a program that ignores the lists, beside one that does not");
     fg_filter_close(filter);
-    ok(fg_filter_del(off, FG_LIST_BLOCK, &prefix, &err), "clean");
+    ok(fg_filter_del(off, FG_FILTER_LIST_BLOCK, &prefix, &err), "clean");
     fg_filter_close(off);
 }
 
@@ -398,11 +403,11 @@ static void mounts(struct fg_filter_options options)
     snprintf(pins, sizeof(pins), "%s/a/b", folder);
     options.pins = pins;
     filter = must_open(&options);
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err),
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err),
        "a folder elsewhere becomes a bpffs %s", err.text);
     fg_filter_close(filter);
     filter = must_open(&options);
-    ok(count(filter, FG_LIST_BLOCK) == 1, "and is not mounted over when it is one");
+    ok(count(filter, FG_FILTER_LIST_BLOCK) == 1, "and is not mounted over when it is one");
     fg_filter_close(filter);
     ok(umount(pins) == 0 && rmdir(pins) == 0, "mounted once");
     *strrchr(pins, '/') = 0;
@@ -420,7 +425,7 @@ static void body(const char *pins)
     add_and_del(filter);
     all_lengths(filter, 4);
     all_lengths(filter, 6);
-    clear(filter, FG_LIST_BLOCK);
+    clear(filter, FG_FILTER_LIST_BLOCK);
     full(filter, options.prefixes_max);
     timed(filter);
     fg_filter_close(filter);

@@ -24,17 +24,17 @@ struct sums {
 
 static struct sums run(struct fg_filter *filter, const struct frame_spec *spec, int repeat)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     struct frame frame;
 
     frame_build(spec, &frame);
     fg_filter_counters(filter, before);
     run_program(fg_filter_program(filter, NULL), &frame, repeat);
     fg_filter_counters(filter, after);
-    for (int i = 0; i < FG_VERDICT_COUNT; i++)
+    for (int i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         after[i] -= before[i];
-    return (struct sums){after[FG_VERDICT_ORDER], after[FG_VERDICT_PASS],
-                         after[FG_VERDICT_RATE_ORDER], after[FG_VERDICT_RATE_OTHER]};
+    return (struct sums){after[FG_FILTER_VERDICT_ORDER], after[FG_FILTER_VERDICT_PASS],
+                         after[FG_FILTER_VERDICT_RATE_ORDER], after[FG_FILTER_VERDICT_RATE_OTHER]};
 }
 
 static bool is(struct sums s, uint64_t order, uint64_t pass, uint64_t rate_order,
@@ -58,11 +58,11 @@ static void age_order_bucket(struct fg_filter *filter, const char *host, uint64_
     bool found = false;
 
     for (uint32_t i = 0; !found && bpf_map_lookup_elem(map, &i, &set) == 0; i++) {
-        for (unsigned way = 0; way < FG_WAYS; way++) {
+        for (unsigned way = 0; way < FG_FILTER_WAYS; way++) {
             if (set.key[way] != key)
                 continue;
             found = true;
-            set.way[way].full[FG_CLASS_ORDER] -= ns << FG_TICK_SHIFT;
+            set.way[way].full[FG_FILTER_CLASS_ORDER] -= ns << FG_FILTER_TICK_SHIFT;
             bpf_map_update_elem(map, &i, &set, BPF_EXIST);
         }
     }
@@ -140,9 +140,10 @@ static void lists_and_rates(struct fg_filter *filter)
     struct fg_filter_prefix prefix = must_parse("198.18.2.0/24");
     struct fg_error err;
 
-    ok(fg_filter_add(filter, FG_LIST_ALLOW, &prefix, NULL, &err), "198.18.2.0/24 allowed");
+    ok(fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &prefix, NULL, &err), "198.18.2.0/24 allowed");
     ok(is(run(filter, &order, 100), 100, 0, 0, 0), "an allowed source has no rate");
-    ok(fg_filter_del(filter, FG_LIST_ALLOW, &prefix, &err), "198.18.2.0/24 no longer allowed");
+    ok(fg_filter_del(filter, FG_FILTER_LIST_ALLOW, &prefix, &err),
+       "198.18.2.0/24 no longer allowed");
     ok(is(run(filter, &order, 100), 5, 0, 95, 0), "its rate is back, with a full bucket");
 }
 
@@ -167,7 +168,7 @@ static void *flood_run(void *arg)
 static void concurrent(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     pthread_barrier_t start;
     pthread_t threads[4];
     struct fg_filter *filter;
@@ -187,13 +188,13 @@ static void concurrent(const char *pins)
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     fg_filter_counters(filter, after);
-    after[FG_VERDICT_ORDER] -= before[FG_VERDICT_ORDER];
-    after[FG_VERDICT_RATE_ORDER] -= before[FG_VERDICT_RATE_ORDER];
+    after[FG_FILTER_VERDICT_ORDER] -= before[FG_FILTER_VERDICT_ORDER];
+    after[FG_FILTER_VERDICT_RATE_ORDER] -= before[FG_FILTER_VERDICT_RATE_ORDER];
     note("4 threads, 400000 packets of one source: %lu passed, %lu dropped",
-         after[FG_VERDICT_ORDER], after[FG_VERDICT_RATE_ORDER]);
-    ok(after[FG_VERDICT_ORDER] >= 50000 && after[FG_VERDICT_ORDER] <= 50100,
+         after[FG_FILTER_VERDICT_ORDER], after[FG_FILTER_VERDICT_RATE_ORDER]);
+    ok(after[FG_FILTER_VERDICT_ORDER] >= 50000 && after[FG_FILTER_VERDICT_ORDER] <= 50100,
        "several CPUs never pass more than the bucket");
-    ok(after[FG_VERDICT_ORDER] + after[FG_VERDICT_RATE_ORDER] == 400000,
+    ok(after[FG_FILTER_VERDICT_ORDER] + after[FG_FILTER_VERDICT_RATE_ORDER] == 400000,
        "each packet is counted once");
     close(socket);
     fg_filter_close(filter);
@@ -231,7 +232,7 @@ static unsigned judge_many(const struct frame *frame, int n)
     unsigned passed = 0;
 
     for (int i = 0; i < n; i++)
-        passed += model_verdict(frame->data, frame->len) == FG_VERDICT_ORDER;
+        passed += model_verdict(frame->data, frame->len) == FG_FILTER_VERDICT_ORDER;
     return passed;
 }
 
@@ -247,7 +248,7 @@ static void user_space(void)
     model_clock(now);
     frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
     ok(judge_many(&frame, 100) == 20, "user space: burst of 20");
-    ok(model_event(FG_EVENT_SOURCE_NEW) == 1, "user space: one source known");
+    ok(model_event(FG_FILTER_EVENT_SOURCE_NEW) == 1, "user space: one source known");
     model_clock(now + SECOND / 1000 - 1);
     ok(judge_many(&frame, 1) == 0, "user space: one nanosecond before the interval is over: none");
     model_clock(now + SECOND / 1000);
@@ -281,24 +282,25 @@ static void spoofed_flood(void)
     source_frame(&shopper, 0xc6120001);
     for (unsigned i = 0; i < 4; i++) {
         model_clock(now += SECOND / 5);
-        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_FILTER_VERDICT_ORDER;
     }
     for (uint32_t i = 0; i < 200000; i++) { /* 100,000 a second */
         model_clock(now += 10000);
         source_frame(&frame, 0x0a000000 + i * 7);
-        flood_passed += model_verdict(frame.data, frame.len) == FG_VERDICT_ORDER;
+        flood_passed += model_verdict(frame.data, frame.len) == FG_FILTER_VERDICT_ORDER;
         if (i % 20000 == 0)
-            shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
+            shopper_lost += model_verdict(shopper.data, shopper.len) != FG_FILTER_VERDICT_ORDER;
     }
     ok(shopper_lost == 0,
        "user space: a known source loses nothing in a flood of 200,000 forged ones");
-    ok(model_event(FG_EVENT_SOURCE_REFUSED) > 100000,
-       "user space: the pressure is counted: %lu packets", model_event(FG_EVENT_SOURCE_REFUSED));
-    new_before = (unsigned)model_event(FG_EVENT_SOURCE_NEW);
+    ok(model_event(FG_FILTER_EVENT_SOURCE_REFUSED) > 100000,
+       "user space: the pressure is counted: %lu packets",
+       model_event(FG_FILTER_EVENT_SOURCE_REFUSED));
+    new_before = (unsigned)model_event(FG_FILTER_EVENT_SOURCE_NEW);
     shopper_lost = 0;
     for (unsigned i = 0; i < 100; i++)
-        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_VERDICT_ORDER;
-    ok(shopper_lost >= 95 && model_event(FG_EVENT_SOURCE_NEW) == new_before,
+        shopper_lost += model_verdict(shopper.data, shopper.len) != FG_FILTER_VERDICT_ORDER;
+    ok(shopper_lost >= 95 && model_event(FG_FILTER_EVENT_SOURCE_NEW) == new_before,
        "user space: and its bucket was its own all the time: %u of 100 at once are over its rate",
        shopper_lost);
     note("%lu of the flood passed: no limit for networks was set", flood_passed);
@@ -330,19 +332,19 @@ static void spoofed_flood_in_kernel(const char *pins)
     socket = place_socket(fg_filter_program(filter, NULL), 0);
     for (int i = 0; i < 4; i++, nanosleep(&nap, NULL))
         lost += run(filter, &shopper, 1).rate_order;
-    refused = events_of(filter, FG_EVENT_SOURCE_REFUSED);
+    refused = events_of(filter, FG_FILTER_EVENT_SOURCE_REFUSED);
     for (uint32_t i = 0; i < 10000; i++) {
         source_frame(&frame, 0x0a000000 + i * 7);
         run_program(fg_filter_program(filter, NULL), &frame, 1);
         if (i % 1000 == 0)
             lost += run(filter, &shopper, 1).rate_order;
     }
-    refused = events_of(filter, FG_EVENT_SOURCE_REFUSED) - refused;
+    refused = events_of(filter, FG_FILTER_EVENT_SOURCE_REFUSED) - refused;
     ok(lost == 0 && refused > 1000,
        "a known source loses nothing in a flood of 10,000 forged ones, %lu refused", refused);
-    fresh = events_of(filter, FG_EVENT_SOURCE_NEW);
+    fresh = events_of(filter, FG_FILTER_EVENT_SOURCE_NEW);
     sums = run(filter, &shopper, 1000);
-    ok(sums.rate_order >= 900 && events_of(filter, FG_EVENT_SOURCE_NEW) == fresh,
+    ok(sums.rate_order >= 900 && events_of(filter, FG_FILTER_EVENT_SOURCE_NEW) == fresh,
        "and its bucket was its own all the time: %lu of 1,000 at once are over its rate",
        sums.rate_order);
     close(socket);
@@ -369,11 +371,11 @@ static void networks(void)
     model_clock(now += SECOND);
     for (uint32_t i = 0; i < 200; i++) {
         source_frame(&frame, 0xc6120500 + i);
-        fresh += model_verdict(frame.data, frame.len) == FG_VERDICT_ORDER;
+        fresh += model_verdict(frame.data, frame.len) == FG_FILTER_VERDICT_ORDER;
     }
     ok(fresh == 20, "user space: new sources of a /24 share half of its burst of 40: %u", fresh);
     for (unsigned i = 0; i < 10; i++)
-        known += model_verdict(shopper.data, shopper.len) == FG_VERDICT_ORDER;
+        known += model_verdict(shopper.data, shopper.len) == FG_FILTER_VERDICT_ORDER;
     ok(known == 10, "user space: one that is known has its own burst still: %u of 10", known);
     source_frame(&frame, 0xc6120600);
     ok(judge_many(&frame, 20) == 10, "user space: the next /24 is another network");
@@ -386,12 +388,12 @@ static void attempts(struct fg_filter *filter)
         .kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 2};
     const struct frame_spec data = {
         .kind = FRAME_UDP4, .src = "198.18.6.1", .proto = 6, .tcp_flags = 16};
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
 
     fg_filter_counters(filter, before);
     ok(is(run(filter, &syn, 50), 0, 2, 0, 0), "a burst of 2 attempts passes");
     fg_filter_counters(filter, after);
-    ok(after[FG_VERDICT_RATE_SYN] - before[FG_VERDICT_RATE_SYN] == 48,
+    ok(after[FG_FILTER_VERDICT_RATE_SYN] - before[FG_FILTER_VERDICT_RATE_SYN] == 48,
        "48 are over the rate of attempts");
     ok(is(run(filter, &data, 10), 0, 3, 0, 7), "what belongs to connections has another bucket");
 }

@@ -95,11 +95,11 @@ static void fill(const struct fg_filter_options *options)
     struct fg_filter_list_entry entry = {.reason = "old"};
     struct fg_filter *filter = must_open(options);
 
-    ok(fg_filter_add(filter, FG_LIST_BLOCK, &four, &entry, NULL) &&
-           fg_filter_add(filter, FG_LIST_BLOCK, &six, NULL, NULL) &&
-           fg_filter_add(filter, FG_LIST_BLOCK, &gone, NULL, NULL) &&
-           fg_filter_add(filter, FG_LIST_ALLOW, &allowed, NULL, NULL) &&
-           fg_filter_del(filter, FG_LIST_BLOCK, &gone, NULL),
+    ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &four, &entry, NULL) &&
+           fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &six, NULL, NULL) &&
+           fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &gone, NULL, NULL) &&
+           fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &allowed, NULL, NULL) &&
+           fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &gone, NULL),
        "three entries for %u prefixes", options->prefixes_max);
     ok(judge(filter, "198.18.1.77") == XDP_DROP, "one hit");
     fg_filter_close(filter);
@@ -115,7 +115,7 @@ static void check(const struct fg_filter_options *options, const char *how)
        "%s: the block list is in force", how);
     ok(judge(filter, "2001:db8:7::9") == XDP_PASS && judge(filter, "198.18.2.1") == XDP_PASS,
        "%s: so is the allow list, and the removed entry is not", how);
-    ok(fg_filter_find(filter, FG_LIST_BLOCK, &prefix, &entry) && entry.hits == 2 &&
+    ok(fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry) && entry.hits == 2 &&
            !strcmp(entry.reason, "old"),
        "%s: hits and reason are kept", how);
     ok(nothing_is_aside(), "%s: the old pins are gone", how);
@@ -237,10 +237,10 @@ static void body(const char *folder)
     half_moved(options);
     half_removed(options);
     damaged(options);
-    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_filter_state));
-    unknown_layout(&options, FG_STATE_VERSION + 1, sizeof(struct fg_filter_state) + 64);
-    unknown_layout(&options, FG_STATE_VERSION - 1, sizeof(struct fg_filter_state));
-    unknown_layout(&options, FG_STATE_VERSION, sizeof(struct fg_filter_state) - 64);
+    unknown_layout(&options, FG_FILTER_STATE_VERSION + 1, sizeof(struct fg_filter_state));
+    unknown_layout(&options, FG_FILTER_STATE_VERSION + 1, sizeof(struct fg_filter_state) + 64);
+    unknown_layout(&options, FG_FILTER_STATE_VERSION - 1, sizeof(struct fg_filter_state));
+    unknown_layout(&options, FG_FILTER_STATE_VERSION, sizeof(struct fg_filter_state) - 64);
     unknown_layout(&options, 4711, 64);
     foreign(&options, "fg_state", BPF_MAP_TYPE_HASH, 4, 64);
     foreign(&options, "fg_lists", BPF_MAP_TYPE_HASH, 20, 48);

@@ -56,7 +56,7 @@ static struct random_entry *expected(struct random_entry *entries, unsigned n,
 
         if (!covers(&e->prefix, address))
             continue;
-        if (!best || (e->list == FG_LIST_ALLOW && best->list == FG_LIST_BLOCK) ||
+        if (!best || (e->list == FG_FILTER_LIST_ALLOW && best->list == FG_FILTER_LIST_BLOCK) ||
             (e->list == best->list && e->prefix.length > best->prefix.length))
             best = e;
     }
@@ -75,7 +75,8 @@ static unsigned random_list(struct fg_filter *filter, struct random_entry *entri
         e->prefix.length = (uint8_t)(random_below(e->prefix.length - 11u) + 12);
         fg_filter_prefix_clear_host(&e->prefix);
         /* a short one on the allow list would hide all the others */
-        e->list = e->prefix.length < 18 || random_below(4) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
+        e->list =
+            e->prefix.length < 18 || random_below(4) ? FG_FILTER_LIST_BLOCK : FG_FILTER_LIST_ALLOW;
         e->hits = 0;
         n += fg_filter_add(filter, e->list, &e->prefix, NULL, &err);
     }
@@ -98,7 +99,7 @@ static void against_search(struct fg_filter *filter, unsigned family)
         e = expected(entries, n, &address);
         fg_filter_prefix_format(&address, text);
         action = judge(filter, text);
-        wrong += action != (e && e->list == FG_LIST_BLOCK ? XDP_DROP : XDP_PASS);
+        wrong += action != (e && e->list == FG_FILTER_LIST_BLOCK ? XDP_DROP : XDP_PASS);
         drops += action == XDP_DROP;
         if (e)
             e->hits++;

@@ -30,13 +30,13 @@ struct pair {
     struct fg_filter *kernel, *user;
     volatile uint64_t *kernel_now; /* ticks */
     uint64_t now_ns;
-    unsigned seen[FG_VERDICT_COUNT];
+    unsigned seen[FG_FILTER_VERDICT_COUNT];
 };
 
 static void set_clock(struct pair *p, uint64_t ns)
 {
     p->now_ns = ns;
-    *p->kernel_now = ns << FG_TICK_SHIFT;
+    *p->kernel_now = ns << FG_FILTER_TICK_SHIFT;
 }
 
 static bool open_pair(struct pair *p, struct fg_filter_options options)
@@ -55,7 +55,7 @@ static bool open_pair(struct pair *p, struct fg_filter_options options)
     options.pins = options.object = NULL;
     p->user = must_open(&options);
     p->user->memory.state->seed = p->kernel->memory.state->seed; /* both tables are empty */
-    for (unsigned list = 0; list < FG_LISTS; list++)
+    for (unsigned list = 0; list < FG_FILTER_LISTS; list++)
         memcpy(p->user->memory.state->heads[0].slot, p->kernel->memory.state->heads[0].slot,
                sizeof(p->user->memory.state->heads[0].slot));
     set_clock(p, 1000 * (uint64_t)SECOND);
@@ -68,7 +68,7 @@ static bool open_pair(struct pair *p, struct fg_filter_options options)
 
 static int kernel_verdict(struct pair *p, const struct frame *frame)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     int action, verdict;
 
     fg_filter_counters(p->kernel, before);
@@ -137,7 +137,7 @@ static uint64_t random_step(void)
 /* Both lists change on the way, in both. */
 static bool change(struct pair *p)
 {
-    enum fg_filter_list list = below(3) ? FG_LIST_BLOCK : FG_LIST_ALLOW;
+    enum fg_filter_list list = below(3) ? FG_FILTER_LIST_BLOCK : FG_FILTER_LIST_ALLOW;
     struct fg_filter_prefix prefix;
     struct fg_error err;
     char text[64];
@@ -169,15 +169,15 @@ static bool same_tables(const struct pair *p)
 
 static bool same_counters(const struct pair *p)
 {
-    uint64_t kernel[FG_VERDICT_COUNT], user[FG_VERDICT_COUNT];
+    uint64_t kernel[FG_FILTER_VERDICT_COUNT], user[FG_FILTER_VERDICT_COUNT];
     uint64_t kernel_events[FG_EVENT_COUNT], user_events[FG_EVENT_COUNT];
 
     fg_filter_counters(p->kernel, kernel);
     fg_filter_counters(p->user, user);
     fg_filter_events(p->kernel, kernel_events);
     fg_filter_events(p->user, user_events);
-    note("sources that got a place: %lu, refused: %lu", user_events[FG_EVENT_SOURCE_NEW],
-         user_events[FG_EVENT_SOURCE_REFUSED]);
+    note("sources that got a place: %lu, refused: %lu", user_events[FG_FILTER_EVENT_SOURCE_NEW],
+         user_events[FG_FILTER_EVENT_SOURCE_REFUSED]);
     return memcmp(kernel, user, sizeof(kernel)) == 0 &&
            memcmp(kernel_events, user_events, sizeof(kernel_events)) == 0;
 }
@@ -194,7 +194,7 @@ static void clean(const char *pins)
     }
 }
 
-static unsigned seen_all[FG_VERDICT_COUNT];
+static unsigned seen_all[FG_FILTER_VERDICT_COUNT];
 
 static void sequence(struct fg_filter_options options, uint64_t seed, const char *name)
 {
@@ -216,11 +216,12 @@ static void sequence(struct fg_filter_options options, uint64_t seed, const char
         wrong += !same(&p, &frame);
     }
     note("%s: orders %u, passed %u, blocked %u, over rates %u, %u, %u, of networks %u", name,
-         p.seen[FG_VERDICT_ORDER], p.seen[FG_VERDICT_PASS], p.seen[FG_VERDICT_BLOCKED],
-         p.seen[FG_VERDICT_RATE_ORDER], p.seen[FG_VERDICT_RATE_SYN], p.seen[FG_VERDICT_RATE_OTHER],
-         p.seen[FG_VERDICT_RATE_NET]);
+         p.seen[FG_FILTER_VERDICT_ORDER], p.seen[FG_FILTER_VERDICT_PASS],
+         p.seen[FG_FILTER_VERDICT_BLOCKED], p.seen[FG_FILTER_VERDICT_RATE_ORDER],
+         p.seen[FG_FILTER_VERDICT_RATE_SYN], p.seen[FG_FILTER_VERDICT_RATE_OTHER],
+         p.seen[FG_FILTER_VERDICT_RATE_NET]);
     ok(wrong == 0 && changes_wrong == 0, "%s, seed %lu: the same verdicts", name, seed);
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         seen_all[i] += p.seen[i];
     ok(same_counters(&p), "%s: the same counters and events", name);
     ok(same_tables(&p), "%s: the same sources and networks, byte by byte", name);
@@ -246,9 +247,10 @@ static void body(const char *pins)
     options.v6_prefix = 64;
     options.net_factor = 1;
     sequence(options, 3, "tight networks");
-    ok(seen_all[FG_VERDICT_BLOCKED] > 100 && seen_all[FG_VERDICT_RATE_ORDER] > 20 &&
-           seen_all[FG_VERDICT_RATE_SYN] > 20 && seen_all[FG_VERDICT_RATE_OTHER] > 20 &&
-           seen_all[FG_VERDICT_RATE_NET] > 100 && seen_all[FG_VERDICT_ORDER] > 100,
+    ok(seen_all[FG_FILTER_VERDICT_BLOCKED] > 100 && seen_all[FG_FILTER_VERDICT_RATE_ORDER] > 20 &&
+           seen_all[FG_FILTER_VERDICT_RATE_SYN] > 20 &&
+           seen_all[FG_FILTER_VERDICT_RATE_OTHER] > 20 &&
+           seen_all[FG_FILTER_VERDICT_RATE_NET] > 100 && seen_all[FG_FILTER_VERDICT_ORDER] > 100,
        "every verdict of lists and rates came up");
 }
 

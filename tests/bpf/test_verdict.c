@@ -20,13 +20,13 @@ static enum fg_filter_list list_of(const struct scenario *scenario, const char *
         if (strcmp(scenario->lists[i].prefix, prefix) == 0)
             return scenario->lists[i].list;
     FG_ASSERT(!"the fixture names a prefix of its scenario");
-    return FG_LIST_BLOCK;
+    return FG_FILTER_LIST_BLOCK;
 }
 
 static void judge_in_kernel(struct fg_filter *filter, const struct scenario *scenario,
                             const struct fixture *fixture, const struct frame *frame)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT], hits = 0;
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT], hits = 0;
     struct fg_filter_prefix prefix = {0};
     int action, counted;
 
@@ -59,7 +59,7 @@ static void judge_in_model(const struct scenario *scenario, const struct fixture
     struct fg_filter_prefix prefix =
         fixture->hit ? must_parse(fixture->hit) : (struct fg_filter_prefix){0};
     uint64_t hits = fixture->hit ? model_hits(list_of(scenario, fixture->hit), &prefix) : 0;
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     enum fg_filter_verdict verdict;
     bool hit;
 
@@ -109,7 +109,7 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
 
 static int counter_of(struct fg_filter *filter, const char *destination)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     struct frame frame;
 
     frame_build(&(struct frame_spec){.kind = strchr(destination, ':') ? FRAME_UDP6 : FRAME_UDP4,
@@ -129,33 +129,33 @@ static void changing_addresses(struct fg_filter *filter)
     struct fg_error err;
 
     ok(fg_filter_set_own(filter, NULL, &own, &err) &&
-           counter_of(filter, "198.18.0.2") == FG_VERDICT_FOREIGN,
+           counter_of(filter, "198.18.0.2") == FG_FILTER_VERDICT_FOREIGN,
        "no address yet: nothing is ours");
-    for (unsigned n = 0; n < FG_OWN_ADDRESSES; n++) {
+    for (unsigned n = 0; n < FG_FILTER_OWN_ADDRESSES; n++) {
         own.address[n].family = n % 2 ? 6 : 4;
         inet_pton(n % 2 ? AF_INET6 : AF_INET, n % 2 ? "2001:db8::" : "198.18.7.0",
                   own.address[n].bytes);
         own.address[n].bytes[n % 2 ? 15 : 3] = (uint8_t)n;
         own.addresses = n + 1;
         wrong += !fg_filter_set_own(filter, NULL, &own, &err);
-        for (unsigned i = 0; i <= n + 2 && i < FG_OWN_ADDRESSES; i++) {
+        for (unsigned i = 0; i <= n + 2 && i < FG_FILTER_OWN_ADDRESSES; i++) {
             char text[64];
 
             snprintf(text, sizeof(text), i % 2 ? "2001:db8::%x" : "198.18.7.%u", i);
             wrong += counter_of(filter, text) !=
-                     (i <= n ? (int)FG_VERDICT_NO_SOCKET : (int)FG_VERDICT_FOREIGN);
+                     (i <= n ? (int)FG_FILTER_VERDICT_NO_SOCKET : (int)FG_FILTER_VERDICT_FOREIGN);
         }
     }
-    ok(wrong == 0, "own addresses one by one, up to %d: %u wrong", FG_OWN_ADDRESSES, wrong);
+    ok(wrong == 0, "own addresses one by one, up to %d: %u wrong", FG_FILTER_OWN_ADDRESSES, wrong);
     own.addresses = 1;
     ok(fg_filter_set_own(filter, NULL, &own, &err) &&
-           counter_of(filter, "198.18.7.2") == FG_VERDICT_FOREIGN &&
-           counter_of(filter, "198.18.7.0") == FG_VERDICT_NO_SOCKET,
+           counter_of(filter, "198.18.7.2") == FG_FILTER_VERDICT_FOREIGN &&
+           counter_of(filter, "198.18.7.0") == FG_FILTER_VERDICT_NO_SOCKET,
        "an address that went away is no longer ours");
-    own.addresses = FG_OWN_ADDRESSES + 1;
+    own.addresses = FG_FILTER_OWN_ADDRESSES + 1;
     ok(!fg_filter_set_own(filter, NULL, &own, &err), "too many: %s", err.text);
     ok(fg_filter_set_own(filter, NULL, NULL, &err) &&
-           counter_of(filter, "198.18.7.2") == FG_VERDICT_NO_SOCKET,
+           counter_of(filter, "198.18.7.2") == FG_FILTER_VERDICT_NO_SOCKET,
        "unchecked: any address is ours");
 }
 
@@ -164,7 +164,7 @@ static void changing_addresses(struct fg_filter *filter)
 static void compare_damaged(struct fg_filter *filter, const struct frame_spec *spec,
                             const char *name)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     unsigned differ = 0, tried = 0;
     struct frame whole;
 
@@ -191,7 +191,7 @@ static void compare_damaged(struct fg_filter *filter, const struct frame_spec *s
 
 static void without_socket(struct fg_filter *filter)
 {
-    uint64_t before[FG_VERDICT_COUNT], after[FG_VERDICT_COUNT];
+    uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT];
     struct frame frame;
     int action;
 
@@ -199,7 +199,7 @@ static void without_socket(struct fg_filter *filter)
     fg_filter_counters(filter, before);
     action = run_program(fg_filter_program(filter, NULL), &frame, 1);
     fg_filter_counters(filter, after);
-    ok(action == XDP_DROP && counter_moved(before, after) == FG_VERDICT_NO_SOCKET,
+    ok(action == XDP_DROP && counter_moved(before, after) == FG_FILTER_VERDICT_NO_SOCKET,
        "order without a socket: no-socket");
 }
 

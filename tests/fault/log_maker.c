@@ -65,7 +65,7 @@ static bool take_item(const char *line)
     if (sscanf(line, "item %" SCNu64 " %" SCNu32 " %" SCNu16 " %" SCNu64, &item, &limit, &most,
                &time_ms) != 4)
         return false;
-    r = add(FG_REC_ITEM_SET, item);
+    r = add(FG_JOURNAL_RECORD_ITEM_SET, item);
     r->user_limit = limit;
     r->order_max = most;
     r->time_ms = time_ms;
@@ -99,7 +99,7 @@ static bool take_user(const char *line)
 
     if (sscanf(line, "user %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &denied, &time_ms) != 3)
         return false;
-    r = add(FG_REC_USER, 0);
+    r = add(FG_JOURNAL_RECORD_USER, 0);
     r->user = user;
     r->arg = denied;
     r->time_ms = time_ms;
@@ -110,7 +110,7 @@ static void many(uint64_t n, uint64_t item, uint16_t quantity)
 {
     commit();
     for (uint64_t i = 0; i < n; i++) {
-        for (unsigned type = FG_REC_RESERVED; type <= FG_REC_SOLD; type++) {
+        for (unsigned type = FG_JOURNAL_RECORD_RESERVED; type <= FG_JOURNAL_RECORD_SOLD; type++) {
             struct fg_journal_record *r = add(type, item);
 
             memcpy(r->order_id, &i, sizeof(i));
@@ -133,7 +133,7 @@ static void take(const char *line)
     if (!strcmp(line, "commit"))
         commit();
     else if (sscanf(line, "stock %" SCNu64 " %" SCNd64, &item, &units) == 2)
-        add(FG_REC_STOCK, item)->arg = (uint64_t)units;
+        add(FG_JOURNAL_RECORD_STOCK, item)->arg = (uint64_t)units;
     else if (sscanf(line, "type %u", &number) == 1)
         add(number, 1);
     else if (sscanf(line, "many %" SCNu64 " %" SCNu64 " %u", &n, &item, &number) == 3)
@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     if (argc < 2 || argc > 3)
         die("usage: log_maker LOG_DIR [SEGMENT_BYTES] < LINES");
     options.dir = argv[1];
-    options.segment_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : FG_SEGMENT_BYTES_MIN;
+    options.segment_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : FG_JOURNAL_SEGMENT_BYTES_MIN;
     options.begin = !fg_journal_found(options.dir);
     journal = fg_journal_open(&options, &err);
     if (!journal)

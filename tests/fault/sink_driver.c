@@ -96,7 +96,7 @@ static struct fg_journal_record record(unsigned type, uint64_t item)
 
 static struct fg_journal_record item_set(uint64_t item)
 {
-    struct fg_journal_record r = record(FG_REC_ITEM_SET, item);
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_ITEM_SET, item);
 
     r.hold_ms = 60000;
     r.order_max = 4;
@@ -110,8 +110,8 @@ static void define_items(unsigned n, uint64_t units)
     if (n > ITEMS_MAX)
         die("too many items");
     for (unsigned i = 1; i <= n; i++) {
-        struct fg_journal_record r[3] = {item_set(i), record(FG_REC_ITEM_NAME, i),
-                                         record(FG_REC_STOCK, i)};
+        struct fg_journal_record r[3] = {item_set(i), record(FG_JOURNAL_RECORD_ITEM_NAME, i),
+                                         record(FG_JOURNAL_RECORD_STOCK, i)};
 
         snprintf((char *)r[1].name, sizeof(r[1].name), "item \"%u\" \xc3\xa4", i);
         r[2].arg = units;
@@ -123,11 +123,11 @@ static void define_items(unsigned n, uint64_t units)
 static struct fg_journal_record new_order(int64_t *free_units)
 {
     uint64_t item = 1 + random_below(item_count);
-    struct fg_journal_record r = record(FG_REC_RESERVED, item);
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_RESERVED, item);
 
     r.quantity = (uint16_t)(1 + random_below(4));
     if (free_units[item] < r.quantity) { /* sold out: more stock comes instead */
-        r = record(FG_REC_STOCK, item);
+        r = record(FG_JOURNAL_RECORD_STOCK, item);
         r.arg = 1 + random_below(50);
         return r;
     }
@@ -152,16 +152,17 @@ static struct fg_journal_record order_step(unsigned type, const struct live *l)
 
 static struct fg_journal_record end_order(void)
 {
-    static const unsigned types[] = {FG_REC_SOLD, FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
+    static const unsigned types[] = {FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_SOLD,
+                                     FG_JOURNAL_RECORD_CANCELLED, FG_JOURNAL_RECORD_EXPIRED};
     size_t at = random_below(live_count);
     struct live l = live[at];
     struct fg_journal_record r = order_step(types[random_below(4)], &l);
 
     live[at] = live[--live_count];
-    if (r.type == FG_REC_EXPIRED && r.time_ms < l.deadline_ms) /* extended */
-        r.type = FG_REC_CANCELLED;
-    l.sold = r.type == FG_REC_SOLD;
-    if (r.type != FG_REC_CANCELLED && later_count < LATER_MAX)
+    if (r.type == FG_JOURNAL_RECORD_EXPIRED && r.time_ms < l.deadline_ms) /* extended */
+        r.type = FG_JOURNAL_RECORD_CANCELLED;
+    l.sold = r.type == FG_JOURNAL_RECORD_SOLD;
+    if (r.type != FG_JOURNAL_RECORD_CANCELLED && later_count < LATER_MAX)
         later[later_count++] = l;
     return r;
 }
@@ -171,7 +172,7 @@ static struct fg_journal_record later_step(int64_t *free_units)
 {
     size_t at = random_below(later_count);
     struct live l = later[at];
-    struct fg_journal_record r = order_step(FG_REC_REFUNDED, &l);
+    struct fg_journal_record r = order_step(FG_JOURNAL_RECORD_REFUNDED, &l);
 
     later[at] = later[--later_count];
     if (l.sold) {
@@ -179,10 +180,10 @@ static struct fg_journal_record later_step(int64_t *free_units)
         return r;
     }
     if (free_units[l.item] < l.quantity || random_below(2)) {
-        r.type = FG_REC_CLOSED;
+        r.type = FG_JOURNAL_RECORD_CLOSED;
         return r;
     }
-    r.type = FG_REC_SOLD_LATE;
+    r.type = FG_JOURNAL_RECORD_SOLD_LATE;
     free_units[l.item] -= l.quantity;
     l.sold = true;
     later[later_count++] = l;
@@ -192,7 +193,7 @@ static struct fg_journal_record later_step(int64_t *free_units)
 static struct fg_journal_record extend_order(void)
 {
     struct live *l = &live[random_below(live_count)];
-    struct fg_journal_record r = order_step(FG_REC_EXTENDED, l);
+    struct fg_journal_record r = order_step(FG_JOURNAL_RECORD_EXTENDED, l);
 
     l->deadline_ms += 1 + random_below(200);
     r.arg = l->deadline_ms;
@@ -202,7 +203,7 @@ static struct fg_journal_record extend_order(void)
 /* Users who never order: what the operator wants of them must not make orders illegal. */
 static struct fg_journal_record user_set(void)
 {
-    struct fg_journal_record r = record(FG_REC_USER, 0);
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_USER, 0);
 
     r.user = 1000 + random_below(50);
     r.arg = random_below(3) != 0;
@@ -214,7 +215,7 @@ static void remember(const struct fg_journal_record *r)
     struct live l = {
         .user = r->user, .item = r->item, .deadline_ms = r->arg, .quantity = r->quantity};
 
-    if (r->type != FG_REC_RESERVED || live_count == LIVE_MAX)
+    if (r->type != FG_JOURNAL_RECORD_RESERVED || live_count == LIVE_MAX)
         return;
     memcpy(l.order_id, r->order_id, sizeof(l.order_id));
     live[live_count++] = l;
@@ -255,9 +256,9 @@ static void random_commit(size_t records_max)
 static void commit_extremes(void)
 {
     static const uint64_t users[] = {UINT64_MAX, 1ull << 63, (1ull << 63) - 1, 0, 10000, 9999};
-    struct fg_journal_record r[3 + 2 * 6 + 1] = {record(FG_REC_ITEM_SET, UINT64_MAX),
-                                                 record(FG_REC_ITEM_NAME, UINT64_MAX),
-                                                 record(FG_REC_STOCK, UINT64_MAX)};
+    struct fg_journal_record r[3 + 2 * 6 + 1] = {record(FG_JOURNAL_RECORD_ITEM_SET, UINT64_MAX),
+                                                 record(FG_JOURNAL_RECORD_ITEM_NAME, UINT64_MAX),
+                                                 record(FG_JOURNAL_RECORD_STOCK, UINT64_MAX)};
     size_t n = 3;
 
     r[0].hold_ms = UINT32_MAX;
@@ -265,17 +266,17 @@ static void commit_extremes(void)
     r[0].order_max = UINT16_MAX;
     r[0].closes_ms = UINT64_MAX;
     memcpy(r[1].name, "\xff\n\xc3\xa4\xed\xa0\x80!", 8);
-    r[2].arg = FG_UNITS_MAX;
+    r[2].arg = FG_JOURNAL_UNITS_MAX;
     commit(r, n);
     n = 0;
     for (unsigned i = 0; i < 6; i++) {
-        r[n] = record(FG_REC_RESERVED, UINT64_MAX);
+        r[n] = record(FG_JOURNAL_RECORD_RESERVED, UINT64_MAX);
         r[n].user = users[i];
         memset(r[n].order_id, i ? 0 : 0xff, sizeof(r[n].order_id));
         r[n].quantity = UINT16_MAX;
         r[n++].arg = i % 2 ? UINT64_MAX : 1;
     }
-    r[n] = record(FG_REC_USER, 0);
+    r[n] = record(FG_JOURNAL_RECORD_USER, 0);
     r[n].user = UINT64_MAX - 1;
     r[n++].arg = 1;
     commit(r, n);
@@ -302,7 +303,7 @@ static void write_items(FILE *out)
                 ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u}",
                 i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold,
                 it->refunded, it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit,
-                it->order_max, it->flags & FG_ITEM_PAUSED);
+                it->order_max, it->flags & FG_JOURNAL_ITEM_PAUSED);
     }
     fputs("],\n", out);
 }
@@ -347,7 +348,7 @@ static void write_events(FILE *out)
     fputs("\"events\": [", out);
     while ((n = fg_journal_read(reader, records, 512, UINT64_MAX, &err)) > 0) {
         for (ssize_t i = 0; i < n; i++) {
-            if (records[i].type == FG_REC_BATCH)
+            if (records[i].type == FG_JOURNAL_RECORD_BATCH)
                 continue;
             fprintf(out, "%s[%" PRIu64 ", \"%s\", %" PRIu64 "]", comma, records[i].seq,
                     fg_journal_record_name(records[i].type), records[i].item);
@@ -538,7 +539,7 @@ static void go_on(void)
                          .quantity = o->quantity};
 
         memcpy(l.order_id, o->order_id, sizeof(l.order_id));
-        if (o->state == FG_ORDER_RESERVED)
+        if (o->state == FG_LEDGER_ORDER_RESERVED)
             live[live_count++] = l;
     }
 }

@@ -87,7 +87,7 @@ static void add_units(json_t *it, const json_t *body)
     json_int_t total = json_integer_value(json_object_get(it, "total")) + units;
     json_int_t available = json_integer_value(json_object_get(it, "available")) + units;
 
-    FG_FUZZ_CHECK(units != 0 && available >= 0 && total <= FG_UNITS_MAX);
+    FG_FUZZ_CHECK(units != 0 && available >= 0 && total <= FG_JOURNAL_UNITS_MAX);
     json_object_set_new(it, "total", json_integer(total));
     json_object_set_new(it, "available", json_integer(available));
 }

@@ -46,8 +46,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* Nothing listed, no source known, no rate. */
 static void fresh(const uint8_t *settings)
 {
-    const struct fg_filter_rate rate = {FG_TICKS_SECOND, FG_TICKS_SECOND},
-                                net = {FG_TICKS_SECOND, 2 * FG_TICKS_SECOND};
+    const struct fg_filter_rate rate = {FG_FILTER_TICKS_SECOND, FG_FILTER_TICKS_SECOND},
+                                net = {FG_FILTER_TICKS_SECOND, 2 * FG_FILTER_TICKS_SECOND};
     struct fg_filter_tunables *tune = &filter->tune;
 
     memset(filter->memory.rows, 0, filter->sizes.rows * sizeof(*filter->memory.rows));
@@ -58,12 +58,12 @@ static void fresh(const uint8_t *settings)
     *tune = (struct fg_filter_tunables){.v6_mask = UINT64_MAX << 8,
                                         .idle_new = 15,
                                         .idle_known = 900,
-                                        .sample_interval = FG_TICKS_SECOND};
+                                        .sample_interval = FG_FILTER_TICKS_SECOND};
     tune->sets_mask = filter->sizes.sets - 1;
     tune->nets_mask = filter->sizes.nets - 1;
     memcpy(&tune->order_port, settings + 2, sizeof(tune->order_port));
     tune->monitor = settings[0] & MONITOR;
-    for (unsigned i = 0; settings[0] & RATES && i < FG_CLASSES; i++)
+    for (unsigned i = 0; settings[0] & RATES && i < FG_FILTER_CLASSES; i++)
         tune->source[i] = rate, tune->net[i] = net;
 }
 
@@ -100,21 +100,22 @@ static bool is_v6_fragment(const uint8_t *f, size_t len)
 
 static enum fg_filter_verdict judge(const uint8_t *frame, size_t len)
 {
-    struct fg_filter_count before[FG_COUNTS];
+    struct fg_filter_count before[FG_FILTER_COUNTS];
     enum fg_filter_verdict verdict;
     bool drop, passes;
 
     memcpy(before, filter->judged[0], sizeof(before));
     verdict = fg_filter_verdict_of_frame(filter, 0, frame, (uint32_t)len, NOW, &drop);
-    FG_FUZZ_CHECK((unsigned)verdict < FG_VERDICT_COUNT && verdict != FG_VERDICT_NO_SOCKET);
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++)
+    FG_FUZZ_CHECK((unsigned)verdict < FG_FILTER_VERDICT_COUNT &&
+                  verdict != FG_FILTER_VERDICT_NO_SOCKET);
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
         FG_FUZZ_CHECK(filter->judged[0][i].packets == before[i].packets + (i == (unsigned)verdict));
-    passes =
-        verdict == FG_VERDICT_ORDER || verdict == FG_VERDICT_PASS || verdict == FG_VERDICT_FOREIGN;
+    passes = verdict == FG_FILTER_VERDICT_ORDER || verdict == FG_FILTER_VERDICT_PASS ||
+             verdict == FG_FILTER_VERDICT_FOREIGN;
     FG_FUZZ_CHECK(drop == (!passes && !filter->tune.monitor));
 #ifdef FG_FUZZ_CANARY /* a block list that IPv6 fragments slip by: the fuzzer has to find it */
-    if (verdict == FG_VERDICT_BLOCKED && is_v6_fragment(frame, len))
-        verdict = FG_VERDICT_PASS;
+    if (verdict == FG_FILTER_VERDICT_BLOCKED && is_v6_fragment(frame, len))
+        verdict = FG_FILTER_VERDICT_PASS;
 #endif
     return verdict;
 }
@@ -145,13 +146,13 @@ static bool source_of(const uint8_t *f, size_t len, uint8_t prefix, struct fg_fi
         word[i / 64] |= bit << (63 - i % 64);
     }
     *entry = (struct fg_filter_listed){
-        .hi = word[0], .lo = word[1], .kind = FG_ENTRY_KIND(0, v4 ? 4 : 6, prefix)};
+        .hi = word[0], .lo = word[1], .kind = FG_FILTER_ENTRY_KIND(0, v4 ? 4 : 6, prefix)};
     return true;
 }
 
 static bool is_rate(enum fg_filter_verdict verdict)
 {
-    return verdict >= FG_VERDICT_RATE_ORDER && verdict <= FG_VERDICT_RATE_NET;
+    return verdict >= FG_FILTER_VERDICT_RATE_ORDER && verdict <= FG_FILTER_VERDICT_RATE_NET;
 }
 
 /* `plain`: the verdict with nothing listed and full buckets. What is wrong before the source is
@@ -159,24 +160,24 @@ static bool is_rate(enum fg_filter_verdict verdict)
 static void check_lists(const uint8_t *settings, const uint8_t *frame, size_t len,
                         enum fg_filter_verdict plain)
 {
-    bool first = plain == FG_VERDICT_BAD_ETHERNET || plain == FG_VERDICT_BAD_IPV4 ||
-                 plain == FG_VERDICT_BAD_IPV6 || plain == FG_VERDICT_BAD_SOURCE;
-    enum fg_filter_verdict blocked = first ? plain : FG_VERDICT_BLOCKED;
+    bool first = plain == FG_FILTER_VERDICT_BAD_ETHERNET || plain == FG_FILTER_VERDICT_BAD_IPV4 ||
+                 plain == FG_FILTER_VERDICT_BAD_IPV6 || plain == FG_FILTER_VERDICT_BAD_SOURCE;
+    enum fg_filter_verdict blocked = first ? plain : FG_FILTER_VERDICT_BLOCKED;
     struct fg_filter_listed entry;
 
     if (!source_of(frame, len, settings[1], &entry))
         return;
     fresh(settings);
-    list_add(&entry, FG_LIST_BLOCK);
+    list_add(&entry, FG_FILTER_LIST_BLOCK);
     FG_FUZZ_CHECK(judge(frame, len) == blocked);
     if (settings[0] & ALLOW) {
-        list_add(&entry, FG_LIST_ALLOW);
+        list_add(&entry, FG_FILTER_LIST_ALLOW);
         for (int i = 0; i < 3; i++) /* beyond any burst: who is allowed has no rate */
             FG_FUZZ_CHECK(judge(frame, len) == plain);
-        list_del(&entry, FG_LIST_ALLOW);
+        list_del(&entry, FG_FILTER_LIST_ALLOW);
         FG_FUZZ_CHECK(judge(frame, len) == blocked);
     }
-    list_del(&entry, FG_LIST_BLOCK);
+    list_del(&entry, FG_FILTER_LIST_BLOCK);
     FG_FUZZ_CHECK(judge(frame, len) == plain);
 }
 
@@ -194,7 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(frame, data + HEAD, len);
     fresh(data);
     first = judge(frame, len);
-    FG_FUZZ_CHECK(first != FG_VERDICT_BLOCKED && !is_rate(first));
+    FG_FUZZ_CHECK(first != FG_FILTER_VERDICT_BLOCKED && !is_rate(first));
     again = judge(frame, len); /* of the same source at once: the same, or over its rate */
     FG_FUZZ_CHECK(again == first || (is_rate(again) && data[0] & RATES));
     fresh(data);

@@ -11,7 +11,7 @@
 
 enum { BODY, KEY, SESSION, REPLY, FIX_COOKIE = 4, SEAL = 8 };
 
-static const struct fg_packet_key key = {.id = 7, .roles = FG_ROLE_SHOP, .secret = {1, 99}};
+static const struct fg_packet_key key = {.id = 7, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 99}};
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -58,7 +58,7 @@ static void check_reply(const uint8_t *bytes, size_t size, unsigned switches)
     struct fg_client_options options = {
         .outstanding_max = 2, .servers = 1, .keys = 1, .key = {key}, .ports_max = 4};
     struct fg_client_ask ask = {
-        .op = FG_OP_RESERVE, .order_id = {1}, .user = 5, .item = 42, .quantity = 1};
+        .op = FG_PACKET_OP_RESERVE, .order_id = {1}, .user = 5, .item = 42, .quantity = 1};
     struct fg_client *c = fg_client_create(&options, NULL);
     struct fg_client_packet p[2];
     struct fg_packet_request q;
@@ -77,9 +77,9 @@ static void check_reply(const uint8_t *bytes, size_t size, unsigned switches)
     fg_client_receive(c, 0, 0, &r, size < sizeof(r) ? size : sizeof(r), 2);
     if (fg_client_next(c, &done)) {
         FG_FUZZ_CHECK(switches & SEAL && r.cookie == q.cookie && r.key_id == 7);
-        FG_FUZZ_CHECK(r.op == (FG_OP_RESERVE | FG_PACKET_REPLY));
+        FG_FUZZ_CHECK(r.op == (FG_PACKET_OP_RESERVE | FG_PACKET_REPLY));
         FG_FUZZ_CHECK(!memcmp(r.order_id, ask.order_id, sizeof(r.order_id)));
-        gateway_answer_reply(&a, FG_OP_RESERVE, ask.order_id, &done.reply, r.tag);
+        gateway_answer_reply(&a, FG_PACKET_OP_RESERVE, ask.order_id, &done.reply, r.tag);
         FG_FUZZ_CHECK(a.size == strlen(a.text) && a.size < sizeof(a.text));
     }
     fg_client_destroy(c);

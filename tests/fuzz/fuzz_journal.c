@@ -11,8 +11,8 @@
 #include "journal/journal.h"
 #include "ledger/ledger.h"
 
-#define SEGMENT     FG_SEGMENT_BYTES_MIN
-#define PLACES      (SEGMENT / FG_RECORD_SIZE - 1)
+#define SEGMENT     FG_JOURNAL_SEGMENT_BYTES_MIN
+#define PLACES      (SEGMENT / FG_JOURNAL_RECORD_SIZE - 1)
 #define RECORDS     (PLACES + 40) /* some way into the second segment */
 #define SCAN_MAX    (1 << 20)     /* bytes of a segment that a damaged header may claim here */
 #define DAMAGES_MAX 16
@@ -64,16 +64,16 @@ static struct fg_journal *open_writer(struct fg_error *err)
 /* The n-th record of a small sale: an item, its stock, then orders that are reserved and sold. */
 static struct fg_journal_record record_of(unsigned n)
 {
-    struct fg_journal_record r = {.type = FG_REC_ITEM_SET, .item = 7};
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = 7};
 
     if (n == 0) {
         r.order_max = 1;
         r.hold_ms = 1000;
     } else if (n == 1) {
-        r.type = FG_REC_STOCK;
+        r.type = FG_JOURNAL_RECORD_STOCK;
         r.arg = 2000;
     } else {
-        r.type = n % 2 ? FG_REC_SOLD : FG_REC_RESERVED;
+        r.type = n % 2 ? FG_JOURNAL_RECORD_SOLD : FG_JOURNAL_RECORD_RESERVED;
         r.quantity = 1;
         r.user = n / 2;
         r.arg = n % 2 ? 0 : 5000;
@@ -138,11 +138,11 @@ static void patch(struct input *in, uint8_t *to, size_t room)
 
 static void damage_record(struct input *in, uint8_t *segment)
 {
-    uint8_t *place = segment + (1 + take(in, 2) % PLACES) * FG_RECORD_SIZE;
-    unsigned at = take(in, 1) % FG_RECORD_SIZE;
+    uint8_t *place = segment + (1 + take(in, 2) % PLACES) * FG_JOURNAL_RECORD_SIZE;
+    unsigned at = take(in, 1) % FG_JOURNAL_RECORD_SIZE;
     struct fg_journal_record r;
 
-    patch(in, place + at, FG_RECORD_SIZE - at);
+    patch(in, place + at, FG_JOURNAL_RECORD_SIZE - at);
     memcpy(&r, place, sizeof(r));
     r.crc = fg_journal_record_crc(&r);
     memcpy(place, &r, sizeof(r));

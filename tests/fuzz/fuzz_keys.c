@@ -14,13 +14,14 @@ static void check_ring(const struct fg_packet_keyring *ring)
 {
     unsigned slots = 0;
 
-    FG_FUZZ_CHECK(ring->count >= 1 && ring->count <= FG_KEYS_MAX);
+    FG_FUZZ_CHECK(ring->count >= 1 && ring->count <= FG_PACKET_KEYS_MAX);
     for (unsigned i = 0; i < ring->count; i++) {
         const struct fg_packet_key *key = &ring->keys[i];
 
         FG_FUZZ_CHECK(key->id != 0 && fg_packet_keyring_find(ring, key->id) == key);
         FG_FUZZ_CHECK(key->roles != 0 &&
-                      key->roles <= (FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR));
+                      key->roles <=
+                          (FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR));
         FG_FUZZ_CHECK(key->secret[0] | key->secret[1]);
     }
     for (unsigned id = 0; id < 65536; id++)

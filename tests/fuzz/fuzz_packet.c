@@ -83,18 +83,18 @@ static void check_request(const uint8_t *payload)
     enum fg_packet_drop drop = fg_packet_request_check(payload, &ring, &key);
     struct fg_packet_request r;
 
-    FG_FUZZ_CHECK((unsigned)drop < FG_DROP_COUNT);
-    FG_FUZZ_CHECK((drop == FG_DROP_NONE) == (key != NULL));
-    if (drop != FG_DROP_NONE)
+    FG_FUZZ_CHECK((unsigned)drop < FG_PACKET_DROP_COUNT);
+    FG_FUZZ_CHECK((drop == FG_PACKET_DROP_NONE) == (key != NULL));
+    if (drop != FG_PACKET_DROP_NONE)
         return;
     memcpy(&r, payload, sizeof(r));
     FG_FUZZ_CHECK(fg_packet_op_roles(r.op) != 0 && key->id == r.key_id);
-    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_ORDERS || r.quantity == 0);
-    FG_FUZZ_CHECK(r.op == FG_OP_RESERVE || r.op == FG_OP_STOCK || r.op == FG_OP_ORDERS ||
-                  r.item == 0);
-    FG_FUZZ_CHECK(r.op != FG_OP_STOCK || r.user == 0);
-    FG_FUZZ_CHECK(r.op == FG_OP_EXTEND || r.until_ms == 0);
-    FG_FUZZ_CHECK(r.flags <= (r.op == FG_OP_REFUND ? FG_PACKET_RESTOCK : 0));
+    FG_FUZZ_CHECK(r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_ORDERS || r.quantity == 0);
+    FG_FUZZ_CHECK(r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_STOCK ||
+                  r.op == FG_PACKET_OP_ORDERS || r.item == 0);
+    FG_FUZZ_CHECK(r.op != FG_PACKET_OP_STOCK || r.user == 0);
+    FG_FUZZ_CHECK(r.op == FG_PACKET_OP_EXTEND || r.until_ms == 0);
+    FG_FUZZ_CHECK(r.flags <= (r.op == FG_PACKET_OP_REFUND ? FG_PACKET_RESTOCK : 0));
     FG_FUZZ_CHECK((r.reserved[0] | r.reserved[1] | r.reserved[2]) == 0);
     FG_FUZZ_CHECK(!fg_packet_reply_check(payload, key)); /* a request can never pass for a reply */
 }
@@ -152,14 +152,14 @@ static void check_host(const uint8_t *f, uint32_t len)
 static void judge(uint8_t *f, uint32_t len, uint8_t switches)
 {
     struct fg_frame frame;
-    enum fg_packet_drop drop = FG_DROP_NONE;
+    enum fg_packet_drop drop = FG_PACKET_DROP_NONE;
     enum fg_frame_kind kind = fg_frame_parse(f, len, ORDER_PORT, &frame, &drop);
 
-    FG_FUZZ_CHECK((kind == FG_FRAME_BAD) == (drop != FG_DROP_NONE) &&
-                  (unsigned)drop < FG_DROP_COUNT);
+    FG_FUZZ_CHECK((kind == FG_FRAME_BAD) == (drop != FG_PACKET_DROP_NONE) &&
+                  (unsigned)drop < FG_PACKET_DROP_COUNT);
 #ifdef FG_FUZZ_CANARY /* a reader that trusts the length in the header: the fuzzer has to find it  \
                        */
-    if (kind == FG_FRAME_BAD && drop == FG_DROP_TRUNCATED && len >= 16 && f[12] == 0x86)
+    if (kind == FG_FRAME_BAD && drop == FG_PACKET_DROP_TRUNCATED && len >= 16 && f[12] == 0x86)
         *(volatile uint8_t *)&frame.ip = f[len];
 #endif
     if (kind != FG_FRAME_ORDER)

@@ -580,13 +580,13 @@ static void remove_folder(void)
 static void write_log(void)
 {
     struct fg_error err = {""};
-    struct fg_journal_record r[RECORDS] = {{.type = FG_REC_ITEM_SET, .item = 1},
-                                           {.type = FG_REC_STOCK, .item = 1, .arg = 10}};
+    struct fg_journal_record r[RECORDS] = {{.type = FG_JOURNAL_RECORD_ITEM_SET, .item = 1},
+                                           {.type = FG_JOURNAL_RECORD_STOCK, .item = 1, .arg = 10}};
     struct fg_journal_options options = {.dir = log_dir, .segment_bytes = 1 << 16, .begin = true};
     struct fg_journal *journal;
 
     for (int i = 2; i < RECORDS; i++)
-        r[i] = (struct fg_journal_record){.type = FG_REC_RESERVED,
+        r[i] = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_RESERVED,
                                           .item = 1,
                                           .user = (uint64_t)i,
                                           .quantity = 1,

@@ -38,14 +38,17 @@ static void apply(struct fg_ledger *l, struct fg_journal_record r)
 static void fill(struct fg_ledger *l)
 {
     for (uint64_t i = 1; i <= 3; i++) {
-        apply(l, (struct fg_journal_record){.type = FG_REC_ITEM_SET, .item = i, .order_max = 2});
-        apply(l, (struct fg_journal_record){.type = FG_REC_STOCK, .item = i, .arg = 100});
-        apply(l, (struct fg_journal_record){.type = FG_REC_USER, .user = i, .arg = 1});
+        apply(l, (struct fg_journal_record){
+                     .type = FG_JOURNAL_RECORD_ITEM_SET, .item = i, .order_max = 2});
+        apply(l,
+              (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK, .item = i, .arg = 100});
+        apply(l, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .user = i, .arg = 1});
     }
     for (uint64_t u = 1; u <= ORDERS; u++) {
-        static const uint8_t ends[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
+        static const uint8_t ends[] = {FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_CANCELLED,
+                                       FG_JOURNAL_RECORD_EXPIRED};
         struct fg_journal_record r = {
-            .type = FG_REC_RESERVED, .item = 1 + u % 3, .user = u, .quantity = 1};
+            .type = FG_JOURNAL_RECORD_RESERVED, .item = 1 + u % 3, .user = u, .quantity = 1};
 
         apply(l, r);
         r.type = ends[u % 3];
@@ -174,8 +177,8 @@ static void load(void)
         const struct fg_ledger_order *o = fg_ledger_order_at(l, i);
 
         FG_FUZZ_CHECK(fg_ledger_order(l, o->user, o->order_id) == o && fg_ledger_item(l, o->item));
-        reserved += o->state == FG_ORDER_RESERVED ? o->quantity : 0;
-        sold += o->state == FG_ORDER_SOLD ? o->quantity : 0;
+        reserved += o->state == FG_LEDGER_ORDER_RESERVED ? o->quantity : 0;
+        sold += o->state == FG_LEDGER_ORDER_SOLD ? o->quantity : 0;
     }
     for (uint32_t i = 0; i < fg_ledger_items(l); i++) {
         const struct fg_ledger_item *item = fg_ledger_item_at(l, i);

@@ -32,7 +32,8 @@ static struct sim_step step_of(const uint8_t *p)
     s.d = p[6] % 8;
     if (s.kind == SIM_REQUEST)
         s.a %= 16;
-    if (s.kind == SIM_REQUEST && s.n % FG_OP_ORDERS == FG_OP_EXTEND - FG_OP_RESERVE)
+    if (s.kind == SIM_REQUEST &&
+        s.n % FG_PACKET_OP_ORDERS == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
         s.d = p[6] * 2u;
     if (s.kind == SIM_ITEM)
         s.b = p[4];

@@ -543,7 +543,7 @@ def test_page():
     assert set(directives) == set(re.findall(r'^\| `(floodgate\w*)', page, re.M))
     problems = set(re.findall(r'X\(\w+, "([\w-]+)", \d{3},', read('app', 'gateway', 'answer.h')))
     problems |= {name.lower().replace('_', '-') for name in
-                 re.findall(r'\[FG_STATUS_(\w+)\] = \{\d', read('app', 'gateway', 'answer.c'))}
+                 re.findall(r'\[FG_PACKET_STATUS_(\w+)\] = \{\d', read('app', 'gateway', 'answer.c'))}
     table = page.split('## Problems')[1].split('## ')[0]
     assert problems == set(re.findall(r'`([a-z-]+)`', ''.join(row.split('|')[2] for row in table.splitlines()
                                                               if re.match(r'\| [\d, ]+ \|', row)))), problems

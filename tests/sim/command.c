@@ -45,7 +45,7 @@ static void item_step(struct sim *s, const struct sim_step *step)
                                  .hold_ms = step->b,
                                  .user_limit = step->c,
                                  .order_max = (uint16_t)step->d,
-                                 .flags = step->n & 1 ? FG_ITEM_PAUSED : 0};
+                                 .flags = step->n & 1 ? FG_JOURNAL_ITEM_PAUSED : 0};
 
     if (step->n & 2)
         c.closes_ms = s->w.now_ms + step->n / 8;

@@ -15,7 +15,7 @@
 
 enum { SECTOR = 8 }; /* places of a record in 512 bytes */
 
-static uint8_t image[LOG_MAX][FG_RECORD_SIZE];
+static uint8_t image[LOG_MAX][FG_JOURNAL_RECORD_SIZE];
 
 /* Damages the places [from, to) of the image; they were zero before the commit. */
 static void tear(uint32_t from, uint32_t to, uint64_t tail)
@@ -24,20 +24,20 @@ static void tear(uint32_t from, uint32_t to, uint64_t tail)
 
     switch (rng_below(&rng, 4)) {
     case 0: /* all of it, but for the last record */
-        memset(image[to - 1] + rng_below(&rng, FG_RECORD_SIZE), 0, 1);
-        memset(image[to - 1] + FG_RECORD_SIZE - 8, 0, 8);
+        memset(image[to - 1] + rng_below(&rng, FG_JOURNAL_RECORD_SIZE), 0, 1);
+        memset(image[to - 1] + FG_JOURNAL_RECORD_SIZE - 8, 0, 8);
         break;
     case 1: /* sectors come in any order; the place of the segment's header shifts them by one */
         for (uint32_t i = from; i < to; i++)
             if ((fg_mix64(tail, (i + 1) / SECTOR) & 3) == 0)
-                memset(image[i], 0, FG_RECORD_SIZE);
+                memset(image[i], 0, FG_JOURNAL_RECORD_SIZE);
         break;
     default: { /* a prefix, with a torn last record */
         uint32_t cut = from + rng_below(&rng, to - from);
-        uint32_t whole = rng_below(&rng, FG_RECORD_SIZE);
+        uint32_t whole = rng_below(&rng, FG_JOURNAL_RECORD_SIZE);
 
-        memset(image[cut] + whole, 0, FG_RECORD_SIZE - whole);
-        memset(image[cut + 1], 0, (size_t)(to - cut - 1) * FG_RECORD_SIZE);
+        memset(image[cut] + whole, 0, FG_JOURNAL_RECORD_SIZE - whole);
+        memset(image[cut + 1], 0, (size_t)(to - cut - 1) * FG_JOURNAL_RECORD_SIZE);
     }
     }
 }
@@ -55,17 +55,18 @@ static void replay(const struct world *w, uint32_t len, struct fg_ledger *ledger
 
 static void write_segment(const char *dir, uint32_t len)
 {
-    struct fg_journal_segment_header h = {.magic = FG_SEGMENT_MAGIC,
-                                          .version = FG_SEGMENT_VERSION,
+    struct fg_journal_segment_header h = {.magic = FG_JOURNAL_SEGMENT_MAGIC,
+                                          .version = FG_JOURNAL_SEGMENT_VERSION,
                                           .appliance_id = 1,
                                           .first_seq = 1,
-                                          .bytes = (LOG_MAX + 1) * FG_RECORD_SIZE};
-    size_t bytes = (size_t)len * FG_RECORD_SIZE;
+                                          .bytes = (LOG_MAX + 1) * FG_JOURNAL_RECORD_SIZE};
+    size_t bytes = (size_t)len * FG_JOURNAL_RECORD_SIZE;
     char path[256];
     int fd;
 
-    while (h.bytes / 2 >= FG_SEGMENT_BYTES_MIN && h.bytes / 2 >= bytes + 2 * FG_RECORD_SIZE)
-        h.bytes = h.bytes / 2 / FG_RECORD_SIZE * FG_RECORD_SIZE;
+    while (h.bytes / 2 >= FG_JOURNAL_SEGMENT_BYTES_MIN &&
+           h.bytes / 2 >= bytes + 2 * FG_JOURNAL_RECORD_SIZE)
+        h.bytes = h.bytes / 2 / FG_JOURNAL_RECORD_SIZE * FG_JOURNAL_RECORD_SIZE;
     h.crc = fg_crc32c(&h, sizeof(h));
     snprintf(path, sizeof(path), "%s/00000000000000000001.fgj", dir);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -96,7 +97,7 @@ void disk_folder_remove(const char *dir)
 static uint32_t recover_files(const char *dir, uint32_t len, struct fg_ledger *ledger)
 {
     struct fg_journal_options options = {
-        .dir = dir, .segment_bytes = FG_SEGMENT_BYTES_MIN, .now_ms = 1};
+        .dir = dir, .segment_bytes = FG_JOURNAL_SEGMENT_BYTES_MIN, .now_ms = 1};
     struct fg_journal *journal;
     struct fg_error err = {""};
     uint32_t last;
@@ -121,10 +122,10 @@ uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder,
 {
     uint32_t cut = w->durable_len;
 
-    memcpy(image, w->log, (size_t)w->log_len * FG_RECORD_SIZE);
+    memcpy(image, w->log, (size_t)w->log_len * FG_JOURNAL_RECORD_SIZE);
     if (w->log_len > w->durable_len && tail)
         tear(w->durable_len, w->log_len, tail);
-    while (cut < w->log_len && memcmp(image[cut], &w->log[cut], FG_RECORD_SIZE) == 0)
+    while (cut < w->log_len && memcmp(image[cut], &w->log[cut], FG_JOURNAL_RECORD_SIZE) == 0)
         cut++;
     *recovered = fg_ledger_create();
     FG_ASSERT(*recovered);

@@ -66,24 +66,24 @@ static struct sim_step reservation(struct drawing *d, uint32_t user, uint32_t nt
 
 static struct sim_step request(struct drawing *d)
 {
-    static const uint8_t ops[] = {FG_OP_RESERVE, FG_OP_CONFIRM, FG_OP_CONFIRM,
-                                  FG_OP_CANCEL,  FG_OP_CANCEL,  FG_OP_QUERY,
-                                  FG_OP_EXTEND,  FG_OP_REFUND,  FG_OP_ORDERS};
+    static const uint8_t ops[] = {FG_PACKET_OP_RESERVE, FG_PACKET_OP_CONFIRM, FG_PACKET_OP_CONFIRM,
+                                  FG_PACKET_OP_CANCEL,  FG_PACKET_OP_CANCEL,  FG_PACKET_OP_QUERY,
+                                  FG_PACKET_OP_EXTEND,  FG_PACKET_OP_REFUND,  FG_PACKET_OP_ORDERS};
     struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
     uint32_t nth;
 
     if (old->b && rng_chance(&d->rng, 45)) {
         s = *old;
-        s.n = ops[rng_below(&d->rng, sizeof(ops))] - FG_OP_RESERVE;
+        s.n = ops[rng_below(&d->rng, sizeof(ops))] - FG_PACKET_OP_RESERVE;
         if (s.n == 0 && rng_chance(&d->rng, 10))
             return reservation(d, s.a, s.b);
         if (s.n != 0)
             s.c = s.d = 0;
-        if (s.n == FG_OP_EXTEND - FG_OP_RESERVE)
+        if (s.n == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
             s.d = rng_below(&d->rng, 300);
-        if (s.n == FG_OP_REFUND - FG_OP_RESERVE)
+        if (s.n == FG_PACKET_OP_REFUND - FG_PACKET_OP_RESERVE)
             s.d = rng_below(&d->rng, 2);
-        if (s.n == FG_OP_ORDERS - FG_OP_RESERVE) {
+        if (s.n == FG_PACKET_OP_ORDERS - FG_PACKET_OP_RESERVE) {
             s.c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, d->items);
             s.d = rng_below(&d->rng, 12);
         }
@@ -92,7 +92,8 @@ static struct sim_step request(struct drawing *d)
     nth = 1 + rng_below(&d->rng, NTH);
     s = reservation(d, rng_below(&d->rng, USERS), nth);
     if (rng_chance(&d->rng, 3))
-        return (struct sim_step){.kind = SIM_REQUEST, .n = FG_OP_STOCK - FG_OP_RESERVE, .c = s.c};
+        return (struct sim_step){
+            .kind = SIM_REQUEST, .n = FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE, .c = s.c};
     *old = s;
     return s;
 }
@@ -223,20 +224,20 @@ static void describe_request(const struct sim_step *s, char *text, size_t size)
 {
     static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY",
                                         "STOCK",   "EXTEND",  "REFUND", "ORDERS"};
-    unsigned op = s->n % FG_OP_ORDERS;
+    unsigned op = s->n % FG_PACKET_OP_ORDERS;
     int n = snprintf(text, size, "%s", names[op]);
 
-    if (op != FG_OP_STOCK - FG_OP_RESERVE)
+    if (op != FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)
         n += snprintf(text + n, size - (size_t)n, " user %u order %u", 1000 + s->a, s->b);
-    if (op == 0 || op == FG_OP_STOCK - FG_OP_RESERVE)
+    if (op == 0 || op == FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)
         n += snprintf(text + n, size - (size_t)n, " item %u", ITEM_ID + s->c);
     if (op == 0)
         snprintf(text + n, size - (size_t)n, " units %u", s->d & 0xffff);
-    else if (op == FG_OP_EXTEND - FG_OP_RESERVE)
+    else if (op == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
         snprintf(text + n, size - (size_t)n, " by %u ms", s->d);
-    else if (op == FG_OP_REFUND - FG_OP_RESERVE)
+    else if (op == FG_PACKET_OP_REFUND - FG_PACKET_OP_RESERVE)
         snprintf(text + n, size - (size_t)n, "%s", s->d & 1 ? ", restocked" : "");
-    else if (op == FG_OP_ORDERS - FG_OP_RESERVE)
+    else if (op == FG_PACKET_OP_ORDERS - FG_PACKET_OP_RESERVE)
         snprintf(text + n, size - (size_t)n, " item %u, number %u", s->c ? ITEM_ID + s->c - 1 : 0,
                  s->d);
 }

@@ -93,10 +93,10 @@ static struct sim_step event_step(const struct event *e)
         s.a = HOLD_MS + 16;
     if (e->kind != SIM_REQUEST)
         return s;
-    s.n = e->n - FG_OP_RESERVE;
+    s.n = e->n - FG_PACKET_OP_RESERVE;
     s.a = user_at(e->at, e->user % 16);
     s.b = e->user; /* a user's second order is 16 more */
-    s.d = e->n == FG_OP_RESERVE || e->n == FG_OP_REFUND ? e->units : 0;
+    s.d = e->n == FG_PACKET_OP_RESERVE || e->n == FG_PACKET_OP_REFUND ? e->units : 0;
     return s;
 }
 
@@ -109,7 +109,7 @@ static bool choice_step(const struct search *x, uint32_t done, unsigned choice,
 
     if (choice < x->events) {
         *step = event_step(e);
-        if (e->n == FG_OP_RESERVE && e->kind == SIM_REQUEST && e->after) /* a repeat */
+        if (e->n == FG_PACKET_OP_RESERVE && e->kind == SIM_REQUEST && e->after) /* a repeat */
             *step = event_step(&x->scenario->events[e->after - 1]);
         return !(done & 1u << choice) && (!e->after || done & 1u << (e->after - 1));
     }

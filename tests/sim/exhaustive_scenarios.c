@@ -3,15 +3,15 @@
 
 #define RESERVE(where, who, n_units)                                                               \
     {                                                                                              \
-        .kind = SIM_REQUEST, .n = FG_OP_RESERVE, .at = where, .user = who, .units = n_units        \
+        .kind = SIM_REQUEST, .n = FG_PACKET_OP_RESERVE, .at = where, .user = who, .units = n_units \
     }
 #define ORDER(op, where, who, behind)                                                              \
     {                                                                                              \
-        .kind = SIM_REQUEST, .n = FG_OP_##op, .at = where, .user = who, .after = behind            \
+        .kind = SIM_REQUEST, .n = FG_PACKET_OP_##op, .at = where, .user = who, .after = behind     \
     }
 #define REFUND(where, who, behind, restock)                                                        \
     {                                                                                              \
-        .kind = SIM_REQUEST, .n = FG_OP_REFUND, .at = where, .user = who, .after = behind,         \
+        .kind = SIM_REQUEST, .n = FG_PACKET_OP_REFUND, .at = where, .user = who, .after = behind,  \
         .units = restock                                                                           \
     }
 

@@ -63,7 +63,7 @@ static void answered(uint32_t token, const struct fg_stock_answer *a)
 
     if (token >> 16) /* the answer to a cancellation */
         return;
-    s->won = a->status == FG_STATUS_RESERVED;
+    s->won = a->status == FG_PACKET_STATUS_RESERVED;
     s->answered = true;
 }
 
@@ -110,13 +110,13 @@ static void ask(uint32_t i, uint8_t op, uint64_t item, uint32_t sale)
     struct fg_stock_answer a;
 
     memcpy(r.order_id, &sale, sizeof(sale));
-    if (op == FG_OP_RESERVE) {
+    if (op == FG_PACKET_OP_RESERVE) {
         r.item = item;
         r.quantity = 1;
     }
-    if (fg_stock_request(w.stock[s->worker], w.now_ms, &r, i | (op == FG_OP_CANCEL) << 16, &a) ==
-        FG_STOCK_ANSWERED)
-        answered(i | (op == FG_OP_CANCEL) << 16, &a);
+    if (fg_stock_request(w.stock[s->worker], w.now_ms, &r, i | (op == FG_PACKET_OP_CANCEL) << 16,
+                         &a) == FG_STOCK_ANSWERED)
+        answered(i | (op == FG_PACKET_OP_CANCEL) << 16, &a);
 }
 
 /* What a worker does next: handle a packet of its burst, or, after the last one, the engine's loop.
@@ -150,7 +150,7 @@ static uint64_t act(unsigned worker, uint64_t item, uint32_t sale)
         uint32_t i = l->queue[l->at++];
 
         shoppers[i].asked_ns = l->next_ns;
-        ask(i, shoppers[i].holder ? FG_OP_CANCEL : FG_OP_RESERVE, item, sale);
+        ask(i, shoppers[i].holder ? FG_PACKET_OP_CANCEL : FG_PACKET_OP_RESERVE, item, sale);
         l->next_ns += --l->burst ? REQUEST_NS : POLL_NS / 2 + rng_below(&rng, POLL_NS);
         return 0;
     }
@@ -200,7 +200,7 @@ static uint32_t sell_out(uint64_t item, uint32_t sale)
 
         *s = (struct shopper){.user = rng_next(&rng), .holder = true};
         s->worker = fg_user_owner(s->user, w.workers);
-        ask(SHOPPERS + i, FG_OP_RESERVE, item, sale);
+        ask(SHOPPERS + i, FG_PACKET_OP_RESERVE, item, sale);
         settle();
         FG_ASSERT(s->won);
     }

@@ -51,8 +51,8 @@ uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool 
 
     for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
         const struct oracle_order *order = &o->orders[at - 1];
-        bool counts = order->now == FG_ORDER_RESERVED || order->now == FG_ORDER_SOLD ||
-                      (waiting && order->waits);
+        bool counts = order->now == FG_LEDGER_ORDER_RESERVED ||
+                      order->now == FG_LEDGER_ORDER_SOLD || (waiting && order->waits);
 
         if (order->user == user && order->item == item && counts)
             units += order->quantity;
@@ -68,8 +68,8 @@ static uint32_t count_orders(struct oracle *o, uint64_t user, uint64_t item, boo
         const struct oracle_order *order = &o->orders[at - 1];
 
         n += order->user == user && (item == 0 || order->item == item) &&
-             order->now != FG_ORDER_NONE &&
-             (order->now == FG_ORDER_EXPIRED && order->waits) == paying;
+             order->now != FG_LEDGER_ORDER_NONE &&
+             (order->now == FG_LEDGER_ORDER_EXPIRED && order->waits) == paying;
     }
     return n;
 }
@@ -98,17 +98,18 @@ struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user)
 static void write_afterwards(struct oracle_order *order, struct oracle_units *u,
                              const struct fg_journal_record *r)
 {
-    if (r->type == FG_REC_REFUNDED) {
-        FG_ASSERT(order->written == FG_ORDER_SOLD && r->arg <= 1);
-        order->written = FG_ORDER_REFUNDED;
+    if (r->type == FG_JOURNAL_RECORD_REFUNDED) {
+        FG_ASSERT(order->written == FG_LEDGER_ORDER_SOLD && r->arg <= 1);
+        order->written = FG_LEDGER_ORDER_REFUNDED;
         u->sold -= r->quantity;
         u->refunded += r->arg ? 0 : r->quantity;
         return;
     }
-    FG_ASSERT(order->written == FG_ORDER_EXPIRED);
-    order->written = r->type == FG_REC_SOLD_LATE ? FG_ORDER_SOLD : FG_ORDER_CANCELLED;
-    order->written_late = r->type == FG_REC_SOLD_LATE;
-    u->sold += r->type == FG_REC_SOLD_LATE ? r->quantity : 0;
+    FG_ASSERT(order->written == FG_LEDGER_ORDER_EXPIRED);
+    order->written =
+        r->type == FG_JOURNAL_RECORD_SOLD_LATE ? FG_LEDGER_ORDER_SOLD : FG_LEDGER_ORDER_CANCELLED;
+    order->written_late = r->type == FG_JOURNAL_RECORD_SOLD_LATE;
+    u->sold += r->type == FG_JOURNAL_RECORD_SOLD_LATE ? r->quantity : 0;
 }
 
 static void write_order(struct oracle *o, const struct fg_journal_record *r)
@@ -117,40 +118,41 @@ static void write_order(struct oracle *o, const struct fg_journal_record *r)
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
     struct oracle_units *u = &item->written;
 
-    if (r->type == FG_REC_RESERVED) {
-        FG_ASSERT(order->written == FG_ORDER_NONE);
+    if (r->type == FG_JOURNAL_RECORD_RESERVED) {
+        FG_ASSERT(order->written == FG_LEDGER_ORDER_NONE);
         order->item = r->item;
         order->quantity = r->quantity;
-        order->written = FG_ORDER_RESERVED;
+        order->written = FG_LEDGER_ORDER_RESERVED;
         order->written_deadline_ms = r->arg;
         u->reserved += r->quantity;
         return;
     }
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
-    if (r->type == FG_REC_SOLD_LATE || r->type == FG_REC_CLOSED || r->type == FG_REC_REFUNDED) {
+    if (r->type == FG_JOURNAL_RECORD_SOLD_LATE || r->type == FG_JOURNAL_RECORD_CLOSED ||
+        r->type == FG_JOURNAL_RECORD_REFUNDED) {
         write_afterwards(order, u, r);
         return;
     }
-    FG_ASSERT(order->written == FG_ORDER_RESERVED);
-    if (r->type == FG_REC_EXTENDED) {
+    FG_ASSERT(order->written == FG_LEDGER_ORDER_RESERVED);
+    if (r->type == FG_JOURNAL_RECORD_EXTENDED) {
         order->written_deadline_ms = r->arg;
         return;
     }
     u->reserved -= r->quantity;
-    if (r->type == FG_REC_SOLD)
+    if (r->type == FG_JOURNAL_RECORD_SOLD)
         u->sold += r->quantity;
-    order->written = r->type == FG_REC_SOLD        ? FG_ORDER_SOLD
-                     : r->type == FG_REC_CANCELLED ? FG_ORDER_CANCELLED
-                                                   : FG_ORDER_EXPIRED;
+    order->written = r->type == FG_JOURNAL_RECORD_SOLD        ? FG_LEDGER_ORDER_SOLD
+                     : r->type == FG_JOURNAL_RECORD_CANCELLED ? FG_LEDGER_ORDER_CANCELLED
+                                                              : FG_LEDGER_ORDER_EXPIRED;
 }
 
 static void write_item(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item = oracle_item(o, r->item);
 
-    FG_ASSERT(item->logged || r->type == FG_REC_ITEM_SET);
+    FG_ASSERT(item->logged || r->type == FG_JOURNAL_RECORD_ITEM_SET);
     item->logged = true;
-    if (r->type == FG_REC_ITEM_SET)
+    if (r->type == FG_JOURNAL_RECORD_ITEM_SET)
         item->recorded = (struct settings){.live = true,
                                            .opens_ms = r->opens_ms,
                                            .closes_ms = r->closes_ms,
@@ -158,7 +160,7 @@ static void write_item(struct oracle *o, const struct fg_journal_record *r)
                                            .user_limit = r->user_limit,
                                            .order_max = r->order_max,
                                            .flags = r->flags};
-    else if (r->type == FG_REC_STOCK)
+    else if (r->type == FG_JOURNAL_RECORD_STOCK)
         item->written.total += (int64_t)r->arg;
 }
 
@@ -167,16 +169,17 @@ static void write_record(struct oracle *o, const struct fg_journal_record *r)
     struct oracle_item *item;
 
     FG_ASSERT(r->seq == o->written_len + 1);
-    if (r->type == FG_REC_BATCH)
+    if (r->type == FG_JOURNAL_RECORD_BATCH)
         return;
-    if (r->type == FG_REC_USER) {
+    if (r->type == FG_JOURNAL_RECORD_USER) {
         FG_ASSERT(oracle_denied(o, r->user));
         oracle_denied(o, r->user)->written = r->arg != 0;
         return;
     }
     item = oracle_item(o, r->item);
     FG_ASSERT(item);
-    if (r->type == FG_REC_ITEM_SET || r->type == FG_REC_STOCK || r->type == FG_REC_ITEM_NAME)
+    if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_STOCK ||
+        r->type == FG_JOURNAL_RECORD_ITEM_NAME)
         write_item(o, r);
     else
         write_order(o, r);
@@ -190,31 +193,31 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_order *order;
 
-    if (r->type == FG_REC_BATCH)
+    if (r->type == FG_JOURNAL_RECORD_BATCH)
         return;
     o->durable_of[r->worker % WORKERS_MAX]++;
-    if (r->type == FG_REC_ITEM_SET || r->type == FG_REC_ITEM_NAME || r->type == FG_REC_STOCK ||
-        r->type == FG_REC_USER)
+    if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_ITEM_NAME ||
+        r->type == FG_JOURNAL_RECORD_STOCK || r->type == FG_JOURNAL_RECORD_USER)
         return;
     order = oracle_order(o, r->user, r->order_id);
     switch (r->type) {
-    case FG_REC_SOLD:
-    case FG_REC_SOLD_LATE:
-        order->durable |= 1u << FG_ORDER_SOLD;
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
+        order->durable |= 1u << FG_LEDGER_ORDER_SOLD;
         break;
-    case FG_REC_CANCELLED:
-    case FG_REC_CLOSED:
-        order->durable |= 1u << FG_ORDER_CANCELLED;
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_CLOSED:
+        order->durable |= 1u << FG_LEDGER_ORDER_CANCELLED;
         break;
-    case FG_REC_EXPIRED:
-        order->durable |= 1u << FG_ORDER_EXPIRED;
+    case FG_JOURNAL_RECORD_EXPIRED:
+        order->durable |= 1u << FG_LEDGER_ORDER_EXPIRED;
         break;
-    case FG_REC_REFUNDED:
-        order->durable |= 1u << FG_ORDER_REFUNDED;
+    case FG_JOURNAL_RECORD_REFUNDED:
+        order->durable |= 1u << FG_LEDGER_ORDER_REFUNDED;
         break;
     default:
-        FG_ASSERT(r->type == FG_REC_RESERVED || r->type == FG_REC_EXTENDED);
-        order->durable |= 1u << FG_ORDER_RESERVED;
+        FG_ASSERT(r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_EXTENDED);
+        order->durable |= 1u << FG_LEDGER_ORDER_RESERVED;
         order->durable_deadline_ms = r->arg;
     }
 }
@@ -250,7 +253,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
     for (uint32_t i = 0; i < o->orders_len; i++) {
         struct oracle_order *order = &o->orders[i];
 
-        FG_ASSERT(order->told == FG_ORDER_NONE ||
+        FG_ASSERT(order->told == FG_LEDGER_ORDER_NONE ||
                   order->durable & 1u << order->told); /* nothing told is lost */
         order->now = order->written;
         order->late = order->written_late;

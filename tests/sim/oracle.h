@@ -76,7 +76,7 @@ struct oracle {
     struct oracle_item items[ITEMS_MAX];
     struct oracle_denied denied[DENIED_KNOWN];
     uint32_t waiting[TOKENS_MAX], waiting_len; /* tokens */
-    uint64_t statuses[FG_STATUS_COUNT], balances, restarts;
+    uint64_t statuses[FG_PACKET_STATUS_COUNT], balances, restarts;
 };
 
 void oracle_start(struct oracle *o, const struct world *w);

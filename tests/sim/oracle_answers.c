@@ -3,22 +3,24 @@
  * contract. */
 #include "oracle.h"
 
-static const uint8_t state_of_status[FG_STATUS_COUNT] = {
-    [FG_STATUS_RESERVED] = FG_ORDER_RESERVED,   [FG_STATUS_SOLD] = FG_ORDER_SOLD,
-    [FG_STATUS_CANCELLED] = FG_ORDER_CANCELLED, [FG_STATUS_EXPIRED] = FG_ORDER_EXPIRED,
-    [FG_STATUS_REFUNDED] = FG_ORDER_REFUNDED,
+static const uint8_t state_of_status[FG_PACKET_STATUS_COUNT] = {
+    [FG_PACKET_STATUS_RESERVED] = FG_LEDGER_ORDER_RESERVED,
+    [FG_PACKET_STATUS_SOLD] = FG_LEDGER_ORDER_SOLD,
+    [FG_PACKET_STATUS_CANCELLED] = FG_LEDGER_ORDER_CANCELLED,
+    [FG_PACKET_STATUS_EXPIRED] = FG_LEDGER_ORDER_EXPIRED,
+    [FG_PACKET_STATUS_REFUNDED] = FG_LEDGER_ORDER_REFUNDED,
 };
 
-#define BIT(state) (1u << FG_ORDER_##state)
+#define BIT(state) (1u << FG_LEDGER_ORDER_##state)
 
 /* What may be told when this was told before. */
 static const uint8_t may_follow[FG_ORDER_STATES] = {
-    [FG_ORDER_NONE] = 0xff,
-    [FG_ORDER_RESERVED] = 0xff,
-    [FG_ORDER_EXPIRED] = BIT(EXPIRED) | BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED),
-    [FG_ORDER_SOLD] = BIT(SOLD) | BIT(REFUNDED),
-    [FG_ORDER_CANCELLED] = BIT(CANCELLED),
-    [FG_ORDER_REFUNDED] = BIT(REFUNDED),
+    [FG_LEDGER_ORDER_NONE] = 0xff,
+    [FG_LEDGER_ORDER_RESERVED] = 0xff,
+    [FG_LEDGER_ORDER_EXPIRED] = BIT(EXPIRED) | BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED),
+    [FG_LEDGER_ORDER_SOLD] = BIT(SOLD) | BIT(REFUNDED),
+    [FG_LEDGER_ORDER_CANCELLED] = BIT(CANCELLED),
+    [FG_LEDGER_ORDER_REFUNDED] = BIT(REFUNDED),
 };
 
 /* A request and what the engine made of it. */
@@ -47,13 +49,14 @@ static bool put_off(const struct world *w, const struct asked *q)
     enum fg_stock_mode mode = w->mode[q->token->worker];
     bool last = mode == FG_STOCK_STOPPING || mode == FG_STOCK_FAILED;
 
-    return answered(q, FG_STATUS_BUSY) || (last && answered(q, FG_STATUS_UNAVAILABLE));
+    return answered(q, FG_PACKET_STATUS_BUSY) ||
+           (last && answered(q, FG_PACKET_STATUS_UNAVAILABLE));
 }
 
 /* The answer is, now or when it is durable, what the order is. */
 static void tells_state(struct asked *q)
 {
-    FG_ASSERT(q->result != FG_STOCK_IGNORED && q->after != FG_ORDER_NONE);
+    FG_ASSERT(q->result != FG_STOCK_IGNORED && q->after != FG_LEDGER_ORDER_NONE);
     if (q->result == FG_STOCK_ANSWERED)
         FG_ASSERT(state_of_status[q->status] == q->after);
     else
@@ -63,12 +66,12 @@ static void tells_state(struct asked *q)
 static enum fg_packet_status not_on_sale(const struct settings *s, uint64_t now_ms)
 {
     if (!s || !s->live)
-        return FG_STATUS_UNKNOWN_ITEM;
+        return FG_PACKET_STATUS_UNKNOWN_ITEM;
     if (s->closes_ms && s->closes_ms <= now_ms)
-        return FG_STATUS_CLOSED;
+        return FG_PACKET_STATUS_CLOSED;
     if (s->opens_ms > now_ms)
-        return FG_STATUS_NOT_OPEN;
-    return s->flags & FG_ITEM_PAUSED ? FG_STATUS_PAUSED : FG_STATUS_NONE;
+        return FG_PACKET_STATUS_NOT_OPEN;
+    return s->flags & FG_JOURNAL_ITEM_PAUSED ? FG_PACKET_STATUS_PAUSED : FG_PACKET_STATUS_NONE;
 }
 
 static void judge_refusal(struct oracle *o, struct world *w, const struct asked *q,
@@ -78,13 +81,13 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
     const struct oracle_item *item = oracle_item(o, r->item);
 
     switch (q->status) {
-    case FG_STATUS_SOLD_OUT:
+    case FG_PACKET_STATUS_SOLD_OUT:
         FG_ASSERT(item->stage[q->token->worker] != 4);
         break;
-    case FG_STATUS_BAD_QUANTITY:
+    case FG_PACKET_STATUS_BAD_QUANTITY:
         FG_ASSERT(r->quantity == 0 || r->quantity > s->order_max);
         break;
-    case FG_STATUS_USER_LIMIT:
+    case FG_PACKET_STATUS_USER_LIMIT:
         FG_ASSERT(s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) + r->quantity > s->user_limit);
         FG_ASSERT(q->left < r->quantity);
@@ -93,7 +96,7 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
         FG_ASSERT(q->left == 0 ||
                   q->left + oracle_user_units(o, r->user, r->item, false) <= s->user_limit);
         break;
-    case FG_STATUS_FULL:
+    case FG_PACKET_STATUS_FULL:
         FG_ASSERT(o->small);
         break;
     default:
@@ -111,8 +114,8 @@ static void judge_taken(struct oracle *o, struct world *w, const struct asked *q
 
     FG_ASSERT(w->mode[t->worker] == FG_STOCK_RUNNING);
     FG_ASSERT(r->quantity > 0 && r->quantity <= s->order_max);
-    if (q->after == FG_ORDER_RESERVED) {
-        t->expect = FG_ORDER_RESERVED;
+    if (q->after == FG_LEDGER_ORDER_RESERVED) {
+        t->expect = FG_LEDGER_ORDER_RESERVED;
         return;
     }
     FG_ASSERT(s->user_limit == 0 ||
@@ -133,14 +136,14 @@ static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
     struct oracle_denied *denied = oracle_denied(o, r->user);
     const struct settings *s = item ? &item->in_force[q->token->worker] : NULL;
     enum fg_packet_status refusal =
-        denied && denied->now ? FG_STATUS_USER_DENIED : not_on_sale(s, w->now_ms);
+        denied && denied->now ? FG_PACKET_STATUS_USER_DENIED : not_on_sale(s, w->now_ms);
 
     FG_ASSERT(q->result != FG_STOCK_IGNORED);
-    if (answered(q, FG_STATUS_USER_RATE)) {
-        FG_ASSERT(w->setup.limits.user_rate && refusal != FG_STATUS_USER_DENIED);
+    if (answered(q, FG_PACKET_STATUS_USER_RATE)) {
+        FG_ASSERT(w->setup.limits.user_rate && refusal != FG_PACKET_STATUS_USER_DENIED);
         return;
     }
-    if (refusal != FG_STATUS_NONE)
+    if (refusal != FG_PACKET_STATUS_NONE)
         FG_ASSERT(answered(q, refusal) && q->retry_ms <= 86400000);
     else if (q->result == FG_STOCK_ANSWERED)
         judge_refusal(o, w, q, s);
@@ -150,16 +153,17 @@ static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
 
 static void judge_reservation(struct oracle *o, struct world *w, struct asked *q)
 {
-    bool as_waiting = q->same ? q->result == FG_STOCK_IGNORED : answered(q, FG_STATUS_CONFLICT);
+    bool as_waiting =
+        q->same ? q->result == FG_STOCK_IGNORED : answered(q, FG_PACKET_STATUS_CONFLICT);
 
-    if (q->before == FG_ORDER_NONE && (!q->waited || (q->gone && !as_waiting)))
+    if (q->before == FG_LEDGER_ORDER_NONE && (!q->waited || (q->gone && !as_waiting)))
         judge_new(o, w, q);
     else if (!q->same)
-        FG_ASSERT(answered(q, FG_STATUS_CONFLICT) || (q->late && put_off(w, q)));
-    else if (q->waited && q->before == FG_ORDER_NONE)
+        FG_ASSERT(answered(q, FG_PACKET_STATUS_CONFLICT) || (q->late && put_off(w, q)));
+    else if (q->waited && q->before == FG_LEDGER_ORDER_NONE)
         FG_ASSERT(q->result == FG_STOCK_IGNORED);
     else if (q->waited && !q->gone)
-        FG_ASSERT(answered(q, FG_STATUS_BUSY));
+        FG_ASSERT(answered(q, FG_PACKET_STATUS_BUSY));
     else if (!put_off(w, q))
         tells_state(q);
 }
@@ -172,7 +176,7 @@ static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
     struct oracle_item *item = oracle_item(o, order->item);
     const struct settings *s = &item->in_force[t->worker];
     struct oracle_denied *denied = oracle_denied(o, order->user);
-    bool is_denied = denied && denied->now, sold = q->after == FG_ORDER_SOLD;
+    bool is_denied = denied && denied->now, sold = q->after == FG_LEDGER_ORDER_SOLD;
     uint64_t units = oracle_user_units(o, order->user, order->item, false);
     bool limited =
         s->user_limit && oracle_user_units(o, order->user, order->item, true) - /* not twice */
@@ -180,18 +184,18 @@ static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
                              s->user_limit;
 
     t->refusable = is_denied || limited || item->stage[t->worker] != 4;
-    if (answered(q, FG_STATUS_FULL)) {
+    if (answered(q, FG_PACKET_STATUS_FULL)) {
         FG_ASSERT(o->small);
         return;
     }
     if (q->result == FG_STOCK_ANSWERED) {
-        FG_ASSERT(q->status == FG_STATUS_EXPIRED && t->refusable);
+        FG_ASSERT(q->status == FG_PACKET_STATUS_EXPIRED && t->refusable);
         return;
     }
     FG_ASSERT(q->result == FG_STOCK_DEFERRED);
     if (sold) {
         FG_ASSERT(!is_denied && w->mode[t->worker] == FG_STOCK_RUNNING);
-        t->expect = FG_ORDER_SOLD;
+        t->expect = FG_LEDGER_ORDER_SOLD;
         return;
     }
     /* it waits for units; or it is refused, and its end must be durable before that is told */
@@ -208,8 +212,9 @@ static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
  */
 static bool judge_paying(const struct asked *q)
 {
-    bool as_waiting = q->token->request.op == FG_OP_CONFIRM ? q->result == FG_STOCK_IGNORED
-                                                            : answered(q, FG_STATUS_BUSY);
+    bool as_waiting = q->token->request.op == FG_PACKET_OP_CONFIRM
+                          ? q->result == FG_STOCK_IGNORED
+                          : answered(q, FG_PACKET_STATUS_BUSY);
 
     FG_ASSERT(as_waiting || q->gone);
     return as_waiting;
@@ -221,10 +226,10 @@ static void judge_orders(struct oracle *o, const struct asked *q, const struct f
     const struct fg_stock_request *r = &q->token->request;
     uint32_t n = oracle_orders(o, r->user, r->item);
 
-    if (answered(q, FG_STATUS_BUSY) || answered(q, FG_STATUS_UNAVAILABLE))
+    if (answered(q, FG_PACKET_STATUS_BUSY) || answered(q, FG_PACKET_STATUS_UNAVAILABLE))
         return;
     FG_ASSERT(q->result != FG_STOCK_IGNORED);
-    if (answered(q, FG_STATUS_UNKNOWN_ORDER))
+    if (answered(q, FG_PACKET_STATUS_UNKNOWN_ORDER))
         FG_ASSERT(n <= r->quantity);
     else /* those that wait may have been refused, and be orders again */
         FG_ASSERT(n + oracle_paying(o, r->user, r->item) > r->quantity);
@@ -235,42 +240,45 @@ static void judge_orders(struct oracle *o, const struct asked *q, const struct f
 /* CONFIRM, CANCEL, QUERY, EXTEND, REFUND */
 static void judge_change(struct oracle *o, struct world *w, struct asked *q)
 {
-    static const uint8_t becomes[FG_OP_ORDERS + 1] = {[FG_OP_CONFIRM] = FG_ORDER_SOLD,
-                                                      [FG_OP_CANCEL] = FG_ORDER_CANCELLED,
-                                                      [FG_OP_QUERY] = FG_ORDER_RESERVED,
-                                                      [FG_OP_EXTEND] = FG_ORDER_RESERVED,
-                                                      [FG_OP_REFUND] = FG_ORDER_RESERVED};
+    static const uint8_t becomes[FG_PACKET_OP_ORDERS + 1] = {
+        [FG_PACKET_OP_CONFIRM] = FG_LEDGER_ORDER_SOLD,
+        [FG_PACKET_OP_CANCEL] = FG_LEDGER_ORDER_CANCELLED,
+        [FG_PACKET_OP_QUERY] = FG_LEDGER_ORDER_RESERVED,
+        [FG_PACKET_OP_EXTEND] = FG_LEDGER_ORDER_RESERVED,
+        [FG_PACKET_OP_REFUND] = FG_LEDGER_ORDER_RESERVED};
     const struct fg_stock_request *r = &q->token->request;
     enum fg_ledger_order_state due = q->before;
-    uint64_t until_ms =
-        r->until_ms < w->now_ms + FG_HOLD_MS_MAX ? r->until_ms : w->now_ms + FG_HOLD_MS_MAX;
+    uint64_t until_ms = r->until_ms < w->now_ms + FG_STOCK_HOLD_MS_MAX
+                            ? r->until_ms
+                            : w->now_ms + FG_STOCK_HOLD_MS_MAX;
 
-    if (q->waited && q->before == FG_ORDER_EXPIRED && judge_paying(q))
+    if (q->waited && q->before == FG_LEDGER_ORDER_EXPIRED && judge_paying(q))
         return;
-    if (q->waited && q->before == FG_ORDER_NONE) {
-        FG_ASSERT(answered(q, FG_STATUS_BUSY) || (q->gone && answered(q, FG_STATUS_UNKNOWN_ORDER)));
+    if (q->waited && q->before == FG_LEDGER_ORDER_NONE) {
+        FG_ASSERT(answered(q, FG_PACKET_STATUS_BUSY) ||
+                  (q->gone && answered(q, FG_PACKET_STATUS_UNKNOWN_ORDER)));
         return;
     }
-    if (q->before == FG_ORDER_NONE) {
-        FG_ASSERT(answered(q, FG_STATUS_UNKNOWN_ORDER));
+    if (q->before == FG_LEDGER_ORDER_NONE) {
+        FG_ASSERT(answered(q, FG_PACKET_STATUS_UNKNOWN_ORDER));
         return;
     }
     if (put_off(w, q)) {
-        FG_ASSERT(q->after == q->before || (q->late && q->after == FG_ORDER_EXPIRED));
+        FG_ASSERT(q->after == q->before || (q->late && q->after == FG_LEDGER_ORDER_EXPIRED));
         return;
     }
-    if (q->before == FG_ORDER_RESERVED)
-        due = q->late ? FG_ORDER_EXPIRED : becomes[r->op];
-    if (due == FG_ORDER_EXPIRED && r->op == FG_OP_CONFIRM) {
+    if (q->before == FG_LEDGER_ORDER_RESERVED)
+        due = q->late ? FG_LEDGER_ORDER_EXPIRED : becomes[r->op];
+    if (due == FG_LEDGER_ORDER_EXPIRED && r->op == FG_PACKET_OP_CONFIRM) {
         judge_payment(o, w, q);
         return;
     }
-    if (due == FG_ORDER_EXPIRED && r->op == FG_OP_CANCEL)
-        due = FG_ORDER_CANCELLED;
-    if (due == FG_ORDER_SOLD && r->op == FG_OP_REFUND)
-        due = FG_ORDER_REFUNDED;
+    if (due == FG_LEDGER_ORDER_EXPIRED && r->op == FG_PACKET_OP_CANCEL)
+        due = FG_LEDGER_ORDER_CANCELLED;
+    if (due == FG_LEDGER_ORDER_SOLD && r->op == FG_PACKET_OP_REFUND)
+        due = FG_LEDGER_ORDER_REFUNDED;
     FG_ASSERT(q->after == due);
-    FG_ASSERT(due != FG_ORDER_RESERVED || r->op != FG_OP_EXTEND ||
+    FG_ASSERT(due != FG_LEDGER_ORDER_RESERVED || r->op != FG_PACKET_OP_EXTEND ||
               q->order->deadline_ms >= until_ms);
     tells_state(q);
 }
@@ -283,10 +291,11 @@ static void judge_item(struct oracle *o, struct world *w, const struct asked *q)
     bool logged_only = item && !item->in_force[q->token->worker].live;
 
     FG_ASSERT(q->result == FG_STOCK_ANSWERED);
-    if (refusal != FG_STATUS_NONE)
-        FG_ASSERT(q->status == refusal || (logged_only && q->status == FG_STATUS_UNKNOWN_ITEM));
+    if (refusal != FG_PACKET_STATUS_NONE)
+        FG_ASSERT(q->status == refusal ||
+                  (logged_only && q->status == FG_PACKET_STATUS_UNKNOWN_ITEM));
     else
-        FG_ASSERT(q->status == FG_STATUS_ON_SALE || q->status == FG_STATUS_SOLD_OUT);
+        FG_ASSERT(q->status == FG_PACKET_STATUS_ON_SALE || q->status == FG_PACKET_STATUS_SOLD_OUT);
 }
 
 void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_stock_result result,
@@ -302,24 +311,24 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         q.retry_ms = a->retry_ms;
     }
 
-    if (order && t->request.op != FG_OP_ORDERS) {
+    if (order && t->request.op != FG_PACKET_OP_ORDERS) {
         t->told = order->told;
         q.before = order->now;
         q.waited = order->waits;
         q.gone = order->waits && (w->troubled || w->tokens[order->token].refusable ||
                                   w->tokens[order->token].min_free < order->quantity);
         q.same = order->item == t->request.item && order->quantity == t->request.quantity;
-        q.late = order->now == FG_ORDER_RESERVED && w->now_ms >= order->deadline_ms;
+        q.late = order->now == FG_LEDGER_ORDER_RESERVED && w->now_ms >= order->deadline_ms;
     }
     oracle_pushed(o, w, t->worker, t);
     if (!order)
         order = oracle_order(o, t->request.user, t->request.order_id);
-    q.after = order ? order->now : FG_ORDER_NONE;
-    if (t->request.op == FG_OP_STOCK)
+    q.after = order ? order->now : FG_LEDGER_ORDER_NONE;
+    if (t->request.op == FG_PACKET_OP_STOCK)
         judge_item(o, w, &q);
-    else if (t->request.op == FG_OP_ORDERS)
+    else if (t->request.op == FG_PACKET_OP_ORDERS)
         judge_orders(o, &q, a);
-    else if (t->request.op == FG_OP_RESERVE)
+    else if (t->request.op == FG_PACKET_OP_RESERVE)
         judge_reservation(o, w, &q);
     else
         judge_change(o, w, &q);
@@ -336,24 +345,25 @@ static void told_state(struct oracle *o, const struct world *w, struct token *t,
 
     FG_ASSERT(order && order->durable & 1u << state);
     FG_ASSERT(a->quantity == order->quantity && a->item == order->item);
-    FG_ASSERT(t->request.op != FG_OP_RESERVE ||
+    FG_ASSERT(t->request.op != FG_PACKET_OP_RESERVE ||
               (t->request.quantity == order->quantity && t->request.item == order->item));
-    FG_ASSERT(t->expect == FG_ORDER_NONE || t->expect == state);
-    if (state == FG_ORDER_RESERVED) {
+    FG_ASSERT(t->expect == FG_LEDGER_ORDER_NONE || t->expect == state);
+    if (state == FG_LEDGER_ORDER_RESERVED) {
         FG_ASSERT(a->deadline_ms > 0 && a->deadline_ms <= order->durable_deadline_ms);
         FG_ASSERT(a->retry_ms ==
                   (a->deadline_ms > w->now_ms ? a->deadline_ms - w->now_ms : 1)); /* 0: no hint */
     }
-    FG_ASSERT((a->flags & FG_PACKET_LATE) ==
-              (order->late && (state == FG_ORDER_SOLD || state == FG_ORDER_REFUNDED)));
-    if (t->request.op == FG_OP_ORDERS) {
+    FG_ASSERT((a->flags & FG_PACKET_LATE) == (order->late && (state == FG_LEDGER_ORDER_SOLD ||
+                                                              state == FG_LEDGER_ORDER_REFUNDED)));
+    if (t->request.op == FG_PACKET_OP_ORDERS) {
         FG_ASSERT(t->request.item == 0 || t->request.item == order->item);
         order->listed += order->listed < UINT8_MAX;
     }
     /* what had been told when this was asked, and what is told meanwhile, must fit */
     FG_ASSERT(may_follow[t->told] & 1u << state);
     FG_ASSERT(may_follow[order->told] & 1u << state || may_follow[state] & 1u << order->told);
-    if (may_follow[order->told] & 1u << state && !(state == FG_ORDER_RESERVED && order->told))
+    if (may_follow[order->told] & 1u << state &&
+        !(state == FG_LEDGER_ORDER_RESERVED && order->told))
         order->told = (uint8_t)state;
 }
 
@@ -365,21 +375,21 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
 
     FG_ASSERT(order);
     switch (a->status) {
-    case FG_STATUS_EXPIRED: /* a late payment */
-        FG_ASSERT(t->request.op == FG_OP_CONFIRM);
+    case FG_PACKET_STATUS_EXPIRED: /* a late payment */
+        FG_ASSERT(t->request.op == FG_PACKET_OP_CONFIRM);
         FG_ASSERT(t->refusable || t->min_free < order->quantity);
         break;
-    case FG_STATUS_SOLD_OUT:
+    case FG_PACKET_STATUS_SOLD_OUT:
         FG_ASSERT(t->min_free == 0);
         break;
-    case FG_STATUS_INSUFFICIENT:
+    case FG_PACKET_STATUS_INSUFFICIENT:
         FG_ASSERT(t->min_free < t->request.quantity);
         break;
     default:
-        FG_ASSERT(w->troubled &&
-                  (a->status == FG_STATUS_BUSY || a->status == FG_STATUS_UNAVAILABLE));
+        FG_ASSERT(w->troubled && (a->status == FG_PACKET_STATUS_BUSY ||
+                                  a->status == FG_PACKET_STATUS_UNAVAILABLE));
     }
-    FG_ASSERT(t->request.op == FG_OP_CONFIRM || a->item == t->request.item);
+    FG_ASSERT(t->request.op == FG_PACKET_OP_CONFIRM || a->item == t->request.item);
     if (order->token == token)
         order->waits = false;
     oracle_waits_no_more(o, w, token);
@@ -392,8 +402,9 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
     unsigned state;
 
     FG_ASSERT(t->used && !t->command && a->kind == t->request.kind);
-    FG_ASSERT(a->status > 0 && a->status < FG_STATUS_COUNT);
-    FG_ASSERT(t->request.op == FG_OP_ORDERS || memcmp(a->order_id, t->request.order_id, 16) == 0);
+    FG_ASSERT(a->status > 0 && a->status < FG_PACKET_STATUS_COUNT);
+    FG_ASSERT(t->request.op == FG_PACKET_OP_ORDERS ||
+              memcmp(a->order_id, t->request.order_id, 16) == 0);
     o->statuses[a->status]++;
     state = state_of_status[a->status];
     if (t->waits)
@@ -402,12 +413,13 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
         told_state(o, w, t, a, state);
         return;
     }
-    FG_ASSERT(t->expect == FG_ORDER_NONE);
-    if (t->request.op == FG_OP_CONFIRM && a->status == FG_STATUS_FULL)
+    FG_ASSERT(t->expect == FG_LEDGER_ORDER_NONE);
+    if (t->request.op == FG_PACKET_OP_CONFIRM && a->status == FG_PACKET_STATUS_FULL)
         return;
-    if (t->request.op != FG_OP_STOCK && a->status != FG_STATUS_CONFLICT &&
-        a->status != FG_STATUS_BUSY && a->status != FG_STATUS_UNAVAILABLE)
-        FG_ASSERT(t->told == FG_ORDER_NONE); /* what has an order is not told that it has none */
+    if (t->request.op != FG_PACKET_OP_STOCK && a->status != FG_PACKET_STATUS_CONFLICT &&
+        a->status != FG_PACKET_STATUS_BUSY && a->status != FG_PACKET_STATUS_UNAVAILABLE)
+        FG_ASSERT(t->told ==
+                  FG_LEDGER_ORDER_NONE); /* what has an order is not told that it has none */
 }
 
 /* ---- commands */
@@ -426,7 +438,7 @@ void oracle_command_given(struct oracle *o, struct world *w, uint32_t token)
     if (t->given.type == FG_STOCK_ORDER_REFUND) {
         struct oracle_order *order = oracle_order(o, t->given.user, t->given.order_id);
 
-        t->expect = order ? order->now : FG_ORDER_NONE;
+        t->expect = order ? order->now : FG_LEDGER_ORDER_NONE;
     }
 }
 
@@ -436,18 +448,18 @@ static void refund_answered(struct oracle *o, const struct token *t,
 {
     struct oracle_order *order = oracle_order(o, t->given.user, t->given.order_id);
 
-    FG_ASSERT(t->expect != FG_ORDER_SOLD || a->outcome == FG_STOCK_OUTCOME_BUSY ||
+    FG_ASSERT(t->expect != FG_LEDGER_ORDER_SOLD || a->outcome == FG_STOCK_OUTCOME_BUSY ||
               a->outcome == FG_STOCK_OUTCOME_UNAVAILABLE);
     switch (a->outcome) {
     case FG_STOCK_OUTCOME_DONE:
-        FG_ASSERT(t->expect == FG_ORDER_REFUNDED && order->durable & BIT(REFUNDED));
+        FG_ASSERT(t->expect == FG_LEDGER_ORDER_REFUNDED && order->durable & BIT(REFUNDED));
         break;
     case FG_STOCK_OUTCOME_NOT_SOLD:
-        FG_ASSERT(a->state == t->expect || a->state == FG_ORDER_NONE);
-        FG_ASSERT(t->expect != FG_ORDER_REFUNDED);
+        FG_ASSERT(a->state == t->expect || a->state == FG_LEDGER_ORDER_NONE);
+        FG_ASSERT(t->expect != FG_LEDGER_ORDER_REFUNDED);
         break;
     case FG_STOCK_OUTCOME_UNKNOWN_ORDER:
-        FG_ASSERT(t->expect == FG_ORDER_NONE);
+        FG_ASSERT(t->expect == FG_LEDGER_ORDER_NONE);
         break;
     default:
         FG_ASSERT(a->outcome == FG_STOCK_OUTCOME_BUSY ||

@@ -34,7 +34,7 @@ static void check_limit(struct oracle *o, const struct oracle_order *of)
         const struct oracle_order *x = &o->orders[at - 1];
 
         if (x->user == of->user && x->item == of->item && x->judged > last->judged &&
-            (x->now == FG_ORDER_RESERVED || x->now == FG_ORDER_SOLD))
+            (x->now == FG_LEDGER_ORDER_RESERVED || x->now == FG_LEDGER_ORDER_SOLD))
             last = x;
     }
     FG_ASSERT(last->limit == 0 || oracle_user_units(o, of->user, of->item, false) <= last->limit);
@@ -45,14 +45,14 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
-    bool asked = cause && !cause->command && cause->request.op == FG_OP_RESERVE &&
+    bool asked = cause && !cause->command && cause->request.op == FG_PACKET_OP_RESERVE &&
                  oracle_same_order(&cause->request, r->user, r->order_id);
 
-    FG_ASSERT(order->now == FG_ORDER_NONE && worker == fg_user_owner(r->user, w->workers));
+    FG_ASSERT(order->now == FG_LEDGER_ORDER_NONE && worker == fg_user_owner(r->user, w->workers));
     FG_ASSERT(r->arg == w->now_ms + item->in_force[worker].hold_ms);
     if (order->waits && !asked) {
         FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
-        w->tokens[order->token].expect = FG_ORDER_RESERVED;
+        w->tokens[order->token].expect = FG_LEDGER_ORDER_RESERVED;
         oracle_waits_no_more(o, w, order->token);
     } else { /* nobody else's request may sell something to him */
         FG_ASSERT(asked);
@@ -63,7 +63,7 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
         order->judged = ++o->requests;
     }
     order->waits = false;
-    order->now = FG_ORDER_RESERVED;
+    order->now = FG_LEDGER_ORDER_RESERVED;
     order->deadline_ms = r->arg;
     item->now.reserved += r->quantity;
     check_limit(o, order);
@@ -75,14 +75,14 @@ static void sold_late(struct oracle *o, struct world *w, unsigned worker,
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
-    bool asked = cause && !cause->command && cause->request.op == FG_OP_CONFIRM &&
+    bool asked = cause && !cause->command && cause->request.op == FG_PACKET_OP_CONFIRM &&
                  oracle_same_order(&cause->request, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_ORDER_EXPIRED);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_EXPIRED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
     FG_ASSERT(r->arg == 0 && w->now_ms >= order->deadline_ms);
     if (order->waits && !asked) {
-        w->tokens[order->token].expect = FG_ORDER_SOLD;
+        w->tokens[order->token].expect = FG_LEDGER_ORDER_SOLD;
         oracle_waits_no_more(o, w, order->token);
     } else {
         FG_ASSERT(asked);
@@ -90,7 +90,7 @@ static void sold_late(struct oracle *o, struct world *w, unsigned worker,
         order->judged = ++o->requests;
     }
     order->waits = false;
-    order->now = FG_ORDER_SOLD;
+    order->now = FG_LEDGER_ORDER_SOLD;
     order->late = true;
     item->now.sold += r->quantity;
     check_limit(o, order);
@@ -100,11 +100,11 @@ static void closed(struct oracle *o, const struct fg_journal_record *r, const st
 {
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_ORDER_EXPIRED);
-    FG_ASSERT(cause && !cause->command && cause->request.op == FG_OP_CANCEL);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_EXPIRED);
+    FG_ASSERT(cause && !cause->command && cause->request.op == FG_PACKET_OP_CANCEL);
     FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id) && r->arg == 0);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
-    order->now = FG_ORDER_CANCELLED;
+    order->now = FG_LEDGER_ORDER_CANCELLED;
 }
 
 /* By the backend or by the operator. */
@@ -113,18 +113,18 @@ static void refunded(struct oracle *o, const struct fg_journal_record *r, const 
     struct oracle_units *u = &oracle_item(o, r->item)->now;
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_ORDER_SOLD && cause);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_SOLD && cause);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
     if (cause->command) {
         FG_ASSERT(cause->command == 1 + FG_STOCK_ORDER_REFUND && cause->given.user == r->user);
         FG_ASSERT(memcmp(cause->given.order_id, r->order_id, 16) == 0);
         FG_ASSERT(r->arg == cause->given.restock);
     } else {
-        FG_ASSERT(cause->request.op == FG_OP_REFUND);
+        FG_ASSERT(cause->request.op == FG_PACKET_OP_REFUND);
         FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id));
         FG_ASSERT(r->arg == (cause->request.flags & FG_PACKET_RESTOCK));
     }
-    order->now = FG_ORDER_REFUNDED;
+    order->now = FG_LEDGER_ORDER_REFUNDED;
     u->sold -= r->quantity;
     u->refunded += r->arg ? 0 : r->quantity;
 }
@@ -137,18 +137,20 @@ static void ended(struct oracle *o, struct world *w, const struct fg_journal_rec
     bool asked =
         cause && !cause->command && oracle_same_order(&cause->request, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_ORDER_RESERVED);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_RESERVED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
-    if (r->type == FG_REC_EXPIRED) {
+    if (r->type == FG_JOURNAL_RECORD_EXPIRED) {
         FG_ASSERT(w->now_ms >= order->deadline_ms);
-        order->now = FG_ORDER_EXPIRED;
+        order->now = FG_LEDGER_ORDER_EXPIRED;
     } else {
         FG_ASSERT(asked && w->now_ms < order->deadline_ms);
-        FG_ASSERT(cause->request.op == (r->type == FG_REC_SOLD ? FG_OP_CONFIRM : FG_OP_CANCEL));
-        order->now = r->type == FG_REC_SOLD ? FG_ORDER_SOLD : FG_ORDER_CANCELLED;
+        FG_ASSERT(cause->request.op ==
+                  (r->type == FG_JOURNAL_RECORD_SOLD ? FG_PACKET_OP_CONFIRM : FG_PACKET_OP_CANCEL));
+        order->now =
+            r->type == FG_JOURNAL_RECORD_SOLD ? FG_LEDGER_ORDER_SOLD : FG_LEDGER_ORDER_CANCELLED;
     }
     u->reserved -= r->quantity;
-    u->sold += r->type == FG_REC_SOLD ? r->quantity : 0;
+    u->sold += r->type == FG_JOURNAL_RECORD_SOLD ? r->quantity : 0;
 }
 
 static void extended(struct oracle *o, struct world *w, const struct fg_journal_record *r,
@@ -156,10 +158,10 @@ static void extended(struct oracle *o, struct world *w, const struct fg_journal_
 {
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_ORDER_RESERVED && w->now_ms < order->deadline_ms);
-    FG_ASSERT(cause && cause->request.op == FG_OP_EXTEND);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_RESERVED && w->now_ms < order->deadline_ms);
+    FG_ASSERT(cause && cause->request.op == FG_PACKET_OP_EXTEND);
     FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id));
-    FG_ASSERT(r->arg > order->deadline_ms && r->arg <= w->now_ms + FG_HOLD_MS_MAX);
+    FG_ASSERT(r->arg > order->deadline_ms && r->arg <= w->now_ms + FG_STOCK_HOLD_MS_MAX);
     order->deadline_ms = r->arg;
 }
 
@@ -192,35 +194,36 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
 {
     FG_ASSERT(r->worker == worker && r->time_ms == w->now_ms);
     switch (r->type) {
-    case FG_REC_RESERVED:
+    case FG_JOURNAL_RECORD_RESERVED:
         reserved(o, w, worker, r, cause);
         return;
-    case FG_REC_SOLD:
-    case FG_REC_CANCELLED:
-    case FG_REC_EXPIRED:
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_EXPIRED:
         ended(o, w, r, cause);
         return;
-    case FG_REC_EXTENDED:
+    case FG_JOURNAL_RECORD_EXTENDED:
         extended(o, w, r, cause);
         return;
-    case FG_REC_SOLD_LATE:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
         sold_late(o, w, worker, r, cause);
         return;
-    case FG_REC_CLOSED:
+    case FG_JOURNAL_RECORD_CLOSED:
         closed(o, r, cause);
         return;
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         refunded(o, r, cause);
         return;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         cause = stock(o, w, r, cause);
         break;
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         FG_ASSERT(cause && cause->command == 1 + FG_STOCK_USER_SET && oracle_denied(o, r->user));
         oracle_denied(o, r->user)->now = r->arg != 0;
         break;
     default:
-        FG_ASSERT(r->type == FG_REC_ITEM_SET && cause && cause->command == 1 + FG_STOCK_ITEM_SET);
+        FG_ASSERT(r->type == FG_JOURNAL_RECORD_ITEM_SET && cause &&
+                  cause->command == 1 + FG_STOCK_ITEM_SET);
     }
     cause->record = o->pushed[worker];
 }
@@ -333,7 +336,7 @@ void oracle_settled(struct oracle *o, struct world *w)
         const struct oracle_order *order = &o->orders[i];
 
         FG_ASSERT(order->now == order->written && !order->waits);
-        FG_ASSERT(order->now != FG_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms ||
+        FG_ASSERT(order->now != FG_LEDGER_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms ||
                   w->stopping);
     }
     for (uint32_t i = 0; i < ITEMS_MAX; i++)

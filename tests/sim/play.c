@@ -69,7 +69,7 @@ static void request(struct sim *s, const struct fg_stock_request *r)
     struct fg_stock_answer a;
     enum fg_stock_result result;
 
-    t->worker = fg_user_owner(r->op == FG_OP_STOCK ? r->item : r->user, s->w.workers);
+    t->worker = fg_user_owner(r->op == FG_PACKET_OP_STOCK ? r->item : r->user, s->w.workers);
     t->request = *r;
     result = fg_stock_request(s->w.stock[t->worker], s->w.now_ms, r, token, &a);
     oracle_asked(&s->o, &s->w, token, result, &a);
@@ -81,11 +81,12 @@ static void request(struct sim *s, const struct fg_stock_request *r)
 
 static void request_step(struct sim *s, const struct sim_step *step)
 {
-    struct fg_stock_request r = {.op = (uint8_t)(FG_OP_RESERVE + step->n % FG_OP_ORDERS)};
+    struct fg_stock_request r = {
+        .op = (uint8_t)(FG_PACKET_OP_RESERVE + step->n % FG_PACKET_OP_ORDERS)};
 
-    if (r.op == FG_OP_STOCK) {
+    if (r.op == FG_PACKET_OP_STOCK) {
         r.item = ITEM_ID + step->c;
-    } else if (r.op == FG_OP_ORDERS) {
+    } else if (r.op == FG_PACKET_OP_ORDERS) {
         r.user = 1000 + step->a;
         r.item = step->c ? ITEM_ID + step->c - 1 : 0;
         r.quantity = (uint16_t)step->d;
@@ -93,12 +94,12 @@ static void request_step(struct sim *s, const struct sim_step *step)
         r.user = 1000 + step->a;
         memcpy(r.order_id, &step->b, sizeof(step->b));
     }
-    if (r.op == FG_OP_RESERVE) {
+    if (r.op == FG_PACKET_OP_RESERVE) {
         r.item = ITEM_ID + step->c;
         r.quantity = (uint16_t)step->d;
-    } else if (r.op == FG_OP_EXTEND) {
+    } else if (r.op == FG_PACKET_OP_EXTEND) {
         r.until_ms = s->w.now_ms + step->d;
-    } else if (r.op == FG_OP_REFUND) {
+    } else if (r.op == FG_PACKET_OP_REFUND) {
         r.flags = step->d & FG_PACKET_RESTOCK;
     }
     request(s, &r);
@@ -209,9 +210,10 @@ void sim_apply(struct sim *s, const struct sim_step *step)
  * out. */
 void sim_buy_all(struct sim *s, uint32_t index)
 {
-    struct fg_stock_request r = {.op = FG_OP_RESERVE, .item = ITEM_ID + index, .quantity = 1};
-    uint64_t *sold = &s->o.statuses[FG_STATUS_RESERVED], *out = &s->o.statuses[FG_STATUS_SOLD_OUT],
-             before;
+    struct fg_stock_request r = {
+        .op = FG_PACKET_OP_RESERVE, .item = ITEM_ID + index, .quantity = 1};
+    uint64_t *sold = &s->o.statuses[FG_PACKET_STATUS_RESERVED],
+             *out = &s->o.statuses[FG_PACKET_STATUS_SOLD_OUT], before;
     uint64_t left;
 
     oracle_balance(&s->o, &s->w);
@@ -237,12 +239,12 @@ void sim_buy_all(struct sim *s, uint32_t index)
 /* ORDERS tells of each order of each user exactly once. */
 static void list_orders(struct sim *s)
 {
-    const uint64_t *busy = &s->o.statuses[FG_STATUS_BUSY];
+    const uint64_t *busy = &s->o.statuses[FG_PACKET_STATUS_BUSY];
 
     for (uint32_t i = 0; i < s->o.orders_len; i++)
         s->o.orders[i].listed = 0;
     for (uint64_t user = 1000; user < 1016; user++) {
-        struct fg_stock_request r = {.op = FG_OP_ORDERS, .user = user};
+        struct fg_stock_request r = {.op = FG_PACKET_OP_ORDERS, .user = user};
         uint32_t n = oracle_orders(&s->o, user, 0);
 
         while (r.quantity < n) {
@@ -255,7 +257,7 @@ static void list_orders(struct sim *s)
         FG_ASSERT(oracle_orders(&s->o, user, 0) == n);
     }
     for (uint32_t i = 0; i < s->o.orders_len; i++)
-        FG_ASSERT(s->o.orders[i].user >= 1016 || s->o.orders[i].now == FG_ORDER_NONE ||
+        FG_ASSERT(s->o.orders[i].user >= 1016 || s->o.orders[i].now == FG_LEDGER_ORDER_NONE ||
                   s->o.orders[i].listed == 1);
 }
 

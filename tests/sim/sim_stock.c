@@ -62,7 +62,7 @@ int main(int argc, char **argv)
            (unsigned long long)h.steps, (unsigned long long)h.balances,
            (unsigned long long)h.restarts, (unsigned long long)h.files_read,
            (unsigned long long)h.cut_records);
-    for (unsigned i = 1; i < FG_STATUS_COUNT; i++)
+    for (unsigned i = 1; i < FG_PACKET_STATUS_COUNT; i++)
         printf(" %s %llu", fg_packet_status_name(i), (unsigned long long)h.statuses[i]);
     printf("\n%s 1 - engine simulation, seeds from %llu\n1..1\n", ok ? "ok" : "not ok",
            (unsigned long long)h.first_seed);

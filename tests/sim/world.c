@@ -160,8 +160,10 @@ void world_write(struct world *w, unsigned worker, unsigned n)
 
     while (w->disk == DISK_OK && n-- > 0 && fg_ring_pop(w->journal[worker], &r)) {
         if (w->log_len == w->durable_len) {
-            struct fg_journal_record batch = {
-                .type = FG_REC_BATCH, .arg = w->durable_len, .time_ms = w->now_ms, .worker = 255};
+            struct fg_journal_record batch = {.type = FG_JOURNAL_RECORD_BATCH,
+                                              .arg = w->durable_len,
+                                              .time_ms = w->now_ms,
+                                              .worker = 255};
 
             append(w, &batch);
         }
@@ -194,7 +196,8 @@ static uint64_t units_in(struct fg_ring *ring, uint32_t index, bool returns)
     uint64_t units = 0;
 
     for (uint64_t k = 0; (m = fg_ring_peek(ring, k)) != NULL; k++)
-        if (m->index == index && m->type != FG_MSG_NEED && (returns || m->type != FG_MSG_RETURN))
+        if (m->index == index && m->type != FG_STOCK_MSG_NEED &&
+            (returns || m->type != FG_STOCK_MSG_RETURN))
             units += m->units;
     return units;
 }

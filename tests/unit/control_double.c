@@ -45,19 +45,19 @@ void fg_double_record(struct fg_double *d, struct fg_journal_record record)
 
 void fg_double_order(struct fg_double *d, uint64_t user, uint8_t id, uint64_t item, unsigned state)
 {
-    static const uint8_t types[] = {[FG_ORDER_RESERVED] = FG_REC_RESERVED,
-                                    [FG_ORDER_SOLD] = FG_REC_SOLD,
-                                    [FG_ORDER_CANCELLED] = FG_REC_CANCELLED,
-                                    [FG_ORDER_EXPIRED] = FG_REC_EXPIRED};
+    static const uint8_t types[] = {[FG_LEDGER_ORDER_RESERVED] = FG_JOURNAL_RECORD_RESERVED,
+                                    [FG_LEDGER_ORDER_SOLD] = FG_JOURNAL_RECORD_SOLD,
+                                    [FG_LEDGER_ORDER_CANCELLED] = FG_JOURNAL_RECORD_CANCELLED,
+                                    [FG_LEDGER_ORDER_EXPIRED] = FG_JOURNAL_RECORD_EXPIRED};
     struct fg_journal_record record = {
-        .type = FG_REC_RESERVED, .quantity = 1, .item = item, .user = user};
+        .type = FG_JOURNAL_RECORD_RESERVED, .quantity = 1, .item = item, .user = user};
 
     memset(record.order_id, id, sizeof(record.order_id));
     record.arg = 1900000000000;
     fg_double_record(d, record);
     record.arg = 0;
     record.type = types[state];
-    if (state != FG_ORDER_RESERVED)
+    if (state != FG_LEDGER_ORDER_RESERVED)
         fg_double_record(d, record);
 }
 
@@ -177,12 +177,12 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
 {
     struct fg_double *d = ctx;
     struct fg_ledger_item old;
-    struct fg_journal_record record = {.type = FG_REC_ITEM_SET, .item = item->item};
+    struct fg_journal_record record = {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = item->item};
 
     d->item_calls++;
     if (d->race)
-        fg_double_record(
-            d, (struct fg_journal_record){.type = FG_REC_STOCK, .item = d->race, .arg = 1});
+        fg_double_record(d, (struct fg_journal_record){
+                                .type = FG_JOURNAL_RECORD_STOCK, .item = d->race, .arg = 1});
     d->race = 0;
     d->last_item = *item;
     d->last_must_exist = must_exist;
@@ -199,10 +199,10 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     record.hold_ms = item->hold_ms;
     record.user_limit = item->user_limit;
     record.order_max = item->order_max;
-    record.flags = item->paused ? FG_ITEM_PAUSED : 0;
+    record.flags = item->paused ? FG_JOURNAL_ITEM_PAUSED : 0;
     fg_double_record(d, record);
-    record = (struct fg_journal_record){.type = FG_REC_ITEM_NAME, .item = item->item};
-    memcpy(record.name, item->name, strnlen(item->name, FG_ITEM_NAME_MAX));
+    record = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_ITEM_NAME, .item = item->item};
+    memcpy(record.name, item->name, strnlen(item->name, FG_JOURNAL_ITEM_NAME_MAX));
     fg_double_record(d, record);
     return FG_CONTROL_DONE;
 }
@@ -212,7 +212,8 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
 {
     struct fg_double *d = ctx;
     struct fg_ledger_item old;
-    struct fg_journal_record record = {.type = FG_REC_STOCK, .item = item, .arg = (uint64_t)units};
+    struct fg_journal_record record = {
+        .type = FG_JOURNAL_RECORD_STOCK, .item = item, .arg = (uint64_t)units};
 
     d->stock_calls++;
     d->last_units = units;
@@ -237,7 +238,8 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
         return d->refuse_user;
     }
     d->user_calls++;
-    fg_double_record(d, (struct fg_journal_record){.type = FG_REC_USER, .user = user, .arg = deny});
+    fg_double_record(
+        d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .user = user, .arg = deny});
     return FG_CONTROL_DONE;
 }
 
@@ -276,11 +278,14 @@ static unsigned samples(void *ctx, struct fg_filter_sample *list, unsigned max)
         "\xc6\x12\0\7\xc6\x12\0\1\x4e\x20\x11\xf8\0\x48\0\0\x46\x47\1\1\2\0\1\0";
 
     memset(list, 0, max * sizeof(*list));
-    list[0] = (struct fg_filter_sample){
-        .time_ns = 1, .verdict = FG_VERDICT_RATE_ORDER, .length = 106, .kept = sizeof(frame) - 1};
+    list[0] = (struct fg_filter_sample){.time_ns = 1,
+                                        .verdict = FG_FILTER_VERDICT_RATE_ORDER,
+                                        .length = 106,
+                                        .kept = sizeof(frame) - 1};
     memcpy(list[0].bytes, frame, sizeof(frame) - 1);
     if (max > 1)
-        list[1] = (struct fg_filter_sample){.verdict = FG_VERDICT_BLOCKED, .length = 9, .kept = 9};
+        list[1] =
+            (struct fg_filter_sample){.verdict = FG_FILTER_VERDICT_BLOCKED, .length = 9, .kept = 9};
     return max > 1 ? 2 : 1;
 }
 

@@ -21,7 +21,7 @@
 #include "journal/journal.h"
 #include "journal/recover.h"
 
-#define SEGMENT   FG_SEGMENT_BYTES_MIN /* 1023 records */
+#define SEGMENT   FG_JOURNAL_SEGMENT_BYTES_MIN /* 1023 records */
 #define PLACES    (SEGMENT / 64 - 1)
 #define READ_MAX  100000
 #define FIRST_FGJ "00000000000000000001.fgj"
@@ -79,7 +79,7 @@ static inline void fill_records(struct fg_journal_record *r, size_t n, uint64_t 
 {
     memset(r, 0, n * sizeof(*r));
     for (size_t i = 0; i < n; i++) {
-        r[i].type = FG_REC_RESERVED;
+        r[i].type = FG_JOURNAL_RECORD_RESERVED;
         r[i].quantity = 1;
         r[i].item = 7;
         r[i].user = nonce;

@@ -130,7 +130,7 @@ static void test_options(void **state)
 
     assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
     assert_int_equal(o.targets_count, 2);
-    assert_int_equal(o.targets[0].port, FG_DEFAULT_PORT);
+    assert_int_equal(o.targets[0].port, FG_PACKET_PORT_DEFAULT);
     assert_int_equal(o.targets[1].port, 99);
     assert_int_equal(o.targets[1].source.bytes[15], 0xff);
     assert_int_equal(o.items_count, 4);
@@ -221,7 +221,8 @@ static void test_frames(void **state)
             send.source = o.targets[t].source;
             bytes = fg_frame_write(&frames, &send, out);
             assert_true(bytes <= sizeof(out));
-            order = fg_frame_parse(out, bytes, FG_DEFAULT_PORT, &frame, &drop) == FG_FRAME_ORDER;
+            order =
+                fg_frame_parse(out, bytes, FG_PACKET_PORT_DEFAULT, &frame, &drop) == FG_FRAME_ORDER;
             assert_int_equal(order, shape < FG_SHAPE_SHORT);
             if (!order)
                 continue;
@@ -256,8 +257,9 @@ static void test_open_latency(void **state)
 
     assert_int_equal(parse(&o, &err, argv), FG_OPTIONS_RUN);
     ring->count = 2;
-    ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
+    ring->keys[1] =
+        (struct fg_packet_key){.id = 2, .roles = FG_PACKET_ROLE_BACKEND, .secret = {3, 4}};
     ring->slot[1] = 1;
     ring->slot[2] = 2;
     assert_true(fg_flat_create(f, &o, ring, &frames, START, &err));
@@ -270,7 +272,7 @@ static void test_open_latency(void **state)
         memcpy(reply, request, bytes);
         reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_packet_reply, op)] |= FG_PACKET_REPLY;
         reply[bytes - FG_PACKET_SIZE + offsetof(struct fg_packet_reply, status)] =
-            FG_STATUS_SOLD_OUT;
+            FG_PACKET_STATUS_SOLD_OUT;
         fg_flat_frame(f, START + 110000, reply, bytes);
         if (f->latency.count)
             assert_in_range(f->latency.max, 110000 - due_ns - 10, 110000 - due_ns + 10);

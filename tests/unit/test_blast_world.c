@@ -63,8 +63,10 @@ static void make_shop(struct shop *s, uint32_t units, char **more)
         argv[argc++] = *more++;
     s->ring = calloc(1, sizeof(*s->ring));
     s->ring->count = 2;
-    s->ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    s->ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    s->ring->keys[0] =
+        (struct fg_packet_key){.id = 1, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
+    s->ring->keys[1] =
+        (struct fg_packet_key){.id = 2, .roles = FG_PACKET_ROLE_BACKEND, .secret = {3, 4}};
     s->ring->slot[1] = 1;
     s->ring->slot[2] = 2;
     if (parse(&s->options, &err, argv) != FG_OPTIONS_RUN)
@@ -99,8 +101,9 @@ static struct deal *find_deal(struct shop *s, const struct fg_packet_request *q)
 static void expire(struct shop *s)
 {
     for (unsigned i = 0; i < MANY; i++)
-        if (s->deals[i].status == FG_STATUS_RESERVED && s->deals[i].deadline_ns <= s->now_ns) {
-            s->deals[i].status = FG_STATUS_EXPIRED;
+        if (s->deals[i].status == FG_PACKET_STATUS_RESERVED &&
+            s->deals[i].deadline_ns <= s->now_ns) {
+            s->deals[i].status = FG_PACKET_STATUS_EXPIRED;
             s->free += s->deals[i].quantity;
         }
 }
@@ -108,28 +111,29 @@ static void expire(struct shop *s)
 static void decide(struct shop *s, const struct fg_packet_request *q, struct deal *d,
                    struct fg_packet_reply *r)
 {
-    if (!d->status && q->op == FG_OP_RESERVE && q->quantity <= s->free) {
-        *d = (struct deal){.user = q->user, .quantity = q->quantity, .status = FG_STATUS_RESERVED};
+    if (!d->status && q->op == FG_PACKET_OP_RESERVE && q->quantity <= s->free) {
+        *d = (struct deal){
+            .user = q->user, .quantity = q->quantity, .status = FG_PACKET_STATUS_RESERVED};
         memcpy(d->id, q->order_id, 16);
         d->deadline_ns = s->now_ns + HOLD;
         s->free -= q->quantity;
-    } else if (d->status == FG_STATUS_RESERVED && q->op == FG_OP_CONFIRM) {
-        d->status = FG_STATUS_SOLD;
+    } else if (d->status == FG_PACKET_STATUS_RESERVED && q->op == FG_PACKET_OP_CONFIRM) {
+        d->status = FG_PACKET_STATUS_SOLD;
         s->sold += d->quantity;
-    } else if (d->status == FG_STATUS_RESERVED && q->op == FG_OP_CANCEL) {
-        d->status = FG_STATUS_CANCELLED;
+    } else if (d->status == FG_PACKET_STATUS_RESERVED && q->op == FG_PACKET_OP_CANCEL) {
+        d->status = FG_PACKET_STATUS_CANCELLED;
         s->free += d->quantity;
     }
     r->item = 7;
     if (d->status) {
         r->status = d->status;
         r->quantity = d->quantity;
-        r->deadline_ms = d->status == FG_STATUS_RESERVED ? d->deadline_ns / MS : 0;
+        r->deadline_ms = d->status == FG_PACKET_STATUS_RESERVED ? d->deadline_ns / MS : 0;
         r->left = s->free;
     } else {
-        r->status = q->op != FG_OP_RESERVE ? FG_STATUS_UNKNOWN_ORDER
-                    : s->free              ? FG_STATUS_INSUFFICIENT
-                                           : FG_STATUS_SOLD_OUT;
+        r->status = q->op != FG_PACKET_OP_RESERVE ? FG_PACKET_STATUS_UNKNOWN_ORDER
+                    : s->free                     ? FG_PACKET_STATUS_INSUFFICIENT
+                                                  : FG_PACKET_STATUS_SOLD_OUT;
         r->left = s->free;
     }
 }
@@ -142,14 +146,14 @@ static bool answer(struct shop *s, const struct fg_send *send, struct fg_packet_
 
     s->seen[send->kind]++;
     if (send->kind == FG_KIND_BLOCKED || send->shape >= FG_SHAPE_SHORT ||
-        fg_packet_request_check(send->payload, s->ring, &key) != FG_DROP_NONE)
+        fg_packet_request_check(send->payload, s->ring, &key) != FG_PACKET_DROP_NONE)
         return false;
     memcpy(&q, send->payload, sizeof(q));
     *r = (struct fg_packet_reply){
         .op = q.op | FG_PACKET_REPLY, .key_id = q.key_id, .cookie = q.cookie};
     memcpy(r->order_id, q.order_id, 16);
-    if (q.op == FG_OP_STOCK)
-        r->status = FG_STATUS_ON_SALE;
+    if (q.op == FG_PACKET_OP_STOCK)
+        r->status = FG_PACKET_STATUS_ON_SALE;
     else
         decide(s, &q, find_deal(s, &q), r);
     fg_packet_reply_seal(r, key);
@@ -231,9 +235,9 @@ static void test_losses(void **state)
     assert_true(fg_world_done(s.world, s.now_ns));
     assert_true(fg_world_stats(s.world)->sent[FG_KIND_RETRY] > 0);
     assert_int_equal(fg_world_stats(s.world)->gave_up, 0); /* 8 retries against 19 % loss */
-    assert_true(fg_world_stats(s.world)->status[FG_STATUS_EXPIRED] > 0);
+    assert_true(fg_world_stats(s.world)->status[FG_PACKET_STATUS_EXPIRED] > 0);
     assert_int_equal(fg_world_stats(s.world)->sold + 0u,
-                     fg_world_stats(s.world)->status[FG_STATUS_SOLD]);
+                     fg_world_stats(s.world)->status[FG_PACKET_STATUS_SOLD]);
     drop_shop(&s);
 }
 
@@ -305,7 +309,7 @@ static void one_order(struct shop *s, struct fg_send *send, struct fg_packet_rep
                          "--quantity", "2", NULL});
     assert_int_equal(fg_world_next(s->world, s->now_ns, send, 1), 1);
     assert_true(answer(s, send, r));
-    assert_int_equal(r->status, FG_STATUS_RESERVED);
+    assert_int_equal(r->status, FG_PACKET_STATUS_RESERVED);
 }
 
 static void reply(struct shop *s, const struct fg_send *send, struct fg_packet_reply *r)
@@ -365,7 +369,7 @@ static void lie_cookie(struct shop *s, struct fg_send *send, struct fg_packet_re
 
 static void lie_status(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
-    r->status = FG_STATUS_UNKNOWN_ORDER; /* RESERVE cannot have it */
+    r->status = FG_PACKET_STATUS_UNKNOWN_ORDER; /* RESERVE cannot have it */
     r->quantity = 0;
     r->deadline_ms = 0;
     reply(s, send, r);
@@ -373,7 +377,7 @@ static void lie_status(struct shop *s, struct fg_send *send, struct fg_packet_re
 
 static void lie_operation(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
-    r->op = FG_OP_STOCK | FG_PACKET_REPLY;
+    r->op = FG_PACKET_OP_STOCK | FG_PACKET_REPLY;
     reply(s, send, r);
 }
 
@@ -402,21 +406,21 @@ static void lie_left(struct shop *s, struct fg_send *send, struct fg_packet_repl
                                   .item = 7,
                                   .cookie = r->cookie,
                                   .left = 2,
-                                  .status = FG_STATUS_INSUFFICIENT}; /* two were asked for */
+                                  .status = FG_PACKET_STATUS_INSUFFICIENT}; /* two were asked for */
     memcpy(r->order_id, ((struct fg_packet_request *)(void *)send->payload)->order_id, 16);
     reply(s, send, r);
 }
 
 static void lie_sold(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
-    r->status = FG_STATUS_SOLD;
+    r->status = FG_PACKET_STATUS_SOLD;
     r->deadline_ms = 0;
     reply(s, send, r);
 }
 
 static void lie_conflict(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
 {
-    r->status = FG_STATUS_CONFLICT;
+    r->status = FG_PACKET_STATUS_CONFLICT;
     r->quantity = 0;
     r->deadline_ms = 0;
     reply(s, send, r);
@@ -471,7 +475,7 @@ static void test_lies_to_noise(void **state)
         seen[sends[i].kind] = true;
         memcpy(&q, sends[i].payload, sizeof(q));
         r = (struct fg_packet_reply){
-            .op = q.op | FG_PACKET_REPLY, .key_id = 1, .status = FG_STATUS_BUSY};
+            .op = q.op | FG_PACKET_REPLY, .key_id = 1, .status = FG_PACKET_STATUS_BUSY};
         memcpy(r.order_id, q.order_id, 16);
         reply(&s, &sends[i], &r);
         lied++;
@@ -509,7 +513,7 @@ static void test_story(void **state)
             assert_int_equal(sends[1].kind, FG_KIND_CONFIRM);
             memcpy(&again.cookie, sends[1].payload + 52, 4);
         }
-        again.status = FG_STATUS_SOLD_OUT;
+        again.status = FG_PACKET_STATUS_SOLD_OUT;
         again.quantity = 0;
         again.deadline_ms = again.left = 0;
         reply(&s, &sends[1], &again);

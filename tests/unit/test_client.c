@@ -13,8 +13,9 @@
 
 #include "client/client.h"
 
-static const struct fg_packet_key shop = {.id = 7, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-static const struct fg_packet_key backend = {.id = 8, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+static const struct fg_packet_key shop = {.id = 7, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
+static const struct fg_packet_key backend = {
+    .id = 8, .roles = FG_PACKET_ROLE_BACKEND, .secret = {3, 4}};
 
 static uint64_t random_state;
 
@@ -44,11 +45,11 @@ static struct fg_client_ask ask_of(uint8_t op, uint64_t user, uint8_t order)
 {
     struct fg_client_ask ask = {.op = op, .user = user, .order_id = {order}};
 
-    if (op == FG_OP_RESERVE) {
+    if (op == FG_PACKET_OP_RESERVE) {
         ask.item = 42;
         ask.quantity = 1;
     }
-    if (op == FG_OP_STOCK) {
+    if (op == FG_PACKET_OP_STOCK) {
         ask.item = 42;
         ask.user = 0;
     }
@@ -118,7 +119,7 @@ static void not_ended(struct fg_client *c)
 static void test_request_is_signed(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_REFUND, 1001, 9);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_REFUND, 1001, 9);
     struct fg_client_packet p;
     struct fg_packet_request r;
 
@@ -130,7 +131,7 @@ static void test_request_is_signed(void **state)
     assert_int_equal(r.tag, fg_packet_siphash24_56(backend.secret, p.bytes));
     assert_int_equal(r.magic, FG_PACKET_MAGIC);
     assert_int_equal(r.version, FG_PACKET_VERSION);
-    assert_int_equal(r.op, FG_OP_REFUND);
+    assert_int_equal(r.op, FG_PACKET_OP_REFUND);
     assert_int_equal(r.key_id, 8);
     assert_int_equal(r.user, 1001);
     assert_int_equal(r.flags, FG_PACKET_RESTOCK);
@@ -142,7 +143,7 @@ static void test_request_is_signed(void **state)
 static void test_answer_ends_the_question(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet p;
     struct fg_client_done done;
     struct fg_packet_reply r;
@@ -153,7 +154,7 @@ static void test_answer_ends_the_question(void **state)
     assert_int_equal(fg_client_due_ms(c), 0);
     p = sent(c, 100);
     not_ended(c);
-    r = reply_to(&p, FG_STATUS_RESERVED);
+    r = reply_to(&p, FG_PACKET_STATUS_RESERVED);
     r.deadline_ms = 77;
     assert_int_equal(hand(c, &p, r, 103), FG_CLIENT_TAKEN);
     done = ended(c);
@@ -176,7 +177,7 @@ static void test_silence_is_repeated(void **state)
     uint64_t first = 0, spread_low = UINT64_MAX, spread_high = 0;
 
     for (unsigned i = 0; i < 50; i++) {
-        struct fg_client_ask ask = ask_of(FG_OP_RESERVE, i, 1);
+        struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, i, 1);
         uint64_t now = 1000, wait = 200;
         uint32_t cookie;
         struct fg_client_packet p;
@@ -218,21 +219,23 @@ static void test_silence_is_repeated(void **state)
 static void test_reply_to_any_transmission_counts(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_CANCEL, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_CANCEL, 1, 1);
     struct fg_client_packet first;
 
     fg_client_start(c, &ask, 0);
     first = sent(c, 0);
     sent(c, fg_client_due_ms(c));
-    assert_int_equal(hand(c, &first, reply_to(&first, FG_STATUS_CANCELLED), 500), FG_CLIENT_TAKEN);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_CANCELLED);
+    assert_int_equal(hand(c, &first, reply_to(&first, FG_PACKET_STATUS_CANCELLED), 500),
+                     FG_CLIENT_TAKEN);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_CANCELLED);
     fg_client_destroy(c);
 }
 
 static void test_a_queued_repeat_is_not_sent_after_the_answer(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_CANCEL, 1, 1), other = ask_of(FG_OP_CANCEL, 2, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_CANCEL, 1, 1),
+                         other = ask_of(FG_PACKET_OP_CANCEL, 2, 1);
     struct fg_client_packet first, second;
 
     fg_client_start(c, &ask, 0);
@@ -240,8 +243,9 @@ static void test_a_queued_repeat_is_not_sent_after_the_answer(void **state)
     fg_client_start(c, &other, 400); /* it is sent first; the timer of the first puts it behind */
     second = sent(c, 400);
     assert_int_equal(request_of(&second).user, 2);
-    assert_int_equal(hand(c, &first, reply_to(&first, FG_STATUS_SOLD), 401), FG_CLIENT_TAKEN);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_SOLD);
+    assert_int_equal(hand(c, &first, reply_to(&first, FG_PACKET_STATUS_SOLD), 401),
+                     FG_CLIENT_TAKEN);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_SOLD);
     nothing_sent(c, 401);
     fg_client_destroy(c);
 }
@@ -249,22 +253,22 @@ static void test_a_queued_repeat_is_not_sent_after_the_answer(void **state)
 static void test_wrong_replies(void **state)
 {
     struct fg_client *c = client_of(4, 2, 4);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet learning, p;
     struct fg_packet_reply right, r;
     uint8_t bytes[FG_PACKET_SIZE + 1] = {0};
 
     fg_client_start(c, &ask, 0);
     learning = sent(c, 0);
-    assert_int_equal(request_of(&learning).op, FG_OP_STOCK);
+    assert_int_equal(request_of(&learning).op, FG_PACKET_OP_STOCK);
     p = sent(c, 0);
-    right = reply_to(&p, FG_STATUS_SOLD);
+    right = reply_to(&p, FG_PACKET_STATUS_SOLD);
 #define WRONG(change, verdict)                                                                     \
     r = right;                                                                                     \
     change;                                                                                        \
     assert_int_equal(hand(c, &p, r, 1), verdict)
-    WRONG(r.op = FG_OP_CANCEL | FG_PACKET_REPLY, FG_CLIENT_IGNORED_OTHER);
-    WRONG(r.op = FG_OP_RESERVE, FG_CLIENT_IGNORED_OTHER);
+    WRONG(r.op = FG_PACKET_OP_CANCEL | FG_PACKET_REPLY, FG_CLIENT_IGNORED_OTHER);
+    WRONG(r.op = FG_PACKET_OP_RESERVE, FG_CLIENT_IGNORED_OTHER);
     WRONG(r.key_id = 8, FG_CLIENT_IGNORED_OTHER);
     WRONG(r.order_id[15] = 1, FG_CLIENT_IGNORED_OTHER);
     WRONG(r.cookie ^= 1u << 20, FG_CLIENT_IGNORED_UNKNOWN);
@@ -288,7 +292,7 @@ static void test_wrong_replies(void **state)
     }
     not_ended(c);
     assert_int_equal(fg_client_receive(c, 0, 0, &r, 64, 1), FG_CLIENT_TAKEN);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_SOLD);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_SOLD);
     fg_client_destroy(c);
 }
 
@@ -296,7 +300,8 @@ static void test_wrong_replies(void **state)
 static void test_one_order_id_of_two_users(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask one = ask_of(FG_OP_QUERY, 1, 1), two = ask_of(FG_OP_QUERY, 2, 1);
+    struct fg_client_ask one = ask_of(FG_PACKET_OP_QUERY, 1, 1),
+                         two = ask_of(FG_PACKET_OP_QUERY, 2, 1);
     struct fg_client_packet p1, p2;
     struct fg_client_done done;
     int a, b;
@@ -307,12 +312,12 @@ static void test_one_order_id_of_two_users(void **state)
     fg_client_start(c, &two, 0);
     p1 = sent(c, 0);
     p2 = sent(c, 0);
-    hand(c, &p2, reply_to(&p2, FG_STATUS_SOLD), 1);
-    hand(c, &p1, reply_to(&p1, FG_STATUS_EXPIRED), 1);
+    hand(c, &p2, reply_to(&p2, FG_PACKET_STATUS_SOLD), 1);
+    hand(c, &p1, reply_to(&p1, FG_PACKET_STATUS_EXPIRED), 1);
     done = ended(c);
-    assert_true(done.context == &b && done.reply.status == FG_STATUS_SOLD);
+    assert_true(done.context == &b && done.reply.status == FG_PACKET_STATUS_SOLD);
     done = ended(c);
-    assert_true(done.context == &a && done.reply.status == FG_STATUS_EXPIRED);
+    assert_true(done.context == &a && done.reply.status == FG_PACKET_STATUS_EXPIRED);
     fg_client_destroy(c);
 }
 
@@ -321,7 +326,7 @@ static void test_cookies_do_not_return(void **state)
 {
     enum { ROUNDS = 1 << 20 };
     struct fg_client *c = client_of(2, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_QUERY, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
     uint8_t *seen = calloc(1u << 29, 1); /* touched sparsely */
 
     fg_client_start(c, &ask, 0); /* takes a slot for good */
@@ -335,7 +340,7 @@ static void test_cookies_do_not_return(void **state)
         cookie = request_of(&p).cookie;
         assert_int_equal(seen[cookie >> 3], 0);
         seen[cookie >> 3] = 1;
-        hand(c, &p, reply_to(&p, FG_STATUS_SOLD), 0);
+        hand(c, &p, reply_to(&p, FG_PACKET_STATUS_SOLD), 0);
         ended(c);
     }
     free(seen);
@@ -347,7 +352,7 @@ static void test_cookies_do_not_return(void **state)
 static void test_hint_is_waited_for(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet p;
     struct fg_packet_reply r;
     uint64_t due;
@@ -355,7 +360,7 @@ static void test_hint_is_waited_for(void **state)
     ask.ask_again = FG_CLIENT_UNDECIDED;
     fg_client_start(c, &ask, 0);
     p = sent(c, 0);
-    r = reply_to(&p, FG_STATUS_BUSY);
+    r = reply_to(&p, FG_PACKET_STATUS_BUSY);
     r.retry_ms = 300;
     assert_int_equal(hand(c, &p, r, 10), FG_CLIENT_TAKEN);
     assert_int_equal(hand(c, &p, r, 11), FG_CLIENT_IGNORED_AGAIN);
@@ -369,11 +374,11 @@ static void test_hint_is_waited_for(void **state)
     hand(c, &p, r, due);
     assert_in_range(fg_client_due_ms(c) - due, 200, 400);
     p = sent(c, fg_client_due_ms(c));
-    r = reply_to(&p, FG_STATUS_NOT_OPEN);
+    r = reply_to(&p, FG_PACKET_STATUS_NOT_OPEN);
     r.retry_ms = 60000; /* beyond the patience: the caller hears of it at once */
     hand(c, &p, r, 1000);
     r = ended(c).reply;
-    assert_int_equal(r.status, FG_STATUS_NOT_OPEN);
+    assert_int_equal(r.status, FG_PACKET_STATUS_NOT_OPEN);
     assert_int_equal(r.retry_ms, 60000);
     fg_client_destroy(c);
 }
@@ -381,30 +386,30 @@ static void test_hint_is_waited_for(void **state)
 static void test_hint_is_told_when_not_waited_for(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet p;
 
     ask.ask_again = FG_CLIENT_STATUS(BUSY);
     fg_client_start(c, &ask, 0);
     p = sent(c, 0);
-    hand(c, &p, reply_to(&p, FG_STATUS_USER_RATE), 1);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_USER_RATE);
+    hand(c, &p, reply_to(&p, FG_PACKET_STATUS_USER_RATE), 1);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_USER_RATE);
     fg_client_destroy(c);
 }
 
 static void test_decision_ends_a_rest(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet first, second;
 
     ask.ask_again = FG_CLIENT_UNDECIDED;
     fg_client_start(c, &ask, 0);
     first = sent(c, 0);
     second = sent(c, fg_client_due_ms(c));
-    hand(c, &second, reply_to(&second, FG_STATUS_BUSY), 300);
-    hand(c, &first, reply_to(&first, FG_STATUS_RESERVED), 301);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_RESERVED);
+    hand(c, &second, reply_to(&second, FG_PACKET_STATUS_BUSY), 300);
+    hand(c, &first, reply_to(&first, FG_PACKET_STATUS_RESERVED), 301);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_RESERVED);
     assert_int_equal(fg_client_due_ms(c), UINT64_MAX);
     fg_client_destroy(c);
 }
@@ -412,7 +417,7 @@ static void test_decision_ends_a_rest(void **state)
 static void test_busy_until_patience_ends(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_done done;
     uint64_t now = 0;
 
@@ -421,20 +426,20 @@ static void test_busy_until_patience_ends(void **state)
     fg_client_start(c, &ask, 0);
     while (!fg_client_next(c, &done)) {
         struct fg_client_packet p = sent(c, now);
-        struct fg_packet_reply r = reply_to(&p, FG_STATUS_BUSY);
+        struct fg_packet_reply r = reply_to(&p, FG_PACKET_STATUS_BUSY);
 
         r.retry_ms = 10;
         hand(c, &p, r, now);
         now = fg_client_due_ms(c);
         assert_true(now <= 500 || now == UINT64_MAX);
     }
-    assert_true(done.answered && done.reply.status == FG_STATUS_BUSY && done.sent > 20);
+    assert_true(done.answered && done.reply.status == FG_PACKET_STATUS_BUSY && done.sent > 20);
     fg_client_destroy(c);
 }
 
 static void test_retry_jitter(void **state)
 {
-    struct fg_packet_reply r = {.status = FG_STATUS_NOT_OPEN, .retry_ms = 50};
+    struct fg_packet_reply r = {.status = FG_PACKET_STATUS_NOT_OPEN, .retry_ms = 50};
     uint64_t low = UINT64_MAX, high = 0;
 
     random_state = 3;
@@ -446,7 +451,7 @@ static void test_retry_jitter(void **state)
     }
     assert_in_range(low, 50, 60);
     assert_in_range(high, 1040, 1050);
-    r.status = FG_STATUS_BUSY;
+    r.status = FG_PACKET_STATUS_BUSY;
     for (unsigned i = 0; i < 1000; i++)
         assert_in_range(fg_client_retry_ms(&r, random64()), 50, 100);
     r.retry_ms = 0;
@@ -457,12 +462,12 @@ static void test_retry_jitter(void **state)
 
 static void learn_ports(struct fg_client *c, uint16_t ports, uint64_t now)
 {
-    struct fg_client_ask ask = ask_of(FG_OP_QUERY, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
     fg_client_handle handle = fg_client_start(c, &ask, now);
     struct fg_client_packet p = sent(c, now);
-    struct fg_packet_reply r = reply_to(&p, FG_STATUS_UNKNOWN_ITEM);
+    struct fg_packet_reply r = reply_to(&p, FG_PACKET_STATUS_UNKNOWN_ITEM);
 
-    assert_int_equal(request_of(&p).op, FG_OP_STOCK);
+    assert_int_equal(request_of(&p).op, FG_PACKET_OP_STOCK);
     r.quantity = ports;
     assert_int_equal(hand(c, &p, r, now), FG_CLIENT_TAKEN);
     not_ended(c); /* the client's own question */
@@ -478,7 +483,7 @@ static void test_steering(void **state)
     learn_ports(c, 4, 0);
     assert_int_equal(fg_client_ports(c, 0), 4);
     for (uint64_t user = 0; user < 100; user++) {
-        struct fg_client_ask ask = ask_of(FG_OP_RESERVE, user, 1);
+        struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, user, 1);
         struct fg_client_packet p;
 
         fg_client_start(c, &ask, 1);
@@ -499,7 +504,7 @@ static void test_ports_beyond_those_of_the_caller(void **state)
 
     learn_ports(c, 4, 0);
     for (uint64_t user = 0; user < 40; user++) {
-        struct fg_client_ask ask = ask_of(FG_OP_RESERVE, user, 1);
+        struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, user, 1);
         unsigned owner = fg_user_owner(user, 4);
 
         fg_client_start(c, &ask, 1);
@@ -511,7 +516,7 @@ static void test_ports_beyond_those_of_the_caller(void **state)
 static void test_silent_server_is_left(void **state)
 {
     struct fg_client *c = client_of(16, 2, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet p;
 
     fg_client_start(c, &ask, 0);
@@ -519,7 +524,7 @@ static void test_silent_server_is_left(void **state)
     p = sent(c, fg_client_due_ms(c));
     assert_int_equal(p.server, 1);
     assert_int_equal(fg_client_server(c), 0);
-    hand(c, &p, reply_to(&p, FG_STATUS_RESERVED), 400);
+    hand(c, &p, reply_to(&p, FG_PACKET_STATUS_RESERVED), 400);
     ended(c);
     assert_int_equal(fg_client_server(c), 1);
     fg_client_start(c, &ask, 500);
@@ -532,14 +537,15 @@ static void test_silent_server_is_left(void **state)
 static void test_server_that_answers_others_is_kept(void **state)
 {
     struct fg_client *c = client_of(16, 2, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1), other = ask_of(FG_OP_RESERVE, 2, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1),
+                         other = ask_of(FG_PACKET_OP_RESERVE, 2, 1);
     struct fg_client_packet p;
 
     fg_client_start(c, &ask, 10);
     sent(c, 10);
     fg_client_start(c, &other, 20);
     p = sent(c, 20);
-    hand(c, &p, reply_to(&p, FG_STATUS_SOLD_OUT), 21);
+    hand(c, &p, reply_to(&p, FG_PACKET_STATUS_SOLD_OUT), 21);
     p = sent(c, fg_client_due_ms(c));
     assert_int_equal(request_of(&p).user, 1);
     assert_int_equal(p.server, 0);
@@ -549,24 +555,26 @@ static void test_server_that_answers_others_is_kept(void **state)
 static void test_server_that_does_not_lead(void **state)
 {
     struct fg_client *c = client_of(16, 2, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_RESERVE, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_RESERVE, 1, 1);
     struct fg_client_packet first, second, third;
 
     fg_client_start(c, &ask, 0);
     first = sent(c, 0);
-    assert_int_equal(hand(c, &first, reply_to(&first, FG_STATUS_NOT_LEADER), 1), FG_CLIENT_TAKEN);
+    assert_int_equal(hand(c, &first, reply_to(&first, FG_PACKET_STATUS_NOT_LEADER), 1),
+                     FG_CLIENT_TAKEN);
     second = sent(c, 1); /* at once */
     assert_int_equal(second.server, 1);
-    assert_int_equal(hand(c, &first, reply_to(&first, FG_STATUS_NOT_LEADER), 1),
+    assert_int_equal(hand(c, &first, reply_to(&first, FG_PACKET_STATUS_NOT_LEADER), 1),
                      FG_CLIENT_IGNORED_AGAIN);
     nothing_sent(c, 1);
-    hand(c, &second, reply_to(&second, FG_STATUS_NOT_LEADER), 2); /* nor does this one: wait */
+    hand(c, &second, reply_to(&second, FG_PACKET_STATUS_NOT_LEADER),
+         2); /* nor does this one: wait */
     nothing_sent(c, 2);
     assert_in_range(fg_client_due_ms(c), 202, 402);
     third = sent(c, fg_client_due_ms(c));
     assert_int_equal(third.server, 0);
-    hand(c, &third, reply_to(&third, FG_STATUS_SOLD), 500);
-    assert_int_equal(ended(c).reply.status, FG_STATUS_SOLD);
+    hand(c, &third, reply_to(&third, FG_PACKET_STATUS_SOLD), 500);
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_SOLD);
     assert_int_equal(fg_client_server(c), 0);
     fg_client_destroy(c);
 }
@@ -576,7 +584,7 @@ static void test_server_that_does_not_lead(void **state)
 static void test_bounds(void **state)
 {
     struct fg_client *c = client_of(3, 1, 2);
-    struct fg_client_ask ask = ask_of(FG_OP_QUERY, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
     fg_client_handle handles[3];
     struct fg_client_packet p;
 
@@ -600,14 +608,15 @@ static void test_bounds(void **state)
 static void test_forgotten_after_the_end(void **state)
 {
     struct fg_client *c = client_of(2, 1, 1);
-    struct fg_client_ask ask = ask_of(FG_OP_QUERY, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
     fg_client_handle handle = fg_client_start(c, &ask, 0);
     struct fg_client_packet p = sent(c, 0);
 
-    hand(c, &p, reply_to(&p, FG_STATUS_SOLD), 0);
+    hand(c, &p, reply_to(&p, FG_PACKET_STATUS_SOLD), 0);
     fg_client_forget(c, handle);
     not_ended(c);
-    assert_int_equal(hand(c, &p, reply_to(&p, FG_STATUS_SOLD), 0), FG_CLIENT_IGNORED_UNKNOWN);
+    assert_int_equal(hand(c, &p, reply_to(&p, FG_PACKET_STATUS_SOLD), 0),
+                     FG_CLIENT_IGNORED_UNKNOWN);
     fg_client_destroy(c);
 }
 
@@ -719,29 +728,29 @@ static void fly(struct network *n, const struct fg_client_packet *p, struct fg_p
 static void answer(struct network *n, const struct fg_client_packet *p)
 {
     struct fg_packet_request q = request_of(p);
-    struct fg_packet_reply r = reply_to(p, FG_STATUS_RESERVED);
+    struct fg_packet_reply r = reply_to(p, FG_PACKET_STATUS_RESERVED);
 
     if (random64() % 100 < 30) /* the request is lost */
         return;
     r.deadline_ms = deadline_for(q.user, q.order_id[0], q.op);
-    if (q.op == FG_OP_STOCK)
+    if (q.op == FG_PACKET_OP_STOCK)
         r.quantity = 4;
     if (p->server != n->leader)
-        r.status = FG_STATUS_NOT_LEADER;
+        r.status = FG_PACKET_STATUS_NOT_LEADER;
     else if (random64() % 10 == 0)
-        r.status = FG_STATUS_BUSY, r.retry_ms = 5;
+        r.status = FG_PACKET_STATUS_BUSY, r.retry_ms = 5;
     fg_packet_reply_seal(&r, &shop);
     if (random64() % 100 >= 30)
         fly(n, p, r);
     if (random64() % 4 == 0) { /* a stranger who sees the packets, but has no key */
-        r.status = FG_STATUS_SOLD_OUT;
+        r.status = FG_PACKET_STATUS_SOLD_OUT;
         fly(n, p, r);
     }
 }
 
 static void ask_next(struct network *n, struct shopper *s)
 {
-    struct fg_client_ask ask = {.op = s->orders % 2 ? FG_OP_QUERY : FG_OP_RESERVE,
+    struct fg_client_ask ask = {.op = s->orders % 2 ? FG_PACKET_OP_QUERY : FG_PACKET_OP_RESERVE,
                                 .user = s->user,
                                 .order_id = {(uint8_t)(s->orders / 2)}, /* the same for all users */
                                 .item = s->orders % 2 ? 0 : 42,
@@ -778,7 +787,7 @@ static void listen_to_answers(struct network *n)
 
         s->told++;
         assert_true(done.answered);
-        assert_int_equal(done.reply.status, FG_STATUS_RESERVED);
+        assert_int_equal(done.reply.status, FG_PACKET_STATUS_RESERVED);
         assert_int_equal(done.reply.deadline_ms, deadline_for(s->user, s->order, done.op));
         ask_next(n, s);
     }
@@ -842,9 +851,9 @@ static void *run_peer(void *argument)
                     &size) == FG_PACKET_SIZE) {
         if (p->lose && p->lose--)
             continue;
-        if (request_of(&packet).op == FG_OP_CONFIRM)
+        if (request_of(&packet).op == FG_PACKET_OP_CONFIRM)
             break;
-        r = reply_to(&packet, FG_STATUS_SOLD);
+        r = reply_to(&packet, FG_PACKET_STATUS_SOLD);
         fg_packet_reply_seal(&r, &shop);
         sendto(p->fd, &r, sizeof(r), 0, (struct sockaddr *)&from, size);
     }
@@ -869,7 +878,7 @@ static void start_peer(struct peer *p, unsigned lose)
 static void test_link(void **state)
 {
     struct fg_client_options options = {.outstanding_max = 1, .keys = 1, .key = {shop}};
-    struct fg_client_ask ask = ask_of(FG_OP_QUERY, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
     char text[32];
     const char *servers[] = {"127.0.0.1:1", text}; /* nothing listens at the first one */
     struct fg_client_link *link;
@@ -882,9 +891,9 @@ static void test_link(void **state)
     link = fg_client_link_open(&options, servers, 2, &err);
     assert_string_equal(err.text, "");
     assert_true(fg_client_link_ask(link, &ask, &done));
-    assert_int_equal(done.reply.status, FG_STATUS_SOLD);
+    assert_int_equal(done.reply.status, FG_PACKET_STATUS_SOLD);
     assert_int_equal(done.server, 1);
-    ask.op = FG_OP_CONFIRM; /* the peer ends */
+    ask.op = FG_PACKET_OP_CONFIRM; /* the peer ends */
     ask.patience_ms = 100;
     assert_false(fg_client_link_ask(link, &ask, &done));
     pthread_join(peer.thread, NULL);

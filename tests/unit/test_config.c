@@ -126,7 +126,7 @@ static void defaults_are_in_force(void **state)
     assert_int_equal(config.ports[0].mtu, 0);
     assert_int_equal(config.workers.count, 1);
     assert_string_equal(config.workers.cpus, "");
-    assert_int_equal(config.workers.idle, FG_IDLE_YIELD);
+    assert_int_equal(config.workers.idle, FG_WORKER_IDLE_YIELD);
     assert_int_equal(config.workers.burst, 64);
     assert_int_equal(config.workers.handoff, 1024);
     assert_true(config.eal.huge);
@@ -152,10 +152,10 @@ static void defaults_of_filter_and_log(void **state)
     assert_int_equal(config.filter.v6_prefix, 64);
     assert_int_equal(config.penalty.mode, FG_PENALTY_PROVEN);
     assert_int_equal(config.penalty.first_ms, 60000);
-    assert_int_equal(config.penalty.threshold[FG_OFFENCE_ROLE], 1000);
-    assert_int_equal(config.penalty.threshold[FG_OFFENCE_HTTP], 20);
+    assert_int_equal(config.penalty.threshold[FG_PENALTY_OFFENCE_ROLE], 1000);
+    assert_int_equal(config.penalty.threshold[FG_PENALTY_OFFENCE_HTTP], 20);
     assert_string_equal(config.log.dir, "/var/lib/floodgate/log");
-    assert_int_equal(config.log.durability, FG_DURABILITY_DISK);
+    assert_int_equal(config.log.durability, FG_JOURNAL_DURABILITY_DISK);
     assert_int_equal(config.log.segment_bytes, 64 << 20);
     assert_int_equal(config.log.batch_max, 8192);
     assert_int_equal(config.log.ring, 16384);
@@ -220,12 +220,12 @@ static void values_and_units_are_read(void **state)
     assert_true(config.ports[1].generic);
     assert_int_equal(config.ports[1].busy_budget, 0);
     assert_int_equal(config.workers.count, 3);
-    assert_int_equal(config.workers.idle, FG_IDLE_SPIN);
+    assert_int_equal(config.workers.idle, FG_WORKER_IDLE_SPIN);
     assert_int_equal(config.eal.memory_mb, 1024);
     assert_false(config.eal.huge);
     assert_int_equal(config.orders.port, 65535);
     assert_int_equal(config.log.segment_bytes, 128 << 10);
-    assert_int_equal(config.log.durability, FG_DURABILITY_MEMORY);
+    assert_int_equal(config.log.durability, FG_JOURNAL_DURABILITY_MEMORY);
     assert_true(config.redis.enabled);
     assert_string_equal(config.redis.password, "a = b");
     assert_int_equal(config.redis.timeout_ms, 3000);
@@ -606,7 +606,7 @@ static void every_value_of_the_sample_is_accepted(void **state)
         const struct fg_config_setting *s = &fg_config_settings[i];
         const char *value = s->sample ? s->sample : s->initial;
 
-        if (s->kind == FG_KIND_FILE)
+        if (s->kind == FG_CONFIG_KIND_FILE)
             continue; /* names files of the operator */
         assert_true(value[0]);
         if (!fg_config_setting_parse(s, value,
@@ -628,9 +628,9 @@ static void write_table(const char *section, FILE *out)
             continue;
         fg_config_setting_accepted(s, accepted, sizeof(accepted));
         fprintf(out, "| `%s` | %s | %s | %s |\n", s->key,
-                s->initial[0]                ? s->initial
-                : s->flags & FG_SET_REQUIRED ? "required"
-                                             : "none",
+                s->initial[0]                       ? s->initial
+                : s->flags & FG_CONFIG_SET_REQUIRED ? "required"
+                                                    : "none",
                 accepted, s->text);
     }
 }

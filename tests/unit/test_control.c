@@ -255,7 +255,7 @@ static void a_total_is_absolute(void **state)
     assert_int_equal(fx.daemon.item_calls + fx.daemon.stock_calls, 1 + 2);
     json_decref(ask("POST", "/v1/items/7/stock", "{\"total\": 25}", 200));
     assert_int_equal(fx.daemon.last_units, -5);
-    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_SOLD);
     refused("PATCH", "/v1/items/7", "{\"total\": 0, \"name\": \"none\"}", 409, "total",
             "0 cannot be reached: item 7 has 25 units, and only 24 of them are free; nothing was");
     fx.daemon.behind = true;
@@ -297,7 +297,7 @@ static void moves_stock(void **state)
     json_t *json;
 
     json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201));
-    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_SOLD);
     json = ask("POST", "/v1/items/7/stock", "{\"add\": 5}", 200);
     assert_int_equal(number(json, "total"), 15);
     assert_int_equal(number(json, "available"), 14);
@@ -336,7 +336,7 @@ static void switches(void **state)
     has_state("/v1/items/7", "paused");
     json_decref(ask("POST", "/v1/items/7/resume", NULL, 200));
     has_state("/v1/items/7", "open");
-    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_RESERVED);
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_RESERVED);
     has_state("/v1/items/7", "sold-out");
     json_decref(ask("POST", "/v1/items/7/close", NULL, 200));
     has_state("/v1/items/7", "closed");
@@ -401,8 +401,8 @@ static void shows_orders(void **state)
     json_t *json;
 
     json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 10}", 201));
-    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_ORDER_RESERVED);
-    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_EXPIRED);
+    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_LEDGER_ORDER_RESERVED);
+    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_LEDGER_ORDER_EXPIRED);
     json =
         ask("GET", "/v1/orders/18446744073709551615/abababababababababababababABABAB", NULL, 200);
     assert_string_equal(text(json, "user"), "18446744073709551615");
@@ -443,7 +443,7 @@ static void identifiers_keep_64_bits(void **state)
     assert_string_equal(text(json_array_get(json_object_get(json, "items"), 1), "item"),
                         "9007199254740992");
     json_decref(json);
-    fg_double_order(&fx.daemon, 9007199254740993, 0x01, 9007199254740993, FG_ORDER_RESERVED);
+    fg_double_order(&fx.daemon, 9007199254740993, 0x01, 9007199254740993, FG_LEDGER_ORDER_RESERVED);
     json = ask("GET", "/v1/orders/9007199254740993/01010101010101010101010101010101", NULL, 200);
     assert_string_equal(text(json, "user"), "9007199254740993");
     assert_string_equal(text(json, "item"), "9007199254740993");

@@ -77,8 +77,10 @@ static void make_shop(struct shop *s, uint32_t units, char **more)
         argv[argc++] = *more++;
     s->ring = calloc(1, sizeof(*s->ring));
     s->ring->count = 2;
-    s->ring->keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
-    s->ring->keys[1] = (struct fg_packet_key){.id = 2, .roles = FG_ROLE_BACKEND, .secret = {3, 4}};
+    s->ring->keys[0] =
+        (struct fg_packet_key){.id = 1, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
+    s->ring->keys[1] =
+        (struct fg_packet_key){.id = 2, .roles = FG_PACKET_ROLE_BACKEND, .secret = {3, 4}};
     s->ring->slot[1] = 1;
     s->ring->slot[2] = 2;
     if (fg_options_parse(&s->options, argc, argv, &err) != FG_OPTIONS_RUN)
@@ -114,8 +116,9 @@ static struct deal *find_deal(struct shop *s, const struct fg_packet_request *q)
 static void expire(struct shop *s)
 {
     for (unsigned i = 0; i < DEALS; i++)
-        if (s->deals[i].status == FG_STATUS_RESERVED && s->deals[i].deadline_ns <= s->now_ns) {
-            s->deals[i].status = FG_STATUS_EXPIRED;
+        if (s->deals[i].status == FG_PACKET_STATUS_RESERVED &&
+            s->deals[i].deadline_ns <= s->now_ns) {
+            s->deals[i].status = FG_PACKET_STATUS_EXPIRED;
             s->free[s->deals[i].item]++;
             s->expired++;
         }
@@ -125,32 +128,33 @@ static void decide(struct shop *s, const struct fg_packet_request *q, struct fg_
 {
     struct deal *d = find_deal(s, q);
 
-    if (!d->status && q->op == FG_OP_RESERVE && (s->free[q->item] || s->lie == OVERSELLS)) {
-        *d = (struct deal){.user = q->user, .item = q->item, .status = FG_STATUS_RESERVED};
+    if (!d->status && q->op == FG_PACKET_OP_RESERVE && (s->free[q->item] || s->lie == OVERSELLS)) {
+        *d = (struct deal){.user = q->user, .item = q->item, .status = FG_PACKET_STATUS_RESERVED};
         memcpy(d->id, q->order_id, 16);
         d->deadline_ns = s->now_ns + HOLD;
         s->free[q->item]--;
         s->deals_count++;
-    } else if (d->status == FG_STATUS_RESERVED && q->op == FG_OP_CONFIRM) {
-        d->status = FG_STATUS_SOLD;
+    } else if (d->status == FG_PACKET_STATUS_RESERVED && q->op == FG_PACKET_OP_CONFIRM) {
+        d->status = FG_PACKET_STATUS_SOLD;
         s->sold++;
-    } else if (d->status == FG_STATUS_RESERVED && q->op == FG_OP_CANCEL) {
-        d->status = FG_STATUS_CANCELLED;
+    } else if (d->status == FG_PACKET_STATUS_RESERVED && q->op == FG_PACKET_OP_CANCEL) {
+        d->status = FG_PACKET_STATUS_CANCELLED;
         s->free[d->item]++;
         s->cancelled++;
     }
     r->item = d->status ? d->item : q->item;
-    r->status = d->status                ? d->status
-                : q->op == FG_OP_RESERVE ? FG_STATUS_SOLD_OUT
-                                         : FG_STATUS_UNKNOWN_ORDER;
+    r->status = d->status                       ? d->status
+                : q->op == FG_PACKET_OP_RESERVE ? FG_PACKET_STATUS_SOLD_OUT
+                                                : FG_PACKET_STATUS_UNKNOWN_ORDER;
     r->quantity = d->status ? 1 : 0;
-    r->deadline_ms = d->status == FG_STATUS_RESERVED ? d->deadline_ns / MS : 0;
-    if (s->lie == FORGETS && q->op == FG_OP_CONFIRM)
-        r->status = FG_STATUS_UNKNOWN_ORDER;
+    r->deadline_ms = d->status == FG_PACKET_STATUS_RESERVED ? d->deadline_ns / MS : 0;
+    if (s->lie == FORGETS && q->op == FG_PACKET_OP_CONFIRM)
+        r->status = FG_PACKET_STATUS_UNKNOWN_ORDER;
     if (s->lie == WRONG_ITEM)
         r->item++;
-    if (s->lie == SELLS_UNASKED && q->op == FG_OP_RESERVE && r->status == FG_STATUS_RESERVED) {
-        r->status = FG_STATUS_SOLD;
+    if (s->lie == SELLS_UNASKED && q->op == FG_PACKET_OP_RESERVE &&
+        r->status == FG_PACKET_STATUS_RESERVED) {
+        r->status = FG_PACKET_STATUS_SOLD;
         r->deadline_ms = 0;
     }
 }
@@ -169,8 +173,10 @@ static void serve(struct shop *s, uint8_t *data, uint32_t bytes)
     struct fg_packet_request q;
     struct fg_packet_reply r = {0};
 
-    assert_int_equal(fg_frame_parse(data, bytes, FG_DEFAULT_PORT, &frame, &drop), FG_FRAME_ORDER);
-    assert_int_equal(fg_packet_request_check(data + frame.payload, s->ring, &key), FG_DROP_NONE);
+    assert_int_equal(fg_frame_parse(data, bytes, FG_PACKET_PORT_DEFAULT, &frame, &drop),
+                     FG_FRAME_ORDER);
+    assert_int_equal(fg_packet_request_check(data + frame.payload, s->ring, &key),
+                     FG_PACKET_DROP_NONE);
     memcpy(&q, data + frame.payload, sizeof(q));
     assert_true(key->roles & fg_packet_op_roles(q.op));
     if (lost(s))
@@ -180,7 +186,7 @@ static void serve(struct shop *s, uint8_t *data, uint32_t bytes)
     r.cookie = q.cookie;
     memcpy(r.order_id, q.order_id, 16);
     if (s->busy && fg_random_below(&s->seed, 100) < s->busy) {
-        r.status = FG_STATUS_BUSY;
+        r.status = FG_PACKET_STATUS_BUSY;
         r.retry_ms = 3;
         r.item = q.item;
     } else {
@@ -299,7 +305,7 @@ static void test_sale(void **state)
     assert_int_equal(v.stats->reserved, s.deals_count);
     assert_int_equal(v.stats->answers, v.stats->packets);
     assert_true(s.cancelled > 50 && s.expired > 50);
-    assert_true(v.stats->status[FG_STATUS_EXPIRED] > 20); /* who paid too late */
+    assert_true(v.stats->status[FG_PACKET_STATUS_EXPIRED] > 20); /* who paid too late */
     assert_true(v.stats->sent[FG_KIND_DUPLICATE] > 2000);
     assert_true(v.stats->packets >= 30000 && v.stats->packets < 35000);
     assert_int_equal(wanting(&v), ITEMS);
@@ -324,7 +330,8 @@ static void test_lossy(void **state)
     assert_true(fg_crowd_finished(s.crowd));
     assert_int_equal(v.stats->contradictions, 0);
     assert_int_equal(s.sold, ITEMS * 300);
-    assert_true(v.stats->sent[FG_KIND_RETRY] > 1000 && v.stats->status[FG_STATUS_BUSY] > 1000);
+    assert_true(v.stats->sent[FG_KIND_RETRY] > 1000 &&
+                v.stats->status[FG_PACKET_STATUS_BUSY] > 1000);
     assert_int_equal(v.stats->gave_up, 0);
     check_file(&s);
     drop_shop(&s);

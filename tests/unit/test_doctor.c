@@ -189,7 +189,7 @@ static void make_config(void)
         .ports = {{.name = "a", .device = "eth0", .af_xdp = true, .queues = 2},
                   {.name = "b", .device = PCI, .queues = 1}},
         .ports_count = 2,
-        .workers = {.count = 2, .cpus = "1,2", .idle = FG_IDLE_SPIN},
+        .workers = {.count = 2, .cpus = "1,2", .idle = FG_WORKER_IDLE_SPIN},
         .eal = {.huge = true, .file_prefix = "floodgate", .mbufs = 8192},
         .orders = {.port = 4600, .keys = "/etc/floodgate/keys"},
         .filter = {.enabled = true, .pins = "/sys/fs/bpf/floodgate"},
@@ -307,7 +307,7 @@ static void no_room(void)
 }
 static void no_durability(void)
 {
-    config.log.durability = FG_DURABILITY_MEMORY;
+    config.log.durability = FG_JOURNAL_DURABILITY_MEMORY;
 }
 static void slow_sync(void)
 {

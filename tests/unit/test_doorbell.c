@@ -70,7 +70,7 @@ static void check_pace(bool woken, unsigned busy_us)
     struct fg_journal_pace pace = {0};
     unsigned most = 0;
 
-    for (unsigned slept = 0; slept < FG_PACE_SILENT_US;) {
+    for (unsigned slept = 0; slept < FG_JOURNAL_PACE_SILENT_US;) {
         unsigned us = fg_journal_pace_idle(&pace, woken);
 
         most = us > most ? us : most;
@@ -79,15 +79,15 @@ static void check_pace(bool woken, unsigned busy_us)
     assert_int_equal(most, busy_us);
     for (unsigned i = 0; i < 10; i++)
         most = fg_journal_pace_idle(&pace, woken);
-    assert_int_equal(most, FG_PACE_QUIET_US);
+    assert_int_equal(most, FG_JOURNAL_PACE_QUIET_US);
     fg_journal_pace_worked(&pace);
-    assert_true(fg_journal_pace_idle(&pace, woken) <= FG_PACE_BUSY_US);
+    assert_true(fg_journal_pace_idle(&pace, woken) <= FG_JOURNAL_PACE_BUSY_US);
 }
 
 static void test_pace(void **state)
 {
-    check_pace(false, FG_PACE_BUSY_US);
-    check_pace(true, FG_PACE_WOKEN_US);
+    check_pace(false, FG_JOURNAL_PACE_BUSY_US);
+    check_pace(true, FG_JOURNAL_PACE_WOKEN_US);
 }
 
 int main(void)

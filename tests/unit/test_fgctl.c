@@ -243,7 +243,7 @@ static void manages_items(void **state)
     assert_int_equal(fx.daemon.last_units, -100);
     run(0, "item set 7 --total 900");
     says(out, "item 7 unchanged");
-    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_SOLD);
     fails(1, "item set 7 --total 0",
           "total: 0 cannot be reached: item 7 has 900 units, and only 899");
     fails(1, "item add 7", "exists already");
@@ -264,8 +264,8 @@ static void lists_items_as_a_table(void **state)
     assert_string_equal(out, "ITEM  NAME  TOTAL  AVAILABLE  RESERVED  SOLD  STATE\n");
     run(0, "item add 7 --name Käse --total 10");
     run(0, "item add 123456 --name Longer~name");
-    fg_double_order(&fx.daemon, 1, 1, 7, FG_ORDER_SOLD);
-    fg_double_order(&fx.daemon, 1, 2, 7, FG_ORDER_RESERVED);
+    fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 2, 7, FG_LEDGER_ORDER_RESERVED);
     run(0, "item list");
     assert_string_equal(out, "  ITEM  NAME         TOTAL  AVAILABLE  RESERVED  SOLD  STATE\n"
                              "     7  Käse            10          8         1     1  open\n"
@@ -295,7 +295,7 @@ static void switches_items(void **state)
 static void shows_orders(void **state)
 {
     run(0, "item add 7 --total 10");
-    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_ORDER_CANCELLED);
+    fg_double_order(&fx.daemon, UINT64_MAX, 0xab, 7, FG_LEDGER_ORDER_CANCELLED);
     run(0, "order show 18446744073709551615 ABababababababababababababababab");
     says(out, "cancelled");
     fails(1, "order show 1 abababababababababababababababab", "user 1 has no order");
@@ -506,7 +506,7 @@ static void refuses_bad_catalogues(void **state)
     fails(6, "item import /nonexistent.csv", "/nonexistent.csv: No such file");
     fails(6, "item import /tmp", "not a regular file");
     run(0, "item add 1 --total 5");
-    fg_double_order(&fx.daemon, 1, 1, 1, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 1, 1, 1, FG_LEDGER_ORDER_SOLD);
     fx.daemon.item_calls = fx.daemon.stock_calls = 0;
     import_fails("item,total\n2,7\n1,0\n",
                  "items.csv:3: column total: 0 cannot be reached: item 1 has 5 units, and only 4");

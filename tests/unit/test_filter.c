@@ -92,12 +92,12 @@ static void refuses_what_is_no_prefix(void **state)
 
 static void names_every_verdict(void **state)
 {
-    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_ORDER), "order");
-    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_RATE_ORDER), "rate-order");
-    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_NO_SOCKET), "no-socket");
-    assert_string_equal(fg_filter_verdict_name(FG_VERDICT_COUNT), "?");
-    assert_string_equal(fg_filter_verdict_text(FG_VERDICT_COUNT), "?");
-    for (unsigned i = 0; i < FG_VERDICT_COUNT; i++) {
+    assert_string_equal(fg_filter_verdict_name(FG_FILTER_VERDICT_ORDER), "order");
+    assert_string_equal(fg_filter_verdict_name(FG_FILTER_VERDICT_RATE_ORDER), "rate-order");
+    assert_string_equal(fg_filter_verdict_name(FG_FILTER_VERDICT_NO_SOCKET), "no-socket");
+    assert_string_equal(fg_filter_verdict_name(FG_FILTER_VERDICT_COUNT), "?");
+    assert_string_equal(fg_filter_verdict_text(FG_FILTER_VERDICT_COUNT), "?");
+    for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++) {
         assert_true(strlen(fg_filter_verdict_name(i)) > 2);
         assert_true(strlen(fg_filter_verdict_text(i)) > 10);
         for (unsigned k = 0; k < i; k++)
@@ -137,7 +137,7 @@ static struct fg_filter *alone(uint32_t sample_rate)
     filter = fg_filter_open(&options, &err);
     assert_non_null(filter);
     assert_true(fg_filter_prefix_parse("198.18.0.128/25", &prefix, NULL));
-    assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, NULL, &err));
+    assert_true(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err));
     return filter;
 }
 
@@ -166,7 +166,7 @@ static void samples_what_workers_drop(void **state)
     struct fg_filter *filter = alone(10);
     struct fg_filter_sample s;
     struct fg_filter_prefix source;
-    char text[FG_SAMPLE_TEXT];
+    char text[FG_FILTER_SAMPLE_TEXT];
     uint8_t frame[64];
 
     judge(filter, 0, 1, SECOND, false);
@@ -174,7 +174,7 @@ static void samples_what_workers_drop(void **state)
     judge(filter, 3, 200, SECOND, true);
     assert_true(fg_filter_next_sample(filter, &s));
     packet(frame, 200);
-    assert_int_equal(s.verdict, FG_VERDICT_BLOCKED);
+    assert_int_equal(s.verdict, FG_FILTER_VERDICT_BLOCKED);
     assert_int_equal(s.time_ns, SECOND);
     assert_int_equal(s.length, 54);
     assert_int_equal(s.kept, 54);
@@ -212,8 +212,8 @@ static void counts_samples_that_find_no_room(void **state)
     fg_filter_events(filter, events);
     assert_true(fg_filter_next_sample(filter, &s));
     assert_int_equal(s.time_ns, SECOND);
-    assert_int_equal(1 + taken(filter, &s) + events[FG_EVENT_SAMPLE_LOST], 100);
-    assert_true(events[FG_EVENT_SAMPLE_LOST] > 0);
+    assert_int_equal(1 + taken(filter, &s) + events[FG_FILTER_EVENT_SAMPLE_LOST], 100);
+    assert_true(events[FG_FILTER_EVENT_SAMPLE_LOST] > 0);
     judge(filter, 5, 200, (uint64_t)1000 * SECOND, true);
     assert_int_equal(taken(filter, &s), 1);
     fg_filter_close(filter);

@@ -63,8 +63,8 @@ static void *change_entries(void *ctx)
         struct fg_filter_prefix prefix;
 
         fill_entry((uint8_t)(change->rounds % 26), &prefix, &entry);
-        if (!fg_filter_add(change->filter, FG_LIST_BLOCK, &prefix, &entry, NULL) ||
-            !fg_filter_del(change->filter, FG_LIST_BLOCK, &prefix, NULL)) {
+        if (!fg_filter_add(change->filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, NULL) ||
+            !fg_filter_del(change->filter, FG_FILTER_LIST_BLOCK, &prefix, NULL)) {
             __atomic_store_n(&change->rounds, ROUNDS, __ATOMIC_RELEASE);
             return "an entry was not added or not deleted";
         }
@@ -93,7 +93,7 @@ static void tells_whole_entries_while_they_change(void **state)
 
     assert_int_equal(pthread_create(&thread, NULL, change_entries, &change), 0);
     while (__atomic_load_n(&change.rounds, __ATOMIC_ACQUIRE) < ROUNDS)
-        fg_filter_each(change.filter, FG_LIST_BLOCK, count_mixed, &mixed);
+        fg_filter_each(change.filter, FG_FILTER_LIST_BLOCK, count_mixed, &mixed);
     __atomic_store_n(&change.done, true, __ATOMIC_RELEASE);
     pthread_join(thread, &failed);
     assert_null(failed);
@@ -108,8 +108,8 @@ static bool delete_it(void *ctx, const struct fg_filter_prefix *prefix,
 {
     struct fg_filter *filter = ctx;
 
-    assert_true(fg_filter_find(filter, FG_LIST_ALLOW, prefix, NULL));
-    assert_true(fg_filter_del(filter, FG_LIST_ALLOW, prefix, NULL));
+    assert_true(fg_filter_find(filter, FG_FILTER_LIST_ALLOW, prefix, NULL));
+    assert_true(fg_filter_del(filter, FG_FILTER_LIST_ALLOW, prefix, NULL));
     return true;
 }
 
@@ -120,13 +120,13 @@ static void walks_all_of_a_list(void **state)
 
     for (unsigned i = 0; i < 500; i++) {
         prefix.addr[2] = (uint8_t)(i >> 8), prefix.addr[3] = (uint8_t)i;
-        assert_true(
-            fg_filter_add(filter, i % 5 ? FG_LIST_BLOCK : FG_LIST_ALLOW, &prefix, NULL, NULL));
+        assert_true(fg_filter_add(filter, i % 5 ? FG_FILTER_LIST_BLOCK : FG_FILTER_LIST_ALLOW,
+                                  &prefix, NULL, NULL));
     }
-    assert_int_equal(fg_filter_count(filter, FG_LIST_ALLOW), 100);
-    fg_filter_each(filter, FG_LIST_ALLOW, delete_it, filter);
-    assert_int_equal(fg_filter_count(filter, FG_LIST_ALLOW), 0);
-    assert_int_equal(fg_filter_count(filter, FG_LIST_BLOCK), 400);
+    assert_int_equal(fg_filter_count(filter, FG_FILTER_LIST_ALLOW), 100);
+    fg_filter_each(filter, FG_FILTER_LIST_ALLOW, delete_it, filter);
+    assert_int_equal(fg_filter_count(filter, FG_FILTER_LIST_ALLOW), 0);
+    assert_int_equal(fg_filter_count(filter, FG_FILTER_LIST_BLOCK), 400);
     fg_filter_close(filter);
 }
 
@@ -167,7 +167,7 @@ static void *load_file(void *ctx)
 {
     struct loading *l = ctx;
 
-    l->ok = fg_filter_load(l->filter, FG_LIST_BLOCK, l->path, &l->loaded, &l->err);
+    l->ok = fg_filter_load(l->filter, FG_FILTER_LIST_BLOCK, l->path, &l->loaded, &l->err);
     return NULL;
 }
 
@@ -183,15 +183,15 @@ static void a_slow_file_holds_no_change_up(void **state)
 
     assert_true(fd >= 0 && write(fd, "198.18.0.1\n198.18.0.2\n", 22) == 22 && close(fd) == 0);
     gone.addr[3] = 8, read.addr[3] = 1;
-    assert_true(fg_filter_add(l.filter, FG_LIST_BLOCK, &gone, NULL, NULL));
+    assert_true(fg_filter_add(l.filter, FG_FILTER_LIST_BLOCK, &gone, NULL, NULL));
     assert_true(sem_init(&disk.reading, 0, 0) == 0 && sem_init(&disk.go_on, 0, 0) == 0);
     disk.slow = true;
     assert_int_equal(pthread_create(&thread, NULL, load_file, &l), 0);
     assert_int_equal(sem_wait(&disk.reading), 0);
-    assert_true(fg_filter_put(l.filter, FG_LIST_BLOCK, &own, &for_an_hour, NULL));
+    assert_true(fg_filter_put(l.filter, FG_FILTER_LIST_BLOCK, &own, &for_an_hour, NULL));
     assert_true(
-        fg_filter_find(l.filter, FG_LIST_BLOCK, &gone, NULL)); /* the old list is in force */
-    assert_false(fg_filter_find(l.filter, FG_LIST_BLOCK, &read, NULL));
+        fg_filter_find(l.filter, FG_FILTER_LIST_BLOCK, &gone, NULL)); /* the old list is in force */
+    assert_false(fg_filter_find(l.filter, FG_FILTER_LIST_BLOCK, &read, NULL));
     fg_filter_expire(l.filter);
     sem_post(&disk.go_on);
     pthread_join(thread, NULL);
@@ -200,10 +200,10 @@ static void a_slow_file_holds_no_change_up(void **state)
         fail_msg("%s", l.err.text);
     assert_int_equal(l.loaded.entries, 2);
     assert_int_equal(l.loaded.kept, 1);
-    assert_true(
-        fg_filter_find(l.filter, FG_LIST_BLOCK, &own, NULL)); /* came while the file was read */
-    assert_true(fg_filter_find(l.filter, FG_LIST_BLOCK, &read, NULL));
-    assert_false(fg_filter_find(l.filter, FG_LIST_BLOCK, &gone, NULL));
+    assert_true(fg_filter_find(l.filter, FG_FILTER_LIST_BLOCK, &own,
+                               NULL)); /* came while the file was read */
+    assert_true(fg_filter_find(l.filter, FG_FILTER_LIST_BLOCK, &read, NULL));
+    assert_false(fg_filter_find(l.filter, FG_FILTER_LIST_BLOCK, &gone, NULL));
     unlink(path);
     fg_filter_close(l.filter);
 }
@@ -220,8 +220,8 @@ static void an_entry_may_end_at_any_time(void **state)
     for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
         entry.expires_ms = late[i];
         prefix.addr[3] = (uint8_t)i;
-        assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
-        assert_true(fg_filter_find(filter, FG_LIST_BLOCK, &prefix, &found));
+        assert_true(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, NULL));
+        assert_true(fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &prefix, &found));
         /* 4.5 years are as far as the clock of the filter goes; 142 million seconds are a bit less
          */
         assert_true(found.expires_ms <= late[i] &&
@@ -229,9 +229,9 @@ static void an_entry_may_end_at_any_time(void **state)
     }
     prefix.addr[3] = 99;
     entry.expires_ms = unix_ms() - 1;
-    assert_false(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
+    assert_false(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, NULL));
     entry.expires_ms = 1;
-    assert_false(fg_filter_add(filter, FG_LIST_BLOCK, &prefix, &entry, NULL));
+    assert_false(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry, NULL));
     fg_filter_close(filter);
 }
 
@@ -247,12 +247,12 @@ static void a_file_has_seconds(void **state)
     assert_true(fd >= 0 &&
                 write(fd, "198.18.0.1 99999999999\n198.18.0.2 9999-12-31T23:59:59Z\n", 56) == 56 &&
                 close(fd) == 0);
-    if (!fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err))
+    if (!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err))
         fail_msg("%s", err.text);
     assert_int_equal(loaded.entries, 2);
     fd = open(path, O_WRONLY | O_TRUNC);
     assert_true(fd >= 0 && write(fd, "198.18.0.1 1800000000000\n", 25) == 25 && close(fd) == 0);
-    assert_false(fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err));
+    assert_false(fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err));
     if (!strstr(err.text, "looks like milliseconds; seconds since 1970 are meant"))
         fail_msg("%s", err.text);
     unlink(path);

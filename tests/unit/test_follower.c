@@ -34,8 +34,8 @@ static void commit(struct fg_journal_record *records, size_t n)
 static void commit_item(void)
 {
     struct fg_journal_record r[2] = {
-        {.type = FG_REC_ITEM_SET, .item = 7, .hold_ms = 5, .order_max = 1},
-        {.type = FG_REC_STOCK, .item = 7, .arg = 1000000}};
+        {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = 7, .hold_ms = 5, .order_max = 1},
+        {.type = FG_JOURNAL_RECORD_STOCK, .item = 7, .arg = 1000000}};
 
     commit(r, 2);
 }
@@ -45,8 +45,11 @@ static void commit_orders(size_t n)
     struct fg_journal_record *r = calloc(n, sizeof(*r));
 
     for (size_t i = 0; i < n; i++)
-        r[i] = (struct fg_journal_record){
-            .type = FG_REC_RESERVED, .item = 7, .quantity = 1, .user = ++w.users, .arg = 5000};
+        r[i] = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_RESERVED,
+                                          .item = 7,
+                                          .quantity = 1,
+                                          .user = ++w.users,
+                                          .arg = 5000};
     commit(r, n);
     free(r);
 }
@@ -178,7 +181,7 @@ static void a_wait_for_more_than_there_is_ends(void **state)
 static void a_broken_log_is_reported(void **state)
 {
     struct fg_journal_record bad = {
-        .type = FG_REC_SOLD, .item = 7, .quantity = 1, .user = 99}; /* of no order */
+        .type = FG_JOURNAL_RECORD_SOLD, .item = 7, .quantity = 1, .user = 99}; /* of no order */
 
     commit_item();
     start();
@@ -239,8 +242,11 @@ static void the_next_one_needs_as_many_records_as_there_are_orders(void **state)
     w.follower->quit = false;
     assert_true(fg_ledger_follower_start(w.follower, &w.durable_seq, &err));
     for (unsigned i = 0; i < 3 * EVERY; i++) { /* records without a new order */
-        struct fg_journal_record extended = {
-            .type = FG_REC_EXTENDED, .item = 7, .quantity = 1, .user = 1, .arg = 6000 + i};
+        struct fg_journal_record extended = {.type = FG_JOURNAL_RECORD_EXTENDED,
+                                             .item = 7,
+                                             .quantity = 1,
+                                             .user = 1,
+                                             .arg = 6000 + i};
 
         commit(&extended, 1);
     }

@@ -164,7 +164,7 @@ static enum fg_frame_kind parse(const struct built *f, struct fg_frame *frame,
     uint8_t *at = guard_page - f->len;
 
     memcpy(at, f->bytes, f->len);
-    *drop = FG_DROP_NONE;
+    *drop = FG_PACKET_DROP_NONE;
     return fg_frame_parse(at, f->len, PORT, frame, drop);
 }
 
@@ -256,7 +256,7 @@ static void frames_cut_at_any_length_are_truncated(void **state)
 
             assert_int_equal(parse(&f, &frame, &drop), FG_FRAME_BAD);
             if (i < 4)
-                assert_int_equal(drop, FG_DROP_TRUNCATED);
+                assert_int_equal(drop, FG_PACKET_DROP_TRUNCATED);
         }
 }
 
@@ -296,25 +296,25 @@ static void broken_ipv4_headers_are_dropped(void **state)
     struct built f = ipv4_frame();
 
     f.bytes[L3 + 10] ^= 1;
-    assert_bad(f, FG_DROP_IP_HEADER);
+    assert_bad(f, FG_PACKET_DROP_IP_HEADER);
     for (unsigned bit = 0; bit < 8; bit++) { /* TTL changed without the checksum */
         f = ipv4_frame();
         f.bytes[L3 + 8] ^= (uint8_t)(1 << bit);
-        assert_bad(f, FG_DROP_IP_HEADER);
+        assert_bad(f, FG_PACKET_DROP_IP_HEADER);
     }
     for (unsigned version = 0; version < 16; version++)
         if (version != 4)
-            assert_bad(set8(ipv4_frame(), L3, version << 4 | 5), FG_DROP_IP_HEADER);
+            assert_bad(set8(ipv4_frame(), L3, version << 4 | 5), FG_PACKET_DROP_IP_HEADER);
     for (unsigned words = 0; words < 5; words++)
-        assert_bad(set8(ipv4_frame(), L3, 0x40 | words), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv4_frame(), L3 + 6, 0x8000), FG_DROP_IP_HEADER); /* reserved flag */
-    assert_bad(set16(ipv4_frame(), L3 + 2, 0), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv4_frame(), L3 + 2, 23), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv4_frame(), L3 + 2, 27), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv4_frame(), L3 + 2, 91), FG_DROP_IP_HEADER);
-    assert_bad(set16(cut(ipv4_frame(), L3 + 100), L3 + 2, 93), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv4_frame(), L3 + 2, 93), FG_DROP_TRUNCATED);
-    assert_bad(set16(ipv4_frame(), L3 + 2, 65535), FG_DROP_TRUNCATED);
+        assert_bad(set8(ipv4_frame(), L3, 0x40 | words), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv4_frame(), L3 + 6, 0x8000), FG_PACKET_DROP_IP_HEADER); /* reserved flag */
+    assert_bad(set16(ipv4_frame(), L3 + 2, 0), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv4_frame(), L3 + 2, 23), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv4_frame(), L3 + 2, 27), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv4_frame(), L3 + 2, 91), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(cut(ipv4_frame(), L3 + 100), L3 + 2, 93), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv4_frame(), L3 + 2, 93), FG_PACKET_DROP_TRUNCATED);
+    assert_bad(set16(ipv4_frame(), L3 + 2, 65535), FG_PACKET_DROP_TRUNCATED);
 }
 
 static void ipv4_options_are_dropped(void **state)
@@ -327,18 +327,19 @@ static void ipv4_options_are_dropped(void **state)
         memset(f.bytes + V4UDP, 1, more); /* no-operation */
         f.len += more;
         f = set16(set8(f, L3, 0x40 | words), L3 + 2, 92 + more);
-        assert_bad(f, FG_DROP_IP_HEADER);
-        assert_bad(cut(f, L3 + words * 4 + 3), FG_DROP_TRUNCATED); /* the port cannot be seen */
+        assert_bad(f, FG_PACKET_DROP_IP_HEADER);
+        assert_bad(cut(f, L3 + words * 4 + 3),
+                   FG_PACKET_DROP_TRUNCATED); /* the port cannot be seen */
     }
 }
 
 static void fragments_to_the_order_port_are_dropped(void **state)
 {
-    assert_bad(set16(ipv4_frame(), L3 + 6, 0x2000), FG_DROP_FRAGMENT);
-    assert_bad(set16(ipv4_frame(), L3 + 6, 0x6000), FG_DROP_FRAGMENT);
+    assert_bad(set16(ipv4_frame(), L3 + 6, 0x2000), FG_PACKET_DROP_FRAGMENT);
+    assert_bad(set16(ipv4_frame(), L3 + 6, 0x6000), FG_PACKET_DROP_FRAGMENT);
     assert_bad(set16(set16(ipv4_frame(), L3 + 6, 0x2000), L3 + 2, 23),
-               FG_DROP_FRAGMENT); /* the port is in the next */
-    assert_bad(set16(set16(ipv4_frame(), L3 + 6, 0x2000), L3 + 2, 24), FG_DROP_FRAGMENT);
+               FG_PACKET_DROP_FRAGMENT); /* the port is in the next */
+    assert_bad(set16(set16(ipv4_frame(), L3 + 6, 0x2000), L3 + 2, 24), FG_PACKET_DROP_FRAGMENT);
     for (unsigned offset = 1; offset < 0x2000; offset++) { /* no port: the kernel's */
         assert_other(set16(ipv4_frame(), L3 + 6, offset));
         assert_other(set16(ipv4_frame(), L3 + 6, offset | 0x2000));
@@ -346,16 +347,17 @@ static void fragments_to_the_order_port_are_dropped(void **state)
     for (unsigned flags = 0; flags < 8; flags++) { /* reserved bits and "more" */
         struct built f = with_extension(ipv6_frame(), 44, 8, 0);
 
-        assert_bad(set16(f, V6UDP + 2, flags), FG_DROP_FRAGMENT);
+        assert_bad(set16(f, V6UDP + 2, flags), FG_PACKET_DROP_FRAGMENT);
         assert_other(set16(f, V6UDP + 2, flags | 8));
         assert_other(set16(f, V6UDP + 2, flags | 0x8000));
     }
     struct built short_first = with_extension(ipv6_frame(), 44, 8, 0);
     assert_bad(set16(short_first, L3 + 4, 8),
-               FG_DROP_FRAGMENT); /* nothing behind the fragment header */
-    assert_bad(set16(short_first, L3 + 4, 11), FG_DROP_FRAGMENT);
-    assert_bad(with_extension(short_first, 60, 8, 0), FG_DROP_FRAGMENT);
-    assert_bad(with_extension(with_extension(ipv6_frame(), 60, 8, 0), 44, 8, 0), FG_DROP_FRAGMENT);
+               FG_PACKET_DROP_FRAGMENT); /* nothing behind the fragment header */
+    assert_bad(set16(short_first, L3 + 4, 11), FG_PACKET_DROP_FRAGMENT);
+    assert_bad(with_extension(short_first, 60, 8, 0), FG_PACKET_DROP_FRAGMENT);
+    assert_bad(with_extension(with_extension(ipv6_frame(), 60, 8, 0), 44, 8, 0),
+               FG_PACKET_DROP_FRAGMENT);
 }
 
 static void broken_ipv6_headers_are_dropped(void **state)
@@ -365,29 +367,31 @@ static void broken_ipv6_headers_are_dropped(void **state)
 
     for (unsigned version = 0; version < 16; version++)
         if (version != 6)
-            assert_bad(set8(ipv6_frame(), L3, version << 4 | 0xb), FG_DROP_IP_HEADER);
+            assert_bad(set8(ipv6_frame(), L3, version << 4 | 0xb), FG_PACKET_DROP_IP_HEADER);
     for (size_t i = 0; i < sizeof(types); i++)
         for (unsigned units = 0; units < 4; units++)
             assert_bad(with_extension(ipv6_frame(), types[i], units * 8 + 8, units),
-                       FG_DROP_IP_HEADER);
+                       FG_PACKET_DROP_IP_HEADER);
     assert_bad(with_extension(ipv6_frame(), 51, 24, 4),
-               FG_DROP_IP_HEADER); /* authentication: counts words */
+               FG_PACKET_DROP_IP_HEADER); /* authentication: counts words */
     assert_bad(with_extension(ipv6_frame(), 60, 8, 255),
-               FG_DROP_IP_HEADER); /* points behind the packet */
-    assert_bad(set16(with_extension(ipv6_frame(), 60, 8, 255), L3 + 4, 4000), FG_DROP_TRUNCATED);
+               FG_PACKET_DROP_IP_HEADER); /* points behind the packet */
+    assert_bad(set16(with_extension(ipv6_frame(), 60, 8, 255), L3 + 4, 4000),
+               FG_PACKET_DROP_TRUNCATED);
     for (int i = 0; i < 8; i++)
         f = with_extension(f, 60, 8, 0);
-    assert_bad(f, FG_DROP_IP_HEADER);
+    assert_bad(f, FG_PACKET_DROP_IP_HEADER);
     f = set16(f, V6UDP + 64 + 2, 53);
     assert_other(f);
-    assert_bad(with_extension(f, 60, 8, 0), FG_DROP_IP_HEADER); /* more than anyone looks at */
+    assert_bad(with_extension(f, 60, 8, 0),
+               FG_PACKET_DROP_IP_HEADER); /* more than anyone looks at */
     assert_bad(set16(ipv6_frame(), L3 + 4, 0),
-               FG_DROP_IP_HEADER); /* a jumbogram says so in an extension */
-    assert_bad(set16(ipv6_frame(), L3 + 4, 3), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv6_frame(), L3 + 4, 7), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv6_frame(), L3 + 4, 71), FG_DROP_IP_HEADER);
-    assert_bad(set16(cut(ipv6_frame(), L3 + 150), L3 + 4, 73), FG_DROP_IP_HEADER);
-    assert_bad(set16(ipv6_frame(), L3 + 4, 73), FG_DROP_TRUNCATED);
+               FG_PACKET_DROP_IP_HEADER); /* a jumbogram says so in an extension */
+    assert_bad(set16(ipv6_frame(), L3 + 4, 3), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv6_frame(), L3 + 4, 7), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv6_frame(), L3 + 4, 71), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(cut(ipv6_frame(), L3 + 150), L3 + 4, 73), FG_PACKET_DROP_IP_HEADER);
+    assert_bad(set16(ipv6_frame(), L3 + 4, 73), FG_PACKET_DROP_TRUNCATED);
 }
 
 static void payloads_of_another_size_are_dropped(void **state)
@@ -398,13 +402,13 @@ static void payloads_of_another_size_are_dropped(void **state)
 
         if (size == FG_PACKET_SIZE)
             continue;
-        assert_bad(set16(set16(v4, L3 + 2, 28 + size), V4UDP + 4, 8 + size), FG_DROP_LENGTH);
-        assert_bad(set16(set16(v6, L3 + 4, 8 + size), V6UDP + 4, 8 + size), FG_DROP_LENGTH);
-        assert_bad(set16(ipv4_frame(), V4UDP + 4, 8 + size), FG_DROP_LENGTH);
-        assert_bad(set16(ipv6_frame(), V6UDP + 4, 8 + size), FG_DROP_LENGTH);
+        assert_bad(set16(set16(v4, L3 + 2, 28 + size), V4UDP + 4, 8 + size), FG_PACKET_DROP_LENGTH);
+        assert_bad(set16(set16(v6, L3 + 4, 8 + size), V6UDP + 4, 8 + size), FG_PACKET_DROP_LENGTH);
+        assert_bad(set16(ipv4_frame(), V4UDP + 4, 8 + size), FG_PACKET_DROP_LENGTH);
+        assert_bad(set16(ipv6_frame(), V6UDP + 4, 8 + size), FG_PACKET_DROP_LENGTH);
     }
-    assert_bad(set16(ipv4_frame(), V4UDP + 4, 0), FG_DROP_LENGTH);
-    assert_bad(set16(ipv6_frame(), V6UDP + 4, 0), FG_DROP_LENGTH);
+    assert_bad(set16(ipv4_frame(), V4UDP + 4, 0), FG_PACKET_DROP_LENGTH);
+    assert_bad(set16(ipv6_frame(), V6UDP + 4, 0), FG_PACKET_DROP_LENGTH);
 }
 
 static struct built set_ipv4(struct built f, unsigned at, const uint8_t addr[4])
@@ -420,22 +424,22 @@ static void frames_that_cannot_be_answered_are_dropped(void **state)
         groups[][4] = {{224, 0, 0, 1}, {239, 255, 255, 255}, {255, 255, 255, 255}};
     struct built f;
 
-    assert_bad(set16(ipv4_frame(), V4UDP, 0), FG_DROP_SOURCE);
-    assert_bad(set16(ipv6_frame(), V6UDP, 0), FG_DROP_SOURCE);
-    assert_bad(set_ipv4(ipv4_frame(), L3 + 12, any), FG_DROP_SOURCE);
+    assert_bad(set16(ipv4_frame(), V4UDP, 0), FG_PACKET_DROP_SOURCE);
+    assert_bad(set16(ipv6_frame(), V6UDP, 0), FG_PACKET_DROP_SOURCE);
+    assert_bad(set_ipv4(ipv4_frame(), L3 + 12, any), FG_PACKET_DROP_SOURCE);
     for (size_t i = 0; i < 3; i++) {
-        assert_bad(set_ipv4(ipv4_frame(), L3 + 12, groups[i]), FG_DROP_SOURCE);
-        assert_bad(set_ipv4(ipv4_frame(), L3 + 16, groups[i]), FG_DROP_SOURCE);
+        assert_bad(set_ipv4(ipv4_frame(), L3 + 12, groups[i]), FG_PACKET_DROP_SOURCE);
+        assert_bad(set_ipv4(ipv4_frame(), L3 + 16, groups[i]), FG_PACKET_DROP_SOURCE);
     }
     f = ipv6_frame();
     memcpy(f.bytes + L3 + 8, any, 16);
-    assert_bad(f, FG_DROP_SOURCE);
-    assert_bad(set8(ipv6_frame(), L3 + 8, 0xff), FG_DROP_SOURCE);
-    assert_bad(set8(ipv6_frame(), L3 + 24, 0xff), FG_DROP_SOURCE);
-    assert_bad(set8(ipv4_frame(), 0, 0xff), FG_DROP_SOURCE);
-    assert_bad(set8(ipv4_frame(), 6, 0x01), FG_DROP_SOURCE);
-    assert_bad(set8(ipv6_frame(), 0, 0x33), FG_DROP_SOURCE);
-    assert_bad(set8(ipv6_frame(), 6, 0x03), FG_DROP_SOURCE);
+    assert_bad(f, FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv6_frame(), L3 + 8, 0xff), FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv6_frame(), L3 + 24, 0xff), FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv4_frame(), 0, 0xff), FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv4_frame(), 6, 0x01), FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv6_frame(), 0, 0x33), FG_PACKET_DROP_SOURCE);
+    assert_bad(set8(ipv6_frame(), 6, 0x03), FG_PACKET_DROP_SOURCE);
 }
 
 /* ---- turn and finish ------------------------------------------------------------------------- */
@@ -545,14 +549,14 @@ static void a_range_of_order_ports(void **state)
             enum fg_packet_drop drop;
 
             assert_int_equal(
-                fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(first, count), &frame, &drop),
+                fg_frame_parse(f.bytes, f.len, FG_FRAME_ORDER_PORTS(first, count), &frame, &drop),
                 count == 1 ? FG_FRAME_OTHER : FG_FRAME_ORDER);
             assert_int_equal(
-                fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(PORT, count), &frame, &drop),
+                fg_frame_parse(f.bytes, f.len, FG_FRAME_ORDER_PORTS(PORT, count), &frame, &drop),
                 FG_FRAME_ORDER);
-            assert_int_equal(
-                fg_frame_parse(f.bytes, f.len, FG_ORDER_PORTS(PORT + 1, count), &frame, &drop),
-                FG_FRAME_OTHER);
+            assert_int_equal(fg_frame_parse(f.bytes, f.len, FG_FRAME_ORDER_PORTS(PORT + 1, count),
+                                            &frame, &drop),
+                             FG_FRAME_OTHER);
         }
 }
 

@@ -27,7 +27,7 @@ static int setup(void **state)
 {
     memcpy(own.mac, our_mac, 6);
     own.count = (unsigned)fg_frame_host_addresses_parse("198.18.0.1, 2001:db8::1", own.addresses,
-                                                        FG_HOST_ADDRESSES_MAX);
+                                                        FG_FRAME_HOST_ADDRESSES_MAX);
     return own.count == 2 ? 0 : -1;
 }
 

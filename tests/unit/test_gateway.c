@@ -210,8 +210,8 @@ static struct gateway_answer told(uint8_t op, struct fg_packet_reply r)
 
 static void test_every_status_has_an_answer(void **state)
 {
-    for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_ORDERS; op++)
-        for (uint8_t status = 1; status < FG_STATUS_COUNT; status++) {
+    for (uint8_t op = FG_PACKET_OP_RESERVE; op <= FG_PACKET_OP_ORDERS; op++)
+        for (uint8_t status = 1; status < FG_PACKET_STATUS_COUNT; status++) {
             struct fg_packet_reply r = {.status = status,
                                         .item = UINT64_MAX,
                                         .left = UINT32_MAX,
@@ -228,33 +228,34 @@ static void test_every_status_has_an_answer(void **state)
 static void test_answers(void **state)
 {
     struct gateway_answer a =
-        told(FG_OP_RESERVE, (struct fg_packet_reply){.status = FG_STATUS_RESERVED,
-                                                     .item = 42,
-                                                     .quantity = 2,
-                                                     .deadline_ms = 1767225720000,
-                                                     .retry_ms = 60000});
+        told(FG_PACKET_OP_RESERVE, (struct fg_packet_reply){.status = FG_PACKET_STATUS_RESERVED,
+                                                            .item = 42,
+                                                            .quantity = 2,
+                                                            .deadline_ms = 1767225720000,
+                                                            .retry_ms = 60000});
 
     assert_int_equal(a.http, 200);
     assert_string_equal(a.text, "{\"order\":\"01020300-0000-0000-0000-000000000000\","
                                 "\"state\":\"RESERVED\",\"item\":\"42\",\"quantity\":2,"
                                 "\"deadline\":\"2026-01-01T00:02:00Z\",\"left_ms\":60000}\n");
-    a = told(FG_OP_CONFIRM,
-             (struct fg_packet_reply){.status = FG_STATUS_SOLD, .flags = FG_PACKET_LATE});
+    a = told(FG_PACKET_OP_CONFIRM,
+             (struct fg_packet_reply){.status = FG_PACKET_STATUS_SOLD, .flags = FG_PACKET_LATE});
     assert_int_equal(a.http, 200);
     assert_non_null(strstr(a.text, "\"late\":true"));
-    a = told(FG_OP_RESERVE, (struct fg_packet_reply){.status = FG_STATUS_WAITING});
+    a = told(FG_PACKET_OP_RESERVE, (struct fg_packet_reply){.status = FG_PACKET_STATUS_WAITING});
     assert_int_equal(a.http, 202);
-    a = told(FG_OP_CANCEL, (struct fg_packet_reply){.status = FG_STATUS_SOLD});
+    a = told(FG_PACKET_OP_CANCEL, (struct fg_packet_reply){.status = FG_PACKET_STATUS_SOLD});
     assert_int_equal(a.http, 409);
-    a = told(FG_OP_QUERY, (struct fg_packet_reply){.status = FG_STATUS_EXPIRED});
+    a = told(FG_PACKET_OP_QUERY, (struct fg_packet_reply){.status = FG_PACKET_STATUS_EXPIRED});
     assert_int_equal(a.http, 200);
-    a = told(FG_OP_RESERVE,
-             (struct fg_packet_reply){.status = FG_STATUS_NOT_OPEN, .retry_ms = 2000});
+    a = told(FG_PACKET_OP_RESERVE,
+             (struct fg_packet_reply){.status = FG_PACKET_STATUS_NOT_OPEN, .retry_ms = 2000});
     assert_int_equal(a.http, 409);
     assert_non_null(strstr(a.text, "\"retry_ms\":2999}")); /* 999 of 0 to 1000 */
     assert_int_equal(a.retry_after_s, 3);
     assert_non_null(strstr(a.text, "\"type\":\"urn:floodgate:problem:not-open\""));
-    a = told(FG_OP_RESERVE, (struct fg_packet_reply){.status = FG_STATUS_USER_LIMIT, .left = 1});
+    a = told(FG_PACKET_OP_RESERVE,
+             (struct fg_packet_reply){.status = FG_PACKET_STATUS_USER_LIMIT, .left = 1});
     assert_non_null(strstr(a.text, "\"left\":1"));
     assert_null(strstr(a.text, "retry_ms"));
     assert_int_equal(a.retry_after_s, 0);
@@ -265,18 +266,20 @@ static void test_http_statuses(void **state)
     static const struct {
         uint8_t status;
         unsigned http;
-    } rows[] = {
-        {FG_STATUS_SOLD_OUT, 409},    {FG_STATUS_INSUFFICIENT, 409}, {FG_STATUS_USER_LIMIT, 409},
-        {FG_STATUS_NOT_OPEN, 409},    {FG_STATUS_PAUSED, 409},       {FG_STATUS_CLOSED, 409},
-        {FG_STATUS_EXPIRED, 409},     {FG_STATUS_CANCELLED, 409},    {FG_STATUS_REFUNDED, 409},
-        {FG_STATUS_CONFLICT, 422},    {FG_STATUS_BAD_QUANTITY, 422}, {FG_STATUS_USER_RATE, 429},
-        {FG_STATUS_USER_DENIED, 403}, {FG_STATUS_UNKNOWN_ITEM, 404}, {FG_STATUS_UNKNOWN_ORDER, 404},
-        {FG_STATUS_BUSY, 503},        {FG_STATUS_UNAVAILABLE, 503},  {FG_STATUS_FULL, 503},
-        {FG_STATUS_DENIED, 500}};
+    } rows[] = {{FG_PACKET_STATUS_SOLD_OUT, 409},      {FG_PACKET_STATUS_INSUFFICIENT, 409},
+                {FG_PACKET_STATUS_USER_LIMIT, 409},    {FG_PACKET_STATUS_NOT_OPEN, 409},
+                {FG_PACKET_STATUS_PAUSED, 409},        {FG_PACKET_STATUS_CLOSED, 409},
+                {FG_PACKET_STATUS_EXPIRED, 409},       {FG_PACKET_STATUS_CANCELLED, 409},
+                {FG_PACKET_STATUS_REFUNDED, 409},      {FG_PACKET_STATUS_CONFLICT, 422},
+                {FG_PACKET_STATUS_BAD_QUANTITY, 422},  {FG_PACKET_STATUS_USER_RATE, 429},
+                {FG_PACKET_STATUS_USER_DENIED, 403},   {FG_PACKET_STATUS_UNKNOWN_ITEM, 404},
+                {FG_PACKET_STATUS_UNKNOWN_ORDER, 404}, {FG_PACKET_STATUS_BUSY, 503},
+                {FG_PACKET_STATUS_UNAVAILABLE, 503},   {FG_PACKET_STATUS_FULL, 503},
+                {FG_PACKET_STATUS_DENIED, 500}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(
-            told(FG_OP_RESERVE, (struct fg_packet_reply){.status = rows[i].status}).http,
+            told(FG_PACKET_OP_RESERVE, (struct fg_packet_reply){.status = rows[i].status}).http,
             rows[i].http);
 }
 

@@ -30,21 +30,21 @@ static redisReply *fields_of(const char *const *words)
 static void test_parse(void **state)
 {
     struct fg_inbound_command o;
-    char reason[FG_ENTRY_REASON];
+    char reason[FG_INBOUND_ENTRY_REASON];
 
     assert_true(fg_inbound_entry_parse(
         FIELDS("user", "18446744073709551615", "order", ID, "op", "confirm"), &o, reason));
-    assert_int_equal(o.op, FG_OP_CONFIRM);
+    assert_int_equal(o.op, FG_PACKET_OP_CONFIRM);
     assert_true(o.user == UINT64_MAX);
     assert_int_equal(o.order_id[0], 0);
     assert_int_equal(o.order_id[10], 10);
     assert_int_equal(o.order_id[15], 15);
     assert_true(fg_inbound_entry_parse(
         FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, reason));
-    assert_int_equal(o.op, FG_OP_CANCEL);
+    assert_int_equal(o.op, FG_PACKET_OP_CANCEL);
     assert_true(fg_inbound_entry_parse(
         FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "4102444800000"), &o, reason));
-    assert_int_equal(o.op, FG_OP_EXTEND);
+    assert_int_equal(o.op, FG_PACKET_OP_EXTEND);
     assert_int_equal(o.until_ms, 4102444800000);
     assert_true(fg_inbound_entry_parse(
         FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o,
@@ -83,7 +83,7 @@ static void test_poison(void **state)
          {"op", "\x1b\x01\xff\n", "user", "1", "order", ID}},
     };
     struct fg_inbound_command o;
-    char reason[FG_ENTRY_REASON];
+    char reason[FG_INBOUND_ENTRY_REASON];
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(fg_inbound_entry_parse(fields_of(bad[i].words), &o, reason));
@@ -116,9 +116,10 @@ static const char *words_of(const struct fg_redis_resp *r)
 
 static void test_written(void **state)
 {
-    struct fg_inbound_command o = {.op = FG_OP_EXTEND, .user = 42, .order_id = {0xab, [15] = 0x01}};
+    struct fg_inbound_command o = {
+        .op = FG_PACKET_OP_EXTEND, .user = 42, .order_id = {0xab, [15] = 0x01}};
     struct fg_stock_answer answer = {.kind = FG_STOCK_INBOUND,
-                                     .status = FG_STATUS_RESERVED,
+                                     .status = FG_PACKET_STATUS_RESERVED,
                                      .item = 7,
                                      .quantity = 2,
                                      .deadline_ms = 12345};
@@ -211,7 +212,7 @@ static void test_owner_and_answer(void **state)
         o = given(s, owner);
         assert_int_equal(o.user, user);
         assert_true(o.token < FG_INBOUND_CAPACITY);
-        answer(s, owner, o.token, FG_STATUS_SOLD);
+        answer(s, owner, o.token, FG_PACKET_STATUS_SOLD);
         fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, user);
         assert_string_equal(s->written[user - 1].id, id);
@@ -224,7 +225,8 @@ static void test_owner_and_answer(void **state)
 
 static void test_busy_is_asked_again(void **state)
 {
-    static const uint8_t statuses[] = {FG_STATUS_BUSY, FG_STATUS_UNAVAILABLE, FG_STATUS_BUSY};
+    static const uint8_t statuses[] = {FG_PACKET_STATUS_BUSY, FG_PACKET_STATUS_UNAVAILABLE,
+                                       FG_PACKET_STATUS_BUSY};
     struct fg_inbound *s = two_workers();
     unsigned owner = fg_user_owner(5, 2), waited = 0;
     struct fg_inbound_command o;
@@ -244,9 +246,9 @@ static void test_busy_is_asked_again(void **state)
         fg_inbound_slots_retry(s);
         assert_int_equal(s->given, 1);
     }
-    answer(s, owner, given(s, owner).token, FG_STATUS_EXPIRED);
+    answer(s, owner, given(s, owner).token, FG_PACKET_STATUS_EXPIRED);
     fg_inbound_slots_collect(s);
-    assert_int_equal(s->written[0].status, FG_STATUS_EXPIRED);
+    assert_int_equal(s->written[0].status, FG_PACKET_STATUS_EXPIRED);
     assert_int_equal(s->retries, 3);
     end(s);
 }
@@ -261,13 +263,13 @@ static void test_answers_of_a_lost_connection_are_dropped(void **state)
     take(s, "2-0", "5");
     one = given(s, owner);
     two = given(s, owner);
-    answer(s, owner, one.token, FG_STATUS_BUSY);
+    answer(s, owner, one.token, FG_PACKET_STATUS_BUSY);
     fg_inbound_slots_collect(s);
     fg_inbound_slots_forget(s);
     assert_int_equal(s->free_count, FG_INBOUND_CAPACITY - 1); /* `two` is still at the worker */
     take(s, "1-0", "5");
     assert_true(given(s, owner).token != two.token);
-    answer(s, owner, two.token, FG_STATUS_SOLD);
+    answer(s, owner, two.token, FG_PACKET_STATUS_SOLD);
     fg_inbound_slots_collect(s);
     assert_int_equal(s->written_count, 0);
     assert_int_equal(s->given, 1);

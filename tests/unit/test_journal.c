@@ -36,7 +36,7 @@ static void check_commits(const size_t *sizes, size_t commits, ssize_t n)
 
     for (size_t c = 0; c < commits; c++) {
         assert_true(at < n);
-        assert_int_equal(got[at].type, FG_REC_BATCH);
+        assert_int_equal(got[at].type, FG_JOURNAL_RECORD_BATCH);
         assert_int_equal(got[at].seq, at + 1);
         assert_int_equal(got[at].arg, at); /* all before it was durable */
         assert_int_equal(got[at].time_ms, c + 1);
@@ -111,7 +111,7 @@ static void memory_mode_writes_the_same_log_and_calls_nothing_durable(void **sta
         assert_true(commit_n(j, 700, c));
     fg_journal_close(j);
     assert_int_equal(read_all(log_dir, got, UINT64_MAX, &err), 5 * 701);
-    assert_int_equal(got[4 * 701].type, FG_REC_BATCH);
+    assert_int_equal(got[4 * 701].type, FG_JOURNAL_RECORD_BATCH);
     assert_int_equal(got[4 * 701].arg, 0);
 }
 
@@ -139,7 +139,7 @@ static void a_reader_starts_anywhere_and_stops_at_the_limit(void **state)
     assert_int_equal(fg_journal_read(r, got, 10, 2 * PLACES + 1, &err), -1);
     assert_true(commit_n(j, 1, 2));
     assert_int_equal(fg_journal_read(r, got, 10, 2 * PLACES + 1, &err), 1);
-    assert_int_equal(got[0].type, FG_REC_BATCH);
+    assert_int_equal(got[0].type, FG_JOURNAL_RECORD_BATCH);
     fg_journal_reader_close(r);
     assert_null(fg_journal_reader_open(log_dir, 0, &err));
     assert_null(fg_journal_reader_open(log_dir, 5 * PLACES, &err));
@@ -206,7 +206,8 @@ static void a_new_log_begins_only_when_asked_for(void **state)
 
 static void bad_options_are_refused(void **state)
 {
-    static const uint64_t sizes[] = {1, 64, SEGMENT - 64, SEGMENT + 1, FG_SEGMENT_BYTES_MAX + 64};
+    static const uint64_t sizes[] = {1, 64, SEGMENT - 64, SEGMENT + 1,
+                                     FG_JOURNAL_SEGMENT_BYTES_MAX + 64};
     struct fg_error err;
     struct fg_journal_options o = {.dir = log_dir, .begin = true};
 
@@ -269,7 +270,7 @@ static void check_cut(uint64_t from)
     assert_int_equal(fg_journal_cut_records(j), 0);
     fg_journal_close(j);
     assert_int_equal(read_all(log_dir, got, UINT64_MAX, &err), keep + 3);
-    assert_int_equal(got[keep].type, FG_REC_BATCH);
+    assert_int_equal(got[keep].type, FG_JOURNAL_RECORD_BATCH);
     assert_int_equal(got[keep + 2].user, 9);
     zero_from = keep + 4;
     after = load_file(in_log(FIRST_FGJ), &len);
@@ -510,8 +511,9 @@ static void a_reader_follows_a_living_writer(void **state)
         assert_true(seq + (uint64_t)n <= durable);
         for (ssize_t i = 0; i < n; i++) {
             assert_int_equal(got[i].seq, ++seq);
-            nonce += got[i].type == FG_REC_BATCH;
-            assert_int_equal(got[i].type == FG_REC_BATCH ? got[i].time_ms : got[i].user, nonce);
+            nonce += got[i].type == FG_JOURNAL_RECORD_BATCH;
+            assert_int_equal(got[i].type == FG_JOURNAL_RECORD_BATCH ? got[i].time_ms : got[i].user,
+                             nonce);
         }
     }
     pthread_join(t, NULL);
@@ -555,7 +557,7 @@ static void crew_down(struct crew *w)
 static void push_records(struct crew *w, int worker, uint64_t from, uint64_t n)
 {
     struct fg_journal_record r = {
-        .type = FG_REC_RESERVED, .worker = (uint8_t)worker, .quantity = 1};
+        .type = FG_JOURNAL_RECORD_RESERVED, .worker = (uint8_t)worker, .quantity = 1};
 
     for (uint64_t i = from; i < from + n; i++) {
         r.arg = i;
@@ -655,7 +657,7 @@ static void *produce(void *arg)
 {
     const struct producer *p = arg;
     struct fg_journal_record r = {
-        .type = FG_REC_RESERVED, .worker = (uint8_t)p->worker, .quantity = 1};
+        .type = FG_JOURNAL_RECORD_RESERVED, .worker = (uint8_t)p->worker, .quantity = 1};
     struct fg_journal_watermark *mark = &p->w->marks[p->worker];
 
     for (uint64_t i = 0; i < EACH; i++) {
@@ -691,7 +693,7 @@ static void the_committer_serves_threads(void **state)
     n = read_all(log_dir, all, w->c.durable_seq, &err);
     assert_int_equal(n, WORKERS * EACH + w->c.commits);
     for (ssize_t i = 0; i < n; i++) /* each worker's records once, in its order */
-        if (all[i].type != FG_REC_BATCH)
+        if (all[i].type != FG_JOURNAL_RECORD_BATCH)
             assert_int_equal(all[i].arg, next[all[i].worker]++);
     for (int i = 0; i < WORKERS; i++)
         assert_int_equal(next[i], EACH);
@@ -729,8 +731,8 @@ static void record_names_and_crc(void **state)
             assert_int_equal(got[i].crc, i < n ? fg_crc32c(bytes, sizeof(bytes)) : r.crc);
         }
     }
-    assert_string_equal(fg_journal_record_name(FG_REC_BATCH), "batch");
-    assert_string_equal(fg_journal_record_name(FG_REC_STOCK), "stock");
+    assert_string_equal(fg_journal_record_name(FG_JOURNAL_RECORD_BATCH), "batch");
+    assert_string_equal(fg_journal_record_name(FG_JOURNAL_RECORD_STOCK), "stock");
     assert_string_equal(fg_journal_record_name(0), "?");
     assert_string_equal(fg_journal_record_name(256), "?");
 }

@@ -45,7 +45,7 @@ static void expect_commits(ssize_t from, ssize_t total, const uint64_t *nonces, 
 {
     for (size_t c = 0; c < count; c++) {
         assert_true(from < total);
-        assert_int_equal(got[from].type, FG_REC_BATCH);
+        assert_int_equal(got[from].type, FG_JOURNAL_RECORD_BATCH);
         from++;
         for (size_t i = 0; i < n[c]; i++, from++) {
             assert_true(from < total);
@@ -293,7 +293,7 @@ static void the_committer_keeps_its_batch_while_the_disk_is_full(void **state)
     struct fg_ring *rings[2] = {fg_ring_create(64), fg_ring_create(64)};
     struct fg_journal_watermark *marks = aligned_alloc(64, 2 * sizeof(*marks));
     struct fg_journal_committer c;
-    struct fg_journal_record r = {.type = FG_REC_RESERVED};
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_RESERVED};
     struct fg_journal *j;
 
     memset(marks, 0, 2 * sizeof(*marks));
@@ -368,7 +368,7 @@ static bool continues(const struct story *s, const struct attempt *a, ssize_t n)
 
         if (k > a->n)
             return false;
-        if (k == 0 ? got[i].type != FG_REC_BATCH || got[i].time_ms != a->nonce
+        if (k == 0 ? got[i].type != FG_JOURNAL_RECORD_BATCH || got[i].time_ms != a->nonce
                    : got[i].user != a->nonce || got[i].arg != k - 1)
             return false;
     }
@@ -394,8 +394,9 @@ static void check_story(struct story *s, struct fg_journal *j)
     assert_int_equal(n, fg_journal_last_seq(j));
     assert_true((uint64_t)n >= s->acked);
     for (uint64_t i = 0; i < s->acked; i++) {
-        assert_int_equal(got[i].type == FG_REC_BATCH ? got[i].time_ms : got[i].user, s->user[i]);
-        assert_int_equal(got[i].type == FG_REC_BATCH ? 0 : got[i].arg, s->arg[i]);
+        assert_int_equal(got[i].type == FG_JOURNAL_RECORD_BATCH ? got[i].time_ms : got[i].user,
+                         s->user[i]);
+        assert_int_equal(got[i].type == FG_JOURNAL_RECORD_BATCH ? 0 : got[i].arg, s->arg[i]);
     }
     if (!explained(s, n))
         fail_msg("seed %" PRIu64 ": after record %" PRIu64
@@ -404,8 +405,8 @@ static void check_story(struct story *s, struct fg_journal *j)
     s->torn += fg_journal_cut_records(j) > 0;
     s->prefix += (uint64_t)n > s->acked;
     for (uint64_t i = s->acked; i < (uint64_t)n; i++) { /* it is the truth from now on */
-        s->user[i] = got[i].type == FG_REC_BATCH ? got[i].time_ms : got[i].user;
-        s->arg[i] = got[i].type == FG_REC_BATCH ? 0 : got[i].arg;
+        s->user[i] = got[i].type == FG_JOURNAL_RECORD_BATCH ? got[i].time_ms : got[i].user;
+        s->arg[i] = got[i].type == FG_JOURNAL_RECORD_BATCH ? 0 : got[i].arg;
     }
     s->acked = (uint64_t)n;
     s->tries = 0;

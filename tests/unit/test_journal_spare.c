@@ -96,7 +96,7 @@ static void check(uint64_t commits, size_t n)
         for (size_t i = 0; i <= n; i++) {
             const struct fg_journal_record *r = &got[c * (n + 1) + i];
 
-            assert_int_equal(r->type, i ? FG_REC_RESERVED : FG_REC_BATCH);
+            assert_int_equal(r->type, i ? FG_JOURNAL_RECORD_RESERVED : FG_JOURNAL_RECORD_BATCH);
             assert_true(i == 0 || (r->user == c + 1 && r->arg == i - 1));
         }
 }
@@ -116,7 +116,7 @@ static void the_next_segment_is_there_in_time(void **state)
     assert_int_equal(calls[0][ALLOCATE], 1);
     check(5, PLACES - 1);
     fg_journal_close(j);
-    assert_int_equal(access(in_log(FG_SPARE_NAME), F_OK), -1);
+    assert_int_equal(access(in_log(FG_JOURNAL_SPARE_NAME), F_OK), -1);
     j = open_prepared(SEGMENT, 1);
     assert_true(commit_n(j, PLACES - 1, 6));
     fg_journal_close(j);
@@ -159,7 +159,7 @@ static void what_the_thread_cannot_do_the_writer_does(void **state)
         assert_int_equal(fg_journal_state(j), FG_JOURNAL_OK);
         assert_int_equal(calls[0][CREATE], 4);
         fg_journal_close(j);
-        assert_int_equal(access(in_log(FG_SPARE_NAME), F_OK), -1);
+        assert_int_equal(access(in_log(FG_JOURNAL_SPARE_NAME), F_OK), -1);
         check(4, PLACES - 1);
     }
 }

@@ -42,22 +42,22 @@ static void expect(const struct fg_journal_record *r, const char *key, const cha
 
 static void orders(void **state)
 {
-    struct fg_journal_record r = record(FG_REC_RESERVED);
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_RESERVED);
 
     expect(&r, ORDER_KEY, "{\"type\":\"reserved\"" ORDER_TEXT "\"deadline_ms\":5000}");
-    r.type = FG_REC_EXTENDED;
+    r.type = FG_JOURNAL_RECORD_EXTENDED;
     expect(&r, ORDER_KEY, "{\"type\":\"extended\"" ORDER_TEXT "\"deadline_ms\":5000}");
-    r.type = FG_REC_SOLD;
+    r.type = FG_JOURNAL_RECORD_SOLD;
     expect(&r, ORDER_KEY, "{\"type\":\"sold\"" ORDER_TEXT "\"deadline_ms\":0}");
-    r.type = FG_REC_CANCELLED;
+    r.type = FG_JOURNAL_RECORD_CANCELLED;
     expect(&r, ORDER_KEY, "{\"type\":\"cancelled\"" ORDER_TEXT "\"deadline_ms\":0}");
-    r.type = FG_REC_EXPIRED;
+    r.type = FG_JOURNAL_RECORD_EXPIRED;
     expect(&r, ORDER_KEY, "{\"type\":\"expired\"" ORDER_TEXT "\"deadline_ms\":0}");
-    r.type = FG_REC_SOLD_LATE;
+    r.type = FG_JOURNAL_RECORD_SOLD_LATE;
     expect(&r, ORDER_KEY, "{\"type\":\"sold-late\"" ORDER_TEXT "\"deadline_ms\":0}");
-    r.type = FG_REC_CLOSED;
+    r.type = FG_JOURNAL_RECORD_CLOSED;
     expect(&r, ORDER_KEY, "{\"type\":\"closed\"" ORDER_TEXT "\"deadline_ms\":0}");
-    r.type = FG_REC_REFUNDED;
+    r.type = FG_JOURNAL_RECORD_REFUNDED;
     expect(&r, ORDER_KEY,
            "{\"type\":\"refunded\"" ORDER_TEXT "\"deadline_ms\":0,\"restocked\":true}");
     r.arg = 0;
@@ -67,19 +67,22 @@ static void orders(void **state)
 
 static void items_and_users(void **state)
 {
-    struct fg_journal_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_STOCK, .item = 3};
+    struct fg_journal_record r = {
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_STOCK, .item = 3};
 
     r.arg = (uint64_t)-4;
     expect(&r, "item:3",
            "{\"type\":\"stock\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"units\":-4}");
-    r = (struct fg_journal_record){.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_SET, .item = 3};
+    r = (struct fg_journal_record){
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_ITEM_SET, .item = 3};
     r.opens_ms = 4, r.closes_ms = 5, r.hold_ms = 6, r.user_limit = 7, r.order_max = 8,
-    r.flags = FG_ITEM_PAUSED;
+    r.flags = FG_JOURNAL_ITEM_PAUSED;
     expect(&r, "item:3",
            "{\"type\":\"item-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"opens_ms\":4,\"closes_"
            "ms\":5,"
            "\"hold_ms\":6,\"user_limit\":7,\"order_max\":8,\"paused\":true}");
-    r = (struct fg_journal_record){.seq = 1, .time_ms = 2, .type = FG_REC_USER, .user = 9};
+    r = (struct fg_journal_record){
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_USER, .user = 9};
     expect(&r, "user:9",
            "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":false}");
     r.arg = 1;
@@ -89,7 +92,8 @@ static void items_and_users(void **state)
 
 static void names_are_escaped(void **state)
 {
-    struct fg_journal_record r = {.seq = 1, .time_ms = 2, .type = FG_REC_ITEM_NAME, .item = 3};
+    struct fg_journal_record r = {
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_ITEM_NAME, .item = 3};
     struct fg_sink_kafka_event e;
 
     memcpy(r.name, "a\"\\\x01\x7f\xc3\xa4", 7);
@@ -119,7 +123,7 @@ static void longest_item_fits(void **state)
 
 static void records_that_are_no_events(void **state)
 {
-    struct fg_journal_record r = record(FG_REC_BATCH);
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_BATCH);
     struct fg_sink_kafka_event e;
 
     assert_true(fg_sink_kafka_event_record(&e, &r));
@@ -145,7 +149,7 @@ static void cursor_text(void **state)
     assert_memory_equal(e.key, "cursor", e.key_len);
     assert_true(fg_sink_kafka_cursor_parse(e.value, e.value_len, &c, &format));
     assert_true(c.found && c.log == want.log && c.seq == BIG && c.crc == want.crc &&
-                format == FG_KAFKA_FORMAT);
+                format == FG_SINK_KAFKA_FORMAT);
     assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len - 1, &c, &format));
     e.value[e.value_len] = 'x';
     assert_false(fg_sink_kafka_cursor_parse(e.value, e.value_len + 1, &c, &format));

@@ -36,7 +36,9 @@ static struct fg_journal_record order_record(unsigned type, uint64_t item, uint6
     memcpy(r.order_id, &id, sizeof(id));
     r.user = user;
     r.quantity = (uint16_t)quantity;
-    r.arg = type == FG_REC_RESERVED ? 5000 + id : type == FG_REC_EXTENDED ? 9000 + id : 0;
+    r.arg = type == FG_JOURNAL_RECORD_RESERVED   ? 5000 + id
+            : type == FG_JOURNAL_RECORD_EXTENDED ? 9000 + id
+                                                 : 0;
     return r;
 }
 
@@ -48,7 +50,7 @@ static bool order(struct fg_ledger *l, unsigned type, uint64_t item, uint64_t us
 
 static bool stock(struct fg_ledger *l, uint64_t item, int64_t units)
 {
-    struct fg_journal_record r = blank(FG_REC_STOCK, item);
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_STOCK, item);
 
     r.arg = (uint64_t)units;
     return apply(l, r);
@@ -56,22 +58,22 @@ static bool stock(struct fg_ledger *l, uint64_t item, int64_t units)
 
 static bool item_set(struct fg_ledger *l, uint64_t item, uint32_t hold_ms)
 {
-    struct fg_journal_record r = blank(FG_REC_ITEM_SET, item);
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_ITEM_SET, item);
 
     r.opens_ms = 11;
     r.closes_ms = 22;
     r.hold_ms = hold_ms;
     r.user_limit = 3;
     r.order_max = 2;
-    r.flags = FG_ITEM_PAUSED;
+    r.flags = FG_JOURNAL_ITEM_PAUSED;
     return apply(l, r);
 }
 
 static bool item_name(struct fg_ledger *l, uint64_t item, const char *name)
 {
-    struct fg_journal_record r = blank(FG_REC_ITEM_NAME, item);
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_ITEM_NAME, item);
 
-    memcpy(r.name, name, strnlen(name, FG_ITEM_NAME_MAX));
+    memcpy(r.name, name, strnlen(name, FG_JOURNAL_ITEM_NAME_MAX));
     return apply(l, r);
 }
 
@@ -140,7 +142,7 @@ static void items_keep_settings_names_and_order(void **state)
     assert_int_equal(i->closes_ms, 22);
     assert_int_equal(i->user_limit, 3);
     assert_int_equal(i->order_max, 2);
-    assert_int_equal(i->flags, FG_ITEM_PAUSED);
+    assert_int_equal(i->flags, FG_JOURNAL_ITEM_PAUSED);
     assert_string_equal(i->name, "a name that is exactly 32 bytes!");
     assert_string_equal(fg_ledger_item_at(l, 1)->name, "x");
     assert_int_equal(fg_ledger_item_at(l, 2)->item, UINT64_MAX);
@@ -162,21 +164,21 @@ static void stock_has_limits(void **state)
     assert_false(stock(l, 1, 5));
     expect_reason("the item is unknown");
     assert_true(item_set(l, 1, 1));
-    assert_true(stock(l, 1, FG_UNITS_MAX));
+    assert_true(stock(l, 1, FG_JOURNAL_UNITS_MAX));
     assert_false(stock(l, 1, 1));
     expect_reason("2000000000 allowed");
     assert_false(stock(l, 1, INT64_MAX));
     assert_true(stock(l, 1, 0));
-    assert_true(stock(l, 1, -(FG_UNITS_MAX - 10)));
-    assert_true(order(l, FG_REC_RESERVED, 1, 1, 1, 4));
+    assert_true(stock(l, 1, -(FG_JOURNAL_UNITS_MAX - 10)));
+    assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 1, 1, 4));
     assert_false(stock(l, 1, -7)); /* 6 are free */
     expect_reason("-7 units, 6 available");
     assert_false(stock(l, 1, INT64_MIN));
     assert_true(stock(l, 1, -6));
     expect_units(l, 1, 0, 4, 0);
-    assert_true(order(l, FG_REC_SOLD, 1, 1, 1, 4));
+    assert_true(order(l, FG_JOURNAL_RECORD_SOLD, 1, 1, 1, 4));
     assert_false(stock(l, 1, -1));
-    assert_true(stock(l, 1, FG_UNITS_MAX - 4)); /* sold units count towards the limit */
+    assert_true(stock(l, 1, FG_JOURNAL_UNITS_MAX - 4)); /* sold units count towards the limit */
     assert_false(stock(l, 1, 1));
     fg_ledger_destroy(l);
 }
@@ -184,18 +186,18 @@ static void stock_has_limits(void **state)
 /* Brings order 9 of user 4 into a state by the only way there. */
 static void bring(struct fg_ledger *l, unsigned to)
 {
-    static const uint8_t last[] = {[FG_ORDER_SOLD] = FG_REC_SOLD,
-                                   [FG_ORDER_CANCELLED] = FG_REC_CANCELLED,
-                                   [FG_ORDER_EXPIRED] = FG_REC_EXPIRED,
-                                   [FG_ORDER_REFUNDED] = FG_REC_SOLD};
+    static const uint8_t last[] = {[FG_LEDGER_ORDER_SOLD] = FG_JOURNAL_RECORD_SOLD,
+                                   [FG_LEDGER_ORDER_CANCELLED] = FG_JOURNAL_RECORD_CANCELLED,
+                                   [FG_LEDGER_ORDER_EXPIRED] = FG_JOURNAL_RECORD_EXPIRED,
+                                   [FG_LEDGER_ORDER_REFUNDED] = FG_JOURNAL_RECORD_SOLD};
 
     assert_true(item_set(l, 1, 1) && item_set(l, 2, 1) && stock(l, 1, 10) && stock(l, 2, 10));
-    if (to != FG_ORDER_NONE)
-        assert_true(order(l, FG_REC_RESERVED, 1, 4, 9, 3));
-    if (to > FG_ORDER_RESERVED)
+    if (to != FG_LEDGER_ORDER_NONE)
+        assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 9, 3));
+    if (to > FG_LEDGER_ORDER_RESERVED)
         assert_true(order(l, last[to], 1, 4, 9, 3));
-    if (to == FG_ORDER_REFUNDED)
-        assert_true(order(l, FG_REC_REFUNDED, 1, 4, 9, 3));
+    if (to == FG_LEDGER_ORDER_REFUNDED)
+        assert_true(order(l, FG_JOURNAL_RECORD_REFUNDED, 1, 4, 9, 3));
 }
 
 /* What every order record does in every state, written out by hand: the state after, or 0 =
@@ -204,54 +206,54 @@ static const struct {
     unsigned state, type, after;
     const char *reason;
 } steps[] = {
-    {FG_ORDER_NONE, FG_REC_RESERVED, FG_ORDER_RESERVED, NULL},
-    {FG_ORDER_NONE, FG_REC_SOLD, 0, "is unknown"},
-    {FG_ORDER_NONE, FG_REC_CANCELLED, 0, "is unknown"},
-    {FG_ORDER_NONE, FG_REC_EXPIRED, 0, "is unknown"},
-    {FG_ORDER_NONE, FG_REC_EXTENDED, 0, "is unknown"},
-    {FG_ORDER_RESERVED, FG_REC_RESERVED, 0, "already reserved"},
-    {FG_ORDER_RESERVED, FG_REC_SOLD, FG_ORDER_SOLD, NULL},
-    {FG_ORDER_RESERVED, FG_REC_CANCELLED, FG_ORDER_CANCELLED, NULL},
-    {FG_ORDER_RESERVED, FG_REC_EXPIRED, FG_ORDER_EXPIRED, NULL},
-    {FG_ORDER_RESERVED, FG_REC_EXTENDED, FG_ORDER_RESERVED, NULL},
-    {FG_ORDER_SOLD, FG_REC_RESERVED, 0, "already sold"},
-    {FG_ORDER_SOLD, FG_REC_SOLD, 0, "already sold"},
-    {FG_ORDER_SOLD, FG_REC_CANCELLED, 0, "already sold"},
-    {FG_ORDER_SOLD, FG_REC_EXPIRED, 0, "already sold"},
-    {FG_ORDER_SOLD, FG_REC_EXTENDED, 0, "already sold"},
-    {FG_ORDER_CANCELLED, FG_REC_RESERVED, 0, "already cancelled"},
-    {FG_ORDER_CANCELLED, FG_REC_SOLD, 0, "already cancelled"},
-    {FG_ORDER_CANCELLED, FG_REC_CANCELLED, 0, "already cancelled"},
-    {FG_ORDER_CANCELLED, FG_REC_EXPIRED, 0, "already cancelled"},
-    {FG_ORDER_CANCELLED, FG_REC_EXTENDED, 0, "already cancelled"},
-    {FG_ORDER_EXPIRED, FG_REC_RESERVED, 0, "already expired"},
-    {FG_ORDER_EXPIRED, FG_REC_SOLD, 0, "already expired"},
-    {FG_ORDER_EXPIRED, FG_REC_CANCELLED, 0, "already expired"},
-    {FG_ORDER_EXPIRED, FG_REC_EXPIRED, 0, "already expired"},
-    {FG_ORDER_EXPIRED, FG_REC_EXTENDED, 0, "already expired"},
-    {FG_ORDER_REFUNDED, FG_REC_RESERVED, 0, "already refunded"},
-    {FG_ORDER_REFUNDED, FG_REC_SOLD, 0, "already refunded"},
-    {FG_ORDER_REFUNDED, FG_REC_CANCELLED, 0, "already refunded"},
-    {FG_ORDER_REFUNDED, FG_REC_EXPIRED, 0, "already refunded"},
-    {FG_ORDER_REFUNDED, FG_REC_EXTENDED, 0, "already refunded"},
-    {FG_ORDER_NONE, FG_REC_SOLD_LATE, 0, "is unknown"},
-    {FG_ORDER_RESERVED, FG_REC_SOLD_LATE, 0, "already reserved"},
-    {FG_ORDER_SOLD, FG_REC_SOLD_LATE, 0, "already sold"},
-    {FG_ORDER_CANCELLED, FG_REC_SOLD_LATE, 0, "already cancelled"},
-    {FG_ORDER_EXPIRED, FG_REC_SOLD_LATE, FG_ORDER_SOLD, NULL},
-    {FG_ORDER_REFUNDED, FG_REC_SOLD_LATE, 0, "already refunded"},
-    {FG_ORDER_NONE, FG_REC_CLOSED, 0, "is unknown"},
-    {FG_ORDER_RESERVED, FG_REC_CLOSED, 0, "already reserved"},
-    {FG_ORDER_SOLD, FG_REC_CLOSED, 0, "already sold"},
-    {FG_ORDER_CANCELLED, FG_REC_CLOSED, 0, "already cancelled"},
-    {FG_ORDER_EXPIRED, FG_REC_CLOSED, FG_ORDER_CANCELLED, NULL},
-    {FG_ORDER_REFUNDED, FG_REC_CLOSED, 0, "already refunded"},
-    {FG_ORDER_NONE, FG_REC_REFUNDED, 0, "is unknown"},
-    {FG_ORDER_RESERVED, FG_REC_REFUNDED, 0, "already reserved"},
-    {FG_ORDER_SOLD, FG_REC_REFUNDED, FG_ORDER_REFUNDED, NULL},
-    {FG_ORDER_CANCELLED, FG_REC_REFUNDED, 0, "already cancelled"},
-    {FG_ORDER_EXPIRED, FG_REC_REFUNDED, 0, "already expired"},
-    {FG_ORDER_REFUNDED, FG_REC_REFUNDED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_RESERVED, FG_LEDGER_ORDER_RESERVED, NULL},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_SOLD, 0, "is unknown"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_CANCELLED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_EXPIRED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_EXTENDED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_RESERVED, 0, "already reserved"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_SOLD, FG_LEDGER_ORDER_SOLD, NULL},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_CANCELLED, FG_LEDGER_ORDER_CANCELLED, NULL},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_EXPIRED, FG_LEDGER_ORDER_EXPIRED, NULL},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_EXTENDED, FG_LEDGER_ORDER_RESERVED, NULL},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_RESERVED, 0, "already sold"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_SOLD, 0, "already sold"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_CANCELLED, 0, "already sold"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_EXPIRED, 0, "already sold"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_EXTENDED, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_RESERVED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_SOLD, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_CANCELLED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_EXPIRED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_EXTENDED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_RESERVED, 0, "already expired"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_SOLD, 0, "already expired"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_CANCELLED, 0, "already expired"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_EXPIRED, 0, "already expired"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_EXTENDED, 0, "already expired"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_RESERVED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_SOLD, 0, "already refunded"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_CANCELLED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_EXPIRED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_EXTENDED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_SOLD_LATE, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_SOLD_LATE, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_SOLD_LATE, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_SOLD_LATE, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_SOLD_LATE, FG_LEDGER_ORDER_SOLD, NULL},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_SOLD_LATE, 0, "already refunded"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_CLOSED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_CLOSED, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_CLOSED, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_CLOSED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_CLOSED, FG_LEDGER_ORDER_CANCELLED, NULL},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_CLOSED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_REFUNDED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_REFUNDED, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_REFUNDED, FG_LEDGER_ORDER_REFUNDED, NULL},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_REFUNDED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_REFUNDED, 0, "already expired"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_REFUNDED, 0, "already refunded"},
 };
 
 /* came: the record that led there, 0 when that was `bring`. */
@@ -260,10 +262,10 @@ static void expect_after(const struct fg_ledger *l, unsigned after, unsigned cam
 {
     const struct fg_ledger_order *o = find(l, 4, 9);
     const struct fg_ledger_item *item = fg_ledger_item(l, 1);
-    bool late = came == FG_REC_SOLD_LATE, closed = came == FG_REC_CLOSED;
-    bool refunded = after == FG_ORDER_REFUNDED, sold = after == FG_ORDER_SOLD;
+    bool late = came == FG_JOURNAL_RECORD_SOLD_LATE, closed = came == FG_JOURNAL_RECORD_CLOSED;
+    bool refunded = after == FG_LEDGER_ORDER_REFUNDED, sold = after == FG_LEDGER_ORDER_SOLD;
 
-    if (after == FG_ORDER_NONE) {
+    if (after == FG_LEDGER_ORDER_NONE) {
         assert_null(o);
         assert_int_equal(fg_ledger_orders(l), 0);
         expect_units(l, 1, 10, 0, 0);
@@ -278,12 +280,12 @@ static void expect_after(const struct fg_ledger *l, unsigned after, unsigned cam
     assert_int_equal(o->closed, closed);
     assert_int_equal(o->restocked, 0);
     assert_int_equal(item->refunded, refunded ? 3 : 0);
-    expect_units(l, 1, after == FG_ORDER_RESERVED || sold || refunded ? 7 : 10,
-                 after == FG_ORDER_RESERVED ? 3 : 0, sold ? 3 : 0);
+    expect_units(l, 1, after == FG_LEDGER_ORDER_RESERVED || sold || refunded ? 7 : 10,
+                 after == FG_LEDGER_ORDER_RESERVED ? 3 : 0, sold ? 3 : 0);
     assert_int_equal(item->orders_reserved, 1);
     assert_int_equal(item->orders_sold, sold || refunded);
-    assert_int_equal(item->orders_cancelled, after == FG_ORDER_CANCELLED);
-    assert_int_equal(item->orders_expired, after == FG_ORDER_EXPIRED || late || closed);
+    assert_int_equal(item->orders_cancelled, after == FG_LEDGER_ORDER_CANCELLED);
+    assert_int_equal(item->orders_expired, after == FG_LEDGER_ORDER_EXPIRED || late || closed);
     assert_int_equal(item->orders_refunded, refunded);
     assert_int_equal(item->orders_late, late);
 }
@@ -294,17 +296,17 @@ static void late_payments_and_refunds_move_units(void **state)
     struct fg_ledger *l = fresh();
     struct fg_journal_record r;
 
-    bring(l, FG_ORDER_EXPIRED);
-    assert_true(order(l, FG_REC_RESERVED, 1, 5, 1, 8));
-    assert_false(order(l, FG_REC_SOLD_LATE, 1, 4, 9, 3));
+    bring(l, FG_LEDGER_ORDER_EXPIRED);
+    assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 5, 1, 8));
+    assert_false(order(l, FG_JOURNAL_RECORD_SOLD_LATE, 1, 4, 9, 3));
     expect_reason("3 units sold-late, 2 available");
-    assert_true(order(l, FG_REC_CANCELLED, 1, 5, 1, 8));
-    assert_true(order(l, FG_REC_SOLD_LATE, 1, 4, 9, 3));
-    r = order_record(FG_REC_REFUNDED, 1, 4, 9, 3);
+    assert_true(order(l, FG_JOURNAL_RECORD_CANCELLED, 1, 5, 1, 8));
+    assert_true(order(l, FG_JOURNAL_RECORD_SOLD_LATE, 1, 4, 9, 3));
+    r = order_record(FG_JOURNAL_RECORD_REFUNDED, 1, 4, 9, 3);
     r.arg = 2;
     assert_false(apply(l, r));
     expect_reason("neither go back on sale nor not");
-    r = order_record(FG_REC_REFUNDED, 1, 4, 9, 3);
+    r = order_record(FG_JOURNAL_RECORD_REFUNDED, 1, 4, 9, 3);
     r.arg = 1;
     assert_true(apply(l, r));
     expect_units(l, 1, 10, 0, 0);
@@ -318,8 +320,8 @@ static void every_step_of_every_state(void **state)
 {
     size_t n = sizeof(steps) / sizeof(*steps);
 
-    assert_int_equal(n, FG_ORDER_STATES *
-                            (FG_REC_EXPIRED - FG_REC_RESERVED + 1 + 4)); /* and the later ones */
+    assert_int_equal(n, FG_ORDER_STATES * (FG_JOURNAL_RECORD_EXPIRED - FG_JOURNAL_RECORD_RESERVED +
+                                           1 + 4)); /* and the later ones */
     for (size_t i = 0; i < n; i++) {
         struct fg_ledger *l = fresh();
         bool ok;
@@ -330,7 +332,7 @@ static void every_step_of_every_state(void **state)
         if (!ok)
             expect_reason(steps[i].reason);
         expect_after(l, ok ? steps[i].after : steps[i].state, ok ? steps[i].type : 0,
-                     ok && steps[i].type == FG_REC_EXTENDED ? 9009 : 5009);
+                     ok && steps[i].type == FG_JOURNAL_RECORD_EXTENDED ? 9009 : 5009);
         if (ok)
             assert_int_equal(find(l, 4, 9)->changed_ms, 1000 + next_seq - 1);
         fg_ledger_destroy(l);
@@ -340,11 +342,11 @@ static void every_step_of_every_state(void **state)
 /* Records that are about no order are legal whatever state an order is in, and leave it alone. */
 static void other_records_leave_orders_alone(void **state)
 {
-    for (unsigned s = FG_ORDER_NONE; s < FG_ORDER_STATES; s++) {
+    for (unsigned s = FG_LEDGER_ORDER_NONE; s < FG_ORDER_STATES; s++) {
         struct fg_ledger *l = fresh();
 
         bring(l, s);
-        assert_true(apply(l, blank(FG_REC_BATCH, 0)));
+        assert_true(apply(l, blank(FG_JOURNAL_RECORD_BATCH, 0)));
         assert_true(item_set(l, 1, 7) && item_name(l, 1, "n") && stock(l, 1, 5) && stock(l, 1, -5));
         expect_after(l, s, 0, 5009);
         for (unsigned type = 0; type <= UINT8_MAX; type++) {
@@ -361,9 +363,10 @@ static void wrong_fields_are_refused(void **state)
 {
     struct fg_ledger *l = fresh();
 
-    static const uint8_t types[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED, FG_REC_EXTENDED};
+    static const uint8_t types[] = {FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_CANCELLED,
+                                    FG_JOURNAL_RECORD_EXPIRED, FG_JOURNAL_RECORD_EXTENDED};
 
-    bring(l, FG_ORDER_RESERVED);
+    bring(l, FG_LEDGER_ORDER_RESERVED);
     for (size_t i = 0; i < sizeof(types); i++) {
         unsigned type = types[i];
 
@@ -378,26 +381,26 @@ static void wrong_fields_are_refused(void **state)
         assert_false(order(l, type, 3, 4, 9, 3));
         expect_reason("the item is unknown");
     }
-    expect_after(l, FG_ORDER_RESERVED, 0, 5009);
-    assert_false(order(l, FG_REC_RESERVED, 3, 4, 10, 1));
+    expect_after(l, FG_LEDGER_ORDER_RESERVED, 0, 5009);
+    assert_false(order(l, FG_JOURNAL_RECORD_RESERVED, 3, 4, 10, 1));
     expect_reason("the item is unknown");
-    assert_false(order(l, FG_REC_RESERVED, 2, 4, 9, 1)); /* same key, other item */
+    assert_false(order(l, FG_JOURNAL_RECORD_RESERVED, 2, 4, 9, 1)); /* same key, other item */
     expect_reason("already reserved");
-    assert_false(order(l, FG_REC_RESERVED, 1, 4, 10, 0));
+    assert_false(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 10, 0));
     expect_reason("no units");
-    assert_false(order(l, FG_REC_RESERVED, 1, 4, 10, 8));
+    assert_false(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 10, 8));
     expect_reason("8 units reserved, 7 available");
-    assert_true(order(l, FG_REC_RESERVED, 1, 4, 10, 7)); /* the last ones */
-    assert_false(order(l, FG_REC_RESERVED, 1, 4, 11, 1));
-    assert_true(
-        order(l, FG_REC_RESERVED, 2, 5, 9, 1)); /* the same id of another user is another order */
+    assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 10, 7)); /* the last ones */
+    assert_false(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 11, 1));
+    assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 2, 5, 9,
+                      1)); /* the same id of another user is another order */
     expect_units(l, 1, 0, 10, 0);
     fg_ledger_destroy(l);
 }
 
 static bool deny(struct fg_ledger *l, uint64_t user, uint64_t arg)
 {
-    struct fg_journal_record r = blank(FG_REC_USER, 0);
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_USER, 0);
 
     r.user = user;
     r.arg = arg;
@@ -437,16 +440,17 @@ static void sequences_have_no_gap(void **state)
     struct fg_ledger *l = fresh();
     static const uint64_t wrong[] = {0, 1, 2, 4, UINT64_MAX};
 
-    assert_true(apply(l, blank(FG_REC_BATCH, 0)) && apply(l, blank(FG_REC_BATCH, 0)));
+    assert_true(apply(l, blank(FG_JOURNAL_RECORD_BATCH, 0)) &&
+                apply(l, blank(FG_JOURNAL_RECORD_BATCH, 0)));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        struct fg_journal_record r = blank(FG_REC_BATCH, 0);
+        struct fg_journal_record r = blank(FG_JOURNAL_RECORD_BATCH, 0);
 
         r.seq = wrong[i];
         assert_false(fg_ledger_apply(l, &r, &err));
         expect_reason("3 expected");
         assert_int_equal(fg_ledger_seq(l), 2);
     }
-    struct fg_journal_record r = blank(FG_REC_BATCH, 0);
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_BATCH, 0);
 
     r.arg = 3; /* itself */
     assert_false(apply(l, r));
@@ -464,7 +468,7 @@ static void many_items_and_orders_are_found_again(void **state)
     for (uint64_t i = 0; i < ITEMS; i++)
         assert_true(item_set(l, i << 40, (uint32_t)i) && stock(l, i << 40, 100));
     for (uint64_t i = 0; i < ORDERS; i++)
-        assert_true(order(l, FG_REC_RESERVED, (i % ITEMS) << 40, i / 7, i, 1 + i % 2));
+        assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, (i % ITEMS) << 40, i / 7, i, 1 + i % 2));
     assert_int_equal(fg_ledger_orders(l), ORDERS);
     for (uint64_t i = 0; i < ORDERS; i++) {
         const struct fg_ledger_order *o = find(l, i / 7, i);
@@ -500,14 +504,14 @@ static void write_sale(size_t records)
         size_t n = 0, want = 1 + rnd(64);
 
         next_seq = fg_ledger_seq(l) + 1;
-        assert_true(apply(l, blank(FG_REC_BATCH, 0)));
+        assert_true(apply(l, blank(FG_JOURNAL_RECORD_BATCH, 0)));
         while (n < want && n < records) {
             struct fg_journal_record r =
                 order_record((unsigned)(2 + rnd(4)), rnd(20), rnd(50), rnd(3000), 1);
 
             if (rnd(20) == 0) {
                 r = blank((unsigned)(6 + rnd(3)), rnd(20));
-                if (r.type == FG_REC_STOCK)
+                if (r.type == FG_JOURNAL_RECORD_STOCK)
                     r.arg = (uint64_t)(int64_t)rnd(40) - 5;
                 else
                     r.name[0] = (uint8_t)('a' + rnd(26));
@@ -541,13 +545,13 @@ static void expect_conserved(const struct fg_ledger *l)
 {
     for (uint32_t i = 0; i < fg_ledger_items(l); i++) {
         const struct fg_ledger_item *item = fg_ledger_item_at(l, i);
-        uint64_t units[FG_ORDER_EXPIRED + 1] = {0};
+        uint64_t units[FG_LEDGER_ORDER_EXPIRED + 1] = {0};
 
         for (uint64_t k = 0; k < fg_ledger_orders(l); k++)
             if (fg_ledger_order_at(l, k)->item == item->item)
                 units[fg_ledger_order_at(l, k)->state] += fg_ledger_order_at(l, k)->quantity;
-        assert_int_equal(item->reserved, units[FG_ORDER_RESERVED]);
-        assert_int_equal(item->sold, units[FG_ORDER_SOLD]);
+        assert_int_equal(item->reserved, units[FG_LEDGER_ORDER_RESERVED]);
+        assert_int_equal(item->sold, units[FG_LEDGER_ORDER_SOLD]);
         assert_int_equal(item->total, item->available + item->reserved + item->sold);
     }
 }
@@ -594,10 +598,10 @@ static void replay_reports_what_is_wrong(void **state)
     j = must_open();
     assert_true(fg_ledger_replay(l, log_dir, UINT64_MAX, &err)); /* empty */
     assert_int_equal(fg_ledger_seq(l), 0);
-    r[0] = blank(FG_REC_ITEM_SET, 1);
-    r[1] = blank(FG_REC_STOCK, 1);
+    r[0] = blank(FG_JOURNAL_RECORD_ITEM_SET, 1);
+    r[1] = blank(FG_JOURNAL_RECORD_STOCK, 1);
     r[1].arg = 1;
-    r[2] = order_record(FG_REC_RESERVED, 1, 1, 1, 2);
+    r[2] = order_record(FG_JOURNAL_RECORD_RESERVED, 1, 1, 1, 2);
     assert_true(fg_journal_commit(j, r, 3, 1));
     assert_false(fg_ledger_replay(l, log_dir, UINT64_MAX, &err));
     expect_reason("record 4 (reserved, item 1): 2 units reserved, 1 available");
@@ -608,9 +612,9 @@ static void replay_reports_what_is_wrong(void **state)
 
 static void state_names(void **state)
 {
-    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_NONE), "none");
-    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_RESERVED), "reserved");
-    assert_string_equal(fg_ledger_order_state_name(FG_ORDER_EXPIRED), "expired");
+    assert_string_equal(fg_ledger_order_state_name(FG_LEDGER_ORDER_NONE), "none");
+    assert_string_equal(fg_ledger_order_state_name(FG_LEDGER_ORDER_RESERVED), "reserved");
+    assert_string_equal(fg_ledger_order_state_name(FG_LEDGER_ORDER_EXPIRED), "expired");
     assert_string_equal(fg_ledger_order_state_name(FG_ORDER_STATES), "?");
 }
 
@@ -657,16 +661,17 @@ static void replay_is_quick(void **state)
         skip();
     r = calloc(8000, sizeof(*r));
     j = fg_journal_open(&o, &err);
-    r[0] = blank(FG_REC_ITEM_SET, 1);
-    r[1] = blank(FG_REC_STOCK, 1);
-    r[1].arg = FG_UNITS_MAX;
+    r[0] = blank(FG_JOURNAL_RECORD_ITEM_SET, 1);
+    r[1] = blank(FG_JOURNAL_RECORD_STOCK, 1);
+    r[1].arg = FG_JOURNAL_UNITS_MAX;
     assert_true(fg_journal_commit(j, r, 2, 1));
     for (uint64_t i = 0; i < 2 * orders; i += 8000) {
         for (uint64_t k = i; k < i + 8000; k++) {
             uint64_t n = k < orders ? k : k * 7919 % orders;
 
             r[k - i] =
-                order_record(k < orders ? FG_REC_RESERVED : FG_REC_SOLD, 1, fg_mix64(n, 1), n, 1);
+                order_record(k < orders ? FG_JOURNAL_RECORD_RESERVED : FG_JOURNAL_RECORD_SOLD, 1,
+                             fg_mix64(n, 1), n, 1);
         }
         assert_true(fg_journal_commit(j, r, 8000, 1));
     }
@@ -677,7 +682,7 @@ static void replay_is_quick(void **state)
         fail_msg("%s", err.text);
     print_message("%" PRIu64 " orders, %" PRIu64 " records: %.2f s\n", fg_ledger_orders(l),
                   fg_ledger_seq(l), now_s() - start);
-    expect_units(l, 1, FG_UNITS_MAX - orders, 0, orders);
+    expect_units(l, 1, FG_JOURNAL_UNITS_MAX - orders, 0, orders);
     snapshot_is_quick(l, orders);
     fg_ledger_destroy(l);
     free(r);
@@ -705,21 +710,21 @@ static void reserved_room_is_there_before_the_orders(void **state)
     uint64_t before = resident_bytes(), filled;
 
     item_set(l, 1, 1000);
-    stock(l, 1, FG_UNITS_MAX);
+    stock(l, 1, FG_JOURNAL_UNITS_MAX);
     for (uint64_t i = 0; i < 5000; i++) /* some that were there before */
-        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+        assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, i, i, 1));
     assert_true(fg_ledger_reserve(l, reserved));
     filled = resident_bytes();
     if (filled < before + bytes || filled > before + told + slack)
         fail_msg("%" PRIu64 " bytes more, %" PRIu64 " to %" PRIu64 " expected", filled - before,
                  bytes, told);
     for (uint64_t i = 5000; i < reserved; i++)
-        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+        assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, i, i, 1));
     if (resident_bytes() > filled + slack)
         fail_msg("%" PRIu64 " bytes more while orders came", resident_bytes() - filled);
     assert_true(fg_ledger_reserve(l, 10)); /* never less than before */
     for (uint64_t i = reserved; i < 2 * reserved; i++)
-        assert_true(order(l, FG_REC_RESERVED, 1, i, i, 1));
+        assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, i, i, 1));
     for (uint64_t i = 0; i < 2 * reserved; i++)
         assert_int_equal(find(l, i, i)->order_id[0], i & 0xff);
     assert_null(find(l, 2 * reserved, 2 * reserved));

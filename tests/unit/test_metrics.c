@@ -223,7 +223,7 @@ static void gives_metrics(void **state)
     assert_int_equal(fg_ask(fx.socket, "POST", "/v1/items",
                             "{\"item\": 7, \"name\": \"a\\\"b\\\\c\", \"total\": 10}", NULL),
                      201);
-    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_ORDER_SOLD);
+    fg_double_order(&fx.daemon, 5, 0x01, 7, FG_LEDGER_ORDER_SOLD);
     raw = fg_raw_request(fx.socket, get, sizeof(get) - 1);
     assert_non_null(strstr(raw, "HTTP/1.1 200"));
     assert_non_null(strstr(raw, "Content-Type: text/plain; version=0.0.4"));

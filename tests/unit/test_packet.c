@@ -184,10 +184,11 @@ static void key_file_is_read(void **state)
         key = fg_packet_keyring_find(ring, 7);
         assert_non_null(key);
         assert_int_equal(key->id, 7);
-        assert_int_equal(key->roles, FG_ROLE_SHOP);
+        assert_int_equal(key->roles, FG_PACKET_ROLE_SHOP);
         assert_memory_equal(key->secret, first, 16);
         key = fg_packet_keyring_find(ring, 65535);
-        assert_int_equal(key->roles, FG_ROLE_SHOP | FG_ROLE_BACKEND | FG_ROLE_MONITOR);
+        assert_int_equal(key->roles,
+                         FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR);
         assert_int_equal(key->secret[0], 0x1716151413121110ull);
         assert_null(fg_packet_keyring_find(ring, 0));
         assert_null(fg_packet_keyring_find(ring, 8));
@@ -288,14 +289,14 @@ static void key_file_holds_255_keys_and_no_more(void **state)
     size_t at = 0, full = 0;
     struct fg_packet_keyring *ring;
 
-    for (unsigned i = 1; i <= FG_KEYS_MAX + 1; i++) {
-        full = i == FG_KEYS_MAX + 1 ? at : full;
+    for (unsigned i = 1; i <= FG_PACKET_KEYS_MAX + 1; i++) {
+        full = i == FG_PACKET_KEYS_MAX + 1 ? at : full;
         at += (size_t)sprintf(text + at, "%u shop %032x\n", i * 257 % 65536, i);
     }
     ring = load_bytes(text, full, 0600, &err);
     assert_non_null(ring);
-    assert_int_equal(ring->count, FG_KEYS_MAX);
-    for (unsigned i = 1; i <= FG_KEYS_MAX; i++)
+    assert_int_equal(ring->count, FG_PACKET_KEYS_MAX);
+    for (unsigned i = 1; i <= FG_PACKET_KEYS_MAX; i++)
         assert_int_equal(fg_packet_keyring_find(ring, (uint16_t)(i * 257 % 65536))->secret[1] >> 56,
                          i);
     fg_packet_keyring_free(ring);
@@ -307,7 +308,7 @@ static void key_file_holds_255_keys_and_no_more(void **state)
 /* ---- request and reply ----------------------------------------------------------------------- */
 
 static struct fg_packet_keyring keyring;
-static const struct fg_packet_key shop = {.id = 7, .roles = FG_ROLE_SHOP, .secret = {1, 2}};
+static const struct fg_packet_key shop = {.id = 7, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
 
 static int keyring_make(void **state)
 {
@@ -322,17 +323,17 @@ static struct fg_packet_request make_request(unsigned op)
     struct fg_packet_request r = {
         .op = (uint8_t)op, .key_id = 7, .order_id = {1, 2, 3}, .cookie = 99};
 
-    if (op == FG_OP_RESERVE)
+    if (op == FG_PACKET_OP_RESERVE)
         r.quantity = 3;
-    if (op == FG_OP_RESERVE || op == FG_OP_STOCK)
+    if (op == FG_PACKET_OP_RESERVE || op == FG_PACKET_OP_STOCK)
         r.item = 42;
-    if (op != FG_OP_STOCK)
+    if (op != FG_PACKET_OP_STOCK)
         r.user = 1001;
-    if (op == FG_OP_EXTEND)
+    if (op == FG_PACKET_OP_EXTEND)
         r.until_ms = 1767225780000;
-    if (op == FG_OP_ORDERS)
+    if (op == FG_PACKET_OP_ORDERS)
         r.quantity = 2;
-    if (op == FG_OP_REFUND)
+    if (op == FG_PACKET_OP_REFUND)
         r.flags = FG_PACKET_RESTOCK;
     fg_packet_request_seal(&r, &shop);
     return r;
@@ -344,7 +345,7 @@ static void check_in_a_burst(const void *bytes, enum fg_packet_drop drop,
 {
     enum { N = 81 };
     const uint8_t zeros[FG_PACKET_SIZE] = {0};
-    struct fg_packet_request good = make_request(FG_OP_QUERY), forged = good;
+    struct fg_packet_request good = make_request(FG_PACKET_OP_QUERY), forged = good;
     const void *all[N];
     const struct fg_packet_key *keys[N];
     enum fg_packet_drop drops[N];
@@ -358,12 +359,12 @@ static void check_in_a_burst(const void *bytes, enum fg_packet_drop drop,
                               : (void *)&forged;
     fg_packet_requests_check(all, N, &keyring, keys, drops);
     for (unsigned i = 0; i < N; i++) {
-        enum fg_packet_drop want = i % 3 == 0   ? FG_DROP_MAGIC
-                                   : i % 3 == 1 ? FG_DROP_NONE
-                                                : FG_DROP_TAG;
+        enum fg_packet_drop want = i % 3 == 0   ? FG_PACKET_DROP_MAGIC
+                                   : i % 3 == 1 ? FG_PACKET_DROP_NONE
+                                                : FG_PACKET_DROP_TAG;
 
         assert_int_equal(drops[i], i == at ? drop : want);
-        if (drops[i] == FG_DROP_NONE)
+        if (drops[i] == FG_PACKET_DROP_NONE)
             assert_ptr_equal(keys[i], i == at ? key : &keyring.keys[0]);
     }
 }
@@ -377,7 +378,7 @@ static enum fg_packet_drop check(const void *bytes)
     memcpy(shifted + 1, bytes, FG_PACKET_SIZE);
     assert_int_equal(fg_packet_request_check(shifted + 1, &keyring, &same),
                      drop); /* any alignment */
-    assert_ptr_equal(key, drop == FG_DROP_NONE ? &keyring.keys[0] : NULL);
+    assert_ptr_equal(key, drop == FG_PACKET_DROP_NONE ? &keyring.keys[0] : NULL);
     assert_ptr_equal(same, key);
     check_in_a_burst(bytes, drop, key);
     return drop;
@@ -394,17 +395,17 @@ static void requests_of_every_operation_are_accepted(void **state)
 {
 #define X(name, number, roles, text)                                                               \
     {                                                                                              \
-        struct fg_packet_request r = make_request(FG_OP_##name);                                   \
+        struct fg_packet_request r = make_request(FG_PACKET_OP_##name);                            \
         assert_int_equal(r.magic, FG_PACKET_MAGIC);                                                \
-        assert_int_equal(check(&r), FG_DROP_NONE);                                                 \
+        assert_int_equal(check(&r), FG_PACKET_DROP_NONE);                                          \
     }
-    FG_OP_LIST(X)
+    FG_PACKET_OP_LIST(X)
 #undef X
 }
 
 static void any_changed_bit_of_a_request_is_dropped(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_ORDERS; op++) {
+    for (unsigned op = FG_PACKET_OP_RESERVE; op <= FG_PACKET_OP_ORDERS; op++) {
         for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
             struct fg_packet_request r = make_request(op);
             enum fg_packet_drop drop;
@@ -412,13 +413,13 @@ static void any_changed_bit_of_a_request_is_dropped(void **state)
             ((uint8_t *)&r)[bit / 8] ^= (uint8_t)(1 << bit % 8);
             drop = check(&r);
             if (bit < 3 * 8)
-                assert_int_equal(drop, FG_DROP_MAGIC);
+                assert_int_equal(drop, FG_PACKET_DROP_MAGIC);
             else if (bit / 8 == 4 || bit / 8 == 5)
-                assert_int_equal(drop, FG_DROP_KEY);
+                assert_int_equal(drop, FG_PACKET_DROP_KEY);
             else if (bit >= FG_PACKET_TAG_AT * 8)
-                assert_int_equal(drop, FG_DROP_TAG);
+                assert_int_equal(drop, FG_PACKET_DROP_TAG);
             else
-                assert_true(drop == FG_DROP_SHAPE || drop == FG_DROP_TAG);
+                assert_true(drop == FG_PACKET_DROP_SHAPE || drop == FG_PACKET_DROP_TAG);
         }
     }
 }
@@ -426,76 +427,79 @@ static void any_changed_bit_of_a_request_is_dropped(void **state)
 static void unknown_operations_are_dropped(void **state)
 {
     for (unsigned op = 0; op < 256; op++) {
-        struct fg_packet_request r = make_request(FG_OP_QUERY);
-        bool known = op == FG_OP_CONFIRM || op == FG_OP_CANCEL || op == FG_OP_QUERY ||
-                     op == FG_OP_RESERVE || op == FG_OP_EXTEND || op == FG_OP_REFUND ||
-                     op == FG_OP_ORDERS;
+        struct fg_packet_request r = make_request(FG_PACKET_OP_QUERY);
+        bool known = op == FG_PACKET_OP_CONFIRM || op == FG_PACKET_OP_CANCEL ||
+                     op == FG_PACKET_OP_QUERY || op == FG_PACKET_OP_RESERVE ||
+                     op == FG_PACKET_OP_EXTEND || op == FG_PACKET_OP_REFUND ||
+                     op == FG_PACKET_OP_ORDERS;
 
         r.op = (uint8_t)op;
-        assert_int_equal(check_sealed(r),
-                         known ? FG_DROP_NONE : FG_DROP_SHAPE); /* STOCK: the user is set */
+        assert_int_equal(check_sealed(r), known
+                                              ? FG_PACKET_DROP_NONE
+                                              : FG_PACKET_DROP_SHAPE); /* STOCK: the user is set */
     }
 }
 
 /* Sets each field that may have to be zero, one bit at a time. */
 static void fields_that_an_operation_leaves_zero_are_checked(void **state)
 {
-    for (unsigned op = FG_OP_RESERVE; op <= FG_OP_ORDERS; op++) {
+    for (unsigned op = FG_PACKET_OP_RESERVE; op <= FG_PACKET_OP_ORDERS; op++) {
         struct fg_packet_request base = make_request(op), r;
-        bool stock = op == FG_OP_STOCK, extend = op == FG_OP_EXTEND;
-        bool counts = op == FG_OP_RESERVE || op == FG_OP_ORDERS;
+        bool stock = op == FG_PACKET_OP_STOCK, extend = op == FG_PACKET_OP_EXTEND;
+        bool counts = op == FG_PACKET_OP_RESERVE || op == FG_PACKET_OP_ORDERS;
 
         for (unsigned bit = 0; bit < 64; bit++) {
             r = base, r.user ^= 1ull << bit;
-            assert_int_equal(check_sealed(r), stock ? FG_DROP_SHAPE : FG_DROP_NONE);
+            assert_int_equal(check_sealed(r), stock ? FG_PACKET_DROP_SHAPE : FG_PACKET_DROP_NONE);
             r = base, r.item ^= 1ull << bit;
-            assert_int_equal(check_sealed(r), counts || stock ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r),
+                             counts || stock ? FG_PACKET_DROP_NONE : FG_PACKET_DROP_SHAPE);
             r = base, r.until_ms ^= 1ull << bit;
-            assert_int_equal(check_sealed(r), extend ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), extend ? FG_PACKET_DROP_NONE : FG_PACKET_DROP_SHAPE);
             r = base, r.order_id[bit / 4] ^= (uint8_t)(1 << bit % 8);
-            assert_int_equal(check_sealed(r), FG_DROP_NONE);
+            assert_int_equal(check_sealed(r), FG_PACKET_DROP_NONE);
         }
         for (unsigned bit = 0; bit < 16; bit++) {
             r = base, r.quantity ^= (uint16_t)(1 << bit);
-            assert_int_equal(check_sealed(r), counts ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), counts ? FG_PACKET_DROP_NONE : FG_PACKET_DROP_SHAPE);
         }
         for (unsigned bit = 0; bit < 8; bit++) {
-            bool restock = op == FG_OP_REFUND && bit == 0;
+            bool restock = op == FG_PACKET_OP_REFUND && bit == 0;
 
             r = base, r.flags ^= (uint8_t)(1 << bit);
-            assert_int_equal(check_sealed(r), restock ? FG_DROP_NONE : FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), restock ? FG_PACKET_DROP_NONE : FG_PACKET_DROP_SHAPE);
         }
         for (unsigned bit = 0; bit < 24; bit++) {
             r = base, r.reserved[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            assert_int_equal(check_sealed(r), FG_DROP_SHAPE);
+            assert_int_equal(check_sealed(r), FG_PACKET_DROP_SHAPE);
         }
         r = base, r.cookie = ~r.cookie;
-        assert_int_equal(check_sealed(r), FG_DROP_NONE);
+        assert_int_equal(check_sealed(r), FG_PACKET_DROP_NONE);
     }
 }
 
 /* The order of the checks is part of the contract: counters are named by what is found first. */
 static void drops_are_found_in_the_order_of_the_contract(void **state)
 {
-    struct fg_packet_request r = make_request(FG_OP_RESERVE);
+    struct fg_packet_request r = make_request(FG_PACKET_OP_RESERVE);
 
     r.tag++;
-    assert_int_equal(check(&r), FG_DROP_TAG);
+    assert_int_equal(check(&r), FG_PACKET_DROP_TAG);
     r.key_id = 8;
-    assert_int_equal(check(&r), FG_DROP_KEY);
+    assert_int_equal(check(&r), FG_PACKET_DROP_KEY);
     r.op = 0;
-    assert_int_equal(check(&r), FG_DROP_SHAPE);
+    assert_int_equal(check(&r), FG_PACKET_DROP_SHAPE);
     r.version = 1;
-    assert_int_equal(check(&r), FG_DROP_MAGIC);
+    assert_int_equal(check(&r), FG_PACKET_DROP_MAGIC);
 }
 
 static void a_tag_of_another_key_is_wrong(void **state)
 {
-    struct fg_packet_request r = make_request(FG_OP_RESERVE);
+    struct fg_packet_request r = make_request(FG_PACKET_OP_RESERVE);
     struct fg_packet_key other = {.id = 7, .secret = {1, 3}};
 
     fg_packet_request_seal(&r, &other);
-    assert_int_equal(check(&r), FG_DROP_TAG);
+    assert_int_equal(check(&r), FG_PACKET_DROP_TAG);
 }
 
 static struct fg_packet_reply make_reply(unsigned op, unsigned status)
@@ -514,13 +518,13 @@ static void replies_of_every_operation_and_status_pass_and_no_changed_bit_does(v
     for (unsigned op = 0; op < FG_PACKET_REPLY; op++)
         for (unsigned status = 0; status < 256; status++) {
             struct fg_packet_reply r = make_reply(op, status);
-            bool good = op >= FG_OP_RESERVE && op <= FG_OP_ORDERS && status >= 1 &&
-                        status < FG_STATUS_COUNT;
+            bool good = op >= FG_PACKET_OP_RESERVE && op <= FG_PACKET_OP_ORDERS && status >= 1 &&
+                        status < FG_PACKET_STATUS_COUNT;
 
             assert_int_equal(fg_packet_reply_check(&r, &shop), good);
         }
     for (unsigned bit = 0; bit < FG_PACKET_SIZE * 8; bit++) {
-        struct fg_packet_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
+        struct fg_packet_reply r = make_reply(FG_PACKET_OP_RESERVE, FG_PACKET_STATUS_RESERVED);
 
         ((uint8_t *)&r)[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_false(fg_packet_reply_check(&r, &shop));
@@ -536,7 +540,7 @@ static void replies_with_fields_out_of_place_fail_with_a_right_tag(void **state)
                    {3, 0x80}, {4, 8}, {48, 0}, {49, 2}, {49, 0x81}};
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        struct fg_packet_reply r = make_reply(FG_OP_RESERVE, FG_STATUS_RESERVED);
+        struct fg_packet_reply r = make_reply(FG_PACKET_OP_RESERVE, FG_PACKET_STATUS_RESERVED);
 
         ((uint8_t *)&r)[changes[i].at] = changes[i].value;
         r.tag = fg_packet_siphash24_56(shop.secret, &r);
@@ -546,24 +550,24 @@ static void replies_with_fields_out_of_place_fail_with_a_right_tag(void **state)
 
 static void names_come_from_the_lists(void **state)
 {
-    assert_string_equal(fg_packet_op_name(FG_OP_RESERVE), "RESERVE");
-    assert_string_equal(fg_packet_op_name(FG_OP_STOCK), "STOCK");
+    assert_string_equal(fg_packet_op_name(FG_PACKET_OP_RESERVE), "RESERVE");
+    assert_string_equal(fg_packet_op_name(FG_PACKET_OP_STOCK), "STOCK");
     assert_string_equal(fg_packet_op_name(0), "?");
-    assert_string_equal(fg_packet_op_name(FG_OP_WAIT_RESERVED), "?");
-    assert_int_equal(fg_packet_op_roles(FG_OP_CONFIRM), FG_ROLE_BACKEND);
+    assert_string_equal(fg_packet_op_name(FG_PACKET_OP_WAIT_RESERVED), "?");
+    assert_int_equal(fg_packet_op_roles(FG_PACKET_OP_CONFIRM), FG_PACKET_ROLE_BACKEND);
     assert_int_equal(fg_packet_op_roles(0), 0);
-    assert_int_equal(fg_packet_op_roles(FG_OP_WAIT_RESERVED), 0);
-    assert_string_equal(fg_packet_status_name(FG_STATUS_SOLD_OUT), "SOLD_OUT");
-    assert_string_equal(fg_packet_status_text(FG_STATUS_UNKNOWN_ITEM), "no such item");
-    assert_string_equal(fg_packet_status_name(FG_STATUS_NONE), "?");
-    assert_string_equal(fg_packet_status_text(FG_STATUS_COUNT), "?");
+    assert_int_equal(fg_packet_op_roles(FG_PACKET_OP_WAIT_RESERVED), 0);
+    assert_string_equal(fg_packet_status_name(FG_PACKET_STATUS_SOLD_OUT), "SOLD_OUT");
+    assert_string_equal(fg_packet_status_text(FG_PACKET_STATUS_UNKNOWN_ITEM), "no such item");
+    assert_string_equal(fg_packet_status_name(FG_PACKET_STATUS_NONE), "?");
+    assert_string_equal(fg_packet_status_text(FG_PACKET_STATUS_COUNT), "?");
     assert_string_equal(fg_packet_status_name(~0u), "?");
-    assert_string_equal(fg_packet_drop_name(FG_DROP_TAG), "tag");
-    assert_string_equal(fg_packet_drop_name(FG_DROP_IP_HEADER), "ip-header");
-    assert_string_equal(fg_packet_drop_text(FG_DROP_KEY), "unknown key id");
-    assert_string_equal(fg_packet_drop_name(FG_DROP_NONE), "?");
-    assert_string_equal(fg_packet_drop_name(FG_DROP_COUNT), "?");
-    assert_string_equal(fg_packet_drop_text(FG_DROP_COUNT), "?");
+    assert_string_equal(fg_packet_drop_name(FG_PACKET_DROP_TAG), "tag");
+    assert_string_equal(fg_packet_drop_name(FG_PACKET_DROP_IP_HEADER), "ip-header");
+    assert_string_equal(fg_packet_drop_text(FG_PACKET_DROP_KEY), "unknown key id");
+    assert_string_equal(fg_packet_drop_name(FG_PACKET_DROP_NONE), "?");
+    assert_string_equal(fg_packet_drop_name(FG_PACKET_DROP_COUNT), "?");
+    assert_string_equal(fg_packet_drop_text(FG_PACKET_DROP_COUNT), "?");
 }
 
 int main(void)

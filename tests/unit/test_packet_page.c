@@ -109,7 +109,7 @@ static void append_roles(char *to, unsigned bits)
 #define X(name, bit, text)                                                                         \
     if (bits & (bit))                                                                              \
         strcat(strcat(to, *to ? ", " : ""), text);
-    FG_ROLE_LIST(X)
+    FG_PACKET_ROLE_LIST(X)
 #undef X
 }
 
@@ -128,7 +128,7 @@ static void operations_are_those_of_the_code(void **state)
         assert_string_equal(rows.cell[at][3], text);                                               \
         at++;                                                                                      \
     }
-    FG_OP_LIST(X)
+    FG_PACKET_OP_LIST(X)
 #undef X
     assert_int_equal(rows.count, at);
 }
@@ -144,7 +144,7 @@ static void statuses_are_those_of_the_code(void **state)
     assert_string_equal(rows.cell[at][2], text);                                                   \
     assert_true(strlen(rows.cell[at][3]) > 4); /* what to do next */                               \
     at++;
-    FG_STATUS_LIST(X)
+    FG_PACKET_STATUS_LIST(X)
 #undef X
     assert_int_equal(rows.count, at);
 }
@@ -152,8 +152,8 @@ static void statuses_are_those_of_the_code(void **state)
 static void drop_reasons_are_those_of_the_code(void **state)
 {
     read_table("\n## Packets without an answer\n", &rows);
-    assert_int_equal(rows.count, FG_DROP_COUNT - 1);
-    for (unsigned drop = 1; drop < FG_DROP_COUNT; drop++) {
+    assert_int_equal(rows.count, FG_PACKET_DROP_COUNT - 1);
+    for (unsigned drop = 1; drop < FG_PACKET_DROP_COUNT; drop++) {
         assert_string_equal(rows.cell[drop - 1][0], fg_packet_drop_name(drop));
         assert_string_equal(rows.cell[drop - 1][1], fg_packet_drop_text(drop));
     }
@@ -239,7 +239,7 @@ static uint8_t op_number(const char *name)
 
 static uint8_t status_number(const char *name)
 {
-    for (unsigned status = 0; status < FG_STATUS_COUNT; status++)
+    for (unsigned status = 0; status < FG_PACKET_STATUS_COUNT; status++)
         if (!strcmp(fg_packet_status_name(status), name))
             return (uint8_t)status;
     fail_msg("the page names an unknown status %s", name);
@@ -279,7 +279,7 @@ static void read_key(char *words)
     assert_int_equal(sscanf(words, " id=%u roles=%63s secret=%63s", &id, roles, secret), 3);
     key.id = (uint16_t)id;
 #define X(name, bit, text) key.roles |= strstr(roles, text) ? bit : 0;
-    FG_ROLE_LIST(X)
+    FG_PACKET_ROLE_LIST(X)
 #undef X
     read_hex(secret, (uint8_t *)key.secret, 16);
     keyring.keys[keyring.count++] = key;
@@ -287,7 +287,7 @@ static void read_key(char *words)
 }
 
 struct tally {
-    unsigned requests[OPS_MAX], replies[OPS_MAX], statuses[FG_STATUS_COUNT];
+    unsigned requests[OPS_MAX], replies[OPS_MAX], statuses[FG_PACKET_STATUS_COUNT];
 };
 
 static struct fg_packet_request check_request(char *words, const char *hex, struct tally *tally)
@@ -299,7 +299,7 @@ static struct fg_packet_request check_request(char *words, const char *hex, stru
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
         set_field((uint8_t *)&r, request_fields, REQUEST_FIELDS, w);
     read_hex(hex, (uint8_t *)&wire, sizeof(wire));
-    assert_int_equal(fg_packet_request_check(&wire, &keyring, &key), FG_DROP_NONE);
+    assert_int_equal(fg_packet_request_check(&wire, &keyring, &key), FG_PACKET_DROP_NONE);
     assert_int_equal(key->id, r.key_id);
     fg_packet_request_seal(&r, key);
     assert_memory_equal(&r, &wire, sizeof(r));
@@ -330,10 +330,10 @@ static void check_reply(char *words, const char *hex, const struct fg_packet_req
     assert_int_equal(r.op, request->op | FG_PACKET_REPLY);
     assert_int_equal(r.key_id, request->key_id);
     assert_int_equal(r.cookie, request->cookie);
-    if (request->op != FG_OP_ORDERS) /* tells the id of the order that it found */
+    if (request->op != FG_PACKET_OP_ORDERS) /* tells the id of the order that it found */
         assert_memory_equal(r.order_id, request->order_id, 16);
     allowed = (fg_packet_op_roles(request->op) & key->roles) != 0;
-    assert_int_equal(r.status == FG_STATUS_DENIED, !allowed);
+    assert_int_equal(r.status == FG_PACKET_STATUS_DENIED, !allowed);
 }
 
 static void vectors_are_what_the_code_makes(void **state)
@@ -361,7 +361,7 @@ static void vectors_are_what_the_code_makes(void **state)
     unsigned statuses = 0;
     for (unsigned op = 1; fg_packet_op_roles(op); op++)
         assert_true(tally.requests[op] > 0 && tally.replies[op] == tally.requests[op]);
-    for (unsigned status = 1; status < FG_STATUS_COUNT; status++)
+    for (unsigned status = 1; status < FG_PACKET_STATUS_COUNT; status++)
         statuses += tally.statuses[status] > 0;
     print_message("# %u keys, %u statuses in the vectors\n", keyring.count, statuses);
     assert_true(statuses >= 10);

@@ -93,18 +93,19 @@ static void proof_blocks_at_the_threshold(void **state)
     struct fg_penalty_offender found;
     struct fg_filter_prefix address;
 
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 9, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 9, START);
     assert_int_equal(lists.blocks, 0);
-    offend(p, "198.18.0.10", FG_OFFENCE_HTTP, true, 9, START);
-    offend(p, "198.18.0.9", FG_OFFENCE_USER_RATE, true, 9, START); /* another class counts apart */
+    offend(p, "198.18.0.10", FG_PENALTY_OFFENCE_HTTP, true, 9, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_USER_RATE, true, 9,
+           START); /* another class counts apart */
     assert_int_equal(lists.blocks, 0);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 1, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 1, START);
     assert_int_equal(lists.blocks, 1);
     assert_string_equal(lists.blocked, "198.18.0.9");
     assert_string_equal(lists.reason, "penalty 1: http");
     assert_int_equal(lists.ms, 60000);
     assert_non_null(strstr(lists.note, "198.18.0.9 blocked for 60 s (level 1): 10 times http"));
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 30,
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 30,
            START + 100); /* still on their way when it came */
     assert_int_equal(lists.blocks, 1);
     assert_int_equal(in_force(p, START + 59999), 1);
@@ -112,7 +113,7 @@ static void proof_blocks_at_the_threshold(void **state)
     assert_true(fg_filter_prefix_parse("198.18.0.9", &address, NULL) &&
                 fg_penalty_find(p, &address, &found));
     assert_int_equal(found.level, 1);
-    assert_int_equal(found.offence, FG_OFFENCE_HTTP);
+    assert_int_equal(found.offence, FG_PENALTY_OFFENCE_HTTP);
     fg_penalty_destroy(p);
 }
 
@@ -122,24 +123,24 @@ static void without_proof_only_the_strict_mode_blocks(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
 
-    offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, false, 5000, START);
-    offend(p, "198.18.0.9", FG_OFFENCE_MALFORMED, false, 5000, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_BAD_TAG, false, 5000, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_MALFORMED, false, 5000, START);
     assert_int_equal(lists.blocks, 0);
     /* Also not of somebody who was validated a moment ago. */
-    offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, true, 9, START);
-    offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, false, 5000, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_BAD_TAG, true, 9, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_BAD_TAG, false, 5000, START);
     assert_int_equal(lists.blocks, 0);
     assert_int_equal(fg_penalty_counters(p).unproven, 15009);
     fg_penalty_destroy(p);
 
     p = box(FG_PENALTY_SUSPECTED, 10);
-    offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, false, 10, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_BAD_TAG, false, 10, START);
     assert_int_equal(lists.blocks, 1);
     assert_string_equal(lists.reason, "penalty 1: bad-tag");
     fg_penalty_destroy(p);
 
     p = box(FG_PENALTY_OFF, 10);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 5000, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 5000, START);
     assert_int_equal(lists.blocks, 0);
     fg_penalty_destroy(p);
 }
@@ -148,8 +149,9 @@ static void without_proof_only_the_strict_mode_blocks(void **state)
  * address, shows the same offences as the original. */
 static void what_a_copy_can_show_is_no_evidence(void **state)
 {
-    static const enum fg_penalty_offence shown[] = {FG_OFFENCE_ROLE, FG_OFFENCE_USER_RATE,
-                                                    FG_OFFENCE_USER_DENIED, FG_OFFENCE_BAD_TAG};
+    static const enum fg_penalty_offence shown[] = {
+        FG_PENALTY_OFFENCE_ROLE, FG_PENALTY_OFFENCE_USER_RATE, FG_PENALTY_OFFENCE_USER_DENIED,
+        FG_PENALTY_OFFENCE_BAD_TAG};
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
     struct fg_penalty_hitter top[1];
     double total;
@@ -158,7 +160,7 @@ static void what_a_copy_can_show_is_no_evidence(void **state)
         offend(p, "198.18.0.9", shown[i], true, 1000, START);
     assert_int_equal(lists.blocks, 0);
     assert_int_equal(fg_penalty_counters(p).unproven, 4000);
-    assert_int_equal(fg_penalty_top(p, FG_OFFENCE_USER_DENIED, top, 1, &total), 1);
+    assert_int_equal(fg_penalty_top(p, FG_PENALTY_OFFENCE_USER_DENIED, top, 1, &total), 1);
     assert_float_equal(top[0].count, 1000, 0);
     assert_float_equal(top[0].proven, 0, 0);
     fg_penalty_destroy(p);
@@ -171,7 +173,7 @@ static void blocks_get_longer_and_a_quiet_day_forgives(void **state)
     uint64_t now = START;
 
     for (unsigned i = 0; i < 4; i++) {
-        offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, now);
+        offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, now);
         assert_int_equal(lists.blocks, i + 1);
         assert_int_equal(lists.ms, lengths[i]);
         now += lengths[i];
@@ -180,11 +182,11 @@ static void blocks_get_longer_and_a_quiet_day_forgives(void **state)
     assert_string_equal(lists.reason, "penalty 3: http");
     now += FG_PENALTY_QUIET_MS - 1;
     fg_penalty_tick(p, now);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, now); /* a moment too early */
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, now); /* a moment too early */
     assert_int_equal(lists.ms, 3600000);
     now += 3600000 + FG_PENALTY_QUIET_MS;
     fg_penalty_tick(p, now);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, now);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, now);
     assert_int_equal(lists.ms, 60000);
     fg_penalty_destroy(p);
 }
@@ -193,11 +195,11 @@ static void a_window_ends(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
 
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 9, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 9, START);
     fg_penalty_tick(p, START + FG_PENALTY_WINDOW_MS);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 9, START + FG_PENALTY_WINDOW_MS);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 9, START + FG_PENALTY_WINDOW_MS);
     assert_int_equal(lists.blocks, 0);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 1, START + FG_PENALTY_WINDOW_MS);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 1, START + FG_PENALTY_WINDOW_MS);
     assert_int_equal(lists.blocks, 1);
     fg_penalty_destroy(p);
 }
@@ -207,7 +209,7 @@ static void the_allowed_are_spared(void **state)
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
 
     strcpy(lists.allowed, "2001:db8::77");
-    offend(p, "2001:db8::77", FG_OFFENCE_HTTP, true, 100, START);
+    offend(p, "2001:db8::77", FG_PENALTY_OFFENCE_HTTP, true, 100, START);
     assert_int_equal(lists.blocks, 0);
     assert_int_equal(fg_penalty_counters(p).spared, 1);
     assert_int_equal(in_force(p, START), 0);
@@ -225,7 +227,7 @@ static void ipv6_is_blocked_by_prefix(void **state)
         char text[64];
 
         snprintf(text, sizeof(text), "2001:db8:0:7::%x", i);
-        offend(p, text, FG_OFFENCE_HTTP, true, 1, START);
+        offend(p, text, FG_PENALTY_OFFENCE_HTTP, true, 1, START);
     }
     assert_string_equal(lists.blocked, "2001:db8:0:7::/64");
     assert_true(fg_filter_prefix_parse("2001:db8:0:7::abcd", &address, &err));
@@ -233,7 +235,7 @@ static void ipv6_is_blocked_by_prefix(void **state)
     assert_string_equal(lists.unblocked, "2001:db8:0:7::/64");
     assert_false(fg_penalty_release(p, &address, START + 1, &err));
     assert_string_equal(err.text, "2001:db8:0:7::/64: is not in the penalty box");
-    offend(p, "2001:db8:0:7::1", FG_OFFENCE_HTTP, true, 10, START + 1);
+    offend(p, "2001:db8:0:7::1", FG_PENALTY_OFFENCE_HTTP, true, 10, START + 1);
     assert_string_equal(lists.reason, "penalty 1: http"); /* released: forgotten */
     fg_penalty_destroy(p);
 }
@@ -254,9 +256,9 @@ static void a_restart_keeps_blocks_and_levels(void **state)
     assert_true(fg_penalty_restore(p, &source, "penalty 2: user-denied", 5000, START));
     assert_int_equal(fg_penalty_list(p, list, 2, START), 1);
     assert_int_equal(list[0].level, 2);
-    assert_int_equal(list[0].offence, FG_OFFENCE_USER_DENIED);
+    assert_int_equal(list[0].offence, FG_PENALTY_OFFENCE_USER_DENIED);
     assert_int_equal(list[0].until_ms, START + 5000);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START + 5000);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START + 5000);
     assert_string_equal(lists.reason, "penalty 3: http");
     fg_penalty_destroy(p);
 }
@@ -269,13 +271,13 @@ static void a_restart_keeps_levels_of_what_is_over(void **state)
     assert_true(fg_filter_prefix_parse("198.18.0.9", &source, NULL));
     assert_true(fg_penalty_restore(p, &source, "penalty 1: http", -3600000, START));
     assert_int_equal(in_force(p, START), 0);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START);
     assert_string_equal(lists.reason, "penalty 2: http");
     fg_penalty_destroy(p);
     /* longer ago than this machine runs */
     p = box(FG_PENALTY_PROVEN, 10);
     assert_true(fg_penalty_restore(p, &source, "penalty 2: http", -(int64_t)START - 5, START));
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START);
     assert_string_equal(lists.reason, "penalty 3: http");
     fg_penalty_destroy(p);
 }
@@ -285,8 +287,8 @@ static void a_lifted_block_comes_again(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
 
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START);
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START + 3000);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START + 3000);
     assert_int_equal(lists.blocks, 2);
     assert_int_equal(lists.ms, 600000);
     fg_penalty_destroy(p);
@@ -297,11 +299,11 @@ static void a_refusing_list_is_counted_and_said(void **state)
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 10);
 
     lists.refuse = true;
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 1000, START);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 1000, START);
     assert_int_equal(fg_penalty_counters(p).refused, 1); /* once a window */
     assert_non_null(strstr(lists.note, "198.18.0.9 not blocked: the list is full"));
     lists.refuse = false;
-    offend(p, "198.18.0.9", FG_OFFENCE_HTTP, true, 10, START + FG_PENALTY_WINDOW_MS);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_HTTP, true, 10, START + FG_PENALTY_WINDOW_MS);
     assert_int_equal(lists.blocks, 1);
     assert_string_equal(lists.reason, "penalty 1: http"); /* the refused one did not count */
     fg_penalty_destroy(p);
@@ -311,8 +313,11 @@ static void a_refusing_list_is_counted_and_said(void **state)
 static void memory_and_log_are_bounded(void **state)
 {
     struct fg_penalty *p = box(FG_PENALTY_PROVEN, 1);
-    struct fg_penalty_report report = {
-        .family = 4, .offence = FG_OFFENCE_HTTP, .proven = 1, .events = 1, .addr = {198, 18}};
+    struct fg_penalty_report report = {.family = 4,
+                                       .offence = FG_PENALTY_OFFENCE_HTTP,
+                                       .proven = 1,
+                                       .events = 1,
+                                       .addr = {198, 18}};
 
     for (unsigned i = 0; i < FG_PENALTY_MAX + 500; i++) {
         report.addr[2] = (uint8_t)(i >> 8);
@@ -339,17 +344,17 @@ static void people_see_all_classes(void **state)
     struct fg_penalty_hitter top[4];
     double total;
 
-    offend(p, "198.18.0.9", FG_OFFENCE_BAD_TAG, false, 8, START);
-    offend(p, "198.18.0.10", FG_OFFENCE_BAD_TAG, false, 2, START + 5);
-    assert_int_equal(fg_penalty_top(p, FG_OFFENCE_BAD_TAG, top, 4, &total), 2);
+    offend(p, "198.18.0.9", FG_PENALTY_OFFENCE_BAD_TAG, false, 8, START);
+    offend(p, "198.18.0.10", FG_PENALTY_OFFENCE_BAD_TAG, false, 2, START + 5);
+    assert_int_equal(fg_penalty_top(p, FG_PENALTY_OFFENCE_BAD_TAG, top, 4, &total), 2);
     assert_float_equal(total, 10, 0);
     assert_float_equal(top[0].count, 8, 0);
     assert_int_equal(top[1].last_ms, START + 5);
     fg_penalty_tick(p, START + FG_PENALTY_HALF_MS);
-    assert_int_equal(fg_penalty_top(p, FG_OFFENCE_BAD_TAG, top, 4, &total), 2);
+    assert_int_equal(fg_penalty_top(p, FG_PENALTY_OFFENCE_BAD_TAG, top, 4, &total), 2);
     assert_float_equal(top[0].count, 4, 0);
-    assert_int_equal(fg_penalty_top(p, FG_OFFENCE_HTTP, top, 4, &total), 0);
-    assert_int_equal(fg_penalty_offence_find("user-rate"), FG_OFFENCE_USER_RATE);
+    assert_int_equal(fg_penalty_top(p, FG_PENALTY_OFFENCE_HTTP, top, 4, &total), 0);
+    assert_int_equal(fg_penalty_offence_find("user-rate"), FG_PENALTY_OFFENCE_USER_RATE);
     assert_int_equal(fg_penalty_offence_find("no"), FG_OFFENCES);
     fg_penalty_destroy(p);
 }

@@ -116,7 +116,7 @@ static void bad_bodies_are_refused(void **state)
 static void top_shows_all_classes(void **state)
 {
     struct fg_penalty_report report = {
-        .family = 4, .offence = FG_OFFENCE_BAD_TAG, .events = 5, .addr = {198, 18, 0, 7}};
+        .family = 4, .offence = FG_PENALTY_OFFENCE_BAD_TAG, .events = 5, .addr = {198, 18, 0, 7}};
     json_t *json;
     const json_t *class, *source;
 
@@ -126,7 +126,7 @@ static void top_shows_all_classes(void **state)
     fg_penalty_report(fx.daemon.penalty, &report, 10);
     json = ask("GET", "/v1/filter/top?limit=1", NULL, 200);
     assert_int_equal(json_array_size(json_object_get(json, "classes")), FG_OFFENCES);
-    class = json_array_get(json_object_get(json, "classes"), FG_OFFENCE_BAD_TAG);
+    class = json_array_get(json_object_get(json, "classes"), FG_PENALTY_OFFENCE_BAD_TAG);
     assert_string_equal(json_string_value(json_object_get(class, "class")), "bad-tag");
     assert_float_equal(json_number_value(json_object_get(class, "total")), 8, 0);
     assert_int_equal(json_array_size(json_object_get(class, "sources")), 1);
@@ -169,14 +169,14 @@ static void decoding_stops_at_the_end(void **state)
 
     for (unsigned i = 0; i < 20000; i++) {
         struct fg_filter_sample *sample = calloc(1, sizeof(*sample));
-        char text[FG_SAMPLE_TEXT];
+        char text[FG_FILTER_SAMPLE_TEXT];
         struct fg_filter_prefix source;
 
-        for (unsigned k = 0; k < FG_SAMPLE_BYTES; k++)
+        for (unsigned k = 0; k < FG_FILTER_SAMPLE_BYTES; k++)
             sample->bytes[k] = random = (uint8_t)(random * 13 + 7 + i);
         memcpy(sample->bytes + 12, i & 1 ? "\x08\0\x45" : i & 2 ? "\x86\xdd\x60" : "\x81\0\0", 3);
         sample->bytes[23] = i & 4 ? 17 : 6;
-        sample->kept = i % (FG_SAMPLE_BYTES + 20);
+        sample->kept = i % (FG_FILTER_SAMPLE_BYTES + 20);
         fg_filter_sample_decode(sample, &source, text, sizeof(text));
         assert_true(strlen(text) < sizeof(text) - 1 && text[0]);
         fg_filter_sample_decode(sample, &source, text, 8); /* too short a text */
@@ -253,7 +253,7 @@ static void follows_nginx(void **state)
     run(0, words);
     says("3 reported, 2 not of now, 3 of proxies, 1 strange lines");
     says("198.18.0.66 forwards for others");
-    assert_int_equal(fg_penalty_top(fx.daemon.penalty, FG_OFFENCE_HTTP, top, 8, &total), 2);
+    assert_int_equal(fg_penalty_top(fx.daemon.penalty, FG_PENALTY_OFFENCE_HTTP, top, 8, &total), 2);
     assert_float_equal(total, 3, 0);
     assert_float_equal(top[0].count, 2, 0);
     assert_int_equal(top[0].source.addr[3], 5);

@@ -24,7 +24,7 @@ static struct fg_penalty *open_box(uint64_t now_ms)
     struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN,
                                          .first_ms = FIRST_MS,
                                          .v6_prefix = 64,
-                                         .threshold = {[FG_OFFENCE_HTTP] = THRESHOLD}};
+                                         .threshold = {[FG_PENALTY_OFFENCE_HTTP] = THRESHOLD}};
     struct fg_penalty *box = fg_penalty_open(&options, filter, now_ms, NULL);
 
     assert_non_null(box);
@@ -61,7 +61,7 @@ static void offend(struct fg_penalty *box, unsigned times, uint64_t now_ms)
 {
     while (times--) {
         struct fg_penalty_report report = {
-            .family = 4, .offence = FG_OFFENCE_HTTP, .proven = 1, .events = 1};
+            .family = 4, .offence = FG_PENALTY_OFFENCE_HTTP, .proven = 1, .events = 1};
 
         memcpy(report.addr, source.addr, sizeof(report.addr));
         assert_true(fg_ring_push(reports, &report));
@@ -72,7 +72,7 @@ static void offend(struct fg_penalty *box, unsigned times, uint64_t now_ms)
 
 static bool listed(struct fg_filter_list_entry *entry)
 {
-    return fg_filter_find(filter, FG_LIST_BLOCK, &source, entry);
+    return fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &source, entry);
 }
 
 static unsigned blocked(struct fg_penalty *box, uint64_t now_ms)
@@ -104,7 +104,7 @@ static void an_operators_entry_stays(void **state)
     struct fg_penalty *box = open_box(START);
     struct fg_error err;
 
-    assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &source, &entry, NULL));
+    assert_true(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &source, &entry, NULL));
     offend(box, THRESHOLD, START);
     assert_int_equal(fg_penalty_counters(box).refused, 1);
     assert_true(listed(&entry));
@@ -114,10 +114,10 @@ static void an_operators_entry_stays(void **state)
 
     /* Made by the box, then replaced by an operator: a release takes it out of the box, not off the
      * list. */
-    assert_true(fg_filter_del(filter, FG_LIST_BLOCK, &source, NULL));
+    assert_true(fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &source, NULL));
     offend(box, THRESHOLD, START + 2 * FG_PENALTY_WINDOW_MS);
     assert_int_equal(blocked(box, START + 2 * FG_PENALTY_WINDOW_MS), 1);
-    assert_true(fg_filter_put(filter, FG_LIST_BLOCK, &source, &entry, NULL));
+    assert_true(fg_filter_put(filter, FG_FILTER_LIST_BLOCK, &source, &entry, NULL));
     assert_true(fg_penalty_release(box, &source, START + 2 * FG_PENALTY_WINDOW_MS, NULL));
     assert_true(listed(&entry));
     assert_string_equal(entry.reason, "by hand");
@@ -130,7 +130,7 @@ static void the_allow_list_spares(void **state)
     struct fg_penalty *box = open_box(START);
     struct fg_filter_list_entry entry;
 
-    assert_true(fg_filter_add(filter, FG_LIST_ALLOW, &network, NULL, NULL));
+    assert_true(fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &network, NULL, NULL));
     offend(box, THRESHOLD, START);
     assert_false(listed(&entry));
     assert_int_equal(fg_penalty_counters(box).spared, 1);
@@ -146,14 +146,14 @@ static void a_restart_finds_blocks_and_levels(void **state)
 
     offend(box, THRESHOLD, START);
     other.addr[3] = 77;
-    assert_true(fg_filter_add(filter, FG_LIST_BLOCK, &other, &entry, NULL));
+    assert_true(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &other, &entry, NULL));
     fg_penalty_destroy(box);
 
     box = open_box(START + 500);
     assert_int_equal(blocked(box, START + 500), 1); /* the operator's entry is not the box's */
     assert_true(fg_penalty_find(box, &source, &found));
     assert_int_equal(found.level, 1);
-    assert_int_equal(found.offence, FG_OFFENCE_HTTP);
+    assert_int_equal(found.offence, FG_PENALTY_OFFENCE_HTTP);
     assert_in_range(found.until_ms, START + FIRST_MS - 10000, START + 500 + FIRST_MS);
     offend(box, THRESHOLD, START + 2 * FIRST_MS); /* again, when the first block is over */
     assert_true(listed(&entry));
@@ -163,8 +163,9 @@ static void a_restart_finds_blocks_and_levels(void **state)
 
 static void without_a_filter_nothing_is_blocked(void **state)
 {
-    struct fg_penalty_options options = {
-        .mode = FG_PENALTY_SUSPECTED, .first_ms = FIRST_MS, .threshold = {[FG_OFFENCE_HTTP] = 1}};
+    struct fg_penalty_options options = {.mode = FG_PENALTY_SUSPECTED,
+                                         .first_ms = FIRST_MS,
+                                         .threshold = {[FG_PENALTY_OFFENCE_HTTP] = 1}};
     struct fg_penalty *box = fg_penalty_open(&options, NULL, START, NULL);
 
     assert_non_null(box);
@@ -184,17 +185,18 @@ static void dropped_packets_are_only_counted(void **state)
     fg_penalty_report_dropped(box, &source, START);
     fg_penalty_report_dropped(box, &no_ip, START);
     assert_int_equal(fg_penalty_counters(box).sourceless, 1);
-    assert_int_equal(fg_penalty_top(box, FG_OFFENCE_DROPPED, top, 2, &total), 1);
+    assert_int_equal(fg_penalty_top(box, FG_PENALTY_OFFENCE_DROPPED, top, 2, &total), 1);
     assert_memory_equal(&top[0].source, &source, sizeof(source));
     fg_penalty_destroy(box);
 }
 
 static void a_running_box_blocks_and_takes_ended_entries_off(void **state)
 {
-    const struct fg_penalty_options options = {.mode = FG_PENALTY_PROVEN,
-                                               .first_ms = 1000,
-                                               .v6_prefix = 64,
-                                               .threshold = {[FG_OFFENCE_HTTP] = THRESHOLD}};
+    const struct fg_penalty_options options = {
+        .mode = FG_PENALTY_PROVEN,
+        .first_ms = 1000,
+        .v6_prefix = 64,
+        .threshold = {[FG_PENALTY_OFFENCE_HTTP] = THRESHOLD}};
     struct fg_filter_prefix other = {.family = 4, .length = 32, .addr = {198, 18, 0, 10}};
     struct fg_filter_list_entry entry = {.expires_ms = unix_ms() + 50};
     struct fg_penalty_box box = {0};
@@ -206,7 +208,7 @@ static void a_running_box_blocks_and_takes_ended_entries_off(void **state)
     offend(box.penalty, THRESHOLD, now_ms);
     assert_true(listed(&entry));
     entry = (struct fg_filter_list_entry){.expires_ms = unix_ms() + 20};
-    assert_true(fg_filter_put(filter, FG_LIST_BLOCK, &other, &entry, NULL));
+    assert_true(fg_filter_put(filter, FG_FILTER_LIST_BLOCK, &other, &entry, NULL));
     while (unix_ms() <= entry.expires_ms)
         fg_clock_sleep_us(1000);
     fg_penalty_box_poll(&box, now_ms + 20000); /* the first poll is due at once */
@@ -226,18 +228,18 @@ static void the_lists_of_a_start_come_from_files(void **state)
 
     assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
     close(fd);
-    assert_true(fg_filter_load_at_start(filter, FG_LIST_BLOCK, "", left_out, sizeof(left_out),
-                                        &err)); /* no file is wanted */
-    assert_int_equal(fg_filter_count(filter, FG_LIST_BLOCK), 0);
-    assert_true(
-        fg_filter_load_at_start(filter, FG_LIST_BLOCK, path, left_out, sizeof(left_out), &err));
-    assert_int_equal(fg_filter_count(filter, FG_LIST_BLOCK), 1);
+    assert_true(fg_filter_load_at_start(filter, FG_FILTER_LIST_BLOCK, "", left_out,
+                                        sizeof(left_out), &err)); /* no file is wanted */
+    assert_int_equal(fg_filter_count(filter, FG_FILTER_LIST_BLOCK), 0);
+    assert_true(fg_filter_load_at_start(filter, FG_FILTER_LIST_BLOCK, path, left_out,
+                                        sizeof(left_out), &err));
+    assert_int_equal(fg_filter_count(filter, FG_FILTER_LIST_BLOCK), 1);
     assert_non_null(strstr(left_out, ":2:"));
     left_out[0] = '\0';
-    assert_true(fg_filter_load_at_start(filter, FG_LIST_BLOCK, "/nonexistent", left_out,
+    assert_true(fg_filter_load_at_start(filter, FG_FILTER_LIST_BLOCK, "/nonexistent", left_out,
                                         sizeof(left_out), &err)); /* what is there is newer */
     assert_string_equal(left_out, "");
-    assert_false(fg_filter_load_at_start(filter, FG_LIST_ALLOW, "/nonexistent", left_out,
+    assert_false(fg_filter_load_at_start(filter, FG_FILTER_LIST_ALLOW, "/nonexistent", left_out,
                                          sizeof(left_out), &err));
     unlink(path);
 }

@@ -146,7 +146,7 @@ static struct fg_journal_record order(uint64_t seq, unsigned type, uint64_t user
 
 static struct fg_journal_record stock(uint64_t seq, int64_t units)
 {
-    struct fg_journal_record r = {.seq = seq, .type = FG_REC_STOCK, .item = 7};
+    struct fg_journal_record r = {.seq = seq, .type = FG_JOURNAL_RECORD_STOCK, .item = 7};
 
     r.arg = (uint64_t)units;
     return r;
@@ -161,13 +161,13 @@ static int64_t value(const struct fg_sink_postgres_batch *b, enum fg_sink_postgr
 
 static void a_batch_adds_up(void **state)
 {
-    struct fg_journal_record r[] = {order(11, FG_REC_RESERVED, 1, 1, 50),
-                                    order(12, FG_REC_RESERVED, 1, 2, 60),
-                                    order(13, FG_REC_SOLD, 1, 1, 0),
-                                    order(14, FG_REC_EXTENDED, 2, 1, 90),
-                                    order(15, FG_REC_EXPIRED, 3, 1, 0),
-                                    order(16, FG_REC_EXTENDED, 1, 2, 70),
-                                    order(17, FG_REC_CANCELLED, 2, 1, 0),
+    struct fg_journal_record r[] = {order(11, FG_JOURNAL_RECORD_RESERVED, 1, 1, 50),
+                                    order(12, FG_JOURNAL_RECORD_RESERVED, 1, 2, 60),
+                                    order(13, FG_JOURNAL_RECORD_SOLD, 1, 1, 0),
+                                    order(14, FG_JOURNAL_RECORD_EXTENDED, 2, 1, 90),
+                                    order(15, FG_JOURNAL_RECORD_EXPIRED, 3, 1, 0),
+                                    order(16, FG_JOURNAL_RECORD_EXTENDED, 1, 2, 70),
+                                    order(17, FG_JOURNAL_RECORD_CANCELLED, 2, 1, 0),
                                     stock(18, -5),
                                     stock(19, 3)};
     struct fg_sink_postgres_batch b;
@@ -176,50 +176,51 @@ static void a_batch_adds_up(void **state)
     assert_true(fg_sink_postgres_batch_init(&b, 20));
     for (unsigned again = 0; again < 2; again++) {
         assert_true(fg_sink_postgres_batch_build(&b, r, sizeof(r) / sizeof(r[0]), &err));
-        assert_int_equal(b.rows[FG_POSTGRES_ORDERS_ADD].count, 2);
-        assert_int_equal(b.rows[FG_POSTGRES_ORDERS_CHANGE].count, 2);
-        assert_int_equal(b.rows[FG_POSTGRES_ITEMS_COUNT].count, 1);
-        assert_int_equal(b.rows[FG_POSTGRES_ITEMS_SET].count, 0);
-        assert_int_equal(b.rows[FG_POSTGRES_USERS_DENY].count, 0);
+        assert_int_equal(b.rows[FG_SINK_POSTGRES_ORDERS_ADD].count, 2);
+        assert_int_equal(b.rows[FG_SINK_POSTGRES_ORDERS_CHANGE].count, 2);
+        assert_int_equal(b.rows[FG_SINK_POSTGRES_ITEMS_COUNT].count, 1);
+        assert_int_equal(b.rows[FG_SINK_POSTGRES_ITEMS_SET].count, 0);
+        assert_int_equal(b.rows[FG_SINK_POSTGRES_USERS_DENY].count, 0);
         /* seq of the orders: the last record of each */
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 9, 0), 13);
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_ADD, 9, 1), 16);
-        assert_int_equal(value(&b, FG_POSTGRES_ORDERS_CHANGE, 9, 0), 17);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ORDERS_ADD, 9, 0), 13);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ORDERS_ADD, 9, 1), 16);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ORDERS_CHANGE, 9, 0), 17);
         /* total, available, reserved, sold: two accepted, one paid, one of before cancelled and one
          * expired
          */
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 1, 0), -2);
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 2, 0), -2 - 4 + 4);
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 3, 0), 4 - 6);
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 4, 0), 2);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 1, 0), -2);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 2, 0), -2 - 4 + 4);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 3, 0), 4 - 6);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 4, 0), 2);
         for (unsigned state_count = 0; state_count < 4; state_count++)
-            assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 6 + state_count, 0),
+            assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 6 + state_count, 0),
                              state_count ? 1 : 2);
-        assert_int_equal(value(&b, FG_POSTGRES_ITEMS_COUNT, 12, 0), 19);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 12, 0), 19);
     }
     fg_sink_postgres_batch_free(&b);
 }
 
 static void the_last_word_on_a_user_counts(void **state)
 {
-    struct fg_journal_record r[] = {order(1, FG_REC_USER, 5, 0, 1), order(2, FG_REC_USER, 6, 0, 0),
-                                    order(3, FG_REC_USER, 5, 0, 0), order(4, FG_REC_USER, 6, 0, 1)};
+    struct fg_journal_record r[] = {
+        order(1, FG_JOURNAL_RECORD_USER, 5, 0, 1), order(2, FG_JOURNAL_RECORD_USER, 6, 0, 0),
+        order(3, FG_JOURNAL_RECORD_USER, 5, 0, 0), order(4, FG_JOURNAL_RECORD_USER, 6, 0, 1)};
     struct fg_sink_postgres_batch b;
     struct fg_error err;
 
     assert_true(fg_sink_postgres_batch_init(&b, 4));
     assert_true(fg_sink_postgres_batch_build(&b, r, 4, &err));
-    assert_int_equal(b.rows[FG_POSTGRES_USERS_DENY].count, 1);
-    assert_int_equal(b.rows[FG_POSTGRES_USERS_ALLOW].count, 1);
+    assert_int_equal(b.rows[FG_SINK_POSTGRES_USERS_DENY].count, 1);
+    assert_int_equal(b.rows[FG_SINK_POSTGRES_USERS_ALLOW].count, 1);
     fg_sink_postgres_batch_free(&b);
 }
 
 static void impossible_records_are_refused(void **state)
 {
-    struct fg_journal_record twice[] = {order(1, FG_REC_RESERVED, 1, 1, 9),
-                                        order(2, FG_REC_RESERVED, 1, 1, 9)};
-    struct fg_journal_record late[] = {order(1, FG_REC_SOLD, 1, 1, 0),
-                                       order(2, FG_REC_CANCELLED, 1, 1, 0)};
+    struct fg_journal_record twice[] = {order(1, FG_JOURNAL_RECORD_RESERVED, 1, 1, 9),
+                                        order(2, FG_JOURNAL_RECORD_RESERVED, 1, 1, 9)};
+    struct fg_journal_record late[] = {order(1, FG_JOURNAL_RECORD_SOLD, 1, 1, 0),
+                                       order(2, FG_JOURNAL_RECORD_CANCELLED, 1, 1, 0)};
     struct fg_journal_record unknown = {.seq = 77, .type = 200};
     struct fg_sink_postgres_batch b;
     struct fg_error err;

@@ -180,9 +180,9 @@ static void build(const struct fg_journal_record *records, size_t n, uint64_t st
 static void test_transaction(void **state)
 {
     struct fg_journal_record r[] = {
-        {.seq = 1, .type = FG_REC_BATCH},
-        order(2, FG_REC_RESERVED, 7, 3, 9000),
-        order(3, FG_REC_SOLD, 7, 3, 0),
+        {.seq = 1, .type = FG_JOURNAL_RECORD_BATCH},
+        order(2, FG_JOURNAL_RECORD_RESERVED, 7, 3, 9000),
+        order(3, FG_JOURNAL_RECORD_SOLD, 7, 3, 0),
     };
     char text[4096];
 
@@ -206,15 +206,19 @@ static void test_transaction(void **state)
 static void test_item_records(void **state)
 {
     struct fg_journal_record r[] = {
-        {.seq = 5, .time_ms = 1, .type = FG_REC_ITEM_SET, .item = 9},
-        {.seq = 6, .time_ms = 2, .type = FG_REC_ITEM_NAME, .item = 9, .name = "blue\0shoe"},
-        {.seq = 7, .time_ms = 3, .type = FG_REC_STOCK, .item = 9},
-        {.seq = 8, .time_ms = 4, .type = FG_REC_STOCK, .item = 8},
+        {.seq = 5, .time_ms = 1, .type = FG_JOURNAL_RECORD_ITEM_SET, .item = 9},
+        {.seq = 6,
+         .time_ms = 2,
+         .type = FG_JOURNAL_RECORD_ITEM_NAME,
+         .item = 9,
+         .name = "blue\0shoe"},
+        {.seq = 7, .time_ms = 3, .type = FG_JOURNAL_RECORD_STOCK, .item = 9},
+        {.seq = 8, .time_ms = 4, .type = FG_JOURNAL_RECORD_STOCK, .item = 8},
     };
     char text[4096];
 
     r[0].hold_ms = 500;
-    r[0].flags = FG_ITEM_PAUSED;
+    r[0].flags = FG_JOURNAL_ITEM_PAUSED;
     r[0].user_limit = 2;
     r[0].order_max = 4;
     r[2].arg = 100;
@@ -250,18 +254,19 @@ static void test_steps_move_units(void **state)
         unsigned type;
         const char *counters;
     } steps[] = {
-        {FG_REC_RESERVED,
+        {FG_JOURNAL_RECORD_RESERVED,
          "HINCRBY {p}:item:7 available -2\nHINCRBY {p}:item:7 reserved 2\nHSET {p}:cursor"},
-        {FG_REC_SOLD, "HINCRBY {p}:item:7 reserved -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
-        {FG_REC_CANCELLED,
+        {FG_JOURNAL_RECORD_SOLD,
+         "HINCRBY {p}:item:7 reserved -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
+        {FG_JOURNAL_RECORD_CANCELLED,
          "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},
-        {FG_REC_SOLD_LATE,
+        {FG_JOURNAL_RECORD_SOLD_LATE,
          "HINCRBY {p}:item:7 available -2\nHINCRBY {p}:item:7 sold 2\nHSET {p}:cursor"},
-        {FG_REC_CLOSED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
-        {FG_REC_REFUNDED,
+        {FG_JOURNAL_RECORD_CLOSED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
+        {FG_JOURNAL_RECORD_REFUNDED,
          "HINCRBY {p}:item:7 sold -2\nHINCRBY {p}:item:7 refunded 2\nHSET {p}:cursor"},
-        {FG_REC_EXTENDED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
-        {FG_REC_EXPIRED,
+        {FG_JOURNAL_RECORD_EXTENDED, "deadline_ms 0\nHSET {p}:cursor"}, /* none */
+        {FG_JOURNAL_RECORD_EXPIRED,
          "HINCRBY {p}:item:7 available 2\nHINCRBY {p}:item:7 reserved -2\nHSET {p}:cursor"},
     };
 
@@ -276,8 +281,8 @@ static void test_steps_move_units(void **state)
 
 static void test_extension(void **state)
 {
-    struct fg_journal_record r[] = {order(2, FG_REC_RESERVED, 7, 3, 9000),
-                                    order(3, FG_REC_EXTENDED, 7, 3, 12000)};
+    struct fg_journal_record r[] = {order(2, FG_JOURNAL_RECORD_RESERVED, 7, 3, 9000),
+                                    order(3, FG_JOURNAL_RECORD_EXTENDED, 7, 3, 12000)};
     char text[4096];
 
     build(r, 2, 0, text, sizeof(text));
@@ -292,8 +297,8 @@ static void test_extension(void **state)
 
 static void test_denied_users(void **state)
 {
-    struct fg_journal_record r[] = {{.seq = 2, .time_ms = 8, .type = FG_REC_USER},
-                                    {.seq = 3, .time_ms = 9, .type = FG_REC_USER}};
+    struct fg_journal_record r[] = {{.seq = 2, .time_ms = 8, .type = FG_JOURNAL_RECORD_USER},
+                                    {.seq = 3, .time_ms = 9, .type = FG_JOURNAL_RECORD_USER}};
     char text[4096];
 
     r[0].user = r[1].user = UINT64_MAX;
@@ -353,24 +358,25 @@ static void test_cursor_verdicts(void **state)
     struct fg_error err = {""};
     uint64_t at = 0;
 
-    assert_int_equal(judge(NULL, NULL, NULL, NULL, NULL, &at, &err), FG_REDIS_FRESH);
-    assert_int_equal(judge("100", ours, crc, "1", NULL, &at, &err), FG_REDIS_FOLLOW);
+    assert_int_equal(judge(NULL, NULL, NULL, NULL, NULL, &at, &err), FG_SINK_REDIS_FRESH);
+    assert_int_equal(judge("100", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_FOLLOW);
     assert_int_equal(at, 100);
-    assert_int_equal(judge("101", ours, crc, "1", NULL, &at, &err), FG_REDIS_NEWER);
+    assert_int_equal(judge("101", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_NEWER);
     assert_non_null(strstr(err.text, "ahead of the log"));
     assert_non_null(strstr(err.text, "restore the right log; only if"));
-    assert_int_equal(judge("5", "1122334455667789", crc, "1", NULL, &at, &err), FG_REDIS_FOREIGN);
+    assert_int_equal(judge("5", "1122334455667789", crc, "1", NULL, &at, &err),
+                     FG_SINK_REDIS_FOREIGN);
     assert_non_null(strstr(err.text, "of log 1122334455667789"));
-    assert_int_equal(judge("5", ours, crc, "2", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, crc, NULL, NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", NULL, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, NULL, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, "1c0ffee00", "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("5x", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("-5", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
-    assert_int_equal(judge("", ours, crc, "1", NULL, &at, &err), FG_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, crc, "2", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, crc, NULL, NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("5", NULL, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, NULL, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("5", ours, "1c0ffee00", "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("5x", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("-5", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(judge("", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
     assert_int_equal(judge("5", ours, crc, "1", "up to record 5: WRONGTYPE", &at, &err),
-                     FG_REDIS_REFUSED);
+                     FG_SINK_REDIS_REFUSED);
     assert_non_null(strstr(err.text, "WRONGTYPE"));
 }
 

@@ -36,26 +36,33 @@ static struct fg_ledger *ledger_with(uint64_t items, uint64_t orders)
 
     assert_non_null(l);
     for (uint64_t i = 1; i <= items; i++) {
-        struct fg_journal_record set = {
-            .type = FG_REC_ITEM_SET, .item = i, .opens_ms = i, .closes_ms = 9, .hold_ms = 5};
-        struct fg_journal_record name = {
-            .type = FG_REC_ITEM_NAME, .item = i, .name = "exactly thirty-two bytes of name"};
-        struct fg_journal_record stock = {.type = FG_REC_STOCK, .item = i, .arg = 1000000};
+        struct fg_journal_record set = {.type = FG_JOURNAL_RECORD_ITEM_SET,
+                                        .item = i,
+                                        .opens_ms = i,
+                                        .closes_ms = 9,
+                                        .hold_ms = 5};
+        struct fg_journal_record name = {.type = FG_JOURNAL_RECORD_ITEM_NAME,
+                                         .item = i,
+                                         .name = "exactly thirty-two bytes of name"};
+        struct fg_journal_record stock = {
+            .type = FG_JOURNAL_RECORD_STOCK, .item = i, .arg = 1000000};
 
         set.user_limit = 3;
         set.order_max = 2;
-        set.flags = i & 1 ? FG_ITEM_PAUSED : 0;
+        set.flags = i & 1 ? FG_JOURNAL_ITEM_PAUSED : 0;
         give(l, set);
         if (i % 3)
             give(l, name);
         give(l, stock);
-        give(l, (struct fg_journal_record){.type = FG_REC_USER, .user = 77 * i, .arg = 1});
+        give(l,
+             (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .user = 77 * i, .arg = 1});
     }
     for (uint64_t u = 1; u <= orders; u++) {
-        static const uint8_t ends[] = {FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
+        static const uint8_t ends[] = {FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_CANCELLED,
+                                       FG_JOURNAL_RECORD_EXPIRED};
         uint64_t item = 1 + u % items;
 
-        give(l, order_of(FG_REC_RESERVED, item, u, 1 + u % 2));
+        give(l, order_of(FG_JOURNAL_RECORD_RESERVED, item, u, 1 + u % 2));
         if (u % 4)
             give(l, order_of(ends[u % 4 - 1], item, u, 1 + u % 2));
     }
@@ -121,8 +128,9 @@ static void what_is_written_comes_back(void **state)
         assert_int_equal(info.created_ms, 123);
         assert_int_equal(info.orders, sizes[k][1]);
         expect_same(l, back);
-        give(back, (struct fg_journal_record){
-                       .type = FG_REC_STOCK, .item = 1, .arg = 5}); /* it goes on from there */
+        give(back, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK,
+                                              .item = 1,
+                                              .arg = 5}); /* it goes on from there */
         fg_ledger_destroy(back);
         fg_ledger_destroy(l);
     }
@@ -287,16 +295,16 @@ static void what_does_not_add_up_is_refused(void **state)
             uint8_t *entries = data + offset + sizeof(b);
 
             memcpy(&b, data + offset, sizeof(b));
-            if (b.kind == FG_SNAPSHOT_ITEMS && k < fields)
+            if (b.kind == FG_LEDGER_SNAPSHOT_ITEMS && k < fields)
                 entries[item_fields[k]]++;
-            if (b.kind == FG_SNAPSHOT_ORDERS && k == fields)
+            if (b.kind == FG_LEDGER_SNAPSHOT_ORDERS && k == fields)
                 entries[offsetof(struct fg_ledger_order, item)]++; /* of an unknown item */
-            if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 1)
+            if (b.kind == FG_LEDGER_SNAPSHOT_ORDERS && k == fields + 1)
                 memcpy(entries, entries + sizeof(struct fg_ledger_order),
                        24); /* twice the same name */
-            if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 2)
+            if (b.kind == FG_LEDGER_SNAPSHOT_ORDERS && k == fields + 2)
                 entries[offsetof(struct fg_ledger_order, changed_ms) + 8] = 9; /* no such state */
-            if (b.kind == FG_SNAPSHOT_ORDERS && k == fields + 3)
+            if (b.kind == FG_LEDGER_SNAPSHOT_ORDERS && k == fields + 3)
                 memset(entries + offsetof(struct fg_ledger_order, quantity), 0, 2);
             b.before = before;
             b.crc = 0;
@@ -324,7 +332,7 @@ static void a_bad_one_falls_back_to_the_one_before(void **state)
     uint64_t first = fg_ledger_seq(l);
 
     must_write(l);
-    give(l, (struct fg_journal_record){.type = FG_REC_STOCK, .item = 1, .arg = 5});
+    give(l, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK, .item = 1, .arg = 5});
     must_write(l);
     flip_byte(snapshot_path(first + 1), 300, 4);
     r = fg_ledger_snapshot_open(log_dir, &info, &err);
@@ -385,14 +393,15 @@ static void a_snapshot_and_its_log_belong_together(void **state)
 /* A legal log of `orders` orders, each reserved and sold. */
 static void commit_sale(struct fg_journal *j, uint64_t orders)
 {
-    struct fg_journal_record r[2] = {{.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1},
-                                     {.type = FG_REC_STOCK, .item = 1}};
+    struct fg_journal_record r[2] = {
+        {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = 1, .order_max = 1},
+        {.type = FG_JOURNAL_RECORD_STOCK, .item = 1}};
 
     r[1].arg = orders;
     assert_true(fg_journal_commit(j, r, 2, 1));
     for (uint64_t u = 1; u <= orders; u++) {
-        r[0] = order_of(FG_REC_RESERVED, 1, u, 1);
-        r[1] = order_of(FG_REC_SOLD, 1, u, 1);
+        r[0] = order_of(FG_JOURNAL_RECORD_RESERVED, 1, u, 1);
+        r[1] = order_of(FG_JOURNAL_RECORD_SOLD, 1, u, 1);
         assert_true(fg_journal_commit(j, r, 2, 1));
     }
 }

@@ -60,13 +60,16 @@ static void commit_some(struct story *s, struct fg_journal *j)
     size_t n = 0;
 
     if (fg_ledger_items(s->now) == 0) {
-        r[n++] = (struct fg_journal_record){.type = FG_REC_ITEM_SET, .item = 1, .order_max = 1};
-        r[n++] = (struct fg_journal_record){.type = FG_REC_STOCK, .item = 1, .arg = 1000000};
+        r[n++] = (struct fg_journal_record){
+            .type = FG_JOURNAL_RECORD_ITEM_SET, .item = 1, .order_max = 1};
+        r[n++] =
+            (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK, .item = 1, .arg = 1000000};
     }
     while (orders--) {
-        r[n++] = order_of(FG_REC_RESERVED, ++s->user);
+        r[n++] = order_of(FG_JOURNAL_RECORD_RESERVED, ++s->user);
         if (s->user % 3)
-            r[n++] = order_of(s->user % 3 == 1 ? FG_REC_SOLD : FG_REC_EXPIRED, s->user);
+            r[n++] = order_of(s->user % 3 == 1 ? FG_JOURNAL_RECORD_SOLD : FG_JOURNAL_RECORD_EXPIRED,
+                              s->user);
     }
     if (!fg_journal_commit(j, r, n, 1))
         return;
@@ -224,7 +227,7 @@ static void a_failure_at_any_call_leaves_the_old_snapshot(void **state)
             if (!ok) {
                 hit++;
                 assert_non_null(strstr(err.text, strerror(errors[e])));
-                assert_int_not_equal(access(in_log(FG_SNAPSHOT_TEMP), F_OK), 0);
+                assert_int_not_equal(access(in_log(FG_JOURNAL_SNAPSHOT_TEMP), F_OK), 0);
                 assert_true(fg_ledger_snapshot_load(back, log_dir, &info, &err));
                 assert_true(
                     info.seq >=

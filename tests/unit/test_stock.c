@@ -105,7 +105,7 @@ static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
     struct fg_stock_request r = {.op = op, .user = user, .order_id = {id}, .quantity = quantity};
     struct fg_stock_answer a;
 
-    if (op == FG_OP_RESERVE || op == FG_OP_STOCK)
+    if (op == FG_PACKET_OP_RESERVE || op == FG_PACKET_OP_STOCK)
         r.item = ITEM;
     polled = 0;
     memset(&last, 0, sizeof(last));
@@ -128,16 +128,16 @@ static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
 /* Brings order 1 of user 1 into a state. */
 static void bring(enum fg_ledger_order_state state)
 {
-    if (state == FG_ORDER_NONE)
+    if (state == FG_LEDGER_ORDER_NONE)
         return;
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
-    if (state == FG_ORDER_SOLD || state == FG_ORDER_REFUNDED)
-        assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
-    if (state == FG_ORDER_REFUNDED)
-        assert_int_equal(ask(FG_OP_REFUND, 1, 1, 0), FG_STATUS_REFUNDED);
-    if (state == FG_ORDER_CANCELLED)
-        assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED);
-    if (state == FG_ORDER_EXPIRED) {
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 2), FG_PACKET_STATUS_RESERVED);
+    if (state == FG_LEDGER_ORDER_SOLD || state == FG_LEDGER_ORDER_REFUNDED)
+        assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
+    if (state == FG_LEDGER_ORDER_REFUNDED)
+        assert_int_equal(ask(FG_PACKET_OP_REFUND, 1, 1, 0), FG_PACKET_STATUS_REFUNDED);
+    if (state == FG_LEDGER_ORDER_CANCELLED)
+        assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 1, 0), FG_PACKET_STATUS_CANCELLED);
+    if (state == FG_LEDGER_ORDER_EXPIRED) {
         now += HOLD + 50;
         run();
         sync_all();
@@ -150,33 +150,36 @@ static void every_state_meets_every_operation(void **state)
     {                                                                                              \
         0, s, s, s, s, 0, s, s                                                                     \
     }
-    static const uint8_t expected[FG_ORDER_STATES][FG_OP_REFUND + 1] = {
+    static const uint8_t expected[FG_ORDER_STATES][FG_PACKET_OP_REFUND + 1] = {
         /* [state][op]: RESERVE CONFIRM CANCEL QUERY (STOCK) EXTEND REFUND */
-        [FG_ORDER_NONE] = {0, FG_STATUS_RESERVED, FG_STATUS_UNKNOWN_ORDER, FG_STATUS_UNKNOWN_ORDER,
-                           FG_STATUS_UNKNOWN_ORDER, 0, FG_STATUS_UNKNOWN_ORDER,
-                           FG_STATUS_UNKNOWN_ORDER},
-        [FG_ORDER_RESERVED] = {0, FG_STATUS_RESERVED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
-                               FG_STATUS_RESERVED, 0, FG_STATUS_RESERVED, FG_STATUS_RESERVED},
-        [FG_ORDER_SOLD] = {0, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, FG_STATUS_SOLD, 0,
-                           FG_STATUS_SOLD, FG_STATUS_REFUNDED},
-        [FG_ORDER_CANCELLED] = ALL(FG_STATUS_CANCELLED),
-        [FG_ORDER_EXPIRED] = {0, FG_STATUS_EXPIRED, FG_STATUS_SOLD, FG_STATUS_CANCELLED,
-                              FG_STATUS_EXPIRED, 0, FG_STATUS_EXPIRED, FG_STATUS_EXPIRED},
-        [FG_ORDER_REFUNDED] = ALL(FG_STATUS_REFUNDED),
+        [FG_LEDGER_ORDER_NONE] = {0, FG_PACKET_STATUS_RESERVED, FG_PACKET_STATUS_UNKNOWN_ORDER,
+                                  FG_PACKET_STATUS_UNKNOWN_ORDER, FG_PACKET_STATUS_UNKNOWN_ORDER, 0,
+                                  FG_PACKET_STATUS_UNKNOWN_ORDER, FG_PACKET_STATUS_UNKNOWN_ORDER},
+        [FG_LEDGER_ORDER_RESERVED] = {0, FG_PACKET_STATUS_RESERVED, FG_PACKET_STATUS_SOLD,
+                                      FG_PACKET_STATUS_CANCELLED, FG_PACKET_STATUS_RESERVED, 0,
+                                      FG_PACKET_STATUS_RESERVED, FG_PACKET_STATUS_RESERVED},
+        [FG_LEDGER_ORDER_SOLD] = {0, FG_PACKET_STATUS_SOLD, FG_PACKET_STATUS_SOLD,
+                                  FG_PACKET_STATUS_SOLD, FG_PACKET_STATUS_SOLD, 0,
+                                  FG_PACKET_STATUS_SOLD, FG_PACKET_STATUS_REFUNDED},
+        [FG_LEDGER_ORDER_CANCELLED] = ALL(FG_PACKET_STATUS_CANCELLED),
+        [FG_LEDGER_ORDER_EXPIRED] = {0, FG_PACKET_STATUS_EXPIRED, FG_PACKET_STATUS_SOLD,
+                                     FG_PACKET_STATUS_CANCELLED, FG_PACKET_STATUS_EXPIRED, 0,
+                                     FG_PACKET_STATUS_EXPIRED, FG_PACKET_STATUS_EXPIRED},
+        [FG_LEDGER_ORDER_REFUNDED] = ALL(FG_PACKET_STATUS_REFUNDED),
     };
 
     for (unsigned s = 0; s < FG_ORDER_STATES; s++)
-        for (uint8_t op = FG_OP_RESERVE; op <= FG_OP_REFUND; op++) {
-            if (op == FG_OP_STOCK)
+        for (uint8_t op = FG_PACKET_OP_RESERVE; op <= FG_PACKET_OP_REFUND; op++) {
+            if (op == FG_PACKET_OP_STOCK)
                 continue;
             teardown(NULL);
             setup(NULL);
             bring((enum fg_ledger_order_state)s);
-            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0), expected[s][op]);
-            assert_int_equal(ask(op, 1, 1, op == FG_OP_RESERVE ? 2 : 0),
+            assert_int_equal(ask(op, 1, 1, op == FG_PACKET_OP_RESERVE ? 2 : 0), expected[s][op]);
+            assert_int_equal(ask(op, 1, 1, op == FG_PACKET_OP_RESERVE ? 2 : 0),
                              expected[s][op]); /* and again */
-            if (s != FG_ORDER_NONE)
-                assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 3), FG_STATUS_CONFLICT);
+            if (s != FG_LEDGER_ORDER_NONE)
+                assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 3), FG_PACKET_STATUS_CONFLICT);
         }
 #undef ALL
 }
@@ -185,14 +188,14 @@ static void a_late_payment_takes_units_again(void **state)
 {
     struct fg_stock_command c = normal;
 
-    bring(FG_ORDER_EXPIRED);
-    c.flags = FG_ITEM_PAUSED; /* and whether the item is open or not */
+    bring(FG_LEDGER_ORDER_EXPIRED);
+    c.flags = FG_JOURNAL_ITEM_PAUSED; /* and whether the item is open or not */
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
     assert_int_equal(last.flags, FG_PACKET_LATE);
     assert_int_equal(last.quantity, 2);
     assert_int_equal(last.left, 8);
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_SOLD);
     assert_int_equal(last.flags, FG_PACKET_LATE);
     assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->sold_late), 1);
 }
@@ -202,30 +205,31 @@ static void a_late_payment_is_refused_for_a_reason(void **state)
     struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .user = 1, .denied = true};
     struct fg_stock_command c = normal;
 
-    bring(FG_ORDER_EXPIRED);
+    bring(FG_LEDGER_ORDER_EXPIRED);
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_EXPIRED);
     deny.denied = false;
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
     c.user_limit = 3;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_EXPIRED); /* 2 and 2 */
-    assert_int_equal(ask(FG_OP_CANCEL, 1, 2, 0), FG_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 2), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_EXPIRED); /* 2 and 2 */
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 2, 0), FG_PACKET_STATUS_CANCELLED);
     run();
     c.user_limit = 0;
     c.order_max = 16;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 9), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0),
-                     FG_STATUS_EXPIRED); /* it waits, and one is left */
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_EXPIRED);
-    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0), FG_STATUS_CANCELLED); /* now for good */
-    assert_int_equal(ask(FG_OP_CANCEL, 2, 1, 0), FG_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 9), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0),
+                     FG_PACKET_STATUS_EXPIRED); /* it waits, and one is left */
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 1, 0),
+                     FG_PACKET_STATUS_CANCELLED); /* now for good */
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 2, 1, 0), FG_PACKET_STATUS_CANCELLED);
     run();
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_CANCELLED);
 }
 
 static void refund(uint64_t user, bool restock)
@@ -249,19 +253,19 @@ static void a_refund_gives_the_limit_back_and_the_units_if_asked(void **state)
 
     c.user_limit = 2;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    bring(FG_ORDER_SOLD);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 1), FG_STATUS_USER_LIMIT);
+    bring(FG_LEDGER_ORDER_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 1), FG_PACKET_STATUS_USER_LIMIT);
     assert_int_equal(last.left, 0);
-    assert_int_equal(ask(FG_OP_REFUND, 1, 1, 0), FG_STATUS_REFUNDED);
+    assert_int_equal(ask(FG_PACKET_OP_REFUND, 1, 1, 0), FG_PACKET_STATUS_REFUNDED);
     assert_true(fg_stock_view(stock, 0, &view));
     assert_int_equal(view.refunded, 2);
     assert_int_equal(view.free, 8);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 2), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 2), FG_PACKET_STATUS_RESERVED);
     refund(2, true);
     assert_int_equal(last.outcome, FG_STOCK_OUTCOME_NOT_SOLD);
-    assert_int_equal(last.state, FG_ORDER_RESERVED);
-    assert_int_equal(ask(FG_OP_CONFIRM, 2, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(last.state, FG_LEDGER_ORDER_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 2, 1, 0), FG_PACKET_STATUS_SOLD);
     refund(2, true);
     assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
     refund(2, true); /* once */
@@ -277,7 +281,8 @@ static void a_refund_gives_the_limit_back_and_the_units_if_asked(void **state)
 /* The state of the nth order; its id is in `last`. */
 static unsigned nth_order(uint64_t user, uint64_t item, uint16_t nth)
 {
-    struct fg_stock_request r = {.op = FG_OP_ORDERS, .user = user, .item = item, .quantity = nth};
+    struct fg_stock_request r = {
+        .op = FG_PACKET_OP_ORDERS, .user = user, .item = item, .quantity = nth};
     struct fg_stock_answer a;
 
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
@@ -289,114 +294,115 @@ static void the_orders_of_a_user_are_found(void **state)
 {
     unsigned seen = 0;
 
-    assert_int_equal(nth_order(1, 0, 0), FG_STATUS_UNKNOWN_ORDER);
+    assert_int_equal(nth_order(1, 0, 0), FG_PACKET_STATUS_UNKNOWN_ORDER);
     for (uint8_t id = 1; id <= 4; id++)
-        assert_int_equal(ask(FG_OP_RESERVE, 1, id, 1), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 2, 0), FG_STATUS_SOLD);
+        assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, id, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 2, 0), FG_PACKET_STATUS_SOLD);
     for (uint16_t n = 0; n < 4; n++) {
         unsigned status = nth_order(1, n % 2 ? ITEM : 0, n);
 
-        assert_int_equal(status, last.order_id[0] == 2 ? FG_STATUS_SOLD : FG_STATUS_RESERVED);
+        assert_int_equal(status,
+                         last.order_id[0] == 2 ? FG_PACKET_STATUS_SOLD : FG_PACKET_STATUS_RESERVED);
         assert_int_equal(last.item, ITEM);
-        assert_int_equal(last.deadline_ms, status == FG_STATUS_SOLD ? 0 : now + HOLD);
+        assert_int_equal(last.deadline_ms, status == FG_PACKET_STATUS_SOLD ? 0 : now + HOLD);
         seen |= 1u << last.order_id[0];
     }
     assert_int_equal(seen, 0x1e);
-    assert_int_equal(nth_order(1, 0, 4), FG_STATUS_UNKNOWN_ORDER);
-    assert_int_equal(nth_order(1, ITEM + 1, 0), FG_STATUS_UNKNOWN_ORDER);
+    assert_int_equal(nth_order(1, 0, 4), FG_PACKET_STATUS_UNKNOWN_ORDER);
+    assert_int_equal(nth_order(1, ITEM + 1, 0), FG_PACKET_STATUS_UNKNOWN_ORDER);
     now += HOLD; /* told when its end is durable */
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_EXPIRED);
 }
 
 static void hints_are_what_they_say(void **state)
 {
     struct fg_stock_command c = normal;
 
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 1), FG_PACKET_STATUS_RESERVED);
     assert_int_equal(last.retry_ms, HOLD); /* time left of the hold */
     now += 40;
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
     assert_int_equal(last.retry_ms, HOLD - 40);
     c.opens_ms = now + 30 * 86400000ull;
     c.user_limit = 4;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_NOT_OPEN);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_NOT_OPEN);
     assert_int_equal(last.retry_ms, 86400000); /* at most a day */
     c.opens_ms = 0;
     c.hold_ms = 10 * 86400000;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 2), FG_PACKET_STATUS_RESERVED);
     assert_int_equal(last.retry_ms, 10 * 86400000);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 3, 2), FG_STATUS_USER_LIMIT);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 3, 2), FG_PACKET_STATUS_USER_LIMIT);
     assert_int_equal(last.left, 1);
 }
 
 static void units_come_back_only_when_durable(void **state)
 {
-    struct fg_stock_request r = {.op = FG_OP_CANCEL, .user = 1, .order_id = {1}};
+    struct fg_stock_request r = {.op = FG_PACKET_OP_CANCEL, .user = 1, .order_id = {1}};
     struct fg_stock_answer a;
 
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 5), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 5), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_SOLD_OUT);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 5), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 5), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
     assert_int_equal(fg_stock_request(stock, now, &r, 9, &a), FG_STOCK_DEFERRED);
     polled = 0;
     run();
     assert_int_equal(polled, 0);
-    assert_int_equal(ask(FG_OP_STOCK, 0, 0, 0), FG_STATUS_SOLD_OUT);
+    assert_int_equal(ask(FG_PACKET_OP_STOCK, 0, 0, 0), FG_PACKET_STATUS_SOLD_OUT);
     assert_int_equal(sync_all(), 1);
-    assert_int_equal(last.status, FG_STATUS_CANCELLED);
+    assert_int_equal(last.status, FG_PACKET_STATUS_CANCELLED);
     assert_int_equal(last.token, 9);
-    assert_int_equal(ask(FG_OP_STOCK, 0, 0, 0), FG_STATUS_ON_SALE);
+    assert_int_equal(ask(FG_PACKET_OP_STOCK, 0, 0, 0), FG_PACKET_STATUS_ON_SALE);
     assert_int_equal(last.left, 5);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 2, 5), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 2, 5), FG_PACKET_STATUS_RESERVED);
 }
 
 static void refusals_have_their_reasons(void **state)
 {
     struct fg_stock_command c = normal;
 
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 0), FG_STATUS_BAD_QUANTITY);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 6), FG_STATUS_BAD_QUANTITY);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 0), FG_PACKET_STATUS_BAD_QUANTITY);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 6), FG_PACKET_STATUS_BAD_QUANTITY);
     c.user_limit = 3;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 2), FG_STATUS_USER_LIMIT);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 2, 1), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_CANCEL, 1, 1, 0),
-                     FG_STATUS_CANCELLED); /* gives the user his limit back */
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 3, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 2), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 2), FG_PACKET_STATUS_USER_LIMIT);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 2, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 1, 0),
+                     FG_PACKET_STATUS_CANCELLED); /* gives the user his limit back */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 3, 2), FG_PACKET_STATUS_RESERVED);
     c = normal;
-    c.flags = FG_ITEM_PAUSED;
+    c.flags = FG_JOURNAL_ITEM_PAUSED;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_PAUSED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_PAUSED);
     assert_true(last.retry_ms > 0);
     c.flags = 0;
     c.opens_ms = now + 500;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_NOT_OPEN);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_NOT_OPEN);
     assert_int_equal(last.retry_ms, 500);
     c.closes_ms = now + 600;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
     now += 500;
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_RESERVED);
     now += 100;
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_CLOSED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 2, 1), FG_PACKET_STATUS_CLOSED);
 }
 
 static void few_are_left(void **state)
 {
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 4), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 4), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 3), FG_STATUS_INSUFFICIENT);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 4), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 4), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 1, 3), FG_PACKET_STATUS_INSUFFICIENT);
     assert_int_equal(last.left, 2);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 2),
-                     FG_STATUS_RESERVED); /* a rejection is not remembered */
-    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_SOLD_OUT);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 1, 2),
+                     FG_PACKET_STATUS_RESERVED); /* a rejection is not remembered */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 4, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
     command(FG_STOCK_STOCK_ADD, 1, NULL);
     assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
-    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 4, 1, 1), FG_PACKET_STATUS_RESERVED);
     command(FG_STOCK_STOCK_REMOVE, 1, NULL);
     assert_int_equal(last.outcome, FG_STOCK_OUTCOME_INSUFFICIENT);
 }
@@ -407,16 +413,16 @@ static void late_confirm_hears_of_the_expiry(void **state)
 
     c.order_max = 16;
     command(FG_STOCK_ITEM_APPLY, 0, &c);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 10), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 10), FG_PACKET_STATUS_RESERVED);
     assert_int_equal(last.deadline_ms, now + HOLD);
     now +=
         HOLD; /* the wheel has not turned yet, and the units are not free before that is durable */
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_BUSY);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_BUSY);
     assert_int_equal(fg_counter_read(&fg_stock_counters(stock)->expired), 1);
     sync_all();
     now += 20;
     run();
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
     assert_int_equal(last.flags, FG_PACKET_LATE);
 }
 
@@ -431,7 +437,7 @@ static void holds_of_any_length_end_in_time(void **state)
 
         c.hold_ms = holds[i];
         command(FG_STOCK_ITEM_APPLY, 0, &c);
-        assert_int_equal(ask(FG_OP_RESERVE, 50 + i, 1, 1), FG_STATUS_RESERVED);
+        assert_int_equal(ask(FG_PACKET_OP_RESERVE, 50 + i, 1, 1), FG_PACKET_STATUS_RESERVED);
         end = now + holds[i];
         while (now + 1000 < end) {
             now += 1000;
@@ -450,17 +456,17 @@ static void holds_of_any_length_end_in_time(void **state)
 static void a_hold_can_be_made_longer_never_shorter(void **state)
 {
     struct fg_stock_request r = {
-        .op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+        .op = FG_PACKET_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
     struct fg_stock_answer a;
 
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 2), FG_PACKET_STATUS_RESERVED);
     polled = 0;
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a),
                      FG_STOCK_DEFERRED); /* durable first */
     run();
     assert_int_equal(polled, 0);
     assert_int_equal(sync_all(), 1);
-    assert_int_equal(last.status, FG_STATUS_RESERVED);
+    assert_int_equal(last.status, FG_PACKET_STATUS_RESERVED);
     assert_int_equal(last.deadline_ms, T0 + 5 * HOLD);
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a),
                      FG_STOCK_ANSWERED); /* a replay writes nothing */
@@ -469,20 +475,20 @@ static void a_hold_can_be_made_longer_never_shorter(void **state)
     assert_int_equal(a.deadline_ms, T0 + 5 * HOLD);
     now = T0 + 4 * HOLD;
     run();
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
     r.until_ms = UINT64_MAX; /* cut to the longest hold */
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
-    assert_int_equal(last.deadline_ms, now + FG_HOLD_MS_MAX);
+    assert_int_equal(last.deadline_ms, now + FG_STOCK_HOLD_MS_MAX);
 }
 
 static void an_extended_hold_expires_at_its_new_deadline(void **state)
 {
     struct fg_stock_request r = {
-        .op = FG_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
+        .op = FG_PACKET_OP_EXTEND, .user = 1, .order_id = {1}, .until_ms = T0 + 5 * HOLD};
     struct fg_stock_answer a;
 
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 1, 2), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 2), FG_PACKET_STATUS_RESERVED);
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
     now = T0 + 5 * HOLD - 1;
@@ -498,24 +504,25 @@ static void a_denied_user_reserves_nothing(void **state)
     struct fg_stock_command deny = {.type = FG_STOCK_USER_SET, .user = 2, .denied = true};
     struct fg_stock_level levels[FG_STOCK_LEVELS];
 
-    bring(FG_ORDER_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    bring(FG_LEDGER_ORDER_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_RESERVED);
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
     assert_int_equal(last.kind, FG_STOCK_OPERATOR);
     assert_int_equal(last.outcome, FG_STOCK_OUTCOME_DONE);
     assert_int_equal(last.user, 2);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_USER_DENIED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED); /* what he holds stays his */
-    assert_int_equal(ask(FG_OP_CONFIRM, 2, 1, 0), FG_STATUS_SOLD);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 2, 1), FG_PACKET_STATUS_USER_DENIED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1),
+                     FG_PACKET_STATUS_RESERVED); /* what he holds stays his */
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 2, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 1, 1), FG_PACKET_STATUS_RESERVED);
     deny.denied = false;
     assert_true(fg_stock_command(stock, now, &deny));
     sync_all();
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 2, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 2, 1), FG_PACKET_STATUS_RESERVED);
     fg_stock_levels(stock, levels);
     assert_int_equal(levels[FG_STOCK_LEVEL_denied].used, 1); /* he keeps his place */
-    assert_int_equal(levels[FG_STOCK_LEVEL_denied].max, FG_DENIED_MAX);
+    assert_int_equal(levels[FG_STOCK_LEVEL_denied].max, FG_STOCK_DENIED_MAX);
     assert_int_equal(levels[FG_STOCK_LEVEL_orders].used, fg_stock_orders(stock));
     assert_true(levels[FG_STOCK_LEVEL_orders].used >= 4);
 }
@@ -531,23 +538,23 @@ static void who_asks_too_often_is_told_when_to_come_again(void **state)
     setup(NULL);
     limits.user_rate = limits.user_burst = 0;
     for (uint8_t nth = 1; nth <= 3; nth++)
-        assert_int_equal(ask(FG_OP_RESERVE, 1, nth, 9), FG_STATUS_BAD_QUANTITY);
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
+        assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, nth, 9), FG_PACKET_STATUS_BAD_QUANTITY);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_USER_RATE);
     wait = last.retry_ms;
     assert_in_range(wait, 90, 101);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1),
-                     FG_STATUS_RESERVED); /* another user is not touched */
-    assert_int_equal(ask(FG_OP_QUERY, 1, 4, 0),
-                     FG_STATUS_UNKNOWN_ORDER); /* nor another operation */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1),
+                     FG_PACKET_STATUS_RESERVED); /* another user is not touched */
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 4, 0),
+                     FG_PACKET_STATUS_UNKNOWN_ORDER); /* nor another operation */
     now += wait - 1;
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_USER_RATE);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_USER_RATE);
     now += 1;
-    assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_RESERVED);
     for (int i = 0; i < 5; i++) /* a repeat of a known order is not a new one */
-        assert_int_equal(ask(FG_OP_RESERVE, 1, 4, 1), FG_STATUS_RESERVED);
+        assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_RESERVED);
     for (uint64_t user = 100; user < 110; user++)
         for (uint64_t i = 0; i < user - 90; i++)
-            ask(FG_OP_RESERVE, user, 1, 9);
+            ask(FG_PACKET_OP_RESERVE, user, 1, 9);
     assert_int_equal(fg_stock_worst_users(stock, worst, 3), 3);
     assert_int_equal(worst[0].user, 109);
     assert_int_equal(worst[0].refused, 16);
@@ -569,14 +576,15 @@ static void a_user_who_asks_too_often_is_noticed_on_any_day(void **state)
         setup(NULL);
         limits.user_rate = limits.user_burst = 0;
         now = noon - 5;
-        ask(FG_OP_RESERVE, 1, 1, 9); /* once before, and once half a count before the others */
+        ask(FG_PACKET_OP_RESERVE, 1, 1,
+            9); /* once before, and once half a count before the others */
         now = noon + wrap_ms / 2;
         for (uint8_t nth = 0; nth < 200; nth++, now++)
-            passed += ask(FG_OP_RESERVE, 1, nth, 9) != FG_STATUS_USER_RATE;
+            passed += ask(FG_PACKET_OP_RESERVE, 1, nth, 9) != FG_PACKET_STATUS_USER_RATE;
         assert_int_equal(passed, 2);
         now = noon + wrap_ms + 400; /* all of it is long over */
         for (uint8_t nth = 0; nth < 200; nth++, now++)
-            later += ask(FG_OP_RESERVE, 1, nth, 9) != FG_STATUS_USER_RATE;
+            later += ask(FG_PACKET_OP_RESERVE, 1, nth, 9) != FG_PACKET_STATUS_USER_RATE;
         assert_int_equal(later, 2);
     }
 }
@@ -587,37 +595,39 @@ static void limits_are_answers(void **state)
 
     command(FG_STOCK_STOCK_ADD, 1000, NULL);
     for (unsigned user = 1; user <= 60; user++) {
-        unsigned status = ask(FG_OP_RESERVE, user, 1, 1);
+        unsigned status = ask(FG_PACKET_OP_RESERVE, user, 1, 1);
 
-        assert_true(status == (user <= 50 ? FG_STATUS_RESERVED : FG_STATUS_FULL)); /* users_max */
-        reserved += status == FG_STATUS_RESERVED;
+        assert_true(status == (user <= 50 ? FG_PACKET_STATUS_RESERVED
+                                          : FG_PACKET_STATUS_FULL)); /* users_max */
+        reserved += status == FG_PACKET_STATUS_RESERVED;
     }
     for (unsigned nth = 2; nth <= 60; nth++)
-        reserved += ask(FG_OP_RESERVE, 1, (uint8_t)nth, 1) == FG_STATUS_RESERVED;
+        reserved += ask(FG_PACKET_OP_RESERVE, 1, (uint8_t)nth, 1) == FG_PACKET_STATUS_RESERVED;
     assert_int_equal(reserved, 100); /* orders_max */
     assert_int_equal(fg_stock_orders(stock), 100);
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
 }
 
 static void modes_stop_what_needs_the_log(void **state)
 {
-    bring(FG_ORDER_RESERVED);
+    bring(FG_LEDGER_ORDER_RESERVED);
     fg_stock_set_mode(stock, FG_STOCK_NO_SPACE);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_BUSY);
-    assert_int_equal(ask(FG_OP_CONFIRM, 1, 1, 0), FG_STATUS_BUSY);
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 9), FG_STATUS_BAD_QUANTITY); /* rejections go on */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_BUSY);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_BUSY);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 9),
+                     FG_PACKET_STATUS_BAD_QUANTITY); /* rejections go on */
     fg_stock_set_mode(stock, FG_STOCK_STOPPING);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_UNAVAILABLE);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_UNAVAILABLE);
     assert_true(fg_stock_idle(stock));
     fg_stock_set_mode(stock, FG_STOCK_RUNNING);
-    assert_int_equal(ask(FG_OP_RESERVE, 2, 1, 1), FG_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_RESERVED);
 }
 
 static void nothing_leaves_when_the_log_is_lost(void **state)
 {
     struct fg_stock_request r = {
-        .op = FG_OP_RESERVE, .user = 1, .order_id = {1}, .item = ITEM, .quantity = 1};
+        .op = FG_PACKET_OP_RESERVE, .user = 1, .order_id = {1}, .item = ITEM, .quantity = 1};
     struct fg_stock_answer a;
 
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
@@ -626,7 +636,7 @@ static void nothing_leaves_when_the_log_is_lost(void **state)
     run();
     assert_int_equal(polled, 0);
     assert_true(fg_stock_idle(stock));
-    r.op = FG_OP_QUERY;
+    r.op = FG_PACKET_OP_QUERY;
     fg_stock_request(stock, now, &r, 2, &a);
     run();
     assert_int_equal(polled, 0); /* the order is not durable: no word about it */
@@ -634,14 +644,14 @@ static void nothing_leaves_when_the_log_is_lost(void **state)
 
 static void full_queues_are_busy(void **state)
 {
-    struct fg_stock_request r = {.op = FG_OP_RESERVE, .item = ITEM, .quantity = 1};
+    struct fg_stock_request r = {.op = FG_PACKET_OP_RESERVE, .item = ITEM, .quantity = 1};
     struct fg_stock_answer a;
 
     command(FG_STOCK_STOCK_ADD, 100, NULL);
     for (r.user = 1; r.user <= limits.deferred_max; r.user++)
         assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
-    assert_int_equal(a.status, FG_STATUS_BUSY);
+    assert_int_equal(a.status, FG_PACKET_STATUS_BUSY);
     assert_true(a.retry_ms > 0);
     sync_all();
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
@@ -652,34 +662,39 @@ static void recovery_takes_over_orders(void **state)
     struct fg_ledger *ledger = fg_ledger_create();
     struct fg_journal_record records[] = {
         {.seq = 1,
-         .type = FG_REC_ITEM_SET,
+         .type = FG_JOURNAL_RECORD_ITEM_SET,
          .item = ITEM,
          .order_max = 5,
          .hold_ms = HOLD,
          .user_limit = 3},
-        {.seq = 2, .type = FG_REC_STOCK, .item = ITEM, .arg = 6},
+        {.seq = 2, .type = FG_JOURNAL_RECORD_STOCK, .item = ITEM, .arg = 6},
         {.seq = 3,
-         .type = FG_REC_RESERVED,
+         .type = FG_JOURNAL_RECORD_RESERVED,
          .item = ITEM,
          .user = 1,
          .order_id = {1},
          .quantity = 2,
          .arg = T0 + 50},
         {.seq = 4,
-         .type = FG_REC_RESERVED,
+         .type = FG_JOURNAL_RECORD_RESERVED,
          .item = ITEM,
          .user = 2,
          .order_id = {1},
          .quantity = 2,
          .arg = T0 - 50},
         {.seq = 5,
-         .type = FG_REC_RESERVED,
+         .type = FG_JOURNAL_RECORD_RESERVED,
          .item = ITEM,
          .user = 3,
          .order_id = {1},
          .quantity = 2,
          .arg = T0 + 50},
-        {.seq = 6, .type = FG_REC_SOLD, .item = ITEM, .user = 3, .order_id = {1}, .quantity = 2},
+        {.seq = 6,
+         .type = FG_JOURNAL_RECORD_SOLD,
+         .item = ITEM,
+         .user = 3,
+         .order_id = {1},
+         .quantity = 2},
     };
     struct fg_error err;
 
@@ -691,13 +706,13 @@ static void recovery_takes_over_orders(void **state)
     assert_true(fg_stock_load_orders(stock, ledger, 0, 1, &err));
     assert_true(fg_stock_load_orders(stock, ledger, 1, fg_ledger_orders(ledger), &err));
     fg_ledger_destroy(ledger);
-    assert_int_equal(ask(FG_OP_QUERY, 1, 1, 0), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 3, 2, 2), FG_STATUS_USER_LIMIT);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 2, 2), FG_PACKET_STATUS_USER_LIMIT);
     run(); /* the hold that ended while nobody ran */
     sync_all();
-    assert_int_equal(ask(FG_OP_QUERY, 2, 1, 0), FG_STATUS_EXPIRED);
-    assert_int_equal(ask(FG_OP_RESERVE, 4, 1, 2), FG_STATUS_RESERVED);
-    assert_int_equal(ask(FG_OP_RESERVE, 5, 1, 1), FG_STATUS_SOLD_OUT);
+    assert_int_equal(ask(FG_PACKET_OP_QUERY, 2, 1, 0), FG_PACKET_STATUS_EXPIRED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 4, 1, 2), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 5, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
 }
 
 int main(void)

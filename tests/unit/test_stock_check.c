@@ -27,8 +27,9 @@ static void apply(struct fg_ledger *ledger, struct fg_journal_record record)
 
 static void add_order(struct fg_ledger *ledger, unsigned *seed, unsigned number, unsigned items)
 {
-    static const uint16_t ends[] = {0, FG_REC_SOLD, FG_REC_CANCELLED, FG_REC_EXPIRED};
-    struct fg_journal_record r = {.type = FG_REC_RESERVED,
+    static const uint16_t ends[] = {0, FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_CANCELLED,
+                                    FG_JOURNAL_RECORD_EXPIRED};
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_RESERVED,
                                   .item = pick(seed, 1, items),
                                   .user = pick(seed, 1, 20),
                                   .order_id = {(uint8_t)number, 1},
@@ -48,9 +49,11 @@ static struct fg_ledger *make_ledger(unsigned *seed)
     unsigned items = pick(seed, 1, 4), orders = pick(seed, 0, 80);
 
     for (unsigned i = 1; i <= items; i++) {
-        apply(ledger, (struct fg_journal_record){
-                          .type = FG_REC_ITEM_SET, .item = i, .order_max = 5, .hold_ms = 100});
-        apply(ledger, (struct fg_journal_record){.type = FG_REC_STOCK, .item = i, .arg = 100});
+        apply(ledger,
+              (struct fg_journal_record){
+                  .type = FG_JOURNAL_RECORD_ITEM_SET, .item = i, .order_max = 5, .hold_ms = 100});
+        apply(ledger,
+              (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK, .item = i, .arg = 100});
     }
     for (unsigned i = 0; i < orders; i++)
         add_order(ledger, seed, i, items);
@@ -118,11 +121,12 @@ static void denied_users_are_counted_by_worker(void **state)
     struct fg_ledger *ledger = fg_ledger_create();
     struct fg_error err;
 
-    for (unsigned i = 0; i < FG_DENIED_MAX; i++)
-        apply(ledger, (struct fg_journal_record){.type = FG_REC_USER, .arg = 1, .user = i + 1});
+    for (unsigned i = 0; i < FG_STOCK_DENIED_MAX; i++)
+        apply(ledger,
+              (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .arg = 1, .user = i + 1});
     assert_true(fg_stock_check_ledger(&limits, 1, ledger, &err));
-    apply(ledger,
-          (struct fg_journal_record){.type = FG_REC_USER, .arg = 1, .user = FG_DENIED_MAX + 1});
+    apply(ledger, (struct fg_journal_record){
+                      .type = FG_JOURNAL_RECORD_USER, .arg = 1, .user = FG_STOCK_DENIED_MAX + 1});
     assert_true(fg_stock_check_ledger(&limits, 2, ledger, &err));
     assert_false(fg_stock_check_ledger(&limits, 1, ledger, &err));
     assert_string_equal(err.text, "worker 0 has room for 16384 denied users");

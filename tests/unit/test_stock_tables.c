@@ -145,22 +145,22 @@ static void buckets_hold_every_index(void **unused)
 static void answers_are_the_same_after_a_prefetch(void **unused)
 {
     struct fg_stock_request r[3] = {
-        {.op = FG_OP_STOCK, .item = 5},
-        {.op = FG_OP_CANCEL, .user = 1, .order_id = {1}},
-        {.op = FG_OP_RESERVE, .user = 1, .order_id = {1}, .item = 5, .quantity = 1}};
+        {.op = FG_PACKET_OP_STOCK, .item = 5},
+        {.op = FG_PACKET_OP_CANCEL, .user = 1, .order_id = {1}},
+        {.op = FG_PACKET_OP_RESERVE, .user = 1, .order_id = {1}, .item = 5, .quantity = 1}};
     struct fg_stock_answer a;
 
     fg_stock_prefetch(s, r, 3);
     assert_int_equal(fg_stock_request(s, 1, &r[0], 1, &a), FG_STOCK_ANSWERED);
-    assert_int_equal(a.status, FG_STATUS_UNKNOWN_ITEM);
+    assert_int_equal(a.status, FG_PACKET_STATUS_UNKNOWN_ITEM);
     fg_stock_request(s, 1, &r[1], 1, &a);
-    assert_int_equal(a.status, FG_STATUS_UNKNOWN_ORDER);
+    assert_int_equal(a.status, FG_PACKET_STATUS_UNKNOWN_ORDER);
     fg_stock_request(s, 1, &r[2], 1, &a);
-    assert_int_equal(a.status, FG_STATUS_UNKNOWN_ITEM);
+    assert_int_equal(a.status, FG_PACKET_STATUS_UNKNOWN_ITEM);
     fg_stock_item_define(s, 0, 5); /* known only after the prefetch */
     s->items[0].live = 1;
     fg_stock_request(s, 1, &r[2], 1, &a);
-    assert_int_equal(a.status, FG_STATUS_BAD_QUANTITY);
+    assert_int_equal(a.status, FG_PACKET_STATUS_BAD_QUANTITY);
     s->items[0].order_max = 1;
     s->items[0].hold_ms = 10;
     s->items[0].free = 1;

@@ -36,7 +36,7 @@ struct world {
     struct rte_ring *requests, *replies;
     struct rte_mempool *pool;
     uint64_t orders;
-    unsigned statuses[FG_STATUS_COUNT]; /* of the replies taken */
+    unsigned statuses[FG_PACKET_STATUS_COUNT]; /* of the replies taken */
 };
 
 static struct rte_ring *requests, *replies;
@@ -70,7 +70,7 @@ static void write_headers(uint8_t *f)
         sum += (uint32_t)ip[i] << 8 | ip[i + 1];
     put_be16(f + 24, ~((sum & 0xffff) + (sum >> 16)) & 0xffff);
     put_be16(f + 34, 40000);
-    put_be16(f + 36, FG_DEFAULT_PORT);
+    put_be16(f + 36, FG_PACKET_PORT_DEFAULT);
     put_be16(f + 38, 72);
     put_be16(f + 40, 0);
 }
@@ -78,7 +78,8 @@ static void write_headers(uint8_t *f)
 /* A reservation by a user of this worker waits in the port. */
 static void request(struct world *w, unsigned owner)
 {
-    struct fg_packet_request r = {.op = FG_OP_RESERVE, .key_id = 1, .quantity = 1, .item = ITEM};
+    struct fg_packet_request r = {
+        .op = FG_PACKET_OP_RESERVE, .key_id = 1, .quantity = 1, .item = ITEM};
     struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
 
     assert_non_null(m);
@@ -163,10 +164,10 @@ static void offer(struct world *w, uint32_t units)
 static void create(struct world *w, unsigned workers)
 {
     struct fg_worker_group_options o = {
-        .workers = {.count = workers, .idle = FG_IDLE_SPIN, .burst = 32, .handoff = HANDOFF},
+        .workers = {.count = workers, .idle = FG_WORKER_IDLE_SPIN, .burst = 32, .handoff = HANDOFF},
         .queues = 1,
         .record_slots = 1024,
-        .order_port = FG_DEFAULT_PORT,
+        .order_port = FG_PACKET_PORT_DEFAULT,
         .limits = {.items_max = 10,
                    .orders_max = 1000,
                    .users_max = 1000,
@@ -213,7 +214,7 @@ static void test_answers(void **state)
         request(&w, 0);
     loop_all(&w);
     assert_int_equal(take_replies(&w), 20);
-    assert_int_equal(w.statuses[FG_STATUS_SOLD_OUT], 20);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_SOLD_OUT], 20);
     assert_int_equal(fg_counter_read(&counters(&w, 0)->orders), 20);
     destroy(&w);
 }
@@ -246,7 +247,7 @@ static void test_no_mbuf(void **state)
     make_durable(&w);
     loop_all(&w);
     assert_int_equal(take_replies(&w), 1);
-    assert_int_equal(w.statuses[FG_STATUS_RESERVED], 1);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_RESERVED], 1);
     destroy(&w);
 }
 
@@ -258,11 +259,11 @@ static void test_no_slot(void **state)
     create(&w, 1);
     offer(&w, 10);
     slot = w.group.list[0]->slot_free;
-    w.group.list[0]->slot_free = FG_NO_TOKEN; /* all are taken */
+    w.group.list[0]->slot_free = FG_STOCK_NO_TOKEN; /* all are taken */
     request(&w, 0);
     loop_all(&w);
     assert_int_equal(take_replies(&w), 1);
-    assert_int_equal(w.statuses[FG_STATUS_BUSY], 1);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_BUSY], 1);
     assert_int_equal(fg_counter_read(&counters(&w, 0)->no_slot), 1);
     w.group.list[0]->slot_free = slot;
     request(&w, 0);
@@ -270,7 +271,7 @@ static void test_no_slot(void **state)
     make_durable(&w);
     loop_all(&w);
     assert_int_equal(take_replies(&w), 1);
-    assert_int_equal(w.statuses[FG_STATUS_RESERVED], 1);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_RESERVED], 1);
     destroy(&w);
 }
 
@@ -287,7 +288,7 @@ static void test_handoff_full(void **state)
     assert_int_equal(fg_counter_read(&counters(&w, 0)->handed_off), HANDOFF - 1);
     assert_int_equal(fg_counter_read(&counters(&w, 0)->handoff_full), 20 - (HANDOFF - 1));
     assert_int_equal(take_replies(&w), 20 - (HANDOFF - 1));
-    assert_int_equal(w.statuses[FG_STATUS_BUSY], 20 - (HANDOFF - 1));
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_BUSY], 20 - (HANDOFF - 1));
     fg_worker_loop(w.group.list[1]);
     assert_int_equal(take_replies(&w), 0); /* they wait for the worker that polls the queue */
     for (unsigned i = 0; i < LOOPS; i++) { /* the deciding worker asks the bank first */
@@ -295,7 +296,7 @@ static void test_handoff_full(void **state)
         answered += take_replies(&w);
     }
     assert_int_equal(answered, HANDOFF - 1);
-    assert_int_equal(w.statuses[FG_STATUS_SOLD_OUT], HANDOFF - 1);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_SOLD_OUT], HANDOFF - 1);
     destroy(&w);
 }
 
@@ -371,10 +372,10 @@ static void test_wrong_tag(void **state)
     assert_int_equal(rte_ring_sp_enqueue(w.requests, m), 0);
     loop_all(&w);
     assert_int_equal(take_replies(&w), 0);
-    assert_int_equal(fg_counter_read(&counters(&w, 0)->dropped[FG_DROP_TAG]), 1);
+    assert_int_equal(fg_counter_read(&counters(&w, 0)->dropped[FG_PACKET_DROP_TAG]), 1);
     report = fg_ring_peek(w.group.list[0]->reports, 0);
     assert_non_null(report);
-    assert_int_equal(report->offence, FG_OFFENCE_BAD_TAG);
+    assert_int_equal(report->offence, FG_PENALTY_OFFENCE_BAD_TAG);
     assert_false(report->proven);
     assert_memory_equal(report->addr, "\xc6\x12\x01\x01", 4);
     destroy(&w);
@@ -527,7 +528,8 @@ static int start(void **state)
 
     assert_true(rte_eal_init(sizeof(argv) / sizeof(argv[0]), (char **)argv) >= 0);
     keyring.count = 1;
-    keyring.keys[0] = (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {17, 4}};
+    keyring.keys[0] =
+        (struct fg_packet_key){.id = 1, .roles = FG_PACKET_ROLE_SHOP, .secret = {17, 4}};
     keyring.slot[1] = 1;
     pool = rte_pktmbuf_pool_create("few", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     assert_non_null(pool);

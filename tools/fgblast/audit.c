@@ -39,8 +39,8 @@ const struct fg_item_story *fg_world_item(const struct fg_world *w, uint32_t ind
 static bool goes_on(const struct fg_world *w, const struct order *o)
 {
     return (o->told && o->open) ||
-           (w->options->served &&
-            (o->told == FG_STATUS_RESERVED || o->told == FG_STATUS_EXPIRED)); /* or paid late */
+           (w->options->served && (o->told == FG_PACKET_STATUS_RESERVED ||
+                                   o->told == FG_PACKET_STATUS_EXPIRED)); /* or paid late */
 }
 
 static void write_order(const struct fg_world *w, uint32_t number, FILE *out)

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-static const uint8_t kinds[] = {[FG_OP_RESERVE] = FG_KIND_RESERVE,
-                                [FG_OP_CONFIRM] = FG_KIND_CONFIRM,
-                                [FG_OP_CANCEL] = FG_KIND_CANCEL};
+static const uint8_t kinds[] = {[FG_PACKET_OP_RESERVE] = FG_KIND_RESERVE,
+                                [FG_PACKET_OP_CONFIRM] = FG_KIND_CONFIRM,
+                                [FG_PACKET_OP_CANCEL] = FG_KIND_CANCEL};
 
 struct person fg_crowd_person(const struct fg_crowd *c, uint32_t order)
 {
@@ -69,7 +69,7 @@ static struct slot *take_slot(struct fg_crowd *c, uint32_t order, unsigned op)
 
 void fg_crowd_free_slot(struct fg_crowd *c, struct slot *s)
 {
-    if (s->order >= CLOSING && s->op == FG_OP_RESERVE)
+    if (s->order >= CLOSING && s->op == FG_PACKET_OP_RESERVE)
         c->items[s->item].closing--;
     s->op = 0;
     c->slots_used--;
@@ -95,16 +95,16 @@ static unsigned plan_of(const struct fg_crowd *c, const struct accepted *a, bool
 {
     uint32_t chance;
 
-    if (a->told != FG_STATUS_RESERVED)
+    if (a->told != FG_PACKET_STATUS_RESERVED)
         return 0;
     if (a->pays)
-        return late ? 0 : FG_OP_CONFIRM;
+        return late ? 0 : FG_PACKET_OP_CONFIRM;
     chance = fg_crowd_person(c, a->order).chance;
     if (chance < c->bar_confirm)
-        return late ? 0 : FG_OP_CONFIRM;
+        return late ? 0 : FG_PACKET_OP_CONFIRM;
     if (chance < c->bar_confirm + c->bar_cancel)
-        return late ? 0 : FG_OP_CANCEL;
-    return late && (uint32_t)(chance * 2654435761u) < c->bar_late ? FG_OP_CONFIRM : 0;
+        return late ? 0 : FG_PACKET_OP_CANCEL;
+    return late && (uint32_t)(chance * 2654435761u) < c->bar_late ? FG_PACKET_OP_CONFIRM : 0;
 }
 
 static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t now_ms)
@@ -131,7 +131,7 @@ static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t no
 
 static struct slot *new_order(struct fg_crowd *c)
 {
-    struct slot *s = take_slot(c, c->orders, FG_OP_RESERVE);
+    struct slot *s = take_slot(c, c->orders, FG_PACKET_OP_RESERVE);
 
     if (!s)
         return NULL;
@@ -150,7 +150,7 @@ static struct slot *closing_order(struct fg_crowd *c)
         struct slot *s;
 
         if (item->refused && !item->closed && item->closing == 0) {
-            s = take_slot(c, CLOSING + item->rounds * c->items_count + index, FG_OP_RESERVE);
+            s = take_slot(c, CLOSING + item->rounds * c->items_count + index, FG_PACKET_OP_RESERVE);
             if (!s)
                 return NULL;
             item->rounds++;
@@ -226,8 +226,10 @@ static void look_at_phase(struct fg_crowd *c)
 static void give_up(struct fg_crowd *c, struct slot *s)
 {
     c->stats.gave_up++;
-    if (s->op == FG_OP_RESERVE)
-        fg_crowd_keep(c, s, s->told == FG_STATUS_RESERVED ? FG_STATUS_RESERVED : FG_STATUS_NONE);
+    if (s->op == FG_PACKET_OP_RESERVE)
+        fg_crowd_keep(c, s,
+                      s->told == FG_PACKET_STATUS_RESERVED ? FG_PACKET_STATUS_RESERVED
+                                                           : FG_PACKET_STATUS_NONE);
     else
         c->accepted[s->place].open = 1;
     fg_crowd_free_slot(c, s);
@@ -250,7 +252,7 @@ static void scan(struct fg_crowd *c)
         if (!s->op || !s->open || c->now_ns - s->sent_ns < timeout_of(c, s))
             continue;
         s->open = 0;
-        if (s->op == FG_OP_RESERVE &&
+        if (s->op == FG_PACKET_OP_RESERVE &&
             s->place != NONE) { /* accepted: the other copy's answer is not needed */
             fg_crowd_free_slot(c, s);
             continue;
@@ -278,7 +280,7 @@ static void pick(struct fg_crowd *c, struct slot *s)
 
     s->cookie += 1u << PLACE_BITS;
     s->sent_ns = c->now_ns;
-    s->told = FG_STATUS_NONE;
+    s->told = FG_PACKET_STATUS_NONE;
     s->open = (uint8_t)(1 + twice);
     for (unsigned i = 0; i < s->open; i++)
         c->picked[c->picked_count++] = (uint32_t)(s - c->slots);
@@ -322,11 +324,11 @@ static void fill(const struct fg_crowd *c, const struct slot *s, const struct te
         .magic = FG_PACKET_MAGIC, .version = FG_PACKET_VERSION, .op = s->op};
     uint16_t port = __builtin_bswap16(fg_crowd_port(s->order));
 
-    r.key_id = s->op == FG_OP_CONFIRM ? c->backend->id : c->shop->id;
+    r.key_id = s->op == FG_PACKET_OP_CONFIRM ? c->backend->id : c->shop->id;
     r.user = s->user;
     r.cookie = s->cookie;
     fg_crowd_order_id(c, s->order, r.order_id);
-    if (s->op == FG_OP_RESERVE) {
+    if (s->op == FG_PACKET_OP_RESERVE) {
         r.quantity = s->quantity;
         r.item = c->items[s->item].story.item;
     }
@@ -349,7 +351,7 @@ void fg_crowd_write(struct fg_crowd *c, uint8_t *const *out)
         fill(c, s, t, out[i]);
         c->bytes[i] = (uint16_t)fg_frame_size(&t->frame);
         payloads[i] = out[i] + t->frame.payload;
-        secrets[i] = (s->op == FG_OP_CONFIRM ? c->backend : c->shop)->secret;
+        secrets[i] = (s->op == FG_PACKET_OP_CONFIRM ? c->backend : c->shop)->secret;
     }
     if (n)
         fg_packet_siphash24_56_many(secrets, payloads, tags, n);

@@ -114,8 +114,9 @@ static bool make(struct fg_crowd *c, const struct fg_packet_keyring *ring, struc
     c->bar_cancel = fg_share_bar(o->cancel);
     c->bar_late = fg_share_bar(o->late);
     make_lanes(c);
-    return fg_world_key(ring, o->shop_key, FG_ROLE_SHOP, "shop-key", &c->shop, err) &&
-           fg_world_key(ring, o->backend_key, FG_ROLE_BACKEND, "backend-key", &c->backend, err) &&
+    return fg_world_key(ring, o->shop_key, FG_PACKET_ROLE_SHOP, "shop-key", &c->shop, err) &&
+           fg_world_key(ring, o->backend_key, FG_PACKET_ROLE_BACKEND, "backend-key", &c->backend,
+                        err) &&
            make_items(c, err) && make_slots(c, err) && make_templates(c, frames, err);
 }
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define BIT(status) (1u << FG_STATUS_##status)
+#define BIT(status) (1u << FG_PACKET_STATUS_##status)
 #define OVER        (BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
 #define HELD        (BIT(RESERVED) | OVER)
 #define NONE_LEFT   (BIT(SOLD_OUT) | BIT(INSUFFICIENT))
@@ -16,10 +16,10 @@
 /* What may be told. A RESERVE whose first answer was lost may find its order expired; its other
  * copy may find it paid. */
 static const uint32_t legal[] = {
-    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(CONFLICT) |
-                        BIT(SOLD) | BIT(CANCELLED) | UNSENT),
-    [FG_OP_CONFIRM] = BIT(SOLD) | BIT(EXPIRED) | LATER | BIT(DENIED),
-    [FG_OP_CANCEL] = BIT(CANCELLED) | BIT(EXPIRED) | LATER | BIT(DENIED),
+    [FG_PACKET_OP_RESERVE] = ~(1u << FG_PACKET_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) |
+                               BIT(CONFLICT) | BIT(SOLD) | BIT(CANCELLED) | UNSENT),
+    [FG_PACKET_OP_CONFIRM] = BIT(SOLD) | BIT(EXPIRED) | LATER | BIT(DENIED),
+    [FG_PACKET_OP_CANCEL] = BIT(CANCELLED) | BIT(EXPIRED) | LATER | BIT(DENIED),
 };
 
 __attribute__((format(printf, 4, 5), cold)) static void
@@ -71,14 +71,14 @@ static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct 
 {
     bool held = HELD >> r->status & 1;
     uint64_t item = c->items[s->item].story.item;
-    bool good = r->key_id == (s->op == FG_OP_CONFIRM ? c->backend : c->shop)->id;
+    bool good = r->key_id == (s->op == FG_PACKET_OP_CONFIRM ? c->backend : c->shop)->id;
 
     good &= r->quantity == (held ? s->quantity : 0);
-    good &= r->item == item || (s->op != FG_OP_RESERVE && !held && r->item == 0);
-    good &= (r->deadline_ms != 0) == (r->status == FG_STATUS_RESERVED);
-    if (r->status == FG_STATUS_SOLD_OUT)
+    good &= r->item == item || (s->op != FG_PACKET_OP_RESERVE && !held && r->item == 0);
+    good &= (r->deadline_ms != 0) == (r->status == FG_PACKET_STATUS_RESERVED);
+    if (r->status == FG_PACKET_STATUS_SOLD_OUT)
         good &= r->left == 0;
-    if (r->status == FG_STATUS_INSUFFICIENT)
+    if (r->status == FG_PACKET_STATUS_INSUFFICIENT)
         good &= r->left > 0 && r->left < s->quantity;
     if (!good)
         wrong(c, FG_WRONG_FIELDS, r, "item %llu quantity %u deadline %llu left %u",
@@ -90,8 +90,9 @@ static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct 
 /* What was told of this order before, and is true for ever. */
 static unsigned known(const struct fg_crowd *c, const struct slot *s)
 {
-    return s->place == NONE ? (s->told == FG_STATUS_RESERVED ? s->told : FG_STATUS_NONE)
-                            : c->accepted[s->place].told;
+    return s->place == NONE
+               ? (s->told == FG_PACKET_STATUS_RESERVED ? s->told : FG_PACKET_STATUS_NONE)
+               : c->accepted[s->place].told;
 }
 
 static bool check_story(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
@@ -101,11 +102,11 @@ static bool check_story(struct fg_crowd *c, const struct slot *s, const struct f
 
     if (LATER >> r->status & 1)
         return true;
-    if (before == FG_STATUS_EXPIRED) /* another copy may be a late payment */
+    if (before == FG_PACKET_STATUS_EXPIRED) /* another copy may be a late payment */
         bad = !(OVER >> r->status & 1);
     else if (OVER >> before & 1) /* SOLD stays sold ... */
         bad = r->status != before;
-    else if (before == FG_STATUS_RESERVED)
+    else if (before == FG_PACKET_STATUS_RESERVED)
         bad = !(HELD >> r->status & 1);
     if (bad)
         wrong(c, FG_WRONG_STORY, r, "was told %s", fg_packet_status_name(before));
@@ -140,11 +141,11 @@ static void finish(struct fg_crowd *c, struct slot *s, const struct fg_packet_re
     if (a->told == r->status)
         return;
     a->told = r->status;
-    if (r->status == FG_STATUS_SOLD) {
+    if (r->status == FG_PACKET_STATUS_SOLD) {
         c->stats.sold++;
         c->stats.units_sold += r->quantity;
         c->items[s->item].story.sold += r->quantity;
-    } else if (r->status == FG_STATUS_CANCELLED) {
+    } else if (r->status == FG_PACKET_STATUS_CANCELLED) {
         c->items[s->item].story.cancelled += r->quantity;
     }
 }
@@ -166,7 +167,8 @@ static void close_request(struct fg_crowd *c, struct slot *s, const struct fg_pa
 {
     bool later = LATER >> r->status & 1;
 
-    if (!later || known(c, s) != (s->op == FG_OP_RESERVE ? FG_STATUS_NONE : FG_STATUS_RESERVED)) {
+    if (!later || known(c, s) != (s->op == FG_PACKET_OP_RESERVE ? FG_PACKET_STATUS_NONE
+                                                                : FG_PACKET_STATUS_RESERVED)) {
         fg_crowd_free_slot(c, s);
         return;
     }
@@ -178,7 +180,7 @@ static void note_time(struct fg_crowd *c, const struct slot *s, const struct fg_
 {
     uint64_t took = c->now_ns - s->sent_ns + s->waited_us * 1000ull;
 
-    if (s->op == FG_OP_RESERVE && s->order % SAMPLED == 0 && !(LATER >> r->status & 1))
+    if (s->op == FG_PACKET_OP_RESERVE && s->order % SAMPLED == 0 && !(LATER >> r->status & 1))
         fg_hist_add(HELD >> r->status & 1 ? &c->stats.accepted : &c->stats.rejected, took);
 }
 
@@ -192,15 +194,15 @@ static void take(struct fg_crowd *c, const struct fg_packet_reply *r)
     c->stats.status[r->status]++;
     s->open--;
     if (!(legal[s->op] >> r->status & 1) &&
-        !(s->op == FG_OP_RESERVE && s->place != NONE && OVER >> r->status & 1))
+        !(s->op == FG_PACKET_OP_RESERVE && s->place != NONE && OVER >> r->status & 1))
         wrong(c, FG_WRONG_STATUS, r, "order %u", s->order);
     else if (check_fields(c, s, r) && check_story(c, s, r)) {
         note_time(c, s, r);
-        if (s->op == FG_OP_RESERVE && HELD >> r->status & 1)
+        if (s->op == FG_PACKET_OP_RESERVE && HELD >> r->status & 1)
             accept(c, s, r);
-        else if (s->op == FG_OP_RESERVE && NONE_LEFT >> r->status & 1)
+        else if (s->op == FG_PACKET_OP_RESERVE && NONE_LEFT >> r->status & 1)
             none_left(c, s);
-        else if (s->op != FG_OP_RESERVE && OVER >> r->status & 1)
+        else if (s->op != FG_PACKET_OP_RESERVE && OVER >> r->status & 1)
             finish(c, s, r);
     }
     s->told = r->status;
@@ -214,8 +216,8 @@ static bool shape_right(const struct fg_crowd *c, const struct fg_packet_reply *
     unsigned op = r->op & ~(unsigned)FG_PACKET_REPLY;
 
     return r->magic == FG_PACKET_MAGIC && r->version == FG_PACKET_VERSION &&
-           r->op & FG_PACKET_REPLY && op >= FG_OP_RESERVE && op <= FG_OP_CANCEL &&
-           r->status != FG_STATUS_NONE && r->status < FG_STATUS_COUNT &&
+           r->op & FG_PACKET_REPLY && op >= FG_PACKET_OP_RESERVE && op <= FG_PACKET_OP_CANCEL &&
+           r->status != FG_PACKET_STATUS_NONE && r->status < FG_PACKET_STATUS_COUNT &&
            !((r->flags & ~FG_PACKET_LATE) | r->shard_map) &&
            (r->key_id == c->shop->id || r->key_id == c->backend->id);
 }

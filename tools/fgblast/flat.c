@@ -195,7 +195,7 @@ void fg_flat_frame(struct fg_flat *f, uint64_t now_ns, const uint8_t *data, uint
 {
     uint32_t at = len > 12 && data[12] == 0x86 ? 62 : 42;
     const uint8_t *payload = data + at;
-    unsigned status = FG_STATUS_NONE;
+    unsigned status = FG_PACKET_STATUS_NONE;
 
     if (len < at + FG_PACKET_SIZE || payload[0] != (FG_PACKET_MAGIC & 0xff) ||
         payload[1] != FG_PACKET_MAGIC >> 8) {
@@ -205,7 +205,7 @@ void fg_flat_frame(struct fg_flat *f, uint64_t now_ns, const uint8_t *data, uint
     if (!f->options->echo) {
         status = payload[offsetof(struct fg_packet_reply, status)];
         if (!(payload[offsetof(struct fg_packet_reply, op)] & FG_PACKET_REPLY) ||
-            status >= FG_STATUS_COUNT) {
+            status >= FG_PACKET_STATUS_COUNT) {
             f->other++;
             return;
         }

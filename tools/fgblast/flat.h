@@ -24,7 +24,7 @@ struct fg_flat {
     uint32_t count, next;
     uint64_t in_flight, begun_ns, first_ns, last_ns; /**< first and last: of an answer */
     uint64_t sent[FG_KIND_COUNT], packets_sent, answers, lost, checked, wrong_tags, other;
-    uint64_t status[FG_STATUS_COUNT];
+    uint64_t status[FG_PACKET_STATUS_COUNT];
     uint64_t dropped,
         late; /**< open: the port had no room; not sent, for the generator was too slow */
     struct fg_hist latency;

@@ -108,7 +108,7 @@ static uint16_t offset_of(const struct fg_frames *f, const uint8_t *payload)
     struct fg_packet_request request;
 
     memcpy(&request, payload, sizeof(request));
-    return (uint16_t)fg_user_owner(request.op == FG_OP_STOCK ? request.item : request.user,
+    return (uint16_t)fg_user_owner(request.op == FG_PACKET_OP_STOCK ? request.item : request.user,
                                    (unsigned)f->options->steer);
 }
 

@@ -57,7 +57,7 @@ void fg_fresh_answer(struct fg_fresh *f, uint64_t now_ns, uint32_t number, unsig
 {
     uint64_t *sent_ns = &f->sent_ns[number % FG_FRESH_PLACES];
 
-    if (status != FG_STATUS_RESERVED) {
+    if (status != FG_PACKET_STATUS_RESERVED) {
         f->refused++;
         return;
     }

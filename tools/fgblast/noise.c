@@ -27,8 +27,8 @@ static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_packe
 {
     uint32_t item = fg_alias_pick(w->popularity, &w->random);
 
-    *request =
-        (struct fg_packet_request){.op = FG_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
+    *request = (struct fg_packet_request){
+        .op = FG_PACKET_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
     fg_world_order_id(w, (uint32_t)fg_random(&w->random), FG_ORDER_NOISE + kind, request->order_id);
     request->user =
         w->options->user_base + fg_random_below(&w->random, (uint32_t)w->options->shoppers);
@@ -117,7 +117,7 @@ static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range 
     struct fg_packet_request request;
 
     noise_request(w, kind, &request); /* a question that changes nothing, whoever answers it */
-    request.op = FG_OP_STOCK;
+    request.op = FG_PACKET_OP_STOCK;
     request.user = 0;
     request.quantity = 0;
     fg_packet_request_seal(&request, w->shop);

@@ -5,19 +5,19 @@
 
 #include "tools/fgblast/world_impl.h"
 
-#define BIT(status) (1u << FG_STATUS_##status)
+#define BIT(status) (1u << FG_PACKET_STATUS_##status)
 #define UNDECIDED   (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(DENIED)) /* say nothing of the order */
 #define OVER        (BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
 #define HELD        (BIT(RESERVED) | OVER)
 #define HOLD_MAX_NS (49 * 86400ull * 1000 * MS)
 
-_Static_assert(FG_STATUS_COUNT <= 32, "a set of statuses is a word");
+_Static_assert(FG_PACKET_STATUS_COUNT <= 32, "a set of statuses is a word");
 
 static const uint32_t legal[] = {
-    [FG_OP_RESERVE] = ~(1u << FG_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) | BIT(REFUNDED) |
-                        BIT(WAITING) | BIT(NOT_LEADER) | BIT(WRONG_SHARD)),
-    [FG_OP_CONFIRM] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
-    [FG_OP_CANCEL] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
+    [FG_PACKET_OP_RESERVE] = ~(1u << FG_PACKET_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) |
+                               BIT(REFUNDED) | BIT(WAITING) | BIT(NOT_LEADER) | BIT(WRONG_SHARD)),
+    [FG_PACKET_OP_CONFIRM] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
+    [FG_PACKET_OP_CANCEL] = OVER | UNDECIDED | BIT(UNKNOWN_ORDER),
 };
 
 /* What a status means to the shopper who waits. */
@@ -129,14 +129,14 @@ static bool check_fields(struct fg_world *w, const struct fg_packet_reply *r, co
 {
     uint64_t item = w->items[o->item].story.item;
     bool held = HELD >> r->status & 1;
-    bool good = r->key_id == (op == FG_OP_CONFIRM ? w->backend : w->shop)->id;
+    bool good = r->key_id == (op == FG_PACKET_OP_CONFIRM ? w->backend : w->shop)->id;
 
     good &= r->quantity == (held ? o->quantity : 0);
-    good &= r->item == item || (op != FG_OP_RESERVE && !held && r->item == 0);
-    good &= (r->deadline_ms != 0) == (r->status == FG_STATUS_RESERVED);
-    if (r->status == FG_STATUS_SOLD_OUT)
+    good &= r->item == item || (op != FG_PACKET_OP_RESERVE && !held && r->item == 0);
+    good &= (r->deadline_ms != 0) == (r->status == FG_PACKET_STATUS_RESERVED);
+    if (r->status == FG_PACKET_STATUS_SOLD_OUT)
         good &= r->left == 0;
-    if (r->status == FG_STATUS_INSUFFICIENT)
+    if (r->status == FG_PACKET_STATUS_INSUFFICIENT)
         good &= r->left > 0 && r->left < o->quantity;
     if (!good)
         wrong(w, FG_WRONG_FIELDS, r,
@@ -155,7 +155,8 @@ static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, con
 {
     uint32_t now = 1u << r->status, told = o->told ? 1u << o->told : 0;
     bool later = told && (int32_t)(r->cookie - o->told_at) >= 0;
-    bool bad = r->status == FG_STATUS_CONFLICT || r->status == FG_STATUS_UNKNOWN_ORDER;
+    bool bad =
+        r->status == FG_PACKET_STATUS_CONFLICT || r->status == FG_PACKET_STATUS_UNKNOWN_ORDER;
 
     if (now & UNDECIDED)
         return true;
@@ -167,8 +168,9 @@ static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, con
               o->told ? fg_packet_status_name(o->told) : "nothing");
         return false;
     }
-    if (!w->options->served && ((r->status == FG_STATUS_SOLD && !(o->flags & CONFIRM_SENT)) ||
-                                (r->status == FG_STATUS_CANCELLED && !(o->flags & CANCEL_SENT)))) {
+    if (!w->options->served &&
+        ((r->status == FG_PACKET_STATUS_SOLD && !(o->flags & CONFIRM_SENT)) ||
+         (r->status == FG_PACKET_STATUS_CANCELLED && !(o->flags & CANCEL_SENT)))) {
         wrong(w, FG_WRONG_UNASKED, r, "nobody sent that");
         return false;
     }
@@ -178,7 +180,7 @@ static bool check_story(struct fg_world *w, const struct fg_packet_reply *r, con
 /* Which packets are open now: an answer to the one sent last settles all before it. */
 static void settle(struct order *o, const struct fg_packet_reply *r, unsigned op)
 {
-    if (is_held(o->told) && op == FG_OP_RESERVE)
+    if (is_held(o->told) && op == FG_PACKET_OP_RESERVE)
         return;
     if (r->cookie == o->cookie && o->copies > 0 && --o->copies == 0)
         o->open = 0;
@@ -191,13 +193,13 @@ static void note_held(struct fg_world *w, const struct order *o, const struct fg
     struct item *item = &w->items[o->item];
     uint64_t deadline_ns = r->deadline_ms * MS;
 
-    if (r->status == FG_STATUS_SOLD) {
+    if (r->status == FG_PACKET_STATUS_SOLD) {
         w->stats.sold++;
         w->stats.units_sold += o->quantity;
         item->story.sold += o->quantity;
-    } else if (r->status == FG_STATUS_CANCELLED) {
+    } else if (r->status == FG_PACKET_STATUS_CANCELLED) {
         item->story.cancelled += o->quantity;
-    } else if (r->status == FG_STATUS_RESERVED && deadline_ns > w->now_ns &&
+    } else if (r->status == FG_PACKET_STATUS_RESERVED && deadline_ns > w->now_ns &&
                deadline_ns - w->now_ns < HOLD_MAX_NS) {
         if (deadline_ns > item->back_ns)
             item->back_ns = deadline_ns;
@@ -213,7 +215,7 @@ static void tell(struct fg_world *w, struct order *o, const struct fg_packet_rep
     bool held = is_held(r->status);
 
     if (o->told == r->status || (is_held(o->told) && !held) ||
-        (is_held(o->told) && r->status == FG_STATUS_RESERVED))
+        (is_held(o->told) && r->status == FG_PACKET_STATUS_RESERVED))
         return;
     if (held) {
         o->open = o->copies = 0;
@@ -302,10 +304,10 @@ static const action actions[STATES][CLASSES] = {
     [AWAY] = {do_hold, do_finish, NULL, NULL, NULL},
 };
 
-static const uint8_t op_of[STATES] = {[ASKING] = FG_OP_RESERVE,
-                                      [PAYING] = FG_OP_CONFIRM,
-                                      [RETURNING] = FG_OP_CANCEL,
-                                      [AWAY] = FG_OP_RESERVE};
+static const uint8_t op_of[STATES] = {[ASKING] = FG_PACKET_OP_RESERVE,
+                                      [PAYING] = FG_PACKET_OP_CONFIRM,
+                                      [RETURNING] = FG_PACKET_OP_CANCEL,
+                                      [AWAY] = FG_PACKET_OP_RESERVE};
 
 static void act(struct fg_world *w, struct order *o, const struct fg_packet_reply *r, unsigned op)
 {
@@ -335,13 +337,13 @@ void fg_world_reply(struct fg_world *w, uint64_t now_ns, const void *payload,
     if (!check_tag(w, payload, &r) || !(o = find_order(w, &r)))
         return;
     w->stats.answers++;
-    if (r.status < FG_STATUS_COUNT)
+    if (r.status < FG_PACKET_STATUS_COUNT)
         w->stats.status[r.status]++;
     op = r.op & ~FG_PACKET_REPLY;
     if (!check_asked(w, &r, o, to, port))
         return;
-    if (op < FG_OP_RESERVE || op > FG_OP_CANCEL || r.status >= FG_STATUS_COUNT ||
-        !(legal[op] >> r.status & 1)) {
+    if (op < FG_PACKET_OP_RESERVE || op > FG_PACKET_OP_CANCEL ||
+        r.status >= FG_PACKET_STATUS_COUNT || !(legal[op] >> r.status & 1)) {
         wrong(w, FG_WRONG_STATUS, &r, "status %u", r.status);
         return;
     }

@@ -34,11 +34,11 @@ static json_t *by_kind(const uint64_t sent[FG_KIND_COUNT])
     return object;
 }
 
-static json_t *by_status(const uint64_t status[FG_STATUS_COUNT])
+static json_t *by_status(const uint64_t status[FG_PACKET_STATUS_COUNT])
 {
     json_t *object = json_object();
 
-    for (unsigned i = 1; i < FG_STATUS_COUNT; i++)
+    for (unsigned i = 1; i < FG_PACKET_STATUS_COUNT; i++)
         if (status[i])
             put(object, fg_packet_status_name(i), status[i]);
     return object;
@@ -207,7 +207,8 @@ void fg_report_progress(const struct fg_view *view, const struct fg_progress *p,
         (uint64_t)((double)(s->answers - p->answers_before) / p->seconds_ago));
     put(line, "units_reserved", s->units_reserved);
     put(line, "units_sold", s->units_sold);
-    put(line, "sold_out", s->status[FG_STATUS_SOLD_OUT] + s->status[FG_STATUS_INSUFFICIENT]);
+    put(line, "sold_out",
+        s->status[FG_PACKET_STATUS_SOLD_OUT] + s->status[FG_PACKET_STATUS_INSUFFICIENT]);
     put(line, "unanswered", s->gave_up + view->waiting);
     put(line, "contradictions", s->contradictions);
     json_object_set_new(line, "draining", json_boolean(view->draining));

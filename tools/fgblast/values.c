@@ -48,7 +48,7 @@ static bool split_port(const char *text, char *host, size_t size, uint16_t *port
 {
     const char *colon = strrchr(text, ':');
     const char *bracket = strchr(text, ']');
-    uint64_t number = FG_DEFAULT_PORT;
+    uint64_t number = FG_PACKET_PORT_DEFAULT;
 
     if (strlen(text) >= size)
         return false;

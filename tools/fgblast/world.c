@@ -7,8 +7,9 @@
 
 #define ORDERS_DEFAULT (1u << 24) /* places when only --seconds limits the run */
 
-static const uint8_t op_of_state[STATES] = {
-    [ASKING] = FG_OP_RESERVE, [PAYING] = FG_OP_CONFIRM, [RETURNING] = FG_OP_CANCEL};
+static const uint8_t op_of_state[STATES] = {[ASKING] = FG_PACKET_OP_RESERVE,
+                                            [PAYING] = FG_PACKET_OP_CONFIRM,
+                                            [RETURNING] = FG_PACKET_OP_CANCEL};
 
 void fg_world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16])
 {
@@ -45,7 +46,7 @@ struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
  * further RESERVE cannot; once the order is over, nothing can. */
 void fg_world_track(struct order *o, unsigned op, uint32_t cookie)
 {
-    if (is_held(o->told) && (o->told != FG_STATUS_RESERVED || op == FG_OP_RESERVE))
+    if (is_held(o->told) && (o->told != FG_PACKET_STATUS_RESERVED || op == FG_PACKET_OP_RESERVE))
         return;
     if (o->open < UINT8_MAX)
         o->open++;
@@ -103,22 +104,22 @@ static void fill_request(struct fg_world *w, const struct order *o, unsigned op,
 {
     *request =
         (struct fg_packet_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
-    request->key_id = op == FG_OP_CONFIRM ? w->backend->id : w->shop->id;
+    request->key_id = op == FG_PACKET_OP_CONFIRM ? w->backend->id : w->shop->id;
     request->cookie = next_cookie(w);
     fg_world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
-    if (op == FG_OP_RESERVE) {
+    if (op == FG_PACKET_OP_RESERVE) {
         request->quantity = o->quantity;
         request->item = w->items[o->item].story.item;
     }
-    fg_packet_request_seal(request, op == FG_OP_CONFIRM ? w->backend : w->shop);
+    fg_packet_request_seal(request, op == FG_PACKET_OP_CONFIRM ? w->backend : w->shop);
 }
 
 /* Sends what the shopper's state waits for. */
 static void send_request(struct fg_world *w, struct shopper *s, bool retry)
 {
-    static const uint8_t kinds[] = {[FG_OP_RESERVE] = FG_KIND_RESERVE,
-                                    [FG_OP_CONFIRM] = FG_KIND_CONFIRM,
-                                    [FG_OP_CANCEL] = FG_KIND_CANCEL};
+    static const uint8_t kinds[] = {[FG_PACKET_OP_RESERVE] = FG_KIND_RESERVE,
+                                    [FG_PACKET_OP_CONFIRM] = FG_KIND_CONFIRM,
+                                    [FG_PACKET_OP_CANCEL] = FG_KIND_CANCEL};
     unsigned op = op_of_state[s->state];
     struct order *o = &w->orders[s->order];
     struct fg_send *send = fg_world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
@@ -127,7 +128,9 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
     fill_request(w, o, op, &request);
     memcpy(send->payload, &request, sizeof(request));
     fg_world_source(w, o->shopper, send);
-    o->flags |= op == FG_OP_CONFIRM ? CONFIRM_SENT : op == FG_OP_CANCEL ? CANCEL_SENT : 0;
+    o->flags |= op == FG_PACKET_OP_CONFIRM  ? CONFIRM_SENT
+                : op == FG_PACKET_OP_CANCEL ? CANCEL_SENT
+                                            : 0;
     fg_world_track(o, op, request.cookie);
     w->cookies++;
     if (!retry) {
@@ -355,9 +358,9 @@ struct fg_world *fg_world_create(const struct fg_blast_options *options,
     w->nonce = options->nonce;
     w->begun_ns = w->now_ns = now_ns;
     make_chances(w, now_ns);
-    if (!fg_world_key(ring, options->shop_key, FG_ROLE_SHOP, "shop-key", &w->shop, err) ||
-        !fg_world_key(ring, options->backend_key, FG_ROLE_BACKEND, "backend-key", &w->backend,
-                      err)) {
+    if (!fg_world_key(ring, options->shop_key, FG_PACKET_ROLE_SHOP, "shop-key", &w->shop, err) ||
+        !fg_world_key(ring, options->backend_key, FG_PACKET_ROLE_BACKEND, "backend-key",
+                      &w->backend, err)) {
         fg_world_destroy(w);
         return NULL;
     }

@@ -107,11 +107,11 @@ struct fg_item_story {
 
 struct fg_world_stats {
     uint64_t sent[FG_KIND_COUNT];
-    uint64_t packets;                    /**< sum of sent */
-    uint64_t answers;                    /**< replies to orders of shoppers */
-    uint64_t status[FG_STATUS_COUNT];    /**< of them */
-    uint64_t overrate_answers;           /**< replies to sources over their rate: legal */
-    uint64_t orders;                     /**< orders begun */
+    uint64_t packets;                        /**< sum of sent */
+    uint64_t answers;                        /**< replies to orders of shoppers */
+    uint64_t status[FG_PACKET_STATUS_COUNT]; /**< of them */
+    uint64_t overrate_answers;               /**< replies to sources over their rate: legal */
+    uint64_t orders;                         /**< orders begun */
     uint64_t gave_up;                    /**< requests that stayed unanswered after all retries */
     uint64_t reserved, sold;             /**< orders told so, each once */
     uint64_t units_reserved, units_sold; /**< units of them */

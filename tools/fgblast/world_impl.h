@@ -111,7 +111,7 @@ static inline uint32_t next_cookie(const struct fg_world *w)
 /* The order exists: nothing but its own payment, cancellation or expiry can change it. */
 static inline bool is_held(unsigned status)
 {
-    return status >= FG_STATUS_RESERVED && status <= FG_STATUS_EXPIRED;
+    return status >= FG_PACKET_STATUS_RESERVED && status <= FG_PACKET_STATUS_EXPIRED;
 }
 
 /* world.c */

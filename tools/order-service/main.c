@@ -202,20 +202,21 @@ struct answers {
  * is one more thing to ask. */
 static enum state ends_in(struct service *s, struct payment *p, unsigned status)
 {
-    bool gone = status == FG_STATUS_EXPIRED || status == FG_STATUS_UNKNOWN_ORDER;
+    bool gone = status == FG_PACKET_STATUS_EXPIRED || status == FG_PACKET_STATUS_UNKNOWN_ORDER;
 
-    if (p->state == STATE_CHARGED && status == FG_STATUS_SOLD)
+    if (p->state == STATE_CHARGED && status == FG_PACKET_STATUS_SOLD)
         return STATE_CONFIRMED;
-    if (payment_confirms(p) && status == FG_STATUS_EXPIRED) {
+    if (payment_confirms(p) && status == FG_PACKET_STATUS_EXPIRED) {
         p->closing = true; /* a copy of the confirmation could still buy: no money goes back yet */
         return p->state;
     }
-    if (p->state == STATE_CHARGED && (gone || status == FG_STATUS_CANCELLED))
+    if (p->state == STATE_CHARGED && (gone || status == FG_PACKET_STATUS_CANCELLED))
         return STATE_REFUNDED;
-    if (p->state == STATE_DECLINED && status == FG_STATUS_CANCELLED)
+    if (p->state == STATE_DECLINED && status == FG_PACKET_STATUS_CANCELLED)
         return clock_ms(CLOCK_REALTIME) < p->deadline_ms ? STATE_CANCELLED : STATE_LAPSED;
-    if (p->state == STATE_DECLINED && (gone || status == FG_STATUS_SOLD)) {
-        s->unpaid += status == FG_STATUS_SOLD; /* somebody else confirmed what nobody paid here */
+    if (p->state == STATE_DECLINED && (gone || status == FG_PACKET_STATUS_SOLD)) {
+        s->unpaid +=
+            status == FG_PACKET_STATUS_SOLD; /* somebody else confirmed what nobody paid here */
         return STATE_LAPSED;
     }
     return p->state;
@@ -244,7 +245,7 @@ static void packets(struct service *s, struct answers *a)
 
     while (a->n < BATCH && way_receive(s->way, &s->open, &p, &reply)) {
         bool asked = p && (reply.op & ~FG_PACKET_REPLY) ==
-                              (payment_confirms(p) ? FG_OP_CONFIRM : FG_OP_CANCEL);
+                              (payment_confirms(p) ? FG_PACKET_OP_CONFIRM : FG_PACKET_OP_CANCEL);
 
         if (asked && p->state != STATE_TAKEN)
             note(s, a, p, reply.status, reply.retry_ms);
@@ -253,7 +254,7 @@ static void packets(struct service *s, struct answers *a)
 
 static unsigned status_of(const char *name)
 {
-    unsigned status = FG_STATUS_COUNT - 1;
+    unsigned status = FG_PACKET_STATUS_COUNT - 1;
 
     while (status && strcmp(fg_packet_status_name(status), name) != 0)
         status--;

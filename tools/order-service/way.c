@@ -57,7 +57,7 @@ bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_
     if (!w->ring)
         return false;
     w->key = fg_packet_keyring_find(w->ring, (uint16_t)key_id);
-    if (!w->key || !(w->key->roles & FG_ROLE_BACKEND))
+    if (!w->key || !(w->key->roles & FG_PACKET_ROLE_BACKEND))
         return fg_fail(err, "%s: key %llu %s", keys, (unsigned long long)key_id,
                        w->key ? "has not the role backend" : "is not there");
     return connect_to(w, server, err);
@@ -84,7 +84,8 @@ static void order_bytes(const char *text, uint8_t id[16])
 
 void way_send(struct way *w, const struct payment *p)
 {
-    struct fg_packet_request r = {.op = payment_confirms(p) ? FG_OP_CONFIRM : FG_OP_CANCEL,
+    struct fg_packet_request r = {.op = payment_confirms(p) ? FG_PACKET_OP_CONFIRM
+                                                            : FG_PACKET_OP_CANCEL,
                                   .key_id = w->key->id,
                                   .user = p->user,
                                   .cookie = w->cookie};

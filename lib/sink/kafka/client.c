@@ -102,7 +102,7 @@ static bool topic_ok(const char *topic)
 {
     size_t len = strlen(topic);
 
-    return len >= 1 && len <= FG_KAFKA_TOPIC_MAX && strcmp(topic, ".") != 0 &&
+    return len >= 1 && len <= FG_SINK_KAFKA_TOPIC_MAX && strcmp(topic, ".") != 0 &&
            strcmp(topic, "..") != 0 &&
            strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
                len;
@@ -114,10 +114,10 @@ static bool check(const struct fg_sink_kafka_options *o, struct fg_error *err)
         return fg_fail(err, "kafka: no brokers");
     if (!topic_ok(o->topic))
         return fg_fail(err, "kafka topic '%s', accepted: 1..%d letters, digits, . _ -", o->topic,
-                       FG_KAFKA_TOPIC_MAX);
-    if (o->batch_max < 1 || o->batch_max > FG_KAFKA_BATCH_MAX)
+                       FG_SINK_KAFKA_TOPIC_MAX);
+    if (o->batch_max < 1 || o->batch_max > FG_SINK_KAFKA_BATCH_MAX)
         return fg_fail(err, "kafka batch of %u records, accepted: 1..%d", o->batch_max,
-                       FG_KAFKA_BATCH_MAX);
+                       FG_SINK_KAFKA_BATCH_MAX);
     if (o->timeout_ms < 1000 || o->timeout_ms > 300000)
         return fg_fail(err, "kafka timeout of %u ms, accepted: 1000..300000", o->timeout_ms);
     if (o->retry_ms_max < 1 || o->retry_ms_max > 3600000)
@@ -131,7 +131,8 @@ bool fg_sink_kafka_setup_init(struct fg_sink_kafka_setup *s,
     *s = (struct fg_sink_kafka_setup){.options = *options};
     if (!check(options, err))
         return false;
-    snprintf(s->cursor_topic, sizeof(s->cursor_topic), "%s" FG_KAFKA_CURSOR_SUFFIX, options->topic);
+    snprintf(s->cursor_topic, sizeof(s->cursor_topic), "%s" FG_SINK_KAFKA_CURSOR_SUFFIX,
+             options->topic);
     s->conf = rd_kafka_conf_new();
     /* These a properties file may change. Keys go to partitions as with Kafka's own clients. */
     return set(s->conf, "compression.type", "lz4", err) && set(s->conf, "linger.ms", "1", err) &&
@@ -182,7 +183,7 @@ static bool configure_producer(rd_kafka_conf_t *conf, const struct fg_sink_kafka
     return set(conf, "transactional.id", o->topic, err) &&
            set_number(conf, "transaction.timeout.ms", o->timeout_ms + 5000, err) &&
            set_number(conf, "message.timeout.ms", o->timeout_ms, err) &&
-           set_number(conf, "queue.buffering.max.messages", FG_KAFKA_BATCH_MAX + 1000, err) &&
+           set_number(conf, "queue.buffering.max.messages", FG_SINK_KAFKA_BATCH_MAX + 1000, err) &&
            set_number(conf, "queue.buffering.max.kbytes", 1 << 20, err);
 }
 

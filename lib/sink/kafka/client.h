@@ -11,7 +11,7 @@
 #include "base/wait.h"
 #include "sink/sink.h"
 
-#define FG_KAFKA_CURSOR_SUFFIX ".cursor"
+#define FG_SINK_KAFKA_CURSOR_SUFFIX ".cursor"
 
 /** One handle: of the consumer that reads the cursor, or of the producer. */
 struct fg_sink_kafka_client {

@@ -86,7 +86,7 @@ static void add_settings(struct fg_sink_kafka_event *e, uint64_t opens_ms, uint6
         ",\"opens_ms\":%" PRIu64 ",\"closes_ms\":%" PRIu64
         ",\"hold_ms\":%u,\"user_limit\":%u,\"order_max\":%u,\"paused\":%s",
         opens_ms, closes_ms, hold_ms, user_limit, order_max,
-        flags & FG_ITEM_PAUSED ? "true" : "false");
+        flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false");
 }
 
 static void add_name(struct fg_sink_kafka_event *e, const char *name, size_t len)
@@ -107,37 +107,37 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
 {
     begin(e, fg_journal_record_name(r->type), r->seq, r->time_ms);
     switch (r->type) {
-    case FG_REC_BATCH:
+    case FG_JOURNAL_RECORD_BATCH:
         e->value_len = 0;
         return true;
-    case FG_REC_RESERVED:
-    case FG_REC_EXTENDED:
+    case FG_JOURNAL_RECORD_RESERVED:
+    case FG_JOURNAL_RECORD_EXTENDED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, r->arg);
         break;
-    case FG_REC_SOLD:
-    case FG_REC_CANCELLED:
-    case FG_REC_EXPIRED:
-    case FG_REC_SOLD_LATE:
-    case FG_REC_CLOSED:
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_EXPIRED:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
+    case FG_JOURNAL_RECORD_CLOSED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
         break;
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
         add(e, ",\"restocked\":%s", r->arg ? "true" : "false");
         break;
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         add_user(e, r->user, r->arg != 0);
         break;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         add_item(e, r->item);
         add(e, ",\"units\":%" PRId64, (int64_t)r->arg);
         break;
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         add_item(e, r->item);
         add_settings(e, r->opens_ms, r->closes_ms, r->hold_ms, r->user_limit, r->order_max,
                      r->flags);
         break;
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         add_item(e, r->item);
         add_name(e, (const char *)r->name, strnlen((const char *)r->name, sizeof(r->name)));
         break;
@@ -192,7 +192,7 @@ void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, const struct fg_s
     add(e,
         "{\"appliance\":\"%016" PRIx64 "\",\"seq\":%" PRIu64 ",\"crc\":\"%08" PRIx32
         "\",\"format\":%u}",
-        cursor->log, cursor->seq, cursor->crc, FG_KAFKA_FORMAT);
+        cursor->log, cursor->seq, cursor->crc, FG_SINK_KAFKA_FORMAT);
 }
 
 bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cursor *cursor,

@@ -10,15 +10,15 @@
 #include "ledger/ledger.h"
 #include "sink/cursor.h"
 
-#define FG_KAFKA_FORMAT  1  /**< of keys and values; stands in the cursor */
-#define FG_KAFKA_KEY_MAX 64 /**< USER:ORDER has 20 + 1 + 32 */
-#define FG_KAFKA_VALUE_MAX                                                                         \
+#define FG_SINK_KAFKA_FORMAT  1  /**< of keys and values; stands in the cursor */
+#define FG_SINK_KAFKA_KEY_MAX 64 /**< USER:ORDER has 20 + 1 + 32 */
+#define FG_SINK_KAFKA_VALUE_MAX                                                                    \
     768 /**< an item of a snapshot with a name that is all escapes needs less */
 
 struct fg_sink_kafka_event {
     size_t key_len, value_len; /**< value_len 0: the record is no event */
-    char key[FG_KAFKA_KEY_MAX];
-    char value[FG_KAFKA_VALUE_MAX];
+    char key[FG_SINK_KAFKA_KEY_MAX];
+    char value[FG_SINK_KAFKA_VALUE_MAX];
 };
 
 /** False: a record type that this version does not know. */

@@ -284,9 +284,9 @@ static enum fg_sink_result check_cursor(const struct kafka_sink *k, const struct
     struct fg_error at = {""};
     enum fg_sink_place place;
 
-    if (cursor->at.found && cursor->format != FG_KAFKA_FORMAT) {
+    if (cursor->at.found && cursor->format != FG_SINK_KAFKA_FORMAT) {
         fg_fail(err, "topic %s: the cursor is of format %u, this version writes %d", topic,
-                cursor->format, FG_KAFKA_FORMAT);
+                cursor->format, FG_SINK_KAFKA_FORMAT);
         return FG_SINK_REFUSE;
     }
     place = fg_sink_cursor_place(log, &cursor->at, "kafka", &at);

@@ -74,7 +74,7 @@ static uint32_t type_number(char type)
 #define X(letter, name, text, number)                                                              \
     case letter:                                                                                   \
         return number;
-        FG_POSTGRES_TYPE_LIST(X)
+        FG_SINK_POSTGRES_TYPE_LIST(X)
 #undef X
     }
     FG_ASSERT(!"a type of the list");

@@ -10,7 +10,7 @@
 #include "base/base.h"
 
 /* letter of the column, what it holds, its type in the server (pg_type.dat), that type's number */
-#define FG_POSTGRES_TYPE_LIST(X)                                                                   \
+#define FG_SINK_POSTGRES_TYPE_LIST(X)                                                              \
     X('n', U64, "numeric", 1700) /* there is no unsigned 64-bit type */                            \
     X('u', ID, "uuid", 2950)     /* 16 bytes */                                                    \
     X('b', I64, "int8", 20)                                                                        \

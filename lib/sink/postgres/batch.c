@@ -30,8 +30,8 @@ struct fg_batch_user {
 enum { ORDERS, ITEMS, USERS };
 
 static const char *const types[FG_POSTGRES_STATEMENTS] = {
-#define X(name, types) [FG_POSTGRES_##name] = types,
-    FG_POSTGRES_STATEMENT_LIST(X)
+#define X(name, types) [FG_SINK_POSTGRES_##name] = types,
+    FG_SINK_POSTGRES_STATEMENT_LIST(X)
 #undef X
 };
 
@@ -41,7 +41,7 @@ void fg_sink_postgres_rows_begin(struct fg_sink_postgres_rows *rows,
                                  enum fg_sink_postgres_statement statement)
 {
     rows->width = (unsigned)strlen(types[statement]);
-    FG_ASSERT(rows->width <= FG_POSTGRES_COLUMNS_MAX);
+    FG_ASSERT(rows->width <= FG_SINK_POSTGRES_COLUMNS_MAX);
     for (unsigned i = 0; i < rows->width; i++)
         fg_sink_postgres_array_begin(&rows->columns[i], types[statement][i]);
     rows->count = 0;
@@ -61,7 +61,7 @@ void fg_sink_postgres_rows_end(struct fg_sink_postgres_rows *rows)
 
 void fg_sink_postgres_rows_free(struct fg_sink_postgres_rows *rows)
 {
-    for (unsigned i = 0; i < FG_POSTGRES_COLUMNS_MAX; i++)
+    for (unsigned i = 0; i < FG_SINK_POSTGRES_COLUMNS_MAX; i++)
         fg_sink_postgres_array_free(&rows->columns[i]);
 }
 
@@ -98,7 +98,7 @@ static void add_settings(struct fg_sink_postgres_rows *rows, const struct fg_bat
     fg_sink_postgres_add_i64(c++, r->hold_ms);
     fg_sink_postgres_add_i64(c++, r->user_limit);
     fg_sink_postgres_add_i32(c++, r->order_max);
-    fg_sink_postgres_add_flag(c++, r->flags & FG_ITEM_PAUSED);
+    fg_sink_postgres_add_flag(c++, r->flags & FG_JOURNAL_ITEM_PAUSED);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
 }
 
@@ -121,7 +121,7 @@ static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch
     fg_sink_postgres_add_i64(c++, i->reserved);
     fg_sink_postgres_add_i64(c++, i->sold);
     fg_sink_postgres_add_i64(c++, i->refunded);
-    for (unsigned state = FG_ORDER_RESERVED; state < FG_ORDER_STATES; state++)
+    for (unsigned state = FG_LEDGER_ORDER_RESERVED; state < FG_ORDER_STATES; state++)
         fg_sink_postgres_add_i64(c++, i->orders[state]);
     fg_sink_postgres_add_i64(c++, i->late);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
@@ -140,7 +140,7 @@ void fg_sink_postgres_put_item(struct fg_sink_postgres_rows *rows, const struct 
     fg_sink_postgres_add_i64(c++, i->hold_ms);
     fg_sink_postgres_add_i64(c++, i->user_limit);
     fg_sink_postgres_add_i32(c++, i->order_max);
-    fg_sink_postgres_add_flag(c++, i->flags & FG_ITEM_PAUSED);
+    fg_sink_postgres_add_flag(c++, i->flags & FG_JOURNAL_ITEM_PAUSED);
     fg_sink_postgres_add_i64(c++, (int64_t)i->total);
     fg_sink_postgres_add_i64(c++, (int64_t)i->available);
     fg_sink_postgres_add_i64(c++, (int64_t)i->reserved);
@@ -300,13 +300,13 @@ static bool take_order(struct fg_sink_postgres_batch *b, const struct fg_journal
     else if (o->state != step->from)
         return fg_fail(err, "record %llu: the order was %s before", (unsigned long long)r->seq,
                        fg_ledger_order_state_name(o->state));
-    if (r->type == FG_REC_RESERVED)
+    if (r->type == FG_JOURNAL_RECORD_RESERVED)
         o->fresh = true;
-    if (r->type == FG_REC_RESERVED || r->type == FG_REC_EXTENDED) {
+    if (r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_EXTENDED) {
         o->deadline_ms = r->arg;
         o->moved = true;
     }
-    if (r->type != FG_REC_EXTENDED)
+    if (r->type != FG_JOURNAL_RECORD_EXTENDED)
         count_order(b, r, step);
     o->state = step->to;
     o->late |= step->late;
@@ -328,27 +328,27 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
                         struct fg_error *err)
 {
     switch (r->type) {
-    case FG_REC_BATCH: /* how the log was written, not what happened */
+    case FG_JOURNAL_RECORD_BATCH: /* how the log was written, not what happened */
         return true;
-    case FG_REC_RESERVED:
-    case FG_REC_SOLD:
-    case FG_REC_CANCELLED:
-    case FG_REC_EXPIRED:
-    case FG_REC_EXTENDED:
-    case FG_REC_SOLD_LATE:
-    case FG_REC_CLOSED:
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_RESERVED:
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_EXPIRED:
+    case FG_JOURNAL_RECORD_EXTENDED:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
+    case FG_JOURNAL_RECORD_CLOSED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         return take_order(b, r, err);
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         item_of(b, r)->settings = r;
         return true;
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         item_of(b, r)->name = r;
         return true;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         take_stock(b, r);
         return true;
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         user_of(b, r->user)->denied = r->arg;
         return true;
     }
@@ -372,11 +372,11 @@ static void write_items(struct fg_sink_postgres_batch *b)
         const struct fg_batch_item *item = &b->items[i];
 
         if (item->settings)
-            add_settings(&b->rows[FG_POSTGRES_ITEMS_SET], item);
+            add_settings(&b->rows[FG_SINK_POSTGRES_ITEMS_SET], item);
         if (item->name)
-            add_name(&b->rows[FG_POSTGRES_ITEMS_NAME], item);
+            add_name(&b->rows[FG_SINK_POSTGRES_ITEMS_NAME], item);
         if (item->counted)
-            add_counts(&b->rows[FG_POSTGRES_ITEMS_COUNT], item);
+            add_counts(&b->rows[FG_SINK_POSTGRES_ITEMS_COUNT], item);
     }
 }
 
@@ -392,17 +392,18 @@ bool fg_sink_postgres_batch_build(struct fg_sink_postgres_batch *b,
         if (!take_record(b, &records[i], err))
             return false;
     }
-    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++)
+    for (int s = 0; s <= FG_SINK_POSTGRES_BATCH_LAST; s++)
         fg_sink_postgres_rows_begin(&b->rows[s], (enum fg_sink_postgres_statement)s);
     write_items(b);
     for (uint32_t i = 0; i < b->orders_count; i++)
-        add_order(&b->rows[b->orders[i].fresh ? FG_POSTGRES_ORDERS_ADD : FG_POSTGRES_ORDERS_CHANGE],
+        add_order(&b->rows[b->orders[i].fresh ? FG_SINK_POSTGRES_ORDERS_ADD
+                                              : FG_SINK_POSTGRES_ORDERS_CHANGE],
                   &b->orders[i]);
     for (uint32_t i = 0; i < b->users_count; i++)
-        fg_sink_postgres_put_user(
-            &b->rows[b->users[i].denied ? FG_POSTGRES_USERS_DENY : FG_POSTGRES_USERS_ALLOW],
-            b->users[i].user);
-    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++) {
+        fg_sink_postgres_put_user(&b->rows[b->users[i].denied ? FG_SINK_POSTGRES_USERS_DENY
+                                                              : FG_SINK_POSTGRES_USERS_ALLOW],
+                                  b->users[i].user);
+    for (int s = 0; s <= FG_SINK_POSTGRES_BATCH_LAST; s++) {
         fg_sink_postgres_rows_end(&b->rows[s]);
         no_memory |= b->rows[s].no_memory;
     }

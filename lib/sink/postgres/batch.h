@@ -10,11 +10,11 @@
 #include "ledger/ledger.h"
 #include "sink/postgres/array.h"
 
-#define FG_POSTGRES_COLUMNS_MAX 20
+#define FG_SINK_POSTGRES_COLUMNS_MAX 20
 
 /* name, types of the columns; the statements' text stands in postgres_sql.c, docs/postgres.md tells
  * what the tables mean */
-#define FG_POSTGRES_STATEMENT_LIST(X)                                                              \
+#define FG_SINK_POSTGRES_STATEMENT_LIST(X)                                                         \
     X(ITEMS_SET, "nttbbifb") /* settings; the item is made when new */                             \
     X(ITEMS_NAME, "nxb")                                                                           \
     X(ITEMS_COUNT, "nbbbbbbbbbbbb") /* units and orders that were added and taken away */          \
@@ -27,20 +27,20 @@
     X(ORDERS_PUT, "nuniiifttb")
 
 enum fg_sink_postgres_statement {
-#define X(name, types) FG_POSTGRES_##name,
-    FG_POSTGRES_STATEMENT_LIST(X)
+#define X(name, types) FG_SINK_POSTGRES_##name,
+    FG_SINK_POSTGRES_STATEMENT_LIST(X)
 #undef X
         FG_POSTGRES_STATEMENTS
 };
 
 /** The last one that a batch of records uses. */
-#define FG_POSTGRES_BATCH_LAST FG_POSTGRES_USERS_ALLOW
+#define FG_SINK_POSTGRES_BATCH_LAST FG_SINK_POSTGRES_USERS_ALLOW
 
 extern const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS];
 
 /** Parameters of one statement: columns of equal length. */
 struct fg_sink_postgres_rows {
-    struct fg_sink_postgres_array columns[FG_POSTGRES_COLUMNS_MAX];
+    struct fg_sink_postgres_array columns[FG_SINK_POSTGRES_COLUMNS_MAX];
     unsigned width;
     uint32_t count;
     bool no_memory;
@@ -74,7 +74,8 @@ struct fg_sink_postgres_batch {
 bool fg_sink_postgres_batch_init(struct fg_sink_postgres_batch *b, size_t records_max);
 void fg_sink_postgres_batch_free(struct fg_sink_postgres_batch *b);
 
-/** Fills b->rows up to FG_POSTGRES_BATCH_LAST. False and err: no memory, or records that cannot be.
+/** Fills b->rows up to FG_SINK_POSTGRES_BATCH_LAST. False and err: no memory, or records that
+ * cannot be.
  */
 bool fg_sink_postgres_batch_build(struct fg_sink_postgres_batch *b,
                                   const struct fg_journal_record *records, size_t n,

@@ -89,7 +89,7 @@ static void no_notice(void *arg, const char *message)
 
 static void clear_results(struct fg_sink_postgres_conn *conn)
 {
-    for (unsigned i = 0; i < FG_POSTGRES_QUEUE_MAX; i++) {
+    for (unsigned i = 0; i < FG_SINK_POSTGRES_QUEUE_MAX; i++) {
         PQclear(conn->results[i]);
         conn->results[i] = NULL;
     }
@@ -201,7 +201,7 @@ static void queued(struct fg_sink_postgres_conn *conn, int ok)
 
 static bool may_queue(struct fg_sink_postgres_conn *conn)
 {
-    FG_ASSERT(conn->queued < FG_POSTGRES_QUEUE_MAX);
+    FG_ASSERT(conn->queued < FG_SINK_POSTGRES_QUEUE_MAX);
     return conn->pg;
 }
 
@@ -231,8 +231,8 @@ void fg_sink_postgres_queue_rows(struct fg_sink_postgres_conn *conn,
                                  enum fg_sink_postgres_statement statement,
                                  const struct fg_sink_postgres_rows *rows)
 {
-    const char *values[FG_POSTGRES_COLUMNS_MAX];
-    int lengths[FG_POSTGRES_COLUMNS_MAX], formats[FG_POSTGRES_COLUMNS_MAX];
+    const char *values[FG_SINK_POSTGRES_COLUMNS_MAX];
+    int lengths[FG_SINK_POSTGRES_COLUMNS_MAX], formats[FG_SINK_POSTGRES_COLUMNS_MAX];
     char name[8];
 
     if (!rows->count || !may_queue(conn))

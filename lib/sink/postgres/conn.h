@@ -12,7 +12,7 @@
 #include "sink/driver.h"
 #include "sink/postgres/batch.h"
 
-#define FG_POSTGRES_QUEUE_MAX 16
+#define FG_SINK_POSTGRES_QUEUE_MAX 16
 
 struct fg_sink_postgres_conn {
     const struct fg_sink_postgres_options *options;
@@ -21,14 +21,15 @@ struct fg_sink_postgres_conn {
     PGconn *pg; /**< NULL = not connected */
     unsigned queued;
     bool queue_failed;
-    PGresult *results[FG_POSTGRES_QUEUE_MAX]; /**< of the last run, by place in the queue */
+    PGresult *results[FG_SINK_POSTGRES_QUEUE_MAX]; /**< of the last run, by place in the queue */
 };
 
 /** Connects and settles what the session needs. The caller closes, also after a failure. */
 enum fg_sink_result fg_sink_postgres_open(struct fg_sink_postgres_conn *conn, struct fg_error *err);
 void fg_sink_postgres_close(struct fg_sink_postgres_conn *conn);
 
-/** Queue one command for the next run, at most FG_POSTGRES_QUEUE_MAX. Values are text, NULL = null.
+/** Queue one command for the next run, at most FG_SINK_POSTGRES_QUEUE_MAX. Values are text, NULL =
+ * null.
  */
 void fg_sink_postgres_queue(struct fg_sink_postgres_conn *conn, const char *sql, unsigned n,
                             const char *const *values);

@@ -38,7 +38,7 @@ static const char *const migrations[] = {
     " filled_seq bigint NOT NULL DEFAULT 0, format integer NOT NULL, updated timestamptz);"
     "INSERT INTO floodgate_cursor (format) VALUES (0)",
 };
-_Static_assert(sizeof(migrations) / sizeof(migrations[0]) == FG_POSTGRES_VERSION,
+_Static_assert(sizeof(migrations) / sizeof(migrations[0]) == FG_SINK_POSTGRES_VERSION,
                "one for each version");
 
 bool fg_sink_postgres_schema_check(const char *schema, struct fg_error *err)
@@ -204,14 +204,14 @@ static bool migrate(struct admin *a, const char *schema, struct fg_sink_postgres
                        cell(a, 0));
     if (!make_schema(a, schema, &made->schema) || !read_version(a, schema, &made->from))
         return false;
-    made->to = FG_POSTGRES_VERSION;
-    if (made->from > FG_POSTGRES_VERSION)
+    made->to = FG_SINK_POSTGRES_VERSION;
+    if (made->from > FG_SINK_POSTGRES_VERSION)
         return fg_fail(
             a->err,
             "%s: the tables of schema %s are of version %u, made by a newer program; this "
             "one knows versions up to %d",
-            a->address, schema, made->from, FG_POSTGRES_VERSION);
-    for (unsigned v = made->from; v < FG_POSTGRES_VERSION; v++) {
+            a->address, schema, made->from, FG_SINK_POSTGRES_VERSION);
+    for (unsigned v = made->from; v < FG_SINK_POSTGRES_VERSION; v++) {
         snprintf(sql, sizeof(sql), "UPDATE floodgate_cursor SET format = %u", v + 1);
         if (!run(a, migrations[v]) || !run(a, sql))
             return false;
@@ -239,8 +239,8 @@ bool fg_sink_postgres_read_state(const struct fg_sink_postgres_options *options,
               read_version(&a, options->schema, &state->version);
 
     snprintf(state->address, sizeof(state->address), "%s", a.address);
-    state->known = FG_POSTGRES_VERSION;
-    if (ok && state->version == FG_POSTGRES_VERSION) {
+    state->known = FG_SINK_POSTGRES_VERSION;
+    if (ok && state->version == FG_SINK_POSTGRES_VERSION) {
         ok = run(&a, "SELECT coalesce(appliance, ''), seq, coalesce(updated::text, ''),"
                      " (SELECT count(*) FROM orders), (SELECT count(*) FROM inventory)"
                      " FROM floodgate_cursor");

@@ -64,11 +64,11 @@ static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_l
         !fg_postgres_rows_number(r, "the cursor", 0, AT_SEQ, &c->seq, &wrong) ||
         !fg_postgres_rows_number(r, "the cursor's CRC", 0, AT_CRC, &crc, &wrong))
         return refuse(p, err, wrong.text);
-    if (format != FG_POSTGRES_VERSION) {
+    if (format != FG_SINK_POSTGRES_VERSION) {
         snprintf(why, sizeof(why),
                  "the tables are of version %" PRIu64 ", this program needs %d: %s", format,
-                 FG_POSTGRES_VERSION,
-                 format < FG_POSTGRES_VERSION ? ADVICE_INIT : "use the newer one");
+                 FG_SINK_POSTGRES_VERSION,
+                 format < FG_SINK_POSTGRES_VERSION ? ADVICE_INIT : "use the newer one");
         return refuse(p, err, why);
     }
     if (*fg_postgres_rows_text(r, 0, AT_ROWS) == 't')
@@ -172,8 +172,8 @@ static enum fg_sink_result commit(struct postgres_sink *p, const struct fg_sink_
 }
 
 static const char *const statement_names[FG_POSTGRES_STATEMENTS] = {
-#define X(name, types) [FG_POSTGRES_##name] = #name,
-    FG_POSTGRES_STATEMENT_LIST(X)
+#define X(name, types) [FG_SINK_POSTGRES_##name] = #name,
+    FG_SINK_POSTGRES_STATEMENT_LIST(X)
 #undef X
 };
 
@@ -182,7 +182,7 @@ static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error
 {
     unsigned place = MOVE_PLACE + 1;
 
-    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++) {
+    for (int s = 0; s <= FG_SINK_POSTGRES_BATCH_LAST; s++) {
         uint32_t wanted = p->batch.rows[s].count;
         uint64_t found;
         char why[160];
@@ -190,7 +190,8 @@ static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error
         if (!wanted)
             continue;
         found = fg_sink_postgres_changed(&p->conn, place++);
-        if (found == wanted || s == FG_POSTGRES_USERS_DENY || s == FG_POSTGRES_USERS_ALLOW)
+        if (found == wanted || s == FG_SINK_POSTGRES_USERS_DENY ||
+            s == FG_SINK_POSTGRES_USERS_ALLOW)
             continue;
         snprintf(why, sizeof(why),
                  "%s met %" PRIu64
@@ -211,7 +212,7 @@ static enum fg_sink_result apply(struct postgres_sink *p, const struct fg_sink_l
     if (result != FG_SINK_OK)
         return result;
     queue_begin(p, log, from, last->seq, last->crc, MOVE_CURSOR(""));
-    for (int s = 0; s <= FG_POSTGRES_BATCH_LAST; s++)
+    for (int s = 0; s <= FG_SINK_POSTGRES_BATCH_LAST; s++)
         fg_sink_postgres_queue_rows(&p->conn, (enum fg_sink_postgres_statement)s,
                                     &p->batch.rows[s]);
     result = after_begin(p, fg_sink_postgres_run(&p->conn, err));
@@ -259,7 +260,7 @@ static enum fg_sink_result put(struct postgres_sink *p, enum fg_sink_postgres_st
 static enum fg_sink_result fill_items(struct postgres_sink *p, struct fg_snapshot_reader *snapshot,
                                       uint64_t seq, struct fg_error *err)
 {
-    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_POSTGRES_ITEMS_PUT];
+    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_SINK_POSTGRES_ITEMS_PUT];
     struct fg_ledger_item items[64];
     enum fg_sink_result result = FG_SINK_OK;
     ssize_t n;
@@ -267,10 +268,10 @@ static enum fg_sink_result fill_items(struct postgres_sink *p, struct fg_snapsho
     while (result == FG_SINK_OK && (n = fg_ledger_snapshot_items(snapshot, items, 64, err)) != 0) {
         if (n < 0)
             return FG_SINK_REFUSE;
-        fg_sink_postgres_rows_begin(rows, FG_POSTGRES_ITEMS_PUT);
+        fg_sink_postgres_rows_begin(rows, FG_SINK_POSTGRES_ITEMS_PUT);
         for (ssize_t i = 0; i < n; i++)
             fg_sink_postgres_put_item(rows, &items[i], seq);
-        result = put(p, FG_POSTGRES_ITEMS_PUT, err);
+        result = put(p, FG_SINK_POSTGRES_ITEMS_PUT, err);
     }
     return result;
 }
@@ -278,7 +279,7 @@ static enum fg_sink_result fill_items(struct postgres_sink *p, struct fg_snapsho
 static enum fg_sink_result fill_denied(struct postgres_sink *p, struct fg_snapshot_reader *snapshot,
                                        struct fg_error *err)
 {
-    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_POSTGRES_USERS_DENY];
+    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_SINK_POSTGRES_USERS_DENY];
     uint64_t users[512];
     enum fg_sink_result result = FG_SINK_OK;
     ssize_t n;
@@ -287,10 +288,10 @@ static enum fg_sink_result fill_denied(struct postgres_sink *p, struct fg_snapsh
            (n = fg_ledger_snapshot_denied(snapshot, users, 512, err)) != 0) {
         if (n < 0)
             return FG_SINK_REFUSE;
-        fg_sink_postgres_rows_begin(rows, FG_POSTGRES_USERS_DENY);
+        fg_sink_postgres_rows_begin(rows, FG_SINK_POSTGRES_USERS_DENY);
         for (ssize_t i = 0; i < n; i++)
             fg_sink_postgres_put_user(rows, users[i]);
-        result = put(p, FG_POSTGRES_USERS_DENY, err);
+        result = put(p, FG_SINK_POSTGRES_USERS_DENY, err);
     }
     return result;
 }
@@ -298,7 +299,7 @@ static enum fg_sink_result fill_denied(struct postgres_sink *p, struct fg_snapsh
 static enum fg_sink_result fill_orders(struct postgres_sink *p, struct fg_snapshot_reader *snapshot,
                                        uint64_t seq, struct fg_error *err)
 {
-    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_POSTGRES_ORDERS_PUT];
+    struct fg_sink_postgres_rows *rows = &p->batch.rows[FG_SINK_POSTGRES_ORDERS_PUT];
     struct fg_ledger_order *orders = calloc(FILL_ROWS, sizeof(*orders));
     enum fg_sink_result result = FG_SINK_OK;
     ssize_t n = 1;
@@ -306,10 +307,10 @@ static enum fg_sink_result fill_orders(struct postgres_sink *p, struct fg_snapsh
     FG_ASSERT(orders);
     while (result == FG_SINK_OK &&
            (n = fg_ledger_snapshot_orders(snapshot, orders, FILL_ROWS, err)) > 0) {
-        fg_sink_postgres_rows_begin(rows, FG_POSTGRES_ORDERS_PUT);
+        fg_sink_postgres_rows_begin(rows, FG_SINK_POSTGRES_ORDERS_PUT);
         for (ssize_t i = 0; i < n; i++)
             fg_sink_postgres_put_order(rows, &orders[i], seq);
-        result = put(p, FG_POSTGRES_ORDERS_PUT, err);
+        result = put(p, FG_SINK_POSTGRES_ORDERS_PUT, err);
     }
     free(orders);
     return n < 0 ? FG_SINK_REFUSE : result;

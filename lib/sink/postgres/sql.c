@@ -7,8 +7,9 @@
 #include "sink/postgres/batch.h"
 
 #define STATES "(ARRAY['reserved', 'sold', 'cancelled', 'expired', 'refunded']::order_state[])"
-_Static_assert(FG_ORDER_RESERVED == 1 && FG_ORDER_SOLD == 2 && FG_ORDER_CANCELLED == 3 &&
-                   FG_ORDER_EXPIRED == 4 && FG_ORDER_REFUNDED == 5,
+_Static_assert(FG_LEDGER_ORDER_RESERVED == 1 && FG_LEDGER_ORDER_SOLD == 2 &&
+                   FG_LEDGER_ORDER_CANCELLED == 3 && FG_LEDGER_ORDER_EXPIRED == 4 &&
+                   FG_LEDGER_ORDER_REFUNDED == 5,
                "places in that array");
 
 #define ORDERS                                                                                     \
@@ -27,7 +28,7 @@ _Static_assert(FG_ORDER_RESERVED == 1 && FG_ORDER_SOLD == 2 && FG_ORDER_CANCELLE
     " orders_sold, orders_cancelled, orders_expired, orders_refunded, orders_late, seq"
 
 const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
-    [FG_POSTGRES_ITEMS_SET] =
+    [FG_SINK_POSTGRES_ITEMS_SET] =
         "INSERT INTO inventory (item, opens, closes, hold_ms, user_limit, order_max, paused, seq) "
         "SELECT * FROM unnest($1::numeric[], $2::timestamptz[], $3::timestamptz[], $4::int8[], "
         "$5::int8[],"
@@ -36,10 +37,10 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " hold_ms = excluded.hold_ms, user_limit = excluded.user_limit, order_max = "
         "excluded.order_max,"
         " paused = excluded.paused, seq = excluded.seq",
-    [FG_POSTGRES_ITEMS_NAME] = "UPDATE inventory AS i SET name = n.name, seq = n.seq "
-                               "FROM unnest($1::numeric[], $2::text[], $3::int8[]) AS n(item, "
-                               "name, seq) WHERE i.item = n.item",
-    [FG_POSTGRES_ITEMS_COUNT] =
+    [FG_SINK_POSTGRES_ITEMS_NAME] = "UPDATE inventory AS i SET name = n.name, seq = n.seq "
+                                    "FROM unnest($1::numeric[], $2::text[], $3::int8[]) AS n(item, "
+                                    "name, seq) WHERE i.item = n.item",
+    [FG_SINK_POSTGRES_ITEMS_COUNT] =
         "UPDATE inventory AS i SET total = i.total + n.total, available = i.available + "
         "n.available,"
         " reserved = i.reserved + n.reserved, sold = i.sold + n.sold,"
@@ -55,19 +56,19 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " AS n(item, total, available, reserved, sold, refunded, orders, orders_sold,"
         " orders_cancelled, orders_expired, orders_refunded, orders_late, seq) WHERE i.item = "
         "n.item",
-    [FG_POSTGRES_ORDERS_ADD] = ORDERS_INSERT,
-    [FG_POSTGRES_ORDERS_CHANGE] =
+    [FG_SINK_POSTGRES_ORDERS_ADD] = ORDERS_INSERT,
+    [FG_SINK_POSTGRES_ORDERS_CHANGE] =
         "UPDATE orders AS o SET state = " STATES "[n.state], late = o.late OR n.late,"
         " deadline = coalesce(n.deadline, o.deadline),"
         " changed = n.changed, seq = n.seq" ORDERS
         " WHERE o.user_id = n.user_id AND o.order_id = n.order_id AND o.item = n.item"
         " AND o.quantity = n.quantity AND o.state = " STATES "[n.before]",
-    [FG_POSTGRES_USERS_DENY] = "INSERT INTO denied_users (user_id) SELECT * FROM "
-                               "unnest($1::numeric[]) ON CONFLICT DO NOTHING",
-    [FG_POSTGRES_USERS_ALLOW] =
+    [FG_SINK_POSTGRES_USERS_DENY] = "INSERT INTO denied_users (user_id) SELECT * FROM "
+                                    "unnest($1::numeric[]) ON CONFLICT DO NOTHING",
+    [FG_SINK_POSTGRES_USERS_ALLOW] =
         "DELETE FROM denied_users AS d USING unnest($1::numeric[]) AS n(user_id)"
         " WHERE d.user_id = n.user_id",
-    [FG_POSTGRES_ITEMS_PUT] =
+    [FG_SINK_POSTGRES_ITEMS_PUT] =
         "INSERT INTO inventory (item, " ITEM_FIELDS ") "
         "SELECT * FROM unnest($1::numeric[], $2::text[], $3::timestamptz[], $4::timestamptz[], "
         "$5::int8[],"
@@ -76,7 +77,7 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " $19::int8[], $20::int8[]) AS n(item, " ITEM_FIELDS ") "
         "ON CONFLICT (item) DO UPDATE SET (" ITEM_FIELDS ") = "
         "(SELECT " ITEM_FIELDS " FROM (SELECT excluded.*) AS n)",
-    [FG_POSTGRES_ORDERS_PUT] = ORDERS_INSERT
+    [FG_SINK_POSTGRES_ORDERS_PUT] = ORDERS_INSERT
     " ON CONFLICT (user_id, order_id) DO UPDATE SET state = excluded.state, late = excluded.late,"
     " deadline = excluded.deadline, changed = excluded.changed, seq = excluded.seq"
     " WHERE (orders.state, orders.late, orders.deadline, orders.changed)"

@@ -58,9 +58,9 @@ static const char *type_name(unsigned type)
 {
     switch (type) {
 #define X(name, number, text)                                                                      \
-    case FG_REC_##name:                                                                            \
+    case FG_JOURNAL_RECORD_##name:                                                                 \
         return text;
-        FG_RECORD_LIST(X)
+        FG_JOURNAL_RECORD_LIST(X)
 #undef X
     }
     return NULL;
@@ -93,7 +93,7 @@ void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix)
 static void item_key(struct fg_sink_redis_batch *b, uint64_t item)
 {
     char text[32];
-    int len = snprintf(text, sizeof(text), FG_KEY_ITEM "%llu", (unsigned long long)item);
+    int len = snprintf(text, sizeof(text), FG_REDIS_KEY_ITEM "%llu", (unsigned long long)item);
 
     key(b, text, (size_t)len);
 }
@@ -101,7 +101,8 @@ static void item_key(struct fg_sink_redis_batch *b, uint64_t item)
 static void order_key(struct fg_sink_redis_batch *b, uint64_t user, const char *id)
 {
     char text[72];
-    int len = snprintf(text, sizeof(text), FG_KEY_ORDER "%llu:%s", (unsigned long long)user, id);
+    int len =
+        snprintf(text, sizeof(text), FG_REDIS_KEY_ORDER "%llu:%s", (unsigned long long)user, id);
 
     key(b, text, (size_t)len);
 }
@@ -126,7 +127,7 @@ static void stream_begin(struct fg_sink_redis_batch *b, uint64_t seq, size_t pai
 
     fg_redis_resp_begin(&b->out, 3 + 2 * pairs + (b->stream_max ? 3 : 0));
     fg_redis_resp_text(&b->out, "XADD");
-    fg_sink_redis_batch_key(b, FG_KEY_EVENTS);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_EVENTS);
     if (b->stream_max) {
         fg_redis_resp_text(&b->out, "MAXLEN");
         fg_redis_resp_text(&b->out, "~");
@@ -155,7 +156,7 @@ static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_r
     pair_text(b, "order", id);
     pair(b, "item", r->item);
     pair(b, "quantity", r->quantity);
-    pair(b, r->type == FG_REC_REFUNDED ? "restocked" : "deadline_ms", r->arg);
+    pair(b, r->type == FG_JOURNAL_RECORD_REFUNDED ? "restocked" : "deadline_ms", r->arg);
 }
 
 static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
@@ -181,7 +182,7 @@ static void order_change(struct fg_sink_redis_batch *b, const struct fg_journal_
     order_key(b, r->user, id);
     pair_text(b, "state", fg_ledger_order_state_name(step->to));
     if (step->late)
-        pair(b, FG_ORDER_FIELD_LATE, 1);
+        pair(b, FG_REDIS_ORDER_FIELD_LATE, 1);
     pair(b, "changed_ms", r->time_ms);
     pair(b, "seq", r->seq);
 }
@@ -205,9 +206,9 @@ static void add_order(struct fg_sink_redis_batch *b, const struct fg_journal_rec
     char id[33];
 
     hex(id, r->order_id);
-    if (r->type == FG_REC_RESERVED)
+    if (r->type == FG_JOURNAL_RECORD_RESERVED)
         order_new(b, r, id);
-    else if (r->type == FG_REC_EXTENDED)
+    else if (r->type == FG_JOURNAL_RECORD_EXTENDED)
         order_extend(b, r, id);
     else
         order_change(b, r, step, id);
@@ -223,7 +224,7 @@ static void settings(struct fg_sink_redis_batch *b, const struct fg_journal_reco
 #define X(name) pair(b, #name, r->name);
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
-    pair(b, FG_ITEM_FIELD_PAUSED, r->flags & FG_ITEM_PAUSED ? 1 : 0);
+    pair(b, FG_REDIS_ITEM_FIELD_PAUSED, r->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
 }
 
 static void add_item_set(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
@@ -231,7 +232,7 @@ static void add_item_set(struct fg_sink_redis_batch *b, const struct fg_journal_
     item_of(b, r->item)->defined = true;
     fg_redis_resp_begin(&b->out, 3);
     fg_redis_resp_text(&b->out, "SADD");
-    fg_sink_redis_batch_key(b, FG_KEY_ITEMS);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_ITEMS);
     fg_redis_resp_u64(&b->out, r->item);
     fg_redis_resp_begin(&b->out, 2 + 2 * 6);
     fg_redis_resp_text(&b->out, "HSET");
@@ -249,11 +250,11 @@ static void add_item_name(struct fg_sink_redis_batch *b, const struct fg_journal
     fg_redis_resp_begin(&b->out, 4);
     fg_redis_resp_text(&b->out, "HSET");
     item_key(b, r->item);
-    fg_redis_resp_text(&b->out, FG_ITEM_FIELD_NAME);
+    fg_redis_resp_text(&b->out, FG_REDIS_ITEM_FIELD_NAME);
     fg_redis_resp_word(&b->out, r->name, len);
     event_begin(b, r, 5);
     pair(b, "item", r->item);
-    fg_redis_resp_text(&b->out, FG_ITEM_FIELD_NAME);
+    fg_redis_resp_text(&b->out, FG_REDIS_ITEM_FIELD_NAME);
     fg_redis_resp_word(&b->out, r->name, len);
 }
 
@@ -273,7 +274,7 @@ static void add_user(struct fg_sink_redis_batch *b, const struct fg_journal_reco
 {
     fg_redis_resp_begin(&b->out, 3);
     fg_redis_resp_text(&b->out, r->arg ? "SADD" : "SREM");
-    fg_sink_redis_batch_key(b, FG_KEY_DENIED);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_DENIED);
     fg_redis_resp_u64(&b->out, r->user);
     event_begin(b, r, 5);
     pair(b, "user", r->user);
@@ -283,28 +284,28 @@ static void add_user(struct fg_sink_redis_batch *b, const struct fg_journal_reco
 static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
     switch (r->type) {
-    case FG_REC_BATCH: /* how the log was written, not what happened */
+    case FG_JOURNAL_RECORD_BATCH: /* how the log was written, not what happened */
         return true;
-    case FG_REC_RESERVED:
-    case FG_REC_SOLD:
-    case FG_REC_CANCELLED:
-    case FG_REC_EXPIRED:
-    case FG_REC_EXTENDED:
-    case FG_REC_SOLD_LATE:
-    case FG_REC_CLOSED:
-    case FG_REC_REFUNDED:
+    case FG_JOURNAL_RECORD_RESERVED:
+    case FG_JOURNAL_RECORD_SOLD:
+    case FG_JOURNAL_RECORD_CANCELLED:
+    case FG_JOURNAL_RECORD_EXPIRED:
+    case FG_JOURNAL_RECORD_EXTENDED:
+    case FG_JOURNAL_RECORD_SOLD_LATE:
+    case FG_JOURNAL_RECORD_CLOSED:
+    case FG_JOURNAL_RECORD_REFUNDED:
         add_order(b, r);
         return true;
-    case FG_REC_ITEM_SET:
+    case FG_JOURNAL_RECORD_ITEM_SET:
         add_item_set(b, r);
         return true;
-    case FG_REC_ITEM_NAME:
+    case FG_JOURNAL_RECORD_ITEM_NAME:
         add_item_name(b, r);
         return true;
-    case FG_REC_STOCK:
+    case FG_JOURNAL_RECORD_STOCK:
         add_stock(b, r);
         return true;
-    case FG_REC_USER:
+    case FG_JOURNAL_RECORD_USER:
         add_user(b, r);
         return true;
     }
@@ -345,13 +346,13 @@ void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uin
     snprintf(crc_text, sizeof(crc_text), "%08x", crc);
     fg_redis_resp_begin(&b->out, 2 + 2 * (filled ? 5 : 4));
     fg_redis_resp_text(&b->out, "HSET");
-    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
-    pair(b, FG_CURSOR_SEQ, seq);
-    pair_text(b, FG_CURSOR_APPLIANCE, log);
-    pair_text(b, FG_CURSOR_CRC, crc_text);
-    pair_text(b, FG_CURSOR_FORMAT, FG_REDIS_FORMAT);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_CURSOR);
+    pair(b, FG_REDIS_CURSOR_SEQ, seq);
+    pair_text(b, FG_REDIS_CURSOR_APPLIANCE, log);
+    pair_text(b, FG_REDIS_CURSOR_CRC, crc_text);
+    pair_text(b, FG_REDIS_CURSOR_FORMAT, FG_REDIS_FORMAT);
     if (filled)
-        pair(b, FG_CURSOR_FILLED, seq);
+        pair(b, FG_REDIS_CURSOR_FILLED, seq);
 }
 
 bool fg_sink_redis_batch_build(struct fg_sink_redis_batch *b,
@@ -382,7 +383,7 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
     fg_redis_resp_text(&b->out, "HSET");
     order_key(b, o->user, id);
     if (o->late)
-        pair(b, FG_ORDER_FIELD_LATE, 1);
+        pair(b, FG_REDIS_ORDER_FIELD_LATE, 1);
     pair_text(b, "state", fg_ledger_order_state_name(o->state));
     pair(b, "item", o->item);
     pair(b, "user", o->user);
@@ -401,12 +402,12 @@ void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_led
     FG_REDIS_UNITS_LIST(X)
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
-    pair(b, FG_ITEM_FIELD_PAUSED, item->flags & FG_ITEM_PAUSED ? 1 : 0);
+    pair(b, FG_REDIS_ITEM_FIELD_PAUSED, item->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
     if (item->name[0])
-        pair_text(b, FG_ITEM_FIELD_NAME, item->name);
+        pair_text(b, FG_REDIS_ITEM_FIELD_NAME, item->name);
     fg_redis_resp_begin(&b->out, 3);
     fg_redis_resp_text(&b->out, "SADD");
-    fg_sink_redis_batch_key(b, FG_KEY_ITEMS);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_ITEMS);
     fg_redis_resp_u64(&b->out, item->item);
 }
 
@@ -414,7 +415,7 @@ void fg_sink_redis_batch_denied(struct fg_sink_redis_batch *b, uint64_t user)
 {
     fg_redis_resp_begin(&b->out, 3);
     fg_redis_resp_text(&b->out, "SADD");
-    fg_sink_redis_batch_key(b, FG_KEY_DENIED);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_DENIED);
     fg_redis_resp_u64(&b->out, user);
 }
 
@@ -430,6 +431,6 @@ void fg_sink_redis_batch_resync(struct fg_sink_redis_batch *b,
 {
     stream_begin(b, info->seq, 3);
     pair(b, "seq", info->seq);
-    pair_text(b, "type", FG_EVENT_RESYNC);
+    pair_text(b, "type", FG_REDIS_EVENT_RESYNC);
     pair(b, "time_ms", info->created_ms);
 }

@@ -15,7 +15,7 @@ void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b)
     fg_redis_resp_command(&b->out, 1, (const char *[]){"UNWATCH"});
     fg_redis_resp_begin(&b->out, 2);
     fg_redis_resp_text(&b->out, "WATCH");
-    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_CURSOR);
     fg_sink_redis_cursor_read(b);
 }
 
@@ -23,12 +23,12 @@ void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b)
 {
     fg_redis_resp_begin(&b->out, 2 + AT_COUNT);
     fg_redis_resp_text(&b->out, "HMGET");
-    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
-    fg_redis_resp_text(&b->out, FG_CURSOR_SEQ);
-    fg_redis_resp_text(&b->out, FG_CURSOR_APPLIANCE);
-    fg_redis_resp_text(&b->out, FG_CURSOR_CRC);
-    fg_redis_resp_text(&b->out, FG_CURSOR_FORMAT);
-    fg_redis_resp_text(&b->out, FG_CURSOR_BROKEN);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_CURSOR);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_SEQ);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_APPLIANCE);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_CRC);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_FORMAT);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_BROKEN);
 }
 
 /* Text of a field, NULL when it is absent. */
@@ -55,7 +55,7 @@ static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *
             "%.140s. `fgctl sink adopt redis` deletes the keys {%s}:* and writes them anew, or use "
             "another prefix (docs/redis.md)",
             why, prefix);
-    return FG_REDIS_REFUSED;
+    return FG_SINK_REDIS_REFUSED;
 }
 
 /* False: it is no cursor. */
@@ -74,10 +74,10 @@ static bool parse(const redisReply *reply, struct fg_sink_cursor *cursor)
 
 static enum fg_sink_redis_cursor_state state_of(enum fg_sink_place place)
 {
-    return place == FG_SINK_PLACE_OURS      ? FG_REDIS_FOLLOW
-           : place == FG_SINK_PLACE_FOREIGN ? FG_REDIS_FOREIGN
-           : place == FG_SINK_PLACE_NEWER   ? FG_REDIS_NEWER
-                                            : FG_REDIS_REFUSED;
+    return place == FG_SINK_PLACE_OURS      ? FG_SINK_REDIS_FOLLOW
+           : place == FG_SINK_PLACE_FOREIGN ? FG_SINK_REDIS_FOREIGN
+           : place == FG_SINK_PLACE_NEWER   ? FG_SINK_REDIS_NEWER
+                                            : FG_SINK_REDIS_REFUSED;
 }
 
 enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
@@ -95,14 +95,14 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
         return refuse(err, prefix, why);
     }
     if (!fg_redis_reply_texts_or_nil(reply, "the cursor", AT_COUNT, err))
-        return FG_REDIS_REFUSED;
+        return FG_SINK_REDIS_REFUSED;
     if (field(reply, AT_BROKEN)) {
         snprintf(why, sizeof(why), "a transaction failed inside Redis: %.90s",
                  field(reply, AT_BROKEN));
         return refuse(err, prefix, why);
     }
     if (!field(reply, AT_SEQ) && !field(reply, AT_APPLIANCE) && !field(reply, AT_FORMAT))
-        return FG_REDIS_FRESH;
+        return FG_SINK_REDIS_FRESH;
     if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0)
         return refuse(err, prefix, "the cursor is of another format than " FG_REDIS_FORMAT);
     if (!parse(reply, cursor))
@@ -113,14 +113,14 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
 enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state)
 {
     switch (state) {
-    case FG_REDIS_FOLLOW:
-    case FG_REDIS_FRESH:
+    case FG_SINK_REDIS_FOLLOW:
+    case FG_SINK_REDIS_FRESH:
         return FG_SINK_OK;
-    case FG_REDIS_FOREIGN:
+    case FG_SINK_REDIS_FOREIGN:
         return FG_SINK_FOREIGN;
-    case FG_REDIS_NEWER:
+    case FG_SINK_REDIS_NEWER:
         return FG_SINK_NEWER;
-    case FG_REDIS_REFUSED:
+    case FG_SINK_REDIS_REFUSED:
         break;
     }
     return FG_SINK_REFUSE;
@@ -167,7 +167,7 @@ static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char 
     char why[160];
 
     if (fg_redis_key_of_inbound(suffix) ||
-        (!strcmp(suffix, FG_KEY_EVENTS) && stream_unused(conn, key, err)))
+        (!strcmp(suffix, FG_REDIS_KEY_EVENTS) && stream_unused(conn, key, err)))
         return false;
     if (!conn->redis)
         return true;
@@ -228,7 +228,7 @@ static bool deletable(const char *prefix, const char *key)
 {
     const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;
 
-    return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_KEY_CURSOR) != 0;
+    return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_REDIS_KEY_CURSOR) != 0;
 }
 
 /* Deletes what one page of SCAN named. */
@@ -287,7 +287,7 @@ bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, st
         if (!delete_page(conn, prefix, cursor, err))
             return false;
     } while (strcmp(cursor, "0") != 0);
-    snprintf(key, sizeof(key), "{%s}:" FG_KEY_CURSOR, prefix);
+    snprintf(key, sizeof(key), "{%s}:" FG_REDIS_KEY_CURSOR, prefix);
     answer = (struct fg_redis_answer){.exec_at = SIZE_MAX};
     ok = ask(conn, 2, (const char *[]){"DEL", key}, &answer, err);
     fg_redis_answer_free(&answer);
@@ -307,8 +307,8 @@ bool fg_sink_redis_mark_broken(struct fg_redis_conn *conn, struct fg_sink_redis_
     fg_redis_resp_clear(&b->out);
     fg_redis_resp_begin(&b->out, 4);
     fg_redis_resp_text(&b->out, "HSET");
-    fg_sink_redis_batch_key(b, FG_KEY_CURSOR);
-    fg_redis_resp_text(&b->out, FG_CURSOR_BROKEN);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_CURSOR);
+    fg_redis_resp_text(&b->out, FG_REDIS_CURSOR_BROKEN);
     fg_redis_resp_text(&b->out, text);
     ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
     fg_redis_answer_free(&answer);

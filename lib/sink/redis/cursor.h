@@ -12,11 +12,11 @@
 #include "sink/redis/batch.h"
 
 enum fg_sink_redis_cursor_state {
-    FG_REDIS_FOLLOW,  /**< goes on behind *seq */
-    FG_REDIS_FRESH,   /**< there is no cursor: from the beginning, if nothing else is there */
-    FG_REDIS_REFUSED, /**< err says why and what to do */
-    FG_REDIS_FOREIGN, /**< the same, because it is of another log */
-    FG_REDIS_NEWER    /**< the same, because it knows records that this log lacks */
+    FG_SINK_REDIS_FOLLOW,  /**< goes on behind *seq */
+    FG_SINK_REDIS_FRESH,   /**< there is no cursor: from the beginning, if nothing else is there */
+    FG_SINK_REDIS_REFUSED, /**< err says why and what to do */
+    FG_SINK_REDIS_FOREIGN, /**< the same, because it is of another log */
+    FG_SINK_REDIS_NEWER    /**< the same, because it knows records that this log lacks */
 };
 
 /** Adds to b->out commands whose last reply is what fg_sink_redis_cursor_check wants. They begin a

@@ -29,10 +29,10 @@ static void mark_ask(struct fg_sink_redis_batch *b)
 {
     fg_redis_resp_begin(&b->out, 2 + MARK_FIELDS);
     fg_redis_resp_text(&b->out, "HMGET");
-    fg_sink_redis_batch_key(b, FG_KEY_FILL);
-    fg_redis_resp_text(&b->out, FG_FILL_ID);
-    fg_redis_resp_text(&b->out, FG_FILL_APPLIANCE);
-    fg_redis_resp_text(&b->out, FG_FILL_ORDERS);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_FILL);
+    fg_redis_resp_text(&b->out, FG_REDIS_FILL_ID);
+    fg_redis_resp_text(&b->out, FG_REDIS_FILL_APPLIANCE);
+    fg_redis_resp_text(&b->out, FG_REDIS_FILL_ORDERS);
 }
 
 /* Text of a field, "" when it is absent. */
@@ -86,7 +86,7 @@ bool fg_sink_redis_fill_forget(struct fg_redis_conn *conn, struct fg_sink_redis_
     fg_redis_resp_clear(&b->out);
     fg_redis_resp_begin(&b->out, 2);
     fg_redis_resp_text(&b->out, "DEL");
-    fg_sink_redis_batch_key(b, FG_KEY_FILL);
+    fg_sink_redis_batch_key(b, FG_REDIS_KEY_FILL);
     ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
     fg_redis_answer_free(&answer);
     return ok;
@@ -96,7 +96,7 @@ static void mark_set(struct filling *f, const char *field_name, const char *text
 {
     fg_redis_resp_begin(&f->batch->out, 4);
     fg_redis_resp_text(&f->batch->out, "HSET");
-    fg_sink_redis_batch_key(f->batch, FG_KEY_FILL);
+    fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_FILL);
     fg_redis_resp_text(&f->batch->out, field_name);
     fg_redis_resp_text(&f->batch->out, text);
 }
@@ -136,7 +136,7 @@ static enum fg_sink_result judge(struct filling *f, const struct fg_redis_answer
     }
     verdict = fg_sink_redis_cursor_check(answer->last[0], f->conn->options->prefix, f->log, &cursor,
                                          f->err);
-    if (verdict != FG_REDIS_FOLLOW && verdict != FG_REDIS_FRESH)
+    if (verdict != FG_SINK_REDIS_FOLLOW && verdict != FG_SINK_REDIS_FRESH)
         return fg_sink_redis_cursor_result(verdict);
     if (first)
         f->cursor = cursor.seq;
@@ -161,8 +161,8 @@ static enum fg_sink_result commit(struct filling *f, bool first)
     commands = answer.exec_at - 1; /* without MULTI */
     fg_redis_resp_begin(&f->batch->out, 3);
     fg_redis_resp_text(&f->batch->out, "WATCH");
-    fg_sink_redis_batch_key(f->batch, FG_KEY_CURSOR);
-    fg_sink_redis_batch_key(f->batch, FG_KEY_FILL);
+    fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_CURSOR);
+    fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_FILL);
     mark_ask(f->batch);
     fg_sink_redis_cursor_read(f->batch);
     if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err))
@@ -179,10 +179,10 @@ static enum fg_sink_result set_mark(struct filling *f)
 
     snprintf(appliance, sizeof(appliance), "%016llx", (unsigned long long)f->log->id);
     begin(f);
-    mark_set(f, FG_FILL_ID, f->id);
-    mark_set(f, FG_FILL_APPLIANCE, appliance);
-    mark_number(f, FG_FILL_SEQ, f->info->seq);
-    mark_number(f, FG_FILL_ORDERS, 0);
+    mark_set(f, FG_REDIS_FILL_ID, f->id);
+    mark_set(f, FG_REDIS_FILL_APPLIANCE, appliance);
+    mark_number(f, FG_REDIS_FILL_SEQ, f->info->seq);
+    mark_number(f, FG_REDIS_FILL_ORDERS, 0);
     return commit(f, true);
 }
 
@@ -200,7 +200,7 @@ static enum fg_sink_result write_orders(struct filling *f)
         for (ssize_t i = 0; i < n; i++)
             fg_sink_redis_batch_order(f->batch, &orders[i], f->info->seq);
         f->orders += (uint64_t)n;
-        mark_number(f, FG_FILL_ORDERS, f->orders);
+        mark_number(f, FG_REDIS_FILL_ORDERS, f->orders);
         result = commit(f, false);
     }
     return result;
@@ -259,15 +259,15 @@ static enum fg_sink_result make_last(struct filling *f, struct fg_redis_resp *la
     fg_redis_resp_clear(&f->batch->out);
     fg_redis_resp_begin(&f->batch->out, 2);
     fg_redis_resp_text(&f->batch->out, "SMEMBERS");
-    fg_sink_redis_batch_key(f->batch, FG_KEY_ITEMS);
+    fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_ITEMS);
     if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err) &&
         old_items_good(f, &answer)) {
         begin(f);
         fg_redis_resp_begin(&f->batch->out, 4);
         fg_redis_resp_text(&f->batch->out, "DEL");
-        fg_sink_redis_batch_key(f->batch, FG_KEY_ITEMS);
-        fg_sink_redis_batch_key(f->batch, FG_KEY_DENIED);
-        fg_sink_redis_batch_key(f->batch, FG_KEY_FILL);
+        fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_ITEMS);
+        fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_DENIED);
+        fg_sink_redis_batch_key(f->batch, FG_REDIS_KEY_FILL);
         result = add_old_items(f, answer.last[0]) && add_items(f) ? FG_SINK_OK : FG_SINK_REFUSE;
         fg_sink_redis_batch_resync(f->batch, f->info);
         fg_sink_redis_batch_cursor(f->batch, f->info->seq, f->log->crc, f->log->id, true);

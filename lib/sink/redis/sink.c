@@ -24,14 +24,14 @@ static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log 
     enum fg_sink_redis_cursor_state verdict =
         fg_sink_redis_cursor_check(reply, r->options.prefix, log, cursor, err);
 
-    if (verdict == FG_REDIS_FRESH && !r->clean) {
+    if (verdict == FG_SINK_REDIS_FRESH && !r->clean) {
         r->marked = fg_sink_redis_fill_begun(&r->conn, &r->batch, log->id, err);
         if (!r->conn.redis)
             return FG_SINK_GONE;
         r->clean = r->marked || fg_sink_redis_cursor_clean(&r->conn, r->options.prefix, err);
         if (!r->clean)
             return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
-    } else if (verdict == FG_REDIS_FOLLOW) {
+    } else if (verdict == FG_SINK_REDIS_FOLLOW) {
         r->clean = false;
     }
     return fg_sink_redis_cursor_result(verdict);

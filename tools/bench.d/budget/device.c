@@ -63,14 +63,14 @@ static unsigned echo_loop(uint16_t port)
 
     marks_start();
     n = rte_eth_rx_burst(port, 0, mbufs, 64);
-    marks_end(FG_STAGE_RECEIVE);
+    marks_end(FG_WORKER_STAGE_RECEIVE);
     for (unsigned i = 0; i < n; i++)
         swap_frame(rte_pktmbuf_mtod(mbufs[i], uint8_t *));
-    marks_end(FG_STAGE_REPLY);
+    marks_end(FG_WORKER_STAGE_REPLY);
     sent = rte_eth_tx_burst(port, 0, mbufs, (uint16_t)n);
     if (sent < n)
         rte_pktmbuf_free_bulk(mbufs + sent, n - sent);
-    marks_end(FG_STAGE_SEND);
+    marks_end(FG_WORKER_STAGE_SEND);
     return n;
 }
 

@@ -27,7 +27,7 @@ static void write_headers(uint8_t *f)
         sum += (uint32_t)ip[i] << 8 | ip[i + 1];
     put_be16(f + 24, ~((sum & 0xffff) + (sum >> 16)) & 0xffff);
     put_be16(f + 34, 40000);
-    put_be16(f + 36, FG_DEFAULT_PORT);
+    put_be16(f + 36, FG_PACKET_PORT_DEFAULT);
     put_be16(f + 38, 72);
     put_be16(f + 40, 0);
 }
@@ -41,8 +41,11 @@ static void write_frames(struct feed *f)
     f->frames = aligned_alloc(STRIDE, (size_t)ORDERS * STRIDE);
     FG_ASSERT(f->frames != NULL);
     for (uint64_t n = 0, user = 1; n < ORDERS; user++) {
-        struct fg_packet_request r = {
-            .op = FG_OP_RESERVE, .key_id = key->id, .quantity = 1, .user = user, .item = ITEM};
+        struct fg_packet_request r = {.op = FG_PACKET_OP_RESERVE,
+                                      .key_id = key->id,
+                                      .quantity = 1,
+                                      .user = user,
+                                      .item = ITEM};
         uint8_t *frame = f->frames + n * STRIDE;
 
         if (fg_user_owner(user, f->world.workers) != wanted)
@@ -88,7 +91,7 @@ static void check(const struct feed *f, struct rte_mbuf *m)
     const uint8_t *payload = rte_pktmbuf_mtod_offset(m, uint8_t *, FRAME - FG_PACKET_SIZE);
 
     FG_ASSERT(m->data_len == FRAME && fg_packet_reply_check(payload, key));
-    FG_ASSERT(payload[offsetof(struct fg_packet_reply, status)] == FG_STATUS_SOLD_OUT);
+    FG_ASSERT(payload[offsetof(struct fg_packet_reply, status)] == FG_PACKET_STATUS_SOLD_OUT);
 }
 
 void feed_chunk(struct feed *f)

@@ -15,7 +15,7 @@ static struct figure figures[FIGURES_MAX];
 static unsigned figures_count;
 
 static const char *const stages[FG_STAGES] = {
-#define X(name, text) [FG_STAGE_##name] = text,
+#define X(name, text) [FG_WORKER_STAGE_##name] = text,
     FG_WORKER_STAGE_LIST(X)
 #undef X
 };

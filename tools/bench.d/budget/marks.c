@@ -77,8 +77,8 @@ static double calibrate(unsigned n)
 
     marks_start();
     for (unsigned i = 0; i < n; i++)
-        marks_end(FG_STAGE_LOOP);
-    cost = (double)now.spent[FG_STAGE_LOOP] / n;
+        marks_end(FG_WORKER_STAGE_LOOP);
+    cost = (double)now.spent[FG_WORKER_STAGE_LOOP] / n;
     marks_drop();
     return cost;
 }

@@ -17,10 +17,10 @@ static struct fg_worker_group_options options_of(struct world *w)
                                         .deferred_max = 65536};
 
     return (struct fg_worker_group_options){
-        .workers = {.count = w->workers, .idle = FG_IDLE_SPIN, .burst = 64, .handoff = 1024},
+        .workers = {.count = w->workers, .idle = FG_WORKER_IDLE_SPIN, .burst = 64, .handoff = 1024},
         .queues = 1,
         .record_slots = 65536,
-        .order_port = FG_DEFAULT_PORT,
+        .order_port = FG_PACKET_PORT_DEFAULT,
         .limits = fg_worker_limits(&all, w->workers),
         .clock = &w->clock,
         .keys = &w->keys,
@@ -35,8 +35,8 @@ static struct fg_packet_keyring *one_key(void)
 
     FG_ASSERT(ring != NULL);
     ring->count = 1;
-    ring->keys[0] =
-        (struct fg_packet_key){.id = 1, .roles = FG_ROLE_SHOP, .secret = {0x0706050403020100, 1}};
+    ring->keys[0] = (struct fg_packet_key){
+        .id = 1, .roles = FG_PACKET_ROLE_SHOP, .secret = {0x0706050403020100, 1}};
     ring->slot[1] = 1;
     return ring;
 }

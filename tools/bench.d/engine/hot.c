@@ -13,7 +13,7 @@
 static struct world worlds[FG_WORKERS_MAX];
 static struct fg_stock_request queues[FG_WORKERS_MAX][BURST];
 
-static const struct kind buy = {.op = FG_OP_RESERVE, .item = ITEM, .items = 1};
+static const struct kind buy = {.op = FG_PACKET_OP_RESERVE, .item = ITEM, .items = 1};
 
 struct sale {
     unsigned workers;
@@ -97,7 +97,7 @@ static void sell_out(struct sale *s)
     unsigned filled[FG_WORKERS_MAX] = {0}, held;
     struct kind sold_out = buy;
 
-    sold_out.status = FG_STATUS_SOLD_OUT;
+    sold_out.status = FG_PACKET_STATUS_SOLD_OUT;
     open_sale(s->workers);
     while (s->reserved < UNITS) {
         unsigned i = next_burst(s, filled);

@@ -93,8 +93,8 @@ static void create(struct world *w, uint32_t orders, const struct kind *reject)
 
 static void small_run(const struct kind *accept, const struct kind *reject)
 {
-    const struct kind cancel = {.op = FG_OP_CANCEL,
-                                .status = FG_STATUS_CANCELLED}; /* not measured */
+    const struct kind cancel = {.op = FG_PACKET_OP_CANCEL,
+                                .status = FG_PACKET_STATUS_CANCELLED}; /* not measured */
     static struct world w;
     double values[CHUNKS];
     uint64_t nth = 0;
@@ -114,8 +114,10 @@ static void small_run(const struct kind *accept, const struct kind *reject)
 
 void bench_small(const struct options *o)
 {
-    const struct kind reject = {FIGURE_REJECT, FG_STATUS_SOLD_OUT, FG_OP_RESERVE, GONE, 1};
-    const struct kind accept = {FIGURE_ACCEPT, FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM, 1};
+    const struct kind reject = {FIGURE_REJECT, FG_PACKET_STATUS_SOLD_OUT, FG_PACKET_OP_RESERVE,
+                                GONE, 1};
+    const struct kind accept = {FIGURE_ACCEPT, FG_PACKET_STATUS_RESERVED, FG_PACKET_OP_RESERVE,
+                                ITEM, 1};
 
     for (unsigned r = 0; r < o->runs; r++)
         small_run(&accept, &reject);
@@ -123,16 +125,16 @@ void bench_small(const struct options *o)
 
 /* ---- ten million */
 
-static const struct kind reject_large = {FIGURE_LARGE_REJECT, FG_STATUS_SOLD_OUT, FG_OP_RESERVE,
-                                         GONE, 1};
-static const struct kind accept_large = {FIGURE_LARGE_ACCEPT, FG_STATUS_RESERVED, FG_OP_RESERVE,
-                                         ITEM, ITEMS};
-static const struct kind again_large = {FIGURE_LARGE_AGAIN, FG_STATUS_RESERVED, FG_OP_RESERVE, ITEM,
-                                        ITEMS};
-static const struct kind confirm_large = {FIGURE_LARGE_CONFIRM, FG_STATUS_SOLD, FG_OP_CONFIRM, 0,
-                                          0};
-static const struct kind cancel_large = {FIGURE_LARGE_CANCEL, FG_STATUS_CANCELLED, FG_OP_CANCEL, 0,
-                                         0};
+static const struct kind reject_large = {FIGURE_LARGE_REJECT, FG_PACKET_STATUS_SOLD_OUT,
+                                         FG_PACKET_OP_RESERVE, GONE, 1};
+static const struct kind accept_large = {FIGURE_LARGE_ACCEPT, FG_PACKET_STATUS_RESERVED,
+                                         FG_PACKET_OP_RESERVE, ITEM, ITEMS};
+static const struct kind again_large = {FIGURE_LARGE_AGAIN, FG_PACKET_STATUS_RESERVED,
+                                        FG_PACKET_OP_RESERVE, ITEM, ITEMS};
+static const struct kind confirm_large = {FIGURE_LARGE_CONFIRM, FG_PACKET_STATUS_SOLD,
+                                          FG_PACKET_OP_CONFIRM, 0, 0};
+static const struct kind cancel_large = {FIGURE_LARGE_CANCEL, FG_PACKET_STATUS_CANCELLED,
+                                         FG_PACKET_OP_CANCEL, 0, 0};
 
 struct loops {
     double cycles[1 << 16];

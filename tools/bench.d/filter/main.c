@@ -142,7 +142,7 @@ static double load_list(struct fg_filter *filter, const char *path)
     struct fg_filter_list_loaded loaded;
     struct fg_error err;
 
-    if (!fg_filter_load(filter, FG_LIST_BLOCK, path, &loaded, &err)) {
+    if (!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err)) {
         fprintf(stderr, "bench: %s\n", err.text);
         exit(1);
     }
@@ -157,11 +157,11 @@ static void fill_table(struct fg_filter *filter)
     uint32_t seen = 0;
 
     for (uint32_t i = 0; bpf_map_lookup_elem(map, &i, &set) == 0; i++)
-        for (unsigned way = 0; way < FG_WAYS; way++)
+        for (unsigned way = 0; way < FG_FILTER_WAYS; way++)
             seen = set.seen[way] > seen ? set.seen[way] : seen;
     for (uint32_t i = 0; bpf_map_lookup_elem(map, &i, &set) == 0; i++) {
-        for (unsigned way = 0; way < FG_WAYS; way++) {
-            set.key[way] = (uint64_t)1 << 63 | (i * FG_WAYS + way);
+        for (unsigned way = 0; way < FG_FILTER_WAYS; way++) {
+            set.key[way] = (uint64_t)1 << 63 | (i * FG_FILTER_WAYS + way);
             set.seen[way] = seen | 1;
         }
         FG_ASSERT(bpf_map_update_elem(map, &i, &set, BPF_ANY) == 0);

@@ -26,7 +26,7 @@
 #define RING        16384
 #define RUNS_MAX    101
 #define SAMPLES_MAX (1u << 22)
-#define RAW_BYTES   FG_SEGMENT_BYTES_NORMAL
+#define RAW_BYTES   FG_JOURNAL_SEGMENT_BYTES_NORMAL
 #define DISK_BYTES  (1ull << 30) /* of a second: more than the disk takes */
 #define SATURATED   10000        /* in flight */
 #define TARGET      0.8          /* of plain writes when saturated */
@@ -109,7 +109,8 @@ static uint64_t take_acknowledged(struct run *r, uint64_t seen)
 
 static uint64_t push(struct run *r, unsigned flight, uint64_t pushed, uint64_t acknowledged)
 {
-    struct fg_journal_record record = {.type = FG_REC_RESERVED, .quantity = 1, .item = 1};
+    struct fg_journal_record record = {
+        .type = FG_JOURNAL_RECORD_RESERVED, .quantity = 1, .item = 1};
 
     while (pushed - acknowledged < flight && fg_ring_room(r->ring, 1)) {
         record.user = pushed;
@@ -224,7 +225,7 @@ static void remove_raw(int dir_fd, unsigned files)
 /* The pieces that the journal wrote: its records, and the one that begins each commit. */
 static double through_write(const char *dir, double batch, unsigned seconds)
 {
-    size_t records = (size_t)(batch + 0.5), len = (records + 1) * FG_RECORD_SIZE;
+    size_t records = (size_t)(batch + 0.5), len = (records + 1) * FG_JOURNAL_RECORD_SIZE;
     uint8_t *piece = malloc(len);
     uint64_t done = 0, offset = 0, spent = 0, begin;
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY), fd;

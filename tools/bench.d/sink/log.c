@@ -30,12 +30,12 @@ static void add(struct fg_journal_record r)
 static void define_items(void)
 {
     for (uint64_t i = 1; i <= ITEMS; i++) {
-        struct fg_journal_record set = {.type = FG_REC_ITEM_SET, .item = i},
-                                 stock = {.type = FG_REC_STOCK, .item = i};
+        struct fg_journal_record set = {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = i},
+                                 stock = {.type = FG_JOURNAL_RECORD_STOCK, .item = i};
 
         set.hold_ms = 60000;
         set.order_max = 4;
-        stock.arg = FG_UNITS_MAX;
+        stock.arg = FG_JOURNAL_UNITS_MAX;
         add(set);
         add(stock);
     }
@@ -50,7 +50,7 @@ static struct fg_journal_record order(uint64_t number, unsigned type)
 
     memcpy(r.order_id, id, sizeof(r.order_id));
     r.user = fg_mix64(number, 2);
-    if (type == FG_REC_RESERVED)
+    if (type == FG_JOURNAL_RECORD_RESERVED)
         r.arg = T0_MS + 60000;
     return r;
 }
@@ -58,8 +58,10 @@ static struct fg_journal_record order(uint64_t number, unsigned type)
 /* Three of four are paid, the others are cancelled or expire. */
 static void end_order(uint64_t number)
 {
-    static const unsigned types[] = {FG_REC_SOLD, FG_REC_SOLD, FG_REC_SOLD, FG_REC_CANCELLED,
-                                     FG_REC_SOLD, FG_REC_SOLD, FG_REC_SOLD, FG_REC_EXPIRED};
+    static const unsigned types[] = {FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_SOLD,
+                                     FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_CANCELLED,
+                                     FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_SOLD,
+                                     FG_JOURNAL_RECORD_SOLD, FG_JOURNAL_RECORD_EXPIRED};
 
     add(order(number, types[number % 8]));
 }
@@ -76,7 +78,7 @@ void make_log(const char *dir, uint64_t orders)
     define_items();
     for (uint64_t i = 0; i < orders + HELD; i++) {
         if (i < orders)
-            add(order(i, FG_REC_RESERVED));
+            add(order(i, FG_JOURNAL_RECORD_RESERVED));
         if (i >= HELD)
             end_order(i - HELD);
     }
@@ -100,7 +102,7 @@ uint64_t each_record(const char *dir,
         size_t kept = 0;
 
         for (ssize_t i = 0; i < n; i++) {
-            if (records[i].type != FG_REC_BATCH)
+            if (records[i].type != FG_JOURNAL_RECORD_BATCH)
                 records[kept++] = records[i];
         }
         write(ctx, records, kept);

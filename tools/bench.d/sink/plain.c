@@ -20,8 +20,8 @@ static void hex(char text[33], const uint8_t id[16])
 
 static bool is_order(const struct fg_journal_record *r)
 {
-    return r->type == FG_REC_RESERVED || r->type == FG_REC_SOLD || r->type == FG_REC_CANCELLED ||
-           r->type == FG_REC_EXPIRED;
+    return r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_SOLD ||
+           r->type == FG_JOURNAL_RECORD_CANCELLED || r->type == FG_JOURNAL_RECORD_EXPIRED;
 }
 
 /* ---- Redis: what the sink sends, without MULTI and EXEC, and without watching the cursor
