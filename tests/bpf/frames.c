@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "xdp/shared.h"
 
 static void put(struct frame *f, const void *bytes, size_t n)
 {
@@ -68,7 +69,7 @@ static void put_udp(struct frame *f, const struct frame_spec *s)
     put16(f, 0);
     put8(f, 'F' ^ s->magic_xor[0]);
     put8(f, 'G' ^ s->magic_xor[1]);
-    put8(f, 1 ^ s->magic_xor[2]);
+    put8(f, FG_FILTER_ORDER_VERSION ^ s->magic_xor[2]);
     put_fill(f, 0x5a, payload - 3);
     if (s->tcp_flags)
         f->data[start + 13] = s->tcp_flags;

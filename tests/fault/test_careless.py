@@ -221,7 +221,7 @@ def test_a_second_daemon(lab):
     gate, link = sale.gate, sale.link
     extra = fgtest.Link(link.a, lab.namespace('more'), net=2)
     same = small_gate(lab, {'shop': {'interface': link.a_if}}, link.a)
-    same.config = gate.config
+    same.config, same.log_begun = gate.config, True
     refused(same, 'in use by process', str(gate.process.pid))
     copies = {'log': (link.a_if, {}, ('pins', 'in use by another daemon')),
               'log and pins': (link.a_if, {'filter.pins': gate.pins + 'x'}, ('another XDP program',)),

@@ -11,7 +11,7 @@ import fgtest  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 SMALL = {'eal.huge': 'no', 'eal.mbufs': 1024, 'workers.idle': 'sleep', 'log.segment_bytes': '64k', 'limits.items_max': 16,
-         'limits.orders_max': 1024, 'limits.users_max': 1024, 'limits.held_max': 1024, 'limits.parked_max': 64,
+         'limits.orders_max': 1024, 'limits.users_max': 1024, 'limits.deferred_max': 1024, 'limits.parked_max': 64,
          'redis.retry_ms_max': 200}
 
 

@@ -67,6 +67,9 @@ static void set(json_t *it, const json_t *body)
     json_object_foreach ((json_t *)body, key, value) {
         unsigned field = fg_control_item_field_find(key);
 
+        if (!strcmp(key, "if") || !strcmp(key, "total"))
+            continue;
+
         FG_FUZZ_CHECK(field < FG_CONTROL_ITEM_FIELDS);
         check_value(&fg_control_item_fields[field], value);
         json_object_set(it, answer_name(key), value);
@@ -80,16 +83,31 @@ static json_t *new_item(void)
                      "opens_ms", 0, "closes_ms", 0, "paused", 0);
 }
 
-static void add_units(json_t *it, const json_t *body)
+/* The daemon makes the change only when the item is as the command saw it. */
+static void check_seen(const json_t *it, const json_t *body)
 {
-    json_int_t add = json_integer_value(json_object_get(body, "add"));
-    json_int_t units = add - json_integer_value(json_object_get(body, "remove"));
-    json_int_t total = json_integer_value(json_object_get(it, "total")) + units;
-    json_int_t available = json_integer_value(json_object_get(it, "available")) + units;
+    const char *key;
+    json_t *value;
 
-    FG_FUZZ_CHECK(units != 0 && available >= 0 && total <= FG_JOURNAL_UNITS_MAX);
+    json_object_foreach (json_object_get(body, "if"), key, value) {
+        unsigned field = fg_control_item_field_find(key);
+
+        FG_FUZZ_CHECK(field < FG_CONTROL_ITEM_FIELDS);
+        FG_FUZZ_CHECK(json_equal(value, json_object_get(it, answer_name(key))));
+    }
+}
+
+static void set_total(json_t *it, const json_t *wanted)
+{
+    json_int_t total = json_integer_value(wanted);
+    json_int_t available = json_integer_value(json_object_get(it, "available"));
+    json_int_t units = total - json_integer_value(json_object_get(it, "total"));
+
+    if (!wanted)
+        return;
+    FG_FUZZ_CHECK(units != 0 && available + units >= 0 && total <= FG_JOURNAL_UNITS_MAX);
     json_object_set_new(it, "total", json_integer(total));
-    json_object_set_new(it, "available", json_integer(available));
+    json_object_set_new(it, "available", json_integer(available + units));
 }
 
 /* ---- what the command calls */
@@ -97,25 +115,25 @@ static void add_units(json_t *it, const json_t *body)
 int fg_request_quiet(struct fg_cli *cli, const char *method, const char *path, json_t *body,
                      json_t **reply, struct fg_error *err)
 {
-    bool stock = strstr(path, "/stock");
     json_t *it;
 
     *reply = NULL;
     changes += strcmp(method, "GET") != 0;
     if (!strcmp(path, "/v1/items")) {
         FG_FUZZ_CHECK(!find(item_of(body)));
+        FG_FUZZ_CHECK(json_is_false(json_object_get(json_object_get(body, "if"), "exists")));
         it = new_item();
         set(it, body);
-        json_object_set(it, "available", json_object_get(it, "total"));
+        if (json_integer_value(json_object_get(body, "total")) != 0)
+            set_total(it, json_object_get(body, "total"));
         FG_FUZZ_CHECK(item_of(it) > 0);
         json_array_append_new(items, it);
     } else {
         it = find(strtoll(path + strlen("/v1/items/"), NULL, 10));
-        FG_FUZZ_CHECK(it != NULL);
-        if (stock)
-            add_units(it, body);
-        else if (body)
-            set(it, body);
+        FG_FUZZ_CHECK(it != NULL && body != NULL);
+        check_seen(it, body);
+        set(it, body);
+        set_total(it, json_object_get(body, "total"));
     }
     json_decref(body);
     return FG_EXIT_OK;

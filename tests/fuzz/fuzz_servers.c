@@ -5,6 +5,7 @@
  * and PostgreSQL, the inbound commands, the auditor, the order service.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -601,6 +602,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *base = getenv("TMPDIR");
 
+    signal(SIGPIPE, SIG_IGN); /* as the daemon does: a server hangs up at any moment */
     snprintf(folder, sizeof(folder), "%.40s/fg-servers-XXXXXX", base ? base : "/tmp");
     FG_FUZZ_CHECK(mkdtemp(folder));
     atexit(remove_folder);
