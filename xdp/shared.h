@@ -131,9 +131,10 @@ struct fg_filter_listed {
 #define FG_FILTER_LENGTHS_FILTER_FULL   FG_FILTER_LENGTHS_FILTER_FIELD
 
 /* What the bits of the hash of a prefix are for. */
-#define FG_FILTER_HASH_TAG(hash)  ((uint8_t)(hash))
-#define FG_FILTER_HASH_CELL(hash) ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs  \
-                                                                   */
+#define FG_FILTER_HASH_TAG(hash) ((uint8_t)(hash))
+#define FG_FILTER_HASH_CELL(hash)                                                                  \
+    ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs                                \
+                                     */
 
 union fg_filter_row {
     uint64_t guide[FG_FILTER_ROW_WORDS];
