@@ -114,6 +114,8 @@ uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
 uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token);
 void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token);
+/* Whether a request waits for units; others that wait have an answer, which waits for the disk. */
+bool oracle_waits_for_units(struct oracle *o, const struct world *w);
 bool oracle_same_order(const struct fg_stock_request *a, uint64_t user, const uint8_t id[16]);
 
 #endif

@@ -24,6 +24,26 @@ void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token)
     o->waiting[i] = o->waiting[--o->waiting_len];
 }
 
+/* The engine lets no payment wait for units before the end of the order is durable. So one that may
+ * be refused waits for the disk until then. */
+static bool waits_for_disk(struct oracle *o, const struct token *t)
+{
+    const struct oracle_order *order;
+
+    if (t->command || t->request.op != FG_PACKET_OP_CONFIRM || !t->refusable)
+        return false;
+    order = oracle_order(o, t->request.user, t->request.order_id);
+    return !(order->durable & 1u << FG_LEDGER_ORDER_EXPIRED);
+}
+
+bool oracle_waits_for_units(struct oracle *o, const struct world *w)
+{
+    for (uint32_t i = 0; i < o->waiting_len; i++)
+        if (!waits_for_disk(o, &w->tokens[o->waiting[i]]))
+            return true;
+    return false;
+}
+
 /* Of the live orders of a user the one that was taken in last says which limit holds for their sum.
  */
 static void check_limit(struct oracle *o, const struct oracle_order *of)

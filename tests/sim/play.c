@@ -130,12 +130,13 @@ void sim_settle(struct sim *s)
 /* The log is lost: who waits for units hears of it, who waits for the disk never does. */
 static void settle_failed(struct sim *s)
 {
-    for (unsigned loops = 0; loops < SETTLE_LOOPS && (loops < 4 || s->o.waiting_len > 0); loops++)
+    for (unsigned loops = 0;
+         loops < SETTLE_LOOPS && (loops < 4 || oracle_waits_for_units(&s->o, &s->w)); loops++)
         for (unsigned i = 0; i < s->w.workers; i++) {
             deliver(s, i, UINT32_MAX);
             poll_worker(s, i, ANSWERS);
         }
-    FG_ASSERT(s->o.waiting_len == 0);
+    FG_ASSERT(!oracle_waits_for_units(&s->o, &s->w));
 }
 
 static void restart(struct sim *s, const struct sim_step *step, const char *folder)
