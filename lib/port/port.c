@@ -315,11 +315,11 @@ static void stop_ethdev(const struct fg_port *p, uint16_t ethdev)
 {
     bool made_here = !p->options->af_xdp && !fg_port_device_is_pci(p->options->device);
     struct rte_eth_dev_info info = {0};
+    bool known = rte_eth_dev_info_get(ethdev, &info) == 0;
 
-    rte_eth_dev_info_get(ethdev, &info);
     rte_eth_dev_stop(ethdev);
     rte_eth_dev_close(ethdev);
-    if (made_here && info.device)
+    if (made_here && known && info.device)
         rte_dev_remove(info.device);
 }
 

@@ -426,6 +426,27 @@ static void late_confirm_hears_of_the_expiry(void **state)
     assert_int_equal(last.flags, FG_PACKET_LATE);
 }
 
+/* Found expired by its own payment, the order lies in the wheel's list until the tick is over: it
+ * cannot be in the list of those that wait for units as well. */
+static void a_late_payment_waits_for_the_wheel(void **state)
+{
+    struct fg_stock_command c = normal;
+
+    c.order_max = 16;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 2), FG_PACKET_STATUS_RESERVED);
+    now += HOLD;
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 8), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_BUSY);
+    sync_all();
+    run();
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 3, 1, 2), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_BUSY);
+    now += 20;
+    run();
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_EXPIRED);
+}
+
 static void holds_of_any_length_end_in_time(void **state)
 {
     static const uint32_t holds[] = {100,    1000,    60000,    523000,
@@ -729,6 +750,7 @@ int main(void)
         T(the_orders_of_a_user_are_found),
         T(hints_are_what_they_say),
         T(late_confirm_hears_of_the_expiry),
+        T(a_late_payment_waits_for_the_wheel),
         T(holds_of_any_length_end_in_time),
         T(limits_are_answers),
         T(a_hold_can_be_made_longer_never_shorter),
