@@ -31,6 +31,7 @@ LIVE_TIERS = ('release',)  # their programs take minutes: what they say on stand
 SANITIZE_TIERS = ('unit', 'sim')
 PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the purpose `unit`
 SCRIPT_SECONDS = 900  # longest time of one script
+RELEASE_SECONDS = 1800  # of one that sets up a system of its own
 SKIP_CODE = 77
 SHOWN_LINES = 60      # of a failed case's output
 PR_SET_CHILD_SUBREAPER = 36
@@ -211,7 +212,8 @@ def meson_tests(build, tier):
 
 def script_tests(tier):
     paths = sorted(glob.glob(os.path.join(ROOT, 'tests', tier, 'test_*.py')))
-    return [(f'{tier}/{os.path.basename(p)}', [p], {}, SCRIPT_SECONDS, ROOT) for p in paths]
+    seconds = RELEASE_SECONDS if tier == 'release' else SCRIPT_SECONDS
+    return [(f'{tier}/{os.path.basename(p)}', [p], {}, seconds, ROOT) for p in paths]
 
 
 def tests_of(build, tier):
