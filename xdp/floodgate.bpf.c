@@ -144,6 +144,12 @@ static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *
 uint32_t fg_is_own(uint64_t mac, uint64_t hi, uint64_t lo);
 uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
 uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide, uint64_t now);
+uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint64_t lo, uint32_t family);
+#define FG_FILTER_ENV_REST(env, data, end, hi, lo, family)                                         \
+    fg_rest((struct xdp_md *)(env), hi, lo, family)
+uint32_t fg_limit(uint64_t hi, uint32_t family, uint32_t class, uint64_t now);
+#define FG_FILTER_ENV_LIMIT(env, view, seed, now)                                                  \
+    ((void)(env), (void)(seed), fg_limit((view)->hi, (view)->family, (view)->class, now))
 #define FG_FILTER_ENV_OWN(env, mac, hi, lo)             ((void)(env), fg_is_own(mac, hi, lo))
 #define FG_FILTER_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
 #define FG_FILTER_ENV_LISTS(env, hi, lo, family, guide, now)                                       \
@@ -166,6 +172,28 @@ __attribute__((noinline)) uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint
                                                   uint64_t guide, uint64_t now)
 {
     return fg_filter_lists_slowly(NULL, hi, lo, family, guide, now);
+}
+
+__attribute__((noinline)) uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint64_t lo,
+                                           uint32_t family)
+{
+    const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
+
+    return fg_filter_rest(NULL, data, end, hi, lo, family);
+}
+
+__attribute__((noinline)) uint32_t fg_limit(uint64_t hi, uint32_t family, uint32_t class,
+                                            uint64_t now)
+{
+    const struct fg_filter_state *state = fg_filter_env_state(NULL);
+    struct fg_filter_view view = {.hi = hi, .family = family};
+    uint64_t checked = class;
+
+    FG_FILTER_OPAQUE(checked);
+    if (!state || checked >= FG_FILTER_CLASSES)
+        return FG_FILTER_VERDICT_PASS;
+    view.class = checked;
+    return fg_filter_limit(NULL, &view, state->seed, now);
 }
 
 /* Rare, so what it costs does not matter: out of the line of the others. */
@@ -215,7 +243,9 @@ int xsk_def_prog(struct xdp_md *ctx)
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
     uint64_t now = FG_NOW;
     bool order;
-    enum fg_filter_verdict verdict = fg_filter_decide(NULL, data, end, now, &order);
+    /* the context is all that the environment is here */
+    enum fg_filter_verdict verdict =
+        fg_filter_decide((struct fg_filter_env *)ctx, data, end, now, &order);
     int action = XDP_DROP;
 
     if (verdict == FG_FILTER_VERDICT_PASS || verdict == FG_FILTER_VERDICT_FOREIGN ||

@@ -83,6 +83,24 @@ FG_FILTER_INLINE bool fg_filter_is_foreign(struct fg_filter_env *env, const uint
     return !FG_FILTER_ENV_OWN(env, fg_filter_own_mac(data), view->to_hi, view->to_lo);
 }
 
+/* What is behind the source: the verdict so far, and the class of rates, in one word. */
+#define FG_FILTER_REST(verdict, class) ((uint32_t)(verdict) | (uint32_t)(class) << 8)
+#define FG_FILTER_REST_VERDICT(rest)   ((enum fg_filter_verdict)((rest)&0xff))
+#define FG_FILTER_REST_CLASS(rest)     ((enum fg_filter_class)((rest) >> 8 & 3))
+
+FG_FILTER_INLINE uint32_t fg_filter_rest(struct fg_filter_env *env, const uint8_t *data,
+                                         const uint8_t *end, uint64_t hi, uint64_t lo,
+                                         uint32_t family)
+{
+    struct fg_filter_view view = {.hi = hi, .lo = lo, .family = family};
+    enum fg_filter_verdict verdict =
+        fg_filter_parse_rest((const void *)&FG_FILTER_ENV_TUNE.order_port, data, end, &view);
+
+    if (fg_filter_is_foreign(env, data, end, &view))
+        return FG_FILTER_REST(FG_FILTER_VERDICT_FOREIGN, FG_FILTER_CLASS_OTHER);
+    return FG_FILTER_REST(verdict, view.class);
+}
+
 /* ---- lists ----------------------------------------------------------------------------------- */
 
 FG_FILTER_INLINE uint64_t fg_filter_list_hash(uint64_t hi, uint64_t lo, uint64_t salt)
@@ -281,6 +299,13 @@ FG_FILTER_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
     return FG_FILTER_VERDICT_PASS;
 }
 
+#ifndef FG_FILTER_ENV_LIMIT
+#define FG_FILTER_ENV_LIMIT(env, view, seed, now) fg_filter_limit(env, view, seed, now)
+#endif
+#ifndef FG_FILTER_ENV_REST
+#define FG_FILTER_ENV_REST fg_filter_rest
+#endif
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 /** *order: whether it is an order packet as far as its shape goes; what monitor mode gives to the
@@ -290,7 +315,7 @@ FG_FILTER_INLINE enum fg_filter_verdict fg_filter_decide(struct fg_filter_env *e
                                                          uint64_t now, bool *order)
 {
     const struct fg_filter_state *state = fg_filter_env_state(env);
-    uint32_t listed = FG_FILTER_VERDICT_PASS;
+    uint32_t listed = FG_FILTER_VERDICT_PASS, rest;
     enum fg_filter_verdict verdict, limit;
     struct fg_filter_view view;
 
@@ -301,17 +326,15 @@ FG_FILTER_INLINE enum fg_filter_verdict fg_filter_decide(struct fg_filter_env *e
         listed = fg_filter_decide_by_lists(env, state, view.hi, view.lo, view.family, now);
     if (listed == FG_FILTER_VERDICT_BLOCKED && !FG_FILTER_ENV_TUNE.monitor)
         return FG_FILTER_VERDICT_BLOCKED;
-    verdict = fg_filter_parse_rest((const void *)&FG_FILTER_ENV_TUNE.order_port, data, end, &view);
-    if (fg_filter_is_foreign(env, data, end, &view)) {
-        verdict = FG_FILTER_VERDICT_FOREIGN;
-        view.class = FG_FILTER_CLASS_OTHER;
-    }
+    rest = FG_FILTER_ENV_REST(env, data, end, view.hi, view.lo, view.family);
+    verdict = FG_FILTER_REST_VERDICT(rest);
+    view.class = FG_FILTER_REST_CLASS(rest);
     *order = verdict == FG_FILTER_VERDICT_ORDER;
     if (listed == FG_FILTER_VERDICT_BLOCKED)
         return FG_FILTER_VERDICT_BLOCKED;
     if (listed != FG_FILTER_VERDICT_PASS || !state || FG_FILTER_VERDICT_DROPS(verdict))
         return verdict;
-    limit = fg_filter_limit(env, &view, state->seed, now);
+    limit = FG_FILTER_ENV_LIMIT(env, &view, state->seed, now);
     return limit == FG_FILTER_VERDICT_PASS ? verdict : limit;
 }
 

@@ -91,7 +91,9 @@ def fields(path, *names, **preferences):
     """[{field: text}] of all frames, in two passes, as the graphical program shows them."""
     wanted = [word for name in names for word in ('-e', name if name.startswith('_ws') else f'floodgate.{name}')]
     out = tshark('-r', path, '-2', '-T', 'fields', *wanted, **preferences)
-    return [dict(zip(names, line.split('\t'))) for line in out.splitlines()]
+    # version 4.4 writes True where 4.0 writes 1
+    words = [[{'True': '1', 'False': '0'}.get(word, word) for word in line.split('\t')] for line in out.splitlines()]
+    return [dict(zip(names, line)) for line in words]
 
 
 def pairs(keys):
