@@ -118,7 +118,7 @@ def check_filled(server, log, snapshot):
             assert v['seq'] == snapshot and r['key'] == f'{v["user"]}:{v["order"]}', r
             orders[int(v['user']), v['order']] = (v['state'], int(v['item']), v['quantity'], v['deadline_ms'], v['changed_ms'])
         elif v['type'] == 'snapshot-item':
-            items[int(v['item'])] = {**{k: v[k] for k in ('total', 'available', 'reserved', 'sold', 'hold_ms')},
+            items[int(v['item'])] = {**{k: v[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms')},
                                      'paused': int(v['paused'])}
         elif v['type'] == 'snapshot-user':
             denied.add(int(v['user']))

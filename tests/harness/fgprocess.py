@@ -153,11 +153,22 @@ def threads(pid, pattern=''):
 PLACES = ('/run/netns', BPFFS, '/dev/hugepages', '/run/dpdk', tempfile.gettempdir())
 
 
+def remove_folder(path, seconds=10):
+    """Removes a folder, also when children of a server that was killed still end, and write, in it."""
+    end = time.monotonic() + seconds
+    while os.path.exists(path):
+        shutil.rmtree(path, ignore_errors=True)
+        if time.monotonic() > end:
+            break
+        if os.path.exists(path):
+            time.sleep(0.1)
+
+
 def remove(path):
     if path.startswith('/run/netns/'):
         command('ip', 'netns', 'del', os.path.basename(path), check=False)
     elif os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
     else:
         try:
             os.unlink(path)

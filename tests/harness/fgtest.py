@@ -27,7 +27,6 @@ and swept by sweep_stale().
 import atexit
 import inspect
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +39,7 @@ from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
 from fgprocess import (BPFFS, BUILD, ROOT, Process, Skip, Timeout, command, free_port, leftovers, marks, of_threads,
-                       pause, program, remove_marks, sweep_stale, threads, wait_until)
+                       pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
@@ -133,7 +132,7 @@ class Lab:
             ns.remove()
         remove_marks(self.tag)
         if not self.keep:
-            shutil.rmtree(self.dir, ignore_errors=True)
+            remove_folder(self.dir)
 
 
 def malformed(stats):

@@ -24,22 +24,23 @@ void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token)
     o->waiting[i] = o->waiting[--o->waiting_len];
 }
 
-/* The engine lets no payment wait for units before the end of the order is durable. So one that may
- * be refused waits for the disk until then. */
-static bool waits_for_disk(struct oracle *o, const struct token *t)
+/* A late payment waits for the disk until the end of its order is durable, and only then for units.
+ * Which of the two it is depends on what its engine had seen by then, so the engine's own count of
+ * requests that wait for units tells. */
+static bool waits_for_disk(const struct world *w, const struct token *t)
 {
-    const struct oracle_order *order;
+    struct fg_stock_level levels[FG_STOCK_LEVELS];
 
-    if (t->command || t->request.op != FG_PACKET_OP_CONFIRM || !t->refusable)
+    if (t->command || t->request.op != FG_PACKET_OP_CONFIRM)
         return false;
-    order = oracle_order(o, t->request.user, t->request.order_id);
-    return !(order->durable & 1u << FG_LEDGER_ORDER_EXPIRED);
+    fg_stock_levels(w->stock[t->worker], levels);
+    return levels[FG_STOCK_LEVEL_parked].used == 0;
 }
 
 bool oracle_waits_for_units(struct oracle *o, const struct world *w)
 {
     for (uint32_t i = 0; i < o->waiting_len; i++)
-        if (!waits_for_disk(o, &w->tokens[o->waiting[i]]))
+        if (!waits_for_disk(w, &w->tokens[o->waiting[i]]))
             return true;
     return false;
 }
