@@ -126,6 +126,19 @@ static void print_finding(void *ctx, bool warning, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/* Finished orders stay in memory, so this is what users can do to it. */
+static void print_orders(const struct fg_config *config)
+{
+    uint32_t unsold = config->limits.unsold_max, orders = config->limits.orders_max;
+
+    if (unsold)
+        printf("orders_max = %u: room for the orders of %u users who each let unsold_max = %u "
+               "orders of one item end unsold\n",
+               orders, orders / unsold, unsold);
+    else
+        printf("orders_max = %u: one user can fill it, for unsold_max is 0\n", orders);
+}
+
 static int check(const char *path, bool new_log)
 {
     static struct fg_config config;
@@ -143,6 +156,7 @@ static int check(const char *path, bool new_log)
     print_size("packet buffers (DPDK)", need.mbufs);
     print_size("together", need.workers.engines + need.ledger + need.workers.rings +
                                need.workers.slots + need.mbufs);
+    print_orders(&config);
     return 0;
 }
 

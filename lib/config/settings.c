@@ -228,15 +228,17 @@ const struct fg_config_setting fg_config_settings[] = {
     {"limits", "orders_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.orders_max), "1000000", 64, 2000000000, NULL, NULL,
      "orders that are remembered, finished ones too"},
     {"limits", "users_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.users_max), "1000000", 64, 2000000000, NULL, NULL,
-     "pairs of user and item with a limit per user that are remembered"},
+     "pairs of user and item that hold or have bought units, of items with a limit per user"},
     {"limits", "parked_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.parked_max), "4096", 64, 1 << 20, NULL, NULL,
      "requests that wait for units of other workers at a time"},
     {"limits", "deferred_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.deferred_max), "65536", 64, 1 << 24, NULL, NULL,
      "answers that wait for the disk at a time"},
-    {"limits", "user_rate", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.user_rate), "0", 0, 1000, NULL, NULL,
+    {"limits", "user_rate", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.user_rate), "5", 0, 1000, NULL, NULL,
      "new reservations per second that one user may ask for; 0 = no limit"},
     {"limits", "user_burst", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.user_burst), "20", 1, 100000, NULL, NULL,
      "new reservations that one user may ask for at once"},
+    {"limits", "unsold_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.unsold_max), "32", 0, FG_STOCK_UNSOLD_MAX, NULL, NULL,
+     "cancelled and expired orders of one user and item, before the answer is USER_LIMIT; 0 = no limit"},
 };
 /* clang-format on */
 

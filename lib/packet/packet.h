@@ -47,7 +47,9 @@
     X(EXPIRED, 4, "the hold ended before the order was confirmed, its units went back to sale")    \
     X(SOLD_OUT, 5, "no unit is free now")                                                          \
     X(INSUFFICIENT, 6, "fewer units are free than asked for; `left` says how many")                \
-    X(USER_LIMIT, 7, "the user holds or has bought as many of this item as one user may")          \
+    X(USER_LIMIT, 7,                                                                               \
+      "the user holds or has bought as many of this item as one user may, or too many orders of "  \
+      "the user ended unsold")                                                                     \
     X(BAD_QUANTITY, 8, "quantity is zero or above the item's largest order")                       \
     X(NOT_OPEN, 9, "the sale of this item opens in `retry_ms`")                                    \
     X(CLOSED, 10, "the sale of this item has ended")                                               \
@@ -121,7 +123,8 @@ struct __attribute__((may_alias)) fg_packet_reply {
     uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
     uint64_t item;        /**< of the order, or of the request when there is none */
     uint32_t left;        /**< units about free; exact for INSUFFICIENT and SOLD_OUT. USER_LIMIT:
-                             units of this item that the user may still have */
+                             units of this item that the user may still have: 0 as well when too
+                             many orders ended unsold */
     uint32_t retry_ms;    /**< wait so long before asking again; 0 = no hint. RESERVED: time left of
                              the hold */
     uint8_t status;

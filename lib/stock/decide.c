@@ -176,7 +176,9 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
                                     struct fg_stock_answer *a)
 {
     uint32_t order = order_add(s, r->hash, r->user, r->order_id);
-    uint32_t place = order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity);
+    bool counts = item_at(s, index)->user_limit > 0;
+    uint32_t place =
+        order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity, counts);
 
     if (place == NIL) {
         if (order != NIL)
@@ -238,6 +240,12 @@ static uint32_t limit_left(const struct item *item, const struct usage *usage)
     return item->user_limit > units_of(usage) ? item->user_limit - units_of(usage) : 0;
 }
 
+/* Finished orders stay in memory, so a user may not make them without end. */
+static bool unsold_spent(const struct fg_stock *s, const struct usage *usage)
+{
+    return usage && s->config.limits.unsold_max && usage->unsold >= s->config.limits.unsold_max;
+}
+
 /* Units may be had: does the user get them? */
 APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                                         const struct fg_stock_request *r, uint32_t token,
@@ -250,6 +258,10 @@ APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uin
 
     if (r->quantity == 0 || r->quantity > item->order_max)
         return answer_now(s, r, a, FG_PACKET_STATUS_BAD_QUANTITY, item_left(s, item), 0);
+    if (fg_unlikely(unsold_spent(s, usage))) {
+        COUNT(s, user_limit, 1);
+        return answer_now(s, r, a, FG_PACKET_STATUS_USER_LIMIT, 0, 0);
+    }
     if (item->user_limit && units_of(usage) + r->quantity > item->user_limit) {
         COUNT(s, user_limit, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_USER_LIMIT, limit_left(item, usage), 0);
@@ -363,7 +375,7 @@ static enum fg_stock_result pay(struct fg_stock *s, uint64_t now_ms, uint32_t at
         return answer_state(s, now_ms, o, r, token, a);
     if (!may_decide(s))
         return not_now(s, r, a);
-    place = usage_add(s, usage, home, o->user, o->item, o->quantity);
+    place = usage_add(s, usage, home, o->user, o->item, o->quantity, item->user_limit > 0);
     if (place == NIL) {
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_FULL, 0, 0);

@@ -53,21 +53,33 @@ struct order {
     uint8_t on_wheel : 1; /* in a list of the wheel, which may be late */
     uint8_t late : 1;     /* it was paid after its hold had ended */
     uint8_t pad : 4;
-    uint32_t usage;     /* place of its user's units */
+    uint32_t usage;     /* place of its user's units; not of a refunded order */
     uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
-/* Units that a user holds or has bought of one item, waiting requests included. A place without
- * units is empty. */
+/* Units that a user holds or has bought of one item, waiting requests included; and his orders of
+ * it that ended unsold. A place with neither is empty. */
 struct usage {
     uint64_t user;
-    uint32_t item : 24;
-    uint32_t passed : 8; /* first of a line: usages that belong here or before, and lie behind it */
-    uint32_t units;
+    union {
+        struct {
+            uint64_t item : 20;
+            uint64_t passed : 8;  /* first of a line: usages that belong here or before, and lie
+                                     behind it */
+            uint64_t counted : 1; /* has units, by an item with a limit: one of users_max */
+            uint64_t unsold : 8;  /* cancelled or expired; UNSOLD_MANY is no longer counted */
+            uint64_t units : 27;
+        };
+        uint64_t word; /* below USAGE_ORDERS: no units, no unsold orders */
+    };
 };
-#define USAGE_LINE  (FG_CACHE_LINE / sizeof(struct usage))
-#define PASSED_MANY 255 /* no longer counted */
+_Static_assert(sizeof(struct usage) == 16, "four in a line");
+#define USAGE_ORDERS    (1u << 29)
+#define USAGE_UNITS_MAX ((1u << 27) - 1)
+#define UNSOLD_MANY     255
+#define USAGE_LINE      (FG_CACHE_LINE / sizeof(struct usage))
+#define PASSED_MANY     255 /* no longer counted */
 
 struct item {
     _Alignas(2 * FG_CACHE_LINE) uint64_t id;
@@ -188,6 +200,7 @@ struct fg_stock {
     struct denied *denied;
     uint32_t denied_used;
     struct watched *watched;
+    uint64_t rate_interval_us, rate_window_us; /* of the token bucket of a user */
 
     struct bank_entry *entries;
     uint32_t entry_free;

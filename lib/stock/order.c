@@ -38,9 +38,12 @@ INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker 
     d->answer.kind = asker.kind & 0xfu;
 }
 
-static void sell_late(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
+/* Apart: seldom, and fg_stock_accept stays short. */
+static __attribute__((noinline)) void sell_late(struct fg_stock *s, uint64_t now_ms,
+                                                struct order *o, struct asker asker)
 {
     s->items[o->item].sold += o->quantity;
+    fg_stock_usage_paid(s, o->usage);
     o->state = FG_LEDGER_ORDER_SOLD;
     o->late = 1;
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD_LATE, 0);
@@ -104,7 +107,7 @@ static void give_back(struct fg_stock *s, uint64_t now_ms, struct order *o, stru
     FG_ASSERT(item->reserved >= o->quantity);
     item->reserved -= o->quantity;
     item->releasing += o->quantity;
-    fg_stock_usage_sub(s, o->usage, o->quantity);
+    fg_stock_usage_unsold(s, o->usage, o->quantity);
     o->state = (uint8_t)state;
     record_order(s, now_ms, o, type, 0);
     defer_order(s, o, asker, o->quantity);

@@ -2,6 +2,7 @@
 /* A large table is slow because each step of a look-up waits for memory. Here a burst takes each
  * step together. */
 #include "stock/tables.h"
+#include "stock/users.h"
 
 /* The last item that was looked up: most of a burst want the same. */
 struct last {
@@ -28,6 +29,8 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
     __builtin_prefetch(order_bucket(s, r->hash), 1);
     if (r->op != FG_PACKET_OP_RESERVE)
         return;
+    if (s->config.limits.user_rate)
+        __builtin_prefetch(fg_stock_user_set(s, r->user), 1);
     if (fg_unlikely(r->item != last->id))
         find_item(s, r->item, last);
     r->index = last->index;

@@ -27,7 +27,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(orders, l->orders_max)                                                                       \
     X(order_buckets, fg_stock_table_buckets(l->orders_max))                                        \
     X(user_buckets, fg_stock_table_buckets(l->orders_max / USER_SHARE))                            \
-    X(usages, fg_stock_usage_lines(l->users_max) * USAGE_LINE)                                     \
+    X(usages, fg_stock_usage_lines(l->orders_max) * USAGE_LINE)                                    \
     X(entries, entries_max(l, workers))                                                            \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
     X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
@@ -75,6 +75,8 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
     if (l->user_rate > 1000 || l->user_burst > 100000 || (l->user_rate && !l->user_burst))
         return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000",
                        l->user_rate, l->user_burst);
+    if (l->unsold_max > FG_STOCK_UNSOLD_MAX)
+        return fg_fail(err, "unsold_max %u: accepted 0..%d", l->unsold_max, FG_STOCK_UNSOLD_MAX);
     return true;
 }
 
@@ -113,7 +115,7 @@ static void initialise(struct fg_stock *s)
     s->user_mask = fg_stock_table_buckets(l->orders_max / USER_SHARE) - 1;
     s->order_mask = fg_stock_table_buckets(l->orders_max) - 1;
     order_division(s);
-    s->usage_lines = fg_stock_usage_lines(l->users_max);
+    s->usage_lines = fg_stock_usage_lines(l->orders_max);
     s->own.mask = fg_stock_table_buckets(l->parked_max) - 1;
     s->deferred.mask = fg_stock_table_buckets(l->deferred_max) - 1;
     s->deferred.max = l->deferred_max;
@@ -130,6 +132,10 @@ static void initialise(struct fg_stock *s)
         s->entries[i].next = i + 1 < entries ? (uint32_t)(i + 1) : NIL;
     s->entry_free = 0;
     s->order_free = s->dirty_head = NIL;
+    if (l->user_rate) {
+        s->rate_interval_us = 1000000 / l->user_rate;
+        s->rate_window_us = s->rate_interval_us * l->user_burst;
+    }
 }
 
 struct fg_stock *fg_stock_create(const struct fg_stock_config *config, struct fg_error *err)
@@ -184,27 +190,44 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
     s->banks[from->index].total = (uint32_t)from->total;
 }
 
+/* What the order says of its user. users_max is no matter here: it is for users who are new. */
+static bool load_usage(struct fg_stock *s, struct order *o, struct fg_error *err)
+{
+    bool uses = o->state == FG_LEDGER_ORDER_RESERVED || o->state == FG_LEDGER_ORDER_SOLD;
+    uint32_t home = usage_home(s, usage_hash(s, o->user, o->item));
+    struct usage *u = usage_find(s, home, o->user, o->item);
+
+    if (o->state == FG_LEDGER_ORDER_REFUNDED)
+        return true;
+    if (!u)
+        u = usage_new(s, home, o->user, o->item, 0);
+    o->usage = (uint32_t)(u - s->usages);
+    if (uses && o->quantity > USAGE_UNITS_MAX - u->units)
+        return fg_fail(err, "user %llu has more than %u units of item %llu",
+                       (unsigned long long)o->user, USAGE_UNITS_MAX,
+                       (unsigned long long)s->items[o->item].id);
+    if (uses && !u->units && s->items[o->item].user_limit)
+        usage_count(s, u);
+    if (uses)
+        u->units += o->quantity;
+    else
+        u->unsold += u->unsold < UNSOLD_MANY;
+    return true;
+}
+
 static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
 {
     uint32_t index = item_find(s, from->item);
-    bool uses = from->state == FG_LEDGER_ORDER_RESERVED || from->state == FG_LEDGER_ORDER_SOLD;
     uint32_t at =
         order_add(s, order_hash(s, from->user, from->order_id), from->user, from->order_id);
-    uint32_t home = usage_home(s, usage_hash(s, from->user, index)), place = NIL;
     struct order *o;
 
     if (at == NIL)
         return fg_fail(err, "orders_max is too small for the log: worker %u has room for %u orders",
                        s->config.worker, s->config.limits.orders_max);
-    if (uses)
-        place = usage_add(s, usage_find(s, home, from->user, index), home, from->user, index,
-                          from->quantity);
-    if (uses && place == NIL)
-        return fg_fail(err, "users_max is too small for the log: worker %u has room for %u",
-                       s->config.worker, s->config.limits.users_max);
     o = &s->orders[at];
     o->item = index;
-    o->usage = place;
+    o->usage = NIL;
     o->quantity = from->quantity;
     o->state = (uint8_t)from->state;
     o->late = from->late;
@@ -217,7 +240,7 @@ static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, s
     } else if (o->state == FG_LEDGER_ORDER_REFUNDED && !from->restocked) {
         s->items[index].refunded += o->quantity;
     }
-    return true;
+    return load_usage(s, o, err);
 }
 
 bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)

@@ -25,15 +25,18 @@
 struct fg_stock_limits {
     uint32_t items_max;  /**< items, 1..1e6; the same on every worker */
     uint32_t orders_max; /**< orders remembered by this worker (live and finished), 1..2^31 - 1 */
-    uint32_t users_max;  /**< (user, item) pairs with a limit that this worker remembers */
+    uint32_t users_max;  /**< (user, item) pairs with units, of items with a limit per user */
     uint32_t parked_max; /**< requests that wait for units at this worker at a time */
     uint32_t
         deferred_max;   /**< answers and releases that wait for the disk at this worker at a time */
     uint32_t user_rate; /**< new reservations a second that one user may ask for; 0 = no
                            limit, 1..1000 */
     uint32_t user_burst; /**< of them at once, 1..100000 */
+    uint32_t unsold_max; /**< cancelled and expired orders of a user and item, before the user may
+                            make no more; 0 = no limit, 1..FG_STOCK_UNSOLD_MAX */
 };
 
+#define FG_STOCK_UNSOLD_MAX 250   /**< the largest unsold_max */
 #define FG_STOCK_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
 #define FG_STOCK_HOLD_MS_MAX                                                                       \
     4233600000u                     /**< longest hold from now, also of EXTEND: 49 days, which the \
@@ -209,7 +212,7 @@ enum fg_stock_mode {
     X(in_progress, "repeats ignored while the first waits for units")                              \
     X(conflicts, "order id seen with other fields")                                                \
     X(sold_out, "rejections: sold out or not enough left")                                         \
-    X(user_limit, "rejections: limit per user")                                                    \
+    X(user_limit, "rejections: limit per user, or too many unsold orders")                         \
     X(not_on_sale, "rejections: not open, closed, paused or unknown item")                         \
     X(busy, "asked to come again: a queue was full")                                               \
     X(extended, "holds extended")                                                                  \
@@ -304,14 +307,14 @@ bool fg_stock_idle(const struct fg_stock *stock);
 
 const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
 
-/** Orders and (user, item) pairs in memory now; any thread. */
+/** Orders in memory now, and (user, item) pairs that users_max counts; any thread. */
 uint32_t fg_stock_orders(const struct fg_stock *stock);
 uint32_t fg_stock_users(const struct fg_stock *stock);
 
 /* How full an engine is. name, what it counts */
 #define FG_STOCK_LEVEL_LIST(X)                                                                     \
     X(orders, "orders remembered")                                                                 \
-    X(users, "(user, item) pairs remembered")                                                      \
+    X(users, "(user, item) pairs with units and a limit")                                          \
     X(parked, "requests that wait for units")                                                      \
     X(deferred, "answers and releases that wait for the disk")                                     \
     X(denied, "users ever denied")

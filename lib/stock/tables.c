@@ -12,10 +12,11 @@ uint32_t fg_stock_table_buckets(uint32_t entries)
     return n;
 }
 
-/* One and a half place for each: then a new usage looks at 1.2 lines, even when all are there. */
-uint32_t fg_stock_usage_lines(uint32_t users)
+/* One and a half place for each: then a new usage looks at 1.2 lines, even when each order is of
+ * another user. */
+uint32_t fg_stock_usage_lines(uint32_t orders)
 {
-    return (uint32_t)((users * 3ull / 2) / USAGE_LINE) + 1;
+    return (uint32_t)((orders * 3ull / 2) / USAGE_LINE) + 1;
 }
 
 /* ---- items */
@@ -88,7 +89,7 @@ struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, 
     return NULL;
 }
 
-/* There are more places than users. */
+/* There are more places than orders. */
 struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = usage_hash(s, user, item);
@@ -111,7 +112,6 @@ static void usage_remove(struct fg_stock *s, uint32_t place)
     uint64_t hash = usage_hash(s, u->user, u->item);
     uint32_t home = usage_home(s, hash), line = place / USAGE_LINE;
 
-    publish_usages(s, -1);
     if (fg_likely(line == home))
         return;
     unpass(usage_line(s, home));
@@ -125,6 +125,26 @@ void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
 
     FG_ASSERT(u->units >= units);
     u->units -= units;
-    if (u->units == 0)
+    if (u->units == 0 && u->counted) {
+        u->counted = 0;
+        publish_usages(s, -1);
+    }
+    if (usage_empty(u))
         usage_remove(s, place);
+}
+
+void fg_stock_usage_unsold(struct fg_stock *s, uint32_t place, uint32_t units)
+{
+    struct usage *u = &s->usages[place];
+
+    u->unsold += u->unsold < UNSOLD_MANY;
+    fg_stock_usage_sub(s, place, units);
+}
+
+void fg_stock_usage_paid(struct fg_stock *s, uint32_t place)
+{
+    struct usage *u = &s->usages[place];
+
+    FG_ASSERT(u->unsold > 0 && u->units > 0);
+    u->unsold -= u->unsold < UNSOLD_MANY;
 }

@@ -10,7 +10,8 @@
  *
  * Usages lie in lines of four places. Who finds no place in the line of his hash takes the next
  * that is free behind it, and is counted by the lines that he passed: a look-up ends at a line that
- * nobody passed. So it is mostly one line, and nothing moves when a usage ends.
+ * nobody passed. So it is mostly one line, and nothing moves when a usage ends. There are more
+ * places than orders, and no usage without an order that is remembered.
  */
 #ifndef FG_STOCK_TABLES_H
 #define FG_STOCK_TABLES_H
@@ -19,7 +20,7 @@
 
 /* Sizes for that many entries. */
 uint32_t fg_stock_table_buckets(uint32_t entries);
-uint32_t fg_stock_usage_lines(uint32_t users);
+uint32_t fg_stock_usage_lines(uint32_t orders);
 
 /* ---- items */
 
@@ -132,7 +133,10 @@ INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
 
 struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
 struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
-void fg_stock_usage_sub(struct fg_stock *s, uint32_t slot, uint32_t units);
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
+/* The order that had the units ended unsold; and: it was paid after all. */
+void fg_stock_usage_unsold(struct fg_stock *s, uint32_t place, uint32_t units);
+void fg_stock_usage_paid(struct fg_stock *s, uint32_t place);
 
 static inline uint64_t usage_hash(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
@@ -159,6 +163,11 @@ static inline struct usage *usage_line(const struct fg_stock *s, uint32_t line)
     return &s->usages[line * USAGE_LINE];
 }
 
+static inline bool usage_empty(const struct usage *u)
+{
+    return u->word < USAGE_ORDERS;
+}
+
 static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32_t item)
 {
     bool none =
@@ -167,7 +176,7 @@ static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32
     if (fg_likely(none)) /* one branch for strangers */
         return NULL;
     for (unsigned i = 0; i < USAGE_LINE; i++)
-        if (u[i].user == user && u[i].item == item && u[i].units > 0)
+        if (u[i].user == user && u[i].item == item && !usage_empty(&u[i]))
             return &u[i];
     return NULL;
 }
@@ -212,8 +221,8 @@ static inline void publish_usages(struct fg_stock *s, int change)
  * them. */
 static inline struct usage *free_place(struct usage *line)
 {
-    unsigned empty = (line[0].units == 0) | (line[1].units == 0) << 1 | (line[2].units == 0) << 2 |
-                     (line[3].units == 0) << 3;
+    unsigned empty = usage_empty(&line[0]) | usage_empty(&line[1]) << 1 |
+                     usage_empty(&line[2]) << 2 | usage_empty(&line[3]) << 3;
 
     if (fg_likely(empty))
         return &line[__builtin_ctz(empty)];
@@ -221,32 +230,46 @@ static inline struct usage *free_place(struct usage *line)
     return NULL;
 }
 
-/* NIL when full. */
-INLINE uint32_t usage_insert(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
-                             uint32_t units)
+/* A new pair, at an empty place. */
+INLINE struct usage *usage_new(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
+                               uint32_t units)
 {
-    struct usage *u;
+    struct usage *u = free_place(usage_line(s, home));
 
-    if (atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
-        return NIL;
-    FG_ASSERT(units > 0);
-    u = free_place(usage_line(s, home));
     if (fg_unlikely(!u))
         u = fg_stock_usage_place_away(s, user, item);
-    u->user = user;
-    u->item = item & 0xffffff;
-    u->units = units;
-    publish_usages(s, 1);
-    return (uint32_t)(u - s->usages);
+    *u = (struct usage){.user = user,
+                        .item = item & 0xfffff,
+                        .passed = u->passed,
+                        .units = units & USAGE_UNITS_MAX};
+    return u;
 }
 
-/* Its place, which stays until it has no units; NIL when full. `u` is what usage_find gave. */
-static inline uint32_t usage_add(struct fg_stock *s, struct usage *u, uint32_t home, uint64_t user,
-                                 uint32_t item, uint32_t units)
+static inline void usage_count(struct fg_stock *s, struct usage *u)
 {
+    u->counted = 1;
+    publish_usages(s, 1);
+}
+
+/* Its place, which stays until it has no units and no unsold orders; NIL when full. `u` is what
+ * usage_find gave; limited: the item has a limit per user. */
+INLINE uint32_t usage_add(struct fg_stock *s, struct usage *u, uint32_t home, uint64_t user,
+                          uint32_t item, uint32_t units, bool limited)
+{
+    bool counts = limited && (!u || u->units == 0);
+
+    FG_ASSERT(units > 0);
+    if (counts &&
+        atomic_load_explicit(&s->usages_live, memory_order_relaxed) >= s->config.limits.users_max)
+        return NIL;
     if (!u)
-        return usage_insert(s, home, user, item, units);
-    u->units += units;
+        u = usage_new(s, home, user, item, units);
+    else if (fg_unlikely(units > USAGE_UNITS_MAX - u->units))
+        return NIL;
+    else
+        u->units += units;
+    if (counts)
+        usage_count(s, u);
     return (uint32_t)(u - s->usages);
 }
 

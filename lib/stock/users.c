@@ -68,10 +68,7 @@ static uint64_t idle_us(uint64_t state, uint64_t now_us, uint64_t window_us)
 
 static struct watched *watch(struct fg_stock *s, uint64_t user, uint64_t now_us, uint64_t window_us)
 {
-    struct watched *set =
-        &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_STOCK_WATCHED_SETS - 1)) *
-                    WATCHED_WAYS];
-    struct watched *oldest = set;
+    struct watched *set = fg_stock_user_set(s, user), *oldest = set;
     uint64_t longest = 0, idle;
 
     for (unsigned i = 0; i < WATCHED_WAYS; i++) {
@@ -93,17 +90,16 @@ static struct watched *watch(struct fg_stock *s, uint64_t user, uint64_t now_us,
 /* 0: the user may ask now (and did); else the milliseconds until he may. */
 uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
 {
-    const struct fg_stock_limits *l = &s->config.limits;
-    uint64_t interval_us = 1000000 / l->user_rate, window_us = interval_us * l->user_burst;
+    uint64_t interval_us = s->rate_interval_us, window_us = s->rate_window_us;
     uint64_t now_us = now_ms * 1000, ahead, state;
     struct watched *w = watch(s, user, now_us, window_us);
 
     state = atomic_load_explicit(&w->state, memory_order_relaxed);
     ahead = ahead_us(state, now_us, window_us);
-    if (ahead > interval_us * (l->user_burst - 1)) {
+    if (ahead > window_us - interval_us) {
         state += (state & REFUSED_MAX) < REFUSED_MAX;
         atomic_store_explicit(&w->state, state, memory_order_relaxed);
-        return (uint32_t)((ahead - interval_us * (l->user_burst - 1) + 999) / 1000);
+        return (uint32_t)((ahead - (window_us - interval_us) + 999) / 1000);
     }
     atomic_store_explicit(&w->state,
                           ((now_us + ahead + interval_us) & DUE_MASK) << REFUSED_BITS |

@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             .orders_max = data[2] & 64 ? 20 : ROOMY,
                                             .users_max = data[2] & 128 ? 6 : ROOMY,
                                             .parked_max = 1 + data[2] % 8,
-                                            .deferred_max = 2 + data[3] % 16};
+                                            .deferred_max = 2 + data[3] % 16,
+                                            .unsold_max = data[3] >> 6};
     sim_start(&sim, &setup, NULL);
     for (size_t at = SETUP_BYTES; at + STEP_BYTES <= size; at += STEP_BYTES) {
         struct sim_step step = step_of(data + at);

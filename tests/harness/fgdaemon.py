@@ -70,6 +70,7 @@ class Daemon:
             'filter.pins': self.pins,
             'log.dir': self.log_dir,
             'api.socket': self.socket,
+            'limits.user_rate': 0,  # a test's one user may ask as often as it likes
             **({'redis.address': redis if isinstance(redis, str) else redis.address} if redis else {}),
             **(settings or {}),
         }

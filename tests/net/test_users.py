@@ -223,8 +223,36 @@ def test_users_max(lab):
     assert all(s.reserve(user)[0] == 'RESERVED' for user in range(64))
     fgtest.wait_until(lambda: s.alarms() == {'users': 'alarm'}, 3, 'an alarm')
     assert s.reserve(64)[0] == 'FULL' and s.reserve(5)[0] == 'RESERVED', 'who is known may have his second'
+    assert [s.reserve(user, item=8)[0] for user in range(70, 75)] == ['RESERVED'] * 5, 'no limit, no need for room'
     s.change(user_limit=0)
-    assert s.stock('full') == 1
+    assert s.stock('full') == 1 and s.reserve(64)[0] == 'RESERVED'
+    s.gate.restart()
+    assert s.alarms() == {}, 'what the log has always fits'
+    assert s.reserve(65)[0] == 'RESERVED'
+    s.audit(lab)
+
+
+def test_one_user_does_not_stop_the_sale(lab):
+    """one user reserves and cancels without end: refused after unsold_max orders; others buy; held and late ones are paid"""
+    s = shop(lab, item={'total': 100, 'hold_ms': 300}, **{'limits.orders_max': 200, 'limits.unsold_max': None})
+    late = s.reserve(1)[1]
+    fgtest.wait_until(lambda: s.shop.query(1, late).status == 'EXPIRED', 5, 'the first hold ends')
+    s.change(hold_ms=60000)
+    held = s.reserve(1)[1]
+    for _ in range(31):
+        status, order = s.reserve(1)
+        assert status == 'RESERVED' and s.shop.cancel(1, order).status == 'CANCELLED'
+    for _ in range(300):
+        status, reply = s.shop.once('RESERVE', secrets.token_bytes(16), user=1, item=ITEM, quantity=1)
+        assert status == 'USER_LIMIT' and reply.left == 0, (status, reply)
+    assert all(s.reserve(user)[0] == 'RESERVED' for user in range(2, 82)), 'others buy, and nothing is FULL'
+    assert s.backend.confirm(1, held).status == 'SOLD', 'what is held is paid'
+    assert s.backend.confirm(1, late).status == 'SOLD', 'and what expired is paid late'
+    status, order = s.reserve(1)
+    assert status == 'RESERVED' and s.shop.cancel(1, order).status == 'CANCELLED', 'which makes room for one more'
+    s.gate.restart(kill=True)
+    assert s.reserve(1)[0] == 'USER_LIMIT', 'a restart remembers'
+    assert s.reserve(1, order=order)[0] == 'CANCELLED', 'no order is forgotten'
     s.audit(lab)
 
 
@@ -316,7 +344,10 @@ def test_memory_of_the_limits(lab):
     base = engines(items_max=1000, orders_max=20000, users_max=20000)
     more = engines(orders_max=1020000)
     assert 60 < more - base < 120, 'a million orders'
-    assert engines(users_max=1020000) - more > 20 and engines(items_max=101000) - more > 10
+    assert engines(users_max=1020000) == more, 'users have their place beside the orders'
+    assert engines(items_max=101000) - more > 10
+    _, text = gate.check()
+    assert '\norders_max = 1020000: room for the orders of 31875 users who each let unsold_max = 32 orders' in text, text
 
 
 if __name__ == '__main__':

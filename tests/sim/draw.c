@@ -41,6 +41,7 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     setup->limits.deferred_max = 2 + rng_below(r, 30);
     setup->limits.user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0;
     setup->limits.user_burst = 1 + rng_below(r, 20);
+    setup->limits.unsold_max = rng_chance(r, 30) ? 1 + rng_below(r, 3) : 0;
     if (setup->limits.user_rate == 0)
         setup->limits.user_burst = 0;
     d->items = 1 + rng_below(r, ITEMS_MAX);

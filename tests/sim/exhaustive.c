@@ -215,6 +215,7 @@ static void prepare(struct search *x, const struct scenario *scenario)
     struct sim_step add = {.kind = SIM_ADD, .b = scenario->units - 1};
 
     setup.limits.parked_max = scenario->parked_max;
+    setup.limits.unsold_max = scenario->unsold_max;
     memset(x, 0, offsetof(struct search, frames));
     x->depth = x->deepest = 0;
     x->states = x->transitions = x->ends = 0;

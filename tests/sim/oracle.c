@@ -60,6 +60,19 @@ uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool 
     return units;
 }
 
+uint32_t oracle_unsold(struct oracle *o, uint64_t user, uint64_t item)
+{
+    uint32_t n = 0;
+
+    for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
+        const struct oracle_order *order = &o->orders[at - 1];
+
+        n += order->user == user && order->item == item &&
+             (order->now == FG_LEDGER_ORDER_CANCELLED || order->now == FG_LEDGER_ORDER_EXPIRED);
+    }
+    return n;
+}
+
 static uint32_t count_orders(struct oracle *o, uint64_t user, uint64_t item, bool paying)
 {
     uint32_t n = 0;

@@ -109,6 +109,8 @@ struct oracle_order *oracle_new_order(struct oracle *o, uint64_t user, const uin
 struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user); /* NULL when never denied */
 /* Units of live orders by what was decided; waiting: also of requests that wait. */
 uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool waiting);
+/* Orders of a user and item that ended unsold. */
+uint32_t oracle_unsold(struct oracle *o, uint64_t user, uint64_t item);
 /* Orders of a user, of one item or (0) of all; those whose late payment waits are counted apart. */
 uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
 uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);

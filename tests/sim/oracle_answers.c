@@ -74,6 +74,13 @@ static enum fg_packet_status not_on_sale(const struct settings *s, uint64_t now_
     return s->flags & FG_JOURNAL_ITEM_PAUSED ? FG_PACKET_STATUS_PAUSED : FG_PACKET_STATUS_NONE;
 }
 
+/* The user has as many orders that ended unsold as one may have. */
+static bool unsold_spent(struct oracle *o, const struct world *w, const struct fg_stock_request *r)
+{
+    return w->setup.limits.unsold_max &&
+           oracle_unsold(o, r->user, r->item) >= w->setup.limits.unsold_max;
+}
+
 static void judge_refusal(struct oracle *o, struct world *w, const struct asked *q,
                           const struct settings *s)
 {
@@ -88,6 +95,10 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
         FG_ASSERT(r->quantity == 0 || r->quantity > s->order_max);
         break;
     case FG_PACKET_STATUS_USER_LIMIT:
+        if (unsold_spent(o, w, r)) {
+            FG_ASSERT(q->left == 0);
+            break;
+        }
         FG_ASSERT(s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) + r->quantity > s->user_limit);
         FG_ASSERT(q->left < r->quantity);
@@ -114,6 +125,7 @@ static void judge_taken(struct oracle *o, struct world *w, const struct asked *q
 
     FG_ASSERT(w->mode[t->worker] == FG_STOCK_RUNNING);
     FG_ASSERT(r->quantity > 0 && r->quantity <= s->order_max);
+    FG_ASSERT(!unsold_spent(o, w, r));
     if (q->after == FG_LEDGER_ORDER_RESERVED) {
         t->expect = FG_LEDGER_ORDER_RESERVED;
         return;

@@ -194,7 +194,8 @@ static void defaults_of_the_rest(void **state)
     assert_int_equal(config.limits.users_max, 1000000);
     assert_int_equal(config.limits.parked_max, 4096);
     assert_int_equal(config.limits.deferred_max, 65536);
-    assert_int_equal(config.limits.user_rate, 0);
+    assert_int_equal(config.limits.user_rate, 5);
+    assert_int_equal(config.limits.unsold_max, 32);
     assert_int_equal(config.limits.user_burst, 20);
 }
 

@@ -612,9 +612,15 @@ static void a_user_who_asks_too_often_is_noticed_on_any_day(void **state)
 
 static void limits_are_answers(void **state)
 {
+    struct fg_stock_command c = normal;
     unsigned reserved = 0;
 
     command(FG_STOCK_STOCK_ADD, 1000, NULL);
+    for (unsigned user = 101; user <= 130; user++)
+        reserved += ask(FG_PACKET_OP_RESERVE, user, 1, 1) == FG_PACKET_STATUS_RESERVED;
+    assert_int_equal(fg_stock_users(stock), 0); /* without a limit they do not count */
+    c.user_limit = 100;
+    command(FG_STOCK_ITEM_APPLY, 0, &c);
     for (unsigned user = 1; user <= 60; user++) {
         unsigned status = ask(FG_PACKET_OP_RESERVE, user, 1, 1);
 
@@ -627,6 +633,50 @@ static void limits_are_answers(void **state)
     assert_int_equal(reserved, 100); /* orders_max */
     assert_int_equal(fg_stock_orders(stock), 100);
     assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
+}
+
+/* With unsold_max = 3. Each call makes one order that ends so. */
+static void end_unsold(uint64_t user, uint8_t id, bool expires)
+{
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, user, id, 1), FG_PACKET_STATUS_RESERVED);
+    if (expires) {
+        now += HOLD + 16;
+        run();
+        sync_all();
+        assert_int_equal(ask(FG_PACKET_OP_QUERY, user, id, 0), FG_PACKET_STATUS_EXPIRED);
+    } else {
+        assert_int_equal(ask(FG_PACKET_OP_CANCEL, user, id, 0), FG_PACKET_STATUS_CANCELLED);
+    }
+}
+
+static int setup_few_unsold(void **state)
+{
+    limits.unsold_max = 3;
+    setup(state);
+    limits.unsold_max = 0;
+    return 0;
+}
+
+/* Finished orders stay in memory: one user must not fill it. */
+static void a_user_may_have_so_many_unsold_orders(void **state)
+{
+    end_unsold(1, 1, false);
+    end_unsold(1, 2, true);
+    end_unsold(1, 3, true);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_USER_LIMIT);
+    assert_int_equal(last.left, 0);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 1), FG_PACKET_STATUS_CANCELLED); /* known */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 2, 1, 1), FG_PACKET_STATUS_RESERVED);  /* others */
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 2, 0), FG_PACKET_STATUS_SOLD); /* paid late */
+    assert_int_equal(last.flags, FG_PACKET_LATE);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 4, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 3, 0), FG_PACKET_STATUS_CANCELLED); /* closed */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 5, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 1, 5, 0), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 6, 1), FG_PACKET_STATUS_USER_LIMIT);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 4, 0), FG_PACKET_STATUS_SOLD); /* what is held */
+    assert_int_equal(ask(FG_PACKET_OP_REFUND, 1, 4, 0), FG_PACKET_STATUS_REFUNDED); /* was sold */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 6, 1), FG_PACKET_STATUS_USER_LIMIT);
 }
 
 static void modes_stop_what_needs_the_log(void **state)
@@ -753,6 +803,8 @@ int main(void)
         T(a_late_payment_waits_for_the_wheel),
         T(holds_of_any_length_end_in_time),
         T(limits_are_answers),
+        cmocka_unit_test_setup_teardown(a_user_may_have_so_many_unsold_orders, setup_few_unsold,
+                                        teardown),
         T(a_hold_can_be_made_longer_never_shorter),
         T(an_extended_hold_expires_at_its_new_deadline),
         T(a_denied_user_reserves_nothing),

@@ -56,37 +56,86 @@ static struct usage *usage_of(uint32_t user, uint32_t item)
     return usage_find(s, home(user, item), user, item);
 }
 
+struct pair {
+    uint32_t units, unsold, place;
+};
+
+/* An order of the pair ends: undone or refunded, unsold, or the payment of one that ended before.
+ */
+static void end_order(struct pair *m)
+{
+    uint32_t units = 1 + rnd(m->units), how = rnd(3);
+
+    if (how == 0) {
+        fg_stock_usage_sub(s, m->place, units);
+        m->units -= units;
+    } else if (how == 1) {
+        fg_stock_usage_unsold(s, m->place, units);
+        m->units -= units;
+        m->unsold += m->unsold < UNSOLD_MANY;
+    } else if (m->unsold) {
+        fg_stock_usage_paid(s, m->place);
+        m->unsold -= m->unsold < UNSOLD_MANY;
+    }
+}
+
+/* Item 1 has a limit per user, so its users count; item 0 has none. */
 static void usages_are_what_was_added(void **unused)
 {
-    uint32_t model[NAMES][2] = {{0}}, places[NAMES][2];
-    uint32_t live = 0;
+    static struct pair model[NAMES][2];
+    uint32_t live = 0, refused = 0;
 
+    memset(model, 0, sizeof(model));
     for (unsigned step = 0; step < STEPS; step++) {
-        uint32_t user = rnd(NAMES), item = rnd(2), units = 1 + rnd(3), *m = &model[user][item];
+        uint32_t user = rnd(NAMES), item = rnd(2), units = 1 + rnd(3);
+        struct pair *m = &model[user][item];
+        bool had = m->units > 0, kept = had || m->unsold;
 
         if (rnd(2)) {
-            bool fits = *m > 0 || live < USERS;
-
+            bool fits = had || item == 0 || live < USERS;
             uint32_t place =
-                usage_add(s, usage_of(user, item), home(user, item), user, item, units);
+                usage_add(s, usage_of(user, item), home(user, item), user, item, units, item == 1);
 
             assert_int_equal(place != NIL, fits);
-            if (fits && *m > 0)
-                assert_int_equal(place, places[user][item]);
-            places[user][item] = place;
-            live += fits && *m == 0;
-            *m += fits ? units : 0;
-        } else if (*m > 0) {
-            units = 1 + rnd(*m);
-            fg_stock_usage_sub(s, places[user][item], units);
-            *m -= units;
-            live -= *m == 0;
+            refused += !fits;
+            if (fits && kept)
+                assert_int_equal(place, m->place);
+            if (fits)
+                *m = (struct pair){m->units + units, m->unsold, place};
+        } else if (had) {
+            end_order(m);
         }
+        live += item == 1 ? (m->units > 0) - had : 0;
         assert_int_equal(fg_stock_users(s), live);
         for (uint32_t i = 0; i < NAMES; i++)
-            for (uint32_t k = 0; k < 2; k++)
-                assert_int_equal(usage_of(i, k) ? usage_of(i, k)->units : 0, model[i][k]);
+            for (uint32_t k = 0; k < 2; k++) {
+                const struct usage *u = usage_of(i, k);
+
+                assert_int_equal(u ? u->units : 0, model[i][k].units);
+                assert_int_equal(u ? u->unsold : 0, model[i][k].unsold);
+            }
     }
+    assert_true(refused > 0);
+}
+
+/* A counter that is full stays full; more units than a place can hold are refused. */
+static void usages_have_a_largest(void **unused)
+{
+    uint32_t place = usage_add(s, NULL, home(1, 0), 1, 0, USAGE_UNITS_MAX, false);
+    struct usage u = {.item = UINT32_MAX & 0xfffff, .passed = PASSED_MANY, .counted = 1};
+
+    assert_true(usage_empty(&u)); /* where the compiler puts the fields */
+    u.unsold = 1;
+    assert_false(usage_empty(&u));
+    assert_true(place != NIL);
+
+    assert_int_equal(usage_add(s, usage_of(1, 0), home(1, 0), 1, 0, 1, false), NIL);
+    for (unsigned i = 0; i < 300; i++)
+        fg_stock_usage_unsold(s, place, 1);
+    assert_int_equal(usage_of(1, 0)->unsold, UNSOLD_MANY);
+    fg_stock_usage_paid(s, place);
+    assert_int_equal(usage_of(1, 0)->unsold, UNSOLD_MANY);
+    assert_int_equal(usage_of(1, 0)->units, USAGE_UNITS_MAX - 300);
 }
 
 static uint32_t find(uint32_t name)
@@ -186,7 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(usages_are_what_was_added), T(orders_are_found_until_removed),
         T(buckets_hold_every_index),  T(answers_are_the_same_after_a_prefetch),
-        T(memory_is_said_exactly),
+        T(memory_is_said_exactly),    T(usages_have_a_largest),
     };
     return cmocka_run_group_tests_name("stock tables", tests, NULL, NULL);
 }
