@@ -221,7 +221,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "group of the socket; not given = the daemon's"},
 
     {"metrics", "listen", FG_CONFIG_KIND_LISTEN, 0, GLOBAL(metrics.listen), "", 1, 63, NULL, "127.0.0.1:9460",
-     "TCP address of /metrics, /healthz and /status; not given = none. Whoever reaches it can read the numbers of the sale, and change nothing"},
+     "TCP address of the page for a browser, /metrics, /healthz and /status; not given = none. Whoever reaches it can read the numbers of the sale and the addresses of sources that misbehave, and change nothing"},
 
     {"limits", "items_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.items_max), "1000", 1, 1000000, NULL, NULL,
      "items"},

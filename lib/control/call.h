@@ -52,15 +52,17 @@ struct fg_control_call {
              [FG_CONTROL_ARG_SIZE]; /**< the parts of the path that the pattern leaves open */
     const char *lines;              /**< body of a route that takes text, with its size */
     size_t lines_size;
-    json_t *body;           /**< object, or NULL when the route takes none */
-    const char *class_name; /**< ?class=; NULL: not given */
-    uint64_t port;          /**< ?port=; 0: not given */
-    uint64_t offset, limit; /**< ?offset= and ?limit=; limit 0: not given */
-    unsigned code;          /**< of the reply */
-    json_t *json;           /**< reply, owned; or */
-    char *text;             /**< reply as plain text, malloc'ed */
-    const char *text_type;  /**< its Content-Type; NULL = that of Prometheus */
-    char allow[64];         /**< methods, for 405 */
+    json_t *body;                /**< object, or NULL when the route takes none */
+    const char *class_name;      /**< ?class=; NULL: not given */
+    uint64_t port;               /**< ?port=; 0: not given */
+    uint64_t offset, limit;      /**< ?offset= and ?limit=; limit 0: not given */
+    unsigned code;               /**< of the reply */
+    json_t *json;                /**< reply, owned; or */
+    char *text;                  /**< reply as plain text, malloc'ed */
+    const char *text_type;       /**< its Content-Type; NULL = that of Prometheus */
+    struct MHD_Response *stream; /**< reply that comes in parts, of text_type */
+    const char *policy;          /**< Content-Security-Policy; NULL = none */
+    char allow[64];              /**< methods, for 405 */
 };
 
 /** Puts an error into the call, which replaces any reply. Returns false. */

@@ -137,14 +137,16 @@ static bool read_body(struct fg_control_call *call, const struct fg_control_rout
 static struct MHD_Response *render(struct fg_control_call *call)
 {
     static const char broken[] = "{\"error\":{\"code\":500,\"message\":\"out of memory\"}}\n";
-    struct MHD_Response *response;
-    const char *type = !call->text       ? "application/json"
-                       : call->text_type ? call->text_type
-                                         : "text/plain; version=0.0.4; charset=utf-8";
+    struct MHD_Response *response = call->stream;
+    const char *type = !call->text && !call->stream ? "application/json"
+                       : call->text_type            ? call->text_type
+                                                    : "text/plain; version=0.0.4; charset=utf-8";
     char *text = call->text ? call->text : call->json ? json_dumps(call->json, JSON_COMPACT) : NULL;
 
     call->text = NULL;
-    if (text) {
+    if (response) {
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    } else if (text) {
         response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     } else {
         call->code = 500;
@@ -155,6 +157,12 @@ static struct MHD_Response *render(struct fg_control_call *call)
         MHD_add_response_header(response, "Content-Type", type);
     if (response && call->allow[0])
         MHD_add_response_header(response, "Allow", call->allow);
+    if (response && call->policy) {
+        MHD_add_response_header(response, "Content-Security-Policy", call->policy);
+        MHD_add_response_header(response, "Cache-Control", "no-cache");
+    }
+    if (response)
+        MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     return response;
 }
 

@@ -46,17 +46,23 @@ static json_t *class_json(struct fg_penalty *box, enum fg_penalty_offence offenc
                      total / FG_PENALTY_COUNTERS, "sources", list);
 }
 
+json_t *fg_control_penalty_top(struct fg_penalty *box, unsigned limit)
+{
+    json_t *classes = json_array();
+
+    for (unsigned i = 0; i < FG_OFFENCES; i++)
+        json_array_append_new(classes, class_json(box, i, limit));
+    return classes;
+}
+
 void fg_control_handle_filter_top(struct fg_control_call *call)
 {
-    struct fg_penalty *box = box_of(call);
     unsigned limit = call->limit ? (unsigned)call->limit : TOP_DEFAULT;
-    json_t *classes = json_array();
 
     if (limit > FG_PENALTY_COUNTERS)
         limit = FG_PENALTY_COUNTERS;
-    for (unsigned i = 0; i < FG_OFFENCES; i++)
-        json_array_append_new(classes, class_json(box, i, limit));
-    fg_control_call_reply(call, 200, json_pack("{s:o}", "classes", classes));
+    fg_control_call_reply(
+        call, 200, json_pack("{s:o}", "classes", fg_control_penalty_top(box_of(call), limit)));
 }
 
 /* ---- the box --------------------------------------------------------------------------------- */

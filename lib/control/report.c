@@ -40,13 +40,13 @@ static void add_items(struct fg_control_sheet *sheet, struct fg_control *control
     fg_control_sheet_set(sheet, FG_CONTROL_items_omitted, NULL, all - count);
 }
 
-/* NULL when memory is short; the reply is 500 then. */
-static struct fg_control_sheet *measure(struct fg_control_call *call)
+/* A handler without a sheet answers 500. */
+struct fg_control_sheet *fg_control_measure_now(struct fg_control *control)
 {
     struct fg_control_sheet *sheet = fg_control_sheet_create();
 
     if (sheet)
-        call->control->daemon.measure(call->control->daemon.ctx, sheet);
+        control->daemon.measure(control->daemon.ctx, sheet);
     if (sheet && !fg_control_sheet_complete(sheet)) {
         fg_control_sheet_destroy(sheet);
         return NULL;
@@ -56,7 +56,7 @@ static struct fg_control_sheet *measure(struct fg_control_call *call)
 
 void fg_control_handle_metrics(struct fg_control_call *call)
 {
-    struct fg_control_sheet *sheet = measure(call);
+    struct fg_control_sheet *sheet = fg_control_measure_now(call->control);
 
     if (!sheet)
         return;
@@ -68,7 +68,7 @@ void fg_control_handle_metrics(struct fg_control_call *call)
 
 void fg_control_handle_stats(struct fg_control_call *call)
 {
-    struct fg_control_sheet *sheet = measure(call);
+    struct fg_control_sheet *sheet = fg_control_measure_now(call->control);
 
     if (sheet)
         fg_control_call_reply(call, 200, fg_control_sheet_stats(sheet));
@@ -94,7 +94,7 @@ static json_t *alarms_raised(struct fg_health *health)
 void fg_control_handle_status(struct fg_control_call *call)
 {
     struct fg_control *control = call->control;
-    struct fg_control_sheet *sheet = measure(call);
+    struct fg_control_sheet *sheet = fg_control_measure_now(call->control);
     struct fg_health_answer verdict;
     json_t *status;
 

@@ -9,4 +9,7 @@ void fg_control_handle_status(struct fg_control_call *call);
 void fg_control_handle_stats(struct fg_control_call *call);
 void fg_control_handle_metrics(struct fg_control_call *call);
 
+/** Every counter and state of this moment; NULL when memory is short. */
+struct fg_control_sheet *fg_control_measure_now(struct fg_control *control);
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The read-only listener: the same HTTP layer as the control socket, with three routes. */
+/* The read-only listener: the same HTTP layer as the control socket, with few routes. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,10 +9,12 @@
 #include "base/address.h"
 #include "control/call.h"
 #include "control/http.h"
+#include "control/page.h"
 #include "control/peers.h"
 #include "control/report.h"
 #include "control/routes.h"
 #include "control/system.h"
+#include "control/view.h"
 #include "control/viewer.h"
 
 #define CONNECTIONS 16
@@ -30,6 +32,7 @@ struct page {
 struct fg_control_viewer {
     struct fg_control server; /* first: a call points to it */
     struct page metrics, status;
+    struct fg_control_streams streams;
 };
 _Static_assert(offsetof(struct fg_control_viewer, server) == 0, "a call points to the server");
 
@@ -81,8 +84,23 @@ static void handle_status(struct fg_control_call *call)
     show(call, &viewer_of(call)->status, fg_control_handle_status);
 }
 
+static void handle_page(struct fg_control_call *call)
+{
+    call->code = 200;
+    call->text = strdup(fg_control_page);
+    call->text_type = "text/html; charset=utf-8";
+    call->policy = fg_control_page_policy;
+}
+
+static void handle_view(struct fg_control_call *call)
+{
+    fg_control_streams_open(&viewer_of(call)->streams, call);
+}
+
 static const struct fg_control_route routes[] = {
-    {"GET", "/", fg_control_handle_index, 0, "this list"},
+    {"GET", "/routes", fg_control_handle_index, 0, "this list"},
+    {"GET", "/", handle_page, 0, "the sale at a glance: a page for a browser"},
+    {"GET", "/view", handle_view, 0, "what the page shows, each second, as server-sent events"},
     {"GET", "/metrics", handle_metrics, 0, "Prometheus text format"},
     {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
     {"GET", "/status", handle_status, 0, "state of the appliance, its log and its sinks"},
@@ -141,7 +159,8 @@ static int open_listener(const char *listen_at, struct fg_error *err)
     return fd;
 }
 
-/* Signals are the main thread's: the server's thread is born with all of them blocked. */
+/* Each connection has a thread, because a stream waits in it. Signals are the main thread's: the
+ * server's threads are born with all of them blocked. */
 static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
 {
     sigset_t all, before;
@@ -150,12 +169,13 @@ static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     mhd = MHD_start_daemon(
-        MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-        fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        fg_control_http_completed, server, MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify,
-        server->peers, MHD_OPTION_END);
+        MHD_USE_AUTO | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+            MHD_USE_ITC,
+        0, NULL, NULL, fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_PEERS_PLACES(CONNECTIONS),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify, server->peers, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return mhd;
 }
@@ -175,14 +195,17 @@ struct fg_control_viewer *fg_control_viewer_start(const char *listen,
         viewer->server.routes = routes;
         viewer->server.routes_count = sizeof(routes) / sizeof(routes[0]);
         pthread_mutex_init(&viewer->server.lock, NULL);
+        fg_control_streams_init(&viewer->streams, &viewer->server);
         viewer->server.peers = fg_control_peers_create(CONNECTIONS);
         viewer->server.server = viewer->server.peers ? start_server(&viewer->server, fd) : NULL;
     }
     if (!viewer || !viewer->server.server) {
         fg_fail(err, "metrics: the HTTP server at %s does not start: no memory or no thread",
                 listen);
-        if (viewer)
+        if (viewer) {
+            fg_control_streams_free(&viewer->streams);
             fg_control_peers_destroy(viewer->server.peers);
+        }
         free(viewer);
         close(fd);
         return NULL;
@@ -194,9 +217,11 @@ void fg_control_viewer_stop(struct fg_control_viewer *viewer)
 {
     if (!viewer)
         return;
+    fg_control_streams_stop(&viewer->streams);
     MHD_stop_daemon(viewer->server.server); /* closes the listening socket */
     forget(&viewer->metrics);
     forget(&viewer->status);
+    fg_control_streams_free(&viewer->streams);
     fg_control_peers_destroy(viewer->server.peers);
     pthread_mutex_destroy(&viewer->server.lock);
     free(viewer);

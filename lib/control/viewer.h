@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * viewer: the read-only listener, HTTP on a TCP address of the operator's choice, with a thread of
- * its own. It shows numbers and states (/metrics, /healthz, /status) and changes nothing, so that
- * Prometheus and a load balancer can read the appliance without the rights of the control socket.
+ * viewer: the read-only listener, HTTP on a TCP address of the operator's choice, with threads of
+ * its own. It shows numbers and states (/metrics, /healthz, /status), and a page that tells whether
+ * the sale goes well (/, which reads /view). It changes nothing, so that Prometheus, a load
+ * balancer and a screen on the wall can read the appliance without the rights of the control
+ * socket.
  *
  * Its clients need not be friends: it takes few connections, no bodies, and short requests only,
  * and it measures at most every FG_CONTROL_VIEWER_KEEP_MS, however often they ask.
@@ -20,8 +22,8 @@ struct fg_control_viewer;
  * not ask whether the port is taken: the daemon itself may have it. */
 bool fg_control_check_viewer(const char *listen, struct fg_error *err);
 
-/** Listens at `listen` ("127.0.0.1:9460", "[::1]:9460"). Of the daemon it calls measure, alarms,
- * health, ledger_lock and ledger_unlock, beside the control thread. */
+/** Listens at `listen` ("127.0.0.1:9460", "[::1]:9460"). Of the daemon it calls now_ms,
+ * measure, alarms, health, penalty, ledger_lock and ledger_unlock, beside the control thread. */
 struct fg_control_viewer *fg_control_viewer_start(const char *listen,
                                                   const struct fg_control_daemon *daemon,
                                                   struct fg_error *err);

@@ -12,6 +12,8 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "control/page.h"
+#include "control/view.h"
 #include "control/viewer.h"
 #include "control_double.h"
 
@@ -115,7 +117,7 @@ static int ask(const char *method, const char *path, const char *body_sent, char
     return code;
 }
 
-static void shows_three_pages(void **state)
+static void shows_numbers(void **state)
 {
     char *body;
     json_t *json;
@@ -135,10 +137,94 @@ static void shows_three_pages(void **state)
     json_decref(json);
     daemon_double.unhealthy = true;
     assert_int_equal(ask("GET", "/healthz", "", NULL), 503);
-    assert_int_equal(ask("GET", "/", "", &body), 200);
+    assert_int_equal(ask("GET", "/routes", "", &body), 200);
     assert_non_null(strstr(body, "\"/metrics\""));
     assert_int_equal(ask("HEAD", "/metrics", "", &body), 200);
     assert_string_equal(body, "");
+}
+
+/* One file, which may load nothing. The reply begins with its header. */
+static void shows_the_page(void **state)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    char *reply = raw(request, sizeof(request) - 1);
+
+    assert_non_null(strstr(reply, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+    assert_non_null(
+        strstr(reply, "\r\nContent-Security-Policy: default-src 'none'; script-src 'sha"));
+    assert_non_null(strstr(reply, "\r\n\r\n<!doctype html>\n"));
+    assert_string_equal(strstr(reply, "<!doctype html>"), fg_control_page);
+    assert_in_range(strlen(fg_control_page), 1, FG_CONTROL_PAGE_MOST);
+    assert_null(strstr(fg_control_page, " src="));
+    assert_null(strstr(fg_control_page, "https://"));
+}
+
+static int open_stream(void)
+{
+    static const char request[] = "GET /view HTTP/1.1\r\nHost: test\r\n\r\n";
+    int fd = connect_to_it();
+
+    assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+    return fd;
+}
+
+/* Reads until the text was there `times`, or the end. */
+static bool read_until(int fd, const char *text, unsigned times, char *buffer, size_t size)
+{
+    size_t used = 0;
+    unsigned seen = 0;
+    ssize_t n;
+
+    while (seen < times && used + 1 < size &&
+           (n = recv(fd, buffer + used, size - 1 - used, 0)) > 0) {
+        used += (size_t)n;
+        buffer[used] = 0;
+        seen = 0;
+        for (const char *at = buffer; (at = strstr(at, text)); at++)
+            seen++;
+    }
+    return seen >= times;
+}
+
+/* A view at once and the next a second later; alarms come with effect and remedy. */
+static void streams_views(void **state)
+{
+    static char text[1 << 16];
+    uint64_t began = fg_clock_mono_ms();
+    int fd = open_stream();
+
+    assert_true(read_until(fd, "\ndata: {\"time_ms\":", 2, text, sizeof(text)));
+    assert_in_range(fg_clock_mono_ms() - began, FG_CONTROL_STREAM_EACH_MS / 2, 30000);
+    assert_non_null(strstr(text, "\r\nContent-Type: text/event-stream\r\n"));
+    assert_non_null(strstr(text, "\"name\":\"orders\",\"level\":\"alarm\",\"effect\":\"none\","));
+    assert_non_null(strstr(text, "\"remedy\":\"raise `orders_max`"));
+    assert_non_null(strstr(text, "\"durable_seq\":17"));
+    close(fd);
+}
+
+/* Open pages take half of the connections at most, and end when the server does. */
+static void bounds_streams(void **state)
+{
+    static char text[1 << 16];
+    int fds[FG_CONTROL_STREAMS_MAX];
+    uint64_t began;
+    char *body;
+
+    for (unsigned i = 0; i < FG_CONTROL_STREAMS_MAX; i++) {
+        fds[i] = open_stream();
+        assert_true(read_until(fds[i], "\ndata: {", 1, text, sizeof(text)));
+    }
+    assert_int_equal(ask("GET", "/view", "", &body), 503);
+    assert_non_null(strstr(body, "8 pages are open"));
+    assert_int_equal(ask("GET", "/metrics", "", NULL), 200);
+    began = fg_clock_mono_ms();
+    fg_control_viewer_stop(viewer);
+    viewer = NULL;
+    assert_in_range(fg_clock_mono_ms() - began, 0, 5000);
+    for (unsigned i = 0; i < FG_CONTROL_STREAMS_MAX; i++) {
+        assert_false(read_until(fds[i], "never", 1, text, sizeof(text)));
+        close(fds[i]);
+    }
 }
 
 /* Everything that the control socket can do, and this one must not. */
@@ -152,7 +238,7 @@ static void changes_nothing(void **state)
         assert_int_equal(ask(methods[i], "/v1/items", "", NULL), 404);
     }
     assert_int_equal(ask("GET", "/v1/items", "", &body), 404);
-    assert_non_null(strstr(body, "no such path: /v1/items; GET / lists them"));
+    assert_non_null(strstr(body, "no such path: /v1/items; GET /routes lists them"));
     assert_int_equal(ask("POST", "/v1/keys/reload", "", NULL), 404);
     assert_int_equal(ask("POST", "/v1/log/snapshot", "", NULL), 404);
     assert_int_equal(ask("GET", "/v1/status", "", NULL), 404);
@@ -244,13 +330,11 @@ static void says_why_it_cannot_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(shows_three_pages),
-        cmocka_unit_test_setup_teardown(shows_three_pages, start_v6, stop),
-        T(changes_nothing),
-        T(bounds_what_it_reads),
-        T(measures_now_and_then),
-        T(survives_tricklers),
-        T(says_why_it_cannot_listen),
+        T(shows_numbers),        cmocka_unit_test_setup_teardown(shows_numbers, start_v6, stop),
+        T(shows_the_page),       T(streams_views),
+        T(bounds_streams),       T(changes_nothing),
+        T(bounds_what_it_reads), T(measures_now_and_then),
+        T(survives_tricklers),   T(says_why_it_cannot_listen),
     };
 
     return cmocka_run_group_tests_name("viewer", tests, NULL, NULL);
