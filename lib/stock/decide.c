@@ -87,7 +87,6 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
                                        uint32_t left, uint64_t retry_ms)
 {
     a->status = (uint8_t)status;
-    a->flags = 0;
     a->quantity = 0;
     a->left = left;
     a->retry_ms = retry_ms > RETRY_MS_MAX ? RETRY_MS_MAX : (uint32_t)retry_ms;
@@ -107,7 +106,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
     struct deferred *d;
 
     if (o->seq <= s->durable) {
-        answer_order(s, o, a);
+        answer_order(s, o, asker_of(r, token), a);
         a->retry_ms =
             o->state == FG_LEDGER_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
         return FG_STOCK_ANSWERED;
@@ -115,9 +114,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
     if (s->deferred.tail - s->deferred.head >= s->deferred.max)
         return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     d = defer(s, o->seq);
-    answer_order(s, o, &d->answer);
-    d->answer.token = token;
-    d->answer.kind = r->kind & 0xfu;
+    answer_order(s, o, asker_of(r, token), &d->answer);
     return FG_STOCK_DEFERRED;
 }
 
@@ -511,7 +508,8 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
     FG_ASSERT(token != FG_STOCK_NO_TOKEN);
     COUNT(s, requests, 1);
     a->token = token;
-    a->kind = r->kind & 0xfu;
+    a->kind = r->kind & 0xfu; /* with the flags: one store of a byte, and none is read */
+    a->flags = 0;
     FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_PACKET_OP_ORDERS);
     if (fg_unlikely(1u << r->op & (1u << FG_PACKET_OP_STOCK | 1u << FG_PACKET_OP_ORDERS)))
         return r->op == FG_PACKET_OP_STOCK ? stock_of(s, now_ms, r, a)

@@ -33,9 +33,7 @@ INLINE void defer_order(struct fg_stock *s, const struct order *o, struct asker 
     d->units = release;
     if (asker.token == FG_STOCK_NO_TOKEN)
         return;
-    answer_order(s, o, &d->answer);
-    d->answer.token = asker.token;
-    d->answer.kind = asker.kind & 0xfu;
+    answer_order(s, o, asker, &d->answer);
 }
 
 /* Apart: seldom, and fg_stock_accept stays short. */

@@ -22,7 +22,8 @@ static inline uint32_t hold_left_ms(uint64_t deadline_ms, uint64_t now_ms)
 
 /* Answers with the state of an order. Leaves token and kind alone, and retry_ms to who hands the
  * answer out. */
-INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct fg_stock_answer *a)
+INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct asker asker,
+                         struct fg_stock_answer *a)
 {
     static const uint8_t status[ORDER_STATES] = {
         [FG_LEDGER_ORDER_RESERVED] = FG_PACKET_STATUS_RESERVED,
@@ -33,8 +34,10 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
     };
     const struct item *item = &s->items[o->item];
 
-    a->status = status[o->state];
+    a->token = asker.token;
+    a->kind = asker.kind & 0xfu; /* with the flags: one store of a byte */
     a->flags = o->late ? FG_PACKET_LATE : 0;
+    a->status = status[o->state];
     a->quantity = o->quantity;
     a->left = item_left(s, item);
     a->retry_ms = 0;

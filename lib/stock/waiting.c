@@ -102,7 +102,7 @@ static void refuse_payment(struct fg_stock *s, struct order *o, struct fg_stock_
     o->state = FG_LEDGER_ORDER_EXPIRED;
     o->deadline_ms = 0;
     if (a->status == FG_PACKET_STATUS_SOLD_OUT || a->status == FG_PACKET_STATUS_INSUFFICIENT) {
-        answer_order(s, o, a);
+        answer_order(s, o, (struct asker){a->token, a->kind}, a);
         a->retry_ms = 0;
     }
 }
