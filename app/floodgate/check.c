@@ -119,10 +119,16 @@ static unsigned check_interfaces(const struct fg_config *c, fg_check_tell *tell,
     for (unsigned i = 0; i < c->ports_count; i++) {
         char text[1200];
 
-        if (!c->ports[i].af_xdp || if_nametoindex(c->ports[i].device))
+        struct fg_error err = {""};
+
+        if (!c->ports[i].af_xdp)
             continue;
-        snprintf(text, sizeof(text), "%s:%u: [port %s]: no interface %s here", c->path,
-                 fg_config_port_line(c, i), c->ports[i].name, c->ports[i].device);
+        if (!if_nametoindex(c->ports[i].device))
+            fg_fail(&err, "no interface %s here", c->ports[i].device);
+        else if (fg_port_check_queues(&c->ports[i], &err))
+            continue;
+        snprintf(text, sizeof(text), "%s:%u: [port %s]: %.500s", c->path, fg_config_port_line(c, i),
+                 c->ports[i].name, err.text);
         tell(ctx, false, text);
         problems++;
     }

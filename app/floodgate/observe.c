@@ -71,14 +71,16 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
 
 static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)
 {
-    uint64_t events[FG_EVENT_COUNT] = {0};
+    uint64_t events[FG_EVENT_COUNT] = {0}, verdicts[FG_FILTER_VERDICT_COUNT] = {0};
 
     if (d->filter) {
+        fg_filter_counters(d->filter, verdicts);
         fg_filter_events(d->filter, events);
         o->filter.monitor = d->config.filter.monitor;
         o->filter.allowed = fg_filter_count(d->filter, FG_FILTER_LIST_ALLOW);
     }
     o->counters.source_refused = events[FG_FILTER_EVENT_SOURCE_REFUSED];
+    o->counters.no_socket = verdicts[FG_FILTER_VERDICT_NO_SOCKET];
     o->counters.penalties_refused = fg_penalty_counters(d->box.penalty).refused;
     snprintf(o->filter.left_out, sizeof(o->filter.left_out), "%.239s", d->left_out);
 }
@@ -94,6 +96,8 @@ void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
     o->wall_ahead_ms = fg_clock_wall_ahead_ms(&d->clock);
     o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));
     o->link_broken = fg_port_links_broken(&d->ports);
+    if (!fg_port_queues_wrong(&d->ports, o->queues_unread, sizeof(o->queues_unread)))
+        o->queues_unread[0] = 0;
 }
 
 void fg_observe(struct fg_daemon *d, struct fg_health_observations *o)

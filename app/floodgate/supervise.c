@@ -21,6 +21,7 @@ void fg_supervise(struct fg_daemon *d)
     fg_clock_correct(&d->clock);
     fg_worker_watch_poll(&d->watch, &d->workers, now_ms);
     fg_port_links_poll(&d->ports);
+    fg_port_queues_poll(&d->ports);
     fg_port_own_poll(d->own, d->filter);
     for (unsigned i = 0; i < d->config.workers.count; i++)
         fg_penalty_take(d->box.penalty, d->workers.list[i]->reports, now_ms);

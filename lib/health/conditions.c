@@ -244,6 +244,15 @@ CONDITION(link)
                     now->link_text);
 }
 
+CONDITION(queues)
+{
+    bool lost = now->counters.no_socket > before->counters.no_socket;
+
+    return raise_if(lost ? FG_HEALTH_ALARM : warn_if(now->queues_unread[0]), text, "%s",
+                    now->queues_unread[0] ? now->queues_unread
+                                          : "orders came to a receive queue that no worker reads");
+}
+
 /* ---- the table ---------------------------------------------------------------------------------
  */
 
@@ -290,6 +299,16 @@ const struct fg_health_condition fg_health_conditions[] = {
      .alarm_effect = FG_HEALTH_UNHEALTHY,
      .remedy = "`fgctl filter attach`; cable, switch, driver; a removed interface needs a restart "
                "when it is back ([ports](ports.md#links))"},
+    {.name = "queues",
+     .check = queues,
+     .warning =
+         "an interface spreads packets over more receive queues than `queues`, so the orders "
+         "of some shoppers will not be seen",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .alarm = "orders arrive at such a queue (verdict `no-socket`)",
+     .alarm_effect = FG_HEALTH_DEGRADED,
+     .remedy = "the text says the `ethtool` command; or raise `queues` (and workers), and restart "
+               "([ports](ports.md#receive-queues))"},
     {.name = "sink",
      .check = sink,
      .warning = "Redis or an order backend is away",

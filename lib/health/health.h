@@ -42,6 +42,7 @@ struct fg_health_observations {
         uint64_t full;              /**< reservations refused for want of memory */
         uint64_t slow_commits;      /**< of FG_JOURNAL_SLOW_MS or more */
         uint64_t source_refused;    /**< packets of sources without a slot in the filter's table */
+        uint64_t no_socket;         /**< orders that came to a queue without a worker */
         uint64_t penalties_refused; /**< sources that the penalty box could not block */
     } counters;
     struct {
@@ -77,6 +78,8 @@ struct fg_health_observations {
     bool link_wrong;       /**< of a port; `link_text` says why */
     bool link_broken;      /**< no order can come in, or an interface is gone */
     char link_text[240];
+    char queues_unread[240]; /**< an interface spreads packets over more queues than are read; "" =
+                                none */
 };
 
 enum fg_health_level { FG_HEALTH_NONE, FG_HEALTH_WARNING, FG_HEALTH_ALARM, FG_HEALTH_LEVELS };

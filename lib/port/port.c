@@ -5,9 +5,11 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "port/eal.h"
+#include "port/interface.h"
 #include "port/links.h"
 #include "port/memif.h"
 #include "port/messages.h"
+#include "port/rings.h"
 #include "port/steer.h"
 
 #include <rte_dev.h>
@@ -222,10 +224,29 @@ static bool start_af_xdp_queue(struct fg_port_group *g, struct fg_port *p, unsig
                    why.text);
 }
 
+bool fg_port_check_queues(const struct fg_port_options *pc, struct fg_error *err)
+{
+    struct fg_port_interface_queues have = {0};
+    char command[96];
+
+    if (pc->af_xdp)
+        have = fg_port_interface_queues(pc->device);
+    if (!have.receive || have.receive >= pc->queues)
+        return true;
+    fg_port_interface_queues_command(pc->device, &have, pc->queues, command, sizeof(command));
+    return fg_fail(err,
+                   "queue %u does not start: %s has %u receive queue%s, and queues = %u; `%s`, or "
+                   "fewer queues",
+                   have.receive, pc->device, have.receive, have.receive == 1 ? "" : "s", pc->queues,
+                   command);
+}
+
 /* One ethdev for each queue: two queues of one AF_XDP ethdev need channels, which a veth does not
  * report. */
 static bool start_af_xdp(struct fg_port_group *g, struct fg_port *p, struct fg_error *err)
 {
+    if (!fg_port_check_queues(p->options, err))
+        return false;
     for (unsigned q = 0; q < p->options->queues; q++) {
         fg_port_messages_xdp_said();
         if (!start_af_xdp_queue(g, p, q, err) ||
@@ -299,6 +320,7 @@ bool fg_port_group_start(struct fg_port_group *g, const struct fg_port_group_opt
         next += p->options->queues;
         if (!(p->options->af_xdp ? start_af_xdp(g, p, &why) : start_other(g, p, &why)))
             return fg_fail(err, "port %s (%s): %s", p->options->name, p->options->device, why.text);
+        fg_port_rings_find(g, p);
         fg_diag(FG_DIAG_INFO, "port %s: %s, %u queue%s", p->options->name, p->options->device,
                 p->options->queues, p->options->queues == 1 ? "" : "s");
         if (p->options->generic)
@@ -307,6 +329,7 @@ bool fg_port_group_start(struct fg_port_group *g, const struct fg_port_group_opt
                     p->options->name);
     }
     fg_port_links_start(g);
+    fg_port_queues_poll(g);
     return true;
 }
 
@@ -362,5 +385,6 @@ struct fg_port_counters fg_port_counters(const struct fg_port *port)
 
     for (unsigned i = 0; i < port->ethdevs; i++)
         add_counters(port->ethdev[i], &sum);
+    sum.rx_missed += atomic_load(&port->ring_full);
     return sum;
 }

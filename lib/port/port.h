@@ -84,7 +84,12 @@ struct fg_port {
     uint16_t ethdev[FG_PORT_QUEUES_MAX];
     struct fg_frame_host own; /**< for queues of a port that has addresses */
     struct fg_port_link link;
-    struct fg_port_memif *memif; /**< of a net_memif */
+    struct fg_port_memif *memif;     /**< of a net_memif */
+    int sockets[FG_PORT_QUEUES_MAX]; /**< of the kernel behind its queues, see rings.h */
+    unsigned sockets_count;
+    _Atomic uint64_t ring_full;   /**< packets that these had no room for */
+    _Atomic unsigned queues_used; /**< receive queues that packets arrive at; 0 = not known */
+    _Atomic bool queues_combined;
 };
 
 struct fg_port_group {
@@ -93,12 +98,16 @@ struct fg_port_group {
     struct fg_port_queue *queues;     /**< of all ports, by number */
     unsigned queues_count;
     int links_socket; /**< to ask the kernel for the state of interfaces */
+    unsigned queues_polls;
 };
 
 /* ---- DPDK ------------------------------------------------------------------------------------ */
 
 /** May this process use these CPUs (-1 = any)? False and err: DPDK would panic. Changes nothing. */
 bool fg_port_check_cpus(const int *cpus, unsigned workers, struct fg_error *err);
+
+/** Has the interface of the port as many receive queues? False and err. Changes nothing. */
+bool fg_port_check_queues(const struct fg_port_options *port, struct fg_error *err);
 
 /** Memory, lcores (0 is the caller, n + 1 is worker n), and the PCI devices that are ports. Once in
  * a process. */
@@ -122,12 +131,20 @@ void fg_port_group_stop(struct fg_port_group *group);
 /** Totals of the ethdevs of a port. */
 struct fg_port_counters {
     uint64_t rx_packets, rx_bytes;
-    uint64_t rx_missed;  /**< the queue was full */
+    uint64_t rx_missed;  /**< the queue was full, also that of a socket of the kernel */
     uint64_t rx_errors;  /**< frames with errors */
     uint64_t rx_no_mbuf; /**< no buffer was free */
     uint64_t tx_packets, tx_bytes, tx_errors;
 };
 struct fg_port_counters fg_port_counters(const struct fg_port *port); /**< any thread */
+
+/* ---- queues ---------------------------------------------------------------------------------- */
+
+/** Every 100 ms. */
+void fg_port_queues_poll(struct fg_port_group *group);
+/** An interface brings packets to queues that no worker reads: one sentence; false = none. Any
+ * thread. */
+bool fg_port_queues_wrong(const struct fg_port_group *group, char *text, size_t size);
 
 /* ---- links ----------------------------------------------------------------------------------- */
 

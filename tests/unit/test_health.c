@@ -27,7 +27,7 @@ static void observe_good(void)
     now.limits.deferred = now.limits.denied = some;
     now.limits.user_rate = 5;
     now.counters.full = now.counters.slow_commits = 3;
-    now.counters.source_refused = now.counters.penalties_refused = 3;
+    now.counters.source_refused = now.counters.penalties_refused = now.counters.no_socket = 3;
     strcpy(now.log.dir, "/var/lib/floodgate/log");
     now.log.wait_ms = FG_JOURNAL_SLOW_MS - 1;
     now.sinks[0].name = "redis";
@@ -216,6 +216,17 @@ FAULT(link_missing)
     strcpy(now.link_text, "port a (eth0): no link");
 }
 
+FAULT(queues_unread)
+{
+    strcpy(now.queues_unread, "port a: eth0 spreads packets over 4 receive queues");
+}
+
+FAULT(orders_unread)
+{
+    queues_unread();
+    now.counters.no_socket++;
+}
+
 FAULT(link_lost)
 {
     link_missing();
@@ -276,6 +287,8 @@ static const struct {
     {worker_stalled, "workers", ALARM, BAD, true, "1 of 2 workers are stalled"},
     {link_missing, "link", WARNING, DEGRADED, true, "port a (eth0): no link"},
     {link_lost, "link", ALARM, BAD, true, "port a (eth0): no link"},
+    {queues_unread, "queues", WARNING, DEGRADED, true, "eth0 spreads packets over 4"},
+    {orders_unread, "queues", ALARM, DEGRADED, true, "eth0 spreads packets over 4"},
 };
 enum { FAULTS = sizeof(faults) / sizeof(faults[0]) };
 
