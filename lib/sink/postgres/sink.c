@@ -354,13 +354,10 @@ static enum fg_sink_result postgres_fill(void *self, const struct fg_sink_log *l
 static enum fg_sink_result postgres_adopt(void *self, const struct fg_sink_log *log,
                                           struct fg_error *err)
 {
+    static const char unknown[] = "UPDATE floodgate_cursor SET appliance = NULL, seq = 0, crc = 0, "
+                                  "filled_seq = 0, updated = now()";
     static const char *const steps[] = {
-        "BEGIN",
-        "UPDATE floodgate_cursor SET appliance = NULL, seq = 0, crc = 0, filled_seq = 0, "
-        "updated = now()",
-        "DELETE FROM orders",
-        "DELETE FROM inventory",
-        "DELETE FROM denied_users",
+        "BEGIN", unknown, "DELETE FROM orders", "DELETE FROM inventory", "DELETE FROM denied_users",
         "COMMIT"};
     struct postgres_sink *p = self;
     enum fg_sink_result result = FG_SINK_OK;
