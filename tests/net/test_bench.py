@@ -93,11 +93,33 @@ def test_usage():
     assert done.returncode == 0 and '\necho ' in done.stdout, done.stdout
 
 
+def test_compare(lab):
+    """two files side by side: yardsticks first, ratios of what both have, a word on the rest; a wrong file is named"""
+    rows = BENCH.measure('x', made_up([]), types.SimpleNamespace(runs=3, seconds=1))
+    paths = [lab.unique('a.json'), lab.unique('b.json'), lab.unique('c.json')]
+    for path, factor, some in ((paths[0], 1, rows), (paths[1], 3, rows[:2])):
+        with open(path, 'w') as f:
+            json.dump({'yardsticks': {'an addition': 0.2 * factor}, 'rows': [{**r, 'value': r['value'] * factor} for r in some]}, f)
+    done = subprocess.run([TOOL, '--compare', *paths[:2]], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, ''), done
+    lines = done.stdout.splitlines()
+    assert lines[1].split() == ['yardstick', 'an', 'addition', '0.2', '0.6', 'ns', '3.000'], lines
+    assert lines[2].split() == ['x', 'ours', '20', '50%', '60', '17%', 'orders/s', '3.000'], lines
+    assert lines[-1] == f'1 figures only in {paths[0]}', lines
+    for text, said in (('{', 'Expecting'), ('[]', 'not a file that'), ('{"rows": [{}]}', 'not a file that')):
+        with open(paths[2], 'w') as f:
+            f.write(text)
+        done = subprocess.run([TOOL, '--compare', paths[0], paths[2]], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and done.stderr.startswith(f'bench: {paths[2]}: ') and said in done.stderr, done
+    done = subprocess.run([TOOL, '--compare', paths[0], '/nothing'], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and '/nothing' in done.stderr and 'Traceback' not in done.stderr, done
+
+
 def bench(lab, name, *words):
     """{case: row} of one short round; it leaves nothing behind."""
     fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
     path = os.path.join(lab.dir, 'rows.json')
-    process = subprocess.Popen([TOOL, name, '--runs', '1', '--seconds', '1', '--no-build', '--json', path, *words],
+    process = subprocess.Popen([TOOL, name, '--runs', '1', '--seconds', '1', '--no-build', '--no-wait', '--json', path, *words],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         out, _ = process.communicate(timeout=230)
@@ -109,7 +131,10 @@ def bench(lab, name, *words):
     assert process.returncode == 0, out
     assert [p for p in fgtest.marks() if os.path.basename(p).startswith(f'fg{process.pid}-')] == []
     with open(path) as f:
-        return {r['case']: r for r in json.load(f)['rows']}
+        found = json.load(f)
+    assert len(found['yardsticks']) == 2 and min(found['yardsticks'].values()) > 0, found['yardsticks']
+    assert all(0 <= r['busy'] <= 1 for r in found['rows']), found['rows']
+    return {r['case']: r for r in found['rows']}
 
 
 @fgtest.timeout(120)
@@ -195,7 +220,7 @@ def test_budget(lab):
         raise fgtest.Skip('bench_budget is not built: the budget is counted on x86-64 only')
     rows = bench(lab, 'budget')
     for way in ('ring', 'ring, instructions', 'handed off', 'memif', 'memif echo'):
-        stages = {case: row['value'] for case, row in rows.items() if row['unit'] != 'frames' and case.startswith(way + ': ')}
+        stages = {case: row['value'] for case, row in rows.items() if row['unit'] not in ('frames', 'ratio') and case.startswith(way + ': ')}
         whole = stages.pop(f'{way}: all of it')
         stages.pop('memif: cycles added to the echo', None)
         assert whole > 10 and abs(sum(stages.values()) - whole) < 0.02 * whole, (way, stages, whole)

@@ -19,6 +19,7 @@ PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'budget', 'bench_budget
 TWO_CORES = os.path.join(os.path.dirname(PROGRAM), 'bench_handoff')
 ITEM, REQUESTS, WINDOW, SECONDS = 7, 16384, 512, 2
 
+IN_YARDSTICKS = [('ring: all of it', 'TSC cycles', fgbench.ADDITION, 136)]
 ADDED = Row('memif: cycles added to the echo', 'TSC cycles', 'lower', 110)
 
 

@@ -14,6 +14,7 @@ SERVER, SHOPPERS = '198.18.0.1', '198.18.1.0'
 MAC_SERVER, MAC_CLIENT = '02:00:00:00:00:01', '02:00:00:00:00:02'
 SLACK = 30  # seconds that a measurement may take beyond its own
 PORTS = ('memif', 'af_xdp')
+ADDITION, LINE = 'one of many additions that wait for each other', 'one of a burst of random lines of memory'  # yardsticks
 QUIET, QUIET_S, LOOK_S = 0.9, 3, 0.2  # wait_for_quiet: idle share of the generator's CPU, at most, each look
 
 
@@ -115,6 +116,12 @@ def free_huge_mb():
 def idle_ticks(cpu):
     with open('/proc/stat') as f:
         fields = next(line for line in f if line.startswith(f'cpu{cpu} ')).split()
+    return int(fields[4]) + int(fields[5])
+
+
+def all_idle_ticks():
+    with open('/proc/stat') as f:
+        fields = f.readline().split()
     return int(fields[4]) + int(fields[5])
 
 
