@@ -158,9 +158,19 @@ struct fg_client_link *fg_client_link_open(const struct fg_client_options *optio
                                            struct fg_error *err);
 void fg_client_link_close(struct fg_client_link *link); /**< NULL is nothing */
 
-/** Asks, and waits for the end of the question; `done` as from fg_client_next. False: silence. */
+/** Asks, and waits for the end of the question; `done` as from fg_client_next. False: silence. No
+ * other question may be under way. */
 bool fg_client_link_ask(struct fg_client_link *link, const struct fg_client_ask *ask,
                         struct fg_client_done *done);
+
+/** Many questions at a time: as fg_client_start, fg_client_forget and fg_client_next. The packets
+ * leave and answers are taken in fg_client_link_next, which never waits, and in
+ * fg_client_link_wait, which ends when packets came or must be repeated, or after wait_ms. */
+fg_client_handle fg_client_link_start(struct fg_client_link *link, const struct fg_client_ask *ask);
+void fg_client_link_forget(struct fg_client_link *link, fg_client_handle handle);
+bool fg_client_link_next(struct fg_client_link *link, struct fg_client_done *done);
+void fg_client_link_wait(struct fg_client_link *link, unsigned wait_ms);
+const struct fg_client_counters *fg_client_link_counters(const struct fg_client_link *link);
 
 /** "IP", "IP:PORT", "[v6]:PORT" to host and port (FG_PACKET_PORT_DEFAULT when it has none); no
  * names. */

@@ -50,12 +50,14 @@ static int open_socket(const struct peer *p, unsigned port)
 {
     struct sockaddr_storage to = p->address;
     uint16_t number = htons((uint16_t)(p->port + port));
-    int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), room = 4 << 20;
 
     _Static_assert(offsetof(struct sockaddr_in, sin_port) == PORT_AT &&
                        offsetof(struct sockaddr_in6, sin6_port) == PORT_AT,
                    "the port is in one place");
     memcpy((char *)&to + PORT_AT, &number, sizeof(number));
+    if (fd >= 0) /* for the answers to many questions at once */
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
     if (fd >= 0 && connect(fd, (struct sockaddr *)&to, p->size) < 0) {
         close(fd);
         fd = -1;
@@ -90,39 +92,75 @@ static void receive(struct fg_client_link *l, unsigned server, unsigned port)
     }
 }
 
-static void wait_some(struct fg_client_link *l)
+static void send_due(struct fg_client_link *l)
+{
+    struct fg_client_packet packet;
+
+    while (fg_client_send(l->client, fg_clock_mono_ms(), &packet))
+        transmit(l, &packet);
+}
+
+/* Milliseconds until a question is due again, up to `most`. */
+static int until_due(const struct fg_client_link *l, unsigned most)
+{
+    uint64_t due = fg_client_due_ms(l->client), now = fg_clock_mono_ms();
+
+    if (due <= now)
+        return 0;
+    return due - now < most ? (int)(due - now) : (int)most;
+}
+
+void fg_client_link_wait(struct fg_client_link *l, unsigned wait_ms)
 {
     struct pollfd fds[FG_CLIENT_SERVERS_MAX * FG_CLIENT_PORTS_MAX];
     uint16_t of[FG_CLIENT_SERVERS_MAX * FG_CLIENT_PORTS_MAX];
-    uint64_t due = fg_client_due_ms(l->client), now = fg_clock_mono_ms();
     nfds_t n = 0;
 
+    send_due(l);
     for (unsigned i = 0; i < l->peers * FG_CLIENT_PORTS_MAX; i++)
         if (l->peer[i / FG_CLIENT_PORTS_MAX].fd[i % FG_CLIENT_PORTS_MAX] >= 0) {
             fds[n].fd = l->peer[i / FG_CLIENT_PORTS_MAX].fd[i % FG_CLIENT_PORTS_MAX];
             fds[n].events = POLLIN;
             of[n++] = (uint16_t)i;
         }
-    if (poll(fds, n, due <= now ? 0 : due - now > 1000 ? 1000 : (int)(due - now)) <= 0)
+    if (poll(fds, n, until_due(l, wait_ms < 60000 ? wait_ms : 60000)) <= 0)
         return;
     for (nfds_t i = 0; i < n; i++)
         if (fds[i].revents)
             receive(l, of[i] / FG_CLIENT_PORTS_MAX, of[i] % FG_CLIENT_PORTS_MAX);
 }
 
+fg_client_handle fg_client_link_start(struct fg_client_link *l, const struct fg_client_ask *ask)
+{
+    return fg_client_start(l->client, ask, fg_clock_mono_ms());
+}
+
+void fg_client_link_forget(struct fg_client_link *l, fg_client_handle handle)
+{
+    fg_client_forget(l->client, handle);
+}
+
+bool fg_client_link_next(struct fg_client_link *l, struct fg_client_done *done)
+{
+    if (fg_client_next(l->client, done))
+        return true;
+    fg_client_link_wait(l, 0);
+    return fg_client_next(l->client, done);
+}
+
 bool fg_client_link_ask(struct fg_client_link *l, const struct fg_client_ask *ask,
                         struct fg_client_done *done)
 {
-    struct fg_client_packet packet;
+    FG_ASSERT(!fg_client_outstanding(l->client)); /* another one could end first */
+    FG_ASSERT(fg_client_link_start(l, ask));
+    while (!fg_client_link_next(l, done))
+        fg_client_link_wait(l, 1000);
+    return done->answered;
+}
 
-    FG_ASSERT(fg_client_start(l->client, ask, fg_clock_mono_ms())); /* one at a time has room */
-    for (;;) {
-        while (fg_client_send(l->client, fg_clock_mono_ms(), &packet))
-            transmit(l, &packet);
-        if (fg_client_next(l->client, done))
-            return done->answered;
-        wait_some(l);
-    }
+const struct fg_client_counters *fg_client_link_counters(const struct fg_client_link *l)
+{
+    return fg_client_counters(l->client);
 }
 
 struct fg_client_link *fg_client_link_open(const struct fg_client_options *options,

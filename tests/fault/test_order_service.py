@@ -190,7 +190,10 @@ def test_wrong_use(lab):
             ([*base, '--delay-ms', '9-3'], 2, '--delay-ms 3: accepted: 9..3600000'), ([*base, *packets, 'x'], 2, 'x: not an option'),
             ([*base, *packets, '--backend-key', '1'], 1, 'key 1 has not the role backend'),
             ([*base, *packets, '--backend-key', '9'], 1, 'key 9 is not there'),
-            ([*base, '--server', 'nowhere', '--keys', keys.path], 1, '--server nowhere: not an address'),
+            ([*base, '--server', 'nowhere', '--keys', keys.path], 1, '`nowhere` is not an address'),
+            ([*base, '--server', '127.0.0.1:0', '--keys', keys.path], 2, 'accepted: IP, IP:PORT, [v6]:PORT'),
+            ([*base, *packets, '--items', '9-3'], 2, '--items 3: accepted: 9..18446744073709551615'),
+            ([*base, *['--server', '127.0.0.1'] * 9, '--keys', keys.path], 2, '--server: accepted: up to 8'),
             ([*base, *packets], 1, 'PostgreSQL: ')):
         assert (result := said(*argv))[0] == code and text in result[1], (argv, result)
     postgres = lab.postgres()

@@ -875,6 +875,48 @@ static void start_peer(struct peer *p, unsigned lose)
     assert_int_equal(pthread_create(&p->thread, NULL, run_peer, p), 0);
 }
 
+static void test_link_many(void **state)
+{
+    struct fg_client_options options = {.outstanding_max = 3, .keys = 1, .key = {shop}};
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_QUERY, 1, 1);
+    struct fg_client_link *link;
+    struct fg_client_done done;
+    struct fg_error err = {""};
+    fg_client_handle asked[3];
+    const char *server;
+    struct peer peer;
+    char text[32];
+
+    start_peer(&peer, 1);
+    snprintf(text, sizeof(text), "127.0.0.1:%u", peer.port);
+    server = text;
+    link = fg_client_link_open(&options, &server, 1, &err);
+    assert_non_null(link);
+    for (unsigned i = 0; i < 3; i++) {
+        ask.context = &asked[i];
+        asked[i] = fg_client_link_start(link, &ask);
+        assert_true(asked[i]);
+    }
+    assert_false(fg_client_link_start(link, &ask)); /* no room for a fourth */
+    fg_client_link_forget(link, asked[1]);
+    for (unsigned n = 0; n < 2; n++) {
+        while (!fg_client_link_next(link, &done))
+            fg_client_link_wait(link, 1000);
+        assert_true(done.answered);
+        assert_ptr_not_equal(done.context, &asked[1]);
+        *(fg_client_handle *)done.context = 0;
+    }
+    assert_true(!asked[0] && asked[1] && !asked[2]);
+    assert_false(fg_client_link_next(link, &done));
+    ask.op = FG_PACKET_OP_CONFIRM; /* the peer ends */
+    ask.patience_ms = 100;
+    assert_false(fg_client_link_ask(link, &ask, &done));
+    assert_true(fg_client_link_counters(link)->sent >= 4);
+    pthread_join(peer.thread, NULL);
+    close(peer.fd);
+    fg_client_link_close(link);
+}
+
 static void test_link(void **state)
 {
     struct fg_client_options options = {.outstanding_max = 1, .keys = 1, .key = {shop}};
@@ -931,6 +973,7 @@ int main(void)
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_link),
+        cmocka_unit_test(test_link_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,9 @@ int events_take(struct events *e, struct payment *list, struct fg_error *err)
         e->count++;
         e->highest = seq > e->highest ? seq : e->highest;
         /* an entry that was trimmed meanwhile has no fields */
-        if (fields && reservation(fields, &list[taken]))
+        if (fields && reservation(fields, &list[taken]) &&
+            list[taken].item >= e->options->items_first &&
+            list[taken].item <= e->options->items_last)
             taken++;
     }
     e->recovered |= e->count == 0;

@@ -22,8 +22,7 @@
 #define LOOP_MS 5   /* between looks when there is nothing to do */
 #define GRACE_MS                                                                                   \
     2000 /* a provider that says nothing is given up so long after the end of the hold */
-#define AGAIN_MS   200   /* an unanswered packet is sent again; doubles each time */
-#define AGAIN_MAX  5     /* so often */
+#define AGAIN_MS   200   /* after an answer that decided nothing */
 #define COMMAND_MS 10000 /* an unanswered command is given again */
 #define PAUSE_MS   500   /* before the next attempt at a server that is away */
 
@@ -148,9 +147,12 @@ static bool move(struct service *s, struct list *list, enum state from, enum sta
     return true;
 }
 
-static uint64_t patience(const struct service *s, const struct payment *p)
+/* A payment whose question is under way is not due: the question ends in any case. */
+static void tell_by_packet(struct service *s, struct payment *p)
 {
-    return s->way ? AGAIN_MS << (p->tries < AGAIN_MAX ? p->tries : AGAIN_MAX) : COMMAND_MS;
+    bool asked = way_ask(s->way, p);
+
+    payments_due(&s->open, p, asked ? UINT64_MAX : now_ms() + AGAIN_MS);
 }
 
 static bool tell(struct service *s, struct list *list, struct fg_error *err)
@@ -158,12 +160,13 @@ static bool tell(struct service *s, struct list *list, struct fg_error *err)
     for (size_t i = 0; i < list->n; i++) {
         struct payment *p = list->payment[i];
 
-        payments_due(&s->open, p, now_ms() + patience(s, p));
         s->again += p->tries > 0;
         p->tries++;
         s->sent++;
         if (s->way)
-            way_send(s->way, p);
+            tell_by_packet(s, p);
+        else
+            payments_due(&s->open, p, now_ms() + COMMAND_MS);
     }
     return s->way || !list->n || events_command(&s->events, list->payment, list->n, err);
 }
@@ -240,15 +243,14 @@ static void note(struct service *s, struct answers *a, struct payment *p, unsign
 
 static void packets(struct service *s, struct answers *a)
 {
-    struct fg_packet_reply reply;
+    struct fg_client_done done;
     struct payment *p;
 
-    while (a->n < BATCH && way_receive(s->way, &s->open, &p, &reply)) {
-        bool asked = p && (reply.op & ~FG_PACKET_REPLY) ==
-                              (payment_confirms(p) ? FG_PACKET_OP_CONFIRM : FG_PACKET_OP_CANCEL);
-
-        if (asked && p->state != STATE_TAKEN)
-            note(s, a, p, reply.status, reply.retry_ms);
+    while (a->n < BATCH && way_next(s->way, &p, &done)) {
+        if (done.answered)
+            note(s, a, p, done.reply.status, done.reply.retry_ms);
+        else /* silence: asked again */
+            payments_due(&s->open, p, now_ms());
     }
 }
 
@@ -315,14 +317,31 @@ static void go_on(void *arg, struct payment *p)
         ask_provider(arg, p);
 }
 
+static void forget_payments(struct service *s)
+{
+    for (size_t i = 0; s->way && i < s->open.count; i++)
+        way_forget(s->way, s->open.heap[i]);
+    payments_clear(&s->open);
+}
+
 /* Nothing in memory is trusted. */
 static bool begin(struct service *s, struct fg_error *err)
 {
-    payments_clear(&s->open);
+    forget_payments(s);
     events_close(&s->events);
     s->busy_ms = now_ms();
     return books_open(&s->books, s->o.postgres, err) &&
            books_load(&s->books, &s->open, go_on, s, err) && events_open(&s->events, &s->o, err);
+}
+
+static uint64_t told(const struct service *s)
+{
+    return s->sent + (s->way ? way_repeated(s->way) : 0);
+}
+
+static uint64_t told_again(const struct service *s)
+{
+    return s->again + (s->way ? way_repeated(s->way) : 0);
 }
 
 static void progress(struct service *s)
@@ -335,7 +354,7 @@ static void progress(struct service *s)
     fprintf(stderr,
             "order-service: %" PRIu64 " taken, %zu under way, %" PRIu64 " told, %" PRIu64
             " of them again\n",
-            s->taken, s->open.count, s->sent, s->again);
+            s->taken, s->open.count, told(s), told_again(s));
 }
 
 static bool step(struct service *s, struct fg_error *err)
@@ -350,7 +369,6 @@ static bool idle(const struct service *s)
 
 static void serve(struct service *s)
 {
-    struct pollfd fd = {.fd = s->way ? s->way->fd : -1, .events = POLLIN};
     bool up = true; /* main has begun it */
 
     while (!stopping && !idle(s)) {
@@ -362,8 +380,10 @@ static void serve(struct service *s)
             fprintf(stderr, "order-service: %s; begins again\n", err.text);
             s->reconnects++;
             pause_ms(PAUSE_MS);
+        } else if (before == s->busy_ms && s->way) {
+            way_wait(s->way, LOOP_MS);
         } else if (before == s->busy_ms) {
-            poll(&fd, 1, LOOP_MS);
+            pause_ms(LOOP_MS);
         }
         progress(s);
     }
@@ -385,7 +405,7 @@ static void write_json(FILE *out, const struct service *s, const struct books_to
             " \"this_run\": {\"taken\": %" PRIu64 ", \"delivered_again\": %" PRIu64
             ", \"told\": %" PRIu64 ", \"told_again\": %" PRIu64 ", \"sold_unpaid\": %" PRIu64
             ", \"reconnects\": %" PRIu64 ", \"seconds\": %.1f}}\n",
-            s->taken, s->repeats, s->sent, s->again, s->unpaid, s->reconnects,
+            s->taken, s->repeats, told(s), told_again(s), s->unpaid, s->reconnects,
             (double)(now_ms() - s->began_ms) / 1e3);
 }
 
@@ -420,7 +440,7 @@ static bool open_way(struct service *s, struct fg_error *err)
         return true;
     s->way = calloc(1, sizeof(*s->way));
     FG_ASSERT(s->way);
-    return way_open(s->way, s->o.server, s->o.keys, s->o.backend_key, err);
+    return way_open(s->way, &s->o, err);
 }
 
 int main(int argc, char **argv)
@@ -443,7 +463,7 @@ int main(int argc, char **argv)
     }
     serve(&s);
     code = summary(&s);
-    payments_clear(&s.open);
+    forget_payments(&s);
     events_close(&s.events);
     books_close(&s.books);
     if (s.way)

@@ -23,9 +23,10 @@ static const char usage[] =
     "order_service is "
     "made in it\n"
     "  --via packets|stream   way back: order packets, or {prefix}:commands in Redis [packets]\n"
-    "  --server IP[:PORT]     the appliance; [v6]:PORT\n"
+    "  --server IP[:PORT]     the appliance; [v6]:PORT. Again for each further one, up to 8\n"
     "  --keys FILE            key file: ID ROLE[,ROLE...] SECRET\n"
     "  --backend-key ID       the key to use, of role backend [2]\n"
+    "  --items FIRST-LAST     takes reservations of these items only [all]\n"
     "  --success SHARE        payments that succeed [1]\n"
     "  --failure SHARE        payments that are declined [0]; for the rest the provider never "
     "answers\n"
@@ -63,20 +64,40 @@ static bool share(const char *name, const char *text, double *value)
     return false;
 }
 
-static bool delay(struct options *o, const char *text)
+/* "FIRST-LAST", or one number for both. */
+static bool range(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *first,
+                  uint64_t *last)
 {
-    char first[32];
+    char word[32];
     const char *dash = strchr(text, '-');
     size_t len = dash ? (size_t)(dash - text) : strlen(text);
 
-    if (len >= sizeof(first))
-        len = sizeof(first) - 1;
-    memcpy(first, text, len);
-    first[len] = '\0';
-    if (!number("delay-ms", first, 0, 3600000, &o->delay_min_ms))
+    if (len >= sizeof(word))
+        len = sizeof(word) - 1;
+    memcpy(word, text, len);
+    word[len] = '\0';
+    if (!number(name, word, min, max, first))
         return false;
-    o->delay_max_ms = o->delay_min_ms;
-    return !dash || number("delay-ms", dash + 1, o->delay_min_ms, 3600000, &o->delay_max_ms);
+    *last = *first;
+    return !dash || number(name, dash + 1, *first, max, last);
+}
+
+static bool server(struct options *o, const char *text)
+{
+    char host[64];
+    uint16_t port;
+    struct fg_error err;
+
+    if (o->servers_count == FG_CLIENT_SERVERS_MAX) {
+        fprintf(stderr, "order-service: --server: accepted: up to %d\n", FG_CLIENT_SERVERS_MAX);
+        return false;
+    }
+    if (!fg_client_address(text, host, &port, &err)) {
+        fprintf(stderr, "order-service: --server: %s\n", err.text);
+        return false;
+    }
+    o->servers[o->servers_count++] = text;
+    return true;
 }
 
 static bool way(struct options *o, const char *text)
@@ -88,25 +109,17 @@ static bool way(struct options *o, const char *text)
     return false;
 }
 
-static const struct option names[] = {{"redis", 1, 0, 'r'},
-                                      {"redis-password-file", 1, 0, 'w'},
-                                      {"prefix", 1, 0, 'p'},
-                                      {"group", 1, 0, 'g'},
-                                      {"postgres", 1, 0, 'P'},
-                                      {"via", 1, 0, 'v'},
-                                      {"server", 1, 0, 's'},
-                                      {"keys", 1, 0, 'k'},
-                                      {"backend-key", 1, 0, 'b'},
-                                      {"success", 1, 0, 'S'},
-                                      {"failure", 1, 0, 'F'},
-                                      {"delay-ms", 1, 0, 'd'},
-                                      {"seed", 1, 0, 'e'},
-                                      {"open-max", 1, 0, 'o'},
-                                      {"until-idle", 1, 0, 'u'},
-                                      {"progress", 1, 0, 'R'},
-                                      {"json", 1, 0, 'j'},
-                                      {"help", 0, 0, 'h'},
-                                      {0, 0, 0, 0}};
+static const struct option names[] = {
+    {"redis", 1, 0, 'r'},       {"redis-password-file", 1, 0, 'w'},
+    {"prefix", 1, 0, 'p'},      {"group", 1, 0, 'g'},
+    {"postgres", 1, 0, 'P'},    {"via", 1, 0, 'v'},
+    {"server", 1, 0, 's'},      {"keys", 1, 0, 'k'},
+    {"backend-key", 1, 0, 'b'}, {"items", 1, 0, 'i'},
+    {"success", 1, 0, 'S'},     {"failure", 1, 0, 'F'},
+    {"delay-ms", 1, 0, 'd'},    {"seed", 1, 0, 'e'},
+    {"open-max", 1, 0, 'o'},    {"until-idle", 1, 0, 'u'},
+    {"progress", 1, 0, 'R'},    {"json", 1, 0, 'j'},
+    {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
 
 static bool take(struct options *o, int c)
 {
@@ -127,8 +140,7 @@ static bool take(struct options *o, int c)
         o->postgres = optarg;
         return true;
     case 's':
-        o->server = optarg;
-        return true;
+        return server(o, optarg);
     case 'k':
         o->keys = optarg;
         return true;
@@ -144,7 +156,9 @@ static bool take(struct options *o, int c)
     case 'F':
         return share("failure", optarg, &o->failure);
     case 'd':
-        return delay(o, optarg);
+        return range("delay-ms", optarg, 0, 3600000, &o->delay_min_ms, &o->delay_max_ms);
+    case 'i':
+        return range("items", optarg, 0, UINT64_MAX, &o->items_first, &o->items_last);
     case 'e':
         return number("seed", optarg, 0, UINT64_MAX, &o->seed);
     case 'o':
@@ -170,7 +184,7 @@ static bool complete(const struct options *o)
         return complain("--redis is missing");
     if (!o->postgres)
         return complain("--postgres is missing");
-    if (!o->by_stream && (!o->server || !o->keys))
+    if (!o->by_stream && (!o->servers_count || !o->keys))
         return complain("--server and --keys are missing (or --via stream)");
     if (o->success + o->failure > 1 + 1e-9)
         return complain("--success and --failure together are more than 1");
@@ -184,6 +198,7 @@ int options_parse(struct options *o, int argc, char **argv)
     *o = (struct options){.prefix = "floodgate",
                           .group = "order-service",
                           .backend_key = 2,
+                          .items_last = UINT64_MAX,
                           .success = 1,
                           .seed = 1,
                           .open_max = 100000};

@@ -3,12 +3,14 @@
 #ifndef ORDER_SERVICE_OPTIONS_H
 #define ORDER_SERVICE_OPTIONS_H
 
-#include "base/base.h"
+#include "client/client.h"
 
 struct options {
     const char *redis, *redis_password_file, *prefix, *group;
     const char *postgres;
-    const char *server, *keys; /* way back by packets */
+    const char *servers[FG_CLIENT_SERVERS_MAX], *keys; /* way back by packets */
+    unsigned servers_count;
+    uint64_t items_first, items_last; /* reservations of others are another service's */
     uint64_t backend_key;
     bool by_stream; /* way back by the stream of commands */
     double success, failure;

@@ -36,6 +36,7 @@ struct payment {
     bool closing;    /* CHARGED, and the units cannot be had: cancelled before money goes back */
     bool late;       /* the hold had ended before the provider could be asked: it is not */
     unsigned tries;  /* of the confirmation or cancellation */
+    uint64_t asked;  /* by packets: the question that is under way; 0 = none */
     size_t place;    /* in the heap */
     struct payment *next;
 };

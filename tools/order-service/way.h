@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** way: the way back by order packets of role backend (docs/protocol.md). */
+/** way: the way back by order packets of role backend (docs/protocol.md), through lib/client, which
+ * repeats, steers and changes servers. */
 #ifndef ORDER_SERVICE_WAY_H
 #define ORDER_SERVICE_WAY_H
 
-#include "packet/packet.h"
+#include "client/client.h"
+#include "options.h"
 #include "payment.h"
 
-#define WAY_COOKIES 131072 /* requests that an answer can still be told to belong to */
-
 struct way {
-    int fd;
-    struct fg_packet_keyring *ring;
-    const struct fg_packet_key *key;
-    uint32_t cookie; /* of the next request */
-    struct {
-        uint64_t user;
-        char order[33];
-    } asked[WAY_COOKIES]; /* by cookie: an answer does not name the user */
+    struct fg_client_link *link;
 };
 
-/** The socket, the key. False and err. */
-bool way_open(struct way *w, const char *server, const char *keys, uint64_t key_id,
-              struct fg_error *err);
+/** The key, and the servers' addresses. False and err. */
+bool way_open(struct way *w, const struct options *o, struct fg_error *err);
 void way_close(struct way *w);
 
-/** Confirms what is charged, cancels what is not. Not answered: send it again. */
-void way_send(struct way *w, const struct payment *p);
+/** Confirms what is charged, cancels what is not. One question of a payment at a time: p->asked is
+ * set until it ends. False: too many are under way, ask later. */
+bool way_ask(struct way *w, struct payment *p);
 
-/** The next answer: whose it is, or NULL when it is of none that is under way; false when there is
- * none. */
-bool way_receive(struct way *w, const struct payments *all, struct payment **p,
-                 struct fg_packet_reply *reply);
+/** Forgets the question of a payment, if one is under way: before the payment is freed. */
+void way_forget(struct way *w, struct payment *p);
+
+/** The next payment whose question ended; false: none. */
+bool way_next(struct way *w, struct payment **p, struct fg_client_done *done);
+
+/** Waits until answers came, at most so long. */
+void way_wait(struct way *w, unsigned wait_ms);
+
+/** Packets that repeated an earlier one. */
+uint64_t way_repeated(const struct way *w);
 
 #endif
