@@ -381,6 +381,60 @@ def test_events(lab):
     assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
 
 
+def test_refund(lab):
+    """only a sold order is refunded, once, with or without its units back on sale; the answer stays the same"""
+    shop, web = open_shop(lab, item={'total': 3, 'user_limit': 3})
+    said(web.reserve(1, 'a', quantity=2), 200)
+    assert said(web.backend('refund', 1, 'a'), 409, 'RESERVED')['type'] == PROBLEM + 'reserved'
+    said(web.backend('confirm', 1, 'a'), 200)
+    back = said(web.backend('refund', 1, 'a', restock=True), 200)
+    assert (back['state'], back['item'], back['quantity']) == ('REFUNDED', str(ITEM), 2), back
+    fgtest.wait_until(lambda: shop.shop.stock(ITEM).left == 3, 5, 'two units are on sale again')
+    for again in ({'restock': True}, {'restock': False}, {}):
+        assert said(web.backend('refund', 1, 'a', **again), 200) == back, again
+    assert shop.shop.stock(ITEM).left == 3, 'they came back once'
+    said(web.backend('confirm', 1, 'a'), 409, 'REFUNDED')
+    assert said(web.order(1, 'a'), 200)['state'] == 'REFUNDED'
+    said(web.reserve(1, 'a', quantity=2), 409, 'REFUNDED')
+    said(web.reserve(2, 'b'), 200)
+    said(web.backend('confirm', 2, 'b'), 200)
+    assert said(web.backend('refund', 2, 'b'), 200)['state'] == 'REFUNDED'
+    fgtest.wait_until(lambda: shop.gate.get(f'/v1/items/{ITEM}')['refunded'] == 1, 5, 'the unit stays away from the sale')
+    assert shop.shop.stock(ITEM).left == 2
+    said(web.backend('refund', 3, 'b'), 404, 'UNKNOWN_ORDER')
+    for bad in ({'restock': 1}, {'restock': 'true'}, {'restock': None}, {'quantity': 1}):
+        said(web.backend('refund', 2, 'b', **bad), 400)
+    assert not web.bad_lines(), web.bad_lines()
+
+
+def test_orders_of_a_shopper(lab):
+    """GET /v1/orders lists the shopper's own orders in their states, up to 100, and nothing of another shopper"""
+    shop, web = open_shop(lab, item={'total': 200, 'user_limit': 200}, workers=2)
+    assert said(web.get('/v1/orders', X_User=1), 200) == {'orders': []}
+    keys = [str(uuid.uuid4()) for _ in range(4)]
+    for quantity, key in enumerate(keys, 1):
+        said(web.reserve(1, key, quantity=quantity), 200)
+    said(web.backend('confirm', 1, keys[1]), 200)
+    said(web.cancel(1, keys[2]), 200)
+    said(web.backend('confirm', 1, keys[3]), 200)
+    said(web.backend('refund', 1, keys[3]), 200)
+    said(web.reserve(2, keys[0]), 200)  # the same key of another shopper is another order
+    listed = said(web.get('/v1/orders', X_User=1), 200)['orders']
+    states = ('RESERVED', 'SOLD', 'CANCELLED', 'REFUNDED')
+    assert sorted((o['order'], o['state'], o['quantity'], o['item']) for o in listed) == \
+        sorted((key, state, n, str(ITEM)) for n, (key, state) in enumerate(zip(keys, states), 1)), listed
+    for one in listed:
+        asked = said(web.order(1, one['order']), 200)
+        assert {**asked, 'left_ms': 0} == {**one, 'left_ms': 0}, 'as its own answer says it'
+    assert [(o['order'], o['quantity']) for o in said(web.get('/v1/orders', X_User=2), 200)['orders']] == [(keys[0], 1)]
+    for n in range(101):
+        said(web.reserve(3, f'order-{n}'), 200)
+    many = said(web.get('/v1/orders', X_User=3), 200)['orders']
+    assert len(many) == 100 and len({o['order'] for o in many}) == 100, len(many)
+    said(web.get('/v1/orders'), 401)
+    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+
+
 def test_origins(lab):
     """pages of an allowed origin may call, others get no such header"""
     _, web = open_shop(lab, http='floodgate_origins https://shop.example http://localhost:3000;')
@@ -520,10 +574,11 @@ def test_openapi(lab):
     assert call('GET', one, real='/v1/orders/a', **user).status == 200
     assert call('GET', one, real='/v1/orders/none', **user).status == 404
     assert call('DELETE', one, real='/v1/orders/none', **user).status == 404
-    for operation, more, status in (('extend', {'until_ms': 1}, 200), ('confirm', {}, 200), ('cancel', {}, 409),
-                                    ('refund', {'restock': False}, None)):
+    for operation, more, status in (('extend', {'until_ms': 1}, 200), ('refund', {}, 409), ('confirm', {}, 200),
+                                    ('cancel', {}, 409), ('refund', {'restock': False}, 200), ('confirm', {}, 409)):
         answer = call('POST', backend + operation, {'user': '1', **more}, real=f'/v1/backend/orders/a/{operation}')
-        assert answer.status == status or status is None, answer
+        assert answer.status == status, answer
+    assert call('GET', orders, **user).json['orders'][0]['state'] == 'REFUNDED'
     call('GET', '/v1/items')
     tag = call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}').headers['etag']
     assert call('GET', '/v1/items/{ITEM}', real='/v1/items/12').status == 404
