@@ -16,7 +16,7 @@ import fgtest
 class Browser:
     """One page. evaluate() runs JavaScript in it; wait_for() polls until that is true."""
 
-    def __init__(self, lab, ns):
+    def __init__(self, lab, ns, flags=()):
         self.program = shutil.which('chromium')
         if not self.program:
             raise fgtest.Skip('chromium is not installed')
@@ -29,7 +29,7 @@ class Browser:
         argv = ['bash', '-c', f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', 'bash', *ns.enter(), 'unshare', '--fork',
                 '--pid', '--kill-child', '--mount-proc', '--', self.program, '--headless=new', '--no-sandbox', '--disable-gpu',
                 '--disable-dev-shm-usage', '--no-first-run', '--remote-debugging-pipe', f'--user-data-dir={profile}',
-                '--disable-background-networking', '--disable-component-update', '--lang=en', 'about:blank']
+                '--disable-background-networking', '--disable-component-update', '--lang=en', *flags, 'about:blank']
         with open(os.path.join(profile, 'log'), 'wb') as log:
             self.popen = subprocess.Popen(argv, pass_fds=(theirs_in, theirs_out), stdin=subprocess.DEVNULL, stdout=log,
                                           stderr=subprocess.STDOUT, env={**os.environ, 'HOME': profile})

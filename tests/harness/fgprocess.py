@@ -29,9 +29,9 @@ class Timeout(Exception):
 
 
 def program(name):
-    """Path of a built program: floodgate, fgctl, fgblast, fgaudit."""
+    """Path of a built program: floodgate, fgctl, fgblast ..."""
     folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'app', 'fglog': 'app',
-              'order-service': 'tools'}[name]
+              'fghttp': 'tools', 'order-service': 'tools'}[name]
     path = os.path.join(BUILD, folder, name, name)
     if not os.access(path, os.X_OK):
         raise Skip(f'{os.path.relpath(path, ROOT)} is not built')
@@ -79,7 +79,8 @@ class Process:
     """A child with its output in a file. Ends with the Lab, or with this program, whatever happens
     to it."""
 
-    def __init__(self, lab, argv, ns=None, name=None, env=None, stdin=subprocess.DEVNULL, cwd=None):
+    def __init__(self, lab, argv, ns=None, name=None, env=None, stdin=subprocess.DEVNULL, cwd=None,
+                 pass_fds=()):
         self.name = name or os.path.basename(argv[0])
         self.argv = [str(a) for a in argv]
         self.log_path = lab.unique(self.name + '.log')
@@ -89,7 +90,7 @@ class Process:
         guard = _die_with_parent if threading.current_thread() is threading.main_thread() else None
         with open(self.log_path, 'ab') as log:
             self.popen = subprocess.Popen(full, stdin=stdin, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
-                                          env={**os.environ, **(env or {})}, preexec_fn=guard)
+                                          env={**os.environ, **(env or {})}, preexec_fn=guard, pass_fds=pass_fds)
         self.pid = self.popen.pid
         lab.processes.append(self)
 
