@@ -2,7 +2,8 @@
 /**
  * client: asks an appliance by order packets (docs/protocol.md). It builds and signs requests,
  * matches replies to what is outstanding, repeats what was not answered, sends each request to the
- * order port of its user, and asks the other server when one is silent or does not lead.
+ * order port of its user, and asks the other server when one is silent or does not lead, or the
+ * member of a fleet that the user belongs to (WRONG_SHARD names it by its place among the servers).
  *
  * The core does no input or output: the caller owns sockets and time. It allocates at creation
  * only, and every table in it is bounded. One thread at a time uses a client. At the end of this

@@ -34,6 +34,7 @@ struct slot {
     uint32_t sent;
     uint8_t state, key, server, refused;
     bool answered, own;
+    bool told; /* its server is the one that WRONG_SHARD named, which others need not be sent to */
     struct {
         uint8_t server, port;
     } to[TURNS]; /* where the last transmissions went */
@@ -263,6 +264,7 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
     s->key = ask->key;
     s->server = (uint8_t)c->server;
     s->refused = 0;
+    s->told = false;
     s->own = own;
     s->reply.status = FG_PACKET_STATUS_NONE;
     s->serial = new_serial(c, i);
@@ -322,6 +324,7 @@ static unsigned port_of(const struct fg_client *c, const struct slot *s)
 static void move(struct fg_client *c, struct slot *s)
 {
     s->server = (uint8_t)((s->server + 1) % c->options.servers);
+    s->told = false;
     c->counters.moved++;
 }
 
@@ -471,6 +474,17 @@ static void rest(struct fg_client *c, uint32_t i, uint64_t now_ms)
     heap_add(c, i, now_ms + wait);
 }
 
+/* At once, until as many servers as there are have refused: they may not agree yet. */
+static void ask_elsewhere(struct fg_client *c, uint32_t i, uint64_t now_ms)
+{
+    struct slot *s = &c->slots[i];
+
+    if (++s->refused % c->options.servers == 0)
+        rest(c, i, now_ms);
+    else if (s->state != QUEUED)
+        requeue(c, i);
+}
+
 /* A server that does not lead. The next one is asked at once, until each has refused. */
 static void refused(struct fg_client *c, uint32_t i, uint64_t now_ms)
 {
@@ -479,10 +493,26 @@ static void refused(struct fg_client *c, uint32_t i, uint64_t now_ms)
     if (c->server == s->server)
         c->server = (c->server + 1) % c->options.servers;
     move(c, s);
-    if (++s->refused % c->options.servers == 0)
-        rest(c, i, now_ms);
-    else if (s->state != QUEUED)
-        requeue(c, i);
+    ask_elsewhere(c, i, now_ms);
+}
+
+/* The user belongs to another member of a fleet, which is asked at once. The members are the
+ * servers in their order. */
+static void belongs_to(struct fg_client *c, uint32_t i, unsigned member, uint64_t now_ms)
+{
+    struct slot *s = &c->slots[i];
+
+    s->server = (uint8_t)member;
+    s->told = true;
+    c->counters.moved++;
+    ask_elsewhere(c, i, now_ms);
+}
+
+static bool names_another(const struct fg_client *c, const struct fg_packet_reply *r,
+                          unsigned server)
+{
+    return r->status == FG_PACKET_STATUS_WRONG_SHARD && r->quantity < c->options.servers &&
+           r->quantity != server;
 }
 
 static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned server,
@@ -493,15 +523,19 @@ static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned ser
 
     c->servers[server].heard = true;
     c->servers[server].heard_ms = now_ms;
-    if (r->status == FG_PACKET_STATUS_NOT_LEADER && c->options.servers > 1) {
+    if ((r->status == FG_PACKET_STATUS_NOT_LEADER && c->options.servers > 1) ||
+        names_another(c, r, server)) {
         if (!current || s->state == RESTING)
             return FG_CLIENT_IGNORED_AGAIN;
         s->reply = *r;
-        refused(c, i, now_ms);
+        if (r->status == FG_PACKET_STATUS_NOT_LEADER)
+            refused(c, i, now_ms);
+        else
+            belongs_to(c, i, r->quantity, now_ms);
         return FG_CLIENT_TAKEN;
     }
     learn(c, server, r);
-    if (current)
+    if (current && !s->told)
         c->server = server;
     if (s->state == RESTING &&
         (r->status >= FG_PACKET_STATUS_COUNT || s->ask_again >> r->status & 1))
