@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import uuid
 
@@ -32,6 +33,34 @@ location /metrics    { floodgate metrics; }
 '''
 
 
+# PID 1 of a namespace, where nginx leaves the foreground: it ends when nothing is left.
+ADOPTER = '''
+import os, sys
+os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+'''
+
+
+def children(pid):
+    try:
+        with open(f'/proc/{pid}/task/{pid}/children') as f:
+            return [int(word) for word in f.read().split()]
+    except OSError:
+        return []
+
+
+def title(pid):
+    try:
+        with open(f'/proc/{pid}/cmdline', 'rb') as f:
+            return f.read().replace(b'\0', b' ').decode(errors='replace')
+    except OSError:
+        return ''
+
+
 class Answer:
     """What came back: status, headers (lower case), text, and JSON where it is some."""
 
@@ -48,7 +77,9 @@ class Answer:
 class Gateway:
     """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 there."""
 
-    def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number'):
+    def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number', listen='',
+                 daemon=False):
+        """listen: further directives of the server. daemon: nginx leaves the foreground, as its upgrade needs."""
         if not shutil.which('nginx'):
             raise fgtest.Skip('nginx is not installed')
         if not os.path.exists(MODULE):
@@ -57,6 +88,7 @@ class Gateway:
         os.mkdir(self.folder)
         self.keys, self.servers = keys, servers if isinstance(servers, str) else ' '.join(servers)
         self.workers, self.top, self.http, self.locations, self.kind = workers, top, http, locations, kind
+        self.listen, self.daemon = listen, daemon
         self.secret('user'), self.secret('session')
         self.write_config()
         lab.servers.append(self)
@@ -74,7 +106,7 @@ class Gateway:
                           for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
         with open(self.path('nginx.conf'), 'w') as f:
             f.write(f'''load_module {MODULE};
-daemon off; user root; pid {self.folder}/pid; error_log {self.folder}/error.log info;
+daemon {'on' if self.daemon else 'off'}; user root; pid {self.folder}/pid; error_log {self.folder}/error.log info;
 worker_processes {self.workers}; {self.top}
 events {{ worker_connections 4096; }}
 http {{ access_log off; {paths}
@@ -86,6 +118,7 @@ floodgate_session_secret {self.folder}/session;
 floodgate_items {ITEM} 8 9;
 {self.http}
 server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
+{self.listen}
 {self.locations}
 }} }}
 ''')
@@ -98,7 +131,8 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
 
     def start(self):
         # a PID namespace of its own: when nginx's parent ends, however, no worker is left behind
-        self.process = self.ns.start('unshare', '--fork', '--pid', '--kill-child', '--', 'nginx', '-c',
+        first = [sys.executable, '-c', ADOPTER] if self.daemon else []
+        self.process = self.ns.start('unshare', '--fork', '--pid', '--kill-child', '--', *first, shutil.which('nginx'), '-c',
                                      self.path('nginx.conf'), '-p', self.folder, '-e', self.path('error.log'),
                                      name='nginx')
         fgtest.wait_until(self.ready, 20, 'nginx answers')
@@ -117,12 +151,20 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
             self.process.kill()
 
     def master(self):
-        with open(f'/proc/{self.process.pid}/task/{self.process.pid}/children') as f:
-            return int(f.read().split()[0])
+        return children(self.process.pid)[0]
 
-    def worker_pids(self):
-        with open(f'/proc/{self.master()}/task/{self.master()}/children') as f:
-            return [int(word) for word in f.read().split()]
+    def masters(self):
+        """All masters, the oldest first: an upgrade has two for a while."""
+        found, look = [], [self.process.pid]
+        while look:
+            for pid in children(look.pop()):
+                look.append(pid)
+                if title(pid).startswith('nginx: master'):
+                    found.append(pid)
+        return found
+
+    def worker_pids(self, master=None):
+        return [pid for pid in children(master or self.master()) if title(pid).startswith('nginx: worker')]
 
     def reload(self):
         os.kill(self.master(), signal.SIGHUP)
@@ -219,10 +261,12 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
 
 
 class Relay:
-    """Passes UDP between 127.0.0.1:PORT of a namespace and a server, and loses a part both ways."""
+    """Passes UDP between 127.0.0.1:PORT of a namespace and a server, and loses a part both ways; `loss_back`: another part
+    of the replies."""
 
     def __init__(self, ns, server, loss, seed=1, port=4700):
         self.ns, self.server, self.loss, self.random = ns, (server, 4600), loss, random.Random(seed)
+        self.loss_back = None
         self.port, self.lost, self.passed, self.ends = port, 0, 0, False
         self.front = ns.socket()
         self.front.bind(('127.0.0.1', port))
@@ -239,8 +283,8 @@ class Relay:
         for s in (self.front, *self.clients.values()):
             s.close()
 
-    def loses(self):
-        lost = self.random.random() < self.loss
+    def loses(self, back):
+        lost = self.random.random() < (self.loss_back if back and self.loss_back is not None else self.loss)
         self.lost += lost
         self.passed += not lost
         return lost
@@ -256,7 +300,7 @@ class Relay:
         data, source = s.recvfrom(2048)
         if client is None and source not in self.clients:
             self.clients[source] = self.ns.socket()
-        if self.loses():
+        if self.loses(client is not None):
             return
         if client is None:
             self.clients[source].sendto(data, self.server)
