@@ -64,6 +64,9 @@ static const struct fg_option follow_options[] = {
     {"direct", NULL,
      "no proxy or CDN stands before nginx: a peer that sends X-Forwarded-For is reported, too"}};
 
+static const struct fg_option audit_options[] = {
+    {"limit", "N", "how many changes, the newest, 1..1000 (default 50)"}};
+
 static const char top_help[] =
     "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
     "offences that a forged source\n"
@@ -219,6 +222,8 @@ const struct fg_command fg_commands[] = {
      "make a snapshot of the log, so that the next start is quick", NULL},
     {"sink", "adopt", "NAME", 1, 1, NONE, fg_cmd_sink_adopt,
      "let a sink that refuses begin anew with this log", adopt_help},
+    {"audit", NULL, "", 0, 0, OPTIONS(audit_options), fg_cmd_audit,
+     "who changed what by this socket, when, and with which outcome", NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash",
      NULL},
 };

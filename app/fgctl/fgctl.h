@@ -228,6 +228,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_doctor(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
 
 /** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input);

@@ -77,6 +77,16 @@ static bool check_group(const struct fg_config *c, struct fg_error *err)
     return fg_control_check_group(c->api.group, err);
 }
 
+static bool check_viewer(const struct fg_config *c, struct fg_error *err)
+{
+    return !c->api.viewer[0] || fg_control_check_socket(c->api.viewer, err);
+}
+
+static bool check_viewer_group(const struct fg_config *c, struct fg_error *err)
+{
+    return fg_control_check_group(c->api.viewer_group, err);
+}
+
 static bool check_metrics(const struct fg_config *c, struct fg_error *err)
 {
     return !c->metrics.listen[0] || fg_control_check_viewer(c->metrics.listen, err);
@@ -108,6 +118,8 @@ static const struct {
     {"kafka", "properties_file", check_kafka, 0},
     {"api", "socket", check_socket, 0},
     {"api", "group", check_group, 0},
+    {"api", "viewer", check_viewer, 0},
+    {"api", "viewer_group", check_viewer_group, 0},
     {"metrics", "listen", check_metrics, 0},
     {"limits", "orders_max", check_log, CHECK_ONLY},
 };

@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include "base/diag.h"
+#include "control/trail.h"
 
 #define CATCH_UP_MS 5000
 
@@ -342,24 +343,27 @@ static struct fg_health_answer health(void *ctx)
 
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
 {
-    return (struct fg_control_daemon){.ctx = d,
-                                      .log_snapshot = log_snapshot,
-                                      .log_accept = log_accept,
-                                      .sink_adopt = sink_adopt,
-                                      .measure = fg_measure,
-                                      .alarms = &d->health,
-                                      .health = health,
-                                      .now_ms = now_ms,
-                                      .up_to_date = up_to_date,
-                                      .item_set = item_set,
-                                      .stock_add = stock_add,
-                                      .user_set = user_set,
-                                      .order_refund = order_refund,
-                                      .user_worst = user_worst,
-                                      .ledger_lock = ledger_lock,
-                                      .ledger_unlock = ledger_unlock,
-                                      .filter = filter,
-                                      .penalty = penalty,
-                                      .samples = samples,
-                                      .keys_reload = keys_reload};
+    struct fg_control_daemon glue = {.ctx = d,
+                                     .log_snapshot = log_snapshot,
+                                     .log_accept = log_accept,
+                                     .sink_adopt = sink_adopt,
+                                     .measure = fg_measure,
+                                     .alarms = &d->health,
+                                     .health = health,
+                                     .now_ms = now_ms,
+                                     .up_to_date = up_to_date,
+                                     .item_set = item_set,
+                                     .stock_add = stock_add,
+                                     .user_set = user_set,
+                                     .order_refund = order_refund,
+                                     .user_worst = user_worst,
+                                     .ledger_lock = ledger_lock,
+                                     .ledger_unlock = ledger_unlock,
+                                     .filter = filter,
+                                     .penalty = penalty,
+                                     .samples = samples,
+                                     .keys_reload = keys_reload};
+
+    snprintf(glue.audit, sizeof(glue.audit), "%s/" FG_CONTROL_TRAIL_FILE, d->config.log.dir);
+    return glue;
 }

@@ -59,8 +59,9 @@ struct fg_daemon {
     struct fg_sink_group sinks;
     struct fg_inbound *inbound; /**< NULL = off */
     struct fg_control *control;
-    struct fg_control_viewer *viewer; /**< NULL = off */
-    struct fg_health health;          /**< main thread */
+    struct fg_control_viewer *viewer;        /**< at [metrics] listen; NULL = off */
+    struct fg_control_viewer *viewer_socket; /**< at [api] viewer; NULL = off */
+    struct fg_health health;                 /**< main thread */
 };
 
 /* memory.c: what the limits cost */

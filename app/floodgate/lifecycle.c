@@ -48,19 +48,26 @@ static bool start_inbound(struct fg_daemon *d, struct fg_error *err)
     return d->inbound != NULL;
 }
 
+/* Of a socket. */
+static bool make_folder(const char *path, struct fg_error *err)
+{
+    char copy[sizeof(((struct fg_control_options *)0)->socket)];
+    const char *folder;
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    folder = dirname(copy);
+    return mkdir(folder, 0755) == 0 || errno == EEXIST ||
+           fg_fail(err, "control socket %s: cannot make %s: %s", path, folder, strerror(errno));
+}
+
 static bool start_control(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_control_daemon glue = fg_control_glue(d);
-    char copy[sizeof(d->config.api.socket)];
-    const char *folder;
 
+    if (!make_folder(d->config.api.socket, err))
+        return false;
     d->mailbox =
         (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->journal_thread.stopping};
-    snprintf(copy, sizeof(copy), "%s", d->config.api.socket);
-    folder = dirname(copy);
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-        return fg_fail(err, "control socket %s: cannot make %s: %s", d->config.api.socket, folder,
-                       strerror(errno));
     d->control =
         fg_control_start(d->config.api.socket, d->config.api.mode, d->config.api.group, &glue, err);
     return d->control != NULL;
@@ -71,6 +78,15 @@ static bool start_viewer(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_control_daemon glue = fg_control_glue(d);
 
+    if (d->config.api.viewer[0]) {
+        if (!make_folder(d->config.api.viewer, err))
+            return false;
+        d->viewer_socket =
+            fg_control_viewer_start_socket(d->config.api.viewer, d->config.api.viewer_mode,
+                                           d->config.api.viewer_group, &glue, err);
+        if (!d->viewer_socket)
+            return false;
+    }
     if (!d->config.metrics.listen[0])
         return true;
     d->viewer = fg_control_viewer_start(d->config.metrics.listen, &glue, err);
@@ -162,6 +178,8 @@ static void stop_threads(struct fg_daemon *d)
                 QUIET_MS / 1000);
     fg_control_viewer_stop(d->viewer);
     d->viewer = NULL;
+    fg_control_viewer_stop(d->viewer_socket);
+    d->viewer_socket = NULL;
     if (d->control)
         fg_control_stop(d->control);
     d->control = NULL;

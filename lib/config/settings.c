@@ -219,6 +219,12 @@ const struct fg_config_setting fg_config_settings[] = {
      "permissions of the socket, octal: who may write to it controls the sale"},
     {"api", "group", FG_CONFIG_KIND_WORD, 0, GLOBAL(api.group), "", 1, 63, NULL, "floodgate",
      "group of the socket; not given = the daemon's"},
+    {"api", "viewer", FG_CONFIG_KIND_PATH, 0, GLOBAL(api.viewer), "", 1, 107, NULL, "/run/floodgate/viewer.sock",
+     "second unix socket, that only shows: status, metrics, items and the page for a browser; not given = none"},
+    {"api", "viewer_mode", FG_CONFIG_KIND_OCTAL, 0, GLOBAL(api.viewer_mode), "0660", 0600, 0777, NULL, NULL,
+     "permissions of the viewer's socket, octal"},
+    {"api", "viewer_group", FG_CONFIG_KIND_WORD, 0, GLOBAL(api.viewer_group), "", 1, 63, NULL, "floodgate-viewer",
+     "group of the viewer's socket; not given = the daemon's"},
 
     {"metrics", "listen", FG_CONFIG_KIND_LISTEN, 0, GLOBAL(metrics.listen), "", 1, 63, NULL, "127.0.0.1:9460",
      "TCP address of the page for a browser, /metrics, /healthz and /status; not given = none. Whoever reaches it can read the numbers of the sale and the addresses of sources that misbehave, and change nothing"},

@@ -48,6 +48,7 @@ static inline uint64_t fg_control_now_ms(const struct fg_control *control)
 struct fg_control_call {
     struct fg_control *control;
     struct MHD_Connection *connection;
+    const char *path; /**< of the request */
     char args[FG_CONTROL_ARGS]
              [FG_CONTROL_ARG_SIZE]; /**< the parts of the path that the pattern leaves open */
     const char *lines;              /**< body of a route that takes text, with its size */

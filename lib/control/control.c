@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/call.h"
@@ -37,7 +36,6 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
                                     const struct fg_control_daemon *daemon, struct fg_error *err)
 {
     struct fg_control *control;
-    struct stat st;
     int fd = fg_control_listen(socket_path, mode, group, err);
 
     if (fd < 0)
@@ -50,11 +48,7 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
         control->body_max = FG_CONTROL_BODY_MAX;
         pthread_mutex_init(&control->lock, NULL);
         control->peers = fg_control_peers_create(FG_CONTROL_CONNECTIONS);
-        snprintf(control->path, sizeof(control->path), "%s", socket_path);
-        if (stat(socket_path, &st) == 0) {
-            control->device = st.st_dev;
-            control->inode = st.st_ino;
-        }
+        fg_control_own_socket(control, socket_path);
         control->server = control->peers ? start_server(control, fd) : NULL;
     }
     if (!control || !control->server) {
@@ -72,13 +66,9 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
 
 void fg_control_stop(struct fg_control *control)
 {
-    struct stat st;
-
     if (!control)
         return;
-    if (stat(control->path, &st) == 0 && st.st_dev == control->device &&
-        st.st_ino == control->inode)
-        unlink(control->path);
+    fg_control_remove_socket(control);
     MHD_stop_daemon(
         control->server); /* lets the running request end; closes the listening socket */
     fg_control_peers_destroy(control->peers);

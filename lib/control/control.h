@@ -18,6 +18,8 @@
 #include "sink/sink.h"
 #include "stock/stock.h"
 
+#define FG_CONTROL_PATH 600 /**< bytes of a file name */
+
 /** Settings of an item as the operator gives them. */
 struct fg_control_item {
     uint64_t item; /**< 1..2^63-1 */
@@ -43,6 +45,7 @@ enum fg_control_result {
  * thread of its own. */
 struct fg_control_daemon {
     void *ctx;
+    char audit[FG_CONTROL_PATH]; /**< file of the audit trail (trail.h); "" = none */
     /** Unix time by the clock that the engines decide by. */
     uint64_t (*now_ms)(void *ctx);
     /** Reads every counter and state into the sheet: for /v1/stats, /v1/status and /metrics. */

@@ -6,6 +6,7 @@
 #include "control/http.h"
 #include "control/peers.h"
 #include "control/routes.h"
+#include "control/trail.h"
 
 #define ENDLESS_FACTOR 8 /* times the largest body: then the server hangs up */
 
@@ -225,7 +226,7 @@ static void handle(struct fg_control_call *call, const struct fg_control_route *
 
     if (alone)
         pthread_mutex_lock(&call->control->lock);
-    route->handler(call);
+    fg_control_trail_run(call, route);
     if (alone)
         pthread_mutex_unlock(&call->control->lock);
 }
@@ -234,7 +235,8 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
                                        const char *url, const char *method, const char *version,
                                        const char *data, size_t *size, void **state)
 {
-    struct fg_control_call call = {.control = cls, .connection = connection, .code = 500};
+    struct fg_control_call call = {
+        .control = cls, .connection = connection, .path = url, .code = 500};
     struct upload *upload = *state;
     const struct fg_control_route *route;
 

@@ -7,6 +7,9 @@ struct fg_control_options {
     char socket[108]; /**< unix socket of the control server */
     unsigned mode;    /**< its permissions, octal in the file */
     char group[64];   /**< its group; "" = leave */
+    char viewer[108]; /**< unix socket of the viewer; "" = none */
+    unsigned viewer_mode;
+    char viewer_group[64];
 };
 
 struct fg_control_viewer_options {

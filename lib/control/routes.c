@@ -12,6 +12,7 @@
 #include "control/routes.h"
 #include "control/samples.h"
 #include "control/system.h"
+#include "control/trail.h"
 #include "control/users.h"
 
 #define BODY  FG_CONTROL_ROUTE_BODY
@@ -67,7 +68,8 @@ const struct fg_control_route fg_control_routes[] = {
      "what would happen to a packet of this address now, and why"},
     {"GET", "/v1/filter/penalties", fg_control_handle_penalties, PAGE,
      "sources in the penalty box"},
-    {"POST", "/v1/filter/penalties", fg_control_handle_penalty_report, BODY,
+    {"POST", "/v1/filter/penalties", fg_control_handle_penalty_report,
+     BODY | FG_CONTROL_ROUTE_REPORT,
      "report an offence of a client that completed a TCP handshake"},
     {"DELETE", "/v1/filter/penalties", fg_control_handle_penalty_release, BODY,
      "release a source from the penalty box"},
@@ -77,6 +79,7 @@ const struct fg_control_route fg_control_routes[] = {
      "sell from this log although a sink knows later records"},
     {"POST", "/v1/sinks/SINK/adopt", fg_control_handle_sink_adopt, 0,
      "let a sink that refuses begin anew with this log"},
+    {"GET", "/v1/audit", fg_control_handle_audit, LIMIT, "audit trail of changes, newest first"},
     {"GET", "/healthz", fg_control_handle_health, FG_CONTROL_ROUTE_FREE,
      "200 when healthy, else 503"},
     {"GET", "/metrics", fg_control_handle_metrics, 0, "Prometheus text format"},

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/folder.h"
-#include "control/control.h"
+#include "control/call.h"
 #include "control/socket.h"
 
 static int unix_socket(void)
@@ -56,6 +56,26 @@ static bool find_group(const char *name, gid_t *gid, struct fg_error *err)
         return fg_fail(err, "control socket: no group \"%s\" on this machine", name);
     *gid = found->gr_gid;
     return true;
+}
+
+void fg_control_own_socket(struct fg_control *control, const char *path)
+{
+    struct stat st;
+
+    snprintf(control->path, sizeof(control->path), "%s", path);
+    if (stat(path, &st) == 0) {
+        control->device = st.st_dev;
+        control->inode = st.st_ino;
+    }
+}
+
+void fg_control_remove_socket(const struct fg_control *control)
+{
+    struct stat st;
+
+    if (control->path[0] && stat(control->path, &st) == 0 && st.st_dev == control->device &&
+        st.st_ino == control->inode)
+        unlink(control->path);
 }
 
 /* Nobody can connect before listen(), so the permissions are right before the first connection. */

@@ -9,10 +9,13 @@
 #include "base/address.h"
 #include "control/call.h"
 #include "control/http.h"
+#include "control/items.h"
 #include "control/page.h"
 #include "control/peers.h"
+#include "control/penalties.h"
 #include "control/report.h"
 #include "control/routes.h"
+#include "control/socket.h"
 #include "control/system.h"
 #include "control/view.h"
 #include "control/viewer.h"
@@ -104,7 +107,16 @@ static const struct fg_control_route routes[] = {
     {"GET", "/metrics", handle_metrics, 0, "Prometheus text format"},
     {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
     {"GET", "/status", handle_status, 0, "state of the appliance, its log and its sinks"},
+    /* from here on: at a unix socket alone */
+    {"GET", "/v1/status", fg_control_handle_status, 0, "the same"},
+    {"GET", "/v1/stats", fg_control_handle_stats, 0, "counters of workers, stock, filter, ports"},
+    {"GET", "/v1/items", fg_control_handle_items, FG_CONTROL_ROUTE_PAGE, "items"},
+    {"GET", "/v1/items/ITEM", fg_control_handle_item, 0, "one item"},
+    {"GET", "/v1/filter/top", fg_control_handle_filter_top, FG_CONTROL_ROUTE_LIMIT,
+     "sources that misbehave most, by class"},
 };
+#define ROUTES        (sizeof(routes) / sizeof(routes[0]))
+#define SOCKET_ROUTES 5
 
 static int open_socket(const struct fg_address *address)
 {
@@ -180,12 +192,11 @@ static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
     return mhd;
 }
 
-struct fg_control_viewer *fg_control_viewer_start(const char *listen,
-                                                  const struct fg_control_daemon *daemon,
-                                                  struct fg_error *err)
+/* Takes fd. */
+static struct fg_control_viewer *start(int fd, const char *listen, unsigned routes_count,
+                                       const struct fg_control_daemon *daemon, struct fg_error *err)
 {
     struct fg_control_viewer *viewer;
-    int fd = open_listener(listen, err);
 
     if (fd < 0)
         return NULL;
@@ -193,14 +204,14 @@ struct fg_control_viewer *fg_control_viewer_start(const char *listen,
     if (viewer) {
         viewer->server.daemon = *daemon;
         viewer->server.routes = routes;
-        viewer->server.routes_count = sizeof(routes) / sizeof(routes[0]);
+        viewer->server.routes_count = routes_count;
         pthread_mutex_init(&viewer->server.lock, NULL);
         fg_control_streams_init(&viewer->streams, &viewer->server);
         viewer->server.peers = fg_control_peers_create(CONNECTIONS);
         viewer->server.server = viewer->server.peers ? start_server(&viewer->server, fd) : NULL;
     }
     if (!viewer || !viewer->server.server) {
-        fg_fail(err, "metrics: the HTTP server at %s does not start: no memory or no thread",
+        fg_fail(err, "viewer: the HTTP server at %s does not start: no memory or no thread",
                 listen);
         if (viewer) {
             fg_control_streams_free(&viewer->streams);
@@ -213,10 +224,31 @@ struct fg_control_viewer *fg_control_viewer_start(const char *listen,
     return viewer;
 }
 
+struct fg_control_viewer *fg_control_viewer_start(const char *listen,
+                                                  const struct fg_control_daemon *daemon,
+                                                  struct fg_error *err)
+{
+    return start(open_listener(listen, err), listen, ROUTES - SOCKET_ROUTES, daemon, err);
+}
+
+struct fg_control_viewer *fg_control_viewer_start_socket(const char *path, unsigned mode,
+                                                         const char *group,
+                                                         const struct fg_control_daemon *daemon,
+                                                         struct fg_error *err)
+{
+    struct fg_control_viewer *viewer =
+        start(fg_control_listen(path, mode, group, err), path, ROUTES, daemon, err);
+
+    if (viewer)
+        fg_control_own_socket(&viewer->server, path);
+    return viewer;
+}
+
 void fg_control_viewer_stop(struct fg_control_viewer *viewer)
 {
     if (!viewer)
         return;
+    fg_control_remove_socket(&viewer->server);
     fg_control_streams_stop(&viewer->streams);
     MHD_stop_daemon(viewer->server.server); /* closes the listening socket */
     forget(&viewer->metrics);

@@ -27,6 +27,13 @@ bool fg_control_check_viewer(const char *listen, struct fg_error *err);
 struct fg_control_viewer *fg_control_viewer_start(const char *listen,
                                                   const struct fg_control_daemon *daemon,
                                                   struct fg_error *err);
+/** The same at a unix socket, for fgctl and for tunnels: beside the routes of the address it has
+ * those of /v1 that only read the numbers of the sale and the sources that misbehave. No orders, no
+ * users. */
+struct fg_control_viewer *fg_control_viewer_start_socket(const char *path, unsigned mode,
+                                                         const char *group,
+                                                         const struct fg_control_daemon *daemon,
+                                                         struct fg_error *err);
 void fg_control_viewer_stop(struct fg_control_viewer *viewer); /**< NULL: nothing happens */
 
 #endif

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.parse
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
@@ -63,6 +64,52 @@ def test_curl_and_promtool(lab):
     assert curl(s.gate.ns, '/metrics', '-X', 'POST')[0] == 405
     assert s.gate.get('/v1/items/7')['state'] == 'open'
     s.audit(lab)
+
+
+def as_nobody(gate, socket, *words):
+    """fgctl by a user without rights: (exit code, output and error text)."""
+    said = subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', fgtest.program('fgctl'), '--socket', socket,
+                           *words], capture_output=True, text=True, check=False, timeout=30)
+    return said.returncode, said.stdout + said.stderr
+
+
+def test_viewer_socket_and_audit_trail(lab):
+    """a user of the viewer's socket reads and changes nothing; the trail names who changed what, also across a restart"""
+    folder = lab.unique('run')
+    os.mkdir(folder)
+    os.chmod(folder, 0o755)
+    viewer = f'{folder}/viewer.sock'
+    os.chmod(lab.dir, 0o755)
+    s = Shop(lab, **{'api.viewer': viewer, 'api.viewer_mode': '0666', 'api.mode': '0660'})
+    assert as_nobody(s.gate, viewer, 'health') == (0, 'healthy\n')
+    code, text = as_nobody(s.gate, viewer, 'item', 'list')
+    assert code == 0 and 'shoe' in text, text
+    code, text = as_nobody(s.gate, viewer, 'stats', '--json')
+    assert code == 0 and json.loads(text)['stock'] == s.gate.fgctl('stats')['stock'], text
+    for words in (('pause', '7'), ('keys', 'reload'), ('order', 'show', '1', '0' * 32), ('audit',)):
+        code, text = as_nobody(s.gate, viewer, *words)
+        assert code != 0 and 'no such path' in text, (words, code, text)
+    assert s.gate.get('/v1/items/7')['state'] == 'open'
+    os.chmod(os.path.dirname(s.gate.socket), 0o755)
+    os.chmod(s.gate.socket, 0o666)
+    code, text = as_nobody(s.gate, s.gate.socket, 'pause', '7')
+    assert code == 0, text
+    s.gate.fgctl('resume', '7')
+    assert s.gate.fgctl('stock', 'remove', '7', '101', check=False)[0] != 0
+    wanted = [('root', '/v1/items/7/stock', 409), ('root', '/v1/items/7/resume', 200), ('nobody', '/v1/items/7/pause', 200)]
+
+    def trail():
+        entries = s.gate.fgctl('audit', '--limit', '3')
+        assert all(e['command'] == 'fgctl' and abs(e['time_ms'] / 1000 - time.time()) < 60 for e in entries), entries
+        return [(e['user'], e['path'], e['code']) for e in entries]
+
+    assert trail() == wanted
+    s.gate.kill()
+    s.gate.start()
+    assert trail() == wanted
+    assert s.gate.stop() == 0 and not os.path.exists(viewer)
+    code, text = lab.audit(log=s.gate.log_dir)
+    assert code == 0, text
 
 
 def test_taken_port(lab):

@@ -13,6 +13,7 @@
 #include "control_double.h"
 
 #include "base/clock.h"
+#include "control/trail.h"
 
 static void apply(struct fg_double *d, const struct fg_journal_record *record)
 {
@@ -443,6 +444,7 @@ void fg_fixture_start(struct fg_fixture *f, bool with_filter)
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->socket, sizeof(f->socket), "%s/control.sock", f->folder);
     daemon = fg_double_daemon(&f->daemon);
+    snprintf(daemon.audit, sizeof(daemon.audit), "%s/" FG_CONTROL_TRAIL_FILE, f->folder);
     f->control = fg_control_start(f->socket, 0600, "", &daemon, &err);
     if (!f->control)
         fail_msg("%s", err.text);

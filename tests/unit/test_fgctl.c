@@ -731,6 +731,23 @@ static int shell(const char *command, const char *file)
     return WEXITSTATUS(status);
 }
 
+static void shows_the_audit_trail(void **state)
+{
+    json_t *list;
+
+    run(0, "item add 7 --total 5");
+    run(1, "pause 8");
+    run(0, "audit");
+    assert_non_null(strstr(out, "POST /v1/items {"));
+    assert_non_null(strstr(out, "fgctl"));
+    assert_true(strstr(out, "done") < strstr(out, "no item 8")); /* the newest is the last line */
+    run(0, "--json audit --limit 1");
+    list = json_loads(out, 0, NULL);
+    assert_int_equal(json_array_size(list), 1);
+    json_decref(list);
+    run(2, "audit --limit 0");
+}
+
 static void completes(void **state)
 {
     static const struct {
@@ -738,7 +755,7 @@ static void completes(void **state)
     } list[] = {
         {"'' ",
          "status health stats top item stock open close pause resume order block allow filter "
-         "penalty user backend doctor keys log sink completion"},
+         "penalty user backend doctor keys log sink audit completion"},
         {"it", "item"},
         {"item ''", "list show add set import"},
         {"--json stock ''", "add remove"},
@@ -908,6 +925,7 @@ int main(void)
         T(manages_many_users),
         T(shows_top),
         T(top_ends_by_signal),
+        T(shows_the_audit_trail),
         T(completes),
         T(is_documented),
     };

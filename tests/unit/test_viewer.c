@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -304,6 +305,56 @@ static void survives_tricklers(void **state)
         close(tricklers[i]);
 }
 
+static int ask_socket(const char *path, const char *method, const char *url)
+{
+    json_t *json;
+    int code = fg_ask(path, method, url, NULL, &json);
+
+    json_decref(json);
+    return code;
+}
+
+/* For fgctl: what reads the numbers, and nothing that changes them or tells of orders and users. */
+static void shows_more_at_a_socket(void **state)
+{
+    static const char *const reads[] = {"/metrics",
+                                        "/healthz",
+                                        "/status",
+                                        "/v1/status",
+                                        "/v1/stats",
+                                        "/v1/items",
+                                        "/v1/filter/top?limit=3"};
+    static const char *const hidden[] = {"/v1/users/denied", "/v1/audit", "/v1/filter/block",
+                                         "/v1/orders/1/00000000000000000000000000000001"};
+    struct fg_control_daemon daemon = fg_double_daemon(&daemon_double);
+    char folder[] = "/tmp/fg-viewer-XXXXXX", path[64];
+    struct fg_control_viewer *second;
+    struct fg_error err = {""};
+    struct stat st;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/viewer.sock", folder);
+    second = fg_control_viewer_start_socket(path, 0640, "", &daemon, &err);
+    if (!second)
+        fail_msg("%s", err.text);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    for (unsigned i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+        assert_int_equal(ask_socket(path, "GET", reads[i]), 200);
+    for (unsigned i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+        assert_int_equal(ask_socket(path, "GET", hidden[i]), 404);
+    assert_int_equal(ask_socket(path, "POST", "/v1/items"), 405);
+    assert_int_equal(ask_socket(path, "PATCH", "/v1/items/7"), 405);
+    assert_int_equal(ask_socket(path, "POST", "/v1/items/7/pause"), 404);
+    assert_int_equal(ask_socket(path, "POST", "/v1/keys/reload"), 404);
+    assert_int_equal(daemon_double.item_calls + daemon_double.keys_calls, 0);
+    assert_null(fg_control_viewer_start_socket(path, 0640, "", &daemon, &err));
+    assert_non_null(strstr(err.text, "another daemon listens there"));
+    fg_control_viewer_stop(second);
+    assert_int_equal(stat(path, &st), -1);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void says_why_it_cannot_listen(void **state)
 {
     static const char *const wrong[] = {"127.0.0.1",       "localhost:9460", "127.0.0.1:0",
@@ -330,11 +381,17 @@ static void says_why_it_cannot_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(shows_numbers),        cmocka_unit_test_setup_teardown(shows_numbers, start_v6, stop),
-        T(shows_the_page),       T(streams_views),
-        T(bounds_streams),       T(changes_nothing),
-        T(bounds_what_it_reads), T(measures_now_and_then),
-        T(survives_tricklers),   T(says_why_it_cannot_listen),
+        T(shows_numbers),
+        cmocka_unit_test_setup_teardown(shows_numbers, start_v6, stop),
+        T(shows_the_page),
+        T(streams_views),
+        T(bounds_streams),
+        T(changes_nothing),
+        T(bounds_what_it_reads),
+        T(measures_now_and_then),
+        T(survives_tricklers),
+        T(shows_more_at_a_socket),
+        T(says_why_it_cannot_listen),
     };
 
     return cmocka_run_group_tests_name("viewer", tests, NULL, NULL);
