@@ -200,6 +200,14 @@ static inline bool fg_frame_host_is_to(const uint8_t *data, const struct fg_fram
  */
 bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own);
 
+#define FG_FRAME_HOST_ANNOUNCEMENT 86 /**< bytes of the longest one */
+/**
+ * Tells everybody who has an entry for the address that it is here now: an ARP announcement, or an
+ * unsolicited neighbour advertisement. Returns the length of the frame.
+ */
+uint32_t fg_frame_host_announce(uint8_t data[FG_FRAME_HOST_ANNOUNCEMENT],
+                                const struct fg_frame_host_address *address, const uint8_t mac[6]);
+
 /** "198.18.0.1, 2001:db8::1": how many there are; -1 when it is no such list of at most max unicast
  * addresses. */
 int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address *addresses,

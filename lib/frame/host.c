@@ -38,8 +38,13 @@ enum {
     ADVERTISEMENT = sizeof(nd_packet),
     SOLICITATION = offsetof(struct nd_message, option),
 };
+_Static_assert(ETHERNET + (int)IPV6 + ADVERTISEMENT == FG_FRAME_HOST_ANNOUNCEMENT,
+               "the longer one");
 _Static_assert((int)ECHO == sizeof(struct icmp6hdr), "an echo header of either family");
 _Static_assert(SOLICITATION == 24 && ADVERTISEMENT == 32, "wire");
+
+static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1},
+                     all_nodes_mac[ETH_ALEN] = {0x33, 0x33, [5] = 1};
 
 static inline uint16_t be16(const uint8_t *p)
 {
@@ -187,8 +192,6 @@ static bool is_solicited_group(const uint8_t *address, const uint8_t *target)
 static uint32_t answer_solicitation(uint8_t *data, uint32_t at, uint32_t room,
                                     const struct fg_frame_host *own)
 {
-    static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1},
-                         all_nodes_mac[ETH_ALEN] = {0x33, 0x33, [5] = 1};
     fg_frame_ipv6 *ip = (void *)(data + at);
     nd_packet *nd = (void *)(ip + 1);
     bool to_all = is_unspecified(&ip->saddr);
@@ -276,6 +279,60 @@ uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
     default:
         return 0;
     }
+}
+
+/* ---- unasked --------------------------------------------------------------------------------- */
+
+/* RFC 5227, 3: a request for the address itself. */
+static uint32_t announce_ipv4(uint8_t *data, const uint8_t *address, const uint8_t *mac)
+{
+    fg_frame_ethernet *ethernet = (void *)data;
+    arp_packet *arp = (void *)(data + ETHERNET);
+
+    memset(ethernet->h_dest, 0xff, ETH_ALEN);
+    ethernet->h_proto = FG_FRAME_BE16(ETH_P_ARP);
+    *arp = (struct ether_arp){.ea_hdr = {.ar_hrd = FG_FRAME_BE16(ARPHRD_ETHER),
+                                         .ar_pro = FG_FRAME_BE16(ETH_P_IP),
+                                         .ar_hln = ETH_ALEN,
+                                         .ar_pln = 4,
+                                         .ar_op = FG_FRAME_BE16(ARPOP_REQUEST)}};
+    memcpy(arp->arp_sha, mac, ETH_ALEN);
+    memcpy(arp->arp_spa, address, 4);
+    memcpy(arp->arp_tpa, address, 4);
+    return ETHERNET + ARP;
+}
+
+/* RFC 4861, 7.2.6. */
+static uint32_t announce_ipv6(uint8_t *data, const uint8_t *address, const uint8_t *mac)
+{
+    fg_frame_ethernet *ethernet = (void *)data;
+    fg_frame_ipv6 *ip = (void *)(data + ETHERNET);
+    nd_packet *nd = (void *)(ip + 1);
+
+    memcpy(ethernet->h_dest, all_nodes_mac, ETH_ALEN);
+    ethernet->h_proto = FG_FRAME_BE16(ETH_P_IPV6);
+    memset(ip, 0, IPV6 + ADVERTISEMENT);
+    ip->version = 6;
+    ip->nexthdr = IPPROTO_ICMPV6;
+    ip->hop_limit = ND_HOP_LIMIT;
+    memcpy(&ip->saddr, address, 16);
+    memcpy(&ip->daddr, all_nodes, 16);
+    nd->head.icmp6_type = FG_FRAME_ND_ADVERTISEMENT;
+    nd->head.icmp6_override = 1;
+    memcpy(nd->target, address, 16);
+    nd->option = ND_TARGET_ADDRESS;
+    nd->option_length = 1;
+    memcpy(nd->mac, mac, ETH_ALEN);
+    seal_icmp6(ip, ADVERTISEMENT);
+    return ETHERNET + IPV6 + ADVERTISEMENT;
+}
+
+uint32_t fg_frame_host_announce(uint8_t data[FG_FRAME_HOST_ANNOUNCEMENT],
+                                const struct fg_frame_host_address *address, const uint8_t mac[6])
+{
+    memcpy(((fg_frame_ethernet *)data)->h_source, mac, ETH_ALEN);
+    return address->family == 4 ? announce_ipv4(data, address->bytes, mac)
+                                : announce_ipv6(data, address->bytes, mac);
 }
 
 bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own)

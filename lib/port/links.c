@@ -84,10 +84,25 @@ void fg_port_links_start(struct fg_port_group *g)
     fg_port_links_poll(g);
 }
 
+/* AF_XDP: own.c, for there the addresses are the kernel's. */
+static void announce(struct fg_port *p)
+{
+    if (atomic_load(&p->link.state) != FG_PORT_LINK_UP) {
+        p->announced = p->announce_polls = 0;
+        return;
+    }
+    if (p->announced == FG_PORT_ANNOUNCEMENTS || p->announce_polls++ % FG_PORT_ANNOUNCE_POLLS)
+        return;
+    p->announced++;
+    atomic_store(&p->announce, true);
+}
+
 void fg_port_links_poll(struct fg_port_group *g)
 {
-    for (unsigned i = 0; i < g->options.count; i++)
+    for (unsigned i = 0; i < g->options.count; i++) {
         check(g, &g->list[i]);
+        announce(&g->list[i]);
+    }
 }
 
 void fg_port_links_stop(struct fg_port_group *g)

@@ -5,14 +5,17 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "frame/frame.h"
+#include "port/port.h"
 
 #define PORTS_MAX      64
 #define INTERFACES_MAX 4096 /* of the whole host; more are not looked at */
@@ -33,6 +36,8 @@ struct watched {
     unsigned more_count;
     struct fg_frame_host_address more[FG_FRAME_HOST_ADDRESSES_MAX];
     struct fg_filter_own_addresses now; /* as the filter has them */
+    bool running;                       /* it had a link when it was last looked at */
+    unsigned announced, polls;          /* since there was something to announce */
 };
 
 struct fg_port_own {
@@ -298,6 +303,19 @@ static bool read_now(const struct watched *port, struct fg_filter_own_addresses 
     return done;
 }
 
+static bool interface_runs(const char *ifname)
+{
+    struct ifreq r = {0};
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool runs;
+
+    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", ifname);
+    runs = s >= 0 && ioctl(s, SIOCGIFFLAGS, &r) == 0 && (r.ifr_flags & IFF_RUNNING);
+    if (s >= 0)
+        close(s);
+    return runs;
+}
+
 /* ---- the ports ------------------------------------------------------------------------------- */
 
 struct fg_port_own *fg_port_own_open(struct fg_error *err)
@@ -356,8 +374,52 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
         !fg_filter_attach(filter, ifname, generic, &port->now, err))
         return false;
     say(port);
+    port->running = interface_runs(ifname);
     own->count++;
     return true;
+}
+
+/* ---- announcements --------------------------------------------------------------------------- */
+
+/* The kernel announces an address only as it is added, and only when it is told to. Who knew the
+ * address at another machine would go on to send there. */
+static void announce(const struct watched *port)
+{
+    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6};
+    struct ifreq r = {0};
+    int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", port->ifname);
+    if (s >= 0 && ioctl(s, SIOCGIFINDEX, &r) == 0) {
+        to.sll_ifindex = r.ifr_ifindex;
+        if (ioctl(s, SIOCGIFHWADDR, &r) == 0)
+            for (unsigned i = 0; i < port->now.addresses; i++) {
+                struct fg_frame_host_address a = {.family = port->now.address[i].family};
+                uint8_t frame[FG_FRAME_HOST_ANNOUNCEMENT];
+                uint32_t length;
+
+                memcpy(a.bytes, port->now.address[i].bytes, sizeof(a.bytes));
+                length = fg_frame_host_announce(frame, &a, (const uint8_t *)r.ifr_hwaddr.sa_data);
+                sendto(s, frame, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
+            }
+    }
+    if (s >= 0)
+        close(s);
+}
+
+static void announce_due(struct watched *port)
+{
+    if (port->announced == FG_PORT_ANNOUNCEMENTS || !port->running)
+        return;
+    if (port->polls++ % FG_PORT_ANNOUNCE_POLLS == 0) {
+        announce(port);
+        port->announced++;
+    }
+}
+
+static void announce_anew(struct watched *port)
+{
+    port->announced = port->polls = 0;
 }
 
 /* True: something changed, or more than the socket holds. */
@@ -382,11 +444,19 @@ void fg_port_own_poll(struct fg_port_own *own, struct fg_filter *filter)
     struct fg_filter_own_addresses now;
     struct fg_error err;
 
-    if (!own || !heard(own))
+    if (!own)
+        return;
+    for (unsigned i = 0; i < own->count; i++)
+        announce_due(&own->ports[i]);
+    if (!heard(own))
         return;
     for (unsigned i = 0; i < own->count; i++) {
         struct watched *port = &own->ports[i];
+        bool ran = port->running;
 
+        port->running = interface_runs(port->ifname);
+        if (port->running && !ran)
+            announce_anew(port);
         if (!read_now(port, &now, &err)) {
             fg_diag(FG_DIAG_ERROR, "%s: %s", port->ifname, err.text);
             continue;
@@ -399,5 +469,6 @@ void fg_port_own_poll(struct fg_port_own *own, struct fg_filter *filter)
         }
         port->now = now;
         say(port);
+        announce_anew(port);
     }
 }

@@ -26,7 +26,12 @@ void fg_port_own_close(struct fg_port_own *own); /**< NULL: nothing */
 bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const char *ifname,
                         bool generic, const char *more, struct fg_error *err);
 
-/** Brings the filter up to date when the kernel said that something changed. */
+/**
+ * Every 100 ms. Brings the filter up to date when the kernel said that something changed. Announces
+ * the addresses (gratuitous ARP, unsolicited neighbour advertisements) after the start, when an
+ * address is new, and when the link is back: so shoppers and routers that knew an address at
+ * another machine send here at once.
+ */
 void fg_port_own_poll(struct fg_port_own *own, struct fg_filter *filter);
 
 #endif

@@ -274,6 +274,8 @@ static void know_ourselves(struct fg_port_group *g, struct fg_port *p)
     memcpy(p->own.mac, mac.addr_bytes, sizeof(p->own.mac));
     for (unsigned q = 0; q < p->options->queues; q++)
         g->queues[p->first_queue + q].host = &p->own;
+    if (!p->memif) /* its MAC stays the same, and its peer is one process */
+        g->queues[p->first_queue].announce = &p->announce;
 }
 
 static bool start_other(struct fg_port_group *g, struct fg_port *p, struct fg_error *err)
@@ -323,6 +325,12 @@ bool fg_port_group_start(struct fg_port_group *g, const struct fg_port_group_opt
         fg_port_rings_find(g, p);
         fg_diag(FG_DIAG_INFO, "port %s: %s, %u queue%s", p->options->name, p->options->device,
                 p->options->queues, p->options->queues == 1 ? "" : "s");
+        if (p->options->af_xdp && fg_port_interface_strips_vlan(p->options->device))
+            fg_diag(
+                FG_DIAG_NOTICE,
+                "port %s: %s takes VLAN tags off frames (rx-vlan-offload): replies to tagged "
+                "orders would leave untagged. If orders come tagged: `ethtool -K %s rxvlan off`",
+                p->options->name, p->options->device, p->options->device);
         if (p->options->generic)
             fg_diag(FG_DIAG_WARNING,
                     "port %s: XDP in generic mode: slow, for drivers without native XDP",

@@ -45,6 +45,10 @@ struct fg_port_group_options {
     const void *ctx;
 };
 
+/** An address is announced so often, with so many polls (of 100 ms) from one time to the next. */
+#define FG_PORT_ANNOUNCEMENTS  3
+#define FG_PORT_ANNOUNCE_POLLS 10
+
 /** One receive and transmit queue. Any worker may allocate from the pool. */
 struct fg_port_queue {
     uint16_t number; /**< over all ports */
@@ -52,7 +56,9 @@ struct fg_port_queue {
     uint16_t worker; /**< that polls it */
     struct rte_mempool *pool;
     const struct fg_frame_host *host; /**< NULL: the worker answers no ARP and no ping here */
-    bool filtered;                    /**< by the worker: there is no XDP in front */
+    _Atomic bool *announce; /**< true: the worker that polls it announces the addresses of `host`,
+                               and sets it back. NULL: never */
+    bool filtered;          /**< by the worker: there is no XDP in front */
 };
 
 /* name, name in text, meaning */
@@ -82,7 +88,9 @@ struct fg_port {
     uint16_t first_queue; /**< number; options->queues of them */
     uint16_t ethdevs;     /**< AF_XDP: one a queue; else one */
     uint16_t ethdev[FG_PORT_QUEUES_MAX];
-    struct fg_frame_host own; /**< for queues of a port that has addresses */
+    struct fg_frame_host own;           /**< for queues of a port that has addresses */
+    _Atomic bool announce;              /**< see struct fg_port_queue */
+    unsigned announced, announce_polls; /**< since the link was up */
     struct fg_port_link link;
     struct fg_port_memif *memif;     /**< of a net_memif */
     int sockets[FG_PORT_QUEUES_MAX]; /**< of the kernel behind its queues, see rings.h */

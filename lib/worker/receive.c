@@ -13,11 +13,30 @@
 #define NEIGHBOUR_MAX                                                                              \
     16 /* ARP, ND and pings answered in a millisecond: a ping flood costs no sale */
 
+/* Says where the port's addresses are, on a port without a kernel. */
+static __attribute__((noinline)) void announce(struct fg_worker *w, const struct fg_worker_queue *q)
+{
+    atomic_store(q->port.announce, false);
+    for (unsigned i = 0; i < q->port.host->count; i++) {
+        struct rte_mbuf *m = rte_pktmbuf_alloc(q->port.pool);
+
+        if (!m)
+            return; /* it comes again */
+        m->data_len = (uint16_t)fg_frame_host_announce(
+            rte_pktmbuf_mtod(m, uint8_t *), &q->port.host->addresses[i], q->port.host->mac);
+        m->pkt_len = m->data_len;
+        fg_worker_send(w, m, q->port.number);
+    }
+}
+
 unsigned fg_worker_receive(struct fg_worker *w, struct fg_worker_queue *q, struct rte_mbuf **mbufs,
                            unsigned *received)
 {
     unsigned n = 0;
 
+    if (fg_unlikely(q->port.announce &&
+                    atomic_load_explicit(q->port.announce, memory_order_relaxed)))
+        announce(w, q);
     if (fg_likely(!q->out.count)) /* else the port has not even taken the earlier answers */
         n = rte_eth_rx_burst(q->port.ethdev, q->port.index, mbufs, (uint16_t)w->burst);
     *received = n;

@@ -64,6 +64,21 @@ def test_af_xdp_queues(lab):
     audited(lab, gate)
 
 
+def test_udp_segmentation(lab):
+    """a sender that hands four orders to its kernel as one packet: native XDP gets four, generic mode drops one and counts it"""
+    for number, generic in enumerate(('no', 'yes')):
+        link = fgtest.Link(lab.namespace(f'gate{number}'), lab.namespace(f'shop{number}'))
+        gate = lab.daemon(link.a, ports={'shop': {'interface': link.a_if, 'generic': generic}}, settings=SMALL).start()
+        add_item(gate, 1)
+        shopper = NsClient(link.b, link.a_ip, gate.keys, 'shop')
+        shopper.socket.setsockopt(17, 103, 64)  # SOL_UDP, UDP_SEGMENT
+        shopper.socket.send(b''.join(shopper.packet('STOCK', item=ITEM, cookie=i) for i in range(4)))
+        filtered = lambda: gate.get('/v1/stats')['filter']  # noqa: B023, E731
+        fgtest.wait_until(lambda: filtered()['order'] == 4 or filtered()['order-length'] == 1, 10, 'it arrives')
+        assert (filtered()['order'], filtered()['order-length']) == ((0, 1) if generic == 'yes' else (4, 0)), filtered()
+        audited(lab, gate)
+
+
 # ---- links that come and go --------------------------------------------------------------------------------
 
 

@@ -379,6 +379,33 @@ static void lists_of_addresses(void **state)
     assert_memory_equal(a[1].bytes, ((uint8_t[]){198, 18, 0, 2}), 4);
 }
 
+static void announcements_are_as_the_documents_say(void **state)
+{
+    uint8_t f[FG_FRAME_HOST_ANNOUNCEMENT];
+
+    assert_int_equal(own.addresses[0].family, 4);
+    assert_int_equal(fg_frame_host_announce(f, &own.addresses[0], own.mac), 42);
+    assert_memory_equal(f, "\xff\xff\xff\xff\xff\xff", 6);
+    assert_memory_equal(f + 6, our_mac, 6);
+    assert_memory_equal(f + 12, "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01", 10); /* a request */
+    assert_memory_equal(f + 22, our_mac, 6);
+    assert_memory_equal(f + 28, our4, 4);
+    assert_memory_equal(f + 32, "\0\0\0\0\0\0", 6);
+    assert_memory_equal(f + 38, our4, 4);
+    assert_int_equal(fg_frame_host_announce(f, &own.addresses[1], own.mac), 86);
+    assert_memory_equal(f, "\x33\x33\0\0\0\x01", 6);
+    assert_memory_equal(f + 6, our_mac, 6);
+    assert_memory_equal(f + 12, "\x86\xdd\x60\0\0\0\0\x20\x3a\xff", 10);
+    assert_memory_equal(f + 22, our6, 16);
+    assert_memory_equal(f + 38, "\xff\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+    assert_memory_equal(f + 54, "\x88\0", 2);
+    assert_int_equal(checksum6(f + 14, 32), 0);
+    assert_int_equal(f[58], 0x20); /* override, and nobody asked */
+    assert_memory_equal(f + 62, our6, 16);
+    assert_memory_equal(f + 78, "\x02\x01", 2);
+    assert_memory_equal(f + 80, our_mac, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +417,7 @@ int main(void)
         cmocka_unit_test(which_frame_is_for_us),
         cmocka_unit_test(what_is_for_another_mac_is_silence),
         cmocka_unit_test(lists_of_addresses),
+        cmocka_unit_test(announcements_are_as_the_documents_say),
     };
 
     return cmocka_run_group_tests_name("packet_host", tests, setup, NULL);
