@@ -222,6 +222,25 @@ int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address
 uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
                               const struct fg_frame_host *own);
 
+#define FG_FRAME_HOST_QUESTION 86 /**< bytes of the larger question */
+
+/**
+ * Writes the question for the MAC address of `address` (ARP, or a neighbour solicitation), from
+ * own->mac and the first of own->addresses, which is of the same family; returns its length.
+ */
+uint32_t fg_frame_host_ask(const struct fg_frame_host *own,
+                           const struct fg_frame_host_address *address, uint8_t *out);
+
+/** True when the frame answers that question: `mac` is set. */
+bool fg_frame_host_learn(const struct fg_frame_host_address *address, const uint8_t *data,
+                         uint32_t len, uint8_t mac[6]);
+
+/**
+ * Internet checksum (RFC 1071) of the bytes, as a header stores it; the field of the checksum
+ * itself is 0 meanwhile.
+ */
+uint16_t fg_frame_checksum(const void *data, uint32_t bytes);
+
 /** Bytes of a whole frame with a 64-byte payload. */
 static inline uint32_t fg_frame_size(const struct fg_frame *frame)
 {

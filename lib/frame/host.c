@@ -2,7 +2,7 @@
 /*
  * Answers that the kernel gives on other ports: ARP (RFC 826), neighbour discovery (RFC 4861), and
  * echo (ICMP, RFC 792; ICMPv6, RFC 4443). Each request becomes its answer in place. The checks are
- * strict, and no state is kept.
+ * strict, and no state is kept. The other side of ARP and neighbour discovery is here too.
  */
 #include <arpa/inet.h>
 #include <linux/icmp.h>
@@ -14,7 +14,8 @@
 
 #define TTL               64
 #define ND_HOP_LIMIT      255 /* no router has forwarded it */
-#define ND_TARGET_ADDRESS 2   /* the option that tells the target's link-layer address */
+#define ND_SOURCE_ADDRESS 1   /* the option that tells the sender's link-layer address */
+#define ND_TARGET_ADDRESS 2   /* and that of the target */
 
 typedef struct ether_arp arp_packet FG_FRAME_UNALIGNED;
 typedef struct icmphdr icmp_header FG_FRAME_UNALIGNED;
@@ -68,6 +69,11 @@ static uint16_t fold(uint32_t s)
     return (uint16_t)((s & 0xffff) + (s >> 16));
 }
 
+uint16_t fg_frame_checksum(const void *data, uint32_t bytes)
+{
+    return htons((uint16_t)~fold(sum(data, bytes)));
+}
+
 static bool ours(const struct fg_frame_host *own, uint8_t family, const void *address)
 {
     for (unsigned i = 0; i < own->count; i++)
@@ -95,18 +101,19 @@ static bool is_unicast_ipv4(const void *address)
 
 /* ---- ARP ------------------------------------------------------------------------------------- */
 
-static uint32_t answer_arp(uint8_t *data, uint32_t len, uint32_t at,
-                           const struct fg_frame_host *own)
-{
-    static const struct arphdr request = {.ar_hrd = FG_FRAME_BE16(ARPHRD_ETHER),
+static const struct arphdr arp_request = {.ar_hrd = FG_FRAME_BE16(ARPHRD_ETHER),
                                           .ar_pro = FG_FRAME_BE16(ETH_P_IP),
                                           .ar_hln = ETH_ALEN,
                                           .ar_pln = 4,
                                           .ar_op = FG_FRAME_BE16(ARPOP_REQUEST)};
+
+static uint32_t answer_arp(uint8_t *data, uint32_t len, uint32_t at,
+                           const struct fg_frame_host *own)
+{
     arp_packet *arp = (void *)(data + at);
     uint8_t wanted[4];
 
-    if (len < at + ARP || memcmp(arp, &request, sizeof(request)) || (arp->arp_sha[0] & 1) ||
+    if (len < at + ARP || memcmp(arp, &arp_request, sizeof(arp_request)) || (arp->arp_sha[0] & 1) ||
         !ours(own, 4, arp->arp_tpa))
         return 0;
     memcpy(wanted, arp->arp_tpa, 4);
@@ -145,10 +152,10 @@ static uint32_t answer_ipv4(uint8_t *data, uint32_t len, uint32_t at,
     ip->daddr = source;
     ip->ttl = TTL;
     ip->check = 0;
-    ip->check = htons((uint16_t)~fold(sum(ip, IPV4)));
+    ip->check = fg_frame_checksum(ip, IPV4);
     icmp->type = ICMP_ECHOREPLY;
     icmp->checksum = 0;
-    icmp->checksum = htons((uint16_t)~fold(sum(icmp, total - IPV4)));
+    icmp->checksum = fg_frame_checksum(icmp, total - IPV4);
     turn_ether(data, own);
     return at + total;
 }
@@ -177,12 +184,12 @@ static bool is_unspecified(const void *address)
     return !memcmp(address, unspecified, 16);
 }
 
-/* The group that is asked for `target`: ff02::1:ffXX:XXXX. */
+/* The group that is asked for an address: ff02::1:ffXX:XXXX, whose end is the address's. */
+static const uint8_t solicited[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
+
 static bool is_solicited_group(const uint8_t *address, const uint8_t *target)
 {
-    static const uint8_t head[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-
-    return !memcmp(address, head, 13) && !memcmp(address + 13, target + 13, 3);
+    return !memcmp(address, solicited, 13) && !memcmp(address + 13, target + 13, 3);
 }
 
 /*
@@ -281,58 +288,104 @@ uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
     }
 }
 
-/* ---- unasked --------------------------------------------------------------------------------- */
+/* ---- unasked, and questions -------------------------------------------------------------------
+ */
 
-/* RFC 5227, 3: a request for the address itself. */
-static uint32_t announce_ipv4(uint8_t *data, const uint8_t *address, const uint8_t *mac)
+/* To all: who has `target`? */
+static uint32_t write_arp(uint8_t *data, const uint8_t *mac, const uint8_t *source,
+                          const uint8_t *target)
 {
     fg_frame_ethernet *ethernet = (void *)data;
     arp_packet *arp = (void *)(data + ETHERNET);
 
     memset(ethernet->h_dest, 0xff, ETH_ALEN);
     ethernet->h_proto = FG_FRAME_BE16(ETH_P_ARP);
-    *arp = (struct ether_arp){.ea_hdr = {.ar_hrd = FG_FRAME_BE16(ARPHRD_ETHER),
-                                         .ar_pro = FG_FRAME_BE16(ETH_P_IP),
-                                         .ar_hln = ETH_ALEN,
-                                         .ar_pln = 4,
-                                         .ar_op = FG_FRAME_BE16(ARPOP_REQUEST)}};
+    *arp = (struct ether_arp){.ea_hdr = arp_request};
     memcpy(arp->arp_sha, mac, ETH_ALEN);
-    memcpy(arp->arp_spa, address, 4);
-    memcpy(arp->arp_tpa, address, 4);
+    memcpy(arp->arp_spa, source, 4);
+    memcpy(arp->arp_tpa, target, 4);
     return ETHERNET + ARP;
 }
 
-/* RFC 4861, 7.2.6. */
-static uint32_t announce_ipv6(uint8_t *data, const uint8_t *address, const uint8_t *mac)
+/* To a group, which is `to` but for its last three bytes, which are `end`; about `target`. */
+static uint32_t write_nd(uint8_t *data, uint8_t type, uint8_t option, const uint8_t *mac,
+                         const uint8_t *source, const uint8_t *to, const uint8_t *end,
+                         const uint8_t *target)
 {
     fg_frame_ethernet *ethernet = (void *)data;
     fg_frame_ipv6 *ip = (void *)(data + ETHERNET);
     nd_packet *nd = (void *)(ip + 1);
 
-    memcpy(ethernet->h_dest, all_nodes_mac, ETH_ALEN);
-    ethernet->h_proto = FG_FRAME_BE16(ETH_P_IPV6);
     memset(ip, 0, IPV6 + ADVERTISEMENT);
     ip->version = 6;
     ip->nexthdr = IPPROTO_ICMPV6;
     ip->hop_limit = ND_HOP_LIMIT;
-    memcpy(&ip->saddr, address, 16);
-    memcpy(&ip->daddr, all_nodes, 16);
-    nd->head.icmp6_type = FG_FRAME_ND_ADVERTISEMENT;
-    nd->head.icmp6_override = 1;
-    memcpy(nd->target, address, 16);
-    nd->option = ND_TARGET_ADDRESS;
+    memcpy(&ip->saddr, source, 16);
+    memcpy(&ip->daddr, to, 13);
+    memcpy(ip->daddr.s6_addr + 13, end, 3);
+    ethernet->h_dest[0] = ethernet->h_dest[1] = 0x33; /* RFC 2464, 7 */
+    memcpy(ethernet->h_dest + 2, ip->daddr.s6_addr + 12, 4);
+    ethernet->h_proto = FG_FRAME_BE16(ETH_P_IPV6);
+    nd->head.icmp6_type = type;
+    nd->head.icmp6_override = type == FG_FRAME_ND_ADVERTISEMENT;
+    memcpy(nd->target, target, 16);
+    nd->option = option;
     nd->option_length = 1;
     memcpy(nd->mac, mac, ETH_ALEN);
     seal_icmp6(ip, ADVERTISEMENT);
     return ETHERNET + IPV6 + ADVERTISEMENT;
 }
 
+/* RFC 5227, 3: a request for the address itself. RFC 4861, 7.2.6. */
 uint32_t fg_frame_host_announce(uint8_t data[FG_FRAME_HOST_ANNOUNCEMENT],
                                 const struct fg_frame_host_address *address, const uint8_t mac[6])
 {
+    const uint8_t *a = address->bytes;
+
     memcpy(((fg_frame_ethernet *)data)->h_source, mac, ETH_ALEN);
-    return address->family == 4 ? announce_ipv4(data, address->bytes, mac)
-                                : announce_ipv6(data, address->bytes, mac);
+    return address->family == 4 ? write_arp(data, mac, a, a)
+                                : write_nd(data, FG_FRAME_ND_ADVERTISEMENT, ND_TARGET_ADDRESS, mac,
+                                           a, all_nodes, all_nodes + 13, a);
+}
+
+uint32_t fg_frame_host_ask(const struct fg_frame_host *own,
+                           const struct fg_frame_host_address *address, uint8_t *out)
+{
+    const uint8_t *source = own->addresses[0].bytes, *wanted = address->bytes;
+
+    memcpy(((fg_frame_ethernet *)(void *)out)->h_source, own->mac, ETH_ALEN);
+    return address->family == 4 ? write_arp(out, own->mac, source, wanted)
+                                : write_nd(out, FG_FRAME_ND_SOLICITATION, ND_SOURCE_ADDRESS,
+                                           own->mac, source, solicited, wanted + 13, wanted);
+}
+
+bool fg_frame_host_learn(const struct fg_frame_host_address *address, const uint8_t *data,
+                         uint32_t len, uint8_t mac[6])
+{
+    const fg_frame_ethernet *ethernet = (const void *)data;
+    const arp_packet *arp = (const void *)(ethernet + 1);
+    const fg_frame_ipv6 *ip = (const void *)(ethernet + 1);
+    const nd_packet *nd = (const void *)(ip + 1);
+
+    if (address->family == 4) {
+        if (len < ETHERNET + ARP || ethernet->h_proto != FG_FRAME_BE16(ETH_P_ARP) ||
+            arp->ea_hdr.ar_op != FG_FRAME_BE16(ARPOP_REPLY) ||
+            memcmp(arp->arp_spa, address->bytes, 4))
+            return false;
+        memcpy(mac, arp->arp_sha, ETH_ALEN);
+        return true;
+    }
+    if (len < ETHERNET + IPV6 + SOLICITATION || ethernet->h_proto != FG_FRAME_BE16(ETH_P_IPV6) ||
+        ip->nexthdr != IPPROTO_ICMPV6 || nd->head.icmp6_type != FG_FRAME_ND_ADVERTISEMENT ||
+        memcmp(nd->target, address->bytes, 16))
+        return false;
+    memcpy(mac,
+           len >= ETHERNET + IPV6 + ADVERTISEMENT && nd->option == ND_TARGET_ADDRESS
+               ? nd->mac
+               : ethernet->h_source,
+           ETH_ALEN);
+    return true;
+}
 }
 
 bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own)

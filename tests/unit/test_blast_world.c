@@ -438,7 +438,7 @@ static void test_lies(void **state)
         {lie_status, FG_WRONG_STATUS},   {lie_operation, FG_WRONG_STATUS},
         {lie_item, FG_WRONG_FIELDS},     {lie_quantity, FG_WRONG_FIELDS},
         {lie_deadline, FG_WRONG_FIELDS}, {lie_left, FG_WRONG_FIELDS},
-        {lie_sold, FG_WRONG_UNASKED},    {lie_conflict, FG_WRONG_STORY},
+        {lie_sold, FG_WRONG_UNASKED},    {lie_conflict, FG_WRONG_STATUS},
     };
     static struct shop s;
 

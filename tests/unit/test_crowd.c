@@ -246,7 +246,7 @@ static uint64_t wanting(const struct fg_view *v)
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < v->items_count; i++)
-        sum += fg_view_item(v, i)->wanting;
+        sum += v->items[i].wanting;
     return sum;
 }
 
@@ -309,7 +309,7 @@ static void test_sale(void **state)
     assert_true(v.stats->sent[FG_KIND_DUPLICATE] > 2000);
     assert_true(v.stats->packets >= 30000 && v.stats->packets < 35000);
     assert_int_equal(wanting(&v), ITEMS);
-    assert_true(fg_view_item(&v, 0)->orders > fg_view_item(&v, 3)->orders * 3);
+    assert_true(v.items[0].orders > v.items[3].orders * 3);
     assert_true(v.stats->accepted.count > 0 && v.stats->rejected.count > 0);
     assert_int_equal(check_file(&s), 0);
     drop_shop(&s);
@@ -361,7 +361,7 @@ static void test_lies(void **state)
     } cases[] = {{FORGETS, FG_WRONG_STATUS},
                  {WRONG_ITEM, FG_WRONG_FIELDS},
                  {WRONG_TAG, FG_WRONG_TAG},
-                 {SELLS_UNASKED, FG_WRONG_STATUS}};
+                 {SELLS_UNASKED, FG_WRONG_UNASKED}};
     static struct shop s;
 
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -401,8 +401,8 @@ static void test_families(void **state)
 
 static void test_options(void **state)
 {
-    static const char *const more[] = {"--flat", "--served", "--replays", "--forged", "--hot"};
-    static const char *const values[] = {"100", NULL, "0.1", "0.1", "1:0.5"};
+    static const char *const more[] = {"--flat", "--served", "--replays", "--forged", "--rate"};
+    static const char *const values[] = {"100", NULL, "0.1", "0.1", "5"};
 
     for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
         char *argv[] = {"fgblast",

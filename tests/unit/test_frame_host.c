@@ -406,6 +406,36 @@ static void announcements_are_as_the_documents_say(void **state)
     assert_memory_equal(f + 80, our_mac, 6);
 }
 
+/* A host asks for one of our addresses, we answer, and it knows our MAC address. */
+static void ask_and_learn(unsigned which, unsigned shortest)
+{
+    struct fg_frame_host asker = {.count = 1, .addresses = {own.addresses[which]}};
+    struct fg_frame_host_address other = own.addresses[which];
+    uint8_t data[ROOM] = {0}, mac[6] = {0};
+    uint32_t len;
+
+    memcpy(asker.mac, asker_mac, 6);
+    asker.addresses[0].bytes[which ? 15 : 3] = 9;
+    len = fg_frame_host_ask(&asker, &own.addresses[which], data);
+    assert_in_range(len, 1, FG_FRAME_HOST_QUESTION);
+    assert_false(fg_frame_host_learn(&own.addresses[which], data, len, mac)); /* not a question */
+    len = fg_frame_host_answer(data, len, ROOM, &own);
+    assert_true(len > 0);
+    assert_memory_equal(data, asker_mac, 6);
+    assert_true(fg_frame_host_learn(&own.addresses[which], data, len, mac));
+    assert_memory_equal(mac, our_mac, 6);
+    other.bytes[2]++;
+    assert_false(fg_frame_host_learn(&other, data, len, mac));
+    for (uint32_t cut = 0; cut < shortest; cut++)
+        assert_false(fg_frame_host_learn(&own.addresses[which], data, cut, mac));
+}
+
+static void a_host_that_asks_learns_our_mac(void **state)
+{
+    ask_and_learn(0, 42);
+    ask_and_learn(1, 14 + 40 + 24); /* without the option, the sender's MAC address counts */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +448,7 @@ int main(void)
         cmocka_unit_test(what_is_for_another_mac_is_silence),
         cmocka_unit_test(lists_of_addresses),
         cmocka_unit_test(announcements_are_as_the_documents_say),
+        cmocka_unit_test(a_host_that_asks_learns_our_mac),
     };
 
     return cmocka_run_group_tests_name("packet_host", tests, setup, NULL);

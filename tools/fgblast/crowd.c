@@ -8,18 +8,14 @@ static const uint8_t kinds[] = {[FG_PACKET_OP_RESERVE] = FG_KIND_RESERVE,
                                 [FG_PACKET_OP_CONFIRM] = FG_KIND_CONFIRM,
                                 [FG_PACKET_OP_CANCEL] = FG_KIND_CANCEL};
 
-struct person fg_crowd_person(const struct fg_crowd *c, uint32_t order)
+/* An order of the end has a chosen item. */
+struct fg_wish fg_crowd_wish(const struct fg_crowd *c, uint32_t order)
 {
-    uint64_t state = c->seed ^ (uint64_t)order << 32, r = fg_random(&state);
-    struct person p = {.user = c->options->user_base + (((r >> 32) * c->options->shoppers) >> 32),
-                       .chance = (uint32_t)r};
+    struct fg_wish wish = fg_model_wish(&c->m, order);
 
-    p.item = order >= CLOSING ? (uint16_t)((order - CLOSING) % c->items_count)
-                              : (uint16_t)fg_alias_pick(c->popularity, &state);
-    p.quantity =
-        c->options
-            ->quantities[c->options->quantities_count > 1 ? fg_alias_pick(c->quantity, &state) : 0];
-    return p;
+    if (order >= CLOSING)
+        wish.item = (order - CLOSING) % c->m.items_count;
+    return wish;
 }
 
 /* ---- slots ----------------------------------------------------------------------------------- */
@@ -50,17 +46,18 @@ static struct slot *dequeue(struct fg_crowd *c, struct queue *q)
 static struct slot *take_slot(struct fg_crowd *c, uint32_t order, unsigned op)
 {
     struct slot *s = c->slots_used < c->window ? dequeue(c, &c->idle) : NULL;
-    struct person p;
+    struct fg_wish wish;
 
     if (!s)
         return NULL;
     c->slots_used++;
-    p = fg_crowd_person(c, order);
-    s->order = order;
-    s->user = p.user;
-    s->item = p.item;
-    s->quantity = p.quantity;
-    s->op = (uint8_t)op;
+    wish = fg_crowd_wish(c, order);
+    s->asked = (struct fg_asked){.order = order,
+                                 .shopper = wish.shopper,
+                                 .cookie = s->asked.cookie,
+                                 .item = wish.item,
+                                 .quantity = wish.quantity,
+                                 .op = (uint8_t)op};
     s->place = NONE;
     s->tries = 0;
     s->waited_us = 0;
@@ -69,9 +66,9 @@ static struct slot *take_slot(struct fg_crowd *c, uint32_t order, unsigned op)
 
 void fg_crowd_free_slot(struct fg_crowd *c, struct slot *s)
 {
-    if (s->order >= CLOSING && s->op == FG_PACKET_OP_RESERVE)
-        c->items[s->item].closing--;
-    s->op = 0;
+    if (s->asked.order >= CLOSING && s->asked.op == FG_PACKET_OP_RESERVE)
+        c->items[s->asked.item].closing--;
+    s->asked.op = 0;
     c->slots_used--;
     fg_crowd_queue(c, &c->idle, s);
 }
@@ -81,8 +78,9 @@ void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
 {
     if (s->place == NONE && c->accepted_count < c->accepted_max) {
         s->place = c->accepted_count++;
-        c->accepted[s->place] = (struct accepted){
-            .order = s->order, .told_ms = fg_crowd_ms(c, c->now_ns), .pays = c->phase != SELLING};
+        c->accepted[s->place] = (struct accepted){.order = s->asked.order,
+                                                  .told_ms = fg_crowd_ms(c, c->m.now_ns),
+                                                  .pays = c->phase != SELLING};
     }
     FG_ASSERT(s->place != NONE); /* fg_crowd_pick stops before there is no place left */
     c->accepted[s->place].told = (uint8_t)told;
@@ -93,24 +91,22 @@ void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
 /* What the accepted order's shopper does in this lane; 0: nothing. */
 static unsigned plan_of(const struct fg_crowd *c, const struct accepted *a, bool late)
 {
-    uint32_t chance;
+    enum fg_plan plan;
 
     if (a->told != FG_PACKET_STATUS_RESERVED)
         return 0;
-    if (a->pays)
-        return late ? 0 : FG_PACKET_OP_CONFIRM;
-    chance = fg_crowd_person(c, a->order).chance;
-    if (chance < c->bar_confirm)
-        return late ? 0 : FG_PACKET_OP_CONFIRM;
-    if (chance < c->bar_confirm + c->bar_cancel)
-        return late ? 0 : FG_PACKET_OP_CANCEL;
-    return late && (uint32_t)(chance * 2654435761u) < c->bar_late ? FG_PACKET_OP_CONFIRM : 0;
+    plan = a->pays ? FG_PLAN_PAY : fg_model_plan(&c->m, fg_model_wish(&c->m, a->order).chance);
+    if (late)
+        return plan == FG_PLAN_PAY_LATE ? FG_PACKET_OP_CONFIRM : 0;
+    return plan == FG_PLAN_PAY      ? FG_PACKET_OP_CONFIRM
+           : plan == FG_PLAN_CANCEL ? FG_PACKET_OP_CANCEL
+                                    : 0;
 }
 
 static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t now_ms)
 {
     for (; lane->next < c->accepted_count; lane->next += lane->step) {
-        const struct accepted *a = &c->accepted[lane->next];
+        struct accepted *a = &c->accepted[lane->next];
         struct slot *s;
         unsigned op;
 
@@ -122,6 +118,7 @@ static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t no
         s = take_slot(c, a->order, op);
         if (!s)
             return NULL;
+        a->asked |= op == FG_PACKET_OP_CONFIRM ? CONFIRM_SENT : CANCEL_SENT;
         s->place = lane->next;
         lane->next += lane->step;
         return s;
@@ -136,40 +133,41 @@ static struct slot *new_order(struct fg_crowd *c)
     if (!s)
         return NULL;
     c->orders++;
-    c->items[s->item].story.orders++;
-    c->stats.orders++;
+    c->m.items[s->asked.item].orders++;
+    c->m.stats.orders++;
     return s;
 }
 
 /* For one item after the other that is not known to be sold out; one shopper at a time for each. */
 static struct slot *closing_order(struct fg_crowd *c)
 {
-    for (uint32_t n = 0; n < c->items_count; n++) {
+    for (uint32_t n = 0; n < c->m.items_count; n++) {
         uint32_t index = c->closing_next;
         struct item *item = &c->items[index];
         struct slot *s;
 
         if (item->refused && !item->closed && item->closing == 0) {
-            s = take_slot(c, CLOSING + item->rounds * c->items_count + index, FG_PACKET_OP_RESERVE);
+            s = take_slot(c, CLOSING + item->rounds * c->m.items_count + index,
+                          FG_PACKET_OP_RESERVE);
             if (!s)
                 return NULL;
             item->rounds++;
             item->closing++;
-            item->story.orders++;
-            c->stats.orders++;
+            c->m.items[index].orders++;
+            c->m.stats.orders++;
             return s;
         }
-        c->closing_next = index + 1 == c->items_count ? 0 : index + 1;
+        c->closing_next = index + 1 == c->m.items_count ? 0 : index + 1;
     }
     return NULL;
 }
 
-/* What somebody waits for; new orders come after it. */
+/* A request that waits for its turn; new orders come after it. */
 static struct slot *due_slot(struct fg_crowd *c, uint32_t now_ms)
 {
     struct slot *s = dequeue(c, &c->again);
 
-    if (!s && c->busy.head != NONE && c->slots[c->busy.head].sent_ns <= c->now_ns)
+    if (!s && c->busy.head != NONE && c->slots[c->busy.head].sent_ns <= c->m.now_ns)
         s = dequeue(c, &c->busy);
     for (unsigned i = 0; !s && i < c->lanes_count; i++)
         s = from_lane(c, &c->lanes[i], now_ms);
@@ -195,38 +193,34 @@ static bool lanes_done(const struct fg_crowd *c)
 
 static bool limit_reached(const struct fg_crowd *c)
 {
-    const struct fg_blast_options *o = c->options;
-
-    return (o->packets && c->stats.packets >= o->packets) ||
-           (o->orders && c->orders >= o->orders) ||
-           (o->seconds && c->now_ns - c->begun_ns >= o->seconds * 1000 * MS) ||
-           c->orders == CLOSING || c->accepted_count + c->window >= c->accepted_max;
+    return fg_model_limit_reached(&c->m) || c->orders == CLOSING ||
+           c->accepted_count + c->window >= c->accepted_max;
 }
 
-static void look_at_phase(struct fg_crowd *c)
+static void check_phase(struct fg_crowd *c)
 {
     if (c->phase == SELLING && limit_reached(c)) {
         c->phase = DRAINING;
-        c->drain_ns = c->now_ns;
+        c->drain_ns = c->m.now_ns;
     }
     if (c->phase == DRAINING && c->slots_used == 0 && lanes_done(c) &&
-        c->now_ns > c->back_ns + SETTLE_NS) {
+        c->m.now_ns > c->back_ns + SETTLE_NS) {
         c->phase = CLOSING_DOWN;
         for (unsigned i = 0; i < LANES; i++)
             c->lanes[i].delay_ms = 0;
-        for (uint32_t i = 0; i < c->items_count; i++)
+        for (uint32_t i = 0; i < c->m.items_count; i++)
             c->closing_left += c->items[i].refused;
     }
     if (c->phase == CLOSING_DOWN && c->closing_left == 0 && c->slots_used == 0 && lanes_done(c))
-        c->phase = OVER;
+        c->phase = ENDED;
 }
 
 /* Requests that were not answered are sent again; in the end, their orders are kept as unanswered.
  */
 static void give_up(struct fg_crowd *c, struct slot *s)
 {
-    c->stats.gave_up++;
-    if (s->op == FG_PACKET_OP_RESERVE)
+    c->m.stats.gave_up++;
+    if (s->asked.op == FG_PACKET_OP_RESERVE)
         fg_crowd_keep(c, s,
                       s->told == FG_PACKET_STATUS_RESERVED ? FG_PACKET_STATUS_RESERVED
                                                            : FG_PACKET_STATUS_NONE);
@@ -235,34 +229,27 @@ static void give_up(struct fg_crowd *c, struct slot *s)
     fg_crowd_free_slot(c, s);
 }
 
-/* Twice as long each time, up to a bound. */
-static uint64_t timeout_of(const struct fg_crowd *c, const struct slot *s)
-{
-    uint64_t ns = c->options->timeout_ms * MS << (s->tries < 16 ? s->tries : 16);
-
-    return ns < TIMEOUT_MAX || s->tries == 0 ? ns : TIMEOUT_MAX;
-}
-
 static void scan(struct fg_crowd *c)
 {
-    c->scan_ns = c->now_ns + SCAN_NS;
+    c->scan_ns = c->m.now_ns + SCAN_NS;
     for (uint32_t i = 0; i < c->slots_count; i++) {
         struct slot *s = &c->slots[i];
 
-        if (!s->op || !s->open || c->now_ns - s->sent_ns < timeout_of(c, s))
+        if (!s->asked.op || !s->open ||
+            c->m.now_ns - s->sent_ns < fg_model_timeout(&c->m, s->tries))
             continue;
         s->open = 0;
-        if (s->op == FG_PACKET_OP_RESERVE &&
+        if (s->asked.op == FG_PACKET_OP_RESERVE &&
             s->place != NONE) { /* accepted: the other copy's answer is not needed */
             fg_crowd_free_slot(c, s);
             continue;
         }
-        if (s->tries == c->options->retries) {
+        if (s->tries == c->m.options->retries) {
             give_up(c, s);
             continue;
         }
         s->tries++;
-        s->waited_us += (uint32_t)((c->now_ns - s->sent_ns) / 1000);
+        s->waited_us += (uint32_t)((c->m.now_ns - s->sent_ns) / 1000);
         fg_crowd_queue(c, &c->again, s);
     }
 }
@@ -270,23 +257,23 @@ static void scan(struct fg_crowd *c)
 void fg_crowd_stop(struct fg_crowd *c)
 {
     for (uint32_t i = 0; i < c->slots_count; i++)
-        if (c->slots[i].op)
+        if (c->slots[i].asked.op)
             give_up(c, &c->slots[i]);
 }
 
 static void pick(struct fg_crowd *c, struct slot *s)
 {
-    bool twice = fg_happens(&c->random, c->bar_duplicates);
+    bool twice = fg_happens(&c->m.random, c->m.bar_duplicates);
 
-    s->cookie += 1u << PLACE_BITS;
-    s->sent_ns = c->now_ns;
+    s->asked.cookie += 1u << SLOT_BITS;
+    s->sent_ns = c->m.now_ns;
     s->told = FG_PACKET_STATUS_NONE;
     s->open = (uint8_t)(1 + twice);
     for (unsigned i = 0; i < s->open; i++)
         c->picked[c->picked_count++] = (uint32_t)(s - c->slots);
-    c->stats.sent[s->tries ? FG_KIND_RETRY : kinds[s->op]]++;
-    c->stats.sent[FG_KIND_DUPLICATE] += twice;
-    c->stats.packets += s->open;
+    c->m.stats.sent[s->tries ? FG_KIND_RETRY : kinds[s->asked.op]]++;
+    c->m.stats.sent[FG_KIND_DUPLICATE] += twice;
+    c->m.stats.packets += s->open;
 }
 
 unsigned fg_crowd_pick(struct fg_crowd *c, uint64_t now_ns, unsigned max)
@@ -295,11 +282,11 @@ unsigned fg_crowd_pick(struct fg_crowd *c, uint64_t now_ns, unsigned max)
     bool due = true;
 
     FG_ASSERT(max <= FG_CROWD_BURST);
-    c->now_ns = now_ns;
+    c->m.now_ns = now_ns;
     c->picked_count = 0;
     if (now_ns >= c->scan_ns)
         scan(c);
-    look_at_phase(c);
+    check_phase(c);
     while (c->picked_count + COPIES_MAX <= max) {
         struct slot *s = due ? due_slot(c, now_ms) : NULL;
 
@@ -320,18 +307,10 @@ unsigned fg_crowd_pick(struct fg_crowd *c, uint64_t now_ns, unsigned max)
 static void fill(const struct fg_crowd *c, const struct slot *s, const struct template *t,
                  uint8_t *out)
 {
-    struct fg_packet_request r = {
-        .magic = FG_PACKET_MAGIC, .version = FG_PACKET_VERSION, .op = s->op};
-    uint16_t port = __builtin_bswap16(fg_crowd_port(s->order));
+    struct fg_packet_request r;
+    uint16_t port = __builtin_bswap16(fg_crowd_port(s->asked.order));
 
-    r.key_id = s->op == FG_PACKET_OP_CONFIRM ? c->backend->id : c->shop->id;
-    r.user = s->user;
-    r.cookie = s->cookie;
-    fg_crowd_order_id(c, s->order, r.order_id);
-    if (s->op == FG_PACKET_OP_RESERVE) {
-        r.quantity = s->quantity;
-        r.item = c->items[s->item].story.item;
-    }
+    fg_model_request(&c->m, &s->asked, &r);
     memcpy(out, t->head, sizeof(t->head));
     memcpy(out + t->frame.l4, &port, sizeof(port));
     memcpy(out + t->frame.payload, &r, sizeof(r));
@@ -346,17 +325,17 @@ void fg_crowd_write(struct fg_crowd *c, uint8_t *const *out)
 
     for (unsigned i = 0; i < n; i++) {
         const struct slot *s = &c->slots[c->picked[i]];
-        const struct template *t = fg_crowd_template(c, s->order);
+        const struct template *t = fg_crowd_template(c, s->asked.order);
 
         fill(c, s, t, out[i]);
         c->bytes[i] = (uint16_t)fg_frame_size(&t->frame);
         payloads[i] = out[i] + t->frame.payload;
-        secrets[i] = (s->op == FG_PACKET_OP_CONFIRM ? c->backend : c->shop)->secret;
+        secrets[i] = fg_model_key(&c->m, s->asked.op)->secret;
     }
     if (n)
         fg_packet_siphash24_56_many(secrets, payloads, tags, n);
     for (unsigned i = 0; i < n; i++) {
-        const struct template *t = fg_crowd_template(c, c->slots[c->picked[i]].order);
+        const struct template *t = fg_crowd_template(c, c->slots[c->picked[i]].asked.order);
 
         memcpy(out[i] + t->frame.payload + FG_PACKET_TAG_AT, &tags[i], sizeof(tags[i]));
         fg_frame_finish(out[i], &t->frame);
@@ -372,23 +351,16 @@ const uint16_t *fg_crowd_bytes(const struct fg_crowd *c)
 
 bool fg_crowd_done(const struct fg_crowd *c, uint64_t now_ns)
 {
-    return c->phase == OVER ||
-           (c->phase != SELLING && now_ns - c->drain_ns > c->options->drain_seconds * 1000 * MS);
+    return c->phase == ENDED ||
+           (c->phase != SELLING && now_ns - c->drain_ns > c->m.options->drain_seconds * 1000 * MS);
 }
 
 bool fg_crowd_finished(const struct fg_crowd *c)
 {
-    return c->phase == OVER;
+    return c->phase == ENDED;
 }
 
 void fg_crowd_view(const struct fg_crowd *c, struct fg_view *view)
 {
-    *view = (struct fg_view){.stats = &c->stats,
-                             .items = c->items,
-                             .item_bytes = sizeof(*c->items),
-                             .items_count = c->items_count,
-                             .waiting = c->slots_used,
-                             .draining = c->phase != SELLING,
-                             .examples = c->examples,
-                             .examples_count = c->examples_count};
+    *view = fg_model_view(&c->m, c->slots_used, c->phase != SELLING);
 }

@@ -3,7 +3,6 @@
 #include "tools/fgblast/crowd_impl.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #include "tools/fgblast/client_file.h"
 
@@ -14,27 +13,9 @@ static void empty(struct queue *q)
     *q = (struct queue){NONE, NONE};
 }
 
-static bool make_items(struct fg_crowd *c, struct fg_error *err)
-{
-    const struct fg_blast_options *o = c->options;
-    double *weights;
-
-    if (o->items_count > UINT16_MAX || o->hot_item)
-        return fg_fail(err, "--crowd takes at most %d items, and no --hot", UINT16_MAX);
-    weights = fg_zipf_weights(o->items_count, o->zipf);
-    c->items = calloc(o->items_count, sizeof(*c->items));
-    c->items_count = o->items_count;
-    for (uint32_t i = 0; c->items && i < o->items_count; i++)
-        c->items[i].story.item = o->items[i];
-    c->popularity = weights ? fg_alias_create(weights, o->items_count) : NULL;
-    c->quantity = fg_alias_create(o->weights, o->quantities_count);
-    free(weights);
-    return (c->items && c->popularity && c->quantity) || fg_fail(err, "out of memory");
-}
-
 static bool make_slots(struct fg_crowd *c, struct fg_error *err)
 {
-    const struct fg_blast_options *o = c->options;
+    const struct fg_blast_options *o = c->m.options;
 
     c->window = o->window < FG_CROWD_WINDOW ? (uint32_t)o->window : FG_CROWD_WINDOW;
     c->slots_count = c->window;
@@ -43,13 +24,14 @@ static bool make_slots(struct fg_crowd *c, struct fg_error *err)
         (o->orders && o->orders < ACCEPTED_DEFAULT ? (uint32_t)o->orders : ACCEPTED_DEFAULT) +
         2 * c->window;
     c->accepted = calloc(c->accepted_max, sizeof(*c->accepted));
-    if (!c->slots || !c->accepted)
+    c->items = calloc(c->m.items_count, sizeof(*c->items));
+    if (!c->slots || !c->accepted || !c->items)
         return fg_fail(err, "out of memory for %u orders", c->accepted_max);
     empty(&c->idle);
     empty(&c->again);
     empty(&c->busy);
     for (uint32_t i = 0; i < c->slots_count; i++) {
-        c->slots[i].cookie = i;
+        c->slots[i].asked.cookie = i;
         fg_crowd_queue(c, &c->idle, &c->slots[i]);
     }
     return true;
@@ -58,7 +40,7 @@ static bool make_slots(struct fg_crowd *c, struct fg_error *err)
 /* One frame for each source address; what differs from order to order is written over it. */
 static bool make_templates(struct fg_crowd *c, struct fg_frames *frames, struct fg_error *err)
 {
-    const struct fg_blast_options *o = c->options;
+    const struct fg_blast_options *o = c->m.options;
 
     uint32_t count = o->targets_count;
 
@@ -92,32 +74,21 @@ static void make_lanes(struct fg_crowd *c)
     for (uint32_t i = 0; i < LANES; i++)
         c->lanes[i] = (struct lane){.next = i,
                                     .step = LANES,
-                                    .delay_ms = (uint32_t)(c->options->confirm_delay_ms *
+                                    .delay_ms = (uint32_t)(c->m.options->confirm_delay_ms *
                                                            (LANES + 2 * i + 1) / (2 * LANES))};
     c->lanes[LANES] =
         (struct lane){.step = 1, .delay_ms = UINT32_MAX / 2}; /* until a hold is known */
-    c->lanes_count = c->options->late > 0 ? LANES + 1 : LANES;
+    c->lanes_count = c->m.options->late > 0 ? LANES + 1 : LANES;
 }
 
-static bool make(struct fg_crowd *c, const struct fg_packet_keyring *ring, struct fg_frames *frames,
+static bool make(struct fg_crowd *c, const struct fg_blast_options *o,
+                 const struct fg_packet_keyring *ring, struct fg_frames *frames, uint64_t now_ns,
                  struct fg_error *err)
 {
-    const struct fg_blast_options *o = c->options;
-
-    c->nonce = o->nonce;
-    if (!o->nonce_set && getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))
-        return fg_fail(err, "no random numbers from the kernel");
-    c->random = o->seed;
-    c->seed = fg_mix64(o->seed, c->nonce);
-    c->bar_duplicates = fg_share_bar(o->duplicates);
-    c->bar_confirm = fg_share_bar(o->confirm);
-    c->bar_cancel = fg_share_bar(o->cancel);
-    c->bar_late = fg_share_bar(o->late);
+    if (!fg_model_start(&c->m, o, ring, now_ns, err))
+        return false;
     make_lanes(c);
-    return fg_world_key(ring, o->shop_key, FG_PACKET_ROLE_SHOP, "shop-key", &c->shop, err) &&
-           fg_world_key(ring, o->backend_key, FG_PACKET_ROLE_BACKEND, "backend-key", &c->backend,
-                        err) &&
-           make_items(c, err) && make_slots(c, err) && make_templates(c, frames, err);
+    return make_slots(c, err) && make_templates(c, frames, err);
 }
 
 struct fg_crowd *fg_crowd_create(const struct fg_blast_options *options,
@@ -130,10 +101,8 @@ struct fg_crowd *fg_crowd_create(const struct fg_blast_options *options,
         fg_fail(err, "out of memory");
         return NULL;
     }
-    c->options = options;
     c->frames = frames;
-    c->begun_ns = c->now_ns = now_ns;
-    if (make(c, ring, frames, err))
+    if (make(c, options, ring, frames, now_ns, err))
         return c;
     fg_crowd_destroy(c);
     return NULL;
@@ -143,9 +112,8 @@ void fg_crowd_destroy(struct fg_crowd *c)
 {
     if (!c)
         return;
+    fg_model_stop(&c->m);
     free(c->items);
-    free(c->popularity);
-    free(c->quantity);
     free(c->slots);
     free(c->accepted);
     free(c->templates);
@@ -154,57 +122,21 @@ void fg_crowd_destroy(struct fg_crowd *c)
 
 /* ---- the client file ------------------------------------------------------------------------- */
 
-/* By hand: printf would take longer than the sale. Returns what is behind it. */
-static char *put_hex(char *out, const uint8_t *bytes, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        *out++ = "0123456789abcdef"[bytes[i] >> 4];
-        *out++ = "0123456789abcdef"[bytes[i] & 15];
-    }
-    return out;
-}
-
-static char *put_number(char *out, uint64_t number)
-{
-    char digits[20];
-    unsigned n = 0;
-
-    do
-        digits[n++] = (char)('0' + number % 10);
-    while (number /= 10);
-    *out++ = ' ';
-    while (n)
-        *out++ = digits[--n];
-    return out;
-}
-
-static bool write_order(const struct fg_crowd *c, const struct accepted *a, FILE *out)
-{
-    struct person p = fg_crowd_person(c, a->order);
-    const char *told = a->told ? fg_packet_status_name(a->told) : "NONE";
-    uint8_t id[16];
-    char line[160], *at = line;
-
-    fg_crowd_order_id(c, a->order, id);
-    at = put_hex(at, id, sizeof(id));
-    at = put_number(at, p.user);
-    at = put_number(at, c->items[p.item].story.item);
-    at = put_number(at, p.quantity);
-    *at++ = ' ';
-    at = stpcpy(at, told);
-    if (a->told && a->open)
-        *at++ = '+';
-    *at++ = '\n';
-    return fwrite(line, (size_t)(at - line), 1, out) == 1;
-}
-
 static bool write_orders(const void *crowd, FILE *out)
 {
     const struct fg_crowd *c = crowd;
     bool good = true;
 
-    for (uint32_t i = 0; good && i < c->accepted_count; i++)
-        good = write_order(c, &c->accepted[i], out);
+    for (uint32_t i = 0; good && i < c->accepted_count; i++) {
+        const struct accepted *a = &c->accepted[i];
+        struct fg_wish wish = fg_crowd_wish(c, a->order);
+        struct fg_asked asked = {.order = a->order,
+                                 .shopper = wish.shopper,
+                                 .item = wish.item,
+                                 .quantity = wish.quantity};
+
+        good = fg_model_write_order(&c->m, &asked, a->told, a->told && a->open, out);
+    }
     return good;
 }
 

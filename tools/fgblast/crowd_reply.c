@@ -2,134 +2,65 @@
 /* crowd: checks of an answer, and what becomes of its request. */
 #include "tools/fgblast/crowd_impl.h"
 
-#include <stdarg.h>
 #include <string.h>
 
-#define BIT(status) (1u << FG_PACKET_STATUS_##status)
-#define OVER        (BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
-#define HELD        (BIT(RESERVED) | OVER)
-#define NONE_LEFT   (BIT(SOLD_OUT) | BIT(INSUFFICIENT))
-#define LATER       (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(PAUSED) | BIT(NOT_OPEN))
-#define UNSENT      (BIT(REFUNDED) | BIT(WAITING) | BIT(NOT_LEADER) | BIT(WRONG_SHARD))
-#define PAUSE_MS    10u /* when an answer that says "later" has no hint */
-
-/* What may be told. A RESERVE whose first answer was lost may find its order expired; its other
- * copy may find it paid. */
-static const uint32_t legal[] = {
-    [FG_PACKET_OP_RESERVE] = ~(1u << FG_PACKET_STATUS_NONE | BIT(UNKNOWN_ORDER) | BIT(ON_SALE) |
-                               BIT(CONFLICT) | BIT(SOLD) | BIT(CANCELLED) | UNSENT),
-    [FG_PACKET_OP_CONFIRM] = BIT(SOLD) | BIT(EXPIRED) | LATER | BIT(DENIED),
-    [FG_PACKET_OP_CANCEL] = BIT(CANCELLED) | BIT(EXPIRED) | LATER | BIT(DENIED),
-};
-
-__attribute__((format(printf, 4, 5), cold)) static void
-wrong(struct fg_crowd *c, enum fg_wrong what, const struct fg_packet_reply *r, const char *fmt, ...)
-{
-    char why[128];
-    va_list args;
-
-    c->stats.wrong[what]++;
-    c->stats.contradictions++;
-    if (c->examples_count == FG_WRONG_EXAMPLES)
-        return;
-    va_start(args, fmt);
-    vsnprintf(why, sizeof(why), fmt, args);
-    va_end(args);
-    snprintf(c->examples[c->examples_count++], sizeof(c->examples[0]),
-             "%s (op %s, status %s, cookie %08x): %s", fg_wrong_text(what),
-             fg_packet_op_name(r->op & ~FG_PACKET_REPLY), fg_packet_status_name(r->status),
-             r->cookie, why);
-}
+#define PAUSE_MS 10u /* when an answer that says "later" has no hint */
 
 /* The request that this answers; NULL: an earlier sending of it, or none at all. */
 static struct slot *find(struct fg_crowd *c, const struct fg_packet_reply *r)
 {
-    uint32_t number = r->cookie & ((1u << PLACE_BITS) - 1);
+    uint32_t number = r->cookie & ((1u << SLOT_BITS) - 1);
     struct slot *s;
     uint8_t id[16];
 
     if (number >= c->slots_count) {
-        wrong(c, FG_WRONG_COOKIE, r, "no request has it");
+        fg_model_wrong(&c->m, FG_WRONG_COOKIE, r, "no request has it");
         return NULL;
     }
     s = &c->slots[number];
-    if (s->cookie != r->cookie || !s->open) {
-        if ((int32_t)(r->cookie - s->cookie) > 0)
-            wrong(c, FG_WRONG_COOKIE, r, "not sent yet");
-        c->stats.answers++; /* late: the request was sent again meanwhile */
+    if (s->asked.cookie != r->cookie || !s->open) {
+        if ((int32_t)(r->cookie - s->asked.cookie) > 0)
+            fg_model_wrong(&c->m, FG_WRONG_COOKIE, r, "not sent yet");
+        c->m.stats.answers++; /* late: the request was sent again meanwhile */
         return NULL;
     }
-    fg_crowd_order_id(c, s->order, id);
-    if (memcmp(id, r->order_id, sizeof(id)) || (r->op & ~FG_PACKET_REPLY) != s->op) {
-        wrong(c, FG_WRONG_ORDER, r, "asked about order %u", s->order);
+    fg_model_order_id(&c->m, s->asked.order, s->asked.shopper, id);
+    if (memcmp(id, r->order_id, sizeof(id)) || (r->op & ~FG_PACKET_REPLY) != s->asked.op) {
+        fg_model_wrong(&c->m, FG_WRONG_ORDER, r, "asked about order %u", s->asked.order);
         return NULL;
     }
     return s;
 }
 
-static bool check_fields(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
+/* Each answer to a request that is still open was decided after what was told: its copies leave
+ * together, and a payment or cancellation leaves later than the order. */
+static struct fg_known known_of(const struct fg_crowd *c, const struct slot *s)
 {
-    bool held = HELD >> r->status & 1;
-    uint64_t item = c->items[s->item].story.item;
-    bool good = r->key_id == (s->op == FG_PACKET_OP_CONFIRM ? c->backend : c->shop)->id;
+    const struct accepted *a;
 
-    good &= r->quantity == (held ? s->quantity : 0);
-    good &= r->item == item || (s->op != FG_PACKET_OP_RESERVE && !held && r->item == 0);
-    good &= (r->deadline_ms != 0) == (r->status == FG_PACKET_STATUS_RESERVED);
-    if (r->status == FG_PACKET_STATUS_SOLD_OUT)
-        good &= r->left == 0;
-    if (r->status == FG_PACKET_STATUS_INSUFFICIENT)
-        good &= r->left > 0 && r->left < s->quantity;
-    if (!good)
-        wrong(c, FG_WRONG_FIELDS, r, "item %llu quantity %u deadline %llu left %u",
-              (unsigned long long)r->item, r->quantity, (unsigned long long)r->deadline_ms,
-              r->left);
-    return good;
-}
-
-/* What was told of this order before, and is true for ever. */
-static unsigned known(const struct fg_crowd *c, const struct slot *s)
-{
-    return s->place == NONE
-               ? (s->told == FG_PACKET_STATUS_RESERVED ? s->told : FG_PACKET_STATUS_NONE)
-               : c->accepted[s->place].told;
-}
-
-static bool check_story(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
-{
-    unsigned before = known(c, s);
-    bool bad = false;
-
-    if (LATER >> r->status & 1)
-        return true;
-    if (before == FG_PACKET_STATUS_EXPIRED) /* another copy may be a late payment */
-        bad = !(OVER >> r->status & 1);
-    else if (OVER >> before & 1) /* SOLD stays sold ... */
-        bad = r->status != before;
-    else if (before == FG_PACKET_STATUS_RESERVED)
-        bad = !(HELD >> r->status & 1);
-    if (bad)
-        wrong(c, FG_WRONG_STORY, r, "was told %s", fg_packet_status_name(before));
-    return !bad;
+    if (s->place == NONE)
+        return (struct fg_known){.told = FG_PACKET_STATUS_NONE};
+    a = &c->accepted[s->place];
+    return (struct fg_known){.told = a->told,
+                             .later = true,
+                             .paid = a->asked & CONFIRM_SENT,
+                             .cancelled = a->asked & CANCEL_SENT};
 }
 
 static void accept(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
-    struct fg_item_story *story = &c->items[s->item].story;
     uint64_t deadline_ns = r->deadline_ms * MS;
 
     if (s->place != NONE)
         return;
     fg_crowd_keep(c, s, r->status);
-    c->stats.reserved++;
-    c->stats.units_reserved += s->quantity;
-    story->reserved += s->quantity;
-    if (deadline_ns <= c->now_ns)
+    fg_model_accepted(&c->m, s->asked.item, s->asked.quantity);
+    if (deadline_ns <= c->m.now_ns)
         return;
     if (deadline_ns > c->back_ns)
         c->back_ns = deadline_ns;
-    if ((deadline_ns - c->now_ns) / MS > c->hold_ms) {
-        c->hold_ms = (uint32_t)((deadline_ns - c->now_ns) / MS);
+    if ((deadline_ns - c->m.now_ns) / MS > c->hold_ms) {
+        c->hold_ms = (uint32_t)((deadline_ns - c->m.now_ns) / MS);
         c->lanes[LANES].delay_ms = c->hold_ms + LATE_MS;
     }
 }
@@ -141,68 +72,63 @@ static void finish(struct fg_crowd *c, struct slot *s, const struct fg_packet_re
     if (a->told == r->status)
         return;
     a->told = r->status;
-    if (r->status == FG_PACKET_STATUS_SOLD) {
-        c->stats.sold++;
-        c->stats.units_sold += r->quantity;
-        c->items[s->item].story.sold += r->quantity;
-    } else if (r->status == FG_PACKET_STATUS_CANCELLED) {
-        c->items[s->item].story.cancelled += r->quantity;
-    }
+    fg_model_ended(&c->m, s->asked.item, s->asked.quantity, r->status);
 }
 
 static void none_left(struct fg_crowd *c, const struct slot *s)
 {
-    struct item *item = &c->items[s->item];
+    struct item *item = &c->items[s->asked.item];
 
     item->refused = true;
-    if (s->order < CLOSING || item->closed)
+    if (s->asked.order < CLOSING || item->closed)
         return;
     item->closed = true;
-    item->story.wanting++;
+    c->m.items[s->asked.item].wanting++;
     c->closing_left--;
 }
 
 /* All copies are answered: the request is over, or to be sent again in a while. */
 static void close_request(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
-    bool later = LATER >> r->status & 1;
+    bool later = ANY_LATER >> r->status & 1;
+    unsigned undecided =
+        s->asked.op == FG_PACKET_OP_RESERVE ? FG_PACKET_STATUS_NONE : FG_PACKET_STATUS_RESERVED;
 
-    if (!later || known(c, s) != (s->op == FG_PACKET_OP_RESERVE ? FG_PACKET_STATUS_NONE
-                                                                : FG_PACKET_STATUS_RESERVED)) {
+    if (!later || known_of(c, s).told != undecided) {
         fg_crowd_free_slot(c, s);
         return;
     }
-    s->sent_ns = c->now_ns + (r->retry_ms ? r->retry_ms : PAUSE_MS) * MS;
+    s->sent_ns = c->m.now_ns + (r->retry_ms ? r->retry_ms : PAUSE_MS) * MS;
     fg_crowd_queue(c, &c->busy, s);
 }
 
 static void note_time(struct fg_crowd *c, const struct slot *s, const struct fg_packet_reply *r)
 {
-    uint64_t took = c->now_ns - s->sent_ns + s->waited_us * 1000ull;
+    uint64_t took = c->m.now_ns - s->sent_ns + s->waited_us * 1000ull;
 
-    if (s->op == FG_PACKET_OP_RESERVE && s->order % SAMPLED == 0 && !(LATER >> r->status & 1))
-        fg_hist_add(HELD >> r->status & 1 ? &c->stats.accepted : &c->stats.rejected, took);
+    if (s->asked.op == FG_PACKET_OP_RESERVE && s->asked.order % SAMPLED == 0 &&
+        !(ANY_LATER >> r->status & 1))
+        fg_hist_add(is_held(r->status) ? &c->m.stats.accepted : &c->m.stats.rejected, took);
 }
 
 static void take(struct fg_crowd *c, const struct fg_packet_reply *r)
 {
     struct slot *s = find(c, r);
+    struct fg_known known;
 
     if (!s)
         return;
-    c->stats.answers++;
-    c->stats.status[r->status]++;
+    c->m.stats.answers++;
+    c->m.stats.status[r->status]++;
     s->open--;
-    if (!(legal[s->op] >> r->status & 1) &&
-        !(s->op == FG_PACKET_OP_RESERVE && s->place != NONE && OVER >> r->status & 1))
-        wrong(c, FG_WRONG_STATUS, r, "order %u", s->order);
-    else if (check_fields(c, s, r) && check_story(c, s, r)) {
+    known = known_of(c, s);
+    if (fg_model_check(&c->m, &s->asked, &known, r)) {
         note_time(c, s, r);
-        if (s->op == FG_PACKET_OP_RESERVE && HELD >> r->status & 1)
+        if (s->asked.op == FG_PACKET_OP_RESERVE && is_held(r->status))
             accept(c, s, r);
-        else if (s->op == FG_PACKET_OP_RESERVE && NONE_LEFT >> r->status & 1)
+        else if (s->asked.op == FG_PACKET_OP_RESERVE && ANY_NONE_LEFT >> r->status & 1)
             none_left(c, s);
-        else if (s->op != FG_PACKET_OP_RESERVE && OVER >> r->status & 1)
+        else if (s->asked.op != FG_PACKET_OP_RESERVE && ANY_OVER >> r->status & 1)
             finish(c, s, r);
     }
     s->told = r->status;
@@ -219,7 +145,7 @@ static bool shape_right(const struct fg_crowd *c, const struct fg_packet_reply *
            r->op & FG_PACKET_REPLY && op >= FG_PACKET_OP_RESERVE && op <= FG_PACKET_OP_CANCEL &&
            r->status != FG_PACKET_STATUS_NONE && r->status < FG_PACKET_STATUS_COUNT &&
            !((r->flags & ~FG_PACKET_LATE) | r->shard_map) &&
-           (r->key_id == c->shop->id || r->key_id == c->backend->id);
+           (r->key_id == c->m.shop->id || r->key_id == c->m.backend->id);
 }
 
 /*
@@ -263,14 +189,14 @@ unsigned fg_crowd_read(struct fg_crowd *c, uint64_t now_ns, const uint8_t *const
     unsigned count = 0;
 
     FG_ASSERT(n <= FG_CROWD_BURST);
-    c->now_ns = now_ns;
+    c->m.now_ns = now_ns;
     for (unsigned i = 0; i < n; i++) {
         struct fg_packet_reply *r = &replies[count];
 
         if (!check_frame(c, frames[i], bytes[i], r))
             continue;
         payloads[count] = r;
-        secrets[count++] = (r->key_id == c->backend->id ? c->backend : c->shop)->secret;
+        secrets[count++] = (r->key_id == c->m.backend->id ? c->m.backend : c->m.shop)->secret;
     }
     if (count)
         fg_packet_siphash24_56_many(secrets, payloads, tags, count);
@@ -278,7 +204,7 @@ unsigned fg_crowd_read(struct fg_crowd *c, uint64_t now_ns, const uint8_t *const
         const struct fg_packet_reply *r = &replies[i];
 
         if (r->tag != tags[i] || !shape_right(c, r))
-            wrong(c, FG_WRONG_TAG, r, "key %u", r->key_id);
+            fg_model_wrong(&c->m, FG_WRONG_TAG, r, "key %u", r->key_id);
         else
             take(c, r);
     }

@@ -3,10 +3,20 @@
 
 #include <string.h>
 
-#define ETHER 14u
-#define IPV4  20u
-#define IPV6  40u
-#define UDP   8u
+#include "frame/wire.h"
+
+#define TTL 64
+
+enum {
+    ETHER = sizeof(fg_frame_ethernet),
+    IPV4 = sizeof(fg_frame_ipv4),
+    IPV6 = sizeof(fg_frame_ipv6),
+    UDP = sizeof(fg_frame_udp),
+    IPV4_OPTIONS = 4, /* bytes that a broken packet has */
+    EXTENSION = sizeof(fg_frame_extension),
+    PADN = 1 << 8 | 4, /* an option of an extension header: skip four bytes (RFC 8200, 4.2) */
+    MORE_FRAGMENTS = 1,
+};
 
 /* What the headers say; a broken shape makes them differ. */
 struct lengths {
@@ -15,29 +25,6 @@ struct lengths {
     uint32_t udp;     /* length in the UDP header */
     uint32_t frame;   /* bytes of the frame */
 };
-
-static void put16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static uint32_t get16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-/* Internet checksum (RFC 1071) of an IPv4 header. */
-static uint16_t ipv4_sum(const uint8_t *header, uint32_t bytes)
-{
-    uint32_t sum = 0;
-
-    for (uint32_t i = 0; i < bytes; i += 2)
-        sum += get16(header + i);
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
-}
 
 static struct lengths lengths_of(const struct fg_send *send)
 {
@@ -49,57 +36,56 @@ static struct lengths lengths_of(const struct fg_send *send)
     else if (send->shape == FG_SHAPE_LONG)
         l.payload++;
     else if (send->shape == FG_SHAPE_OPTIONS)
-        l.extra = send->source.family == 4 ? 4 : 8;
+        l.extra = send->source.family == 4 ? IPV4_OPTIONS : EXTENSION;
     else if (send->shape == FG_SHAPE_FRAGMENT && send->source.family == 6)
-        l.extra = 8;
+        l.extra = EXTENSION;
     l.udp = UDP + l.payload + (send->shape == FG_SHAPE_UDP_LENGTH ? 4 : 0);
     l.frame = ETHER + ip + l.extra + UDP + l.payload - (send->shape == FG_SHAPE_CUT ? 10 : 0);
     return l;
 }
 
-static uint8_t *write_ipv4(struct fg_frames *f, const struct fg_send *send, const struct lengths *l,
-                           uint8_t *ip)
+static fg_frame_udp *write_ipv4(struct fg_frames *f, const struct fg_send *send,
+                                const struct lengths *l, void *at)
 {
     uint32_t header = IPV4 + l->extra;
+    fg_frame_ipv4 *ip = at;
 
-    memset(ip, 0, header);
-    ip[0] = (uint8_t)(0x40 | header / 4);
-    put16(ip + 2, header + UDP + l->payload);
-    put16(ip + 4, f->ip_id++);
-    put16(ip + 6,
-          send->shape == FG_SHAPE_FRAGMENT ? 0x2000 : 0x4000); /* more fragments; do not fragment */
-    ip[8] = 64;
-    ip[9] = 17;
-    memcpy(ip + 12, send->source.bytes, 4);
-    memcpy(ip + 16, f->options->targets[send->target].server.bytes, 4);
-    memset(ip + IPV4, 1, l->extra); /* no-operation options */
-    put16(ip + 10, ipv4_sum(ip, header));
-    return ip + header;
+    memset(ip, 0, IPV4);
+    ip->version = 4;
+    ip->ihl = header / 4 & 15;
+    ip->tot_len = FG_FRAME_BE16(header + UDP + l->payload);
+    ip->id = FG_FRAME_BE16(f->ip_id++);
+    ip->frag_off = send->shape == FG_SHAPE_FRAGMENT ? FG_FRAME_BE16(FG_FRAME_IPV4_MORE_FRAGMENTS)
+                                                    : FG_FRAME_BE16(FG_FRAME_IPV4_DONT_FRAGMENT);
+    ip->ttl = TTL;
+    ip->protocol = IPPROTO_UDP;
+    memcpy(&ip->saddr, send->source.bytes, 4);
+    memcpy(&ip->daddr, f->options->targets[send->target].server.bytes, 4);
+    memset(ip + 1, IPOPT_NOOP, l->extra);
+    ip->check = fg_frame_checksum(ip, header);
+    return (void *)((uint8_t *)at + header);
 }
 
-static uint8_t *write_ipv6(struct fg_frames *f, const struct fg_send *send, const struct lengths *l,
-                           uint8_t *ip)
+static fg_frame_udp *write_ipv6(struct fg_frames *f, const struct fg_send *send,
+                                const struct lengths *l, void *at)
 {
     bool fragment = send->shape == FG_SHAPE_FRAGMENT;
+    fg_frame_ipv6 *ip = at;
+    fg_frame_extension *extension = (void *)(ip + 1);
 
-    memset(ip, 0, IPV6 + l->extra);
-    ip[0] = 0x60;
-    put16(ip + 4, l->extra + UDP + l->payload);
-    ip[6] = !l->extra ? 17 : fragment ? 44 : 60; /* UDP, fragment, destination options */
-    ip[7] = 64;
-    memcpy(ip + 8, send->source.bytes, 16);
-    memcpy(ip + 24, f->options->targets[send->target].server.bytes, 16);
-    if (l->extra) {
-        ip[IPV6] = 17;
-        if (fragment) {
-            ip[IPV6 + 3] = 1; /* more fragments */
-            put16(ip + IPV6 + 6, f->ip_id++);
-        } else {
-            ip[IPV6 + 2] = 1; /* PadN of four bytes */
-            ip[IPV6 + 3] = 4;
-        }
-    }
-    return ip + IPV6 + l->extra;
+    memset(ip, 0, IPV6);
+    ip->version = 6;
+    ip->payload_len = FG_FRAME_BE16(l->extra + UDP + l->payload);
+    ip->nexthdr = !l->extra ? IPPROTO_UDP : fragment ? IPPROTO_FRAGMENT : IPPROTO_DSTOPTS;
+    ip->hop_limit = TTL;
+    memcpy(&ip->saddr, send->source.bytes, 16);
+    memcpy(&ip->daddr, f->options->targets[send->target].server.bytes, 16);
+    if (l->extra)
+        *extension = (struct fg_frame_ipv6_extension){
+            .next = IPPROTO_UDP,
+            .fragment = FG_FRAME_BE16(fragment ? MORE_FRAGMENTS : PADN),
+            .rest = fragment ? FG_FRAME_BE32(f->ip_id++) : 0};
+    return (void *)((uint8_t *)extension + l->extra);
 }
 
 /* Behind the first order port. */
@@ -116,36 +102,41 @@ uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t
 {
     const struct lengths l = lengths_of(send);
     bool v4 = send->source.family == 4;
-    uint8_t *udp;
+    fg_frame_ethernet *ethernet = (void *)out;
+    uint8_t *payload;
+    fg_frame_udp *udp;
 
-    memcpy(out, f->server_mac, 6);
-    memcpy(out + 6, f->client_mac, 6);
-    put16(out + 12, v4 ? 0x0800 : 0x86dd);
-    udp = (v4 ? write_ipv4 : write_ipv6)(f, send, &l, out + ETHER);
-    put16(udp, send->port);
-    put16(udp + 2, f->options->targets[send->target].port + offset_of(f, send->payload));
-    put16(udp + 4, l.udp);
-    put16(udp + 6, 0);
-    memcpy(udp + UDP, send->payload, FG_PACKET_SIZE);
-    udp[UDP + FG_PACKET_SIZE] = 0; /* LONG */
+    memcpy(ethernet->h_dest, f->server_mac, ETH_ALEN);
+    memcpy(ethernet->h_source, f->client_mac, ETH_ALEN);
+    ethernet->h_proto = v4 ? FG_FRAME_BE16(ETH_P_IP) : FG_FRAME_BE16(ETH_P_IPV6);
+    udp = (v4 ? write_ipv4 : write_ipv6)(f, send, &l, ethernet + 1);
+    udp->source = FG_FRAME_BE16(send->port);
+    udp->dest = FG_FRAME_BE16(f->options->targets[send->target].port + offset_of(f, send->payload));
+    udp->len = FG_FRAME_BE16(l.udp);
+    udp->check = 0;
+    payload = (uint8_t *)(udp + 1);
+    memcpy(payload, send->payload, FG_PACKET_SIZE);
+    payload[FG_PACKET_SIZE] = 0; /* LONG */
     if (send->shape < FG_SHAPE_SHORT) {
-        struct fg_frame frame = {
-            .l3 = ETHER, .l4 = (uint8_t)(udp - out), .ip = send->source.family};
+        struct fg_frame frame = {.l3 = ETHER,
+                                 .l4 = (uint8_t)((uint8_t *)udp - out),
+                                 .payload = (uint8_t)(payload - out),
+                                 .ip = send->source.family};
 
-        frame.payload = (uint8_t)(frame.l4 + UDP);
         fg_frame_finish(out, &frame);
     }
     return l.frame;
 }
 
-/* UDP destination port of what looks like an unfragmented UDP packet; fg_frame_parse does the real
- * checks. */
+/* UDP destination port, if this is an unfragmented UDP packet: fg_frame_parse does the real checks.
+ */
 static uint16_t peek_port(const uint8_t *data, uint32_t len)
 {
-    uint32_t type = len < ETHER ? 0 : get16(data + 12);
-    uint32_t at = type == 0x0800 ? ETHER + IPV4 : type == 0x86dd ? ETHER + IPV6 : len;
+    const fg_frame_ethernet *ethernet = (const void *)data;
+    uint16_t type = len < ETHER ? 0 : FG_FRAME_BE16(ethernet->h_proto);
+    uint32_t at = type == ETH_P_IP ? ETHER + IPV4 : type == ETH_P_IPV6 ? ETHER + IPV6 : len;
 
-    return at + UDP <= len ? (uint16_t)get16(data + at + 2) : 0;
+    return at + UDP <= len ? FG_FRAME_BE16(((const fg_frame_udp *)(data + at))->dest) : 0;
 }
 
 const uint8_t *fg_frame_read(const struct fg_frames *f, const uint8_t *data, uint32_t len,
@@ -153,20 +144,23 @@ const uint8_t *fg_frame_read(const struct fg_frames *f, const uint8_t *data, uin
 {
     struct fg_frame frame;
     enum fg_packet_drop drop;
+    const uint8_t *source;
     uint32_t bytes, from;
 
     *port = peek_port(data, len);
     if (*port == 0 || fg_frame_parse(data, len, *port, &frame, &drop) != FG_FRAME_ORDER)
         return NULL;
     bytes = frame.ip == 4 ? 4 : 16;
-    from = frame.l3 + (frame.ip == 4 ? 12u : 8u);
+    source = data + frame.l3 +
+             (frame.ip == 4 ? offsetof(fg_frame_ipv4, saddr) : offsetof(fg_frame_ipv6, saddr));
+    from = FG_FRAME_BE16(((const fg_frame_udp *)(data + frame.l4))->source);
     *to = (struct fg_address){.family = frame.ip};
-    memcpy(to->bytes, data + from + bytes, bytes);
+    memcpy(to->bytes, source + bytes, bytes);
     for (unsigned i = 0; i < f->options->targets_count; i++) {
         const struct fg_target *t = &f->options->targets[i];
 
-        if (t->server.family == frame.ip && !memcmp(t->server.bytes, data + from, bytes) &&
-            get16(data + frame.l4) - t->port <= f->options->steer - (f->options->steer > 0))
+        if (t->server.family == frame.ip && !memcmp(t->server.bytes, source, bytes) &&
+            from - t->port <= f->options->steer - (f->options->steer > 0))
             return data + frame.payload;
     }
     return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * frames: Ethernet frames around the packets of the world, well-formed or broken as asked, and the
- * way back. No DPDK. One thread.
+ * payload of a received one. No DPDK. One thread.
  */
 #ifndef FG_BLAST_FRAMES_H
 #define FG_BLAST_FRAMES_H
@@ -20,8 +20,8 @@ struct fg_frames {
 /** Writes the frame of `send` at `out` (FG_BLAST_FRAME_MAX bytes) and returns its length. */
 uint32_t fg_frame_write(struct fg_frames *frames, const struct fg_send *send, uint8_t *out);
 
-/** Looks into a received frame. NULL when it is no UDP payload of 64 bytes from a server's address
- * and port; else the payload, and where it was sent to. */
+/** The payload of a received frame, and where it was sent to. NULL when it is not a UDP payload of
+ * 64 bytes from a server's address and port. */
 const uint8_t *fg_frame_read(const struct fg_frames *frames, const uint8_t *data, uint32_t len,
                              struct fg_address *to, uint16_t *port);
 

@@ -25,15 +25,16 @@ bool fg_pace_due(struct pace *pace, uint64_t now_ns)
 /* A packet that is no order: its number says what it is. */
 static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_packet_request *request)
 {
-    uint32_t item = fg_alias_pick(w->popularity, &w->random);
+    uint32_t item = fg_alias_pick(w->m.popularity, &w->m.random);
 
     *request = (struct fg_packet_request){
-        .op = FG_PACKET_OP_RESERVE, .key_id = w->shop->id, .quantity = 1};
-    fg_world_order_id(w, (uint32_t)fg_random(&w->random), FG_ORDER_NOISE + kind, request->order_id);
+        .op = FG_PACKET_OP_RESERVE, .key_id = w->m.shop->id, .quantity = 1};
+    fg_model_order_id(&w->m, (uint32_t)fg_random(&w->m.random), FG_ORDER_NOISE + kind,
+                      request->order_id);
     request->user =
-        w->options->user_base + fg_random_below(&w->random, (uint32_t)w->options->shoppers);
-    request->item = w->items[item].story.item;
-    request->cookie = (uint32_t)fg_random(&w->random);
+        w->m.options->user_base + fg_random_below(&w->m.random, (uint32_t)w->m.options->shoppers);
+    request->item = w->m.items[item].item;
+    request->cookie = (uint32_t)fg_random(&w->m.random);
 }
 
 static void forge(struct fg_world *w)
@@ -42,10 +43,10 @@ static void forge(struct fg_world *w)
     struct fg_packet_request request;
 
     noise_request(w, FG_KIND_FORGED, &request);
-    fg_packet_request_seal(&request, w->shop);
-    request.tag ^= fg_random(&w->random) | 1;
+    fg_packet_request_seal(&request, w->m.shop);
+    request.tag ^= fg_random(&w->m.random) | 1;
     memcpy(send->payload, &request, sizeof(request));
-    fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
+    fg_world_source(w, fg_random_below(&w->m.random, (uint32_t)w->m.options->shoppers), send);
 }
 
 static void break_request(struct fg_packet_request *request, enum fg_shape shape, uint64_t r,
@@ -68,12 +69,12 @@ static void malform(struct fg_world *w)
     struct fg_send *send = fg_world_queue(w, FG_KIND_MALFORMED);
     struct fg_packet_request request;
 
-    send->shape = (uint8_t)(1 + fg_random_below(&w->random, FG_SHAPE_COUNT - 1));
+    send->shape = (uint8_t)(1 + fg_random_below(&w->m.random, FG_SHAPE_COUNT - 1));
     noise_request(w, FG_KIND_MALFORMED, &request);
-    fg_packet_request_seal(&request, w->shop);
-    break_request(&request, send->shape, fg_random(&w->random), w->shop);
+    fg_packet_request_seal(&request, w->m.shop);
+    break_request(&request, send->shape, fg_random(&w->m.random), w->m.shop);
     memcpy(send->payload, &request, sizeof(request));
-    fg_world_source(w, fg_random_below(&w->random, (uint32_t)w->options->shoppers), send);
+    fg_world_source(w, fg_random_below(&w->m.random, (uint32_t)w->m.options->shoppers), send);
 }
 
 static void again(struct fg_world *w, enum fg_kind kind, const struct fg_send *old, uint32_t order)
@@ -95,16 +96,16 @@ void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t ord
 {
     struct fg_send copy = *send;
     const struct history *old = &w->history[fg_random_below(
-        &w->random, w->history_count < HISTORY ? w->history_count + 1 : HISTORY)];
+        &w->m.random, w->history_count < HISTORY ? w->history_count + 1 : HISTORY)];
 
-    if (fg_happens(&w->random, w->bar_duplicates))
+    if (fg_happens(&w->m.random, w->m.bar_duplicates))
         again(w, FG_KIND_DUPLICATE, &copy, order);
     if (!w->drain_ns) { /* at the end, a replayed order could take units that nobody pays for */
-        if (old->order != NONE && fg_happens(&w->random, w->bar_replays))
+        if (old->order != NONE && fg_happens(&w->m.random, w->bar_replays))
             again(w, FG_KIND_REPLAY, &old->send, old->order);
-        if (fg_happens(&w->random, w->bar_forged))
+        if (fg_happens(&w->m.random, w->bar_forged))
             forge(w);
-        if (fg_happens(&w->random, w->bar_malformed))
+        if (fg_happens(&w->m.random, w->bar_malformed))
             malform(w);
     }
     w->history[w->history_count++ % HISTORY] = (struct history){order, copy};
@@ -112,7 +113,7 @@ void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t ord
 
 static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range *range)
 {
-    const struct fg_blast_options *o = w->options;
+    const struct fg_blast_options *o = w->m.options;
     struct fg_send *send = fg_world_queue(w, kind);
     struct fg_packet_request request;
 
@@ -120,22 +121,22 @@ static void attack(struct fg_world *w, enum fg_kind kind, const struct fg_range 
     request.op = FG_PACKET_OP_STOCK;
     request.user = 0;
     request.quantity = 0;
-    fg_packet_request_seal(&request, w->shop);
+    fg_packet_request_seal(&request, w->m.shop);
     memcpy(send->payload, &request, sizeof(request));
-    send->source = fg_address_add(&range->first, fg_random_below(&w->random, range->count));
-    send->port = (uint16_t)(PORT_BASE + fg_random_below(&w->random, PORTS));
+    send->source = fg_address_add(&range->first, fg_random_below(&w->m.random, range->count));
+    send->port = (uint16_t)(PORT_BASE + fg_random_below(&w->m.random, PORTS));
     for (send->target = 0; o->targets[send->target].server.family != range->first.family;)
         send->target++;
 }
 
 void fg_noise_attacks(struct fg_world *w)
 {
-    const struct fg_blast_options *o = w->options;
+    const struct fg_blast_options *o = w->m.options;
 
-    for (unsigned i = 0; i < ATTACK_MAX && o->blocked.count && fg_pace_due(&w->blocked, w->now_ns);
-         i++)
+    for (unsigned i = 0;
+         i < ATTACK_MAX && o->blocked.count && fg_pace_due(&w->blocked, w->m.now_ns); i++)
         attack(w, FG_KIND_BLOCKED, &o->blocked);
     for (unsigned i = 0;
-         i < ATTACK_MAX && o->overrate.count && fg_pace_due(&w->overrate, w->now_ns); i++)
+         i < ATTACK_MAX && o->overrate.count && fg_pace_due(&w->overrate, w->m.now_ns); i++)
         attack(w, FG_KIND_OVERRATE, &o->overrate);
 }

@@ -125,7 +125,7 @@ static const struct row rows[] = {
     S("confirm", "1", confirm, "accepted orders that are paid"),
     S("cancel", "0", cancel, "accepted orders that are cancelled; those neither paid nor cancelled expire"),
     S("late", "0", late, "orders left to expire that are paid after all, too late"),
-    F("served", served, "somebody else pays and cancels orders, an order service: nobody here pays, and orders may be SOLD or CANCELLED unasked"),
+    F("served", served, "an order service pays and cancels orders, and no shopper does: orders may be SOLD or CANCELLED unasked"),
     N("confirm-delay-ms", "MS", "0", confirm_delay_ms, 0, 3600000, "time from acceptance to payment or cancellation, about"),
     N("again-ms", "MS", "0", again_ms, 0, 3600000, "shoppers who got SOLD_OUT ask again after this time, until units can no longer come back; 0 = never"),
     S("again", "1", again, "of them, those who do"),
@@ -139,7 +139,7 @@ static const struct row rows[] = {
     N("flat", "N", "0", flat, 0, 16777216, "benchmark: N requests signed at start, sent in turn, no state of orders"),
     F("echo", echo, "with --flat: the peer sends the frames back as they are; only counted"),
     F("open", open, "with --flat and --rate: packets leave when they are due, whatever was answered; what the port has no room for is dropped"),
-    N("fresh-every", "N", "0", fresh_every, 0, BILLION, "with --flat: every Nth packet is an order that nobody sent before; 0 = none"),
+    N("fresh-every", "N", "0", fresh_every, 0, BILLION, "with --flat: every Nth packet is an order that was not sent before; 0 = none"),
     N("fresh-item", "ITEM", "1", fresh_item, 1, UINT64_MAX, "item of these orders"),
     N("sample", "N", "64", sample, 1, 1048576, "with --flat: every Nth answer's tag is checked"),
     T("audit", "FILE", audit, "writes what was told of each order"),
@@ -235,8 +235,8 @@ static bool check_crowd(const struct fg_blast_options *o, struct fg_error *err)
     if (o->flat || o->pcap[0] || o->served || o->steer > 1)
         return fg_fail(err, "--crowd goes without --flat, --pcap, --served and --steer");
     if (o->replays > 0 || o->forged > 0 || o->malformed > 0 || o->blocked.count ||
-        o->overrate.count || o->again_ms || o->hot_item || o->rate)
-        return fg_fail(err, "--crowd knows no attacks, replays, --again-ms, --hot and --rate");
+        o->overrate.count || o->again_ms || o->rate)
+        return fg_fail(err, "--crowd knows no attacks, replays, --again-ms and --rate");
     return true;
 }
 
@@ -252,7 +252,7 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "--confirm and --cancel together: %g is more than 1",
                        o->confirm + o->cancel);
     if (o->served && (o->confirm > 0 || o->late > 0))
-        return fg_fail(err, "--served needs --confirm 0, and no --late: nobody here pays");
+        return fg_fail(err, "--served needs --confirm 0, and no --late: no shopper pays");
     if (!o->orders && !o->packets && !o->seconds)
         return fg_fail(
             err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");

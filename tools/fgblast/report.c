@@ -82,7 +82,7 @@ static json_t *items(const struct fg_view *view)
     json_t *array = json_array();
 
     for (uint32_t i = 0; i < ITEMS_SHOWN && i < view->items_count; i++) {
-        const struct fg_item_story *story = fg_view_item(view, i);
+        const struct fg_item_story *story = &view->items[i];
         json_t *object = json_object();
 
         json_object_set_new(object, "item", fg_json_id(story->item));

@@ -8,8 +8,6 @@
 
 #include <rte_cycles.h>
 
-#include "tools/fgblast/neighbour.h"
-
 #define SECOND       1000000000ull
 #define MADE_UP_NS   1000ull /* time of one packet that goes to a file only */
 #define ASK_EVERY_NS (SECOND / 5)
@@ -38,14 +36,22 @@ uint64_t fg_clock_now(const struct fg_clock *c)
            (uint64_t)(((__uint128_t)(rte_rdtsc() - c->begun_tsc) * c->ns_per_tick) >> 32);
 }
 
-static bool server_answered(struct fg_run *r)
+static struct fg_frame_host_address host_address(const struct fg_address *a)
+{
+    struct fg_frame_host_address host = {.family = a->family};
+
+    memcpy(host.bytes, a->bytes, sizeof(host.bytes));
+    return host;
+}
+
+static bool server_answered(struct fg_run *r, const struct fg_frame_host_address *server)
 {
     struct rte_mbuf *mbufs[FG_BURST];
     unsigned n = fg_port_receive(r->port, mbufs);
     bool found = false;
 
     for (unsigned i = 0; i < n; i++) {
-        found |= fg_neighbour_answer(&r->options->targets[0], rte_pktmbuf_mtod(mbufs[i], uint8_t *),
+        found |= fg_frame_host_learn(server, rte_pktmbuf_mtod(mbufs[i], uint8_t *),
                                      mbufs[i]->data_len, r->frames.server_mac);
         rte_pktmbuf_free(mbufs[i]);
     }
@@ -54,8 +60,14 @@ static bool server_answered(struct fg_run *r)
 
 bool fg_run_find_server(struct fg_run *r, struct fg_error *err)
 {
-    uint8_t question[FG_NEIGHBOUR_FRAME], *frame;
-    uint32_t bytes = fg_neighbour_ask(&r->options->targets[0], r->frames.client_mac, question);
+    const struct fg_target *t = &r->options->targets[0];
+    struct fg_frame_host_address server = host_address(&t->server);
+    struct fg_frame_host own = {.count = 1, .addresses = {host_address(&t->source)}};
+    uint8_t question[FG_FRAME_HOST_QUESTION], *frame;
+    uint32_t bytes;
+
+    memcpy(own.mac, r->frames.client_mac, sizeof(own.mac));
+    bytes = fg_frame_host_ask(&own, &server, question);
 
     for (int i = 0; i < ASK_TRIES && !*r->stop; i++) {
         uint64_t until_ns = fg_clock_now(&r->clock) + ASK_EVERY_NS;
@@ -64,13 +76,14 @@ bool fg_run_find_server(struct fg_run *r, struct fg_error *err)
             memcpy(frame, question, bytes);
         while (fg_clock_now(&r->clock) < until_ns) {
             fg_port_flush(r->port);
-            if (server_answered(r))
+            if (server_answered(r, &server))
                 return true;
             sched_yield();
         }
     }
     return fg_fail(
-        err, "nobody answers for the server's address on this link; --server-mac gives it by hand");
+        err,
+        "no host on this link answers for the server's address; --server-mac gives it by hand");
 }
 
 /* ---- world ----------------------------------------------------------------------------------- */

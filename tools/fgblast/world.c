@@ -3,7 +3,8 @@
 #include "tools/fgblast/world_impl.h"
 
 #include <string.h>
-#include <sys/random.h>
+
+#include "tools/fgblast/client_file.h"
 
 #define ORDERS_DEFAULT (1u << 24) /* places when only --seconds limits the run */
 
@@ -11,16 +12,9 @@ static const uint8_t op_of_state[STATES] = {[ASKING] = FG_PACKET_OP_RESERVE,
                                             [PAYING] = FG_PACKET_OP_CONFIRM,
                                             [RETURNING] = FG_PACKET_OP_CANCEL};
 
-void fg_world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16])
-{
-    memcpy(id, &w->nonce, 8);
-    memcpy(id + 8, &order, 4);
-    memcpy(id + 12, &shopper, 4);
-}
-
 void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send)
 {
-    const struct fg_blast_options *o = w->options;
+    const struct fg_blast_options *o = w->m.options;
     uint32_t place = shopper / o->targets_count;
 
     send->target = (uint8_t)(shopper % o->targets_count);
@@ -37,8 +31,8 @@ struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
     send = &w->queue[w->queue_tail++];
     send->kind = (uint8_t)kind;
     send->shape = FG_SHAPE_GOOD;
-    w->stats.sent[kind]++;
-    w->stats.packets++;
+    w->m.stats.sent[kind]++;
+    w->m.stats.packets++;
     return send;
 }
 
@@ -65,8 +59,8 @@ void fg_world_enter(struct fg_world *w, struct shopper *s, enum shopper_state st
 
     w->active += (state != IDLE) - (s->state != IDLE);
     item->pending += has - had;
-    if (had && !has && item->back_ns < w->now_ns)
-        item->back_ns = w->now_ns;
+    if (had && !has && item->back_ns < w->m.now_ns)
+        item->back_ns = w->m.now_ns;
     s->state = (uint8_t)state;
 }
 
@@ -85,33 +79,15 @@ void fg_world_finish(struct fg_world *w, struct shopper *s)
 {
     fg_world_landed(w, s);
     fg_world_enter(w, s, IDLE);
-    w->idle[w->idle_tail++ % w->options->shoppers] = (uint32_t)(s - w->shoppers);
+    w->idle[w->idle_tail++ % w->m.options->shoppers] = (uint32_t)(s - w->shoppers);
 }
 
 static void set_timeout(struct fg_world *w, struct shopper *s)
 {
-    uint64_t wait = w->options->timeout_ms * MS << (s->tries < 16 ? s->tries : 16);
+    uint64_t wait = fg_model_timeout(&w->m, s->tries);
 
-    if (wait > TIMEOUT_MAX)
-        wait =
-            w->options->timeout_ms * MS > TIMEOUT_MAX ? w->options->timeout_ms * MS : TIMEOUT_MAX;
-    wait += fg_random_below(&w->random, (uint32_t)(wait / 4 / 1000) + 1) * 1000ull;
-    fg_wheel_set(w->timeouts, (uint32_t)(s - w->shoppers), w->now_ns + wait);
-}
-
-static void fill_request(struct fg_world *w, const struct order *o, unsigned op,
-                         struct fg_packet_request *request)
-{
-    *request =
-        (struct fg_packet_request){.op = (uint8_t)op, .user = w->options->user_base + o->shopper};
-    request->key_id = op == FG_PACKET_OP_CONFIRM ? w->backend->id : w->shop->id;
-    request->cookie = next_cookie(w);
-    fg_world_order_id(w, (uint32_t)(o - w->orders), o->shopper, request->order_id);
-    if (op == FG_PACKET_OP_RESERVE) {
-        request->quantity = o->quantity;
-        request->item = w->items[o->item].story.item;
-    }
-    fg_packet_request_seal(request, op == FG_PACKET_OP_CONFIRM ? w->backend : w->shop);
+    wait += fg_random_below(&w->m.random, (uint32_t)(wait / 4 / 1000) + 1) * 1000ull;
+    fg_wheel_set(w->timeouts, (uint32_t)(s - w->shoppers), w->m.now_ns + wait);
 }
 
 /* Sends what the shopper's state waits for. */
@@ -123,9 +99,11 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
     unsigned op = op_of_state[s->state];
     struct order *o = &w->orders[s->order];
     struct fg_send *send = fg_world_queue(w, retry ? FG_KIND_RETRY : kinds[op]);
+    struct fg_asked asked = fg_world_asked(w, o, op, next_cookie(w));
     struct fg_packet_request request;
 
-    fill_request(w, o, op, &request);
+    fg_model_request(&w->m, &asked, &request);
+    fg_packet_request_seal(&request, fg_model_key(&w->m, op));
     memcpy(send->payload, &request, sizeof(request));
     fg_world_source(w, o->shopper, send);
     o->flags |= op == FG_PACKET_OP_CONFIRM  ? CONFIRM_SENT
@@ -136,7 +114,7 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
     if (!retry) {
         s->tries = 0;
         s->first = request.cookie;
-        s->asked_ns = w->now_ns;
+        s->asked_ns = w->m.now_ns;
     }
     w->waiting += !s->flying;
     s->flying = 1;
@@ -147,9 +125,9 @@ static void send_request(struct fg_world *w, struct shopper *s, bool retry)
 static void give_up(struct fg_world *w, struct shopper *s)
 {
     struct item *item = &w->items[w->orders[s->order].item];
-    uint64_t back_ns = w->now_ns + item->hold_ns;
+    uint64_t back_ns = w->m.now_ns + item->hold_ns;
 
-    w->stats.gave_up++;
+    w->m.stats.gave_up++;
     if (back_ns > item->back_ns) /* it may hold units that nobody was told of */
         item->back_ns = back_ns;
     fg_world_finish(w, s);
@@ -157,7 +135,7 @@ static void give_up(struct fg_world *w, struct shopper *s)
 
 static void timed_out(struct fg_world *w, struct shopper *s)
 {
-    if (s->tries >= w->options->retries) {
+    if (s->tries >= w->m.options->retries) {
         give_up(w, s);
         return;
     }
@@ -177,21 +155,21 @@ static void plan_due(struct fg_world *w, struct shopper *s)
 
 static bool new_order(struct fg_world *w)
 {
+    struct fg_wish wish;
     struct shopper *s;
     struct order *o;
 
     if (w->drain_ns || w->idle_head == w->idle_tail)
         return false;
-    s = &w->shoppers[w->idle[w->idle_head++ % w->options->shoppers]];
+    s = &w->shoppers[w->idle[w->idle_head++ % w->m.options->shoppers]];
     s->order = w->orders_count++;
     o = &w->orders[s->order];
     o->shopper = (uint32_t)(s - w->shoppers);
-    o->item = w->hot_index != NONE && fg_happens(&w->random, fg_share_bar(w->options->hot_share))
-                  ? w->hot_index
-                  : fg_alias_pick(w->popularity, &w->random);
-    o->quantity = w->options->quantities[fg_alias_pick(w->quantity, &w->random)];
-    w->items[o->item].story.orders++;
-    w->stats.orders++;
+    wish = fg_model_wish(&w->m, s->order);
+    o->item = wish.item;
+    o->quantity = wish.quantity;
+    w->m.items[o->item].orders++;
+    w->m.stats.orders++;
     fg_world_enter(w, s, ASKING);
     send_request(w, s, false);
     return true;
@@ -199,15 +177,15 @@ static bool new_order(struct fg_world *w)
 
 static bool regular(struct fg_world *w)
 {
-    uint32_t index = fg_wheel_take(w->timeouts, w->now_ns);
+    uint32_t index = fg_wheel_take(w->timeouts, w->m.now_ns);
 
     if (index != FG_WHEEL_NONE) {
         timed_out(w, &w->shoppers[index]);
         return true;
     }
-    if (w->waiting >= w->options->window)
+    if (w->waiting >= w->m.options->window)
         return false;
-    index = fg_wheel_take(w->plans, w->now_ns);
+    index = fg_wheel_take(w->plans, w->m.now_ns);
     if (index == FG_WHEEL_NONE)
         return new_order(w);
     plan_due(w, &w->shoppers[index]);
@@ -216,19 +194,15 @@ static bool regular(struct fg_world *w)
 
 static void check_limits(struct fg_world *w)
 {
-    const struct fg_blast_options *o = w->options;
-
-    if (w->drain_ns == 0 &&
-        (w->orders_count >= w->orders_max || (o->packets && w->stats.packets >= o->packets) ||
-         (o->seconds && w->now_ns - w->begun_ns >= o->seconds * 1000 * MS)))
-        w->drain_ns = w->now_ns;
+    if (w->drain_ns == 0 && (w->orders_count >= w->orders_max || fg_model_limit_reached(&w->m)))
+        w->drain_ns = w->m.now_ns;
 }
 
 unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *sends, unsigned max)
 {
     unsigned n = 0;
 
-    w->now_ns = now_ns;
+    w->m.now_ns = now_ns;
     if (w->queue_head == w->queue_tail) {
         w->queue_head = w->queue_tail = 0;
         fg_noise_attacks(w);
@@ -252,46 +226,6 @@ unsigned fg_world_next(struct fg_world *w, uint64_t now_ns, struct fg_send *send
 
 /* ---- making and asking ----------------------------------------------------------------------- */
 
-bool fg_world_key(const struct fg_packet_keyring *ring, uint64_t id, unsigned role,
-                  const char *option, const struct fg_packet_key **key, struct fg_error *err)
-{
-    *key = fg_packet_keyring_find(ring, (uint16_t)id);
-    if (!*key)
-        return fg_fail(err, "--%s %u: no such key in the key file", option, (unsigned)id);
-    if (!((*key)->roles & role))
-        return fg_fail(err, "--%s %u: the key lacks the role for it", option, (unsigned)id);
-    return true;
-}
-
-static bool make_items(struct fg_world *w)
-{
-    const struct fg_blast_options *o = w->options;
-    double *weights = fg_zipf_weights(o->items_count, o->zipf);
-
-    w->items = calloc(o->items_count + 1, sizeof(*w->items));
-    if (!weights || !w->items) {
-        free(weights);
-        return false;
-    }
-    w->items_count = o->items_count;
-    w->hot_index = NONE;
-    for (uint32_t i = 0; i < o->items_count; i++) {
-        w->items[i].story.item = o->items[i];
-        if (o->items[i] == o->hot_item)
-            w->hot_index = i;
-    }
-    if (o->hot_item && w->hot_index == NONE) { /* wanted by --hot only */
-        w->hot_index = w->items_count++;
-        w->items[w->hot_index].story.item = o->hot_item;
-    }
-    for (uint32_t i = 0; i < w->items_count; i++)
-        w->items[i].hold_ns = HOLD_GUESS;
-    w->popularity = fg_alias_create(weights, o->items_count);
-    w->quantity = fg_alias_create(o->weights, o->quantities_count);
-    free(weights);
-    return w->popularity && w->quantity;
-}
-
 static uint32_t orders_max(const struct fg_blast_options *o)
 {
     if (o->orders)
@@ -301,21 +235,24 @@ static uint32_t orders_max(const struct fg_blast_options *o)
 
 static bool make_tables(struct fg_world *w, uint64_t now_ns)
 {
-    uint32_t shoppers = (uint32_t)w->options->shoppers;
+    uint32_t shoppers = (uint32_t)w->m.options->shoppers;
 
-    w->orders_max = orders_max(w->options);
+    w->orders_max = orders_max(w->m.options);
     w->shoppers = calloc(shoppers, sizeof(*w->shoppers));
     w->orders = calloc(w->orders_max, sizeof(*w->orders));
     w->idle = calloc(shoppers, sizeof(*w->idle));
+    w->items = calloc(w->m.items_count, sizeof(*w->items));
     w->history = calloc(HISTORY, sizeof(*w->history));
     w->queue = calloc(QUEUE, sizeof(*w->queue));
     w->timeouts = fg_wheel_create(shoppers, now_ns);
     w->plans = fg_wheel_create(shoppers, now_ns);
-    if (!w->shoppers || !w->orders || !w->idle || !w->history || !w->queue || !w->timeouts ||
-        !w->plans)
+    if (!w->shoppers || !w->orders || !w->idle || !w->items || !w->history || !w->queue ||
+        !w->timeouts || !w->plans)
         return false;
     for (uint32_t i = 0; i < shoppers; i++)
         w->idle[w->idle_tail++] = i;
+    for (uint32_t i = 0; i < w->m.items_count; i++)
+        w->items[i].hold_ns = HOLD_GUESS;
     for (uint32_t i = 0; i < HISTORY; i++)
         w->history[i].order = NONE;
     return true;
@@ -328,15 +265,11 @@ static struct pace make_pace(uint64_t per_second, uint64_t now_ns)
 
 static void make_chances(struct fg_world *w, uint64_t now_ns)
 {
-    const struct fg_blast_options *o = w->options;
+    const struct fg_blast_options *o = w->m.options;
 
-    w->bar_duplicates = fg_share_bar(o->duplicates);
     w->bar_replays = fg_share_bar(o->replays);
     w->bar_forged = fg_share_bar(o->forged);
     w->bar_malformed = fg_share_bar(o->malformed);
-    w->bar_confirm = fg_share_bar(o->confirm);
-    w->bar_cancel = fg_share_bar(o->cancel);
-    w->bar_late = fg_share_bar(o->late);
     w->bar_again = fg_share_bar(o->again);
     w->regular = make_pace(o->rate, now_ns);
     w->blocked = make_pace(o->blocked_rate, now_ns);
@@ -353,19 +286,12 @@ struct fg_world *fg_world_create(const struct fg_blast_options *options,
         fg_fail(err, "out of memory");
         return NULL;
     }
-    w->options = options;
-    w->random = options->seed;
-    w->nonce = options->nonce;
-    w->begun_ns = w->now_ns = now_ns;
-    make_chances(w, now_ns);
-    if (!fg_world_key(ring, options->shop_key, FG_PACKET_ROLE_SHOP, "shop-key", &w->shop, err) ||
-        !fg_world_key(ring, options->backend_key, FG_PACKET_ROLE_BACKEND, "backend-key",
-                      &w->backend, err)) {
+    if (!fg_model_start(&w->m, options, ring, now_ns, err)) {
         fg_world_destroy(w);
         return NULL;
     }
-    if ((!options->nonce_set && getrandom(&w->nonce, sizeof(w->nonce), 0) != sizeof(w->nonce)) ||
-        !make_items(w) || !make_tables(w, now_ns)) {
+    make_chances(w, now_ns);
+    if (!make_tables(w, now_ns)) {
         fg_fail(err, "out of memory for %llu shoppers and %u orders",
                 (unsigned long long)options->shoppers, w->orders_max);
         fg_world_destroy(w);
@@ -380,8 +306,7 @@ void fg_world_destroy(struct fg_world *w)
         return;
     fg_wheel_destroy(w->timeouts);
     fg_wheel_destroy(w->plans);
-    free(w->popularity);
-    free(w->quantity);
+    fg_model_stop(&w->m);
     free(w->items);
     free(w->shoppers);
     free(w->orders);
@@ -399,7 +324,7 @@ bool fg_world_draining(const struct fg_world *w)
 bool fg_world_done(const struct fg_world *w, uint64_t now_ns)
 {
     return w->drain_ns &&
-           (w->active == 0 || now_ns - w->drain_ns > w->options->drain_seconds * 1000 * MS);
+           (w->active == 0 || now_ns - w->drain_ns > w->m.options->drain_seconds * 1000 * MS);
 }
 
 uint32_t fg_world_waiting(const struct fg_world *w)
@@ -414,22 +339,50 @@ uint32_t fg_world_active(const struct fg_world *w)
 
 const struct fg_world_stats *fg_world_stats(const struct fg_world *w)
 {
-    return &w->stats;
+    return &w->m.stats;
 }
 
 void fg_world_view(const struct fg_world *w, struct fg_view *view)
 {
-    *view = (struct fg_view){.stats = &w->stats,
-                             .items = w->items,
-                             .item_bytes = sizeof(*w->items),
-                             .items_count = w->items_count,
-                             .waiting = w->waiting,
-                             .draining = w->drain_ns != 0,
-                             .examples = w->examples,
-                             .examples_count = w->examples_count};
+    *view = fg_model_view(&w->m, w->waiting, w->drain_ns != 0);
 }
 
 const char *fg_world_example(const struct fg_world *w, unsigned index)
 {
-    return index < w->examples_count ? w->examples[index] : NULL;
+    return index < w->m.examples_count ? w->m.examples[index] : NULL;
+}
+
+const struct fg_item_story *fg_world_item(const struct fg_world *w, uint32_t index)
+{
+    return index < w->m.items_count ? &w->m.items[index] : NULL;
+}
+
+/* ---- the client file ------------------------------------------------------------------------- */
+
+/* Something of this order may have been carried out after that was told: by a request that is not
+ * answered, or by an order service. */
+static bool is_open(const struct fg_world *w, const struct order *o)
+{
+    return (o->told && o->open) ||
+           (w->m.options->served && (o->told == FG_PACKET_STATUS_RESERVED ||
+                                     o->told == FG_PACKET_STATUS_EXPIRED)); /* or paid late */
+}
+
+static bool write_orders(const void *world, FILE *out)
+{
+    const struct fg_world *w = world;
+    bool good = true;
+
+    for (uint32_t i = 0; good && i < w->orders_count; i++) {
+        const struct order *o = &w->orders[i];
+        struct fg_asked asked = fg_world_asked(w, o, FG_PACKET_OP_RESERVE, 0);
+
+        good = fg_model_write_order(&w->m, &asked, o->told, is_open(w, o), out);
+    }
+    return good;
+}
+
+bool fg_world_audit(const struct fg_world *w, const char *path, struct fg_error *err)
+{
+    return fg_client_file(path, write_orders, w, err);
 }

@@ -1,41 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * world: the shoppers and their orders. Says which packet is sent next, checks every answer against
- * the protocol and against what was told before, and keeps the story for the audit. Knows no DPDK
- * and no clock: time is handed in (Unix time in nanoseconds that never goes back), so that a test
- * plays the appliance. One thread; everything is allocated by fg_world_create.
+ * world: the shoppers and all their orders, and attackers. Says which packet is sent next, and
+ * checks every answer against the protocol and against what was told before, for the whole story of
+ * each order. A test plays the appliance. One thread; everything is allocated by fg_world_create.
  *
- * A shopper has at most one order under way. Order ids are {nonce 8, order 4, shopper 4 bytes,
- * little-endian}: the order of an answer is found by its number. Packets that are no orders of
- * shoppers carry a number from FG_ORDER_NOISE on in place of the shopper.
+ * A shopper has at most one order under way. Packets that are no orders of shoppers carry a number
+ * from FG_ORDER_NOISE on in place of the shopper.
  */
 #ifndef FG_BLAST_WORLD_H
 #define FG_BLAST_WORLD_H
 
-#include "packet/packet.h"
-#include "tools/fgblast/hist.h"
-#include "tools/fgblast/options.h"
-
-/* What is sent. name, counted as, text */
-#define FG_KIND_LIST(X)                                                                            \
-    X(RESERVE, "reserve", "new orders, and shoppers who ask again after SOLD_OUT or a retry hint") \
-    X(CONFIRM, "confirm", "payments")                                                              \
-    X(CANCEL, "cancel", "cancellations")                                                           \
-    X(RETRY, "retry", "unanswered requests sent again with a new cookie")                          \
-    X(DUPLICATE, "duplicate", "requests sent twice at once")                                       \
-    X(REPLAY, "replay", "old requests, byte for byte")                                             \
-    X(FORGED, "forged", "wrong tag")                                                               \
-    X(MALFORMED, "malformed", "wrong length, version, reserved bits, fragment, ...")               \
-    X(BLOCKED, "blocked", "from sources on the block list")                                        \
-    X(OVERRATE, "overrate", "from sources over their rate")
-
-enum fg_kind {
-#define X(name, text, help) FG_KIND_##name,
-    FG_KIND_LIST(X)
-#undef X
-        FG_KIND_COUNT
-};
-const char *fg_kind_name(unsigned kind);
+#include "tools/fgblast/model.h"
 
 /* How a malformed packet is wrong; those from SHORT on are made where the frame is built. name,
  * text */
@@ -59,31 +34,7 @@ enum fg_shape {
         FG_SHAPE_COUNT
 };
 
-/* Answers that must not be. name, text */
-#define FG_WRONG_LIST(X)                                                                           \
-    X(TAG, "wrong tag, or no well-formed reply")                                                   \
-    X(ORDER, "order that was never sent")                                                          \
-    X(ADDRESS, "sent to an address that did not ask")                                              \
-    X(COOKIE, "cookie that was never sent")                                                        \
-    X(STATUS, "status that this operation cannot have")                                            \
-    X(STORY, "contradicts what was told before")                                                   \
-    X(UNASKED, "sold or cancelled without being asked to")                                         \
-    X(FIELDS, "item, quantity, deadline, left or key are not right")                               \
-    X(FORGED, "answer to a request with a wrong tag")                                              \
-    X(MALFORMED, "answer to a malformed request")                                                  \
-    X(BLOCKED, "answer to a blocked source")
-
-enum fg_wrong {
-#define X(name, text) FG_WRONG_##name,
-    FG_WRONG_LIST(X)
-#undef X
-        FG_WRONG_COUNT
-};
-const char *fg_wrong_name(unsigned wrong);
-const char *fg_wrong_text(unsigned wrong);
-
-#define FG_ORDER_NOISE    0xffffff00u /**< + enum fg_kind, in place of the shopper in an order id */
-#define FG_WRONG_EXAMPLES 10
+#define FG_ORDER_NOISE 0xffffff00u /**< + enum fg_kind, in place of the shopper in an order id */
 
 /** One packet to be sent. */
 struct fg_send {
@@ -94,48 +45,6 @@ struct fg_send {
     struct fg_address source;
     uint8_t payload[FG_PACKET_SIZE]; /**< sealed */
 };
-
-/** One item's part of the story, in units; of orders: how many. */
-struct fg_item_story {
-    uint64_t item;
-    uint64_t orders;
-    uint64_t reserved;  /**< units accepted, ever */
-    uint64_t sold;      /**< units told SOLD */
-    uint64_t cancelled; /**< units told CANCELLED */
-    uint64_t wanting;   /**< orders told SOLD_OUT or INSUFFICIENT when no unit could come back */
-};
-
-struct fg_world_stats {
-    uint64_t sent[FG_KIND_COUNT];
-    uint64_t packets;                        /**< sum of sent */
-    uint64_t answers;                        /**< replies to orders of shoppers */
-    uint64_t status[FG_PACKET_STATUS_COUNT]; /**< of them */
-    uint64_t overrate_answers;               /**< replies to sources over their rate: legal */
-    uint64_t orders;                         /**< orders begun */
-    uint64_t gave_up;                    /**< requests that stayed unanswered after all retries */
-    uint64_t reserved, sold;             /**< orders told so, each once */
-    uint64_t units_reserved, units_sold; /**< units of them */
-    uint64_t wrong[FG_WRONG_COUNT];
-    uint64_t contradictions;           /**< sum of wrong */
-    struct fg_hist accepted, rejected; /**< ns from the first RESERVE to its answer */
-};
-
-/** What a report is made of. Pointers into the world or the crowd. */
-struct fg_view {
-    const struct fg_world_stats *stats;
-    const void *items; /**< items_count of item_bytes; each begins with a struct fg_item_story */
-    size_t item_bytes;
-    uint32_t items_count;
-    uint32_t waiting; /**< requests without an answer */
-    bool draining;
-    const char (*examples)[256]; /**< of wrong answers */
-    unsigned examples_count;
-};
-
-static inline const struct fg_item_story *fg_view_item(const struct fg_view *view, uint32_t index)
-{
-    return (const struct fg_item_story *)((const char *)view->items + index * view->item_bytes);
-}
 
 struct fg_world;
 
@@ -171,11 +80,6 @@ const char *fg_world_example(const struct fg_world *world,
                              unsigned index); /**< NULL when there is none */
 const struct fg_item_story *fg_world_item(const struct fg_world *world,
                                           uint32_t index); /**< NULL behind the last */
-
-/** The key of that id. False and err, which names the option: there is none, or it lacks the role.
- */
-bool fg_world_key(const struct fg_packet_keyring *ring, uint64_t id, unsigned role,
-                  const char *option, const struct fg_packet_key **key, struct fg_error *err);
 
 /** Writes the client file (docs/bench.md, "Client file") under a temporary name, then renames it.
  */

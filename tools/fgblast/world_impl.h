@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* world_impl: what world.c (sending), reply.c (answers), noise.c and audit.c share; private to
+/* world_impl: what world.c (sending), reply.c (answers) and noise.c share; private to
  * them. */
 #ifndef FG_BLAST_WORLD_IMPL_H
 #define FG_BLAST_WORLD_IMPL_H
 
-#include "tools/fgblast/pick.h"
+#include "tools/fgblast/model_impl.h"
 #include "tools/fgblast/wheel.h"
 #include "tools/fgblast/world.h"
 
-#define MS          1000000ull
-#define HISTORY     16384u /* requests sent last, which may be replayed */
-#define QUEUE       256u /* packets made but not yet taken; each request brings at most four others */
-#define PORT_BASE   20000u
-#define PORTS       40000u
-#define NONE        UINT32_MAX
-#define SETTLE_NS   (1000 * MS) /* after the last deadline, units are back on sale */
-#define TIMEOUT_MAX (5000 * MS)
-#define LATE_NS     (300 * MS)   /* a late payment comes so long after the deadline */
-#define HOLD_GUESS  (10000 * MS) /* hold time of an item that has not accepted anything yet */
+#define HISTORY    16384u /* requests sent last, which may be replayed */
+#define QUEUE      256u /* packets made but not yet taken; each request brings at most four others */
+#define HOLD_GUESS (10000 * MS) /* hold time of an item that has not accepted anything yet */
 
 enum shopper_state {
     IDLE,      /* has nothing under way, and stands in the idle queue */
@@ -56,7 +49,6 @@ struct order {
 };
 
 struct item {
-    struct fg_item_story story;
     uint32_t pending; /* shoppers who hold units, pay or return them */
     uint64_t back_ns; /* until then, units may come back */
     uint64_t hold_ns; /* longest hold seen */
@@ -72,21 +64,16 @@ struct pace { /* packets/s */
 };
 
 struct fg_world {
-    const struct fg_blast_options *options;
-    const struct fg_packet_key *shop, *backend;
-    uint64_t random, nonce;
-    uint64_t begun_ns, drain_ns; /* drain_ns 0: not draining */
-    uint64_t now_ns;             /* as last told */
-    uint64_t cookies;            /* requests sent; the low half of it + 1 is the next cookie */
+    struct fg_model m;
+    uint64_t drain_ns; /* 0: not draining */
+    uint64_t cookies;  /* requests sent; the low half of it + 1 is the next cookie */
     uint32_t waiting, active;
 
     struct shopper *shoppers;
     struct order *orders;
     uint32_t orders_max, orders_count;
-    struct item *items;
-    uint32_t items_count, hot_index;
-    struct fg_alias *popularity, *quantity;
-    uint32_t *idle; /* ring of shoppers */
+    struct item *items; /* beside those of the model */
+    uint32_t *idle;     /* ring of shoppers */
     uint64_t idle_head, idle_tail;
     struct fg_wheel *timeouts, *plans;
 
@@ -94,13 +81,8 @@ struct fg_world {
     uint32_t history_count; /* ever */
     struct fg_send *queue;
     unsigned queue_head, queue_tail; /* taken at head */
-    uint64_t bar_duplicates, bar_replays, bar_forged, bar_malformed;
-    uint64_t bar_confirm, bar_cancel, bar_late, bar_again;
+    uint64_t bar_replays, bar_forged, bar_malformed, bar_again;
     struct pace regular, blocked, overrate;
-
-    struct fg_world_stats stats;
-    char examples[FG_WRONG_EXAMPLES][256];
-    unsigned examples_count;
 };
 
 static inline uint32_t next_cookie(const struct fg_world *w)
@@ -108,14 +90,18 @@ static inline uint32_t next_cookie(const struct fg_world *w)
     return (uint32_t)w->cookies + 1;
 }
 
-/* The order exists: nothing but its own payment, cancellation or expiry can change it. */
-static inline bool is_held(unsigned status)
+static inline struct fg_asked fg_world_asked(const struct fg_world *w, const struct order *o,
+                                             unsigned op, uint32_t cookie)
 {
-    return status >= FG_PACKET_STATUS_RESERVED && status <= FG_PACKET_STATUS_EXPIRED;
+    return (struct fg_asked){.order = (uint32_t)(o - w->orders),
+                             .shopper = o->shopper,
+                             .cookie = cookie,
+                             .item = o->item,
+                             .quantity = o->quantity,
+                             .op = (uint8_t)op};
 }
 
 /* world.c */
-void fg_world_order_id(const struct fg_world *w, uint32_t order, uint32_t shopper, uint8_t id[16]);
 void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send);
 struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind);
 void fg_world_track(struct order *o, unsigned op, uint32_t cookie);
