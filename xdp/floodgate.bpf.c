@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
 /*
- * The shield: the XDP program in front of everything that enters a port, and a second program that
+ * The filter: the XDP program in front of everything that enters a port, and a second program that
  * tells user space which socket a queue has (user space cannot read an XSKMAP itself).
  */
 #include <linux/bpf.h>
@@ -143,7 +143,7 @@ static __always_inline void fg_filter_env_event(FG_UNUSED struct fg_filter_env *
  */
 uint32_t fg_is_own(uint64_t mac, uint64_t hi, uint64_t lo);
 uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t salt, uint32_t kind, uint64_t now);
-uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t guide, uint64_t now);
+uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t lengths, uint64_t now);
 uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint64_t lo, uint32_t family);
 #define FG_FILTER_ENV_REST(env, data, end, hi, lo, family)                                         \
     fg_rest((struct xdp_md *)(env), hi, lo, family)
@@ -152,8 +152,8 @@ uint32_t fg_limit(uint64_t hi, uint32_t family, uint32_t class, uint64_t now);
     ((void)(env), (void)(seed), fg_limit((view)->hi, (view)->family, (view)->class, now))
 #define FG_FILTER_ENV_OWN(env, mac, hi, lo)             ((void)(env), fg_is_own(mac, hi, lo))
 #define FG_FILTER_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
-#define FG_FILTER_ENV_LISTS(env, hi, lo, family, guide, now)                                       \
-    fg_lists_again(hi, lo, family, guide, now)
+#define FG_FILTER_ENV_LISTS(env, hi, lo, family, lengths, now)                                     \
+    fg_lists_again(hi, lo, family, lengths, now)
 
 #include "xdp/verdict.h"
 
@@ -169,9 +169,9 @@ __attribute__((noinline)) uint32_t fg_hit(uint64_t hi, uint64_t lo, uint64_t sal
 }
 
 __attribute__((noinline)) uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family,
-                                                  uint64_t guide, uint64_t now)
+                                                  uint64_t lengths, uint64_t now)
 {
-    return fg_filter_lists_slowly(NULL, hi, lo, family, guide, now);
+    return fg_filter_lists_slowly(NULL, hi, lo, family, lengths, now);
 }
 
 __attribute__((noinline)) uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint64_t lo,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * parse: from a frame to what the shield judges by, in two steps: fg_filter_parse_source as far as
+ * parse: from a frame to what the filter decides by, in two steps: fg_filter_parse_source as far as
  * the source address, fg_filter_parse_rest what is behind it. A packet of a blocked source costs
  * the first only. Loops have constant bounds and every access is checked against `end`: what the
  * verifier asks for.

@@ -46,7 +46,7 @@ enum fg_filter_verdict {
 enum fg_filter_list { FG_FILTER_LIST_BLOCK, FG_FILTER_LIST_ALLOW };
 #define FG_FILTER_LISTS 2
 
-/** The order packet as far as the shield looks at it; lib/filter asserts that lib/packet agrees. */
+/** The order packet as far as the filter reads it; lib/filter asserts that lib/packet agrees. */
 #define FG_FILTER_ORDER_BYTES   64
 #define FG_FILTER_ORDER_MAGIC_0 0x46 /* bytes on the wire */
 #define FG_FILTER_ORDER_MAGIC_1 0x47
@@ -55,8 +55,8 @@ enum fg_filter_list { FG_FILTER_LIST_BLOCK, FG_FILTER_LIST_ALLOW };
 /* name, text. What the data path counts beside verdicts. */
 #define FG_FILTER_EVENT_LIST(X)                                                                    \
     X(SOURCE_NEW, "sources that got a place in the table of sources")                              \
-    X(SOURCE_REFUSED,                                                                              \
-      "packets of sources without a place in the full table: judged by their network alone")       \
+    X(SOURCE_REFUSED, "packets of sources without a slot in the full table: only the rate of "     \
+                      "their network counts")                                                      \
     X(SAMPLE_LOST, "samples that found the ring full")
 
 enum fg_filter_event {
@@ -105,13 +105,13 @@ struct fg_filter_listed {
 
 /*
  * Lists live in one array of rows. Two generations, so that a bulk load is built beside the list in
- * force. Each has rows of guide words, rows of cells (a hash table by linear probing), and its
- * entries. A cell is 0, or FG_FILTER_CELL_GONE (was in use: look further), or the number of an
- * entry << 8 with 8 bits of the hash.
+ * force. Each has rows of the prefix-length filter, rows of cells (a hash table by linear probing),
+ * and its entries. A cell is 0, or FG_FILTER_CELL_GONE (was in use: look further), or the number of
+ * an entry << 8 with 8 bits of the hash.
  *
- * A guide word belongs to a group of addresses, those of the same leading FG_FILTER_GROUP_4 or
- * FG_FILTER_GROUP_6 bits (by hash, so several groups may share a word), and names the slots (lists
- * and prefix lengths) in which an address of the group may be found: up to
+ * A word of the filter belongs to a group of addresses, those of the same leading FG_FILTER_GROUP_4
+ * or FG_FILTER_GROUP_6 bits (by hash, so several groups may share a word), and names the slots
+ * (lists and prefix lengths) in which an address of the group may be found: up to
  * FG_FILTER_LENGTHS_FILTER_FIELDS numbers, ascending, the first in the lowest bits. 0 = no more;
  * FG_FILTER_LENGTHS_FILTER_FULL as the last one = perhaps any slot behind the one before.
  */
@@ -137,7 +137,7 @@ struct fg_filter_listed {
                                      */
 
 union fg_filter_row {
-    uint64_t guide[FG_FILTER_ROW_WORDS];
+    uint64_t lengths[FG_FILTER_ROW_WORDS];
     uint32_t cell[FG_FILTER_ROW_CELLS];
     uint64_t pair[FG_FILTER_ROW_CELLS / 2];
     struct fg_filter_listed entry;
@@ -164,16 +164,16 @@ struct fg_filter_list_slot {
     uint32_t count; /**< of entries */
 };
 _Static_assert(FG_FILTER_LIST_SLOTS <= FG_FILTER_LENGTHS_FILTER_FULL,
-               "a field of the guide holds the number of a slot");
+               "a field of the filter holds the number of a slot");
 
 enum { FG_FILTER_FAMILY_4, FG_FILTER_FAMILY_6, FG_FILTER_FAMILIES };
 
 /** How to look something up: all of it is put in force with one store to `active`. */
 struct fg_filter_head {
-    uint32_t guide, guide_mask; /**< first row of the guide; words - 1 */
-    uint32_t cells, cells_mask; /**< first row of cells; cells - 1 */
-    uint32_t entries;           /**< row of entry 0, which is never used */
-    uint32_t generation;        /**< 0 or 1 */
+    uint32_t lengths, lengths_mask; /**< prefix-length filter: its first row; words - 1 */
+    uint32_t cells, cells_mask;     /**< first row of cells; cells - 1 */
+    uint32_t entries;               /**< row of entry 0, which is never used */
+    uint32_t generation;            /**< 0 or 1 */
     struct fg_filter_list_slot slot[FG_FILTER_FAMILIES][FG_FILTER_LIST_SLOTS];
 };
 
@@ -280,7 +280,7 @@ struct fg_filter_tunables {
     uint32_t idle_new, idle_known; /**< units of 1 << FG_FILTER_SEEN_SHIFT ticks */
     uint16_t order_port;           /**< network byte order */
     uint8_t ignore_lists;
-    uint8_t monitor;     /**< judge and count, drop nothing */
+    uint8_t monitor;     /**< decide and count, drop nothing */
     uint16_t order_more; /**< further order ports behind it, host byte order */
     uint8_t zero[2];
 };

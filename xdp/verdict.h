@@ -193,18 +193,18 @@ FG_FILTER_INLINE uint32_t fg_filter_first_cell(const union fg_filter_row *row, u
     return FG_FILTER_CELL_GONE;
 }
 
-/* The guide's word of the group of an address: in which slots it may be found at all; mostly none,
- * or one. */
+/* The prefix-length filter's word of the group of an address: in which slots it may be found at
+ * all; mostly none, or one. */
 FG_FILTER_INLINE uint64_t fg_filter_lengths(struct fg_filter_env *env,
                                             const struct fg_filter_head *head, uint64_t hi,
                                             uint32_t family, uint64_t seed)
 {
     uint64_t group = family == 4 ? hi >> (64 - FG_FILTER_GROUP_4) : hi >> (64 - FG_FILTER_GROUP_6);
-    uint32_t word = fg_filter_lengths_hash(group, seed) & head->guide_mask;
+    uint32_t word = fg_filter_lengths_hash(group, seed) & head->lengths_mask;
     const union fg_filter_row *row =
-        fg_filter_env_row(env, head->guide + word / FG_FILTER_ROW_WORDS);
+        fg_filter_env_row(env, head->lengths + word / FG_FILTER_ROW_WORDS);
 
-    return row ? FG_FILTER_READ_ONCE(row->guide[word % FG_FILTER_ROW_WORDS]) : 0;
+    return row ? FG_FILTER_READ_ONCE(row->lengths[word % FG_FILTER_ROW_WORDS]) : 0;
 }
 
 FG_FILTER_INLINE uint32_t fg_filter_listed_verdict(uint32_t slot)
@@ -216,10 +216,10 @@ FG_FILTER_INLINE uint32_t fg_filter_listed_verdict(uint32_t slot)
     FG_FILTER_ENV_HIT(env, (addr_hi) & (slot)->hi, (addr_lo) & (slot)->lo, (slot)->salt,           \
                       (slot)->kind, now)
 
-/** In the slots of a word of the guide. BLOCKED; ORDER when it is on the allow list; PASS when on
- * none. */
+/** In the slots of a word of the prefix-length filter. BLOCKED; ORDER when it is on the allow list;
+ * PASS when on none. */
 FG_FILTER_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint64_t hi,
-                                                 uint64_t lo, uint32_t family, uint64_t guide,
+                                                 uint64_t lo, uint32_t family, uint64_t lengths,
                                                  uint64_t now)
 {
     const struct fg_filter_state *state = fg_filter_env_state(env);
@@ -230,8 +230,8 @@ FG_FILTER_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint
         return FG_FILTER_VERDICT_PASS;
     slots = state->heads[FG_FILTER_READ_ONCE(state->active) & 1].slot[family == 6];
     for (int i = 0; i < FG_FILTER_LENGTHS_FILTER_FIELDS;
-         i++, guide >>= FG_FILTER_LENGTHS_FILTER_BITS) {
-        number = guide & FG_FILTER_LENGTHS_FILTER_FIELD;
+         i++, lengths >>= FG_FILTER_LENGTHS_FILTER_BITS) {
+        number = lengths & FG_FILTER_LENGTHS_FILTER_FIELD;
         FG_FILTER_OPAQUE(number);
         if (number >= FG_FILTER_LIST_SLOTS)
             break;
@@ -259,8 +259,8 @@ FG_FILTER_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint
 
 /*
  * The same, whole. The cost depends neither on how many prefixes there are nor on how many lengths:
- * nearly always one look at the guide, and one at an entry if there is one. What needs another look
- * is judged out of the line.
+ * nearly always one read of the prefix-length filter, and one of an entry if there is one. What
+ * needs another look is judged out of the line.
  */
 FG_FILTER_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
                                                     const struct fg_filter_state *state,
@@ -268,11 +268,11 @@ FG_FILTER_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
                                                     uint64_t now)
 {
     const struct fg_filter_head *head = &state->heads[FG_FILTER_READ_ONCE(state->active) & 1];
-    uint64_t word = fg_filter_lengths(env, head, hi, family, state->seed), guide = word;
+    uint64_t word = fg_filter_lengths(env, head, hi, family, state->seed), lengths = word;
 
     for (int i = 0; i < FG_FILTER_LENGTHS_FILTER_FIELDS;
-         i++, guide >>= FG_FILTER_LENGTHS_FILTER_BITS) {
-        uint64_t number = guide & FG_FILTER_LENGTHS_FILTER_FIELD;
+         i++, lengths >>= FG_FILTER_LENGTHS_FILTER_BITS) {
+        uint64_t number = lengths & FG_FILTER_LENGTHS_FILTER_FIELD;
         uint32_t cell;
         const struct fg_filter_list_slot *slot;
         union fg_filter_row *row;
@@ -294,7 +294,7 @@ FG_FILTER_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
         if (row && row->entry.kind == slot->kind && row->entry.hi == (hi & slot->hi) &&
             row->entry.lo == (lo & slot->lo) && fg_filter_entry_count(&row->entry, now))
             return fg_filter_listed_verdict((uint32_t)number);
-        return FG_FILTER_ENV_LISTS(env, hi, lo, family, guide, now);
+        return FG_FILTER_ENV_LISTS(env, hi, lo, family, lengths, now);
     }
     return FG_FILTER_VERDICT_PASS;
 }

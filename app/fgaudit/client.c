@@ -183,7 +183,7 @@ static bool take_line(struct fg_client *c, char *text, uint64_t at, const char *
                       struct fg_story *s, struct fg_error *err)
 {
     struct fg_error why;
-    char place[320];
+    char where[320];
     struct line l;
 
     if (at == 1)
@@ -193,9 +193,9 @@ static bool take_line(struct fg_client *c, char *text, uint64_t at, const char *
         return true;
     if (!parse_line(text, &l, &why))
         return bad_line(err, path, at, why.text);
-    snprintf(place, sizeof(place), "%.280s:%" PRIu64, path, at);
+    snprintf(where, sizeof(where), "%.280s:%" PRIu64, path, at);
     count(c, &l);
-    compare(&l, s, place);
+    compare(&l, s, where);
     fg_progress("client orders", c->orders);
     return true;
 }

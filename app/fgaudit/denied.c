@@ -3,20 +3,20 @@
 
 #include "tables.h"
 
-#define SIZE_FIRST 256 /* places; powers of two, at most half of them taken */
+#define SIZE_FIRST 256 /* slots; powers of two, at most half of them taken */
 
-static struct fg_denied *place(const struct fg_denied_users *u, uint64_t user)
+static struct fg_denied *slot_of(const struct fg_denied_users *u, uint64_t user)
 {
     uint64_t at = fg_mix64(user, 0x2545f4914f6cdd1dull) & (u->size - 1);
 
-    while (u->places[at].known && u->places[at].user != user)
+    while (u->slots[at].known && u->slots[at].user != user)
         at = (at + 1) & (u->size - 1);
-    return &u->places[at];
+    return &u->slots[at];
 }
 
 struct fg_denied *fg_denied_find(const struct fg_denied_users *u, uint64_t user)
 {
-    struct fg_denied *d = u->size ? place(u, user) : NULL;
+    struct fg_denied *d = u->size ? slot_of(u, user) : NULL;
 
     return d && d->known ? d : NULL;
 }
@@ -25,13 +25,13 @@ static void grow(struct fg_denied_users *u)
 {
     struct fg_denied_users more = {.count = u->count, .size = u->size ? 2 * u->size : SIZE_FIRST};
 
-    more.places = calloc(more.size, sizeof(*more.places));
-    if (!more.places)
+    more.slots = calloc(more.size, sizeof(*more.slots));
+    if (!more.slots)
         fg_out_of_memory();
     for (uint64_t k = 0; k < u->size; k++)
-        if (u->places[k].known)
-            *place(&more, u->places[k].user) = u->places[k];
-    free(u->places);
+        if (u->slots[k].known)
+            *slot_of(&more, u->slots[k].user) = u->slots[k];
+    free(u->slots);
     *u = more;
 }
 
@@ -44,7 +44,7 @@ struct fg_denied *fg_denied_add(struct fg_denied_users *u, uint64_t user)
     if (2 * (u->count + 1) > u->size)
         grow(u);
     u->count++;
-    d = place(u, user);
+    d = slot_of(u, user);
     *d = (struct fg_denied){.user = user, .known = true};
     return d;
 }

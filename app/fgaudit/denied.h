@@ -8,13 +8,13 @@
 struct fg_denied {
     uint64_t user;
     uint64_t since_ms; /* of the record that denied him */
-    bool known;        /* the place is taken */
+    bool known;        /* the slot is taken */
     bool denied;       /* now */
     bool in_redis, in_postgres;
 };
 
 struct fg_denied_users {
-    struct fg_denied *places; /* open addressing */
+    struct fg_denied *slots; /* open addressing */
     uint64_t count, size;
 };
 

@@ -209,7 +209,7 @@ static void damage(struct fg_log *log, const char *why)
     log->damaged = true;
 }
 
-/* Reads at the place of the next record; true when it is there. */
+/* Reads the next record, if it is written; true when it is there. */
 static bool valid_here(struct fg_log *log)
 {
     log->filled = load(log, log->offset);
@@ -259,7 +259,7 @@ static bool next_segment(struct fg_log *log)
 }
 
 /* Looks for the next record: true when it is at hand, or in a segment just opened. A running daemon
- * may write it between two looks, so before anything is called damage it is looked at once more. */
+ * may write it between two reads, so it is read once more before it counts as damage. */
 static bool refill(struct fg_log *log)
 {
     struct fg_error err;

@@ -38,7 +38,7 @@ void fg_log_close(struct fg_log *log);
 
 /**
  * Next record, checked for CRC and sequence; NULL at the end or behind limit_seq. After NULL a
- * later call goes on, when the log has grown. The pointer holds until the next call.
+ * later call continues when the log has grown. The pointer holds until the next call.
  */
 const struct fg_journal_record *fg_log_next(struct fg_log *log);
 

@@ -285,7 +285,7 @@ static void missing_rest(const struct walk *w)
                        s->tables.items[k].item);
     }
     for (uint64_t k = 0; k < s->denied.size; k++) {
-        const struct fg_denied *user = &s->denied.places[k];
+        const struct fg_denied *user = &s->denied.slots[k];
 
         if (user->known && user->denied && !user->in_postgres)
             fg_problem(w->a->problems, FG_PROBLEM_POSTGRES_USER,

@@ -134,7 +134,7 @@ static void forget_seen(struct fg_story *story)
     for (uint32_t k = 0; k < story->tables.item_count; k++)
         story->tables.items[k].in_redis = false;
     for (uint64_t k = 0; k < story->denied.size; k++)
-        story->denied.places[k].in_redis = false;
+        story->denied.slots[k].in_redis = false;
 }
 
 bool fg_redis_audit_compare(struct fg_redis_audit *a, struct fg_story *story, struct fg_log *log)

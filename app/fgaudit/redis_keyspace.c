@@ -285,10 +285,10 @@ static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
     }
     freeReplyObject(r);
     for (uint64_t k = 0; k < s->denied.size; k++)
-        if (s->denied.places[k].denied && !s->denied.places[k].in_redis)
+        if (s->denied.slots[k].denied && !s->denied.slots[k].in_redis)
             fg_problem(a->problems, FG_PROBLEM_REDIS_USER,
                        "%s" FG_REDIS_KEY_DENIED ": user %" PRIu64 " is missing", a->key_prefix,
-                       s->denied.places[k].user);
+                       s->denied.slots[k].user);
     return true;
 }
 

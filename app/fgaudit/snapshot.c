@@ -257,8 +257,8 @@ static bool begin_order(void *ctx, const struct fg_ledger_order *s)
 static void date_denials(struct fg_story *story, uint64_t ms)
 {
     for (uint64_t k = 0; k < story->denied.size; k++)
-        if (story->denied.places[k].known)
-            story->denied.places[k].since_ms = ms;
+        if (story->denied.slots[k].known)
+            story->denied.slots[k].since_ms = ms;
 }
 
 static void forget(struct fg_story *story)
@@ -342,7 +342,7 @@ static uint64_t denied_now(const struct fg_story *story)
     uint64_t n = 0;
 
     for (uint64_t k = 0; k < story->denied.size; k++)
-        n += story->denied.places[k].known && story->denied.places[k].denied;
+        n += story->denied.slots[k].known && story->denied.slots[k].denied;
     return n;
 }
 

@@ -15,7 +15,7 @@ void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t se
 void fg_story_free(struct fg_story *s)
 {
     fg_tables_free(&s->tables);
-    free(s->denied.places);
+    free(s->denied.slots);
 }
 
 /* "record 17: order 00ff.. of user 5, item 7" */
@@ -184,7 +184,7 @@ static void reserved(struct fg_story *s, const struct fg_journal_record *r)
 {
     struct fg_item *i = item_of(s, r);
     struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
-    uint32_t place, *held;
+    uint32_t index, *held;
     char text[192];
 
     if (o) {
@@ -196,16 +196,16 @@ static void reserved(struct fg_story *s, const struct fg_journal_record *r)
     if (!i)
         return;
     check_denied(s, r);
-    place = (uint32_t)(i - s->tables.items);
+    index = (uint32_t)(i - s->tables.items);
     o = fg_tables_order_add(&s->tables, r->user, r->order_id);
-    o->item = place;
+    o->item = index;
     o->quantity = r->quantity;
     o->state = FG_STATE_RESERVED;
     o->deadline_ms = r->arg;
     o->changed_ms = r->time_ms;
     o->seq = r->seq;
     s->states[FG_STATE_RESERVED]++;
-    held = fg_tables_held(&s->tables, r->user, place);
+    held = fg_tables_held(&s->tables, r->user, index);
     *held += r->quantity;
     check_user_limit(s, i, r, *held);
     check_order_max(s, i, r);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define SIZE_FIRST 1024 /* places; powers of two */
+#define SIZE_FIRST 1024 /* slots; powers of two */
 
 const char *fg_state_name(unsigned state)
 {
@@ -51,35 +51,35 @@ void fg_tables_init(struct fg_tables *t)
 {
     memset(t, 0, sizeof(*t));
     t->item_size = t->order_size = t->held_size = SIZE_FIRST;
-    t->item_places = zeroed(t->item_size, sizeof(*t->item_places));
-    t->order_places = zeroed(t->order_size, sizeof(*t->order_places));
+    t->item_slots = zeroed(t->item_size, sizeof(*t->item_slots));
+    t->order_slots = zeroed(t->order_size, sizeof(*t->order_slots));
     t->held = zeroed(t->held_size, sizeof(*t->held));
 }
 
 void fg_tables_free(struct fg_tables *t)
 {
     free(t->items);
-    free(t->item_places);
+    free(t->item_slots);
     free(t->orders);
-    free(t->order_places);
+    free(t->order_slots);
     free(t->held);
     memset(t, 0, sizeof(*t));
 }
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
-static uint32_t *item_place(const struct fg_tables *t, uint64_t item)
+static uint32_t *item_slot(const struct fg_tables *t, uint64_t item)
 {
-    uint64_t place = fg_mix64(item, 2) & (t->item_size - 1);
+    uint64_t slot = fg_mix64(item, 2) & (t->item_size - 1);
 
-    while (t->item_places[place] && t->items[t->item_places[place] - 1].item != item)
-        place = (place + 1) & (t->item_size - 1);
-    return &t->item_places[place];
+    while (t->item_slots[slot] && t->items[t->item_slots[slot] - 1].item != item)
+        slot = (slot + 1) & (t->item_size - 1);
+    return &t->item_slots[slot];
 }
 
 struct fg_item *fg_tables_item(const struct fg_tables *t, uint64_t item)
 {
-    uint32_t at = *item_place(t, item);
+    uint32_t at = *item_slot(t, item);
 
     return at ? &t->items[at - 1] : NULL;
 }
@@ -88,13 +88,13 @@ struct fg_item *fg_tables_item_add(struct fg_tables *t, uint64_t item)
 {
     t->items = grown(t->items, t->item_count, &t->item_room, sizeof(*t->items));
     t->items[t->item_count] = (struct fg_item){.item = item, .commit = UINT64_MAX};
-    *item_place(t, item) = ++t->item_count;
+    *item_slot(t, item) = ++t->item_count;
     if (t->item_count > t->item_size / 2) {
-        free(t->item_places);
+        free(t->item_slots);
         t->item_size *= 2;
-        t->item_places = zeroed(t->item_size, sizeof(*t->item_places));
+        t->item_slots = zeroed(t->item_size, sizeof(*t->item_slots));
         for (uint32_t i = 0; i < t->item_count; i++)
-            *item_place(t, t->items[i].item) = i + 1;
+            *item_slot(t, t->items[i].item) = i + 1;
     }
     return &t->items[t->item_count - 1];
 }
@@ -109,22 +109,22 @@ static uint64_t order_hash(uint64_t user, const uint8_t id[16])
     return fg_mix64(fg_mix64(word[0], word[1]), user);
 }
 
-static uint32_t *order_place(const struct fg_tables *t, uint64_t user, const uint8_t id[16])
+static uint32_t *order_slot(const struct fg_tables *t, uint64_t user, const uint8_t id[16])
 {
-    uint64_t place = order_hash(user, id) & (t->order_size - 1);
+    uint64_t slot = order_hash(user, id) & (t->order_size - 1);
 
-    for (uint32_t at; (at = t->order_places[place]); place = (place + 1) & (t->order_size - 1)) {
+    for (uint32_t at; (at = t->order_slots[slot]); slot = (slot + 1) & (t->order_size - 1)) {
         const struct fg_order *o = &t->orders[at - 1];
 
         if (o->user == user && memcmp(o->id, id, sizeof(o->id)) == 0)
             break;
     }
-    return &t->order_places[place];
+    return &t->order_slots[slot];
 }
 
 struct fg_order *fg_tables_order(const struct fg_tables *t, uint64_t user, const uint8_t id[16])
 {
-    uint32_t at = *order_place(t, user, id);
+    uint32_t at = *order_slot(t, user, id);
 
     return at ? &t->orders[at - 1] : NULL;
 }
@@ -137,26 +137,26 @@ struct fg_order *fg_tables_order_add(struct fg_tables *t, uint64_t user, const u
     o = &t->orders[t->order_count];
     *o = (struct fg_order){.user = user};
     memcpy(o->id, id, sizeof(o->id));
-    *order_place(t, user, id) = ++t->order_count;
+    *order_slot(t, user, id) = ++t->order_count;
     if (t->order_count > t->order_size / 4 * 3) {
-        free(t->order_places);
+        free(t->order_slots);
         t->order_size *= 2;
-        t->order_places = zeroed(t->order_size, sizeof(*t->order_places));
+        t->order_slots = zeroed(t->order_size, sizeof(*t->order_slots));
         for (uint32_t i = 0; i < t->order_count; i++)
-            *order_place(t, t->orders[i].user, t->orders[i].id) = i + 1;
+            *order_slot(t, t->orders[i].user, t->orders[i].id) = i + 1;
     }
     return o;
 }
 
 /* ---- units of users -------------------------------------------------------------------------- */
 
-static struct fg_held *held_place(struct fg_held *held, uint64_t size, uint64_t user, uint32_t key)
+static struct fg_held *held_slot(struct fg_held *held, uint64_t size, uint64_t user, uint32_t key)
 {
-    uint64_t place = fg_mix64(user, key) & (size - 1);
+    uint64_t slot = fg_mix64(user, key) & (size - 1);
 
-    while (held[place].item && (held[place].item != key || held[place].user != user))
-        place = (place + 1) & (size - 1);
-    return &held[place];
+    while (held[slot].item && (held[slot].item != key || held[slot].user != user))
+        slot = (slot + 1) & (size - 1);
+    return &held[slot];
 }
 
 static void held_grow(struct fg_tables *t)
@@ -167,7 +167,7 @@ static void held_grow(struct fg_tables *t)
         const struct fg_held *h = &t->held[i];
 
         if (h->item)
-            *held_place(wider, 2 * t->held_size, h->user, h->item) = *h;
+            *held_slot(wider, 2 * t->held_size, h->user, h->item) = *h;
     }
     free(t->held);
     t->held = wider;
@@ -176,12 +176,12 @@ static void held_grow(struct fg_tables *t)
 
 uint32_t *fg_tables_held(struct fg_tables *t, uint64_t user, uint32_t item)
 {
-    struct fg_held *h = held_place(t->held, t->held_size, user, item + 1);
+    struct fg_held *h = held_slot(t->held, t->held_size, user, item + 1);
 
     if (!h->item) {
         if (t->held_count + 1 > t->held_size / 4 * 3) {
             held_grow(t);
-            h = held_place(t->held, t->held_size, user, item + 1);
+            h = held_slot(t->held, t->held_size, user, item + 1);
         }
         *h = (struct fg_held){.user = user, .item = item + 1};
         t->held_count++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * tables: what the auditor remembers: items, orders, and the units that each user has of each item.
- * Made for ten million orders: 56 bytes an order, 4 to 8 for its place, 16 to 32 for its user.
+ * Made for ten million orders: 56 bytes an order, 4 to 8 for its slot, 16 to 32 for its user.
  */
 #ifndef FG_AUDIT_TABLES_H
 #define FG_AUDIT_TABLES_H
@@ -55,7 +55,7 @@ struct fg_order {
     uint64_t deadline_ms;
     uint64_t changed_ms;
     uint64_t seq;  /* of its last record */
-    uint32_t item; /* place in items */
+    uint32_t item; /* index into items */
     uint16_t quantity;
     uint8_t state : 4;
     uint8_t named : 1;    /* a client file names it */
@@ -70,18 +70,18 @@ _Static_assert(sizeof(struct fg_order) == 56, "ten million of them are kept");
 
 struct fg_held {
     uint64_t user;
-    uint32_t item; /* place in items + 1; 0 = free */
+    uint32_t item; /* index into items + 1; 0 = free */
     uint32_t units;
 };
 
 struct fg_tables {
     struct fg_item *items;
     uint32_t item_count, item_room;
-    uint32_t *item_places; /* hash table of index + 1 */
+    uint32_t *item_slots; /* hash table of index + 1 */
     uint64_t item_size;
     struct fg_order *orders;
     uint32_t order_count, order_room;
-    uint32_t *order_places;
+    uint32_t *order_slots;
     uint64_t order_size;
     struct fg_held *held;
     uint64_t held_count, held_size;

@@ -221,7 +221,7 @@ static int read_on(struct fg_cli *cli, struct follow *f)
 }
 
 /* The file was renamed or cut: what is new begins at its start. */
-static void look_for_rotation(struct follow *f)
+static void check_rotation(struct follow *f)
 {
     struct stat now, open_file;
 
@@ -267,7 +267,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
             code = report_all(cli, &f);
         if (all || interrupted)
             break;
-        look_for_rotation(&f);
+        check_rotation(&f);
         usleep(PAUSE_US);
     }
     fclose(f.file);

@@ -58,13 +58,13 @@ static void show_members(FILE *out, const json_t *json, int depth)
         show_any(out, key, value, depth);
     json_array_foreach (json, i, value) {
         const char *name = name_of(value);
-        char place[64];
+        char label[64];
 
-        snprintf(place, sizeof(place), "%zu", i);
+        snprintf(label, sizeof(label), "%zu", i);
         if (name)
-            snprintf(place, sizeof(place), "%s", name);
-        fg_clean(place);
-        show_any(out, place, value, depth);
+            snprintf(label, sizeof(label), "%s", name);
+        fg_clean(label);
+        show_any(out, label, value, depth);
     }
 }
 

@@ -17,7 +17,7 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
                      "was changed");
         return FG_CONTROL_UNAVAILABLE;
     case FG_WORKER_MAIL_TIMEOUT:
-        fg_fail(err, "no answer within 5 s; it may still happen, look before you repeat it");
+        fg_fail(err, "no answer within 5 s; it may still happen, check before you repeat it");
         return FG_CONTROL_UNAVAILABLE;
     case FG_WORKER_MAIL_ANSWERED:
         break;

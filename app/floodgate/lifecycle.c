@@ -38,10 +38,10 @@ static bool start_inbound(struct fg_daemon *d, struct fg_error *err)
                                    .durable_seq = &d->journal_thread.committer.durable_seq,
                                    .workers = d->config.workers.count};
 
-    if (!d->config.inbound)
+    if (!d->config.inbound.enabled)
         return true;
     for (unsigned i = 0; i < o.workers; i++) {
-        o.operations[i] = d->workers.list[i]->inbound_commands;
+        o.commands[i] = d->workers.list[i]->inbound_commands;
         o.answers[i] = d->workers.list[i]->inbound_results;
     }
     d->inbound = fg_inbound_start(&o, err);
@@ -114,7 +114,7 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     return fg_worker_group_create(&d->workers, &o, err);
 }
 
-/* The log first, then the way in; the ledger that was recovered goes on as the one that follows. */
+/* The log first, then the way in. The recovered ledger follows the log from then on. */
 static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     struct fg_port_group_options ports;

@@ -142,25 +142,25 @@ static ssize_t read_secret(const ngx_str_t *path, struct gateway_secret *secret)
 
 char *gateway_set_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    struct gateway_secret **place = (struct gateway_secret **)((char *)conf + cmd->offset);
+    struct gateway_secret **slot = (struct gateway_secret **)((char *)conf + cmd->offset);
     ngx_str_t path = ((ngx_str_t *)cf->args->elts)[1];
 
-    if (*place)
+    if (*slot)
         return "is duplicate";
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK ||
         check_private(cf, &path) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
-    *place = ngx_pcalloc(cf->pool, sizeof(**place));
-    if (!*place)
+    *slot = ngx_pcalloc(cf->pool, sizeof(**slot));
+    if (!*slot)
         return NGX_CONF_ERROR;
-    if (read_secret(&path, *place) < 0) {
+    if (read_secret(&path, *slot) < 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno, "cannot read \"%V\"", &path);
         return NGX_CONF_ERROR;
     }
-    if ((*place)->size < GATEWAY_SECRET_MIN || (*place)->size >= GATEWAY_SECRET_MAX) {
+    if ((*slot)->size < GATEWAY_SECRET_MIN || (*slot)->size >= GATEWAY_SECRET_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" holds %uz bytes; accepted: 16 to 255 (openssl rand -hex 32)",
-                           &path, (*place)->size);
+                           &path, (*slot)->size);
         return NGX_CONF_ERROR;
     }
     return NGX_CONF_OK;

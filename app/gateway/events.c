@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Route `events`: changes of stock as server-sent events. One timer a worker looks at the shared
+/* Route `events`: changes of stock as server-sent events. One timer a worker checks the shared
  * stock and writes what changed to all clients; a client that is slow misses changes in between. */
 #include "module.h"
 

@@ -8,7 +8,7 @@
 #define FRESH_MS    200
 #define STALE_MS    10000 /* an older answer is not shown */
 #define ASK_MS      1000  /* a worker that asked and never told: another one asks */
-#define LOOK_MS     5     /* while requests wait for a first answer */
+#define POLL_MS     5     /* while requests wait for a first answer */
 #define PATIENCE_MS 3000
 
 struct question {
@@ -18,7 +18,7 @@ struct question {
 
 struct waiting {
     ngx_http_request_t *r;
-    ngx_event_t look;
+    ngx_event_t poll;
     ngx_msec_t until;
 };
 
@@ -227,7 +227,7 @@ static void finish(struct waiting *w, ngx_int_t rc)
     ngx_http_run_posted_requests(c);
 }
 
-static void look(ngx_event_t *event)
+static void poll(ngx_event_t *event)
 {
     struct waiting *w = event->data;
     ngx_int_t rc = answer(w->r);
@@ -238,15 +238,15 @@ static void look(ngx_event_t *event)
         finish(w, gateway_http_problem(w->r, GATEWAY_PROBLEM_UNKNOWN_OUTCOME,
                                        "the appliance does not answer"));
     else
-        ngx_add_timer(&w->look, LOOK_MS);
+        ngx_add_timer(&w->poll, POLL_MS);
 }
 
 static void cleanup(void *data)
 {
     struct waiting *w = data;
 
-    if (w->look.timer_set)
-        ngx_del_timer(&w->look);
+    if (w->poll.timer_set)
+        ngx_del_timer(&w->poll);
 }
 
 static ngx_int_t wait_for_answer(ngx_http_request_t *r)
@@ -260,10 +260,10 @@ static ngx_int_t wait_for_answer(ngx_http_request_t *r)
     c->data = w;
     w->r = r;
     w->until = ngx_current_msec + PATIENCE_MS;
-    w->look.handler = look;
-    w->look.data = w;
-    w->look.log = r->connection->log;
-    ngx_add_timer(&w->look, LOOK_MS);
+    w->poll.handler = poll;
+    w->poll.data = w;
+    w->poll.log = r->connection->log;
+    ngx_add_timer(&w->poll, POLL_MS);
     r->main->count++;
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;

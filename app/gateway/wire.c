@@ -104,16 +104,16 @@ static bool open_port(struct port *p)
 
 static struct port *port_of(unsigned server, unsigned number)
 {
-    struct port **place = &wire.ports[server][number];
+    struct port **slot = &wire.ports[server][number];
 
-    if (!*place) {
-        *place = ngx_pcalloc(wire.cycle->pool, sizeof(struct port));
-        if (!*place)
+    if (!*slot) {
+        *slot = ngx_pcalloc(wire.cycle->pool, sizeof(struct port));
+        if (!*slot)
             return NULL;
-        (*place)->server = server;
-        (*place)->number = number;
+        (*slot)->server = server;
+        (*slot)->number = number;
     }
-    return (*place)->connection || open_port(*place) ? *place : NULL;
+    return (*slot)->connection || open_port(*slot) ? *slot : NULL;
 }
 
 /* What the kernel does not take counts as lost: the client repeats it when its time comes. An

@@ -31,7 +31,7 @@ struct fg_ring {
 struct fg_ring *fg_ring_create(uint64_t capacity);
 void fg_ring_destroy(struct fg_ring *ring);
 
-/** Free places as far as the producer knows (at least `want` if that many are free). Producer only.
+/** Free slots as far as the producer knows (at least `want` if that many are free). Producer only.
  */
 static inline uint64_t fg_ring_room(struct fg_ring *r, uint64_t want)
 {
@@ -45,7 +45,7 @@ static inline uint64_t fg_ring_room(struct fg_ring *r, uint64_t want)
     return room;
 }
 
-/** The place of the next message, to be written there and given with fg_ring_give. NULL when full.
+/** The slot of the next message, to be written there and given with fg_ring_give. NULL when full.
  * Producer only. */
 static inline void *fg_ring_next(struct fg_ring *r)
 {
@@ -103,7 +103,7 @@ static inline const void *fg_ring_peek(struct fg_ring *r, uint64_t i)
     return r->slots + ((head + i) & r->mask) * FG_RING_SLOT;
 }
 
-/** Gives the n oldest places back. n <= what was seen by peek or count. Consumer only. */
+/** Gives the n oldest slots back. n <= what was seen by peek or count. Consumer only. */
 static inline void fg_ring_release(struct fg_ring *r, uint64_t n)
 {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);

@@ -12,7 +12,7 @@
 
 #define FG_CONFIG_PORT_SECTION                                                                     \
     "port" /* "[port NAME]": offsets of its settings are into struct fg_port_options */
-#define FG_CONFIG_SETTINGS_MAX 128 /* room of arrays with one place per setting */
+#define FG_CONFIG_SETTINGS_MAX 128 /* capacity of arrays with one entry for each setting */
 #define FG_CONFIG_CPU_MAX      1023 /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 
 enum fg_config_kind {

@@ -96,7 +96,7 @@ static bool take_time(const json_t *value, uint64_t *ms)
     return json_is_integer(value) && json_integer_value(value) >= 0 && *ms <= FG_TEXT_TIME_MAX;
 }
 
-/* 0, and what is no time at all, is judged elsewhere. */
+/* 0, and text that is not a time, are checked elsewhere. */
 static bool is_moment(struct fg_control_call *call, const char *field, const json_t *value)
 {
     struct fg_error err = {""};

@@ -24,7 +24,7 @@ static struct MHD_Daemon *start_server(struct fg_control *control, int fd)
         MHD_USE_AUTO | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
             MHD_USE_ITC,
         0, NULL, NULL, fg_control_http_access, control, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_PEERS_PLACES(FG_CONTROL_CONNECTIONS),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_PEERS_CAPACITY(FG_CONTROL_CONNECTIONS),
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)FG_CONTROL_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
         fg_control_http_completed, control, MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify,
         control->peers, MHD_OPTION_END);

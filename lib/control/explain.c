@@ -39,7 +39,7 @@ static void say_why(const struct fg_filter_explanation *e, const struct fg_filte
         snprintf(text, size, "over its rate of %" PRIu64 "/s", c->rate);
     else
         snprintf(text, size, "within its rate of %" PRIu64 "/s%s", c->rate,
-                 e->known ? "" : " (not seen lately, or no place for it in the table of sources)");
+                 e->known ? "" : " (not seen lately, or no slot for it in the table of sources)");
 }
 
 static json_t *class_json(const struct fg_filter_explanation *e, unsigned class)

@@ -192,7 +192,7 @@ static bool announces_too_much(struct MHD_Connection *connection, uint64_t most)
 }
 
 /* True when this upload is the one that may be large. */
-static bool take_text_place(struct fg_control *control, struct upload *upload)
+static bool take_text_slot(struct fg_control *control, struct upload *upload)
 {
     const void *none = NULL;
 
@@ -210,7 +210,7 @@ static bool begin(struct fg_control_call *call, struct upload *upload, const cha
     json_decref(ignored.json);
     upload->most = call->control->body_max;
     if (route && route->flags & FG_CONTROL_ROUTE_TEXT) {
-        if (!take_text_place(call->control, upload))
+        if (!take_text_slot(call->control, upload))
             return fg_control_call_fail(call, 503, NULL, "another list is being loaded; try again");
         upload->most = FG_CONTROL_TEXT_MAX;
     }

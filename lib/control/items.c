@@ -221,7 +221,7 @@ static void fail_half_created(struct fg_control_call *call, uint64_t item, uint6
                          " units were %s added: %s; %s"
                          "POST /v1/items/%" PRIu64 "/stock adds them",
                          item, total, unsure ? "perhaps not" : "not", err->text,
-                         unsure ? "look at its total first, then " : "", item);
+                         unsure ? "check its total first, then " : "", item);
 }
 
 /* Who knows that there is no such item says so by {"if": {"exists": false}}. */

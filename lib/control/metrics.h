@@ -18,7 +18,7 @@
 #include "stock/stock.h"
 #include "worker/counters.h"
 
-/** How a section looks in JSON. */
+/** The shape of a section in JSON. */
 enum fg_control_shape {
     FG_CONTROL_OBJECT, /**< {key: value}; null when the sheet has none of it */
     FG_CONTROL_MAP,    /**< {element: value}: one row, and the element is a label of its metric */

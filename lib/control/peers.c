@@ -16,20 +16,20 @@ struct peer {
 struct fg_control_peers {
     pthread_mutex_t lock;
     unsigned max, used; /* without those that were cut off */
-    unsigned places;    /* of the list */
+    unsigned capacity;  /* of the list */
     struct peer list[];
 };
 
 struct fg_control_peers *fg_control_peers_create(unsigned max)
 {
     struct fg_control_peers *p =
-        calloc(1, sizeof(*p) + FG_CONTROL_PEERS_PLACES(max) * sizeof(p->list[0]));
+        calloc(1, sizeof(*p) + FG_CONTROL_PEERS_CAPACITY(max) * sizeof(p->list[0]));
 
     if (!p)
         return NULL;
     pthread_mutex_init(&p->lock, NULL);
     p->max = max;
-    p->places = FG_CONTROL_PEERS_PLACES(max);
+    p->capacity = FG_CONTROL_PEERS_CAPACITY(max);
     return p;
 }
 
@@ -54,7 +54,7 @@ static void make_room(struct fg_control_peers *p, uint64_t now_ms)
 {
     struct peer *oldest = NULL;
 
-    for (unsigned i = 0; i < p->places; i++) {
+    for (unsigned i = 0; i < p->capacity; i++) {
         struct peer *peer = &p->list[i];
 
         if (!peer->used || peer->busy || peer->cut)
@@ -76,9 +76,9 @@ static void started(struct fg_control_peers *p, struct MHD_Connection *connectio
     unsigned i = 0;
 
     make_room(p, now_ms);
-    while (i < p->places && p->list[i].used)
+    while (i < p->capacity && p->list[i].used)
         i++;
-    if (i == p->places || !info)
+    if (i == p->capacity || !info)
         return;
     p->list[i] = (struct peer){.used = true, .fd = info->connect_fd, .since_ms = now_ms};
     p->used++;

@@ -2,7 +2,7 @@
 /**
  * peers: the connections of the control socket. A client that sends its request byte by byte, or
  * keeps an idle connection, must not lock operators out: a connection that has waited too long for
- * its request to end is cut off when another one comes, and the oldest of them when places are
+ * its request to end is cut off when another one comes, and the oldest of them when slots are
  * scarce. One whose request is being handled is left alone.
  */
 #ifndef FG_CONTROL_PEERS_H
@@ -12,9 +12,9 @@
 
 /** The server takes so many times the connections that are kept: those that were cut off are still
  * being closed when newcomers come. */
-#define FG_CONTROL_PEERS_PLACES(max) (4 * (max))
-#define FG_CONTROL_PEERS_KEPT        8     /**< places that are kept for newcomers */
-#define FG_CONTROL_REQUEST_MS        20000 /**< a request must be complete after this time */
+#define FG_CONTROL_PEERS_CAPACITY(max) (4 * (max))
+#define FG_CONTROL_PEERS_KEPT          8     /**< slots that are kept for newcomers */
+#define FG_CONTROL_REQUEST_MS          20000 /**< a request must be complete after this time */
 
 struct fg_control_peers;
 

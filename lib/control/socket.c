@@ -121,7 +121,7 @@ bool fg_control_check_group(const char *group, struct fg_error *err)
     return !*group || find_group(group, &gid, err);
 }
 
-/* The folder is locked while we look and bind: two daemons that start at once cannot both find it
+/* The folder is locked while we check and bind: two daemons that start at once cannot both find it
  * stale. */
 static int lock_folder(const char *path, struct fg_error *err)
 {

@@ -9,13 +9,13 @@
 #define USERS_MAX     1000 /* of one request: each takes a write to the disk */
 #define WORST_DEFAULT 20
 
-static bool parse_user(struct fg_control_call *call, const json_t *value, size_t place,
+static bool parse_user(struct fg_control_call *call, const json_t *value, size_t nth,
                        uint64_t *user)
 {
     if (fg_json_id_read(value, user))
         return true;
-    return fg_control_call_fail(
-        call, 400, "user", "user %zu: not a whole number from 0 to %" PRIu64, place, UINT64_MAX);
+    return fg_control_call_fail(call, 400, "user",
+                                "user %zu: not a whole number from 0 to %" PRIu64, nth, UINT64_MAX);
 }
 
 /* {"user": N} or {"users": [N, ...]}; returns how many, 0 after an error. */

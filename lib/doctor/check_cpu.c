@@ -9,13 +9,13 @@
 
 /* Calls for each worker that is bound to a CPU, until one has a finding. */
 static void each_cpu(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                     bool (*look)(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                                  unsigned worker, int cpu))
+                     bool (*check)(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                                   unsigned worker, int cpu))
 {
     if (!d->config->workers.cpus[0])
         return fg_doctor_skip(f, "[workers] cpus is not given");
     for (unsigned i = 0; i < d->config->workers.count; i++)
-        if (look(d, f, i, fg_config_cpu(d->config, i)))
+        if (check(d, f, i, fg_config_cpu(d->config, i)))
             return;
 }
 

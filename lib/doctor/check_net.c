@@ -11,8 +11,8 @@
 
 /* Calls for each port of AF_XDP, until one has a finding. */
 static void each_interface(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                           bool (*look)(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                                        const struct fg_port_options *port))
+                           bool (*check)(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                                         const struct fg_port_options *port))
 {
     bool any = false;
 
@@ -22,7 +22,7 @@ static void each_interface(const struct fg_doctor *d, struct fg_doctor_finding *
         if (!port->af_xdp)
             continue;
         any = true;
-        if (fg_doctor_exists(d, NET "/%s", port->device) ? look && look(d, f, port) : !look)
+        if (fg_doctor_exists(d, NET "/%s", port->device) ? check && check(d, f, port) : !check)
             return;
     }
     if (!any)
@@ -241,10 +241,10 @@ static bool is_pci(const char *device)
            (device[used] == 0 || device[used] == ',');
 }
 
-/* The first PCI device of the configuration that look has a finding for. */
+/* The first PCI device of the configuration that check has a finding for. */
 static void each_pci(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                     bool (*look)(const struct fg_doctor *d, struct fg_doctor_finding *f,
-                                  const char *address))
+                     bool (*check)(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                                   const char *address))
 {
     bool any = false;
 
@@ -256,7 +256,7 @@ static void each_pci(const struct fg_doctor *d, struct fg_doctor_finding *f,
         any = true;
         snprintf(address, sizeof(address), "%.*s", (int)strcspn(d->config->ports[i].device, ","),
                  d->config->ports[i].device);
-        if (look(d, f, address))
+        if (check(d, f, address))
             return;
     }
     if (!any)

@@ -138,43 +138,43 @@ static int link_program(struct fg_filter *filter, const char *ifname, int progra
 static struct fg_filter_attachment *attachment_for(struct fg_filter *filter, const char *ifname,
                                                    struct fg_error *err)
 {
-    struct fg_filter_attachment *shield =
+    struct fg_filter_attachment *attachment =
         (struct fg_filter_attachment *)fg_filter_attachment_find(filter, ifname);
 
     if (strlen(ifname) >= IF_NAMESIZE || if_nametoindex(ifname) == 0) {
         fg_fail(err, "%s: no such interface in this network namespace", ifname);
         return NULL;
     }
-    if (shield)
-        return shield;
+    if (attachment)
+        return attachment;
     if (filter->attachments_count == FG_FILTER_ATTACHMENTS_MAX) {
         fg_fail(err, "%s: the filter has %d interfaces already", ifname, FG_FILTER_ATTACHMENTS_MAX);
         return NULL;
     }
-    shield = &filter->attachments[filter->attachments_count];
-    memset(shield, 0, sizeof(*shield));
-    snprintf(shield->ifname, sizeof(shield->ifname), "%s", ifname);
-    shield->link = -1;
-    return shield;
+    attachment = &filter->attachments[filter->attachments_count];
+    memset(attachment, 0, sizeof(*attachment));
+    snprintf(attachment->ifname, sizeof(attachment->ifname), "%s", ifname);
+    attachment->link = -1;
+    return attachment;
 }
 
-static void attachment_release(struct fg_filter_attachment *shield)
+static void attachment_release(struct fg_filter_attachment *attachment)
 {
-    fg_filter_unload_object(shield->bpf);
-    if (shield->link >= 0)
-        close(shield->link);
-    shield->bpf = NULL;
-    shield->link = -1;
+    fg_filter_unload_object(attachment->bpf);
+    if (attachment->link >= 0)
+        close(attachment->link);
+    attachment->bpf = NULL;
+    attachment->link = -1;
 }
 
 bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic,
                       const struct fg_filter_own_addresses *own, struct fg_error *err)
 {
-    struct fg_filter_attachment *shield = attachment_for(filter, ifname, err);
+    struct fg_filter_attachment *attachment = attachment_for(filter, ifname, err);
     struct fg_bpf *bpf;
     int link, program;
 
-    if (!shield)
+    if (!attachment)
         return false;
     bpf = fg_filter_load_object(filter, ifname, err);
     if (!bpf)
@@ -190,10 +190,10 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
         fg_filter_unload_object(bpf);
         return false;
     }
-    attachment_release(shield);
-    shield->bpf = bpf;
-    shield->link = link;
-    if (shield == &filter->attachments[filter->attachments_count])
+    attachment_release(attachment);
+    attachment->bpf = bpf;
+    attachment->link = link;
+    if (attachment == &filter->attachments[filter->attachments_count])
         filter->attachments_count++;
     return true;
 }
@@ -201,15 +201,15 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
 bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
                        const struct fg_filter_own_addresses *own, struct fg_error *err)
 {
-    const struct fg_filter_attachment *shield;
+    const struct fg_filter_attachment *attachment;
 
     if (!ifname)
         return fg_filter_own_change(&filter->own, own, err) &&
                (!filter->base || fg_filter_own_write(filter->base, own, err));
-    shield = fg_filter_attachment_find(filter, ifname);
-    if (!shield)
+    attachment = fg_filter_attachment_find(filter, ifname);
+    if (!attachment)
         return fg_fail(err, "%s: the filter is not attached", ifname);
-    return fg_filter_own_write(shield->bpf, own, err);
+    return fg_filter_own_write(attachment->bpf, own, err);
 }
 
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err)
@@ -246,15 +246,15 @@ void fg_filter_attachments_release(struct fg_filter *filter)
 
 /* ---- is the socket where we redirect to? ----------------------------------------------------- */
 
-static bool program_in_force(const struct fg_filter_attachment *shield)
+static bool program_in_force(const struct fg_filter_attachment *attachment)
 {
     struct bpf_prog_info program = {0};
     struct bpf_link_info link = {0};
     uint32_t program_size = sizeof(program), link_size = sizeof(link);
-    int fd = bpf_program__fd(shield->bpf->progs.xsk_def_prog);
+    int fd = bpf_program__fd(attachment->bpf->progs.xsk_def_prog);
 
     return bpf_obj_get_info_by_fd(fd, &program, &program_size) == 0 &&
-           bpf_obj_get_info_by_fd(shield->link, &link, &link_size) == 0 &&
+           bpf_obj_get_info_by_fd(attachment->link, &link, &link_size) == 0 &&
            link.prog_id == program.id && link.xdp.ifindex != 0;
 }
 
@@ -268,12 +268,12 @@ static bool link_in_force(int link)
 
 bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
 {
-    const struct fg_filter_attachment *shield = fg_filter_attachment_find(filter, ifname);
+    const struct fg_filter_attachment *attachment = fg_filter_attachment_find(filter, ifname);
     char path[FG_FILTER_PATH_MAX];
     int link;
     bool ok;
 
-    if (!shield || link_in_force(shield->link))
+    if (!attachment || link_in_force(attachment->link))
         return true;
     fg_filter_pins_name(path, sizeof(path), filter->pins, "link", ifname);
     link = bpf_obj_get(path);
@@ -284,13 +284,13 @@ bool fg_filter_in_force(const struct fg_filter *filter, const char *ifname)
 }
 
 /* User space cannot read an XSKMAP (EOPNOTSUPP), a program can: it is run once for the answer. */
-static int probe_socket(const struct fg_filter_attachment *shield, unsigned queue)
+static int probe_socket(const struct fg_filter_attachment *attachment, unsigned queue)
 {
     uint32_t frame[16] = {queue}; /* a frame has at least 14 bytes */
     LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
                 .repeat = 1);
 
-    if (bpf_prog_test_run_opts(bpf_program__fd(shield->bpf->progs.fg_probe_socket), &run) != 0)
+    if (bpf_prog_test_run_opts(bpf_program__fd(attachment->bpf->progs.fg_probe_socket), &run) != 0)
         return -errno;
     return (int)run.retval;
 }
@@ -298,17 +298,17 @@ static int probe_socket(const struct fg_filter_attachment *shield, unsigned queu
 bool fg_filter_check_socket(struct fg_filter *filter, const char *ifname, unsigned queue,
                             struct fg_error *err)
 {
-    const struct fg_filter_attachment *shield = fg_filter_attachment_find(filter, ifname);
+    const struct fg_filter_attachment *attachment = fg_filter_attachment_find(filter, ifname);
     int found;
 
-    if (!shield)
+    if (!attachment)
         return fg_fail(err, "%s: the filter is not attached", ifname);
     if (queue >= FG_FILTER_SOCKETS_MAX)
         return fg_fail(err, "%s: queue %u is beyond the last one that the filter serves (%d)",
                        ifname, queue, FG_FILTER_SOCKETS_MAX - 1);
-    if (!program_in_force(shield))
+    if (!program_in_force(attachment))
         return fg_fail(err, "%s: our XDP program is no longer the attached one", ifname);
-    found = probe_socket(shield, queue);
+    found = probe_socket(attachment, queue);
     if (found == FG_FILTER_PROBE_FOUND)
         return true;
     if (found == FG_FILTER_PROBE_OTHER_QUEUE)

@@ -181,7 +181,7 @@ static bool read_lines(struct load *load, FILE *file)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* The other list goes on as it is; of this one what is of limited time does, and counts of what
+/* The other list stays as it is; of this one what is of limited time does, and counts of what
  * stays. */
 static bool take_over(struct load *load, bool after)
 {

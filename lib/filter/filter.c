@@ -16,10 +16,10 @@
 #include "filter/skeleton.h"
 #include "packet/packet.h"
 
-_Static_assert(FG_FILTER_ORDER_BYTES == FG_PACKET_SIZE, "the shield knows the order packet");
+_Static_assert(FG_FILTER_ORDER_BYTES == FG_PACKET_SIZE, "the filter knows the order packet");
 _Static_assert((FG_FILTER_ORDER_MAGIC_1 << 8 | FG_FILTER_ORDER_MAGIC_0) == FG_PACKET_MAGIC,
                "little-endian on the wire");
-_Static_assert(FG_FILTER_ORDER_VERSION == FG_PACKET_VERSION, "the shield knows the order packet");
+_Static_assert(FG_FILTER_ORDER_VERSION == FG_PACKET_VERSION, "the filter knows the order packet");
 
 static bool in_range(const char *name, uint32_t value, uint32_t min, uint32_t max,
                      struct fg_error *err)
@@ -120,12 +120,12 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
         return NULL;
     filter = calloc(1, sizeof(*filter));
     if (filter) {
-        filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
+        filter->worker_counts = calloc(FG_WORKERS_MAX, sizeof(*filter->worker_counts));
         filter->rings = aligned_alloc(FG_CACHE_LINE, FG_WORKERS_MAX * sizeof(*filter->rings));
     }
-    if (!filter || !filter->judged || !filter->rings) {
+    if (!filter || !filter->worker_counts || !filter->rings) {
         if (filter) {
-            free(filter->judged);
+            free(filter->worker_counts);
             free(filter->rings);
         }
         free(filter);
@@ -153,21 +153,21 @@ void fg_filter_close(struct fg_filter *filter)
     fg_filter_attachments_release(filter);
     fg_filter_mapping_free(&filter->memory);
     fg_filter_unload_object(filter->base);
-    free(filter->judged);
+    free(filter->worker_counts);
     free(filter->rings);
     free(filter);
 }
 
 int fg_filter_program(const struct fg_filter *filter, const char *ifname)
 {
-    const struct fg_filter_attachment *shield =
+    const struct fg_filter_attachment *attachment =
         ifname ? fg_filter_attachment_find(filter, ifname) : NULL;
 
-    if (ifname && !shield)
+    if (ifname && !attachment)
         return -1;
     if (!filter->base)
         return -1;
-    return bpf_program__fd((shield ? shield->bpf : filter->base)->progs.xsk_def_prog);
+    return bpf_program__fd((attachment ? attachment->bpf : filter->base)->progs.xsk_def_prog);
 }
 
 int fg_filter_samples(const struct fg_filter *filter)
@@ -185,7 +185,8 @@ static void read_counts(const struct fg_filter *filter, uint32_t first, uint32_t
 
         sums[i] = 0;
         for (unsigned worker = 0; worker < FG_WORKERS_MAX; worker++)
-            sums[i] += __atomic_load_n(&filter->judged[worker][index].packets, __ATOMIC_RELAXED);
+            sums[i] +=
+                __atomic_load_n(&filter->worker_counts[worker][index].packets, __ATOMIC_RELAXED);
         if (!values || bpf_map_lookup_elem(filter->counters, &index, values) != 0)
             continue;
         for (int cpu = 0; cpu < cpus; cpu++)

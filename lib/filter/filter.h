@@ -44,13 +44,13 @@ struct fg_filter_options {
     uint32_t other_rate, other_burst;
     uint32_t net_factor;  /**< a /24 or /48 as a whole may send so many times what one source may; 0
                              = no limit */
-    uint32_t sources_max; /**< places of the table of sources are at least twice as many */
+    uint32_t sources_max; /**< the table of sources has at least twice as many slots */
     uint32_t prefixes_max; /**< entries of both lists together */
     unsigned v6_prefix;    /**< leading bits of an IPv6 address that make a source, 1 to 64 */
     uint32_t
         sample_rate; /**< dropped packets a second that become samples, for each verdict and CPU */
-    bool ignore_lists; /**< keep them, but judge without them */
-    bool monitor;      /**< judge and count everything, drop nothing */
+    bool ignore_lists; /**< keep them, but decide without them */
+    bool monitor;      /**< decide and count everything, drop nothing */
 };
 
 /** The smallest burst that the filter takes with a rate: 10 ms of it. */
@@ -211,7 +211,7 @@ struct fg_filter_list_loaded {
 };
 
 /**
- * Puts what a file says in the place of a list, all at once: until then the list before is in
+ * Replaces a list by what a file says, all at once: until then the list before is in
  * force, and it stays when anything is wrong (err: file, line, what; how many more). docs/filter.md
  * has the format. Entries that stay keep their hits.
  */
@@ -304,7 +304,7 @@ struct fg_filter_explained {
 struct fg_filter_explanation {
     uint16_t order_port; /**< host byte order */
     bool monitor, lists_ignored, allowed, blocked;
-    bool known; /**< has a place in the table of sources */
+    bool known; /**< has a slot in the table of sources */
     struct fg_filter_prefix allow_prefix, block_prefix;
     struct fg_filter_list_entry allow, block; /**< set when allowed, blocked */
     struct fg_filter_explained classes[FG_FILTER_CLASSES];

@@ -66,8 +66,9 @@ struct fg_filter {
 
     struct fg_filter_own own; /**< of fg_filter_verdict_of_frame; main thread */
 
-    struct fg_filter_count (*judged)[FG_FILTER_COUNTS]; /**< [worker], written by that worker */
-    struct fg_filter_sample_ring *rings;                /**< [worker] */
+    struct fg_filter_count (
+        *worker_counts)[FG_FILTER_COUNTS]; /**< [worker], written by that worker */
+    struct fg_filter_sample_ring *rings;   /**< [worker] */
     unsigned rings_next; /**< whose sample is taken next; the reader of samples writes it */
 
     struct fg_filter_attachment attachments[FG_FILTER_ATTACHMENTS_MAX]; /**< main thread */

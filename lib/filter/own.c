@@ -24,7 +24,7 @@ static struct fg_filter_own_cell cell_of(uint8_t family, const uint8_t *bytes)
                                        fg_filter_be64(words[2], words[3])};
 }
 
-static bool place(struct fg_filter_own_table *table, struct fg_filter_own_cell wanted)
+static bool insert(struct fg_filter_own_table *table, struct fg_filter_own_cell wanted)
 {
     uint64_t at = fg_filter_own_hash(wanted.hi, wanted.lo, table->salt);
 
@@ -41,13 +41,13 @@ static bool place(struct fg_filter_own_table *table, struct fg_filter_own_cell w
     return false;
 }
 
-static bool place_all(struct fg_filter_own_table *table, const struct fg_filter_own_addresses *own,
-                      uint64_t salt)
+static bool insert_all(struct fg_filter_own_table *table, const struct fg_filter_own_addresses *own,
+                       uint64_t salt)
 {
     memset(table->cell, 0xff, sizeof(table->cell));
     table->salt = salt;
     for (unsigned i = 0; i < own->addresses; i++)
-        if (!place(table, cell_of(own->address[i].family, own->address[i].bytes)))
+        if (!insert(table, cell_of(own->address[i].family, own->address[i].bytes)))
             return false;
     return true;
 }
@@ -60,7 +60,7 @@ static bool fill(struct fg_filter_own_table *table, const struct fg_filter_own_a
     memset(table->mac, 0, sizeof(table->mac));
     for (unsigned i = 0; i < own->macs; i++)
         table->mac[i] = fg_filter_own_mac(own->mac[i]);
-    while (!place_all(table, own, salt))
+    while (!insert_all(table, own, salt))
         if (++salt == SALTS_MAX)
             return fg_fail(err, "filter: no room for %u own addresses", own->addresses);
     return true;

@@ -43,7 +43,7 @@ static bool link_and_pin(const char *path, const char *ifname, int program, bool
     return ok;
 }
 
-/* A program goes on with the maps that it was loaded with, whatever is pinned now. */
+/* A program keeps the maps that it was loaded with, whatever is pinned now. */
 static bool program_has_our_state(const char *pins, const char *ifname, int program,
                                   struct fg_error *err)
 {
@@ -132,7 +132,7 @@ static bool read_counters(const char *pins, uint64_t counters[FG_FILTER_VERDICT_
     return ok;
 }
 
-static void look_at_link(const char *path, struct fg_filter_link *link)
+static void read_link(const char *path, struct fg_filter_link *link)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, query);
     struct bpf_link_info info = {0};
@@ -173,7 +173,7 @@ int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned ma
         for (char *c = links[n].ifname; *c; c++)
             *c = *c == ':' ? '.' : *c;
         fg_filter_pins_name(path, sizeof(path), pins, "link", links[n].ifname);
-        look_at_link(path, &links[n++]);
+        read_link(path, &links[n++]);
     }
     closedir(folder);
     read_counters(pins, counters);

@@ -18,15 +18,15 @@ static uint32_t power_of_two(uint64_t least)
     return n;
 }
 
-/* At least two words of the guide and six cells for each prefix. */
+/* At least two words of the prefix-length filter and six cells for each prefix. */
 void fg_filter_sizes_of(uint32_t prefixes_max, uint32_t sources_max, struct fg_filter_sizes *sizes)
 {
     sizes->prefixes = prefixes_max;
-    sizes->guide_rows =
+    sizes->lengths_rows =
         power_of_two((uint64_t)prefixes_max * 2 + FG_FILTER_ROW_WORDS - 1) / FG_FILTER_ROW_WORDS;
     sizes->cell_rows =
         power_of_two((uint64_t)prefixes_max * 6 + FG_FILTER_PROBES_MAX) / FG_FILTER_ROW_CELLS;
-    sizes->generation_rows = sizes->guide_rows + sizes->cell_rows + prefixes_max + 1;
+    sizes->generation_rows = sizes->lengths_rows + sizes->cell_rows + prefixes_max + 1;
     sizes->rows = 2 * sizes->generation_rows;
     sizes->sets = power_of_two((uint64_t)sources_max * 2 / FG_FILTER_WAYS + 1);
     sizes->nets = power_of_two(sources_max);
@@ -74,13 +74,13 @@ static void fill_slot(struct fg_filter_list_slot *slot, uint64_t seed, uint32_t 
     slot->count = 0;
 }
 
-static void place_generation(struct fg_filter_head *head, const struct fg_filter_sizes *sizes,
-                             uint32_t generation, uint64_t seed)
+static void lay_out_generation(struct fg_filter_head *head, const struct fg_filter_sizes *sizes,
+                               uint32_t generation, uint64_t seed)
 {
     head->generation = generation;
-    head->guide = generation * sizes->generation_rows;
-    head->guide_mask = sizes->guide_rows * FG_FILTER_ROW_WORDS - 1;
-    head->cells = head->guide + sizes->guide_rows;
+    head->lengths = generation * sizes->generation_rows;
+    head->lengths_mask = sizes->lengths_rows * FG_FILTER_ROW_WORDS - 1;
+    head->cells = head->lengths + sizes->lengths_rows;
     head->cells_mask = sizes->cell_rows * FG_FILTER_ROW_CELLS - 1;
     head->entries = head->cells + sizes->cell_rows;
     for (unsigned list = 0; list < FG_FILTER_LISTS; list++)
@@ -98,7 +98,7 @@ void fg_filter_state_start(struct fg_filter_state *state, const struct fg_filter
 {
     state->seed = seed;
     state->prefixes_max = sizes->prefixes;
-    place_generation(&state->heads[0], sizes, 0, seed);
+    lay_out_generation(&state->heads[0], sizes, 0, seed);
     __atomic_store_n(&state->version, FG_FILTER_STATE_VERSION, __ATOMIC_RELEASE);
 }
 
@@ -164,11 +164,11 @@ static uint32_t take_number(struct fg_filter_generation *g)
     return number;
 }
 
-/* ---- guide ----------------------------------------------------------------------------------- */
+/* ---- prefix-length filter -------------------------------------------------------------------- */
 
 /* A word that names the slot, too. When it is full, FG_FILTER_LENGTHS_FILTER_FULL stands for the
  * slots behind. */
-static uint64_t guide_with(uint64_t word, uint32_t number)
+static uint64_t lengths_with(uint64_t word, uint32_t number)
 {
     uint32_t fields[FG_FILTER_LENGTHS_FILTER_FIELDS + 1] = {0}, n = 0, at;
 
@@ -188,11 +188,11 @@ static uint64_t guide_with(uint64_t word, uint32_t number)
     return word;
 }
 
-static void guide_word(const struct fg_filter_generation *g, uint32_t number, uint32_t word)
+static void lengths_word(const struct fg_filter_generation *g, uint32_t number, uint32_t word)
 {
     uint64_t *there =
-        &g->rows[g->head->guide + word / FG_FILTER_ROW_WORDS].guide[word % FG_FILTER_ROW_WORDS];
-    uint64_t with = guide_with(*there, number);
+        &g->rows[g->head->lengths + word / FG_FILTER_ROW_WORDS].lengths[word % FG_FILTER_ROW_WORDS];
+    uint64_t with = lengths_with(*there, number);
 
     if (with != *there)
         __atomic_store_n(there, with, __ATOMIC_RELEASE);
@@ -202,34 +202,35 @@ static void guide_word(const struct fg_filter_generation *g, uint32_t number, ui
  * A short prefix has many groups; when they are more than there are words, every word names its
  * slot. To be called before the entry is counted.
  */
-static void guide_add(const struct fg_filter_generation *g, uint64_t seed,
-                      const struct fg_filter_listed *entry)
+static void lengths_add(const struct fg_filter_generation *g, uint64_t seed,
+                        const struct fg_filter_listed *entry)
 {
     unsigned bits = is_v6(entry->kind) ? FG_FILTER_GROUP_6 : FG_FILTER_GROUP_4,
              length = entry->kind & 255;
     uint64_t group = entry->hi >> (64 - bits), groups = length < bits ? 1ull << (bits - length) : 1;
-    uint32_t mask = g->head->guide_mask, number = slot_number(entry->kind);
+    uint32_t mask = g->head->lengths_mask, number = slot_number(entry->kind);
 
     if (groups > mask && slot_of(g, entry->kind)->count)
         return;
     if (groups > mask) {
         for (uint32_t word = 0; word <= mask; word++)
-            guide_word(g, number, word);
+            lengths_word(g, number, word);
         return;
     }
     for (uint64_t i = 0; i < groups; i++)
-        guide_word(g, number, fg_filter_lengths_hash(group + i, seed) & mask);
+        lengths_word(g, number, fg_filter_lengths_hash(group + i, seed) & mask);
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
-/* What the data path may read is written before it can be found: entry, cell, guide. */
+/* What the data path may read is written before it can be found: entry, cell, prefix-length filter.
+ */
 struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g, uint64_t seed,
                                                   const struct fg_filter_listed *entry)
 {
     uint64_t hash = hash_of(seed, entry);
     uint32_t at = FG_FILTER_HASH_CELL(hash), *cell = cell_at(g, at), number;
-    struct fg_filter_listed *place;
+    struct fg_filter_listed *listed;
 
     for (unsigned i = 1; FG_FILTER_CELL_ENTRY(*cell); i++) {
         if (i == FG_FILTER_PROBES_MAX)
@@ -239,16 +240,16 @@ struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g
     number = take_number(g);
     if (!number)
         return NULL;
-    place = entry_at(g, number);
-    *place = *entry;
+    listed = entry_at(g, number);
+    *listed = *entry;
     __atomic_store_n(cell, FG_FILTER_CELL(number, FG_FILTER_HASH_TAG(hash)), __ATOMIC_RELEASE);
-    guide_add(g, seed, entry);
+    lengths_add(g, seed, entry);
     add_count(g, entry->kind, 1);
-    return place;
+    return listed;
 }
 
-/* What the guide says stays: other prefixes may need it. A cell before an unused one becomes unused
- * again. */
+/* The prefix-length filter stays: other prefixes may need its bits. A cell before an unused one
+ * becomes unused again. */
 void fg_filter_generation_del(struct fg_filter_generation *g, uint64_t seed,
                               struct fg_filter_listed *entry)
 {
@@ -308,9 +309,9 @@ void fg_filter_generation_begin(const struct fg_filter_mapping *memory,
     g->head = &state->heads[!(state->active & 1)];
     g->prefixes = state->prefixes_max;
     wait_for_readers();
-    place_generation(g->head, sizes, !now->generation, state->seed);
-    memset(&g->rows[g->head->guide], 0,
-           sizeof(union fg_filter_row) * (sizes->guide_rows + sizes->cell_rows));
+    lay_out_generation(g->head, sizes, !now->generation, state->seed);
+    memset(&g->rows[g->head->lengths], 0,
+           sizeof(union fg_filter_row) * (sizes->lengths_rows + sizes->cell_rows));
 }
 
 void fg_filter_generation_commit(const struct fg_filter_mapping *memory,
@@ -339,7 +340,7 @@ void fg_filter_generation_repair(const struct fg_filter_mapping *memory)
         struct fg_filter_listed *entry = entry_at(&g, number);
 
         if (entry->kind && fg_filter_generation_find(&g, seed, entry) == entry) {
-            guide_add(&g, seed, entry);
+            lengths_add(&g, seed, entry);
             add_count(&g, entry->kind, 1);
             continue;
         }

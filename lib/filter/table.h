@@ -9,7 +9,7 @@
 /** Rows and entries for given limits. */
 struct fg_filter_sizes {
     uint32_t prefixes; /**< entries of both lists together */
-    uint32_t guide_rows, cell_rows, generation_rows, rows;
+    uint32_t lengths_rows, cell_rows, generation_rows, rows;
     uint32_t sets, nets;
 };
 

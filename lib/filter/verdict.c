@@ -11,19 +11,20 @@ static void sample(struct fg_filter *filter, unsigned worker, enum fg_filter_ver
                    const uint8_t *frame, uint32_t length, uint64_t now_ns)
 {
     struct fg_filter_sample_ring *ring = &filter->rings[worker];
-    struct fg_filter_sample *place = &ring->slot[ring->head % FG_FILTER_SAMPLE_RING];
+    struct fg_filter_sample *slot = &ring->slot[ring->head % FG_FILTER_SAMPLE_RING];
 
     if (ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == FG_FILTER_SAMPLE_RING) {
-        filter->judged[worker][FG_FILTER_VERDICT_COUNT + FG_FILTER_EVENT_SAMPLE_LOST].packets++;
+        filter->worker_counts[worker][FG_FILTER_VERDICT_COUNT + FG_FILTER_EVENT_SAMPLE_LOST]
+            .packets++;
         return;
     }
-    place->time_ns = now_ns;
-    place->verdict = verdict;
-    place->ifindex = 0;
-    place->length = length;
-    place->kept = length < FG_FILTER_SAMPLE_BYTES ? length : FG_FILTER_SAMPLE_BYTES;
-    memcpy(place->bytes, frame, place->kept);
-    memset(place->bytes + place->kept, 0, FG_FILTER_SAMPLE_BYTES - place->kept);
+    slot->time_ns = now_ns;
+    slot->verdict = verdict;
+    slot->ifindex = 0;
+    slot->length = length;
+    slot->kept = length < FG_FILTER_SAMPLE_BYTES ? length : FG_FILTER_SAMPLE_BYTES;
+    memcpy(slot->bytes, frame, slot->kept);
+    memset(slot->bytes + slot->kept, 0, FG_FILTER_SAMPLE_BYTES - slot->kept);
     __atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
 
@@ -53,7 +54,7 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
                                 .rows = filter->memory.rows,
                                 .sets = filter->memory.sets,
                                 .nets = filter->memory.nets,
-                                .counts = filter->judged[worker],
+                                .counts = filter->worker_counts[worker],
                                 .rows_count = filter->sizes.rows};
     uint64_t now = (now_ns << FG_FILTER_TICK_SHIFT) + (uint64_t)filter->clock_ahead;
     enum fg_filter_verdict verdict;

@@ -63,9 +63,9 @@ static inline bool fg_frame_ipv4_is_order(const uint8_t *ip, uint32_t order_port
     /* total length, fragment bits but for DF, protocol 17: bytes 2, 3, 6, 7 and 9; the
      * identification and TTL are free */
     const uint64_t lengths = (uint64_t)__builtin_bswap16(FG_FRAME_IPV4_SIZE + FG_FRAME_UDP_LENGTH);
-    const uint64_t wanted = lengths | 17ull << 56, looked_at = 0xff00ffbf0000ffff;
+    const uint64_t wanted = lengths | 17ull << 56, compared = 0xff00ffbf0000ffff;
 
-    return ip[0] == 0x45 && (fg_frame_word_at(ip + 2, 8) & looked_at) == wanted &&
+    return ip[0] == 0x45 && (fg_frame_word_at(ip + 2, 8) & compared) == wanted &&
            fg_frame_word_at(ip + FG_FRAME_IPV4_SIZE + 4, 2) ==
                __builtin_bswap16(FG_FRAME_UDP_LENGTH) &&
            !fg_frame_no_order_port(

@@ -386,7 +386,6 @@ bool fg_frame_host_learn(const struct fg_frame_host_address *address, const uint
            ETH_ALEN);
     return true;
 }
-}
 
 bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_frame_host *own)
 {

@@ -234,7 +234,7 @@ CONDITION(wall_clock)
 
     return raise_if(alarm_if(seconds >= 1), text,
                     "the system's clock is %.1f s %s ours, which follows by 36 s in an hour; times "
-                    "are judged by ours. A restart takes the system's",
+                    "are checked against ours. A restart takes the system's",
                     seconds, ahead < 0 ? "behind" : "ahead of");
 }
 

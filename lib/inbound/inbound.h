@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * inbound: the way back. The order service confirms, cancels and extends orders by entries of a
- * Redis stream; one thread reads them with a consumer group, gives each as an operation to the
+ * inbound: commands from Redis. The order service confirms, cancels and extends orders by entries
+ * of a Redis stream; one thread reads them with a consumer group, gives each as a command to the
  * worker that owns the user, and acknowledges it when the engine's answer is there, which is
  * durable by then (lib/stock holds it so long). Whatever crashes, an entry is given again until it
- * was acknowledged; operations are idempotent.
+ * was acknowledged; commands are idempotent.
  *
- * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md, "The way
- * back".
+ * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md,
+ * "Inbound commands".
  */
 #ifndef FG_INBOUND_H
 #define FG_INBOUND_H
 
 #include "base/ring.h"
+#include "inbound/options.h"
 #include "packet/packet.h"
 #include "sink/sink.h"
 
-#define FG_INBOUND_CAPACITY 4096 /**< operations under way at a time; places of each ring */
+#define FG_INBOUND_CAPACITY 4096 /**< commands under way at a time; slots of each ring */
 
 /** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer of kind
  * FG_STOCK_INBOUND with the same token.
@@ -30,7 +31,7 @@ struct fg_inbound_command {
     uint64_t until_ms; /**< EXTEND only */
     uint8_t pad[24];
 };
-_Static_assert(sizeof(struct fg_inbound_command) == FG_RING_SLOT, "an operation is a ring slot");
+_Static_assert(sizeof(struct fg_inbound_command) == FG_RING_SLOT, "a command is a ring slot");
 
 struct fg_inbound_options {
     struct fg_redis_options redis;
@@ -38,8 +39,8 @@ struct fg_inbound_options {
     const char *journal_dir; /**< must outlive it */
     const _Atomic uint64_t *durable_seq;
     unsigned workers;
-    struct fg_ring *operations[FG_WORKERS_MAX]; /**< this thread produces */
-    struct fg_ring *answers[FG_WORKERS_MAX];    /**< this thread consumes */
+    struct fg_ring *commands[FG_WORKERS_MAX]; /**< this thread produces */
+    struct fg_ring *answers[FG_WORKERS_MAX];  /**< this thread consumes */
 };
 
 /* name, text: counters since start */
@@ -48,7 +49,7 @@ struct fg_inbound_options {
     X(claimed, "of them, left over by an earlier run or connection")                               \
     X(acknowledged, "entries whose result is durable and written")                                 \
     X(dead, "entries set aside because they make no sense")                                        \
-    X(retries, "operations that were asked again: BUSY or UNAVAILABLE")                            \
+    X(retries, "commands that were given again: BUSY or UNAVAILABLE")                              \
     X(reconnects, "connections made again")
 
 struct fg_inbound_status {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** internal: the inside of the way back. One thread; what others read is under `lock` or atomic. */
+/** internal: the inside of lib/inbound. One thread; what others read is under `lock` or atomic. */
 #ifndef FG_INBOUND_INTERNAL_H
 #define FG_INBOUND_INTERNAL_H
 
@@ -13,7 +13,7 @@
 #define FG_INBOUND_WRITTEN                                                                         \
     (FG_INBOUND_CAPACITY + FG_INBOUND_PAGE) /* results of one exchange at most */
 
-enum place_state {
+enum slot_state {
     SLOT_FREE,
     SLOT_GIVEN, /* at a worker */
     SLOT_WAITS, /* to be given again at due_ms */
@@ -21,8 +21,8 @@ enum place_state {
                    dropped */
 };
 
-struct place { /* one entry under way */
-    struct fg_inbound_command operation;
+struct slot { /* one entry under way */
+    struct fg_inbound_command command;
     char id[FG_REDIS_ID_MAX];
     uint8_t state;
     unsigned wait_ms; /* before it is given again the next time */
@@ -48,7 +48,7 @@ struct fg_inbound {
 
     /* of the thread alone */
     struct fg_redis_conn conn;
-    struct place places[FG_INBOUND_CAPACITY];
+    struct slot slots[FG_INBOUND_CAPACITY];
     uint16_t free[FG_INBOUND_CAPACITY], waits[FG_INBOUND_CAPACITY];
     unsigned free_count, waits_count, given;
     struct fg_redis_resp out; /* one exchange: MULTI and results first, as they come in */
@@ -67,9 +67,9 @@ struct fg_inbound {
 /* serve.c */
 void fg_inbound_step(struct fg_inbound *s); /**< connects, or serves once, or waits a little */
 
-/* places.c: entries under way */
+/* slots.c: entries under way */
 void fg_inbound_slots_reset(struct fg_inbound *s);
-/** An entry and its fields. There must be a free place. */
+/** An entry and its fields. There must be a free slot. */
 void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields);
 void fg_inbound_slots_collect(struct fg_inbound *s); /**< answers of the workers become writes */
 void fg_inbound_slots_retry(struct fg_inbound *s);   /**< those that waited long enough */

@@ -7,7 +7,7 @@
 #include "sink/cursor.h"
 
 #define BLOCK_MS       200 /* of a read while nothing is under way: a stop waits for it */
-#define POLL_MS        1   /* between looks at the workers' answers */
+#define POLL_MS        1   /* between polls of the workers' answers */
 #define EMPTY_MS       2   /* between reads that find nothing while something is under way */
 #define REFUSED_MS     1000
 #define RETRY_MS_FIRST 50
@@ -90,7 +90,7 @@ static bool check_owner(struct fg_inbound *s, bool *refused, struct fg_error *er
         fg_redis_reply_number(answer.last[0], 2, 16, &crc);
         cursor.crc = (uint32_t)crc;
         cursor.found = cursor.log != 0;
-        ok = fg_sink_cursor_place(&log, &cursor, "redis", err) == FG_SINK_PLACE_OURS;
+        ok = fg_sink_cursor_origin(&log, &cursor, "redis", err) == FG_SINK_ORIGIN_OURS;
         *refused = !ok;
     }
     fg_redis_answer_free(&answer);

@@ -16,23 +16,23 @@ void fg_inbound_slots_reset(struct fg_inbound *s)
         s->free[i] = (uint16_t)i;
 }
 
-static void release(struct fg_inbound *s, struct place *p)
+static void release(struct fg_inbound *s, struct slot *p)
 {
     p->state = SLOT_FREE;
-    s->free[s->free_count++] = (uint16_t)(p - s->places);
+    s->free[s->free_count++] = (uint16_t)(p - s->slots);
 }
 
-static void give(struct fg_inbound *s, struct place *p)
+static void give(struct fg_inbound *s, struct slot *p)
 {
-    unsigned owner = fg_user_owner(p->operation.user, s->options.workers);
+    unsigned owner = fg_user_owner(p->command.user, s->options.workers);
 
     p->state = SLOT_GIVEN;
     s->given++;
     FG_ASSERT(
-        fg_ring_push(s->options.operations[owner], &p->operation)); /* it has room for all places */
+        fg_ring_push(s->options.commands[owner], &p->command)); /* it has room for all slots */
 }
 
-/* The entry's result, or its place among the dead, is the next command of the transaction. */
+/* The entry's result, or its slot among the dead, is the next command of the transaction. */
 static struct fg_redis_resp *write_begin(struct fg_inbound *s, const char *id, unsigned status)
 {
     struct written *w = &s->written[s->written_count++];
@@ -46,35 +46,35 @@ static struct fg_redis_resp *write_begin(struct fg_inbound *s, const char *id, u
 
 void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields)
 {
-    struct place *p;
+    struct slot *p;
     char reason[FG_INBOUND_ENTRY_REASON];
 
     FG_ASSERT(s->free_count && s->written_count < FG_INBOUND_WRITTEN);
-    p = &s->places[s->free[s->free_count - 1]];
-    if (!fg_inbound_entry_parse(fields, &p->operation, reason)) {
+    p = &s->slots[s->free[s->free_count - 1]];
+    if (!fg_inbound_entry_parse(fields, &p->command, reason)) {
         fg_inbound_entry_dead(write_begin(s, id, FG_PACKET_STATUS_NONE), s->dead,
                               s->options.redis.stream_max, id, reason, fields);
         return;
     }
     s->free_count--;
     snprintf(p->id, sizeof(p->id), "%s", id);
-    p->operation.token = (uint32_t)(p - s->places);
+    p->command.token = (uint32_t)(p - s->slots);
     p->wait_ms = AGAIN_MS_FIRST;
     give(s, p);
 }
 
-static void answered(struct fg_inbound *s, struct place *p, const struct fg_stock_answer *answer)
+static void answered(struct fg_inbound *s, struct slot *p, const struct fg_stock_answer *answer)
 {
     if (answer->status == FG_PACKET_STATUS_BUSY || answer->status == FG_PACKET_STATUS_UNAVAILABLE) {
         p->state = SLOT_WAITS;
         p->due_ms = fg_clock_mono_ms() + p->wait_ms;
         p->wait_ms = 2 * p->wait_ms < AGAIN_MS_MAX ? 2 * p->wait_ms : AGAIN_MS_MAX;
-        s->waits[s->waits_count++] = (uint16_t)(p - s->places);
+        s->waits[s->waits_count++] = (uint16_t)(p - s->slots);
         s->retries++;
         return;
     }
     fg_inbound_entry_result(write_begin(s, p->id, answer->status), s->results,
-                            s->options.redis.stream_max, p->id, &p->operation, answer);
+                            s->options.redis.stream_max, p->id, &p->command, answer);
     release(s, p);
 }
 
@@ -85,11 +85,11 @@ void fg_inbound_slots_collect(struct fg_inbound *s)
     for (unsigned w = 0; w < s->options.workers; w++)
         while (fg_ring_pop(s->options.answers[w], message)) {
             struct fg_stock_answer answer;
-            struct place *p;
+            struct slot *p;
 
             memcpy(&answer, message, sizeof(answer));
             FG_ASSERT(answer.kind == FG_STOCK_INBOUND && answer.token < FG_INBOUND_CAPACITY);
-            p = &s->places[answer.token];
+            p = &s->slots[answer.token];
             FG_ASSERT(p->state == SLOT_GIVEN || p->state == SLOT_LOST);
             s->given -= p->state == SLOT_GIVEN;
             if (p->state == SLOT_GIVEN)
@@ -105,7 +105,7 @@ void fg_inbound_slots_retry(struct fg_inbound *s)
     unsigned left = 0;
 
     for (unsigned i = 0; i < s->waits_count; i++) {
-        struct place *p = &s->places[s->waits[i]];
+        struct slot *p = &s->slots[s->waits[i]];
 
         if (p->due_ms <= now_ms)
             give(s, p);
@@ -118,7 +118,7 @@ void fg_inbound_slots_retry(struct fg_inbound *s)
 void fg_inbound_slots_forget(struct fg_inbound *s)
 {
     for (unsigned i = 0; i < FG_INBOUND_CAPACITY; i++) {
-        struct place *p = &s->places[i];
+        struct slot *p = &s->slots[i];
 
         if (p->state == SLOT_GIVEN)
             p->state = SLOT_LOST;

@@ -16,7 +16,7 @@ struct fg_journal_settings {
     unsigned batch_max;
     uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
     uint64_t keep_bytes;       /**< of old segments that nobody needs */
-    unsigned ring;             /**< places of each worker's ring to the journal */
+    unsigned ring;             /**< capacity of each worker's ring to the journal, in records */
 };
 
 #endif

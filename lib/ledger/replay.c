@@ -31,8 +31,8 @@ ALWAYS_INLINE void ask_for_order(const struct fg_ledger *l, const struct fg_jour
     if (r->type == FG_JOURNAL_RECORD_RESERVED || !is_order(r))
         return; /* a reservation makes a new order at the end */
     slot = fg_ledger_index_home(&l->order_index, fg_ledger_order_hash(l, r->user, r->order_id));
-    if (slot->place)
-        __builtin_prefetch(fg_ledger_dense_at(&l->orders, slot->place - 1), 1);
+    if (slot->number)
+        __builtin_prefetch(fg_ledger_dense_at(&l->orders, slot->number - 1), 1);
 }
 
 bool fg_ledger_apply_all(struct fg_ledger *l, const struct fg_journal_record *records, size_t n,

@@ -11,7 +11,7 @@
 #include "ledger/snapshot.h"
 #include "ledger/snapshot_format.h"
 
-#define LIST_TRIES 10 /* looks at a directory whose snapshots are being replaced */
+#define LIST_TRIES 10 /* reads of a directory whose snapshots are being replaced */
 
 struct fg_snapshot_reader {
     char path[PATH_MAX + FG_JOURNAL_NAME_SIZE];

@@ -57,7 +57,7 @@ static bool put_block(struct writer *w)
 }
 
 /* Where the next entry goes; NULL when a full block could not be written. */
-static void *place(struct writer *w, uint32_t kind)
+static void *room_for(struct writer *w, uint32_t kind)
 {
     size_t size = fg_ledger_snapshot_entry(kind);
     uint8_t *at;
@@ -92,7 +92,7 @@ static bool put_item(struct writer *w, const struct fg_ledger_item *i)
                                         .order_max = i->order_max,
                                         .flags = i->flags,
                                         .index = i->index};
-    void *at = place(w, FG_LEDGER_SNAPSHOT_ITEMS);
+    void *at = room_for(w, FG_LEDGER_SNAPSHOT_ITEMS);
 
     memcpy(s.name, i->name, sizeof(s.name));
     if (at)
@@ -111,12 +111,12 @@ static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         uint64_t user = fg_ledger_denied_user(ledger, i);
 
-        if (!(at = place(w, FG_LEDGER_SNAPSHOT_DENIED)))
+        if (!(at = room_for(w, FG_LEDGER_SNAPSHOT_DENIED)))
             return false;
         memcpy(at, &user, sizeof(user));
     }
     for (uint64_t i = 0; i < orders; i++) {
-        if (!(at = place(w, FG_LEDGER_SNAPSHOT_ORDERS)))
+        if (!(at = room_for(w, FG_LEDGER_SNAPSHOT_ORDERS)))
             return false;
         memcpy(at, fg_ledger_order_at(ledger, i), sizeof(struct fg_ledger_order));
     }

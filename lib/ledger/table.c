@@ -8,7 +8,7 @@
 #define ITEM_CHUNK_BITS   8
 #define ORDER_CHUNK_BITS  18 /* 14 MiB: whole huge pages, and few enough to list */
 #define HUGE_PAGE         (2ull << 20)
-#define TAKE_BLOCK        64 /* orders whose places in the index are asked for at a time */
+#define TAKE_BLOCK        64 /* orders whose slots in the index are asked for at a time */
 
 /* Random access to gigabytes costs more in page-table walks than in data: huge pages where there
  * are some. */
@@ -61,13 +61,13 @@ static void dense_free(struct fg_ledger_dense *d)
     free(d->chunks);
 }
 
-static void index_put(struct fg_ledger_index *x, uint64_t hash, uint32_t place)
+static void index_put(struct fg_ledger_index *x, uint64_t hash, uint32_t number)
 {
     uint64_t i = hash & x->mask;
 
-    while (x->slots[i].place)
+    while (x->slots[i].number)
         i = (i + 1) & x->mask;
-    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .number = number};
 }
 
 static bool index_make(struct fg_ledger_index *x, uint64_t slots)
@@ -115,12 +115,12 @@ struct fg_ledger_item *fg_ledger_table_item(const struct fg_ledger *l, uint64_t 
     const struct fg_ledger_index *x = &l->item_index;
     uint64_t hash = fg_ledger_item_hash(l, item);
 
-    for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
+    for (uint64_t i = hash & x->mask; x->slots[i].number; i = (i + 1) & x->mask) {
         struct fg_ledger_item *entry;
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        entry = fg_ledger_dense_at(&l->items, x->slots[i].place - 1);
+        entry = fg_ledger_dense_at(&l->items, x->slots[i].number - 1);
         if (entry->item == item)
             return entry;
     }
@@ -133,12 +133,12 @@ struct fg_ledger_order *fg_ledger_table_order(const struct fg_ledger *l, uint64_
     const struct fg_ledger_index *x = &l->order_index;
     uint64_t hash = fg_ledger_order_hash(l, user, order_id);
 
-    for (uint64_t i = hash & x->mask; x->slots[i].place; i = (i + 1) & x->mask) {
+    for (uint64_t i = hash & x->mask; x->slots[i].number; i = (i + 1) & x->mask) {
         struct fg_ledger_order *entry;
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        entry = fg_ledger_dense_at(&l->orders, x->slots[i].place - 1);
+        entry = fg_ledger_dense_at(&l->orders, x->slots[i].number - 1);
         if (entry->user == user && memcmp(entry->order_id, order_id, 16) == 0)
             return entry;
     }
@@ -214,22 +214,22 @@ uint64_t fg_ledger_memory(uint64_t orders)
 }
 
 /* As index_put, for an order: false when there is one of the same name. */
-static bool put_new_order(struct fg_ledger *l, uint64_t hash, uint32_t place)
+static bool put_new_order(struct fg_ledger *l, uint64_t hash, uint32_t number)
 {
     struct fg_ledger_index *x = &l->order_index;
-    const struct fg_ledger_order *mine = fg_ledger_dense_at(&l->orders, place - 1);
+    const struct fg_ledger_order *mine = fg_ledger_dense_at(&l->orders, number - 1);
     uint64_t i = hash & x->mask;
 
-    for (; x->slots[i].place; i = (i + 1) & x->mask) {
+    for (; x->slots[i].number; i = (i + 1) & x->mask) {
         const struct fg_ledger_order *other;
 
         if (x->slots[i].tag != (uint32_t)(hash >> 32))
             continue;
-        other = fg_ledger_dense_at(&l->orders, x->slots[i].place - 1);
+        other = fg_ledger_dense_at(&l->orders, x->slots[i].number - 1);
         if (other->user == mine->user && memcmp(other->order_id, mine->order_id, 16) == 0)
             return false;
     }
-    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .place = place};
+    x->slots[i] = (struct fg_ledger_index_slot){.tag = (uint32_t)(hash >> 32), .number = number};
     x->used++;
     return true;
 }

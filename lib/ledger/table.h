@@ -12,8 +12,8 @@
 /** Open addressing with linear probing; nothing is ever removed. At most three quarters full. */
 struct fg_ledger_index {
     struct fg_ledger_index_slot {
-        uint32_t tag;   /* high half of the hash: spares most looks at the entry */
-        uint32_t place; /* index + 1; 0 = free */
+        uint32_t tag;    /* high half of the hash: spares most reads of the entry */
+        uint32_t number; /* of the entry, from 1; 0: free */
     } * slots;
     uint64_t mask;
     uint64_t used;

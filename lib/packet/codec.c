@@ -138,7 +138,7 @@ static void check_some(const void *const *payloads, unsigned n,
     for (unsigned i = 0; i < n; i++) {
         drops[i] = check_fields(payloads[i], ring, &keys[i], &tags[i]);
         secrets[i] =
-            drops[i] ? ring->keys[0].secret : keys[i]->secret; /* any: its tag is not looked at */
+            drops[i] ? ring->keys[0].secret : keys[i]->secret; /* any: its tag is not checked */
     }
     fg_packet_siphash24_56_many(secrets, payloads, right, n);
     for (unsigned i = 0; i < n; i++)

@@ -14,7 +14,7 @@
 #define BLANK          " \t\r\n"
 
 /* Where the reader is, for errors. */
-struct place {
+struct position {
     const char *path;
     unsigned line;
     struct fg_error *err;
@@ -38,7 +38,7 @@ static const char *shown(const char *word)
     return strlen(word) < SECRET_DIGITS / 2 ? word : "(too long)";
 }
 
-static bool parse_id(const struct place *at, const char *word, uint16_t *id)
+static bool parse_id(const struct position *at, const char *word, uint16_t *id)
 {
     unsigned value = 0;
     const char *c = word;
@@ -52,7 +52,7 @@ static bool parse_id(const struct place *at, const char *word, uint16_t *id)
     return true;
 }
 
-static bool parse_roles(const struct place *at, char *word, uint16_t *bits)
+static bool parse_roles(const struct position *at, char *word, uint16_t *bits)
 {
     *bits = 0;
     for (char *name = word, *next; name; name = next) {
@@ -84,7 +84,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool parse_secret(const struct place *at, const char *word, uint64_t secret[2])
+static bool parse_secret(const struct position *at, const char *word, uint64_t secret[2])
 {
     uint8_t bytes[SECRET_DIGITS / 2] = {0};
     size_t digits = strlen(word);
@@ -110,7 +110,7 @@ static bool parse_secret(const struct place *at, const char *word, uint64_t secr
     return true;
 }
 
-static bool add_key(const struct place *at, struct fg_packet_keyring *ring,
+static bool add_key(const struct position *at, struct fg_packet_keyring *ring,
                     const struct fg_packet_key *key)
 {
     if (ring->count == FG_PACKET_KEYS_MAX)
@@ -131,7 +131,7 @@ static bool add_key(const struct place *at, struct fg_packet_keyring *ring,
     return true;
 }
 
-static bool parse_line(const struct place *at, char *line, struct fg_packet_keyring *ring)
+static bool parse_line(const struct position *at, char *line, struct fg_packet_keyring *ring)
 {
     char *words[WORDS_MAX], *save = NULL;
     unsigned count = 0;
@@ -153,7 +153,7 @@ static bool parse_line(const struct place *at, char *line, struct fg_packet_keyr
     return ok;
 }
 
-static bool parse_file(struct place *at, FILE *file, struct fg_packet_keyring *ring)
+static bool parse_file(struct position *at, FILE *file, struct fg_packet_keyring *ring)
 {
     char line[LINE_MAX_BYTES];
     size_t length;
@@ -188,7 +188,7 @@ static bool check_owner(const char *path, int fd, struct fg_error *err)
     struct stat st;
 
     if (fstat(fd, &st) < 0)
-        return fg_fail(err, "%s: cannot look at it: %s", path, strerror(errno));
+        return fg_fail(err, "%s: cannot check it: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return fg_fail(err, "%s: not a regular file", path);
     if (st.st_mode & (S_IWGRP | S_IWOTH))
@@ -206,7 +206,7 @@ static bool check_owner(const char *path, int fd, struct fg_error *err)
 struct fg_packet_keyring *fg_packet_keyring_load(const char *path, struct fg_error *err)
 {
     struct fg_packet_keyring *ring = NULL;
-    struct place at = {path, 0, err};
+    struct position at = {path, 0, err};
     FILE *file;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the start */
 

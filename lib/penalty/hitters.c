@@ -8,7 +8,7 @@
 #define NONE         UINT32_MAX
 #define COUNTERS_MAX (1u << 20)
 
-struct place {
+struct slot {
     struct fg_penalty_hitter hitter;
     uint32_t heap; /* where it is in the heap */
     uint32_t next; /* of its hash chain */
@@ -18,8 +18,8 @@ struct fg_hitters {
     uint32_t room, used, mask;
     uint64_t seed;
     double total;
-    struct place *places;
-    uint32_t *heap;   /* places */
+    struct slot *slots;
+    uint32_t *heap;   /* slots */
     uint32_t *chains; /* first place of each */
 };
 
@@ -41,45 +41,45 @@ static uint32_t find(const struct fg_hitters *h, const struct fg_filter_prefix *
 {
     uint32_t at = h->chains[chain_of(h, source)];
 
-    while (at != NONE && !same(&h->places[at].hitter.source, source))
-        at = h->places[at].next;
+    while (at != NONE && !same(&h->slots[at].hitter.source, source))
+        at = h->slots[at].next;
     return at;
 }
 
-static void chain_in(struct fg_hitters *h, uint32_t place)
+static void chain_in(struct fg_hitters *h, uint32_t slot)
 {
-    uint32_t *first = &h->chains[chain_of(h, &h->places[place].hitter.source)];
+    uint32_t *first = &h->chains[chain_of(h, &h->slots[slot].hitter.source)];
 
-    h->places[place].next = *first;
-    *first = place;
+    h->slots[slot].next = *first;
+    *first = slot;
 }
 
-static void chain_out(struct fg_hitters *h, uint32_t place)
+static void chain_out(struct fg_hitters *h, uint32_t slot)
 {
-    uint32_t *at = &h->chains[chain_of(h, &h->places[place].hitter.source)];
+    uint32_t *at = &h->chains[chain_of(h, &h->slots[slot].hitter.source)];
 
-    while (*at != place)
-        at = &h->places[*at].next;
-    *at = h->places[place].next;
+    while (*at != slot)
+        at = &h->slots[*at].next;
+    *at = h->slots[slot].next;
 }
 
 static double count_at(const struct fg_hitters *h, uint32_t at)
 {
-    return h->places[h->heap[at]].hitter.count;
+    return h->slots[h->heap[at]].hitter.count;
 }
 
-static void heap_put(struct fg_hitters *h, uint32_t at, uint32_t place)
+static void heap_put(struct fg_hitters *h, uint32_t at, uint32_t slot)
 {
-    h->heap[at] = place;
-    h->places[place].heap = at;
+    h->heap[at] = slot;
+    h->slots[slot].heap = at;
 }
 
 static void heap_swap(struct fg_hitters *h, uint32_t a, uint32_t b)
 {
-    uint32_t place = h->heap[a];
+    uint32_t slot = h->heap[a];
 
     heap_put(h, a, h->heap[b]);
-    heap_put(h, b, place);
+    heap_put(h, b, slot);
 }
 
 static void heap_up(struct fg_hitters *h, uint32_t at)
@@ -110,19 +110,19 @@ static void heap_down(struct fg_hitters *h, uint32_t at)
 static uint32_t take_in(struct fg_hitters *h, const struct fg_filter_prefix *source)
 {
     bool fresh = h->used < h->room;
-    uint32_t place = fresh ? h->used : h->heap[0];
-    struct fg_penalty_hitter *hitter = &h->places[place].hitter;
+    uint32_t slot = fresh ? h->used : h->heap[0];
+    struct fg_penalty_hitter *hitter = &h->slots[slot].hitter;
     double inherited = fresh ? 0 : hitter->count;
 
     if (!fresh)
-        chain_out(h, place);
+        chain_out(h, slot);
     *hitter = (struct fg_penalty_hitter){.source = *source, .count = inherited, .error = inherited};
-    chain_in(h, place);
+    chain_in(h, slot);
     if (fresh) {
-        heap_put(h, h->used, place);
+        heap_put(h, h->used, slot);
         heap_up(h, h->used++);
     }
-    return place;
+    return slot;
 }
 
 const struct fg_penalty_hitter *fg_penalty_hitters_add(struct fg_hitters *h,
@@ -130,26 +130,26 @@ const struct fg_penalty_hitter *fg_penalty_hitters_add(struct fg_hitters *h,
                                                        uint32_t events, bool proven,
                                                        uint64_t now_ms)
 {
-    uint32_t place = find(h, source);
+    uint32_t slot = find(h, source);
     struct fg_penalty_hitter *hitter;
 
-    if (place == NONE)
-        place = take_in(h, source);
-    hitter = &h->places[place].hitter;
+    if (slot == NONE)
+        slot = take_in(h, source);
+    hitter = &h->slots[slot].hitter;
     hitter->count += events;
     hitter->proven += proven ? events : 0;
     hitter->last_ms = now_ms;
     h->total += events;
-    heap_down(h, h->places[place].heap);
+    heap_down(h, h->slots[slot].heap);
     return hitter;
 }
 
 const struct fg_penalty_hitter *fg_penalty_hitters_find(const struct fg_hitters *h,
                                                         const struct fg_filter_prefix *source)
 {
-    uint32_t place = find(h, source);
+    uint32_t slot = find(h, source);
 
-    return place == NONE ? NULL : &h->places[place].hitter;
+    return slot == NONE ? NULL : &h->slots[slot].hitter;
 }
 
 static int larger_first(const void *a, const void *b)
@@ -170,7 +170,7 @@ unsigned fg_penalty_hitters_top(const struct fg_hitters *h, struct fg_penalty_hi
     if (!all)
         return 0;
     for (uint32_t i = 0; i < h->used; i++)
-        all[i] = h->places[i].hitter;
+        all[i] = h->slots[i].hitter;
     qsort(all, h->used, sizeof(*all), larger_first);
     memcpy(top, all, n * sizeof(*top));
     free(all);
@@ -191,7 +191,7 @@ void fg_penalty_hitters_halve(struct fg_hitters *h)
 {
     h->total /= 2;
     for (uint32_t i = 0; i < h->used; i++) {
-        struct fg_penalty_hitter *hitter = &h->places[i].hitter;
+        struct fg_penalty_hitter *hitter = &h->slots[i].hitter;
 
         hitter->count /= 2;
         hitter->error /= 2;
@@ -219,10 +219,10 @@ struct fg_hitters *fg_penalty_hitters_create(unsigned counters, uint64_t seed)
     h->room = counters;
     h->mask = chains - 1;
     h->seed = seed;
-    h->places = calloc(counters, sizeof(*h->places));
+    h->slots = calloc(counters, sizeof(*h->slots));
     h->heap = calloc(counters, sizeof(*h->heap));
     h->chains = calloc(chains, sizeof(*h->chains));
-    if (!h->places || !h->heap || !h->chains) {
+    if (!h->slots || !h->heap || !h->chains) {
         fg_penalty_hitters_destroy(h);
         return NULL;
     }
@@ -234,7 +234,7 @@ void fg_penalty_hitters_destroy(struct fg_hitters *h)
 {
     if (!h)
         return;
-    free(h->places);
+    free(h->slots);
     free(h->heap);
     free(h->chains);
     free(h);

@@ -31,7 +31,7 @@ struct class
 
 struct slot {
     bool used;
-    bool blocked; /* else: looked at and spared, until until_ms */
+    bool blocked; /* else: considered and spared, until until_ms */
     struct fg_penalty_offender offender;
 };
 
@@ -195,7 +195,7 @@ __attribute__((format(printf, 2, 3))) static void note(struct fg_penalty *p, con
     p->lists.note(p->lists.ctx, text);
 }
 
-/* Not blocked after all, and not looked at again for a window. */
+/* Not blocked after all, and not considered again for a window. */
 static void leave(struct slot *slot, uint64_t now_ms)
 {
     slot->blocked = false;
@@ -231,9 +231,9 @@ static void block(struct fg_penalty *p, struct slot *slot, enum fg_penalty_offen
 }
 
 /* The threshold is reached. */
-static void judge(struct fg_penalty *p, const struct fg_filter_prefix *address,
-                  const struct fg_filter_prefix *source, enum fg_penalty_offence offence,
-                  double events, uint64_t now_ms)
+static void consider(struct fg_penalty *p, const struct fg_filter_prefix *address,
+                     const struct fg_filter_prefix *source, enum fg_penalty_offence offence,
+                     double events, uint64_t now_ms)
 {
     struct slot *slot;
 
@@ -299,7 +299,7 @@ static void take_report(struct fg_penalty *p, const struct fg_penalty_report *r,
     hitter = fg_penalty_hitters_add(c->evidence, &source, r->events, is_proven(r), now_ms);
     /* What the algorithm guarantees, not what it estimates: nobody pays for another's offences. */
     if (hitter->count - hitter->error >= p->options.threshold[r->offence])
-        judge(p, &address, &source, r->offence, hitter->count - hitter->error, now_ms);
+        consider(p, &address, &source, r->offence, hitter->count - hitter->error, now_ms);
 }
 
 void fg_penalty_report(struct fg_penalty *p, const struct fg_penalty_report *report,

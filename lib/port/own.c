@@ -18,7 +18,7 @@
 #include "port/port.h"
 
 #define PORTS_MAX      64
-#define INTERFACES_MAX 4096 /* of the whole host; more are not looked at */
+#define INTERFACES_MAX 4096 /* of the whole host; the rest is not checked */
 #define ANSWER_BYTES   32768
 #define ANSWER_SECONDS 2
 

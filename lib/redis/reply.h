@@ -77,7 +77,7 @@ bool fg_redis_reply_is_nil(const redisReply *reply);
 /** Elements of an array; 0 for anything else. */
 size_t fg_redis_reply_size(const redisReply *reply);
 
-/** The element at that place; NULL when there is none. */
+/** The element of that index; NULL when there is none. */
 const redisReply *fg_redis_reply_at(const redisReply *reply, size_t at);
 
 /** A string's or a status's text; .text = NULL for anything else. */
@@ -92,7 +92,7 @@ const char *fg_redis_reply_error(const redisReply *reply);
 /** The first error among the elements of an array; NULL = none. */
 const char *fg_redis_reply_error_inside(const redisReply *reply);
 
-/** The element at that place is a text that holds a number and nothing else. */
+/** The element of that index is a text that holds a number and nothing else. */
 bool fg_redis_reply_number(const redisReply *reply, size_t at, int base, uint64_t *value);
 
 /** The value of that name among names and values; NULL = there is none. */

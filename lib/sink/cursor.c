@@ -30,39 +30,39 @@ bool fg_sink_log_crc(const struct fg_sink_log *log, uint64_t seq, uint32_t *crc,
     return ok;
 }
 
-static enum fg_sink_place newer(struct fg_error *err, const char *name, const char *why)
+static enum fg_sink_origin newer(struct fg_error *err, const char *name, const char *why)
 {
     fg_fail(err,
             "%s: restore the right log; only if there is none, `fgctl sink adopt %s` "
             "(docs/%s.md)",
             why, name, name);
-    return FG_SINK_PLACE_NEWER;
+    return FG_SINK_ORIGIN_NEWER;
 }
 
-static enum fg_sink_place compare(const struct fg_sink_log *log,
-                                  const struct fg_sink_cursor *cursor, const char *name,
-                                  struct fg_error *err)
+static enum fg_sink_origin compare(const struct fg_sink_log *log,
+                                   const struct fg_sink_cursor *cursor, const char *name,
+                                   struct fg_error *err)
 {
     char why[160];
     uint64_t first;
     uint32_t crc;
 
     if (cursor->seq == log->seq && cursor->crc == log->crc)
-        return FG_SINK_PLACE_OURS;
+        return FG_SINK_ORIGIN_OURS;
     first = fg_journal_first_seq(log->dir, err);
     if (!first)
-        return FG_SINK_PLACE_UNREADABLE;
+        return FG_SINK_ORIGIN_UNREADABLE;
     if (cursor->seq < first) {
         snprintf(why, sizeof(why),
                  "the cursor is at %" PRIu64 ", it was refused before, and the log now begins "
                  "with %" PRIu64,
                  cursor->seq, first);
-        return fg_sink_refusal_is_set(log, name) ? newer(err, name, why) : FG_SINK_PLACE_OURS;
+        return fg_sink_refusal_is_set(log, name) ? newer(err, name, why) : FG_SINK_ORIGIN_OURS;
     }
     if (!fg_sink_log_crc(log, cursor->seq, &crc, err))
-        return FG_SINK_PLACE_UNREADABLE;
+        return FG_SINK_ORIGIN_UNREADABLE;
     if (crc == cursor->crc)
-        return FG_SINK_PLACE_OURS;
+        return FG_SINK_ORIGIN_OURS;
     snprintf(why, sizeof(why),
              "record %" PRIu64 " of the log is not the one that was applied: an older copy of "
              "the log has grown",
@@ -70,21 +70,21 @@ static enum fg_sink_place compare(const struct fg_sink_log *log,
     return newer(err, name, why);
 }
 
-enum fg_sink_place fg_sink_cursor_place(const struct fg_sink_log *log,
-                                        const struct fg_sink_cursor *cursor, const char *name,
-                                        struct fg_error *err)
+enum fg_sink_origin fg_sink_cursor_origin(const struct fg_sink_log *log,
+                                          const struct fg_sink_cursor *cursor, const char *name,
+                                          struct fg_error *err)
 {
     char why[160];
 
     if (!cursor->found)
-        return FG_SINK_PLACE_OURS;
+        return FG_SINK_ORIGIN_OURS;
     if (cursor->log != log->id) {
         fg_fail(err,
                 "the cursor is of log %016" PRIx64 ", this is log %016" PRIx64
                 ": give this one another place, or let `fgctl sink adopt %s` discard what is "
                 "there (docs/%s.md)",
                 cursor->log, log->id, name, name);
-        return FG_SINK_PLACE_FOREIGN;
+        return FG_SINK_ORIGIN_FOREIGN;
     }
     if (cursor->seq > log->durable) {
         snprintf(why, sizeof(why),
@@ -92,7 +92,7 @@ enum fg_sink_place fg_sink_cursor_place(const struct fg_sink_log *log,
                  cursor->seq, log->durable);
         return newer(err, name, why);
     }
-    return cursor->seq ? compare(log, cursor, name, err) : FG_SINK_PLACE_OURS;
+    return cursor->seq ? compare(log, cursor, name, err) : FG_SINK_ORIGIN_OURS;
 }
 
 /* ---- the memory of a refusal ----------------------------------------------------------------- */

@@ -29,17 +29,17 @@ struct fg_sink_log {
     uint32_t crc;
 };
 
-enum fg_sink_place {
-    FG_SINK_PLACE_OURS,    /**< of this log, at a record that is in it, or was; or nothing at all */
-    FG_SINK_PLACE_FOREIGN, /**< of another log */
-    FG_SINK_PLACE_NEWER,   /**< of this log, and it knows records that are not in it */
-    FG_SINK_PLACE_UNREADABLE /**< the log cannot be read there */
+enum fg_sink_origin {
+    FG_SINK_ORIGIN_OURS, /**< of this log, at a record that is in it, or was; or nothing at all */
+    FG_SINK_ORIGIN_FOREIGN,   /**< of another log */
+    FG_SINK_ORIGIN_NEWER,     /**< of this log, and it knows records that are not in it */
+    FG_SINK_ORIGIN_UNREADABLE /**< the log cannot be read there */
 };
 
 /** Where the cursor stands. err says what is wrong and what to do; name: of the sink. */
-enum fg_sink_place fg_sink_cursor_place(const struct fg_sink_log *log,
-                                        const struct fg_sink_cursor *cursor, const char *name,
-                                        struct fg_error *err);
+enum fg_sink_origin fg_sink_cursor_origin(const struct fg_sink_log *log,
+                                          const struct fg_sink_cursor *cursor, const char *name,
+                                          struct fg_error *err);
 
 /** Reads the CRC of one record. False and err. */
 bool fg_sink_log_crc(const struct fg_sink_log *log, uint64_t seq, uint32_t *crc,

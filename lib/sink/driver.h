@@ -21,22 +21,22 @@ enum fg_sink_result {
     FG_SINK_AGAIN,   /**< the cursor may have moved under us: it is read again */
     FG_SINK_GONE,    /**< the server is away: closed, and tried again after a pause that grows */
     FG_SINK_SLOW,    /**< GONE for want of time: the next batches are smaller */
-    FG_SINK_REFUSE,  /**< an operator must act, err says what; looked at again every second */
+    FG_SINK_REFUSE,  /**< an operator must act, err says what; checked again every second */
     FG_SINK_FOREIGN, /**< REFUSE, because the cursor is of another log */
     FG_SINK_NEWER    /**< REFUSE, because the sink knows records that this log lacks */
 };
 
-/** What follows from the cursor's place. */
-static inline enum fg_sink_result fg_sink_result_of(enum fg_sink_place place)
+/** The result that follows from the cursor's origin. */
+static inline enum fg_sink_result fg_sink_result_of(enum fg_sink_origin origin)
 {
-    switch (place) {
-    case FG_SINK_PLACE_OURS:
+    switch (origin) {
+    case FG_SINK_ORIGIN_OURS:
         return FG_SINK_OK;
-    case FG_SINK_PLACE_FOREIGN:
+    case FG_SINK_ORIGIN_FOREIGN:
         return FG_SINK_FOREIGN;
-    case FG_SINK_PLACE_NEWER:
+    case FG_SINK_ORIGIN_NEWER:
         return FG_SINK_NEWER;
-    case FG_SINK_PLACE_UNREADABLE:
+    case FG_SINK_ORIGIN_UNREADABLE:
         break;
     }
     return FG_SINK_REFUSE;
@@ -48,7 +48,7 @@ struct fg_sink_driver {
     /** Connects, logs in, checks what must be there. */
     enum fg_sink_result (*open)(void *self, struct fg_error *err);
 
-    /** Reads the sink's cursor, and says what follows from its place. REFUSE also when it is of
+    /** Reads the sink's cursor, and says what follows from its origin. REFUSE also when it is of
      * another format. */
     enum fg_sink_result (*cursor)(void *self, const struct fg_sink_log *log,
                                   struct fg_sink_cursor *cursor, struct fg_error *err);

@@ -9,8 +9,9 @@
 
 #include "base/thread.h"
 
-#define IDLE_MS        5 /* between looks at the watermark: the delay of the events */
-#define CHECK_MS       500 /* between looks at the cursor while idle: finds an emptied or dead server */
+#define IDLE_MS  5   /* between polls of the watermark: the delay of the events */
+#define CHECK_MS 500 /* between checks of the cursor while idle: finds an emptied or dead server   \
+                      */
 #define REFUSED_MS     1000
 #define RETRY_MS_FIRST 50
 #define AGAIN_MAX      3 /* tries in a row that leave the cursor where it was */
@@ -270,7 +271,7 @@ static void take_cursor(struct fg_sink *s, const struct fg_sink_log *log,
 }
 
 /* Takes the cursor that the sink has as the truth, wherever it is. */
-static bool look_at_cursor(struct fg_sink *s)
+static bool check_cursor(struct fg_sink *s)
 {
     struct fg_error err = {""};
     enum fg_sink_result result;
@@ -309,7 +310,7 @@ static void connect_step(struct fg_sink *s)
     if (!went_well(s, s->driver->open(s->self, &err), &err))
         return;
     s->connected = true;
-    if (!look_at_cursor(s))
+    if (!check_cursor(s))
         return;
     pthread_mutex_lock(&s->lock);
     s->status.reconnects += s->was_connected;
@@ -343,7 +344,7 @@ static void apply(struct fg_sink *s, size_t n)
         return;
     if (result == FG_SINK_OK)
         applied(s, n);
-    if (result == FG_SINK_OK || look_at_cursor(s))
+    if (result == FG_SINK_OK || check_cursor(s))
         set_following(s);
 }
 
@@ -354,7 +355,7 @@ static void follow_step(struct fg_sink *s)
     ssize_t n = 0;
 
     if (!s->reader || s->reader_next != s->cursor + 1) {
-        look_at_cursor(s);
+        check_cursor(s);
         return;
     }
     if (s->reader_next <= limit)
@@ -368,7 +369,7 @@ static void follow_step(struct fg_sink *s)
         set_following(s);
         fg_wait_ms(&s->wait, IDLE_MS);
         if (fg_clock_mono_ms() - s->check_ms >= CHECK_MS || atomic_load(&s->stop_at_ms))
-            look_at_cursor(s);
+            check_cursor(s);
     }
 }
 
@@ -386,7 +387,7 @@ static void adopt(struct fg_sink *s)
     s->compared = false;
     s->highest = 0; /* it begins anew */
     progressed(s);
-    if (look_at_cursor(s))
+    if (check_cursor(s))
         set_following(s);
 }
 
@@ -398,7 +399,7 @@ static void step(struct fg_sink *s)
         adopt(s);
     else if (!s->refused)
         follow_step(s);
-    else if (look_at_cursor(s))
+    else if (check_cursor(s))
         set_following(s);
 }
 

@@ -180,7 +180,7 @@ int run_program(int program, const struct frame *frame, int repeat)
     return bpf_prog_test_run_opts(program, &run) == 0 ? (int)run.retval : -1;
 }
 
-int judge(struct fg_filter *filter, const char *src)
+int verdict_of(struct fg_filter *filter, const char *src)
 {
     struct frame frame;
 

@@ -30,7 +30,7 @@ struct fg_filter_prefix must_parse(const char *text);
  */
 int run_program(int program, const struct frame *frame, int repeat);
 /** The XDP action of a TCP packet from an address. */
-int judge(struct fg_filter *filter, const char *src);
+int verdict_of(struct fg_filter *filter, const char *src);
 /** The XDP action that follows from a verdict, with a socket in place. */
 int action_of(enum fg_filter_verdict verdict);
 /** Which counter moved, when exactly one did by one; -1 otherwise. */

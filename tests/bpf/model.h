@@ -5,7 +5,7 @@
 
 #include "filter/filter.h"
 
-/** options->pins is not looked at. */
+/** options->pins is ignored. */
 void model_reset(const struct fg_filter_options *options);
 void model_clock(uint64_t ns);
 /** NULL: any address is taken for ours. */

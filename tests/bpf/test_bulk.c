@@ -45,8 +45,10 @@ static void formats(struct fg_filter *filter)
        "a file with comments, expiries and reasons %s", err.text);
     ok(loaded.entries == 4 && loaded.expired == 1 && loaded.kept == 1,
        "4 entries, 1 expired, 1 kept: %u, %u, %u", loaded.entries, loaded.expired, loaded.kept);
-    ok(judge(filter, "198.18.1.9") == XDP_DROP && judge(filter, "198.18.2.1") == XDP_DROP &&
-           judge(filter, "198.18.3.1") == XDP_PASS && judge(filter, "198.18.5.5") == XDP_DROP,
+    ok(verdict_of(filter, "198.18.1.9") == XDP_DROP &&
+           verdict_of(filter, "198.18.2.1") == XDP_DROP &&
+           verdict_of(filter, "198.18.3.1") == XDP_PASS &&
+           verdict_of(filter, "198.18.5.5") == XDP_DROP,
        "is in force");
     good = fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &named, &entry);
     ok(good && strcmp(entry.reason, "bad neighbours") == 0 && entry.expires_ms / 1000 == 1893456000,
@@ -56,7 +58,7 @@ static void formats(struct fg_filter *filter)
            fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err);
     ok(good && loaded.entries == 5 && saved == 5 && loaded.kept == 0,
        "what is saved can be loaded: %u entries %s", loaded.entries, err.text);
-    ok(judge(filter, "198.18.1.9") == XDP_DROP, "and is in force");
+    ok(verdict_of(filter, "198.18.1.9") == XDP_DROP, "and is in force");
     named = must_parse("198.18.1.0/24");
     ok(hits_of(filter, FG_FILTER_LIST_BLOCK, &named) == 2, "hits of what stays go on");
 }
@@ -78,7 +80,8 @@ static void errors(struct fg_filter *filter)
 
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         ok(!load_text(filter, wrong[i].text, &loaded, &err) && strstr(err.text, wrong[i].hint) &&
-               judge(filter, "198.18.7.1") == XDP_PASS && judge(filter, "198.18.1.9") == XDP_DROP,
+               verdict_of(filter, "198.18.7.1") == XDP_PASS &&
+               verdict_of(filter, "198.18.1.9") == XDP_DROP,
            "refused, and nothing is changed: %s", err.text);
     ok(!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, "/nonexistent", &loaded, &err), "no file: %s",
        err.text);
@@ -106,11 +109,11 @@ static void no_ordinary_files(struct fg_filter *filter)
     unlink(link);
 }
 
-/* While a million are loaded, a source that both lists block is judged all the time. */
+/* While a million are loaded, a source that both lists block is probed all the time. */
 struct prober {
     struct fg_filter *filter;
     atomic_bool stop;
-    unsigned long judged, passed;
+    unsigned long probed, passed;
 };
 
 static void *probe(void *arg)
@@ -118,8 +121,8 @@ static void *probe(void *arg)
     struct prober *prober = arg;
 
     while (!prober->stop) {
-        prober->passed += judge(prober->filter, "198.18.1.9") != XDP_DROP;
-        prober->judged++;
+        prober->passed += verdict_of(prober->filter, "198.18.1.9") != XDP_DROP;
+        prober->probed++;
     }
     return NULL;
 }
@@ -149,11 +152,13 @@ static void million(struct fg_filter *filter)
     ok(loads && loaded.entries == MILLION, "a million lines %s", err.text);
     ok(slowest < 15, "each time within the time allowed (5 s on a machine at rest): %.2f s",
        slowest);
-    ok(prober.judged > 100 && prober.passed == 0, "no packet of %lu meanwhile found no list",
-       prober.judged);
-    ok(judge(filter, "10.0.0.1") == XDP_DROP && judge(filter, "13.208.143.128") == XDP_DROP,
+    ok(prober.probed > 100 && prober.passed == 0, "no packet of %lu meanwhile found no list",
+       prober.probed);
+    ok(verdict_of(filter, "10.0.0.1") == XDP_DROP &&
+           verdict_of(filter, "13.208.143.128") == XDP_DROP,
        "first and last drop");
-    ok(!load_text(filter, "0.0.0.0/33\n", &loaded, &err) && judge(filter, "10.0.0.1") == XDP_DROP,
+    ok(!load_text(filter, "0.0.0.0/33\n", &loaded, &err) &&
+           verdict_of(filter, "10.0.0.1") == XDP_DROP,
        "a wrong file changes nothing of a million");
 }
 
@@ -168,7 +173,7 @@ static void resize(struct fg_filter_options options)
     filter = must_open(&options);
     count = fg_filter_count(filter, FG_FILTER_LIST_BLOCK);
     ok(fg_filter_count(filter, FG_FILTER_LIST_BLOCK) >= MILLION &&
-           judge(filter, "13.208.143.128") == XDP_DROP,
+           verdict_of(filter, "13.208.143.128") == XDP_DROP,
        "with other sizes the lists are taken over: %u",
        fg_filter_count(filter, FG_FILTER_LIST_BLOCK));
     fg_filter_close(filter);
@@ -183,7 +188,8 @@ static void resize(struct fg_filter_options options)
     }
     options.prefixes_max = MILLION + 500;
     filter = must_open(&options);
-    ok(judge(filter, "10.0.0.1") == XDP_DROP && judge(filter, "13.208.143.128") == XDP_DROP &&
+    ok(verdict_of(filter, "10.0.0.1") == XDP_DROP &&
+           verdict_of(filter, "13.208.143.128") == XDP_DROP &&
            fg_filter_count(filter, FG_FILTER_LIST_BLOCK) == count,
        "and loses nothing: %u of %u", fg_filter_count(filter, FG_FILTER_LIST_BLOCK), count);
     fg_filter_close(filter);
@@ -199,7 +205,7 @@ static void monitor(struct fg_filter_options options)
     options.monitor = true;
     filter = must_open(&options);
     fg_filter_counters(filter, before);
-    ok(judge(filter, "10.0.0.1") == XDP_PASS, "monitor mode drops nothing");
+    ok(verdict_of(filter, "10.0.0.1") == XDP_PASS, "monitor mode drops nothing");
     fg_filter_counters(filter, after);
     ok(after[FG_FILTER_VERDICT_BLOCKED] == before[FG_FILTER_VERDICT_BLOCKED] + 1, "but counts");
     fg_filter_close(filter);

@@ -50,16 +50,16 @@ static void add_and_del(struct fg_filter *filter)
     struct fg_error err;
     unsigned seen = 0;
 
-    ok(judge(filter, "198.18.9.1") == XDP_PASS, "passes before");
+    ok(verdict_of(filter, "198.18.9.1") == XDP_PASS, "passes before");
     ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err), "add 198.18.9.0/24");
-    ok(judge(filter, "198.18.9.1") == XDP_DROP, "dropped");
+    ok(verdict_of(filter, "198.18.9.1") == XDP_DROP, "dropped");
     ok(!change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err) &&
            strstr(err.text, "already there"),
        "adding twice is refused: %s", err.text);
     ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err),
        "a prefix inside is another entry");
     ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err) &&
-           judge(filter, "198.18.9.1") == XDP_DROP,
+           verdict_of(filter, "198.18.9.1") == XDP_DROP,
        "del the inner one: the outer one still drops");
     ok(!change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/25", &err) &&
            strstr(err.text, "not there"),
@@ -73,7 +73,7 @@ static void add_and_del(struct fg_filter *filter)
     ok(!fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &wrong, NULL, &err), "length 33 is refused: %s",
        err.text);
     ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.9.0/24", &err) &&
-           judge(filter, "198.18.9.1") == XDP_PASS,
+           verdict_of(filter, "198.18.9.1") == XDP_PASS,
        "del 198.18.9.0/24: passes again");
     ok(change(filter, true, FG_FILTER_LIST_BLOCK, "198.18.9.1", &err) &&
            change(filter, true, FG_FILTER_LIST_BLOCK, "::1:0", &err),
@@ -101,9 +101,9 @@ static void all_lengths(struct fg_filter *filter, int family)
         fg_filter_prefix_format(&prefix, text);
         prefix.length = (uint8_t)max;
         fg_filter_prefix_format(&prefix, host);
-        wrong += judge(filter, host) != XDP_PASS;
+        wrong += verdict_of(filter, host) != XDP_PASS;
         wrong += !change(filter, true, FG_FILTER_LIST_BLOCK, text, &err);
-        wrong += judge(filter, host) != XDP_DROP;
+        wrong += verdict_of(filter, host) != XDP_DROP;
     }
     ok(wrong == 0, "IPv%d: a prefix of each length up to %u drops from when it is added (%u wrong)",
        family, max, wrong);
@@ -144,9 +144,9 @@ static void full(struct fg_filter *filter, unsigned room)
        "full: %s", err.text);
     ok(!change(filter, true, FG_FILTER_LIST_ALLOW, "198.18.0.9", &err),
        "the other list shares the room");
-    ok(judge(filter, "198.19.0.3") == XDP_DROP, "a full list works");
+    ok(verdict_of(filter, "198.19.0.3") == XDP_DROP, "a full list works");
     clear(filter, FG_FILTER_LIST_BLOCK);
-    ok(count(filter, FG_FILTER_LIST_BLOCK) == 0 && judge(filter, "198.19.0.3") == XDP_PASS,
+    ok(count(filter, FG_FILTER_LIST_BLOCK) == 0 && verdict_of(filter, "198.19.0.3") == XDP_PASS,
        "and is emptied");
 }
 
@@ -170,18 +170,19 @@ static void heal(const struct fg_filter_options *options)
     head = &state->heads[state->active];
     for (unsigned i = 0; i < FG_FILTER_LIST_SLOTS; i++)
         head->slot[FG_FILTER_FAMILY_4][i].count = 0;
-    for (uint32_t row = head->guide; row <= head->guide + head->guide_mask / FG_FILTER_ROW_WORDS;
-         row++)
-        ok(bpf_map_update_elem(rows, &row, &empty, BPF_ANY) == 0, "a row of the guide is emptied");
+    for (uint32_t row = head->lengths;
+         row <= head->lengths + head->lengths_mask / FG_FILTER_ROW_WORDS; row++)
+        ok(bpf_map_update_elem(rows, &row, &empty, BPF_ANY) == 0,
+           "a row of the prefix-length filter is emptied");
     ok(bpf_map_update_elem(map, &zero, state, BPF_ANY) == 0 &&
-           judge(filter, "198.18.0.77") == XDP_PASS,
-       "an entry that the guide does not know is not in force");
+           verdict_of(filter, "198.18.0.77") == XDP_PASS,
+       "an entry that the prefix-length filter does not know is not in force");
     close(map);
     close(rows);
     free(state);
     fg_filter_close(filter);
     filter = must_open(options);
-    ok(judge(filter, "198.18.0.77") == XDP_DROP && count(filter, FG_FILTER_LIST_BLOCK) == 1,
+    ok(verdict_of(filter, "198.18.0.77") == XDP_DROP && count(filter, FG_FILTER_LIST_BLOCK) == 1,
        "after a restart it is");
     ok(change(filter, false, FG_FILTER_LIST_BLOCK, "198.18.0.0/21", &err), "and can be deleted");
     fg_filter_close(filter);
@@ -199,7 +200,7 @@ static void timed(struct fg_filter *filter)
     clock_gettime(CLOCK_REALTIME, &now);
     entry.expires_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 700;
     ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &inner, &entry, &err) &&
-           judge(filter, "198.18.60.9") == XDP_DROP,
+           verdict_of(filter, "198.18.60.9") == XDP_DROP,
        "an entry for 0.7 s drops %s", err.text);
     found = fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &inner, &got);
     ok(found && strcmp(got.reason, "too many") == 0 && got.hits == 1 &&
@@ -214,7 +215,7 @@ static void timed(struct fg_filter *filter)
        "the longest that matches is told");
     ok(fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &prefix, &err), "clean");
     usleep(800000);
-    ok(judge(filter, "198.18.60.9") == XDP_PASS, "when its time is over it passes");
+    ok(verdict_of(filter, "198.18.60.9") == XDP_PASS, "when its time is over it passes");
     ok(!fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &inner, NULL) &&
            count(filter, FG_FILTER_LIST_BLOCK) == 0 &&
            fg_filter_count(filter, FG_FILTER_LIST_BLOCK) == 1,
@@ -267,7 +268,7 @@ static void remembered(const struct fg_filter_options *options)
            fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &other, &plain, &err) && over(filter) == 0,
        "two entries for 0.3 s %s", err.text);
     usleep(400000);
-    ok(judge(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 &&
+    ok(verdict_of(filter, "198.18.61.1") == XDP_PASS && over(filter) == 1 &&
            count(filter, FG_FILTER_LIST_BLOCK) == 0,
        "when their time is over none is in force");
     ok(fg_filter_expire(filter) == 1 && over(filter) == 1, "the one of the box is not taken out");
@@ -295,7 +296,7 @@ static void restart(const struct fg_filter_options *options)
     ok(fg_filter_add(filter, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err) &&
            fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &v6, NULL, &err),
        "entries before the restart");
-    judge(filter, "198.18.15.1");
+    verdict_of(filter, "198.18.15.1");
     fg_filter_counters(filter, before);
     fg_filter_close(filter);
     filter = must_open(options);
@@ -303,11 +304,12 @@ static void restart(const struct fg_filter_options *options)
     ok(before[FG_FILTER_VERDICT_BLOCKED] > 0 && memcmp(before, after, sizeof(before)) == 0,
        "counters survive");
     ok(hits_of(filter, FG_FILTER_LIST_BLOCK, &prefix) == 1, "hits survive");
-    ok(judge(filter, "198.18.15.1") == XDP_DROP, "the block list is in force");
-    ok(judge(filter, "2001:db8::1") == XDP_PASS && hits_of(filter, FG_FILTER_LIST_ALLOW, &v6) == 1,
+    ok(verdict_of(filter, "198.18.15.1") == XDP_DROP, "the block list is in force");
+    ok(verdict_of(filter, "2001:db8::1") == XDP_PASS &&
+           hits_of(filter, FG_FILTER_LIST_ALLOW, &v6) == 1,
        "so is the allow list");
     ok(fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &prefix, &err) &&
-           judge(filter, "198.18.15.1") == XDP_PASS,
+           verdict_of(filter, "198.18.15.1") == XDP_PASS,
        "an entry from before can be deleted");
     ok(fg_filter_del(filter, FG_FILTER_LIST_ALLOW, &v6, &err), "and the other");
     fg_filter_close(filter);
@@ -322,7 +324,8 @@ static void lists_off(struct fg_filter_options options)
     options.ignore_lists = true;
     off = must_open(&options);
     ok(fg_filter_add(off, FG_FILTER_LIST_BLOCK, &prefix, NULL, &err) &&
-           judge(off, "198.18.7.7") == XDP_PASS && judge(filter, "198.18.7.7") == XDP_DROP,
+           verdict_of(off, "198.18.7.7") == XDP_PASS &&
+           verdict_of(filter, "198.18.7.7") == XDP_DROP,
        "a program that ignores the lists, beside one that does not");
     fg_filter_close(filter);
     ok(fg_filter_del(off, FG_FILTER_LIST_BLOCK, &prefix, &err), "clean");

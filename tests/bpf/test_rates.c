@@ -227,7 +227,7 @@ static void wait_for_refill(const char *pins)
 
 /* ---- user space, exact ----------------------------------------------------------------------- */
 
-static unsigned judge_many(const struct frame *frame, int n)
+static unsigned send_many(const struct frame *frame, int n)
 {
     unsigned passed = 0;
 
@@ -247,15 +247,15 @@ static void user_space(void)
     model_reset(&options);
     model_clock(now);
     frame_build(&(struct frame_spec){.kind = FRAME_UDP4}, &frame);
-    ok(judge_many(&frame, 100) == 20, "user space: burst of 20");
+    ok(send_many(&frame, 100) == 20, "user space: burst of 20");
     ok(model_event(FG_FILTER_EVENT_SOURCE_NEW) == 1, "user space: one source known");
     model_clock(now + SECOND / 1000 - 1);
-    ok(judge_many(&frame, 1) == 0, "user space: one nanosecond before the interval is over: none");
+    ok(send_many(&frame, 1) == 0, "user space: one nanosecond before the interval is over: none");
     model_clock(now + SECOND / 1000);
-    ok(judge_many(&frame, 2) == 1, "user space: at the interval: one");
+    ok(send_many(&frame, 2) == 1, "user space: at the interval: one");
     for (uint64_t us = 1000; us < 10001000; us += 100) { /* ten times the rate for ten seconds */
         model_clock(now + us * 1000);
-        passed += judge_many(&frame, 1);
+        passed += send_many(&frame, 1);
     }
     ok(passed >= 9999 && passed <= 10000, "user space: 1000/s over ten seconds pass %lu", passed);
 }
@@ -268,7 +268,7 @@ static void source_frame(struct frame *frame, uint32_t address)
     memcpy(frame->data + 26, &word, sizeof(word));
 }
 
-/* A shopper that is known goes on through a flood of forged sources that fills the table. */
+/* A shopper that is known gets through a flood of forged sources that fills the table. */
 static void spoofed_flood(void)
 {
     struct fg_filter_options options = plain_options(NULL);
@@ -378,7 +378,7 @@ static void networks(void)
         known += model_verdict(shopper.data, shopper.len) == FG_FILTER_VERDICT_ORDER;
     ok(known == 10, "user space: one that is known has its own burst still: %u of 10", known);
     source_frame(&frame, 0xc6120600);
-    ok(judge_many(&frame, 20) == 10, "user space: the next /24 is another network");
+    ok(send_many(&frame, 20) == 10, "user space: the next /24 is another network");
 }
 
 /* Connection attempts have a bucket of their own. */

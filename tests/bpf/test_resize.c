@@ -101,7 +101,7 @@ static void fill(const struct fg_filter_options *options)
            fg_filter_add(filter, FG_FILTER_LIST_ALLOW, &allowed, NULL, NULL) &&
            fg_filter_del(filter, FG_FILTER_LIST_BLOCK, &gone, NULL),
        "three entries for %u prefixes", options->prefixes_max);
-    ok(judge(filter, "198.18.1.77") == XDP_DROP, "one hit");
+    ok(verdict_of(filter, "198.18.1.77") == XDP_DROP, "one hit");
     fg_filter_close(filter);
 }
 
@@ -111,9 +111,11 @@ static void check(const struct fg_filter_options *options, const char *how)
     struct fg_filter_list_entry entry = {.hits = 0};
     struct fg_filter *filter = must_open(options);
 
-    ok(judge(filter, "198.18.1.77") == XDP_DROP && judge(filter, "2001:db8:7::8") == XDP_DROP,
+    ok(verdict_of(filter, "198.18.1.77") == XDP_DROP &&
+           verdict_of(filter, "2001:db8:7::8") == XDP_DROP,
        "%s: the block list is in force", how);
-    ok(judge(filter, "2001:db8:7::9") == XDP_PASS && judge(filter, "198.18.2.1") == XDP_PASS,
+    ok(verdict_of(filter, "2001:db8:7::9") == XDP_PASS &&
+           verdict_of(filter, "198.18.2.1") == XDP_PASS,
        "%s: so is the allow list, and the removed entry is not", how);
     ok(fg_filter_find(filter, FG_FILTER_LIST_BLOCK, &prefix, &entry) && entry.hits == 2 &&
            !strcmp(entry.reason, "old"),

@@ -17,8 +17,8 @@ static uint32_t random_below(uint32_t n)
     return (uint32_t)((random_state >> 33) % n);
 }
 
-/* Few bits differ, so prefixes lie in each other, and groups of the guide have more lengths than it
- * can name.
+/* Few bits differ, so prefixes lie in each other, and groups of the prefix-length filter have more
+ * lengths than it can name.
  */
 static void random_address(struct fg_filter_prefix *address, unsigned family)
 {
@@ -98,7 +98,7 @@ static void against_search(struct fg_filter *filter, unsigned family)
         random_address(&address, family);
         e = expected(entries, n, &address);
         fg_filter_prefix_format(&address, text);
-        action = judge(filter, text);
+        action = verdict_of(filter, text);
         wrong += action != (e && e->list == FG_FILTER_LIST_BLOCK ? XDP_DROP : XDP_PASS);
         drops += action == XDP_DROP;
         if (e)

@@ -176,7 +176,7 @@ static bool same_counters(const struct pair *p)
     fg_filter_counters(p->user, user);
     fg_filter_events(p->kernel, kernel_events);
     fg_filter_events(p->user, user_events);
-    note("sources that got a place: %lu, refused: %lu", user_events[FG_FILTER_EVENT_SOURCE_NEW],
+    note("sources that got a slot: %lu, refused: %lu", user_events[FG_FILTER_EVENT_SOURCE_NEW],
          user_events[FG_FILTER_EVENT_SOURCE_REFUSED]);
     return memcmp(kernel, user, sizeof(kernel)) == 0 &&
            memcmp(kernel_events, user_events, sizeof(kernel_events)) == 0;

@@ -23,8 +23,8 @@ static enum fg_filter_list list_of(const struct scenario *scenario, const char *
     return FG_FILTER_LIST_BLOCK;
 }
 
-static void judge_in_kernel(struct fg_filter *filter, const struct scenario *scenario,
-                            const struct fixture *fixture, const struct frame *frame)
+static void run_in_kernel(struct fg_filter *filter, const struct scenario *scenario,
+                          const struct fixture *fixture, const struct frame *frame)
 {
     uint64_t before[FG_FILTER_VERDICT_COUNT], after[FG_FILTER_VERDICT_COUNT], hits = 0;
     struct fg_filter_prefix prefix = {0};
@@ -53,8 +53,8 @@ static void judge_in_kernel(struct fg_filter *filter, const struct scenario *sce
            "kernel: %s: %s: hit counted at %s", scenario->name, fixture->name, fixture->hit);
 }
 
-static void judge_in_model(const struct scenario *scenario, const struct fixture *fixture,
-                           const struct frame *frame)
+static void run_in_model(const struct scenario *scenario, const struct fixture *fixture,
+                         const struct frame *frame)
 {
     struct fg_filter_prefix prefix =
         fixture->hit ? must_parse(fixture->hit) : (struct fg_filter_prefix){0};
@@ -94,8 +94,8 @@ static void run_scenario(struct fg_filter *filter, const struct fg_filter_option
         struct frame frame;
 
         frame_build(&scenario->fixtures[i].frame, &frame);
-        judge_in_kernel(filter, scenario, &scenario->fixtures[i], &frame);
-        judge_in_model(scenario, &scenario->fixtures[i], &frame);
+        run_in_kernel(filter, scenario, &scenario->fixtures[i], &frame);
+        run_in_model(scenario, &scenario->fixtures[i], &frame);
     }
     for (unsigned i = 0; i < scenario->lists_count; i++) {
         struct fg_filter_prefix prefix = must_parse(scenario->lists[i].prefix);

@@ -33,10 +33,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
     filter = calloc(1, sizeof(*filter));
     FG_FUZZ_CHECK(filter);
-    filter->judged = calloc(FG_WORKERS_MAX, sizeof(*filter->judged));
+    filter->worker_counts = calloc(FG_WORKERS_MAX, sizeof(*filter->worker_counts));
     filter->rings = aligned_alloc(FG_CACHE_LINE, FG_WORKERS_MAX * sizeof(*filter->rings));
     fg_filter_sizes_of(4, 16, &filter->sizes);
-    FG_FUZZ_CHECK(filter->judged && filter->rings &&
+    FG_FUZZ_CHECK(filter->worker_counts && filter->rings &&
                   fg_filter_mapping_make(&filter->memory, &filter->sizes, &err));
     memset(filter->rings, 0, FG_WORKERS_MAX * sizeof(*filter->rings));
     fg_filter_state_start(filter->memory.state, &filter->sizes, SEED);
@@ -98,18 +98,19 @@ static bool is_v6_fragment(const uint8_t *f, size_t len)
 }
 #endif
 
-static enum fg_filter_verdict judge(const uint8_t *frame, size_t len)
+static enum fg_filter_verdict verdict_of(const uint8_t *frame, size_t len)
 {
     struct fg_filter_count before[FG_FILTER_COUNTS];
     enum fg_filter_verdict verdict;
     bool drop, passes;
 
-    memcpy(before, filter->judged[0], sizeof(before));
+    memcpy(before, filter->worker_counts[0], sizeof(before));
     verdict = fg_filter_verdict_of_frame(filter, 0, frame, (uint32_t)len, NOW, &drop);
     FG_FUZZ_CHECK((unsigned)verdict < FG_FILTER_VERDICT_COUNT &&
                   verdict != FG_FILTER_VERDICT_NO_SOCKET);
     for (unsigned i = 0; i < FG_FILTER_VERDICT_COUNT; i++)
-        FG_FUZZ_CHECK(filter->judged[0][i].packets == before[i].packets + (i == (unsigned)verdict));
+        FG_FUZZ_CHECK(filter->worker_counts[0][i].packets ==
+                      before[i].packets + (i == (unsigned)verdict));
     passes = verdict == FG_FILTER_VERDICT_ORDER || verdict == FG_FILTER_VERDICT_PASS ||
              verdict == FG_FILTER_VERDICT_FOREIGN;
     FG_FUZZ_CHECK(drop == (!passes && !filter->tune.monitor));
@@ -169,16 +170,16 @@ static void check_lists(const uint8_t *settings, const uint8_t *frame, size_t le
         return;
     fresh(settings);
     list_add(&entry, FG_FILTER_LIST_BLOCK);
-    FG_FUZZ_CHECK(judge(frame, len) == blocked);
+    FG_FUZZ_CHECK(verdict_of(frame, len) == blocked);
     if (settings[0] & ALLOW) {
         list_add(&entry, FG_FILTER_LIST_ALLOW);
         for (int i = 0; i < 3; i++) /* beyond any burst: who is allowed has no rate */
-            FG_FUZZ_CHECK(judge(frame, len) == plain);
+            FG_FUZZ_CHECK(verdict_of(frame, len) == plain);
         list_del(&entry, FG_FILTER_LIST_ALLOW);
-        FG_FUZZ_CHECK(judge(frame, len) == blocked);
+        FG_FUZZ_CHECK(verdict_of(frame, len) == blocked);
     }
     list_del(&entry, FG_FILTER_LIST_BLOCK);
-    FG_FUZZ_CHECK(judge(frame, len) == plain);
+    FG_FUZZ_CHECK(verdict_of(frame, len) == plain);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -194,12 +195,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FG_FUZZ_CHECK(frame);
     memcpy(frame, data + HEAD, len);
     fresh(data);
-    first = judge(frame, len);
+    first = verdict_of(frame, len);
     FG_FUZZ_CHECK(first != FG_FILTER_VERDICT_BLOCKED && !is_rate(first));
-    again = judge(frame, len); /* of the same source at once: the same, or over its rate */
+    again = verdict_of(frame, len); /* of the same source at once: the same, or over its rate */
     FG_FUZZ_CHECK(again == first || (is_rate(again) && data[0] & RATES));
     fresh(data);
-    FG_FUZZ_CHECK(judge(frame, len) == first);
+    FG_FUZZ_CHECK(verdict_of(frame, len) == first);
     FG_FUZZ_CHECK(memcmp(frame, data + HEAD, len) == 0);
     check_lists(data, frame, len, first);
     free(frame);

@@ -2,7 +2,7 @@
 /*
  * A damaged log: reader, ledger and the writer's recovery. A good log of two segments is made once;
  * the input is a list of damages to it. Whatever they are: no crash, only valid records in order,
- * and the writer goes on exactly where the reader saw the end.
+ * and the writer resumes exactly where the reader saw the end.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include "ledger/ledger.h"
 
 #define SEGMENT     FG_JOURNAL_SEGMENT_BYTES_MIN
-#define PLACES      (SEGMENT / FG_JOURNAL_RECORD_SIZE - 1)
-#define RECORDS     (PLACES + 40) /* some way into the second segment */
-#define SCAN_MAX    (1 << 20)     /* bytes of a segment that a damaged header may claim here */
+#define SLOTS       (SEGMENT / FG_JOURNAL_RECORD_SIZE - 1)
+#define RECORDS     (SLOTS + 40) /* some way into the second segment */
+#define SCAN_MAX    (1 << 20)    /* bytes of a segment that a damaged header may claim here */
 #define DAMAGES_MAX 16
 
 enum damage { PATCH, PATCH_RECORD, PATCH_HEADER, CUT, WIPE, REMOVE, DAMAGES };
@@ -138,14 +138,14 @@ static void patch(struct input *in, uint8_t *to, size_t room)
 
 static void damage_record(struct input *in, uint8_t *segment)
 {
-    uint8_t *place = segment + (1 + take(in, 2) % PLACES) * FG_JOURNAL_RECORD_SIZE;
+    uint8_t *slot = segment + (1 + take(in, 2) % SLOTS) * FG_JOURNAL_RECORD_SIZE;
     unsigned at = take(in, 1) % FG_JOURNAL_RECORD_SIZE;
     struct fg_journal_record r;
 
-    patch(in, place + at, FG_JOURNAL_RECORD_SIZE - at);
-    memcpy(&r, place, sizeof(r));
+    patch(in, slot + at, FG_JOURNAL_RECORD_SIZE - at);
+    memcpy(&r, slot, sizeof(r));
     r.crc = fg_journal_record_crc(&r);
-    memcpy(place, &r, sizeof(r));
+    memcpy(slot, &r, sizeof(r));
 }
 
 static void damage_header(struct input *in, unsigned file)

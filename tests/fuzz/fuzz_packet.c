@@ -149,7 +149,7 @@ static void check_host(const uint8_t *f, uint32_t len)
     free(copy);
 }
 
-static void judge(uint8_t *f, uint32_t len, uint8_t switches)
+static void check(uint8_t *f, uint32_t len, uint8_t switches)
 {
     struct fg_frame frame;
     enum fg_packet_drop drop = FG_PACKET_DROP_NONE;
@@ -190,7 +190,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] & FIX_CHECKSUM)
         fix_checksum(frame, len);
     check_host(frame, (uint32_t)len);
-    judge(frame, (uint32_t)len, data[0]);
+    check(frame, (uint32_t)len, data[0]);
     if (len >= FG_PACKET_SIZE)
         check_request(frame + len - FG_PACKET_SIZE);
     free(frame);

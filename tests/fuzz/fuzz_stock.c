@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < SETUP_BYTES || size > SETUP_BYTES + STEP_BYTES * STEPS_MAX)
         return 0;
     setup.workers = 1 + data[0] % WORKERS_MAX;
-    setup.ring_places = 2u << data[1] % 5;
+    setup.ring_capacity = 2u << data[1] % 5;
     setup.limits = (struct fg_stock_limits){.items_max = ITEMS_MAX,
                                             .orders_max = data[2] & 64 ? 20 : ROOMY,
                                             .users_max = data[2] & 128 ? 6 : ROOMY,

@@ -112,7 +112,7 @@ def test_peer_pauses(lab):
     request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
     sent = received = 0
     begin = time.monotonic()
-    while sent <= 2 * RING - 10:  # more than its ring for answers has places
+    while sent <= 2 * RING - 10:  # more than its ring for answers has slots
         sent += peer.send(request)
         if time.monotonic() > begin + 0.08:
             raise fgtest.Timeout(f'only {sent} requests were taken within 80 ms')

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The shield as a black box: an attack of 1,000 sources, nginx behind the port, the penalty box, restarts."""
+"""The filter and the penalty box as a black box: an attack of 1,000 sources, nginx behind the port, the penalty box, restarts."""
 
 import http.client
 import json
@@ -466,7 +466,7 @@ def test_full_table(lab):
     fgtest.wait_until(lambda: 'filter' in alarms(s.gate), 40, 'the alarm is raised')
     assert s.stats()['filter_events']['source-refused'] > 0
     told = s.gate.fgctl('filter', 'explain', s.link.b_ip)
-    assert 'no place' not in told['order']['why'], told
+    assert 'no slot' not in told['order']['why'], told
     for _ in range(20):
         assert shopper.stock(ITEM).status == 'ON_SALE' and shopper.sent <= 40
         fgtest.pause(0.05, 'a polite pace')

@@ -13,11 +13,11 @@
 
 #include "world.h"
 
-enum { SECTOR = 8 }; /* places of a record in 512 bytes */
+enum { SECTOR = 8 }; /* slots of a record in 512 bytes */
 
 static uint8_t image[LOG_MAX][FG_JOURNAL_RECORD_SIZE];
 
-/* Damages the places [from, to) of the image; they were zero before the commit. */
+/* Damages the slots [from, to) of the image; they were zero before the commit. */
 static void tear(uint32_t from, uint32_t to, uint64_t tail)
 {
     struct rng rng = {tail};
@@ -27,7 +27,7 @@ static void tear(uint32_t from, uint32_t to, uint64_t tail)
         memset(image[to - 1] + rng_below(&rng, FG_JOURNAL_RECORD_SIZE), 0, 1);
         memset(image[to - 1] + FG_JOURNAL_RECORD_SIZE - 8, 0, 8);
         break;
-    case 1: /* sectors come in any order; the place of the segment's header shifts them by one */
+    case 1: /* sectors come in any order; the slot of the segment's header shifts them by one */
         for (uint32_t i = from; i < to; i++)
             if ((fg_mix64(tail, (i + 1) / SECTOR) & 3) == 0)
                 memset(image[i], 0, FG_JOURNAL_RECORD_SIZE);

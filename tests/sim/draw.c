@@ -34,7 +34,7 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
      */
     *setup =
         (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
-    setup->ring_places = 2u << rng_below(r, 5);
+    setup->ring_capacity = 2u << rng_below(r, 5);
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
     setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;
     setup->limits.parked_max = 1 + rng_below(r, 8);
@@ -114,7 +114,7 @@ static struct sim_step item(struct drawing *d, uint32_t index)
     return s;
 }
 
-/* A full disk has room again; a failed one, or a process that stops, makes place for the next. */
+/* A full disk has room again; a failed one, or a process that stops, makes room for the next. */
 static void plan_cure(struct drawing *d, const struct sim_step *s)
 {
     if (d->cure_in || (s->kind != SIM_DISK && s->kind != SIM_STOP))

@@ -210,7 +210,7 @@ static void prepare(struct search *x, const struct scenario *scenario)
     static const struct fg_stock_limits limits = {
         .items_max = 1, .orders_max = ROOMY, .users_max = ROOMY, .deferred_max = 16};
     struct world_setup setup = {
-        .seed = 1, .workers = 2, .ring_places = scenario->ring_places, .limits = limits};
+        .seed = 1, .workers = 2, .ring_capacity = scenario->ring_capacity, .limits = limits};
     struct sim_step item = {.kind = SIM_ITEM, .b = HOLD_MS, .c = scenario->user_limit, .d = 16};
     struct sim_step add = {.kind = SIM_ADD, .b = scenario->units - 1};
 

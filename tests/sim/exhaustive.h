@@ -18,7 +18,7 @@ struct event {
 
 struct scenario {
     const char *name;
-    uint32_t units, user_limit, ring_places, parked_max, unsold_max;
+    uint32_t units, user_limit, ring_capacity, parked_max, unsold_max;
     struct event events[EVENTS_MAX];
 };
 

@@ -277,7 +277,7 @@ static double chi_square(const struct tally *t, unsigned workers)
     return x;
 }
 
-static bool judge(const char *what, const struct tally *t)
+static bool is_fair(const char *what, const struct tally *t)
 {
     double x = chi_square(t, w.workers), p = chi_square_p(x, w.workers - 1);
 
@@ -324,22 +324,22 @@ static uint64_t passed_over(void)
     return last_won > first_lost ? last_won - first_lost : 0;
 }
 
-static void count(struct tally *by_place, struct tally *by_number, unsigned home)
+static void count(struct tally *by_distance, struct tally *by_number, unsigned home)
 {
     for (uint32_t i = 0; i < SHOPPERS; i++) {
-        unsigned number = shoppers[i].worker, place = (number + w.workers - home) % w.workers;
+        unsigned number = shoppers[i].worker, distance = (number + w.workers - home) % w.workers;
 
-        by_place->asked[place]++;
+        by_distance->asked[distance]++;
         by_number->asked[number]++;
-        by_place->won[place] += shoppers[i].won;
+        by_distance->won[distance] += shoppers[i].won;
         by_number->won[number] += shoppers[i].won;
     }
 }
 
 static bool measure(unsigned number, unsigned workers, enum shape shape)
 {
-    struct world_setup setup = {.seed = workers, .workers = workers, .ring_places = 4096};
-    struct tally by_place = {0}, by_number = {0};
+    struct world_setup setup = {.seed = workers, .workers = workers, .ring_capacity = 4096};
+    struct tally by_distance = {0}, by_number = {0};
     double worst = 0;
     bool good;
 
@@ -357,7 +357,7 @@ static bool measure(unsigned number, unsigned workers, enum shape shape)
             world_start(&w, &setup);
         put_on_sale(sale % WORLD_ITEMS, item);
         longest_ns = run_sale(shape, item, sale);
-        count(&by_place, &by_number, fg_user_owner(item, workers));
+        count(&by_distance, &by_number, fg_user_owner(item, workers));
         loops = (double)passed_over() / (double)longest_ns;
         worst = loops > worst ? loops : worst;
         if (sale % WORLD_ITEMS == WORLD_ITEMS - 1)
@@ -365,10 +365,10 @@ static bool measure(unsigned number, unsigned workers, enum shape shape)
     }
     printf("# %u workers, %s: %d sales of %d units to %d shoppers\n", workers, shapes[shape].name,
            SALES, UNITS, SHOPPERS);
-    good = judge("distance from the home", &by_place);
+    good = is_fair("distance from the home", &by_distance);
     if (shape == RETURNING)
-        good = bias(&by_place) <= bias_max;
-    good &= judge("number of the worker", &by_number);
+        good = bias(&by_distance) <= bias_max;
+    good &= is_fair("number of the worker", &by_number);
     if (shape != RETURNING) {
         printf("#   passed over by at most %.1f of the longest loops\n", worst);
         good &= worst <= passed_over_max;

@@ -153,10 +153,10 @@ static void print_trace(const struct hunt *h, const struct sim_step *list, unsig
 
     printf("# seed %llu workers %u: %s\n", (unsigned long long)h->failed_seed, h->failed_workers,
            h->failure);
-    printf("# rings of %u places, parked_max %u, deferred_max %u, orders_max %u, users_max %u, "
+    printf("# rings of %u slots, parked_max %u, deferred_max %u, orders_max %u, users_max %u, "
            "unsold_max %u, "
            "user_rate %u\n",
-           setup.ring_places, l->parked_max, l->deferred_max, l->orders_max, l->users_max,
+           setup.ring_capacity, l->parked_max, l->deferred_max, l->orders_max, l->users_max,
            l->unsold_max, l->user_rate);
     for (unsigned i = 0; i < n; i++) {
         char text[160];

@@ -31,7 +31,7 @@ struct oracle_order {
     uint32_t token;          /* that waits */
     uint32_t next;           /* of a user of the same bucket; index + 1 */
     uint32_t limit;          /* in force when it was taken in */
-    uint64_t judged;         /* when that was, as a count */
+    uint64_t decided;        /* when that was, as a count */
     uint64_t deadline_ms, written_deadline_ms, durable_deadline_ms;
 };
 

@@ -81,7 +81,7 @@ static bool unsold_spent(struct oracle *o, const struct world *w, const struct f
            oracle_unsold(o, r->user, r->item) >= w->setup.limits.unsold_max;
 }
 
-static void judge_refusal(struct oracle *o, struct world *w, const struct asked *q,
+static void check_refusal(struct oracle *o, struct world *w, const struct asked *q,
                           const struct settings *s)
 {
     const struct fg_stock_request *r = &q->token->request;
@@ -116,7 +116,7 @@ static void judge_refusal(struct oracle *o, struct world *w, const struct asked 
 }
 
 /* It was taken in: accepted already, or it waits for units. */
-static void judge_taken(struct oracle *o, struct world *w, const struct asked *q,
+static void check_taken(struct oracle *o, struct world *w, const struct asked *q,
                         const struct settings *s)
 {
     struct token *t = q->token;
@@ -137,11 +137,11 @@ static void judge_taken(struct oracle *o, struct world *w, const struct asked *q
     order->item = r->item;
     order->quantity = r->quantity;
     order->limit = s->user_limit;
-    order->judged = ++o->requests;
+    order->decided = ++o->requests;
     oracle_waits(o, w, q->index);
 }
 
-static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
+static void check_new(struct oracle *o, struct world *w, const struct asked *q)
 {
     const struct fg_stock_request *r = &q->token->request;
     struct oracle_item *item = oracle_item(o, r->item);
@@ -158,18 +158,18 @@ static void judge_new(struct oracle *o, struct world *w, const struct asked *q)
     if (refusal != FG_PACKET_STATUS_NONE)
         FG_ASSERT(answered(q, refusal) && q->retry_ms <= 86400000);
     else if (q->result == FG_STOCK_ANSWERED)
-        judge_refusal(o, w, q, s);
+        check_refusal(o, w, q, s);
     else
-        judge_taken(o, w, q, s);
+        check_taken(o, w, q, s);
 }
 
-static void judge_reservation(struct oracle *o, struct world *w, struct asked *q)
+static void check_reservation(struct oracle *o, struct world *w, struct asked *q)
 {
     bool as_waiting =
         q->same ? q->result == FG_STOCK_IGNORED : answered(q, FG_PACKET_STATUS_CONFLICT);
 
     if (q->before == FG_LEDGER_ORDER_NONE && (!q->waited || (q->gone && !as_waiting)))
-        judge_new(o, w, q);
+        check_new(o, w, q);
     else if (!q->same)
         FG_ASSERT(answered(q, FG_PACKET_STATUS_CONFLICT) || (q->late && put_off(w, q)));
     else if (q->waited && q->before == FG_LEDGER_ORDER_NONE)
@@ -181,7 +181,7 @@ static void judge_reservation(struct oracle *o, struct world *w, struct asked *q
 }
 
 /* CONFIRM of an expired order: as a RESERVE, but for the times of the sale. */
-static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
+static void check_payment(struct oracle *o, struct world *w, struct asked *q)
 {
     struct token *t = q->token;
     struct oracle_order *order = q->order;
@@ -216,13 +216,13 @@ static void judge_payment(struct oracle *o, struct world *w, struct asked *q)
     order->waits = true;
     order->token = q->index;
     order->limit = s->user_limit;
-    order->judged = ++o->requests;
+    order->decided = ++o->requests;
     oracle_waits(o, w, q->index);
 }
 
 /* While a payment waits for units. False: it was refused perhaps, and the order is judged as it is.
  */
-static bool judge_paying(const struct asked *q)
+static bool check_paying(const struct asked *q)
 {
     bool as_waiting = q->token->request.op == FG_PACKET_OP_CONFIRM
                           ? q->result == FG_STOCK_IGNORED
@@ -233,7 +233,7 @@ static bool judge_paying(const struct asked *q)
 }
 
 /* One of the user's orders; which one, and that none is left out, is for oracle_answered. */
-static void judge_orders(struct oracle *o, const struct asked *q, const struct fg_stock_answer *a)
+static void check_orders(struct oracle *o, const struct asked *q, const struct fg_stock_answer *a)
 {
     const struct fg_stock_request *r = &q->token->request;
     uint32_t n = oracle_orders(o, r->user, r->item);
@@ -250,7 +250,7 @@ static void judge_orders(struct oracle *o, const struct asked *q, const struct f
 }
 
 /* CONFIRM, CANCEL, QUERY, EXTEND, REFUND */
-static void judge_change(struct oracle *o, struct world *w, struct asked *q)
+static void check_change(struct oracle *o, struct world *w, struct asked *q)
 {
     static const uint8_t becomes[FG_PACKET_OP_ORDERS + 1] = {
         [FG_PACKET_OP_CONFIRM] = FG_LEDGER_ORDER_SOLD,
@@ -264,7 +264,7 @@ static void judge_change(struct oracle *o, struct world *w, struct asked *q)
                             ? r->until_ms
                             : w->now_ms + FG_STOCK_HOLD_MS_MAX;
 
-    if (q->waited && q->before == FG_LEDGER_ORDER_EXPIRED && judge_paying(q))
+    if (q->waited && q->before == FG_LEDGER_ORDER_EXPIRED && check_paying(q))
         return;
     if (q->waited && q->before == FG_LEDGER_ORDER_NONE) {
         FG_ASSERT(answered(q, FG_PACKET_STATUS_BUSY) ||
@@ -282,7 +282,7 @@ static void judge_change(struct oracle *o, struct world *w, struct asked *q)
     if (q->before == FG_LEDGER_ORDER_RESERVED)
         due = q->late ? FG_LEDGER_ORDER_EXPIRED : becomes[r->op];
     if (due == FG_LEDGER_ORDER_EXPIRED && r->op == FG_PACKET_OP_CONFIRM) {
-        judge_payment(o, w, q);
+        check_payment(o, w, q);
         return;
     }
     if (due == FG_LEDGER_ORDER_EXPIRED && r->op == FG_PACKET_OP_CANCEL)
@@ -295,7 +295,7 @@ static void judge_change(struct oracle *o, struct world *w, struct asked *q)
     tells_state(q);
 }
 
-static void judge_item(struct oracle *o, struct world *w, const struct asked *q)
+static void check_item(struct oracle *o, struct world *w, const struct asked *q)
 {
     struct oracle_item *item = oracle_item(o, q->token->request.item);
     const struct settings *s = item ? &item->in_force[q->token->worker] : NULL;
@@ -337,13 +337,13 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         order = oracle_order(o, t->request.user, t->request.order_id);
     q.after = order ? order->now : FG_LEDGER_ORDER_NONE;
     if (t->request.op == FG_PACKET_OP_STOCK)
-        judge_item(o, w, &q);
+        check_item(o, w, &q);
     else if (t->request.op == FG_PACKET_OP_ORDERS)
-        judge_orders(o, &q, a);
+        check_orders(o, &q, a);
     else if (t->request.op == FG_PACKET_OP_RESERVE)
-        judge_reservation(o, w, &q);
+        check_reservation(o, w, &q);
     else
-        judge_change(o, w, &q);
+        check_change(o, w, &q);
 }
 
 /* ---- what is told */

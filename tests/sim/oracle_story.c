@@ -54,7 +54,7 @@ static void check_limit(struct oracle *o, const struct oracle_order *of)
     for (uint32_t at = o->by_user[of->user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
         const struct oracle_order *x = &o->orders[at - 1];
 
-        if (x->user == of->user && x->item == of->item && x->judged > last->judged &&
+        if (x->user == of->user && x->item == of->item && x->decided > last->decided &&
             (x->now == FG_LEDGER_ORDER_RESERVED || x->now == FG_LEDGER_ORDER_SOLD))
             last = x;
     }
@@ -81,7 +81,7 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
         order->item = r->item;
         order->quantity = r->quantity;
         order->limit = item->in_force[worker].user_limit;
-        order->judged = ++o->requests;
+        order->decided = ++o->requests;
     }
     order->waits = false;
     order->now = FG_LEDGER_ORDER_RESERVED;
@@ -108,7 +108,7 @@ static void sold_late(struct oracle *o, struct world *w, unsigned worker,
     } else {
         FG_ASSERT(asked);
         order->limit = item->in_force[worker].user_limit;
-        order->judged = ++o->requests;
+        order->decided = ++o->requests;
     }
     order->waits = false;
     order->now = FG_LEDGER_ORDER_SOLD;
@@ -317,7 +317,7 @@ void oracle_balance(struct oracle *o, struct world *w)
 
 static bool room_between(struct world *w, unsigned from, unsigned to)
 {
-    return from == to || fg_ring_count(w->out[from][to]) + 2 <= w->setup.ring_places;
+    return from == to || fg_ring_count(w->out[from][to]) + 2 <= w->setup.ring_capacity;
 }
 
 void oracle_polled(struct oracle *o, struct world *w, unsigned worker)

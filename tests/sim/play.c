@@ -28,7 +28,7 @@ static void deliver(struct sim *s, unsigned worker, unsigned n)
     oracle_delivered(&s->o, &s->w);
 }
 
-/* A loop of the daemon: the state of the log is looked at, then the engine works. */
+/* A loop of the daemon: the state of the log is read, then the engine works. */
 static void poll_worker(struct sim *s, unsigned i, unsigned max)
 {
     struct fg_stock_answer answers[ANSWERS];

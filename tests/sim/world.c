@@ -35,13 +35,13 @@ static void make_engine(struct world *w, unsigned i, const struct fg_ledger *led
 static void make_rings(struct world *w)
 {
     for (unsigned i = 0; i < w->workers; i++) {
-        w->journal[i] = fg_ring_create(w->setup.ring_places);
+        w->journal[i] = fg_ring_create(w->setup.ring_capacity);
         w->taken[i] = 0;
         atomic_store(&w->mark[i].durable, 0);
         for (unsigned j = 0; j < w->workers; j++) {
             w->delivered[i][j] = 0;
-            w->out[i][j] = i == j ? NULL : fg_ring_create(w->setup.ring_places);
-            w->in[i][j] = w->from[j][i] = i == j ? NULL : fg_ring_create(w->setup.ring_places);
+            w->out[i][j] = i == j ? NULL : fg_ring_create(w->setup.ring_capacity);
+            w->in[i][j] = w->from[j][i] = i == j ? NULL : fg_ring_create(w->setup.ring_capacity);
         }
     }
 }

@@ -35,7 +35,7 @@ static inline bool rng_chance(struct rng *r, uint32_t percent)
 struct world_setup {
     uint64_t seed; /* of the engines' hash tables */
     unsigned workers;
-    uint32_t ring_places;
+    uint32_t ring_capacity;
     struct fg_stock_limits limits;
 };
 

@@ -22,7 +22,7 @@
 #include "journal/recover.h"
 
 #define SEGMENT   FG_JOURNAL_SEGMENT_BYTES_MIN /* 1023 records */
-#define PLACES    (SEGMENT / 64 - 1)
+#define SLOTS     (SEGMENT / 64 - 1)
 #define READ_MAX  100000
 #define FIRST_FGJ "00000000000000000001.fgj"
 

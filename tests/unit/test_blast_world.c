@@ -36,7 +36,7 @@ struct deal { /* one order as the shop knows it */
     uint8_t id[16];
     uint64_t user, deadline_ns;
     uint16_t quantity;
-    uint8_t status; /* 0: free place */
+    uint8_t status; /* 0: free slot */
 };
 
 struct shop {

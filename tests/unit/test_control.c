@@ -515,9 +515,9 @@ static void reloads_keys(void **state)
     assert_int_equal(fx.daemon.keys_calls, 2);
 }
 
-static void user_at(const json_t *json, size_t place, const char *expected)
+static void user_at(const json_t *json, size_t nth, const char *expected)
 {
-    const char *user = json_string_value(json_array_get(json_object_get(json, "users"), place));
+    const char *user = json_string_value(json_array_get(json_object_get(json, "users"), nth));
 
     assert_string_equal(user ? user : "(none)", expected);
 }

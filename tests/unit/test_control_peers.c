@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Clients of the control socket that want too much: files of root, all places, all the time. */
+/* Clients of the control socket that want too much: files of root, all slots, all the time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,10 +117,10 @@ static void health_waits_for_nobody(void **state)
     close(slow);
 }
 
-/* More clients that begin a request and do not end it than there are places. */
+/* More clients that begin a request and do not end it than there are slots. */
 static void tricklers_lock_nobody_out(void **state)
 {
-    int fds[192]; /* three times the places of the server */
+    int fds[192]; /* three times the capacity of the server */
     unsigned n = sizeof(fds) / sizeof(fds[0]);
     struct timespec began;
 

@@ -23,7 +23,7 @@
 struct deal {
     uint8_t id[16];
     uint64_t user, item, deadline_ns;
-    uint8_t status; /* 0: free place */
+    uint8_t status; /* 0: free slot */
 };
 
 enum lie { HONEST, OVERSELLS, FORGETS, WRONG_ITEM, WRONG_TAG, WRONG_PORT, SELLS_UNASKED };

@@ -141,8 +141,8 @@ static struct fg_filter *alone(uint32_t sample_rate)
     return filter;
 }
 
-static void judge(struct fg_filter *filter, unsigned worker, uint8_t source, uint64_t now_ns,
-                  bool dropped)
+static void filter_frame(struct fg_filter *filter, unsigned worker, uint8_t source, uint64_t now_ns,
+                         bool dropped)
 {
     uint8_t frame[64];
     uint32_t length = packet(frame, source);
@@ -169,9 +169,9 @@ static void samples_what_workers_drop(void **state)
     char text[FG_FILTER_SAMPLE_TEXT];
     uint8_t frame[64];
 
-    judge(filter, 0, 1, SECOND, false);
+    filter_frame(filter, 0, 1, SECOND, false);
     assert_false(fg_filter_next_sample(filter, &s));
-    judge(filter, 3, 200, SECOND, true);
+    filter_frame(filter, 3, 200, SECOND, true);
     assert_true(fg_filter_next_sample(filter, &s));
     packet(frame, 200);
     assert_int_equal(s.verdict, FG_FILTER_VERDICT_BLOCKED);
@@ -191,11 +191,11 @@ static void samples_at_a_bounded_rate(void **state)
     struct fg_filter_sample s;
 
     for (unsigned i = 0; i < 10000; i++) /* two seconds, two workers */
-        judge(filter, i % 2, 200, SECOND + (uint64_t)i * SECOND / 5000, true);
+        filter_frame(filter, i % 2, 200, SECOND + (uint64_t)i * SECOND / 5000, true);
     assert_in_range(taken(filter, &s), 2 * 2 * 10 - 2, 2 * (2 * 10 + 1));
     fg_filter_close(filter);
     filter = alone(0);
-    judge(filter, 0, 200, SECOND, true);
+    filter_frame(filter, 0, 200, SECOND, true);
     assert_int_equal(taken(filter, &s), 0);
     fg_filter_close(filter);
 }
@@ -208,13 +208,13 @@ static void counts_samples_that_find_no_room(void **state)
     struct fg_filter_sample s;
 
     for (unsigned i = 0; i < 100; i++)
-        judge(filter, 5, 200, SECOND + (uint64_t)i * SECOND, true);
+        filter_frame(filter, 5, 200, SECOND + (uint64_t)i * SECOND, true);
     fg_filter_events(filter, events);
     assert_true(fg_filter_next_sample(filter, &s));
     assert_int_equal(s.time_ns, SECOND);
     assert_int_equal(1 + taken(filter, &s) + events[FG_FILTER_EVENT_SAMPLE_LOST], 100);
     assert_true(events[FG_FILTER_EVENT_SAMPLE_LOST] > 0);
-    judge(filter, 5, 200, (uint64_t)1000 * SECOND, true);
+    filter_frame(filter, 5, 200, (uint64_t)1000 * SECOND, true);
     assert_int_equal(taken(filter, &s), 1);
     fg_filter_close(filter);
 }

@@ -353,16 +353,16 @@ static void segments_go_when_two_snapshots_and_the_sinks_have_passed_them(void *
     w.options.every = 0;
     atomic_store(&w.passed, 0);
     commit_item();
-    commit_orders(3 * PLACES);
+    commit_orders(3 * SLOTS);
     start();
     assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
     commit_orders(1);
     assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
     assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
     assert_int_equal(atomic_load(&snapshots()->retired), 0); /* a sink has passed none */
-    atomic_store(&w.passed, PLACES + 1);                     /* a record of the next segment */
+    atomic_store(&w.passed, SLOTS + 1);                      /* a record of the next segment */
     wait_until(atomic_load(&snapshots()->retired) == 1);
-    assert_int_equal(fg_journal_first_seq(log_dir, &err), PLACES + 1);
+    assert_int_equal(fg_journal_first_seq(log_dir, &err), SLOTS + 1);
     atomic_store(&w.log_state, FG_JOURNAL_FAILED);
     atomic_store(&w.passed, UINT64_MAX);
     fg_ledger_follower_stop(w.follower); /* a failed log is left as it is */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pure parts of the way back: what a command says, what is written of it, and which entries are
+/* Pure parts of inbound commands: what a command says, what is written of it, and which entries are
  * under way. What needs a server is in tests/fault/test_inbound.py. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,7 +154,7 @@ static struct fg_inbound *two_workers(void)
     assert_non_null(s);
     s->options.workers = 2;
     for (int i = 0; i < 2; i++) {
-        s->options.operations[i] = fg_ring_create(FG_INBOUND_CAPACITY);
+        s->options.commands[i] = fg_ring_create(FG_INBOUND_CAPACITY);
         s->options.answers[i] = fg_ring_create(FG_INBOUND_CAPACITY);
     }
     s->written = calloc(FG_INBOUND_CAPACITY + FG_INBOUND_PAGE, sizeof(*s->written));
@@ -165,7 +165,7 @@ static struct fg_inbound *two_workers(void)
 static void end(struct fg_inbound *s)
 {
     for (int i = 0; i < 2; i++) {
-        fg_ring_destroy(s->options.operations[i]);
+        fg_ring_destroy(s->options.commands[i]);
         fg_ring_destroy(s->options.answers[i]);
     }
     free(s->written);
@@ -178,12 +178,12 @@ static void take(struct fg_inbound *s, const char *id, const char *user)
     fg_inbound_slot_take(s, id, FIELDS("op", "confirm", "user", user, "order", ID));
 }
 
-/* The worker's side: takes the oldest operation, and answers it. */
+/* The worker's side: takes the oldest command, and answers it. */
 static struct fg_inbound_command given(struct fg_inbound *s, unsigned worker)
 {
     struct fg_inbound_command o;
 
-    assert_true(fg_ring_pop(s->options.operations[worker], &o));
+    assert_true(fg_ring_pop(s->options.commands[worker], &o));
     return o;
 }
 
@@ -238,11 +238,11 @@ static void test_busy_is_asked_again(void **state)
         fg_inbound_slots_collect(s);
         assert_int_equal(s->written_count, 0); /* no result, no acknowledgement */
         assert_int_equal(s->waits_count, 1);
-        assert_true(s->places[o.token].wait_ms > waited);
-        waited = s->places[o.token].wait_ms;
+        assert_true(s->slots[o.token].wait_ms > waited);
+        waited = s->slots[o.token].wait_ms;
         fg_inbound_slots_retry(s); /* too early */
         assert_int_equal(s->given, 0);
-        s->places[o.token].due_ms = 0;
+        s->slots[o.token].due_ms = 0;
         fg_inbound_slots_retry(s);
         assert_int_equal(s->given, 1);
     }

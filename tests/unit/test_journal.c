@@ -56,7 +56,7 @@ static void commits_come_back_across_segments(void **state)
 {
     /* fills the first segment to one place before its end, then exactly, then several segments at
      * once */
-    static const size_t sizes[] = {1, 500, PLACES - 2 - 501 - 1 - 1, 1, PLACES - 2, 5, 3000, 9000,
+    static const size_t sizes[] = {1, 500, SLOTS - 2 - 501 - 1 - 1, 1, SLOTS - 2, 5, 3000, 9000,
                                    1, 2};
     struct fg_error err = {""};
     size_t commits = sizeof(sizes) / sizeof(*sizes), total = 0;
@@ -77,7 +77,7 @@ static void commits_come_back_across_segments(void **state)
     n = read_all(log_dir, got, UINT64_MAX, &err);
     assert_string_equal(err.text, "");
     check_commits(sizes, commits, n);
-    assert_int_equal(access(segment_path(1 + PLACES), F_OK), 0);
+    assert_int_equal(access(segment_path(1 + SLOTS), F_OK), 0);
     assert_int_equal(access(in_log("next.tmp"), F_OK), -1);
     fg_journal_close(j);
 }
@@ -120,29 +120,29 @@ static void a_reader_starts_anywhere_and_stops_at_the_limit(void **state)
     struct fg_error err = {""};
     struct fg_journal *j = must_open();
 
-    assert_true(commit_n(j, 2 * PLACES - 1, 1)); /* two segments, full to the last place */
-    for (uint64_t first = 1; first <= 2 * PLACES; first += 97) {
+    assert_true(commit_n(j, 2 * SLOTS - 1, 1)); /* two segments, full to the last place */
+    for (uint64_t first = 1; first <= 2 * SLOTS; first += 97) {
         struct fg_journal_reader *r = fg_journal_reader_open(log_dir, first, &err);
 
         assert_int_equal(fg_journal_read(r, got, 1, UINT64_MAX, &err), 1);
         assert_int_equal(got[0].seq, first);
         assert_int_equal(fg_journal_read(r, got, 10, first, &err), 0);
         assert_int_equal(fg_journal_read(r, got, 10, first + 1, &err),
-                         first + 1 <= 2 * PLACES ? 1 : -1);
+                         first + 1 <= 2 * SLOTS ? 1 : -1);
         fg_journal_reader_close(r);
     }
-    struct fg_journal_reader *r = fg_journal_reader_open(log_dir, 2 * PLACES + 1, &err);
+    struct fg_journal_reader *r = fg_journal_reader_open(log_dir, 2 * SLOTS + 1, &err);
 
-    assert_int_equal(fg_journal_read(r, got, 10, 2 * PLACES, &err), 0);
+    assert_int_equal(fg_journal_read(r, got, 10, 2 * SLOTS, &err), 0);
     assert_int_equal(fg_journal_read(r, got, 10, UINT64_MAX, &err),
                      0); /* the next segment is not there yet */
-    assert_int_equal(fg_journal_read(r, got, 10, 2 * PLACES + 1, &err), -1);
+    assert_int_equal(fg_journal_read(r, got, 10, 2 * SLOTS + 1, &err), -1);
     assert_true(commit_n(j, 1, 2));
-    assert_int_equal(fg_journal_read(r, got, 10, 2 * PLACES + 1, &err), 1);
+    assert_int_equal(fg_journal_read(r, got, 10, 2 * SLOTS + 1, &err), 1);
     assert_int_equal(got[0].type, FG_JOURNAL_RECORD_BATCH);
     fg_journal_reader_close(r);
     assert_null(fg_journal_reader_open(log_dir, 0, &err));
-    assert_null(fg_journal_reader_open(log_dir, 5 * PLACES, &err));
+    assert_null(fg_journal_reader_open(log_dir, 5 * SLOTS, &err));
     assert_non_null(strstr(err.text, "does not hold"));
     assert_null(fg_journal_reader_open(scratch, 1, &err));
     assert_non_null(strstr(err.text, "no log here"));
@@ -378,7 +378,7 @@ static void damage_in_an_earlier_segment_is_refused(void **state)
     struct fg_journal *j = must_open();
     char offset[40];
 
-    assert_true(commit_n(j, PLACES + 5, 1));
+    assert_true(commit_n(j, SLOTS + 5, 1));
     fg_journal_close(j);
     flip_byte(segment_path(1), SEGMENT - 10,
               1); /* its last record: a torn tail if it were the last segment */
@@ -399,35 +399,35 @@ static void segments_that_are_not_ours_are_refused(void **state)
     uint8_t *mine;
     size_t len;
 
-    assert_true(commit_n(j, 3 * PLACES, 1));
+    assert_true(commit_n(j, 3 * SLOTS, 1));
     fg_journal_close(j);
 
     snprintf(away, sizeof(away), "%s/away", scratch);
-    assert_int_equal(rename(segment_path(1 + PLACES), away), 0);
+    assert_int_equal(rename(segment_path(1 + SLOTS), away), 0);
     expect_refusal("are missing", "00000000000000001024.fgj");
     assert_int_equal(read_all(log_dir, got, UINT64_MAX, &err), -1);
     assert_non_null(strstr(err.text, "00000000000000001024.fgj"));
-    assert_int_equal(rename(away, segment_path(1 + PLACES)), 0);
+    assert_int_equal(rename(away, segment_path(1 + SLOTS)), 0);
     assert_int_equal(rename(segment_path(1), away), 0);
     expect_refusal("records 1 to 1023 are missing", log_dir);
     assert_int_equal(rename(away, segment_path(1)), 0);
 
-    mine = load_file(segment_path(1 + PLACES), &len);
-    flip_byte(segment_path(1 + PLACES), 0, 1);
+    mine = load_file(segment_path(1 + SLOTS), &len);
+    flip_byte(segment_path(1 + SLOTS), 0, 1);
     expect_refusal("not a Floodgate log segment", "00000000000000001024.fgj");
-    save_file(segment_path(1 + PLACES), mine, len);
-    flip_byte(segment_path(1 + PLACES), 8, 2);
+    save_file(segment_path(1 + SLOTS), mine, len);
+    flip_byte(segment_path(1 + SLOTS), 8, 2);
     expect_refusal("segment version 3", "00000000000000001024.fgj");
     for (int at = 12; at < 64; at++) {
-        save_file(segment_path(1 + PLACES), mine, len);
-        flip_byte(segment_path(1 + PLACES), (uint64_t)at, 0x80);
+        save_file(segment_path(1 + SLOTS), mine, len);
+        flip_byte(segment_path(1 + SLOTS), (uint64_t)at, 0x80);
         expect_refusal("the header at offset 0 is corrupt", "00000000000000001024.fgj");
     }
-    save_file(segment_path(1 + PLACES), mine, len);
-    save_file(segment_path(1 + 3 * PLACES), mine, len);
+    save_file(segment_path(1 + SLOTS), mine, len);
+    save_file(segment_path(1 + 3 * SLOTS), mine, len);
     expect_refusal("begins with record 1024", "00000000000000003070.fgj");
-    unlink(segment_path(1 + 3 * PLACES));
-    save_file(segment_path(1 + 3 * PLACES), mine, 10);
+    unlink(segment_path(1 + 3 * SLOTS));
+    save_file(segment_path(1 + 3 * SLOTS), mine, 10);
     expect_refusal("the header at offset 0 is corrupt", "00000000000000003070.fgj");
     free(mine);
 }
@@ -438,12 +438,12 @@ static void a_segment_of_another_appliance_is_refused(void **state)
     uint8_t *first;
     size_t len;
 
-    assert_true(commit_n(j, PLACES, 1));
+    assert_true(commit_n(j, SLOTS, 1));
     fg_journal_close(j);
     first = load_file(segment_path(1), &len);
     remove_tree(log_dir);
     j = must_open();
-    assert_true(commit_n(j, PLACES, 1));
+    assert_true(commit_n(j, SLOTS, 1));
     fg_journal_close(j);
     save_file(segment_path(1), first, len);
     expect_refusal("belongs to appliance", "00000000000000001024.fgj");

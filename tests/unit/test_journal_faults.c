@@ -29,7 +29,7 @@ static void start_with(size_t records)
         struct image *f = &disk.files[0];
         struct stat st;
 
-        assert_true(records < PLACES && commit_n(j, records, 1));
+        assert_true(records < SLOTS && commit_n(j, records, 1));
         fg_journal_close(j);
         assert_int_equal(stat(in_log(FIRST_FGJ), &st), 0);
         *f = (struct image){.ino = st.st_ino, .name = FIRST_FGJ, .named = true};

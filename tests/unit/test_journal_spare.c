@@ -110,17 +110,17 @@ static void the_next_segment_is_there_in_time(void **state)
     for (uint64_t c = 1; c <= 5; c++) {
         wait_for(&calls[1][SYNC], (unsigned)c - 1); /* one piece is a segment */
         assert_true(
-            commit_n(j, PLACES - 1, c)); /* fills one, so that the next commit begins another */
+            commit_n(j, SLOTS - 1, c)); /* fills one, so that the next commit begins another */
     }
     assert_int_equal(calls[0][CREATE], 1);
     assert_int_equal(calls[0][ALLOCATE], 1);
-    check(5, PLACES - 1);
+    check(5, SLOTS - 1);
     fg_journal_close(j);
     assert_int_equal(access(in_log(FG_JOURNAL_SPARE_NAME), F_OK), -1);
     j = open_prepared(SEGMENT, 1);
-    assert_true(commit_n(j, PLACES - 1, 6));
+    assert_true(commit_n(j, SLOTS - 1, 6));
     fg_journal_close(j);
-    check(6, PLACES - 1);
+    check(6, SLOTS - 1);
 }
 
 static void a_writer_in_a_hurry_takes_what_there_is(void **state)
@@ -154,13 +154,13 @@ static void what_the_thread_cannot_do_the_writer_does(void **state)
         j = open_prepared(SEGMENT, 1);
         for (uint64_t c = 1; c <= 4; c++) {
             wait_for(&calls[1][call], (unsigned)c - 1); /* commit c needs segment c */
-            assert_true(commit_n(j, PLACES - 1, c));
+            assert_true(commit_n(j, SLOTS - 1, c));
         }
         assert_int_equal(fg_journal_state(j), FG_JOURNAL_OK);
         assert_int_equal(calls[0][CREATE], 4);
         fg_journal_close(j);
         assert_int_equal(access(in_log(FG_JOURNAL_SPARE_NAME), F_OK), -1);
-        check(4, PLACES - 1);
+        check(4, SLOTS - 1);
     }
 }
 
@@ -169,11 +169,11 @@ static void not_before_its_time(void **state)
     struct fg_journal *j = open_prepared(SEGMENT, 60000);
 
     for (uint64_t c = 1; c <= 3; c++)
-        assert_true(commit_n(j, PLACES - 1, c));
+        assert_true(commit_n(j, SLOTS - 1, c));
     assert_int_equal(calls[1][CREATE], 0);
     assert_int_equal(calls[0][CREATE], 3);
     fg_journal_close(j); /* and it does not wait for that time */
-    check(3, PLACES - 1);
+    check(3, SLOTS - 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, drop_scratch)

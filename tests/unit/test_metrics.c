@@ -159,21 +159,21 @@ static void stats_hold_every_row(void **state)
     assert_int_equal(fg_ask(fx.socket, "GET", "/v1/stats", NULL, &json), 200);
     for (unsigned i = 0; i < FG_CONTROL_METRICS; i++) {
         const struct fg_control_metric_row *row = &fg_control_metrics[i];
-        const struct fg_control_section_row *place = &fg_control_sections[row->section];
+        const struct fg_control_section_row *at = &fg_control_sections[row->section];
         char path[64], *dot;
 
-        if (place->shape == FG_CONTROL_HIDDEN)
+        if (at->shape == FG_CONTROL_HIDDEN)
             continue;
-        snprintf(path, sizeof(path), "%s", place->path);
+        snprintf(path, sizeof(path), "%s", at->path);
         dot = strchr(path, '.');
         if (dot)
             *dot = 0;
         section = json_object_get(json, path);
         if (dot)
             section = json_object_get(section, dot + 1);
-        object = place->shape == FG_CONTROL_LIST ? json_array_get(section, 0) : section;
-        if (!json_object_get(object, place->shape == FG_CONTROL_MAP ? "other" : row->key))
-            fail_msg("%s.%s is not in /v1/stats", place->path, row->key);
+        object = at->shape == FG_CONTROL_LIST ? json_array_get(section, 0) : section;
+        if (!json_object_get(object, at->shape == FG_CONTROL_MAP ? "other" : row->key))
+            fail_msg("%s.%s is not in /v1/stats", at->path, row->key);
     }
     json_decref(json);
 }

@@ -329,9 +329,10 @@ static void test_unknown_type_is_refused(void **state)
 #define CRC 0xc0ffeeu
 
 /* HMGET's reply of five fields; NULL = absent. */
-static enum fg_sink_redis_cursor_state judge(const char *seq, const char *log, const char *crc,
-                                             const char *format, const char *broken, uint64_t *at,
-                                             struct fg_error *err)
+static enum fg_sink_redis_cursor_state cursor_state(const char *seq, const char *log,
+                                                    const char *crc, const char *format,
+                                                    const char *broken, uint64_t *at,
+                                                    struct fg_error *err)
 {
     struct fg_sink_log ours = {
         .dir = "/nowhere", .id = APPLIANCE, .durable = 100, .seq = 100, .crc = CRC};
@@ -358,24 +359,25 @@ static void test_cursor_verdicts(void **state)
     struct fg_error err = {""};
     uint64_t at = 0;
 
-    assert_int_equal(judge(NULL, NULL, NULL, NULL, NULL, &at, &err), FG_SINK_REDIS_FRESH);
-    assert_int_equal(judge("100", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_FOLLOW);
+    assert_int_equal(cursor_state(NULL, NULL, NULL, NULL, NULL, &at, &err), FG_SINK_REDIS_FRESH);
+    assert_int_equal(cursor_state("100", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_FOLLOW);
     assert_int_equal(at, 100);
-    assert_int_equal(judge("101", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_NEWER);
+    assert_int_equal(cursor_state("101", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_NEWER);
     assert_non_null(strstr(err.text, "ahead of the log"));
     assert_non_null(strstr(err.text, "restore the right log; only if"));
-    assert_int_equal(judge("5", "1122334455667789", crc, "1", NULL, &at, &err),
+    assert_int_equal(cursor_state("5", "1122334455667789", crc, "1", NULL, &at, &err),
                      FG_SINK_REDIS_FOREIGN);
     assert_non_null(strstr(err.text, "of log 1122334455667789"));
-    assert_int_equal(judge("5", ours, crc, "2", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, crc, NULL, NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5", NULL, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, NULL, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, "1c0ffee00", "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5x", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("-5", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
-    assert_int_equal(judge("5", ours, crc, "1", "up to record 5: WRONGTYPE", &at, &err),
+    assert_int_equal(cursor_state("5", ours, crc, "2", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5", ours, crc, NULL, NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5", NULL, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5", ours, NULL, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5", ours, "1c0ffee00", "1", NULL, &at, &err),
+                     FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5x", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("-5", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("", ours, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_int_equal(cursor_state("5", ours, crc, "1", "up to record 5: WRONGTYPE", &at, &err),
                      FG_SINK_REDIS_REFUSED);
     assert_non_null(strstr(err.text, "WRONGTYPE"));
 }

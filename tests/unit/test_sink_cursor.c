@@ -30,17 +30,17 @@ static struct fg_sink_cursor at(const struct fg_sink_log *log, uint64_t seq)
 
 static void a_cursor_of_this_log_is_ours(void **state)
 {
-    static const uint64_t seqs[] = {0, 1, 2, PLACES, PLACES + 1, 3000};
+    static const uint64_t seqs[] = {0, 1, 2, SLOTS, SLOTS + 1, 3000};
     struct fg_error err = {""};
     struct fg_journal *j;
     struct fg_sink_log log = make_log(&j);
     struct fg_sink_cursor nothing = {.found = false};
 
-    assert_int_equal(fg_sink_cursor_place(&log, &nothing, "redis", &err), FG_SINK_PLACE_OURS);
+    assert_int_equal(fg_sink_cursor_origin(&log, &nothing, "redis", &err), FG_SINK_ORIGIN_OURS);
     for (size_t i = 0; i < sizeof(seqs) / sizeof(*seqs); i++) {
         struct fg_sink_cursor c = at(&log, seqs[i]);
 
-        assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_OURS);
+        assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_OURS);
     }
     fg_journal_close(j);
 }
@@ -53,24 +53,24 @@ static void another_record_or_another_log_is_not(void **state)
     struct fg_sink_cursor c = at(&log, 1500);
 
     c.crc ^= 1;
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_NEWER);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_NEWER);
     assert_non_null(strstr(err.text, "record 1500 of the log is not the one that was applied"));
     assert_non_null(strstr(err.text, "fgctl sink adopt redis"));
     log.seq = 1500; /* what is known without reading is compared likewise */
     log.crc = records[1499].crc;
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_NEWER);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_NEWER);
     c = at(&log, log.durable);
     c.seq++;
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "kafka", &err), FG_SINK_PLACE_NEWER);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "kafka", &err), FG_SINK_ORIGIN_NEWER);
     assert_non_null(strstr(err.text, "ahead of the log, which ends at 3000"));
     c = at(&log, 7);
     c.log++;
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "kafka", &err), FG_SINK_PLACE_FOREIGN);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "kafka", &err), FG_SINK_ORIGIN_FOREIGN);
     assert_non_null(strstr(err.text, "fgctl sink adopt kafka"));
     fg_journal_close(j);
     remove_tree(log_dir);
     c = at(&log, 7);
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "kafka", &err), FG_SINK_PLACE_UNREADABLE);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "kafka", &err), FG_SINK_ORIGIN_UNREADABLE);
 }
 
 static void a_refusal_outlives_the_record_of_its_cursor(void **state)
@@ -81,17 +81,17 @@ static void a_refusal_outlives_the_record_of_its_cursor(void **state)
     struct fg_sink_cursor c = at(&log, 5);
 
     c.crc ^= 1;
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_NEWER);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_NEWER);
     fg_sink_refusal_set(&log, "redis");
     fg_sink_refusal_set(&log, "redis");
     assert_int_equal(unlink(segment_path(1)), 0);
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_NEWER);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_NEWER);
     assert_non_null(strstr(err.text, "it was refused before"));
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "kafka", &err), FG_SINK_PLACE_OURS);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "kafka", &err), FG_SINK_ORIGIN_OURS);
     fg_sink_refusal_clear(&log, "redis");
     fg_sink_refusal_clear(&log, "redis");
     assert_false(fg_sink_refusal_is_set(&log, "redis"));
-    assert_int_equal(fg_sink_cursor_place(&log, &c, "redis", &err), FG_SINK_PLACE_OURS);
+    assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_OURS);
     fg_journal_close(j);
 }
 

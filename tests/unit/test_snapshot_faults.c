@@ -262,14 +262,14 @@ static void removals_leave_no_hole(void **state)
             remove_tree(log_dir);
             rng = at;
             j = open_retired();
-            while (fg_journal_last_seq(j) < 4 * PLACES)
+            while (fg_journal_last_seq(j) < 4 * SLOTS)
                 assert_true(commit_n(j, 900, 1));
             disk.any_names = true;
             disk.kinds = ~0u;
             disk.fail_errno = EIO;
             disk.fail_at = disk.calls + at;
             disk.fail_for = UINT64_MAX;
-            fg_journal_retire_on(&disk_ops, log_dir, 4 * PLACES, 0, &err);
+            fg_journal_retire_on(&disk_ops, log_dir, 4 * SLOTS, 0, &err);
             fg_journal_close(j);
             cut_power();
             restart_after_cut();
@@ -277,7 +277,7 @@ static void removals_leave_no_hole(void **state)
             j = open_retired();
             if (!j)
                 fail_msg("%s", err.text);
-            assert_true(fg_journal_last_seq(j) >= 4 * PLACES);
+            assert_true(fg_journal_last_seq(j) >= 4 * SLOTS);
             fg_journal_close(j);
         }
         fg_ledger_destroy(s.now);

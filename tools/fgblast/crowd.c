@@ -58,7 +58,7 @@ static struct slot *take_slot(struct fg_crowd *c, uint32_t order, unsigned op)
                                  .item = wish.item,
                                  .quantity = wish.quantity,
                                  .op = (uint8_t)op};
-    s->place = NONE;
+    s->kept_at = NONE;
     s->tries = 0;
     s->waited_us = 0;
     return s;
@@ -76,14 +76,14 @@ void fg_crowd_free_slot(struct fg_crowd *c, struct slot *s)
 /* The order stays: it was accepted, or may have been. */
 void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
 {
-    if (s->place == NONE && c->accepted_count < c->accepted_max) {
-        s->place = c->accepted_count++;
-        c->accepted[s->place] = (struct accepted){.order = s->asked.order,
-                                                  .told_ms = fg_crowd_ms(c, c->m.now_ns),
-                                                  .pays = c->phase != SELLING};
+    if (s->kept_at == NONE && c->accepted_count < c->accepted_max) {
+        s->kept_at = c->accepted_count++;
+        c->accepted[s->kept_at] = (struct accepted){.order = s->asked.order,
+                                                    .told_ms = fg_crowd_ms(c, c->m.now_ns),
+                                                    .pays = c->phase != SELLING};
     }
-    FG_ASSERT(s->place != NONE); /* fg_crowd_pick stops before there is no place left */
-    c->accepted[s->place].told = (uint8_t)told;
+    FG_ASSERT(s->kept_at != NONE); /* fg_crowd_pick stops before there is no place left */
+    c->accepted[s->kept_at].told = (uint8_t)told;
 }
 
 /* ---- who comes next -------------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static struct slot *from_lane(struct fg_crowd *c, struct lane *lane, uint32_t no
         if (!s)
             return NULL;
         a->asked |= op == FG_PACKET_OP_CONFIRM ? CONFIRM_SENT : CANCEL_SENT;
-        s->place = lane->next;
+        s->kept_at = lane->next;
         lane->next += lane->step;
         return s;
     }
@@ -225,7 +225,7 @@ static void give_up(struct fg_crowd *c, struct slot *s)
                       s->told == FG_PACKET_STATUS_RESERVED ? FG_PACKET_STATUS_RESERVED
                                                            : FG_PACKET_STATUS_NONE);
     else
-        c->accepted[s->place].open = 1;
+        c->accepted[s->kept_at].open = 1;
     fg_crowd_free_slot(c, s);
 }
 
@@ -240,7 +240,7 @@ static void scan(struct fg_crowd *c)
             continue;
         s->open = 0;
         if (s->asked.op == FG_PACKET_OP_RESERVE &&
-            s->place != NONE) { /* accepted: the other copy's answer is not needed */
+            s->kept_at != NONE) { /* accepted: the other copy's answer is not needed */
             fg_crowd_free_slot(c, s);
             continue;
         }

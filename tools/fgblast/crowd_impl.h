@@ -22,7 +22,7 @@
 struct slot {
     uint64_t sent_ns;
     struct fg_asked asked; /* op 0: the slot is free */
-    uint32_t place;        /* of the order among the accepted; NONE: not accepted yet */
+    uint32_t kept_at;      /* of the order among the accepted; NONE: not accepted yet */
     uint32_t waited_us;    /* for answers to earlier sendings */
     uint32_t next;         /* in a queue, or of the free ones */
     uint8_t open; /* copies whose answer is awaited; 0: waits for its turn to be sent again */

@@ -38,9 +38,9 @@ static struct fg_known known_of(const struct fg_crowd *c, const struct slot *s)
 {
     const struct accepted *a;
 
-    if (s->place == NONE)
+    if (s->kept_at == NONE)
         return (struct fg_known){.told = FG_PACKET_STATUS_NONE};
-    a = &c->accepted[s->place];
+    a = &c->accepted[s->kept_at];
     return (struct fg_known){.told = a->told,
                              .later = true,
                              .paid = a->asked & CONFIRM_SENT,
@@ -51,7 +51,7 @@ static void accept(struct fg_crowd *c, struct slot *s, const struct fg_packet_re
 {
     uint64_t deadline_ns = r->deadline_ms * MS;
 
-    if (s->place != NONE)
+    if (s->kept_at != NONE)
         return;
     fg_crowd_keep(c, s, r->status);
     fg_model_accepted(&c->m, s->asked.item, s->asked.quantity);
@@ -67,7 +67,7 @@ static void accept(struct fg_crowd *c, struct slot *s, const struct fg_packet_re
 
 static void finish(struct fg_crowd *c, struct slot *s, const struct fg_packet_reply *r)
 {
-    struct accepted *a = &c->accepted[s->place];
+    struct accepted *a = &c->accepted[s->kept_at];
 
     if (a->told == r->status)
         return;

@@ -43,19 +43,19 @@ const uint8_t *fg_fresh_next(struct fg_fresh *f, uint64_t now_ns)
     fg_packet_request_seal(&r, f->key);
     memcpy(payload_of(f), &r, sizeof(r));
     fg_frame_finish(f->packet, &f->frame);
-    f->sent_ns[f->count % FG_FRESH_PLACES] = now_ns;
+    f->sent_ns[f->count % FG_FRESH_SLOTS] = now_ns;
     f->count = (f->count + 1) % FG_FRESH_NUMBER;
     return f->packet;
 }
 
 void fg_fresh_unsent(struct fg_fresh *f, uint32_t number)
 {
-    f->sent_ns[number % FG_FRESH_PLACES] = 0;
+    f->sent_ns[number % FG_FRESH_SLOTS] = 0;
 }
 
 void fg_fresh_answer(struct fg_fresh *f, uint64_t now_ns, uint32_t number, unsigned status)
 {
-    uint64_t *sent_ns = &f->sent_ns[number % FG_FRESH_PLACES];
+    uint64_t *sent_ns = &f->sent_ns[number % FG_FRESH_SLOTS];
 
     if (status != FG_PACKET_STATUS_RESERVED) {
         f->refused++;

@@ -11,7 +11,7 @@
 #include "tools/fgblast/frames.h"
 
 #define FG_FRESH_NUMBER (1u << 31) /**< order numbers from here on are fresh ones */
-#define FG_FRESH_PLACES (1u << 16) /**< of those sent last, whose latency can be measured */
+#define FG_FRESH_SLOTS  (1u << 16) /**< of those sent last, whose latency can be measured */
 
 struct fg_fresh {
     const struct fg_packet_key *key;
@@ -21,7 +21,7 @@ struct fg_fresh {
     uint32_t bytes;
     struct fg_frame frame;
     uint8_t packet[FG_BLAST_FRAME_MAX];
-    uint64_t sent_ns[FG_FRESH_PLACES]; /**< 0 = not on its way */
+    uint64_t sent_ns[FG_FRESH_SLOTS]; /**< 0 = not on its way */
     uint64_t accepted, refused;
     struct fg_hist latency; /**< of the accepted */
 };

@@ -22,40 +22,40 @@ static uint32_t ready_head(const struct fg_wheel *w)
     return w->members + SLOTS;
 }
 
-static void append(struct fg_wheel *w, uint32_t head, uint32_t place)
+static void append(struct fg_wheel *w, uint32_t head, uint32_t slot)
 {
     uint32_t last = w->links[head].before;
 
-    w->links[place] = (struct link){last, head};
-    w->links[last].after = place;
-    w->links[head].before = place;
+    w->links[slot] = (struct link){last, head};
+    w->links[last].after = slot;
+    w->links[head].before = slot;
 }
 
-static void detach(struct fg_wheel *w, uint32_t place)
+static void detach(struct fg_wheel *w, uint32_t slot)
 {
-    struct link link = w->links[place];
+    struct link link = w->links[slot];
 
     w->links[link.before].after = link.after;
     w->links[link.after].before = link.before;
-    w->links[place] = (struct link){place, place};
+    w->links[slot] = (struct link){slot, slot};
 }
 
 struct fg_wheel *fg_wheel_create(uint32_t members, uint64_t now_ns)
 {
     struct fg_wheel *w = calloc(1, sizeof(*w));
-    uint32_t places = members + SLOTS + 1;
+    uint32_t count = members + SLOTS + 1;
 
     if (!w)
         return NULL;
     w->members = members;
     w->tick = now_ns >> SLOT_SHIFT;
     w->due_ns = calloc(members, sizeof(*w->due_ns));
-    w->links = calloc(places, sizeof(*w->links));
+    w->links = calloc(count, sizeof(*w->links));
     if (!w->due_ns || !w->links) {
         fg_wheel_destroy(w);
         return NULL;
     }
-    for (uint32_t i = 0; i < places; i++)
+    for (uint32_t i = 0; i < count; i++)
         w->links[i] = (struct link){i, i};
     return w;
 }
@@ -69,7 +69,7 @@ void fg_wheel_destroy(struct fg_wheel *w)
     free(w);
 }
 
-static void place(struct fg_wheel *w, uint32_t member)
+static void slot(struct fg_wheel *w, uint32_t member)
 {
     uint64_t tick = (w->due_ns[member] >> SLOT_SHIFT) + 1; /* a slot is due when it is over */
 
@@ -86,7 +86,7 @@ void fg_wheel_set(struct fg_wheel *w, uint32_t member, uint64_t due_ns)
     FG_ASSERT(member < w->members);
     detach(w, member);
     w->due_ns[member] = due_ns;
-    place(w, member);
+    slot(w, member);
 }
 
 void fg_wheel_cancel(struct fg_wheel *w, uint32_t member)
@@ -102,7 +102,7 @@ static void turn(struct fg_wheel *w)
 
     for (uint32_t m; (m = w->links[head].after) != head;) {
         detach(w, m);
-        place(w, m);
+        slot(w, m);
     }
 }
 

@@ -15,10 +15,10 @@ static const uint8_t op_of_state[STATES] = {[ASKING] = FG_PACKET_OP_RESERVE,
 void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send)
 {
     const struct fg_blast_options *o = w->m.options;
-    uint32_t place = shopper / o->targets_count;
+    uint32_t nth = shopper / o->targets_count;
 
     send->target = (uint8_t)(shopper % o->targets_count);
-    send->source = fg_address_add(&o->targets[send->target].source, (uint32_t)(place % o->sources));
+    send->source = fg_address_add(&o->targets[send->target].source, (uint32_t)(nth % o->sources));
     send->port = (uint16_t)(PORT_BASE + shopper % PORTS);
 }
 

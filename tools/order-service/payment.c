@@ -11,7 +11,7 @@ const char *const state_names[STATES] = {
 #undef X
 };
 
-static size_t place_of(uint64_t user, const char *order)
+static size_t slot_of(uint64_t user, const char *order)
 {
     uint64_t h = user;
 
@@ -42,22 +42,22 @@ void payments_clear(struct payments *all)
 
 struct payment *payments_find(const struct payments *all, uint64_t user, const char *order)
 {
-    struct payment *p = all->table[place_of(user, order)];
+    struct payment *p = all->table[slot_of(user, order)];
 
     while (p && (p->user != user || memcmp(p->order, order, 32) != 0))
         p = p->next;
     return p;
 }
 
-static void put(struct payments *all, size_t place, struct payment *p)
+static void put(struct payments *all, size_t heap_at, struct payment *p)
 {
-    all->heap[place] = p;
-    p->place = place;
+    all->heap[heap_at] = p;
+    p->heap_at = heap_at;
 }
 
 static void settle(struct payments *all, struct payment *p)
 {
-    size_t at = p->place;
+    size_t at = p->heap_at;
 
     for (size_t up = (at - 1) / 2; at && all->heap[up]->due_ms > p->due_ms; up = (at - 1) / 2) {
         put(all, at, all->heap[up]);
@@ -76,8 +76,7 @@ static void settle(struct payments *all, struct payment *p)
 
 struct payment *payments_add(struct payments *all, const struct payment *like)
 {
-    struct payment *p = malloc(sizeof(*p)),
-                   **chain = &all->table[place_of(like->user, like->order)];
+    struct payment *p = malloc(sizeof(*p)), **chain = &all->table[slot_of(like->user, like->order)];
 
     if (all->count == all->size) {
         all->size *= 2;
@@ -94,14 +93,14 @@ struct payment *payments_add(struct payments *all, const struct payment *like)
 
 void payments_remove(struct payments *all, struct payment *p)
 {
-    struct payment **link = &all->table[place_of(p->user, p->order)],
+    struct payment **link = &all->table[slot_of(p->user, p->order)],
                    *last = all->heap[--all->count];
 
     while (*link != p)
         link = &(*link)->next;
     *link = p->next;
     if (last != p) {
-        put(all, p->place, last);
+        put(all, p->heap_at, last);
         settle(all, last);
     }
     free(p);

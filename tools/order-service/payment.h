@@ -37,7 +37,7 @@ struct payment {
     bool late;       /* the hold had ended before the provider could be asked: it is not */
     unsigned tries;  /* of the confirmation or cancellation */
     uint64_t asked;  /* by packets: the question that is under way; 0 = none */
-    size_t place;    /* in the heap */
+    size_t heap_at;  /* in the heap */
     struct payment *next;
 };
 

@@ -48,7 +48,7 @@ void fg_sink_kafka_client_close(struct fg_sink_kafka_client *c);
 bool fg_sink_kafka_client_fail(struct fg_sink_kafka_client *c, struct fg_error *err,
                                const char *what, const char *reason);
 
-/** Milliseconds of the next piece of a wait that goes on until deadline_ms; 0 = it is over. */
+/** Milliseconds of the next piece of a wait until deadline_ms; 0 = it is over. */
 int fg_sink_kafka_slice(const struct fg_wait *wait, uint64_t deadline_ms);
 
 /** The same for a request that begins anew with each piece: from_ms is when the first began. Pieces

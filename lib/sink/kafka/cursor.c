@@ -6,7 +6,7 @@
 #include "sink/kafka/event.h"
 
 #define WINDOW_FIRST                                                                               \
-    64 /* records from the end that are looked at first: aborted ones and markers are among them   \
+    64 /* records from the end that are read first: aborted ones and markers are among them        \
         */
 
 static bool failed(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,

@@ -65,8 +65,8 @@ static enum fg_sink_result refuse_contested(const struct kafka_sink *k, struct f
 }
 
 /* Why a transaction or its beginning did not go through. The error is freed. */
-static enum fg_sink_result judge(struct kafka_sink *k, rd_kafka_error_t *error, const char *what,
-                                 struct fg_error *err)
+static enum fg_sink_result result_of(struct kafka_sink *k, rd_kafka_error_t *error,
+                                     const char *what, struct fg_error *err)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(error), fatal;
     char reason[256];
@@ -160,7 +160,7 @@ static enum fg_sink_result finish(struct kafka_sink *k, const struct fg_sink_log
     rd_kafka_error_t *error = commit(k, &cursor, deadline);
 
     if (error)
-        return judge(k, error, "the transaction failed", err);
+        return result_of(k, error, "the transaction failed", err);
     /* behind the cursor stands, soon, the marker of the commit */
     k->end_min = k->producer.delivered_offset;
     k->end_max = k->producer.delivered_offset + 2;
@@ -187,7 +187,7 @@ static enum fg_sink_result apply(void *self, const struct fg_sink_log *log,
         produce(k, k->producer.events, RD_KAFKA_PARTITION_UA, &error);
     }
     if (error)
-        return judge(k, error, "the transaction failed", err);
+        return result_of(k, error, "the transaction failed", err);
     return finish(k, log, records[n - 1].seq, records[n - 1].crc, deadline, err);
 }
 
@@ -240,7 +240,7 @@ static enum fg_sink_result write_pieces(struct kafka_sink *k, const struct fg_si
 
     if (!error)
         error = produce_part(k, info, part, pieces, n);
-    return error ? judge(k, error, "the transaction failed", err)
+    return error ? result_of(k, error, "the transaction failed", err)
                  : finish(k, log, seq, crc, deadline, err);
 }
 
@@ -282,17 +282,17 @@ static enum fg_sink_result check_cursor(const struct kafka_sink *k, const struct
 {
     const char *topic = k->setup.options.topic;
     struct fg_error at = {""};
-    enum fg_sink_place place;
+    enum fg_sink_origin origin;
 
     if (cursor->at.found && cursor->format != FG_SINK_KAFKA_FORMAT) {
         fg_fail(err, "topic %s: the cursor is of format %u, this version writes %d", topic,
                 cursor->format, FG_SINK_KAFKA_FORMAT);
         return FG_SINK_REFUSE;
     }
-    place = fg_sink_cursor_place(log, &cursor->at, "kafka", &at);
-    if (place != FG_SINK_PLACE_OURS)
+    origin = fg_sink_cursor_origin(log, &cursor->at, "kafka", &at);
+    if (origin != FG_SINK_ORIGIN_OURS)
         fg_fail(err, "topic %.120s: %.300s", topic, at.text);
-    return fg_sink_result_of(place);
+    return fg_sink_result_of(origin);
 }
 
 static enum fg_sink_result read_cursor(struct kafka_sink *k, const struct fg_sink_log *log,
@@ -317,11 +317,11 @@ static enum fg_sink_result raise_fence(struct kafka_sink *k, struct fg_error *er
         if (!error)
             return FG_SINK_OK;
         if (!rd_kafka_error_is_retriable(error))
-            return judge(k, error, "transactions cannot begin", err);
+            return result_of(k, error, "transactions cannot begin", err);
         rd_kafka_error_destroy(error);
         rd_kafka_poll(k->producer.rk, 0);
     }
-    return judge(k, timed_out(k), "transactions cannot begin", err);
+    return result_of(k, timed_out(k), "transactions cannot begin", err);
 }
 
 /* The topic takes its first events from us, and says so before there are any: a cursor that is
@@ -408,7 +408,7 @@ static enum fg_sink_result adopt(void *self, const struct fg_sink_log *log, stru
         fg_sink_kafka_event_log(&k->event, wall_ms(), log->id);
         produce(k, k->producer.events, RD_KAFKA_PARTITION_UA, &error);
     }
-    return error ? judge(k, error, "the transaction failed", err)
+    return error ? result_of(k, error, "the transaction failed", err)
                  : finish(k, log, 0, 0, deadline, err);
 }
 

@@ -185,15 +185,15 @@ bool fg_sink_postgres_batch_init(struct fg_sink_postgres_batch *b, size_t record
 
     memset(b, 0, sizeof(*b));
     b->records_max = records_max;
-    b->places_size = 16;
-    while (b->places_size < 2 * records_max)
-        b->places_size *= 2;
+    b->slots_size = 16;
+    while (b->slots_size < 2 * records_max)
+        b->slots_size *= 2;
     b->orders = calloc(records_max, sizeof(*b->orders));
     b->items = calloc(records_max, sizeof(*b->items));
     b->users = calloc(records_max, sizeof(*b->users));
     for (unsigned i = 0; i < 3; i++) {
-        b->places[i] = calloc(b->places_size, sizeof(*b->places[i]));
-        ok = ok && b->places[i];
+        b->slots[i] = calloc(b->slots_size, sizeof(*b->slots[i]));
+        ok = ok && b->slots[i];
     }
     return ok && b->orders && b->items && b->users;
 }
@@ -203,7 +203,7 @@ void fg_sink_postgres_batch_free(struct fg_sink_postgres_batch *b)
     for (unsigned i = 0; i < FG_POSTGRES_STATEMENTS; i++)
         fg_sink_postgres_rows_free(&b->rows[i]);
     for (unsigned i = 0; i < 3; i++)
-        free(b->places[i]);
+        free(b->slots[i]);
     free(b->orders);
     free(b->items);
     free(b->users);
@@ -214,38 +214,38 @@ static struct fg_batch_order *order_of(struct fg_sink_postgres_batch *b,
                                        const struct fg_journal_record *r)
 {
     uint64_t low;
-    uint32_t *place;
+    uint32_t *slot;
 
     memcpy(&low, r->order_id, sizeof(low));
     for (size_t at = fg_mix64(low, r->user);; at++) {
-        place = &b->places[ORDERS][at & b->places_mask];
-        if (!*place)
+        slot = &b->slots[ORDERS][at & b->slots_mask];
+        if (!*slot)
             break;
-        if (b->orders[*place - 1].user == r->user &&
-            !memcmp(b->orders[*place - 1].id, r->order_id, sizeof(r->order_id)))
-            return &b->orders[*place - 1];
+        if (b->orders[*slot - 1].user == r->user &&
+            !memcmp(b->orders[*slot - 1].id, r->order_id, sizeof(r->order_id)))
+            return &b->orders[*slot - 1];
     }
     b->orders[b->orders_count] =
         (struct fg_batch_order){.user = r->user, .item = r->item, .quantity = r->quantity};
     memcpy(b->orders[b->orders_count].id, r->order_id, sizeof(r->order_id));
-    *place = ++b->orders_count;
-    return &b->orders[*place - 1];
+    *slot = ++b->orders_count;
+    return &b->orders[*slot - 1];
 }
 
 static struct fg_batch_item *find_item(struct fg_sink_postgres_batch *b, uint64_t item)
 {
-    uint32_t *place;
+    uint32_t *slot;
 
     for (size_t at = fg_mix64(item, 1);; at++) {
-        place = &b->places[ITEMS][at & b->places_mask];
-        if (!*place)
+        slot = &b->slots[ITEMS][at & b->slots_mask];
+        if (!*slot)
             break;
-        if (b->items[*place - 1].item == item)
-            return &b->items[*place - 1];
+        if (b->items[*slot - 1].item == item)
+            return &b->items[*slot - 1];
     }
     b->items[b->items_count] = (struct fg_batch_item){.item = item};
-    *place = ++b->items_count;
-    return &b->items[*place - 1];
+    *slot = ++b->items_count;
+    return &b->items[*slot - 1];
 }
 
 static struct fg_batch_item *item_of(struct fg_sink_postgres_batch *b,
@@ -259,18 +259,18 @@ static struct fg_batch_item *item_of(struct fg_sink_postgres_batch *b,
 
 static struct fg_batch_user *user_of(struct fg_sink_postgres_batch *b, uint64_t user)
 {
-    uint32_t *place;
+    uint32_t *slot;
 
     for (size_t at = fg_mix64(user, 2);; at++) {
-        place = &b->places[USERS][at & b->places_mask];
-        if (!*place)
+        slot = &b->slots[USERS][at & b->slots_mask];
+        if (!*slot)
             break;
-        if (b->users[*place - 1].user == user)
-            return &b->users[*place - 1];
+        if (b->users[*slot - 1].user == user)
+            return &b->users[*slot - 1];
     }
     b->users[b->users_count] = (struct fg_batch_user){.user = user};
-    *place = ++b->users_count;
-    return &b->users[*place - 1];
+    *slot = ++b->users_count;
+    return &b->users[*slot - 1];
 }
 
 static void count_order(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
@@ -358,11 +358,11 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
 
 static void forget(struct fg_sink_postgres_batch *b, size_t n)
 {
-    b->places_mask = b->places_size - 1;
-    while (b->places_mask / 4 >= n) /* a small batch must not pay for clearing a large table */
-        b->places_mask /= 2;
+    b->slots_mask = b->slots_size - 1;
+    while (b->slots_mask / 4 >= n) /* a small batch must not pay for clearing a large table */
+        b->slots_mask /= 2;
     for (unsigned i = 0; i < 3; i++)
-        memset(b->places[i], 0, (b->places_mask + 1) * sizeof(*b->places[i]));
+        memset(b->slots[i], 0, (b->slots_mask + 1) * sizeof(*b->slots[i]));
     b->orders_count = b->items_count = b->users_count = 0;
 }
 

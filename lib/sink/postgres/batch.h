@@ -65,9 +65,9 @@ struct fg_sink_postgres_batch {
     struct fg_batch_item *items;
     struct fg_batch_user *users;
     uint32_t orders_count, items_count, users_count;
-    uint32_t *places[3]; /**< hash tables of index + 1 into the three */
-    size_t places_mask;  /**< of this batch */
-    size_t places_size;
+    uint32_t *slots[3]; /**< hash tables of index + 1 into the three */
+    size_t slots_mask;  /**< of this batch */
+    size_t slots_size;
 };
 
 /** records_max: records of one transaction at most. False: no memory; free it nevertheless. */

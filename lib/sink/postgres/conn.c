@@ -248,18 +248,18 @@ void fg_sink_postgres_queue_rows(struct fg_sink_postgres_conn *conn,
 }
 
 /* One result of the pipeline. True: the sync at its end. */
-static bool take(struct fg_sink_postgres_conn *conn, PGresult *result, unsigned *place)
+static bool take(struct fg_sink_postgres_conn *conn, PGresult *result, unsigned *nth)
 {
     if (!result) { /* end of one command's results */
-        *place += *place < conn->queued && conn->results[*place];
+        *nth += *nth < conn->queued && conn->results[*nth];
         return false;
     }
     if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
         PQclear(result);
         return true;
     }
-    if (*place < conn->queued && !conn->results[*place])
-        conn->results[*place] = result;
+    if (*nth < conn->queued && !conn->results[*nth])
+        conn->results[*nth] = result;
     else
         PQclear(result);
     return false;
@@ -268,7 +268,7 @@ static bool take(struct fg_sink_postgres_conn *conn, PGresult *result, unsigned 
 static enum fg_sink_result collect(struct fg_sink_postgres_conn *conn, uint64_t deadline,
                                    struct fg_error *err)
 {
-    unsigned place = 0;
+    unsigned nth = 0;
 
     for (;;) {
         int left = PQflush(conn->pg);
@@ -277,7 +277,7 @@ static enum fg_sink_result collect(struct fg_sink_postgres_conn *conn, uint64_t 
         while (left >= 0 && !PQisBusy(conn->pg)) {
             PGresult *result = PQgetResult(conn->pg);
 
-            if (take(conn, result, &place))
+            if (take(conn, result, &nth))
                 return FG_SINK_OK;
             if (PQstatus(conn->pg) == CONNECTION_BAD)
                 left = -1;
@@ -294,8 +294,8 @@ static enum fg_sink_result collect(struct fg_sink_postgres_conn *conn, uint64_t 
 }
 
 /* The first error; what came behind it in the pipeline was not carried out. */
-static enum fg_sink_result look_for_error(const struct fg_sink_postgres_conn *conn,
-                                          struct fg_error *err)
+static enum fg_sink_result find_error(const struct fg_sink_postgres_conn *conn,
+                                      struct fg_error *err)
 {
     for (unsigned i = 0; i < conn->queued; i++) {
         const PGresult *r = conn->results[i];
@@ -325,14 +325,14 @@ enum fg_sink_result fg_sink_postgres_run(struct fg_sink_postgres_conn *conn, str
         return lost(conn, err, PQerrorMessage(conn->pg));
     result = collect(conn, deadline, err);
     if (result == FG_SINK_OK)
-        result = look_for_error(conn, err);
+        result = find_error(conn, err);
     conn->queued = 0;
     return result;
 }
 
-uint64_t fg_sink_postgres_changed(const struct fg_sink_postgres_conn *conn, unsigned place)
+uint64_t fg_sink_postgres_changed(const struct fg_sink_postgres_conn *conn, unsigned nth)
 {
-    const char *text = conn->results[place] ? PQcmdTuples(conn->results[place]) : "";
+    const char *text = conn->results[nth] ? PQcmdTuples(conn->results[nth]) : "";
 
     return strtoull(text, NULL, 10);
 }

@@ -21,7 +21,8 @@ struct fg_sink_postgres_conn {
     PGconn *pg; /**< NULL = not connected */
     unsigned queued;
     bool queue_failed;
-    PGresult *results[FG_SINK_POSTGRES_QUEUE_MAX]; /**< of the last run, by place in the queue */
+    PGresult
+        *results[FG_SINK_POSTGRES_QUEUE_MAX]; /**< of the last run, in the order of the queue */
 };
 
 /** Connects and settles what the session needs. The caller closes, also after a failure. */
@@ -47,8 +48,8 @@ void fg_sink_postgres_queue_rows(struct fg_sink_postgres_conn *conn,
  */
 enum fg_sink_result fg_sink_postgres_run(struct fg_sink_postgres_conn *conn, struct fg_error *err);
 
-/** Rows that the command at that place in the queue changed. */
-uint64_t fg_sink_postgres_changed(const struct fg_sink_postgres_conn *conn, unsigned place);
+/** Rows that the nth command of the queue changed. */
+uint64_t fg_sink_postgres_changed(const struct fg_sink_postgres_conn *conn, unsigned nth);
 
 /** What an error of the server means to a sink, and what the operator can do ("" = nothing). Pure.
  */

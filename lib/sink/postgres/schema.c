@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The tables, as migrations, and the operator's look at them. docs/postgres.md tells what they
+/* The tables, as migrations, and the operator's views of them. docs/postgres.md tells what they
  * mean. */
 #include "sink/postgres/schema.h"
 

@@ -23,8 +23,8 @@
     " AND coalesce(appliance, $3) = $3 RETURNING seq) "                                            \
     "SELECT CASE count(*) WHEN 1 THEN 1"                                                           \
     " ELSE ('another writer has moved the cursor, from ' || $2)::int END FROM moved"
-#define MOVE_PLACE 1 /* in the pipeline */
-#define NOT_MOVED  "22P02"
+#define MOVE_NTH  1 /* in the pipeline */
+#define NOT_MOVED "22P02"
 
 struct postgres_sink {
     struct fg_sink_postgres_options options;
@@ -48,12 +48,12 @@ static enum fg_sink_result refuse(const struct postgres_sink *p, struct fg_error
 /* The row, in the order of the SELECT below. */
 enum { AT_LOG, AT_SEQ, AT_CRC, AT_FORMAT, AT_ROWS };
 
-static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_log *log,
-                                 const PGresult *r, struct fg_error *err)
+static enum fg_sink_result check_cursor(struct postgres_sink *p, const struct fg_sink_log *log,
+                                        const PGresult *r, struct fg_error *err)
 {
     struct fg_sink_cursor *c = &p->cursor;
     struct fg_error wrong, at = {""};
-    enum fg_sink_place place;
+    enum fg_sink_origin origin;
     uint64_t format, crc;
     char why[200];
 
@@ -78,10 +78,10 @@ static enum fg_sink_result judge(struct postgres_sink *p, const struct fg_sink_l
     c->found = !fg_postgres_rows_null(r, 0, AT_LOG);
     c->log = strtoull(fg_postgres_rows_text(r, 0, AT_LOG), NULL, 16);
     c->crc = (uint32_t)crc;
-    place = fg_sink_cursor_place(log, c, "postgres", &at);
-    if (place != FG_SINK_PLACE_OURS)
+    origin = fg_sink_cursor_origin(log, c, "postgres", &at);
+    if (origin != FG_SINK_ORIGIN_OURS)
         fg_fail(err, "%.120s, schema %.63s: %.300s", p->address, p->options.schema, at.text);
-    return fg_sink_result_of(place);
+    return fg_sink_result_of(origin);
 }
 
 static enum fg_sink_result postgres_cursor(void *self, const struct fg_sink_log *log,
@@ -98,7 +98,7 @@ static enum fg_sink_result postgres_cursor(void *self, const struct fg_sink_log 
         0, NULL);
     result = fg_sink_postgres_run(&p->conn, err);
     if (result == FG_SINK_OK)
-        result = judge(p, log, p->conn.results[0], err);
+        result = check_cursor(p, log, p->conn.results[0], err);
     *cursor = p->cursor;
     return result;
 }
@@ -152,8 +152,8 @@ static void queue_begin(struct postgres_sink *p, const struct fg_sink_log *log, 
 /* What fg_sink_postgres_run said of a pipeline that begins with queue_begin. */
 static enum fg_sink_result after_begin(const struct postgres_sink *p, enum fg_sink_result result)
 {
-    const char *code = p->conn.results[MOVE_PLACE]
-                           ? PQresultErrorField(p->conn.results[MOVE_PLACE], PG_DIAG_SQLSTATE)
+    const char *code = p->conn.results[MOVE_NTH]
+                           ? PQresultErrorField(p->conn.results[MOVE_NTH], PG_DIAG_SQLSTATE)
                            : NULL;
 
     return result != FG_SINK_OK && code && !strcmp(code, NOT_MOVED) ? FG_SINK_AGAIN : result;
@@ -180,7 +180,7 @@ static const char *const statement_names[FG_POSTGRES_STATEMENTS] = {
 /* Each row must have met what the log says was there. */
 static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error *err)
 {
-    unsigned place = MOVE_PLACE + 1;
+    unsigned nth = MOVE_NTH + 1;
 
     for (int s = 0; s <= FG_SINK_POSTGRES_BATCH_LAST; s++) {
         uint32_t wanted = p->batch.rows[s].count;
@@ -189,7 +189,7 @@ static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error
 
         if (!wanted)
             continue;
-        found = fg_sink_postgres_changed(&p->conn, place++);
+        found = fg_sink_postgres_changed(&p->conn, nth++);
         if (found == wanted || s == FG_SINK_POSTGRES_USERS_DENY ||
             s == FG_SINK_POSTGRES_USERS_ALLOW)
             continue;
@@ -232,7 +232,7 @@ static enum fg_sink_result postgres_apply(void *self, const struct fg_sink_log *
         return FG_SINK_REFUSE;
     result = apply(p, log, records[0].seq - 1, &records[n - 1], err);
     if (result == FG_SINK_REFUSE)
-        p->prepared = false; /* the tables may be other ones when it goes on */
+        p->prepared = false; /* the tables may be other ones when it resumes */
     return abandon(p, result);
 }
 

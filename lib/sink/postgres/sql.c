@@ -10,7 +10,7 @@
 _Static_assert(FG_LEDGER_ORDER_RESERVED == 1 && FG_LEDGER_ORDER_SOLD == 2 &&
                    FG_LEDGER_ORDER_CANCELLED == 3 && FG_LEDGER_ORDER_EXPIRED == 4 &&
                    FG_LEDGER_ORDER_REFUNDED == 5,
-               "places in that array");
+               "indices of that array");
 
 #define ORDERS                                                                                     \
     " FROM unnest($1::numeric[], $2::uuid[], $3::numeric[], $4::int4[], $5::int4[], $6::int4[],"   \

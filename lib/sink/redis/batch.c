@@ -40,16 +40,16 @@ void fg_sink_redis_batch_free(struct fg_sink_redis_batch *b)
 
 static struct fg_batch_item *item_of(struct fg_sink_redis_batch *b, uint64_t item)
 {
-    size_t place = fg_mix64(item, 1) & (b->items_size - 1);
+    size_t slot = fg_mix64(item, 1) & (b->items_size - 1);
 
-    while (b->items[place].taken && b->items[place].item != item)
-        place = (place + 1) & (b->items_size - 1);
-    if (!b->items[place].taken) {
+    while (b->items[slot].taken && b->items[slot].item != item)
+        slot = (slot + 1) & (b->items_size - 1);
+    if (!b->items[slot].taken) {
         FG_ASSERT(b->used_count < b->records_max);
-        b->items[place] = (struct fg_batch_item){.item = item, .taken = true};
-        b->used[b->used_count++] = (uint32_t)place;
+        b->items[slot] = (struct fg_batch_item){.item = item, .taken = true};
+        b->used[b->used_count++] = (uint32_t)slot;
     }
-    return &b->items[place];
+    return &b->items[slot];
 }
 
 /* A record's name as the log has it; not fg_journal_record_name, so that a type unknown here is

@@ -19,7 +19,7 @@ struct fg_sink_redis_batch {
     uint64_t stream_max;
     struct fg_batch_item *items; /**< hash table, power of two, at most half full */
     size_t items_size;
-    uint32_t *used; /**< places in `items` that are taken, in order of first sight */
+    uint32_t *used; /**< slots of `items` that are taken, in order of first sight */
     size_t used_count;
     size_t records_max;
 };

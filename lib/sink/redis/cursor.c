@@ -72,12 +72,12 @@ static bool parse(const redisReply *reply, struct fg_sink_cursor *cursor)
     return true;
 }
 
-static enum fg_sink_redis_cursor_state state_of(enum fg_sink_place place)
+static enum fg_sink_redis_cursor_state state_of(enum fg_sink_origin origin)
 {
-    return place == FG_SINK_PLACE_OURS      ? FG_SINK_REDIS_FOLLOW
-           : place == FG_SINK_PLACE_FOREIGN ? FG_SINK_REDIS_FOREIGN
-           : place == FG_SINK_PLACE_NEWER   ? FG_SINK_REDIS_NEWER
-                                            : FG_SINK_REDIS_REFUSED;
+    return origin == FG_SINK_ORIGIN_OURS      ? FG_SINK_REDIS_FOLLOW
+           : origin == FG_SINK_ORIGIN_FOREIGN ? FG_SINK_REDIS_FOREIGN
+           : origin == FG_SINK_ORIGIN_NEWER   ? FG_SINK_REDIS_NEWER
+                                              : FG_SINK_REDIS_REFUSED;
 }
 
 enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
@@ -107,7 +107,7 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
         return refuse(err, prefix, "the cursor is of another format than " FG_REDIS_FORMAT);
     if (!parse(reply, cursor))
         return refuse(err, prefix, "the cursor holds no numbers");
-    return state_of(fg_sink_cursor_place(log, cursor, "redis", err));
+    return state_of(fg_sink_cursor_origin(log, cursor, "redis", err));
 }
 
 enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state)
@@ -223,7 +223,7 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
 
 /* ---- an operator's decision ------------------------------------------------------------------ */
 
-/* Whether a key may go in the first round: all but the cursor and those of the way back. */
+/* Whether a key may go in the first round: all but the cursor and those of inbound commands. */
 static bool deletable(const char *prefix, const char *key)
 {
     const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;

@@ -12,7 +12,7 @@
 #include "sink/redis/batch.h"
 
 enum fg_sink_redis_cursor_state {
-    FG_SINK_REDIS_FOLLOW,  /**< goes on behind *seq */
+    FG_SINK_REDIS_FOLLOW,  /**< resumes behind *seq */
     FG_SINK_REDIS_FRESH,   /**< there is no cursor: from the beginning, if nothing else is there */
     FG_SINK_REDIS_REFUSED, /**< err says why and what to do */
     FG_SINK_REDIS_FOREIGN, /**< the same, because it is of another log */
@@ -46,8 +46,8 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
                                 struct fg_error *err);
 
 /**
- * Deletes all keys of the prefix but those of the way back; the cursor last, so that an interrupted
- * deletion is still refused. False and err: the connection failed.
+ * Deletes all keys of the prefix but those of inbound commands; the cursor last, so that an
+ * interrupted deletion is still refused. False and err: the connection failed.
  */
 bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err);
 

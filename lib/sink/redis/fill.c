@@ -112,8 +112,8 @@ static void mark_number(struct filling *f, const char *field_name, uint64_t valu
 /* What EXEC said, and whether mark and cursor, read behind it under a new WATCH, are still as they
  * should be.
  */
-static enum fg_sink_result judge(struct filling *f, const struct fg_redis_answer *answer,
-                                 size_t commands, bool first)
+static enum fg_sink_result check_answer(struct filling *f, const struct fg_redis_answer *answer,
+                                        size_t commands, bool first)
 {
     const redisReply *exec = answer->exec;
     enum fg_sink_redis_cursor_state verdict;
@@ -166,7 +166,7 @@ static enum fg_sink_result commit(struct filling *f, bool first)
     mark_ask(f->batch);
     fg_sink_redis_cursor_read(f->batch);
     if (fg_redis_conn_exchange(f->conn, &f->batch->out, &answer, f->err))
-        result = judge(f, &answer, commands, first);
+        result = check_answer(f, &answer, commands, first);
     else if (f->conn->timed_out)
         result = FG_SINK_SLOW;
     fg_redis_answer_free(&answer);

@@ -4,7 +4,7 @@
  * as of the snapshot; then one transaction replaces items, denied users and the cursor. A mark
  * (`{prefix}:fill`) stands from the beginning to that transaction: who finds it without a cursor
  * knows that the keys are an unfinished fill. It holds a random id and is under WATCH, so that of
- * two writers only the later one goes on.
+ * two writers only the later one continues.
  */
 #ifndef FG_SINK_REDIS_FILL_H
 #define FG_SINK_REDIS_FILL_H

@@ -17,9 +17,9 @@ struct redis_sink {
     bool marked; /* the mark of an unfinished fill stands there */
 };
 
-static enum fg_sink_result judge(struct redis_sink *r, const struct fg_sink_log *log,
-                                 const redisReply *reply, struct fg_sink_cursor *cursor,
-                                 struct fg_error *err)
+static enum fg_sink_result check_cursor(struct redis_sink *r, const struct fg_sink_log *log,
+                                        const redisReply *reply, struct fg_sink_cursor *cursor,
+                                        struct fg_error *err)
 {
     enum fg_sink_redis_cursor_state verdict =
         fg_sink_redis_cursor_check(reply, r->options.prefix, log, cursor, err);
@@ -47,7 +47,7 @@ static enum fg_sink_result redis_cursor(void *self, const struct fg_sink_log *lo
     fg_redis_resp_clear(&r->batch.out);
     fg_sink_redis_cursor_ask(&r->batch);
     if (fg_redis_conn_exchange(&r->conn, &r->batch.out, &answer, err))
-        result = judge(r, log, answer.last[0], cursor, err);
+        result = check_cursor(r, log, answer.last[0], cursor, err);
     fg_redis_answer_free(&answer);
     return result;
 }
@@ -87,7 +87,7 @@ static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_
         return FG_SINK_AGAIN;
     now.seq = last->seq;
     now.crc = last->crc;
-    result = judge(r, &now, answer->last[0], &cursor, err);
+    result = check_cursor(r, &now, answer->last[0], &cursor, err);
     return result == FG_SINK_OK && cursor.seq != last->seq ? FG_SINK_AGAIN : result;
 }
 

@@ -2,7 +2,7 @@
 /* Engines with everything that they are handed in the appliance, in one thread. */
 #include "bench.h"
 
-#define RING_PLACES 65536
+#define RING_CAPACITY 65536
 
 void world_create(struct world *w, struct fg_stock_limits limits, unsigned worker, unsigned workers)
 {
@@ -14,7 +14,7 @@ void world_create(struct world *w, struct fg_stock_limits limits, unsigned worke
                                          .limits = limits,
                                          .to = w->to,
                                          .from = w->from,
-                                         .journal = fg_ring_create(RING_PLACES),
+                                         .journal = fg_ring_create(RING_CAPACITY),
                                          .mark = &w->mark,
                                          .seed = 0x5eed};
     FG_ASSERT(w->config.journal);

@@ -23,7 +23,7 @@ static double additions(void)
     return (double)(tsc() - start) / ADDITIONS;
 }
 
-static size_t place(uint64_t nth)
+static size_t slot_of(uint64_t nth)
 {
     return fg_mix64(nth, 77) % (BYTES / FG_CACHE_LINE) * FG_CACHE_LINE;
 }
@@ -34,9 +34,9 @@ static double lines(const uint8_t *memory, uint64_t from)
 
     for (uint64_t i = from; i < from + BURSTS * BURST; i += BURST) {
         for (unsigned k = 0; k < BURST; k++)
-            __builtin_prefetch(&memory[place(i + k)]);
+            __builtin_prefetch(&memory[slot_of(i + k)]);
         for (unsigned k = 0; k < BURST; k++)
-            sum += memory[place(i + k)];
+            sum += memory[slot_of(i + k)];
     }
     cycles = tsc() - start;
     FG_ASSERT(sum == BURSTS * BURST);
