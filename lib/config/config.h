@@ -11,6 +11,7 @@
 #include "control/options.h"
 #include "filter/options.h"
 #include "frame/frame.h"
+#include "inbound/options.h"
 #include "journal/options.h"
 #include "penalty/penalty.h"
 #include "port/options.h"
@@ -40,7 +41,7 @@ struct fg_config {
     struct fg_redis_options redis;
     struct fg_sink_postgres_options postgres;
     struct fg_sink_kafka_options kafka;
-    bool inbound; /* [redis] commands: confirmations from a stream */
+    struct fg_inbound_settings inbound; /* [redis] commands */
     struct fg_control_options api;
     struct fg_control_viewer_options metrics;
     struct fg_stock_limits limits; /* of the whole appliance */

@@ -179,7 +179,7 @@ FG_DOCTOR_CHECK(redis_persistence)
         f, FG_DOCTOR_WARNING,
         "Redis keeps nothing on disk: after its restart the appliance fills it again, and "
         "%s",
-        d->config->inbound ? "confirmations that waited in it are lost" : "readers wait");
+        d->config->inbound.enabled ? "confirmations that waited in it are lost" : "readers wait");
     fg_doctor_mend(f, "redis-cli CONFIG SET appendonly yes");
 }
 

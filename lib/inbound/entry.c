@@ -11,7 +11,7 @@
 #define DEAD_BYTES  256 /* of each name and value */
 #define SHOWN       40  /* bytes of a value in a reason */
 
-/* name in the stream, operation */
+/* name in the stream, command */
 static const struct {
     const char *name;
     uint8_t op;

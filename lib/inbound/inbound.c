@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The way back: its life. */
+/* Start and stop of the thread, and its connection. */
 #include "inbound/inbound.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ struct fg_inbound *fg_inbound_start(const struct fg_inbound_options *options, st
     s->retry_ms = 1;
     s->random = fg_mix64(fg_clock_mono_ms(), (uint64_t)getpid());
     if (!s->written || s->wait.wake_fd < 0 || !fg_thread_start(&s->thread, "fg-inbound", run, s)) {
-        fg_fail(err, "the way back from Redis: out of memory, threads or file descriptors");
+        fg_fail(err, "inbound commands: out of memory, threads or file descriptors");
         inbound_free(s);
         return NULL;
     }

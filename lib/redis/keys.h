@@ -21,14 +21,16 @@
 
 #define FG_REDIS_KEY_FILL "fill" /**< hash: while the keys are filled from a snapshot */
 
-/* of the way back: written by others, or by lib/inbound; they stay when the keys above are deleted
+/* of inbound commands: written by others, or by lib/inbound; they stay when the keys above are
+ * deleted
  */
 #define FG_REDIS_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
 #define FG_REDIS_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
 #define FG_REDIS_KEY_RESULTS  "results"       /**< stream: what became of the others */
 #define FG_REDIS_GROUP        "floodgate"     /**< consumer group of the commands */
 
-/** True when the key (without the prefix) belongs to the way back and not to the state of the log.
+/** True when the key (without the prefix) belongs to inbound commands and not to the state of the
+ * log.
  */
 static inline bool fg_redis_key_of_inbound(const char *suffix)
 {

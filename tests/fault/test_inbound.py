@@ -397,7 +397,7 @@ def test_refused(lab):
 
 @fgtest.timeout(90)
 def test_acl_user(lab):
-    """the rights that docs/redis.md names are enough for the way back, too"""
+    """the rights that docs/redis.md names are enough for inbound commands, too"""
     redis = lab.redis()
     redis.command('ACL', 'SETUSER', 'gate', 'on', '>secret', '~{floodgate}:*', '-@all', '+@hash', '+@set', '+@stream',
                   '+@transaction', '+scan', '+del', '+ping', '+select', '+auth')

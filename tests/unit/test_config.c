@@ -174,7 +174,7 @@ static void defaults_of_the_rest(void **state)
     assert_string_equal(config.redis.prefix, "floodgate");
     assert_int_equal(config.redis.batch_max, 1000);
     assert_int_equal(config.redis.stream_max, 1000000);
-    assert_false(config.inbound);
+    assert_false(config.inbound.enabled);
     assert_int_equal(config.redis.timeout_ms, 2000);
     assert_int_equal(config.redis.retry_ms_max, 5000);
     assert_false(config.postgres.enabled);

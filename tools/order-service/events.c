@@ -176,7 +176,7 @@ bool events_done(struct events *e, struct fg_error *err)
     return !n || done(check(e, redisCommandArgv(e->redis, (int)(3 + n), words, NULL), err));
 }
 
-/* ---- the way back ---------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 bool events_command(struct events *e, struct payment *const *list, size_t n, struct fg_error *err)
 {

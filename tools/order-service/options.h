@@ -8,11 +8,11 @@
 struct options {
     const char *redis, *redis_password_file, *prefix, *group;
     const char *postgres;
-    const char *servers[FG_CLIENT_SERVERS_MAX], *keys; /* way back by packets */
+    const char *servers[FG_CLIENT_SERVERS_MAX], *keys; /* of commands by packets */
     unsigned servers_count;
     uint64_t items_first, items_last; /* reservations of others are another service's */
     uint64_t backend_key;
-    bool by_stream; /* way back by the stream of commands */
+    bool by_stream; /* confirm and cancel by the stream of commands */
     double success, failure;
     uint64_t delay_min_ms, delay_max_ms;
     uint64_t seed;

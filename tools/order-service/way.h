@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** way: the way back by order packets of role backend (docs/protocol.md), through lib/client, which
- * repeats, steers and changes servers. */
+/** way: confirmations and cancellations by order packets of role backend (docs/protocol.md),
+ * through lib/client, which repeats, steers and changes servers. */
 #ifndef ORDER_SERVICE_WAY_H
 #define ORDER_SERVICE_WAY_H
 
