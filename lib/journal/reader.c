@@ -134,7 +134,7 @@ static bool valid_now(const struct fg_journal_reader *r)
 }
 
 /* next_seq was not valid: the end of the log (0), or corruption (-1). */
-static int judge_end(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_error *err)
+static int check_end(struct fg_journal_reader *r, uint64_t limit_seq, struct fg_error *err)
 {
     struct fg_journal_segment_tail tail;
     int later;
@@ -184,7 +184,7 @@ ssize_t fg_journal_read(struct fg_journal_reader *r, struct fg_journal_record *r
     while (n < room && fg_journal_record_valid(&records[n], r->next_seq + n))
         n++;
     if (n == 0)
-        return judge_end(r, limit_seq, err);
+        return check_end(r, limit_seq, err);
     r->next_seq += n;
     return (ssize_t)n;
 }

@@ -246,7 +246,7 @@ static bool check_unused(int dir_fd, const char *dir, struct fg_error *err)
                    dir, newest);
 }
 
-static bool judge_dir(int dir_fd, const char *dir, bool begin, struct fg_error *err)
+static bool check_dir(int dir_fd, const char *dir, bool begin, struct fg_error *err)
 {
     uint64_t *seqs = NULL;
     size_t count = 0;
@@ -271,7 +271,7 @@ bool fg_journal_wanted(const char *dir, bool begin, struct fg_error *err)
         return begin || no_log(dir, err);
     if (dir_fd < 0)
         return fg_fail(err, "%s: cannot open: %s", dir, strerror(errno));
-    ok = judge_dir(dir_fd, dir, begin, err);
+    ok = check_dir(dir_fd, dir, begin, err);
     close(dir_fd);
     return ok;
 }
@@ -283,9 +283,9 @@ static bool open_log(struct fg_journal *j, const struct fg_journal_options *opti
     size_t count = 0;
     bool ok;
 
-    /* judged before anything is made or locked: a folder that is not the log's stays as it is */
+    /* checked before anything is made or locked: a folder that is not the log's stays as it is */
     if (!fg_journal_wanted(j->dir, options->begin, err) || !open_dir(j, options->begin, err) ||
-        !lock_dir(j, err) || !judge_dir(j->dir_fd, j->dir, options->begin, err) ||
+        !lock_dir(j, err) || !check_dir(j->dir_fd, j->dir, options->begin, err) ||
         !remove_leftovers(j, err))
         return false;
     if (options->begin)

@@ -17,7 +17,7 @@ struct log_files {
     size_t count;
 };
 
-static bool look(struct log_files *l, const char *dir, struct fg_error *err)
+static bool list_files(struct log_files *l, const char *dir, struct fg_error *err)
 {
     *l = (struct log_files){.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (l->dir_fd < 0)
@@ -27,7 +27,7 @@ static bool look(struct log_files *l, const char *dir, struct fg_error *err)
     return l->count > 0 || fg_fail(err, "%s: no log here", dir);
 }
 
-static void look_away(struct log_files *l)
+static void close_files(struct log_files *l)
 {
     free(l->seqs);
     if (l->dir_fd >= 0)
@@ -56,13 +56,13 @@ static uint64_t size_of_all(const struct log_files *l)
 bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct fg_error *err)
 {
     struct log_files l;
-    bool ok = look(&l, dir, err);
+    bool ok = list_files(&l, dir, err);
 
     *extent = (struct fg_journal_extent){0};
     if (ok)
         *extent = (struct fg_journal_extent){
             .first_seq = l.seqs[0], .segments = l.count, .bytes = size_of_all(&l)};
-    look_away(&l);
+    close_files(&l);
     return ok;
 }
 
@@ -74,9 +74,9 @@ bool fg_journal_found(const char *dir)
 uint64_t fg_journal_first_seq(const char *dir, struct fg_error *err)
 {
     struct log_files l;
-    uint64_t first_seq = look(&l, dir, err) ? l.seqs[0] : 0;
+    uint64_t first_seq = list_files(&l, dir, err) ? l.seqs[0] : 0;
 
-    look_away(&l);
+    close_files(&l);
     return first_seq;
 }
 
@@ -98,7 +98,7 @@ ssize_t fg_journal_retire_on(const struct fg_journal_file_ops *ops, const char *
 {
     struct log_files l;
     ssize_t removed = 0;
-    bool ok = look(&l, dir, err);
+    bool ok = list_files(&l, dir, err);
     uint64_t bytes = ok ? size_of_all(&l) : 0;
 
     /* that the next segment has begun is what makes this one complete, so its first record counts
@@ -112,7 +112,7 @@ ssize_t fg_journal_retire_on(const struct fg_journal_file_ops *ops, const char *
         bytes -= size;
         removed += ok;
     }
-    look_away(&l);
+    close_files(&l);
     return ok ? removed : -1;
 }
 

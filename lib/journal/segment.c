@@ -97,7 +97,7 @@ bool fg_journal_all_zero(const void *data, size_t len)
 }
 
 /* Behind the first bad record: only a BATCH record that vouches for it matters. */
-static void look_behind(const struct fg_journal_record *r, uint64_t seq,
+static void scan_behind(const struct fg_journal_record *r, uint64_t seq,
                         struct fg_journal_segment_tail *tail)
 {
     if (fg_journal_all_zero(r, sizeof(*r)))
@@ -125,7 +125,7 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
     if (i < n && fg_journal_all_zero(&block[i], (n - i) * sizeof(*block)))
         return;
     for (; i < n; i++)
-        look_behind(&block[i], seq + i, tail);
+        scan_behind(&block[i], seq + i, tail);
 }
 
 bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir, uint64_t from_seq,
