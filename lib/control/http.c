@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From libmicrohttpd's callbacks to one call of a route's handler, and its reply back. */
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "control/http.h"
@@ -231,9 +233,9 @@ static void handle(struct fg_control_call *call, const struct fg_control_route *
         pthread_mutex_unlock(&call->control->lock);
 }
 
-enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
-                                       const char *url, const char *method, const char *version,
-                                       const char *data, size_t *size, void **state)
+static enum MHD_Result take(void *cls, struct MHD_Connection *connection, const char *url,
+                            const char *method, const char *version, const char *data, size_t *size,
+                            void **state)
 {
     struct fg_control_call call = {
         .control = cls, .connection = connection, .path = url, .code = 500};
@@ -258,8 +260,8 @@ enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connect
     return answer(&call);
 }
 
-void fg_control_http_completed(void *cls, struct MHD_Connection *connection, void **state,
-                               enum MHD_RequestTerminationCode why)
+static void completed(void *cls, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode why)
 {
     struct fg_control *control = cls;
     struct upload *upload = *state;
@@ -273,4 +275,24 @@ void fg_control_http_completed(void *cls, struct MHD_Connection *connection, voi
         free(upload->data);
     free(upload);
     *state = NULL;
+}
+
+struct MHD_Daemon *fg_control_http_start(struct fg_control *control, int fd,
+                                         const struct fg_control_http_limits *limits)
+{
+    sigset_t all, before;
+    struct MHD_Daemon *server;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server = MHD_start_daemon(
+        MHD_USE_AUTO | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+            MHD_USE_ITC,
+        0, NULL, NULL, take, control, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        limits->connections, MHD_OPTION_CONNECTION_TIMEOUT, limits->timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits->memory, MHD_OPTION_NOTIFY_COMPLETED, completed,
+        control, MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify, control->peers,
+        MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return server;
 }

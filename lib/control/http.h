@@ -5,11 +5,19 @@
 
 #include <microhttpd.h>
 
-/** The access handler of libmicrohttpd and what ends a request. */
-enum MHD_Result fg_control_http_access(void *cls, struct MHD_Connection *connection,
-                                       const char *url, const char *method, const char *version,
-                                       const char *data, size_t *size, void **state);
-void fg_control_http_completed(void *cls, struct MHD_Connection *connection, void **state,
-                               enum MHD_RequestTerminationCode why);
+#include "control/call.h"
+
+struct fg_control_http_limits {
+    unsigned connections, timeout_s; /**< of a silent connection */
+    size_t memory;                   /**< of a connection: its request line and headers, bytes */
+};
+
+/**
+ * Serves the routes of `control` at the socket `fd`. Each connection has a thread, so that a
+ * stream, or /healthz, waits for no other request. The threads begin with all signals blocked,
+ * which are the main thread's. NULL when it cannot start; the caller ends it by MHD_stop_daemon.
+ */
+struct MHD_Daemon *fg_control_http_start(struct fg_control *control, int fd,
+                                         const struct fg_control_http_limits *limits);
 
 #endif

@@ -38,26 +38,29 @@ static void read_workers(const struct fg_control_parts *p, struct fg_control_she
         read_worker(p->workers->list[i], sheet);
 }
 
+/* Of a counter at that offset in the counters of each worker. */
+static uint64_t sum_at(const struct fg_control_parts *p, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < p->workers->options.workers.count; i++)
+        sum +=
+            fg_counter_read((const void *)((const char *)&p->workers->list[i]->counters + offset));
+    return sum;
+}
+
 static void read_drops(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
-    for (unsigned why = FG_PACKET_DROP_NONE + 1; why < FG_PACKET_DROP_COUNT; why++) {
-        uint64_t sum = 0;
-
-        for (unsigned i = 0; i < p->workers->options.workers.count; i++)
-            sum += fg_counter_read(&p->workers->list[i]->counters.dropped[why]);
-        fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, fg_packet_drop_name(why), sum);
-    }
+    for (unsigned why = FG_PACKET_DROP_NONE + 1; why < FG_PACKET_DROP_COUNT; why++)
+        fg_control_sheet_set(sheet, FG_CONTROL_drops_packets, fg_packet_drop_name(why),
+                             sum_at(p, offsetof(struct fg_worker_counters, dropped[why])));
 }
 
 static void read_answers(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
-    for (unsigned status = FG_PACKET_STATUS_NONE + 1; status < FG_PACKET_STATUS_COUNT; status++) {
-        uint64_t sum = 0;
-
-        for (unsigned i = 0; i < p->workers->options.workers.count; i++)
-            sum += fg_counter_read(&p->workers->list[i]->counters.answered[status]);
-        fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, fg_packet_status_name(status), sum);
-    }
+    for (unsigned status = FG_PACKET_STATUS_NONE + 1; status < FG_PACKET_STATUS_COUNT; status++)
+        fg_control_sheet_set(sheet, FG_CONTROL_answers_packets, fg_packet_status_name(status),
+                             sum_at(p, offsetof(struct fg_worker_counters, answered[status])));
 }
 
 static void read_stock(const struct fg_control_parts *p, struct fg_control_sheet *sheet)

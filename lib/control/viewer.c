@@ -2,7 +2,6 @@
 /* The read-only listener: the same HTTP layer as the control socket, with few routes. */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,8 +20,6 @@
 #include "control/viewer.h"
 
 #define CONNECTIONS 16
-#define TIMEOUT_S   5    /* of a silent connection: Prometheus keeps none open between scrapes */
-#define MEMORY      8192 /* of a connection: its request line and headers */
 #define BACKLOG     16
 
 /* A page, for those who ask again at once. */
@@ -171,26 +168,9 @@ static int open_listener(const char *listen_at, struct fg_error *err)
     return fd;
 }
 
-/* Each connection has a thread, because a stream waits in it. Signals are the main thread's: the
- * server's threads are born with all of them blocked. */
-static struct MHD_Daemon *start_server(struct fg_control *server, int fd)
-{
-    sigset_t all, before;
-    struct MHD_Daemon *mhd;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    mhd = MHD_start_daemon(
-        MHD_USE_AUTO | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-            MHD_USE_ITC,
-        0, NULL, NULL, fg_control_http_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)FG_CONTROL_PEERS_PLACES(CONNECTIONS),
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)MEMORY, MHD_OPTION_NOTIFY_COMPLETED, fg_control_http_completed, server,
-        MHD_OPTION_NOTIFY_CONNECTION, fg_control_peers_notify, server->peers, MHD_OPTION_END);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return mhd;
-}
+/* Prometheus keeps no connection open between scrapes. */
+static const struct fg_control_http_limits limits = {
+    .connections = FG_CONTROL_PEERS_CAPACITY(CONNECTIONS), .timeout_s = 5, .memory = 8192};
 
 /* Takes fd. */
 static struct fg_control_viewer *start(int fd, const char *listen, unsigned routes_count,
@@ -208,7 +188,8 @@ static struct fg_control_viewer *start(int fd, const char *listen, unsigned rout
         pthread_mutex_init(&viewer->server.lock, NULL);
         fg_control_streams_init(&viewer->streams, &viewer->server);
         viewer->server.peers = fg_control_peers_create(CONNECTIONS);
-        viewer->server.server = viewer->server.peers ? start_server(&viewer->server, fd) : NULL;
+        viewer->server.server =
+            viewer->server.peers ? fg_control_http_start(&viewer->server, fd, &limits) : NULL;
     }
     if (!viewer || !viewer->server.server) {
         fg_fail(err, "viewer: the HTTP server at %s does not start: no memory or no thread",

@@ -55,14 +55,19 @@ def replicated(shop, sink='redis'):
     wait_until(done, 20, f'{sink} has all')
 
 
-@fgtest.timeout(120)
-def test_the_volume_is_not_mounted(lab):
-    """a start without its log is refused in one line, and leaves nothing in the mount point; --check says the same"""
+def shop_on_a_volume(lab, total):
+    """A shop whose log is on a volume of its own, which is mounted at the second of the two folders."""
     real, point = lab.unique('real'), lab.unique('point')
     os.mkdir(real)
     os.mkdir(point)
     command('mount', '--bind', real, point)
-    shop = Shop(lab, {'total': 10}, **{'log.dir': f'{point}/log'})
+    return Shop(lab, {'total': total}, **{'log.dir': f'{point}/log'}), real, point
+
+
+@fgtest.timeout(120)
+def test_the_volume_is_not_mounted(lab):
+    """a start without its log is refused in one line, and leaves nothing in the mount point; --check says the same"""
+    shop, real, point = shop_on_a_volume(lab, 10)
     assert buy(shop, range(1, 11)) == 10
     shop.gate.stop()
     command('umount', point)
@@ -142,11 +147,7 @@ def test_the_right_log_is_put_back(lab):
 @fgtest.timeout(120)
 def test_the_volume_goes_away(lab):
     """the volume goes away below the daemon: nothing is accepted; it comes back, and all that was accepted is there"""
-    real, point = lab.unique('real'), lab.unique('point')
-    os.mkdir(real)
-    os.mkdir(point)
-    command('mount', '--bind', real, point)
-    shop = Shop(lab, {'total': 100}, **{'log.dir': f'{point}/log'})
+    shop, real, point = shop_on_a_volume(lab, 100)
     accepted = buy(shop, range(1, 11))
     command('umount', '--lazy', point)
     accepted += buy(shop, range(11, 31))

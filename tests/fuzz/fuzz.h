@@ -14,6 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FG_FUZZ_CHECK FG_ASSERT
 
+/* A copy of exactly that size, so that a read behind it is reported; free() it. */
+static inline void *fuzz_copy(const void *data, size_t size)
+{
+    void *copy = malloc(size + !size);
+
+    FG_FUZZ_CHECK(copy);
+    return memcpy(copy, data, size);
+}
+
 /* A file in memory with these bytes, as a path in `path`; close() the result to be rid of it. */
 static inline int fuzz_file(const void *data, size_t size, char path[64])
 {

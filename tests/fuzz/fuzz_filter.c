@@ -191,9 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD || size > 2048)
         return 0;
     len = size - HEAD;
-    frame = malloc(len + !len); /* of the exact size: what is read behind it is reported */
-    FG_FUZZ_CHECK(frame);
-    memcpy(frame, data + HEAD, len);
+    frame = fuzz_copy(data + HEAD, len);
     fresh(data);
     first = verdict_of(frame, len);
     FG_FUZZ_CHECK(first != FG_FILTER_VERDICT_BLOCKED && !is_rate(first));

@@ -93,9 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > 5000)
         return 0;
     len = size - 1;
-    exact = malloc(len + !len); /* of the exact size: a read behind it is reported */
-    FG_FUZZ_CHECK(exact);
-    memcpy(exact, data + 1, len);
+    exact = fuzz_copy(data + 1, len);
     switch (data[0] & 3) {
     case BODY:
         check_body(exact, len);

@@ -184,9 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > 2048)
         return 0;
     len = size - 1;
-    frame = malloc(len + !len); /* of the exact size: what is read behind it is reported */
-    FG_FUZZ_CHECK(frame);
-    memcpy(frame, data + 1, len);
+    frame = fuzz_copy(data + 1, len);
     if (data[0] & FIX_CHECKSUM)
         fix_checksum(frame, len);
     check_host(frame, (uint32_t)len);

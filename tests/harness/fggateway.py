@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import uuid
 
 import fgtest
@@ -260,26 +259,19 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
         raise AssertionError(f'no metric {want}')
 
 
-class Relay:
+class Relay(fgtest.Background):
     """Passes UDP between 127.0.0.1:PORT of a namespace and a server, and loses a part both ways; `loss_back`: another part
     of the replies."""
 
     def __init__(self, ns, server, loss, seed=1, port=4700):
         self.ns, self.server, self.loss, self.random = ns, (server, 4600), loss, random.Random(seed)
         self.loss_back = None
-        self.port, self.lost, self.passed, self.ends = port, 0, 0, False
+        self.port, self.lost, self.passed = port, 0, 0
         self.front = ns.socket()
         self.front.bind(('127.0.0.1', port))
         self.clients = {}
-        self.thread = threading.Thread(target=self.run, daemon=True)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ends = True
-        self.thread.join()
+    def close(self):
         for s in (self.front, *self.clients.values()):
             s.close()
 

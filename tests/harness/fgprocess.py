@@ -127,6 +127,21 @@ class Process:
             raise Timeout(f'{self.name} (pid {self.pid}) did not end within {seconds} s of SIGTERM') from None
 
 
+class Background:
+    """A thread that executes run() within a with block. run() returns soon after `ends` is set; then close() is called."""
+
+    def __enter__(self):
+        self.ends = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+        self.close()
+
+
 def of_threads(pid, function):
     """{thread id: function(thread id)} of a process; a thread that ends meanwhile is left out."""
     found = {}

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
@@ -29,7 +28,7 @@ def reply(data, status, secret=SECRET, **changes):
     return fgclient.seal(secret, fgclient.ANSWER.pack(*values.values()))
 
 
-class Peer:
+class Peer(fgtest.Background):
     """Answers the n-th packet with what the n-th step of the script makes of it: a list of datagrams."""
 
     def __init__(self, *script, family=socket.AF_INET):
@@ -37,8 +36,7 @@ class Peer:
         self.socket.bind(('::1' if family == socket.AF_INET6 else '127.0.0.1', 0))
         self.socket.settimeout(0.05)
         self.address = self.socket.getsockname()[:2]
-        self.script, self.seen, self.times, self.ends = list(script), [], [], False
-        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.script, self.seen, self.times = list(script), [], []
 
     def run(self):
         while not self.ends:
@@ -51,13 +49,7 @@ class Peer:
             for answer in (self.script.pop(0)(data) if self.script else ()):
                 self.socket.sendto(answer, source)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ends = True
-        self.thread.join()
+    def close(self):
         self.socket.close()
 
     def client(self, **options):
