@@ -202,7 +202,7 @@ static __noinline int sample(struct xdp_md *ctx, uint32_t verdict)
     const uint8_t *data = (const void *)(long)ctx->data, *end = (const void *)(long)ctx->data_end;
     struct fg_filter_sample *sample = bpf_ringbuf_reserve(&fg_samples, sizeof(*sample), 0);
 
-    if (!sample) { /* nobody reads: the oldest are kept */
+    if (!sample) { /* no reader: the oldest are kept */
         fg_filter_env_event(NULL, FG_FILTER_EVENT_SAMPLE_LOST);
         return 0;
     }

@@ -57,7 +57,7 @@ FG_FILTER_INLINE bool fg_filter_bucket_take(uint64_t *full, uint64_t interval, u
         if (__sync_val_compare_and_swap(full, seen, from + interval) == seen)
             return true;
     }
-    return false; /* four other CPUs took tokens of this source meanwhile: it is no shopper */
+    return false; /* four other CPUs took tokens of this source meanwhile: not a shopper */
 }
 
 /*

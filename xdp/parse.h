@@ -35,7 +35,7 @@
 #define FG_FILTER_VLAN_TAGS_MAX  2
 #define FG_FILTER_EXTENSIONS_MAX 6 /* IPv6 extension headers in one packet; more is malformed */
 
-/** What the parser found out on its way down. */
+/** The parser's findings. */
 struct fg_filter_view {
     uint64_t hi, lo; /**< source address in host byte order; IPv4 in the upper half of hi */
     uint64_t to_hi,
@@ -55,7 +55,7 @@ FG_FILTER_INLINE bool fg_filter_is_tag(uint16_t type)
     return type == FG_FRAME_BE16(ETH_P_8021Q) || type == FG_FRAME_BE16(ETH_P_8021AD);
 }
 
-/* What is behind Ethernet header and VLAN tags; NULL: cut, or more than two tags. */
+/* The header behind Ethernet and VLAN tags; NULL: cut, or more than two tags. */
 FG_FILTER_INLINE const uint8_t *fg_filter_parse_link(const uint8_t *data, const uint8_t *end,
                                                      uint16_t *type, bool *odd)
 {

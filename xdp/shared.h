@@ -52,7 +52,7 @@ enum fg_filter_list { FG_FILTER_LIST_BLOCK, FG_FILTER_LIST_ALLOW };
 #define FG_FILTER_ORDER_MAGIC_1 0x47
 #define FG_FILTER_ORDER_VERSION 2
 
-/* name, text. What the data path counts beside verdicts. */
+/* name, text. Events that the data path counts beside verdicts. */
 #define FG_FILTER_EVENT_LIST(X)                                                                    \
     X(SOURCE_NEW, "sources that got a place in the table of sources")                              \
     X(SOURCE_REFUSED, "packets of sources without a slot in the full table: only the rate of "     \
@@ -87,7 +87,7 @@ _Static_assert(sizeof(struct fg_filter_count) == 16, "value of the counters");
 
 #define FG_FILTER_REASON_MAX 24 /**< bytes of an entry's reason, with the closing zero */
 
-/** What an entry is, as one word that is compared: list, family, length. */
+/** The kind of an entry as one word that is compared: list, family, length. */
 #define FG_FILTER_ENTRY_KIND(list, family, length)                                                 \
     ((uint32_t)1 << 24 | (uint32_t)(list) << 16 | (uint32_t)(family) << 8 | (uint32_t)(length))
 
@@ -130,10 +130,10 @@ struct fg_filter_listed {
 #define FG_FILTER_LENGTHS_FILTER_FIELD  ((1u << FG_FILTER_LENGTHS_FILTER_BITS) - 1)
 #define FG_FILTER_LENGTHS_FILTER_FULL   FG_FILTER_LENGTHS_FILTER_FIELD
 
-/* What the bits of the hash of a prefix are for. */
+/* The uses of the bits of a prefix's hash. */
 #define FG_FILTER_HASH_TAG(hash) ((uint8_t)(hash))
 #define FG_FILTER_HASH_CELL(hash)                                                                  \
-    ((uint32_t)((hash) >> 8) & ~1u) /* cells are looked at in pairs                                \
+    ((uint32_t)((hash) >> 8) & ~1u) /* cells are read in pairs                                     \
                                      */
 
 union fg_filter_row {

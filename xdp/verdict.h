@@ -83,7 +83,8 @@ FG_FILTER_INLINE bool fg_filter_is_foreign(struct fg_filter_env *env, const uint
     return !FG_FILTER_ENV_OWN(env, fg_filter_own_mac(data), view->to_hi, view->to_lo);
 }
 
-/* What is behind the source: the verdict so far, and the class of rates, in one word. */
+/* The result of the headers behind the source: the verdict so far, and the class of rates, in one
+ * word. */
 #define FG_FILTER_REST(verdict, class) ((uint32_t)(verdict) | (uint32_t)(class) << 8)
 #define FG_FILTER_REST_VERDICT(rest)   ((enum fg_filter_verdict)((rest)&0xff))
 #define FG_FILTER_REST_CLASS(rest)     ((enum fg_filter_class)((rest) >> 8 & 3))
@@ -259,8 +260,8 @@ FG_FILTER_INLINE uint32_t fg_filter_lists_slowly(struct fg_filter_env *env, uint
 
 /*
  * The same, whole. The cost depends neither on how many prefixes there are nor on how many lengths:
- * nearly always one read of the prefix-length filter, and one of an entry if there is one. What
- * needs another look is judged out of the line.
+ * nearly always one read of the prefix-length filter, and one of an entry if there is one. Other
+ * cases are decided out of line.
  */
 FG_FILTER_INLINE uint32_t fg_filter_decide_by_lists(struct fg_filter_env *env,
                                                     const struct fg_filter_state *state,

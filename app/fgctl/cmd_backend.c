@@ -38,8 +38,8 @@ static int read_password(struct fg_sink_postgres_options *o, const char *path)
     if (f)
         fclose(f);
     if (!length || length >= sizeof(o->password)) {
-        snprintf(text, sizeof(text), "%s: its first line is no password of 1..%zu characters", path,
-                 sizeof(o->password) - 1);
+        snprintf(text, sizeof(text), "%s: its first line is not a password of 1..%zu characters",
+                 path, sizeof(o->password) - 1);
         return input_error(text);
     }
     memcpy(o->password, line, length);

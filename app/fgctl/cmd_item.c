@@ -49,7 +49,7 @@ static bool read_values(const struct fg_args *args, struct fg_values *values)
     return true;
 }
 
-/* What was done, in one line. */
+/* Tells in one line what was done. */
 static void print_change(const struct fg_cli *cli, const char *what, json_t *reply)
 {
     const json_t *name = json_object_get(reply, "name");

@@ -114,14 +114,14 @@ static int read_saying(const struct fg_args *args, json_t *say)
     if (duration && !fg_duration_parse(duration, &ms, &err))
         return fg_usage_error("--for: %s", err.text);
     if (duration && ms == 0)
-        return fg_usage_error("--for: \"%.48s\" is no duration like 500ms, 90s, 10m or 24h",
+        return fg_usage_error("--for: \"%.48s\" is not a duration like 500ms, 90s, 10m or 24h",
                               duration);
     if (duration)
         ms += fg_now_ms();
     if (expires &&
         (!fg_time_parse(expires, &ms) || (ms <= fg_now_ms() && fg_text_moment_check(ms, NULL))))
         return fg_usage_error(
-            "--expires: \"%.48s\" is no time to come, like +10m, Unix milliseconds or "
+            "--expires: \"%.48s\" is not a future time like +10m, Unix milliseconds or "
             "2026-11-27T09:00:00Z",
             expires);
     if (expires && !fg_text_moment_check(ms, &err))
@@ -190,7 +190,7 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
 }
 
 /* ---- whole lists ----------------------------------------------------------------------------
- * Files are opened here, with the rights of the caller: the daemon opens none for anybody. */
+ * Files are opened here, with the rights of the caller: the daemon opens no file for a caller. */
 
 static bool file_failed(const char *path, const char *why)
 {

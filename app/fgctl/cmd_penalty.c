@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who misbehaves, who is blocked for it, and reports from nginx. */
+/* Offenders, blocked sources, and reports from nginx. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -97,7 +97,7 @@ int fg_cmd_filter_top(struct fg_cli *cli, const struct fg_args *args)
                               args->options[0], LIMIT_MAX);
     if (args->options[1] && (!fg_text_duration_read(args->options[1], &interval_ms, NULL) ||
                              interval_ms < 100 || interval_ms > 3600000))
-        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
+        return fg_usage_error("--interval: \"%s\" is not a duration from 100ms to 1h",
                               args->options[1]);
     if (!interval_ms)
         return show_top(cli, limit);
@@ -172,7 +172,7 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
     if (port && (!fg_text_number(port, &number) || number < 1 || number > 65535))
         return fg_usage_error("--port: \"%.32s\" is not a whole number from 1 to 65535", port);
     if (strlen(args->positions[0]) > 48 || strpbrk(args->positions[0], "/?#% "))
-        return fg_usage_error("ADDR: \"%.48s\" is no address", args->positions[0]);
+        return fg_usage_error("ADDR: \"%.48s\" is not an address", args->positions[0]);
     snprintf(path, sizeof(path), "/v1/filter/explain/%s%s%s", args->positions[0],
              class  ? "?class="
              : port ? "?port="

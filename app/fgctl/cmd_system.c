@@ -19,7 +19,7 @@ static int get_and_print(struct fg_cli *cli, const char *path)
     return code;
 }
 
-/* What is wrong comes first. */
+/* Problems come first. */
 int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
 {
     json_t *reply;

@@ -108,8 +108,8 @@ static const char log_help[] =
 
 static const char accept_help[] =
     "An appliance whose log is an older copy sells nothing: what it lacks was sold already. Only\n"
-    "when the right log is lost is this the way on (docs/log.md).\n";
-static const char adopt_help[] = "NAME is redis, postgres or kafka. What the sink holds is "
+    "when the right log is lost is this the way to continue (docs/log.md).\n";
+static const char adopt_help[] = "NAME is redis, postgres or kafka. The data in the sink is "
                                  "discarded, and written anew from the\n"
                                  "log (docs/log.md).\n";
 

@@ -26,7 +26,7 @@
     X(UNAVAILABLE, 4, "the daemon cannot do it now (stopping, log failed, filter off, timeout)")   \
     X(UNHEALTHY, 5, "health: the daemon answers, and is not healthy")                              \
     X(INPUT, 6, "a file cannot be read, or has errors; nothing was sent")                          \
-    X(RACE, 7, "another change was faster: this one was decided by what is no longer so")
+    X(RACE, 7, "another change was faster: the state that this one expects has changed")
 
 enum fg_exit {
 #define X(name, number, text) FG_EXIT_##name = number,
@@ -40,7 +40,7 @@ struct fg_option {
     const char *help;
 };
 
-/** What was given on the command line. */
+/** The words of the command line. */
 struct fg_args {
     const struct fg_command *command;
     const char *positions[FG_POSITIONS_MAX];

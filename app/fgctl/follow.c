@@ -120,7 +120,7 @@ static bool offending_peer(struct follow *f, const json_t *line, uint64_t now_ms
     return true;
 }
 
-/* Of a daemon that is restarted: said once. A client that is refused is no reason to stop. */
+/* Says once that the daemon is away. A client that the daemon refuses does not end the command. */
 static void complain(struct follow *f, int code, const struct fg_error *err)
 {
     if (code == FG_EXIT_CONNECT && !f->away)
@@ -130,7 +130,7 @@ static void complain(struct follow *f, int code, const struct fg_error *err)
     f->away = code == FG_EXIT_CONNECT;
 }
 
-/* What could not be reported waits for the next time. */
+/* Clients that could not be reported wait for the next call. */
 static int report_all(struct fg_cli *cli, struct follow *f)
 {
     unsigned done = 0;
@@ -149,7 +149,7 @@ static int report_all(struct fg_cli *cli, struct follow *f)
     return code == FG_EXIT_CONNECT ? code : FG_EXIT_OK;
 }
 
-/* What could not be reported in its time must not count as an offence of a later one. */
+/* An offence that could not be reported within its window must not count in a later one. */
 static void forget_old(struct follow *f, uint64_t now_ms)
 {
     unsigned left = 0;

@@ -240,7 +240,7 @@ static int send_plans(struct fg_cli *cli, struct import *import)
             fprintf(stderr,
                     "%s:%lu: item %" PRIu64
                     ": %s\nfgctl: done before it: %zu; nothing behind it was sent; run it "
-                    "again to go on\n",
+                    "again to continue\n",
                     import->path, plan->line, plan->item, err.text, import->done);
             return code;
         }

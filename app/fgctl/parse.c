@@ -121,7 +121,7 @@ static bool set_global(struct parse *parse, const char *name, const char *value)
     return true;
 }
 
-/* -1 = go on, else the exit code. */
+/* -1: continue; else the exit code. */
 static int take_option(struct parse *parse, const char *word)
 {
     const struct fg_command *command = parse->args->command;
@@ -198,7 +198,7 @@ static int finish(const struct parse *parse)
         return FG_EXIT_OK;
     }
     if (!args->command && parse->noun)
-        return fg_usage_error("\"%s\" alone is no command; see fgctl --help", parse->noun);
+        return fg_usage_error("\"%s\" alone is not a command; see fgctl --help", parse->noun);
     if (!args->command) {
         fg_help(stderr, NULL);
         return FG_EXIT_USAGE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What has to be sent to turn an item as it is into the item as it is wanted: import. */
+/* Import: the requests that turn an item into the wanted one. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -102,7 +102,7 @@ bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct
     return true;
 }
 
-/* Decided by what was there: the daemon refuses it when that is no longer so. */
+/* Names the state that it was decided by; the daemon refuses it when that state has changed. */
 static json_t *change_of(const struct fg_plan *plan)
 {
     json_t *change = plan->body ? json_copy(plan->body) : json_object();

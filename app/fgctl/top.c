@@ -324,7 +324,7 @@ int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
 
     if (args->options[0] && (!fg_text_duration_read(args->options[0], &interval_ms, NULL) ||
                              interval_ms < 100 || interval_ms > 3600000))
-        return fg_usage_error("--interval: \"%s\" is no duration from 100ms to 1h",
+        return fg_usage_error("--interval: \"%s\" is not a duration from 100ms to 1h",
                               args->options[0]);
     if (args->options[1] && (!fg_text_number(args->options[1], &count) || count < 1))
         return fg_usage_error("--count: \"%s\" is not a whole number from 1 on", args->options[1]);

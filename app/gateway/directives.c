@@ -276,7 +276,7 @@ char *gateway_set_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || core->regex
 #endif
     )
-        return "stands in a location that is no prefix; accepted: location /PATH { }";
+        return "stands in a location that is not a prefix; accepted: location /PATH { }";
     l->prefix = core->name;
     while (l->prefix.len > 1 && l->prefix.data[l->prefix.len - 1] == '/')
         l->prefix.len--;

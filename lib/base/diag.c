@@ -39,8 +39,8 @@ static const char *level_name(enum fg_diag_level level)
     return "?";
 }
 
-/* Never waits. A pipe with room for PIPE_BUF bytes takes a line at once; nobody else of this
- * process writes meanwhile. A reader that stalls costs lines, not the sale. */
+/* Never waits. A pipe with room for PIPE_BUF bytes takes a line at once, because no other thread
+ * of this process writes meanwhile. A reader that stalls costs lines, not the sale. */
 static bool give(const char *line, size_t len)
 {
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};

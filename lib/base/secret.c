@@ -10,7 +10,7 @@
 bool fg_secret_read(const char *path, char secret[FG_SECRET_MAX], struct fg_error *err)
 {
     char text[FG_SECRET_MAX + 1]; /* more than fits, to see that it does not */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold anybody up */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block the caller */
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     int why = errno;
     size_t length;

@@ -31,7 +31,7 @@ bool fg_text_time_read(const char *text, uint64_t *unix_ms, struct fg_error *err
 #define FG_TEXT_MOMENT_MIN 946684800000 /**< 2000-01-01T00:00:00Z, Unix ms */
 
 /**
- * Whether a number that somebody gave as Unix milliseconds is a plausible time: from 2000 to 9999.
+ * Whether a number that was given as Unix milliseconds is a plausible time: from 2000 to 9999.
  * When it is not, err says so, and which unit it looks like.
  */
 bool fg_text_moment_check(uint64_t unix_ms, struct fg_error *err);

@@ -31,7 +31,8 @@ static bool clear_path(const struct sockaddr_un *address, struct fg_error *err)
         return errno == ENOENT || fg_fail(err, "control socket %s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return fg_fail(
-            err, "control socket %s: exists and is no socket; remove it or set another path", path);
+            err, "control socket %s: exists and is not a socket; remove it or set another path",
+            path);
     fd = unix_socket();
     if (fd < 0)
         return fg_fail(err, "control socket %s: %s", path, strerror(errno));
@@ -110,7 +111,8 @@ bool fg_control_check_socket(const char *path, struct fg_error *err)
         return false;
     if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
         return fg_fail(
-            err, "control socket %s: exists and is no socket; remove it or set another path", path);
+            err, "control socket %s: exists and is not a socket; remove it or set another path",
+            path);
     return true;
 }
 

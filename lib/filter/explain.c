@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What would happen to a packet of a source now: the same tables that the data path reads, without
- * a trace.
- */
+/* Tells the verdict that a packet of a source would get now. Reads the tables of the data path and
+ * changes nothing. */
 #include <string.h>
 
 #include "filter/entries.h"

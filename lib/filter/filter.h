@@ -42,9 +42,9 @@ struct fg_filter_options {
     uint32_t order_rate, order_burst; /**< packets/s and packets, per source; rate 0 = no limit */
     uint32_t syn_rate, syn_burst; /**< connection attempts; a burst is at least 10 ms of its rate */
     uint32_t other_rate, other_burst;
-    uint32_t net_factor;  /**< a /24 or /48 as a whole may send so many times what one source may; 0
-                             = no limit */
-    uint32_t sources_max; /**< the table of sources has at least twice as many slots */
+    uint32_t net_factor;   /**< a /24 or /48 as a whole may send this many times the rate of one
+                              source; 0 = no limit */
+    uint32_t sources_max;  /**< the table of sources has at least twice as many slots */
     uint32_t prefixes_max; /**< entries of both lists together */
     unsigned v6_prefix;    /**< leading bits of an IPv6 address that make a source, 1 to 64 */
     uint32_t
@@ -141,7 +141,7 @@ int fg_filter_status(const char *pins, struct fg_filter_link *links, unsigned ma
 /** Closes descriptors; program, link and maps stay in force. */
 void fg_filter_close(struct fg_filter *filter);
 
-/** What an operator (or the penalty box) says about a prefix, and what the data path counted. */
+/** An entry by an operator (or the penalty box) for a prefix, and the data path's count. */
 struct fg_filter_list_entry {
     char reason[FG_FILTER_REASON_MAX]; /**< printable ASCII with its closing zero; "" = none */
     uint64_t expires_ms;               /**< Unix time from which it no longer matches; 0 = never */
@@ -164,7 +164,7 @@ bool fg_filter_reason_is_sane(const char *reason);
 bool fg_filter_add(struct fg_filter *filter, enum fg_filter_list list,
                    const struct fg_filter_prefix *prefix, const struct fg_filter_list_entry *entry,
                    struct fg_error *err);
-/** Adds, or gives an entry that is there another reason and expiry; its hits go on. */
+/** Adds, or gives an entry that is there another reason and expiry; its hits stay. */
 bool fg_filter_put(struct fg_filter *filter, enum fg_filter_list list,
                    const struct fg_filter_prefix *prefix, const struct fg_filter_list_entry *entry,
                    struct fg_error *err);
@@ -231,7 +231,7 @@ bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, con
  */
 bool fg_filter_load_at_start(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                              char *left_out, size_t size, struct fg_error *err);
-/** What fg_filter_load_good would say, without a kernel and without a change. */
+/** The answer of fg_filter_load_good, without a kernel and without a change. */
 bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
                           struct fg_filter_list_loaded *loaded, struct fg_error *err);
 /** The same from an open stream; `name` stands for it in messages. */
@@ -293,7 +293,7 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
                                                   const uint8_t *frame, uint32_t length,
                                                   uint64_t now_ns, bool *drop);
 
-/** What a class of packets of a source would meet now. */
+/** The limits that a class of packets of a source would meet now. */
 struct fg_filter_explained {
     enum fg_filter_verdict verdict;
     bool limited, net_limited;   /**< a rate is set, for the source and for its network */

@@ -21,7 +21,7 @@
 #define FG_FILTER_SAMPLE_RATE_MAX 10000u
 #define FG_FILTER_PREFIXES_MAX    (1u << 24)
 #define FG_FILTER_SAMPLE_RING                                                                      \
-    64 /**< samples of a worker that nobody has taken yet; a power of two */
+    64 /**< samples of a worker that the reader has not taken yet; a power of two */
 
 struct fg_bpf; /* skeleton.h */
 

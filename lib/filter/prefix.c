@@ -67,7 +67,7 @@ bool fg_filter_prefix_parse(const char *text, struct fg_filter_prefix *prefix, s
     p.family = strchr(copy, ':') ? 6 : 4;
     if (inet_pton(p.family == 6 ? AF_INET6 : AF_INET, copy, p.addr) != 1)
         return fg_fail(
-            err, "\"%s\" is no prefix: want an address such as 198.18.7.0/24 or 2001:db8::/32",
+            err, "\"%s\" is not a prefix: want an address such as 198.18.7.0/24 or 2001:db8::/32",
             text);
     max = length = p.family == 6 ? 128 : 32;
     if (slash && !parse_length(slash + 1, max, &length))

@@ -214,11 +214,11 @@ static bool take_maps(struct fg_filter *filter, int lists, const struct bpf_map_
     if (!ok)
         fg_fail(err, "cannot map %s/fg_lists-old: %s", filter->pins, strerror(errno));
     else if (state_info->value_size != sizeof(struct fg_filter_state) || !describe(&old, value))
-        ok = fg_fail(
-            err,
-            "%s/fg_state-old: damaged, or of another version: remove it and fg_lists-old to go on "
-            "without the lists in them",
-            filter->pins);
+        ok = fg_fail(err,
+                     "%s/fg_state-old: damaged, or of another version: remove it and fg_lists-old "
+                     "to continue "
+                     "without the lists in them",
+                     filter->pins);
     else
         ok = copy_entries(filter, &old, err);
     if (rows != MAP_FAILED)

@@ -223,8 +223,7 @@ static void lengths_add(const struct fg_filter_generation *g, uint64_t seed,
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
-/* What the data path may read is written before it can be found: entry, cell, prefix-length filter.
- */
+/* Writes each part before the data path can find it: entry, cell, prefix-length filter. */
 struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g, uint64_t seed,
                                                   const struct fg_filter_listed *entry)
 {
@@ -269,8 +268,7 @@ void fg_filter_generation_del(struct fg_filter_generation *g, uint64_t seed,
 
 /* ---- generations ----------------------------------------------------------------------------- */
 
-/* Programs that began before go on reading what was in force then: the call returns when none is
- * left. */
+/* Programs that began before still read the old generation: the call returns when none is left. */
 static void wait_for_readers(void)
 {
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)

@@ -48,7 +48,7 @@ struct fg_filter_listed *fg_filter_generation_add(struct fg_filter_generation *g
 void fg_filter_generation_del(struct fg_filter_generation *g, uint64_t seed,
                               struct fg_filter_listed *entry);
 
-/** What is in force; to be given back by fg_filter_generation_keep after a change. */
+/** The generation in force; to be given back by fg_filter_generation_keep after a change. */
 void fg_filter_generation_open(const struct fg_filter_mapping *memory,
                                struct fg_filter_generation *g);
 void fg_filter_generation_keep(const struct fg_filter_mapping *memory,

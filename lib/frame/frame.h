@@ -38,7 +38,7 @@ static inline bool fg_frame_no_order_port(uint16_t port, uint32_t order_ports)
     return (uint16_t)(port - (uint16_t)order_ports) > order_ports >> 16;
 }
 
-/** What fg_frame_parse does with a frame that is not of the usual kind. */
+/** Continues fg_frame_parse for a frame that is not of the usual kind. */
 enum fg_frame_kind fg_frame_parse_any(const uint8_t *data, uint32_t len, uint32_t order_ports,
                                       struct fg_frame *frame, enum fg_packet_drop *drop);
 
@@ -85,7 +85,8 @@ static inline bool fg_frame_ipv4_sum_is_right(const uint8_t *ip)
     return sum % 0xffff == 0; /* and it is not 0 */
 }
 
-/** The reply swaps MAC and IP addresses and ports: neither end may be a group, nor nobody. */
+/** The reply swaps source and destination, so neither may be multicast, broadcast or unspecified.
+ */
 static inline bool fg_frame_ipv4_is_answerable(const uint8_t *data, const uint8_t *ip)
 {
     uint32_t source = (uint32_t)fg_frame_word_at(ip + 12, 4);
@@ -166,7 +167,7 @@ struct fg_frame_host_address {
     uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
 };
 
-/** Who the port is, on the network. */
+/** The identity of a port on the network. */
 struct fg_frame_host {
     uint8_t mac[6];
     unsigned count;
@@ -202,14 +203,14 @@ bool fg_frame_host_is_target(const uint8_t *data, uint32_t len, const struct fg_
 
 #define FG_FRAME_HOST_ANNOUNCEMENT 86 /**< bytes of the longest one */
 /**
- * Tells everybody who has an entry for the address that it is here now: an ARP announcement, or an
- * unsolicited neighbour advertisement. Returns the length of the frame.
+ * Tells the hosts that have an entry for the address that it is here now: an ARP announcement, or
+ * an unsolicited neighbour advertisement. Returns the length of the frame.
  */
 uint32_t fg_frame_host_announce(uint8_t data[FG_FRAME_HOST_ANNOUNCEMENT],
                                 const struct fg_frame_host_address *address, const uint8_t mac[6]);
 
-/** "198.18.0.1, 2001:db8::1": how many there are; -1 when it is no such list of at most max unicast
- * addresses. */
+/** "198.18.0.1, 2001:db8::1": how many there are; -1 when it is not such a list of at most max
+ * unicast addresses. */
 int fg_frame_host_addresses_parse(const char *text, struct fg_frame_host_address *addresses,
                                   unsigned max);
 

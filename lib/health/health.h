@@ -29,7 +29,7 @@ struct fg_health_use {
     uint32_t used, max;
 };
 
-/** What the table reads. A caller fills all of it; zero is a healthy appliance without options. */
+/** Input of the table. A caller fills all of it; zero is a healthy appliance without options. */
 struct fg_health_observations {
     uint64_t now_ms; /**< monotonic */
     bool stopping;
@@ -84,7 +84,7 @@ struct fg_health_observations {
 
 enum fg_health_level { FG_HEALTH_NONE, FG_HEALTH_WARNING, FG_HEALTH_ALARM, FG_HEALTH_LEVELS };
 
-/** What a warning or an alarm means for the appliance as a whole. */
+/** The effect of a warning or an alarm on the state of the appliance. */
 enum fg_health_effect {
     FG_HEALTH_NOTHING,  /**< one more row in the list of alarms */
     FG_HEALTH_TOLD,     /**< /healthz adds it as a warning */

@@ -8,7 +8,7 @@
  * each with its own fg_journal_reader, in any process; they see whole records up to the sequence
  * that they are told is durable.
  *
- * Errors: a failed write or sync is final (the page cache can no longer be trusted): the journal
+ * Errors: a failed write or sync is final (the page cache cannot be trusted any more): the journal
  * goes to FG_JOURNAL_FAILED and refuses all later appends. No space is FG_JOURNAL_FULL: nothing was
  * written, and the next append tries again. A segment that is no longer found under its name (its
  * volume was unmounted or covered, its folder moved or removed) is FG_JOURNAL_GONE: a restart would
@@ -101,8 +101,8 @@ uint64_t
 fg_journal_last_seq(const struct fg_journal *journal); /**< of the last record written; 0 = empty */
 uint64_t
 fg_journal_cut_records(const struct fg_journal *journal); /**< torn records that open cut off */
-/** Its directory still has its lock and a segment: false when somebody removed or moved it. Any
- * thread. */
+/** Its directory still has its lock and a segment: false when it was removed or moved. Any thread.
+ */
 bool fg_journal_in_place(const struct fg_journal *journal);
 enum fg_journal_state fg_journal_state(const struct fg_journal *journal);
 const char *
@@ -118,9 +118,9 @@ bool fg_journal_commit(struct fg_journal *journal, const struct fg_journal_recor
                        size_t n, uint64_t now_ms);
 
 /**
- * n places for the records of a commit, as the writer wants them: those of a commit that lie here,
- * from the first place on, are not copied once more. Until close; NULL when out of memory. What a
- * commit is given from elsewhere overwrites them.
+ * n slots for the records of a commit, aligned as the writer needs them: a commit does not copy
+ * records that lie here, from the first slot on. Valid until close; NULL when out of memory. A
+ * commit of records from elsewhere overwrites them.
  */
 struct fg_journal_record *fg_journal_positions(struct fg_journal *journal, size_t n);
 
@@ -132,7 +132,7 @@ struct fg_journal_extent {
     uint64_t first_seq, segments, bytes;
 };
 
-/** What the log in dir holds now. Beside a living writer; any thread. False and err. */
+/** The extent of the log in dir now, also beside a writer; any thread. False and err. */
 bool fg_journal_extent(const char *dir, struct fg_journal_extent *extent, struct fg_error *err);
 
 /** The first sequence that the log still holds: 1 when nothing was retired; 0 and err on trouble.
@@ -207,7 +207,7 @@ void fg_journal_reader_close(struct fg_journal_reader *reader);
  * Copies up to max records with seq <= limit_seq, in order, BATCH records included. Returns how
  * many; 0 when there is nothing yet; -1 and err when a record that should be there is missing or
  * corrupt (err names file and offset). limit_seq UINT64_MAX: up to the valid end of the log (for
- * recovery and auditor; nobody writes meanwhile).
+ * recovery and auditor; without a writer meanwhile).
  */
 ssize_t fg_journal_read(struct fg_journal_reader *reader, struct fg_journal_record *records,
                         size_t max, uint64_t limit_seq, struct fg_error *err);

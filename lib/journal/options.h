@@ -15,7 +15,7 @@ struct fg_journal_settings {
     uint64_t segment_bytes;
     unsigned batch_max;
     uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
-    uint64_t keep_bytes;       /**< of old segments that nobody needs */
+    uint64_t keep_bytes;       /**< of old segments that are not needed any more */
     unsigned ring;             /**< capacity of each worker's ring to the journal, in records */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What happens before the first commit: the lock, the check of all segments, the cut of a torn
+/* The steps before the first commit: the lock, the check of all segments, the cut of a torn
  * tail. */
 #include "journal/recover.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the directory of a log holds: how far back it goes, the end of its oldest segments, whether
- * it is still there. */
+/* The directory of a log: how far back it goes, removal of its oldest segments, whether it is still
+ * there. */
 #include "journal/retire.h"
 
 #include <errno.h>

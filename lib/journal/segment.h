@@ -52,7 +52,7 @@ bool fg_journal_segment_open(struct fg_journal_segment *s, int dir_fd, const cha
                              uint64_t first_seq, int flags, uint64_t *appliance_id, bool *missing,
                              struct fg_error *err);
 
-/** What lies in a segment from one sequence on. */
+/** The content of a segment from one sequence on. */
 struct fg_journal_segment_tail {
     uint64_t end_seq;     /**< first sequence that is not valid; the segment's end when all are */
     uint64_t durable_seq; /**< highest sequence that a valid BATCH record calls durable; 0 = none */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * spare: a thread that prepares the file of the next segment while the log is quiet enough. Room
- * that is only allocated is no room yet to a file system: each sync of what is written there waits
- * for its journal, and so for whatever others wrote before, which can take seconds. Places that
- * were written with zeros before take records without any of this, in half the time. Private to
+ * spare: a thread that prepares the file of the next segment while the log is quiet enough. In
+ * blocks that are only allocated, each sync of a write waits for the file system's journal, and so
+ * for earlier writes of other programs, which can take seconds. Blocks that were filled with zeros
+ * before take records without this wait, in half the time. Private to
  * lib/journal.
  *
  * Only the writer calls these. Nothing depends on the thread: without its file the writer allocates

@@ -26,8 +26,8 @@ enum fg_ledger_order_state {
 };
 const char *fg_ledger_order_state_name(unsigned state);
 
-/** What a record about an order means: the state before and after it, and where the order's units
- * go: each count changes by +1, 0 or -1 times the units of the order. */
+/** The meaning of a record about an order: the state before and after it, and where the order's
+ * units go: each count changes by +1, 0 or -1 times the units of the order. */
 struct fg_ledger_step {
     uint8_t from, to; /**< enum fg_ledger_order_state */
     int8_t available, reserved, sold, refunded;

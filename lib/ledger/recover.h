@@ -13,7 +13,7 @@ struct fg_ledger_recovery {
     const char *dir;              /**< of the log */
     uint64_t appliance_id;        /**< of the log */
     uint64_t first_seq, last_seq; /**< that the log holds */
-    uint64_t orders_max;          /**< memory for so many is taken at once */
+    uint64_t orders_max;          /**< memory for this many is taken at once */
 };
 
 /**

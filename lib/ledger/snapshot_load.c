@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A snapshot into an empty ledger. What does not add up is thrown away, and the snapshot before is
+/* Loads a snapshot into an empty ledger. When its sums do not add up, the snapshot before it is
  * taken. */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #define LOAD_ENTRIES 4096
 
-/* What the orders of an item add up to, counted anew. */
+/* The sums over the orders of an item, counted anew. */
 struct sums {
     uint64_t reserved, sold, refunded;
     uint64_t orders, states[FG_ORDER_STATES], late, closed;

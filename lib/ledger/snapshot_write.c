@@ -56,7 +56,7 @@ static bool put_block(struct writer *w)
     return put(w, w->block, len);
 }
 
-/* Where the next entry goes; NULL when a full block could not be written. */
+/* Room for the next entry; NULL when a full block could not be written. */
 static void *room_for(struct writer *w, uint32_t kind)
 {
     size_t size = fg_ledger_snapshot_entry(kind);

@@ -8,9 +8,9 @@
  *
  *     count - error  <=  true number  <=  count,      error  <=  N / k
  *
- * and every source with more than N / k events is kept. So `count - error` never accuses anybody of
- * what he did not do. An event costs O(log k). Pure memory, no clock: time is handed in. One thread
- * at a time.
+ * and every source with more than N / k events is kept. So `count - error` never accuses a
+ * source of events that it did not cause. An event costs O(log k). Pure memory, no clock: time is
+ * handed in. One thread at a time.
  */
 #ifndef FG_PENALTY_HITTERS_H
 #define FG_PENALTY_HITTERS_H

@@ -8,7 +8,7 @@
 
 #define SLOTS (2 * FG_PENALTY_MAX) /* of the table; a power of two */
 #define LIFTED_MS                                                                                  \
-    2000 /* a packet that comes through so long after its block: somebody lifted it                \
+    2000 /* a packet that comes through this long after its block: the block was lifted            \
           */
 
 static const char *const names[FG_OFFENCES] = {
@@ -257,7 +257,7 @@ static void consider(struct fg_penalty *p, const struct fg_filter_prefix *addres
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-/* Whatever a report says: an offence that a packet without a handshake shows proves no source. */
+/* A packet without a handshake proves no source, whatever its report says. */
 static bool is_proven(const struct fg_penalty_report *r)
 {
     static const bool may_be[FG_OFFENCES] = {
@@ -297,7 +297,7 @@ static void take_report(struct fg_penalty *p, const struct fg_penalty_report *r,
     if (!is_evidence(p, r) || !p->options.threshold[r->offence])
         return;
     hitter = fg_penalty_hitters_add(c->evidence, &source, r->events, is_proven(r), now_ms);
-    /* What the algorithm guarantees, not what it estimates: nobody pays for another's offences. */
+    /* The guaranteed count, not the estimate: no source pays for the offences of another. */
     if (hitter->count - hitter->error >= p->options.threshold[r->offence])
         consider(p, &address, &source, r->offence, hitter->count - hitter->error, now_ms);
 }

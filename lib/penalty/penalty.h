@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * penalty: who misbehaves, and the box that blocks him for a while. Workers, the filter's samples
- * and nginx report offences of sources; this counts them by class in bounded memory (hitters.h),
- * and blocks a source whose offences of one class within a window reach the class's threshold: for
- * a minute, then ten, then an hour. A day without offence is forgotten.
+ * penalty: counts the offences of sources, and blocks offenders for a while. Workers, the filter's
+ * samples and nginx report offences of sources; this counts them by class in bounded memory
+ * (hitters.h), and blocks a source whose offences of one class within a window reach the class's
+ * threshold: for a minute, then ten, then an hour. A day without offence is forgotten.
  *
- * What counts as evidence, and why, is told in docs/filter.md. In short: anybody can write any
+ * docs/filter.md tells what counts as evidence, and why. In short: any sender can write any
  * source address on a packet, so by default only offences count that carry proof of the source: a
- * completed TCP handshake. A correct tag proves who signed a packet, not who sent it: anybody may
- * have copied it. In the strict mode everything counts.
+ * completed TCP handshake. A correct tag proves who signed a packet, not who sent it: a
+ * sender may have copied it. In the strict mode everything counts.
  *
  * All functions may be called by any thread but a worker; the box has a lock, which is held while
  * the lists are called. Times are monotonic milliseconds of the caller.
@@ -47,7 +47,7 @@ struct fg_penalty_report {
     uint8_t offence;
     uint8_t proven; /**< the source completed a handshake; heeded where the list above says true */
     uint8_t zero;
-    uint32_t events; /**< 1, or more where somebody has counted before */
+    uint32_t events; /**< 1, or more where the reporter has counted */
     uint8_t addr[16];
     uint8_t unused[40];
 };
@@ -73,7 +73,7 @@ struct fg_penalty_options {
     uint64_t seed;      /**< secret */
 };
 
-/** What the box does to the world. All may be NULL together: then nothing is ever blocked. */
+/** Callbacks of the box. All may be NULL together: then nothing is ever blocked. */
 struct fg_penalty_lists {
     void *ctx;
     /** Does the allow list have this address? Then it is spared. */
@@ -142,14 +142,14 @@ void fg_penalty_tick(struct fg_penalty *penalty, uint64_t now_ms);
 bool fg_penalty_restore(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
                         const char *reason, int64_t left_ms, uint64_t now_ms);
 
-/** Lifts the block and forgets the offender. False and err when he is not blocked. */
+/** Lifts the block and forgets the offender. False and err when it is not blocked. */
 bool fg_penalty_release(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
                         uint64_t now_ms, struct fg_error *err);
 
 /** Those blocked now, up to max; returns how many there are. */
 unsigned fg_penalty_list(struct fg_penalty *penalty, struct fg_penalty_offender *list, unsigned max,
                          uint64_t now_ms);
-/** What is remembered of a source or of the source of an address; false: nothing. */
+/** The record of a source or of the source of an address; false: there is none. */
 bool fg_penalty_find(struct fg_penalty *penalty, const struct fg_filter_prefix *address,
                      struct fg_penalty_offender *found);
 

@@ -85,8 +85,7 @@ bool fg_port_check_cpus(const int *cpus, unsigned workers, struct fg_error *err)
     return true;
 }
 
-/* CPUs of all threads that are no workers: those that no worker was given, or all when none is
- * left. */
+/* CPUs of all threads but the workers: those that no worker was given, or all when none is left. */
 static void other_cpus(const struct fg_port_group_options *o, cpu_set_t *set)
 {
     cpu_set_t all;
@@ -199,7 +198,7 @@ void fg_port_eal_arguments(const struct fg_port_group_options *o, const char *pr
     add(a, "--file-prefix");
     add(a, "%s", o->eal->file_prefix);
     add(a, "--log-level=warning");
-    add(a, "--log-level=lib.telemetry:error"); /* it warns of what is no trouble */
+    add(a, "--log-level=lib.telemetry:error"); /* it warns of harmless things */
     add_memory(a, o, huge_dir);
     if (any_virtio_user(o))
         add(a, "--single-file-segments");

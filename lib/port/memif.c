@@ -287,7 +287,7 @@ static bool remove_socket(const struct address *a, struct fg_error *err)
         return true; /* bind tells what else is wrong */
     if (!S_ISSOCK(st.st_mode))
         return fg_fail(err,
-                       "socket %s: there is something that is no socket; accepted: a path where "
+                       "socket %s: there is something that is not a socket; accepted: a path where "
                        "nothing is, or a socket",
                        a->un.sun_path);
     if (listens(a))

@@ -123,7 +123,7 @@ bool fg_port_eal_start(const struct fg_port_group_options *options, const char *
                        struct fg_error *err);
 void fg_port_eal_stop(void); /**< nothing when it did not start */
 
-/** Bytes of the packet buffers of so many queues. Any thread. */
+/** Bytes of the packet buffers of that many queues. Any thread. */
 uint64_t fg_port_memory(unsigned queues, unsigned mbufs);
 
 /** Queues of all these ports together. Any thread. */

@@ -36,7 +36,7 @@ enum fg_sink_origin {
     FG_SINK_ORIGIN_UNREADABLE /**< the log cannot be read there */
 };
 
-/** Where the cursor stands. err says what is wrong and what to do; name: of the sink. */
+/** Compares the cursor with the log. err says what is wrong and what to do; name: of the sink. */
 enum fg_sink_origin fg_sink_cursor_origin(const struct fg_sink_log *log,
                                           const struct fg_sink_cursor *cursor, const char *name,
                                           struct fg_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * sink: what all sinks have in common: the thread, its waits and pauses, the reader of the log,
- * states, status, and the end. What differs is a driver: how one kind of server is talked to.
+ * states, status, and the end. A driver adds how to talk to one kind of server.
  * Private to lib/sink.
  *
  * A driver's functions are called by the sink's thread alone, one at a time. Each is bounded in

@@ -9,9 +9,8 @@
 
 #include "base/thread.h"
 
-#define IDLE_MS  5   /* between polls of the watermark: the delay of the events */
-#define CHECK_MS 500 /* between checks of the cursor while idle: finds an emptied or dead server   \
-                      */
+#define IDLE_MS        5 /* between polls of the watermark: the delay of the events */
+#define CHECK_MS       500 /* between checks of the cursor while idle: finds a dead or emptied server */
 #define REFUSED_MS     1000
 #define RETRY_MS_FIRST 50
 #define AGAIN_MAX      3 /* tries in a row that leave the cursor where it was */
@@ -95,7 +94,7 @@ static void progressed(struct fg_sink *s)
     s->retry_ms = RETRY_MS_FIRST;
 }
 
-/* The cursor is there, as far as the server says: a step forth and back is no progress. */
+/* The cursor is there, as far as the server says: a step forth and back is not progress. */
 static void seen_at(struct fg_sink *s, uint64_t cursor)
 {
     if (cursor > s->highest || cursor >= durable(s))
@@ -147,8 +146,7 @@ static void refuse(struct fg_sink *s, const struct fg_error *err)
     refuse_as(s, false, err);
 }
 
-/* It stays refused after a restart, too, when the record of its cursor is no longer there to be
- * compared. */
+/* It stays refused after a restart too, when the log has lost the record of its cursor. */
 static void refuse_newer(struct fg_sink *s, const struct fg_error *err)
 {
     struct fg_sink_log log = log_of(s);
@@ -167,7 +165,7 @@ static void refuse_log(struct fg_sink *s, const struct fg_error *err)
     refuse(s, err);
 }
 
-/* True when there is something to go on with. */
+/* True when the sink can continue. */
 static bool went_well(struct fg_sink *s, enum fg_sink_result result, const struct fg_error *err)
 {
     struct fg_error idle;

@@ -15,7 +15,7 @@
     X(tx, "replies handed to the port")                                                            \
     X(tx_dropped, "replies dropped: the port took none for 100 ms, or too many waited for it")     \
     X(orders, "order packets with a correct tag")                                                  \
-    X(other, "frames that are no order packet")                                                    \
+    X(other, "frames that are not order packets")                                                  \
     X(foreign, "packets to the order port of a MAC or IP address that is not ours, where no "      \
                "kernel takes them")                                                                \
     X(neighbour, "ARP, neighbour discovery and ping that were answered, where no kernel does")     \

@@ -4,7 +4,7 @@
  *
  * A sync of the log needs a thread of the kernel (kblockd), which runs on the CPU where the sync
  * was asked for. The scheduler may let a thread that polls keep its CPU for milliseconds after that
- * one woke up, and sched_yield offers the CPU to nobody outside of the caller's own scheduling
+ * one woke up, and sched_yield offers the CPU to no thread outside the caller's own scheduling
  * group (a session, a service). A real sleep lets it in.
  */
 #include "worker/idle.h"
@@ -21,9 +21,9 @@
 #define SLEEP_NS   60000 /* FG_WORKER_IDLE_SLEEP */
 #define YIELD_NS   20000 /* a shorter sleep may be over before another thread was chosen */
 #define YIELD_LOOPS                                                                                \
-    512 /* FG_WORKER_IDLE_YIELD: so many idle loops from one of these sleeps to the next           \
-         */
-#define COMMIT_US     250  /* a commit that takes longer may be waiting for our CPU */
+    512                   /* FG_WORKER_IDLE_YIELD: idle loops from one of these sleeps to the next \
+                           */
+#define COMMIT_US     250 /* a commit that takes longer may be waiting for our CPU */
 #define TIMERSLACK_NS 1000 /* else a sleep takes 50 us more */
 
 static void nap(long ns)

@@ -69,7 +69,7 @@ static void errors(struct fg_filter *filter)
         const char *text, *hint;
     } wrong[] = {
         {"198.18.7.0/24\n198.18.7.1/24\n", ":2: \"198.18.7.1/24\": bits behind"},
-        {"\n\nexample.org\n300.1.1.1\n", ":3: \"example.org\" is no prefix"},
+        {"\n\nexample.org\n300.1.1.1\n", ":3: \"example.org\" is not a prefix"},
         {"300.1.1.1\n300.1.1.1\n300.1.1.1\n", "(and 2 more lines are wrong)"},
         {"198.18.7.0/24\n198.18.8.0/24\n198.18.7.0/24\n", ":3: the prefix is in line 1 already"},
         {"198.18.7.0/24 tomorrow\n", ":1: second column"},

@@ -93,7 +93,7 @@ def test_check_and_start_say_the_same(lab):
              ('log.dir', written('file', 'x') + '/log', 'Not a directory'),
              ('api.group', 'nosuchgroup', 'no group "nosuchgroup"'),
              ('api.socket', f'{lab.dir}/no/such/folder/sock', f'{lab.dir}/no/such: No such file or directory'),
-             ('api.socket', written('precious', 'x'), 'is no socket'),
+             ('api.socket', written('precious', 'x'), 'is not a socket'),
              ('kafka.properties_file', properties, f'{properties}:2: ', 'nosuch'),
              ('postgres.conninfo', 'nosuchword', 'not a connection string')]
     for name, value, *words in cases:
@@ -247,7 +247,7 @@ def test_control_sockets(lab):
     gate = small_gate(lab)
     with open(gate.socket, 'w', encoding='utf-8') as f:
         f.write('precious\n')
-    refused(gate, gate.socket, 'is no socket')
+    refused(gate, gate.socket, 'is not a socket')
     with open(gate.socket, encoding='utf-8') as f:
         assert f.read() == 'precious\n', 'a file is not removed'
     os.unlink(gate.socket)

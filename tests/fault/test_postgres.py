@@ -93,11 +93,11 @@ def test_password(lab):
 
 
 def test_tampered_tables(lab):
-    """rows that somebody else changed or took away: the batch is taken back, refused; the audit names them"""
+    """rows that another program changed or took away: the batch is taken back, refused; the audit names them"""
     for change, text, kind in (
-            ("DELETE FROM floodgate.orders WHERE state = 'reserved'", 'somebody else changed', 'postgres-order'),
-            ("UPDATE floodgate.orders SET state = 'sold' WHERE state = 'reserved'", 'somebody else changed', 'postgres-order'),
-            ('DELETE FROM floodgate.inventory WHERE item = 1', 'somebody else changed', 'postgres-item'),
+            ("DELETE FROM floodgate.orders WHERE state = 'reserved'", 'another program changed', 'postgres-order'),
+            ("UPDATE floodgate.orders SET state = 'sold' WHERE state = 'reserved'", 'another program changed', 'postgres-order'),
+            ('DELETE FROM floodgate.inventory WHERE item = 1', 'another program changed', 'postgres-item'),
             ('UPDATE floodgate.inventory SET sold = sold + 1, total = total + 1', '', 'postgres-counter'),
             ('INSERT INTO floodgate.denied_users VALUES (77777)', '', 'postgres-user')):
         server, log = Postgres(lab), Log(lab)

@@ -660,7 +660,7 @@ def test_lists_from_files(lab):
     s.gate.start()
     assert lists() == [['198.18.200.0/24'], ['198.18.200.9']], 'the wrong line is left out, the others are not'
     fgtest.wait_until(lambda: 'lists' in alarms(s.gate), 10, 'an alarm tells of the wrong line')
-    assert f'{blocked}:2: "nonsense" is no prefix' in s.gate.output(), s.gate.output()
+    assert f'{blocked}:2: "nonsense" is not a prefix' in s.gate.output(), s.gate.output()
     after_a_boot(s.gate)
     with open(blocked, 'w') as f:
         f.write('198.18.202.0/24\n')

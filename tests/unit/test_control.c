@@ -853,7 +853,7 @@ static void guards_its_socket(void **state)
     assert_non_null(file);
     fclose(file);
     assert_null(try_start(path, 0600, "", &err));
-    assert_non_null(strstr(err.text, "is no socket"));
+    assert_non_null(strstr(err.text, "is not a socket"));
     assert_int_equal(stat(path, &st), 0);
 
     snprintf(path, sizeof(path), "%s/none/x.sock", fx.folder);

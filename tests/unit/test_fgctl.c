@@ -347,7 +347,7 @@ static void has_exit_codes(void **state)
     fails(3, "--socket=/dev/null status", "cannot connect");
     fails(2, "", "usage: fgctl");
     fails(2, "frobnicate", "unknown command \"frobnicate\"");
-    fails(2, "item", "\"item\" alone is no command");
+    fails(2, "item", "\"item\" alone is not a command");
     fails(2, "item frob", "unknown command \"item frob\"");
     fails(2, "item show", "too few arguments; usage: fgctl item show ITEM");
     fails(2, "item show 1 2", "too many arguments: \"2\"");
@@ -545,7 +545,7 @@ static void says_why_and_asks_for_a_class(void **state)
     fails(1, "block add 198.19.2.3 --reason more-than-twenty-three-chars", "at most 23");
     fails(2, "block add 198.19.2.3 --for 1h --expires +1h", "one of them");
     fails(2, "block add 198.19.2.3 --for soon", "is not a duration");
-    fails(2, "block add 198.19.2.3 --expires 2001-01-01T00:00:00Z", "no time to come");
+    fails(2, "block add 198.19.2.3 --expires 2001-01-01T00:00:00Z", "not a future time");
     fails(2, "block del 198.19.2.1 --reason x", "--reason");
     run(0, "block del 198.19.2.1 198.19.2.2");
     run(0, "filter explain 198.18.0.9 --class syn --json");

@@ -54,15 +54,15 @@ static void refuses_what_is_no_prefix(void **state)
     static const struct {
         const char *text, *says;
     } bad[] = {
-        {"", "is no prefix"},
-        {"/24", "is no prefix"},
+        {"", "is not a prefix"},
+        {"/24", "is not a prefix"},
         {"::ffff:0:0/96", "every IPv4 address"},
-        {"shop", "is no prefix"},
-        {"198.18.7/24", "is no prefix"},
-        {"198.18.7.256", "is no prefix"},
-        {" 198.18.7.0/24", "is no prefix"},
-        {"2001:db8:::1", "is no prefix"},
-        {"fe80::1%eth0", "is no prefix"},
+        {"shop", "is not a prefix"},
+        {"198.18.7/24", "is not a prefix"},
+        {"198.18.7.256", "is not a prefix"},
+        {" 198.18.7.0/24", "is not a prefix"},
+        {"2001:db8:::1", "is not a prefix"},
+        {"fe80::1%eth0", "is not a prefix"},
         {"198.18.7.0/", "is not in 0..32"},
         {"198.18.7.0/33", "is not in 0..32"},
         {"198.18.7.0/-1", "is not in 0..32"},

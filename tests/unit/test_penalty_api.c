@@ -104,7 +104,7 @@ static void bad_bodies_are_refused(void **state)
 {
     refused("POST", "{}", 400, "body: must be");
     refused("POST", "{\"source\": 7}", 400, "source: not a text");
-    refused("POST", "{\"source\": \"shop\"}", 400, "is no prefix");
+    refused("POST", "{\"source\": \"shop\"}", 400, "is not a prefix");
     refused("POST", "{\"source\": \"198.18.0.0/24\"}", 400, "is a network; an address is wanted");
     refused("POST", "{\"source\": \"198.18.0.9\", \"count\": 0}", 400, "from 1 to 1000000");
     refused("POST", "{\"source\": \"198.18.0.9\", \"counts\": 1}", 400, "body: must be");
@@ -199,7 +199,7 @@ static void fgctl_shows_and_releases(void **state)
     run(1, "penalty release 198.18.0.9");
     says("198.18.0.9: is not in the penalty box");
     run(1, "penalty report nobody");
-    says("is no prefix");
+    says("is not a prefix");
     run(2, "penalty report 198.18.0.9 --count 0");
     run(2, "penalty report");
 }

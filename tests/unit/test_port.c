@@ -699,7 +699,7 @@ static void keeps_file(const char *name)
     struct stat st;
 
     assert_int_equal(write(fd, "accounts", 8), 8);
-    refused(&port, "is no socket; accepted: ");
+    refused(&port, "is not a socket; accepted: ");
     assert_true(exists(name));
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_nlink, 1);

@@ -253,8 +253,8 @@ static void errors_have_a_meaning(void **state)
                  {"42P01", FG_SINK_REFUSE, "backend init"},
                  {"3F000", FG_SINK_REFUSE, "init"},
                  {"42501", FG_SINK_REFUSE, "rights"},
-                 {"23505", FG_SINK_REFUSE, "somebody else"},
-                 {"22003", FG_SINK_REFUSE, "somebody else"}};
+                 {"23505", FG_SINK_REFUSE, "another program"},
+                 {"22003", FG_SINK_REFUSE, "another program"}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *advice;

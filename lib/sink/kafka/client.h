@@ -40,8 +40,7 @@ bool fg_sink_kafka_client_open(struct fg_sink_kafka_client *c,
                                const struct fg_sink_kafka_setup *setup, rd_kafka_type_t type,
                                struct fg_error *err);
 
-/** What is not delivered yet is dropped; an open transaction is left to the next producer to end.
- */
+/** Drops undelivered messages; the next producer ends an open transaction. */
 void fg_sink_kafka_client_close(struct fg_sink_kafka_client *c);
 
 /** Serves callbacks, and writes `what: reason` with librdkafka's last complaint. Returns false. */

@@ -15,7 +15,7 @@ static bool failed(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_se
     return fg_sink_kafka_client_fail(c, err, s->options.brokers, rd_kafka_err2str(code));
 }
 
-/* A request that was answered by nobody may be repeated; anything else is an answer. */
+/* A request without an answer may be repeated; any other code is an answer. */
 static bool unanswered(const struct fg_sink_kafka_client *c, rd_kafka_resp_err_t code)
 {
     rd_kafka_poll(c->rk, 0);
@@ -140,7 +140,7 @@ static bool take(const rd_kafka_message_t *message, struct fg_sink_kafka_cursor 
 {
     return fg_sink_kafka_cursor_parse(message->payload, message->len, &cursor->at,
                                       &cursor->format) ||
-           fg_fail(err, "what stands at offset %lld is no cursor", (long long)message->offset);
+           fg_fail(err, "the message at offset %lld is not a cursor", (long long)message->offset);
 }
 
 /* From the offset to the end of the partition; the last one counts. */

@@ -13,23 +13,23 @@ struct fg_sink_kafka_cursor {
     int64_t end; /**< offset behind all that is committed in the partition */
 };
 
-/** Whether both topics exist. False and err: they do not, or nobody answers. */
+/** Whether both topics exist. False and err: they do not, or no broker answers. */
 bool fg_sink_kafka_topics_check(struct fg_sink_kafka_client *consumer,
                                 const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                 struct fg_error *err);
 
-/** The offset behind the last committed record of the cursor's partition; -1 and err when nobody
- * tells. */
+/** The offset behind the last committed record of the cursor's partition; -1 and err when no
+ * broker tells. */
 int64_t fg_sink_kafka_cursor_end(struct fg_sink_kafka_client *consumer,
                                  const struct fg_sink_kafka_setup *setup,
                                  const struct fg_wait *wait, struct fg_error *err);
 
-/** False and err: it could not be read in time, or what stands there is no cursor. */
+/** False and err: it could not be read in time, or the message there is not a cursor. */
 bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *consumer,
                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                struct fg_sink_kafka_cursor *cursor, struct fg_error *err);
 
-/** 1: the topic of the events holds something, 0: it never did, -1 and err: nobody tells. */
+/** 1: the topic of the events holds something, 0: it never did, -1 and err: no broker tells. */
 int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *consumer,
                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                struct fg_error *err);

@@ -16,7 +16,7 @@
     768 /**< an item of a snapshot with a name that is all escapes needs less */
 
 struct fg_sink_kafka_event {
-    size_t key_len, value_len; /**< value_len 0: the record is no event */
+    size_t key_len, value_len; /**< value_len 0: the record makes no event */
     char key[FG_SINK_KAFKA_KEY_MAX];
     char value[FG_SINK_KAFKA_VALUE_MAX];
 };
@@ -25,7 +25,7 @@ struct fg_sink_kafka_event {
 bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e,
                                 const struct fg_journal_record *record);
 
-/** What a snapshot is made of; seq and time_ms are the snapshot's. */
+/** The events that a snapshot is made of; seq and time_ms are the snapshot's. */
 void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
                               const struct fg_ledger_item *item);
 void fg_sink_kafka_event_denied(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,

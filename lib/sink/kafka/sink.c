@@ -9,7 +9,7 @@
 #include "sink/kafka/event.h"
 
 #define FILL_PIECES 1000  /* of a snapshot in one transaction */
-#define FENCED_MS   60000 /* fenced twice within this time: somebody else keeps writing */
+#define FENCED_MS   60000 /* fenced twice within this time: another producer keeps writing */
 
 struct kafka_sink {
     struct fg_sink_kafka_setup setup;
@@ -19,8 +19,8 @@ struct kafka_sink {
     bool known;                   /* the cursor, read behind the fence of this producer */
     struct fg_sink_cursor cursor; /* it */
     int64_t end_min,
-        end_max;        /* where the cursor's partition ends as long as nobody else writes there */
-    uint64_t fenced_ms; /* when another producer last took over; 0 = never */
+        end_max; /* where the cursor's partition ends while this producer alone writes there */
+    uint64_t fenced_ms;        /* when another producer last took over; 0 = never */
     uint64_t fenced_before_ms; /* the time before */
 };
 
@@ -46,9 +46,8 @@ static bool is_fence(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
-/* Once may be a broker that ended our transaction while we stood still. Twice in a minute is
- * somebody else.
- */
+/* One fence may come from a broker that ended our transaction during a pause of ours. Two in a
+ * minute come from another producer. */
 static bool contested(const struct kafka_sink *k)
 {
     return k->fenced_before_ms && k->fenced_ms - k->fenced_before_ms < FENCED_MS &&
@@ -352,7 +351,7 @@ static enum fg_sink_result still_there(struct kafka_sink *k, struct fg_error *er
     if (end >= k->end_min && end <= k->end_max)
         return FG_SINK_OK;
     if (end >= 0)
-        fg_fail(err, "%s ends at %lld instead of %lld: somebody else wrote to it or emptied it",
+        fg_fail(err, "%s ends at %lld instead of %lld: another program wrote to it or emptied it",
                 k->setup.cursor_topic, (long long)end, (long long)k->end_max);
     return gone(k);
 }
@@ -367,7 +366,7 @@ static enum fg_sink_result cursor(void *self, const struct fg_sink_log *log,
     if (contested(k))
         return refuse_contested(k, err);
     if (!k->known) {
-        /* first without the fence: a topic of somebody else is not to be disturbed */
+        /* first without the fence: a topic of another owner is not to be disturbed */
         fg_sink_kafka_client_close(&k->producer);
         result = read_cursor(k, log, &found, err);
         if (result == FG_SINK_OK)

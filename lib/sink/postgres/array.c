@@ -9,7 +9,7 @@
 #define NUMERIC_MAX  5               /* digits of 2^64 - 1 */
 #define EPOCH_MS     946684800000ull /* 2000-01-01, the server's time 0 */
 #define CALENDAR_MS                                                                                \
-    9224318016000000 /* timestamp.h: END_TIMESTAMP, as Unix ms: the first that is no time */
+    9224318016000000 /* timestamp.h: END_TIMESTAMP, as Unix ms: the first that is not a time */
 #define TIME_INFINITY INT64_MAX
 
 static char *room(struct fg_sink_postgres_array *a, size_t len)

@@ -38,7 +38,7 @@ void fg_sink_postgres_add_i64(struct fg_sink_postgres_array *a, int64_t value);
 void fg_sink_postgres_add_i32(struct fg_sink_postgres_array *a, int32_t value);
 void fg_sink_postgres_add_flag(struct fg_sink_postgres_array *a, bool value);
 
-/** Unix ms. What lies beyond the server's calendar (year 294276) becomes 'infinity'. */
+/** Unix ms. A time beyond the server's calendar (year 294276) becomes 'infinity'. */
 void fg_sink_postgres_add_time(struct fg_sink_postgres_array *a, uint64_t ms);
 
 /** Bytes that are no UTF-8, and control characters, become '?': the server would refuse the whole

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* What the records of a batch do to one order, item or user. */
+/* The sum of a batch's records for each order, item and user. */
 struct fg_batch_order {
     uint8_t id[16];
     uint64_t user, item, deadline_ms, changed_ms, seq;

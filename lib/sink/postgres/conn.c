@@ -9,11 +9,12 @@
 #define ADVICE_INIT   "; run `fgctl backend init`"
 #define ADVICE_RIGHTS "; the rights that are needed are in docs/postgres.md"
 #define ADVICE_OTHERS                                                                              \
-    "; somebody else changed the tables: restore them, or drop the schema and run `fgctl backend " \
+    "; another program changed the tables: restore them, or drop the schema and run `fgctl "       \
+    "backend "                                                                                     \
     "init`"
 
-/* The first that fits. Codes: appendix A of PostgreSQL's manual. What is not here goes away by
- * itself, or shows. */
+/* The first that fits. Codes: appendix A of PostgreSQL's manual. Other errors end by
+ * themselves, or show. */
 static const struct {
     const char *code; /* or the beginning of it */
     enum fg_sink_result result;
@@ -105,7 +106,7 @@ void fg_sink_postgres_close(struct fg_sink_postgres_conn *conn)
     conn->pg = NULL;
 }
 
-/* What stands before the operator's own words gives way to them; what stands behind does not. */
+/* The operator's own words override the parameters before them; those behind override the words. */
 static PGconn *begin_connecting(const struct fg_sink_postgres_options *o, const char *password)
 {
     char timeout[16];

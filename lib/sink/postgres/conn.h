@@ -36,22 +36,21 @@ void fg_sink_postgres_queue(struct fg_sink_postgres_conn *conn, const char *sql,
                             const char *const *values);
 void fg_sink_postgres_queue_prepare(struct fg_sink_postgres_conn *conn,
                                     enum fg_sink_postgres_statement statement);
-/** A statement that was prepared. Nothing is queued when there are no rows. */
+/** A prepared statement. Nothing is queued when there are no rows. */
 void fg_sink_postgres_queue_rows(struct fg_sink_postgres_conn *conn,
                                  enum fg_sink_postgres_statement statement,
                                  const struct fg_sink_postgres_rows *rows);
 
 /**
- * Sends what is queued and takes the results, within options->timeout_ms for the whole. What is not
- * OK says err, and then an open transaction is to be rolled back by the caller; when the connection
- * failed it is closed.
+ * Sends what is queued and takes the results, within options->timeout_ms for the whole. Not
+ * OK: err says why, and the caller rolls an open transaction back; a failed connection is closed.
  */
 enum fg_sink_result fg_sink_postgres_run(struct fg_sink_postgres_conn *conn, struct fg_error *err);
 
 /** Rows that the nth command of the queue changed. */
 uint64_t fg_sink_postgres_changed(const struct fg_sink_postgres_conn *conn, unsigned nth);
 
-/** What an error of the server means to a sink, and what the operator can do ("" = nothing). Pure.
+/** The meaning of a server's error for a sink, and what the operator can do ("" = nothing). Pure.
  */
 enum fg_sink_result fg_sink_postgres_cursor_check(const char *sqlstate, const char **advice);
 

@@ -149,7 +149,7 @@ static void queue_begin(struct postgres_sink *p, const struct fg_sink_log *log, 
                            (const char *const[]){to_text, from_text, log_text, crc, from_crc});
 }
 
-/* What fg_sink_postgres_run said of a pipeline that begins with queue_begin. */
+/* The result of fg_sink_postgres_run for a pipeline that begins with queue_begin. */
 static enum fg_sink_result after_begin(const struct postgres_sink *p, enum fg_sink_result result)
 {
     const char *code = p->conn.results[MOVE_NTH]
@@ -195,7 +195,7 @@ static enum fg_sink_result check_counts(struct postgres_sink *p, struct fg_error
             continue;
         snprintf(why, sizeof(why),
                  "%s met %" PRIu64
-                 " of %u rows; somebody else changed the tables: restore them, or drop the "
+                 " of %u rows; another program changed the tables: restore them, or drop the "
                  "schema and " ADVICE_INIT,
                  statement_names[s], found, wanted);
         return refuse(p, err, why);

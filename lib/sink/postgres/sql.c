@@ -2,7 +2,7 @@
 /*
  * The statements that carry a batch. Each takes whole columns as arrays, so that a batch is a few
  * statements and not thousands. A change of an order names everything that must have been there
- * before: a row that somebody else changed is not found, and the sink counts.
+ * before: a row that another program changed is not found, and the sink counts.
  */
 #include "sink/postgres/batch.h"
 

@@ -58,7 +58,7 @@ static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *
     return FG_SINK_REDIS_REFUSED;
 }
 
-/* False: it is no cursor. */
+/* False: it is not a cursor. */
 static bool parse(const redisReply *reply, struct fg_sink_cursor *cursor)
 {
     uint64_t crc;

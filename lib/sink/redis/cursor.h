@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * redis_cursor: reads the cursor in Redis and says what may be done. Whoever writes must first have
+ * redis_cursor: reads the cursor in Redis and says what may be done. A writer must first have
  * seen the cursor under WATCH, so that of two writers only one can succeed.
  */
 #ifndef FG_SINK_REDIS_CURSOR_H
@@ -33,14 +33,14 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
                                                            struct fg_sink_cursor *cursor,
                                                            struct fg_error *err);
 
-/** FOLLOW and FRESH are no result of their own: OK. */
+/** FOLLOW and FRESH give OK. */
 enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state);
 
 /**
- * Looks for keys of the prefix that stand there without a cursor: counters would be added to them.
- * An event stream that holds nothing and never did is allowed: consumers make it together with
- * their groups. True: a start from the beginning is safe. False: err; conn->redis is NULL when the
- * connection failed, otherwise refused.
+ * Searches for keys of the prefix that stand there without a cursor: counters would be added to
+ * them. An event stream that holds nothing and never did is allowed: consumers make it together
+ * with their groups. True: a start from the beginning is safe. False: err; conn->redis is NULL when
+ * the connection failed, otherwise refused.
  */
 bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
                                 struct fg_error *err);
@@ -52,9 +52,9 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
 bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err);
 
 /**
- * A command inside the transaction failed: Redis carried out the others, so the data is no longer
- * the log's. That must not be forgotten by a restart: it is written to the cursor, which is then
- * refused. False: the connection failed.
+ * A command inside the transaction failed: Redis carried out the others, so the data differs from
+ * the log. A restart must know this: it is written to the cursor, which is then refused. False: the
+ * connection failed.
  */
 bool fg_sink_redis_mark_broken(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
                                uint64_t seq, const char *error, struct fg_error *err);

@@ -9,7 +9,7 @@
 
 #define CHUNK         1000 /* orders of one transaction */
 #define PAGE          256  /* items or users read at a time */
-#define SOMEBODY_MS   1000 /* a fill that did not move for so long is nobody's any more */
+#define ABANDONED_MS  1000 /* a fill that made no progress for this long is abandoned */
 #define LAST_PATIENCE 20   /* timeouts for the transaction that holds all items */
 #define MARK_FIELDS   3
 
@@ -109,9 +109,8 @@ static void mark_number(struct filling *f, const char *field_name, uint64_t valu
     mark_set(f, field_name, text);
 }
 
-/* What EXEC said, and whether mark and cursor, read behind it under a new WATCH, are still as they
- * should be.
- */
+/* The result of EXEC, and whether mark and cursor, read behind it under a new WATCH, are still as
+ * they should be. */
 static enum fg_sink_result check_answer(struct filling *f, const struct fg_redis_answer *answer,
                                         size_t commands, bool first)
 {
@@ -315,7 +314,7 @@ static enum fg_sink_result let_others(struct filling *f)
         return FG_SINK_GONE;
     if (!strcmp(before, " "))
         return FG_SINK_OK;
-    fg_wait_ms(f->conn->wait, SOMEBODY_MS);
+    fg_wait_ms(f->conn->wait, ABANDONED_MS);
     if (!mark_read(f->conn, f->batch, now, owner, f->err))
         return FG_SINK_GONE;
     return strcmp(before, now) ? FG_SINK_AGAIN : FG_SINK_OK;

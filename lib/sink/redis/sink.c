@@ -60,8 +60,8 @@ static enum fg_sink_result redis_open(void *self, struct fg_error *err)
     return fg_redis_conn_open(&r->conn, err) ? FG_SINK_OK : FG_SINK_GONE;
 }
 
-/* What EXEC said. Null: the cursor had been touched, nothing was applied. The cursor, read behind
- * it, must be where this transaction put it. */
+/* The result of EXEC. Null: the cursor had been touched, nothing was applied. The cursor, read
+ * behind it, must be where this transaction put it. */
 static enum fg_sink_result applied_or_not(struct redis_sink *r, const struct fg_sink_log *log,
                                           const struct fg_journal_record *last, size_t commands,
                                           const struct fg_redis_answer *answer,
