@@ -32,7 +32,7 @@ bool fg_stock_by_user_catch_up(struct fg_stock *s)
         uint32_t order = s->listed++;
 
         if (s->orders[order].state !=
-            FG_LEDGER_ORDER_NONE) /* a free place is taken in when it is filled */
+            FG_LEDGER_ORDER_NONE) /* a free slot is taken in when it is filled */
             fg_stock_by_user_link(s, order);
     }
     return s->listed == s->order_used;

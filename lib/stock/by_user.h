@@ -2,7 +2,7 @@
 /*
  * The orders of each user, as chains: user_buckets, then user_next. An acceptance must not pay for
  * it: nothing is in a chain until ORDERS first asks, and from then on each request and each loop
- * takes some more orders in, up to `listed`. An order that gets a place below that is taken in at
+ * takes some more orders in, up to `listed`. An order that gets a slot below that is taken in at
  * once. Private to lib/stock.
  */
 #ifndef FG_STOCK_BY_USER_H

@@ -66,8 +66,7 @@ static void order_refund(struct fg_stock *s, uint64_t now_ms, const struct fg_st
     struct fg_stock_answer a = {.token = c->ticket, .kind = FG_STOCK_OPERATOR, .user = c->user};
 
     a.outcome = FG_STOCK_OUTCOME_DONE;
-    if (o &&
-        o->state == FG_LEDGER_ORDER_SOLD) { /* the answer takes the place of the refund's own */
+    if (o && o->state == FG_LEDGER_ORDER_SOLD) { /* the answer replaces the refund's own */
         fg_stock_refund(s, now_ms, o, c->restock, (struct asker){FG_STOCK_NO_TOKEN, 0});
         s->deferred.slots[(s->deferred.tail - 1) & s->deferred.mask].answer = a;
         return;

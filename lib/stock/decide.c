@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What becomes of a request: the table of an order's life, the judgement of a new reservation, and
- * of a late payment. */
+/* Decides each request: the table of an order's life, new reservations, late payments. */
 #include "stock/order.h"
 #include "stock/tables.h"
 #include "stock/users.h"
@@ -10,7 +9,7 @@
 #define APART __attribute__((noinline))
 
 enum action {
-    NEW,     /* judge a new reservation */
+    NEW,     /* decide a new reservation */
     UNKNOWN, /* no such order */
     STATE,   /* answer what the order is */
     AGAIN,   /* a repeated reservation: CONFLICT when its fields differ, else what the order is */
@@ -140,8 +139,8 @@ static enum fg_packet_status item_refusal(const struct item *item, uint64_t now_
     return FG_PACKET_STATUS_NONE;
 }
 
-/* What may be sold without asking the bank. The home asks too: else its shoppers would always be
- * first. */
+/* Units that may be sold without asking the bank. The home asks too: else its shoppers would always
+ * be first. */
 static uint32_t at_hand(const struct fg_stock *s, const struct item *item, uint32_t index)
 {
     if (!is_home(s, item) || s->config.workers == 1 || s->banks[index].at_once > item->free)
@@ -174,26 +173,26 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
 {
     uint32_t order = order_add(s, r->hash, r->user, r->order_id);
     bool counts = item_at(s, index)->user_limit > 0;
-    uint32_t place =
+    uint32_t slot =
         order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity, counts);
 
-    if (place == NIL) {
+    if (slot == NIL) {
         if (order != NIL)
             fg_stock_order_remove(s, order);
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_FULL, 0, 0);
     }
     s->orders[order].item = index;
-    s->orders[order].usage = place;
+    s->orders[order].usage = slot;
     s->orders[order].quantity = r->quantity;
     if (accept_or_park(s, now_ms, index, order, asker_of(r, token)))
         return FG_STOCK_DEFERRED;
-    fg_stock_usage_sub(s, place, r->quantity);
+    fg_stock_usage_sub(s, slot, r->quantity);
     fg_stock_order_remove(s, order);
     return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
 }
 
-/* What needs a record cannot be decided now: why. */
+/* The answer to a request that needs a record while none can be written. */
 static enum fg_stock_result not_now(struct fg_stock *s, const struct fg_stock_request *r,
                                     struct fg_stock_answer *a)
 {
@@ -244,9 +243,9 @@ static bool unsold_spent(const struct fg_stock *s, const struct usage *usage)
 }
 
 /* Units may be had: does the user get them? */
-APART static enum fg_stock_result judge(struct fg_stock *s, uint64_t now_ms, uint32_t index,
-                                        const struct fg_stock_request *r, uint32_t token,
-                                        struct fg_stock_answer *a)
+APART static enum fg_stock_result decide_new(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                             const struct fg_stock_request *r, uint32_t token,
+                                             struct fg_stock_answer *a)
 {
     struct item *item = item_at(s, index);
     uint32_t home =
@@ -284,7 +283,7 @@ INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, ui
         COUNT(s, sold_out, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_SOLD_OUT, 0, RETRY_RETURNS_MS);
     }
-    return judge(s, now_ms, index, r, token, a);
+    return decide_new(s, now_ms, index, r, token, a);
 }
 
 /* Users are watched, or the item was not known at the prefetch. */
@@ -311,7 +310,7 @@ INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms,
     return reserve_item(s, now_ms, r->index - 1, r, token, a);
 }
 
-/* Who has no such order. */
+/* A user without this order. */
 INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms,
                                      const struct fg_stock_request *r, uint32_t token,
                                      struct fg_stock_answer *a)
@@ -363,7 +362,7 @@ static enum fg_stock_result pay(struct fg_stock *s, uint64_t now_ms, uint32_t at
 {
     struct order *o = &s->orders[at];
     struct item *item = item_at(s, o->item);
-    uint32_t home = usage_home(s, usage_hash(s, o->user, o->item)), place;
+    uint32_t home = usage_home(s, usage_hash(s, o->user, o->item)), slot;
     struct usage *usage = usage_find(s, home, o->user, o->item);
     bool none_left = item->sold_out && item->free == 0;
     bool limited = item->user_limit && units_of(usage) + o->quantity > item->user_limit;
@@ -372,12 +371,12 @@ static enum fg_stock_result pay(struct fg_stock *s, uint64_t now_ms, uint32_t at
         return answer_state(s, now_ms, o, r, token, a);
     if (!may_decide(s))
         return not_now(s, r, a);
-    place = usage_add(s, usage, home, o->user, o->item, o->quantity, item->user_limit > 0);
-    if (place == NIL) {
+    slot = usage_add(s, usage, home, o->user, o->item, o->quantity, item->user_limit > 0);
+    if (slot == NIL) {
         COUNT(s, full, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_FULL, 0, 0);
     }
-    o->usage = place;
+    o->usage = slot;
     return pay_now(s, now_ms, at, r, token, a);
 }
 

@@ -23,14 +23,15 @@
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
 #define RETRY_MS_MAX     86400000
 
-/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a place, but is not
+/* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a slot, but is not
  * an order yet; and an expired order whose late payment waits for units.
  */
 #define ORDER_PENDING FG_ORDER_STATES
 #define ORDER_PAYING  (FG_ORDER_STATES + 1)
 #define ORDER_STATES  (FG_ORDER_STATES + 2)
 
-/* One line. What a look-up compares comes first; user space of a miss is this line and its bucket.
+/* One line. The fields that a look-up compares come first; user space of a miss is this line and
+ * its bucket.
  */
 struct order {
     uint8_t order_id[16];
@@ -53,13 +54,13 @@ struct order {
     uint8_t on_wheel : 1; /* in a list of the wheel, which may be late */
     uint8_t late : 1;     /* it was paid after its hold had ended */
     uint8_t pad : 4;
-    uint32_t usage;     /* place of its user's units; not of a refunded order */
+    uint32_t usage;     /* slot of its user's units; not of a refunded order */
     uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
-/* Units that a user holds or has bought of one item, waiting requests included; and his orders of
- * it that ended unsold. A place with neither is empty. */
+/* Units that a user holds or has bought of one item, waiting requests included; and the user's
+ * orders of it that ended unsold. A slot with neither is empty. */
 struct usage {
     uint64_t user;
     union {
@@ -114,9 +115,9 @@ struct bank {
     uint32_t queue_units; /* asked for in the queue */
     uint32_t queue_head, queue_tail;
     uint32_t total;   /* units recorded */
-    uint32_t at_once; /* units that the home may sell like those of a slice: without a place in the
+    uint32_t at_once; /* units that the home may sell like those of a slice: without an entry in the
                          queue */
-    bool announced;   /* everybody is told SOLD_OUT */
+    bool announced;   /* all workers were told SOLD_OUT */
     bool empty;       /* a request was refused because nothing was free */
 };
 
@@ -193,7 +194,7 @@ struct fg_stock {
     bool listing;
 
     struct usage *usages;
-    uint32_t usage_lines;         /* of USAGE_LINE places */
+    uint32_t usage_lines;         /* of USAGE_LINE slots */
     _Atomic uint32_t usages_live; /* published */
     _Atomic uint32_t waiting_live, held_live, denied_live;
 

@@ -8,13 +8,13 @@
 
 #include "stock/outbox.h"
 
-/* Who asked, and by which token the answer is known. */
+/* The asker, and the token of the answer. */
 struct asker {
     uint32_t token; /* FG_STOCK_NO_TOKEN: no answer */
     uint8_t kind;   /* enum fg_stock_kind */
 };
 
-/* What is left of a hold; at least 1, for 0 would be no hint. */
+/* The rest of a hold; at least 1, because 0 means no hint. */
 static inline uint32_t hold_left_ms(uint64_t deadline_ms, uint64_t now_ms)
 {
     return deadline_ms > now_ms ? (uint32_t)(deadline_ms - now_ms) : 1;

@@ -36,7 +36,7 @@ static inline enum fg_packet_status mode_refusal(const struct fg_stock *s)
     return s->mode == FG_STOCK_FAILED ? FG_PACKET_STATUS_UNAVAILABLE : FG_PACKET_STATUS_NONE;
 }
 
-/* What becomes of the operator's command in this mode: DONE when it may be tried. */
+/* The result of the operator's command in this mode: DONE when it may be tried. */
 static inline enum fg_stock_outcome mode_outcome(const struct fg_stock *s)
 {
     if (s->mode == FG_STOCK_NO_SPACE)

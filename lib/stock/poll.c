@@ -38,8 +38,8 @@ static unsigned messages_from(struct fg_stock *s, unsigned worker)
 }
 
 /*
- * One of each worker after the other, this one included, and chance says who is first: nobody's
- * shoppers stand nearer to the bank than others (tests/sim/fairness.c).
+ * One of each worker after the other, this one included, in an order by chance: no
+ * worker's shoppers stand nearer to the bank than others (tests/sim/fairness.c).
  */
 static void take_messages(struct fg_stock *s, uint64_t now_ms)
 {
@@ -68,7 +68,7 @@ static bool item_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
                                          : fg_stock_slice_work(s, now_ms, index);
 }
 
-/* What could not be finished (a ring or the journal was full) is tried again in the next loop. */
+/* Tries unfinished work again (a ring or the journal was full), once a loop. */
 static void work_on_dirty(struct fg_stock *s, uint64_t now_ms)
 {
     uint32_t index = s->dirty_head;

@@ -36,7 +36,7 @@ INLINE void first(const struct fg_stock *s, struct fg_stock_request *r, struct l
     r->index = last->index;
 }
 
-/* What the user has of an item that may have units. */
+/* The user's usage of an item that may have units. */
 INLINE bool prefetch_wanted(const struct fg_stock *s, struct fg_stock_request *r)
 {
     if (r->op != FG_PACKET_OP_RESERVE || !r->index || s->items[r->index - 1].sold_out)
@@ -46,7 +46,7 @@ INLINE bool prefetch_wanted(const struct fg_stock *s, struct fg_stock_request *r
     return true;
 }
 
-/* The newest order of the bucket; of a stranger, his usage. Not in the first step: more misses at
+/* The newest order of the bucket; for a stranger, the usage. Not in the first step: more misses at
  * once than a core can track cost more than they save. False when there is no third step. */
 INLINE bool second(const struct fg_stock *s, struct fg_stock_request *r, bool sells)
 {
@@ -77,7 +77,8 @@ INLINE bool prefetch_beyond(const struct fg_stock *s, const struct fg_stock_requ
     return false;
 }
 
-/* What the user's usage, or the bucket's newest order, leads to. True when there is a fourth step.
+/* Memory that the user's usage, or the bucket's newest order, leads to. True when there is a fourth
+ * step.
  */
 INLINE bool third(const struct fg_stock *s, struct fg_stock_request *r)
 {
@@ -95,7 +96,7 @@ INLINE bool third(const struct fg_stock *s, struct fg_stock_request *r)
     return prefetch_beyond(s, r, o);
 }
 
-/* What the second order leads to. */
+/* Memory that the second order leads to. */
 INLINE void fourth(const struct fg_stock *s, struct fg_stock_request *r)
 {
     const struct order *o = &s->orders[bucket_head(s, *order_bucket(s, r->hash))];

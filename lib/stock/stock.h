@@ -57,7 +57,7 @@ struct fg_stock_config {
     uint16_t order_ports; /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
-/** Who asked, and so who gets the answer: each has tokens of its own. */
+/** The asker, who gets the answer: each kind has tokens of its own. */
 enum fg_stock_kind {
     FG_STOCK_PACKET,  /**< a packet, by fg_stock_request */
     FG_STOCK_INBOUND, /**< an inbound command, by fg_stock_request */
@@ -65,7 +65,7 @@ enum fg_stock_kind {
 };
 
 /**
- * What the engine is asked, already authenticated. Its fields lie as in the order packet, so that a
+ * A request to the engine, already authenticated. Its fields lie as in the order packet, so that a
  * request off the wire is one copy (fg_stock_request_of); others may leave what has no meaning here
  * zero.
  */
@@ -84,11 +84,12 @@ struct fg_stock_request {
     uint32_t line;     /**< likewise */
 };
 #define FG_STOCK_WIRE offsetof(struct fg_stock_request, hash) /**< bytes that are the packet's */
-#define SAME_PLACE(field)                                                                          \
+#define SAME_OFFSET(field)                                                                         \
     (offsetof(struct fg_stock_request, field) == offsetof(struct fg_packet_request, field))
-_Static_assert(SAME_PLACE(op) && SAME_PLACE(quantity) && SAME_PLACE(order_id), "as in the packet");
-_Static_assert(SAME_PLACE(user) && SAME_PLACE(item) && SAME_PLACE(until_ms), "as in the packet");
-#undef SAME_PLACE
+_Static_assert(SAME_OFFSET(op) && SAME_OFFSET(quantity) && SAME_OFFSET(order_id),
+               "as in the packet");
+_Static_assert(SAME_OFFSET(user) && SAME_OFFSET(item) && SAME_OFFSET(until_ms), "as in the packet");
+#undef SAME_OFFSET
 
 /** Of the order packet at `payload`, which need not be aligned. For fg_stock_prefetch: its fields
  * are not set. */
@@ -145,7 +146,7 @@ struct fg_stock_command {
 };
 _Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits a ring slot");
 
-/* What became of a command. name, text */
+/* Results of a command. name, text */
 #define FG_STOCK_OUTCOME_LIST(X)                                                                   \
     X(DONE, "done, and durable")                                                                   \
     X(INSUFFICIENT, "fewer units are free: `left`; nothing was changed")                           \
@@ -162,7 +163,7 @@ enum fg_stock_outcome {
 #undef X
 };
 
-/** What the engine answers. `kind` says whose the token is, and which members have a meaning. */
+/** An answer of the engine. `kind` says whose the token is, and which members have a meaning. */
 struct fg_stock_answer {
     uint32_t token;    /**< of the request; of a command its ticket */
     uint8_t kind : 4;  /**< enum fg_stock_kind */
@@ -184,7 +185,7 @@ struct fg_stock_answer {
     uint64_t item; /**< of a command as well, unless it is about a user */
     uint8_t order_id[16];
 };
-_Static_assert(sizeof(struct fg_stock_answer) == 48, "an answer fits a ring slot, and its place");
+_Static_assert(sizeof(struct fg_stock_answer) == 48, "an answer fits a ring slot, and its entry");
 
 enum fg_stock_result {
     FG_STOCK_ANSWERED, /**< *answer may be sent now; the token is the caller's again */
@@ -336,13 +337,13 @@ void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[
 /** A user whose reservations were refused for their rate. */
 struct fg_stock_user {
     uint64_t user;
-    uint32_t refused; /**< how often, since the worker remembers him; stops at 2^20 - 1 */
+    uint32_t refused; /**< how often, since the worker remembers the user; stops at 2^20 - 1 */
 };
 
 /**
  * Up to max users that were refused most often, the worst first; returns how many. Any thread.
  * Bounded memory: a worker remembers 4 * FG_STOCK_WATCHED_SETS users and forgets, of 4 that share a
- * place, the one that asked longest ago.
+ * set, the one that asked longest ago.
  */
 unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user *users,
                               unsigned max);
@@ -379,7 +380,7 @@ struct fg_stock_message {
 };
 _Static_assert(sizeof(struct fg_stock_message) == FG_RING_SLOT, "a message is a ring slot");
 
-/** Where the units of one item are, as this worker sees it. For tests and status. */
+/** The units of one item by state, as this worker sees them. For tests and status. */
 struct fg_stock_view {
     uint32_t free; /**< in the slice, and in the bank when this is home */
     uint32_t

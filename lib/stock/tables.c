@@ -12,7 +12,7 @@ uint32_t fg_stock_table_buckets(uint32_t entries)
     return n;
 }
 
-/* One and a half place for each: then a new usage looks at 1.2 lines, even when each order is of
+/* One and a half slot for each: then a new usage reads 1.2 lines, even when each order is of
  * another user. */
 uint32_t fg_stock_usage_lines(uint32_t orders)
 {
@@ -89,14 +89,14 @@ struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, 
     return NULL;
 }
 
-/* There are more places than orders. */
-struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item)
+/* There are more slots than orders. */
+struct usage *fg_stock_usage_slot_away(struct fg_stock *s, uint64_t user, uint32_t item)
 {
     uint64_t hash = usage_hash(s, user, item);
     struct usage *u = NULL;
 
     for (uint32_t n = 0; !u; n++)
-        u = free_place(usage_line(s, usage_away(s, hash, n)));
+        u = free_slot(usage_line(s, usage_away(s, hash, n)));
     return u;
 }
 
@@ -106,11 +106,11 @@ static void unpass(struct usage *line)
 }
 
 /* A usage ends: whom it passed, it passes no more. */
-static void usage_remove(struct fg_stock *s, uint32_t place)
+static void usage_remove(struct fg_stock *s, uint32_t slot)
 {
-    const struct usage *u = &s->usages[place];
+    const struct usage *u = &s->usages[slot];
     uint64_t hash = usage_hash(s, u->user, u->item);
-    uint32_t home = usage_home(s, hash), line = place / USAGE_LINE;
+    uint32_t home = usage_home(s, hash), line = slot / USAGE_LINE;
 
     if (fg_likely(line == home))
         return;
@@ -119,9 +119,9 @@ static void usage_remove(struct fg_stock *s, uint32_t place)
         unpass(usage_line(s, usage_away(s, hash, n)));
 }
 
-void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t slot, uint32_t units)
 {
-    struct usage *u = &s->usages[place];
+    struct usage *u = &s->usages[slot];
 
     FG_ASSERT(u->units >= units);
     u->units -= units;
@@ -130,20 +130,20 @@ void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units)
         publish_usages(s, -1);
     }
     if (usage_empty(u))
-        usage_remove(s, place);
+        usage_remove(s, slot);
 }
 
-void fg_stock_usage_unsold(struct fg_stock *s, uint32_t place, uint32_t units)
+void fg_stock_usage_unsold(struct fg_stock *s, uint32_t slot, uint32_t units)
 {
-    struct usage *u = &s->usages[place];
+    struct usage *u = &s->usages[slot];
 
     u->unsold += u->unsold < UNSOLD_MANY;
-    fg_stock_usage_sub(s, place, units);
+    fg_stock_usage_sub(s, slot, units);
 }
 
-void fg_stock_usage_paid(struct fg_stock *s, uint32_t place)
+void fg_stock_usage_paid(struct fg_stock *s, uint32_t slot)
 {
-    struct usage *u = &s->usages[place];
+    struct usage *u = &s->usages[slot];
 
     FG_ASSERT(u->unsold > 0 && u->units > 0);
     u->unsold -= u->unsold < UNSOLD_MANY;

@@ -5,13 +5,13 @@
  * Items and orders are chained hash tables. A bucket of the orders holds the index + 1 of its
  * newest order in the low order_bits (0: empty); each of its orders has set one of the bits above,
  * chosen by its hash. So a stranger, who is what a flood is made of, is nearly always told from the
- * orders of his bucket without a look at any of them. A bit stays set when its order is removed,
+ * orders of the bucket without reading any of them. A bit stays set when its order is removed,
  * until the bucket is empty.
  *
- * Usages lie in lines of four places. Who finds no place in the line of his hash takes the next
- * that is free behind it, and is counted by the lines that he passed: a look-up ends at a line that
- * nobody passed. So it is mostly one line, and nothing moves when a usage ends. There are more
- * places than orders, and no usage without an order that is remembered.
+ * Usages lie in lines of four slots. A usage that finds no slot in the line of its hash takes the
+ * next free one behind it, and each line that it passed counts it: a look-up ends at a line that
+ * no usage passed. So it is mostly one line, and nothing moves when a usage ends. There are more
+ * slots than orders, and no usage without an order that is remembered.
  */
 #ifndef FG_STOCK_TABLES_H
 #define FG_STOCK_TABLES_H
@@ -131,12 +131,12 @@ INLINE uint32_t order_add(struct fg_stock *s, uint64_t hash, uint64_t user,
 
 /* ---- usages */
 
-struct usage *fg_stock_usage_place_away(struct fg_stock *s, uint64_t user, uint32_t item);
+struct usage *fg_stock_usage_slot_away(struct fg_stock *s, uint64_t user, uint32_t item);
 struct usage *fg_stock_usage_find_away(const struct fg_stock *s, uint64_t user, uint32_t item);
-void fg_stock_usage_sub(struct fg_stock *s, uint32_t place, uint32_t units);
+void fg_stock_usage_sub(struct fg_stock *s, uint32_t slot, uint32_t units);
 /* The order that had the units ended unsold; and: it was paid after all. */
-void fg_stock_usage_unsold(struct fg_stock *s, uint32_t place, uint32_t units);
-void fg_stock_usage_paid(struct fg_stock *s, uint32_t place);
+void fg_stock_usage_unsold(struct fg_stock *s, uint32_t slot, uint32_t units);
+void fg_stock_usage_paid(struct fg_stock *s, uint32_t slot);
 
 static inline uint64_t usage_hash(const struct fg_stock *s, uint64_t user, uint32_t item)
 {
@@ -181,15 +181,15 @@ static inline struct usage *usage_in_line(struct usage *u, uint64_t user, uint32
     return NULL;
 }
 
-/* What a look-up goes on to when home is not enough. */
+/* Fetches the line that a look-up continues with when home is not enough. */
 INLINE void usage_fetch_away(const struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item)
 {
     if (usage_line(s, home)->passed)
         __builtin_prefetch(usage_line(s, usage_away(s, usage_hash(s, user, item), 0)), 1);
 }
 
-/* What giving back an order's units touches: their place and, should they lie away and end, home.
- */
+/* Fetches the lines that giving back an order's units touches: their slot and, should they lie away
+ * and end, home. */
 INLINE void usage_fetch_of(const struct fg_stock *s, const struct order *o)
 {
     uint32_t home = usage_home(s, usage_hash(s, o->user, o->item));
@@ -217,9 +217,9 @@ static inline void publish_usages(struct fg_stock *s, int change)
     atomic_store_explicit(&s->usages_live, live + (uint32_t)change, memory_order_relaxed);
 }
 
-/* NULL when the line is full: it is passed. Without a branch for each place: nobody could guess
- * them. */
-static inline struct usage *free_place(struct usage *line)
+/* NULL when the line is full: it is passed. Without a branch for each slot: none could be
+ * predicted. */
+static inline struct usage *free_slot(struct usage *line)
 {
     unsigned empty = usage_empty(&line[0]) | usage_empty(&line[1]) << 1 |
                      usage_empty(&line[2]) << 2 | usage_empty(&line[3]) << 3;
@@ -230,14 +230,14 @@ static inline struct usage *free_place(struct usage *line)
     return NULL;
 }
 
-/* A new pair, at an empty place. */
+/* A new pair, in an empty slot. */
 INLINE struct usage *usage_new(struct fg_stock *s, uint32_t home, uint64_t user, uint32_t item,
                                uint32_t units)
 {
-    struct usage *u = free_place(usage_line(s, home));
+    struct usage *u = free_slot(usage_line(s, home));
 
     if (fg_unlikely(!u))
-        u = fg_stock_usage_place_away(s, user, item);
+        u = fg_stock_usage_slot_away(s, user, item);
     *u = (struct usage){.user = user,
                         .item = item & 0xfffff,
                         .passed = u->passed,
@@ -251,7 +251,7 @@ static inline void usage_count(struct fg_stock *s, struct usage *u)
     publish_usages(s, 1);
 }
 
-/* Its place, which stays until it has no units and no unsold orders; NIL when full. `u` is what
+/* Its slot, which stays until it has no units and no unsold orders; NIL when full. `u` is what
  * usage_find gave; limited: the item has a limit per user. */
 INLINE uint32_t usage_add(struct fg_stock *s, struct usage *u, uint32_t home, uint64_t user,
                           uint32_t item, uint32_t units, bool limited)

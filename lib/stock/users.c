@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker holds against users: who is denied by the operator, and how often each one asks.
+ * A worker's restrictions of users: users that the operator denied, and how often each user asks.
  * The rate is a token bucket kept as one number, the theoretical arrival time (GCRA, ITU-T I.371),
  * in a set-associative table of fixed size.
  */
@@ -12,7 +12,7 @@
 
 /* ---- denied: open addressing, at most half full */
 
-static uint32_t denied_place(const struct fg_stock *s, uint64_t user)
+static uint32_t denied_slot(const struct fg_stock *s, uint64_t user)
 {
     uint32_t at = (uint32_t)fg_mix64(user, s->config.seed) & (DENIED_SLOTS - 1);
 
@@ -23,19 +23,19 @@ static uint32_t denied_place(const struct fg_stock *s, uint64_t user)
 
 bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user)
 {
-    return s->denied_used && s->denied[denied_place(s, user)].denied;
+    return s->denied_used && s->denied[denied_slot(s, user)].denied;
 }
 
 bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny)
 {
-    struct denied *d = &s->denied[denied_place(s, user)];
+    struct denied *d = &s->denied[denied_slot(s, user)];
 
     if (!d->taken) {
         if (!deny)
             return true;
         if (s->denied_used >= FG_STOCK_DENIED_MAX)
             return false;
-        s->denied_used++; /* the place is never given back: a user who was denied once may be again
+        s->denied_used++; /* the slot is never given back: a user who was denied once may be again
                            */
         atomic_store_explicit(&s->denied_live, s->denied_used, memory_order_relaxed);
         d->taken = 1;
@@ -87,7 +87,7 @@ static struct watched *watch(struct fg_stock *s, uint64_t user, uint64_t now_us,
     return oldest;
 }
 
-/* 0: the user may ask now (and did); else the milliseconds until he may. */
+/* 0: the user may ask now (and did); else the milliseconds until then. */
 uint32_t fg_stock_user_wait_ms(struct fg_stock *s, uint64_t user, uint64_t now_ms)
 {
     uint64_t interval_us = s->rate_interval_us, window_us = s->rate_window_us;

@@ -12,7 +12,7 @@ bool fg_stock_user_is_denied(const struct fg_stock *s, uint64_t user);
 /* Denies or allows; false when FG_STOCK_DENIED_MAX users were denied before. */
 bool fg_stock_user_deny(struct fg_stock *s, uint64_t user, bool deny);
 
-/* The set of places where the rate of the user is kept. */
+/* The set of slots where the rate of the user is kept. */
 static inline struct watched *fg_stock_user_set(const struct fg_stock *s, uint64_t user)
 {
     return &s->watched[((uint32_t)fg_mix64(user, ~s->config.seed) & (FG_STOCK_WATCHED_SETS - 1)) *

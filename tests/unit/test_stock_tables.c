@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The engine's tables against plain arrays, nearly full, so that places collide and wrap around. */
+/* The engine's tables against plain arrays, nearly full, so that slots collide and wrap around. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +57,7 @@ static struct usage *usage_of(uint32_t user, uint32_t item)
 }
 
 struct pair {
-    uint32_t units, unsold, place;
+    uint32_t units, unsold, slot;
 };
 
 /* An order of the pair ends: undone or refunded, unsold, or the payment of one that ended before.
@@ -67,14 +67,14 @@ static void end_order(struct pair *m)
     uint32_t units = 1 + rnd(m->units), how = rnd(3);
 
     if (how == 0) {
-        fg_stock_usage_sub(s, m->place, units);
+        fg_stock_usage_sub(s, m->slot, units);
         m->units -= units;
     } else if (how == 1) {
-        fg_stock_usage_unsold(s, m->place, units);
+        fg_stock_usage_unsold(s, m->slot, units);
         m->units -= units;
         m->unsold += m->unsold < UNSOLD_MANY;
     } else if (m->unsold) {
-        fg_stock_usage_paid(s, m->place);
+        fg_stock_usage_paid(s, m->slot);
         m->unsold -= m->unsold < UNSOLD_MANY;
     }
 }
@@ -93,15 +93,15 @@ static void usages_are_what_was_added(void **unused)
 
         if (rnd(2)) {
             bool fits = had || item == 0 || live < USERS;
-            uint32_t place =
+            uint32_t slot =
                 usage_add(s, usage_of(user, item), home(user, item), user, item, units, item == 1);
 
-            assert_int_equal(place != NIL, fits);
+            assert_int_equal(slot != NIL, fits);
             refused += !fits;
             if (fits && kept)
-                assert_int_equal(place, m->place);
+                assert_int_equal(slot, m->slot);
             if (fits)
-                *m = (struct pair){m->units + units, m->unsold, place};
+                *m = (struct pair){m->units + units, m->unsold, slot};
         } else if (had) {
             end_order(m);
         }
@@ -121,19 +121,19 @@ static void usages_are_what_was_added(void **unused)
 /* A counter that is full stays full; more units than a place can hold are refused. */
 static void usages_have_a_largest(void **unused)
 {
-    uint32_t place = usage_add(s, NULL, home(1, 0), 1, 0, USAGE_UNITS_MAX, false);
+    uint32_t slot = usage_add(s, NULL, home(1, 0), 1, 0, USAGE_UNITS_MAX, false);
     struct usage u = {.item = UINT32_MAX & 0xfffff, .passed = PASSED_MANY, .counted = 1};
 
     assert_true(usage_empty(&u)); /* where the compiler puts the fields */
     u.unsold = 1;
     assert_false(usage_empty(&u));
-    assert_true(place != NIL);
+    assert_true(slot != NIL);
 
     assert_int_equal(usage_add(s, usage_of(1, 0), home(1, 0), 1, 0, 1, false), NIL);
     for (unsigned i = 0; i < 300; i++)
-        fg_stock_usage_unsold(s, place, 1);
+        fg_stock_usage_unsold(s, slot, 1);
     assert_int_equal(usage_of(1, 0)->unsold, UNSOLD_MANY);
-    fg_stock_usage_paid(s, place);
+    fg_stock_usage_paid(s, slot);
     assert_int_equal(usage_of(1, 0)->unsold, UNSOLD_MANY);
     assert_int_equal(usage_of(1, 0)->units, USAGE_UNITS_MAX - 300);
 }
