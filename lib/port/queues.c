@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The watch over the receive queues: what overflows one, and those that nobody reads. */
+/* The watch over the receive queues: overflows, and queues without a reader. */
 #include "port/interface.h"
 #include "port/port.h"
 #include "port/rings.h"
 
-#define SPREAD_POLLS 50 /* polls for each look at how packets are spread: 5 s */
+#define SPREAD_POLLS 50 /* polls between two readings of how packets are spread: 5 s */
 
-static void look(struct fg_port *p)
+static void read_spread(struct fg_port *p)
 {
     struct fg_port_interface_queues have;
 
@@ -23,7 +23,7 @@ void fg_port_queues_poll(struct fg_port_group *g)
     if (g->queues_polls++ % SPREAD_POLLS)
         return;
     for (unsigned i = 0; i < g->options.count; i++)
-        look(&g->list[i]);
+        read_spread(&g->list[i]);
 }
 
 bool fg_port_queues_wrong(const struct fg_port_group *g, char *text, size_t size)

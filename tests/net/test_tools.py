@@ -159,6 +159,10 @@ WRONG = [
     ('links', 'README.md', '# A b\n[x](#a-c)\n', 'no such heading'),
     ('links', 'README.md', '`lib/none/none.h`\n', 'lib/none/none.h does not exist'),
     ('links', 'lib/a.c', SPDX + '/* docs' '/none.md */\n', '/none.md does not exist'),
+    ('columns', 'README.md', 'word ' * 20 + 'w\n', '101 columns'),
+    ('names', 'lib/a.c', SPDX + 'static int free_place;\n', 'free_place: docs/glossary.md says'),
+    ('names', 'lib/a.c', SPDX + 'static int look(void);\n', 'look: docs/glossary.md says'),
+    ('names', 'lib/a.c', SPDX + 'static int guide_mask;\n', 'guide_mask: docs/glossary.md says'),
     ('worker', 'lib/stock/bank.c', SPDX + 'static void f(void)\n{\n    free(0);\n}\n', 'f: free() in worker code'),
     ('sizes', 'lib/a.c', SPDX + 'void f(void)\n{\n' + '    g();\n' * 101 + '}\n', 'f has 102 lines'),
 ]
