@@ -43,16 +43,13 @@ def test_shoppers(lab):
     web = front.Web(lab, shop.link, shop.gate, [ITEM], '127.0.0.1')
     shop.gate.fgctl('allow', 'add', shop.link.b_ip)
     process, client, summary = shoppers(lab, web, shoppers=200, orders=4, seconds=8, cancel=0.3)
-    for share in (1, 2):
-        before = web.answers()
-        fgtest.wait_until(lambda n=before: web.answers() > n + 300, 30, 'shoppers order')
-        if share == 1:
-            web.reload()
-        else:
-            shop.gate.kill()
-            shop.gate.start()
+    fgtest.wait_until(lambda: web.answers() > 200, 30, 'shoppers order')
+    web.reload()
+    fgtest.wait_until(lambda: web.answers() > 450, 30, 'shoppers order')
+    shop.gate.kill()
+    shop.gate.start()
     told = finish(process, summary)
-    assert told['told']['CANCELLED'] > 20 and told['told']['EXPIRED'] > 20, told
+    assert told['told']['CANCELLED'] > 10 and told['told']['EXPIRED'] > 20, told
     assert told['told'].get('USER_LIMIT', 0) + told['told'].get('SOLD_OUT', 0) > 20, told
     assert told['connections'] >= 200 and told['requests'] > 1000, told
     shop.gate.stop()

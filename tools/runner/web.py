@@ -61,7 +61,8 @@ class Web:
         os.mkdir(self.folder, 0o755)
         self.people = listening_socket(listen)
         host, self.port = self.people.getsockname()
-        self.url = f'https://{"localhost" if host in ("127.0.0.1", "0.0.0.0") else host}:{self.port}/'
+        name = {'127.0.0.1': 'localhost', '0.0.0.0': socket.gethostname()}.get(host, host)
+        self.url = f'https://{name}:{self.port}/'
         for name in ('user-secret', 'session-secret'):
             with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w') as f:
                 f.write(secrets.token_hex(32) + '\n')
