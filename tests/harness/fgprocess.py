@@ -77,7 +77,7 @@ def _die_with_parent():
 
 class Process:
     """A child with its output in a file. Ends with the Lab, or with this program, whatever happens
-    to it."""
+    to it. When the Lab is detached, Ctrl-C at the terminal does not reach it."""
 
     def __init__(self, lab, argv, ns=None, name=None, env=None, stdin=subprocess.DEVNULL, cwd=None,
                  pass_fds=()):
@@ -90,7 +90,8 @@ class Process:
         guard = _die_with_parent if threading.current_thread() is threading.main_thread() else None
         with open(self.log_path, 'ab') as log:
             self.popen = subprocess.Popen(full, stdin=stdin, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
-                                          env={**os.environ, **(env or {})}, preexec_fn=guard, pass_fds=pass_fds)
+                                          env={**os.environ, **(env or {})}, preexec_fn=guard, pass_fds=pass_fds,
+                                          start_new_session=lab.detached)
         self.pid = self.popen.pid
         lab.processes.append(self)
 

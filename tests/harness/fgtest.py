@@ -61,7 +61,7 @@ class Lab:
         _count += 1
         self.tag = f'fg{os.getpid()}-{_count}'
         self.dir = tempfile.mkdtemp(prefix=self.tag + '-')
-        self.keep = keep
+        self.keep, self.detached = keep, False
         self.processes, self.namespaces, self.daemons, self.servers = [], [], [], []
         _labs.append(self)
 

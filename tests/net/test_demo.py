@@ -51,6 +51,7 @@ def buy_by_hand(url):
 def test_demo(lab):
     """tools/demo --serve sells every unit of the hot item, oversells none, its audit passes; then a person buys, and Ctrl-C ends it"""
     report = lab.unique('demo.json')
+    lab.detached = True
     demo_program = fgtest.Process(lab, [os.path.join(fgtest.ROOT, 'tools', 'demo'), '--no-setup', '--serve', '--json', report])
 
     def serves():
@@ -76,7 +77,7 @@ def test_demo(lab):
         assert text in said, text
     url = re.search(r'the shop is at (https://\S+)', said)[1]
     assert buy_by_hand(url) == 'SOLD'
-    demo_program.signal(signal.SIGINT)
+    os.killpg(demo_program.pid, signal.SIGINT)  # as a terminal does it
     code, said = demo_program.wait(60), demo_program.output()
     assert code == 0 and f'{s["in_log"] + 1:,d} orders in log, Redis and PostgreSQL: audit pass' in said, said
     left = [mark for mark in fgtest.marks() if f'fg{demo_program.pid}-' in mark]

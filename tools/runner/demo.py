@@ -43,7 +43,7 @@ def options():
     p.add_argument('--workers', type=int, default=2, choices=range(1, 9), help='workers of the appliance [2]')
     p.add_argument('--seed', type=int, default=1, help='of the shoppers [1]')
     p.add_argument('--serve', action='store_true', help='after the sale leave everything running for a browser, until Ctrl-C')
-    p.add_argument('--listen', metavar='IP[:PORT]', default='127.0.0.1',
+    p.add_argument('--listen', metavar='IP[:PORT]', default='127.0.0.1', type=front.address,
                    help="of the shop's page, on this machine [127.0.0.1:8443, or another port when that is in use]")
     return p.parse_args()
 
@@ -384,6 +384,7 @@ def main():
     o = options()
     fgtest.handle_signals()
     with fgtest.Lab(keep=o.keep) as lab:
+        lab.detached = o.serve  # Ctrl-C ends the demo, and the demo its parts
         try:
             parts, summary = sale(lab, o)
         except (Exception, SystemExit):

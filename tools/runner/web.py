@@ -33,10 +33,17 @@ def page_products():
     return catalogue
 
 
-def listening_socket(address):
+def address(text):
+    """IPv4 with or without a port; for argparse."""
+    if not re.fullmatch(r'\d+\.\d+\.\d+\.\d+(:\d{1,5})?', text):
+        raise ValueError(text)
+    return text
+
+
+def listening_socket(where):
     """For people: a socket of the machine itself, which nginx takes with it into its namespace. The port 8443, another one when
     that is in use."""
-    host, _, port = address.partition(':')
+    host, _, port = where.partition(':')
     for number in [int(port)] if port else [8443, 0]:
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,10 +51,10 @@ def listening_socket(address):
             s.bind((host, number))
             s.listen(511)
             return s
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             s.close()
             if number == 0 or port:
-                raise fgtest.Skip(f'--listen {address}: {error.strerror}') from None
+                raise fgtest.Skip(f'--listen {where}: {error}') from None
     return None
 
 
@@ -191,6 +198,11 @@ class Buyer:
 
     def buy(self):
         browser = Browser(self.lab, self.web.ns, flags=['--ignore-certificate-errors'])
+        self.shop(browser)
+        self.lab.servers.remove(browser)
+        browser.close()
+
+    def shop(self, browser):
         figure = 'document.getElementById("figure")?.textContent'
 
         def press(text):
