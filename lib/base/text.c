@@ -251,3 +251,22 @@ bool fg_text_hex_read(const char *text, void *bytes, size_t size)
     }
     return text[2 * size] == 0;
 }
+
+bool fg_text_order_read(const char *text, uint8_t order_id[16])
+{
+    char plain[33];
+    size_t n = 0;
+
+    if (strlen(text) != 36)
+        return fg_text_hex_read(text, order_id, 16);
+    for (size_t i = 0; i < 36; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash && text[i] != '-')
+            return false;
+        if (!dash)
+            plain[n++] = text[i];
+    }
+    plain[n] = 0;
+    return fg_text_hex_read(plain, order_id, 16);
+}

@@ -19,6 +19,10 @@ void fg_text_hex(char *text, const void *bytes, size_t size);
 /** Exactly 2 * size hexadecimal digits in either case, and nothing behind them. */
 bool fg_text_hex_read(const char *text, void *bytes, size_t size);
 
+#define FG_TEXT_ORDER "32 hex digits, or a UUID with dashes" /**< for messages and help */
+/** The id of an order as people and programs write it: FG_TEXT_ORDER, in either case. */
+bool fg_text_order_read(const char *text, uint8_t order_id[16]);
+
 #define FG_TEXT_TIME_MAX  253402300799999 /**< 9999-12-31T23:59:59.999Z, Unix ms */
 #define FG_TEXT_TIME_SIZE 32              /**< bytes for fg_text_time */
 

@@ -44,6 +44,29 @@ static void writes_and_reads_hex(void **state)
     assert_true(fg_text_hex_read("", back, 0));
 }
 
+static void reads_order_ids(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "009fa0ff-0102-0304-0506-0708090a0b0",
+                                        "009fa0ff-0102-0304-0506-0708090a0b0c0",
+                                        "009fa0ff-0102-0304-05060-708090a0b0c",
+                                        "009fa0ff-0102-0304-0506-0708090a0b0-",
+                                        "009fa0ff+0102+0304+0506+0708090a0b0c",
+                                        "{009fa0ff01020304050607080900a0b0c}",
+                                        "009fa0ff0102030405060708090a0b0"};
+    static const uint8_t id[16] = {0, 0x9f, 0xa0, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    uint8_t read[16] = {0};
+
+    assert_true(fg_text_order_read("009fa0ff-0102-0304-0506-0708090A0B0C", read));
+    assert_memory_equal(read, id, sizeof(id));
+    memset(read, 0, sizeof(read));
+    assert_true(fg_text_order_read("009FA0ff0102030405060708090a0b0c", read));
+    assert_memory_equal(read, id, sizeof(id));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (fg_text_order_read(wrong[i], read))
+            fail_msg("%s is taken", wrong[i]);
+}
+
 static void time_is(const char *text, uint64_t expected)
 {
     struct fg_error err = {""};
@@ -192,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_numbers),
         cmocka_unit_test(writes_and_reads_hex),
+        cmocka_unit_test(reads_order_ids),
         cmocka_unit_test(reads_times),
         cmocka_unit_test(writes_times),
         cmocka_unit_test(knows_plausible_times),
