@@ -102,8 +102,10 @@ static int serve(const char *path, const char *program, bool new_log)
     let_signals_in();
     if (ok) {
         fg_notify("READY=1\nSTATUS=running");
-        fg_diag(FG_DIAG_INFO, "ready: %u workers, %u queues, orders at UDP port %u",
-                d->config.workers.count, d->ports.queues_count, d->config.orders.port);
+        fg_diag(FG_DIAG_INFO, "ready: %u worker%s, %u queue%s, orders at UDP port %u",
+                d->config.workers.count, d->config.workers.count == 1 ? "" : "s",
+                d->ports.queues_count, d->ports.queues_count == 1 ? "" : "s",
+                d->config.orders.port);
         watch(d);
         fg_notify("STOPPING=1\nSTATUS=stopping");
         fg_diag(FG_DIAG_INFO, "stopping");

@@ -33,6 +33,12 @@ static bool open_filter_alone(struct fg_daemon *d, struct fg_filter_options opti
 
 static bool load_lists(struct fg_daemon *d, struct fg_error *err)
 {
+    if (fg_filter_pins_are_private(d->config.filter.pins))
+        fg_diag(FG_DIAG_WARNING,
+                "the filter's pins, %s, lie in a mount namespace of this process: its lists and "
+                "rates end with it. `ip netns exec` makes such a namespace, `nsenter --net` does "
+                "not",
+                d->config.filter.pins);
     return fg_filter_load_at_start(d->filter, FG_FILTER_LIST_BLOCK, d->config.filter.block_file,
                                    d->left_out, sizeof(d->left_out), err) &&
            fg_filter_load_at_start(d->filter, FG_FILTER_LIST_ALLOW, d->config.filter.allow_file,

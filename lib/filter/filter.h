@@ -71,6 +71,9 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
  * folder; once in a process. Waits up to 2 s for a process that is being killed. False and err.
  */
 bool fg_filter_lock(const char *pins, struct fg_error *err);
+/** The pins lie in a mount namespace of our own: they end with it, although they are to outlive
+ * the process. Needs root; false when it cannot be found out. */
+bool fg_filter_pins_are_private(const char *pins);
 
 /** Which frames are for us: those to one of these MAC addresses and one of these IP addresses. */
 struct fg_filter_own_addresses {

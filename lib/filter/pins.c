@@ -83,6 +83,19 @@ bool fg_filter_pins_prepare(const char *pins, struct fg_error *err)
     return make_folders(pins, err);
 }
 
+/* PID 1 stands for the processes that come after us. In a container that is its own. */
+bool fg_filter_pins_are_private(const char *pins)
+{
+    char theirs[FG_FILTER_PINS_MAX + 16];
+    struct stat own, other;
+
+    if (stat("/proc/self/ns/mnt", &own) != 0 || stat("/proc/1/ns/mnt", &other) != 0 ||
+        own.st_ino == other.st_ino || stat(pins, &own) != 0)
+        return false;
+    snprintf(theirs, sizeof(theirs), "/proc/1/root%s", pins);
+    return stat(theirs, &other) == 0 ? own.st_dev != other.st_dev : errno == ENOENT;
+}
+
 void fg_filter_pins_name(char *path, size_t size, const char *pins, const char *kind,
                          const char *ifname)
 {

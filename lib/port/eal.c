@@ -22,6 +22,7 @@
 #define PREFIX_WAIT_MS 2000
 #define PREFIX_POLL_US 20000
 
+static char reclaim_prefix[128]; /* whose hugepage files a stop removes */
 static bool started;
 
 __attribute__((format(printf, 2, 3))) static void add(struct fg_port_arguments *a, const char *fmt,
@@ -275,6 +276,7 @@ bool fg_port_eal_start(const struct fg_port_group_options *o, const char *progra
     struct fg_port_arguments a;
     cpu_set_t others;
 
+    snprintf(reclaim_prefix, sizeof(reclaim_prefix), "%s", o->eal->file_prefix);
     other_cpus(o, &others);
     if (!fg_port_eal_wait_for_prefix(o->eal->file_prefix, err))
         return false;
@@ -290,7 +292,9 @@ bool fg_port_eal_start(const struct fg_port_group_options *o, const char *progra
 
 void fg_port_eal_stop(void)
 {
-    if (started)
+    if (started) {
         rte_eal_cleanup();
+        fg_port_hugepages_reclaim(reclaim_prefix); /* EAL leaves its files to the next start */
+    }
     started = false;
 }

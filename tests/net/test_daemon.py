@@ -318,6 +318,21 @@ def test_hugepages_of_a_killed_daemon(lab):
     gate.start()
     assert len(files()) == used, 'nothing piles up'
     gate.stop()
+    assert not files(), 'a clean stop leaves nothing'
+
+
+def test_pins_in_a_private_mount_namespace(lab):
+    """pins that end with the daemon, as under `ip netns exec`, are said at start; those that stay are not"""
+    link = lab.pair()
+    gate = lab.daemon(link.a, interface=link.a_if, settings=SMALL)
+    private = ('unshare', '-m', '--propagation', 'private', 'sh', '-c', 'mount -t bpf none /sys/fs/bpf && exec "$@"', 'sh')
+    gate.start(wrapper=private)
+    lines = [line for line in gate.output().splitlines() if 'lie in a mount namespace of this process' in line]
+    assert len(lines) == 1 and ' warning ' in lines[0] and 'ip netns exec' in lines[0], gate.output()
+    gate.stop()
+    gate.start()
+    assert 'lie in a mount namespace' not in gate.output(), gate.output()
+    gate.stop()
 
 
 def only_mount(options):
