@@ -34,10 +34,10 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
     struct fg_journal_commit_watch *w = &d->journal_thread.watch;
     uint64_t began_ms = atomic_load(&w->began_ms);
 
-    snprintf(o->log.dir, sizeof(o->log.dir), "%.127s", d->config.log.dir);
+    snprintf(o->log.dir, sizeof(o->log.dir), "%.255s", d->config.log.dir);
     o->log.state = (enum fg_journal_state)atomic_load(&d->journal_thread.committer.state);
     if (o->log.state != FG_JOURNAL_OK)
-        snprintf(o->log.error, sizeof(o->log.error), "%.199s", fg_journal_error(d->journal));
+        snprintf(o->log.error, sizeof(o->log.error), "%.255s", fg_journal_error(d->journal));
     o->log.gone = atomic_load(&d->log_gone);
     o->log.behind = atomic_load(&d->behind);
     o->log.memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY;
@@ -48,7 +48,7 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
                               sizeof(o->log.snapshot_error));
     o->log.ledger_broken = atomic_load(&d->follower.broken);
     if (o->log.ledger_broken)
-        snprintf(o->log.ledger_error, sizeof(o->log.ledger_error), "%.199s",
+        snprintf(o->log.ledger_error, sizeof(o->log.ledger_error), "%.511s",
                  d->follower.error.text);
 }
 
@@ -66,7 +66,9 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
         return;
     fg_inbound_status(d->inbound, &inbound);
     o->inbound.state = inbound.state;
-    snprintf(o->inbound.error, sizeof(o->inbound.error), "%.199s", inbound.error);
+    o->counters.dead = inbound.dead;
+    memcpy(o->inbound.dead_reason, inbound.dead_reason, sizeof(o->inbound.dead_reason));
+    snprintf(o->inbound.error, sizeof(o->inbound.error), "%.255s", inbound.error);
 }
 
 static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)

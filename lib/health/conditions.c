@@ -168,7 +168,7 @@ CONDITION(sink)
         level = its;
         worst = i;
     }
-    return raise_if(level, text, "%s: %s, %llu records behind: %.160s", now->sinks[worst].name,
+    return raise_if(level, text, "%s: %s, %llu records behind: %s", now->sinks[worst].name,
                     fg_sink_state_name(now->sinks[worst].status.state),
                     (unsigned long long)now->sinks[worst].status.lag,
                     now->sinks[worst].status.error);
@@ -181,6 +181,13 @@ CONDITION(inbound)
 
     return raise_if(level, text, "inbound commands: %s: %s", fg_sink_state_name(now->inbound.state),
                     now->inbound.error);
+}
+
+CONDITION(dead)
+{
+    return raise_if(alarm_if(now->counters.dead > before->counters.dead), text,
+                    "%llu inbound commands make no sense, and were not done; the last: %s",
+                    (unsigned long long)now->counters.dead, now->inbound.dead_reason);
 }
 
 /* ---- the filter --------------------------------------------------------------------------------
@@ -325,6 +332,11 @@ const struct fg_health_condition fg_health_conditions[] = {
      .alarm = "it refuses",
      .alarm_effect = FG_HEALTH_DEGRADED,
      .remedy = "bring it back: confirmations wait in it, and holds may end before they are read"},
+    {.name = "dead",
+     .check = dead,
+     .alarm = "an [inbound command](redis.md#inbound-commands) made no sense in the last 5 s",
+     .remedy = "read `{prefix}:commands:dead`, mend the service, and give the command again: a "
+               "confirmation that was not done lets a paid order lapse"},
     {.name = "snapshot",
      .check = snapshot,
      .warning = "no snapshot of the log could be made; the sale continues, old segments stay",

@@ -19,7 +19,8 @@
 #include "journal/journal.h"
 #include "sink/sink.h"
 
-#define FG_HEALTH_TEXT    256
+#define FG_HEALTH_TEXT    640 /**< bytes: the longest cause fits, and what stands around it */
+#define FG_HEALTH_DIR     256
 #define FG_HEALTH_MAX     32   /**< rows of the table, at most */
 #define FG_HEALTH_KEEP_MS 5000 /**< how long an alarm outlasts its cause */
 
@@ -44,11 +45,12 @@ struct fg_health_observations {
         uint64_t source_refused;    /**< packets of sources without a slot in the filter's table */
         uint64_t no_socket;         /**< orders that came to a queue without a worker */
         uint64_t penalties_refused; /**< sources that the penalty box could not block */
+        uint64_t dead;              /**< inbound commands that made no sense */
     } counters;
     struct {
-        char dir[128];
+        char dir[FG_HEALTH_DIR];
         enum fg_journal_state state;
-        char error[200];
+        char error[256];
         bool gone;                /**< its files were removed or moved away */
         bool behind;              /**< a sink knows later records, so nothing is sold */
         bool memory;              /**< durability is memory */
@@ -56,7 +58,7 @@ struct fg_health_observations {
         uint64_t slow_ms;         /**< of the last slow commit */
         char snapshot_error[240]; /**< of the last attempt; "" = it succeeded */
         bool ledger_broken;
-        char ledger_error[200];
+        char ledger_error[512];
     } log;
     struct {
         const char *name;
@@ -66,7 +68,8 @@ struct fg_health_observations {
     struct {
         bool enabled;
         enum fg_sink_state state;
-        char error[200];
+        char error[256];
+        char dead_reason[FG_INBOUND_REASON]; /**< of the last command that made no sense */
     } inbound;
     struct {
         bool monitor;       /**< it drops nothing */

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -17,13 +18,33 @@ static const struct {
     uint8_t op;
 } ops[] = {{"confirm", FG_PACKET_OP_CONFIRM},
            {"cancel", FG_PACKET_OP_CANCEL},
-           {"extend", FG_PACKET_OP_EXTEND}};
+           {"extend", FG_PACKET_OP_EXTEND},
+           {"refund", FG_PACKET_OP_REFUND}};
 #define OPS (sizeof(ops) / sizeof(ops[0]))
 
-enum field { OP, USER, ORDER, UNTIL_MS, FIELDS };
-static const char *const names[FIELDS] = {"op", "user", "order", "until_ms"};
-static const char *const accepted[FIELDS] = {"confirm, cancel, extend", "0..18446744073709551615",
-                                             "32 hexadecimal digits", "Unix time in milliseconds"};
+/* name, accepted */
+#define FIELD_LIST(X)                                                                              \
+    X(OP, "op", "confirm, cancel, extend, refund")                                                 \
+    X(USER, "user", "0..18446744073709551615")                                                     \
+    X(ORDER, "order", FG_TEXT_ORDER)                                                               \
+    X(UNTIL_MS, "until_ms", "Unix time in milliseconds")                                           \
+    X(RESTOCK, "restock", "1: the units go back on sale, 0")                                       \
+    X(REF, "ref", "at most 64 bytes")
+
+enum field {
+#define X(name, text, accepted) name,
+    FIELD_LIST(X)
+#undef X
+        FIELDS
+};
+static const struct {
+    const char *name, *accepted;
+} known[FIELDS] = {
+#define X(name, text, accepted) {text, accepted},
+    FIELD_LIST(X)
+#undef X
+};
+_Static_assert(FG_INBOUND_ENTRY_REF == 64, "the text of what is accepted says so");
 
 static bool refuse(char reason[FG_INBOUND_ENTRY_REASON], enum field field,
                    struct fg_redis_text value)
@@ -34,8 +55,8 @@ static bool refuse(char reason[FG_INBOUND_ENTRY_REASON], enum field field,
     for (size_t i = 0; i < n; i++)
         shown[i] = isprint((unsigned char)value.text[i]) ? value.text[i] : '?';
     shown[n] = '\0';
-    snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s '%s'; accepted: %s", names[field], shown,
-             accepted[field]);
+    snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s '%s'; accepted: %s", known[field].name, shown,
+             known[field].accepted);
     return false;
 }
 
@@ -73,30 +94,33 @@ static bool parse_number(struct fg_redis_text value, uint64_t *number)
     return !*end && !errno;
 }
 
-static const char digits[] = "0123456789abcdef";
-
-static int digit(char c)
-{
-    const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
+/* The bytes of a text, which may hold zeros: those are no id. */
 static bool parse_order(struct fg_redis_text value, uint8_t id[16])
 {
-    if (value.len != 32)
-        return false;
-    for (int i = 0; i < 16; i++) {
-        int high = digit(value.text[2 * i]), low = digit(value.text[2 * i + 1]);
+    return strlen(value.text) == value.len && fg_text_order_read(value.text, id);
+}
 
-        if (high < 0 || low < 0)
-            return false;
-        id[i] = (uint8_t)(high << 4 | low);
-    }
+static bool parse_restock(struct fg_redis_text value, struct fg_inbound_command *o)
+{
+    bool yes = same(value, "1");
+
+    o->flags = yes ? FG_PACKET_RESTOCK : 0;
+    return yes || same(value, "0");
+}
+
+/* Too long is wrong: what is cut off could belong to another command. */
+static bool parse_ref(struct fg_redis_text value, struct fg_inbound_ref *ref)
+{
+    if (value.len > FG_INBOUND_ENTRY_REF)
+        return false;
+    memcpy(ref->text, value.text, value.len);
+    ref->len = (uint8_t)value.len;
+    ref->given = true;
     return true;
 }
 
-static bool take_field(enum field field, struct fg_redis_text value, struct fg_inbound_command *o)
+static bool take_field(enum field field, struct fg_redis_text value, struct fg_inbound_command *o,
+                       struct fg_inbound_ref *ref)
 {
     switch (field) {
     case OP:
@@ -107,6 +131,10 @@ static bool take_field(enum field field, struct fg_redis_text value, struct fg_i
         return parse_order(value, o->order_id);
     case UNTIL_MS:
         return parse_number(value, &o->until_ms);
+    case RESTOCK:
+        return parse_restock(value, o);
+    case REF:
+        return parse_ref(value, ref);
     case FIELDS:
         break;
     }
@@ -116,20 +144,56 @@ static bool take_field(enum field field, struct fg_redis_text value, struct fg_i
 static enum field find_field(struct fg_redis_text name)
 {
     for (unsigned i = 0; i < FIELDS; i++)
-        if (same(name, names[i]))
+        if (same(name, known[i].name))
             return (enum field)i;
     return FIELDS;
 }
 
+/* A field that an operation needs is there, and none that belongs to another one. */
+static bool fields_fit(const bool seen[FIELDS], const struct fg_inbound_command *o,
+                       char reason[FG_INBOUND_ENTRY_REASON])
+{
+    bool extends = o->op == FG_PACKET_OP_EXTEND;
+    struct fg_error err;
+
+    for (unsigned i = 0; i < (extends ? RESTOCK : UNTIL_MS); i++)
+        if (!seen[i]) {
+            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is missing; accepted: %s", known[i].name,
+                     known[i].accepted);
+            return false;
+        }
+    if (extends && !fg_text_moment_check(o->until_ms, &err)) {
+        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms: %.140s", err.text);
+        return false;
+    }
+    if (!extends && seen[UNTIL_MS]) {
+        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms is for extend only");
+        return false;
+    }
+    if (o->op != FG_PACKET_OP_REFUND && seen[RESTOCK]) {
+        snprintf(reason, FG_INBOUND_ENTRY_REASON, "restock is for refund only");
+        return false;
+    }
+    return true;
+}
+
+/* The caller's `ref` is read first, so that the result of a wrong command has it, too. */
+static void find_ref(const redisReply *fields, struct fg_inbound_ref *ref)
+{
+    memset(ref, 0, sizeof(*ref));
+    for (size_t i = 0; i + 1 < fg_redis_reply_size(fields) && !ref->given; i += 2)
+        if (find_field(fg_redis_reply_text(fg_redis_reply_at(fields, i))) == REF)
+            parse_ref(fg_redis_reply_text(fg_redis_reply_at(fields, i + 1)), ref);
+}
+
 /* Fields that are not ours may be there: they are the sender's business. */
 bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command *o,
-                            char reason[FG_INBOUND_ENTRY_REASON])
+                            struct fg_inbound_ref *ref, char reason[FG_INBOUND_ENTRY_REASON])
 {
     bool seen[FIELDS] = {false};
-    struct fg_error err;
-    unsigned needed;
 
     memset(o, 0, sizeof(*o));
+    find_ref(fields, ref);
     for (size_t i = 0; i + 1 < fg_redis_reply_size(fields); i += 2) {
         enum field field = find_field(fg_redis_reply_text(fg_redis_reply_at(fields, i)));
         struct fg_redis_text value = fg_redis_reply_text(fg_redis_reply_at(fields, i + 1));
@@ -137,29 +201,14 @@ bool fg_inbound_entry_parse(const redisReply *fields, struct fg_inbound_command 
         if (field == FIELDS)
             continue;
         if (seen[field]) {
-            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is given twice", names[field]);
+            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is given twice", known[field].name);
             return false;
         }
         seen[field] = true;
-        if (!take_field(field, value, o))
+        if (!take_field(field, value, o, ref))
             return refuse(reason, field, value);
     }
-    needed = o->op == FG_PACKET_OP_EXTEND ? FIELDS : UNTIL_MS;
-    for (unsigned i = 0; i < needed; i++)
-        if (!seen[i]) {
-            snprintf(reason, FG_INBOUND_ENTRY_REASON, "%s is missing; accepted: %s", names[i],
-                     accepted[i]);
-            return false;
-        }
-    if (o->op == FG_PACKET_OP_EXTEND && !fg_text_moment_check(o->until_ms, &err)) {
-        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms: %.140s", err.text);
-        return false;
-    }
-    if (o->op != FG_PACKET_OP_EXTEND && seen[UNTIL_MS]) {
-        snprintf(reason, FG_INBOUND_ENTRY_REASON, "until_ms is for extend only");
-        return false;
-    }
-    return true;
+    return fields_fit(seen, o, reason);
 }
 
 static void add_begin(struct fg_redis_resp *out, const char *key, uint64_t stream_max, size_t pairs)
@@ -187,18 +236,25 @@ static void pair(struct fg_redis_resp *out, const char *name, uint64_t value)
     fg_redis_resp_u64(out, value);
 }
 
+static void pair_ref(struct fg_redis_resp *out, const struct fg_inbound_ref *ref)
+{
+    if (!ref->given)
+        return;
+    fg_redis_resp_text(out, known[REF].name);
+    fg_redis_resp_word(out, ref->text, ref->len);
+}
+
 void fg_inbound_entry_result(struct fg_redis_resp *out, const char *key, uint64_t stream_max,
-                             const char *id, const struct fg_inbound_command *o,
+                             const char *id, const struct fg_inbound_ref *ref,
+                             const struct fg_inbound_command *o,
                              const struct fg_stock_answer *answer)
 {
-    char order[33] = "";
+    char order[33];
 
-    for (int i = 0; i < 16; i++) {
-        order[2 * i] = digits[o->order_id[i] >> 4];
-        order[2 * i + 1] = digits[o->order_id[i] & 15];
-    }
-    add_begin(out, key, stream_max, 8);
+    fg_text_hex(order, o->order_id, sizeof(o->order_id));
+    add_begin(out, key, stream_max, 8 + ref->given);
     pair_text(out, "command", id);
+    pair_ref(out, ref);
     pair_text(out, "op", op_name(o->op));
     pair(out, "user", o->user);
     pair_text(out, "order", order);
@@ -206,6 +262,16 @@ void fg_inbound_entry_result(struct fg_redis_resp *out, const char *key, uint64_
     pair(out, "item", answer->item);
     pair(out, "quantity", answer->quantity);
     pair(out, "deadline_ms", answer->deadline_ms);
+}
+
+void fg_inbound_entry_refused(struct fg_redis_resp *out, const char *key, uint64_t stream_max,
+                              const char *id, const struct fg_inbound_ref *ref, const char *reason)
+{
+    add_begin(out, key, stream_max, 3 + ref->given);
+    pair_text(out, "command", id);
+    pair_ref(out, ref);
+    pair_text(out, "status", FG_INBOUND_BAD_COMMAND);
+    pair_text(out, "reason", reason);
 }
 
 void fg_inbound_entry_dead(struct fg_redis_resp *out, const char *key, uint64_t stream_max,

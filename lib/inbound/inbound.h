@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * inbound: commands from Redis. The order service confirms, cancels and extends orders by entries
- * of a Redis stream; one thread reads them with a consumer group, gives each as a command to the
- * worker that owns the user, and acknowledges it when the engine's answer is there, which is
+ * inbound: commands from Redis. The order service confirms, cancels, extends and refunds orders by
+ * entries of a Redis stream; one thread reads them with a consumer group, gives each as a command
+ * to the worker that owns the user, and acknowledges it when the engine's answer is there, which is
  * durable by then (lib/stock holds it so long). Whatever crashes, an entry is given again until it
  * was acknowledged; commands are idempotent.
  *
@@ -17,6 +17,7 @@
 #include "packet/packet.h"
 #include "sink/sink.h"
 
+#define FG_INBOUND_REASON   160  /**< bytes of why a command makes no sense */
 #define FG_INBOUND_CAPACITY 4096 /**< commands under way at a time; slots of each ring */
 
 /** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer of kind
@@ -24,8 +25,9 @@
  */
 struct fg_inbound_command {
     uint32_t token;
-    uint8_t op; /**< FG_PACKET_OP_CONFIRM, FG_PACKET_OP_CANCEL, FG_PACKET_OP_EXTEND */
-    uint8_t reserved[3];
+    uint8_t op;    /**< FG_PACKET_OP_CONFIRM, _CANCEL, _EXTEND, _REFUND */
+    uint8_t flags; /**< REFUND: FG_PACKET_RESTOCK */
+    uint8_t reserved[2];
     uint8_t order_id[16];
     uint64_t user;
     uint64_t until_ms; /**< EXTEND only */
@@ -60,7 +62,8 @@ struct fg_inbound_status {
 #define X(name, text) uint64_t name;
     FG_INBOUND_COUNTER_LIST(X)
 #undef X
-    char error[256]; /**< "" = none */
+    char error[256];                     /**< "" = none */
+    char dead_reason[FG_INBOUND_REASON]; /**< of the last one that was set aside; "" = none */
 };
 
 struct fg_inbound;

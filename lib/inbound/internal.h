@@ -23,6 +23,7 @@ enum slot_state {
 
 struct slot { /* one entry under way */
     struct fg_inbound_command command;
+    struct fg_inbound_ref ref;
     char id[FG_REDIS_ID_MAX];
     uint8_t state;
     unsigned wait_ms; /* before it is given again the next time */
@@ -53,7 +54,8 @@ struct fg_inbound {
     unsigned free_count, waits_count, given;
     struct fg_redis_resp out; /* one exchange: MULTI and results first, as they come in */
     struct written *written;
-    unsigned written_count;
+    unsigned written_count, adds;        /* adds: XADDs among them; one that is set aside has two */
+    char dead_reason[FG_INBOUND_REASON]; /* of the last entry that was set aside */
     bool was_connected;
     bool claiming;                  /* what was pending comes first */
     char claim_at[FG_REDIS_ID_MAX]; /* where the next page of it begins */

@@ -276,8 +276,9 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
         s->status.dead += s->written[i].status == FG_PACKET_STATUS_NONE;
         s->status.results[s->written[i].status]++;
     }
+    memcpy(s->status.dead_reason, s->dead_reason, sizeof(s->status.dead_reason));
     pthread_mutex_unlock(&s->lock);
-    s->written_count = 0;
+    s->written_count = s->adds = 0;
     fg_redis_resp_clear(&s->out);
 }
 
@@ -291,8 +292,8 @@ static bool take_answers(struct fg_inbound *s, const struct fg_redis_answer *ans
 
     if (error)
         return fg_fail(err, "%s", error);
-    if (s->written_count && !fg_redis_reply_array(answer->exec, "EXEC", s->written_count + 2,
-                                                  s->written_count + 2, err))
+    if (s->written_count &&
+        !fg_redis_reply_array(answer->exec, "EXEC", s->adds + 2, s->adds + 2, err))
         return false;
     if (!fg_redis_reply_count(answer->last[reads ? 1 : 0], "XLEN", &backlog, err))
         return false;

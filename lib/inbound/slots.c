@@ -39,9 +39,22 @@ static struct fg_redis_resp *write_begin(struct fg_inbound *s, const char *id, u
 
     snprintf(w->id, sizeof(w->id), "%s", id);
     w->status = (uint8_t)status;
+    s->adds++;
     if (s->written_count == 1)
         fg_redis_resp_command(&s->out, 1, (const char *[]){"MULTI"});
     return &s->out;
+}
+
+static void set_aside(struct fg_inbound *s, const char *id, const struct fg_inbound_ref *ref,
+                      const char *reason, const redisReply *fields)
+{
+    struct fg_redis_resp *out = write_begin(s, id, FG_PACKET_STATUS_NONE);
+    uint64_t stream_max = s->options.redis.stream_max;
+
+    fg_inbound_entry_dead(out, s->dead, stream_max, id, reason, fields);
+    fg_inbound_entry_refused(out, s->results, stream_max, id, ref, reason);
+    s->adds++;
+    snprintf(s->dead_reason, sizeof(s->dead_reason), "%s", reason);
 }
 
 void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply *fields)
@@ -51,9 +64,8 @@ void fg_inbound_slot_take(struct fg_inbound *s, const char *id, const redisReply
 
     FG_ASSERT(s->free_count && s->written_count < FG_INBOUND_WRITTEN);
     p = &s->slots[s->free[s->free_count - 1]];
-    if (!fg_inbound_entry_parse(fields, &p->command, reason)) {
-        fg_inbound_entry_dead(write_begin(s, id, FG_PACKET_STATUS_NONE), s->dead,
-                              s->options.redis.stream_max, id, reason, fields);
+    if (!fg_inbound_entry_parse(fields, &p->command, &p->ref, reason)) {
+        set_aside(s, id, &p->ref, reason, fields);
         return;
     }
     s->free_count--;
@@ -74,7 +86,7 @@ static void answered(struct fg_inbound *s, struct slot *p, const struct fg_stock
         return;
     }
     fg_inbound_entry_result(write_begin(s, p->id, answer->status), s->results,
-                            s->options.redis.stream_max, p->id, &p->command, answer);
+                            s->options.redis.stream_max, p->id, &p->ref, &p->command, answer);
     release(s, p);
 }
 
@@ -125,6 +137,6 @@ void fg_inbound_slots_forget(struct fg_inbound *s)
         else if (p->state == SLOT_WAITS)
             release(s, p);
     }
-    s->given = s->waits_count = s->written_count = 0;
+    s->given = s->waits_count = s->written_count = s->adds = 0;
     fg_redis_resp_clear(&s->out);
 }

@@ -98,6 +98,7 @@ unsigned fg_worker_inbound(struct fg_worker *w)
         memcpy(&o, slot, sizeof(o));
         fg_ring_release(w->inbound_commands, 1);
         request.op = o.op;
+        request.flags = o.flags;
         request.kind = FG_STOCK_INBOUND;
         request.user = o.user;
         request.until_ms = o.until_ms;

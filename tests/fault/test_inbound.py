@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 from fgsale import HOT, Sale, fgtest  # noqa: E402
@@ -118,13 +119,17 @@ def test_what_an_order_service_asks_for(lab):
         assert backend.confirm(orders[31][0], bytes.fromhex(orders[31][1])).status == 'SOLD'
         assert backend.cancel(orders[32][0], bytes.fromhex(orders[32][1])).status == 'CANCELLED'
         assert backend.extend(orders[33][0], bytes.fromhex(orders[33][1]), until).deadline_ms == until
+        refunds = {sale.command('refund', user, str(uuid.UUID(order)), restock=restock, ref=f'r{restock}'): restock
+                   for (user, order), restock in zip(orders[1:3], (0, 1))}
+        told = sale.answered(refunds)
+        assert all((told[c]['status'], told[c]['ref']) == ('REFUNDED', f'r{r}') for c, r in refunds.items()), told
     again = [sale.command(op, *o) for o, op in ((orders[31], 'confirm'), (orders[32], 'cancel'), (orders[33], 'cancel'))]
     have = sale.answered(again)
     assert [have[c]['status'] for c in again] == ['SOLD', 'CANCELLED', 'CANCELLED']
     status = sale.status()
     assert (status['state'], status['dead'], status['backlog'], status['error']) == ('live', 0, 0, ''), status
-    assert status['acknowledged'] == status['taken'] == len(sale.results()) == 36
-    assert sum(status['results'].values()) == 36
+    assert status['acknowledged'] == status['taken'] == len(sale.results()) == 38
+    assert sum(status['results'].values()) == 38
     text = sale.gate.api('GET', '/metrics')[1]
     assert 'floodgate_inbound_results_total' in text and 'status="SOLD"' in text, text[:2000]
     sale.finish()
@@ -152,13 +157,13 @@ def test_poison(lab):
     sale = Desk(lab, lab.redis())
     (user, order), = sale.reserve(1)
     bad = {
-        "op 'confrm'; accepted: confirm, cancel, extend": ('op', 'confrm', 'user', user, 'order', order),
+        "op 'confrm'; accepted: confirm, cancel, extend, refund": ('op', 'confrm', 'user', user, 'order', order),
         'op is missing': ('user', user, 'order', order),
         'user is missing': ('op', 'confirm', 'order', order),
         "user '-1'; accepted: 0..18446744073709551615": ('op', 'confirm', 'user', '-1', 'order', order),
         "user '18446744073709551616'": ('op', 'confirm', 'user', 1 << 64, 'order', order),
         'order is missing': ('op', 'confirm', 'user', user),
-        f"order '{order[:-1]}'; accepted: 32 hexadecimal digits": ('op', 'cancel', 'user', user, 'order', order[:-1]),
+        f"order '{order[:-1]}'; accepted: 32 hex digits, or a UUID with dashes": ('op', 'cancel', 'user', user, 'order', order[:-1]),
         f"order '{order[:-1]}g'": ('op', 'cancel', 'user', user, 'order', order[:-1] + 'g'),
         'until_ms is missing': ('op', 'extend', 'user', user, 'order', order),
         "until_ms 'soon'": ('op', 'extend', 'user', user, 'order', order, 'until_ms', 'soon'),
@@ -169,11 +174,18 @@ def test_poison(lab):
     ids = {}
     for reason, words in bad.items():
         ids[sale.redis.command('XADD', COMMANDS, '*', *words)] = (reason, words)
+    named = sale.redis.command('XADD', COMMANDS, '*', 'op', 'confrm', 'user', user, 'order', order, 'ref', 'invoice 7')
+    ids[named] = ("op 'confrm'", ('op', 'confrm'))
     ids[sale.redis.command('XADD', COMMANDS, '*', 'op', '\x1b[31mred', 'user', 1, 'order', order)] = (
         "op '?[31mred'", ('op', '\x1b[31mred'))
     good = sale.command('confirm', user, order)
-    have = sale.answered([good])
-    assert have[good]['status'] == 'SOLD' and len(have) == 1
+    alarm = wait_until(lambda: [a for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead'], 10, 'the alarm')
+    assert alarm[0]['level'] == 'alarm' and 'were not done; the last: op ' in alarm[0]['text'], alarm
+    have = sale.answered([good, *ids])
+    assert have[good]['status'] == 'SOLD' and len(have) == 1 + len(ids)
+    assert have[named]['ref'] == 'invoice 7', have[named]
+    for command, (reason, _) in ids.items():
+        assert have[command]['status'] == 'BAD_COMMAND' and reason in have[command]['reason'], have[command]
     dead = {}
     for _, flat in sale.redis.command('XRANGE', DEAD, '-', '+'):
         one = fields(flat[:4])

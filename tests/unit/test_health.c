@@ -100,6 +100,12 @@ FAULT(refused_as_full)
     now.counters.full++;
 }
 
+FAULT(command_makes_no_sense)
+{
+    now.counters.dead++;
+    strcpy(now.inbound.dead_reason, "op 'confrm'");
+}
+
 FAULT(log_full)
 {
     now.log.state = FG_JOURNAL_FULL;
@@ -279,6 +285,7 @@ static const struct {
     {sink_refuses, "sink", ALARM, DEGRADED, true, "redis: refused, 0 records behind: of another"},
     {inbound_away, "inbound", WARNING, DEGRADED, true, "inbound commands: away"},
     {inbound_refused, "inbound", ALARM, DEGRADED, true, "inbound commands: refused"},
+    {command_makes_no_sense, "dead", ALARM, RUNNING, false, "were not done; the last: op 'confrm'"},
     {table_of_sources_full, "filter", WARNING, RUNNING, false, "4 packets of sources"},
     {penalty_box_full, "filter", WARNING, RUNNING, false, "4 sources not blocked"},
     {lines_left_out, "lists", WARNING, RUNNING, false, "left out: blocked:3"},

@@ -30,26 +30,49 @@ static redisReply *fields_of(const char *const *words)
 static void test_parse(void **state)
 {
     struct fg_inbound_command o;
+    struct fg_inbound_ref ref;
     char reason[FG_INBOUND_ENTRY_REASON];
 
     assert_true(fg_inbound_entry_parse(
-        FIELDS("user", "18446744073709551615", "order", ID, "op", "confirm"), &o, reason));
+        FIELDS("user", "18446744073709551615", "order", ID, "op", "confirm"), &o, &ref, reason));
     assert_int_equal(o.op, FG_PACKET_OP_CONFIRM);
     assert_true(o.user == UINT64_MAX);
     assert_int_equal(o.order_id[0], 0);
     assert_int_equal(o.order_id[10], 10);
     assert_int_equal(o.order_id[15], 15);
     assert_true(fg_inbound_entry_parse(
-        FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, reason));
+        FIELDS("op", "cancel", "user", "0", "order", ID, "note", "hello"), &o, &ref, reason));
     assert_int_equal(o.op, FG_PACKET_OP_CANCEL);
     assert_true(fg_inbound_entry_parse(
-        FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "4102444800000"), &o, reason));
+        FIELDS("op", "extend", "user", "7", "order", ID, "until_ms", "4102444800000"), &o, &ref,
+        reason));
     assert_int_equal(o.op, FG_PACKET_OP_EXTEND);
     assert_int_equal(o.until_ms, 4102444800000);
     assert_true(fg_inbound_entry_parse(
-        FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o,
+        FIELDS("op", "cancel", "user", "0", "order", "FF0102030405060708090A0B0C0D0E0F"), &o, &ref,
         reason));
     assert_int_equal(o.order_id[0], 0xff);
+    assert_false(ref.given);
+    assert_true(
+        fg_inbound_entry_parse(FIELDS("op", "refund", "user", "7", "order",
+                                      "00010203-0405-0607-0809-0a0b0c0d0e0f", "ref", "invoice 77"),
+                               &o, &ref, reason));
+    assert_int_equal(o.op, FG_PACKET_OP_REFUND);
+    assert_int_equal(o.flags, 0);
+    assert_int_equal(o.order_id[15], 15);
+    assert_true(ref.given);
+    assert_int_equal(ref.len, 10);
+    assert_memory_equal(ref.text, "invoice 77", 10);
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("op", "refund", "user", "7", "order", ID, "restock", "1"), &o, &ref, reason));
+    assert_int_equal(o.flags, FG_PACKET_RESTOCK);
+    assert_true(fg_inbound_entry_parse(
+        FIELDS("op", "refund", "user", "7", "order", ID, "restock", "0", "ref", ""), &o, &ref,
+        reason));
+    assert_int_equal(o.flags, 0);
+    assert_true(ref.given && ref.len == 0);
+    assert_false(fg_inbound_entry_parse(FIELDS("op", "refnd", "ref", "r1"), &o, &ref, reason));
+    assert_memory_equal(ref.text, "r1", 2); /* read although what stands before it is wrong */
 }
 
 static void test_poison(void **state)
@@ -57,8 +80,8 @@ static void test_poison(void **state)
     static const struct {
         const char *reason, *words[16];
     } bad[] = {
-        {"op is missing; accepted: confirm, cancel, extend", {NULL}}, /* no fields at all */
-        {"op 'reserve'; accepted: confirm, cancel, extend",
+        {"op is missing; accepted: confirm, cancel, extend, refund", {NULL}}, /* no fields at all */
+        {"op 'reserve'; accepted: confirm, cancel, extend, refund",
          {"op", "reserve", "user", "1", "order", ID}},
         {"op 'CONFIRM'", {"op", "CONFIRM", "user", "1", "order", ID}},
         {"user ''", {"op", "confirm", "user", "", "order", ID}},
@@ -77,16 +100,26 @@ static void test_poison(void **state)
          {"op", "extend", "user", "1", "order", ID, "until_ms", "99"}},
         {"until_ms is for extend only",
          {"op", "cancel", "user", "1", "order", ID, "until_ms", "1"}},
+        {"restock is for refund only", {"op", "cancel", "user", "1", "order", ID, "restock", "1"}},
+        {"restock 'yes'; accepted: 1: the units go back on sale, 0",
+         {"op", "refund", "user", "1", "order", ID, "restock", "yes"}},
+        {"order '00010203-0405-0607-0809-0a0b0c0d0e0'; accepted: 32 hex digits, or a UUID",
+         {"op", "refund", "user", "1", "order", "00010203-0405-0607-0809-0a0b0c0d0e0"}},
+        {"ref '1234567890123456789012345678901234567890'"
+         "; accepted: at most 64 bytes",
+         {"op", "cancel", "user", "1", "order", ID, "ref",
+          "12345678901234567890123456789012345678901234567890123456789012345"}},
         {"op '"
          "????"
          "'",
          {"op", "\x1b\x01\xff\n", "user", "1", "order", ID}},
     };
     struct fg_inbound_command o;
+    struct fg_inbound_ref ref;
     char reason[FG_INBOUND_ENTRY_REASON];
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_false(fg_inbound_entry_parse(fields_of(bad[i].words), &o, reason));
+        assert_false(fg_inbound_entry_parse(fields_of(bad[i].words), &o, &ref, reason));
         if (!strstr(reason, bad[i].reason))
             fail_msg("'%s' wanted, got '%s'", bad[i].reason, reason);
     }
@@ -123,15 +156,26 @@ static void test_written(void **state)
                                      .item = 7,
                                      .quantity = 2,
                                      .deadline_ms = 12345};
+    struct fg_inbound_ref none = {false}, ref = {true, 3, "r 1"};
     char longer[400];
     struct fg_redis_resp out = {0};
 
-    fg_inbound_entry_result(&out, "{p}:results", 0, "5-1", &o, &answer);
+    fg_inbound_entry_result(&out, "{p}:results", 0, "5-1", &none, &o, &answer);
     assert_string_equal(
         words_of(&out),
         "XADD {p}:results * command 5-1 op extend user 42 order ab000000000000000000000000000001 "
         "status RESERVED item 7 quantity 2 deadline_ms 12345 ");
     assert_int_equal(out.commands, 1);
+    fg_redis_resp_clear(&out);
+    fg_inbound_entry_result(&out, "{p}:results", 0, "5-1", &ref, &o, &answer);
+    assert_string_equal(
+        words_of(&out),
+        "XADD {p}:results * command 5-1 ref r 1 op extend user 42 order "
+        "ab000000000000000000000000000001 status RESERVED item 7 quantity 2 deadline_ms 12345 ");
+    fg_redis_resp_clear(&out);
+    fg_inbound_entry_refused(&out, "{p}:results", 5, "5-1", &ref, "why");
+    assert_string_equal(words_of(&out), "XADD {p}:results MAXLEN ~ 5 * command 5-1 ref r 1 status "
+                                        "BAD_COMMAND reason why ");
     fg_redis_resp_clear(&out);
     fg_inbound_entry_dead(&out, "{p}:d", 100, "5-2", "why", FIELDS("op", "x", "y", "z"));
     assert_string_equal(words_of(&out),
@@ -223,6 +267,22 @@ static void test_owner_and_answer(void **state)
     end(s);
 }
 
+static void test_one_that_is_set_aside(void **state)
+{
+    struct fg_inbound *s = two_workers();
+
+    fg_inbound_slot_take(s, "1-0", FIELDS("op", "confrm", "ref", "r"));
+    assert_int_equal(s->written_count, 1);
+    assert_int_equal(s->adds, 2); /* among the dead, and its result */
+    assert_int_equal(s->out.commands, 3);
+    assert_non_null(strstr(s->dead_reason, "op 'confrm'"));
+    assert_int_equal(s->free_count, FG_INBOUND_CAPACITY);
+    take(s, "2-0", "5");
+    fg_inbound_slots_forget(s);
+    assert_int_equal(s->adds, 0);
+    end(s);
+}
+
 static void test_busy_is_asked_again(void **state)
 {
     static const uint8_t statuses[] = {FG_PACKET_STATUS_BUSY, FG_PACKET_STATUS_UNAVAILABLE,
@@ -284,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_poison),
         cmocka_unit_test(test_written),
         cmocka_unit_test(test_owner_and_answer),
+        cmocka_unit_test(test_one_that_is_set_aside),
         cmocka_unit_test(test_busy_is_asked_again),
         cmocka_unit_test(test_answers_of_a_lost_connection_are_dropped),
     };
