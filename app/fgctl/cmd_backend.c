@@ -15,7 +15,7 @@ enum { OPT_CONFIG, OPT_CONNINFO, OPT_PASSWORD_FILE, OPT_SCHEMA }; /* as in comma
 
 static int input_error(const char *text)
 {
-    fprintf(stderr, "fgctl: %s\n", text);
+    fg_complain("%s", text);
     return FG_EXIT_INPUT;
 }
 
@@ -90,7 +90,7 @@ static int take_options(const struct fg_args *args, struct fg_sink_postgres_opti
 
 static int refused(const struct fg_error *err)
 {
-    fprintf(stderr, "fgctl: %s\n", err->text);
+    fg_complain("%s", err->text);
     return FG_EXIT_REFUSED;
 }
 
@@ -166,14 +166,13 @@ int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args)
         return refused(&err);
     out = state_json(&o, &state, durable_seq(cli));
     if (cli->json)
-        fg_print_json(out);
+        fg_print_json_error(out); /* when the version is another */
     else
         fg_show(stdout, out);
     json_decref(out);
     if (state.version == state.known)
         return FG_EXIT_OK;
-    fprintf(stderr, "fgctl: the tables are of version %u, %u is needed: %s\n", state.version,
-            state.known,
-            state.version < state.known ? "run `fgctl backend init`" : "use the newer program");
+    fg_complain("the tables are of version %u, %u is needed: %s", state.version, state.known,
+                state.version < state.known ? "run `fgctl backend init`" : "use the newer program");
     return FG_EXIT_REFUSED;
 }

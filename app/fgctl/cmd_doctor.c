@@ -25,11 +25,11 @@ static bool mend(const struct fg_doctor_check *check, const struct fg_doctor_fin
 {
     int status;
 
-    fprintf(stderr, "fgctl: %s: running: %s\n", check->name, found->command);
+    fg_complain("%s: running: %s", check->name, found->command);
     status = system(found->command);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
-    fprintf(stderr, "fgctl: %s: the command failed\n", check->name);
+    fg_complain("%s: the command failed", check->name);
     return false;
 }
 
@@ -86,7 +86,7 @@ static int finish(struct run *run)
             json_pack("{s:O, s:i, s:i, s:i, s:i}", "checks", run->list, "faults", (int)faults,
                       "warnings", (int)warnings, "good", (int)good, "skipped", (int)skipped);
 
-        fg_print_json(out);
+        fg_print_json_error(out); /* when there are faults */
         json_decref(out);
     } else {
         printf("faults: %u, warnings: %u, good: %u, skipped: %u\n", faults, warnings, good,
@@ -123,9 +123,9 @@ int fg_cmd_doctor(struct fg_cli *cli, const struct fg_args *args)
     int code = FG_EXIT_INPUT;
 
     if (!config)
-        fprintf(stderr, "fgctl: out of memory\n");
+        fg_complain("out of memory");
     else if (!fg_config_load(config, path, &err))
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
     else
         code = examine_all(&run, args->options[OPT_ONLY]);
     json_decref(run.list);

@@ -16,7 +16,7 @@ static const char *pins_of(const struct fg_args *args)
 
 static int complain(const struct fg_error *err)
 {
-    fprintf(stderr, "fgctl: %s\n", err->text);
+    fg_complain("%s", err->text);
     return FG_EXIT_REFUSED;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Items, their stock, their switches, and orders. */
+/* Items, their stock, and their switches. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -114,28 +114,49 @@ int fg_cmd_item_set(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-static void state_text(const json_t *item, char text[32])
+/* "2m", "1h30m", "10d": the largest units that say it. */
+static void duration_text(uint64_t ms, char text[48])
 {
-    const char *state = json_string_value(json_object_get(item, "state"));
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t n = 0;
 
-    snprintf(text, 32, "%s", state ? state : "?");
-    for (char *p = text; *p; p++)
-        *p = *p == '-' ? ' ' : *p;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (ms >= units[i].ms) {
+            n += (size_t)snprintf(text + n, 48 - n, "%" PRIu64 "%s", ms / units[i].ms,
+                                  units[i].name);
+            ms %= units[i].ms;
+        }
+    if (n == 0)
+        snprintf(text, 48, "0");
+}
+
+static const char *text_of(const json_t *item, const char *key)
+{
+    const char *text = json_string_value(json_object_get(item, key));
+
+    return text ? text : "-";
 }
 
 static void take_row(void *ctx, json_t *item)
 {
-    static const char *const numbers[] = {"total", "available", "reserved", "sold"};
-    char text[4][24], name[128], state[32];
+    static const char *const numbers[] = {"total", "available",  "reserved",
+                                          "sold",  "user_limit", "order_max"};
+    char text[6][24], name[128], hold[48];
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         snprintf(text[i], sizeof(text[i]), "%lld",
                  json_integer_value(json_object_get(item, numbers[i])));
+    if (strcmp(text[4], "0") == 0)
+        strcpy(text[4], "-"); /* no limit */
     snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(item, "name")));
     fg_clean(name);
-    state_text(item, state);
-    fg_table_add(ctx, (const char *const[]){json_string_value(json_object_get(item, "item")), name,
-                                            text[0], text[1], text[2], text[3], state});
+    duration_text((uint64_t)json_integer_value(json_object_get(item, "hold_ms")), hold);
+    fg_table_add(ctx, (const char *const[]){text_of(item, "item"), name, text[0], text[1], text[2],
+                                            text[3], text_of(item, "state"), text[4], text[5], hold,
+                                            text_of(item, "opens"), text_of(item, "closes")});
 }
 
 static void take_json(void *ctx, json_t *entry)
@@ -145,11 +166,13 @@ static void take_json(void *ctx, json_t *entry)
 
 int fg_cmd_item_list(struct fg_cli *cli, const struct fg_args *args)
 {
-    static const char *const columns[] = {"ITEM>",     "NAME",  "TOTAL>", "AVAILABLE>",
-                                          "RESERVED>", "SOLD>", "STATE"};
-    struct fg_table *table = fg_table_create(columns, 7);
+    static const char *const columns[] = {"ITEM>",      "NAME",  "TOTAL>", "AVAILABLE>",
+                                          "RESERVED>",  "SOLD>", "STATE",  "USER LIMIT>",
+                                          "ORDER MAX>", "HOLD>", "OPENS",  "CLOSES"};
+    struct fg_table *table = fg_table_create(columns, 12);
     json_t *list = json_array();
-    int code = fg_request_pages(cli, "/v1/items", "items", cli->json ? take_json : take_row,
+    int code = fg_request_pages(cli, args->options[0] ? "/v1/items?retired=true" : "/v1/items",
+                                "items", cli->json ? take_json : take_row,
                                 cli->json ? (void *)list : (void *)table);
 
     if (code == FG_EXIT_OK && cli->json)
@@ -218,25 +241,5 @@ int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args)
         if (code == FG_EXIT_OK)
             print_change(cli, "changed", reply);
     }
-    return code;
-}
-
-int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args)
-{
-    const char *order = args->positions[1];
-    uint64_t user;
-    json_t *reply;
-    char path[128];
-    int code;
-
-    if (!fg_text_number(args->positions[0], &user))
-        return fg_usage_error("USER: \"%s\" is not a whole number from 0 to %" PRIu64,
-                              args->positions[0], UINT64_MAX);
-    if (strlen(order) != 32 || strspn(order, "0123456789abcdefABCDEF") != 32)
-        return fg_usage_error("ORDER: \"%s\" is not 32 hex digits", order);
-    snprintf(path, sizeof(path), "/v1/orders/%" PRIu64 "/%s", user, order);
-    code = fg_request(cli, "GET", path, NULL, &reply);
-    if (code == FG_EXIT_OK)
-        print_reply(cli, reply);
     return code;
 }

@@ -74,7 +74,7 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
     bool ok = true;
 
     if (!file) {
-        fprintf(stderr, "fgctl: %s: %s\n", path, strerror(errno));
+        fg_complain("%s: %s", path, strerror(errno));
         return false;
     }
     while (ok && fgets(line, sizeof(line), file)) {
@@ -90,9 +90,9 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
              json_array_append_new(list, json_string(word)) == 0;
     }
     if (!ok)
-        fprintf(stderr, "fgctl: %s:%lu: one %s\n", path, number, what);
+        fg_complain("%s:%lu: one %s", path, number, what);
     else if (!(ok = !ferror(file)))
-        fprintf(stderr, "fgctl: %s: %s\n", path, strerror(errno));
+        fg_complain("%s: %s", path, strerror(errno));
     if (file != stdin)
         fclose(file);
     return ok;
@@ -149,23 +149,72 @@ static int send_all(struct fg_cli *cli, const struct fg_args *args, const json_t
     bool add = strcmp(args->command->verb, "add") == 0;
     const char *done_name = add ? "added" : "removed";
     size_t all = json_array_size(list);
+    json_int_t changed = 0, unchanged = 0;
     char path[64];
 
     list_path(args, path);
     for (size_t done = 0; done < all; done += BATCH) {
-        int code = fg_request(cli, add ? "POST" : "DELETE", path, slice(list, done, say), NULL);
+        json_t *reply = NULL;
+        int code = fg_request(cli, add ? "POST" : "DELETE", path, slice(list, done, say), &reply);
+
+        changed += json_integer_value(json_object_get(reply, done_name));
+        unchanged += json_integer_value(json_object_get(reply, "unchanged"));
+        json_decref(reply);
 
         if (code != FG_EXIT_OK) {
             if (done)
-                fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all,
-                        done_name);
+                fg_complain("the first %zu of %zu were %s before", done, all, done_name);
             return code;
         }
     }
     if (cli->json)
-        printf("{\"%s\": %zu}\n", done_name, all);
+        printf("{\"%s\": %lld, \"unchanged\": %lld}\n", done_name, changed, unchanged);
+    else if (unchanged)
+        printf("%lld %s, %lld %s\n", changed, done_name, unchanged,
+               add ? "listed already" : "not listed");
     else
-        printf("%zu %s\n", all, done_name);
+        printf("%lld %s\n", changed, done_name);
+    return FG_EXIT_OK;
+}
+
+/* A prefix of length 0 is everybody, and more likely a slip than a wish. */
+static bool is_everybody(const char *prefix)
+{
+    size_t size = strcspn(prefix, " \t\r\n#");
+
+    return size > 2 && strncmp(prefix + size - 2, "/0", 2) == 0;
+}
+
+/* FG_EXIT_OK: yes. Asks on a terminal; anywhere else --yes has to say so. */
+static int confirm(const struct fg_args *args, const char *prefix, const char *yes, bool may_ask)
+{
+    bool block = strcmp(args->command->noun, "block") == 0;
+    int size = (int)strcspn(prefix, " \t\r\n#");
+    char answer[16] = "";
+
+    if (yes)
+        return FG_EXIT_OK;
+    if (!may_ask || !isatty(STDIN_FILENO))
+        return fg_usage_error(
+            "%.*s is every source: %s; --yes says that this is meant", size, prefix,
+            block ? "nothing would come in any more" : "nobody would have a rate any more");
+    fprintf(stderr, "%s %.*s, every source? [y/N] ", block ? "block" : "allow", size, prefix);
+    if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return FG_EXIT_OK;
+    return fg_usage_error("not confirmed; nothing was sent");
+}
+
+static int confirm_all(const struct fg_args *args, const json_t *list)
+{
+    bool may_ask = !args->options[0] || strcmp(args->options[0], "-");
+    json_t *entry;
+    size_t i;
+
+    if (strcmp(args->command->verb, "add"))
+        return FG_EXIT_OK;
+    json_array_foreach (list, i, entry)
+        if (is_everybody(json_string_value(entry)))
+            return confirm(args, json_string_value(entry), args->options[5], may_ask);
     return FG_EXIT_OK;
 }
 
@@ -180,8 +229,10 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     if (code == FG_EXIT_OK && args->options[0] &&
         !fg_words_read(args->options[0], "prefix is expected, like 198.18.7.0/24", list))
         code = FG_EXIT_INPUT;
-    else if (code == FG_EXIT_OK && json_array_size(list) == 0)
+    else if (code == FG_EXIT_OK && json_array_size(list) == 0 && !args->options[0])
         code = fg_usage_error("no prefix given: name some, or use --file");
+    if (code == FG_EXIT_OK)
+        code = confirm_all(args, list);
     if (code == FG_EXIT_OK)
         code = send_all(cli, args, list, say);
     json_decref(list);
@@ -194,7 +245,7 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
 
 static bool file_failed(const char *path, const char *why)
 {
-    fprintf(stderr, "fgctl: %s: %s\n", path, why);
+    fg_complain("%s: %s", path, why);
     return false;
 }
 
@@ -229,8 +280,19 @@ static char *read_whole(const char *path)
     return text;
 }
 
-static int load_list(struct fg_cli *cli, const char *route, const char *path)
+/* The first line that lists everybody must be meant. */
+static int confirm_lines(const struct fg_args *args, const char *text)
 {
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (is_everybody(line + strspn(line, " \t")))
+            return confirm(args, line + strspn(line, " \t"), args->options[0],
+                           strcmp(args->positions[0], "-") != 0);
+    return FG_EXIT_OK;
+}
+
+static int load_list(struct fg_cli *cli, const struct fg_args *args, const char *route)
+{
+    const char *path = args->positions[0];
     char *text = read_whole(path);
     json_t *reply = NULL;
     struct fg_error err = {""};
@@ -238,13 +300,18 @@ static int load_list(struct fg_cli *cli, const char *route, const char *path)
 
     if (!text)
         return FG_EXIT_INPUT;
+    code = confirm_lines(args, text);
+    if (code != FG_EXIT_OK) {
+        free(text);
+        return code;
+    }
     code = fg_request_text(cli, route, text, &reply, &err);
     free(text);
     if (code != FG_EXIT_OK && cli->json && reply)
-        fg_print_json(reply);
+        fg_print_json_error(reply);
     if (code != FG_EXIT_OK)
-        fprintf(stderr, "fgctl: %s%s\n", strncmp(err.text, "body:", 5) ? "" : path,
-                strncmp(err.text, "body:", 5) ? err.text : err.text + 4);
+        fg_complain("%s%s", strncmp(err.text, "body:", 5) ? "" : path,
+                    strncmp(err.text, "body:", 5) ? err.text : err.text + 4);
     else if (cli->json)
         fg_print_json(reply);
     else
@@ -302,7 +369,7 @@ static int save_list(struct fg_cli *cli, const char *route, const char *path)
     int code = fg_request_raw(cli, route, &reply, &err);
 
     if (code != FG_EXIT_OK)
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
     else if (out)
         fwrite(reply.body, 1, reply.size, stdout);
     else if (!write_whole(path, reply.body, reply.size))
@@ -319,5 +386,5 @@ int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args)
 
     snprintf(route, sizeof(route), "/v1/filter/%s/%s", args->command->noun, args->command->verb);
     return strcmp(args->command->verb, "load") ? save_list(cli, route, args->positions[0])
-                                               : load_list(cli, route, args->positions[0]);
+                                               : load_list(cli, args, route);
 }

@@ -50,7 +50,7 @@ static int begin_log(struct fg_cli *cli, const struct fg_journal_options *option
     struct fg_journal *journal = fg_journal_open(options, &err);
 
     if (!journal) {
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
         return FG_EXIT_REFUSED;
     }
     if (cli->json)
@@ -70,9 +70,9 @@ int fg_cmd_log_init(struct fg_cli *cli, const struct fg_args *args)
     int code = FG_EXIT_INPUT;
 
     if (!config)
-        fprintf(stderr, "fgctl: out of memory\n");
+        fg_complain("out of memory");
     else if (!take_options(args, config, &options, &err))
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
     else
         code = begin_log(cli, &options);
     if (config)

@@ -230,16 +230,23 @@ int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args)
 int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args)
 {
     int code = FG_EXIT_OK;
+    json_int_t released = 0;
 
     for (unsigned i = 0; i < args->count && code == FG_EXIT_OK; i++) {
-        json_t *body = json_pack("{s:s}", "source", args->positions[i]);
+        json_t *body = json_pack("{s:s}", "source", args->positions[i]), *reply = NULL;
 
         if (!body)
             return fg_usage_error("ADDR %u is not UTF-8", i + 1);
-        code = fg_request(cli, "DELETE", "/v1/filter/penalties", body, NULL);
+        code = fg_request(cli, "DELETE", "/v1/filter/penalties", body, &reply);
+        released += json_integer_value(json_object_get(reply, "released"));
+        json_decref(reply);
     }
-    if (code == FG_EXIT_OK)
-        printf(cli->json ? "{\"released\": %u}\n" : "%u released\n", args->count);
+    if (code == FG_EXIT_OK && cli->json)
+        printf("{\"released\": %lld, \"unchanged\": %lld}\n", released, args->count - released);
+    else if (code == FG_EXIT_OK && released < args->count)
+        printf("%lld released, %lld not in the box\n", released, args->count - released);
+    else if (code == FG_EXIT_OK)
+        printf("%lld released\n", released);
     return code;
 }
 

@@ -56,12 +56,12 @@ int fg_cmd_health(struct fg_cli *cli, const struct fg_args *args)
     int code = fg_request_quiet(cli, "GET", "/healthz", NULL, &reply, &err);
 
     if (cli->json && reply)
-        fg_print_json(reply);
+        fg_print_json_error(reply);
     else if (code == FG_EXIT_OK)
         printf("healthy%s%s\n", json_object_get(reply, "warning") ? ", but " : "",
                warning_of(reply));
     if (code != FG_EXIT_OK)
-        fprintf(stderr, "fgctl: %s%s\n", reply ? "unhealthy: " : "", err.text);
+        fg_complain("%s%s", reply ? "unhealthy: " : "", err.text);
     if (code != FG_EXIT_OK && json_object_get(reply, "healthy"))
         code = FG_EXIT_UNHEALTHY;
     json_decref(reply);

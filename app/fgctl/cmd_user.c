@@ -8,25 +8,16 @@
 #define BATCH     1000 /* users of one request */
 #define WORST_MAX 1000
 
-static bool user_known(const char *text)
-{
-    uint64_t user;
-
-    if (fg_text_number(text, &user))
-        return true;
-    fg_usage_error("USER: \"%.64s\" is not a whole number from 0 to %" PRIu64, text, UINT64_MAX);
-    return false;
-}
-
 /* All users of the command line and of --file, checked; *code says what is wrong. */
 static json_t *read_users(const struct fg_args *args, int *code)
 {
     json_t *list = json_array(), *entry;
+    uint64_t user;
     size_t i;
 
     *code = FG_EXIT_OK;
     for (unsigned k = 0; k < args->count && *code == FG_EXIT_OK; k++) {
-        if (!user_known(args->positions[k]))
+        if (!fg_user_arg(args->positions[k], &user))
             *code = FG_EXIT_USAGE;
         else
             json_array_append_new(list, json_string(args->positions[k]));
@@ -35,15 +26,13 @@ static json_t *read_users(const struct fg_args *args, int *code)
         !fg_words_read(args->options[0], "user is expected, a number", list))
         *code = FG_EXIT_INPUT;
     json_array_foreach (list, i, entry) {
-        uint64_t user;
-
         if (*code == FG_EXIT_OK && !fg_text_number(json_string_value(entry), &user)) {
-            fprintf(stderr, "fgctl: %s: \"%s\" is not a whole number from 0 to %" PRIu64 "\n",
-                    args->options[0], json_string_value(entry), UINT64_MAX);
+            fg_complain("%s: \"%s\" is not a whole number from 0 to %" PRIu64, args->options[0],
+                        json_string_value(entry), UINT64_MAX);
             *code = FG_EXIT_INPUT;
         }
     }
-    if (*code == FG_EXIT_OK && json_array_size(list) == 0)
+    if (*code == FG_EXIT_OK && json_array_size(list) == 0 && !args->options[0])
         *code = fg_usage_error("no user given: name some, or use --file");
     return list;
 }
@@ -69,7 +58,7 @@ int fg_cmd_user_change(struct fg_cli *cli, const struct fg_args *args)
         code =
             fg_request(cli, deny ? "POST" : "DELETE", "/v1/users/denied", slice(list, done), NULL);
         if (code != FG_EXIT_OK && done)
-            fprintf(stderr, "fgctl: the first %zu of %zu were %s before\n", done, all, verb);
+            fg_complain("the first %zu of %zu were %s before", done, all, verb);
     }
     if (code == FG_EXIT_OK)
         printf(cli->json ? "{\"%s\": %zu}\n" : "%s %zu\n", verb, all);

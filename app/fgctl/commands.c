@@ -28,6 +28,7 @@ const struct fg_option fg_item_options[FG_CONTROL_ITEM_FIELDS - 1] = {
 };
 _Static_assert(FG_CONTROL_ITEM_FIELD_item == 0, "options are the fields behind the first");
 
+static const struct fg_option list_options[] = {{"retired", NULL, "list retired items, too"}};
 static const struct fg_option import_options[] = {
     {"dry-run", NULL, "check the file against the daemon and print what would be done"}};
 static const struct fg_option top_options[] = {
@@ -40,7 +41,10 @@ static const struct fg_option prefix_options[] = {
     {"for", "DURATION", "for so long, like 10m or 24h"},
     {"expires", "TIME", "until then, like +10m, Unix milliseconds or 2026-11-27T09:00:00Z"},
     {"replace", NULL,
-     "prefixes that are there already get this reason and end, and keep their hits"}};
+     "prefixes that are there already get this reason and end, and keep their hits"},
+    {"yes", NULL, "do not ask before 0.0.0.0/0 or ::/0, which is every source"}};
+static const struct fg_option load_options[] = {
+    {"yes", NULL, "do not ask about 0.0.0.0/0 or ::/0, which is every source"}};
 static const struct fg_option explain_options[] = {
     {"class", "CLASS", "only for packets of this class: order, syn or other"},
     {"port", "N",
@@ -66,6 +70,24 @@ static const struct fg_option follow_options[] = {
 
 static const struct fg_option audit_options[] = {
     {"limit", "N", "how many changes, the newest, 1..1000 (default 50)"}};
+static const struct fg_option refund_options[] = {
+    {"restock", NULL, "put the units back on sale (without it they are gone)"}};
+
+static const struct fg_option drill_options[] = {
+    {"server", "ADDR[:PORT]",
+     "order port of the appliance; of several, separated by commas, the "
+     "next is asked when one is silent"},
+    {"keys", "FILE", "key file (default " FG_DRILL_KEYS ")"},
+    {"key", "N", "id of the key (default: the first in the file that may do this)"},
+    {"timeout", "DURATION", "how long to ask, 100ms..1h (default 10s)"},
+    {"order", "ORDER", "id of the new order (default: a random one, which is printed)"}};
+static const char drill_help[] =
+    "For drills: it needs no daemon on this machine, and speaks to the order port over the "
+    "network.\n"
+    "A repeat of the same order changes nothing. Exit code 0: what was asked for is so (RESERVED,\n"
+    "SOLD, CANCELLED); 1: refused; 3: no answer, and the outcome is unknown; 4: not now, like "
+    "BUSY\n"
+    "or NOT_OPEN (docs/protocol.md has all statuses).\n";
 
 static const char top_help[] =
     "COUNT fades by half each minute, and is too high by ERROR at most. PROVEN: "
@@ -119,11 +141,12 @@ static const char values_help[] =
 static const char import_help[] =
     "The first line of FILE names the columns: item, and any of name, total, "
     "user_limit, order_max, hold_ms,\n"
-    "opens, closes, paused. An empty cell leaves the default, or what is "
+    "opens, closes, paused, retired. An empty cell leaves the default, or what is "
     "there. Items that exist are changed;\n"
     "their total is raised or lowered to the given number. Everything is "
     "checked before anything is sent, and\n"
-    "running it again does nothing that was done already.\n";
+    "running it again does nothing that was done already. A retired item is left alone, unless its "
+    "cell in the\ncolumn retired is false.\n";
 
 static const char list_file_help[] =
     "The daemon reads or writes FILE: one PREFIX [EXPIRES [REASON]] a line, # starts a comment "
@@ -139,8 +162,11 @@ const struct fg_command fg_commands[] = {
     {"health", NULL, "", 0, 0, NONE, fg_cmd_health, "exit code 0 when healthy, else 5", NULL},
     {"stats", NULL, "", 0, 0, NONE, fg_cmd_stats, "all counters", NULL},
     {"top", NULL, "", 0, 0, OPTIONS(top_options), fg_cmd_top, "live view: rates, drops, items",
-     "Without a terminal it prints one view below the other; with --json one object a line.\n"},
-    {"item", "list", "", 0, 0, NONE, fg_cmd_item_list, "table of all items", NULL},
+     "The key q ends it. It keeps to the size of the terminal. Without a terminal it prints one "
+     "view\n"
+     "below the other; with --json one object a line.\n"},
+    {"item", "list", "", 0, 0, OPTIONS(list_options), fg_cmd_item_list,
+     "table of the items that are not retired", NULL},
     {"item", "show", "ITEM", 1, 1, NONE, fg_cmd_item_show, "one item with all settings", NULL},
     {"item", "add", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_add, "create an item",
      values_help},
@@ -159,14 +185,24 @@ const struct fg_command fg_commands[] = {
     {"resume", NULL, "ITEM...", 1, FG_POSITIONS_MAX, NONE, fg_cmd_switch,
      "sell again after a pause", NULL},
     {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
-     "state of one order (ORDER: 32 hex digits)", NULL},
+     "state of one order (ORDER: " FG_TEXT_ORDER ")", NULL},
+    {"order", "refund", "USER ORDER", 2, 2, OPTIONS(refund_options), fg_cmd_order_refund,
+     "undo a sale, once; the buyer's limit is free again",
+     "It moves no money: the shop pays back. A second refund changes nothing.\n"},
+    {"order", "reserve", "USER ITEM [UNITS]", 2, 3, OPTIONS(drill_options), fg_cmd_drill,
+     "by packet, as a shop does it: hold units (default 1)", drill_help},
+    {"order", "confirm", "USER ORDER", 2, 2, drill_options, COUNT(drill_options) - 1, fg_cmd_drill,
+     "by packet, as a backend does it: the order is paid", drill_help},
+    {"order", "cancel", "USER ORDER", 2, 2, drill_options, COUNT(drill_options) - 1, fg_cmd_drill,
+     "by packet, as a shop does it: give the units back", drill_help},
+    {"orders", NULL, "USER", 1, 1, NONE, fg_cmd_orders, "all orders of a user", NULL},
     {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason",
      NULL},
     {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options),
      fg_cmd_filter_change, "block sources", NULL},
     {"block", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "unblock sources", NULL},
-    {"block", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
+    {"block", "load", "FILE", 1, 1, OPTIONS(load_options), fg_cmd_filter_file,
      "replace the block list by a file, all at once", list_file_help},
     {"block", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the block list to a file",
      list_file_help},
@@ -176,7 +212,7 @@ const struct fg_command fg_commands[] = {
      fg_cmd_filter_change, "let sources pass block list and rates", NULL},
     {"allow", "del", "PREFIX...", 0, FG_POSITIONS_MAX, prefix_options, 1, fg_cmd_filter_change,
      "take sources off the allow list", NULL},
-    {"allow", "load", "FILE", 1, 1, NONE, fg_cmd_filter_file,
+    {"allow", "load", "FILE", 1, 1, OPTIONS(load_options), fg_cmd_filter_file,
      "replace the allow list by a file, all at once", list_file_help},
     {"allow", "save", "FILE", 1, 1, NONE, fg_cmd_filter_file, "write the allow list to a file",
      list_file_help},
@@ -224,6 +260,8 @@ const struct fg_command fg_commands[] = {
      "let a sink that refuses begin anew with this log", adopt_help},
     {"audit", NULL, "", 0, 0, OPTIONS(audit_options), fg_cmd_audit,
      "who changed what by this socket, when, and with which outcome", NULL},
+    {"help", NULL, "[COMMAND...]", 0, 2, NONE, fg_cmd_help, "this help, or that of a command",
+     NULL},
     {"completion", NULL, "", 0, 0, NONE, fg_cmd_completion, "print the completion script for bash",
      NULL},
 };

@@ -76,6 +76,37 @@ static void print_command_options(void)
     printf("    esac\n");
 }
 
+/* What the arguments of a command are, by their names in its help. */
+static const char *words_of(const char *args)
+{
+    if (strncmp(args, "FILE", 4) == 0)
+        return "-f";
+    if (strncmp(args, "IFNAME", 6) == 0)
+        return "-W \"$(ls /sys/class/net 2>/dev/null)\"";
+    if (strncmp(args, "ITEM", 4) == 0)
+        return "-W \"$(\"${COMP_WORDS[0]}\" \"${global[@]}\" item list --retired 2>/dev/null |"
+               " awk 'NR > 1 { print $1 }')\"";
+    return NULL;
+}
+
+static void print_arguments(void)
+{
+    printf("        case \"$noun${verbs:+ $verb}\" in\n");
+    for (unsigned i = 0; i < fg_commands_count; i++) {
+        const char *words = words_of(fg_commands[i].args);
+        char name[64];
+
+        if (!words || (fg_commands[i].verb && strcmp(fg_commands[i].verb, "add") == 0 &&
+                       strcmp(fg_commands[i].noun, "item") == 0)) /* a new number */
+            continue;
+        fg_command_name(&fg_commands[i], name);
+        printf("            \"%s\") mapfile -t COMPREPLY < <(compgen %s -- \"$cur\") ;;\n", name,
+               words);
+    }
+    printf("            help*) mapfile -t COMPREPLY < <(compgen -W \"$nouns\" -- \"$cur\") ;;\n");
+    printf("        esac\n");
+}
+
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args)
 {
     printf("# bash completion for fgctl; printed by `fgctl completion`\n"
@@ -84,6 +115,7 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args)
            "    local noun=\"\" verb=\"\" verbs=\"\" options=\"");
     print_options(fg_global_options, fg_global_options_count);
     printf("\" i word\n"
+           "    local -a global=()\n"
            "    COMPREPLY=()\n"
            "    case \"$prev\" in\n        -");
     print_all_value_options(true);
@@ -92,7 +124,9 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args)
     printf(") return ;;\n    esac\n"
            "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
            "        word=\"${COMP_WORDS[i]}\"\n"
-           "        case \"$word\" in\n            -");
+           "        case \"$word\" in\n"
+           "            --socket) global=(--socket \"${COMP_WORDS[i + 1]}\"); i=$((i + 1)) ;;\n"
+           "            -");
     print_all_value_options(true);
     print_all_value_options(false);
     printf(") i=$((i + 1)) ;;\n"
@@ -109,9 +143,9 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args)
            "        mapfile -t COMPREPLY < <(compgen -W \"$nouns\" -- \"$cur\")\n"
            "    elif [ -n \"$verbs\" ] && [ -z \"$verb\" ]; then\n"
            "        mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$cur\")\n"
-           "    elif [ \"$noun $verb\" = \"item import\" ]; then\n"
-           "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
-           "    fi\n"
+           "    else\n");
+    print_arguments();
+    printf("    fi\n"
            "}\n"
            "complete -o filenames -F _fgctl fgctl\n");
     return FG_EXIT_OK;

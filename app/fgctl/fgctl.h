@@ -14,12 +14,13 @@
 #include "control/fields.h"
 
 #define FG_DEFAULT_SOCKET "/run/floodgate/control.sock"
+#define FG_DRILL_KEYS     "/etc/floodgate/keys"
 #define FG_POSITIONS_MAX  4096
 #define FG_OPTIONS_MAX    12
 
 /* name, number, meaning */
 #define FG_EXIT_LIST(X)                                                                            \
-    X(OK, 0, "done")                                                                               \
+    X(OK, 0, "done, or so already")                                                                \
     X(REFUSED, 1, "the daemon refused: bad value, not found, conflict; nothing more was done")     \
     X(USAGE, 2, "wrong command, option or value; nothing was sent")                                \
     X(CONNECT, 3, "the daemon cannot be reached, or the connection was lost")                      \
@@ -77,8 +78,25 @@ extern const struct fg_option
 /** parse.c: -1 = run args->command, else the exit code. Prints help and complaints. */
 int fg_parse(struct fg_cli *cli, int argc, char **argv, struct fg_args *args);
 __attribute__((format(printf, 1, 2))) int fg_usage_error(const char *fmt, ...);
+/** complain.c: a line on standard error; with --json, the first one becomes the error in JSON. */
+__attribute__((format(printf, 1, 2))) void fg_complain(const char *fmt, ...);
+/** Remembers a line that the caller has printed. */
+void fg_complained(const char *text);
+/** The error is on standard output already, as JSON. */
+void fg_error_is_told(void);
+/** With --json, at the end: the error, unless it is told. */
+void fg_tell_error(enum fg_exit code);
 void fg_help(FILE *out, const struct fg_command *command);
 void fg_command_name(const struct fg_command *command, char name[64]);
+
+/* suggest.c: of the words that are known, the one that is nearest to what was typed */
+struct fg_suggestion {
+    const char *word; /**< NULL: none is near */
+    unsigned changes;
+};
+void fg_suggest(struct fg_suggestion *s, const char *typed, const char *word);
+/** "; did you mean \"item list\"?", or "". `before` stands in front of the word. */
+const char *fg_suggestion_text(const struct fg_suggestion *s, const char *before, char text[96]);
 
 /* http.c: HTTP/1.1 over a unix socket */
 struct fg_reply {
@@ -168,10 +186,22 @@ struct fg_table *fg_table_create(const char *const *columns, unsigned count);
 void fg_table_add(struct fg_table *table, const char *const *cells);
 void fg_table_print(struct fg_table *table, FILE *out);
 void fg_table_free(struct fg_table *table);
+/** Columns of a terminal that the character takes which begins here, and its bytes. */
+size_t fg_char_columns(const char *text, size_t *bytes);
+
+/* screen.c: the terminal of a live view */
+void fg_screen_begin(void);
+void fg_screen_end(void);
+void fg_screen_size(unsigned *rows, unsigned *columns);
+/** Lines of the head are continued in the next row, those of the body cut: no row too many. */
+void fg_screen_show(const char *head, const char *body);
+/** Whether q was pressed. A signal ends it early. */
+bool fg_screen_wait(uint64_t ms);
 
 /* show.c */
 void fg_print_json(const json_t *json);
-void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
+void fg_print_json_error(const json_t *json); /**< of the daemon: it is the error in JSON */
+void fg_show(FILE *out, const json_t *json);  /**< as indented `name: value` lines */
 /** The alarms of /v1/status, one a line; returns how many. */
 int fg_show_alarms(FILE *out, const json_t *status);
 void fg_clean(char *text); /**< control characters become '?' */
@@ -209,6 +239,9 @@ int fg_cmd_item_import(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_stock(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_switch(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_order_refund(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_drill(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_orders(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_file(struct fg_cli *cli, const struct fg_args *args);
@@ -229,6 +262,7 @@ int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_doctor(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
 
 /** cmd_list.c: appends the words of a file (one a line, # starts a comment, "-" is standard input);
@@ -242,5 +276,7 @@ int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count,
 
 /** cmd_item.c: the ITEM of the command line; false after a complaint. */
 bool fg_item_arg(const char *text, uint64_t *item);
+/** cmd_order.c: the USER of the command line; false after a complaint. */
+bool fg_user_arg(const char *text, uint64_t *user);
 
 #endif

@@ -82,10 +82,9 @@ static void warn_of_proxy(struct follow *f, const char *peer)
     if (f->warnings == WARNINGS)
         return;
     snprintf(f->warned[f->warnings++], sizeof(f->warned[0]), "%s", peer);
-    fprintf(stderr,
-            "fgctl: %s forwards for others, or says so: not reported. A proxy or CDN belongs into "
-            "nginx's list of proxies; --direct when there is none\n",
-            peer);
+    fg_complain("%s forwards for others, or says so: not reported. A proxy or CDN belongs into "
+                "nginx's list of proxies; --direct when there is none",
+                peer);
 }
 
 /*
@@ -124,9 +123,9 @@ static bool offending_peer(struct follow *f, const json_t *line, uint64_t now_ms
 static void complain(struct follow *f, int code, const struct fg_error *err)
 {
     if (code == FG_EXIT_CONNECT && !f->away)
-        fprintf(stderr, "fgctl: %s%s\n", err->text, f->ends ? "" : "; it is tried again");
+        fg_complain("%s%s", err->text, f->ends ? "" : "; it is tried again");
     else if (code != FG_EXIT_CONNECT && code != FG_EXIT_OK)
-        fprintf(stderr, "fgctl: %s\n", err->text);
+        fg_complain("%s", err->text);
     f->away = code == FG_EXIT_CONNECT;
 }
 
@@ -253,7 +252,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     f.path = args->positions[0];
     f.file = fopen(f.path, "r");
     if (!f.file) {
-        fprintf(stderr, "fgctl: %s: %s\n", f.path, strerror(errno));
+        fg_complain("%s: %s", f.path, strerror(errno));
         return FG_EXIT_INPUT;
     }
     sigaction(SIGINT, &action, NULL);

@@ -10,6 +10,7 @@
 #define ERRORS_SHOWN      20
 #define PROGRESS_AFTER_MS 2000
 #define PROGRESS_EACH_MS  1000
+#define PAST_MS           60000
 #define COLUMNS_MAX       FG_CONTROL_ITEM_FIELDS
 
 struct import {
@@ -20,7 +21,7 @@ struct import {
     json_t **existing; /**< sorted by item */
     size_t existing_count, existing_room;
     struct fg_plan *plans;
-    size_t plans_count, done;
+    size_t plans_count, done, retired; /**< retired: plans of items that are left alone */
     unsigned long errors;
     uint64_t started_ms, shown_ms;
 };
@@ -28,17 +29,18 @@ struct import {
 __attribute__((format(printf, 4, 5))) static void
 complain(struct import *import, unsigned long line, const char *column, const char *fmt, ...)
 {
+    char text[512], whole[1024];
     va_list args;
 
     if (import->errors++ >= ERRORS_SHOWN)
         return;
-    fprintf(stderr, "%s:%lu: ", import->path, line);
-    if (column)
-        fprintf(stderr, "column %s: ", column);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    fprintf(stderr, "\n");
+    snprintf(whole, sizeof(whole), "%s:%lu: %s%s%s%s", import->path, line, column ? "column " : "",
+             column ? column : "", column ? ": " : "", text);
+    fprintf(stderr, "%s\n", whole);
+    fg_complained(whole);
 }
 
 static void read_header(struct import *import)
@@ -46,6 +48,14 @@ static void read_header(struct import *import)
     const struct fg_csv_row *row = &import->csv.rows[0];
     bool seen[FG_CONTROL_ITEM_FIELDS] = {false};
 
+    const char *other = row->count == 1 ? strpbrk(row->cells[0], ";\t") : NULL;
+
+    if (other) {
+        complain(import, row->line, NULL,
+                 "columns are separated by commas; this file seems to use %s",
+                 *other == ';' ? "\";\"" : "tabs");
+        return;
+    }
     for (unsigned i = 0; i < row->count; i++) {
         unsigned field = fg_control_item_field_find(row->cells[i]);
 
@@ -53,7 +63,7 @@ static void read_header(struct import *import)
             fg_clean(row->cells[i]);
             complain(import, row->line, row->cells[i],
                      "unknown; columns are item, name, total, user_limit, "
-                     "order_max, hold_ms, opens, closes, paused");
+                     "order_max, hold_ms, opens, closes, paused, retired");
         } else if (seen[field]) {
             complain(import, row->line, row->cells[i], "is there twice");
         } else {
@@ -135,12 +145,21 @@ static const json_t *find_existing(const struct import *import, uint64_t item)
     return import->existing[low];
 }
 
+/* A catalogue that still names an item that was taken out of it changes nothing of it. */
+static bool stays_retired(const json_t *existing, const struct fg_values *values)
+{
+    return json_is_true(json_object_get(existing, "retired")) &&
+           !(values->given[FG_CONTROL_ITEM_FIELD_retired] &&
+             !values->number[FG_CONTROL_ITEM_FIELD_retired]);
+}
+
 static void plan_rows(struct import *import)
 {
     for (size_t i = 1; i < import->csv.rows_count; i++) {
         const struct fg_csv_row *row = &import->csv.rows[i];
         struct fg_plan *plan = &import->plans[import->plans_count];
         struct fg_values values = {0};
+        const json_t *existing;
         struct fg_error err;
         unsigned field;
 
@@ -148,8 +167,13 @@ static void plan_rows(struct import *import)
         if (!read_values(import, row, &values))
             continue;
         import->plans_count++;
-        if (!fg_plan_make(&values, find_existing(import, values.number[FG_CONTROL_ITEM_FIELD_item]),
-                          plan, &field, &err))
+        existing = find_existing(import, values.number[FG_CONTROL_ITEM_FIELD_item]);
+        if (stays_retired(existing, &values)) {
+            plan->item = values.number[FG_CONTROL_ITEM_FIELD_item];
+            import->retired++;
+            continue;
+        }
+        if (!fg_plan_make(&values, existing, plan, &field, &err))
             complain(import, row->line, fg_control_item_fields[field].name, "%s", err.text);
     }
 }
@@ -180,6 +204,29 @@ static void find_twins(struct import *import)
     free(sorted);
 }
 
+/* Of a time that the plan sets. `now` and small differences of clocks are no mistake. */
+static void warn_of_past(const struct import *import, const struct fg_plan *plan, const char *name,
+                         const char *effect)
+{
+    const json_t *value = json_object_get(plan->body, name);
+    uint64_t ms = (uint64_t)json_integer_value(value);
+    char text[FG_TEXT_TIME_SIZE];
+
+    if (!json_is_integer(value) || ms == 0 || ms + PAST_MS > fg_now_ms())
+        return;
+    fg_text_time(text, ms);
+    fprintf(stderr, "%s:%lu: column %s: warning: %s has passed: item %" PRIu64 " %s\n",
+            import->path, plan->line, name, text, plan->item, effect);
+}
+
+static void warn_of_times(const struct import *import)
+{
+    for (size_t i = 0; i < import->plans_count; i++) {
+        warn_of_past(import, &import->plans[i], "opens", "opens at once");
+        warn_of_past(import, &import->plans[i], "closes", "is closed, and sells nothing");
+    }
+}
+
 /* Reads and checks everything; FG_EXIT_OK when it can be sent. */
 static int prepare(struct fg_cli *cli, struct import *import)
 {
@@ -187,17 +234,17 @@ static int prepare(struct fg_cli *cli, struct import *import)
     int code;
 
     if (!fg_csv_read(import->path, &import->csv, &err)) {
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
         return FG_EXIT_INPUT;
     }
     if (import->csv.rows_count == 0) {
-        fprintf(stderr, "fgctl: %s:1: no header line\n", import->path);
+        fg_complain("%s:1: no header line", import->path);
         return FG_EXIT_INPUT;
     }
     read_header(import);
     if (import->errors)
         return FG_EXIT_INPUT;
-    code = fg_request_pages(cli, "/v1/items", "items", take_existing, import);
+    code = fg_request_pages(cli, "/v1/items?retired=true", "items", take_existing, import);
     if (code != FG_EXIT_OK)
         return code;
     if (import->existing_count)
@@ -208,6 +255,8 @@ static int prepare(struct fg_cli *cli, struct import *import)
         abort();
     plan_rows(import);
     find_twins(import);
+    if (!import->errors)
+        warn_of_times(import);
     return import->errors ? FG_EXIT_INPUT : FG_EXIT_OK;
 }
 
@@ -235,13 +284,12 @@ static int send_plans(struct fg_cli *cli, struct import *import)
             code = fg_plan_run(cli, plan, &reply, &err);
         if (code != FG_EXIT_OK) {
             if (cli->json && reply)
-                fg_print_json(reply);
+                fg_print_json_error(reply);
             json_decref(reply);
-            fprintf(stderr,
-                    "%s:%lu: item %" PRIu64
-                    ": %s\nfgctl: done before it: %zu; nothing behind it was sent; run it "
-                    "again to continue\n",
-                    import->path, plan->line, plan->item, err.text, import->done);
+            fg_complain("%s:%lu: item %" PRIu64 ": %s", import->path, plan->line, plan->item,
+                        err.text);
+            fg_complain("done before it: %zu; nothing behind it was sent; run it again to continue",
+                        import->done);
             return code;
         }
         json_decref(reply);
@@ -265,9 +313,9 @@ static json_t *summary(const struct import *import, bool dry_run)
         if (plan->create)
             added += json_integer_value(json_object_get(plan->body, "total"));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "created", created, "changed", changed,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "created", created, "changed", changed,
                      "unchanged", unchanged, "units_added", added, "units_removed", removed,
-                     "dry_run", dry_run);
+                     "retired", (json_int_t)import->retired, "dry_run", dry_run);
 }
 
 static void report(const struct fg_cli *cli, const struct import *import, bool dry_run)
@@ -285,6 +333,9 @@ static void report(const struct fg_cli *cli, const struct import *import, bool d
                json_integer_value(json_object_get(json, "unchanged")),
                json_integer_value(json_object_get(json, "units_added")),
                json_integer_value(json_object_get(json, "units_removed")));
+    if (!cli->json && import->retired)
+        printf("%zu retired and left alone; false in the column retired brings an item back\n",
+               import->retired);
     json_decref(json);
 }
 
@@ -306,9 +357,9 @@ int fg_cmd_item_import(struct fg_cli *cli, const struct fg_args *args)
     int code = prepare(cli, &import);
 
     if (import.errors)
-        fprintf(stderr, "fgctl: %lu error%s in %s%s; nothing was sent\n", import.errors,
-                import.errors == 1 ? "" : "s", import.path,
-                import.errors > ERRORS_SHOWN ? " (the first 20 are shown)" : "");
+        fg_complain("%lu error%s in %s%s; nothing was sent", import.errors,
+                    import.errors == 1 ? "" : "s", import.path,
+                    import.errors > ERRORS_SHOWN ? " (the first 20 are shown)" : "");
     if (code == FG_EXIT_OK && !dry_run)
         code = send_plans(cli, &import);
     if (code == FG_EXIT_OK)

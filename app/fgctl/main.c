@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <signal.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
@@ -10,8 +11,11 @@ int main(int argc, char **argv)
     struct fg_cli cli = {.socket = getenv("FLOODGATE_SOCKET")};
     int code;
 
-    setlocale(LC_CTYPE, "");
+    if (!setlocale(LC_CTYPE, "C.UTF-8")) /* names are UTF-8, whatever the user's locale is */
+        setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) /* errors before it, too */
+        cli.json |= strcmp(argv[i], "--json") == 0;
     if (!cli.socket || !*cli.socket)
         cli.socket = FG_DEFAULT_SOCKET;
     code = fg_parse(&cli, argc, argv, &args);
@@ -22,8 +26,10 @@ int main(int argc, char **argv)
         fg_http_close(cli.http);
     }
     if (fflush(stdout) != 0 && code == FG_EXIT_OK) {
-        fprintf(stderr, "fgctl: cannot write the output\n");
+        fg_complain("cannot write the output");
         return FG_EXIT_INPUT;
     }
+    if (cli.json && code != FG_EXIT_OK)
+        fg_tell_error(code);
     return code;
 }

@@ -7,13 +7,13 @@
 
 int fg_usage_error(const char *fmt, ...)
 {
+    char text[1024];
     va_list args;
 
-    fprintf(stderr, "fgctl: ");
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    fprintf(stderr, "\n");
+    fg_complain("%s", text);
     return FG_EXIT_USAGE;
 }
 
@@ -49,32 +49,42 @@ static void help_command(FILE *out, const struct fg_command *command)
     }
 }
 
-static void help_all(FILE *out)
+/* All commands, or (noun not NULL) those of one noun. */
+static void help_all(FILE *out, const char *noun)
 {
-    fprintf(out, "usage: fgctl COMMAND [ARGUMENT...] [OPTION...]\n\n"
-                 "Controls a Floodgate appliance over its control socket.\n\ncommands:\n");
+    fprintf(out,
+            "usage: fgctl %s%sCOMMAND [ARGUMENT...] [OPTION...]\n\n"
+            "Controls a Floodgate appliance over its control socket.\n\ncommands:\n",
+            noun ? noun : "", noun ? " " : "");
     for (unsigned i = 0; i < fg_commands_count; i++) {
         char name[64], text[160];
 
+        if (noun && strcmp(fg_commands[i].noun, noun))
+            continue;
         fg_command_name(&fg_commands[i], name);
         snprintf(text, sizeof(text), "%s %s", name, fg_commands[i].args);
-        fprintf(out, "  %-24s %s\n", text, fg_commands[i].help);
+        fprintf(out, "  %-32s %s\n", text, fg_commands[i].help);
     }
     fprintf(out, "\n`fgctl COMMAND --help` tells more about one command.\n");
 }
 
-void fg_help(FILE *out, const struct fg_command *command)
+static void help(FILE *out, const struct fg_command *command, const char *noun)
 {
     if (command)
         help_command(out, command);
     else
-        help_all(out);
+        help_all(out, noun);
     fprintf(out, "\noptions of every command:\n");
     help_options(out, fg_global_options, fg_global_options_count);
     fprintf(out, "\nexit codes:\n");
 #define X(name, number, text) fprintf(out, "  %d  %s\n", number, text);
     FG_EXIT_LIST(X)
 #undef X
+}
+
+void fg_help(FILE *out, const struct fg_command *command)
+{
+    help(out, command, NULL);
 }
 
 static int find_option(const struct fg_option *options, unsigned count, const char *name,
@@ -121,6 +131,21 @@ static bool set_global(struct parse *parse, const char *name, const char *value)
     return true;
 }
 
+static int unknown_option(const struct fg_command *command, const char *word, size_t len)
+{
+    struct fg_suggestion near = {0};
+    char name[64], text[96];
+
+    snprintf(name, sizeof(name), "%.*s", (int)(len < 63 ? len : 63), word + 2);
+    for (unsigned i = 0; command && i < command->options_count; i++)
+        fg_suggest(&near, name, command->options[i].name);
+    for (unsigned i = 0; i < fg_global_options_count; i++)
+        fg_suggest(&near, name, fg_global_options[i].name);
+    return fg_usage_error("unknown option %s%s%s; see --help", word,
+                          command ? "" : " (options of a command stand behind it)",
+                          fg_suggestion_text(&near, "--", text));
+}
+
 /* -1: continue; else the exit code. */
 static int take_option(struct parse *parse, const char *word)
 {
@@ -134,8 +159,7 @@ static int take_option(struct parse *parse, const char *word)
                                                    : NULL;
 
     if (!option)
-        return fg_usage_error("unknown option %s%s; see --help", word,
-                              command ? "" : " (options of a command stand behind it)");
+        return unknown_option(command, word, len);
     if (!option->value && equals)
         return fg_usage_error("--%s takes no value", option->name);
     if (option->value && !(value = option_value(parse, option, equals)))
@@ -166,6 +190,26 @@ static const struct fg_command *find_command(const char *noun, const char *verb,
     return NULL;
 }
 
+/* noun NULL: the word was to be one. */
+static int unknown_command(const char *noun, const char *word)
+{
+    struct fg_suggestion near = {0};
+    char text[96], before[64] = "";
+
+    for (unsigned i = 0; i < fg_commands_count; i++) {
+        const struct fg_command *command = &fg_commands[i];
+
+        if (!noun)
+            fg_suggest(&near, word, command->noun);
+        else if (strcmp(command->noun, noun) == 0 && command->verb)
+            fg_suggest(&near, word, command->verb);
+    }
+    if (noun)
+        snprintf(before, sizeof(before), "%.60s ", noun);
+    return fg_usage_error("unknown command \"%s%s\"%s; see fgctl --help", before, word,
+                          fg_suggestion_text(&near, before, text));
+}
+
 static int take_word(struct parse *parse, const char *word)
 {
     struct fg_args *args = parse->args;
@@ -181,10 +225,8 @@ static int take_word(struct parse *parse, const char *word)
     }
     args->command =
         find_command(parse->noun ? parse->noun : word, parse->noun ? word : NULL, &known);
-    if (!args->command && !known)
-        return fg_usage_error("unknown command \"%s\"; see fgctl --help", word);
-    if (!args->command && parse->noun)
-        return fg_usage_error("unknown command \"%s %s\"; see fgctl --help", parse->noun, word);
+    if (!args->command && (!known || parse->noun))
+        return unknown_command(known ? parse->noun : NULL, word);
     parse->noun = word;
     return -1;
 }
@@ -194,7 +236,7 @@ static int finish(const struct parse *parse)
     const struct fg_args *args = parse->args;
 
     if (parse->help) {
-        fg_help(stdout, args->command);
+        help(stdout, args->command, parse->noun);
         return FG_EXIT_OK;
     }
     if (!args->command && parse->noun)
@@ -232,4 +274,22 @@ int fg_parse(struct fg_cli *cli, int argc, char **argv, struct fg_args *args)
             return code;
     }
     return finish(&parse);
+}
+
+int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args)
+{
+    const char *noun = args->count ? args->positions[0] : NULL,
+               *verb = args->count > 1 ? args->positions[1] : NULL;
+    const struct fg_command *command;
+    bool known;
+
+    if (!noun) {
+        help(stdout, NULL, NULL);
+        return FG_EXIT_OK;
+    }
+    command = find_command(noun, verb, &known);
+    if (!known || (verb && (!command || !command->verb)))
+        return unknown_command(known ? noun : NULL, known ? verb : noun);
+    help(stdout, command, noun);
+    return FG_EXIT_OK;
 }

@@ -101,8 +101,8 @@ int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t 
 
     if (code != FG_EXIT_OK) {
         if (cli->json && json)
-            fg_print_json(json);
-        fprintf(stderr, "fgctl: %s\n", err.text);
+            fg_print_json_error(json);
+        fg_complain("%s", err.text);
     }
     if (code == FG_EXIT_OK && reply)
         *reply = json;
@@ -122,7 +122,8 @@ int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
         size_t i;
         int code;
 
-        snprintf(page, sizeof(page), "%s?offset=%lld&limit=10000", path, (long long)offset);
+        snprintf(page, sizeof(page), "%s%coffset=%lld&limit=10000", path,
+                 strchr(path, '?') ? '&' : '?', (long long)offset);
         code = fg_request(cli, "GET", page, NULL, &reply);
         if (code != FG_EXIT_OK)
             return code;

@@ -5,10 +5,18 @@
 
 #include <string.h>
 
+#define ALARM_TEXT 1024
+
 void fg_print_json(const json_t *json)
 {
     json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
     printf("\n");
+}
+
+void fg_print_json_error(const json_t *json)
+{
+    fg_print_json(json);
+    fg_error_is_told();
 }
 
 void fg_clean(char *text)
@@ -21,7 +29,7 @@ void fg_clean(char *text)
 static void show_scalar(FILE *out, const json_t *json)
 {
     if (json_is_string(json)) {
-        char text[512];
+        char text[ALARM_TEXT];
 
         snprintf(text, sizeof(text), "%s", json_string_value(json));
         fg_clean(text);
@@ -82,11 +90,11 @@ static void show_any(FILE *out, const char *name, const json_t *json, int depth)
     fprintf(out, "\n");
 }
 
-static void alarm_text(const json_t *alarm, const char *key, char text[512])
+static void alarm_text(const json_t *alarm, const char *key, char text[ALARM_TEXT])
 {
     const char *value = json_string_value(json_object_get(alarm, key));
 
-    snprintf(text, 512, "%s", value ? value : "?");
+    snprintf(text, ALARM_TEXT, "%s", value ? value : "?");
     fg_clean(text);
 }
 
@@ -97,7 +105,7 @@ int fg_show_alarms(FILE *out, const json_t *status)
     size_t i;
 
     json_array_foreach (list, i, alarm) {
-        char level[512], name[512], text[512];
+        char level[ALARM_TEXT], name[ALARM_TEXT], text[ALARM_TEXT];
 
         alarm_text(alarm, "level", level);
         alarm_text(alarm, "name", name);

@@ -2,6 +2,7 @@
 #include "fgctl.h"
 
 #include <string.h>
+#include <wchar.h>
 
 struct fg_table {
     unsigned columns;
@@ -43,13 +44,28 @@ void fg_table_add(struct fg_table *table, const char *const *cells)
     }
 }
 
-/* Characters, not bytes: the bytes that do not continue a UTF-8 sequence. */
+size_t fg_char_columns(const char *text, size_t *bytes)
+{
+    wchar_t c;
+    int columns;
+
+    *bytes = 1;
+    if ((unsigned char)*text < 0x80)
+        return 1;
+    if (mbtowc(&c, text, MB_CUR_MAX) <= 0) /* no UTF-8, or no locale that knows it */
+        return ((unsigned char)*text & 0xc0) != 0x80;
+    *bytes = (size_t)mblen(text, MB_CUR_MAX);
+    columns = wcwidth(c);
+    return columns < 0 ? 1 : (size_t)columns;
+}
+
+/* Columns of a terminal: none for what combines, two for a wide character. */
 static size_t width(const char *text)
 {
-    size_t n = 0;
+    size_t n = 0, bytes;
 
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
+    for (; *text; text += bytes)
+        n += fg_char_columns(text, &bytes);
     return n;
 }
 

@@ -5,10 +5,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#define ITEMS_LISTED    20   /* without a terminal */
 #define ITEMS_SHOWN_MAX 1000 /* the first page of /v1/items: a view costs the daemon no more */
 
 struct top_item {
@@ -33,6 +32,11 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number)
 {
     interrupted = 1;
+}
+
+/* Only so that a wait ends, and the next view has the new size. */
+static void on_resize(int number)
+{
 }
 
 static const struct top_item *find_before(const struct top *top, uint64_t item, size_t guess)
@@ -121,7 +125,7 @@ static int fetch(struct top *top)
     return code;
 }
 
-static void print_head(const struct top *top)
+static void print_head(FILE *out, const struct top *top)
 {
     char now[FG_TEXT_TIME_SIZE];
     const char *state = json_string_value(json_object_get(top->status, "state"));
@@ -130,16 +134,16 @@ static void print_head(const struct top *top)
     size_t i;
 
     fg_text_time(now, fg_now_ms() / 1000 * 1000);
-    printf("Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64, now, state ? state : "?",
-           reason && *reason ? ": " : "", reason ? reason : "", number(top->status, "uptime_s"),
-           number(top->status, "workers"));
+    fprintf(out, "Floodgate  %s  %s%s%s  up %" PRId64 " s  workers %" PRId64, now,
+            state ? state : "?", reason && *reason ? ": " : "", reason ? reason : "",
+            number(top->status, "uptime_s"), number(top->status, "workers"));
     json_array_foreach (json_object_get(top->status, "sinks"), i, sink)
-        printf("  %s %s, lag %" PRId64, json_string_value(json_object_get(sink, "sink")),
-               json_string_value(json_object_get(sink, "state")), number(sink, "lag"));
-    printf("\n");
+        fprintf(out, "  %s %s, lag %" PRId64, json_string_value(json_object_get(sink, "sink")),
+                json_string_value(json_object_get(sink, "state")), number(sink, "lag"));
+    fprintf(out, "\n");
 }
 
-static void print_main_rates(const struct top *top)
+static void print_main_rates(FILE *out, const struct top *top)
 {
     static const struct {
         const char *text, *name;
@@ -153,16 +157,16 @@ static void print_main_rates(const struct top *top)
                 {"duplicates", "stock.duplicates"},
                 {"busy", "stock.busy"}};
 
-    printf("%-20s %16s %14s\n", "", "TOTAL", "PER SECOND");
+    fprintf(out, "%-20s %16s %14s\n", "", "TOTAL", "PER SECOND");
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
-        printf("%-20s %16.0f %14.0f\n", list[i].text, fg_sample_value(&top->now, list[i].name),
-               fg_sample_rate(&top->now, list[i].name));
+        fprintf(out, "%-20s %16.0f %14.0f\n", list[i].text,
+                fg_sample_value(&top->now, list[i].name), fg_sample_rate(&top->now, list[i].name));
 }
 
-/* Everything that was dropped at all, by the filter or by a worker. */
-static int print_drops(const struct top *top)
+/* What was dropped at all, by the filter or by a worker; at most `max` lines of it. */
+static void print_drops(FILE *out, const struct top *top, unsigned max)
 {
-    int lines = 0;
+    unsigned lines = 0;
 
     for (size_t i = 0; i < top->now.count; i++) {
         const struct fg_sample *s = &top->now.list[i];
@@ -170,13 +174,12 @@ static int print_drops(const struct top *top)
         bool verdict = strncmp(s->name, "filter.", 7) == 0 &&
                        strcmp(s->name, "filter.order") != 0 && strcmp(s->name, "filter.pass") != 0;
 
-        if ((drop || verdict) && s->value > 0) {
-            printf("%-6s %-13s %16.0f %14.0f\n", drop ? "drop" : "filter", strchr(s->name, '.') + 1,
-                   s->value, s->rate);
-            lines++;
-        }
+        if ((drop || verdict) && s->value > 0 && lines++ < max)
+            fprintf(out, "%-6s %-13s %16.0f %14.0f\n", drop ? "drop" : "filter",
+                    strchr(s->name, '.') + 1, s->value, s->rate);
     }
-    return lines;
+    if (lines > max)
+        fprintf(out, "%u more kinds of drops: `fgctl stats` has all\n", lines - max);
 }
 
 static int compare_items(const void *a, const void *b)
@@ -203,14 +206,14 @@ static struct top_item *sorted_items(const struct top *top)
     return sorted;
 }
 
-static void print_items(const struct top *top, int rows)
+static void print_items(FILE *out, const struct top *top, unsigned rows)
 {
     static const char *const columns[] = {"ITEM>", "NAME",    "AVAILABLE>", "RESERVED>",
                                           "SOLD>", "SOLD/S>", "STATE"};
     struct fg_table *table = fg_table_create(columns, 7);
     struct top_item *sorted = sorted_items(top);
 
-    for (size_t i = 0; i < top->items_count && (int)i < rows; i++) {
+    for (size_t i = 0; i < top->items_count && i < rows; i++) {
         static const char *const keys[] = {"available", "reserved", "sold"};
         char text[4][24], name[128];
 
@@ -225,35 +228,49 @@ static void print_items(const struct top *top, int rows)
                                 text[0], text[1], text[2], text[3],
                                 json_string_value(json_object_get(sorted[i].json, "state"))});
     }
-    printf("\n");
-    fg_table_print(table, stdout);
+    fprintf(out, "\n");
+    fg_table_print(table, out);
     free(sorted);
     fg_table_free(table);
 }
 
-static int terminal_rows(void)
+static void print_body(FILE *out, const struct top *top)
 {
-    struct winsize size;
+    unsigned rows = 24, columns, drops = UINT32_MAX;
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
+    if (top->terminal) {
+        fg_screen_size(&rows, &columns);
+        drops = rows > 20 ? rows - 18 : 2; /* head, rates and some items have room, too */
+    }
+    fprintf(out, "\n");
+    print_main_rates(out, top);
+    print_drops(out, top, drops);
+    print_items(out, top, top->terminal ? rows : ITEMS_LISTED);
 }
 
 static void print_view(const struct top *top)
 {
-    int room, used;
+    char *head = NULL, *body = NULL;
+    size_t size;
+    FILE *out = open_memstream(&head, &size);
 
+    if (!out)
+        abort();
+    print_head(out, top);
+    fg_show_alarms(out, top->status);
+    fclose(out);
+    out = open_memstream(&body, &size);
+    if (!out)
+        abort();
+    print_body(out, top);
+    fclose(out);
     if (top->terminal)
-        printf("\033[H\033[2J");
-    print_head(top);
-    used = 12 + fg_show_alarms(stdout, top->status);
-    printf("\n");
-    print_main_rates(top);
-    used += print_drops(top);
-    room = top->terminal ? terminal_rows() - used - 3 : 20;
-    print_items(top, room > 3 ? room : 3);
-    if (!top->terminal)
-        printf("\n");
+        fg_screen_show(head, body);
+    else
+        printf("%s%s\n", head, body);
     fflush(stdout);
+    free(head);
+    free(body);
 }
 
 /* One object a line: what a script wants to read as it comes. */
@@ -278,21 +295,12 @@ static void print_json_view(const struct top *top)
     json_decref(all);
 }
 
-static void pause_ms(uint64_t ms)
-{
-    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-
-    nanosleep(&time, NULL); /* a signal ends it early, as it should */
-}
-
 static int run(struct top *top, uint64_t interval_ms, uint64_t count)
 {
     int code = FG_EXIT_OK;
 
     for (uint64_t view = 0; (count == 0 || view < count) && !interrupted; view++) {
-        if (view)
-            pause_ms(interval_ms);
-        if (interrupted)
+        if ((view && fg_screen_wait(interval_ms)) || interrupted)
             break;
         age(top);
         code = fetch(top);
@@ -330,12 +338,14 @@ int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
         return fg_usage_error("--count: \"%s\" is not a whole number from 1 on", args->options[1]);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = on_resize;
+    sigaction(SIGWINCH, &action, NULL);
     if (top.terminal)
-        printf("\033[?25l"); /* no cursor */
-    fg_now_ms();             /* asks for the daemon's time now, and not between two samples */
+        fg_screen_begin();
+    fg_now_ms(); /* asks for the daemon's time now, and not between two samples */
     code = run(&top, interval_ms, count);
     if (top.terminal)
-        printf("\033[?25h");
+        fg_screen_end();
     top_free(&top);
     return code;
 }

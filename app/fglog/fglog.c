@@ -129,10 +129,11 @@ static void print_fields(const struct fg_journal_record *r, bool json)
         break;
     case FG_JOURNAL_RECORD_ITEM_SET:
         printf("%sopens_ms%s%" PRIu64 "%scloses_ms%s%" PRIu64
-               "%shold_ms%s%u%suser_limit%s%u%sorder_max%s%u%spaused%s%s",
+               "%shold_ms%s%u%suser_limit%s%u%sorder_max%s%u%spaused%s%s%sretired%s%s",
                sep, is, r->opens_ms, sep, is, r->closes_ms, sep, is, r->hold_ms, sep, is,
                r->user_limit, sep, is, r->order_max, sep, is,
-               r->flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false");
+               r->flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false", sep, is,
+               r->flags & FG_JOURNAL_ITEM_RETIRED ? "true" : "false");
         break;
     default: /* about an order, or of a kind without fields of its own here: all that a record can
                 say */

@@ -154,14 +154,16 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
 {
     struct fg_daemon *d = ctx;
     struct fg_ledger_item known = {0};
-    struct fg_stock_command command = {.type = FG_STOCK_ITEM_SET,
-                                       .item = item->item,
-                                       .opens_ms = item->opens_ms,
-                                       .closes_ms = item->closes_ms,
-                                       .hold_ms = item->hold_ms,
-                                       .user_limit = item->user_limit,
-                                       .order_max = item->order_max,
-                                       .flags = item->paused ? FG_JOURNAL_ITEM_PAUSED : 0};
+    struct fg_stock_command command = {
+        .type = FG_STOCK_ITEM_SET,
+        .item = item->item,
+        .opens_ms = item->opens_ms,
+        .closes_ms = item->closes_ms,
+        .hold_ms = item->hold_ms,
+        .user_limit = item->user_limit,
+        .order_max = item->order_max,
+        .flags = (uint16_t)((item->paused ? FG_JOURNAL_ITEM_PAUSED : 0) |
+                            (item->retired ? FG_JOURNAL_ITEM_RETIRED : 0))};
     enum fg_control_result result = check_item(d, item, must_exist, &known, &command.index, err);
 
     if (result == FG_CONTROL_DONE)

@@ -56,6 +56,7 @@ struct fg_control_call {
     json_t *body;                /**< object, or NULL when the route takes none */
     const char *class_name;      /**< ?class=; NULL: not given */
     uint64_t port;               /**< ?port=; 0: not given */
+    bool retired;                /**< ?retired=true */
     uint64_t offset, limit;      /**< ?offset= and ?limit=; limit 0: not given */
     unsigned code;               /**< of the reply */
     json_t *json;                /**< reply, owned; or */

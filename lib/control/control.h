@@ -25,10 +25,11 @@ struct fg_control_item {
     uint64_t item; /**< 1..2^63-1 */
     char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
     uint64_t opens_ms, closes_ms; /**< Unix time; 0 = open at once / never closes */
-    uint32_t hold_ms;             /**< 100..86400000 */
+    uint32_t hold_ms;             /**< 100..FG_STOCK_HOLD_MS_MAX */
     uint32_t user_limit;          /**< 0 = none */
     uint16_t order_max;           /**< 1..65535 */
     bool paused;
+    bool retired; /**< no longer listed; its sale has ended */
 };
 
 enum fg_control_result {

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/text.h"
 #include "journal/record.h"
+#include "stock/stock.h"
 
 enum fg_control_field_kind {
     FG_CONTROL_FIELD_NUMBER,
@@ -26,11 +27,12 @@ enum fg_control_field_kind {
     X(user_limit, "user-limit", NUMBER, 0, UINT32_MAX, 0,                                          \
       "units one user may hold and have bought; 0 = any")                                          \
     X(order_max, "order-max", NUMBER, 1, UINT16_MAX, 10, "units of one order at most")             \
-    X(hold_ms, "hold", DURATION, 100, 86400000, 120000,                                            \
+    X(hold_ms, "hold", DURATION, 100, FG_STOCK_HOLD_MS_MAX, 120000,                                \
       "how long an unpaid order holds its units")                                                  \
     X(opens, "opens", TIME, 0, FG_TEXT_TIME_MAX, 0, "start of the sale; 0 = at once")              \
     X(closes, "closes", TIME, 0, FG_TEXT_TIME_MAX, 0, "end of the sale; 0 = never")                \
-    X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")
+    X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")                      \
+    X(retired, "retired", FLAG, 0, 1, 0, "true: its sale has ended, and it is not listed any more")
 
 /* Settings, and the item's number in front. */
 #define FG_CONTROL_ITEM_FIELD_LIST(X)                                                              \

@@ -69,6 +69,8 @@ static const char *accepted_keys(unsigned flags)
 {
     if (flags & FG_CONTROL_ROUTE_PACKET)
         return "class, port";
+    if (flags & FG_CONTROL_ROUTE_ALL)
+        return "offset, limit, retired";
     return flags & FG_CONTROL_ROUTE_PAGE    ? "offset, limit"
            : flags & FG_CONTROL_ROUTE_LIMIT ? "limit"
                                             : "none";
@@ -82,6 +84,7 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
     if ((check->flags & FG_CONTROL_ROUTE_PAGE && strcmp(key, "offset") == 0) ||
         (check->flags & (FG_CONTROL_ROUTE_PAGE | FG_CONTROL_ROUTE_LIMIT) &&
          strcmp(key, "limit") == 0) ||
+        (check->flags & FG_CONTROL_ROUTE_ALL && strcmp(key, "retired") == 0) ||
         (check->flags & FG_CONTROL_ROUTE_PACKET &&
          (strcmp(key, "class") == 0 || strcmp(key, "port") == 0)))
         return MHD_YES;
@@ -89,6 +92,16 @@ static enum MHD_Result query_key(void *cls, enum MHD_ValueKind kind, const char 
                                      "unknown query parameter \"%.64s\"; accepted: %s", key,
                                      accepted_keys(check->flags));
     return MHD_NO;
+}
+
+static bool query_flag(struct fg_control_call *call, const char *key, bool *flag)
+{
+    const char *text = MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, key);
+
+    *flag = text && strcmp(text, "true") == 0;
+    if (!text || *flag || strcmp(text, "false") == 0)
+        return true;
+    return fg_control_call_fail(call, 400, key, "%s: \"%.64s\" is not true or false", key, text);
 }
 
 static bool read_query(struct fg_control_call *call, const struct fg_control_route *route)
@@ -101,7 +114,8 @@ static bool read_query(struct fg_control_call *call, const struct fg_control_rou
     call->limit = route->flags & FG_CONTROL_ROUTE_PAGE ? FG_CONTROL_LIMIT : 0;
     call->class_name =
         MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, "class");
-    return check.ok && query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
+    return check.ok && query_flag(call, "retired", &call->retired) &&
+           query_number(call, "offset", 0, INT64_MAX, &call->offset) &&
            query_number(call, "limit", 1, most, &call->limit) &&
            query_number(call, "port", 1, 65535, &call->port);
 }

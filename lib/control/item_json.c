@@ -9,6 +9,8 @@
 /* Strongest reason first: what would have to change before anything is sold. */
 const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t now_ms)
 {
+    if (item->flags & FG_JOURNAL_ITEM_RETIRED)
+        return "retired";
     if (item->closes_ms && now_ms >= item->closes_ms)
         return "closed";
     if (item->flags & FG_JOURNAL_ITEM_PAUSED)
@@ -31,7 +33,7 @@ json_t *fg_control_time_json(uint64_t ms)
 json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 {
     return json_pack(
-        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, "
+        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:b, "
         "s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
         "item", fg_json_id(item->item), "name", fg_json_text(item->name), "state",
         fg_control_item_state(item, now_ms), "total", (json_int_t)item->total, "available",
@@ -41,7 +43,8 @@ json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
         (json_int_t)item->hold_ms, "opens_ms", (json_int_t)item->opens_ms, "closes_ms",
         (json_int_t)item->closes_ms, "opens", fg_control_time_json(item->opens_ms), "closes",
         fg_control_time_json(item->closes_ms), "paused",
-        (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0, "orders", "reserved",
+        (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0, "retired",
+        (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0, "orders", "reserved",
         (json_int_t)item->orders_reserved, "sold", (json_int_t)item->orders_sold, "cancelled",
         (json_int_t)item->orders_cancelled, "expired", (json_int_t)item->orders_expired, "refunded",
         (json_int_t)item->orders_refunded, "late", (json_int_t)item->orders_late);
@@ -59,18 +62,24 @@ bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_l
 }
 
 struct fg_ledger_item *fg_control_items_copy(struct fg_control *control, uint64_t offset,
-                                             uint64_t max, uint64_t *count, uint64_t *all)
+                                             uint64_t max, bool retired, uint64_t *count,
+                                             uint64_t *all)
 {
     struct fg_ledger_item *copies = malloc((max ? max : 1) * sizeof(*copies));
     const struct fg_ledger *ledger;
 
-    *count = 0;
+    *count = *all = 0;
     if (!copies)
         return NULL;
     ledger = control->daemon.ledger_lock(control->daemon.ctx);
-    *all = fg_ledger_items(ledger);
-    for (uint64_t i = offset; i < *all && *count < max; i++)
-        copies[(*count)++] = *fg_ledger_item_at(ledger, (uint32_t)i);
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
+        const struct fg_ledger_item *item = fg_ledger_item_at(ledger, i);
+
+        if (item->flags & FG_JOURNAL_ITEM_RETIRED && !retired)
+            continue;
+        if ((*all)++ >= offset && *count < max)
+            copies[(*count)++] = *item;
+    }
     control->daemon.ledger_unlock(control->daemon.ctx);
     return copies;
 }

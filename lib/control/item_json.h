@@ -14,6 +14,7 @@ bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_l
 /** Up to max items from `offset` on, in order of definition; NULL when memory is short. Caller
  * frees. */
 struct fg_ledger_item *fg_control_items_copy(struct fg_control *control, uint64_t offset,
-                                             uint64_t max, uint64_t *count, uint64_t *all);
+                                             uint64_t max, bool retired, uint64_t *count,
+                                             uint64_t *all);
 
 #endif

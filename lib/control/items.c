@@ -20,13 +20,15 @@ static void settings_of(const struct fg_ledger_item *item, struct fg_control_ite
     settings->user_limit = item->user_limit;
     settings->order_max = item->order_max;
     settings->paused = (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
+    settings->retired = (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0;
 }
 
 static bool same_settings(const struct fg_control_item *a, const struct fg_control_item *b)
 {
     return strcmp(a->name, b->name) == 0 && a->opens_ms == b->opens_ms &&
            a->closes_ms == b->closes_ms && a->hold_ms == b->hold_ms &&
-           a->user_limit == b->user_limit && a->order_max == b->order_max && a->paused == b->paused;
+           a->user_limit == b->user_limit && a->order_max == b->order_max &&
+           a->paused == b->paused && a->retired == b->retired;
 }
 
 /* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
@@ -96,6 +98,8 @@ static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
         return item->closes_ms;
     case FG_CONTROL_ITEM_FIELD_paused:
         return (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
+    case FG_CONTROL_ITEM_FIELD_retired:
+        return (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0;
     }
     FG_ASSERT(!"a field with a number");
     return 0;
@@ -155,8 +159,8 @@ static bool item_set(struct fg_control_call *call, const struct fg_control_item 
 void fg_control_handle_items(struct fg_control_call *call)
 {
     uint64_t count, all = 0, now_ms = fg_control_now_ms(call->control);
-    struct fg_ledger_item *items =
-        fg_control_items_copy(call->control, call->offset, call->limit, &count, &all);
+    struct fg_ledger_item *items = fg_control_items_copy(call->control, call->offset, call->limit,
+                                                         call->retired, &count, &all);
     json_t *list = json_array();
 
     for (uint64_t i = 0; items && i < count; i++)
@@ -180,6 +184,37 @@ void fg_control_handle_item(struct fg_control_call *call)
                               fg_control_item_json(&item, fg_control_now_ms(call->control)));
 }
 
+/* A sale that was to open later must not: else it would be "not open" again in the eyes of a
+ * shopper. */
+static void step_close(struct fg_control_item *settings, uint64_t now_ms)
+{
+    settings->closes_ms = now_ms;
+    if (settings->opens_ms > settings->closes_ms)
+        settings->opens_ms = settings->closes_ms;
+}
+
+static bool fail_retired(struct fg_control_call *call, uint64_t item, const char *field)
+{
+    return fg_control_call_fail(call, 409, field,
+                                "item %" PRIu64 " is retired: its sale has ended; {\"retired\": "
+                                "false} brings it back",
+                                item);
+}
+
+/* An item that is not listed must not be on sale: its sale ends, and no time may be set. */
+static bool retire(struct fg_control_call *call, const struct fg_control_item_values *values,
+                   struct fg_control_item *settings)
+{
+    uint64_t now_ms = fg_control_now_ms(call->control);
+
+    if (values->given[FG_CONTROL_ITEM_FIELD_opens] || values->given[FG_CONTROL_ITEM_FIELD_closes])
+        return fail_retired(call, settings->item,
+                            values->given[FG_CONTROL_ITEM_FIELD_opens] ? "opens" : "closes");
+    if (settings->closes_ms == 0 || settings->closes_ms > now_ms)
+        step_close(settings, now_ms);
+    return true;
+}
+
 /* Takes what the body gave into the settings. */
 static bool merge(struct fg_control_call *call, const struct fg_control_item_values *values,
                   struct fg_control_item *settings)
@@ -201,6 +236,10 @@ static bool merge(struct fg_control_call *call, const struct fg_control_item_val
         settings->closes_ms = number[FG_CONTROL_ITEM_FIELD_closes];
     if (given[FG_CONTROL_ITEM_FIELD_paused])
         settings->paused = number[FG_CONTROL_ITEM_FIELD_paused];
+    if (given[FG_CONTROL_ITEM_FIELD_retired])
+        settings->retired = number[FG_CONTROL_ITEM_FIELD_retired];
+    if (settings->retired && !retire(call, values, settings))
+        return false;
     if ((given[FG_CONTROL_ITEM_FIELD_opens] || given[FG_CONTROL_ITEM_FIELD_closes]) &&
         settings->closes_ms && settings->closes_ms <= settings->opens_ms)
         return fg_control_call_fail(call, 400, "closes",
@@ -256,14 +295,15 @@ void fg_control_handle_item_create(struct fg_control_call *call)
     struct fg_error err = {""};
     uint64_t total;
 
-    if (!may_create(call) || !fg_control_body_item(call, &values) ||
-        !merge(call, &values, &settings))
+    if (!may_create(call) || !fg_control_body_item(call, &values))
+        return;
+    settings.item = values.number[FG_CONTROL_ITEM_FIELD_item];
+    if (!merge(call, &values, &settings))
         return;
     if (!values.given[FG_CONTROL_ITEM_FIELD_item]) {
         fg_control_call_fail(call, 400, "item", "item: missing");
         return;
     }
-    settings.item = values.number[FG_CONTROL_ITEM_FIELD_item];
     total = values.number[FG_CONTROL_ITEM_FIELD_total];
     if (!item_set(call, &settings, false))
         return;
@@ -393,6 +433,10 @@ static void change(struct fg_control_call *call,
     if (!load_fresh(call, &item))
         return;
     settings_of(&item, &settings);
+    if (settings.retired) {
+        fail_retired(call, item.item, NULL);
+        return;
+    }
     step(&settings, fg_control_now_ms(call->control));
     if (item_set(call, &settings, true))
         reply_settled(call, 200, &settings, item.total, true);
@@ -402,15 +446,6 @@ static void step_open(struct fg_control_item *settings, uint64_t now_ms)
 {
     settings->opens_ms = now_ms;
     settings->closes_ms = 0;
-}
-
-/* A sale that was to open later must not: else it would be "not open" again in the eyes of a
- * shopper. */
-static void step_close(struct fg_control_item *settings, uint64_t now_ms)
-{
-    settings->closes_ms = now_ms;
-    if (settings->opens_ms > settings->closes_ms)
-        settings->opens_ms = settings->closes_ms;
 }
 
 static void step_pause(struct fg_control_item *settings, uint64_t now_ms)

@@ -7,7 +7,7 @@
 
 struct wanted {
     struct fg_filter_prefix prefix;
-    bool listed; /**< found in the list as it is */
+    bool is_so; /**< there already, or not there as it is to be */
 };
 
 struct batch {
@@ -115,36 +115,33 @@ static bool read_batch(struct fg_control_call *call, struct batch *batch, bool a
     return true;
 }
 
-static bool mark_listed(void *ctx, const struct fg_filter_prefix *prefix,
-                        const struct fg_filter_list_entry *entry)
+/* Whether the entry says what the request wants to say. An entry without an end is not what a
+ * request with one asks for, and the other way round. */
+static bool says_so(const struct batch *batch, const struct fg_filter_list_entry *entry)
 {
-    struct batch *batch = ctx;
-    struct wanted key = {.prefix = *prefix}, *found;
-
-    found = bsearch(&key, batch->entries, batch->count, sizeof(key), compare);
-    if (found)
-        found->listed = true;
-    return true;
+    return (!batch->say.reason[0] || strcmp(batch->say.reason, entry->reason) == 0) &&
+           batch->say.expires_ms == entry->expires_ms;
 }
 
-/* All or nothing as far as it can be known before: what is there (or is not) is found out first. */
+/* All or nothing as far as it can be known before: finds out what is so already, and refuses what
+ * is there with another reason or end. */
 static bool check_listed(struct fg_control_call *call, struct fg_filter *filter,
-                         enum fg_filter_list list, struct batch *batch, bool expected)
+                         enum fg_filter_list list, struct batch *batch, bool adds)
 {
-    char text[64];
+    for (size_t i = 0; i < batch->count && !batch->replace; i++) {
+        struct wanted *wanted = &batch->entries[i];
+        struct fg_filter_list_entry entry;
+        bool there = fg_filter_find(filter, list, &wanted->prefix, &entry);
+        char text[64];
 
-    if (batch->replace)
-        return true;
-    if (batch->count == 1) /* then the act itself tells, and a list of a million is not walked */
-        return true;
-    fg_filter_each(filter, list, mark_listed, batch);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->entries[i].listed == expected)
+        wanted->is_so = there == adds;
+        if (!adds || !there || says_so(batch, &entry))
             continue;
-        fg_filter_prefix_format(&batch->entries[i].prefix, text);
-        return fg_control_call_fail(call, expected ? 404 : 409, "prefix",
-                                    "%s is %s in the list; nothing was changed", text,
-                                    expected ? "not" : "already");
+        fg_filter_prefix_format(&wanted->prefix, text);
+        return fg_control_call_fail(call, 409, "prefix",
+                                    "%s is already in the list, with another reason or end; "
+                                    "\"replace\": true changes them; nothing was changed",
+                                    text);
     }
     return true;
 }
@@ -156,28 +153,33 @@ static bool take_off(struct fg_filter *filter, enum fg_filter_list list,
     return fg_filter_del(filter, list, prefix, err);
 }
 
-static void apply(struct fg_control_call *call, enum fg_filter_list list, bool must_be_listed)
+static void apply(struct fg_control_call *call, enum fg_filter_list list, bool adds)
 {
     bool (*act)(struct fg_filter *, enum fg_filter_list, const struct fg_filter_prefix *,
                 const struct fg_filter_list_entry *, struct fg_error *) =
-        must_be_listed ? take_off : fg_filter_add;
-    const char *verb = must_be_listed ? "removed" : "added";
+        adds ? fg_filter_add : take_off;
+    const char *verb = adds ? "added" : "removed";
     struct fg_filter *filter = filter_of(call);
     struct batch batch = {0};
     struct fg_error err = {""};
-    size_t done = 0;
+    size_t done = 0, unchanged = 0;
 
-    if (filter && read_batch(call, &batch, !must_be_listed) &&
-        check_listed(call, filter, list, &batch, must_be_listed)) {
+    if (filter && read_batch(call, &batch, adds) &&
+        check_listed(call, filter, list, &batch, adds)) {
         if (batch.replace)
             act = fg_filter_put;
-        while (done < batch.count &&
-               act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
-            done++;
+        for (; done < batch.count; done++) {
+            if (batch.entries[done].is_so)
+                unchanged++;
+            else if (!act(filter, list, &batch.entries[done].prefix, &batch.say, &err))
+                break;
+        }
         if (done == batch.count)
-            fg_control_call_reply(call, 200, json_pack("{s:I}", verb, (json_int_t)done));
+            fg_control_call_reply(call, 200,
+                                  json_pack("{s:I, s:I}", verb, (json_int_t)(done - unchanged),
+                                            "unchanged", (json_int_t)unchanged));
         else if (batch.count == 1)
-            fg_control_call_fail(call, must_be_listed ? 404 : 409, "prefix", "%s", err.text);
+            fg_control_call_fail(call, 409, "prefix", "%s", err.text);
         else
             fg_control_call_fail(call, 409, "prefix", "%s; %zu of %zu were %s before", err.text,
                                  done, batch.count, verb);
@@ -310,12 +312,12 @@ void fg_control_handle_block_list(struct fg_control_call *call)
 
 void fg_control_handle_block_add(struct fg_control_call *call)
 {
-    apply(call, FG_FILTER_LIST_BLOCK, false);
+    apply(call, FG_FILTER_LIST_BLOCK, true);
 }
 
 void fg_control_handle_block_del(struct fg_control_call *call)
 {
-    apply(call, FG_FILTER_LIST_BLOCK, true);
+    apply(call, FG_FILTER_LIST_BLOCK, false);
 }
 
 void fg_control_handle_allow_list(struct fg_control_call *call)
@@ -325,10 +327,10 @@ void fg_control_handle_allow_list(struct fg_control_call *call)
 
 void fg_control_handle_allow_add(struct fg_control_call *call)
 {
-    apply(call, FG_FILTER_LIST_ALLOW, false);
+    apply(call, FG_FILTER_LIST_ALLOW, true);
 }
 
 void fg_control_handle_allow_del(struct fg_control_call *call)
 {
-    apply(call, FG_FILTER_LIST_ALLOW, true);
+    apply(call, FG_FILTER_LIST_ALLOW, false);
 }

@@ -141,6 +141,7 @@ void fg_control_handle_penalty_release(struct fg_control_call *call)
 {
     struct fg_filter_prefix source;
     struct fg_error err = {""};
+    bool released;
 
     if (json_object_size(call->body) != 1 || !json_object_get(call->body, "source")) {
         fg_control_call_fail(call, 400, NULL, "body: must be {\"source\": ADDRESS}");
@@ -149,10 +150,10 @@ void fg_control_handle_penalty_release(struct fg_control_call *call)
     if (!fg_control_text_source(call, json_string_value(json_object_get(call->body, "source")),
                                 &source))
         return;
-    if (fg_penalty_release(box_of(call), &source, fg_clock_mono_ms(), &err))
-        fg_control_call_reply(call, 200, json_pack("{s:i}", "released", 1));
-    else
-        fg_control_call_fail(call, 404, "source", "%s", err.text);
+    /* one that is not in the box is released already */
+    released = fg_penalty_release(box_of(call), &source, fg_clock_mono_ms(), &err);
+    fg_control_call_reply(
+        call, 200, json_pack("{s:i, s:i}", "released", (int)released, "unchanged", (int)!released));
 }
 
 json_t *fg_control_offender_json(struct fg_control_call *call,

@@ -31,7 +31,7 @@ static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item
 static void add_items(struct fg_control_sheet *sheet, struct fg_control *control)
 {
     uint64_t count, all = 0, now_ms = fg_control_now_ms(control);
-    struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, &count, &all);
+    struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, true, &count, &all);
 
     for (uint64_t i = 0; items && i < count; i++)
         add_item(sheet, &items[i], now_ms);

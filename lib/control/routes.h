@@ -13,6 +13,7 @@ enum fg_control_route_flags {
     FG_CONTROL_ROUTE_PACKET = 8,  /**< takes ?class= and ?port= */
     FG_CONTROL_ROUTE_REPORT = 64, /**< no change of an operator's: not in the audit trail */
     FG_CONTROL_ROUTE_FREE = 32,   /**< waits for no other request */
+    FG_CONTROL_ROUTE_ALL = 128,   /**< takes ?retired= */
     FG_CONTROL_ROUTE_TEXT = 16    /**< takes text as body, up to FG_CONTROL_TEXT_MAX */
 };
 

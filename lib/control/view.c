@@ -59,7 +59,8 @@ static json_t *item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 static void add_items(json_t *view, struct fg_control *control, uint64_t now_ms)
 {
     uint64_t count, all = 0;
-    struct fg_ledger_item *items = fg_control_items_copy(control, 0, ITEMS_MAX, &count, &all);
+    struct fg_ledger_item *items =
+        fg_control_items_copy(control, 0, ITEMS_MAX, false, &count, &all);
     json_t *list = json_array();
 
     for (uint64_t i = 0; items && i < count; i++)

@@ -12,6 +12,7 @@
 #define FG_JOURNAL_ITEM_NAME_MAX 32         /**< bytes of UTF-8, no terminator when full */
 #define FG_JOURNAL_UNITS_MAX     2000000000 /**< units of one item */
 #define FG_JOURNAL_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
+#define FG_JOURNAL_ITEM_RETIRED  2u         /**< flag of ITEM_SET: not listed any more */
 
 /* name, number, name in text. What each one means to available/reserved/sold of its item:
  * lib/ledger. */
@@ -58,7 +59,7 @@ struct fg_journal_record {
             uint32_t hold_ms;
             uint32_t user_limit; /**< units a user may hold and have bought; 0 = no limit */
             uint16_t order_max;  /**< units of one order */
-            uint16_t flags;      /**< FG_JOURNAL_ITEM_PAUSED */
+            uint16_t flags;      /**< FG_JOURNAL_ITEM_PAUSED, _RETIRED */
             uint32_t reserved;
         };
         uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /* ITEM_NAME */

@@ -372,13 +372,13 @@ def test_penalty_of_an_offender_over_restarts(lab):
     fgtest.wait_until(lambda: offend(offender, 30) or '198.18.0.60' in s.penalties(), 20, 'it is blocked again')
     penalty = s.penalties()['198.18.0.60']
     assert penalty['level'] == 2 and penalty['left_ms'] > 60000, penalty
-    assert s.gate.fgctl('penalty', 'release', '198.18.0.60') == {'released': 1}
+    assert s.gate.fgctl('penalty', 'release', '198.18.0.60') == {'released': 1, 'unchanged': 0}
     assert offender.stock(ITEM).status == 'ON_SALE'
     for words, left in ((('del',), []), (('add', '--replace', '--reason', 'for good'), ['for good'])):
         s.gate.fgctl('penalty', 'report', '198.18.0.60', '--count', 1000)
         fgtest.wait_until(lambda: '198.18.0.60' in s.penalties(), 20, 'it is blocked')
         s.gate.fgctl('block', words[0], '198.18.0.60', *words[1:])  # the operator's word goes before the box's
-        assert s.gate.fgctl('penalty', 'release', '198.18.0.60') == {'released': 1} and not s.penalties()
+        assert s.gate.fgctl('penalty', 'release', '198.18.0.60') == {'released': 1, 'unchanged': 0} and not s.penalties()
         assert [e.get('reason') for e in s.gate.get('/v1/filter/block')['prefixes']] == left
 
 

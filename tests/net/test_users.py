@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Holds, users and limits as a black box: extension, deny list, rate of a user, changed limits, full memory, alarms."""
 
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
 import time
+from uuid import UUID
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgdisk  # noqa: E402
@@ -147,6 +149,67 @@ def test_end_of_a_sale(lab):
     s.gate.restart(kill=True)
     assert s.reserve(7)[0] == 'CLOSED' and s.backend.confirm(4, orders[4]).status == 'SOLD'
     s.settle(10, 6, 1, 3)
+    s.audit(lab)
+
+
+def test_an_operator_refunds(lab):
+    """`order refund` undoes a sale once: the buyer's limit is free again, the units are back when told so"""
+    s = shop(lab, item={'total': 3, 'user_limit': 1}, workers=2)
+    orders = {user: s.reserve(user)[1] for user in (1, 2, 3)}
+    for user, order in orders.items():
+        assert s.backend.confirm(user, order).status == 'SOLD'
+    assert s.reserve(1)[0] in ('USER_LIMIT', 'SOLD_OUT')
+    uuid = str(UUID(bytes=orders[1]))
+    text = fgctl_text(s.gate, 'order', 'refund', '1', uuid, '--restock')
+    assert 'refunded; its 1 units are back on sale' in text, text
+    assert s.shop.query(1, orders[1]).status == 'REFUNDED'
+    again = s.reserve(1)
+    assert again[0] == 'RESERVED', 'the unit and the limit are free'
+    assert 'not put back' in fgctl_text(s.gate, 'order', 'refund', '2', orders[2].hex())
+    assert s.reserve(2)[0] == 'SOLD_OUT', 'the unit of this one is gone'
+    status, answer = s.gate.api('POST', f'/v1/orders/1/{again[1].hex()}/refund', {'restock': True})
+    assert status == 409 and 'the order is reserved, not sold' in answer['error']['message'], answer
+    status, answer = s.gate.api('POST', f'/v1/orders/9/{uuid}/refund', {'restock': True})
+    assert status == 404 and 'no such order of this user' in answer['error']['message'], answer
+    listed = s.gate.get('/v1/orders/1')['orders']
+    assert [(o['order'], o['state']) for o in listed] == [(orders[1].hex(), 'refunded'), (again[1].hex(), 'reserved')]
+    item = s.gate.get(f'/v1/items/{ITEM}')
+    assert [item[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded')] == [3, 0, 1, 1, 1], item
+    s.audit(lab)
+
+
+def test_drill_by_packet(lab):
+    """`order reserve`, `confirm`, `cancel` by packet: what a shop would see, with exit codes for scripts"""
+    s = shop(lab, item={'total': 4, 'user_limit': 3})
+    keys = s.gate.keys.path
+
+    def drill(code, *words, keys=keys, server=s.link.a_ip):
+        argv = (*s.link.b.enter(), fgtest.program('fgctl'), 'order', *map(str, words),
+                '--keys', keys, '--server', server, '--timeout', '2s')
+        run = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        assert run.returncode == code, (argv, run)
+        return run
+
+    uuid = '00112233-4455-6677-8899-aabbccddeeff'
+    told = drill(0, 'reserve', 5, ITEM, 2, '--order', uuid).stdout
+    assert f'order {UUID(uuid).hex} of user 5: RESERVED, 2 of item {ITEM}, held for ' in told, told
+    assert s.shop.query(5, UUID(uuid).bytes).status == 'RESERVED'
+    assert 'USER_LIMIT' in drill(1, 'reserve', 5, ITEM, 2).stderr
+    assert ': SOLD' in drill(0, 'confirm', 5, uuid).stdout
+    assert ': SOLD' in drill(1, 'cancel', 5, uuid).stdout, 'too late: it stays sold'
+    made = json.loads(drill(0, 'reserve', 6, ITEM, '--json').stdout)
+    assert (made['status'], made['user'], made['quantity']) == ('RESERVED', '6', 1) and made['retry_ms'] > 50000, made
+    assert ': CANCELLED' in drill(0, 'cancel', 6, made['order']).stdout
+    assert ': UNKNOWN_ORDER' in drill(1, 'confirm', 7, uuid).stdout
+    s.change('/pause', 'POST')
+    assert ': PAUSED' in drill(4, 'reserve', 7, ITEM).stdout
+    assert 'does not answer' in drill(3, 'reserve', 7, ITEM, server=f'{s.link.a_ip}:4999').stderr
+    assert 'RESERVED' not in drill(1, 'confirm', 7, uuid, '--json').stdout
+    assert '--server: ' in drill(2, 'reserve', 7, ITEM, server='nowhere').stderr
+    assert 'from 1 to 65535' in drill(2, 'reserve', 7, ITEM, 65536).stderr
+    assert 'is not 32 hex digits, or a UUID' in drill(2, 'confirm', 7, 'abc').stderr
+    assert 'No such file' in drill(6, 'reserve', 7, ITEM, keys='/nonexistent').stderr
+    assert 'no key 77' in drill(6, 'reserve', 7, ITEM, '--key', 77).stderr
     s.audit(lab)
 
 

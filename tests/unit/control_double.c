@@ -200,7 +200,8 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     record.hold_ms = item->hold_ms;
     record.user_limit = item->user_limit;
     record.order_max = item->order_max;
-    record.flags = item->paused ? FG_JOURNAL_ITEM_PAUSED : 0;
+    record.flags = (uint16_t)((item->paused ? FG_JOURNAL_ITEM_PAUSED : 0) |
+                              (item->retired ? FG_JOURNAL_ITEM_RETIRED : 0));
     fg_double_record(d, record);
     record = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_ITEM_NAME, .item = item->item};
     memcpy(record.name, item->name, strnlen(item->name, FG_JOURNAL_ITEM_NAME_MAX));
@@ -241,6 +242,34 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
     d->user_calls++;
     fg_double_record(
         d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .user = user, .arg = deny});
+    return FG_CONTROL_DONE;
+}
+
+static enum fg_control_result order_refund(void *ctx, uint64_t user, const uint8_t order_id[16],
+                                           bool restock, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+    const struct fg_ledger_order *order;
+    struct fg_journal_record record = {
+        .type = FG_JOURNAL_RECORD_REFUNDED, .user = user, .arg = restock};
+    unsigned state;
+
+    d->refund_calls++;
+    pthread_mutex_lock(&d->lock);
+    order = fg_ledger_order(d->ledger, user, order_id);
+    state = order ? order->state : FG_LEDGER_ORDER_NONE;
+    record.item = order ? order->item : 0;
+    record.quantity = order ? order->quantity : 0;
+    pthread_mutex_unlock(&d->lock);
+    if (state == FG_LEDGER_ORDER_REFUNDED)
+        return FG_CONTROL_DONE;
+    if (state != FG_LEDGER_ORDER_SOLD) {
+        fg_fail(err, state ? "the order is %s, not sold" : "no such order of this user",
+                fg_ledger_order_state_name(state));
+        return state ? FG_CONTROL_CONFLICT : FG_CONTROL_NOT_FOUND;
+    }
+    memcpy(record.order_id, order_id, sizeof(record.order_id));
+    fg_double_record(d, record);
     return FG_CONTROL_DONE;
 }
 
@@ -349,6 +378,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,
+                                      .order_refund = order_refund,
                                       .user_worst = user_worst,
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,

@@ -37,6 +37,7 @@ struct fg_double {
     unsigned item_calls, stock_calls, keys_calls, user_calls;
     unsigned users_room; /**< how many calls about users succeed before refuse_user counts */
     enum fg_control_result refuse_user;
+    unsigned refund_calls;
     unsigned slow_ms;  /**< how long reading the counters takes */
     unsigned measured; /**< how often they were read */
     bool all_metrics;  /**< every metric has a value, and nothing else counts */
