@@ -83,16 +83,53 @@ bool fg_filter_pins_prepare(const char *pins, struct fg_error *err)
     return make_folders(pins, err);
 }
 
-/* PID 1 stands for the processes that come after us. In a container that is its own. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], line[512] = "";
+    char *end;
+    FILE *file;
+    int parent = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return 0;
+    end = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL; /* names hold anything */
+    if (!end || sscanf(end, ") %*c %d", &parent) != 1)
+        parent = 0;
+    fclose(file);
+    return parent;
+}
+
+/* The oldest ancestor whose mount namespace we may see stands for the processes that come after us.
+ * 0: none. */
+static pid_t oldest_ancestor(struct stat *its)
+{
+    pid_t oldest = 0;
+
+    for (pid_t pid = getppid(); pid > 0; pid = parent_of(pid)) {
+        char path[64];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+        if (stat(path, &st) == 0) {
+            oldest = pid;
+            *its = st;
+        }
+    }
+    return oldest;
+}
+
 bool fg_filter_pins_are_private(const char *pins)
 {
-    char theirs[FG_FILTER_PINS_MAX + 16];
+    char theirs[FG_FILTER_PINS_MAX + 64];
     struct stat own, other;
+    pid_t ancestor = oldest_ancestor(&other);
 
-    if (stat("/proc/self/ns/mnt", &own) != 0 || stat("/proc/1/ns/mnt", &other) != 0 ||
-        own.st_ino == other.st_ino || stat(pins, &own) != 0)
+    if (!ancestor || stat("/proc/self/ns/mnt", &own) != 0 || own.st_ino == other.st_ino ||
+        stat(pins, &own) != 0)
         return false;
-    snprintf(theirs, sizeof(theirs), "/proc/1/root%s", pins);
+    snprintf(theirs, sizeof(theirs), "/proc/%d/root%s", (int)ancestor, pins);
     return stat(theirs, &other) == 0 ? own.st_dev != other.st_dev : errno == ENOENT;
 }
 

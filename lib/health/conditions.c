@@ -186,7 +186,7 @@ CONDITION(inbound)
 CONDITION(dead)
 {
     return raise_if(alarm_if(now->counters.dead > before->counters.dead), text,
-                    "%llu inbound commands make no sense, and were not done; the last: %s",
+                    "inbound commands that make no sense, and were not done: %llu; the last: %s",
                     (unsigned long long)now->counters.dead, now->inbound.dead_reason);
 }
 

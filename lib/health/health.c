@@ -116,8 +116,10 @@ static void set(struct fg_health *health, unsigned index, uint64_t now_ms,
 
 void fg_health_poll(struct fg_health *health, const struct fg_health_observations *now)
 {
-    if (!health->polled) /* counted before the first poll: no news */
+    if (!health->polled) { /* counted before the first poll: no news, unless it began with us */
         health->before = *now;
+        health->before.counters.dead = 0;
+    }
     health->polled = true;
     for (unsigned i = 0; i < fg_health_conditions_count; i++) {
         char text[FG_HEALTH_TEXT];

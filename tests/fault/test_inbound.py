@@ -180,7 +180,7 @@ def test_poison(lab):
         "op '?[31mred'", ('op', '\x1b[31mred'))
     good = sale.command('confirm', user, order)
     alarm = wait_until(lambda: [a for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead'], 10, 'the alarm')
-    assert alarm[0]['level'] == 'alarm' and 'were not done; the last: op ' in alarm[0]['text'], alarm
+    assert alarm[0]['level'] == 'alarm' and 'were not done: ' in alarm[0]['text'], alarm
     have = sale.answered([good, *ids])
     assert have[good]['status'] == 'SOLD' and len(have) == 1 + len(ids)
     assert have[named]['ref'] == 'invoice 7', have[named]

@@ -285,7 +285,8 @@ static const struct {
     {sink_refuses, "sink", ALARM, DEGRADED, true, "redis: refused, 0 records behind: of another"},
     {inbound_away, "inbound", WARNING, DEGRADED, true, "inbound commands: away"},
     {inbound_refused, "inbound", ALARM, DEGRADED, true, "inbound commands: refused"},
-    {command_makes_no_sense, "dead", ALARM, RUNNING, false, "were not done; the last: op 'confrm'"},
+    {command_makes_no_sense, "dead", ALARM, RUNNING, false,
+     "were not done: 1; the last: op 'confrm'"},
     {table_of_sources_full, "filter", WARNING, RUNNING, false, "4 packets of sources"},
     {penalty_box_full, "filter", WARNING, RUNNING, false, "4 sources not blocked"},
     {lines_left_out, "lists", WARNING, RUNNING, false, "left out: blocked:3"},
@@ -429,6 +430,13 @@ static void counts_of_the_time_before_are_no_news(void **state)
 {
     poll_at(0); /* all counters are 3 already */
     poll_at(100);
+    assert_int_equal(raised().count, 0);
+    fg_health_init(&health);
+    health.polled = false;
+    command_makes_no_sense(); /* an entry that waited in Redis, before the first poll */
+    poll_at(100);
+    assert_string_equal(raised().name, "dead");
+    poll_at(100 + FG_HEALTH_KEEP_MS);
     assert_int_equal(raised().count, 0);
     refused_as_full();
     poll_at(200);
