@@ -26,8 +26,9 @@ void fg_complain(const char *fmt, ...)
     fg_complained(text);
 }
 
-void fg_error_is_told(void)
+void fg_print_json_error(const json_t *json)
 {
+    fg_print_json(json);
     told = true;
 }
 

@@ -82,8 +82,7 @@ __attribute__((format(printf, 1, 2))) int fg_usage_error(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void fg_complain(const char *fmt, ...);
 /** Remembers a line that the caller has printed. */
 void fg_complained(const char *text);
-/** The error is on standard output already, as JSON. */
-void fg_error_is_told(void);
+void fg_print_json_error(const json_t *json); /**< of the daemon: it is the error in JSON */
 /** With --json, at the end: the error, unless it is told. */
 void fg_tell_error(enum fg_exit code);
 void fg_help(FILE *out, const struct fg_command *command);
@@ -200,8 +199,7 @@ bool fg_screen_wait(uint64_t ms);
 
 /* show.c */
 void fg_print_json(const json_t *json);
-void fg_print_json_error(const json_t *json); /**< of the daemon: it is the error in JSON */
-void fg_show(FILE *out, const json_t *json);  /**< as indented `name: value` lines */
+void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
 /** The alarms of /v1/status, one a line; returns how many. */
 int fg_show_alarms(FILE *out, const json_t *status);
 void fg_clean(char *text); /**< control characters become '?' */

@@ -13,12 +13,6 @@ void fg_print_json(const json_t *json)
     printf("\n");
 }
 
-void fg_print_json_error(const json_t *json)
-{
-    fg_print_json(json);
-    fg_error_is_told();
-}
-
 void fg_clean(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++)
