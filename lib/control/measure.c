@@ -76,6 +76,30 @@ static void read_stock(const struct fg_control_parts *p, struct fg_control_sheet
 #undef X
 }
 
+static void read_latency(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
+{
+#define X(name, text)                                                                              \
+    {                                                                                              \
+        struct fg_histogram_sum sum = {.count = 0};                                                \
+                                                                                                   \
+        for (unsigned i = 0; i < p->workers->options.workers.count; i++)                           \
+            fg_histogram_read(&p->workers->list[i]->latency.name, &sum);                           \
+        fg_control_sheet_histogram(sheet, FG_CONTROL_latency_latency_ns, #name, &sum);             \
+    }
+    FG_WORKER_LATENCY_LIST(X)
+#undef X
+}
+
+static void read_commits(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
+{
+    struct fg_histogram_sum took = {.count = 0}, size = {.count = 0};
+
+    fg_histogram_read(&p->journal_thread->watch.took, &took);
+    fg_histogram_read(&p->journal_thread->watch.size, &size);
+    fg_control_sheet_histogram(sheet, FG_CONTROL_commits_took_ns, NULL, &took);
+    fg_control_sheet_histogram(sheet, FG_CONTROL_commits_records, NULL, &size);
+}
+
 static void read_filter(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
     uint64_t verdicts[FG_FILTER_VERDICT_COUNT] = {0}, events[FG_EVENT_COUNT] = {0};
@@ -205,6 +229,7 @@ static void read_ledger(const struct fg_control_parts *p, struct fg_control_shee
 static void read_sink(struct fg_sink *sink, struct fg_control_sheet *sheet)
 {
     const char *name = fg_sink_name(sink);
+    struct fg_histogram_sum delays = {.count = 0};
     struct fg_sink_status s;
 
     fg_sink_status(sink, &s);
@@ -213,6 +238,9 @@ static void read_sink(struct fg_sink *sink, struct fg_control_sheet *sheet)
     fg_control_sheet_say(sheet, FG_CONTROL_sinks_error, name, s.error);
     fg_control_sheet_set(sheet, FG_CONTROL_sinks_cursor, name, s.cursor);
     fg_control_sheet_set(sheet, FG_CONTROL_sinks_lag, name, s.lag);
+    fg_control_sheet_set(sheet, FG_CONTROL_sinks_lag_ms, name, s.lag_ms);
+    fg_histogram_read(fg_sink_delays(sink), &delays);
+    fg_control_sheet_histogram(sheet, FG_CONTROL_delays_delay_ms, name, &delays);
     fg_control_sheet_set(sheet, FG_CONTROL_sinks_records, name, s.records);
     fg_control_sheet_set(sheet, FG_CONTROL_sinks_transactions, name, s.transactions);
     fg_control_sheet_set(sheet, FG_CONTROL_sinks_reconnects, name, s.reconnects);
@@ -247,9 +275,9 @@ static void read_inbound(const struct fg_control_parts *p, struct fg_control_she
 void fg_control_measure(const struct fg_control_parts *parts, struct fg_control_sheet *sheet)
 {
     static void (*const readers[])(const struct fg_control_parts *, struct fg_control_sheet *) = {
-        read_workers, read_drops,  read_answers, read_stock, read_filter,
-        read_penalty, read_alarms, read_ports,   read_log,   read_snapshot,
-        read_ledger,  read_sinks,  read_inbound};
+        read_workers, read_drops,  read_answers, read_stock,   read_filter,
+        read_penalty, read_alarms, read_ports,   read_log,     read_snapshot,
+        read_ledger,  read_sinks,  read_inbound, read_latency, read_commits};
 
     for (unsigned i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
         readers[i](parts, sheet);

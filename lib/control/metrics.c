@@ -36,6 +36,13 @@ const struct fg_control_metric_row fg_control_metrics[FG_CONTROL_METRICS] = {
 #undef X
 };
 
+const char *fg_control_type_name(enum fg_control_type type)
+{
+    return type == FG_CONTROL_COUNTER     ? "counter"
+           : type == FG_CONTROL_HISTOGRAM ? "histogram"
+                                          : "gauge";
+}
+
 static void describe_labels(FILE *out, const struct fg_control_metric_row *row)
 {
     const char *of_section = fg_control_sections[row->section].label;
@@ -78,8 +85,7 @@ void fg_control_metrics_describe(FILE *out)
 
             if (row->section != s || row->type == FG_CONTROL_NONE)
                 continue;
-            fprintf(out, "| `%s` | %s | ", row->name,
-                    row->type == FG_CONTROL_COUNTER ? "counter" : "gauge");
+            fprintf(out, "| `%s` | %s | ", row->name, fg_control_type_name(row->type));
             describe_labels(out, row);
             fprintf(out, " | ");
             describe_field(out, row);

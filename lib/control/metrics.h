@@ -43,6 +43,9 @@ enum fg_control_shape {
     X(snapshot, "log.snapshot", OBJECT, NULL, true, "Snapshots of the log")                        \
     X(ledger, "ledger", OBJECT, NULL, true, "Ledger")                                              \
     X(sinks, "sinks", LIST, "sink", true, "Sinks")                                                 \
+    X(delays, "delays", MAP, "sink", false, "Age of records when a sink had them")                 \
+    X(latency, "latency", MAP, "step", false, "Latency of orders")                                 \
+    X(commits, "commits", OBJECT, NULL, false, "Commits of the log")                               \
     X(inbound, "inbound", OBJECT, NULL, true, "Inbound commands")                                  \
     X(inbound_results, "inbound.results", MAP, "status", true, "Results of inbound commands")      \
     X(memory, "memory_bytes", MAP, "part", false, "Memory")                                        \
@@ -56,7 +59,12 @@ enum fg_control_section {
 };
 
 /** Of a metric. NONE: the row is a field of JSON only. */
-enum fg_control_type { FG_CONTROL_NONE, FG_CONTROL_COUNTER, FG_CONTROL_GAUGE };
+enum fg_control_type {
+    FG_CONTROL_NONE,
+    FG_CONTROL_COUNTER,
+    FG_CONTROL_GAUGE,
+    FG_CONTROL_HISTOGRAM /**< JSON: how often, by largest value */
+};
 
 enum fg_control_unit {
     FG_CONTROL_NUMBER,
@@ -64,6 +72,7 @@ enum fg_control_unit {
     FG_CONTROL_BYTES,   /**< the key ends in _bytes, or the section does */
     FG_CONTROL_SECONDS, /**< the key ends in _s */
     FG_CONTROL_MS,      /**< the key ends in _ms; the metric is in seconds */
+    FG_CONTROL_NS,      /**< the same with _ns */
     FG_CONTROL_TEXT     /**< JSON: text; metric: 1, with the text in the label of the row */
 };
 
@@ -158,6 +167,16 @@ enum fg_control_unit {
     X(sinks, records, "sink_records_total", COUNTER, NUMBER, NULL, "records applied")              \
     X(sinks, transactions, "sink_transactions_total", COUNTER, NUMBER, NULL, "transactions")       \
     X(sinks, reconnects, "sink_reconnects_total", COUNTER, NUMBER, NULL, "connections made again") \
+    X(sinks, lag_ms, "sink_lag_seconds", GAUGE, MS, NULL,                                          \
+      "how old the records are at most that the sink does not have yet")                           \
+    X(delays, delay_ms, "sink_delay_seconds", HISTOGRAM, MS, NULL,                                 \
+      "age of records when the sink had them")                                                     \
+    X(latency, latency_ns, "latency_seconds", HISTOGRAM, NS, NULL,                                 \
+      "decide: from the poll of the queue to the decision; durable: from there until the answer "  \
+      "may leave, as its record is on disk (or units came); send: from there until the port has "  \
+      "it")                                                                                        \
+    X(commits, took_ns, "log_commit_seconds", HISTOGRAM, NS, NULL, "how long a commit takes")      \
+    X(commits, records, "log_commit_records", HISTOGRAM, NUMBER, NULL, "records of a commit")      \
     X(inbound, state, "inbound_state", GAUGE, TEXT, "state", "1: state of the connection")         \
     X(inbound, error, "", NONE, TEXT, NULL, "last problem")                                        \
     X(inbound, backlog, "inbound_backlog", GAUGE, NUMBER, NULL,                                    \
@@ -212,6 +231,8 @@ struct fg_control_metric_row {
 
 extern const struct fg_control_section_row fg_control_sections[FG_CONTROL_SECTIONS];
 extern const struct fg_control_metric_row fg_control_metrics[FG_CONTROL_METRICS];
+
+const char *fg_control_type_name(enum fg_control_type type); /**< as Prometheus calls it */
 
 /** The metrics as a Markdown table, as docs/metrics.md has it. */
 void fg_control_metrics_describe(FILE *out);

@@ -35,6 +35,49 @@ static void write_number(FILE *out, enum fg_control_unit unit, uint64_t number)
         fprintf(out, "%" PRIu64, number);
 }
 
+/* Seconds exactly, without a trailing zero's worth of noise; numbers as they are. */
+static void write_scaled(FILE *out, enum fg_control_unit unit, uint64_t number)
+{
+    double scale = unit == FG_CONTROL_NS ? 1e9 : unit == FG_CONTROL_MS ? 1e3 : 1;
+
+    fprintf(out, "%.12g", (double)number / scale);
+}
+
+static void write_part(FILE *out, const struct fg_control_value *value, const char *suffix)
+{
+    const struct fg_control_metric_row *row = &fg_control_metrics[value->metric];
+
+    fprintf(out, "%s%s", row->name, suffix);
+    if (value->element)
+        write_label(out, "{", fg_control_sections[row->section].label, value->element);
+}
+
+/* Each bucket has what is in the smaller ones, too. */
+static void write_histogram(FILE *out, const struct fg_control_value *value)
+{
+    const struct fg_control_metric_row *row = &fg_control_metrics[value->metric];
+    unsigned shift = fg_control_sheet_shift(row);
+    const char *end = value->element ? "} " : " ";
+    uint64_t below = 0;
+
+    for (unsigned i = 0; i < FG_HISTOGRAM_BUCKETS; i++) {
+        below += value->histogram->buckets[i];
+        write_part(out, value, "_bucket");
+        fputs(value->element ? ",le=\"" : "{le=\"", out);
+        if (i == FG_HISTOGRAM_BUCKETS - 1)
+            fputs("+Inf", out);
+        else
+            write_scaled(out, row->unit, fg_histogram_bound(shift, i));
+        fprintf(out, "\"} %" PRIu64 "\n", below);
+    }
+    write_part(out, value, "_sum");
+    fputs(end, out);
+    write_scaled(out, row->unit, value->histogram->sum);
+    fputc('\n', out);
+    write_part(out, value, "_count");
+    fprintf(out, "%s%" PRIu64 "\n", end, below);
+}
+
 static void write_value(FILE *out, const struct fg_control_value *value)
 {
     const struct fg_control_metric_row *row = &fg_control_metrics[value->metric];
@@ -57,7 +100,7 @@ static void write_value(FILE *out, const struct fg_control_value *value)
 static void write_head(FILE *out, const struct fg_control_metric_row *row)
 {
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->text, row->name,
-            row->type == FG_CONTROL_COUNTER ? "counter" : "gauge");
+            fg_control_type_name(row->type));
 }
 
 static void write_all(FILE *out, const struct fg_control_value *const *sorted, size_t count)
@@ -69,7 +112,10 @@ static void write_all(FILE *out, const struct fg_control_value *const *sorted, s
             continue;
         if (i == 0 || sorted[i - 1]->metric != sorted[i]->metric)
             write_head(out, row);
-        write_value(out, sorted[i]);
+        if (sorted[i]->histogram)
+            write_histogram(out, sorted[i]);
+        else
+            write_value(out, sorted[i]);
     }
 }
 

@@ -17,6 +17,7 @@ void fg_control_sheet_destroy(struct fg_control_sheet *sheet)
     for (size_t i = 0; i < sheet->count; i++) {
         free(sheet->list[i].element);
         free(sheet->list[i].text);
+        free(sheet->list[i].histogram);
     }
     free(sheet->list);
     free(sheet);
@@ -74,6 +75,27 @@ void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metri
     sheet->failed |= label_value && !added->text;
 }
 
+void fg_control_sheet_histogram(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                                const char *element, const struct fg_histogram_sum *histogram)
+{
+    struct fg_control_value *added = add(sheet, metric, element);
+
+    if (!added)
+        return;
+    added->number = histogram->count;
+    added->histogram = malloc(sizeof(*histogram));
+    if (added->histogram)
+        *added->histogram = *histogram;
+    sheet->failed |= !added->histogram;
+}
+
+unsigned fg_control_sheet_shift(const struct fg_control_metric_row *row)
+{
+    return row->unit == FG_CONTROL_NS   ? FG_HISTOGRAM_NS_SHIFT
+           : row->unit == FG_CONTROL_MS ? FG_HISTOGRAM_MS_SHIFT
+                                        : FG_HISTOGRAM_COUNT_SHIFT;
+}
+
 void fg_control_sheet_each(const struct fg_control_sheet *sheet, enum fg_control_section section,
                            void (*each)(void *ctx, const struct fg_control_value *value), void *ctx)
 {
@@ -84,8 +106,29 @@ void fg_control_sheet_each(const struct fg_control_sheet *sheet, enum fg_control
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
+/* Only buckets that hold something, by their largest value; "more" is what is above all others. */
+static json_t *histogram_json(const struct fg_control_value *value)
+{
+    const struct fg_histogram_sum *h = value->histogram;
+    unsigned shift = fg_control_sheet_shift(&fg_control_metrics[value->metric]);
+    json_t *buckets = json_object();
+    char bound[24];
+
+    for (unsigned i = 0; i < FG_HISTOGRAM_BUCKETS; i++) {
+        snprintf(bound, sizeof(bound), "%llu", (unsigned long long)fg_histogram_bound(shift, i));
+        if (h->buckets[i])
+            json_object_set_new(buckets, i == FG_HISTOGRAM_BUCKETS - 1 ? "more" : bound,
+                                json_integer((json_int_t)h->buckets[i]));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "count", (json_int_t)h->count, "sum",
+                     (json_int_t)h->sum, "p50", (json_int_t)fg_histogram_quantile(h, shift, 0.5),
+                     "p99", (json_int_t)fg_histogram_quantile(h, shift, 0.99), "buckets", buckets);
+}
+
 static json_t *value_json(const struct fg_control_value *value)
 {
+    if (value->histogram)
+        return histogram_json(value);
     switch (fg_control_metrics[value->metric].unit) {
     case FG_CONTROL_FLAG:
         return json_boolean(value->number);
@@ -95,6 +138,7 @@ static json_t *value_json(const struct fg_control_value *value)
     case FG_CONTROL_BYTES:
     case FG_CONTROL_SECONDS:
     case FG_CONTROL_MS:
+    case FG_CONTROL_NS:
         break;
     }
     return json_integer((json_int_t)value->number);

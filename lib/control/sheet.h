@@ -4,6 +4,7 @@
 #ifndef FG_CONTROL_SHEET_H
 #define FG_CONTROL_SHEET_H
 
+#include "base/histogram.h"
 #include "control/metrics.h"
 
 /** One value of a sheet. */
@@ -12,6 +13,8 @@ struct fg_control_value {
     char *element; /**< or NULL */
     char *text;    /**< of unit TEXT, or value of the row's label; else NULL */
     uint64_t number;
+    struct fg_histogram_sum
+        *histogram; /**< of a row of that type, else NULL; number is its count */
 };
 
 /** Private to its functions and to fg_control_prometheus. */
@@ -34,6 +37,12 @@ void fg_control_sheet_say(struct fg_control_sheet *sheet, enum fg_control_metric
 /** For rows with a label of their own and a number: label_value is the value of that label. */
 void fg_control_sheet_part(struct fg_control_sheet *sheet, enum fg_control_metric metric,
                            const char *element, const char *label_value, uint64_t value);
+
+/** For rows of type HISTOGRAM. */
+void fg_control_sheet_histogram(struct fg_control_sheet *sheet, enum fg_control_metric metric,
+                                const char *element, const struct fg_histogram_sum *histogram);
+/** The shift of a row of that type. */
+unsigned fg_control_sheet_shift(const struct fg_control_metric_row *row);
 
 /** False when memory was short: then the sheet lacks values and must not be shown. */
 bool fg_control_sheet_complete(const struct fg_control_sheet *sheet);

@@ -49,7 +49,7 @@ static void note_duration(struct fg_journal_commit_watch *w, uint64_t took_ms)
 
 static size_t commit(struct fg_journal_thread *t)
 {
-    uint64_t began = fg_clock_mono_ms();
+    uint64_t began = fg_clock_mono_ms(), began_ns = fg_clock_passed_ns(t->options.clock);
     size_t n;
 
     atomic_store_explicit(&t->watch.began_ms, began, memory_order_relaxed);
@@ -57,6 +57,11 @@ static size_t commit(struct fg_journal_thread *t)
     n = fg_journal_committer_step(&t->committer, fg_clock_now_ms(t->options.clock));
     atomic_store_explicit(&t->commit_began, 0, memory_order_relaxed);
     note_duration(&t->watch, fg_clock_mono_ms() - began);
+    if (n) {
+        fg_histogram_add(&t->watch.took, FG_HISTOGRAM_NS_SHIFT,
+                         fg_clock_passed_ns(t->options.clock) - began_ns, 1);
+        fg_histogram_add(&t->watch.size, FG_HISTOGRAM_COUNT_SHIFT, n, 1);
+    }
     atomic_store_explicit(&t->watch.began_ms, 0, memory_order_relaxed);
     return n;
 }

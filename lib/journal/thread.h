@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "journal/doorbell.h"
 #include "journal/journal.h"
 
@@ -36,6 +37,8 @@ struct fg_journal_commit_watch {
     _Atomic uint64_t max_ms;   /**< longest so far */
     _Atomic uint64_t slow;     /**< commits that took FG_JOURNAL_SLOW_MS or more */
     _Atomic uint64_t slow_ms;  /**< how long the last of them took */
+    struct fg_histogram took;  /**< ns, of those that made records durable */
+    struct fg_histogram size;  /**< their records */
 };
 
 struct fg_journal_thread {

@@ -26,6 +26,9 @@ struct fg_sink {
     pthread_t thread;
     pthread_mutex_t lock; /* of `status` */
     struct fg_sink_status status;
+    uint64_t even_ms; /* monotonic, under the lock: when it last had everything that was durable */
+    uint64_t newest_ms; /* Unix, the same: of the newest record that it has */
+    struct fg_histogram delays;
     struct fg_wait wait;
     _Atomic uint64_t stop_from_ms; /* monotonic: when the stop was asked for */
     _Atomic uint64_t stop_at_ms;   /* when draining must end; 0 = runs */
@@ -317,6 +320,14 @@ static void connect_step(struct fg_sink *s)
     set_following(s);
 }
 
+/* Of the newest record of a transaction, for all of them. */
+static void note_delay(struct fg_sink *s, size_t n)
+{
+    uint64_t now_ms = fg_clock_unix_ms(), at_ms = s->records[n - 1].time_ms;
+
+    fg_histogram_add(&s->delays, FG_HISTOGRAM_MS_SHIFT, now_ms > at_ms ? now_ms - at_ms : 0, n);
+}
+
 static void applied(struct fg_sink *s, size_t n)
 {
     s->cursor = s->highest = s->records[n - 1].seq;
@@ -325,9 +336,11 @@ static void applied(struct fg_sink *s, size_t n)
     progressed(s);
     s->check_ms = fg_clock_mono_ms();
     s->batch_now = 2 * s->batch_now < s->batch_max ? 2 * s->batch_now : s->batch_max;
+    note_delay(s, n);
     pthread_mutex_lock(&s->lock);
     s->status.records += n;
     s->status.transactions++;
+    s->newest_ms = s->records[n - 1].time_ms;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -485,12 +498,23 @@ const char *fg_sink_address(const struct fg_sink *s)
 
 void fg_sink_status(struct fg_sink *s, struct fg_sink_status *status)
 {
-    uint64_t last = durable(s);
+    uint64_t last = durable(s), now_ms = fg_clock_mono_ms(), unix_ms = fg_clock_unix_ms(), even,
+             age;
 
     pthread_mutex_lock(&s->lock);
     *status = s->status;
-    pthread_mutex_unlock(&s->lock);
     status->lag = last > status->cursor ? last - status->cursor : 0;
+    if (!status->lag)
+        s->even_ms = now_ms;
+    even = now_ms - s->even_ms;
+    age = unix_ms > s->newest_ms ? unix_ms - s->newest_ms : 0;
+    pthread_mutex_unlock(&s->lock);
+    status->lag_ms = !status->lag ? 0 : even < age ? even : age;
+}
+
+const struct fg_histogram *fg_sink_delays(const struct fg_sink *s)
+{
+    return &s->delays;
 }
 
 bool fg_sink_adopt(struct fg_sink *s, struct fg_error *err)

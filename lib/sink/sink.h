@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/histogram.h"
 #include "redis/redis.h"
 
 #define FG_SINK_SINKS_MAX 4 /**< kinds of sinks; of each at most one */
@@ -51,6 +52,7 @@ struct fg_sink_status {
     enum fg_sink_state state;
     uint64_t cursor;  /**< last sequence applied in the sink */
     uint64_t lag;     /**< durable sequence minus cursor */
+    uint64_t lag_ms;  /**< how old what it lacks may be; 0: it has everything */
     uint64_t records; /**< applied since start */
     uint64_t transactions;
     uint64_t reconnects;
@@ -121,6 +123,8 @@ bool fg_sink_postgres_read_state(const struct fg_sink_postgres_options *options,
 const char *fg_sink_name(const struct fg_sink *sink);    /**< "redis" */
 const char *fg_sink_address(const struct fg_sink *sink); /**< of its server; no password in it */
 void fg_sink_status(struct fg_sink *sink, struct fg_sink_status *status);
+/** Age of records when the sink had them, ms (FG_HISTOGRAM_MS_SHIFT). */
+const struct fg_histogram *fg_sink_delays(const struct fg_sink *sink);
 
 /**
  * A person's decision over a sink that refuses: it discards what it holds and follows this log from

@@ -6,7 +6,7 @@
 #ifndef FG_WORKER_COUNTERS_H
 #define FG_WORKER_COUNTERS_H
 
-#include "base/counter.h"
+#include "base/histogram.h"
 #include "packet/packet.h"
 
 /* name, text */
@@ -37,6 +37,19 @@ struct fg_worker_counters {
 #undef X
     _Atomic uint64_t dropped[FG_PACKET_DROP_COUNT];    /**< by enum fg_packet_drop */
     _Atomic uint64_t answered[FG_PACKET_STATUS_COUNT]; /**< replies by status */
+} __attribute__((aligned(FG_CACHE_LINE)));
+
+/* name, text */
+#define FG_WORKER_LATENCY_LIST(X)                                                                  \
+    X(decide, "from the poll of the queue to the decision, by burst")                              \
+    X(durable, "from there to the moment when a deferred answer may leave: its record is on disk") \
+    X(send, "from there until the port has the reply")
+
+/** How long orders take, ns. The clock is read once for a burst, so that it costs them nothing. */
+struct fg_worker_latency {
+#define X(name, text) struct fg_histogram name;
+    FG_WORKER_LATENCY_LIST(X)
+#undef X
 } __attribute__((aligned(FG_CACHE_LINE)));
 
 #endif

@@ -115,6 +115,8 @@ unsigned fg_worker_answers(struct fg_worker *w)
     unsigned n = fg_stock_poll(w->stock, w->now_ms, answers,
                                RTE_MIN(w->burst, FG_WORKER_BURST_MAX - w->backlog));
 
+    if (n)
+        w->durable_ns = fg_clock_passed_ns(w->clock);
     for (unsigned i = 0; i < n; i++) {
         if (fg_likely(answers[i].kind == FG_STOCK_PACKET))
             fg_worker_reply_deferred(w, &answers[i]);

@@ -65,7 +65,8 @@ struct fg_worker_slot {
     uint8_t pad;
     struct fg_worker_route route;
     uint32_t cookie;
-    uint32_t next; /**< free slots; FG_STOCK_NO_TOKEN ends the list */
+    uint64_t decided_ns; /**< fg_clock_passed_ns */
+    uint32_t next;       /**< free slots; FG_STOCK_NO_TOKEN ends the list */
 };
 
 /** SPSC rings of mbufs to and from one other worker; NULL where none can be needed. */

@@ -58,17 +58,21 @@ static inline void fg_worker_settings(struct fg_worker *w)
 /** This worker owns the users of these jobs. */
 static inline __attribute__((always_inline)) void
 fg_worker_stages_decide(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n,
-                        fg_worker_hook *ended)
+                        uint64_t received_ns, fg_worker_hook *ended)
 {
     struct fg_stock_request requests[FG_WORKER_DECIDE_BURST];
     struct fg_stock_answer answers[FG_WORKER_DECIDE_BURST];
 
+    w->decided_ns = received_ns;
     for (unsigned i = 0; i < n; i += FG_WORKER_DECIDE_BURST) {
-        unsigned count = RTE_MIN(n - i, FG_WORKER_DECIDE_BURST);
+        unsigned count = RTE_MIN(n - i, FG_WORKER_DECIDE_BURST), all = count;
 
         fg_worker_prefetch(w, jobs + i, count, requests);
         ended(FG_WORKER_STAGE_PREFETCH);
         count = fg_worker_decide(w, jobs + i, requests, count, answers);
+        w->decided_ns = fg_clock_passed_ns(w->clock);
+        fg_histogram_add(&w->latency.decide, FG_HISTOGRAM_NS_SHIFT, w->decided_ns - received_ns,
+                         all);
         ended(FG_WORKER_STAGE_ENGINE);
         fg_worker_reply_now(w, jobs + i, answers, count);
         ended(FG_WORKER_STAGE_REPLY);
@@ -82,17 +86,19 @@ fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ende
     struct rte_mbuf *mbufs[FG_WORKER_BURST_MAX];
     struct fg_worker_job jobs[FG_WORKER_BURST_MAX];
     unsigned received, n = fg_worker_receive(w, q, mbufs, &received);
+    uint64_t received_ns;
 
     ended(FG_WORKER_STAGE_RECEIVE);
     if (n == 0)
         return received;
+    received_ns = fg_clock_passed_ns(w->clock);
     n = fg_worker_parse(w, q, mbufs, n, jobs);
     ended(FG_WORKER_STAGE_PARSE);
     n = fg_worker_check(w, jobs, n);
     ended(FG_WORKER_STAGE_CHECK);
     n = fg_worker_hand_off(w, jobs, n);
     ended(FG_WORKER_STAGE_OWNER);
-    fg_worker_stages_decide(w, jobs, n, ended);
+    fg_worker_stages_decide(w, jobs, n, received_ns, ended);
     return received;
 }
 
@@ -104,7 +110,8 @@ fg_worker_stages_peer(struct fg_worker *w, unsigned peer, fg_worker_hook *ended)
     unsigned received, n = fg_worker_handoff_take(w, &w->peers[peer], jobs, &received);
 
     ended(FG_WORKER_STAGE_HANDOFF);
-    fg_worker_stages_decide(w, jobs, n, ended);
+    if (n)
+        fg_worker_stages_decide(w, jobs, n, fg_clock_passed_ns(w->clock), ended);
     return received;
 }
 

@@ -65,6 +65,7 @@ void fg_worker_reply_defer(struct fg_worker *w, uint32_t token, const struct fg_
     slot->route = job->route;
     slot->route.key_id = job->key->id;
     slot->op = request->op;
+    slot->decided_ns = w->decided_ns;
     slot->cookie = request->cookie;
     fg_frame_turn(frame, &job->route.frame);
     memcpy(slot->head, frame, job->route.frame.payload);
@@ -114,6 +115,9 @@ void fg_worker_reply_deferred(struct fg_worker *w, const struct fg_stock_answer 
 
     FG_ASSERT(answer->token < w->slots_count);
     slot = &w->slots[answer->token];
+    fg_histogram_add(&w->latency.durable, FG_HISTOGRAM_NS_SHIFT, w->durable_ns - slot->decided_ns,
+                     1);
+    w->durable_count++;
     send_deferred(w, slot, answer);
     slot->next = w->slot_free;
     w->slot_free = answer->token;

@@ -103,4 +103,9 @@ void fg_worker_transmit(struct fg_worker *w)
         transmit(w, q);
         w->backlog = RTE_MAX(w->backlog, q->out.count);
     }
+    if (!w->durable_count)
+        return;
+    fg_histogram_add(&w->latency.send, FG_HISTOGRAM_NS_SHIFT,
+                     fg_clock_passed_ns(w->clock) - w->durable_ns, w->durable_count);
+    w->durable_count = 0;
 }

@@ -74,11 +74,15 @@ struct fg_worker {
     uint64_t busy_ms;         /**< when the worker last had work */
     uint64_t yielded_commit;  /**< the commit that it yields to; TSC */
     uint64_t yield_at;        /**< when it next does; TSC */
+    uint64_t decided_ns;      /**< start of the decisions that run; fg_clock_passed_ns, as below */
+    uint64_t durable_ns;      /**< when the deferred answers of this loop were ready */
+    unsigned durable_count;   /**< how many of them wait to be sent */
     uint64_t neighbour_ms;    /**< when it last answered ARP and the like */
     unsigned neighbour_count; /**< and how often in that millisecond */
 
     /* Written by the worker, read by any thread. */
     struct fg_worker_counters counters;
+    struct fg_worker_latency latency;
     _Atomic bool running; /**< in its loop */
     _Atomic bool quiet;   /**< nothing waits here */
 };

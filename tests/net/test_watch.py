@@ -46,6 +46,12 @@ def test_curl_and_promtool(lab):
     assert listeners(s.gate) == [LISTEN]
     assert s.reserve(1)[0] == 'RESERVED'
     s.settle(100, 99, 1, 0)
+    stats = s.gate.get('/v1/stats')
+    assert stats['latency']['decide']['count'] == stats['workers'][0]['orders'] >= 1, stats['latency']
+    assert stats['latency']['durable']['count'] == stats['latency']['send']['count'] >= 1, stats['latency']
+    commits = stats['commits']['records']
+    assert (commits['count'], commits['sum']) == (stats['log']['commits'], stats['log']['records']), commits
+    assert stats['commits']['took_ns']['count'] == commits['count'] and stats['commits']['took_ns']['p99'] > 1000
     status, page = curl(s.gate.ns, '/metrics')
     assert status == 200, page
     tool = subprocess.run(['promtool', 'check', 'metrics'], input=page, capture_output=True, text=True, check=False,

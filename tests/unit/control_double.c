@@ -75,6 +75,9 @@ static void raise_alarm(struct fg_double *d, const char *name, enum fg_health_le
 /* Every metric of the table has a value, so that a page of all of them is checked. */
 static void fill(struct fg_control_sheet *sheet)
 {
+    static const struct fg_histogram_sum times = {
+        .buckets = {[0] = 5, [3] = 90, [FG_HISTOGRAM_BUCKETS - 1] = 5}, .count = 100, .sum = 12345};
+
     for (unsigned m = 0; m < FG_CONTROL_METRICS; m++) {
         const struct fg_control_metric_row *row = &fg_control_metrics[m];
         const char *label = fg_control_sections[row->section].label;
@@ -82,7 +85,9 @@ static void fill(struct fg_control_sheet *sheet)
 
         if (row->section == FG_CONTROL_SECTION_items)
             continue; /* these are the server's own */
-        if (row->unit == FG_CONTROL_TEXT)
+        if (row->type == FG_CONTROL_HISTOGRAM)
+            fg_control_sheet_histogram(sheet, m, element, &times);
+        else if (row->unit == FG_CONTROL_TEXT)
             fg_control_sheet_say(sheet, m, element, "text");
         else
             fg_control_sheet_set(sheet, m, element, m);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/diag.h"
+#include "base/histogram.h"
 #include "base/ring.h"
 
 static void crc32c_matches_rfc3720(void **state)
@@ -137,6 +138,34 @@ static void a_stalled_reader_holds_nobody_up(void **state)
     assert_non_null(strstr(text, "the reader is back\n"));
 }
 
+/* A bound belongs to its bucket, the next value to the next one. */
+static void sorts_values_into_buckets(void **state)
+{
+    static const unsigned shifts[] = {FG_HISTOGRAM_NS_SHIFT, FG_HISTOGRAM_COUNT_SHIFT};
+    struct fg_histogram_sum sum = {.count = 0};
+    struct fg_histogram h = {.sum = 0};
+
+    for (unsigned s = 0; s < 2; s++)
+        for (unsigned i = 0; i < FG_HISTOGRAM_BUCKETS - 1; i++) {
+            uint64_t bound = fg_histogram_bound(shifts[s], i);
+
+            assert_int_equal(fg_histogram_bucket(shifts[s], bound), i);
+            assert_int_equal(fg_histogram_bucket(shifts[s], bound + 1), i + 1);
+        }
+    assert_int_equal(fg_histogram_bucket(FG_HISTOGRAM_NS_SHIFT, 0), 0);
+    assert_int_equal(fg_histogram_bucket(FG_HISTOGRAM_NS_SHIFT, UINT64_MAX),
+                     FG_HISTOGRAM_BUCKETS - 1);
+    assert_int_equal(fg_histogram_quantile(&sum, FG_HISTOGRAM_NS_SHIFT, 0.5), 0);
+    fg_histogram_add(&h, FG_HISTOGRAM_NS_SHIFT, 300, 98);
+    fg_histogram_add(&h, FG_HISTOGRAM_NS_SHIFT, 5000, 2);
+    fg_histogram_read(&h, &sum);
+    fg_histogram_read(&h, &sum);
+    assert_int_equal(sum.count, 200);
+    assert_int_equal(sum.sum, 2 * (98 * 300 + 2 * 5000));
+    assert_int_equal(fg_histogram_quantile(&sum, FG_HISTOGRAM_NS_SHIFT, 0.5), 384);
+    assert_int_equal(fg_histogram_quantile(&sum, FG_HISTOGRAM_NS_SHIFT, 0.99), 6144);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +174,7 @@ int main(void)
         cmocka_unit_test(ring_keeps_messages_whole_between_threads),
         cmocka_unit_test(owners_are_even_and_in_range),
         cmocka_unit_test(a_stalled_reader_holds_nobody_up),
+        cmocka_unit_test(sorts_values_into_buckets),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ static void names_follow_prometheus(void **state)
 {
     for (unsigned i = 0; i < FG_CONTROL_METRICS; i++) {
         const struct fg_control_metric_row *row = &fg_control_metrics[i];
-        bool seconds = row->unit == FG_CONTROL_SECONDS || row->unit == FG_CONTROL_MS;
+        bool seconds = row->unit == FG_CONTROL_SECONDS || row->unit == FG_CONTROL_MS ||
+                       row->unit == FG_CONTROL_NS;
 
         assert_non_null(row->name);
         assert_true(row->text[0] != 0);
@@ -50,6 +51,8 @@ static void fields_are_named_once_with_their_unit(void **state)
 
         if (row->unit == FG_CONTROL_MS && !ends_with(row->key, "_ms"))
             fail_msg("%s: milliseconds end in _ms", row->key);
+        if (row->unit == FG_CONTROL_NS && !ends_with(row->key, "_ns"))
+            fail_msg("%s: nanoseconds end in _ns", row->key);
         if (row->unit == FG_CONTROL_SECONDS && !ends_with(row->key, "_s"))
             fail_msg("%s: seconds end in _s", row->key);
         if (own_key && row->unit == FG_CONTROL_BYTES && !ends_with(row->key, "_bytes"))
@@ -146,6 +149,16 @@ static void promtool_finds_nothing_in_a_page_of_all_metrics(void **state)
         if (fg_control_metrics[i].type != FG_CONTROL_NONE && !strstr(body, line))
             fail_msg("%s is not on the page", fg_control_metrics[i].name);
     }
+    assert_non_null(strstr(body, "# TYPE floodgate_latency_seconds histogram\n"));
+    assert_non_null(
+        strstr(body, "\nfloodgate_latency_seconds_bucket{step=\"other\",le=\"2.56e-07\"} 5\n"));
+    assert_non_null(
+        strstr(body, "\nfloodgate_latency_seconds_bucket{step=\"other\",le=\"7.68e-07\"} 95\n"));
+    assert_non_null(
+        strstr(body, "\nfloodgate_latency_seconds_bucket{step=\"other\",le=\"+Inf\"} 100\n"));
+    assert_non_null(strstr(body, "\nfloodgate_latency_seconds_sum{step=\"other\"} 1.2345e-05\n"));
+    assert_non_null(strstr(body, "\nfloodgate_log_commit_records_bucket{le=\"2\"} 5\n"));
+    assert_non_null(strstr(body, "\nfloodgate_log_commit_records_count 100\n"));
     promtool_accepts(body);
     free(raw);
 }

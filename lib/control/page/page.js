@@ -101,6 +101,28 @@ function speed(read, seconds = 1) {
 
 const per_second = path => speed(v => stat(v.stats, path));
 
+// ---- latency -----------------------------------------------------------------------------------
+
+// What `share` of the values of a histogram stayed below in the last `seconds`; null: there was none.
+function below(path, share, seconds) {
+    const now = views[views.length - 1], old = views.find(v => now.at - v.at <= seconds * 1000 + 200);
+    const before = stat(old.stats, path + '.buckets') || {}, after = stat(now.stats, path + '.buckets') || {};
+    const grown = Object.entries(after).map(([bound, n]) => [bound === 'more' ? Infinity : +bound, n - (before[bound] || 0)])
+        .sort((a, b) => a[0] - b[0]);
+    const all = grown.reduce((sum, [, n]) => sum + n, 0);
+    let seen = 0;
+    for (const [bound, n] of grown)
+        if (n && (seen += n) >= share * all) return bound;
+    return null;
+}
+
+function time(ns) {
+    if (ns === null) return '–';
+    if (ns === Infinity) return 'over 17 s';
+    const [n, unit] = ns < 1e6 ? [ns / 1e3, 'µs'] : ns < 1e9 ? [ns / 1e6, 'ms'] : [ns / 1e9, 's'];
+    return (n < 10 ? n.toFixed(1) : number(n)) + ' ' + unit;
+}
+
 // ---- the answer --------------------------------------------------------------------------------
 
 const SHAPES = {
@@ -181,7 +203,9 @@ const FIGURES = [
     ['accepted', 'Orders a second', () => number(per_second('stock.reserved')),
         v => `${number(stat(v.stats, 'stock.reserved'))} since the start`, null, v => stat(v.stats, 'stock.reserved')],
     ['rejected', 'Rejections a second', () => number(speed(rejected)),
-        v => `${number(rejected(v))} since the start`, null, rejected]
+        v => `${number(rejected(v))} since the start`, null, rejected],
+    ['wait', 'Wait for the disk', () => time(below('latency.durable', 0.99, 10)), () => '99 of 100 orders wait less', null,
+        v => stat(v.stats, 'commits.took_ns.count')]
 ];
 
 function line(points) {
@@ -273,6 +297,15 @@ function show_orders(v) {
     table($('orders'), [['Decision'], ['Total', 'n'], ['Now', 'n']], rows, '');
 }
 
+const STEPS = [['latency.decide', 'until decided'], ['latency.durable', 'then until on disk'], ['latency.send', 'then until sent'],
+    ['commits.took_ns', 'a commit of the log']];
+
+function show_latency() {
+    table($('latency'), [['Step'], ['Half within', 'n'], ['99 % within', 'n']], STEPS.map(([path, text]) => ({
+        key: path, cells: [text, time(below(path, 0.5, 10)), time(below(path, 0.99, 10))]
+    })), '');
+}
+
 // All that a worker dropped, and what the filter did not let through.
 function show_drops(v) {
     const found = [];
@@ -293,9 +326,9 @@ function show_sources(v) {
 
 function show_sinks(v) {
     const rows = (v.stats.sinks || []).map((s, i) => ({
-        key: s.sink, cells: [s.sink, s.error ? `${s.state}: ${s.error}` : s.state, counted(v, `sinks.${i}.lag`), rate(per_second(`sinks.${i}.records`))]
+        key: s.sink, cells: [s.sink, s.error ? `${s.state}: ${s.error}` : s.state, counted(v, `sinks.${i}.lag`), time((s.lag_ms ?? 0) * 1e6)]
     }));
-    table($('sinks'), [['Sink'], ['State'], ['Behind', 'n'], ['Records now', 'n']], rows, 'No sink: orders are in the log alone.');
+    table($('sinks'), [['Sink'], ['State'], ['Records behind', 'n'], ['Age', 'n']], rows, 'No sink: orders are in the log alone.');
 }
 
 function show_log(v) {
@@ -338,7 +371,7 @@ function show(v) {
     views.push({at: v.time_ms, stats: v.stats, items: v.items, by_item: new Map(v.items.map(i => [i.item, i]))});
     if (views.length > KEPT) views.shift();
     put($('clock'), `${clock(v.time_ms)} · up ${span(v.stats.daemon.uptime_s)} · ${v.stats.daemon.version}`);
-    [show_answer, show_figures, show_items, show_orders, show_drops, show_sources, show_sinks, show_log, show_workers, show_ports]
+    [show_answer, show_figures, show_items, show_orders, show_latency, show_drops, show_sources, show_sinks, show_log, show_workers, show_ports]
         .forEach(part => part(v));
     document.body.dataset.views = Number(document.body.dataset.views || 0) + 1;
 }
