@@ -21,6 +21,8 @@ function element(kind, {text, on, ...rest} = {}, ...children) {
     return e;
 }
 
+const toList = () => element('p', {}, element('a', {href: '#/', text: say('back')}));
+
 function duration(ms) {
     const s = Math.max(0, Math.ceil(ms / 1000)), two = (n) => String(n).padStart(2, '0');
     return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
@@ -55,7 +57,7 @@ async function list(signal) {
         if (!found.length) rows.append(element('li', {className: 'quiet', text: say('empty')}));
     };
     field.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(draw, 150); });
-    main.replaceChildren(element('h1', {text: say('shop')}), element('label', {htmlFor: 'search', text: say('search')}), field, rows);
+    main.replaceChildren(element('h1', {text: say('back')}), element('label', {htmlFor: 'search', text: say('search')}), field, rows);
     draw();
     while (!signal.aborted) {
         for (const one of (await api.items(signal)).items) states[one.item] = one;
@@ -75,7 +77,7 @@ function short(stock) {
 
 /** {figure, why, tone, buttons: [[text, action, main, off]]} of what is to be shown. */
 function scene(p, s) {
-    if (s.message) return {figure: s.message, why: '', tone: 'bad', buttons: [[say('again'), () => s.restart(), true]]};
+    if (s.message) return {...s.message, tone: 'bad', buttons: [[say('retry'), () => s.restart(), false]]};
     if (s.order) return orderScene(p, s);
     if (s.busy) return {figure: say('buying'), why: s.waits ? say('waiting') : '', buttons: [[say('buying'), null, true, true]]};
     const stock = s.stock;
@@ -110,8 +112,8 @@ function frame(p) {
     const figure = element('p', {className: 'figure', id: 'figure'}), why = element('p', {id: 'why'});
     const actions = element('div', {className: 'actions'});
     main.replaceChildren(element('h1', {text: p.name[language]}), element('p', {className: 'quiet', text: price(p)}),
-        figure, why, actions, element('p', {text: p.text[language]}), element('p', {}, element('a', {href: '#/', text: say('back')})));
-    let shown = '';
+        figure, why, actions, element('p', {text: p.text[language]}), toList());
+    let shown = '', parked = false; // parked: the focus waits at main until a button is on
     return (s) => {
         const now = scene(p, s);
         figure.textContent = now.figure;
@@ -119,17 +121,20 @@ function frame(p) {
         why.textContent = now.why;
         const buttons = JSON.stringify(now.buttons.map(([text, , kind, off]) => [text, kind, !!off]));
         if (buttons === shown) return; // a button that is being pressed stays the same element
-        const had = document.activeElement?.parentElement === actions;
+        const had = actions.contains(document.activeElement) || (parked && document.activeElement === main);
         shown = buttons;
         actions.replaceChildren(...now.buttons.map(([text, action, kind, off]) => element('button',
             {type: 'button', text, className: kind ? 'main' : '', disabled: !!off, on: {click: action || (() => {})}})));
-        if (had) (actions.querySelector('button:enabled') || main).focus();
+        if (!had) return;
+        const next = actions.querySelector('button:enabled');
+        parked = !next;
+        (next || main).focus();
     };
 }
 
 async function product(p, signal) {
     const draw = frame(p);
-    const s = {stock: null, order: null, busy: '', waits: false, message: ''};
+    const s = {stock: null, order: null, busy: '', waits: false, message: null};
     const known = saved.get(p.item);
 
     const update = (change, heard) => {
@@ -147,13 +152,19 @@ async function product(p, signal) {
         if (error.name === 'AbortError') return;
         const code = error.code;
         if (error.status === 401) { login(); return; }
+        const key = saved.get(p.item)?.key;
+        if (key && ['CANCELLED', 'EXPIRED', 'REFUNDED', 'SOLD'].includes(code)) { // the order has ended meanwhile
+            settle({...s.order, order: key, state: code});
+            return;
+        }
         saved.drop(p.item);
         if (code === 'SOLD_OUT' || code === 'NOT_OPEN' || code === 'PAUSED' || code === 'CLOSED') {
             update({busy: '', stock: {...s.stock, state: code}}, say(code === 'SOLD_OUT' ? 'soldOut' : code === 'CLOSED' ? 'closed' : 'paused'));
             return;
         }
-        const text = {USER_LIMIT: say('limit'), USER_DENIED: say('denied')}[code] || say('failed', {reason: error.message});
-        update({busy: '', message: text}, text);
+        const message = {USER_LIMIT: {figure: say('limit'), why: say('limitWhy')},
+                         USER_DENIED: {figure: say('denied'), why: say('deniedWhy')}}[code] || {figure: say('failed'), why: error.message};
+        update({busy: '', message}, message.figure);
     };
     const ask = async (key) => {
         update({busy: 'buy'});
@@ -187,7 +198,7 @@ async function product(p, signal) {
             fail(error);
         }
     };
-    s.restart = () => { saved.drop(p.item); update({order: null, message: '', busy: ''}); };
+    s.restart = () => { saved.drop(p.item); update({order: null, message: null, busy: ''}); };
 
     async function follow(key) {
         while (!signal.aborted && s.order?.order === key && s.order.state === 'RESERVED') {
@@ -241,9 +252,9 @@ function show() {
     const p = found && catalogue.products.find((one) => one.item === found[1]);
     document.title = p ? p.name[language] : say('shop');
     if (!localStorage.getItem('name')) return login();
-    const run = found && !p ? Promise.resolve(main.replaceChildren(element('h1', {text: say('gone')}))) : p ? product(p, view.signal) : list(view.signal);
+    const run = found && !p ? Promise.resolve(main.replaceChildren(element('h1', {text: say('gone')}), toList())) : p ? product(p, view.signal) : list(view.signal);
     return run.catch((error) => {
-        if (error.name !== 'AbortError') main.replaceChildren(element('h1', {text: say('failed', {reason: error.message})}));
+        if (error.name !== 'AbortError') main.replaceChildren(element('h1', {text: say('failed')}), element('p', {text: error.message}));
     });
 }
 

@@ -41,8 +41,11 @@ export default {
     refunded: 'Ihr Geld kommt zurück',
     refundedWhy: 'Die Bestellung wurde erstattet.',
     limit: 'Mehr darf eine Person nicht kaufen',
-    denied: 'Der Laden kann Ihnen nichts verkaufen. Fragen Sie seinen Service.',
-    failed: 'Das ging nicht: {reason}',
+    limitWhy: 'Jetzt wurde nichts reserviert; was Sie haben, gehört Ihnen.',
+    denied: 'Der Laden kann Ihnen nichts verkaufen',
+    deniedWhy: 'Fragen Sie seinen Kundendienst.',
+    failed: 'Das hat nicht geklappt',
+    retry: 'Noch einmal versuchen',
     again: 'Noch einmal kaufen',
     back: 'Alle Produkte',
 };

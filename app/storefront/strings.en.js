@@ -41,8 +41,11 @@ export default {
     refunded: 'Your money comes back',
     refundedWhy: 'The order was refunded.',
     limit: 'You have as many as one person may buy',
-    denied: 'The shop cannot sell to you. Ask its service.',
-    failed: 'That did not work: {reason}',
+    limitWhy: 'Nothing was reserved now; what you have is yours.',
+    denied: 'The shop cannot sell to you',
+    deniedWhy: 'Ask its service.',
+    failed: 'That did not work',
+    retry: 'Try again',
     again: 'Buy again',
     back: 'All products',
 };

@@ -2,15 +2,39 @@
 """Harness: a headless Chromium in a namespace, by its DevTools protocol over a pair of pipes."""
 
 import base64
+import hashlib
 import itertools
 import json
 import os
 import select
 import shutil
 import subprocess
+import tarfile
 import time
 
 import fgtest
+
+AXE = 'axe-core', '4.14.1'
+AXE_SHA512 = 'FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=='
+KEYS = {'Tab': (9, ''), 'Enter': (13, '\r'), ' ': (32, ' ')}
+
+
+def axe():
+    """The text of axe-core, which judges how accessible a page is: by npm, once, into the build folder."""
+    if not shutil.which('npm'):
+        raise fgtest.Skip('npm is not installed: axe-core cannot be had')
+    folder = os.path.join(fgtest.BUILD, 'npm')
+    packed = os.path.join(folder, f'{AXE[0]}-{AXE[1]}.tgz')
+    if not os.path.exists(packed):
+        os.makedirs(folder, exist_ok=True)
+        done = subprocess.run(['npm', 'pack', '--silent', '@'.join(AXE)], cwd=folder, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise fgtest.Skip(f'npm brings no {"@".join(AXE)}: {done.stderr[-300:]}')
+    with open(packed, 'rb') as f:
+        found = base64.b64encode(hashlib.sha512(f.read()).digest()).decode()
+    assert found == AXE_SHA512, f'{packed} is not what this test was written for: {found}'
+    with tarfile.open(packed) as tar:
+        return tar.extractfile('package/axe.min.js').read().decode()
 
 
 class Browser:
@@ -99,6 +123,19 @@ class Browser:
         shot = self.call('Page.captureScreenshot', format='png')
         with open(path, 'wb') as f:
             f.write(base64.b64decode(shot['data']))
+
+    def key(self, name):
+        """Presses a key of KEYS."""
+        code, text = KEYS[name]
+        for kind in ('keyDown', 'keyUp'):
+            self.call('Input.dispatchKeyEvent', type=kind, key=name, code='Space' if name == ' ' else name, windowsVirtualKeyCode=code,
+                      **({'text': text} if text and kind == 'keyDown' else {}))
+
+    def barriers(self, source):
+        """What axe-core (its source) finds on the page as it is: [[harm, rule, where, why], ...]."""
+        self.evaluate(f'if (!window.axe) {{ {source} }}')
+        return self.evaluate('axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.flatMap(v => '
+                             'v.nodes.map(n => [v.impact, v.id, n.target.join(" "), n.failureSummary])))')
 
     def complaints(self):
         """Exceptions, errors of the console, refusals of the content security policy."""

@@ -6,10 +6,11 @@ import json
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgbrowser import Browser  # noqa: E402
+from fgbrowser import Browser, axe  # noqa: E402
 from fggateway import PORT, Gateway  # noqa: E402
 from fgshop import ITEM, Shop  # noqa: E402
 
@@ -41,17 +42,24 @@ class Page:
         self.shop.link.b.start(os.path.join(STOREFRONT, 'payment-stub'), '8081', f'http://127.0.0.1:{PORT}', name='payment')
         self.browser = Browser(lab, self.shop.link.b)
         self.shots = os.environ.get('FG_SCREENSHOTS') or lab.dir
+        self.axe = None
 
     def look(self, name):
+        """Screenshots of a state; nothing is wider than the window; nothing keeps a shopper out, if `axe` is set."""
         for width in (360, 1280):
             for dark in (False, True):
                 self.browser.look(os.path.join(self.shots, f'{name}-{width}{"-dark" if dark else ""}.png'), width, dark)
                 wide = self.browser.evaluate('document.documentElement.scrollWidth')
                 assert wide <= width, (name, width, wide)
+                found = self.axe and self.browser.barriers(self.axe)
+                assert not found, (name, width, dark, found)
+
+    def go(self, where):
+        self.browser.open(f'http://127.0.0.1:{PORT}/#/{where}')
 
     def enter(self):
         b = self.browser
-        b.open(f'http://127.0.0.1:{PORT}/#/item/{ITEM}')
+        self.go(f'item/{ITEM}')
         b.wait_for('document.getElementById("name")')
         b.evaluate('document.getElementById("name").value = "Anna"; document.querySelector("form").requestSubmit()')
         self.shows(' left')
@@ -130,6 +138,116 @@ def test_network_is_cut(lab):
     page.shows('It is yours for')
     assert page.left() == 2
     page.browser.wait_for('document.getElementById("line").hidden')
+    page.done()
+
+
+@fgtest.timeout(300)
+def test_each_state(lab):
+    """each state says what it means, has no barrier that axe-core knows, light and dark, at 360 and 1280 px"""
+    page = Page(lab, item={'total': 5, 'user_limit': 1})
+    page.axe, b, change = axe(), page.browser, page.shop.change
+    page.shop.create(8, name='hat', total=5, hold_ms=3000)
+    page.go('')
+    b.wait_for('document.getElementById("name")')
+    page.look('login')
+    page.enter()
+    page.go('')
+    b.wait_for('document.querySelectorAll(".list a").length == 2 && document.body.textContent.includes("5 left")')
+    page.look('list')
+    page.go('item/99')
+    b.wait_for('document.querySelector("h1").textContent.includes("no such product")')
+    page.look('gone')
+    page.go(f'item/{ITEM}')
+    for name, text, fields, back in (
+            ('not-open', 'The sale begins in 59:', {'opens': int(time.time() * 1000) + 3600000}, {'opens': 0}),
+            ('paused', 'The sale pauses', {'paused': True}, {'paused': False})):
+        change(**fields)
+        page.shows(text)
+        assert b.evaluate('document.querySelector("button.main").disabled') is True
+        page.look(name)
+        change(**back)
+        page.shows('5 left')
+    page.press('Reserve one')
+    page.shows('It is yours for')
+    page.press('Give it back')
+    page.shows('You gave it back')
+    page.look('given-back')
+    b.call('Page.reload')
+    page.shows('You gave it back')  # as before the reload, and no error
+    page.press('Buy again')
+    page.press('Reserve one')
+    page.press('Pay ')
+    page.shows('Paid. It is yours.')
+    order = b.evaluate(f'JSON.parse(sessionStorage.getItem("order {ITEM}")).key')
+    assert page.web.backend('refund', 'Anna', order).status == 200
+    b.call('Page.reload')
+    page.shows('Your money comes back')
+    page.look('refunded')
+    page.press('Buy again')
+    change(paused=True)
+    page.shows('The sale pauses')
+    change(paused=False, closes=int(time.time() * 1000) - 1000)
+    page.shows('The sale has ended')
+    page.look('closed')
+    page.go('item/8')
+    page.press('Reserve one')
+    page.shows('The time is over')
+    page.look('expired')
+    b.call('Page.reload')
+    page.shows('The time is over')
+    page.done()
+
+
+@fgtest.timeout(180)
+def test_limit_is_told(lab):
+    """a shopper who may buy no more is told so"""
+    page = Page(lab, item={'total': 5, 'user_limit': 1}).enter()
+    page.axe = axe()
+    page.press('Reserve one')
+    page.press('Pay ')
+    page.shows('Paid. It is yours.')
+    page.press('Buy again')
+    page.press('Reserve one')
+    page.shows('You have as many as one person may buy')
+    page.look('limit')
+    page.done()
+
+
+@fgtest.timeout(180)
+def test_keyboard(lab):
+    """without a mouse: log in, reserve, pay; the focus is seen, and is not lost when a button goes"""
+    page = Page(lab)
+    b = page.browser
+    focus = 'document.activeElement'
+
+    def tab_to(text):
+        """Tab, until the focus is on what says so."""
+        for _ in range(12):
+            if b.evaluate(f'{focus}.textContent').startswith(text):
+                style = b.evaluate(f'JSON.stringify([getComputedStyle({focus}).outlineStyle, getComputedStyle({focus}).outlineWidth])')
+                assert json.loads(style) == ['solid', '3px'], style
+                return
+            b.key('Tab')
+        raise AssertionError(f'Tab does not come to {text}')
+
+    page.go(f'item/{ITEM}')
+    b.wait_for('document.getElementById("name")')
+    assert b.evaluate(f'{focus}.id') == 'name', 'the only field has the focus'
+    b.call('Input.insertText', text='Anna')
+    b.key('Enter')
+    page.shows(' left')
+    tab_to('Reserve one')
+    b.key('Enter')
+    page.shows('It is yours for')
+    b.wait_for(f'{focus}.textContent.startsWith("Pay ")', 5)  # the focus went to the button that took the place
+    page.look('keyboard')
+    b.key(' ')
+    page.shows('Paid. It is yours.')
+    said = 'document.getElementById("said").textContent'
+    assert b.evaluate(said) == 'Paid. It is yours.', b.evaluate(said)
+    tab_to('All products')
+    b.key('Enter')
+    b.wait_for('document.querySelectorAll(".list a").length == 2')
     page.done()
 
 
