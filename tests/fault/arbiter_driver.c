@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Asks an arbiter as its command line says, one call a line of standard input, and answers each by
+ * a line of JSON:
+ *
+ *   arbiter_driver ENDPOINTS TIMEOUT_MS [CA CERT KEY | - - -] [USER PASSWORD_FILE]
+ *
+ *   read KEY                     {"result", "revision", "store", "value", "error"}
+ *   swap GUARD REVISION KEY TEXT {"result", "revision", "error"}
+ */
+#include <string.h>
+
+#include "arbiter/arbiter.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+static const char *const results[] = {[FG_ARBITER_DONE] = "done",
+                                      [FG_ARBITER_LOST] = "lost",
+                                      [FG_ARBITER_REFUSED] = "refused",
+                                      [FG_ARBITER_AWAY] = "away",
+                                      [FG_ARBITER_UNKNOWN] = "unknown"};
+
+static void copy(char *to, size_t size, const char *from)
+{
+    if (strcmp(from, "-") != 0)
+        snprintf(to, size, "%s", from);
+}
+
+static void say(json_t *answer, uint64_t began_ms)
+{
+    json_object_set_new(answer, "ms", json_integer((json_int_t)(fg_clock_mono_ms() - began_ms)));
+    json_dumpf(answer, stdout, JSON_COMPACT);
+    json_decref(answer);
+    puts("");
+    fflush(stdout);
+}
+
+static void do_read(struct fg_arbiter *a, const char *key)
+{
+    struct fg_arbiter_value value = {0};
+    struct fg_error err = {""};
+    uint64_t began = fg_clock_mono_ms();
+    enum fg_arbiter_result result = fg_arbiter_read(a, key, &value, &err);
+
+    say(json_pack("{s:s, s:I, s:I, s:s%, s:s}", "result", results[result], "revision",
+                  (json_int_t)value.revision, "store", (json_int_t)value.store, "value",
+                  value.bytes, value.size, "error", err.text),
+        began);
+}
+
+static void do_swap(struct fg_arbiter *a, const char *guard, const char *revision, const char *key,
+                    const char *text)
+{
+    struct fg_arbiter_swap swap = {.guard = guard,
+                                   .revision = strtoll(revision, NULL, 10),
+                                   .key = key,
+                                   .bytes = text,
+                                   .size = strlen(text)};
+    struct fg_error err = {""};
+    int64_t now = 0;
+    uint64_t began = fg_clock_mono_ms();
+    enum fg_arbiter_result result = fg_arbiter_swap(a, &swap, &now, &err);
+
+    say(json_pack("{s:s, s:I, s:s}", "result", results[result], "revision", (json_int_t)now,
+                  "error", err.text),
+        began);
+}
+
+static void serve(struct fg_arbiter *a)
+{
+    char line[8192], *rest, *words[5];
+
+    while (fgets(line, sizeof(line), stdin)) {
+        unsigned len = 0;
+
+        line[strcspn(line, "\n")] = 0;
+        for (char *w = strtok_r(line, " ", &rest); w && len < 5; w = strtok_r(NULL, " ", &rest))
+            words[len++] = w;
+        if (len == 2 && strcmp(words[0], "read") == 0)
+            do_read(a, words[1]);
+        else if (len == 5 && strcmp(words[0], "swap") == 0)
+            do_swap(a, words[1], words[2], words[3], words[4]);
+        else
+            puts("{\"error\": \"read KEY, or swap GUARD REVISION KEY TEXT\"}"), fflush(stdout);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct fg_arbiter_options o = {.prefix = "floodgate/test/"};
+    struct fg_error err = {""};
+    struct fg_arbiter *a;
+
+    if (argc < 3)
+        return 2;
+    copy(o.endpoints, sizeof(o.endpoints), argv[1]);
+    o.timeout_ms = (unsigned)atoi(argv[2]);
+    if (argc >= 6) {
+        o.tls = strcmp(argv[3], "-") != 0;
+        copy(o.tls_ca, sizeof(o.tls_ca), argv[3]);
+        copy(o.tls_cert, sizeof(o.tls_cert), argv[4]);
+        copy(o.tls_key, sizeof(o.tls_key), argv[5]);
+    }
+    if (argc >= 8) {
+        copy(o.user, sizeof(o.user), argv[6]);
+        copy(o.password_file, sizeof(o.password_file), argv[7]);
+    }
+    a = fg_arbiter_open(&o, &err);
+    if (!a) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    serve(a);
+    fg_arbiter_close(a);
+    return 0;
+}

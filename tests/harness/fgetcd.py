@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Harness: a cluster of real etcd members in a namespace, and a client of it through lib/arbiter."""
+
+import http.client
+import json
+import os
+import subprocess
+
+import fgtest
+
+MEMBERS = 3
+ADDRESS = '127.0.0.1'
+QUICK = ('--heartbeat-interval=25', '--election-timeout=250')
+
+
+class Member:
+    """One etcd. Its data stays over kill() and start()."""
+
+    def __init__(self, cluster, number):
+        self.cluster, self.name = cluster, f'm{number}'
+        self.client, self.peer = 2379 + 10 * number, 2380 + 10 * number
+        self.folder = cluster.lab.unique(self.name)
+        self.process = None
+
+    def url(self, port, scheme='http'):
+        return f'{scheme}://{ADDRESS}:{port}'
+
+    def start(self):
+        c = self.cluster
+        scheme = 'https' if c.tls else 'http'
+        members = ','.join(f'{m.name}={m.url(m.peer)}' for m in c.members)
+        tls = [f'--cert-file={c.tls[0]}', f'--key-file={c.tls[1]}', f'--trusted-ca-file={c.tls[2]}',
+               '--client-cert-auth'] if c.tls else []
+        self.process = c.ns.start(
+            'etcd', f'--name={self.name}', f'--data-dir={self.folder}', f'--listen-client-urls={self.url(self.client, scheme)}',
+            f'--advertise-client-urls={self.url(self.client, scheme)}', f'--listen-peer-urls={self.url(self.peer)}',
+            f'--initial-advertise-peer-urls={self.url(self.peer)}', f'--initial-cluster={members}',
+            '--initial-cluster-state=new', '--auto-compaction-retention=1h', *c.tuning, *tls, name=self.name)
+
+    def kill(self):
+        self.process.kill()
+
+    def health(self):
+        try:
+            with self.cluster.ns.inside():
+                connection = http.client.HTTPConnection(ADDRESS, self.client, timeout=2)
+                connection.connect()
+            connection.request('GET', '/health')
+            answer = json.loads(connection.getresponse().read())
+            connection.close()
+            return answer.get('health') in ('true', True)
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+
+
+class Etcd:
+    """tls: (certificate, key, authority) of the members; clients then need a certificate too. quick: elects within a second,
+    which a busy machine may take for the leader's end."""
+
+    def __init__(self, lab, members=MEMBERS, tls=None, quick=False):
+        self.lab, self.tls, self.tuning = lab, tls, QUICK if quick else ()
+        self.ns = lab.namespace('etcd')
+        self.members = []
+        self.members.extend(Member(self, n) for n in range(members))
+        for m in self.members:
+            m.start()
+        if not tls:
+            fgtest.wait_until(lambda: all(m.health() for m in self.members), 30, 'etcd has a leader')
+
+    @property
+    def endpoints(self):
+        return ', '.join(f'{ADDRESS}:{m.client}' for m in self.members)
+
+    def ctl(self, *words, stdin=None):
+        """etcdctl, which a person would use."""
+        argv = [*self.ns.enter(), 'env', 'ETCDCTL_API=3', 'etcdctl', f'--endpoints={self.endpoints.replace(" ", "")}', *words]
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=True,
+                              timeout=30).stdout
+
+    def leader(self):
+        """The member that leads."""
+        for line in self.ctl('endpoint', 'status', '-w', 'fields').split('\n\n'):
+            fields = dict(part.split(' : ', 1) for part in line.splitlines() if ' : ' in part)
+            if fields and fields['"MemberID"'] == fields['"Leader"']:
+                return next(m for m in self.members if str(m.client) in fields['"Endpoint"'])
+        raise fgtest.Timeout('etcd has no leader')
+
+
+class Client:
+    """lib/arbiter, by tests/fault/arbiter_driver."""
+
+    def __init__(self, cluster, endpoints=None, timeout_ms=3000, words=()):
+        self.argv = [*cluster.ns.enter(), os.path.join(fgtest.BUILD, 'tests/fault/arbiter_driver'),
+                     endpoints or cluster.endpoints, str(timeout_ms), *words]
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, f'arbiter_driver ended with {self.process.wait(10)}'
+        return json.loads(line)
+
+    def read(self, key):
+        return self.ask('read', key)
+
+    def swap(self, guard, revision, key, text):
+        return self.ask('swap', guard, revision, key, text)
+
+    def close(self):
+        self.process.stdin.close()
+        code = self.process.wait(10)
+        self.process.stdout.close()
+        return code
