@@ -491,14 +491,14 @@ static void run_inbound(struct program *p, pthread_t thread)
     struct fg_error err = {""};
     struct fg_inbound *inbound;
 
-    o.operations[0] = fg_ring_create(FG_INBOUND_CAPACITY);
+    o.commands[0] = fg_ring_create(FG_INBOUND_CAPACITY);
     o.answers[0] = fg_ring_create(FG_INBOUND_CAPACITY);
     inbound = fg_inbound_start(&o, &err);
     FG_FUZZ_CHECK(inbound);
     pthread_join(thread, NULL);
     close(p->listener);
     fg_inbound_stop(inbound, 0);
-    fg_ring_destroy(o.operations[0]);
+    fg_ring_destroy(o.commands[0]);
     fg_ring_destroy(o.answers[0]);
 }
 
@@ -506,7 +506,8 @@ static void run_events(void)
 {
     static struct payment list[EVENTS_MAX];
     static struct events e;
-    struct options o = {.redis = redis_address, .prefix = "p", .group = "g"};
+    struct options o = {
+        .redis = redis_address, .prefix = "p", .group = "g", .items_last = UINT64_MAX};
     struct fg_error err = {""};
     struct result results[8];
 
