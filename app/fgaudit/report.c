@@ -52,8 +52,33 @@ static void problems(const struct fg_problems *p, FILE *out)
     fputs("],\n", out);
 }
 
+/* Units of an item by what became of their orders, beside what is in the item. */
+struct ends {
+    uint64_t late, restocked, expired, cancelled;
+};
+
+static struct ends *ends_of(const struct fg_tables *t)
+{
+    struct ends *ends = calloc(t->item_count + 1, sizeof(*ends));
+
+    if (!ends)
+        fg_out_of_memory();
+    for (uint32_t k = 0; k < t->order_count; k++) {
+        const struct fg_order *o = &t->orders[k];
+        struct ends *e = &ends[o->item];
+
+        e->late += o->state == FG_STATE_SOLD && o->late ? o->quantity : 0;
+        e->restocked += o->state == FG_STATE_REFUNDED && o->restocked ? o->quantity : 0;
+        e->expired += o->state == FG_STATE_EXPIRED ? o->quantity : 0;
+        e->cancelled += o->state == FG_STATE_CANCELLED ? o->quantity : 0;
+    }
+    return ends;
+}
+
 static void items(const struct fg_tables *t, FILE *out)
 {
+    struct ends *ends = ends_of(t);
+
     fputs("  \"items\": [", out);
     for (uint32_t k = 0; k < t->item_count; k++) {
         const struct fg_item *i = &t->items[k];
@@ -61,10 +86,12 @@ static void items(const struct fg_tables *t, FILE *out)
         fprintf(out,
                 "%s\n    {\"item\": \"%" PRIu64 "\", \"total\": %" PRId64
                 ", \"available\": %" PRId64 ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64
-                ", \"refunded\": %" PRId64 "}",
+                ", \"refunded\": %" PRId64 ", \"late\": %" PRIu64 ", \"restocked\": %" PRIu64
+                ", \"expired\": %" PRIu64 ", \"cancelled\": %" PRIu64 "}",
                 k ? "," : "", i->item, i->total, fg_item_available(i), i->reserved, i->sold,
-                i->refunded);
+                i->refunded, ends[k].late, ends[k].restocked, ends[k].expired, ends[k].cancelled);
     }
+    free(ends);
     fputs("],\n", out);
 }
 

@@ -68,6 +68,17 @@ static const struct fg_option follow_options[] = {
     {"direct", NULL,
      "no proxy or CDN stands before nginx: a peer that sends X-Forwarded-For is reported, too"}};
 
+static const struct fg_option report_of_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [log]"},
+    {"dir", "FOLDER", "the folder of the log, instead"}};
+static const char report_help[] =
+    "Units of each item: added = sold + refunded + held + unsold. late: of those sold, paid after "
+    "the "
+    "hold had\nended. restocked: refunded, and back on sale. expired, cancelled: held once, and "
+    "not "
+    "paid. The end of the log\ncounts: when the daemon runs, what is written meanwhile may be "
+    "missing.\n";
 static const struct fg_option audit_options[] = {
     {"limit", "N", "how many changes, the newest, 1..1000 (default 50)"}};
 static const struct fg_option refund_options[] = {
@@ -258,6 +269,8 @@ const struct fg_command fg_commands[] = {
      "make a snapshot of the log, so that the next start is quick", NULL},
     {"sink", "adopt", "NAME", 1, 1, NONE, fg_cmd_sink_adopt,
      "let a sink that refuses begin anew with this log", adopt_help},
+    {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
+     "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
     {"audit", NULL, "", 0, 0, OPTIONS(audit_options), fg_cmd_audit,
      "who changed what by this socket, when, and with which outcome", NULL},
     {"help", NULL, "[COMMAND...]", 0, 2, NONE, fg_cmd_help, "this help, or that of a command",

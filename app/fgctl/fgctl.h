@@ -259,6 +259,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_doctor(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_report(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);

@@ -6,18 +6,21 @@
 #include <string.h>
 
 #include "journal/journal.h"
+#include "timeline.h"
 
 #define READ_RECORDS 4096
 
 struct options {
     const char *dir;
     uint64_t from, to;
-    bool json;
+    bool json, timeline;
 };
 
 static const char usage[] =
     "usage: fglog DIR [--json] [--from SEQ] [--to SEQ]\n"
-    "Prints the records of the log in DIR, one a line.\n"
+    "       fglog timeline DIR [--json]\n"
+    "Prints the records of the log in DIR, one a line. timeline: units that were held, sold and\n"
+    "expired in each second with any, and how long each item was sold out.\n"
     "  --json      one JSON object a line\n"
     "  --from SEQ  first record (the first that the log still holds)\n"
     "  --to SEQ    last record (the end of the log)\n"
@@ -58,7 +61,9 @@ static int parse_options(int argc, char **argv, struct options *o)
                  (c == 't' && !parse_seq("to", optarg, &o->to)))
             return 2;
     }
-    if (optind + 1 != argc || o->to < o->from) {
+    o->timeline = optind + 2 == argc && strcmp(argv[optind], "timeline") == 0;
+    optind += o->timeline;
+    if (optind + 1 != argc || o->to < o->from || (o->timeline && (o->from || o->to < UINT64_MAX))) {
         fputs(usage, stderr);
         return 2;
     }
@@ -183,10 +188,22 @@ static int print_log(const struct options *o)
     return 1;
 }
 
+static int print_timeline(const struct options *o)
+{
+    struct fg_error err = {""};
+    bool done = fg_timeline_print(o->dir, o->json, &err);
+
+    if (!done)
+        fprintf(stderr, "fglog: %s\n", err.text);
+    return done && fflush(stdout) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
     int code = parse_options(argc, argv, &o);
 
-    return code >= 0 ? code : print_log(&o);
+    if (code >= 0)
+        return code;
+    return o.timeline ? print_timeline(&o) : print_log(&o);
 }

@@ -74,7 +74,7 @@ def test_true_story(lab):
     result = passes(lab, STORY, TOLD)
     assert result['oversold'] == 0 and result['problems'] == []
     assert result['items'] == [{'item': '1', 'total': 10, 'available': 8, 'reserved': 1, 'sold': 1,
-                                'refunded': 0}]
+                                'refunded': 0, 'late': 0, 'restocked': 0, 'expired': 1, 'cancelled': 1}]
     log, client = result['log'], result['client']
     assert (log['last_seq'], log['commits'], log['records'], log['orders'], log['torn_records']) == (12, 3, 9, 4, 0)
     assert [log[s] for s in STATES] == [1, 1, 1, 1] and log['refunded'] == 0
@@ -95,7 +95,7 @@ def test_many_segments(lab):
     result = passes(lab, lines, [f'{oid(1)} {big} {big} 1 RESERVED'])
     assert result['log']['segments'] > 8
     assert result['items'][0] == {'item': str(big), 'total': 5, 'available': 4, 'reserved': 1, 'sold': 0,
-                                  'refunded': 0}
+                                  'refunded': 0, 'late': 0, 'restocked': 0, 'expired': 0, 'cancelled': 0}
     assert result['items'][1]['sold'] == 10000
 
 
@@ -225,7 +225,8 @@ def test_refunds(lab):
         again = [order('refunded', 1, quantity=2, deadline=restocked), 'commit', reserved(2, user=101, quantity=2)]
         item = passes(lab, bought + again)['items'][0]
         assert item == {'item': '1', 'total': 10, 'available': 8 if restocked else 6, 'reserved': 2, 'sold': 0,
-                        'refunded': 0 if restocked else 2}, item
+                        'refunded': 0 if restocked else 2, 'late': 0, 'restocked': 2 if restocked else 0, 'expired': 0,
+                        'cancelled': 0}, item
     fails(lab, bought + [order('refunded', 1, quantity=2, deadline=2)], 'log', 'neither restocked nor not')
     code, result, text = audit(lab, make_log(lab, bought + [order('refunded', 1, quantity=2, deadline=0), 'commit',
                                                             'stock 1 -9']))
