@@ -173,6 +173,20 @@ def test_too_late(lab):
     assert summary['charges'] + payments['lapsed'] == sum(payments.values()), summary
 
 
+@fgtest.timeout(90)
+def test_items(lab):
+    """--items: reservations of other products are left to another service"""
+    sale, service, _ = begin(lab, service={'success': 1, 'failure': 0, 'items': '1-3'})
+    sale.shop(**{**SERVED, 'seconds': 2, 'cancel': 0})
+    sale.wave_done()
+    summary = service.finish()
+    paid = service.postgres.sql('SELECT DISTINCT item FROM order_service.payments ORDER BY item')
+    assert [int(item) for item, in paid] == [1, 2, 3], paid
+    assert summary['units']['confirmed'] > 20 and sum(sale.item(n)['orders']['reserved'] for n in (4, 5, 6)) > 20, summary
+    assert [sale.item(n)['sold'] for n in (4, 5, 6)] == [0, 0, 0]
+    sale.finish()
+
+
 def test_wrong_use(lab):
     """what is missing or wrong is said, with what is accepted"""
     program = fgtest.program('order-service')
