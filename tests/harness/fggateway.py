@@ -2,6 +2,7 @@
 """Harness: nginx with our module in a namespace, its HTTP clients, and a relay that loses packets."""
 
 import contextlib
+import heapq
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 
 import fgtest
@@ -261,10 +263,12 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
 
 class Relay(fgtest.Background):
     """Passes UDP between 127.0.0.1:PORT of a namespace and a server, and loses a part both ways; `loss_back`: another part
-    of the replies."""
+    of the replies. `doubles`: a part comes twice; `delay`: each is late by up to so many seconds, so packets overtake
+    each other."""
 
-    def __init__(self, ns, server, loss, seed=1, port=4700):
+    def __init__(self, ns, server, loss, seed=1, port=4700, doubles=0.0, delay=0.0):
         self.ns, self.server, self.loss, self.random = ns, (server, 4600), loss, random.Random(seed)
+        self.doubles, self.delay, self.doubled, self.late = doubles, delay, 0, []
         self.loss_back = None
         self.port, self.lost, self.passed = port, 0, 0
         self.front = ns.socket()
@@ -284,9 +288,13 @@ class Relay(fgtest.Background):
     def run(self):
         while not self.ends:
             back = {s: client for client, s in self.clients.items()}
-            for s in select.select([self.front, *back], [], [], 0.05)[0]:
+            for s in select.select([self.front, *back], [], [], 0.002 if self.late else 0.05)[0]:
                 with contextlib.suppress(OSError):
                     self.pass_on(s, back.get(s))
+            while self.late and self.late[0][0] <= time.monotonic():
+                with contextlib.suppress(OSError):
+                    s, data, address = heapq.heappop(self.late)[2:]
+                    s.sendto(data, address)
 
     def pass_on(self, s, client):
         data, source = s.recvfrom(2048)
@@ -294,7 +302,12 @@ class Relay(fgtest.Background):
             self.clients[source] = self.ns.socket()
         if self.loses(client is not None):
             return
-        if client is None:
-            self.clients[source].sendto(data, self.server)
-        else:
-            self.front.sendto(data, client)
+        way = (self.clients[source], data, self.server) if client is None else (self.front, data, client)
+        twice = self.doubles > 0 and self.random.random() < self.doubles
+        self.doubled += twice
+        for _ in range(1 + twice):
+            if self.delay:
+                when = time.monotonic() + self.random.random() * self.delay
+                heapq.heappush(self.late, (when, self.random.random(), *way))
+            else:
+                way[0].sendto(data, way[2])

@@ -18,10 +18,10 @@ class NsClient(fgclient.Client):
     The raw half (packet, send, receive) sends one packet, and neither waits nor repeats.
     """
 
-    def __init__(self, ns, address, keys, role='shop', patience=10.0, source=None):
+    def __init__(self, ns, address, keys, role='shop', patience=10.0, source=None, port=fgclient.PORT):
         key_id = next(number for number, name in keys.ROLES.items() if name == role)
         with ns.inside():
-            super().__init__(address, key_id, keys.secrets[key_id], patience=patience, source=source)
+            super().__init__(address, key_id, keys.secrets[key_id], patience=patience, source=source, port=port)
 
     def packet(self, op, order_id=bytes(16), **fields):
         return fgclient.request(self.key_id, self.secret, op, order_id, **fields)

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgtest  # noqa: E402
+from fggateway import Relay  # noqa: E402
+from fgshop import ITEM, NsClient, Shop  # noqa: E402
 
 PROGRAM = fgclient.__file__
 SECRET = bytes(range(16))
@@ -230,6 +233,58 @@ def test_a_sale_with_the_appliance(lab):
     assert ask('shop', 'cancel', '--user', 2, '--order', two) == (0, 'CANCELLED')
     fgtest.wait_until(lambda: ask('monitor', 'stock', '--item', 7) == (0, 'ON_SALE'), 5, 'the unit is on sale again')
     assert ask('monitor', 'query', '--user', 3, '--order', one) == (33, 'UNKNOWN_ORDER')
+
+
+# ---- another language, a bad network -----------------------------------------------------------------------
+
+PERL = os.path.join(os.path.dirname(PROGRAM), 'fgclient.pl')
+UNITS, USERS = 14, 20
+
+
+def test_vectors_in_perl():
+    """a client in Perl, written from the page alone, passes all tables, examples and vectors; a wrong digit fails"""
+    page = os.path.join(fgtest.ROOT, 'docs', 'protocol.md')
+    done = subprocess.run(['perl', PERL, 'vectors', page], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and 'not ok' not in done.stdout and not done.stderr, done
+    with open(page, encoding='utf-8') as f:
+        text = f.read().replace('464702010700020000112233', '464702010700020000112234', 1)
+    with tempfile.NamedTemporaryFile('w', suffix='.md', encoding='utf-8') as f:
+        f.write(text)
+        f.flush()
+        done = subprocess.run(['perl', PERL, 'vectors', f.name], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and done.stdout.count('not ok') == 1, done
+
+
+@fgtest.timeout(180)
+def test_a_sale_over_a_bad_network(lab):
+    """a fifth of the packets is lost, a fifth comes twice, all late and out of order: Perl and Python sell what there is"""
+    s = Shop(lab, {'total': UNITS, 'user_limit': 1, 'hold_ms': 600000}, **{'filter.order_rate': 0})
+    key = {role: f'{n}:{s.gate.keys.secrets[n].hex()}' for n, role in s.gate.keys.ROLES.items()}
+    with Relay(s.link.b, s.link.a_ip, 0.2, seed=7, doubles=0.2, delay=0.15) as relay:
+        perl = subprocess.Popen([*s.link.b.enter(), 'perl', PERL, 'sale', '127.0.0.1', str(relay.port), key['shop'],
+                                 key['backend'], str(ITEM), '1', str(USERS // 2)], stdout=subprocess.PIPE, text=True)
+        shop, backend = (NsClient(s.link.b, '127.0.0.1', s.gate.keys, role, patience=60, port=relay.port)
+                         for role in ('shop', 'backend'))
+        told = {}
+        for user in range(USERS // 2 + 1, USERS + 1):
+            order = os.urandom(16)
+            status = shop.reserve(user, ITEM, 1, order).status
+            told[user, order.hex()] = backend.confirm(user, order).status if status == 'RESERVED' else status
+        lines = perl.communicate(timeout=120)[0].split('\n')
+        assert perl.returncode == 0, lines
+        assert relay.lost > 3 and relay.doubled > 3, (relay.lost, relay.doubled)
+    for line in lines[:USERS // 2]:
+        user, order, status = line.split()
+        told[int(user), order] = status
+    sent, ignored = map(int, re.match(r'sent (\d+), ignored (\d+)$', lines[USERS // 2]).groups())
+    assert sent > USERS // 2, (sent, ignored)
+    counts = [list(told.values()).count(status) for status in ('SOLD', 'SOLD_OUT')]
+    assert counts == [UNITS, USERS - UNITS], told
+    s.settle(UNITS, 0, 0, UNITS)
+    for (user, order), status in told.items():
+        orders = s.gate.get(f'/v1/orders/{user}')['orders']
+        assert [(o['order'], o['state']) for o in orders] == ([(order, 'sold')] if status == 'SOLD' else []), (user, orders)
+    s.audit(lab)
 
 
 if __name__ == '__main__':
