@@ -147,9 +147,10 @@ uint32_t fg_lists_again(uint64_t hi, uint64_t lo, uint32_t family, uint64_t leng
 uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint64_t lo, uint32_t family);
 #define FG_FILTER_ENV_REST(env, data, end, hi, lo, family)                                         \
     fg_rest((struct xdp_md *)(env), hi, lo, family)
-uint32_t fg_limit(uint64_t hi, uint32_t family, uint32_t class, uint64_t now);
+uint32_t fg_limit(uint64_t hi, uint64_t lo, uint32_t family, uint32_t class, uint64_t now);
 #define FG_FILTER_ENV_LIMIT(env, view, seed, now)                                                  \
-    ((void)(env), (void)(seed), fg_limit((view)->hi, (view)->family, (view)->class, now))
+    ((void)(env), (void)(seed),                                                                    \
+     fg_limit((view)->hi, (view)->lo, (view)->family, (view)->class, now))
 #define FG_FILTER_ENV_OWN(env, mac, hi, lo)             ((void)(env), fg_is_own(mac, hi, lo))
 #define FG_FILTER_ENV_HIT(env, hi, lo, salt, kind, now) fg_hit(hi, lo, salt, kind, now)
 #define FG_FILTER_ENV_LISTS(env, hi, lo, family, lengths, now)                                     \
@@ -182,11 +183,11 @@ __attribute__((noinline)) uint32_t fg_rest(struct xdp_md *ctx, uint64_t hi, uint
     return fg_filter_rest(NULL, data, end, hi, lo, family);
 }
 
-__attribute__((noinline)) uint32_t fg_limit(uint64_t hi, uint32_t family, uint32_t class,
-                                            uint64_t now)
+__attribute__((noinline)) uint32_t fg_limit(uint64_t hi, uint64_t lo, uint32_t family,
+                                            uint32_t class, uint64_t now)
 {
     const struct fg_filter_state *state = fg_filter_env_state(NULL);
-    struct fg_filter_view view = {.hi = hi, .family = family};
+    struct fg_filter_view view = {.hi = hi, .lo = lo, .family = family};
     uint64_t checked = class;
 
     FG_FILTER_OPAQUE(checked);

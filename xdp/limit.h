@@ -103,6 +103,23 @@ FG_FILTER_INLINE uint32_t fg_filter_source_way(struct fg_filter_env *env,
     return FG_FILTER_WAYS;
 }
 
+/* The source as a cell of struct fg_filter_own. */
+FG_FILTER_INLINE bool fg_filter_is_server(const struct fg_filter_own *own, uint64_t hi, uint64_t lo,
+                                          uint32_t family)
+{
+    bool found = false;
+
+    if (!own || !own->servers)
+        return false;
+    if (family == 4) {
+        lo = hi >> 32;
+        hi = FG_FILTER_OWN_HI_4;
+    }
+    for (int i = 0; i < FG_FILTER_SERVERS; i++)
+        found |= own->server[i].hi == hi && own->server[i].lo == lo;
+    return found;
+}
+
 /** PASS, or the verdict of the bucket that is empty. */
 FG_FILTER_INLINE enum fg_filter_verdict fg_filter_limit(struct fg_filter_env *env,
                                                         const struct fg_filter_view *view,
@@ -118,6 +135,9 @@ FG_FILTER_INLINE enum fg_filter_verdict fg_filter_limit(struct fg_filter_env *en
     uint32_t way;
 
     if (!rate->interval)
+        return FG_FILTER_VERDICT_PASS;
+    if (class == FG_FILTER_CLASS_OTHER &&
+        fg_filter_is_server(fg_filter_env_own(env), view->hi, view->lo, view->family))
         return FG_FILTER_VERDICT_PASS;
     set = fg_filter_env_set(env, (uint32_t)(fg_filter_mix(key ^ seed) >> 20) &
                                      FG_FILTER_ENV_TUNE.sets_mask);

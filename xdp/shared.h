@@ -201,6 +201,8 @@ _Static_assert(sizeof(struct fg_filter_state) % 8 == 0, "value of the map of sta
 #define FG_FILTER_OWN_CELLS     256 /**< a power of two */
 #define FG_FILTER_OWN_PROBES    4   /**< cells in which an address may be found */
 
+#define FG_FILTER_SERVERS 16 /**< connections of ours, by the address of the other end */
+
 #define FG_FILTER_OWN_MAC_SET                                                                      \
     (1ull << 63) /**< marks a MAC address: its six bytes are the lower ones */
 #define FG_FILTER_OWN_HI_4                                                                         \
@@ -223,8 +225,12 @@ struct fg_filter_own {
     uint32_t checked; /**< 0: any address is taken for ours */
     uint32_t active;  /**< which table is in force, 0 or 1 */
     struct fg_filter_own_table table[2];
+    uint64_t servers; /**< 0: none is known */
+    /** Their other packets have no rate. A free cell is all ones. A change is seen at once or,
+     * while it is half done, not at all. */
+    struct fg_filter_own_cell server[FG_FILTER_SERVERS];
 };
-_Static_assert(sizeof(struct fg_filter_own) == 8472, "value of the map of own addresses");
+_Static_assert(sizeof(struct fg_filter_own) == 8736, "value of the map of own addresses");
 
 /* ---- rates ----------------------------------------------------------------------------------- */
 

@@ -50,8 +50,10 @@ struct fg_daemon {
     struct fg_journal *journal;              /**< journal thread */
     struct fg_journal_thread journal_thread; /**< journal thread */
     struct fg_ledger_follower follower;      /**< ledger thread */
-    _Atomic bool log_gone;        /**< its files were removed or moved away; main thread */
-    uint64_t log_checked_ms;      /**< when they were last checked; main thread */
+    _Atomic bool log_gone;       /**< its files were removed or moved away; main thread */
+    uint64_t log_checked_ms;     /**< when they were last checked; main thread */
+    uint64_t servers_checked_ms; /**< main thread: of the filter's list of our servers */
+    bool servers_failed;
     _Atomic bool behind;          /**< a sink knows later records: nothing is sold; main thread */
     _Atomic bool behind_accepted; /**< the operator sells all the same; control thread */
 

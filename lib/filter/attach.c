@@ -212,6 +212,17 @@ bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
     return fg_filter_own_write(attachment->bpf, own, err);
 }
 
+bool fg_filter_set_servers(struct fg_filter *filter, const struct fg_filter_servers *servers,
+                           struct fg_error *err)
+{
+    bool done = !filter->base || fg_filter_servers_write(filter->base, servers, err);
+
+    fg_filter_servers_change(&filter->own, servers);
+    for (unsigned i = 0; i < filter->attachments_count; i++)
+        done &= fg_filter_servers_write(filter->attachments[i].bpf, servers, err);
+    return done;
+}
+
 bool fg_filter_detach(const char *pins, const char *ifname, struct fg_error *err)
 {
     char path[FG_FILTER_PATH_MAX], sockets[FG_FILTER_PATH_MAX];

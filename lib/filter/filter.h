@@ -100,6 +100,24 @@ bool fg_filter_attach(struct fg_filter *filter, const char *ifname, bool generic
 bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
                        const struct fg_filter_own_addresses *own, struct fg_error *err);
 
+/** Servers that we are connected to. */
+struct fg_filter_servers {
+    unsigned count; /**< further ones than FG_FILTER_SERVERS are left out */
+    struct {
+        uint8_t family;    /**< 4 or 6 */
+        uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
+    } address[FG_FILTER_SERVERS];
+};
+
+/** Those that this process is connected to now by TCP; `listening`: the port at which clients
+ * connect to us, who are none. Any thread. */
+void fg_filter_servers_connected(struct fg_filter_servers *servers, uint16_t listening);
+
+/** From the next packet on, the rate of other packets does not hold for these sources; all else
+ * does. At every interface, and for fg_filter_verdict_of_frame. Main thread. */
+bool fg_filter_set_servers(struct fg_filter *filter, const struct fg_filter_servers *servers,
+                           struct fg_error *err);
+
 /**
  * Is a program of ours attached to it now? Also when it was detached and attached again by hand.
  * True for an interface that is none of ours.

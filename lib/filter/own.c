@@ -85,15 +85,50 @@ bool fg_filter_own_change(struct fg_filter_own *map, const struct fg_filter_own_
     return true;
 }
 
-bool fg_filter_own_write(struct fg_bpf *bpf, const struct fg_filter_own_addresses *own,
-                         struct fg_error *err)
+void fg_filter_servers_change(struct fg_filter_own *map, const struct fg_filter_servers *servers)
+{
+    for (unsigned i = 0; i < FG_FILTER_SERVERS; i++) {
+        struct fg_filter_own_cell cell = {UINT64_MAX, UINT64_MAX};
+
+        if (i < servers->count)
+            cell = cell_of(servers->address[i].family, servers->address[i].bytes);
+        __atomic_store_n(&map->server[i].hi, cell.hi, __ATOMIC_RELEASE);
+        __atomic_store_n(&map->server[i].lo, cell.lo, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&map->servers, servers->count, __ATOMIC_RELEASE);
+}
+
+static struct fg_filter_own *map_own(struct fg_bpf *bpf, struct fg_error *err)
 {
     struct fg_filter_own *map = mmap(NULL, sizeof(*map), PROT_READ | PROT_WRITE, MAP_SHARED,
                                      bpf_map__fd(bpf->maps.fg_own), 0);
+
+    if (map != MAP_FAILED)
+        return map;
+    fg_fail(err, "cannot map the own addresses of the filter: %s", strerror(errno));
+    return NULL;
+}
+
+bool fg_filter_servers_write(struct fg_bpf *bpf, const struct fg_filter_servers *servers,
+                             struct fg_error *err)
+{
+    struct fg_filter_own *map = map_own(bpf, err);
+
+    if (!map)
+        return false;
+    fg_filter_servers_change(map, servers);
+    munmap(map, sizeof(*map));
+    return true;
+}
+
+bool fg_filter_own_write(struct fg_bpf *bpf, const struct fg_filter_own_addresses *own,
+                         struct fg_error *err)
+{
+    struct fg_filter_own *map = map_own(bpf, err);
     bool done;
 
-    if (map == MAP_FAILED)
-        return fg_fail(err, "cannot map the own addresses of the filter: %s", strerror(errno));
+    if (!map)
+        return false;
     done = fg_filter_own_change(map, own, err);
     munmap(map, sizeof(*map));
     return done;

@@ -8,6 +8,11 @@
 /** In the memory of this process; own NULL: any address is taken for ours. */
 bool fg_filter_own_change(struct fg_filter_own *map, const struct fg_filter_own_addresses *own,
                           struct fg_error *err);
+/** Which servers are ours; the program may read meanwhile. */
+void fg_filter_servers_change(struct fg_filter_own *map, const struct fg_filter_servers *servers);
+bool fg_filter_servers_write(struct fg_bpf *bpf, const struct fg_filter_servers *servers,
+                             struct fg_error *err);
+
 /** Into the map of a loaded program. */
 bool fg_filter_own_write(struct fg_bpf *bpf, const struct fg_filter_own_addresses *own,
                          struct fg_error *err);

@@ -103,6 +103,32 @@ static void bursts_and_classes(struct fg_filter *filter)
        "neighbour discovery that crossed a router has");
 }
 
+/* What a server of ours answers is no flood; all else that its address sends is. */
+static void servers(struct fg_filter *filter)
+{
+    const struct frame_spec tcp = {.kind = FRAME_UDP4, .src = "198.18.30.1", .proto = 6};
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.30.1"};
+    const struct frame_spec near = {.kind = FRAME_UDP4, .src = "198.18.30.2", .proto = 6};
+    const struct frame_spec six = {.kind = FRAME_UDP6, .src = "2001:db8:0:300::1", .proto = 6};
+    const struct frame_spec near_six = {.kind = FRAME_UDP6, .src = "2001:db8:0:300::2", .proto = 6};
+    struct fg_filter_servers list = {.count = 2};
+    struct fg_error err;
+
+    list.address[0].family = 4;
+    list.address[1].family = 6;
+    inet_pton(AF_INET, "198.18.30.1", list.address[0].bytes);
+    inet_pton(AF_INET6, "2001:db8:0:300::1", list.address[1].bytes);
+    ok(fg_filter_set_servers(filter, &list, &err), "servers are told");
+    ok(is(run(filter, &tcp, 100), 0, 100, 0, 0), "other packets of a server have no rate");
+    ok(is(run(filter, &six, 100), 0, 100, 0, 0), "nor have those of one with IPv6");
+    ok(is(run(filter, &order, 100), 5, 0, 95, 0), "its orders have");
+    ok(is(run(filter, &near, 100), 0, 3, 0, 97), "and its neighbour has");
+    ok(is(run(filter, &near_six, 100), 0, 3, 0, 97), "with IPv6 as well");
+    list.count = 0;
+    ok(fg_filter_set_servers(filter, &list, &err), "it is a server no more");
+    ok(is(run(filter, &tcp, 100), 0, 3, 0, 97), "and has a rate again");
+}
+
 static void refill(struct fg_filter *filter)
 {
     const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.1.1"};
@@ -417,6 +443,7 @@ static void body(const char *pins)
     filter = must_open(&options);
     socket = place_socket(fg_filter_program(filter, NULL), 0);
     bursts_and_classes(filter);
+    servers(filter);
     refill(filter);
     sources_of_ipv6(filter);
     lists_and_rates(filter);

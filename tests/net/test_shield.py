@@ -696,5 +696,23 @@ def test_generic_mode(lab):
     assert mode() == ('native', 'ON_SALE') and 'generic' not in gate.output()
 
 
+def test_replies_of_our_own_redis(lab):
+    """what the configured Redis behind a port answers does not fall under other_rate"""
+    link = lab.pair()
+    redis = lab.redis(ns=link.b, port=6379, bind=link.b_ip)
+    s = Shield(lab, link=link, **{'filter.other_rate': 5, 'filter.other_burst': 5, 'redis.address': f'{link.b_ip}:6379',
+                                  'redis.timeout_ms': '1s'})
+    shopper = NsClient(link.b, link.a_ip, s.gate.keys, 'shop', patience=20)
+    fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live', 20, 'Redis is reached')
+    fgtest.pause(1.1, 'the list of servers is read each second')
+    limited = s.gate.get('/v1/stats')['filter']['rate-other']
+    for user in range(100):  # each with a reply of Redis, far more than 5 a second
+        order = secrets.token_bytes(16)
+        assert shopper.reserve(user, ITEM, 1, order).status == 'RESERVED'
+        fgtest.wait_until(lambda: s.gate.sink('redis')['lag'] == 0, 10, 'Redis has it')  # noqa: B023
+    assert s.gate.get('/v1/stats')['filter']['rate-other'] == limited
+    assert s.gate.sink('redis')['reconnects'] == 0
+
+
 if __name__ == '__main__':
     fgtest.main()
