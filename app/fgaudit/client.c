@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "progress.h"
 
 #define HEADER    "# fgblast 1"
@@ -140,8 +141,8 @@ static bool parse_line(char *text, struct line *l, struct fg_error *err)
         field[n] = strsep(&rest, " ");
     if (!field[FIELDS - 1] || field[FIELDS])
         return fg_fail(err, "not five fields: ORDERHEX USER ITEM QUANTITY STATUS");
-    if (strlen(field[0]) != 32 || !fg_unhex(field[0], l->id))
-        return fg_fail(err, "order '%.40s': accepted are 32 digits 0-9a-f", field[0]);
+    if (!fg_text_order_read(field[0], l->id))
+        return fg_fail(err, "order '%.40s': accepted are " FG_TEXT_ORDER, field[0]);
     if (!number(field[1], UINT64_MAX, &l->user))
         return fg_fail(err, "user '%.40s': accepted is 0..%" PRIu64, field[1], UINT64_MAX);
     if (!number(field[2], UINT64_MAX, &l->item))

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 import threading
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
@@ -466,8 +467,9 @@ def test_unnamed_orders(lab):
 
 
 def test_several_client_files(lab):
-    """several files, with comments, are one client"""
-    files = [client_file(lab, TOLD[:2]), client_file(lab, ['# a comment', *TOLD[2:]])]
+    """several files, with comments, are one client; order ids may be UUIDs with dashes"""
+    dashed = [f'{uuid.UUID(line[:32])}{line[32:]}' for line in TOLD[:2]]
+    files = [client_file(lab, dashed), client_file(lab, ['# a comment', *TOLD[2:]])]
     assert audit(lab, make_log(lab, STORY), client=files, client_complete=True)[1]['client']['orders'] == 6
 
 
@@ -477,7 +479,7 @@ def test_malformed_client_files(lab):
     for line, *words in (
             ('x', 'five fields'), (good + ' x', 'five fields'), (good.replace(' ', '  ', 1), 'five fields'),
             (good.replace('101', ''), "user ''", 'accepted'),
-            (good[1:], "order '", '32 digits'), ('G' + good[1:], '32 digits'), (good.replace('101', '-1'), "user '-1'"),
+            (good[1:], "order '", '32 hex digits, or a UUID'), ('G' + good[1:], '32 hex digits'), (good.replace('101', '-1'), "user '-1'"),
             (good.replace('101', str(2**64)), f'0..{2**64 - 1}'), (good.replace(' 1 1 ', ' 1 65536 '), '0..65535'),
             (good.replace('SOLD', 'sold'), "status 'sold'"), (good.replace('SOLD', 'SOLD++'), "status 'SOLD++'"),
             (good.replace('SOLD', 'ON_SALE'), 'ON_SALE'), (good.replace('SOLD', ''), "status ''"), ('', 'five fields')):

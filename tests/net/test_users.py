@@ -178,6 +178,41 @@ def test_an_operator_refunds(lab):
     s.audit(lab)
 
 
+def test_retired_item(lab):
+    """a retired item is not listed and sells nothing; its orders stay, over kill -9; back again it can be opened"""
+    s = shop(lab, item={'total': 10}, workers=2)
+    _, held = s.reserve(1)
+    s.change(retired=True)
+    assert s.reserve(2)[0] == 'CLOSED' and s.shop.stock(ITEM).status == 'CLOSED'
+    assert s.gate.get('/v1/items')['items'] == []
+    s.gate.restart(kill=True)
+    assert s.gate.get(f'/v1/items/{ITEM}')['state'] == 'retired' and s.reserve(2)[0] == 'CLOSED'
+    assert s.gate.get('/v1/items')['count'] == 0 and s.gate.get('/v1/items?retired=true')['count'] == 1
+    assert s.backend.confirm(1, held).status == 'SOLD'
+    status, answer = s.gate.api('POST', f'/v1/items/{ITEM}/open')
+    assert status == 409 and 'is retired' in answer['error']['message'], answer
+    s.change(retired=False)
+    s.change('/open', 'POST')
+    assert s.reserve(2)[0] == 'RESERVED'
+    s.settle(10, 8, 1, 1)
+    s.audit(lab)
+
+
+def test_holds_of_days(lab):
+    """a hold of ten days, as for a bank transfer: the packet says it, and it stands after a restart"""
+    days = 10 * 86400000
+    s = shop(lab, item={'hold_ms': days})
+    order = secrets.token_bytes(16)
+    reply = s.shop.reserve(1, ITEM, 1, order)
+    assert reply.status == 'RESERVED' and days - 10000 < reply.retry_ms <= days, reply
+    s.gate.restart(kill=True)
+    later = s.shop.query(1, order)
+    assert (later.status, later.deadline_ms) == ('RESERVED', reply.deadline_ms) and later.retry_ms < reply.retry_ms, later
+    status, answer = s.gate.api('PATCH', f'/v1/items/{ITEM}', {'hold_ms': 49 * 86400000 + 1})
+    assert status == 400 and 'from 100 to 4233600000' in answer['error']['message'], answer
+    s.audit(lab)
+
+
 def test_drill_by_packet(lab):
     """`order reserve`, `confirm`, `cancel` by packet: what a shop would see, with exit codes for scripts"""
     s = shop(lab, item={'total': 4, 'user_limit': 3})

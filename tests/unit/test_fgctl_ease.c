@@ -186,12 +186,42 @@ static void top_keeps_to_its_terminal(void **state)
     close(fd);
 }
 
+/* On a terminal, 0.0.0.0/0 is a question. */
+static void everybody_is_asked_about(const char *answer, int expected)
+{
+    static char text[1 << 12];
+    int fd, status;
+    pid_t pid = forkpty(&fd, NULL, NULL, NULL);
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        setenv("FLOODGATE_SOCKET", fx.socket, 1);
+        execl(program(), "fgctl", "block", "add", "0.0.0.0/0", NULL);
+        _exit(127);
+    }
+    read_terminal(fd, text, sizeof(text), "every source? [y/N] ");
+    says(text, "block 0.0.0.0/0, every source?");
+    assert_int_equal(write(fd, answer, strlen(answer)), strlen(answer));
+    read_terminal(fd, text, sizeof(text), NULL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), expected);
+    close(fd);
+}
+
+static void a_terminal_is_asked(void **state)
+{
+    everybody_is_asked_about("n\n", 2);
+    everybody_is_asked_about("\n", 2);
+    everybody_is_asked_about("y\n", 4); /* the filter is off here: it was sent */
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(helps_by_word),      T(suggests_what_was_meant),
-        T(errors_are_json),    T(an_import_warns_of_the_past),
-        T(alarms_are_not_cut), T(top_keeps_to_its_terminal),
+        T(helps_by_word),       T(suggests_what_was_meant),
+        T(errors_are_json),     T(an_import_warns_of_the_past),
+        T(alarms_are_not_cut),  T(top_keeps_to_its_terminal),
+        T(a_terminal_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
