@@ -7,7 +7,7 @@
 
 struct fg_denied {
     uint64_t user;
-    uint64_t since_ms; /* of the record that denied him */
+    uint64_t since_ms; /* of the record that denied the user */
     bool known;        /* the slot is taken */
     bool denied;       /* now */
     bool in_redis, in_postgres;
@@ -18,7 +18,7 @@ struct fg_denied_users {
     uint64_t count, size;
 };
 
-/** NULL when he was never denied. */
+/** NULL when the user was never denied. */
 struct fg_denied *fg_denied_find(const struct fg_denied_users *users, uint64_t user);
 /** Made when new. Pointers hold until the next user is added. */
 struct fg_denied *fg_denied_add(struct fg_denied_users *users, uint64_t user);

@@ -217,8 +217,8 @@ static bool valid_here(struct fg_log *log)
     return log->filled && whole(&log->buffer[0]) && log->buffer[0].seq == log->next_seq;
 }
 
-/* What lies behind the first invalid record: nothing, a torn commit (both counted), or proof that
- * the record was durable once. */
+/* The bytes behind the first invalid record: none, a torn commit (both counted), or proof that the
+ * record was durable once. */
 static bool tail_proves_damage(struct fg_log *log)
 {
     bool proof = false;

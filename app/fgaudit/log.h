@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * log: the auditor's own reader of the log. It shares with lib/journal the layout of records and
- * headers and nothing else, so that an error there is not an error here. Reads with pread: a log
- * that a running daemon extends, or cuts, is no danger.
+ * headers and nothing else, so that an error there is not an error here. Reads with pread: a daemon
+ * may extend or cut the log meanwhile.
  */
 #ifndef FG_AUDIT_LOG_H
 #define FG_AUDIT_LOG_H

@@ -127,7 +127,7 @@ static void see_order(void *ctx, unsigned n, char *const *c)
     compare_order(w, o, c);
 }
 
-/* What no row was seen of; also counts what the items must say. */
+/* Orders without a row; also counts the sums that the items must have. */
 static void missing_orders(struct walk *w)
 {
     const struct fg_tables *t = &w->story->tables;
@@ -178,7 +178,7 @@ enum {
     I_NAME
 };
 
-/* In hex. A '?' stands for what is no text. */
+/* In hex. A '?' stands for bytes that are not text. */
 static bool same_name(const char *cell, const struct fg_item *item)
 {
     size_t len = item->name_len;

@@ -147,7 +147,7 @@ bool fg_redis_audit_compare(struct fg_redis_audit *a, struct fg_story *story, st
         fg_story_read(story, log);
         if (!wait_cursor(a, story->seq))
             return false;
-        if (a->has_cursor && a->cursor > story->seq) /* the log went on meanwhile? */
+        if (a->has_cursor && a->cursor > story->seq) /* did the log grow meanwhile? */
             fg_story_read(story, log);
         if (!usable_cursor(a, story, log))
             return true;

@@ -263,7 +263,7 @@ static bool compare_set(struct fg_redis_audit *a, struct fg_story *s)
     return true;
 }
 
-/* The set of denied users holds each one who is denied now, and nobody else. */
+/* The set of denied users holds exactly the users who are denied now. */
 static bool compare_denied(struct fg_redis_audit *a, struct fg_story *s)
 {
     redisReply *r = ask_set(a, FG_REDIS_KEY_DENIED);

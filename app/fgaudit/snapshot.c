@@ -20,7 +20,7 @@ struct file {
     uint8_t *block; /* head and entries */
 };
 
-/* What is done with each entry of a snapshot; false: it does not fit. */
+/* Takes one entry of a snapshot; false: it does not fit. */
 struct user_of {
     bool (*item)(void *ctx, const struct fg_ledger_snapshot_item *i);
     bool (*denied)(void *ctx, uint64_t user);
@@ -253,7 +253,7 @@ static bool begin_order(void *ctx, const struct fg_ledger_order *s)
     return true;
 }
 
-/* Denied before the snapshot was made: nobody knows any more when. */
+/* Denied before the snapshot was made: the time is lost. */
 static void date_denials(struct fg_story *story, uint64_t ms)
 {
     for (uint64_t k = 0; k < story->denied.size; k++)

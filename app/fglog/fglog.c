@@ -39,7 +39,7 @@ static bool parse_seq(const char *option, const char *text, uint64_t *seq)
     return false;
 }
 
-/* -1: go on; else the exit code. */
+/* -1: continue; else the exit code. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {{"json", no_argument, NULL, 'j'},
@@ -116,7 +116,7 @@ static void print_name(const uint8_t *name)
     putchar('"');
 }
 
-/* What a type says beside seq, time, worker and item. The keys are the same in both forms. */
+/* Fields of a type beside seq, time, worker and item. The keys are the same in both forms. */
 static void print_fields(const struct fg_journal_record *r, bool json)
 {
     const char *sep = json ? ",\"" : " ", *is = json ? "\":" : "=", *quote = json ? "\"" : "";
@@ -173,7 +173,7 @@ static int print_log(const struct options *o)
     ssize_t n = reader ? 1 : -1;
 
     while (n > 0 && next <= o->to) {
-        /* no limit: the end of the log is no error here */
+        /* no limit: the end of the log is not an error here */
         n = fg_journal_read(reader, records, READ_RECORDS, UINT64_MAX, &err);
         for (ssize_t i = 0; i < n && records[i].seq <= o->to; i++)
             print_record(&records[i], o->json);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the control server can do with the daemon. Control thread only. */
+/* The daemon's functions for the control server. Control thread only. */
 #include "daemon.h"
 
 #include "base/diag.h"
@@ -7,7 +7,7 @@
 
 #define CATCH_UP_MS 5000
 
-/* What became of a command, in words for the operator. */
+/* The result of a command, in words for the operator. */
 static enum fg_control_result outcome(enum fg_worker_mail mail,
                                       const struct fg_stock_answer *answer, struct fg_error *err)
 {

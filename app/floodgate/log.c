@@ -6,7 +6,7 @@
 #include "ledger/recover.h"
 
 #define PREPARE_MS    1000 /* a segment that lasts longer leaves the disk time for the next one */
-#define FREE_SEGMENTS 2    /* a snapshot leaves the log room for so many */
+#define FREE_SEGMENTS 2    /* a snapshot leaves the log room for this many */
 
 static bool in_memory(const struct fg_daemon *d)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What lib/health reads, taken from the parts of the daemon. Any thread but a worker. */
+/* Collects the input of lib/health from the parts of the daemon. Any thread but a worker. */
 #include "daemon.h"
 
 static void observe_use(const struct fg_daemon *d, unsigned level, struct fg_health_use *worst)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the main thread checks every 100 ms: the clock's drift, stalled workers, alarms. */
+/* The main thread's checks, every 100 ms: the clock's drift, stalled workers, alarms. */
 #include <arpa/inet.h>
 
 #include "base/address.h"

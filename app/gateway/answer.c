@@ -12,7 +12,7 @@
 #define TYPE         "urn:floodgate:problem:"
 #define STATUS(name) (1ull << FG_PACKET_STATUS_##name)
 
-/* Statuses as problems. The title is for people; `wait`: to ask again makes sense, after so many
+/* Statuses as problems. The title is for people; `wait`: to ask again makes sense, after this many
  * milliseconds where the reply has no hint. */
 static const struct {
     unsigned http;

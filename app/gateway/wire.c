@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The worker's end of the order packets: one connected socket for each order port, one client, one
- * timer. What one turn of the event loop asks leaves by one sendmmsg for each socket. */
+ * timer. The requests of one turn of the event loop leave by one sendmmsg for each socket. */
 #include <sys/random.h>
 
 #include "module.h"
@@ -116,8 +116,8 @@ static struct port *port_of(unsigned server, unsigned number)
     return (*slot)->connection || open_port(*slot) ? *slot : NULL;
 }
 
-/* What the kernel does not take counts as lost: the client repeats it when its time comes. An
- * error that is left of an earlier packet (ECONNREFUSED) comes in place of the first one: once
+/* A packet that the kernel does not take counts as lost: the client repeats it when its time comes.
+ * An error that is left of an earlier packet (ECONNREFUSED) comes in place of the first one: once
  * more.
  */
 static void send_batch(struct port *p)

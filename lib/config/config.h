@@ -56,7 +56,7 @@ bool fg_config_load(struct fg_config *config, const char *path, struct fg_error 
 unsigned fg_config_check(struct fg_config *config, const char *path, FILE *out);
 
 /**
- * Where a person finds a setting: its line, or the last line of the file when it is not given.
+ * The line of a setting, for messages: its own, or the last line of the file when it is not given.
  */
 unsigned fg_config_line(const struct fg_config *config, const char *section, const char *key);
 /** The line of a port's header. */

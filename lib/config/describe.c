@@ -4,7 +4,7 @@
 
 #include "config/settings.h"
 
-/* What the daemon needs and cannot guess stands in the sample as a line in force. */
+/* A required setting stands in the sample as a line in force. */
 static bool in_force(const struct fg_config_setting *s)
 {
     return s->flags & FG_CONFIG_SET_REQUIRED || s->kind == FG_CONFIG_KIND_INTERFACE;

@@ -61,7 +61,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"workers", "cpus", FG_CONFIG_KIND_CPUS, 0, GLOBAL(workers.cpus), "", 1, 127, NULL, "0",
      "CPU of each worker, in order; a CPU may be named several times; the other threads keep off them while any are left. Not given = any CPU"},
     {"workers", "idle", FG_CONFIG_KIND_ENUM, 0, GLOBAL(workers.idle), "yield", 0, 0, idle_names, NULL,
-     "what a worker does that finds nothing to do: spin (for CPUs that nobody else needs), yield the CPU, or sleep "
+     "what a worker does that finds nothing to do: spin (for CPUs that no other thread needs), yield the CPU, or sleep "
      "for some microseconds"},
     {"workers", "burst", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(workers.burst), "64", 1, 256, NULL, NULL,
      "frames that a worker takes from a queue at a time"},
@@ -107,7 +107,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"filter", "v6_prefix", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(filter.v6_prefix), "64", 32, 64, NULL, NULL,
      "leading bits of an IPv6 address that make one source"},
     {"filter", "net_factor", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(filter.net_factor), "64", 0, 65536, NULL, NULL,
-     "an IPv4 /24 or IPv6 /48 as a whole may send so many times what one source may; 0 = no limit"},
+     "an IPv4 /24 or IPv6 /48 as a whole may send this many times the rate of one source; 0 = no limit"},
     {"filter", "sample_rate", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(filter.sample_rate), "10", 0, 10000, NULL, NULL,
      "dropped packets per second kept as samples, for each verdict and CPU; 0 = none"},
     {"filter", "monitor", FG_CONFIG_KIND_BOOL, 0, GLOBAL(filter.monitor), "no", 0, 0, NULL, NULL,

@@ -76,21 +76,21 @@ extern const struct fg_config_section fg_config_sections[];
 /** Number of the section, or -1. */
 int fg_config_section_find(const char *name);
 
-/** What a setting accepts, as text for messages, the sample file and the docs: "1..64, a power of
- * two". */
+/** The accepted values of a setting, as text for messages, the sample file and the docs: "1..64, a
+ * power of two". */
 void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, size_t size);
 
 /** Parses `value` into the field at base + offset. False and a reason when it is wrong. */
 bool fg_config_setting_parse(const struct fg_config_setting *s, const char *value, void *base,
                              char *why, size_t why_size);
 
-/** "0-3,8": writes up to max CPU numbers, returns how many there are; -1 when it is no such list.
+/** "0-3,8": writes up to max CPU numbers, returns how many there are; -1 when it is not a list.
  */
 int fg_config_cpu_list(const char *text, int *cpus, int max);
 
 /* ---- checks over several settings ------------------------------------------------------------ */
 
-/** Where each setting was given: line, 0 = not at all. */
+/** The line of each setting; 0 = not given. */
 struct fg_config_given {
     unsigned global[FG_CONFIG_SETTINGS_MAX];
     unsigned port[FG_PORT_MAX][FG_CONFIG_SETTINGS_MAX];

@@ -292,7 +292,7 @@ static bool is_address(const char *value)
     return good;
 }
 
-/* Whoever reads it later must neither hang (FIFO) nor find no end (device). */
+/* A later reader must neither hang (FIFO) nor find no end (device). */
 static const char *wrong_file(const char *value)
 {
     struct stat st;

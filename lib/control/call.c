@@ -24,7 +24,7 @@ bool fg_control_call_fail(struct fg_control_call *call, unsigned code, const cha
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    /* What the client sent may be cut within a character, or be none at all. */
+    /* The client's text may be cut within a character, or not be text at all. */
     message = json_string(text);
     for (char *p = text; !message && *p; p++)
         *p = (*p & 0x80) ? '?' : *p;

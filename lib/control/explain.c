@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What would happen to a packet of a source now, and why. */
+/* The verdict that a packet of a source would get now, and why. */
 #include <inttypes.h>
 #include <string.h>
 

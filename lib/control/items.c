@@ -68,7 +68,7 @@ static bool load_item(struct fg_control_call *call, struct fg_ledger_item *item)
     return true;
 }
 
-/* What is decided by the item as it is must see every change before. One thread changes items. */
+/* The present item, with every earlier change. One thread changes items. */
 static bool load_fresh(struct fg_control_call *call, struct fg_ledger_item *item)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
@@ -105,7 +105,7 @@ static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
     return 0;
 }
 
-/* A condition that does not hold: somebody else was faster. */
+/* A condition that does not hold: another change was faster. */
 static bool lost_race(struct fg_control_call *call, const struct fg_ledger_item *item,
                       unsigned field, const struct fg_control_item_values *wanted)
 {

@@ -234,7 +234,7 @@ static void show(struct fg_control_call *call, enum fg_filter_list list, const c
                                     (json_int_t)call->offset, "limit", (json_int_t)call->limit));
 }
 
-/* The lines are the client's: the daemon opens no file for anybody. */
+/* The lines are the client's: the daemon opens no file for a client. */
 static void load(struct fg_control_call *call, enum fg_filter_list list)
 {
     struct fg_filter *filter = filter_of(call);

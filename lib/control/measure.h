@@ -16,7 +16,7 @@
 #include "sink/group.h"
 #include "worker/group.h"
 
-/** What is read. All of it must be there, where nothing else is said. */
+/** The sources of the numbers. None is NULL, unless said otherwise. */
 struct fg_control_parts {
     const struct fg_worker_group *workers;
     const struct fg_port_group *ports;

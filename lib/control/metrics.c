@@ -55,7 +55,7 @@ static void describe_labels(FILE *out, const struct fg_control_metric_row *row)
         fprintf(out, "`%s`", row->label);
 }
 
-/* Where the same value stands in /v1/stats. */
+/* The path of the same value in /v1/stats. */
 static void describe_field(FILE *out, const struct fg_control_metric_row *row)
 {
     const struct fg_control_section_row *section = &fg_control_sections[row->section];

@@ -10,8 +10,8 @@
 
 #include <microhttpd.h>
 
-/** The server takes so many times the connections that are kept: those that were cut off are still
- * being closed when newcomers come. */
+/** The server takes this many times the connections that are kept: those that were cut off are
+ * still being closed when newcomers come. */
 #define FG_CONTROL_PEERS_CAPACITY(max) (4 * (max))
 #define FG_CONTROL_PEERS_KEPT          8     /**< slots that are kept for newcomers */
 #define FG_CONTROL_REQUEST_MS          20000 /**< a request must be complete after this time */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who misbehaves, and who is blocked for it. */
+/* Offenders and blocked sources. */
 #include <string.h>
 #include <time.h>
 

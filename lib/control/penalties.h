@@ -15,7 +15,7 @@ bool fg_control_text_source(struct fg_control_call *call, const char *text,
                             struct fg_filter_prefix *address);
 /** The worst sources of each class, up to limit. New reference. */
 json_t *fg_control_penalty_top(struct fg_penalty *box, unsigned limit);
-/** What the penalty box remembers of an address, or null. */
+/** The penalty box's record of an address, or null. */
 json_t *fg_control_offender_json(struct fg_control_call *call,
                                  const struct fg_filter_prefix *address);
 

@@ -20,7 +20,7 @@ static int unix_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* What lies at the path must be nothing, or the socket of a process that is gone. */
+/* The path must be free, or be the socket of a process that has ended. */
 static bool clear_path(const struct sockaddr_un *address, struct fg_error *err)
 {
     const char *path = address->sun_path;

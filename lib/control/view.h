@@ -29,7 +29,7 @@ void fg_control_streams_init(struct fg_control_streams *streams, struct fg_contr
 void fg_control_streams_stop(struct fg_control_streams *streams);
 void fg_control_streams_free(struct fg_control_streams *streams); /**< after the server stopped */
 
-/** Answers with a stream; 503 when so many pages are open already. */
+/** Answers with a stream; 503 when the most pages are open already. */
 void fg_control_streams_open(struct fg_control_streams *streams, struct fg_control_call *call);
 
 /** One view; NULL: no memory. New reference. */

@@ -272,7 +272,7 @@ static bool limit(const struct fg_doctor *d, const char *name, char soft[32])
 
 #define CAP_IPC_LOCK 14
 
-/* Whoever has CAP_IPC_LOCK may lock any amount. */
+/* A process with CAP_IPC_LOCK may lock any amount. */
 static bool may_lock(const struct fg_doctor *d)
 {
     char path[FG_DOCTOR_PATH], line[256];

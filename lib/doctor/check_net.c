@@ -423,8 +423,8 @@ FG_DOCTOR_CHECK(metrics_public)
     if (is_private(&address))
         return;
     fg_doctor_say(f, FG_DOCTOR_WARNING,
-                  "[metrics] listen = %s is not a private address: everybody can read how the sale "
-                  "goes",
+                  "[metrics] listen = %s is not a private address: anyone who reaches it can read "
+                  "the numbers of the sale",
                   d->config->metrics.listen);
     fg_doctor_mend(f, "sed -i 's/^listen = .*/listen = 127.0.0.1:%u/' %s",
                    ntohs(address.as.v4.sin_port), d->config->path);

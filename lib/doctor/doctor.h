@@ -5,7 +5,7 @@
  * beside one.
  *
  * A check reads files of the kernel below a root folder ("" = the machine itself), so that a test
- * can break exactly one thing. What no file says comes from the probes, which a caller may replace.
+ * can break exactly one thing. The probes, which a caller may replace, tell the rest.
  * A check changes nothing, apart from the probe of the disk, which writes a temporary file in the
  * log's folder and removes it. One thread.
  */
@@ -26,7 +26,7 @@ const char *fg_doctor_verdict_name(enum fg_doctor_verdict verdict); /**< "good",
 
 #define FG_DOCTOR_TEXT 320
 
-/** What a check found. Both texts are empty when it is good. */
+/** The finding of a check. Both texts are empty when it is good. */
 struct fg_doctor_finding {
     enum fg_doctor_verdict verdict;
     char cause[FG_DOCTOR_TEXT];   /**< with the values that were seen */
@@ -45,7 +45,8 @@ struct fg_doctor_redis {
     bool persists;   /**< an append-only file or snapshots */
 };
 
-/** What no file below the root says. Each returns false with err when it could not be found out. */
+/** Facts that no file below the root has. Each returns false with err when it could not be found
+ * out. */
 struct fg_doctor_probes {
     bool (*clock_synchronised)(bool *synchronised, struct fg_error *err);
     bool (*disk)(const char *folder, struct fg_doctor_disk *disk, struct fg_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What no file of the kernel says: asked of the kernel, the disk, and the servers. */
+/* Facts that no file of the kernel has: asked of the kernel, the disk, and the servers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>

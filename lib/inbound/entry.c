@@ -94,7 +94,7 @@ static bool parse_number(struct fg_redis_text value, uint64_t *number)
     return !*end && !errno;
 }
 
-/* The bytes of a text, which may hold zeros: those are no id. */
+/* The bytes of a text, which may hold zeros: those are not an id. */
 static bool parse_order(struct fg_redis_text value, uint8_t id[16])
 {
     return strlen(value.text) == value.len && fg_text_order_read(value.text, id);

@@ -3,8 +3,8 @@
  * inbound: commands from Redis. The order service confirms, cancels, extends and refunds orders by
  * entries of a Redis stream; one thread reads them with a consumer group, gives each as a command
  * to the worker that owns the user, and acknowledges it when the engine's answer is there, which is
- * durable by then (lib/stock holds it so long). Whatever crashes, an entry is given again until it
- * was acknowledged; commands are idempotent.
+ * durable by then (lib/stock holds it so long). After any crash, an entry is given again until it
+ * is acknowledged; commands are idempotent.
  *
  * Keys, fields, answers and what becomes of entries that make no sense: docs/redis.md,
  * "Inbound commands".
@@ -20,7 +20,7 @@
 #define FG_INBOUND_REASON   160  /**< bytes of why a command makes no sense */
 #define FG_INBOUND_CAPACITY 4096 /**< commands under way at a time; slots of each ring */
 
-/** What a worker is given; a ring slot. Its answer is a struct fg_stock_answer of kind
+/** A command to a worker; a ring slot. Its answer is a struct fg_stock_answer of kind
  * FG_STOCK_INBOUND with the same token.
  */
 struct fg_inbound_command {

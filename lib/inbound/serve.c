@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the thread does: one function a situation, each bounded in time. */
+/* The thread's work: one function for each situation, each bounded in time. */
 #include <string.h>
 
 #include "inbound/internal.h"
@@ -26,7 +26,7 @@ static void disconnect(struct fg_inbound *s)
     fg_inbound_slots_forget(s);
 }
 
-/* What is pending stays so, and is claimed on the next connection. */
+/* Pending entries stay so; the next connection claims them. */
 static void away(struct fg_inbound *s, const struct fg_error *err)
 {
     unsigned most = s->options.redis.retry_ms_max, ms = s->retry_ms < most ? s->retry_ms : most;
@@ -111,7 +111,7 @@ static bool make_group(struct fg_inbound *s, bool *refused, struct fg_error *err
     return ok;
 }
 
-/* What is written behind an acknowledgement must not fail: the keys are streams, or not there. */
+/* The writes behind an acknowledgement must not fail: the keys are streams, or not there. */
 static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, struct fg_error *err)
 {
     struct fg_redis_answer answer;
@@ -182,7 +182,7 @@ static void add_read(struct fg_inbound *s, bool may_block)
         fg_redis_resp_text(&s->out, s->commands);
         fg_redis_resp_text(&s->out, FG_REDIS_GROUP);
         fg_redis_resp_text(&s->out, s->consumer);
-        fg_redis_resp_text(&s->out, "0"); /* however fresh: nobody else reads for this group */
+        fg_redis_resp_text(&s->out, "0"); /* however fresh: no other client reads for this group */
         fg_redis_resp_text(&s->out, s->claim_at);
     } else {
         fg_redis_resp_text(&s->out, "GROUP");

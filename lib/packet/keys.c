@@ -13,7 +13,7 @@
 #define WORDS_MAX      4 /* three are wanted; a fourth is one too many */
 #define BLANK          " \t\r\n"
 
-/* Where the reader is, for errors. */
+/* The reader's position, for errors. */
 struct position {
     const char *path;
     unsigned line;
@@ -182,7 +182,7 @@ static bool parse_file(struct position *at, FILE *file, struct fg_packet_keyring
     return ok;
 }
 
-/* Who can write this file can reserve and confirm at will. */
+/* A user who can write this file can reserve and confirm at will. */
 static bool check_owner(const char *path, int fd, struct fg_error *err)
 {
     struct stat st;

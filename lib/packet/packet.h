@@ -158,7 +158,7 @@ _Static_assert(offsetof(struct fg_packet_request, flags) == 48 &&
 #error "the packet structs are read in place: a big-endian port needs swaps here"
 #endif
 
-/** Where they lie in a frame: at any address. */
+/** As they lie in a frame: at any address. */
 typedef struct fg_packet_request fg_packet_request_at __attribute__((aligned(1)));
 typedef struct fg_packet_reply fg_packet_reply_at __attribute__((aligned(1)));
 

@@ -161,7 +161,7 @@ bool fg_packet_siphash_choose(unsigned kind)
     return true;
 }
 
-/* What is left at the end: a vector with some lanes unused. */
+/* The rest at the end: a vector with some lanes unused. */
 static void rest(const uint64_t *const *keys, const void *const *packets, uint64_t *tags,
                  unsigned n)
 {

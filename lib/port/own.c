@@ -381,8 +381,8 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
 
 /* ---- announcements --------------------------------------------------------------------------- */
 
-/* The kernel announces an address only as it is added, and only when it is told to. Who knew the
- * address at another machine would go on to send there. */
+/* The kernel announces an address only as it is added, and only when it is told to. A host
+ * that knew the address at another machine would still send there. */
 static void announce(const struct watched *port)
 {
     struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6};

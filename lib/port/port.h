@@ -45,7 +45,7 @@ struct fg_port_group_options {
     const void *ctx;
 };
 
-/** An address is announced so often, with so many polls (of 100 ms) from one time to the next. */
+/** Announcements of an address, and the polls (of 100 ms) from one to the next. */
 #define FG_PORT_ANNOUNCEMENTS  3
 #define FG_PORT_ANNOUNCE_POLLS 10
 

@@ -47,8 +47,8 @@ void fg_port_rings_find(struct fg_port_group *g, struct fg_port *p)
         closedir(dir);
 }
 
-/* An AF_XDP socket tells all since its start. What it dropped for want of a buffer is the driver's
- * rx_missed already. */
+/* An AF_XDP socket tells all since its start. The driver's rx_missed
+ * already counts its drops for want of a buffer. */
 static uint64_t dropped_by_xdp(int fd)
 {
     struct xdp_statistics s = {0};

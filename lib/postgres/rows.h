@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-/** min..max rows of so many columns each. False: err names what was wanted and what came. */
+/** min..max rows of that many columns each. False: err names what was wanted and what came. */
 bool fg_postgres_rows(const PGresult *result, const char *what, unsigned columns, unsigned min,
                       unsigned max, struct fg_error *err);
 

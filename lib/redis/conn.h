@@ -23,14 +23,14 @@ struct fg_redis_conn {
     const struct fg_wait *wait;
     redisContext *redis;      /**< NULL = not connected */
     struct fg_redis_tls *tls; /**< NULL = without */
-    unsigned patience;        /**< timeouts are so many times longer; 0 = 1 */
+    unsigned patience;        /**< factor of the timeouts; 0 = 1 */
     bool timed_out;           /**< the last failure was a timeout */
     struct fg_redis_resp out; /**< for small commands */
     size_t received;          /**< bytes of this exchange's answer */
     char in[65536];           /**< as it comes from the socket */
 };
 
-/** What the replies of one exchange were. */
+/** The replies of one exchange. */
 struct fg_redis_answer {
     redisReply
         *last[2];     /**< the last replies: [0] the last, [1] the one before; freed by the conn */

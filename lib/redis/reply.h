@@ -68,7 +68,7 @@ bool fg_redis_reply_stream(const redisReply *reply, size_t max, const redisReply
 bool fg_redis_reply_scan(const redisReply *reply, char cursor[24], const redisReply **keys,
                          struct fg_error *err);
 
-/** The answer to EXEC of so many commands: an array of that many replies, or nil. */
+/** The answer to EXEC of n commands: an array of that many replies, or nil. */
 bool fg_redis_reply_exec(const redisReply *reply, size_t commands, struct fg_error *err);
 
 bool fg_redis_reply_is_array(const redisReply *reply);

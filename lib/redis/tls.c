@@ -144,7 +144,7 @@ void fg_redis_tls_close(struct fg_redis_tls *t)
     free(t);
 }
 
-/* What a call gave that moved nothing. */
+/* The result of a call that moved nothing. */
 static ssize_t nothing(struct fg_redis_tls *t, int result, char why[200])
 {
     int error = SSL_get_error(t->ssl, result);

@@ -190,7 +190,7 @@ static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
     s->banks[from->index].total = (uint32_t)from->total;
 }
 
-/* What the order says of its user. users_max is no matter here: it is for users who are new. */
+/* Adds the order to its user's usage, beyond users_max too: that limit is for new users. */
 static bool load_usage(struct fg_stock *s, struct order *o, struct fg_error *err)
 {
     bool uses = o->state == FG_LEDGER_ORDER_RESERVED || o->state == FG_LEDGER_ORDER_SOLD;

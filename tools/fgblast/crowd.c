@@ -88,7 +88,7 @@ void fg_crowd_keep(struct fg_crowd *c, struct slot *s, unsigned told)
 
 /* ---- who comes next -------------------------------------------------------------------------- */
 
-/* What the accepted order's shopper does in this lane; 0: nothing. */
+/* The operation that the accepted order's shopper asks for in this lane; 0: none. */
 static unsigned plan_of(const struct fg_crowd *c, const struct accepted *a, bool late)
 {
     enum fg_plan plan;

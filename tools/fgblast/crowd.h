@@ -47,7 +47,7 @@ unsigned fg_crowd_read(struct fg_crowd *crowd, uint64_t now_ns, const uint8_t *c
 bool fg_crowd_done(const struct fg_crowd *crowd, uint64_t now_ns);
 bool fg_crowd_finished(const struct fg_crowd *crowd); /**< nothing is under way */
 
-/** What is still under way counts as unanswered; nothing may be sent afterwards. */
+/** Requests under way count as unanswered; nothing may be sent afterwards. */
 void fg_crowd_stop(struct fg_crowd *crowd);
 
 void fg_crowd_view(const struct fg_crowd *crowd, struct fg_view *view);

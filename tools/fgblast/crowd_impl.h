@@ -10,7 +10,7 @@
 #include "tools/fgblast/model_impl.h"
 
 #define LANES                                                                                      \
-    4u /* payments take their time: half to one and a half of the delay, in so many steps */
+    4u /* payments take their time: half to one and a half of the delay, in this many steps */
 #define SOURCES_MAX 4096u
 #define CLOSING     0xf0000000u /* orders from here on are those of the end: their item is chosen */
 #define SAMPLED     16u         /* every such order's time is measured */
@@ -40,7 +40,7 @@ struct accepted {
     uint8_t asked;    /* CONFIRM_SENT, CANCEL_SENT */
 };
 
-/* What was asked of an accepted order */
+/* Flags of an accepted order: requests that were sent */
 #define CONFIRM_SENT 1u
 #define CANCEL_SENT  2u
 

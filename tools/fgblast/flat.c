@@ -7,7 +7,7 @@
 #define LOST_NS   (500 * 1000000ull) /* no answer for so long: what is in flight is lost */
 #define BEHIND_NS 100000ull          /* open: packets that are late by more are not sent at all */
 
-/* Packets are those of a world that nobody answers, whose window holds them all. */
+/* Packets are those of a world without answers, whose window holds them all. */
 static bool record(struct fg_flat *f, uint64_t now_ns, struct fg_error *err)
 {
     struct fg_blast_options o = *f->options;

@@ -18,7 +18,7 @@ enum {
     MORE_FRAGMENTS = 1,
 };
 
-/* What the headers say; a broken shape makes them differ. */
+/* Lengths for the headers; a broken shape makes them differ. */
 struct lengths {
     uint32_t payload; /* bytes sent */
     uint32_t extra;   /* bytes of options or extension header */

@@ -15,7 +15,7 @@
 
 struct fg_fresh {
     const struct fg_packet_key *key;
-    uint64_t every, turn; /**< every so many packets; 0 = none */
+    uint64_t every, turn; /**< packets from one to the next; 0 = none */
     uint64_t user;        /**< of the first one */
     uint32_t count;
     uint32_t bytes;

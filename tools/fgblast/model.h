@@ -19,7 +19,7 @@
 #include "tools/fgblast/options.h"
 #include "tools/fgblast/pick.h"
 
-/* What is sent. name, counted as, text */
+/* Kinds of packets that are sent. name, counted as, text */
 #define FG_KIND_LIST(X)                                                                            \
     X(RESERVE, "reserve", "new orders, and shoppers who ask again after SOLD_OUT or a retry hint") \
     X(CONFIRM, "confirm", "payments")                                                              \
@@ -90,7 +90,7 @@ struct fg_world_stats {
     struct fg_hist accepted, rejected; /**< ns from the first RESERVE to its answer */
 };
 
-/** What a shopper wants. */
+/** The wish of a shopper. */
 struct fg_wish {
     uint32_t shopper; /**< at random; the world takes one who is idle instead */
     uint32_t item;    /**< index */
@@ -179,7 +179,7 @@ static inline void fg_model_order_id(const struct fg_model *m, uint32_t order, u
     memcpy(id, halves, sizeof(halves));
 }
 
-/** What a report is made of. Pointers into the model. */
+/** The content of a report. Pointers into the model. */
 struct fg_view {
     const struct fg_world_stats *stats;
     const struct fg_item_story *items;

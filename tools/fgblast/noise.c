@@ -22,7 +22,7 @@ bool fg_pace_due(struct pace *pace, uint64_t now_ns)
     return true;
 }
 
-/* A packet that is no order: its number says what it is. */
+/* A packet that is not an order: its number says what it is. */
 static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_packet_request *request)
 {
     uint32_t item = fg_alias_pick(w->m.popularity, &w->m.random);
@@ -100,7 +100,7 @@ void fg_noise_after(struct fg_world *w, const struct fg_send *send, uint32_t ord
 
     if (fg_happens(&w->m.random, w->m.bar_duplicates))
         again(w, FG_KIND_DUPLICATE, &copy, order);
-    if (!w->drain_ns) { /* at the end, a replayed order could take units that nobody pays for */
+    if (!w->drain_ns) { /* at the end, a replayed order could take units that no shopper pays for */
         if (old->order != NONE && fg_happens(&w->m.random, w->bar_replays))
             again(w, FG_KIND_REPLAY, &old->send, old->order);
         if (fg_happens(&w->m.random, w->bar_forged))

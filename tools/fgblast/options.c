@@ -90,7 +90,7 @@ static const struct row rows[] = {
     N("mbufs", "N", "0", mbufs, 0, 1048576, "packet buffers; 0 = 16384, or 8192 without hugepages"),
     F("no-huge", no_huge, "do not use hugepages (the default where there are none)"),
     C("server", "IP[:PORT]", NULL, fg_value_target, "the appliance; [IPv6]:PORT; give one of each family for both"),
-    N("steer", "N", "1", steer, 1, 64, "the appliance has so many order ports (docs/protocol.md, Steering): each request goes to that of its user"),
+    N("steer", "N", "1", steer, 1, 64, "order ports of the appliance (docs/protocol.md, Steering): each request goes to that of its user"),
     C("source-base", "IP", NULL, fg_value_source, "first address of the shoppers; one for each server"),
     N("sources", "N", "16", sources, 1, 65536, "number of addresses of the shoppers"),
     C("server-mac", "MAC", NULL, set_server_mac, "of the appliance or the next hop; else asked by ARP or neighbour discovery"),
@@ -106,8 +106,8 @@ static const struct row rows[] = {
     C("hot", "ITEM:SHARE", NULL, fg_value_hot, "one item gets this share of the orders, the rest as by --zipf"),
     C("quantity", "DIST", "1", fg_value_quantity, "units of an order: 2, or 1-4, or 1:0.8,2:0.15,5:0.05"),
 
-    N("orders", "N", "0", orders, 0, 1ull << 28, "stop after so many orders"),
-    N("packets", "N", "0", packets, 0, 1ull << 40, "begin no new order after so many packets of any kind"),
+    N("orders", "N", "0", orders, 0, 1ull << 28, "stop after this many orders"),
+    N("packets", "N", "0", packets, 0, 1ull << 40, "begin no new order after this many packets of any kind"),
     N("seconds", "N", "0", seconds, 0, 86400, "begin no new order after this time"),
     N("drain-seconds", "N", "60", drain_seconds, 0, 86400, "then wait at most so long for what is under way"),
     N("rate", "PPS", "0", rate, 0, BILLION, "requests a second without attacks; 0 = flat out"),
@@ -130,7 +130,7 @@ static const struct row rows[] = {
     N("again-ms", "MS", "0", again_ms, 0, 3600000, "shoppers who got SOLD_OUT ask again after this time, until units can no longer come back; 0 = never"),
     S("again", "1", again, "of them, those who do"),
     N("timeout-ms", "MS", "200", timeout_ms, 1, 60000, "an unanswered request is sent again; doubles each time up to 5 s"),
-    N("retries", "N", "8", retries, 0, 200, "so many times"),
+    N("retries", "N", "8", retries, 0, 200, "at most this many times"),
 
     N("seed", "S", "1", seed, 0, UINT64_MAX, "of all random choices"),
     C("nonce", "N", NULL, set_nonce, "first half of all order ids; random if not given"),
@@ -145,7 +145,7 @@ static const struct row rows[] = {
     T("audit", "FILE", audit, "writes what was told of each order"),
     T("pcap", "FILE", pcap, "writes what is sent as pcap; without --interface and --device instead of sending"),
     T("json", "FILE", json, "writes the summary; - = standard output"),
-    N("progress", "SECONDS", "0", progress, 0, 3600, "a line on standard error each so many seconds"),
+    N("progress", "SECONDS", "0", progress, 0, 3600, "a line on standard error, seconds from one to the next"),
     F("progress-json", progress_json, "a line of JSON on standard output each second"),
 };
 /* clang-format on */

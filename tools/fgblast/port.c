@@ -83,7 +83,7 @@ static bool start_eal(const struct fg_blast_options *o, uint32_t *mbufs, struct 
     add(&a, huge ? "--in-memory" : "--no-shconf"); /* the first is refused without hugepages */
     add(&a, "--no-telemetry");
     add(&a, "--log-level=warning");
-    add(&a, "--log-level=lib.eal:error"); /* it warns of hugepage sizes that nobody asked for */
+    add(&a, "--log-level=lib.eal:error"); /* it warns of hugepage sizes that are not used */
     if (!huge) {
         add(&a, "--no-huge");
         add(&a, "-m");

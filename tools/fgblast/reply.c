@@ -6,7 +6,7 @@
 
 #define HOLD_MAX_NS (49 * 86400ull * 1000 * MS)
 
-/* What a status means to the shopper who waits. */
+/* The meaning of a status for the shopper who waits. */
 enum meaning { ACCEPTED, FINAL, NONE_LEFT, REFUSED, LATER, CLASSES };
 
 static enum meaning meaning_of(const struct fg_packet_reply *r)

@@ -171,8 +171,8 @@ void fg_run_world(struct fg_run *r)
 
 /* ---- crowd ----------------------------------------------------------------------------------- */
 
-/* Who writes the log may have no other CPU; a yield would give it to nobody outside our scheduling
- * group. */
+/* The thread that writes the log may have no other CPU; a yield offers it only within our
+ * scheduling group. */
 static void window_idle(const struct fg_run *r, unsigned loops)
 {
     if (loops >= (r->options->window < WINDOW_LARGE ? WINDOW_IDLE : IDLE_LOOPS))
@@ -205,7 +205,7 @@ static unsigned crowd_receive(struct fg_run *r)
     return all;
 }
 
-/* What the port did not take waits here, and nothing new is made meanwhile. */
+/* Packets that the port did not take wait here, and no new ones are made meanwhile. */
 struct crowd_out {
     struct rte_mbuf *mbufs[FG_CROWD_BURST];
     unsigned at, count;
@@ -277,7 +277,7 @@ static unsigned flat_receive(struct fg_run *r, uint64_t now_ns)
     return n;
 }
 
-/* What the port had no room for, as a network would. */
+/* Drops the packets that the port has no room for, as a network would. */
 static void drop_waiting(struct fg_run *r)
 {
     struct fg_port *p = r->port;

@@ -128,7 +128,7 @@ static void give_up(struct fg_world *w, struct shopper *s)
     uint64_t back_ns = w->m.now_ns + item->hold_ns;
 
     w->m.stats.gave_up++;
-    if (back_ns > item->back_ns) /* it may hold units that nobody was told of */
+    if (back_ns > item->back_ns) /* it may hold units that no shopper was told of */
         item->back_ns = back_ns;
     fg_world_finish(w, s);
 }

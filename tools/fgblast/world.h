@@ -4,7 +4,7 @@
  * checks every answer against the protocol and against what was told before, for the whole story of
  * each order. A test plays the appliance. One thread; everything is allocated by fg_world_create.
  *
- * A shopper has at most one order under way. Packets that are no orders of shoppers carry a number
+ * A shopper has at most one order under way. Packets that are not orders of shoppers carry a number
  * from FG_ORDER_NOISE on in place of the shopper.
  */
 #ifndef FG_BLAST_WORLD_H

@@ -17,7 +17,7 @@ static bool failed(struct events *e, const char *what, struct fg_error *err)
     return false;
 }
 
-/* A reply that is no error, or NULL and err. */
+/* A reply that is not an error, or NULL and err. */
 static redisReply *check(struct events *e, redisReply *reply, struct fg_error *err)
 {
     if (reply && !fg_redis_reply_error(reply))

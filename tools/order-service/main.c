@@ -93,7 +93,7 @@ static enum outcome outcome_of(const struct service *s, const struct payment *p)
     return dice < s->o.success + s->o.failure ? FAILURE : SILENCE;
 }
 
-/* When it answers; if it never does, when nobody waits for it any more. */
+/* The time of its answer; if it never answers, the time when the wait ends. */
 static void ask_provider(const struct service *s, struct payment *p)
 {
     uint64_t now = now_ms(), unix_ms = clock_ms(CLOCK_REALTIME);
@@ -171,7 +171,7 @@ static bool tell(struct service *s, struct list *list, struct fg_error *err)
     return s->way || !list->n || events_command(&s->events, list->payment, list->n, err);
 }
 
-/* What is due: answers of the provider, then all that the appliance has to be told. */
+/* Due work: answers of the provider, then messages to the appliance. */
 static bool act(struct service *s, struct fg_error *err)
 {
     struct list charge = {.n = 0}, decline = {.n = 0}, ask = {.n = 0};
@@ -219,7 +219,8 @@ static enum state ends_in(struct service *s, struct payment *p, unsigned status)
         return clock_ms(CLOCK_REALTIME) < p->deadline_ms ? STATE_CANCELLED : STATE_LAPSED;
     if (p->state == STATE_DECLINED && (gone || status == FG_PACKET_STATUS_SOLD)) {
         s->unpaid +=
-            status == FG_PACKET_STATUS_SOLD; /* somebody else confirmed what nobody paid here */
+            status ==
+            FG_PACKET_STATUS_SOLD; /* another service confirmed an order that is not paid here */
         return STATE_LAPSED;
     }
     return p->state;
@@ -309,7 +310,7 @@ static bool hear(struct service *s, struct fg_error *err)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-/* What was under way before: the provider is asked again, the appliance told again. */
+/* Payments under way before the start: the provider is asked again, the appliance told again. */
 static void go_on(void *arg, struct payment *p)
 {
     p->due_ms = now_ms();

@@ -17,12 +17,12 @@ struct options {
     uint64_t delay_min_ms, delay_max_ms;
     uint64_t seed;
     uint64_t open_max;
-    uint64_t until_idle_s; /* 0 = goes on */
+    uint64_t until_idle_s; /* 0 = never ends by itself */
     uint64_t progress_s;
     const char *json;
 };
 
-/** -1: go on; else the exit code. */
+/** -1: continue; else the exit code. */
 int options_parse(struct options *o, int argc, char **argv);
 
 #endif

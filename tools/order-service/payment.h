@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * payment: an order on its way through the service, and all that are under way, by order and by the
- * time at which something must be done. What is here is also in PostgreSQL: it is read from there
+ * time at which something must be done. PostgreSQL has the same payments: they are read from there
  * after a crash.
  */
 #ifndef ORDER_SERVICE_PAYMENT_H
