@@ -155,6 +155,8 @@ const struct fg_config_setting fg_config_settings[] = {
 
     {"redis", "address", FG_CONFIG_KIND_ADDRESS, 0, GLOBAL(redis.address), "", 1, 511, NULL, "127.0.0.1:6379",
      "Redis to keep up to date; of several the first that takes writes is used; not given = none"},
+    {"redis", "sentinel", FG_CONFIG_KIND_WORD, 0, GLOBAL(redis.sentinel), "", 1, 63, NULL, "mymaster",
+     "name of the primary, as Sentinel knows it: then address lists Sentinels; not given = Redis itself"},
     {"redis", "user", FG_CONFIG_KIND_TEXT, 0, GLOBAL(redis.user), "", 1, 63, NULL, "floodgate",
      "ACL user; not given = the default user"},
     {"redis", "password", FG_CONFIG_KIND_TEXT, FG_CONFIG_SET_SECRET, GLOBAL(redis.password), "", 1, FG_SECRET_MAX - 1, NULL, "secret",

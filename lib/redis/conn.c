@@ -223,8 +223,47 @@ static bool is_primary(struct fg_redis_conn *conn, struct fg_error *err)
     return ok;
 }
 
-static bool open_at(struct fg_redis_conn *conn, const char *host, bool several,
-                    struct fg_error *err)
+static bool as_only_one(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    return log_in(conn, err);
+}
+
+static bool as_one_of_several(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    return log_in(conn, err) && is_primary(conn, err);
+}
+
+/* A Sentinel names the primary, which is then conn->named. */
+static bool as_sentinel(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    const char *command[] = {"SENTINEL", "get-master-addr-by-name", conn->options->sentinel};
+    char text[300], what[400] = "";
+    struct fg_error why;
+    bool ok;
+
+    fg_redis_resp_clear(&conn->out);
+    fg_redis_resp_command(&conn->out, 3, command);
+    ok = fg_redis_conn_exchange(conn, &conn->out, &answer, err);
+    if (ok) {
+        const char *host = fg_redis_reply_word(answer.last[0], 0);
+
+        snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
+                 fg_redis_reply_word(answer.last[0], 1));
+        if (answer.error[0])
+            snprintf(what, sizeof(what), "the Sentinel answers: %s", answer.error);
+        else if (!host[0])
+            snprintf(what, sizeof(what), "the Sentinel knows no primary '%s'", command[2]);
+        else if (!fg_redis_address_parse(text, &conn->named, &why))
+            snprintf(what, sizeof(what), "the Sentinel names %.300s", why.text);
+    }
+    fg_redis_answer_free(&answer);
+    return ok && (!what[0] || lost(conn, err, what));
+}
+
+typedef bool enter(struct fg_redis_conn *conn, struct fg_error *err);
+
+static bool open_at(struct fg_redis_conn *conn, const char *host, enter *as, struct fg_error *err)
 {
     const struct fg_redis_address *a = &conn->address;
     uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
@@ -234,28 +273,36 @@ static bool open_at(struct fg_redis_conn *conn, const char *host, bool several,
         return lost(conn, err, "out of memory");
     if (conn->redis->err)
         return lost(conn, err, conn->redis->errstr);
-    return connected(conn, deadline, err) && secured(conn, deadline, err) && log_in(conn, err) &&
-           (!several || is_primary(conn, err));
+    return connected(conn, deadline, err) && secured(conn, deadline, err) && as(conn, err);
 }
 
 /* Every address of a name: some of them may be of a data centre that is away. */
-static bool open_server(struct fg_redis_conn *conn, bool several, struct fg_error *err)
+static bool open_server(struct fg_redis_conn *conn, enter *as, struct fg_error *err)
 {
     uint64_t deadline = fg_clock_mono_ms() + conn->options->timeout_ms;
     struct fg_resolve_list list;
     struct fg_error why = {""};
 
     if (conn->address.is_unix)
-        return open_at(conn, conn->address.host, several, err);
+        return open_at(conn, conn->address.host, as, err);
     if (!fg_resolve(conn->address.host, conn->wait, deadline, &list, &why))
         return lost(conn, err, why.text);
     for (unsigned i = 0; i < list.count; i++) {
-        if (open_at(conn, list.text[i], several, err))
+        if (open_at(conn, list.text[i], as, err))
             return true;
         if (fg_wait_over(conn->wait, UINT64_MAX)) /* told to stop */
             return false;
     }
     return false;
+}
+
+static bool open_named(struct fg_redis_conn *conn, struct fg_error *err)
+{
+    if (!open_server(conn, as_sentinel, err))
+        return false;
+    fg_redis_conn_close(conn);
+    conn->address = conn->named;
+    return open_server(conn, as_one_of_several, err);
 }
 
 bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
@@ -269,7 +316,9 @@ bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
     first = conn->turn++;
     for (unsigned i = 0; i < n; i++) {
         conn->address = servers[(first + i) % n];
-        if (open_server(conn, n > 1, err)) {
+        if (conn->options->sentinel[0]
+                ? open_named(conn, err)
+                : open_server(conn, n > 1 ? as_one_of_several : as_only_one, err)) {
             conn->turn = first + i + 1; /* if this one fails later, the next one comes first */
             return true;
         }

@@ -18,6 +18,7 @@
 
 struct fg_redis_conn {
     struct fg_redis_address address; /**< of the server that is or was connected */
+    struct fg_redis_address named;   /**< by a Sentinel */
     unsigned turn;                   /**< server of options->address that is tried first */
     const struct fg_redis_options *options;
     const struct fg_wait *wait;
@@ -41,8 +42,9 @@ struct fg_redis_answer {
 
 /**
  * Connects, logs in, selects the database. Every server of the list is tried, and every address of
- * a name; of several servers one that says it is a replica is passed by. The next call begins with
- * the next server. The password file is read anew. False and err: not connected.
+ * a name; of several servers one that says it is a replica is passed by. With options->sentinel the
+ * list is of Sentinels, who name the primary. The next call begins with the next server. The
+ * password file is read anew. False and err: not connected.
  */
 bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err);
 void fg_redis_conn_close(struct fg_redis_conn *conn);

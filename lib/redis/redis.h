@@ -12,6 +12,7 @@
 struct fg_redis_options {
     bool enabled;      /**< false: the daemon starts none */
     char address[512]; /**< "host:port", "[v6]:port" or "unix:/path"; several: ", " between */
+    char sentinel[64]; /**< name of the primary: `address` is then of Sentinels; "" = of Redis */
     char user[64];     /**< ACL user; "" = default */
     char password[FG_SECRET_MAX]; /**< "" = none */
     char password_file[512];      /**< its first line is the password; read at each connection */

@@ -3,6 +3,7 @@
 """Servers as clouds run them: passwords that rotate, replicas beside a primary, a fail-over, names that nobody answers."""
 
 import os
+import socket
 import sys
 import time
 
@@ -58,6 +59,62 @@ def test_a_fail_over(lab):
     gate.api('POST', '/v1/items', {'item': 2, 'total': 10})
     wait_until(lambda: sorted(new.command('SMEMBERS', '{floodgate}:items')) == ['1', '2'] and live(gate), 20,
                'the new primary is used')
+    gate.stop()
+
+
+def items(redis):
+    """The items that it has; None while it cuts connections off, as one that is promoted does."""
+    try:
+        return sorted(redis.command('SMEMBERS', '{floodgate}:items'))
+    except OSError:
+        return None
+
+
+def sentinel(lab, primary):
+    """A Sentinel that watches the primary, and decides alone; its port."""
+    folder, port = lab.unique('sentinel'), fgtest.free_port()
+    os.mkdir(folder)
+    config = os.path.join(folder, 'sentinel.conf')
+    with open(config, 'w', encoding='ascii') as f:
+        f.write(f'port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor shop 127.0.0.1 {primary} 1\n'
+                'sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n')
+    lab.start('redis-server', config, '--sentinel')
+    return port
+
+
+def knows(port, replica):
+    with socket.create_connection(('127.0.0.1', port), 5) as s:
+        s.sendall(b'SENTINEL REPLICAS shop\r\n')
+        return str(replica.port).encode() in s.recv(65536)
+
+
+@fgtest.timeout(120)
+def test_sentinel_names_the_primary(lab):
+    """Sentinels say which Redis is the primary; when that one dies, the one that they promote is used, and nothing is lost"""
+    old, new = lab.redis(port=fgtest.free_port()), lab.redis(port=fgtest.free_port())
+    new.command('REPLICAOF', '127.0.0.1', old.port)
+    wait_until(lambda: 'master_link_status:up' in new.command('INFO', 'replication'), 20, 'the replica follows')
+    port = sentinel(lab, old.port)
+    gate = lab.daemon(device='net_null0', redis=f'127.0.0.1:1, 127.0.0.1:{port}',
+                      settings={**SMALL, 'redis.sentinel': 'shop'}).start()
+    gate.api('POST', '/v1/items', {'item': 1, 'total': 10})
+    wait_until(lambda: live(gate) and old.command('SMEMBERS', '{floodgate}:items') == ['1'], 20, 'the primary is used')
+    wait_until(lambda: new.command('SMEMBERS', '{floodgate}:items') == ['1'], 20, 'the replica has it')
+    wait_until(lambda: knows(port, new), 30, 'the Sentinel knows of the replica')
+    old.kill()
+    gate.api('POST', '/v1/items', {'item': 2, 'total': 10})
+    wait_until(lambda: items(new) == ['1', '2'] and live(gate), 60, 'the promoted one is used')
+    gate.stop()
+
+
+@fgtest.timeout(60)
+def test_sentinel_knows_no_such_primary(lab):
+    """a name that Sentinel does not know: the sink is away, and says so"""
+    redis = lab.redis(port=fgtest.free_port())
+    port = sentinel(lab, redis.port)
+    gate = lab.daemon(device='net_null0', redis=f'127.0.0.1:{port}', settings={**SMALL, 'redis.sentinel': 'stall'}).start()
+    wait_until(lambda: "the Sentinel knows no primary 'stall'" in gate.sink('redis')['error'], 20, 'it says why')
+    assert gate.sink('redis')['state'] == 'away'
     gate.stop()
 
 
