@@ -10,6 +10,7 @@
 #include "xdp/shared.h"
 
 const volatile struct fg_filter_tunables fg_tune = {.order_port = 0};
+volatile struct fg_filter_live fg_live; /* a map of the program: lib/filter writes it */
 
 /* Sizes of lists, sources and networks are set by lib/filter. */
 struct {
@@ -90,6 +91,7 @@ __uint(xsk_prog_version, 1) SEC("xdp_metadata");
 #endif
 
 #define FG_FILTER_ENV_TUNE fg_tune
+#define FG_FILTER_ENV_LIVE fg_live
 #define FG_UNUSED          __attribute__((unused))
 
 struct fg_filter_env {
@@ -250,9 +252,9 @@ int xsk_def_prog(struct xdp_md *ctx)
     int action = XDP_DROP;
 
     if (verdict == FG_FILTER_VERDICT_PASS || verdict == FG_FILTER_VERDICT_FOREIGN ||
-        (fg_tune.monitor && !order)) {
+        (fg_live.monitor && !order)) {
         action = XDP_PASS;
-    } else if (order && (verdict == FG_FILTER_VERDICT_ORDER || fg_tune.monitor)) {
+    } else if (order && (verdict == FG_FILTER_VERDICT_ORDER || fg_live.monitor)) {
         action = bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
         if (action != XDP_REDIRECT) {
             action = XDP_DROP; /* also when the queue lies beyond the map: XDP_ABORTED */

@@ -84,7 +84,7 @@ FG_FILTER_INLINE uint32_t fg_filter_source_way(struct fg_filter_env *env,
         uint32_t seen = set->seen[i], idle = (unit - (seen >> 1)) & FG_FILTER_SEEN_MASK;
 
         if (set->key[i] == 0 ||
-            idle > (seen & 1 ? FG_FILTER_ENV_TUNE.idle_known : FG_FILTER_ENV_TUNE.idle_new)) {
+            idle > (seen & 1 ? FG_FILTER_ENV_LIVE.idle_known : FG_FILTER_ENV_LIVE.idle_new)) {
             victim = i;
             break;
         }
@@ -127,8 +127,8 @@ FG_FILTER_INLINE enum fg_filter_verdict fg_filter_limit(struct fg_filter_env *en
 {
     enum fg_filter_class class = view->class;
     uint64_t key = fg_filter_source_key(view, FG_FILTER_ENV_TUNE.v6_mask);
-    const volatile struct fg_filter_rate *rate = &FG_FILTER_ENV_TUNE.source[class],
-                                         *net = &FG_FILTER_ENV_TUNE.net[class];
+    const volatile struct fg_filter_rate *rate = &FG_FILTER_ENV_LIVE.source[class],
+                                         *net = &FG_FILTER_ENV_LIVE.net[class];
     struct fg_filter_source_set *set;
     struct fg_filter_net_row *row;
     bool known = false;

@@ -277,20 +277,28 @@ struct fg_filter_rate {
 /** Read-only data of the program, set before it is loaded: the verifier removes what is switched
  * off. */
 struct fg_filter_tunables {
-    struct fg_filter_rate source[FG_FILTER_CLASSES];
-    struct fg_filter_rate net[FG_FILTER_CLASSES];
     uint64_t v6_mask;         /**< of the upper half of an address */
     uint64_t sample_interval; /**< ticks between two samples of a verdict on a CPU; 0 = none */
     uint64_t jiffy_ticks;
     uint32_t sets_mask, nets_mask;
-    uint32_t idle_new, idle_known; /**< units of 1 << FG_FILTER_SEEN_SHIFT ticks */
-    uint16_t order_port;           /**< network byte order */
+    uint16_t order_port; /**< network byte order */
     uint8_t ignore_lists;
-    uint8_t monitor;     /**< decide and count, drop nothing */
+    uint8_t zero;
     uint16_t order_more; /**< further order ports behind it, host byte order */
-    uint8_t zero[2];
+    uint8_t zero2[2];
 };
-_Static_assert(sizeof(struct fg_filter_tunables) == 144, "read-only data of the program");
+_Static_assert(sizeof(struct fg_filter_tunables) == 40, "read-only data of the program");
+
+/** Changed while the program runs: a map of one value, that user space writes. Each word is written
+ * whole; a packet that comes meanwhile may see old ones and new ones. */
+struct fg_filter_live {
+    struct fg_filter_rate source[FG_FILTER_CLASSES];
+    struct fg_filter_rate net[FG_FILTER_CLASSES];
+    uint32_t idle_new, idle_known; /**< units of 1 << FG_FILTER_SEEN_SHIFT ticks */
+    uint32_t monitor;              /**< decide and count, drop nothing */
+    uint32_t zero;
+};
+_Static_assert(sizeof(struct fg_filter_live) == 112, "data of the program");
 
 /* ---- samples, sockets ------------------------------------------------------------------------ */
 

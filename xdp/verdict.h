@@ -7,6 +7,7 @@
  * The includer provides, before it includes this header:
  *
  *   FG_FILTER_ENV_TUNE                               lvalue: struct fg_filter_tunables
+ *   FG_FILTER_ENV_LIVE                               lvalue: struct fg_filter_live
  *   struct fg_filter_env                                     whatever follows needs
  *   struct fg_filter_state *fg_filter_env_state(env)         NULL: nothing is listed or limited
  *   const struct fg_filter_own *fg_filter_env_own(env)       NULL: any address is taken for ours
@@ -325,7 +326,7 @@ FG_FILTER_INLINE enum fg_filter_verdict fg_filter_decide(struct fg_filter_env *e
         return verdict;
     if (state && !FG_FILTER_ENV_TUNE.ignore_lists)
         listed = fg_filter_decide_by_lists(env, state, view.hi, view.lo, view.family, now);
-    if (listed == FG_FILTER_VERDICT_BLOCKED && !FG_FILTER_ENV_TUNE.monitor)
+    if (listed == FG_FILTER_VERDICT_BLOCKED && !FG_FILTER_ENV_LIVE.monitor)
         return FG_FILTER_VERDICT_BLOCKED;
     rest = FG_FILTER_ENV_REST(env, data, end, view.hi, view.lo, view.family);
     verdict = FG_FILTER_REST_VERDICT(rest);

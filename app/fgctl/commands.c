@@ -79,6 +79,17 @@ static const char report_help[] =
     "not "
     "paid. The end of the log\ncounts: when the daemon runs, what is written meanwhile may be "
     "missing.\n";
+static const struct fg_option rates_options[] = {
+    {"order-rate", "N", "order packets a second of one source; 0 = no limit"},
+    {"order-burst", "N", "how many of them at once"},
+    {"syn-rate", "N", "connection attempts a second of one source; 0 = no limit"},
+    {"syn-burst", "N", "how many of them at once"},
+    {"other-rate", "N", "other packets a second of one source; 0 = no limit"},
+    {"other-burst", "N", "how many of them at once"},
+    {"monitor", "true|false", "decide and count everything, drop nothing"}};
+static const char rates_help[] =
+    "What is not given stays. A burst is at least 10 ms of its rate. The next start of the daemon "
+    "takes the file again.\n";
 static const struct fg_option audit_options[] = {
     {"limit", "N", "how many changes, the newest, 1..1000 (default 50)"}};
 static const struct fg_option refund_options[] = {
@@ -233,6 +244,10 @@ const struct fg_command fg_commands[] = {
      "some of the packets that were dropped last", NULL},
     {"filter", "explain", "ADDR", 1, 1, OPTIONS(explain_options), fg_cmd_filter_explain,
      "what would happen to a packet of this source now, and why", NULL},
+    {"filter", "rates", "", 0, 0, NONE, fg_cmd_filter_rates,
+     "rates and monitor mode: in force, and in the file", NULL},
+    {"filter", "set", "", 0, 0, OPTIONS(rates_options), fg_cmd_filter_set,
+     "change rates and monitor mode, until the daemon restarts", rates_help},
     {"filter", "status", "", 0, 0, pins_options, 1, fg_cmd_filter_status,
      "what is attached where, and verdicts; needs no daemon", NULL},
     {"filter", "attach", "IFNAME", 1, 1, OPTIONS(pins_options), fg_cmd_filter_attach,

@@ -74,11 +74,13 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
 static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)
 {
     uint64_t events[FG_EVENT_COUNT] = {0}, verdicts[FG_FILTER_VERDICT_COUNT] = {0};
+    struct fg_filter_rates rates;
 
     if (d->filter) {
         fg_filter_counters(d->filter, verdicts);
         fg_filter_events(d->filter, events);
-        o->filter.monitor = d->config.filter.monitor;
+        fg_filter_rates(d->filter, &rates, NULL);
+        o->filter.monitor = rates.monitor;
         o->filter.allowed = fg_filter_count(d->filter, FG_FILTER_LIST_ALLOW);
     }
     o->counters.source_refused = events[FG_FILTER_EVENT_SOURCE_REFUSED];

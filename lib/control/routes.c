@@ -8,6 +8,7 @@
 #include "control/lists.h"
 #include "control/orders.h"
 #include "control/penalties.h"
+#include "control/rates.h"
 #include "control/report.h"
 #include "control/routes.h"
 #include "control/samples.h"
@@ -67,6 +68,10 @@ const struct fg_control_route fg_control_routes[] = {
      "replace the allow list by the lines of the body"},
     {"GET", "/v1/filter/allow/save", fg_control_handle_allow_save, 0,
      "the allow list as lines that a load takes"},
+    {"GET", "/v1/filter/rates", fg_control_handle_rates, 0,
+     "rates and monitor mode: in force, and in the file"},
+    {"PATCH", "/v1/filter/rates", fg_control_handle_rates_patch, BODY,
+     "change rates and monitor mode until the next restart"},
     {"GET", "/v1/filter/top", fg_control_handle_filter_top, LIMIT,
      "sources that misbehave most, by class"},
     {"GET", "/v1/filter/samples", fg_control_handle_samples, LIMIT, "sampled drops, newest first"},

@@ -7,6 +7,7 @@
 
 struct fg_filter_env {
     const struct fg_filter_tunables *tune;
+    const struct fg_filter_live *live;
     struct fg_filter_state *state;
     const struct fg_filter_own *own;
     union fg_filter_row *rows;
@@ -49,6 +50,8 @@ static inline void fg_filter_env_event(struct fg_filter_env *env, enum fg_filter
 
 #undef FG_FILTER_ENV_TUNE
 #define FG_FILTER_ENV_TUNE (*env->tune)
+#undef FG_FILTER_ENV_LIVE
+#define FG_FILTER_ENV_LIVE (*env->live)
 #include "xdp/verdict.h"
 
 #endif

@@ -43,8 +43,8 @@ static uint64_t tokens(const struct fg_filter_buckets *buckets, unsigned class,
 static void explain_class(const struct fg_filter *filter, const struct fg_filter_view *view,
                           unsigned class, uint64_t now, struct fg_filter_explained *e)
 {
-    const struct fg_filter_rate *rate = &filter->tune.source[class],
-                                *net = &filter->tune.net[class];
+    const struct fg_filter_rate *rate = &filter->live.source[class],
+                                *net = &filter->live.net[class];
     const struct fg_filter_buckets *source =
         find_source(filter, fg_filter_source_key(view, filter->tune.v6_mask));
 
@@ -78,7 +78,7 @@ void fg_filter_explain(struct fg_filter *filter, const struct fg_filter_prefix *
     view.hi = __builtin_bswap64(words[0]);
     view.lo = __builtin_bswap64(words[1]);
     e->order_port = filter->options.order_port;
-    e->monitor = filter->tune.monitor;
+    e->monitor = filter->live.monitor;
     e->lists_ignored = filter->tune.ignore_lists;
     e->known = find_source(filter, fg_filter_source_key(&view, filter->tune.v6_mask)) != NULL;
     e->allowed =

@@ -111,6 +111,14 @@ static bool open_memory(struct fg_filter *filter, struct fg_error *err)
     return true;
 }
 
+static void rates_of(const struct fg_filter_options *o, struct fg_filter_rates *rates)
+{
+#define X(name) rates->name = o->name;
+    FG_FILTER_RATES_LIST(X)
+#undef X
+    rates->monitor = o->monitor;
+}
+
 struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err)
 {
     struct fg_filter *filter;
@@ -138,12 +146,58 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
     raise_memlock(filter);
     fg_filter_sizes_of(options->prefixes_max, options->sources_max, &filter->sizes);
     fg_filter_tunables_of(options, &filter->sizes, &filter->tune);
+    fg_filter_live_of(options, &filter->live);
+    rates_of(options, &filter->begun);
     if (!copy_options(filter, options, err) ||
         !(options->pins ? open_maps(filter, err) : open_memory(filter, err))) {
         fg_filter_close(filter);
         return NULL;
     }
     return filter;
+}
+
+/* ---- what changes while it runs ---------------------------------------------------------------
+ */
+
+void fg_filter_rates(struct fg_filter *filter, struct fg_filter_rates *now,
+                     struct fg_filter_rates *begun)
+{
+    pthread_mutex_lock(&filter->change);
+    if (now)
+        rates_of(&filter->options, now);
+    if (begun)
+        *begun = filter->begun;
+    pthread_mutex_unlock(&filter->change);
+}
+
+static void write_live(struct fg_filter *filter)
+{
+    for (unsigned i = 0; i < filter->attachments_count; i++)
+        filter->attachments[i].bpf->bss->fg_live = filter->live;
+    if (filter->base)
+        filter->base->bss->fg_live = filter->live;
+}
+
+bool fg_filter_rates_set(struct fg_filter *filter, const struct fg_filter_rates *rates,
+                         struct fg_error *err)
+{
+    struct fg_filter_options wanted;
+    bool good;
+
+    pthread_mutex_lock(&filter->change);
+    wanted = filter->options;
+#define X(name) wanted.name = rates->name;
+    FG_FILTER_RATES_LIST(X)
+#undef X
+    wanted.monitor = rates->monitor;
+    good = check_options(&wanted, err);
+    if (good) {
+        filter->options = wanted;
+        fg_filter_live_of(&wanted, &filter->live);
+        write_live(filter);
+    }
+    pthread_mutex_unlock(&filter->change);
+    return good;
 }
 
 void fg_filter_close(struct fg_filter *filter)

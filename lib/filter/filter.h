@@ -59,11 +59,35 @@ static inline uint32_t fg_filter_burst_min(uint32_t rate)
     return rate / 100 ? rate / 100 : 1;
 }
 
+/** What can be changed while the filter runs: packets/s and packets, per source. */
+#define FG_FILTER_RATES_LIST(X)                                                                    \
+    X(order_rate)                                                                                  \
+    X(order_burst)                                                                                 \
+    X(syn_rate)                                                                                    \
+    X(syn_burst)                                                                                   \
+    X(other_rate)                                                                                  \
+    X(other_burst)
+
+struct fg_filter_rates {
+#define X(name) uint32_t name;
+    FG_FILTER_RATES_LIST(X)
+#undef X
+    bool monitor;
+};
+
 struct fg_filter;
 
 /** Opens or creates the pinned maps and loads the program. NULL and err (what failed, and what to
  * do). */
 struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct fg_error *err);
+
+/** What is in force, and what the filter was opened with. Either may be NULL. Any thread. */
+void fg_filter_rates(struct fg_filter *filter, struct fg_filter_rates *now,
+                     struct fg_filter_rates *begun);
+/** Puts them in force, until the filter is closed. False and err (a value out of range): nothing is
+ * changed. Any thread. */
+bool fg_filter_rates_set(struct fg_filter *filter, const struct fg_filter_rates *rates,
+                         struct fg_error *err);
 
 /**
  * Locks the folder of the pins until the process ends, however it ends. Without it a second daemon

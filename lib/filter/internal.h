@@ -42,7 +42,9 @@ struct fg_filter_sample_ring {
 
 struct fg_filter {
     /* Set by fg_filter_open, read only afterwards. */
-    struct fg_filter_options options; /**< pins and object point to the copies below */
+    struct fg_filter_options options; /**< pins and object point to the copies below; its rates
+                                         and monitor: in force, under `change` */
+    struct fg_filter_rates begun;     /**< those that it was opened with */
     char pins[FG_FILTER_PINS_MAX];
     char object_path[512];
     bool memlock_failed;
@@ -50,6 +52,7 @@ struct fg_filter {
     int counters, samples; /**< descriptors, owned by base; -1: no kernel */
     struct fg_filter_sizes sizes;
     struct fg_filter_tunables tune;
+    struct fg_filter_live live;   /**< written under `change`; the data path reads it without */
     int64_t clock_ahead;          /**< ticks of the data path minus ticks of CLOCK_MONOTONIC */
     const struct fg_clock *clock; /**< Unix time; NULL: the system's */
     const char *kept_reason;      /**< see fg_filter_remember; NULL: none */

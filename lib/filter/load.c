@@ -85,44 +85,50 @@ static struct fg_filter_rate make_rate(uint32_t rate, uint32_t burst, uint32_t f
 
 /* A source that is forgotten must have full buckets: the longest of them says how long it has to be
  * quiet. */
-static uint32_t idle_units(const struct fg_filter_tunables *tune, uint64_t least_s, uint64_t most_s)
+static uint32_t idle_units(const struct fg_filter_live *live, uint64_t least_s, uint64_t most_s)
 {
     uint64_t ticks = least_s * FG_FILTER_TICKS_SECOND;
 
     for (unsigned i = 0; i < FG_FILTER_CLASSES; i++)
-        if (tune->source[i].window > ticks)
-            ticks = tune->source[i].window;
+        if (live->source[i].window > ticks)
+            ticks = live->source[i].window;
     if (ticks > most_s * FG_FILTER_TICKS_SECOND)
         ticks = most_s * FG_FILTER_TICKS_SECOND;
     return (uint32_t)(ticks >> FG_FILTER_SEEN_SHIFT) + 1;
 }
 
-void fg_filter_tunables_of(const struct fg_filter_options *o, const struct fg_filter_sizes *sizes,
-                           struct fg_filter_tunables *tune)
+void fg_filter_live_of(const struct fg_filter_options *o, struct fg_filter_live *live)
 {
     const uint32_t rates[FG_FILTER_CLASSES][2] = {
         [FG_FILTER_CLASS_ORDER] = {o->order_rate, o->order_burst},
         [FG_FILTER_CLASS_SYN] = {o->syn_rate, o->syn_burst},
         [FG_FILTER_CLASS_OTHER] = {o->other_rate, o->other_burst}};
+
+    memset(live, 0, sizeof(*live));
+    for (unsigned i = 0; i < FG_FILTER_CLASSES; i++) {
+        live->source[i] = make_rate(rates[i][0], rates[i][1], 1);
+        live->net[i] = make_rate(rates[i][0], rates[i][1], o->net_factor);
+    }
+    live->idle_new = idle_units(live, 1, 60);
+    live->idle_known = idle_units(live, 60, 60);
+    live->monitor = o->monitor;
+}
+
+void fg_filter_tunables_of(const struct fg_filter_options *o, const struct fg_filter_sizes *sizes,
+                           struct fg_filter_tunables *tune)
+{
     struct timespec tick = {0, 4000000};
 
     memset(tune, 0, sizeof(*tune));
-    for (unsigned i = 0; i < FG_FILTER_CLASSES; i++) {
-        tune->source[i] = make_rate(rates[i][0], rates[i][1], 1);
-        tune->net[i] = make_rate(rates[i][0], rates[i][1], o->net_factor);
-    }
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick); /* one jiffy */
     tune->jiffy_ticks = (uint64_t)tick.tv_nsec << FG_FILTER_TICK_SHIFT;
     tune->v6_mask = UINT64_MAX << (64 - o->v6_prefix);
     tune->sample_interval = o->sample_rate ? FG_FILTER_TICKS_SECOND / o->sample_rate : 0;
     tune->sets_mask = sizes->sets - 1;
     tune->nets_mask = sizes->nets - 1;
-    tune->idle_new = idle_units(tune, 1, 60);
-    tune->idle_known = idle_units(tune, 60, 60);
     tune->order_port = htons(o->order_port);
     tune->order_more = o->order_ports > 1 ? (uint16_t)(o->order_ports - 1) : 0;
     tune->ignore_lists = o->ignore_lists;
-    tune->monitor = o->monitor;
 }
 
 static bool set_parameters(struct fg_filter *filter, struct fg_bpf *bpf, const char *ifname,
@@ -131,6 +137,7 @@ static bool set_parameters(struct fg_filter *filter, struct fg_bpf *bpf, const c
     char path[FG_FILTER_PATH_MAX];
 
     bpf->rodata->fg_tune = filter->tune;
+    bpf->bss->fg_live = filter->live;
     if (bpf_map__set_max_entries(bpf->maps.fg_lists, filter->sizes.rows) != 0 ||
         bpf_map__set_max_entries(bpf->maps.fg_sources, filter->sizes.sets) != 0 ||
         bpf_map__set_max_entries(bpf->maps.fg_nets, filter->sizes.nets) != 0)

@@ -5,6 +5,7 @@
 
 #include "filter/internal.h"
 
+void fg_filter_live_of(const struct fg_filter_options *options, struct fg_filter_live *live);
 void fg_filter_tunables_of(const struct fg_filter_options *options,
                            const struct fg_filter_sizes *sizes, struct fg_filter_tunables *tune);
 /** A loaded program: reuses or makes pinned maps. ifname NULL: with an xsks_map of its own, not

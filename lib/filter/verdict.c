@@ -49,6 +49,7 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
                                                   uint64_t now_ns, bool *drop)
 {
     struct fg_filter_env env = {.tune = &filter->tune,
+                                .live = &filter->live,
                                 .state = filter->memory.state,
                                 .own = &filter->own,
                                 .rows = filter->memory.rows,
@@ -68,6 +69,6 @@ enum fg_filter_verdict fg_filter_verdict_of_frame(struct fg_filter *filter, unsi
         env.counts[verdict].sample_next = now + filter->tune.sample_interval;
         sample(filter, worker, verdict, frame, length, now_ns);
     }
-    *drop = FG_FILTER_VERDICT_DROPS(verdict) && !filter->tune.monitor;
+    *drop = FG_FILTER_VERDICT_DROPS(verdict) && !filter->live.monitor;
     return verdict;
 }

@@ -406,7 +406,7 @@ const struct fg_health_condition fg_health_conditions[] = {
     {.name = "monitor",
      .check = monitor,
      .warning = "`[filter] monitor` is on: the filter counts its verdicts, and drops nothing",
-     .remedy = "turn it off when you have seen enough, restart"},
+     .remedy = "when you have seen enough: `fgctl filter set --monitor false`, and the file"},
 };
 const unsigned fg_health_conditions_count =
     sizeof(fg_health_conditions) / sizeof(fg_health_conditions[0]);

@@ -424,6 +424,45 @@ static void attempts(struct fg_filter *filter)
     ok(is(run(filter, &data, 10), 0, 3, 0, 7), "what belongs to connections has another bucket");
 }
 
+/* Rates and monitor mode change while the program stays; a wrong value changes nothing. */
+static void changed_while_it_runs(const char *pins)
+{
+    const struct frame_spec order = {.kind = FRAME_UDP4, .src = "198.18.8.1"};
+    struct fg_filter_options options = plain_options(pins);
+    struct fg_filter_rates rates, begun;
+    struct fg_filter *filter;
+    struct fg_error err = {""};
+    int socket;
+
+    options.order_rate = 1;
+    options.order_burst = 5;
+    filter = must_open(&options);
+    socket = place_socket(fg_filter_program(filter, NULL), 0);
+    ok(is(run(filter, &order, 50), 5, 0, 45, 0), "opened with a burst of 5");
+    fg_filter_rates(filter, &rates, NULL);
+    rates.order_burst = 1005;
+    ok(fg_filter_rates_set(filter, &rates, &err), "burst 1005");
+    ok(is(run(filter, &order, 2000), 1000, 0, 1000, 0), "1000 more pass at once");
+    rates.order_rate = 0;
+    ok(fg_filter_rates_set(filter, &rates, &err), "rate 0");
+    ok(is(run(filter, &order, 2000), 2000, 0, 0, 0), "no rate: all pass");
+    rates.order_rate = 1;
+    rates.order_burst = 0;
+    ok(!fg_filter_rates_set(filter, &rates, &err) && strstr(err.text, "order_burst = 0"),
+       "a burst of 0 is refused: %s", err.text);
+    ok(is(run(filter, &order, 10), 10, 0, 0, 0), "and nothing has changed");
+    rates.order_burst = 3;
+    ok(fg_filter_rates_set(filter, &rates, &err), "burst 3");
+    ok(is(run(filter, &order, 10), 0, 0, 10, 0), "what was taken before counts");
+    fg_filter_rates(filter, &rates, &begun);
+    ok(rates.order_burst == 3 && begun.order_burst == 5, "both are told");
+    rates.monitor = true;
+    ok(fg_filter_rates_set(filter, &rates, &err) && verdict_of(filter, "198.18.8.2") == XDP_PASS,
+       "monitor mode");
+    close(socket);
+    fg_filter_close(filter);
+}
+
 static void body(const char *pins)
 {
     struct fg_filter_options options = plain_options(pins);
@@ -435,6 +474,7 @@ static void body(const char *pins)
     networks();
     concurrent(pins);
     wait_for_refill(pins);
+    changed_while_it_runs(pins);
     options.order_rate = options.other_rate = 1;
     options.syn_rate = 1;
     options.order_burst = 5;

@@ -49,6 +49,7 @@ static void fresh(const uint8_t *settings)
     const struct fg_filter_rate rate = {FG_FILTER_TICKS_SECOND, FG_FILTER_TICKS_SECOND},
                                 net = {FG_FILTER_TICKS_SECOND, 2 * FG_FILTER_TICKS_SECOND};
     struct fg_filter_tunables *tune = &filter->tune;
+    struct fg_filter_live *live = &filter->live;
 
     memset(filter->memory.rows, 0, filter->sizes.rows * sizeof(*filter->memory.rows));
     memset(filter->memory.state, 0, sizeof(*filter->memory.state));
@@ -56,15 +57,14 @@ static void fresh(const uint8_t *settings)
     memset(filter->memory.sets, 0, filter->sizes.sets * sizeof(*filter->memory.sets));
     memset(filter->memory.nets, 0, filter->sizes.nets * sizeof(*filter->memory.nets));
     *tune = (struct fg_filter_tunables){.v6_mask = UINT64_MAX << 8,
-                                        .idle_new = 15,
-                                        .idle_known = 900,
                                         .sample_interval = FG_FILTER_TICKS_SECOND};
+    *live = (struct fg_filter_live){.idle_new = 15, .idle_known = 900};
     tune->sets_mask = filter->sizes.sets - 1;
     tune->nets_mask = filter->sizes.nets - 1;
     memcpy(&tune->order_port, settings + 2, sizeof(tune->order_port));
-    tune->monitor = settings[0] & MONITOR;
+    live->monitor = settings[0] & MONITOR;
     for (unsigned i = 0; settings[0] & RATES && i < FG_FILTER_CLASSES; i++)
-        tune->source[i] = rate, tune->net[i] = net;
+        live->source[i] = rate, live->net[i] = net;
 }
 
 static void list_add(const struct fg_filter_listed *entry, enum fg_filter_list list)
@@ -113,7 +113,7 @@ static enum fg_filter_verdict verdict_of(const uint8_t *frame, size_t len)
                       before[i].packets + (i == (unsigned)verdict));
     passes = verdict == FG_FILTER_VERDICT_ORDER || verdict == FG_FILTER_VERDICT_PASS ||
              verdict == FG_FILTER_VERDICT_FOREIGN;
-    FG_FUZZ_CHECK(drop == (!passes && !filter->tune.monitor));
+    FG_FUZZ_CHECK(drop == (!passes && !filter->live.monitor));
 #ifdef FG_FUZZ_CANARY /* a block list that IPv6 fragments slip by: the fuzzer has to find it */
     if (verdict == FG_FILTER_VERDICT_BLOCKED && is_v6_fragment(frame, len))
         verdict = FG_FILTER_VERDICT_PASS;

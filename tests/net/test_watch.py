@@ -118,6 +118,42 @@ def test_viewer_socket_and_audit_trail(lab):
     assert code == 0, text
 
 
+def test_rates_change_while_it_runs(lab):
+    """rates and monitor mode: in force at once, shown beside the file, in the audit trail, and those of the file after a restart"""
+    s = Shop(lab)
+
+    def over_rate():
+        return s.gate.get('/v1/stats')['filter']['rate-order']
+
+    def ask(times):
+        for _ in range(times):
+            s.shop.send('STOCK', item=7)
+
+    rates = s.gate.fgctl('filter', 'rates')
+    assert rates['in_force'] == rates['file'] and rates['file']['order_rate'] == 2000 and rates['file']['monitor'] is False, rates
+    code, _, text = s.gate.fgctl('filter', 'set', '--order-burst', '0', check=False)
+    assert code != 0 and 'order_burst = 0 is not in' in text, text
+    assert s.gate.fgctl('filter', 'rates') == rates and over_rate() == 0
+    changed = s.gate.fgctl('filter', 'set', '--order-rate', '1', '--order-burst', '2')
+    assert (changed['in_force']['order_rate'], changed['in_force']['order_burst'], changed['file']) == (1, 2, rates['file'])
+    ask(30)
+    fgtest.wait_until(lambda: over_rate() >= 20, 10, 'the new rate drops packets')
+    s.gate.fgctl('filter', 'set', '--order-rate', '0')
+    before = over_rate()
+    assert s.reserve(1)[0] == 'RESERVED'
+    ask(30)
+    assert s.reserve(2)[0] == 'RESERVED' and over_rate() == before, 'no rate: nothing is dropped'
+    s.gate.fgctl('filter', 'set', '--monitor', 'true')
+    fgtest.wait_until(lambda: s.alarms().get('monitor') == 'warning', 10, 'monitor mode is told')
+    trail = [(e['path'], e['code'], json.loads(e['body'])) for e in s.gate.fgctl('audit', '--limit', '4')]
+    assert trail == [('/v1/filter/rates', 200, {'monitor': True}), ('/v1/filter/rates', 200, {'order_rate': 0}),
+                     ('/v1/filter/rates', 200, {'order_rate': 1, 'order_burst': 2}), ('/v1/filter/rates', 400, {'order_burst': 0})]
+    assert s.gate.stop() == 0
+    s.gate.start()
+    assert s.gate.fgctl('filter', 'rates') == rates
+    s.audit(lab)
+
+
 def test_taken_port(lab):
     """a start says which address is taken, and --check which address this machine lacks"""
     s = Shop(lab, **{'metrics.listen': LISTEN})
