@@ -135,7 +135,7 @@ static int report(struct fg_cli *cli, const char *dir)
     struct row *rows = ledger && load(ledger, dir, &err) ? rows_of(ledger) : NULL;
 
     if (!rows)
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
     else if (cli->json)
         print_json(ledger, rows);
     else
@@ -153,7 +153,7 @@ int fg_cmd_report(struct fg_cli *cli, const struct fg_args *args)
     int code = FG_EXIT_INPUT;
 
     if (!config || (!dir && !fg_config_load(config, file ? file : CONFIG_PATH, &err)))
-        fprintf(stderr, "fgctl: %s\n", err.text);
+        fg_complain("%s", err.text);
     else
         code = report(cli, dir ? dir : config->log.dir);
     if (config)

@@ -79,6 +79,9 @@ static const char report_help[] =
     "not "
     "paid. The end of the log\ncounts: when the daemon runs, what is written meanwhile may be "
     "missing.\n";
+static const char trace_help[] = "It reads the log itself, from its beginning, also without a "
+                                 "daemon; only a daemon knows how far "
+                                 "its sinks are.\n";
 static const struct fg_option rates_options[] = {
     {"order-rate", "N", "order packets a second of one source; 0 = no limit"},
     {"order-burst", "N", "how many of them at once"},
@@ -208,6 +211,8 @@ const struct fg_command fg_commands[] = {
      "sell again after a pause", NULL},
     {"order", "show", "USER ORDER", 2, 2, NONE, fg_cmd_order_show,
      "state of one order (ORDER: " FG_TEXT_ORDER ")", NULL},
+    {"order", "trace", "USER ORDER", 2, 2, OPTIONS(report_of_options), fg_cmd_order_trace,
+     "every step of one order in the log, with its time, and which sinks have it", trace_help},
     {"order", "refund", "USER ORDER", 2, 2, OPTIONS(refund_options), fg_cmd_order_refund,
      "undo a sale, once; the buyer's limit is free again",
      "It moves no money: the shop pays back. A second refund changes nothing.\n"},

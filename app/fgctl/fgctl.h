@@ -261,6 +261,7 @@ int fg_cmd_backend_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_doctor(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_rates(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_set(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_order_trace(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_report(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);

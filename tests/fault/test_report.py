@@ -97,6 +97,34 @@ def test_after_a_sale(lab):
     assert 'also at the end' in run('fglog', 'timeline', s.gate.log_dir)
 
 
+def test_order_trace(lab):
+    """each step of an order with its time, and which sinks have it: live, behind, and without a daemon"""
+    redis = lab.redis()
+    s = Shop(lab, redis=redis)
+    order_id = secrets.token_bytes(16)
+    assert s.shop.reserve(1, 7, 2, order_id).status == 'RESERVED'
+    assert s.reserve(2)[0] == 'RESERVED'
+
+    def traced():
+        return s.gate.fgctl('order', 'trace', '1', order_id.hex(), '--dir', s.gate.log_dir)
+
+    fgtest.wait_until(lambda: traced()['sinks'] and traced()['sinks'][0]['has_it'], 10, 'Redis has it')
+    step = traced()['records']
+    assert [(r['step'], r['item'], r['quantity']) for r in step] == [('reserved', '7', 2)], step
+    assert step[0]['deadline_ms'] - step[0]['time_ms'] == 60000 and step[0]['time'].startswith('20'), step
+    redis.kill()
+    assert s.backend.confirm(1, order_id).status == 'SOLD'
+    fgtest.wait_until(lambda: len(traced()['records']) == 2, 10, 'the log has the second step')
+    found = traced()
+    assert [r['step'] for r in found['records']] == ['reserved', 'sold'], found
+    assert [(sink['sink'], sink['has_it']) for sink in found['sinks']] == [('redis', False)], found
+    code, _, text = s.gate.fgctl('order', 'trace', '2', order_id.hex(), '--dir', s.gate.log_dir, check=False)
+    assert code != 0 and 'no such order of this user' in text, text
+    s.audit(lab)
+    text = run('fgctl', '--socket', s.gate.socket, 'order', 'trace', '1', order_id.hex(), '--dir', s.gate.log_dir)
+    assert ' reserved ' in text and ' sold ' in text and 'no daemon answers' in text, text
+
+
 def test_no_log(lab):
     """a folder without a log is named"""
     folder = lab.unique('empty')
