@@ -9,7 +9,7 @@
 
 #include "base/diag.h"
 #include "base/notify.h"
-#include "check.h"
+#include "doctor/start.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
 #define WATCH_MS    100
@@ -94,7 +94,7 @@ static int serve(const char *path, const char *program, bool new_log)
         return 1;
     }
     d->new_log = new_log;
-    if (fg_daemon_check(&d->config, true, new_log, log_finding, NULL))
+    if (fg_doctor_start_check(&d->config, true, new_log, log_finding, NULL))
         return 1;
     catch_signals();
     fg_diag(FG_DIAG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
@@ -147,7 +147,7 @@ static int check(const char *path, bool new_log)
     struct fg_memory need;
 
     if (fg_config_check(&config, path, stderr) != 0 ||
-        fg_daemon_check(&config, false, new_log, print_finding, NULL))
+        fg_doctor_start_check(&config, false, new_log, print_finding, NULL))
         return 1;
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);

@@ -4,7 +4,7 @@
  * and the start run the same list, so that they agree. A check changes nothing and connects to
  * nothing.
  */
-#include "check.h"
+#include "doctor/start.h"
 
 #include <inttypes.h>
 #include <net/if.h>
@@ -12,8 +12,11 @@
 
 #include "base/folder.h"
 #include "control/viewer.h"
-#include "daemon.h"
+#include "journal/recover.h"
+#include "port/port.h"
+#include "sink/group.h"
 #include "stock/check_log.h"
+#include "worker/group.h"
 
 static bool check_keys(const struct fg_config *c, struct fg_error *err)
 {
@@ -94,7 +97,7 @@ static bool check_metrics(const struct fg_config *c, struct fg_error *err)
 
 static bool check_log(const struct fg_config *c, struct fg_error *err)
 {
-    struct fg_stock_limits limits = fg_worker_options_of(c).limits;
+    struct fg_stock_limits limits = fg_worker_limits(&c->limits, c->workers.count);
 
     if (!fg_journal_found(c->log.dir))
         return true; /* a new log, or told elsewhere */
@@ -124,7 +127,7 @@ static const struct {
     {"limits", "orders_max", check_log, CHECK_ONLY},
 };
 
-static unsigned check_interfaces(const struct fg_config *c, fg_check_tell *tell, void *ctx)
+static unsigned check_interfaces(const struct fg_config *c, fg_doctor_start_tell *tell, void *ctx)
 {
     unsigned problems = 0;
 
@@ -148,7 +151,7 @@ static unsigned check_interfaces(const struct fg_config *c, fg_check_tell *tell,
 }
 
 static void tell_of(const struct fg_config *c, const char *section, const char *key, bool warning,
-                    const char *why, fg_check_tell *tell, void *ctx)
+                    const char *why, fg_doctor_start_tell *tell, void *ctx)
 {
     char text[1200];
 
@@ -158,8 +161,8 @@ static void tell_of(const struct fg_config *c, const char *section, const char *
 }
 
 /* The log itself: there when one is expected, and not there when a new one begins. */
-static unsigned check_log_folder(const struct fg_config *c, bool new_log, fg_check_tell *tell,
-                                 void *ctx)
+static unsigned check_log_folder(const struct fg_config *c, bool new_log,
+                                 fg_doctor_start_tell *tell, void *ctx)
 {
     struct fg_error err = {""};
 
@@ -169,8 +172,8 @@ static unsigned check_log_folder(const struct fg_config *c, bool new_log, fg_che
     return 1;
 }
 
-unsigned fg_daemon_check(const struct fg_config *c, bool start, bool new_log, fg_check_tell *tell,
-                         void *ctx)
+unsigned fg_doctor_start_check(const struct fg_config *c, bool start, bool new_log,
+                               fg_doctor_start_tell *tell, void *ctx)
 {
     unsigned problems = check_interfaces(c, tell, ctx) + check_log_folder(c, new_log, tell, ctx);
 
