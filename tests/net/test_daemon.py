@@ -332,6 +332,7 @@ def test_pins_in_a_private_mount_namespace(lab):
     gate.stop()
     gate.start()
     assert 'lie in a mount namespace' not in gate.output(), gate.output()
+    assert ' ready: 1 worker, 1 queue, ' in gate.output(), gate.output()
     gate.stop()
 
 

@@ -179,7 +179,8 @@ static void top_keeps_to_its_terminal(void **state)
     if (!strstr(view, "ALARM") || !strstr(view, "frames in") || !strstr(view, "with-a-long"))
         fail_msg("the view lacks a part: %s", view);
     assert_int_equal(write(fd, "xq", 2), 2);
-    read_terminal(fd, text, sizeof(text), NULL);
+    read_terminal(fd, text, sizeof(text), NULL); /* to its end, or until it was waited for enough */
+    kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     says(text, "\033[?25h"); /* the cursor is back */
@@ -203,7 +204,9 @@ static void everybody_is_asked_about(const char *answer, int expected)
     says(text, "block 0.0.0.0/0, every source?");
     assert_int_equal(write(fd, answer, strlen(answer)), strlen(answer));
     read_terminal(fd, text, sizeof(text), NULL);
+    kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), expected);
     close(fd);
 }

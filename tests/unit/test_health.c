@@ -447,6 +447,20 @@ static void counts_of_the_time_before_are_no_news(void **state)
     assert_int_equal(raised().count, 0);
 }
 
+/* The longest cause that a sink can have stands in the text of its alarm. */
+static void a_long_cause_is_not_cut(void **state)
+{
+    char *error = now.sinks[0].status.error;
+    size_t size = sizeof(now.sinks[0].status.error);
+
+    memset(error, 'x', size - 5);
+    strcpy(error + size - 5, "end!");
+    now.sinks[0].status.state = FG_SINK_REFUSED;
+    now.sinks[0].status.lag = UINT64_MAX;
+    poll_at(0);
+    assert_non_null(strstr(raised().text, error));
+}
+
 static void an_alarm_falls_only_after_its_time(void **state)
 {
     no_order_left();
@@ -532,6 +546,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(the_worst_fault_gives_the_state_and_its_reason, begin),
         cmocka_unit_test_setup(an_appliance_that_stops_says_so, begin),
         cmocka_unit_test_setup(counts_of_the_time_before_are_no_news, begin),
+        cmocka_unit_test_setup(a_long_cause_is_not_cut, begin),
         cmocka_unit_test_setup(an_alarm_falls_only_after_its_time, begin),
         cmocka_unit_test_setup(the_state_does_not_wait, begin),
         cmocka_unit_test(the_page_is_what_describe_writes),
