@@ -79,7 +79,7 @@ class Gateway:
     """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 there."""
 
     def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number', listen='',
-                 daemon=False):
+                 daemon=False, connections=4096):
         """listen: further directives of the server. daemon: nginx leaves the foreground, as its upgrade needs."""
         if not shutil.which('nginx'):
             raise fgtest.Skip('nginx is not installed')
@@ -89,7 +89,7 @@ class Gateway:
         os.mkdir(self.folder)
         self.keys, self.servers = keys, servers if isinstance(servers, str) else ' '.join(servers)
         self.workers, self.top, self.http, self.locations, self.kind = workers, top, http, locations, kind
-        self.listen, self.daemon = listen, daemon
+        self.listen, self.daemon, self.connections = listen, daemon, connections
         self.secret('user'), self.secret('session')
         self.write_config()
         lab.servers.append(self)
@@ -109,7 +109,7 @@ class Gateway:
             f.write(f'''load_module {MODULE};
 daemon {'on' if self.daemon else 'off'}; user root; pid {self.folder}/pid; error_log {self.folder}/error.log info;
 worker_processes {self.workers}; {self.top}
-events {{ worker_connections 4096; }}
+events {{ worker_connections {self.connections}; }}
 http {{ access_log off; {paths}
 floodgate_servers {self.servers};
 floodgate_keys {self.keys.path};

@@ -241,5 +241,19 @@ def test_idle(lab):
     assert all(rows[f"{policy}: others' write and fdatasync, p50"]['value'] > 5 for policy in ('spin', 'yield', 'sleep')), rows
 
 
+@fgtest.timeout(240)
+def test_gateway(lab):
+    """one short round of orders over HTTP: each contender answers, and 500 event streams hear of a change"""
+    for path, what in (('/usr/lib/nginx/modules/ngx_http_lua_module.so', 'libnginx-mod-http-lua'), ('/usr/bin/wrk', 'wrk'),
+                       ('/usr/share/lua/5.1/nginx/redis.lua', 'lua-nginx-redis')):
+        if not os.path.exists(path):
+            raise fgtest.Skip(f'{what} is not installed')
+    rows = {case: row['value'] for case, row in bench(lab, 'gateway', '--scale', '0.005').items()}
+    for name in ('return 200', 'sold out', 'lua, udp', 'lua, redis'):
+        assert rows[f'{name}: answers'] > 10, rows
+    assert 0 < rows['idle event streams: one event to all'] < 30, rows
+    assert rows['orders over TLS, whole machine'] > 10, rows
+
+
 if __name__ == '__main__':
     fgtest.main()
