@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "base/notify.h"
 #include "control/telemetry.h"
+#include "rights/rights.h"
 #include "worker/load.h"
 
 #include <rte_cycles.h>
@@ -132,8 +133,11 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_worker_group_load(&d->workers, d->follower.ledger, err) ||
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
+    /* what follows needs no rights any more, and most of it speaks to strangers */
+    if (!fg_log_start_writing(d, err) || !fg_rights_drop(err) || !fg_rights_filter(err))
+        return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
-    if (!fg_log_start_writing(d, err) || !start_sinks(d, err))
+    if (!start_sinks(d, err))
         return false;
     fg_behind_wait(d);
     return fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&

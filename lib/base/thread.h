@@ -4,12 +4,16 @@
 #define FG_BASE_THREAD_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 
+/** The one signal that our threads do not block: it only ever interrupts. Ignored by default. */
+#define FG_THREAD_SIGNAL SIGURG
+
 /**
- * Starts `run(arg)` in a thread of that name (up to 15 characters), with every signal blocked: they
- * are the main thread's, and a lost peer must not raise SIGPIPE. False: the system has no thread
- * for us.
+ * Starts `run(arg)` in a thread of that name (up to 15 characters), with every signal but that one
+ * blocked: they are the main thread's, and a lost peer must not raise SIGPIPE. False: the system
+ * has no thread for us.
  */
 bool fg_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Files with secrets, who may do what, and the servers behind the appliance. */
+#include <grp.h>
 #include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,12 +8,23 @@
 #include "doctor/checks.h"
 #include "packet/packet.h"
 
+#define SERVICE_GROUP "floodgate" /* of the user that the unit names */
+
+/* The group of the service may read what root owns. */
+static bool is_open(const struct stat *st)
+{
+    const struct group *service = getgrnam(SERVICE_GROUP);
+    mode_t kept = service && st->st_uid == 0 && st->st_gid == service->gr_gid ? 037 : 077;
+
+    return st->st_mode & kept;
+}
+
 static bool others_read(const struct fg_doctor *d, const char *file)
 {
     char path[FG_DOCTOR_PATH];
     struct stat st;
 
-    return file[0] && stat(fg_doctor_path(d, path, "%s", file), &st) == 0 && (st.st_mode & 077);
+    return file[0] && stat(fg_doctor_path(d, path, "%s", file), &st) == 0 && is_open(&st);
 }
 
 static void ask_for_0600(struct fg_doctor_finding *f, const char *setting, const char *file)
@@ -62,7 +74,7 @@ FG_DOCTOR_CHECK(config_mode)
                   strstr(d->config->postgres.conninfo, "password");
     struct stat st;
 
-    if (!secret || stat(d->config->path, &st) < 0 || !(st.st_mode & 077))
+    if (!secret || stat(d->config->path, &st) < 0 || !is_open(&st))
         return;
     fg_doctor_say(f, FG_DOCTOR_WARNING,
                   "%.200s has a password in it, and others than its owner may read it",

@@ -9,9 +9,10 @@
 #include "base/thread.h"
 #include "journal/pace.h"
 
-#define PRIORITY   1     /* SCHED_RR: the least there is */
-#define NICE       -10   /* of the thread, or less, where that is refused */
-#define TROUBLE_US 10000 /* between attempts on a full disk */
+#define PRIORITY      1   /* SCHED_RR: the least there is */
+#define NICE          -10 /* of the thread, or less, where that is refused */
+#define RAISE_POLL_US 50
+#define TROUBLE_US    10000 /* between attempts on a full disk */
 
 static const char *const troubles[FG_JOURNAL_STATES] = {
     [FG_JOURNAL_FULL] = "no room, orders are answered BUSY until there is",
@@ -97,6 +98,7 @@ static void *run(void *thread)
 
     prctl(PR_SET_TIMERSLACK, 1000ul); /* else a sleep of some microseconds takes 50 more */
     raise_priority();
+    atomic_store(&t->raised, true);
     while (!atomic_load_explicit(&t->quit, memory_order_acquire)) {
         size_t n = commit(t);
 
@@ -126,6 +128,8 @@ bool fg_journal_thread_start(struct fg_journal_thread *t,
         return false;
     atomic_store(&t->mode, options->mode(FG_JOURNAL_OK, false));
     t->started = fg_thread_start(&t->thread, "fg-journal", run, t);
+    while (t->started && !atomic_load(&t->raised))
+        fg_clock_sleep_us(RAISE_POLL_US);
     return t->started || fg_fail(err, "cannot start the journal thread");
 }
 

@@ -51,11 +51,13 @@ struct fg_journal_thread {
     _Atomic bool stopping;               /**< main thread: the workers make no new decisions */
     _Atomic bool halted;                 /**< any thread: the same, and it may end */
     _Atomic bool quit;                   /**< main thread */
+    _Atomic bool raised;                 /**< it has its priority; this thread writes */
     pthread_t thread;
     bool started; /**< main thread */
 };
 
-/** Main thread. *t is zeroed before; it may not move until the stop. False and err. */
+/** Main thread. *t is zeroed before; it may not move until the stop. The thread has its priority
+ * when this returns. False and err. */
 bool fg_journal_thread_start(struct fg_journal_thread *t,
                              const struct fg_journal_thread_options *options, struct fg_error *err);
 /** Waits for the end of the commit under way. Also when the thread never started. */

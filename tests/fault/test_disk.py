@@ -474,7 +474,7 @@ def test_log_is_taken_away(lab):
                        (lambda: os.rename(f'{log}/lock', f'{log}/lock-aside'), lambda: os.rename(f'{log}/lock-aside', f'{log}/lock'))):
         assert alarm() == ('running', [])
         take()
-        wait_until(lambda: alarm()[0] == 'unhealthy', 10, 'it is noticed')
+        wait_until(lambda: alarm()[0] == 'unhealthy' and alarm()[1], 10, 'it is noticed')  # a stalled worker is unhealthy, too
         assert 'moved away' in alarm()[1][0] and not sale.gate.healthy()
         give()
         wait_until(lambda: alarm() == ('running', []), 20, 'it is over')
