@@ -503,6 +503,33 @@ static void a_hold_can_be_made_longer_never_shorter(void **state)
     assert_int_equal(last.deadline_ms, now + FG_STOCK_HOLD_MS_MAX);
 }
 
+/* Other units than milliseconds: nothing gained, or cut; the answer tells the deadline in force. */
+static void an_extension_of_any_number_has_a_defined_answer(void **state)
+{
+    static const uint64_t noon = 1767225600000;
+    const uint64_t nothing[] = {0, 1, (noon + 5 * HOLD) / 1000, noon, noon + HOLD};
+    const uint64_t cut[] = {(noon + 5 * HOLD) * 1000, UINT64_MAX};
+    struct fg_stock_request r = {.op = FG_PACKET_OP_EXTEND, .user = 1, .order_id = {1}};
+    struct fg_stock_answer a;
+
+    now = noon;
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 1), FG_PACKET_STATUS_RESERVED);
+    for (unsigned i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+        r.until_ms = nothing[i];
+        assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_ANSWERED);
+        assert_int_equal(a.status, FG_PACKET_STATUS_RESERVED);
+        assert_int_equal(a.deadline_ms, noon + HOLD);
+    }
+    for (unsigned i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
+        r.until_ms = cut[i];
+        now += 8;
+        assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
+        sync_all();
+        assert_int_equal(last.status, FG_PACKET_STATUS_RESERVED);
+        assert_int_equal(last.deadline_ms, now + FG_STOCK_HOLD_MS_MAX);
+    }
+}
+
 static void an_extended_hold_expires_at_its_new_deadline(void **state)
 {
     struct fg_stock_request r = {
@@ -806,6 +833,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_user_may_have_so_many_unsold_orders, setup_few_unsold,
                                         teardown),
         T(a_hold_can_be_made_longer_never_shorter),
+        T(an_extension_of_any_number_has_a_defined_answer),
         T(an_extended_hold_expires_at_its_new_deadline),
         T(a_denied_user_reserves_nothing),
         T(who_asks_too_often_is_told_when_to_come_again),
