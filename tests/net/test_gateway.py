@@ -481,7 +481,7 @@ def test_configuration(lab):
     bad('too many addresses', servers=' '.join(['198.18.0.1'] * 9))
     bad('unknown route', locations='location /a { floodgate order; }')
     bad('needs "floodgate_user"', locations='location /a { floodgate orders; }')
-    bad('no prefix', locations='location ~ /a { floodgate metrics; }')
+    bad('not a prefix', locations='location ~ /a { floodgate metrics; }')
     bad('accepted: 1s to 60s', http='floodgate_patience 2m;')
     bad('must be', http='floodgate_outstanding 0;')
     bad('accepted: https://HOST', http='floodgate_origins shop.example;')
