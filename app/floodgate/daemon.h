@@ -13,6 +13,7 @@
 #include "frame/frame.h"
 #include "health/health.h"
 #include "inbound/inbound.h"
+#include "journal/archive.h"
 #include "journal/thread.h"
 #include "ledger/follower.h"
 #include "penalty/box.h"
@@ -49,6 +50,7 @@ struct fg_daemon {
     /* The log. */
     struct fg_journal *journal;              /**< journal thread */
     struct fg_journal_thread journal_thread; /**< journal thread */
+    struct fg_journal_archive *archive;      /**< its own thread; NULL = off */
     struct fg_ledger_follower follower;      /**< ledger thread */
     _Atomic bool log_gone;       /**< its files were removed or moved away; main thread */
     uint64_t log_checked_ms;     /**< when they were last checked; main thread */

@@ -33,9 +33,27 @@ static bool open_log(struct fg_daemon *d, struct fg_error *err)
     return d->journal != NULL;
 }
 
-static uint64_t sinks_passed(void *sinks)
+static uint64_t sinks_passed(void *daemon)
 {
-    return fg_sink_group_passed(sinks);
+    struct fg_daemon *d = daemon;
+
+    return fg_sink_group_passed(&d->sinks);
+}
+
+static uint64_t archived(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+
+    return fg_journal_archive_seq(d->archive);
+}
+
+static bool start_archive(struct fg_daemon *d, struct fg_error *err)
+{
+    if (!d->config.log.archive[0])
+        return true;
+    d->archive = fg_journal_archive_start(d->config.log.dir, d->config.log.archive,
+                                          fg_journal_appliance(d->journal), err);
+    return d->archive != NULL;
 }
 
 static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
@@ -45,12 +63,14 @@ static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
         .memory = in_memory(d),
         .every = d->config.log.snapshot_records,
         .keep_bytes = d->config.log.keep_bytes,
+        .sink_keep_bytes = d->config.log.sink_keep_bytes,
         .free_bytes = FREE_SEGMENTS * d->config.log.segment_bytes,
         .appliance_id = fg_journal_appliance(d->journal),
         .log_state = &d->journal_thread.committer.state,
         .clock = &d->clock,
         .passed = sinks_passed,
-        .ctx = &d->sinks,
+        .archived = d->archive ? archived : NULL,
+        .ctx = d,
     };
 }
 
@@ -75,6 +95,10 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
                 "log %s: durability is memory, a power cut loses acknowledged orders: "
                 "for benchmarks only",
                 d->config.log.dir);
+    if (!start_archive(d, err)) {
+        fg_ledger_destroy(ledger);
+        return false;
+    }
     snapshots = snapshots_of(d);
     fg_ledger_follower_init(&d->follower, ledger, &snapshots, &from);
     return true;
@@ -106,6 +130,8 @@ bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err)
 
 void fg_log_close(struct fg_daemon *d)
 {
+    fg_journal_archive_stop(d->archive);
+    d->archive = NULL;
     fg_ledger_follower_free(&d->follower);
     if (d->journal)
         fg_journal_close(d->journal);

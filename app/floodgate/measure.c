@@ -2,6 +2,7 @@
 /* The counters of all parts, and the numbers that are the daemon's own. Any thread but a worker. */
 #include "daemon.h"
 
+#include "base/diag.h"
 #include "control/measure.h"
 
 #include <unistd.h>
@@ -34,6 +35,7 @@ static void read_daemon(struct fg_daemon *d, struct fg_control_sheet *sheet)
     set(sheet, FG_CONTROL_daemon_queues, d->ports.queues_count);
     set(sheet, FG_CONTROL_daemon_order_port, d->config.orders.port);
     set(sheet, FG_CONTROL_daemon_order_ports, fg_config_order_ports(&d->config));
+    set(sheet, FG_CONTROL_daemon_diagnostics_lost, fg_diag_lost());
     set(sheet, FG_CONTROL_daemon_filter_enabled, d->filter && d->config.filter.enabled);
 }
 
@@ -61,6 +63,7 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet)
         .journal_thread = &d->journal_thread,
         .log_dir = d->config.log.dir,
         .log_in_memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY,
+        .archive = d->archive,
         .follower = &d->follower,
         .sinks = &d->sinks,
         .inbound = d->inbound,

@@ -29,6 +29,19 @@ static void observe_limits(struct fg_daemon *d, struct fg_health_observations *o
         o->counters.full += fg_counter_read(&fg_stock_counters(d->workers.list[i]->stock)->full);
 }
 
+static void observe_retention(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    struct fg_ledger_snapshots *s = &d->follower.snapshots;
+    const struct fg_journal_settings *c = &d->config.log;
+
+    o->log.keep_bytes = c->keep_bytes > c->sink_keep_bytes ? c->keep_bytes : c->sink_keep_bytes;
+    o->log.room_bytes = atomic_load(&s->room_bytes);
+    o->log.forced = atomic_load(&s->forced);
+    o->log.tight = atomic_load(&s->tight);
+    if (d->archive)
+        fg_journal_archive_error(d->archive, o->log.archive_error, sizeof(o->log.archive_error));
+}
+
 static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
 {
     struct fg_journal_commit_watch *w = &d->journal_thread.watch;
@@ -44,6 +57,7 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
     o->log.wait_ms = began_ms && o->now_ms > began_ms ? o->now_ms - began_ms : 0;
     o->log.slow_ms = atomic_load(&w->slow_ms);
     o->counters.slow_commits = atomic_load(&w->slow);
+    observe_retention(d, o);
     fg_ledger_snapshots_error(&d->follower.snapshots, o->log.snapshot_error,
                               sizeof(o->log.snapshot_error));
     o->log.ledger_broken = atomic_load(&d->follower.broken);

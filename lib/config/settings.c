@@ -149,7 +149,11 @@ const struct fg_config_setting fg_config_settings[] = {
      1000000000000, NULL, NULL,
      "records between two snapshots, and at least as many as there are orders; 0 = only when asked for"},
     {"log", "keep_bytes", FG_CONFIG_KIND_SIZE, 0, GLOBAL(log.keep_bytes), "16g", 0, 1ull << 50, NULL, NULL,
-     "old segments that snapshots and sinks have passed are removed only as long as more than this stays"},
+     "old segments that snapshots and sinks have passed are removed only as long as more than this stays, and the disk has room"},
+    {"log", "sink_keep_bytes", FG_CONFIG_KIND_SIZE, 0, GLOBAL(log.sink_keep_bytes), "64g", 0, 1ull << 50, NULL, NULL,
+     "a sink that lags holds old segments only as long as the log is not larger; later it is filled from a snapshot"},
+    {"log", "archive", FG_CONFIG_KIND_PATH, 0, GLOBAL(log.archive), "", 1, TEXT_MAX, NULL, "/srv/floodgate-archive",
+     "folder, best on another disk, to which each old segment is copied before it is removed; not given = none"},
     {"log", "ring", FG_CONFIG_KIND_NUMBER, FG_CONFIG_SET_POWER_OF_TWO, GLOBAL(log.ring), "16384", 64, 1 << 22, NULL, NULL,
      "capacity of each worker's ring to the log, in records"},
 

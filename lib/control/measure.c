@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/measure.h"
 
+#include "journal/archive.h"
+
 static void set(struct fg_control_sheet *sheet, enum fg_control_metric metric, uint64_t value)
 {
     fg_control_sheet_set(sheet, metric, NULL, value);
@@ -180,6 +182,17 @@ static void read_extent(const struct fg_control_parts *p, struct fg_control_shee
     set(sheet, FG_CONTROL_log_segments_bytes, extent.bytes);
 }
 
+static void read_archive(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
+{
+    char error[256];
+
+    if (!p->archive)
+        return;
+    fg_journal_archive_error(p->archive, error, sizeof(error));
+    set(sheet, FG_CONTROL_log_segments_archived, fg_journal_archive_copied(p->archive));
+    say(sheet, FG_CONTROL_log_archive_error, error);
+}
+
 static void read_log(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
     struct fg_journal_committer *c = &p->journal_thread->committer;
@@ -196,6 +209,8 @@ static void read_log(const struct fg_control_parts *p, struct fg_control_sheet *
     set(sheet, FG_CONTROL_log_commits_slow, atomic_load(&p->journal_thread->watch.slow));
     read_extent(p, sheet);
     set(sheet, FG_CONTROL_log_segments_retired, atomic_load(&p->follower->snapshots.retired));
+    set(sheet, FG_CONTROL_log_segments_forced, atomic_load(&p->follower->snapshots.forced));
+    read_archive(p, sheet);
 }
 
 static void read_snapshot(const struct fg_control_parts *p, struct fg_control_sheet *sheet)

@@ -27,6 +27,7 @@ struct fg_control_parts {
     struct fg_journal_thread *journal_thread;
     const char *log_dir;
     bool log_in_memory;
+    struct fg_journal_archive *archive; /**< NULL = none */
     struct fg_ledger_follower *follower;
     const struct fg_sink_group *sinks;
     struct fg_inbound *inbound; /**< NULL = off */

@@ -137,6 +137,11 @@ enum fg_control_unit {
     X(log, segments_bytes, "log_segments_bytes", GAUGE, BYTES, NULL, "size of all segments")       \
     X(log, segments_retired, "log_segments_retired_total", COUNTER, NUMBER, NULL,                  \
       "segments removed since the start")                                                          \
+    X(log, segments_forced, "log_segments_forced_total", COUNTER, NUMBER, NULL,                    \
+      "segments removed for want of room, before `keep_bytes` was reached")                        \
+    X(log, segments_archived, "log_segments_archived_total", COUNTER, NUMBER, NULL,                \
+      "segments copied to the archive since the start")                                            \
+    X(log, archive_error, "", NONE, TEXT, NULL, "why the last copy to the archive failed")         \
     X(log, records, "log_records_total", COUNTER, NUMBER, NULL, "records written")                 \
     X(log, commits, "log_commits_total", COUNTER, NUMBER, NULL, "commits, one disk sync each")     \
     X(log, commits_slow, "log_commits_slow_total", COUNTER, NUMBER, NULL,                          \
@@ -185,6 +190,8 @@ enum fg_control_unit {
       "commands that a worker has, or is to have")                                                 \
     X(inbound_results, commands, "inbound_results_total", COUNTER, NUMBER, NULL,                   \
       "commands answered")                                                                         \
+    X(daemon, diagnostics_lost, "diagnostics_lost_total", COUNTER, NUMBER, NULL,                   \
+      "lines of diagnostics that their reader did not take in time")                               \
     X(memory, bytes, "memory_bytes", GAUGE, BYTES, NULL, "memory that the limits need")            \
     X(items, count, "items", GAUGE, NUMBER, NULL, "items")                                         \
     X(items, omitted, "items_omitted", GAUGE, NUMBER, NULL,                                        \

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The disk of the log. */
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/folder.h"
 #include "doctor/checks.h"
+#include "journal/room.h"
 
-#define P99_MS_MAX  10.0 /* of a synced write: shoppers feel more */
-#define MIB_S_MIN   50.0 /* a million orders a second write 64 MB/s; a sale rarely needs that */
-#define SPARE_FILES 3    /* the segment that is written, its successor, a snapshot */
+#define P99_MS_MAX 10.0 /* of a synced write: shoppers feel more */
+#define MIB_S_MIN  50.0 /* a million orders a second write 64 MB/s; a sale rarely needs that */
 
 /* The folder, or the nearest one above it that exists, below the root. */
 static void nearest(const struct fg_doctor *d, char folder[FG_DOCTOR_PATH])
@@ -35,22 +34,31 @@ FG_DOCTOR_CHECK(log_folder)
 
 FG_DOCTOR_CHECK(log_room)
 {
-    unsigned long long need =
-        d->config->log.keep_bytes + SPARE_FILES * d->config->log.segment_bytes;
     char folder[FG_DOCTOR_PATH];
-    struct statvfs st;
+    struct fg_error err = {""};
 
     nearest(d, folder);
-    if (statvfs(folder, &st) < 0)
-        return fg_doctor_skip(f, "the file system of the log does not say its size");
-    if ((unsigned long long)st.f_bavail * st.f_frsize >= need)
+    if (fg_journal_room_check(folder, &d->config->log, &err))
         return;
-    fg_doctor_say(
-        f, FG_DOCTOR_WARNING,
-        "%llu MiB are free at [log] dir; keep_bytes and the present files need %llu MiB: the "
-        "log fills the disk, and acceptances are BUSY then",
-        (unsigned long long)st.f_bavail * st.f_frsize >> 20, need >> 20);
+    fg_doctor_say(f, FG_DOCTOR_WARNING, "%.380s", err.text);
     fg_doctor_mend(f, "df -h %.280s", d->config->log.dir);
+}
+
+FG_DOCTOR_CHECK(log_archive)
+{
+    char folder[FG_DOCTOR_PATH], log[FG_DOCTOR_PATH];
+    struct fg_error err = {""};
+    bool fault = false;
+
+    if (!d->config->log.archive[0])
+        return;
+    fg_doctor_path(d, folder, "%s", d->config->log.archive);
+    nearest(d, log);
+    if (fg_journal_archive_check(folder, log, &fault, &err))
+        return;
+    fg_doctor_say(f, fault ? FG_DOCTOR_FAULT : FG_DOCTOR_WARNING, "[log] archive: %.350s",
+                  err.text);
+    fg_doctor_mend(f, "findmnt -T %.280s", d->config->log.archive);
 }
 
 static bool is_one_of(const char *type, const char *const *list)

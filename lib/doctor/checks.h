@@ -89,6 +89,8 @@
       "`mkdir -p DIR`, owner, mount")                                                              \
     X(log_room, "log-room", false, "free room against `keep_bytes` and three segments",            \
       "a larger disk, or lower `keep_bytes`")                                                      \
+    X(log_archive, "log-archive", false, "the folder of `[log] archive`, and its disk",            \
+      "mount it; another disk than the log's")                                                     \
     X(log_memory, "log-memory", false, "whether the log lies in memory", "another `[log] dir`")    \
     X(log_file_system, "log-file-system", false,                                                   \
       "file systems that copy on write, or lie behind a network", "ext4 or xfs")                   \

@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "control/viewer.h"
 #include "journal/recover.h"
+#include "journal/room.h"
 #include "port/port.h"
 #include "sink/group.h"
 #include "stock/check_log.h"
@@ -104,6 +105,18 @@ static bool check_log(const struct fg_config *c, struct fg_error *err)
     return fg_stock_check_log(&limits, c->workers.count, c->log.dir, err);
 }
 
+static bool check_room(const struct fg_config *c, struct fg_error *err)
+{
+    return fg_journal_room_check(c->log.dir, &c->log, err);
+}
+
+static bool check_archive(const struct fg_config *c, struct fg_error *err)
+{
+    bool fault;
+
+    return !c->log.archive[0] || fg_journal_archive_check(c->log.archive, c->log.dir, &fault, err);
+}
+
 enum { WARNING = 1, CHECK_ONLY = 2 };
 
 static const struct {
@@ -125,6 +138,8 @@ static const struct {
     {"api", "viewer_group", check_viewer_group, 0},
     {"metrics", "listen", check_metrics, 0},
     {"limits", "orders_max", check_log, CHECK_ONLY},
+    {"log", "keep_bytes", check_room, WARNING | CHECK_ONLY},
+    {"log", "archive", check_archive, WARNING}, /* the sale does not depend on it */
 };
 
 static unsigned check_interfaces(const struct fg_config *c, fg_doctor_start_tell *tell, void *ctx)

@@ -141,6 +141,37 @@ CONDITION(snapshot)
     return raise_if(warn_if(now->log.snapshot_error[0]), text, "%s", now->log.snapshot_error);
 }
 
+/* Said when half of it is used: then there is time to bring the sink back. */
+CONDITION(retention)
+{
+    uint64_t bound =
+        now->log.keep_bytes < now->log.room_bytes ? now->log.keep_bytes : now->log.room_bytes;
+    unsigned worst = 0;
+    uint64_t lag = 0;
+
+    for (unsigned i = 0; i < now->sinks_count; i++) {
+        if (now->sinks[i].status.lag <= lag)
+            continue;
+        lag = now->sinks[i].status.lag;
+        worst = i;
+    }
+    if (bound && lag >= bound / FG_JOURNAL_RECORD_SIZE / 2)
+        return raise_if(FG_HEALTH_WARNING, text,
+                        "%s lacks %llu MiB of the log; beyond %llu MiB old segments go, and it is "
+                        "filled from a snapshot",
+                        now->sinks[worst].name,
+                        (unsigned long long)(lag * FG_JOURNAL_RECORD_SIZE) >> 20,
+                        (unsigned long long)bound >> 20);
+    return raise_if(warn_if(now->log.tight), text,
+                    "the disk is too small for [log] keep_bytes: %llu old segments went early",
+                    (unsigned long long)now->log.forced);
+}
+
+CONDITION(archive)
+{
+    return raise_if(warn_if(now->log.archive_error[0]), text, "%s", now->log.archive_error);
+}
+
 CONDITION(ledger)
 {
     return raise_if(alarm_if(now->log.ledger_broken), text, "the log cannot be followed: %s",
@@ -342,6 +373,19 @@ const struct fg_health_condition fg_health_conditions[] = {
      .warning = "no snapshot of the log could be made; the sale continues, old segments stay",
      .warning_effect = FG_HEALTH_DEGRADED,
      .remedy = "make room; the daemon tries again every 10 s"},
+    {.name = "retention",
+     .check = retention,
+     .warning = "a sink lacks half of what the log may hold for it, `[log] sink_keep_bytes` or the "
+                "room of the disk; or old segments went before `keep_bytes` was reached, for want "
+                "of room",
+     .warning_effect = FG_HEALTH_TOLD,
+     .remedy = "bring the sink back; a larger disk, or lower `keep_bytes` "
+               "([log](log.md#retention))"},
+    {.name = "archive",
+     .check = archive,
+     .warning = "an old segment could not be copied to `[log] archive`: it stays in the log",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .remedy = "make room there, mount it; the daemon tries again every second"},
     {.name = "disk",
      .check = disk,
      .warning = "a commit of the log waits, or waited, for the disk for a second or more: so did "

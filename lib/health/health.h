@@ -51,11 +51,16 @@ struct fg_health_observations {
         char dir[FG_HEALTH_DIR];
         enum fg_journal_state state;
         char error[256];
-        bool gone;                /**< its files were removed or moved away */
-        bool behind;              /**< a sink knows later records, so nothing is sold */
-        bool memory;              /**< durability is memory */
-        uint64_t wait_ms;         /**< of the commit under way, for the disk; 0 = there is none */
-        uint64_t slow_ms;         /**< of the last slow commit */
+        bool gone;           /**< its files were removed or moved away */
+        bool behind;         /**< a sink knows later records, so nothing is sold */
+        bool memory;         /**< durability is memory */
+        uint64_t keep_bytes; /**< of the log, also for a sink that lags; 0 = nothing is promised */
+        uint64_t room_bytes; /**< of the disk for the log; UINT64_MAX = unknown */
+        uint64_t forced;     /**< segments that went early for want of room */
+        bool tight;          /**< the disk is too small for [log] keep_bytes */
+        char archive_error[240]; /**< of the last copy; "" = it succeeded, or there is no archive */
+        uint64_t wait_ms;        /**< of the commit under way, for the disk; 0 = there is none */
+        uint64_t slow_ms;        /**< of the last slow commit */
         char snapshot_error[240]; /**< of the last attempt; "" = it succeeded */
         bool ledger_broken;
         char ledger_error[512];

@@ -16,6 +16,8 @@ struct fg_journal_settings {
     unsigned batch_max;
     uint64_t snapshot_records; /**< between two snapshots; 0 = only when asked for */
     uint64_t keep_bytes;       /**< of old segments that are not needed any more */
+    uint64_t sink_keep_bytes;  /**< of the log, for the sake of sinks that lag */
+    char archive[512];         /**< folder for copies of old segments; "" = none */
     unsigned ring;             /**< capacity of each worker's ring to the journal, in records */
 };
 

@@ -4,9 +4,10 @@
 #include <sys/statvfs.h>
 
 #include "base/diag.h"
+#include "ledger/retention.h"
 
-#define CHECK_MS 1000  /* between checks of the segments that the sinks may have passed */
 #define ASKED_MS 30000 /* longest wait of an operator */
+#define SMALL    16    /* a snapshot that takes no more than this part of the room is always made */
 
 void fg_ledger_snapshots_init(struct fg_ledger_snapshots *s,
                               const struct fg_ledger_snapshots_options *options,
@@ -15,6 +16,8 @@ void fg_ledger_snapshots_init(struct fg_ledger_snapshots *s,
     pthread_mutex_init(&s->lock, NULL);
     s->options = *options;
     atomic_store(&s->seq, before->seq);
+    atomic_store(&s->older_seq, fg_ledger_retention_older(options->dir, before->seq));
+    atomic_store(&s->room_bytes, UINT64_MAX);
     atomic_store(&s->created_ms, before->created_ms);
 }
 
@@ -50,20 +53,25 @@ static bool has_room(const struct fg_ledger_snapshots *s, const struct fg_ledger
 
     if (statvfs(s->options.dir, &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= need + keep)
         return true; /* unknown: try it */
+    if ((uint64_t)fs.f_bavail * fs.f_frsize / SMALL >= need)
+        return true;
     return fg_fail(err, "a snapshot needs %llu MiB, and %llu stay free for the log; %llu are free",
                    (unsigned long long)(need >> 20), (unsigned long long)(keep >> 20),
                    (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
 }
 
+/* wanted: it makes room, so it may take the last that there is. */
 static bool is_possible(const struct fg_ledger_snapshots *s, const struct fg_ledger *ledger,
-                        struct fg_error *err)
+                        bool wanted, struct fg_error *err)
 {
+    int state = atomic_load_explicit(s->options.log_state, memory_order_acquire);
+
     if (s->options.memory)
         return fg_fail(err, "[log] durability is memory: a log that is not on disk has no "
                             "snapshot");
-    if (atomic_load_explicit(s->options.log_state, memory_order_acquire) != FG_JOURNAL_OK)
-        return fg_fail(err, "the log has no room, or failed");
-    return has_room(s, ledger, err);
+    if (state != FG_JOURNAL_OK && state != FG_JOURNAL_FULL)
+        return fg_fail(err, "the log failed, or is gone");
+    return wanted || state == FG_JOURNAL_FULL || has_room(s, ledger, err);
 }
 
 /* The two newest stay. A file that cannot be removed now will be removed after the next one. */
@@ -83,10 +91,16 @@ static void made(struct fg_ledger_snapshots *s, const struct fg_ledger *ledger, 
             (unsigned long long)took_ms);
     if (!fg_ledger_snapshot_keep(s->options.dir, seq, before, &err))
         fg_diag(FG_DIAG_WARNING, "%s", err.text);
-    s->check_ms = 0;
+    s->check_ms = s->room_ms = 0;
 }
 
-static void make(struct fg_ledger_snapshots *s, const struct fg_ledger *ledger)
+/* A sale that is refused, or soon will be, is worth more attempts. */
+static int again_ms(bool wanted)
+{
+    return wanted ? FG_LEDGER_SNAPSHOT_RETRY_MS / 10 : FG_LEDGER_SNAPSHOT_RETRY_MS;
+}
+
+static void make(struct fg_ledger_snapshots *s, const struct fg_ledger *ledger, bool wanted)
 {
     uint64_t seq = fg_ledger_seq(ledger), begin = fg_clock_mono_ms(),
              now_ms = fg_clock_now_ms(s->options.clock);
@@ -96,61 +110,33 @@ static void make(struct fg_ledger_snapshots *s, const struct fg_ledger *ledger)
     if (seq == 0 || seq == atomic_load(&s->seq))
         return;
     atomic_store(&s->running, true);
-    ok = is_possible(s, ledger, &err) &&
+    ok = is_possible(s, ledger, wanted, &err) &&
          fg_ledger_snapshot_write(ledger, s->options.dir, s->options.appliance_id, now_ms, &err);
     atomic_store(&s->running, false);
     if (ok) {
-        s->retry_ms = 0;
+        s->failed_ms = 0;
         made(s, ledger, now_ms, fg_clock_mono_ms() - begin);
         return;
     }
-    s->retry_ms = fg_clock_mono_ms() + FG_LEDGER_SNAPSHOT_RETRY_MS;
+    s->failed_ms = fg_clock_mono_ms();
     atomic_fetch_add(&s->failures, 1);
     set_error(s, err.text);
-    fg_diag(FG_DIAG_WARNING, "no snapshot, tried again in %d s: %s",
-            FG_LEDGER_SNAPSHOT_RETRY_MS / 1000, err.text);
-}
-
-/* The older snapshot, which recovery falls back to, and every sink have passed it. */
-static uint64_t passed_seq(struct fg_ledger_snapshots *s)
-{
-    uint64_t older = atomic_load(&s->older_seq), sinks = s->options.passed(s->options.ctx);
-
-    return sinks < older ? sinks : older;
-}
-
-static void retire(struct fg_ledger_snapshots *s)
-{
-    uint64_t seq = passed_seq(s), now = fg_clock_mono_ms();
-    struct fg_error err;
-    ssize_t n;
-
-    if (seq == 0 || now - s->check_ms < CHECK_MS)
-        return;
-    s->check_ms = now;
-    n = fg_journal_retire(s->options.dir, seq, s->options.keep_bytes, &err);
-    if (n < 0)
-        fg_diag(FG_DIAG_WARNING, "%s", err.text);
-    if (n <= 0)
-        return;
-    atomic_fetch_add(&s->retired, (uint64_t)n);
-    fg_diag(FG_DIAG_NOTICE,
-            "log %s: %zd old segments removed, snapshots and sinks have passed record %llu",
-            s->options.dir, n, (unsigned long long)seq);
+    fg_diag(FG_DIAG_WARNING, "no snapshot, tried again in %d s: %s", again_ms(wanted) / 1000,
+            err.text);
 }
 
 void fg_ledger_snapshots_poll(struct fg_ledger_snapshots *s, const struct fg_ledger *ledger)
 {
     uint64_t asked = atomic_load_explicit(&s->asked, memory_order_acquire);
+    bool wanted = fg_ledger_retention_poll(s, ledger);
 
     if (asked != atomic_load_explicit(&s->answered, memory_order_relaxed)) {
-        make(s, ledger);
+        make(s, ledger, wanted);
         atomic_store_explicit(&s->answered, asked, memory_order_release);
-    } else if (!s->options.memory && is_due(s, ledger) && fg_clock_mono_ms() >= s->retry_ms) {
-        make(s, ledger);
+    } else if (!s->options.memory && (wanted || is_due(s, ledger)) &&
+               fg_clock_mono_ms() - s->failed_ms >= (uint64_t)again_ms(wanted)) {
+        make(s, ledger, wanted);
     }
-    if (atomic_load_explicit(s->options.log_state, memory_order_acquire) != FG_JOURNAL_FAILED)
-        retire(s);
 }
 
 bool fg_ledger_snapshots_ask(struct fg_ledger_snapshots *s, const _Atomic bool *broken,

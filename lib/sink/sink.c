@@ -359,6 +359,21 @@ static void apply(struct fg_sink *s, size_t n)
         set_following(s);
 }
 
+/* The log ends its reading: its old segments may have gone because this sink was too far behind. */
+static void lost_log(struct fg_sink *s, const struct fg_error *err)
+{
+    struct fg_error ignored;
+
+    if (fg_journal_first_seq(s->journal_dir, &ignored) <= s->reader_next) {
+        refuse_log(s, err);
+        return;
+    }
+    fg_journal_reader_close(s->reader);
+    s->reader = NULL;
+    if (check_cursor(s)) /* fills it */
+        set_following(s);
+}
+
 static void follow_step(struct fg_sink *s)
 {
     uint64_t limit = durable(s);
@@ -372,7 +387,7 @@ static void follow_step(struct fg_sink *s)
     if (s->reader_next <= limit)
         n = fg_journal_read(s->reader, s->records, s->batch_now, limit, &err);
     if (n < 0) {
-        refuse_log(s, &err);
+        lost_log(s, &err);
     } else if (n > 0) {
         s->reader_next = s->records[n - 1].seq + 1;
         apply(s, (size_t)n);

@@ -18,6 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 from fgdisk import ext4, fill, tmpfs  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
@@ -56,9 +57,10 @@ def log_state(sale):
 
 
 def sell_on_a_full_disk(lab, disk):
-    """A flood; the disk fills, stays full for longer than orders are held, and has room again; twice."""
+    """A flood; the disk fills, stays full for longer than orders are held, and has room again; twice. Its archive is
+    missing, so no old segment may go."""
     sale = Sale(lab, total=500, lesser=8, hold_ms=2000, redis=lab.redis(persist=True), desk=True,
-                settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+                settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k', 'log.archive': f'{disk}/missing'})
     sale.gate.log_dir = f'{disk}/log'
     sale.shop(seconds=14)
     sale.add_item(99, 0)
@@ -113,7 +115,7 @@ def test_kill_and_stop_on_a_full_disk(lab):
     """full disk: kill -9 and SIGTERM, and a start while it is still full, lose nothing that was acknowledged"""
     with ext4(lab) as disk:
         sale = Sale(lab, total=3000, lesser=3, hold_ms=3000,
-                    settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k'})
+                    settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k', 'log.archive': f'{disk}/missing'})
         sale.gate.log_dir = f'{disk}/log'
         sale.shop(seconds=12)
         wait_until(lambda: answers(sale, 'RESERVED') > 300, 20, 'it sells')
@@ -131,6 +133,157 @@ def test_kill_and_stop_on_a_full_disk(lab):
         sale.keep_shopping(3, seconds=8)
         accepted = answers(sale, 'RESERVED', 'SOLD')
         wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 100, 30, 'it sells again')
+        sale.finish()
+
+
+def log_of(sale):
+    return sale.gate.get('/v1/status')['log']
+
+
+def first_seqs(folder):
+    return sorted(int(os.path.basename(p)[:20]) for p in glob.glob(f'{folder}/*.fgj'))
+
+
+FEW = {'rate': 200, 'shoppers': 1000, 'items': '1-4'}
+
+
+def hold(sale):
+    """An order of an item of its own, for extend()."""
+    order = os.urandom(16)
+    sale.complete = False  # no shopper's file names it
+    sale.add_item(50, 100)
+    assert sale.client().reserve(50, 50, 1, order).status == 'RESERVED'
+    return order
+
+
+def extend(sale, order, done, seconds=60):
+    """A long log of few orders: extends one again and again, and asks after each hundred whether it is done."""
+    backend = sale.client('backend')
+    until, end = int(time.time() * 1000) + 3600000, time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, log_of(sale)
+        for _ in range(100):
+            until += 1
+            backend.socket.send(fgclient.request(backend.key_id, backend.secret, 'EXTEND', order, user=50, until_ms=until))
+        status = backend.extend(50, order, until + 1).status  # waits: no burst longer than a receive queue
+        assert status == 'RESERVED', status
+        until += 1
+
+
+@fgtest.timeout(180)
+def test_the_log_outgrows_its_disk(lab):
+    """a disk smaller than keep_bytes: segments that snapshots have passed go before a sale is refused; said; audit"""
+    size = 3 << 20
+    with tmpfs(lab, '3m') as disk:
+        sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True, settings={
+            'log.dir': f'{disk}/log', 'log.segment_bytes': '64k', 'log.snapshot_records': 5000})
+        sale.gate.log_dir = f'{disk}/log'
+        code, text = sale.gate.check()
+        assert 'keep_bytes: warning: ' in text and 'old segments go sooner' in text, (code, text)
+        order = hold(sale)
+        sale.shop(seconds=15, **FEW)
+        extend(sale, order, lambda: log_of(sale)['durable_seq'] * RECORD > 2 * size)
+        log = log_of(sale)
+        assert log['state'] == 'ok' and log['segments_forced'] >= 3 and log['first_seq'] > 1, log
+        wait_until(lambda: 'too small for [log] keep_bytes' in alarms(sale).get('retention', ''), 10, 'it is said')
+        assert 'no room, orders' not in sale.gate.output(), 'no order was refused for it'
+        sale.finish()
+
+
+def leave_a_full_disk(lab, settings, before_full, left=0):
+    """Others fill the disk but for `left` bytes while old segments are there: it sells on by itself."""
+    with ext4(lab) as disk:
+        sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True,
+                    settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '64k', **settings})
+        sale.gate.log_dir = f'{disk}/log'
+        order = hold(sale)
+        extend(sale, order, lambda: before_full(log_of(sale)))
+        assert log_of(sale)['first_seq'] == 1, log_of(sale)
+        sale.shop(seconds=20, **FEW)
+        fill(f'{disk}/filler')
+        os.truncate(f'{disk}/filler', os.path.getsize(f'{disk}/filler') - left)
+        began, end = time.monotonic(), log_of(sale)['durable_seq'] + 2 * (1 << 14)
+        extend(sale, order, lambda: log_of(sale)['durable_seq'] > end)
+        assert log_of(sale)['first_seq'] > 1, log_of(sale)
+        print(f'# 32768 records after {time.monotonic() - began:.2f} s, {log_of(sale)["segments_forced"]} segments went')
+        assert sale.client().cancel(50, order).status == 'CANCELLED'
+        wait_until(sale.gate.healthy, 10, 'it is healthy')
+        sale.finish()
+
+
+@fgtest.timeout(120)
+def test_a_full_disk_is_left(lab):
+    """others fill the disk to the last byte: what snapshots have passed goes, whatever keep_bytes says; it sells on"""
+    leave_a_full_disk(lab, {'log.snapshot_records': 1000},
+                      lambda log: log['snapshot']['made'] >= 2 and log['segments'] >= 8)
+
+
+@fgtest.timeout(120)
+def test_a_full_disk_is_left_by_a_snapshot(lab):
+    """the same with no snapshot so far, and no room for a segment: a snapshot that fits is made, segments go"""
+    leave_a_full_disk(lab, {'log.snapshot_records': 0, 'log.segment_bytes': '1m'}, lambda log: log['segments'] >= 4,
+                      left=500 << 10)
+
+
+# ---- the archive -----------------------------------------------------------------------------------------
+
+
+def union(sale, archive):
+    """A folder of links to the archive's segments and to the log's: what docs/log.md tells to do."""
+    folder = sale.lab.unique('whole')
+    os.mkdir(folder)
+    for path in glob.glob(f'{archive}/*/*.fgj') + glob.glob(f'{sale.gate.log_dir}/*.fg[js]'):
+        with contextlib.suppress(FileExistsError):
+            os.symlink(path, f'{folder}/{os.path.basename(path)}')
+    return folder
+
+
+@fgtest.timeout(180)
+def test_the_archive_has_what_went(lab):
+    """old segments go only after they were copied, through kill -9 too; archive and log together pass the audit"""
+    archive = lab.unique('archive')
+    os.mkdir(archive)
+    sale = Sale(lab, total=2500, lesser=4, settings={
+        'log.snapshot_records': 500, 'log.segment_bytes': '64k', 'log.keep_bytes': 0, 'log.archive': archive})
+    sale.shop(seconds=6)
+    wait_until(lambda: log_of(sale)['segments_retired'] >= 2, 60, 'old segments are removed')
+    sale.gate.kill()
+    part = glob.glob(f'{archive}/*')[0] + '/00000000000000099999.fgj.part'
+    with open(part, 'wb') as f:
+        f.write(b'half')
+    sale.gate.start()
+    sale.keep_shopping(3, seconds=6)
+    before = log_of(sale)['segments_retired']
+    wait_until(lambda: log_of(sale)['segments_retired'] > before, 60, 'more are removed')
+    assert 'archive' not in alarms(sale), alarms(sale)
+    sale.finish()
+    assert first_seqs(sale.gate.log_dir)[0] > 1
+    code, text = lab.audit(log=union(sale, archive), client=[w.audit for w in sale.waves])
+    assert code == 0, (code, text)
+    listed = subprocess.run([fgtest.program('fglog'), union(sale, archive), '--to', '3'], check=True, capture_output=True,
+                            text=True).stdout
+    assert listed.splitlines()[0].split()[0] == '1', listed
+
+
+@fgtest.timeout(180)
+def test_an_archive_that_is_full_or_missing(lab):
+    """nothing goes that cannot be copied: alarm, degraded, it sells on; with room the copies go on where they ended"""
+    with tmpfs(lab, '1m') as archive:
+        sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True, settings={
+            'log.snapshot_records': 500, 'log.segment_bytes': '64k', 'log.keep_bytes': 0, 'log.archive': archive})
+        order = hold(sale)
+        sale.shop(seconds=10, **FEW)
+        extend(sale, order, lambda: 'No space left' in alarms(sale).get('archive', ''))
+        status = sale.gate.get('/v1/status')
+        assert status['state'] == 'degraded' and sale.gate.healthy(), status
+        assert status['log']['segments_archived'] >= 10 and 'No space' in status['log']['archive_error'], status['log']
+        last = first_seqs(f'{archive}/*')[-1]
+        end = log_of(sale)['durable_seq'] + 5000
+        extend(sale, order, lambda: log_of(sale)['durable_seq'] > end)
+        assert log_of(sale)['first_seq'] <= last + 1023, (log_of(sale), last)
+        command('mount', '-o', 'remount,size=64m', archive)
+        extend(sale, order, lambda: log_of(sale)['first_seq'] > last + 2 * 1023)
+        wait_until(lambda: 'archive' not in alarms(sale), 30, 'the alarm is over')
         sale.finish()
 
 
@@ -509,10 +662,10 @@ def test_workers_get_their_orders(lab):
 def test_no_room_for_a_snapshot(lab):
     """a snapshot that would take the log's last room is not begun: alarm, degraded, it sells on; then there is room"""
     with tmpfs(lab) as disk:
-        sale = Sale(lab, total=4000, lesser=3, settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '1m'})
+        sale = Sale(lab, total=9000, lesser=3, settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '1m'})
         sale.gate.log_dir = f'{disk}/log'
         sale.shop(seconds=8)
-        wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells')
+        wait_until(lambda: answers(sale, 'RESERVED') > 4000, 20, 'a snapshot takes more than a little')
         with open(f'{disk}/filler', 'wb') as f:
             free = os.statvfs(disk)
             f.write(bytes(free.f_bavail * free.f_frsize - (3 << 19)))  # 1.5 segments stay

@@ -85,6 +85,24 @@ def test_a_sink_that_never_came_holds_segments_back(lab):
 
 
 @fgtest.timeout(120)
+def test_a_sink_holds_no_more_than_its_bound(lab):
+    """Redis stays away: said when half of sink_keep_bytes is used; then segments go; it comes and is filled; audit"""
+    redis = lab.redis()
+    redis.kill()
+    sale = Sale(lab, total=2500, lesser=4, redis=redis, settings={**OFTEN, 'log.sink_keep_bytes': '512k'})
+    alarm = lambda: [a['text'] for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'retention']  # noqa: E731
+    sale.shop(seconds=8)
+    wait_until(alarm, 60, 'it is said before')
+    assert 'redis lacks 0 MiB of the log; beyond' in alarm()[0], alarm()
+    assert log(sale)['segments_retired'] == 0 or log(sale)['segments_bytes'] >= 512 << 10, log(sale)
+    wait_until(lambda: log(sale)['segments_retired'] >= 2, 60, 'segments go')
+    redis.start()
+    wait_until(lambda: sale.gate.sink('redis')['state'] == 'live', 60, 'Redis is filled from a snapshot')
+    wait_until(lambda: not alarm(), 20, 'the alarm is over')
+    sale.finish()
+
+
+@fgtest.timeout(120)
 def test_by_default_the_log_stays_whole(lab):
     """with the default keep_bytes no segment of an ordinary sale goes, snapshots or not: the audit has all of it"""
     sale = Sale(lab, total=1500, lesser=2, settings={**OFTEN, 'log.keep_bytes': None})

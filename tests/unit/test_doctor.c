@@ -305,6 +305,10 @@ static void no_room(void)
 {
     config.log.keep_bytes = 1ull << 60;
 }
+static void no_archive(void)
+{
+    strcpy(config.log.archive, "/srv/archive");
+}
 static void no_durability(void)
 {
     config.log.durability = FG_JOURNAL_DURABILITY_MEMORY;
@@ -467,6 +471,7 @@ static const struct {
     {"metrics-public", NULL, NULL, public_listener, W, "198.51.100.7:9461", "127.0.0.1:9461"},
     {"log-folder", NULL, NULL, no_log_folder, F, "[log] dir", "mkdir -p /var/lib/floodgate/log"},
     {"log-room", NULL, NULL, no_room, W, "MiB are free", "df -h /var/lib/floodgate/log"},
+    {"log-archive", NULL, NULL, no_archive, F, "No such file", "findmnt -T /srv/archive"},
     {"log-memory", NULL, NULL, log_in_memory, F, "lies on tmpfs", ""},
     {"log-file-system", NULL, NULL, log_on_btrfs, W, "btrfs", ""},
     {"log-mount", NULL, NULL, log_on_root, W, "root file system", ""},

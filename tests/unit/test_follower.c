@@ -107,6 +107,7 @@ static int begin(void **state)
     w.options = (struct fg_ledger_snapshots_options){
         .dir = log_dir,
         .every = EVERY,
+        .sink_keep_bytes = UINT64_MAX / 4,
         .appliance_id = fg_journal_appliance(w.journal),
         .log_state = &w.log_state,
         .clock = started_clock(),
@@ -292,12 +293,9 @@ static void a_failure_is_reported_until_one_succeeds(void **state)
     w.options.every = 0;
     start();
     assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
-    atomic_store(&w.log_state, FG_JOURNAL_FULL);
-    expect_refused("the log has no room, or failed");
+    atomic_store(&w.log_state, FG_JOURNAL_GONE);
+    expect_refused("the log failed, or is gone");
     atomic_store(&w.log_state, FG_JOURNAL_OK);
-    snapshots()->options.free_bytes = UINT64_MAX / 2;
-    expect_refused("stay free for the log");
-    snapshots()->options.free_bytes = 0;
     assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
     fg_ledger_snapshots_error(snapshots(), text, sizeof(text));
     assert_string_equal(text, "");
@@ -307,10 +305,10 @@ static void a_due_one_that_failed_is_not_tried_at_once(void **state)
 {
     commit_item();
     commit_orders(EVERY);
-    atomic_store(&w.log_state, FG_JOURNAL_FULL);
+    atomic_store(&w.log_state, FG_JOURNAL_GONE);
     start();
     wait_until(atomic_load(&snapshots()->failures) == 1);
-    assert_true(snapshots()->retry_ms > fg_clock_mono_ms());
+    assert_true(snapshots()->failed_ms > 0);
     atomic_store(&w.log_state, FG_JOURNAL_OK);
     commit_orders(5);
     assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
@@ -367,6 +365,104 @@ static void segments_go_when_two_snapshots_and_the_sinks_have_passed_them(void *
     atomic_store(&w.passed, UINT64_MAX);
     fg_ledger_follower_stop(w.follower); /* a failed log is left as it is */
     assert_int_equal(atomic_load(&snapshots()->retired), 1);
+}
+
+/* Three segments, and a snapshot of all of them; then another. */
+static void start_with_two_snapshots(void)
+{
+    uint64_t seq;
+
+    w.options.every = 0;
+    commit_item();
+    commit_orders(3 * SLOTS);
+    start();
+    assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
+    assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
+    commit_orders(1);
+    assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
+    assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
+}
+
+static void want_of_room_overrides_what_is_kept(void **state)
+{
+    w.options.keep_bytes = UINT64_MAX / 4;
+    w.options.free_bytes = UINT64_MAX / 4; /* more than any disk has */
+    atomic_store(&w.passed, 0);
+    start_with_two_snapshots();
+    wait_until(fg_journal_first_seq(log_dir, &err) == 3 * SLOTS + 1);
+    wait_until(atomic_load(&snapshots()->forced) == 3);
+    wait_until(atomic_load(&snapshots()->tight));
+}
+
+static void a_restart_knows_the_older_snapshot(void **state)
+{
+    uint64_t older;
+
+    w.options.keep_bytes = UINT64_MAX / 4;
+    start_with_two_snapshots();
+    older = atomic_load(&snapshots()->older_seq);
+    assert_int_not_equal(older, 0);
+    assert_int_equal(atomic_load(&snapshots()->retired), 0);
+    halt();
+    w.options.keep_bytes = 0;
+    start();
+    assert_int_equal(atomic_load(&snapshots()->older_seq), older);
+    wait_until(atomic_load(&snapshots()->retired) == 3);
+    assert_int_equal(atomic_load(&snapshots()->made), 0);
+}
+
+static void a_sink_holds_no_more_than_its_bound(void **state)
+{
+    w.options.sink_keep_bytes = 2 * SEGMENT;
+    atomic_store(&w.passed, 0);
+    start_with_two_snapshots();
+    wait_until(atomic_load(&snapshots()->retired) == 2);
+    assert_int_equal(fg_journal_first_seq(log_dir, &err), 2 * SLOTS + 1);
+    assert_int_equal(atomic_load(&snapshots()->forced), 0);
+}
+
+static uint64_t archived(void *ctx)
+{
+    return SLOTS + 1;
+}
+
+static void what_is_not_archived_stays(void **state)
+{
+    w.options.archived = archived;
+    w.options.free_bytes = UINT64_MAX / 4;
+    start_with_two_snapshots();
+    wait_until(atomic_load(&snapshots()->retired) == 1);
+    atomic_store(&w.log_state, FG_JOURNAL_FULL);
+    fg_ledger_follower_stop(w.follower);
+    assert_int_equal(fg_journal_first_seq(log_dir, &err), SLOTS + 1);
+}
+
+static void a_full_log_makes_a_snapshot_and_room(void **state)
+{
+    w.options.every = 0;
+    w.options.keep_bytes = UINT64_MAX / 4;
+    w.options.free_bytes = UINT64_MAX / 4;
+    commit_item();
+    commit_orders(3 * SLOTS);
+    atomic_store(&w.log_state, FG_JOURNAL_FULL);
+    start();
+    wait_until(fg_journal_first_seq(log_dir, &err) == 3 * SLOTS + 1);
+    assert_int_equal(atomic_load(&snapshots()->made), 1);
+    assert_int_equal(atomic_load(&snapshots()->older_seq), 0);
+}
+
+/* As with a limit of the file size: removing segments does not help. */
+static void a_full_log_on_a_disk_with_room_loses_little(void **state)
+{
+    w.options.every = 0;
+    w.options.keep_bytes = UINT64_MAX / 4;
+    commit_item();
+    commit_orders(12 * SLOTS);
+    atomic_store(&w.log_state, FG_JOURNAL_FULL);
+    start();
+    wait_until(atomic_load(&snapshots()->vain) >= 4);
+    fg_ledger_follower_stop(w.follower);
+    assert_int_equal(fg_journal_first_seq(log_dir, &err), 4 * SLOTS + 1);
 }
 
 /* ---- recovery ----------------------------------------------------------------------------------
@@ -431,6 +527,12 @@ int main(void)
         TEST(a_log_in_memory_has_none),
         TEST(a_broken_follower_makes_none),
         TEST(segments_go_when_two_snapshots_and_the_sinks_have_passed_them),
+        TEST(want_of_room_overrides_what_is_kept),
+        TEST(a_restart_knows_the_older_snapshot),
+        TEST(a_sink_holds_no_more_than_its_bound),
+        TEST(what_is_not_archived_stays),
+        TEST(a_full_log_makes_a_snapshot_and_room),
+        TEST(a_full_log_on_a_disk_with_room_loses_little),
         TEST(a_start_begins_with_the_snapshot),
         TEST(a_start_that_lacks_records_is_refused),
     };

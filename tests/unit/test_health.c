@@ -132,6 +132,27 @@ FAULT(log_behind)
     now.log.behind = true;
 }
 
+FAULT(sink_holds_half)
+{
+    now.log.keep_bytes = 128 << 20;
+    now.log.room_bytes = UINT64_MAX;
+    now.sinks[1].status.lag = (64 << 20) / 64;
+}
+FAULT(sink_holds_half_of_the_disk)
+{
+    now.log.keep_bytes = UINT64_MAX;
+    now.log.room_bytes = 128 << 20;
+    now.sinks[1].status.lag = (64 << 20) / 64;
+}
+FAULT(disk_too_small)
+{
+    now.log.tight = true;
+}
+FAULT(archive_full)
+{
+    strcpy(now.log.archive_error, "No space left on device");
+}
+
 FAULT(commit_waits)
 {
     now.log.wait_ms = FG_JOURNAL_SLOW_MS;
@@ -273,6 +294,11 @@ static const struct {
     {log_gone, "log", ALARM, BAD, true, "/var/lib/floodgate/log is no longer the log"},
     {log_behind, "behind", ALARM, BAD, true, "a sink knows later records"},
     {log_moved, "log", ALARM, BAD, true, "log gone, nothing is accepted"},
+    {sink_holds_half, "retention", WARNING, RUNNING, true,
+     "kafka lacks 64 MiB of the log; beyond 128 MiB old segments go"},
+    {sink_holds_half_of_the_disk, "retention", WARNING, RUNNING, true, "beyond 128 MiB"},
+    {disk_too_small, "retention", WARNING, RUNNING, true, "too small for [log] keep_bytes"},
+    {archive_full, "archive", WARNING, DEGRADED, true, "No space left on device"},
     {commit_waits, "disk", WARNING, RUNNING, false, "waits for the disk for 1.0 s"},
     {commit_waited, "disk", WARNING, RUNNING, false, "waited for the disk for 2.5 s"},
     {log_in_memory, "memory", WARNING, RUNNING, true, "[log] durability is memory"},
