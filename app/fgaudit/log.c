@@ -186,6 +186,35 @@ static bool is_zero(const struct fg_journal_record *r)
     return memcmp(r, &zero, sizeof(zero)) == 0;
 }
 
+bool fg_log_crc_of(const char *dir, uint64_t seq, uint32_t *crc)
+{
+    struct fg_log log = {.dir = dir};
+    struct fg_journal_record record = {0};
+    struct fg_error ignored;
+    char path[4096];
+    int fd = -1;
+
+    if (list(&log, &ignored)) {
+        size_t i = log.count;
+
+        while (i > 0 && log.segments[i - 1].first_seq > seq)
+            i--;
+        if (i > 0) {
+            segment_path(&log, i - 1, path);
+            fd = open(path, O_RDONLY | O_CLOEXEC);
+            if (fd >= 0 && pread(fd, &record, sizeof(record),
+                                 (off_t)((seq - log.segments[i - 1].first_seq + 1) *
+                                         sizeof(record))) != sizeof(record))
+                record.seq = 0;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    free(log.segments);
+    *crc = record.crc;
+    return seq && record.seq == seq && whole(&record);
+}
+
 /* Reads records from `offset` of the segment; how many. */
 static size_t load(struct fg_log *log, uint64_t offset)
 {

@@ -36,6 +36,9 @@ bool fg_log_open(struct fg_log *log, const char *dir, struct fg_problems *proble
                  struct fg_error *err);
 void fg_log_close(struct fg_log *log);
 
+/** CRC of the record of that sequence, in a log of its own reading; false: it is not there. */
+bool fg_log_crc_of(const char *dir, uint64_t seq, uint32_t *crc);
+
 /**
  * Next record, checked for CRC and sequence; NULL at the end or behind limit_seq. After NULL a
  * later call continues when the log has grown. The pointer holds until the next call.

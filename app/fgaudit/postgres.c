@@ -16,14 +16,14 @@
 static bool read_cursor(struct fg_postgres_audit *a, uint64_t appliance, bool *usable)
 {
     PGresult *r = fg_postgres_audit_ask(
-        a, "SELECT seq, filled_seq, format, coalesce(appliance, '') FROM floodgate_cursor",
+        a, "SELECT seq, filled_seq, format, coalesce(appliance, ''), crc FROM floodgate_cursor",
         PGRES_TUPLES_OK);
     struct fg_error why;
     char wanted[24];
 
     if (!r)
         return false;
-    *usable = fg_postgres_rows(r, "the cursor", 4, 1, 1, &why) &&
+    *usable = fg_postgres_rows(r, "the cursor", 5, 1, 1, &why) &&
               !strcmp(fg_postgres_rows_text(r, 0, 2), FORMAT);
     if (!*usable) {
         fg_problem(a->problems, FG_PROBLEM_POSTGRES_CURSOR,
@@ -33,7 +33,8 @@ static bool read_cursor(struct fg_postgres_audit *a, uint64_t appliance, bool *u
     }
     if (!fg_postgres_rows_number(r, "the cursor", 0, 0, &a->cursor, &why) ||
         !fg_postgres_rows_number(r, "the record that the tables were filled from", 0, 1, &a->filled,
-                                 &why)) {
+                                 &why) ||
+        !fg_postgres_rows_number(r, "the cursor's CRC", 0, 4, &a->crc, &why)) {
         PQclear(r);
         return fg_postgres_audit_unreadable(a, why.text);
     }
@@ -67,6 +68,9 @@ static bool wait_cursor(struct fg_postgres_audit *a, const struct fg_story *stor
 /* Brings the story to exactly the cursor, which may be ahead of it while the daemon runs. */
 static bool meet(struct fg_postgres_audit *a, struct fg_story *story, struct fg_log *log)
 {
+    uint32_t crc;
+    bool other;
+
     log->limit_seq = a->cursor;
     if (a->cursor > story->seq)
         fg_story_read(story, log);
@@ -76,13 +80,19 @@ static bool meet(struct fg_postgres_audit *a, struct fg_story *story, struct fg_
                    a->cursor, story->seq);
         return false;
     }
+    other = fg_log_crc_of(log->dir, a->cursor, &crc) && crc != a->crc;
+    if (other)
+        fg_problem(a->problems, FG_PROBLEM_POSTGRES_CURSOR,
+                   "the cursor is at record %" PRIu64 " with CRC %08" PRIx64
+                   ", which has %08" PRIx32 " in the log: one of them is of another sale",
+                   a->cursor, a->crc, crc);
     a->behind = story->seq - a->cursor;
     if (a->behind)
         fg_problem(a->problems, FG_PROBLEM_POSTGRES_CURSOR,
                    "the cursor is at %" PRIu64 ", %" PRIu64
                    " records behind the log, which ends at %" PRIu64 "; nothing else was compared",
                    a->cursor, a->behind, story->seq);
-    return !a->behind;
+    return !a->behind && !other;
 }
 
 bool fg_postgres_audit_compare(struct fg_postgres_audit *a, struct fg_story *story,

@@ -15,6 +15,7 @@ struct fg_postgres_audit {
     PGconn *pg;
     char address[256]; /* without the password */
     uint64_t cursor, filled, behind;
+    uint64_t crc;                  /* of the record of the cursor, as the database has it */
     uint64_t items, orders, users; /* seen */
     struct fg_error error;         /* why it cannot be read */
 };

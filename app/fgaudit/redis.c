@@ -21,7 +21,8 @@ static bool read_cursor(struct fg_redis_audit *a)
     redisReply *r = fg_redis_audit_ask(a,
                                        "HMGET %s" FG_REDIS_KEY_CURSOR " " FG_REDIS_CURSOR_SEQ
                                        " " FG_REDIS_CURSOR_APPLIANCE " " FG_REDIS_CURSOR_FORMAT
-                                       " " FG_REDIS_CURSOR_BROKEN " " FG_REDIS_CURSOR_FILLED,
+                                       " " FG_REDIS_CURSOR_BROKEN " " FG_REDIS_CURSOR_FILLED
+                                       " " FG_REDIS_CURSOR_CRC,
                                        a->key_prefix);
 
     struct fg_error why;
@@ -30,12 +31,14 @@ static bool read_cursor(struct fg_redis_audit *a)
     if (!r)
         return false;
     a->broken[0] = '\0';
-    ok = fg_redis_reply_texts_or_nil(r, "the cursor", 5, &why) || fg_redis_audit_strange(a, &why);
+    ok = fg_redis_reply_texts_or_nil(r, "the cursor", 6, &why) || fg_redis_audit_strange(a, &why);
     a->has_cursor = fg_redis_reply_number(r, 0, 10, &a->cursor) &&
                     fg_redis_reply_number(r, 1, 16, &a->appliance) &&
                     !strcmp(fg_redis_reply_word(r, 2), FG_REDIS_FORMAT);
     a->filled = 0;
     fg_redis_reply_number(r, 4, 10, &a->filled);
+    a->crc = 0;
+    fg_redis_reply_number(r, 5, 16, &a->crc);
     if (!fg_redis_reply_is_nil(fg_redis_reply_at(r, 3))) {
         snprintf(a->broken, sizeof(a->broken), "%.150s", fg_redis_reply_word(r, 3));
         a->has_cursor = false;
@@ -100,6 +103,8 @@ static bool compare_behind(struct fg_redis_audit *a, const struct fg_story *stor
 static bool usable_cursor(struct fg_redis_audit *a, const struct fg_story *story,
                           const struct fg_log *log)
 {
+    uint32_t crc;
+
     if (a->broken[0]) {
         fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
                    "the sink met an error inside a transaction, %s", a->broken);
@@ -122,6 +127,13 @@ static bool usable_cursor(struct fg_redis_audit *a, const struct fg_story *story
         fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
                    "the cursor is at %" PRIu64 ", ahead of the log, which ends at %" PRIu64,
                    a->cursor, story->seq);
+        return false;
+    }
+    if (fg_log_crc_of(log->dir, a->cursor, &crc) && crc != a->crc) {
+        fg_problem(a->problems, FG_PROBLEM_REDIS_CURSOR,
+                   "the cursor is at record %" PRIu64 " with CRC %08" PRIx64
+                   ", which has %08" PRIx32 " in the log: one of them is of another sale",
+                   a->cursor, a->crc, crc);
         return false;
     }
     return true;

@@ -19,6 +19,7 @@ struct fg_redis_audit {
     bool has_cursor;
     char broken[160]; /* what the sink wrote about a failed transaction; "" = nothing */
     uint64_t cursor, appliance, behind;
+    uint64_t crc;    /* of the record of the cursor, as Redis has it */
     uint64_t filled; /* record of the snapshot that the keys were last filled from; 0 = none */
     uint64_t items, orders, events, keys; /* seen */
     struct fg_error error;                /* why it cannot be read; "" = it can */

@@ -9,6 +9,7 @@
 
 #include "base/diag.h"
 #include "base/notify.h"
+#include "base/thread.h"
 #include "doctor/start.h"
 
 #define CONFIG_PATH "/etc/floodgate/floodgate.conf"
@@ -113,8 +114,10 @@ static int serve(const char *path, const char *program, bool new_log)
         fg_diag(FG_DIAG_ERROR, "%s", err.text);
     }
     fg_daemon_stop(d);
-    free(d);
     fg_diag(FG_DIAG_INFO, "stopped");
+    if (fg_thread_left_behind()) /* it still uses what is ours, and its libraries */
+        _exit(ok ? 0 : 1);
+    free(d);
     return ok ? 0 : 1;
 }
 

@@ -17,4 +17,13 @@
  */
 bool fg_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 
+/**
+ * Waits for the end of the thread, at most so long. False: it does not end, perhaps since a library
+ * looks up a name or a disk hangs; whatever it uses must be left to it until the process ends.
+ */
+bool fg_thread_join_within(pthread_t thread, unsigned ms);
+
+/** A thread was left behind: the process must end without the destructors of libraries. */
+bool fg_thread_left_behind(void);
+
 #endif

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,7 +16,7 @@
 #define PIECE_BYTES (1u << 20)
 #define PAUSE_MS    1000 /* between looks at the log */
 #define SLICE_MS    20   /* a stop waits no longer */
-#define STOP_S      2
+#define STOP_MS     2000 /* of a file system that hangs */
 
 struct fg_journal_archive {
     char dir[512], folder[512 + 24]; /* of the log; FOLDER/ID */
@@ -238,14 +237,10 @@ struct fg_journal_archive *fg_journal_archive_start(const char *dir, const char 
 
 void fg_journal_archive_stop(struct fg_journal_archive *a)
 {
-    struct timespec until;
-
     if (!a)
         return;
     atomic_store_explicit(&a->quit, true, memory_order_release);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STOP_S;
-    if (pthread_timedjoin_np(a->thread, NULL, &until) == 0)
+    if (fg_thread_join_within(a->thread, STOP_MS))
         archive_free(a);
     else /* it keeps its memory until the process ends */
         fg_diag(FG_DIAG_WARNING, "log archive: %s hangs, its copy is given up", a->folder);

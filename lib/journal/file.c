@@ -118,5 +118,6 @@ bool fg_journal_file_read(int fd, void *data, size_t len, uint64_t offset)
 
 bool fg_journal_file_no_space(int error)
 {
-    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EMFILE ||
+           error == ENFILE; /* of files that can be open */
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ledger/follower.h"
 
+#include <errno.h>
+
 #include "base/diag.h"
 #include "base/thread.h"
 
@@ -21,6 +23,12 @@ static bool apply_batch(struct fg_ledger_follower *f, const struct fg_journal_re
     return ok;
 }
 
+/* Reading failed for want of a file descriptor: that says nothing about the log. */
+static bool starved(void)
+{
+    return errno == EMFILE || errno == ENFILE;
+}
+
 /* Returns the records applied; -1 when the log or its writer is broken. */
 static ssize_t follow(struct fg_ledger_follower *f, struct fg_journal_reader *reader,
                       struct fg_journal_record *records)
@@ -30,7 +38,10 @@ static ssize_t follow(struct fg_ledger_follower *f, struct fg_journal_reader *re
 
     if (durable <= atomic_load_explicit(&f->seq, memory_order_relaxed))
         return 0;
+    errno = 0;
     n = fg_journal_read(reader, records, BATCH, durable, &f->error);
+    if (n < 0 && starved())
+        return 0;
     if (n > 0 && !apply_batch(f, records, (size_t)n))
         return -1;
     return n;

@@ -25,6 +25,8 @@ bool fg_sink_group_start(struct fg_sink_group *group, const struct fg_sink_group
 
 void fg_sink_group_stop(struct fg_sink_group *group, unsigned drain_ms)
 {
+    for (unsigned i = 0; i < group->count; i++)
+        fg_sink_ask_stop(group->list[i], drain_ms);
     while (group->count)
         fg_sink_stop(group->list[--group->count], drain_ms);
 }

@@ -7,11 +7,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "base/thread.h"
 
 #define IDLE_MS        5 /* between polls of the watermark: the delay of the events */
 #define CHECK_MS       500 /* between checks of the cursor while idle: finds a dead or emptied server */
 #define REFUSED_MS     1000
+#define GRACE_MS       1000 /* for the end of a step, after the time to drain */
 #define RETRY_MS_FIRST 50
 #define AGAIN_MAX      3 /* tries in a row that leave the cursor where it was */
 
@@ -545,16 +547,28 @@ bool fg_sink_adopt(struct fg_sink *s, struct fg_error *err)
     return true;
 }
 
-void fg_sink_stop(struct fg_sink *s, unsigned drain_ms)
+void fg_sink_ask_stop(struct fg_sink *s, unsigned drain_ms)
 {
     uint64_t one = 1;
 
-    if (!s)
-        return;
     atomic_store(&s->stop_from_ms, fg_clock_mono_ms());
     atomic_store(&s->stop_at_ms, fg_clock_mono_ms() + drain_ms);
     if (write(s->wait.wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         FG_ASSERT(!"an eventfd takes a count");
-    pthread_join(s->thread, NULL);
-    sink_free(s);
+}
+
+void fg_sink_stop(struct fg_sink *s, unsigned drain_ms)
+{
+    uint64_t now = fg_clock_mono_ms(), end;
+
+    if (!s)
+        return;
+    if (!atomic_load(&s->stop_at_ms))
+        fg_sink_ask_stop(s, drain_ms);
+    end = atomic_load(&s->stop_at_ms) + GRACE_MS;
+    if (fg_thread_join_within(s->thread, end > now ? (unsigned)(end - now) : 0))
+        sink_free(s);
+    else /* its libraries look up names without end, and cannot be told to stop */
+        fg_diag(FG_DIAG_WARNING, "sink %s: %s holds it, it is left behind", s->driver->name,
+                s->address);
 }

@@ -133,8 +133,11 @@ const struct fg_histogram *fg_sink_delays(const struct fg_sink *sink);
  */
 bool fg_sink_adopt(struct fg_sink *sink, struct fg_error *err);
 
+/** As fg_sink_stop, but does not wait, so that several sinks drain at the same time. */
+void fg_sink_ask_stop(struct fg_sink *sink, unsigned drain_ms);
+
 /** Tries for at most drain_ms to bring the sink up to durable_seq, then ends the thread and frees.
- */
+ * A thread that a library holds is left behind a second later (base/thread.h). */
 void fg_sink_stop(struct fg_sink *sink, unsigned drain_ms);
 
 #endif

@@ -561,6 +561,8 @@ TAMPERED = [
     ('foreign key', lambda r: r.command('SET', '{t}:note', 'x'), 'redis-key', '{t}:note'),
     ('cursor gone', lambda r: r.command('DEL', '{t}:cursor'), 'redis-cursor', 'is missing'),
     ('cursor ahead', lambda r: r.command('HINCRBY', '{t}:cursor', 'seq', 1), 'redis-cursor', 'ahead of the log'),
+    ('cursor of another record', lambda r: r.command('HSET', '{t}:cursor', 'crc', '0badcafe'), 'redis-cursor',
+     'with CRC 0badcafe'),
     ('other appliance', lambda r: r.command('HSET', '{t}:cursor', 'appliance', '1' * 16), 'redis-cursor', 'of appliance'),
     ('other format', lambda r: r.command('HSET', '{t}:cursor', 'format', 2), 'redis-cursor', 'format'),
 ]

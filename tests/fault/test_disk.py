@@ -10,6 +10,7 @@ import ctypes
 import glob
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
@@ -156,7 +157,7 @@ def hold(sale):
     return order
 
 
-def extend(sale, order, done, seconds=60):
+def extend(sale, order, done, seconds=90):
     """A long log of few orders: extends one again and again, and asks after each hundred whether it is done."""
     backend = sale.client('backend')
     until, end = int(time.time() * 1000) + 3600000, time.monotonic() + seconds
@@ -173,8 +174,8 @@ def extend(sale, order, done, seconds=60):
 @fgtest.timeout(180)
 def test_the_log_outgrows_its_disk(lab):
     """a disk smaller than keep_bytes: segments that snapshots have passed go before a sale is refused; said; audit"""
-    size = 3 << 20
-    with tmpfs(lab, '3m') as disk:
+    size = 2 << 20
+    with tmpfs(lab, '2m') as disk:
         sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True, settings={
             'log.dir': f'{disk}/log', 'log.segment_bytes': '64k', 'log.snapshot_records': 5000})
         sale.gate.log_dir = f'{disk}/log'
@@ -182,7 +183,7 @@ def test_the_log_outgrows_its_disk(lab):
         assert 'keep_bytes: warning: ' in text and 'old segments go sooner' in text, (code, text)
         order = hold(sale)
         sale.shop(seconds=15, **FEW)
-        extend(sale, order, lambda: log_of(sale)['durable_seq'] * RECORD > 2 * size)
+        extend(sale, order, lambda: log_of(sale)['durable_seq'] * RECORD > size + (size >> 1))
         log = log_of(sale)
         assert log['state'] == 'ok' and log['segments_forced'] >= 3 and log['first_seq'] > 1, log
         wait_until(lambda: 'too small for [log] keep_bytes' in alarms(sale).get('retention', ''), 10, 'it is said')
@@ -202,10 +203,10 @@ def leave_a_full_disk(lab, settings, before_full, left=0):
         sale.shop(seconds=20, **FEW)
         fill(f'{disk}/filler')
         os.truncate(f'{disk}/filler', os.path.getsize(f'{disk}/filler') - left)
-        began, end = time.monotonic(), log_of(sale)['durable_seq'] + 2 * (1 << 14)
+        began, end = time.monotonic(), log_of(sale)['durable_seq'] + 12 * 1024
         extend(sale, order, lambda: log_of(sale)['durable_seq'] > end)
         assert log_of(sale)['first_seq'] > 1, log_of(sale)
-        print(f'# 32768 records after {time.monotonic() - began:.2f} s, {log_of(sale)["segments_forced"]} segments went')
+        print(f'# 12288 records after {time.monotonic() - began:.2f} s, {log_of(sale)["segments_forced"]} segments went')
         assert sale.client().cancel(50, order).status == 'CANCELLED'
         wait_until(sale.gate.healthy, 10, 'it is healthy')
         sale.finish()
@@ -221,8 +222,60 @@ def test_a_full_disk_is_left(lab):
 @fgtest.timeout(120)
 def test_a_full_disk_is_left_by_a_snapshot(lab):
     """the same with no snapshot so far, and no room for a segment: a snapshot that fits is made, segments go"""
-    leave_a_full_disk(lab, {'log.snapshot_records': 0, 'log.segment_bytes': '1m'}, lambda log: log['segments'] >= 4,
-                      left=500 << 10)
+    leave_a_full_disk(lab, {'log.snapshot_records': 0, 'log.segment_bytes': '256k'}, lambda log: log['segments'] >= 4,
+                      left=200 << 10)
+
+
+def limited(sale, which, soft):
+    """Sets a limit of the running daemon; the one before."""
+    before = resource.prlimit(sale.gate.process.pid, which)
+    resource.prlimit(sale.gate.process.pid, which, (soft, before[1]))
+    return before
+
+
+@fgtest.timeout(120)
+def test_a_limit_of_the_file_size(lab):
+    """RLIMIT_FSIZE below a segment: FULL and no death by SIGXFSZ; nothing old goes in vain; later it sells on; audit"""
+    sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True,
+                settings={'log.segment_bytes': '1m', 'log.snapshot_records': 0})
+    order = hold(sale)
+    sale.shop(seconds=10, **FEW)
+    before = limited(sale, resource.RLIMIT_FSIZE, 512 << 10)
+    backend = sale.client('backend')
+    until = int(time.time() * 1000) + 3600000
+    for n in range(200):
+        if log_state(sale) == 'full':
+            break
+        for k in range(200):
+            backend.socket.send(fgclient.request(backend.key_id, backend.secret, 'EXTEND', order, user=50,
+                                                 until_ms=until + 200 * n + k))
+    wait_until(lambda: log_state(sale) == 'full', 10, 'the log is full')
+    assert 'File too large' in log_of(sale)['error'], log_of(sale)
+    assert sale.client().query(99, os.urandom(16)).status == 'UNKNOWN_ORDER', 'questions are answered'
+    resource.prlimit(sale.gate.process.pid, resource.RLIMIT_FSIZE, before)
+    wait_until(sale.gate.healthy, 10, 'it is healthy')
+    assert sale.client().cancel(50, order).status == 'CANCELLED'
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_no_free_descriptor(lab):
+    """no descriptor is left, and the log needs a segment: FULL, not failed, nor moved away; later it sells on; audit"""
+    sale = Sale(lab, total=400, lesser=3, hold_ms=60000, desk=True, settings={'log.segment_bytes': '64k'})
+    order = hold(sale)
+    backend, shopper = sale.client('backend'), sale.client()
+    until = int(time.time() * 1000) + 3600000
+    before = limited(sale, resource.RLIMIT_NOFILE, 3)
+    for k in range(4000):  # more than the segments that are there
+        backend.socket.send(fgclient.request(backend.key_id, backend.secret, 'EXTEND', order, user=50, until_ms=until + k))
+    wait_until(lambda: 'no room' in sale.gate.output(), 20, 'the log is full')
+    assert shopper.query(99, os.urandom(16)).status == 'UNKNOWN_ORDER', 'questions are answered'
+    wait_until(lambda: 'alarm log: log full' in sale.gate.output(), 10, 'it is said')
+    resource.prlimit(sale.gate.process.pid, resource.RLIMIT_NOFILE, before)
+    wait_until(sale.gate.healthy, 20, 'it is healthy')
+    assert shopper.cancel(50, order).status == 'CANCELLED'
+    assert 'moved away' not in sale.gate.output() and 'Too many open files' in sale.gate.output()
+    sale.finish()
 
 
 # ---- the archive -----------------------------------------------------------------------------------------
