@@ -121,6 +121,14 @@ static void tick(ngx_event_t *event)
         ngx_add_timer(&ticker, TICK_MS);
 }
 
+void gateway_events_changed(void)
+{
+    if (!ticker.timer_set)
+        return;
+    ngx_del_timer(&ticker); /* or nginx keeps a time that is near */
+    ngx_add_timer(&ticker, 1);
+}
+
 static void write_more(ngx_http_request_t *r)
 {
     if (ngx_http_output_filter(r, NULL) == NGX_ERROR ||

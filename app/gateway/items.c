@@ -56,14 +56,17 @@ static void question_done(struct gateway_call *call, const struct fg_client_done
 {
     struct question *q = (struct question *)call;
     const struct fg_packet_reply *reply = &done->reply;
-    uint64_t now_s = (uint64_t)ngx_time(), opens_s = 0;
+    uint64_t now_s = (uint64_t)ngx_time(), opens_s = 0, answer;
 
     if (done->answered && reply->status != FG_PACKET_STATUS_DENIED) {
         if (reply->status == FG_PACKET_STATUS_NOT_OPEN)
             opens_s =
                 (now_s * 1000 + (uint64_t)ngx_timeofday()->msec + reply->retry_ms + 500) / 1000;
+        answer = (uint64_t)reply->left << 32 | reply->status;
+        if (answer != get(&q->stock->answer))
+            gateway_events_changed();
         set(&q->stock->opens_s, opens_s);
-        set(&q->stock->answer, (uint64_t)reply->left << 32 | reply->status);
+        set(&q->stock->answer, answer);
         set(&q->stock->known_ms, ngx_current_msec);
     }
     set(&q->stock->asked_ms, 0);

@@ -161,6 +161,7 @@ bool gateway_stock_known(const struct gateway_stock *stock);
 size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64_t left);
 
 ngx_int_t gateway_items_handler(ngx_http_request_t *r);
+void gateway_events_changed(void); /* of stock: this worker's streams hear of it at once */
 ngx_int_t gateway_events_handler(ngx_http_request_t *r);
 ngx_int_t gateway_metrics_handler(ngx_http_request_t *r);
 ngx_int_t gateway_login_handler(ngx_http_request_t *r);

@@ -3,7 +3,8 @@
  * Asks an HTTP server on 127.0.0.1 over connections that stay open, for tools/bench gateway.
  *
  *     bench_gateway load PORT FILE CONNECTIONS SECONDS RATE    RATE 0: as fast as answers come
- *     bench_gateway events PORT FILE CLIENTS
+ *     bench_gateway events PORT FILE CLIENTS FIRST    FIRST: clients of other processes before
+ * these
  *
  * FILE is the request as it is sent. 32 letters K in a row become hexadecimal digits, 9 letters U a
  * number, both of their own for each request. `load` prints JSON; with a RATE latency counts from
@@ -47,7 +48,7 @@ static struct {
     uint64_t number;
     int epoll;
     struct connection *connections;
-    unsigned count;
+    unsigned count, first;
     unsigned *idle, idles; /* stack */
     double *latency;
     size_t answers, room;
@@ -114,7 +115,8 @@ static void open_connection(unsigned i, bool wait)
                              .sin_port = htons(b.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in from = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + i / PER_ADDRESS)};
+                               .sin_addr.s_addr =
+                                   htonl(INADDR_LOOPBACK + 1 + (b.first + i) / PER_ADDRESS)};
     struct connection *c = &b.connections[i];
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
     int one = 1;
@@ -135,11 +137,14 @@ static void open_connection(unsigned i, bool wait)
 
 static void prepare(const char *port, const char *file, unsigned count)
 {
-    struct rlimit files = {count + 100, count + 100};
+    struct rlimit files;
 
     b.port = (uint16_t)atoi(port);
     read_request(file);
-    if (count + 100 > 1024 && setrlimit(RLIMIT_NOFILE, &files) < 0)
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        die("getrlimit");
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
         die("setrlimit");
     b.epoll = epoll_create1(EPOLL_CLOEXEC);
     b.connections = calloc(count, sizeof(*b.connections));
@@ -311,8 +316,9 @@ int main(int argc, char **argv)
     if (argc == 7 && !strcmp(argv[1], "load")) {
         prepare(argv[2], argv[3], (unsigned)atoi(argv[4]));
         load(atof(argv[5]), atof(argv[6]));
-    } else if (argc == 5 && !strcmp(argv[1], "events")) {
+    } else if (argc == 6 && !strcmp(argv[1], "events")) {
         prepare(argv[2], argv[3], (unsigned)atoi(argv[4]));
+        b.first = (unsigned)atoi(argv[5]);
         events();
     } else {
         fprintf(stderr, "usage: bench_gateway load PORT FILE CONNECTIONS SECONDS RATE | events "
