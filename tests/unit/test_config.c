@@ -419,6 +419,9 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(6, GOOD "[workers]\nCount = 1\n",
              "[workers] Count: no such setting; accepted: count, cpus, idle, burst, handoff");
     fails_at(5, GOOD "yes\n", "neither [SECTION] nor key = value nor # comment");
+    fails_at(6, GOOD "[redis]\npassword S3CRET\n",
+             "password: neither [SECTION] nor key = value nor # comment");
+    assert_null(strstr(report, "S3CRET"));
     fails_at(6, GOOD "[log]\n dir: /x\n", "dir: neither [SECTION] nor key = value nor # comment");
     fails_at(5, GOOD "[log\ndir = /x\n", "a section is [NAME] alone on its line");
     fails_at(5, GOOD "[log] dir = /x\n", "a section is [NAME] alone on its line");
