@@ -659,9 +659,9 @@ static void completes(void **state)
                 {"open 7 ''", "7 8"},
                 {"item set ''", "7 8"},
                 {"item add ''", ""},
-                {"filter attach l", "lo"},
+                {"filter attach lo", "lo"},
                 {"block load /etc/os-rel", "/etc/os-release"},
-                {"item import /etc/hostn", "/etc/hostname"},
+                {"item import /etc/os-rel", "/etc/os-release"},
                 {"help sto", "stock"}};
     char script[128];
 
