@@ -11,12 +11,16 @@
 #define SERVICE_GROUP "floodgate" /* of the user that the unit names */
 
 /* The group of the service may read what root owns. */
-static bool is_open(const struct stat *st)
+static bool is_shared(const struct stat *st)
 {
     const struct group *service = getgrnam(SERVICE_GROUP);
-    mode_t kept = service && st->st_uid == 0 && st->st_gid == service->gr_gid ? 037 : 077;
 
-    return st->st_mode & kept;
+    return service && st->st_uid == 0 && st->st_gid == service->gr_gid;
+}
+
+static bool is_open(const struct stat *st)
+{
+    return st->st_mode & (is_shared(st) ? 037 : 077);
 }
 
 static bool others_read(const struct fg_doctor *d, const char *file)
@@ -27,11 +31,16 @@ static bool others_read(const struct fg_doctor *d, const char *file)
     return file[0] && stat(fg_doctor_path(d, path, "%s", file), &st) == 0 && is_open(&st);
 }
 
-static void ask_for_0600(struct fg_doctor_finding *f, const char *setting, const char *file)
+static void ask_to_close(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                         const char *setting, const char *file)
 {
+    char path[FG_DOCTOR_PATH];
+    struct stat st = {0};
+
+    stat(fg_doctor_path(d, path, "%s", file), &st);
     fg_doctor_say(f, FG_DOCTOR_WARNING, "%s = %.200s: others than its owner may read the secrets",
                   setting, file);
-    fg_doctor_mend(f, "chmod 0600 %.280s", file);
+    fg_doctor_mend(f, "chmod %s %.280s", is_shared(&st) ? "0640" : "0600", file);
 }
 
 FG_DOCTOR_CHECK(keys)
@@ -50,21 +59,21 @@ FG_DOCTOR_CHECK(keys)
 FG_DOCTOR_CHECK(keys_mode)
 {
     if (others_read(d, d->config->orders.keys))
-        ask_for_0600(f, "[orders] keys", d->config->orders.keys);
+        ask_to_close(d, f, "[orders] keys", d->config->orders.keys);
 }
 
 FG_DOCTOR_CHECK(password_mode)
 {
     if (others_read(d, d->config->redis.password_file))
-        ask_for_0600(f, "[redis] password_file", d->config->redis.password_file);
+        ask_to_close(d, f, "[redis] password_file", d->config->redis.password_file);
     else if (others_read(d, d->config->postgres.password_file))
-        ask_for_0600(f, "[postgres] password_file", d->config->postgres.password_file);
+        ask_to_close(d, f, "[postgres] password_file", d->config->postgres.password_file);
 }
 
 FG_DOCTOR_CHECK(tls_key_mode)
 {
     if (others_read(d, d->config->redis.tls_key))
-        ask_for_0600(f, "[redis] tls_key", d->config->redis.tls_key);
+        ask_to_close(d, f, "[redis] tls_key", d->config->redis.tls_key);
 }
 
 /* The path of the configuration is as the caller opened it: not below the root. */
@@ -79,7 +88,7 @@ FG_DOCTOR_CHECK(config_mode)
     fg_doctor_say(f, FG_DOCTOR_WARNING,
                   "%.200s has a password in it, and others than its owner may read it",
                   d->config->path);
-    fg_doctor_mend(f, "chmod 0600 %.280s", d->config->path);
+    fg_doctor_mend(f, "chmod %s %.280s", is_shared(&st) ? "0640" : "0600", d->config->path);
 }
 
 FG_DOCTOR_CHECK(api_mode)

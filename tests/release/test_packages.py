@@ -271,9 +271,13 @@ def install(steps, inner, found):
         pages = f.read().strip()
     said = inner.run('floodgate-setup', '--yes', '--interface', 'gate0', '--hugepages', pages or '0', codes=(0, 5))
     check(steps, 'floodgate-setup makes keys, configuration and log, and ends with the doctor',
-          [said] * ('faults: 0,' not in said.splitlines()[-1])
+          [said] * ('faults: 0,' not in said.splitlines()[-1] or 'keys-mode' in said)
           + [path for path in ('etc/floodgate/keys', 'etc/floodgate/floodgate.conf', f'{LOG}/log')
              if not os.path.exists(f'{inner.root}/{path}')])
+    keys = f'{inner.root}/etc/floodgate/keys'
+    os.chmod(keys, 0o644)
+    inner.run('fgctl', 'doctor', '--only', 'keys-mode', '--fix')
+    check(steps, "the doctor's mend leaves the keys to the service", [oct(os.stat(keys).st_mode)] * (os.stat(keys).st_mode & 0o777 != 0o640))
     inner.start()
     inner.run('fgctl', 'item', 'add', '7', '--total', '1000', '--user-limit', '0')
     order = secrets.token_hex(16)
@@ -349,7 +353,7 @@ def purge(steps, inner, before):
 
 
 def inside(root, release):
-    steps = fgroot.Steps(os.path.join(fgrelease.FOLDER, 'log-packages'), 13)
+    steps = fgroot.Steps(os.path.join(fgrelease.FOLDER, 'log-packages'), 14)
     work = f'{os.path.dirname(root)}/packages'
     os.mkdir(work)
     found = build(steps, work)
