@@ -87,9 +87,10 @@ static void lay_out_generation(struct fg_filter_head *head, const struct fg_filt
         for (unsigned length = 0; length < FG_FILTER_LENGTHS_MAX; length++) {
             fill_slot(&head->slot[FG_FILTER_FAMILY_6][FG_FILTER_LIST_SLOT(list, length)], seed,
                       FG_FILTER_ENTRY_KIND(list, 6, length));
-            if (length <= 32)
-                fill_slot(&head->slot[FG_FILTER_FAMILY_4][FG_FILTER_LIST_SLOT(list, length)], seed,
-                          FG_FILTER_ENTRY_KIND(list, 4, length));
+            /* also those beyond 32: a word that both families use names them to an IPv4 address,
+             * and kind 0 would be found in every entry that is unused */
+            fill_slot(&head->slot[FG_FILTER_FAMILY_4][FG_FILTER_LIST_SLOT(list, length)], seed,
+                      FG_FILTER_ENTRY_KIND(list, 4, length));
         }
 }
 
