@@ -195,7 +195,7 @@ def test_wrong_ports(lab):
     gate = small_gate(lab, {'shop': {'interface': 'nosuchif'}}, link.a)
     refused(gate, 'port shop', 'nosuchif')
     gate = small_gate(lab, {'shop': {'interface': link.a_if, 'queues': 2}}, link.a)
-    refused(gate, f'port shop ({link.a_if})', 'queue 1')
+    refused(gate, '[port shop]: queue 1 does not start', link.a_if, f'ethtool -L {link.a_if} rx 2')
     gate = small_gate(lab, {'shop': {'device': 'net_nosuch0'}}, link.a)
     refused(gate, 'port shop', 'net_nosuch0')
     link = fgtest.Link(link.a, link.b, net=1)
