@@ -156,14 +156,20 @@ static bool readable(struct fg_port_memif *m, int a, int b, uint64_t end_ms, boo
     return false;
 }
 
-/* The driver closes its end when it has taken everything down. */
+/* The driver closes its end when it has taken everything down. When the port stops it is waited
+ * for, too: rte_eth_dev_close would take down the same at the same time. */
 static void wait_for_driver(struct fg_port_memif *m, int driver)
 {
-    bool ready[2];
+    struct pollfd end = {.fd = driver, .events = POLLIN};
+    uint64_t stop_ms = 0;
 
     shutdown(driver, SHUT_WR);
-    while (readable(m, driver, -1, 0, ready) && pass(driver, -1) >= 0)
-        ;
+    while (!stop_ms || fg_clock_mono_ms() < stop_ms) {
+        if (poll(&end, 1, POLL_MS) > 0 && pass(driver, -1) < 0)
+            return;
+        if (!stop_ms && atomic_load(&m->quit))
+            stop_ms = fg_clock_mono_ms() + HANDSHAKE_MS;
+    }
 }
 
 static void let_in_again(struct fg_port_memif *m)

@@ -196,8 +196,9 @@ def test_flooding_bridge(lab):
         audited(lab, gate)
 
 
+@fgtest.timeout(120)
 def test_memif_keeps_its_mac(lab):
-    """a memif port without mac= has the same MAC address at each start"""
+    """a memif port without mac= has the same MAC address at each start, and stops cleanly while its peer leaves"""
     gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server'), 'address': SERVER}}, settings={
         **SMALL, 'eal.mbufs': 4096, 'filter.enabled': 'no'}).start()
 
@@ -215,6 +216,10 @@ def test_memif_keeps_its_mac(lab):
     assert first[0] & 3 == 2, f'locally administered, no group: {first.hex()}'
     gate.restart()
     assert mac() == first
+    # a peer leaves at the moment of the stop: its connection is taken down once
+    for _ in range(30):
+        gate.restart()
+        assert mac() == first
     assert gate.stop() == 0
 
 

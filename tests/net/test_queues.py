@@ -10,11 +10,18 @@ import fgtest  # noqa: E402
 from fgshop import ITEM, SMALL, NsClient, add_item, alarms, audited, workers  # noqa: E402
 
 FLOOD = 20000  # packets, several times what a ring holds
+OTHERS = 50  # frames of the kernels at both ends, at most
 SHOPPERS = 48
 
 
 def port(gate):
     return gate.get('/v1/stats')['ports'][0]
+
+
+def dropped_before():
+    """Packets that the kernel had no room for before any socket: they are nobody's to count."""
+    with open('/proc/net/softnet_stat') as f:
+        return sum(int(line.split()[1], 16) for line in f)
 
 
 def overflow(lab, link, ports):
@@ -23,16 +30,20 @@ def overflow(lab, link, ports):
     add_item(gate, 10)
     shopper = NsClient(link.b, link.a_ip, gate.keys, 'shop')
     assert shopper.stock(ITEM).status == 'ON_SALE'
-    before, rx = port(gate), sum(workers(gate, 'rx'))
+    before, rx, dropped = port(gate), sum(workers(gate, 'rx')), dropped_before()
+
+    def told():
+        now = port(gate)
+        return now['rx_packets'] + now['rx_missed'] - before['rx_packets'] - before['rx_missed']
     gate.process.signal(signal.SIGSTOP)
     for _ in range(FLOOD):
         shopper.send('STOCK', item=ITEM)
     gate.process.signal(signal.SIGCONT)
 
     fgtest.wait_until(lambda: port(gate)['rx_missed'] > before['rx_missed'], 10, 'the overflow is counted')
-    fgtest.wait_until(lambda: port(gate)['rx_packets'] + port(gate)['rx_missed'] -
-                      before['rx_packets'] - before['rx_missed'] == FLOOD, 10, 'every packet is received, or missed')
-    assert sum(workers(gate, 'rx')) - rx == port(gate)['rx_packets'] - before['rx_packets'] < FLOOD // 2
+    fgtest.wait_until(lambda: told() >= FLOOD - (dropped_before() - dropped), 10, 'every packet is received, or missed')
+    assert told() <= FLOOD + OTHERS, told()
+    assert sum(workers(gate, 'rx')) - rx <= port(gate)['rx_packets'] - before['rx_packets'] < FLOOD // 2
     assert shopper.stock(ITEM).status == 'ON_SALE', 'and it goes on'
     audited(lab, gate)
 
