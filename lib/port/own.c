@@ -42,6 +42,7 @@ struct watched {
 
 struct fg_port_own {
     int changes; /* socket that hears of changes */
+    int frames;  /* socket that sends announcements: opened while we may */
     unsigned count;
     struct watched ports[PORTS_MAX];
 };
@@ -327,10 +328,11 @@ struct fg_port_own *fg_port_own_open(struct fg_error *err)
         return NULL;
     }
     own->changes = open_socket(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
-    if (own->changes >= 0)
+    own->frames = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (own->changes >= 0 && own->frames >= 0)
         return own;
-    fg_fail(err, "cannot hear of changed addresses: %s", strerror(errno));
-    free(own);
+    fg_fail(err, "cannot announce own addresses, or hear of changes: %s", strerror(errno));
+    fg_port_own_close(own);
     return NULL;
 }
 
@@ -338,7 +340,10 @@ void fg_port_own_close(struct fg_port_own *own)
 {
     if (!own)
         return;
-    close(own->changes);
+    if (own->changes >= 0)
+        close(own->changes);
+    if (own->frames >= 0)
+        close(own->frames);
     free(own);
 }
 
@@ -383,36 +388,34 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
 
 /* The kernel announces an address only as it is added, and only when it is told to. A host
  * that knew the address at another machine would still send there. */
-static void announce(const struct watched *port)
+static void announce(const struct watched *port, int s)
 {
     struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6};
     struct ifreq r = {0};
-    int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
     snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", port->ifname);
-    if (s >= 0 && ioctl(s, SIOCGIFINDEX, &r) == 0) {
-        to.sll_ifindex = r.ifr_ifindex;
-        if (ioctl(s, SIOCGIFHWADDR, &r) == 0)
-            for (unsigned i = 0; i < port->now.addresses; i++) {
-                struct fg_frame_host_address a = {.family = port->now.address[i].family};
-                uint8_t frame[FG_FRAME_HOST_ANNOUNCEMENT];
-                uint32_t length;
+    if (ioctl(s, SIOCGIFINDEX, &r) != 0)
+        return;
+    to.sll_ifindex = r.ifr_ifindex;
+    if (ioctl(s, SIOCGIFHWADDR, &r) != 0)
+        return;
+    for (unsigned i = 0; i < port->now.addresses; i++) {
+        struct fg_frame_host_address a = {.family = port->now.address[i].family};
+        uint8_t frame[FG_FRAME_HOST_ANNOUNCEMENT];
+        uint32_t length;
 
-                memcpy(a.bytes, port->now.address[i].bytes, sizeof(a.bytes));
-                length = fg_frame_host_announce(frame, &a, (const uint8_t *)r.ifr_hwaddr.sa_data);
-                sendto(s, frame, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
-            }
+        memcpy(a.bytes, port->now.address[i].bytes, sizeof(a.bytes));
+        length = fg_frame_host_announce(frame, &a, (const uint8_t *)r.ifr_hwaddr.sa_data);
+        sendto(s, frame, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
     }
-    if (s >= 0)
-        close(s);
 }
 
-static void announce_due(struct watched *port)
+static void announce_due(struct watched *port, int frames)
 {
     if (port->announced == FG_PORT_ANNOUNCEMENTS || !port->running)
         return;
     if (port->polls++ % FG_PORT_ANNOUNCE_POLLS == 0) {
-        announce(port);
+        announce(port, frames);
         port->announced++;
     }
 }
@@ -447,7 +450,7 @@ void fg_port_own_poll(struct fg_port_own *own, struct fg_filter *filter)
     if (!own)
         return;
     for (unsigned i = 0; i < own->count; i++)
-        announce_due(&own->ports[i]);
+        announce_due(&own->ports[i], own->frames);
     if (!heard(own))
         return;
     for (unsigned i = 0; i < own->count; i++) {

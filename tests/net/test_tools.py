@@ -70,7 +70,7 @@ def test_usage_errors():
                            (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
                            (['lint', 'nothing'], 'format'),
                            (['setup', '--nothing'], 'usage: tools/setup'),
-                           (['setup', '--for', 'fun'], 'not one of build, demo, unit, test, bench, lint, all')):
+                           (['setup', '--for', 'fun'], 'not one of build, demo, unit, test, bench, package, lint, all')):
         done = subprocess.run([os.path.join(TOOLS, argv[0]), *argv[1:]], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stdout + done.stderr, (argv, done)
 
@@ -233,7 +233,7 @@ def test_packages_are_well_formed():
             elif words:
                 assert len(words) == 1 and words[0] not in section, (words, section)
                 section += words
-    assert list(sections) == ['build', 'demo', 'unit', 'test', 'bench', 'lint'] and all(sections.values()), sections
+    assert list(sections) == ['build', 'demo', 'unit', 'test', 'package', 'bench', 'lint'] and all(sections.values()), sections
 
 
 def test_setup_shows_progress_in_a_log():
