@@ -89,23 +89,39 @@ static int add_rules(scmp_filter_ctx ctx)
     if (!failed)
         failed = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                   SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    /* its flags are in memory, where no filter sees them: glibc takes clone instead */
-    return failed ? failed : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return failed ? failed : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone3), 0);
 }
 
-bool fg_rights_filter(struct fg_error *err)
+/* The flags of clone3 are in memory, where no filter sees them: glibc takes clone instead. */
+static int add_no_clone3(scmp_filter_ctx ctx)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+}
+
+static int load(uint32_t otherwise, int (*add)(scmp_filter_ctx ctx), bool logged)
+{
+    scmp_filter_ctx ctx = seccomp_init(otherwise);
     int failed = ctx ? 0 : -ENOMEM;
 
     if (!failed)
         failed = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* every thread */
     if (!failed)
-        failed = add_rules(ctx);
+        failed = add(ctx);
     if (!failed) {
-        seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, 1);
+        seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, logged);
         failed = seccomp_load(ctx);
     }
     seccomp_release(ctx);
+    return failed;
+}
+
+/* Two filters, for the kernel's log is told of all refusals of a filter or of none, and each new
+ * thread tries clone3. */
+bool fg_rights_filter(struct fg_error *err)
+{
+    int failed = load(SCMP_ACT_ALLOW, add_no_clone3, false);
+
+    if (!failed)
+        failed = load(SCMP_ACT_ERRNO(EPERM), add_rules, true);
     return !failed || fg_fail(err, "no filter for system calls: %s", strerror(-failed));
 }

@@ -233,8 +233,9 @@ def panel_queries():
 @fgtest.timeout(180)
 def test_prometheus(lab):
     """every panel and every rule finds data in Debian's Prometheus; alerts fire and clear with their alarms"""
-    redis = lab.redis()
-    s = Shop(lab, redis=redis, workers=2, **{'redis.commands': 'yes', 'metrics.listen': LISTEN})
+    redis, archive = lab.redis(), lab.unique('archive')
+    os.mkdir(archive)
+    s = Shop(lab, redis=redis, workers=2, **{'redis.commands': 'yes', 'metrics.listen': LISTEN, 'log.archive': archive})
     prometheus = Prometheus(lab, s.gate.ns)
     status, order = s.reserve(1)
     assert status == 'RESERVED'
