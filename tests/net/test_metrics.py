@@ -18,7 +18,7 @@ BIG = 2**53 + 1  # JavaScript and jq take it for 2**53
 def documented():
     """Metrics of the table in docs/metrics.md: {name: type}."""
     with open(os.path.join(fgtest.ROOT, 'docs', 'metrics.md'), encoding='utf-8') as f:
-        return dict(re.findall(r'^\| `(floodgate_\w+)` \| (counter|gauge) \|', f.read(), re.M))
+        return dict(re.findall(r'^\| `(floodgate_\w+)` \| (counter|gauge|histogram) \|', f.read(), re.M))
 
 
 def test_promtool(lab):
