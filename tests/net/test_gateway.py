@@ -129,7 +129,7 @@ def test_reload_with_requests_under_way(lab):
     shop = Shop(lab, item={'total': 2000, 'user_limit': 100})
     with Relay(shop.link.b, shop.link.a_ip, 0.3) as relay:  # so that questions last
         web = Gateway(lab, shop.link.b, f'127.0.0.1:{relay.port}', shop.gate.keys, workers=2,
-                      http='floodgate_patience 30s;').start()
+                      http='floodgate_patience 60s;').start()
         first = set(web.worker_pids())
         key = str(uuid.uuid4())
         with concurrent.futures.ThreadPoolExecutor(18) as pool:
