@@ -180,7 +180,7 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
 
     # ---- requests ----
 
-    def connection(self, seconds=30):
+    def connection(self, seconds=70):
         c = http.client.HTTPConnection('127.0.0.1', PORT, timeout=seconds)
         c.sock = self.ns.socket(socket.SOCK_STREAM)
         c.sock.settimeout(seconds)
