@@ -6,7 +6,6 @@ The program lives in a mount namespace of its own, so that whatever it mounts en
 """
 
 import contextlib
-import ctypes
 import glob
 import os
 import random
@@ -20,24 +19,16 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
-from fgdisk import ext4, fill, tmpfs  # noqa: E402
+from fgdisk import ext4, fill, tmpfs, unshare_mounts  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CLONE_NEWNS = 0x20000
 RECORD = HEADER = 64
 SMALL = {'limits.orders_max': 20000, 'limits.users_max': 20000, 'eal.huge': 'no', 'eal.mbufs': 4096}
 
 
 # ---- disks ----------------------------------------------------------------------------------------------
-
-
-def unshare_mounts():
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), 'unshare')
-    command('mount', '--make-rprivate', '/')
 
 
 # ---- full ------------------------------------------------------------------------------------------------

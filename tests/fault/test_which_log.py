@@ -5,7 +5,6 @@
 The program lives in a mount namespace of its own, so that whatever it mounts ends with it.
 """
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -13,18 +12,11 @@ import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
+from fgdisk import unshare_mounts  # noqa: E402
 from fgshop import ITEM, Shop, alarms  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
-CLONE_NEWNS = 0x20000
 REDIS = {'redis.retry_ms_max': '200ms', 'redis.timeout_ms': '1s'}
-
-
-def unshare_mounts():
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), 'unshare')
-    command('mount', '--make-rprivate', '/')
 
 
 def buy(shop, users):

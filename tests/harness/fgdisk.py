@@ -2,10 +2,22 @@
 """Harness: small file systems of a test's own, to be filled. See fgtest.py."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 
 from fgprocess import Skip, command
+
+
+CLONE_NEWNS = 0x20000
+
+
+def unshare_mounts():
+    """What this program mounts from now on, nobody else sees."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), 'unshare')
+    command('mount', '--make-rprivate', '/')
 
 
 @contextlib.contextmanager

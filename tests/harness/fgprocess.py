@@ -170,15 +170,26 @@ def threads(pid, pattern=''):
 PLACES = ('/run/netns', BPFFS, '/dev/hugepages', '/run/dpdk', tempfile.gettempdir())
 
 
+def unmount_below(path):
+    """Takes away what is mounted in a folder, last mounted first, also what is in use."""
+    with open('/proc/self/mountinfo', encoding='utf-8') as f:
+        points = [line.split()[4] for line in f]
+    for point in reversed([p for p in points if p.startswith(f'{path}/')]):
+        command('umount', '--lazy', point, check=False)
+
+
 def remove_folder(path, seconds=10):
-    """Removes a folder, also when children of a server that was killed still end, and write, in it."""
+    """Removes a folder, with what is mounted in it, also when children of a server that was killed still end, and
+    write, in it. False when it is still there after that time."""
     end = time.monotonic() + seconds
     while os.path.exists(path):
-        shutil.rmtree(path, ignore_errors=True)
         if time.monotonic() > end:
-            break
+            return False
+        unmount_below(os.path.realpath(path))
+        shutil.rmtree(path, ignore_errors=True)
         if os.path.exists(path):
             time.sleep(0.1)
+    return True
 
 
 def remove(path):

@@ -131,8 +131,8 @@ class Lab:
         for ns in self.namespaces:
             ns.remove()
         remove_marks(self.tag)
-        if not self.keep:
-            remove_folder(self.dir)
+        if not self.keep and not remove_folder(self.dir):
+            raise RuntimeError(f'{self.dir} cannot be removed: what in it is in use?')
 
 
 def malformed(stats):
@@ -141,8 +141,14 @@ def malformed(stats):
 
 
 def _close_all():
-    for lab in list(_labs):
-        lab.close()
+    """What could not be removed, a line each."""
+    errors = []
+    for lab in reversed(_labs[:]):
+        try:
+            lab.close()
+        except RuntimeError as error:
+            errors.append(str(error))
+    return errors
 
 
 def _on_signal(number, _frame):
@@ -183,7 +189,7 @@ def _comment(text):
         print(f'# {line}')
 
 
-def _attempt(function, keep):
+def _outcome(function, keep):
     """('ok' | 'not ok' | 'late', skip reason or ''). late: something did not happen in time."""
     lab = None
     try:
@@ -205,8 +211,15 @@ def _attempt(function, keep):
         return 'late' if isinstance(error, (Timeout, subprocess.TimeoutExpired)) else 'not ok', ''
     finally:
         signal.alarm(0)
-        if lab:
-            lab.close()
+
+
+def _attempt(function, keep):
+    """_outcome(), and the removal of what it made; what cannot be removed is a failure."""
+    result, said = _outcome(function, keep)
+    for error in _close_all():
+        _comment(error)
+        result = 'not ok'
+    return result, said
 
 
 def _run_one(function, keep):

@@ -10,7 +10,9 @@ import threading
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgdisk  # noqa: E402
 import fgtest  # noqa: E402
+from fgtest import command  # noqa: E402
 
 
 def test_ping_crosses_a_link(lab):
@@ -285,6 +287,28 @@ def test_late_once(lab):
     assert took < 20
     code, out, _ = write_test(lab, 'def test_good():\n    pass')
     assert code == 0, out
+
+
+def test_mounts_are_taken_away():
+    """what a test mounted in its folder and did not unmount; a folder that cannot be removed is a failure"""
+    fgdisk.unshare_mounts()
+    inner = fgtest.Lab()
+    for point in ('point', 'point/deeper'):
+        os.mkdir(f'{inner.dir}/{point}')
+        command('mount', '-t', 'tmpfs', 'fgtest', f'{inner.dir}/{point}')
+    busy = inner.start('sleep', '1000', cwd=f'{inner.dir}/point/deeper')
+    inner.close()
+    assert not os.path.exists(inner.dir) and not busy.running()
+    inner = fgtest.Lab()
+    remove, fgtest.remove_folder = fgtest.remove_folder, lambda _: False
+    try:
+        inner.close()
+        raise AssertionError('it is told')
+    except RuntimeError as error:
+        assert inner.dir in str(error), error
+    finally:
+        fgtest.remove_folder = remove
+        remove(inner.dir)
 
 
 if __name__ == '__main__':

@@ -112,7 +112,7 @@ def test_whole_runs(lab):
     assert code == 0 and out[-1] == '1 passed, 0 failed, 2 skipped', out  # the empty fault tier is one of them
     assert 'skipped: net/test_skip.py: needs a moon' in out, out
 
-    left = f'/tmp/fg-{lab.tag}-left'.replace(str(os.getpid()), f'9999{os.getpid()}')  # of no process that lives
+    left = f'/tmp/fg9999{os.getpid()}-1-left-{os.getpid()}'  # of no process that lives: the first number counts
     put(root, 'tests/net/test_leak.py', f'#!/bin/sh\nsleep 77 >/dev/null 2>&1 &\ntouch {left}\necho ok 1 - leak\n', 0o755)
     try:
         code, out = run_tests(root, 'net')

@@ -177,7 +177,9 @@ def run(argv, seconds, env, folder, live=False):
 
 
 def belongs_to_live(name):
-    return any(os.path.exists(f'/proc/{pid}') for pid in re.findall(r'\d+', name) if int(pid) > 1)
+    """By the process that is named first: further numbers count, or are chance."""
+    pid = re.search(r'\d+', name)
+    return bool(pid) and os.path.exists(f'/proc/{pid[0]}')
 
 
 def marks():
