@@ -93,7 +93,7 @@ struct fg_penalty_lists {
     X(unproven, "of them, without proof: no evidence unless the mode is suspected")                \
     X(blocks, "sources blocked")                                                                   \
     X(spared, "sources not blocked because the allow list has them")                               \
-    X(refused, "sources not blocked because so many are blocked already, or the list refused")     \
+    X(refused, "sources not blocked because the list is full or refused them")                     \
     X(unsaid, "lines of the log that the limit swallowed")
 
 struct fg_penalty_counters {

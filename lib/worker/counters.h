@@ -24,7 +24,7 @@
     X(handoff_full, "requests answered BUSY, or dropped, because the owner's ring was full")       \
     X(no_slot, "requests answered BUSY because no reply slot was free")                            \
     X(no_mbuf, "replies lost because the mbuf pool was empty")                                     \
-    X(reports_lost, "offences that the penalty box was not told of, because so many came at once") \
+    X(reports_lost, "offences that the penalty box missed because too many came at once")          \
     X(loops, "poll loops")                                                                         \
     X(idle_loops, "poll loops that found nothing to do")                                           \
     X(rang, "times that this worker, with nothing to do, woke the thread that writes the log")     \
