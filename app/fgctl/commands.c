@@ -93,6 +93,13 @@ static const struct fg_option rates_options[] = {
 static const char rates_help[] =
     "What is not given stays. A burst is at least 10 ms of its rate. The next start of the daemon "
     "takes the file again.\n";
+static const struct fg_option capture_options[] = {
+    {"seconds", "N", "how long, 1..3600 (default 10); Ctrl-C ends it earlier"},
+    {"user", "USER", "only requests of this user, and their replies"}};
+static const char capture_help[] =
+    "FILE is written by fgctl with the rights of its caller; - is standard output. At most 10,000 "
+    "requests a second\nare taken; what was left out is counted. tools/wireshark reads it "
+    "(docs/wireshark.md). It holds addresses\nand users.\n";
 static const struct fg_option audit_options[] = {
     {"limit", "N", "how many changes, the newest, 1..1000 (default 50)"}};
 static const struct fg_option refund_options[] = {
@@ -291,6 +298,9 @@ const struct fg_command fg_commands[] = {
      "let a sink that refuses begin anew with this log", adopt_help},
     {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
      "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
+    {"capture", NULL, "FILE", 1, 1, OPTIONS(capture_options), fg_cmd_capture,
+     "order packets and their replies as a pcap, which tcpdump cannot see behind XDP",
+     capture_help},
     {"audit", NULL, "", 0, 0, OPTIONS(audit_options), fg_cmd_audit,
      "who changed what by this socket, when, and with which outcome", NULL},
     {"help", NULL, "[COMMAND...]", 0, 2, NONE, fg_cmd_help, "this help, or that of a command",

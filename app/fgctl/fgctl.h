@@ -109,6 +109,18 @@ void fg_http_close(struct fg_http *http);
 void fg_http_request(struct fg_http *http, const char *method, const char *path, const char *body,
                      struct fg_reply *reply);
 
+/** What a long answer is for: take gets its bytes, progress is called about once a second; false of
+ * either ends it. */
+struct fg_http_stream {
+    bool (*take)(void *ctx, const char *data, size_t size);
+    bool (*progress)(void *ctx);
+    void *ctx;
+};
+/** POSTs; an answer 200 goes to the stream, however long it is silent, any other into *reply. An
+ * end by the stream's wish is an error, too. */
+void fg_http_post_stream(struct fg_http *http, const char *path, const char *body,
+                         const struct fg_http_stream *stream, struct fg_reply *reply);
+
 /* request.c */
 /** Sends (takes body), and prints what went wrong. *reply (owned by the caller, may be NULL) is set
  * on FG_EXIT_OK only. */
@@ -123,6 +135,9 @@ int fg_request_text(struct fg_cli *cli, const char *path, const char *text, json
 /** GETs what is no JSON; the caller frees reply->body, also after an error. */
 int fg_request_raw(struct fg_cli *cli, const char *path, struct fg_reply *reply,
                    struct fg_error *err);
+/** fg_http_post_stream with an exit code; err as in fg_request_quiet. */
+int fg_request_stream(struct fg_cli *cli, const char *path, const char *body,
+                      const struct fg_http_stream *stream, struct fg_error *err);
 /** Fetches all pages of a list: calls each for every entry of `key`. */
 int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
                      void (*each)(void *ctx, json_t *entry), void *ctx);
@@ -263,6 +278,7 @@ int fg_cmd_filter_rates(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_filter_set(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_order_trace(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_report(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_capture(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);

@@ -114,27 +114,83 @@ static void explain(const struct fg_http *http, CURLcode result, const char *met
             http->socket, method, path, SILENCE_S);
 }
 
-void fg_http_request(struct fg_http *http, const char *method, const char *path, const char *body,
-                     struct fg_reply *reply)
+static bool fits(const struct fg_http *http, struct fg_reply *reply)
 {
-    CURLcode result;
-    long code = 0;
-    char *url;
+    return strlen(http->socket) < PATH_SIZE ||
+           fg_fail(&reply->error, "socket %.107s...: the path is too long (at most %d bytes)",
+                   http->socket, PATH_SIZE - 1);
+}
 
-    *reply = (struct fg_reply){0};
-    if (strlen(http->socket) >= PATH_SIZE) {
-        fg_fail(&reply->error, "socket %.107s...: the path is too long (at most %d bytes)",
-                http->socket, PATH_SIZE - 1);
-        return;
-    }
-    if (asprintf(&url, "http://floodgate%s", path) < 0)
-        abort();
-    prepare(http, method, url, body, reply);
-    result = curl_easy_perform(http->curl);
-    free(url);
+struct transfer {
+    struct fg_http *http;
+    const struct fg_http_stream *stream;
+    struct fg_reply *reply;
+};
+
+static size_t take_part(char *data, size_t one, size_t size, void *ctx)
+{
+    struct transfer *t = ctx;
+    long code = 0;
+
+    curl_easy_getinfo(t->http->curl, CURLINFO_RESPONSE_CODE, &code);
+    if (code != 200)
+        return take(data, one, size, t->reply);
+    return t->stream->take(t->stream->ctx, data, size) ? size : 0;
+}
+
+static int go_on(void *ctx, curl_off_t all, curl_off_t now, curl_off_t all_up, curl_off_t now_up)
+{
+    struct transfer *t = ctx;
+
+    return t->stream->progress(t->stream->ctx) ? 0 : 1;
+}
+
+static void perform(struct fg_http *http, const char *method, const char *path,
+                    struct fg_reply *reply)
+{
+    CURLcode result = curl_easy_perform(http->curl);
+    long code = 0;
+
     curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &code);
     if (result == CURLE_OK && code)
         reply->code = (unsigned)code;
     else
         explain(http, result, method, path, reply);
+}
+
+void fg_http_post_stream(struct fg_http *http, const char *path, const char *body,
+                         const struct fg_http_stream *stream, struct fg_reply *reply)
+{
+    struct transfer transfer = {http, stream, reply};
+    char *url;
+
+    *reply = (struct fg_reply){0};
+    if (!fits(http, reply))
+        return;
+    if (asprintf(&url, "http://floodgate%s", path) < 0)
+        abort();
+    prepare(http, "POST", url, body, reply);
+    curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_LIMIT, 0L);
+    curl_easy_setopt(http->curl, CURLOPT_WRITEFUNCTION, take_part);
+    curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, &transfer);
+    curl_easy_setopt(http->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(http->curl, CURLOPT_XFERINFOFUNCTION, go_on);
+    curl_easy_setopt(http->curl, CURLOPT_XFERINFODATA, &transfer);
+    perform(http, "POST", path, reply);
+    free(url);
+}
+
+void fg_http_request(struct fg_http *http, const char *method, const char *path, const char *body,
+                     struct fg_reply *reply)
+{
+    char *url;
+
+    *reply = (struct fg_reply){0};
+    if (!fits(http, reply))
+        return;
+    if (asprintf(&url, "http://floodgate%s", path) < 0)
+        abort();
+    prepare(http, method, url, body, reply);
+    perform(http, method, path, reply);
+    free(url);
 }

@@ -92,6 +92,24 @@ int fg_request_raw(struct fg_cli *cli, const char *path, struct fg_reply *reply,
     return code;
 }
 
+int fg_request_stream(struct fg_cli *cli, const char *path, const char *body,
+                      const struct fg_http_stream *stream, struct fg_error *err)
+{
+    struct fg_reply reply;
+    json_t *json;
+    int code;
+
+    fg_http_post_stream(cli->http, path, body, stream, &reply);
+    code = exit_code(reply.code);
+    if (code != FG_EXIT_OK) {
+        json = reply.body ? json_loadb(reply.body, reply.size, 0, NULL) : NULL;
+        explain(&reply, json, err);
+        json_decref(json);
+    }
+    free(reply.body);
+    return code;
+}
+
 int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body,
                json_t **reply)
 {

@@ -299,6 +299,39 @@ static struct fg_penalty *penalty(void *ctx)
     return d->box.penalty;
 }
 
+static enum fg_control_result capture_begin(void *ctx, const uint64_t *user, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    const struct fg_port_capture_options options = {
+        .ports = &d->ports, .clock = &d->clock, .of_user = user, .user = user ? *user : 0};
+
+    d->capture = fg_port_capture_begin(&options, err);
+    return d->capture ? FG_CONTROL_DONE : FG_CONTROL_UNAVAILABLE;
+}
+
+static size_t capture_read(void *ctx, uint8_t *out, size_t room)
+{
+    struct fg_daemon *d = ctx;
+
+    return fg_port_capture_read(d->capture, out, room);
+}
+
+static struct fg_control_capture capture_count(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_port_capture_counters c = fg_port_capture_counters(d->capture);
+
+    return (struct fg_control_capture){c.frames, c.skipped, c.lost};
+}
+
+static void capture_end(void *ctx)
+{
+    struct fg_daemon *d = ctx;
+
+    fg_port_capture_end(d->capture);
+    d->capture = NULL;
+}
+
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
@@ -364,6 +397,10 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .filter = filter,
                                      .penalty = penalty,
                                      .samples = samples,
+                                     .capture_begin = capture_begin,
+                                     .capture_read = capture_read,
+                                     .capture_count = capture_count,
+                                     .capture_end = capture_end,
                                      .keys_reload = keys_reload};
 
     snprintf(glue.audit, sizeof(glue.audit), "%s/" FG_CONTROL_TRAIL_FILE, d->config.log.dir);

@@ -17,6 +17,7 @@
 #include "journal/thread.h"
 #include "ledger/follower.h"
 #include "penalty/box.h"
+#include "port/capture.h"
 #include "port/own.h"
 #include "port/port.h"
 #include "sink/group.h"
@@ -40,6 +41,7 @@ struct fg_daemon {
     char left_out[256];         /**< wrong lines of list files that the start left out; "" = none */
     struct fg_penalty_box box;  /**< main thread */
     struct fg_port_group ports; /**< links: main thread */
+    struct fg_port_capture *capture; /**< control server; NULL: none runs */
 
     /* The workers. */
     struct fg_worker_group workers;

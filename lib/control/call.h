@@ -33,9 +33,12 @@ struct fg_control {
     unsigned routes_count;
     uint64_t body_max;    /**< bytes of a request body; 0: no route takes one */
     pthread_mutex_t lock; /**< one handler at a time, /healthz aside; and what stands below */
-    _Atomic(const void *) text_upload; /**< the one upload that may be large; NULL = none */
-    struct fg_control_peers *peers;    /**< connections of the control socket; NULL: not kept */
-    char path[108];                    /**< of the control socket; "" = this is not it */
+    _Atomic(const void *) text_upload;  /**< the one upload that may be large; NULL = none */
+    struct fg_control_peers *peers;     /**< connections of the control socket; NULL: not kept */
+    bool capturing;                     /**< a capture runs; with the lock */
+    struct fg_control_capture captured; /**< of the last one; with the lock */
+    _Atomic bool stopping;              /**< a capture shall end */
+    char path[108];                     /**< of the control socket; "" = this is not it */
     uint64_t device, inode; /**< of the socket file: only that one is removed at the end */
 };
 

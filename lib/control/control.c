@@ -9,7 +9,8 @@
 #include "control/routes.h"
 #include "control/socket.h"
 
-#define MEMORY 32768 /* of a connection, bytes */
+#define MEMORY     32768 /* of a connection, bytes */
+#define CAPTURE_MS 1000  /* for the end of a capture */
 
 static const struct fg_control_http_limits limits = {
     .connections = FG_CONTROL_PEERS_CAPACITY(FG_CONTROL_CONNECTIONS),
@@ -48,11 +49,27 @@ struct fg_control *fg_control_start(const char *socket_path, unsigned mode, cons
     return control;
 }
 
+/* The client of a capture is told its end, before the connections are cut. */
+static void end_capture(struct fg_control *control)
+{
+    bool capturing = true;
+
+    atomic_store(&control->stopping, true);
+    for (unsigned ms = 0; capturing && ms < CAPTURE_MS; ms++) {
+        pthread_mutex_lock(&control->lock);
+        capturing = control->capturing;
+        pthread_mutex_unlock(&control->lock);
+        if (capturing)
+            fg_clock_sleep_us(1000);
+    }
+}
+
 void fg_control_stop(struct fg_control *control)
 {
     if (!control)
         return;
     fg_control_remove_socket(control);
+    end_capture(control);
     MHD_stop_daemon(
         control->server); /* lets the running request end; closes the listening socket */
     fg_control_peers_destroy(control->peers);

@@ -32,6 +32,11 @@ struct fg_control_item {
     bool retired; /**< no longer listed; its sale has ended */
 };
 
+/** What a capture copied, and what it left out. */
+struct fg_control_capture {
+    uint64_t frames, skipped, lost; /**< as struct fg_port_capture_counters */
+};
+
 enum fg_control_result {
     FG_CONTROL_DONE,
     FG_CONTROL_BAD,         /**< 400: err says what is wrong */
@@ -82,6 +87,13 @@ struct fg_control_daemon {
     struct fg_penalty *(*penalty)(void *ctx);
     /** The last dropped packets that were sampled, up to max, newest first. */
     unsigned (*samples)(void *ctx, struct fg_filter_sample *list, unsigned max);
+    /** Begins to copy order packets and their replies, of one user or (NULL) of all; as a stream in
+     * the format pcap. The server has one capture at a time, and ends it. */
+    enum fg_control_result (*capture_begin)(void *ctx, const uint64_t *user, struct fg_error *err);
+    /** Whole records; returns their bytes, 0 when nothing new came. Any thread. */
+    size_t (*capture_read)(void *ctx, uint8_t *out, size_t room);
+    struct fg_control_capture (*capture_count)(void *ctx);
+    void (*capture_end)(void *ctx);
     /** Re-reads the key file and puts it in force. */
     enum fg_control_result (*keys_reload)(void *ctx, struct fg_error *err);
     /** Makes a snapshot of the log, unless nothing happened since the last one, whose sequence is

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "control/capture.h"
 #include "control/explain.h"
 #include "control/items.h"
 #include "control/lists.h"
@@ -84,6 +85,10 @@ const struct fg_control_route fg_control_routes[] = {
      "report an offence of a client that completed a TCP handshake"},
     {"DELETE", "/v1/filter/penalties", fg_control_handle_penalty_release, BODY,
      "release a source from the penalty box"},
+    {"POST", "/v1/capture", fg_control_handle_capture, BODY,
+     "copies of order packets and their replies, as a stream in the format pcap"},
+    {"GET", "/v1/capture", fg_control_handle_capture_count, 0,
+     "whether a capture runs, and what it copied and left out"},
     {"POST", "/v1/keys/reload", fg_control_handle_keys_reload, 0, "read the key file again"},
     {"POST", "/v1/log/snapshot", fg_control_handle_log_snapshot, 0, "make a snapshot of the log"},
     {"POST", "/v1/log/accept", fg_control_handle_log_accept, 0,

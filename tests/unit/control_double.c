@@ -359,6 +359,40 @@ static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_e
     return FG_CONTROL_UNAVAILABLE;
 }
 
+static enum fg_control_result capture_begin(void *ctx, const uint64_t *user, struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    d->captures++;
+    d->capture_user = user ? *user : 0;
+    d->capture_reads = 0;
+    return FG_CONTROL_DONE;
+}
+
+/* The head of a file, and a record of four bytes each time. */
+static size_t capture_read(void *ctx, uint8_t *out, size_t room)
+{
+    static const uint32_t head[] = {0xa1b23c4d, 4 << 16 | 2, 0, 0, 65535, 1},
+                          record[] = {1700000000, 5, 4, 4, 0x01020304};
+    struct fg_double *d = ctx;
+    size_t size = d->capture_reads++ ? sizeof(record) : sizeof(head);
+
+    if (d->capture_reads > 1 + FG_DOUBLE_CAPTURED)
+        return 0;
+    memcpy(out, d->capture_reads == 1 ? head : record, size);
+    return size;
+}
+
+static struct fg_control_capture capture_count(void *ctx)
+{
+    return (struct fg_control_capture){.frames = FG_DOUBLE_CAPTURED, .skipped = 3, .lost = 1};
+}
+
+static void capture_end(void *ctx)
+{
+    ((struct fg_double *)ctx)->captures_ended++;
+}
+
 static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
     struct fg_double *d = ctx;
@@ -390,6 +424,10 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .filter = filter,
                                       .penalty = penalty,
                                       .samples = samples,
+                                      .capture_begin = capture_begin,
+                                      .capture_read = capture_read,
+                                      .capture_count = capture_count,
+                                      .capture_end = capture_end,
                                       .keys_reload = keys_reload};
 }
 

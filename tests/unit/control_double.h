@@ -11,6 +11,8 @@
 
 #include "control/control.h"
 
+#define FG_DOUBLE_CAPTURED 2 /**< frames of a capture */
+
 struct fg_double {
     pthread_mutex_t lock;
     struct fg_ledger *ledger;
@@ -37,6 +39,10 @@ struct fg_double {
     unsigned item_calls, stock_calls, keys_calls, user_calls;
     unsigned users_room; /**< how many calls about users succeed before refuse_user counts */
     enum fg_control_result refuse_user;
+    unsigned captures; /**< that began, as those below by the server's threads */
+    uint64_t capture_user;
+    unsigned capture_reads;
+    _Atomic unsigned captures_ended;
     unsigned refund_calls;
     unsigned slow_ms;  /**< how long reading the counters takes */
     unsigned measured; /**< how often they were read */

@@ -155,13 +155,42 @@ static void retires_items(void **state)
     json_decref(json);
 }
 
+/* One at a time; it ends with its time, and the audit trail has it. */
+static void captures(void **state)
+{
+    static const char request[] = "POST /v1/capture HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+                                  "Content-Length: 27\r\n\r\n{\"seconds\": 1, \"user\": \"5\"}";
+    json_t *json;
+    char *reply;
+
+    refused("POST", "/v1/capture", "{\"seconds\": 0}", 400, "seconds", "from 1 to 3600");
+    refused("POST", "/v1/capture", "{\"user\": \"x\"}", 400, "user", "not the number");
+    refused("POST", "/v1/capture", "{\"users\": 1}", 400, NULL, "accepted");
+    assert_int_equal(fx.daemon.captures, 0);
+    reply = fg_raw_request(fx.socket, request, sizeof(request) - 1);
+    assert_non_null(strstr(reply, "application/vnd.tcpdump.pcap"));
+    free(reply);
+    assert_int_equal(fx.daemon.captures, 1);
+    assert_int_equal(fx.daemon.captures_ended, 1);
+    assert_int_equal(fx.daemon.capture_user, 5);
+    assert_true(fx.daemon.capture_reads > 1 + FG_DOUBLE_CAPTURED);
+    json = ask("GET", "/v1/capture", NULL, 200);
+    assert_false(json_is_true(json_object_get(json, "running")));
+    assert_int_equal(number(json, "frames"), FG_DOUBLE_CAPTURED);
+    assert_int_equal(number(json, "skipped"), 3);
+    assert_int_equal(number(json, "lost"), 1);
+    json_decref(json);
+    json = ask("GET", "/v1/audit?limit=1", NULL, 200);
+    assert_string_equal(text(json_array_get(json_object_get(json, "entries"), 0), "path"),
+                        "/v1/capture");
+    json_decref(json);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(shows_orders),
-        T(lists_orders_of_a_user),
-        T(refunds_orders),
-        T(retires_items),
+        T(shows_orders), T(lists_orders_of_a_user), T(refunds_orders), T(retires_items),
+        T(captures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
