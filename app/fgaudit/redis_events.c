@@ -22,7 +22,8 @@ static void next_record(struct walk *w)
 {
     do
         w->r = fg_log_next(&w->log);
-    while (w->r && w->r->type == FG_JOURNAL_RECORD_BATCH);
+    while (w->r &&
+           (w->r->type == FG_JOURNAL_RECORD_BATCH || w->r->type == FG_JOURNAL_RECORD_EPOCH));
 }
 
 static void expect_order(struct fg_expected *e, const struct fg_journal_record *r)

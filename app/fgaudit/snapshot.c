@@ -22,6 +22,7 @@ struct file {
 
 /* Takes one entry of a snapshot; false: it does not fit. */
 struct user_of {
+    bool (*epoch)(void *ctx, struct fg_journal_epoch e);
     bool (*item)(void *ctx, const struct fg_ledger_snapshot_item *i);
     bool (*denied)(void *ctx, uint64_t user);
     bool (*order)(void *ctx, const struct fg_ledger_order *o);
@@ -63,12 +64,14 @@ static bool read_header(struct file *f, uint64_t seq, uint64_t appliance, struct
         return fg_fail(err, "%.400s: too short", f->path);
     copy = *h;
     copy.crc = 0;
-    if (h->magic != FG_LEDGER_SNAPSHOT_MAGIC || h->version != FG_LEDGER_SNAPSHOT_VERSION ||
+    if (h->magic != FG_LEDGER_SNAPSHOT_MAGIC || !fg_ledger_snapshot_known(h->version) ||
         h->crc != fg_crc32c(&copy, sizeof(copy)) || h->seq != seq)
         return fg_fail(err, "%.400s: the header is not that of this snapshot", f->path);
     if (h->appliance_id != appliance)
         return fg_fail(err, "%.350s: of appliance %016" PRIx64 ", the log is of %016" PRIx64,
                        f->path, h->appliance_id, appliance);
+    if (h->version == FG_LEDGER_SNAPSHOT_EPOCHAL)
+        f->left[FG_LEDGER_SNAPSHOT_EPOCHS] = FG_JOURNAL_EPOCHS_MAX;
     f->left[FG_LEDGER_SNAPSHOT_ITEMS] = h->items;
     f->left[FG_LEDGER_SNAPSHOT_DENIED] = h->denied;
     f->left[FG_LEDGER_SNAPSHOT_ORDERS] = h->orders;
@@ -80,9 +83,13 @@ static bool give(const struct user_of *u, const struct fg_ledger_snapshot_block 
 {
     struct fg_ledger_snapshot_item item;
     struct fg_ledger_order order;
+    struct fg_journal_epoch epoch;
     uint64_t user;
 
     switch (b->kind) {
+    case FG_LEDGER_SNAPSHOT_EPOCHS:
+        memcpy(&epoch, entry, sizeof(epoch));
+        return u->epoch(u->ctx, epoch);
     case FG_LEDGER_SNAPSHOT_ITEMS:
         memcpy(&item, entry, sizeof(item));
         return u->item(u->ctx, &item);
@@ -128,7 +135,7 @@ static bool next_block(struct file *f, uint32_t before, struct fg_ledger_snapsho
 
 static bool read_blocks(struct file *f, const struct user_of *u, struct fg_error *err)
 {
-    uint32_t before = f->header.crc, kind = FG_LEDGER_SNAPSHOT_ITEMS;
+    uint32_t before = f->header.crc, kind = FG_LEDGER_SNAPSHOT_EPOCHS;
     struct fg_ledger_snapshot_block b;
 
     for (;;) {
@@ -193,6 +200,11 @@ static enum fg_state state_of(unsigned state)
     default:
         return FG_STATE_ABSENT;
     }
+}
+
+static bool begin_epoch(void *ctx, struct fg_journal_epoch e)
+{
+    return fg_story_epoch(ctx, e);
 }
 
 static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s)
@@ -272,7 +284,7 @@ static void forget(struct fg_story *story)
 
 bool fg_snapshots_begin(struct fg_story *story, struct fg_log *log, struct fg_error *err)
 {
-    const struct user_of begin = {begin_item, begin_denied, begin_order, story};
+    const struct user_of begin = {begin_epoch, begin_item, begin_denied, begin_order, story};
     struct fg_ledger_snapshot_header header;
     uint64_t seqs[LIST_MAX];
     struct fg_error why = {""};
@@ -303,6 +315,16 @@ bool fg_snapshots_begin(struct fg_story *story, struct fg_log *log, struct fg_er
 /* ---- comparing
  * ------------------------------------------------------------------------------------------
  */
+
+static bool same_epoch(void *ctx, struct fg_journal_epoch e)
+{
+    const struct fg_story *story = ctx;
+
+    for (uint32_t i = 0; i < story->epochs.count; i++)
+        if (story->epochs.list[i].epoch == e.epoch)
+            return story->epochs.list[i].first_seq == e.first_seq;
+    return false;
+}
 
 static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s)
 {
@@ -348,7 +370,7 @@ static uint64_t denied_now(const struct fg_story *story)
 
 static bool compare(struct fg_story *story, const struct fg_log *log, uint64_t seq)
 {
-    const struct user_of same = {same_item, same_denied, same_order, story};
+    const struct user_of same = {same_epoch, same_item, same_denied, same_order, story};
     struct fg_ledger_snapshot_header h;
     struct fg_error err;
     int found = read_snapshot(log, seq, &same, &h, &err);

@@ -350,11 +350,40 @@ static void extended(struct fg_story *s, const struct fg_journal_record *r)
 
 /* ---- the log --------------------------------------------------------------------------------- */
 
+bool fg_story_epoch(struct fg_story *s, struct fg_journal_epoch epoch)
+{
+    struct fg_journal_epochs *e = &s->epochs;
+    bool later = !e->count || (epoch.epoch > e->list[e->count - 1].epoch &&
+                               epoch.first_seq > e->list[e->count - 1].first_seq);
+
+    if (!later || epoch.epoch == 0)
+        return false;
+    if (e->count == FG_JOURNAL_EPOCHS_MAX)
+        memmove(e->list, e->list + 1, --e->count * sizeof(*e->list));
+    e->list[e->count++] = epoch;
+    return true;
+}
+
+static void epoch(struct fg_story *s, const struct fg_journal_record *r)
+{
+    uint64_t before = s->epochs.count ? s->epochs.list[s->epochs.count - 1].epoch : 0;
+
+    if (s->commit_seq != r->seq - 1)
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": epoch %" PRIu64 " does not begin a commit", r->seq,
+                   r->item);
+    if (!fg_story_epoch(s, (struct fg_journal_epoch){r->item, r->seq - 1}))
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": epoch %" PRIu64 " comes after epoch %" PRIu64, r->seq,
+                   r->item, before);
+}
+
 static void take_in(struct fg_story *s, const struct fg_journal_record *r)
 {
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH:
         s->commits++;
+        s->commit_seq = r->seq;
         if (r->arg >= r->seq)
             fg_problem(s->problems, FG_PROBLEM_LOG,
                        "record %" PRIu64 ": a commit that calls %" PRIu64 " durable", r->seq,
@@ -386,6 +415,9 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
         break;
     case FG_JOURNAL_RECORD_USER:
         user(s, r);
+        break;
+    case FG_JOURNAL_RECORD_EPOCH:
+        epoch(s, r);
         break;
     case FG_JOURNAL_RECORD_ITEM_SET:
         item_set(s, r);

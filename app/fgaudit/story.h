@@ -14,13 +14,18 @@ struct fg_story {
     struct fg_problems *problems;
     uint64_t settle_ms; /* so long after a change of settings may a worker still use the old ones */
     uint64_t seq;       /* last record taken in */
-    uint64_t begin_seq; /* of the snapshot that it begins with; 0 = with record 1 */
+    uint64_t commit_seq;             /* of the last BATCH record */
+    uint64_t begin_seq;              /* of the snapshot that it begins with; 0 = with record 1 */
+    struct fg_journal_epochs epochs; /* of a pair */
     uint64_t commits, records;       /* records: without BATCH */
     uint64_t states[FG_STATE_COUNT]; /* orders in each state, now */
 };
 
 void fg_story_init(struct fg_story *story, struct fg_problems *problems, uint64_t settle_ms);
 void fg_story_free(struct fg_story *story);
+
+/** Takes in an epoch; false: it is not behind the one before. */
+bool fg_story_epoch(struct fg_story *story, struct fg_journal_epoch epoch);
 
 /** Takes in all records that the log has now, up to its limit. */
 void fg_story_read(struct fg_story *story, struct fg_log *log);

@@ -125,6 +125,11 @@ static void print_fields(const struct fg_journal_record *r, bool json)
     case FG_JOURNAL_RECORD_BATCH:
         printf("%sdurable%s%" PRIu64, sep, is, r->arg);
         break;
+    case FG_JOURNAL_RECORD_EPOCH:
+        printf("%sepoch%s%" PRIu64 "%snode%s%s%" PRIu64 "%s%snonce%s", sep, is, r->item, sep, is,
+               quote, r->user, quote, sep, is);
+        print_hex(json ? "\"" : "", r->order_id, sizeof(r->order_id), json ? "\"" : "");
+        break;
     case FG_JOURNAL_RECORD_STOCK:
         printf("%sunits%s%" PRId64, sep, is, (int64_t)r->arg);
         break;

@@ -29,6 +29,7 @@
 #include <stdatomic.h>
 
 #include "base/ring.h"
+#include "journal/epochs.h"
 #include "journal/record.h"
 
 #define FG_JOURNAL_SEGMENT_MAGIC        0x31474f4c44474646ull
@@ -46,7 +47,8 @@ struct fg_journal_segment_header {
     uint64_t first_seq;
     uint64_t created_ms; /**< Unix time */
     uint64_t bytes;      /**< size of the segment with this header */
-    uint64_t reserved[2];
+    uint64_t epoch;      /**< of the record before the segment; 0 = none */
+    uint64_t epoch_seq;  /**< first record of that epoch; 0 = none */
 };
 _Static_assert(sizeof(struct fg_journal_segment_header) == 64, "segment header layout");
 
@@ -116,6 +118,16 @@ fg_journal_error(const struct fg_journal *journal); /**< why it is FULL or FAILE
  */
 bool fg_journal_commit(struct fg_journal *journal, const struct fg_journal_record *records,
                        size_t n, uint64_t now_ms);
+
+/**
+ * The same of one EPOCH record: it begins an epoch of a pair, which must be later than that of the
+ * log. Its first record is the commit's BATCH record.
+ */
+bool fg_journal_begin_epoch(struct fg_journal *journal, uint64_t epoch, uint64_t node,
+                            const uint8_t nonce[16], uint64_t now_ms);
+
+/** Of the last record; {0, 0} = none has begun. */
+struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal);
 
 /**
  * n slots for the records of a commit, aligned as the writer needs them: a commit does not copy

@@ -30,8 +30,10 @@
     X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */             \
     X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */     \
     X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */  \
-    X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */
-#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_REFUNDED
+    X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */         \
+    X(EPOCH, 16, "epoch")         /* of a pair: what follows, this commit included, was written    \
+                                     under epoch `item` by node `user`; `order_id` = nonce */
+#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_EPOCH
 
 enum fg_journal_record_type {
 #define X(name, number, text) FG_JOURNAL_RECORD_##name = number,

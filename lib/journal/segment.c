@@ -20,14 +20,16 @@ static uint32_t header_crc(const struct fg_journal_segment_header *header)
 }
 
 void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
-                                    uint64_t first_seq, uint64_t bytes, uint64_t created_ms)
+                                    const struct fg_journal_segment *s, uint64_t created_ms)
 {
     *header = (struct fg_journal_segment_header){.magic = FG_JOURNAL_SEGMENT_MAGIC,
                                                  .version = FG_JOURNAL_SEGMENT_VERSION,
                                                  .appliance_id = appliance_id,
-                                                 .first_seq = first_seq,
+                                                 .first_seq = s->first_seq,
                                                  .created_ms = created_ms,
-                                                 .bytes = bytes};
+                                                 .bytes = s->bytes,
+                                                 .epoch = s->epoch.epoch,
+                                                 .epoch_seq = s->epoch.first_seq};
     header->crc = header_crc(header);
 }
 
@@ -82,6 +84,7 @@ bool fg_journal_segment_open(struct fg_journal_segment *s, int dir_fd, const cha
         ok = check_header(&header, dir, name, first_seq, appliance_id, err);
     if (ok) {
         s->bytes = header.bytes;
+        s->epoch = (struct fg_journal_epoch){header.epoch, header.epoch_seq};
         return true;
     }
     close(s->fd);
@@ -121,6 +124,8 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
         tail->end_seq = seq + i + 1;
         if (block[i].type == FG_JOURNAL_RECORD_BATCH && block[i].arg > tail->durable_seq)
             tail->durable_seq = block[i].arg;
+        if (block[i].type == FG_JOURNAL_RECORD_EPOCH)
+            tail->epoch = fg_journal_epoch_of(&block[i]);
     }
     if (i < n && fg_journal_all_zero(&block[i], (n - i) * sizeof(*block)))
         return;

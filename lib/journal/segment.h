@@ -16,6 +16,7 @@ struct fg_journal_segment {
     int fd; /**< -1 = not open */
     uint64_t first_seq;
     uint64_t bytes;
+    struct fg_journal_epoch epoch; /**< of the record before it, from its header */
 };
 
 static inline uint64_t fg_journal_segment_positions(uint64_t bytes)
@@ -41,8 +42,14 @@ static inline bool fg_journal_record_valid(const struct fg_journal_record *recor
 
 void fg_journal_segment_name(char name[FG_JOURNAL_SEGMENT_NAME_SIZE], uint64_t first_seq);
 
+/** What an EPOCH record begins. */
+static inline struct fg_journal_epoch fg_journal_epoch_of(const struct fg_journal_record *record)
+{
+    return (struct fg_journal_epoch){.epoch = record->item, .first_seq = record->seq - 1};
+}
+
 void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
-                                    uint64_t first_seq, uint64_t bytes, uint64_t created_ms);
+                                    const struct fg_journal_segment *segment, uint64_t created_ms);
 
 /**
  * Opens a segment and checks its header; *appliance_id 0 is filled in, any other must match. False
@@ -58,6 +65,8 @@ struct fg_journal_segment_tail {
     uint64_t durable_seq; /**< highest sequence that a valid BATCH record calls durable; 0 = none */
     uint64_t witness_seq; /**< a BATCH record behind end_seq that calls end_seq durable; 0 = none */
     uint64_t torn;        /**< places behind end_seq that are not zero */
+    struct fg_journal_epoch
+        epoch; /**< that the last EPOCH record before end_seq began; or {0, 0} */
 };
 
 /** from_seq and all before it in the segment need not be valid. False and err when reading fails.

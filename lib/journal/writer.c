@@ -79,7 +79,8 @@ static bool have_spare(struct fg_journal *j)
 
 bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms)
 {
-    struct fg_journal_segment next = {.first_seq = first_seq, .bytes = j->segment_bytes};
+    struct fg_journal_segment next = {
+        .first_seq = first_seq, .bytes = j->segment_bytes, .epoch = j->epoch};
     struct fg_journal_segment_header header;
     char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
@@ -87,7 +88,7 @@ bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t 
         return false;
     next.fd = j->spare_fd;
     fg_journal_segment_name(name, first_seq);
-    fg_journal_segment_header_make(&header, j->appliance_id, first_seq, next.bytes, now_ms);
+    fg_journal_segment_header_make(&header, j->appliance_id, &next, now_ms);
     if (!fg_journal_file_write(&j->ops, next.fd, &header, sizeof(header), 0))
         return refused(j, "write", FG_JOURNAL_SPARE_NAME);
     if (!sync_segment(j, &next))
@@ -286,6 +287,25 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
     j->state = FG_JOURNAL_OK;
     j->error[0] = 0;
     return true;
+}
+
+bool fg_journal_begin_epoch(struct fg_journal *j, uint64_t epoch, uint64_t node,
+                            const uint8_t nonce[16], uint64_t now_ms)
+{
+    struct fg_journal_record record = {
+        .time_ms = now_ms, .type = FG_JOURNAL_RECORD_EPOCH, .item = epoch, .user = node};
+
+    FG_ASSERT(epoch > j->epoch.epoch);
+    memcpy(record.order_id, nonce, sizeof(record.order_id));
+    if (!fg_journal_commit(j, &record, 1, now_ms))
+        return false;
+    j->epoch = (struct fg_journal_epoch){.epoch = epoch, .first_seq = j->last_seq - 1};
+    return true;
+}
+
+struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal)
+{
+    return journal->epoch;
 }
 
 void fg_journal_close(struct fg_journal *j)

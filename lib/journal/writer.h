@@ -32,7 +32,8 @@ struct fg_journal {
     uint64_t dirty_end;             /* end of its bytes in base */
 
     uint64_t last_seq;
-    uint64_t durable_seq; /* known to be on disk: what BATCH records say */
+    struct fg_journal_epoch epoch; /* of last_seq */
+    uint64_t durable_seq;          /* known to be on disk: what BATCH records say */
     uint64_t cut_records;
     enum fg_journal_state state;
     char error[512];

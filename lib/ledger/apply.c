@@ -235,6 +235,17 @@ static bool apply_user(struct fg_ledger *l, const struct fg_journal_record *r, s
     return true;
 }
 
+static bool apply_epoch(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
+{
+    const struct fg_journal_epoch epoch = {.epoch = r->item, .first_seq = r->seq - 1};
+
+    return (epoch.epoch > fg_journal_epochs_last(&l->epochs).epoch &&
+            fg_journal_epochs_add(&l->epochs, epoch)) ||
+           refuse(r, err, "epoch %" PRIu64 " comes after epoch %" PRIu64, epoch.epoch,
+                  fg_journal_epochs_last(&l->epochs).epoch);
+}
+
 static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     switch (r->type) {
@@ -258,6 +269,8 @@ static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, s
         return apply_stock(l, r, err);
     case FG_JOURNAL_RECORD_USER:
         return apply_user(l, r, err);
+    case FG_JOURNAL_RECORD_EPOCH:
+        return apply_epoch(l, r, err);
     default:
         return refuse(r, err, "unknown type %u", r->type);
     }

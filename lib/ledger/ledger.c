@@ -79,6 +79,11 @@ const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger,
     return index < ledger->orders.count ? fg_ledger_dense_at(&ledger->orders, index) : NULL;
 }
 
+const struct fg_journal_epochs *fg_ledger_epochs(const struct fg_ledger *ledger)
+{
+    return &ledger->epochs;
+}
+
 uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger)
 {
     return ledger->denied_count;

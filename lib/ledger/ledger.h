@@ -7,6 +7,7 @@
 #ifndef FG_LEDGER_H
 #define FG_LEDGER_H
 
+#include "journal/epochs.h"
 #include "journal/record.h"
 
 /* name, number, text */
@@ -104,6 +105,9 @@ const struct fg_ledger_order *fg_ledger_order_at(const struct fg_ledger *ledger,
 /** Users who may reserve nothing, in no order: i from 0 to fg_ledger_denied_users - 1. */
 uint32_t fg_ledger_denied_users(const struct fg_ledger *ledger);
 uint64_t fg_ledger_denied_user(const struct fg_ledger *ledger, uint32_t i);
+
+/** Those of a pair that the log has gone through. */
+const struct fg_journal_epochs *fg_ledger_epochs(const struct fg_ledger *ledger);
 
 /** Reads the log in dir from fg_ledger_seq+1 up to limit_seq (UINT64_MAX = its end) into the
  * ledger. */

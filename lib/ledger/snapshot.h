@@ -60,10 +60,13 @@ struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t
 void fg_ledger_snapshot_close(struct fg_snapshot_reader *reader);
 
 /**
- * In this order, each until it gives 0: items in the order of their definition, denied users,
- * orders in the order of their first record. Up to max (at least 1) at a time. -1 and err on
- * damage.
+ * In this order, each until it gives 0: epochs of a pair (which may be left out), items in the
+ * order of their definition, denied users, orders in the order of their first record. Up to max (at
+ * least 1) at a time. -1 and err on damage.
  */
+ssize_t fg_ledger_snapshot_epochs(struct fg_snapshot_reader *reader,
+                                  struct fg_journal_epoch *epochs, size_t max,
+                                  struct fg_error *err);
 ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *reader, struct fg_ledger_item *items,
                                  size_t max, struct fg_error *err);
 ssize_t fg_ledger_snapshot_denied(struct fg_snapshot_reader *reader, uint64_t *users, size_t max,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, items first, then
- * denied users, then orders; one empty block that ends it. Each block names the CRC of what comes
- * before it (of the block before, the first one of the header), and its own CRC covers that, so
- * that the last one covers the file. Little-endian, fixed width.
+ * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, epochs of a pair
+ * first, then items, denied users, orders; one empty block that ends it. Each block names the CRC
+ * of what comes before it (of the block before, the first one of the header), and its own CRC
+ * covers that, so that the last one covers the file. Little-endian, fixed width.
  */
 #ifndef FG_LEDGER_SNAPSHOT_FORMAT_H
 #define FG_LEDGER_SNAPSHOT_FORMAT_H
@@ -12,6 +12,7 @@
 
 #define FG_LEDGER_SNAPSHOT_MAGIC       0x31534e5044474646ull /* "FFGDPNS1" */
 #define FG_LEDGER_SNAPSHOT_VERSION     2
+#define FG_LEDGER_SNAPSHOT_EPOCHAL     3 /**< version of one with epochs, which only a pair has */
 #define FG_LEDGER_SNAPSHOT_BLOCK_BYTES (1u << 20) /**< most bytes of entries in a block */
 
 struct fg_ledger_snapshot_header {
@@ -26,6 +27,7 @@ struct fg_ledger_snapshot_header {
 _Static_assert(sizeof(struct fg_ledger_snapshot_header) == 64, "snapshot header layout");
 
 enum fg_ledger_snapshot_kind {
+    FG_LEDGER_SNAPSHOT_EPOCHS = 0, /**< as the journal has them; at most FG_JOURNAL_EPOCHS_MAX */
     FG_LEDGER_SNAPSHOT_ITEMS = 1,
     FG_LEDGER_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
     FG_LEDGER_SNAPSHOT_ORDERS = 3,
@@ -62,12 +64,23 @@ _Static_assert(offsetof(struct fg_ledger_order, user) == 16 &&
                    offsetof(struct fg_ledger_order, quantity) == 52,
                "snapshot order layout");
 
+_Static_assert(sizeof(struct fg_journal_epoch) == 16, "snapshot epoch layout");
+_Static_assert(FG_JOURNAL_EPOCHS_MAX * sizeof(struct fg_journal_epoch) <=
+                   FG_LEDGER_SNAPSHOT_BLOCK_BYTES,
+               "one block of epochs");
+
+static inline bool fg_ledger_snapshot_known(uint32_t version)
+{
+    return version == FG_LEDGER_SNAPSHOT_VERSION || version == FG_LEDGER_SNAPSHOT_EPOCHAL;
+}
+
 /** Bytes of one entry; 0 when there is no such kind. */
 static inline size_t fg_ledger_snapshot_entry(uint32_t kind)
 {
     return kind == FG_LEDGER_SNAPSHOT_ITEMS    ? sizeof(struct fg_ledger_snapshot_item)
            : kind == FG_LEDGER_SNAPSHOT_DENIED ? sizeof(uint64_t)
            : kind == FG_LEDGER_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)
+           : kind == FG_LEDGER_SNAPSHOT_EPOCHS ? sizeof(struct fg_journal_epoch)
                                                : 0;
 }
 

@@ -20,6 +20,19 @@ struct sums {
     uint64_t orders, states[FG_ORDER_STATES], late, closed;
 };
 
+static bool load_epochs(struct fg_ledger *l, struct fg_snapshot_reader *r, struct fg_error *err)
+{
+    struct fg_journal_epoch epoch;
+    ssize_t n;
+
+    while ((n = fg_ledger_snapshot_epochs(r, &epoch, 1, err)) > 0)
+        if (epoch.epoch <= fg_journal_epochs_last(&l->epochs).epoch ||
+            !fg_journal_epochs_add(&l->epochs, epoch))
+            return fg_fail(err, "epoch %" PRIu64 " is not behind the one before", epoch.epoch);
+    l->epochs.forgot = l->epochs.count == FG_JOURNAL_EPOCHS_MAX;
+    return n == 0;
+}
+
 static bool load_items(struct fg_ledger *l, struct fg_snapshot_reader *r, struct fg_error *err)
 {
     struct fg_ledger_item item;
@@ -131,7 +144,7 @@ static bool load(struct fg_ledger *l, struct fg_snapshot_reader *r,
     struct sums *sums;
     bool ok;
 
-    if (!load_items(l, r, err) || !load_denied(l, r, info->denied, err))
+    if (!load_epochs(l, r, err) || !load_items(l, r, err) || !load_denied(l, r, info->denied, err))
         return false;
     sums = calloc(l->items.count + 1, sizeof(*sums));
     if (!sums)

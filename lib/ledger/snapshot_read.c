@@ -50,9 +50,9 @@ static bool check_header(struct fg_snapshot_reader *r, uint64_t seq, struct fg_e
 
     if (h->magic != FG_LEDGER_SNAPSHOT_MAGIC)
         return damaged(r, 0, err, "wrong magic");
-    if (h->version != FG_LEDGER_SNAPSHOT_VERSION)
-        return fg_fail(err, "%s: snapshot version %" PRIu32 ", this program knows %d", r->path,
-                       h->version, FG_LEDGER_SNAPSHOT_VERSION);
+    if (!fg_ledger_snapshot_known(h->version))
+        return fg_fail(err, "%s: snapshot version %" PRIu32 ", this program knows %d and %d",
+                       r->path, h->version, FG_LEDGER_SNAPSHOT_VERSION, FG_LEDGER_SNAPSHOT_EPOCHAL);
     if (h->crc != fg_ledger_snapshot_header_crc(h))
         return damaged(r, 0, err, "wrong CRC of the header");
     if (h->seq != seq)
@@ -69,8 +69,10 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
 {
     r->offset = sizeof(r->header);
     r->before = r->header.crc;
-    r->kind = FG_LEDGER_SNAPSHOT_ITEMS;
+    r->kind = FG_LEDGER_SNAPSHOT_EPOCHS;
     r->bytes = r->taken = 0;
+    r->left[FG_LEDGER_SNAPSHOT_EPOCHS] =
+        r->header.version == FG_LEDGER_SNAPSHOT_EPOCHAL ? FG_JOURNAL_EPOCHS_MAX : 0;
     r->left[FG_LEDGER_SNAPSHOT_ITEMS] = r->header.items;
     r->left[FG_LEDGER_SNAPSHOT_DENIED] = r->header.denied;
     r->left[FG_LEDGER_SNAPSHOT_ORDERS] = r->header.orders;
@@ -91,7 +93,7 @@ static bool check_head(struct fg_snapshot_reader *r, const struct fg_ledger_snap
     if (size ? head->bytes == 0 || head->bytes % size : head->bytes)
         return damaged(r, r->offset, err, "the block has a wrong size");
     for (uint32_t kind = r->kind; kind < head->kind; kind++)
-        if (r->left[kind])
+        if (kind != FG_LEDGER_SNAPSHOT_EPOCHS && r->left[kind])
             return damaged(r, r->offset, err, "entries are missing");
     if (size && head->bytes / size > r->left[head->kind])
         return damaged(r, r->offset, err, "there are more entries than the header says");
@@ -264,6 +266,13 @@ void fg_ledger_snapshot_close(struct fg_snapshot_reader *r)
     free(r);
 }
 
+/* Nothing is left of the block at hand, or only epochs, which need not be read. */
+static bool done_with_block(const struct fg_snapshot_reader *r, uint32_t kind)
+{
+    return r->taken == r->bytes ||
+           (r->kind == FG_LEDGER_SNAPSHOT_EPOCHS && kind != FG_LEDGER_SNAPSHOT_EPOCHS);
+}
+
 /* Entries of one kind that lie in the block at hand, at most max; 0 when there are no more of the
  * kind. */
 static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
@@ -271,7 +280,7 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
 {
     size_t size = fg_ledger_snapshot_entry(kind), n;
 
-    while (r->taken == r->bytes && r->kind <= kind)
+    while (done_with_block(r, kind) && r->kind <= kind)
         if (!next_block(r, err))
             return -1;
     if (r->kind < kind) {
@@ -293,6 +302,17 @@ static bool item_sane(const struct fg_ledger_item *i)
     return i->total <= FG_JOURNAL_UNITS_MAX && i->available <= i->total &&
            i->reserved <= i->total && i->sold <= i->total && i->refunded <= i->total &&
            i->total == i->available + i->reserved + i->sold + i->refunded;
+}
+
+ssize_t fg_ledger_snapshot_epochs(struct fg_snapshot_reader *r, struct fg_journal_epoch *epochs,
+                                  size_t max, struct fg_error *err)
+{
+    const uint8_t *entries;
+    ssize_t n = at_hand(r, FG_LEDGER_SNAPSHOT_EPOCHS, max, &entries, err);
+
+    if (n > 0)
+        memcpy(epochs, entries, (size_t)n * sizeof(*epochs));
+    return n;
 }
 
 ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_item *items,

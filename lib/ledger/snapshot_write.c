@@ -102,8 +102,15 @@ static bool put_item(struct writer *w, const struct fg_ledger_item *i)
 
 static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
 {
+    const struct fg_journal_epochs *epochs = fg_ledger_epochs(ledger);
     uint64_t orders = fg_ledger_orders(ledger);
     void *at;
+
+    for (uint32_t i = 0; i < epochs->count; i++) {
+        if (!(at = room_for(w, FG_LEDGER_SNAPSHOT_EPOCHS)))
+            return false;
+        memcpy(at, &epochs->list[i], sizeof(epochs->list[i]));
+    }
 
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         if (!put_item(w, fg_ledger_item_at(ledger, i)))
@@ -130,7 +137,9 @@ static bool put_all(struct writer *w, const struct fg_ledger *ledger, uint64_t a
                     uint64_t now_ms)
 {
     struct fg_ledger_snapshot_header h = {.magic = FG_LEDGER_SNAPSHOT_MAGIC,
-                                          .version = FG_LEDGER_SNAPSHOT_VERSION,
+                                          .version = fg_ledger_epochs(ledger)->count
+                                                         ? FG_LEDGER_SNAPSHOT_EPOCHAL
+                                                         : FG_LEDGER_SNAPSHOT_VERSION,
                                           .appliance_id = appliance_id,
                                           .seq = fg_ledger_seq(ledger),
                                           .created_ms = now_ms,
@@ -211,6 +220,7 @@ static uint64_t bytes_of(uint32_t kind, uint64_t entries)
 uint64_t fg_ledger_snapshot_bytes(const struct fg_ledger *ledger)
 {
     return sizeof(struct fg_ledger_snapshot_header) + sizeof(struct fg_ledger_snapshot_block) +
+           bytes_of(FG_LEDGER_SNAPSHOT_EPOCHS, fg_ledger_epochs(ledger)->count) +
            bytes_of(FG_LEDGER_SNAPSHOT_ITEMS, fg_ledger_items(ledger)) +
            bytes_of(FG_LEDGER_SNAPSHOT_DENIED, fg_ledger_denied_users(ledger)) +
            bytes_of(FG_LEDGER_SNAPSHOT_ORDERS, fg_ledger_orders(ledger));

@@ -35,6 +35,7 @@ struct fg_ledger {
     struct fg_ledger_index item_index, order_index;
     uint64_t *denied; /* users; few, so a plain array */
     uint32_t denied_count, denied_room;
+    struct fg_journal_epochs epochs;
 };
 
 static inline void *fg_ledger_dense_at(const struct fg_ledger_dense *d, uint64_t i)

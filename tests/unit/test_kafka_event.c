@@ -128,6 +128,9 @@ static void records_that_are_no_events(void **state)
 
     assert_true(fg_sink_kafka_event_record(&e, &r));
     assert_int_equal(e.value_len, 0);
+    r.type = FG_JOURNAL_RECORD_EPOCH;
+    assert_true(fg_sink_kafka_event_record(&e, &r));
+    assert_int_equal(e.value_len, 0);
     r.type = 200;
     assert_false(fg_sink_kafka_event_record(&e, &r));
 }

@@ -247,6 +247,19 @@ static void test_item_records(void **state)
         "EXEC\n");
 }
 
+/* How the log was written is no event. */
+static void test_epochs_leave_no_trace(void **state)
+{
+    struct fg_journal_record r[] = {{.seq = 4, .type = FG_JOURNAL_RECORD_BATCH},
+                                    {.seq = 5, .type = FG_JOURNAL_RECORD_EPOCH, .item = 7}};
+    char text[4096];
+
+    build(r, 2, 0, text, sizeof(text));
+    assert_null(strstr(text, "XADD"));
+    assert_null(strstr(text, "item:7"));
+    assert_non_null(strstr(text, "HSET {p}:cursor seq 5 "));
+}
+
 /* Every order step of the list moves units, and total = available + reserved + sold stays. */
 static void test_steps_move_units(void **state)
 {
@@ -479,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_transaction),
         cmocka_unit_test(test_item_records),
         cmocka_unit_test(test_steps_move_units),
+        cmocka_unit_test(test_epochs_leave_no_trace),
         cmocka_unit_test(test_extension),
         cmocka_unit_test(test_denied_users),
         cmocka_unit_test(test_unknown_type_is_refused),

@@ -108,6 +108,7 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
     begin(e, fg_journal_record_name(r->type), r->seq, r->time_ms);
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH:
+    case FG_JOURNAL_RECORD_EPOCH:
         e->value_len = 0;
         return true;
     case FG_JOURNAL_RECORD_RESERVED:

@@ -285,6 +285,7 @@ static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_re
 {
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH: /* how the log was written, not what happened */
+    case FG_JOURNAL_RECORD_EPOCH:
         return true;
     case FG_JOURNAL_RECORD_RESERVED:
     case FG_JOURNAL_RECORD_SOLD:
