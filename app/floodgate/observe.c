@@ -81,6 +81,7 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
     fg_inbound_status(d->inbound, &inbound);
     o->inbound.state = inbound.state;
     o->counters.dead = inbound.dead;
+    o->counters.trimmed = inbound.trimmed;
     memcpy(o->inbound.dead_reason, inbound.dead_reason, sizeof(o->inbound.dead_reason));
     snprintf(o->inbound.error, sizeof(o->inbound.error), "%.255s", inbound.error);
 }

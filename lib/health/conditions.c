@@ -221,6 +221,14 @@ CONDITION(dead)
                     (unsigned long long)now->counters.dead, now->inbound.dead_reason);
 }
 
+CONDITION(trimmed)
+{
+    return raise_if(alarm_if(now->counters.trimmed > before->counters.trimmed), text,
+                    "inbound commands that another program removed from the stream before they "
+                    "were done (XADD with MAXLEN, XTRIM, XDEL): %llu",
+                    (unsigned long long)now->counters.trimmed);
+}
+
 /* ---- the filter --------------------------------------------------------------------------------
  */
 
@@ -368,6 +376,12 @@ const struct fg_health_condition fg_health_conditions[] = {
      .alarm = "an [inbound command](redis.md#inbound-commands) made no sense in the last 5 s",
      .remedy = "read `{prefix}:commands:dead`, mend the service, and give the command again: a "
                "confirmation that was not done lets a paid order lapse"},
+    {.name = "trimmed",
+     .check = trimmed,
+     .alarm = "another program removed [inbound commands](redis.md#inbound-commands) from the "
+              "stream before they were done, as was found in the last 5 s",
+     .remedy = "give no `MAXLEN` with a command, and no `XTRIM`; give the commands that have no "
+               "result again: a confirmation that was not done lets a paid order lapse"},
     {.name = "snapshot",
      .check = snapshot,
      .warning = "no snapshot of the log could be made; the sale continues, old segments stay",

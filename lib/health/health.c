@@ -118,7 +118,7 @@ void fg_health_poll(struct fg_health *health, const struct fg_health_observation
 {
     if (!health->polled) { /* counted before the first poll: no news, unless it began with us */
         health->before = *now;
-        health->before.counters.dead = 0;
+        health->before.counters.dead = health->before.counters.trimmed = 0;
     }
     health->polled = true;
     for (unsigned i = 0; i < fg_health_conditions_count; i++) {

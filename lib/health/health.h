@@ -46,6 +46,7 @@ struct fg_health_observations {
         uint64_t no_socket;         /**< orders that came to a queue without a worker */
         uint64_t penalties_refused; /**< sources that the penalty box could not block */
         uint64_t dead;              /**< inbound commands that made no sense */
+        uint64_t trimmed;           /**< inbound commands that were removed before they were done */
     } counters;
     struct {
         char dir[FG_HEALTH_DIR];

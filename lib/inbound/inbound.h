@@ -51,6 +51,7 @@ struct fg_inbound_options {
     X(claimed, "of them, left over by an earlier run or connection")                               \
     X(acknowledged, "entries whose result is durable and written")                                 \
     X(dead, "entries set aside because they make no sense")                                        \
+    X(trimmed, "entries that another program removed from the stream before they were done")       \
     X(retries, "commands that were given again: BUSY or UNAVAILABLE")                              \
     X(reconnects, "connections made again")
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "inbound/entry.h"
+#include "inbound/trim.h"
 #include "redis/conn.h"
 
 #define FG_INBOUND_PAGE 1000 /* entries that are read at a time */
@@ -64,6 +65,8 @@ struct fg_inbound {
     unsigned retry_ms; /* pause after the next failure */
     uint64_t random;   /* of the jitter */
     uint64_t retries;
+    struct fg_inbound_position position;
+    uint64_t trimmed; /* entries that were removed before they were done */
 };
 
 /* serve.c */

@@ -128,6 +128,19 @@ static bool check_stream(struct fg_inbound *s, const char *key, bool *refused, s
     return ok;
 }
 
+/* How far the group has read, by the word of Redis. */
+static bool find_position(struct fg_inbound *s, bool *refused, struct fg_error *err)
+{
+    struct fg_redis_answer answer;
+    bool ok = ask(s, 3, (const char *[]){"XINFO", "GROUPS", s->commands}, &answer, err);
+
+    if (ok && answer.error[0])
+        ok = fail_refused(err, refused, answer.error);
+    ok = ok && fg_inbound_trim_begin(&s->position, answer.last[0], FG_REDIS_GROUP, err);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
 static void connect_step(struct fg_inbound *s)
 {
     struct fg_error err = {""};
@@ -138,7 +151,8 @@ static void connect_step(struct fg_inbound *s)
         return;
     }
     if (!check_owner(s, &refused, &err) || !make_group(s, &refused, &err) ||
-        !check_stream(s, s->results, &refused, &err) || !check_stream(s, s->dead, &refused, &err)) {
+        !find_position(s, &refused, &err) || !check_stream(s, s->results, &refused, &err) ||
+        !check_stream(s, s->dead, &refused, &err)) {
         refused ? refuse(s, &err) : away(s, &err);
         return;
     }
@@ -202,6 +216,20 @@ static void add_read(struct fg_inbound *s, bool may_block)
     fg_redis_resp_text(&s->out, ">");
 }
 
+/* Entries that another program removed count as read from now on, also for the next connection. */
+static void add_position(struct fg_inbound *s)
+{
+    fg_redis_resp_begin(&s->out, 7);
+    fg_redis_resp_text(&s->out, "XGROUP");
+    fg_redis_resp_text(&s->out, "SETID");
+    fg_redis_resp_text(&s->out, s->commands);
+    fg_redis_resp_text(&s->out, FG_REDIS_GROUP);
+    fg_redis_resp_text(&s->out, s->position.last);
+    fg_redis_resp_text(&s->out, "ENTRIESREAD");
+    fg_redis_resp_u64(&s->out, s->position.read);
+    s->position.tell = false;
+}
+
 /* Takes a page of entries; false and err when it is not one. */
 static bool take_all(struct fg_inbound *s, const redisReply *entries, bool claimed,
                      struct fg_error *err)
@@ -214,9 +242,14 @@ static bool take_all(struct fg_inbound *s, const redisReply *entries, bool claim
         const redisReply *entry = fg_redis_reply_at(entries, i), *fields = NULL;
         char id[FG_REDIS_ID_MAX];
 
-        if (fg_redis_reply_is_nil(entry))
-            continue; /* Redis 6.2 gives nil for a claimed entry that was deleted */
+        if (fg_redis_reply_is_nil(entry)) { /* Redis 6.2: a claimed entry that was deleted */
+            s->trimmed++;
+            continue;
+        }
         ok = fg_redis_reply_entry(entry, id, &fields, err);
+        if (ok && !claimed)
+            fg_inbound_trim_read(&s->position, id);
+        s->trimmed += ok && !fields;
         if (!ok || !fields)
             continue;
         fg_inbound_slot_take(s, id, fields);
@@ -227,6 +260,7 @@ static bool take_all(struct fg_inbound *s, const redisReply *entries, bool claim
     pthread_mutex_lock(&s->lock);
     s->status.taken += taken;
     s->status.claimed += claimed ? taken : 0;
+    s->status.trimmed = s->trimmed;
     pthread_mutex_unlock(&s->lock);
     return ok;
 }
@@ -249,6 +283,7 @@ static bool take_claimed(struct fg_inbound *s, const redisReply *reply, struct f
         return fg_redis_reply_wrong(fg_redis_reply_at(reply, 0), "the cursor of XAUTOCLAIM",
                                     "a later one", err);
     memcpy(s->claim_at, next, sizeof(s->claim_at));
+    s->trimmed += fg_redis_reply_size(fg_redis_reply_at(reply, 2)); /* pending, and deleted */
     return take_all(s, entries, true, err);
 }
 
@@ -271,6 +306,7 @@ static void went_well(struct fg_inbound *s, uint64_t backlog)
     s->status.backlog = backlog;
     s->status.under_way = s->given + s->waits_count;
     s->status.retries = s->retries;
+    s->status.trimmed = s->trimmed;
     for (unsigned i = 0; i < s->written_count; i++) {
         s->status.acknowledged += s->written[i].status != FG_PACKET_STATUS_NONE;
         s->status.dead += s->written[i].status == FG_PACKET_STATUS_NONE;
@@ -288,15 +324,16 @@ static bool take_answers(struct fg_inbound *s, const struct fg_redis_answer *ans
 {
     const char *error =
         answer->error[0] ? answer->error : fg_redis_reply_error_inside(answer->exec);
-    uint64_t backlog;
+    uint64_t backlog, trimmed;
 
     if (error)
         return fg_fail(err, "%s", error);
     if (s->written_count &&
         !fg_redis_reply_array(answer->exec, "EXEC", s->adds + 2, s->adds + 2, err))
         return false;
-    if (!fg_redis_reply_count(answer->last[reads ? 1 : 0], "XLEN", &backlog, err))
+    if (!fg_inbound_trim_check(&s->position, answer->last[reads ? 1 : 0], &backlog, &trimmed, err))
         return false;
+    s->trimmed += trimmed;
     went_well(s, backlog);
     return !reads || take_read(s, answer->last[0], err);
 }
@@ -309,7 +346,7 @@ static void pause_after_empty(struct fg_inbound *s)
     s->empty_ms = 2 * s->empty_ms < BLOCK_MS ? 2 * s->empty_ms : BLOCK_MS;
 }
 
-/* Results and acknowledgements in one transaction, then the length of the stream, then perhaps a
+/* Results and acknowledgements in one transaction, then what the stream is like, then perhaps a
  * read. */
 static void exchange(struct fg_inbound *s, bool reads, bool may_block)
 {
@@ -324,7 +361,9 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
         fg_redis_resp_command(&s->out, 1, (const char *[]){"EXEC"});
         answer.exec_at = s->out.commands - 1;
     }
-    fg_redis_resp_command(&s->out, 2, (const char *[]){"XLEN", s->commands});
+    if (s->position.tell)
+        add_position(s);
+    fg_redis_resp_command(&s->out, 3, (const char *[]){"XINFO", "STREAM", s->commands});
     if (reads)
         add_read(s, may_block);
     ok = fg_redis_conn_exchange(&s->conn, &s->out, &answer, &err);

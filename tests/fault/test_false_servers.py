@@ -53,6 +53,16 @@ INBOUND = {
     'claimed entries are an integer': ('XAUTOCLAIM', array(bulk('0-0'), number(3)), 'an array of 0'),
     'the claim is nil': ('XAUTOCLAIM', array(NIL, NIL), 'NUMBER-NUMBER'),
     'the claim has no end': ('XAUTOCLAIM', array(bulk('5-0'), array()), 'a later one expected'),
+    'the stream is nil': ('XINFO', NIL, 'our group expected'),
+    'the stream is an array of numbers': ('XINFO', lambda words: array(number(1), number(2)) if words[1] == b'STREAM' else None,
+                                          'length: an integer'),
+    'the first entry is a number': ('XINFO', lambda words: array(
+        bulk('length'), number(1), bulk('entries-added'), number(9), bulk('first-entry'), number(1))
+        if words[1] == b'STREAM' else None, 'first-entry: '),
+    'entries were added less than never': ('XINFO', lambda words: array(
+        bulk('length'), number(0), bulk('entries-added'), number(-1)) if words[1] == b'STREAM' else None, 'from 0 on'),
+    'the group has no id': ('XINFO', array(array(bulk('name'), bulk('floodgate'), bulk('entries-read'), number(0))),
+                            'last-delivered-id'),
     'the length is an array': ('XLEN', array(number(1), number(2)), 'an integer expected'),
     'the length is negative': ('XLEN', number(-1), 'from 0 on'),
 }

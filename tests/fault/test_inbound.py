@@ -200,6 +200,71 @@ def test_poison(lab):
     sale.finish()
 
 
+def trimmed(sale):
+    """The alarm, or None."""
+    return next((a for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'trimmed'), None)
+
+
+@fgtest.timeout(120)
+def test_a_trimmed_stream(lab):
+    """commands that another program removes before they are done: an alarm that ends, each counted once, over restarts"""
+    sale = Desk(lab, lab.redis())
+    orders = sale.reserve(30)
+    sale.in_state('live')
+    add = lambda orders, *more: [sale.redis.command('XADD', COMMANDS, *more, '*', 'op', 'confirm', 'user', u, 'order', o)
+                                 for u, o in orders]
+
+    def lost(n):
+        wait_until(lambda: sale.status()['trimmed'] == n, 10, f'{n} are missed')
+        alarm = wait_until(lambda: trimmed(sale), 10, 'the alarm')
+        assert alarm['level'] == 'alarm' and f'(XADD with MAXLEN, XTRIM, XDEL): {n}' in alarm['text'], alarm
+
+    sale.answered(add(orders[:2], 'MAXLEN', 5))  # nothing is lost, although a length is given
+    assert sale.status()['trimmed'] == 0 and not trimmed(sale), sale.status()
+    sale.redis.command('MULTI')  # in one step: no reader is quick enough
+    add(orders[2:12], 'MAXLEN', 3)
+    sale.answered(sale.redis.command('EXEC')[-3:])
+    lost(7)
+    wait_until(lambda: not trimmed(sale), 20, 'the alarm ends')
+    sale.answered(add(orders[12:14]))
+    sale.gate.stop()
+    add(orders[14:20], 'MAXLEN', 2)  # while it is away
+    sale.gate.start()
+    lost(4)
+    sale.gate.kill()
+    kept = add(orders[20:26])
+    sale.redis.command('XTRIM', COMMANDS, 'MAXLEN', 1)
+    sale.gate.start()
+    lost(5)
+    sale.answered(kept[-1:])
+    sale.gate.stop()
+    sale.gate.start()  # it does not miss them again
+    sale.answered(add(orders[26:27]))
+    assert sale.status()['trimmed'] == 0 and not trimmed(sale), sale.status()
+    sale.finish()
+
+
+@fgtest.timeout(60)
+def test_trimmed_before_the_first_read(lab):
+    """an appliance that never read a command misses those that are removed before; also one that it read and did not answer"""
+    sale = Desk(lab, lab.redis())
+    order, = sale.reserve(1)
+    sale.in_state('live')
+    sale.gate.stop()
+    kept, = [sale.redis.command('XADD', COMMANDS, 'MAXLEN', 1, '*', 'op', 'confirm', 'user', u, 'order', order[1])
+             for u in (77, 78, order[0])][-1:]
+    sale.gate.start()
+    assert sale.answered([kept])[kept]['status'] == 'SOLD'
+    wait_until(lambda: sale.status()['trimmed'] == 2 and trimmed(sale), 10, 'two are missed')
+    sale.gate.stop()
+    taken = sale.redis.command('XADD', COMMANDS, '*', 'op', 'confirm', 'user', order[0], 'order', order[1])
+    sale.redis.command('XREADGROUP', 'GROUP', GROUP, 'another', 'STREAMS', COMMANDS, '>')
+    sale.redis.command('XDEL', COMMANDS, taken)  # it is pending, and gone
+    sale.gate.start()
+    wait_until(lambda: sale.status()['trimmed'] == 1 and trimmed(sale), 10, 'one is missed')
+    sale.finish()
+
+
 @fgtest.timeout(180)
 def test_many_at_once(lab):
     """more at once than the engine can hold answers for: BUSY is asked again, nothing is lost"""

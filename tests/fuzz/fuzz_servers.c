@@ -205,6 +205,9 @@ static void put_honest(struct program *p, const char *name, unsigned n, unsigned
             put_text(p, "$-1\r\n");
     } else if (!strcmp(name, "SCAN")) {
         put_text(p, "*2\r\n$1\r\n0\r\n*0\r\n");
+    } else if (!strcmp(name, "XINFO") && n > 2) { /* good for STREAM and for GROUPS */
+        put_text(p, "*4\r\n$6\r\nlength\r\n:0\r\n+of\r\n*4\r\n$4\r\nname\r\n$9\r\nfloodgate\r\n"
+                    "$17\r\nlast-delivered-id\r\n$3\r\n0-0\r\n");
     } else if (!strcmp(name, "XLEN")) {
         put_text(p, ":0\r\n");
     } else if (!strcmp(name, "XAUTOCLAIM")) {

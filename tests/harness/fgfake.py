@@ -110,6 +110,9 @@ class FakeRedis(_Fake):
     @staticmethod
     def honest(name, words):
         return {'HMGET': array(*[NIL] * (len(words) - 2)), 'SCAN': array(bulk(0), array()), 'PING': b'+PONG\r\n',
+                'XINFO': array(bulk('length'), number(0), bulk('entries-added'), number(0), bulk('first-entry'), NIL)
+                if words[1:2] == [b'STREAM'] else array(array(bulk('name'), bulk('floodgate'), bulk('last-delivered-id'),
+                                                                  bulk('0-0'), bulk('entries-read'), number(0))),
                 'XLEN': number(0), 'XAUTOCLAIM': array(bulk('0-0'), array()), 'XREADGROUP': NIL_ARRAY,
                 'XREAD': NIL_ARRAY, 'SMEMBERS': array(), 'XRANGE': array(), 'XREVRANGE': array(),
                 'HGETALL': array()}.get(name, OK)

@@ -106,6 +106,11 @@ FAULT(command_makes_no_sense)
     strcpy(now.inbound.dead_reason, "op 'confrm'");
 }
 
+FAULT(commands_trimmed)
+{
+    now.counters.trimmed += 90;
+}
+
 FAULT(log_full)
 {
     now.log.state = FG_JOURNAL_FULL;
@@ -313,6 +318,8 @@ static const struct {
     {inbound_refused, "inbound", ALARM, DEGRADED, true, "inbound commands: refused"},
     {command_makes_no_sense, "dead", ALARM, RUNNING, false,
      "were not done: 1; the last: op 'confrm'"},
+    {commands_trimmed, "trimmed", ALARM, RUNNING, false,
+     "before they were done (XADD with MAXLEN, XTRIM, XDEL): 90"},
     {table_of_sources_full, "filter", WARNING, RUNNING, false, "4 packets of sources"},
     {penalty_box_full, "filter", WARNING, RUNNING, false, "4 sources not blocked"},
     {lines_left_out, "lists", WARNING, RUNNING, false, "left out: blocked:3"},
@@ -462,6 +469,13 @@ static void counts_of_the_time_before_are_no_news(void **state)
     command_makes_no_sense(); /* an entry that waited in Redis, before the first poll */
     poll_at(100);
     assert_string_equal(raised().name, "dead");
+    poll_at(100 + FG_HEALTH_KEEP_MS);
+    assert_int_equal(raised().count, 0);
+    fg_health_init(&health);
+    health.polled = false;
+    commands_trimmed(); /* while the appliance was away */
+    poll_at(100);
+    assert_string_equal(raised().name, "trimmed");
     poll_at(100 + FG_HEALTH_KEEP_MS);
     assert_int_equal(raised().count, 0);
     refused_as_full();

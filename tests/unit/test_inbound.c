@@ -337,6 +337,98 @@ static void test_answers_of_a_lost_connection_are_dropped(void **state)
     end(s);
 }
 
+/* ---- a stream that is trimmed ------------------------------------------------------------------
+ */
+
+static redisReply text_of(const char *text)
+{
+    return (redisReply){.type = REDIS_REPLY_STRING, .str = (char *)text, .len = strlen(text)};
+}
+
+static redisReply number_of(long long n)
+{
+    return (redisReply){.type = REDIS_REPLY_INTEGER, .integer = n};
+}
+
+/* Begins as a group that has read `read` entries, the last of them `last`; -1: Redis cannot tell.
+ */
+static struct fg_inbound_position position_of(const char *last, long long read)
+{
+    redisReply words[6] = {text_of("name"), text_of("floodgate"),         text_of("entries-read"),
+                           number_of(read), text_of("last-delivered-id"), text_of(last)},
+               *elements[6], group, *groups[1] = {&group}, reply;
+    struct fg_inbound_position p;
+    struct fg_error err;
+
+    if (read < 0)
+        words[3].type = REDIS_REPLY_NIL;
+    for (unsigned i = 0; i < 6; i++)
+        elements[i] = &words[i];
+    group = (redisReply){.type = REDIS_REPLY_ARRAY, .elements = 6, .element = elements};
+    reply = (redisReply){.type = REDIS_REPLY_ARRAY, .elements = 1, .element = groups};
+    assert_true(fg_inbound_trim_begin(&p, &reply, "floodgate", &err));
+    assert_false(fg_inbound_trim_begin(&p, &reply, "another", &err));
+    assert_true(fg_inbound_trim_begin(&p, &reply, "floodgate", &err));
+    return p;
+}
+
+/* A stream of so many entries, the first of them `first`; how many are missed. added < 0: a Redis
+ * that does not count. */
+static uint64_t missed(struct fg_inbound_position *p, const char *first, long long length,
+                       long long added)
+{
+    redisReply id = text_of(first), *entry[1] = {&id},
+               words[6] = {text_of("length"),
+                           number_of(length),
+                           text_of("first-entry"),
+                           {.type = REDIS_REPLY_ARRAY, .elements = 1, .element = entry},
+                           text_of("entries-added"),
+                           number_of(added)},
+               *elements[6],
+               reply = {
+                   .type = REDIS_REPLY_ARRAY, .elements = added < 0 ? 4 : 6, .element = elements};
+    uint64_t trimmed, found;
+    struct fg_error err;
+
+    for (unsigned i = 0; i < 6; i++)
+        elements[i] = &words[i];
+    assert_true(fg_inbound_trim_check(p, &reply, &found, &trimmed, &err));
+    assert_int_equal(found, length);
+    return trimmed;
+}
+
+static void test_trimmed(void **state)
+{
+    struct fg_inbound_position p = position_of("5-0", 5);
+
+    assert_int_equal(missed(&p, "", 0, 5), 0);
+    assert_int_equal(missed(&p, "9-0", 2, 10), 3); /* of 6 to 10 the first three are gone */
+    assert_true(p.tell && p.read == 8);
+    fg_inbound_trim_read(&p, "9-0");
+    fg_inbound_trim_read(&p, "10-0");
+    p.tell = false;
+    assert_int_equal(missed(&p, "9-0", 2, 10), 0);  /* read, and not yet acknowledged */
+    assert_int_equal(missed(&p, "10-0", 1, 30), 0); /* 20 may be missed, but not before 10-0 */
+    assert_false(p.tell);
+    assert_int_equal(missed(&p, "30-0", 1, 30), 19);
+    fg_inbound_trim_read(&p, "30-0");
+    assert_int_equal(missed(&p, "", 0, 30), 0);
+    assert_int_equal(missed(&p, "", 0, 7), 0); /* the stream of a backup */
+    assert_int_equal(missed(&p, "", 0, 9), 2);
+}
+
+static void test_trimmed_is_unknown(void **state)
+{
+    struct fg_inbound_position p = position_of("0-0", -1);
+
+    assert_int_equal(missed(&p, "4-0", 3, 6), 0); /* never asked before: no news */
+    assert_true(p.known && p.tell && p.read == 3);
+    assert_int_equal(missed(&p, "5-0", 2, 6), 1);
+    p = position_of("5-0", -1);
+    assert_int_equal(missed(&p, "9-0", 2, -1), 0); /* Redis 6.2 */
+    assert_false(p.known || p.tell);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +439,8 @@ int main(void)
         cmocka_unit_test(test_one_that_is_set_aside),
         cmocka_unit_test(test_busy_is_asked_again),
         cmocka_unit_test(test_answers_of_a_lost_connection_are_dropped),
+        cmocka_unit_test(test_trimmed),
+        cmocka_unit_test(test_trimmed_is_unknown),
     };
 
     return cmocka_run_group_tests_name("inbound", tests, NULL, NULL);
