@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "answer.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -74,17 +72,42 @@ static uint64_t wished(uint8_t op)
     }
 }
 
-__attribute__((format(printf, 3, 4))) static size_t put(char *text, size_t room, const char *format,
-                                                        ...)
-{
-    va_list args;
-    int n;
+/* Text that grows; the callers leave room. */
+struct text {
+    char *at, *end;
+};
 
-    va_start(args, format);
-    n = vsnprintf(text, room, format, args);
-    va_end(args);
-    FG_ASSERT(n >= 0 && (size_t)n < room);
-    return (size_t)n;
+static void put_bytes(struct text *t, const char *bytes, size_t size)
+{
+    FG_ASSERT(size <= (size_t)(t->end - t->at));
+    memcpy(t->at, bytes, size);
+    t->at += size;
+}
+
+static void put(struct text *t, const char *text)
+{
+    put_bytes(t, text, strlen(text));
+}
+
+static void put_number(struct text *t, uint64_t number)
+{
+    char digits[GATEWAY_NUMBER];
+
+    put_bytes(t, digits, gateway_number_write(digits, number));
+}
+
+static void put_uuid(struct text *t, const uint8_t id[16])
+{
+    char uuid[GATEWAY_UUID];
+
+    gateway_uuid_write(uuid, id);
+    put_bytes(t, uuid, sizeof(uuid));
+}
+
+static void finish(struct gateway_answer *a, struct text *t)
+{
+    put_bytes(t, "}\n", 3); /* a NUL ends it, which does not count */
+    a->size = (size_t)(t->at - a->text) - 1;
 }
 
 static void type_of(char type[32], const char *name)
@@ -111,87 +134,134 @@ const char *gateway_problem_type(unsigned problem)
     return problem < GATEWAY_PROBLEMS ? problems[problem].type : "?";
 }
 
+static void put_head(struct text *t, const char *type, const char *title, unsigned http,
+                     const char *detail)
+{
+    put(t, "{\"type\":\"" TYPE);
+    put(t, type);
+    put(t, "\",\"title\":\"");
+    put(t, title);
+    put(t, "\",\"status\":");
+    put_number(t, http);
+    put(t, ",\"detail\":\"");
+    put(t, detail);
+    put(t, "\"");
+}
+
 void gateway_answer_problem(struct gateway_answer *a, enum gateway_problem problem,
                             const char *detail)
 {
     bool again = problem == GATEWAY_PROBLEM_OVERLOADED ||
                  problem == GATEWAY_PROBLEM_UNKNOWN_OUTCOME || problem == GATEWAY_PROBLEM_TOO_EARLY;
+    struct text t;
 
     a->http = problems[problem].http;
     a->problem = true;
     a->retry_after_s = again ? 1 : 0;
-    a->size = put(a->text, sizeof(a->text),
-                  "{\"type\":\"" TYPE "%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\"}\n",
-                  problems[problem].type, problems[problem].title, a->http, detail);
+    t = (struct text){a->text, a->text + sizeof(a->text)};
+    put_head(&t, problems[problem].type, problems[problem].title, a->http, detail);
+    finish(a, &t);
 }
 
 size_t gateway_answer_order(char *text, size_t room, const uint8_t order_id[16],
                             const struct fg_packet_reply *r)
 {
-    char uuid[GATEWAY_UUID], deadline[FG_TEXT_TIME_SIZE];
-    size_t n;
+    struct text t = {text, text + room};
+    char deadline[FG_TEXT_TIME_SIZE];
 
-    gateway_uuid_write(uuid, order_id);
-    n = put(text, room, "\"order\":\"%.*s\",\"state\":\"%s\",\"item\":\"%llu\",\"quantity\":%u",
-            GATEWAY_UUID, uuid, fg_packet_status_name(r->status), (unsigned long long)r->item,
-            r->quantity);
+    put(&t, "\"order\":\"");
+    put_uuid(&t, order_id);
+    put(&t, "\",\"state\":\"");
+    put(&t, fg_packet_status_name(r->status));
+    put(&t, "\",\"item\":\"");
+    put_number(&t, r->item);
+    put(&t, "\",\"quantity\":");
+    put_number(&t, r->quantity);
     if (r->status == FG_PACKET_STATUS_RESERVED && r->deadline_ms <= FG_TEXT_TIME_MAX) {
         fg_text_time(deadline, r->deadline_ms);
-        n += put(text + n, room - n, ",\"deadline\":\"%s\"", deadline);
-        if (r->retry_ms)
-            n += put(text + n, room - n, ",\"left_ms\":%u", r->retry_ms);
+        put(&t, ",\"deadline\":\"");
+        put(&t, deadline);
+        put(&t, "\"");
+        if (r->retry_ms) {
+            put(&t, ",\"left_ms\":");
+            put_number(&t, r->retry_ms);
+        }
     }
     if (r->status == FG_PACKET_STATUS_SOLD && r->flags & FG_PACKET_LATE)
-        n += put(text + n, room - n, ",\"late\":true");
-    return n;
+        put(&t, ",\"late\":true");
+    return (size_t)(t.at - text);
 }
 
-static size_t put_retry(struct gateway_answer *a, size_t n, const struct fg_packet_reply *reply,
-                        uint64_t random)
+static void put_retry(struct gateway_answer *a, struct text *t, const struct fg_packet_reply *reply,
+                      uint64_t random)
 {
     struct fg_packet_reply hint = *reply;
     uint64_t ms;
 
     if (!told[reply->status].wait_ms)
-        return n;
+        return;
     if (!hint.retry_ms)
         hint.retry_ms = told[reply->status].wait_ms;
     ms = fg_client_retry_ms(&hint, random);
     a->retry_after_s = (unsigned)((ms + 999) / 1000);
-    return n + put(a->text + n, sizeof(a->text) - n, ",\"retry_ms\":%llu", (unsigned long long)ms);
+    put(t, ",\"retry_ms\":");
+    put_number(t, ms);
+}
+
+/* The part of a problem that the status alone decides, up to the order's UUID. Made once: a flood
+ * of shoppers hears SOLD_OUT. */
+static void put_start(struct text *t, unsigned status)
+{
+    static struct {
+        size_t size;
+        char text[384];
+    } starts[FG_PACKET_STATUS_COUNT];
+    struct text start = {starts[status].text, starts[status].text + sizeof(starts[status].text)};
+    char type[32];
+
+    if (!starts[status].size) {
+        type_of(type, fg_packet_status_name(status));
+        put_head(&start, type, told[status].title, told[status].http,
+                 fg_packet_status_text(status));
+        put(&start, ",\"code\":\"");
+        put(&start, fg_packet_status_name(status));
+        put(&start, "\",\"order\":\"");
+        starts[status].size = (size_t)(start.at - starts[status].text);
+    }
+    put_bytes(t, starts[status].text, starts[status].size);
 }
 
 static void refuse(struct gateway_answer *a, const uint8_t order_id[16],
                    const struct fg_packet_reply *r, uint64_t random)
 {
-    char type[32], uuid[GATEWAY_UUID];
-    const char *title;
-    size_t n;
+    struct text t = {a->text, a->text + sizeof(a->text)};
 
-    if (!gateway_answer_status(r->status, &a->http, &title, type)) {
+    if (r->status >= FG_PACKET_STATUS_COUNT || !told[r->status].title) {
         gateway_answer_problem(a, GATEWAY_PROBLEM_UNKNOWN_OUTCOME, "the appliance's answer is new");
         return;
     }
     a->problem = true;
-    gateway_uuid_write(uuid, order_id);
-    n = put(a->text, sizeof(a->text),
-            "{\"type\":\"" TYPE "%s\",\"title\":\"%s\",\"status\":%u,\"detail\":\"%s\","
-            "\"code\":\"%s\",\"order\":\"%.*s\"",
-            type, title, a->http, fg_packet_status_text(r->status),
-            fg_packet_status_name(r->status), GATEWAY_UUID, uuid);
-    if (r->item)
-        n += put(a->text + n, sizeof(a->text) - n, ",\"item\":\"%llu\"",
-                 (unsigned long long)r->item);
-    if (r->status == FG_PACKET_STATUS_INSUFFICIENT || r->status == FG_PACKET_STATUS_USER_LIMIT)
-        n += put(a->text + n, sizeof(a->text) - n, ",\"left\":%u", r->left);
-    n = put_retry(a, n, r, random);
-    a->size = n + put(a->text + n, sizeof(a->text) - n, "}\n");
+    a->http = told[r->status].http;
+    put_start(&t, r->status);
+    put_uuid(&t, order_id);
+    put(&t, "\"");
+    if (r->item) {
+        put(&t, ",\"item\":\"");
+        put_number(&t, r->item);
+        put(&t, "\"");
+    }
+    if (r->status == FG_PACKET_STATUS_INSUFFICIENT || r->status == FG_PACKET_STATUS_USER_LIMIT) {
+        put(&t, ",\"left\":");
+        put_number(&t, r->left);
+    }
+    put_retry(a, &t, r, random);
+    finish(a, &t);
 }
 
 void gateway_answer_reply(struct gateway_answer *a, uint8_t op, const uint8_t order_id[16],
                           const struct fg_packet_reply *r, uint64_t random)
 {
-    size_t n = 1;
+    struct text t = {a->text, a->text + sizeof(a->text)};
 
     a->retry_after_s = 0;
     if (!(wished(op) >> r->status & 1)) {
@@ -200,7 +270,7 @@ void gateway_answer_reply(struct gateway_answer *a, uint8_t op, const uint8_t or
     }
     a->http = r->status == FG_PACKET_STATUS_WAITING ? 202 : 200;
     a->problem = false;
-    a->text[0] = '{';
-    n += gateway_answer_order(a->text + n, sizeof(a->text) - n, order_id, r);
-    a->size = n + put(a->text + n, sizeof(a->text) - n, "}\n");
+    put(&t, "{");
+    t.at += gateway_answer_order(t.at, (size_t)(t.end - t.at), order_id, r);
+    finish(a, &t);
 }

@@ -75,14 +75,11 @@ ngx_int_t gateway_http_send(ngx_http_request_t *r, ngx_uint_t status, const char
 
 ngx_int_t gateway_http_answer(ngx_http_request_t *r, const struct gateway_answer *a)
 {
-    char seconds[16];
+    char seconds[GATEWAY_NUMBER];
 
-    if (a->retry_after_s) {
-        int n = snprintf(seconds, sizeof(seconds), "%u", a->retry_after_s);
-
-        if (gateway_http_add(r, "Retry-After", seconds, (size_t)n) != NGX_OK)
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    if (a->retry_after_s && gateway_http_add(r, "Retry-After", seconds,
+                                             gateway_number_write(seconds, a->retry_after_s)))
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     return gateway_http_send(r, a->http,
                              a->problem ? "application/problem+json" : "application/json", a->text,
                              a->size, "no-store");

@@ -7,12 +7,15 @@
 
 #define EXACT_MAX 9007199254740992ull /* 2^53: above it JSON numbers lose digits in browsers */
 
+/* The digit plus one; 0: none. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return hex_digits[(uint8_t)c] - 1;
 }
 
 /* ---- keys and numbers ------------------------------------------------------------------------ */
@@ -93,6 +96,20 @@ bool gateway_number_read(const char *text, size_t size, uint64_t *number)
     }
     *number = n;
     return true;
+}
+
+size_t gateway_number_write(char text[GATEWAY_NUMBER], uint64_t number)
+{
+    char *at = text + GATEWAY_NUMBER;
+    size_t size;
+
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    size = (size_t)(text + GATEWAY_NUMBER - at);
+    memmove(text, at, size);
+    return size;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */

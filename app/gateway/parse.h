@@ -11,6 +11,7 @@
 #define GATEWAY_USER_MAX 255 /* bytes of a user's name */
 #define GATEWAY_BODY_MAX 4096
 #define GATEWAY_UUID     36 /* characters */
+#define GATEWAY_NUMBER   20 /* digits of 64 bits */
 
 /**
  * An idempotency key to the 16 bytes of an order id: a UUID (with or without dashes, in either
@@ -25,6 +26,9 @@ void gateway_uuid_write(char text[GATEWAY_UUID], const uint8_t id[16]);
 
 /** Decimal digits only, no leading zero, at most 64 bits. */
 bool gateway_number_read(const char *text, size_t size, uint64_t *number);
+
+/** In decimal digits, no NUL behind them; their number. */
+size_t gateway_number_write(char text[GATEWAY_NUMBER], uint64_t number);
 
 /* Members of a body: name, and the kind of its value. */
 #define GATEWAY_MEMBER_LIST(X)                                                                     \

@@ -1,16 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The worker's end of the order packets: one connected socket for each order port, one client, one
- * timer. The requests of one turn of the event loop leave by one sendmmsg for each socket. */
+ * timer. The requests of one turn of the event loop leave by one system call for each socket. */
+#include <malloc.h>
+#include <netinet/udp.h>
 #include <sys/random.h>
 
 #include "module.h"
 
-#define BATCH 64 /* packets of one system call */
-#define TURNS 16 /* batches that one turn of the event loop reads from a socket */
+#define BATCH        64 /* packets of one system call, and of one train (UDP_MAX_SEGMENTS) */
+#define TURNS        16 /* batches that one turn of the event loop reads from a socket */
+#define TRIAL        2  /* packets that are risked to try a train */
+#define TRIAL_MS     1000
+#define TRIAL_MS_MAX (3600 * 1000)
+#define KEPT_MEMORY  (64 << 20) /* freed memory that a worker does not return to the system */
 
+/* A train: the kernel takes a batch as one datagram and cuts it behind its own layers
+ * (UDP_SEGMENT), which costs a third of packets one by one. On some ways nobody cuts, and the
+ * receiver drops the train (docs/ports.md). So a way is tried with two packets, and used when the
+ * second one is answered; a repeat ends that trust until the next trial, and never rides in a
+ * train. */
 struct port {
     ngx_connection_t *connection; /* NULL: not open */
     unsigned server, number, count;
+    bool again;            /* the batch holds a repeat */
+    bool cuts;             /* a train arrived as single packets */
+    uint32_t trial_cookie; /* of the packet whose answer shows it */
+    ngx_msec_t trial_at, trial_wait;
     uint8_t bytes[BATCH][FG_PACKET_SIZE];
 };
 
@@ -47,6 +62,7 @@ uint64_t gateway_wire_random(void)
 /* ---- out ------------------------------------------------------------------------------------- */
 
 static void read_handler(ngx_event_t *event);
+static void trust(struct port *p, bool cuts);
 
 static void close_port(struct port *p)
 {
@@ -112,23 +128,81 @@ static struct port *port_of(unsigned server, unsigned number)
             return NULL;
         (*slot)->server = server;
         (*slot)->number = number;
+        trust(*slot, false);
     }
     return (*slot)->connection || open_port(*slot) ? *slot : NULL;
 }
+
+/* ---- trains ---------------------------------------------------------------------------------- */
+
+static bool send_train(struct port *p, unsigned n)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(uint16_t))];
+    } control;
+    struct iovec part = {p->bytes, (size_t)n * FG_PACKET_SIZE};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    uint16_t size = FG_PACKET_SIZE;
+
+    ngx_memzero(&control, sizeof(control));
+    control.head.cmsg_level = SOL_UDP;
+    control.head.cmsg_type = UDP_SEGMENT;
+    control.head.cmsg_len = CMSG_LEN(sizeof(size));
+    ngx_memcpy(CMSG_DATA(&control.head), &size, sizeof(size));
+    if (sendmsg(p->connection->fd, &message, 0) < 0)
+        return false;
+    gateway_count(&wire.counters->trains, 1);
+    return true;
+}
+
+static uint32_t cookie_of(const uint8_t *packet)
+{
+    uint32_t cookie;
+
+    ngx_memcpy(&cookie, packet + offsetof(struct fg_packet_reply, cookie), sizeof(cookie));
+    return cookie;
+}
+
+/* How many of the batch ride in a train now. */
+static unsigned train_size(struct port *p)
+{
+    if (p->count < TRIAL || p->again)
+        return 0;
+    if (p->cuts)
+        return p->count;
+    if ((ngx_msec_int_t)(ngx_current_msec - p->trial_at) < 0)
+        return 0;
+    p->trial_cookie = cookie_of(p->bytes[TRIAL - 1]);
+    p->trial_at = ngx_current_msec + p->trial_wait;
+    p->trial_wait = ngx_min(2 * p->trial_wait, TRIAL_MS_MAX);
+    return TRIAL;
+}
+
+static void trust(struct port *p, bool cuts)
+{
+    p->cuts = cuts;
+    p->trial_wait = TRIAL_MS;
+    p->trial_at = ngx_current_msec;
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
 
 /* A packet that the kernel does not take counts as lost: the client repeats it when its time comes.
  * An error that is left of an earlier packet (ECONNREFUSED) comes in place of the first one: once
  * more.
  */
-static void send_batch(struct port *p)
+static void send_singly(struct port *p, unsigned sent)
 {
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
-    unsigned sent = 0;
     int n = 0;
 
     ngx_memzero(messages, p->count * sizeof(messages[0]));
-    for (unsigned i = 0; i < p->count; i++) {
+    for (unsigned i = sent; i < p->count; i++) {
         parts[i].iov_base = p->bytes[i];
         parts[i].iov_len = FG_PACKET_SIZE;
         messages[i].msg_hdr.msg_iov = &parts[i];
@@ -140,7 +214,18 @@ static void send_batch(struct port *p)
             break;
     }
     gateway_count(&wire.counters->unsent, p->count - sent);
+}
+
+static void send_batch(struct port *p)
+{
+    unsigned train = train_size(p);
+
+    if (train && !send_train(p, train))
+        train = 0;
+    if (train < p->count)
+        send_singly(p, train);
     p->count = 0;
+    p->again = false;
 }
 
 static void add_packet(const struct fg_client_packet *packet)
@@ -150,6 +235,11 @@ static void add_packet(const struct fg_client_packet *packet)
     if (!p) {
         gateway_count(&wire.counters->unsent, 1);
         return;
+    }
+    if (packet->again) {
+        p->again = true;
+        if (p->cuts)
+            trust(p, false);
     }
     ngx_memcpy(p->bytes[p->count++], packet->bytes, FG_PACKET_SIZE);
     if (p->count == BATCH)
@@ -236,24 +326,28 @@ static void timer_handler(ngx_event_t *event)
 
 static unsigned read_batch(struct port *p)
 {
-    uint8_t bytes[BATCH][FG_PACKET_SIZE + 1];
-    struct mmsghdr messages[BATCH];
-    struct iovec parts[BATCH];
+    static uint8_t bytes[BATCH][FG_PACKET_SIZE + 1];
+    static struct mmsghdr messages[BATCH];
+    static struct iovec parts[BATCH];
     int n;
 
-    ngx_memzero(messages, sizeof(messages));
-    for (unsigned i = 0; i < BATCH; i++) {
-        parts[i].iov_base = bytes[i];
-        parts[i].iov_len = sizeof(bytes[i]);
-        messages[i].msg_hdr.msg_iov = &parts[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
-    }
+    if (!messages[0].msg_hdr.msg_iov)
+        for (unsigned i = 0; i < BATCH; i++) {
+            parts[i].iov_base = bytes[i];
+            parts[i].iov_len = sizeof(bytes[i]);
+            messages[i].msg_hdr.msg_iov = &parts[i];
+            messages[i].msg_hdr.msg_iovlen = 1;
+        }
     n = recvmmsg(p->connection->fd, messages, BATCH, MSG_DONTWAIT, NULL);
     if (n < 0)
         return ngx_errno == NGX_EAGAIN ? 0 : BATCH; /* ECONNREFUSED: there may be more behind it */
-    for (int i = 0; i < n; i++)
-        fg_client_receive(wire.client, p->server, p->number, bytes[i], messages[i].msg_len,
-                          ngx_current_msec);
+    for (int i = 0; i < n; i++) {
+        enum fg_client_verdict verdict = fg_client_receive(
+            wire.client, p->server, p->number, bytes[i], messages[i].msg_len, ngx_current_msec);
+
+        if (!p->cuts && verdict == FG_CLIENT_TAKEN && cookie_of(bytes[i]) == p->trial_cookie)
+            trust(p, true);
+    }
     return (unsigned)n;
 }
 
@@ -301,6 +395,7 @@ ngx_int_t gateway_wire_open(ngx_cycle_t *cycle, const struct gateway_main *main)
                                         .key = {main->key[0], main->key[1]}};
     struct fg_error err = {""};
 
+    mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY); /* the pools of a turn's requests are freed together */
     wire.main = main;
     wire.cycle = cycle;
     wire.counters = &gateway_shared()->counters[ngx_worker % GATEWAY_SHARES];

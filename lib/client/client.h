@@ -70,6 +70,7 @@ typedef uint64_t fg_client_handle;
 struct fg_client_packet {
     unsigned server; /**< index */
     unsigned port;   /**< order port: 0 = the server's first */
+    bool again;      /**< not the first packet of its question */
     uint8_t bytes[FG_PACKET_SIZE];
 };
 

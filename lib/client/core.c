@@ -381,6 +381,7 @@ static void transmit(struct fg_client *c, uint32_t i, uint64_t now_ms,
     fg_packet_request_seal(&s->request, &c->options.key[s->key]);
     packet->server = s->server;
     packet->port = port_of(c, s);
+    packet->again = s->sent > 0;
     memcpy(packet->bytes, &s->request, sizeof(packet->bytes));
     s->to[turn].server = s->server;
     s->to[turn].port = (uint8_t)packet->port;

@@ -45,7 +45,7 @@ static void check_key(const char *text, size_t size)
 
 static void check_session(const char *value, size_t size)
 {
-    static const struct gateway_secret secret = {"0123456789abcdef", 16};
+    static struct gateway_secret secret = {"0123456789abcdef", 16, NULL};
     char user[GATEWAY_USER_MAX];
     size_t length;
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import sys
 import time
 import uuid
@@ -16,7 +17,7 @@ import fgclient  # noqa: E402
 import fggateway  # noqa: E402
 import fgtest  # noqa: E402
 from fggateway import Gateway, Relay  # noqa: E402
-from fgshop import ITEM, Shop  # noqa: E402
+from fgshop import ITEM, SMALL, Shop  # noqa: E402
 
 PROBLEM = 'urn:floodgate:problem:'
 
@@ -121,6 +122,48 @@ def test_loss_both_ways(lab):
             assert said(answer, 200)['quantity'] == 1 + user % 5, (user, answer)
         assert web.metric('packets_repeated_total') > 50
     assert shop.shop.stock(ITEM).left == 1000 - sum(1 + u % 5 for u in range(200))
+
+
+def orders_together(lab, link, port, turns=25, clients=40):
+    """Orders that come to nginx at once, again and again; its metrics: trains, repeats."""
+    gate = lab.daemon(link.a, ports={'shop': port}, settings=SMALL)
+    gate.start()
+    gate.fgctl('item', 'add', ITEM, '--total', 5000)
+    web = Gateway(lab, link.b, link.a_ip, gate.keys).start()
+    with contextlib.ExitStack() as stack:
+        pipes = [stack.enter_context(contextlib.closing(link.b.socket(socket.SOCK_STREAM))) for _ in range(clients)]
+        for s in pipes:
+            s.settimeout(20)
+            s.connect(('127.0.0.1', fggateway.PORT))
+        for turn in range(turns):
+            for n, s in enumerate(pipes):
+                s.sendall(order_text(1000 * turn + n))
+            for s in pipes:
+                assert s.recv(4096).startswith(b'HTTP/1.1 200 ')
+    fgtest.wait_until(lambda: gate.get('/v1/items')['items'][0]['reserved'] == turns * clients, 5, 'every order once')
+    assert not web.bad_lines(), web.bad_lines()
+    return web.metric('trains_total'), web.metric('packets_repeated_total')
+
+
+def test_trains(lab):
+    """orders that come together leave as one datagram, which the kernel cuts in front of the appliance"""
+    link = lab.pair()
+    trains, repeats = orders_together(lab, link, {'interface': link.a_if})
+    assert trains > 10, (trains, repeats)
+
+
+def test_trains_that_nobody_cuts(lab):
+    """af_packet takes such a datagram as it is and drops it: all orders are answered, and it is tried seldom"""
+    link = lab.pair(neighbours=False)
+    link.a.ip('addr', 'flush', 'dev', link.a_if)  # no address: this kernel answers nothing
+    trains, repeats = orders_together(lab, link, {'device': f'net_af_packet0,iface={link.a_if}', 'address': link.a_ip})
+    assert 1 <= trains < 8 and repeats >= 2, (trains, repeats)
+
+
+def order_text(user):
+    body = f'{{"item":"{ITEM}","quantity":1}}'
+    return (f'POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-User: {user}\r\n'
+            f'Idempotency-Key: order-{user}\r\nContent-Length: {len(body)}\r\n\r\n{body}').encode()
 
 
 @fgtest.timeout(120)

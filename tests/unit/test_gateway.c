@@ -288,15 +288,19 @@ static void test_http_statuses(void **state)
 static void test_user_hash(void **state)
 {
     /* RFC 4231, test case 2: key "Jefe", "what do ya want for nothing?" */
-    struct gateway_secret secret = {"Jefe", 4};
+    struct gateway_secret secret = {"Jefe", 4, NULL};
 
     assert_int_equal(gateway_user_hash(&secret, "what do ya want for nothing?", 28),
                      0x5bdcc146bf60754eull);
+    assert_int_equal(gateway_user_hash(&secret, "what do ya want for nothing?", 28),
+                     0x5bdcc146bf60754eull); /* prepared by the first call */
+    gateway_secret_release(&secret);
 }
 
 static void test_session(void **state)
 {
-    struct gateway_secret secret = {"0123456789abcdef", 16}, other = {"0123456789abcdeg", 16};
+    struct gateway_secret secret = {"0123456789abcdef", 16, NULL},
+                          other = {"0123456789abcdeg", 16, NULL};
     char value[GATEWAY_SESSION_MAX], changed[GATEWAY_SESSION_MAX], user[GATEWAY_USER_MAX];
     size_t n = gateway_session_write(value, &secret, "anna", 4, 1000), size;
 
@@ -315,6 +319,8 @@ static void test_session(void **state)
     n = gateway_session_write(value, &secret, user, GATEWAY_USER_MAX, UINT64_MAX);
     assert_true(gateway_session_read(&secret, value, n, 999, changed, &size));
     assert_int_equal(size, GATEWAY_USER_MAX);
+    gateway_secret_release(&secret);
+    gateway_secret_release(&other);
 }
 
 int main(void)
