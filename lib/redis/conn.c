@@ -141,6 +141,41 @@ static bool receive(struct fg_redis_conn *conn, struct fg_error *err)
     return true;
 }
 
+/* "MOVED SLOT HOST:PORT": an IPv6 address has no brackets, and no host is this one. */
+static void follow(struct fg_redis_conn *conn, const char *error)
+{
+    const char *node = strrchr(error, ' '), *colon = strrchr(error, ':');
+    char text[400];
+    struct fg_error why;
+
+    if (!node || !colon || colon < node)
+        return;
+    node++;
+    if (colon == node)
+        snprintf(text, sizeof(text), strchr(conn->address.host, ':') ? "[%s]%s" : "%s%s",
+                 conn->address.host, colon);
+    else
+        snprintf(text, sizeof(text),
+                 memchr(node, ':', (size_t)(colon - node)) ? "[%.*s]%s" : "%.*s%s",
+                 (int)(colon - node), node, colon);
+    conn->moved = fg_redis_address_parse(text, &conn->named, &why);
+}
+
+/* The answers of a cluster's node that has not, or not now, all the keys of a command. */
+static bool redirected(struct fg_redis_conn *conn, const char *error)
+{
+    static const char *const words[] = {"MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN "};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strncmp(error, words[i], strlen(words[i])))
+            continue;
+        if (i == 0)
+            follow(conn, error);
+        return true;
+    }
+    return false;
+}
+
 bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_resp *commands,
                             struct fg_redis_answer *answer, struct fg_error *err)
 {
@@ -165,7 +200,7 @@ bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_re
         if (!take(conn, answer, &taken, commands->commands, err))
             return false;
     }
-    return true;
+    return !redirected(conn, answer->error) || lost(conn, err, answer->error);
 }
 
 /* The password as it is now: a rotated one counts from the next connection on. */
@@ -313,6 +348,14 @@ bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err)
     fg_redis_conn_close(conn);
     if (!fg_redis_address_list(conn->options->address, servers, &n, err))
         return false;
+    if (conn->moved) {
+        conn->moved = false;
+        conn->address = conn->named;
+        if (open_server(conn, as_one_of_several, err))
+            return true;
+        if (fg_wait_over(conn->wait, UINT64_MAX))
+            return false;
+    }
     first = conn->turn++;
     for (unsigned i = 0; i < n; i++) {
         conn->address = servers[(first + i) % n];

@@ -18,7 +18,8 @@
 
 struct fg_redis_conn {
     struct fg_redis_address address; /**< of the server that is or was connected */
-    struct fg_redis_address named;   /**< by a Sentinel */
+    struct fg_redis_address named;   /**< by a Sentinel, or by a node of a cluster */
+    bool moved;                      /**< `named` is tried first */
     unsigned turn;                   /**< server of options->address that is tried first */
     const struct fg_redis_options *options;
     const struct fg_wait *wait;
@@ -43,8 +44,8 @@ struct fg_redis_answer {
 /**
  * Connects, logs in, selects the database. Every server of the list is tried, and every address of
  * a name; of several servers one that says it is a replica is passed by. With options->sentinel the
- * list is of Sentinels, who name the primary. The next call begins with the next server. The
- * password file is read anew. False and err: not connected.
+ * list is of Sentinels, who name the primary. The next call begins with the next server, but for a
+ * node that a cluster named. The password file is read anew. False and err: not connected.
  */
 bool fg_redis_conn_open(struct fg_redis_conn *conn, struct fg_error *err);
 void fg_redis_conn_close(struct fg_redis_conn *conn);
@@ -52,7 +53,9 @@ void fg_redis_conn_close(struct fg_redis_conn *conn);
 /**
  * Sends `len` bytes of commands and takes `replies` replies, within options->timeout_ms for the
  * whole. False and err when the connection failed (it is closed then). Error replies are not
- * failures: see answer->error. The caller ends with fg_redis_answer_free.
+ * failures, see answer->error; but a node of a cluster that does not have the keys (any more) is
+ * one that failed, and the node that it names is connected next. The caller ends with
+ * fg_redis_answer_free.
  */
 bool fg_redis_conn_exchange(struct fg_redis_conn *conn, const struct fg_redis_resp *commands,
                             struct fg_redis_answer *answer, struct fg_error *err);

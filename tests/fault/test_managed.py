@@ -3,12 +3,14 @@
 """Servers as clouds run them: passwords that rotate, replicas beside a primary, a fail-over, names that nobody answers."""
 
 import os
+import signal
 import socket
 import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
+from fgfake import FakeRedis  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 SMALL = {'eal.huge': 'no', 'eal.mbufs': 1024, 'workers.idle': 'sleep', 'log.segment_bytes': '64k', 'limits.items_max': 16,
@@ -60,6 +62,85 @@ def test_a_fail_over(lab):
     wait_until(lambda: sorted(new.command('SMEMBERS', '{floodgate}:items')) == ['1', '2'] and live(gate), 20,
                'the new primary is used')
     gate.stop()
+
+
+class Cluster:
+    """Two nodes; the second has all slots."""
+
+    def __init__(self, lab):
+        self.nodes = [self._node(lab) for _ in range(2)]
+        first, second = self.nodes
+        second.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)
+        first.command('CLUSTER', 'MEET', '127.0.0.1', second.port, second.bus)
+        for node in self.nodes:
+            wait_until(lambda: 'cluster_state:ok' in node.command('CLUSTER', 'INFO'), 60, 'the nodes know each other')  # pylint: disable=cell-var-from-loop
+        self.slot = first.command('CLUSTER', 'KEYSLOT', '{floodgate}:items')
+
+    @staticmethod
+    def _node(lab):
+        node = fgtest.Redis(lab, port=fgtest.free_port())
+        node.bus = fgtest.free_port()
+        node.options += ['--cluster-enabled', 'yes', '--cluster-port', node.bus]
+        return node.start()
+
+    def move(self):
+        """The slot of all our keys goes to the first node, as redis-cli --cluster reshard does it."""
+        to, origin = self.nodes
+        ids = [node.command('CLUSTER', 'MYID') for node in self.nodes]
+        to.command('CLUSTER', 'SETSLOT', self.slot, 'IMPORTING', ids[1])
+        origin.command('CLUSTER', 'SETSLOT', self.slot, 'MIGRATING', ids[0])
+        while keys := origin.command('CLUSTER', 'GETKEYSINSLOT', self.slot, 10):
+            origin.command('MIGRATE', '127.0.0.1', to.port, '', 0, 10000, 'KEYS', *keys)
+        for node in self.nodes:
+            node.command('CLUSTER', 'SETSLOT', self.slot, 'NODE', ids[0])
+
+
+@fgtest.timeout(120)
+def test_a_cluster(lab):
+    """the node that MOVED names is used, by sink and inbound commands; the slot moves to another node: so does the appliance"""
+    cluster = Cluster(lab)
+    first, second = cluster.nodes
+    gate = lab.daemon(device='net_null0', redis=f'127.0.0.1:{first.port}', settings={**SMALL, 'redis.commands': 'yes'}).start()
+
+    def serves(node, *numbers):
+        gate.api('POST', '/v1/items', {'item': numbers[-1], 'total': 10})
+        wait_until(lambda: items(node) == sorted(map(str, numbers)) and live(gate), 30, 'the node is used')
+        command = node.command('XADD', '{floodgate}:commands', '*', 'op', 'confirm', 'user', 1, 'order', '0' * 32)
+        wait_until(lambda: command in str(node.command('XRANGE', '{floodgate}:results', '-', '+')), 30, 'a result')
+        assert gate.get('/v1/status')['inbound']['state'] == 'live', gate.get('/v1/status')['inbound']
+
+    serves(second, 1)
+    cluster.move()
+    serves(first, 1, 2)
+    first.process.signal(signal.SIGSTOP)  # no answer: the server of the list is this one, too
+    wait_until(lambda: gate.sink('redis')['state'] == 'away', 30, 'it hangs')
+    first.process.signal(signal.SIGCONT)
+    serves(first, 1, 2, 3)
+    assert gate.stop() == 0
+
+
+@fgtest.timeout(60)
+def test_nodes_that_name_each_other(lab):
+    """two nodes that say MOVED to each other, or name none: asked with growing pauses, away with the node's words"""
+    fakes = [FakeRedis(lab, tcp=True) for _ in range(2)]
+    for one, other in (fakes, fakes[::-1]):
+        one.lies = {name: f'-MOVED 7 {other.address}\r\n'.encode() for name in ('HMGET', 'WATCH')}
+    gate = lab.daemon(device='net_null0', redis=fakes[0].address, settings=SMALL).start()
+    wait_until(lambda: all(fake.connections > 5 for fake in fakes), 30, 'each is followed to the other')
+    told = gate.sink('redis')
+    assert told['state'] == 'away' and 'MOVED 7 127.0.0.1:' in told['error'], told
+    began, before = time.monotonic(), sum(fake.connections for fake in fakes)
+    wait_until(lambda: sum(fake.connections for fake in fakes) >= before + 10, 30, 'more attempts')
+    assert time.monotonic() - began > 0.5, 'each waits up to redis.retry_ms_max'
+    for words in ('MOVED', 'MOVED 7', 'MOVED 7 ', 'MOVED 7 :', 'MOVED 7 ?:1', 'MOVED 7 [::1:99999', 'ASK 7 127.0.0.1:1',
+                  'TRYAGAIN later', 'CLUSTERDOWN the cluster is down', 'MOVED 7 ' + 'x' * 5000 + ':1'):
+        fakes[0].lies = {name: f'-{words}\r\n'.encode() for name in ('HMGET', 'WATCH')}
+        fakes[0].drop()
+        wait_until(lambda: words[:20] in gate.sink('redis')['error'], 20, words)  # pylint: disable=cell-var-from-loop
+    fakes[0].lies = {name: f'-MOVED 7 :{fakes[1].address.split(":")[1]}\r\n'.encode() for name in ('HMGET', 'WATCH')}
+    fakes[1].lies, before = {}, fakes[1].connections
+    wait_until(lambda: fakes[1].connections > before, 20, 'no host is this host')
+    assert gate.stop() == 0
 
 
 def items(redis):

@@ -29,12 +29,12 @@ def entry(id, *words):
 
 
 class _Fake:
-    """Accepts on a unix socket in the Lab's folder; each connection has a thread of its own."""
+    """Accepts on a unix socket in the Lab's folder, or on 127.0.0.1; each connection has a thread of its own."""
 
     def __init__(self, lab, path):
-        self.path, self.connections, self._open = path, 0, []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
+        self.connections, self._open = 0, []
+        self._listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self._listener.bind(path or ('127.0.0.1', 0))
         self._listener.listen(16)
         threading.Thread(target=self._accept, daemon=True).start()
         lab.servers.append(self)
@@ -80,9 +80,11 @@ class FakeRedis(_Fake):
     seen: {command: how often it was asked}
     """
 
-    def __init__(self, lab):
-        super().__init__(lab, os.path.join(lab.dir, 'fake-redis'))
-        self.address, self.lies, self.seen = f'unix:{self.path}', {}, {}
+    def __init__(self, lab, tcp=False):
+        path = None if tcp else os.path.join(lab.dir, 'fake-redis')
+        self.lies, self.seen = {}, {}
+        super().__init__(lab, path)
+        self.address = f'unix:{path}' if path else f'127.0.0.1:{self._listener.getsockname()[1]}'
 
     def serve(self, connection, stream):
         queued = None
