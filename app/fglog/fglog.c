@@ -124,6 +124,8 @@ static void print_fields(const struct fg_journal_record *r, bool json)
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH:
         printf("%sdurable%s%" PRIu64, sep, is, r->arg);
+        if (r->item)
+            printf("%scommitted%s%" PRIu64, sep, is, r->item - 1);
         break;
     case FG_JOURNAL_RECORD_EPOCH:
         printf("%sepoch%s%" PRIu64 "%snode%s%s%" PRIu64 "%s%snonce%s", sep, is, r->item, sep, is,

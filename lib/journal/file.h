@@ -44,6 +44,7 @@ bool fg_journal_file_no_space(int error);
 #define FG_JOURNAL_SEGMENT_SUFFIX  ".fgj"
 #define FG_JOURNAL_SNAPSHOT_SUFFIX ".fgs"
 #define FG_JOURNAL_SPARE_NAME      "next.tmp" /**< a segment before it has a header and a name */
+#define FG_JOURNAL_CUT_TEMP        "cut.tmp" /**< what a cut keeps or cuts off, until it has a name */
 #define FG_JOURNAL_SNAPSHOT_TEMP   "snapshot.tmp" /**< a snapshot that is being written */
 
 void fg_journal_file_name(char name[FG_JOURNAL_NAME_SIZE], uint64_t seq, const char *suffix);

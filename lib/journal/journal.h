@@ -78,6 +78,10 @@ struct fg_journal_options {
                             = none does.    With it a new log's first segment is prepared before
                             open returns */
     uint64_t now_ms;     /**< Unix time, for headers */
+    /* begin, as the log of a peer in a pair: */
+    uint64_t appliance_id; /**< of the peer; 0 = a new one */
+    uint64_t begin_seq;    /**< first record, 0 = 1; its caller has a snapshot of those before */
+    struct fg_journal_epoch epoch; /**< of the record before that */
 };
 
 struct fg_journal; /**< the writing side */

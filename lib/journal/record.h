@@ -16,22 +16,23 @@
 
 /* name, number, name in text. What each one means to available/reserved/sold of its item:
  * lib/ledger. */
-#define FG_JOURNAL_RECORD_LIST(X)                                                                  \
-    X(BATCH, 1,                                                                                    \
-      "batch") /* first of each commit: `arg` = sequence known durable when it was written */      \
-    X(RESERVED, 2, "reserved")   /* available -> reserved; `arg` = deadline, Unix ms */            \
-    X(SOLD, 3, "sold")           /* reserved -> sold */                                            \
-    X(CANCELLED, 4, "cancelled") /* reserved -> available */                                       \
-    X(EXPIRED, 5, "expired")     /* reserved -> available */                                       \
-    X(ITEM_SET, 6, "item-set")   /* defines or changes an item (not its units) */                  \
-    X(ITEM_NAME, 7, "item-name")                                                                   \
-    X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                 \
-    X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */  \
-    X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */             \
-    X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */     \
-    X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */  \
-    X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */         \
-    X(EPOCH, 16, "epoch")         /* of a pair: what follows, this commit included, was written    \
+#define FG_JOURNAL_RECORD_LIST(X)                                                                          \
+    X(BATCH, 1,                                                                                            \
+      "batch")                 /* first of each commit: `arg` = sequence known durable when it was         \
+                                  written; `item`       = 0, or of a pair: 1 + sequence known committed */ \
+    X(RESERVED, 2, "reserved") /* available -> reserved; `arg` = deadline, Unix ms */                      \
+    X(SOLD, 3, "sold")         /* reserved -> sold */                                                      \
+    X(CANCELLED, 4, "cancelled") /* reserved -> available */                                               \
+    X(EXPIRED, 5, "expired")     /* reserved -> available */                                               \
+    X(ITEM_SET, 6, "item-set")   /* defines or changes an item (not its units) */                          \
+    X(ITEM_NAME, 7, "item-name")                                                                           \
+    X(EXTENDED, 9, "extended") /* still reserved; `arg` = new deadline, Unix ms */                         \
+    X(USER, 10, "user")        /* `arg` = 1: `user` may reserve nothing; 0: again as everybody */          \
+    X(STOCK, 8, "stock")       /* `arg` (signed) units added to total and available */                     \
+    X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */             \
+    X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */          \
+    X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */                 \
+    X(EPOCH, 16, "epoch")         /* of a pair: what follows, this commit included, was written            \
                                      under epoch `item` by node `user`; `order_id` = nonce */
 #define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_EPOCH
 

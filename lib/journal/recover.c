@@ -201,28 +201,34 @@ static bool recover_tail(struct fg_journal *j, struct fg_error *err)
     return true;
 }
 
-static bool create_log(struct fg_journal *j, uint64_t now_ms, struct fg_error *err)
+static bool create_log(struct fg_journal *j, const struct fg_journal_options *options,
+                       struct fg_error *err)
 {
-    do
+    uint64_t begin_seq = options->begin_seq ? options->begin_seq : 1;
+
+    j->appliance_id = options->appliance_id;
+    j->epoch = options->epoch;
+    j->last_seq = j->durable_seq = begin_seq - 1;
+    while (j->appliance_id == 0)
         if (getrandom(&j->appliance_id, sizeof(j->appliance_id), 0) != sizeof(j->appliance_id))
             return fg_fail(err, "cannot get random bytes: %s", strerror(errno));
-    while (j->appliance_id == 0);
     if (j->prepares && fg_journal_make_spare(j) &&
         !fg_journal_spare_zero(&j->ops, j->spare_fd,
                                j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
         return fg_fail(err, "%s/" FG_JOURNAL_SPARE_NAME ": cannot write: %s", j->dir,
                        strerror(errno));
-    if (!fg_journal_next_segment(j, 1, now_ms))
+    if (!fg_journal_next_segment(j, begin_seq, options->now_ms))
         return fg_fail(err, "%s", j->error);
     j->base = j->tip;
-    j->begin_seq = 1;
+    j->begin_seq = begin_seq;
     return true;
 }
 
 /* A crash may have left them; they never held anything that counts. */
 static bool remove_leftovers(struct fg_journal *j, struct fg_error *err)
 {
-    static const char *const names[] = {FG_JOURNAL_SPARE_NAME, FG_JOURNAL_SNAPSHOT_TEMP};
+    static const char *const names[] = {FG_JOURNAL_SPARE_NAME, FG_JOURNAL_SNAPSHOT_TEMP,
+                                        FG_JOURNAL_CUT_TEMP};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (j->ops.remove(j->ops.ctx, j->dir_fd, names[i]) < 0 && errno != ENOENT)
@@ -290,7 +296,7 @@ static bool open_log(struct fg_journal *j, const struct fg_journal_options *opti
         !remove_leftovers(j, err))
         return false;
     if (options->begin)
-        return create_log(j, options->now_ms, err);
+        return create_log(j, options, err);
     if (!fg_journal_file_list(j->dir_fd, j->dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err))
         return false;
     ok = check_segments(j, seqs, count, err) && recover_tail(j, err);

@@ -111,6 +111,21 @@ static void scan_behind(const struct fg_journal_record *r, uint64_t seq,
         tail->witness_seq = seq;
 }
 
+/* What it says about itself and what follows it. */
+static void scan_batch(const struct fg_journal_record *r, struct fg_journal_segment_tail *tail)
+{
+    uint64_t commit_seq = tail->batches && tail->alone ? r->seq - 1 : 0;
+
+    if (r->arg > tail->durable_seq)
+        tail->durable_seq = r->arg;
+    tail->batches = true;
+    tail->alone = r->item == 0;
+    if (!tail->alone && r->item - 1 > commit_seq)
+        commit_seq = r->item - 1;
+    if (commit_seq > tail->commit_seq)
+        tail->commit_seq = commit_seq;
+}
+
 static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t seq, bool *bad,
                        struct fg_journal_segment_tail *tail)
 {
@@ -122,8 +137,8 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
             break;
         }
         tail->end_seq = seq + i + 1;
-        if (block[i].type == FG_JOURNAL_RECORD_BATCH && block[i].arg > tail->durable_seq)
-            tail->durable_seq = block[i].arg;
+        if (block[i].type == FG_JOURNAL_RECORD_BATCH)
+            scan_batch(&block[i], tail);
         if (block[i].type == FG_JOURNAL_RECORD_EPOCH)
             tail->epoch = fg_journal_epoch_of(&block[i]);
     }

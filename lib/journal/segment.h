@@ -65,6 +65,9 @@ struct fg_journal_segment_tail {
     uint64_t durable_seq; /**< highest sequence that a valid BATCH record calls durable; 0 = none */
     uint64_t witness_seq; /**< a BATCH record behind end_seq that calls end_seq durable; 0 = none */
     uint64_t torn;        /**< places behind end_seq that are not zero */
+    uint64_t commit_seq;  /**< highest sequence that BATCH records say was committed */
+    bool batches;         /**< there are any */
+    bool alone; /**< the last of them says: everything behind it that is durable is committed */
     struct fg_journal_epoch
         epoch; /**< that the last EPOCH record before end_seq began; or {0, 0} */
 };

@@ -172,6 +172,20 @@ struct fg_journal_record *fg_journal_positions(struct fg_journal *j, size_t n)
     return j->stage + 1;
 }
 
+/*
+ * A batch record of the peer says what was durable there. Here it would call records durable that a
+ * power cut may still take, and recovery would take a torn tail for damage.
+ */
+static void own_batches(const struct fg_journal *j, struct fg_journal_record *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (records[i].type != FG_JOURNAL_RECORD_BATCH)
+            continue;
+        records[i].arg = j->durable_seq;
+        records[i].item = atomic_load_explicit(&j->commit, memory_order_relaxed);
+    }
+}
+
 /* Prepares the records first..first+count-1 of the commit for writing; 0 is its BATCH record. */
 static struct fg_journal_record *stage_part(struct fg_journal *j,
                                             const struct fg_journal_record *records, size_t first,
@@ -179,12 +193,19 @@ static struct fg_journal_record *stage_part(struct fg_journal *j,
 {
     bool there = records == j->stage + 1;
     struct fg_journal_record *part = there ? j->stage + first : j->stage;
-    size_t own = first == 0; /* the BATCH record */
+    size_t own = first == 0 && !j->foreign; /* the BATCH record */
 
+    if (j->foreign) {
+        memcpy(part, records + first, count * sizeof(*part));
+        own_batches(j, part, count);
+    }
     if (own)
         *part = (struct fg_journal_record){
-            .time_ms = now_ms, .type = FG_JOURNAL_RECORD_BATCH, .arg = j->durable_seq};
-    if (!there && count > own)
+            .time_ms = now_ms,
+            .type = FG_JOURNAL_RECORD_BATCH,
+            .item = atomic_load_explicit(&j->commit, memory_order_relaxed),
+            .arg = j->durable_seq};
+    if (!there && !j->foreign && count > own)
         memcpy(part + own, records + first + own - 1, (count - own) * sizeof(*part));
     fg_journal_record_seal(part, count, j->last_seq + 1 + first);
     return part;
@@ -258,18 +279,17 @@ static bool gone(struct fg_journal *j)
     return false;
 }
 
-bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
-                       uint64_t now_ms)
+/* `total` records with BATCH records. */
+static bool commit(struct fg_journal *j, const struct fg_journal_record *records, size_t total,
+                   uint64_t now_ms)
 {
     if (j->state == FG_JOURNAL_FAILED)
         return false;
-    if (n == 0)
-        return true;
     if (j->state == FG_JOURNAL_GONE && !in_place(j))
         return false;
-    if (!take_back(j) || !find_room(j, n + 1))
+    if (!take_back(j) || !find_room(j, total))
         return false;
-    if (!write_all(j, records, n + 1, now_ms)) {
+    if (!write_all(j, records, total, now_ms)) {
         if (j->state == FG_JOURNAL_FULL)
             take_back(j); /* if that fails too, the next commit tries again first */
         return false;
@@ -281,12 +301,31 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
     j->base = j->tip;
     j->unfinished = false;
     j->dirty_end = 0;
-    j->last_seq += n + 1;
+    j->last_seq += total;
     if (!j->memory)
         j->durable_seq = j->last_seq;
     j->state = FG_JOURNAL_OK;
     j->error[0] = 0;
     return true;
+}
+
+bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                       uint64_t now_ms)
+{
+    if (n == 0)
+        return j->state != FG_JOURNAL_FAILED;
+    return commit(j, records, n + 1, now_ms);
+}
+
+bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_record *records,
+                               size_t n, uint64_t now_ms)
+{
+    bool ok;
+
+    j->foreign = true;
+    ok = commit(j, records, n, now_ms);
+    j->foreign = false;
+    return ok;
 }
 
 bool fg_journal_begin_epoch(struct fg_journal *j, uint64_t epoch, uint64_t node,

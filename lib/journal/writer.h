@@ -33,6 +33,8 @@ struct fg_journal {
 
     uint64_t last_seq;
     struct fg_journal_epoch epoch; /* of last_seq */
+    _Atomic uint64_t commit;       /* `item` of BATCH records */
+    bool foreign;                  /* the commit under way is of records of the peer */
     uint64_t durable_seq;          /* known to be on disk: what BATCH records say */
     uint64_t cut_records;
     enum fg_journal_state state;
@@ -41,6 +43,10 @@ struct fg_journal {
         *stage; /* [stage_records]: what is written, place 0 is that of the BATCH record */
     size_t stage_records;
 };
+
+/** fg_journal_commit() of records that have their sequences already, BATCH records included. */
+bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_record *records,
+                               size_t n, uint64_t now_ms);
 
 /** Allocates the next segment's file, without header and name. */
 bool fg_journal_make_spare(struct fg_journal *j);

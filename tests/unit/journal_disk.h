@@ -15,7 +15,7 @@ enum { FILES_MAX = 64, PENDING_MAX = 4096 };
 
 struct image { /* a file as the disk has it */
     ino_t ino; /* of the real file; 0 = none */
-    char name[32];
+    char name[64];
     bool named; /* its name is on disk */
     uint8_t *data;
     size_t size;
@@ -26,7 +26,7 @@ struct pending { /* done, not synced yet */
     ino_t ino;
     uint64_t offset, len;
     uint8_t *data;
-    char name[32];
+    char name[64];
 };
 
 struct disk {

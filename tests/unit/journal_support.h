@@ -162,7 +162,7 @@ static inline const char *in_log(const char *name)
 {
     static char path[200];
 
-    snprintf(path, sizeof(path), "%s/%s", log_dir, name);
+    snprintf(path, sizeof(path), "%s/%.90s", log_dir, name);
     return path;
 }
 
