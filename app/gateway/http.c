@@ -178,6 +178,18 @@ bool gateway_http_json(ngx_http_request_t *r)
            type->value.data[size] == ' ';
 }
 
+bool gateway_http_body_came(const ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t size = r->headers_in.content_length_n;
+
+    if (r != r->main || r->http_version >= NGX_HTTP_VERSION_20 || r->headers_in.chunked ||
+        size <= 0 || r->header_in->last - r->header_in->pos < size)
+        return false;
+    body->data = r->header_in->pos;
+    body->len = (size_t)size;
+    return true;
+}
+
 bool gateway_http_body(ngx_http_request_t *r, ngx_str_t *body)
 {
     size_t size = 0;

@@ -19,7 +19,8 @@ struct order {
     char *list;       /* list of orders: the text so far */
     size_t list_size;
     uint8_t order_id[16];
-    ngx_int_t rc; /* of the response, after a check that failed */
+    ngx_str_t body; /* data NULL: as nginx has read it */
+    ngx_int_t rc;   /* of the response, after a check that failed */
 };
 
 static void order_done(struct gateway_call *call, const struct fg_client_done *done);
@@ -275,12 +276,11 @@ static bool header_key(struct order *o)
 static bool read_body(struct order *o, unsigned wanted, unsigned optional,
                       struct gateway_body *body)
 {
-    ngx_str_t text;
     const char *why;
 
-    if (!gateway_http_body(o->r, &text))
+    if (!o->body.data && !gateway_http_body(o->r, &o->body))
         return refuse(o, GATEWAY_PROBLEM_TOO_LARGE, "accepted: up to 4096 bytes");
-    why = gateway_body_read((char *)text.data, text.len, wanted, optional, body);
+    why = gateway_body_read((char *)o->body.data, o->body.len, wanted, optional, body);
     return !why || refuse(o, GATEWAY_PROBLEM_BAD_REQUEST, why);
 }
 
@@ -317,10 +317,14 @@ static ngx_int_t backend_order(struct order *o)
     return ask(o);
 }
 
+static ngx_int_t body_is_read(struct order *o)
+{
+    return o->ask.op == FG_PACKET_OP_RESERVE ? reserve(o) : backend_order(o);
+}
+
 static void body_handler(ngx_http_request_t *r)
 {
-    struct order *o = ngx_http_get_module_ctx(r, ngx_http_floodgate_module);
-    ngx_int_t rc = o->ask.op == FG_PACKET_OP_RESERVE ? reserve(o) : backend_order(o);
+    ngx_int_t rc = body_is_read(ngx_http_get_module_ctx(r, ngx_http_floodgate_module));
 
     if (rc == NGX_DONE) { /* the body's reader holds the request until finish() */
         r->read_event_handler = ngx_http_test_reading;
@@ -339,6 +343,10 @@ static ngx_int_t with_body(struct order *o)
                                     "send Content-Type: application/json");
     if (o->r->headers_in.content_length_n > GATEWAY_BODY_MAX)
         return gateway_http_problem(o->r, GATEWAY_PROBLEM_TOO_LARGE, "accepted: up to 4096 bytes");
+    if (gateway_http_body_came(o->r, &o->body)) {
+        rc = ngx_http_discard_request_body(o->r); /* its bytes stay where they are */
+        return rc == NGX_OK ? later(o, body_is_read(o)) : rc;
+    }
     rc = ngx_http_read_client_request_body(o->r, body_handler);
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
