@@ -145,7 +145,8 @@ ngx_int_t gateway_http_cors(ngx_http_request_t *r, bool *preflight);
 /** Behind the location's prefix: "" or "/...". */
 ngx_str_t gateway_http_tail(ngx_http_request_t *r);
 bool gateway_http_early(ngx_http_request_t *r);
-/** A whole body that came together with the header (HTTP/1); it stays while the request is there. */
+/** A whole body that came together with the header (HTTP/1); it stays while the request is there.
+ */
 bool gateway_http_body_came(const ngx_http_request_t *r, ngx_str_t *body);
 /** The body in one piece; false: it is above GATEWAY_BODY_MAX. */
 bool gateway_http_body(ngx_http_request_t *r, ngx_str_t *body);

@@ -232,10 +232,10 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
         return got
 
     @contextlib.contextmanager
-    def events(self):
+    def events(self, query=''):
         """An open stream of events: a function that gives the next {item: state} within some seconds."""
         c = self.connection(seconds=10)
-        c.request('GET', '/v1/events')
+        c.request('GET', '/v1/events' + query)
         answer = c.getresponse()
         assert answer.status == 200 and answer.headers['Content-Type'] == 'text/event-stream', answer.headers
 

@@ -424,6 +424,25 @@ def test_events(lab):
     assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
 
 
+def test_events_of_chosen_items(lab):
+    """?items= chooses: a stream tells of its items alone; one that is not shown is not found"""
+    shop, web = open_shop(lab, item={'total': 3})
+    shop.create(8, name='hat', total=5, user_limit=5)
+    with web.events() as every, web.events('?items=8') as hats, web.events(f'?items=8%2C{ITEM},8') as both:
+        for following, items in ((every, {str(ITEM), '8', '9'}), (both, {str(ITEM), '8'}), (hats, {'8'})):
+            assert {following()['item'] for _ in items} == items  # of 9 it is told that the appliance does not know it
+        said(web.reserve(1, quantity=2), 200)
+        for following in (every, both):
+            told = following()
+            assert (told['item'], told['left']) == (str(ITEM), 1), told
+        said(web.reserve(1, item=8, quantity=4), 200)
+        for following in (every, both, hats):
+            told = following()
+            assert (told['item'], told['left']) == ('8', 1), told  # of the hats' stream the first since it began
+    for wrong in ('', '10', '8,', ',8', '8,10', '08', 'x', '8;7', '%00'):
+        assert said(web.get(f'/v1/events?items={wrong}'), 404)['type'] == PROBLEM + 'not-found', wrong
+
+
 def test_refund(lab):
     """only a sold order is refunded, once, with or without its units back on sale; the answer stays the same"""
     shop, web = open_shop(lab, item={'total': 3, 'user_limit': 3})
