@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Routes `orders` and `backend`: one request becomes one question, or some (long poll, list). */
+#include "base/text.h"
 #include "module.h"
 
 #define POLL_MS     2000 /* between two questions of a long poll */
@@ -303,6 +304,7 @@ static ngx_int_t backend_order(struct order *o)
         ngx_http_get_module_loc_conf(o->r, ngx_http_floodgate_module);
     unsigned wanted = GATEWAY_HAS(USER), optional = 0;
     struct gateway_body body;
+    struct fg_error err;
 
     if (o->ask.op == FG_PACKET_OP_EXTEND)
         wanted |= GATEWAY_HAS(UNTIL_MS);
@@ -312,6 +314,9 @@ static ngx_int_t backend_order(struct order *o)
         return o->rc;
     if (!number_of(l, body.user, body.user_size, &o->ask.user))
         return gateway_http_problem(o->r, GATEWAY_PROBLEM_BAD_REQUEST, "the user is not a number");
+    if (o->ask.op == FG_PACKET_OP_EXTEND &&
+        !fg_text_moment_check(body.number[GATEWAY_UNTIL_MS], &err))
+        return gateway_http_problem(o->r, GATEWAY_PROBLEM_BAD_REQUEST, err.text);
     o->ask.until_ms = body.number[GATEWAY_UNTIL_MS];
     o->ask.flags = body.number[GATEWAY_RESTOCK] ? FG_PACKET_RESTOCK : 0;
     return ask(o);

@@ -389,8 +389,9 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
     uint64_t until_ms =
         r->until_ms < now_ms + FG_STOCK_HOLD_MS_MAX ? r->until_ms : now_ms + FG_STOCK_HOLD_MS_MAX;
 
-    if (action == EXTEND && until_ms <= o->deadline_ms)
-        return answer_state(s, now_ms, o, r, token, a); /* a replay, or nothing gained */
+    /* a replay, or nothing gained, or no time */
+    if (action == EXTEND && (until_ms <= o->deadline_ms || r->until_ms > FG_STOCK_UNTIL_MS_MAX))
+        return answer_state(s, now_ms, o, r, token, a);
     if (!may_decide(s))
         return not_now(s, r, a);
     if (action == SELL) {

@@ -39,8 +39,10 @@ struct fg_stock_limits {
 #define FG_STOCK_UNSOLD_MAX 250   /**< the largest unsold_max */
 #define FG_STOCK_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
 #define FG_STOCK_HOLD_MS_MAX                                                                       \
-    4233600000u                     /**< longest hold from now, also of EXTEND: 49 days, which the \
-                                       packet can say */
+    4233600000u /**< longest hold from now, also of EXTEND: 49 days, which the                     \
+                   packet can say */
+#define FG_STOCK_UNTIL_MS_MAX                                                                      \
+    253402300799999ull /**< of EXTEND: the end of 9999; more is another unit than milliseconds */
 #define FG_STOCK_ORDERS_LISTED 256  /**< orders of one user that ORDERS finds */
 #define FG_STOCK_WATCHED_SETS  8192 /**< of 4 users each, whose rate a worker remembers */
 
@@ -78,7 +80,8 @@ struct fg_stock_request {
     uint8_t order_id[16];
     uint64_t user;
     uint64_t item;
-    uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_STOCK_HOLD_MS_MAX from now */
+    uint64_t until_ms; /**< EXTEND: Unix time; cut to FG_STOCK_HOLD_MS_MAX from now; beyond
+                          FG_STOCK_UNTIL_MS_MAX it changes nothing */
     uint64_t hash;     /**< 0, or what fg_stock_prefetch made of the fields above */
     uint32_t index;    /**< likewise */
     uint32_t line;     /**< likewise */

@@ -55,6 +55,13 @@ def test_an_order_over_http(lab):
     until = int(time.time() * 1000) + 120000
     longer = said(web.backend('extend', 1, key, until_ms=str(until)), 200)
     assert longer['deadline'] > got['deadline'], longer
+    for number, why in ((until // 1000 + 9000, 'looks like seconds; Unix milliseconds are meant: '),
+                        (until * 1000, 'looks like microseconds'), (until * 10**6, 'looks like nanoseconds'),
+                        (60000, 'is not a time from 2000 to 9999'), (946684800000 - 1, '2000'), (253402300799999 + 1, '9999')):
+        wrong = web.backend('extend', 1, key, until_ms=str(number))
+        assert wrong.status == 400 and wrong.type == 'application/problem+json' and why in wrong.json['detail'], wrong
+    for number in (946684800000, until):  # long ago, and again: nothing is gained
+        assert said(web.backend('extend', 1, key, until_ms=str(number)), 200)['deadline'] == longer['deadline']
     assert said(web.backend('confirm', 1, key), 200)['state'] == 'SOLD'
     assert said(web.reserve(1, key, quantity=2), 200)['state'] == 'SOLD'
     said(web.cancel(1, key), 409, 'SOLD')
@@ -636,7 +643,7 @@ def test_openapi(lab):
     assert call('GET', one, real='/v1/orders/a', **user).status == 200
     assert call('GET', one, real='/v1/orders/none', **user).status == 404
     assert call('DELETE', one, real='/v1/orders/none', **user).status == 404
-    for operation, more, status in (('extend', {'until_ms': 1}, 200), ('refund', {}, 409), ('confirm', {}, 200),
+    for operation, more, status in (('extend', {'until_ms': 946684800000}, 200), ('extend', {'until_ms': 1}, 400), ('refund', {}, 409), ('confirm', {}, 200),
                                     ('cancel', {}, 409), ('refund', {'restock': False}, 200), ('confirm', {}, 409)):
         answer = call('POST', backend + operation, {'user': '1', **more}, real=f'/v1/backend/orders/a/{operation}')
         assert answer.status == status, answer

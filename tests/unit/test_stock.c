@@ -497,18 +497,26 @@ static void a_hold_can_be_made_longer_never_shorter(void **state)
     now = T0 + 4 * HOLD;
     run();
     assert_int_equal(ask(FG_PACKET_OP_QUERY, 1, 1, 0), FG_PACKET_STATUS_RESERVED);
-    r.until_ms = UINT64_MAX; /* cut to the longest hold */
+    r.until_ms = FG_STOCK_UNTIL_MS_MAX; /* cut to the longest hold */
     assert_int_equal(fg_stock_request(stock, now, &r, 1, &a), FG_STOCK_DEFERRED);
     sync_all();
     assert_int_equal(last.deadline_ms, now + FG_STOCK_HOLD_MS_MAX);
 }
 
-/* Other units than milliseconds: nothing gained, or cut; the answer tells the deadline in force. */
+/* Other units than milliseconds change nothing, a far time is cut; the answer tells the deadline in
+ * force. */
 static void an_extension_of_any_number_has_a_defined_answer(void **state)
 {
     static const uint64_t noon = 1767225600000;
-    const uint64_t nothing[] = {0, 1, (noon + 5 * HOLD) / 1000, noon, noon + HOLD};
-    const uint64_t cut[] = {(noon + 5 * HOLD) * 1000, UINT64_MAX};
+    const uint64_t nothing[] = {0,
+                                1,
+                                (noon + 5 * HOLD) / 1000,
+                                noon,
+                                noon + HOLD,
+                                FG_STOCK_UNTIL_MS_MAX + 1,
+                                (noon + 5 * HOLD) * 1000,
+                                UINT64_MAX};
+    const uint64_t cut[] = {noon + 2ull * FG_STOCK_HOLD_MS_MAX, FG_STOCK_UNTIL_MS_MAX};
     struct fg_stock_request r = {.op = FG_PACKET_OP_EXTEND, .user = 1, .order_id = {1}};
     struct fg_stock_answer a;
 
