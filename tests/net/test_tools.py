@@ -217,8 +217,9 @@ def test_setup_names_what_is_missing(lab):
     """tools/setup finds the missing packages of its list, and only those"""
     root = copy_tree(lab, ['setup'])
     put(root, 'tools/packages.txt', '# none\n\n[build]\nbash  # there\nfg-none-b # not there\n[demo]\nfg-none-d\n'
-        '[unit]\nfg-none-u\n[test]\nfg-none-t\nfg-none-b\n[bench]\nfg-none-x\nfg-none-t\n[lint]\nfg-none-l\n')
-    for purpose, letters in {'build': 'b', 'demo': 'bd', 'unit': 'bu', 'test': 'bdtu', 'bench': 'bdtx', 'lint': 'l', 'all': 'bdltux'}.items():
+        '[unit]\nfg-none-u\n[test]\nfg-none-t\nfg-none-b\n[bench]\nfg-none-x\nfg-none-t\n[package]\nfg-none-p\n[image]\nfg-none-i\n[lint]\nfg-none-l\n')
+    for purpose, letters in {'build': 'b', 'demo': 'bd', 'unit': 'bu', 'test': 'bdtu', 'bench': 'bdtx', 'package': 'bp', 'image': 'bip',
+                             'lint': 'l', 'all': 'bdilptux'}.items():
         out = setup_function(f'root={root}; choose_purposes {purpose}; missing_packages')
         assert out.split() == [f'fg-none-{letter}' for letter in letters], (purpose, out)
 
@@ -233,7 +234,7 @@ def test_packages_are_well_formed():
             elif words:
                 assert len(words) == 1 and words[0] not in section, (words, section)
                 section += words
-    assert list(sections) == ['build', 'demo', 'unit', 'test', 'package', 'bench', 'lint'] and all(sections.values()), sections
+    assert list(sections) == ['build', 'demo', 'unit', 'test', 'package', 'image', 'bench', 'lint'] and all(sections.values()), sections
 
 
 def test_setup_shows_progress_in_a_log():

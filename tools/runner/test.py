@@ -23,7 +23,7 @@ TIERS = {
     'bpf': 'the XDP program, run by the kernel on single packets',
     'net': 'the daemon as a black box, in network namespaces',
     'fault': 'kill -9, full disk, lost peers',
-    'release': 'packages and the other Debian release in fresh roots, the kernels of both',
+    'release': 'packages and the other Debian release in fresh roots, the kernels of both, the disk image',
 }
 SCRIPT_TIERS = ('net', 'fault', 'release')
 PARALLEL_TIERS = ('unit', 'sim', 'model', 'fuzz', 'release')  # one thread a program, nothing shared: one for each CPU

@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The disk image: built, searched for secrets, booted without KVM by BIOS and by UEFI, sold with through a virtio NIC,
+rebooted.
+"""
+
+import glob
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'harness'))
+import fgclient  # noqa: E402
+import fgimage  # noqa: E402
+import fgrelease  # noqa: E402
+import fgroot  # noqa: E402
+import fgtest  # noqa: E402
+
+FOLDER = os.path.join(fgrelease.FOLDER, 'image')  # what one test built the others use
+IMAGE, PACKAGES = os.path.join(FOLDER, 'floodgate.img'), os.path.join(FOLDER, 'packages')
+IMAGE_MB, HEALTHY_S = 400, 120
+ITEM, UNITS = 7, 1000
+SECRETS = re.compile(rb'PRIVATE KEY-----\n|^\d+ (?:shop|backend|monitor)[a-z,]* [0-9a-f]{32}', re.M)
+NAMES = re.compile(r'(^|/)(keys|random-seed|credential\.secret|ssh_host_\w+|[^/]*\.(key|pfx|p12))$')
+LOG = '/var/lib/floodgate/log'
+_built = []
+
+
+def run(what, *argv, seconds, **options):
+    """A long command; shows that it runs."""
+    fgroot.say(what)
+    began = time.monotonic()
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds * fgroot.patience(), check=False, **options)
+    assert done.returncode == 0, f'{what}: exit {done.returncode}: {done.stdout[-3000:]}{done.stderr[-3000:]}'
+    fgroot.say(f'{what}: {time.monotonic() - began:.0f} s')
+    return done.stdout
+
+
+def build(lab):
+    """The image of this tree; made once by this program."""
+    if not _built:
+        fgimage.need()
+        fgrelease.host()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        os.makedirs(FOLDER)
+        run('tools/package', os.path.join(fgtest.ROOT, 'tools/package'), '--no-lintian', '--out', PACKAGES, '--work',
+            lab.unique('work'), seconds=300)
+        _built.append(run('tools/image', os.path.join(fgtest.ROOT, 'tools/image'), '--packages', PACKAGES, '--out', IMAGE,
+                          seconds=400, env={**os.environ, 'TMPDIR': lab.dir}))
+    return IMAGE
+
+
+def files(root):
+    for at, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(at, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                yield os.path.relpath(path, root), path
+
+
+@fgtest.timeout(1800)
+def test_it_is_small_and_holds_no_secret(lab):
+    """tools/image makes an image of at most 400 MB, with no key, password or identity in it"""
+    image = build(lab)
+    used = os.stat(image).st_blocks * 512
+    print(f'# {os.path.getsize(image) / 1e6:.0f} MB, of which {used / 1e6:.0f} MB are in use')
+    assert used <= IMAGE_MB * 1e6, f'{used} bytes'
+    _, root, var = (fgimage.partition(image, number, lab.unique(f'part{number}')) for number in (1, 2, 3))
+    tree = lab.unique('tree')
+    fgtest.command('unsquashfs', '-q', '-n', '-d', tree, root, seconds=300)
+    os.rmdir(f'{tree}/var')
+    os.mkdir(f'{tree}/var')
+    fgtest.command('debugfs', '-R', f'rdump / {tree}/var', var, seconds=300)
+    seen = dict(files(tree))
+    assert 'var/lib/dpkg/status' in seen and 'usr/sbin/floodgate' in seen, 'the image was not read'
+    found = [name for name in seen if NAMES.search(name) and not name.startswith('usr/share/')]
+    for name, path in seen.items():
+        if not name.startswith('usr/'):
+            with open(path, 'rb') as f:
+                found += [f'{name}: {match[0]}' for match in SECRETS.finditer(f.read())]
+    assert not found, found
+    for name, wanted in {'etc/machine-id': r'', 'etc/shadow': r'(?:[a-z_-]+:[!*]+:.*\n)+'}.items():
+        with open(seen[name], encoding='ascii') as f:
+            assert re.fullmatch(wanted, text := f.read()), f'{name}: {text}'
+    assert not glob.glob(f'{tree}/var/lib/floodgate*/*'), 'there is a log, or a configuration'
+
+
+# ---- guests ------------------------------------------------------------------------------------------------
+
+
+class Shop:
+    """Who orders at the appliance of a machine, from the namespace of its tap."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.keys = {role: (int(number), bytes.fromhex(secret)) for number, role, secret in keys_in(machine.run('cat /etc/floodgate/keys'))}
+
+    def client(self, role, patience):
+        with self.machine.ns.inside():
+            return fgclient.Client(fgimage.ADDRESS, *self.keys[role], patience=patience)
+
+    def ask(self, role, op, *words, patience=10):
+        with self.client(role, patience * fgroot.patience()) as client:
+            return getattr(client, op)(*words).status
+
+    def reserve(self, user, order):
+        return self.ask('shop', 'reserve', user, ITEM, 1, order)
+
+    def all(self, op, orders):
+        """{status: users} of an operation of the order service for each order."""
+        told = {}
+        for user, order in orders.items():
+            told.setdefault(self.ask('backend', op, user, order), []).append(user)
+        return told
+
+
+def keys_in(text):
+    return re.findall(r'^(\d+) (\w+) ([0-9a-f]{32})$', text, re.M)
+
+
+def namespace(lab, name):
+    ns = lab.namespace(name)
+    ns.ip('tuntap', 'add', 'dev', 'tap0', 'mode', 'tap')
+    ns.ip('addr', 'add', f'{fgimage.SHOP}/24', 'dev', 'tap0')
+    ns.ip('link', 'set', 'tap0', 'up')
+    return ns
+
+
+def wait_healthy(machine, what, seconds=HEALTHY_S):
+    """The seconds that it took."""
+    began = time.monotonic()
+    machine.wait(machine.healthy, seconds * fgroot.patience(), f'healthy {what}')
+    fgroot.say(f'{machine.name}: healthy {what}, after {time.monotonic() - began:.0f} s')
+    return time.monotonic() - began
+
+
+def new_orders(first, count):
+    return {user: secrets.token_bytes(16) for user in range(first, first + count)}
+
+
+def keys_on_disk(lab, machine):
+    var = fgimage.partition(machine.image, 3, lab.unique('var'))
+    subprocess.run(['e2fsck', '-fp', var], capture_output=True, check=False)  # takes what is in the journal
+    return keys_in(fgtest.command('debugfs', '-R', 'cat /lib/floodgate-etc/keys', var))
+
+
+def filter_counters(machine):
+    return json.loads(machine.run('fgctl --json stats'))['filter']
+
+
+@fgtest.timeout(1800)
+def test_it_boots_and_sells(lab):
+    """it boots by BIOS and by UEFI, each copy with keys of its own; sells through a virtio NIC; a reboot keeps log and orders"""
+    image = build(lab)
+    first = fgimage.Machine(lab, image, namespace(lab, 'shop'), 'first', grow_mb=512, console='root').start()
+    second = fgimage.Machine(lab, image, namespace(lab, 'other'), 'second', uefi=True).start()
+    print(f'# two at once: healthy {wait_healthy(first, "from power on, by BIOS"):.0f} s after power on')
+    wait_healthy(second, 'by UEFI')
+    second.process.kill()  # the power fails: what was made is on its disk
+    assert 'root@' not in second.process.output(), second.process.output()[-2000:]
+    first.open_shell(30)
+    shop = Shop(first)
+    made = [secret for _, secret in shop.keys.values()] + [bytes.fromhex(secret) for _, _, secret in keys_on_disk(lab, second)]
+    assert len(set(made)) == len(made) == 6, made
+    # the root cannot be written; /var took the room of a disk that is larger than the image
+    first.run('touch /usr/x', codes=(1,))
+    assert int(first.run('df --output=size -m /var | tail -n 1')) > 1024 + 256
+    first.run(f'fgctl item add {ITEM} --total {UNITS} --user-limit 0 --hold 1h')
+    before, orders = filter_counters(first)['order'], new_orders(1, 20)
+    for user, order in orders.items():
+        assert shop.reserve(user, order) == 'RESERVED'
+    assert shop.all('confirm', orders) == {'SOLD': [*orders]}
+    through = filter_counters(first)['order'] - before
+    assert through >= 2 * len(orders), f'{through} of {2 * len(orders)} order packets came by the filter'
+    first.reboot(HEALTHY_S * fgroot.patience())
+    wait_healthy(first, 'after a reboot')
+    assert Shop(first).keys == shop.keys
+    assert shop.all('query', orders) == {'SOLD': [*orders]}
+    first.run(f'systemctl stop floodgate && fgaudit --log {LOG}', seconds=60 * fgroot.patience())
+
+
+if __name__ == '__main__':
+    fgtest.main()
