@@ -214,10 +214,10 @@ static bool has_vlan(const struct fg_doctor *d, struct fg_doctor_finding *f,
             sscanf(line, "%63s | %*d | %63s", name, parent) == 2 && !strcmp(parent, port->device);
     if (file)
         fclose(file);
-    if (!found)
+    if (!found || !d->probes->strips_vlan(port->device))
         return false;
     fg_doctor_say(f, FG_DOCTOR_WARNING,
-                  "the kernel takes the VLAN %s off packets of %s: where the NIC strips the tag, "
+                  "packets of VLAN %s come to %s, whose NIC takes the tag off (rx-vlan-offload): "
                   "replies leave without it",
                   name, port->device);
     fg_doctor_mend(f, "ethtool -K %s rxvlan off", port->device);

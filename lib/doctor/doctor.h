@@ -56,6 +56,8 @@ struct fg_doctor_probes {
                      struct fg_sink_postgres_state *state, struct fg_error *err);
     /** A TCP connection to "host:port" within two seconds. */
     bool (*connects)(const char *address, struct fg_error *err);
+    /** Whether the NIC takes VLAN tags off frames; true also when that could not be found out. */
+    bool (*strips_vlan)(const char *interface);
 };
 extern const struct fg_doctor_probes fg_doctor_probes_real;
 

@@ -2,10 +2,14 @@
 /* Facts that no file of the kernel has: asked of the kernel, the disk, and the servers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -227,12 +231,25 @@ static bool redis(const struct fg_redis_options *options, struct fg_doctor_redis
         return fg_fail(err, "out of memory");
     conn->options = options;
     conn->wait = &wait;
-    ok = fg_redis_address_parse(options->address, &conn->address, err) &&
-         fg_redis_conn_open(conn, err) && ask_redis(conn, redis, err);
+    ok = fg_redis_conn_open(conn, err) && ask_redis(conn, redis, err);
     fg_redis_conn_close(conn);
     fg_redis_resp_free(&conn->out);
     free(conn);
     return ok;
+}
+
+static bool strips_vlan(const char *interface)
+{
+    struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+    struct ifreq r = {.ifr_data = (char *)&flags};
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool known;
+
+    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
+    known = s >= 0 && ioctl(s, SIOCETHTOOL, &r) == 0;
+    if (s >= 0)
+        close(s);
+    return !known || (flags.data & ETH_FLAG_RXVLAN);
 }
 
 const struct fg_doctor_probes fg_doctor_probes_real = {
@@ -241,4 +258,5 @@ const struct fg_doctor_probes fg_doctor_probes_real = {
     .redis = redis,
     .postgres = fg_sink_postgres_read_state,
     .connects = connects,
+    .strips_vlan = strips_vlan,
 };

@@ -45,6 +45,11 @@ def test_real_servers(lab):
     assert found['redis-persistence']['verdict'] == 'warning', found['redis-persistence']
     redis.command('CONFIG', 'SET', 'save', '60 1')
     assert doctor(gate, '--only', 'redis-persistence')[1]['redis-persistence']['verdict'] == 'good'
+    # of several servers the first that answers is asked, as by the daemon
+    gate.settings['redis.address'] = f'127.0.0.1:{fgtest.free_port()}, {redis.address}'
+    gate.write_config()
+    found = doctor(gate, '--only', 'redis-persistence')[1]['redis-persistence']
+    assert found['verdict'] == 'good', found
     redis.kill()
     _, found = doctor(gate)
     assert found['redis']['verdict'] == 'warning' and found['redis-policy']['verdict'] == 'skipped', found['redis']

@@ -27,7 +27,7 @@ static struct fg_doctor doctor;
  * ----------------------------------------------------------------- */
 
 static struct {
-    bool unsynchronised, redis_away, postgres_away, kafka_away;
+    bool unsynchronised, redis_away, postgres_away, kafka_away, keeps_vlan;
     struct fg_doctor_disk disk;
     struct fg_doctor_redis redis;
     struct fg_sink_postgres_state postgres;
@@ -66,7 +66,14 @@ static bool connects(const char *address, struct fg_error *err)
     return !said.kafka_away || fg_fail(err, "Connection refused");
 }
 
-static const struct fg_doctor_probes probes = {synchronised, disk, redis, postgres, connects};
+static bool strips_vlan(const char *interface)
+{
+    assert_string_equal(interface, "eth0");
+    return !said.keeps_vlan;
+}
+
+static const struct fg_doctor_probes probes = {synchronised, disk,     redis,
+                                               postgres,     connects, strips_vlan};
 
 /* ---- a healthy machine
  * --------------------------------------------------------------------------- */
@@ -458,7 +465,7 @@ static const struct {
     {"bond-member", NIC "/master", "@../bond0", NULL, F, "member of bond0",
      "ip link set eth0 nomaster"},
     {"bond", NIC "/bonding", "/", NULL, F, "eth0 is a bond", "bonding"},
-    {"vlan", "/proc/net/vlan/config", "eth0.5 | 5 | eth0\n", NULL, W, "the VLAN eth0.5",
+    {"vlan", "/proc/net/vlan/config", "eth0.5 | 5 | eth0\n", NULL, W, "VLAN eth0.5 come to eth0",
      "ethtool -K eth0 rxvlan off"},
     {"pci-device", NULL, NULL, no_device, F, "no PCI device " PCI, "lspci -D"},
     {"vfio", "/sys/bus/pci/drivers/vfio-pci", NULL, NULL, F, "vfio-pci", "modprobe vfio-pci"},
@@ -637,6 +644,15 @@ static void the_page_is_what_describe_writes(void **state)
     free(described);
 }
 
+static void a_nic_that_keeps_vlan_tags_has_no_alarm(void **state)
+{
+    put("/proc/net/vlan/config", "eth0.5 | 5 | eth0\n");
+    said.keeps_vlan = true; /* after the command that the doctor names */
+    nothing_else_complains(NULL);
+    assert_false(fg_doctor_probes_real.strips_vlan("lo"));
+    assert_true(fg_doctor_probes_real.strips_vlan("fg-none")); /* not known */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 /* With the word "describe": prints the table for docs/doctor.md. */
@@ -647,6 +663,7 @@ int main(int argc, char **argv)
         T(an_unknown_machine_has_no_alarm),
         T(each_check_finds_its_fault),
         T(pages_that_a_daemon_uses_are_not_left),
+        T(a_nic_that_keeps_vlan_tags_has_no_alarm),
         cmocka_unit_test(every_check_is_broken_once),
         cmocka_unit_test(lists_of_the_kernel_are_read),
         cmocka_unit_test(the_page_is_what_describe_writes),
