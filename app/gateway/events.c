@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Route `events`: changes of stock as server-sent events. One timer a worker checks the shared
- * stock and writes what changed to all clients; a client that is slow misses changes in between. */
+ * stock, and begins a round through the clients when something has changed; a client that is slow
+ * misses changes in between. */
 #include "module.h"
 
-#define TICK_MS 250
-#define ALIVE_S 15  /* a comment, so that a client that is gone is noticed */
-#define SLICE   256 /* clients of one turn of the event loop; requests have theirs in between */
-#define ROOM    (GATEWAY_STOCK_ROOM + 32)
+#define TICK_MS  50
+#define ROUND_MS 1000 /* a round without a change: for comments, and for clients that were slow */
+#define ALIVE_S  15   /* a comment, so that a client that is gone is noticed */
+#define SLICE    256  /* clients of one turn of the event loop; requests have theirs in between */
+#define ROOM     (GATEWAY_STOCK_ROOM + 32)
 
 /* An item of the configuration: its event, made once for all clients. */
 struct shown {
@@ -36,7 +38,8 @@ static struct shown *items; /* as the configuration has them */
 static ngx_uint_t item_count;
 static ngx_queue_t clients;
 static ngx_queue_t *next_client; /* of the round under way; NULL: none is */
-static bool another_round;       /* something changed since this one began */
+static bool wanted;              /* a round: something changed since the last one began */
+static ngx_msec_t round_ms;      /* when it began */
 static ngx_event_t ticker, turn;
 static ngx_connection_t nowhere;
 
@@ -78,6 +81,7 @@ static void refresh(void)
         if (print == s->print)
             continue;
         s->print = print;
+        wanted = true;
         at = ngx_cpymem(at, "event: stock\ndata: ", 19);
         at += gateway_stock_write((char *)at, s->stock, left);
         at = ngx_cpymem(at, "\n\n", 2);
@@ -155,7 +159,7 @@ static void take_turn(ngx_event_t *event)
         return;
     }
     next_client = NULL;
-    if (another_round)
+    if (wanted)
         gateway_events_changed();
 }
 
@@ -166,9 +170,11 @@ static void tick(ngx_event_t *event)
         return;
     ngx_add_timer(&ticker, TICK_MS);
     refresh();
-    another_round = next_client != NULL;
-    if (another_round)
+    if (next_client ||
+        !(wanted || ngx_exiting || ngx_terminate || ngx_current_msec - round_ms >= ROUND_MS))
         return;
+    wanted = false;
+    round_ms = ngx_current_msec;
     next_client = ngx_queue_head(&clients);
     take_turn(&turn);
 }
@@ -302,6 +308,7 @@ static ngx_int_t start(struct client *c)
     ngx_queue_insert_tail(&clients, &c->link);
     for (ngx_uint_t i = 0; i < c->n; i++)
         c->told[i].shown->clients++;
+    wanted = true;
     if (!ticker.timer_set)
         ngx_add_timer(&ticker, 1);
     return NGX_OK;

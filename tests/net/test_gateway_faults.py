@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import types
@@ -222,6 +223,48 @@ def test_the_opening(lab):
         bins[int(one % 1000 * BINS / 1000)] += 1
     expected = CLIENTS / BINS
     assert sum((n - expected) ** 2 / expected for n in bins) < BOUND, bins
+
+
+STREAMS, BYTES_MAX = 10000, 1.5 * (1 << 30) / 100000  # as docs/bench.md has it for 100,000
+LISTENER = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'gateway', 'bench_gateway')
+
+
+def memory_bytes(pid):
+    with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as f:
+        return 1024 * int(re.search(r'^Pss: +(\d+) kB', f.read(), re.M).group(1))
+
+
+@fgtest.timeout(180)
+def test_many_idle_streams(lab):
+    """10,000 event streams: bounded memory for each, orders pass meanwhile, and all hear of a sale"""
+    if not os.path.exists(LISTENER):
+        raise fgtest.Skip('bench_gateway is not built')
+    shop = Shop(lab)
+    web = Gateway(lab, shop.link.b, shop.link.a_ip, shop.gate.keys, connections=STREAMS + 1000,
+                  top=f'worker_rlimit_nofile {STREAMS + 2000};').start()
+    worker = web.worker_pids()[0]
+    before, request = memory_bytes(worker), os.path.join(lab.dir, 'stream')
+    with open(request, 'w', encoding='ascii', newline='') as f:
+        f.write(f'GET /v1/events?items={ITEM} HTTP/1.1\r\nHost: x\r\n\r\n')
+    listener = shop.link.b.start(LISTENER, 'events', str(PORT), request, str(STREAMS), '0', stdin=subprocess.PIPE, name='streams')
+
+    def heard():
+        assert listener.running(), (listener.output(), web.errors()[-2000:])
+        return listener.output().splitlines()
+
+    fgtest.wait_until(lambda: heard() == ['open'], 60, 'every stream has told the stock')
+    each = (memory_bytes(worker) - before) / STREAMS
+    assert 1000 < each < BYTES_MAX, each
+    listener.popen.stdin.write(b'now\n')
+    listener.popen.stdin.flush()
+    answer = web.reserve(1)
+    assert answer.status == 200, answer
+    fgtest.wait_until(lambda: len(heard()) == 2, 90, 'the listener has counted')
+    assert heard()[1].split()[1] == '0', f'seconds, and streams that heard nothing: {heard()[1]}'
+    listener.popen.stdin.close()
+    fgtest.wait_until(lambda: not listener.running(), 20, 'the listener has ended')
+    fgtest.wait_until(lambda: web.reserve(2).status == 200, 20, 'nginx serves')
+    assert not web.bad_lines(), web.bad_lines()
 
 
 def said(web, data):
