@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One order's way: each record of it in the log, with its time, and which sinks have the last one.
- */
+/* One order's way: each record of it in the log, with its time, which sinks have the last one, and
+ * the steps of its packets when the daemon traces it. */
 #include "fgctl.h"
 
 #include <inttypes.h>
@@ -102,6 +102,70 @@ static json_t *sinks_of(struct fg_cli *cli, uint64_t last_seq)
     return list;
 }
 
+/* ---- the steps of a traced order ------------------------------------------------------------- */
+
+static json_t *steps_of(struct fg_cli *cli, const struct trace *t)
+{
+    struct fg_error err = {""};
+    char id[33], path[128];
+    json_t *steps = NULL;
+
+    fg_text_hex(id, t->order_id, sizeof(t->order_id));
+    snprintf(path, sizeof(path), "/v1/orders/%" PRIu64 "/%s/steps", t->user, id);
+    if (fg_request_quiet(cli, "GET", path, NULL, &steps, &err) == FG_EXIT_OK)
+        return steps;
+    json_decref(steps);
+    return json_null();
+}
+
+static const char *time_of(const json_t *request, const char *step, char text[24])
+{
+    const json_t *ns = json_object_get(request, step);
+
+    snprintf(text, 24, "%.1f us", (double)json_integer_value(ns) / 1000);
+    return json_is_integer(ns) ? text : "-";
+}
+
+static void print_requests(const json_t *requests)
+{
+    static const char *const columns[] = {"RECEIVED", "REQUEST",  "ANSWER",   "WORKER",
+                                          "HANDED>",  "DECIDED>", "DURABLE>", "SENT>"};
+    static const char *const steps[] = {"handed_over_ns", "decided_ns", "durable_ns", "sent_ns"};
+    struct fg_table *table = fg_table_create(columns, 8);
+    json_t *one;
+    size_t i;
+
+    json_array_foreach (requests, i, one) {
+        char worker[24], times[4][24];
+        const char *cells[8] = {json_string_value(json_object_get(one, "received")),
+                                json_string_value(json_object_get(one, "op")),
+                                json_string_value(json_object_get(one, "status")), worker};
+
+        snprintf(worker, sizeof(worker), "%lld",
+                 json_integer_value(json_object_get(one, "worker")));
+        for (unsigned k = 0; k < 4; k++)
+            cells[4 + k] = time_of(one, steps[k], times[k]);
+        fg_table_add(table, cells);
+    }
+    fg_table_print(table, stdout);
+    fg_table_free(table);
+}
+
+static void print_steps(const json_t *steps)
+{
+    json_int_t share = json_integer_value(json_object_get(steps, "share"));
+    const json_t *requests = json_object_get(steps, "requests");
+
+    if (json_array_size(requests))
+        print_requests(requests);
+    else if (share)
+        printf("no steps of packets: the daemon keeps those of %" JSON_INTEGER_FORMAT
+               " orders of a million, the last ones\n",
+               share);
+    else
+        printf("no steps of packets: the daemon traces none ([orders] trace)\n");
+}
+
 static void print(const json_t *records, const json_t *sinks)
 {
     const json_t *entry;
@@ -132,25 +196,32 @@ static void print(const json_t *records, const json_t *sinks)
 static int trace(struct fg_cli *cli, struct trace *t, const char *dir)
 {
     struct fg_error err = {""};
-    json_t *sinks;
+    json_t *sinks, *steps;
 
     if (!read_log(t, dir, &err)) {
         fg_complain("%s", err.text);
         return FG_EXIT_INPUT;
     }
-    if (json_array_size(t->records) == 0) {
+    steps = steps_of(cli, t);
+    if (json_array_size(t->records) == 0 &&
+        json_array_size(json_object_get(steps, "requests")) == 0) {
+        json_decref(steps);
         fg_complain("the log has no such order of this user");
         return FG_EXIT_REFUSED;
     }
     sinks = sinks_of(cli, t->last_seq);
     if (cli->json) {
-        json_t *json = json_pack("{s:O, s:O}", "records", t->records, "sinks", sinks);
+        json_t *json =
+            json_pack("{s:O, s:O, s:O}", "records", t->records, "sinks", sinks, "steps", steps);
 
         fg_print_json(json);
         json_decref(json);
     } else {
         print(t->records, sinks);
+        if (!json_is_null(steps))
+            print_steps(steps);
     }
+    json_decref(steps);
     json_decref(sinks);
     return FG_EXIT_OK;
 }

@@ -299,6 +299,14 @@ static struct fg_penalty *penalty(void *ctx)
     return d->box.penalty;
 }
 
+static unsigned order_steps(void *ctx, uint64_t user, const uint8_t order_id[16],
+                            struct fg_worker_steps *list, unsigned max)
+{
+    struct fg_daemon *d = ctx;
+
+    return d->traced ? fg_worker_traced_find(d->traced, user, order_id, list, max) : 0;
+}
+
 static enum fg_control_result capture_begin(void *ctx, const uint64_t *user, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
@@ -397,12 +405,14 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .filter = filter,
                                      .penalty = penalty,
                                      .samples = samples,
+                                     .order_steps = order_steps,
                                      .capture_begin = capture_begin,
                                      .capture_read = capture_read,
                                      .capture_count = capture_count,
                                      .capture_end = capture_end,
                                      .keys_reload = keys_reload};
 
+    glue.trace = d->config.orders.trace;
     snprintf(glue.audit, sizeof(glue.audit), "%s/" FG_CONTROL_TRAIL_FILE, d->config.log.dir);
     return glue;
 }

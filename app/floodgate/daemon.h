@@ -23,6 +23,7 @@
 #include "sink/group.h"
 #include "worker/keys.h"
 #include "worker/mailbox.h"
+#include "worker/traced.h"
 #include "worker/watch.h"
 
 /**
@@ -48,6 +49,7 @@ struct fg_daemon {
     struct fg_worker_keys keys;       /**< main thread, and control thread, under its lock */
     struct fg_worker_mailbox mailbox; /**< control thread */
     struct fg_worker_watch watch;     /**< main thread */
+    struct fg_worker_traced *traced;  /**< NULL: no order is traced */
 
     /* The log. */
     struct fg_journal *journal;              /**< journal thread */

@@ -112,7 +112,11 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     o.mode = &d->journal_thread.mode;
     o.commit_began = &d->journal_thread.commit_began;
     o.doorbell = &d->journal_thread.doorbell;
-    return fg_worker_group_create(&d->workers, &o, err);
+    if (!fg_worker_group_create(&d->workers, &o, err))
+        return false;
+    if (o.trace)
+        d->traced = fg_worker_traced_create(&d->workers);
+    return !o.trace || d->traced || fg_fail(err, "no memory for traced orders");
 }
 
 /* The log first, then the way in. The recovered ledger follows the log from then on. */
@@ -199,6 +203,7 @@ void fg_daemon_stop(struct fg_daemon *d)
     stop_threads(d);
     fg_control_telemetry_stop();
     fg_port_group_stop(&d->ports);
+    fg_worker_traced_destroy(d->traced);
     fg_worker_group_destroy(&d->workers);
     fg_penalty_box_stop(&d->box);
     fg_port_eal_stop();

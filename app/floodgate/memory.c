@@ -11,6 +11,7 @@ struct fg_worker_group_options fg_worker_options_of(const struct fg_config *conf
         .record_slots = config->log.ring,
         .order_port = config->orders.port,
         .steer = config->orders.steer,
+        .trace = config->orders.trace,
         .inbound = config->inbound.enabled,
         .limits = fg_worker_limits(&config->limits, config->workers.count),
     };

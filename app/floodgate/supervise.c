@@ -50,6 +50,8 @@ void fg_supervise(struct fg_daemon *d)
     for (unsigned i = 0; i < d->config.workers.count; i++)
         fg_penalty_take(d->box.penalty, d->workers.list[i]->reports, now_ms);
     fg_penalty_box_poll(&d->box, now_ms);
+    if (d->traced)
+        fg_worker_traced_poll(d->traced);
     check_log(d, now_ms);
     check_servers(d, now_ms);
     fg_behind_poll(d);

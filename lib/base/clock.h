@@ -66,11 +66,17 @@ static inline uint64_t fg_clock_passed_ns(const struct fg_clock *clock)
     return (uint64_t)(((__uint128_t)ticks * clock->tick_ns_q32) >> 32) + (uint64_t)corrected;
 }
 
+/** Unix time, ns, of a moment that fg_clock_passed_ns told just now. */
+static inline uint64_t fg_clock_unix_ns_of(const struct fg_clock *clock, uint64_t passed_ns)
+{
+    return clock->unix_start_ns + passed_ns +
+           (uint64_t)atomic_load_explicit(&clock->slewed_ns, memory_order_relaxed);
+}
+
 /** Unix time, ns. */
 static inline uint64_t fg_clock_now_ns(const struct fg_clock *clock)
 {
-    return clock->unix_start_ns + fg_clock_passed_ns(clock) +
-           (uint64_t)atomic_load_explicit(&clock->slewed_ns, memory_order_relaxed);
+    return fg_clock_unix_ns_of(clock, fg_clock_passed_ns(clock));
 }
 
 /** How far the wall clock is ahead of ours, ms; negative: behind. Any thread. */

@@ -63,6 +63,34 @@ static inline void fg_ring_give(struct fg_ring *r)
     atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
 }
 
+/** The slot of the message after `i` further ones; NULL when there is no room for it. Producer
+ * only.
+ */
+static inline void *fg_ring_ahead(struct fg_ring *r, uint64_t i)
+{
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+    if (fg_unlikely(fg_ring_room(r, i + 1) <= i))
+        return NULL;
+    return r->slots + ((tail + i) & r->mask) * FG_RING_SLOT;
+}
+
+/** Gets the line of that slot, to be written soon. Producer only. */
+static inline void fg_ring_fetch(const struct fg_ring *r, uint64_t i)
+{
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+    __builtin_prefetch(r->slots + ((tail + i) & r->mask) * FG_RING_SLOT, 1);
+}
+
+/** The next n messages are written. Producer only. */
+static inline void fg_ring_give_many(struct fg_ring *r, uint64_t n)
+{
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+    atomic_store_explicit(&r->tail, tail + n, memory_order_release);
+}
+
 /** Copies one 64-byte message in; false when full. Producer only. */
 static inline bool fg_ring_push(struct fg_ring *r, const void *message)
 {

@@ -33,6 +33,7 @@ struct fg_config {
     struct {            /* [orders] */
         uint16_t port;  /**< UDP; the first one */
         bool steer;     /**< a port for each worker, from `port` on */
+        unsigned trace; /**< orders of a million whose steps are kept */
         char keys[512]; /**< key file */
     } orders;
     struct fg_filter_settings filter;

@@ -81,6 +81,8 @@ const struct fg_config_setting fg_config_settings[] = {
      "UDP port of the order packets"},
     {"orders", "steer", FG_CONFIG_KIND_BOOL, 0, GLOBAL(orders.steer), "no", 0, 0, NULL, NULL,
      "an order port for each worker, from port on: a client that sends to the one of the user's worker saves the handing off"},
+    {"orders", "trace", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(orders.trace), "0", 0, 1000000, NULL, NULL,
+     "orders of a million, chosen by a hash, whose steps from the packet to the answer are kept for `fgctl order trace`; 0 = none"},
     {"orders", "keys", FG_CONFIG_KIND_FILE, FG_CONFIG_SET_REQUIRED | FG_CONFIG_SET_SECRET_FILE, GLOBAL(orders.keys), "", 1, TEXT_MAX, NULL,
      "/etc/floodgate/keys", "key file: one `ID ROLE[,ROLE...] SECRET` a line (docs/protocol.md)"},
 

@@ -17,6 +17,7 @@
 #include "penalty/penalty.h"
 #include "sink/sink.h"
 #include "stock/stock.h"
+#include "worker/steps.h"
 
 #define FG_CONTROL_PATH 600 /**< bytes of a file name */
 
@@ -76,6 +77,10 @@ struct fg_control_daemon {
      * CONFLICT: the order is not sold. */
     enum fg_control_result (*order_refund)(void *ctx, uint64_t user, const uint8_t order_id[16],
                                            bool restock, struct fg_error *err);
+    unsigned trace; /**< orders of a million that are traced */
+    /** The requests of a traced order, up to max, in the order of their arrival. */
+    unsigned (*order_steps)(void *ctx, uint64_t user, const uint8_t order_id[16],
+                            struct fg_worker_steps *list, unsigned max);
     /** As fg_stock_worst_users, over all workers. */
     unsigned (*user_worst)(void *ctx, struct fg_stock_user *users, unsigned max);
     /** The materialised log, locked until ledger_unlock. May lag the workers by a moment. */

@@ -6,6 +6,7 @@
 #include "control/item_json.h"
 #include "control/orders.h"
 
+#define STEPS_MAX   64     /* requests of one order that are shown */
 #define SCAN_ORDERS 100000 /* looked at before the ledger is unlocked for a moment */
 
 static json_t *order_json(const struct fg_ledger_order *order, uint64_t now_ms)
@@ -116,6 +117,47 @@ void fg_control_handle_orders(struct fg_control_call *call)
                           json_pack("{s:o, s:I, s:I, s:I}", "orders", list, "count",
                                     (json_int_t)count, "offset", (json_int_t)call->offset, "limit",
                                     (json_int_t)call->limit));
+}
+
+/* Times are nanoseconds since the arrival; 0 is a step that was not made. */
+static json_t *steps_json(const struct fg_worker_steps *s)
+{
+    json_t *json = json_pack("{s:s, s:s, s:I, s:o, s:i, s:i}", "op", fg_packet_op_name(s->op),
+                             "status", s->status ? fg_packet_status_name(s->status) : "",
+                             "received_ns", (json_int_t)s->received_ns, "received",
+                             fg_control_time_json(s->received_ns / 1000000), "receiver",
+                             (int)s->received, "worker", (int)s->worker);
+    const struct {
+        const char *name;
+        uint64_t ns;
+    } steps[] = {{"handed_over_ns", s->handed_ns},
+                 {"decided_ns", s->decided_ns},
+                 {"durable_ns", s->durable_ns},
+                 {"sent_ns", s->sent_ns}};
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        json_object_set_new(json, steps[i].name,
+                            steps[i].ns ? json_integer((json_int_t)steps[i].ns) : json_null());
+    return json;
+}
+
+void fg_control_handle_order_steps(struct fg_control_call *call)
+{
+    struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_worker_steps list[STEPS_MAX];
+    json_t *requests;
+    uint64_t user;
+    uint8_t id[16];
+    unsigned n;
+
+    if (!read_order(call, &user, id))
+        return;
+    n = daemon->order_steps(daemon->ctx, user, id, list, STEPS_MAX);
+    requests = json_array();
+    for (unsigned i = 0; i < n; i++)
+        json_array_append_new(requests, steps_json(&list[i]));
+    fg_control_call_reply(
+        call, 200, json_pack("{s:i, s:o}", "share", (int)daemon->trace, "requests", requests));
 }
 
 /* The ledger follows the log a moment later. */

@@ -6,7 +6,8 @@
 #include "control/call.h"
 
 void fg_control_handle_order(struct fg_control_call *call);
-void fg_control_handle_orders(struct fg_control_call *call); /**< of one user */
+void fg_control_handle_order_steps(struct fg_control_call *call); /**< of a traced one */
+void fg_control_handle_orders(struct fg_control_call *call);      /**< of one user */
 void fg_control_handle_order_refund(struct fg_control_call *call);
 
 #endif

@@ -43,6 +43,8 @@ const struct fg_control_route fg_control_routes[] = {
      "all orders of a user, the oldest first"},
     {"GET", "/v1/orders/USER/ORDER", fg_control_handle_order, 0,
      "one order; ORDER: " FG_TEXT_ORDER},
+    {"GET", "/v1/orders/USER/ORDER/steps", fg_control_handle_order_steps, 0,
+     "the requests of a traced order, and the times of their steps"},
     {"POST", "/v1/orders/USER/ORDER/refund", fg_control_handle_order_refund, BODY,
      "undo a sale, and put its units back on sale if told to"},
     {"GET", "/v1/users/denied", fg_control_handle_denied_list, PAGE,

@@ -25,6 +25,7 @@
     X(no_slot, "requests answered BUSY because no reply slot was free")                            \
     X(no_mbuf, "replies lost because the mbuf pool was empty")                                     \
     X(reports_lost, "offences that the penalty box missed because too many came at once")          \
+    X(traces_lost, "requests of traced orders whose steps were not kept because too many came")    \
     X(loops, "poll loops")                                                                         \
     X(idle_loops, "poll loops that found nothing to do")                                           \
     X(rang, "times that this worker, with nothing to do, woke the thread that writes the log")     \

@@ -4,6 +4,7 @@
 
 #include "worker/reply.h"
 #include "worker/report.h"
+#include "worker/trace.h"
 
 #define COMMANDS_MAX 32 /* of the operator, in one loop */
 
@@ -57,6 +58,38 @@ unsigned fg_worker_decide(struct fg_worker *w, struct fg_worker_job *jobs,
     for (unsigned i = 0; i < n; i++)
         if (fg_likely(decide_one(w, &jobs[i], &requests[i], &answers[answered])))
             fg_worker_job_keep(jobs, answered++, i);
+    return answered;
+}
+
+/* A copy of its own: the usual request has nothing of it but one comparison. */
+static __attribute__((noinline)) bool decide_traced(struct fg_worker *w, struct fg_worker_job *job,
+                                                    const struct fg_stock_request *request,
+                                                    struct fg_stock_answer *answer, bool handed)
+{
+    uint64_t arrived_ns = handed ? *fg_worker_arrival(job->mbuf) : w->received_ns;
+    uint32_t token = w->slot_free;
+    uint16_t queue = job->route.queue;
+    bool answered = decide_one(w, job, request, answer);
+
+    fg_worker_trace_note(w, request, queue, arrived_ns, answered ? answer : NULL, token);
+    return answered;
+}
+
+unsigned fg_worker_decide_traced(struct fg_worker *w, struct fg_worker_job *jobs,
+                                 const struct fg_stock_request *requests, unsigned n,
+                                 struct fg_stock_answer *answers, bool handed)
+{
+    const uint64_t below = w->trace->below;
+    unsigned answered = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool now = fg_likely(requests[i].hash >= below)
+                       ? decide_one(w, &jobs[i], &requests[i], &answers[answered])
+                       : decide_traced(w, &jobs[i], &requests[i], &answers[answered], handed);
+
+        if (fg_likely(now))
+            fg_worker_job_keep(jobs, answered++, i);
+    }
     return answered;
 }
 

@@ -17,6 +17,10 @@ void fg_worker_prefetch(struct fg_worker *w, const struct fg_worker_job *jobs, u
 unsigned fg_worker_decide(struct fg_worker *w, struct fg_worker_job *jobs,
                           const struct fg_stock_request *requests, unsigned n,
                           struct fg_stock_answer *answers);
+/** The same, with the steps of traced orders. handed: they came from another worker. */
+unsigned fg_worker_decide_traced(struct fg_worker *w, struct fg_worker_job *jobs,
+                                 const struct fg_stock_request *requests, unsigned n,
+                                 struct fg_stock_answer *answers, bool handed);
 /** Commands of the operator. Returns how many, as the next two do. */
 unsigned fg_worker_commands(struct fg_worker *w);
 /** Inbound commands of the order service: decided like a packet of role backend. */

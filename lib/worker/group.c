@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/group.h"
 
+#include "worker/trace.h"
+
 #include <sys/random.h>
 
 #include <rte_eal.h>
@@ -42,11 +44,13 @@ struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_opti
     uint64_t n = o->workers.count, pollers = RTE_MIN(o->queues, o->workers.count);
     uint64_t handoff = n * (n - 1) * o->workers.handoff * FG_RING_SLOT +
                        2 * pollers * (n - 1) * o->workers.handoff * sizeof(void *);
+    uint64_t trace =
+        o->trace ? n * (sizeof(struct fg_worker_trace) + FG_WORKER_TRACE_RING * FG_RING_SLOT) : 0;
     uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
 
     return (struct fg_worker_memory){
         .engines = n * fg_stock_memory(&o->limits, o->workers.count),
-        .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff,
+        .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff + trace,
         .slots = n * slots_of(&o->limits) * sizeof(struct fg_worker_slot),
     };
 }
@@ -123,6 +127,24 @@ static bool make_inbound_rings(const struct fg_worker_group_options *o, struct f
     return w->inbound_commands && w->inbound_results;
 }
 
+static bool make_trace(const struct fg_worker_group_options *o, struct fg_worker *w)
+{
+    struct fg_worker_trace *t;
+
+    if (!o->trace)
+        return true;
+    t = w->trace = zeroed(sizeof(*t));
+    if (!t)
+        return false;
+    t->below = o->trace >= FG_WORKER_TRACE_SHARES ? UINT64_MAX
+                                                  : UINT64_MAX / FG_WORKER_TRACE_SHARES * o->trace;
+    t->steps = fg_ring_create(FG_WORKER_TRACE_RING);
+    for (uint32_t i = 0; i < FG_WORKER_TRACE_WAITING; i++)
+        t->waiting[i].next = i + 1 < FG_WORKER_TRACE_WAITING ? i + 2 : 0;
+    t->waiting_free = 1;
+    return t->steps;
+}
+
 static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index)
 {
     const struct fg_worker_group_options *o = &g->options;
@@ -154,7 +176,7 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     g->records[index] = fg_ring_create(o->record_slots);
     w->records = g->records[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
-        !g->records[index] || !make_inbound_rings(o, w))
+        !g->records[index] || !make_inbound_rings(o, w) || !make_trace(o, w))
         return NULL;
     free_slots_fill(w);
     return w;
@@ -184,8 +206,12 @@ static bool register_route(struct fg_error *err)
                                                    .size = sizeof(struct fg_worker_route),
                                                    .align = _Alignof(struct fg_worker_route)};
 
+    static const struct rte_mbuf_dynfield arrival = {
+        .name = "floodgate_arrival", .size = sizeof(uint64_t), .align = _Alignof(uint64_t)};
+
     fg_worker_route_offset = rte_mbuf_dynfield_register(&field);
-    return fg_worker_route_offset >= 0 ||
+    fg_worker_arrival_offset = rte_mbuf_dynfield_register(&arrival);
+    return (fg_worker_route_offset >= 0 && fg_worker_arrival_offset >= 0) ||
            fg_fail(err, "no room in DPDK's packet buffers: %s", rte_strerror(rte_errno));
 }
 
@@ -301,6 +327,9 @@ static void destroy_worker(struct fg_worker *w)
     fg_ring_destroy(w->reports);
     fg_ring_destroy(w->inbound_commands);
     fg_ring_destroy(w->inbound_results);
+    if (w->trace)
+        fg_ring_destroy(w->trace->steps);
+    free(w->trace);
     free(w->peers);
     free(w->slots);
     free(w);

@@ -15,6 +15,7 @@ struct fg_worker_group_options {
     unsigned record_slots; /**< of each worker's ring to the journal */
     uint16_t order_port;
     bool steer;                    /**< order ports: one for each worker, from order_port on */
+    unsigned trace;                /**< orders of a million whose steps are written down */
     bool inbound;                  /**< rings for inbound commands */
     struct fg_stock_limits limits; /**< of one worker (fg_worker_limits) */
     struct fg_filter *filter;

@@ -4,6 +4,7 @@
 
 #include "worker/reply.h"
 #include "worker/report.h"
+#include "worker/trace.h"
 
 /* False: the key was revoked in between; the mbuf is freed. */
 static bool resume(struct fg_worker *w, struct fg_worker_job *job, struct rte_mbuf *m)
@@ -49,6 +50,8 @@ static void stage_request(struct fg_worker *w, unsigned owner, const struct fg_w
 
     route.key_id = job->key->id;
     *fg_worker_route(job->mbuf) = route;
+    if (fg_unlikely(w->trace))
+        *fg_worker_arrival(job->mbuf) = w->received_ns;
     peer->requests.mbufs[peer->requests.count++] = job->mbuf;
     if (peer->requests.count == w->burst)
         flush_requests(w, peer);

@@ -66,6 +66,7 @@ struct fg_worker_slot {
     struct fg_worker_route route;
     uint32_t cookie;
     uint64_t decided_ns; /**< fg_clock_passed_ns */
+    uint32_t trace;      /**< of a traced order: trace.h; else 0 */
     uint32_t next;       /**< free slots; FG_STOCK_NO_TOKEN ends the list */
 };
 

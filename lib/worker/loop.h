@@ -13,6 +13,7 @@
 #include "worker/receive.h"
 #include "worker/reply.h"
 #include "worker/sign.h"
+#include "worker/trace.h"
 #include "worker/transmit.h"
 
 /* name, what is done */
@@ -43,11 +44,14 @@ typedef void fg_worker_hook(enum fg_worker_stage ended);
 /** Clock, keys and mode for this loop. */
 static inline void fg_worker_settings(struct fg_worker *w)
 {
-    uint64_t now_ms = fg_clock_now_ms(w->clock);
+    uint64_t passed_ns = fg_clock_passed_ns(w->clock),
+             now_ms = fg_clock_unix_ns_of(w->clock, passed_ns) / 1000000;
     int mode = atomic_load_explicit(w->mode_in_force, memory_order_acquire);
 
     if (now_ms > w->now_ms) /* a clock correction never moves the engine's time backwards */
         w->now_ms = now_ms;
+    if (fg_unlikely(w->trace && w->trace->sending))
+        fg_worker_trace_sent(w, passed_ns);
     w->keys = atomic_load_explicit(w->keys_in_force, memory_order_acquire);
     if (fg_unlikely(mode != (int)w->mode)) {
         w->mode = (enum fg_stock_mode)mode;
@@ -58,19 +62,24 @@ static inline void fg_worker_settings(struct fg_worker *w)
 /** This worker owns the users of these jobs. */
 static inline __attribute__((always_inline)) void
 fg_worker_stages_decide(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n,
-                        uint64_t received_ns, fg_worker_hook *ended)
+                        uint64_t received_ns, bool handed, fg_worker_hook *ended)
 {
     struct fg_stock_request requests[FG_WORKER_DECIDE_BURST];
     struct fg_stock_answer answers[FG_WORKER_DECIDE_BURST];
 
-    w->decided_ns = received_ns;
+    w->received_ns = w->decided_ns = received_ns;
     for (unsigned i = 0; i < n; i += FG_WORKER_DECIDE_BURST) {
         unsigned count = RTE_MIN(n - i, FG_WORKER_DECIDE_BURST), all = count;
 
         fg_worker_prefetch(w, jobs + i, count, requests);
         ended(FG_WORKER_STAGE_PREFETCH);
-        count = fg_worker_decide(w, jobs + i, requests, count, answers);
+        if (fg_likely(!w->trace))
+            count = fg_worker_decide(w, jobs + i, requests, count, answers);
+        else
+            count = fg_worker_decide_traced(w, jobs + i, requests, count, answers, handed);
         w->decided_ns = fg_clock_passed_ns(w->clock);
+        if (fg_unlikely(w->trace && w->trace->undecided))
+            fg_worker_trace_decided(w);
         fg_histogram_add(&w->latency.decide, FG_HISTOGRAM_NS_SHIFT, w->decided_ns - received_ns,
                          all);
         ended(FG_WORKER_STAGE_ENGINE);
@@ -92,13 +101,14 @@ fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ende
     if (n == 0)
         return received;
     received_ns = fg_clock_passed_ns(w->clock);
+    w->received_ns = received_ns;
     n = fg_worker_parse(w, q, mbufs, n, jobs);
     ended(FG_WORKER_STAGE_PARSE);
     n = fg_worker_check(w, jobs, n);
     ended(FG_WORKER_STAGE_CHECK);
     n = fg_worker_hand_off(w, jobs, n);
     ended(FG_WORKER_STAGE_OWNER);
-    fg_worker_stages_decide(w, jobs, n, received_ns, ended);
+    fg_worker_stages_decide(w, jobs, n, received_ns, false, ended);
     return received;
 }
 
@@ -111,7 +121,7 @@ fg_worker_stages_peer(struct fg_worker *w, unsigned peer, fg_worker_hook *ended)
 
     ended(FG_WORKER_STAGE_HANDOFF);
     if (n)
-        fg_worker_stages_decide(w, jobs, n, fg_clock_passed_ns(w->clock), ended);
+        fg_worker_stages_decide(w, jobs, n, fg_clock_passed_ns(w->clock), true, ended);
     return received;
 }
 

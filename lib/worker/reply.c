@@ -3,6 +3,7 @@
 #include "worker/reply.h"
 
 #include "worker/sign.h"
+#include "worker/trace.h"
 
 /* All but the order id, which is the request's. */
 static inline void write_answer(fg_packet_reply_at *reply, const struct fg_stock_answer *answer)
@@ -67,6 +68,7 @@ void fg_worker_reply_defer(struct fg_worker *w, uint32_t token, const struct fg_
     slot->op = request->op;
     slot->decided_ns = w->decided_ns;
     slot->cookie = request->cookie;
+    slot->trace = 0;
     fg_frame_turn(frame, &job->route.frame);
     memcpy(slot->head, frame, job->route.frame.payload);
 }
@@ -118,6 +120,8 @@ void fg_worker_reply_deferred(struct fg_worker *w, const struct fg_stock_answer 
     fg_histogram_add(&w->latency.durable, FG_HISTOGRAM_NS_SHIFT, w->durable_ns - slot->decided_ns,
                      1);
     w->durable_count++;
+    if (fg_unlikely(slot->trace))
+        fg_worker_trace_durable(w, slot, answer);
     send_deferred(w, slot, answer);
     slot->next = w->slot_free;
     w->slot_free = answer->token;

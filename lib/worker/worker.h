@@ -32,6 +32,8 @@ struct fg_worker_queue {
     uint64_t stuck_ms; /**< since when the port takes nothing of `out`; 0 = it did take all */
 };
 
+struct fg_worker_trace;
+
 struct fg_worker {
     /* Settings: the main thread writes them before the loop runs. */
     unsigned index, workers, lcore;
@@ -71,9 +73,11 @@ struct fg_worker {
     const struct fg_packet_keyring *keys;
     enum fg_stock_mode mode;
     unsigned idle_loops;
-    uint64_t busy_ms;         /**< when the worker last had work */
-    uint64_t yielded_commit;  /**< the commit that it yields to; TSC */
-    uint64_t yield_at;        /**< when it next does; TSC */
+    uint64_t busy_ms;              /**< when the worker last had work */
+    uint64_t yielded_commit;       /**< the commit that it yields to; TSC */
+    uint64_t yield_at;             /**< when it next does; TSC */
+    struct fg_worker_trace *trace; /**< NULL: no order is traced */
+    uint64_t received_ns;          /**< when the burst was polled; fg_clock_passed_ns */
     uint64_t decided_ns;      /**< start of the decisions that run; fg_clock_passed_ns, as below */
     uint64_t durable_ns;      /**< when the deferred answers of this loop were ready */
     unsigned durable_count;   /**< how many of them wait to be sent */

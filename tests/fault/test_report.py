@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
@@ -123,6 +124,40 @@ def test_order_trace(lab):
     s.audit(lab)
     text = run('fgctl', '--socket', s.gate.socket, 'order', 'trace', '1', order_id.hex(), '--dir', s.gate.log_dir)
     assert ' reserved ' in text and ' sold ' in text and 'no daemon answers' in text, text
+
+
+def test_order_steps(lab):
+    """of a traced order every step from the packet to the answer; of others the share that is traced"""
+    s = Shop(lab, workers=2, **{'orders.trace': 1000000})
+
+    def steps(user, order, check=True):
+        return s.gate.fgctl('order', 'trace', user, order.hex(), '--dir', s.gate.log_dir, check=check)
+
+    for user in range(1, 9):  # of both workers
+        before = time.time_ns()
+        order = s.reserve(user)[1]
+        assert s.backend.confirm(user, order).status == 'SOLD'
+        found = steps(user, order)['steps']
+        assert [(r['op'], r['status']) for r in found['requests']] == [('RESERVE', 'RESERVED'), ('CONFIRM', 'SOLD')], found
+        for r in found['requests']:
+            # the appliance's clock follows that of the machine
+            assert before - 10**9 < r['received_ns'] < time.time_ns() + 10**9, (r, before)
+            assert 0 < r['decided_ns'] <= r['durable_ns'] <= r['sent_ns'] < 10 * 10**9, r
+            assert (r['handed_over_ns'] is not None) == (r['worker'] != r['receiver']), r
+    rejected = secrets.token_bytes(16)
+    assert s.shop.reserve(9, 7, 101, rejected).status != 'RESERVED'
+    found = steps(9, rejected)
+    assert not found['records'] and len(found['steps']['requests']) == 1, found
+    text = run('fgctl', '--socket', s.gate.socket, 'order', 'trace', '8', order.hex(), '--dir', s.gate.log_dir)
+    assert 'HANDED' in text and ' CONFIRM ' in text and ' us' in text, text
+    s.gate.settings['orders.trace'] = 0
+    s.gate.write_config()
+    s.gate.restart()
+    assert s.reserve(20)[0] == 'RESERVED'
+    assert steps(8, order)['steps'] == {'share': 0, 'requests': []}
+    text = run('fgctl', '--socket', s.gate.socket, 'order', 'trace', '8', order.hex(), '--dir', s.gate.log_dir)
+    assert 'traces none' in text, text
+    s.audit(lab)
 
 
 def test_no_log(lab):

@@ -359,6 +359,24 @@ static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_e
     return FG_CONTROL_UNAVAILABLE;
 }
 
+/* Of user 5: a request handed over and answered when it was durable. */
+static unsigned order_steps(void *ctx, uint64_t user, const uint8_t order_id[16],
+                            struct fg_worker_steps *list, unsigned max)
+{
+    if (user != 5)
+        return 0;
+    list[0] = (struct fg_worker_steps){.user = user,
+                                       .received_ns = 1700000000123456789,
+                                       .handed_ns = 900,
+                                       .decided_ns = 1500,
+                                       .durable_ns = 250000,
+                                       .sent_ns = 260000,
+                                       .op = FG_PACKET_OP_RESERVE,
+                                       .status = FG_PACKET_STATUS_RESERVED,
+                                       .worker = 1};
+    return 1;
+}
+
 static enum fg_control_result capture_begin(void *ctx, const uint64_t *user, struct fg_error *err)
 {
     struct fg_double *d = ctx;
@@ -424,6 +442,8 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .filter = filter,
                                       .penalty = penalty,
                                       .samples = samples,
+                                      .trace = 1000,
+                                      .order_steps = order_steps,
                                       .capture_begin = capture_begin,
                                       .capture_read = capture_read,
                                       .capture_count = capture_count,

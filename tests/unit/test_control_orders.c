@@ -155,6 +155,26 @@ static void retires_items(void **state)
     json_decref(json);
 }
 
+static void shows_steps(void **state)
+{
+    json_t *json = ask("GET", "/v1/orders/5/01010101010101010101010101010101/steps", NULL, 200),
+           *one;
+
+    assert_int_equal(number(json, "share"), 1000);
+    one = json_array_get(json_object_get(json, "requests"), 0);
+    assert_string_equal(text(one, "op"), "RESERVE");
+    assert_string_equal(text(one, "status"), "RESERVED");
+    assert_int_equal(number(one, "received_ns"), 1700000000123456789);
+    assert_int_equal(number(one, "handed_over_ns"), 900);
+    assert_int_equal(number(one, "durable_ns"), 250000);
+    assert_int_equal(number(one, "worker"), 1);
+    json_decref(json);
+    json = ask("GET", "/v1/orders/6/01010101010101010101010101010101/steps", NULL, 200);
+    assert_int_equal(json_array_size(json_object_get(json, "requests")), 0);
+    json_decref(json);
+    refused("GET", "/v1/orders/6/01/steps", NULL, 400, "order", "32 hex digits");
+}
+
 /* One at a time; it ends with its time, and the audit trail has it. */
 static void captures(void **state)
 {
@@ -189,8 +209,9 @@ static void captures(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(shows_orders), T(lists_orders_of_a_user), T(refunds_orders), T(retires_items),
-        T(captures),
+        T(shows_orders),   T(lists_orders_of_a_user),
+        T(refunds_orders), T(retires_items),
+        T(shows_steps),    T(captures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
 
 #include "worker/keys.h"
 #include "worker/mailbox.h"
+#include "worker/trace.h"
+#include "worker/traced.h"
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -75,6 +77,16 @@ static void write_headers(uint8_t *f)
     put_be16(f + 40, 0);
 }
 
+/* The user of the n-th reservation. */
+static uint64_t user_of(const struct world *w, uint64_t n, unsigned owner)
+{
+    uint64_t user = 1000 * n;
+
+    while (fg_user_owner(user, w->group.options.workers.count) != owner)
+        user++;
+    return user;
+}
+
 /* A reservation by a user of this worker waits in the port. */
 static void request(struct world *w, unsigned owner)
 {
@@ -84,9 +96,7 @@ static void request(struct world *w, unsigned owner)
 
     assert_non_null(m);
     w->orders++;
-    r.user = 1000 * w->orders;
-    while (fg_user_owner(r.user, w->group.options.workers.count) != owner)
-        r.user++;
+    r.user = user_of(w, w->orders, owner);
     memcpy(r.order_id, &w->orders, sizeof(w->orders));
     fg_packet_request_seal(&r, &keyring.keys[0]);
     write_headers((uint8_t *)rte_pktmbuf_append(m, FRAME));
@@ -161,13 +171,14 @@ static void offer(struct world *w, uint32_t units)
             (struct fg_stock_command){.type = FG_STOCK_STOCK_ADD, .item = ITEM, .units = units});
 }
 
-static void create(struct world *w, unsigned workers)
+static void create_traced(struct world *w, unsigned workers, unsigned trace)
 {
     struct fg_worker_group_options o = {
         .workers = {.count = workers, .idle = FG_WORKER_IDLE_SPIN, .burst = 32, .handoff = HANDOFF},
         .queues = 1,
         .record_slots = 1024,
         .order_port = FG_PACKET_PORT_DEFAULT,
+        .trace = trace,
         .limits = {.items_max = 10,
                    .orders_max = 1000,
                    .users_max = 1000,
@@ -192,6 +203,11 @@ static void create(struct world *w, unsigned workers)
     for (unsigned i = 0; i < workers; i++)
         w->group.list[i]->queues = &w->queue;
     w->group.list[0]->polled_count = 1;
+}
+
+static void create(struct world *w, unsigned workers)
+{
+    create_traced(w, workers, 0);
 }
 
 /* No mbuf is lost: all are in the pool again. */
@@ -551,6 +567,128 @@ static int stop(void **state)
     return rte_eal_cleanup();
 }
 
+/* ---- traced orders --------------------------------------------------------------------------- */
+
+static unsigned steps_of(const struct world *w, struct fg_worker_traced *book, uint64_t n,
+                         unsigned owner, struct fg_worker_steps *list)
+{
+    uint8_t order_id[16] = {0};
+
+    memcpy(order_id, &n, sizeof(n));
+    return fg_worker_traced_find(book, user_of(w, n, owner), order_id, list, 4);
+}
+
+/* Arrived at one worker, decided by the other, on disk, sent; then the same from memory. */
+static void test_trace(void **state)
+{
+    struct fg_worker_steps s[4];
+    struct fg_worker_traced *book;
+    uint64_t now_ns;
+    struct world w;
+
+    create_traced(&w, 2, FG_WORKER_TRACE_SHARES);
+    book = fg_worker_traced_create(&w.group);
+    offer(&w, 10);
+    request(&w, 1);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        loop_all(&w);
+        make_durable(&w);
+    }
+    request(&w, 0);
+    w.orders = 0;
+    request(&w, 1);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        loop_all(&w);
+        make_durable(&w);
+    }
+    assert_int_equal(take_replies(&w), 3);
+    now_ns = fg_clock_now_ns(&w.clock);
+    assert_int_equal(steps_of(&w, book, 1, 1, s), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(s[i].op, FG_PACKET_OP_RESERVE);
+        assert_int_equal(s[i].status, FG_PACKET_STATUS_RESERVED);
+        assert_int_equal(s[i].received, 0);
+        assert_int_equal(s[i].worker, 1);
+        assert_in_range(s[i].received_ns, now_ns - 60000000000, now_ns);
+        assert_true(s[i].handed_ns && s[i].handed_ns <= s[i].decided_ns);
+    }
+    assert_true(s[0].decided_ns <= s[0].durable_ns && s[0].durable_ns <= s[0].sent_ns);
+    assert_int_equal(s[1].durable_ns, 0);
+    assert_true(s[1].decided_ns <= s[1].sent_ns);
+    assert_int_equal(steps_of(&w, book, 2, 0, s), 1);
+    assert_int_equal(s[0].handed_ns, 0);
+    assert_true(s[0].decided_ns && s[0].durable_ns);
+    assert_int_equal(steps_of(&w, book, 3, 0, s), 0);
+    assert_int_equal(fg_counter_read(&counters(&w, 1)->traces_lost), 0);
+    fg_worker_traced_destroy(book);
+    destroy(&w);
+}
+
+/* What finds no room is answered as any other, and counted. */
+static void test_trace_full(void **state)
+{
+    struct fg_worker_steps s[4];
+    struct fg_worker_traced *book;
+    struct world w;
+    uint32_t waiting;
+
+    create_traced(&w, 1, FG_WORKER_TRACE_SHARES);
+    book = fg_worker_traced_create(&w.group);
+    offer(&w, 10);
+    waiting = w.group.list[0]->trace->waiting_free;
+    w.group.list[0]->trace->waiting_free = 0; /* all are taken */
+    request(&w, 0);
+    loop_all(&w);
+    make_durable(&w);
+    loop_all(&w);
+    assert_int_equal(take_replies(&w), 1);
+    assert_int_equal(w.statuses[FG_PACKET_STATUS_RESERVED], 1);
+    assert_int_equal(fg_counter_read(&counters(&w, 0)->traces_lost), 1);
+    assert_int_equal(steps_of(&w, book, 1, 0, s), 0);
+    w.group.list[0]->trace->waiting_free = waiting;
+    request(&w, 0);
+    loop_all(&w);
+    make_durable(&w);
+    loop_all(&w);
+    assert_int_equal(take_replies(&w), 1);
+    loop_all(&w); /* tells that the loop before it has sent */
+    assert_int_equal(steps_of(&w, book, 2, 0, s), 1);
+    assert_int_equal(w.group.list[0]->trace->waiting_free, waiting);
+    fg_worker_traced_destroy(book);
+    destroy(&w);
+}
+
+/* A share of the orders, by a hash: each of them with all of its requests. */
+static void test_trace_share(void **state)
+{
+    struct fg_worker_steps s[4];
+    struct fg_worker_traced *book;
+    unsigned traced = 0;
+    struct world w;
+
+    create_traced(&w, 1, FG_WORKER_TRACE_SHARES / 4);
+    book = fg_worker_traced_create(&w.group);
+    offer(&w, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        w.orders = 0;
+        for (unsigned i = 0; i < 400; i++) {
+            request(&w, 0);
+            loop_all(&w);
+            assert_int_equal(take_replies(&w), 1);
+        }
+    }
+    loop_all(&w);
+    for (uint64_t n = 1; n <= 400; n++) {
+        unsigned found = steps_of(&w, book, n, 0, s);
+
+        assert_true(found == 0 || found == 2);
+        traced += found / 2;
+    }
+    assert_in_range(traced, 50, 150); /* of 100; once in 10^7 */
+    fg_worker_traced_destroy(book);
+    destroy(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +702,9 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_mailbox),
         cmocka_unit_test(test_mailbox_late),
+        cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_trace_full),
+        cmocka_unit_test(test_trace_share),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -18,6 +18,17 @@ ADDITION, LINE = 'one of many additions that wait for each other', 'one of a bur
 QUIET, QUIET_S, LOOK_S = 0.9, 3, 0.2  # wait_for_quiet: idle share of the generator's CPU, at most, each look
 
 
+T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09)
+
+
+def upper_bound(samples):
+    """Upper end of the 95 % interval of their mean (Student's t); of one sample, itself."""
+    n = len(samples)
+    if n < 2:
+        return samples[0]
+    return statistics.mean(samples) + T_95[min(n - 2, len(T_95) - 1)] * statistics.stdev(samples) / n**0.5
+
+
 class Row:
     """One figure. derive: computes it from the other figures of the same round."""
 

@@ -57,6 +57,7 @@ struct world {
     _Atomic uint64_t commit_began;
     struct fg_journal_doorbell doorbell;
     unsigned workers;
+    unsigned trace; /**< orders of a million; set before world_create */
 };
 void world_create(struct world *w, unsigned workers, const char *keys);
 void world_port(struct world *w, uint16_t port, struct rte_mempool *pool);
@@ -76,7 +77,7 @@ struct feed {
     uint8_t *frames; /**< ORDERS of them */
     unsigned next;
 };
-void feed_create(struct feed *f, unsigned workers);
+void feed_create(struct feed *f, unsigned workers); /**< *f is zeroed before, world.trace aside */
 void feed_chunk(struct feed *f); /**< the next requests; the replies to those before were taken */
 bool feed_answered(struct feed *f);    /**< takes the replies if all are there */
 void feed_check(const struct feed *f); /**< those that were taken: status and tag */

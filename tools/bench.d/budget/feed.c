@@ -64,7 +64,6 @@ void feed_create(struct feed *f, unsigned workers)
     struct rte_mempool *pool;
     int port;
 
-    memset(f, 0, sizeof(*f));
     world_create(&f->world, workers, NULL);
     snprintf(name, sizeof(name), "budget%u", workers);
     pool = pool_create(name);

@@ -21,6 +21,7 @@ static struct fg_worker_group_options options_of(struct world *w)
         .queues = 1,
         .record_slots = 65536,
         .order_port = FG_PACKET_PORT_DEFAULT,
+        .trace = w->trace,
         .limits = fg_worker_limits(&all, w->workers),
         .clock = &w->clock,
         .keys = &w->keys,
