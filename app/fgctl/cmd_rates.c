@@ -1,54 +1,94 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The filter's rates and its monitor mode: what is in force beside what the file says. */
+/* The filter's rates, its monitor mode and the penalty box: what is in force beside what the file
+ * says. */
 #include "fgctl.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+enum place { RATES, PENALTY, PLACES };
+
+static const char *const paths[PLACES] = {"/v1/filter/rates", "/v1/filter/penalties/settings"};
+
 /* As the options stand in commands.c. */
-static const char *const names[] = {"order_rate", "order_burst", "syn_rate", "syn_burst",
-                                    "other_rate", "other_burst", "monitor"};
-#define NAMES (sizeof(names) / sizeof(names[0]))
+static const struct setting {
+    enum place place;
+    const char *name;
+} settings[] = {{RATES, "order_rate"},  {RATES, "order_burst"},   {RATES, "syn_rate"},
+                {RATES, "syn_burst"},   {RATES, "other_rate"},    {RATES, "other_burst"},
+                {RATES, "monitor"},     {PENALTY, "mode"},        {PENALTY, "first_ms"},
+                {PENALTY, "bad_tag"},   {PENALTY, "malformed"},   {PENALTY, "role"},
+                {PENALTY, "user_rate"}, {PENALTY, "user_denied"}, {PENALTY, "http"}};
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 static void text_of(const json_t *value, char text[24])
 {
     if (json_is_boolean(value))
         snprintf(text, 24, "%s", json_is_true(value) ? "true" : "false");
+    else if (json_is_string(value))
+        snprintf(text, 24, "%.20s", json_string_value(value));
     else
         snprintf(text, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 }
 
-static void print_rates(const json_t *reply)
+static void print_settings(json_t *const replies[PLACES])
 {
     static const char *const columns[] = {"SETTING", "IN FORCE>", "FILE>", ""};
     struct fg_table *table = fg_table_create(columns, 4);
 
-    for (size_t i = 0; i < NAMES; i++) {
-        const json_t *now = json_object_get(json_object_get(reply, "in_force"), names[i]),
-                     *file = json_object_get(json_object_get(reply, "file"), names[i]);
-        char text[2][24];
+    for (size_t i = 0; i < SETTINGS; i++) {
+        const json_t *reply = replies[settings[i].place];
+        const json_t *now = json_object_get(json_object_get(reply, "in_force"), settings[i].name),
+                     *file = json_object_get(json_object_get(reply, "file"), settings[i].name);
+        char text[2][24], name[40];
 
+        if (!reply)
+            continue;
         text_of(now, text[0]);
         text_of(file, text[1]);
-        fg_table_add(table, (const char *const[]){names[i], text[0], text[1],
+        snprintf(name, sizeof(name), "%s%s", settings[i].place == PENALTY ? "penalty " : "",
+                 settings[i].name);
+        fg_table_add(table, (const char *const[]){name, text[0], text[1],
                                                   json_equal(now, file) ? "" : "changed"});
     }
     fg_table_print(table, stdout);
     fg_table_free(table);
 }
 
-static int ask(struct fg_cli *cli, const char *method, json_t *body)
+/* The rates as before, and the penalties beside them. */
+static void print(struct fg_cli *cli, json_t *const replies[PLACES])
 {
-    json_t *reply;
-    int code = fg_request(cli, method, "/v1/filter/rates", body, &reply);
+    json_t *all;
 
-    if (code != FG_EXIT_OK)
-        return code;
-    if (cli->json)
-        fg_print_json(reply);
-    else
-        print_rates(reply);
-    json_decref(reply);
+    if (!cli->json) {
+        print_settings(replies);
+        return;
+    }
+    all = replies[RATES] ? json_deep_copy(replies[RATES]) : json_object();
+    if (replies[PENALTY])
+        json_object_set(all, "penalty", replies[PENALTY]);
+    fg_print_json(all);
+    json_decref(all);
+}
+
+/* Takes the bodies; a place with an empty one is left alone. */
+static int ask(struct fg_cli *cli, const char *method, json_t *const bodies[PLACES])
+{
+    json_t *replies[PLACES] = {NULL};
+    int code = FG_EXIT_OK;
+
+    for (unsigned i = 0; i < PLACES; i++) {
+        if (bodies && json_object_size(bodies[i]) == 0)
+            json_decref(bodies[i]);
+        else if (code == FG_EXIT_OK)
+            code = fg_request(cli, method, paths[i], bodies ? bodies[i] : NULL, &replies[i]);
+        else if (bodies)
+            json_decref(bodies[i]);
+    }
+    if (code == FG_EXIT_OK)
+        print(cli, replies);
+    for (unsigned i = 0; i < PLACES; i++)
+        json_decref(replies[i]);
     return code;
 }
 
@@ -57,36 +97,47 @@ int fg_cmd_filter_rates(struct fg_cli *cli, const struct fg_args *args)
     return ask(cli, "GET", NULL);
 }
 
+/* NULL after a complaint. */
+static json_t *value_of(const char *name, const char *text)
+{
+    struct fg_error err = {""};
+    uint64_t number;
+
+    if (strcmp(name, "monitor") == 0) {
+        if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+            return json_boolean(*text == 't');
+    } else if (strcmp(name, "mode") == 0) {
+        if (strcmp(text, "off") == 0 || strcmp(text, "proven") == 0 ||
+            strcmp(text, "suspected") == 0)
+            return json_string(text);
+    } else if (strcmp(name, "first_ms") == 0) {
+        if (fg_duration_parse(text, &number, &err))
+            return json_integer((json_int_t)number);
+    } else if (fg_text_number(text, &number) && number <= UINT32_MAX) {
+        return json_integer((json_int_t)number);
+    }
+    fg_usage_error(
+        "%s: \"%.64s\"; accepted: a whole number, for --monitor true or false, for "
+        "--penalty-mode off, proven or suspected, for --penalty-first a duration like 1m",
+        name, text);
+    return NULL;
+}
+
 int fg_cmd_filter_set(struct fg_cli *cli, const struct fg_args *args)
 {
-    json_t *body = json_object();
+    json_t *bodies[PLACES] = {json_object(), json_object()};
+    bool good = true;
 
-    for (size_t i = 0; i < NAMES; i++) {
-        const char *text = args->options[i];
-        uint64_t number;
-        json_t *value;
+    for (size_t i = 0; good && i < SETTINGS; i++) {
+        json_t *value = args->options[i] ? value_of(settings[i].name, args->options[i]) : NULL;
 
-        if (!text)
-            continue;
-        if (strcmp(names[i], "monitor") == 0)
-            value = strcmp(text, "true") == 0    ? json_true()
-                    : strcmp(text, "false") == 0 ? json_false()
-                                                 : NULL;
-        else
-            value = fg_text_number(text, &number) && number <= UINT32_MAX
-                        ? json_integer((json_int_t)number)
-                        : NULL;
-        if (!value) {
-            json_decref(body);
-            return fg_usage_error("%s: \"%s\"; accepted: a whole number of packets, for --monitor "
-                                  "true or false",
-                                  names[i], text);
-        }
-        json_object_set_new(body, names[i], value);
+        good = value || !args->options[i];
+        if (value)
+            json_object_set_new(bodies[settings[i].place], settings[i].name, value);
     }
-    if (json_object_size(body) == 0) {
-        json_decref(body);
-        return fg_usage_error("nothing to change: give one of the options");
-    }
-    return ask(cli, "PATCH", body);
+    if (good && json_object_size(bodies[RATES]) + json_object_size(bodies[PENALTY]))
+        return ask(cli, "PATCH", bodies);
+    for (unsigned i = 0; i < PLACES; i++)
+        json_decref(bodies[i]);
+    return good ? fg_usage_error("nothing to change: give one of the options") : FG_EXIT_USAGE;
 }

@@ -89,7 +89,15 @@ static const struct fg_option rates_options[] = {
     {"syn-burst", "N", "how many of them at once"},
     {"other-rate", "N", "other packets a second of one source; 0 = no limit"},
     {"other-burst", "N", "how many of them at once"},
-    {"monitor", "true|false", "decide and count everything, drop nothing"}};
+    {"monitor", "true|false", "decide and count everything, drop nothing"},
+    {"penalty-mode", "MODE", "off, proven or suspected: which offences block their source"},
+    {"penalty-first", "DURATION", "how long the first block lasts, 1s..24h"},
+    {"penalty-bad-tag", "N", "packets with a wrong tag within 10 s that block; 0 = never"},
+    {"penalty-malformed", "N", "malformed packets, likewise"},
+    {"penalty-role", "N", "requests whose key may not do the operation, likewise"},
+    {"penalty-user-rate", "N", "reservations of users who ask too often, likewise"},
+    {"penalty-user-denied", "N", "reservations of denied users, likewise"},
+    {"penalty-http", "N", "offences that nginx reported, likewise"}};
 static const char rates_help[] =
     "What is not given stays. A burst is at least 10 ms of its rate. The next start of the daemon "
     "takes the file again.\n";
@@ -257,9 +265,9 @@ const struct fg_command fg_commands[] = {
     {"filter", "explain", "ADDR", 1, 1, OPTIONS(explain_options), fg_cmd_filter_explain,
      "what would happen to a packet of this source now, and why", NULL},
     {"filter", "rates", "", 0, 0, NONE, fg_cmd_filter_rates,
-     "rates and monitor mode: in force, and in the file", NULL},
+     "rates, monitor mode and penalties: in force, and in the file", NULL},
     {"filter", "set", "", 0, 0, OPTIONS(rates_options), fg_cmd_filter_set,
-     "change rates and monitor mode, until the daemon restarts", rates_help},
+     "change rates, monitor mode and penalties, until the daemon restarts", rates_help},
     {"filter", "status", "", 0, 0, pins_options, 1, fg_cmd_filter_status,
      "what is attached where, and verdicts; needs no daemon", NULL},
     {"filter", "attach", "IFNAME", 1, 1, OPTIONS(pins_options), fg_cmd_filter_attach,

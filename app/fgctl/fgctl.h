@@ -16,7 +16,7 @@
 #define FG_DEFAULT_SOCKET "/run/floodgate/control.sock"
 #define FG_DRILL_KEYS     "/etc/floodgate/keys"
 #define FG_POSITIONS_MAX  4096
-#define FG_OPTIONS_MAX    12
+#define FG_OPTIONS_MAX    16
 
 /* name, number, meaning */
 #define FG_EXIT_LIST(X)                                                                            \

@@ -156,6 +156,91 @@ void fg_control_handle_penalty_release(struct fg_control_call *call)
         call, 200, json_pack("{s:i, s:i}", "released", (int)released, "unchanged", (int)!released));
 }
 
+/* ---- settings -------------------------------------------------------------------------------- */
+
+/* As in the configuration: "bad_tag". NULL: it has no threshold there. */
+static const char *threshold_name(unsigned offence, char name[32])
+{
+    if (offence == FG_PENALTY_OFFENCE_DROPPED)
+        return NULL;
+    snprintf(name, 32, "%s", fg_penalty_offence_name(offence));
+    for (char *dash; (dash = strchr(name, '-'));)
+        *dash = '_';
+    return name;
+}
+
+static json_t *settings_json(const struct fg_penalty_options *o)
+{
+    json_t *json = json_pack("{s:s, s:I}", "mode", fg_penalty_mode_name(o->mode), "first_ms",
+                             (json_int_t)o->first_ms);
+    char name[32];
+
+    for (unsigned i = 0; i < FG_OFFENCES; i++)
+        if (threshold_name(i, name))
+            json_object_set_new(json, name, json_integer(o->threshold[i]));
+    return json;
+}
+
+void fg_control_handle_penalty_settings(struct fg_control_call *call)
+{
+    struct fg_penalty_options now, file;
+
+    fg_penalty_settings(box_of(call), &now, &file);
+    fg_control_call_reply(
+        call, 200,
+        json_pack("{s:o, s:o}", "in_force", settings_json(&now), "file", settings_json(&file)));
+}
+
+static bool take_mode(struct fg_control_call *call, const char *text, struct fg_penalty_options *o)
+{
+    for (int mode = FG_PENALTY_OFF; mode <= FG_PENALTY_SUSPECTED; mode++)
+        if (text && strcmp(text, fg_penalty_mode_name(mode)) == 0) {
+            o->mode = mode;
+            return true;
+        }
+    return fg_control_call_fail(call, 400, "mode", "mode: must be off, proven or suspected");
+}
+
+static bool take_setting(struct fg_control_call *call, const char *name, const json_t *value,
+                         struct fg_penalty_options *o)
+{
+    char known[32];
+    uint64_t number;
+
+    if (strcmp(name, "mode") == 0)
+        return take_mode(call, json_string_value(value), o);
+    if (strcmp(name, "first_ms") == 0) {
+        if (!fg_control_body_number(call, name, value, FG_PENALTY_FIRST_MS_MIN,
+                                    FG_PENALTY_FIRST_MS_MAX, &number))
+            return false;
+        o->first_ms = (uint32_t)number;
+        return true;
+    }
+    for (unsigned i = 0; i < FG_OFFENCES; i++) {
+        if (!threshold_name(i, known) || strcmp(known, name))
+            continue;
+        if (!fg_control_body_number(call, name, value, 0, FG_PENALTY_THRESHOLD_MAX, &number))
+            return false;
+        o->threshold[i] = (uint32_t)number;
+        return true;
+    }
+    return fg_control_call_fail(call, 400, name, "unknown field \"%.64s\"", name);
+}
+
+void fg_control_handle_penalty_settings_patch(struct fg_control_call *call)
+{
+    struct fg_penalty_options now, file;
+    const char *name;
+    json_t *value;
+
+    fg_penalty_settings(box_of(call), &now, &file);
+    json_object_foreach (call->body, name, value)
+        if (!take_setting(call, name, value, &now))
+            return;
+    fg_penalty_settings_set(box_of(call), &now);
+    fg_control_handle_penalty_settings(call);
+}
+
 json_t *fg_control_offender_json(struct fg_control_call *call,
                                  const struct fg_filter_prefix *address)
 {

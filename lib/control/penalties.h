@@ -6,6 +6,8 @@
 #include "control/call.h"
 
 void fg_control_handle_filter_top(struct fg_control_call *call);
+void fg_control_handle_penalty_settings(struct fg_control_call *call);
+void fg_control_handle_penalty_settings_patch(struct fg_control_call *call);
 void fg_control_handle_penalties(struct fg_control_call *call);
 void fg_control_handle_penalty_report(struct fg_control_call *call);
 void fg_control_handle_penalty_release(struct fg_control_call *call);

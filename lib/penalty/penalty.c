@@ -37,7 +37,7 @@ struct slot {
 
 struct fg_penalty {
     pthread_mutex_t lock;
-    struct fg_penalty_options options;
+    struct fg_penalty_options options, begun;
     struct fg_penalty_lists lists;
     struct fg_penalty_counters counters;
     struct class classes[FG_OFFENCES];
@@ -73,9 +73,30 @@ const char *fg_penalty_mode_name(enum fg_penalty_mode mode)
     return modes[mode];
 }
 
-enum fg_penalty_mode fg_penalty_mode(const struct fg_penalty *p)
+void fg_penalty_settings(struct fg_penalty *p, struct fg_penalty_options *now,
+                         struct fg_penalty_options *begun)
 {
-    return p->options.mode;
+    pthread_mutex_lock(&p->lock);
+    *now = p->options;
+    *begun = p->begun;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void fg_penalty_settings_set(struct fg_penalty *p, const struct fg_penalty_options *wanted)
+{
+    pthread_mutex_lock(&p->lock);
+    p->options.mode = wanted->mode;
+    p->options.first_ms = wanted->first_ms;
+    memcpy(p->options.threshold, wanted->threshold, sizeof(p->options.threshold));
+    pthread_mutex_unlock(&p->lock);
+}
+
+enum fg_penalty_mode fg_penalty_mode(struct fg_penalty *p)
+{
+    struct fg_penalty_options now, begun;
+
+    fg_penalty_settings(p, &now, &begun);
+    return now.mode;
 }
 
 /* ---- sources and their slots ----------------------------------------------------------------- */
@@ -456,7 +477,7 @@ struct fg_penalty *fg_penalty_create(const struct fg_penalty_options *options,
     if (!p)
         return NULL;
     pthread_mutex_init(&p->lock, NULL);
-    p->options = *options;
+    p->options = p->begun = *options;
     if (lists)
         p->lists = *lists;
     p->window_ms = p->halved_ms = now_ms;

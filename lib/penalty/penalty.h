@@ -65,6 +65,10 @@ _Static_assert(sizeof(struct fg_penalty_report) == 64, "one message of a ring");
 /** Which offences block their source. */
 enum fg_penalty_mode { FG_PENALTY_OFF, FG_PENALTY_PROVEN, FG_PENALTY_SUSPECTED };
 
+#define FG_PENALTY_THRESHOLD_MAX 1000000000
+#define FG_PENALTY_FIRST_MS_MIN  1000
+#define FG_PENALTY_FIRST_MS_MAX  86400000
+
 struct fg_penalty_options {
     enum fg_penalty_mode mode;
     uint32_t threshold[FG_OFFENCES]; /**< 0 = never */
@@ -158,7 +162,13 @@ bool fg_penalty_find(struct fg_penalty *penalty, const struct fg_filter_prefix *
 unsigned fg_penalty_top(struct fg_penalty *penalty, enum fg_penalty_offence offence,
                         struct fg_penalty_hitter *top, unsigned max, double *total);
 struct fg_penalty_counters fg_penalty_counters(struct fg_penalty *penalty);
-enum fg_penalty_mode fg_penalty_mode(const struct fg_penalty *penalty);
+/** What is in force, and what the box began with. */
+void fg_penalty_settings(struct fg_penalty *penalty, struct fg_penalty_options *now,
+                         struct fg_penalty_options *begun);
+/** Puts mode, thresholds and the length of the first block in force: for evidence and blocks from
+ * now on. Blocks that run keep their end. */
+void fg_penalty_settings_set(struct fg_penalty *penalty, const struct fg_penalty_options *wanted);
+enum fg_penalty_mode fg_penalty_mode(struct fg_penalty *penalty);
 const char *fg_penalty_mode_name(enum fg_penalty_mode mode);
 
 #endif

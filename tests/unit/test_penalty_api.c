@@ -116,6 +116,50 @@ static void bad_bodies_are_refused(void **state)
     assert_string_equal(fx.daemon.blocked, "");
 }
 
+/* In force at once, beside what the file says, and in the audit trail; nothing of a bad body is. */
+static void settings_change_live(void **state)
+{
+    const char *path = "/v1/filter/penalties/settings";
+    const json_t *now, *file;
+    json_t *json;
+
+    json_decref(ask("PATCH", path, "{\"http\": 5, \"mode\": \"sometimes\"}", 400));
+    json_decref(ask("PATCH", path, "{\"http\": 5, \"first_ms\": 999}", 400));
+    json_decref(ask("PATCH", path, "{\"http\": 5, \"dropped\": 1}", 400));
+    json_decref(ask("PATCH", path, "{\"http\": 1000000001}", 400));
+    json = ask("PATCH", path, "{\"http\": 3, \"first_ms\": 5000}", 200);
+    now = json_object_get(json, "in_force");
+    file = json_object_get(json, "file");
+    assert_int_equal(json_integer_value(json_object_get(now, "http")), 3);
+    assert_int_equal(json_integer_value(json_object_get(now, "first_ms")), 5000);
+    assert_int_equal(json_integer_value(json_object_get(now, "bad_tag")), 2);
+    assert_int_equal(json_integer_value(json_object_get(file, "http")), 2);
+    assert_int_equal(json_integer_value(json_object_get(file, "first_ms")), 60000);
+    json_decref(json);
+    path = "/v1/filter/penalties";
+    json_decref(ask("POST", path, "{\"source\": \"198.18.0.9\", \"count\": 2}", 200));
+    assert_string_equal(fx.daemon.blocked, ""); /* two were enough before */
+    json_decref(ask("POST", path, "{\"source\": \"198.18.0.9\"}", 200));
+    assert_string_equal(fx.daemon.blocked, "198.18.0.9");
+    json = ask("GET", path, NULL, 200);
+    now = json_array_get(json_object_get(json, "penalties"), 0);
+    assert_in_range(json_integer_value(json_object_get(now, "left_ms")), 1, 5000);
+    json_decref(json);
+    run(0, "filter set --penalty-mode off --penalty-first 2m --penalty-bad-tag 9");
+    says("penalty bad_tag");
+    says("changed");
+    fx.daemon.blocked[0] = 0;
+    json_decref(ask("POST", path, "{\"source\": \"198.18.0.10\", \"count\": 50}", 200));
+    assert_string_equal(fx.daemon.blocked, "");
+    run(2, "filter set --penalty-mode sometimes");
+    says("off, proven or suspected");
+    run(2, "filter set --penalty-first 5");
+    run(2, "filter set");
+    run(0, "audit --limit 1");
+    says("/v1/filter/penalties/settings");
+    says("\"mode\":\"off\"");
+}
+
 static void top_shows_all_classes(void **state)
 {
     struct fg_penalty_report report = {
@@ -274,13 +318,10 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
-        T(reports_block_and_release),
-        T(bad_bodies_are_refused),
-        T(top_shows_all_classes),
-        T(samples_are_decoded),
-        cmocka_unit_test(decoding_stops_at_the_end),
-        T(fgctl_shows_and_releases),
-        T(follows_nginx),
+        T(reports_block_and_release), T(bad_bodies_are_refused),
+        T(settings_change_live),      T(top_shows_all_classes),
+        T(samples_are_decoded),       cmocka_unit_test(decoding_stops_at_the_end),
+        T(fgctl_shows_and_releases),  T(follows_nginx),
     };
 
     return cmocka_run_group_tests_name("penalty-api", tests, NULL, NULL);
