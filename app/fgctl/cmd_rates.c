@@ -6,13 +6,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum place { RATES, PENALTY, PLACES };
+enum part { RATES, PENALTY, PARTS };
 
-static const char *const paths[PLACES] = {"/v1/filter/rates", "/v1/filter/penalties/settings"};
+static const char *const paths[PARTS] = {"/v1/filter/rates", "/v1/filter/penalties/settings"};
 
 /* As the options stand in commands.c. */
 static const struct setting {
-    enum place place;
+    enum part part;
     const char *name;
 } settings[] = {{RATES, "order_rate"},  {RATES, "order_burst"},   {RATES, "syn_rate"},
                 {RATES, "syn_burst"},   {RATES, "other_rate"},    {RATES, "other_burst"},
@@ -31,13 +31,13 @@ static void text_of(const json_t *value, char text[24])
         snprintf(text, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 }
 
-static void print_settings(json_t *const replies[PLACES])
+static void print_settings(json_t *const replies[PARTS])
 {
     static const char *const columns[] = {"SETTING", "IN FORCE>", "FILE>", ""};
     struct fg_table *table = fg_table_create(columns, 4);
 
     for (size_t i = 0; i < SETTINGS; i++) {
-        const json_t *reply = replies[settings[i].place];
+        const json_t *reply = replies[settings[i].part];
         const json_t *now = json_object_get(json_object_get(reply, "in_force"), settings[i].name),
                      *file = json_object_get(json_object_get(reply, "file"), settings[i].name);
         char text[2][24], name[40];
@@ -46,7 +46,7 @@ static void print_settings(json_t *const replies[PLACES])
             continue;
         text_of(now, text[0]);
         text_of(file, text[1]);
-        snprintf(name, sizeof(name), "%s%s", settings[i].place == PENALTY ? "penalty " : "",
+        snprintf(name, sizeof(name), "%s%s", settings[i].part == PENALTY ? "penalty " : "",
                  settings[i].name);
         fg_table_add(table, (const char *const[]){name, text[0], text[1],
                                                   json_equal(now, file) ? "" : "changed"});
@@ -56,7 +56,7 @@ static void print_settings(json_t *const replies[PLACES])
 }
 
 /* The rates as before, and the penalties beside them. */
-static void print(struct fg_cli *cli, json_t *const replies[PLACES])
+static void print(struct fg_cli *cli, json_t *const replies[PARTS])
 {
     json_t *all;
 
@@ -71,13 +71,13 @@ static void print(struct fg_cli *cli, json_t *const replies[PLACES])
     json_decref(all);
 }
 
-/* Takes the bodies; a place with an empty one is left alone. */
-static int ask(struct fg_cli *cli, const char *method, json_t *const bodies[PLACES])
+/* Takes the bodies; a part with an empty one is left alone. */
+static int ask(struct fg_cli *cli, const char *method, json_t *const bodies[PARTS])
 {
-    json_t *replies[PLACES] = {NULL};
+    json_t *replies[PARTS] = {NULL};
     int code = FG_EXIT_OK;
 
-    for (unsigned i = 0; i < PLACES; i++) {
+    for (unsigned i = 0; i < PARTS; i++) {
         if (bodies && json_object_size(bodies[i]) == 0)
             json_decref(bodies[i]);
         else if (code == FG_EXIT_OK)
@@ -87,7 +87,7 @@ static int ask(struct fg_cli *cli, const char *method, json_t *const bodies[PLAC
     }
     if (code == FG_EXIT_OK)
         print(cli, replies);
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < PARTS; i++)
         json_decref(replies[i]);
     return code;
 }
@@ -125,7 +125,7 @@ static json_t *value_of(const char *name, const char *text)
 
 int fg_cmd_filter_set(struct fg_cli *cli, const struct fg_args *args)
 {
-    json_t *bodies[PLACES] = {json_object(), json_object()};
+    json_t *bodies[PARTS] = {json_object(), json_object()};
     bool good = true;
 
     for (size_t i = 0; good && i < SETTINGS; i++) {
@@ -133,11 +133,11 @@ int fg_cmd_filter_set(struct fg_cli *cli, const struct fg_args *args)
 
         good = value || !args->options[i];
         if (value)
-            json_object_set_new(bodies[settings[i].place], settings[i].name, value);
+            json_object_set_new(bodies[settings[i].part], settings[i].name, value);
     }
     if (good && json_object_size(bodies[RATES]) + json_object_size(bodies[PENALTY]))
         return ask(cli, "PATCH", bodies);
-    for (unsigned i = 0; i < PLACES; i++)
+    for (unsigned i = 0; i < PARTS; i++)
         json_decref(bodies[i]);
     return good ? fg_usage_error("nothing to change: give one of the options") : FG_EXIT_USAGE;
 }

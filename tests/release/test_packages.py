@@ -54,7 +54,19 @@ def check(steps, name, problems):
 
 
 def debs(folder):
-    return {os.path.basename(path): path for path in glob.glob(f'{folder}/*.deb')}
+    return {os.path.basename(path): path for pattern in ('*.deb', '*.spdx.json') for path in glob.glob(f'{folder}/{pattern}')}
+
+
+def materials_wrong(path):
+    """What the bill of materials lacks."""
+    if not path:
+        return ['there is no floodgate.spdx.json']
+    with open(path, encoding='utf-8') as f:
+        found = {p['name']: p for p in json.load(f)['packages']}
+    wanted = {*INSTALLED, 'libc6', 'libjansson4', 'libxdp1'}
+    return [f'the bill of materials lacks {name}' for name in wanted - set(found)] + [
+        f'the bill of materials has no licence of {name}' for name in ('libjansson4', 'libxdp1')
+        if found.get(name, {}).get('licenseDeclared', 'NOASSERTION') == 'NOASSERTION']
 
 
 def build(steps, folder):
@@ -68,6 +80,7 @@ def build(steps, folder):
     digests = [{name: hashlib.sha256(open(path, 'rb').read()).hexdigest() for name, path in found.items()} for found in folders]
     check(steps, f'{len(digests[0])} packages, the same bytes from both builds',
           [f'{name} differs' for name in {*digests[0], *digests[1]} if digests[0].get(name) != digests[1].get(name)]
+          + materials_wrong(folders[0].get('floodgate.spdx.json'))
           + [f'{name} is not built' for name in (*INSTALLED, 'floodgate-wireshark') if not package(folders[0], name)])
     return folders[0]
 
