@@ -237,6 +237,19 @@ def test_packages_are_well_formed():
     assert list(sections) == ['build', 'demo', 'unit', 'test', 'package', 'image', 'bench', 'lint'] and all(sections.values()), sections
 
 
+def test_image_says_what_is_wrong(lab):
+    """tools/image refuses wrong options, and names what has to be installed"""
+    few = lab.unique('few')  # programs that are there
+    os.mkdir(few)
+    for name in ('dirname', 'id', 'cat', 'realpath'):
+        os.symlink(shutil.which(name), f'{few}/{name}')
+    for words, code, wanted in ((['--help'], 0, 'usage: tools/image'), (['--disk'], 1, '--disk: unknown option'),
+                                (['--out'], 1, '--out: a value is missing'), (['--var', '255'], 1, 'accepted: 256..999999'),
+                                (['--kernel', 'bash'], 1, 'no package of a kernel'), ([], 1, 'tools/setup --for image')):
+        done = subprocess.run([f'{TOOLS}/image', *words], env={'PATH': few}, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == code and wanted in done.stdout + done.stderr, (words, done)
+
+
 def test_setup_shows_progress_in_a_log():
     """status lines of apt and ninja are not copied to a log, all other lines are, also a last one without its end"""
     out = setup_function("printf '[1/2] cc\\ndlstatus:1:20.5:Retrieving x\\nsome.c:1: warning: bad\\n[2/2] ld\\nFAILED' | progress x")

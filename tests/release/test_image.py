@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The disk image: built, searched for secrets, booted without KVM by BIOS and by UEFI, sold with through a virtio NIC,
-rebooted.
+"""The disk image: built, searched for secrets, booted without KVM by BIOS and by UEFI, sold with through a virtio NIC.
+
+In the same guest, whose systemd is a real one: the unit starts at boot, after a reboot, after kill -9 however often, and
+when a missing interface comes; the package is upgraded in mid-sale, removed and purged.
 """
 
 import glob
@@ -12,6 +14,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,7 +28,8 @@ import fgtest  # noqa: E402
 FOLDER = os.path.join(fgrelease.FOLDER, 'image')  # what one test built the others use
 IMAGE, PACKAGES = os.path.join(FOLDER, 'floodgate.img'), os.path.join(FOLDER, 'packages')
 IMAGE_MB, HEALTHY_S = 400, 120
-ITEM, UNITS = 7, 1000
+ITEM, UNITS = 7, 100000
+KILLS = 7
 SECRETS = re.compile(rb'PRIVATE KEY-----\n|^\d+ (?:shop|backend|monitor)[a-z,]* [0-9a-f]{32}', re.M)
 NAMES = re.compile(r'(^|/)(keys|random-seed|credential\.secret|ssh_host_\w+|[^/]*\.(key|pfx|p12))$')
 LOG = '/var/lib/floodgate/log'
@@ -64,7 +68,7 @@ def files(root):
                 yield os.path.relpath(path, root), path
 
 
-@fgtest.timeout(1800)
+@fgtest.timeout(1500)
 def test_it_is_small_and_holds_no_secret(lab):
     """tools/image makes an image of at most 400 MB, with no key, password or identity in it"""
     image = build(lab)
@@ -154,7 +158,7 @@ def filter_counters(machine):
     return json.loads(machine.run('fgctl --json stats'))['filter']
 
 
-@fgtest.timeout(1800)
+@fgtest.timeout(1500)
 def test_it_boots_and_sells(lab):
     """it boots by BIOS and by UEFI, each copy with keys of its own; sells through a virtio NIC; a reboot keeps log and orders"""
     image = build(lab)
@@ -183,6 +187,142 @@ def test_it_boots_and_sells(lab):
     assert Shop(first).keys == shop.keys
     assert shop.all('query', orders) == {'SOLD': [*orders]}
     first.run(f'systemctl stop floodgate && fgaudit --log {LOG}', seconds=60 * fgroot.patience())
+
+
+# ---- the unit under systemd --------------------------------------------------------------------------------
+
+
+def state(machine, name):
+    return machine.run(f'systemctl show -P {name} floodgate')
+
+
+def newer(lab, path, to):
+    """The package under a higher version."""
+    tree = lab.unique('newer')
+    fgtest.command('dpkg-deb', '-R', path, tree)
+    with open(f'{tree}/DEBIAN/control', encoding='utf-8') as f:
+        text = f.read()
+    with open(f'{tree}/DEBIAN/control', 'w', encoding='utf-8') as f:
+        f.write(re.sub(r'^Version: (.*)$', r'Version: \1+1', text, flags=re.M))
+    fgtest.command('dpkg-deb', '-b', tree, to)
+
+
+def disk_of_packages(lab):
+    folder, disk = lab.unique('debs'), lab.unique('debs.img')
+    os.mkdir(folder)
+    newer(lab, glob.glob(f'{PACKAGES}/floodgate_*.deb')[0], f'{folder}/newer.deb')
+    with open(disk, 'wb') as f:
+        f.truncate(64 << 20)
+    fgtest.command('mke2fs', '-q', '-t', 'ext4', '-d', folder, disk)
+    return disk
+
+
+def killed_often(machine, seconds):
+    """kill -9 as soon as there is a process, time after time. The guest is too slow to reach systemd's limit of starts."""
+    assert state(machine, 'StartLimitIntervalUSec') == '0'
+    machine.run(f"""pid=
+        for i in $(seq {KILLS}); do
+            until new=$(systemctl show -P MainPID floodgate); [ $new != 0 ] && [ "$new" != "$pid" ]; do sleep 0.1; done
+            pid=$new
+            kill -9 $pid
+        done""", seconds)
+    wait_healthy(machine, f'after {KILLS} times kill -9')
+    assert int(state(machine, 'NRestarts')) >= KILLS
+
+
+def interface_comes_late(machine, seconds):
+    """The NIC is taken from its driver, the service started without it, and the NIC given back."""
+    machine.run('systemctl stop floodgate', seconds)
+    nic = machine.run('basename $(readlink /sys/class/net/eth0/device)')
+    machine.run(f'echo {nic} >/sys/bus/virtio/drivers/virtio_net/unbind; ! ip link show eth0')
+    machine.run('systemctl reset-failed floodgate; systemctl start --no-block floodgate')
+    machine.wait(lambda: int(state(machine, 'NRestarts')) >= 2, seconds, 'the service is tried again without its interface')
+    machine.run(f'echo {nic} >/sys/bus/virtio/drivers/virtio_net/bind')
+    wait_healthy(machine, 'when the interface is there')
+
+
+class Rush:
+    """Reserves an order for one user after the other, at most ten a second; each is asked until it is answered."""
+
+    def __init__(self, shop, first):
+        self.shop, self.ends, self.error, self.orders = shop, threading.Event(), None, {}
+        self.next = first
+        self.thread = threading.Thread(target=self.work, daemon=True)
+
+    def work(self):
+        try:
+            while not self.ends.wait(0.1):
+                user, order = self.next, secrets.token_bytes(16)
+                self.next += 1
+                status = self.shop.ask('shop', 'reserve', user, ITEM, 1, order, patience=60)
+                assert status == 'RESERVED', status
+                self.orders[user] = order
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.thread.join()
+
+
+def make_writable(machine):
+    """Packages change /usr and /etc: the image's are read-only, so that something writable lies over them."""
+    machine.run('umount /etc/floodgate')
+    for name in ('usr', 'etc'):
+        machine.run(f'mkdir -p /var/over/{name} /var/over/{name}.work && mount -t overlay over -o lowerdir=/{name},upperdir='
+                    f'/var/over/{name},workdir=/var/over/{name}.work /{name}')
+    machine.run('cp -a /var/lib/floodgate-etc/. /etc/floodgate/; mount -o ro /dev/vdb /mnt')
+
+
+def upgraded(machine, shop, seconds):
+    """The package of the next version in mid-sale; every order that was answered is there afterwards."""
+    old = state(machine, 'MainPID')
+    with Rush(shop, 1000) as rush:
+        machine.wait(lambda: len(rush.orders) >= 10 or rush.error, seconds, 'a sale')
+        machine.run('DEBIAN_FRONTEND=noninteractive dpkg -i /mnt/newer.deb', seconds)
+        wait_healthy(machine, 'after the upgrade')
+        count = len(rush.orders)
+        machine.wait(lambda: len(rush.orders) >= count + 10 or rush.error, seconds, 'the sale goes on')
+    assert rush.error is None, rush.error
+    assert machine.run("dpkg-query -W -f '${Version}' floodgate").endswith('+1')
+    assert state(machine, 'MainPID') not in (old, '0')
+    assert shop.all('confirm', rush.orders) == {'SOLD': [*rush.orders]}
+
+
+def removed(machine, seconds):
+    machine.run('dpkg -r floodgate', seconds)
+    assert state(machine, 'ActiveState') == 'inactive'
+    machine.run(f'ls /etc/floodgate/keys {LOG}/*.fgj; ! ls /usr/sbin/floodgate')
+    said = machine.run('dpkg -P floodgate', seconds)
+    assert f'the log stays in {LOG}' in said, said
+    machine.run('! ls -d /etc/floodgate /run/floodgate /sys/fs/bpf/floodgate; ! ip link show eth0 | grep xdp; ! getent passwd floodgate')
+    machine.run('! systemctl cat floodgate.service')
+    machine.run(f'fgaudit --log {LOG}', seconds)
+
+
+@fgtest.timeout(1500)
+def test_the_unit_under_systemd(lab):
+    """the service is restarted after each kill -9 and when its interface comes; upgraded in mid-sale; a purge leaves the log"""
+    image = build(lab)
+    machine = fgimage.Machine(lab, image, namespace(lab, 'shop'), 'unit', disks=[disk_of_packages(lab)], console='root').start()
+    took = wait_healthy(machine, 'from power on')
+    print(f'# healthy {took:.0f} s after power on')
+    machine.open_shell(30)
+    seconds = 60 * fgroot.patience()
+    shop, orders = Shop(machine), new_orders(1, 5)
+    machine.run(f'fgctl item add {ITEM} --total {UNITS} --user-limit 0 --hold 1h')
+    for user, order in orders.items():
+        assert shop.reserve(user, order) == 'RESERVED'
+    killed_often(machine, seconds)
+    interface_comes_late(machine, seconds)
+    make_writable(machine)
+    upgraded(machine, shop, seconds)
+    assert shop.all('confirm', orders) == {'SOLD': [*orders]}
+    removed(machine, seconds)
 
 
 if __name__ == '__main__':
