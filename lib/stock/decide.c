@@ -417,7 +417,7 @@ static bool same_fields(const struct fg_stock *s, const struct order *o,
 /* The wheel is late by a tick. False when there is no room for the record. */
 static bool expire_in_time(struct fg_stock *s, uint64_t now_ms, struct order *o)
 {
-    if (o->state != FG_LEDGER_ORDER_RESERVED || now_ms < o->deadline_ms)
+    if (o->state != FG_LEDGER_ORDER_RESERVED || now_ms < o->deadline_ms + s->grace_ms)
         return true;
     if (!may_decide(s))
         return false;

@@ -211,6 +211,7 @@ struct fg_stock {
     struct ready_queue ready;
 
     uint32_t *wheel;
+    uint32_t grace_ms;               /* a hold ends so much after its deadline */
     uint64_t wheel_tick;             /* last tick whose slot was emptied; 0 = clock not seen yet */
     uint32_t wheel_due[WHEEL_LANES]; /* taken from their slot, not looked at yet */
 

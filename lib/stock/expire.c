@@ -12,7 +12,7 @@ static bool expire(struct fg_stock *s, uint64_t now_ms, uint32_t at)
 
     if (o->state != FG_LEDGER_ORDER_RESERVED)
         return true;
-    if (o->deadline_ms > now_ms) { /* it was extended */
+    if (o->deadline_ms + s->grace_ms > now_ms) { /* it was extended, or has grace */
         fg_stock_wheel_add(s, at);
         return true;
     }

@@ -2,6 +2,7 @@
 /* Birth, recovery and inspection of an engine. */
 #include <sys/mman.h>
 
+#include "stock/load.h"
 #include "stock/tables.h"
 #include "stock/users.h"
 #include "stock/wheel.h"
@@ -172,7 +173,7 @@ void fg_stock_destroy(struct fg_stock *s)
 
 /* ---- recovery */
 
-static void load_item(struct fg_stock *s, const struct fg_ledger_item *from)
+void fg_stock_load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 {
     struct item *item = item_at(s, from->index);
 
@@ -215,7 +216,8 @@ static bool load_usage(struct fg_stock *s, struct order *o, struct fg_error *err
     return true;
 }
 
-static bool load_order(struct fg_stock *s, const struct fg_ledger_order *from, struct fg_error *err)
+bool fg_stock_load_order(struct fg_stock *s, const struct fg_ledger_order *from,
+                         struct fg_error *err)
 {
     uint32_t index = item_find(s, from->item);
     uint32_t at =
@@ -249,7 +251,7 @@ bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, str
         return fg_fail(err, "items_max = %u is too small for the log: it has %u items",
                        s->config.limits.items_max, fg_ledger_items(ledger));
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
-        load_item(s, fg_ledger_item_at(ledger, i));
+        fg_stock_load_item(s, fg_ledger_item_at(ledger, i));
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         uint64_t user = fg_ledger_denied_user(ledger, i);
 
@@ -267,7 +269,8 @@ bool fg_stock_load_orders(struct fg_stock *s, const struct fg_ledger *ledger, ui
     for (uint64_t i = from; i < to; i++) {
         const struct fg_ledger_order *o = fg_ledger_order_at(ledger, i);
 
-        if (fg_user_owner(o->user, s->config.workers) == s->config.worker && !load_order(s, o, err))
+        if (fg_user_owner(o->user, s->config.workers) == s->config.worker &&
+            !fg_stock_load_order(s, o, err))
             return false;
     }
     return true;

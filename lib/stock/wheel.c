@@ -18,8 +18,8 @@ static void push(struct fg_stock *s, uint32_t lists[WHEEL_LANES], uint32_t order
 
 void fg_stock_wheel_add(struct fg_stock *s, uint32_t order)
 {
-    uint64_t tick =
-        s->orders[order].deadline_ms / WHEEL_TICK_MS + 1; /* the whole tick must have passed */
+    uint64_t tick = (s->orders[order].deadline_ms + s->grace_ms) / WHEEL_TICK_MS +
+                    1; /* the whole tick must have passed */
 
     if (s->wheel_tick == 0) { /* recovered before the clock is known: the first loops sort it in */
         push(s, s->wheel_due, order);

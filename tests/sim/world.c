@@ -11,8 +11,9 @@ uint64_t rng_next(struct rng *r)
     return z ^ z >> 31;
 }
 
-static void make_engine(struct world *w, unsigned i, const struct fg_ledger *ledger)
+static struct fg_stock *make_engine(struct world *w, unsigned i, const struct fg_ledger *ledger)
 {
+    struct fg_stock *stock;
     struct rng rng = {w->setup.seed + w->lives * 64ull + i};
     struct fg_error err;
     struct fg_stock_config c = {.worker = i,
@@ -24,12 +25,43 @@ static void make_engine(struct world *w, unsigned i, const struct fg_ledger *led
                                 .mark = &w->mark[i],
                                 .seed = rng_next(&rng)};
 
-    w->stock[i] = fg_stock_create(&c, &err);
-    FG_ASSERT(w->stock[i]);
-    if (!fg_stock_load(w->stock[i], ledger, &err)) {
+    stock = fg_stock_create(&c, &err);
+    FG_ASSERT(stock);
+    if (ledger && !fg_stock_load(stock, ledger, &err)) {
         fprintf(stderr, "%s\n", err.text);
         FG_ASSERT(!"an engine takes what was recovered");
     }
+    return stock;
+}
+
+/* Every other life takes over as a standby does, if it is not one of many small ones. */
+static bool takes_over(const struct world *w)
+{
+#if defined(FG_SIM_SMALL) || defined(FG_SIM_FUZZ)
+    return false;
+#else
+    return w->log_len > 0 && (w->setup.seed + w->lives) % 2 && feed_can(w);
+#endif
+}
+
+static void make_engines(struct world *w, const struct fg_ledger *ledger)
+{
+    bool fed = takes_over(w);
+
+    for (unsigned i = 0; i < w->workers; i++)
+        w->stock[i] = make_engine(w, i, fed ? NULL : ledger);
+    if (!fed)
+        return;
+    feed_all(w, w->setup.seed + w->lives);
+    for (unsigned i = 0; i < w->workers; i++) {
+        struct fg_stock *loaded = make_engine(w, i, ledger);
+
+        feed_compare(w->stock[i], loaded, ledger);
+        fg_stock_destroy(loaded);
+    }
+    w->now_ms +=
+        8; /* a tick: a hold whose deadline had passed when it was fed ends with the next */
+    w->fed++;
 }
 
 static void make_rings(struct world *w)
@@ -77,8 +109,7 @@ static void start_life(struct world *w, const struct fg_ledger *ledger)
     memset(w->shelves, 0, sizeof(w->shelves));
     memset(w->mode, 0, sizeof(w->mode));
     make_rings(w);
-    for (unsigned i = 0; i < w->workers; i++)
-        make_engine(w, i, ledger);
+    make_engines(w, ledger);
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         load_shelf(w, fg_ledger_item_at(ledger, i));
 }

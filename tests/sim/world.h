@@ -85,7 +85,7 @@ struct world {
 
     struct fg_journal_record *log; /* [LOG_MAX] */
     uint32_t log_len, durable_len;
-    uint32_t cut_records, files_read; /* statistics */
+    uint32_t cut_records, files_read, fed; /* statistics */
 
     struct shelf shelves[ITEMS_MAX];
     struct token tokens[TOKENS_MAX];
@@ -122,5 +122,13 @@ uint32_t disk_crash(struct world *w, uint64_t tail, const char *folder,
                     struct fg_ledger **recovered);
 void disk_folder_empty(const char *dir);
 void disk_folder_remove(const char *dir);
+
+/* ---- feed.c */
+/* Whether a standby would know all the records of the log. */
+bool feed_can(const struct world *w);
+/* Feeds the log to engines that have nothing yet. */
+void feed_all(struct world *w, uint64_t seed);
+void feed_compare(const struct fg_stock *fed, const struct fg_stock *loaded,
+                  const struct fg_ledger *ledger);
 
 #endif
