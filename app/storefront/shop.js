@@ -201,7 +201,7 @@ async function product(p, signal) {
     s.restart = () => { saved.drop(p.item); update({order: null, message: null, busy: ''}); };
 
     async function follow(key) {
-        while (!signal.aborted && s.order?.order === key && s.order.state === 'RESERVED') {
+        while (!signal.aborted && s.order?.order === key && ['RESERVED', 'WAITING'].includes(s.order.state)) {
             const order = await api.order(key, signal, 25).catch(() => null);
             if (!order || s.busy || s.order?.order !== key) return;
             if (order.state !== s.order.state) {

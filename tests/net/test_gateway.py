@@ -179,7 +179,7 @@ RELOAD_S = int(os.environ.get('FG_RELOAD_SECONDS', '16'))
 @fgtest.timeout(120 + RELOAD_S)
 def test_reload_with_requests_under_way(lab):
     """nginx reloads each second while orders and long polls are under way: nothing is lost or doubled, old workers end"""
-    shop = Shop(lab, item={'total': 15000, 'user_limit': 10000})
+    shop = Shop(lab, item={'total': 15000, 'user_limit': 10000, 'hold_ms': 3600000})
     with Relay(shop.link.b, shop.link.a_ip, 0.3) as relay:  # so that questions last
         web = Gateway(lab, shop.link.b, f'127.0.0.1:{relay.port}', shop.gate.keys, workers=2,
                       http='floodgate_patience 60s;').start()

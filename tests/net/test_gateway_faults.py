@@ -267,6 +267,27 @@ def test_many_idle_streams(lab):
     assert not web.bad_lines(), web.bad_lines()
 
 
+def cpu_seconds(pid):
+    with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+        fields = f.read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+@fgtest.timeout(120)
+def test_refused_packets(lab):
+    """nobody has the order port, and each packet comes back as ECONNREFUSED: 504 for all, and the worker does not spin"""
+    shop = Shop(lab)
+    web = Gateway(lab, shop.link.b, '127.0.0.1:4699', shop.gate.keys, http='floodgate_patience 5s;').start()
+    worker, began = web.worker_pids()[0], time.monotonic()
+    before = cpu_seconds(worker)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(web.reserve, range(20)))
+    assert {(a.status, a.json['type']) for a in answers} == {(504, 'urn:floodgate:problem:unknown-outcome')}, answers
+    used, took = cpu_seconds(worker) - before, time.monotonic() - began
+    assert took > 4 and used < 0.5, (used, took)
+    assert web.metric('packets_repeated_total') >= 20 and not web.bad_lines(), web.bad_lines()
+
+
 def said(web, data):
     return [int(s) for s in re.findall(rb'HTTP/1.1 (\d\d\d) ', web.raw(data))]
 
