@@ -96,6 +96,21 @@ static const char *check_header(struct fg_log *log, size_t index,
     return NULL;
 }
 
+/* The first segment tells the epoch before it; each later one has to tell what its records told. */
+static void check_epoch(struct fg_log *log, const char *path,
+                        const struct fg_journal_segment_header *h)
+{
+    const struct fg_journal_epoch told = {h->epoch, h->epoch_seq};
+
+    if (log->fd >= 0 && (told.epoch != log->epoch.epoch || told.first_seq != log->epoch.first_seq))
+        fg_problem(log->problems, FG_PROBLEM_EPOCH,
+                   "%s: its header tells epoch %" PRIu64 " since record %" PRIu64
+                   ", the records before it epoch %" PRIu64 " since record %" PRIu64,
+                   path, told.epoch, told.first_seq, log->epoch.epoch, log->epoch.first_seq);
+    if (log->fd < 0)
+        log->epoch = told;
+}
+
 /* Goes to that segment. On failure the log stays where it was. */
 static bool open_segment(struct fg_log *log, size_t index, struct fg_error *err)
 {
@@ -114,6 +129,7 @@ static bool open_segment(struct fg_log *log, size_t index, struct fg_error *err)
         close(fd);
         return fg_fail(err, "%s: %s", path, wrong);
     }
+    check_epoch(log, path, &header);
     if (log->fd >= 0)
         close(log->fd);
     log->fd = fd;
@@ -322,6 +338,8 @@ const struct fg_journal_record *fg_log_next(struct fg_log *log)
             log->at++;
             log->next_seq++;
             log->offset += FG_JOURNAL_RECORD_SIZE;
+            if (r->type == FG_JOURNAL_RECORD_EPOCH)
+                log->epoch = (struct fg_journal_epoch){r->item, r->seq - 1};
             return r;
         }
         if (!refill(log))

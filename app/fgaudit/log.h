@@ -23,6 +23,7 @@ struct fg_log {
     uint64_t appliance, size, offset;
     uint64_t first_seq; /* of the first segment: 1, unless old ones were removed */
     uint64_t next_seq;
+    struct fg_journal_epoch epoch; /* of the record before next_seq */
     uint64_t limit_seq;
     struct fg_journal_record *buffer;
     size_t filled, at; /* records in the buffer, next of them */

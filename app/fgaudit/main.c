@@ -16,7 +16,7 @@
 enum { EXIT_PASS, EXIT_DIFFERENT, EXIT_UNREADABLE };
 
 struct options {
-    const char *log, *logs, *json, *files[FILES_MAX];
+    const char *log, *logs, *peer, *json, *files[FILES_MAX];
     unsigned file_count;
     bool complete;
     uint64_t limit_lists, settle_ms;
@@ -33,6 +33,9 @@ static const char usage[] =
     "is "
     "audited by\n"
     "                               itself, without Redis, PostgreSQL and clients\n"
+    "  --peer DIR                   log of the other appliance of a pair: is one the beginning of "
+    "the "
+    "other?\n"
     "  --redis ADDRESS              host:port, [v6]:port or unix:/path; compared with the log\n"
     "  --redis-prefix PREFIX        of the keys (default floodgate)\n"
     "  --redis-db N                 database (default 0)\n"
@@ -112,6 +115,7 @@ static void read_password(struct fg_redis_audit *a, const char *path)
 enum {
     OPT_LOG = 1000,
     OPT_LOGS,
+    OPT_PEER,
     OPT_REDIS,
     OPT_PREFIX,
     OPT_DB,
@@ -133,6 +137,7 @@ enum {
 static const struct option options_list[] = {
     {"log", required_argument, NULL, OPT_LOG},
     {"logs", required_argument, NULL, OPT_LOGS},
+    {"peer", required_argument, NULL, OPT_PEER},
     {"redis", required_argument, NULL, OPT_REDIS},
     {"redis-prefix", required_argument, NULL, OPT_PREFIX},
     {"redis-db", required_argument, NULL, OPT_DB},
@@ -193,6 +198,9 @@ static void take_option(struct options *o, int option, const char *value)
     case OPT_POSTGRES_WAIT:
         o->postgres.wait_ms = number("postgres-wait-ms", value, 86400000);
         break;
+    case OPT_PEER:
+        o->peer = value;
+        break;
     case OPT_LOGS:
         o->logs = value;
         break;
@@ -240,8 +248,9 @@ static void parse_options(struct options *o, int argc, char **argv)
         refuse("what is '%s'? See --help", argv[optind]);
     if (!o->log == !o->logs)
         refuse("--log DIR is %s. See --help", o->log ? "given together with --logs" : "missing");
-    if (o->logs && (o->redis.address || o->postgres.conninfo || o->file_count))
-        refuse("--logs goes without --redis, --postgres and --client: they belong to one run, "
+    if (o->logs && (o->redis.address || o->postgres.conninfo || o->file_count || o->peer))
+        refuse("--logs goes without --peer, --redis, --postgres and --client: they belong to one "
+               "run, "
                "audit it with "
                "--log");
     if (o->redis.address && !o->redis.password[0] && password && *password)
@@ -290,6 +299,7 @@ int main(int argc, char **argv)
     uint64_t start_ms = fg_now_ms(), snapshots;
     struct fg_problems problems = {0};
     struct fg_client client = {0};
+    struct fg_peer peer = {0};
     struct fg_report report;
     struct fg_story story;
     struct fg_error err;
@@ -314,6 +324,9 @@ int main(int argc, char **argv)
         refuse("%s", err.text);
     fg_snapshots_read(&story, &log, &snapshots);
     audit_clients(&o, &client, &story);
+    peer.dir = o.peer;
+    if (o.peer && !fg_peer_compare(&peer, o.log, &problems, &err))
+        refuse("%s", err.text);
     if (o.redis.address && !fg_redis_audit_compare(&o.redis, &story, &log))
         refuse("%s", o.redis.error.text);
     if (o.postgres.conninfo && !fg_postgres_audit_compare(&o.postgres, &story, &log))
@@ -326,6 +339,7 @@ int main(int argc, char **argv)
                                 .snapshots = snapshots,
                                 .redis = o.redis.address ? &o.redis : NULL,
                                 .postgres = o.postgres.conninfo ? &o.postgres : NULL,
+                                .peer = o.peer ? &peer : NULL,
                                 .client = o.file_count ? &client : NULL,
                                 .oversold = fg_story_oversold(&story),
                                 .elapsed_ms = fg_now_ms() - start_ms};

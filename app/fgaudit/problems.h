@@ -24,6 +24,8 @@
     X(UNKNOWN_ITEM, "unknown-item", "a record of an item that was never defined")                  \
     X(CONSERVATION, "conservation",                                                                \
       "total is not available + reserved + sold, or a count is below zero")                        \
+    X(EPOCH, "epoch", "epochs of a pair do not follow each other, or contradict each other")       \
+    X(PEER, "peer", "neither log of a pair is the beginning of the other")                         \
     X(CLIENT_MISSING, "client-missing", "an acknowledged order is not in the log")                 \
     X(CLIENT_STATE, "client-state", "the log has another state than the client was told")          \
     X(CLIENT_REJECTED, "client-rejected", "an order that was only rejected is in the log")         \

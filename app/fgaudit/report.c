@@ -145,6 +145,20 @@ static void postgres_part(const struct fg_postgres_audit *a, FILE *out)
             a->cursor, a->behind, a->filled, a->items, a->orders, a->users);
 }
 
+static void peer_part(const struct fg_peer *p, FILE *out)
+{
+    if (!p) {
+        fputs("  \"peer\": null,\n", out);
+        return;
+    }
+    fputs("  \"peer\": {\"dir\": ", out);
+    string(out, p->dir);
+    fprintf(out,
+            ", \"first_seq\": %" PRIu64 ", \"last_seq\": %" PRIu64 ", \"epoch\": %" PRIu64
+            ", \"from_seq\": %" PRIu64 ", \"same_seq\": %" PRIu64 "},\n",
+            p->first_seq, p->last_seq, p->epoch, p->from_seq, p->same_seq);
+}
+
 static void client_part(const struct fg_client *c, FILE *out)
 {
     static const char *const names[] = {[FG_PACKET_STATUS_NONE] = "NONE",
@@ -181,6 +195,7 @@ void fg_report_json(const struct fg_report *r, FILE *out)
     log_part(r, out);
     redis_part(r->redis, out);
     postgres_part(r->postgres, out);
+    peer_part(r->peer, out);
     client_part(r->client, out);
     fprintf(out, "  \"elapsed_ms\": %" PRIu64 "\n}\n", r->elapsed_ms);
 }
@@ -251,6 +266,13 @@ void fg_report_text(const struct fg_report *r, FILE *out)
                 " items, %" PRIu64 " orders, %" PRIu64 " denied users\n",
                 r->postgres->address, r->postgres->schema, r->postgres->cursor, r->postgres->behind,
                 r->postgres->items, r->postgres->orders, r->postgres->users);
+    if (r->peer)
+        fprintf(out,
+                "peer     %s: records %" PRIu64 " to %" PRIu64 ", epoch %" PRIu64
+                "; the same from record %" PRIu64 " to %" PRIu64 " (the log ends with %" PRIu64
+                ")\n",
+                r->peer->dir, r->peer->first_seq, r->peer->last_seq, r->peer->epoch,
+                r->peer->from_seq, r->peer->same_seq, r->peer->own_seq);
     if (r->client)
         fprintf(out,
                 "clients  %u files: %" PRIu64 " orders, %" PRIu64 " acknowledged, %" PRIu64

@@ -4,6 +4,7 @@
 #define FG_AUDIT_REPORT_H
 
 #include "client.h"
+#include "peer.h"
 #include "postgres.h"
 #include "redis.h"
 
@@ -14,6 +15,7 @@ struct fg_report {
     uint64_t snapshots;                       /* compared with the log */
     const struct fg_postgres_audit *postgres; /* NULL = not asked for */
     const struct fg_redis_audit *redis;       /* NULL = not asked for */
+    const struct fg_peer *peer;               /* NULL = not asked for */
     const struct fg_client *client;           /* NULL = not asked for */
     uint64_t oversold;
     uint64_t elapsed_ms;

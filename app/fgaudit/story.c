@@ -369,11 +369,11 @@ static void epoch(struct fg_story *s, const struct fg_journal_record *r)
     uint64_t before = s->epochs.count ? s->epochs.list[s->epochs.count - 1].epoch : 0;
 
     if (s->commit_seq != r->seq - 1)
-        fg_problem(s->problems, FG_PROBLEM_LOG,
+        fg_problem(s->problems, FG_PROBLEM_EPOCH,
                    "record %" PRIu64 ": epoch %" PRIu64 " does not begin a commit", r->seq,
                    r->item);
     if (!fg_story_epoch(s, (struct fg_journal_epoch){r->item, r->seq - 1}))
-        fg_problem(s->problems, FG_PROBLEM_LOG,
+        fg_problem(s->problems, FG_PROBLEM_EPOCH,
                    "record %" PRIu64 ": epoch %" PRIu64 " comes after epoch %" PRIu64, r->seq,
                    r->item, before);
 }

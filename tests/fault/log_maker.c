@@ -6,6 +6,7 @@
  *   log_maker LOG_DIR [SEGMENT_BYTES] < LINES
  *
  *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
+ *   epoch N                                       a new leader of a pair begins it
  *   stock ITEM UNITS                              units may be negative
  *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired,
  * extended user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be type
@@ -124,6 +125,15 @@ static void many(uint64_t n, uint64_t item, uint16_t quantity)
     commit();
 }
 
+static void epoch(uint64_t epoch)
+{
+    static const uint8_t nonce[16] = {1};
+
+    commit();
+    if (!fg_journal_begin_epoch(journal, epoch, 7, nonce, 1000))
+        die(fg_journal_error(journal));
+}
+
 static void take(const char *line)
 {
     uint64_t item, n;
@@ -134,6 +144,8 @@ static void take(const char *line)
         commit();
     else if (sscanf(line, "stock %" SCNu64 " %" SCNd64, &item, &units) == 2)
         add(FG_JOURNAL_RECORD_STOCK, item)->arg = (uint64_t)units;
+    else if (sscanf(line, "epoch %" SCNu64, &n) == 1)
+        epoch(n);
     else if (sscanf(line, "type %u", &number) == 1)
         add(number, 1);
     else if (sscanf(line, "many %" SCNu64 " %" SCNu64 " %u", &n, &item, &number) == 3)

@@ -7,6 +7,7 @@ An auditor that finds nothing proves nothing: every test here but the first few 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -65,6 +66,7 @@ def found(code, result, text, kind, *words, count=1):
     assert result['problem_counts'] == {kind: count}, (result['problem_counts'], text)
     for word in words:
         assert any(word in p['text'] for p in result['problems']), (word, result['problems'])
+    return result
 
 
 # ---- true stories ----------------------------------------------------------------------------------------
@@ -636,6 +638,128 @@ def test_unreachable_redis(lab):
         f.write('wrong\n')
     code, _, text = audit(lab, folder, redis=redis.address, redis_password_file=path)
     assert code == 2 and 'WRONGPASS' in text, text
+
+
+# ---- the two logs of a pair -------------------------------------------------------------------------------
+
+
+def more(folder, *lines):
+    fgtest.command(os.path.join(fgtest.BUILD, 'tests', 'fault', 'log_maker'), folder,
+                   stdin=''.join(line + '\n' for line in lines))
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def copied(lab, folder):
+    copy = lab.unique('peer')
+    shutil.copytree(folder, copy)
+    return copy
+
+
+def pair(lab, *lines):
+    """Two logs of one id: 12 records of the story, then an epoch (records 13 and 14), and the lines."""
+    leader = make_log(lab, STORY)
+    more(leader, 'epoch 1', *lines)
+    return leader, copied(lab, leader)
+
+
+def test_logs_of_a_pair(lab):
+    """a standby that is behind, level or ahead is the beginning of its peer, or the other way round"""
+    leader, standby = pair(lab)
+    more(leader, reserved(5), 'commit', reserved(6))
+    code, result, text = audit(lab, leader, peer=standby)
+    assert code == 0 and 'the same from record 1 to 14 (the log ends with 18)' in text, text
+    peer = result['peer']
+    assert (peer['first_seq'], peer['last_seq'], peer['from_seq'], peer['same_seq'], peer['epoch']) == (1, 14, 1, 14, 1)
+    code, result, text = audit(lab, standby, peer=leader)
+    assert code == 0 and result['peer']['last_seq'] == 18 and result['peer']['same_seq'] == 14, text
+    code, result, text = audit(lab, leader, peer=copied(lab, leader))
+    assert code == 0 and result['peer']['same_seq'] == 18, text
+    assert passes(lab, STORY)['peer'] is None
+
+
+def test_batch_records_of_a_pair_differ(lab):
+    """what each says was durable there is no difference; everything else is"""
+    leader, standby = pair(lab, reserved(5))
+    segment = os.path.join(standby, f'{1:020}.fgj')
+    with open(segment, 'r+b') as f:  # record 15 begins a commit: as a standby seals it again
+        f.seek(HEADER + 14 * RECORD)
+        record = bytearray(f.read(RECORD))
+        assert record[16] == 1
+        record[24:32], record[56:64] = (9).to_bytes(8, 'little'), (11).to_bytes(8, 'little')
+        record[20:24] = crc32c(bytes(record[:20] + record[24:])).to_bytes(4, 'little')
+        f.seek(-RECORD, 1)
+        f.write(record)
+    code, result, text = audit(lab, leader, peer=standby)
+    assert code == 0 and result['peer']['same_seq'] == 16, text
+    with open(segment, 'r+b') as f:  # record 16, the order: another user
+        f.seek(HEADER + 15 * RECORD)
+        record = bytearray(f.read(RECORD))
+        record[48] ^= 1
+        record[20:24] = crc32c(bytes(record[:20] + record[24:])).to_bytes(4, 'little')
+        f.seek(-RECORD, 1)
+        f.write(record)
+    found(*audit(lab, leader, peer=standby), 'peer', 'record 16: reserved in', 'reserved in')
+
+
+def test_logs_of_a_pair_that_went_apart(lab):
+    """a deposed leader's tail: the first difference is told, and under which epochs the logs go on"""
+    leader, deposed = pair(lab)
+    more(deposed, reserved(5), 'commit', reserved(6), 'commit')
+    more(leader, 'epoch 2', reserved(7), 'commit')
+    result = found(*audit(lab, leader, peer=deposed), 'peer', f'record 16: epoch in {leader}',
+                   'goes on to record 18 and epoch 2', f'reserved in {deposed}', 'goes on to record 18 and epoch 1')
+    assert result['peer']['same_seq'] == 15 and result['peer']['epoch'] == 1, result['peer']
+
+
+def test_logs_of_a_pair_without_the_first_segments(lab):
+    """segments that one of them has removed are not compared; the epoch before them is"""
+    leader, standby = pair(lab, 'item 2 0 9 1000', 'stock 2 9999', 'many 1500 2 1')
+    os.remove(os.path.join(standby, f'{1:020}.fgj'))
+    result = audit(lab, leader, peer=standby)
+    assert result[0] == 0 and result[1]['peer']['from_seq'] == result[1]['peer']['first_seq'] > 1000, result[2]
+    path = os.path.join(standby, f'{result[1]["peer"]["first_seq"]:020}.fgj')
+    with open(path, 'r+b') as f:
+        header = bytearray(f.read(HEADER))
+        header[48:64] = (5).to_bytes(8, 'little') + (3).to_bytes(8, 'little')
+        header[12:16] = bytes(4)
+        header[12:16] = crc32c(bytes(header)).to_bytes(4, 'little')
+        f.seek(0)
+        f.write(header)
+    code, result, text = audit(lab, leader, peer=standby)
+    assert code == 1 and set(result['problem_counts']) == {'epoch'}, text
+    assert f'epoch 1 since record 13 in {leader}, epoch 5 since record 3 in {standby}' in text, text
+
+
+def test_logs_that_are_no_pair(lab):
+    """another id, nothing in common, a damaged peer, a folder without a log"""
+    leader, standby = pair(lab, 'item 2 0 9 1000', 'stock 2 9999', 'many 1500 2 1')
+    found(*audit(lab, leader, peer=make_log(lab, STORY)), 'peer', 'not the logs of a pair')
+    code, text = fgtest.audit(lab, log=leader, peer=lab.unique('nothing'))
+    assert code == 2 and 'nothing' in text
+    with open(os.path.join(standby, f'{1:020}.fgj'), 'r+b') as f:
+        f.seek(HEADER + 99 * RECORD + 40)
+        f.write(b'\xff')
+    found(*audit(lab, leader, peer=standby), 'log', 'record 100 is not valid')
+    os.remove(os.path.join(standby, f'{1:020}.fgj'))
+    cut = make_log(lab, STORY)
+    found(*audit(lab, cut, peer=standby), 'peer', 'not the logs of a pair')
+
+
+def test_epochs_of_a_log(lab):
+    """epochs grow, begin a commit, and are in the header of the next segment"""
+    result = passes(lab, STORY + ['epoch 3', 'epoch 7', 'item 2 0 9 1000', 'stock 2 9999', 'many 1500 2 1'])
+    assert result['log']['segments'] > 2
+    code, result, text = audit(lab, make_log(lab, STORY + ['type 16', 'type 16']))
+    assert code == 1 and result['problem_counts'] == {'epoch': 2}, text
+    assert 'record 15: epoch 1 does not begin a commit' in text and 'epoch 1 comes after epoch 1' in text, text
 
 
 # ---- options ---------------------------------------------------------------------------------------------
