@@ -79,13 +79,17 @@ static bool list(struct fg_log *log, struct fg_error *err)
 static const char *check_header(struct fg_log *log, size_t index,
                                 const struct fg_journal_segment_header *h)
 {
+    static char text[64];
     struct fg_journal_segment_header copy = *h;
 
     copy.crc = 0;
     if (h->magic != FG_JOURNAL_SEGMENT_MAGIC)
         return "wrong magic in the segment header";
-    if (h->version != FG_JOURNAL_SEGMENT_VERSION)
-        return "segment of another version";
+    if (h->version != FG_JOURNAL_SEGMENT_VERSION) {
+        snprintf(text, sizeof(text), "segment version %u, this program knows %d", h->version,
+                 FG_JOURNAL_SEGMENT_VERSION);
+        return text;
+    }
     if (h->crc != fg_crc32c(&copy, sizeof(copy)))
         return "wrong CRC of the segment header";
     if (h->first_seq != log->segments[index].first_seq)

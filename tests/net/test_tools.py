@@ -70,7 +70,7 @@ def test_usage_errors():
                            (['test', '--sanitize', 'net'], '--sanitize runs unit sim only'),
                            (['lint', 'nothing'], 'format'),
                            (['setup', '--nothing'], 'usage: tools/setup'),
-                           (['setup', '--for', 'fun'], 'not one of build, demo, unit, test, bench, package, lint, all')):
+                           (['setup', '--for', 'fun'], 'not one of build, demo, unit, test, bench, package, image, lint, all')):
         done = subprocess.run([os.path.join(TOOLS, argv[0]), *argv[1:]], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and expected in done.stdout + done.stderr, (argv, done)
 

@@ -231,6 +231,22 @@ static void expect_bad(const char *what, uint64_t at)
     fg_ledger_destroy(l);
 }
 
+static void a_newer_version_is_refused_by_name(void **state)
+{
+    struct fg_ledger *l = ledger_with(2, 9), *empty = fg_ledger_create();
+    struct fg_ledger_snapshot_info info;
+
+    must_write(l);
+    flip_byte(snapshot_path(fg_ledger_seq(l)), 8, 64); /* the version: 64 more */
+    if (fg_ledger_snapshot_load(empty, log_dir, &info, &err))
+        fail_msg("a snapshot of a newer version was read");
+    assert_non_null(strstr(err.text, "snapshot version 6"));
+    assert_non_null(strstr(err.text, "this program knows"));
+    assert_non_null(strstr(err.text, ".fgs: "));
+    fg_ledger_destroy(empty);
+    fg_ledger_destroy(l);
+}
+
 static void every_damaged_byte_is_noticed(void **state)
 {
     struct fg_ledger *l = ledger_with(2, 9);
@@ -488,6 +504,7 @@ int main(void)
         T(readers_give_everything_in_order),
         T(a_long_load_says_how_far_it_is),
         T(there_may_be_none),
+        T(a_newer_version_is_refused_by_name),
         T(every_damaged_byte_is_noticed),
         T(what_does_not_add_up_is_refused),
         T(a_bad_one_falls_back_to_the_one_before),
