@@ -41,6 +41,8 @@ ROWS = [Row(f'{name}: {CPU}', 'us', 'lower') for name in (PLAIN, SOLD_OUT, 'lua,
 ROWS += [times(CPU, SOLD_OUT, PLAIN, 'lower', 1.25), times(CPU, 'lua, udp', SOLD_OUT, 'higher', 4),
          times(CPU, 'lua, redis', SOLD_OUT, 'higher', None)]
 ROWS += [Row(f'{name}: answers', '1/s', 'higher') for name in (PLAIN, SOLD_OUT, 'lua, udp', 'lua, redis')]
+ROWS += [Row(f'{name}: answers a second of CPU time', '1/s', 'higher', derive=lambda v, name=name: 1e6 / v[f'{name}: {CPU}'])
+         for name in (PLAIN, SOLD_OUT)]
 ROWS += [Row(f'{name}: {HALF}', 'ms', 'lower') for name in (PLAIN, SOLD_OUT)]
 ROWS += [Row(f'{SOLD_OUT}: p99 beyond {PLAIN}, half load', 'ms', 'lower', 1,
              derive=lambda v: v[f'{SOLD_OUT}: {HALF}'] - v[f'{PLAIN}: {HALF}']),
