@@ -5,8 +5,8 @@
 #include "base/diag.h"
 #include "ledger/recover.h"
 
-#define PREPARE_MS    1000 /* a segment that lasts longer leaves the disk time for the next one */
-#define FREE_SEGMENTS 2    /* a snapshot leaves the log room for this many */
+#define PREPARE_MS    100 /* a segment that lasts longer leaves the disk time for the next one */
+#define FREE_SEGMENTS 2   /* a snapshot leaves the log room for this many */
 
 static bool in_memory(const struct fg_daemon *d)
 {
@@ -21,12 +21,16 @@ static bool open_log(struct fg_daemon *d, struct fg_error *err)
                                          .memory = in_memory(d),
                                          .retired = true,
                                          .prepare_ms = PREPARE_MS,
+                                         .way = d->config.log.commit,
                                          .now_ms = fg_clock_unix_ms()};
 
     d->journal = fg_journal_open(&options, err);
     if (d->journal && d->new_log)
         fg_diag(FG_DIAG_NOTICE, "log %s: a new log begins, id %016llx", d->config.log.dir,
                 (unsigned long long)fg_journal_appliance(d->journal));
+    if (d->journal && fg_journal_way_text(d->journal)[0])
+        fg_diag(FG_DIAG_INFO, "log %s: commits by %s; %s", d->config.log.dir,
+                fg_journal_way_name(fg_journal_way(d->journal)), fg_journal_way_text(d->journal));
     if (d->journal && fg_journal_cut_records(d->journal))
         fg_diag(FG_DIAG_NOTICE, "log %s: cut %llu unfinished records that were never acknowledged",
                 d->config.log.dir, (unsigned long long)fg_journal_cut_records(d->journal));
@@ -123,6 +127,8 @@ bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err)
                                                 .woken =
                                                     d->config.workers.idle != FG_WORKER_IDLE_SPIN,
                                                 .clock = &d->clock,
+                                                .followed_seq = &d->follower.seq,
+                                                .lag_max = d->config.log.ledger_lag_max,
                                                 .mode = worker_mode};
 
     return fg_journal_thread_start(&d->journal_thread, &options, err);

@@ -10,6 +10,7 @@ static const char *const penalty_names[] = {"off", "proven", "suspected", NULL};
 static const char *const idle_names[] = {"spin", "yield", "sleep", NULL};
 static const char *const behind_names[] = {"stop", "sell", NULL};
 static const char *const durability_names[] = {"disk", "memory", NULL};
+static const char *const commit_names[] = {"plain", "dsync", "uring", "auto", NULL};
 
 #define PORT(field)                                                                                \
     offsetof(struct fg_port_options, field), sizeof(((struct fg_port_options *)0)->field)
@@ -141,6 +142,9 @@ const struct fg_config_setting fg_config_settings[] = {
      "folder of the log; made only with a new log (floodgate --new-log, fgctl log init)"},
     {"log", "durability", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.durability), "disk", 0, 0, durability_names, NULL,
      "when an order is acknowledged: when it is on disk, or (benchmarks only) when it is in memory"},
+    {"log", "commit", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.commit), "plain", 0, 0, commit_names, NULL,
+     "how records reach the disk: write and fdatasync; one durable write; the same by io_uring, two under way; or the "
+     "fastest of them by a short trial at start"},
     {"log", "behind", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.behind), "stop", 0, 0, behind_names, NULL,
      "when a sink knows later records than the log, which is an older copy then: stop selling, or sell"},
     {"log", "segment_bytes", FG_CONFIG_KIND_SIZE, 0, GLOBAL(log.segment_bytes), "64m", FG_JOURNAL_SEGMENT_BYTES_MIN,
@@ -156,6 +160,8 @@ const struct fg_config_setting fg_config_settings[] = {
      "a sink that lags holds old segments only as long as the log is not larger; later it is filled from a snapshot"},
     {"log", "archive", FG_CONFIG_KIND_PATH, 0, GLOBAL(log.archive), "", 1, TEXT_MAX, NULL, "/srv/floodgate-archive",
      "folder, best on another disk, to which each old segment is copied before it is removed; not given = none"},
+    {"log", "ledger_lag_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(log.ledger_lag_max), "32000000", 1000, 100000000000, NULL, NULL,
+     "records on disk that the ledger may lack; with more, requests that need a record are BUSY until it lacks half of that"},
     {"log", "ring", FG_CONFIG_KIND_NUMBER, FG_CONFIG_SET_POWER_OF_TWO, GLOBAL(log.ring), "16384", 64, 1 << 22, NULL, NULL,
      "capacity of each worker's ring to the log, in records"},
 

@@ -200,6 +200,8 @@ static void read_log(const struct fg_control_parts *p, struct fg_control_sheet *
 
     say(sheet, FG_CONTROL_log_dir, p->log_dir);
     say(sheet, FG_CONTROL_log_durability, p->log_in_memory ? "memory" : "disk");
+    if (p->journal)
+        say(sheet, FG_CONTROL_log_commit, fg_journal_way_name(fg_journal_way(p->journal)));
     say(sheet, FG_CONTROL_log_state, fg_journal_state_name((enum fg_journal_state)state));
     say(sheet, FG_CONTROL_log_error, state == FG_JOURNAL_OK ? "" : fg_journal_error(p->journal));
     set(sheet, FG_CONTROL_log_durable_seq, atomic_load(&c->durable_seq));
@@ -232,6 +234,11 @@ static void read_snapshot(const struct fg_control_parts *p, struct fg_control_sh
 
 static void read_ledger(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
+    uint64_t has = atomic_load(&p->follower->seq);
+    uint64_t durable = atomic_load(&p->journal_thread->committer.durable_seq);
+
+    set(sheet, FG_CONTROL_ledger_lag, durable > has ? durable - has : 0);
+    set(sheet, FG_CONTROL_ledger_held, atomic_load(&p->journal_thread->lagged));
     pthread_mutex_lock(&p->follower->lock);
     set(sheet, FG_CONTROL_ledger_seq, fg_ledger_seq(p->follower->ledger));
     set(sheet, FG_CONTROL_ledger_items, fg_ledger_items(p->follower->ledger));

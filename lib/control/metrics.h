@@ -129,6 +129,7 @@ enum fg_control_unit {
     X(ports, tx_errors, "port_tx_errors_total", COUNTER, NUMBER, NULL, "frames not sent")          \
     X(log, dir, "", NONE, TEXT, NULL, "folder of the log")                                         \
     X(log, durability, "", NONE, TEXT, NULL, "disk or memory")                                     \
+    X(log, commit, "", NONE, TEXT, NULL, "how records reach the disk: plain, dsync or uring")      \
     X(log, state, "log_state", GAUGE, TEXT, "state", "1: ok, full or failed")                      \
     X(log, error, "", NONE, TEXT, NULL, "why the state is not ok")                                 \
     X(log, durable_seq, "log_durable_seq", GAUGE, NUMBER, NULL, "last record on disk")             \
@@ -161,6 +162,9 @@ enum fg_control_unit {
       "1 while a snapshot is being made")                                                          \
     X(snapshot, error, "", NONE, TEXT, NULL, "why the last attempt failed")                        \
     X(ledger, seq, "ledger_seq", GAUGE, NUMBER, NULL, "last record that the ledger has applied")   \
+    X(ledger, lag, "ledger_lag", GAUGE, NUMBER, NULL, "records on disk that the ledger lacks")     \
+    X(ledger, held, "ledger_held_total", COUNTER, NUMBER, NULL,                                    \
+      "times that it lacked more than [log] ledger_lag_max, so that orders were BUSY")             \
     X(ledger, items, "ledger_items", GAUGE, NUMBER, NULL, "items")                                 \
     X(ledger, orders, "ledger_orders", GAUGE, NUMBER, NULL, "orders, finished ones too")           \
     X(ledger, error, "", NONE, TEXT, NULL, "why the log cannot be followed")                       \

@@ -62,6 +62,19 @@ static bool system_leads_to(void *ctx, const char *path, int fd)
            there.st_dev == ours.st_dev;
 }
 
+/* Blocks that are only allocated count as a hole, unless they were read, too. */
+static uint64_t system_prepared(void *ctx, int fd)
+{
+    off_t hole = lseek(fd, 0, SEEK_HOLE);
+
+    return hole < 0 ? 0 : (uint64_t)hole;
+}
+
+static int system_open_direct(void *ctx, int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
 const struct fg_journal_file_ops fg_journal_file_system = {
     .create = system_create,
     .allocate = system_allocate,
@@ -72,6 +85,8 @@ const struct fg_journal_file_ops fg_journal_file_system = {
     .rename = system_rename,
     .remove = system_remove,
     .leads_to = system_leads_to,
+    .prepared = system_prepared,
+    .open_direct = system_open_direct,
 };
 
 bool fg_journal_file_write(const struct fg_journal_file_ops *ops, int fd, const void *data,

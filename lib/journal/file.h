@@ -23,8 +23,34 @@ struct fg_journal_file_ops {
     int (*remove)(void *ctx, int dir_fd, const char *name);
     bool (*leads_to)(void *ctx, const char *path,
                      int fd); /**< the path still names the open file */
+
+    /** Bytes from the beginning that were written before, so that writing them changes no metadata.
+     */
+    uint64_t (*prepared)(void *ctx, int fd);
+    /** The same file for submit: its writes bypass the page cache. */
+    int (*open_direct)(void *ctx, int dir_fd, const char *name);
+    /**
+     * Begins a write that is durable when it ends, of fg_journal_file_ops.depth at most under way;
+     * slot names it. Memory, length and offset are aligned, and the memory stays as it is until
+     * the end. NULL: the log writes and syncs instead.
+     */
+    int (*submit)(void *queue, unsigned slot, int fd, const void *data, size_t len,
+                  uint64_t offset);
+    /**
+     * Waits up to `us` (UINT_MAX: for as long as it takes) for the end of one of them, in any
+     * order. 1: *slot has ended with *result, bytes or -errno. 0: none has.
+     */
+    int (*reap)(void *queue, unsigned us, unsigned *slot, ssize_t *result);
+    void *queue;    /**< of submit and reap */
+    unsigned depth; /**< writes under way at a time, up to FG_JOURNAL_FLIGHTS */
     void *ctx;
 };
+
+#define FG_JOURNAL_FLIGHTS 2
+#define FG_JOURNAL_DIRECT_MIN                                                                      \
+    512 /**< bytes; what submit is given is a multiple of this or more                             \
+         */
+#define FG_JOURNAL_DIRECT_MAX 4096
 
 extern const struct fg_journal_file_ops fg_journal_file_system; /**< the kernel's */
 

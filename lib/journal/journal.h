@@ -30,6 +30,7 @@
 
 #include "base/ring.h"
 #include "journal/epochs.h"
+#include "journal/options.h"
 #include "journal/record.h"
 
 #define FG_JOURNAL_SEGMENT_MAGIC        0x31474f4c44474646ull
@@ -77,7 +78,9 @@ struct fg_journal_options {
     unsigned prepare_ms; /**< a thread prepares the next segment when one lasts longer than this; 0
                             = none does.    With it a new log's first segment is prepared before
                             open returns */
-    uint64_t now_ms;     /**< Unix time, for headers */
+    enum fg_journal_way way; /**< how commits reach the disk; one that is not possible here is
+                                replaced by FG_JOURNAL_WAY_PLAIN */
+    uint64_t now_ms;         /**< Unix time, for headers */
     /* begin, as the log of a peer in a pair: */
     uint64_t appliance_id; /**< of the peer; 0 = a new one */
     uint64_t begin_seq;    /**< first record, 0 = 1; its caller has a snapshot of those before */
@@ -134,11 +137,41 @@ bool fg_journal_begin_epoch(struct fg_journal *journal, uint64_t epoch, uint64_t
 struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal);
 
 /**
- * n slots for the records of a commit, aligned as the writer needs them: a commit does not copy
- * records that lie here, from the first slot on. Valid until close; NULL when out of memory. A
- * commit of records from elsewhere overwrites them.
+ * n slots for the records of a commit, aligned as the writer needs them, in one of
+ * FG_JOURNAL_BUFFERS buffers: a commit does not copy records that lie here, from the first slot
+ * on. Valid until close, or until more are asked for; NULL when out of memory. A commit of records
+ * from elsewhere overwrites the first buffer.
  */
-struct fg_journal_record *fg_journal_positions(struct fg_journal *journal, size_t n);
+#define FG_JOURNAL_BUFFERS 2
+struct fg_journal_record *fg_journal_positions(struct fg_journal *journal, unsigned buffer,
+                                               size_t n);
+
+/* ---- commits that overlap: the next one is written while the disk still has the last ----------
+ */
+
+/** How commits reach the disk: what FG_JOURNAL_WAY_AUTO chose. Any thread. */
+enum fg_journal_way fg_journal_way(const struct fg_journal *journal);
+const char *fg_journal_way_text(const struct fg_journal *journal); /**< what the trial measured */
+const char *fg_journal_way_name(enum fg_journal_way way);          /**< "uring" */
+
+/** Commits that can be under way at a time: 1 or FG_JOURNAL_BUFFERS. Any thread. */
+unsigned fg_journal_depth(const struct fg_journal *journal);
+
+/**
+ * Begins a commit of the n records in a buffer, which belongs to the journal until the commit has
+ * ended. Buffers are used in turn. False: nothing was begun. While the state is OK, an earlier
+ * commit has to end first; otherwise see fg_journal_state, and begin it again, in the order of the
+ * first attempts.
+ */
+bool fg_journal_begin(struct fg_journal *journal, unsigned buffer, size_t n, uint64_t now_ms);
+
+/**
+ * Waits up to `us` (UINT_MAX: for as long as it takes) for the oldest commit that was begun. 1: it
+ * is durable. 0: it is still under way, or there is none. -1: neither it nor any later one may be
+ * acknowledged; none is under way any more, and all of them may be begun again unless the state is
+ * FAILED.
+ */
+int fg_journal_end(struct fg_journal *journal, unsigned us);
 
 /* ---- how far back
  * ---------------------------------------------------------------------------------------
@@ -173,20 +206,29 @@ struct fg_journal_watermark {
         durable; /**< how many of the records it pushed since start are on disk */
 };
 
+/** Records that were taken from the rings, until they are durable. */
+struct fg_journal_batch {
+    struct fg_journal_record *records; /**< [batch_max], the journal's */
+    size_t n;
+    size_t taken[FG_WORKERS_MAX]; /**< of them, by worker */
+    bool begun;                   /**< the journal has it; else it met trouble, or waits */
+};
+
 struct fg_journal_committer {
     struct fg_journal *journal;
     unsigned workers;
     struct fg_ring *
         *rings; /**< [workers], struct fg_journal_record in each; this thread consumes */
     struct fg_journal_watermark *marks; /**< [workers] */
-    struct fg_journal_record *batch;    /**< [batch_max], the journal's */
+    struct fg_journal_batch batches[FG_JOURNAL_BUFFERS];
+    unsigned oldest, count; /**< of batches, in the order in which they were taken */
+    unsigned depth;         /**< of batches, at most */
     size_t batch_max;
     _Atomic uint64_t durable_seq; /**< last durable sequence of the log: for readers and sinks */
     _Atomic int state;            /**< enum fg_journal_state, for workers and status */
     _Atomic uint64_t commits;     /**< statistics: batches */
     _Atomic uint64_t records;     /**< statistics: records, without BATCH */
-    size_t taken[FG_WORKERS_MAX]; /**< of the batch under way, by worker */
-    size_t held;                  /**< records of a batch that met a full disk */
+    size_t held;                  /**< records of batches that met a full disk */
 };
 
 /** batch_max: records of one commit, 0 = 8192. Rings and marks stay the caller's. */
@@ -196,10 +238,24 @@ bool fg_journal_committer_init(struct fg_journal_committer *c, struct fg_journal
 void fg_journal_committer_free(struct fg_journal_committer *c);
 
 /**
- * One group commit: takes what waits in the rings (fair over the workers), commits it, publishes
- * the watermarks with release stores. Returns the records made durable; 0 when there was nothing,
- * or when the journal is FULL or FAILED.
+ * Begins a group commit: takes what waits in the rings (fair over the workers) and gives it to the
+ * disk. Batches that met trouble come first, in their order. Returns the records begun; 0 when
+ * there are none, when as many commits as possible are under way, or when the journal is FULL or
+ * FAILED.
  */
+size_t fg_journal_committer_begin(struct fg_journal_committer *c, uint64_t now_ms);
+
+/**
+ * Waits up to `us` (UINT_MAX: for as long as it takes) for the oldest commit under way, and
+ * publishes the watermarks with release stores. Returns the records made durable; 0 when it is
+ * still under way, when there is none, or when the journal is FULL or FAILED.
+ */
+size_t fg_journal_committer_end(struct fg_journal_committer *c, unsigned us);
+
+/** Commits under way. */
+unsigned fg_journal_committer_under_way(const struct fg_journal_committer *c);
+
+/** A whole group commit: begins one and waits for it. Returns as fg_journal_committer_end. */
 size_t fg_journal_committer_step(struct fg_journal_committer *c, uint64_t now_ms);
 
 /**

@@ -6,15 +6,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/folder.h"
 #include "journal/writer.h"
 
-#define PREPARED_MAX (64ull << 20) /* of the first segment: the start waits for it */
+#define LOCK_WAIT_MS    30000 /* for the last writes of a process that ended: the disk may be slow */
+#define LOCK_UNKNOWN_MS 1000  /* the same when it left no number: it ended in order, or begins */
+#define LOCK_POLL_US    2000
+#define PREPARED_MAX    (64ull << 20) /* of the first segment: the start waits for it */
 
 static bool no_log(const char *dir, struct fg_error *err)
 {
@@ -52,20 +57,45 @@ static bool open_dir(struct fg_journal *j, bool begin, struct fg_error *err)
     return made;
 }
 
+/*
+ * A process that was killed leaves writes under way (queue.h), and they hold the lock until the
+ * disk has them. False and errno.
+ */
+static bool take_lock(int fd, long *holder)
+{
+    uint64_t now = fg_clock_mono_ms(), end = now + LOCK_WAIT_MS,
+             end_unknown = now + LOCK_UNKNOWN_MS;
+
+    *holder = 0;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        char pid[32] = "";
+
+        if (errno != EWOULDBLOCK)
+            return false;
+        if (pread(fd, pid, sizeof(pid) - 1, 0) > 0)
+            *holder = strtol(pid, NULL, 10);
+        now = fg_clock_mono_ms();
+        if (*holder <= 0 ? now > end_unknown
+                         : now > end || kill((pid_t)*holder, 0) == 0 || errno != ESRCH) {
+            errno = EWOULDBLOCK;
+            return false;
+        }
+        fg_clock_sleep_us(LOCK_POLL_US);
+    }
+    return true;
+}
+
 static bool lock_dir(struct fg_journal *j, struct fg_error *err)
 {
     char pid[32] = "";
+    long holder;
     int len;
 
     j->lock_fd = openat(j->dir_fd, FG_JOURNAL_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (j->lock_fd < 0)
         return fg_fail(err, "%s/" FG_JOURNAL_LOCK_NAME ": cannot open: %s", j->dir,
                        strerror(errno));
-    if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        long holder = 0;
-
-        if (errno == EWOULDBLOCK && pread(j->lock_fd, pid, sizeof(pid) - 1, 0) > 0)
-            holder = strtol(pid, NULL, 10);
+    if (!take_lock(j->lock_fd, &holder)) {
         if (errno != EWOULDBLOCK)
             fg_fail(err, "%s/" FG_JOURNAL_LOCK_NAME ": cannot lock: %s", j->dir, strerror(errno));
         else if (holder > 0)
@@ -141,15 +171,15 @@ static bool wipe_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *e
     uint64_t offset = fg_journal_segment_offset(&j->base, end_seq);
 
     while (offset < j->base.bytes) {
-        uint64_t n = FG_JOURNAL_STAGE_RECORDS * sizeof(*j->stage);
+        uint64_t n = FG_JOURNAL_STAGE_RECORDS * sizeof(*j->stage[0]);
 
         if (n > j->base.bytes - offset)
             n = j->base.bytes - offset;
-        if (!fg_journal_file_read(j->base.fd, j->stage, n, offset))
+        if (!fg_journal_file_read(j->base.fd, j->stage[0], n, offset))
             return repair_failed(j, "read", err);
-        if (!fg_journal_all_zero(j->stage, n)) {
-            memset(j->stage, 0, n);
-            if (!fg_journal_file_write(&j->ops, j->base.fd, j->stage, n, offset))
+        if (!fg_journal_all_zero(j->stage[0], n)) {
+            memset(j->stage[0], 0, n);
+            if (!fg_journal_file_write(&j->ops, j->base.fd, j->stage[0], n, offset))
                 return repair_failed(j, "write", err);
         }
         offset += n;
@@ -170,6 +200,23 @@ static bool restore_length(struct fg_journal *j, struct fg_error *err)
     return true;
 }
 
+/* The last segment may have been begun in a hurry. What lies behind the end is zero, and stays so.
+ */
+static bool prepare_rest(struct fg_journal *j, uint64_t end_seq, struct fg_error *err)
+{
+    uint64_t from = fg_journal_segment_offset(&j->base, end_seq), written, end;
+
+    if (!j->prepares)
+        return true;
+    j->ops.forget(j->ops.ctx, j->base.fd);
+    written = j->ops.prepared(j->ops.ctx, j->base.fd);
+    if (from < written)
+        from = written;
+    end = j->base.bytes < from + PREPARED_MAX ? j->base.bytes : from + PREPARED_MAX;
+    return from >= end || fg_journal_spare_zero(&j->ops, j->base.fd, from, end) ||
+           fg_journal_file_no_space(errno) || repair_failed(j, "write", err);
+}
+
 static bool recover_tail(struct fg_journal *j, struct fg_error *err)
 {
     struct fg_journal_segment_tail tail;
@@ -188,7 +235,8 @@ static bool recover_tail(struct fg_journal *j, struct fg_error *err)
         return false;
     if (tail.witness_seq)
         return fg_journal_segment_corrupt(&j->base, j->dir, tail.end_seq, tail.witness_seq, err);
-    if (!restore_length(j, err) || !wipe_rest(j, tail.end_seq, err))
+    if (!restore_length(j, err) || !wipe_rest(j, tail.end_seq, err) ||
+        !prepare_rest(j, tail.end_seq, err))
         return false;
     if (!j->memory &&
         (j->ops.sync(j->ops.ctx, j->base.fd) < 0 || j->ops.sync_dir(j->ops.ctx, j->dir_fd) < 0))
@@ -213,7 +261,7 @@ static bool create_log(struct fg_journal *j, const struct fg_journal_options *op
         if (getrandom(&j->appliance_id, sizeof(j->appliance_id), 0) != sizeof(j->appliance_id))
             return fg_fail(err, "cannot get random bytes: %s", strerror(errno));
     if (j->prepares && fg_journal_make_spare(j) &&
-        !fg_journal_spare_zero(&j->ops, j->spare_fd,
+        !fg_journal_spare_zero(&j->ops, j->spare_fd, 0,
                                j->segment_bytes < PREPARED_MAX ? j->segment_bytes : PREPARED_MAX))
         return fg_fail(err, "%s/" FG_JOURNAL_SPARE_NAME ": cannot write: %s", j->dir,
                        strerror(errno));
@@ -318,6 +366,20 @@ static bool check_options(const struct fg_journal_options *o, struct fg_error *e
     return true;
 }
 
+/* Last, since it takes the place of the spare for a moment. */
+static void choose_way(struct fg_journal *j, enum fg_journal_way wanted)
+{
+    struct fg_journal_trial trial = {.way = wanted, .align = FG_JOURNAL_DIRECT_MIN};
+
+    if (j->memory)
+        trial.way = FG_JOURNAL_WAY_PLAIN;
+    else if (wanted != FG_JOURNAL_WAY_PLAIN && !j->ops.submit)
+        fg_journal_queue_choose(&j->ops, j->dir_fd, j->lock_fd, wanted, &trial);
+    j->way = trial.way;
+    j->align = trial.align;
+    snprintf(j->way_text, sizeof(j->way_text), "%s", trial.text);
+}
+
 struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
                                       const struct fg_journal_options *options,
                                       struct fg_error *err)
@@ -328,8 +390,8 @@ struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
         return NULL;
     j = calloc(1, sizeof(*j));
     if (j)
-        fg_journal_positions(j, FG_JOURNAL_STAGE_RECORDS - 1);
-    if (!j || !j->stage) {
+        fg_journal_positions(j, 0, FG_JOURNAL_STAGE_RECORDS - 1);
+    if (!j || !j->stage[0]) {
         free(j);
         fg_fail(err, "%s: out of memory", options->dir);
         return NULL;
@@ -340,9 +402,10 @@ struct fg_journal *fg_journal_open_on(const struct fg_journal_file_ops *ops,
         options->segment_bytes ? options->segment_bytes : FG_JOURNAL_SEGMENT_BYTES_NORMAL;
     j->memory = options->memory;
     j->retired = options->retired;
-    j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = -1;
+    j->dir_fd = j->lock_fd = j->spare_fd = j->base.fd = j->tip.fd = j->direct_fd = -1;
     j->prepares = options->prepare_ms && !options->memory;
     if (open_log(j, options, err)) {
+        choose_way(j, options->way);
         if (j->prepares)
             j->spare =
                 fg_journal_spare_start(&j->ops, j->dir_fd, j->segment_bytes, options->prepare_ms);

@@ -48,10 +48,11 @@ static bool zero_piece(const struct fg_journal_file_ops *ops, int fd, uint64_t o
     return fg_journal_file_write(ops, fd, zeros, n, offset) && ops->sync(ops->ctx, fd) == 0;
 }
 
-bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t bytes)
+bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t from,
+                           uint64_t end)
 {
-    for (uint64_t offset = 0; offset < bytes; offset += PIECE_BYTES)
-        if (!zero_piece(ops, fd, offset, bytes))
+    for (uint64_t offset = from; offset < end; offset += PIECE_BYTES)
+        if (!zero_piece(ops, fd, offset, end))
             return false;
     return true;
 }

@@ -34,7 +34,9 @@ void fg_journal_spare_want(struct fg_spare *spare);
  */
 int fg_journal_spare_take(struct fg_spare *spare);
 
-/** Writes zeros over the first bytes of an allocated file and syncs them; false and errno. */
-bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t bytes);
+/** Writes zeros over these bytes of an allocated file, piece by piece, and syncs them; false and
+ * errno. */
+bool fg_journal_spare_zero(const struct fg_journal_file_ops *ops, int fd, uint64_t from,
+                           uint64_t end);
 
 #endif

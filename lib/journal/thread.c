@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "journal/thread.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -9,15 +10,41 @@
 #include "base/thread.h"
 #include "journal/pace.h"
 
-#define PRIORITY      1   /* SCHED_RR: the least there is */
-#define NICE          -10 /* of the thread, or less, where that is refused */
-#define RAISE_POLL_US 50
-#define TROUBLE_US    10000 /* between attempts on a full disk */
+#define PRIORITY       1   /* SCHED_RR: the least there is */
+#define NICE           -10 /* of the thread, or less, where that is refused */
+#define RAISE_POLL_US  50
+#define FLIGHT_POLL_US 25    /* for records, while a commit is under way */
+#define TROUBLE_US     10000 /* between attempts on a full disk */
 
 static const char *const troubles[FG_JOURNAL_STATES] = {
     [FG_JOURNAL_FULL] = "no room, orders are answered BUSY until there is",
     [FG_JOURNAL_FAILED] = "FAILED, nothing is accepted any more; restart after repair",
     [FG_JOURNAL_GONE] = "gone, nothing is accepted until it is back"};
+
+/* Whether the ledger lacks too many records. It has no memory for them: they wait on disk, and as
+ * long as they do no snapshot lets old segments go. */
+static bool lags(struct fg_journal_thread *t)
+{
+    bool before = atomic_load_explicit(&t->lagging, memory_order_relaxed), now;
+    uint64_t durable = atomic_load_explicit(&t->committer.durable_seq, memory_order_relaxed);
+    uint64_t has;
+
+    if (!t->options.followed_seq)
+        return false;
+    has = atomic_load_explicit(t->options.followed_seq, memory_order_relaxed);
+    now = durable > has && durable - has > (before ? t->options.lag_max / 2 : t->options.lag_max);
+    if (now == before)
+        return now;
+    atomic_store_explicit(&t->lagging, now, memory_order_relaxed);
+    if (now)
+        atomic_fetch_add(&t->lagged, 1);
+    fg_diag(FG_DIAG_WARNING,
+            now ? "ledger: it lacks %llu records of the log, orders are answered BUSY until it "
+                  "lacks half of [log] ledger_lag_max"
+                : "ledger: it lacks %llu records of the log, orders are accepted again",
+            (unsigned long long)(durable > has ? durable - has : 0));
+    return now;
+}
 
 static void publish_mode(struct fg_journal_thread *t, int *seen)
 {
@@ -25,7 +52,9 @@ static void publish_mode(struct fg_journal_thread *t, int *seen)
     bool stopping = atomic_load_explicit(&t->stopping, memory_order_relaxed) ||
                     atomic_load_explicit(&t->halted, memory_order_relaxed);
 
-    atomic_store_explicit(&t->mode, t->options.mode((enum fg_journal_state)state, stopping),
+    int told = lags(t) && state == FG_JOURNAL_OK ? FG_JOURNAL_FULL : state;
+
+    atomic_store_explicit(&t->mode, t->options.mode((enum fg_journal_state)told, stopping),
                           memory_order_release);
     if (state == *seen)
         return;
@@ -48,22 +77,71 @@ static void note_duration(struct fg_journal_commit_watch *w, uint64_t took_ms)
     }
 }
 
-static size_t commit(struct fg_journal_thread *t)
+/* What others see of the oldest commit under way. */
+static void publish_start(struct fg_journal_thread *t, const struct fg_journal_commit_start *s)
 {
-    uint64_t began = fg_clock_mono_ms(), began_ns = fg_clock_passed_ns(t->options.clock);
-    size_t n;
+    atomic_store_explicit(&t->watch.began_ms, s->ms, memory_order_relaxed);
+    atomic_store_explicit(&t->commit_began, s->tsc, memory_order_relaxed);
+}
 
-    atomic_store_explicit(&t->watch.began_ms, began, memory_order_relaxed);
-    atomic_store_explicit(&t->commit_began, fg_clock_tsc(), memory_order_relaxed);
-    n = fg_journal_committer_step(&t->committer, fg_clock_now_ms(t->options.clock));
-    atomic_store_explicit(&t->commit_began, 0, memory_order_relaxed);
-    note_duration(&t->watch, fg_clock_mono_ms() - began);
+static void begin(struct fg_journal_thread *t)
+{
+    struct fg_journal_committer *c = &t->committer;
+    unsigned before = fg_journal_committer_under_way(c), after;
+    const struct fg_journal_commit_start none = {0}, now = {fg_clock_mono_ms(),
+                                                            fg_clock_passed_ns(t->options.clock),
+                                                            fg_clock_tsc()};
+
+    if (before == c->depth)
+        return;
+    if (before == 0) /* first, since the beginning may take long */
+        publish_start(t, &now);
+    fg_journal_committer_begin(c, fg_clock_now_ms(t->options.clock));
+    after = fg_journal_committer_under_way(c);
+    for (unsigned i = before; i < after; i++)
+        t->starts[i] = now;
+    if (after == 0) {
+        note_duration(&t->watch, fg_clock_mono_ms() - now.ms);
+        publish_start(t, &none);
+    }
+}
+
+static bool records_wait(const struct fg_journal_thread *t)
+{
+    for (unsigned i = 0; i < t->options.workers; i++)
+        if (fg_ring_waits(t->options.records[i]))
+            return true;
+    return false;
+}
+
+/* How long to wait for the disk: while it would take one more commit, only until records may have
+ * come. */
+static unsigned patience_us(const struct fg_journal_thread *t)
+{
+    if (t->committer.count == t->committer.depth)
+        return UINT_MAX;
+    return records_wait(t) ? 0 : FLIGHT_POLL_US;
+}
+
+/* Records made durable. */
+static size_t end(struct fg_journal_thread *t, unsigned us)
+{
+    struct fg_journal_committer *c = &t->committer;
+    unsigned before = fg_journal_committer_under_way(c);
+    struct fg_journal_commit_start none = {0}, began = t->starts[0];
+    size_t n = fg_journal_committer_end(c, us);
+    unsigned after = fg_journal_committer_under_way(c);
+
+    if (after == before)
+        return 0;
+    note_duration(&t->watch, fg_clock_mono_ms() - began.ms);
     if (n) {
         fg_histogram_add(&t->watch.took, FG_HISTOGRAM_NS_SHIFT,
-                         fg_clock_passed_ns(t->options.clock) - began_ns, 1);
+                         fg_clock_passed_ns(t->options.clock) - began.ns, 1);
         fg_histogram_add(&t->watch.size, FG_HISTOGRAM_COUNT_SHIFT, n, 1);
     }
-    atomic_store_explicit(&t->watch.began_ms, 0, memory_order_relaxed);
+    t->starts[0] = t->starts[1];
+    publish_start(t, after ? &t->starts[0] : &none);
     return n;
 }
 
@@ -84,10 +162,8 @@ static void raise_priority(void)
 static void wait_for_records(struct fg_journal_thread *t, unsigned us_max)
 {
     fg_journal_doorbell_init(&t->doorbell);
-    for (unsigned i = 0; i < t->options.workers; i++)
-        if (fg_ring_waits(t->options.records[i]))
-            return; /* a ring of the doorbell with no sleeper costs one system call */
-    fg_journal_doorbell_sleep(&t->doorbell, us_max);
+    if (!records_wait(t)) /* a ring of the doorbell with no sleeper costs one system call */
+        fg_journal_doorbell_sleep(&t->doorbell, us_max);
 }
 
 static void *run(void *thread)
@@ -100,22 +176,28 @@ static void *run(void *thread)
     raise_priority();
     atomic_store(&t->raised, true);
     while (!atomic_load_explicit(&t->quit, memory_order_acquire)) {
-        size_t n = commit(t);
+        size_t n;
 
+        begin(t);
+        n = end(t, patience_us(t));
         publish_mode(t, &seen);
         if (n) {
             unsigned us = fg_journal_committer_gather_us(&t->committer);
 
             fg_journal_pace_worked(&pace);
-            if (us)
+            if (us && !fg_journal_committer_under_way(&t->committer))
                 fg_clock_sleep_us(us);
             continue;
         }
+        if (fg_journal_committer_under_way(&t->committer))
+            continue;
         if (seen == FG_JOURNAL_OK)
             wait_for_records(t, fg_journal_pace_idle(&pace, t->options.woken));
         else
             fg_clock_sleep_us(TROUBLE_US);
     }
+    while (fg_journal_committer_under_way(&t->committer))
+        end(t, UINT_MAX);
     return NULL;
 }
 

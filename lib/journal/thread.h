@@ -27,13 +27,17 @@ struct fg_journal_thread_options {
     size_t batch_max; /**< records of one commit, 0 = 8192 */
     bool woken;       /**< idle workers ring the doorbell, so the thread may sleep longer */
     const struct fg_clock *clock; /**< started */
+    /** The last record that the ledger has; NULL = no matter. While it lacks more than lag_max
+     * durable ones, and until it lacks half of that, the mode is that of a full log. */
+    const _Atomic uint64_t *followed_seq;
+    uint64_t lag_max;
     /** The mode of the workers for this state of the log. */
     int (*mode)(enum fg_journal_state state, bool stopping);
 };
 
 /** How long commits take. The journal thread writes, any thread reads. ms, monotonic. */
 struct fg_journal_commit_watch {
-    _Atomic uint64_t began_ms; /**< of the commit under way; 0 = none */
+    _Atomic uint64_t began_ms; /**< of the oldest commit under way; 0 = none */
     _Atomic uint64_t max_ms;   /**< longest so far */
     _Atomic uint64_t slow;     /**< commits that took FG_JOURNAL_SLOW_MS or more */
     _Atomic uint64_t slow_ms;  /**< how long the last of them took */
@@ -41,17 +45,25 @@ struct fg_journal_commit_watch {
     struct fg_histogram size;  /**< their records */
 };
 
+/** When commits under way began, oldest first. */
+struct fg_journal_commit_start {
+    uint64_t ms, ns, tsc;
+};
+
 struct fg_journal_thread {
     struct fg_journal_thread_options options;
     struct fg_journal_committer committer; /**< this thread writes */
     struct fg_journal_commit_watch watch;
-    struct fg_journal_doorbell doorbell; /**< workers ring it */
-    _Atomic int mode;                    /**< this thread writes, workers read */
-    _Atomic uint64_t commit_began;       /**< TSC, of the commit under way; 0 = none; the same */
-    _Atomic bool stopping;               /**< main thread: the workers make no new decisions */
-    _Atomic bool halted;                 /**< any thread: the same, and it may end */
-    _Atomic bool quit;                   /**< main thread */
-    _Atomic bool raised;                 /**< it has its priority; this thread writes */
+    struct fg_journal_commit_start starts[FG_JOURNAL_BUFFERS]; /**< this thread */
+    struct fg_journal_doorbell doorbell;                       /**< workers ring it */
+    _Atomic int mode;              /**< this thread writes, workers read */
+    _Atomic uint64_t commit_began; /**< TSC, of the oldest commit under way; 0 = none; the same */
+    _Atomic bool lagging;          /**< the ledger lacks too many records; the same */
+    _Atomic uint64_t lagged;       /**< how often it did; the same */
+    _Atomic bool stopping;         /**< main thread: the workers make no new decisions */
+    _Atomic bool halted;           /**< any thread: the same, and it may end */
+    _Atomic bool quit;             /**< main thread */
+    _Atomic bool raised;           /**< it has its priority; this thread writes */
     pthread_t thread;
     bool started; /**< main thread */
 };

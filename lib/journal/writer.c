@@ -16,7 +16,7 @@ static bool refused(struct fg_journal *j, const char *what, const char *name)
     return false;
 }
 
-static bool segment_refused(struct fg_journal *j, const char *what, uint64_t first_seq)
+bool fg_journal_segment_refused(struct fg_journal *j, const char *what, uint64_t first_seq)
 {
     char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
@@ -133,7 +133,7 @@ static bool remove_segments(struct fg_journal *j)
  * other records take its place: after a crash the new ones could otherwise be followed by old ones
  * that fit.
  */
-static bool take_back(struct fg_journal *j)
+bool fg_journal_take_back(struct fg_journal *j)
 {
     uint64_t offset = fg_journal_segment_offset(&j->base, j->last_seq + 1);
 
@@ -148,7 +148,7 @@ static bool take_back(struct fg_journal *j)
         if (n > sizeof(zeros))
             n = sizeof(zeros);
         if (!fg_journal_file_write(&j->ops, j->base.fd, zeros, n, offset))
-            return segment_refused(j, "write", j->base.first_seq);
+            return fg_journal_segment_refused(j, "write", j->base.first_seq);
         offset += n;
     }
     if (!sync_segment(j, &j->base))
@@ -158,18 +158,22 @@ static bool take_back(struct fg_journal *j)
     return true;
 }
 
-struct fg_journal_record *fg_journal_positions(struct fg_journal *j, size_t n)
+struct fg_journal_record *fg_journal_positions(struct fg_journal *j, unsigned buffer, size_t n)
 {
-    if (n + 1 > j->stage_records) {
-        struct fg_journal_record *more = realloc(j->stage, (n + 1) * sizeof(*more));
+    const size_t page = FG_JOURNAL_DIRECT_MAX / FG_JOURNAL_RECORD_SIZE;
+    size_t want = (n + 1 + page + page - 1) / page * page; /* BATCH record, records, padding */
+
+    if (want > j->stage_records[buffer]) {
+        struct fg_journal_record *more = aligned_alloc(FG_JOURNAL_DIRECT_MAX, want * sizeof(*more));
 
         if (!more)
             return NULL;
-        memset(more + j->stage_records, 0, (n + 1 - j->stage_records) * sizeof(*more));
-        j->stage = more;
-        j->stage_records = n + 1;
+        memset(more, 0, want * sizeof(*more));
+        free(j->stage[buffer]);
+        j->stage[buffer] = more;
+        j->stage_records[buffer] = want;
     }
-    return j->stage + 1;
+    return j->stage[buffer] + 1;
 }
 
 /*
@@ -186,50 +190,89 @@ static void own_batches(const struct fg_journal *j, struct fg_journal_record *re
     }
 }
 
-/* Prepares the records first..first+count-1 of the commit for writing; 0 is its BATCH record. */
-static struct fg_journal_record *stage_part(struct fg_journal *j,
-                                            const struct fg_journal_record *records, size_t first,
-                                            size_t count, uint64_t now_ms)
+size_t fg_journal_padding(const struct fg_journal *j, uint64_t first_seq, size_t count)
 {
-    bool there = records == j->stage + 1;
-    struct fg_journal_record *part = there ? j->stage + first : j->stage;
-    size_t own = first == 0 && !j->foreign; /* the BATCH record */
+    struct fg_journal_segment s = j->base;
+    uint64_t seq = first_seq + count, beyond, room;
 
-    if (j->foreign) {
-        memcpy(part, records + first, count * sizeof(*part));
-        own_batches(j, part, count);
-    }
-    if (own)
-        *part = (struct fg_journal_record){
-            .time_ms = now_ms,
-            .type = FG_JOURNAL_RECORD_BATCH,
-            .item = atomic_load_explicit(&j->commit, memory_order_relaxed),
-            .arg = j->durable_seq};
-    if (!there && !j->foreign && count > own)
-        memcpy(part + own, records + first + own - 1, (count - own) * sizeof(*part));
+    if (j->way == FG_JOURNAL_WAY_PLAIN)
+        return 0;
+    while (seq > fg_journal_segment_end(&s))
+        s = (struct fg_journal_segment){.first_seq = fg_journal_segment_end(&s),
+                                        .bytes = j->segment_bytes};
+    beyond = fg_journal_segment_offset(&s, seq) % j->align;
+    room = fg_journal_segment_end(&s) - seq;
+    beyond = beyond ? (j->align - beyond) / FG_JOURNAL_RECORD_SIZE : 0;
+    return beyond < room ? beyond : room;
+}
+
+static unsigned buffer_of(const struct fg_journal *j, const struct fg_journal_record *records)
+{
+    for (unsigned b = 1; b < FG_JOURNAL_BUFFERS; b++)
+        if (j->stage[b] && records == j->stage[b] + 1)
+            return b;
+    return 0;
+}
+
+struct fg_journal_record *fg_journal_stage(struct fg_journal *j,
+                                           const struct fg_journal_record *records, size_t n,
+                                           size_t first, size_t count, uint64_t first_seq,
+                                           uint64_t now_ms)
+{
+    struct fg_journal_record *stage = j->stage[buffer_of(j, records)];
+    bool there = records == stage + 1;
+    struct fg_journal_record *part = there ? stage + first : stage;
+    size_t from = first ? first : 1, end = first + count, to = end < n + 1 ? end : n + 1;
+    const struct fg_journal_record batch = {
+        .time_ms = now_ms,
+        .type = FG_JOURNAL_RECORD_BATCH,
+        .item = atomic_load_explicit(&j->commit, memory_order_relaxed),
+        .arg = j->durable_seq};
+
+    if (!there && to > from)
+        memcpy(part + from - first, records + from - 1, (to - from) * sizeof(*part));
+    if (first == 0)
+        part[0] = batch;
+    for (size_t k = first > n + 1 ? first : n + 1; k < end; k++)
+        part[k - first] = batch;
+    fg_journal_record_seal(part, count, first_seq + first);
+    return part;
+}
+
+/* The same of records of the peer, which have their BATCH records. */
+static struct fg_journal_record *stage_foreign(struct fg_journal *j,
+                                               const struct fg_journal_record *records,
+                                               size_t first, size_t count)
+{
+    struct fg_journal_record *part = j->stage[0];
+
+    memmove(part, records + first, count * sizeof(*part));
+    own_batches(j, part, count);
     fg_journal_record_seal(part, count, j->last_seq + 1 + first);
     return part;
 }
 
 /* Writes those records; all of them lie in the tip. */
-static bool write_part(struct fg_journal *j, const struct fg_journal_record *records, size_t first,
-                       size_t count, uint64_t now_ms)
+static bool write_part(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                       size_t first, size_t count, uint64_t now_ms)
 {
     uint64_t offset = fg_journal_segment_offset(&j->tip, j->last_seq + 1 + first);
-    struct fg_journal_record *part = stage_part(j, records, first, count, now_ms);
+    struct fg_journal_record *part =
+        j->foreign ? stage_foreign(j, records, first, count)
+                   : fg_journal_stage(j, records, n, first, count, j->last_seq + 1, now_ms);
 
     j->unfinished = true;
     if (j->tip.fd == j->base.fd)
         j->dirty_end = offset + count * sizeof(*part);
     if (!fg_journal_file_write(&j->ops, j->tip.fd, part, count * sizeof(*part), offset))
-        return segment_refused(j, "write", j->tip.first_seq);
+        return fg_journal_segment_refused(j, "write", j->tip.first_seq);
     return true;
 }
 
-static bool write_all(struct fg_journal *j, const struct fg_journal_record *records, size_t total,
-                      uint64_t now_ms)
+static bool write_all(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                      size_t total, uint64_t now_ms)
 {
-    size_t done = 0;
+    size_t done = 0, most = j->stage_records[buffer_of(j, records)];
 
     while (done < total) {
         uint64_t seq = j->last_seq + 1 + done;
@@ -243,9 +286,9 @@ static bool write_all(struct fg_journal *j, const struct fg_journal_record *reco
         }
         if (count > total - done)
             count = total - done;
-        if (count > j->stage_records)
-            count = j->stage_records;
-        if (!write_part(j, records, done, count, now_ms))
+        if (count > most)
+            count = most;
+        if (!write_part(j, records, n, done, count, now_ms))
             return false;
         done += count;
     }
@@ -260,7 +303,7 @@ static bool find_room(struct fg_journal *j, size_t total)
 
 /* Whether a restart would find the last segment. The disk takes what goes into a file without a
  * name, so nothing but the name tells. */
-static bool in_place(struct fg_journal *j)
+bool fg_journal_placed(struct fg_journal *j)
 {
     char name[FG_JOURNAL_SEGMENT_NAME_SIZE], path[sizeof(j->dir) + sizeof(name) + 1];
 
@@ -271,7 +314,7 @@ static bool in_place(struct fg_journal *j)
 
 /* The commit is whole, but in a file that a restart would not find: it is taken back before the
  * next one. */
-static bool gone(struct fg_journal *j)
+bool fg_journal_is_gone(struct fg_journal *j)
 {
     j->unfinished = true;
     j->state = FG_JOURNAL_GONE;
@@ -279,23 +322,24 @@ static bool gone(struct fg_journal *j)
     return false;
 }
 
-/* `total` records with BATCH records. */
-static bool commit(struct fg_journal *j, const struct fg_journal_record *records, size_t total,
-                   uint64_t now_ms)
+/* n records are `total` with BATCH records. */
+static bool commit(struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                   size_t total, uint64_t now_ms)
 {
+    FG_ASSERT(!j->flying);
     if (j->state == FG_JOURNAL_FAILED)
         return false;
-    if (j->state == FG_JOURNAL_GONE && !in_place(j))
+    if (j->state == FG_JOURNAL_GONE && !fg_journal_placed(j))
         return false;
-    if (!take_back(j) || !find_room(j, total))
+    if (!fg_journal_take_back(j) || !find_room(j, total))
         return false;
-    if (!write_all(j, records, total, now_ms)) {
+    if (!write_all(j, records, n, total, now_ms)) {
         if (j->state == FG_JOURNAL_FULL)
-            take_back(j); /* if that fails too, the next commit tries again first */
+            fg_journal_take_back(j); /* if that fails too, the next commit tries again first */
         return false;
     }
-    if (!in_place(j))
-        return gone(j);
+    if (!fg_journal_placed(j))
+        return fg_journal_is_gone(j);
     if (j->base.fd != j->tip.fd)
         close(j->base.fd);
     j->base = j->tip;
@@ -314,7 +358,7 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
 {
     if (n == 0)
         return j->state != FG_JOURNAL_FAILED;
-    return commit(j, records, n + 1, now_ms);
+    return commit(j, records, n, n + 1 + fg_journal_padding(j, j->last_seq + 1, n + 1), now_ms);
 }
 
 bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_record *records,
@@ -323,7 +367,7 @@ bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_rec
     bool ok;
 
     j->foreign = true;
-    ok = commit(j, records, n, now_ms);
+    ok = commit(j, records, n, n, now_ms);
     j->foreign = false;
     return ok;
 }
@@ -334,11 +378,13 @@ bool fg_journal_begin_epoch(struct fg_journal *j, uint64_t epoch, uint64_t node,
     struct fg_journal_record record = {
         .time_ms = now_ms, .type = FG_JOURNAL_RECORD_EPOCH, .item = epoch, .user = node};
 
+    uint64_t first_seq = j->last_seq + 1;
+
     FG_ASSERT(epoch > j->epoch.epoch);
     memcpy(record.order_id, nonce, sizeof(record.order_id));
     if (!fg_journal_commit(j, &record, 1, now_ms))
         return false;
-    j->epoch = (struct fg_journal_epoch){.epoch = epoch, .first_seq = j->last_seq - 1};
+    j->epoch = (struct fg_journal_epoch){.epoch = epoch, .first_seq = first_seq};
     return true;
 }
 
@@ -347,12 +393,10 @@ struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal)
     return journal->epoch;
 }
 
-void fg_journal_close(struct fg_journal *j)
+void fg_journal_release(struct fg_journal *j)
 {
-    if (!j)
-        return;
     if (j->state != FG_JOURNAL_FAILED && j->unfinished)
-        take_back(j);
+        fg_journal_take_back(j);
     fg_journal_spare_stop(j->spare);
     drop_spare(j);
     if (j->tip.fd >= 0 && j->tip.fd != j->base.fd)
@@ -367,8 +411,34 @@ void fg_journal_close(struct fg_journal *j)
     }
     if (j->dir_fd >= 0)
         close(j->dir_fd);
-    free(j->stage);
+    for (unsigned b = 0; b < FG_JOURNAL_BUFFERS; b++)
+        free(j->stage[b]);
     free(j);
+}
+
+enum fg_journal_way fg_journal_way(const struct fg_journal *journal)
+{
+    return journal->way;
+}
+
+const char *fg_journal_way_text(const struct fg_journal *journal)
+{
+    return journal->way_text;
+}
+
+const char *fg_journal_way_name(enum fg_journal_way way)
+{
+    static const char *const names[] = {[FG_JOURNAL_WAY_PLAIN] = "plain",
+                                        [FG_JOURNAL_WAY_DSYNC] = "dsync",
+                                        [FG_JOURNAL_WAY_URING] = "uring",
+                                        [FG_JOURNAL_WAY_AUTO] = "auto"};
+
+    return names[way];
+}
+
+unsigned fg_journal_depth(const struct fg_journal *journal)
+{
+    return journal->way == FG_JOURNAL_WAY_URING ? FG_JOURNAL_FLIGHTS : 1;
 }
 
 uint64_t fg_journal_appliance(const struct fg_journal *journal)

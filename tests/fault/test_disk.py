@@ -520,7 +520,7 @@ class FailingDisk:
 
 def lose_the_disk(lab, what, kill):
     disk = FailingDisk(lab)
-    sale = Sale(lab, start=False, hold_ms=3000, redis=lab.redis(persist=True))
+    sale = Sale(lab, start=False, hold_ms=3000, redis=lab.redis(persist=True), settings={'log.commit': 'plain'})
     sale.gate.start(wrapper=disk.wrapper)
     sale.open_items(3000, 5)
     sale.shop(seconds=8)
@@ -573,7 +573,7 @@ def alarms(sale):
 def test_a_disk_that_stands_still(lab):
     """a sync that takes seconds: an alarm while it waits, rejections go on, nothing is lost; then the answers come"""
     disk = FailingDisk(lab)
-    sale = Sale(lab, start=False, hold_ms=60000, desk=True)
+    sale = Sale(lab, start=False, hold_ms=60000, desk=True, settings={'log.commit': 'plain'})
     sale.gate.start(wrapper=disk.wrapper)
     sale.open_items(4000, 5)
     sale.add_item(99, 0)

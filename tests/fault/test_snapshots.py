@@ -180,7 +180,7 @@ def test_snapshots_and_segments_of_another_log(lab):
     shutil.move(os.path.join(aside, f'{own:020}.fgs'), mine.gate.log_dir)
     with open(segment, 'r+b') as f:  # a log that lost its end, such as an old copy
         f.seek(64 * 2)
-        f.write(bytes(64 * 10))
+        f.write(bytes(64 * 200))
     refuses(mine, 'the log ends before snapshot')
 
 

@@ -9,6 +9,8 @@
 
 #include "journal_support.h"
 
+#include <limits.h>
+
 /* ---- the recorder ---------------------------------------------------------------------------- */
 
 enum { FILES_MAX = 64, PENDING_MAX = 4096 };
@@ -29,7 +31,22 @@ struct pending { /* done, not synced yet */
     char name[64];
 };
 
+struct flight { /* a durable write under way */
+    bool up;
+    int fd;
+    uint64_t offset, len;
+    const void *data; /* as it was given, */
+    uint8_t *copy;    /* and as it must stay */
+};
+
 struct disk {
+    struct flight flights[FG_JOURNAL_FLIGHTS];
+    unsigned flown_together; /* how often one began while another was under way */
+    unsigned overtaken;      /* how often the later of two ended first */
+    unsigned shorts;         /* how often only a part was written at first */
+    /* What is wrong on purpose: a write is told as over in place of the other one; is not durable
+     * when it is over; calls the one before durable while that is under way. */
+    enum canary { SOUND, SWAPS, LIES, VOUCHES } canary;
     struct image files[FILES_MAX];
     struct pending pending[PENDING_MAX];
     size_t pendings;
@@ -50,10 +67,19 @@ enum call {
     CALL_SYNC,
     CALL_SYNC_DIR,
     CALL_RENAME,
-    CALL_REMOVE
+    CALL_REMOVE,
+    CALL_SUBMIT,
+    CALL_LAND
 };
 
 static struct disk disk;
+static uint64_t rng;
+
+static uint64_t rnd(uint64_t n)
+{
+    rng = rng * 6364136223846793005ull + 1442695040888963407ull;
+    return (rng >> 33) % n;
+}
 
 static ino_t ino_of(int fd)
 {
@@ -279,6 +305,142 @@ static bool disk_leads_to(void *ctx, const char *path, int fd)
     return fg_journal_file_system.leads_to(NULL, path, fd);
 }
 
+/* ---- durable writes under way ---------------------------------------------------------------- */
+
+/* Most segments are prepared, some in part. */
+static uint64_t disk_prepared(void *ctx, int fd)
+{
+    return rnd(4) ? UINT64_MAX : rnd(SEGMENT);
+}
+
+static int disk_open_direct(void *ctx, int dir_fd, const char *name)
+{
+    return openat(dir_fd, name, O_WRONLY | O_CLOEXEC); /* tmpfs may refuse O_DIRECT */
+}
+
+/* From now on the disk has these bytes of it. */
+static void fly_in(const struct flight *f, uint64_t from, uint64_t to)
+{
+    const struct pending p = {
+        .kind = WRITE, .ino = ino_of(f->fd), .offset = f->offset, .len = f->len, .data = f->copy};
+
+    persist(image_of(p.ino, true), &p, from, to);
+    assert_int_equal(pwrite(f->fd, f->copy + from, to - from, (off_t)(f->offset + from)),
+                     to - from);
+}
+
+/* None, about half, or all of its sectors. */
+static void fly_in_some(const struct flight *f)
+{
+    uint64_t odds = rnd(3);
+
+    for (uint64_t from = 0; from < f->len; from += 512)
+        if (odds == 2 || (odds == 1 && rnd(2)))
+            fly_in(f, from, from + 512 < f->len ? from + 512 : f->len);
+}
+
+static void flight_over(struct flight *f)
+{
+    if (disk.canary == SOUND) /* the buffer was left alone meanwhile */
+        assert_memory_equal(f->data, f->copy, f->len);
+    free(f->copy);
+    f->copy = NULL;
+    f->up = false;
+}
+
+static unsigned flights_up(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FG_JOURNAL_FLIGHTS; i++)
+        n += disk.flights[i].up;
+    return n;
+}
+
+/* A writer that calls a commit durable which is only under way. */
+static void vouch_too_early(struct flight *f)
+{
+    struct fg_journal_record *batch = (struct fg_journal_record *)f->copy;
+
+    if (batch->type != FG_JOURNAL_RECORD_BATCH) /* the rest of one that was written in parts */
+        return;
+    batch->arg = batch->seq - 1;
+    fg_journal_record_seal(batch, 1, batch->seq);
+    memcpy((void *)(uintptr_t)f->data, batch, sizeof(*batch));
+}
+
+static int disk_submit(void *queue, unsigned slot, int fd, const void *data, size_t len,
+                       uint64_t offset)
+{
+    struct flight *f = &disk.flights[slot];
+
+    assert_false(f->up);
+    assert_true(len > 0 && len % FG_JOURNAL_DIRECT_MIN == 0);
+    assert_true(offset % FG_JOURNAL_DIRECT_MIN == 0);
+    assert_true((uintptr_t)data % FG_JOURNAL_DIRECT_MIN == 0);
+    if (refused(CALL_SUBMIT))
+        return -1;
+    for (size_t i = 0; i < disk.pendings; i++) /* it meets nothing that waits for a sync */
+        if (disk.canary == SOUND && disk.pending[i].kind == WRITE &&
+            disk.pending[i].ino == ino_of(fd))
+            assert_true(disk.pending[i].offset >= offset + len ||
+                        disk.pending[i].offset + disk.pending[i].len <= offset);
+    for (unsigned i = 0; i < FG_JOURNAL_FLIGHTS; i++) /* nor another one under way */
+        if (disk.flights[i].up)
+            assert_true(disk.flights[i].offset >= offset + len ||
+                        disk.flights[i].offset + disk.flights[i].len <= offset);
+    disk.flown_together += flights_up();
+    *f = (struct flight){
+        .up = true, .fd = fd, .offset = offset, .len = len, .data = data, .copy = malloc(len)};
+    memcpy(f->copy, data, len);
+    if (disk.canary == VOUCHES && flights_up() == 2)
+        vouch_too_early(f);
+    return 0;
+}
+
+static int disk_reap(void *queue, unsigned us, unsigned *slot, ssize_t *result)
+{
+    unsigned i = (unsigned)rnd(FG_JOURNAL_FLIGHTS), both = flights_up();
+    struct flight *f = &disk.flights[i];
+    bool swap;
+
+    assert_true(both > 0);
+    if (us != UINT_MAX && rnd(2))
+        return 0;
+    if (!f->up)
+        f = &disk.flights[i = !i];
+    *slot = i;
+    *result = (ssize_t)f->len;
+    if (refused(CALL_LAND)) {
+        *result = -errno;
+        fly_in_some(f);
+    } else if (f->len > 512 && rnd(16) == 0) {
+        *result = (ssize_t)(512 * (1 + rnd(f->len / 512 - 1)));
+        fly_in(f, 0, (uint64_t)*result);
+        disk.shorts++;
+    } else if (disk.canary == LIES) { /* only the page cache has it */
+        remember(
+            (struct pending){
+                .kind = WRITE, .ino = ino_of(f->fd), .offset = f->offset, .len = f->len},
+            f->copy);
+        assert_int_equal(pwrite(f->fd, f->copy, f->len, (off_t)f->offset), f->len);
+    } else {
+        fly_in(f, 0, f->len);
+    }
+    swap = disk.canary == SWAPS && both == 2 && *result == (ssize_t)f->len;
+    disk.overtaken += both == 2 && f->offset > disk.flights[!i].offset;
+    flight_over(f);
+    if (swap) {
+        struct flight other = disk.flights[!i];
+
+        *slot = !i; /* and when that one is over it will be told as this one */
+        *result = (ssize_t)other.len;
+        disk.flights[!i].up = false;
+        disk.flights[i] = other;
+    }
+    return 1;
+}
+
 static const struct fg_journal_file_ops disk_ops = {
     .create = disk_create,
     .allocate = disk_allocate,
@@ -289,6 +451,11 @@ static const struct fg_journal_file_ops disk_ops = {
     .rename = disk_rename,
     .remove = disk_remove,
     .leads_to = disk_leads_to,
+    .prepared = disk_prepared,
+    .open_direct = disk_open_direct,
+    .submit = disk_submit,
+    .reap = disk_reap,
+    .depth = FG_JOURNAL_FLIGHTS,
 };
 
 static void disk_forget(void)
@@ -297,18 +464,12 @@ static void disk_forget(void)
         free(disk.files[i].data);
     for (size_t i = 0; i < disk.pendings; i++)
         free(disk.pending[i].data);
+    for (unsigned i = 0; i < FG_JOURNAL_FLIGHTS; i++)
+        free(disk.flights[i].copy);
     memset(&disk, 0, sizeof(disk));
 }
 
 /* ---- power cuts ------------------------------------------------------------------------------ */
-
-static uint64_t rng;
-
-static uint64_t rnd(uint64_t n)
-{
-    rng = rng * 6364136223846793005ull + 1442695040888963407ull;
-    return (rng >> 33) % n;
-}
 
 /* Some of the pending writes reach the disk, in sectors; names as a prefix, as journaling file
  * systems do, or any of them. */
@@ -316,6 +477,7 @@ static void cut_power(void)
 {
     uint64_t names = 0, keep, odds = rnd(3); /* none, about half, all of the data */
 
+    assert_int_equal(flights_up(), 0); /* a closed log waits for them, whatever becomes of them */
     for (size_t i = 0; i < disk.pendings; i++)
         names += about_names(&disk.pending[i]);
     keep = rnd(names + 1);
@@ -355,6 +517,10 @@ static void restart_after_cut(void)
     remove_tree(log_dir);
     assert_int_equal(mkdir(log_dir, 0750), 0);
     memset(&disk, 0, sizeof(disk));
+    disk.canary = old->canary;
+    disk.flown_together = old->flown_together;
+    disk.overtaken = old->overtaken;
+    disk.shorts = old->shorts;
     for (size_t i = 0; i < FILES_MAX; i++) {
         struct image *f = &old->files[i];
         struct stat st;

@@ -3,6 +3,18 @@
  * test_journal_faults.c. */
 #include "journal_support.h"
 
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "journal/queue.h"
+
 static struct fg_journal_record got[READ_MAX];
 
 static void a_new_log_is_empty_and_keeps_its_identity(void **state)
@@ -737,6 +749,206 @@ static void record_names_and_crc(void **state)
     assert_string_equal(fg_journal_record_name(256), "?");
 }
 
+/* ---- overlapping commits, by the kernel -------------------------------------------------------
+ */
+
+static struct fg_journal *open_way(enum fg_journal_way way)
+{
+    struct fg_journal_options o = {.dir = log_dir,
+                                   .segment_bytes = SEGMENT,
+                                   .way = way,
+                                   .prepare_ms = 1,
+                                   .now_ms = 1700000000000};
+    struct fg_error err = {""};
+    struct fg_journal *j;
+
+    o.begin = !fg_journal_found(log_dir);
+    j = fg_journal_open(&o, &err);
+    if (!j)
+        fail_msg("%s", err.text);
+    return j;
+}
+
+/* What cannot be had here is the plain way; each writes the same log, and so do all in turn. */
+static void every_way_writes_the_log(void **state)
+{
+    static struct fg_journal_record all[READ_MAX];
+    struct fg_ring *ring = fg_ring_create(1024);
+    struct fg_journal_watermark *mark = aligned_alloc(64, sizeof(*mark));
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_RESERVED, .quantity = 1};
+    struct fg_error err = {""};
+    uint64_t pushed = 0, next = 0;
+    ssize_t n;
+
+    for (int i = 0; i < 2 * FG_JOURNAL_WAYS; i++) {
+        enum fg_journal_way way = (enum fg_journal_way)(i % FG_JOURNAL_WAYS);
+        struct fg_journal *j = open_way(way);
+        struct fg_journal_committer c;
+        uint64_t begin = pushed;
+
+        print_message("# %s: %s %s\n", fg_journal_way_name(way),
+                      fg_journal_way_name(fg_journal_way(j)), fg_journal_way_text(j));
+        assert_true(way == FG_JOURNAL_WAY_AUTO || fg_journal_way(j) == way ||
+                    fg_journal_way(j) == FG_JOURNAL_WAY_PLAIN);
+        atomic_store(&mark->durable, 0);
+        assert_true(fg_journal_committer_init(&c, j, &ring, mark, 1, 0, &err));
+        while (mark->durable < 3000) {
+            for (int k = 0; k < 20 && fg_ring_push(ring, &r); k++, pushed++)
+                r.arg++;
+            fg_journal_committer_begin(&c, 1);
+            fg_journal_committer_end(&c, c.count == c.depth ? UINT_MAX : 0);
+            assert_true(begin + mark->durable <= pushed);
+        }
+        while (mark->durable < pushed - begin)
+            fg_journal_committer_step(&c, 1);
+        assert_int_equal(fg_journal_state(j), FG_JOURNAL_OK);
+        assert_int_equal(c.durable_seq, fg_journal_last_seq(j));
+        fg_journal_committer_free(&c);
+        fg_journal_close(j);
+    }
+    n = read_all(log_dir, all, UINT64_MAX, &err);
+    if (n < 0)
+        fail_msg("%s", err.text);
+    for (ssize_t i = 0; i < n; i++)
+        if (all[i].type != FG_JOURNAL_RECORD_BATCH)
+            assert_int_equal(all[i].arg, next++);
+    assert_int_equal(next, pushed);
+    fg_ring_destroy(ring);
+    free(mark);
+}
+
+/* A process that commits as fast as it can and tells each sequence that is durable. */
+static void commit_forever(int told)
+{
+    struct fg_journal *j = open_way(FG_JOURNAL_WAY_URING);
+    unsigned buffer = 0, up = 0;
+
+    for (uint64_t nonce = 1;; nonce++) {
+        uint64_t last;
+
+        fill_records(fg_journal_positions(j, buffer, 5), 5, nonce);
+        if (fg_journal_begin(j, buffer, 5, nonce)) {
+            up++;
+            buffer = !buffer;
+            if (up < fg_journal_depth(j))
+                continue;
+        }
+        if (fg_journal_end(j, UINT_MAX) != 1)
+            _exit(1);
+        up--;
+        if (fg_journal_depth(j) == 1)
+            buffer = 0;
+        last = fg_journal_last_seq(j);
+        if (write(told, &last, sizeof(last)) != sizeof(last))
+            _exit(1);
+    }
+}
+
+static void a_killed_writer_leaves_what_it_told(void **state)
+{
+    uint64_t longest = 0;
+
+    for (int round = 0; round < 12; round++) {
+        struct fg_error err = {""};
+        uint64_t last = 0, now, began;
+        int told[2], status;
+        struct fg_journal *j;
+        pid_t pid;
+
+        assert_int_equal(pipe(told), 0);
+        pid = fork();
+        if (pid == 0)
+            commit_forever(told[1]);
+        close(told[1]);
+        for (int i = 0; i < 20 + round; i++)
+            assert_int_equal(read(told[0], &last, sizeof(last)), sizeof(last));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+        while (read(told[0], &now, sizeof(now)) == sizeof(now))
+            last = now;
+        close(told[0]);
+        began = fg_clock_mono_ms();
+        j = open_way(FG_JOURNAL_WAY_PLAIN); /* waits until the kernel has let go of the log */
+        now = fg_clock_mono_ms() - began;
+        longest = now > longest ? now : longest;
+        assert_true(fg_journal_last_seq(j) >= last);
+        assert_true(fg_journal_begin_seq(j) == 1);
+        fg_journal_close(j);
+        assert_true(read_all(log_dir, (struct fg_journal_record[1]){{0}}, 1, &err) == 1);
+    }
+    print_message("# opened %" PRIu64 " ms after the death of the writer, at most\n", longest);
+}
+
+/* A write may outlive the process that began it: the lock must do so, too. */
+static void the_queue_holds_the_lock(void **state)
+{
+    struct fg_journal_file_ops ops = fg_journal_file_system;
+    char path[128];
+    int lock, other;
+
+    snprintf(path, sizeof(path), "%s/lock", scratch);
+    lock = open(path, O_RDWR | O_CREAT, 0600);
+    other = open(path, O_RDWR);
+    assert_true(lock >= 0 && other >= 0);
+    assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+    if (!fg_journal_queue_open(&ops, FG_JOURNAL_WAY_URING, lock))
+        skip();  /* io_uring is refused here */
+    close(lock); /* as the end of a process does */
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+    fg_journal_queue_close(&ops);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    close(other);
+}
+
+/* In a process of its own: io_uring_setup is refused from now on. */
+static void forbid_io_uring(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        _exit(2);
+}
+
+static void without_io_uring_it_commits_all_the_same(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        struct fg_journal *j;
+        bool ok;
+
+        forbid_io_uring();
+        j = open_way(FG_JOURNAL_WAY_URING);
+        ok = fg_journal_way(j) == FG_JOURNAL_WAY_PLAIN && fg_journal_depth(j) == 1;
+        ok = ok && commit_n(j, 5, 1) && strstr(fg_journal_way_text(j), "uring 0");
+        fg_journal_close(j);
+        j = open_way(FG_JOURNAL_WAY_AUTO);
+        ok = ok && fg_journal_way(j) != FG_JOURNAL_WAY_URING && commit_n(j, 5, 2);
+        fg_journal_close(j);
+        _exit(!ok);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static int make_on_disk(void **state)
+{
+    snprintf(scratch, sizeof(scratch), "/tmp/fg-journal-XXXXXX");
+    if (!mkdtemp(scratch))
+        return -1;
+    snprintf(log_dir, sizeof(log_dir), "%s/log", scratch);
+    return 0;
+}
+
+#define D(f) cmocka_unit_test_setup_teardown(f, make_on_disk, drop_scratch)
 #define T(f) cmocka_unit_test_setup_teardown(f, make_scratch, drop_scratch)
 
 int main(void)
@@ -765,6 +977,10 @@ int main(void)
         T(the_committer_gathers_in_a_stream),
         T(committer_limits_are_checked),
         T(the_committer_serves_threads),
+        D(every_way_writes_the_log),
+        D(a_killed_writer_leaves_what_it_told),
+        D(without_io_uring_it_commits_all_the_same),
+        D(the_queue_holds_the_lock),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }

@@ -29,6 +29,9 @@ static ssize_t refusing_write(void *ctx, int fd, const void *data, size_t len, u
     return -1;
 }
 
+enum { LAG_MAX = 20 };
+static _Atomic uint64_t followed; /* what the ledger has */
+
 static struct {
     struct fg_journal *journal;
     struct fg_ring *rings[WORKERS];
@@ -47,8 +50,12 @@ static int start(void **state)
     struct fg_journal_file_ops ops = fg_journal_file_system;
     struct fg_journal_options o = {
         .dir = log_dir, .begin = true, .segment_bytes = SEGMENT, .now_ms = 1};
-    struct fg_journal_thread_options t = {
-        .records = w.rings, .workers = WORKERS, .clock = started_clock(), .mode = worker_mode};
+    struct fg_journal_thread_options t = {.records = w.rings,
+                                          .followed_seq = &followed,
+                                          .lag_max = LAG_MAX,
+                                          .workers = WORKERS,
+                                          .clock = started_clock(),
+                                          .mode = worker_mode};
     struct fg_error err;
 
     if (make_scratch(state))
@@ -57,6 +64,7 @@ static int start(void **state)
     ops.write = refusing_write;
     atomic_store(&gate_closed, false);
     atomic_store(&write_errno, 0);
+    atomic_store(&followed, UINT64_MAX);
     w.journal = fg_journal_open_on(&ops, &o, &err);
     for (unsigned i = 0; i < WORKERS; i++)
         w.rings[i] = fg_ring_create(RING);
@@ -189,6 +197,28 @@ static void a_failed_write_is_final(void **state)
     assert_non_null(strstr(fg_journal_error(w.journal), strerror(EIO)));
 }
 
+static void a_ledger_that_lags_holds_the_workers_back(void **state)
+{
+    uint64_t last;
+
+    atomic_store(&followed, 0);
+    push(0, LAG_MAX / 2);
+    wait_until(durable_of(0) == LAG_MAX / 2);
+    assert_int_equal(atomic_load(&w.thread->mode), worker_mode(FG_JOURNAL_OK, false));
+    push(0, LAG_MAX);
+    wait_until(atomic_load(&w.thread->mode) == worker_mode(FG_JOURNAL_FULL, false));
+    wait_until(durable_of(0) == LAG_MAX / 2 + LAG_MAX); /* what was decided is written */
+    assert_int_equal(atomic_load(&w.thread->committer.state), FG_JOURNAL_OK);
+    last = atomic_load(&w.thread->committer.durable_seq);
+    atomic_store(&followed, last - LAG_MAX / 2 - 1);
+    push(1, 1);
+    wait_until(durable_of(1) == 1);
+    assert_int_equal(atomic_load(&w.thread->mode), worker_mode(FG_JOURNAL_FULL, false));
+    atomic_store(&followed, last);
+    wait_until(atomic_load(&w.thread->mode) == worker_mode(FG_JOURNAL_OK, false));
+    assert_int_equal(atomic_load(&w.thread->lagged), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -201,6 +231,7 @@ int main(void)
         TEST(a_slow_commit_is_seen_while_it_lasts_and_counted),
         TEST(a_full_disk_is_told_and_tried_again),
         TEST(a_failed_write_is_final),
+        TEST(a_ledger_that_lags_holds_the_workers_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

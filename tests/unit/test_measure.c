@@ -297,7 +297,12 @@ static void the_ledger_and_why_it_stopped(void **state)
 
     assert_true(fg_ledger_apply(follower.ledger, &item, &err));
     fg_fail(&follower.error, "record 2 is not legal");
+    atomic_store(&follower.seq, 1);
+    atomic_store(&journal_thread.committer.durable_seq, 8);
+    atomic_store(&journal_thread.lagged, 3);
     sheet = measure();
+    assert_int_equal(number(sheet, FG_CONTROL_ledger_lag, NULL), 7);
+    assert_int_equal(number(sheet, FG_CONTROL_ledger_held, NULL), 3);
     assert_int_equal(number(sheet, FG_CONTROL_ledger_seq, NULL), 1);
     assert_int_equal(number(sheet, FG_CONTROL_ledger_items, NULL), 1);
     assert_int_equal(number(sheet, FG_CONTROL_ledger_orders, NULL), 0);

@@ -7,11 +7,12 @@
  * allocated outside of the time.
  *
  *   bench_journal DIR RUNS SECONDS [IN_FLIGHT]        JSON rows on standard output; of one case
- * only
+ * only. FG_COMMIT=plain, dsync or uring in the environment: how to commit, in place of the trial
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,6 +25,7 @@
 #include "journal/pace.h"
 
 #define RING        16384
+#define POLL_US     25 /* for records while a commit is under way, as the daemon */
 #define RUNS_MAX    101
 #define SAMPLES_MAX (1u << 22)
 #define RAW_BYTES   FG_JOURNAL_SEGMENT_BYTES_NORMAL
@@ -45,6 +47,7 @@ static const struct {
                       [RAW] = {"plain write + fdatasync of the same pieces", "1/s", "higher"},
                       [RATIO] = {"share of plain writes", "ratio", "higher"}};
 
+static enum fg_journal_way way = FG_JOURNAL_WAY_AUTO;
 static double samples[CASES][FIGURES][RUNS_MAX];
 
 struct run {
@@ -78,17 +81,24 @@ static void *commit(void *ctx)
 
     prctl(PR_SET_TIMERSLACK, 1000ul);
     while (!atomic_load_explicit(&r->quit, memory_order_acquire)) {
-        unsigned us;
+        unsigned us = 0;
 
-        if (fg_journal_committer_step(&r->committer, 1)) {
-            us = fg_journal_committer_gather_us(&r->committer);
+        fg_journal_committer_begin(&r->committer, 1);
+        if (fg_journal_committer_end(&r->committer, r->committer.count == r->committer.depth
+                                                        ? UINT_MAX
+                                                    : fg_ring_waits(r->ring) ? 0
+                                                                             : POLL_US)) {
+            if (!fg_journal_committer_under_way(&r->committer))
+                us = fg_journal_committer_gather_us(&r->committer);
             fg_journal_pace_worked(&pace);
-        } else {
+        } else if (!fg_journal_committer_under_way(&r->committer)) {
             us = fg_journal_pace_idle(&pace, false);
         }
         if (us)
             nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
     }
+    while (fg_journal_committer_under_way(&r->committer))
+        fg_journal_committer_end(&r->committer, UINT_MAX);
     return NULL;
 }
 
@@ -134,7 +144,7 @@ static void through_journal(struct run *r, const char *dir, unsigned flight, uns
                             unsigned n, double out[FIGURES][RUNS_MAX])
 {
     struct fg_journal_options options = {
-        .dir = dir, .begin = true, .prepare_ms = 1000, .now_ms = 1}; /* as the daemon */
+        .dir = dir, .begin = true, .prepare_ms = 100, .way = way, .now_ms = 1}; /* as the daemon */
     uint64_t pushed = 0, acknowledged = 0, begin, end;
     struct fg_error err;
     pthread_t thread;
@@ -309,6 +319,9 @@ int main(int argc, char **argv)
     r->latency_us = calloc(SAMPLES_MAX, sizeof(*r->latency_us));
     if (!r->pushed_ns || !r->latency_us)
         die("memory");
+    for (enum fg_journal_way w = 0; w < FG_JOURNAL_WAYS && getenv("FG_COMMIT"); w++)
+        if (strcmp(getenv("FG_COMMIT"), fg_journal_way_name(w)) == 0)
+            way = w;
     snprintf(log_dir, sizeof(log_dir), "%s/log", argv[1]);
     for (unsigned n = 0; n < runs; n++)
         for (unsigned c = 0; c < CASES; c++) {
