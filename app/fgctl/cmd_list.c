@@ -77,11 +77,12 @@ bool fg_words_read(const char *path, const char *what, json_t *list)
         fg_complain("%s: %s", path, strerror(errno));
         return false;
     }
-    while (ok && fgets(line, sizeof(line), file)) {
+    while (ok && memset(line, ' ', sizeof(line)) && fgets(line, sizeof(line), file)) {
+        const char *end = memrchr(line, 0, sizeof(line)); /* a zero byte before it is none */
         char *word, *rest;
 
         number++;
-        ok = strchr(line, '\n') || strlen(line) < sizeof(line) - 1;
+        ok = line + strlen(line) == end && (end[-1] == '\n' || end < line + sizeof(line) - 1);
         line[strcspn(line, "#")] = 0;
         word = strtok_r(line, " \t\r\n", &rest);
         if (!word)

@@ -46,6 +46,15 @@ const char *fg_control_item_field_range(const struct fg_control_item_field *fiel
     return text;
 }
 
+/* U+2028..U+202E and U+2066..U+2069 end a line, or change the direction of what stands around. */
+static bool turns_text(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+
+    return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
+                            (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
 bool fg_control_item_name_valid(const char *name)
 {
     size_t len = strlen(name);
@@ -57,6 +66,8 @@ bool fg_control_item_name_valid(const char *name)
             return false;
         /* C1 controls, U+0080..U+009F: some terminals obey them */
         if ((unsigned char)name[i] == 0xc2 && (unsigned char)name[i + 1] < 0xa0)
+            return false;
+        if (turns_text(name + i))
             return false;
     }
     return true;

@@ -157,17 +157,33 @@ static void name_wrong_lines(const struct load *load)
         snprintf(text + used, size - used, ", ...");
 }
 
+/* What is wrong with the shape of a line; NULL = nothing. `line` was full of other bytes before it
+ * was read, so its last zero byte is its end. A file may be full of them after a power cut. */
+static const char *misshapen(const char line[LINE_BYTES])
+{
+    size_t length = (size_t)((const char *)memrchr(line, 0, LINE_BYTES) - line);
+
+    if (strlen(line) != length)
+        return "the line holds a zero byte";
+    return length == LINE_BYTES - 1 && line[length - 1] != '\n'
+               ? "the line is longer than 254 characters"
+               : NULL;
+}
+
 static bool read_lines(struct load *load, FILE *file)
 {
     char line[LINE_BYTES];
 
-    while (fgets(line, sizeof(line), file)) {
+    while (memset(line, ' ', sizeof(line)) && fgets(line, sizeof(line), file)) {
+        const char *why = misshapen(line);
+
         load->number++;
-        if (!strchr(line, '\n') && strlen(line) == sizeof(line) - 1) {
-            wrong(load, "the line is longer than 254 characters");
+        if (why) {
+            wrong(load, why);
             if (!load->keep_good)
                 return false;
-            skip_line(file);
+            if (((const char *)memrchr(line, 0, sizeof(line)))[-1] != '\n')
+                skip_line(file);
         } else {
             take_line(load, line);
         }

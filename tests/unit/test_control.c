@@ -103,6 +103,9 @@ static void refuses_bad_items(void **state)
          "at most 32 bytes"},
         {"{\"item\": 1, \"name\": \"a\\u001b[2J\"}", "name", "without control characters"},
         {"{\"item\": 1, \"name\": \"a\\u009b2J\"}", "name", "without control characters"},
+        {"{\"item\": 1, \"name\": \"a\\u2028b\"}", "name", "without control characters"},
+        {"{\"item\": 1, \"name\": \"a\\u202egpj\"}", "name", "without control characters"},
+        {"{\"item\": 1, \"name\": \"a\\u2069\"}", "name", "without control characters"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

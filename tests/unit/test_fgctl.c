@@ -478,6 +478,7 @@ static void edits_lists(void **state)
     write_file("list", "198.19.0.1\n198.19.0.5 198.19.0.6\n");
     fails(6, words, "list:2: one prefix is expected");
     fails(6, "block add --file /nonexistent", "No such file");
+    fails(6, "block add --file /dev/zero", "/dev/zero:1: one prefix is expected");
     json = run_json("block list --json");
     assert_int_equal(json_array_size(json), 5);
     json_decref(json);

@@ -245,7 +245,7 @@ static void a_file_has_seconds(void **state)
     int fd = mkstemp(path);
 
     assert_true(fd >= 0 &&
-                write(fd, "198.18.0.1 99999999999\n198.18.0.2 9999-12-31T23:59:59Z\n", 56) == 56 &&
+                write(fd, "198.18.0.1 99999999999\n198.18.0.2 9999-12-31T23:59:59Z\n", 55) == 55 &&
                 close(fd) == 0);
     if (!fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err))
         fail_msg("%s", err.text);
@@ -259,6 +259,35 @@ static void a_file_has_seconds(void **state)
     fg_filter_close(filter);
 }
 
+/* As a power cut may leave a file: it must not pass for an empty list. */
+static void a_file_of_zero_bytes_is_wrong(void **state)
+{
+    static const char zeros[700] = "198.18.0.1\n198.18.0.2";
+    char path[] = "/tmp/fg-filter-lists-XXXXXX";
+    struct fg_filter *filter = open_filter();
+    struct fg_filter_list_loaded loaded;
+    struct fg_error err;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    for (size_t bytes = 22; bytes <= sizeof(zeros); bytes += 226) {
+        assert_int_equal(pwrite(fd, zeros, bytes, 0), bytes);
+        assert_false(fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err));
+        if (!strstr(err.text, ":2: the line holds a zero byte"))
+            fail_msg("%zu bytes: %s", bytes, err.text);
+    }
+    assert_int_equal(ftruncate(fd, 0), 0); /* lines of which only one is wrong */
+    assert_int_equal(pwrite(fd, "198.18.0.3\n198.18.0.4\0\n198.18.0.5\n", 34, 0), 34);
+    assert_false(fg_filter_load(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err));
+    assert_non_null(strstr(err.text, ":2: the line holds a zero byte"));
+    assert_true(fg_filter_load_good(filter, FG_FILTER_LIST_BLOCK, path, &loaded, &err));
+    assert_int_equal(loaded.entries, 2);
+    assert_int_equal(loaded.wrong, 1);
+    close(fd);
+    unlink(path);
+    fg_filter_close(filter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_slow_file_holds_no_change_up),
         cmocka_unit_test(an_entry_may_end_at_any_time),
         cmocka_unit_test(a_file_has_seconds),
+        cmocka_unit_test(a_file_of_zero_bytes_is_wrong),
     };
 
     return cmocka_run_group_tests_name("filter_lists", tests, NULL, NULL);
