@@ -20,14 +20,17 @@ bool sim_chance(struct sim_world *w, unsigned in_million)
 
 /* Each batch names its epoch, so that one whose EPOCH record was torn off is not taken for one of
  * the epoch before. */
-static size_t epochs_of(const struct sim_disk *d, struct fg_pair_epoch *list, size_t max)
+static size_t epochs_of(const struct sim_world *w, const struct sim_disk *d,
+                        struct fg_pair_epoch *list, size_t max)
 {
+    bool by_epoch = w->options.by_epoch_record;
     size_t len = 0;
 
     for (uint64_t i = 1; i <= d->written; i++)
-        if (d->log[i].type == TYPE_BATCH && d->log[i].epoch != (len ? list[len - 1].epoch : 0)) {
+        if (d->log[i].type == (by_epoch ? TYPE_EPOCH : TYPE_BATCH) &&
+            d->log[i].epoch != (len ? list[len - 1].epoch : 0)) {
             FG_ASSERT(len < max);
-            list[len++] = (struct fg_pair_epoch){d->log[i].epoch, i};
+            list[len++] = (struct fg_pair_epoch){d->log[i].epoch, i - by_epoch};
         }
     return len;
 }
@@ -49,7 +52,7 @@ static void start(struct sim_world *w, struct sim_node *n)
         .last = d->written,
         .committed = d->solo || d->committed > d->written ? d->written : d->committed,
         .epochs = epochs,
-        .epochs_len = epochs_of(d, epochs, 2000)};
+        .epochs_len = epochs_of(w, d, epochs, 2000)};
     n->pair = fg_pair_create(&options, &err);
     if (!n->pair) {
         sim_fail(w, "node %u: %s", n->index, err.text);

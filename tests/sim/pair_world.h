@@ -90,8 +90,9 @@ struct sim_value {
 };
 
 struct sim_options {
-    bool old_disks; /* a leader that is alone may lose its disk, or get an old one */
-    bool restored;  /* the arbiter may be restored from a copy */
+    bool old_disks;       /* a leader that is alone may lose its disk, or get an old one */
+    bool restored;        /* the arbiter may be restored from a copy */
+    bool by_epoch_record; /* a bug of the log: an epoch begins where its EPOCH record is */
 };
 
 struct sim_world {
