@@ -2,28 +2,10 @@
 /* The client's core in a virtual network and virtual time; its wrapper with sockets on loopback. */
 #include <arpa/inet.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "client/client.h"
-
-static const struct fg_packet_key shop = {.id = 7, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
-static const struct fg_packet_key backend = {
-    .id = 8, .roles = FG_PACKET_ROLE_BACKEND, .secret = {3, 4}};
-
-static uint64_t random_state;
-
-static uint64_t random64(void)
-{
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return fg_mix64(random_state, random_state >> 32);
-}
+#include "client_peer.h"
 
 static struct fg_client *client_of(unsigned outstanding, unsigned servers, unsigned ports)
 {
@@ -54,57 +36,6 @@ static struct fg_client_ask ask_of(uint8_t op, uint64_t user, uint8_t order)
         ask.user = 0;
     }
     return ask;
-}
-
-static struct fg_packet_request request_of(const struct fg_client_packet *p)
-{
-    struct fg_packet_request r;
-
-    memcpy(&r, p->bytes, sizeof(r));
-    return r;
-}
-
-static struct fg_packet_reply reply_to(const struct fg_client_packet *p, uint8_t status)
-{
-    struct fg_packet_request q = request_of(p);
-    struct fg_packet_reply r = {.op = q.op | FG_PACKET_REPLY,
-                                .key_id = q.key_id,
-                                .item = q.item,
-                                .status = status,
-                                .cookie = q.cookie};
-
-    memcpy(r.order_id, q.order_id, sizeof(r.order_id));
-    return r;
-}
-
-static enum fg_client_verdict hand(struct fg_client *c, const struct fg_client_packet *p,
-                                   struct fg_packet_reply r, uint64_t now)
-{
-    fg_packet_reply_seal(&r, r.key_id == backend.id ? &backend : &shop);
-    return fg_client_receive(c, p->server, p->port, &r, sizeof(r), now);
-}
-
-static struct fg_client_packet sent(struct fg_client *c, uint64_t now)
-{
-    struct fg_client_packet p;
-
-    assert_true(fg_client_send(c, now, &p));
-    return p;
-}
-
-static void nothing_sent(struct fg_client *c, uint64_t now)
-{
-    struct fg_client_packet p;
-
-    assert_false(fg_client_send(c, now, &p));
-}
-
-static struct fg_client_done ended(struct fg_client *c)
-{
-    struct fg_client_done done;
-
-    assert_true(fg_client_next(c, &done));
-    return done;
 }
 
 static void not_ended(struct fg_client *c)

@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The client's core where many ask: members of a fleet that name another one, and the opening of a
  * sale. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "client/client.h"
-
-static const struct fg_packet_key shop = {.id = 7, .roles = FG_PACKET_ROLE_SHOP, .secret = {1, 2}};
-
-static uint64_t random_state;
-
-static uint64_t random64(void)
-{
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return fg_mix64(random_state, random_state >> 32);
-}
+#include "client_peer.h"
 
 static struct fg_client *client_of(unsigned outstanding, unsigned servers)
 {
@@ -38,51 +21,6 @@ static struct fg_client_ask ask_of(uint64_t user)
 {
     return (struct fg_client_ask){
         .op = FG_PACKET_OP_RESERVE, .user = user, .order_id = {1}, .item = 42, .quantity = 1};
-}
-
-static struct fg_packet_reply reply_to(const struct fg_client_packet *p, uint8_t status)
-{
-    struct fg_packet_request q;
-    struct fg_packet_reply r;
-
-    memcpy(&q, p->bytes, sizeof(q));
-    r = (struct fg_packet_reply){.op = q.op | FG_PACKET_REPLY,
-                                 .key_id = q.key_id,
-                                 .item = q.item,
-                                 .status = status,
-                                 .cookie = q.cookie};
-    memcpy(r.order_id, q.order_id, sizeof(r.order_id));
-    return r;
-}
-
-static enum fg_client_verdict hand(struct fg_client *c, const struct fg_client_packet *p,
-                                   struct fg_packet_reply r, uint64_t now)
-{
-    fg_packet_reply_seal(&r, &shop);
-    return fg_client_receive(c, p->server, p->port, &r, sizeof(r), now);
-}
-
-static struct fg_client_packet sent(struct fg_client *c, uint64_t now)
-{
-    struct fg_client_packet p;
-
-    assert_true(fg_client_send(c, now, &p));
-    return p;
-}
-
-static void nothing_sent(struct fg_client *c, uint64_t now)
-{
-    struct fg_client_packet p;
-
-    assert_false(fg_client_send(c, now, &p));
-}
-
-static struct fg_client_done ended(struct fg_client *c)
-{
-    struct fg_client_done done;
-
-    assert_true(fg_client_next(c, &done));
-    return done;
 }
 
 /* The member of a fleet that WRONG_SHARD names is asked at once, for this user only. */

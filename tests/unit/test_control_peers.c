@@ -1,51 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Clients of the control socket that want too much: files of root, all slots, all the time. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "control_double.h"
-
-static struct fg_fixture fx;
-
-static int start_filter(void **state)
-{
-    fg_fixture_start(&fx, true);
-    return 0;
-}
-
-static int start(void **state)
-{
-    fg_fixture_start(&fx, false);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    fg_fixture_stop(&fx);
-    return 0;
-}
-
-static json_t *ask(const char *method, const char *path, const char *body, int code)
-{
-    json_t *json = NULL;
-
-    assert_int_equal(fg_ask(fx.socket, method, path, body, &json), code);
-    return json;
-}
-
-static long long number(const json_t *json, const char *key)
-{
-    return json_integer_value(json_object_get(json, key));
-}
+#include "control_ask.h"
 
 /* Who may only open the socket must not read or write files with the rights of the daemon. */
 static void opens_no_files(void **state)
@@ -137,7 +98,6 @@ static void tricklers_lock_nobody_out(void **state)
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(opens_no_files, start_filter, stop),
         T(health_waits_for_nobody),

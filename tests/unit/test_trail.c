@@ -1,50 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The audit trail of the control server: who changed what, and its bounds. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "control/trail.h"
-#include "control_double.h"
-
-static struct fg_fixture fx;
-
-static int start(void **state)
-{
-    fg_fixture_start(&fx, false);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    fg_fixture_stop(&fx);
-    return 0;
-}
-
-static json_t *ask(const char *method, const char *path, const char *body, int expected)
-{
-    json_t *json = NULL;
-
-    assert_int_equal(fg_ask(fx.socket, method, path, body, &json), expected);
-    return json;
-}
-
-static long long number(const json_t *json, const char *key)
-{
-    assert_true(json_is_integer(json_object_get(json, key)));
-    return json_integer_value(json_object_get(json, key));
-}
-
-static const char *text(const json_t *json, const char *key)
-{
-    assert_true(json_is_string(json_object_get(json, key)));
-    return json_string_value(json_object_get(json, key));
-}
+#include "control_ask.h"
 
 /* Who, what, when, outcome: changes that were done and that were refused; reading is no change. */
 static void keeps_an_audit_trail(void **state)
@@ -108,8 +68,6 @@ static void bounds_its_audit_trail(void **state)
     assert_int_equal(number(json_array_get(json_object_get(json, "entries"), 1), "n"), 1);
     json_decref(json);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int main(void)
 {
