@@ -122,6 +122,8 @@ def test_states(lab):
     page = Page(lab, item={'total': 1, 'opens': later()})
     s = page.shop
     page.answers('The sale opens in ')
+    shown = page.browser.evaluate('["sinks", "sources"].map(id => document.getElementById(id).textContent)')
+    assert 'No sink: orders are in the log alone.' in shown[0] and 'No source misbehaves.' in shown[1], shown
     page.look('page-before')
     s.change('/open', method='POST')
     page.answers('The sale is running')

@@ -59,7 +59,7 @@ function prose(text) {
 // cell is text, a node, or {text, stat}: what /v1/stats calls it.
 function table(section, columns, rows, empty) {
     let body = section.querySelector('tbody');
-    if (!rows.length !== !section.querySelector('.empty') || (rows.length && !body)) {
+    if (!rows.length !== !!section.querySelector('.empty') || (rows.length && !body)) {
         section.querySelectorAll('table, .empty').forEach(n => n.remove());
         if (!rows.length) {
             section.append(element('p', {class: 'quiet empty'}, ...prose(empty)));
