@@ -90,10 +90,10 @@ class Edge:
             self.shop = NsClient(self.link.b, self.link.a_ip, self.gate.keys)
             if not total and self.shop.reserve(1, ITEM, 1).status != 'RESERVED':
                 raise RuntimeError('the only unit was not to be had')
-            mask = f'{1 << bench.cpu:b}'
-            top = f'worker_cpu_affinity {mask}; worker_rlimit_nofile {resource.getrlimit(resource.RLIMIT_NOFILE)[1]}; ' if pinned else ''
+            top = f'worker_rlimit_nofile {resource.getrlimit(resource.RLIMIT_NOFILE)[1]}; '
+            top += f'worker_cpu_affinity {1 << bench.cpu:b}; ' if pinned else ''
             options['top'] = top + options.get('top', '')
-            self.web = Gateway(bench.lab, self.link.b, self.link.a_ip, self.gate.keys, workers=workers if pinned else 2, **{
+            self.web = Gateway(bench.lab, self.link.b, self.link.a_ip, self.gate.keys, workers=workers, **{
                 'locations': LOCATIONS + f"location = /plain {{ default_type application/problem+json; return 200 '{TEXT}'; }}\n", **options}).start()
         self.worker = self.web.worker_pids()[0]
         if pinned:
@@ -194,18 +194,18 @@ def memory_mib(pid):
 
 
 def streams(bench):
-    """As many workers of nginx, on the one CPU, and clients' processes as a process may have files."""
+    """As many workers of nginx, and clients' processes, as the files that a process may have ask for; nothing is pinned."""
     clients = max(10, int(STREAMS * bench.scale))
     processes = -(-clients // (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 2000))
     each = -(-clients // processes)
-    edge = Edge(bench, total=50, workers=processes, connections=each + 1500)
+    edge = Edge(bench, total=50, pinned=False, workers=processes, connections=each + 1500)
     request = bench.lab.unique('request')
     with open(request, 'w', encoding='ascii', newline='') as f:
         f.write('GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n')
-    workers = edge.web.worker_pids()
+    workers = fgtest.wait_until(lambda: len(edge.web.worker_pids()) == processes and edge.web.worker_pids(), 20, 'all workers')
     before = sum(map(memory_mib, workers))
-    listeners = [edge.link.b.start('taskset', '-c', str(bench.generator_cpu), PROGRAM, 'events', str(PORT), request, str(each),
-                                   str(n * each), stdin=subprocess.PIPE, name='streams') for n in range(processes)]
+    listeners = [edge.link.b.start(PROGRAM, 'events', str(PORT), request, str(each), str(n * each), stdin=subprocess.PIPE, name='streams')
+                 for n in range(processes)]
 
     def said(n):
         """Whether all have said n lines; the last ones."""
@@ -234,7 +234,7 @@ def machine(bench):
     cert, key = (os.path.join(bench.lab.dir, name) for name in ('cert.pem', 'key.pem'))
     fgtest.command('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost',
                    '-keyout', key, '-out', cert)
-    edge = Edge(bench, total=PLENTY, pinned=False,
+    edge = Edge(bench, total=PLENTY, pinned=False, workers=2,
                 listen=f'listen 127.0.0.1:8443 ssl reuseport; ssl_certificate {cert}; ssl_certificate_key {key};')
     said = edge.link.b.run('wrk', '-t1', f'-c{CONNECTIONS}', f'-d{bench.seconds}s', '-s', os.path.join(HERE, 'orders-wrk.lua'),
                            'https://127.0.0.1:8443')
