@@ -159,29 +159,14 @@ static void take_row(void *ctx, json_t *item)
                                             text_of(item, "opens"), text_of(item, "closes")});
 }
 
-static void take_json(void *ctx, json_t *entry)
-{
-    json_array_append(ctx, entry);
-}
-
 int fg_cmd_item_list(struct fg_cli *cli, const struct fg_args *args)
 {
     static const char *const columns[] = {"ITEM>",      "NAME",  "TOTAL>", "AVAILABLE>",
                                           "RESERVED>",  "SOLD>", "STATE",  "USER LIMIT>",
                                           "ORDER MAX>", "HOLD>", "OPENS",  "CLOSES"};
-    struct fg_table *table = fg_table_create(columns, 12);
-    json_t *list = json_array();
-    int code = fg_request_pages(cli, args->options[0] ? "/v1/items?retired=true" : "/v1/items",
-                                "items", cli->json ? take_json : take_row,
-                                cli->json ? (void *)list : (void *)table);
 
-    if (code == FG_EXIT_OK && cli->json)
-        fg_print_json(list);
-    else if (code == FG_EXIT_OK)
-        fg_table_print(table, stdout);
-    json_decref(list);
-    fg_table_free(table);
-    return code;
+    return fg_request_table(cli, args->options[0] ? "/v1/items?retired=true" : "/v1/items", "items",
+                            columns, 12, take_row);
 }
 
 int fg_cmd_item_show(struct fg_cli *cli, const struct fg_args *args)

@@ -35,11 +35,6 @@ static void take_row(void *ctx, json_t *entry)
                                             reason ? reason : "-"});
 }
 
-static void take_json(void *ctx, json_t *entry)
-{
-    json_array_append(ctx, entry);
-}
-
 static void list_path(const struct fg_args *args, char path[64])
 {
     snprintf(path, 64, "/v1/filter/%s", args->command->noun);
@@ -48,21 +43,10 @@ static void list_path(const struct fg_args *args, char path[64])
 int fg_cmd_filter_list(struct fg_cli *cli, const struct fg_args *args)
 {
     static const char *const columns[] = {"PREFIX", "HITS>", "LAST", "EXPIRES", "REASON"};
-    struct fg_table *table = fg_table_create(columns, 5);
-    json_t *list = json_array();
     char path[64];
-    int code;
 
     list_path(args, path);
-    code = fg_request_pages(cli, path, "prefixes", cli->json ? take_json : take_row,
-                            cli->json ? (void *)list : (void *)table);
-    if (code == FG_EXIT_OK && cli->json)
-        fg_print_json(list);
-    else if (code == FG_EXIT_OK)
-        fg_table_print(table, stdout);
-    json_decref(list);
-    fg_table_free(table);
-    return code;
+    return fg_request_table(cli, path, "prefixes", columns, 5, take_row);
 }
 
 /* One word a line, # starts a comment. */

@@ -33,21 +33,9 @@ static bool order_path(const struct fg_args *args, const char *more, char path[1
 
 int fg_cmd_order_show(struct fg_cli *cli, const struct fg_args *args)
 {
-    json_t *reply;
     char path[128];
-    int code;
 
-    if (!order_path(args, "", path))
-        return FG_EXIT_USAGE;
-    code = fg_request(cli, "GET", path, NULL, &reply);
-    if (code != FG_EXIT_OK)
-        return code;
-    if (cli->json)
-        fg_print_json(reply);
-    else
-        fg_show(stdout, reply);
-    json_decref(reply);
-    return code;
+    return order_path(args, "", path) ? fg_request_show(cli, path) : FG_EXIT_USAGE;
 }
 
 int fg_cmd_order_refund(struct fg_cli *cli, const struct fg_args *args)
@@ -92,33 +80,15 @@ static void take_row(void *ctx, json_t *order)
                                             text_of(order, "changed")});
 }
 
-static void take_json(void *ctx, json_t *order)
-{
-    json_array_append(ctx, order);
-}
-
 int fg_cmd_orders(struct fg_cli *cli, const struct fg_args *args)
 {
     static const char *const columns[] = {"ORDER", "ITEM>",      "UNITS>",
                                           "STATE", "HELD UNTIL", "CHANGED"};
-    struct fg_table *table;
-    json_t *list;
     uint64_t user;
     char path[64];
-    int code;
 
     if (!fg_user_arg(args->positions[0], &user))
         return FG_EXIT_USAGE;
-    table = fg_table_create(columns, 6);
-    list = json_array();
     snprintf(path, sizeof(path), "/v1/orders/%" PRIu64, user);
-    code = fg_request_pages(cli, path, "orders", cli->json ? take_json : take_row,
-                            cli->json ? (void *)list : (void *)table);
-    if (code == FG_EXIT_OK && cli->json)
-        fg_print_json(list);
-    else if (code == FG_EXIT_OK)
-        fg_table_print(table, stdout);
-    json_decref(list);
-    fg_table_free(table);
-    return code;
+    return fg_request_table(cli, path, "orders", columns, 6, take_row);
 }

@@ -161,9 +161,7 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
 {
     const char *class = args->options[0], *port = args->options[1];
     uint64_t number = 0;
-    json_t *reply;
     char path[128];
-    int code;
 
     if (class && port)
         return fg_usage_error("--class and --port: one of them");
@@ -180,15 +178,7 @@ int fg_cmd_filter_explain(struct fg_cli *cli, const struct fg_args *args)
              class  ? class
              : port ? port
                     : "");
-    code = fg_request(cli, "GET", path, NULL, &reply);
-    if (code != FG_EXIT_OK)
-        return code;
-    if (cli->json)
-        fg_print_json(reply);
-    else
-        fg_show(stdout, reply);
-    json_decref(reply);
-    return code;
+    return fg_request_show(cli, path);
 }
 
 /* ---- penalty list, release, report ----------------------------------------------------------- */
@@ -204,27 +194,11 @@ static void take_row(void *ctx, json_t *entry)
                                             level, since, left});
 }
 
-static void take_json(void *ctx, json_t *entry)
-{
-    json_array_append(ctx, entry);
-}
-
 int fg_cmd_penalty_list(struct fg_cli *cli, const struct fg_args *args)
 {
     static const char *const columns[] = {"SOURCE", "CLASS", "LEVEL>", "SINCE>", "LEFT>"};
-    struct fg_table *table = fg_table_create(columns, 5);
-    json_t *list = json_array();
-    int code =
-        fg_request_pages(cli, "/v1/filter/penalties", "penalties", cli->json ? take_json : take_row,
-                         cli->json ? (void *)list : (void *)table);
 
-    if (code == FG_EXIT_OK && cli->json)
-        fg_print_json(list);
-    else if (code == FG_EXIT_OK)
-        fg_table_print(table, stdout);
-    json_decref(list);
-    fg_table_free(table);
-    return code;
+    return fg_request_table(cli, "/v1/filter/penalties", "penalties", columns, 5, take_row);
 }
 
 int fg_cmd_penalty_release(struct fg_cli *cli, const struct fg_args *args)

@@ -4,21 +4,6 @@
 
 #include <string.h>
 
-static int get_and_print(struct fg_cli *cli, const char *path)
-{
-    json_t *reply;
-    int code = fg_request(cli, "GET", path, NULL, &reply);
-
-    if (code != FG_EXIT_OK)
-        return code;
-    if (cli->json)
-        fg_print_json(reply);
-    else
-        fg_show(stdout, reply);
-    json_decref(reply);
-    return code;
-}
-
 /* Problems come first. */
 int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
 {
@@ -26,7 +11,7 @@ int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
     int code;
 
     if (cli->json)
-        return get_and_print(cli, "/v1/status");
+        return fg_request_show(cli, "/v1/status");
     code = fg_request(cli, "GET", "/v1/status", NULL, &reply);
     if (code != FG_EXIT_OK)
         return code;
@@ -39,7 +24,7 @@ int fg_cmd_status(struct fg_cli *cli, const struct fg_args *args)
 
 int fg_cmd_stats(struct fg_cli *cli, const struct fg_args *args)
 {
-    return get_and_print(cli, "/v1/stats");
+    return fg_request_show(cli, "/v1/stats");
 }
 
 static const char *warning_of(const json_t *reply)

@@ -141,6 +141,12 @@ int fg_request_stream(struct fg_cli *cli, const char *path, const char *body,
 /** Fetches all pages of a list: calls each for every entry of `key`. */
 int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
                      void (*each)(void *ctx, json_t *entry), void *ctx);
+/** Gets an object and prints it. */
+int fg_request_show(struct fg_cli *cli, const char *path);
+/** Gets all pages of a list and prints them as a table; row: takes an entry, with the table. */
+int fg_request_table(struct fg_cli *cli, const char *path, const char *key,
+                     const char *const *columns, unsigned count,
+                     void (*row)(void *table, json_t *entry));
 
 /* value.c: settings of an item as typed on the command line or in a CSV file */
 struct fg_values {

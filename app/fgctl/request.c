@@ -156,3 +156,41 @@ int fg_request_pages(struct fg_cli *cli, const char *path, const char *key,
     }
     return FG_EXIT_OK;
 }
+
+int fg_request_show(struct fg_cli *cli, const char *path)
+{
+    json_t *reply;
+    int code = fg_request(cli, "GET", path, NULL, &reply);
+
+    if (code != FG_EXIT_OK)
+        return code;
+    if (cli->json)
+        fg_print_json(reply);
+    else
+        fg_show(stdout, reply);
+    json_decref(reply);
+    return code;
+}
+
+static void take_json(void *list, json_t *entry)
+{
+    json_array_append(list, entry);
+}
+
+int fg_request_table(struct fg_cli *cli, const char *path, const char *key,
+                     const char *const *columns, unsigned count,
+                     void (*row)(void *table, json_t *entry))
+{
+    struct fg_table *table = fg_table_create(columns, count);
+    json_t *list = json_array();
+    int code = fg_request_pages(cli, path, key, cli->json ? take_json : row,
+                                cli->json ? (void *)list : (void *)table);
+
+    if (code == FG_EXIT_OK && cli->json)
+        fg_print_json(list);
+    else if (code == FG_EXIT_OK)
+        fg_table_print(table, stdout);
+    json_decref(list);
+    fg_table_free(table);
+    return code;
+}
