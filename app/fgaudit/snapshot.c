@@ -144,6 +144,8 @@ static bool read_blocks(struct file *f, const struct user_of *u, struct fg_error
         before = b.crc;
         if (b.kind == FG_LEDGER_SNAPSHOT_END)
             break;
+        if (b.kind == FG_LEDGER_SNAPSHOT_LINES)
+            continue; /* settings of waiting lists: nothing to add up */
         if (b.kind < kind)
             return fg_fail(err, "%.400s: blocks in a wrong order", f->path);
         kind = b.kind;

@@ -19,6 +19,19 @@ const char *fg_journal_record_name(unsigned type)
     }
 }
 
+const char *fg_journal_left_name(uint64_t why)
+{
+    switch (why) {
+#define X(name, number, text)                                                                      \
+    case FG_JOURNAL_LEFT_##name:                                                                   \
+        return text;
+        FG_JOURNAL_LEFT_LIST(X)
+#undef X
+    default:
+        return "?";
+    }
+}
+
 enum { BEFORE = offsetof(struct fg_journal_record, crc), AFTER = BEFORE + sizeof(uint32_t) };
 
 static uint32_t crc_anywhere(const struct fg_journal_record *record)

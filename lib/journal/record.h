@@ -13,6 +13,7 @@
 #define FG_JOURNAL_UNITS_MAX     2000000000 /**< units of one item */
 #define FG_JOURNAL_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
 #define FG_JOURNAL_ITEM_RETIRED  2u         /**< flag of ITEM_SET: not listed any more */
+#define FG_JOURNAL_LINE_ONE_UNIT 1u         /**< flag of LINE_SET: nobody waits for more */
 
 /* name, number, name in text. What each one means to available/reserved/sold of its item:
  * lib/ledger. */
@@ -32,9 +33,28 @@
     X(SOLD_LATE, 11, "sold-late") /* available -> sold: an expired order was paid after all */             \
     X(CLOSED, 12, "closed")       /* an expired order is cancelled: it cannot be paid any more */          \
     X(REFUNDED, 13, "refunded")   /* sold -> available (`arg` 1) or out of the sale (0) */                 \
+    X(WAITING, 14, "waiting")     /* the order is in the line; `arg` = ticket; no units move */            \
+    X(OFFERED, 15, "offered")     /* available -> reserved; `arg` = deadline, Unix ms */                   \
     X(EPOCH, 16, "epoch")         /* of a pair: what follows, this commit included, was written            \
-                                     under epoch `item` by node `user`; `order_id` = nonce */
-#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_EPOCH
+                                     under epoch `item` by node `user`; `order_id` = nonce */              \
+    X(LEFT, 17, "left")           /* left the line; `arg`: why; no units move */                           \
+    X(LINE_SET, 18, "line-set")   /* settings of the item's waiting list */
+#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_LINE_SET
+
+/* Why an order left the line: number, name in text. */
+#define FG_JOURNAL_LEFT_LIST(X)                                                                    \
+    X(CANCELLED, 1, "cancelled")                                                                   \
+    X(ABSENT, 2, "absent")                                                                         \
+    X(DENIED, 3, "denied")                                                                         \
+    X(LIMIT, 4, "limit")                                                                           \
+    X(CLOSED, 5, "closed")
+
+enum fg_journal_left {
+#define X(name, number, text) FG_JOURNAL_LEFT_##name = number,
+    FG_JOURNAL_LEFT_LIST(X)
+#undef X
+};
+const char *fg_journal_left_name(uint64_t why); /**< "absent"; "?" when unknown */
 
 enum fg_journal_record_type {
 #define X(name, number, text) FG_JOURNAL_RECORD_##name = number,
@@ -66,6 +86,13 @@ struct fg_journal_record {
             uint32_t reserved;
         };
         uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /* ITEM_NAME */
+        struct {                                /* LINE_SET */
+            uint32_t line_max;                  /**< users who may wait at a time; 0 = no line */
+            uint32_t claim_ms;                  /**< how long an offer is held */
+            uint32_t wait_ttl_ms;               /**< how long a user is present after a WAIT */
+            uint32_t line_flags;                /**< FG_JOURNAL_LINE_ONE_UNIT */
+            uint64_t line_reserved[2];
+        };
     };
 };
 

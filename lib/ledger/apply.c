@@ -21,6 +21,9 @@ static const struct fg_ledger_step steps[FG_JOURNAL_RECORD_LAST + 1] = {
     [FG_JOURNAL_RECORD_SOLD_LATE] = STEP(EXPIRED, SOLD, .available = -1, .sold = 1, .late = true),
     [FG_JOURNAL_RECORD_CLOSED] = STEP(EXPIRED, CANCELLED, .available = 0),
     [FG_JOURNAL_RECORD_REFUNDED] = STEP(SOLD, REFUNDED, .sold = -1, .refunded = 1),
+    [FG_JOURNAL_RECORD_WAITING] = STEP(NONE, WAITING, .available = 0),
+    [FG_JOURNAL_RECORD_OFFERED] = STEP(WAITING, RESERVED, .available = -1, .reserved = 1),
+    [FG_JOURNAL_RECORD_LEFT] = STEP(WAITING, CANCELLED, .available = 0),
 };
 static const struct fg_ledger_step restock = STEP(SOLD, REFUNDED, .sold = -1, .available = 1);
 
@@ -77,9 +80,10 @@ static void move(struct fg_ledger_item *item, const struct fg_ledger_step *step,
     item->reserved += units * (uint64_t)(int64_t)step->reserved;
     item->sold += units * (uint64_t)(int64_t)step->sold;
     item->refunded += units * (uint64_t)(int64_t)step->refunded;
-    item->orders_reserved += step->from == FG_LEDGER_ORDER_NONE;
+    item->orders_reserved += step->reserved > 0;
     item->orders_sold += step->to == FG_LEDGER_ORDER_SOLD;
-    item->orders_cancelled += step->to == FG_LEDGER_ORDER_CANCELLED;
+    item->orders_cancelled +=
+        step->to == FG_LEDGER_ORDER_CANCELLED && step->from != FG_LEDGER_ORDER_WAITING;
     item->orders_expired += step->to == FG_LEDGER_ORDER_EXPIRED;
     item->orders_refunded += step->to == FG_LEDGER_ORDER_REFUNDED;
     item->orders_late += step->late;
@@ -96,12 +100,15 @@ static bool apply_reserved(struct fg_ledger *l, const struct fg_journal_record *
                            const struct fg_ledger_step *step, struct fg_ledger_item *item,
                            struct fg_error *err)
 {
+    bool waits = r->type == FG_JOURNAL_RECORD_WAITING;
     struct fg_ledger_order *order;
 
     if (r->quantity == 0)
         return refuse_order(r, err, "has no units");
-    if (r->quantity > item->available)
+    if (!waits && r->quantity > item->available)
         return refuse_units(r, item, err);
+    if (waits && (r->arg == 0 || r->arg > UINT32_MAX))
+        return refuse_order(r, err, "waits with no ticket");
     order = fg_ledger_table_add_order(l, r->user, r->order_id);
     if (!order)
         return refuse(r, err, "out of memory after %" PRIu64 " orders", l->orders.count);
@@ -109,8 +116,12 @@ static bool apply_reserved(struct fg_ledger *l, const struct fg_journal_record *
     order->quantity = r->quantity;
     order->deadline_ms = r->arg;
     move(item, step, r->quantity);
-    order->state = FG_LEDGER_ORDER_RESERVED;
+    order->state = step->to;
     order->changed_ms = r->time_ms;
+    order->line = waits;
+    item->waiting += waits;
+    if (waits && r->arg > item->tickets)
+        item->tickets = r->arg;
     return true;
 }
 
@@ -126,6 +137,8 @@ static bool apply_change(const struct fg_journal_record *r, const struct fg_ledg
         return refuse_units(r, item, err);
     if (r->type == FG_JOURNAL_RECORD_REFUNDED && r->arg > 1)
         return refuse_order(r, err, "is refunded, and its units neither go back on sale nor not");
+    if (r->type == FG_JOURNAL_RECORD_LEFT && *fg_journal_left_name(r->arg) == '?')
+        return refuse_order(r, err, "left the line for no reason that there is");
     order->changed_ms = r->time_ms;
     if (r->type == FG_JOURNAL_RECORD_EXTENDED) {
         order->deadline_ms = r->arg;
@@ -134,6 +147,11 @@ static bool apply_change(const struct fg_journal_record *r, const struct fg_ledg
     FG_ASSERT(step->reserved >= 0 || item->reserved >= order->quantity);
     FG_ASSERT(step->sold >= 0 || item->sold >= order->quantity);
     move(item, step, order->quantity);
+    if (step->from == FG_LEDGER_ORDER_WAITING) {
+        order->deadline_ms = r->type == FG_JOURNAL_RECORD_OFFERED ? r->arg : 0;
+        order->line = r->type == FG_JOURNAL_RECORD_LEFT;
+        item->waiting--;
+    }
     order->state = step->to;
     order->late |= step->late;
     order->closed |= r->type == FG_JOURNAL_RECORD_CLOSED;
@@ -176,6 +194,20 @@ static bool apply_item_set(struct fg_ledger *l, const struct fg_journal_record *
     item->user_limit = r->user_limit;
     item->order_max = r->order_max;
     item->flags = r->flags;
+    return true;
+}
+
+static bool apply_line_set(struct fg_ledger *l, const struct fg_journal_record *r,
+                           struct fg_error *err)
+{
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+
+    if (!item)
+        return refuse(r, err, "the item is unknown");
+    item->line_max = r->line_max;
+    item->claim_ms = r->claim_ms;
+    item->wait_ttl_ms = r->wait_ttl_ms;
+    item->line_flags = r->line_flags;
     return true;
 }
 
@@ -260,7 +292,12 @@ static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, s
     case FG_JOURNAL_RECORD_SOLD_LATE:
     case FG_JOURNAL_RECORD_CLOSED:
     case FG_JOURNAL_RECORD_REFUNDED:
+    case FG_JOURNAL_RECORD_WAITING:
+    case FG_JOURNAL_RECORD_OFFERED:
+    case FG_JOURNAL_RECORD_LEFT:
         return apply_order(l, r, err);
+    case FG_JOURNAL_RECORD_LINE_SET:
+        return apply_line_set(l, r, err);
     case FG_JOURNAL_RECORD_ITEM_SET:
         return apply_item_set(l, r, err);
     case FG_JOURNAL_RECORD_ITEM_NAME:

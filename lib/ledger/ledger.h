@@ -16,7 +16,8 @@
     X(SOLD, 2, "sold")                                                                             \
     X(CANCELLED, 3, "cancelled")                                                                   \
     X(EXPIRED, 4, "expired")                                                                       \
-    X(REFUNDED, 5, "refunded")
+    X(REFUNDED, 5, "refunded")                                                                     \
+    X(WAITING, 6, "waiting")
 
 enum fg_ledger_order_state {
     FG_LEDGER_ORDER_NONE = 0,
@@ -48,6 +49,9 @@ struct fg_ledger_item {
         orders_late;
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
+    uint32_t line_max, claim_ms, wait_ttl_ms, line_flags; /**< as in LINE_SET */
+    uint64_t waiting;                                     /**< orders in the line */
+    uint64_t tickets;                                     /**< largest ticket so far */
     uint32_t index; /**< order of definition, from 0: the same in every replay */
     char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
 };
@@ -56,13 +60,17 @@ struct fg_ledger_order {
     uint8_t order_id[16];
     uint64_t user;
     uint64_t item;
-    uint64_t deadline_ms;
+    union {
+        uint64_t deadline_ms;
+        uint64_t ticket; /**< WAITING */
+    };
     uint64_t changed_ms;    /**< time of its last record */
     uint32_t state : 8;     /**< enum fg_ledger_order_state */
     uint32_t late : 1;      /**< it was paid after its hold had ended */
     uint32_t closed : 1;    /**< it was cancelled after its hold had ended */
     uint32_t restocked : 1; /**< it was refunded, and its units went back on sale */
-    uint32_t reserved : 21;
+    uint32_t line : 1;      /**< it waits in the line, or left it: it never held units */
+    uint32_t reserved : 20;
     uint16_t quantity;
     uint16_t reserved2;
 };

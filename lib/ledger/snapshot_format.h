@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, epochs of a pair
- * first, then items, denied users, orders; one empty block that ends it. Each block names the CRC
- * of what comes before it (of the block before, the first one of the header), and its own CRC
- * covers that, so that the last one covers the file. Little-endian, fixed width.
+ * first, then waiting lists, items, denied users, orders; one empty block that ends it. Each block
+ * names the CRC of what comes before it (of the block before, the first one of the header), and its
+ * own CRC covers that, so that the last one covers the file. Little-endian, fixed width.
  */
 #ifndef FG_LEDGER_SNAPSHOT_FORMAT_H
 #define FG_LEDGER_SNAPSHOT_FORMAT_H
@@ -28,6 +28,7 @@ _Static_assert(sizeof(struct fg_ledger_snapshot_header) == 64, "snapshot header 
 
 enum fg_ledger_snapshot_kind {
     FG_LEDGER_SNAPSHOT_EPOCHS = 0, /**< as the journal has them; at most FG_JOURNAL_EPOCHS_MAX */
+    FG_LEDGER_SNAPSHOT_LINES = 5,  /**< of items that have, or had, a waiting list: behind EPOCHS */
     FG_LEDGER_SNAPSHOT_ITEMS = 1,
     FG_LEDGER_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
     FG_LEDGER_SNAPSHOT_ORDERS = 3,
@@ -55,6 +56,14 @@ struct fg_ledger_snapshot_item {
 };
 _Static_assert(sizeof(struct fg_ledger_snapshot_item) == 160, "snapshot item layout");
 
+struct fg_ledger_snapshot_line {
+    uint32_t index; /**< of the item; they come in this order */
+    uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
+    uint32_t reserved;
+    uint64_t tickets, waiting;
+};
+_Static_assert(sizeof(struct fg_ledger_snapshot_line) == 40, "snapshot line layout");
+
 /* an order lies there as the ledger has it */
 _Static_assert(sizeof(struct fg_ledger_order) == 56, "snapshot order layout");
 _Static_assert(offsetof(struct fg_ledger_order, user) == 16 &&
@@ -74,10 +83,17 @@ static inline bool fg_ledger_snapshot_known(uint32_t version)
     return version == FG_LEDGER_SNAPSHOT_VERSION || version == FG_LEDGER_SNAPSHOT_EPOCHAL;
 }
 
+/** Blocks of the kinds come in this order. */
+static inline unsigned fg_ledger_snapshot_rank(uint32_t kind)
+{
+    return kind == FG_LEDGER_SNAPSHOT_EPOCHS ? 0 : kind == FG_LEDGER_SNAPSHOT_LINES ? 1 : kind + 1;
+}
+
 /** Bytes of one entry; 0 when there is no such kind. */
 static inline size_t fg_ledger_snapshot_entry(uint32_t kind)
 {
-    return kind == FG_LEDGER_SNAPSHOT_ITEMS    ? sizeof(struct fg_ledger_snapshot_item)
+    return kind == FG_LEDGER_SNAPSHOT_LINES    ? sizeof(struct fg_ledger_snapshot_line)
+           : kind == FG_LEDGER_SNAPSHOT_ITEMS  ? sizeof(struct fg_ledger_snapshot_item)
            : kind == FG_LEDGER_SNAPSHOT_DENIED ? sizeof(uint64_t)
            : kind == FG_LEDGER_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)
            : kind == FG_LEDGER_SNAPSHOT_EPOCHS ? sizeof(struct fg_journal_epoch)

@@ -17,7 +17,7 @@
 /* The sums over the orders of an item, counted anew. */
 struct sums {
     uint64_t reserved, sold, refunded;
-    uint64_t orders, states[FG_ORDER_STATES], late, closed;
+    uint64_t orders, states[FG_ORDER_STATES], late, closed, left;
 };
 
 static bool load_epochs(struct fg_ledger *l, struct fg_snapshot_reader *r, struct fg_error *err)
@@ -75,7 +75,8 @@ static bool count_order(const struct fg_ledger *l, const struct fg_ledger_order 
 
     if (!s)
         return fg_fail(err, "an order of item %" PRIu64 ", which it does not have", o->item);
-    s->orders++;
+    s->orders += !o->line; /* the others never held units */
+    s->left += o->line && o->state == FG_LEDGER_ORDER_CANCELLED;
     s->states[o->state]++;
     s->reserved += o->state == FG_LEDGER_ORDER_RESERVED ? o->quantity : 0;
     s->sold += o->state == FG_LEDGER_ORDER_SOLD ? o->quantity : 0;
@@ -119,7 +120,8 @@ static bool counts_match(const struct fg_ledger_item *item, const struct sums *s
 
     return item->orders_reserved == s->orders &&
            item->orders_sold == now[FG_LEDGER_ORDER_SOLD] + now[FG_LEDGER_ORDER_REFUNDED] &&
-           item->orders_cancelled == now[FG_LEDGER_ORDER_CANCELLED] &&
+           item->orders_cancelled == now[FG_LEDGER_ORDER_CANCELLED] - s->left &&
+           item->waiting == now[FG_LEDGER_ORDER_WAITING] &&
            item->orders_expired == now[FG_LEDGER_ORDER_EXPIRED] + s->late + s->closed &&
            item->orders_refunded == now[FG_LEDGER_ORDER_REFUNDED] && item->orders_late == s->late;
 }

@@ -23,8 +23,11 @@ struct fg_snapshot_reader {
     uint32_t before, kind;
     size_t bytes, taken;
     uint64_t
-        left[FG_LEDGER_SNAPSHOT_END + 1]; /* entries of each kind that no block has brought yet */
+        left[FG_LEDGER_SNAPSHOT_LINES + 1]; /* entries of each kind that no block has brought yet */
     uint8_t *block;
+    struct fg_ledger_snapshot_line *lines; /* read with the first item */
+    size_t lines_count, lines_taken;
+    bool lines_read;
 };
 
 static bool damaged(const struct fg_snapshot_reader *r, uint64_t offset, struct fg_error *err,
@@ -70,9 +73,11 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
     r->offset = sizeof(r->header);
     r->before = r->header.crc;
     r->kind = FG_LEDGER_SNAPSHOT_EPOCHS;
-    r->bytes = r->taken = 0;
+    r->bytes = r->taken = r->lines_count = r->lines_taken = 0;
+    r->lines_read = false;
     r->left[FG_LEDGER_SNAPSHOT_EPOCHS] =
         r->header.version == FG_LEDGER_SNAPSHOT_EPOCHAL ? FG_JOURNAL_EPOCHS_MAX : 0;
+    r->left[FG_LEDGER_SNAPSHOT_LINES] = r->header.items; /* at most */
     r->left[FG_LEDGER_SNAPSHOT_ITEMS] = r->header.items;
     r->left[FG_LEDGER_SNAPSHOT_DENIED] = r->header.denied;
     r->left[FG_LEDGER_SNAPSHOT_ORDERS] = r->header.orders;
@@ -83,17 +88,19 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
 static bool check_head(struct fg_snapshot_reader *r, const struct fg_ledger_snapshot_block *head,
                        struct fg_error *err)
 {
+    unsigned rank = fg_ledger_snapshot_rank(head->kind), before = fg_ledger_snapshot_rank(r->kind);
     size_t size = fg_ledger_snapshot_entry(head->kind);
 
     if (head->before != r->before)
         return damaged(r, r->offset, err, "the block does not follow the one before");
-    if (head->kind < r->kind || head->kind > FG_LEDGER_SNAPSHOT_END ||
+    if (rank < before || head->kind > FG_LEDGER_SNAPSHOT_LINES ||
         head->bytes > FG_LEDGER_SNAPSHOT_BLOCK_BYTES)
         return damaged(r, r->offset, err, "no such block can be here");
     if (size ? head->bytes == 0 || head->bytes % size : head->bytes)
         return damaged(r, r->offset, err, "the block has a wrong size");
-    for (uint32_t kind = r->kind; kind < head->kind; kind++)
-        if (kind != FG_LEDGER_SNAPSHOT_EPOCHS && r->left[kind])
+    for (uint32_t kind = FG_LEDGER_SNAPSHOT_ITEMS; kind < FG_LEDGER_SNAPSHOT_END; kind++)
+        if (fg_ledger_snapshot_rank(kind) >= before && fg_ledger_snapshot_rank(kind) < rank &&
+            r->left[kind])
             return damaged(r, r->offset, err, "entries are missing");
     if (size && head->bytes / size > r->left[head->kind])
         return damaged(r, r->offset, err, "there are more entries than the header says");
@@ -263,6 +270,7 @@ void fg_ledger_snapshot_close(struct fg_snapshot_reader *r)
     if (r->fd >= 0)
         close(r->fd);
     free(r->block);
+    free(r->lines);
     free(r);
 }
 
@@ -280,10 +288,11 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
 {
     size_t size = fg_ledger_snapshot_entry(kind), n;
 
-    while (done_with_block(r, kind) && r->kind <= kind)
+    while (done_with_block(r, kind) &&
+           fg_ledger_snapshot_rank(r->kind) <= fg_ledger_snapshot_rank(kind))
         if (!next_block(r, err))
             return -1;
-    if (r->kind < kind) {
+    if (fg_ledger_snapshot_rank(r->kind) < fg_ledger_snapshot_rank(kind)) {
         fg_fail(err, "%s: entries of kind %" PRIu32 " were not read before those of kind %" PRIu32,
                 r->path, r->kind, kind);
         return -1;
@@ -297,9 +306,44 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
     return (ssize_t)n;
 }
 
+static bool read_lines(struct fg_snapshot_reader *r, struct fg_error *err)
+{
+    const uint8_t *entries;
+    ssize_t n;
+
+    while ((n = at_hand(r, FG_LEDGER_SNAPSHOT_LINES, SIZE_MAX, &entries, err)) > 0) {
+        struct fg_ledger_snapshot_line *more =
+            realloc(r->lines, (r->lines_count + (size_t)n) * sizeof(*more));
+
+        if (!more)
+            return fg_fail(err, "%s: out of memory", r->path);
+        r->lines = more;
+        memcpy(more + r->lines_count, entries, (size_t)n * sizeof(*more));
+        r->lines_count += (size_t)n;
+    }
+    r->lines_read = n == 0;
+    return n == 0;
+}
+
+static void take_line(struct fg_snapshot_reader *r, struct fg_ledger_item *item)
+{
+    const struct fg_ledger_snapshot_line *line = &r->lines[r->lines_taken];
+
+    if (r->lines_taken == r->lines_count || line->index != item->index)
+        return;
+    r->lines_taken++;
+    item->line_max = line->line_max;
+    item->claim_ms = line->claim_ms;
+    item->wait_ttl_ms = line->wait_ttl_ms;
+    item->line_flags = line->line_flags;
+    item->tickets = line->tickets;
+    item->waiting = line->waiting;
+}
+
 static bool item_sane(const struct fg_ledger_item *i)
 {
-    return i->total <= FG_JOURNAL_UNITS_MAX && i->available <= i->total &&
+    return i->tickets <= UINT32_MAX && i->waiting <= i->tickets &&
+           i->total <= FG_JOURNAL_UNITS_MAX && i->available <= i->total &&
            i->reserved <= i->total && i->sold <= i->total && i->refunded <= i->total &&
            i->total == i->available + i->reserved + i->sold + i->refunded;
 }
@@ -319,7 +363,11 @@ ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_
                                  size_t max, struct fg_error *err)
 {
     const uint8_t *entries;
-    ssize_t n = at_hand(r, FG_LEDGER_SNAPSHOT_ITEMS, max, &entries, err);
+    ssize_t n;
+
+    if (!r->lines_read && !read_lines(r, err))
+        return -1;
+    n = at_hand(r, FG_LEDGER_SNAPSHOT_ITEMS, max, &entries, err);
 
     for (ssize_t k = 0; k < n; k++) {
         struct fg_ledger_snapshot_item s;
@@ -345,6 +393,7 @@ ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_
                                            .flags = s.flags,
                                            .index = s.index};
         memcpy(items[k].name, s.name, strnlen((const char *)s.name, sizeof(s.name)));
+        take_line(r, &items[k]);
         if (!item_sane(&items[k])) {
             fg_fail(err, "%s: item %" PRIu64 ": its units do not add up", r->path, s.item);
             return -1;
@@ -370,6 +419,9 @@ static bool order_sane(const struct fg_ledger_order *o)
            (!o->late || o->state == FG_LEDGER_ORDER_SOLD || o->state == FG_LEDGER_ORDER_REFUNDED) &&
            (!o->closed || o->state == FG_LEDGER_ORDER_CANCELLED) &&
            (!o->restocked || o->state == FG_LEDGER_ORDER_REFUNDED) && o->reserved == 0 &&
+           (o->state != FG_LEDGER_ORDER_WAITING || (o->line && o->ticket <= UINT32_MAX)) &&
+           (!o->line || o->state == FG_LEDGER_ORDER_WAITING ||
+            o->state == FG_LEDGER_ORDER_CANCELLED) &&
            o->reserved2 == 0;
 }
 

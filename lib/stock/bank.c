@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/bank.h"
 
-#include "stock/order.h"
+#include "stock/line.h"
 #include "stock/waiting.h"
 
-bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
-                           uint32_t units, uint32_t serial)
+#define LINE_STEPS 64 /* offers in one loop */
+
+bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, const struct bank_entry *entry)
 {
     struct bank *b = &s->banks[index];
     uint32_t at = s->entry_free;
@@ -13,14 +14,14 @@ bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, b
     if (at == NIL)
         return false;
     s->entry_free = s->entries[at].next;
-    s->entries[at] = (struct bank_entry){
-        .units = units, .serial = serial, .next = NIL, .worker = worker, .first = first};
+    s->entries[at] = *entry;
+    s->entries[at].next = NIL;
     if (b->queue_head == NIL)
         b->queue_head = at;
     else
         s->entries[b->queue_tail].next = at;
     b->queue_tail = at;
-    b->queue_units += units;
+    b->queue_units += entry->units;
     mark_dirty(s, index);
     return true;
 }
@@ -54,6 +55,11 @@ static void announce(struct fg_stock *s, uint32_t index, bool sold_out)
 
 static void bank_add(struct fg_stock *s, uint32_t index, uint32_t units)
 {
+    if (fg_unlikely(s->banks[index].line)) { /* nobody else hears of them */
+        s->lines[index].kept += units;
+        mark_dirty(s, index);
+        return;
+    }
     s->items[index].free += units;
     if (s->banks[index].announced && units > 0)
         announce(s, index, false);
@@ -75,7 +81,16 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
 
     switch (m->type) {
     case FG_STOCK_MSG_NEED:
-        FG_ASSERT(fg_stock_bank_enqueue(s, m->index, (uint8_t)from, m->first, m->units, m->serial));
+        FG_ASSERT(fg_stock_bank_enqueue(s, m->index,
+                                        &(struct bank_entry){.units = m->units,
+                                                             .serial = m->serial,
+                                                             .worker = (uint8_t)from,
+                                                             .first = m->first,
+                                                             .wait = m->wait,
+                                                             .order = m->order}));
+        break;
+    case FG_STOCK_MSG_GONE:
+        fg_stock_line_gone(s, m->index, m->ticket);
         break;
     case FG_STOCK_MSG_RECALLED:
         FG_ASSERT(b->recall_wait & 1ull << from);
@@ -164,6 +179,7 @@ static bool serve_removal(struct fg_stock *s, uint64_t now_ms, uint32_t index,
 {
     struct item *item = item_at(s, index);
     struct bank *b = &s->banks[index];
+    uint32_t *from = b->line ? &s->lines[index].kept : &item->free;
 
     if (mode_refusal(s) != FG_PACKET_STATUS_NONE) {
         fg_stock_answer_command(s, item->id, e->serial, mode_outcome(s), 0);
@@ -171,8 +187,8 @@ static bool serve_removal(struct fg_stock *s, uint64_t now_ms, uint32_t index,
     }
     if (!can_record(s))
         return false;
-    FG_ASSERT(item->free >= e->units && b->total >= e->units);
-    item->free -= e->units;
+    FG_ASSERT(*from >= e->units && b->total >= e->units);
+    *from -= e->units;
     b->total -= e->units;
     fg_stock_push_stock(s, now_ms, item->id, -(int64_t)e->units);
     fg_stock_defer_command(s, item->id, e->serial, index, 0);
@@ -188,7 +204,8 @@ static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const str
 
 static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
-    uint32_t left = s->items[index].free;
+    bool removal_of_kept = e->worker == TO_COMMAND && s->banks[index].line;
+    uint32_t left = removal_of_kept ? s->lines[index].kept : s->items[index].free;
     enum fg_packet_status status = left ? FG_PACKET_STATUS_INSUFFICIENT : FG_PACKET_STATUS_SOLD_OUT;
 
     if (e->worker == TO_COMMAND)
@@ -203,6 +220,99 @@ static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *
     return true;
 }
 
+/* ---- the waiting list */
+
+/* The first one waits: all that is free is kept for the line, and all others are told SOLD_OUT. */
+static void begin_line(struct fg_stock *s, uint32_t index)
+{
+    struct bank *b = &s->banks[index];
+
+    FG_ASSERT(b->lent == 0 && s->lines[index].kept == 0);
+    s->lines[index].kept = s->items[index].free;
+    s->items[index].free = 0;
+    b->at_once = 0;
+    b->line = true;
+    if (!b->announced)
+        announce(s, index, true);
+}
+
+static void end_line(struct fg_stock *s, uint32_t index)
+{
+    uint32_t units = s->lines[index].kept;
+
+    s->lines[index].kept = 0;
+    s->banks[index].line = false;
+    bank_add(s, index, units);
+}
+
+/* The WAIT that cannot be served gets the next ticket. */
+static bool join(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    uint32_t ticket = s->lines[index].tickets + 1;
+    struct fg_stock_message m = {.type = FG_STOCK_MSG_TICKET,
+                                 .index = index,
+                                 .serial = e->serial,
+                                 .ticket = ticket,
+                                 .left =
+                                     s->lines[index].head == NIL ? ticket : line_serving(s, index)};
+    bool own = e->worker == s->config.worker;
+
+    if (!own && !fg_ring_push(s->config.to[e->worker], &m))
+        return false;
+    if (!s->banks[index].line)
+        begin_line(s, index);
+    fg_stock_line_add(s, index, e);
+    if (own)
+        fg_stock_line_ticketed(s, index, e->serial, ticket);
+    return true;
+}
+
+static bool wait_or_refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    return e->wait && line_has_room(s, index) ? join(s, index, e) : refuse(s, index, e);
+}
+
+/* While users wait, others get nothing; only the operator may take away what is kept. */
+static bool serve_behind_line(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                              const struct bank_entry *e)
+{
+    if (e->worker == TO_COMMAND && e->units <= s->lines[index].kept)
+        return serve_removal(s, now_ms, index, e);
+    return wait_or_refuse(s, index, e);
+}
+
+/* Units of offers that were not taken. */
+static void take_passed(struct fg_stock *s, uint32_t index)
+{
+    struct line *l = &s->lines[index];
+    uint32_t units = l->passed;
+
+    s->items[index].releasing -= units;
+    l->passed = 0;
+    if (units)
+        bank_add(s, index, units);
+    if (l->gone)
+        fg_stock_line_gone(s, index, l->gone);
+    l->gone = 0;
+}
+
+/* Offers what there is to the users at the head. False when some of it must wait. */
+static bool line_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    struct line *l = &s->lines[index];
+    bool room = true, done = true, more = true;
+
+    for (unsigned n = 0; n < LINE_STEPS && done && more; n++) {
+        done = fg_stock_line_work(s, now_ms, index);
+        take_passed(s, index);
+        more = s->banks[index].line && fg_stock_line_offer(s, index, &room);
+    }
+    s->items[index].line = l->list_head != NIL || l->passed || l->gone;
+    if (s->banks[index].line && l->head == NIL && !s->items[index].line)
+        end_line(s, index);
+    return done && room && !more;
+}
+
 /* One step with the oldest request; false when it must wait: for recalled units, a ring, or the
  * journal. */
 static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
@@ -212,14 +322,17 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 
     if (b->recall_wait)
         return false;
-    if (e.units <= s->items[index].free) {
+    if (fg_unlikely(b->line)) {
+        if (!serve_behind_line(s, now_ms, index, &e))
+            return false;
+    } else if (e.units <= s->items[index].free) {
         if (!serve(s, now_ms, index, &e))
             return false;
     } else if (b->lent) {
         b->recall_send = b->recall_wait = b->lent;
         b->at_once = 0;
         return false;
-    } else if (!refuse(s, index, &e)) {
+    } else if (!wait_or_refuse(s, index, &e)) {
         return false;
     }
     dequeue(s, b);
@@ -229,10 +342,14 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
-    bool sent;
+    bool sent, done = true;
 
+    if (fg_unlikely(b->line || s->items[index].line))
+        line_work(s, now_ms, index);
     while (b->queue_head != NIL && serve_head(s, now_ms, index))
         ;
+    if (fg_unlikely(b->line || s->items[index].line))
+        done = line_work(s, now_ms, index);
     if (b->empty && b->queue_head == NIL && !b->lent) {
         b->empty = false;
         if (s->items[index].free == 0 && !b->announced)
@@ -244,5 +361,7 @@ bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     sent &=
         send_each(s, &b->announce_send, b->announced ? FG_STOCK_MSG_SOLD_OUT : FG_STOCK_MSG_OPEN,
                   index, &s->counters.announcements);
-    return sent && (b->queue_head == NIL || b->recall_wait != 0);
+    if (fg_unlikely(s->config.limits.waiting_max && s->lines[index].serving_send))
+        sent &= fg_stock_line_tell(s, index);
+    return done && sent && (b->queue_head == NIL || b->recall_wait != 0);
 }

@@ -10,10 +10,9 @@
 
 #include "stock/engine.h"
 
-/* Queues a request for units; false when the queue's memory is used up. worker: that asks, or
+/* Queues a request for units; false when the queue's memory is used up. Its worker: that asks, or
  * TO_COMMAND when the operator removes units; then `serial` is the command's ticket. */
-bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, uint8_t worker, bool first,
-                           uint32_t units, uint32_t serial);
+bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, const struct bank_entry *entry);
 
 /* Takes a message of the worker `from`. */
 void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_stock_message *m);

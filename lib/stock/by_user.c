@@ -40,7 +40,7 @@ bool fg_stock_by_user_catch_up(struct fg_stock *s)
 
 static bool is_order(const struct order *o)
 {
-    return o->state != ORDER_PENDING && o->state != ORDER_PAYING;
+    return o->state < FG_ORDER_STATES || o->state == ORDER_OFFERED;
 }
 
 uint32_t fg_stock_by_user_find(const struct fg_stock *s, uint64_t user, uint32_t item, uint32_t nth)

@@ -18,6 +18,26 @@ static bool check_denied(unsigned workers, const struct fg_ledger *ledger, struc
     return true;
 }
 
+static bool check_waiting(const struct fg_stock_limits *limits, unsigned workers,
+                          const struct fg_ledger *ledger, struct fg_error *err)
+{
+    uint64_t waiting[FG_WORKERS_MAX] = {0};
+    bool lines = false;
+
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
+        const struct fg_ledger_item *item = fg_ledger_item_at(ledger, i);
+
+        waiting[fg_user_owner(item->item, workers)] += item->waiting;
+        lines |= item->line_max || item->tickets;
+    }
+    for (unsigned i = 0; i < workers; i++)
+        if (waiting[i] > limits->waiting_max || (lines && !limits->waiting_max))
+            return fg_fail(
+                err, "waiting_max = %u is too small for the log: at worker %u %llu users wait",
+                limits->waiting_max, i, (unsigned long long)waiting[i]);
+    return true;
+}
+
 bool fg_stock_check_ledger(const struct fg_stock_limits *limits, unsigned workers,
                            const struct fg_ledger *ledger, struct fg_error *err)
 {
@@ -38,5 +58,5 @@ bool fg_stock_check_ledger(const struct fg_stock_limits *limits, unsigned worker
                 "has %llu for it",
                 i, limits->orders_max, (unsigned long long)orders[i]);
     }
-    return check_denied(workers, ledger, err);
+    return check_denied(workers, ledger, err) && check_waiting(limits, workers, ledger, err);
 }

@@ -33,6 +33,32 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
     item->order_max = c->order_max;
     item->flags = c->flags;
     item->live = 1;
+    if (s->banks[c->index].line) /* it may have been paused */
+        mark_dirty(s, c->index);
+    fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);
+}
+
+static void line_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
+{
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_LINE_SET,
+                                  .item = c->item,
+                                  .line_max = c->line_max,
+                                  .claim_ms = c->claim_ms,
+                                  .wait_ttl_ms = c->wait_ttl_ms,
+                                  .line_flags = c->line_flags};
+
+    fg_stock_push_record(s, &r, now_ms);
+    fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
+}
+
+static void line_apply(struct fg_stock *s, const struct fg_stock_command *c)
+{
+    struct line *l = &s->lines[c->index];
+
+    l->max = c->line_max;
+    l->claim_ms = c->claim_ms;
+    l->ttl_ms = c->wait_ttl_ms;
+    l->flags = c->line_flags;
     fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);
 }
 
@@ -106,12 +132,13 @@ static enum fg_stock_outcome command_refusal(const struct fg_stock *s,
                                              const struct fg_stock_command *c)
 {
     bool defines = c->type == FG_STOCK_ITEM_SET || c->type == FG_STOCK_ITEM_APPLY;
+    bool lines = c->type == FG_STOCK_LINE_SET || c->type == FG_STOCK_LINE_APPLY;
 
     if (s->mode != FG_STOCK_RUNNING)
         return s->mode == FG_STOCK_NO_SPACE ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_UNAVAILABLE;
     if (is_about_user(c))
         return FG_STOCK_OUTCOME_DONE;
-    if (c->index >= s->config.limits.items_max)
+    if (c->index >= s->config.limits.items_max || (lines && !s->config.limits.waiting_max))
         return FG_STOCK_OUTCOME_FULL;
     if (!s->items[c->index].known)
         return defines ? FG_STOCK_OUTCOME_DONE : FG_STOCK_OUTCOME_UNKNOWN_ITEM;
@@ -138,7 +165,7 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         answer_refusal(s, c, refusal);
         return true;
     }
-    FG_ASSERT(c->type == FG_STOCK_ITEM_APPLY ||
+    FG_ASSERT(c->type == FG_STOCK_ITEM_APPLY || c->type == FG_STOCK_LINE_APPLY ||
               fg_user_owner(is_about_user(c) ? c->user : c->item, s->config.workers) ==
                   s->config.worker);
     switch (c->type) {
@@ -147,6 +174,12 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         break;
     case FG_STOCK_ITEM_APPLY:
         item_apply(s, c);
+        break;
+    case FG_STOCK_LINE_SET:
+        line_set(s, now_ms, c);
+        break;
+    case FG_STOCK_LINE_APPLY:
+        line_apply(s, c);
         break;
     case FG_STOCK_ITEM_NAME:
         item_name(s, now_ms, c);
@@ -161,7 +194,9 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         order_refund(s, now_ms, c);
         break;
     case FG_STOCK_STOCK_REMOVE:
-        FG_ASSERT(fg_stock_bank_enqueue(s, c->index, TO_COMMAND, false, c->units, c->ticket));
+        FG_ASSERT(fg_stock_bank_enqueue(
+            s, c->index,
+            &(struct bank_entry){.units = c->units, .serial = c->ticket, .worker = TO_COMMAND}));
         break;
     default:
         FG_ASSERT(!"command type");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Decides each request: the table of an order's life, new reservations, late payments. */
-#include "stock/order.h"
+#include "stock/line.h"
 #include "stock/tables.h"
 #include "stock/users.h"
 #include "stock/waiting.h"
@@ -10,6 +10,7 @@
 
 enum action {
     NEW,     /* decide a new reservation */
+    JOIN,    /* decide it, or take a place in the line */
     UNKNOWN, /* no such order */
     STATE,   /* answer what the order is */
     AGAIN,   /* a repeated reservation: CONFLICT when its fields differ, else what the order is */
@@ -21,52 +22,79 @@ enum action {
     PAY,   /* an expired order: sold after all, if units can be had */
     WAITS, /* a repeat of what waits for units: CONFLICT when its fields differ, else silence */
     LATER, /* not decided yet: BUSY */
+    HEARD, /* the user still waits */
+    LEAVE, /* the line */
 };
 
-static const uint8_t table[ORDER_STATES][FG_PACKET_OP_ORDERS + 1] = {
+#define IN_LINE                                                                                    \
+    {                                                                                              \
+        [FG_PACKET_OP_RESERVE] = AGAIN, [FG_PACKET_OP_CONFIRM] = STATE,                            \
+        [FG_PACKET_OP_CANCEL] = LEAVE, [FG_PACKET_OP_QUERY] = STATE,                               \
+        [FG_PACKET_OP_EXTEND] = STATE, [FG_PACKET_OP_REFUND] = STATE, [FG_STOCK_OP_WAIT] = HEARD   \
+    }
+#define BEFORE_LINE                                                                                \
+    {                                                                                              \
+        [FG_PACKET_OP_RESERVE] = WAITS, [FG_PACKET_OP_CONFIRM] = LATER,                            \
+        [FG_PACKET_OP_CANCEL] = LATER, [FG_PACKET_OP_QUERY] = LATER,                               \
+        [FG_PACKET_OP_EXTEND] = LATER, [FG_PACKET_OP_REFUND] = LATER, [FG_STOCK_OP_WAIT] = WAITS   \
+    }
+
+static const uint8_t table[ORDER_STATES][FG_STOCK_OP_WAIT + 1] = {
     [FG_LEDGER_ORDER_NONE] = {[FG_PACKET_OP_RESERVE] = NEW,
+                              [FG_STOCK_OP_WAIT] = JOIN,
                               [FG_PACKET_OP_CONFIRM] = UNKNOWN,
                               [FG_PACKET_OP_CANCEL] = UNKNOWN,
                               [FG_PACKET_OP_QUERY] = UNKNOWN,
                               [FG_PACKET_OP_EXTEND] = UNKNOWN,
                               [FG_PACKET_OP_REFUND] = UNKNOWN},
     [FG_LEDGER_ORDER_RESERVED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                  [FG_STOCK_OP_WAIT] = AGAIN,
                                   [FG_PACKET_OP_CONFIRM] = SELL,
                                   [FG_PACKET_OP_CANCEL] = CANCEL,
                                   [FG_PACKET_OP_QUERY] = STATE,
                                   [FG_PACKET_OP_EXTEND] = EXTEND,
                                   [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_SOLD] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                              [FG_STOCK_OP_WAIT] = AGAIN,
                               [FG_PACKET_OP_CONFIRM] = STATE,
                               [FG_PACKET_OP_CANCEL] = STATE,
                               [FG_PACKET_OP_QUERY] = STATE,
                               [FG_PACKET_OP_EXTEND] = STATE,
                               [FG_PACKET_OP_REFUND] = REFUND},
     [FG_LEDGER_ORDER_CANCELLED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                   [FG_STOCK_OP_WAIT] = AGAIN,
                                    [FG_PACKET_OP_CONFIRM] = STATE,
                                    [FG_PACKET_OP_CANCEL] = STATE,
                                    [FG_PACKET_OP_QUERY] = STATE,
                                    [FG_PACKET_OP_EXTEND] = STATE,
                                    [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_EXPIRED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                 [FG_STOCK_OP_WAIT] = AGAIN,
                                  [FG_PACKET_OP_CONFIRM] = PAY,
                                  [FG_PACKET_OP_CANCEL] = CLOSE,
                                  [FG_PACKET_OP_QUERY] = STATE,
                                  [FG_PACKET_OP_EXTEND] = STATE,
                                  [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_REFUNDED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
+                                  [FG_STOCK_OP_WAIT] = AGAIN,
                                   [FG_PACKET_OP_CONFIRM] = STATE,
                                   [FG_PACKET_OP_CANCEL] = STATE,
                                   [FG_PACKET_OP_QUERY] = STATE,
                                   [FG_PACKET_OP_EXTEND] = STATE,
                                   [FG_PACKET_OP_REFUND] = STATE},
+    [FG_LEDGER_ORDER_WAITING] = IN_LINE,
+    [ORDER_OFFERED] = IN_LINE,
+    [ORDER_JOINING] = BEFORE_LINE,
+    [ORDER_TICKETED] = BEFORE_LINE,
     [ORDER_PAYING] = {[FG_PACKET_OP_RESERVE] = LATER,
+                      [FG_STOCK_OP_WAIT] = LATER,
                       [FG_PACKET_OP_CONFIRM] = WAITS,
                       [FG_PACKET_OP_CANCEL] = LATER,
                       [FG_PACKET_OP_QUERY] = LATER,
                       [FG_PACKET_OP_EXTEND] = LATER,
                       [FG_PACKET_OP_REFUND] = LATER},
     [ORDER_PENDING] = {[FG_PACKET_OP_RESERVE] = WAITS,
+                       [FG_STOCK_OP_WAIT] = WAITS,
                        [FG_PACKET_OP_CONFIRM] = LATER,
                        [FG_PACKET_OP_CANCEL] = LATER,
                        [FG_PACKET_OP_QUERY] = LATER,
@@ -108,12 +136,16 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
         answer_order(s, o, asker_of(r, token), a);
         a->retry_ms =
             o->state == FG_LEDGER_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
+        if (a->status == FG_PACKET_STATUS_WAITING)
+            a->retry_ms = fg_stock_line_present_ms(s, now_ms, o);
         return FG_STOCK_ANSWERED;
     }
     if (s->deferred.tail - s->deferred.head >= s->deferred.max)
         return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     d = defer(s, o->seq);
     answer_order(s, o, asker_of(r, token), &d->answer);
+    if (d->answer.status == FG_PACKET_STATUS_WAITING)
+        d->answer.retry_ms = fg_stock_line_present_ms(s, now_ms, o);
     return FG_STOCK_DEFERRED;
 }
 
@@ -173,6 +205,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
 {
     uint32_t order = order_add(s, r->hash, r->user, r->order_id);
     bool counts = item_at(s, index)->user_limit > 0;
+    bool joins = r->op == FG_STOCK_OP_WAIT && line_max(s, index);
     uint32_t slot =
         order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity, counts);
 
@@ -185,8 +218,14 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
     s->orders[order].item = index;
     s->orders[order].usage = slot;
     s->orders[order].quantity = r->quantity;
+    if (fg_unlikely(joins)) {
+        s->orders[order].state = ORDER_JOINING;
+        s->usages[slot].waits = 1;
+    }
     if (accept_or_park(s, now_ms, index, order, asker_of(r, token)))
         return FG_STOCK_DEFERRED;
+    if (joins)
+        s->usages[slot].waits = 0;
     fg_stock_usage_sub(s, slot, r->quantity);
     fg_stock_order_remove(s, order);
     return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
@@ -286,6 +325,27 @@ INLINE enum fg_stock_result reserve_item(struct fg_stock *s, uint64_t now_ms, ui
     return decide_new(s, now_ms, index, r, token, a);
 }
 
+static enum fg_stock_result join_item(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                                      const struct usage *usage, const struct fg_stock_request *r,
+                                      uint32_t token, struct fg_stock_answer *a)
+{
+    struct item *item = item_at(s, index);
+    uint64_t retry_ms;
+    enum fg_packet_status refusal = item_refusal(item, now_ms, &retry_ms);
+
+    if (refusal != FG_PACKET_STATUS_NONE) {
+        COUNT(s, not_on_sale, 1);
+        return answer_now(s, r, a, refusal, 0, retry_ms);
+    }
+    if (r->quantity > 1 && s->lines[index].flags & FG_JOURNAL_LINE_ONE_UNIT)
+        return answer_now(s, r, a, FG_PACKET_STATUS_BAD_QUANTITY, item_left(s, item), 0);
+    if (usage && usage->waits) {
+        COUNT(s, user_limit, 1);
+        return answer_now(s, r, a, FG_PACKET_STATUS_USER_LIMIT, 0, 0);
+    }
+    return decide_new(s, now_ms, index, r, token, a);
+}
+
 /* Users are watched, or the item was not known at the prefetch. */
 APART static enum fg_stock_result reserve_slowly(struct fg_stock *s, uint64_t now_ms,
                                                  const struct fg_stock_request *r, uint32_t token,
@@ -310,6 +370,22 @@ INLINE enum fg_stock_result reserve(struct fg_stock *s, uint64_t now_ms,
     return reserve_item(s, now_ms, r->index - 1, r, token, a);
 }
 
+/* A WAIT of a new order: a reservation, for which the item need not have units. */
+APART static enum fg_stock_result join(struct fg_stock *s, uint64_t now_ms,
+                                       const struct fg_stock_request *r, uint32_t token,
+                                       struct fg_stock_answer *a)
+{
+    uint32_t index = item_find(s, r->item);
+    struct usage *usage;
+
+    if (index == NIL || !line_max(s, index) || !s->items[index].live) /* as a RESERVE */
+        return reserve_slowly(s, now_ms, r, token, a);
+    usage = usage_find(s, usage_home(s, usage_hash(s, r->user, index)), r->user, index);
+    if (user_refused(s, now_ms, r, a))
+        return FG_STOCK_ANSWERED;
+    return join_item(s, now_ms, index, usage, r, token, a);
+}
+
 /* A user without this order. */
 INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms,
                                      const struct fg_stock_request *r, uint32_t token,
@@ -317,6 +393,8 @@ INLINE enum fg_stock_result stranger(struct fg_stock *s, uint64_t now_ms,
 {
     if (table[FG_LEDGER_ORDER_NONE][r->op] == NEW)
         return reserve(s, now_ms, r, token, a);
+    if (table[FG_LEDGER_ORDER_NONE][r->op] == JOIN)
+        return join(s, now_ms, r, token, a);
     return answer_now(s, r, a, FG_PACKET_STATUS_UNKNOWN_ORDER, 0, 0);
 }
 
@@ -337,6 +415,9 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
         status = left ? FG_PACKET_STATUS_ON_SALE : FG_PACKET_STATUS_SOLD_OUT;
     answer_now(s, r, a, status, status == FG_PACKET_STATUS_UNKNOWN_ITEM ? 0 : left, retry_ms);
     a->quantity = s->config.order_ports;
+    if (index != NIL && s->config.limits.waiting_max &&
+        (s->banks[index].line || line_max(s, index)))
+        a->deadline_ms = line_serving(s, index);
     return FG_STOCK_ANSWERED;
 }
 
@@ -402,10 +483,27 @@ static enum fg_stock_result change(struct fg_stock *s, uint64_t now_ms, struct o
         fg_stock_refund(s, now_ms, o, r->flags & FG_PACKET_RESTOCK, asker_of(r, token));
     } else if (action == CLOSE) {
         fg_stock_close(s, now_ms, o, asker_of(r, token));
+    } else if (action == LEAVE) {
+        fg_stock_leave(s, now_ms, o, FG_JOURNAL_LEFT_CANCELLED, asker_of(r, token));
     } else {
         fg_stock_cancel(s, now_ms, o, asker_of(r, token));
     }
     return FG_STOCK_DEFERRED;
+}
+
+/* A repeated WAIT keeps the place, unless the sale has ended. */
+static enum fg_stock_result heard(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                                  const struct fg_stock_request *r, uint32_t token,
+                                  struct fg_stock_answer *a)
+{
+    const struct item *item = item_at(s, o->item);
+
+    if (item->closes_ms && now_ms >= item->closes_ms && may_decide(s)) {
+        fg_stock_leave(s, now_ms, o, FG_JOURNAL_LEFT_CLOSED, asker_of(r, token));
+        return FG_STOCK_DEFERRED;
+    }
+    fg_stock_line_heard(s, now_ms, o);
+    return answer_state(s, now_ms, o, r, token, a);
 }
 
 static bool same_fields(const struct fg_stock *s, const struct order *o,
@@ -454,7 +552,7 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     if (!expire_in_time(s, now_ms, o))
         return not_now(s, r, a);
     action = table[o->state][r->op];
-    if (r->op == FG_PACKET_OP_RESERVE && !same_fields(s, o, r)) {
+    if ((r->op == FG_PACKET_OP_RESERVE || r->op == FG_STOCK_OP_WAIT) && !same_fields(s, o, r)) {
         COUNT(s, conflicts, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_CONFLICT, 0, 0);
     }
@@ -464,9 +562,12 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     case EXTEND:
     case REFUND:
     case CLOSE:
+    case LEAVE:
         return change(s, now_ms, o, action, r, token, a);
     case PAY:
         return pay(s, now_ms, at, r, token, a);
+    case HEARD:
+        return heard(s, now_ms, o, r, token, a);
     case AGAIN:
         COUNT(s, duplicates, 1);
         return answer_state(s, now_ms, o, r, token, a);
@@ -510,7 +611,7 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
     a->token = token;
     a->kind = r->kind & 0xfu; /* with the flags: one store of a byte, and none is read */
     a->flags = 0;
-    FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_PACKET_OP_ORDERS);
+    FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_STOCK_OP_WAIT);
     if (fg_unlikely(1u << r->op & (1u << FG_PACKET_OP_STOCK | 1u << FG_PACKET_OP_ORDERS)))
         return r->op == FG_PACKET_OP_STOCK ? stock_of(s, now_ms, r, a)
                                            : orders_of(s, now_ms, r, token, a);

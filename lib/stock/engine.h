@@ -22,13 +22,20 @@
 #define RETRY_PAUSED_MS  1000
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
 #define RETRY_MS_MAX     86400000
+#define LINE_TICK_MS     16
 
 /* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a slot, but is not
  * an order yet; and an expired order whose late payment waits for units.
  */
 #define ORDER_PENDING FG_ORDER_STATES
 #define ORDER_PAYING  (FG_ORDER_STATES + 1)
-#define ORDER_STATES  (FG_ORDER_STATES + 2)
+/* Of a waiting list (line.h): a WAIT that waits for units or a ticket, one that has a ticket and no
+ * record yet, and a waiting order that was offered units and has no record of it yet.
+ */
+#define ORDER_JOINING  (FG_ORDER_STATES + 2)
+#define ORDER_TICKETED (FG_ORDER_STATES + 3)
+#define ORDER_OFFERED  (FG_ORDER_STATES + 4)
+#define ORDER_STATES   (FG_ORDER_STATES + 5)
 
 /* One line. The fields that a look-up compares come first; user space of a miss is this line and
  * its bucket.
@@ -38,22 +45,29 @@ struct order {
     uint64_t user;
     uint32_t item; /* index */
     uint32_t hash_next;
-    uint64_t seq; /* own records pushed when it last changed: durable once the watermark is there */
+    uint64_t seq; /* own records pushed when it last changed: durable once the watermark is there;
+                     TICKETED: the ticket */
     union {
         uint64_t deadline_ms; /* RESERVED */
-        struct {              /* PENDING, PAYING */
+        struct {              /* PENDING, PAYING, JOINING, TICKETED */
             uint32_t token;
             uint32_t serial;
         };
+        struct { /* WAITING, OFFERED */
+            uint32_t ticket;
+            uint32_t until; /* present until then: Unix time / LINE_TICK_MS, modulo 2^32 */
+        };
     };
-    uint32_t next; /* on_wheel: in its slot; PENDING, PAYING: in its item's waiting list; else free
-                      list */
+    uint32_t next; /* on_wheel: in its slot; PENDING, PAYING, JOINING: in its item's waiting list;
+                      TICKETED, OFFERED: in the list of struct line; else free list */
     uint16_t quantity;
     uint8_t state;
     uint8_t kind : 2;     /* PENDING, PAYING: enum fg_stock_kind of the token */
     uint8_t on_wheel : 1; /* in a list of the wheel, which may be late */
     uint8_t late : 1;     /* it was paid after its hold had ended */
-    uint8_t pad : 4;
+    uint8_t loaded : 1;   /* WAITING: not heard of since the start */
+    uint8_t offer : 1;    /* TICKETED: was offered units already */
+    uint8_t pad : 2;
     uint32_t usage;     /* slot of its user's units; not of a refunded order */
     uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
 };
@@ -70,14 +84,15 @@ struct usage {
                                      behind it */
             uint64_t counted : 1; /* has units, by an item with a limit: one of users_max */
             uint64_t unsold : 8;  /* cancelled or expired; UNSOLD_MANY is no longer counted */
-            uint64_t units : 27;
+            uint64_t units : 26;
+            uint64_t waits : 1; /* an order is in the line, or about to be */
         };
         uint64_t word; /* below USAGE_ORDERS: no units, no unsold orders */
     };
 };
 _Static_assert(sizeof(struct usage) == 16, "four in a line");
 #define USAGE_ORDERS    (1u << 29)
-#define USAGE_UNITS_MAX ((1u << 27) - 1)
+#define USAGE_UNITS_MAX ((1u << 26) - 1)
 #define UNSOLD_MANY     255
 #define USAGE_LINE      (FG_CACHE_LINE / sizeof(struct usage))
 #define PASSED_MANY     255 /* no longer counted */
@@ -93,6 +108,7 @@ struct item {
     uint8_t dirty;    /* in the dirty list */
     uint8_t recalled; /* a RECALL waits for its answer */
     uint8_t home;     /* worker that runs its bank */
+    uint8_t line;     /* struct line has something to be recorded or sent here */
     uint32_t free;    /* units of this worker's slice; at home those of the bank */
     uint32_t left_hint;
     uint32_t wait_head, wait_tail; /* PENDING orders of this worker, oldest first */
@@ -119,12 +135,48 @@ struct bank {
                          queue */
     bool announced;   /* all workers were told SOLD_OUT */
     bool empty;       /* a request was refused because nothing was free */
+    bool line;        /* users wait: what comes back is kept for them, see struct line */
 };
 
 struct bank_entry {
     uint32_t units, serial, next;
     uint8_t worker, first;
-    uint16_t pad;
+    uint8_t wait; /* a WAIT, of `order` at its worker */
+    uint8_t pad;
+    uint32_t order;
+};
+
+/* An order in the line. It may have left since: its worker tells when its turn comes. */
+struct line_entry {
+    uint32_t ticket;
+    uint32_t order; /* at its worker */
+    uint32_t next;
+    uint16_t units;
+    uint8_t worker;
+    uint8_t pad;
+};
+_Static_assert(sizeof(struct line_entry) == 16, "memory for each who waits");
+
+/* The waiting list of an item. */
+struct line {
+    /* settings */
+    uint32_t max, claim_ms, ttl_ms, flags;
+    /* at each worker */
+    uint32_t list_head, list_tail; /* TICKETED and OFFERED orders, oldest first; some of the latter
+                                      have left meanwhile */
+    uint32_t offered;              /* units of the OFFERED */
+    uint32_t passed; /* units of offers that were not taken, on their way to the bank */
+    uint32_t called,
+        called_ticket;    /* order whose turn has come, for which there are too few units */
+    uint32_t called_next; /* item whose order was called as well */
+    uint32_t gone;        /* ticket that the home is to be told has left; 0 = none */
+    uint32_t serving;     /* ticket that comes next, as the home told */
+    /* at the home */
+    uint32_t head, tail, waiting; /* the line, and its length */
+    uint32_t kept;                /* units for it, beside the bank's free ones */
+    uint32_t tickets;             /* given so far */
+    bool call_sent;               /* to the head */
+    uint64_t serving_send;        /* workers that have to be told which ticket comes next */
 };
 
 /* Waits for the disk: an answer, released units, or both. */
@@ -161,7 +213,7 @@ struct ready_queue {
 
 /* NEEDs of this worker to its own banks. They wait for the next loop as those of the others do. */
 struct own_need {
-    uint32_t index, units, serial, first;
+    uint32_t index, units, serial, first, wait, order;
 };
 
 struct own_queue {
@@ -205,6 +257,12 @@ struct fg_stock {
 
     struct bank_entry *entries;
     uint32_t entry_free;
+
+    struct line *lines; /* of each item; without waiting_max none is ever used */
+    struct line_entry *line_entries;
+    uint32_t line_free, called_head;
+    uint64_t start_ms;           /* of the first loop */
+    _Atomic uint32_t lines_live; /* published */
 
     struct own_queue own;
     struct deferred_queue deferred;

@@ -59,9 +59,12 @@ void fg_stock_accept(struct fg_stock *s, uint64_t now_ms, uint32_t order, struct
     item->free -= o->quantity;
     if (!is_home(s, item) && item->left_hint > o->quantity)
         item->left_hint -= o->quantity;
-    if (fg_unlikely(o->state == FG_LEDGER_ORDER_EXPIRED || o->state == ORDER_PAYING)) {
-        sell_late(s, now_ms, o, asker);
-        return;
+    if (fg_unlikely(o->state == FG_LEDGER_ORDER_EXPIRED || o->state >= ORDER_PAYING)) {
+        if (o->state != ORDER_JOINING) {
+            sell_late(s, now_ms, o, asker);
+            return;
+        }
+        s->usages[o->usage].waits = 0; /* a WAIT for which there are units */
     }
     item->reserved += o->quantity;
     o->state = FG_LEDGER_ORDER_RESERVED;
@@ -145,4 +148,50 @@ void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o)
     give_back(s, now_ms, o, (struct asker){FG_STOCK_NO_TOKEN, 0}, FG_LEDGER_ORDER_EXPIRED,
               FG_JOURNAL_RECORD_EXPIRED);
     COUNT(s, expired, 1);
+}
+
+void fg_stock_answer_ticket(const struct fg_stock *s, const struct order *o,
+                            struct fg_stock_answer *a)
+{
+    uint32_t serving = s->lines[o->item].serving;
+
+    a->left = o->ticket > serving ? o->ticket - serving : 0;
+    a->deadline_ms = o->ticket;
+}
+
+void fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
+{
+    struct deferred *d;
+
+    o->state = FG_LEDGER_ORDER_WAITING;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_WAITING, o->ticket);
+    d = defer(s, o->seq);
+    answer_order(s, o, asker, &d->answer);
+    d->answer.retry_ms = s->lines[o->item].ttl_ms;
+}
+
+void fg_stock_take_offer(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t claim_ms)
+{
+    struct order *o = &s->orders[order];
+
+    s->usages[o->usage].waits = 0;
+    s->items[o->item].reserved += o->quantity;
+    o->state = FG_LEDGER_ORDER_RESERVED;
+    o->loaded = 0;
+    o->deadline_ms = now_ms + claim_ms;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_OFFERED, o->deadline_ms);
+    fg_stock_wheel_add(s, order);
+    COUNT(s, reserved, 1);
+}
+
+void fg_stock_leave(struct fg_stock *s, uint64_t now_ms, struct order *o, unsigned why,
+                    struct asker asker)
+{
+    s->usages[o->usage].waits = 0;
+    fg_stock_usage_unsold(s, o->usage, o->quantity);
+    o->state = FG_LEDGER_ORDER_CANCELLED;
+    record_order(s, now_ms, o, FG_JOURNAL_RECORD_LEFT, why);
+    if (asker.token != FG_STOCK_NO_TOKEN)
+        defer_order(s, o, asker, 0);
+    COUNT(s, cancelled, 1);
 }

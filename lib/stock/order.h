@@ -20,6 +20,10 @@ static inline uint32_t hold_left_ms(uint64_t deadline_ms, uint64_t now_ms)
     return deadline_ms > now_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
 }
 
+/* Its ticket, and how many users are ahead. */
+void fg_stock_answer_ticket(const struct fg_stock *s, const struct order *o,
+                            struct fg_stock_answer *a);
+
 /* Answers with the state of an order. Leaves token and kind alone, and retry_ms to who hands the
  * answer out. */
 INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct asker asker,
@@ -31,6 +35,8 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
         [FG_LEDGER_ORDER_CANCELLED] = FG_PACKET_STATUS_CANCELLED,
         [FG_LEDGER_ORDER_EXPIRED] = FG_PACKET_STATUS_EXPIRED,
         [FG_LEDGER_ORDER_REFUNDED] = FG_PACKET_STATUS_REFUNDED,
+        [FG_LEDGER_ORDER_WAITING] = FG_PACKET_STATUS_WAITING,
+        [ORDER_OFFERED] = FG_PACKET_STATUS_WAITING,
     };
     const struct item *item = &s->items[o->item];
 
@@ -44,6 +50,8 @@ INLINE void answer_order(const struct fg_stock *s, const struct order *o, struct
     a->deadline_ms = o->state == FG_LEDGER_ORDER_RESERVED ? o->deadline_ms : 0;
     a->item = item->id;
     memcpy(a->order_id, o->order_id, 16);
+    if (fg_unlikely(a->status == FG_PACKET_STATUS_WAITING))
+        fg_stock_answer_ticket(s, o, a);
 }
 
 /* Reserves free units of this worker for a request that passed every check; or sells them, when it
@@ -65,5 +73,15 @@ void fg_stock_refund(struct fg_stock *s, uint64_t now_ms, struct order *o, bool 
                      struct asker asker);
 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o);
+
+/* The order has a ticket: it is in the line. */
+void fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
+
+/* The waiting order takes the units that it was offered. */
+void fg_stock_take_offer(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t claim_ms);
+
+/* The order leaves the line; why: enum fg_journal_left. */
+void fg_stock_leave(struct fg_stock *s, uint64_t now_ms, struct order *o, unsigned why,
+                    struct asker asker);
 
 #endif

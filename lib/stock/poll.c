@@ -3,15 +3,20 @@
 #include "stock/bank.h"
 #include "stock/by_user.h"
 #include "stock/expire.h"
-#include "stock/order.h"
+#include "stock/line.h"
 #include "stock/slice.h"
 
 static void take_own(struct fg_stock *s)
 {
     const struct own_need *n = &s->own.slots[s->own.head++ & s->own.mask];
 
-    FG_ASSERT(fg_stock_bank_enqueue(s, n->index, (uint8_t)s->config.worker, n->first != 0, n->units,
-                                    n->serial));
+    FG_ASSERT(fg_stock_bank_enqueue(s, n->index,
+                                    &(struct bank_entry){.units = n->units,
+                                                         .serial = n->serial,
+                                                         .worker = (uint8_t)s->config.worker,
+                                                         .first = n->first != 0,
+                                                         .wait = n->wait != 0,
+                                                         .order = n->order}));
 }
 
 static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, unsigned nth)
@@ -20,7 +25,7 @@ static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, uns
 
     FG_ASSERT(m->index < s->config.limits.items_max);
     if (m->type == FG_STOCK_MSG_NEED || m->type == FG_STOCK_MSG_RECALLED ||
-        m->type == FG_STOCK_MSG_RETURN) {
+        m->type == FG_STOCK_MSG_RETURN || m->type == FG_STOCK_MSG_GONE) {
         fg_stock_bank_message(s, from, m);
     } else {
         item_at(s, m->index)->home =
@@ -149,6 +154,10 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
     n = durable_answers(s, now_ms, answers, max);
     take_messages(s, now_ms);
     fg_stock_expire_due(s, now_ms);
+    if (fg_unlikely(!s->start_ms))
+        s->start_ms = now_ms;
+    if (fg_unlikely(s->called_head != NIL))
+        fg_stock_line_check_called(s, now_ms);
     work_on_dirty(s, now_ms);
     n += ready_answers(s, now_ms, answers + n, max - n);
     if (fg_unlikely(s->listing))
@@ -166,7 +175,8 @@ void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
     s->mode = mode;
     for (uint32_t i = 0; i < s->config.limits.items_max;
          i++) /* who waits for units must hear of it */
-        if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL)
+        if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL || s->banks[i].line ||
+            s->items[i].line)
             mark_dirty(s, i);
 }
 

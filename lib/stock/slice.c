@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/slice.h"
 
-#include "stock/order.h"
+#include "stock/line.h"
 #include "stock/waiting.h"
 
 /* True when the oldest waiting request could be served now, were there room for its record. */
@@ -27,11 +27,36 @@ static void serve_waiters(struct fg_stock *s, uint64_t now_ms, struct item *item
     }
 }
 
+/* What the waiting list has to be recorded and told. */
+static bool line_work(struct fg_stock *s, uint64_t now_ms, struct item *item, uint32_t index)
+{
+    struct fg_stock_message m = {.type = FG_STOCK_MSG_GONE, .index = index};
+    struct line *l = &s->lines[index];
+    bool done = fg_stock_line_work(s, now_ms, index);
+
+    if (l->passed) {
+        if (!fg_stock_send_to(s, item->home, FG_STOCK_MSG_RETURN, index, l->passed, 0, 0))
+            return false;
+        COUNT(s, returns, 1);
+        item->releasing -= l->passed;
+        l->passed = 0;
+    }
+    m.ticket = l->gone;
+    if (l->gone && !fg_ring_push(s->config.to[item->home], &m))
+        return false;
+    l->gone = 0;
+    item->line = l->list_head != NIL;
+    return done;
+}
+
 bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct item *item = item_at(s, index);
+    bool done = true;
 
     serve_waiters(s, now_ms, item, index);
+    if (fg_unlikely(item->line))
+        done = line_work(s, now_ms, item, index);
     if (item->returning > 0) {
         if (!fg_stock_send_to(s, item->home, FG_STOCK_MSG_RETURN, index, item->returning, 0, 0))
             return false;
@@ -47,7 +72,7 @@ bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         item->free = 0;
         item->recalled = 0;
     }
-    return true;
+    return done;
 }
 
 void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m)
@@ -72,6 +97,20 @@ void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg
     case FG_STOCK_MSG_RECALL:
         item->recalled = 1;
         break;
+    case FG_STOCK_MSG_TICKET:
+        s->needs--;
+        fg_stock_line_serving(s, m->index, m->left);
+        fg_stock_line_ticketed(s, m->index, m->serial, m->ticket);
+        break;
+    case FG_STOCK_MSG_OFFER:
+        fg_stock_line_offered(s, m->index, m->order, m->ticket, m->units);
+        break;
+    case FG_STOCK_MSG_CALL:
+        fg_stock_line_called(s, m->index, m->order, m->ticket);
+        return;
+    case FG_STOCK_MSG_SERVING:
+        fg_stock_line_serving(s, m->index, m->ticket);
+        return;
     case FG_STOCK_MSG_SOLD_OUT:
         item->sold_out = 1;
         item->left_hint = 0;

@@ -2,6 +2,7 @@
 /* Birth, recovery and inspection of an engine. */
 #include <sys/mman.h>
 
+#include "stock/line.h"
 #include "stock/load.h"
 #include "stock/tables.h"
 #include "stock/users.h"
@@ -30,6 +31,8 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(user_buckets, fg_stock_table_buckets(l->orders_max / USER_SHARE))                            \
     X(usages, fg_stock_usage_lines(l->orders_max) * USAGE_LINE)                                    \
     X(entries, entries_max(l, workers))                                                            \
+    X(lines, l->waiting_max ? l->items_max : 1)                                                    \
+    X(line_entries, l->waiting_max + 1ull)                                                         \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
     X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
@@ -76,6 +79,8 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
     if (l->user_rate > 1000 || l->user_burst > 100000 || (l->user_rate && !l->user_burst))
         return fg_fail(err, "user_rate %u, user_burst %u: accepted 0..1000 and 1..100000",
                        l->user_rate, l->user_burst);
+    if (l->waiting_max > FG_STOCK_WAITING_MAX)
+        return fg_fail(err, "waiting_max %u: accepted 0..%d", l->waiting_max, FG_STOCK_WAITING_MAX);
     if (l->unsold_max > FG_STOCK_UNSOLD_MAX)
         return fg_fail(err, "unsold_max %u: accepted 0..%d", l->unsold_max, FG_STOCK_UNSOLD_MAX);
     return true;
@@ -132,6 +137,12 @@ static void initialise(struct fg_stock *s)
     for (uint64_t i = 0; i < entries; i++)
         s->entries[i].next = i + 1 < entries ? (uint32_t)(i + 1) : NIL;
     s->entry_free = 0;
+    for (uint32_t i = 0; i < (l->waiting_max ? l->items_max : 1); i++)
+        s->lines[i].list_head = s->lines[i].head = NIL;
+    for (uint32_t i = 0; i < l->waiting_max; i++)
+        s->line_entries[i].next = i + 1 < l->waiting_max ? i + 1 : NIL;
+    s->line_free = l->waiting_max ? 0 : NIL;
+    s->called_head = NIL;
     s->order_free = s->dirty_head = NIL;
     if (l->user_rate) {
         s->rate_interval_us = 1000000 / l->user_rate;
@@ -194,7 +205,8 @@ void fg_stock_load_item(struct fg_stock *s, const struct fg_ledger_item *from)
 /* Adds the order to its user's usage, beyond users_max too: that limit is for new users. */
 static bool load_usage(struct fg_stock *s, struct order *o, struct fg_error *err)
 {
-    bool uses = o->state == FG_LEDGER_ORDER_RESERVED || o->state == FG_LEDGER_ORDER_SOLD;
+    bool waits = o->state == FG_LEDGER_ORDER_WAITING;
+    bool uses = o->state == FG_LEDGER_ORDER_RESERVED || o->state == FG_LEDGER_ORDER_SOLD || waits;
     uint32_t home = usage_home(s, usage_hash(s, o->user, o->item));
     struct usage *u = usage_find(s, home, o->user, o->item);
 
@@ -209,6 +221,7 @@ static bool load_usage(struct fg_stock *s, struct order *o, struct fg_error *err
                        (unsigned long long)s->items[o->item].id);
     if (uses && !u->units && s->items[o->item].user_limit)
         usage_count(s, u);
+    u->waits |= waits;
     if (uses)
         u->units += o->quantity;
     else
@@ -237,6 +250,9 @@ bool fg_stock_load_order(struct fg_stock *s, const struct fg_ledger_order *from,
         o->deadline_ms = from->deadline_ms;
         s->items[index].reserved += o->quantity;
         fg_stock_wheel_add(s, at);
+    } else if (o->state == FG_LEDGER_ORDER_WAITING) {
+        o->ticket = (uint32_t)from->ticket;
+        o->loaded = 1;
     } else if (o->state == FG_LEDGER_ORDER_SOLD) {
         s->items[index].sold += o->quantity;
     } else if (o->state == FG_LEDGER_ORDER_REFUNDED && !from->restocked) {
@@ -252,6 +268,8 @@ bool fg_stock_load_items(struct fg_stock *s, const struct fg_ledger *ledger, str
                        s->config.limits.items_max, fg_ledger_items(ledger));
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         fg_stock_load_item(s, fg_ledger_item_at(ledger, i));
+    if (!fg_stock_line_load(s, ledger, err))
+        return false;
     for (uint32_t i = 0; i < fg_ledger_denied_users(ledger); i++) {
         uint64_t user = fg_ledger_denied_user(ledger, i);
 
@@ -320,10 +338,23 @@ void fg_stock_levels(const struct fg_stock *stock, struct fg_stock_level levels[
 bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_view *view)
 {
     const struct item *item = &s->items[index];
+    struct fg_stock_view line = {0};
 
     if (index >= s->config.limits.items_max || !item->known)
         return false;
-    *view = (struct fg_stock_view){.free = item->free,
+    if (s->config.limits.waiting_max) {
+        const struct line *l = &s->lines[index];
+
+        line = (struct fg_stock_view){.kept = l->kept,
+                                      .offered = l->offered,
+                                      .waiting = l->waiting,
+                                      .serving = is_home(s, item) ? line_serving(s, index) : 0};
+    }
+    *view = (struct fg_stock_view){.kept = line.kept,
+                                   .offered = line.offered,
+                                   .waiting = line.waiting,
+                                   .serving = line.serving,
+                                   .free = item->free,
                                    .releasing = item->releasing,
                                    .reserved = item->reserved,
                                    .sold = item->sold,

@@ -31,13 +31,17 @@ struct fg_stock_limits {
         deferred_max;   /**< answers and releases that wait for the disk at this worker at a time */
     uint32_t user_rate; /**< new reservations a second that one user may ask for; 0 = no
                            limit, 1..1000 */
-    uint32_t user_burst; /**< of them at once, 1..100000 */
-    uint32_t unsold_max; /**< cancelled and expired orders of a user and item, before the user may
-                            make no more; 0 = no limit, 1..FG_STOCK_UNSOLD_MAX */
+    uint32_t user_burst;  /**< of them at once, 1..100000 */
+    uint32_t waiting_max; /**< users in the waiting lists of this worker's items at a time; 0 = no
+                             waiting lists */
+    uint32_t unsold_max;  /**< cancelled and expired orders of a user and item, before the user may
+                             make no more; 0 = no limit, 1..FG_STOCK_UNSOLD_MAX */
 };
 
-#define FG_STOCK_UNSOLD_MAX 250   /**< the largest unsold_max */
-#define FG_STOCK_DENIED_MAX 16384 /**< users that the operator may ever deny, of one worker */
+#define FG_STOCK_OP_WAIT     9         /**< like the operations of enum fg_packet_op */
+#define FG_STOCK_WAITING_MAX 100000000 /**< the largest waiting_max */
+#define FG_STOCK_UNSOLD_MAX  250       /**< the largest unsold_max */
+#define FG_STOCK_DENIED_MAX  16384     /**< users that the operator may ever deny, of one worker */
 #define FG_STOCK_HOLD_MS_MAX                                                                       \
     4233600000u /**< longest hold from now, also of EXTEND: 49 days, which the                     \
                    packet can say */
@@ -109,6 +113,8 @@ static inline void fg_stock_request_of(struct fg_stock_request *request, const v
     X(ITEM_APPLY,                                                                                  \
       "every worker: uses the settings from now on; to be sent when ITEM_SET is durable")          \
     X(ITEM_NAME, "home: writes the name to the log")                                               \
+    X(LINE_SET, "home: writes settings of the waiting list to the log")                            \
+    X(LINE_APPLY, "every worker: uses them from now on; to be sent when LINE_SET is durable")      \
     X(STOCK_ADD, "home: units that can be sold once the record is durable")                        \
     X(USER_SET, "owner of the user: denies reservations, or allows them again")                    \
     X(STOCK_REMOVE,                                                                                \
@@ -137,6 +143,9 @@ struct fg_stock_command {
                     uint16_t order_max, flags;
                 };
                 uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /**< ITEM_NAME */
+                struct { /* LINE_SET, LINE_APPLY: as in struct fg_journal_record */
+                    uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
+                };
             };
         };
         struct { /* USER_SET, ORDER_REFUND */
@@ -180,10 +189,10 @@ struct fg_stock_answer {
         uint16_t state;    /**< of ORDER_REFUND: enum fg_ledger_order_state */
     };
     uint32_t left;     /**< of a command as well: units that are free */
-    uint32_t retry_ms; /**< RESERVED: what is left of the hold */
+    uint32_t retry_ms; /**< RESERVED: what is left of the hold; WAITING: of the user's presence */
     union {
-        uint64_t deadline_ms;
-        uint64_t user; /**< of USER_SET, ORDER_REFUND */
+        uint64_t deadline_ms; /**< WAITING: the ticket; of STOCK the one that comes next */
+        uint64_t user;        /**< of USER_SET, ORDER_REFUND */
     };
     uint64_t item; /**< of a command as well, unless it is about a user */
     uint8_t order_id[16];
@@ -361,6 +370,11 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(RECALL, "bank -> worker: give back what is free")                                            \
     X(RECALLED, "worker -> bank: `units`, all that was free here; answers RECALL")                 \
     X(RETURN, "worker -> bank: `units` of cancelled or expired orders, durable")                   \
+    X(TICKET, "bank -> worker: request `serial` is in the line with `ticket`")                     \
+    X(OFFER, "bank -> worker: `units` for the waiting `order` of `ticket`")                        \
+    X(CALL, "bank -> worker: it is the turn of `order`, but there are too few units")              \
+    X(SERVING, "bank -> worker: `ticket` comes next")                                              \
+    X(GONE, "worker -> bank: the order of `ticket`, which was called, has left")                   \
     X(SOLD_OUT, "bank -> worker: nothing is free anywhere")                                        \
     X(OPEN, "bank -> worker: units are free again")
 
@@ -374,12 +388,15 @@ enum fg_stock_message_type {
 struct fg_stock_message {
     uint8_t type;
     uint8_t first; /**< NEED: nothing else was asked for this item, so a larger grant makes sense */
-    uint16_t reserved;
+    uint8_t wait;  /**< NEED: of a WAIT */
+    uint8_t reserved;
     uint32_t index; /**< of the item */
     uint32_t units;
     uint32_t serial;
     uint32_t left;
-    uint8_t pad[44];
+    uint32_t order; /**< NEED, OFFER, CALL: place of the order at its worker */
+    uint32_t ticket;
+    uint8_t pad[36];
 };
 _Static_assert(sizeof(struct fg_stock_message) == FG_RING_SLOT, "a message is a ring slot");
 
@@ -390,6 +407,10 @@ struct fg_stock_view {
         releasing; /**< cancelled, expired or added here, not durable or not yet back at the bank */
     uint32_t reserved, sold; /**< in orders of this worker */
     uint32_t refunded;       /**< likewise: refunded and not put back on sale */
+    uint32_t kept;           /**< home only: for the waiting list */
+    uint32_t offered;        /**< to waiting orders of this worker, not recorded yet */
+    uint32_t waiting;        /**< home only: entries of the line */
+    uint32_t serving;        /**< home only: ticket that comes next */
     uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */
 };

@@ -16,13 +16,18 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
     struct fg_stock_message m = {.type = FG_STOCK_MSG_NEED,
                                  .first = first,
                                  .index = index,
+                                 .wait = o->state == ORDER_JOINING,
                                  .units = o->quantity,
-                                 .serial = o->serial};
+                                 .serial = o->serial,
+                                 .order = (uint32_t)(o - s->orders)};
 
     if (is_home(s, item)) {
-        ask_own_bank(
-            s, &(struct own_need){
-                   .index = index, .units = o->quantity, .serial = o->serial, .first = first});
+        ask_own_bank(s, &(struct own_need){.index = index,
+                                           .units = o->quantity,
+                                           .serial = o->serial,
+                                           .first = first,
+                                           .wait = m.wait,
+                                           .order = m.order});
         return true;
     }
     if (s->needs >= s->config.limits.parked_max || !fg_ring_push(s->config.to[item->home], &m))
@@ -46,7 +51,8 @@ bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct as
 
     if (s->waiting >= s->config.limits.parked_max || !may_wait(s, o))
         return false;
-    o->state = o->state == FG_LEDGER_ORDER_EXPIRED ? ORDER_PAYING : ORDER_PENDING;
+    if (o->state != ORDER_JOINING)
+        o->state = o->state == FG_LEDGER_ORDER_EXPIRED ? ORDER_PAYING : ORDER_PENDING;
     o->token = asker.token;
     o->kind = asker.kind & 3u;
     o->serial = s->serial + 1;
@@ -107,26 +113,34 @@ static void refuse_payment(struct fg_stock *s, struct order *o, struct fg_stock_
     }
 }
 
-void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
-                            enum fg_packet_status status, uint32_t left)
+uint32_t fg_stock_take_waiter(struct fg_stock *s, struct item *item, uint32_t serial)
 {
-    struct item *item = item_at(s, index);
     uint32_t before = NIL, at = item->wait_head;
-    struct fg_stock_answer a = {.status = (uint8_t)status, .left = left, .item = item->id};
-    struct order *o;
 
     while (at != NIL && (int32_t)(s->orders[at].serial - serial) < 0) {
         before = at;
         at = s->orders[at].next;
     }
     if (at == NIL || s->orders[at].serial != serial)
-        return; /* it was served from the slice meanwhile */
-    o = &s->orders[at];
-    a.token = o->token;
-    a.kind = o->kind;
-    a.retry_ms = retry_after_ms(status);
-    memcpy(a.order_id, o->order_id, 16);
+        return NIL; /* it was served from the slice meanwhile */
     unlink_waiter(s, item, before, at);
+    return at;
+}
+
+void fg_stock_refuse_order(struct fg_stock *s, uint32_t at, enum fg_packet_status status,
+                           uint32_t left)
+{
+    struct order *o = &s->orders[at];
+    struct fg_stock_answer a = {.token = o->token,
+                                .kind = o->kind,
+                                .status = (uint8_t)status,
+                                .left = left,
+                                .retry_ms = retry_after_ms(status),
+                                .item = s->items[o->item].id};
+
+    memcpy(a.order_id, o->order_id, 16);
+    if (o->state >= ORDER_JOINING)
+        s->usages[o->usage].waits = 0;
     fg_stock_usage_sub(s, o->usage, o->quantity);
     if (o->state == ORDER_PAYING)
         refuse_payment(s, o, &a);
@@ -135,4 +149,13 @@ void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
     if (status == FG_PACKET_STATUS_SOLD_OUT || status == FG_PACKET_STATUS_INSUFFICIENT)
         COUNT(s, sold_out, 1);
     fg_stock_push_ready(s, &a); /* stays counted in `waiting` until it is handed out */
+}
+
+void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
+                            enum fg_packet_status status, uint32_t left)
+{
+    uint32_t at = fg_stock_take_waiter(s, item_at(s, index), serial);
+
+    if (at != NIL)
+        fg_stock_refuse_order(s, at, status, left);
 }

@@ -19,4 +19,12 @@ struct asker fg_stock_unpark(struct fg_stock *s, struct item *item);
 void fg_stock_refuse_waiter(struct fg_stock *s, uint32_t index, uint32_t serial,
                             enum fg_packet_status status, uint32_t left);
 
+/* Takes the request `serial` out of the waiting list; NIL when it is not there any more. It stays
+ * counted in `waiting`. */
+uint32_t fg_stock_take_waiter(struct fg_stock *s, struct item *item, uint32_t serial);
+
+/* Refuses a request that was taken out of the waiting list, and forgets it. */
+void fg_stock_refuse_order(struct fg_stock *s, uint32_t at, enum fg_packet_status status,
+                           uint32_t left);
+
 #endif

@@ -55,12 +55,41 @@ static void item_step(struct sim *s, const struct sim_step *step)
         s->w.shelves[index].asked = true;
 }
 
+static void line_step(struct sim *s, const struct sim_step *step)
+{
+    uint32_t index = step->a % ITEMS_MAX;
+    struct fg_stock_command c = {.type = FG_STOCK_LINE_SET,
+                                 .index = index,
+                                 .item = ITEM_ID + index,
+                                 .line_max = step->b,
+                                 .claim_ms = step->c,
+                                 .wait_ttl_ms = step->d,
+                                 .line_flags = step->n & 1 ? FG_JOURNAL_LINE_ONE_UNIT : 0};
+
+    if (s->w.shelves[index].known && !s->w.shelves[index].line_asked &&
+        s->w.setup.limits.waiting_max && give(s, home_of(s, index), &c))
+        s->w.shelves[index].line_asked = true;
+}
+
+static void apply_line(struct sim *s, unsigned worker, struct shelf *shelf)
+{
+    bool refused = s->w.mode[worker] != FG_STOCK_RUNNING;
+
+    if (!shelf->line_version || shelf->line_applied[worker] == shelf->line_version ||
+        !shelf->applied[worker] || !s->w.setup.limits.waiting_max ||
+        !give(s, worker, &shelf->line) || refused)
+        return;
+    shelf->line_applied[worker] = shelf->line_version;
+    oracle_applied(&s->o, worker, &shelf->line);
+}
+
 static void apply_step(struct sim *s, unsigned worker)
 {
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
         struct shelf *shelf = &s->w.shelves[i];
         bool refused = s->w.mode[worker] != FG_STOCK_RUNNING;
 
+        apply_line(s, worker, shelf);
         if (!shelf->known || shelf->applied[worker] == shelf->version ||
             !give(s, worker, &shelf->settings) || refused)
             continue;
@@ -117,6 +146,9 @@ void sim_command(struct sim *s, const struct sim_step *step)
     case SIM_ITEM:
         item_step(s, step);
         break;
+    case SIM_LINE:
+        line_step(s, step);
+        break;
     case SIM_APPLY:
         apply_step(s, step->worker % s->w.workers);
         break;
@@ -151,6 +183,16 @@ void sim_command_answered(struct sim *s, uint32_t token, const struct fg_stock_a
             shelf->version++;
             shelf->settings = t->given;
             shelf->settings.type = FG_STOCK_ITEM_APPLY;
+        }
+    }
+    if (t->given.type == FG_STOCK_LINE_SET) {
+        struct shelf *shelf = &s->w.shelves[t->given.index];
+
+        shelf->line_asked = false;
+        if (a->outcome == FG_STOCK_OUTCOME_DONE) {
+            shelf->line_version++;
+            shelf->line = t->given;
+            shelf->line.type = FG_STOCK_LINE_APPLY;
         }
     }
     world_token_free(&s->w, token);

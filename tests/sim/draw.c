@@ -3,6 +3,7 @@
  */
 #include "play.h"
 
+enum { WAIT = FG_STOCK_OP_WAIT - FG_PACKET_OP_RESERVE };
 enum { USERS = 14, NTH = 80, RECENT = 8 };
 
 struct drawing {
@@ -11,6 +12,7 @@ struct drawing {
     unsigned workers;
     uint32_t items;                 /* that are on sale from the beginning */
     uint32_t plenty;                /* largest addition of stock */
+    uint32_t waits;                 /* percent of the new orders that would wait */
     struct sim_step recent[RECENT]; /* reservations that were asked for not long ago */
     uint32_t weight[SIM_KINDS], weights;
     struct sim_step
@@ -21,8 +23,9 @@ struct drawing {
 static const uint16_t usual_weight[SIM_KINDS] = {
     [SIM_REQUEST] = 4300, [SIM_POLL] = 2500, [SIM_DELIVER] = 1000, [SIM_WRITE] = 900,
     [SIM_SYNC] = 500,     [SIM_CLOCK] = 250, [SIM_ITEM] = 50,      [SIM_APPLY] = 150,
-    [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 10,      [SIM_REFUND] = 40,
-    [SIM_DISK] = 20,      [SIM_STOP] = 4,    [SIM_CRASH] = 12,     [SIM_FINISH] = 4,
+    [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 25,      [SIM_REFUND] = 40,
+    [SIM_LINE] = 30,      [SIM_DISK] = 20,   [SIM_STOP] = 4,       [SIM_CRASH] = 12,
+    [SIM_FINISH] = 4,
 };
 
 static void draw_setup(struct drawing *d, struct world_setup *setup)
@@ -41,11 +44,15 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     setup->limits.deferred_max = 2 + rng_below(r, 30);
     setup->limits.user_rate = rng_chance(r, 10) ? 1 + rng_below(r, 100) : 0;
     setup->limits.user_burst = 1 + rng_below(r, 20);
+    setup->limits.waiting_max = rng_chance(r, 30)   ? 0
+                                : rng_chance(r, 20) ? 1 + rng_below(r, 4)
+                                                    : ROOMY;
     setup->limits.unsold_max = rng_chance(r, 30) ? 1 + rng_below(r, 3) : 0;
     if (setup->limits.user_rate == 0)
         setup->limits.user_burst = 0;
     d->items = 1 + rng_below(r, ITEMS_MAX);
     d->plenty = rng_chance(r, 40) ? 40 : 4;
+    d->waits = setup->limits.waiting_max ? rng_below(r, 90) : 2;
     /* each seed has its own weather: some things are rare in it, others common */
     for (unsigned k = 0; k < SIM_KINDS; k++) {
         d->weight[k] = usual_weight[k] * (rng_chance(r, 20) ? 3 : rng_chance(r, 20) ? 1 : 2);
@@ -69,16 +76,20 @@ static struct sim_step request(struct drawing *d)
 {
     static const uint8_t ops[] = {FG_PACKET_OP_RESERVE, FG_PACKET_OP_CONFIRM, FG_PACKET_OP_CONFIRM,
                                   FG_PACKET_OP_CANCEL,  FG_PACKET_OP_CANCEL,  FG_PACKET_OP_QUERY,
-                                  FG_PACKET_OP_EXTEND,  FG_PACKET_OP_REFUND,  FG_PACKET_OP_ORDERS};
+                                  FG_PACKET_OP_EXTEND,  FG_PACKET_OP_REFUND,  FG_PACKET_OP_ORDERS,
+                                  FG_STOCK_OP_WAIT,     FG_STOCK_OP_WAIT};
     struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
     uint32_t nth;
 
     if (old->b && rng_chance(&d->rng, 45)) {
         s = *old;
         s.n = ops[rng_below(&d->rng, sizeof(ops))] - FG_PACKET_OP_RESERVE;
-        if (s.n == 0 && rng_chance(&d->rng, 10))
-            return reservation(d, s.a, s.b);
-        if (s.n != 0)
+        if ((s.n == 0 || s.n == WAIT) && rng_chance(&d->rng, 10)) {
+            s = reservation(d, s.a, s.b);
+            s.n = rng_chance(&d->rng, 50) ? WAIT : 0;
+            return s;
+        }
+        if (s.n != 0 && s.n != WAIT)
             s.c = s.d = 0;
         if (s.n == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
             s.d = rng_below(&d->rng, 300);
@@ -95,6 +106,8 @@ static struct sim_step request(struct drawing *d)
     if (rng_chance(&d->rng, 3))
         return (struct sim_step){
             .kind = SIM_REQUEST, .n = FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE, .c = s.c};
+    if (rng_chance(&d->rng, d->waits))
+        s.n = WAIT;
     *old = s;
     return s;
 }
@@ -111,6 +124,18 @@ static struct sim_step item(struct drawing *d, uint32_t index)
     s.b = rng_chance(r, 10) ? rng_below(r, 3) : 20 + rng_below(r, 200);
     s.c = rng_chance(r, 40) ? 0 : 1 + rng_below(r, 4);
     s.d = 1 + rng_below(r, 4);
+    return s;
+}
+
+static struct sim_step line(struct drawing *d, uint32_t index)
+{
+    struct rng *r = &d->rng;
+    struct sim_step s = {.kind = SIM_LINE, .a = index};
+
+    s.n = rng_chance(r, 20);
+    s.b = rng_chance(r, 15) ? rng_below(r, 3) : 1000;
+    s.c = 20 + rng_below(r, 200);
+    s.d = rng_chance(r, 50) ? 20 + rng_below(r, 60) : 1 + rng_below(r, SIM_TTL_MAX);
     return s;
 }
 
@@ -160,9 +185,11 @@ static struct sim_step draw_step(struct drawing *d)
         s.a = rng_below(r, rng_chance(r, 20) ? ITEMS_MAX : d->items);
         s.b = rng_below(r, d->plenty);
         break;
+    case SIM_LINE:
+        return line(d, rng_below(r, d->items));
     case SIM_DENY:
-        s.a = rng_below(r, USERS);
-        s.b = rng_chance(r, 30);
+        s.a = rng_chance(r, 50) ? d->recent[s.worker % RECENT].a : rng_below(r, USERS);
+        s.b = rng_chance(r, 50);
         break;
     case SIM_REFUND:
         s.a = d->recent[s.worker % RECENT].a;
@@ -215,6 +242,8 @@ void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
     draw_setup(&d, setup);
     for (uint32_t i = 0; i < d.items; i++)
         n += draw_opening(&d, steps + n, i);
+    for (uint32_t i = 0; i < d.items; i++)
+        steps[n++] = line(&d, i);
     while (n < SIM_STEPS)
         steps[n++] = draw_step(&d);
 }
@@ -223,16 +252,16 @@ void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
 
 static void describe_request(const struct sim_step *s, char *text, size_t size)
 {
-    static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY",
-                                        "STOCK",   "EXTEND",  "REFUND", "ORDERS"};
-    unsigned op = s->n % FG_PACKET_OP_ORDERS;
+    static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY", "STOCK",
+                                        "EXTEND",  "REFUND",  "ORDERS", "WAIT"};
+    unsigned op = s->n % FG_STOCK_OP_WAIT;
     int n = snprintf(text, size, "%s", names[op]);
 
     if (op != FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)
         n += snprintf(text + n, size - (size_t)n, " user %u order %u", 1000 + s->a, s->b);
-    if (op == 0 || op == FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)
+    if (op == 0 || op == WAIT || op == FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)
         n += snprintf(text + n, size - (size_t)n, " item %u", ITEM_ID + s->c);
-    if (op == 0)
+    if (op == 0 || op == WAIT)
         snprintf(text + n, size - (size_t)n, " units %u", s->d & 0xffff);
     else if (op == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
         snprintf(text + n, size - (size_t)n, " by %u ms", s->d);
@@ -289,6 +318,11 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
     case SIM_REFUND:
         snprintf(text, size, "operator refunds user %u order %u%s", 1000 + s->a, s->b,
                  s->c & 1 ? ", restocked" : "");
+        break;
+    case SIM_LINE:
+        snprintf(text, size,
+                 "operator sets the line of item %u: length %u, claim %u ms, ttl %u ms%s", item,
+                 s->b, s->c, s->d, s->n & 1 ? ", one unit" : "");
         break;
     case SIM_DISK:
         snprintf(text, size, "the disk %s", disk[s->n % 3]);

@@ -93,10 +93,12 @@ static struct sim_step event_step(const struct event *e)
         s.a = HOLD_MS + 16;
     if (e->kind != SIM_REQUEST)
         return s;
-    s.n = e->n - FG_PACKET_OP_RESERVE;
+    s.n = (e->n == AGAIN ? FG_STOCK_OP_WAIT : e->n) - FG_PACKET_OP_RESERVE;
     s.a = user_at(e->at, e->user % 16);
     s.b = e->user; /* a user's second order is 16 more */
-    s.d = e->n == FG_PACKET_OP_RESERVE || e->n == FG_PACKET_OP_REFUND ? e->units : 0;
+    s.d = e->n == FG_PACKET_OP_RESERVE || e->n == FG_PACKET_OP_REFUND || e->n == FG_STOCK_OP_WAIT
+              ? e->units
+              : 0;
     return s;
 }
 
@@ -109,7 +111,8 @@ static bool choice_step(const struct search *x, uint32_t done, unsigned choice,
 
     if (choice < x->events) {
         *step = event_step(e);
-        if (e->n == FG_PACKET_OP_RESERVE && e->kind == SIM_REQUEST && e->after) /* a repeat */
+        if (e->kind == SIM_REQUEST && e->after &&
+            (e->n == FG_PACKET_OP_RESERVE || e->n == AGAIN)) /* a repeat */
             *step = event_step(&x->scenario->events[e->after - 1]);
         return !(done & 1u << choice) && (!e->after || done & 1u << (e->after - 1));
     }
@@ -205,6 +208,16 @@ static bool try_next(struct search *x)
     return true;
 }
 
+static void put_line(const struct event *line)
+{
+    sim_apply(&sim, &(struct sim_step){
+                        .kind = SIM_LINE, .b = line->units, .c = HOLD_MS, .d = line->n * 4u});
+    sim_settle(&sim);
+    for (unsigned i = 0; i < 2; i++)
+        sim_apply(&sim, &(struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i});
+    sim_settle(&sim);
+}
+
 static void prepare(struct search *x, const struct scenario *scenario)
 {
     static const struct fg_stock_limits limits = {
@@ -213,6 +226,7 @@ static void prepare(struct search *x, const struct scenario *scenario)
         .seed = 1, .workers = 2, .ring_capacity = scenario->ring_capacity, .limits = limits};
     struct sim_step item = {.kind = SIM_ITEM, .b = HOLD_MS, .c = scenario->user_limit, .d = 16};
     struct sim_step add = {.kind = SIM_ADD, .b = scenario->units - 1};
+    const struct event *line;
 
     setup.limits.parked_max = scenario->parked_max;
     setup.limits.unsold_max = scenario->unsold_max;
@@ -221,9 +235,11 @@ static void prepare(struct search *x, const struct scenario *scenario)
     x->states = x->transitions = x->ends = 0;
     x->complete = x->fair = false;
     x->scenario = scenario;
-    while (x->events < EVENTS_MAX &&
+    while (x->events < EVENTS_MAX && scenario->events[x->events].kind != SIM_LINE &&
            (scenario->events[x->events].kind || scenario->events[x->events].n))
         x->events++;
+    line = &scenario->events[x->events];
+    setup.limits.waiting_max = line->kind == SIM_LINE ? 8 : 0;
     memset(seen, 0, sizeof(*seen) << SEEN_BITS);
     arena_reset();
     sim_start(&sim, &setup, NULL);
@@ -232,6 +248,8 @@ static void prepare(struct search *x, const struct scenario *scenario)
     sim_settle(&sim);
     for (unsigned i = 0; i < 2; i++)
         sim_apply(&sim, &(struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i});
+    if (setup.limits.waiting_max)
+        put_line(line);
     sim_apply(&sim, &add);
     sim_settle(&sim);
     for (unsigned i = 0; i < DEPTH_MAX; i++) {
@@ -300,7 +318,11 @@ static const struct {
     SHOWS(CONFLICT_UNSEEN, 6),     SHOWS(LATE_REFUSED, 16),
     SHOWS(LATE_FORGOTTEN, 16),     SHOWS(REFUND_TWICE, 18),
     SHOWS(REFUND_NOT_DURABLE, 18), SHOWS(UNSOLD_UNLIMITED, 19),
-    SHOWS(UNSOLD_KEPT, 20),
+    SHOWS(UNSOLD_KEPT, 20),        SHOWS(LINE_JUMPED, 21),
+    SHOWS(LINE_TURNED, 22),        SHOWS(OFFER_LOST, 23),
+    SHOWS(OFFER_TWICE, 22),        SHOWS(OFFER_OVERTAKES, 21),
+    SHOWS(OFFER_TO_ABSENT, 24),    SHOWS(OFFER_CANCELLED, 23),
+    SHOWS(HEARD_FORGOTTEN, 24),    SHOWS(PLACE_TWICE, 27),
 #undef SHOWS
 };
 

@@ -5,9 +5,13 @@
 
 #include "play.h"
 
-enum { EVENTS_MAX = 8 };
+enum {
+    EVENTS_MAX = 8,
+    AGAIN = FG_STOCK_OP_WAIT + 1 /* as an event's operation: a repeated WAIT */
+};
 
-/* Happens once, at any time; 'H' = at the item's home, 'O' = at the other worker. */
+/* Happens once, at any time; SIM_LINE, the last one: there is a waiting list from the beginning,
+ * units = its length, n = ttl / 4 ms; 'H' = at the item's home, 'O' = at the other worker. */
 struct event {
     uint8_t kind;  /* enum sim_kind */
     uint8_t n;     /* as in struct sim_step; REQUEST: enum fg_packet_op */
@@ -19,7 +23,7 @@ struct event {
 struct scenario {
     const char *name;
     uint32_t units, user_limit, ring_capacity, parked_max, unsold_max;
-    struct event events[EVENTS_MAX];
+    struct event events[EVENTS_MAX + 1];
 };
 
 extern const struct scenario scenarios[];

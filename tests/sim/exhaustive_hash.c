@@ -87,6 +87,8 @@ static uint64_t hash_orders(const struct sim *s)
 
         key = fg_mix64(key + o->late,
                        o->quantity | o->now << 16 | o->written << 20 | o->durable << 24);
+        key = fg_mix64(key, o->ticket | (uint64_t)o->ahead << 32);
+        key = fg_mix64(key, o->heard_ms);
         sum += fg_mix64(key, o->told | o->waits << 4 | o->limit << 8);
     }
     return sum;

@@ -9,6 +9,14 @@
     {                                                                                              \
         .kind = SIM_REQUEST, .n = FG_PACKET_OP_##op, .at = where, .user = who, .after = behind     \
     }
+#define WAIT(where, who, n_units)                                                                  \
+    {                                                                                              \
+        .kind = SIM_REQUEST, .n = FG_STOCK_OP_WAIT, .at = where, .user = who, .units = n_units     \
+    }
+#define LINE(length, ttl_ms)                                                                       \
+    {                                                                                              \
+        .kind = SIM_LINE, .units = length, .n = (ttl_ms) / 4                                       \
+    }
 #define REFUND(where, who, behind, restock)                                                        \
     {                                                                                              \
         .kind = SIM_REQUEST, .n = FG_PACKET_OP_REFUND, .at = where, .user = who, .after = behind,  \
@@ -185,5 +193,74 @@ const struct scenario scenarios[] = {
       ORDER(CONFIRM, 'O', 1, 2),
       RESERVE('O', 1 + 16, 1),
       RESERVE('H', 1, 1)}},
+    {"one waits for the unit that comes back, and another one wants it",
+     1,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('O', 1, 1), WAIT('O', 2, 1), ORDER(CANCEL, 'O', 1, 1), RESERVE('O', 3, 1),
+      LINE(3, 1000)}},
+    {"three wait at both workers for two units that come back",
+     2,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('H', 1, 2), WAIT('O', 1, 1), WAIT('H', 2, 1), WAIT('O', 2, 1),
+      ORDER(CANCEL, 'H', 1, 1), LINE(3, 1000)}},
+    {"one leaves while the offer is on its way, the next one waits",
+     1,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('H', 1, 1), WAIT('O', 1, 1), WAIT('O', 2, 1), ORDER(CANCEL, 'H', 1, 1),
+      ORDER(CANCEL, 'O', 1, 2), LINE(3, 1000)}},
+    {"one of two who wait is not heard of again",
+     1,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('H', 1, 1),
+      WAIT('O', 1, 1),
+      WAIT('O', 2, 1),
+      {.kind = SIM_CLOCK, .after = 1},
+      {.kind = SIM_REQUEST, .n = AGAIN, .at = 'O', .user = 2, .after = 3},
+      ORDER(CONFIRM, 'H', 1, 1),
+      LINE(3, 12)}},
+    {"a line for one, rings of two slots",
+     1,
+     0,
+     2,
+     2,
+     0,
+     {RESERVE('O', 1, 1), WAIT('O', 2, 1), WAIT('H', 1, 1), ORDER(CANCEL, 'O', 1, 1),
+      LINE(1, 1000)}},
+    {"the head wants two units, one comes back, and it is not heard of again",
+     2,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('H', 1, 1),
+      RESERVE('O', 1, 1),
+      WAIT('O', 2, 2),
+      ORDER(CANCEL, 'O', 1, 2),
+      {.kind = SIM_CLOCK, .after = 3},
+      LINE(3, 12)}},
+    {"two orders of one user wait, and the stock is changed",
+     1,
+     0,
+     8,
+     4,
+     0,
+     {RESERVE('H', 1, 1),
+      WAIT('O', 1, 1),
+      WAIT('O', 1 + 16, 1),
+      {.kind = SIM_ADD, .units = 1},
+      {.kind = SIM_REMOVE, .units = 1},
+      LINE(3, 1000)}},
 };
 const unsigned scenarios_len = sizeof(scenarios) / sizeof(scenarios[0]);

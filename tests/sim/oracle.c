@@ -52,7 +52,8 @@ uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool 
     for (uint32_t at = o->by_user[user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
         const struct oracle_order *order = &o->orders[at - 1];
         bool counts = order->now == FG_LEDGER_ORDER_RESERVED ||
-                      order->now == FG_LEDGER_ORDER_SOLD || (waiting && order->waits);
+                      order->now == FG_LEDGER_ORDER_SOLD ||
+                      (waiting && (order->waits || order->now == FG_LEDGER_ORDER_WAITING));
 
         if (order->user == user && order->item == item && counts)
             units += order->quantity;
@@ -71,6 +72,19 @@ uint32_t oracle_unsold(struct oracle *o, uint64_t user, uint64_t item)
              (order->now == FG_LEDGER_ORDER_CANCELLED || order->now == FG_LEDGER_ORDER_EXPIRED);
     }
     return n;
+}
+
+bool oracle_in_line(struct oracle *o, const struct fg_stock_request *r, bool joining)
+{
+    for (uint32_t at = o->by_user[r->user % USER_BUCKETS]; at; at = o->orders[at - 1].next) {
+        const struct oracle_order *x = &o->orders[at - 1];
+        bool joins = joining && x->waits && x->joins;
+
+        if (x->user == r->user && x->item == r->item && memcmp(x->order_id, r->order_id, 16) != 0 &&
+            (x->now == FG_LEDGER_ORDER_WAITING || joins))
+            return true;
+    }
+    return false;
 }
 
 static uint32_t count_orders(struct oracle *o, uint64_t user, uint64_t item, bool paying)
@@ -125,12 +139,47 @@ static void write_afterwards(struct oracle_order *order, struct oracle_units *u,
     u->sold += r->type == FG_JOURNAL_RECORD_SOLD_LATE ? r->quantity : 0;
 }
 
+static void write_waiting(struct oracle *o, struct oracle_order *order,
+                          const struct fg_journal_record *r)
+{
+    FG_ASSERT(order->written == FG_LEDGER_ORDER_NONE && r->arg > 0);
+    for (uint32_t i = 0; i < o->orders_len; i++) /* nobody else has this ticket */
+        FG_ASSERT(o->orders[i].item != r->item || o->orders[i].written_ticket != r->arg);
+    order->item = r->item;
+    order->quantity = r->quantity;
+    order->written = FG_LEDGER_ORDER_WAITING;
+    order->written_ticket = (uint32_t)r->arg;
+}
+
+/* An order in the line is offered units, or leaves. */
+static void write_end_of_wait(struct oracle_order *order, struct oracle_units *u,
+                              const struct fg_journal_record *r)
+{
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    FG_ASSERT(order->written == FG_LEDGER_ORDER_WAITING);
+    if (r->type == FG_JOURNAL_RECORD_LEFT) {
+        order->written = FG_LEDGER_ORDER_CANCELLED;
+        return;
+    }
+    order->written = FG_LEDGER_ORDER_RESERVED;
+    order->written_deadline_ms = r->arg;
+    u->reserved += r->quantity;
+}
+
 static void write_order(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
     struct oracle_units *u = &item->written;
 
+    if (r->type == FG_JOURNAL_RECORD_WAITING) {
+        write_waiting(o, order, r);
+        return;
+    }
+    if (r->type == FG_JOURNAL_RECORD_OFFERED || r->type == FG_JOURNAL_RECORD_LEFT) {
+        write_end_of_wait(order, u, r);
+        return;
+    }
     if (r->type == FG_JOURNAL_RECORD_RESERVED) {
         FG_ASSERT(order->written == FG_LEDGER_ORDER_NONE);
         order->item = r->item;
@@ -165,8 +214,17 @@ static void write_item(struct oracle *o, const struct fg_journal_record *r)
 
     FG_ASSERT(item->logged || r->type == FG_JOURNAL_RECORD_ITEM_SET);
     item->logged = true;
-    if (r->type == FG_JOURNAL_RECORD_ITEM_SET)
+    if (r->type == FG_JOURNAL_RECORD_LINE_SET) {
+        item->recorded.line_max = r->line_max;
+        item->recorded.claim_ms = r->claim_ms;
+        item->recorded.ttl_ms = r->wait_ttl_ms;
+        item->recorded.line_flags = r->line_flags;
+    } else if (r->type == FG_JOURNAL_RECORD_ITEM_SET)
         item->recorded = (struct settings){.live = true,
+                                           .line_max = item->recorded.line_max,
+                                           .claim_ms = item->recorded.claim_ms,
+                                           .ttl_ms = item->recorded.ttl_ms,
+                                           .line_flags = item->recorded.line_flags,
                                            .opens_ms = r->opens_ms,
                                            .closes_ms = r->closes_ms,
                                            .hold_ms = r->hold_ms,
@@ -192,7 +250,7 @@ static void write_record(struct oracle *o, const struct fg_journal_record *r)
     item = oracle_item(o, r->item);
     FG_ASSERT(item);
     if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_STOCK ||
-        r->type == FG_JOURNAL_RECORD_ITEM_NAME)
+        r->type == FG_JOURNAL_RECORD_ITEM_NAME || r->type == FG_JOURNAL_RECORD_LINE_SET)
         write_item(o, r);
     else
         write_order(o, r);
@@ -210,7 +268,8 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
         return;
     o->durable_of[r->worker % WORKERS_MAX]++;
     if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_ITEM_NAME ||
-        r->type == FG_JOURNAL_RECORD_STOCK || r->type == FG_JOURNAL_RECORD_USER)
+        r->type == FG_JOURNAL_RECORD_STOCK || r->type == FG_JOURNAL_RECORD_USER ||
+        r->type == FG_JOURNAL_RECORD_LINE_SET)
         return;
     order = oracle_order(o, r->user, r->order_id);
     switch (r->type) {
@@ -220,6 +279,7 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
         break;
     case FG_JOURNAL_RECORD_CANCELLED:
     case FG_JOURNAL_RECORD_CLOSED:
+    case FG_JOURNAL_RECORD_LEFT:
         order->durable |= 1u << FG_LEDGER_ORDER_CANCELLED;
         break;
     case FG_JOURNAL_RECORD_EXPIRED:
@@ -228,8 +288,12 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
     case FG_JOURNAL_RECORD_REFUNDED:
         order->durable |= 1u << FG_LEDGER_ORDER_REFUNDED;
         break;
+    case FG_JOURNAL_RECORD_WAITING:
+        order->durable |= 1u << FG_LEDGER_ORDER_WAITING;
+        break;
     default:
-        FG_ASSERT(r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_EXTENDED);
+        FG_ASSERT(r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_EXTENDED ||
+                  r->type == FG_JOURNAL_RECORD_OFFERED);
         order->durable |= 1u << FG_LEDGER_ORDER_RESERVED;
         order->durable_deadline_ms = r->arg;
     }
@@ -248,8 +312,10 @@ void oracle_restarted(struct oracle *o, struct world *w)
 {
     FG_ASSERT(w->log_len >= o->durable_len); /* what was durable is never lost */
     o->written_len = o->durable_len = 0;
-    for (uint32_t i = 0; i < o->orders_len; i++)
+    for (uint32_t i = 0; i < o->orders_len; i++) {
         o->orders[i].written = o->orders[i].durable = o->orders[i].written_late = 0;
+        o->orders[i].written_ticket = 0;
+    }
     for (uint32_t i = 0; i < o->denied_len; i++)
         o->denied[i].written = false;
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
@@ -260,6 +326,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
     oracle_written(o, w);
     memset(o->pushed, 0, sizeof(o->pushed));
     memset(o->durable_of, 0, sizeof(o->durable_of));
+    memset(o->started_ms, 0, sizeof(o->started_ms));
     o->waiting_len = 0;
     o->small = false;
     o->restarts++;
@@ -271,6 +338,9 @@ void oracle_restarted(struct oracle *o, struct world *w)
         order->now = order->written;
         order->late = order->written_late;
         order->deadline_ms = order->written_deadline_ms;
+        order->ticket = order->written_ticket;
+        order->ahead = UINT32_MAX; /* offers that were not durable are undone */
+        order->heard_ms = 0;
         order->waits = false;
     }
     for (uint32_t i = 0; i < o->denied_len; i++)

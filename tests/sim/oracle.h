@@ -26,6 +26,7 @@ struct oracle_order {
     uint8_t durable;         /* bit per state that the durable log has shown */
     uint8_t told;            /* what a shopper or backend was told last */
     bool waits;              /* for units */
+    bool joins;              /* by a WAIT for an item with a line */
     bool late, written_late; /* paid after its hold had ended */
     uint8_t listed;          /* how often ORDERS told of it since the liveness check began */
     uint32_t token;          /* that waits */
@@ -33,6 +34,10 @@ struct oracle_order {
     uint32_t limit;          /* in force when it was taken in */
     uint64_t decided;        /* when that was, as a count */
     uint64_t deadline_ms, written_deadline_ms, durable_deadline_ms;
+    /* of the line */
+    uint32_t ticket, written_ticket;
+    uint32_t ahead;    /* users, as was told last */
+    uint64_t heard_ms; /* present until then, since the last WAIT; 0 = not heard of in this life */
 };
 
 struct oracle_units {
@@ -44,6 +49,7 @@ struct settings {
     uint64_t opens_ms, closes_ms;
     uint32_t hold_ms, user_limit;
     uint16_t order_max, flags;
+    uint32_t line_max, claim_ms, ttl_ms, line_flags;
 };
 
 struct oracle_item {
@@ -52,6 +58,9 @@ struct oracle_item {
     struct settings recorded, in_force[WORKERS_MAX];
     struct oracle_units now, written;
     uint64_t free; /* for sale, in banks, slices and grants */
+    uint64_t kept; /* in the bank, for users who wait */
+    uint64_t releasing;
+    uint64_t serving; /* ticket that comes next */
     /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 =
      * the home has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a
      * loop since */
@@ -70,7 +79,8 @@ struct oracle {
     uint64_t durable_of[WORKERS_MAX];  /* records of each worker in this life that are durable */
     uint32_t orders_len, denied_len;
     uint64_t requests;
-    bool small; /* FULL may be answered */
+    uint64_t started_ms[WORKERS_MAX]; /* first loop of this life; 0 = not yet */
+    bool small;                       /* FULL may be answered */
     struct oracle_order orders[ORDERS_KNOWN];
     uint32_t by_user[USER_BUCKETS];
     struct oracle_item items[ITEMS_MAX];
@@ -111,6 +121,9 @@ struct oracle_denied *oracle_denied(struct oracle *o, uint64_t user); /* NULL wh
 uint64_t oracle_user_units(struct oracle *o, uint64_t user, uint64_t item, bool waiting);
 /* Orders of a user and item that ended unsold. */
 uint32_t oracle_unsold(struct oracle *o, uint64_t user, uint64_t item);
+/* Whether another order of the user has a place in the line of the item; joining: or may be about
+ * to have one. */
+bool oracle_in_line(struct oracle *o, const struct fg_stock_request *r, bool joining);
 /* Orders of a user, of one item or (0) of all; those whose late payment waits are counted apart. */
 uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
 uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);

@@ -9,6 +9,7 @@ static const uint8_t state_of_status[FG_PACKET_STATUS_COUNT] = {
     [FG_PACKET_STATUS_CANCELLED] = FG_LEDGER_ORDER_CANCELLED,
     [FG_PACKET_STATUS_EXPIRED] = FG_LEDGER_ORDER_EXPIRED,
     [FG_PACKET_STATUS_REFUNDED] = FG_LEDGER_ORDER_REFUNDED,
+    [FG_PACKET_STATUS_WAITING] = FG_LEDGER_ORDER_WAITING,
 };
 
 #define BIT(state) (1u << FG_LEDGER_ORDER_##state)
@@ -16,7 +17,10 @@ static const uint8_t state_of_status[FG_PACKET_STATUS_COUNT] = {
 /* What may be told when this was told before. */
 static const uint8_t may_follow[FG_ORDER_STATES] = {
     [FG_LEDGER_ORDER_NONE] = 0xff,
-    [FG_LEDGER_ORDER_RESERVED] = 0xff,
+    [FG_LEDGER_ORDER_WAITING] =
+        BIT(WAITING) | BIT(RESERVED) | BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED) | BIT(REFUNDED),
+    [FG_LEDGER_ORDER_RESERVED] =
+        BIT(RESERVED) | BIT(EXPIRED) | BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED),
     [FG_LEDGER_ORDER_EXPIRED] = BIT(EXPIRED) | BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED),
     [FG_LEDGER_ORDER_SOLD] = BIT(SOLD) | BIT(REFUNDED),
     [FG_LEDGER_ORDER_CANCELLED] = BIT(CANCELLED),
@@ -92,13 +96,17 @@ static void check_refusal(struct oracle *o, struct world *w, const struct asked 
         FG_ASSERT(item->stage[q->token->worker] != 4);
         break;
     case FG_PACKET_STATUS_BAD_QUANTITY:
-        FG_ASSERT(r->quantity == 0 || r->quantity > s->order_max);
+        FG_ASSERT(r->quantity == 0 || r->quantity > s->order_max ||
+                  (r->op == FG_STOCK_OP_WAIT && r->quantity > 1 &&
+                   s->line_flags & FG_JOURNAL_LINE_ONE_UNIT));
         break;
     case FG_PACKET_STATUS_USER_LIMIT:
         if (unsold_spent(o, w, r)) {
             FG_ASSERT(q->left == 0);
             break;
         }
+        if (r->op == FG_STOCK_OP_WAIT && s->line_max && q->left == 0 && oracle_in_line(o, r, true))
+            break;
         FG_ASSERT(s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) + r->quantity > s->user_limit);
         FG_ASSERT(q->left < r->quantity);
@@ -126,6 +134,7 @@ static void check_taken(struct oracle *o, struct world *w, const struct asked *q
     FG_ASSERT(w->mode[t->worker] == FG_STOCK_RUNNING);
     FG_ASSERT(r->quantity > 0 && r->quantity <= s->order_max);
     FG_ASSERT(!unsold_spent(o, w, r));
+    FG_ASSERT(r->op != FG_STOCK_OP_WAIT || !s->line_max || !oracle_in_line(o, r, false));
     if (q->after == FG_LEDGER_ORDER_RESERVED) {
         t->expect = FG_LEDGER_ORDER_RESERVED;
         return;
@@ -133,6 +142,7 @@ static void check_taken(struct oracle *o, struct world *w, const struct asked *q
     FG_ASSERT(s->user_limit == 0 ||
               oracle_user_units(o, r->user, r->item, false) + r->quantity <= s->user_limit);
     order->waits = true;
+    order->joins = r->op == FG_STOCK_OP_WAIT && s->line_max;
     order->token = q->index;
     order->item = r->item;
     order->quantity = r->quantity;
@@ -178,6 +188,10 @@ static void check_reservation(struct oracle *o, struct world *w, struct asked *q
         FG_ASSERT(answered(q, FG_PACKET_STATUS_BUSY));
     else if (!put_off(w, q))
         tells_state(q);
+    if (q->same && q->before == FG_LEDGER_ORDER_WAITING &&
+        q->token->request.op == FG_STOCK_OP_WAIT && q->after == FG_LEDGER_ORDER_WAITING)
+        q->order->heard_ms =
+            w->now_ms + oracle_item(o, q->order->item)->in_force[q->token->worker].ttl_ms;
 }
 
 /* CONFIRM of an expired order: as a RESERVE, but for the times of the sale. */
@@ -214,6 +228,7 @@ static void check_payment(struct oracle *o, struct world *w, struct asked *q)
     FG_ASSERT(t->refusable || (w->mode[t->worker] == FG_STOCK_RUNNING && !is_denied));
     FG_ASSERT(t->refusable || !s->user_limit || units + order->quantity <= s->user_limit);
     order->waits = true;
+    order->joins = false;
     order->token = q->index;
     order->limit = s->user_limit;
     order->decided = ++o->requests;
@@ -281,6 +296,8 @@ static void check_change(struct oracle *o, struct world *w, struct asked *q)
     }
     if (q->before == FG_LEDGER_ORDER_RESERVED)
         due = q->late ? FG_LEDGER_ORDER_EXPIRED : becomes[r->op];
+    if (due == FG_LEDGER_ORDER_WAITING && r->op == FG_PACKET_OP_CANCEL)
+        due = FG_LEDGER_ORDER_CANCELLED;
     if (due == FG_LEDGER_ORDER_EXPIRED && r->op == FG_PACKET_OP_CONFIRM) {
         check_payment(o, w, q);
         return;
@@ -340,7 +357,7 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         check_item(o, w, &q);
     else if (t->request.op == FG_PACKET_OP_ORDERS)
         check_orders(o, &q, a);
-    else if (t->request.op == FG_PACKET_OP_RESERVE)
+    else if (t->request.op == FG_PACKET_OP_RESERVE || t->request.op == FG_STOCK_OP_WAIT)
         check_reservation(o, w, &q);
     else
         check_change(o, w, &q);
@@ -364,6 +381,13 @@ static void told_state(struct oracle *o, const struct world *w, struct token *t,
         FG_ASSERT(a->deadline_ms > 0 && a->deadline_ms <= order->durable_deadline_ms);
         FG_ASSERT(a->retry_ms ==
                   (a->deadline_ms > w->now_ms ? a->deadline_ms - w->now_ms : 1)); /* 0: no hint */
+    }
+    if (state == FG_LEDGER_ORDER_WAITING) {
+        FG_ASSERT(a->deadline_ms == order->ticket && a->retry_ms > 0);
+        if (t->request.op == FG_STOCK_OP_WAIT && t->expect != state) { /* told at once */
+            FG_ASSERT(a->left <= order->ahead);
+            order->ahead = a->left;
+        }
     }
     FG_ASSERT((a->flags & FG_PACKET_LATE) == (order->late && (state == FG_LEDGER_ORDER_SOLD ||
                                                               state == FG_LEDGER_ORDER_REFUNDED)));
@@ -483,7 +507,7 @@ void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
                              const struct fg_stock_answer *a)
 {
     struct token *t = &w->tokens[token];
-    bool writes = t->given.type != FG_STOCK_ITEM_APPLY;
+    bool writes = t->given.type != FG_STOCK_ITEM_APPLY && t->given.type != FG_STOCK_LINE_APPLY;
 
     FG_ASSERT(t->used && t->command && a->kind == FG_STOCK_OPERATOR);
     if (t->given.type == FG_STOCK_ORDER_REFUND) {

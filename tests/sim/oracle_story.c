@@ -61,16 +61,32 @@ static void check_limit(struct oracle *o, const struct oracle_order *of)
     FG_ASSERT(last->limit == 0 || oracle_user_units(o, of->user, of->item, false) <= last->limit);
 }
 
+/* Units are had from the bank or a slice only while the line is empty. In a loop of the home itself
+ * it may have begun behind this record. */
+static void check_nobody_waits(struct world *w, unsigned worker, const struct fg_journal_record *r,
+                               const struct token *cause)
+{
+    unsigned home = fg_user_owner(r->item, w->workers);
+    struct fg_stock_view v;
+
+    if (worker == home && !cause)
+        return;
+    FG_ASSERT(fg_stock_view(w->stock[home], (uint32_t)(r->item - ITEM_ID), &v) && v.waiting == 0);
+}
+
 static void reserved(struct oracle *o, struct world *w, unsigned worker,
                      const struct fg_journal_record *r, const struct token *cause)
 {
     struct oracle_item *item = oracle_item(o, r->item);
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
-    bool asked = cause && !cause->command && cause->request.op == FG_PACKET_OP_RESERVE &&
-                 oracle_same_order(&cause->request, r->user, r->order_id);
+    bool asked =
+        cause && !cause->command &&
+        (cause->request.op == FG_PACKET_OP_RESERVE || cause->request.op == FG_STOCK_OP_WAIT) &&
+        oracle_same_order(&cause->request, r->user, r->order_id);
 
     FG_ASSERT(order->now == FG_LEDGER_ORDER_NONE && worker == fg_user_owner(r->user, w->workers));
     FG_ASSERT(r->arg == w->now_ms + item->in_force[worker].hold_ms);
+    check_nobody_waits(w, worker, r, cause);
     if (order->waits && !asked) {
         FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
         w->tokens[order->token].expect = FG_LEDGER_ORDER_RESERVED;
@@ -90,6 +106,139 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
     check_limit(o, order);
 }
 
+static uint64_t free_now(struct world *w, uint32_t index)
+{
+    uint64_t units = world_in_flight(w, index, false);
+    struct fg_stock_view v;
+
+    for (unsigned k = 0; k < w->workers; k++)
+        if (fg_stock_view(w->stock[k], index, &v))
+            units += v.free;
+    return units;
+}
+
+/* A WAIT for which there were no units gets a ticket. */
+static void waiting(struct oracle *o, struct world *w, unsigned worker,
+                    const struct fg_journal_record *r)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+    struct token *t = order ? &w->tokens[order->token] : NULL;
+    bool behind = false;
+
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_NONE && order->waits);
+    FG_ASSERT(order->joins);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    FG_ASSERT(worker == fg_user_owner(r->user, w->workers) && r->arg > 0);
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        const struct oracle_order *x = &o->orders[i];
+
+        if (x != order && x->item == r->item && x->waits && x->joins)
+            behind = true; /* its ticket may be smaller, and not recorded yet */
+        if (x->item != r->item || x->now == FG_LEDGER_ORDER_NONE || !x->ticket)
+            continue;
+        FG_ASSERT(x->ticket != r->arg);
+        behind |= x->ticket < r->arg;
+    }
+    FG_ASSERT(t->min_free < order->quantity || behind ||
+              free_now(w, (uint32_t)(r->item - ITEM_ID)) < order->quantity);
+    t->expect = FG_LEDGER_ORDER_WAITING;
+    oracle_waits_no_more(o, w, order->token);
+    order->waits = false;
+    order->now = FG_LEDGER_ORDER_WAITING;
+    order->ticket = (uint32_t)r->arg;
+    order->ahead = UINT32_MAX;
+    order->heard_ms = w->now_ms + item->in_force[worker].ttl_ms;
+}
+
+/* Nobody who came earlier and still waits is passed over: the home has dealt with all of them. */
+static void check_line_order(struct oracle *o, struct world *w, const struct oracle_order *of)
+{
+    struct fg_stock_view v;
+    unsigned home = fg_user_owner(of->item, w->workers);
+
+    FG_ASSERT(fg_stock_view(w->stock[home], (uint32_t)(of->item - ITEM_ID), &v));
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        const struct oracle_order *x = &o->orders[i];
+
+        FG_ASSERT(x->item != of->item || x->now != FG_LEDGER_ORDER_WAITING ||
+                  x->ticket >= of->ticket || x->ticket < v.serving);
+    }
+}
+
+/* Of an order that was not heard of in this life: since the first loop. UINT64_MAX: not known. */
+static uint64_t present_until(struct oracle *o, const struct world *w,
+                              const struct oracle_order *order)
+{
+    unsigned worker = fg_user_owner(order->user, w->workers);
+
+    if (order->heard_ms)
+        return order->heard_ms;
+    if (!o->started_ms[worker])
+        return UINT64_MAX;
+    return o->started_ms[worker] + oracle_item(o, order->item)->in_force[worker].ttl_ms;
+}
+
+enum { TICK_MS = 16 };
+
+static void offered(struct oracle *o, struct world *w, unsigned worker,
+                    const struct fg_journal_record *r)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    const struct settings *s = &item->in_force[worker];
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+    struct oracle_denied *denied = oracle_denied(o, r->user);
+
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_WAITING);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    FG_ASSERT(r->arg == w->now_ms + s->claim_ms);
+    FG_ASSERT(!denied || !denied->now);
+    FG_ASSERT(!s->closes_ms || s->closes_ms > w->now_ms);
+    FG_ASSERT(present_until(o, w, order) + TICK_MS >= w->now_ms ||
+              present_until(o, w, order) == UINT64_MAX);
+    check_line_order(o, w, order);
+    order->now = FG_LEDGER_ORDER_RESERVED;
+    order->deadline_ms = r->arg;
+    order->limit = s->user_limit;
+    order->decided = ++o->requests;
+    item->now.reserved += r->quantity;
+    check_limit(o, order);
+}
+
+static void left(struct oracle *o, struct world *w, unsigned worker,
+                 const struct fg_journal_record *r, const struct token *cause)
+{
+    const struct settings *s = &oracle_item(o, r->item)->in_force[worker];
+    struct oracle_order *order = oracle_order(o, r->user, r->order_id);
+    struct oracle_denied *denied = oracle_denied(o, r->user);
+    bool asked =
+        cause && !cause->command && oracle_same_order(&cause->request, r->user, r->order_id);
+
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_WAITING);
+    FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+    switch (r->arg) {
+    case FG_JOURNAL_LEFT_CANCELLED:
+        FG_ASSERT(asked && cause->request.op == FG_PACKET_OP_CANCEL);
+        break;
+    case FG_JOURNAL_LEFT_ABSENT:
+        FG_ASSERT(!cause && present_until(o, w, order) < w->now_ms);
+        check_line_order(o, w, order);
+        break;
+    case FG_JOURNAL_LEFT_DENIED:
+        FG_ASSERT(!cause && denied && denied->now);
+        break;
+    case FG_JOURNAL_LEFT_LIMIT:
+        FG_ASSERT(!cause && s->user_limit);
+        FG_ASSERT(oracle_user_units(o, r->user, r->item, true) > s->user_limit);
+        break;
+    default:
+        FG_ASSERT(r->arg == FG_JOURNAL_LEFT_CLOSED);
+        FG_ASSERT(s->closes_ms && s->closes_ms <= w->now_ms);
+        FG_ASSERT(!cause || (asked && cause->request.op == FG_STOCK_OP_WAIT));
+    }
+    order->now = FG_LEDGER_ORDER_CANCELLED;
+}
+
 /* An expired order is paid after all. Its units were judged when its payment was taken in. */
 static void sold_late(struct oracle *o, struct world *w, unsigned worker,
                       const struct fg_journal_record *r, const struct token *cause)
@@ -102,6 +251,7 @@ static void sold_late(struct oracle *o, struct world *w, unsigned worker,
     FG_ASSERT(order && order->now == FG_LEDGER_ORDER_EXPIRED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
     FG_ASSERT(r->arg == 0 && w->now_ms >= order->deadline_ms);
+    check_nobody_waits(w, worker, r, cause);
     if (order->waits && !asked) {
         w->tokens[order->token].expect = FG_LEDGER_ORDER_SOLD;
         oracle_waits_no_more(o, w, order->token);
@@ -235,6 +385,18 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
     case FG_JOURNAL_RECORD_REFUNDED:
         refunded(o, r, cause);
         return;
+    case FG_JOURNAL_RECORD_WAITING:
+        waiting(o, w, worker, r);
+        return;
+    case FG_JOURNAL_RECORD_OFFERED:
+        offered(o, w, worker, r);
+        return;
+    case FG_JOURNAL_RECORD_LEFT:
+        left(o, w, worker, r, cause);
+        return;
+    case FG_JOURNAL_RECORD_LINE_SET:
+        FG_ASSERT(cause && cause->command == 1 + FG_STOCK_LINE_SET);
+        break;
     case FG_JOURNAL_RECORD_STOCK:
         cause = stock(o, w, r, cause);
         break;
@@ -262,13 +424,22 @@ void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct to
 
 void oracle_applied(struct oracle *o, unsigned worker, const struct fg_stock_command *c)
 {
-    oracle_item(o, c->item)->in_force[worker] = (struct settings){.live = true,
-                                                                  .opens_ms = c->opens_ms,
-                                                                  .closes_ms = c->closes_ms,
-                                                                  .hold_ms = c->hold_ms,
-                                                                  .user_limit = c->user_limit,
-                                                                  .order_max = c->order_max,
-                                                                  .flags = c->flags};
+    struct settings *s = &oracle_item(o, c->item)->in_force[worker];
+
+    if (c->type == FG_STOCK_LINE_APPLY) {
+        s->line_max = c->line_max;
+        s->claim_ms = c->claim_ms;
+        s->ttl_ms = c->wait_ttl_ms;
+        s->line_flags = c->line_flags;
+        return;
+    }
+    s->live = true;
+    s->opens_ms = c->opens_ms;
+    s->closes_ms = c->closes_ms;
+    s->hold_ms = c->hold_ms;
+    s->user_limit = c->user_limit;
+    s->order_max = c->order_max;
+    s->flags = c->flags;
 }
 
 /* ---- balance */
@@ -288,12 +459,20 @@ static void balance_item(struct oracle *o, struct world *w, uint32_t index)
         sum.sold += v.sold;
         sum.refunded += v.refunded;
         sum.total += v.total;
+        sum.kept += v.kept;
+        sum.offered += v.offered;
+        sum.serving += v.serving;
     }
     FG_ASSERT(sum.total == item->now.total);
     FG_ASSERT(sum.reserved == item->now.reserved && sum.sold == item->now.sold);
     FG_ASSERT(sum.refunded == item->now.refunded);
-    FG_ASSERT(all + sum.free + sum.releasing + sum.reserved + sum.sold + sum.refunded == sum.total);
+    FG_ASSERT(all + sum.free + sum.kept + sum.offered + sum.releasing + sum.reserved + sum.sold +
+                  sum.refunded ==
+              sum.total);
     item->free = sum.free + world_in_flight(w, index, false);
+    item->kept = sum.kept;
+    item->releasing = sum.releasing + sum.offered;
+    item->serving = sum.serving;
     for (unsigned k = 0; k < w->workers; k++)
         if (item->free == 0)
             item->stage[k] = 0;
@@ -322,6 +501,8 @@ static bool room_between(struct world *w, unsigned from, unsigned to)
 
 void oracle_polled(struct oracle *o, struct world *w, unsigned worker)
 {
+    if (!o->started_ms[worker])
+        o->started_ms[worker] = w->now_ms;
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
         struct oracle_item *item = &o->items[i];
         unsigned home = fg_user_owner(item->item, w->workers);
@@ -349,6 +530,26 @@ void oracle_delivered(struct oracle *o, struct world *w)
     }
 }
 
+/* No unit lies idle while the user at the head of the line is present, unless it is too little. */
+static void check_line(struct oracle *o, struct world *w, const struct oracle_item *item)
+{
+    unsigned home = fg_user_owner(item->item, w->workers);
+    const struct oracle_order *head = NULL;
+
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        const struct oracle_order *x = &o->orders[i];
+
+        if (x->item != item->item || x->now != FG_LEDGER_ORDER_WAITING)
+            continue;
+        FG_ASSERT(x->ticket >= item->serving); /* what the home dealt with is not lost */
+        head = !head || x->ticket < head->ticket ? x : head;
+    }
+    if (item->kept == 0 || w->stopping || item->in_force[home].flags & FG_JOURNAL_ITEM_PAUSED)
+        return;
+    FG_ASSERT(head && head->quantity > item->kept);
+    FG_ASSERT(present_until(o, w, head) + TICK_MS >= w->now_ms);
+}
+
 void oracle_settled(struct oracle *o, struct world *w)
 {
     FG_ASSERT(w->tokens_out == 0 && o->waiting_len == 0); /* nobody waits for ever */
@@ -359,6 +560,10 @@ void oracle_settled(struct oracle *o, struct world *w)
         FG_ASSERT(order->now == order->written && !order->waits);
         FG_ASSERT(order->now != FG_LEDGER_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms ||
                   w->stopping);
+    }
+    for (uint32_t i = 0; i < ITEMS_MAX; i++) {
+        check_line(o, w, &o->items[i]);
+        FG_ASSERT(o->items[i].releasing == 0); /* nothing is lost on its way back */
     }
     for (uint32_t i = 0; i < ITEMS_MAX; i++)
         FG_ASSERT(memcmp(&o->items[i].now, &o->items[i].written, sizeof(o->items[i].now)) == 0);

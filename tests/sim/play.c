@@ -81,8 +81,8 @@ static void request(struct sim *s, const struct fg_stock_request *r)
 
 static void request_step(struct sim *s, const struct sim_step *step)
 {
-    struct fg_stock_request r = {
-        .op = (uint8_t)(FG_PACKET_OP_RESERVE + step->n % FG_PACKET_OP_ORDERS)};
+    struct fg_stock_request r = {.op =
+                                     (uint8_t)(FG_PACKET_OP_RESERVE + step->n % FG_STOCK_OP_WAIT)};
 
     if (r.op == FG_PACKET_OP_STOCK) {
         r.item = ITEM_ID + step->c;
@@ -94,7 +94,7 @@ static void request_step(struct sim *s, const struct sim_step *step)
         r.user = 1000 + step->a;
         memcpy(r.order_id, &step->b, sizeof(step->b));
     }
-    if (r.op == FG_PACKET_OP_RESERVE) {
+    if (r.op == FG_PACKET_OP_RESERVE || r.op == FG_STOCK_OP_WAIT) {
         r.item = ITEM_ID + step->c;
         r.quantity = (uint16_t)step->d;
     } else if (r.op == FG_PACKET_OP_EXTEND) {
@@ -285,6 +285,9 @@ void sim_liveness(struct sim *s)
         for (unsigned k = 0; k < s->w.workers; k++)
             sim_command(s, &(struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)k});
         sim_settle(s);
+        s->w.now_ms += SIM_TTL_MAX + 100; /* nobody waits any more */
+        sim_settle(s);
+        FG_ASSERT(s->o.items[i].kept == 0);
         sim_buy_all(s, i);
     }
 }

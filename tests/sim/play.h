@@ -27,7 +27,8 @@
     X(STOP, "")                                                                                    \
     X(CRASH, "n = workers of the next life; a = tail of the log; b: through real files")           \
     X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")             \
-    X(REFUND, "the operator's: a = user, b = order, c = 1 restock")
+    X(REFUND, "the operator's: a = user, b = order, c = 1 restock")                                \
+    X(LINE, "a = item, b = length, c = claim window ms, d = ttl ms, n = 1 one unit only")
 
 enum sim_kind {
 #define X(name, text) SIM_##name,
@@ -67,7 +68,7 @@ void sim_buy_all(struct sim *s, uint32_t index);
 void sim_describe(const struct sim_step *step, char *text, size_t size);
 
 /* ---- draw.c: everything from one seed */
-enum { SIM_STEPS = 1500 };
+enum { SIM_STEPS = 1500, SIM_TTL_MAX = 400 };
 void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
               struct sim_step steps[SIM_STEPS]);
 

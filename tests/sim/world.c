@@ -94,8 +94,16 @@ static void load_shelf(struct world *w, const struct fg_ledger_item *item)
                                             .user_limit = item->user_limit,
                                             .order_max = item->order_max,
                                             .flags = item->flags};
+    s->line_version = 1;
+    s->line = (struct fg_stock_command){.type = FG_STOCK_LINE_APPLY,
+                                        .index = item->index,
+                                        .item = item->item,
+                                        .line_max = item->line_max,
+                                        .claim_ms = item->claim_ms,
+                                        .wait_ttl_ms = item->wait_ttl_ms,
+                                        .line_flags = item->line_flags};
     for (unsigned i = 0; i < w->workers; i++)
-        s->applied[i] = 1;
+        s->applied[i] = s->line_applied[i] = 1;
 }
 
 static void start_life(struct world *w, const struct fg_ledger *ledger)
@@ -157,6 +165,8 @@ void world_restart(struct world *w, unsigned workers, uint64_t tail, const char 
     w->workers = workers;
     w->setup.limits.orders_max = ROOMY; /* what was recovered must fit */
     w->setup.limits.users_max = ROOMY;
+    if (w->setup.limits.waiting_max)
+        w->setup.limits.waiting_max = ROOMY;
     start_life(w, ledger);
     fg_ledger_destroy(ledger);
 }
@@ -228,7 +238,7 @@ static uint64_t units_in(struct fg_ring *ring, uint32_t index, bool returns)
 
     for (uint64_t k = 0; (m = fg_ring_peek(ring, k)) != NULL; k++)
         if (m->index == index && m->type != FG_STOCK_MSG_NEED &&
-            (returns || m->type != FG_STOCK_MSG_RETURN))
+            (returns || (m->type != FG_STOCK_MSG_RETURN && m->type != FG_STOCK_MSG_OFFER)))
             units += m->units;
     return units;
 }

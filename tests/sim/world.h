@@ -61,6 +61,9 @@ struct shelf {
     bool asked; /* an ITEM_SET is under way */
     struct fg_stock_command settings;
     uint32_t version, applied[WORKERS_MAX];
+    struct fg_stock_command line; /* settings of the waiting list */
+    bool line_asked;
+    uint32_t line_version, line_applied[WORKERS_MAX];
 };
 
 enum disk_state { DISK_OK, DISK_FULL, DISK_FAILED };

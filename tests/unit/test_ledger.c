@@ -38,6 +38,9 @@ static struct fg_journal_record order_record(unsigned type, uint64_t item, uint6
     r.quantity = (uint16_t)quantity;
     r.arg = type == FG_JOURNAL_RECORD_RESERVED   ? 5000 + id
             : type == FG_JOURNAL_RECORD_EXTENDED ? 9000 + id
+            : type == FG_JOURNAL_RECORD_WAITING  ? 70 + id
+            : type == FG_JOURNAL_RECORD_OFFERED  ? 5000 + id
+            : type == FG_JOURNAL_RECORD_LEFT     ? FG_JOURNAL_LEFT_ABSENT
                                                  : 0;
     return r;
 }
@@ -192,6 +195,10 @@ static void bring(struct fg_ledger *l, unsigned to)
                                    [FG_LEDGER_ORDER_REFUNDED] = FG_JOURNAL_RECORD_SOLD};
 
     assert_true(item_set(l, 1, 1) && item_set(l, 2, 1) && stock(l, 1, 10) && stock(l, 2, 10));
+    if (to == FG_LEDGER_ORDER_WAITING) {
+        assert_true(order(l, FG_JOURNAL_RECORD_WAITING, 1, 4, 9, 3));
+        return;
+    }
     if (to != FG_LEDGER_ORDER_NONE)
         assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 9, 3));
     if (to > FG_LEDGER_ORDER_RESERVED)
@@ -254,6 +261,35 @@ static const struct {
     {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_REFUNDED, 0, "already cancelled"},
     {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_REFUNDED, 0, "already expired"},
     {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_REFUNDED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_RESERVED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_SOLD, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_CANCELLED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_EXPIRED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_EXTENDED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_SOLD_LATE, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_CLOSED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_REFUNDED, 0, "already waiting"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_WAITING, FG_LEDGER_ORDER_WAITING, NULL},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_WAITING, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_WAITING, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_WAITING, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_WAITING, 0, "already expired"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_WAITING, 0, "already refunded"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_WAITING, 0, "already waiting"},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_OFFERED, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_OFFERED, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_OFFERED, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_OFFERED, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_OFFERED, 0, "already expired"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_OFFERED, 0, "already refunded"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_OFFERED, FG_LEDGER_ORDER_RESERVED, NULL},
+    {FG_LEDGER_ORDER_NONE, FG_JOURNAL_RECORD_LEFT, 0, "is unknown"},
+    {FG_LEDGER_ORDER_RESERVED, FG_JOURNAL_RECORD_LEFT, 0, "already reserved"},
+    {FG_LEDGER_ORDER_SOLD, FG_JOURNAL_RECORD_LEFT, 0, "already sold"},
+    {FG_LEDGER_ORDER_CANCELLED, FG_JOURNAL_RECORD_LEFT, 0, "already cancelled"},
+    {FG_LEDGER_ORDER_EXPIRED, FG_JOURNAL_RECORD_LEFT, 0, "already expired"},
+    {FG_LEDGER_ORDER_REFUNDED, FG_JOURNAL_RECORD_LEFT, 0, "already refunded"},
+    {FG_LEDGER_ORDER_WAITING, FG_JOURNAL_RECORD_LEFT, FG_LEDGER_ORDER_CANCELLED, NULL},
 };
 
 /* came: the record that led there, 0 when that was `bring`. */
@@ -263,6 +299,7 @@ static void expect_after(const struct fg_ledger *l, unsigned after, unsigned cam
     const struct fg_ledger_order *o = find(l, 4, 9);
     const struct fg_ledger_item *item = fg_ledger_item(l, 1);
     bool late = came == FG_JOURNAL_RECORD_SOLD_LATE, closed = came == FG_JOURNAL_RECORD_CLOSED;
+    bool waits = after == FG_LEDGER_ORDER_WAITING, line = waits || came == FG_JOURNAL_RECORD_LEFT;
     bool refunded = after == FG_LEDGER_ORDER_REFUNDED, sold = after == FG_LEDGER_ORDER_SOLD;
 
     if (after == FG_LEDGER_ORDER_NONE) {
@@ -275,16 +312,18 @@ static void expect_after(const struct fg_ledger *l, unsigned after, unsigned cam
     assert_int_equal(o->quantity, 3);
     assert_int_equal(o->item, 1);
     assert_int_equal(o->user, 4);
-    assert_int_equal(o->deadline_ms, deadline_ms);
+    assert_int_equal(o->deadline_ms, line ? waits ? 79 : 0 : deadline_ms);
+    assert_int_equal(o->line, line);
+    assert_int_equal(item->waiting, waits);
     assert_int_equal(o->late, late);
     assert_int_equal(o->closed, closed);
     assert_int_equal(o->restocked, 0);
     assert_int_equal(item->refunded, refunded ? 3 : 0);
     expect_units(l, 1, after == FG_LEDGER_ORDER_RESERVED || sold || refunded ? 7 : 10,
                  after == FG_LEDGER_ORDER_RESERVED ? 3 : 0, sold ? 3 : 0);
-    assert_int_equal(item->orders_reserved, 1);
+    assert_int_equal(item->orders_reserved, !line);
     assert_int_equal(item->orders_sold, sold || refunded);
-    assert_int_equal(item->orders_cancelled, after == FG_LEDGER_ORDER_CANCELLED);
+    assert_int_equal(item->orders_cancelled, after == FG_LEDGER_ORDER_CANCELLED && !line);
     assert_int_equal(item->orders_expired, after == FG_LEDGER_ORDER_EXPIRED || late || closed);
     assert_int_equal(item->orders_refunded, refunded);
     assert_int_equal(item->orders_late, late);
@@ -321,7 +360,7 @@ static void every_step_of_every_state(void **state)
     size_t n = sizeof(steps) / sizeof(*steps);
 
     assert_int_equal(n, FG_ORDER_STATES * (FG_JOURNAL_RECORD_EXPIRED - FG_JOURNAL_RECORD_RESERVED +
-                                           1 + 4)); /* and the later ones */
+                                           1 + 7)); /* and the later ones */
     for (size_t i = 0; i < n; i++) {
         struct fg_ledger *l = fresh();
         bool ok;
@@ -337,6 +376,39 @@ static void every_step_of_every_state(void **state)
             assert_int_equal(find(l, 4, 9)->changed_ms, 1000 + next_seq - 1);
         fg_ledger_destroy(l);
     }
+}
+
+static void a_waiting_list_is_kept(void **state)
+{
+    struct fg_ledger *l = fresh();
+    struct fg_journal_record r = blank(FG_JOURNAL_RECORD_LINE_SET, 1);
+
+    r.line_max = 9;
+    r.claim_ms = 8;
+    r.wait_ttl_ms = 7;
+    r.line_flags = FG_JOURNAL_LINE_ONE_UNIT;
+    assert_false(apply(l, r));
+    expect_reason("the item is unknown");
+    assert_true(item_set(l, 1, 1) && apply(l, r));
+    assert_int_equal(fg_ledger_item(l, 1)->line_max, 9);
+    assert_int_equal(fg_ledger_item(l, 1)->claim_ms, 8);
+    assert_int_equal(fg_ledger_item(l, 1)->wait_ttl_ms, 7);
+    assert_int_equal(fg_ledger_item(l, 1)->line_flags, FG_JOURNAL_LINE_ONE_UNIT);
+    assert_true(order(l, FG_JOURNAL_RECORD_WAITING, 1, 4, 9, 3));
+    assert_true(order(l, FG_JOURNAL_RECORD_WAITING, 1, 5, 2, 1)); /* a smaller ticket, later */
+    assert_int_equal(fg_ledger_item(l, 1)->tickets, 79);
+    assert_int_equal(fg_ledger_item(l, 1)->waiting, 2);
+    assert_false(order(l, FG_JOURNAL_RECORD_OFFERED, 1, 5, 2, 1));
+    expect_reason("1 units offered, 0 available");
+    r = order_record(FG_JOURNAL_RECORD_LEFT, 1, 5, 2, 1);
+    r.arg = 77;
+    assert_false(apply(l, r));
+    expect_reason("for no reason that there is");
+    r = order_record(FG_JOURNAL_RECORD_WAITING, 1, 6, 1, 1);
+    r.arg = 0;
+    assert_false(apply(l, r));
+    expect_reason("with no ticket");
+    fg_ledger_destroy(l);
 }
 
 /* Records that are about no order are legal whatever state an order is in, and leave it alone. */
@@ -741,6 +813,7 @@ int main(void)
         cmocka_unit_test(items_keep_settings_names_and_order),
         cmocka_unit_test(stock_has_limits),
         cmocka_unit_test(every_step_of_every_state),
+        cmocka_unit_test(a_waiting_list_is_kept),
         cmocka_unit_test(late_payments_and_refunds_move_units),
         cmocka_unit_test(other_records_leave_orders_alone),
         cmocka_unit_test(wrong_fields_are_refused),

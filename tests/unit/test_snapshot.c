@@ -136,6 +136,36 @@ static void what_is_written_comes_back(void **state)
     }
 }
 
+static void a_waiting_list_comes_back(void **state)
+{
+    struct fg_ledger *l = ledger_with(7, 40), *back = fg_ledger_create();
+    struct fg_journal_record set = {.type = FG_JOURNAL_RECORD_LINE_SET, .item = 3, .line_max = 5};
+    struct fg_ledger_snapshot_info info;
+    struct stat st;
+
+    set.claim_ms = 4;
+    set.wait_ttl_ms = 3;
+    set.line_flags = FG_JOURNAL_LINE_ONE_UNIT;
+    give(l, set);
+    for (uint64_t user = 901; user <= 904; user++)
+        give(l, order_of(FG_JOURNAL_RECORD_WAITING, user == 904 ? 7 : 3, user, 2));
+    give(l, order_of(FG_JOURNAL_RECORD_OFFERED, 3, 901, 2));
+    set = order_of(FG_JOURNAL_RECORD_LEFT, 3, 902, 2);
+    set.arg = FG_JOURNAL_LEFT_DENIED;
+    give(l, set);
+    must_write(l);
+    assert_int_equal(stat(snapshot_path(fg_ledger_seq(l)), &st), 0);
+    assert_int_equal(st.st_size, fg_ledger_snapshot_bytes(l));
+    if (!fg_ledger_snapshot_load(back, log_dir, &info, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(fg_ledger_item(back, 3)->waiting, 1);
+    assert_int_equal(fg_ledger_item(back, 3)->tickets, 5903);
+    assert_int_equal(fg_ledger_item(back, 7)->waiting, 1);
+    expect_same(l, back);
+    fg_ledger_destroy(back);
+    fg_ledger_destroy(l);
+}
+
 static void readers_give_everything_in_order(void **state)
 {
     struct fg_ledger *l = ledger_with(5, 300);
@@ -501,6 +531,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(what_is_written_comes_back),
+        T(a_waiting_list_comes_back),
         T(readers_give_everything_in_order),
         T(a_long_load_says_how_far_it_is),
         T(there_may_be_none),

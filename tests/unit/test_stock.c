@@ -168,7 +168,7 @@ static void every_state_meets_every_operation(void **state)
         [FG_LEDGER_ORDER_REFUNDED] = ALL(FG_PACKET_STATUS_REFUNDED),
     };
 
-    for (unsigned s = 0; s < FG_ORDER_STATES; s++)
+    for (unsigned s = 0; s <= FG_LEDGER_ORDER_REFUNDED; s++) /* WAITING: test_waiting.c */
         for (uint8_t op = FG_PACKET_OP_RESERVE; op <= FG_PACKET_OP_REFUND; op++) {
             if (op == FG_PACKET_OP_STOCK)
                 continue;

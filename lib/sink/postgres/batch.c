@@ -121,7 +121,7 @@ static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch
     fg_sink_postgres_add_i64(c++, i->reserved);
     fg_sink_postgres_add_i64(c++, i->sold);
     fg_sink_postgres_add_i64(c++, i->refunded);
-    for (unsigned state = FG_LEDGER_ORDER_RESERVED; state < FG_ORDER_STATES; state++)
+    for (unsigned state = FG_LEDGER_ORDER_RESERVED; state <= FG_LEDGER_ORDER_REFUNDED; state++)
         fg_sink_postgres_add_i64(c++, i->orders[state]);
     fg_sink_postgres_add_i64(c++, i->late);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The waiting list at one worker: each rule once. Many workers, crashes and all orders of events:
+ * tests/sim. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "stock/stock.h"
+
+enum { ITEM = 7, T0 = 1000000, HOLD = 100, CLAIM = 50, TTL = 1000, UNITS = 2 };
+
+static struct fg_stock *stock;
+static struct fg_ring *journal;
+static struct fg_journal_watermark mark;
+static struct fg_ledger *ledger; /* what the log says */
+static uint64_t now;
+static struct fg_stock_answer last;
+static unsigned polled, records;
+
+static void run(void)
+{
+    struct fg_stock_answer a[8];
+    struct fg_journal_record r;
+    struct fg_error err;
+
+    for (int loop = 0; loop < 6; loop++) {
+        unsigned n = fg_stock_poll(stock, now, a, 8);
+
+        for (unsigned i = 0; i < n; i++)
+            last = a[i];
+        polled += n;
+        for (; fg_ring_pop(journal, &r); records++) {
+            r.seq = fg_ledger_seq(ledger) + 1;
+            if (!fg_ledger_apply(ledger, &r, &err))
+                fail_msg("%s", err.text);
+            atomic_fetch_add(&mark.durable, 1);
+        }
+    }
+}
+
+static unsigned command(enum fg_stock_command_type type, struct fg_stock_command c)
+{
+    c.type = (uint8_t)type;
+    if (type != FG_STOCK_USER_SET)
+        c.item = ITEM;
+    polled = 0;
+    assert_true(fg_stock_command(stock, now, &c));
+    run();
+    assert_int_equal(polled, 1);
+    return last.outcome;
+}
+
+static void set_item(struct fg_stock_command c)
+{
+    c.hold_ms = HOLD;
+    c.order_max = 5;
+    assert_int_equal(command(FG_STOCK_ITEM_SET, c), FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(command(FG_STOCK_ITEM_APPLY, c), FG_STOCK_OUTCOME_DONE);
+}
+
+static void set_line(uint32_t length, uint32_t flags)
+{
+    struct fg_stock_command c = {.line_max = length};
+
+    c.claim_ms = CLAIM;
+    c.wait_ttl_ms = TTL;
+    c.line_flags = flags;
+    assert_int_equal(command(FG_STOCK_LINE_SET, c), FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(command(FG_STOCK_LINE_APPLY, c), FG_STOCK_OUTCOME_DONE);
+}
+
+static void add(uint32_t units)
+{
+    struct fg_stock_command c = {.units = units};
+
+    assert_int_equal(command(FG_STOCK_STOCK_ADD, c), FG_STOCK_OUTCOME_DONE);
+}
+
+static void make(uint32_t waiting_max)
+{
+    static struct fg_ring *none[1];
+    struct fg_stock_config c = {.workers = 1,
+                                .limits = {.items_max = 4,
+                                           .orders_max = 100,
+                                           .users_max = 50,
+                                           .parked_max = 4,
+                                           .deferred_max = 16,
+                                           .waiting_max = waiting_max},
+                                .to = none,
+                                .from = none,
+                                .mark = &mark,
+                                .seed = 3};
+    struct fg_error err;
+
+    journal = fg_ring_create(64);
+    c.journal = journal;
+    atomic_store(&mark.durable, 0);
+    stock = fg_stock_create(&c, &err);
+    assert_non_null(stock);
+}
+
+static void end(void)
+{
+    fg_stock_destroy(stock);
+    fg_ring_destroy(journal);
+}
+
+static unsigned ask(uint8_t op, uint64_t user, uint8_t id, uint16_t quantity)
+{
+    struct fg_stock_request r = {.op = op, .user = user, .order_id = {id}, .quantity = quantity};
+    struct fg_stock_answer a;
+
+    if (op == FG_PACKET_OP_RESERVE || op == FG_STOCK_OP_WAIT || op == FG_PACKET_OP_STOCK)
+        r.item = ITEM;
+    polled = 0;
+    switch (fg_stock_request(stock, now, &r, 1, &a)) {
+    case FG_STOCK_ANSWERED:
+        last = a;
+        return a.status;
+    case FG_STOCK_DEFERRED:
+        run();
+        assert_int_equal(polled, 1);
+        return last.status;
+    default:
+        return 0;
+    }
+}
+
+static unsigned wait_for(uint64_t user)
+{
+    return ask(FG_STOCK_OP_WAIT, user, 1, 1);
+}
+
+static unsigned state_of(uint64_t user)
+{
+    return ask(FG_PACKET_OP_QUERY, user, 1, 0);
+}
+
+static void give_back(uint64_t user)
+{
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, user, 1, 0), FG_PACKET_STATUS_CANCELLED);
+    run();
+}
+
+/* Users 1 and 2 have the two units, users 3 and 4 wait. */
+static int setup(void **state)
+{
+    now = T0;
+    ledger = fg_ledger_create();
+    make(16);
+    set_item((struct fg_stock_command){0});
+    set_line(3, 0);
+    add(UNITS);
+    for (uint64_t user = 1; user <= 2; user++)
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_RESERVED);
+    for (uint64_t user = 3; user <= 4; user++)
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    end();
+    fg_ledger_destroy(ledger);
+    return 0;
+}
+
+static void a_place_is_told_and_kept(void **state)
+{
+    unsigned before;
+
+    assert_int_equal(last.deadline_ms, 2); /* user 4's ticket */
+    assert_int_equal(last.left, 1);
+    assert_int_equal(last.retry_ms, TTL);
+    before = records;
+    now += 100;
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.deadline_ms, 2);
+    assert_int_equal(last.left, 1);
+    assert_in_range(last.retry_ms, TTL - 16, TTL + 16);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 4, 1, 1), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 4, 1, 0), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(ask(FG_PACKET_OP_EXTEND, 4, 1, 0), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(ask(FG_PACKET_OP_REFUND, 4, 1, 0), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(ask(FG_STOCK_OP_WAIT, 4, 1, 2), FG_PACKET_STATUS_CONFLICT);
+    assert_int_equal(records, before); /* none of it costs one */
+    assert_int_equal(ask(FG_PACKET_OP_STOCK, 0, 0, 0), FG_PACKET_STATUS_SOLD_OUT);
+    assert_int_equal(last.deadline_ms, 1); /* the ticket that comes next */
+}
+
+static void a_unit_that_comes_back_is_offered_to_the_first(void **state)
+{
+    give_back(1);
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(last.deadline_ms, now + CLAIM);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.left, 0);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 9, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
+    now += CLAIM + 20; /* not claimed: the next one has it */
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
+    run();
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_EXPIRED);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_RESERVED);
+    give_back(4); /* nobody waits any more */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 9, 1, 1), FG_PACKET_STATUS_RESERVED);
+}
+
+static void the_line_has_a_length(void **state)
+{
+    assert_int_equal(wait_for(5), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(wait_for(6), FG_PACKET_STATUS_SOLD_OUT);
+    give_back(1);
+    assert_int_equal(wait_for(6), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.deadline_ms, 4); /* no gap */
+    set_line(0, 0);
+    assert_int_equal(wait_for(7), FG_PACKET_STATUS_SOLD_OUT);
+    assert_int_equal(wait_for(6), FG_PACKET_STATUS_WAITING);
+}
+
+static void a_user_waits_once(void **state)
+{
+    assert_int_equal(ask(FG_STOCK_OP_WAIT, 4, 2, 1), FG_PACKET_STATUS_USER_LIMIT);
+    assert_int_equal(last.left, 0);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 4, 1, 0), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_CANCELLED); /* an order id is never free again */
+    assert_int_equal(ask(FG_STOCK_OP_WAIT, 4, 2, 1), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.deadline_ms, 3);
+}
+
+static void who_was_not_heard_of_keeps_nothing(void **state)
+{
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 2, 1, 0), FG_PACKET_STATUS_SOLD);
+    now += TTL - 100;
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
+    now += 200;
+    add(1);
+    run();
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_RESERVED);
+}
+
+static void offers_are_decided_anew(void **state)
+{
+    struct fg_stock_command deny = {.user = 3, .denied = true};
+
+    assert_int_equal(command(FG_STOCK_USER_SET, deny), FG_STOCK_OUTCOME_DONE);
+    give_back(1);
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(wait_for(5), FG_PACKET_STATUS_WAITING);
+    set_item((struct fg_stock_command){.closes_ms = now});
+    give_back(2);
+    assert_int_equal(state_of(5), FG_PACKET_STATUS_CANCELLED);
+}
+
+static void a_pause_makes_no_offers(void **state)
+{
+    struct fg_stock_command pause = {.flags = FG_JOURNAL_ITEM_PAUSED};
+
+    set_item(pause);
+    give_back(1);
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_WAITING);
+    set_item((struct fg_stock_command){0});
+    run();
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_RESERVED);
+}
+
+static void several_units_wait_in_strict_order(void **state)
+{
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 3, 1, 0), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 4, 1, 0), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 2, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(ask(FG_STOCK_OP_WAIT, 5, 1, 2), FG_PACKET_STATUS_WAITING);
+    now += TTL / 2;
+    set_line(5, FG_JOURNAL_LINE_ONE_UNIT);
+    assert_int_equal(wait_for(6), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(ask(FG_STOCK_OP_WAIT, 7, 1, 2), FG_PACKET_STATUS_BAD_QUANTITY);
+    add(1);
+    run();
+    assert_int_equal(state_of(5), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(state_of(6), FG_PACKET_STATUS_WAITING);
+    now += TTL / 2 + 50; /* the head has gone: it leaves without a unit that comes */
+    run();
+    run();
+    assert_int_equal(state_of(5), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(6), FG_PACKET_STATUS_RESERVED);
+}
+
+static void a_restart_keeps_the_line(void **state)
+{
+    struct fg_stock_limits few = {.items_max = 4, .orders_max = 100, .waiting_max = 1};
+    struct fg_error err;
+
+    end();
+    make(1);
+    assert_false(fg_stock_load(stock, ledger, &err));
+    assert_non_null(strstr(err.text, "waiting_max = 1 is too small"));
+    assert_false(fg_stock_check_ledger(&few, 1, ledger, &err));
+    assert_non_null(strstr(err.text, "waiting_max = 1 is too small"));
+    few.waiting_max = 2;
+    assert_true(fg_stock_check_ledger(&few, 1, ledger, &err));
+    end();
+    make(16);
+    assert_true(fg_stock_load(stock, ledger, &err));
+    run();
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.deadline_ms, 2);
+    assert_int_equal(last.left, 1);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 9, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
+    assert_int_equal(wait_for(5), FG_PACKET_STATUS_WAITING);
+    assert_int_equal(last.deadline_ms, 3);
+    give_back(2);
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_RESERVED);
+}
+
+static void without_memory_for_it_there_is_no_line(void **state)
+{
+    struct fg_stock_limits none = {
+        .items_max = 4, .orders_max = 9, .users_max = 9, .parked_max = 4};
+    struct fg_stock_limits some;
+    struct fg_stock_command c = {.line_max = 3};
+
+    none.deferred_max = 4;
+    some = none;
+    some.waiting_max = 1000000;
+    assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 16000000, 20000000);
+    end();
+    make(0);
+    set_item((struct fg_stock_command){0});
+    assert_int_equal(command(FG_STOCK_LINE_SET, c), FG_STOCK_OUTCOME_FULL);
+    assert_int_equal(wait_for(20), FG_PACKET_STATUS_SOLD_OUT);
+    add(1);
+    assert_int_equal(wait_for(20), FG_PACKET_STATUS_RESERVED);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_place_is_told_and_kept),
+        T(a_unit_that_comes_back_is_offered_to_the_first),
+        T(the_line_has_a_length),
+        T(a_user_waits_once),
+        T(who_was_not_heard_of_keeps_nothing),
+        T(offers_are_decided_anew),
+        T(a_pause_makes_no_offers),
+        T(several_units_wait_in_strict_order),
+        T(a_restart_keeps_the_line),
+        T(without_memory_for_it_there_is_no_line),
+    };
+    return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
+}
