@@ -380,6 +380,33 @@ def test_directories_that_cannot_be_used(lab):
         gate.stop()
 
 
+# ---- ways of committing ----------------------------------------------------------------------------------
+
+
+def test_ways_of_committing(lab):
+    """each way of [log] commit is in use and told, or plain where it is refused; a change is durable; one log for all"""
+    log = lab.unique('log')
+    for way in ('plain', 'dsync', 'uring', 'auto'):
+        gate = small_gate(lab, **{'log.dir': log, 'log.commit': way})
+        gate.start(new_log=way == 'plain')
+        told = gate.get('/v1/status')['log']['commit']
+        print(f'# {way}: {told}')
+        refused_here = 'no direct writes here' in gate.output() or f'{way} 0' in gate.output()
+        assert told in ('plain', 'dsync', 'uring') if way == 'auto' else told == ('plain' if refused_here else way), told
+        before = gate.get('/v1/status')['log']['durable_seq']
+        if way == 'plain':
+            status, body = gate.api('POST', '/v1/items', {'item': 1, 'name': 'new', 'total': 3, 'hold_ms': 60000})
+            assert status == 201, body
+        for i in range(3):
+            status, body = gate.api('PATCH', '/v1/items/1', {'name': f'{way} {i}'})
+            assert status == 200, body
+        assert gate.get('/v1/status')['log']['durable_seq'] >= before + 6, 'a batch record and one more, each time'
+        gate.kill()
+    gate.start()
+    assert gate.get('/v1/items/1')['name'] == 'auto 2'
+    gate.stop()
+
+
 # ---- damage ----------------------------------------------------------------------------------------------
 
 

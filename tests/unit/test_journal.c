@@ -941,7 +941,9 @@ static void without_io_uring_it_commits_all_the_same(void **state)
 
 static int make_on_disk(void **state)
 {
-    snprintf(scratch, sizeof(scratch), "/tmp/fg-journal-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+
+    snprintf(scratch, sizeof(scratch), "%.30s/fg-journal-XXXXXX", folder ? folder : "/tmp");
     if (!mkdtemp(scratch))
         return -1;
     snprintf(log_dir, sizeof(log_dir), "%s/log", scratch);
