@@ -84,9 +84,10 @@ static void check_workers(const struct fg_config *config, const struct fg_config
     int n = cpus[0] ? fg_config_cpu_list(cpus, NULL, 0) : -1;
 
     if (n >= 0 && (unsigned)n != config->workers.count)
-        fg_config_problem(problems, line_of(given, "workers", "cpus"),
-                          "[workers] cpus = %s: names %d CPUs for %u workers; accepted: one each",
-                          cpus, n, config->workers.count);
+        fg_config_problem(
+            problems, line_of(given, "workers", "cpus"),
+            "[workers] cpus = %s: one CPU for each worker is accepted; CPUs: %d, workers: %u", cpus,
+            n, config->workers.count);
 }
 
 /* An AF_XDP queue cannot start without buffers for its fill ring (2048) and some to work with. */

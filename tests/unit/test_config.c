@@ -315,7 +315,7 @@ static const struct {
      "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
     {"workers", "cpus = 99999999999999999999",
      "not a list of CPUs; accepted: a list like 0-3 or 0,2,4; CPUs 0..1023"},
-    {"workers", "cpus = 0-1", "names 2 CPUs for 1 workers; accepted: one each"},
+    {"workers", "cpus = 0-1", "one CPU for each worker is accepted; CPUs: 2, workers: 1"},
 };
 
 static void wrong_values_are_refused_with_line_and_range(void **state)
