@@ -58,7 +58,7 @@ def test_wrong_options(lab):
     os.mkdir(empty)
     for options, text in (({'logs': empty}, 'accepted: a directory of log directories'),
                           ({'logs': empty, 'log': empty}, 'given together with --logs'),
-                          ({'logs': empty, 'redis': 'unix:/x'}, 'goes without --redis'),
+                          ({'logs': empty, 'redis': 'unix:/x'}, 'goes without --peer, --redis'),
                           ({'logs': '/nonexistent'}, 'No such file'),
                           ({}, '--log DIR is missing')):
         code, report = fgtest.audit(lab, **options)
