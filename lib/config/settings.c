@@ -144,7 +144,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "when an order is acknowledged: when it is on disk, or (benchmarks only) when it is in memory"},
     {"log", "commit", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.commit), "auto", 0, 0, commit_names, NULL,
      "how records reach the disk: write and fdatasync; one durable write; the same by io_uring, two under way; or the "
-     "fastest of them by a short trial at start"},
+     "faster one of the first two by a short trial at start"},
     {"log", "behind", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.behind), "stop", 0, 0, behind_names, NULL,
      "when a sink knows later records than the log, which is an older copy then: stop selling, or sell"},
     {"log", "segment_bytes", FG_CONFIG_KIND_SIZE, 0, GLOBAL(log.segment_bytes), "64m", FG_JOURNAL_SEGMENT_BYTES_MIN,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * queue: durable writes under way, as the kernel does them: by io_uring, or one after the other by
- * a system call. And the trial that tells which way of committing is the fastest here. Private to
- * lib/journal.
+ * a system call. And the trial that tells which way of committing is the faster one here. Private
+ * to lib/journal.
  */
 #ifndef FG_JOURNAL_QUEUE_H
 #define FG_JOURNAL_QUEUE_H
@@ -28,8 +28,9 @@ struct fg_journal_trial {
 };
 
 /**
- * Opens the queue of the way that is wanted; of the fastest for AUTO. PLAIN when that is not
- * possible. Writes and removes FG_JOURNAL_SPARE_NAME in dir_fd, for at most about 0.3 s.
+ * Opens the queue of the way that is wanted; for AUTO the faster one of PLAIN and DSYNC. PLAIN
+ * when that is not possible. Writes and removes FG_JOURNAL_SPARE_NAME in dir_fd, for at most about
+ * 0.3 s.
  */
 void fg_journal_queue_choose(struct fg_journal_file_ops *ops, int dir_fd, int lock_fd,
                              enum fg_journal_way wanted, struct fg_journal_trial *trial);
