@@ -132,6 +132,8 @@ static bool login(struct fg_arbiter *a, const char *endpoint, long timeout_ms,
     const char *token;
     json_t *body;
 
+    json_decref(answer->json);
+    answer->json = NULL;
     if (!fg_secret_read(a->options.password_file, password, err)) {
         *answer = (struct etcd_answer){.kind = ETCD_ANSWERED, .code = ETCD_CODE_UNAUTHENTICATED};
         return false;
