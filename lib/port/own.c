@@ -64,6 +64,12 @@ static const struct rtattr *attribute(const struct rtattr *at, size_t left, unsi
     return NULL;
 }
 
+/* Bytes of attributes behind the message's own head; 0: there is no whole head. */
+static size_t payload(const struct nlmsghdr *message, size_t head)
+{
+    return message->nlmsg_len >= NLMSG_SPACE(head) ? message->nlmsg_len - NLMSG_SPACE(head) : 0;
+}
+
 static unsigned number_of(const struct rtattr *at)
 {
     unsigned number = 0;
@@ -91,12 +97,13 @@ static void take_interface(struct dump *dump, const struct nlmsghdr *message)
                                                                          NULL};
     const struct ifinfomsg *head = NLMSG_DATA(message);
     const struct rtattr *first = IFLA_RTA(head);
-    size_t left = IFLA_PAYLOAD(message);
+    size_t left = payload(message, sizeof(*head));
     const struct rtattr *info = attribute(first, left, IFLA_LINKINFO),
                         *mac = attribute(first, left, IFLA_ADDRESS);
     struct interface *i = &dump->interfaces[dump->interfaces_count];
 
-    if (message->nlmsg_type != RTM_NEWLINK || dump->interfaces_count == INTERFACES_MAX)
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_SPACE(sizeof(*head)) ||
+        dump->interfaces_count == INTERFACES_MAX)
         return;
     *i = (struct interface){.index = (unsigned)head->ifi_index, .flags = head->ifi_flags};
     i->master = number_of(attribute(first, left, IFLA_MASTER));
@@ -144,11 +151,12 @@ static void take_address(struct dump *dump, const struct nlmsghdr *message)
 {
     const struct ifaddrmsg *head = NLMSG_DATA(message);
     const struct rtattr *first = IFA_RTA(head), *address;
-    size_t left = IFA_PAYLOAD(message);
+    size_t left = payload(message, sizeof(*head));
     const struct interface *i;
     unsigned family = head->ifa_family == AF_INET ? 4 : head->ifa_family == AF_INET6 ? 6 : 0;
 
-    if (message->nlmsg_type != RTM_NEWADDR || !family || (head->ifa_flags & IFA_F_DADFAILED))
+    if (message->nlmsg_type != RTM_NEWADDR || message->nlmsg_len < NLMSG_SPACE(sizeof(*head)) ||
+        !family || (head->ifa_flags & IFA_F_DADFAILED))
         return;
     address =
         attribute(first, left, IFA_LOCAL); /* on a link with a peer, IFA_ADDRESS is the peer */
