@@ -156,9 +156,9 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
     fg_stock_expire_due(s, now_ms);
     if (fg_unlikely(!s->start_ms))
         s->start_ms = now_ms;
+    work_on_dirty(s, now_ms); /* may call orders of this worker */
     if (fg_unlikely(s->called_head != NIL))
         fg_stock_line_check_called(s, now_ms);
-    work_on_dirty(s, now_ms);
     n += ready_answers(s, now_ms, answers + n, max - n);
     if (fg_unlikely(s->listing))
         s->listing = !fg_stock_by_user_catch_up(s);
