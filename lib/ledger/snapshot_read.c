@@ -327,10 +327,11 @@ static bool read_lines(struct fg_snapshot_reader *r, struct fg_error *err)
 
 static void take_line(struct fg_snapshot_reader *r, struct fg_ledger_item *item)
 {
-    const struct fg_ledger_snapshot_line *line = &r->lines[r->lines_taken];
+    const struct fg_ledger_snapshot_line *line;
 
-    if (r->lines_taken == r->lines_count || line->index != item->index)
+    if (r->lines_taken == r->lines_count || r->lines[r->lines_taken].index != item->index)
         return;
+    line = &r->lines[r->lines_taken];
     r->lines_taken++;
     item->line_max = line->line_max;
     item->claim_ms = line->claim_ms;

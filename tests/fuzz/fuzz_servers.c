@@ -26,6 +26,62 @@ static char folder[64], log_dir[80], redis_path[96], postgres_path[96], redis_ad
     conninfo[128];
 static _Atomic uint64_t durable = RECORDS;
 
+/* ---- results of PostgreSQL ------------------------------------------------------------------- */
+
+/*
+ * libpq 15 loses a result of its own when a server ends a pipeline twice, or in the middle of rows.
+ * So its allocations count for nothing, and those that it hands out are counted here.
+ */
+static _Atomic int results;
+
+const char *__lsan_default_suppressions(void);
+PGresult *__real_PQgetResult(PGconn *pg);
+PGresult *__wrap_PQgetResult(PGconn *pg);
+PGresult *__real_PQexec(PGconn *pg, const char *query);
+PGresult *__wrap_PQexec(PGconn *pg, const char *query);
+PGresult *__real_PQexecParams(PGconn *pg, const char *query, int n, const Oid *types,
+                              const char *const *values, const int *lengths, const int *formats,
+                              int format);
+PGresult *__wrap_PQexecParams(PGconn *pg, const char *query, int n, const Oid *types,
+                              const char *const *values, const int *lengths, const int *formats,
+                              int format);
+void __real_PQclear(PGresult *result);
+void __wrap_PQclear(PGresult *result);
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libpq.so\n";
+}
+
+static PGresult *handed_out(PGresult *result)
+{
+    results += result != NULL;
+    return result;
+}
+
+PGresult *__wrap_PQgetResult(PGconn *pg)
+{
+    return handed_out(__real_PQgetResult(pg));
+}
+
+PGresult *__wrap_PQexec(PGconn *pg, const char *query)
+{
+    return handed_out(__real_PQexec(pg, query));
+}
+
+PGresult *__wrap_PQexecParams(PGconn *pg, const char *query, int n, const Oid *types,
+                              const char *const *values, const int *lengths, const int *formats,
+                              int format)
+{
+    return handed_out(__real_PQexecParams(pg, query, n, types, values, lengths, formats, format));
+}
+
+void __wrap_PQclear(PGresult *result)
+{
+    results -= result != NULL;
+    __real_PQclear(result);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 struct program {
@@ -641,5 +697,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         client == 2 ? run_events() : client == 5 ? run_books() : run_audit();
         end_server(&p, thread);
     }
+    FG_FUZZ_CHECK(results == 0);
     return 0;
 }
