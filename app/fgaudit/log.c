@@ -351,3 +351,15 @@ const struct fg_journal_record *fg_log_next(struct fg_log *log)
     }
     return NULL;
 }
+
+const char *fg_log_type(unsigned type)
+{
+    switch (type) {
+#define X(name, number, text)                                                                      \
+    case number:                                                                                   \
+        return text;
+        FG_JOURNAL_RECORD_LIST(X)
+#undef X
+    }
+    return "?";
+}

@@ -4,18 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *type_text(unsigned type)
-{
-    switch (type) {
-#define X(name, number, text)                                                                      \
-    case number:                                                                                   \
-        return text;
-        FG_JOURNAL_RECORD_LIST(X)
-#undef X
-    }
-    return "unknown";
-}
-
 static bool same(const struct fg_journal_record *a, const struct fg_journal_record *b)
 {
     if (a->type == FG_JOURNAL_RECORD_BATCH && b->type == FG_JOURNAL_RECORD_BATCH)
@@ -51,7 +39,7 @@ static void tell_difference(struct fg_log *a, const struct fg_journal_record *x,
                             const struct fg_journal_record *y, struct fg_problems *problems)
 {
     uint64_t seq = x->seq;
-    const char *what = type_text(x->type), *peer = type_text(y->type);
+    const char *what = fg_log_type(x->type), *peer = fg_log_type(y->type);
 
     read_to_end(a);
     read_to_end(b);

@@ -53,18 +53,6 @@ static void expect_item(struct fg_expected *e, const struct fg_journal_record *r
     }
 }
 
-static const char *type_text(unsigned type)
-{
-    switch (type) {
-#define X(name, number, text)                                                                      \
-    case number:                                                                                   \
-        return text;
-        FG_JOURNAL_RECORD_LIST(X)
-#undef X
-    }
-    return "?";
-}
-
 static bool is_order(unsigned type)
 {
     return type != FG_JOURNAL_RECORD_USER && type != FG_JOURNAL_RECORD_STOCK &&
@@ -78,7 +66,7 @@ static void compare_entry(struct walk *w, const redisReply *fields)
     char what[64];
 
     fg_expect_u64(&e, "seq", r->seq);
-    fg_expect_text(&e, "type", type_text(r->type));
+    fg_expect_text(&e, "type", fg_log_type(r->type));
     fg_expect_u64(&e, "time_ms", r->time_ms);
     if (is_order(r->type)) {
         expect_order(&e, r);
@@ -96,7 +84,7 @@ static void missing(struct walk *w)
 {
     if (!w->head_cut)
         fg_problem(w->a->problems, FG_PROBLEM_REDIS_EVENT, "event %" PRIu64 "-0 (%s) is missing",
-                   w->r->seq, type_text(w->r->type));
+                   w->r->seq, fg_log_type(w->r->type));
     next_record(w);
 }
 

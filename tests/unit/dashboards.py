@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtap  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RULES = os.path.join(ROOT, 'config', 'prometheus-rules.yml')
 # One sample every 15 s: none, warning, alarm, none. A rule follows at once, both ways, with the right severity.
@@ -127,20 +130,5 @@ def test_the_dashboard_shows_every_metric():
     print(f'# {len(table)} metrics, {len(rules)} queries')
 
 
-def main():
-    failed = 0
-    tests = [(name, test) for name, test in globals().items() if name.startswith('test_')]
-    print(f'1..{len(tests)}')
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print(f'ok {number} - {test.__doc__}')
-        except Exception as error:  # pylint: disable=broad-except
-            failed += 1
-            print(f'not ok {number} - {test.__doc__}')
-            print('\n'.join(f'# {name}: {line}' for line in repr(error)[:3000].splitlines()))
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(fgtap.run(globals()))

@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtap  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'harness'))
 import fgframe  # noqa: E402
@@ -269,24 +272,11 @@ def main():
     if missing:
         print(f'skipped: {" and ".join(missing)} not installed')
         return 77
-    failed = 0
     with tempfile.TemporaryDirectory(prefix='fg-dissector-') as folder:
         os.chmod(folder, 0o755)
         shutil.copy(SCRIPT, folder)  # the source may lie where only root can read
         os.chmod(os.path.join(folder, 'floodgate.lua'), 0o644)
-        tests = [(name, test) for name, test in globals().items() if name.startswith('test_')]
-        print(f'1..{len(tests)}')
-        for number, (name, test) in enumerate(tests, 1):
-            try:
-                test()
-                print(f'ok {number} - {test.__doc__}')
-            except Exception as error:  # pylint: disable=broad-except
-                failed += 1
-                print(f'not ok {number} - {test.__doc__}')
-                print('\n'.join(f'# {name}: {line}' for line in repr(error)[:3000].splitlines()))
-                if os.environ.get('FG_TRACE'):
-                    raise
-    return 1 if failed else 0
+        return fgtap.run(globals())
 
 
 if __name__ == '__main__':

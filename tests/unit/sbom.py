@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtap  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SBOM = os.path.join(ROOT, 'tools', 'sbom')
 
@@ -74,19 +77,8 @@ def main():
     if missing:
         print(f'skipped: {" and ".join(missing)} not installed')
         return 77
-    failed = 0
     with tempfile.TemporaryDirectory(prefix='fg-sbom-') as folder:
-        tests = [(name, test) for name, test in globals().items() if name.startswith('test_')]
-        print(f'1..{len(tests)}')
-        for number, (name, test) in enumerate(tests, 1):
-            try:
-                test()
-                print(f'ok {number} - {test.__doc__}')
-            except Exception as error:  # pylint: disable=broad-except
-                failed += 1
-                print(f'not ok {number} - {test.__doc__}')
-                print('\n'.join(f'# {name}: {line}' for line in repr(error)[:3000].splitlines()))
-    return 1 if failed else 0
+        return fgtap.run(globals())
 
 
 if __name__ == '__main__':
