@@ -39,6 +39,12 @@ def version(name):
     return subprocess.run(['dpkg-query', '-W', '-f', '${Version}', name], check=True, capture_output=True, text=True).stdout
 
 
+def expects(name, licence, declared):
+    """A small root may be without the files of licences."""
+    there = os.path.exists(f'/usr/share/doc/{name}/copyright')
+    return licence in declared if there else declared == 'NOASSERTION'
+
+
 def test_closure():
     """what a package needs is there, with what that needs: version, licence, who needs whom"""
     debs = [deb('ours', 'libjansson4 (>= 2.0) | other, alsoours (= 1.2), notthere'), deb('alsoours', 'libcurl4 | libcurl4t64, python3:any')]
@@ -50,7 +56,7 @@ def test_closure():
     assert {'ours', 'alsoours', 'libjansson4', 'libc6', 'zlib1g', 'python3'} <= set(packages), sorted(packages)
     assert packages['ours']['licenseDeclared'] == 'BSD-3-Clause' and len(packages['ours']['checksums'][0]['checksumValue']) == 64
     jansson = packages['libjansson4']
-    assert jansson['versionInfo'] == version('libjansson4') and 'MIT' in jansson['licenseDeclared'], jansson
+    assert jansson['versionInfo'] == version('libjansson4') and expects('libjansson4', 'MIT', jansson['licenseDeclared']), jansson
     assert jansson['externalRefs'][0]['referenceLocator'].startswith('pkg:deb/debian/libjansson4@'), jansson
     assert 'not installed' in packages['notthere']['comment']
     needs = {(r['spdxElementId'], r['relatedSpdxElement']) for r in made['relationships'] if r['relationshipType'] == 'DEPENDS_ON'}
@@ -67,7 +73,7 @@ def test_licences():
     """for people: a line for each package; few have no licence that a program can read"""
     lines = run('--licences', deb('third', 'libjansson4, libmicrohttpd12 | libmicrohttpd12t64, libseccomp2')).splitlines()
     found = {name: licence for licence, name, _ in (line.split('\t') for line in lines)}
-    assert found['third'] == 'BSD-3-Clause' and 'LGPL-2.1-only' in found['libseccomp2'], found
+    assert found['third'] == 'BSD-3-Clause' and expects('libseccomp2', 'LGPL-2.1-only', found['libseccomp2']), found
     assert all(' ' not in word and word for licence in found.values() for word in licence.split(' AND ')), found
 
 
