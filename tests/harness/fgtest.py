@@ -184,6 +184,14 @@ def timeout(seconds):
     return mark
 
 
+LONG = bool(os.environ.get('FG_LONG'))  # tools/test --long
+
+
+def only_if_long():
+    if not LONG:
+        raise Skip('takes many minutes: tools/test --long')
+
+
 def _comment(text):
     for line in text.splitlines():
         print(f'# {line}')

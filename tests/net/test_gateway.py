@@ -173,7 +173,7 @@ def order_text(user):
             f'Idempotency-Key: order-{user}\r\nContent-Length: {len(body)}\r\n\r\n{body}').encode()
 
 
-RELOAD_S = int(os.environ.get('FG_RELOAD_SECONDS', '16'))
+RELOAD_S = 60 if fgtest.LONG else 16
 
 
 @fgtest.timeout(120 + RELOAD_S)

@@ -161,6 +161,7 @@ def filter_counters(machine):
 @fgtest.timeout(1500)
 def test_it_boots_and_sells(lab):
     """it boots by BIOS and by UEFI, each copy with keys of its own; sells through a virtio NIC; a reboot keeps log and orders"""
+    fgtest.only_if_long()
     image = build(lab)
     first = fgimage.Machine(lab, image, namespace(lab, 'shop'), 'first', grow_mb=512, console='root').start()
     second = fgimage.Machine(lab, image, namespace(lab, 'other'), 'second', uefi=True).start()
@@ -308,6 +309,7 @@ def removed(machine, seconds):
 @fgtest.timeout(1500)
 def test_the_unit_under_systemd(lab):
     """the service is restarted after each kill -9 and when its interface comes; upgraded in mid-sale; a purge leaves the log"""
+    fgtest.only_if_long()
     image = build(lab)
     machine = fgimage.Machine(lab, image, namespace(lab, 'shop'), 'unit', disks=[disk_of_packages(lab)], console='root').start()
     took = wait_healthy(machine, 'from power on')

@@ -313,6 +313,7 @@ def parse_options():
         '. The last line is `N passed, N failed, N skipped`; exit 0 when none failed and at least one passed.')
     parser.add_argument('tiers', nargs='*', metavar='TIER', help=' '.join(TIERS))
     parser.add_argument('--list', action='store_true', help='show the test programs of the tiers, run nothing')
+    parser.add_argument('--long', action='store_true', help='also the tests that take many minutes')
     parser.add_argument('--sanitize', action='store_true',
                         help='tiers unit and sim under address and undefined-behaviour sanitizers, in build-sanitize/')
     options = parser.parse_args()
@@ -324,6 +325,8 @@ def parse_options():
     if refused:
         parser.error(f'--sanitize runs {" ".join(allowed)} only, not {" ".join(refused)}')
     options.tiers = options.tiers or list(allowed)
+    if options.long:
+        os.environ['FG_LONG'] = '1'
     return options
 
 
