@@ -142,7 +142,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "folder of the log; made only with a new log (floodgate --new-log, fgctl log init)"},
     {"log", "durability", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.durability), "disk", 0, 0, durability_names, NULL,
      "when an order is acknowledged: when it is on disk, or (benchmarks only) when it is in memory"},
-    {"log", "commit", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.commit), "auto", 0, 0, commit_names, NULL,
+    {"log", "commit", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.commit), "plain", 0, 0, commit_names, NULL,
      "how records reach the disk: write and fdatasync; one durable write; the same by io_uring, two under way; or the "
      "faster one of the first two by a short trial at start"},
     {"log", "behind", FG_CONFIG_KIND_ENUM, 0, GLOBAL(log.behind), "stop", 0, 0, behind_names, NULL,
