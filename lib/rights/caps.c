@@ -31,11 +31,14 @@ static void drop_of_this_thread(int number)
     errno = before;
 }
 
-/* Of a thread that ended: none. */
+/*
+ * Of a thread that ended: none. Nor of the kernel's own, which serve an io_uring (iou-wrk-PID):
+ * they never run code of ours, take no signal, and do only what the ring may, which is to write.
+ */
 static bool has_any(const char *thread, char name[17])
 {
     unsigned long long permitted = 0;
-    char path[64], line[256];
+    char path[64], line[256], found[17] = "";
     FILE *f;
 
     snprintf(path, sizeof(path), "/proc/self/task/%.20s/status", thread);
@@ -45,10 +48,13 @@ static bool has_any(const char *thread, char name[17])
     while (fgets(line, sizeof(line), f)) {
         if (sscanf(line, "CapPrm: %llx", &permitted) == 1)
             break;
-        sscanf(line, "Name: %16s", name);
+        sscanf(line, "Name: %16s", found);
     }
     fclose(f);
-    return permitted != 0;
+    if (!permitted || strncmp(found, "iou-wrk-", 8) == 0)
+        return false;
+    memcpy(name, found, sizeof(found));
+    return true;
 }
 
 /* How many threads have some; asks each of them to give them up. */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <liburing.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -30,6 +31,7 @@
             _exit(1);                                                                              \
         }                                                                                          \
     } while (0)
+#define SKIPPED       77
 #define REFUSED(call) ((call) == -1 && errno == EPERM)
 
 static _Atomic int stage; /* 0: wait; 1: try; 2: tried */
@@ -144,6 +146,35 @@ static void a_thread_that_keeps_them_is_named(void **state)
     assert_int_equal(in_child(drop_with_a_deaf_thread), 0);
 }
 
+/* Threads of the kernel that serve a ring: they stay for seconds, and take no signal. */
+static void drop_beside_a_ring(void)
+{
+    struct fg_error err = {""};
+    struct io_uring_cqe *cqe;
+    struct io_uring_sqe *sqe;
+    struct io_uring ring;
+
+    if (io_uring_queue_init(4, &ring, 0) < 0)
+        _exit(SKIPPED);
+    sqe = io_uring_get_sqe(&ring);
+    io_uring_prep_nop(sqe);
+    sqe->flags |= IOSQE_ASYNC;
+    CHECK(io_uring_submit(&ring) == 1 && io_uring_wait_cqe(&ring, &cqe) == 0);
+    CHECK(fg_rights_drop(&err));
+}
+
+static void threads_of_a_ring_are_the_kernels(void **state)
+{
+    int code;
+
+    if (geteuid() != 0)
+        skip();
+    code = in_child(drop_beside_a_ring);
+    if (WEXITSTATUS(code) == SKIPPED)
+        skip();
+    assert_int_equal(code, 0);
+}
+
 static void work_under_the_filter(void)
 {
     struct fg_error err = {""};
@@ -177,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_thread_loses_its_capabilities),
         cmocka_unit_test(a_thread_that_keeps_them_is_named),
+        cmocka_unit_test(threads_of_a_ring_are_the_kernels),
         cmocka_unit_test(the_filter_holds_for_every_thread_and_lets_an_appliance_work),
     };
 
