@@ -182,9 +182,7 @@ static int read_snapshot(const struct fg_log *log, uint64_t seq, const struct us
     return ok ? 1 : -1;
 }
 
-/* ---- beginning with one
- * ---------------------------------------------------------------------------------
- */
+/* ---- beginning with one ---------------------------------------------------------------------- */
 
 static enum fg_state state_of(unsigned state)
 {
@@ -314,9 +312,7 @@ bool fg_snapshots_begin(struct fg_story *story, struct fg_log *log, struct fg_er
                    log->dir, log->first_seq, why.text[0] ? ": " : "", why.text);
 }
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static bool same_epoch(void *ctx, struct fg_journal_epoch e)
 {

@@ -225,8 +225,9 @@ int fg_cmd_filter_change(struct fg_cli *cli, const struct fg_args *args)
     return code;
 }
 
-/* ---- whole lists ----------------------------------------------------------------------------
- * Files are opened here, with the rights of the caller: the daemon opens no file for a caller. */
+/* ---- whole lists ----------------------------------------------------------------------------- */
+
+/* Files are opened here, with the rights of the caller: the daemon opens no file for a caller. */
 
 static bool file_failed(const char *path, const char *why)
 {

@@ -215,8 +215,7 @@ static ngx_int_t prepare(const struct gateway_main *m)
     return NGX_OK;
 }
 
-/* ---- the items that a client wants ------------------------------------------------------------
- */
+/* ---- the items that a client wants ----------------------------------------------------------- */
 
 static ngx_int_t choose_one(const struct gateway_main *m, struct client *c, const u_char *text,
                             size_t size)

@@ -132,8 +132,7 @@ static struct port *port_of(unsigned server, unsigned number)
     return (*slot)->connection || open_port(*slot) ? *slot : NULL;
 }
 
-/* ---- segmentation offload
- * ---------------------------------------------------------------------------------- */
+/* ---- segmentation offload -------------------------------------------------------------------- */
 
 static bool send_offloaded(struct port *p, unsigned n)
 {

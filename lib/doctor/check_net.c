@@ -229,8 +229,7 @@ FG_DOCTOR_CHECK(vlan)
     each_interface(d, f, has_vlan);
 }
 
-/* ---- NICs that DPDK drives ---------------------------------------------------------------------
- */
+/* ---- NICs that DPDK drives ------------------------------------------------------------------- */
 
 static bool is_pci(const char *device)
 {
@@ -342,8 +341,7 @@ FG_DOCTOR_CHECK(iommu)
     each_pci(d, f, lacks_iommu);
 }
 
-/* ---- ports in use ------------------------------------------------------------------------------
- */
+/* ---- ports in use ---------------------------------------------------------------------------- */
 
 /* A table of /proc/net: "  0: 0100007F:24F4 00000000:0000 0A ...": local address and state. */
 static bool socket_at(const struct fg_doctor *d, const char *table, unsigned port, unsigned state)

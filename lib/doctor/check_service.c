@@ -139,8 +139,7 @@ FG_DOCTOR_CHECK(monitor)
     fg_doctor_mend(f, "sed -i 's/^monitor *=.*/monitor = no/' %s", d->config->path);
 }
 
-/* ---- servers ------------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 static bool read_redis(const struct fg_doctor *d, struct fg_doctor_finding *f,
                        struct fg_doctor_redis *redis, struct fg_error *err)

@@ -159,8 +159,7 @@ static bool connects(const char *address, struct fg_error *err)
     return ok || fg_fail(err, "%s", strerror(why));
 }
 
-/* ---- Redis -------------------------------------------------------------------------------------
- */
+/* ---- Redis ----------------------------------------------------------------------------------- */
 
 /* "key:value" of INFO, up to the end of its line. */
 static bool info(const char *text, const char *key, char *value, size_t size)

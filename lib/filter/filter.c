@@ -156,8 +156,7 @@ struct fg_filter *fg_filter_open(const struct fg_filter_options *options, struct
     return filter;
 }
 
-/* ---- what changes while it runs ---------------------------------------------------------------
- */
+/* ---- what changes while it runs -------------------------------------------------------------- */
 
 void fg_filter_rates(struct fg_filter *filter, struct fg_filter_rates *now,
                      struct fg_filter_rates *begun)

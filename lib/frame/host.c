@@ -288,8 +288,7 @@ uint32_t fg_frame_host_answer(uint8_t *data, uint32_t len, uint32_t room,
     }
 }
 
-/* ---- unasked, and questions -------------------------------------------------------------------
- */
+/* ---- unasked, and questions ------------------------------------------------------------------ */
 
 /* To all: who has `target`? */
 static uint32_t write_arp(uint8_t *data, const uint8_t *mac, const uint8_t *source,

@@ -33,8 +33,7 @@ static enum fg_health_level alarm_if(bool wrong)
     return wrong ? FG_HEALTH_ALARM : FG_HEALTH_NONE;
 }
 
-/* ---- limits ------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static enum fg_health_level level_of(uint64_t used, uint64_t max)
 {
@@ -93,8 +92,7 @@ CONDITION(full)
                     (unsigned long long)now->counters.full);
 }
 
-/* ---- the log -----------------------------------------------------------------------------------
- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 CONDITION(log_state)
 {
@@ -178,8 +176,7 @@ CONDITION(ledger)
                     now->log.ledger_error);
 }
 
-/* ---- servers -----------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 static enum fg_health_level level_of_state(enum fg_sink_state state)
 {
@@ -229,8 +226,7 @@ CONDITION(trimmed)
                     (unsigned long long)now->counters.trimmed);
 }
 
-/* ---- the filter --------------------------------------------------------------------------------
- */
+/* ---- the filter ------------------------------------------------------------------------------ */
 
 CONDITION(filter)
 {
@@ -263,8 +259,7 @@ CONDITION(gateways)
                     now->filter.allowed);
 }
 
-/* ---- workers and ports -------------------------------------------------------------------------
- */
+/* ---- workers and ports ----------------------------------------------------------------------- */
 
 CONDITION(workers)
 {
@@ -299,8 +294,7 @@ CONDITION(queues)
                                           : "orders came to a receive queue that no worker reads");
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 /* A limit of one worker, by the name of its setting. */
 #define SHARE(setting) "from 90 % of a worker's share of `" setting "`"

@@ -36,8 +36,7 @@ static enum fg_health_level check_row(const struct fg_health_condition *row,
     return level;
 }
 
-/* ---- the state
- * ----------------------------------------------------------------------------------*/
+/* ---- the state ------------------------------------------------------------------------------- */
 
 static enum fg_health_effect effect_of(const struct fg_health_condition *row,
                                        enum fg_health_level level)
@@ -75,8 +74,7 @@ struct fg_health_answer fg_health_check(const struct fg_health_observations *now
     return v;
 }
 
-/* ---- alarms ------------------------------------------------------------------------------------
- */
+/* ---- alarms ---------------------------------------------------------------------------------- */
 
 void fg_health_init(struct fg_health *health)
 {
@@ -142,8 +140,7 @@ void fg_health_each(struct fg_health *health,
     pthread_mutex_unlock(&health->lock);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 static void describe_level(FILE *out, const char *level, const char *when,
                            enum fg_health_effect effect, bool *first)

@@ -146,8 +146,7 @@ struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal);
 struct fg_journal_record *fg_journal_positions(struct fg_journal *journal, unsigned buffer,
                                                size_t n);
 
-/* ---- commits that overlap: the next one is written while the disk still has the last ----------
- */
+/* ---- commits that overlap: the next one is written while the disk still has the last --------- */
 
 /** How commits reach the disk: what FG_JOURNAL_WAY_AUTO chose. Any thread. */
 enum fg_journal_way fg_journal_way(const struct fg_journal *journal);
@@ -173,9 +172,7 @@ bool fg_journal_begin(struct fg_journal *journal, unsigned buffer, size_t n, uin
  */
 int fg_journal_end(struct fg_journal *journal, unsigned us);
 
-/* ---- how far back
- * ---------------------------------------------------------------------------------------
- */
+/* ---- how far back ---------------------------------------------------------------------------- */
 
 struct fg_journal_extent {
     uint64_t first_seq, segments, bytes;

@@ -13,9 +13,7 @@
 #define BUSY_TRIES 1000 /* of a submit that lacks memory or room in the kernel */
 #define BUSY_US    1000
 
-/* ---- by io_uring
- * -----------------------------------------------------------------------------
- */
+/* ---- by io_uring ----------------------------------------------------------------------------- */
 
 static int uring_submit(void *queue, unsigned slot, int fd, const void *data, size_t len,
                         uint64_t offset)
@@ -108,9 +106,7 @@ static struct io_uring *uring_open(int lock_fd)
     return NULL;
 }
 
-/* ---- by a system call
- * ------------------------------------------------------------------------
- */
+/* ---- by a system call ------------------------------------------------------------------------ */
 
 struct ended {
     unsigned slot;
@@ -152,9 +148,7 @@ static struct ended *dsync_open(void)
     return ended;
 }
 
-/* ---- either
- * ----------------------------------------------------------------------------------
- */
+/* ---- either ---------------------------------------------------------------------------------- */
 
 bool fg_journal_queue_open(struct fg_journal_file_ops *ops, enum fg_journal_way way, int lock_fd)
 {

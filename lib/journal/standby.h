@@ -38,8 +38,7 @@ bool fg_journal_committed(const struct fg_journal *journal, uint64_t *commit_seq
 /** Whether two records at the same sequence of two logs are the same. */
 bool fg_journal_record_same(const struct fg_journal_record *a, const struct fg_journal_record *b);
 
-/* ---- the tail that a deposed leader wrote -----------------------------------------------------
- */
+/* ---- the tail that a deposed leader wrote ---------------------------------------------------- */
 
 #define FG_JOURNAL_TAIL_SUFFIX ".fgd"
 #define FG_JOURNAL_TAIL_SIZE   40

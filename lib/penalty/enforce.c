@@ -45,8 +45,7 @@ static void note(void *ctx, const char *text)
     fg_diag(FG_DIAG_WARNING, "%s", text);
 }
 
-/* ---- after a restart
- * ------------------------------------------------------------------------------- */
+/* ---- after a restart ------------------------------------------------------------------------- */
 
 struct restore {
     struct fg_penalty *penalty;
@@ -89,8 +88,7 @@ struct fg_penalty *fg_penalty_open(const struct fg_penalty_options *options,
     return r.penalty;
 }
 
-/* ---- reports of other rooms
- * ------------------------------------------------------------------------ */
+/* ---- reports of other rooms ------------------------------------------------------------------ */
 
 void fg_penalty_take(struct fg_penalty *penalty, struct fg_ring *reports, uint64_t now_ms)
 {

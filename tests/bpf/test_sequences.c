@@ -62,9 +62,7 @@ static bool open_pair(struct pair *p, struct fg_filter_options options)
     return true;
 }
 
-/* ---- one packet through both
- * -----------------------------------------------------------------------------
- */
+/* ---- one packet through both ----------------------------------------------------------------- */
 
 static int kernel_verdict(struct pair *p, const struct frame *frame)
 {
@@ -154,9 +152,7 @@ static bool change(struct pair *p)
                        fg_filter_add(p->user, list, &prefix, NULL, &err);
 }
 
-/* ---- whole sequences
- * -------------------------------------------------------------------------------------
- */
+/* ---- whole sequences ------------------------------------------------------------------------- */
 
 static bool same_tables(const struct pair *p)
 {

@@ -211,9 +211,7 @@ static void write_log(void)
     close(fd);
 }
 
-/* ---- what must hold
- * -------------------------------------------------------------------------------------
- */
+/* ---- what must hold -------------------------------------------------------------------------- */
 
 /* Records until the end of the log, or -1 when it is corrupt; at most `max` at a time. */
 static int64_t read_all(size_t max)

@@ -160,6 +160,7 @@ WRONG = [
     ('links', 'README.md', '`lib/none/none.h`\n', 'lib/none/none.h does not exist'),
     ('links', 'lib/a.c', SPDX + '/* docs' '/none.md */\n', '/none.md does not exist'),
     ('columns', 'README.md', 'word ' * 20 + 'w\n', '101 columns'),
+    ('headings', 'lib/a.c', SPDX + '/* ---- what it does ----' + '\n */\n', 'does not end in its line'),
     ('names', 'lib/a.c', SPDX + 'static int free_place;\n', 'free_place: docs/glossary.md says'),
     ('names', 'lib/a.c', SPDX + 'static int look(void);\n', 'look: docs/glossary.md says'),
     ('names', 'lib/a.c', SPDX + 'static int guide_mask;\n', 'guide_mask: docs/glossary.md says'),

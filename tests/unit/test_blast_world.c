@@ -297,9 +297,7 @@ static void test_silence(void **state)
     drop_shop(&s);
 }
 
-/* ---- and against one that lies
- * --------------------------------------------------------------------------
- */
+/* ---- and against one that lies --------------------------------------------------------------- */
 
 /* One order of one shopper, told RESERVED; *send is the request, *r the reply. */
 static void one_order(struct shop *s, struct fg_send *send, struct fg_packet_reply *r)
@@ -523,9 +521,7 @@ static void test_story(void **state)
     }
 }
 
-/* ---- client file
- * ----------------------------------------------------------------------------------------
- */
+/* ---- client file ----------------------------------------------------------------------------- */
 
 static void expect_line(const char *path, const char *text)
 {

@@ -23,8 +23,7 @@ static char root[64];
 static struct fg_config config;
 static struct fg_doctor doctor;
 
-/* ---- probes of a healthy machine
- * ----------------------------------------------------------------- */
+/* ---- probes of a healthy machine ------------------------------------------------------------- */
 
 static struct {
     bool unsynchronised, redis_away, postgres_away, kafka_away, keeps_vlan;
@@ -75,8 +74,7 @@ static bool strips_vlan(const char *interface)
 static const struct fg_doctor_probes probes = {synchronised, disk,     redis,
                                                postgres,     connects, strips_vlan};
 
-/* ---- a healthy machine
- * --------------------------------------------------------------------------- */
+/* ---- a healthy machine ----------------------------------------------------------------------- */
 
 static const char *below(const char *path)
 {
@@ -235,8 +233,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what breaks
- * --------------------------------------------------------------------------------- */
+/* ---- what breaks ----------------------------------------------------------------------------- */
 
 static void no_hugepages(void)
 {

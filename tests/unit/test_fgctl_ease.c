@@ -102,8 +102,7 @@ static void alarms_are_not_cut(void **state)
     says(out, "xxxend!\n");
 }
 
-/* ---- the live view on a terminal --------------------------------------------------------------
- */
+/* ---- the live view on a terminal ------------------------------------------------------------- */
 
 #define ROWS    20
 #define COLUMNS 50

@@ -138,8 +138,7 @@ static bool has_snapshot(uint64_t seq)
     return access(in_log(name), F_OK) == 0;
 }
 
-/* ---- following ---------------------------------------------------------------------------------
- */
+/* ---- following ------------------------------------------------------------------------------- */
 
 static void it_catches_up_and_stays_there(void **state)
 {
@@ -206,8 +205,7 @@ static void a_damaged_log_is_reported(void **state)
     assert_non_null(strstr(w.follower->error.text, FIRST_FGJ));
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------
- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static void a_snapshot_is_due_after_enough_records(void **state)
 {
@@ -341,8 +339,7 @@ static void a_broken_follower_makes_none(void **state)
     assert_non_null(strstr(err.text, "no snapshot within"));
 }
 
-/* ---- old segments ------------------------------------------------------------------------------
- */
+/* ---- old segments ---------------------------------------------------------------------------- */
 
 static void segments_go_when_two_snapshots_and_the_sinks_have_passed_them(void **state)
 {
@@ -471,8 +468,7 @@ static void a_full_log_on_a_disk_with_room_loses_little(void **state)
     assert_int_equal(fg_journal_first_seq(log_dir, &err), 4 * SLOTS + 1);
 }
 
-/* ---- recovery ----------------------------------------------------------------------------------
- */
+/* ---- recovery -------------------------------------------------------------------------------- */
 
 static void a_start_begins_with_the_snapshot(void **state)
 {

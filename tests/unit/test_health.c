@@ -42,8 +42,7 @@ static void observe_good(void)
     before = now;
 }
 
-/* ---- one fault at a time -----------------------------------------------------------------------
- */
+/* ---- one fault at a time --------------------------------------------------------------------- */
 
 #define FAULT(name) static void name(void)
 
@@ -333,8 +332,7 @@ static const struct {
 };
 enum { FAULTS = sizeof(faults) / sizeof(faults[0]) };
 
-/* ---- alarms as they are raised ------------------------------------------------------------------
- */
+/* ---- alarms as they are raised --------------------------------------------------------------- */
 
 struct raised {
     unsigned count;
@@ -538,8 +536,7 @@ static void the_state_does_not_wait(void **state)
     assert_true(fg_health_check(&now).healthy);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------- */
 
 static char *described(void)
 {

@@ -337,8 +337,7 @@ static void test_answers_of_a_lost_connection_are_dropped(void **state)
     end(s);
 }
 
-/* ---- a stream that is trimmed ------------------------------------------------------------------
- */
+/* ---- a stream that is trimmed ---------------------------------------------------------------- */
 
 static redisReply text_of(const char *text)
 {

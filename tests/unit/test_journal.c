@@ -749,8 +749,7 @@ static void record_names_and_crc(void **state)
     assert_string_equal(fg_journal_record_name(256), "?");
 }
 
-/* ---- overlapping commits, by the kernel -------------------------------------------------------
- */
+/* ---- overlapping commits, by the kernel ------------------------------------------------------ */
 
 static struct fg_journal *open_way(enum fg_journal_way way)
 {

@@ -92,9 +92,7 @@ bool fg_sink_postgres_address(const char *conninfo, char *address, size_t size,
     return true;
 }
 
-/* ---- the operator's side: may wait
- * ----------------------------------------------------------------------
- */
+/* ---- the operator's side: may wait ----------------------------------------------------------- */
 
 struct admin {
     PGconn *pg;

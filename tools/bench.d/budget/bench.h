@@ -68,7 +68,7 @@ struct rte_mempool *pool_create(const char *name);
 bool world_eal(const char *program, const char *lcores, const char *prefix,
                bool huge); /**< before all else */
 
-/* ---- feed.c: requests for workers at a net_ring port, CHUNK at a time, all of users of the last
+/* feed.c: requests for workers at a net_ring port, CHUNK at a time, all of users of the last
  * worker */
 struct feed {
     struct world world;

@@ -24,8 +24,7 @@ static bool is_order(const struct fg_journal_record *r)
            r->type == FG_JOURNAL_RECORD_CANCELLED || r->type == FG_JOURNAL_RECORD_EXPIRED;
 }
 
-/* ---- Redis: what the sink sends, without MULTI and EXEC, and without watching the cursor
- * -------------------- */
+/* ---- Redis: what the sink sends, without MULTI and EXEC, and without watching the cursor ----- */
 
 #define MULTI "*1\r\n$5\r\nMULTI\r\n"
 #define EXEC  "*1\r\n$4\r\nEXEC\r\n"
@@ -77,8 +76,7 @@ uint64_t plain_redis(const char *dir, const char *address)
     return n;
 }
 
-/* ---- PostgreSQL: a row for each record, by COPY
- * -------------------------------------------------------------- */
+/* ---- PostgreSQL: a row for each record, by COPY ---------------------------------------------- */
 
 static void must(PGconn *pg, PGresult *result, ExecStatusType wanted)
 {
