@@ -60,6 +60,11 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
     observe_retention(d, o);
     fg_ledger_snapshots_error(&d->follower.snapshots, o->log.snapshot_error,
                               sizeof(o->log.snapshot_error));
+    if (atomic_load(&d->journal_thread.lagging)) {
+        uint64_t has = atomic_load(&d->follower.seq);
+
+        o->log.ledger_lag = atomic_load(&d->journal_thread.committer.durable_seq) - has;
+    }
     o->log.ledger_broken = atomic_load(&d->follower.broken);
     if (o->log.ledger_broken)
         snprintf(o->log.ledger_error, sizeof(o->log.ledger_error), "%.511s",

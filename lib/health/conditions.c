@@ -172,8 +172,12 @@ CONDITION(archive)
 
 CONDITION(ledger)
 {
-    return raise_if(alarm_if(now->log.ledger_broken), text, "the log cannot be followed: %s",
-                    now->log.ledger_error);
+    if (now->log.ledger_broken)
+        return raise_if(FG_HEALTH_ALARM, text, "the log cannot be followed: %s",
+                        now->log.ledger_error);
+    return raise_if(warn_if(now->log.ledger_lag), text,
+                    "%llu records behind ([log] ledger_lag_max): reservations are BUSY",
+                    (unsigned long long)now->log.ledger_lag);
 }
 
 /* ---- servers --------------------------------------------------------------------------------- */
@@ -327,9 +331,12 @@ const struct fg_health_condition fg_health_conditions[] = {
      .remedy = "right it was set: nothing, or a restart between two sales. Wrong: set it back"},
     {.name = "ledger",
      .check = ledger,
+     .warning = "the ledger lacks more records than `[log] ledger_lag_max`: reservations are BUSY",
+     .warning_effect = FG_HEALTH_DEGRADED,
      .alarm = "the ledger cannot follow the log: numbers and lists no longer change",
      .alarm_effect = FG_HEALTH_UNHEALTHY,
-     .remedy = "keep the log, and report the fault"},
+     .remedy = "warning: it needs CPU time beside the workers, and ends by itself; alarm: keep the "
+               "log, and report the fault"},
     {.name = "link",
      .check = link,
      .warning = "a port has no link while another has, or had none since the start; or its XDP "

@@ -63,6 +63,7 @@ struct fg_health_observations {
         uint64_t wait_ms;        /**< of the commit under way, for the disk; 0 = there is none */
         uint64_t slow_ms;        /**< of the last slow commit */
         char snapshot_error[240]; /**< of the last attempt; "" = it succeeded */
+        uint64_t ledger_lag; /**< records that the ledger lacks, while orders wait for it; else 0 */
         bool ledger_broken;
         char ledger_error[512];
     } log;

@@ -178,6 +178,11 @@ FAULT(no_snapshot)
     strcpy(now.log.snapshot_error, "a snapshot needs 5 MiB");
 }
 
+FAULT(ledger_lags)
+{
+    now.log.ledger_lag = 2000000;
+}
+
 FAULT(ledger_broken)
 {
     now.log.ledger_broken = true;
@@ -309,6 +314,7 @@ static const struct {
     {no_snapshot, "snapshot", WARNING, DEGRADED, true, "a snapshot needs 5 MiB"},
     {clock_set, "clock", ALARM, RUNNING, true, "the system's clock is 3600.0 s ahead of ours"},
     {clock_set_back, "clock", ALARM, RUNNING, true, "the system's clock is 1.0 s behind ours"},
+    {ledger_lags, "ledger", WARNING, DEGRADED, true, "2000000 records behind"},
     {ledger_broken, "ledger", ALARM, BAD, true,
      "the log cannot be followed: record 7: no such order"},
     {sink_away, "sink", WARNING, DEGRADED, true, "kafka: away, 17 records behind: connection"},
