@@ -15,11 +15,12 @@
 #include "journal/options.h"
 #include "penalty/penalty.h"
 #include "port/options.h"
+#include "replication/options.h"
 #include "sink/sink.h"
 #include "stock/stock.h"
 #include "worker/options.h"
 
-#define FG_CONFIG_SETTINGS_MAX 128 /* rows of the table of settings */
+#define FG_CONFIG_SETTINGS_MAX 192 /* rows of the table of settings */
 
 struct fg_config {
     char path[512]; /**< of the file */
@@ -43,6 +44,7 @@ struct fg_config {
     struct fg_sink_postgres_options postgres;
     struct fg_sink_kafka_options kafka;
     struct fg_inbound_settings inbound; /* [redis] commands */
+    struct fg_replication_settings pair;
     struct fg_control_options api;
     struct fg_control_viewer_options metrics;
     struct fg_stock_limits limits; /* of the whole appliance */

@@ -12,7 +12,7 @@
 
 #define FG_CONFIG_PORT_SECTION                                                                     \
     "port" /* "[port NAME]": offsets of its settings are into struct fg_port_options */
-#define FG_CONFIG_SETTINGS_MAX 128 /* capacity of arrays with one entry for each setting */
+#define FG_CONFIG_SETTINGS_MAX 192 /* capacity of arrays with one entry for each setting */
 #define FG_CONFIG_CPU_MAX      1023 /* highest CPU number of a kernel with the usual CONFIG_NR_CPUS */
 
 enum fg_config_kind {
@@ -32,7 +32,8 @@ enum fg_config_kind {
     FG_CONFIG_KIND_CPUS,
     FG_CONFIG_KIND_ADDRESS,
     FG_CONFIG_KIND_ADDRESSES, /* of IP */
-    FG_CONFIG_KIND_LISTEN     /* an IP address in digits, and a TCP port */
+    FG_CONFIG_KIND_LISTEN,    /* an IP address in digits, and a TCP port */
+    FG_CONFIG_KIND_FLOATING   /* of addresses: fg_address_floating_read */
 };
 
 enum {

@@ -131,6 +131,10 @@ void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, s
     case FG_CONFIG_KIND_LISTEN:
         snprintf(text, size, "an IPv4 address:port or [IPv6 address]:port, in digits");
         break;
+    case FG_CONFIG_KIND_FLOATING:
+        snprintf(text, size, "1..%d `ADDRESS/PREFIX at INTERFACE`, separated by commas",
+                 FG_ADDRESS_FLOATING_MAX);
+        break;
     default:
         accepted_number(s, text, size);
     }
@@ -338,6 +342,11 @@ static const char *wrong_text(const struct fg_config_setting *s, const char *val
     case FG_CONFIG_KIND_LISTEN:
         return fg_address_read(value, &(struct fg_address){0}) ? NULL
                                                                : "not an address to listen at";
+    case FG_CONFIG_KIND_FLOATING:
+        return fg_address_floating_read(
+                   value, (struct fg_address_floating[FG_ADDRESS_FLOATING_MAX]){0}) > 0
+                   ? NULL
+                   : "not a list of unicast addresses at interfaces";
     default:
         return NULL;
     }

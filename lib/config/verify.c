@@ -192,6 +192,71 @@ static void check_postgres(struct fg_config *config, const struct fg_config_give
                       line_of(given, "postgres", "password_file"), problems);
 }
 
+/* What a pair cannot be without. */
+static const char *const pair_needs[] = {"node",     "listen",  "peer",   "tls_ca",
+                                         "tls_cert", "tls_key", "arbiter"};
+
+static void check_pair_arbiter(struct fg_arbiter_options *a, const struct fg_config_given *given,
+                               struct fg_config_problems *problems)
+{
+    a->tls = a->tls_ca[0] != 0;
+    if (!a->tls_cert[0] != !a->tls_key[0])
+        fg_config_problem(
+            problems,
+            line_of(given, "pair", a->tls_cert[0] ? "arbiter_tls_cert" : "arbiter_tls_key"),
+            "[pair]: arbiter_tls_cert and arbiter_tls_key: one of them is missing; accepted: both "
+            "or "
+            "none");
+    if (a->tls_cert[0] && !a->tls)
+        fg_config_problem(problems, line_of(given, "pair", "arbiter_tls_cert"),
+                          "[pair] arbiter_tls_cert: without arbiter_tls_ca");
+    if (!a->user[0] != !a->password_file[0])
+        fg_config_problem(
+            problems, line_of(given, "pair", a->user[0] ? "arbiter_user" : "arbiter_password_file"),
+            "[pair]: arbiter_user and arbiter_password_file: one of them is missing; accepted: "
+            "both "
+            "or none");
+    if (a->password_file[0]) {
+        char password[FG_SECRET_MAX];
+
+        read_password("pair", a->password_file, password,
+                      line_of(given, "pair", "arbiter_password_file"), problems);
+        explicit_bzero(password, sizeof(password));
+    }
+}
+
+static void check_pair(struct fg_config *config, const struct fg_config_given *given,
+                       struct fg_config_problems *problems)
+{
+    struct fg_replication_settings *p = &config->pair;
+
+    check_pair_arbiter(&p->arbiter, given, problems);
+    if (!p->enabled)
+        return;
+    for (size_t i = 0; i < sizeof(pair_needs) / sizeof(pair_needs[0]); i++) {
+        unsigned setting = at("pair", pair_needs[i]);
+        char accepted[160];
+
+        fg_config_setting_accepted(&fg_config_settings[setting], accepted, sizeof(accepted));
+        if (!given->global[setting])
+            fg_config_problem(problems, line_of(given, "pair", "enabled"),
+                              "[pair] %s: missing in an enabled pair; accepted: %s", pair_needs[i],
+                              accepted);
+    }
+    if (p->listen[0] && !strcmp(p->listen, p->peer))
+        fg_config_problem(problems, line_of(given, "pair", "peer"),
+                          "[pair] peer = %s: is listen as well; accepted: the other appliance's",
+                          p->peer);
+    if (p->suspect_ms < 3 * p->heartbeat_ms)
+        fg_config_problem(problems, line_of(given, "pair", "suspect_ms"),
+                          "[pair] suspect_ms = %u: less than three heartbeats; accepted: %u..%llu",
+                          p->suspect_ms, 3 * p->heartbeat_ms,
+                          (unsigned long long)fg_config_settings[at("pair", "suspect_ms")].max);
+    if (config->log.durability != FG_JOURNAL_DURABILITY_DISK)
+        fg_config_problem(problems, line_of(given, "log", "durability"),
+                          "[log] durability = memory: not in a pair; accepted: disk");
+}
+
 void fg_config_verify(struct fg_config *config, const struct fg_config_given *given,
                       struct fg_config_problems *problems)
 {
@@ -211,6 +276,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_config_given *gi
     check_bursts(config, given, problems);
     check_redis(config, given, problems);
     check_postgres(config, given, problems);
+    check_pair(config, given, problems);
     config->kafka.enabled =
         check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
     if (config->log.segment_bytes % 64)

@@ -399,6 +399,81 @@ static void missing_settings_are_refused(void **state)
     put(keys, "x", 1);
 }
 
+#define PAIR                                                                                       \
+    GOOD "[pair]\nenabled = yes\nnode = 0\nlisten = 192.0.2.1:4610\npeer = 192.0.2.2:4610\n"       \
+         "tls_ca = @K\ntls_cert = @K\ntls_key = @K\narbiter = h:2379\n" /* 13 lines */
+
+static void a_pair_needs_its_settings_only_when_it_is_enabled(void **state)
+{
+    assert_int_equal(check(GOOD "[pair]\nnode = 1\narbiter = h:1\n"), 0);
+    assert_false(config.pair.enabled);
+    assert_int_equal(config.pair.suspect_ms, 250);
+    assert_string_equal(config.pair.arbiter.prefix, "floodgate/pair");
+    if (check(PAIR "arbiter_tls_ca = @K\naddress = 192.0.2.9/24 at eth0,2001:db8::9/64 at eth1\n"))
+        fail_msg("%s", report);
+    assert_true(config.pair.enabled);
+    assert_int_equal(config.pair.node, 0);
+    assert_string_equal(config.pair.peer, "192.0.2.2:4610");
+    assert_string_equal(config.pair.arbiter.endpoints, "h:2379");
+    assert_true(config.pair.arbiter.tls);
+    assert_int_equal(check(GOOD "[pair]\nenabled = yes\n"), 7);
+    assert_non_null(
+        strstr(report, ":6: [pair] node: missing in an enabled pair; accepted: 0..1\n"));
+    assert_non_null(strstr(report, ":6: [pair] peer: missing in an enabled pair; accepted: "));
+    assert_non_null(strstr(report, ":6: [pair] tls_ca: missing in an enabled pair; accepted: "));
+    assert_non_null(strstr(report, ":6: [pair] tls_cert: missing"));
+    assert_non_null(strstr(report, ":6: [pair] tls_key: missing"));
+    assert_non_null(strstr(report, ":6: [pair] arbiter: missing"));
+}
+
+static void settings_of_a_pair_that_do_not_fit_are_refused(void **state)
+{
+    fails_at(14, PAIR "suspect_ms = 74\n",
+             "[pair] suspect_ms = 74: less than three heartbeats; accepted: 75..60000");
+    fails_at(15, PAIR "[log]\ndurability = memory\n",
+             "[log] durability = memory: not in a pair; accepted: disk");
+    fails_at(14, PAIR "arbiter_user = me\n",
+             "[pair]: arbiter_user and arbiter_password_file: one of them is missing; accepted: "
+             "both or none");
+    fails_at(15, PAIR "arbiter_tls_ca = @K\narbiter_tls_cert = @K\n",
+             "[pair]: arbiter_tls_cert and arbiter_tls_key: one of them is missing; accepted: both "
+             "or none");
+    fails_at(14, PAIR "arbiter_tls_cert = @K\narbiter_tls_key = @K\n",
+             "[pair] arbiter_tls_cert: without arbiter_tls_ca");
+    assert_int_equal(check(PAIR "[log]\nring = 64\n"), 0);
+    fails_at(9,
+             GOOD "[pair]\nenabled = yes\nnode = 0\nlisten = [::1]:1\npeer = [::1]:1\n"
+                  "tls_ca = @K\ntls_cert = @K\ntls_key = @K\narbiter = h:2379\n",
+             "[pair] peer = [::1]:1: is listen as well; accepted: the other appliance's");
+}
+
+static void addresses_of_a_pair_are_taken_strictly(void **state)
+{
+    static const char *const lists[] = {"192.0.2.9",
+                                        "192.0.2.9/24",
+                                        "192.0.2.9/24 at",
+                                        "192.0.2.9/33 at eth0",
+                                        "192.0.2.9/0 at eth0",
+                                        "192.0.2.9/24 on eth0",
+                                        "192.0.2.9/24 at eth0 eth1",
+                                        "192.0.2.9/24 at an-interface-too-long",
+                                        "192.0.2.9/24 at eth0,",
+                                        "192.0.2.9/24 at eth0, 192.0.2.9/24 at eth1",
+                                        "127.0.0.1/8 at lo",
+                                        "224.0.0.1/8 at eth0",
+                                        "fe80::1/64 at eth0",
+                                        "2001:db8::9/129 at eth0"};
+    char text[200];
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        snprintf(text, sizeof(text), "address = %s", lists[i]);
+        refuses("pair", text,
+                "not a list of unicast addresses at interfaces; accepted: 1..8 `ADDRESS/PREFIX at "
+                "INTERFACE`, separated by commas");
+    }
+    accepts("pair", "address = 192.0.2.9/32 at eth0.7, 2001:db8::9/128 at eth0.7");
+}
+
 static void duplicates_are_refused(void **state)
 {
     fails_at(7, GOOD "[workers]\nburst = 1\nburst = 2\n",
@@ -412,7 +487,7 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(5, GOOD "[wrokers]\ncount = 1\n",
              "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], "
              "[filter], [penalty], "
-             "[log], [redis], [postgres], [kafka], [api], [metrics], [limits]");
+             "[log], [redis], [postgres], [kafka], [pair], [api], [metrics], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count: comes before the first [section]");
     fails_at(6, GOOD "[workers]\nspeed = 1\n",
              "[workers] speed: no such setting; accepted: count, cpus, idle, burst, handoff");
@@ -691,6 +766,9 @@ int main(void)
         cmocka_unit_test(wrong_ports_are_refused),
         cmocka_unit_test(too_many_ports_are_refused),
         cmocka_unit_test(missing_settings_are_refused),
+        cmocka_unit_test(a_pair_needs_its_settings_only_when_it_is_enabled),
+        cmocka_unit_test(settings_of_a_pair_that_do_not_fit_are_refused),
+        cmocka_unit_test(addresses_of_a_pair_are_taken_strictly),
         cmocka_unit_test(duplicates_are_refused),
         cmocka_unit_test(lines_that_are_no_ini_are_refused),
         cmocka_unit_test(lines_too_long_are_refused),
