@@ -59,7 +59,10 @@ struct fg_stock_config {
         *from; /**< [workers] messages from worker w; own entry NULL; this engine consumes */
     struct fg_ring *journal;                 /**< struct fg_journal_record; this engine produces */
     const struct fg_journal_watermark *mark; /**< how many of its records are durable */
-    uint64_t seed;                           /**< of the hash tables; secret, any value */
+    /** How many of them are committed, in a pair: answers wait for that; released units only for
+     * `mark`. Never more than `mark` says. NULL = no pair: what is durable is committed. */
+    const struct fg_journal_watermark *committed;
+    uint64_t seed;        /**< of the hash tables; secret, any value */
     uint16_t order_ports; /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
@@ -211,7 +214,11 @@ enum fg_stock_mode {
     FG_STOCK_RUNNING,
     FG_STOCK_NO_SPACE, /**< the log has no room: what needs a record is BUSY */
     FG_STOCK_STOPPING, /**< no new decisions (UNAVAILABLE); what is under way ends */
-    FG_STOCK_FAILED    /**< the log is lost: nothing that was not durable is ever answered */
+    FG_STOCK_FAILED, /**< the log is lost: nothing that was not durable is ever answered. In a pair:
+                        the leadership; nothing that waits is ever answered, nor released */
+    FG_STOCK_NOT_LEADER /**< stands by: the worker answers, and leaves the engine alone, which may
+                           be fed (feed.h). Ends for good with another mode; fg_stock_set_mode is
+                           never told */
 };
 
 /* Counters of one engine; name, text. Only the engine writes; others read with relaxed loads. */

@@ -6,6 +6,7 @@
 #ifndef FG_WORKER_GROUP_H
 #define FG_WORKER_GROUP_H
 
+#include "base/leading.h"
 #include "worker/worker.h"
 
 /** The pointers must stay valid until the workers are destroyed. */
@@ -21,9 +22,13 @@ struct fg_worker_group_options {
     struct fg_filter *filter;
     struct fg_clock *clock;
     _Atomic(struct fg_packet_keyring *) *keys; /**< in force */
-    const _Atomic int *mode;                   /**< enum fg_stock_mode */
-    const _Atomic uint64_t *commit_began;      /**< TSC, of the commit under way; 0 = none */
+    /** enum fg_stock_mode. FG_STOCK_NOT_LEADER until this appliance leads; the store of the next
+     * mode (release) comes after the last feed of the engines. */
+    const _Atomic int *mode;
+    const _Atomic uint64_t *commit_began; /**< TSC, of the commit under way; 0 = none */
     struct fg_journal_doorbell *doorbell;
+    const struct fg_journal_watermark *committed; /**< [count] of a pair; NULL = none */
+    struct fg_leading *leading;                   /**< of a pair; NULL = none */
 };
 
 /** Only the main thread writes it; the rings are used by the threads at their ends. */
