@@ -170,6 +170,10 @@ static void test_options_wrong(void **state)
         {"--blocked-sources", "198.18.9.1-198.18.9.0", "not an address"},
         {"--blocked-sources", "2001:db8::/112", "no --server of that family"},
         {"--server-mac", "02:00:00:00:00", "not a MAC"},
+        {"--standby", "198.18.0.2", "--standby needs --standby-mac"},
+        {"--standby", "2001:db8::2", "one --server, of the same family"},
+        {"--standby", "here", "not an IPv4"},
+        {"--standby-mac", "02:00:00:00:00:01", "needs --standby"},
         {"--device", "net_null0", NULL},
         {"--nothing", "1", "see --help"},
         {"--flat", "5", "--flat needs --interface or --device"},
@@ -233,6 +237,38 @@ static void test_frames(void **state)
             for (uint32_t cut = 0; cut < bytes; cut++)
                 assert_null(fg_frame_read(&frames, out, cut, &to, &port));
         }
+    fg_options_free(&o);
+}
+
+/* To the other box of a pair, and from it. */
+static void test_frames_standby(void **state)
+{
+    struct fg_blast_options o;
+    struct fg_error err;
+    char *argv[] = {
+        BASE, "--orders", "1", "--standby", "198.18.0.2", "--standby-mac", "02:00:00:00:00:02",
+        NULL};
+    uint8_t out[FG_BLAST_FRAME_MAX];
+    struct fg_frames frames = {.server_mac = {2}, .client_mac = {2, 1}, .standby_mac = {2, 2}};
+    struct fg_send send = {.standby = true, .port = 4711};
+    struct fg_frame frame;
+    struct fg_address to;
+    enum fg_packet_drop drop;
+    uint32_t bytes;
+    uint16_t port;
+
+    if (parse(&o, &err, argv) != FG_OPTIONS_RUN)
+        fail_msg("%s", err.text);
+    frames.options = &o;
+    send.source = o.targets[0].source;
+    bytes = fg_frame_write(&frames, &send, out);
+    assert_memory_equal(out, frames.standby_mac, 6);
+    assert_int_equal(fg_frame_parse(out, bytes, FG_PACKET_PORT_DEFAULT, &frame, &drop),
+                     FG_FRAME_ORDER);
+    fg_frame_turn(out, &frame);
+    assert_ptr_equal(fg_frame_read(&frames, out, bytes, &to, &port), out + frame.payload);
+    o.standby.bytes[3] = 3;
+    assert_null(fg_frame_read(&frames, out, bytes, &to, &port));
     fg_options_free(&o);
 }
 
@@ -306,10 +342,11 @@ static void test_pcap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hist),          cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_wheel),         cmocka_unit_test(test_options),
-        cmocka_unit_test(test_options_wrong), cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_pcap),          cmocka_unit_test(test_open_latency),
+        cmocka_unit_test(test_hist),           cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_wheel),          cmocka_unit_test(test_options),
+        cmocka_unit_test(test_options_wrong),  cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_frames_standby), cmocka_unit_test(test_pcap),
+        cmocka_unit_test(test_open_latency),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

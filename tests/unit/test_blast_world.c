@@ -297,6 +297,45 @@ static void test_silence(void **state)
     drop_shop(&s);
 }
 
+/* A pair: the first box dies in mid-sale, the other one says for a while that it does not lead. */
+static void test_pair(void **state)
+{
+    static struct shop s;
+    struct fg_send sends[32];
+    unsigned refused = 0, dead = 0;
+
+    make_shop(&s, 400,
+              (char *[]){"--standby", "198.18.0.2", "--standby-mac", "02:00:00:00:00:02",
+                         "--shoppers", "50", "--orders", "1000", "--retries", "200", NULL});
+    run(&s, 20);
+    for (; !fg_world_done(s.world, s.now_ns); s.now_ns += MS / 10) {
+        unsigned n = fg_world_next(s.world, s.now_ns, sends, 32);
+
+        for (unsigned i = 0; i < n; i++) {
+            bool leads = s.now_ns > START + 700 * MS;
+            struct fg_packet_reply r;
+
+            dead += !sends[i].standby;
+            if (!sends[i].standby || !answer(&s, &sends[i], &r))
+                continue;
+            if (!leads) { /* what `answer` decided is told later: by then it was decided before */
+                r.status = FG_PACKET_STATUS_NOT_LEADER;
+                r.quantity = 0;
+                r.deadline_ms = 0;
+                fg_packet_reply_seal(&r, &s.ring->keys[r.key_id - 1]);
+                refused++;
+            }
+            fg_world_reply(s.world, s.now_ns + 20000, &r, &sends[i].source, sends[i].port);
+        }
+        expire(&s);
+    }
+    expect_honest(&s);
+    assert_int_equal(s.sold, 400);
+    assert_true(dead > 50 && refused > 10); /* both boxes were asked while none answered */
+    assert_int_equal(fg_world_stats(s.world)->gave_up, 0);
+    drop_shop(&s);
+}
+
 /* ---- and against one that lies --------------------------------------------------------------- */
 
 /* One order of one shopper, told RESERVED; *send is the request, *r the reply. */
@@ -612,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_noise),
         cmocka_unit_test(test_rate_and_window),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_pair),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_lies_to_noise),
         cmocka_unit_test(test_story),

@@ -44,6 +44,12 @@ static struct lengths lengths_of(const struct fg_send *send)
     return l;
 }
 
+static const uint8_t *server_of(const struct fg_frames *f, const struct fg_send *send)
+{
+    return send->standby ? f->options->standby.bytes
+                         : f->options->targets[send->target].server.bytes;
+}
+
 static fg_frame_udp *write_ipv4(struct fg_frames *f, const struct fg_send *send,
                                 const struct lengths *l, void *at)
 {
@@ -60,7 +66,7 @@ static fg_frame_udp *write_ipv4(struct fg_frames *f, const struct fg_send *send,
     ip->ttl = TTL;
     ip->protocol = IPPROTO_UDP;
     memcpy(&ip->saddr, send->source.bytes, 4);
-    memcpy(&ip->daddr, f->options->targets[send->target].server.bytes, 4);
+    memcpy(&ip->daddr, server_of(f, send), 4);
     memset(ip + 1, IPOPT_NOOP, l->extra);
     ip->check = fg_frame_checksum(ip, header);
     return (void *)((uint8_t *)at + header);
@@ -79,7 +85,7 @@ static fg_frame_udp *write_ipv6(struct fg_frames *f, const struct fg_send *send,
     ip->nexthdr = !l->extra ? IPPROTO_UDP : fragment ? IPPROTO_FRAGMENT : IPPROTO_DSTOPTS;
     ip->hop_limit = TTL;
     memcpy(&ip->saddr, send->source.bytes, 16);
-    memcpy(&ip->daddr, f->options->targets[send->target].server.bytes, 16);
+    memcpy(&ip->daddr, server_of(f, send), 16);
     if (l->extra)
         *extension = (struct fg_frame_ipv6_extension){
             .next = IPPROTO_UDP,
@@ -106,7 +112,7 @@ uint32_t fg_frame_write(struct fg_frames *f, const struct fg_send *send, uint8_t
     uint8_t *payload;
     fg_frame_udp *udp;
 
-    memcpy(ethernet->h_dest, f->server_mac, ETH_ALEN);
+    memcpy(ethernet->h_dest, send->standby ? f->standby_mac : f->server_mac, ETH_ALEN);
     memcpy(ethernet->h_source, f->client_mac, ETH_ALEN);
     ethernet->h_proto = v4 ? FG_FRAME_BE16(ETH_P_IP) : FG_FRAME_BE16(ETH_P_IPV6);
     udp = (v4 ? write_ipv4 : write_ipv6)(f, send, &l, ethernet + 1);
@@ -159,7 +165,9 @@ const uint8_t *fg_frame_read(const struct fg_frames *f, const uint8_t *data, uin
     for (unsigned i = 0; i < f->options->targets_count; i++) {
         const struct fg_target *t = &f->options->targets[i];
 
-        if (t->server.family == frame.ip && !memcmp(t->server.bytes, source, bytes) &&
+        if (t->server.family == frame.ip &&
+            (!memcmp(t->server.bytes, source, bytes) ||
+             (f->options->standby.family && !memcmp(f->options->standby.bytes, source, bytes))) &&
             from - t->port <= f->options->steer - (f->options->steer > 0))
             return data + frame.payload;
     }

@@ -13,7 +13,7 @@
 
 struct fg_frames {
     const struct fg_blast_options *options;
-    uint8_t server_mac[6], client_mac[6];
+    uint8_t server_mac[6], client_mac[6], standby_mac[6];
     uint16_t ip_id;
 };
 

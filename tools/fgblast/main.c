@@ -35,6 +35,7 @@ static bool start_port(struct fg_run *r, struct fg_port *port, struct fg_error *
     }
     memcpy(r->frames.client_mac, o->client_mac_set ? o->client_mac : real ? port->mac : someone, 6);
     memcpy(r->frames.server_mac, o->server_mac_set ? o->server_mac : nobody, 6);
+    memcpy(r->frames.standby_mac, o->standby_mac, 6);
     r->frames.options = o;
     fg_clock_start(&r->clock);
     return !real || o->server_mac_set || fg_run_find_server(r, err);

@@ -5,7 +5,8 @@
 #include <sys/random.h>
 
 #define UNDECIDED                                                                                  \
-    (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(DENIED) | BIT(PAUSED) | BIT(NOT_OPEN)) /* of the order */
+    (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(DENIED) | BIT(PAUSED) | BIT(NOT_OPEN) |                    \
+     BIT(NOT_LEADER)) /* of the order */
 #define TIMEOUT_MAX (5000 * MS)
 
 _Static_assert(FG_PACKET_STATUS_COUNT <= 32, "a set of statuses is a word");
@@ -242,7 +243,9 @@ static bool check_story(struct fg_model *m, const struct fg_known *k,
 bool fg_model_check(struct fg_model *m, const struct fg_asked *a, const struct fg_known *known,
                     const struct fg_packet_reply *r)
 {
-    if (r->status >= FG_PACKET_STATUS_COUNT || !(legal[a->op] >> r->status & 1)) {
+    uint32_t can = legal[a->op] | (m->options->standby.family ? BIT(NOT_LEADER) : 0);
+
+    if (r->status >= FG_PACKET_STATUS_COUNT || !(can >> r->status & 1)) {
         fg_model_wrong(m, FG_WRONG_STATUS, r, "status %u", r->status);
         return false;
     }

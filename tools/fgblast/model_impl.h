@@ -17,7 +17,7 @@
 #define ANY_OVER      (BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED))
 #define ANY_HELD      (BIT(RESERVED) | ANY_OVER)
 #define ANY_NONE_LEFT (BIT(SOLD_OUT) | BIT(INSUFFICIENT))
-#define ANY_LATER     (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(PAUSED) | BIT(NOT_OPEN))
+#define ANY_LATER     (BIT(BUSY) | BIT(UNAVAILABLE) | BIT(PAUSED) | BIT(NOT_OPEN) | BIT(NOT_LEADER))
 
 /* The order exists: nothing but its own payment, cancellation or expiry can change it. */
 static inline bool is_held(unsigned status)

@@ -24,6 +24,12 @@ static bool set_server_mac(struct fg_blast_options *o, const char *text, struct 
     return fg_value_mac(text, o->server_mac, err);
 }
 
+static bool set_standby_mac(struct fg_blast_options *o, const char *text, struct fg_error *err)
+{
+    o->standby_mac_set = true;
+    return fg_value_mac(text, o->standby_mac, err);
+}
+
 static bool set_client_mac(struct fg_blast_options *o, const char *text, struct fg_error *err)
 {
     o->client_mac_set = true;
@@ -94,6 +100,8 @@ static const struct row rows[] = {
     C("source-base", "IP", NULL, fg_value_source, "first address of the shoppers; one for each server"),
     N("sources", "N", "16", sources, 1, 65536, "number of addresses of the shoppers"),
     C("server-mac", "MAC", NULL, set_server_mac, "of the appliance or the next hop; else asked by ARP or neighbour discovery"),
+    C("standby", "IP", NULL, fg_value_standby, "the other box of a pair, with the same order port: asked in turn while no answer comes, or NOT_LEADER"),
+    C("standby-mac", "MAC", NULL, set_standby_mac, "of it or the next hop to it"),
     C("client-mac", "MAC", NULL, set_client_mac, "our own; else that of the port"),
     T("keys", "FILE", keys, "key file: ID ROLE[,ROLE...] SECRET"),
     N("shop-key", "ID", "1", shop_key, 1, 65535, "key of RESERVE and CANCEL"),
@@ -228,6 +236,18 @@ static bool check_targets(const struct fg_blast_options *o, struct fg_error *err
     return true;
 }
 
+/* The shoppers believe in one leader, so there is one server. */
+static bool check_standby(const struct fg_blast_options *o, struct fg_error *err)
+{
+    if (!o->standby.family)
+        return !o->standby_mac_set || fg_fail(err, "--standby-mac needs --standby");
+    if (o->targets_count > 1 || o->targets[0].server.family != o->standby.family)
+        return fg_fail(err, "--standby needs one --server, of the same family");
+    if (o->flat || o->crowd)
+        return fg_fail(err, "--standby goes without --flat and --crowd");
+    return o->standby_mac_set || fg_fail(err, "--standby needs --standby-mac");
+}
+
 static bool check_crowd(const struct fg_blast_options *o, struct fg_error *err)
 {
     if (!o->interface[0] && !o->device[0])
@@ -270,7 +290,7 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
         return fg_fail(err, "--flat keeps no orders: no --audit, no --pcap");
     if (o->flat && !o->seconds && !o->packets)
         return fg_fail(err, "--flat needs --seconds or --packets");
-    return check_targets(o, err);
+    return check_targets(o, err) && check_standby(o, err);
 }
 
 static bool set_presets(struct fg_blast_options *o, struct fg_error *err)

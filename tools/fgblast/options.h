@@ -38,8 +38,9 @@ struct fg_blast_options {
     struct fg_target targets[FG_TARGETS_MAX];
     unsigned targets_count;
     uint64_t sources;
-    uint8_t server_mac[6], client_mac[6];
-    bool server_mac_set, client_mac_set;
+    struct fg_address standby; /**< the other box of a pair; at the port of its server */
+    uint8_t server_mac[6], client_mac[6], standby_mac[6];
+    bool server_mac_set, client_mac_set, standby_mac_set;
     char keys[512];
     uint64_t shop_key, backend_key;
 
@@ -79,6 +80,7 @@ void fg_options_help(FILE *out);
 
 /** Values that need more than a number; each returns false and err. In values.c. */
 bool fg_value_target(struct fg_blast_options *options, const char *text, struct fg_error *err);
+bool fg_value_standby(struct fg_blast_options *options, const char *text, struct fg_error *err);
 bool fg_value_source(struct fg_blast_options *options, const char *text, struct fg_error *err);
 bool fg_value_mac(const char *text, uint8_t mac[6], struct fg_error *err);
 bool fg_value_items(struct fg_blast_options *options, const char *text, struct fg_error *err);

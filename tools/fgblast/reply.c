@@ -94,12 +94,14 @@ static struct fg_known known_of(const struct order *o, const struct fg_packet_re
                              .cancelled = o->flags & CANCEL_SENT};
 }
 
-/* Which packets are open now: an answer to the one sent last settles all before it. */
+/* Which packets are open now: an answer to the one sent last settles all before it, but for that of
+ * a box that does not lead: it knows nothing of what the other one decided. */
 static void settle(struct order *o, const struct fg_packet_reply *r, unsigned op)
 {
     if (is_held(o->told) && op == FG_PACKET_OP_RESERVE)
         return;
-    if (r->cookie == o->cookie && o->copies > 0 && --o->copies == 0)
+    if (r->cookie == o->cookie && o->copies > 0 && --o->copies == 0 &&
+        r->status != FG_PACKET_STATUS_NOT_LEADER)
         o->open = 0;
     else if (o->open > 0)
         o->open--;
@@ -248,6 +250,10 @@ void fg_world_reply(struct fg_world *w, uint64_t now_ns, const void *payload,
     w->m.stats.answers++;
     if (r.status < FG_PACKET_STATUS_COUNT)
         w->m.stats.status[r.status]++;
+    if (r.status == FG_PACKET_STATUS_NOT_LEADER)
+        fg_world_turn(w);
+    else
+        w->heard_ns = now_ns;
     op = r.op & ~FG_PACKET_REPLY;
     if (!check_asked(w, &r, o, to, port))
         return;

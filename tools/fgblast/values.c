@@ -95,6 +95,12 @@ bool fg_value_target(struct fg_blast_options *o, const char *text, struct fg_err
     return true;
 }
 
+bool fg_value_standby(struct fg_blast_options *o, const char *text, struct fg_error *err)
+{
+    return parse_address(text, &o->standby) ||
+           fg_fail(err, "%s: not an IPv4 or IPv6 address", text);
+}
+
 bool fg_value_source(struct fg_blast_options *o, const char *text, struct fg_error *err)
 {
     struct fg_address address;

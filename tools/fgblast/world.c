@@ -6,6 +6,7 @@
 
 #include "tools/fgblast/client_file.h"
 
+#define TURN_NS        (100 * MS)
 #define ORDERS_DEFAULT (1u << 24) /* places when only --seconds limits the run */
 
 static const uint8_t op_of_state[STATES] = {[ASKING] = FG_PACKET_OP_RESERVE,
@@ -22,6 +23,16 @@ void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send 
     send->port = (uint16_t)(PORT_BASE + shopper % PORTS);
 }
 
+/* The box that was asked does not lead, or is silent. Answers that were under way to us say nothing
+ * of the other one. */
+void fg_world_turn(struct fg_world *w)
+{
+    if (!w->m.options->standby.family || w->m.now_ns - w->turned_ns < TURN_NS)
+        return;
+    w->standby = !w->standby;
+    w->turned_ns = w->heard_ns = w->m.now_ns;
+}
+
 /* A place for a packet that counts as sent. The caller made sure that there is one (QUEUE). */
 struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
 {
@@ -31,6 +42,7 @@ struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind)
     send = &w->queue[w->queue_tail++];
     send->kind = (uint8_t)kind;
     send->shape = FG_SHAPE_GOOD;
+    send->standby = w->standby;
     w->m.stats.sent[kind]++;
     w->m.stats.packets++;
     return send;
@@ -140,6 +152,8 @@ static void timed_out(struct fg_world *w, struct shopper *s)
         return;
     }
     s->tries++;
+    if (w->m.now_ns - w->heard_ns > TURN_NS)
+        fg_world_turn(w);
     send_request(w, s, true);
 }
 

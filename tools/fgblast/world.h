@@ -41,6 +41,7 @@ struct fg_send {
     uint8_t kind;   /**< enum fg_kind */
     uint8_t shape;  /**< enum fg_shape */
     uint8_t target; /**< index into options.targets */
+    bool standby;   /**< to options.standby instead */
     uint16_t port;  /**< source port, host byte order */
     struct fg_address source;
     uint8_t payload[FG_PACKET_SIZE]; /**< sealed */

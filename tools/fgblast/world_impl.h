@@ -77,6 +77,9 @@ struct fg_world {
     uint64_t idle_head, idle_tail;
     struct fg_wheel *timeouts, *plans;
 
+    bool standby;                 /* where the leader of the pair is believed to be */
+    uint64_t heard_ns, turned_ns; /* its last answer; when the belief last changed */
+
     struct history *history;
     uint32_t history_count; /* ever */
     struct fg_send *queue;
@@ -102,6 +105,7 @@ static inline struct fg_asked fg_world_asked(const struct fg_world *w, const str
 }
 
 /* world.c */
+void fg_world_turn(struct fg_world *w);
 void fg_world_source(const struct fg_world *w, uint32_t shopper, struct fg_send *send);
 struct fg_send *fg_world_queue(struct fg_world *w, enum fg_kind kind);
 void fg_world_track(struct order *o, unsigned op, uint32_t cookie);
