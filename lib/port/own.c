@@ -64,10 +64,10 @@ static const struct rtattr *attribute(const struct rtattr *at, size_t left, unsi
     return NULL;
 }
 
-/* Bytes of attributes behind the message's own head; 0: there is no whole head. */
+/* Bytes of attributes behind the message's own head, which is whole. */
 static size_t payload(const struct nlmsghdr *message, size_t head)
 {
-    return message->nlmsg_len >= NLMSG_SPACE(head) ? message->nlmsg_len - NLMSG_SPACE(head) : 0;
+    return message->nlmsg_len - NLMSG_SPACE(head);
 }
 
 static unsigned number_of(const struct rtattr *at)
@@ -102,8 +102,7 @@ static void take_interface(struct dump *dump, const struct nlmsghdr *message)
                         *mac = attribute(first, left, IFLA_ADDRESS);
     struct interface *i = &dump->interfaces[dump->interfaces_count];
 
-    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < NLMSG_SPACE(sizeof(*head)) ||
-        dump->interfaces_count == INTERFACES_MAX)
+    if (dump->interfaces_count == INTERFACES_MAX)
         return;
     *i = (struct interface){.index = (unsigned)head->ifi_index, .flags = head->ifi_flags};
     i->master = number_of(attribute(first, left, IFLA_MASTER));
@@ -155,8 +154,7 @@ static void take_address(struct dump *dump, const struct nlmsghdr *message)
     const struct interface *i;
     unsigned family = head->ifa_family == AF_INET ? 4 : head->ifa_family == AF_INET6 ? 6 : 0;
 
-    if (message->nlmsg_type != RTM_NEWADDR || message->nlmsg_len < NLMSG_SPACE(sizeof(*head)) ||
-        !family || (head->ifa_flags & IFA_F_DADFAILED))
+    if (!family || (head->ifa_flags & IFA_F_DADFAILED))
         return;
     address =
         attribute(first, left, IFA_LOCAL); /* on a link with a peer, IFA_ADDRESS is the peer */
@@ -184,10 +182,25 @@ static bool ask(int s, uint16_t type, struct fg_error *err)
            fg_fail(err, "cannot ask the kernel for its addresses: %s", strerror(errno));
 }
 
+/* Whether it is of this type, with its own head. */
+static bool whole(const struct nlmsghdr *message, unsigned type, size_t head)
+{
+    return message->nlmsg_type == type && message->nlmsg_len >= NLMSG_SPACE(head);
+}
+
+static int error_of(const struct nlmsghdr *message)
+{
+    const struct nlmsgerr *error = NLMSG_DATA(message);
+
+    return whole(message, NLMSG_ERROR, sizeof(error->error)) ? -error->error : EPROTO;
+}
+
 /* All answers to one question. */
 static bool dump_each(int s, uint16_t type, void (*take)(struct dump *, const struct nlmsghdr *),
                       struct dump *dump, struct fg_error *err)
 {
+    uint16_t wanted = type == RTM_GETLINK ? RTM_NEWLINK : RTM_NEWADDR;
+    size_t head = type == RTM_GETLINK ? sizeof(struct ifinfomsg) : sizeof(struct ifaddrmsg);
     static _Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
 
     if (!ask(s, type, err))
@@ -205,8 +218,9 @@ static bool dump_each(int s, uint16_t type, void (*take)(struct dump *, const st
                 return true;
             if (message->nlmsg_type == NLMSG_ERROR)
                 return fg_fail(err, "the kernel does not tell its addresses: %s",
-                               strerror(-((struct nlmsgerr *)NLMSG_DATA(message))->error));
-            take(dump, message);
+                               strerror(error_of(message)));
+            if (whole(message, wanted, head))
+                take(dump, message);
         }
     }
 }
