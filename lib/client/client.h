@@ -55,12 +55,13 @@ struct fg_client_ask {
     uint8_t op;
     uint8_t key;       /**< index into the options' keys */
     uint8_t flags;     /**< REFUND: request byte 48 */
-    uint16_t quantity; /**< RESERVE: units; ORDERS: index */
+    uint16_t quantity; /**< RESERVE, WAIT: units; ORDERS: index */
     uint8_t order_id[16];
     uint64_t user, item, until_ms;
     uint32_t patience_ms; /**< the question ends after so long; 0 = FG_CLIENT_PATIENCE_MS */
     uint64_t ask_again;   /**< set of statuses after which to wait and ask again, within the
-                             patience: FG_CLIENT_UNDECIDED, a part of it, or 0 */
+                             patience: FG_CLIENT_UNDECIDED, a part of it, or 0. With WAITING a
+                             WAIT is repeated in time, until the turn or the end of the patience */
     void *context;        /**< comes back in fg_client_done */
 };
 
@@ -143,7 +144,8 @@ const struct fg_client_counters *fg_client_counters(const struct fg_client *clie
 
 /** The wait before asking again that a reply asks for, with jitter so that shoppers do not come
  * back together: `retry_ms` and a random part of up to a second more (NOT_OPEN), or of up to the
- * same length or a second, whichever is less. 0 when it has no hint. random: any 64 random bits. */
+ * same length or a second, whichever is less; WAITING, which must be repeated before `retry_ms` has
+ * passed: half to three quarters of it. 0 when it has no hint. random: any 64 random bits. */
 uint64_t fg_client_retry_ms(const struct fg_packet_reply *reply, uint64_t random);
 
 /* ---- with sockets ---------------------------------------------------------------------------- */

@@ -450,6 +450,8 @@ uint64_t fg_client_retry_ms(const struct fg_packet_reply *reply, uint64_t random
     uint64_t hint = reply->retry_ms;
     uint64_t part = hint < 1000 && reply->status != FG_PACKET_STATUS_NOT_OPEN ? hint : 1000;
 
+    if (reply->status == FG_PACKET_STATUS_WAITING)
+        return hint ? hint / 2 + random % (hint / 4 + 1) + (hint == 1) : 0;
     return hint ? hint + random % (part + 1) : 0;
 }
 
@@ -467,6 +469,8 @@ static void rest(struct fg_client *c, uint32_t i, uint64_t now_ms)
         end(c, i, true, now_ms);
         return;
     }
+    if (s->reply.status == FG_PACKET_STATUS_WAITING) /* lost repeats are repeated soon */
+        s->wait_ms = FG_CLIENT_WAIT_FIRST_MS;
     if (s->state == QUEUED) /* its time had come, and it was not sent again yet */
         unlink_from(c, &c->to_send, i);
     else

@@ -299,6 +299,8 @@ const struct fg_config_setting fg_config_settings[] = {
      "new reservations per second that one user may ask for; 0 = no limit"},
     {"limits", "user_burst", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.user_burst), "20", 1, 100000, NULL, NULL,
      "new reservations that one user may ask for at once"},
+    {"limits", "waiting_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.waiting_max), "100000", 0, FG_STOCK_WAITING_MAX, NULL, NULL,
+     "users in all waiting lists together; 0 = no waiting lists"},
     {"limits", "unsold_max", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(limits.unsold_max), "32", 0, FG_STOCK_UNSOLD_MAX, NULL, NULL,
      "cancelled and expired orders of one user and item, before the answer is USER_LIMIT; 0 = no limit"},
 };

@@ -94,6 +94,7 @@ static const struct shape shapes[OP_COUNT] = {
     [FG_PACKET_OP_EXTEND] = {0, UINT64_MAX, 0, UINT32_MAX, UINT16_MAX, true},
     [FG_PACKET_OP_REFUND] = {0, UINT64_MAX, UINT64_MAX, NOT_RESTOCK, UINT16_MAX, true},
     [FG_PACKET_OP_ORDERS] = {0, 0, UINT64_MAX, UINT32_MAX, 0, true},
+    [FG_PACKET_OP_WAIT] = {0, 0, UINT64_MAX, UINT32_MAX, 0, true},
 };
 
 static inline bool request_shape_ok(const fg_packet_request_at *r)

@@ -35,9 +35,9 @@
     X(REFUND, 7, FG_PACKET_ROLE_BACKEND,                                                           \
       "a sold order is undone: the buyer's limit is free again")                                   \
     X(ORDERS, 8, FG_PACKET_ROLE_SHOP | FG_PACKET_ROLE_BACKEND | FG_PACKET_ROLE_MONITOR,            \
-      "one of the user's orders")
-#define FG_PACKET_OP_WAIT_RESERVED                                                                 \
-    9 /**< kept for a waiting list: dropped as an unknown operation is */
+      "one of the user's orders")                                                                  \
+    X(WAIT, 9, FG_PACKET_ROLE_SHOP,                                                                \
+      "hold units, or a place in the waiting list until some are free")
 
 /* name, number, meaning */
 #define FG_PACKET_STATUS_LIST(X)                                                                   \
@@ -65,7 +65,7 @@
     X(USER_RATE, 20, "the user asks for new orders too often; ask again after `retry_ms`")         \
     X(USER_DENIED, 21, "the operator lets this user reserve nothing")                              \
     X(REFUNDED, 22, "the order was sold and has been refunded")                                    \
-    X(WAITING, 23, "reserved for a waiting list: the user has a place in the line")                \
+    X(WAITING, 23, "the user has a place in the waiting list: `left` users are ahead")             \
     X(NOT_LEADER, 24, "reserved for a pair: this appliance stands by, ask the other one")          \
     X(WRONG_SHARD, 25, "reserved for a fleet: `quantity` is the member that this user belongs to")
 
@@ -101,10 +101,10 @@ struct __attribute__((may_alias)) fg_packet_request {
     uint8_t version;
     uint8_t op;
     uint16_t key_id;
-    uint16_t quantity;    /**< RESERVE: units; ORDERS: which one, from 0; else 0 */
+    uint16_t quantity;    /**< RESERVE, WAIT: units; ORDERS: which one, from 0; else 0 */
     uint8_t order_id[16]; /**< idempotency key, unique for the user; STOCK and ORDERS: any value */
     uint64_t user;        /**< STOCK: 0 */
-    uint64_t item;        /**< RESERVE, STOCK; ORDERS: of this item, 0 = of any; else 0 */
+    uint64_t item;        /**< RESERVE, WAIT, STOCK; ORDERS: of this item, 0 = of any; else 0 */
     uint64_t until_ms; /**< EXTEND: Unix time at which the hold shall end at the earliest; else 0 */
     uint8_t flags;     /**< REFUND: FG_PACKET_RESTOCK or 0; else 0 */
     uint8_t reserved[3]; /**< zero */
@@ -120,13 +120,22 @@ struct __attribute__((may_alias)) fg_packet_reply {
     uint16_t key_id;
     uint16_t quantity;    /**< of the order; 0 when there is none */
     uint8_t order_id[16]; /**< of the request; ORDERS: of the order that was found */
-    uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
-    uint64_t item;        /**< of the order, or of the request when there is none */
-    uint32_t left;        /**< units about free; exact for INSUFFICIENT and SOLD_OUT. USER_LIMIT:
-                             units of this item that the user may still have: 0 as well when too
-                             many orders ended unsold */
-    uint32_t retry_ms;    /**< wait so long before asking again; 0 = no hint. RESERVED: time left of
-                             the hold */
+    union {
+        uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
+        struct {              /* WAITING, and answers to STOCK */
+            uint32_t ticket;  /**< of this user; STOCK: the one that comes next, 0 = no list */
+            union {
+                uint32_t expected_ms; /**< WAITING: about so long until the turn; 0 = not known */
+                uint32_t waiting;     /**< STOCK: users in the list */
+            };
+        };
+    };
+    uint64_t item;     /**< of the order, or of the request when there is none */
+    uint32_t left;     /**< units about free; exact for INSUFFICIENT and SOLD_OUT. USER_LIMIT:
+                          units of this item that the user may still have: 0 as well when too
+                          many orders ended unsold. WAITING: users ahead */
+    uint32_t retry_ms; /**< wait so long before asking again; 0 = no hint. RESERVED: time left of
+                          the hold. WAITING: WAIT must be repeated before */
     uint8_t status;
     uint8_t flags;      /**< FG_PACKET_LATE */
     uint16_t shard_map; /**< version of the fleet's map; 0 = none */

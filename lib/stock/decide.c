@@ -30,53 +30,53 @@ enum action {
     {                                                                                              \
         [FG_PACKET_OP_RESERVE] = AGAIN, [FG_PACKET_OP_CONFIRM] = STATE,                            \
         [FG_PACKET_OP_CANCEL] = LEAVE, [FG_PACKET_OP_QUERY] = STATE,                               \
-        [FG_PACKET_OP_EXTEND] = STATE, [FG_PACKET_OP_REFUND] = STATE, [FG_STOCK_OP_WAIT] = HEARD   \
+        [FG_PACKET_OP_EXTEND] = STATE, [FG_PACKET_OP_REFUND] = STATE, [FG_PACKET_OP_WAIT] = HEARD  \
     }
 #define BEFORE_LINE                                                                                \
     {                                                                                              \
         [FG_PACKET_OP_RESERVE] = WAITS, [FG_PACKET_OP_CONFIRM] = LATER,                            \
         [FG_PACKET_OP_CANCEL] = LATER, [FG_PACKET_OP_QUERY] = LATER,                               \
-        [FG_PACKET_OP_EXTEND] = LATER, [FG_PACKET_OP_REFUND] = LATER, [FG_STOCK_OP_WAIT] = WAITS   \
+        [FG_PACKET_OP_EXTEND] = LATER, [FG_PACKET_OP_REFUND] = LATER, [FG_PACKET_OP_WAIT] = WAITS  \
     }
 
-static const uint8_t table[ORDER_STATES][FG_STOCK_OP_WAIT + 1] = {
+static const uint8_t table[ORDER_STATES][FG_PACKET_OP_WAIT + 1] = {
     [FG_LEDGER_ORDER_NONE] = {[FG_PACKET_OP_RESERVE] = NEW,
-                              [FG_STOCK_OP_WAIT] = JOIN,
+                              [FG_PACKET_OP_WAIT] = JOIN,
                               [FG_PACKET_OP_CONFIRM] = UNKNOWN,
                               [FG_PACKET_OP_CANCEL] = UNKNOWN,
                               [FG_PACKET_OP_QUERY] = UNKNOWN,
                               [FG_PACKET_OP_EXTEND] = UNKNOWN,
                               [FG_PACKET_OP_REFUND] = UNKNOWN},
     [FG_LEDGER_ORDER_RESERVED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
-                                  [FG_STOCK_OP_WAIT] = AGAIN,
+                                  [FG_PACKET_OP_WAIT] = AGAIN,
                                   [FG_PACKET_OP_CONFIRM] = SELL,
                                   [FG_PACKET_OP_CANCEL] = CANCEL,
                                   [FG_PACKET_OP_QUERY] = STATE,
                                   [FG_PACKET_OP_EXTEND] = EXTEND,
                                   [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_SOLD] = {[FG_PACKET_OP_RESERVE] = AGAIN,
-                              [FG_STOCK_OP_WAIT] = AGAIN,
+                              [FG_PACKET_OP_WAIT] = AGAIN,
                               [FG_PACKET_OP_CONFIRM] = STATE,
                               [FG_PACKET_OP_CANCEL] = STATE,
                               [FG_PACKET_OP_QUERY] = STATE,
                               [FG_PACKET_OP_EXTEND] = STATE,
                               [FG_PACKET_OP_REFUND] = REFUND},
     [FG_LEDGER_ORDER_CANCELLED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
-                                   [FG_STOCK_OP_WAIT] = AGAIN,
+                                   [FG_PACKET_OP_WAIT] = AGAIN,
                                    [FG_PACKET_OP_CONFIRM] = STATE,
                                    [FG_PACKET_OP_CANCEL] = STATE,
                                    [FG_PACKET_OP_QUERY] = STATE,
                                    [FG_PACKET_OP_EXTEND] = STATE,
                                    [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_EXPIRED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
-                                 [FG_STOCK_OP_WAIT] = AGAIN,
+                                 [FG_PACKET_OP_WAIT] = AGAIN,
                                  [FG_PACKET_OP_CONFIRM] = PAY,
                                  [FG_PACKET_OP_CANCEL] = CLOSE,
                                  [FG_PACKET_OP_QUERY] = STATE,
                                  [FG_PACKET_OP_EXTEND] = STATE,
                                  [FG_PACKET_OP_REFUND] = STATE},
     [FG_LEDGER_ORDER_REFUNDED] = {[FG_PACKET_OP_RESERVE] = AGAIN,
-                                  [FG_STOCK_OP_WAIT] = AGAIN,
+                                  [FG_PACKET_OP_WAIT] = AGAIN,
                                   [FG_PACKET_OP_CONFIRM] = STATE,
                                   [FG_PACKET_OP_CANCEL] = STATE,
                                   [FG_PACKET_OP_QUERY] = STATE,
@@ -87,14 +87,14 @@ static const uint8_t table[ORDER_STATES][FG_STOCK_OP_WAIT + 1] = {
     [ORDER_JOINING] = BEFORE_LINE,
     [ORDER_TICKETED] = BEFORE_LINE,
     [ORDER_PAYING] = {[FG_PACKET_OP_RESERVE] = LATER,
-                      [FG_STOCK_OP_WAIT] = LATER,
+                      [FG_PACKET_OP_WAIT] = LATER,
                       [FG_PACKET_OP_CONFIRM] = WAITS,
                       [FG_PACKET_OP_CANCEL] = LATER,
                       [FG_PACKET_OP_QUERY] = LATER,
                       [FG_PACKET_OP_EXTEND] = LATER,
                       [FG_PACKET_OP_REFUND] = LATER},
     [ORDER_PENDING] = {[FG_PACKET_OP_RESERVE] = WAITS,
-                       [FG_STOCK_OP_WAIT] = WAITS,
+                       [FG_PACKET_OP_WAIT] = WAITS,
                        [FG_PACKET_OP_CONFIRM] = LATER,
                        [FG_PACKET_OP_CANCEL] = LATER,
                        [FG_PACKET_OP_QUERY] = LATER,
@@ -205,7 +205,7 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
 {
     uint32_t order = order_add(s, r->hash, r->user, r->order_id);
     bool counts = item_at(s, index)->user_limit > 0;
-    bool joins = r->op == FG_STOCK_OP_WAIT && line_max(s, index);
+    bool joins = r->op == FG_PACKET_OP_WAIT && line_max(s, index);
     uint32_t slot =
         order == NIL ? NIL : usage_add(s, usage, home, r->user, index, r->quantity, counts);
 
@@ -417,7 +417,7 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
     a->quantity = s->config.order_ports;
     if (index != NIL && s->config.limits.waiting_max &&
         (s->banks[index].line || line_max(s, index)))
-        a->deadline_ms = line_serving(s, index);
+        a->deadline_ms = (uint64_t)s->lines[index].waiting << 32 | line_serving(s, index);
     return FG_STOCK_ANSWERED;
 }
 
@@ -552,7 +552,7 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     if (!expire_in_time(s, now_ms, o))
         return not_now(s, r, a);
     action = table[o->state][r->op];
-    if ((r->op == FG_PACKET_OP_RESERVE || r->op == FG_STOCK_OP_WAIT) && !same_fields(s, o, r)) {
+    if ((r->op == FG_PACKET_OP_RESERVE || r->op == FG_PACKET_OP_WAIT) && !same_fields(s, o, r)) {
         COUNT(s, conflicts, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_CONFLICT, 0, 0);
     }
@@ -611,7 +611,7 @@ enum fg_stock_result fg_stock_request(struct fg_stock *s, uint64_t now_ms,
     a->token = token;
     a->kind = r->kind & 0xfu; /* with the flags: one store of a byte, and none is read */
     a->flags = 0;
-    FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_STOCK_OP_WAIT);
+    FG_ASSERT(r->op >= FG_PACKET_OP_RESERVE && r->op <= FG_PACKET_OP_WAIT);
     if (fg_unlikely(1u << r->op & (1u << FG_PACKET_OP_STOCK | 1u << FG_PACKET_OP_ORDERS)))
         return r->op == FG_PACKET_OP_STOCK ? stock_of(s, now_ms, r, a)
                                            : orders_of(s, now_ms, r, token, a);

@@ -38,7 +38,6 @@ struct fg_stock_limits {
                              make no more; 0 = no limit, 1..FG_STOCK_UNSOLD_MAX */
 };
 
-#define FG_STOCK_OP_WAIT     9         /**< like the operations of enum fg_packet_op */
 #define FG_STOCK_WAITING_MAX 100000000 /**< the largest waiting_max */
 #define FG_STOCK_UNSOLD_MAX  250       /**< the largest unsold_max */
 #define FG_STOCK_DENIED_MAX  16384     /**< users that the operator may ever deny, of one worker */
@@ -194,7 +193,7 @@ struct fg_stock_answer {
     uint32_t left;     /**< of a command as well: units that are free */
     uint32_t retry_ms; /**< RESERVED: what is left of the hold; WAITING: of the user's presence */
     union {
-        uint64_t deadline_ms; /**< WAITING: the ticket; of STOCK the one that comes next */
+        uint64_t deadline_ms; /**< WAITING and STOCK: two numbers as in struct fg_packet_reply */
         uint64_t user;        /**< of USER_SET, ORDER_REFUND */
     };
     uint64_t item; /**< of a command as well, unless it is about a user */

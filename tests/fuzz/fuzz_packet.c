@@ -89,9 +89,10 @@ static void check_request(const uint8_t *payload)
         return;
     memcpy(&r, payload, sizeof(r));
     FG_FUZZ_CHECK(fg_packet_op_roles(r.op) != 0 && key->id == r.key_id);
-    FG_FUZZ_CHECK(r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_ORDERS || r.quantity == 0);
+    FG_FUZZ_CHECK(r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_ORDERS ||
+                  r.op == FG_PACKET_OP_WAIT || r.quantity == 0);
     FG_FUZZ_CHECK(r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_STOCK ||
-                  r.op == FG_PACKET_OP_ORDERS || r.item == 0);
+                  r.op == FG_PACKET_OP_ORDERS || r.op == FG_PACKET_OP_WAIT || r.item == 0);
     FG_FUZZ_CHECK(r.op != FG_PACKET_OP_STOCK || r.user == 0);
     FG_FUZZ_CHECK(r.op == FG_PACKET_OP_EXTEND || r.until_ms == 0);
     FG_FUZZ_CHECK(r.flags <= (r.op == FG_PACKET_OP_REFUND ? FG_PACKET_RESTOCK : 0));

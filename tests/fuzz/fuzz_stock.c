@@ -33,7 +33,7 @@ static struct sim_step step_of(const uint8_t *p)
     if (s.kind == SIM_REQUEST)
         s.a %= 16;
     if (s.kind == SIM_REQUEST &&
-        s.n % FG_STOCK_OP_WAIT == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
+        s.n % FG_PACKET_OP_WAIT == FG_PACKET_OP_EXTEND - FG_PACKET_OP_RESERVE)
         s.d = p[6] * 2u;
     if (s.kind == SIM_ITEM)
         s.b = p[4];

@@ -18,7 +18,8 @@ use IO::Socket::INET;
 use Math::BigInt;
 use Time::HiRes qw(time sleep);
 
-my %ops = (RESERVE => 1, CONFIRM => 2, CANCEL => 3, QUERY => 4, STOCK => 5, EXTEND => 6, REFUND => 7, ORDERS => 8);
+my %ops = (RESERVE => 1, CONFIRM => 2, CANCEL => 3, QUERY => 4, STOCK => 5, EXTEND => 6, REFUND => 7, ORDERS => 8,
+           WAIT => 9);
 my %statuses = (RESERVED => 1, SOLD => 2, CANCELLED => 3, EXPIRED => 4, SOLD_OUT => 5, INSUFFICIENT => 6,
                 USER_LIMIT => 7, BAD_QUANTITY => 8, NOT_OPEN => 9, CLOSED => 10, PAUSED => 11, UNKNOWN_ITEM => 12,
                 UNKNOWN_ORDER => 13, CONFLICT => 14, DENIED => 15, BUSY => 16, FULL => 17, UNAVAILABLE => 18,

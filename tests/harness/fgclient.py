@@ -4,6 +4,7 @@
 Floodgate.
 
     fgclient.py --server 198.18.0.1 --key 7:000102030405060708090a0b0c0d0e0f reserve --user 1 --item 2 --quantity 1
+    fgclient.py --server HOST --key ID:SECRET wait --user 1 --item 2 --quantity 1 [--order ORDER_ID]
     fgclient.py --server ::1 --key ID:SECRET confirm|cancel|query --user 1 --order ORDER_ID
     fgclient.py --server HOST --key ID:SECRET extend --user 1 --order ORDER_ID --until-ms UNIX_TIME
     fgclient.py --server HOST --key ID:SECRET refund --user 1 --order ORDER_ID [--restock]
@@ -37,17 +38,18 @@ ANSWER = struct.Struct('<HBBHH16sQQIIBBHI')  # the tag follows
 TAG = struct.Struct('<Q')
 
 OPS = {'RESERVE': 1, 'CONFIRM': 2, 'CANCEL': 3, 'QUERY': 4, 'STOCK': 5, 'EXTEND': 6, 'REFUND': 7,
-       'ORDERS': 8}
+       'ORDERS': 8, 'WAIT': 9}
 STATUSES = {
     'RESERVED': 1, 'SOLD': 2, 'CANCELLED': 3, 'EXPIRED': 4, 'SOLD_OUT': 5, 'INSUFFICIENT': 6, 'USER_LIMIT': 7,
     'BAD_QUANTITY': 8, 'NOT_OPEN': 9, 'CLOSED': 10, 'PAUSED': 11, 'UNKNOWN_ITEM': 12, 'UNKNOWN_ORDER': 13,
     'CONFLICT': 14, 'DENIED': 15, 'BUSY': 16, 'FULL': 17, 'UNAVAILABLE': 18, 'ON_SALE': 19,
     'USER_RATE': 20, 'USER_DENIED': 21, 'REFUNDED': 22, 'WAITING': 23, 'NOT_LEADER': 24, 'WRONG_SHARD': 25}
 STATUS_NAMES = {number: name for name, number in STATUSES.items()}
-STATES = ('RESERVED', 'SOLD', 'CANCELLED', 'EXPIRED', 'REFUNDED')
+STATES = ('RESERVED', 'SOLD', 'CANCELLED', 'EXPIRED', 'REFUNDED', 'WAITING')
 ASK_AGAIN = ('BUSY', 'NOT_OPEN', 'PAUSED', 'UNAVAILABLE', 'USER_RATE')  # nothing was decided
 EFFECT = {'RESERVE': ('RESERVED',), 'CONFIRM': ('SOLD',), 'CANCEL': ('CANCELLED',), 'QUERY': STATES,
-          'STOCK': ('ON_SALE',), 'EXTEND': ('RESERVED',), 'REFUND': ('REFUNDED',), 'ORDERS': STATES}
+          'STOCK': ('ON_SALE',), 'EXTEND': ('RESERVED',), 'REFUND': ('REFUNDED',), 'ORDERS': STATES,
+          'WAIT': ('RESERVED', 'WAITING')}
 
 FIRST_WAIT_S, WAIT_MAX_S, PATIENCE_S = 0.2, 2.0, 10.0
 MASK = (1 << 64) - 1
@@ -101,8 +103,23 @@ def request(key_id, secret, op, order_id=bytes(16), user=0, item=0, quantity=0, 
                                      flags, cookie))
 
 
-Reply = collections.namedtuple(
-    'Reply', 'op key_id quantity order_id deadline_ms item left retry_ms status flags shard_map cookie')
+class Reply(collections.namedtuple(
+        'Reply', 'op key_id quantity order_id deadline_ms item left retry_ms status flags shard_map cookie')):
+    """Fields of a reply; for WAITING and STOCK deadline_ms is two numbers."""
+
+    __slots__ = ()
+
+    @property
+    def ticket(self):
+        """WAITING: the user's; STOCK: the one that comes next."""
+        return self.deadline_ms & 0xffffffff
+
+    @property
+    def waiting(self):
+        """STOCK: users in the line."""
+        return self.deadline_ms >> 32
+
+    expected_ms = waiting  # WAITING: until the turn
 
 
 def parse_reply(data, key_id, secret):
@@ -151,6 +168,10 @@ class Client:
 
     def reserve(self, user, item, quantity, order_id=None):
         return self.ask('RESERVE', order_id or secrets.token_bytes(16), user=user, item=item, quantity=quantity)
+
+    def wait(self, user, item, quantity=1, order_id=None):
+        """A place in the line, or units: one answer. Its retry_ms says when to wait() again."""
+        return self.ask('WAIT', order_id or secrets.token_bytes(16), user=user, item=item, quantity=quantity)
 
     def confirm(self, user, order_id):
         return self.ask('CONFIRM', order_id, user=user)
@@ -379,11 +400,11 @@ def parse_arguments(argv):
         if op != 'STOCK':
             sub.add_argument('--user', type=number_up_to(MASK), required=True)
             if op != 'ORDERS':
-                sub.add_argument('--order', type=order_id_of, required=op != 'RESERVE', metavar='ORDER_ID',
-                                 help='32 hexadecimal digits' + ('; default: random' if op == 'RESERVE' else ''))
-        if op in ('RESERVE', 'STOCK', 'ORDERS'):
+                sub.add_argument('--order', type=order_id_of, required=op not in ('RESERVE', 'WAIT'), metavar='ORDER_ID',
+                                 help='32 hexadecimal digits' + ('; default: random' if op in ('RESERVE', 'WAIT') else ''))
+        if op in ('RESERVE', 'WAIT', 'STOCK', 'ORDERS'):
             sub.add_argument('--item', type=number_up_to(MASK), required=op != 'ORDERS', default=0)
-        if op == 'RESERVE':
+        if op in ('RESERVE', 'WAIT'):
             sub.add_argument('--quantity', type=number_up_to(65535), default=1)
         if op == 'ORDERS':
             sub.add_argument('--index', dest='quantity', type=number_up_to(65535), default=0,

@@ -3,7 +3,7 @@
  */
 #include "play.h"
 
-enum { WAIT = FG_STOCK_OP_WAIT - FG_PACKET_OP_RESERVE };
+enum { WAIT = FG_PACKET_OP_WAIT - FG_PACKET_OP_RESERVE };
 enum { USERS = 14, NTH = 80, RECENT = 8 };
 
 struct drawing {
@@ -77,7 +77,7 @@ static struct sim_step request(struct drawing *d)
     static const uint8_t ops[] = {FG_PACKET_OP_RESERVE, FG_PACKET_OP_CONFIRM, FG_PACKET_OP_CONFIRM,
                                   FG_PACKET_OP_CANCEL,  FG_PACKET_OP_CANCEL,  FG_PACKET_OP_QUERY,
                                   FG_PACKET_OP_EXTEND,  FG_PACKET_OP_REFUND,  FG_PACKET_OP_ORDERS,
-                                  FG_STOCK_OP_WAIT,     FG_STOCK_OP_WAIT};
+                                  FG_PACKET_OP_WAIT,    FG_PACKET_OP_WAIT};
     struct sim_step s, *old = &d->recent[rng_below(&d->rng, RECENT)];
     uint32_t nth;
 
@@ -254,7 +254,7 @@ static void describe_request(const struct sim_step *s, char *text, size_t size)
 {
     static const char *const names[] = {"RESERVE", "CONFIRM", "CANCEL", "QUERY", "STOCK",
                                         "EXTEND",  "REFUND",  "ORDERS", "WAIT"};
-    unsigned op = s->n % FG_STOCK_OP_WAIT;
+    unsigned op = s->n % FG_PACKET_OP_WAIT;
     int n = snprintf(text, size, "%s", names[op]);
 
     if (op != FG_PACKET_OP_STOCK - FG_PACKET_OP_RESERVE)

@@ -93,10 +93,10 @@ static struct sim_step event_step(const struct event *e)
         s.a = HOLD_MS + 16;
     if (e->kind != SIM_REQUEST)
         return s;
-    s.n = (e->n == AGAIN ? FG_STOCK_OP_WAIT : e->n) - FG_PACKET_OP_RESERVE;
+    s.n = (e->n == AGAIN ? FG_PACKET_OP_WAIT : e->n) - FG_PACKET_OP_RESERVE;
     s.a = user_at(e->at, e->user % 16);
     s.b = e->user; /* a user's second order is 16 more */
-    s.d = e->n == FG_PACKET_OP_RESERVE || e->n == FG_PACKET_OP_REFUND || e->n == FG_STOCK_OP_WAIT
+    s.d = e->n == FG_PACKET_OP_RESERVE || e->n == FG_PACKET_OP_REFUND || e->n == FG_PACKET_OP_WAIT
               ? e->units
               : 0;
     return s;

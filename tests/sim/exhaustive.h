@@ -7,7 +7,7 @@
 
 enum {
     EVENTS_MAX = 8,
-    AGAIN = FG_STOCK_OP_WAIT + 1 /* as an event's operation: a repeated WAIT */
+    AGAIN = FG_PACKET_OP_WAIT + 1 /* as an event's operation: a repeated WAIT */
 };
 
 /* Happens once, at any time; SIM_LINE, the last one: there is a waiting list from the beginning,

@@ -11,7 +11,7 @@
     }
 #define WAIT(where, who, n_units)                                                                  \
     {                                                                                              \
-        .kind = SIM_REQUEST, .n = FG_STOCK_OP_WAIT, .at = where, .user = who, .units = n_units     \
+        .kind = SIM_REQUEST, .n = FG_PACKET_OP_WAIT, .at = where, .user = who, .units = n_units    \
     }
 #define LINE(length, ttl_ms)                                                                       \
     {                                                                                              \

@@ -97,7 +97,7 @@ static void check_refusal(struct oracle *o, struct world *w, const struct asked 
         break;
     case FG_PACKET_STATUS_BAD_QUANTITY:
         FG_ASSERT(r->quantity == 0 || r->quantity > s->order_max ||
-                  (r->op == FG_STOCK_OP_WAIT && r->quantity > 1 &&
+                  (r->op == FG_PACKET_OP_WAIT && r->quantity > 1 &&
                    s->line_flags & FG_JOURNAL_LINE_ONE_UNIT));
         break;
     case FG_PACKET_STATUS_USER_LIMIT:
@@ -105,7 +105,7 @@ static void check_refusal(struct oracle *o, struct world *w, const struct asked 
             FG_ASSERT(q->left == 0);
             break;
         }
-        if (r->op == FG_STOCK_OP_WAIT && s->line_max && q->left == 0 && oracle_in_line(o, r, true))
+        if (r->op == FG_PACKET_OP_WAIT && s->line_max && q->left == 0 && oracle_in_line(o, r, true))
             break;
         FG_ASSERT(s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) + r->quantity > s->user_limit);
@@ -134,7 +134,7 @@ static void check_taken(struct oracle *o, struct world *w, const struct asked *q
     FG_ASSERT(w->mode[t->worker] == FG_STOCK_RUNNING);
     FG_ASSERT(r->quantity > 0 && r->quantity <= s->order_max);
     FG_ASSERT(!unsold_spent(o, w, r));
-    FG_ASSERT(r->op != FG_STOCK_OP_WAIT || !s->line_max || !oracle_in_line(o, r, false));
+    FG_ASSERT(r->op != FG_PACKET_OP_WAIT || !s->line_max || !oracle_in_line(o, r, false));
     if (q->after == FG_LEDGER_ORDER_RESERVED) {
         t->expect = FG_LEDGER_ORDER_RESERVED;
         return;
@@ -142,7 +142,7 @@ static void check_taken(struct oracle *o, struct world *w, const struct asked *q
     FG_ASSERT(s->user_limit == 0 ||
               oracle_user_units(o, r->user, r->item, false) + r->quantity <= s->user_limit);
     order->waits = true;
-    order->joins = r->op == FG_STOCK_OP_WAIT && s->line_max;
+    order->joins = r->op == FG_PACKET_OP_WAIT && s->line_max;
     order->token = q->index;
     order->item = r->item;
     order->quantity = r->quantity;
@@ -189,7 +189,7 @@ static void check_reservation(struct oracle *o, struct world *w, struct asked *q
     else if (!put_off(w, q))
         tells_state(q);
     if (q->same && q->before == FG_LEDGER_ORDER_WAITING &&
-        q->token->request.op == FG_STOCK_OP_WAIT && q->after == FG_LEDGER_ORDER_WAITING)
+        q->token->request.op == FG_PACKET_OP_WAIT && q->after == FG_LEDGER_ORDER_WAITING)
         q->order->heard_ms =
             w->now_ms + oracle_item(o, q->order->item)->in_force[q->token->worker].ttl_ms;
 }
@@ -357,7 +357,7 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         check_item(o, w, &q);
     else if (t->request.op == FG_PACKET_OP_ORDERS)
         check_orders(o, &q, a);
-    else if (t->request.op == FG_PACKET_OP_RESERVE || t->request.op == FG_STOCK_OP_WAIT)
+    else if (t->request.op == FG_PACKET_OP_RESERVE || t->request.op == FG_PACKET_OP_WAIT)
         check_reservation(o, w, &q);
     else
         check_change(o, w, &q);
@@ -384,7 +384,7 @@ static void told_state(struct oracle *o, const struct world *w, struct token *t,
     }
     if (state == FG_LEDGER_ORDER_WAITING) {
         FG_ASSERT(a->deadline_ms == order->ticket && a->retry_ms > 0);
-        if (t->request.op == FG_STOCK_OP_WAIT && t->expect != state) { /* told at once */
+        if (t->request.op == FG_PACKET_OP_WAIT && t->expect != state) { /* told at once */
             FG_ASSERT(a->left <= order->ahead);
             order->ahead = a->left;
         }

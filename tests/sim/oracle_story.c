@@ -81,7 +81,7 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
     struct oracle_order *order = oracle_new_order(o, r->user, r->order_id);
     bool asked =
         cause && !cause->command &&
-        (cause->request.op == FG_PACKET_OP_RESERVE || cause->request.op == FG_STOCK_OP_WAIT) &&
+        (cause->request.op == FG_PACKET_OP_RESERVE || cause->request.op == FG_PACKET_OP_WAIT) &&
         oracle_same_order(&cause->request, r->user, r->order_id);
 
     FG_ASSERT(order->now == FG_LEDGER_ORDER_NONE && worker == fg_user_owner(r->user, w->workers));
@@ -234,7 +234,7 @@ static void left(struct oracle *o, struct world *w, unsigned worker,
     default:
         FG_ASSERT(r->arg == FG_JOURNAL_LEFT_CLOSED);
         FG_ASSERT(s->closes_ms && s->closes_ms <= w->now_ms);
-        FG_ASSERT(!cause || (asked && cause->request.op == FG_STOCK_OP_WAIT));
+        FG_ASSERT(!cause || (asked && cause->request.op == FG_PACKET_OP_WAIT));
     }
     order->now = FG_LEDGER_ORDER_CANCELLED;
 }

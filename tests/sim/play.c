@@ -82,7 +82,7 @@ static void request(struct sim *s, const struct fg_stock_request *r)
 static void request_step(struct sim *s, const struct sim_step *step)
 {
     struct fg_stock_request r = {.op =
-                                     (uint8_t)(FG_PACKET_OP_RESERVE + step->n % FG_STOCK_OP_WAIT)};
+                                     (uint8_t)(FG_PACKET_OP_RESERVE + step->n % FG_PACKET_OP_WAIT)};
 
     if (r.op == FG_PACKET_OP_STOCK) {
         r.item = ITEM_ID + step->c;
@@ -94,7 +94,7 @@ static void request_step(struct sim *s, const struct sim_step *step)
         r.user = 1000 + step->a;
         memcpy(r.order_id, &step->b, sizeof(step->b));
     }
-    if (r.op == FG_PACKET_OP_RESERVE || r.op == FG_STOCK_OP_WAIT) {
+    if (r.op == FG_PACKET_OP_RESERVE || r.op == FG_PACKET_OP_WAIT) {
         r.item = ITEM_ID + step->c;
         r.quantity = (uint16_t)step->d;
     } else if (r.op == FG_PACKET_OP_EXTEND) {

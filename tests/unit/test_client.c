@@ -27,7 +27,7 @@ static struct fg_client_ask ask_of(uint8_t op, uint64_t user, uint8_t order)
 {
     struct fg_client_ask ask = {.op = op, .user = user, .order_id = {order}};
 
-    if (op == FG_PACKET_OP_RESERVE) {
+    if (op == FG_PACKET_OP_RESERVE || op == FG_PACKET_OP_WAIT) {
         ask.item = 42;
         ask.quantity = 1;
     }
@@ -387,6 +387,13 @@ static void test_retry_jitter(void **state)
         assert_in_range(fg_client_retry_ms(&r, random64()), 50, 100);
     r.retry_ms = 0;
     assert_int_equal(fg_client_retry_ms(&r, 99), 0);
+    r.status = FG_PACKET_STATUS_WAITING;
+    assert_int_equal(fg_client_retry_ms(&r, 99), 0);
+    r.retry_ms = 1;
+    assert_int_equal(fg_client_retry_ms(&r, 99), 1); /* 0 would be no hint */
+    r.retry_ms = 30000;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_in_range(fg_client_retry_ms(&r, random64()), 15000, 22500);
 }
 
 /* ---- steering, servers ----------------------------------------------------------------------- */
@@ -461,6 +468,38 @@ static void test_silent_server_is_left(void **state)
     fg_client_start(c, &ask, 500);
     p = sent(c, 500);
     assert_int_equal(p.server, 1);
+    fg_client_destroy(c);
+}
+
+/* WAIT is repeated before its place is lost, also when repeats are; the turn ends it. */
+static void test_a_place_in_the_line_is_kept(void **state)
+{
+    struct fg_client *c = client_of(16, 1, 1);
+    struct fg_client_ask ask = ask_of(FG_PACKET_OP_WAIT, 1, 1);
+    struct fg_packet_reply r;
+    struct fg_client_packet p;
+    uint64_t now = 0, due;
+
+    ask.patience_ms = 100000;
+    ask.ask_again = FG_CLIENT_STATUS(WAITING);
+    fg_client_start(c, &ask, now);
+    for (unsigned i = 0; i < 4; i++) {
+        p = sent(c, now);
+        assert_int_equal(request_of(&p).op, FG_PACKET_OP_WAIT);
+        if (i == 2) { /* this one is lost */
+            due = fg_client_due_ms(c);
+            assert_in_range(due - now, 150, 250);
+            p = sent(c, now = due);
+        }
+        r = reply_to(&p, i == 3 ? FG_PACKET_STATUS_RESERVED : FG_PACKET_STATUS_WAITING);
+        r.retry_ms = 8000;
+        assert_int_equal(hand(c, &p, r, now), FG_CLIENT_TAKEN);
+        due = fg_client_due_ms(c);
+        if (i < 3)
+            assert_in_range(due - now, 4000, 6000);
+        now = due;
+    }
+    assert_int_equal(ended(c).reply.status, FG_PACKET_STATUS_RESERVED);
     fg_client_destroy(c);
 }
 
@@ -897,6 +936,7 @@ int main(void)
         cmocka_unit_test(test_ports_beyond_those_of_the_caller),
         cmocka_unit_test(test_silent_server_is_left),
         cmocka_unit_test(test_server_that_answers_others_is_kept),
+        cmocka_unit_test(test_a_place_in_the_line_is_kept),
         cmocka_unit_test(test_server_that_does_not_lead),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_forgotten_after_the_end),

@@ -12,7 +12,7 @@ local SHOWN_MS_MAX = 253402300799999 -- 9999-12-31: later times are shown as num
 -- The rows of the page; tests/unit/dissector.py compares them.
 local OPS = {
     [1] = "RESERVE", [2] = "CONFIRM", [3] = "CANCEL", [4] = "QUERY", [5] = "STOCK", [6] = "EXTEND",
-    [7] = "REFUND", [8] = "ORDERS",
+    [7] = "REFUND", [8] = "ORDERS", [9] = "WAIT",
 }
 local STATUSES = {
     [1] = "RESERVED", [2] = "SOLD", [3] = "CANCELLED", [4] = "EXPIRED", [5] = "SOLD_OUT",
@@ -31,6 +31,7 @@ local MAY_SET = {
     EXTEND = { user = true, until_ms = true },
     REFUND = { user = true, flags = true },
     ORDERS = { user = true, item = true, quantity = true },
+    WAIT = { user = true, item = true, quantity = true },
 }
 local REFUND, STOCK, STATUS_WAITING = 7, 5, 23
 local RESTOCK, LATE = 1, 1
@@ -55,7 +56,9 @@ local f = {
     late = ProtoField.bool("floodgate.flags.late", "Late: confirmed after the hold had ended", 8, nil, LATE),
     deadline_ms = ProtoField.uint64("floodgate.deadline_ms", "Deadline, Unix ms"),
     deadline_time = ProtoField.absolute_time("floodgate.deadline", "Deadline", base.UTC),
-    ticket = ProtoField.uint64("floodgate.ticket", "Ticket"),
+    ticket = ProtoField.uint32("floodgate.ticket", "Ticket"),
+    expected_ms = ProtoField.uint32("floodgate.expected_ms", "Expected until the turn, ms"),
+    waiting = ProtoField.uint32("floodgate.waiting", "Users who wait"),
     left = ProtoField.uint32("floodgate.left", "Units left"),
     retry_ms = ProtoField.uint32("floodgate.retry_ms", "Ask again after, ms"),
     status = ProtoField.uint8("floodgate.status", "Status", base.DEC, STATUSES),
@@ -311,7 +314,8 @@ local function add_reply(tvb, tree, op)
     tree:add_le(f.quantity, tvb(6, 2))
     tree:add(f.order_id, tvb(8, 16))
     if op == STOCK or status == STATUS_WAITING then
-        tree:add_le(f.ticket, tvb(24, 8))
+        tree:add_le(f.ticket, tvb(24, 4))
+        tree:add_le(op == STOCK and f.waiting or f.expected_ms, tvb(28, 4))
     else
         add_time(tree, f.deadline_ms, f.deadline_time, tvb(24, 8))
     end
