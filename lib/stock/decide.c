@@ -125,14 +125,14 @@ static enum fg_stock_result answer_now(struct fg_stock *s, const struct fg_stock
     return FG_STOCK_ANSWERED;
 }
 
-/* Answers with the state of an order: at once when that is durable, else when it is. */
+/* Answers with the state of an order: at once when that is committed, else when it is. */
 static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, const struct order *o,
                                          const struct fg_stock_request *r, uint32_t token,
                                          struct fg_stock_answer *a)
 {
     struct deferred *d;
 
-    if (o->seq <= s->durable) {
+    if (o->seq <= s->committed) {
         answer_order(s, o, asker_of(r, token), a);
         a->retry_ms =
             o->state == FG_LEDGER_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;

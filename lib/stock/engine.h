@@ -179,7 +179,8 @@ struct line {
     uint64_t serving_send;        /* workers that have to be told which ticket comes next */
 };
 
-/* Waits for the disk: an answer, released units, or both. */
+/* Waits for the disk: an answer, released units, or both. In a pair the answer also waits until the
+ * record is committed. */
 struct deferred {
     uint64_t seq;
     uint32_t item, units;          /* units to release when durable */
@@ -203,6 +204,7 @@ struct deferred_queue {
     struct deferred *slots;
     uint32_t mask, max;
     uint64_t head, tail;
+    uint64_t released; /* of a pair: before it units were released; not behind head */
 };
 
 struct ready_queue {
@@ -225,12 +227,13 @@ struct own_queue {
 struct fg_stock {
     struct fg_stock_config config;
     enum fg_stock_mode mode;
-    uint64_t pushed;   /* records given to the journal */
-    uint64_t durable;  /* of those, known durable */
-    uint32_t serial;   /* of the last NEED */
-    uint32_t waiting;  /* PENDING orders and answers in `ready` */
-    uint32_t needs;    /* NEEDs sent to other workers, not answered yet */
-    uint32_t commands; /* under way */
+    uint64_t pushed;    /* records given to the journal */
+    uint64_t durable;   /* of those, known durable: what they release may be sold again */
+    uint64_t committed; /* of those, known committed: their answers may leave */
+    uint32_t serial;    /* of the last NEED */
+    uint32_t waiting;   /* PENDING orders and answers in `ready` */
+    uint32_t needs;     /* NEEDs sent to other workers, not answered yet */
+    uint32_t commands;  /* under way */
     uint32_t dirty_head;
     uint64_t taken; /* messages taken so far: says whose come first in a loop */
 

@@ -110,6 +110,34 @@ static void hand_out(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer
         to->retry_ms = hold_left_ms(answer->deadline_ms, now_ms);
 }
 
+/*
+ * In a pair, units wait for this disk alone: whoever leads later has a log that begins as ours, up
+ * to some record, so it knows of no sale without the release before it. Answers wait for the pair.
+ */
+static __attribute__((noinline)) void release_durable(struct fg_stock *s)
+{
+    uint64_t committed = atomic_load_explicit(&s->config.committed->durable, memory_order_acquire);
+    struct deferred_queue *q = &s->deferred;
+
+    s->committed = committed < s->durable ? committed : s->durable;
+    while (q->released != q->tail) {
+        struct deferred *d = &q->slots[q->released & q->mask];
+
+        if (d->seq > s->durable)
+            break;
+        if (d->units)
+            release(s, d->item, d->units);
+        d->units = 0;
+        q->released++;
+    }
+}
+
+/* The leadership is lost, or the log: no later watermark may release what waits. */
+static bool is_deposed(const struct fg_stock *s)
+{
+    return s->mode == FG_STOCK_FAILED && s->config.committed;
+}
+
 static unsigned durable_answers(struct fg_stock *s, uint64_t now_ms,
                                 struct fg_stock_answer *answers, unsigned max)
 {
@@ -117,10 +145,13 @@ static unsigned durable_answers(struct fg_stock *s, uint64_t now_ms,
     unsigned n = 0;
 
     s->durable = atomic_load_explicit(&s->config.mark->durable, memory_order_acquire);
+    s->committed = s->durable;
+    if (fg_unlikely(s->config.committed))
+        release_durable(s);
     while (q->head != q->tail && n < max) {
         struct deferred *d = &q->slots[q->head & q->mask];
 
-        if (d->seq > s->durable)
+        if (d->seq > s->committed)
             break;
         if (d->units)
             release(s, d->item, d->units);
@@ -149,9 +180,8 @@ static unsigned ready_answers(struct fg_stock *s, uint64_t now_ms, struct fg_sto
 unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answer *answers,
                        unsigned max)
 {
-    unsigned n;
+    unsigned n = fg_unlikely(is_deposed(s)) ? 0 : durable_answers(s, now_ms, answers, max);
 
-    n = durable_answers(s, now_ms, answers, max);
     take_messages(s, now_ms);
     fg_stock_expire_due(s, now_ms);
     if (fg_unlikely(!s->start_ms))

@@ -41,7 +41,7 @@ static bool ask_bank(struct fg_stock *s, struct item *item, uint32_t index, cons
  * answers EXPIRED at once. */
 static bool may_wait(const struct fg_stock *s, const struct order *o)
 {
-    return o->state != FG_LEDGER_ORDER_EXPIRED || (!o->on_wheel && o->seq <= s->durable);
+    return o->state != FG_LEDGER_ORDER_EXPIRED || (!o->on_wheel && o->seq <= s->committed);
 }
 
 bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct asker asker)
