@@ -85,7 +85,7 @@ bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err)
     for (unsigned i = 0; i < c->ports_count; i++)
         if (c->ports[i].af_xdp &&
             !fg_port_own_attach(d->own, d->filter, c->ports[i].device, c->ports[i].generic,
-                                c->ports[i].address, err))
+                                c->ports[i].address, c->pair.enabled ? c->pair.address : "", err))
             return false;
     return true;
 }

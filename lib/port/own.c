@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
-#include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
@@ -13,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/diag.h"
 #include "frame/frame.h"
+#include "port/announce.h"
 #include "port/port.h"
 
 #define PORTS_MAX      64
@@ -35,6 +36,8 @@ struct watched {
     char ifname[IF_NAMESIZE];
     unsigned more_count;
     struct fg_frame_host_address more[FG_FRAME_HOST_ADDRESSES_MAX];
+    unsigned floating_count; /* ours, though they may not be here yet: never announced */
+    struct fg_frame_host_address floating[FG_ADDRESS_FLOATING_MAX];
     struct fg_filter_own_addresses now; /* as the filter has them */
     bool running;                       /* it had a link when it was last looked at */
     unsigned announced, polls;          /* since there was something to announce */
@@ -286,6 +289,8 @@ static bool read_port(int s, const struct watched *port, struct fg_filter_own_ad
         return fg_fail(err, "%s: out of memory", port->ifname);
     for (unsigned i = 0; i < port->more_count; i++)
         add_address(&dump, port->more[i].family, port->more[i].bytes);
+    for (unsigned i = 0; i < port->floating_count; i++)
+        add_address(&dump, port->floating[i].family, port->floating[i].bytes);
     done = dump_each(s, RTM_GETLINK, take_interface, &dump, err);
     if (done) {
         choose(&dump, if_nametoindex(port->ifname));
@@ -386,8 +391,34 @@ static void say(const struct watched *port)
                 port->ifname);
 }
 
+/* Those of the list that move to this interface. */
+static void take_floating(struct watched *port, const char *floating)
+{
+    struct fg_address_floating list[FG_ADDRESS_FLOATING_MAX];
+    unsigned count = floating[0] ? fg_address_floating_read(floating, list) : 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct fg_frame_host_address *a = &port->floating[port->floating_count];
+
+        if (strcmp(list[i].interface, port->ifname))
+            continue;
+        a->family = list[i].family == AF_INET ? 4 : 6;
+        memcpy(a->bytes, list[i].bytes, sizeof(a->bytes));
+        port->floating_count++;
+    }
+}
+
+static bool is_floating(const struct watched *port, const struct fg_frame_host_address *address)
+{
+    for (unsigned i = 0; i < port->floating_count; i++)
+        if (port->floating[i].family == address->family &&
+            !memcmp(port->floating[i].bytes, address->bytes, address->family == 4 ? 4 : 16))
+            return true;
+    return false;
+}
+
 bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const char *ifname,
-                        bool generic, const char *more, struct fg_error *err)
+                        bool generic, const char *more, const char *floating, struct fg_error *err)
 {
     struct watched *port = &own->ports[own->count];
 
@@ -397,6 +428,7 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
     if (more[0])
         port->more_count =
             (unsigned)fg_frame_host_addresses_parse(more, port->more, FG_FRAME_HOST_ADDRESSES_MAX);
+    take_floating(port, floating);
     if (!read_now(port, &port->now, err) ||
         !fg_filter_attach(filter, ifname, generic, &port->now, err))
         return false;
@@ -409,27 +441,20 @@ bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const
 /* ---- announcements --------------------------------------------------------------------------- */
 
 /* The kernel announces an address only as it is added, and only when it is told to. A host
- * that knew the address at another machine would still send there. */
+ * that knew the address at another machine would still send there. Floating addresses may be at the
+ * other machine. */
 static void announce(const struct watched *port, int s)
 {
-    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6};
-    struct ifreq r = {0};
+    struct fg_frame_host_address list[FG_FILTER_OWN_ADDRESSES];
+    unsigned n = 0;
 
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", port->ifname);
-    if (ioctl(s, SIOCGIFINDEX, &r) != 0)
-        return;
-    to.sll_ifindex = r.ifr_ifindex;
-    if (ioctl(s, SIOCGIFHWADDR, &r) != 0)
-        return;
     for (unsigned i = 0; i < port->now.addresses; i++) {
-        struct fg_frame_host_address a = {.family = port->now.address[i].family};
-        uint8_t frame[FG_FRAME_HOST_ANNOUNCEMENT];
-        uint32_t length;
-
-        memcpy(a.bytes, port->now.address[i].bytes, sizeof(a.bytes));
-        length = fg_frame_host_announce(frame, &a, (const uint8_t *)r.ifr_hwaddr.sa_data);
-        sendto(s, frame, length, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to));
+        list[n].family = port->now.address[i].family;
+        memcpy(list[n].bytes, port->now.address[i].bytes, sizeof(list[n].bytes));
+        if (!is_floating(port, &list[n]))
+            n++;
     }
+    fg_port_announce(s, port->ifname, list, n);
 }
 
 static void announce_due(struct watched *port, int frames)

@@ -21,10 +21,13 @@ void fg_port_own_close(struct fg_port_own *own); /**< NULL: nothing */
 
 /**
  * Attaches the filter to an interface, with its addresses. more: further addresses that are ours
- * there (as fg_frame_host_addresses_parse reads them), "" = none.
+ * there (as fg_frame_host_addresses_parse reads them), "" = none. floating: addresses that move
+ * between two appliances (fg_address_floating_read): those at this interface are ours from now on,
+ * so that orders count from the moment on at which they are here; they are not announced. "" =
+ * none.
  */
 bool fg_port_own_attach(struct fg_port_own *own, struct fg_filter *filter, const char *ifname,
-                        bool generic, const char *more, struct fg_error *err);
+                        bool generic, const char *more, const char *floating, struct fg_error *err);
 
 /**
  * Every 100 ms. Brings the filter up to date when the kernel said that something changed. Announces

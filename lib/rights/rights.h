@@ -25,4 +25,10 @@ bool fg_rights_drop(struct fg_error *err);
  */
 bool fg_rights_filter(struct fg_error *err);
 
+/**
+ * For a process with one thread and one job: from now on it has this capability (CAP_NET_ADMIN) and
+ * no other, and may make these system calls alone. False and err: the kernel refuses.
+ */
+bool fg_rights_narrow(int capability, const int *calls, size_t count, struct fg_error *err);
+
 #endif

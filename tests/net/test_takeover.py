@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Another machine takes an address over: shoppers who knew it at the first one find it at once."""
 
+import os
+import re
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
@@ -112,6 +116,111 @@ def test_vlan_offload(lab):
         gate.start()
     assert f'`ethtool -K {first.interface} rxvlan off`' in first.output(), first.output()
     assert 'rxvlan' not in second.output(), second.output()
+
+
+FLOATING, FLOATING6 = '198.18.0.100', '2001:db8::100'
+
+
+class Holder:
+    """The process that holds floating addresses, and a driver in the daemon's stead."""
+
+    def __init__(self, lab, switch, number):
+        self.ns, self.interface = lab.namespace(f'box{number}'), f'fgx{number}'
+        switch.plug(self.ns, self.interface)
+        self.ns.ip('addr', 'add', f'198.18.0.{number}/24', 'dev', self.interface)
+        self.ns.ip('addr', 'add', f'2001:db8::{number}/64', 'dev', self.interface, 'nodad')
+        self.mac = self.ns.mac(self.interface)
+        self.process = self.ns.start(os.path.join(fgtest.BUILD, 'tests/fault/floating_driver'),
+                                     f'{FLOATING}/24 at {self.interface}, {FLOATING6}/64 at {self.interface}',
+                                     stdin=subprocess.PIPE)
+
+    def tell(self, word):
+        self.process.popen.stdin.write(f'{word}\n'.encode())
+        self.process.popen.stdin.flush()
+
+    def shown(self):
+        return [line for line in self.ns.ip('-o', 'addr', 'show', 'dev', self.interface).splitlines()
+                if f' {FLOATING}/24 ' in line or f' {FLOATING6}/64 ' in line]
+
+    def wait_for(self, count, what):
+        fgtest.wait_until(lambda: len(self.shown()) == count, 5, what)
+
+    def helper(self):
+        """The pid of the process that holds them."""
+        with open(f'/proc/{self.process.pid}/task/{self.process.pid}/children') as f:
+            return int(f.read())
+
+
+def boxes(lab):
+    switch = Switch(lab)
+    return switch, Holder(lab, switch, 1), Holder(lab, switch, 2)
+
+
+def reachable(switch, box):
+    for address in (FLOATING, FLOATING6):
+        assert switch.shopper.pings(address), box.process.output()
+        assert switch.known(address) == box.mac
+
+
+def moves(switch, box):
+    """Without a question of the shopper's."""
+    fgtest.wait_until(lambda: [switch.known(a) for a in (FLOATING, FLOATING6)] == [box.mac] * 2, 5,
+                      'the shopper hears where the addresses are')
+
+
+def test_floating_moves(lab):
+    """a box that is told to hold floating addresses adds and announces them; a hung one loses them"""
+    switch, first, second = boxes(lab)
+    assert not first.shown()
+    first.tell('hold')
+    first.wait_for(2, 'the addresses are added')
+    assert all(re.search(r'valid_lft [123]sec', line) for line in first.shown()), first.shown()
+    assert not any('tentative' in line for line in first.shown())
+    reachable(switch, first)
+    first.process.signal(signal.SIGSTOP)
+    second.tell('hold')
+    second.wait_for(2, 'the second box adds them')
+    moves(switch, second)
+    first.wait_for(0, 'the box whose daemon hangs loses them')
+    assert 'the daemon is silent' in first.process.output()
+    reachable(switch, second)
+    second.tell('drop')
+    second.wait_for(0, 'a box that gives up takes them off')
+    assert 'does not lead' in second.process.output()
+
+
+def test_floating_ends(lab):
+    """floating addresses go with their daemon, and by themselves where everything hangs"""
+    _, first, second = boxes(lab)
+    for box in (first, second):
+        box.tell('hold')
+        box.wait_for(2, 'the addresses are added')
+    helper = first.helper()
+    first.process.kill()
+    first.wait_for(0, 'a killed daemon loses them')
+    fgtest.wait_until(lambda: not os.path.exists(f'/proc/{helper}'), 5, 'the helper ends')
+    os.kill(second.helper(), signal.SIGSTOP)
+    second.process.signal(signal.SIGSTOP)
+    fgtest.wait_until(lambda: not second.shown(), 10, 'the kernel ends their lifetime')
+
+
+def test_floating_rights(lab):
+    """the process that holds floating addresses has one capability and a filter; an interface that went is a fault"""
+    _, first, _ = boxes(lab)
+    first.tell('hold')
+    first.wait_for(2, 'the addresses are added')
+    with open(f'/proc/{first.helper()}/status') as f:
+        status = dict(line.split(':\t', 1) for line in f.read().splitlines() if ':\t' in line)
+    assert status['Name'] == 'fg-address'
+    assert int(status['CapPrm'], 16) == int(status['CapEff'], 16) == 1 << 12, status
+    assert status['Seccomp'] == '2' and status['NoNewPrivs'] == '1'
+    assert len(os.listdir(f'/proc/{first.helper()}/fd')) == 6  # stdio, pipe, two sockets
+    first.ns.ip('link', 'del', first.interface)
+
+    def fault():
+        first.tell('ask')
+        return 'not held 19 0' in first.process.output()
+    fgtest.wait_until(fault, 5, 'an interface that went is told', step=0.2)
 
 
 if __name__ == '__main__':
