@@ -8,6 +8,7 @@
 
 #include "base/diag.h"
 #include "base/thread.h"
+#include "journal/orders.h"
 #include "journal/pace.h"
 
 #define PRIORITY       1   /* SCHED_RR: the least there is */
@@ -223,4 +224,31 @@ void fg_journal_thread_stop(struct fg_journal_thread *t)
     pthread_join(t->thread, NULL);
     fg_journal_committer_free(&t->committer);
     t->started = false;
+}
+
+bool fg_journal_thread_in_place(struct fg_journal_thread *t)
+{
+    struct fg_journal_pairing_work *w = t->options.pairing ? t->options.pairing->work : NULL;
+    bool there;
+
+    if (w && pthread_mutex_trylock(&w->lock) != 0)
+        return true; /* a cut is under way, or the error is read */
+    there = !t->committer.journal || fg_journal_in_place(t->committer.journal);
+    if (w)
+        pthread_mutex_unlock(&w->lock);
+    return there;
+}
+
+void fg_journal_thread_error(struct fg_journal_thread *t, char *text, size_t size)
+{
+    struct fg_journal_pairing_work *w = t->options.pairing ? t->options.pairing->work : NULL;
+
+    if (w)
+        pthread_mutex_lock(&w->lock);
+    snprintf(text, size, "%s",
+             w && w->error[0]       ? w->error
+             : t->committer.journal ? fg_journal_error(t->committer.journal)
+                                    : "");
+    if (w)
+        pthread_mutex_unlock(&w->lock);
 }

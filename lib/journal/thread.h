@@ -15,12 +15,13 @@
 #include "base/histogram.h"
 #include "journal/doorbell.h"
 #include "journal/journal.h"
+#include "journal/pairing.h"
 
 #define FG_JOURNAL_SLOW_MS 1000 /**< of one commit: shoppers repeat their requests before */
 
 /** The pointers must stay valid until the thread has stopped. */
 struct fg_journal_thread_options {
-    struct fg_journal *journal;
+    struct fg_journal *journal;              /**< with a pairing: NULL = no log yet */
     struct fg_ring **records;                /**< [workers] to this thread */
     struct fg_journal_watermark *watermarks; /**< [workers] this thread writes */
     unsigned workers;
@@ -33,6 +34,8 @@ struct fg_journal_thread_options {
     uint64_t lag_max;
     /** The mode of the workers for this state of the log. */
     int (*mode)(enum fg_journal_state state, bool stopping);
+    struct fg_journal_pairing *pairing; /**< NULL = no pair */
+    int follower_mode;                  /**< of the workers, until pairing->serves */
 };
 
 /** How long commits take. The journal thread writes, any thread reads. ms, monotonic. */
@@ -72,7 +75,21 @@ struct fg_journal_thread {
  * when this returns. False and err. */
 bool fg_journal_thread_start(struct fg_journal_thread *t,
                              const struct fg_journal_thread_options *options, struct fg_error *err);
-/** Waits for the end of the commit under way. Also when the thread never started. */
+/** Waits for the end of the commit under way. Also when the thread never started. The log to close
+ * is then t->committer.journal: with a pairing it may be another one than at the start, or NULL. */
 void fg_journal_thread_stop(struct fg_journal_thread *t);
+
+/** The last record that may be told to anybody: with a pairing the commit watermark, otherwise the
+ * last durable one. For ledger, sinks, inbound, snapshots, archive, control. Valid for as long as
+ * thread and pairing. */
+static inline const _Atomic uint64_t *fg_journal_thread_committed(const struct fg_journal_thread *t)
+{
+    return t->options.pairing ? &t->options.pairing->committed_seq : &t->committer.durable_seq;
+}
+
+/** As fg_journal_in_place and fg_journal_error, but right while a cut opens the log anew. Any
+ * thread, while the thread runs. */
+bool fg_journal_thread_in_place(struct fg_journal_thread *t);
+void fg_journal_thread_error(struct fg_journal_thread *t, char *text, size_t size);
 
 #endif

@@ -23,6 +23,30 @@ static bool apply_batch(struct fg_ledger_follower *f, const struct fg_journal_re
     return ok;
 }
 
+/* The last record to read now: feeding ends exactly where it shall. */
+static uint64_t limit_of(const struct fg_ledger_follower *f)
+{
+    uint64_t durable = atomic_load_explicit(f->durable_seq, memory_order_acquire);
+    uint64_t feed_to = atomic_load_explicit(&f->feed_to, memory_order_acquire);
+
+    if (!atomic_load_explicit(&f->feeds, memory_order_relaxed) || durable < feed_to ||
+        atomic_load_explicit(&f->seq, memory_order_relaxed) >= feed_to)
+        return durable;
+    return feed_to;
+}
+
+/* Records that were applied, or none: then feeding may have to end all the same. */
+static void feed(struct fg_ledger_follower *f, const struct fg_journal_record *records, size_t n)
+{
+    if (!atomic_load_explicit(&f->feeds, memory_order_relaxed))
+        return;
+    if (n)
+        f->pair.feed(f->pair.ctx, records, n);
+    if (atomic_load_explicit(&f->seq, memory_order_relaxed) >=
+        atomic_load_explicit(&f->feed_to, memory_order_acquire))
+        atomic_store_explicit(&f->feeds, false, memory_order_release);
+}
+
 /* Reading failed for want of a file descriptor: that says nothing about the log. */
 static bool starved(void)
 {
@@ -33,7 +57,7 @@ static bool starved(void)
 static ssize_t follow(struct fg_ledger_follower *f, struct fg_journal_reader *reader,
                       struct fg_journal_record *records)
 {
-    uint64_t durable = atomic_load_explicit(f->durable_seq, memory_order_acquire);
+    uint64_t durable = limit_of(f);
     ssize_t n;
 
     if (durable <= atomic_load_explicit(&f->seq, memory_order_relaxed))
@@ -47,6 +71,57 @@ static ssize_t follow(struct fg_ledger_follower *f, struct fg_journal_reader *re
     return n;
 }
 
+/* A cut of the log takes the same lock. Whoever has a file of the log open must open it again after
+ * a cut: another one may have its name now. */
+static bool take_files(struct fg_ledger_follower *f, struct fg_journal_reader **reader)
+{
+    struct fg_journal_pairing *p = f->pair.pairing;
+    uint64_t cuts;
+
+    if (!p)
+        return true;
+    if (pthread_mutex_trylock(&p->files) != 0)
+        return false;
+    cuts = atomic_load_explicit(&p->cut_done, memory_order_acquire);
+    if (cuts != f->cuts) {
+        fg_journal_reader_close(*reader);
+        *reader = NULL;
+        f->cuts = cuts;
+    }
+    return true;
+}
+
+/* As follow(). */
+static ssize_t step(struct fg_ledger_follower *f, struct fg_journal_reader **reader,
+                    struct fg_journal_record *records)
+{
+    ssize_t n;
+
+    if (!take_files(f, reader))
+        return 0;
+    if (!*reader)
+        *reader = fg_journal_reader_open(f->dir, atomic_load(&f->seq) + 1, &f->error);
+    n = *reader ? follow(f, *reader, records) : 0;
+    if (n >= 0)
+        fg_ledger_snapshots_poll(&f->snapshots, f->ledger);
+    if (f->pair.pairing)
+        pthread_mutex_unlock(&f->pair.pairing->files);
+    if (n >= 0)
+        feed(f, records, (size_t)n);
+    return n;
+}
+
+static void sleep_us(struct fg_ledger_follower *f, unsigned us)
+{
+    if (!f->pair.pairing) {
+        fg_clock_sleep_us(us);
+        return;
+    }
+    fg_journal_doorbell_init(&f->doorbell);
+    if (atomic_load_explicit(&f->seq, memory_order_relaxed) >= limit_of(f))
+        fg_journal_doorbell_sleep(&f->doorbell, us);
+}
+
 static void follow_until_quit(struct fg_ledger_follower *f, struct fg_journal_record *records)
 {
     struct fg_journal_reader *reader = NULL;
@@ -54,15 +129,11 @@ static void follow_until_quit(struct fg_ledger_follower *f, struct fg_journal_re
     ssize_t n = 0;
 
     while (n >= 0 && !atomic_load_explicit(&f->quit, memory_order_acquire)) {
-        if (!reader)
-            reader = fg_journal_reader_open(f->dir, atomic_load(&f->seq) + 1, &f->error);
-        n = reader ? follow(f, reader, records) : 0;
-        if (n >= 0)
-            fg_ledger_snapshots_poll(&f->snapshots, f->ledger);
+        n = step(f, &reader, records);
         idle_us = n ? IDLE_US / 2 : 2 * idle_us;
         idle_us = idle_us < IDLE_US_MAX ? idle_us : IDLE_US_MAX;
         if (n == 0)
-            fg_clock_sleep_us(idle_us);
+            sleep_us(f, idle_us);
     }
     if (n < 0) {
         atomic_store_explicit(&f->broken, true, memory_order_release);
@@ -91,6 +162,32 @@ void fg_ledger_follower_init(struct fg_ledger_follower *f, struct fg_ledger *led
     f->dir = options->dir;
     atomic_store(&f->seq, fg_ledger_seq(ledger));
     fg_ledger_snapshots_init(&f->snapshots, options, before);
+}
+
+void fg_ledger_follower_pair(struct fg_ledger_follower *f,
+                             const struct fg_ledger_follower_pair *pair)
+{
+    f->pair = *pair;
+    atomic_store(&f->feed_to, UINT64_MAX);
+    atomic_store(&f->feeds, pair->feed != NULL);
+}
+
+void fg_ledger_follower_stop_feeding(struct fg_ledger_follower *f, uint64_t seq)
+{
+    atomic_store_explicit(&f->feed_to, seq, memory_order_release);
+    fg_journal_doorbell_ring(&f->doorbell);
+}
+
+bool fg_ledger_follower_fed(struct fg_ledger_follower *f, unsigned timeout_ms)
+{
+    uint64_t end = fg_clock_mono_ms() + timeout_ms;
+
+    while (atomic_load_explicit(&f->feeds, memory_order_acquire)) {
+        if (fg_clock_mono_ms() >= end || atomic_load(&f->broken))
+            return false;
+        fg_clock_sleep_us(50);
+    }
+    return true;
 }
 
 bool fg_ledger_follower_start(struct fg_ledger_follower *f, const _Atomic uint64_t *durable_seq,

@@ -6,7 +6,18 @@
 #ifndef FG_LEDGER_FOLLOWER_H
 #define FG_LEDGER_FOLLOWER_H
 
+#include "journal/doorbell.h"
+#include "journal/pairing.h"
 #include "ledger/snapshots.h"
+
+/** Of a pair. */
+struct fg_ledger_follower_pair {
+    struct fg_journal_pairing *pairing;
+    /** The ledger's thread, outside the lock: records that the ledger has applied, in order, from
+     * the first one that it applies. NULL: nothing is fed. */
+    void (*feed)(void *ctx, const struct fg_journal_record *records, size_t n);
+    void *ctx;
+};
 
 struct fg_ledger_follower {
     pthread_mutex_t lock; /**< of the ledger */
@@ -17,7 +28,12 @@ struct fg_ledger_follower {
     _Atomic bool broken;   /**< the log holds a record that cannot be, so the thread has ended */
     struct fg_error error; /**< valid once `broken` is set */
     struct fg_ledger_snapshots snapshots;
-    _Atomic bool quit; /**< main thread */
+    struct fg_ledger_follower_pair pair; /**< zeros without one */
+    struct fg_journal_doorbell doorbell; /**< of a pair: ends its sleep */
+    _Atomic uint64_t feed_to;            /**< fed up to here, and then never again */
+    _Atomic bool feeds;                  /**< it still does; this thread writes */
+    uint64_t cuts;                       /**< of the pairing, when the log was opened */
+    _Atomic bool quit;                   /**< main thread */
     pthread_t thread;
     bool started; /**< main thread */
 };
@@ -26,12 +42,21 @@ struct fg_ledger_follower {
 void fg_ledger_follower_init(struct fg_ledger_follower *f, struct fg_ledger *ledger,
                              const struct fg_ledger_snapshots_options *options,
                              const struct fg_ledger_snapshot_info *before);
-/** Main thread. False and err. */
+/** Main thread, before the start: it shares the log with a pair, and feeds. */
+void fg_ledger_follower_pair(struct fg_ledger_follower *f,
+                             const struct fg_ledger_follower_pair *pair);
+/** Main thread. durable_seq: of a pair, its commit watermark. False and err. */
 bool fg_ledger_follower_start(struct fg_ledger_follower *f, const _Atomic uint64_t *durable_seq,
                               struct fg_error *err);
 /** Main thread. Waits for the end of a snapshot under way. Also when it never started. */
 void fg_ledger_follower_stop(struct fg_ledger_follower *f);
 void fg_ledger_follower_free(struct fg_ledger_follower *f);
+
+/** Any other thread: the ledger's thread feeds up to seq, which is committed or soon will be, and
+ * then never again. */
+void fg_ledger_follower_stop_feeding(struct fg_ledger_follower *f, uint64_t seq);
+/** Waits until it has stopped. False after timeout_ms, and when the log is broken. */
+bool fg_ledger_follower_fed(struct fg_ledger_follower *f, unsigned timeout_ms);
 
 /**
  * Any other thread: waits until the ledger holds everything that is durable now. False after

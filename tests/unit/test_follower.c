@@ -513,6 +513,76 @@ static void a_start_that_lacks_records_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/* ---- of a pair ------------------------------------------------------------------------------- */
+
+static struct {
+    uint64_t first, last, records;
+    bool gap;
+} fed;
+
+static void feed(void *ctx, const struct fg_journal_record *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fed.gap |= fed.records && records[i].seq != fed.last + 1;
+        fed.first = fed.records++ ? fed.first : records[i].seq;
+        fed.last = records[i].seq;
+    }
+}
+
+static void a_standby_feeds_up_to_its_take_over(void **state)
+{
+    const struct fg_journal_pairing_options o = {
+        .journal = w.journal, .workers = 1, .log = {.dir = log_dir, .segment_bytes = SEGMENT}};
+    struct fg_ledger_follower_pair pair = {.feed = feed};
+    struct fg_ledger_snapshot_info from;
+    uint64_t begin, take;
+
+    memset(&fed, 0, sizeof(fed));
+    commit_item();
+    begin = w.durable_seq;
+    pair.pairing = fg_journal_pairing_create(&o, &err);
+    assert_non_null(pair.pairing);
+    w.follower = calloc(1, sizeof(*w.follower));
+    fg_ledger_follower_init(w.follower, recover(&from), &w.options, &from);
+    fg_ledger_follower_pair(w.follower, &pair);
+    assert_true(fg_ledger_follower_start(w.follower, &w.durable_seq, &err));
+    commit_orders(2000);
+    wait_until(atomic_load(&w.follower->seq) == w.durable_seq);
+    assert_false(fg_ledger_follower_fed(w.follower, 1)); /* it has not been told to stop */
+    take = w.durable_seq + 11;
+    fg_ledger_follower_stop_feeding(w.follower, take); /* not committed yet */
+    assert_false(fg_ledger_follower_fed(w.follower, 1));
+    commit_orders(50);
+    assert_true(fg_ledger_follower_fed(w.follower, WAIT_MS));
+    wait_until(atomic_load(&w.follower->seq) == w.durable_seq); /* the ledger follows on */
+    halt();
+    assert_false(fed.gap);
+    assert_int_equal(fed.first, begin + 1);
+    assert_int_equal(fed.last, take);
+    fg_journal_pairing_destroy(pair.pairing);
+}
+
+static void feeding_ends_also_when_nothing_comes(void **state)
+{
+    const struct fg_journal_pairing_options o = {
+        .journal = w.journal, .workers = 1, .log = {.dir = log_dir, .segment_bytes = SEGMENT}};
+    struct fg_ledger_follower_pair pair = {.feed = feed};
+    struct fg_ledger_snapshot_info from;
+
+    memset(&fed, 0, sizeof(fed));
+    commit_item();
+    pair.pairing = fg_journal_pairing_create(&o, &err);
+    w.follower = calloc(1, sizeof(*w.follower));
+    fg_ledger_follower_init(w.follower, recover(&from), &w.options, &from);
+    fg_ledger_follower_pair(w.follower, &pair);
+    assert_true(fg_ledger_follower_start(w.follower, &w.durable_seq, &err));
+    fg_ledger_follower_stop_feeding(w.follower, w.durable_seq);
+    assert_true(fg_ledger_follower_fed(w.follower, WAIT_MS));
+    halt();
+    assert_int_equal(fed.records, 0);
+    fg_journal_pairing_destroy(pair.pairing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,6 +607,8 @@ int main(void)
         TEST(a_full_log_on_a_disk_with_room_loses_little),
         TEST(a_start_begins_with_the_snapshot),
         TEST(a_start_that_lacks_records_is_refused),
+        TEST(a_standby_feeds_up_to_its_take_over),
+        TEST(feeding_ends_also_when_nothing_comes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
