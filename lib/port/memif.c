@@ -2,6 +2,7 @@
 #include "port/memif.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,8 +21,14 @@
 #define DEFAULT_SOCKET "/run/memif.sock" /* the driver's */
 #define INSIDE         "-port"           /* appended to the path: the driver's socket */
 #define MESSAGE        128               /* bytes of a message of the control channel */
+#define TYPE_REGION    4
+#define TYPE_RING      5
 #define TYPE_CONNECT   6
 #define TYPE_CONNECTED 7
+#define REGIONS        256   /* as many as the driver takes */
+#define LOG2_SLOTS_MAX 14    /* of a ring; the driver's limit */
+#define RING_HEADER    128   /* bytes, before its slots */
+#define RING_SLOT      16    /* bytes */
 #define POLL_MS        100   /* how often a waiting thread checks whether it should end */
 #define BARRIER_US     10000 /* where the kernel has no membarrier */
 #define HANDSHAKE_MS   2000  /* a peer that has not connected by then is sent away */
@@ -43,8 +50,13 @@ struct fg_port_memif {
     _Atomic bool quit;
     pthread_t thread;
     bool started;
-    bool told_silent;  /* of the peers since the last good one */
-    eth_rx_burst_t rx; /**< the driver's, while the port is shut */
+    bool told_silent; /* of the peers since the last good one */
+    bool told_unsafe; /* the same */
+    struct {
+        uint64_t regions[REGIONS]; /* bytes of its memory; 0 = none */
+        unsigned rings[2];         /* of each direction: the first so many */
+    } peer;                        /* what it has said, where it brings the memory */
+    eth_rx_burst_t rx;             /**< the driver's, while the port is shut */
     eth_tx_burst_t tx;
 };
 
@@ -105,10 +117,88 @@ static void reopen(struct fg_port_memif *m)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Hands on one message with its file; its type, or -1 at the end of the connection, or when the
- * other end does not read. to < 0: throws it away.
+/*
+ * What the driver believes a peer: that its memory is as large as it says, and stays so (else the
+ * first touch beyond its end is a SIGBUS), and that its rings lie in it.
  */
-static int pass(int from, int to)
+struct region_message { /* the protocol's */
+    uint16_t type, index;
+    uint64_t bytes;
+} __attribute__((packed));
+
+struct ring_message {
+    uint16_t type, flags, index, region;
+    uint32_t offset;
+    uint8_t log2_slots;
+    uint16_t private_header;
+} __attribute__((packed));
+
+static bool region_is_safe(struct fg_port_memif *m, const uint8_t *message, int file)
+{
+    struct region_message region;
+    struct stat st;
+
+    memcpy(&region, message, sizeof(region));
+    if (file < 0 || region.index >= REGIONS || m->peer.regions[region.index] || !region.bytes)
+        return false;
+    /* a peer may forget to seal it, and cannot object */
+    fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK);
+    if (!(fcntl(file, F_GET_SEALS) & F_SEAL_SHRINK) || fstat(file, &st) < 0 ||
+        (uint64_t)st.st_size < region.bytes)
+        return false;
+    m->peer.regions[region.index] = region.bytes;
+    return true;
+}
+
+/* The driver counts rings, and uses the first so many of its own: so each comes once, in order. */
+static bool ring_is_safe(struct fg_port_memif *m, const uint8_t *message)
+{
+    struct ring_message ring;
+
+    memcpy(&ring, message, sizeof(ring));
+    return ring.index == m->peer.rings[ring.flags & 1]++ && ring.region < REGIONS &&
+           ring.log2_slots <= LOG2_SLOTS_MAX && ring.offset % FG_CACHE_LINE == 0 &&
+           (uint64_t)ring.offset + RING_HEADER + ((uint64_t)RING_SLOT << ring.log2_slots) <=
+               m->peer.regions[ring.region];
+}
+
+/* file: that came with it; -1 = none. */
+static bool is_safe(struct fg_port_memif *m, const uint8_t *message, int type, int file)
+{
+    bool safe = type == TYPE_REGION ? region_is_safe(m, message, file)
+                : type == TYPE_RING ? ring_is_safe(m, message)
+                                    : true;
+
+    if (!safe && !m->told_unsafe) {
+        m->told_unsafe = true;
+        fg_diag(FG_DIAG_NOTICE,
+                "port %s: a peer of the memif was sent away: its memory could shrink (a memfd with "
+                "MFD_ALLOW_SEALING cannot), is smaller than it says, or its rings lie outside "
+                "or come twice",
+                m->port->options->name);
+    }
+    return safe;
+}
+
+static int first_file(struct msghdr *header)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(header);
+    int file = -1;
+
+    for (; c; c = CMSG_NXTHDR(header, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+            c->cmsg_len >= CMSG_LEN(sizeof(file))) {
+            memcpy(&file, CMSG_DATA(c), sizeof(file));
+            break;
+        }
+    return file;
+}
+
+/* Hands on one message with its file; its type, or -1 at the end of the connection, when the other
+ * end does not read, or when the peer wants what is not safe. to < 0: throws it away. checks: of
+ * what a peer says; NULL = none.
+ */
+static int pass(int from, int to, struct fg_port_memif *checks)
 {
     _Alignas(struct cmsghdr) char
         control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(4 * sizeof(int))];
@@ -126,7 +216,9 @@ static int pass(int from, int to)
 
         memcpy(&number, message, sizeof(number));
         type = number;
-        if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
+        if (checks && !is_safe(checks, message, type, first_file(&header)))
+            type = -1;
+        else if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
             type = -1;
     }
     for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c; c = CMSG_NXTHDR(&header, c))
@@ -165,7 +257,7 @@ static void wait_for_driver(struct fg_port_memif *m, int driver)
 
     shutdown(driver, SHUT_WR);
     while (!stop_ms || fg_clock_mono_ms() < stop_ms) {
-        if (poll(&end, 1, POLL_MS) > 0 && pass(driver, -1) < 0)
+        if (poll(&end, 1, POLL_MS) > 0 && pass(driver, -1, NULL) < 0)
             return;
         if (!stop_ms && atomic_load(&m->quit))
             stop_ms = fg_clock_mono_ms() + HANDSHAKE_MS;
@@ -206,15 +298,16 @@ static void relay(struct fg_port_memif *m, int peer, int driver)
     uint64_t end_ms = fg_clock_mono_ms() + HANDSHAKE_MS;
     bool connected = false, ready[2];
 
+    memset(&m->peer, 0, sizeof(m->peer));
     while (readable(m, peer, driver, connected ? 0 : end_ms, ready)) {
         int type = 0;
 
         if (ready[1])
-            type = pass(driver, peer);
+            type = pass(driver, peer, NULL);
         if (type >= 0 && ready[0]) {
             if (connected)
                 break;
-            type = pass(peer, driver);
+            type = pass(peer, driver, m->server ? m : NULL);
             connected = type == last;
         }
         if (type < 0)
@@ -223,7 +316,7 @@ static void relay(struct fg_port_memif *m, int peer, int driver)
     if (!connected && fg_clock_mono_ms() >= end_ms)
         tell_silent(m);
     else if (connected)
-        m->told_silent = false;
+        m->told_silent = m->told_unsafe = false;
     shut(m);
     wait_for_driver(m, driver);
     let_in_again(m);

@@ -32,20 +32,23 @@ def path_of(lab):
 
 class Memif:
     """Connected when made. queues: pairs of rings, each a way to send (client to server) and one to
-    receive."""
+    receive. change: of the body of a message of the handshake; None
+    leaves it out."""
 
-    def __init__(self, path, queues=1, number=0):
+    def __init__(self, path, queues=1, number=0, flags=os.MFD_ALLOW_SEALING, patience=10,
+                 change=lambda kind, body: body):
         self.queues, self.rings = queues, 2 * queues
         self.buffers_at = self.rings * RING_BYTES
         self.size = self.buffers_at + self.rings * RING * BUFFER
-        self.file = os.memfd_create('memif', os.MFD_ALLOW_SEALING)
+        self.file = os.memfd_create('memif', flags)
+        self.change = change
         os.ftruncate(self.file, self.size)
         self.memory = mmap.mmap(self.file, self.size)
         self.shorts = memoryview(self.memory).cast('H')
         self.events = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(self.rings)]
         self.sent, self.freed, self.received = [0] * queues, [0] * queues, [0] * queues
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(10)
+        self.socket.settimeout(patience)
         for ring in range(self.rings):
             self._init_ring(ring)
         try:
@@ -76,6 +79,9 @@ class Memif:
         return self.shorts[(ring * RING_BYTES + at) // 2]
 
     def _say(self, kind, body, file=None, wanted=ACK):
+        body = self.change(kind, body)
+        if body is None:
+            return
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [file]))] if file is not None else []
         self.socket.sendmsg([(struct.pack('<H', kind) + body).ljust(MESSAGE, b'\0')], rights)
         self._hear(wanted)

@@ -3,6 +3,8 @@
 """Peers of a memif that come and go under load: the daemon outlives all of them (docs/ports.md, memif)."""
 
 import os
+import random
+import struct
 import sys
 import time
 
@@ -60,6 +62,84 @@ def test_comes_and_goes(lab):
         rounds += 1
     print(f'# {rounds} peers came and went')
     fgtest.wait_until(lambda: gate.get('/v1/stats')['ports'][0]['link_lost'] > 0, 5, 'some of it is seen')
+    audited(lab, gate)
+
+
+def served(lab, gate):
+    """The next peer buys as if nothing had been."""
+    peer = connect(lab, gate)
+    request = frame(fgclient.request(1, gate.keys.secrets[1], 'STOCK', item=ITEM))
+    reply = fgclient.parse_reply(check_turned(flood(peer, request, 0)[-1]), 1, gate.keys.secrets[1])
+    assert reply.status == 'ON_SALE'
+    return peer
+
+
+def refused(lab, gate, **options):
+    try:
+        Memif(fgmemif.path_of(lab), **options).close()
+    except (ConnectionError, TimeoutError):
+        return True
+    return False
+
+
+@fgtest.timeout(120)
+def test_unsafe_memory(lab):
+    """memory that can shrink, is smaller than it says, or does not hold its rings is refused; sealed memory cannot shrink"""
+    def claims(kind, **fields):
+        """A handshake with other numbers in one kind of message."""
+        def change(k, body):
+            if k != kind:
+                return body
+            if kind == fgmemif.ADD_REGION:
+                return struct.pack('<HQ', fields.get('index', 0), fields.get('size', struct.unpack('<HQ', body)[1]))
+            flags, index, region, offset, log2, private = struct.unpack('<HHHIBH', body)
+            return struct.pack('<HHHIBH', flags, index, fields.get('region', region), fields.get('offset', offset),
+                               fields.get('log2', log2), private)
+        return {'change': change}
+    gate = start(lab)
+    add_item(gate, 50)
+    peer = served(lab, gate)
+    try:
+        os.ftruncate(peer.file, 4096)
+        raise AssertionError('the memory of a peer could shrink')
+    except PermissionError:
+        pass
+    peer.close()
+    region, ring = fgmemif.ADD_REGION, fgmemif.ADD_RING
+    for hostile in ({'flags': 0}, claims(region, size=1 << 40), claims(region, size=0), claims(region, index=256),
+                    claims(region, index=65535), claims(ring, region=1), claims(ring, offset=0xffffff80),
+                    claims(ring, offset=1), claims(ring, log2=15), claims(ring, log2=255)):
+        served(lab, gate).close()
+        fgtest.wait_until(lambda h=hostile: refused(lab, gate, **h), 10, f'{hostile} is refused')
+        assert gate.running(), (hostile, gate.output())
+    assert 'a peer of the memif was sent away' in gate.output()
+    served(lab, gate).close()
+    audited(lab, gate)
+
+
+@fgtest.timeout(180)
+def test_control_channel(lab):
+    """400 handshakes with damaged and missing messages, of three seeds: the daemon serves the next peer each time"""
+    gate = start(lab)
+    add_item(gate, 50)
+    for seed in 1, 2, 3:
+        chance = random.Random(seed)
+
+        def damage(_kind, body):
+            body = bytearray(body)
+            if chance.random() < 0.1:
+                return None
+            if chance.random() < 0.4:
+                for _ in range(chance.randint(1, 4)):
+                    body[chance.randrange(len(body))] = chance.choice((0, 1, 0x7f, 0x80, 0xff, chance.randrange(256)))
+            return bytes(body)
+        for _ in range(133):
+            try:
+                Memif(fgmemif.path_of(lab), change=damage, patience=0.3).close()
+            except (ConnectionError, TimeoutError):
+                pass
+            assert gate.running(), (seed, gate.output())
+        served(lab, gate).close()
     audited(lab, gate)
 
 
