@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
-from fgdisk import ext4, fill, tmpfs, unshare_mounts  # noqa: E402
+from fgdisk import ext4, file_system, fill, tmpfs, unshare_mounts  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
@@ -405,6 +405,45 @@ def test_ways_of_committing(lab):
     gate.start()
     assert gate.get('/v1/items/1')['name'] == 'auto 2'
     gate.stop()
+
+
+def sell_on(lab, kind):
+    """A sale whose log lies on such a file system; kill -9 in each way of committing, and the next one goes on."""
+    with file_system(lab, kind) as disk:
+        sale = Sale(lab, total=4000, lesser=3, hold_ms=3000,
+                    settings={'log.dir': f'{disk}/log', 'log.segment_bytes': '1m', 'log.commit': 'plain'})
+        sale.gate.log_dir = f'{disk}/log'
+        told = []
+        for way in ('plain', 'dsync', 'uring'):
+            sale.keep_shopping(2, seconds=6)
+            told.append(sale.gate.get('/v1/status')['log']['commit'])
+            before = answers(sale, 'RESERVED')
+            wait_until(lambda b=before: answers(sale, 'RESERVED') > b + 200, 20, f'it sells by {way}')
+            sale.gate.kill()
+            sale.gate.settings['log.commit'] = {'plain': 'dsync', 'dsync': 'uring', 'uring': 'auto'}[way]
+            sale.gate.write_config()
+            sale.gate.start()
+        print(f'# {kind}: committed by {told}')
+        audit = sale.finish()
+        assert audit['log']['sold'] > 100, audit['log']
+
+
+@fgtest.timeout(120)
+def test_ways_of_committing_on_ext4(lab):
+    """a sale with kill -9, each way of committing in turn, the log on ext4; audit"""
+    sell_on(lab, 'ext4')
+
+
+@fgtest.timeout(120)
+def test_ways_of_committing_on_xfs(lab):
+    """the same on xfs"""
+    sell_on(lab, 'xfs')
+
+
+@fgtest.timeout(120)
+def test_ways_of_committing_on_btrfs(lab):
+    """the same on btrfs, which copies on write"""
+    sell_on(lab, 'btrfs')
 
 
 # ---- damage ----------------------------------------------------------------------------------------------

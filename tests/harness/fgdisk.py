@@ -40,18 +40,26 @@ def tmpfs(lab, size='8m'):
     return mounted(lab, '-t', 'tmpfs', '-o', f'size={size}', 'fgtest')
 
 
-def ext4(lab):
-    """A small ext4 in a file, without the blocks that only root may use."""
-    if not shutil.which('mkfs.ext4'):
-        raise Skip('mkfs.ext4 is not installed')
-    image = lab.unique('ext4')
+LEAST_MIB = {'ext4': 16, 'xfs': 320, 'btrfs': 128}
+MAKE = {'ext4': ('-q', '-m', '0'), 'xfs': ('-q',), 'btrfs': ('-q',)}  # ext4: no blocks that only root may use
+
+
+def file_system(lab, kind):
+    """A small one in a file with holes."""
+    if not shutil.which(f'mkfs.{kind}'):
+        raise Skip(f'mkfs.{kind} is not installed')
+    image = lab.unique(kind)
     with open(image, 'wb') as f:
-        f.truncate(16 << 20)
-    command('mkfs.ext4', '-q', '-m', '0', image)
+        f.truncate(LEAST_MIB[kind] << 20)
+    command(f'mkfs.{kind}', *MAKE[kind], image)
     try:
         return mounted(lab, '-o', 'loop', image)
     except RuntimeError as error:
-        raise Skip(f'no loop device: {error}') from None
+        raise Skip(f'{kind}: no loop device, or not in this kernel: {error}') from None
+
+
+def ext4(lab):
+    return file_system(lab, 'ext4')
 
 
 def fill(path):
