@@ -115,6 +115,28 @@ def test_compare(lab):
     assert done.returncode == 1 and '/nothing' in done.stderr and 'Traceback' not in done.stderr, done
 
 
+def test_figures(lab):
+    """the table of all hosts: a column each, a row for each figure of any; benchmarks not run again keep theirs"""
+    rows = BENCH.measure('x', made_up([]), types.SimpleNamespace(runs=3, seconds=1))
+    def host(rows):
+        return {'machine': {'cpu': 'C', 'cpus': 2, 'kernel': '6'}, 'yardsticks': {'an addition': 0.2}, 'rows': rows}
+    found = {'a': host(rows), 'b': host(rows[:1])}
+    lines = BENCH.fgfigures.table(found, BENCH.short, BENCH.spread).splitlines()
+    assert lines[0] == '| figure | unit | target | a | b |' and '| C, 2 CPUs; 6 | C, 2 CPUs; 6 |' in lines[2], lines
+    assert lines[4] == '| `x`: ours | orders/s | ≥ 21 | 20 ± 50% (missed) | 20 ± 50% (missed) |', lines
+    assert lines[5].endswith('| 10 ± 100% |  |') and len(lines) == 7, lines
+    again = BENCH.fgfigures.merged(host([{'bench': 'x', 'case': 'old'}, {'bench': 'y'}]), host(rows))
+    assert [r['bench'] for r in again['rows']] == ['x', 'x', 'x', 'y'] and again['rows'][0]['case'] == 'ours', again
+
+
+def test_table_of_hosts():
+    """docs/performance.md has what --figures would write"""
+    with open(BENCH.PAGE) as f:
+        page = f.read()
+    table = BENCH.fgfigures.table(BENCH.fgfigures.hosts(BENCH.FIGURES), BENCH.short, BENCH.spread)
+    assert BENCH.fgfigures.BEGIN + '\n' + table in page, 'run tools/bench --figures'
+
+
 def bench(lab, name, *words):
     """{case: row} of one short round; it leaves nothing behind."""
     fgtest.program('floodgate'), fgtest.program('fgctl'), fgtest.program('fgblast')
