@@ -175,6 +175,22 @@ static const char adopt_help[] = "NAME is redis, postgres or kafka. The data in 
                                  "discarded, and written anew from the\n"
                                  "log (docs/log.md).\n";
 
+static const struct fg_option pair_force_options[] = {
+    {"confirm", "TEXT", "instead of typing it: \"the other box is powered off\""}};
+static const struct fg_option pair_init_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [pair]"},
+    {"keys", "FOLDER", "make certificates in FOLDER instead: of an authority, node 0 and node 1"},
+    {"hosts", "ADDR,ADDR", "with --keys: the hosts of [pair] peer, of node 0 and node 1"}};
+static const char pair_force_help[] =
+    "The last resort, when the other box is lost and the arbiter's register names it. What it\n"
+    "acknowledged alone is lost with it. It says what it would do, and wants a sentence typed.\n";
+static const char pair_init_help[] =
+    "It writes the first register of the pair to etcd: this node leads, with the log that it has.\n"
+    "It refuses when there is one; a daemon may run beside it. The other node needs no init: it\n"
+    "joins. With --keys, an authority in FOLDER (ca.pem, ca.key) is taken again, so that new\n"
+    "certificates can replace old ones, which stay as FILE.old (docs/pair.md).\n";
+
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
@@ -304,6 +320,18 @@ const struct fg_command fg_commands[] = {
      "make a snapshot of the log, so that the next start is quick", NULL},
     {"sink", "adopt", "NAME", 1, 1, NONE, fg_cmd_sink_adopt,
      "let a sink that refuses begin anew with this log", adopt_help},
+    {"pair", "status", "", 0, 0, NONE, fg_cmd_pair_status,
+     "both appliances of the pair: roles, lag, skew, arbiter, last changes", NULL},
+    {"pair", "switch", "", 0, 0, NONE, fg_cmd_pair_switch,
+     "hand over to the standby, without losing a request", NULL},
+    {"pair", "solo", "", 0, 0, NONE, fg_cmd_pair_solo,
+     "lead without a standby, and take none on until `fgctl pair join`", NULL},
+    {"pair", "join", "", 0, 0, NONE, fg_cmd_pair_join, "take a standby on again", NULL},
+    {"pair", "force", "", 0, 0, OPTIONS(pair_force_options), fg_cmd_pair_force,
+     "lead although the arbiter's register names the other box, which is powered off",
+     pair_force_help},
+    {"pair", "init", "", 0, 0, OPTIONS(pair_init_options), fg_cmd_pair_init,
+     "begin a pair: its register in etcd, or its certificates; needs no daemon", pair_init_help},
     {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
      "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
     {"capture", NULL, "FILE", 1, 1, OPTIONS(capture_options), fg_cmd_capture,

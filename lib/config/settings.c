@@ -245,7 +245,7 @@ const struct fg_config_setting fg_config_settings[] = {
     {"pair", "arbiter", FG_CONFIG_KIND_ADDRESS, 0, GLOBAL(pair.arbiter.endpoints), "", 1, 511, NULL,
      "192.0.2.1:2379, 192.0.2.2:2379, 192.0.2.3:2379",
      "the members of etcd, by which the two decide which of them leads; the one on this machine first"},
-    {"pair", "arbiter_prefix", FG_CONFIG_KIND_TEXT, 0, GLOBAL(pair.arbiter.prefix), "floodgate/pair", 1, 63, NULL, NULL,
+    {"pair", "arbiter_prefix", FG_CONFIG_KIND_TEXT, 0, GLOBAL(pair.arbiter.prefix), "floodgate/pair", 1, 62, NULL, NULL,
      "first part of the keys in etcd; one for each pair"},
     {"pair", "arbiter_tls_ca", FG_CONFIG_KIND_FILE, 0, GLOBAL(pair.arbiter.tls_ca), "", 1, TEXT_MAX, NULL, "/etc/floodgate/etcd-ca.pem",
      "certificate of the authority that vouches for etcd; given: the connection is encrypted"},

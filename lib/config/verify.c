@@ -199,7 +199,11 @@ static const char *const pair_needs[] = {"node",     "listen",  "peer",   "tls_c
 static void check_pair_arbiter(struct fg_arbiter_options *a, const struct fg_config_given *given,
                                struct fg_config_problems *problems)
 {
+    size_t len = strlen(a->prefix);
+
     a->tls = a->tls_ca[0] != 0;
+    if (len && a->prefix[len - 1] != '/')
+        memcpy(a->prefix + len, "/", 2); /* the setting leaves room for it */
     if (!a->tls_cert[0] != !a->tls_key[0])
         fg_config_problem(
             problems,

@@ -15,6 +15,7 @@
 #include "health/health.h"
 #include "ledger/ledger.h"
 #include "penalty/penalty.h"
+#include "replication/replication.h"
 #include "sink/sink.h"
 #include "stock/stock.h"
 #include "worker/steps.h"
@@ -36,6 +37,22 @@ struct fg_control_item {
 /** What a capture copied, and what it left out. */
 struct fg_control_capture {
     uint64_t frames, skipped, lost; /**< as struct fg_port_capture_counters */
+};
+
+/** This appliance as one of a pair. */
+struct fg_control_pair {
+    struct fg_replication_view view;
+    const struct fg_replication_settings *settings;
+    bool leads;              /**< it takes orders and changes now */
+    bool address_held;       /**< [pair] address is on its interfaces */
+    char address_error[160]; /**< why it is not, although it should be; "" = none */
+};
+
+enum fg_control_pair_act {
+    FG_CONTROL_PAIR_SWITCH,
+    FG_CONTROL_PAIR_SOLO,
+    FG_CONTROL_PAIR_JOIN,
+    FG_CONTROL_PAIR_FORCE
 };
 
 enum fg_control_result {
@@ -60,6 +77,10 @@ struct fg_control_daemon {
     struct fg_health *alarms;
     /** For /healthz and the state: it never waits. */
     struct fg_health_answer (*health)(void *ctx);
+    /** False: there is no pair; NULL: the same. Never waits; the viewer calls it, too. */
+    bool (*pair)(void *ctx, struct fg_control_pair *pair);
+    /** Carried out soon after; `pair` tells how it went. */
+    void (*pair_act)(void *ctx, enum fg_control_pair_act act);
     /** False and err: a command is under way, or the ledger lags: what is read now may be old. */
     bool (*up_to_date)(void *ctx, struct fg_error *err);
     /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when

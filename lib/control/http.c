@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/http.h"
+#include "control/pair.h"
 #include "control/peers.h"
 #include "control/routes.h"
 #include "control/trail.h"
@@ -242,7 +243,8 @@ static void handle(struct fg_control_call *call, const struct fg_control_route *
 
     if (alone)
         pthread_mutex_lock(&call->control->lock);
-    fg_control_trail_run(call, route);
+    if (!(route->flags & FG_CONTROL_ROUTE_LEADER) || fg_control_pair_leads(call))
+        fg_control_trail_run(call, route);
     if (alone)
         pthread_mutex_unlock(&call->control->lock);
 }

@@ -8,6 +8,7 @@
 #include "control/items.h"
 #include "control/lists.h"
 #include "control/orders.h"
+#include "control/pair.h"
 #include "control/penalties.h"
 #include "control/rates.h"
 #include "control/report.h"
@@ -17,10 +18,11 @@
 #include "control/trail.h"
 #include "control/users.h"
 
-#define BODY  FG_CONTROL_ROUTE_BODY
-#define PAGE  FG_CONTROL_ROUTE_PAGE
-#define LIMIT FG_CONTROL_ROUTE_LIMIT
-#define TEXT  FG_CONTROL_ROUTE_TEXT
+#define BODY   FG_CONTROL_ROUTE_BODY
+#define PAGE   FG_CONTROL_ROUTE_PAGE
+#define LIMIT  FG_CONTROL_ROUTE_LIMIT
+#define TEXT   FG_CONTROL_ROUTE_TEXT
+#define LEADER FG_CONTROL_ROUTE_LEADER
 
 const struct fg_control_route fg_control_routes[] = {
     {"GET", "/v1", fg_control_handle_index, 0, "this list"},
@@ -30,27 +32,33 @@ const struct fg_control_route fg_control_routes[] = {
      "counters of workers, stock, filter and ports"},
     {"GET", "/v1/items", fg_control_handle_items, PAGE | FG_CONTROL_ROUTE_ALL,
      "items in order of definition; ?retired=true: retired ones, too"},
-    {"POST", "/v1/items", fg_control_handle_item_create, BODY, "create an item"},
+    {"POST", "/v1/items", fg_control_handle_item_create, BODY | LEADER, "create an item"},
     {"GET", "/v1/items/ITEM", fg_control_handle_item, 0, "one item"},
-    {"PATCH", "/v1/items/ITEM", fg_control_handle_item_patch, BODY, "change settings of an item"},
-    {"POST", "/v1/items/ITEM/stock", fg_control_handle_item_stock, BODY, "add or remove units"},
-    {"POST", "/v1/items/ITEM/open", fg_control_handle_item_open, 0,
+    {"PATCH", "/v1/items/ITEM", fg_control_handle_item_patch, BODY | LEADER,
+     "change settings of an item"},
+    {"POST", "/v1/items/ITEM/stock", fg_control_handle_item_stock, BODY | LEADER,
+     "add or remove units"},
+    {"POST", "/v1/items/ITEM/open", fg_control_handle_item_open, LEADER,
      "open the sale now, without an end"},
-    {"POST", "/v1/items/ITEM/close", fg_control_handle_item_close, 0, "end the sale now"},
-    {"POST", "/v1/items/ITEM/pause", fg_control_handle_item_pause, 0, "sell nothing until resumed"},
-    {"POST", "/v1/items/ITEM/resume", fg_control_handle_item_resume, 0, "sell again after a pause"},
+    {"POST", "/v1/items/ITEM/close", fg_control_handle_item_close, LEADER, "end the sale now"},
+    {"POST", "/v1/items/ITEM/pause", fg_control_handle_item_pause, LEADER,
+     "sell nothing until resumed"},
+    {"POST", "/v1/items/ITEM/resume", fg_control_handle_item_resume, LEADER,
+     "sell again after a pause"},
     {"GET", "/v1/orders/USER", fg_control_handle_orders, PAGE,
      "all orders of a user, the oldest first"},
     {"GET", "/v1/orders/USER/ORDER", fg_control_handle_order, 0,
      "one order; ORDER: " FG_TEXT_ORDER},
     {"GET", "/v1/orders/USER/ORDER/steps", fg_control_handle_order_steps, 0,
      "the requests of a traced order, and the times of their steps"},
-    {"POST", "/v1/orders/USER/ORDER/refund", fg_control_handle_order_refund, BODY,
+    {"POST", "/v1/orders/USER/ORDER/refund", fg_control_handle_order_refund, BODY | LEADER,
      "undo a sale, and put its units back on sale if told to"},
     {"GET", "/v1/users/denied", fg_control_handle_denied_list, PAGE,
      "users who may reserve nothing"},
-    {"POST", "/v1/users/denied", fg_control_handle_denied_add, BODY, "let users reserve nothing"},
-    {"DELETE", "/v1/users/denied", fg_control_handle_denied_del, BODY, "let users reserve again"},
+    {"POST", "/v1/users/denied", fg_control_handle_denied_add, BODY | LEADER,
+     "let users reserve nothing"},
+    {"DELETE", "/v1/users/denied", fg_control_handle_denied_del, BODY | LEADER,
+     "let users reserve again"},
     {"GET", "/v1/users/worst", fg_control_handle_worst, LIMIT,
      "users refused most often for asking too often"},
     {"GET", "/v1/filter/block", fg_control_handle_block_list, PAGE, "block list"},
@@ -97,13 +105,23 @@ const struct fg_control_route fg_control_routes[] = {
      "whether a capture runs, and what it copied and left out"},
     {"POST", "/v1/keys/reload", fg_control_handle_keys_reload, 0, "read the key file again"},
     {"POST", "/v1/log/snapshot", fg_control_handle_log_snapshot, 0, "make a snapshot of the log"},
-    {"POST", "/v1/log/accept", fg_control_handle_log_accept, 0,
+    {"POST", "/v1/log/accept", fg_control_handle_log_accept, LEADER,
      "sell from this log although a sink knows later records"},
-    {"POST", "/v1/sinks/SINK/adopt", fg_control_handle_sink_adopt, 0,
+    {"POST", "/v1/sinks/SINK/adopt", fg_control_handle_sink_adopt, LEADER,
      "let a sink that refuses begin anew with this log"},
+    {"GET", "/v1/pair", fg_control_handle_pair, FG_CONTROL_ROUTE_FREE,
+     "both appliances of a pair: roles, epoch, lag, skew, arbiter, last changes"},
+    {"POST", "/v1/pair/switch", fg_control_handle_pair_switch, 0, "hand over to the standby"},
+    {"POST", "/v1/pair/solo", fg_control_handle_pair_solo, 0,
+     "lead without a standby, and take none on"},
+    {"POST", "/v1/pair/join", fg_control_handle_pair_join, 0, "take a standby on again"},
+    {"POST", "/v1/pair/force", fg_control_handle_pair_force, BODY,
+     "lead, whatever the arbiter says: the other appliance must be powered off"},
     {"GET", "/v1/audit", fg_control_handle_audit, LIMIT, "audit trail of changes, newest first"},
     {"GET", "/healthz", fg_control_handle_health, FG_CONTROL_ROUTE_FREE,
      "200 when healthy, else 503"},
+    {"GET", "/leader", fg_control_handle_leader, FG_CONTROL_ROUTE_FREE,
+     "200 at the appliance that leads, else 503"},
     {"GET", "/metrics", fg_control_handle_metrics, 0, "Prometheus text format"},
 };
 const unsigned fg_control_routes_count = sizeof(fg_control_routes) / sizeof(fg_control_routes[0]);
@@ -112,6 +130,7 @@ const unsigned fg_control_routes_count = sizeof(fg_control_routes) / sizeof(fg_c
 #undef PAGE
 #undef LIMIT
 #undef TEXT
+#undef LEADER
 
 /* One part of the path against one part of the pattern; both end at '/' or 0. */
 static bool part_matches(const char *pattern, size_t pattern_len, const char *part, size_t len,

@@ -8,13 +8,14 @@
 enum fg_control_route_flags {
     FG_CONTROL_ROUTE_BODY =
         1, /**< needs a JSON object as body; without this flag a body is refused */
-    FG_CONTROL_ROUTE_PAGE = 2,    /**< takes ?offset= and ?limit= */
-    FG_CONTROL_ROUTE_LIMIT = 4,   /**< takes ?limit= only */
-    FG_CONTROL_ROUTE_PACKET = 8,  /**< takes ?class= and ?port= */
-    FG_CONTROL_ROUTE_REPORT = 64, /**< no change of an operator's: not in the audit trail */
-    FG_CONTROL_ROUTE_FREE = 32,   /**< waits for no other request */
-    FG_CONTROL_ROUTE_ALL = 128,   /**< takes ?retired= */
-    FG_CONTROL_ROUTE_TEXT = 16    /**< takes text as body, up to FG_CONTROL_TEXT_MAX */
+    FG_CONTROL_ROUTE_PAGE = 2,     /**< takes ?offset= and ?limit= */
+    FG_CONTROL_ROUTE_LIMIT = 4,    /**< takes ?limit= only */
+    FG_CONTROL_ROUTE_PACKET = 8,   /**< takes ?class= and ?port= */
+    FG_CONTROL_ROUTE_REPORT = 64,  /**< no change of an operator's: not in the audit trail */
+    FG_CONTROL_ROUTE_FREE = 32,    /**< waits for no other request */
+    FG_CONTROL_ROUTE_ALL = 128,    /**< takes ?retired= */
+    FG_CONTROL_ROUTE_LEADER = 256, /**< changes the sale: only at the one of a pair that leads */
+    FG_CONTROL_ROUTE_TEXT = 16     /**< takes text as body, up to FG_CONTROL_TEXT_MAX */
 };
 
 struct fg_control_route {

@@ -3,13 +3,17 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "control/pair.h"
 #include "control/system.h"
 
 void fg_control_handle_health(struct fg_control_call *call)
 {
     struct fg_health_answer v = call->control->daemon.health(call->control->daemon.ctx);
     json_t *json = json_pack("{s:b}", "healthy", v.healthy);
+    const char *role = fg_control_pair_role(call->control);
 
+    if (role[0])
+        json_object_set_new(json, "role", json_string(role));
     if (v.reason[0])
         json_object_set_new(json, v.healthy ? "warning" : "reason", fg_json_text(v.reason));
     fg_control_call_reply(call, v.healthy ? 200 : 503, json);

@@ -10,6 +10,7 @@
 #include "control/http.h"
 #include "control/items.h"
 #include "control/page.h"
+#include "control/pair.h"
 #include "control/peers.h"
 #include "control/penalties.h"
 #include "control/report.h"
@@ -103,17 +104,19 @@ static const struct fg_control_route routes[] = {
     {"GET", "/view", handle_view, 0, "what the page shows, each second, as server-sent events"},
     {"GET", "/metrics", handle_metrics, 0, "Prometheus text format"},
     {"GET", "/healthz", fg_control_handle_health, 0, "200 when healthy, else 503"},
+    {"GET", "/leader", fg_control_handle_leader, 0, "200 at the appliance that leads, else 503"},
     {"GET", "/status", handle_status, 0, "state of the appliance, its log and its sinks"},
     /* from here on: at a unix socket alone */
     {"GET", "/v1/status", fg_control_handle_status, 0, "the same"},
     {"GET", "/v1/stats", fg_control_handle_stats, 0, "counters of workers, stock, filter, ports"},
+    {"GET", "/v1/pair", fg_control_handle_pair, 0, "both appliances of a pair"},
     {"GET", "/v1/items", fg_control_handle_items, FG_CONTROL_ROUTE_PAGE, "items"},
     {"GET", "/v1/items/ITEM", fg_control_handle_item, 0, "one item"},
     {"GET", "/v1/filter/top", fg_control_handle_filter_top, FG_CONTROL_ROUTE_LIMIT,
      "sources that misbehave most, by class"},
 };
 #define ROUTES        (sizeof(routes) / sizeof(routes[0]))
-#define SOCKET_ROUTES 5
+#define SOCKET_ROUTES 6
 
 static int open_socket(const struct fg_address *address)
 {

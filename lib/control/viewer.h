@@ -23,7 +23,8 @@ struct fg_control_viewer;
 bool fg_control_check_viewer(const char *listen, struct fg_error *err);
 
 /** Listens at `listen` ("127.0.0.1:9460", "[::1]:9460"). Of the daemon it calls now_ms,
- * measure, alarms, health, penalty, ledger_lock and ledger_unlock, beside the control thread. */
+ * measure, alarms, health, pair, penalty, ledger_lock and ledger_unlock, beside the control thread.
+ */
 struct fg_control_viewer *fg_control_viewer_start(const char *listen,
                                                   const struct fg_control_daemon *daemon,
                                                   struct fg_error *err);

@@ -421,9 +421,39 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
     return d->refuse_keys;
 }
 
+static bool pair(void *ctx, struct fg_control_pair *out)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    *out = d->pair;
+    pthread_mutex_unlock(&d->lock);
+    return d->paired;
+}
+
+/* Done at once: a hand-over ends the process, which no double can. */
+static void pair_act(void *ctx, enum fg_control_pair_act act)
+{
+    static const enum fg_pair_role roles[] = {
+        [FG_CONTROL_PAIR_SWITCH] = FG_PAIR_ROLE_REFUSED,
+        [FG_CONTROL_PAIR_SOLO] = FG_PAIR_ROLE_SOLO,
+        [FG_CONTROL_PAIR_JOIN] = FG_PAIR_ROLE_LEADER,
+        [FG_CONTROL_PAIR_FORCE] = FG_PAIR_ROLE_SOLO,
+    };
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    d->acts++;
+    d->last_act = act;
+    d->pair.view.pair.role = roles[act];
+    pthread_mutex_unlock(&d->lock);
+}
+
 struct fg_control_daemon fg_double_daemon(struct fg_double *d)
 {
     return (struct fg_control_daemon){.ctx = d,
+                                      .pair = pair,
+                                      .pair_act = pair_act,
                                       .log_snapshot = log_snapshot,
                                       .log_accept = log_accept,
                                       .sink_adopt = sink_adopt,

@@ -46,7 +46,11 @@ struct fg_double {
     unsigned refund_calls;
     unsigned slow_ms;  /**< how long reading the counters takes */
     unsigned measured; /**< how often they were read */
-    bool all_metrics;  /**< every metric has a value, and nothing else counts */
+    bool paired;       /**< it is one of a pair: `pair` */
+    struct fg_control_pair pair;
+    unsigned acts; /**< decisions about the pair, and the last one */
+    enum fg_control_pair_act last_act;
+    bool all_metrics; /**< every metric has a value, and nothing else counts */
 };
 
 /** with_filter: try to open one with maps of its own below /sys/fs/bpf. */

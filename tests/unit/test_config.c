@@ -408,7 +408,7 @@ static void a_pair_needs_its_settings_only_when_it_is_enabled(void **state)
     assert_int_equal(check(GOOD "[pair]\nnode = 1\narbiter = h:1\n"), 0);
     assert_false(config.pair.enabled);
     assert_int_equal(config.pair.suspect_ms, 250);
-    assert_string_equal(config.pair.arbiter.prefix, "floodgate/pair");
+    assert_string_equal(config.pair.arbiter.prefix, "floodgate/pair/");
     if (check(PAIR "arbiter_tls_ca = @K\naddress = 192.0.2.9/24 at eth0,2001:db8::9/64 at eth1\n"))
         fail_msg("%s", report);
     assert_true(config.pair.enabled);

@@ -644,7 +644,7 @@ static void completes(void **state)
         const char *words, *expected;
     } list[] = {{"'' ", "status health stats top item stock open close pause resume order orders "
                         "block allow filter "
-                        "penalty user backend doctor keys log sink report capture audit help "
+                        "penalty user backend doctor keys log sink pair report capture audit help "
                         "completion"},
                 {"it", "item"},
                 {"item ''", "list show add set import"},
