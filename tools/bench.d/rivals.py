@@ -5,6 +5,9 @@ Sold out: 100 units, then a flood of rejections. Mix: the first tenth of all req
 rejected. Each has one CPU, and its client another one; order, user and item of every request are real, and the
 answers are counted. Ours is durable before it is acknowledged, and authenticated both ways; Redis keeps nothing on
 disk, or syncs its log once a second; PostgreSQL commits to disk.
+
+Ours at a memif and Redis at a unix socket are what each does best on one machine. Over a veth, ours by AF_XDP and Redis by
+TCP, both pay for the kernel's packets, as with an ordinary NIC.
 """
 
 import json
@@ -13,6 +16,7 @@ import re
 import subprocess
 
 import echo
+import fgbench
 import fgtest
 from fgbench import Row
 
@@ -25,11 +29,14 @@ WINDOW, RSIZE = 8192, 13  # of ours in the mix: acceptances wait for the disk, a
 TOO_LONG = 60       # seconds
 MIX_MAX = 8000000   # requests, each signed beforehand and kept in memory
 PLENTY = 1 << 30    # units
+REDIS_PORT = 6379   # in a namespace of its own
 DEPTHS = (32, 128, 512)
 CLIENTS = 16        # connections of pgbench
+VETH_WINDOW, VETH_MIX = 256, 400000  # ours over a veth: a window that its queue has room for; requests a second of the mix
 
 GATE, REDIS, AOF, PLAIN, TRY = ('floodgate', 'redis, lua', 'redis, lua, everysec', 'postgres, update',
                                 'postgres, advisory try-lock')
+GATE_VETH, REDIS_VETH = 'floodgate, AF_XDP on a veth', 'redis, lua, TCP on a veth'
 
 
 def per_second(who, what):
@@ -41,13 +48,18 @@ def ratio(what, who, target=None):
                derive=lambda v: v[f'{GATE}: {what}'] / v[f'{who}: {what}'])
 
 
-ROWS = [*(per_second(who, 'sold out') for who in (GATE, REDIS, PLAIN)),
-        *(per_second(who, 'mix') for who in (GATE, REDIS, AOF, PLAIN)),
+def veth_ratio(what):
+    return Row(f'{GATE_VETH} : {REDIS_VETH}, {what}', 'ratio', 'higher',
+               derive=lambda v: v[f'{GATE_VETH}: {what}'] / v[f'{REDIS_VETH}: {what}'])
+
+
+ROWS = [*(per_second(who, 'sold out') for who in (GATE, REDIS, GATE_VETH, REDIS_VETH, PLAIN)),
+        *(per_second(who, 'mix') for who in (GATE, REDIS, AOF, GATE_VETH, REDIS_VETH, PLAIN)),
         per_second(PLAIN, 'while it sells'), per_second(TRY, 'while it sells'),
         Row(f'{TRY}: told to try again', 'share', 'lower'),
         Row('redis, lua: pipeline depth', 'requests', 'lower'),
-        ratio('sold out', REDIS, 40), ratio('mix', REDIS, 40), ratio('mix', AOF), ratio('sold out', PLAIN),
-        ratio('mix', PLAIN)]
+        ratio('sold out', REDIS, 40), ratio('mix', REDIS, 40), ratio('mix', AOF), veth_ratio('sold out'),
+        veth_ratio('mix'), ratio('sold out', PLAIN), ratio('mix', PLAIN)]
 
 
 def floodgate(bench):
@@ -59,24 +71,44 @@ def floodgate(bench):
     mix = bench.blast(gate.keys, device=bench.memif('client', RSIZE), flat=orders, packets=orders, seconds=TOO_LONG, shoppers=orders,
                       window=WINDOW, items=echo.ITEM + 1, user_base=1 << 40)
     gate.stop()
-    told = mix['status'].get('RESERVED', 0)
-    if mix['wrong_tags'] or mix['answers'] < 0.99 * orders or not 0.9 < told / (orders // SHARE) < 1.01:
-        raise RuntimeError(f'{orders // SHARE} units, {orders} requests, {mix["answers"]} answers: {mix["status"]}')
+    check_mix(mix, orders)
     return {f'{GATE}: sold out': flood['answers_per_s'], f'{GATE}: mix': mix['answers_per_s']}
 
 
-class Redis:
-    """One redis-server on the measured CPU, its client on the other."""
+def floodgate_veth(bench):
+    veth = fgbench.Veth(bench)
+    gate = veth.daemon(workers__idle='spin').start()
+    gate.fgctl('item', 'add', echo.ITEM, '--total', echo.UNITS, '--hold', '1h')
+    flood = veth.blast(gate.keys, flat=echo.REQUESTS, shoppers=echo.REQUESTS, window=VETH_WINDOW, items=echo.ITEM)
+    orders = VETH_MIX * bench.seconds
+    gate.fgctl('item', 'add', echo.ITEM + 1, '--total', orders // SHARE, '--hold', '1h')
+    mix = veth.blast(gate.keys, flat=orders, packets=orders, seconds=TOO_LONG, shoppers=orders, window=VETH_WINDOW,
+                     items=echo.ITEM + 1, user_base=1 << 40)
+    gate.stop()
+    check_mix(mix, orders)
+    return {f'{GATE_VETH}: sold out': flood['answers_per_s'], f'{GATE_VETH}: mix': mix['answers_per_s']}
 
-    def __init__(self, bench, everysec=False):
-        self.bench, self.server = bench, bench.lab.redis(persist=everysec)
+
+def check_mix(mix, orders):
+    told = mix['status'].get('RESERVED', 0)
+    if mix['wrong_tags'] or mix['answers'] < 0.99 * orders or not 0.9 < told / (orders // SHARE) < 1.01:
+        raise RuntimeError(f'{orders // SHARE} units, {orders} requests, {mix["answers"]} answers: {mix["status"]}')
+
+
+class Redis:
+    """One redis-server on the measured CPU, its client on the other; over a veth, or a unix socket."""
+
+    def __init__(self, bench, everysec=False, link=None):
+        where = {'ns': link.a, 'bind': link.a_ip, 'port': REDIS_PORT} if link else {}
+        self.bench, self.server = bench, bench.lab.redis(persist=everysec, **where)
+        self.enter, self.address = (link.b.enter(), f'{link.a_ip}:{REDIS_PORT}') if link else ([], self.server.socket)
         if everysec:
             self.server.command('CONFIG', 'SET', 'appendfsync', 'everysec')
             self.server.command('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0)  # no second process beside it
         pin(self.server.process.pid, bench.cpu)
 
     def reserve(self, orders, units, depth):
-        done = subprocess.run(['taskset', '-c', str(self.bench.generator_cpu), CLIENT, self.server.socket, SCRIPT,
+        done = subprocess.run([*self.enter, 'taskset', '-c', str(self.bench.generator_cpu), CLIENT, self.address, SCRIPT,
                                str(units), str(orders), str(depth)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
@@ -94,6 +126,13 @@ def redis(bench):
     depth, orders = server.best_depth(), 150000 * bench.seconds
     return {f'{REDIS}: sold out': server.reserve(orders, echo.UNITS, depth),
             f'{REDIS}: mix': server.reserve(orders, orders // SHARE, depth), 'redis, lua: pipeline depth': depth}
+
+
+def redis_veth(bench):
+    server = Redis(bench, link=bench.lab.pair())
+    depth, orders = server.best_depth(), 150000 * bench.seconds
+    return {f'{REDIS_VETH}: sold out': server.reserve(orders, echo.UNITS, depth),
+            f'{REDIS_VETH}: mix': server.reserve(orders, orders // SHARE, depth)}
 
 
 def redis_everysec(bench):
@@ -170,5 +209,6 @@ def pin(pid, cpu):
     fgtest.of_threads(pid, lambda thread: os.sched_setaffinity(thread, {cpu}))
 
 
-CONTENDERS = [('floodgate', floodgate), ('redis', redis), ('redis everysec', redis_everysec), ('postgres', postgres),
+CONTENDERS = [('floodgate', floodgate), ('redis', redis), ('redis everysec', redis_everysec),
+              ('floodgate, veth', floodgate_veth), ('redis, veth', redis_veth), ('postgres', postgres),
               ('postgres try-lock', postgres_try)]

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- *   bench_rivals SOCKET SCRIPT UNITS ORDERS DEPTH
+ *   bench_rivals ADDRESS SCRIPT UNITS ORDERS DEPTH
  *
- * Empties the Redis at the unix socket, gives its item UNITS units, and sends ORDERS reservations
- * of one unit by the script, each of another order and user, DEPTH of them in the pipeline. Prints
+ * Empties the Redis at the address (/PATH of a unix socket, or IPV4:PORT), gives its item UNITS
+ * units, and sends ORDERS reservations of one unit by the script, each of another order and user,
+ * DEPTH of them in the pipeline. Prints
  * {"orders", "accepted", "rejected", "seconds"}.
  */
 #include <hiredis/hiredis.h>
@@ -124,6 +125,19 @@ static double flood(struct run *r, uint64_t depth)
     return now() - from;
 }
 
+static redisContext *connect_to(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    char host[64];
+
+    if (address[0] == '/')
+        return redisConnectUnix(address);
+    if (!colon || colon - address >= (int)sizeof(host))
+        die(address, "neither /PATH nor IPV4:PORT");
+    snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    return redisConnect(host, (int)number("PORT", colon + 1, UINT16_MAX));
+}
+
 int main(int argc, char **argv)
 {
     struct run r = {0};
@@ -131,11 +145,11 @@ int main(int argc, char **argv)
     double seconds;
 
     if (argc != 6)
-        die("usage", "bench_rivals SOCKET SCRIPT UNITS ORDERS DEPTH");
+        die("usage", "bench_rivals ADDRESS SCRIPT UNITS ORDERS DEPTH");
     units = number("UNITS", argv[3], 1ull << 40);
     r.orders = number("ORDERS", argv[4], 1ull << 40);
     depth = number("DEPTH", argv[5], DEPTH_MAX);
-    r.redis = redisConnectUnix(argv[1]);
+    r.redis = connect_to(argv[1]);
     if (!r.redis || r.redis->err)
         die(argv[1], r.redis ? r.redis->errstr : "out of memory");
     prepare(&r, argv[2], units);
