@@ -12,7 +12,8 @@
 #define FIELDS    5
 #define BIT(name) (1u << FG_STATE_##name)
 #define ANY                                                                                        \
-    (BIT(ABSENT) | BIT(RESERVED) | BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED) | BIT(REFUNDED))
+    (BIT(ABSENT) | BIT(RESERVED) | BIT(SOLD) | BIT(CANCELLED) | BIT(EXPIRED) | BIT(REFUNDED) |     \
+     BIT(WAITING))
 
 struct line {
     uint8_t id[16];
@@ -29,7 +30,7 @@ static bool is_state(unsigned status)
 {
     return status == FG_PACKET_STATUS_RESERVED || status == FG_PACKET_STATUS_SOLD ||
            status == FG_PACKET_STATUS_CANCELLED || status == FG_PACKET_STATUS_EXPIRED ||
-           status == FG_PACKET_STATUS_REFUNDED;
+           status == FG_PACKET_STATUS_REFUNDED || status == FG_PACKET_STATUS_WAITING;
 }
 
 /* Bits of enum fg_state. A hold may end by its deadline without the client being told, and the
@@ -47,6 +48,9 @@ static unsigned allowed(const struct line *l)
         return BIT(CANCELLED);
     case FG_PACKET_STATUS_EXPIRED:
         return BIT(EXPIRED) | (l->open ? BIT(SOLD) | BIT(CANCELLED) | BIT(REFUNDED) : 0);
+    case FG_PACKET_STATUS_WAITING: /* its turn may come without the client being told */
+        return BIT(WAITING) | BIT(RESERVED) | BIT(EXPIRED) | BIT(CANCELLED) |
+               (l->open ? BIT(SOLD) | BIT(REFUNDED) : 0);
     case FG_PACKET_STATUS_REFUNDED:
         return BIT(REFUNDED);
     }

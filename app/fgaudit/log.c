@@ -352,6 +352,18 @@ const struct fg_journal_record *fg_log_next(struct fg_log *log)
     return NULL;
 }
 
+const char *fg_log_left(uint64_t why)
+{
+    switch (why) {
+#define X(name, number, text)                                                                      \
+    case FG_JOURNAL_LEFT_##name:                                                                   \
+        return text;
+        FG_JOURNAL_LEFT_LIST(X)
+#undef X
+    }
+    return NULL;
+}
+
 const char *fg_log_type(unsigned type)
 {
     switch (type) {

@@ -47,5 +47,6 @@ bool fg_log_crc_of(const char *dir, uint64_t seq, uint32_t *crc);
 const struct fg_journal_record *fg_log_next(struct fg_log *log);
 
 const char *fg_log_type(unsigned type); /**< "reserved"; "?" when unknown */
+const char *fg_log_left(uint64_t why);  /**< "absent"; NULL when unknown */
 
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "line.h"
 #include "postgres.h"
 #include "progress.h"
 
@@ -17,7 +18,7 @@
     " ELSE " column "::text END"
 
 struct counts { /* orders of an item, by state; the sum is all of them */
-    uint64_t orders[FG_STATE_COUNT], late, closed;
+    uint64_t orders[FG_STATE_COUNT], late, closed, left;
 };
 
 struct walk {
@@ -96,7 +97,10 @@ static void compare_order(const struct walk *w, const struct fg_order *o, char *
                   {"quantity", O_QUANTITY, same_u64(c[O_QUANTITY], o->quantity)},
                   {"state", O_STATE, c[O_STATE] && !strcmp(c[O_STATE], fg_state_name(o->state))},
                   {"late", O_LATE, same_u64(c[O_LATE], o->late)},
-                  {"deadline", O_DEADLINE, same_time(c[O_DEADLINE], o->deadline_ms)},
+                  {"deadline", O_DEADLINE,
+                   o->left || o->state == FG_STATE_WAITING
+                       ? !c[O_DEADLINE]
+                       : same_time(c[O_DEADLINE], o->deadline_ms)},
                   {"changed", O_CHANGED, same_time(c[O_CHANGED], o->changed_ms)},
                   {"seq", O_SEQ, same_seq(w, o, c[O_SEQ])}};
 
@@ -139,6 +143,7 @@ static void missing_orders(struct walk *w)
         w->counts[o->item].orders[o->state]++;
         w->counts[o->item].late += o->late;
         w->counts[o->item].closed += o->closed;
+        w->counts[o->item].left += o->left;
         if (o->in_postgres)
             continue;
         fg_hex(id, o->id);
@@ -152,7 +157,8 @@ static void missing_orders(struct walk *w)
 #define INVENTORY                                                                                  \
     "SELECT item, total, available, reserved, sold, refunded, orders, orders_sold,"                \
     " orders_cancelled, orders_expired, orders_refunded, orders_late, hold_ms, user_limit, "       \
-    "order_max, paused::int, " MICROSECONDS("opens") ", " MICROSECONDS(                            \
+    "waiting, line_max, claim_ms, wait_ttl_ms, one_unit::int, order_max, "                         \
+    "paused::int, " MICROSECONDS("opens") ", " MICROSECONDS(                                       \
         "closes") ", encode(convert_to(name, 'UTF8'), 'hex') FROM "                                \
                   "inventory"
 
@@ -171,6 +177,11 @@ enum {
     I_ORDERS_LATE,
     I_HOLD,
     I_LIMIT,
+    I_WAITING,
+    I_LINE_MAX,
+    I_CLAIM,
+    I_TTL,
+    I_ONE_UNIT,
     I_MAX,
     I_PAUSED,
     I_OPENS,
@@ -205,33 +216,40 @@ static void compare_item(const struct walk *w, const struct fg_item *i, const st
     const uint64_t *by = n->orders;
 
     for (int s = FG_STATE_ABSENT + 1; s < FG_STATE_COUNT; s++)
-        all += by[s];
+        all += s == FG_STATE_WAITING ? 0 : by[s];
+    all -= n->left;
     const struct {
         const char *name;
         int cell;
         bool same;
-    } fields[] = {{"total", I_TOTAL, same_i64(c[I_TOTAL], i->total)},
-                  {"available", I_AVAILABLE, same_i64(c[I_AVAILABLE], fg_item_available(i))},
-                  {"reserved", I_RESERVED, same_i64(c[I_RESERVED], i->reserved)},
-                  {"sold", I_SOLD, same_i64(c[I_SOLD], i->sold)},
-                  {"refunded", I_REFUNDED, same_i64(c[I_REFUNDED], i->refunded)},
-                  {"orders", I_ORDERS, same_u64(c[I_ORDERS], all)},
-                  {"orders_sold", I_ORDERS_SOLD,
-                   same_u64(c[I_ORDERS_SOLD], by[FG_STATE_SOLD] + by[FG_STATE_REFUNDED])},
-                  {"orders_cancelled", I_ORDERS_CANCELLED,
-                   same_u64(c[I_ORDERS_CANCELLED], by[FG_STATE_CANCELLED])},
-                  {"orders_expired", I_ORDERS_EXPIRED,
-                   same_u64(c[I_ORDERS_EXPIRED], by[FG_STATE_EXPIRED] + n->late + n->closed)},
-                  {"orders_refunded", I_ORDERS_REFUNDED,
-                   same_u64(c[I_ORDERS_REFUNDED], by[FG_STATE_REFUNDED])},
-                  {"orders_late", I_ORDERS_LATE, same_u64(c[I_ORDERS_LATE], n->late)},
-                  {"hold_ms", I_HOLD, same_u64(c[I_HOLD], i->hold_ms)},
-                  {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
-                  {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
-                  {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_JOURNAL_ITEM_PAUSED)},
-                  {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
-                  {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
-                  {"name", I_NAME, same_name(c[I_NAME], i)}};
+    } fields[] = {
+        {"total", I_TOTAL, same_i64(c[I_TOTAL], i->total)},
+        {"available", I_AVAILABLE, same_i64(c[I_AVAILABLE], fg_item_available(i))},
+        {"reserved", I_RESERVED, same_i64(c[I_RESERVED], i->reserved)},
+        {"sold", I_SOLD, same_i64(c[I_SOLD], i->sold)},
+        {"refunded", I_REFUNDED, same_i64(c[I_REFUNDED], i->refunded)},
+        {"orders", I_ORDERS, same_u64(c[I_ORDERS], all)},
+        {"orders_sold", I_ORDERS_SOLD,
+         same_u64(c[I_ORDERS_SOLD], by[FG_STATE_SOLD] + by[FG_STATE_REFUNDED])},
+        {"orders_cancelled", I_ORDERS_CANCELLED,
+         same_u64(c[I_ORDERS_CANCELLED], by[FG_STATE_CANCELLED] - n->left)},
+        {"orders_expired", I_ORDERS_EXPIRED,
+         same_u64(c[I_ORDERS_EXPIRED], by[FG_STATE_EXPIRED] + n->late + n->closed)},
+        {"orders_refunded", I_ORDERS_REFUNDED,
+         same_u64(c[I_ORDERS_REFUNDED], by[FG_STATE_REFUNDED])},
+        {"orders_late", I_ORDERS_LATE, same_u64(c[I_ORDERS_LATE], n->late)},
+        {"waiting", I_WAITING, same_u64(c[I_WAITING], by[FG_STATE_WAITING])},
+        {"line_max", I_LINE_MAX, same_u64(c[I_LINE_MAX], i->line_max)},
+        {"claim_ms", I_CLAIM, same_u64(c[I_CLAIM], i->claim_ms)},
+        {"wait_ttl_ms", I_TTL, same_u64(c[I_TTL], i->wait_ttl_ms)},
+        {"one_unit", I_ONE_UNIT, same_u64(c[I_ONE_UNIT], i->line_flags & FG_JOURNAL_LINE_ONE_UNIT)},
+        {"hold_ms", I_HOLD, same_u64(c[I_HOLD], i->hold_ms)},
+        {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
+        {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
+        {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_JOURNAL_ITEM_PAUSED)},
+        {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
+        {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
+        {"name", I_NAME, same_name(c[I_NAME], i)}};
 
     for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
         bool counter = fields[k].cell <= I_ORDERS_LATE;

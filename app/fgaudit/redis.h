@@ -55,20 +55,22 @@ bool fg_redis_audit_events(struct fg_redis_audit *a, const struct fg_story *stor
                            const char *log_dir);
 
 /** Fields and values that a hash or a stream entry must have, no more and no less. */
-#define FG_EXPECT_MAX 16
+#define FG_EXPECT_MAX 20
 struct fg_expected {
     unsigned count;
     struct {
         const char *name;
         char value[48];
         size_t len;
-        bool seen;
+        bool seen, optional;
     } field[FG_EXPECT_MAX];
 };
 void fg_expect(struct fg_expected *e, const char *name, const void *value, size_t len);
 void fg_expect_text(struct fg_expected *e, const char *name, const char *value);
 void fg_expect_u64(struct fg_expected *e, const char *name, uint64_t value);
 void fg_expect_i64(struct fg_expected *e, const char *name, int64_t value);
+void fg_expect_or_absent(struct fg_expected *e, const char *name,
+                         uint64_t value); /**< 0 may be missing */
 
 /**
  * Compares with a flat array of names and values, which fg_redis_reply_pairs has checked. Each

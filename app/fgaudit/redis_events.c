@@ -35,7 +35,14 @@ static void expect_order(struct fg_expected *e, const struct fg_journal_record *
     fg_expect_text(e, "order", id);
     fg_expect_u64(e, "item", r->item);
     fg_expect_u64(e, "quantity", r->quantity);
-    fg_expect_u64(e, r->type == FG_JOURNAL_RECORD_REFUNDED ? "restocked" : "deadline_ms", r->arg);
+    if (r->type == FG_JOURNAL_RECORD_LEFT)
+        fg_expect_text(e, "why", fg_log_left(r->arg) ? fg_log_left(r->arg) : "?");
+    else
+        fg_expect_u64(e,
+                      r->type == FG_JOURNAL_RECORD_REFUNDED  ? "restocked"
+                      : r->type == FG_JOURNAL_RECORD_WAITING ? "ticket"
+                                                             : "deadline_ms",
+                      r->arg);
 }
 
 static void expect_item(struct fg_expected *e, const struct fg_journal_record *r)
@@ -50,13 +57,19 @@ static void expect_item(struct fg_expected *e, const struct fg_journal_record *r
         FG_REDIS_SETTINGS_LIST(X)
 #undef X
         fg_expect_u64(e, FG_REDIS_ITEM_FIELD_PAUSED, r->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
+    } else if (r->type == FG_JOURNAL_RECORD_LINE_SET) {
+#define X(name) fg_expect_u64(e, #name, r->name);
+        FG_REDIS_LINE_LIST(X)
+#undef X
+        fg_expect_u64(e, FG_REDIS_ITEM_FIELD_ONE_UNIT, r->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
     }
 }
 
 static bool is_order(unsigned type)
 {
     return type != FG_JOURNAL_RECORD_USER && type != FG_JOURNAL_RECORD_STOCK &&
-           type != FG_JOURNAL_RECORD_ITEM_SET && type != FG_JOURNAL_RECORD_ITEM_NAME;
+           type != FG_JOURNAL_RECORD_ITEM_SET && type != FG_JOURNAL_RECORD_ITEM_NAME &&
+           type != FG_JOURNAL_RECORD_LINE_SET;
 }
 
 static void compare_entry(struct walk *w, const redisReply *fields)

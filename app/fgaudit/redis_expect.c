@@ -13,7 +13,7 @@ void fg_expect(struct fg_expected *e, const char *name, const void *value, size_
     memcpy(e->field[e->count].value, value, len);
     e->field[e->count].value[len] = '\0';
     e->field[e->count].len = len;
-    e->field[e->count].seen = false;
+    e->field[e->count].seen = e->field[e->count].optional = false;
     e->count++;
 }
 
@@ -34,6 +34,12 @@ void fg_expect_i64(struct fg_expected *e, const char *name, int64_t value)
     char text[24];
 
     fg_expect(e, name, text, (size_t)snprintf(text, sizeof(text), "%" PRId64, value));
+}
+
+void fg_expect_or_absent(struct fg_expected *e, const char *name, uint64_t value)
+{
+    fg_expect_u64(e, name, value);
+    e->field[e->count - 1].optional = !value;
 }
 
 static bool is_units(const char *name)
@@ -72,7 +78,7 @@ void fg_expect_compare(struct fg_redis_audit *a, struct fg_expected *e, const re
         compare_field(a, e, fg_redis_reply_word(reply, i),
                       fg_redis_reply_text(fg_redis_reply_at(reply, i + 1)), kind, units_kind, what);
     for (unsigned k = 0; k < e->count; k++) {
-        if (!e->field[k].seen)
+        if (!e->field[k].seen && !e->field[k].optional)
             fg_problem(a->problems, is_units(e->field[k].name) ? units_kind : kind,
                        "%s: %s is missing, the log has '%s'", what, e->field[k].name,
                        e->field[k].value);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "line.h"
 #include "progress.h"
 #include "redis/keys.h"
 
@@ -63,6 +64,11 @@ static void compare_item(struct fg_redis_audit *a, struct fg_item *i, const redi
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
     fg_expect_u64(&e, FG_REDIS_ITEM_FIELD_PAUSED, i->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
+#define X(name) fg_expect_or_absent(&e, #name, i->name);
+    FG_REDIS_LINE_LIST(X)
+#undef X
+    fg_expect_or_absent(&e, FG_REDIS_ITEM_FIELD_ONE_UNIT, i->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
+    fg_expect_or_absent(&e, FG_REDIS_ITEM_FIELD_WAITING, i->line ? i->line->waiting : 0);
     if (i->name_len)
         fg_expect(&e, FG_REDIS_ITEM_FIELD_NAME, i->name, i->name_len);
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ITEM, FG_PROBLEM_REDIS_COUNTER, key);
@@ -108,7 +114,7 @@ static void compare_order(struct fg_redis_audit *a, struct fg_story *s, struct f
     fg_expect_u64(&e, "item", s->tables.items[o->item].item);
     fg_expect_u64(&e, "user", o->user);
     fg_expect_u64(&e, "quantity", o->quantity);
-    fg_expect_u64(&e, "deadline_ms", o->deadline_ms);
+    fg_expect_u64(&e, "deadline_ms", o->state == FG_STATE_WAITING ? 0 : o->deadline_ms);
     fg_expect_u64(&e, "changed_ms", o->changed_ms);
     fg_expect_u64(&e, "seq", seq_filled(a, hash, o->seq ? o->seq : seq_before(hash, s->begin_seq)));
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ORDER, FG_PROBLEM_REDIS_ORDER, key);

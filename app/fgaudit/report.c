@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "line.h"
+
 bool fg_report_passed(const struct fg_report *r)
 {
     return fg_problems_count(r->problems) == 0;
@@ -70,7 +72,7 @@ static struct ends *ends_of(const struct fg_tables *t)
         e->late += o->state == FG_STATE_SOLD && o->late ? o->quantity : 0;
         e->restocked += o->state == FG_STATE_REFUNDED && o->restocked ? o->quantity : 0;
         e->expired += o->state == FG_STATE_EXPIRED ? o->quantity : 0;
-        e->cancelled += o->state == FG_STATE_CANCELLED ? o->quantity : 0;
+        e->cancelled += o->state == FG_STATE_CANCELLED && !o->left ? o->quantity : 0;
     }
     return ends;
 }
@@ -87,9 +89,16 @@ static void items(const struct fg_tables *t, FILE *out)
                 "%s\n    {\"item\": \"%" PRIu64 "\", \"total\": %" PRId64
                 ", \"available\": %" PRId64 ", \"reserved\": %" PRId64 ", \"sold\": %" PRId64
                 ", \"refunded\": %" PRId64 ", \"late\": %" PRIu64 ", \"restocked\": %" PRIu64
-                ", \"expired\": %" PRIu64 ", \"cancelled\": %" PRIu64 "}",
+                ", \"expired\": %" PRIu64 ", \"cancelled\": %" PRIu64,
                 k ? "," : "", i->item, i->total, fg_item_available(i), i->reserved, i->sold,
                 i->refunded, ends[k].late, ends[k].restocked, ends[k].expired, ends[k].cancelled);
+        if (i->line)
+            fprintf(out,
+                    ", \"line\": {\"tickets\": %" PRIu64 ", \"gaps\": %" PRIu64
+                    ", \"waiting\": %" PRIu64 ", \"offered\": %" PRIu64 ", \"left\": %" PRIu64 "}",
+                    i->line->tickets, i->line->gaps, i->line->waiting, i->line->offered,
+                    i->line->left);
+        fputc('}', out);
     }
     free(ends);
     fputs("],\n", out);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ledger/snapshot_format.h"
+#include "line.h"
 
 #define SUFFIX      ".fgs"
 #define NAME_DIGITS 20
@@ -16,14 +17,17 @@ struct file {
     FILE *in;
     char path[4200];
     struct fg_ledger_snapshot_header header;
-    uint64_t left[FG_LEDGER_SNAPSHOT_END];
-    uint8_t *block; /* head and entries */
+    uint64_t left[FG_LEDGER_SNAPSHOT_LINES + 1]; /* entries of each kind that may still come */
+    uint8_t *block;                              /* head and entries */
+    struct fg_ledger_snapshot_line *lines;
+    size_t line_count;
 };
 
 /* Takes one entry of a snapshot; false: it does not fit. */
 struct user_of {
     bool (*epoch)(void *ctx, struct fg_journal_epoch e);
-    bool (*item)(void *ctx, const struct fg_ledger_snapshot_item *i);
+    bool (*item)(void *ctx, const struct fg_ledger_snapshot_item *i,
+                 const struct fg_ledger_snapshot_line *line);
     bool (*denied)(void *ctx, uint64_t user);
     bool (*order)(void *ctx, const struct fg_ledger_order *o);
     void *ctx;
@@ -72,13 +76,33 @@ static bool read_header(struct file *f, uint64_t seq, uint64_t appliance, struct
                        f->path, h->appliance_id, appliance);
     if (h->version == FG_LEDGER_SNAPSHOT_EPOCHAL)
         f->left[FG_LEDGER_SNAPSHOT_EPOCHS] = FG_JOURNAL_EPOCHS_MAX;
-    f->left[FG_LEDGER_SNAPSHOT_ITEMS] = h->items;
+    f->left[FG_LEDGER_SNAPSHOT_ITEMS] = f->left[FG_LEDGER_SNAPSHOT_LINES] = h->items;
     f->left[FG_LEDGER_SNAPSHOT_DENIED] = h->denied;
     f->left[FG_LEDGER_SNAPSHOT_ORDERS] = h->orders;
     return true;
 }
 
-static bool give(const struct user_of *u, const struct fg_ledger_snapshot_block *b,
+/* All zeros for an item without one. */
+static const struct fg_ledger_snapshot_line *line_of(const struct file *f, uint32_t index)
+{
+    static const struct fg_ledger_snapshot_line none;
+
+    for (size_t i = 0; i < f->line_count; i++)
+        if (f->lines[i].index == index)
+            return &f->lines[i];
+    return &none;
+}
+
+static bool keep_line(struct file *f, const uint8_t *entry)
+{
+    f->lines = realloc(f->lines, (f->line_count + 1) * sizeof(*f->lines));
+    if (!f->lines)
+        fg_out_of_memory();
+    memcpy(&f->lines[f->line_count++], entry, sizeof(*f->lines));
+    return true;
+}
+
+static bool give(struct file *f, const struct user_of *u, const struct fg_ledger_snapshot_block *b,
                  const uint8_t *entry)
 {
     struct fg_ledger_snapshot_item item;
@@ -92,7 +116,9 @@ static bool give(const struct user_of *u, const struct fg_ledger_snapshot_block 
         return u->epoch(u->ctx, epoch);
     case FG_LEDGER_SNAPSHOT_ITEMS:
         memcpy(&item, entry, sizeof(item));
-        return u->item(u->ctx, &item);
+        return u->item(u->ctx, &item, line_of(f, item.index));
+    case FG_LEDGER_SNAPSHOT_LINES:
+        return keep_line(f, entry);
     case FG_LEDGER_SNAPSHOT_DENIED:
         memcpy(&user, entry, sizeof(user));
         return u->denied(u->ctx, user);
@@ -111,7 +137,7 @@ static bool take_entries(struct file *f, const struct fg_ledger_snapshot_block *
         return fg_fail(err, "%.400s: a block that cannot be there", f->path);
     f->left[b->kind] -= n;
     for (size_t i = 0; i < n; i++)
-        if (!give(u, b, f->block + sizeof(*b) + i * size))
+        if (!give(f, u, b, f->block + sizeof(*b) + i * size))
             return false;
     return true;
 }
@@ -144,9 +170,7 @@ static bool read_blocks(struct file *f, const struct user_of *u, struct fg_error
         before = b.crc;
         if (b.kind == FG_LEDGER_SNAPSHOT_END)
             break;
-        if (b.kind == FG_LEDGER_SNAPSHOT_LINES)
-            continue; /* settings of waiting lists: nothing to add up */
-        if (b.kind < kind)
+        if (fg_ledger_snapshot_rank(b.kind) < fg_ledger_snapshot_rank(kind))
             return fg_fail(err, "%.400s: blocks in a wrong order", f->path);
         kind = b.kind;
         if (!take_entries(f, &b, u, err))
@@ -177,6 +201,7 @@ static int read_snapshot(const struct fg_log *log, uint64_t seq, const struct us
         fg_out_of_memory();
     ok = read_header(&f, seq, log->appliance, err) && read_blocks(&f, u, err);
     *header = f.header;
+    free(f.lines);
     free(f.block);
     fclose(f.in);
     return ok ? 1 : -1;
@@ -197,6 +222,8 @@ static enum fg_state state_of(unsigned state)
         return FG_STATE_EXPIRED;
     case FG_LEDGER_ORDER_REFUNDED:
         return FG_STATE_REFUNDED;
+    case FG_LEDGER_ORDER_WAITING:
+        return FG_STATE_WAITING;
     default:
         return FG_STATE_ABSENT;
     }
@@ -207,7 +234,8 @@ static bool begin_epoch(void *ctx, struct fg_journal_epoch e)
     return fg_story_epoch(ctx, e);
 }
 
-static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s)
+static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s,
+                       const struct fg_ledger_snapshot_line *line)
 {
     struct fg_story *story = ctx;
     struct fg_item *i;
@@ -229,6 +257,12 @@ static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s)
     i->flags = s->flags;
     i->name_len = (uint8_t)strnlen((const char *)s->name, sizeof(s->name));
     memcpy(i->name, s->name, i->name_len);
+    i->line_max = line->line_max;
+    i->claim_ms = line->claim_ms;
+    i->wait_ttl_ms = line->wait_ttl_ms;
+    i->line_flags = line->line_flags;
+    if (line->tickets)
+        fg_line_begin(&i->line, line->tickets);
     return true;
 }
 
@@ -258,9 +292,12 @@ static bool begin_order(void *ctx, const struct fg_ledger_order *s)
     o->restocked = s->restocked;
     o->deadline_ms = s->deadline_ms;
     o->changed_ms = s->changed_ms;
+    o->left = s->line && o->state == FG_STATE_CANCELLED;
     o->seq = 0; /* before the log begins */
     story->states[o->state]++;
-    if (o->state == FG_STATE_RESERVED || o->state == FG_STATE_SOLD)
+    if (o->state == FG_STATE_WAITING && !fg_line_join(&i->line, s->ticket, s->changed_ms))
+        return false;
+    if (o->state == FG_STATE_RESERVED || o->state == FG_STATE_SOLD || o->state == FG_STATE_WAITING)
         *fg_tables_held(&story->tables, s->user, o->item) += s->quantity;
     return true;
 }
@@ -324,7 +361,8 @@ static bool same_epoch(void *ctx, struct fg_journal_epoch e)
     return false;
 }
 
-static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s)
+static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s,
+                      const struct fg_ledger_snapshot_line *line)
 {
     const struct fg_story *story = ctx;
     const struct fg_item *i = fg_tables_item(&story->tables, s->item);
@@ -334,6 +372,10 @@ static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s)
            (int64_t)s->available == fg_item_available(i) && i->opens_ms == s->opens_ms &&
            i->closes_ms == s->closes_ms && i->hold_ms == s->hold_ms &&
            i->user_limit == s->user_limit && i->order_max == s->order_max && i->flags == s->flags &&
+           i->line_max == line->line_max && i->claim_ms == line->claim_ms &&
+           i->wait_ttl_ms == line->wait_ttl_ms && i->line_flags == line->line_flags &&
+           (i->line ? i->line->tickets : 0) == line->tickets &&
+           (i->line ? i->line->waiting : 0) == line->waiting &&
            i->name_len == strnlen((const char *)s->name, sizeof(s->name)) &&
            memcmp(i->name, s->name, i->name_len) == 0;
 }
@@ -354,6 +396,7 @@ static bool same_order(void *ctx, const struct fg_ledger_order *s)
     return o && story->tables.items[o->item].item == s->item && o->quantity == s->quantity &&
            o->state == state_of(s->state) && o->late == s->late && o->closed == s->closed &&
            o->restocked == s->restocked && o->deadline_ms == s->deadline_ms &&
+           o->left == (s->line && s->state == FG_LEDGER_ORDER_CANCELLED) &&
            o->changed_ms == s->changed_ms;
 }
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "line.h"
 #include "progress.h"
 
 void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t settle_ms)
@@ -14,6 +15,8 @@ void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t se
 
 void fg_story_free(struct fg_story *s)
 {
+    for (uint32_t i = 0; i < s->tables.item_count; i++)
+        fg_line_free(s->tables.items[i].line);
     fg_tables_free(&s->tables);
     free(s->denied.slots);
 }
@@ -105,6 +108,18 @@ static void item_set(struct fg_story *s, const struct fg_journal_record *r)
     i->flags = r->flags;
 }
 
+static void line_set(const struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+
+    if (!i)
+        return;
+    i->line_max = r->line_max;
+    i->claim_ms = r->claim_ms;
+    i->wait_ttl_ms = r->wait_ttl_ms;
+    i->line_flags = r->line_flags;
+}
+
 static void item_name(const struct fg_story *s, const struct fg_journal_record *r)
 {
     struct fg_item *i = item_of(s, r);
@@ -180,9 +195,24 @@ static void user(struct fg_story *s, const struct fg_journal_record *r)
     d->denied = r->arg == 1;
 }
 
-static void reserved(struct fg_story *s, const struct fg_journal_record *r)
+/* Requests that were judged before anyone waited may be recorded for a moment. */
+static void check_turn(struct fg_story *s, const struct fg_item *i,
+                       const struct fg_journal_record *r)
 {
-    struct fg_item *i = item_of(s, r);
+    char text[192];
+
+    if (i->line && i->line->waiting && r->time_ms > i->line->since_ms + s->settle_ms)
+        fg_problem(s->problems, FG_PROBLEM_TURN,
+                   "%s: %s while %" PRIu64 " orders waited, since %" PRIu64 " ms; next was ticket "
+                   "%" PRIu64,
+                   where(r, text), fg_log_type(r->type), i->line->waiting, i->line->since_ms,
+                   i->line->head);
+}
+
+/* An order comes in: RESERVED, or WAITING. NULL: it cannot. */
+static struct fg_order *new_order(struct fg_story *s, const struct fg_journal_record *r,
+                                  struct fg_item *i, enum fg_state state)
+{
     struct fg_order *o = fg_tables_order(&s->tables, r->user, r->order_id);
     uint32_t index, *held;
     char text[192];
@@ -191,27 +221,49 @@ static void reserved(struct fg_story *s, const struct fg_journal_record *r)
         fg_problem(s->problems, FG_PROBLEM_ORDER_TWICE,
                    "%s: accepted again, it is %s since record %" PRIu64, where(r, text),
                    fg_state_name(o->state), o->seq);
-        return;
+        return NULL;
     }
     if (!i)
-        return;
+        return NULL;
     check_denied(s, r);
     index = (uint32_t)(i - s->tables.items);
     o = fg_tables_order_add(&s->tables, r->user, r->order_id);
     o->item = index;
     o->quantity = r->quantity;
-    o->state = FG_STATE_RESERVED;
+    o->state = state;
     o->deadline_ms = r->arg;
     o->changed_ms = r->time_ms;
     o->seq = r->seq;
-    s->states[FG_STATE_RESERVED]++;
+    s->states[state]++;
     held = fg_tables_held(&s->tables, r->user, index);
     *held += r->quantity;
     check_user_limit(s, i, r, *held);
     check_order_max(s, i, r);
+    return o;
+}
+
+static void reserved(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+
+    if (!new_order(s, r, i, FG_STATE_RESERVED))
+        return;
+    check_turn(s, i, r);
     touch(s, i);
     i->reserved += r->quantity;
     taken(s, i, r, r->quantity);
+}
+
+/* Its units count for the user's limit, and none move. */
+static void waiting(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+    char text[192];
+
+    if (new_order(s, r, i, FG_STATE_WAITING) && !fg_line_join(&i->line, r->arg, r->time_ms))
+        fg_problem(s->problems, FG_PROBLEM_TICKET,
+                   "%s: ticket %" PRIu64 ", the largest is %" PRIu64, where(r, text), r->arg,
+                   i->line->tickets);
 }
 
 static bool fields_match(struct fg_story *s, const struct fg_order *o,
@@ -264,6 +316,7 @@ static void sold_late(struct fg_story *s, const struct fg_journal_record *r)
         return;
     check_denied(s, r);
     i = &s->tables.items[o->item];
+    check_turn(s, i, r);
     held = fg_tables_held(&s->tables, r->user, o->item);
     *held += o->quantity;
     check_user_limit(s, i, r, *held);
@@ -272,6 +325,48 @@ static void sold_late(struct fg_story *s, const struct fg_journal_record *r)
     taken(s, i, r, o->quantity);
     o->late = 1;
     becomes(s, o, r, FG_STATE_SOLD);
+}
+
+/* The head of the line gets its units; it is held to what a new order is held to. */
+static void offered(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_WAITING, FG_STATE_RESERVED);
+    struct fg_item *i;
+    uint64_t before;
+    char text[192];
+
+    if (!o)
+        return;
+    check_denied(s, r);
+    i = &s->tables.items[o->item];
+    check_user_limit(s, i, r, *fg_tables_held(&s->tables, r->user, o->item));
+    if (!fg_line_offer(i->line, o->ticket, r->time_ms, s->settle_ms, &before))
+        fg_problem(s->problems, FG_PROBLEM_TURN,
+                   "%s: offered to ticket %" PRIu64 ", while ticket %" PRIu64
+                   " was first, and was passed over at %" PRIu64 " ms already",
+                   where(r, text), o->ticket, before, i->line->passed_ms);
+    touch(s, i);
+    i->reserved += o->quantity;
+    taken(s, i, r, o->quantity);
+    o->deadline_ms = r->arg;
+    becomes(s, o, r, FG_STATE_RESERVED);
+}
+
+static void left(struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_order *o = step_from(s, r, FG_STATE_WAITING, FG_STATE_CANCELLED);
+    char text[192];
+
+    if (!o)
+        return;
+    if (!fg_log_left(r->arg))
+        fg_problem(s->problems, FG_PROBLEM_LOG, "%s: left for no known reason: %" PRIu64,
+                   where(r, text), r->arg);
+    fg_line_leave(s->tables.items[o->item].line, o->ticket);
+    *fg_tables_held(&s->tables, r->user, o->item) -= o->quantity;
+    o->deadline_ms = 0;
+    o->left = 1;
+    becomes(s, o, r, FG_STATE_CANCELLED);
 }
 
 /* An expired order is cancelled: no units move. */
@@ -412,6 +507,18 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
         break;
     case FG_JOURNAL_RECORD_REFUNDED:
         refunded(s, r);
+        break;
+    case FG_JOURNAL_RECORD_WAITING:
+        waiting(s, r);
+        break;
+    case FG_JOURNAL_RECORD_OFFERED:
+        offered(s, r);
+        break;
+    case FG_JOURNAL_RECORD_LEFT:
+        left(s, r);
+        break;
+    case FG_JOURNAL_RECORD_LINE_SET:
+        line_set(s, r);
         break;
     case FG_JOURNAL_RECORD_USER:
         user(s, r);

@@ -14,7 +14,8 @@
     X(SOLD, "sold")                                                                                \
     X(CANCELLED, "cancelled")                                                                      \
     X(EXPIRED, "expired")                                                                          \
-    X(REFUNDED, "refunded")
+    X(REFUNDED, "refunded")                                                                        \
+    X(WAITING, "waiting")
 
 enum fg_state {
     FG_STATE_ABSENT,
@@ -39,6 +40,9 @@ struct fg_item {
     uint64_t loose_ms;
     uint32_t loose_limit; /* 0 = no limit */
     uint16_t loose_order_max;
+    /* The waiting list: settings as in LINE_SET; `line` is the auditor's, see line.h. */
+    uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
+    struct fg_line *line; /* NULL = nobody ever waited; of struct fg_story */
     bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
     uint8_t name[FG_JOURNAL_ITEM_NAME_MAX];
@@ -52,7 +56,10 @@ static inline int64_t fg_item_available(const struct fg_item *i)
 struct fg_order {
     uint8_t id[16];
     uint64_t user;
-    uint64_t deadline_ms;
+    union {
+        uint64_t deadline_ms; /* 0 = it never held units */
+        uint64_t ticket;      /* WAITING */
+    };
     uint64_t changed_ms;
     uint64_t seq;  /* of its last record */
     uint32_t item; /* index into items */
@@ -64,7 +71,8 @@ struct fg_order {
     uint8_t late : 1;   /* paid after its hold had ended */
     uint8_t closed : 1; /* cancelled after its hold had ended */
     uint8_t restocked : 1;
-    uint8_t pad : 5;
+    uint8_t left : 1; /* cancelled, and never more than waiting */
+    uint8_t pad : 4;
 };
 _Static_assert(sizeof(struct fg_order) == 56, "ten million of them are kept");
 

@@ -43,7 +43,7 @@ static void take_order(struct row *row, const struct fg_ledger_order *order)
         row->expired += order->quantity;
         break;
     case FG_LEDGER_ORDER_CANCELLED:
-        row->cancelled += order->quantity;
+        row->cancelled += order->line ? 0 : order->quantity; /* it never held them */
         break;
     }
 }

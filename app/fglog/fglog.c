@@ -147,11 +147,21 @@ static void print_fields(const struct fg_journal_record *r, bool json)
                r->flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false", sep, is,
                r->flags & FG_JOURNAL_ITEM_RETIRED ? "true" : "false");
         break;
+    case FG_JOURNAL_RECORD_LINE_SET:
+        printf("%sline_max%s%u%sclaim_ms%s%u%swait_ttl_ms%s%u%sone_unit%s%s", sep, is, r->line_max,
+               sep, is, r->claim_ms, sep, is, r->wait_ttl_ms, sep, is,
+               r->line_flags & FG_JOURNAL_LINE_ONE_UNIT ? "true" : "false");
+        break;
     default: /* about an order, or of a kind without fields of its own here: all that a record can
                 say */
         printf("%suser%s%s%" PRIu64 "%s%sorder%s", sep, is, quote, r->user, quote, sep, is);
         print_hex(json ? "\"" : "", r->order_id, sizeof(r->order_id), json ? "\"" : "");
-        printf("%squantity%s%u%sarg%s%" PRIu64, sep, is, r->quantity, sep, is, r->arg);
+        printf("%squantity%s%u", sep, is, r->quantity);
+        if (r->type == FG_JOURNAL_RECORD_LEFT)
+            printf("%swhy%s%s%s%s", sep, is, quote, fg_journal_left_name(r->arg), quote);
+        else
+            printf("%s%s%s%" PRIu64, sep, r->type == FG_JOURNAL_RECORD_WAITING ? "ticket" : "arg",
+                   is, r->arg);
     }
 }
 

@@ -21,6 +21,7 @@ struct timeline {
     bool json;
     uint64_t second, last_ms;     /* of the record that was read last */
     uint64_t held, sold, expired; /* units, in that second */
+    uint64_t joined, left;        /* of waiting lists: orders, in that second */
     struct sold_out *items;
     uint32_t count;
 };
@@ -29,14 +30,19 @@ static void print_second(struct timeline *t)
 {
     char text[FG_TEXT_TIME_SIZE];
 
-    if (!(t->held | t->sold | t->expired))
+    if (!(t->held | t->sold | t->expired | t->joined | t->left))
         return;
     fg_text_time(text, t->second * 1000);
     printf(t->json ? "{\"second\":\"%s\",\"held\":%" PRIu64 ",\"sold\":%" PRIu64
-                     ",\"expired\":%" PRIu64 "}\n"
-                   : "%s held=%" PRIu64 " sold=%" PRIu64 " expired=%" PRIu64 "\n",
+                     ",\"expired\":%" PRIu64
+                   : "%s held=%" PRIu64 " sold=%" PRIu64 " expired=%" PRIu64,
            text, t->held, t->sold, t->expired);
-    t->held = t->sold = t->expired = 0;
+    if (t->joined | t->left)
+        printf(t->json ? ",\"joined\":%" PRIu64 ",\"left\":%" PRIu64
+                       : " joined=%" PRIu64 " left=%" PRIu64,
+               t->joined, t->left);
+    puts(t->json ? "}" : "");
+    t->held = t->sold = t->expired = t->joined = t->left = 0;
 }
 
 static struct sold_out *place_of(struct timeline *t, uint32_t index)
@@ -64,6 +70,12 @@ static void end_sold_out(struct sold_out *s, const struct fg_ledger_item *item, 
     s->since_ms = 0;
 }
 
+/* While anyone waits, units that come back are kept for them. */
+static bool has_units(const struct fg_ledger_item *item)
+{
+    return item->available && !item->waiting;
+}
+
 static bool watch(struct timeline *t, const struct fg_journal_record *r,
                   const struct fg_ledger_item *before, const struct fg_ledger_item *after)
 {
@@ -75,9 +87,11 @@ static bool watch(struct timeline *t, const struct fg_journal_record *r,
     t->sold += after->sold > before->sold ? after->sold - before->sold : 0;
     if (r->type == FG_JOURNAL_RECORD_EXPIRED)
         t->expired += before->reserved - after->reserved;
-    if (after->available) {
+    t->joined += r->type == FG_JOURNAL_RECORD_WAITING;
+    t->left += r->type == FG_JOURNAL_RECORD_LEFT;
+    if (has_units(after)) {
         end_sold_out(s, after, r->time_ms);
-    } else if (before->available) {
+    } else if (has_units(before)) {
         s->since_ms = r->time_ms;
         s->times++;
     }

@@ -11,6 +11,8 @@
 
 static json_t *order_json(const struct fg_ledger_order *order, uint64_t now_ms)
 {
+    bool waits = order->state == FG_LEDGER_ORDER_WAITING;
+    uint64_t deadline_ms = waits ? 0 : order->deadline_ms;
     char id[33];
     json_t *json;
 
@@ -19,15 +21,16 @@ static json_t *order_json(const struct fg_ledger_order *order, uint64_t now_ms)
         "{s:o, s:s, s:o, s:i, s:s, s:b, s:I, s:o, s:I, s:o}", "user", fg_json_id(order->user),
         "order", id, "item", fg_json_id(order->item), "quantity", (int)order->quantity, "state",
         fg_ledger_order_state_name(order->state), "late", (int)order->late, "deadline_ms",
-        (json_int_t)order->deadline_ms, "deadline", fg_control_time_json(order->deadline_ms),
-        "changed_ms", (json_int_t)order->changed_ms, "changed",
-        fg_control_time_json(order->changed_ms));
+        (json_int_t)deadline_ms, "deadline", fg_control_time_json(deadline_ms), "changed_ms",
+        (json_int_t)order->changed_ms, "changed", fg_control_time_json(order->changed_ms));
     if (order->state ==
         FG_LEDGER_ORDER_RESERVED) /* whoever has another clock needs no other number */
         json_object_set_new(json, "left_ms",
                             json_integer(order->deadline_ms > now_ms
                                              ? (json_int_t)(order->deadline_ms - now_ms)
                                              : 0));
+    if (waits)
+        json_object_set_new(json, "ticket", json_integer((json_int_t)order->ticket));
     if (order->state == FG_LEDGER_ORDER_REFUNDED)
         json_object_set_new(json, "restocked", json_boolean(order->restocked));
     return json;

@@ -73,6 +73,17 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     X(user_limit)                                                                                  \
     X(order_max)
 
+/* of its waiting list: absent is 0 */
+#define FG_REDIS_LINE_LIST(X)                                                                      \
+    X(line_max)                                                                                    \
+    X(claim_ms)                                                                                    \
+    X(wait_ttl_ms)
+
+#define FG_REDIS_ITEM_FIELD_ONE_UNIT "one_unit" /**< 0 or 1; absent is 0 */
+#define FG_REDIS_ITEM_FIELD_WAITING                                                                \
+    "waiting" /**< orders in the line, by HINCRBY; absent is 0                                     \
+               */
+
 #define FG_REDIS_ITEM_FIELD_PAUSED "paused" /**< 0 or 1 */
 #define FG_REDIS_ITEM_FIELD_NAME   "name"   /**< absent until named */
 

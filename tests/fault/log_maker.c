@@ -8,11 +8,12 @@
  *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
  *   epoch N                                       a new leader of a pair begins it
  *   stock ITEM UNITS                              units may be negative
- *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS DEADLINE_MS     reserved, sold, cancelled, expired,
- * extended user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be type
- * NUMBER                                   a record of that type many N ITEM QUANTITY N orders
- * reserved and sold, in commits of 2000 commit                                        makes the
- * lines since the last one durable
+ *   line ITEM LENGTH CLAIM_MS TTL_MS FLAGS        settings of its waiting list
+ *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS ARG ARG: deadline, ticket, why
+ *   user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be
+ *   type NUMBER                                   a record of that type
+ *   many N ITEM QUANTITY                          N orders reserved and sold
+ *   commit                                        makes the lines since the last one durable
  */
 #include <inttypes.h>
 #include <string.h>
@@ -70,6 +71,23 @@ static bool take_item(const char *line)
     r->user_limit = limit;
     r->order_max = most;
     r->time_ms = time_ms;
+    return true;
+}
+
+static bool take_line(const char *line)
+{
+    uint64_t item;
+    uint32_t length, claim_ms, ttl_ms, flags;
+    struct fg_journal_record *r;
+
+    if (sscanf(line, "line %" SCNu64 " %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, &item,
+               &length, &claim_ms, &ttl_ms, &flags) != 5)
+        return false;
+    r = add(FG_JOURNAL_RECORD_LINE_SET, item);
+    r->line_max = length;
+    r->claim_ms = claim_ms;
+    r->wait_ttl_ms = ttl_ms;
+    r->line_flags = flags;
     return true;
 }
 
@@ -150,7 +168,7 @@ static void take(const char *line)
         add(number, 1);
     else if (sscanf(line, "many %" SCNu64 " %" SCNu64 " %u", &n, &item, &number) == 3)
         many(n, item, (uint16_t)number);
-    else if (!take_item(line) && !take_user(line) && !take_order(line))
+    else if (!take_item(line) && !take_line(line) && !take_user(line) && !take_order(line))
         die(line);
 }
 

@@ -27,6 +27,7 @@
 #define ITEMS_MAX   64
 #define LIVE_MAX    200000
 #define LATER_MAX   4096
+#define WAITING_MAX 4096
 #define RECORDS_MAX 2000
 
 struct live { /* an order that is reserved and durable */
@@ -47,6 +48,9 @@ static struct live *live;
 static struct live later[LATER_MAX]; /* sold or expired: what may follow is still open */
 static size_t later_count;
 static size_t live_count;
+static struct live waiting[WAITING_MAX]; /* of the last item: those who wait, by ticket */
+static size_t waiting_count;
+static uint64_t tickets;
 
 static uint64_t random_below(uint64_t n)
 {
@@ -94,6 +98,17 @@ static struct fg_journal_record record(unsigned type, uint64_t item)
     return (struct fg_journal_record){.time_ms = now_ms(), .type = (uint8_t)type, .item = item};
 }
 
+static struct fg_journal_record line_set(uint64_t item)
+{
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_LINE_SET, item);
+
+    r.line_max = WAITING_MAX;
+    r.claim_ms = 1 + (uint32_t)random_below(120000);
+    r.wait_ttl_ms = 30000;
+    r.line_flags = (uint32_t)random_below(2);
+    return r;
+}
+
 static struct fg_journal_record item_set(uint64_t item)
 {
     struct fg_journal_record r = record(FG_JOURNAL_RECORD_ITEM_SET, item);
@@ -110,33 +125,49 @@ static void define_items(unsigned n, uint64_t units)
     if (n > ITEMS_MAX)
         die("too many items");
     for (unsigned i = 1; i <= n; i++) {
-        struct fg_journal_record r[3] = {item_set(i), record(FG_JOURNAL_RECORD_ITEM_NAME, i),
-                                         record(FG_JOURNAL_RECORD_STOCK, i)};
+        struct fg_journal_record r[4] = {item_set(i), record(FG_JOURNAL_RECORD_ITEM_NAME, i),
+                                         record(FG_JOURNAL_RECORD_STOCK, i), line_set(i)};
 
         snprintf((char *)r[1].name, sizeof(r[1].name), "item \"%u\" \xc3\xa4", i);
-        r[2].arg = units;
-        commit(r, 3);
+        r[2].arg = i == n ? units / 50 : units;
+        commit(r, i == n ? 4 : 3);
     }
     item_count = n;
+}
+
+static struct fg_journal_record stock(uint64_t item)
+{
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_STOCK, item);
+
+    r.arg = 1 + random_below(50);
+    return r;
 }
 
 static struct fg_journal_record new_order(int64_t *free_units)
 {
     uint64_t item = 1 + random_below(item_count);
     struct fg_journal_record r = record(FG_JOURNAL_RECORD_RESERVED, item);
+    bool lined = item == item_count;
 
     r.quantity = (uint16_t)(1 + random_below(4));
-    if (free_units[item] < r.quantity) { /* sold out: more stock comes instead */
-        r = record(FG_JOURNAL_RECORD_STOCK, item);
-        r.arg = 1 + random_below(50);
-        return r;
+    if (free_units[item] < r.quantity || (lined && waiting_count)) {
+        if (!lined || waiting_count == WAITING_MAX || random_below(8) == 0)
+            return stock(item); /* sold out: more comes instead */
+        r.type = FG_JOURNAL_RECORD_WAITING;
+    } else {
+        free_units[item] -= r.quantity;
     }
-    free_units[item] -= r.quantity;
     memcpy(r.order_id, &next_order, sizeof(next_order));
     memcpy(r.order_id + 8, &random_state, sizeof(random_state));
     next_order++;
     r.user = random_below(1000);
     r.arg = r.time_ms; /* may expire at once */
+    if (r.type == FG_JOURNAL_RECORD_WAITING) {
+        waiting[waiting_count++] =
+            (struct live){.user = r.user, .item = item, .quantity = r.quantity};
+        memcpy(waiting[waiting_count - 1].order_id, r.order_id, sizeof(r.order_id));
+        r.arg = ++tickets;
+    }
     return r;
 }
 
@@ -167,6 +198,28 @@ static struct fg_journal_record end_order(void)
     return r;
 }
 
+/* The head of the line is offered its units, or leaves; now and then another one leaves. */
+static struct fg_journal_record line_step(int64_t *free_units)
+{
+    size_t at = random_below(6) ? 0 : random_below(waiting_count);
+    struct live l = waiting[at];
+    struct fg_journal_record r = order_step(FG_JOURNAL_RECORD_LEFT, &l);
+
+    if (at > 0)
+        r.arg = FG_JOURNAL_LEFT_CANCELLED;
+    else if (random_below(5) == 0)
+        r.arg = FG_JOURNAL_LEFT_ABSENT + random_below(4);
+    else if (free_units[l.item] < l.quantity)
+        return stock(l.item);
+    else {
+        r.type = FG_JOURNAL_RECORD_OFFERED;
+        r.arg = r.time_ms + random_below(50);
+        free_units[l.item] -= l.quantity;
+    }
+    memmove(&waiting[at], &waiting[at + 1], (--waiting_count - at) * sizeof(waiting[0]));
+    return r;
+}
+
 /* A refund; or an expired order is paid late, if units were free before this commit, or closed. */
 static struct fg_journal_record later_step(int64_t *free_units)
 {
@@ -179,7 +232,8 @@ static struct fg_journal_record later_step(int64_t *free_units)
         r.arg = random_below(2);
         return r;
     }
-    if (free_units[l.item] < l.quantity || random_below(2)) {
+    if (free_units[l.item] < l.quantity || (l.item == item_count && waiting_count) ||
+        random_below(2)) {
         r.type = FG_JOURNAL_RECORD_CLOSED;
         return r;
     }
@@ -215,7 +269,8 @@ static void remember(const struct fg_journal_record *r)
     struct live l = {
         .user = r->user, .item = r->item, .deadline_ms = r->arg, .quantity = r->quantity};
 
-    if (r->type != FG_JOURNAL_RECORD_RESERVED || live_count == LIVE_MAX)
+    if ((r->type != FG_JOURNAL_RECORD_RESERVED && r->type != FG_JOURNAL_RECORD_OFFERED) ||
+        live_count == LIVE_MAX)
         return;
     memcpy(l.order_id, r->order_id, sizeof(l.order_id));
     live[live_count++] = l;
@@ -236,14 +291,18 @@ static void random_commit(size_t records_max)
 
         if (dice < 2)
             records[i] = item_set(1 + random_below(item_count));
+        else if (dice < 3)
+            records[i] = line_set(item_count);
         else if (dice < 5)
             records[i] = user_set();
         else if (dice < 10 && live_count)
             records[i] = extend_order();
-        else if (dice < 45 && live_count)
+        else if (dice < 42 && live_count)
             records[i] = end_order();
-        else if (dice < 50 && later_count)
+        else if (dice < 46 && later_count)
             records[i] = later_step(free_units);
+        else if (dice < 54 && waiting_count)
+            records[i] = line_step(free_units);
         else
             records[i] = new_order(free_units);
     }
@@ -300,10 +359,13 @@ static void write_items(FILE *out)
                 "%s{\"item\": %" PRIu64 ", \"total\": %" PRIu64 ", \"available\": %" PRIu64
                 ", \"reserved\": %" PRIu64 ", \"sold\": %" PRIu64 ", \"refunded\": %" PRIu64
                 ", \"opens_ms\": %" PRIu64 ", \"closes_ms\": %" PRIu64
-                ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u}",
+                ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u, "
+                "\"line_max\": %u, \"claim_ms\": %u, \"wait_ttl_ms\": %u, \"one_unit\": %u, "
+                "\"waiting\": %" PRIu64 "}",
                 i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold,
                 it->refunded, it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit,
-                it->order_max, it->flags & FG_JOURNAL_ITEM_PAUSED);
+                it->order_max, it->flags & FG_JOURNAL_ITEM_PAUSED, it->line_max, it->claim_ms,
+                it->wait_ttl_ms, it->line_flags & FG_JOURNAL_LINE_ONE_UNIT, it->waiting);
     }
     fputs("],\n", out);
 }
@@ -321,7 +383,7 @@ static void write_orders(FILE *out)
                 ", \"quantity\": %u, \"state\": \"%s\", \"late\": %u, "
                 "\"deadline_ms\": %" PRIu64 ", \"changed_ms\": %" PRIu64 "}",
                 o->user, o->item, o->quantity, fg_ledger_order_state_name(o->state), o->late,
-                o->deadline_ms, o->changed_ms);
+                o->state == FG_LEDGER_ORDER_WAITING ? 0 : o->deadline_ms, o->changed_ms);
     }
     fputs("],\n", out);
 }
@@ -541,7 +603,10 @@ static void go_on(void)
         memcpy(l.order_id, o->order_id, sizeof(l.order_id));
         if (o->state == FG_LEDGER_ORDER_RESERVED)
             live[live_count++] = l;
+        else if (o->state == FG_LEDGER_ORDER_WAITING) /* they come in the order of tickets */
+            waiting[waiting_count++] = l;
     }
+    tickets = fg_ledger_item(ledger, item_count)->tickets;
 }
 
 int main(int argc, char **argv)

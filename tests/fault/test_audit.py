@@ -17,7 +17,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
 from fgsinkredis import Redis  # noqa: E402
-from fgstory import START, STORY, make_log, oid, order, reserved  # noqa: E402
+from fgstory import LINE, START, STORY, left, make_log, offered, oid, order, reserved, waiting  # noqa: E402
 
 RECORD, HEADER = 64, 64
 STATES = ('reserved', 'sold', 'cancelled', 'expired')
@@ -143,6 +143,72 @@ def test_torn_tail(lab):
         f.write(b'\xff')
     code, result, text = audit(lab, folder)
     assert code == 0 and result['log']['last_seq'] == 11 and result['log']['expired'] == 0, text
+
+
+# ---- waiting lists ---------------------------------------------------------------------------------------
+
+
+def test_waiting_list(lab):
+    """a line whose orders are offered units, leave, and wait on; what the clients were told"""
+    result = passes(lab, LINE + [left(2, 2, time=3000), offered(3, time=3001), left(5, time=3002), 'commit'],
+                    [f'{oid(2)} 102 1 1 CANCELLED', f'{oid(3)} 103 1 1 WAITING', f'{oid(4)} 104 1 1 WAITING',
+                     f'{oid(5)} 105 1 1 CANCELLED', f'{oid(1)} 101 1 10 CANCELLED'])
+    item, log = result['items'][0], result['log']
+    assert item['line'] == {'tickets': 4, 'gaps': 0, 'waiting': 1, 'offered': 1, 'left': 2}, item
+    assert (item['available'], item['reserved'], item['cancelled'], log['waiting'], log['reserved']) == (9, 1, 10, 1, 1), result
+    fails(lab, LINE, 'client-state', 'it is waiting', told=[f'{oid(2)} 102 1 1 RESERVED'])
+    fails(lab, LINE, 'client-missing', told=[f'{oid(9)} 109 1 1 WAITING'])
+    fails(lab, LINE, 'client-rejected', told=[f'{oid(2)} 102 1 1 SOLD_OUT'])
+
+
+def test_offers_follow_the_tickets(lab):
+    """two workers may write two turns in another order, and a crash lose one: nobody is passed over twice"""
+    passes(lab, LINE + [offered(3, time=3000), offered(2, time=3001)])
+    passes(lab, LINE + [offered(4, time=3000), offered(3, time=3900), left(2, 3, time=5000)])
+    after = LINE + [offered(3, time=3000), 'commit']  # and a crash took the turn of order 2
+    passes(lab, after + [offered(2, time=9000)])
+    fails(lab, after + [offered(4, time=9000)], 'turn', 'offered to ticket 3, while ticket 1 was first', 'at 3000 ms')
+    passes(lab, after + [left(2, time=8000), 'commit', offered(4, time=9000)])
+    passes(lab, LINE + [offered(5, time=3000), offered(2, time=3001), offered(4, time=3002), offered(3, time=3003)])
+    fails(lab, LINE + [offered(5, time=3000), offered(4, time=3002)], 'turn', 'offered to ticket 3', settle_ms=1)
+
+
+def test_nobody_jumps_the_line(lab):
+    """units go to others only for a moment after the line began, and again when it is empty"""
+    passes(lab, LINE + [reserved(9, time=3900)])
+    fails(lab, LINE + [reserved(9, time=4001)], 'turn', 'reserved while 4 orders waited, since 2000 ms', 'ticket 1')
+    late = START + [reserved(1), 'commit', order('expired', 1, time=9000), waiting(2, 1, time=9000), 'commit']
+    fails(lab, late + [order('sold-late', 1, time=12000)], 'turn', 'sold-late while 1 orders waited')
+    passes(lab, LINE + [left(n, time=3000) for n in (2, 3, 4, 5)] + ['commit', reserved(9, time=8000)])
+
+
+def test_tickets(lab):
+    """each order has a ticket of its own; one whose record a crash took leaves a gap"""
+    fails(lab, LINE + [waiting(9, 4)], 'ticket', 'ticket 4, the largest is 4')
+    fails(lab, LINE + [left(2), waiting(9, 1)], 'ticket', 'ticket 1')
+    fails(lab, LINE + [waiting(9, 0)], 'ticket', 'ticket 0')
+    fails(lab, LINE + [waiting(9, 2**32)], 'ticket')
+    assert passes(lab, LINE + [waiting(9, 7)])['items'][0]['line']['gaps'] == 2
+    assert passes(lab, LINE + [waiting(9, 6), waiting(8, 5)])['items'][0]['line']['gaps'] == 0
+
+
+def test_every_illegal_step_of_a_waiting_order(lab):
+    """a waiting order is offered units or leaves, once; no other order is or does"""
+    passes(lab, LINE + [offered(2, time=3000), 'commit', order('sold', 2, time=3000)])
+    for step in ('sold', 'cancelled', 'expired', 'refunded', 'closed', 'sold-late'):
+        fails(lab, LINE + [order(step, 2, time=9000)], 'step', 'from waiting to')
+    for after in (offered(2, time=3001), left(2)):
+        fails(lab, LINE + [offered(2, time=3000), after], 'step', 'from reserved to')
+        fails(lab, LINE + [left(2), after], 'step', 'from cancelled to')
+        fails(lab, START + [after], 'step', 'from absent to')
+    fails(lab, LINE + [waiting(2, 9)], 'order-twice', 'it is waiting')
+    fails(lab, LINE + [offered(2, quantity=2, time=3000)], 'fields', 'quantity 2')
+    fails(lab, LINE + [left(2, 9)], 'log', 'no known reason: 9')
+    fails(lab, LINE + ['user 102 1 1000', 'commit', offered(2, time=9000)], 'user-denied')
+    fails(lab, START + ['item 1 2 3 1000', reserved(1, user=5), waiting(2, 1, user=5, quantity=2)], 'user-limit', 'has 3')
+    code, result, text = audit(lab, make_log(lab, LINE + ['stock 1 -10', 'commit', offered(2, time=3000)]))
+    assert code == 1 and result['problem_counts'] == {'oversold': 1, 'conservation': 1}, text
+    fails(lab, LINE[:-1] + [offered(2, time=3000)], 'reused', '1 units taken')
 
 
 # ---- canaries: units -------------------------------------------------------------------------------------

@@ -20,6 +20,13 @@ from fgsinkpostgres import Postgres, backend  # noqa: E402
 U64_MAX = (1 << 64) - 1
 RIGHTS = ('GRANT SELECT, INSERT, UPDATE ON floodgate.orders, floodgate.inventory, floodgate.floodgate_cursor TO sink; '
           'GRANT SELECT, INSERT, DELETE ON floodgate.denied_users TO sink')
+AS_VERSION_1 = '''SET search_path = floodgate;
+    ALTER TABLE orders ALTER deadline SET NOT NULL, ALTER state TYPE text;
+    DROP TYPE order_state;
+    CREATE TYPE order_state AS ENUM ('reserved', 'sold', 'cancelled', 'expired', 'refunded');
+    ALTER TABLE orders ALTER state TYPE order_state USING state::order_state;
+    ALTER TABLE inventory DROP waiting, DROP line_max, DROP claim_ms, DROP wait_ttl_ms, DROP one_unit;
+    UPDATE floodgate_cursor SET format = 1'''
 
 fgsinkcases.use(globals(), Postgres, 'normal_flow', 'batch_sizes', 'comes_later', 'kill', 'rolled_back',
                 'loses_all_while_down', 'emptied', 'stopped_process', 'stop_while_it_hangs', 'lost_answers',
@@ -52,12 +59,24 @@ def test_init_is_repeated_at_the_same_time(lab):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(m['version_before'] for m in made) == [0] + [1] * 7 and sum(m['schema_made'] for m in made) == 1, made
+    assert sorted(m['version_before'] for m in made) == [0] + [2] * 7 and sum(m['schema_made'] for m in made) == 1, made
     status = backend(pg, 'status')
     assert status['cursor'] == 0 and status['appliance'] is None and status['lag'] is None, status
     pg.sql('UPDATE floodgate.floodgate_cursor SET format = 99')
     code, text = backend(pg, check=False)
     assert code == 1 and 'made by a newer program' in text, (code, text)
+
+
+def test_tables_of_version_1(lab):
+    """tables that an earlier version made: refused until `fgctl backend init`, which keeps what they hold"""
+    server, log = Postgres(lab), Log(lab)
+    server.pg.sql(AS_VERSION_1)
+    server.follow(log)
+    log.load()
+    log.in_state('refused', text='of version 1')
+    made = backend(server.pg)
+    assert (made['version_before'], made['version']) == (1, 2), made
+    fgsinkcases.end(server, log)
 
 
 def test_least_rights(lab):

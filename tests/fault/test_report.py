@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgshop import Shop  # noqa: E402
-from fgstory import START, make_log, order, reserved  # noqa: E402
+from fgstory import LINE, START, left, make_log, offered, order, reserved  # noqa: E402
 
 SAME = {'added': 'total', 'sold': 'sold', 'late': 'late', 'refunded': 'refunded', 'restocked': 'restocked', 'expired': 'expired',
         'cancelled': 'cancelled', 'held': 'reserved', 'unsold': 'available'}  # of the report, of fgaudit
@@ -79,6 +79,21 @@ def test_timeline(lab):
     assert 0 < ends[0]['sold_out_ms'] <= 13500, ends
     text = run('fglog', 'timeline', folder)
     assert 'held=4 sold=0 expired=0' in text and 'item 1: sold out for ' in text, text
+
+
+def test_timeline_of_a_waiting_list(lab):
+    """while anyone waits, an item is sold out; the log shows tickets, and why orders left"""
+    folder = make_log(lab, LINE + [offered(2, time=5000), left(3, 2, time=5100), left(4, time=6000), left(5, time=6000), 'commit'])
+    lines = [json.loads(line) for line in run('fglog', 'timeline', folder, '--json').splitlines()]
+    seconds = [(line['second'][17:19], line['held'], line.get('joined', 0), line.get('left', 0)) for line in lines
+               if 'second' in line]
+    assert seconds == [('02', 10, 0, 0), ('02', 0, 4, 0), ('05', 1, 0, 1), ('06', 0, 0, 2)], lines
+    assert [line['sold_out_ms'] for line in lines if 'item' in line] == [4000], lines
+    assert 'held=0 sold=0 expired=0 joined=0 left=2' in run('fglog', 'timeline', folder)
+    text = run('fglog', folder)
+    for words in ('line_max=100 claim_ms=5000 wait_ttl_ms=30000 one_unit=false', 'quantity=1 ticket=4', 'quantity=1 why=absent'):
+        assert words in text, text
+    assert reported(folder)[0]['cancelled'] == '10', 'those who left had no units'
 
 
 def test_after_a_sale(lab):

@@ -7,6 +7,7 @@ import fgkafka
 import fgtest
 from fgsink import Server
 
+LINE = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit')
 ENDINGS = ('sold', 'cancelled', 'expired')
 # from an ended order on: (state that follows, units from, units to)
 LATER = {'sold-late': ('sold', 'available', 'sold'), 'closed': ('cancelled', 'available', 'available'),
@@ -75,9 +76,10 @@ def check_state(ledger, orders, items, denied):
     assert orders == {(o['user'], o['order']): (o['state'], o['item'], o['quantity'], o['deadline_ms'], o['changed_ms'])
                       for o in ledger['orders']}
     assert denied == set(ledger['denied'])
-    units = {i['item']: {k: i[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'paused')}
-             for i in ledger['items']}
-    assert items == units, (items, units)
+    units = {i['item']: {k: i[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'paused',
+                                           'waiting', *LINE)} for i in ledger['items']}
+    found = {item: {**dict.fromkeys(('waiting', *LINE), 0), **fields} for item, fields in items.items()}
+    assert found == units, (found, units)
 
 
 def apply_event(record, orders, items, denied):
@@ -92,6 +94,15 @@ def apply_event(record, orders, items, denied):
         item[source] -= units
         item[to] += units
         orders[who] = (state, int(v['item']), units, orders[who][3], v['time_ms'])
+    elif v['type'] in ('waiting', 'offered', 'left'):
+        who, units, item['waiting'] = (int(v['user']), v['order']), v['quantity'], item.get('waiting', 0)
+        assert key == f'{v["user"]}:{v["order"]}', record
+        assert ('ticket' in v, 'why' in v) == (v['type'] == 'waiting', v['type'] == 'left'), record
+        state = {'waiting': 'waiting', 'offered': 'reserved', 'left': 'cancelled'}[v['type']]
+        item['waiting'] += 1 if v['type'] == 'waiting' else -1
+        if v['type'] == 'offered':
+            item['available'], item['reserved'] = item['available'] - units, item['reserved'] + units
+        orders[who] = (state, int(v['item']), units, v['deadline_ms'], v['time_ms'])
     elif v['type'] in ('reserved', 'extended') + ENDINGS:
         who = (int(v['user']), v['order'])
         assert key == f'{v["user"]}:{v["order"]}', record
@@ -113,6 +124,8 @@ def apply_event(record, orders, items, denied):
             item['total'], item['available'] = item['total'] + v['units'], item['available'] + v['units']
         elif v['type'] == 'item-set':
             item['hold_ms'], item['paused'] = v['hold_ms'], int(v['paused'])
+        elif v['type'] == 'line-set':
+            item.update({k: int(v[k]) for k in LINE})
         else:
             assert v['type'] == 'item-name' and v['name'].startswith('item "'), record
 

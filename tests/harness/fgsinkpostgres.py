@@ -48,7 +48,8 @@ class Postgres(Server):
     FILL_RECORDS = 60000
     LOST_CURSOR = 'but there are rows'
 
-    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'user_limit', 'order_max')
+    ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'user_limit', 'order_max', 'line_max',
+                   'claim_ms', 'wait_ttl_ms', 'waiting')
     TABLES = ('orders', 'inventory', 'denied_users', 'floodgate_cursor')
 
     def __init__(self, lab, spaces=('floodgate',), persist=True, pg=None, **options):  # pylint: disable=unused-argument
@@ -146,13 +147,13 @@ class Postgres(Server):
         pg, ledger, schema = self.pg, log.ledger(), space or self.SPACE
         assert self.cursor(schema) == ledger['seq'], (self.cursor(schema), ledger['seq'])
         columns = ', '.join(self.ITEM_FIELDS)
-        rows = pg.sql(f'SELECT item, {columns}, paused::int, coalesce({stamp("opens")}, \'0\'), '
+        rows = pg.sql(f'SELECT item, {columns}, paused::int, one_unit::int, coalesce({stamp("opens")}, \'0\'), '
                       f'coalesce({stamp("closes")}, \'0\') FROM {schema}.inventory ORDER BY item')
-        expected = [[str(i['item']), *(str(i[f]) for f in self.ITEM_FIELDS), str(i['paused']), moment(i['opens_ms']),
-                     moment(i['closes_ms'])] for i in sorted(ledger['items'], key=lambda i: i['item'])]
+        expected = [[str(i['item']), *(str(i[f]) for f in self.ITEM_FIELDS), str(i['paused']), str(i['one_unit']),
+                     moment(i['opens_ms']), moment(i['closes_ms'])] for i in sorted(ledger['items'], key=lambda i: i['item'])]
         assert rows == expected, (rows, expected)
         rows = pg.sql(f"SELECT user_id, replace(order_id::text, '-', ''), item, quantity, state, late::int, "
-                      f"{stamp('deadline')}, "
+                      f"coalesce({stamp('deadline')}, '0'), "
                       f'{stamp("changed")} FROM {schema}.orders')
         expected = [[str(o['user']), o['order'], str(o['item']), str(o['quantity']), o['state'], str(o['late']),
                      moment(o['deadline_ms']), moment(o['changed_ms'])] for o in ledger['orders']]

@@ -20,6 +20,7 @@ class Redis(Server):
 
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',
                    'paused')
+    LINE_FIELDS = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit', 'waiting')
     ORDER_FIELDS = ('user', 'item', 'quantity', 'state', 'deadline_ms', 'changed_ms')
 
     def __init__(self, lab, spaces=('t',), persist=False, redis=None, **options):  # pylint: disable=unused-argument
@@ -113,6 +114,8 @@ class Redis(Server):
             expected.add(key)
             found = redis.hash(key)
             assert {f: found[f] for f in self.ITEM_FIELDS} == {f: str(item[f]) for f in self.ITEM_FIELDS}, (key, found, item)
+            assert {f: found.get(f, '0') for f in self.LINE_FIELDS} == {f: str(item[f]) for f in self.LINE_FIELDS}, (
+                key, found, item)
             assert found['name'] == f'item "{item["item"]}" ä', found
         for order in ledger['orders']:
             key = f'{base}order:{order["user"]}:{order["order"]}'

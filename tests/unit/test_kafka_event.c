@@ -90,6 +90,30 @@ static void items_and_users(void **state)
            "{\"type\":\"user\",\"seq\":1,\"time_ms\":2,\"user\":\"9\",\"denied\":true}");
 }
 
+static void waiting_lists(void **state)
+{
+    struct fg_journal_record r = record(FG_JOURNAL_RECORD_WAITING);
+    struct fg_ledger_order order = {
+        .user = 1, .item = 2, .ticket = 9, .quantity = 1, .state = FG_LEDGER_ORDER_WAITING};
+    struct fg_sink_kafka_event e;
+
+    expect(&r, ORDER_KEY, "{\"type\":\"waiting\"" ORDER_TEXT "\"deadline_ms\":0,\"ticket\":5000}");
+    r.type = FG_JOURNAL_RECORD_OFFERED;
+    expect(&r, ORDER_KEY, "{\"type\":\"offered\"" ORDER_TEXT "\"deadline_ms\":5000}");
+    r.type = FG_JOURNAL_RECORD_LEFT;
+    r.arg = FG_JOURNAL_LEFT_DENIED;
+    expect(&r, ORDER_KEY, "{\"type\":\"left\"" ORDER_TEXT "\"deadline_ms\":0,\"why\":\"denied\"}");
+    r = (struct fg_journal_record){
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_LINE_SET, .item = 3};
+    r.line_max = 4, r.claim_ms = 5, r.wait_ttl_ms = 6;
+    expect(&r, "item:3",
+           "{\"type\":\"line-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"line_max\":4,"
+           "\"claim_ms\":5,\"wait_ttl_ms\":6,\"one_unit\":false}");
+    fg_sink_kafka_event_order(&e, 1, 2, &order);
+    e.value[e.value_len] = '\0';
+    assert_non_null(strstr(e.value, "\"deadline_ms\":0,\"ticket\":9,\"state\":\"waiting\""));
+}
+
 static void names_are_escaped(void **state)
 {
     struct fg_journal_record r = {
@@ -115,6 +139,8 @@ static void longest_item_fits(void **state)
 
     item.user_limit = UINT32_MAX;
     item.order_max = UINT16_MAX;
+    item.line_max = item.claim_ms = item.wait_ttl_ms = UINT32_MAX;
+    item.waiting = item.refunded = BIG;
     memset(item.name, 1, sizeof(item.name) - 1);
     fg_sink_kafka_event_item(&e, BIG, BIG, &item);
     assert_true(e.value_len < sizeof(e.value));
@@ -169,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(orders),
                                        cmocka_unit_test(items_and_users),
+                                       cmocka_unit_test(waiting_lists),
                                        cmocka_unit_test(names_are_escaped),
                                        cmocka_unit_test(longest_item_fits),
                                        cmocka_unit_test(records_that_are_no_events),

@@ -195,8 +195,29 @@ static void a_batch_adds_up(void **state)
         for (unsigned state_count = 0; state_count < 4; state_count++)
             assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 6 + state_count, 0),
                              state_count ? 1 : 2);
-        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 12, 0), 19);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 13, 0), 19);
     }
+    fg_sink_postgres_batch_free(&b);
+}
+
+static void a_waiting_list_adds_up(void **state)
+{
+    struct fg_journal_record r[] = {order(11, FG_JOURNAL_RECORD_WAITING, 1, 1, 7),
+                                    order(12, FG_JOURNAL_RECORD_WAITING, 1, 2, 8),
+                                    order(13, FG_JOURNAL_RECORD_OFFERED, 1, 1, 50),
+                                    order(14, FG_JOURNAL_RECORD_LEFT, 5, 1, 1)};
+    struct fg_sink_postgres_batch b;
+    struct fg_error err;
+
+    assert_true(fg_sink_postgres_batch_init(&b, 4));
+    assert_true(fg_sink_postgres_batch_build(&b, r, 4, &err));
+    assert_int_equal(b.rows[FG_SINK_POSTGRES_ORDERS_ADD].count, 2);
+    assert_int_equal(b.rows[FG_SINK_POSTGRES_ORDERS_CHANGE].count, 1);
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 2, 0), -2); /* available */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 3, 0), 2);  /* reserved */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 6, 0), 1);  /* accepted */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 8, 0), 0);  /* cancelled */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 12, 0), 0); /* + 2 - 1 - 1 */
     fg_sink_postgres_batch_free(&b);
 }
 
@@ -335,6 +356,7 @@ int main(void)
         cmocka_unit_test(times_end_with_the_calendar),
         cmocka_unit_test(text_is_made_text),
         cmocka_unit_test(a_batch_adds_up),
+        cmocka_unit_test(a_waiting_list_adds_up),
         cmocka_unit_test(the_last_word_on_a_user_counts),
         cmocka_unit_test(impossible_records_are_refused),
         cmocka_unit_test(errors_have_a_meaning),

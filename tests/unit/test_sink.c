@@ -247,6 +247,41 @@ static void test_item_records(void **state)
         "EXEC\n");
 }
 
+static void test_waiting_list(void **state)
+{
+    struct fg_journal_record r[] = {
+        {.seq = 1, .time_ms = 1, .type = FG_JOURNAL_RECORD_LINE_SET, .item = 7},
+        order(2, FG_JOURNAL_RECORD_WAITING, 7, 3, 15),
+        order(3, FG_JOURNAL_RECORD_OFFERED, 7, 3, 9000),
+        order(4, FG_JOURNAL_RECORD_LEFT, 8, 3, 2)};
+    char text[4096];
+
+    r[0].line_max = 9, r[0].claim_ms = 8, r[0].wait_ttl_ms = 7,
+    r[0].line_flags = FG_JOURNAL_LINE_ONE_UNIT;
+    build(r, 4, 0, text, sizeof(text));
+    assert_string_equal(
+        text,
+        "MULTI\n"
+        "HSET {p}:item:7 line_max 9 claim_ms 8 wait_ttl_ms 7 one_unit 1\n"
+        "XADD {p}:events 1-0 seq 1 type line-set time_ms 1 item 7 line_max 9 claim_ms 8 "
+        "wait_ttl_ms 7 one_unit 1\n"
+        "HSET {p}:order:42:" ORDER_ID " state waiting item 7 user 42 quantity 3 deadline_ms 0 "
+        "changed_ms 1002 seq 2\n"
+        "XADD {p}:events 2-0 seq 2 type waiting time_ms 1002 user 42 order " ORDER_ID
+        " item 7 quantity 3 ticket 15\n"
+        "HSET {p}:order:42:" ORDER_ID " state reserved deadline_ms 9000 changed_ms 1003 seq 3\n"
+        "XADD {p}:events 3-0 seq 3 type offered time_ms 1003 user 42 order " ORDER_ID
+        " item 7 quantity 3 deadline_ms 9000\n"
+        "HSET {p}:order:42:" ORDER_ID " state cancelled changed_ms 1004 seq 4\n"
+        "XADD {p}:events 4-0 seq 4 type left time_ms 1004 user 42 order " ORDER_ID
+        " item 8 quantity 3 why absent\n"
+        "HINCRBY {p}:item:7 available -3\n"
+        "HINCRBY {p}:item:7 reserved 3\n"
+        "HINCRBY {p}:item:8 waiting -1\n"
+        "HSET {p}:cursor seq 4 appliance 1122334455667788 crc 00000000 format 1\n"
+        "EXEC\n");
+}
+
 /* How the log was written is no event. */
 static void test_epochs_leave_no_trace(void **state)
 {
@@ -492,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_transaction),
         cmocka_unit_test(test_item_records),
         cmocka_unit_test(test_steps_move_units),
+        cmocka_unit_test(test_waiting_list),
         cmocka_unit_test(test_epochs_leave_no_trace),
         cmocka_unit_test(test_extension),
         cmocka_unit_test(test_denied_users),

@@ -89,6 +89,13 @@ static void add_settings(struct fg_sink_kafka_event *e, uint64_t opens_ms, uint6
         flags & FG_JOURNAL_ITEM_PAUSED ? "true" : "false");
 }
 
+static void add_line(struct fg_sink_kafka_event *e, uint32_t line_max, uint32_t claim_ms,
+                     uint32_t wait_ttl_ms, uint32_t flags)
+{
+    add(e, ",\"line_max\":%u,\"claim_ms\":%u,\"wait_ttl_ms\":%u,\"one_unit\":%s", line_max,
+        claim_ms, wait_ttl_ms, flags & FG_JOURNAL_LINE_ONE_UNIT ? "true" : "false");
+}
+
 static void add_name(struct fg_sink_kafka_event *e, const char *name, size_t len)
 {
     add(e, ",\"name\":\"");
@@ -113,6 +120,7 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
         return true;
     case FG_JOURNAL_RECORD_RESERVED:
     case FG_JOURNAL_RECORD_EXTENDED:
+    case FG_JOURNAL_RECORD_OFFERED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, r->arg);
         break;
     case FG_JOURNAL_RECORD_SOLD:
@@ -125,6 +133,18 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
     case FG_JOURNAL_RECORD_REFUNDED:
         add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
         add(e, ",\"restocked\":%s", r->arg ? "true" : "false");
+        break;
+    case FG_JOURNAL_RECORD_WAITING:
+        add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
+        add(e, ",\"ticket\":%" PRIu64, r->arg);
+        break;
+    case FG_JOURNAL_RECORD_LEFT:
+        add_order(e, r->order_id, r->user, r->item, r->quantity, 0);
+        add(e, ",\"why\":\"%s\"", fg_journal_left_name(r->arg));
+        break;
+    case FG_JOURNAL_RECORD_LINE_SET:
+        add_item(e, r->item);
+        add_line(e, r->line_max, r->claim_ms, r->wait_ttl_ms, r->line_flags);
         break;
     case FG_JOURNAL_RECORD_USER:
         add_user(e, r->user, r->arg != 0);
@@ -160,6 +180,8 @@ void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint6
         ",\"total\":%" PRIu64 ",\"available\":%" PRIu64 ",\"reserved\":%" PRIu64
         ",\"sold\":%" PRIu64 ",\"refunded\":%" PRIu64,
         item->total, item->available, item->reserved, item->sold, item->refunded);
+    add_line(e, item->line_max, item->claim_ms, item->wait_ttl_ms, item->line_flags);
+    add(e, ",\"waiting\":%" PRIu64, item->waiting);
     if (item->name[0])
         add_name(e, item->name, strlen(item->name));
     end(e);
@@ -176,8 +198,13 @@ void fg_sink_kafka_event_denied(struct fg_sink_kafka_event *e, uint64_t seq, uin
 void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint64_t time_ms,
                                const struct fg_ledger_order *order)
 {
+    bool waits = order->state == FG_LEDGER_ORDER_WAITING;
+
     begin(e, "snapshot-order", seq, time_ms);
-    add_order(e, order->order_id, order->user, order->item, order->quantity, order->deadline_ms);
+    add_order(e, order->order_id, order->user, order->item, order->quantity,
+              waits ? 0 : order->deadline_ms);
+    if (waits)
+        add(e, ",\"ticket\":%" PRIu64, order->ticket);
     add(e, ",\"state\":\"%s\",\"changed_ms\":%" PRIu64 ",\"late\":%s",
         fg_ledger_order_state_name(order->state), order->changed_ms,
         order->late ? "true" : "false");

@@ -11,15 +11,16 @@ struct fg_batch_order {
     uint8_t state, before; /* before: this batch */
     bool late;             /* paid after its hold had ended; false when that is not of this batch */
     bool fresh;            /* accepted in this batch */
-    bool moved;            /* deadline_ms is known: accepted or extended in this batch */
+    bool moved;            /* deadline_ms is known: accepted, offered or extended in this batch */
 };
 
 struct fg_batch_item {
     uint64_t item, seq;
     int64_t total, available, reserved, sold, refunded;
     int64_t orders[FG_ORDER_STATES], late; /* records of each state */
+    int64_t waiting;
     bool counted;
-    const struct fg_journal_record *settings, *name; /* the last of each */
+    const struct fg_journal_record *settings, *name, *line; /* the last of each */
 };
 
 struct fg_batch_user {
@@ -111,6 +112,19 @@ static void add_name(struct fg_sink_postgres_rows *rows, const struct fg_batch_i
     fg_sink_postgres_add_i64(&rows->columns[2], (int64_t)i->seq);
 }
 
+static void add_line(struct fg_sink_postgres_rows *rows, const struct fg_batch_item *i)
+{
+    const struct fg_journal_record *r = i->line;
+    struct fg_sink_postgres_array *c = rows->columns;
+
+    fg_sink_postgres_add_u64(c++, r->item);
+    fg_sink_postgres_add_i64(c++, r->line_max);
+    fg_sink_postgres_add_i64(c++, r->claim_ms);
+    fg_sink_postgres_add_i64(c++, r->wait_ttl_ms);
+    fg_sink_postgres_add_flag(c++, r->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
+}
+
 static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch_item *i)
 {
     struct fg_sink_postgres_array *c = rows->columns;
@@ -124,6 +138,7 @@ static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch
     for (unsigned state = FG_LEDGER_ORDER_RESERVED; state <= FG_LEDGER_ORDER_REFUNDED; state++)
         fg_sink_postgres_add_i64(c++, i->orders[state]);
     fg_sink_postgres_add_i64(c++, i->late);
+    fg_sink_postgres_add_i64(c++, i->waiting);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
 }
 
@@ -153,6 +168,11 @@ void fg_sink_postgres_put_item(struct fg_sink_postgres_rows *rows, const struct 
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_refunded);
     fg_sink_postgres_add_i64(c++, (int64_t)i->orders_late);
     fg_sink_postgres_add_i64(c++, (int64_t)seq);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->waiting);
+    fg_sink_postgres_add_i64(c++, i->line_max);
+    fg_sink_postgres_add_i64(c++, i->claim_ms);
+    fg_sink_postgres_add_i64(c++, i->wait_ttl_ms);
+    fg_sink_postgres_add_flag(c++, i->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
 }
 
 void fg_sink_postgres_put_order(struct fg_sink_postgres_rows *rows, const struct fg_ledger_order *o,
@@ -166,7 +186,7 @@ void fg_sink_postgres_put_order(struct fg_sink_postgres_rows *rows, const struct
                                  .quantity = o->quantity,
                                  .state = (uint8_t)o->state,
                                  .late = o->late,
-                                 .moved = true};
+                                 .moved = o->state != FG_LEDGER_ORDER_WAITING && !o->line};
 
     memcpy(row.id, o->order_id, sizeof(row.id));
     add_order(rows, &row);
@@ -280,7 +300,10 @@ static void count_order(struct fg_sink_postgres_batch *b, const struct fg_journa
     int64_t units = r->quantity;
 
     item->counted = true;
-    item->orders[step->to]++;
+    if (step->from == FG_LEDGER_ORDER_WAITING || step->to == FG_LEDGER_ORDER_WAITING)
+        item->waiting += step->to == FG_LEDGER_ORDER_WAITING ? 1 : -1;
+    if (r->type != FG_JOURNAL_RECORD_LEFT) /* it was never accepted */
+        item->orders[step->to]++;
     item->late += step->late;
     item->available += step->available * units;
     item->reserved += step->reserved * units;
@@ -300,9 +323,9 @@ static bool take_order(struct fg_sink_postgres_batch *b, const struct fg_journal
     else if (o->state != step->from)
         return fg_fail(err, "record %llu: the order was %s before", (unsigned long long)r->seq,
                        fg_ledger_order_state_name(o->state));
-    if (r->type == FG_JOURNAL_RECORD_RESERVED)
+    if (step->from == FG_LEDGER_ORDER_NONE)
         o->fresh = true;
-    if (r->type == FG_JOURNAL_RECORD_RESERVED || r->type == FG_JOURNAL_RECORD_EXTENDED) {
+    if (step->to == FG_LEDGER_ORDER_RESERVED) {
         o->deadline_ms = r->arg;
         o->moved = true;
     }
@@ -339,7 +362,13 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
     case FG_JOURNAL_RECORD_SOLD_LATE:
     case FG_JOURNAL_RECORD_CLOSED:
     case FG_JOURNAL_RECORD_REFUNDED:
+    case FG_JOURNAL_RECORD_WAITING:
+    case FG_JOURNAL_RECORD_OFFERED:
+    case FG_JOURNAL_RECORD_LEFT:
         return take_order(b, r, err);
+    case FG_JOURNAL_RECORD_LINE_SET:
+        item_of(b, r)->line = r;
+        return true;
     case FG_JOURNAL_RECORD_ITEM_SET:
         item_of(b, r)->settings = r;
         return true;
@@ -376,6 +405,8 @@ static void write_items(struct fg_sink_postgres_batch *b)
             add_settings(&b->rows[FG_SINK_POSTGRES_ITEMS_SET], item);
         if (item->name)
             add_name(&b->rows[FG_SINK_POSTGRES_ITEMS_NAME], item);
+        if (item->line)
+            add_line(&b->rows[FG_SINK_POSTGRES_ITEMS_LINE], item);
         if (item->counted)
             add_counts(&b->rows[FG_SINK_POSTGRES_ITEMS_COUNT], item);
     }

@@ -37,6 +37,13 @@ static const char *const migrations[] = {
     " crc bigint NOT NULL DEFAULT 0,"
     " filled_seq bigint NOT NULL DEFAULT 0, format integer NOT NULL, updated timestamptz);"
     "INSERT INTO floodgate_cursor (format) VALUES (0)",
+
+    "ALTER TYPE order_state ADD VALUE 'waiting';"
+    "ALTER TABLE orders ALTER COLUMN deadline DROP NOT NULL;"
+    "ALTER TABLE inventory ADD COLUMN waiting bigint NOT NULL DEFAULT 0 CHECK (waiting >= 0),"
+    " ADD COLUMN line_max bigint NOT NULL DEFAULT 0, ADD COLUMN claim_ms bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN wait_ttl_ms bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN one_unit boolean NOT NULL DEFAULT false",
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == FG_SINK_POSTGRES_VERSION,
                "one for each version");

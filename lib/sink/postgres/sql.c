@@ -6,10 +6,11 @@
  */
 #include "sink/postgres/batch.h"
 
-#define STATES "(ARRAY['reserved', 'sold', 'cancelled', 'expired', 'refunded']::order_state[])"
+#define STATES                                                                                     \
+    "(ARRAY['reserved', 'sold', 'cancelled', 'expired', 'refunded', 'waiting']::order_state[])"
 _Static_assert(FG_LEDGER_ORDER_RESERVED == 1 && FG_LEDGER_ORDER_SOLD == 2 &&
                    FG_LEDGER_ORDER_CANCELLED == 3 && FG_LEDGER_ORDER_EXPIRED == 4 &&
-                   FG_LEDGER_ORDER_REFUNDED == 5,
+                   FG_LEDGER_ORDER_REFUNDED == 5 && FG_LEDGER_ORDER_WAITING == 6,
                "indices of that array");
 
 #define ORDERS                                                                                     \
@@ -25,7 +26,8 @@ _Static_assert(FG_LEDGER_ORDER_RESERVED == 1 && FG_LEDGER_ORDER_SOLD == 2 &&
 #define ITEM_FIELDS                                                                                \
     "name, opens, closes, hold_ms, user_limit, order_max, paused, total, available, reserved, "    \
     "sold, refunded, orders,"                                                                      \
-    " orders_sold, orders_cancelled, orders_expired, orders_refunded, orders_late, seq"
+    " orders_sold, orders_cancelled, orders_expired, orders_refunded, orders_late, seq,"           \
+    " waiting, line_max, claim_ms, wait_ttl_ms, one_unit"
 
 const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
     [FG_SINK_POSTGRES_ITEMS_SET] =
@@ -40,6 +42,11 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
     [FG_SINK_POSTGRES_ITEMS_NAME] = "UPDATE inventory AS i SET name = n.name, seq = n.seq "
                                     "FROM unnest($1::numeric[], $2::text[], $3::int8[]) AS n(item, "
                                     "name, seq) WHERE i.item = n.item",
+    [FG_SINK_POSTGRES_ITEMS_LINE] =
+        "UPDATE inventory AS i SET line_max = n.line_max, claim_ms = n.claim_ms,"
+        " wait_ttl_ms = n.wait_ttl_ms, one_unit = n.one_unit, seq = n.seq "
+        "FROM unnest($1::numeric[], $2::int8[], $3::int8[], $4::int8[], $5::bool[], $6::int8[])"
+        " AS n(item, line_max, claim_ms, wait_ttl_ms, one_unit, seq) WHERE i.item = n.item",
     [FG_SINK_POSTGRES_ITEMS_COUNT] =
         "UPDATE inventory AS i SET total = i.total + n.total, available = i.available + "
         "n.available,"
@@ -49,12 +56,14 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " orders_cancelled = i.orders_cancelled + n.orders_cancelled,"
         " orders_expired = i.orders_expired + n.orders_expired,"
         " orders_refunded = i.orders_refunded + n.orders_refunded,"
-        " orders_late = i.orders_late + n.orders_late, seq = n.seq "
+        " orders_late = i.orders_late + n.orders_late, waiting = i.waiting + n.waiting,"
+        " seq = n.seq "
         "FROM unnest($1::numeric[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], "
         "$7::int8[],"
-        " $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[])"
+        " $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[])"
         " AS n(item, total, available, reserved, sold, refunded, orders, orders_sold,"
-        " orders_cancelled, orders_expired, orders_refunded, orders_late, seq) WHERE i.item = "
+        " orders_cancelled, orders_expired, orders_refunded, orders_late, waiting, seq)"
+        " WHERE i.item = "
         "n.item",
     [FG_SINK_POSTGRES_ORDERS_ADD] = ORDERS_INSERT,
     [FG_SINK_POSTGRES_ORDERS_CHANGE] =
@@ -74,7 +83,8 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         "$5::int8[],"
         " $6::int8[], $7::int4[], $8::bool[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],"
         " $13::int8[], $14::int8[], $15::int8[], $16::int8[], $17::int8[], $18::int8[],"
-        " $19::int8[], $20::int8[]) AS n(item, " ITEM_FIELDS ") "
+        " $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::int8[], $24::int8[],"
+        " $25::bool[]) AS n(item, " ITEM_FIELDS ") "
         "ON CONFLICT (item) DO UPDATE SET (" ITEM_FIELDS ") = "
         "(SELECT " ITEM_FIELDS " FROM (SELECT excluded.*) AS n)",
     [FG_SINK_POSTGRES_ORDERS_PUT] = ORDERS_INSERT

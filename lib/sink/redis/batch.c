@@ -11,7 +11,7 @@ struct fg_batch_item {
     bool taken;
     bool defined; /* ITEM_SET seen: all counters are written, so that the hash is complete from the
                      start */
-    int64_t total, available, reserved, sold, refunded;
+    int64_t total, available, reserved, sold, refunded, waiting;
 };
 
 bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
@@ -147,7 +147,14 @@ static void event_begin(struct fg_sink_redis_batch *b, const struct fg_journal_r
     pair(b, "time_ms", r->time_ms);
 }
 
-/* Of a refund the last field says whether the units went back on sale. */
+/* Name of the field that has `arg` of the record. */
+static const char *arg_field(unsigned type)
+{
+    return type == FG_JOURNAL_RECORD_REFUNDED  ? "restocked"
+           : type == FG_JOURNAL_RECORD_WAITING ? "ticket"
+                                               : "deadline_ms";
+}
+
 static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
                         const char *id)
 {
@@ -156,7 +163,10 @@ static void order_event(struct fg_sink_redis_batch *b, const struct fg_journal_r
     pair_text(b, "order", id);
     pair(b, "item", r->item);
     pair(b, "quantity", r->quantity);
-    pair(b, r->type == FG_JOURNAL_RECORD_REFUNDED ? "restocked" : "deadline_ms", r->arg);
+    if (r->type == FG_JOURNAL_RECORD_LEFT)
+        pair_text(b, "why", fg_journal_left_name(r->arg));
+    else
+        pair(b, arg_field(r->type), r->arg);
 }
 
 static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
@@ -169,7 +179,7 @@ static void order_new(struct fg_sink_redis_batch *b, const struct fg_journal_rec
     pair(b, "item", r->item);
     pair(b, "user", r->user);
     pair(b, "quantity", r->quantity);
-    pair(b, "deadline_ms", r->arg);
+    pair(b, "deadline_ms", r->type == FG_JOURNAL_RECORD_WAITING ? 0 : r->arg);
     pair(b, "changed_ms", r->time_ms);
     pair(b, "seq", r->seq);
 }
@@ -187,12 +197,17 @@ static void order_change(struct fg_sink_redis_batch *b, const struct fg_journal_
     pair(b, "seq", r->seq);
 }
 
-static void order_extend(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
-                         const char *id)
+/* Extended, or offered: RESERVED from now on, with a new deadline. */
+static void order_hold(struct fg_sink_redis_batch *b, const struct fg_journal_record *r,
+                       const char *id)
 {
-    fg_redis_resp_begin(&b->out, 2 + 2 * 3);
+    bool offered = r->type == FG_JOURNAL_RECORD_OFFERED;
+
+    fg_redis_resp_begin(&b->out, 2 + 2 * (offered ? 4 : 3));
     fg_redis_resp_text(&b->out, "HSET");
     order_key(b, r->user, id);
+    if (offered)
+        pair_text(b, "state", fg_ledger_order_state_name(FG_LEDGER_ORDER_RESERVED));
     pair(b, "deadline_ms", r->arg);
     pair(b, "changed_ms", r->time_ms);
     pair(b, "seq", r->seq);
@@ -206,16 +221,18 @@ static void add_order(struct fg_sink_redis_batch *b, const struct fg_journal_rec
     char id[33];
 
     hex(id, r->order_id);
-    if (r->type == FG_JOURNAL_RECORD_RESERVED)
+    if (step->from == FG_LEDGER_ORDER_NONE)
         order_new(b, r, id);
-    else if (r->type == FG_JOURNAL_RECORD_EXTENDED)
-        order_extend(b, r, id);
+    else if (r->type == FG_JOURNAL_RECORD_EXTENDED || r->type == FG_JOURNAL_RECORD_OFFERED)
+        order_hold(b, r, id);
     else
         order_change(b, r, step, id);
     item->available += step->available * units;
     item->reserved += step->reserved * units;
     item->sold += step->sold * units;
     item->refunded += step->refunded * units;
+    item->waiting +=
+        (step->to == FG_LEDGER_ORDER_WAITING) - (step->from == FG_LEDGER_ORDER_WAITING);
     order_event(b, r, id);
 }
 
@@ -241,6 +258,25 @@ static void add_item_set(struct fg_sink_redis_batch *b, const struct fg_journal_
     event_begin(b, r, 4 + 6);
     pair(b, "item", r->item);
     settings(b, r);
+}
+
+static void line(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+#define X(name) pair(b, #name, r->name);
+    FG_REDIS_LINE_LIST(X)
+#undef X
+    pair(b, FG_REDIS_ITEM_FIELD_ONE_UNIT, r->line_flags & FG_JOURNAL_LINE_ONE_UNIT ? 1 : 0);
+}
+
+static void add_line_set(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    fg_redis_resp_begin(&b->out, 2 + 2 * 4);
+    fg_redis_resp_text(&b->out, "HSET");
+    item_key(b, r->item);
+    line(b, r);
+    event_begin(b, r, 4 + 4);
+    pair(b, "item", r->item);
+    line(b, r);
 }
 
 static void add_item_name(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
@@ -295,7 +331,13 @@ static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_re
     case FG_JOURNAL_RECORD_SOLD_LATE:
     case FG_JOURNAL_RECORD_CLOSED:
     case FG_JOURNAL_RECORD_REFUNDED:
+    case FG_JOURNAL_RECORD_WAITING:
+    case FG_JOURNAL_RECORD_OFFERED:
+    case FG_JOURNAL_RECORD_LEFT:
         add_order(b, r);
+        return true;
+    case FG_JOURNAL_RECORD_LINE_SET:
+        add_line_set(b, r);
         return true;
     case FG_JOURNAL_RECORD_ITEM_SET:
         add_item_set(b, r);
@@ -333,6 +375,8 @@ static void add_counters(struct fg_sink_redis_batch *b)
 #define X(name) counter(b, item, #name, item->name);
         FG_REDIS_UNITS_LIST(X)
 #undef X
+        if (item->waiting)
+            counter(b, item, FG_REDIS_ITEM_FIELD_WAITING, item->waiting);
         item->taken = false;
     }
     b->used_count = 0;
@@ -389,14 +433,17 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
     pair(b, "item", o->item);
     pair(b, "user", o->user);
     pair(b, "quantity", o->quantity);
-    pair(b, "deadline_ms", o->deadline_ms);
+    pair(b, "deadline_ms", o->state == FG_LEDGER_ORDER_WAITING ? 0 : o->deadline_ms);
     pair(b, "changed_ms", o->changed_ms);
     pair(b, "seq", seq);
 }
 
 void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
 {
-    fg_redis_resp_begin(&b->out, 2 + 2 * (11 + (item->name[0] != 0)));
+    bool lined =
+        item->line_max || item->claim_ms || item->wait_ttl_ms || item->line_flags || item->waiting;
+
+    fg_redis_resp_begin(&b->out, 2 + 2 * (11u + (item->name[0] != 0) + (lined ? 5 : 0)));
     fg_redis_resp_text(&b->out, "HSET");
     item_key(b, item->item);
 #define X(name) pair(b, #name, item->name);
@@ -404,6 +451,13 @@ void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_led
     FG_REDIS_SETTINGS_LIST(X)
 #undef X
     pair(b, FG_REDIS_ITEM_FIELD_PAUSED, item->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
+    if (lined) {
+#define X(name) pair(b, #name, item->name);
+        FG_REDIS_LINE_LIST(X)
+#undef X
+        pair(b, FG_REDIS_ITEM_FIELD_ONE_UNIT, item->line_flags & FG_JOURNAL_LINE_ONE_UNIT ? 1 : 0);
+        pair(b, FG_REDIS_ITEM_FIELD_WAITING, item->waiting);
+    }
     if (item->name[0])
         pair_text(b, FG_REDIS_ITEM_FIELD_NAME, item->name);
     fg_redis_resp_begin(&b->out, 3);
