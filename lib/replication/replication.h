@@ -111,7 +111,7 @@ struct fg_replication_view {
     uint64_t lag_records; /**< leader: the peer lacks them. Follower: it lacks them itself */
     uint64_t lag_ms;      /**< for how long the oldest of these has been missing, or the last one
                              was */
-    uint64_t trip_us;     /**< smoothed time of heartbeat and echo */
+    uint64_t trip_us;     /**< from here to the peer and back, smoothed; of TCP */
     uint64_t peer_passed; /**< of the peer's sinks: keep what is behind. UINT64_MAX: none, or
                              unknown */
     uint64_t sent_bytes, received_bytes, sent_records, received_records;

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The replication thread's state. Private to lib/replication. */
+#ifndef FG_REPLICATION_INTERNAL_H
+#define FG_REPLICATION_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/leading.h"
+#include "journal/pairing.h"
+#include "replication/calls.h"
+#include "replication/link.h"
+#include "replication/memory.h"
+#include "replication/notice.h"
+#include "replication/replication.h"
+
+#define FG_REPLICATION_SLOTS  4  /* connections at a time: the link, and those that want to be it */
+#define FG_REPLICATION_PROBES 64 /* on their way */
+
+struct fg_replication_slot {
+    struct fg_replication_link link;
+    uint32_t events; /* that epoll waits for */
+    bool greeted;    /* our terms are on their way */
+};
+
+/* What the operator wants, and what the others want to know; under the mutex. */
+struct fg_replication_mail {
+    bool do_switch, set_alone, alone, force, set_terms;
+    struct fg_replication_terms terms;
+};
+
+/* Of one record at a time: how long it is missing at the other side. */
+struct fg_replication_lag {
+    uint64_t seq, since_ms; /* 0 = none is watched */
+    uint64_t records, ms;
+};
+
+struct fg_replication {
+    struct fg_replication_settings settings;
+    struct fg_replication_hooks hooks;
+    char log_dir[512];
+    struct fg_journal_pairing *pairing;
+    struct fg_leading *leading;
+    const struct fg_clock *clock;
+
+    pthread_t thread;
+    _Atomic bool raised, quit;
+    int epoll_fd, wake_fd, listen_fd; /* wake_fd: mail, answers of the arbiter, the stop */
+    pthread_mutex_t mutex;
+    struct fg_replication_mail mail;      /* under the mutex */
+    struct fg_replication_view view;      /* the same; this thread writes */
+    struct fg_replication_view view_next; /* this thread's */
+
+    /* Everything below: this thread alone. */
+    struct fg_pair *pair;
+    struct fg_pair_view now; /* after the last step */
+    uint64_t now_ms, tsc;    /* tsc was read before now_ms */
+    struct fg_replication_caller *callers[FG_PAIR_CALLS];
+
+    /* links */
+    struct fg_replication_slot slots[FG_REPLICATION_SLOTS];
+    struct fg_replication_slot *current; /* that lib/pair knows; NULL = none */
+    uint32_t links;                      /* number of the newest */
+    struct fg_address peer_address;
+    uint64_t dial_ms, accept_ms; /* not before */
+    unsigned dial_wait_ms;
+    uint64_t linked_ms; /* since then there is a link; 0 = it ended */
+    uint64_t said_ms;   /* the diagnostic line `said` */
+    char said[FG_REPLICATION_TEXT_MAX];
+    char broken[FG_REPLICATION_TEXT_MAX]; /* an output could not be carried out: why */
+    char lost[FG_REPLICATION_TEXT_MAX];   /* why the last link ended */
+
+    /* terms */
+    struct fg_replication_terms terms, peer_terms;
+    bool peer_told; /* peer_terms are those of the link */
+    bool too_small; /* limits here are smaller than the peer's */
+    uint64_t passed_told, passed_ms, peer_passed;
+
+    /* log */
+    uint64_t cuts;  /* done, as far as lib/pair knows */
+    uint64_t seals; /* the same */
+    bool cutting;
+    bool sealing;
+    uint64_t leading_epoch; /* an order to lead is under way; 0 = none */
+    uint64_t began_seq;     /* of the newest epoch led; 0 = none */
+    bool disk_told, remember_failed;
+    struct fg_journal_reader *reader; /* of records that the tail has no more */
+    uint64_t reader_next;
+    uint64_t retired_ms;               /* next time to see where the log begins */
+    struct fg_journal_record *records; /* [FG_PAIR_RECORDS_MAX] */
+
+    /* told to others */
+    uint64_t committed; /* told to the journal thread */
+    bool solo;
+    bool led;          /* hook lead was called */
+    bool ended;        /* hook end was called */
+    uint64_t probe_ms; /* newest probe */
+    unsigned probes_len;
+    struct {
+        uint64_t number, ticket;
+    } probes[FG_REPLICATION_PROBES];
+    struct fg_replication_lag lag;
+    uint64_t leader_committed; /* as the leader says */
+    uint64_t shown_ms;
+};
+
+/* ---- thread.c: steps of lib/pair and what comes of them -------------------------------------- */
+
+/** After each call of lib/pair: tells the others, and carries out the outputs. */
+void fg_replication_settle(struct fg_replication *r);
+
+/* ---- peers.c: connections -------------------------------------------------------------------- */
+
+bool fg_replication_peers_open(struct fg_replication *r, struct fg_error *err);
+void fg_replication_peers_close(struct fg_replication *r);
+void fg_replication_accept(struct fg_replication *r);
+/** A slot has an event. */
+void fg_replication_slot_step(struct fg_replication *r, struct fg_replication_slot *slot,
+                              uint32_t events);
+/** What is due: dials, times out, tells terms and cursors, flushes. */
+void fg_replication_peers_pass(struct fg_replication *r);
+uint64_t fg_replication_peers_due_ms(const struct fg_replication *r);
+/** Outputs SEND and CLOSE. */
+void fg_replication_send(struct fg_replication *r, const struct fg_pair_output *o);
+void fg_replication_hang_up(struct fg_replication *r, const char *why);
+/** Our terms changed. */
+void fg_replication_greet_again(struct fg_replication *r);
+
+/* ---- log.c: the journal thread --------------------------------------------------------------- */
+
+/** Outputs APPEND, CUT, LEAD, SEAL. */
+void fg_replication_order(struct fg_replication *r, const struct fg_pair_output *o);
+/** Reads what the journal thread tells. */
+void fg_replication_log_moved(struct fg_replication *r);
+/** n records from `first` on into r->records. False: they cannot be read; r->broken. */
+bool fg_replication_log_read(struct fg_replication *r, uint64_t first, size_t n);
+/** Where the log begins, now and then. */
+void fg_replication_log_pass(struct fg_replication *r);
+
+/* ---- view.c ---------------------------------------------------------------------------------- */
+
+/** Compares our terms with the peer's. */
+void fg_replication_compare(struct fg_replication *r);
+/** A step is done: a role that changed goes into the history, the lag is measured. */
+void fg_replication_note(struct fg_replication *r, const struct fg_pair_view *before);
+/** The rest of the view, and all of it to others. */
+void fg_replication_show(struct fg_replication *r);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/replication without sockets: the stream's messages, terms, and the memory file. The rest is
+ * the business of tests/fault/test_replication.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "replication/memory.h"
+#include "replication/notice.h"
+
+static const struct fg_replication_terms terms = {
+    .keys = 0x1122334455667788,
+    .config = UINT64_MAX,
+    .limits_len = 2,
+    .limits = {{"orders_max", 1000000}, {"a_name_of_23_characters", UINT64_MAX}}};
+
+/* ---- notices --------------------------------------------------------------------------------- */
+
+static void notices_are_read_as_written(void **state)
+{
+    const struct fg_replication_notice told = {
+        .type = FG_REPLICATION_NOTICE_TERMS, .node = 1, .terms = terms};
+    const struct fg_replication_notice passed = {.type = FG_REPLICATION_NOTICE_PASSED,
+                                                 .passed = 77};
+    struct fg_replication_notice n;
+    uint8_t bytes[FG_REPLICATION_NOTICE_MAX];
+    size_t size = fg_replication_notice_write(&told, bytes);
+
+    assert_true(fg_replication_notice_read(&n, bytes, size));
+    assert_memory_equal(&n, &told, sizeof(n));
+    size = fg_replication_notice_write(&passed, bytes);
+    assert_true(fg_replication_notice_read(&n, bytes, size));
+    assert_memory_equal(&n, &passed, sizeof(n));
+}
+
+/* No byte may be another one, and none may be missing. */
+static void damaged_notices_are_refused(void **state)
+{
+    const struct fg_replication_notice told = {
+        .type = FG_REPLICATION_NOTICE_TERMS, .node = 1, .terms = terms};
+    struct fg_replication_notice n;
+    uint8_t bytes[FG_REPLICATION_NOTICE_MAX];
+    size_t size = fg_replication_notice_write(&told, bytes);
+
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 4;
+        assert_false(fg_replication_notice_read(&n, bytes, size));
+        bytes[i] ^= 4;
+        assert_false(fg_replication_notice_read(&n, bytes, i));
+    }
+    assert_true(fg_replication_notice_read(&n, bytes, size));
+}
+
+static void terms_beyond_their_range_are_refused(void **state)
+{
+    struct fg_replication_notice told = {
+        .type = FG_REPLICATION_NOTICE_TERMS, .node = 2, .terms = terms};
+    struct fg_replication_notice n;
+    uint8_t bytes[FG_REPLICATION_NOTICE_MAX];
+
+    assert_false(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&told, bytes)));
+    told.node = 0;
+    told.terms.limits[0].name[3] = '\n';
+    assert_false(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&told, bytes)));
+}
+
+/* ---- the stream ------------------------------------------------------------------------------ */
+
+static uint8_t stream[1 << 20];
+static size_t sizes[64], count, total;
+
+static void add_message(void)
+{
+    const struct fg_replication_notice n = {
+        .type = FG_REPLICATION_NOTICE_TERMS, .node = 1, .terms = terms};
+    struct fg_pair_message m = {.type = FG_PAIR_TYPE_RECORDS, .epoch = 3};
+
+    if (count % 3 == 0) {
+        sizes[count] = fg_replication_notice_write(&n, stream + total);
+    } else {
+        m.count = count % 3 == 1 ? FG_PAIR_RECORDS_MAX : 1;
+        sizes[count] =
+            fg_pair_message_write(&m, stream + total) + (size_t)m.count * FG_PAIR_RECORD_SIZE;
+    }
+    total += sizes[count++];
+}
+
+/* Takes what is whole. Messages that were taken so far. */
+static size_t take(struct fg_replication_inbox *in, size_t taken, size_t *at)
+{
+    const uint8_t *bytes;
+    size_t size;
+    enum fg_replication_found found;
+
+    while ((found = fg_replication_inbox_first(in, &bytes, &size)) != FG_REPLICATION_NOTHING) {
+        assert_int_equal(found, taken % 3 == 0 ? FG_REPLICATION_NOTICE : FG_REPLICATION_PAIR);
+        assert_int_equal(size, sizes[taken]);
+        assert_memory_equal(bytes, stream + *at, size);
+        assert_int_equal((uintptr_t)bytes % 8, 0);
+        fg_replication_inbox_drop(in, size);
+        *at += size;
+        taken++;
+    }
+    return taken;
+}
+
+static void messages_arrive_in_parts(void **state)
+{
+    struct fg_replication_inbox in = {aligned_alloc(64, FG_REPLICATION_INBOX_SIZE), 0, 0};
+    uint64_t random = 5;
+
+    count = total = 0;
+    while (count < 20)
+        add_message();
+    for (unsigned round = 0; round < 200; round++) {
+        size_t sent = 0, taken = 0, at = 0;
+
+        in.from = in.to = 0;
+        while (sent < total) {
+            size_t room, n;
+            uint8_t *to = fg_replication_inbox_room(&in, &room);
+
+            assert_true(room > 0);
+            random = fg_mix64(random, round);
+            n = round == 0 ? 1 + random % 40
+                           : 1 + random % (1 + random % FG_REPLICATION_INBOX_SIZE);
+            n = n < room ? n : room;
+            n = n < total - sent ? n : total - sent;
+            memcpy(to, stream + sent, n);
+            fg_replication_inbox_came(&in, n);
+            sent += n;
+            taken = take(&in, taken, &at);
+        }
+        assert_int_equal(taken, count);
+    }
+    free(in.bytes);
+}
+
+static enum fg_replication_found found_in(const void *bytes, size_t size)
+{
+    struct fg_replication_inbox in = {aligned_alloc(64, FG_REPLICATION_INBOX_SIZE), 0, 0};
+    const uint8_t *first;
+    enum fg_replication_found found;
+
+    memcpy(in.bytes, bytes, size);
+    fg_replication_inbox_came(&in, size);
+    found = fg_replication_inbox_first(&in, &first, &size);
+    free(in.bytes);
+    return found;
+}
+
+static void garbage_is_no_message(void **state)
+{
+    struct fg_pair_message m = {.type = FG_PAIR_TYPE_ACK, .epoch = 3};
+    uint8_t bytes[FG_PAIR_HEAD_MAX];
+    size_t size = fg_pair_message_write(&m, bytes);
+
+    assert_int_equal(found_in("GET / HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", 35),
+                     FG_REPLICATION_GARBAGE);
+    assert_int_equal(found_in(bytes, size), FG_REPLICATION_PAIR);
+    assert_int_equal(found_in(bytes, size - 1), FG_REPLICATION_NOTHING);
+    bytes[5] = 99; /* a type that there is not */
+    assert_int_equal(found_in(bytes, size), FG_REPLICATION_GARBAGE);
+    bytes[5] = FG_PAIR_TYPE_ACK;
+    bytes[10] = 1; /* another size */
+    assert_int_equal(found_in(bytes, size), FG_REPLICATION_GARBAGE);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void the_newest_register_is_remembered(void **state)
+{
+    char dir[] = "/tmp/fg-replication-XXXXXX", below[64], path[96];
+    struct fg_pair_memory memory = {1, 1};
+    struct fg_error err = {""};
+    FILE *f;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(below, sizeof(below), "%s/log", dir);
+    assert_true(fg_replication_memory_read(below, &memory, &err)); /* no log yet */
+    assert_true(memory.revision == 0 && memory.epoch == 0);
+    memory = (struct fg_pair_memory){INT64_MAX, UINT64_MAX};
+    assert_true(fg_replication_memory_write(below, &memory, &err)); /* makes the folder */
+    memory = (struct fg_pair_memory){81, 7};
+    assert_true(fg_replication_memory_write(below, &memory, &err));
+    memory = (struct fg_pair_memory){0};
+    assert_true(fg_replication_memory_read(below, &memory, &err));
+    assert_true(memory.revision == 81 && memory.epoch == 7);
+
+    snprintf(path, sizeof(path), "%s/%s", below, FG_REPLICATION_MEMORY_NAME);
+    f = fopen(path, "w");
+    fputs("floodgate-pair-memory 1 revision 81", f);
+    fclose(f);
+    assert_false(fg_replication_memory_read(below, &memory, &err));
+    assert_non_null(strstr(err.text, path));
+    unlink(path);
+    rmdir(below);
+    rmdir(dir);
+    assert_false(fg_replication_memory_write("/proc/none", &memory, &err));
+}
+
+static void digests(void **state)
+{
+    uint64_t a = fg_replication_digest(0, "key", 3), b = fg_replication_digest(a, "other", 5);
+
+    assert_true(a && b && a != b);
+    assert_true(fg_replication_digest(0, "key", 3) == a);
+    assert_true(fg_replication_digest(1, "key", 3) != a);
+    assert_true(fg_replication_digest(0, NULL, 0) != a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(notices_are_read_as_written),
+        cmocka_unit_test(damaged_notices_are_refused),
+        cmocka_unit_test(terms_beyond_their_range_are_refused),
+        cmocka_unit_test(messages_arrive_in_parts),
+        cmocka_unit_test(garbage_is_no_message),
+        cmocka_unit_test(the_newest_register_is_remembered),
+        cmocka_unit_test(digests),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
