@@ -105,10 +105,43 @@ struct fg_replication {
     uint64_t shown_ms;
 };
 
-/* ---- thread.c: steps of lib/pair and what comes of them -------------------------------------- */
+/* ---- outputs.c: carries out what lib/pair wants ---------------------------------------------- */
+
+/** APPEND, CUT, LEAD, SEAL. */
+void fg_replication_order(struct fg_replication *r, const struct fg_pair_output *o);
+/** SEND. What cannot be sent is told by r->broken. */
+void fg_replication_send(struct fg_replication *r, const struct fg_pair_output *o);
+/** CLOSE, or the like: the link is over, and lib/pair knows. */
+void fg_replication_hang_up(struct fg_replication *r, const char *why);
+/** False: the peer takes too little. */
+bool fg_replication_put(struct fg_replication_link *l, const void *bytes, size_t size);
+/** Tells epoll what the connection waits for. */
+void fg_replication_slot_watch(struct fg_replication *r, struct fg_replication_slot *s);
+void fg_replication_back_off(struct fg_replication *r);
+void fg_replication_count_bytes(struct fg_replication *r, struct fg_replication_link *l);
+/** A diagnostic line, unless the same one was written just now. */
+void fg_replication_say(struct fg_replication *r, const char *why);
+
+/* ---- view.c ---------------------------------------------------------------------------------- */
+
+/** Compares our terms with the peer's. */
+void fg_replication_compare(struct fg_replication *r);
+/** A step is done: a role that changed goes into the history, the lag is measured. */
+void fg_replication_note(struct fg_replication *r, const struct fg_pair_view *before);
+/** The rest of the view, and all of it to others. */
+void fg_replication_show(struct fg_replication *r);
+
+/* ---- settle.c -------------------------------------------------------------------------------- */
 
 /** After each call of lib/pair: tells the others, and carries out the outputs. */
 void fg_replication_settle(struct fg_replication *r);
+bool fg_replication_leads(const struct fg_replication *r);
+
+/* ---- log.c: what the journal thread tells ---------------------------------------------------- */
+
+void fg_replication_log_moved(struct fg_replication *r);
+/** Where the log begins, now and then. */
+void fg_replication_log_pass(struct fg_replication *r);
 
 /* ---- peers.c: connections -------------------------------------------------------------------- */
 
@@ -121,30 +154,7 @@ void fg_replication_slot_step(struct fg_replication *r, struct fg_replication_sl
 /** What is due: dials, times out, tells terms and cursors, flushes. */
 void fg_replication_peers_pass(struct fg_replication *r);
 uint64_t fg_replication_peers_due_ms(const struct fg_replication *r);
-/** Outputs SEND and CLOSE. */
-void fg_replication_send(struct fg_replication *r, const struct fg_pair_output *o);
-void fg_replication_hang_up(struct fg_replication *r, const char *why);
 /** Our terms changed. */
 void fg_replication_greet_again(struct fg_replication *r);
-
-/* ---- log.c: the journal thread --------------------------------------------------------------- */
-
-/** Outputs APPEND, CUT, LEAD, SEAL. */
-void fg_replication_order(struct fg_replication *r, const struct fg_pair_output *o);
-/** Reads what the journal thread tells. */
-void fg_replication_log_moved(struct fg_replication *r);
-/** n records from `first` on into r->records. False: they cannot be read; r->broken. */
-bool fg_replication_log_read(struct fg_replication *r, uint64_t first, size_t n);
-/** Where the log begins, now and then. */
-void fg_replication_log_pass(struct fg_replication *r);
-
-/* ---- view.c ---------------------------------------------------------------------------------- */
-
-/** Compares our terms with the peer's. */
-void fg_replication_compare(struct fg_replication *r);
-/** A step is done: a role that changed goes into the history, the lag is measured. */
-void fg_replication_note(struct fg_replication *r, const struct fg_pair_view *before);
-/** The rest of the view, and all of it to others. */
-void fg_replication_show(struct fg_replication *r);
 
 #endif

@@ -15,10 +15,7 @@
 #define GREET_MS               2000 /* from the connection to the peer's terms */
 #define CLOSE_MS               200  /* for the peer to close too */
 #define DIAL_MIN_MS            50
-#define DIAL_MAX_MS            500
-#define STEADY_MS              1000
-#define SAY_MS                 10000 /* between two lines that say the same */
-#define ACCEPT_MS              20    /* between two connections that are taken */
+#define ACCEPT_MS              20 /* between two connections that are taken */
 #define PASSED_MS              200
 #define FG_REPLICATION_TYPE_AT 5 /* of a message of lib/pair */
 
@@ -56,24 +53,12 @@ void fg_replication_peers_close(struct fg_replication *r)
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* Tells epoll what the connection waits for; a socket that was closed is gone from it. */
-static void watch(struct fg_replication *r, struct fg_replication_slot *s)
-{
-    struct epoll_event event = {.events = fg_replication_link_events(&s->link), .data.ptr = s};
-
-    if (s->link.state == FG_REPLICATION_CLOSED || event.events == s->events)
-        return;
-    epoll_ctl(r->epoll_fd, s->events == UINT32_MAX ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, s->link.fd,
-              &event);
-    s->events = event.events;
-}
-
 static void open_slot(struct fg_replication *r, struct fg_replication_slot *s, int fd, bool server)
 {
     s->events = UINT32_MAX;
     s->greeted = false;
     if (fg_replication_link_open(&s->link, fd, server, &r->settings, r->now_ms + GREET_MS))
-        watch(r, s);
+        fg_replication_slot_watch(r, s);
 }
 
 static struct fg_replication_slot *free_slot(struct fg_replication *r)
@@ -84,33 +69,6 @@ static struct fg_replication_slot *free_slot(struct fg_replication *r)
     return NULL;
 }
 
-/* A link that lived long enough is dialed again soon; one that always breaks, less and less often.
- */
-static void backs_off(struct fg_replication *r)
-{
-    if (r->linked_ms && r->now_ms >= r->linked_ms + STEADY_MS)
-        r->dial_wait_ms = DIAL_MIN_MS;
-    r->linked_ms = 0;
-    r->dial_ms = r->now_ms + r->dial_wait_ms;
-    r->dial_wait_ms = r->dial_wait_ms * 2 < DIAL_MAX_MS ? r->dial_wait_ms * 2 : DIAL_MAX_MS;
-}
-
-static void count_bytes(struct fg_replication *r, struct fg_replication_link *l)
-{
-    r->view_next.sent_bytes += l->sent;
-    r->view_next.received_bytes += l->received;
-    l->sent = l->received = 0;
-}
-
-static void say_error(struct fg_replication *r, const char *why)
-{
-    if (strcmp(r->said, why) == 0 && r->now_ms < r->said_ms + SAY_MS)
-        return;
-    snprintf(r->said, sizeof(r->said), "%s", why);
-    r->said_ms = r->now_ms;
-    fg_diag(FG_DIAG_WARNING, "pair: no link to %s: %s", r->settings.peer, why);
-}
-
 /* A connection has ended, or never came to be. Once for each. */
 static void slot_ended(struct fg_replication *r, struct fg_replication_slot *s)
 {
@@ -118,13 +76,13 @@ static void slot_ended(struct fg_replication *r, struct fg_replication_slot *s)
     uint32_t number = l->number;
     char *shown = r->view_next.link_error;
 
-    count_bytes(r, l);
+    fg_replication_count_bytes(r, l);
     l->number = 0;
     if (l->error[0] && r->current != s && r->current)
         return; /* a stranger, while there is a link */
     if (l->error[0]) {
         snprintf(shown, FG_REPLICATION_TEXT_MAX, "%s", l->error);
-        say_error(r, l->error);
+        fg_replication_say(r, l->error);
     }
     if (r->current != s)
         return;
@@ -133,57 +91,6 @@ static void slot_ended(struct fg_replication *r, struct fg_replication_slot *s)
     snprintf(r->lost, sizeof(r->lost), "%.250s", l->error[0] ? l->error : "the link was closed");
     fg_pair_closed(r->pair, number);
     fg_replication_settle(r);
-}
-
-/* ---- outputs --------------------------------------------------------------------------------- */
-
-static bool put(struct fg_replication_link *l, const void *bytes, size_t size)
-{
-    uint8_t *to = fg_replication_link_room(l, size);
-
-    if (!to)
-        return false;
-    memcpy(to, bytes, size);
-    fg_replication_link_put_done(l, size);
-    return true;
-}
-
-void fg_replication_send(struct fg_replication *r, const struct fg_pair_output *o)
-{
-    struct fg_replication_link *l = r->current ? &r->current->link : NULL;
-
-    if (!l || l->number != o->link || r->broken[0])
-        return;
-    if (!put(l, o->bytes, o->size)) {
-        snprintf(r->broken, sizeof(r->broken), "the peer takes too little");
-        return;
-    }
-    if (o->count == 0)
-        return;
-    if (!fg_replication_log_read(r, o->first, o->count))
-        return;
-    r->view_next.sent_records += o->count;
-    if (!put(l, r->records, (size_t)o->count * FG_PAIR_RECORD_SIZE))
-        snprintf(r->broken, sizeof(r->broken), "the peer takes too little");
-}
-
-/* lib/pair has forgotten the link already. */
-void fg_replication_hang_up(struct fg_replication *r, const char *why)
-{
-    struct fg_replication_slot *s = r->current;
-
-    if (!s)
-        return;
-    r->current = NULL;
-    r->peer_told = false;
-    r->broken[0] = 0;
-    snprintf(r->lost, sizeof(r->lost), "%s", why);
-    snprintf(r->view_next.link_error, sizeof(r->view_next.link_error), "%s", why);
-    s->link.number = 0;
-    fg_replication_link_close(&s->link, why, r->now_ms + CLOSE_MS);
-    watch(r, s);
-    say_error(r, why);
-    backs_off(r);
 }
 
 /* ---- what comes ------------------------------------------------------------------------------ */
@@ -315,7 +222,7 @@ static void greet(struct fg_replication *r, struct fg_replication_slot *s)
     uint8_t bytes[FG_REPLICATION_NOTICE_MAX];
 
     s->greeted = true;
-    put(&s->link, bytes, fg_replication_notice_write(&n, bytes));
+    fg_replication_put(&s->link, bytes, fg_replication_notice_write(&n, bytes));
 }
 
 void fg_replication_greet_again(struct fg_replication *r)
@@ -351,9 +258,9 @@ void fg_replication_slot_step(struct fg_replication *r, struct fg_replication_sl
     if (!over && is_over(s)) {
         slot_ended(r, s);
         if (!r->current)
-            backs_off(r);
+            fg_replication_back_off(r);
     }
-    watch(r, s);
+    fg_replication_slot_watch(r, s);
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -403,7 +310,7 @@ static void dial(struct fg_replication *r)
 
     if (r->settings.node != DIALER || r->ended || is_dialing(r) || !s || r->now_ms < r->dial_ms)
         return;
-    backs_off(r);
+    fg_replication_back_off(r);
     fd = fg_replication_link_dial(&r->peer_address, &err);
     if (fd < 0) {
         snprintf(r->view_next.link_error, sizeof(r->view_next.link_error), "%.250s", err.text);
@@ -432,7 +339,7 @@ static void tell_passed(struct fg_replication *r)
     }
     r->passed_ms = r->now_ms + PASSED_MS;
     r->passed_told = n.passed;
-    put(&r->current->link, bytes, fg_replication_notice_write(&n, bytes));
+    fg_replication_put(&r->current->link, bytes, fg_replication_notice_write(&n, bytes));
 }
 
 static void time_out(struct fg_replication *r, struct fg_replication_slot *s)
@@ -452,7 +359,7 @@ static void time_out(struct fg_replication *r, struct fg_replication_slot *s)
 void fg_replication_peers_pass(struct fg_replication *r)
 {
     for (unsigned i = 0; i < FG_REPLICATION_SLOTS; i++) {
-        count_bytes(r, &r->slots[i].link);
+        fg_replication_count_bytes(r, &r->slots[i].link);
         time_out(r, &r->slots[i]);
     }
     accept_again(r);

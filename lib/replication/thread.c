@@ -26,168 +26,6 @@
 #define PROBES_MS     1000 /* since the last one */
 #define ARBITER_MS    1000 /* of one call */
 
-/* ---- told to others -------------------------------------------------------------------------- */
-
-/* now_ms is at most a millisecond before tsc was read. */
-static uint64_t tsc_of(const struct fg_replication *r, uint64_t ms)
-{
-    uint64_t left = ms > r->now_ms + 1 ? ms - r->now_ms - 1 : 0;
-
-    if (ms == UINT64_MAX)
-        return UINT64_MAX;
-    return left ? r->tsc + (uint64_t)((__uint128_t)left * r->clock->tsc_hz / 1000) : 0;
-}
-
-static void tell_probes(struct fg_replication *r)
-{
-    unsigned done = 0;
-
-    while (done < r->probes_len && r->probes[done].ticket <= r->now.probe)
-        done++;
-    if (!done)
-        return;
-    atomic_store_explicit(&r->leading->probe_answered, r->probes[done - 1].number,
-                          memory_order_release);
-    r->probes_len -= done;
-    memmove(r->probes, r->probes + done, r->probes_len * sizeof(r->probes[0]));
-}
-
-static bool leads(const struct fg_replication *r)
-{
-    return r->now.role == FG_PAIR_ROLE_LEADER || r->now.role == FG_PAIR_ROLE_SOLO;
-}
-
-/* What the workers go by. Before any output: a register that names another one, or a log that says
- * "solo", must not be ahead of it. */
-static void tell_workers(struct fg_replication *r, const struct fg_pair_view *before)
-{
-    if (r->now.valid_until_ms != before->valid_until_ms)
-        atomic_store_explicit(&r->leading->valid_until_tsc, tsc_of(r, r->now.valid_until_ms),
-                              memory_order_relaxed);
-    if (r->now.accepting != before->accepting)
-        atomic_store_explicit(&r->leading->accepting, r->now.accepting, memory_order_relaxed);
-    tell_probes(r);
-}
-
-static void tell_journal(struct fg_replication *r)
-{
-    if (r->ended || r->now.state == FG_PAIR_STATE_ENDED ||
-        (r->committed == r->now.committed && r->solo == r->now.solo))
-        return;
-    r->committed = r->now.committed;
-    r->solo = r->now.solo;
-    fg_journal_pairing_commit(r->pairing, r->committed, r->solo);
-}
-
-static void tell_daemon(struct fg_replication *r)
-{
-    if (r->led || !leads(r) || !r->began_seq || r->leading_epoch ||
-        r->now.committed <= r->began_seq)
-        return;
-    r->led = true;
-    if (r->hooks.lead)
-        r->hooks.lead(r->hooks.ctx, r->began_seq + 1, r->now.epoch);
-}
-
-/* ---- outputs --------------------------------------------------------------------------------- */
-
-static void remember(struct fg_replication *r, const struct fg_pair_memory *memory)
-{
-    struct fg_error err = {""};
-
-    if (fg_replication_memory_write(r->log_dir, memory, &err))
-        return;
-    fg_diag(FG_DIAG_ERROR, "pair: %s", err.text);
-    r->remember_failed = true;
-}
-
-static void end(struct fg_replication *r)
-{
-    if (r->ended)
-        return;
-    r->ended = true;
-    atomic_store(&r->leading->valid_until_tsc, 0);
-    fg_diag(FG_DIAG_ERROR, "pair: the process ends: %s", fg_pair_reason_text(r->now.reason));
-    fg_replication_show(r);
-    if (r->hooks.end)
-        r->hooks.end(r->hooks.ctx, fg_pair_reason_text(r->now.reason));
-}
-
-/* Why lib/pair gave the link up. */
-static const char *why_closed(struct fg_replication *r, const struct fg_pair_view *before)
-{
-    if (r->now.refused != before->refused)
-        return "the peer broke the protocol";
-    if (r->now.drops != before->drops)
-        return "the standby is silent, or acknowledged too late";
-    if (r->now.state == FG_PAIR_STATE_SEEKING || r->now.state == FG_PAIR_STATE_CLAIMING)
-        return "the leader is silent, or handed over";
-    return "the peer is silent, or out of step";
-}
-
-static void carry_out(struct fg_replication *r, const struct fg_pair_output *o,
-                      const struct fg_pair_view *before)
-{
-    switch (o->kind) {
-    case FG_PAIR_SEND:
-        fg_replication_send(r, o);
-        break;
-    case FG_PAIR_CLOSE:
-        if (r->current && r->current->link.number == o->link)
-            fg_replication_hang_up(r, why_closed(r, before));
-        break;
-    case FG_PAIR_READ:
-    case FG_PAIR_SWAP:
-        fg_replication_caller_ask(r->callers[o->lane], o);
-        break;
-    case FG_PAIR_REMEMBER:
-        remember(r, &o->memory);
-        break;
-    case FG_PAIR_END:
-        end(r);
-        break;
-    default:
-        fg_replication_order(r, o);
-        break;
-    }
-}
-
-/* The link could not carry what lib/pair sent. */
-static bool break_link(struct fg_replication *r)
-{
-    char why[FG_REPLICATION_TEXT_MAX];
-    uint32_t number;
-
-    if (!r->broken[0])
-        return false;
-    memcpy(why, r->broken, sizeof(why));
-    r->broken[0] = 0;
-    if (!r->current)
-        return false;
-    number = r->current->link.number;
-    fg_diag(FG_DIAG_WARNING, "pair: the link is closed: %s", why);
-    fg_replication_hang_up(r, why);
-    fg_pair_closed(r->pair, number);
-    return true;
-}
-
-void fg_replication_settle(struct fg_replication *r)
-{
-    struct fg_pair_output output;
-
-    do {
-        struct fg_pair_view before = r->now;
-
-        fg_pair_view(r->pair, &r->now);
-        tell_workers(r, &before);
-        tell_journal(r);
-        while (fg_pair_next(r->pair, &output))
-            carry_out(r, &output, &before);
-        fg_replication_note(r, &before);
-        tell_daemon(r);
-    } while (break_link(r));
-}
-
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void time_passes(struct fg_replication *r)
@@ -246,7 +84,7 @@ static void begin_probe(struct fg_replication *r)
     uint64_t number, ticket;
     unsigned at = r->probes_len;
 
-    if (!leads(r) || r->ended ||
+    if (!fg_replication_leads(r) || r->ended ||
         !atomic_load_explicit(&r->leading->probe_wanted, memory_order_relaxed))
         return;
     atomic_exchange(&r->leading->probe_wanted, false);
@@ -287,7 +125,7 @@ static int sleep_ms(const struct fg_replication *r)
     uint64_t due = fg_pair_due_ms(r->pair), peers = fg_replication_peers_due_ms(r);
     uint64_t now = fg_clock_mono_ms(), most = IDLE_MS;
 
-    if (leads(r))
+    if (fg_replication_leads(r))
         most = r->now_ms < r->probe_ms + PROBES_MS ? PROBING_MS : PROBE_MS;
     if (peers < due)
         due = peers;

@@ -128,7 +128,7 @@ static uint64_t on_passed(void *ctx)
     return 4711;
 }
 
-static int mode_of(enum fg_journal_state state, bool stopping)
+static int mode_for(enum fg_journal_state state, bool stopping)
 {
     return state;
 }
@@ -151,7 +151,7 @@ static void open_log(void)
                                           .watermarks = durable_marks,
                                           .workers = 1,
                                           .clock = &time_source,
-                                          .mode = mode_of,
+                                          .mode = mode_for,
                                           .follower_mode = 99};
     struct fg_error err = {""};
 
