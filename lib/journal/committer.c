@@ -9,6 +9,21 @@
 #define ENOUGH       1024 /* records whose own cost is well above that of a commit */
 #define GATHER_US    200  /* about as long as a sync of them takes */
 
+bool fg_journal_committer_attach(struct fg_journal_committer *c, struct fg_journal *journal,
+                                 struct fg_error *err)
+{
+    c->journal = journal;
+    c->oldest = c->count = 0;
+    c->depth = fg_journal_depth(journal);
+    for (unsigned b = 0; b < c->depth; b++) {
+        c->batches[b].records = fg_journal_positions(journal, b, c->batch_max);
+        if (!c->batches[b].records)
+            return fg_fail(err, "committer: out of memory");
+    }
+    fg_journal_committer_note(c);
+    return true;
+}
+
 bool fg_journal_committer_init(struct fg_journal_committer *c, struct fg_journal *journal,
                                struct fg_ring **rings, struct fg_journal_watermark *marks,
                                unsigned workers, size_t batch_max, struct fg_error *err)
@@ -19,20 +34,12 @@ bool fg_journal_committer_init(struct fg_journal_committer *c, struct fg_journal
     if (batch_max > BATCH_MAX)
         return fg_fail(err, "committer: %zu records a commit (1 to %u, 0 = %d)", batch_max,
                        BATCH_MAX, BATCH_NORMAL);
-    c->journal = journal;
     c->workers = workers;
     c->rings = rings;
     c->marks = marks;
     c->batch_max = batch_max ? batch_max : BATCH_NORMAL;
-    c->depth = fg_journal_depth(journal);
-    for (unsigned b = 0; b < c->depth; b++) {
-        c->batches[b].records = fg_journal_positions(journal, b, c->batch_max);
-        if (!c->batches[b].records)
-            return fg_fail(err, "committer: out of memory");
-    }
-    atomic_store(&c->durable_seq, fg_journal_last_seq(journal));
-    atomic_store(&c->state, fg_journal_state(journal));
-    return true;
+    c->depth = 1;
+    return !journal || fg_journal_committer_attach(c, journal, err);
 }
 
 void fg_journal_committer_free(struct fg_journal_committer *c)
@@ -112,9 +119,16 @@ static void note_state(struct fg_journal_committer *c)
     atomic_store_explicit(&c->state, (int)fg_journal_state(c->journal), memory_order_release);
 }
 
-static bool begin(struct fg_journal_committer *c, struct fg_journal_batch *b, uint64_t now_ms)
+void fg_journal_committer_note(struct fg_journal_committer *c)
 {
-    b->begun = fg_journal_begin(c->journal, (unsigned)(b - c->batches), b->n, now_ms);
+    atomic_store_explicit(&c->durable_seq, fg_journal_last_seq(c->journal), memory_order_release);
+    note_state(c);
+}
+
+/* An attempt that is repeated writes the same: a pair may have shipped it already. */
+static bool begin(struct fg_journal_committer *c, struct fg_journal_batch *b)
+{
+    b->begun = fg_journal_begin(c->journal, (unsigned)(b - c->batches), b->n, b->time_ms);
     note_state(c);
     return b->begun;
 }
@@ -128,14 +142,14 @@ size_t fg_journal_committer_begin(struct fg_journal_committer *c, uint64_t now_m
     for (unsigned i = 0; i < c->count; i++) {
         if (batch(c, i)->begun)
             continue;
-        if (!begin(c, batch(c, i), now_ms))
+        if (!begin(c, batch(c, i)))
             return begun;
         begun += batch(c, i)->n;
     }
     if (c->count == c->depth || !gather(c, batch(c, c->count)))
         return begun;
-    c->count++;
-    return begun + (begin(c, batch(c, c->count - 1), now_ms) ? batch(c, c->count - 1)->n : 0);
+    batch(c, c->count++)->time_ms = now_ms;
+    return begun + (begin(c, batch(c, c->count - 1)) ? batch(c, c->count - 1)->n : 0);
 }
 
 size_t fg_journal_committer_end(struct fg_journal_committer *c, unsigned us)

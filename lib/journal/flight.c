@@ -98,6 +98,8 @@ static void take_off(struct fg_journal *j, unsigned slot, uint64_t first_seq, si
     struct fg_journal_flight *f = &j->flights[slot];
 
     fg_journal_stage(j, j->stage[slot] + 1, n, 0, total, first_seq, now_ms);
+    if (j->staged)
+        j->staged(j->staged_ctx, j->stage[slot], total);
     *f = (struct fg_journal_flight){.records = total,
                                     .bytes = total * sizeof(*j->stage[slot]),
                                     .offset = fg_journal_segment_offset(&j->base, first_seq)};

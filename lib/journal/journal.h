@@ -208,6 +208,7 @@ struct fg_journal_batch {
     struct fg_journal_record *records; /**< [batch_max], the journal's */
     size_t n;
     size_t taken[FG_WORKERS_MAX]; /**< of them, by worker */
+    uint64_t time_ms;             /**< of its BATCH record */
     bool begun;                   /**< the journal has it; else it met trouble, or waits */
 };
 
@@ -228,10 +229,16 @@ struct fg_journal_committer {
     size_t held;                  /**< records of batches that met a full disk */
 };
 
-/** batch_max: records of one commit, 0 = 8192. Rings and marks stay the caller's. */
+/** batch_max: records of one commit, 0 = 8192. Rings and marks stay the caller's. journal NULL: it
+ * is attached later. */
 bool fg_journal_committer_init(struct fg_journal_committer *c, struct fg_journal *journal,
                                struct fg_ring **rings, struct fg_journal_watermark *marks,
                                unsigned workers, size_t batch_max, struct fg_error *err);
+/** From now on it commits to this journal; it has no batch. False and err: no memory. */
+bool fg_journal_committer_attach(struct fg_journal_committer *c, struct fg_journal *journal,
+                                 struct fg_error *err);
+/** Tells state and end of the journal, after a commit that did not go through the committer. */
+void fg_journal_committer_note(struct fg_journal_committer *c);
 void fg_journal_committer_free(struct fg_journal_committer *c);
 
 /**

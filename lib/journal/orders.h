@@ -11,6 +11,7 @@
 
 #define FG_JOURNAL_ORDERS_MARKS 1024 /* commits that are not committed in the pair's sense yet */
 #define FG_JOURNAL_ORDERS_TEXT  512
+#define FG_JOURNAL_ORDERS_PART  8192 /* records of the peer that are made durable at once */
 
 enum fg_journal_order_kind { FG_JOURNAL_ORDER_CUT, FG_JOURNAL_ORDER_LEAD, FG_JOURNAL_ORDER_SEAL };
 
@@ -50,7 +51,22 @@ struct fg_journal_pairing_work {
     /* The journal thread. */
     uint64_t taken; /* records so far */
     struct fg_journal_record *part;
-    uint64_t *row; /* [1 + workers]: marks for which there is no room; 0 = none */
+    uint64_t *row;     /* [1 + workers]: marks for which there is no room; 0 = none */
+    uint64_t order_ms; /* of the first attempt at the next order: it is written the same again */
+    bool quiet;        /* what is written now is told only when it is durable */
 };
+
+/** The journal thread: something waits for it. Any thread. */
+bool fg_journal_orders_wait(const struct fg_journal_pairing *p);
+/** The next order needs that no commit is under way. */
+bool fg_journal_orders_still(const struct fg_journal_pairing *p);
+/** Before a commit: what its batch records say. */
+void fg_journal_orders_word(const struct fg_journal_pairing *p, struct fg_journal_committer *c);
+/** Carries out the next order, or a part of it; the committer has no batch. False: there is none,
+ * or the disk has to be tried again. */
+bool fg_journal_orders_step(struct fg_journal_pairing *p, struct fg_journal_committer *c,
+                            uint64_t now_ms);
+/** Tells what is durable, or that the log failed, after a commit has ended. */
+void fg_journal_orders_tell(struct fg_journal_pairing *p, struct fg_journal_committer *c);
 
 #endif

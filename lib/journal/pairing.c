@@ -9,8 +9,7 @@
 #include "journal/orders.h"
 #include "journal/standby.h"
 
-#define ORDERS       16   /* there is at most one of each kind under way */
-#define PART_RECORDS 8192 /* of the peer that are made durable at once */
+#define ORDERS 16 /* there is at most one of each kind under way */
 
 /* ---- made and freed -------------------------------------------------------------------------- */
 
@@ -46,7 +45,7 @@ static bool make_work(struct fg_journal_pairing *p, const struct fg_journal_pair
     w->orders = fg_ring_create(ORDERS);
     w->marks.rows = calloc(FG_JOURNAL_ORDERS_MARKS, row);
     w->row = calloc(1, row);
-    w->part = calloc(PART_RECORDS, sizeof(*w->part));
+    w->part = calloc(FG_JOURNAL_ORDERS_PART, sizeof(*w->part));
     atomic_store(&w->commit, p->start.committed + 1);
     return w->records && w->orders && w->marks.rows && w->row && w->part;
 }

@@ -14,8 +14,10 @@
  *     event_fd, *_seq, *_done               <-- tells how far it is
  *     fg_pairing_commit: committed_seq, committed --> ledger, sinks, workers, batch records
  *
- * Nobody blocks: orders are bounded, and the replication thread polls event_fd. After it became
- * readable, read it first, then the fields.
+ * Nobody blocks: orders are bounded, and the replication thread polls event_fd. When it is
+ * readable: read it; then written_seq and durable_seq; then began_epoch, cut_done and seal_done.
+ * What began (or was cut, which changes durable_seq) has to be told to the protocol before the
+ * sequences, which may lie behind it.
  */
 #ifndef FG_JOURNAL_PAIRING_H
 #define FG_JOURNAL_PAIRING_H

@@ -12,6 +12,15 @@ void fg_journal_set_commit(struct fg_journal *j, uint64_t commit_seq)
     atomic_store_explicit(&j->commit, commit_seq + 1, memory_order_relaxed);
 }
 
+void fg_journal_on_staged(struct fg_journal *j,
+                          void (*staged)(void *ctx, const struct fg_journal_record *records,
+                                         size_t n),
+                          void *ctx)
+{
+    j->staged = staged;
+    j->staged_ctx = ctx;
+}
+
 /* ---- appending ------------------------------------------------------------------------------- */
 
 static bool misfit(const struct fg_journal *j, const struct fg_journal_record *r, const char *why,

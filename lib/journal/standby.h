@@ -28,6 +28,17 @@ void fg_journal_set_commit(struct fg_journal *journal, uint64_t commit_seq);
 bool fg_journal_append(struct fg_journal *journal, const struct fg_journal_record *records,
                        size_t n, uint64_t now_ms, struct fg_error *err);
 
+/** A commit without records: its BATCH record only says what is committed. As fg_journal_commit. */
+bool fg_journal_seal(struct fg_journal *journal, uint64_t now_ms);
+
+/** Calls `staged` with the records of each commit as they will stand in the log, in their order,
+ * before they are durable; again when a commit that met a full disk is repeated. Not for appended
+ * ones. Journal thread. */
+void fg_journal_on_staged(struct fg_journal *journal,
+                          void (*staged)(void *ctx, const struct fg_journal_record *records,
+                                         size_t n),
+                          void *ctx);
+
 /**
  * The last record that the log itself says was committed when it was opened: an acknowledgement may
  * have left. Before the first commit; reads the end of the log. False and err.

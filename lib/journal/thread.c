@@ -27,7 +27,7 @@ static const char *const troubles[FG_JOURNAL_STATES] = {
 static bool lags(struct fg_journal_thread *t)
 {
     bool before = atomic_load_explicit(&t->lagging, memory_order_relaxed), now;
-    uint64_t durable = atomic_load_explicit(&t->committer.durable_seq, memory_order_relaxed);
+    uint64_t durable = atomic_load_explicit(fg_journal_thread_committed(t), memory_order_relaxed);
     uint64_t has;
 
     if (!t->options.followed_seq)
@@ -47,24 +47,37 @@ static bool lags(struct fg_journal_thread *t)
     return now;
 }
 
+/* What the workers do: those of a follower have nothing to decide. */
+static void publish(struct fg_journal_thread *t, int state, bool stopping)
+{
+    const struct fg_journal_pairing *p = t->options.pairing;
+    int mode = t->options.mode((enum fg_journal_state)state, stopping);
+
+    if (p && state != FG_JOURNAL_FAILED && !atomic_load(&p->serves))
+        mode = t->options.follower_mode;
+    atomic_store_explicit(&t->mode, mode, memory_order_release);
+    if (p && atomic_load(&p->ended)) /* just now, perhaps */
+        atomic_store(&t->mode, p->work->failed_mode);
+}
+
 static void publish_mode(struct fg_journal_thread *t, int *seen)
 {
+    char why[FG_JOURNAL_ORDERS_TEXT];
     int state = atomic_load_explicit(&t->committer.state, memory_order_relaxed);
     bool stopping = atomic_load_explicit(&t->stopping, memory_order_relaxed) ||
                     atomic_load_explicit(&t->halted, memory_order_relaxed);
 
     int told = lags(t) && state == FG_JOURNAL_OK ? FG_JOURNAL_FULL : state;
 
-    atomic_store_explicit(&t->mode, t->options.mode((enum fg_journal_state)told, stopping),
-                          memory_order_release);
+    publish(t, told, stopping);
     if (state == *seen)
         return;
+    fg_journal_thread_error(t, why, sizeof(why));
     if (state == FG_JOURNAL_OK)
         fg_diag(FG_DIAG_NOTICE, "log: %s, orders are accepted",
                 *seen == FG_JOURNAL_GONE ? "it is back" : "there is room again");
     else
-        fg_diag(FG_DIAG_ERROR, "log: %s: %s", troubles[state],
-                fg_journal_error(t->options.journal));
+        fg_diag(FG_DIAG_ERROR, "log: %s: %s", troubles[state], why);
     *seen = state;
 }
 
@@ -85,6 +98,18 @@ static void publish_start(struct fg_journal_thread *t, const struct fg_journal_c
     atomic_store_explicit(&t->commit_began, s->tsc, memory_order_relaxed);
 }
 
+/* Of a pair: a follower takes nothing of the workers, and a leader's order comes before what has
+ * not begun. */
+static bool may_begin(const struct fg_journal_thread *t)
+{
+    const struct fg_journal_pairing *p = t->options.pairing;
+
+    if (!p)
+        return true;
+    return atomic_load_explicit(&p->leads, memory_order_relaxed) &&
+           (t->committer.count || !fg_journal_orders_still(p));
+}
+
 static void begin(struct fg_journal_thread *t)
 {
     struct fg_journal_committer *c = &t->committer;
@@ -93,7 +118,7 @@ static void begin(struct fg_journal_thread *t)
                                                             fg_clock_passed_ns(t->options.clock),
                                                             fg_clock_tsc()};
 
-    if (before == c->depth)
+    if (before == c->depth || !may_begin(t))
         return;
     if (before == 0) /* first, since the beginning may take long */
         publish_start(t, &now);
@@ -101,6 +126,8 @@ static void begin(struct fg_journal_thread *t)
     after = fg_journal_committer_under_way(c);
     for (unsigned i = before; i < after; i++)
         t->starts[i] = now;
+    if (t->options.pairing && fg_journal_state(c->journal) == FG_JOURNAL_FAILED)
+        fg_journal_orders_tell(t->options.pairing, c);
     if (after == 0) {
         note_duration(&t->watch, fg_clock_mono_ms() - now.ms);
         publish_start(t, &none);
@@ -109,6 +136,12 @@ static void begin(struct fg_journal_thread *t)
 
 static bool records_wait(const struct fg_journal_thread *t)
 {
+    const struct fg_journal_pairing *p = t->options.pairing;
+
+    if (p && fg_journal_orders_wait(p))
+        return true;
+    if (p && !atomic_load_explicit(&p->leads, memory_order_relaxed))
+        return false;
     for (unsigned i = 0; i < t->options.workers; i++)
         if (fg_ring_waits(t->options.records[i]))
             return true;
@@ -143,7 +176,24 @@ static size_t end(struct fg_journal_thread *t, unsigned us)
     }
     t->starts[0] = t->starts[1];
     publish_start(t, after ? &t->starts[0] : &none);
+    if (t->options.pairing)
+        fg_journal_orders_tell(t->options.pairing, c);
     return n;
+}
+
+/* Something of what replication wants. Commits under way and batches that met trouble come first.
+ */
+static bool carry_out(struct fg_journal_thread *t)
+{
+    struct fg_journal_pairing *p = t->options.pairing;
+
+    if (!p)
+        return false;
+    while (fg_journal_orders_still(p) && fg_journal_committer_under_way(&t->committer))
+        end(t, UINT_MAX);
+    fg_journal_orders_word(p, &t->committer);
+    return !t->committer.count &&
+           fg_journal_orders_step(p, &t->committer, fg_clock_now_ms(t->options.clock));
 }
 
 /*
@@ -156,7 +206,9 @@ static void raise_priority(void)
 {
     struct sched_param param = {.sched_priority = PRIORITY};
 
-    if (sched_setscheduler(0, SCHED_RR, &param) && getpriority(PRIO_PROCESS, 0) > NICE)
+    /* a thread that it starts, to prepare segments, is an ordinary one */
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &param) &&
+        getpriority(PRIO_PROCESS, 0) > NICE)
         setpriority(PRIO_PROCESS, 0, NICE); /* a refusal does no harm */
 }
 
@@ -165,6 +217,14 @@ static void wait_for_records(struct fg_journal_thread *t, unsigned us_max)
     fg_journal_doorbell_init(&t->doorbell);
     if (!records_wait(t)) /* a ring of the doorbell with no sleeper costs one system call */
         fg_journal_doorbell_sleep(&t->doorbell, us_max);
+}
+
+/* An order of replication rings the doorbell. */
+static bool is_woken(const struct fg_journal_thread *t)
+{
+    const struct fg_journal_pairing *p = t->options.pairing;
+
+    return t->options.woken || (p && !atomic_load_explicit(&p->leads, memory_order_relaxed));
 }
 
 static void *run(void *thread)
@@ -177,11 +237,16 @@ static void *run(void *thread)
     raise_priority();
     atomic_store(&t->raised, true);
     while (!atomic_load_explicit(&t->quit, memory_order_acquire)) {
+        bool carried = carry_out(t);
         size_t n;
 
         begin(t);
         n = end(t, patience_us(t));
         publish_mode(t, &seen);
+        if (carried) {
+            fg_journal_pace_worked(&pace);
+            continue;
+        }
         if (n) {
             unsigned us = fg_journal_committer_gather_us(&t->committer);
 
@@ -193,7 +258,7 @@ static void *run(void *thread)
         if (fg_journal_committer_under_way(&t->committer))
             continue;
         if (seen == FG_JOURNAL_OK)
-            wait_for_records(t, fg_journal_pace_idle(&pace, t->options.woken));
+            wait_for_records(t, fg_journal_pace_idle(&pace, is_woken(t)));
         else
             fg_clock_sleep_us(TROUBLE_US);
     }
@@ -202,14 +267,28 @@ static void *run(void *thread)
     return NULL;
 }
 
+static bool join(struct fg_journal_thread *t, struct fg_error *err)
+{
+    struct fg_journal_pairing_work *w = t->options.pairing->work;
+
+    if (t->options.batch_max > FG_JOURNAL_PAIRING_BATCH)
+        return fg_fail(err, "[log] batch_max: at most %d in a pair", FG_JOURNAL_PAIRING_BATCH);
+    w->bell = &t->doorbell;
+    w->mode = &t->mode;
+    w->failed_mode = t->options.mode(FG_JOURNAL_FAILED, false);
+    return true;
+}
+
 bool fg_journal_thread_start(struct fg_journal_thread *t,
                              const struct fg_journal_thread_options *options, struct fg_error *err)
 {
     t->options = *options;
+    if (options->pairing && !join(t, err))
+        return false;
     if (!fg_journal_committer_init(&t->committer, options->journal, options->records,
                                    options->watermarks, options->workers, options->batch_max, err))
         return false;
-    atomic_store(&t->mode, options->mode(FG_JOURNAL_OK, false));
+    publish(t, FG_JOURNAL_OK, false);
     t->started = fg_thread_start(&t->thread, "fg-journal", run, t);
     while (t->started && !atomic_load(&t->raised))
         fg_clock_sleep_us(RAISE_POLL_US);

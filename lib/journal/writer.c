@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "journal/standby.h"
+
 /* Records why the disk refused: FULL or FAILED by errno. Returns false. */
 static bool refused(struct fg_journal *j, const char *what, const char *name)
 {
@@ -261,6 +263,8 @@ static bool write_part(struct fg_journal *j, const struct fg_journal_record *rec
         j->foreign ? stage_foreign(j, records, first, count)
                    : fg_journal_stage(j, records, n, first, count, j->last_seq + 1, now_ms);
 
+    if (j->staged && !j->foreign)
+        j->staged(j->staged_ctx, part, count);
     j->unfinished = true;
     if (j->tip.fd == j->base.fd)
         j->dirty_end = offset + count * sizeof(*part);
@@ -359,6 +363,11 @@ bool fg_journal_commit(struct fg_journal *j, const struct fg_journal_record *rec
     if (n == 0)
         return j->state != FG_JOURNAL_FAILED;
     return commit(j, records, n, n + 1 + fg_journal_padding(j, j->last_seq + 1, n + 1), now_ms);
+}
+
+bool fg_journal_seal(struct fg_journal *j, uint64_t now_ms)
+{
+    return commit(j, NULL, 0, 1 + fg_journal_padding(j, j->last_seq + 1, 1), now_ms);
 }
 
 bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_record *records,

@@ -54,7 +54,9 @@ struct fg_journal {
     struct fg_journal_epoch epoch; /* of last_seq */
     _Atomic uint64_t commit;       /* `item` of BATCH records */
     bool foreign;                  /* the commit under way is of records of the peer */
-    uint64_t durable_seq;          /* known to be on disk: what BATCH records say */
+    void (*staged)(void *ctx, const struct fg_journal_record *records, size_t n);
+    void *staged_ctx;
+    uint64_t durable_seq; /* known to be on disk: what BATCH records say */
     uint64_t cut_records;
     enum fg_journal_state state;
     char error[512];
