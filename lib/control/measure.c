@@ -294,12 +294,41 @@ static void read_inbound(const struct fg_control_parts *p, struct fg_control_she
                                  fg_packet_status_name(i), s.results[i]);
 }
 
+static void read_pair(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
+{
+    const struct fg_replication_view *v = p->pair ? &p->pair->view : NULL;
+    int64_t skew_ms;
+
+    if (!v)
+        return;
+    skew_ms = v->pair.skew_ms < 0 ? -v->pair.skew_ms : v->pair.skew_ms;
+    say(sheet, FG_CONTROL_pair_role, fg_pair_role_name(v->pair.role));
+    say(sheet, FG_CONTROL_pair_state, fg_pair_state_text(v->pair.state));
+    say(sheet, FG_CONTROL_pair_reason, fg_pair_reason_text(v->pair.reason));
+    set(sheet, FG_CONTROL_pair_leads, p->pair->leads);
+    set(sheet, FG_CONTROL_pair_take_overs, p->pair->leads);
+    set(sheet, FG_CONTROL_pair_epoch, v->pair.epoch);
+    set(sheet, FG_CONTROL_pair_committed, v->pair.committed);
+    set(sheet, FG_CONTROL_pair_link_up, v->pair.linked);
+    set(sheet, FG_CONTROL_pair_links, v->links);
+    set(sheet, FG_CONTROL_pair_lag, v->lag_records);
+    set(sheet, FG_CONTROL_pair_lag_ms, v->lag_ms);
+    set(sheet, FG_CONTROL_pair_skew_ms, (uint64_t)skew_ms);
+    set(sheet, FG_CONTROL_pair_drops, v->pair.drops);
+    set(sheet, FG_CONTROL_pair_refused, v->pair.refused);
+    set(sheet, FG_CONTROL_pair_arbiter_up, v->arbiter_ok);
+    set(sheet, FG_CONTROL_pair_arbiter_ms, v->arbiter_ms);
+    set(sheet, FG_CONTROL_pair_sent_bytes, v->sent_bytes);
+    set(sheet, FG_CONTROL_pair_received_bytes, v->received_bytes);
+    set(sheet, FG_CONTROL_pair_address_held, p->pair->address_held);
+}
+
 void fg_control_measure(const struct fg_control_parts *parts, struct fg_control_sheet *sheet)
 {
     static void (*const readers[])(const struct fg_control_parts *, struct fg_control_sheet *) = {
-        read_workers, read_drops,  read_answers, read_stock,   read_filter,
-        read_penalty, read_alarms, read_ports,   read_log,     read_snapshot,
-        read_ledger,  read_sinks,  read_inbound, read_latency, read_commits};
+        read_workers, read_drops,   read_answers, read_stock,    read_filter, read_penalty,
+        read_alarms,  read_ports,   read_log,     read_snapshot, read_ledger, read_sinks,
+        read_pair,    read_inbound, read_latency, read_commits};
 
     for (unsigned i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
         readers[i](parts, sheet);

@@ -6,6 +6,7 @@
 #ifndef FG_CONTROL_MEASURE_H
 #define FG_CONTROL_MEASURE_H
 
+#include "control/control.h"
 #include "control/sheet.h"
 #include "health/health.h"
 #include "inbound/inbound.h"
@@ -30,7 +31,8 @@ struct fg_control_parts {
     struct fg_journal_archive *archive; /**< NULL = none */
     struct fg_ledger_follower *follower;
     const struct fg_sink_group *sinks;
-    struct fg_inbound *inbound; /**< NULL = off */
+    struct fg_inbound *inbound;         /**< NULL = off */
+    const struct fg_control_pair *pair; /**< NULL = none */
     const struct fg_clock *clock;
 };
 

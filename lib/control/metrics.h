@@ -46,6 +46,7 @@ enum fg_control_shape {
     X(delays, "delays", MAP, "sink", false, "Age of records when a sink had them")                 \
     X(latency, "latency", MAP, "step", false, "Latency of orders")                                 \
     X(commits, "commits", OBJECT, NULL, false, "Commits of the log")                               \
+    X(pair, "pair", OBJECT, NULL, true, "A pair")                                                  \
     X(inbound, "inbound", OBJECT, NULL, true, "Inbound commands")                                  \
     X(inbound_results, "inbound.results", MAP, "status", true, "Results of inbound commands")      \
     X(memory, "memory_bytes", MAP, "part", false, "Memory")                                        \
@@ -186,6 +187,37 @@ enum fg_control_unit {
       "it")                                                                                        \
     X(commits, took_ns, "log_commit_seconds", HISTOGRAM, NS, NULL, "how long a commit takes")      \
     X(commits, records, "log_commit_records", HISTOGRAM, NUMBER, NULL, "records of a commit")      \
+    X(pair, role, "pair_role", GAUGE, TEXT, "role",                                                \
+      "1: role of this appliance: joining, standby, leader, solo or refused")                      \
+    X(pair, state, "", NONE, TEXT, NULL, "what it does")                                           \
+    X(pair, reason, "", NONE, TEXT, NULL, "why it is refused, or may not lead")                    \
+    X(pair, leads, "pair_leads", GAUGE, FLAG, NULL, "1 when this appliance sells")                 \
+    X(pair, epoch, "pair_epoch", GAUGE, NUMBER, NULL,                                              \
+      "epoch that it leads or follows: each take-over begins a new one")                           \
+    X(pair, committed, "pair_committed_seq", GAUGE, NUMBER, NULL,                                  \
+      "commit watermark: nothing beyond this record has left the pair")                            \
+    X(pair, link_up, "pair_link_up", GAUGE, FLAG, NULL, "1 when it has a link to its peer")        \
+    X(pair, links, "pair_links_total", COUNTER, NUMBER, NULL, "links that there were")             \
+    X(pair, lag, "pair_lag_records", GAUGE, NUMBER, NULL,                                          \
+      "records that the peer lacks, or, where this one follows, that it lacks itself")             \
+    X(pair, lag_ms, "pair_lag_seconds", GAUGE, MS, NULL,                                           \
+      "for how long the oldest of these has been missing")                                         \
+    X(pair, skew_ms, "pair_skew_seconds", GAUGE, MS, NULL,                                         \
+      "difference of the two clocks, without its sign")                                            \
+    X(pair, drops, "pair_drops_total", COUNTER, NUMBER, NULL,                                      \
+      "times that a standby was no longer waited for")                                             \
+    X(pair, take_overs, "pair_take_overs_total", COUNTER, NUMBER, NULL,                            \
+      "times that this process began to lead: 0 or 1")                                             \
+    X(pair, refused, "pair_refused_messages_total", COUNTER, NUMBER, NULL,                         \
+      "messages of the peer that could not be understood; each closed its link")                   \
+    X(pair, arbiter_up, "pair_arbiter_up", GAUGE, FLAG, NULL, "1 when the arbiter answers")        \
+    X(pair, arbiter_ms, "pair_arbiter_seconds", GAUGE, MS, NULL,                                   \
+      "how long the last call to the arbiter took")                                                \
+    X(pair, sent_bytes, "pair_sent_bytes_total", COUNTER, BYTES, NULL, "bytes sent to the peer")   \
+    X(pair, received_bytes, "pair_received_bytes_total", COUNTER, BYTES, NULL,                     \
+      "bytes received from the peer")                                                              \
+    X(pair, address_held, "pair_address_held", GAUGE, FLAG, NULL,                                  \
+      "1 when [pair] address is on this appliance")                                                \
     X(inbound, state, "inbound_state", GAUGE, TEXT, "state", "1: state of the connection")         \
     X(inbound, error, "", NONE, TEXT, NULL, "last problem")                                        \
     X(inbound, backlog, "inbound_backlog", GAUGE, NUMBER, NULL,                                    \

@@ -6,6 +6,9 @@
 
 #include "journal/thread.h"
 
+#define SKEW_MS 50   /* of the clocks of a pair */
+#define LAG_MS  1000 /* of a record that one of a pair lacks */
+
 #define CONDITION(name)                                                                            \
     static enum fg_health_level name(const struct fg_health_observations *now,                     \
                                      const struct fg_health_observations *before, char *text)
@@ -300,6 +303,62 @@ CONDITION(queues)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
+/* ---- a pair ---------------------------------------------------------------------------------- */
+
+CONDITION(refused)
+{
+    bool waits = now->pair.enabled && !now->pair.refused && !now->pair.leads && !now->pair.linked;
+    enum fg_health_level level = now->pair.refused ? FG_HEALTH_ALARM : warn_if(waits);
+
+    return raise_if(level, text,
+                    level == FG_HEALTH_ALARM
+                        ? "this appliance is refused by its pair: %s"
+                        : "this appliance does not lead, and has no link to its peer: %s",
+                    now->pair.reason);
+}
+
+CONDITION(solo)
+{
+    return raise_if(warn_if(now->pair.solo), text,
+                    "this appliance leads without a standby: what is sold now is on one disk%s%s",
+                    now->pair.reason[0] ? ": " : "", now->pair.reason);
+}
+
+CONDITION(arbiter)
+{
+    return raise_if(warn_if(now->pair.arbiter_away), text, "the arbiter does not answer: %s",
+                    now->pair.arbiter_error);
+}
+
+CONDITION(skew)
+{
+    long long ms = now->pair.skew_ms < 0 ? -now->pair.skew_ms : now->pair.skew_ms;
+
+    return raise_if(warn_if(now->pair.linked && ms > SKEW_MS), text,
+                    "the peer's clock is %lld ms %s ours", ms,
+                    now->pair.skew_ms > 0 ? "ahead of" : "behind");
+}
+
+CONDITION(lag)
+{
+    return raise_if(warn_if(now->pair.linked && now->pair.lag_ms >= LAG_MS), text,
+                    "%llu records are missing %s, the oldest for %.1f s",
+                    (unsigned long long)now->pair.lag_records,
+                    now->pair.leads ? "at the peer" : "here", (double)now->pair.lag_ms / 1000);
+}
+
+CONDITION(unlike)
+{
+    return raise_if(warn_if(now->pair.unlike[0]), text, "unlike %s: %s", now->pair.peer,
+                    now->pair.unlike);
+}
+
+CONDITION(address)
+{
+    return raise_if(alarm_if(now->pair.address_error[0]), text,
+                    "this appliance leads without its address: %s", now->pair.address_error);
+}
+
 /* A limit of one worker, by the name of its setting. */
 #define SHARE(setting) "from 90 % of a worker's share of `" setting "`"
 
@@ -356,6 +415,47 @@ const struct fg_health_condition fg_health_conditions[] = {
      .alarm_effect = FG_HEALTH_DEGRADED,
      .remedy = "the text says the `ethtool` command; or raise `queues` (and workers), and restart "
                "([ports](ports.md#receive-queues))"},
+    {.name = "refused",
+     .check = refused,
+     .warning = "this appliance does not lead its pair, and has no link to the one that may",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .alarm = "it may neither lead nor follow: a person decides",
+     .alarm_effect = FG_HEALTH_UNHEALTHY,
+     .remedy = "`fgctl pair status` on both; [pair](pair.md#failures) says what each reason asks "
+               "for"},
+    {.name = "address",
+     .check = address,
+     .alarm = "`[pair] address` cannot be put on its interface",
+     .alarm_effect = FG_HEALTH_DEGRADED,
+     .remedy = "the text names address and fault; clients that know both boxes still reach it"},
+    {.name = "solo",
+     .check = solo,
+     .warning = "this appliance of a pair leads without a standby",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .remedy = "bring the other one back, it joins by itself; after `fgctl pair solo`: `fgctl pair "
+               "join`"},
+    {.name = "arbiter",
+     .check = arbiter,
+     .warning = "etcd does not answer this appliance of a pair: when a box dies now, nobody takes "
+                "over",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .remedy = "bring its members back: two of three suffice"},
+    {.name = "unlike",
+     .check = unlike,
+     .warning = "keys or settings of the two appliances of a pair differ",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .remedy = "make them alike, `fgctl keys reload`, or restart the standby"},
+    {.name = "skew",
+     .check = skew,
+     .warning = "the clocks of a pair differ by more than 50 ms: a take-over gives every hold so "
+                "much more time",
+     .warning_effect = FG_HEALTH_TOLD,
+     .remedy = "let one time server set both (chrony)"},
+    {.name = "lag",
+     .check = lag,
+     .warning = "the one of a pair that follows has lacked a record for a second or more",
+     .warning_effect = FG_HEALTH_TOLD,
+     .remedy = "while it joins: nothing; else its disk or the network between is slow"},
     {.name = "sink",
      .check = sink,
      .warning = "Redis or an order backend is away",

@@ -21,7 +21,7 @@
 
 #define FG_HEALTH_TEXT    640 /**< bytes: the longest cause fits, and what stands around it */
 #define FG_HEALTH_DIR     256
-#define FG_HEALTH_MAX     32   /**< rows of the table, at most */
+#define FG_HEALTH_MAX     48   /**< rows of the table, at most */
 #define FG_HEALTH_KEEP_MS 5000 /**< how long an alarm outlasts its cause */
 
 /** How full a table of the worker is whose table is fullest: its users cannot go elsewhere. */
@@ -83,6 +83,18 @@ struct fg_health_observations {
         uint32_t allowed;   /**< entries of the allow list */
         char left_out[240]; /**< wrong lines of list files; "" = none */
     } filter;
+    struct { /* of a pair */
+        bool enabled;
+        bool leads, solo, refused; /**< its role; none of them: it follows, or wants to */
+        bool linked, arbiter_away;
+        uint64_t lag_records, lag_ms; /**< of the one that follows */
+        int64_t skew_ms;              /**< the peer's clock minus ours */
+        char peer[64];
+        char reason[256];        /**< why it is refused, or has no link */
+        char arbiter_error[256]; /**< of the last call that failed */
+        char unlike[256];        /**< settings or keys that differ; "" = none */
+        char address_error[160]; /**< why the floating addresses are not here; "" = none */
+    } pair;
     unsigned workers, workers_stalled;
     int64_t wall_ahead_ms; /**< the system's clock minus ours */
     bool link_wrong;       /**< of a port; `link_text` says why */

@@ -269,6 +269,69 @@ FAULT(link_lost)
     now.link_broken = true;
 }
 
+FAULT(pair_refused)
+{
+    now.pair.enabled = now.pair.refused = true;
+    strcpy(now.pair.reason, "the arbiter was restored from a copy");
+}
+
+FAULT(pair_waits)
+{
+    now.pair.enabled = true;
+    strcpy(now.pair.reason, "connection refused");
+}
+
+FAULT(pair_without_address)
+{
+    now.pair.enabled = now.pair.leads = now.pair.linked = true;
+    strcpy(now.pair.address_error, "192.0.2.10: No such device");
+}
+
+FAULT(pair_alone)
+{
+    now.pair.enabled = now.pair.leads = now.pair.solo = true;
+    strcpy(now.pair.reason, "no route to host");
+}
+
+FAULT(pair_without_arbiter)
+{
+    now.pair.enabled = now.pair.leads = now.pair.linked = now.pair.arbiter_away = true;
+    strcpy(now.pair.arbiter_error, "192.0.2.1:2379: timeout");
+}
+
+FAULT(pair_unlike)
+{
+    now.pair.enabled = now.pair.leads = now.pair.linked = true;
+    strcpy(now.pair.peer, "192.0.2.2:4610");
+    strcpy(now.pair.unlike, "keys");
+}
+
+FAULT(clocks_differ)
+{
+    now.pair.enabled = now.pair.leads = now.pair.linked = true;
+    now.pair.skew_ms = 51;
+}
+
+FAULT(clocks_differ_back)
+{
+    clocks_differ();
+    now.pair.skew_ms = -5000;
+}
+
+FAULT(standby_lags)
+{
+    now.pair.enabled = now.pair.leads = now.pair.linked = true;
+    now.pair.lag_records = 7;
+    now.pair.lag_ms = 1000;
+}
+
+FAULT(lags_itself)
+{
+    now.pair.enabled = now.pair.linked = true;
+    now.pair.lag_records = 90;
+    now.pair.lag_ms = 2500;
+}
+
 #define WARNING  FG_HEALTH_WARNING
 #define ALARM    FG_HEALTH_ALARM
 #define RUNNING  FG_HEALTH_RUNNING
@@ -317,6 +380,17 @@ static const struct {
     {ledger_lags, "ledger", WARNING, DEGRADED, true, "2000000 records behind"},
     {ledger_broken, "ledger", ALARM, BAD, true,
      "the log cannot be followed: record 7: no such order"},
+    {pair_refused, "refused", ALARM, BAD, true,
+     "refused by its pair: the arbiter was restored from a copy"},
+    {pair_waits, "refused", WARNING, DEGRADED, true, "no link to its peer: connection refused"},
+    {pair_without_address, "address", ALARM, DEGRADED, true, "192.0.2.10: No such device"},
+    {pair_alone, "solo", WARNING, DEGRADED, true, "without a standby: what is sold now is on one"},
+    {pair_without_arbiter, "arbiter", WARNING, DEGRADED, true, "192.0.2.1:2379: timeout"},
+    {pair_unlike, "unlike", WARNING, DEGRADED, true, "unlike 192.0.2.2:4610: keys"},
+    {clocks_differ, "skew", WARNING, RUNNING, true, "51 ms ahead of ours"},
+    {clocks_differ_back, "skew", WARNING, RUNNING, true, "5000 ms behind ours"},
+    {standby_lags, "lag", WARNING, RUNNING, true, "7 records are missing at the peer, the oldest"},
+    {lags_itself, "lag", WARNING, RUNNING, true, "90 records are missing here, the oldest for 2.5"},
     {sink_away, "sink", WARNING, DEGRADED, true, "kafka: away, 17 records behind: connection"},
     {sink_refuses, "sink", ALARM, DEGRADED, true, "redis: refused, 0 records behind: of another"},
     {inbound_away, "inbound", WARNING, DEGRADED, true, "inbound commands: away"},

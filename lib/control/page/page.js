@@ -152,6 +152,10 @@ function verdict(v) {
     const state = v.stats.daemon.state, alarms = v.alarms.filter(a => a.level === 'alarm').length;
     if (state === 'stopping') return ['warn', 'The appliance is stopping', 'It sells nothing more.'];
     if (state === 'unhealthy') return ['bad', 'The sale is broken: act now', v.reason];
+    const role = v.stats.pair?.role;
+    if (role === 'standby' || role === 'joining')
+        return [role === 'standby' && !v.alarms.length ? 'good' : 'warn',
+            role === 'standby' ? 'This appliance stands by' : 'This appliance joins its pair', 'The other one of the pair sells.'];
     const first = v.alarms.length > 1 ? 'The worst comes first.' : '';
     if (alarms) return ['bad', `The sale runs, with ${some(alarms, 'alarm')}`, first];
     if (v.alarms.length) return ['warn', `The sale runs, with ${some(v.alarms.length, 'warning')}`, first];
