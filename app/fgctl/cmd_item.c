@@ -144,7 +144,9 @@ static void take_row(void *ctx, json_t *item)
 {
     static const char *const numbers[] = {"total", "available",  "reserved",
                                           "sold",  "user_limit", "order_max"};
-    char text[6][24], name[128], hold[48];
+    char text[6][24], name[128], hold[48], waiting[48] = "-";
+    json_int_t waitlist = json_integer_value(json_object_get(item, "waitlist"));
+    json_int_t waits = json_integer_value(json_object_get(item, "waiting"));
 
     for (int i = 0; i < 6; i++)
         snprintf(text[i], sizeof(text[i]), "%lld",
@@ -154,19 +156,22 @@ static void take_row(void *ctx, json_t *item)
     snprintf(name, sizeof(name), "%s", json_string_value(json_object_get(item, "name")));
     fg_clean(name);
     duration_text((uint64_t)json_integer_value(json_object_get(item, "hold_ms")), hold);
-    fg_table_add(ctx, (const char *const[]){text_of(item, "item"), name, text[0], text[1], text[2],
-                                            text[3], text_of(item, "state"), text[4], text[5], hold,
-                                            text_of(item, "opens"), text_of(item, "closes")});
+    if (waitlist || waits)
+        snprintf(waiting, sizeof(waiting), "%lld/%lld", waits, waitlist);
+    fg_table_add(ctx,
+                 (const char *const[]){text_of(item, "item"), name, text[0], text[1], text[2],
+                                       text[3], text_of(item, "state"), text[4], text[5], hold,
+                                       waiting, text_of(item, "opens"), text_of(item, "closes")});
 }
 
 int fg_cmd_item_list(struct fg_cli *cli, const struct fg_args *args)
 {
-    static const char *const columns[] = {"ITEM>",      "NAME",  "TOTAL>", "AVAILABLE>",
-                                          "RESERVED>",  "SOLD>", "STATE",  "USER LIMIT>",
-                                          "ORDER MAX>", "HOLD>", "OPENS",  "CLOSES"};
+    static const char *const columns[] = {
+        "ITEM>",       "NAME",       "TOTAL>", "AVAILABLE>", "RESERVED>", "SOLD>", "STATE",
+        "USER LIMIT>", "ORDER MAX>", "HOLD>",  "WAITING>",   "OPENS",     "CLOSES"};
 
     return fg_request_table(cli, args->options[0] ? "/v1/items?retired=true" : "/v1/items", "items",
-                            columns, 12, take_row);
+                            columns, 13, take_row);
 }
 
 int fg_cmd_item_show(struct fg_cli *cli, const struct fg_args *args)

@@ -52,6 +52,7 @@ static const struct fg_option explain_options[] = {
 
 static const struct fg_option user_options[] = {
     {"file", "FILE", "read users from FILE, one a line, # starts a comment; - is standard input"}};
+static const struct fg_option wait_options[] = {{"limit", "N", "how many, 1..10000 (default 20)"}};
 static const struct fg_option worst_options[] = {{"limit", "N", "how many, 1..1000 (default 20)"}};
 
 static const struct fg_option filter_top_options[] = {
@@ -197,7 +198,8 @@ static const char values_help[] =
 static const char import_help[] =
     "The first line of FILE names the columns: item, and any of name, total, "
     "user_limit, order_max, hold_ms,\n"
-    "opens, closes, paused, retired. An empty cell leaves the default, or what is "
+    "opens, closes, paused, retired, waitlist, claim_ms, wait_ttl_ms, one_unit. An empty cell "
+    "leaves the default, or what is "
     "there. Items that exist are changed;\n"
     "their total is raised or lowered to the given number. Everything is "
     "checked before anything is sent, and\n"
@@ -254,6 +256,12 @@ const struct fg_command fg_commands[] = {
     {"order", "cancel", "USER ORDER", 2, 2, drill_options, COUNT(drill_options) - 1, fg_cmd_drill,
      "by packet, as a shop does it: give the units back", drill_help},
     {"orders", NULL, "USER", 1, 1, NONE, fg_cmd_orders, "all orders of a user", NULL},
+    {"wait", "list", "ITEM", 1, 1, OPTIONS(wait_options), fg_cmd_wait_list,
+     "who waits for units of an item, the next one first", NULL},
+    {"wait", "show", "USER", 1, 1, NONE, fg_cmd_wait_show, "the places of a user in waiting lists",
+     NULL},
+    {"wait", "clear", "ITEM", 1, 1, NONE, fg_cmd_wait_clear,
+     "all who wait for an item leave; their orders are cancelled", NULL},
     {"block", "list", "", 0, 0, NONE, fg_cmd_filter_list, "block list with hits, end and reason",
      NULL},
     {"block", "add", "PREFIX...", 0, FG_POSITIONS_MAX, OPTIONS(prefix_options),

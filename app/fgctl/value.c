@@ -67,8 +67,8 @@ bool fg_time_parse(const char *text, uint64_t *ms)
 
 static bool parse_flag(const char *text, uint64_t *flag)
 {
-    *flag = strcmp(text, "true") == 0;
-    return *flag || strcmp(text, "false") == 0;
+    *flag = strcmp(text, "true") == 0 || strcmp(text, "yes") == 0;
+    return *flag || strcmp(text, "false") == 0 || strcmp(text, "no") == 0;
 }
 
 /* JSON, and so the API, knows UTF-8 only. */

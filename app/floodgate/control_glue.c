@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include "base/diag.h"
+#include "control/item_json.h"
 #include "control/trail.h"
 
 #define CATCH_UP_MS 5000
@@ -146,6 +147,65 @@ static enum fg_control_result set_name(struct fg_daemon *d, const struct fg_cont
     return ask_home(d, &command, err);
 }
 
+static struct fg_stock_command line_of(const struct fg_control_item *item, uint32_t index)
+{
+    return (struct fg_stock_command){.type = FG_STOCK_LINE_SET,
+                                     .index = index,
+                                     .item = item->item,
+                                     .line_max = item->waitlist,
+                                     .claim_ms = item->claim_ms,
+                                     .wait_ttl_ms = item->wait_ttl_ms,
+                                     .line_flags = item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0};
+}
+
+static bool line_changed(const struct fg_control_item *item, const struct fg_ledger_item *known)
+{
+    struct fg_control_item before;
+
+    fg_control_item_settings(known, &before);
+    return item->waitlist != before.waitlist || item->claim_ms != before.claim_ms ||
+           item->wait_ttl_ms != before.wait_ttl_ms || item->one_unit != before.one_unit;
+}
+
+/* Settings of the waiting list, if they change: a record of their own. */
+static enum fg_control_result set_line(struct fg_daemon *d, const struct fg_control_item *item,
+                                       const struct fg_ledger_item *known, uint32_t index,
+                                       struct fg_error *err)
+{
+    struct fg_stock_command command = line_of(item, index);
+    enum fg_control_result result;
+
+    if (!line_changed(item, known))
+        return FG_CONTROL_DONE;
+    result = ask_home(d, &command, err);
+    if (result != FG_CONTROL_DONE)
+        return result;
+    command.type = FG_STOCK_LINE_APPLY;
+    return ask_all(d, &command, err);
+}
+
+static enum fg_control_result check_line(struct fg_daemon *d, const struct fg_control_item *item,
+                                         const struct fg_ledger_item *known, struct fg_error *err)
+{
+    uint32_t max = d->workers.options.limits.waiting_max;
+
+    if (!line_changed(item, known) || (max && item->waitlist <= max))
+        return FG_CONTROL_DONE;
+    if (max)
+        fg_fail(err, "waitlist: %u is more than [limits] waiting_max = %u; nothing was changed",
+                item->waitlist, max);
+    else
+        fg_fail(err, "this appliance has no waiting lists: [limits] waiting_max is 0");
+    return FG_CONTROL_CONFLICT;
+}
+
+static bool settings_changed(const struct fg_stock_command *c, const struct fg_ledger_item *known)
+{
+    return c->opens_ms != known->opens_ms || c->closes_ms != known->closes_ms ||
+           c->hold_ms != known->hold_ms || c->user_limit != known->user_limit ||
+           c->order_max != known->order_max || c->flags != known->flags;
+}
+
 /* In the log first, then in force everywhere: no order is ever decided by settings that a crash
  * could lose.
  */
@@ -167,11 +227,15 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     enum fg_control_result result = check_item(d, item, must_exist, &known, &command.index, err);
 
     if (result == FG_CONTROL_DONE)
+        result = check_line(d, item, &known, err);
+    if (result == FG_CONTROL_DONE && (!must_exist || settings_changed(&command, &known))) {
         result = ask_home(d, &command, err);
-    if (result == FG_CONTROL_DONE) {
         command.type = FG_STOCK_ITEM_APPLY;
-        result = ask_all(d, &command, err);
+        if (result == FG_CONTROL_DONE)
+            result = ask_all(d, &command, err);
     }
+    if (result == FG_CONTROL_DONE)
+        result = set_line(d, item, &known, command.index, err);
     if (result == FG_CONTROL_DONE && strcmp(item->name, known.name))
         result = set_name(d, item, command.index, err);
     if (result == FG_CONTROL_DONE)
@@ -202,6 +266,25 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     result = ask_home(d, &command, err);
     if (result == FG_CONTROL_DONE)
         fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS);
+    return result;
+}
+
+static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cleared,
+                                         struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_ledger_item known = {0};
+    struct fg_stock_command command = {.type = FG_STOCK_LINE_CLEAR, .item = item};
+    enum fg_control_result result = find_index(d, item, &known, &command.index, err);
+    unsigned owner = fg_user_owner(item, d->config.workers.count);
+    struct fg_stock_answer answer = {0};
+
+    if (result == FG_CONTROL_NOT_FOUND)
+        fg_fail(err, "no item %llu", (unsigned long long)item);
+    if (result != FG_CONTROL_DONE || !d->workers.options.limits.waiting_max)
+        return result; /* nobody waits */
+    result = outcome(fg_worker_mailbox_ask(&d->mailbox, owner, &command, &answer), &answer, err);
+    *cleared = answer.left;
     return result;
 }
 
@@ -399,6 +482,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .stock_add = stock_add,
                                      .user_set = user_set,
                                      .order_refund = order_refund,
+                                     .line_clear = line_clear,
                                      .user_worst = user_worst,
                                      .ledger_lock = ledger_lock,
                                      .ledger_unlock = ledger_unlock,

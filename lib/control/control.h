@@ -31,7 +31,11 @@ struct fg_control_item {
     uint32_t user_limit;          /**< 0 = none */
     uint16_t order_max;           /**< 1..65535 */
     bool paused;
-    bool retired; /**< no longer listed; its sale has ended */
+    bool retired;         /**< no longer listed; its sale has ended */
+    uint32_t waitlist;    /**< users who may wait; 0 = no waiting list */
+    uint32_t claim_ms;    /**< 100..FG_STOCK_HOLD_MS_MAX: how long an offer is held */
+    uint32_t wait_ttl_ms; /**< 1000..86400000: how long a user is present after a WAIT */
+    bool one_unit;        /**< orders of one unit only may wait */
 };
 
 /** What a capture copied, and what it left out. */
@@ -98,6 +102,10 @@ struct fg_control_daemon {
      * CONFLICT: the order is not sold. */
     enum fg_control_result (*order_refund)(void *ctx, uint64_t user, const uint8_t order_id[16],
                                            bool restock, struct fg_error *err);
+    /** All who wait for the item now leave, each with a record that soon follows; *cleared is how
+     * many places that are. Idempotent. */
+    enum fg_control_result (*line_clear)(void *ctx, uint64_t item, uint64_t *cleared,
+                                         struct fg_error *err);
     unsigned trace; /**< orders of a million that are traced */
     /** The requests of a traced order, up to max, in the order of their arrival. */
     unsigned (*order_steps)(void *ctx, uint64_t user, const uint8_t order_id[16],

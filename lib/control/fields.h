@@ -32,7 +32,15 @@ enum fg_control_field_kind {
     X(opens, "opens", TIME, 0, FG_TEXT_TIME_MAX, 0, "start of the sale; 0 = at once")              \
     X(closes, "closes", TIME, 0, FG_TEXT_TIME_MAX, 0, "end of the sale; 0 = never")                \
     X(paused, "paused", FLAG, 0, 1, 0, "true: nothing is sold until resumed")                      \
-    X(retired, "retired", FLAG, 0, 1, 0, "true: its sale has ended, and it is not listed any more")
+    X(retired, "retired", FLAG, 0, 1, 0,                                                           \
+      "true: its sale has ended, and it is not listed any more")                                   \
+    X(waitlist, "waitlist", NUMBER, 0, FG_STOCK_WAITING_MAX, 0,                                    \
+      "users who may wait for units that come back; 0 = no waiting list")                          \
+    X(claim_ms, "claim", DURATION, 100, FG_STOCK_HOLD_MS_MAX, 120000,                              \
+      "how long the units are held for the user whose turn it is")                                 \
+    X(wait_ttl_ms, "wait-ttl", DURATION, 1000, 86400000, 30000,                                    \
+      "a waiting user who was not heard of for so long is skipped")                                \
+    X(one_unit, "one-unit", FLAG, 0, 1, 0, "true: a waiting order is of one unit")
 
 /* Settings, and the item's number in front. */
 #define FG_CONTROL_ITEM_FIELD_LIST(X)                                                              \

@@ -30,9 +30,45 @@ json_t *fg_control_time_json(uint64_t ms)
     return json_string(text);
 }
 
+void fg_control_item_settings(const struct fg_ledger_item *item, struct fg_control_item *settings)
+{
+    const struct fg_control_item_field *fields = fg_control_item_fields;
+
+    memset(settings, 0, sizeof(*settings));
+    settings->item = item->item;
+    memcpy(settings->name, item->name, sizeof(settings->name));
+    settings->opens_ms = item->opens_ms;
+    settings->closes_ms = item->closes_ms;
+    settings->hold_ms = item->hold_ms;
+    settings->user_limit = item->user_limit;
+    settings->order_max = item->order_max;
+    settings->paused = (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
+    settings->retired = (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0;
+    settings->waitlist = item->line_max;
+    settings->claim_ms =
+        item->claim_ms ? item->claim_ms : (uint32_t)fields[FG_CONTROL_ITEM_FIELD_claim_ms].initial;
+    settings->wait_ttl_ms = item->wait_ttl_ms
+                                ? item->wait_ttl_ms
+                                : (uint32_t)fields[FG_CONTROL_ITEM_FIELD_wait_ttl_ms].initial;
+    settings->one_unit = (item->line_flags & FG_JOURNAL_LINE_ONE_UNIT) != 0;
+}
+
+static void add_line(json_t *json, const struct fg_ledger_item *item)
+{
+    struct fg_control_item settings;
+
+    fg_control_item_settings(item, &settings);
+    json_object_set_new(json, "waitlist", json_integer(settings.waitlist));
+    json_object_set_new(json, "claim_ms", json_integer(settings.claim_ms));
+    json_object_set_new(json, "wait_ttl_ms", json_integer(settings.wait_ttl_ms));
+    json_object_set_new(json, "one_unit", json_boolean(settings.one_unit));
+    json_object_set_new(json, "waiting", json_integer((json_int_t)item->waiting));
+    json_object_set_new(json, "tickets", json_integer((json_int_t)item->tickets));
+}
+
 json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
 {
-    return json_pack(
+    json_t *json = json_pack(
         "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:b, s:b, "
         "s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
         "item", fg_json_id(item->item), "name", fg_json_text(item->name), "state",
@@ -48,6 +84,9 @@ json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms)
         (json_int_t)item->orders_reserved, "sold", (json_int_t)item->orders_sold, "cancelled",
         (json_int_t)item->orders_cancelled, "expired", (json_int_t)item->orders_expired, "refunded",
         (json_int_t)item->orders_refunded, "late", (json_int_t)item->orders_late);
+
+    add_line(json, item);
+    return json;
 }
 
 bool fg_control_item_copy(struct fg_control *control, uint64_t item, struct fg_ledger_item *copy)

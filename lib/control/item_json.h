@@ -5,6 +5,8 @@
 
 #include "control/call.h"
 
+/** The settings as the operator gives them; what the log does not say is the default. */
+void fg_control_item_settings(const struct fg_ledger_item *item, struct fg_control_item *settings);
 json_t *fg_control_item_json(const struct fg_ledger_item *item, uint64_t now_ms);
 /** "open", "closed", ... */
 const char *fg_control_item_state(const struct fg_ledger_item *item, uint64_t now_ms);

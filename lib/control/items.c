@@ -9,26 +9,14 @@
 #include "control/item_json.h"
 #include "control/items.h"
 
-static void settings_of(const struct fg_ledger_item *item, struct fg_control_item *settings)
-{
-    memset(settings, 0, sizeof(*settings));
-    settings->item = item->item;
-    memcpy(settings->name, item->name, sizeof(settings->name));
-    settings->opens_ms = item->opens_ms;
-    settings->closes_ms = item->closes_ms;
-    settings->hold_ms = item->hold_ms;
-    settings->user_limit = item->user_limit;
-    settings->order_max = item->order_max;
-    settings->paused = (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
-    settings->retired = (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0;
-}
-
 static bool same_settings(const struct fg_control_item *a, const struct fg_control_item *b)
 {
     return strcmp(a->name, b->name) == 0 && a->opens_ms == b->opens_ms &&
            a->closes_ms == b->closes_ms && a->hold_ms == b->hold_ms &&
            a->user_limit == b->user_limit && a->order_max == b->order_max &&
-           a->paused == b->paused && a->retired == b->retired;
+           a->paused == b->paused && a->retired == b->retired && a->waitlist == b->waitlist &&
+           a->claim_ms == b->claim_ms && a->wait_ttl_ms == b->wait_ttl_ms &&
+           a->one_unit == b->one_unit;
 }
 
 /* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
@@ -46,7 +34,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
         if (waited_ms)
             nanosleep(&pause, NULL);
         there = fg_control_item_copy(call->control, settings->item, &item);
-        settings_of(&item, &seen);
+        fg_control_item_settings(&item, &seen);
         settled = there && item.total == total && same_settings(&seen, settings);
     }
     json = there ? fg_control_item_json(&item, fg_control_now_ms(call->control))
@@ -81,6 +69,9 @@ static bool load_fresh(struct fg_control_call *call, struct fg_ledger_item *item
 
 static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
 {
+    struct fg_control_item settings;
+
+    fg_control_item_settings(item, &settings);
     switch (field) {
     case FG_CONTROL_ITEM_FIELD_item:
         return item->item;
@@ -100,6 +91,14 @@ static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
         return (item->flags & FG_JOURNAL_ITEM_PAUSED) != 0;
     case FG_CONTROL_ITEM_FIELD_retired:
         return (item->flags & FG_JOURNAL_ITEM_RETIRED) != 0;
+    case FG_CONTROL_ITEM_FIELD_waitlist:
+        return settings.waitlist;
+    case FG_CONTROL_ITEM_FIELD_claim_ms:
+        return settings.claim_ms;
+    case FG_CONTROL_ITEM_FIELD_wait_ttl_ms:
+        return settings.wait_ttl_ms;
+    case FG_CONTROL_ITEM_FIELD_one_unit:
+        return settings.one_unit;
     }
     FG_ASSERT(!"a field with a number");
     return 0;
@@ -215,6 +214,22 @@ static bool retire(struct fg_control_call *call, const struct fg_control_item_va
     return true;
 }
 
+static void merge_line(const struct fg_control_item_values *values,
+                       struct fg_control_item *settings)
+{
+    const uint64_t *number = values->number;
+    const bool *given = values->given;
+
+    if (given[FG_CONTROL_ITEM_FIELD_waitlist])
+        settings->waitlist = (uint32_t)number[FG_CONTROL_ITEM_FIELD_waitlist];
+    if (given[FG_CONTROL_ITEM_FIELD_claim_ms])
+        settings->claim_ms = (uint32_t)number[FG_CONTROL_ITEM_FIELD_claim_ms];
+    if (given[FG_CONTROL_ITEM_FIELD_wait_ttl_ms])
+        settings->wait_ttl_ms = (uint32_t)number[FG_CONTROL_ITEM_FIELD_wait_ttl_ms];
+    if (given[FG_CONTROL_ITEM_FIELD_one_unit])
+        settings->one_unit = number[FG_CONTROL_ITEM_FIELD_one_unit];
+}
+
 /* Takes what the body gave into the settings. */
 static bool merge(struct fg_control_call *call, const struct fg_control_item_values *values,
                   struct fg_control_item *settings)
@@ -238,6 +253,7 @@ static bool merge(struct fg_control_call *call, const struct fg_control_item_val
         settings->paused = number[FG_CONTROL_ITEM_FIELD_paused];
     if (given[FG_CONTROL_ITEM_FIELD_retired])
         settings->retired = number[FG_CONTROL_ITEM_FIELD_retired];
+    merge_line(values, settings);
     if (settings->retired && !retire(call, values, settings))
         return false;
     if ((given[FG_CONTROL_ITEM_FIELD_opens] || given[FG_CONTROL_ITEM_FIELD_closes]) &&
@@ -287,9 +303,7 @@ static bool may_create(struct fg_control_call *call)
 void fg_control_handle_item_create(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
-    struct fg_control_item settings = {
-        .hold_ms = (uint32_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_hold_ms].initial,
-        .order_max = (uint16_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_order_max].initial};
+    struct fg_control_item settings;
     enum fg_control_result result = FG_CONTROL_DONE;
     struct fg_control_item_values values;
     struct fg_error err = {""};
@@ -297,6 +311,9 @@ void fg_control_handle_item_create(struct fg_control_call *call)
 
     if (!may_create(call) || !fg_control_body_item(call, &values))
         return;
+    fg_control_item_settings(&(struct fg_ledger_item){0}, &settings);
+    settings.hold_ms = (uint32_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_hold_ms].initial;
+    settings.order_max = (uint16_t)fg_control_item_fields[FG_CONTROL_ITEM_FIELD_order_max].initial;
     settings.item = values.number[FG_CONTROL_ITEM_FIELD_item];
     if (!merge(call, &values, &settings))
         return;
@@ -358,7 +375,7 @@ void fg_control_handle_item_patch(struct fg_control_call *call)
     if (!load_fresh(call, &item) || !conditions_hold(call, &item) ||
         !fg_control_body_item(call, &values))
         return;
-    settings_of(&item, &before);
+    fg_control_item_settings(&item, &before);
     settings = before;
     total = values.given[FG_CONTROL_ITEM_FIELD_total] ? values.number[FG_CONTROL_ITEM_FIELD_total]
                                                       : item.total;
@@ -419,7 +436,7 @@ void fg_control_handle_item_stock(struct fg_control_call *call)
     if (!load_fresh(call, &item) || !conditions_hold(call, &item) ||
         !read_total(call, &item, &total) || !set_total(call, &item, total, false))
         return;
-    settings_of(&item, &settings);
+    fg_control_item_settings(&item, &settings);
     reply_settled(call, 200, &settings, total, total != item.total);
 }
 
@@ -432,7 +449,7 @@ static void change(struct fg_control_call *call,
 
     if (!load_fresh(call, &item))
         return;
-    settings_of(&item, &settings);
+    fg_control_item_settings(&item, &settings);
     if (settings.retired) {
         fail_retired(call, item.item, NULL);
         return;

@@ -17,6 +17,7 @@
 #include "control/system.h"
 #include "control/trail.h"
 #include "control/users.h"
+#include "control/waiting.h"
 
 #define BODY   FG_CONTROL_ROUTE_BODY
 #define PAGE   FG_CONTROL_ROUTE_PAGE
@@ -45,6 +46,12 @@ const struct fg_control_route fg_control_routes[] = {
      "sell nothing until resumed"},
     {"POST", "/v1/items/ITEM/resume", fg_control_handle_item_resume, LEADER,
      "sell again after a pause"},
+    {"GET", "/v1/items/ITEM/waiting", fg_control_handle_waiting, PAGE,
+     "who waits for units of an item, in the order of the tickets"},
+    {"POST", "/v1/items/ITEM/waiting/clear", fg_control_handle_waiting_clear, LEADER,
+     "all who wait for the item leave"},
+    {"GET", "/v1/waiting/USER", fg_control_handle_waiting_user, 0,
+     "the places of a user in waiting lists"},
     {"GET", "/v1/orders/USER", fg_control_handle_orders, PAGE,
      "all orders of a user, the oldest first"},
     {"GET", "/v1/orders/USER/ORDER", fg_control_handle_order, 0,

@@ -47,7 +47,8 @@
     X(ABSENT, 2, "absent")                                                                         \
     X(DENIED, 3, "denied")                                                                         \
     X(LIMIT, 4, "limit")                                                                           \
-    X(CLOSED, 5, "closed")
+    X(CLOSED, 5, "closed")                                                                         \
+    X(CLEARED, 6, "cleared")
 
 enum fg_journal_left {
 #define X(name, number, text) FG_JOURNAL_LEFT_##name = number,

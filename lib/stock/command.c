@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
 #include "stock/bank.h"
+#include "stock/line.h"
 #include "stock/order.h"
 #include "stock/tables.h"
 #include "stock/users.h"
@@ -132,7 +133,8 @@ static enum fg_stock_outcome command_refusal(const struct fg_stock *s,
                                              const struct fg_stock_command *c)
 {
     bool defines = c->type == FG_STOCK_ITEM_SET || c->type == FG_STOCK_ITEM_APPLY;
-    bool lines = c->type == FG_STOCK_LINE_SET || c->type == FG_STOCK_LINE_APPLY;
+    bool lines = c->type == FG_STOCK_LINE_SET || c->type == FG_STOCK_LINE_APPLY ||
+                 c->type == FG_STOCK_LINE_CLEAR;
 
     if (s->mode != FG_STOCK_RUNNING)
         return s->mode == FG_STOCK_NO_SPACE ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_UNAVAILABLE;
@@ -180,6 +182,10 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         break;
     case FG_STOCK_LINE_APPLY:
         line_apply(s, c);
+        break;
+    case FG_STOCK_LINE_CLEAR:
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE,
+                                fg_stock_line_clear(s, c->index));
         break;
     case FG_STOCK_ITEM_NAME:
         item_name(s, now_ms, c);

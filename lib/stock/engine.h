@@ -67,7 +67,8 @@ struct order {
     uint8_t late : 1;     /* it was paid after its hold had ended */
     uint8_t loaded : 1;   /* WAITING: not heard of since the start */
     uint8_t offer : 1;    /* TICKETED: was offered units already */
-    uint8_t pad : 2;
+    uint8_t drop : 1;     /* TICKETED, OFFERED: leaves instead, for the line was cleared */
+    uint8_t pad : 1;
     uint32_t usage;     /* slot of its user's units; not of a refunded order */
     uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
 };
@@ -175,6 +176,7 @@ struct line {
     uint32_t head, tail, waiting; /* the line, and its length */
     uint32_t kept;                /* units for it, beside the bank's free ones */
     uint32_t tickets;             /* given so far */
+    uint32_t cleared;             /* up to this ticket all leave at their turn, which is now */
     bool call_sent;               /* to the head */
     uint64_t serving_send;        /* workers that have to be told which ticket comes next */
 };

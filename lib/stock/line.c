@@ -112,11 +112,26 @@ void fg_stock_line_offered(struct fg_stock *s, uint32_t index, uint32_t order, u
     list_push(s, index, order);
 }
 
+void fg_stock_line_dropped(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t ticket)
+{
+    struct order *o = &s->orders[order];
+
+    if (!has_ticket(o, index, ticket))
+        return;
+    o->drop = 1;
+    if (o->state == ORDER_TICKETED) /* its first record is not written yet */
+        return;
+    o->state = ORDER_OFFERED;
+    list_push(s, index, order);
+}
+
 /* 0 when the user may have the units now. */
 static unsigned why_not(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
     const struct item *item = &s->items[o->item];
 
+    if (o->drop)
+        return FG_JOURNAL_LEFT_CLEARED;
     if (is_absent(s, now_ms, o))
         return FG_JOURNAL_LEFT_ABSENT;
     if (fg_stock_user_is_denied(s, o->user))
@@ -134,9 +149,10 @@ static void decide_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     struct line *l = &s->lines[index];
     uint32_t at = list_pop(s, l);
     struct order *o = &s->orders[at];
+    uint32_t units = o->drop ? 0 : o->quantity;
     unsigned why;
 
-    l->offered -= o->quantity;
+    l->offered -= units;
     why = o->state == ORDER_OFFERED ? why_not(s, now_ms, o) : 0;
     if (o->state == ORDER_OFFERED && !why) {
         fg_stock_take_offer(s, now_ms, at, l->claim_ms);
@@ -144,7 +160,8 @@ static void decide_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     }
     if (why)
         fg_stock_leave(s, now_ms, o, why, (struct asker){FG_STOCK_NO_TOKEN, 0});
-    pass_on(s, index, o->quantity);
+    o->drop = 0;
+    pass_on(s, index, units);
 }
 
 static void decide_ticket(struct fg_stock *s, uint64_t now_ms, uint32_t index)
@@ -157,7 +174,7 @@ static void decide_ticket(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     o->ticket = (uint32_t)o->seq;
     set_present(s, now_ms, o);
     fg_stock_wait(s, now_ms, o, asker);
-    if (o->offer) {
+    if (o->offer || o->drop) {
         o->offer = 0;
         o->state = ORDER_OFFERED;
         list_push(s, index, at);
@@ -330,6 +347,15 @@ void fg_stock_line_gone(struct fg_stock *s, uint32_t index, uint32_t ticket)
     mark_dirty(s, index);
 }
 
+uint32_t fg_stock_line_clear(struct fg_stock *s, uint32_t index)
+{
+    struct line *l = &s->lines[index];
+
+    l->cleared = l->tickets;
+    mark_dirty(s, index);
+    return l->waiting;
+}
+
 static bool send(struct fg_stock *s, unsigned worker, uint8_t type, uint32_t index,
                  const struct line_entry *e, uint32_t units)
 {
@@ -354,15 +380,32 @@ static bool call(struct fg_stock *s, uint32_t index, const struct line_entry *e)
     return true;
 }
 
+static bool drop(struct fg_stock *s, uint32_t index, const struct line_entry *e)
+{
+    if (e->worker == s->config.worker)
+        fg_stock_line_dropped(s, index, e->order, e->ticket);
+    else if (!send(s, e->worker, FG_STOCK_MSG_DROP, index, e, 0))
+        return false;
+    drop_head(s, index);
+    return true;
+}
+
 bool fg_stock_line_offer(struct fg_stock *s, uint32_t index, bool *room)
 {
     struct line *l = &s->lines[index];
     struct line_entry e;
+    bool dropped;
 
-    if (l->head == NIL || l->kept == 0 || s->mode != FG_STOCK_RUNNING ||
-        s->items[index].flags & FG_JOURNAL_ITEM_PAUSED)
+    if (l->head == NIL || s->mode != FG_STOCK_RUNNING)
         return false;
     e = s->line_entries[l->head];
+    if (e.ticket <= l->cleared) {
+        dropped = drop(s, index, &e);
+        *room &= dropped;
+        return dropped;
+    }
+    if (l->kept == 0 || s->items[index].flags & FG_JOURNAL_ITEM_PAUSED)
+        return false;
     if (e.units > l->kept) {
         *room &= call(s, index, &e);
         return false;

@@ -24,6 +24,9 @@ void fg_stock_line_ticketed(struct fg_stock *s, uint32_t index, uint32_t serial,
 void fg_stock_line_offered(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t ticket,
                            uint32_t units);
 
+/* The line was cleared: the order leaves. */
+void fg_stock_line_dropped(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t ticket);
+
 /* It is the order's turn, and there are too few units: it leaves as soon as its user is absent. */
 void fg_stock_line_called(struct fg_stock *s, uint32_t index, uint32_t order, uint32_t ticket);
 void fg_stock_line_check_called(struct fg_stock *s, uint64_t now_ms);
@@ -61,7 +64,11 @@ void fg_stock_line_add(struct fg_stock *s, uint32_t index, const struct bank_ent
 /* The order that was called has left: the next one is the head. */
 void fg_stock_line_gone(struct fg_stock *s, uint32_t index, uint32_t ticket);
 
-/* Offers the head what it wants. True when it did; else *room is false when a ring was full. */
+/* All who wait now shall leave. Returns how many entries that are. */
+uint32_t fg_stock_line_clear(struct fg_stock *s, uint32_t index);
+
+/* Offers the head what it wants, or lets it leave a cleared line. True when it did; else *room is
+ * false when a ring was full. */
 bool fg_stock_line_offer(struct fg_stock *s, uint32_t index, bool *room);
 
 /* Tells the others which ticket comes next. False when a ring was full. */

@@ -105,6 +105,9 @@ void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg
     case FG_STOCK_MSG_OFFER:
         fg_stock_line_offered(s, m->index, m->order, m->ticket, m->units);
         break;
+    case FG_STOCK_MSG_DROP:
+        fg_stock_line_dropped(s, m->index, m->order, m->ticket);
+        break;
     case FG_STOCK_MSG_CALL:
         fg_stock_line_called(s, m->index, m->order, m->ticket);
         return;

@@ -348,12 +348,14 @@ bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_vie
         line = (struct fg_stock_view){.kept = l->kept,
                                       .offered = l->offered,
                                       .waiting = l->waiting,
+                                      .tickets = l->tickets,
                                       .serving = is_home(s, item) ? line_serving(s, index) : 0};
     }
     *view = (struct fg_stock_view){.kept = line.kept,
                                    .offered = line.offered,
                                    .waiting = line.waiting,
                                    .serving = line.serving,
+                                   .tickets = line.tickets,
                                    .free = item->free,
                                    .releasing = item->releasing,
                                    .reserved = item->reserved,

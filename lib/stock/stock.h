@@ -117,6 +117,7 @@ static inline void fg_stock_request_of(struct fg_stock_request *request, const v
     X(ITEM_NAME, "home: writes the name to the log")                                               \
     X(LINE_SET, "home: writes settings of the waiting list to the log")                            \
     X(LINE_APPLY, "every worker: uses them from now on; to be sent when LINE_SET is durable")      \
+    X(LINE_CLEAR, "home: all who wait now leave the line; `left` of the answer says how many")     \
     X(STOCK_ADD, "home: units that can be sold once the record is durable")                        \
     X(USER_SET, "owner of the user: denies reservations, or allows them again")                    \
     X(STOCK_REMOVE,                                                                                \
@@ -378,6 +379,7 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(RETURN, "worker -> bank: `units` of cancelled or expired orders, durable")                   \
     X(TICKET, "bank -> worker: request `serial` is in the line with `ticket`")                     \
     X(OFFER, "bank -> worker: `units` for the waiting `order` of `ticket`")                        \
+    X(DROP, "bank -> worker: the waiting `order` of `ticket` leaves: the line is cleared")         \
     X(CALL, "bank -> worker: it is the turn of `order`, but there are too few units")              \
     X(SERVING, "bank -> worker: `ticket` comes next")                                              \
     X(GONE, "worker -> bank: the order of `ticket`, which was called, has left")                   \
@@ -417,6 +419,7 @@ struct fg_stock_view {
     uint32_t offered;        /**< to waiting orders of this worker, not recorded yet */
     uint32_t waiting;        /**< home only: entries of the line */
     uint32_t serving;        /**< home only: ticket that comes next */
+    uint32_t tickets;        /**< home only: tickets given */
     uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */
 };

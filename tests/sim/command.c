@@ -71,6 +71,21 @@ static void line_step(struct sim *s, const struct sim_step *step)
         s->w.shelves[index].line_asked = true;
 }
 
+static void clear_step(struct sim *s, const struct sim_step *step)
+{
+    uint32_t index = step->a % ITEMS_MAX;
+    struct fg_stock_command c = {
+        .type = FG_STOCK_LINE_CLEAR, .index = index, .item = ITEM_ID + index};
+
+    struct oracle_item *item = oracle_item(&s->o, c.item);
+    struct fg_stock_view v;
+
+    if (s->w.shelves[index].known && s->w.setup.limits.waiting_max &&
+        give(s, home_of(s, index), &c) && s->w.mode[home_of(s, index)] == FG_STOCK_RUNNING &&
+        fg_stock_view(s->w.stock[home_of(s, index)], index, &v))
+        item->cleared = v.tickets;
+}
+
 static void apply_line(struct sim *s, unsigned worker, struct shelf *shelf)
 {
     bool refused = s->w.mode[worker] != FG_STOCK_RUNNING;
@@ -148,6 +163,9 @@ void sim_command(struct sim *s, const struct sim_step *step)
         break;
     case SIM_LINE:
         line_step(s, step);
+        break;
+    case SIM_CLEAR:
+        clear_step(s, step);
         break;
     case SIM_APPLY:
         apply_step(s, step->worker % s->w.workers);

@@ -25,7 +25,7 @@ static const uint16_t usual_weight[SIM_KINDS] = {
     [SIM_SYNC] = 500,     [SIM_CLOCK] = 250, [SIM_ITEM] = 50,      [SIM_APPLY] = 150,
     [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 25,      [SIM_REFUND] = 40,
     [SIM_LINE] = 30,      [SIM_DISK] = 20,   [SIM_STOP] = 4,       [SIM_CRASH] = 12,
-    [SIM_FINISH] = 4,
+    [SIM_FINISH] = 4,     [SIM_CLEAR] = 6,
 };
 
 static void draw_setup(struct drawing *d, struct world_setup *setup)
@@ -185,6 +185,9 @@ static struct sim_step draw_step(struct drawing *d)
         s.a = rng_below(r, rng_chance(r, 20) ? ITEMS_MAX : d->items);
         s.b = rng_below(r, d->plenty);
         break;
+    case SIM_CLEAR:
+        s.a = rng_below(r, d->items);
+        break;
     case SIM_LINE:
         return line(d, rng_below(r, d->items));
     case SIM_DENY:
@@ -323,6 +326,9 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
         snprintf(text, size,
                  "operator sets the line of item %u: length %u, claim %u ms, ttl %u ms%s", item,
                  s->b, s->c, s->d, s->n & 1 ? ", one unit" : "");
+        break;
+    case SIM_CLEAR:
+        snprintf(text, size, "operator clears the line of item %u", item);
         break;
     case SIM_DISK:
         snprintf(text, size, "the disk %s", disk[s->n % 3]);

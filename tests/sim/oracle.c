@@ -349,6 +349,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
         struct oracle_item *item = &o->items[i];
 
         item->now = item->written;
+        item->cleared = 0;
         memset(item->stage, 0, sizeof(item->stage));
         for (unsigned k = 0; k < WORKERS_MAX; k++)
             item->in_force[k] = item->recorded;

@@ -61,6 +61,7 @@ struct oracle_item {
     uint64_t kept; /* in the bank, for users who wait */
     uint64_t releasing;
     uint64_t serving; /* ticket that comes next */
+    uint64_t cleared; /* up to this ticket all were told to leave, in this life */
     /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 =
      * the home has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a
      * loop since */

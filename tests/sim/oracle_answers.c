@@ -507,7 +507,8 @@ void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
                              const struct fg_stock_answer *a)
 {
     struct token *t = &w->tokens[token];
-    bool writes = t->given.type != FG_STOCK_ITEM_APPLY && t->given.type != FG_STOCK_LINE_APPLY;
+    bool writes = t->given.type != FG_STOCK_ITEM_APPLY && t->given.type != FG_STOCK_LINE_APPLY &&
+                  t->given.type != FG_STOCK_LINE_CLEAR;
 
     FG_ASSERT(t->used && t->command && a->kind == FG_STOCK_OPERATOR);
     if (t->given.type == FG_STOCK_ORDER_REFUND) {

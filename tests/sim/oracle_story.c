@@ -231,6 +231,10 @@ static void left(struct oracle *o, struct world *w, unsigned worker,
         FG_ASSERT(!cause && s->user_limit);
         FG_ASSERT(oracle_user_units(o, r->user, r->item, true) > s->user_limit);
         break;
+    case FG_JOURNAL_LEFT_CLEARED:
+        FG_ASSERT(!cause && order->ticket <= oracle_item(o, r->item)->cleared);
+        check_line_order(o, w, order);
+        break;
     default:
         FG_ASSERT(r->arg == FG_JOURNAL_LEFT_CLOSED);
         FG_ASSERT(s->closes_ms && s->closes_ms <= w->now_ms);
@@ -542,6 +546,7 @@ static void check_line(struct oracle *o, struct world *w, const struct oracle_it
         if (x->item != item->item || x->now != FG_LEDGER_ORDER_WAITING)
             continue;
         FG_ASSERT(x->ticket >= item->serving); /* what the home dealt with is not lost */
+        FG_ASSERT(x->ticket > item->cleared || w->stopping);
         head = !head || x->ticket < head->ticket ? x : head;
     }
     if (item->kept == 0 || w->stopping || item->in_force[home].flags & FG_JOURNAL_ITEM_PAUSED)

@@ -28,7 +28,8 @@
     X(CRASH, "n = workers of the next life; a = tail of the log; b: through real files")           \
     X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")             \
     X(REFUND, "the operator's: a = user, b = order, c = 1 restock")                                \
-    X(LINE, "a = item, b = length, c = claim window ms, d = ttl ms, n = 1 one unit only")
+    X(LINE, "a = item, b = length, c = claim window ms, d = ttl ms, n = 1 one unit only")          \
+    X(CLEAR, "a = item: all who wait leave")
 
 enum sim_kind {
 #define X(name, text) SIM_##name,

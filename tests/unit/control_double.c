@@ -211,6 +211,13 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     record = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_ITEM_NAME, .item = item->item};
     memcpy(record.name, item->name, strnlen(item->name, FG_JOURNAL_ITEM_NAME_MAX));
     fg_double_record(d, record);
+    fg_double_record(
+        d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_LINE_SET,
+                                      .item = item->item,
+                                      .line_max = item->waitlist,
+                                      .claim_ms = item->claim_ms,
+                                      .wait_ttl_ms = item->wait_ttl_ms,
+                                      .line_flags = item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0});
     return FG_CONTROL_DONE;
 }
 
@@ -247,6 +254,29 @@ static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, stru
     d->user_calls++;
     fg_double_record(
         d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_USER, .user = user, .arg = deny});
+    return FG_CONTROL_DONE;
+}
+
+/* All leave at once. */
+static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cleared,
+                                         struct fg_error *err)
+{
+    struct fg_double *d = ctx;
+
+    for (uint64_t i = 0; i < fg_ledger_orders(d->ledger); i++) {
+        struct fg_ledger_order order = *fg_ledger_order_at(d->ledger, i);
+        struct fg_journal_record record = {.type = FG_JOURNAL_RECORD_LEFT,
+                                           .item = item,
+                                           .user = order.user,
+                                           .quantity = order.quantity,
+                                           .arg = FG_JOURNAL_LEFT_CLEARED};
+
+        if (order.state != FG_LEDGER_ORDER_WAITING || order.item != item)
+            continue;
+        memcpy(record.order_id, order.order_id, sizeof(record.order_id));
+        fg_double_record(d, record);
+        ++*cleared;
+    }
     return FG_CONTROL_DONE;
 }
 
@@ -466,6 +496,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .stock_add = stock_add,
                                       .user_set = user_set,
                                       .order_refund = order_refund,
+                                      .line_clear = line_clear,
                                       .user_worst = user_worst,
                                       .ledger_lock = ledger_lock,
                                       .ledger_unlock = ledger_unlock,

@@ -104,6 +104,72 @@ static void refunds_orders(void **state)
     assert_int_equal(fx.daemon.refund_calls, 5);
 }
 
+static void waits(uint64_t user, uint8_t order, uint64_t item, uint64_t ticket)
+{
+    struct fg_journal_record record = {.type = FG_JOURNAL_RECORD_WAITING,
+                                       .item = item,
+                                       .user = user,
+                                       .quantity = 1,
+                                       .arg = ticket};
+
+    memset(record.order_id, order, sizeof(record.order_id));
+    fg_double_record(&fx.daemon, record);
+}
+
+static void shows_waiting_lists(void **state)
+{
+    json_t *json, *list;
+
+    json_decref(ask("POST", "/v1/items",
+                    "{\"item\": 7, \"waitlist\": 100, \"claim_ms\": 60000, "
+                    "\"wait_ttl_ms\": 20000, \"one_unit\": true}",
+                    201));
+    json_decref(ask("POST", "/v1/items", "{\"item\": 8, \"waitlist\": 5}", 201));
+    assert_int_equal(fx.daemon.last_item.claim_ms, 120000);
+    assert_int_equal(fx.daemon.last_item.wait_ttl_ms, 30000);
+    waits(5, 1, 7, 2); /* the log of one worker may be ahead of another's */
+    waits(6, 1, 7, 1);
+    waits(9, 1, 7, 3);
+    waits(5, 2, 8, 1);
+    json = ask("GET", "/v1/items/7", NULL, 200);
+    assert_int_equal(number(json, "waitlist"), 100);
+    assert_int_equal(number(json, "claim_ms"), 60000);
+    assert_int_equal(number(json, "wait_ttl_ms"), 20000);
+    assert_true(json_is_true(json_object_get(json, "one_unit")));
+    assert_int_equal(number(json, "waiting"), 3);
+    assert_int_equal(number(json, "tickets"), 3);
+    json_decref(json);
+    json = ask("GET", "/v1/items/7/waiting?limit=2", NULL, 200);
+    list = json_object_get(json, "waiting");
+    assert_int_equal(number(json, "count"), 3);
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(text(json_array_get(list, 0), "user"), "6");
+    assert_int_equal(number(json_array_get(list, 1), "ticket"), 2);
+    assert_string_equal(text(json_array_get(list, 1), "order"), "01010101010101010101010101010101");
+    assert_in_range(number(json_array_get(list, 1), "since_ms"), 1700000000000, 1700000000099);
+    json_decref(json);
+    json = ask("GET", "/v1/waiting/5", NULL, 200);
+    list = json_object_get(json, "waiting");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(text(json_array_get(list, 0), "item"), "7");
+    assert_int_equal(number(json_array_get(list, 0), "ahead"), 1);
+    assert_int_equal(number(json_array_get(list, 1), "ahead"), 0);
+    json_decref(json);
+    json = ask("POST", "/v1/items/7/waiting/clear", NULL, 200);
+    assert_int_equal(number(json, "cleared"), 3);
+    json_decref(json);
+    json = ask("GET", "/v1/items/7/waiting", NULL, 200);
+    assert_int_equal(number(json, "count"), 0);
+    json_decref(json);
+    refused("GET", "/v1/items/9/waiting", NULL, 404, NULL, "no item 9");
+    refused("GET", "/v1/waiting/x", NULL, 400, "user", "not a whole number");
+    refused("PATCH", "/v1/items/7", "{\"wait_ttl_ms\": 10}", 400, "wait_ttl_ms", "from 1000");
+    json = ask("PATCH", "/v1/items/7", "{\"if\": {\"waitlist\": 100}, \"waitlist\": 0}", 200);
+    assert_int_equal(number(json, "waitlist"), 0);
+    assert_int_equal(number(json, "claim_ms"), 60000);
+    json_decref(json);
+}
+
 static void names_are(const char *path, const char *expected)
 {
     json_t *json = ask("GET", path, NULL, 200), *list = json_object_get(json, "items"), *item;
@@ -209,9 +275,10 @@ static void captures(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(shows_orders),   T(lists_orders_of_a_user),
-        T(refunds_orders), T(retires_items),
-        T(shows_steps),    T(captures),
+        T(shows_orders),        T(lists_orders_of_a_user),
+        T(refunds_orders),      T(retires_items),
+        T(shows_steps),         T(captures),
+        T(shows_waiting_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

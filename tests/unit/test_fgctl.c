@@ -112,7 +112,7 @@ static void lists_items_as_a_table(void **state)
     run(0, "item list");
     assert_string_equal(
         out, "ITEM  NAME  TOTAL  AVAILABLE  RESERVED  SOLD  STATE  USER LIMIT  ORDER MAX  "
-             "HOLD  OPENS  CLOSES\n");
+             "HOLD  WAITING  OPENS  CLOSES\n");
     run(0, "item add 7 --name Käse --total 10 --user-limit 2 --order-max 1 --hold 1d30m "
            "--closes 2030-01-01T01:00:00+01:00");
     run(0, "item add 123456 --name 靴下~e\xcc\x81~pair");
@@ -122,13 +122,13 @@ static void lists_items_as_a_table(void **state)
     /* two wide characters, and an accent that combines with the letter before it */
     assert_string_equal(out, "  ITEM  NAME         TOTAL  AVAILABLE  RESERVED  SOLD  STATE     "
                              "USER LIMIT  ORDER MAX   HOLD"
-                             "  OPENS  CLOSES\n"
+                             "  WAITING  OPENS  CLOSES\n"
                              "     7  Käse            10          8         1     1  open          "
                              "     2          1  1d30m"
-                             "  -      2030-01-01T00:00:00Z\n"
+                             "        -  -      2030-01-01T00:00:00Z\n"
                              "123456  靴下 e\xcc\x81 pair      0          0         0     0  "
                              "sold-out           -         10"
-                             "     2m  -      -\n");
+                             "     2m        -  -      -\n");
     run(0, "item list --json");
     says(out, "\"item\": \"123456\"");
 }
@@ -216,7 +216,7 @@ static void has_exit_codes(void **state)
           "--expires: 1800000000 looks like seconds");
     fails(2, "item add 5 --opens 1800000000", "--opens: 1800000000 looks like seconds");
     fails(2, "item add 5 --opens later", "--opens: \"later\"");
-    fails(2, "item add 5 --paused yes", "--paused: \"yes\" is not true or false");
+    fails(2, "item add 5 --paused maybe", "--paused: \"maybe\" is not true or false");
     fails(2, "item add 5 --opens +2h --closes +1h", "--closes: closes at");
     fails(2, "item add 5 --name 123456789012345678901234567890123", "at most 32 bytes");
     fails(2, "item add 5 --name \xff", "--name");
@@ -643,7 +643,7 @@ static void completes(void **state)
     static const struct {
         const char *words, *expected;
     } list[] = {{"'' ", "status health stats top item stock open close pause resume order orders "
-                        "block allow filter "
+                        "wait block allow filter "
                         "penalty user backend doctor keys log sink pair report capture audit help "
                         "completion"},
                 {"it", "item"},

@@ -75,12 +75,58 @@ static void retires_items(void **state)
     assert_null(strstr(out, "eight"));
 }
 
+static void shows_waiting_lists(void **state)
+{
+    struct fg_journal_record record = {.type = FG_JOURNAL_RECORD_WAITING,
+                                       .item = 7,
+                                       .user = 5,
+                                       .order_id = {0xab},
+                                       .quantity = 2,
+                                       .arg = 1};
+    json_t *json;
+
+    run(0, "item add 7 --waitlist 100 --claim 1m --wait-ttl 20s --one-unit yes");
+    assert_int_equal(fx.daemon.last_item.waitlist, 100);
+    assert_int_equal(fx.daemon.last_item.claim_ms, 60000);
+    assert_int_equal(fx.daemon.last_item.wait_ttl_ms, 20000);
+    assert_true(fx.daemon.last_item.one_unit);
+    run(0, "item set 7 --one-unit no");
+    assert_false(fx.daemon.last_item.one_unit);
+    fails(2, "item set 7 --wait-ttl 10ms", "from 1000 to 86400000");
+    fg_double_record(&fx.daemon, record);
+    record.user = 6;
+    record.arg = 2;
+    fg_double_record(&fx.daemon, record);
+    run(0, "item list");
+    says(out, "WAITING");
+    says(out, "2/100");
+    run(0, "wait list 7");
+    says(out, "TICKET  USER  UNITS  SINCE                     ORDER");
+    says(out, "     1     5      2  2023-11-14T22:13:20.00");
+    run(0, "wait list 7 --limit 1");
+    says(out, "1 of 2 who wait");
+    json = run_json("wait list 7 --json");
+    assert_int_equal(json_array_size(json_object_get(json, "waiting")), 2);
+    json_decref(json);
+    run(0, "wait show 6");
+    says(out, "ITEM  AHEAD  TICKET  UNITS  SINCE                     ORDER");
+    says(out, "   7      1       2      2");
+    run(0, "wait clear 7");
+    says(out, "item 7: 2 places of the waiting list end");
+    run(0, "wait clear 7");
+    says(out, "item 7: 0 places");
+    fails(1, "wait list 9", "no item 9");
+    fails(2, "wait list 7 --limit 0", "--limit: \"0\"");
+    fails(2, "wait show x", "USER: \"x\"");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         T(shows_orders),
         T(refunds_orders),
         T(retires_items),
+        T(shows_waiting_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

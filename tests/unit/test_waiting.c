@@ -269,6 +269,29 @@ static void a_pause_makes_no_offers(void **state)
     assert_int_equal(state_of(3), FG_PACKET_STATUS_RESERVED);
 }
 
+static void a_cleared_line_is_empty(void **state)
+{
+    unsigned before = records;
+
+    assert_int_equal(command(FG_STOCK_LINE_CLEAR, (struct fg_stock_command){0}),
+                     FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(last.left, 2);
+    run();
+    assert_int_equal(records - before, 2); /* each leaves with a record */
+    assert_int_equal(state_of(3), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(4), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(fg_ledger_item(ledger, ITEM)->waiting, 0);
+    give_back(1); /* for whoever comes */
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 9, 1, 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(wait_for(5), FG_PACKET_STATUS_WAITING); /* a new line */
+    assert_int_equal(last.deadline_ms, 3);
+    give_back(2);
+    assert_int_equal(state_of(5), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(command(FG_STOCK_LINE_CLEAR, (struct fg_stock_command){0}),
+                     FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(last.left, 0);
+}
+
 static void several_units_wait_in_strict_order(void **state)
 {
     assert_int_equal(ask(FG_PACKET_OP_CANCEL, 3, 1, 0), FG_PACKET_STATUS_CANCELLED);
@@ -349,6 +372,7 @@ int main(void)
         T(who_was_not_heard_of_keeps_nothing),
         T(offers_are_decided_anew),
         T(a_pause_makes_no_offers),
+        T(a_cleared_line_is_empty),
         T(several_units_wait_in_strict_order),
         T(a_restart_keeps_the_line),
         T(without_memory_for_it_there_is_no_line),
