@@ -68,12 +68,18 @@ FG_DOCTOR_CHECK(password_mode)
         ask_to_close(d, f, "[redis] password_file", d->config->redis.password_file);
     else if (others_read(d, d->config->postgres.password_file))
         ask_to_close(d, f, "[postgres] password_file", d->config->postgres.password_file);
+    else if (others_read(d, d->config->pair.arbiter.password_file))
+        ask_to_close(d, f, "[pair] arbiter_password_file", d->config->pair.arbiter.password_file);
 }
 
 FG_DOCTOR_CHECK(tls_key_mode)
 {
     if (others_read(d, d->config->redis.tls_key))
         ask_to_close(d, f, "[redis] tls_key", d->config->redis.tls_key);
+    else if (others_read(d, d->config->pair.tls_key))
+        ask_to_close(d, f, "[pair] tls_key", d->config->pair.tls_key);
+    else if (others_read(d, d->config->pair.arbiter.tls_key))
+        ask_to_close(d, f, "[pair] arbiter_tls_key", d->config->pair.arbiter.tls_key);
 }
 
 /* The path of the configuration is as the caller opened it: not below the root. */

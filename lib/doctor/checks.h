@@ -107,7 +107,8 @@
     X(keys_mode, "keys-mode", true, "permissions of the key file", "`chmod 0600 FILE`")            \
     X(password_mode, "password-mode", true, "permissions of the password files",                   \
       "`chmod 0600 FILE`")                                                                         \
-    X(tls_key_mode, "tls-key-mode", true, "permissions of `[redis] tls_key`", "`chmod 0600 FILE`") \
+    X(tls_key_mode, "tls-key-mode", true, "permissions of `tls_key` of `[redis]` and `[pair]`",    \
+      "`chmod 0600 FILE`")                                                                         \
     X(config_mode, "config-mode", true, "permissions of a configuration that has a password",      \
       "`chmod 0600 FILE`, or a `password_file`")                                                   \
     X(api_mode, "api-mode", false, "`[api] mode`", "`mode = 0660`, and a group")                   \
@@ -126,7 +127,32 @@
       "start it; correct `[postgres]`")                                                            \
     X(postgres_tables, "postgres-tables", false, "the version of the tables",                      \
       "`fgctl backend init`")                                                                      \
-    X(kafka, "kafka", false, "a TCP connection to the first broker", "start it; correct `[kafka]`")
+    X(kafka, "kafka", false, "a TCP connection to the first broker",                               \
+      "start it; correct `[kafka]`")                                                               \
+    X(pair_certificates, "pair-certificates", false,                                               \
+      "`[pair] tls_ca`, `tls_cert`, `tls_key`: key, authority and host fit",                       \
+      "`fgctl pair init --keys` ([pair](pair.md#set-up))")                                         \
+    X(pair_expiry, "pair-expiry", false, "30 days before the first of them ends",                  \
+      "`fgctl pair init --keys` ([pair](pair.md#upgrades-and-repairs))")                           \
+    X(pair_arbiter, "pair-arbiter", false, "reads the register of the pair in etcd",               \
+      "start etcd; `fgctl pair init`")                                                             \
+    X(pair_members, "pair-members", false, "members of etcd in `[pair] arbiter`",                  \
+      "name all three")                                                                            \
+    X(etcd_tuning, "etcd-tuning", false,                                                           \
+      "heartbeat and election timeout of an etcd on this machine: at most 50 and 500 ms",          \
+      "`config/etcd-floodgate.conf` as `/etc/default/etcd`")                                       \
+    X(etcd_compaction, "etcd-compaction", false,                                                   \
+      "`auto-compaction-retention` of an etcd on this machine",                                    \
+      "`config/etcd-floodgate.conf` as `/etc/default/etcd`")                                       \
+    X(etcd_disk, "etcd-disk", false,                                                               \
+      "the mounts of `data-dir` of an etcd on this machine, and of the log",                       \
+      "another disk for one of them")                                                              \
+    X(pair_peer, "pair-peer", false, "a TCP connection to `[pair] peer`",                          \
+      "start it; correct `[pair]`")                                                                \
+    X(pair_clocks, "pair-clocks", false, "the skew that a running daemon tells: 50 ms",            \
+      "let one time server set both clocks")                                                       \
+    X(pair_address, "pair-address", false, "each interface of `[pair] address` exists",            \
+      "correct `[pair] address`")
 
 #define X(id, name, fixable, tested, remedy) FG_DOCTOR_CHECK(id);
 FG_DOCTOR_CHECK_LIST(X)

@@ -45,6 +45,13 @@ struct fg_doctor_redis {
     bool persists;   /**< an append-only file or snapshots */
 };
 
+/** Of a pair's certificates. */
+struct fg_doctor_certificates {
+    bool key_fits, vouched, host_fits;
+    char why[64]; /**< it is not vouched for */
+    int days;     /**< until the first of them ends */
+};
+
 /** Facts that no file below the root has. Each returns false with err when it could not be found
  * out. */
 struct fg_doctor_probes {
@@ -58,6 +65,14 @@ struct fg_doctor_probes {
     bool (*connects)(const char *address, struct fg_error *err);
     /** Whether the NIC takes VLAN tags off frames; true also when that could not be found out. */
     bool (*strips_vlan)(const char *interface);
+    /** Files in PEM; host: that the certificate must be made for. False: one cannot be read. */
+    bool (*certificates)(const char *ca, const char *cert, const char *key, const char *host,
+                         struct fg_doctor_certificates *found, struct fg_error *err);
+    /** Reads the register of the pair. */
+    bool (*arbiter)(const struct fg_arbiter_options *options, bool *has_register,
+                    struct fg_error *err);
+    /** The peer's clock minus ours, by the daemon that listens at the socket. */
+    bool (*skew)(const char *socket_path, long long *ms, struct fg_error *err);
 };
 extern const struct fg_doctor_probes fg_doctor_probes_real;
 

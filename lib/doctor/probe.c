@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "doctor/doctor.h"
+#include "doctor/probe.h"
 #include "redis/conn.h"
 #include "redis/reply.h"
 
@@ -258,4 +258,7 @@ const struct fg_doctor_probes fg_doctor_probes_real = {
     .postgres = fg_sink_postgres_read_state,
     .connects = connects,
     .strips_vlan = strips_vlan,
+    .certificates = fg_doctor_probe_certificates,
+    .arbiter = fg_doctor_probe_arbiter,
+    .skew = fg_doctor_probe_skew,
 };

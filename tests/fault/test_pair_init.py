@@ -57,6 +57,39 @@ def test_register(lab):
     assert '127.0.0.1:23' in fgctl('pair', 'init', '--config', config, ns=etcd.ns, code=4)
 
 
+def doctor(config, check, ns=None):
+    """(verdict, cause) of one check."""
+    said = subprocess.run([*(ns.enter() if ns else []), FGCTL, 'doctor', '--json', '--config', config, '--only', check],
+                          capture_output=True, text=True, timeout=60, check=False)
+    found = json.loads(said.stdout)['checks'][0]
+    return found['verdict'], found.get('cause', '')
+
+
+def test_doctor(lab):
+    """the doctor reads the certificates and the register as the daemon would"""
+    etcd, keys = Etcd(lab, members=1), lab.unique('certs')
+    fgctl('pair', 'init', '--keys', keys, '--hosts', HOSTS)
+    config, log = write_config(lab, keys, etcd.endpoints)
+    assert doctor(config, 'pair-certificates') == ('good', '')
+    assert doctor(config, 'pair-expiry') == ('good', '')
+    assert doctor(config, 'pair-members')[0] == 'warning'
+    verdict, cause = doctor(config, 'pair-arbiter', etcd.ns)
+    assert verdict == 'fault' and 'no register of this pair below floodgate/pair/' in cause, cause
+    fgctl('log', 'init', '--dir', log)
+    fgctl('pair', 'init', '--config', config, ns=etcd.ns)
+    assert doctor(config, 'pair-arbiter', etcd.ns) == ('good', '')
+    assert doctor(config, 'pair-arbiter')[0] == 'fault', 'no etcd outside of its namespace'
+    assert doctor(config, 'pair-clocks')[0] == 'skipped'
+    os.replace(f'{keys}/node1.key', f'{keys}/node0.key')
+    assert 'is not the key of' in doctor(config, 'pair-certificates')[1]
+    os.replace(f'{keys}/node1.pem', f'{keys}/node0.pem')
+    assert 'is not made for the host of [pair] listen' in doctor(config, 'pair-certificates')[1]
+    other = lab.unique('certs')
+    fgctl('pair', 'init', '--keys', other, '--hosts', HOSTS)
+    os.replace(f'{other}/ca.pem', f'{keys}/ca.pem')
+    assert 'is none of the authority' in doctor(config, 'pair-certificates')[1]
+
+
 def verify(folder, name, host, ok=True):
     flag = '-verify_ip' if re.match(r'[\d.]+$|.*::', host) else '-verify_hostname'
     done = subprocess.run(['openssl', 'verify', '-CAfile', f'{folder}/ca.pem', '-purpose', 'sslserver', flag, host,

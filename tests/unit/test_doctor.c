@@ -30,6 +30,9 @@ static struct {
     struct fg_doctor_disk disk;
     struct fg_doctor_redis redis;
     struct fg_sink_postgres_state postgres;
+    bool arbiter_away, no_register, peer_away;
+    struct fg_doctor_certificates certificates;
+    long long skew_ms;
 } said;
 
 static bool synchronised(bool *is, struct fg_error *err)
@@ -61,8 +64,10 @@ static bool postgres(const struct fg_sink_postgres_options *options,
 
 static bool connects(const char *address, struct fg_error *err)
 {
-    assert_string_equal(address, "broker:9092");
-    return !said.kafka_away || fg_fail(err, "Connection refused");
+    bool peer = strcmp(address, "192.0.2.2:4610") == 0;
+
+    assert_true(peer || strcmp(address, "broker:9092") == 0);
+    return !(peer ? said.peer_away : said.kafka_away) || fg_fail(err, "Connection refused");
 }
 
 static bool strips_vlan(const char *interface)
@@ -71,8 +76,31 @@ static bool strips_vlan(const char *interface)
     return !said.keeps_vlan;
 }
 
-static const struct fg_doctor_probes probes = {synchronised, disk,     redis,
-                                               postgres,     connects, strips_vlan};
+static bool certificates(const char *ca, const char *cert, const char *key, const char *host,
+                         struct fg_doctor_certificates *found, struct fg_error *err)
+{
+    assert_non_null(strstr(ca, root));
+    assert_non_null(strstr(cert, "/etc/floodgate/pair/node.pem"));
+    assert_string_equal(host, "2001:db8::1");
+    *found = said.certificates;
+    return true;
+}
+
+static bool arbiter(const struct fg_arbiter_options *options, bool *has_register,
+                    struct fg_error *err)
+{
+    *has_register = !said.no_register;
+    return !said.arbiter_away || fg_fail(err, "h:2379: Connection refused");
+}
+
+static bool skew(const char *socket_path, long long *ms, struct fg_error *err)
+{
+    *ms = said.skew_ms;
+    return true;
+}
+
+static const struct fg_doctor_probes probes = {
+    synchronised, disk, redis, postgres, connects, strips_vlan, certificates, arbiter, skew};
 
 /* ---- a healthy machine ----------------------------------------------------------------------- */
 
@@ -183,6 +211,10 @@ static const struct {
     {"/etc/floodgate/keys", "7 shop 000102030405060708090a0b0c0d0e0f\n"},
     {"/etc/floodgate/redis-password", "secret\n"},
     {"/etc/floodgate/redis.key", "key\n"},
+    {"/etc/floodgate/pair/node.key", "key\n"},
+    {"/sys/class/net/eth8", "/"},
+    {"/proc/55/comm", "etcd\n"},
+    {"/proc/55/cmdline", "/usr/bin/etcd"},
     {"/etc/floodgate/floodgate.conf", "\n"},
     {"/var/lib/floodgate/log", "/"},
     {"/run/floodgate", "/"},
@@ -208,8 +240,30 @@ static void make_config(void)
         .api = {.socket = "/run/floodgate/control.sock", .mode = 0660},
         .metrics = {.listen = "127.0.0.1:9460"},
         .limits = {.orders_max = 1000000},
+        .pair = {.enabled = true,
+                 .listen = "[2001:db8::1]:4610",
+                 .peer = "192.0.2.2:4610",
+                 .tls_ca = "/etc/floodgate/pair/ca.pem",
+                 .tls_cert = "/etc/floodgate/pair/node.pem",
+                 .tls_key = "/etc/floodgate/pair/node.key",
+                 .arbiter = {.endpoints = "a:2379, b:2379, c:2379", .prefix = "floodgate/pair/"},
+                 .address = "192.0.2.10/24 at eth8"},
     };
     snprintf(config.path, sizeof(config.path), "%s/etc/floodgate/floodgate.conf", root);
+}
+
+/* The environment of the process of etcd: words that end with a 0. */
+static void put_etcd(const char *heartbeat, const char *retention, const char *folder)
+{
+    FILE *file;
+
+    put("/proc/55/environ", "");
+    file = fopen(below("/proc/55/environ"), "w");
+    assert_non_null(file);
+    fprintf(file, "HOME=/%cETCD_HEARTBEAT_INTERVAL=%s%cETCD_ELECTION_TIMEOUT=250%c", 0, heartbeat,
+            0, 0);
+    fprintf(file, "ETCD_AUTO_COMPACTION_RETENTION=%s%cETCD_DATA_DIR=%s%c", retention, 0, folder, 0);
+    assert_int_equal(fclose(file), 0);
 }
 
 static int set_up(void **state)
@@ -218,8 +272,10 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(root));
     for (size_t i = 0; i < sizeof(healthy) / sizeof(healthy[0]); i++)
         put(healthy[i].path, healthy[i].text);
+    put_etcd("25", "1h", "/var/lib/etcd");
     make_config();
     memset(&said, 0, sizeof(said));
+    said.certificates = (struct fg_doctor_certificates){true, true, true, "", 700};
     said.disk = (struct fg_doctor_disk){0.4, 800};
     said.redis = (struct fg_doctor_redis){7, 0, "noeviction", true};
     said.postgres.version = said.postgres.known = 2;
@@ -401,6 +457,47 @@ static void drifts(void)
 
 /* The check; how it is broken: a file and its text, or a function; the verdict, words of the cause,
  * and words of the command ("" = there is none). */
+static void wrong_host(void)
+{
+    said.certificates.host_fits = false;
+}
+static void ends_soon(void)
+{
+    said.certificates.days = 29;
+}
+static void no_arbiter(void)
+{
+    said.arbiter_away = true;
+}
+static void two_members(void)
+{
+    strcpy(config.pair.arbiter.endpoints, "a:2379, b:2379");
+}
+static void slow_etcd(void)
+{
+    put_etcd("100", "1h", "/var/lib/etcd");
+}
+static void etcd_keeps_all(void)
+{
+    put_etcd("25", "0", "/var/lib/etcd");
+}
+static void etcd_beside_log(void)
+{
+    put_etcd("25", "1h", "/var/lib/floodgate/etcd");
+}
+static void no_peer(void)
+{
+    said.peer_away = true;
+}
+static void clocks_differ(void)
+{
+    said.skew_ms = -51;
+}
+static void no_address_interface(void)
+{
+    strcpy(config.pair.address, "192.0.2.10/24 at eth8, 192.0.2.11/24 at eth9");
+}
+
 static const struct {
     const char *check, *path, *text;
     void (*change)(void);
@@ -500,6 +597,20 @@ static const struct {
     {"postgres", NULL, NULL, no_postgres, W, "Connection refused", "fgctl backend status"},
     {"postgres-tables", NULL, NULL, no_tables, F, "version 0, 2 is needed", "fgctl backend init"},
     {"kafka", NULL, NULL, no_kafka, W, "broker:9092", "kcat -L -b broker:9092"},
+    {"pair-certificates", NULL, NULL, wrong_host, F, "not made for the host of [pair] listen", ""},
+    {"pair-expiry", NULL, NULL, ends_soon, W, "ends in 29 days", "fgctl pair init --keys"},
+    {"pair-arbiter", NULL, NULL, no_arbiter, F, "h:2379: Connection refused", "endpoint health"},
+    {"pair-members", NULL, NULL, two_members, W, "names 2 of etcd's members", ""},
+    {"etcd-tuning", NULL, NULL, slow_etcd, W, "heartbeat-interval 100 and election-timeout 250",
+     "ETCD_HEARTBEAT_INTERVAL=25"},
+    {"etcd-compaction", NULL, NULL, etcd_keeps_all, F, "compacts nothing",
+     "ETCD_AUTO_COMPACTION_RETENTION=1h"},
+    {"etcd-disk", NULL, NULL, etcd_beside_log, W, "on one file system, /var/lib/floodgate", ""},
+    {"pair-peer", NULL, NULL, no_peer, W, "192.0.2.2:4610: Connection refused",
+     "fgctl pair status"},
+    {"pair-clocks", NULL, NULL, clocks_differ, W, "51 ms behind ours", "chronyc tracking"},
+    {"pair-address", NULL, NULL, no_address_interface, F, "there is no interface eth9",
+     "ip -br link"},
 };
 #define BREAKS (sizeof(breaks) / sizeof(breaks[0]))
 
@@ -597,6 +708,50 @@ static void every_check_is_broken_once(void **state)
     }
 }
 
+static void pair_says(const char *name, enum fg_doctor_verdict verdict, const char *cause)
+{
+    struct fg_doctor_finding found = {0};
+
+    for (unsigned k = 0; k < fg_doctor_checks_count; k++)
+        if (!strcmp(fg_doctor_checks[k].name, name))
+            fg_doctor_run(&doctor, &fg_doctor_checks[k], &found);
+    if (found.verdict != verdict || !strstr(found.cause, cause))
+        fail_msg("%s: %s, not \"%s\"", name, found.cause, cause);
+}
+
+static void the_pair_is_told_apart(void **state)
+{
+    FILE *file;
+
+    said.certificates.key_fits = false;
+    pair_says("pair-certificates", FG_DOCTOR_FAULT, "node.key is not the key of");
+    said.certificates.key_fits = true;
+    said.certificates.vouched = false;
+    strcpy(said.certificates.why, "self-signed");
+    pair_says("pair-certificates", FG_DOCTOR_FAULT, "is none of the authority");
+    said.certificates.days = -1;
+    pair_says("pair-expiry", FG_DOCTOR_FAULT, "ends in -1 days");
+    said.no_register = true;
+    pair_says("pair-arbiter", FG_DOCTOR_FAULT, "no register of this pair below floodgate/pair/");
+    /* options go before the environment; a file is read as well */
+    file = fopen(below("/proc/55/cmdline"), "w");
+    fprintf(file, "etcd%c--heartbeat-interval=30%c--election-timeout%c900%c", 0, 0, 0, 0);
+    assert_int_equal(fclose(file), 0);
+    pair_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 30 and election-timeout 900");
+    put("/proc/55/environ", "");
+    put("/etc/etcd.yml", "name: a\nauto-compaction-retention: \"2h\"\nelection-timeout: 9\n");
+    file = fopen(below("/proc/55/cmdline"), "w");
+    fprintf(file, "etcd%c--config-file%c/etc/etcd.yml%c", 0, 0, 0);
+    assert_int_equal(fclose(file), 0);
+    pair_says("etcd-compaction", FG_DOCTOR_GOOD, "");
+    pair_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 100 and election-timeout 9:");
+    pair_says("etcd-disk", FG_DOCTOR_SKIPPED, "data-dir is not given");
+    put("/proc/55", NULL);
+    pair_says("etcd-tuning", FG_DOCTOR_SKIPPED, "no etcd runs on this machine");
+    config.pair.enabled = false;
+    pair_says("pair-peer", FG_DOCTOR_SKIPPED, "[pair] enabled is no");
+}
+
 static void pages_that_a_daemon_uses_are_not_left(void **state)
 {
     left_hugepages();
@@ -659,6 +814,7 @@ int main(int argc, char **argv)
         T(a_healthy_machine_has_no_alarm),
         T(an_unknown_machine_has_no_alarm),
         T(each_check_finds_its_fault),
+        T(the_pair_is_told_apart),
         T(pages_that_a_daemon_uses_are_not_left),
         T(a_nic_that_keeps_vlan_tags_has_no_alarm),
         cmocka_unit_test(every_check_is_broken_once),
