@@ -66,7 +66,7 @@
     X(USER_DENIED, 21, "the operator lets this user reserve nothing")                              \
     X(REFUNDED, 22, "the order was sold and has been refunded")                                    \
     X(WAITING, 23, "the user has a place in the waiting list: `left` users are ahead")             \
-    X(NOT_LEADER, 24, "reserved for a pair: this appliance stands by, ask the other one")          \
+    X(NOT_LEADER, 24, "of a pair: this appliance stands by, ask the other one")                    \
     X(WRONG_SHARD, 25, "reserved for a fleet: `quantity` is the member that this user belongs to")
 
 /* name, bit, name in the key file */

@@ -26,6 +26,9 @@
     X(no_mbuf, "replies lost because the mbuf pool was empty")                                     \
     X(reports_lost, "offences that the penalty box missed because too many came at once")          \
     X(traces_lost, "requests of traced orders whose steps were not kept because too many came")    \
+    X(stale, "requests and replies dropped: too long no sign that this appliance leads its pair")  \
+    X(unproven, "replies such as UNKNOWN_ORDER dropped: too many waited for a sign that this "     \
+                "appliance leads its pair")                                                        \
     X(loops, "poll loops")                                                                         \
     X(idle_loops, "poll loops that found nothing to do")                                           \
     X(rang, "times that this worker, with nothing to do, woke the thread that writes the log")     \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/group.h"
 
+#include "worker/leading.h"
 #include "worker/trace.h"
 
 #include <sys/random.h>
@@ -34,9 +35,10 @@ struct fg_stock_limits fg_worker_limits(const struct fg_stock_limits *all, unsig
     return limits;
 }
 
-static uint32_t slots_of(const struct fg_stock_limits *limits)
+static uint32_t slots_of(const struct fg_worker_group_options *o)
 {
-    return limits->deferred_max + limits->parked_max;
+    return o->limits.deferred_max + o->limits.parked_max +
+           (o->leading ? FG_WORKER_UNPROVEN_MAX : 0);
 }
 
 struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_options *o)
@@ -46,12 +48,13 @@ struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_opti
                        2 * pollers * (n - 1) * o->workers.handoff * sizeof(void *);
     uint64_t trace =
         o->trace ? n * (sizeof(struct fg_worker_trace) + FG_WORKER_TRACE_RING * FG_RING_SLOT) : 0;
+    uint64_t unproven = o->leading ? FG_WORKER_UNPROVEN_MAX * sizeof(struct fg_worker_unproven) : 0;
     uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
 
     return (struct fg_worker_memory){
         .engines = n * fg_stock_memory(&o->limits, o->workers.count),
         .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff + trace,
-        .slots = n * slots_of(&o->limits) * sizeof(struct fg_worker_slot),
+        .slots = n * (slots_of(o) * sizeof(struct fg_worker_slot) + unproven),
     };
 }
 
@@ -145,6 +148,19 @@ static bool make_trace(const struct fg_worker_group_options *o, struct fg_worker
     return t->steps;
 }
 
+/* Offences of users; and, of a pair, what may lead to a refund. */
+static bool make_leading(const struct fg_worker_group_options *o, struct fg_worker *w)
+{
+    w->mode = FG_STOCK_NOT_LEADER; /* until the first loop sees another one */
+    w->special = 1ull << FG_PACKET_STATUS_USER_RATE | 1ull << FG_PACKET_STATUS_USER_DENIED;
+    w->leading = o->leading;
+    if (!o->leading)
+        return true;
+    w->special |= FG_WORKER_NEGATIVE;
+    w->unproven = zeroed(FG_WORKER_UNPROVEN_MAX * sizeof(*w->unproven));
+    return w->unproven;
+}
+
 static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index)
 {
     const struct fg_worker_group_options *o = &g->options;
@@ -167,7 +183,7 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     w->doorbell = o->doorbell;
     w->quit = &g->quit;
     w->now_ms = fg_clock_now_ms(o->clock);
-    w->slots_count = slots_of(&o->limits);
+    w->slots_count = slots_of(o);
     w->peers = zeroed(w->workers * sizeof(*w->peers));
     w->slots = zeroed(w->slots_count * sizeof(*w->slots));
     w->commands = fg_ring_create(MAIL_SLOTS);
@@ -176,7 +192,7 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     g->records[index] = fg_ring_create(o->record_slots);
     w->records = g->records[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
-        !g->records[index] || !make_inbound_rings(o, w) || !make_trace(o, w))
+        !g->records[index] || !make_inbound_rings(o, w) || !make_trace(o, w) || !make_leading(o, w))
         return NULL;
     free_slots_fill(w);
     return w;
@@ -185,14 +201,16 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
 static bool create_engine(struct fg_worker_group *g, unsigned index, struct fg_error *err)
 {
     unsigned n = g->options.workers.count;
-    struct fg_stock_config config = {.worker = index,
-                                     .workers = n,
-                                     .limits = g->options.limits,
-                                     .order_ports = g->options.steer ? (uint16_t)n : 0,
-                                     .to = g->messages_to + index * n,
-                                     .from = g->messages_from + index * n,
-                                     .journal = g->records[index],
-                                     .mark = &g->watermarks[index]};
+    struct fg_stock_config config = {
+        .worker = index,
+        .workers = n,
+        .limits = g->options.limits,
+        .order_ports = g->options.steer ? (uint16_t)n : 0,
+        .to = g->messages_to + index * n,
+        .from = g->messages_from + index * n,
+        .journal = g->records[index],
+        .mark = &g->watermarks[index],
+        .committed = g->options.committed ? &g->options.committed[index] : NULL};
 
     if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
         return fg_fail(err, "no random numbers from the kernel");
@@ -330,6 +348,7 @@ static void destroy_worker(struct fg_worker *w)
     if (w->trace)
         fg_ring_destroy(w->trace->steps);
     free(w->trace);
+    free(w->unproven);
     free(w->peers);
     free(w->slots);
     free(w);

@@ -63,7 +63,10 @@ void fg_worker_idle_start(void)
  * the writing thread. */
 void fg_worker_idle(struct fg_worker *w, unsigned work)
 {
-    bool quiet = !w->backlog && fg_stock_idle(w->stock), silent;
+    bool stands_by = w->mode == FG_STOCK_NOT_LEADER; /* the engine is another thread's */
+    bool quiet = !w->backlog && w->unproven_head == w->unproven_tail &&
+                 (stands_by || fg_stock_idle(w->stock)),
+         silent;
 
     atomic_store_explicit(&w->quiet, quiet, memory_order_release);
     fg_counter_add(&w->counters.loops, 1);

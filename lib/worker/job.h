@@ -15,7 +15,9 @@
 #include <rte_ring.h>
 
 #define FG_WORKER_BURST_MAX 256
-#define FG_WORKER_BUSY_MS   10 /**< hint of a BUSY that the worker itself answers */
+#define FG_WORKER_NEIGHBOUR                                                                        \
+    RTE_PTYPE_L2_ETHER_ARP   /**< packet_type of frames that answer no order */
+#define FG_WORKER_BUSY_MS 10 /**< hint of a BUSY that the worker itself answers */
 
 /** mbufs that leave a worker, sent in bursts. */
 struct fg_worker_batch {

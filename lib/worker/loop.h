@@ -10,6 +10,7 @@
 #include "worker/decide.h"
 #include "worker/handoff.h"
 #include "worker/idle.h"
+#include "worker/leading.h"
 #include "worker/receive.h"
 #include "worker/reply.h"
 #include "worker/sign.h"
@@ -53,10 +54,19 @@ static inline void fg_worker_settings(struct fg_worker *w)
     if (fg_unlikely(w->trace && w->trace->sending))
         fg_worker_trace_sent(w, passed_ns);
     w->keys = atomic_load_explicit(w->keys_in_force, memory_order_acquire);
-    if (fg_unlikely(mode != (int)w->mode)) {
-        w->mode = (enum fg_stock_mode)mode;
-        fg_stock_set_mode(w->stock, w->mode);
-    }
+    if (fg_unlikely(w->leading && mode == FG_STOCK_RUNNING &&
+                    !atomic_load_explicit(&w->leading->accepting, memory_order_relaxed)))
+        mode = FG_STOCK_NO_SPACE;
+    if (fg_unlikely(mode != (int)w->mode))
+        fg_worker_set_mode(w, (enum fg_stock_mode)mode);
+}
+
+/** A worker of a pair: may it decide? */
+static inline unsigned fg_worker_stages_lead(struct fg_worker *w, struct fg_worker_job *jobs,
+                                             unsigned n)
+{
+    return fg_likely(!w->leading && w->mode != FG_STOCK_NOT_LEADER) ? n
+                                                                    : fg_worker_lead(w, jobs, n);
 }
 
 /** This worker owns the users of these jobs. */
@@ -105,6 +115,7 @@ fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ende
     n = fg_worker_parse(w, q, mbufs, n, jobs);
     ended(FG_WORKER_STAGE_PARSE);
     n = fg_worker_check(w, jobs, n);
+    n = fg_worker_stages_lead(w, jobs, n);
     ended(FG_WORKER_STAGE_CHECK);
     n = fg_worker_hand_off(w, jobs, n);
     ended(FG_WORKER_STAGE_OWNER);
@@ -119,6 +130,7 @@ fg_worker_stages_peer(struct fg_worker *w, unsigned peer, fg_worker_hook *ended)
     struct fg_worker_job jobs[FG_WORKER_BURST_MAX];
     unsigned received, n = fg_worker_handoff_take(w, &w->peers[peer], jobs, &received);
 
+    n = fg_worker_stages_lead(w, jobs, n);
     ended(FG_WORKER_STAGE_HANDOFF);
     if (n)
         fg_worker_stages_decide(w, jobs, n, fg_clock_passed_ns(w->clock), true, ended);

@@ -25,6 +25,7 @@ static __attribute__((noinline)) void announce(struct fg_worker *w, const struct
         m->data_len = (uint16_t)fg_frame_host_announce(
             rte_pktmbuf_mtod(m, uint8_t *), &q->port.host->addresses[i], q->port.host->mac);
         m->pkt_len = m->data_len;
+        m->packet_type = FG_WORKER_NEIGHBOUR;
         fg_worker_send(w, m, q->port.number);
     }
 }
@@ -97,6 +98,7 @@ static bool answer_neighbour(struct fg_worker *w, struct rte_mbuf *m,
     m->data_len = (uint16_t)len;
     m->pkt_len = len;
     m->ol_flags = 0;
+    m->packet_type = FG_WORKER_NEIGHBOUR;
     fg_worker_send(w, m, q->port.number);
     return true;
 }

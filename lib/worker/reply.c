@@ -111,6 +111,16 @@ static void send_deferred(struct fg_worker *w, const struct fg_worker_slot *slot
     fg_worker_sign_later(w, &job, answer->status);
 }
 
+void fg_worker_reply_forget(struct fg_worker *w, const struct fg_stock_answer *answer)
+{
+    struct fg_worker_slot *slot = &w->slots[answer->token];
+
+    if (fg_unlikely(slot->trace))
+        fg_worker_trace_durable(w, slot, answer);
+    slot->next = w->slot_free;
+    w->slot_free = answer->token;
+}
+
 void fg_worker_reply_deferred(struct fg_worker *w, const struct fg_stock_answer *answer)
 {
     struct fg_worker_slot *slot;
@@ -120,9 +130,6 @@ void fg_worker_reply_deferred(struct fg_worker *w, const struct fg_stock_answer 
     fg_histogram_add(&w->latency.durable, FG_HISTOGRAM_NS_SHIFT, w->durable_ns - slot->decided_ns,
                      1);
     w->durable_count++;
-    if (fg_unlikely(slot->trace))
-        fg_worker_trace_durable(w, slot, answer);
     send_deferred(w, slot, answer);
-    slot->next = w->slot_free;
-    w->slot_free = answer->token;
+    fg_worker_reply_forget(w, answer);
 }

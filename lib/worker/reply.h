@@ -13,6 +13,8 @@ void fg_worker_reply_refuse(struct fg_worker *w, const struct fg_worker_job *job
 /** Keeps the return address in the first free slot, whose number is `token`. The mbuf stays the
  * caller's. */
 void fg_worker_reply_defer(struct fg_worker *w, uint32_t token, const struct fg_worker_job *job);
+/** Frees the slot of an answer that is not sent. */
+void fg_worker_reply_forget(struct fg_worker *w, const struct fg_stock_answer *answer);
 /** Builds the reply in a new mbuf and frees the slot. */
 void fg_worker_reply_deferred(struct fg_worker *w, const struct fg_stock_answer *answer);
 

@@ -2,6 +2,8 @@
 /* The stage transmit, and the replies that pass from the deciding worker to the polling one. */
 #include "worker/transmit.h"
 
+#include "worker/leading.h"
+
 #include <rte_ethdev.h>
 
 #define TX_WAIT_MS 100 /* a port that takes nothing for so long has lost its peer */
@@ -67,6 +69,8 @@ static void transmit(struct fg_worker *w, struct fg_worker_queue *queue)
     struct fg_worker_batch *b = &queue->out;
     unsigned done = 0, n;
 
+    if (fg_unlikely(w->leading && fg_worker_is_stale(w)))
+        b->count = fg_worker_drop_stale(w, b->mbufs, b->count);
     do {
         n = rte_eth_tx_burst(queue->port.ethdev, queue->port.index, b->mbufs + done,
                              (uint16_t)(b->count - done));

@@ -32,7 +32,9 @@ struct fg_worker_queue {
     uint64_t stuck_ms; /**< since when the port takes nothing of `out`; 0 = it did take all */
 };
 
+struct fg_leading;
 struct fg_worker_trace;
+struct fg_worker_unproven;
 
 struct fg_worker {
     /* Settings: the main thread writes them before the loop runs. */
@@ -40,6 +42,7 @@ struct fg_worker {
     unsigned burst;
     enum fg_worker_idle_policy idle_policy;
     uint32_t order_ports; /**< FG_FRAME_ORDER_PORTS */
+    uint64_t special;     /**< statuses, a bit each, that do not just leave: decide.c */
     struct fg_stock *stock;
     struct fg_worker_queue *queues; /**< of all ports, by number */
     unsigned polled[FG_PORT_QUEUES_ALL], polled_count;
@@ -51,6 +54,7 @@ struct fg_worker {
     const _Atomic int *mode_in_force; /**< enum fg_stock_mode; journal thread; read once a loop */
     const _Atomic uint64_t *commit_began; /**< TSC, of the commit under way; 0 = none; journal */
     const _Atomic bool *quit;             /**< main thread */
+    struct fg_leading *leading;           /**< NULL = no pair; its thread */
 
     /* Rings: one thread at each end. */
     struct fg_journal_doorbell *doorbell; /**< wakes the journal's thread */
@@ -72,6 +76,8 @@ struct fg_worker {
     uint64_t now_ms;
     const struct fg_packet_keyring *keys;
     enum fg_stock_mode mode;
+    struct fg_worker_unproven *unproven; /**< of a pair: leading.h */
+    uint64_t unproven_head, unproven_tail;
     unsigned idle_loops;
     uint64_t busy_ms;              /**< when the worker last had work */
     uint64_t yielded_commit;       /**< the commit that it yields to; TSC */
