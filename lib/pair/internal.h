@@ -169,6 +169,7 @@ void fg_pair_commit(struct fg_pair *p);
 /* actions */
 void fg_pair_lead(struct fg_pair *p);
 void fg_pair_unship(struct fg_pair *p);
+void fg_pair_part(struct fg_pair *p);
 void fg_pair_drop(struct fg_pair *p);
 void fg_pair_add(struct fg_pair *p);
 void fg_pair_synced(struct fg_pair *p);

@@ -244,16 +244,23 @@ void fg_pair_unship(struct fg_pair *p)
     p->fit_since_ms = p->now_ms;
 }
 
-/* The standby is given up: answers wait until the swap to SOLO has succeeded. */
+/* Wants no standby: answers wait until the swap to SOLO has succeeded. The link stays until then: a
+ * standby that finds it closed would swap as well, and might win. */
+void fg_pair_part(struct fg_pair *p)
+{
+    p->mark = p->durable;
+    p->retry_ms = p->now_ms;
+    forget_sample(p);
+}
+
+/* The standby is given up. */
 void fg_pair_drop(struct fg_pair *p)
 {
     fg_pair_hang_up(p);
     p->drops++;
     if (p->penalty < FG_PAIR_PENALTY_MAX)
         p->penalty++;
-    p->mark = p->durable;
-    p->retry_ms = p->now_ms;
-    forget_sample(p);
+    fg_pair_part(p);
 }
 
 void fg_pair_hand_lost(struct fg_pair *p)
