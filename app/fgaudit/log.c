@@ -344,6 +344,8 @@ const struct fg_journal_record *fg_log_next(struct fg_log *log)
             log->offset += FG_JOURNAL_RECORD_SIZE;
             if (r->type == FG_JOURNAL_RECORD_EPOCH)
                 log->epoch = (struct fg_journal_epoch){r->item, r->seq - 1};
+            else if (r->type == FG_JOURNAL_RECORD_BATCH && r->user > log->epoch.epoch)
+                log->epoch = (struct fg_journal_epoch){r->user, r->seq};
             return r;
         }
         if (!refill(log))

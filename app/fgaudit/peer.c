@@ -7,7 +7,7 @@
 static bool same(const struct fg_journal_record *a, const struct fg_journal_record *b)
 {
     if (a->type == FG_JOURNAL_RECORD_BATCH && b->type == FG_JOURNAL_RECORD_BATCH)
-        return a->seq == b->seq && a->time_ms == b->time_ms;
+        return a->seq == b->seq && a->time_ms == b->time_ms && a->user == b->user;
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 

@@ -459,14 +459,37 @@ bool fg_story_epoch(struct fg_story *s, struct fg_journal_epoch epoch)
     return true;
 }
 
+static struct fg_journal_epoch last_epoch(const struct fg_story *s)
+{
+    return s->epochs.count ? s->epochs.list[s->epochs.count - 1] : (struct fg_journal_epoch){0};
+}
+
+/* It says what was durable, and in a pair its epoch, which the first one begins. */
+static void batch(struct fg_story *s, const struct fg_journal_record *r)
+{
+    s->commits++;
+    s->commit_seq = r->seq;
+    if (r->arg >= r->seq)
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": a commit that calls %" PRIu64 " durable", r->seq, r->arg);
+    if (r->user == 0 || r->user == last_epoch(s).epoch)
+        return;
+    if (!fg_story_epoch(s, (struct fg_journal_epoch){r->user, r->seq}))
+        fg_problem(s->problems, FG_PROBLEM_EPOCH,
+                   "record %" PRIu64 ": a commit of epoch %" PRIu64 " after epoch %" PRIu64, r->seq,
+                   r->user, last_epoch(s).epoch);
+}
+
 static void epoch(struct fg_story *s, const struct fg_journal_record *r)
 {
-    uint64_t before = s->epochs.count ? s->epochs.list[s->epochs.count - 1].epoch : 0;
+    uint64_t before = last_epoch(s).epoch;
 
     if (s->commit_seq != r->seq - 1)
         fg_problem(s->problems, FG_PROBLEM_EPOCH,
                    "record %" PRIu64 ": epoch %" PRIu64 " does not begin a commit", r->seq,
                    r->item);
+    if (r->item == before && last_epoch(s).first_seq == r->seq - 1)
+        return; /* its commit's BATCH record has named it */
     if (!fg_story_epoch(s, (struct fg_journal_epoch){r->item, r->seq - 1}))
         fg_problem(s->problems, FG_PROBLEM_EPOCH,
                    "record %" PRIu64 ": epoch %" PRIu64 " comes after epoch %" PRIu64, r->seq,
@@ -477,12 +500,7 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
 {
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH:
-        s->commits++;
-        s->commit_seq = r->seq;
-        if (r->arg >= r->seq)
-            fg_problem(s->problems, FG_PROBLEM_LOG,
-                       "record %" PRIu64 ": a commit that calls %" PRIu64 " durable", r->seq,
-                       r->arg);
+        batch(s, r);
         return;
     case FG_JOURNAL_RECORD_RESERVED:
         reserved(s, r);

@@ -126,6 +126,8 @@ static void print_fields(const struct fg_journal_record *r, bool json)
         printf("%sdurable%s%" PRIu64, sep, is, r->arg);
         if (r->item)
             printf("%scommitted%s%" PRIu64, sep, is, r->item - 1);
+        if (r->user)
+            printf("%sepoch%s%" PRIu64, sep, is, r->user);
         break;
     case FG_JOURNAL_RECORD_EPOCH:
         printf("%sepoch%s%" PRIu64 "%snode%s%s%" PRIu64 "%s%snonce%s", sep, is, r->item, sep, is,

@@ -64,6 +64,7 @@ static bool take_records(struct reading *r, const struct fg_journal_segment *s)
 {
     struct fg_journal_record *block = malloc(FG_JOURNAL_SCAN_RECORDS * sizeof(*block));
     uint64_t seq = s->first_seq, end = fg_journal_segment_end(s);
+    struct fg_journal_epoch now = s->epoch;
     bool ok = block || fg_fail(r->err, "%s: out of memory", r->dir);
 
     while (ok && seq < end) {
@@ -77,9 +78,13 @@ static bool take_records(struct reading *r, const struct fg_journal_segment *s)
                          strerror(errno));
             break;
         }
-        for (; ok && i < n && fg_journal_record_valid(&block[i], seq + i); i++)
-            if (block[i].type == FG_JOURNAL_RECORD_EPOCH)
-                ok = take(r, fg_journal_epoch_of(&block[i]));
+        for (; ok && i < n && fg_journal_record_valid(&block[i], seq + i); i++) {
+            struct fg_journal_epoch next = fg_journal_epoch_of(&block[i], now);
+
+            if (next.epoch != now.epoch || next.first_seq != now.first_seq)
+                ok = take(r, next);
+            now = next;
+        }
         if (i < n)
             break;
         seq += n;

@@ -14,7 +14,7 @@
 
 struct fg_journal_epoch {
     uint64_t epoch;     /**< 0: before the first epoch, or of an appliance that has no peer */
-    uint64_t first_seq; /**< of the batch record right before its EPOCH record */
+    uint64_t first_seq; /**< the first batch record that names it, right before its EPOCH record */
 };
 
 struct fg_journal_epochs {

@@ -72,7 +72,7 @@ struct fg_journal_record {
     uint32_t crc;      /**< CRC32C of the other 60 bytes; given by the journal */
     uint64_t item;
     union {
-        struct { /* of an order; USER: user and arg; BATCH and STOCK: arg */
+        struct { /* of an order; USER: user and arg; STOCK: arg; BATCH: arg, user = its epoch */
             uint8_t order_id[16];
             uint64_t user;
             uint64_t arg;

@@ -243,7 +243,7 @@ static bool recover_tail(struct fg_journal *j, struct fg_error *err)
         return repair_failed(j, "sync", err);
     j->cut_records = tail.torn;
     j->last_seq = tail.end_seq - 1;
-    j->epoch = tail.epoch.epoch ? tail.epoch : j->base.epoch;
+    j->epoch = tail.epoch;
     j->durable_seq = j->memory ? tail.durable_seq : j->last_seq;
     j->tip = j->base;
     return true;

@@ -139,8 +139,7 @@ static void scan_block(const struct fg_journal_record *block, size_t n, uint64_t
         tail->end_seq = seq + i + 1;
         if (block[i].type == FG_JOURNAL_RECORD_BATCH)
             scan_batch(&block[i], tail);
-        if (block[i].type == FG_JOURNAL_RECORD_EPOCH)
-            tail->epoch = fg_journal_epoch_of(&block[i]);
+        tail->epoch = fg_journal_epoch_of(&block[i], tail->epoch);
     }
     if (i < n && fg_journal_all_zero(&block[i], (n - i) * sizeof(*block)))
         return;
@@ -155,7 +154,7 @@ bool fg_journal_segment_scan(const struct fg_journal_segment *s, const char *dir
     uint64_t end = fg_journal_segment_end(s);
     bool bad = false;
 
-    *tail = (struct fg_journal_segment_tail){.end_seq = from_seq};
+    *tail = (struct fg_journal_segment_tail){.end_seq = from_seq, .epoch = s->epoch};
     if (!block)
         return fg_fail(err, "%s: out of memory", dir);
     for (uint64_t seq = from_seq; seq < end;) {

@@ -42,10 +42,19 @@ static inline bool fg_journal_record_valid(const struct fg_journal_record *recor
 
 void fg_journal_segment_name(char name[FG_JOURNAL_SEGMENT_NAME_SIZE], uint64_t first_seq);
 
-/** What an EPOCH record begins. */
-static inline struct fg_journal_epoch fg_journal_epoch_of(const struct fg_journal_record *record)
+/**
+ * The epoch that a record stands in, behind records of epoch `before`. A BATCH record names it, so
+ * that the first one begins it also when a crash took the EPOCH record behind it. Early logs of a
+ * pair have the EPOCH record alone.
+ */
+static inline struct fg_journal_epoch fg_journal_epoch_of(const struct fg_journal_record *record,
+                                                          struct fg_journal_epoch before)
 {
-    return (struct fg_journal_epoch){.epoch = record->item, .first_seq = record->seq - 1};
+    if (record->type == FG_JOURNAL_RECORD_BATCH && record->user > before.epoch)
+        return (struct fg_journal_epoch){.epoch = record->user, .first_seq = record->seq};
+    if (record->type == FG_JOURNAL_RECORD_EPOCH)
+        return (struct fg_journal_epoch){.epoch = record->item, .first_seq = record->seq - 1};
+    return before;
 }
 
 void fg_journal_segment_header_make(struct fg_journal_segment_header *header, uint64_t appliance_id,
@@ -68,8 +77,7 @@ struct fg_journal_segment_tail {
     uint64_t commit_seq;  /**< highest sequence that BATCH records say was committed */
     bool batches;         /**< there are any */
     bool alone; /**< the last of them says: everything behind it that is durable is committed */
-    struct fg_journal_epoch
-        epoch; /**< that the last EPOCH record before end_seq began; or {0, 0} */
+    struct fg_journal_epoch epoch; /**< of the record before end_seq */
 };
 
 /** from_seq and all before it in the segment need not be valid. False and err when reading fails.

@@ -31,11 +31,25 @@ static bool misfit(const struct fg_journal *j, const struct fg_journal_record *r
                    j->dir, r->seq, j->last_seq, why);
 }
 
-/* How many there are up to and with the first EPOCH record: what comes behind it may need a segment
- * whose header names that epoch. 0 and err: they do not fit. */
-static size_t check(const struct fg_journal *j, const struct fg_journal_record *records, size_t n,
-                    struct fg_error *err)
+/* Whether a record may stand behind those of epoch `now`. */
+static bool epoch_fits(const struct fg_journal *j, const struct fg_journal_record *r,
+                       struct fg_journal_epoch now, struct fg_error *err)
 {
+    if (r->type == FG_JOURNAL_RECORD_BATCH && r->user && r->user < now.epoch)
+        return misfit(j, r, "it names an epoch before that of the log", err);
+    if (r->type == FG_JOURNAL_RECORD_EPOCH && r->item <= now.epoch &&
+        !(r->item == now.epoch && r->seq == now.first_seq + 1))
+        return misfit(j, r, "its epoch is not later than that of the log", err);
+    return true;
+}
+
+/* How many there are that stand in one epoch: what comes behind them may need a segment whose
+ * header names that epoch. *epoch: of them. 0 and err: they do not fit. */
+static size_t check(const struct fg_journal *j, const struct fg_journal_record *records, size_t n,
+                    struct fg_journal_epoch *epoch, struct fg_error *err)
+{
+    struct fg_journal_epoch next = j->epoch;
+
     for (size_t i = 0; i < n; i++) {
         const struct fg_journal_record *r = &records[i];
 
@@ -43,11 +57,17 @@ static size_t check(const struct fg_journal *j, const struct fg_journal_record *
             return misfit(j, r, "there is a gap", err);
         if (!fg_journal_record_valid(r, r->seq))
             return misfit(j, r, "its CRC is wrong", err);
-        if (r->type != FG_JOURNAL_RECORD_EPOCH)
-            continue;
-        if (r->item <= j->epoch.epoch)
-            return misfit(j, r, "its epoch is not later than that of the log", err);
-        return i + 1;
+        if (!epoch_fits(j, r, next, err))
+            return 0;
+        if (i == 0)
+            *epoch = fg_journal_epoch_of(r, next);
+        if (r->type == FG_JOURNAL_RECORD_EPOCH && r->item > next.epoch) { /* an older version's */
+            *epoch = next;
+            return i + 1;
+        }
+        next = fg_journal_epoch_of(r, next);
+        if (next.epoch != epoch->epoch)
+            return i;
     }
     return n;
 }
@@ -56,16 +76,21 @@ bool fg_journal_append(struct fg_journal *j, const struct fg_journal_record *rec
                        uint64_t now_ms, struct fg_error *err)
 {
     for (size_t done = 0, count; done < n; done += count) {
-        const struct fg_journal_record *last;
+        const struct fg_journal_standing was = {j->epoch, j->before};
+        struct fg_journal_epoch epoch, last;
 
-        count = check(j, records + done, n - done, err);
+        count = check(j, records + done, n - done, &epoch, err);
         if (count == 0)
             return false;
-        if (!fg_journal_commit_foreign(j, records + done, count, now_ms))
+        if (epoch.epoch != j->epoch.epoch)
+            fg_journal_enter(j, epoch);
+        if (!fg_journal_commit_foreign(j, records + done, count, now_ms)) {
+            fg_journal_leave(j, &was);
             return fg_fail(err, "%s", j->error);
-        last = &records[done + count - 1];
-        if (last->type == FG_JOURNAL_RECORD_EPOCH)
-            j->epoch = fg_journal_epoch_of(last);
+        }
+        last = fg_journal_epoch_of(&records[done + count - 1], j->epoch);
+        if (last.epoch != j->epoch.epoch) /* of an older version: its BATCH record did not say so */
+            fg_journal_enter(j, last);
     }
     return true;
 }
@@ -73,7 +98,7 @@ bool fg_journal_append(struct fg_journal *j, const struct fg_journal_record *rec
 bool fg_journal_record_same(const struct fg_journal_record *a, const struct fg_journal_record *b)
 {
     if (a->type == FG_JOURNAL_RECORD_BATCH && b->type == FG_JOURNAL_RECORD_BATCH)
-        return a->seq == b->seq && a->time_ms == b->time_ms;
+        return a->seq == b->seq && a->time_ms == b->time_ms && a->user == b->user;
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 

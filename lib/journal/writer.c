@@ -79,10 +79,16 @@ static bool have_spare(struct fg_journal *j)
     return j->spare_fd >= 0 || fg_journal_make_spare(j);
 }
 
+/* Of the record before first_seq, which may be the batch record that begins an epoch. */
+static struct fg_journal_epoch epoch_before(const struct fg_journal *j, uint64_t first_seq)
+{
+    return j->epoch.first_seq < first_seq ? j->epoch : j->before;
+}
+
 bool fg_journal_next_segment(struct fg_journal *j, uint64_t first_seq, uint64_t now_ms)
 {
     struct fg_journal_segment next = {
-        .first_seq = first_seq, .bytes = j->segment_bytes, .epoch = j->epoch};
+        .first_seq = first_seq, .bytes = j->segment_bytes, .epoch = epoch_before(j, first_seq)};
     struct fg_journal_segment_header header;
     char name[FG_JOURNAL_SEGMENT_NAME_SIZE];
 
@@ -229,6 +235,7 @@ struct fg_journal_record *fg_journal_stage(struct fg_journal *j,
         .time_ms = now_ms,
         .type = FG_JOURNAL_RECORD_BATCH,
         .item = atomic_load_explicit(&j->commit, memory_order_relaxed),
+        .user = j->epoch.epoch,
         .arg = j->durable_seq};
 
     if (!there && to > from)
@@ -381,20 +388,32 @@ bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_rec
     return ok;
 }
 
+void fg_journal_enter(struct fg_journal *j, struct fg_journal_epoch epoch)
+{
+    j->before = j->epoch;
+    j->epoch = epoch;
+}
+
+void fg_journal_leave(struct fg_journal *j, const struct fg_journal_standing *was)
+{
+    j->epoch = was->epoch;
+    j->before = was->before;
+}
+
 bool fg_journal_begin_epoch(struct fg_journal *j, uint64_t epoch, uint64_t node,
                             const uint8_t nonce[16], uint64_t now_ms)
 {
     struct fg_journal_record record = {
         .time_ms = now_ms, .type = FG_JOURNAL_RECORD_EPOCH, .item = epoch, .user = node};
-
-    uint64_t first_seq = j->last_seq + 1;
+    const struct fg_journal_standing was = {j->epoch, j->before};
 
     FG_ASSERT(epoch > j->epoch.epoch);
     memcpy(record.order_id, nonce, sizeof(record.order_id));
-    if (!fg_journal_commit(j, &record, 1, now_ms))
-        return false;
-    j->epoch = (struct fg_journal_epoch){.epoch = epoch, .first_seq = first_seq};
-    return true;
+    fg_journal_enter(j, (struct fg_journal_epoch){.epoch = epoch, .first_seq = j->last_seq + 1});
+    if (fg_journal_commit(j, &record, 1, now_ms))
+        return true;
+    fg_journal_leave(j, &was);
+    return false;
 }
 
 struct fg_journal_epoch fg_journal_epoch(const struct fg_journal *journal)

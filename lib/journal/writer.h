@@ -51,9 +51,10 @@ struct fg_journal {
     unsigned oldest, flying;
 
     uint64_t last_seq;
-    struct fg_journal_epoch epoch; /* of last_seq */
-    _Atomic uint64_t commit;       /* `item` of BATCH records */
-    bool foreign;                  /* the commit under way is of records of the peer */
+    struct fg_journal_epoch epoch;  /* of last_seq, or of the commit under way */
+    struct fg_journal_epoch before; /* the one before that */
+    _Atomic uint64_t commit;        /* `item` of BATCH records */
+    bool foreign;                   /* the commit under way is of records of the peer */
     void (*staged)(void *ctx, const struct fg_journal_record *records, size_t n);
     void *staged_ctx;
     uint64_t durable_seq; /* known to be on disk: what BATCH records say */
@@ -69,6 +70,13 @@ _Static_assert(FG_JOURNAL_BUFFERS == FG_JOURNAL_FLIGHTS, "a buffer for each comm
 /** fg_journal_commit() of records that have their sequences already, BATCH records included. */
 bool fg_journal_commit_foreign(struct fg_journal *j, const struct fg_journal_record *records,
                                size_t n, uint64_t now_ms);
+
+/** The next record begins that epoch; and back, when it was not written. */
+struct fg_journal_standing {
+    struct fg_journal_epoch epoch, before;
+};
+void fg_journal_enter(struct fg_journal *j, struct fg_journal_epoch epoch);
+void fg_journal_leave(struct fg_journal *j, const struct fg_journal_standing *was);
 
 /** Allocates the next segment's file, without header and name. */
 bool fg_journal_make_spare(struct fg_journal *j);

@@ -270,20 +270,38 @@ static bool apply_user(struct fg_ledger *l, const struct fg_journal_record *r, s
 static bool apply_epoch(struct fg_ledger *l, const struct fg_journal_record *r,
                         struct fg_error *err)
 {
-    const struct fg_journal_epoch epoch = {.epoch = r->item, .first_seq = r->seq - 1};
+    const struct fg_journal_epoch epoch = {.epoch = r->item, .first_seq = r->seq - 1},
+                                  last = fg_journal_epochs_last(&l->epochs);
 
+    if (epoch.epoch == last.epoch && epoch.first_seq == last.first_seq)
+        return true; /* its BATCH record named it */
     return (epoch.epoch > fg_journal_epochs_last(&l->epochs).epoch &&
             fg_journal_epochs_add(&l->epochs, epoch)) ||
            refuse(r, err, "epoch %" PRIu64 " comes after epoch %" PRIu64, epoch.epoch,
                   fg_journal_epochs_last(&l->epochs).epoch);
 }
 
+/* Of a pair it names its epoch: the first that does begins it. */
+static bool apply_batch(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
+{
+    const struct fg_journal_epoch epoch = {.epoch = r->user, .first_seq = r->seq};
+    uint64_t last = fg_journal_epochs_last(&l->epochs).epoch;
+
+    if (r->arg >= r->seq)
+        return refuse(r, err, "calls record %" PRIu64 " durable, which comes later", r->arg);
+    if (epoch.epoch && epoch.epoch < last)
+        return refuse(r, err, "epoch %" PRIu64 " comes after epoch %" PRIu64, epoch.epoch, last);
+    if (epoch.epoch > last)
+        fg_journal_epochs_add(&l->epochs, epoch);
+    return true;
+}
+
 static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH:
-        return r->arg < r->seq ||
-               refuse(r, err, "calls record %" PRIu64 " durable, which comes later", r->arg);
+        return apply_batch(l, r, err);
     case FG_JOURNAL_RECORD_RESERVED:
     case FG_JOURNAL_RECORD_SOLD:
     case FG_JOURNAL_RECORD_CANCELLED:

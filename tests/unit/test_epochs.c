@@ -126,6 +126,43 @@ static void an_epoch_may_begin_anywhere_in_a_segment(void **state)
     }
 }
 
+/* A power cut may keep the BATCH record that begins an epoch, and lose the EPOCH record behind it:
+ * the first one is not of the epoch before. */
+static void a_torn_epoch_has_begun(void **state)
+{
+    static const uint8_t zeros[FG_JOURNAL_RECORD_SIZE];
+
+    for (uint64_t left = 0; left < 4; left++) {
+        static struct fg_journal_epochs e;
+        uint64_t seq = SLOTS - 2 + left; /* of the BATCH record */
+        uint64_t begun;
+        char name[FG_JOURNAL_NAME_SIZE];
+        struct fg_journal *j;
+
+        remove_tree(log_dir);
+        j = must_open();
+        begin(j, 1);
+        assert_true(commit_n(j, seq - 4, 1));
+        assert_int_equal(fg_journal_last_seq(j), seq - 1);
+        begin(j, 4);
+        fg_journal_close(j);
+        begun = seq + 1 > SLOTS ? SLOTS + 1 : 1;
+        fg_journal_file_name(name, begun, FG_JOURNAL_SEGMENT_SUFFIX);
+        edit_file(in_log(name), 64 * (seq + 1 - begun + 1), zeros, sizeof(zeros));
+        j = must_open();
+        assert_int_equal(fg_journal_last_seq(j), seq);
+        assert_int_equal(fg_journal_epoch(j).epoch, 4);
+        assert_int_equal(fg_journal_epoch(j).first_seq, seq);
+        e = read_list();
+        expect_list(&e, (struct fg_journal_epoch[]){{1, 1}, {4, seq}}, 2);
+        begin(j, 6);
+        assert_true(commit_n(j, 1, 1));
+        e = read_list();
+        expect_list(&e, (struct fg_journal_epoch[]){{1, 1}, {4, seq}, {6, seq + 1}}, 3);
+        fg_journal_close(j);
+    }
+}
+
 static void the_last_common_record_is_found_by_epoch(void **state)
 {
     static const struct {
@@ -179,6 +216,28 @@ static struct fg_journal_record epoch_record(uint64_t seq, uint64_t epoch)
 {
     return (struct fg_journal_record){
         .seq = seq, .type = FG_JOURNAL_RECORD_EPOCH, .item = epoch, .user = 77};
+}
+
+static void the_ledger_takes_an_epoch_from_its_batch_record(void **state)
+{
+    static struct fg_journal_epochs e;
+    struct fg_journal_record batch = {.seq = 1, .type = FG_JOURNAL_RECORD_BATCH, .user = 3}, r;
+    struct fg_ledger *l = fg_ledger_create();
+    struct fg_error err = {""};
+
+    assert_true(fg_ledger_apply(l, &batch, &err)); /* its EPOCH record was torn off */
+    batch = (struct fg_journal_record){.seq = 2, .type = FG_JOURNAL_RECORD_BATCH, .user = 5};
+    assert_true(fg_ledger_apply(l, &batch, &err));
+    r = epoch_record(3, 5);
+    assert_true(fg_ledger_apply(l, &r, &err));
+    batch.seq = 4;
+    assert_true(fg_ledger_apply(l, &batch, &err));
+    e = *fg_ledger_epochs(l);
+    expect_list(&e, (struct fg_journal_epoch[]){{3, 1}, {5, 2}}, 2);
+    batch = (struct fg_journal_record){.seq = 5, .type = FG_JOURNAL_RECORD_BATCH, .user = 4};
+    assert_false(fg_ledger_apply(l, &batch, &err));
+    assert_non_null(strstr(err.text, "epoch 4 comes after epoch 5"));
+    fg_ledger_destroy(l);
 }
 
 static uint32_t version_of(uint64_t seq)
@@ -249,6 +308,8 @@ int main(void)
         T(an_epoch_may_begin_anywhere_in_a_segment),
         cmocka_unit_test(the_last_common_record_is_found_by_epoch),
         cmocka_unit_test(a_list_keeps_the_newest),
+        T(a_torn_epoch_has_begun),
+        cmocka_unit_test(the_ledger_takes_an_epoch_from_its_batch_record),
         T(the_ledger_and_its_snapshots_keep_epochs),
     };
     return cmocka_run_group_tests_name("epochs", tests, NULL, NULL);

@@ -12,9 +12,12 @@ enum { PEER_MAX = 6000 };
 static struct fg_journal_record peer[PEER_MAX], got[READ_MAX]; /* the peer's log, from record 1 */
 static size_t peer_n;
 
-/* Commits of a few records, or many; each batch record calls what was before it durable. */
+/* Commits of a few records, or many; each batch record calls what was before it durable, and names
+ * its epoch unless an older version wrote it. */
 static void write_peer(uint64_t seed, size_t n)
 {
+    bool older = seed % 4 == 0;
+
     size_t commit = 0;
     uint64_t epoch = 0;
 
@@ -25,10 +28,13 @@ static void write_peer(uint64_t seed, size_t n)
         fill_records(r, 1, seed);
         r->arg = peer_n;
         if (commit == 0) {
-            *r = (struct fg_journal_record){
-                .type = FG_JOURNAL_RECORD_BATCH, .time_ms = seed, .arg = peer_n, .item = 0};
+            *r = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_BATCH,
+                                            .time_ms = seed,
+                                            .arg = peer_n,
+                                            .user = older ? 0 : epoch};
             commit = 1 + (rnd(4) ? rnd(20) : rnd(900));
             if (peer_n && rnd(3) == 0 && peer_n + 1 < n) {
+                r->user = older ? 0 : epoch + 1;
                 fg_journal_record_seal(r, 1, ++peer_n);
                 *++r = (struct fg_journal_record){
                     .type = FG_JOURNAL_RECORD_EPOCH, .item = ++epoch, .user = 7};
@@ -155,11 +161,43 @@ static void records_that_do_not_fit_are_refused(void **state)
     fg_journal_close(j);
 }
 
+/* Of a record of the peer, by its records alone. */
+static struct fg_journal_epoch epoch_at(uint64_t seq)
+{
+    struct fg_journal_epoch e = {0};
+
+    for (uint64_t i = 0; i < seq; i++) {
+        if (peer[i].type == FG_JOURNAL_RECORD_BATCH && peer[i].user > e.epoch)
+            e = (struct fg_journal_epoch){peer[i].user, peer[i].seq};
+        if (peer[i].type == FG_JOURNAL_RECORD_EPOCH)
+            e = (struct fg_journal_epoch){peer[i].item, peer[i].seq - 1};
+    }
+    return e;
+}
+
+/* Writer and list of epochs say the same, also when the EPOCH record was torn off. True: it was. */
+static bool epoch_is_right(const struct fg_journal *j)
+{
+    static struct fg_journal_epochs list;
+    struct fg_journal_epoch want = epoch_at(fg_journal_last_seq(j)), is = fg_journal_epoch(j);
+    struct fg_error err = {""};
+
+    list = (struct fg_journal_epochs){0};
+    if (!fg_journal_epochs_read(&list, log_dir, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(is.epoch, want.epoch);
+    assert_int_equal(is.first_seq, want.first_seq);
+    is = fg_journal_epochs_last(&list);
+    assert_int_equal(is.epoch, want.epoch);
+    assert_int_equal(is.first_seq, want.first_seq);
+    return want.epoch && want.first_seq == fg_journal_last_seq(j);
+}
+
 /* A power cut between two commits may take any sector of the second, whatever the peer had durable:
  * the log is cut there, and never taken for damaged. */
 static void power_cuts_are_never_taken_for_damage(void **state)
 {
-    uint64_t torn = 0, cuts = 0;
+    uint64_t torn = 0, cuts = 0, torn_epochs = 0;
 
     for (uint64_t seed = 1; seed <= 300; seed++) {
         struct fg_error err = {""};
@@ -175,6 +213,7 @@ static void power_cuts_are_never_taken_for_damage(void **state)
 
             assert_true(last >= acked);
             torn += fg_journal_cut_records(j) > 0;
+            torn_epochs += epoch_is_right(j);
             disk.calls = 0;
             disk.kinds = ~0u;
             disk.fail_errno = EIO;
@@ -199,8 +238,9 @@ static void power_cuts_are_never_taken_for_damage(void **state)
         assert_true(fg_journal_first_seq(log_dir, NULL) == 1);
         expect_peer((uint64_t)read_all(log_dir, got, UINT64_MAX, &err));
     }
-    print_message("# %" PRIu64 " power cuts, %" PRIu64 " torn tails\n", cuts, torn);
-    assert_true(torn > 50);
+    print_message("# %" PRIu64 " power cuts, %" PRIu64 " torn tails, %" PRIu64 " torn epochs\n",
+                  cuts, torn, torn_epochs);
+    assert_true(torn > 50 && torn_epochs > 0);
     disk_forget();
 }
 
