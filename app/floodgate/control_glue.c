@@ -427,8 +427,10 @@ static enum fg_control_result keys_reload(void *ctx, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
 
-    return fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, err) ? FG_CONTROL_DONE
-                                                                                  : FG_CONTROL_BAD;
+    if (!fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, err))
+        return FG_CONTROL_BAD;
+    fg_paired_keys_changed(d);
+    return FG_CONTROL_DONE;
 }
 
 static enum fg_control_result log_snapshot(void *ctx, uint64_t *seq, struct fg_error *err)
@@ -473,6 +475,8 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .log_snapshot = log_snapshot,
                                      .log_accept = log_accept,
                                      .sink_adopt = sink_adopt,
+                                     .pair = fg_paired_view,
+                                     .pair_act = fg_paired_act,
                                      .measure = fg_measure,
                                      .alarms = &d->health,
                                      .health = health,

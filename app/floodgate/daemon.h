@@ -14,17 +14,33 @@
 #include "health/health.h"
 #include "inbound/inbound.h"
 #include "journal/archive.h"
+#include "journal/pairing.h"
 #include "journal/thread.h"
 #include "ledger/follower.h"
 #include "penalty/box.h"
 #include "port/capture.h"
 #include "port/own.h"
 #include "port/port.h"
+#include "replication/replication.h"
 #include "sink/group.h"
 #include "worker/keys.h"
 #include "worker/mailbox.h"
 #include "worker/traced.h"
 #include "worker/watch.h"
+
+/** One of a pair; without [pair] all of it is zero, and event_fd -1. */
+struct fg_daemon_pair {
+    struct fg_journal_pairing *pairing;
+    struct fg_leading *leading;
+    struct fg_replication *replication;
+    int event_fd;              /**< fg-pair wakes the main thread */
+    _Atomic uint64_t lead_seq; /**< it leads from here on; 0 = it does not. fg-pair */
+    _Atomic uint64_t epoch;    /**< that it leads; the same */
+    _Atomic bool over;         /**< another one leads; the same */
+    _Atomic bool leads;        /**< it sells; main thread */
+    _Atomic bool stopping;     /**< a stop was asked for; main thread */
+    uint64_t followed_ms;      /**< when it last followed, 0 = never; main thread */
+};
 
 /**
  * The main thread writes every pointer and every struct here, before it starts the threads that
@@ -52,7 +68,8 @@ struct fg_daemon {
     struct fg_worker_traced *traced;  /**< NULL: no order is traced */
 
     /* The log. */
-    struct fg_journal *journal;              /**< journal thread */
+    struct fg_journal *journal;              /**< until the journal thread has it */
+    const char *log_way;                     /**< fg_journal_way_name */
     struct fg_journal_thread journal_thread; /**< journal thread */
     struct fg_journal_archive *archive;      /**< its own thread; NULL = off */
     struct fg_ledger_follower follower;      /**< ledger thread */
@@ -63,9 +80,11 @@ struct fg_daemon {
     _Atomic bool behind;          /**< a sink knows later records: nothing is sold; main thread */
     _Atomic bool behind_accepted; /**< the operator sells all the same; control thread */
 
-    /* Servers, and the operator. */
+    struct fg_daemon_pair pair;
+
+    /* Servers, and the operator. Sinks and inbound commands of a pair start when it leads. */
     struct fg_sink_group sinks;
-    struct fg_inbound *inbound; /**< NULL = off */
+    _Atomic(struct fg_inbound *) inbound; /**< NULL = off */
     struct fg_control *control;
     struct fg_control_viewer *viewer;        /**< at [metrics] listen; NULL = off */
     struct fg_control_viewer *viewer_socket; /**< at [api] viewer; NULL = off */
@@ -90,6 +109,25 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err); /**< and recovers t
 bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err);
 void fg_log_close(struct fg_daemon *d);
 
+/* pair.c; nothing of it does anything without [pair]. Main thread, where nothing else is said */
+/** There is no log, and none is needed: it begins as that of the peer. */
+bool fg_paired_begins(const struct fg_config *config);
+/** The id of that log, by the word of the arbiter; waits for it. */
+bool fg_paired_log(const struct fg_config *config, uint64_t *log, struct fg_error *err);
+/** After the recovery. */
+bool fg_paired_prepare(struct fg_daemon *d, const struct fg_journal_options *log,
+                       const struct fg_ledger *ledger, struct fg_error *err);
+bool fg_paired_start(struct fg_daemon *d, struct fg_error *err); /**< the journal thread runs */
+void fg_paired_keys_changed(struct fg_daemon *d);                /**< any thread */
+void fg_paired_poll(struct fg_daemon *d);                        /**< takes over when it is due */
+void fg_paired_hand_over(
+    struct fg_daemon *d); /**< before a stop: to the standby, if there is one */
+void fg_paired_stop(struct fg_daemon *d);
+/* control thread and viewer */
+bool fg_paired_view(void *daemon, struct fg_control_pair *pair);
+void fg_paired_act(void *daemon, enum fg_control_pair_act act);
+void fg_paired_free(struct fg_daemon *d); /**< also after a start that failed */
+
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
@@ -109,6 +147,10 @@ void fg_behind_poll(struct fg_daemon *d); /**< main thread, every 100 ms */
 void fg_behind_wait(struct fg_daemon *d); /**< at the start, until each sink has told */
 /** Control thread: sells although a sink knows later records. */
 enum fg_control_result fg_behind_accept(struct fg_daemon *d, struct fg_error *err);
+
+/* servers.c */
+bool fg_start_sinks(struct fg_daemon *d, struct fg_error *err);
+bool fg_start_inbound(struct fg_daemon *d, struct fg_error *err);
 
 /* lifecycle.c */
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err);

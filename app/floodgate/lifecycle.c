@@ -19,36 +19,6 @@
 #define INBOUND_DRAIN_MS 1000 /* for confirmations that are under way */
 #define QUIET_ROUNDS     3    /* of 1 ms: replies pass from worker to worker and out */
 
-static bool start_sinks(struct fg_daemon *d, struct fg_error *err)
-{
-    const struct fg_sink_group_options options = {.redis = &d->config.redis,
-                                                  .postgres = &d->config.postgres,
-                                                  .kafka = &d->config.kafka,
-                                                  .journal_dir = d->config.log.dir,
-                                                  .durable_seq =
-                                                      &d->journal_thread.committer.durable_seq};
-
-    return fg_sink_group_start(&d->sinks, &options, err);
-}
-
-static bool start_inbound(struct fg_daemon *d, struct fg_error *err)
-{
-    struct fg_inbound_options o = {.redis = d->config.redis,
-                                   .journal_dir = d->config.log.dir,
-                                   .appliance = fg_journal_appliance(d->journal),
-                                   .durable_seq = &d->journal_thread.committer.durable_seq,
-                                   .workers = d->config.workers.count};
-
-    if (!d->config.inbound.enabled)
-        return true;
-    for (unsigned i = 0; i < o.workers; i++) {
-        o.commands[i] = d->workers.list[i]->inbound_commands;
-        o.answers[i] = d->workers.list[i]->inbound_results;
-    }
-    d->inbound = fg_inbound_start(&o, err);
-    return d->inbound != NULL;
-}
-
 /* Of a socket. */
 static bool make_folder(const char *path, struct fg_error *err)
 {
@@ -112,6 +82,8 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     o.mode = &d->journal_thread.mode;
     o.commit_began = &d->journal_thread.commit_began;
     o.doorbell = &d->journal_thread.doorbell;
+    o.committed = d->pair.pairing ? d->pair.pairing->committed : NULL;
+    o.leading = d->pair.leading;
     if (!fg_worker_group_create(&d->workers, &o, err))
         return false;
     if (o.trace)
@@ -123,6 +95,7 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
 static bool start_parts(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     struct fg_port_group_options ports;
+    const bool paired = d->config.pair.enabled; /* it has sinks and commands when it leads */
 
     if (!fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, err) ||
         !fg_log_open(d, err) || !fg_attach_filters(d, err))
@@ -138,21 +111,25 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
     /* what follows needs no rights any more, and most of it speaks to strangers */
-    if (!fg_log_start_writing(d, err) || !fg_rights_drop(err) || !fg_rights_filter(err))
+    if (!fg_log_start_writing(d, err) || !fg_paired_start(d, err) || !fg_rights_drop(err) ||
+        !fg_rights_filter(err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
-    if (!start_sinks(d, err))
+    if (!paired && !fg_start_sinks(d, err))
         return false;
-    fg_behind_wait(d);
-    return fg_ledger_follower_start(&d->follower, &d->journal_thread.committer.durable_seq, err) &&
+    if (!paired)
+        fg_behind_wait(d);
+    return fg_ledger_follower_start(&d->follower, fg_journal_thread_committed(&d->journal_thread),
+                                    err) &&
            fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
-           start_inbound(d, err) && start_control(d, err) && start_viewer(d, err);
+           (paired || fg_start_inbound(d, err)) && start_control(d, err) && start_viewer(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
 {
     fg_worker_keys_init(&d->keys);
     fg_health_init(&d->health);
+    d->pair.event_fd = -1;
     d->started_ms = fg_clock_mono_ms();
     if (!start_parts(d, program, err))
         return false;
@@ -178,7 +155,9 @@ static bool wait_quiet(struct fg_daemon *d)
 
 static void stop_threads(struct fg_daemon *d)
 {
-    fg_inbound_stop(d->inbound, INBOUND_DRAIN_MS);
+    bool over = atomic_load(&d->pair.over); /* another one leads: nothing of ours is to be told */
+
+    fg_inbound_stop(d->inbound, over ? 0 : INBOUND_DRAIN_MS);
     d->inbound = NULL;
     atomic_store(&d->journal_thread.stopping, true);
     if (d->workers.started && !wait_quiet(d))
@@ -193,8 +172,9 @@ static void stop_threads(struct fg_daemon *d)
     d->control = NULL;
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);
+    fg_paired_stop(d);
     fg_ledger_follower_stop(&d->follower);
-    fg_sink_group_stop(&d->sinks, DRAIN_MS);
+    fg_sink_group_stop(&d->sinks, over ? 0 : DRAIN_MS);
 }
 
 /* Also after a start that failed half way. */

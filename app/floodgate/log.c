@@ -3,6 +3,7 @@
 #include "daemon.h"
 
 #include "base/diag.h"
+#include "journal/standby.h"
 #include "ledger/recover.h"
 
 #define PREPARE_MS    100 /* a segment that lasts longer leaves the disk time for the next one */
@@ -13,18 +14,23 @@ static bool in_memory(const struct fg_daemon *d)
     return d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY;
 }
 
-static bool open_log(struct fg_daemon *d, struct fg_error *err)
+static bool open_log(struct fg_daemon *d, struct fg_journal_options *options, struct fg_error *err)
 {
-    struct fg_journal_options options = {.dir = d->config.log.dir,
-                                         .begin = d->new_log,
-                                         .segment_bytes = d->config.log.segment_bytes,
-                                         .memory = in_memory(d),
-                                         .retired = true,
-                                         .prepare_ms = PREPARE_MS,
-                                         .way = d->config.log.commit,
-                                         .now_ms = fg_clock_unix_ms()};
-
-    d->journal = fg_journal_open(&options, err);
+    *options = (struct fg_journal_options){.dir = d->config.log.dir,
+                                           .begin = d->new_log,
+                                           .segment_bytes = d->config.log.segment_bytes,
+                                           .memory = in_memory(d),
+                                           .retired = true,
+                                           .prepare_ms = PREPARE_MS,
+                                           .way = d->config.log.commit,
+                                           .now_ms = fg_clock_unix_ms()};
+    if (!d->new_log && fg_paired_begins(&d->config)) {
+        d->new_log = options->begin = true;
+        if (!fg_paired_log(&d->config, &options->appliance_id, err))
+            return false;
+    }
+    d->journal = fg_journal_open(options, err);
+    d->log_way = d->journal ? fg_journal_way_name(fg_journal_way(d->journal)) : NULL;
     if (d->journal && d->new_log)
         fg_diag(FG_DIAG_NOTICE, "log %s: a new log begins, id %016llx", d->config.log.dir,
                 (unsigned long long)fg_journal_appliance(d->journal));
@@ -40,8 +46,12 @@ static bool open_log(struct fg_daemon *d, struct fg_error *err)
 static uint64_t sinks_passed(void *daemon)
 {
     struct fg_daemon *d = daemon;
+    struct fg_replication_view view;
 
-    return fg_sink_group_passed(&d->sinks);
+    if (!d->pair.replication || atomic_load(&d->pair.leads))
+        return fg_sink_group_passed(&d->sinks);
+    fg_replication_view(d->pair.replication, &view);
+    return view.peer_passed;
 }
 
 static uint64_t archived(void *daemon)
@@ -84,13 +94,17 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
                                           .orders_max = d->config.limits.orders_max};
     struct fg_ledger_snapshots_options snapshots;
     struct fg_ledger_snapshot_info from;
+    struct fg_journal_options options;
     struct fg_ledger *ledger;
 
-    if (!open_log(d, err))
+    if (!open_log(d, &options, err))
         return false;
     recovery.appliance_id = fg_journal_appliance(d->journal);
     recovery.first_seq = fg_journal_begin_seq(d->journal);
     recovery.last_seq = fg_journal_last_seq(d->journal);
+    /* what is behind the commit watermark may be cut, and is not in the ledger until then */
+    if (d->config.pair.enabled && !fg_journal_committed(d->journal, &recovery.last_seq, err))
+        return false;
     ledger = fg_ledger_recover(&recovery, &from, err);
     if (!ledger)
         return false;
@@ -105,7 +119,7 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
     }
     snapshots = snapshots_of(d);
     fg_ledger_follower_init(&d->follower, ledger, &snapshots, &from);
-    return true;
+    return !d->config.pair.enabled || fg_paired_prepare(d, &options, ledger, err);
 }
 
 static int worker_mode(enum fg_journal_state state, bool stopping)
@@ -129,16 +143,28 @@ bool fg_log_start_writing(struct fg_daemon *d, struct fg_error *err)
                                                 .clock = &d->clock,
                                                 .followed_seq = &d->follower.seq,
                                                 .lag_max = d->config.log.ledger_lag_max,
-                                                .mode = worker_mode};
+                                                .mode = worker_mode,
+                                                .pairing = d->pair.pairing,
+                                                .follower_mode = FG_STOCK_NOT_LEADER};
 
     return fg_journal_thread_start(&d->journal_thread, &options, err);
+}
+
+/* A cut of a pair opens the log anew. */
+static void close_journal(struct fg_daemon *d)
+{
+    if (d->journal_thread.options.journal)
+        d->journal = d->journal_thread.committer.journal;
+    if (d->journal)
+        fg_journal_close(d->journal);
+    d->journal = NULL;
 }
 
 void fg_log_close(struct fg_daemon *d)
 {
     fg_journal_archive_stop(d->archive);
     d->archive = NULL;
+    fg_paired_free(d);
     fg_ledger_follower_free(&d->follower);
-    if (d->journal)
-        fg_journal_close(d->journal);
+    close_journal(d);
 }

@@ -66,12 +66,16 @@ static void reload(struct fg_daemon *d)
     reload_asked = 0;
     if (!fg_worker_keys_load(&d->keys, d->config.orders.keys, &d->workers, &err))
         fg_diag(FG_DIAG_ERROR, "keys not reloaded, the old ones stay in force: %s", err.text);
+    fg_paired_keys_changed(d);
 }
 
 static void watch(struct fg_daemon *d)
 {
+    struct pollfd pair = {.fd = d->pair.event_fd, .events = POLLIN}; /* -1: only time passes */
+
     while (!stop_asked) {
-        poll(NULL, 0, WATCH_MS);
+        poll(&pair, 1, WATCH_MS);
+        fg_paired_poll(d);
         if (reload_asked)
             reload(d);
         fg_supervise(d);
@@ -95,7 +99,8 @@ static int serve(const char *path, const char *program, bool new_log)
         return 1;
     }
     d->new_log = new_log;
-    if (fg_doctor_start_check(&d->config, true, new_log, log_finding, NULL))
+    if (fg_doctor_start_check(&d->config, true, new_log || fg_paired_begins(&d->config),
+                              log_finding, NULL))
         return 1;
     catch_signals();
     fg_diag(FG_DIAG_INFO, "floodgate %s starts with %s", FG_VERSION, path);
@@ -110,6 +115,7 @@ static int serve(const char *path, const char *program, bool new_log)
         watch(d);
         fg_notify("STOPPING=1\nSTATUS=stopping");
         fg_diag(FG_DIAG_INFO, "stopping");
+        fg_paired_hand_over(d);
     } else {
         fg_diag(FG_DIAG_ERROR, "%s", err.text);
     }
@@ -150,7 +156,8 @@ static int check(const char *path, bool new_log)
     struct fg_memory need;
 
     if (fg_config_check(&config, path, stderr) != 0 ||
-        fg_doctor_start_check(&config, false, new_log, print_finding, NULL))
+        fg_doctor_start_check(&config, false, new_log || fg_paired_begins(&config), print_finding,
+                              NULL))
         return 1;
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);

@@ -53,13 +53,14 @@ static void read_memory(struct fg_daemon *d, struct fg_control_sheet *sheet)
 void fg_measure(void *daemon, struct fg_control_sheet *sheet)
 {
     struct fg_daemon *d = daemon;
+    struct fg_control_pair pair;
     const struct fg_control_parts parts = {
         .workers = &d->workers,
         .ports = &d->ports,
         .filter = d->filter,
         .penalty = d->box.penalty,
         .alarms = &d->health,
-        .journal = d->journal,
+        .log_way = d->log_way,
         .journal_thread = &d->journal_thread,
         .log_dir = d->config.log.dir,
         .log_in_memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY,
@@ -68,6 +69,7 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet)
         .sinks = &d->sinks,
         .inbound = d->inbound,
         .clock = &d->clock,
+        .pair = fg_paired_view(d, &pair) ? &pair : NULL,
     };
 
     read_daemon(d, sheet);

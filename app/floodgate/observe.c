@@ -50,7 +50,7 @@ static void observe_log(struct fg_daemon *d, struct fg_health_observations *o)
     snprintf(o->log.dir, sizeof(o->log.dir), "%.255s", d->config.log.dir);
     o->log.state = (enum fg_journal_state)atomic_load(&d->journal_thread.committer.state);
     if (o->log.state != FG_JOURNAL_OK)
-        snprintf(o->log.error, sizeof(o->log.error), "%.255s", fg_journal_error(d->journal));
+        fg_journal_thread_error(&d->journal_thread, o->log.error, sizeof(o->log.error));
     o->log.gone = atomic_load(&d->log_gone);
     o->log.behind = atomic_load(&d->behind);
     o->log.memory = d->config.log.durability == FG_JOURNAL_DURABILITY_MEMORY;
@@ -91,6 +91,31 @@ static void observe_servers(struct fg_daemon *d, struct fg_health_observations *
     snprintf(o->inbound.error, sizeof(o->inbound.error), "%.255s", inbound.error);
 }
 
+static void observe_pair(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    struct fg_control_pair pair;
+    const struct fg_replication_view *v = &pair.view;
+
+    if (!fg_paired_view(d, &pair))
+        return;
+    o->pair.enabled = true;
+    o->pair.leads = pair.leads && !v->ended;
+    o->pair.solo = v->pair.role == FG_PAIR_ROLE_SOLO;
+    o->pair.refused = v->pair.role == FG_PAIR_ROLE_REFUSED;
+    o->pair.linked = v->pair.linked;
+    o->pair.arbiter_away = !v->arbiter_ok;
+    o->pair.lag_records = v->lag_records;
+    o->pair.lag_ms = v->lag_ms;
+    o->pair.skew_ms = v->pair.skew_ms;
+    snprintf(o->pair.peer, sizeof(o->pair.peer), "%s", v->peer);
+    snprintf(o->pair.reason, sizeof(o->pair.reason), "%s",
+             o->pair.refused ? fg_pair_reason_text(v->pair.reason) : v->link_error);
+    snprintf(o->pair.arbiter_error, sizeof(o->pair.arbiter_error), "%s", v->arbiter_error);
+    snprintf(o->pair.unlike, sizeof(o->pair.unlike), "%s",
+             v->refusal[0] ? v->refusal : v->mismatch);
+    snprintf(o->pair.address_error, sizeof(o->pair.address_error), "%s", pair.address_error);
+}
+
 static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)
 {
     uint64_t events[FG_EVENT_COUNT] = {0}, verdicts[FG_FILTER_VERDICT_COUNT] = {0};
@@ -117,6 +142,7 @@ void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
                                          .workers_stalled = atomic_load(&d->watch.stalled)};
     observe_log(d, o);
     observe_servers(d, o);
+    observe_pair(d, o);
     o->wall_ahead_ms = fg_clock_wall_ahead_ms(&d->clock);
     o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));
     o->link_broken = fg_port_links_broken(&d->ports);

@@ -15,7 +15,7 @@ static void check_log(struct fg_daemon *d, uint64_t now_ms)
     if (now_ms - d->log_checked_ms < LOG_CHECK_MS)
         return;
     d->log_checked_ms = now_ms;
-    atomic_store(&d->log_gone, !fg_journal_in_place(d->journal));
+    atomic_store(&d->log_gone, !fg_journal_thread_in_place(&d->journal_thread));
 }
 
 /* What our own servers answer is no flood. */

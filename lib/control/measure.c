@@ -197,13 +197,16 @@ static void read_log(const struct fg_control_parts *p, struct fg_control_sheet *
 {
     struct fg_journal_committer *c = &p->journal_thread->committer;
     int state = atomic_load_explicit(&c->state, memory_order_acquire);
+    char error[256] = "";
 
     say(sheet, FG_CONTROL_log_dir, p->log_dir);
     say(sheet, FG_CONTROL_log_durability, p->log_in_memory ? "memory" : "disk");
-    if (p->journal)
-        say(sheet, FG_CONTROL_log_commit, fg_journal_way_name(fg_journal_way(p->journal)));
+    if (p->log_way)
+        say(sheet, FG_CONTROL_log_commit, p->log_way);
     say(sheet, FG_CONTROL_log_state, fg_journal_state_name((enum fg_journal_state)state));
-    say(sheet, FG_CONTROL_log_error, state == FG_JOURNAL_OK ? "" : fg_journal_error(p->journal));
+    if (state != FG_JOURNAL_OK)
+        fg_journal_thread_error(p->journal_thread, error, sizeof(error));
+    say(sheet, FG_CONTROL_log_error, error);
     set(sheet, FG_CONTROL_log_durable_seq, atomic_load(&c->durable_seq));
     set(sheet, FG_CONTROL_log_commits, atomic_load(&c->commits));
     set(sheet, FG_CONTROL_log_records, atomic_load(&c->records));

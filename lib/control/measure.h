@@ -24,7 +24,7 @@ struct fg_control_parts {
     struct fg_filter *filter; /**< NULL = off */
     struct fg_penalty *penalty;
     struct fg_health *alarms;
-    const struct fg_journal *journal;
+    const char *log_way; /**< fg_journal_way_name; may be NULL */
     struct fg_journal_thread *journal_thread;
     const char *log_dir;
     bool log_in_memory;

@@ -49,6 +49,7 @@ static void name_keys(struct fg_inbound *s)
     snprintf(s->results, sizeof(s->results), "{%s}:" FG_REDIS_KEY_RESULTS, prefix);
     snprintf(s->dead, sizeof(s->dead), "{%s}:" FG_REDIS_KEY_DEAD, prefix);
     snprintf(s->cursor, sizeof(s->cursor), "{%s}:" FG_REDIS_KEY_CURSOR, prefix);
+    snprintf(s->leader, sizeof(s->leader), "{%s}:" FG_REDIS_KEY_LEADER, prefix);
     snprintf(s->consumer, sizeof(s->consumer), "%016llx", (unsigned long long)s->options.appliance);
 }
 

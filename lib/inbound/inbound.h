@@ -38,6 +38,9 @@ _Static_assert(sizeof(struct fg_inbound_command) == FG_RING_SLOT, "a command is 
 struct fg_inbound_options {
     struct fg_redis_options redis;
     uint64_t appliance; /**< id of the log: commands beside another one's keys are not touched */
+    uint64_t
+        epoch; /**< of a pair: leads it; an acknowledgement under a later one fails. 0 = no pair
+                */
     const char *journal_dir; /**< must outlive it */
     const _Atomic uint64_t *durable_seq;
     unsigned workers;

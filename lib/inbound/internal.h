@@ -39,7 +39,7 @@ struct written { /* an entry whose result is in `writes` */
 struct fg_inbound {
     struct fg_inbound_options options;
     char commands[FG_INBOUND_KEY], dead[FG_INBOUND_KEY], results[FG_INBOUND_KEY],
-        cursor[FG_INBOUND_KEY];
+        cursor[FG_INBOUND_KEY], leader[FG_INBOUND_KEY];
     char consumer[24];
 
     pthread_t thread;
@@ -71,6 +71,13 @@ struct fg_inbound {
 
 /* serve.c */
 void fg_inbound_step(struct fg_inbound *s); /**< connects, or serves once, or waits a little */
+
+/* leader.c: of a pair; else they are true */
+/** A new connection: commands are for our epoch from now on. False and err, and *refused when they
+ * are for a later one. */
+bool fg_inbound_leader_claim(struct fg_inbound *s, bool *refused, struct fg_error *err);
+/** Before each EXEC, which then fails when another appliance took over since. */
+bool fg_inbound_leader_watch(struct fg_inbound *s, struct fg_error *err);
 
 /* slots.c: entries under way */
 void fg_inbound_slots_reset(struct fg_inbound *s);

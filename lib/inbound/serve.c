@@ -150,9 +150,9 @@ static void connect_step(struct fg_inbound *s)
         away(s, &err);
         return;
     }
-    if (!check_owner(s, &refused, &err) || !make_group(s, &refused, &err) ||
-        !find_position(s, &refused, &err) || !check_stream(s, s->results, &refused, &err) ||
-        !check_stream(s, s->dead, &refused, &err)) {
+    if (!check_owner(s, &refused, &err) || !fg_inbound_leader_claim(s, &refused, &err) ||
+        !make_group(s, &refused, &err) || !find_position(s, &refused, &err) ||
+        !check_stream(s, s->results, &refused, &err) || !check_stream(s, s->dead, &refused, &err)) {
         refused ? refuse(s, &err) : away(s, &err);
         return;
     }
@@ -356,6 +356,10 @@ static void exchange(struct fg_inbound *s, bool reads, bool may_block)
     bool waits = reads && may_block, claims = s->claiming, ok;
 
     if (s->written_count) {
+        if (!fg_inbound_leader_watch(s, &err)) {
+            away(s, &err);
+            return;
+        }
         add_ids(s, "XACK", FG_REDIS_GROUP);
         add_ids(s, "XDEL", NULL);
         fg_redis_resp_command(&s->out, 1, (const char *[]){"EXEC"});

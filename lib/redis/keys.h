@@ -27,7 +27,8 @@
 #define FG_REDIS_KEY_COMMANDS "commands"      /**< stream: what the order service asks for */
 #define FG_REDIS_KEY_DEAD     "commands:dead" /**< stream: commands that make no sense */
 #define FG_REDIS_KEY_RESULTS  "results"       /**< stream: what became of the others */
-#define FG_REDIS_GROUP        "floodgate"     /**< consumer group of the commands */
+#define FG_REDIS_KEY_LEADER   "leader"    /**< string: of a pair, the epoch that takes commands */
+#define FG_REDIS_GROUP        "floodgate" /**< consumer group of the commands */
 
 /** True when the key (without the prefix) belongs to inbound commands and not to the state of the
  * log.
@@ -35,7 +36,7 @@
 static inline bool fg_redis_key_of_inbound(const char *suffix)
 {
     return !strcmp(suffix, FG_REDIS_KEY_COMMANDS) || !strcmp(suffix, FG_REDIS_KEY_DEAD) ||
-           !strcmp(suffix, FG_REDIS_KEY_RESULTS);
+           !strcmp(suffix, FG_REDIS_KEY_RESULTS) || !strcmp(suffix, FG_REDIS_KEY_LEADER);
 }
 
 /* fields of the cursor */

@@ -5,8 +5,10 @@
 
 static bool add(struct fg_sink_group *group, struct fg_sink *sink)
 {
-    if (sink)
-        group->list[group->count++] = sink;
+    if (sink) {
+        group->list[group->count] = sink; /* before the count: other threads may read it */
+        group->count++;
+    }
     return sink != NULL;
 }
 
@@ -14,13 +16,15 @@ bool fg_sink_group_start(struct fg_sink_group *group, const struct fg_sink_group
                          struct fg_error *err)
 {
     const char *dir = o->journal_dir;
+    struct fg_sink_kafka_options kafka = *o->kafka;
+
+    kafka.leading = o->leading;
 
     return (!o->redis->enabled ||
             add(group, fg_sink_redis_start(o->redis, dir, o->durable_seq, err))) &&
            (!o->postgres->enabled ||
             add(group, fg_sink_postgres_start(o->postgres, dir, o->durable_seq, err))) &&
-           (!o->kafka->enabled ||
-            add(group, fg_sink_kafka_start(o->kafka, dir, o->durable_seq, err)));
+           (!kafka.enabled || add(group, fg_sink_kafka_start(&kafka, dir, o->durable_seq, err)));
 }
 
 void fg_sink_group_stop(struct fg_sink_group *group, unsigned drain_ms)

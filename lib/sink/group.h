@@ -5,16 +5,17 @@
 
 #include "sink/sink.h"
 
-/** Written by the main thread before the threads that ask are started. */
+/** Written by the main thread. */
 struct fg_sink_group {
     struct fg_sink *list[FG_SINK_SINKS_MAX];
-    unsigned count;
+    _Atomic unsigned count; /**< rises behind its entry of the list */
 };
 
 struct fg_sink_group_options {
     const struct fg_redis_options *redis;
     const struct fg_sink_postgres_options *postgres;
     const struct fg_sink_kafka_options *kafka;
+    const struct fg_leading *leading; /**< of a pair, else NULL */
     const char *journal_dir;
     const _Atomic uint64_t *durable_seq;
 };

@@ -19,15 +19,18 @@
 #define FG_SINK_KAFKA_TOPIC_MAX 240
 #define FG_SINK_KAFKA_BATCH_MAX 100000
 
+struct fg_leading;
+
 /** Topics, keys and values: docs/kafka.md. */
 struct fg_sink_kafka_options {
-    bool enabled;              /**< false: the daemon starts none */
-    char brokers[4096];        /**< "host:port,host:port" */
-    char topic[256];           /**< of the events; the cursor's is TOPIC.cursor */
-    char properties_file[512]; /**< settings of librdkafka; "" = none */
-    unsigned batch_max;        /**< records of one transaction */
-    unsigned timeout_ms;       /**< connection, answer, transaction: 1000..300000 */
-    unsigned retry_ms_max;     /**< longest pause between attempts to connect */
+    bool enabled;                     /**< false: the daemon starts none */
+    char brokers[4096];               /**< "host:port,host:port" */
+    char topic[256];                  /**< of the events; the cursor's is TOPIC.cursor */
+    char properties_file[512];        /**< settings of librdkafka; "" = none */
+    unsigned batch_max;               /**< records of one transaction */
+    unsigned timeout_ms;              /**< connection, answer, transaction: 1000..300000 */
+    unsigned retry_ms_max;            /**< longest pause between attempts to connect */
+    const struct fg_leading *leading; /**< of a pair, else NULL. Not a setting: see raise_fence */
 };
 
 /* name, text */

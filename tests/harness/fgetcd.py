@@ -23,7 +23,7 @@ class Member:
         self.process = None
 
     def url(self, port, scheme='http'):
-        return f'{scheme}://{ADDRESS}:{port}'
+        return f'{scheme}://{self.cluster.address}:{port}'
 
     def start(self):
         c = self.cluster
@@ -43,7 +43,7 @@ class Member:
     def health(self):
         try:
             with self.cluster.ns.inside():
-                connection = http.client.HTTPConnection(ADDRESS, self.client, timeout=2)
+                connection = http.client.HTTPConnection(self.cluster.address, self.client, timeout=2)
                 connection.connect()
             connection.request('GET', '/health')
             answer = json.loads(connection.getresponse().read())
@@ -55,11 +55,11 @@ class Member:
 
 class Etcd:
     """tls: (certificate, key, authority) of the members; clients then need a certificate too. quick: elects within a second,
-    which a busy machine may take for the leader's end."""
+    which a busy machine may take for the leader's end. ns, address: where its members are; else in a namespace of their own."""
 
-    def __init__(self, lab, members=MEMBERS, tls=None, quick=False):
+    def __init__(self, lab, members=MEMBERS, tls=None, quick=False, ns=None, address=ADDRESS):
         self.lab, self.tls, self.tuning = lab, tls, QUICK if quick else ()
-        self.ns = lab.namespace('etcd')
+        self.ns, self.address = ns or lab.namespace('etcd'), address
         self.members = []
         self.members.extend(Member(self, n) for n in range(members))
         for m in self.members:
@@ -69,7 +69,7 @@ class Etcd:
 
     @property
     def endpoints(self):
-        return ', '.join(f'{ADDRESS}:{m.client}' for m in self.members)
+        return ', '.join(f'{self.address}:{m.client}' for m in self.members)
 
     def ctl(self, *words, stdin=None):
         """etcdctl, which a person would use."""

@@ -141,7 +141,7 @@ class Sale:
         report = self.lab.unique('audit.json')
         whole = self.complete and clients and len(clients) == len(self.waves)
         complete = {'client_complete': True} if whole else {}
-        code, text = self.lab.audit(log=self.gate.log_dir, client=clients, json=report, redis_wait_ms=5000,
+        code, text = self.lab.audit(**self.logs(), client=clients, json=report, redis_wait_ms=5000,
                                     redis=self.redis.address if redis and self.redis else None,
                                     postgres=self.postgres.conninfo if self.postgres else None, postgres_wait_ms=5000,
                                     **complete)
@@ -153,6 +153,10 @@ class Sale:
               f'{self.counts["orders_sold"]} sold, {self.counts["retry"]} repeats, '
               f'{self.counts["unanswered"]} unanswered; audit pass')
         return result
+
+    def logs(self):
+        """What the audit reads."""
+        return {'log': self.gate.log_dir}
 
     def check_totals(self, result):
         """Every unit that was put on sale is still there."""

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/leading.h"
 #include "sink/driver.h"
 #include "sink/kafka/cursor.h"
 #include "sink/kafka/event.h"
@@ -302,6 +303,18 @@ static enum fg_sink_result read_cursor(struct kafka_sink *k, const struct fg_sin
     return check_cursor(k, log, cursor, err);
 }
 
+/* Of a pair, the one that lost the leadership without knowing it must not fence the other one: both
+ * would do so in turn. */
+static bool may_fence(const struct kafka_sink *k, struct fg_error *err)
+{
+    const struct fg_leading *leading = k->setup.options.leading;
+
+    return !leading ||
+           fg_clock_tsc() <=
+               atomic_load_explicit(&leading->valid_until_tsc, memory_order_relaxed) ||
+           fg_fail(err, "it is not sure that this appliance still leads its pair");
+}
+
 /* From here on no earlier producer can write, and whatever it left open has been ended. */
 static enum fg_sink_result raise_fence(struct kafka_sink *k, struct fg_error *err)
 {
@@ -309,6 +322,8 @@ static enum fg_sink_result raise_fence(struct kafka_sink *k, struct fg_error *er
     rd_kafka_error_t *error = NULL;
     int slice;
 
+    if (!may_fence(k, err))
+        return gone(k);
     if (!fg_sink_kafka_client_open(&k->producer, &k->setup, RD_KAFKA_PRODUCER, err))
         return gone(k);
     while ((slice = fg_sink_kafka_slice(&k->wait, deadline)) > 0) {
