@@ -57,6 +57,7 @@ static uint64_t wished(uint8_t op)
 {
     switch (op) {
     case FG_PACKET_OP_RESERVE:
+    case FG_PACKET_OP_WAIT:
         return STATUS(RESERVED) | STATUS(SOLD) | STATUS(WAITING);
     case FG_PACKET_OP_CONFIRM:
         return STATUS(SOLD);
@@ -163,6 +164,20 @@ void gateway_answer_problem(struct gateway_answer *a, enum gateway_problem probl
     finish(a, &t);
 }
 
+static void put_ticket(struct text *t, const struct fg_packet_reply *r)
+{
+    put(t, ",\"ticket\":");
+    put_number(t, r->ticket);
+    put(t, ",\"ahead\":");
+    put_number(t, r->left);
+    if (r->expected_ms) {
+        put(t, ",\"expected_ms\":");
+        put_number(t, r->expected_ms);
+    }
+    put(t, ",\"repeat_ms\":");
+    put_number(t, r->retry_ms);
+}
+
 size_t gateway_answer_order(char *text, size_t room, const uint8_t order_id[16],
                             const struct fg_packet_reply *r)
 {
@@ -187,6 +202,8 @@ size_t gateway_answer_order(char *text, size_t room, const uint8_t order_id[16],
             put_number(&t, r->retry_ms);
         }
     }
+    if (r->status == FG_PACKET_STATUS_WAITING)
+        put_ticket(&t, r);
     if (r->status == FG_PACKET_STATUS_SOLD && r->flags & FG_PACKET_LATE)
         put(&t, ",\"late\":true");
     return (size_t)(t.at - text);
@@ -268,7 +285,7 @@ void gateway_answer_reply(struct gateway_answer *a, uint8_t op, const uint8_t or
         refuse(a, order_id, r, random);
         return;
     }
-    a->http = r->status == FG_PACKET_STATUS_WAITING ? 202 : 200;
+    a->http = r->status == FG_PACKET_STATUS_WAITING && op != FG_PACKET_OP_QUERY ? 202 : 200;
     a->problem = false;
     put(&t, "{");
     t.at += gateway_answer_order(t.at, (size_t)(t.end - t.at), order_id, r);

@@ -53,14 +53,16 @@ static uint64_t coarse(uint64_t left)
     return left / unit * unit;
 }
 
-/* State, coarse number and opening time of an item as one word that changes with them. */
+/* State, coarse numbers, ticket and opening time of an item as one word that changes with them. */
 static uint64_t fingerprint(const struct gateway_stock *stock, uint64_t *left)
 {
     uint64_t answer = __atomic_load_n(&stock->answer, __ATOMIC_ACQUIRE);
     uint64_t opens_s = __atomic_load_n(&stock->opens_s, __ATOMIC_ACQUIRE);
+    uint64_t line = __atomic_load_n(&stock->line, __ATOMIC_ACQUIRE);
 
     *left = coarse(answer >> 32);
-    return fg_mix64(*left << 8 | (answer & 0xff), opens_s) | 1;
+    line = coarse(line >> 32) << 32 | (uint32_t)line;
+    return fg_mix64(fg_mix64(*left << 8 | (answer & 0xff), opens_s), line) | 1;
 }
 
 static void refresh(void)

@@ -56,15 +56,17 @@ static void question_done(struct gateway_call *call, const struct fg_client_done
 {
     struct question *q = (struct question *)call;
     const struct fg_packet_reply *reply = &done->reply;
-    uint64_t now_s = (uint64_t)ngx_time(), opens_s = 0, answer;
+    uint64_t now_s = (uint64_t)ngx_time(), opens_s = 0, answer, line;
 
     if (done->answered && reply->status != FG_PACKET_STATUS_DENIED) {
         if (reply->status == FG_PACKET_STATUS_NOT_OPEN)
             opens_s =
                 (now_s * 1000 + (uint64_t)ngx_timeofday()->msec + reply->retry_ms + 500) / 1000;
         answer = (uint64_t)reply->left << 32 | reply->status;
-        if (answer != get(&q->stock->answer))
+        line = (uint64_t)reply->waiting << 32 | reply->ticket;
+        if (answer != get(&q->stock->answer) || line != get(&q->stock->line))
             gateway_events_changed();
+        set(&q->stock->line, line);
         set(&q->stock->opens_s, opens_s);
         set(&q->stock->answer, answer);
         set(&q->stock->known_ms, ngx_current_msec);
@@ -114,6 +116,7 @@ bool gateway_stock_known(const struct gateway_stock *stock)
 size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64_t left)
 {
     uint64_t answer = get(&stock->answer), opens_s = get(&stock->opens_s);
+    uint64_t line = get(&stock->line);
     unsigned status = answer & 0xff;
     char opens[FG_TEXT_TIME_SIZE];
     int n = snprintf(text, GATEWAY_STOCK_ROOM, "{\"item\":\"%llu\",\"state\":\"%s\",\"left\":%llu",
@@ -124,6 +127,9 @@ size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64
         fg_text_time(opens, opens_s * 1000);
         n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"opens\":\"%s\"", opens);
     }
+    if (line)
+        n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"serving\":%u,\"waiting\":%u",
+                      (unsigned)line, (unsigned)(line >> 32));
     text[n++] = '}';
     return (size_t)n;
 }

@@ -95,6 +95,7 @@ struct gateway_stock {
     uint64_t asked_ms; /* monotonic: a worker asks the appliance since then */
     uint64_t known_ms; /* monotonic: when the answer came; 0: never */
     uint64_t answer;   /* left << 32 | status */
+    uint64_t line;     /* users who wait << 32 | ticket that comes next; 0: no waiting list */
     uint64_t opens_s;  /* NOT_OPEN: Unix time, else 0 */
     uint64_t taken;    /* the entry is in use */
 };
@@ -155,7 +156,7 @@ bool gateway_http_json(ngx_http_request_t *r);
 ngx_int_t gateway_orders_handler(ngx_http_request_t *r);
 /* ---- stock, for items and events ------------------------------------------------------------- */
 
-#define GATEWAY_STOCK_ROOM 192 /* bytes of the JSON text of one item */
+#define GATEWAY_STOCK_ROOM 256 /* bytes of the JSON text of one item */
 
 /** The entry of an item; NULL: the table is full. */
 struct gateway_stock *gateway_stock_of(uint64_t item);
@@ -163,6 +164,19 @@ struct gateway_stock *gateway_stock_of(uint64_t item);
 void gateway_stock_refresh(struct gateway_stock *stock);
 bool gateway_stock_known(const struct gateway_stock *stock);
 size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64_t left);
+
+/* ---- waiters: requests in a waiting list ----------------------------------------------------- */
+
+struct gateway_waiter {
+    ngx_queue_t link;
+    struct gateway_stock *stock; /* NULL: not in the list */
+    uint32_t ticket;
+    void (*turn)(struct gateway_waiter *waiter); /* takes it out, and may free it */
+};
+
+/** turn() is called when the item's line has come to the ticket, or the worker shuts down. */
+void gateway_waiter_add(struct gateway_waiter *waiter, uint64_t item, uint32_t ticket);
+void gateway_waiter_remove(struct gateway_waiter *waiter); /**< one that was not added: nothing */
 
 ngx_int_t gateway_items_handler(ngx_http_request_t *r);
 void gateway_events_changed(void); /* of stock: this worker's streams hear of it at once */

@@ -15,6 +15,7 @@ struct order {
     ngx_http_request_t *r;
     struct fg_client_ask ask;
     ngx_event_t poll;
+    struct gateway_waiter waiter;
     ngx_msec_t until; /* long poll: until then; 0: no long poll */
     uint8_t first;    /* long poll: the state at its begin */
     char *list;       /* list of orders: the text so far */
@@ -36,6 +37,13 @@ static void finish(struct order *o, ngx_int_t rc)
     ngx_http_run_posted_requests(c);
 }
 
+static void stop_waiting(struct order *o)
+{
+    gateway_waiter_remove(&o->waiter);
+    if (o->poll.timer_set)
+        ngx_del_timer(&o->poll);
+}
+
 static void cleanup(void *data)
 {
     struct order *o = data;
@@ -43,8 +51,7 @@ static void cleanup(void *data)
     if (o->call.handle || o->poll.timer_set)
         gateway_count(&gateway_counters()->gone, 1);
     gateway_wire_forget(&o->call);
-    if (o->poll.timer_set)
-        ngx_del_timer(&o->poll);
+    stop_waiting(o);
 }
 
 static void count_latency(uint64_t ms)
@@ -70,7 +77,8 @@ static ngx_int_t answer(struct order *o, const struct fg_packet_reply *reply)
         ngx_log_error(NGX_LOG_ERR, o->r->connection->log, 0,
                       "floodgate: key %ui may not do %s: give the gateway a key of the right role",
                       (ngx_uint_t)reply->key_id, fg_packet_op_name(o->ask.op));
-    gateway_answer_reply(&a, o->ask.op, o->order_id, reply, gateway_wire_random());
+    gateway_answer_reply(&a, o->until ? FG_PACKET_OP_QUERY : o->ask.op, o->order_id, reply,
+                         gateway_wire_random());
     return gateway_http_answer(o->r, &a);
 }
 
@@ -96,13 +104,33 @@ static void ask_more(struct order *o)
 
 static void poll_handler(ngx_event_t *event)
 {
-    ask_more(event->data);
+    struct order *o = event->data;
+
+    stop_waiting(o);
+    ask_more(o);
+}
+
+static void turn_handler(struct gateway_waiter *w)
+{
+    poll_handler(&((struct order *)((char *)w - offsetof(struct order, waiter)))->poll);
+}
+
+/* Who waits in a line asks when the turn has come, and repeats WAIT in time, for the shopper who is
+ * connected. Milliseconds until then. */
+static ngx_msec_t in_line(struct order *o, const struct fg_packet_reply *reply)
+{
+    o->ask.op = FG_PACKET_OP_WAIT;
+    o->ask.item = reply->item;
+    o->ask.quantity = reply->quantity;
+    o->waiter.turn = turn_handler;
+    gateway_waiter_add(&o->waiter, reply->item, reply->ticket);
+    return (ngx_msec_t)fg_client_retry_ms(reply, gateway_wire_random());
 }
 
 /* Whether the question is to be asked again later. A worker that shuts down does not wait. */
 static bool waits(struct order *o, const struct fg_packet_reply *reply)
 {
-    ngx_msec_t left = o->until > ngx_current_msec ? o->until - ngx_current_msec : 0;
+    ngx_msec_t left = o->until > ngx_current_msec ? o->until - ngx_current_msec : 0, wait;
 
     if (!o->first)
         o->first = reply->status;
@@ -113,7 +141,8 @@ static bool waits(struct order *o, const struct fg_packet_reply *reply)
     o->poll.handler = poll_handler;
     o->poll.data = o;
     o->poll.log = o->r->connection->log;
-    ngx_add_timer(&o->poll, left < POLL_MS ? left : POLL_MS);
+    wait = reply->status == FG_PACKET_STATUS_WAITING ? in_line(o, reply) : POLL_MS;
+    ngx_add_timer(&o->poll, left < wait ? left : wait);
     return true;
 }
 
@@ -289,10 +318,12 @@ static ngx_int_t reserve(struct order *o)
 {
     struct gateway_body body;
 
-    if (!read_body(o, GATEWAY_HAS(ITEM) | GATEWAY_HAS(QUANTITY), 0, &body))
+    if (!read_body(o, GATEWAY_HAS(ITEM) | GATEWAY_HAS(QUANTITY), GATEWAY_HAS(WAIT), &body))
         return o->rc;
     if (body.number[GATEWAY_QUANTITY] < 1 || body.number[GATEWAY_QUANTITY] > UINT16_MAX)
         return gateway_http_problem(o->r, GATEWAY_PROBLEM_BAD_QUANTITY, "accepted: 1 to 65535");
+    if (body.number[GATEWAY_WAIT])
+        o->ask.op = FG_PACKET_OP_WAIT;
     o->ask.item = body.number[GATEWAY_ITEM];
     o->ask.quantity = (uint16_t)body.number[GATEWAY_QUANTITY];
     return ask(o);

@@ -37,6 +37,7 @@ size_t gateway_number_write(char text[GATEWAY_NUMBER], uint64_t number);
     X(USER, "user", TEXT)                                                                          \
     X(UNTIL_MS, "until_ms", NUMBER)                                                                \
     X(RESTOCK, "restock", FLAG)                                                                    \
+    X(WAIT, "wait", FLAG)                                                                          \
     X(SECONDS, "seconds", NUMBER)
 
 enum gateway_member {

@@ -62,7 +62,7 @@ export async function send(method, path, options = {}) {
 export const login = (user) => send('POST', 'v1/login', {body: {user}});
 export const items = (signal) => send('GET', 'v1/items', {signal});
 export const item = (n, signal) => send('GET', `v1/items/${n}`, {signal});
-export const reserve = (n, key, onWait) => send('POST', 'v1/orders', {body: {item: n, quantity: 1}, key, onWait});
+export const reserve = (n, key, wait, onWait) => send('POST', 'v1/orders', {body: {item: n, quantity: 1, ...(wait && {wait})}, key, onWait});
 export const order = (key, signal, wait = 0) => send('GET', `v1/orders/${key}?wait=${wait}`, {signal});
 export const cancel = (key) => send('DELETE', `v1/orders/${key}`);
 export const pay = (key, item_, outcome) => send('POST', 'pay', {body: {order: key, item: item_, outcome}});

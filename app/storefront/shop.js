@@ -35,6 +35,26 @@ const saved = {
     drop: (item) => sessionStorage.removeItem(`order ${item}`),
 };
 
+// An offer from the waiting list is heard, and seen outside this page, as far as the browser allows.
+const bell = {
+    audio: null,
+    wake() { this.audio ||= window.AudioContext && new AudioContext(); this.audio?.resume(); }, // browsers want a click first
+    mayAsk: () => window.Notification?.permission === 'default',
+    ring(title, body) {
+        if (window.Notification?.permission === 'granted') new Notification(title, {body, tag: 'floodgate'});
+        const t = this.audio?.currentTime;
+        for (const [at, pitch] of t === undefined ? [] : [[0, 660], [0.2, 880]]) {
+            const tone = this.audio.createOscillator(), loud = this.audio.createGain();
+            tone.frequency.value = pitch;
+            loud.gain.setValueAtTime(0.2, t + at);
+            loud.gain.exponentialRampToValueAtTime(0.001, t + at + 0.4);
+            tone.connect(loud).connect(this.audio.destination);
+            tone.start(t + at);
+            tone.stop(t + at + 0.4);
+        }
+    },
+};
+
 const sleep = (ms, signal) => new Promise((done) => {
     const timer = setTimeout(done, ms);
     signal.addEventListener('abort', () => { clearTimeout(timer); done(); }, {once: true});
@@ -66,9 +86,11 @@ async function list(signal) {
     }
 }
 
+const count = (n) => new Intl.NumberFormat(language).format(n);
+
 function short(stock) {
     if (!stock) return '';
-    return {ON_SALE: say('left', {left: new Intl.NumberFormat(language).format(stock.left)}), SOLD_OUT: say('soldOut'),
+    return {ON_SALE: say('left', {left: count(stock.left)}), SOLD_OUT: say('soldOut'),
             PAUSED: say('paused'), CLOSED: say('closed'),
             NOT_OPEN: stock.opens ? say('opensIn', {time: duration(Date.parse(stock.opens) - api.now())}) : ''}[stock.state] || '';
 }
@@ -83,6 +105,9 @@ function scene(p, s) {
     const stock = s.stock;
     if (!stock) return {figure: say('loading'), why: '', buttons: []};
     const buy = (off) => [[say('buy'), () => s.buy(), true, off]];
+    if (stock.state === 'SOLD_OUT' && stock.serving)
+        return {figure: say('soldOut'), why: say('lineWhy') + (stock.waiting ? ` ${say('lineLength', {waiting: count(stock.waiting)})}` : ''), tone: 'warn',
+                buttons: [[say('join'), () => s.buy(true), true, false]]};
     return {
         ON_SALE: {figure: short(stock), why: say('leftHint'), buttons: buy(false)},
         SOLD_OUT: {figure: say('soldOut'), why: say('soldOutWhy'), tone: 'warn', buttons: buy(true)},
@@ -92,19 +117,33 @@ function scene(p, s) {
     }[stock.state];
 }
 
+// Orders ahead: as the last answer said, or fewer, as the line moves for all.
+const ahead = (s) => Math.min(s.order.ahead, Math.max(0, s.order.ticket - (s.stock?.serving || 0)));
+
+function placeScene(s) {
+    const n = ahead(s), ms = s.order.expected_ms && s.order.expected_ms - (api.now() - s.heardMs);
+    const why = `${ms > 0 ? `${say('placeTime', {time: duration(ms)})} ` : ''}${say('placeWhy')}`;
+    return {figure: n ? say(n === 1 ? 'placeOne' : 'place', {ahead: count(n)}) : say('placeNext'), why, buttons: [
+        ...(bell.mayAsk() ? [[say('notify'), async () => { await Notification.requestPermission(); s.update({}); }, false, s.busy]] : []),
+        [s.busy === 'back' ? say('leaving') : say('leave'), () => s.giveBack(), false, s.busy]]};
+}
+
 function orderScene(p, s) {
     const left = Date.parse(s.order.deadline) - api.now();
     const next = [[say('again'), () => s.restart(), false]];
     return {
-        RESERVED: {figure: say('held', {time: duration(left)}), why: say('heldWhy'), tone: 'good', buttons: [
+        RESERVED: {figure: say('held', {time: duration(left)}), why: say(s.waited ? 'offeredWhy' : 'heldWhy'), tone: 'good', buttons: [
             [s.busy === 'pay' ? say('paying') : say('pay', {price: price(p)}), () => s.pay('paid'), true, s.busy],
             [say('decline'), () => s.pay('declined'), false, s.busy],
             [s.busy === 'back' ? say('givingBack') : say('giveBack'), () => s.giveBack(), false, s.busy]]},
         SOLD: {figure: say('sold'), why: say('soldWhy', {order: s.order.order}), tone: 'good', buttons: next},
-        CANCELLED: {figure: say('cancelled'), why: say('cancelledWhy'), buttons: next},
+        CANCELLED: {
+            skipped: {figure: say('skipped'), why: say('skippedWhy'), tone: 'warn', buttons: next},
+            left: {figure: say('leftLine'), why: say('cancelledWhy'), buttons: next},
+        }[s.line] || {figure: say('cancelled'), why: say('cancelledWhy'), buttons: next},
         EXPIRED: {figure: say('expired'), why: say('expiredWhy'), tone: 'warn', buttons: next},
         REFUNDED: {figure: say('refunded'), why: say('refundedWhy'), buttons: next},
-        WAITING: {figure: say('buying'), why: say('waiting'), buttons: []},
+        WAITING: s.order.state === 'WAITING' && placeScene(s),
     }[s.order.state];
 }
 
@@ -134,7 +173,8 @@ function frame(p) {
 
 async function product(p, signal) {
     const draw = frame(p);
-    const s = {stock: null, order: null, busy: '', waits: false, message: null};
+    const s = {stock: null, order: null, busy: '', waits: false, message: null,
+               waited: false, line: '', heardMs: 0};
     const known = saved.get(p.item);
 
     const update = (change, heard) => {
@@ -143,9 +183,18 @@ async function product(p, signal) {
         draw(s);
         if (heard) tell(heard);
     };
+    s.update = update;
+    // What has become of the order: from the line it may have come to an offer, or have been skipped.
+    const heard = (order) => {
+        const ended = s.order?.state === 'WAITING' && order.state === 'CANCELLED';
+        const line = !ended ? s.line : s.busy === 'back' ? 'left' : 'skipped';
+        return {order, heardMs: api.now(), waited: s.waited || order.state === 'WAITING', line};
+    };
     const settle = (order) => {
-        saved.set(p.item, {key: order.order, user: true});
-        update({order, busy: '', waits: false}, scene(p, {...s, order}).figure);
+        saved.set(p.item, {key: order.order, user: true, wait: order.state === 'WAITING'});
+        const change = heard(order);
+        document.title = p.name[language];
+        update({...change, busy: '', waits: false}, scene(p, {...s, ...change, busy: ''}).figure);
         follow(order.order);
     };
     const fail = (error) => {
@@ -166,19 +215,20 @@ async function product(p, signal) {
                          USER_DENIED: {figure: say('denied'), why: say('deniedWhy')}}[code] || {figure: say('failed'), why: error.message};
         update({busy: '', message}, message.figure);
     };
-    const ask = async (key) => {
+    const ask = async (key, wait) => {
         update({busy: 'buy'});
         try {
-            settle(await api.reserve(p.item, key, () => update({waits: true})));
+            settle(await api.reserve(p.item, key, wait, () => update({waits: true})));
         } catch (error) {
             fail(error);
         }
     };
-    s.buy = () => {
+    s.buy = (wait) => {
         if (s.busy) return;
         const key = saved.get(p.item)?.key || crypto.randomUUID();
-        saved.set(p.item, {key});
-        ask(key);
+        saved.set(p.item, {key, wait});
+        bell.wake();
+        ask(key, wait);
     };
     s.pay = async (outcome) => {
         if (s.busy) return;
@@ -198,22 +248,24 @@ async function product(p, signal) {
             fail(error);
         }
     };
-    s.restart = () => { saved.drop(p.item); update({order: null, message: null, busy: ''}); };
+    s.restart = () => { saved.drop(p.item); update({order: null, message: null, busy: '', waited: false, line: ''}); };
 
     async function follow(key) {
         while (!signal.aborted && s.order?.order === key && ['RESERVED', 'WAITING'].includes(s.order.state)) {
             const order = await api.order(key, signal, 25).catch(() => null);
             if (!order || s.busy || s.order?.order !== key) return;
-            if (order.state !== s.order.state) {
-                update({order}, scene(p, {...s, order}).figure);
-            } else {
-                update({order});
-            }
+            const change = heard(order);
+            const offered = s.order.state === 'WAITING' && order.state === 'RESERVED';
+            update(change, order.state !== s.order.state ? scene(p, {...s, ...change}).figure : '');
+            if (!offered) continue;
+            saved.set(p.item, {key: order.order, user: true});
+            bell.ring(p.name[language], say('offeredWhy'));
+            document.title = `★ ${p.name[language]}`;
         }
     }
 
     draw(s);
-    if (known) ask(known.key); // a reload: the same key finds its order
+    if (known) ask(known.key, known.wait); // a reload: the same key finds its order
     const clock = setInterval(() => update({}), 250);
     signal.addEventListener('abort', () => clearInterval(clock), {once: true});
     while (!signal.aborted) {

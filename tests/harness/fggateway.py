@@ -204,9 +204,9 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
     def get(self, path, **options):
         return self.request('GET', path, **options)
 
-    def reserve(self, user, key=None, item=ITEM, quantity=1, **options):
-        return self.request('POST', '/v1/orders', {'item': str(item), 'quantity': quantity}, X_User=user,
-                            Idempotency_Key=key or str(uuid.uuid4()), **options)
+    def reserve(self, user, key=None, item=ITEM, quantity=1, wait=False, **options):
+        body = {'item': str(item), 'quantity': quantity, **({'wait': True} if wait else {})}
+        return self.request('POST', '/v1/orders', body, X_User=user, Idempotency_Key=key or str(uuid.uuid4()), **options)
 
     def order(self, user, key, query='', **options):
         return self.get(f'/v1/orders/{key}{query}', X_User=user, **options)

@@ -259,6 +259,71 @@ def test_long_poll(lab):
     assert shop.gate.running()
 
 
+LINE = {'total': 1, 'waitlist': 100, 'claim_ms': 60000, 'wait_ttl_ms': 2000}
+
+
+def test_waiting_list(lab):
+    """wait joins the line, and a repeat keeps the place; items and streams tell the ticket that comes next; DELETE leaves"""
+    shop, web = open_shop(lab, item=LINE)
+    assert said(web.reserve(1, 'a', wait=True), 200)['state'] == 'RESERVED', 'while there are units, it is a reservation'
+    said(web.reserve(2, 'b'), 409, 'SOLD_OUT')
+    place = said(web.reserve(2, 'b', wait=True), 202)
+    assert (place['state'], place['ticket'], place['ahead']) == ('WAITING', 1, 0) and 0 < place['repeat_ms'] <= 2000, place
+    assert said(web.reserve(3, 'c', wait=True), 202)['ahead'] == 1
+    again = said(web.reserve(3, 'c', wait=True), 202)
+    assert (again['ticket'], again['ahead']) == (2, 1), again
+    assert said(web.order(3, 'c'), 200)['ticket'] == 2 and said(web.get('/v1/orders', X_User=3), 200)['orders'][0]['ahead'] == 1
+    said(web.reserve(3, 'other', wait=True), 409, 'USER_LIMIT')
+    said(web.backend('confirm', 3, 'c'), 409, 'WAITING')
+    with web.events(f'?items={ITEM}') as following:
+        told = following()
+        assert (told['state'], told['serving'], told['waiting']) == ('SOLD_OUT', 1, 2), told
+        assert web.get(f'/v1/items/{ITEM}').json['serving'] == 1
+        assert said(web.cancel(2, 'b'), 200)['state'] == 'CANCELLED'
+        said(web.reserve(3, 'c', wait=True), 202)  # is heard of
+        said(web.cancel(1, 'a'), 200)
+        fgtest.wait_until(lambda: said(web.order(3, 'c'), 200)['state'] == 'RESERVED', 5, 'the offer')
+        while told['serving'] != 3:
+            told = following()
+    for wrong in ('yes', 1, None):
+        said(web.request('POST', '/v1/orders', {'item': ITEM, 'quantity': 1, 'wait': wrong}, X_User=9, Idempotency_Key='k'), 400)
+    assert not web.bad_lines(), web.bad_lines()
+    shop.audit(lab)
+
+
+def test_long_poll_of_a_waiting_order(lab):
+    """who is connected stays in the line without a packet every two seconds, and hears of the offer at once"""
+    shop, web = open_shop(lab, item={**LINE, 'wait_ttl_ms': 4000})
+    said(web.reserve(1, 'a', wait=True), 200)
+    said(web.reserve(2, 'b', wait=True), 202)
+    said(web.reserve(3, 'away', wait=True), 202)
+    said(web.reserve(4, 'd', wait=True), 202)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        polls = [pool.submit(web.order, user, key, '?wait=30') for user, key in ((2, 'b'), (4, 'd'))]
+        fgtest.wait_until(lambda: web.metric('replies_total', status='WAITING') >= 11, 25, 'WAIT is repeated, and the ttl is over')
+        assert not polls[0].done() and not polls[1].done()
+        began = time.monotonic()
+        said(web.cancel(1, 'a'), 200)
+        assert said(polls[0].result(timeout=10), 200)['state'] == 'RESERVED'
+        assert time.monotonic() - began < 1.5, 'not at the next repeat'
+        said(web.cancel(2, 'b'), 200)
+        assert said(polls[1].result(timeout=10), 200)['state'] == 'RESERVED'
+    assert said(web.order(3, 'away'), 200)['state'] == 'CANCELLED', 'nobody repeated for this one'
+    said(web.reserve(5, 'e', wait=True), 202)
+    began = time.monotonic()
+    assert said(web.order(5, 'e', '?wait=1'), 200)['state'] == 'WAITING'
+    assert 0.9 < time.monotonic() - began < 3
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        poll = pool.submit(web.order, 5, 'e', '?wait=60')
+        before = web.metric('replies_total', status='WAITING')
+        fgtest.wait_until(lambda: web.metric('replies_total', status='WAITING') > before, 10, 'the poll has asked')
+        old = set(web.worker_pids())
+        web.reload()
+        assert said(poll.result(timeout=20), 200)['state'] == 'WAITING', 'a worker that shuts down answers'
+        fgtest.wait_until(lambda: not old & set(web.worker_pids()), 20, 'the old worker has ended')
+    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+
+
 def test_client_that_leaves(lab):
     """a client that leaves cancels nothing; the same key finds its order"""
     shop = Shop(lab)
@@ -434,7 +499,7 @@ def test_events(lab):
         for following in streams:
             until(following, 'ON_SALE', 3)
         packets = web.metric('packets_sent_total') - before
-        assert packets <= 2 + 3 * (time.monotonic() - began) / 0.2 + 3, packets
+        assert packets <= 6 + 3 * ((time.monotonic() - began) / 0.2 + 1), packets  # three orders; and each item at once
         old = set(web.worker_pids())
         web.reload()
         assert streams[0]() is None, 'the stream ends'
@@ -659,6 +724,12 @@ def test_openapi(lab):
         answer = call('POST', backend + operation, {'user': '1', **more}, real=f'/v1/backend/orders/a/{operation}')
         assert answer.status == status, answer
     assert call('GET', orders, **user).json['orders'][0]['state'] == 'REFUNDED'
+    shop.create(8, name='hat', total=1, waitlist=10)
+    hat = {'item': '8', 'quantity': 1, 'wait': True}
+    assert call('POST', orders, hat, Idempotency_Key='first', **user).status == 200
+    assert call('POST', orders, hat, X_User=2, Idempotency_Key='second').status == 202
+    assert call('GET', one, real='/v1/orders/second', X_User=2).json['state'] == 'WAITING'
+    call('GET', orders, X_User=2)
     call('GET', '/v1/items')
     tag = call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}').headers['etag']
     assert call('GET', '/v1/items/{ITEM}', real='/v1/items/12').status == 404

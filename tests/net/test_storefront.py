@@ -57,12 +57,12 @@ class Page:
     def go(self, where):
         self.browser.open(f'http://127.0.0.1:{PORT}/#/{where}')
 
-    def enter(self):
+    def enter(self, shows=' left'):
         b = self.browser
         self.go(f'item/{ITEM}')
         b.wait_for('document.getElementById("name")')
         b.evaluate('document.getElementById("name").value = "Anna"; document.querySelector("form").requestSubmit()')
-        self.shows(' left')
+        self.shows(shows)
         return self
 
     def shows(self, text, seconds=30):
@@ -124,6 +124,53 @@ def test_sold_out_and_open_again(lab):
     page.press('Let the payment fail')
     page.shows('You gave it back')
     page.done()
+
+
+@fgtest.timeout(240)
+def test_waiting_list(lab):
+    """sold out with a line: join, see the position, be offered a unit with sound and countdown, buy it; skipped and left are told"""
+    page = Page(lab, item={'total': 1, 'waitlist': 50, 'claim_ms': 60000, 'wait_ttl_ms': 20000, 'hold_ms': 600000})
+    page.axe, b, shop = axe(), page.browser, page.shop.shop
+    first = shop.reserve(90, ITEM, 1)
+    page.enter('Sold out')
+    b.evaluate('window.rung = []; window.AudioContext = class { currentTime = 0; resume() {} '
+               'createGain() { return {gain: {setValueAtTime() {}, exponentialRampToValueAtTime() {}}, connect: (to) => to}; } '
+               'createOscillator() { return {frequency: {}, connect: (to) => to, start: (t) => window.rung.push(t), stop() {}}; } };')
+    page.look('sold-out-line')
+    waiter = shop.wait(91, ITEM, 1)
+    assert (waiter.status, waiter.ticket) == ('WAITING', 1), waiter
+    page.press('Join the waiting list')
+    page.shows('One ahead of you')
+    page.look('waiting')
+    b.evaluate('document.getElementById("language").click()')
+    page.shows('Noch eine Person vor Ihnen')
+    page.look('waiting-german')
+    b.evaluate('document.getElementById("language").click()')
+    page.shows('One ahead of you')
+    assert shop.cancel(91, waiter.order_id).status == 'CANCELLED'
+    assert shop.cancel(90, first.order_id).status == 'CANCELLED'
+    page.shows('It is yours for', 15)
+    assert 'Your turn has come' in b.evaluate('document.getElementById("why").textContent')
+    assert b.evaluate('document.getElementById("said").textContent').startswith('It is yours for'), 'it is announced'
+    assert b.evaluate('rung.length') == 2 and b.evaluate('document.title').startswith('★'), b.evaluate('document.title')
+    page.look('offered')
+    page.press('Pay ')
+    page.shows('Paid. It is yours.')
+    page.press('Buy again')
+    page.press('Join the waiting list')
+    page.shows('You are next')
+    page.press('Leave the line')
+    page.shows('You left the line')
+    page.press('Buy again')
+    page.press('Join the waiting list')
+    page.shows('One ahead of you')  # who left stays an entry until the turn
+    b.call('Page.reload')
+    page.shows('One ahead of you')
+    assert page.shop.gate.api('POST', f'/v1/items/{ITEM}/waiting/clear', None)[0] == 200
+    page.shows('Your place in the line is gone')
+    page.look('skipped')
+    page.done()
+    page.shop.audit(lab)
 
 
 @fgtest.timeout(180)
