@@ -4,14 +4,22 @@
 acknowledged order is lost, none is oversold, and the sale continues. Shoppers know both boxes; the audit compares both
 logs, the servers, and what each shopper was told."""
 
+import secrets
+import signal
 import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 from fgpair import PairSale  # noqa: E402
+from fgsinkpostgres import backend  # noqa: E402
 
 TAKE_OVER = 10  # s; usually half of one
+DEPOSED = 75    # exit code: start it again
+BURST = 64      # frames
+COMMANDS, RESULTS, LEADER = '{floodgate}:commands', '{floodgate}:results', '{floodgate}:leader'
+DECIDED = ('RESERVED', 'SOLD', 'SOLD_OUT')
 
 
 def outage(sale, old, end):
@@ -21,7 +29,8 @@ def outage(sale, old, end):
     new = sale.pair.other(old)
     fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
     led, sale.pair.led = time.monotonic() - began, new
-    fgtest.wait_until(lambda: sale.answered() > 50, TAKE_OVER, 'it answers', 0.01)
+    decided = lambda: sum(new.gate.get('/v1/stats')['answers'][status] for status in DECIDED)  # noqa: E731
+    fgtest.wait_until(lambda: decided() > 50, TAKE_OVER, 'it answers', 0.01)
     print(f'# box {new.node} leads after {led:.2f} s, and has answered 50 orders after {time.monotonic() - began:.2f} s')
     return new
 
@@ -43,6 +52,26 @@ def test_leader_killed(lab):
 
 
 @fgtest.timeout(180)
+def test_leader_stalled(lab):
+    """the leader is stopped in the middle of a burst, and continued after the take-over: it answers nothing and ends"""
+    sale = PairSale(lab)
+    sale.shop(seconds=8)
+    sale.sells(1000)
+    old = sale.pair.leader()
+    outage(sale, old, lambda: old.gate.process.signal(signal.SIGSTOP))
+    sale.sells()
+    before = old.ns.counters('fga0')['tx']['packets']
+    old.gate.process.signal(signal.SIGCONT)
+    assert old.gate.process.wait(10) == DEPOSED, old.gate.output()[-2000:]
+    said = old.ns.counters('fga0')['tx']['packets'] - before
+    print(f'# it sent {said} frames when it was continued')
+    assert said <= BURST, 'replies that lay in the ring of the port when it stopped, and no others'
+    sale.pair.join(old)
+    sale.sells()
+    sale.finish()
+
+
+@fgtest.timeout(180)
 def test_standby_dies(lab):
     """the standby dies: the leader sells alone within a second, and takes it on again"""
     sale = PairSale(lab)
@@ -59,6 +88,119 @@ def test_standby_dies(lab):
     assert sale.pair.leader() is leader
     sale.sells()
     sale.finish()
+
+
+@fgtest.timeout(240)
+def test_switch(lab):
+    """planned switches, by command and by SIGTERM; PostgreSQL has every order once"""
+    postgres = lab.postgres()
+    backend(postgres)
+    sale = PairSale(lab, postgres=postgres)
+    sale.shop(seconds=10)
+    sale.sells(500)
+    old = sale.pair.leader()
+    new = outage(sale, old, lambda: old.gate.fgctl('pair', 'switch'))
+    assert old.gate.process.wait(10) == DEPOSED
+    sale.sells()
+    sale.pair.join(old)
+    sale.sells()
+    began = time.monotonic()
+    new.gate.stop()
+    assert old.leads(), 'a stop hands over before it ends'
+    print(f'# the stop of a leader took {time.monotonic() - began:.2f} s')
+    sale.sells()
+    sale.pair.join(new)
+    sale.finish()
+
+
+@fgtest.timeout(180)
+def test_taken_on(lab):
+    """an appliance that sells alone takes a standby on, which has no log, and dies: nothing is lost"""
+    sale = PairSale(lab, alone=True)
+    first, second = sale.pair.boxes
+    sale.shop(seconds=10)
+    sale.sells(1000)
+    sale.pair.join(second)
+    sale.sells()
+    outage(sale, first, first.gate.kill)
+    sale.sells()
+    sale.wave_done()
+    sale.pair.join(first)
+    sale.finish()
+
+
+@fgtest.timeout(180)
+def test_arbiter_away(lab):
+    """the arbiter is away: the pair sells on. The standby dies as well: nothing is sold until the arbiter is back"""
+    sale = PairSale(lab)
+    sale.shop(seconds=14)
+    sale.sells(500)
+    leader = sale.pair.leader()
+    for member in sale.pair.etcd.members:
+        member.process.signal(signal.SIGSTOP)
+    sale.goes_on(3)
+    sale.pair.other(leader).gate.kill()
+    fgtest.wait_until(lambda: 'lead alone' in leader.view()['state'], 5, 'it cannot go on alone')
+    sold = leader.gate.get('/v1/items/1')
+    fgtest.pause(1, 'the time in which nothing may be sold')
+    assert 'lead alone' in leader.view()['state'] and leader.gate.get('/v1/items/1') == sold, 'nothing is committed'
+    for member in sale.pair.etcd.members:
+        member.process.signal(signal.SIGCONT)
+    leader.wait('solo')
+    sale.sells()
+    sale.pair.join(sale.pair.other(leader))
+    sale.finish()
+
+
+@fgtest.timeout(240)
+def test_both_restarted(lab):
+    """kill -9 of both in mid-sale, and a start in either order; then both are stopped and started"""
+    sale = PairSale(lab)
+    sale.shop(seconds=20)
+    for order in ((0, 1), (1, 0)):
+        sale.sells(500)
+        boxes = [sale.pair.boxes[i] for i in order]
+        for box in boxes:
+            box.gate.kill()
+        for box in boxes:
+            box.start()
+        sale.pair.published()
+    sale.sells()
+    sale.pair.stop()
+    for box in sale.pair.boxes:
+        box.start()
+    sale.pair.published()
+    sale.sells()
+    sale.finish()
+
+
+@fgtest.timeout(120)
+def test_commands(lab):
+    """inbound commands: those that a dead leader had read are answered by the next one; a later epoch stops them"""
+    redis = lab.redis(persist=True)
+    sale = PairSale(lab, redis=redis, settings={'redis.commands': 'yes'}, hold_ms=600000)
+    keys, old = sale.gate.keys, sale.pair.leader()
+    with sale.pair.shop.inside(), fgclient.Client(old.ip, 1, keys.secrets[1], patience=20) as shop:
+        orders = [shop.reserve(user, 1, 1, secrets.token_bytes(16)).order_id.hex() for user in range(1, 41)]
+
+    def command(user):
+        return redis.command('XADD', COMMANDS, '*', 'op', 'confirm', 'user', user, 'order', orders[user - 1])
+
+    def results():
+        return {flat[1] for _, flat in redis.command('XRANGE', RESULTS, '-', '+') or [] if 'SOLD' in flat}
+    asked = {command(user) for user in range(1, 21)}
+    sale.pair.etcd.members[0].kill()
+    old.gate.kill()
+    asked |= {command(user) for user in range(21, 41)}
+    fgtest.wait_until(lambda: results() >= asked, 20, 'every command is answered')
+    new = sale.pair.other(old)
+    assert redis.command('GET', LEADER) == str(new.view()['epoch'])
+    assert redis.command('XPENDING', COMMANDS, 'floodgate')[0] == 0
+    redis.command('SET', LEADER, 1000)
+    command(1)
+    fgtest.wait_until(lambda: sale.gate.get('/v1/status')['inbound']['state'] == 'refused', 20, 'it refuses')
+    assert redis.command('XLEN', COMMANDS) == 1, 'it acknowledges nothing under a later epoch'
+    assert LEADER in sale.gate.get('/v1/status')['inbound']['error']
 
 
 if __name__ == '__main__':
