@@ -105,6 +105,7 @@ struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d)
         .workers = c->workers.count,
         .order_port = c->orders.port,
         .steer = c->orders.steer,
+        .floating = c->pair.enabled ? c->pair.address : NULL,
         .filter_frames = d->filter && c->filter.enabled,
         .filter = d->filter,
         .workers_pass = workers_pass,

@@ -259,7 +259,7 @@ const struct fg_config_setting fg_config_settings[] = {
      "/etc/floodgate/etcd-password", "file whose first line is the password of arbiter_user, read at each login"},
     {"pair", "address", FG_CONFIG_KIND_FLOATING, 0, GLOBAL(pair.address), "", 1, TEXT_MAX, NULL,
      "192.0.2.10/24 at eth0, 2001:db8::10/64 at eth0",
-     "addresses that clients know: the appliance that leads adds them to the interface, and takes them off again; not given = none"},
+     "addresses that clients know: the appliance that leads adds them to the interface, and takes them off again. A port without a kernel is named by its section. Not given = none"},
     {"pair", "heartbeat_ms", FG_CONFIG_KIND_MS, 0, GLOBAL(pair.heartbeat_ms), "25ms", 5, 10000, NULL, NULL,
      "between two heartbeats"},
     {"pair", "suspect_ms", FG_CONFIG_KIND_MS, 0, GLOBAL(pair.suspect_ms), "250ms", 50, 60000, NULL, NULL,

@@ -314,6 +314,15 @@ FG_DOCTOR_CHECK(pair_clocks)
     fg_doctor_mend(f, "chronyc tracking");
 }
 
+/* A port without a kernel has a floating address by its name. */
+static bool is_port(const struct fg_config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->ports_count; i++)
+        if (!config->ports[i].af_xdp && strcmp(config->ports[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 FG_DOCTOR_CHECK(pair_address)
 {
     struct fg_address_floating list[FG_ADDRESS_FLOATING_MAX];
@@ -325,9 +334,10 @@ FG_DOCTOR_CHECK(pair_address)
         return fg_doctor_skip(f, "[pair] address is not given");
     count = fg_address_floating_read(d->config->pair.address, list);
     for (unsigned i = 0; i < count; i++) {
-        if (fg_doctor_exists(d, "/sys/class/net/%s", list[i].interface))
+        if (is_port(d->config, list[i].interface) ||
+            fg_doctor_exists(d, "/sys/class/net/%s", list[i].interface))
             continue;
-        fg_doctor_say(f, FG_DOCTOR_FAULT, "[pair] address: there is no interface %s",
+        fg_doctor_say(f, FG_DOCTOR_FAULT, "[pair] address: there is no interface or port %s",
                       list[i].interface);
         fg_doctor_mend(f, "ip -br link");
         return;

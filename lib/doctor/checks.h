@@ -151,7 +151,7 @@
       "start it; correct `[pair]`")                                                                \
     X(pair_clocks, "pair-clocks", false, "the skew that a running daemon tells: 50 ms",            \
       "let one time server set both clocks")                                                       \
-    X(pair_address, "pair-address", false, "each interface of `[pair] address` exists",            \
+    X(pair_address, "pair-address", false, "each interface or port of `[pair] address` exists",    \
       "correct `[pair] address`")
 
 #define X(id, name, fixable, tested, remedy) FG_DOCTOR_CHECK(id);

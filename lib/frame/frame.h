@@ -163,7 +163,7 @@ unsigned fg_frame_describe(const uint8_t *data, uint32_t kept, uint32_t length, 
 #define FG_FRAME_HOST_ADDRESSES_MAX 8
 
 struct fg_frame_host_address {
-    uint8_t family;    /**< 4 or 6 */
+    uint8_t family;    /**< 4 or 6; 0: none, for now */
     uint8_t bytes[16]; /**< network byte order; IPv4 in the first four */
 };
 

@@ -322,18 +322,36 @@ static void run_child(struct child *c, int pipe)
 
 /* ---- the daemon's side ----------------------------------------------------------------------- */
 
-static bool read_list(struct child *c, const char *addresses, struct fg_error *err)
+static bool is_port(const struct fg_address_floating *a, const struct fg_port_options *ports,
+                    unsigned count)
 {
-    c->count = fg_address_floating_read(addresses, c->list);
-    if (!c->count)
+    for (unsigned i = 0; i < count; i++)
+        if (!ports[i].af_xdp && strcmp(ports[i].name, a->interface) == 0)
+            return true;
+    return false;
+}
+
+static bool read_list(struct child *c, const char *addresses, const struct fg_port_options *ports,
+                      unsigned count, struct fg_error *err)
+{
+    struct fg_address_floating all[FG_ADDRESS_FLOATING_MAX];
+    unsigned n = fg_address_floating_read(addresses, all);
+
+    if (!n)
         return fg_fail(err, "'%s' are not addresses at interfaces", addresses);
-    for (unsigned i = 0; i < c->count; i++)
-        if (!if_nametoindex(c->list[i].interface))
-            return fg_fail(err, "[pair] address: no interface %s here", c->list[i].interface);
+    for (unsigned i = 0; i < n; i++) {
+        if (is_port(&all[i], ports, count))
+            continue;
+        if (!if_nametoindex(all[i].interface))
+            return fg_fail(err, "[pair] address: no interface or port %s here", all[i].interface);
+        c->list[c->count++] = all[i];
+    }
     return true;
 }
 
-struct fg_port_floating *fg_port_floating_start(const char *addresses, struct fg_error *err)
+struct fg_port_floating *fg_port_floating_start(const char *addresses,
+                                                const struct fg_port_options *ports, unsigned count,
+                                                struct fg_error *err)
 {
     struct fg_port_floating *f = calloc(1, sizeof(*f));
     struct child c = {0};
@@ -341,7 +359,7 @@ struct fg_port_floating *fg_port_floating_start(const char *addresses, struct fg
     pid_t pid;
 
     FG_ASSERT(f);
-    if (!read_list(&c, addresses, err)) {
+    if (!read_list(&c, addresses, ports, count, err)) {
         free(f);
         return NULL;
     }
@@ -349,6 +367,8 @@ struct fg_port_floating *fg_port_floating_start(const char *addresses, struct fg
         mmap(NULL, sizeof(*c.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     FG_ASSERT(f->shared != MAP_FAILED);
     f->pipe = -1;
+    if (!c.count)
+        return f;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0 || (pid = fork()) < 0) {
         fg_fail(err, "no process for the addresses of the pair: %s", strerror(errno));
         fg_port_floating_stop(f);
@@ -366,7 +386,9 @@ void fg_port_floating_hold(struct fg_port_floating *f, bool hold)
 {
     char word = hold ? HOLD : LET_GO;
 
-    if (f && write(f->pipe, &word, 1) < 0 && errno == EPIPE)
+    if (f && f->pipe < 0)
+        atomic_store(&f->shared->held, hold);
+    else if (f && write(f->pipe, &word, 1) < 0 && errno == EPIPE)
         atomic_store(&f->shared->ended, true);
 }
 
@@ -395,4 +417,62 @@ void fg_port_floating_stop(struct fg_port_floating *f)
     }
     munmap(f->shared, sizeof(*f->shared));
     free(f);
+}
+
+/* ---- ports without a kernel ------------------------------------------------------------------ */
+
+void fg_port_floating_take(const struct fg_port_group *g, struct fg_port *p)
+{
+    struct fg_address_floating list[FG_ADDRESS_FLOATING_MAX];
+    const char *text = g->options.floating;
+    unsigned n = text && text[0] ? fg_address_floating_read(text, list) : 0;
+
+    for (unsigned i = 0; i < n && p->own.count < FG_FRAME_HOST_ADDRESSES_MAX; i++) {
+        if (strcmp(list[i].interface, p->options->name) != 0)
+            continue;
+        memcpy(p->own.addresses[p->own.count].bytes, list[i].bytes, sizeof(list[i].bytes));
+        p->family[p->floating++] = list[i].family == AF_INET ? 4 : 6;
+        p->own.count++;
+    }
+}
+
+/* One byte that workers read decides: without a family an address matches nothing. */
+static void set_families(struct fg_port *p, bool hold)
+{
+    for (unsigned i = 0; i < p->floating; i++)
+        __atomic_store_n(&p->own.addresses[p->own.count - p->floating + i].family,
+                         hold ? p->family[i] : 0, __ATOMIC_RELEASE);
+}
+
+static void announce_port(struct fg_port *p, uint64_t now_ms)
+{
+    unsigned last = ANNOUNCEMENTS - 1;
+    uint64_t due_ms = p->floated < last ? p->held_ms + announce_ms[p->floated]
+                                        : p->floated_ms + announce_ms[last];
+
+    if (now_ms < due_ms || atomic_load(&p->link.state) != FG_PORT_LINK_UP)
+        return;
+    p->floated++;
+    p->floated_ms = now_ms;
+    atomic_store(&p->announce, true);
+}
+
+void fg_port_floating_hold_ports(struct fg_port_group *g, bool hold)
+{
+    uint64_t now_ms = fg_clock_mono_ms();
+
+    for (unsigned i = 0; i < g->options.count; i++) {
+        struct fg_port *p = &g->list[i];
+
+        if (!p->floating)
+            continue;
+        if (hold != p->holds) {
+            set_families(p, hold);
+            p->holds = hold;
+            p->held_ms = now_ms;
+            p->floated = 0;
+        }
+        if (hold)
+            announce_port(p, now_ms);
+    }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
- * floating: addresses that move between two appliances with the leadership: the one that leads puts
- * them on its interfaces.
+ * floating: addresses that move between two appliances with the leadership: the one that leads has
+ * them, on interfaces of the kernel, or on ports without one (then "INTERFACE" is the port's name).
  *
  * The daemon gives up its rights after the start, so a process of its own does it, `fg-address`. It
  * is made first of all, has one pipe, one netlink and one packet socket, the capability
@@ -16,7 +16,7 @@
 #ifndef FG_PORT_FLOATING_H
 #define FG_PORT_FLOATING_H
 
-#include "base/base.h"
+#include "port/port.h"
 
 #define FG_PORT_FLOATING_TELL_MS   100
 #define FG_PORT_FLOATING_SILENT_MS 800
@@ -27,11 +27,14 @@
 struct fg_port_floating;
 
 /**
- * Makes the process. `addresses`: as fg_address_floating_read reads them; of interfaces that are
- * there. The process begins with removing them: an earlier one may have been killed. Main thread,
- * while it is the only one, and still has its rights. NULL and err.
+ * Makes the process. `addresses`: as fg_address_floating_read reads them; those at ports without a
+ * kernel are left out, and when no other is there, so is the process. The process begins with
+ * removing them: an earlier one may have been killed. Main thread, while it is the only one, and
+ * still has its rights. NULL and err.
  */
-struct fg_port_floating *fg_port_floating_start(const char *addresses, struct fg_error *err);
+struct fg_port_floating *fg_port_floating_start(const char *addresses,
+                                                const struct fg_port_options *ports, unsigned count,
+                                                struct fg_error *err);
 
 /**
  * Now and every FG_PORT_FLOATING_TELL_MS; any thread. Say true only while this appliance leads and
@@ -49,5 +52,12 @@ int fg_port_floating_fault(const struct fg_port_floating *f, unsigned *address);
 
 /** Removes the addresses, and ends the process. NULL is nothing. */
 void fg_port_floating_stop(struct fg_port_floating *f);
+
+/* ---- ports without a kernel ------------------------------------------------------------------ */
+
+/** The port's floating addresses, behind those that are always its own. Before workers poll it. */
+void fg_port_floating_take(const struct fg_port_group *g, struct fg_port *p);
+/** As fg_port_floating_hold: workers answer for them, and announce them. Main thread. */
+void fg_port_floating_hold_ports(struct fg_port_group *g, bool hold);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "port/eal.h"
+#include "port/floating.h"
 #include "port/interface.h"
 #include "port/links.h"
 #include "port/memif.h"
@@ -264,10 +265,12 @@ static void know_ourselves(struct fg_port_group *g, struct fg_port *p)
 {
     struct rte_ether_addr mac;
 
-    if (!p->options->address[0])
+    if (p->options->address[0])
+        p->own.count = (unsigned)fg_frame_host_addresses_parse(
+            p->options->address, p->own.addresses, FG_FRAME_HOST_ADDRESSES_MAX);
+    fg_port_floating_take(g, p);
+    if (!p->own.count)
         return;
-    p->own.count = (unsigned)fg_frame_host_addresses_parse(p->options->address, p->own.addresses,
-                                                           FG_FRAME_HOST_ADDRESSES_MAX);
     rte_eth_allmulticast_enable(
         p->ethdev[0]); /* neighbour discovery; a driver that cannot receives all */
     rte_eth_macaddr_get(p->ethdev[0], &mac);

@@ -35,6 +35,9 @@ struct fg_port_group_options {
     int cpus[FG_WORKERS_MAX]; /**< of each worker; -1 = any */
     uint16_t order_port;      /**< UDP, of worker 0 */
     bool steer;               /**< worker n has order_port + n: bring it there by flow rules */
+    const char *floating;     /**< addresses that move between two appliances
+                                 (fg_address_floating_read): those at the names of ports without a
+                                 kernel are theirs while this one leads; NULL = none */
     bool filter_frames;       /**< the workers filter where no XDP program stands in front */
     struct fg_filter *filter; /**< attached to the interfaces; NULL without AF_XDP ports */
     /**
@@ -91,6 +94,12 @@ struct fg_port {
     struct fg_frame_host own;           /**< for queues of a port that has addresses */
     _Atomic bool announce;              /**< see struct fg_port_queue */
     unsigned announced, announce_polls; /**< since the link was up */
+    unsigned
+        floating; /**< the last ones in `own`, of family 0 while they are at the other appliance */
+    uint8_t family[FG_FRAME_HOST_ADDRESSES_MAX]; /**< of these */
+    bool holds;       /**< this appliance has them; with what follows: main thread */
+    unsigned floated; /**< announcements since then, and the last one */
+    uint64_t held_ms, floated_ms;
     struct fg_port_link link;
     struct fg_port_memif *memif;     /**< of a net_memif */
     int sockets[FG_PORT_QUEUES_MAX]; /**< of the kernel behind its queues, see rings.h */

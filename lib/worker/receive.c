@@ -18,8 +18,11 @@ static __attribute__((noinline)) void announce(struct fg_worker *w, const struct
 {
     atomic_store(q->port.announce, false);
     for (unsigned i = 0; i < q->port.host->count; i++) {
-        struct rte_mbuf *m = rte_pktmbuf_alloc(q->port.pool);
+        struct rte_mbuf *m;
 
+        if (!q->port.host->addresses[i].family)
+            continue; /* at the other appliance of a pair */
+        m = rte_pktmbuf_alloc(q->port.pool);
         if (!m)
             return; /* it comes again */
         m->data_len = (uint16_t)fg_frame_host_announce(

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdin, NULL, _IONBF, 0);
-    f = argc == 2 ? fg_port_floating_start(argv[1], &err) : NULL;
+    f = argc == 2 ? fg_port_floating_start(argv[1], NULL, 0, &err) : NULL;
     if (!f) {
         fprintf(stderr, "%s\n", err.text);
         return 1;

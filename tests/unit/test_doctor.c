@@ -495,7 +495,7 @@ static void clocks_differ(void)
 }
 static void no_address_interface(void)
 {
-    strcpy(config.pair.address, "192.0.2.10/24 at eth8, 192.0.2.11/24 at eth9");
+    strcpy(config.pair.address, "192.0.2.10/24 at b, 192.0.2.11/24 at eth9");
 }
 
 static const struct {
@@ -609,7 +609,7 @@ static const struct {
     {"pair-peer", NULL, NULL, no_peer, W, "192.0.2.2:4610: Connection refused",
      "fgctl pair status"},
     {"pair-clocks", NULL, NULL, clocks_differ, W, "51 ms behind ours", "chronyc tracking"},
-    {"pair-address", NULL, NULL, no_address_interface, F, "there is no interface eth9",
+    {"pair-address", NULL, NULL, no_address_interface, F, "there is no interface or port eth9",
      "ip -br link"},
 };
 #define BREAKS (sizeof(breaks) / sizeof(breaks[0]))
