@@ -66,7 +66,7 @@ static bool start_archive(struct fg_daemon *d, struct fg_error *err)
     if (!d->config.log.archive[0])
         return true;
     d->archive = fg_journal_archive_start(d->config.log.dir, d->config.log.archive,
-                                          fg_journal_appliance(d->journal), err);
+                                          fg_journal_appliance(d->journal), NULL, err);
     return d->archive != NULL;
 }
 

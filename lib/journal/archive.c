@@ -25,6 +25,7 @@ struct fg_journal_archive {
     pthread_mutex_t lock; /* of `error` */
     char error[256];
     _Atomic uint64_t seq, copied;
+    const _Atomic uint64_t *committed_seq; /* NULL = all that is complete */
     _Atomic bool quit;
     uint8_t *piece; /* [PIECE_BYTES], of the thread */
 };
@@ -186,6 +187,8 @@ static bool copy_new(struct fg_journal_archive *a, struct fg_error *err)
     for (size_t i = 0; ok && i + 1 < count; i++) {
         if (seqs[i + 1] <= atomic_load(&a->seq))
             continue;
+        if (a->committed_seq && atomic_load(a->committed_seq) + 1 < seqs[i + 1])
+            break;
         ok = copy_one(a, seqs[i], err);
         if (ok)
             atomic_store(&a->seq, seqs[i + 1]);
@@ -218,13 +221,16 @@ static void archive_free(struct fg_journal_archive *a)
 }
 
 struct fg_journal_archive *fg_journal_archive_start(const char *dir, const char *folder,
-                                                    uint64_t appliance_id, struct fg_error *err)
+                                                    uint64_t appliance_id,
+                                                    const _Atomic uint64_t *committed_seq,
+                                                    struct fg_error *err)
 {
     struct fg_journal_archive *a = calloc(1, sizeof(*a));
 
     FG_ASSERT(a);
     pthread_mutex_init(&a->lock, NULL);
     a->piece = malloc(PIECE_BYTES);
+    a->committed_seq = committed_seq;
     snprintf(a->dir, sizeof(a->dir), "%s", dir);
     snprintf(a->top, sizeof(a->top), "%s", folder);
     snprintf(a->folder, sizeof(a->folder), "%s/%016" PRIx64, a->top, appliance_id);

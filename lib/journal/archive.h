@@ -13,10 +13,14 @@
 
 struct fg_journal_archive;
 
-/** dir: of the log. A folder that is missing is no error here: it is an error of the copies, tried
- * again every second. NULL and err: no memory or thread. */
+/** dir: of the log. committed_seq: only segments that end at or before it are copied, since a cut
+ * of a pair may take others; NULL = all that are complete. A folder that is missing is no error
+ * here: it is an error of the copies, tried again every second. NULL and err: no memory or thread.
+ */
 struct fg_journal_archive *fg_journal_archive_start(const char *dir, const char *folder,
-                                                    uint64_t appliance_id, struct fg_error *err);
+                                                    uint64_t appliance_id,
+                                                    const _Atomic uint64_t *committed_seq,
+                                                    struct fg_error *err);
 
 /** Ends a copy under way; the next start repeats it. Waits at most two seconds for a file system
  * that hangs. NULL is allowed. */

@@ -103,6 +103,16 @@ uint32_t fg_journal_record_crc(const struct fg_journal_record *record)
     return crc_anywhere(record);
 }
 
+uint32_t fg_journal_record_shared_crc(const struct fg_journal_record *record)
+{
+    struct fg_journal_record shared = *record;
+
+    if (record->type != FG_JOURNAL_RECORD_BATCH || record->user == 0)
+        return record->crc;
+    shared.item = shared.arg = 0;
+    return fg_journal_record_crc(&shared);
+}
+
 void fg_journal_record_seal(struct fg_journal_record *records, size_t n, uint64_t first_seq)
 {
     size_t i = 0;

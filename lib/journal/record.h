@@ -114,6 +114,10 @@ const char *fg_journal_record_name(unsigned type); /**< "reserved"; "?" when unk
 /** CRC over the record without its crc field. */
 uint32_t fg_journal_record_crc(const struct fg_journal_record *record);
 
+/** The same without what each log of a pair says for itself in a BATCH record that names an epoch:
+ * what both logs agree on. Cursors of sinks have it. */
+uint32_t fg_journal_record_shared_crc(const struct fg_journal_record *record);
+
 /** Gives n records the sequences from first_seq on, and their CRCs. */
 void fg_journal_record_seal(struct fg_journal_record *records, size_t n, uint64_t first_seq);
 

@@ -25,7 +25,7 @@ bool fg_sink_log_crc(const struct fg_sink_log *log, uint64_t seq, uint32_t *crc,
         ok = fg_fail(err, "%s: another log has taken the place of this one", log->dir);
     else
         ok = fg_journal_read(reader, &record, 1, seq, err) == 1;
-    *crc = ok ? record.crc : 0;
+    *crc = ok ? fg_journal_record_shared_crc(&record) : 0;
     fg_journal_reader_close(reader);
     return ok;
 }

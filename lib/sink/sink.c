@@ -392,6 +392,8 @@ static void follow_step(struct fg_sink *s)
         lost_log(s, &err);
     } else if (n > 0) {
         s->reader_next = s->records[n - 1].seq + 1;
+        for (ssize_t i = 0; i < n; i++) /* any of them may become the cursor */
+            s->records[i].crc = fg_journal_record_shared_crc(&s->records[i]);
         apply(s, (size_t)n);
     } else {
         set_following(s);

@@ -3,6 +3,7 @@
  * copy that has grown again. */
 #include "journal_support.h"
 
+#include "journal/standby.h"
 #include "sink/cursor.h"
 
 static struct fg_journal_record records[READ_MAX];
@@ -43,6 +44,43 @@ static void a_cursor_of_this_log_is_ours(void **state)
         assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_OURS);
     }
     fg_journal_close(j);
+}
+
+/* The sinks of a pair may stop at a batch record, whose content is each log's own. */
+static void a_cursor_of_the_peer_is_ours(void **state)
+{
+    static const uint8_t nonce[16];
+    struct fg_error err = {""};
+    struct fg_journal *j = must_open(), *peer;
+    struct fg_sink_log log = {.dir = log_dir, .id = fg_journal_appliance(j)};
+    struct fg_journal_options o = {.dir = log_dir,
+                                   .segment_bytes = SEGMENT,
+                                   .now_ms = 1,
+                                   .begin = true,
+                                   .appliance_id = log.id};
+    uint32_t crc[20], here;
+
+    assert_true(fg_journal_begin_epoch(j, 3, 0, nonce, 1));
+    fg_journal_set_commit(j, 1);
+    for (uint64_t c = 1; c <= 5; c++)
+        assert_true(commit_n(j, 2, c));
+    log.durable = fg_journal_last_seq(j);
+    assert_int_equal(read_all(log_dir, records, UINT64_MAX, &err), log.durable);
+    for (uint64_t seq = 1; seq <= log.durable; seq++)
+        assert_true(fg_sink_log_crc(&log, seq, &crc[seq], &err));
+    fg_journal_close(j);
+    snprintf(log_dir, sizeof(log_dir), "%s/peer", scratch);
+    peer = fg_journal_open(&o, &err);
+    assert_true(fg_journal_append(peer, records, log.durable, 9, &err)); /* one commit */
+    for (uint64_t seq = 1; seq <= log.durable; seq++) {
+        struct fg_sink_cursor c = {.found = true, .log = log.id, .seq = seq, .crc = crc[seq]};
+
+        assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_OURS);
+        assert_true(fg_sink_log_crc(&log, seq, &here, &err));
+        c.crc ^= 1;
+        assert_int_equal(fg_sink_cursor_origin(&log, &c, "redis", &err), FG_SINK_ORIGIN_NEWER);
+    }
+    fg_journal_close(peer);
 }
 
 static void another_record_or_another_log_is_not(void **state)
@@ -101,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_cursor_of_this_log_is_ours),
+        T(a_cursor_of_the_peer_is_ours),
         T(another_record_or_another_log_is_not),
         T(a_refusal_outlives_the_record_of_its_cursor),
     };
