@@ -70,6 +70,7 @@ struct fg_daemon {
     /* The log. */
     struct fg_journal *journal;              /**< until the journal thread has it */
     const char *log_way;                     /**< fg_journal_way_name */
+    uint64_t log_id;                         /**< fg_journal_appliance */
     struct fg_journal_thread journal_thread; /**< journal thread */
     struct fg_journal_archive *archive;      /**< its own thread; NULL = off */
     struct fg_ledger_follower follower;      /**< ledger thread */

@@ -31,6 +31,7 @@ static bool open_log(struct fg_daemon *d, struct fg_journal_options *options, st
     }
     d->journal = fg_journal_open(options, err);
     d->log_way = d->journal ? fg_journal_way_name(fg_journal_way(d->journal)) : NULL;
+    d->log_id = d->journal ? fg_journal_appliance(d->journal) : 0;
     if (d->journal && d->new_log)
         fg_diag(FG_DIAG_NOTICE, "log %s: a new log begins, id %016llx", d->config.log.dir,
                 (unsigned long long)fg_journal_appliance(d->journal));
@@ -65,8 +66,9 @@ static bool start_archive(struct fg_daemon *d, struct fg_error *err)
 {
     if (!d->config.log.archive[0])
         return true;
-    d->archive = fg_journal_archive_start(d->config.log.dir, d->config.log.archive,
-                                          fg_journal_appliance(d->journal), NULL, err);
+    d->archive =
+        fg_journal_archive_start(d->config.log.dir, d->config.log.archive, d->log_id,
+                                 d->pair.pairing ? &d->pair.pairing->committed_seq : NULL, err);
     return d->archive != NULL;
 }
 
@@ -79,7 +81,7 @@ static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
         .keep_bytes = d->config.log.keep_bytes,
         .sink_keep_bytes = d->config.log.sink_keep_bytes,
         .free_bytes = FREE_SEGMENTS * d->config.log.segment_bytes,
-        .appliance_id = fg_journal_appliance(d->journal),
+        .appliance_id = d->log_id,
         .log_state = &d->journal_thread.committer.state,
         .clock = &d->clock,
         .passed = sinks_passed,
@@ -99,7 +101,7 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
 
     if (!open_log(d, &options, err))
         return false;
-    recovery.appliance_id = fg_journal_appliance(d->journal);
+    recovery.appliance_id = d->log_id;
     recovery.first_seq = fg_journal_begin_seq(d->journal);
     recovery.last_seq = fg_journal_last_seq(d->journal);
     /* what is behind the commit watermark may be cut, and is not in the ledger until then */
@@ -113,13 +115,14 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
                 "log %s: durability is memory, a power cut loses acknowledged orders: "
                 "for benchmarks only",
                 d->config.log.dir);
-    if (!start_archive(d, err)) {
+    if ((d->config.pair.enabled && !fg_paired_prepare(d, &options, ledger, err)) ||
+        !start_archive(d, err)) {
         fg_ledger_destroy(ledger);
         return false;
     }
     snapshots = snapshots_of(d);
     fg_ledger_follower_init(&d->follower, ledger, &snapshots, &from);
-    return !d->config.pair.enabled || fg_paired_prepare(d, &options, ledger, err);
+    return true;
 }
 
 static int worker_mode(enum fg_journal_state state, bool stopping)

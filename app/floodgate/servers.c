@@ -19,7 +19,7 @@ bool fg_start_inbound(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_inbound_options o = {.redis = d->config.redis,
                                    .journal_dir = d->config.log.dir,
-                                   .appliance = fg_journal_appliance(d->journal),
+                                   .appliance = d->log_id,
                                    .epoch = atomic_load(&d->pair.epoch),
                                    .durable_seq = fg_journal_thread_committed(&d->journal_thread),
                                    .workers = d->config.workers.count};
