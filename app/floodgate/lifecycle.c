@@ -160,7 +160,7 @@ static void stop_threads(struct fg_daemon *d)
     fg_inbound_stop(d->inbound, over ? 0 : INBOUND_DRAIN_MS);
     d->inbound = NULL;
     atomic_store(&d->journal_thread.stopping, true);
-    if (d->workers.started && !wait_quiet(d))
+    if (d->workers.started && !over && !wait_quiet(d))
         fg_diag(FG_DIAG_WARNING, "not everything under way was answered within %d s",
                 QUIET_MS / 1000);
     fg_control_viewer_stop(d->viewer);

@@ -13,6 +13,8 @@ from fgtls import Authority
 SHOP = '198.18.0.9'
 ARBITER = '198.18.9.9'
 PORT = 4610
+# patient: a machine whose disk stands still for a moment is no dead peer
+TIMES = {'pair.suspect_ms': '600ms', 'pair.stale_ms': '400ms', 'pair.drop_ms': '1s'}
 RATE = 2500  # requests/s: two daemons, three members of etcd and the shoppers share the CPUs
 
 
@@ -60,7 +62,7 @@ class Box:
             **({**POSTGRES, 'postgres.conninfo': pair.postgres.conninfo} if pair.postgres else {}),
             'pair.enabled': 'yes', 'pair.node': node, 'pair.listen': f'{self.control}:{PORT}',
             'pair.peer': f'198.18.9.{2 - node}:{PORT}', 'pair.tls_ca': pair.authority.cert, 'pair.tls_cert': cert,
-            'pair.tls_key': key, 'pair.arbiter': pair.etcd.endpoints, **pair.settings})
+            'pair.tls_key': key, 'pair.arbiter': pair.etcd.endpoints, **TIMES, **pair.settings})
         if pair.boxes:  # the same keys for both
             self.gate.keys = pair.boxes[0].gate.keys
             self.gate.settings['orders.keys'] = self.gate.keys.path
@@ -150,7 +152,7 @@ class Pair:
 class PairSale(Sale):
     """A sale by a pair; its shoppers know both boxes."""
 
-    def __init__(self, lab, total=1500, lesser=10, hold_ms=3000, redis=None, postgres=None, settings=None, alone=False):
+    def __init__(self, lab, total=6000, lesser=10, hold_ms=3000, redis=None, postgres=None, settings=None, alone=False):
         self.lab, self.hold_ms, self.redis, self.postgres = lab, hold_ms, redis, postgres
         self.pair = Pair(lab, redis, postgres, settings)
         self.totals, self.waves, self.ended, self.last_order, self.complete = {}, [], 0, 0, True
@@ -175,6 +177,7 @@ class PairSale(Sale):
 
     def sells(self, more=200, seconds=20):
         """Until so many more orders are answered, and some accepted, by whoever leads."""
+        self.keep_shopping(3, seconds=8)
         gate = self.gate
         reserved = lambda: gate.get('/v1/stats')['stock']['reserved']  # noqa: E731
         answered, before = self.answered(), reserved()
