@@ -245,6 +245,20 @@ static void give_grace(struct fg_daemon *d, const struct fg_replication_view *vi
         fg_stock_set_grace(d->workers.list[w]->stock, (uint32_t)ms);
 }
 
+/* Nothing is fed any more. */
+static void end_feeding(struct fg_daemon *d)
+{
+    struct fg_error err;
+
+    pthread_mutex_lock(&d->follower.lock);
+    for (unsigned w = 0; w < d->config.workers.count; w++)
+        if (!fg_stock_feed_end(d->workers.list[w]->stock, d->follower.ledger, &err)) {
+            fg_diag(FG_DIAG_ERROR, "pair: this process cannot lead: %s", err.text);
+            _exit(FG_REPLICATION_EXIT);
+        }
+    pthread_mutex_unlock(&d->follower.lock);
+}
+
 /* Sales first: each further step may take longer. */
 static void take_over(struct fg_daemon *d, const struct fg_replication_view *view)
 {
@@ -258,6 +272,7 @@ static void take_over(struct fg_daemon *d, const struct fg_replication_view *vie
                 (unsigned long long)seq);
         _exit(FG_REPLICATION_EXIT);
     }
+    end_feeding(d);
     give_grace(d, view);
     fg_journal_pairing_serve(d->pair.pairing);
     fg_diag(FG_DIAG_NOTICE,

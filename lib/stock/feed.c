@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "stock/line.h"
 #include "stock/load.h"
 #include "stock/tables.h"
 #include "stock/users.h"
@@ -18,12 +19,16 @@ static bool feed_item(struct fg_stock *s, const struct fg_ledger *ledger, uint64
         return fg_fail(err, "items_max = %u is too small for the log: it has %u items",
                        s->config.limits.items_max, fg_ledger_items(ledger));
     fg_stock_load_item(s, item);
+    s->lines[s->config.limits.waiting_max ? item->index : 0].kept =
+        0; /* all are free until the end */
     return true;
 }
 
+/* Of its user's limit. */
 static bool has_units(unsigned state)
 {
-    return state == FG_LEDGER_ORDER_RESERVED || state == FG_LEDGER_ORDER_SOLD;
+    return state == FG_LEDGER_ORDER_RESERVED || state == FG_LEDGER_ORDER_SOLD ||
+           state == FG_LEDGER_ORDER_WAITING;
 }
 
 /* Its units by state; `restocked` of the order as the ledger has it. */
@@ -33,6 +38,8 @@ static void move_units(struct item *item, const struct order *o, unsigned before
         item->reserved -= o->quantity;
     if (before == FG_LEDGER_ORDER_SOLD)
         item->sold -= o->quantity;
+    if (o->state == FG_LEDGER_ORDER_RESERVED) /* it waited */
+        item->reserved += o->quantity;
     if (o->state == FG_LEDGER_ORDER_SOLD)
         item->sold += o->quantity;
     if (o->state == FG_LEDGER_ORDER_REFUNDED && !restocked)
@@ -58,6 +65,8 @@ static bool move_usage(struct fg_stock *s, struct order *o, unsigned before, str
 {
     bool refunded = o->state == FG_LEDGER_ORDER_REFUNDED;
 
+    if (before == FG_LEDGER_ORDER_WAITING)
+        s->usages[o->usage].waits = o->loaded = 0;
     if (!has_units(before) && (has_units(o->state) || refunded) && !paid_late(s, o, err))
         return false;
     if (has_units(before) && !has_units(o->state) && !refunded)
@@ -120,6 +129,7 @@ bool fg_stock_feed(struct fg_stock *s, const struct fg_ledger *ledger,
     case FG_JOURNAL_RECORD_ITEM_NAME:
         return true;
     case FG_JOURNAL_RECORD_ITEM_SET:
+    case FG_JOURNAL_RECORD_LINE_SET:
     case FG_JOURNAL_RECORD_STOCK:
         return feed_item(s, ledger, r->item, err);
     case FG_JOURNAL_RECORD_USER:
@@ -132,6 +142,9 @@ bool fg_stock_feed(struct fg_stock *s, const struct fg_ledger *ledger,
     case FG_JOURNAL_RECORD_SOLD_LATE:
     case FG_JOURNAL_RECORD_CLOSED:
     case FG_JOURNAL_RECORD_REFUNDED:
+    case FG_JOURNAL_RECORD_WAITING:
+    case FG_JOURNAL_RECORD_OFFERED:
+    case FG_JOURNAL_RECORD_LEFT:
         if (fg_user_owner(r->item, s->config.workers) == s->config.worker &&
             !feed_item(s, ledger, r->item, err)) /* its bank has fewer units, or more */
             return false;
@@ -140,6 +153,17 @@ bool fg_stock_feed(struct fg_stock *s, const struct fg_ledger *ledger,
         return fg_fail(err, "record %" PRIu64 " is of type %u, unknown to this version", r->seq,
                        r->type);
     }
+}
+
+bool fg_stock_feed_end(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
+{
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
+        if (!feed_item(s, ledger, fg_ledger_item_at(ledger, i)->item, err))
+            return false;
+        if (s->config.limits.waiting_max)
+            fg_stock_line_unload(s, i);
+    }
+    return fg_stock_line_load(s, ledger, err);
 }
 
 void fg_stock_feed_time(struct fg_stock *s, uint64_t now_ms)

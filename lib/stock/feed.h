@@ -13,11 +13,19 @@
 /**
  * One record, of which the ledger has taken in at least this one. The state comes from the ledger,
  * as by fg_stock_load: so records may be fed in any pieces, and the last ones twice. Each engine
- * needs all of them. An engine that was fed equals one that was loaded from the ledger. False and
- * err: it does not fit the limits, or the type of the record is unknown.
+ * needs all of them. An engine that was fed, to its end, equals one that was loaded from the
+ * ledger. False and err: it does not fit the limits, or the type of the record is unknown.
  */
 bool fg_stock_feed(struct fg_stock *stock, const struct fg_ledger *ledger,
                    const struct fg_journal_record *record, struct fg_error *err);
+
+/**
+ * At a take-over, when the last record was fed: builds the waiting lists of which this worker is
+ * home. Reads all orders of the ledger if anyone waits; else nothing. Before it the engine has no
+ * lines. False and err: it does not fit the limits.
+ */
+bool fg_stock_feed_end(struct fg_stock *stock, const struct fg_ledger *ledger,
+                       struct fg_error *err);
 
 /** Now and then: forgets the deadlines of holds that have ended. Bounded work. Time as for
  * fg_stock_poll. */

@@ -502,6 +502,22 @@ static void begin(struct fg_stock *s, const struct fg_ledger_item *from)
     mark_dirty(s, from->index);
 }
 
+void fg_stock_line_unload(struct fg_stock *s, uint32_t index)
+{
+    struct line *l = &s->lines[index];
+
+    while (l->head != NIL) {
+        uint32_t at = l->head;
+
+        l->head = s->line_entries[at].next;
+        s->line_entries[at].next = s->line_free;
+        s->line_free = at;
+    }
+    l->waiting = l->kept = 0;
+    s->items[index].sold_out = 0;
+    s->banks[index].line = s->banks[index].announced = false;
+}
+
 bool fg_stock_line_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err)
 {
     struct found *found;

@@ -76,6 +76,9 @@ bool fg_stock_line_tell(struct fg_stock *s, uint32_t index);
 
 /* ---- recovery */
 
+/* Undoes fg_stock_line_load for an item, of an engine that only loaded or was fed. */
+void fg_stock_line_unload(struct fg_stock *s, uint32_t index);
+
 /* All that waits for items of which this worker is home. False and err: too many. */
 bool fg_stock_line_load(struct fg_stock *s, const struct fg_ledger *ledger, struct fg_error *err);
 

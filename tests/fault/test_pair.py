@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgtest  # noqa: E402
-from fgpair import PairSale  # noqa: E402
+from fgpair import Pair, PairSale  # noqa: E402
 from fgsinkpostgres import backend  # noqa: E402
 
 TAKE_OVER = 10  # s; usually half of one
@@ -201,6 +201,37 @@ def test_commands(lab):
     fgtest.wait_until(lambda: sale.gate.get('/v1/status')['inbound']['state'] == 'refused', 20, 'it refuses')
     assert redis.command('XLEN', COMMANDS) == 1, 'it acknowledges nothing under a later epoch'
     assert LEADER in sale.gate.get('/v1/status')['inbound']['error']
+
+
+@fgtest.timeout(120)
+def test_waiting_list(lab):
+    """users in a waiting list keep their places at the next leader; a unit that comes back is for the first of them"""
+    pair = Pair(lab)
+    pair.start()
+    old = pair.leader()
+    status, answer = old.gate.api('POST', '/v1/items', {
+        'item': 1, 'name': 'scarce', 'total': 2, 'hold_ms': 3600000, 'waitlist': 10, 'claim_ms': 3600000,
+        'wait_ttl_ms': 3600000})
+    assert status == 201, answer
+    orders = {user: secrets.token_bytes(16) for user in range(1, 6)}
+
+    def client(box):
+        return fgclient.Client(box.ip, 1, old.gate.keys.secrets[1], patience=20)
+    with pair.shop.inside(), client(old) as shop:
+        assert [shop.wait(user, 1, 1, orders[user]).status for user in orders] == 2 * ['RESERVED'] + 3 * ['WAITING']
+        assert shop.cancel(3, orders[3]).status == 'CANCELLED'
+        assert shop.cancel(1, orders[1]).status == 'CANCELLED'
+        fgtest.wait_until(lambda: shop.query(4, orders[4]).status == 'RESERVED', 10, 'it is offered')
+    old.gate.kill()
+    new = pair.other(old)
+    fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
+    with pair.shop.inside(), client(new) as shop:
+        assert shop.query(4, orders[4]).status == 'RESERVED'
+        reply = shop.wait(5, 1, 1, orders[5])
+        assert (reply.status, reply.ticket, reply.left) == ('WAITING', 3, 0), reply
+        assert shop.cancel(2, orders[2]).status == 'CANCELLED'
+        fgtest.wait_until(lambda: shop.query(5, orders[5]).status == 'RESERVED', 10, 'it is offered the unit')
+        assert shop.reserve(6, 1, 1, secrets.token_bytes(16)).status == 'SOLD_OUT'
 
 
 if __name__ == '__main__':

@@ -9,27 +9,17 @@
 #include "stock/users.h"
 #include "world.h"
 
-static bool known_type(unsigned type)
-{
-    return type <= FG_JOURNAL_RECORD_REFUNDED || type == FG_JOURNAL_RECORD_EPOCH;
-}
-
-bool feed_can(const struct world *w)
-{
-    for (uint32_t i = 0; i < w->log_len; i++)
-        if (!known_type(w->log[i].type))
-            return false;
-    return true;
-}
-
 void feed_all(struct world *w, uint64_t seed)
 {
     struct rng rng = {seed};
     struct fg_ledger *ledger = fg_ledger_create();
     struct fg_error err = {""};
-    bool ok = ledger != NULL;
+    uint32_t start = rng_chance(&rng, 50) ? rng_below(&rng, w->log_len) : 0; /* it had by then */
+    bool ok = ledger && fg_ledger_apply_all(ledger, w->log, start, &err);
 
-    for (uint32_t at = 0; ok && at < w->log_len;) {
+    for (unsigned k = 0; ok && k < w->workers; k++)
+        ok = fg_stock_load(w->stock[k], ledger, &err);
+    for (uint32_t at = start; ok && at < w->log_len;) {
         uint32_t n = 1 + rng_below(&rng, rng_chance(&rng, 50) ? 3 : 200);
 
         n = n < w->log_len - at ? n : w->log_len - at;
@@ -41,6 +31,8 @@ void feed_all(struct world *w, uint64_t seed)
             fg_stock_feed_time(w->stock[k], w->now_ms);
         at += n;
     }
+    for (unsigned k = 0; ok && k < w->workers; k++)
+        ok = fg_stock_feed_end(w->stock[k], ledger, &err);
     if (!ok)
         fprintf(stderr, "%s\n", err.text);
     FG_ASSERT(ok);
@@ -48,6 +40,24 @@ void feed_all(struct world *w, uint64_t seed)
 }
 
 /* ---- the same as loaded? --------------------------------------------------------------------- */
+
+static void compare_lines(const struct fg_stock *a, const struct fg_stock *b, uint32_t index)
+{
+    const struct line *x = &a->lines[index], *y = &b->lines[index];
+    uint32_t i = x->head, k = y->head;
+
+    FG_ASSERT(x->max == y->max && x->claim_ms == y->claim_ms && x->ttl_ms == y->ttl_ms);
+    FG_ASSERT(x->flags == y->flags && x->tickets == y->tickets && x->serving == y->serving);
+    FG_ASSERT(x->kept == y->kept && x->waiting == y->waiting);
+    FG_ASSERT(a->banks[index].line == b->banks[index].line);
+    for (; i != NIL && k != NIL; i = a->line_entries[i].next, k = b->line_entries[k].next) {
+        const struct line_entry *e = &a->line_entries[i], *f = &b->line_entries[k];
+
+        FG_ASSERT(e->ticket == f->ticket && e->order == f->order);
+        FG_ASSERT(e->units == f->units && e->worker == f->worker);
+    }
+    FG_ASSERT(i == NIL && k == NIL);
+}
 
 static void compare_items(const struct fg_stock *a, const struct fg_stock *b, uint32_t count)
 {
@@ -61,6 +71,9 @@ static void compare_items(const struct fg_stock *a, const struct fg_stock *b, ui
         FG_ASSERT(x->free == y->free && x->releasing == 0 && x->returning == 0);
         FG_ASSERT(x->reserved == y->reserved && x->sold == y->sold && x->refunded == y->refunded);
         FG_ASSERT(a->banks[i].total == b->banks[i].total);
+        FG_ASSERT(x->sold_out == y->sold_out && a->banks[i].announced == b->banks[i].announced);
+        if (a->config.limits.waiting_max)
+            compare_lines(a, b, i);
     }
 }
 
@@ -82,10 +95,13 @@ static void compare_order(const struct fg_stock *a, const struct fg_stock *b,
     FG_ASSERT(x->item == y->item && x->quantity == y->quantity && x->state == y->state);
     FG_ASSERT(x->late == y->late && x->seq == 0 && y->seq == 0);
     FG_ASSERT(!held || (x->deadline_ms == y->deadline_ms && x->on_wheel && y->on_wheel));
+    FG_ASSERT(from->state != FG_LEDGER_ORDER_WAITING ||
+              (x->ticket == y->ticket && x->loaded && y->loaded));
     FG_ASSERT((x->usage == NIL) == (y->usage == NIL));
     if (x->usage == NIL)
         return;
     FG_ASSERT(a->usages[x->usage].units == b->usages[y->usage].units);
+    FG_ASSERT(a->usages[x->usage].waits == b->usages[y->usage].waits);
     FG_ASSERT(a->usages[x->usage].unsold == b->usages[y->usage].unsold);
     FG_ASSERT(a->usages[x->usage].user == x->user && a->usages[x->usage].item == x->item);
 }

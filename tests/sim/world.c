@@ -40,7 +40,7 @@ static bool takes_over(const struct world *w)
 #if defined(FG_SIM_SMALL) || defined(FG_SIM_FUZZ)
     return false;
 #else
-    return w->log_len > 0 && (w->setup.seed + w->lives) % 2 && feed_can(w);
+    return w->log_len > 0 && (w->setup.seed + w->lives) % 2;
 #endif
 }
 

@@ -127,8 +127,6 @@ void disk_folder_empty(const char *dir);
 void disk_folder_remove(const char *dir);
 
 /* ---- feed.c */
-/* Whether a standby would know all the records of the log. */
-bool feed_can(const struct world *w);
 /* Feeds the log to engines that have nothing yet. */
 void feed_all(struct world *w, uint64_t seed);
 void feed_compare(const struct fg_stock *fed, const struct fg_stock *loaded,

@@ -23,8 +23,12 @@ static int make(void **state)
     static struct fg_ring *none[1];
     struct fg_stock_config c = {
         .workers = 1,
-        .limits =
-            {.items_max = 1, .orders_max = 3, .users_max = 3, .parked_max = 2, .deferred_max = 8},
+        .limits = {.items_max = 1,
+                   .orders_max = 3,
+                   .users_max = 3,
+                   .parked_max = 2,
+                   .deferred_max = 8,
+                   .waiting_max = 2},
         .to = none,
         .from = none,
         .mark = &durable,
@@ -101,6 +105,37 @@ static void a_sale_is_followed(void **state)
     assert_int_equal(view().free, 8);
     assert_int_equal(view().sold, 2);
     assert_int_equal(fg_stock_orders(stock), 2);
+}
+
+static void a_line_is_followed(void **state)
+{
+    struct fg_journal_record waits = order(FG_JOURNAL_RECORD_WAITING, 3);
+
+    open_sale();
+    assert_true(take((struct fg_journal_record){.type = FG_JOURNAL_RECORD_LINE_SET,
+                                                .item = ITEM,
+                                                .line_max = 5,
+                                                .claim_ms = 1000,
+                                                .wait_ttl_ms = 1000}));
+    assert_true(take(
+        (struct fg_journal_record){.type = FG_JOURNAL_RECORD_STOCK, .item = ITEM, .arg = -9ull}));
+    assert_true(take(order(FG_JOURNAL_RECORD_RESERVED, 1)));
+    for (uint8_t id = 2; id <= 3; id++) {
+        waits = order(FG_JOURNAL_RECORD_WAITING, id);
+        waits.arg = id - 1;
+        assert_true(take(waits));
+    }
+    assert_true(take(order(FG_JOURNAL_RECORD_CANCELLED, 1)));
+    assert_true(take(order(FG_JOURNAL_RECORD_OFFERED, 2)));
+    assert_int_equal(view().reserved, 1);
+    assert_true(take(order(FG_JOURNAL_RECORD_CANCELLED, 2)));
+    assert_int_equal(view().free, 1);
+    assert_true(fg_stock_feed_end(stock, ledger, &err));
+    assert_int_equal(view().free, 0); /* it is for the user who waits */
+    assert_int_equal(view().kept, 1);
+    assert_int_equal(view().waiting, 1);
+    assert_int_equal(view().serving, 2);
+    assert_int_equal(fg_stock_orders(stock), 3);
 }
 
 static void what_does_not_fit_is_told(void **state)
@@ -185,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_sale_is_followed),
+        T(a_line_is_followed),
         T(what_does_not_fit_is_told),
         T(holds_have_grace_at_a_take_over),
         T(the_wheel_lets_go_of_ended_holds),
