@@ -4,6 +4,8 @@
  * misses changes in between. */
 #include "module.h"
 
+#include <ctype.h>
+
 #define TICK_MS  50
 #define ROUND_MS 1000 /* a round without a change: for comments, and for clients that were slow */
 #define ALIVE_S  15   /* a comment, so that a client that is gone is noticed */
@@ -239,11 +241,23 @@ static ngx_int_t choose_one(const struct gateway_main *m, struct client *c, cons
     return NGX_OK;
 }
 
-/* "7,8": NGX_DECLINED: one of them is no item that is shown. */
+/* nginx would drop an escape that is cut short. */
+static bool whole_escapes(ngx_str_t text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == '%' &&
+            (i + 2 >= text.len || !isxdigit(text.data[i + 1]) || !isxdigit(text.data[i + 2])))
+            return false;
+    return true;
+}
+
+/* "7,8": NGX_DECLINED: one of them is no item that is shown; NGX_ABORT: not the text of a URL. */
 static ngx_int_t choose(const struct gateway_main *m, struct client *c, ngx_str_t text)
 {
     u_char *at = text.data, *to = text.data, *end_of_text;
 
+    if (!whole_escapes(text))
+        return NGX_ABORT;
     ngx_unescape_uri(&to, &at, text.len, 0);
     for (at = text.data, end_of_text = to; at <= end_of_text; at = to + 1) {
         to = ngx_strlchr(at, end_of_text, ',');
@@ -273,7 +287,7 @@ static ngx_int_t choice(ngx_http_request_t *r, const struct gateway_main *m, str
     return NGX_OK;
 }
 
-/* NGX_DECLINED: no such item. */
+/* NGX_DECLINED: no such item; NGX_ABORT: an argument that is damaged. */
 static ngx_int_t new_client(ngx_http_request_t *r, struct client **client)
 {
     const struct gateway_main *m = ngx_http_get_module_main_conf(r, ngx_http_floodgate_module);
@@ -329,6 +343,9 @@ ngx_int_t gateway_events_handler(ngx_http_request_t *r)
     if (r->method != NGX_HTTP_GET)
         return gateway_http_problem(r, GATEWAY_PROBLEM_METHOD, "accepted: GET");
     rc = new_client(r, &c);
+    if (rc == NGX_ABORT)
+        return gateway_http_problem(r, GATEWAY_PROBLEM_BAD_REQUEST,
+                                    "items: a % is not followed by two hexadecimal digits");
     if (rc == NGX_DECLINED)
         return gateway_http_problem(
             r, GATEWAY_PROBLEM_NOT_FOUND,

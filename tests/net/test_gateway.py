@@ -524,6 +524,8 @@ def test_events_of_chosen_items(lab):
             assert (told['item'], told['left']) == ('8', 1), told  # of the hats' stream the first since it began
     for wrong in ('', '10', '8,', ',8', '8,10', '08', 'x', '8;7', '%00'):
         assert said(web.get(f'/v1/events?items={wrong}'), 404)['type'] == PROBLEM + 'not-found', wrong
+    for damaged in ('8%2', '8%', '8%zz', '8%2C7%2', '%'):
+        assert said(web.get(f'/v1/events?items={damaged}'), 400)['type'] == PROBLEM + 'bad-request', damaged
 
 
 def test_refund(lab):

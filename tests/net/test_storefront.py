@@ -199,7 +199,7 @@ def test_each_state(lab):
     page.look('login')
     page.enter()
     page.go('')
-    b.wait_for('document.querySelectorAll(".list a").length == 2 && document.body.textContent.includes("5 left")')
+    b.wait_for('document.querySelectorAll(".list a").length == 3 && document.body.textContent.includes("5 left")')
     page.look('list')
     page.go('item/99')
     b.wait_for('document.querySelector("h1").textContent.includes("no such product")')
@@ -294,7 +294,7 @@ def test_keyboard(lab):
     assert b.evaluate(said) == 'Paid. It is yours.', b.evaluate(said)
     tab_to('All products')
     b.key('Enter')
-    b.wait_for('document.querySelectorAll(".list a").length == 2')
+    b.wait_for('document.querySelectorAll(".list a").length == 3')
     page.done()
 
 

@@ -79,9 +79,11 @@ def add_page_items(gate):
     products = front.page_products()['products']
     for product in products:
         later = product is products[-1] and len(products) > 1
+        line = int(product['item']) == front.LINE_ITEM
         status, answer = gate.api('POST', '/v1/items', {
-            'item': int(product['item']), 'name': product['name']['en'], 'total': PAGE_UNITS, 'user_limit': 4, 'hold_ms': PAGE_HOLD_MS,
-            'opens': int((time.time() + PAGE_OPENS_S) * 1000) if later else 0})
+            'item': int(product['item']), 'name': product['name']['en'], 'total': 1 if line else PAGE_UNITS, 'user_limit': 4, 'hold_ms': PAGE_HOLD_MS,
+            'opens': int((time.time() + PAGE_OPENS_S) * 1000) if later else 0,
+            **({'waitlist': 1000, 'claim_ms': PAGE_HOLD_MS} if line else {})})
         if status != 201:
             raise RuntimeError(f'item {product["item"]}: {answer}')
     return [int(product['item']) for product in products]
@@ -197,7 +199,7 @@ def unsold_while_wanted(items, blast):
     return sum(min(i['available'], wanting.get(i['item'], 0)) for i in items)
 
 
-def summarise(watch, blast, http, buyer, items, stats, audit, service, books):
+def summarise(watch, blast, http, buyer, told, items, stats, audit, service, books):
     hot = next(i for i in items if i['item'] == str(HOT))
     log, redis = audit['log'], audit['redis']
     drops = {**{f'filter {name}': n for name, n in stats['filter'].items() if name not in ('order', 'pass') and n},
@@ -208,7 +210,7 @@ def summarise(watch, blast, http, buyer, items, stats, audit, service, books):
         'units': sum(i['total'] for i in items), 'sold': sum(i['sold'] for i in items),
         'left': sum(i['available'] for i in items), 'reserved': sum(i['reserved'] for i in items),
         'hot': {name: hot[name] for name in ('item', 'name', 'total', 'available', 'reserved', 'sold')},
-        'shoppers': SHOPPERS, 'http': http, 'browser': buyer, 'by_hand': books['page_orders'] - (buyer == 'bought'), 'packets': sum(n for name, n in blast['sent'].items() if name not in ('blocked', 'overrate')), 'sent': blast['sent'],
+        'shoppers': SHOPPERS, 'http': http, 'browser': buyer, 'by_hand': books['page_orders'] - told, 'packets': sum(n for name, n in blast['sent'].items() if name not in ('blocked', 'overrate')), 'sent': blast['sent'],
         'answered': {name: n for name, n in stats['answers'].items() if n},
         'acknowledged': audit['client']['acknowledged'], 'in_log': log['orders'], 'in_redis': redis['orders'],
         'unanswered': blast['unanswered'], 'contradictions': blast['contradictions'],
@@ -280,7 +282,7 @@ def show(s, wrong):
         ('HTTPS', f'{s["http"]["requests"]:,d} requests of {s["http"]["shoppers"]:,d} shoppers; told: ' +
                   ', '.join(f'{n:,d} {name}' for name, n in s['http']['told'].items()) +
                   f'; p50 {s["http"]["latency_us"]["p50"] / 1e3:.2f} ms, p99 {s["http"]["latency_us"]["p99"] / 1e3:.2f} ms'),
-        ('browser', {'bought': 'Chromium bought and paid one unit on the page',
+        ('browser', {'bought': 'Chromium bought one unit on the page, and one more after waiting in line for it',
                      'not installed': 'left out: chromium is not installed'}.get(s['browser'], s['browser'])),
         ('answers', ', '.join(f'{n:,d} {name}' for name, n in s['answered'].items())),
         ('dropped', ', '.join(f'{n:,d} {name}' for name, n in s['drops'].items())),
@@ -339,14 +341,14 @@ class Sale:
         for name in ('redis', 'postgres'):
             fgtest.wait_until(lambda n=name: self.gate.sink(n)['lag'] == 0, 30, f'{name} has caught up')
         clients = [path for path in (blast.audit, shoppers.audit, buyer.audit) if path]
-        return watch, seen, http, bought, charged, clients, sale_items(self.gate), self.gate.get('/v1/stats')
+        return watch, seen, http, (bought, len(buyer.told)), charged, clients, sale_items(self.gate), self.gate.get('/v1/stats')
 
     def judge(self, watch, seen, http, bought, charged, clients, items, stats):
-        books = look_at_postgres(self.postgres)
+        books, (bought, told) = look_at_postgres(self.postgres), bought
         print('demo: comparing log, Redis, PostgreSQL and what the shoppers were told', flush=True)
         # an order by hand is in no file
-        audit = audit_sale(self.lab, self.gate, self.redis, self.postgres, clients, books['page_orders'] == (bought == 'bought'))
-        return summarise(watch, seen, http, bought, items, stats, audit, charged, books)
+        audit = audit_sale(self.lab, self.gate, self.redis, self.postgres, clients, books['page_orders'] == told)
+        return summarise(watch, seen, http, bought, told, items, stats, audit, charged, books)
 
 
 def sale(lab, o):

@@ -4,6 +4,7 @@ that is real, and the address for a person."""
 
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import re
@@ -11,7 +12,9 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import threading
+import uuid
 
 import fgtest
 from fgbrowser import Browser
@@ -21,7 +24,8 @@ STOREFRONT = os.path.join(fgtest.ROOT, 'app', 'storefront')
 SAMPLE = os.path.join(fgtest.ROOT, 'config', 'nginx-gateway.conf')
 PAGE_ITEM = 101  # the page's products are items from here on; whoever buys them pays on the page
 SHOPPERS, ORDERS = 1000, 4
-BROWSER_USER = 'Anna'
+LINE_ITEM = PAGE_ITEM + 1  # one unit, and a waiting list
+BROWSER_USER, HOLDER = 'Anna', 'Berta'
 
 
 def page_products():
@@ -176,15 +180,40 @@ class Shoppers:
             return json.load(f)
 
 
+class Person:
+    """One shopper without a browser, logged in."""
+
+    def __init__(self, web, name):
+        self.web, self.cookie = web, ''
+        self.cookie = self.ask('POST', '/v1/login', {'user': name})[1]
+
+    def ask(self, method, path, body=None, key=None):
+        """(JSON, cookie that was set)"""
+        trust = ssl.create_default_context(cafile=self.web.path('cert.pem'))
+        connection = http.client.HTTPSConnection('localhost', timeout=30)
+        with self.web.ns.socket(socket.SOCK_STREAM) as plain:
+            plain.settimeout(30)
+            plain.connect(('127.0.0.1', 443))
+            connection.sock = trust.wrap_socket(plain, server_hostname='localhost')
+            headers = {'Content-Type': 'application/json', 'Cookie': self.cookie, **({'Idempotency-Key': key} if key else {})}
+            connection.request(method, path, body and json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = json.loads(answer.read() or '{}')
+            if answer.status != 200 and answer.status != 204:
+                raise RuntimeError(f'{method} {path}: {answer.status} {text}')
+            connection.close()
+            return text, (answer.headers['Set-Cookie'] or '').split(';')[0]
+
+
 def browser_installed():
     return bool(shutil.which('chromium'))
 
 
 class Buyer:
-    """One shopper with a real browser, if there is one; in a thread beside the sale."""
+    """One shopper with a real browser, if there is one; in a thread beside the sale. Buys one unit, and waits in line for another."""
 
     def __init__(self, lab, web):
-        self.lab, self.web, self.audit, self.error, self.order = lab, web, None, None, None
+        self.lab, self.web, self.audit, self.error, self.told, self.done = lab, web, None, None, [], False
         self.installed = browser_installed()
         self.thread = threading.Thread(target=self.run, daemon=True)
         if self.installed:
@@ -199,6 +228,7 @@ class Buyer:
     def buy(self):
         browser = Browser(self.lab, self.web.ns, flags=['--ignore-certificate-errors'])
         self.shop(browser)
+        self.done = True
         self.lab.servers.remove(browser)
         browser.close()
 
@@ -216,16 +246,34 @@ class Buyer:
         press('Reserve one')
         press('Pay ')
         browser.wait_for(f'{figure}?.includes("Paid. It is yours.")', 60)
-        self.order = browser.evaluate(f'JSON.parse(sessionStorage.getItem("order {PAGE_ITEM}")).key').replace('-', '')
+        self.keep(browser, PAGE_ITEM)
+        key, holder = str(uuid.uuid4()), Person(self.web, HOLDER)
+        holder.ask('POST', '/v1/orders', {'item': str(LINE_ITEM), 'quantity': 1}, key)
+        browser.open(f'https://127.0.0.1/#/item/{LINE_ITEM}')
+        # until somebody has asked for more than there is, the item may show 0 units on sale
+        browser.wait_for(f'{figure}?.includes("You are next") || ([...document.querySelectorAll("button:enabled")].find(b => '
+                         '/^(Reserve one|Join the waiting list)/.test(b.textContent))?.click(), false)', 60)
+        holder.ask('DELETE', f'/v1/orders/{key}')
+        self.remember(key, HOLDER, LINE_ITEM, 'CANCELLED')
+        browser.wait_for(f'{figure}?.includes("It is yours for")', 60)
+        press('Pay ')
+        browser.wait_for(f'{figure}?.includes("Paid. It is yours.")', 60)
+        self.keep(browser, LINE_ITEM)
+
+    def keep(self, browser, item):
+        self.remember(browser.evaluate(f'JSON.parse(sessionStorage.getItem("order {item}")).key'), BROWSER_USER, item, 'SOLD')
+
+    def remember(self, key, user, item, state):
+        self.told.append(f'{key.replace("-", "")} {self.web.user_number(user)} {item} 1 {state}\n')
 
     def finish(self):
         """'bought', and what it was told is in a file for the audit; 'not installed'; or how it failed."""
         if not self.installed:
             return 'not installed'
         self.thread.join(150)
-        if not self.order:
+        if not self.done:
             return f'failed: {self.error or "no answer"}'
         self.audit = self.lab.unique('browser.audit')
         with open(self.audit, 'w', encoding='ascii') as f:
-            f.write(f'# fgblast 1\n{self.order} {self.web.user_number(BROWSER_USER)} {PAGE_ITEM} 1 SOLD\n')
+            f.writelines(['# fgblast 1\n', *self.told])
         return 'bought'
