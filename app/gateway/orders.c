@@ -4,7 +4,10 @@
 #include "module.h"
 
 #define POLL_MS     2000 /* between two questions of a long poll */
+#define POLL_MAX_MS 15000
 #define WAIT_MAX_S  60
+#define STREAM_MS   600000 /* a stream of one order ends then; its client opens it again */
+#define STREAM_ROOM 320
 #define LISTED_MAX  100 /* orders in one answer */
 #define LISTED_ROOM (LISTED_MAX * 256)
 #define SHOP        0 /* index of the keys */
@@ -18,6 +21,8 @@ struct order {
     struct gateway_waiter waiter;
     ngx_msec_t until; /* long poll: until then; 0: no long poll */
     uint8_t first;    /* long poll: the state at its begin */
+    bool stream;      /* each change of the order becomes an event */
+    uint64_t print;   /* stream: of the event that was written last; 0: none */
     char *list;       /* list of orders: the text so far */
     size_t list_size;
     uint8_t order_id[16];
@@ -100,6 +105,13 @@ static void ask_more(struct order *o)
         finish(o, rc);
 }
 
+static bool is_state(uint8_t status)
+{
+    return status == FG_PACKET_STATUS_RESERVED || status == FG_PACKET_STATUS_SOLD ||
+           status == FG_PACKET_STATUS_CANCELLED || status == FG_PACKET_STATUS_EXPIRED ||
+           status == FG_PACKET_STATUS_REFUNDED || status == FG_PACKET_STATUS_WAITING;
+}
+
 /* ---- long poll ------------------------------------------------------------------------------- */
 
 static void poll_handler(ngx_event_t *event)
@@ -127,10 +139,21 @@ static ngx_msec_t in_line(struct order *o, const struct fg_packet_reply *reply)
     return (ngx_msec_t)fg_client_retry_ms(reply, gateway_wire_random());
 }
 
+/* The question is asked again later, after `most` at the latest. */
+static void rest(struct order *o, const struct fg_packet_reply *reply, ngx_msec_t most)
+{
+    ngx_msec_t wait = reply->status == FG_PACKET_STATUS_WAITING ? in_line(o, reply) : POLL_MS;
+
+    o->poll.handler = poll_handler;
+    o->poll.data = o;
+    o->poll.log = o->r->connection->log;
+    ngx_add_timer(&o->poll, most < wait ? most : wait);
+}
+
 /* Whether the question is to be asked again later. A worker that shuts down does not wait. */
 static bool waits(struct order *o, const struct fg_packet_reply *reply)
 {
-    ngx_msec_t left = o->until > ngx_current_msec ? o->until - ngx_current_msec : 0, wait;
+    ngx_msec_t left = o->until > ngx_current_msec ? o->until - ngx_current_msec : 0;
 
     if (!o->first)
         o->first = reply->status;
@@ -138,12 +161,82 @@ static bool waits(struct order *o, const struct fg_packet_reply *reply)
         (reply->status != FG_PACKET_STATUS_RESERVED && reply->status != FG_PACKET_STATUS_WAITING &&
          reply->status != FG_PACKET_STATUS_UNKNOWN_ORDER))
         return false;
-    o->poll.handler = poll_handler;
-    o->poll.data = o;
-    o->poll.log = o->r->connection->log;
-    wait = reply->status == FG_PACKET_STATUS_WAITING ? in_line(o, reply) : POLL_MS;
-    ngx_add_timer(&o->poll, left < wait ? left : wait);
+    rest(o, reply, left);
     return true;
+}
+
+/* ---- stream of one order --------------------------------------------------------------------- */
+
+static void write_more(ngx_http_request_t *r)
+{
+    if (ngx_http_output_filter(r, NULL) == NGX_ERROR ||
+        ngx_handle_write_event(r->connection->write, 0) != NGX_OK)
+        ngx_http_finalize_request(r, NGX_ERROR);
+}
+
+static ngx_int_t begin_stream(ngx_http_request_t *r)
+{
+    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = -1;
+    r->write_event_handler = write_more;
+    if (gateway_http_add(r, "Cache-Control", "no-store", 8) != NGX_OK)
+        return NGX_ERROR;
+    return ngx_http_send_header(r);
+}
+
+/* State, place and deadline as one word that changes with them. */
+static uint64_t fingerprint(const struct fg_packet_reply *reply)
+{
+    bool waits = reply->status == FG_PACKET_STATUS_WAITING;
+
+    uint64_t what = waits ? reply->left : reply->deadline_ms;
+
+    return fg_mix64(what, reply->status) | 1;
+}
+
+/* A comment when nothing has changed, so that a client that is gone is noticed. */
+static ngx_int_t write_event(struct order *o, const struct fg_packet_reply *reply)
+{
+    ngx_buf_t *b = ngx_create_temp_buf(o->r->pool, STREAM_ROOM);
+    ngx_chain_t out = {.buf = b, .next = NULL};
+
+    if (!b)
+        return NGX_ERROR;
+    if (o->print == fingerprint(reply)) {
+        b->last = ngx_cpymem(b->last, ":\n\n", 3);
+    } else {
+        b->last = ngx_cpymem(b->last, "event: order\ndata: {", 20);
+        b->last += gateway_answer_order((char *)b->last, (size_t)(b->end - b->last) - 8,
+                                        o->order_id, reply);
+        b->last = ngx_cpymem(b->last, "}\n\n", 3);
+    }
+    o->print = fingerprint(reply);
+    b->flush = 1;
+    return ngx_http_output_filter(o->r, &out);
+}
+
+/* The stream ends with the order, or its time; browsers open it again. */
+static void stream_done(struct order *o, const struct fg_packet_reply *reply)
+{
+    bool open =
+        reply->status == FG_PACKET_STATUS_RESERVED || reply->status == FG_PACKET_STATUS_WAITING;
+
+    if (!is_state(reply->status) && !o->print) {
+        finish(o, answer(o, reply));
+        return;
+    }
+    if ((!o->print && begin_stream(o->r) == NGX_ERROR) ||
+        (is_state(reply->status) && write_event(o, reply) == NGX_ERROR)) {
+        finish(o, NGX_ERROR);
+        return;
+    }
+    if (is_state(reply->status) &&
+        (!open || ngx_exiting || ngx_terminate || ngx_current_msec >= o->until))
+        finish(o, ngx_http_send_special(o->r, NGX_HTTP_LAST));
+    else /* an appliance that is away for a moment is asked again */
+        rest(o, reply, POLL_MAX_MS);
 }
 
 /* ---- list of orders -------------------------------------------------------------------------- */
@@ -155,13 +248,6 @@ static ngx_int_t send_list(struct order *o)
     o->list[o->list_size++] = '\n';
     return gateway_http_send(o->r, NGX_HTTP_OK, "application/json", o->list, o->list_size,
                              "no-store");
-}
-
-static bool is_state(uint8_t status)
-{
-    return status == FG_PACKET_STATUS_RESERVED || status == FG_PACKET_STATUS_SOLD ||
-           status == FG_PACKET_STATUS_CANCELLED || status == FG_PACKET_STATUS_EXPIRED ||
-           status == FG_PACKET_STATUS_REFUNDED || status == FG_PACKET_STATUS_WAITING;
 }
 
 static void list_done(struct order *o, const struct fg_packet_reply *reply)
@@ -200,13 +286,19 @@ static void order_done(struct gateway_call *call, const struct fg_client_done *d
     struct order *o = (struct order *)call;
 
     count_latency(done->took_ms);
+    if (!done->answered && o->print) {
+        rest(o, &(struct fg_packet_reply){.status = FG_PACKET_STATUS_BUSY}, POLL_MAX_MS);
+        return;
+    }
     if (!done->answered) {
         finish(o, gateway_http_problem(o->r, GATEWAY_PROBLEM_UNKNOWN_OUTCOME,
                                        "repeat with the same key to learn it"));
         return;
     }
     gateway_count(&gateway_counters()->replies[done->reply.status], 1);
-    if (o->list)
+    if (o->stream)
+        stream_done(o, &done->reply);
+    else if (o->list)
         list_done(o, &done->reply);
     else if (!waits(o, &done->reply))
         finish(o, answer(o, &done->reply));
@@ -420,10 +512,18 @@ static ngx_int_t all_orders(struct order *o)
     return with_body(o);
 }
 
-/* "/v1/orders/KEY" */
+/* "/v1/orders/KEY", or "/v1/orders/KEY/events" */
 static ngx_int_t one_order(struct order *o, const ngx_str_t *tail)
 {
-    if (!read_key(o, (char *)tail->data + 1, tail->len - 1))
+    static const char events[] = "/events";
+    size_t size = sizeof(events) - 1;
+
+    if (o->r->method == NGX_HTTP_GET && tail->len > size + 1 &&
+        !ngx_memcmp(tail->data + tail->len - size, events, size)) {
+        o->stream = true;
+        o->until = ngx_current_msec + STREAM_MS;
+    }
+    if (!read_key(o, (char *)tail->data + 1, tail->len - 1 - (o->stream ? size : 0)))
         return o->rc;
     switch (o->r->method) {
     case NGX_HTTP_GET:

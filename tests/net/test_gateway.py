@@ -324,6 +324,36 @@ def test_long_poll_of_a_waiting_order(lab):
     assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
 
 
+def test_stream_of_one_order(lab):
+    """its events tell the place, the offer and the payment, and end with the order; it holds the place in the line"""
+    shop, web = open_shop(lab, item={**LINE, 'wait_ttl_ms': 3000})
+    said(web.reserve(1, 'a'), 200)
+    said(web.reserve(2, 'b', wait=True), 202)
+    said(web.reserve(3, 'c', wait=True), 202)
+    with web.events(path='/v1/orders/b/events', X_User=2) as second, web.events(path='/v1/orders/c/events', X_User=3) as third:
+        assert [(e['state'], e['ahead']) for e in (second(), third())] == [('WAITING', 0), ('WAITING', 1)]
+        fgtest.wait_until(lambda: web.metric('replies_total', status='WAITING') >= 8, 15, 'WAIT is repeated, and the ttl is over')
+        said(web.cancel(1, 'a'), 200)
+        assert second()['state'] == 'RESERVED'
+        assert third()['ahead'] == 0, 'the position is told, too'
+        said(web.backend('confirm', 2, 'b'), 200)
+        assert second()['state'] == 'SOLD' and second() is None, 'the end'
+        said(web.cancel(3, 'c'), 200)
+        assert third()['state'] == 'CANCELLED' and third() is None
+    with web.events(path='/v1/orders/b/events', X_User=2) as ended:
+        assert ended()['state'] == 'SOLD' and ended() is None
+    said(web.get('/v1/orders/none/events', X_User=2), 404, 'UNKNOWN_ORDER')
+    said(web.get('/v1/orders/b/events'), 401)
+    said(web.reserve(4, 'd', wait=True), 202)
+    with web.events(path='/v1/orders/d/events', X_User=4) as fourth:
+        assert fourth()['state'] == 'WAITING'
+        old = set(web.worker_pids())
+        web.reload()
+        assert fourth() is None, 'the stream ends'
+        fgtest.wait_until(lambda: not old & set(web.worker_pids()), 20, 'the old worker has ended')
+    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+
+
 def test_client_that_leaves(lab):
     """a client that leaves cancels nothing; the same key finds its order"""
     shop = Shop(lab)
@@ -732,6 +762,9 @@ def test_openapi(lab):
     assert call('POST', orders, hat, X_User=2, Idempotency_Key='second').status == 202
     assert call('GET', one, real='/v1/orders/second', X_User=2).json['state'] == 'WAITING'
     call('GET', orders, X_User=2)
+    assert call('GET', one + '/events', real='/v1/orders/none/events', **user).status == 404
+    with web.events(path='/v1/orders/second/events', X_User=2) as following:
+        assert fits(following(), {'$ref': '#/components/schemas/Order'}, api)
     call('GET', '/v1/items')
     tag = call('GET', '/v1/items/{ITEM}', real=f'/v1/items/{ITEM}').headers['etag']
     assert call('GET', '/v1/items/{ITEM}', real='/v1/items/12').status == 404
