@@ -19,6 +19,7 @@
 #include "ledger/follower.h"
 #include "penalty/box.h"
 #include "port/capture.h"
+#include "port/floating.h"
 #include "port/own.h"
 #include "port/port.h"
 #include "replication/replication.h"
@@ -54,7 +55,9 @@ struct fg_daemon {
 
     /* The filter and the ports. */
     struct fg_filter *filter;
-    struct fg_port_own *own;    /**< addresses of AF_XDP ports; NULL: there are none */
+    struct fg_port_own *own;           /**< addresses of AF_XDP ports; NULL: there are none */
+    struct fg_port_floating *floating; /**< [pair] address; NULL: none */
+    uint64_t floating_ms;              /**< when we last might hold them; main thread */
     char left_out[256];         /**< wrong lines of list files that the start left out; "" = none */
     struct fg_penalty_box box;  /**< main thread */
     struct fg_port_group ports; /**< links: main thread */
@@ -104,6 +107,12 @@ struct fg_memory fg_memory_needed(const struct fg_config *config);
 /* port_glue.c */
 bool fg_attach_filters(struct fg_daemon *d, struct fg_error *err); /**< before the ports start */
 struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d);
+/** [pair] address: before anything else of a start, for it makes a process; every 100 ms, and at a
+ * take-over; main thread. fill: any thread */
+bool fg_floating_start(struct fg_daemon *d, struct fg_error *err);
+void fg_floating_poll(struct fg_daemon *d);
+void fg_floating_fill(const struct fg_daemon *d, struct fg_control_pair *pair);
+void fg_floating_stop(struct fg_daemon *d);
 
 /* log.c: the log, its recovery, its threads */
 bool fg_log_open(struct fg_daemon *d, struct fg_error *err); /**< and recovers the ledger */

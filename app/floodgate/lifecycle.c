@@ -131,7 +131,7 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
     fg_health_init(&d->health);
     d->pair.event_fd = -1;
     d->started_ms = fg_clock_mono_ms();
-    if (!start_parts(d, program, err))
+    if (!fg_floating_start(d, err) || !start_parts(d, program, err))
         return false;
     fg_control_telemetry_start(fg_measure, d);
     return true;
@@ -157,6 +157,7 @@ static void stop_threads(struct fg_daemon *d)
 {
     bool over = atomic_load(&d->pair.over); /* another one leads: nothing of ours is to be told */
 
+    fg_port_floating_hold(d->floating, false);
     fg_inbound_stop(d->inbound, over ? 0 : INBOUND_DRAIN_MS);
     d->inbound = NULL;
     atomic_store(&d->journal_thread.stopping, true);
@@ -170,6 +171,7 @@ static void stop_threads(struct fg_daemon *d)
     if (d->control)
         fg_control_stop(d->control);
     d->control = NULL;
+    fg_floating_stop(d); /* the control server showed it */
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);
     fg_paired_stop(d);

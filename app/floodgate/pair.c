@@ -314,6 +314,7 @@ bool fg_paired_view(void *ctx, struct fg_control_pair *pair)
     *pair =
         (struct fg_control_pair){.settings = &d->config.pair, .leads = atomic_load(&d->pair.leads)};
     fg_replication_view(d->pair.replication, &pair->view);
+    fg_floating_fill(d, pair);
     return true;
 }
 

@@ -2,9 +2,13 @@
 /* The filter in front of the ports, and the options of lib/port as this daemon has them. */
 #include "daemon.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 
+#include "base/address.h"
 #include "base/diag.h"
+#include "base/leading.h"
 #include "port/messages.h"
 
 static bool any_af_xdp(const struct fg_config *c)
@@ -115,4 +119,63 @@ struct fg_port_group_options fg_port_options_of(const struct fg_daemon *d)
     for (unsigned i = 0; i < c->workers.count; i++)
         options.cpus[i] = fg_config_cpu(c, i);
     return options;
+}
+
+/* ---- addresses of a pair --------------------------------------------------------------------- */
+
+bool fg_floating_start(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_config *c = &d->config;
+
+    if (!c->pair.enabled || !c->pair.address[0])
+        return true;
+    d->floating = fg_port_floating_start(c->pair.address, c->ports, c->ports_count, err);
+    return d->floating != NULL;
+}
+
+/*
+ * A leader that may not answer now says nothing: after FG_PORT_FLOATING_SILENT_MS it has lost the
+ * addresses. So one that was stopped, and does not know yet that another leads, takes none back.
+ */
+void fg_floating_poll(struct fg_daemon *d)
+{
+    uint64_t now_ms = fg_clock_mono_ms();
+    bool leads, valid;
+
+    if (!d->floating)
+        return;
+    leads = atomic_load(&d->pair.leads) && !atomic_load(&d->pair.over);
+    valid = leads && fg_clock_tsc() < atomic_load(&d->pair.leading->valid_until_tsc);
+    if (valid)
+        d->floating_ms = now_ms;
+    if (valid || !leads)
+        fg_port_floating_hold(d->floating, valid);
+    fg_port_floating_hold_ports(&d->ports,
+                                leads && now_ms < d->floating_ms + FG_PORT_FLOATING_SILENT_MS);
+}
+
+void fg_floating_fill(const struct fg_daemon *d, struct fg_control_pair *pair)
+{
+    struct fg_address_floating list[FG_ADDRESS_FLOATING_MAX];
+    unsigned address = 0, count;
+    int fault = fg_port_floating_fault(d->floating, &address);
+    char text[INET6_ADDRSTRLEN] = "";
+
+    pair->address_held = fg_port_floating_held(d->floating);
+    if (!pair->leads || !fault)
+        return;
+    count = fg_address_floating_read(d->config.pair.address, list);
+    if (address < count)
+        inet_ntop(list[address].family, list[address].bytes, text, sizeof(text));
+    if (fault == ESRCH)
+        snprintf(pair->address_error, sizeof(pair->address_error),
+                 "the process fg-address ended; restart to have it again");
+    else
+        snprintf(pair->address_error, sizeof(pair->address_error), "%s: %s", text, strerror(fault));
+}
+
+void fg_floating_stop(struct fg_daemon *d)
+{
+    fg_port_floating_stop(d->floating);
+    d->floating = NULL;
 }

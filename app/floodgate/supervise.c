@@ -42,6 +42,7 @@ void fg_supervise(struct fg_daemon *d)
     uint64_t now_ms = fg_clock_mono_ms();
     struct fg_health_observations observations;
 
+    fg_floating_poll(d);
     fg_clock_correct(&d->clock);
     fg_worker_watch_poll(&d->watch, &d->workers, now_ms);
     fg_port_links_poll(&d->ports);
