@@ -203,6 +203,14 @@ def test_rivals(lab):
     assert rows['floodgate : redis, lua, sold out']['target'] == 40
 
 
+@fgtest.timeout(240)
+def test_pair(lab):
+    """one short round of a pair: each fault is survived, and figures for all of them"""
+    rows = bench(lab, 'pair')
+    assert all(r['value'] > 0 for r in rows.values()), rows
+    assert rows['fault to first acceptance, all kinds, p50']['target'] == 400
+
+
 @fgtest.timeout(180)
 def test_growth(lab):
     """one short round on a small scale: every size is measured, and the ratios"""
