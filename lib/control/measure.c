@@ -67,6 +67,7 @@ static void read_answers(const struct fg_control_parts *p, struct fg_control_she
 
 static void read_stock(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
 {
+    struct fg_histogram_sum waited = {.count = 0};
     uint64_t sum;
 
 #define X(key, text)                                                                               \
@@ -76,6 +77,9 @@ static void read_stock(const struct fg_control_parts *p, struct fg_control_sheet
     set(sheet, FG_CONTROL_stock_##key, sum);
     FG_STOCK_COUNTER_LIST(X)
 #undef X
+    for (unsigned i = 0; i < p->workers->options.workers.count; i++)
+        fg_histogram_read(fg_stock_waited(p->workers->list[i]->stock), &waited);
+    fg_control_sheet_histogram(sheet, FG_CONTROL_stock_waited_ms, NULL, &waited);
 }
 
 static void read_latency(const struct fg_control_parts *p, struct fg_control_sheet *sheet)

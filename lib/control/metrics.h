@@ -105,6 +105,8 @@ enum fg_control_unit {
       "answers that wait for the disk")                                                            \
     X(drops, packets, "drops_total", COUNTER, NUMBER, NULL, "packets without an answer")           \
     X(answers, packets, "answers_total", COUNTER, NUMBER, NULL, "replies")                         \
+    X(stock, waited_ms, "stock_waited_seconds", HISTOGRAM, MS, NULL,                               \
+      "how long users of waiting lists waited for their turn")                                     \
     X(filter, packets, "filter_packets_total", COUNTER, NUMBER, NULL,                              \
       "packets that entered the ports; kept across restarts with AF_XDP")                          \
     X(filter_events, events, "filter_events_total", COUNTER, NUMBER, NULL,                         \
@@ -236,6 +238,7 @@ enum fg_control_unit {
     X(items, state, "item_state", GAUGE, TEXT, "state", "1: state of the sale")                    \
     X(items, units, "item_units", GAUGE, NUMBER, "state",                                          \
       "units by state; the sum is the item's total")                                               \
+    X(items, waiting, "item_waiting", GAUGE, NUMBER, NULL, "orders in the waiting list")           \
     X(items, orders, "item_orders_total", COUNTER, NUMBER, "state", "orders by the steps they took")
 
 enum fg_control_metric {

@@ -21,6 +21,7 @@ static void add_item(struct fg_control_sheet *sheet, const struct fg_ledger_item
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "reserved", item->reserved);
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "sold", item->sold);
     fg_control_sheet_part(sheet, FG_CONTROL_items_units, id, "refunded", item->refunded);
+    fg_control_sheet_set(sheet, FG_CONTROL_items_waiting, id, item->waiting);
     fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "reserved", item->orders_reserved);
     fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "sold", item->orders_sold);
     fg_control_sheet_part(sheet, FG_CONTROL_items_orders, id, "cancelled", item->orders_cancelled);

@@ -246,7 +246,7 @@ static void end_line(struct fg_stock *s, uint32_t index)
 }
 
 /* The WAIT that cannot be served gets the next ticket. */
-static bool join(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+static bool join(struct fg_stock *s, uint64_t now_ms, uint32_t index, const struct bank_entry *e)
 {
     uint32_t ticket = s->lines[index].tickets + 1;
     struct fg_stock_message m = {.type = FG_STOCK_MSG_TICKET,
@@ -261,15 +261,16 @@ static bool join(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
         return false;
     if (!s->banks[index].line)
         begin_line(s, index);
-    fg_stock_line_add(s, index, e);
+    fg_stock_line_add(s, now_ms, index, e);
     if (own)
         fg_stock_line_ticketed(s, index, e->serial, ticket);
     return true;
 }
 
-static bool wait_or_refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+static bool wait_or_refuse(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                           const struct bank_entry *e)
 {
-    return e->wait && line_has_room(s, index) ? join(s, index, e) : refuse(s, index, e);
+    return e->wait && line_has_room(s, index) ? join(s, now_ms, index, e) : refuse(s, index, e);
 }
 
 /* While users wait, others get nothing; only the operator may take away what is kept. */
@@ -278,7 +279,7 @@ static bool serve_behind_line(struct fg_stock *s, uint64_t now_ms, uint32_t inde
 {
     if (e->worker == TO_COMMAND && e->units <= s->lines[index].kept)
         return serve_removal(s, now_ms, index, e);
-    return wait_or_refuse(s, index, e);
+    return wait_or_refuse(s, now_ms, index, e);
 }
 
 /* Units of offers that were not taken. */
@@ -305,7 +306,7 @@ static bool line_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     for (unsigned n = 0; n < LINE_STEPS && done && more; n++) {
         done = fg_stock_line_work(s, now_ms, index);
         take_passed(s, index);
-        more = s->banks[index].line && fg_stock_line_offer(s, index, &room);
+        more = s->banks[index].line && fg_stock_line_offer(s, now_ms, index, &room);
     }
     s->items[index].line = l->list_head != NIL || l->passed || l->gone;
     if (s->banks[index].line && l->head == NIL && !s->items[index].line)
@@ -332,7 +333,7 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         b->recall_send = b->recall_wait = b->lent;
         b->at_once = 0;
         return false;
-    } else if (!wait_or_refuse(s, index, &e)) {
+    } else if (!wait_or_refuse(s, now_ms, index, &e)) {
         return false;
     }
     dequeue(s, b);

@@ -137,7 +137,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
         a->retry_ms =
             o->state == FG_LEDGER_ORDER_RESERVED ? hold_left_ms(o->deadline_ms, now_ms) : 0;
         if (a->status == FG_PACKET_STATUS_WAITING)
-            a->retry_ms = fg_stock_line_present_ms(s, now_ms, o);
+            fg_stock_line_tell_times(s, now_ms, o, a);
         return FG_STOCK_ANSWERED;
     }
     if (s->deferred.tail - s->deferred.head >= s->deferred.max)
@@ -145,7 +145,7 @@ static enum fg_stock_result answer_state(struct fg_stock *s, uint64_t now_ms, co
     d = defer(s, o->seq);
     answer_order(s, o, asker_of(r, token), &d->answer);
     if (d->answer.status == FG_PACKET_STATUS_WAITING)
-        d->answer.retry_ms = fg_stock_line_present_ms(s, now_ms, o);
+        fg_stock_line_tell_times(s, now_ms, o, &d->answer);
     return FG_STOCK_DEFERRED;
 }
 

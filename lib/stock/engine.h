@@ -23,6 +23,8 @@
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
 #define RETRY_MS_MAX     86400000
 #define LINE_TICK_MS     16
+#define LINE_TTLS_MAX    20 /* a user who waits long need be heard of once in so many ttl */
+#define LINE_PACE_SHARE  4  /* of the ttl: for so long the pace of a line is measured */
 
 /* Beside the ledger's states (FG_ORDER_*): a request that waits for units has a slot, but is not
  * an order yet; and an expired order whose late payment waits for units.
@@ -68,9 +70,9 @@ struct order {
     uint8_t loaded : 1;   /* WAITING: not heard of since the start */
     uint8_t offer : 1;    /* TICKETED: was offered units already */
     uint8_t drop : 1;     /* TICKETED, OFFERED: leaves instead, for the line was cleared */
-    uint8_t pad : 1;
-    uint32_t usage;     /* slot of its user's units; not of a refunded order */
-    uint32_t user_next; /* of a user of the same bucket: index + 1, see by_user.h */
+    uint8_t by_offer : 1; /* RESERVED: came from the line, in this life */
+    uint32_t usage;       /* slot of its user's units; not of a refunded order */
+    uint32_t user_next;   /* of a user of the same bucket: index + 1, see by_user.h */
 };
 _Static_assert(sizeof(struct order) == FG_CACHE_LINE, "an order is one line");
 
@@ -155,8 +157,9 @@ struct line_entry {
     uint16_t units;
     uint8_t worker;
     uint8_t pad;
+    uint32_t since; /* Unix ms, modulo 2^32 */
 };
-_Static_assert(sizeof(struct line_entry) == 16, "memory for each who waits");
+_Static_assert(sizeof(struct line_entry) == 20, "memory for each who waits");
 
 /* The waiting list of an item. */
 struct line {
@@ -172,6 +175,9 @@ struct line {
     uint32_t called_next; /* item whose order was called as well */
     uint32_t gone;        /* ticket that the home is to be told has left; 0 = none */
     uint32_t serving;     /* ticket that comes next, as the home told */
+    uint32_t pace_us;     /* that a ticket took lately; 0 = not known */
+    uint32_t pace_ticket; /* came next when the present measurement began, */
+    uint64_t pace_ms;     /* which was then; 0 = none yet */
     /* at the home */
     uint32_t head, tail, waiting; /* the line, and its length */
     uint32_t kept;                /* units for it, beside the bank's free ones */
@@ -266,8 +272,8 @@ struct fg_stock {
     struct line *lines; /* of each item; without waiting_max none is ever used */
     struct line_entry *line_entries;
     uint32_t line_free, called_head;
-    uint64_t start_ms;           /* of the first loop */
-    _Atomic uint32_t lines_live; /* published */
+    uint64_t start_ms; /* of the first loop */
+    struct fg_histogram waited;
 
     struct own_queue own;
     struct deferred_queue deferred;

@@ -12,28 +12,83 @@ static uint32_t tick_of(uint64_t ms)
     return (uint32_t)(ms / LINE_TICK_MS);
 }
 
+/* About how long a ticket takes, by the offers that this worker heard of; 0 = not known. */
+static uint64_t pace_us(const struct line *l, uint64_t now_ms)
+{
+    uint64_t stands_us = l->serving == l->pace_ticket ? (now_ms - l->pace_ms) * 1000 : 0;
+
+    return l->pace_us && stands_us > l->pace_us ? stands_us : l->pace_us;
+}
+
+static void measure_pace(struct line *l, uint64_t now_ms)
+{
+    uint64_t took_us = (now_ms - l->pace_ms) * 1000, us;
+
+    if (l->pace_ms && (l->serving == l->pace_ticket ||
+                       took_us < l->ttl_ms * 1000ull / LINE_PACE_SHARE || took_us == 0))
+        return;
+    if (l->pace_ms) {
+        us = took_us / (l->serving - l->pace_ticket) + 1;
+        us = l->pace_us ? (3ull * l->pace_us + us) / 4 : us;
+        l->pace_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+    }
+    l->pace_ms = now_ms;
+    l->pace_ticket = l->serving;
+}
+
+static uint32_t expected_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
+{
+    const struct line *l = &s->lines[o->item];
+    uint64_t ahead = o->ticket > l->serving ? o->ticket - l->serving : 0;
+    uint64_t ms = (ahead + 1) * pace_us(l, now_ms) / 1000;
+
+    return ms < RETRY_MS_MAX ? (uint32_t)ms : RETRY_MS_MAX;
+}
+
 static void set_present(const struct fg_stock *s, uint64_t now_ms, struct order *o)
 {
+    struct line *l = &s->lines[o->item];
+    uint64_t ms = l->ttl_ms, half, most = (uint64_t)l->ttl_ms * LINE_TTLS_MAX;
+
+    measure_pace(l, now_ms);
+    half = expected_ms(s, now_ms, o) / 2;
+    if (half > ms)
+        ms = half < most ? half : most;
     o->loaded = 0;
-    o->until = tick_of(now_ms + s->lines[o->item].ttl_ms) + 1;
+    o->until = tick_of(now_ms + ms) + 1;
+}
+
+/* After a start all count as heard of, for as long as anybody may have been told. */
+static uint64_t loaded_until(const struct fg_stock *s, const struct order *o)
+{
+    return s->start_ms + (uint64_t)s->lines[o->item].ttl_ms * LINE_TTLS_MAX;
 }
 
 static bool is_absent(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
-    if (o->loaded) /* after a start all count as heard of */
-        return s->start_ms && now_ms > s->start_ms + s->lines[o->item].ttl_ms;
+    if (o->loaded)
+        return s->start_ms && now_ms > loaded_until(s, o);
     return (int32_t)(o->until - tick_of(now_ms)) <= 0;
 }
 
-uint32_t fg_stock_line_present_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
+static uint64_t present_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
-    uint64_t ttl_ms = s->lines[o->item].ttl_ms, past_ms = now_ms - s->start_ms;
+    uint64_t from_ms = s->start_ms ? now_ms - s->start_ms : 0;
 
     if (is_absent(s, now_ms, o))
         return 1;
     if (!o->loaded)
-        return (o->until - tick_of(now_ms)) * LINE_TICK_MS;
-    return (uint32_t)(s->start_ms ? ttl_ms - past_ms : ttl_ms) | 1;
+        return (uint64_t)(o->until - tick_of(now_ms)) * LINE_TICK_MS - now_ms % LINE_TICK_MS;
+    return (uint64_t)s->lines[o->item].ttl_ms * LINE_TTLS_MAX - from_ms;
+}
+
+void fg_stock_line_tell_times(const struct fg_stock *s, uint64_t now_ms, const struct order *o,
+                              struct fg_stock_answer *a)
+{
+    uint64_t ms = present_ms(s, now_ms, o);
+
+    a->retry_ms = ms == 0 ? 1 : ms < RETRY_MS_MAX ? (uint32_t)ms : RETRY_MS_MAX;
+    a->deadline_ms |= (uint64_t)expected_ms(s, now_ms, o) << 32;
 }
 
 void fg_stock_line_heard(struct fg_stock *s, uint64_t now_ms, struct order *o)
@@ -173,7 +228,7 @@ static void decide_ticket(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     s->waiting--;
     o->ticket = (uint32_t)o->seq;
     set_present(s, now_ms, o);
-    fg_stock_wait(s, now_ms, o, asker);
+    fg_stock_line_tell_times(s, now_ms, o, fg_stock_wait(s, now_ms, o, asker));
     if (o->offer || o->drop) {
         o->offer = 0;
         o->state = ORDER_OFFERED;
@@ -306,13 +361,15 @@ static void append(struct fg_stock *s, uint32_t index, const struct line_entry *
     l->waiting++;
 }
 
-void fg_stock_line_add(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+void fg_stock_line_add(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                       const struct bank_entry *e)
 {
     struct line *l = &s->lines[index];
     struct line_entry entry = {.ticket = ++l->tickets,
                                .order = e->order,
                                .units = (uint16_t)e->units,
-                               .worker = e->worker};
+                               .worker = e->worker,
+                               .since = (uint32_t)now_ms};
 
     append(s, index, &entry);
     fg_stock_line_serving(s, index, line_serving(s, index));
@@ -390,7 +447,7 @@ static bool drop(struct fg_stock *s, uint32_t index, const struct line_entry *e)
     return true;
 }
 
-bool fg_stock_line_offer(struct fg_stock *s, uint32_t index, bool *room)
+bool fg_stock_line_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index, bool *room)
 {
     struct line *l = &s->lines[index];
     struct line_entry e;
@@ -417,6 +474,7 @@ bool fg_stock_line_offer(struct fg_stock *s, uint32_t index, bool *room)
         return false;
     }
     l->kept -= e.units;
+    fg_histogram_add(&s->waited, FG_HISTOGRAM_MS_SHIFT, (uint32_t)now_ms - e.since, 1);
     drop_head(s, index);
     return true;
 }
@@ -474,7 +532,8 @@ static uint64_t find_all(struct fg_stock *s, const struct fg_ledger *ledger, str
         found[n++].entry = (struct line_entry){.ticket = (uint32_t)o->ticket,
                                                .order = at,
                                                .units = o->quantity,
-                                               .worker = (uint8_t)owner};
+                                               .worker = (uint8_t)owner,
+                                               .since = (uint32_t)o->changed_ms};
     }
     return n;
 }

@@ -40,8 +40,10 @@ bool fg_stock_line_work(struct fg_stock *s, uint64_t now_ms, uint32_t index);
 /* The user asked again. */
 void fg_stock_line_heard(struct fg_stock *s, uint64_t now_ms, struct order *o);
 
-/* For how long the user counts as present; at least 1. */
-uint32_t fg_stock_line_present_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o);
+/* Puts into the answer WAITING for how long the user counts as present, and about when the turn is.
+ */
+void fg_stock_line_tell_times(const struct fg_stock *s, uint64_t now_ms, const struct order *o,
+                              struct fg_stock_answer *a);
 
 /* ---- at the home */
 
@@ -59,7 +61,8 @@ static inline bool line_has_room(const struct fg_stock *s, uint32_t index)
 }
 
 /* Adds an entry with the next ticket; there is room. */
-void fg_stock_line_add(struct fg_stock *s, uint32_t index, const struct bank_entry *e);
+void fg_stock_line_add(struct fg_stock *s, uint64_t now_ms, uint32_t index,
+                       const struct bank_entry *e);
 
 /* The order that was called has left: the next one is the head. */
 void fg_stock_line_gone(struct fg_stock *s, uint32_t index, uint32_t ticket);
@@ -69,7 +72,7 @@ uint32_t fg_stock_line_clear(struct fg_stock *s, uint32_t index);
 
 /* Offers the head what it wants, or lets it leave a cleared line. True when it did; else *room is
  * false when a ring was full. */
-bool fg_stock_line_offer(struct fg_stock *s, uint32_t index, bool *room);
+bool fg_stock_line_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index, bool *room);
 
 /* Tells the others which ticket comes next. False when a ring was full. */
 bool fg_stock_line_tell(struct fg_stock *s, uint32_t index);

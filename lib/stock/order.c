@@ -47,6 +47,8 @@ static __attribute__((noinline)) void sell_late(struct fg_stock *s, uint64_t now
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD_LATE, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
+    if (fg_unlikely(o->by_offer))
+        COUNT(s, line_claimed, 1);
     COUNT(s, sold_late, 1);
 }
 
@@ -159,7 +161,8 @@ void fg_stock_answer_ticket(const struct fg_stock *s, const struct order *o,
     a->deadline_ms = o->ticket;
 }
 
-void fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker)
+struct fg_stock_answer *fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                                      struct asker asker)
 {
     struct deferred *d;
 
@@ -167,7 +170,8 @@ void fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o, struct 
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_WAITING, o->ticket);
     d = defer(s, o->seq);
     answer_order(s, o, asker, &d->answer);
-    d->answer.retry_ms = s->lines[o->item].ttl_ms;
+    COUNT(s, line_joined, 1);
+    return &d->answer;
 }
 
 void fg_stock_take_offer(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t claim_ms)
@@ -178,10 +182,12 @@ void fg_stock_take_offer(struct fg_stock *s, uint64_t now_ms, uint32_t order, ui
     s->items[o->item].reserved += o->quantity;
     o->state = FG_LEDGER_ORDER_RESERVED;
     o->loaded = 0;
+    o->by_offer = 1;
     o->deadline_ms = now_ms + claim_ms;
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_OFFERED, o->deadline_ms);
     fg_stock_wheel_add(s, order);
     COUNT(s, reserved, 1);
+    COUNT(s, line_offered, 1);
 }
 
 void fg_stock_leave(struct fg_stock *s, uint64_t now_ms, struct order *o, unsigned why,
@@ -194,4 +200,6 @@ void fg_stock_leave(struct fg_stock *s, uint64_t now_ms, struct order *o, unsign
     if (asker.token != FG_STOCK_NO_TOKEN)
         defer_order(s, o, asker, 0);
     COUNT(s, cancelled, 1);
+    if (why == FG_JOURNAL_LEFT_ABSENT)
+        COUNT(s, line_skipped, 1);
 }

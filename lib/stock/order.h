@@ -75,7 +75,8 @@ void fg_stock_refund(struct fg_stock *s, uint64_t now_ms, struct order *o, bool 
 void fg_stock_expire(struct fg_stock *s, uint64_t now_ms, struct order *o);
 
 /* The order has a ticket: it is in the line. */
-void fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o, struct asker asker);
+struct fg_stock_answer *fg_stock_wait(struct fg_stock *s, uint64_t now_ms, struct order *o,
+                                      struct asker asker);
 
 /* The waiting order takes the units that it was offered. */
 void fg_stock_take_offer(struct fg_stock *s, uint64_t now_ms, uint32_t order, uint32_t claim_ms);

@@ -307,6 +307,11 @@ const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *s)
     return &s->counters;
 }
 
+const struct fg_histogram *fg_stock_waited(const struct fg_stock *s)
+{
+    return &s->waited;
+}
+
 uint32_t fg_stock_orders(const struct fg_stock *s)
 {
     return atomic_load_explicit(&((struct fg_stock *)s)->orders_live, memory_order_relaxed);

@@ -15,6 +15,7 @@
 #ifndef FG_STOCK_H
 #define FG_STOCK_H
 
+#include "base/histogram.h"
 #include "base/ring.h"
 #include "journal/journal.h"
 #include "ledger/ledger.h"
@@ -246,7 +247,11 @@ enum fg_stock_mode {
     X(grants, "messages: units granted by this worker's banks")                                    \
     X(recalls, "messages: recalls by this worker's banks")                                         \
     X(returns, "messages: units given back to a bank")                                             \
-    X(announcements, "messages: sold-out or open again, by this worker's banks")
+    X(announcements, "messages: sold-out or open again, by this worker's banks")                   \
+    X(line_joined, "orders that took a place in a waiting list")                                   \
+    X(line_offered, "waiting orders that got units")                                               \
+    X(line_claimed, "of those, orders confirmed in time")                                          \
+    X(line_skipped, "waiting orders whose turn came when their user was absent")
 
 struct fg_stock_counters {
 #define X(name, text) _Atomic uint64_t name;
@@ -326,6 +331,10 @@ void fg_stock_set_mode(struct fg_stock *stock, enum fg_stock_mode mode);
 bool fg_stock_idle(const struct fg_stock *stock);
 
 const struct fg_stock_counters *fg_stock_counters(const struct fg_stock *stock);
+
+/** How long users waited, from the ticket to the turn, in ms with FG_HISTOGRAM_MS_SHIFT; of the
+ * lines of this worker's items. */
+const struct fg_histogram *fg_stock_waited(const struct fg_stock *stock);
 
 /** Orders in memory now, and (user, item) pairs that users_max counts; any thread. */
 uint32_t fg_stock_orders(const struct fg_stock *stock);

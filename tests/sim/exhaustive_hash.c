@@ -89,6 +89,7 @@ static uint64_t hash_orders(const struct sim *s)
                        o->quantity | o->now << 16 | o->written << 20 | o->durable << 24);
         key = fg_mix64(key, o->ticket | (uint64_t)o->ahead << 32);
         key = fg_mix64(key, o->heard_ms);
+        key = fg_mix64(key, o->heard_most_ms + o->joined_ms);
         sum += fg_mix64(key, o->told | o->waits << 4 | o->limit << 8);
     }
     return sum;

@@ -340,7 +340,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
         order->deadline_ms = order->written_deadline_ms;
         order->ticket = order->written_ticket;
         order->ahead = UINT32_MAX; /* offers that were not durable are undone */
-        order->heard_ms = 0;
+        order->heard_ms = order->joined_ms = 0;
         order->waits = false;
     }
     for (uint32_t i = 0; i < o->denied_len; i++)

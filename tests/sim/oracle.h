@@ -38,6 +38,8 @@ struct oracle_order {
     uint32_t ticket, written_ticket;
     uint32_t ahead;    /* users, as was told last */
     uint64_t heard_ms; /* present until then, since the last WAIT; 0 = not heard of in this life */
+    uint64_t heard_most_ms; /* and not longer than until then */
+    uint64_t joined_ms;     /* when it got its ticket; 0 = it was heard of since */
 };
 
 struct oracle_units {
@@ -128,6 +130,8 @@ bool oracle_in_line(struct oracle *o, const struct fg_stock_request *r, bool joi
 /* Orders of a user, of one item or (0) of all; those whose late payment waits are counted apart. */
 uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
 uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);
+void oracle_heard(const struct world *w, struct oracle_order *order, const struct settings *s,
+                  uint32_t told_ms);
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token);
 void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token);
 /* Whether a request waits for units; others that wait have an answer, which waits for the disk. */

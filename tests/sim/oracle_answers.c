@@ -190,8 +190,8 @@ static void check_reservation(struct oracle *o, struct world *w, struct asked *q
         tells_state(q);
     if (q->same && q->before == FG_LEDGER_ORDER_WAITING &&
         q->token->request.op == FG_PACKET_OP_WAIT && q->after == FG_LEDGER_ORDER_WAITING)
-        q->order->heard_ms =
-            w->now_ms + oracle_item(o, q->order->item)->in_force[q->token->worker].ttl_ms;
+        oracle_heard(w, q->order, &oracle_item(o, q->order->item)->in_force[q->token->worker],
+                     answered(q, FG_PACKET_STATUS_WAITING) ? q->retry_ms : 0);
 }
 
 /* CONFIRM of an expired order: as a RESERVE, but for the times of the sale. */
@@ -383,10 +383,15 @@ static void told_state(struct oracle *o, const struct world *w, struct token *t,
                   (a->deadline_ms > w->now_ms ? a->deadline_ms - w->now_ms : 1)); /* 0: no hint */
     }
     if (state == FG_LEDGER_ORDER_WAITING) {
-        FG_ASSERT(a->deadline_ms == order->ticket && a->retry_ms > 0);
+        FG_ASSERT((uint32_t)a->deadline_ms == order->ticket && a->retry_ms > 0);
         if (t->request.op == FG_PACKET_OP_WAIT && t->expect != state) { /* told at once */
             FG_ASSERT(a->left <= order->ahead);
             order->ahead = a->left;
+        }
+        if (t->request.op == FG_PACKET_OP_WAIT && t->expect == state && order->joined_ms) {
+            FG_ASSERT(order->joined_ms + a->retry_ms >= order->heard_ms &&
+                      order->joined_ms + a->retry_ms <= order->heard_most_ms);
+            order->heard_most_ms = order->joined_ms + a->retry_ms;
         }
     }
     FG_ASSERT((a->flags & FG_PACKET_LATE) == (order->late && (state == FG_LEDGER_ORDER_SOLD ||

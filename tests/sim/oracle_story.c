@@ -117,6 +117,21 @@ static uint64_t free_now(struct world *w, uint32_t index)
     return units;
 }
 
+enum { TICK_MS = 16 };
+
+/* The user counts as present for the ttl at least, for as long as was told, if that was at once,
+ * and for 20 ttl at most. */
+void oracle_heard(const struct world *w, struct oracle_order *order, const struct settings *s,
+                  uint32_t told_ms)
+{
+    uint64_t most_ms = 20ull * s->ttl_ms;
+
+    FG_ASSERT(!told_ms || (told_ms >= s->ttl_ms && told_ms <= most_ms + TICK_MS));
+    order->heard_ms = w->now_ms + (told_ms > s->ttl_ms ? told_ms - 1 : s->ttl_ms);
+    order->heard_most_ms = w->now_ms + (told_ms ? told_ms : most_ms + TICK_MS);
+    order->joined_ms = 0;
+}
+
 /* A WAIT for which there were no units gets a ticket. */
 static void waiting(struct oracle *o, struct world *w, unsigned worker,
                     const struct fg_journal_record *r)
@@ -148,7 +163,8 @@ static void waiting(struct oracle *o, struct world *w, unsigned worker,
     order->now = FG_LEDGER_ORDER_WAITING;
     order->ticket = (uint32_t)r->arg;
     order->ahead = UINT32_MAX;
-    order->heard_ms = w->now_ms + item->in_force[worker].ttl_ms;
+    oracle_heard(w, order, &item->in_force[worker], 0);
+    order->joined_ms = w->now_ms;
 }
 
 /* Nobody who came earlier and still waits is passed over: the home has dealt with all of them. */
@@ -167,19 +183,27 @@ static void check_line_order(struct oracle *o, struct world *w, const struct ora
 }
 
 /* Of an order that was not heard of in this life: since the first loop. UINT64_MAX: not known. */
-static uint64_t present_until(struct oracle *o, const struct world *w,
-                              const struct oracle_order *order)
+static uint64_t loaded_until(struct oracle *o, const struct world *w,
+                             const struct oracle_order *order)
 {
     unsigned worker = fg_user_owner(order->user, w->workers);
 
-    if (order->heard_ms)
-        return order->heard_ms;
     if (!o->started_ms[worker])
         return UINT64_MAX;
-    return o->started_ms[worker] + oracle_item(o, order->item)->in_force[worker].ttl_ms;
+    return o->started_ms[worker] + 20ull * oracle_item(o, order->item)->in_force[worker].ttl_ms;
 }
 
-enum { TICK_MS = 16 };
+static uint64_t present_until(struct oracle *o, const struct world *w,
+                              const struct oracle_order *order)
+{
+    return order->heard_ms ? order->heard_ms : loaded_until(o, w, order);
+}
+
+static uint64_t absent_from(struct oracle *o, const struct world *w,
+                            const struct oracle_order *order)
+{
+    return order->heard_ms ? order->heard_most_ms : loaded_until(o, w, order);
+}
 
 static void offered(struct oracle *o, struct world *w, unsigned worker,
                     const struct fg_journal_record *r)
@@ -194,8 +218,7 @@ static void offered(struct oracle *o, struct world *w, unsigned worker,
     FG_ASSERT(r->arg == w->now_ms + s->claim_ms);
     FG_ASSERT(!denied || !denied->now);
     FG_ASSERT(!s->closes_ms || s->closes_ms > w->now_ms);
-    FG_ASSERT(present_until(o, w, order) + TICK_MS >= w->now_ms ||
-              present_until(o, w, order) == UINT64_MAX);
+    FG_ASSERT(absent_from(o, w, order) >= w->now_ms || absent_from(o, w, order) == UINT64_MAX);
     check_line_order(o, w, order);
     order->now = FG_LEDGER_ORDER_RESERVED;
     order->deadline_ms = r->arg;
@@ -552,7 +575,7 @@ static void check_line(struct oracle *o, struct world *w, const struct oracle_it
     if (item->kept == 0 || w->stopping || item->in_force[home].flags & FG_JOURNAL_ITEM_PAUSED)
         return;
     FG_ASSERT(head && head->quantity > item->kept);
-    FG_ASSERT(present_until(o, w, head) + TICK_MS >= w->now_ms);
+    FG_ASSERT(absent_from(o, w, head) >= w->now_ms);
 }
 
 void oracle_settled(struct oracle *o, struct world *w)

@@ -149,7 +149,7 @@ static int setup(void **state)
 {
     now = T0;
     ledger = fg_ledger_create();
-    make(16);
+    make(90);
     set_item((struct fg_stock_command){0});
     set_line(3, 0);
     add(UNITS);
@@ -173,7 +173,7 @@ static void a_place_is_told_and_kept(void **state)
 
     assert_int_equal(last.deadline_ms, 2); /* user 4's ticket */
     assert_int_equal(last.left, 1);
-    assert_int_equal(last.retry_ms, TTL);
+    assert_in_range(last.retry_ms, TTL, TTL + 16);
     before = records;
     now += 100;
     assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
@@ -241,6 +241,50 @@ static void who_was_not_heard_of_keeps_nothing(void **state)
     run();
     assert_int_equal(state_of(3), FG_PACKET_STATUS_CANCELLED);
     assert_int_equal(state_of(4), FG_PACKET_STATUS_RESERVED);
+}
+
+static void all_ask_again(uint64_t from, uint64_t to)
+{
+    for (uint64_t user = from; user <= to; user++)
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+}
+
+/* Half of the estimated wait, between one and twenty ttl. */
+static void who_waits_long_need_not_ask_often(void **state)
+{
+    struct fg_stock_command line = {.line_max = 100, .claim_ms = 10 * TTL, .wait_ttl_ms = TTL};
+    unsigned expected;
+
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 1, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(ask(FG_PACKET_OP_CONFIRM, 2, 1, 0), FG_PACKET_STATUS_SOLD);
+    assert_int_equal(command(FG_STOCK_LINE_APPLY, line), FG_STOCK_OUTCOME_DONE);
+    all_ask_again(5, 80);
+    assert_in_range(last.retry_ms, TTL, TTL + 16);
+    assert_int_equal(last.deadline_ms, 78);      /* the ticket; no estimate yet */
+    for (uint64_t user = 1; user <= 4; user++) { /* a ticket each TTL / 2 */
+        add(1);
+        run();
+        assert_int_equal(state_of(user + 2), FG_PACKET_STATUS_RESERVED);
+        now += TTL / 2;
+        all_ask_again(user + 3, 80);
+    }
+    expected = (unsigned)(last.deadline_ms >> 32);
+    assert_int_equal((uint32_t)last.deadline_ms, 78);
+    assert_in_range(expected, 74 * TTL / 2 * 9 / 10, 74 * TTL / 2 * 11 / 10);
+    assert_in_range(last.retry_ms, expected / 2, expected / 2 + 16);
+    assert_int_equal(wait_for(7), FG_PACKET_STATUS_WAITING); /* soon: not less than the ttl */
+    assert_in_range(last.retry_ms, TTL, TTL + 16);
+    now +=
+        3 * TTL / 2; /* no unit comes: the estimate grows, and so does the time, up to the most */
+    all_ask_again(7, 80);
+    assert_true(last.deadline_ms >> 32 > expected);
+    assert_in_range(last.retry_ms, 20 * TTL, 20 * TTL + 16);
+    now += 19 * TTL; /* those in front are absent, the last ones are not */
+    add(1);
+    for (unsigned i = 0; i < 20; i++)
+        run();
+    assert_int_equal(state_of(7), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(80), FG_PACKET_STATUS_WAITING);
 }
 
 static void offers_are_decided_anew(void **state)
@@ -328,7 +372,7 @@ static void a_restart_keeps_the_line(void **state)
     few.waiting_max = 2;
     assert_true(fg_stock_check_ledger(&few, 1, ledger, &err));
     end();
-    make(16);
+    make(90);
     assert_true(fg_stock_load(stock, ledger, &err));
     run();
     assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
@@ -351,7 +395,7 @@ static void without_memory_for_it_there_is_no_line(void **state)
     none.deferred_max = 4;
     some = none;
     some.waiting_max = 1000000;
-    assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 16000000, 20000000);
+    assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 20000000, 24000000);
     end();
     make(0);
     set_item((struct fg_stock_command){0});
@@ -370,6 +414,7 @@ int main(void)
         T(the_line_has_a_length),
         T(a_user_waits_once),
         T(who_was_not_heard_of_keeps_nothing),
+        T(who_waits_long_need_not_ask_often),
         T(offers_are_decided_anew),
         T(a_pause_makes_no_offers),
         T(a_cleared_line_is_empty),
