@@ -111,6 +111,10 @@ static void measure_lag(struct fg_replication *r)
     uint64_t to = leads ? r->now.last : r->leader_committed;
     uint64_t at = leads ? r->now.peer_durable : r->now.durable;
 
+    if (!r->current) { /* it is not known how far the peer is */
+        l->records = l->seq = 0;
+        return;
+    }
     l->records = to > at ? to - at : 0;
     if (l->seq && at >= l->seq) {
         l->ms = r->now_ms - l->since_ms;
@@ -122,8 +126,6 @@ static void measure_lag(struct fg_replication *r)
     }
     if (l->seq && r->now_ms - l->since_ms > l->ms)
         l->ms = r->now_ms - l->since_ms;
-    if (!r->current)
-        l->seq = 0;
 }
 
 void fg_replication_note(struct fg_replication *r, const struct fg_pair_view *before)

@@ -302,6 +302,43 @@ def test_the_standby_is_killed(lab):
 
 
 @fgtest.timeout(120)
+def test_the_standby_is_stopped(lab):
+    """SIGSTOP of the standby: the leader goes on alone; resumed, it neither leads nor ends, but follows again"""
+    with Pair(lab) as pair:
+        a, b = pair.together()
+        b.process.send_signal(signal.SIGSTOP)
+        a.is_now('solo')
+        a.makes(1000)
+        b.process.send_signal(signal.SIGCONT)
+        b.is_now('standby')
+        a.is_now('leader')
+        same_logs(a, b)
+        assert 'leader' not in [h['role'] for h in b.view()['history']]
+
+
+@fgtest.timeout(120)
+def test_force(lab):
+    """a standby of an earlier time does not lead; forced, it does; and the other one, which acknowledged more, refuses"""
+    with Pair(lab) as pair:
+        a, b = pair.together()
+        b.kill()
+        a.is_now('solo')
+        a.makes(100)
+        a.kill()
+        b.start()
+        b.wait(lambda v: v['arbiter_ok'] and 'refused' in v['link_error'], 'it asked the arbiter and the peer')
+        fgtest.pause(1, 'it would lead within that')
+        assert b.view()['role'] == 'joining'
+        b.ask('force')
+        b.wait(lambda v: v['led'], 'it leads')
+        b.makes(10)
+        a.start()
+        view = a.is_now('refused')
+        assert 'acknowledged records' in view['reason'], view
+        assert b.view()['role'] == 'solo'
+
+
+@fgtest.timeout(120)
 def test_switch(lab):
     """a planned switch: the standby leads, the leader ends and joins; nothing is lost; alone and together again"""
     with Pair(lab) as pair:
