@@ -427,6 +427,25 @@ def test_etcd_is_away(lab):
 
 
 @fgtest.timeout(120)
+def test_nothing_is_acknowledged_alone(lab):
+    """the link is cut while etcd is away: the leader makes records for a moment, and acknowledges none that the standby lacks"""
+    with Pair(lab).with_relay() as pair:
+        a, b = pair.together()
+        a.ask('burst', 20)
+        fgtest.wait_until(lambda: a.acked() > 500, 20, 'a burst is under way')
+        for m in pair.etcd.members:
+            m.kill()
+        pair.relay.cut('to0', 'to1')
+        view = a.wait(lambda v: v['state'] == 'DROPPING', 'it would lead alone')
+        assert view['made'] > view['acked'], view
+        a.kill()
+        for m in pair.etcd.members:
+            m.start()
+        b.wait(lambda v: v['led'], 'it leads', 60)
+        pair.counted(b, [(a.origin, a.acked())])
+
+
+@fgtest.timeout(120)
 def test_certificates(lab):
     """strangers, the own certificate, and one of another address are refused, with the reason in the view; a rotated one is
     taken at the next connection"""
@@ -478,6 +497,8 @@ def test_terms(lab):
         for node in (a, b):
             view = node.wait(lambda v: 'orders_max' in v['refusal'], 'the limits differ')
             assert view['role'] in ('solo', 'joining'), view
+        b.wait(lambda v: v['links'] >= 3, 'it tries again and again')
+        assert [n.view()['role'] for n in (a, b)] == ['solo', 'joining']
         b.kill()
         b.words['orders_max'] = 1001
         b.start(keys=2)
