@@ -58,6 +58,7 @@ def test_address_moves(lab):
     assert not has(first)
     answers(pair, second)
     pair.join(first)
+    answers(pair, second)  # a standby that starts announces nothing
     second.gate.kill()
     waits_for(second, False, 'a dead leader loses the address')
     waits_for(first, True, 'the address is back')

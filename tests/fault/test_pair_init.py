@@ -57,6 +57,20 @@ def test_register(lab):
     assert '127.0.0.1:23' in fgctl('pair', 'init', '--config', config, ns=etcd.ns, code=4)
 
 
+def test_sample_of_etcd(lab):
+    """a real etcd takes every setting of config/etcd-floodgate.conf from its environment"""
+    ns = lab.namespace('etcd')
+    with open(os.path.join(fgtest.ROOT, 'config/etcd-floodgate.conf'), encoding='utf-8') as f:
+        settings = dict(re.findall(r'^(ETCD_\w+)=(.+)$', f.read(), re.M))
+    used = {name: value.replace('192.0.2.1', '127.0.0.1') for name, value in settings.items()}
+    used['ETCD_INITIAL_CLUSTER'] = used['ETCD_INITIAL_CLUSTER'].split(',', maxsplit=1)[0]
+    used['ETCD_DATA_DIR'] = lab.unique('etcd')
+    member = ns.start('env', *(f'{name}={value}' for name, value in used.items()), 'etcd')
+    fgtest.wait_until(lambda: 'ready to serve client requests' in member.output() or not member.running(), 30, 'etcd serves')
+    for name, value in used.items():
+        assert f'used environment variable {name}={value}' in member.output(), (name, member.output())
+
+
 def doctor(config, check, ns=None):
     """(verdict, cause) of one check."""
     said = subprocess.run([*(ns.enter() if ns else []), FGCTL, 'doctor', '--json', '--config', config, '--only', check],
