@@ -98,15 +98,18 @@ bool fg_log_open(struct fg_daemon *d, struct fg_error *err)
     struct fg_ledger_snapshot_info from;
     struct fg_journal_options options;
     struct fg_ledger *ledger;
+    uint64_t committed_seq;
 
     if (!open_log(d, &options, err))
         return false;
     recovery.appliance_id = d->log_id;
     recovery.first_seq = fg_journal_begin_seq(d->journal);
     recovery.last_seq = fg_journal_last_seq(d->journal);
-    /* what is behind the commit watermark may be cut, and is not in the ledger until then */
-    if (d->config.pair.enabled && !fg_journal_committed(d->journal, &recovery.last_seq, err))
-        return false;
+    if (d->config.pair.enabled) {
+        recovery.committed_seq = &committed_seq;
+        if (!fg_journal_committed(d->journal, &committed_seq, err))
+            return false;
+    }
     ledger = fg_ledger_recover(&recovery, &from, err);
     if (!ledger)
         return false;

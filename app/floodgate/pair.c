@@ -154,6 +154,7 @@ bool fg_paired_prepare(struct fg_daemon *d, const struct fg_journal_options *log
     const struct fg_journal_pairing_options options = {.journal = d->journal,
                                                        .log = *log,
                                                        .epochs = fg_ledger_epochs(ledger),
+                                                       .committed_seq = fg_ledger_seq(ledger),
                                                        .workers = d->config.workers.count};
 
     d->pair.leading = aligned_alloc(_Alignof(struct fg_leading), sizeof(*d->pair.leading));

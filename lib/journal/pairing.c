@@ -26,8 +26,12 @@ static bool read_log(struct fg_journal_pairing *p, const struct fg_journal_pairi
     s->last = fg_journal_last_seq(o->journal);
     if (o->epochs)
         s->epochs = *o->epochs;
-    return fg_journal_committed(o->journal, &s->committed, err) &&
-           fg_journal_epochs_read(&s->epochs, o->log.dir, err);
+    if (!fg_journal_committed(o->journal, &s->committed, err) ||
+        !fg_journal_epochs_read(&s->epochs, o->log.dir, err))
+        return false;
+    if (s->committed < o->committed_seq)
+        s->committed = o->committed_seq;
+    return true;
 }
 
 static bool make_work(struct fg_journal_pairing *p, const struct fg_journal_pairing_options *o)

@@ -42,6 +42,7 @@ struct fg_journal_pairing_options {
     /** How to open it again after a cut, or to begin it. dir must stay valid. */
     struct fg_journal_options log;
     const struct fg_journal_epochs *epochs; /**< of the ledger, which may know older ones */
+    uint64_t committed_seq; /**< of the ledger: a snapshot may prove more than the log tells */
     unsigned workers;
 };
 

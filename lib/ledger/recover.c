@@ -11,18 +11,19 @@ static bool replay(struct fg_ledger *ledger, const struct fg_ledger_recovery *r,
                    struct fg_error *err)
 {
     struct fg_notify_progress progress = {.what = "replaying the log", .unit = "record"};
+    uint64_t end = r->committed_seq ? *r->committed_seq : r->last_seq;
 
-    fg_notify_progress(&progress, 0, r->last_seq);
-    while (fg_ledger_seq(ledger) < r->last_seq) {
+    fg_notify_progress(&progress, 0, end);
+    while (fg_ledger_seq(ledger) < end) {
         uint64_t to = fg_ledger_seq(ledger) + STEP;
 
-        to = to < r->last_seq ? to : r->last_seq;
+        to = to < end ? to : end;
         if (!fg_ledger_replay(ledger, r->dir, to, err))
             return false;
         if (fg_ledger_seq(ledger) < to)
             return fg_fail(err, "%s: the log ends at record %llu, %llu expected", r->dir,
                            (unsigned long long)fg_ledger_seq(ledger), (unsigned long long)to);
-        fg_notify_progress(&progress, to, r->last_seq);
+        fg_notify_progress(&progress, to, end);
     }
     return true;
 }

@@ -3,6 +3,7 @@
  * and the recovery that a start begins with. */
 #include "journal_wait.h"
 
+#include "journal/standby.h"
 #include "ledger/follower.h"
 #include "ledger/recover.h"
 
@@ -77,12 +78,17 @@ static void start(void)
     assert_true(fg_ledger_follower_start(w.follower, &w.durable_seq, &err));
 }
 
-static void halt(void)
+static void drop_follower(void)
 {
-    fg_ledger_follower_stop(w.follower);
     fg_ledger_follower_free(w.follower);
     free(w.follower);
     w.follower = NULL;
+}
+
+static void halt(void)
+{
+    fg_ledger_follower_stop(w.follower);
+    drop_follower();
 }
 
 static void open_log(void)
@@ -492,6 +498,44 @@ static void a_start_begins_with_the_snapshot(void **state)
     fg_ledger_destroy(ledger);
 }
 
+/* Of a pair: no further than what was committed, which a snapshot may tell better than the log. */
+static void a_start_leaves_out_what_a_cut_may_take(void **state)
+{
+    struct fg_ledger_recovery r = {
+        .dir = log_dir, .appliance_id = w.options.appliance_id, .first_seq = 1};
+    struct fg_ledger_snapshot_info from;
+    struct fg_journal_pairing_options o = {
+        .journal = w.journal, .workers = 1, .log = {.dir = log_dir, .segment_bytes = SEGMENT}};
+    struct fg_journal_pairing *p;
+    struct fg_ledger *ledger;
+    uint64_t committed, seq;
+
+    w.options.every = 0;
+    commit_item();
+    fg_journal_set_commit(w.journal, 3); /* as before, alone */
+    commit_orders(20);
+    r.last_seq = fg_journal_last_seq(w.journal);
+    r.committed_seq = &committed;
+    assert_true(fg_journal_committed(w.journal, &committed, &err));
+    assert_int_equal(committed, 3);
+    ledger = fg_ledger_recover(&r, &from, &err);
+    assert_int_equal(fg_ledger_seq(ledger), 3);
+    fg_ledger_destroy(ledger);
+    start();
+    assert_true(fg_ledger_snapshots_ask(snapshots(), &w.follower->broken, &seq, &err));
+    halt();
+    assert_true(seq > committed);
+    ledger = fg_ledger_recover(&r, &from, &err);
+    assert_non_null(ledger);
+    assert_int_equal(fg_ledger_seq(ledger), seq);
+    o.committed_seq = seq;
+    p = fg_journal_pairing_create(&o, &err);
+    assert_int_equal(p->start.committed, seq);
+    assert_int_equal(atomic_load(&p->committed_seq), seq);
+    fg_journal_pairing_destroy(p);
+    fg_ledger_destroy(ledger);
+}
+
 static void a_start_that_lacks_records_is_refused(void **state)
 {
     struct fg_ledger_recovery r = {.dir = log_dir, .first_seq = 1};
@@ -562,6 +606,48 @@ static void a_standby_feeds_up_to_its_take_over(void **state)
     fg_journal_pairing_destroy(pair.pairing);
 }
 
+/* A cut puts a copy in the place of the last segment: who reads on in the old file finds the
+ * records that were cut off. */
+static void a_log_that_was_cut_is_read_anew(void **state)
+{
+    struct fg_journal_pairing_options o = {
+        .journal = w.journal, .workers = 1, .log = {.dir = log_dir, .segment_bytes = SEGMENT}};
+    struct fg_ledger_follower_pair pair = {.feed = feed};
+    struct fg_ledger_snapshot_info from;
+    struct fg_journal_cut cut;
+    uint64_t keep;
+
+    commit_item();
+    fg_journal_set_commit(w.journal, w.durable_seq);
+    pair.pairing = fg_journal_pairing_create(&o, &err);
+    assert_non_null(pair.pairing);
+    w.follower = calloc(1, sizeof(*w.follower));
+    fg_ledger_follower_init(w.follower, recover(&from), &w.options, &from);
+    fg_ledger_follower_pair(w.follower, &pair);
+    assert_true(fg_ledger_follower_start(w.follower, &w.durable_seq, &err));
+    commit_orders(3);
+    keep = w.durable_seq;
+    assert_true(fg_ledger_follower_catch_up(w.follower, WAIT_MS));
+    for (uint64_t i = 0; i < 2; i++) /* these are not committed */
+        assert_true(commit_n(w.journal, 1, 50 + i));
+
+    pthread_mutex_lock(&pair.pairing->files); /* as the journal thread does it */
+    fg_journal_close(w.journal);
+    if (!fg_journal_cut(&o.log, keep, &cut, &err))
+        fail_msg("%s", err.text);
+    open_log();
+    atomic_fetch_add(&pair.pairing->cut_done, 1);
+    pthread_mutex_unlock(&pair.pairing->files);
+    w.users = 100; /* others than before */
+    commit_orders(4);
+    wait_until(atomic_load(&w.follower->seq) == w.durable_seq || atomic_load(&w.follower->broken));
+    fg_ledger_follower_stop(w.follower);
+    assert_int_equal(fg_ledger_orders(w.follower->ledger), 7);
+    assert_non_null(fg_ledger_order(w.follower->ledger, 101, (uint8_t[16]){0}));
+    drop_follower();
+    fg_journal_pairing_destroy(pair.pairing);
+}
+
 static void feeding_ends_also_when_nothing_comes(void **state)
 {
     const struct fg_journal_pairing_options o = {
@@ -607,6 +693,8 @@ int main(void)
         TEST(a_full_log_on_a_disk_with_room_loses_little),
         TEST(a_start_begins_with_the_snapshot),
         TEST(a_start_that_lacks_records_is_refused),
+        TEST(a_start_leaves_out_what_a_cut_may_take),
+        TEST(a_log_that_was_cut_is_read_anew),
         TEST(a_standby_feeds_up_to_its_take_over),
         TEST(feeding_ends_also_when_nothing_comes),
     };
