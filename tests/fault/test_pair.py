@@ -4,6 +4,8 @@
 acknowledged order is lost, none is oversold, and the sale continues. Shoppers know both boxes; the audit compares both
 logs, the servers, and what each shopper was told."""
 
+import json
+import os
 import secrets
 import signal
 import sys
@@ -12,26 +14,18 @@ import time
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgtest  # noqa: E402
-from fgpair import Pair, PairSale  # noqa: E402
+from fgpair import TAKE_OVER, Pair, PairSale  # noqa: E402
 from fgsinkpostgres import backend  # noqa: E402
 
-TAKE_OVER = 10  # s; usually half of one
 DEPOSED = 75    # exit code: start it again
 BURST = 64      # frames
 COMMANDS, RESULTS, LEADER = '{floodgate}:commands', '{floodgate}:results', '{floodgate}:leader'
-DECIDED = ('RESERVED', 'SOLD', 'SOLD_OUT')
 
 
 def outage(sale, old, end):
     """end() ends the leadership of `old`; then the other box leads, and sells. It."""
-    began = time.monotonic()
-    end()
-    new = sale.pair.other(old)
-    fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
-    led, sale.pair.led = time.monotonic() - began, new
-    decided = lambda: sum(new.gate.get('/v1/stats')['answers'][status] for status in DECIDED)  # noqa: E731
-    fgtest.wait_until(lambda: decided() > 50, TAKE_OVER, 'it answers', 0.01)
-    print(f'# box {new.node} leads after {led:.2f} s, and has answered 50 orders after {time.monotonic() - began:.2f} s')
+    new, led, sold = sale.take_over(old, end)
+    print(f'# box {new.node} leads after {led:.2f} s, and has decided 50 orders after {sold:.2f} s')
     return new
 
 
@@ -232,6 +226,16 @@ def test_waiting_list(lab):
         assert shop.cancel(2, orders[2]).status == 'CANCELLED'
         fgtest.wait_until(lambda: shop.query(5, orders[5]).status == 'RESERVED', 10, 'it is offered the unit')
         assert shop.reserve(6, 1, 1, secrets.token_bytes(16)).status == 'SOLD_OUT'
+
+
+@fgtest.timeout(150)
+def test_demo(lab):
+    """tools/demo --pair tells of three take-overs and a passed audit"""
+    demo = lab.start(os.path.join(fgtest.ROOT, 'tools', 'demo'), '--pair', '--no-setup', '--json', f'{lab.dir}/demo.json')
+    assert demo.wait(140) == 0, demo.output()
+    with open(f'{lab.dir}/demo.json', encoding='utf-8') as f:
+        summary = json.load(f)
+    assert len(summary['outages_seconds']) == 3 and summary['audit'] == 'pass' and summary['orders_sold'] > 1000, summary
 
 
 if __name__ == '__main__':

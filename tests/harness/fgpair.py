@@ -13,6 +13,8 @@ from fgtls import Authority
 SHOP = '198.18.0.9'
 ARBITER = '198.18.9.9'
 PORT = 4610
+TAKE_OVER = 10  # s; usually half of one
+DECIDED = ('RESERVED', 'SOLD', 'SOLD_OUT')
 # patient: a machine whose disk stands still for a moment is no dead peer
 TIMES = {'pair.suspect_ms': '600ms', 'pair.stale_ms': '400ms', 'pair.drop_ms': '1s'}
 RATE = 2500  # requests/s: two daemons, three members of etcd and the shoppers share the CPUs
@@ -182,6 +184,17 @@ class PairSale(Sale):
         reserved = lambda: gate.get('/v1/stats')['stock']['reserved']  # noqa: E731
         answered, before = self.answered(), reserved()
         fgtest.wait_until(lambda: self.answered() > answered + more and reserved() > before + 5, seconds, 'it sells')
+
+    def take_over(self, old, end):
+        """end() ends the leadership of `old`. The box that leads then; seconds until it led, and until it had decided 50
+        orders."""
+        began, new = time.monotonic(), self.pair.other(old)
+        end()
+        fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
+        led, self.pair.led = time.monotonic() - began, new
+        decided = lambda: sum(new.gate.get('/v1/stats')['answers'][status] for status in DECIDED)  # noqa: E731
+        fgtest.wait_until(lambda: decided() > 50, TAKE_OVER, 'it sells', 0.01)
+        return new, led, time.monotonic() - began
 
     def finish(self, redis=True, stop=True):
         self.wave_done()

@@ -39,6 +39,7 @@ def options():
     p = argparse.ArgumentParser(prog='tools/demo', description=__doc__)
     p.add_argument('--json', metavar='FILE', help='write the summary as JSON')
     p.add_argument('--keep', action='store_true', help='leave log, configuration and output in their temporary folder')
+    p.add_argument('--pair', action='store_true', help='another demo: a pair of appliances, of which either dies; see --pair --help')
     p.add_argument('--no-setup', action='store_true', help='do not look for missing packages, do not build')
     p.add_argument('--workers', type=int, default=2, choices=range(1, 9), help='workers of the appliance [2]')
     p.add_argument('--seed', type=int, default=1, help='of the shoppers [1]')
