@@ -5,6 +5,7 @@ health and metrics say of both."""
 
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -12,6 +13,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgpair import Pair  # noqa: E402
 from fgshop import ITEM, NsClient, add_item  # noqa: E402
+from fgtls import Authority  # noqa: E402
 
 ADDRESS, ADDRESS6 = '198.18.0.100', '2001:db8::100'
 FLOATING = f'{ADDRESS}/24 at fga0, {ADDRESS6}/64 at fga0'
@@ -121,6 +123,35 @@ def test_operator(lab):
         member.kill()
     fgtest.wait_until(lambda: 'arbiter' in alarms(second), 20, 'alarm arbiter')
     assert second.leads() and os.path.exists(second.gate.log_dir)
+
+
+def connects_anew(pair):
+    links = pair.boxes[0].view()['peer']['links']
+    pair.leader().gate.fgctl('pair', 'solo')
+    pair.leader().gate.fgctl('pair', 'join')
+    pair.published()
+    assert pair.boxes[0].view()['peer']['links'] > links
+
+
+@fgtest.timeout(120)
+def test_certificates_are_exchanged(lab):
+    """while the pair sells: a new authority beside the old one, new certificates, then without the old one"""
+    pair = Pair(lab)
+    pair.start()
+    add_item(pair.leader().gate, 10)
+    folder = lab.unique('new')
+    os.mkdir(folder)
+    new = Authority(folder, 'new')
+    with open(pair.authority.cert, 'a', encoding='ascii') as both, open(new.cert, encoding='ascii') as one:
+        both.write(one.read())
+    connects_anew(pair)
+    for box in pair.boxes:
+        for made in new.make(f'box{box.node}', f'IP:{box.control}'):
+            shutil.copyfile(made, pair.authority.path(f'box{box.node}', made.rsplit('.', 1)[1]))
+    connects_anew(pair)
+    shutil.copyfile(new.cert, pair.authority.cert)
+    connects_anew(pair)
+    assert NsClient(pair.shop, pair.leader().ip, pair.leader().gate.keys, 'shop').stock(ITEM).status == 'ON_SALE'
 
 
 if __name__ == '__main__':
