@@ -1,0 +1,717 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lib/fleet by its contract: texts, shards, the table, sizes of leases and batches, and why it
+ * takes no part. What a fleet does as a whole is the business of tests/sim/sim_fleet. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fleet/internal.h"
+
+enum { REGISTER = 5, ITEMS = 200 };
+
+/* ---- a member; etcd is the test ------------------------------------------------------------- */
+
+struct rig {
+    struct fg_fleet *f;
+    struct fg_fleet_view view;
+    uint64_t now_ms, ticket;
+    int64_t store, since;
+    bool read; /* the call that is under way */
+    const struct fg_fleet_put *puts;
+    unsigned puts_len;
+    char out[1024]; /* since the last `told` */
+};
+
+static struct rig rig;
+
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+    size_t len = strlen(rig.out);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(rig.out + len, sizeof(rig.out) - len, format, args);
+    va_end(args);
+}
+
+static void drain(void)
+{
+    struct fg_fleet_output o;
+
+    while (fg_fleet_next(rig.f, &o)) {
+        switch (o.kind) {
+        case FG_FLEET_READ:
+        case FG_FLEET_SWAP:
+            assert_int_equal(rig.ticket, 0);
+            rig.ticket = o.ticket;
+            rig.read = o.kind == FG_FLEET_READ;
+            rig.since = o.since;
+            rig.puts = o.puts;
+            rig.puts_len = o.puts_len;
+            if (!rig.read) {
+                assert_int_equal(o.register_revision, REGISTER);
+                note("swap %u; ", o.puts_len);
+            }
+            break;
+        case FG_FLEET_REMEMBER:
+            break;
+        case FG_FLEET_LEASE:
+            note("lease %llu to %llu no %llu; ", (unsigned long long)o.units,
+                 (unsigned long long)o.counters.leased, (unsigned long long)o.counters.leases);
+            break;
+        case FG_FLEET_RECALL:
+            note("recall; ");
+            break;
+        case FG_FLEET_REFUSE:
+            note("refuse %s %llu; ", fg_fleet_refusal_name(o.refusal), (unsigned long long)o.units);
+            break;
+        case FG_FLEET_SOLD_OUT:
+            note("sold out; ");
+            break;
+        case FG_FLEET_OPEN:
+            note("open; ");
+            break;
+        case FG_FLEET_STOP:
+            note("stop: %s; ", fg_fleet_reason_text(o.reason));
+        }
+    }
+    fg_fleet_view(rig.f, &rig.view);
+}
+
+#define told(text)                                                                                 \
+    do {                                                                                           \
+        drain();                                                                                   \
+        assert_string_equal(rig.out, text);                                                        \
+        rig.out[0] = 0;                                                                            \
+    } while (0)
+
+static void answer(enum fg_fleet_outcome outcome)
+{
+    uint64_t ticket = rig.ticket;
+
+    assert_int_not_equal(ticket, 0);
+    rig.ticket = 0;
+    fg_fleet_answered(rig.f, ticket, outcome, rig.store);
+    drain();
+}
+
+static void pass(uint64_t ms)
+{
+    rig.now_ms += ms;
+    fg_fleet_time(rig.f, rig.now_ms);
+    drain();
+}
+
+/* Likewise; reads bring nothing. */
+static void pass_reads(uint64_t ms)
+{
+    pass(ms);
+    while (rig.ticket && rig.read) {
+        answer(FG_FLEET_DONE);
+        pass(1);
+    }
+}
+
+static void value(const char *key, const char *text)
+{
+    fg_fleet_value(rig.f, key, ++rig.store, text);
+}
+
+static void give_map(unsigned members, uint32_t retired, bool frozen, uint64_t version)
+{
+    struct fg_fleet_map map;
+    char text[FG_FLEET_TEXT_MAX];
+
+    fg_fleet_map_first(&map, members, 8);
+    map.retired = retired;
+    map.frozen = frozen;
+    map.version = version;
+    fg_fleet_map_write(&map, text);
+    value(FG_FLEET_MAP_KEY, text);
+}
+
+static void give_pool(unsigned item, const struct fg_fleet_pool *pool)
+{
+    char key[FG_FLEET_KEY_MAX], text[FG_FLEET_TEXT_MAX];
+
+    fg_fleet_key(key, item + 1);
+    fg_fleet_pool_write(pool, text);
+    value(key, text);
+}
+
+/* Member 1 added the stock and returned all of it. */
+static struct fg_fleet_pool pool_with(uint64_t free)
+{
+    struct fg_fleet_pool pool;
+
+    fg_fleet_pool_first(&pool, 2);
+    pool.free = free;
+    pool.row[1].log = (struct fg_fleet_counters){(int64_t)free, 0, 0, free, free > 0};
+    return pool;
+}
+
+static void begin(unsigned items, const struct fg_fleet_counters *log)
+{
+    struct fg_fleet_options o = {.items_max = ITEMS,
+                                 .timing = fg_fleet_timing_usual,
+                                 .seed = {1, 2},
+                                 .register_key = "pair/0/register"};
+    struct fg_error err;
+
+    fg_fleet_map_first(&o.map, 2, 8);
+    memset(&rig, 0, sizeof(rig));
+    rig.store = 100;
+    rig.now_ms = 1000;
+    rig.f = fg_fleet_create(&o, &err);
+    assert_non_null(rig.f);
+    for (unsigned i = 0; i < items; i++)
+        assert_true(fg_fleet_item(rig.f, i, i + 1, log ? log : &(struct fg_fleet_counters){0}));
+    fg_fleet_time(rig.f, rig.now_ms);
+    fg_fleet_leads(rig.f, REGISTER);
+    drain();
+    assert_true(rig.read && rig.since == 0);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    fg_fleet_destroy(rig.f);
+    rig.f = NULL;
+    return 0;
+}
+
+/* A member that has read map and pool. */
+static void ready(uint64_t free)
+{
+    struct fg_fleet_pool pool = pool_with(free);
+
+    begin(1, NULL);
+    give_map(2, 0, false, 1);
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    assert_true(rig.view.may_sell);
+    assert_int_equal(rig.view.reason, FG_FLEET_REASON_NONE);
+    told("");
+}
+
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+static void a_pool_is_a_line_of_text(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(10), again;
+    char text[FG_FLEET_TEXT_MAX];
+
+    (void)state;
+    pool.free = 7;
+    pool.next = 4;
+    pool.row[0] = (struct fg_fleet_row){{0, 3, 2, 0, 0}, 2, 3, 5};
+    fg_fleet_pool_write(&pool, text);
+    assert_string_equal(text, "floodgate-pool 1 free 7 next 4 open members 2"
+                              " / 0 stock 0 leased 3 in 2 returned 0 in 0 empty 2 waits 3 for 5"
+                              " / 1 stock 10 leased 0 in 0 returned 10 in 1 empty 0 waits 0 for 0");
+    assert_true(fg_fleet_pool_read(&again, text));
+    assert_int_equal(again.row[0].wanted, 5);
+    assert_int_equal(fg_fleet_pool_oldest(&again), 0);
+}
+
+static void a_pool_that_does_not_add_up_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "floodgate-pool 2 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        /* one unit too many, too few, below zero */
+        "floodgate-pool 1 free 1 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 2 next 1 open members 1 / 0 stock 3 leased 0 in 0 returned 3 in 1 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 3 next 1 open members 1 / 0 stock 2 leased 0 in 0 returned 3 in 1 "
+        "empty 0 waits 0 for 0",
+        /* sold out, with units; with a demand */
+        "floodgate-pool 1 free 3 next 1 sold-out members 1 / 0 stock 3 leased 0 in 0 returned 3 in "
+        "1 empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0 next 2 sold-out members 1 / 0 stock 0 leased 0 in 0 returned 0 in "
+        "0 empty 0 waits 1 for 1",
+        /* a demand without units, of a number to come, of a number that another has */
+        "floodgate-pool 1 free 0 next 2 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 1 for 0",
+        "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 1 for 1",
+        "floodgate-pool 1 free 0 next 2 open members 2 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 1 for 1"
+        " / 1 stock 0 leased 0 in 0 returned 0 in 0 empty 0 waits 1 for 1",
+        /* units without a lease, a lease without units, empty at a time to come */
+        "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 3 leased 3 in 0 returned 3 in 1 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 1 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 2 waits 0 for 0",
+        /* another member, none, a sign, a space, something behind */
+        "floodgate-pool 1 free 0 next 1 open members 1 / 1 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0 next 1 open members 0",
+        "floodgate-pool 1 free 0 next 1 open members 17",
+        "floodgate-pool 1 free +0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0  next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0",
+        "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
+        "empty 0 waits 0 for 0 ",
+        "floodgate-pool 1 free 18446744073709551616 next 1 open members 1 / 0 stock 0 leased 0 in "
+        "0 returned 0 in 0 empty 0 waits 0 for 0",
+    };
+    struct fg_fleet_pool pool;
+
+    (void)state;
+    assert_true(fg_fleet_pool_read(&pool, "floodgate-pool 1 free 3 next 1 open members 1 / 0 stock "
+                                          "3 leased 0 in 0 returned 3 in 1 empty 0 waits 0 for 0"));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (fg_fleet_pool_read(&pool, wrong[i]))
+            fail_msg("read: %s", wrong[i]);
+}
+
+static void a_map_is_a_line_of_text(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "floodgate-fleet 1 version 0 running members 2 retired - shards 2 01",
+        "floodgate-fleet 1 version 1 walking members 2 retired - shards 2 01",
+        "floodgate-fleet 1 version 1 running members 2 retired - shards 2 02",
+        "floodgate-fleet 1 version 1 running members 2 retired 2 shards 2 01",
+        "floodgate-fleet 1 version 1 running members 2 retired - shards 3 01",
+        "floodgate-fleet 1 version 1 running members 2 retired - shards 2 01 ",
+        "floodgate-fleet 1 version 1 running members 2 retired 10 shards 2 01",
+        "floodgate-fleet 1 version 1 running members 17 retired - shards 2 01",
+    };
+    const char *good = "floodgate-fleet 1 version 3 frozen members 3 retired 02 shards 5 01201";
+    struct fg_fleet_map map;
+    char text[FG_FLEET_TEXT_MAX];
+
+    (void)state;
+    assert_true(fg_fleet_map_read(&map, good));
+    assert_true(map.frozen && map.version == 3 && map.retired == 5 && map.owner[4] == 1);
+    fg_fleet_map_write(&map, text);
+    assert_string_equal(text, good);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (fg_fleet_map_read(&map, wrong[i]))
+            fail_msg("read: %s", wrong[i]);
+    fg_fleet_map_first(&map, FG_FLEET_MEMBERS_MAX, FG_FLEET_SHARDS_MAX);
+    map.retired = 0xffff;
+    fg_fleet_map_write(&map, text);
+    assert_true(fg_fleet_map_read(&map, text));
+}
+
+/* Clients on other machines compute it: the numbers may never change. */
+static void a_user_belongs_to_a_shard_for_ever(void **state)
+{
+    unsigned users[64] = {0}, workers[4] = {0};
+    struct fg_fleet_map map;
+
+    (void)state;
+    assert_int_equal(fg_fleet_shard(1, 64), 7);
+    assert_int_equal(fg_fleet_shard(2, 64), 53);
+    assert_int_equal(fg_fleet_shard(1234567890123, 1024), 581);
+    fg_fleet_map_first(&map, 4, 64);
+    for (uint64_t user = 0; user < 64000; user++) {
+        users[fg_fleet_shard(user, 64)]++;
+        if (fg_fleet_owner(&map, user) == 2)
+            workers[fg_user_owner(user, 4)]++;
+    }
+    for (unsigned i = 0; i < 64; i++)
+        assert_in_range(users[i], 850, 1150);
+    for (unsigned i = 0; i < 4; i++) /* a member's users fill all its workers */
+        assert_in_range(workers[i], 3700, 4300);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static void each_event_moves_one_state(void **state)
+{
+    static const int next[FG_FLEET_STATES][FG_FLEET_EVENTS] = {
+        [FG_FLEET_STATE_UNREAD] = {FG_FLEET_STATE_READY, -1, -1, -1, -1},
+        [FG_FLEET_STATE_READY] = {-1, FG_FLEET_STATE_LEASING, -1, FG_FLEET_STATE_RECALLING, -1},
+        [FG_FLEET_STATE_LEASING] = {-1, -1, FG_FLEET_STATE_READY, -1, -1},
+        [FG_FLEET_STATE_RECALLING] = {-1, -1, -1, -1, FG_FLEET_STATE_READY},
+    };
+
+    (void)state;
+    for (unsigned s = 0; s < FG_FLEET_STATES; s++)
+        for (unsigned e = 0; e < FG_FLEET_EVENTS; e++) {
+            struct fg_fleet_entry it = {.state = s};
+            bool moved = fg_fleet_step(&it, e);
+
+            if (moved != (next[s][e] >= 0) || (moved && (int)it.state != next[s][e]))
+                fail_msg("%s %s", fg_fleet_state_name(s), fg_fleet_event_name(e));
+        }
+}
+
+/* ---- leases ---------------------------------------------------------------------------------- */
+
+static void a_lease_is_recorded_as_the_pool_has_it(void **state)
+{
+    struct fg_fleet_item_view view;
+
+    (void)state;
+    ready(1000);
+    fg_fleet_bank(rig.f, 0, 2, 5, 0);
+    told("swap 1; ");
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    told("lease 129 to 129 no 1; "); /* 5 + (1000 - 5) / (4 * 2) */
+    fg_fleet_item_view(rig.f, 0, &view);
+    assert_int_equal(view.state, FG_FLEET_STATE_LEASING);
+    assert_int_equal(view.log.leased, 0);
+    fg_fleet_leased(rig.f, 0);
+    fg_fleet_bank(rig.f, 0, 0, 0, 124);
+    told("");
+    fg_fleet_item_view(rig.f, 0, &view);
+    assert_int_equal(view.log.leased, 129);
+    assert_int_equal(view.pool.free, 871);
+}
+
+static void the_last_units_go_one_by_one(void **state)
+{
+    (void)state;
+    ready(32);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    told("lease 1 to 1 no 1; "); /* 31 are left, fewer than 16 * 2 */
+}
+
+static void a_late_swap_is_found_by_comparing(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    ready(100);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    answer(FG_FLEET_UNKNOWN);
+    fg_fleet_bank(rig.f, 0, 7, 7, 0); /* something else is wanted now */
+    pass(20);
+    told("");
+    assert_true(rig.read);
+    pool.free -= 13;
+    pool.row[0].log.leased = 13;
+    pool.row[0].log.leases = 1;
+    give_pool(0, &pool);
+    told(""); /* not before it is known how old it is */
+    answer(FG_FLEET_DONE);
+    told("lease 13 to 13 no 1; ");
+}
+
+static void a_lost_swap_brings_the_new_value(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    ready(100);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    pool.free = 0;
+    pool.row[1].log.leased = 100;
+    pool.row[1].log.leases = 1;
+    give_pool(0, &pool);
+    answer(FG_FLEET_LOST);
+    pass_reads(5);
+    told("swap 1; "); /* it waits now */
+    assert_non_null(strstr(rig.puts[0].text, "/ 0 stock 0 leased 0 in 0 returned 0 in 0 empty 0 "
+                                             "waits 1 for 1"));
+}
+
+static void many_items_are_asked_for_at_once(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(50);
+
+    (void)state;
+    begin(ITEMS, NULL);
+    give_map(2, 0, false, 1);
+    for (unsigned i = 0; i < ITEMS; i++) {
+        give_pool(i, &pool);
+        fg_fleet_bank(rig.f, i, 1, 1, 0);
+    }
+    answer(FG_FLEET_DONE);
+    told("swap 126; ");
+    give_pool(0, &pool);
+    answer(FG_FLEET_LOST);
+    pass_reads(5);
+    told("swap 63; "); /* the fewer, the fewer rivals */
+}
+
+/* ---- returns, demand ------------------------------------------------------------------------- */
+
+static void what_is_free_is_returned_to_those_who_wait(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(0);
+
+    (void)state;
+    begin(1, &(struct fg_fleet_counters){.stock = 9});
+    give_map(2, 0, false, 1);
+    pool.row[1].demand = 1;
+    pool.row[1].wanted = 3;
+    pool.next = 2;
+    give_pool(0, &pool);
+    fg_fleet_bank(rig.f, 0, 0, 0, 4);
+    answer(FG_FLEET_DONE);
+    told("recall; ");
+    fg_fleet_bank(rig.f, 0, 0, 0, 0);
+    pass(5);
+    told(""); /* RETURN is not committed */
+    answer(FG_FLEET_DONE);
+    fg_fleet_returned(rig.f, 0, 4);
+    told("swap 1; ");
+    assert_non_null(strstr(rig.puts[0].text, "free 4 next 2 open members 2"
+                                             " / 0 stock 9 leased 0 in 0 returned 4 in 1 empty 2"));
+}
+
+static void sold_out_needs_all_members(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(0);
+
+    (void)state;
+    ready(0);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    told("recall; "); /* its own bank, too */
+    fg_fleet_returned(rig.f, 0, 0);
+    told("swap 1; ");
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    told("");
+    pool.next = 2;
+    pool.row[0] = (struct fg_fleet_row){.empty = 2, .demand = 1, .wanted = 1};
+    pool.row[1].empty = 2;
+    give_pool(0, &pool);
+    pass(2);
+    answer(FG_FLEET_DONE);
+    told("swap 1; ");
+    assert_non_null(strstr(rig.puts[0].text, "free 0 next 2 sold-out"));
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    told("sold out; ");
+    pool = pool_with(3);
+    pool.next = 2;
+    pool.row[0].empty = 2;
+    give_pool(0, &pool);
+    pass(10);
+    told("open; ");
+}
+
+static void a_silent_member_makes_it_busy(void **state)
+{
+    (void)state;
+    ready(0);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    fg_fleet_returned(rig.f, 0, 0);
+    drain();
+    rig.store++;
+    answer(FG_FLEET_DONE);
+    rig.out[0] = 0;
+    for (unsigned ms = 0; ms < 490; ms += 10) {
+        pass(10);
+        if (rig.ticket)
+            answer(FG_FLEET_DONE);
+        told("");
+    }
+    pass(20);
+    told("refuse BUSY 0; ");
+    assert_int_equal(rig.view.silent, 2);
+}
+
+static void etcd_away_makes_it_busy(void **state)
+{
+    (void)state;
+    ready(100);
+    pass(10);
+    answer(FG_FLEET_AWAY);
+    pass(400);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    if (rig.ticket)
+        answer(FG_FLEET_AWAY);
+    drain();
+    rig.out[0] = 0;
+    pass(100);
+    told("refuse BUSY 0; ");
+    assert_true(rig.view.away && rig.view.may_sell);
+}
+
+/* ---- why it takes no part -------------------------------------------------------------------- */
+
+static void a_log_that_lacks_more_than_a_lease_stops(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    begin(1, NULL);
+    give_map(2, 0, false, 1);
+    pool.free = 90;
+    pool.row[0].log.leased = 10;
+    pool.row[0].log.leases = 2;
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    told("stop: the log of this member is older than what etcd knows of it; ");
+    assert_false(rig.view.may_sell);
+}
+
+static void a_log_that_lacks_a_return_stops(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    begin(1, &(struct fg_fleet_counters){.stock = 5});
+    give_map(2, 0, false, 1);
+    pool.free = 102;
+    pool.row[0].log = (struct fg_fleet_counters){.stock = 5, .returned = 2, .returns = 1};
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    told("stop: the log of this member is older than what etcd knows of it; ");
+}
+
+static void a_pool_that_lacks_a_lease_is_a_copy(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    begin(1, &(struct fg_fleet_counters){.leased = 7, .leases = 1});
+    give_map(2, 0, false, 1);
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("refuse BUSY 0; "); /* it sells what it holds */
+    assert_int_equal(rig.view.reason, FG_FLEET_REASON_RESTORED);
+    assert_true(rig.view.may_sell);
+}
+
+static void an_older_store_is_a_copy(void **state)
+{
+    (void)state;
+    ready(100);
+    pass(10);
+    rig.store -= 2;
+    answer(FG_FLEET_DONE);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("refuse BUSY 0; ");
+    assert_int_equal(rig.view.reason, FG_FLEET_REASON_RESTORED);
+}
+
+static void maps_that_forbid_it(void **state)
+{
+    static const struct {
+        unsigned members;
+        uint32_t retired;
+        bool frozen;
+        uint64_t version;
+        enum fg_fleet_reason reason;
+        const char *told;
+    } cases[] = {
+        {2, 1, false, 1, FG_FLEET_REASON_RETIRED,
+         "stop: this member was retired: its units were given to others; "},
+        {2, 0, false, 2, FG_FLEET_REASON_OTHER_MAP,
+         "stop: the map in etcd is not the configured one; "},
+        {3, 0, false, 1, FG_FLEET_REASON_OTHER_MAP,
+         "stop: the map in etcd is not the configured one; "},
+        {2, 0, true, 1, FG_FLEET_REASON_FROZEN, "refuse BUSY 0; "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fg_fleet_pool pool = pool_with(100);
+
+        begin(1, NULL);
+        give_map(cases[i].members, cases[i].retired, cases[i].frozen, cases[i].version);
+        give_pool(0, &pool);
+        fg_fleet_bank(rig.f, 0, 1, 1, 0);
+        answer(FG_FLEET_DONE);
+        pass(50);
+        assert_non_null(strstr(rig.out, cases[i].told));
+        assert_null(strstr(rig.out, "swap"));
+        assert_int_equal(rig.view.reason, cases[i].reason);
+        fg_fleet_destroy(rig.f);
+    }
+    rig.f = NULL;
+}
+
+static void a_damaged_pool_stops_its_item_only(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    begin(2, NULL);
+    give_map(2, 0, false, 1);
+    value("fleet/pool/1", "floodgate-pool 1 nonsense");
+    give_pool(1, &pool);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    fg_fleet_bank(rig.f, 1, 1, 1, 0);
+    answer(FG_FLEET_DONE);
+    told("refuse BUSY 0; swap 1; ");
+    assert_string_equal(rig.puts[0].key, "fleet/pool/2");
+    assert_int_equal(rig.view.damaged, 1);
+}
+
+static void options_are_checked(void **state)
+{
+    struct fg_fleet_options o = {
+        .items_max = 1, .timing = fg_fleet_timing_usual, .register_key = "pair/0/register"};
+    struct fg_fleet *f;
+    struct fg_error err;
+
+    (void)state;
+    fg_fleet_map_first(&o.map, 2, 8);
+    f = fg_fleet_create(&o, &err);
+    assert_non_null(f);
+    assert_false(fg_fleet_item(f, 1, 7, &(struct fg_fleet_counters){0}));
+    assert_true(fg_fleet_item(f, 0, 7, &(struct fg_fleet_counters){0}));
+    assert_false(fg_fleet_item(f, 0, 8, &(struct fg_fleet_counters){0}));
+    fg_fleet_destroy(f);
+    o.member = 2;
+    assert_null(fg_fleet_create(&o, &err));
+    o.member = 0;
+    o.items_max = 0;
+    assert_null(fg_fleet_create(&o, &err));
+    o.items_max = 1;
+    o.timing.poll_ms = 0;
+    assert_null(fg_fleet_create(&o, &err));
+    o.timing = fg_fleet_timing_usual;
+    o.register_key = "a-key-that-is-longer-than-the-room-for-it";
+    assert_null(fg_fleet_create(&o, &err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pool_is_a_line_of_text),
+        cmocka_unit_test(a_pool_that_does_not_add_up_is_refused),
+        cmocka_unit_test(a_map_is_a_line_of_text),
+        cmocka_unit_test(a_user_belongs_to_a_shard_for_ever),
+        cmocka_unit_test(each_event_moves_one_state),
+        cmocka_unit_test_teardown(a_lease_is_recorded_as_the_pool_has_it, end),
+        cmocka_unit_test_teardown(the_last_units_go_one_by_one, end),
+        cmocka_unit_test_teardown(a_late_swap_is_found_by_comparing, end),
+        cmocka_unit_test_teardown(a_lost_swap_brings_the_new_value, end),
+        cmocka_unit_test_teardown(many_items_are_asked_for_at_once, end),
+        cmocka_unit_test_teardown(what_is_free_is_returned_to_those_who_wait, end),
+        cmocka_unit_test_teardown(sold_out_needs_all_members, end),
+        cmocka_unit_test_teardown(a_silent_member_makes_it_busy, end),
+        cmocka_unit_test_teardown(etcd_away_makes_it_busy, end),
+        cmocka_unit_test_teardown(a_log_that_lacks_more_than_a_lease_stops, end),
+        cmocka_unit_test_teardown(a_log_that_lacks_a_return_stops, end),
+        cmocka_unit_test_teardown(a_pool_that_lacks_a_lease_is_a_copy, end),
+        cmocka_unit_test_teardown(an_older_store_is_a_copy, end),
+        cmocka_unit_test_teardown(maps_that_forbid_it, end),
+        cmocka_unit_test_teardown(a_damaged_pool_stops_its_item_only, end),
+        cmocka_unit_test(options_are_checked),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
