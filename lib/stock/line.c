@@ -573,6 +573,8 @@ void fg_stock_line_unload(struct fg_stock *s, uint32_t index)
         s->line_free = at;
     }
     l->waiting = l->kept = 0;
+    l->max = l->claim_ms = l->ttl_ms = l->flags = 0;
+    l->tickets = l->serving = 0;
     s->items[index].sold_out = 0;
     s->banks[index].line = s->banks[index].announced = false;
 }

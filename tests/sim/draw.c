@@ -37,6 +37,7 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
      */
     *setup =
         (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
+    setup->pair = fg_mix64(d->seed, 2) % 3 == 0;
     setup->ring_capacity = 2u << rng_below(r, 5);
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
     setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;

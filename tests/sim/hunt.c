@@ -44,6 +44,7 @@ static void count(struct hunt *h)
     h->restarts += sim.o.restarts;
     h->files_read += sim.w.files_read;
     h->fed += sim.w.fed;
+    h->took_over += sim.w.took_over;
     h->cut_records += sim.w.cut_records;
     for (unsigned i = 0; i < FG_PACKET_STATUS_COUNT; i++)
         h->statuses[i] += sim.o.statuses[i];

@@ -16,7 +16,7 @@ struct hunt {
     double shrink_seconds; /* 0 = the failing trace is not made smaller, nor printed */
 
     /* results */
-    uint64_t runs, steps, balances, restarts, files_read, fed, cut_records,
+    uint64_t runs, steps, balances, restarts, files_read, fed, took_over, cut_records,
         statuses[FG_PACKET_STATUS_COUNT];
     bool failed;
     uint64_t failed_seed;

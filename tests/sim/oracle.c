@@ -303,14 +303,14 @@ void oracle_written(struct oracle *o, struct world *w)
 {
     for (; o->written_len < w->log_len; o->written_len++)
         write_record(o, &w->log[o->written_len]);
-    for (; o->durable_len < w->durable_len; o->durable_len++)
+    for (; o->durable_len < w->committed_len; o->durable_len++)
         durable_record(o, &w->log[o->durable_len]);
 }
 
 /* The log's story begins anew, from what has survived; what was decided is what was written. */
 void oracle_restarted(struct oracle *o, struct world *w)
 {
-    FG_ASSERT(w->log_len >= o->durable_len); /* what was durable is never lost */
+    FG_ASSERT(w->log_len >= o->durable_len); /* what was committed is never lost */
     o->written_len = o->durable_len = 0;
     for (uint32_t i = 0; i < o->orders_len; i++) {
         o->orders[i].written = o->orders[i].durable = o->orders[i].written_late = 0;

@@ -76,6 +76,7 @@ struct oracle_denied {
     bool now, written;
 };
 
+/* `durable` of the oracle is what may be told: in a pair, what is committed. */
 struct oracle {
     uint32_t written_len, durable_len; /* records of the log that were looked at */
     uint64_t pushed[WORKERS_MAX];      /* records of each worker that were looked at */

@@ -347,7 +347,8 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
         q.gone = order->waits && (w->troubled || w->tokens[order->token].refusable ||
                                   w->tokens[order->token].min_free < order->quantity);
         q.same = order->item == t->request.item && order->quantity == t->request.quantity;
-        q.late = order->now == FG_LEDGER_ORDER_RESERVED && w->now_ms >= order->deadline_ms;
+        q.late =
+            order->now == FG_LEDGER_ORDER_RESERVED && w->now_ms >= order->deadline_ms + w->grace_ms;
     }
     oracle_pushed(o, w, t->worker, t);
     if (!order)

@@ -338,10 +338,10 @@ static void ended(struct oracle *o, struct world *w, const struct fg_journal_rec
     FG_ASSERT(order && order->now == FG_LEDGER_ORDER_RESERVED);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
     if (r->type == FG_JOURNAL_RECORD_EXPIRED) {
-        FG_ASSERT(w->now_ms >= order->deadline_ms);
+        FG_ASSERT(w->now_ms >= order->deadline_ms + w->grace_ms);
         order->now = FG_LEDGER_ORDER_EXPIRED;
     } else {
-        FG_ASSERT(asked && w->now_ms < order->deadline_ms);
+        FG_ASSERT(asked && w->now_ms < order->deadline_ms + w->grace_ms);
         FG_ASSERT(cause->request.op ==
                   (r->type == FG_JOURNAL_RECORD_SOLD ? FG_PACKET_OP_CONFIRM : FG_PACKET_OP_CANCEL));
         order->now =
@@ -356,7 +356,8 @@ static void extended(struct oracle *o, struct world *w, const struct fg_journal_
 {
     struct oracle_order *order = oracle_order(o, r->user, r->order_id);
 
-    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_RESERVED && w->now_ms < order->deadline_ms);
+    FG_ASSERT(order && order->now == FG_LEDGER_ORDER_RESERVED);
+    FG_ASSERT(w->now_ms < order->deadline_ms + w->grace_ms);
     FG_ASSERT(cause && cause->request.op == FG_PACKET_OP_EXTEND);
     FG_ASSERT(oracle_same_order(&cause->request, r->user, r->order_id));
     FG_ASSERT(r->arg > order->deadline_ms && r->arg <= w->now_ms + FG_STOCK_HOLD_MS_MAX);
@@ -581,13 +582,13 @@ static void check_line(struct oracle *o, struct world *w, const struct oracle_it
 void oracle_settled(struct oracle *o, struct world *w)
 {
     FG_ASSERT(w->tokens_out == 0 && o->waiting_len == 0); /* nobody waits for ever */
-    FG_ASSERT(w->log_len == w->durable_len);
+    FG_ASSERT(w->log_len == w->durable_len && w->log_len == w->committed_len);
     for (uint32_t i = 0; i < o->orders_len; i++) {
         const struct oracle_order *order = &o->orders[i];
 
         FG_ASSERT(order->now == order->written && !order->waits);
-        FG_ASSERT(order->now != FG_LEDGER_ORDER_RESERVED || order->deadline_ms + 64 > w->now_ms ||
-                  w->stopping);
+        FG_ASSERT(order->now != FG_LEDGER_ORDER_RESERVED ||
+                  order->deadline_ms + w->grace_ms + 64 > w->now_ms || w->stopping);
     }
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
         check_line(o, w, &o->items[i]);

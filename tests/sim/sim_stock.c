@@ -56,11 +56,12 @@ int main(int argc, char **argv)
     options(argc, argv, &h);
     ok = hunt(&h);
     printf("# seeds %llu..%llu: %llu steps, %llu balances, %llu restarts (%llu from real files, "
-           "%llu as a standby, %llu torn records); answers:",
+           "%llu as a standby, %llu on the other box of a pair, %llu torn records); answers:",
            (unsigned long long)h.first_seed, (unsigned long long)h.failed_seed,
            (unsigned long long)h.steps, (unsigned long long)h.balances,
            (unsigned long long)h.restarts, (unsigned long long)h.files_read,
-           (unsigned long long)h.fed, (unsigned long long)h.cut_records);
+           (unsigned long long)h.fed, (unsigned long long)h.took_over,
+           (unsigned long long)h.cut_records);
     for (unsigned i = 1; i < FG_PACKET_STATUS_COUNT; i++)
         printf(" %s %llu", fg_packet_status_name(i), (unsigned long long)h.statuses[i]);
     printf("\n%s 1 - engine simulation, seeds from %llu\n1..1\n", ok ? "ok" : "not ok",

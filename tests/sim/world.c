@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "world.h"
 
+#include "stock/feed.h"
+
 /* SplitMix64 (Steele, Lea, Flood 2014; public domain) */
 uint64_t rng_next(struct rng *r)
 {
@@ -23,6 +25,7 @@ static struct fg_stock *make_engine(struct world *w, unsigned i, const struct fg
                                 .from = w->from[i],
                                 .journal = w->journal[i],
                                 .mark = &w->mark[i],
+                                .committed = w->setup.pair ? &w->committed[i] : NULL,
                                 .seed = rng_next(&rng)};
 
     stock = fg_stock_create(&c, &err);
@@ -40,7 +43,7 @@ static bool takes_over(const struct world *w)
 #if defined(FG_SIM_SMALL) || defined(FG_SIM_FUZZ)
     return false;
 #else
-    return w->log_len > 0 && (w->setup.seed + w->lives) % 2;
+    return w->log_len > 0 && (w->taken_over || (w->setup.seed + w->lives) % 2);
 #endif
 }
 
@@ -70,6 +73,7 @@ static void make_rings(struct world *w)
         w->journal[i] = fg_ring_create(w->setup.ring_capacity);
         w->taken[i] = 0;
         atomic_store(&w->mark[i].durable, 0);
+        atomic_store(&w->committed[i].durable, 0);
         for (unsigned j = 0; j < w->workers; j++) {
             w->delivered[i][j] = 0;
             w->out[i][j] = i == j ? NULL : fg_ring_create(w->setup.ring_capacity);
@@ -109,7 +113,7 @@ static void load_shelf(struct world *w, const struct fg_ledger_item *item)
 static void start_life(struct world *w, const struct fg_ledger *ledger)
 {
     w->lives++;
-    w->durable_len = w->log_len;
+    w->durable_len = w->committed_len = w->log_len;
     w->disk = DISK_OK;
     w->stopping = w->troubled = false;
     w->tokens_out = w->token_next = 0;
@@ -118,6 +122,8 @@ static void start_life(struct world *w, const struct fg_ledger *ledger)
     memset(w->mode, 0, sizeof(w->mode));
     make_rings(w);
     make_engines(w, ledger);
+    for (unsigned i = 0; w->grace_ms && i < w->workers; i++)
+        fg_stock_set_grace(w->stock[i], w->grace_ms);
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         load_shelf(w, fg_ledger_item_at(ledger, i));
 }
@@ -154,13 +160,29 @@ void world_stop(struct world *w)
     free(w->log);
 }
 
+/* The other box has all that is committed, and some of the rest. */
+static void take_over(struct world *w, uint64_t tail)
+{
+    struct rng rng = {tail};
+
+    w->taken_over = w->setup.pair && rng_chance(&rng, 70);
+    w->grace_ms = 0;
+    if (!w->taken_over)
+        return;
+    w->log_len = w->committed_len + rng_below(&rng, w->log_len - w->committed_len + 1);
+    w->durable_len = w->log_len;
+    w->grace_ms = rng_below(&rng, 200);
+    w->took_over++;
+}
+
 void world_restart(struct world *w, unsigned workers, uint64_t tail, const char *folder)
 {
     struct fg_ledger *ledger = NULL;
     uint32_t before = w->log_len;
 
     end_life(w);
-    w->log_len = disk_crash(w, tail, folder, &ledger);
+    take_over(w, tail);
+    w->log_len = disk_crash(w, tail, w->taken_over ? NULL : folder, &ledger);
     w->cut_records += before - w->log_len;
     w->workers = workers;
     w->setup.limits.orders_max = ROOMY; /* what was recovered must fit */
@@ -213,13 +235,44 @@ void world_write(struct world *w, unsigned worker, unsigned n)
     }
 }
 
+static void commit(struct world *w, uint32_t records)
+{
+    for (uint32_t end = w->committed_len + records; w->committed_len < end; w->committed_len++)
+        if (w->log[w->committed_len].type != FG_JOURNAL_RECORD_BATCH)
+            atomic_fetch_add(&w->committed[w->log[w->committed_len].worker].durable, 1);
+}
+
+/* The other box has some of what is durable here, some of it of before. */
+static void commit_some(struct world *w)
+{
+    uint32_t behind = w->durable_len - w->committed_len;
+
+    if (behind)
+        commit(w, 1 + (uint32_t)(fg_mix64(w->durable_len, w->committed_len) % behind));
+}
+
+/* Watermarks of a later leader, which are of no account to this one. */
+static void mislead(struct world *w)
+{
+    for (unsigned i = 0; w->setup.pair && i < w->workers; i++)
+        atomic_store(&w->committed[i].durable, w->taken[i]);
+}
+
 void world_sync(struct world *w)
 {
-    if (w->disk == DISK_FAILED)
+    if (w->disk == DISK_FAILED) {
+        mislead(w);
         return;
+    }
+    if (w->setup.pair)
+        commit_some(w);
     w->durable_len = w->log_len;
     for (unsigned i = 0; i < w->workers; i++)
         atomic_store(&w->mark[i].durable, w->taken[i]);
+    if (w->setup.pair)
+        commit_some(w);
+    else
+        commit(w, w->durable_len - w->committed_len);
 }
 
 enum fg_stock_mode world_mode(const struct world *w)

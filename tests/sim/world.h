@@ -35,6 +35,7 @@ static inline bool rng_chance(struct rng *r, uint32_t percent)
 struct world_setup {
     uint64_t seed; /* of the engines' hash tables */
     unsigned workers;
+    bool pair; /* answers wait for another watermark, and a standby may take over */
     uint32_t ring_capacity;
     struct fg_stock_limits limits;
 };
@@ -83,12 +84,14 @@ struct world {
     uint64_t delivered[WORKERS_MAX][WORKERS_MAX];
     struct fg_ring *from[WORKERS_MAX][WORKERS_MAX]; /* [to][from]: in, as an engine wants it */
     struct fg_ring *journal[WORKERS_MAX];
-    struct fg_journal_watermark mark[WORKERS_MAX];
+    struct fg_journal_watermark mark[WORKERS_MAX], committed[WORKERS_MAX];
     uint64_t taken[WORKERS_MAX]; /* records of this life that are in the log, durable or not */
 
-    struct fg_journal_record *log; /* [LOG_MAX] */
-    uint32_t log_len, durable_len;
-    uint32_t cut_records, files_read, fed; /* statistics */
+    struct fg_journal_record *log;                    /* [LOG_MAX] */
+    uint32_t log_len, durable_len, committed_len;     /* committed: durable, without a pair */
+    bool taken_over;                                  /* this life began on the other box */
+    uint32_t grace_ms;                                /* of holds, in this life */
+    uint32_t cut_records, files_read, fed, took_over; /* statistics */
 
     struct shelf shelves[ITEMS_MAX];
     struct token tokens[TOKENS_MAX];
