@@ -210,9 +210,12 @@ class Pair:
 
 
 def same_logs(a, b):
-    """Both logs have the same records."""
-    fgtest.wait_until(lambda: a.view()['last'] == b.view()['committed'], 20, 'the standby has all')
-    assert a.ask('log') == b.ask('log')
+    """Both logs have the same records, once the leader makes no more."""
+    def same():
+        logs = a.ask('log'), b.ask('log')
+        assert logs[0]['error'] == logs[1]['error'] == '', logs
+        return a.view()['last'] == b.view()['committed'] and logs[0] == logs[1]
+    fgtest.wait_until(same, 20, 'the standby has all')
 
 
 @fgtest.timeout(120)
