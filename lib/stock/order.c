@@ -47,8 +47,6 @@ static __attribute__((noinline)) void sell_late(struct fg_stock *s, uint64_t now
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD_LATE, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
-    if (fg_unlikely(o->by_offer))
-        COUNT(s, line_claimed, 1);
     COUNT(s, sold_late, 1);
 }
 
@@ -88,6 +86,8 @@ void fg_stock_sell(struct fg_stock *s, uint64_t now_ms, struct order *o, struct 
     record_order(s, now_ms, o, FG_JOURNAL_RECORD_SOLD, 0);
     defer_order(s, o, asker, 0);
     COUNT(s, sold, 1);
+    if (fg_unlikely(o->by_offer))
+        COUNT(s, line_claimed, 1);
 }
 
 /* The wheel meets the order at its old deadline, and only then moves it to the new one. */

@@ -73,6 +73,8 @@ def test_line(lab):
     line = s.gate.fgctl('wait', 'list', ITEM, '--limit', 2)
     assert [(w['ticket'], w['user']) for w in line['waiting']] == [(1, '11'), (2, '12')] and line['count'] == 3, line
     assert s.gate.fgctl('wait', 'show', 13)['waiting'][0]['ahead'] == 2
+    status, metrics = s.gate.api('GET', '/metrics')
+    assert status == 200 and f'floodgate_item_waiting{{item="{ITEM}"}} 3' in metrics, metrics
     s.give_back(1)
     s.becomes(11, 'RESERVED')
     assert s.shop.reserve(20)[0] == 'SOLD_OUT', 'the unit was never for others'
@@ -80,6 +82,9 @@ def test_line(lab):
     assert s.status(11) == 'EXPIRED'
     assert s.shop.backend.confirm(12, s.orders[12]).status == 'SOLD'
     assert s.sold_out() == (3, 1) and s.wait(13).left == 0
+    counts = [s.shop.stock(f'line_{what}') for what in ('joined', 'offered', 'claimed', 'skipped')]
+    assert counts == [3, 2, 1, 0], counts
+    assert s.shop.stock('waited_ms')['count'] == 2
     assert s.shop.shop.cancel(13, s.orders[13]).status == 'CANCELLED'
     s.give_back(2)
     fgtest.wait_until(lambda: s.shop.reserve(21)[0] == 'RESERVED', 10, 'nobody waits: who comes may buy')
@@ -93,11 +98,11 @@ def test_head_never_comes_back(lab):
     until = time.monotonic() + 2.3
     while time.monotonic() < until:  # 12 and 13 are heard of, 11 is not
         s.waits(12, 13)
-        fgtest.pause(0.1)
+        fgtest.pause(0.1, 'the interval between two WAIT')
     s.give_back(1)
     s.becomes(12, 'RESERVED')
     assert s.status(11) == 'CANCELLED' and s.wait(11).status == 'CANCELLED'
-    fgtest.pause(2.3)
+    fgtest.pause(2.3, 'user 13 is not heard of')
     s.waits(13)  # was absent, and is back before the turn
     s.give_back(2)
     s.becomes(13, 'RESERVED')

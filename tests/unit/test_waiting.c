@@ -78,27 +78,29 @@ static void add(uint32_t units)
     assert_int_equal(command(FG_STOCK_STOCK_ADD, c), FG_STOCK_OUTCOME_DONE);
 }
 
-static void make(uint32_t waiting_max)
+static void make_with(struct fg_stock_limits limits, size_t records_max)
 {
     static struct fg_ring *none[1];
-    struct fg_stock_config c = {.workers = 1,
-                                .limits = {.items_max = 4,
-                                           .orders_max = 100,
-                                           .users_max = 50,
-                                           .parked_max = 4,
-                                           .deferred_max = 16,
-                                           .waiting_max = waiting_max},
-                                .to = none,
-                                .from = none,
-                                .mark = &mark,
-                                .seed = 3};
+    struct fg_stock_config c = {
+        .workers = 1, .limits = limits, .to = none, .from = none, .mark = &mark, .seed = 3};
     struct fg_error err;
 
-    journal = fg_ring_create(64);
+    journal = fg_ring_create(records_max);
     c.journal = journal;
     atomic_store(&mark.durable, 0);
     stock = fg_stock_create(&c, &err);
     assert_non_null(stock);
+}
+
+static void make(uint32_t waiting_max)
+{
+    make_with((struct fg_stock_limits){.items_max = 4,
+                                       .orders_max = 100,
+                                       .users_max = 50,
+                                       .parked_max = 4,
+                                       .deferred_max = 16,
+                                       .waiting_max = waiting_max},
+              64);
 }
 
 static void end(void)
@@ -405,6 +407,80 @@ static void without_memory_for_it_there_is_no_line(void **state)
     assert_int_equal(wait_for(20), FG_PACKET_STATUS_RESERVED);
 }
 
+/* ---- many */
+
+enum { HOLDS = 50000, WAITERS = 500000 };
+
+static void wait_quickly(uint64_t user, unsigned status)
+{
+    struct fg_stock_request r = {
+        .op = FG_PACKET_OP_WAIT, .user = user, .order_id = {1}, .quantity = 1, .item = ITEM};
+    struct fg_stock_answer a = {0};
+
+    if (fg_stock_request(stock, now, &r, 1, &a) == FG_STOCK_DEFERRED) {
+        for (polled = 0; polled == 0;)
+            run();
+        a = last;
+    }
+    assert_int_equal(a.status, status);
+}
+
+static unsigned loops_until(uint64_t user, unsigned status)
+{
+    unsigned loops = 0;
+
+    for (; state_of(user) != status; loops++) {
+        assert_true(loops < 100000);
+        run();
+    }
+    return 6 * loops; /* run() is six */
+}
+
+/* 50,000 holds end at one moment, with 500,000 waiting: the first 50,000 get their units, in
+ * bounded loops. Then 99 of 100 are absent: the next one who is there gets the unit that comes
+ * back, in that moment. */
+static void many_wait(void **state)
+{
+    struct fg_stock_limits limits = {.items_max = 4,
+                                     .orders_max = HOLDS + WAITERS + 10,
+                                     .users_max = HOLDS + WAITERS,
+                                     .parked_max = 64,
+                                     .deferred_max = 1 << 17,
+                                     .waiting_max = WAITERS};
+    unsigned loops;
+
+    end();
+    fg_ledger_destroy(ledger);
+    ledger = fg_ledger_create();
+    make_with(limits, 1 << 10);
+    set_item((struct fg_stock_command){0});
+    command(FG_STOCK_LINE_SET, (struct fg_stock_command){
+                                   .line_max = WAITERS, .claim_ms = 20 * TTL, .wait_ttl_ms = TTL});
+    command(
+        FG_STOCK_LINE_APPLY,
+        (struct fg_stock_command){.line_max = WAITERS, .claim_ms = 20 * TTL, .wait_ttl_ms = TTL});
+    add(HOLDS);
+    for (uint64_t user = 1; user <= HOLDS + WAITERS; user++)
+        wait_quickly(user, user <= HOLDS ? FG_PACKET_STATUS_RESERVED : FG_PACKET_STATUS_WAITING);
+    now += HOLD + 20; /* no clock in between: all end now */
+    loops = loops_until(2 * HOLDS, FG_PACKET_STATUS_RESERVED);
+    print_message("# %d holds ended, and %d offers were made, in %u loops\n", HOLDS, HOLDS, loops);
+    assert_true(loops <= 2 * HOLDS / 64);
+    assert_int_equal(state_of(HOLDS + 1), FG_PACKET_STATUS_RESERVED);
+    assert_int_equal(state_of(2 * HOLDS + 1), FG_PACKET_STATUS_WAITING);
+    now += TTL / 2;
+    for (uint64_t user = 2 * HOLDS + 100; user <= HOLDS + WAITERS; user += 100)
+        wait_quickly(user, FG_PACKET_STATUS_WAITING);
+    now += TTL / 2 + 20;
+    give_back(HOLDS + 1);
+    loops = loops_until(2 * HOLDS + 100, FG_PACKET_STATUS_RESERVED);
+    print_message("# 99 absent users were skipped in %u loops\n", loops);
+    assert_true(loops <= 12);
+    give_back(HOLDS + 2);
+    assert_true(loops_until(2 * HOLDS + 200, FG_PACKET_STATUS_RESERVED) <= 12);
+    assert_int_equal(state_of(2 * HOLDS + 101), FG_PACKET_STATUS_CANCELLED);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -421,6 +497,7 @@ int main(void)
         T(several_units_wait_in_strict_order),
         T(a_restart_keeps_the_line),
         T(without_memory_for_it_there_is_no_line),
+        T(many_wait),
     };
     return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
 }
