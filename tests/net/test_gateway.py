@@ -332,7 +332,7 @@ def test_stream_of_one_order(lab):
     said(web.reserve(3, 'c', wait=True), 202)
     with web.events(path='/v1/orders/b/events', X_User=2) as second, web.events(path='/v1/orders/c/events', X_User=3) as third:
         assert [(e['state'], e['ahead']) for e in (second(), third())] == [('WAITING', 0), ('WAITING', 1)]
-        fgtest.wait_until(lambda: web.metric('replies_total', status='WAITING') >= 8, 15, 'WAIT is repeated, and the ttl is over')
+        fgtest.wait_until(lambda: web.metric('replies_total', status='WAITING') >= 12, 25, 'WAIT is repeated, and the ttl is over')
         said(web.cancel(1, 'a'), 200)
         assert second()['state'] == 'RESERVED'
         assert third()['ahead'] == 0, 'the position is told, too'
