@@ -4,6 +4,7 @@
 acknowledged order is lost, none is oversold, and the sale continues. Shoppers know both boxes; the audit compares both
 logs, the servers, and what each shopper was told."""
 
+import glob
 import json
 import os
 import secrets
@@ -62,6 +63,36 @@ def test_leader_stalled(lab):
     assert said <= BURST, 'replies that lay in the ring of the port when it stopped, and no others'
     sale.pair.join(old)
     sale.sells()
+    sale.finish()
+
+
+@fgtest.timeout(180)
+def test_tail_cut(lab):
+    """the leader dies with records that its standby never had: it cuts them off while it runs, and follows"""
+    patient = {'pair.suspect_ms': '3s', 'pair.drop_ms': '3s'}  # it dies before it could go on alone
+    sale = PairSale(lab, settings=patient)
+    sale.shop(seconds=8)
+    sale.sells(500)
+    old = sale.pair.leader()
+    standby = sale.pair.other(old).gate.process
+
+    def alone_and_dead():
+        standby.signal(signal.SIGSTOP)
+        durable = lambda: old.gate.get('/v1/status')['log']['durable_seq']  # noqa: E731
+        before = durable()
+        fgtest.wait_until(lambda: durable() > before + 20, 2, 'records that are durable at the leader only', 0.005)
+        old.gate.kill()
+        standby.signal(signal.SIGCONT)
+
+    outage(sale, old, alone_and_dead)
+    sale.sells()
+    sale.pair.join(old)
+    assert 'were never committed and are cut off' in old.gate.output()
+    assert glob.glob(f'{old.gate.log_dir}/*.fgd')
+    sale.sells()
+    new = sale.pair.other(old)
+    outage(sale, new, new.gate.stop)  # it sells from what it followed
+    sale.pair.join(new)
     sale.finish()
 
 
