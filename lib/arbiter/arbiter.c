@@ -288,3 +288,160 @@ enum fg_arbiter_result fg_arbiter_swap(struct fg_arbiter *a, const struct fg_arb
     json_decref(body);
     return result;
 }
+
+/* ---- many keys ------------------------------------------------------------------------------- */
+
+#define PAGE (2 * FG_ARBITER_PUTS_MAX) /* more than one commit changes */
+
+/* {"key", "mod_revision", "value"}; false: no etcd gives it. */
+static bool read_kv(const struct fg_arbiter *a, const json_t *kv, int64_t store,
+                    char key[FULL_KEY_MAX + 1], struct fg_arbiter_value *value)
+{
+    struct fg_arbiter_value name = {0};
+    size_t prefix = strlen(a->options.prefix);
+
+    *value = (struct fg_arbiter_value){.store = store};
+    if (!base64_read(json_object_get(kv, "key"), &name) || name.size > FULL_KEY_MAX ||
+        name.size < prefix || memcmp(name.bytes, a->options.prefix, prefix) != 0 ||
+        memchr(name.bytes, 0, name.size) || !revision_read(kv, "mod_revision", &value->revision) ||
+        !base64_read(json_object_get(kv, "value"), value))
+        return false;
+    memcpy(key, name.bytes + prefix, name.size - prefix);
+    key[name.size - prefix] = 0;
+    return true;
+}
+
+static json_t *compare_of(const struct fg_arbiter *a, const struct fg_arbiter_put *put)
+{
+    char revision[24];
+
+    snprintf(revision, sizeof(revision), "%lld", (long long)put->revision);
+    return json_pack("{s:o, s:s, s:s, s:s}", "key", key_of(a, put->key), "target", "MOD", "result",
+                     "EQUAL", "mod_revision", revision);
+}
+
+static json_t *commit_body(const struct fg_arbiter *a, const struct fg_arbiter_put *puts,
+                           unsigned len)
+{
+    json_t *compare = json_array(), *success = json_array(), *failure = json_array(), *body;
+
+    for (unsigned i = 0; i < len; i++) {
+        json_array_append_new(compare, compare_of(a, &puts[i]));
+        json_array_append_new(
+            failure, json_pack("{s:{s:o}}", "request_range", "key", key_of(a, puts[i].key)));
+        if (puts[i].bytes)
+            json_array_append_new(success, json_pack("{s:{s:o, s:o}}", "request_put", "key",
+                                                     key_of(a, puts[i].key), "value",
+                                                     base64(puts[i].bytes, puts[i].size)));
+    }
+    body = json_pack("{s:o, s:o, s:o}", "compare", compare, "success", success, "failure", failure);
+    FG_ASSERT(body);
+    return body;
+}
+
+/* The values of a lost commit, in the order of its keys. */
+static bool read_failure(const struct fg_arbiter *a, const json_t *json,
+                         const struct fg_arbiter_put *puts, unsigned len, int64_t store,
+                         fg_arbiter_seen *seen, void *ctx)
+{
+    const json_t *responses = json_object_get(json, "responses");
+    char key[FULL_KEY_MAX + 1];
+
+    if (json_array_size(responses) != len)
+        return false;
+    for (unsigned i = 0; i < len; i++) {
+        const json_t *range = json_object_get(json_array_get(responses, i), "response_range");
+        const json_t *kv = json_array_get(json_object_get(range, "kvs"), 0);
+        struct fg_arbiter_value value = {.store = store};
+
+        if (!range || (kv && (!read_kv(a, kv, store, key, &value) || strcmp(key, puts[i].key))))
+            return false;
+        seen(ctx, puts[i].key, &value);
+    }
+    return true;
+}
+
+enum fg_arbiter_result fg_arbiter_commit(struct fg_arbiter *a, const struct fg_arbiter_put *puts,
+                                         unsigned len, fg_arbiter_seen *seen, void *ctx,
+                                         int64_t *store, struct fg_error *err)
+{
+    struct etcd_answer answer = {0};
+    json_t *body = commit_body(a, puts, len);
+    enum fg_arbiter_result result;
+
+    FG_ASSERT(len >= 1 && len <= FG_ARBITER_PUTS_MAX);
+    result = ask(a, "/v3/kv/txn", body, false, &answer, err);
+    if (result == FG_ARBITER_DONE)
+        result = read_swap(a, answer.json, store, err);
+    if (result == FG_ARBITER_LOST && !read_failure(a, answer.json, puts, len, *store, seen, ctx)) {
+        fg_fail(err, "%s: an answer that no etcd gives", a->endpoints[a->current]);
+        result = FG_ARBITER_UNKNOWN;
+    }
+    json_decref(answer.json);
+    json_decref(body);
+    return result;
+}
+
+static json_t *changes_body(const struct fg_arbiter *a, const char *start, int64_t since)
+{
+    char end[FULL_KEY_MAX + 1], revision[24];
+    size_t len;
+    json_t *body;
+
+    FG_ASSERT(start[0] && strlen(start) <= FG_ARBITER_KEY_MAX);
+    len = (size_t)snprintf(end, sizeof(end), "%s%s", a->options.prefix, start);
+    end[len - 1]++; /* the first key behind all of them */
+    snprintf(revision, sizeof(revision), "%lld", (long long)since + 1);
+    body = json_pack("{s:o, s:o, s:s, s:s, s:s, s:i}", "key", key_of(a, start), "range_end",
+                     base64(end, len), "min_mod_revision", revision, "sort_target", "MOD",
+                     "sort_order", "ASCEND", "limit", PAGE);
+    FG_ASSERT(body);
+    return body;
+}
+
+/* A page; *since moves to the newest revision of which all keys were seen. */
+static bool read_changes(const struct fg_arbiter *a, const json_t *json, int64_t *since, bool *more,
+                         fg_arbiter_seen *seen, void *ctx, int64_t *store)
+{
+    const json_t *kvs = json_object_get(json, "kvs");
+    char key[FULL_KEY_MAX + 1];
+    struct fg_arbiter_value value;
+    int64_t newest = *since;
+
+    *more = json_is_true(json_object_get(json, "more"));
+    if (!revision_read(json_object_get(json, "header"), "revision", store) ||
+        (kvs && !json_is_array(kvs)))
+        return false;
+    for (size_t i = 0; i < json_array_size(kvs); i++) {
+        if (!read_kv(a, json_array_get(kvs, i), *store, key, &value) || value.revision < newest)
+            return false;
+        if (value.revision > newest)
+            *since = newest;
+        newest = value.revision;
+        seen(ctx, key, &value);
+    }
+    return !*more || json_array_size(kvs) == PAGE;
+}
+
+enum fg_arbiter_result fg_arbiter_changes(struct fg_arbiter *a, const char *start, int64_t since,
+                                          fg_arbiter_seen *seen, void *ctx, int64_t *store,
+                                          struct fg_error *err)
+{
+    enum fg_arbiter_result result = FG_ARBITER_DONE;
+    bool more = true;
+
+    while (more && result == FG_ARBITER_DONE) {
+        struct etcd_answer answer = {0};
+        json_t *body = changes_body(a, start, since);
+
+        result = ask(a, "/v3/kv/range", body, true, &answer, err);
+        if (result == FG_ARBITER_DONE &&
+            !read_changes(a, answer.json, &since, &more, seen, ctx, store)) {
+            fg_fail(err, "%s: an answer that no etcd gives", a->endpoints[a->current]);
+            result = FG_ARBITER_AWAY;
+        }
+        json_decref(answer.json);
+        json_decref(body);
+    }
+    return result;
+}

@@ -17,6 +17,7 @@
 
 #define FG_ARBITER_KEY_MAX   64   /**< bytes of a key behind the prefix */
 #define FG_ARBITER_VALUE_MAX 4096 /**< bytes of a value */
+#define FG_ARBITER_PUTS_MAX  128  /**< keys of a commit; etcd takes no more */
 
 struct fg_arbiter_options {
     char endpoints[512]; /**< "host:port", "[v6]:port"; several: ", " between */
@@ -56,6 +57,16 @@ struct fg_arbiter_swap {
     size_t size; /**< at most FG_ARBITER_VALUE_MAX */
 };
 
+/** A value that was found; `key` without the prefix. Both hold until the function returns. */
+typedef void fg_arbiter_seen(void *ctx, const char *key, const struct fg_arbiter_value *value);
+
+struct fg_arbiter_put {
+    const char *key;
+    int64_t revision;  /**< that it must have; 0 = it must not exist */
+    const void *bytes; /**< NULL: the key is only compared */
+    size_t size;       /**< at most FG_ARBITER_VALUE_MAX */
+};
+
 struct fg_arbiter;
 
 /** Copies the options; asks nothing yet. NULL and err: an option is wrong. The caller closes it. */
@@ -69,5 +80,20 @@ enum fg_arbiter_result fg_arbiter_read(struct fg_arbiter *a, const char *key,
 /** *revision: what the written key has now; only when DONE. */
 enum fg_arbiter_result fg_arbiter_swap(struct fg_arbiter *a, const struct fg_arbiter_swap *swap,
                                        int64_t *revision, struct fg_error *err);
+
+/**
+ * Compares all keys, then writes those with bytes, at once: up to FG_ARBITER_PUTS_MAX. LOST:
+ * nothing was changed, and `seen` has got every key as it is. *store: revision of the store, which
+ * the written keys have when DONE; DONE and LOST only.
+ */
+enum fg_arbiter_result fg_arbiter_commit(struct fg_arbiter *a, const struct fg_arbiter_put *puts,
+                                         unsigned len, fg_arbiter_seen *seen, void *ctx,
+                                         int64_t *store, struct fg_error *err);
+
+/** `seen` gets each key that begins with `start` and changed after revision `since`, oldest change
+ * first. DONE: these are all up to revision *store. Else some may have been seen. */
+enum fg_arbiter_result fg_arbiter_changes(struct fg_arbiter *a, const char *start, int64_t since,
+                                          fg_arbiter_seen *seen, void *ctx, int64_t *store,
+                                          struct fg_error *err);
 
 #endif

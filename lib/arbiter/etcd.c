@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define REPLY_MAX (64u << 10)
+#define REPLY_MAX (2u << 20) /* a page of changes: 256 values, in base 64 */
 
 struct body {
     size_t size;

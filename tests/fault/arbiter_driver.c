@@ -7,6 +7,8 @@
  *
  *   read KEY                     {"result", "revision", "store", "value", "error"}
  *   swap GUARD REVISION KEY TEXT {"result", "revision", "error"}
+ *   commit KEY REVISION TEXT ... {"result", "store", "values": {KEY: [REVISION, TEXT]}, "error"}
+ *   changes START SINCE          likewise; TEXT "-" is only compared
  */
 #include <string.h>
 
@@ -66,22 +68,73 @@ static void do_swap(struct fg_arbiter *a, const char *guard, const char *revisio
         began);
 }
 
+static void keep(void *ctx, const char *key, const struct fg_arbiter_value *value)
+{
+    json_object_set_new(
+        ctx, key, json_pack("[I, s%]", (json_int_t)value->revision, value->bytes, value->size));
+}
+
+static void say_values(enum fg_arbiter_result result, int64_t store, json_t *values,
+                       const struct fg_error *err, uint64_t began)
+{
+    say(json_pack("{s:s, s:I, s:o, s:s}", "result", results[result], "store", (json_int_t)store,
+                  "values", values, "error", err->text),
+        began);
+}
+
+static void do_commit(struct fg_arbiter *a, char *const *words, unsigned len)
+{
+    static struct fg_arbiter_put puts[FG_ARBITER_PUTS_MAX];
+    json_t *values = json_object();
+    struct fg_error err = {""};
+    int64_t store = 0;
+    uint64_t began = fg_clock_mono_ms();
+    enum fg_arbiter_result result;
+
+    for (unsigned i = 0; i < len; i++)
+        puts[i] = (struct fg_arbiter_put){words[3 * i], strtoll(words[3 * i + 1], NULL, 10),
+                                          words[3 * i + 2], strlen(words[3 * i + 2])};
+    for (unsigned i = 0; i < len; i++)
+        if (strcmp(words[3 * i + 2], "-") == 0)
+            puts[i].bytes = NULL;
+    result = fg_arbiter_commit(a, puts, len, keep, values, &store, &err);
+    say_values(result, store, values, &err, began);
+}
+
+static void do_changes(struct fg_arbiter *a, const char *start, const char *since)
+{
+    json_t *values = json_object();
+    struct fg_error err = {""};
+    int64_t store = 0;
+    uint64_t began = fg_clock_mono_ms();
+    enum fg_arbiter_result result =
+        fg_arbiter_changes(a, start, strtoll(since, NULL, 10), keep, values, &store, &err);
+
+    say_values(result, store, values, &err, began);
+}
+
 static void serve(struct fg_arbiter *a)
 {
-    char line[8192], *rest, *words[5];
+    static char line[1 << 16], *words[1 + 3 * FG_ARBITER_PUTS_MAX];
+    char *rest;
 
     while (fgets(line, sizeof(line), stdin)) {
         unsigned len = 0;
 
         line[strcspn(line, "\n")] = 0;
-        for (char *w = strtok_r(line, " ", &rest); w && len < 5; w = strtok_r(NULL, " ", &rest))
+        for (char *w = strtok_r(line, " ", &rest); w && len < sizeof(words) / sizeof(words[0]);
+             w = strtok_r(NULL, " ", &rest))
             words[len++] = w;
         if (len == 2 && strcmp(words[0], "read") == 0)
             do_read(a, words[1]);
-        else if (len == 5 && strcmp(words[0], "swap") == 0)
+        else if (len >= 5 && strcmp(words[0], "swap") == 0)
             do_swap(a, words[1], words[2], words[3], words[4]);
+        else if (len >= 4 && len % 3 == 1 && strcmp(words[0], "commit") == 0)
+            do_commit(a, words + 1, len / 3);
+        else if (len == 3 && strcmp(words[0], "changes") == 0)
+            do_changes(a, words[1], words[2]);
         else
-            puts("{\"error\": \"read KEY, or swap GUARD REVISION KEY TEXT\"}"), fflush(stdout);
+            puts("{\"error\": \"read, swap, commit or changes\"}"), fflush(stdout);
     }
 }
 

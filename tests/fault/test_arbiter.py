@@ -49,6 +49,35 @@ def test_compare_and_swap(lab):
         assert c.swap('long', 0, 'long', long)['result'] == 'done' and c.read('long')['value'] == long
 
 
+def test_many_keys_at_once(lab):
+    """128 keys are compared and written together; a lost commit changes nothing and brings all values; changes come in order"""
+    with client(Etcd(lab)) as c:
+        first = c.commit(('pool/1', 0, 'a'), ('pool/2', 0, 'b'), ('map', 0, '-'))
+        assert first['result'] == 'done' and first['values'] == {}, first
+        rev = first['store']
+        assert c.changes('pool/', 0)['values'] == {'pool/1': [rev, 'a'], 'pool/2': [rev, 'b']}
+        made = c.swap('map', 0, 'map', 'm')
+        lost = c.commit(('pool/1', rev, 'x'), ('pool/2', rev, 'y'), ('map', 0, '-'))
+        assert lost['result'] == 'lost' and lost['store'] == made['revision'], lost
+        assert lost['values'] == {'pool/1': [rev, 'a'], 'pool/2': [rev, 'b'], 'map': [made['revision'], 'm']}, lost
+        gone = c.commit(('pool/1', rev, 'x'), ('pool/9', 5, '-'))
+        assert gone['result'] == 'lost' and gone['values'] == {'pool/1': [rev, 'a'], 'pool/9': [0, '']}, gone
+        second = c.commit(('pool/1', rev, 'x'), ('map', made['revision'], '-'))
+        assert second['result'] == 'done', second
+        found = c.changes('pool/', rev)
+        assert found['result'] == 'done' and found['values'] == {'pool/1': [second['store'], 'x']}, found
+        assert found['store'] >= second['store'] and c.changes('pool/', found['store'])['values'] == {}
+        assert c.changes('map', 0)['values'] == {'map': [made['revision'], 'm']}
+        for n in range(3):  # three commits of 128: more than a page, whose end cuts the second one
+            done = c.commit(*((f'many/{n}/{i}', 0, 'v' * 100) for i in range(128)))
+            assert done['result'] == 'done', done
+            if n == 0:
+                assert c.commit(('many/odd', 0, 'v'))['result'] == 'done'
+        assert len(c.changes('many/', 0)['values']) == 385
+        over = c.commit(*((f'many/0/{i}', 1, 'w') for i in range(128)))
+        assert over['result'] == 'lost' and len(over['values']) == 128
+
+
 def test_one_winner(lab):
     """two clients at different members: of two swaps from the same revision exactly one wins, each time"""
     cluster = Etcd(lab)

@@ -106,6 +106,13 @@ class Client:
     def swap(self, guard, revision, key, text):
         return self.ask('swap', guard, revision, key, text)
 
+    def commit(self, *puts):
+        """puts: (key, revision, text) each; text '-' is only compared"""
+        return self.ask('commit', *(word for put in puts for word in put))
+
+    def changes(self, start, since):
+        return self.ask('changes', start, since)
+
     def close(self):
         self.process.stdin.close()
         code = self.process.wait(10)
