@@ -52,7 +52,7 @@ class Box:
     """One of the two appliances."""
 
     def __init__(self, pair, node):
-        self.pair, self.node = pair, node
+        self.pair, self.node, self.wrapper = pair, node, ()  # wrapper: a command in front of the daemon
         self.ip, self.control = f'198.18.0.{node + 1}', f'198.18.9.{node + 1}'
         self.ns = pair.lab.namespace(f'box{node}')
         pair.shops.plug(self.ns, 'fga0', self.ip)
@@ -71,7 +71,7 @@ class Box:
             self.gate.write_config()
 
     def start(self):
-        self.gate.start(ready=False, new_log=False)
+        self.gate.start(ready=False, new_log=False, wrapper=self.wrapper)
         return self
 
     def view(self):
@@ -154,14 +154,16 @@ class Pair:
 class PairSale(Sale):
     """A sale by a pair; its shoppers know both boxes."""
 
-    def __init__(self, lab, total=6000, lesser=10, hold_ms=3000, redis=None, postgres=None, settings=None, alone=False):
+    def __init__(self, lab, total=6000, lesser=10, hold_ms=3000, redis=None, postgres=None, settings=None, alone=False,
+                 start=True):
         self.lab, self.hold_ms, self.redis, self.postgres = lab, hold_ms, redis, postgres
         self.pair = Pair(lab, redis, postgres, settings)
         self.totals, self.waves, self.ended, self.last_order, self.complete = {}, [], 0, 0, True
         self.last = None  # the box that led at the end
         self.counts = {'orders': 0, 'orders_reserved': 0, 'orders_sold': 0, 'answers': 0, 'retry': 0, 'unanswered': 0}
-        self.pair.start_first() if alone else self.pair.start()
-        self.open_items(total, lesser)
+        self.begin = lambda: (self.pair.start_first() if alone else self.pair.start(), self.open_items(total, lesser))
+        if start:
+            self.begin()
 
     @property
     def gate(self):
