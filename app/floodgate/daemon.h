@@ -40,6 +40,7 @@ struct fg_daemon_pair {
     _Atomic bool over;         /**< another one leads; the same */
     _Atomic bool leads;        /**< it sells; main thread */
     _Atomic bool stopping;     /**< a stop was asked for; main thread */
+    _Atomic uint64_t log_ms;   /**< newest time of a record that was fed; ledger thread */
     uint64_t followed_ms;      /**< when it last followed, 0 = never; main thread */
 };
 

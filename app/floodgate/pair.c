@@ -22,6 +22,7 @@
 #define ARBITER_MS       1000
 #define HAND_MS          600   /* a stop waits so long for the standby to lead */
 #define FEED_MS          30000 /* for the last records before it leads; usually some ms */
+#define SKEW_MORE_MS     50    /* by which the measured skew may be wrong */
 #define GRACE_MS_MAX     60000 /* of holds, after an outage */
 
 /* ---- the log of a box that has none ---------------------------------------------------------- */
@@ -144,6 +145,10 @@ static void feed(void *ctx, const struct fg_journal_record *records, size_t n)
 
     for (unsigned i = 0; i < d->config.workers.count; i++)
         feed_worker(d, i, records, n);
+    for (size_t i = 0; i < n; i++) /* batch records have the time of this appliance */
+        if (records[i].type != FG_JOURNAL_RECORD_BATCH &&
+            records[i].time_ms > atomic_load_explicit(&d->pair.log_ms, memory_order_relaxed))
+            atomic_store_explicit(&d->pair.log_ms, records[i].time_ms, memory_order_relaxed);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -232,6 +237,19 @@ void fg_paired_keys_changed(struct fg_daemon *d)
 
 /* ---- the take-over: main thread -------------------------------------------------------------- */
 
+/* The sale's time does not go back behind what the log has, as far as that is the skew of the two
+ * clocks: a log from the future is not believed. */
+static void keep_time(struct fg_daemon *d, const struct fg_replication_view *view)
+{
+    uint64_t skew_ms = view->pair.skew_ms > 0 ? (uint64_t)view->pair.skew_ms : 0;
+    uint64_t moved_ms =
+        fg_clock_not_before(&d->clock, atomic_load(&d->pair.log_ms), skew_ms + SKEW_MORE_MS);
+
+    if (moved_ms)
+        fg_diag(FG_DIAG_NOTICE, "pair: the sale's time is %llu ms ahead of this appliance's clock",
+                (unsigned long long)moved_ms);
+}
+
 /* In the outage nobody could pay, and the dead leader's clock may have been behind ours. */
 static void give_grace(struct fg_daemon *d, const struct fg_replication_view *view)
 {
@@ -274,6 +292,7 @@ static void take_over(struct fg_daemon *d, const struct fg_replication_view *vie
         _exit(FG_REPLICATION_EXIT);
     }
     end_feeding(d);
+    keep_time(d, view);
     give_grace(d, view);
     fg_journal_pairing_serve(d->pair.pairing);
     fg_diag(FG_DIAG_NOTICE,

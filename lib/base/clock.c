@@ -92,3 +92,13 @@ void fg_clock_correct(struct fg_clock *clock)
     atomic_store_explicit(&clock->corrected_ns, (int64_t)(passed - counted), memory_order_relaxed);
     slew(clock, passed);
 }
+
+uint64_t fg_clock_not_before(struct fg_clock *clock, uint64_t unix_ms, uint64_t at_most_ms)
+{
+    uint64_t now_ms = fg_clock_now_ns(clock) / 1000000,
+             more = unix_ms > now_ms ? unix_ms - now_ms : 0;
+
+    more = more < at_most_ms ? more : at_most_ms;
+    atomic_fetch_add_explicit(&clock->slewed_ns, (int64_t)more * 1000000, memory_order_relaxed);
+    return more;
+}

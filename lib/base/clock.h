@@ -57,6 +57,12 @@ struct fg_clock {
 void fg_clock_start(struct fg_clock *clock, uint64_t tsc_hz);
 void fg_clock_correct(struct fg_clock *clock);
 
+/**
+ * From now on it is at least unix_ms, or as near to that as at_most_ms more bring it; then it
+ * follows the wall clock again. Returns by how many ms it moved. The thread of fg_clock_correct.
+ */
+uint64_t fg_clock_not_before(struct fg_clock *clock, uint64_t unix_ms, uint64_t at_most_ms);
+
 /** Time since the start, ns. */
 static inline uint64_t fg_clock_passed_ns(const struct fg_clock *clock)
 {
