@@ -194,7 +194,7 @@ class Late(threading.Thread):
         try:
             while data := source.recv(65536):
                 if late and self.delay:
-                    time.sleep(self.delay)
+                    fgtest.pause(self.delay, 'it is late')
                 sink.sendall(data)
         except OSError:
             pass
