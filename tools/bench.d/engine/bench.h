@@ -38,7 +38,12 @@
     X(HOT_RATIO, "hot item: order of 8 workers : 1 worker", "ratio", 1.2)                          \
     X(HOT_MESSAGES_2, "hot item, 2 workers: messages of an order", "messages", 0)                  \
     X(HOT_MESSAGES_4, "hot item, 4 workers: messages of an order", "messages", 0)                  \
-    X(HOT_MESSAGES_8, "hot item, 8 workers: messages of an order", "messages", 0)
+    X(HOT_MESSAGES_8, "hot item, 8 workers: messages of an order", "messages", 0)                  \
+    X(LINE_ACCEPT, "WAIT that gets a unit at once", "ns", 0)                                       \
+    X(LINE_ENTER, "entering a waiting list of 1 M", "ns", 0)                                       \
+    X(LINE_RATIO, "entering : WAIT that gets a unit at once", "ratio", 1.5)                        \
+    X(LINE_AGAIN, "repeated WAIT, 1 M wait", "ns", 0)                                              \
+    X(LINE_OFFER, "loops from a free unit to its offer, 1 M wait, p99", "ns", 0)
 
 enum figure {
 #define X(name, text, unit, target) FIGURE_##name,
@@ -106,7 +111,8 @@ void figures_print(void);
     X(yardstick, "what this machine does now, to compare with")                                    \
     X(small, "one worker, ten thousand orders")                                                    \
     X(large, "one worker, ten million orders")                                                     \
-    X(hot, "one item, sold by 1, 2, 4 and 8 workers")
+    X(hot, "one item, sold by 1, 2, 4 and 8 workers")                                              \
+    X(waiting, "a waiting list of a million users")
 
 enum bench_case {
 #define X(name, text) CASE_##name,

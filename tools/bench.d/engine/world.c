@@ -75,7 +75,7 @@ struct fg_stock_request world_request(const struct kind *k, uint64_t nth)
     uint64_t id[2] = {nth, fg_mix64(nth, 2)};
 
     memcpy(r.order_id, id, sizeof(id));
-    if (k->op == FG_PACKET_OP_RESERVE) {
+    if (k->op == FG_PACKET_OP_RESERVE || k->op == FG_PACKET_OP_WAIT) {
         r.item = k->item + fg_mix64(nth, 3) % k->items;
         r.quantity = 1;
     }
