@@ -3,6 +3,7 @@
 """What a pair must refuse, and what it must live through: disks that are new, old, of another history, or slow; an arbiter
 whose answers are late; clocks that are wrong and jump."""
 
+import glob
 import json
 import os
 import random
@@ -105,6 +106,46 @@ def test_other_history(lab):
     sale.pair.published(30)
     sale.shop(seconds=3)
     sale.sells()
+    sale.finish()
+
+
+@fgtest.timeout(240)
+def test_empty_box(lab):
+    """a box with an empty disk, and a leader's log that no longer begins early enough: refused; with a copy of the leader's
+    snapshot and segments, made while it sells, it joins, and takes over"""
+    sale = PairSale(lab, settings={'log.segment_bytes': '64k', 'log.snapshot_records': 2000, 'log.keep_bytes': 0})
+    first, second = sale.pair.boxes
+    sale.shop(seconds=12)
+    sale.sells(300)
+    second.gate.kill()
+    first.wait('solo')
+
+    def retired():
+        first.gate.fgctl('log', 'snapshot')
+        return not os.path.exists(f'{first.gate.log_dir}/{1:020}.fgj')
+    fgtest.wait_until(lambda: sale.sells(100) or retired(), 60, 'old segments are gone', 0.5)
+    first.gate.kill()  # the newest records are no longer in memory
+    first.start()
+    first.wait('solo')
+    replaced(second, None)
+    second.start()
+    fgtest.wait_until(lambda: 'begins early enough' in str(second.view()), 30, 'it says that the log begins too late')
+    second.gate.kill()
+    replaced(second, None)
+    sale.keep_shopping(8, seconds=12)
+    os.mkdir(second.gate.log_dir)
+    second.gate.settings['log.keep_bytes'] = '1g'
+    second.gate.write_config()
+    for kind in ('*.fgs', '*.fgj'):  # as docs/data.md says: snapshots first
+        for path in sorted(glob.glob(f'{first.gate.log_dir}/{kind}')):
+            shutil.copy(path, second.gate.log_dir)
+    sale.pair.join(second)
+    sale.sells()
+    first.gate.kill()
+    second.wait('solo')
+    sale.sells()
+    sale.wave_done()
+    sale.pair.join(first)
     sale.finish()
 
 
