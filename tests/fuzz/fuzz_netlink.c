@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     left_size = size;
     own = fg_port_own_open(&err);
     FG_FUZZ_CHECK(own);
-    if (fg_port_own_attach(own, NULL, "lo", false, "198.18.0.1", &err))
+    if (fg_port_own_attach(own, NULL, "lo", false, "198.18.0.1", "", &err))
         for (unsigned i = 0; i < 3 && left_size; i++)
             fg_port_own_poll(own, NULL);
     give_back();
