@@ -198,6 +198,12 @@ void fg_pair_time(struct fg_pair *p, uint64_t now_ms, uint64_t unix_ms)
         p->seek_since_ms = now_ms;
         p->patient_until_ms = now_ms + p->timing.patience_ms;
     }
+    if (p->now_ms && now_ms > p->now_ms + 2 * p->timing.heartbeat_ms) {
+        /* This node stood still. What the peer said meanwhile is not read yet, so its silence does
+         * not count. */
+        p->peer.heard_ms += now_ms - p->now_ms;
+        p->sample_ms += now_ms - p->now_ms;
+    }
     p->now_ms = now_ms;
     p->unix_ms = unix_ms;
     if (p->peer.link && now_ms >= p->peer.heard_ms + p->timing.suspect_ms) {

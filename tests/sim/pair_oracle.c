@@ -126,6 +126,21 @@ void sim_check_logs(struct sim_world *w)
         }
 }
 
+/* Who leads with a standby is named so, or no longer named: else the standby would wait for ever. */
+void sim_check_sync(struct sim_world *w)
+{
+    struct fg_pair_register r;
+
+    if (w->disk_was_lost || w->was_restored || !fg_pair_register_read(&r, w->value[0].text))
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sim_node *n = &w->node[i];
+
+        if (n->pair && n->view.state == FG_PAIR_STATE_SYNC && r.epoch == n->view.epoch && !r.sync)
+            sim_fail(w, "node %u leads with a standby, and the register names none", i);
+    }
+}
+
 /* A rejection may be stale only so long after another one has led. */
 void sim_check_answers(struct sim_world *w)
 {

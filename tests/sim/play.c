@@ -120,7 +120,8 @@ void sim_settle(struct sim *s)
 {
     for (unsigned loops = 0; loops < SETTLE_LOOPS; loops++) {
         loop_all(s);
-        if (loops > 4 && world_quiet(&s->w) && s->w.tokens_out == 0)
+        if (loops > 4 && world_quiet(&s->w) && s->w.tokens_out == 0 &&
+            s->w.committed_len == s->w.log_len)
             break;
     }
     FG_ASSERT(world_quiet(&s->w));

@@ -134,7 +134,7 @@ def test_vectors():
     for v6 in (False, True):
         path = capture('vectors', [(n / 1000, on_wire(packet, about['kind'] == 'reply', v6))
                                    for n, (about, packet) in enumerate(packets)])
-        shown = fields(path, 'reply', *names[1:], 'tag.status', 'request_in', 'reply_in', 'retransmission',
+        shown = fields(path, 'reply', *names[1:], 'ticket', 'expected_ms', 'waiting', 'tag.status', 'request_in', 'reply_in', 'retransmission',
                        '_ws.expert.message', keys=pairs(keys))
         assert len(shown) == len(packets)
         for n, ((about, _), row) in enumerate(zip(packets, shown)):
@@ -148,6 +148,9 @@ def test_vectors():
                     assert int(row['op']) == ops[text], where
                 elif name == 'status':
                     assert int(row['status']) == statuses[text], where
+                elif name == 'deadline_ms' and row['ticket']:  # of a line: two numbers in its place
+                    second = row['waiting'] if row['waiting'] else row['expected_ms']
+                    assert int(row['ticket']) + (int(second) << 32) == int(text), where
                 elif name == 'flags':
                     assert int(row['flags'], 16) == int(text, 0), where
                 else:
