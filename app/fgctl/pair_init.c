@@ -16,9 +16,11 @@
 
 enum { OPT_CONFIG, OPT_KEYS, OPT_HOSTS }; /* as in commands.c */
 
-/* The id of the log in this folder, also beside a daemon that writes it. */
-static bool read_log_id(const char *dir, uint64_t *id, struct fg_error *err)
+/* The log in this folder, also beside a daemon that writes it. epoch: later than any that the log
+ * has of an earlier pair. */
+static bool read_log(const char *dir, uint64_t *id, uint64_t *epoch, struct fg_error *err)
 {
+    static struct fg_journal_epochs epochs;
     struct fg_journal_reader *reader;
     uint64_t first;
 
@@ -30,18 +32,22 @@ static bool read_log_id(const char *dir, uint64_t *id, struct fg_error *err)
         return false;
     *id = fg_journal_reader_appliance(reader);
     fg_journal_reader_close(reader);
+    if (!fg_journal_epochs_read(&epochs, dir, err))
+        return false;
+    *epoch = fg_journal_epochs_last(&epochs).epoch;
+    *epoch += *epoch != 0;
     return true;
 }
 
 /* DONE: *text is what stands there now, made by us or found. */
-static int make_register(struct fg_arbiter *arbiter, unsigned node, uint64_t log,
+static int make_register(struct fg_arbiter *arbiter, unsigned node, uint64_t log, uint64_t epoch,
                          struct fg_arbiter_value *value, struct fg_error *err)
 {
     char text[FG_PAIR_TEXT_MAX];
     const struct fg_arbiter_swap swap = {.guard = FG_PAIR_REGISTER_KEY,
                                          .key = FG_PAIR_REGISTER_KEY,
                                          .bytes = text,
-                                         .size = fg_pair_register_first(text, node, log)};
+                                         .size = fg_pair_register_first(text, node, log, epoch)};
     int64_t revision;
 
     switch (fg_arbiter_swap(arbiter, &swap, &revision, err)) {
@@ -67,18 +73,18 @@ static int begin_pair(struct fg_cli *cli, const struct fg_config *config)
     struct fg_arbiter_value *value = calloc(1, sizeof(*value));
     struct fg_error err = {""};
     struct fg_arbiter *arbiter;
-    uint64_t log = 0;
+    uint64_t log = 0, epoch = 0;
     int code = FG_EXIT_INPUT;
 
     options.timeout_ms = ARBITER_MS;
-    if (!value || !read_log_id(config->log.dir, &log, &err)) {
+    if (!value || !read_log(config->log.dir, &log, &epoch, &err)) {
         fg_complain("%s", value ? err.text : "out of memory");
         free(value);
         return code;
     }
     arbiter = fg_arbiter_open(&options, &err);
     if (arbiter)
-        code = make_register(arbiter, config->pair.node, log, value, &err);
+        code = make_register(arbiter, config->pair.node, log, epoch, value, &err);
     fg_arbiter_close(arbiter);
     if (code != FG_EXIT_OK)
         fg_complain("%s", err.text);

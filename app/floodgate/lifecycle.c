@@ -174,16 +174,16 @@ static void stop_threads(struct fg_daemon *d)
     fg_floating_stop(d); /* the control server showed it */
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);
+    fg_ledger_follower_stop(&d->follower); /* it asks how far the sinks of the pair are */
     fg_paired_stop(d);
-    fg_ledger_follower_stop(&d->follower);
     fg_sink_group_stop(&d->sinks, over ? 0 : DRAIN_MS);
 }
 
 /* Also after a start that failed half way. */
 void fg_daemon_stop(struct fg_daemon *d)
 {
-    stop_threads(d);
     fg_control_telemetry_stop();
+    stop_threads(d);
     fg_port_group_stop(&d->ports);
     fg_worker_traced_destroy(d->traced);
     fg_worker_group_destroy(&d->workers);

@@ -49,6 +49,8 @@ static uint64_t sinks_passed(void *daemon)
     struct fg_daemon *d = daemon;
     struct fg_replication_view view;
 
+    if (d->pair.pairing && !d->pair.replication)
+        return 0; /* not known yet, or no longer */
     if (!d->pair.replication || atomic_load(&d->pair.leads))
         return fg_sink_group_passed(&d->sinks);
     fg_replication_view(d->pair.replication, &view);

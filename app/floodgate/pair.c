@@ -41,26 +41,25 @@ static bool stop_is_due(void)
 }
 
 /* False and err: it cannot be had now. */
-static bool read_register(struct fg_arbiter *arbiter, uint64_t *log, struct fg_error *err)
+static bool read_register(struct fg_arbiter *arbiter, struct fg_pair_register *found,
+                          struct fg_error *err)
 {
     struct fg_arbiter_value value;
-    struct fg_pair_register found;
 
     if (fg_arbiter_read(arbiter, FG_PAIR_REGISTER_KEY, &value, err) != FG_ARBITER_DONE)
         return false;
     if (!value.revision)
         return fg_fail(err, "the arbiter has no register of this pair: begin it at the appliance "
                             "whose log it is, by 'fgctl pair init'");
-    if (!fg_pair_register_read(&found, value.bytes))
-        return fg_fail(err, "the arbiter's register cannot be understood");
-    *log = found.log;
-    return true;
+    return fg_pair_register_read(found, value.bytes) ||
+           fg_fail(err, "the arbiter's register cannot be understood");
 }
 
 bool fg_paired_log(const struct fg_config *config, uint64_t *log, struct fg_error *err)
 {
     struct fg_arbiter_options options = config->pair.arbiter;
     uint64_t end = fg_clock_mono_ms() + REGISTER_MS;
+    struct fg_pair_register pair = {0};
     struct fg_arbiter *arbiter;
     bool found, told = false;
 
@@ -68,7 +67,7 @@ bool fg_paired_log(const struct fg_config *config, uint64_t *log, struct fg_erro
     arbiter = fg_arbiter_open(&options, err);
     if (!arbiter)
         return false;
-    while (!(found = read_register(arbiter, log, err)) && fg_clock_mono_ms() < end &&
+    while (!(found = read_register(arbiter, &pair, err)) && fg_clock_mono_ms() < end &&
            !stop_is_due()) {
         if (!told)
             fg_diag(FG_DIAG_NOTICE, "log %s: there is none; waits for that of the pair: %s",
@@ -77,6 +76,12 @@ bool fg_paired_log(const struct fg_config *config, uint64_t *log, struct fg_erro
         fg_clock_sleep_us(REGISTER_POLL_MS * 1000);
     }
     fg_arbiter_close(arbiter);
+    *log = pair.log;
+    if (found && pair.leader == config->pair.node && !pair.sync)
+        return fg_fail(err,
+                       "log %s: there is none, and this appliance is the only one that has log "
+                       "%016llx: is its disk mounted?",
+                       config->log.dir, (unsigned long long)pair.log);
     return found;
 }
 
@@ -118,7 +123,7 @@ static uint64_t passed(void *ctx)
 {
     struct fg_daemon *d = ctx;
 
-    return atomic_load(&d->pair.leads) ? fg_sink_group_passed(&d->sinks) : UINT64_MAX;
+    return atomic_load(&d->pair.leads) ? fg_sink_group_passed(&d->sinks) : 0; /* not known yet */
 }
 
 /* ---- the engines of a standby: ledger thread ------------------------------------------------- */
@@ -203,6 +208,7 @@ static struct fg_replication_terms terms_of(struct fg_daemon *d)
     add_limit(&terms, "items_max", l->items_max);
     add_limit(&terms, "orders_max", l->orders_max);
     add_limit(&terms, "users_max", l->users_max);
+    add_limit(&terms, "waiting_max", l->waiting_max);
     return terms;
 }
 
@@ -299,8 +305,10 @@ static void take_over(struct fg_daemon *d, const struct fg_replication_view *vie
             "pair: this appliance leads epoch %llu from record %llu on, after %llu ms",
             (unsigned long long)atomic_load(&d->pair.epoch), (unsigned long long)seq,
             (unsigned long long)(fg_clock_mono_ms() - began_ms));
-    if (!fg_start_sinks(d, &err) || !fg_start_inbound(d, &err))
-        fg_diag(FG_DIAG_ERROR, "%s", err.text);
+    if (!fg_start_sinks(d, &err) || !fg_start_inbound(d, &err)) { /* as at any start */
+        fg_diag(FG_DIAG_ERROR, "pair: this process cannot lead: %s", err.text);
+        _exit(FG_REPLICATION_EXIT);
+    }
     atomic_store(&d->pair.leads, true);
     fg_notify("STATUS=leads its pair");
 }
@@ -367,6 +375,7 @@ void fg_paired_hand_over(struct fg_daemon *d)
     if (!d->pair.replication)
         return;
     atomic_store(&d->pair.stopping, true);
+    fg_replication_leave(d->pair.replication);
     fg_replication_view(d->pair.replication, &view);
     if (view.pair.role != FG_PAIR_ROLE_LEADER)
         return;

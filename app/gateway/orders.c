@@ -218,6 +218,15 @@ static ngx_int_t write_event(struct order *o, const struct fg_packet_reply *repl
 }
 
 /* The stream ends with the order, or its time; browsers open it again. */
+/* A stream ends in time, and with its worker: the page opens another one. */
+static bool stream_is_over(struct order *o)
+{
+    if (!ngx_exiting && !ngx_terminate && ngx_current_msec < o->until)
+        return false;
+    finish(o, ngx_http_send_special(o->r, NGX_HTTP_LAST));
+    return true;
+}
+
 static void stream_done(struct order *o, const struct fg_packet_reply *reply)
 {
     bool open =
@@ -232,10 +241,9 @@ static void stream_done(struct order *o, const struct fg_packet_reply *reply)
         finish(o, NGX_ERROR);
         return;
     }
-    if (is_state(reply->status) &&
-        (!open || ngx_exiting || ngx_terminate || ngx_current_msec >= o->until))
+    if (is_state(reply->status) && !open)
         finish(o, ngx_http_send_special(o->r, NGX_HTTP_LAST));
-    else /* an appliance that is away for a moment is asked again */
+    else if (!stream_is_over(o)) /* an appliance that is away for a moment is asked again */
         rest(o, reply, POLL_MAX_MS);
 }
 
@@ -287,6 +295,8 @@ static void order_done(struct gateway_call *call, const struct fg_client_done *d
 
     count_latency(done->took_ms);
     if (!done->answered && o->print) {
+        if (stream_is_over(o))
+            return;
         rest(o, &(struct fg_packet_reply){.status = FG_PACKET_STATUS_BUSY}, POLL_MAX_MS);
         return;
     }
@@ -528,7 +538,7 @@ static ngx_int_t one_order(struct order *o, const ngx_str_t *tail)
     switch (o->r->method) {
     case NGX_HTTP_GET:
         o->ask.op = FG_PACKET_OP_QUERY;
-        return wait_argument(o) ? later(o, ask(o)) : o->rc;
+        return o->stream || wait_argument(o) ? later(o, ask(o)) : o->rc;
     case NGX_HTTP_DELETE:
         o->ask.op = FG_PACKET_OP_CANCEL;
         return later(o, ask(o));

@@ -42,6 +42,10 @@ static void add_marks(struct fg_journal_pairing *p, const struct fg_journal_comm
     size_t width = 1 + p->work->workers;
     uint64_t *row = p->work->row;
 
+    if (fg_journal_last_seq(c->journal) == p->work->marked) { /* nothing new */
+        row[0] = 0;
+        return;
+    }
     row[0] = fg_journal_last_seq(c->journal);
     for (unsigned w = 0; w < p->work->workers; w++)
         row[1 + w] = atomic_load_explicit(&c->marks[w].durable, memory_order_relaxed);
@@ -49,6 +53,7 @@ static void add_marks(struct fg_journal_pairing *p, const struct fg_journal_comm
         return;
     memcpy(m->rows + tail % FG_JOURNAL_ORDERS_MARKS * width, row, width * sizeof(*row));
     atomic_store_explicit(&m->tail, tail + 1, memory_order_release);
+    p->work->marked = row[0];
     row[0] = 0;
 }
 
@@ -292,8 +297,11 @@ bool fg_journal_orders_step(struct fg_journal_pairing *p, struct fg_journal_comm
 
     if (atomic_load_explicit(&p->failed, memory_order_relaxed))
         return false;
-    if (w->row[0])
+    if (w->row[0]) {
         add_marks(p, c);
+        if (!w->row[0])
+            ring_out(p);
+    }
     if (o && o->after == w->taken)
         return carry_out(p, c, o, now_ms);
     if (o && n > o->after - w->taken)

@@ -52,6 +52,7 @@ struct fg_journal_pairing_work {
     uint64_t taken; /* records so far */
     struct fg_journal_record *part;
     uint64_t *row;     /* [1 + workers]: marks for which there is no room; 0 = none */
+    uint64_t marked;   /* last sequence whose marks were added */
     uint64_t order_ms; /* of the first attempt at the next order: it is written the same again */
     bool quiet;        /* what is written now is told only when it is durable */
 };

@@ -225,7 +225,7 @@ void fg_journal_pairing_serve(struct fg_journal_pairing *p)
 void fg_journal_pairing_end(struct fg_journal_pairing *p)
 {
     atomic_store(&p->ended, true);
-    if (p->work->mode)
+    if (p->work->mode && atomic_load(&p->serves))
         atomic_store(p->work->mode, p->work->failed_mode);
 }
 

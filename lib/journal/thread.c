@@ -53,10 +53,10 @@ static void publish(struct fg_journal_thread *t, int state, bool stopping)
     const struct fg_journal_pairing *p = t->options.pairing;
     int mode = t->options.mode((enum fg_journal_state)state, stopping);
 
-    if (p && state != FG_JOURNAL_FAILED && !atomic_load(&p->serves))
+    if (p && !atomic_load(&p->serves)) /* the engines are not the workers' yet */
         mode = t->options.follower_mode;
     atomic_store_explicit(&t->mode, mode, memory_order_release);
-    if (p && atomic_load(&p->ended)) /* just now, perhaps */
+    if (p && atomic_load(&p->serves) && atomic_load(&p->ended)) /* just now, perhaps */
         atomic_store(&t->mode, p->work->failed_mode);
 }
 

@@ -173,9 +173,8 @@ void fg_pair_lead_watch(struct fg_pair *p)
     case FG_PAIR_STATE_DROPPING:
         /* the standby is there again, the register still names it (it does not when a swap that was
          * to publish it came to nothing), and nothing that was sent can depose this node */
-        if (p->shipping && !p->unsure && p->reg.sync && p->reg.epoch == p->epoch &&
-            is_at_mark(p) && !p->alone &&
-            p->calls[FG_PAIR_LANE_REGISTER].kind == FG_PAIR_CALL_NONE)
+        if (p->shipping && !p->unsure && p->reg.sync && p->reg.epoch == p->epoch && is_at_mark(p) &&
+            !p->alone && p->calls[FG_PAIR_LANE_REGISTER].kind == FG_PAIR_CALL_NONE)
             fg_pair_raise(p, FG_PAIR_EVENT_AT_MARK);
         break;
     case FG_PAIR_STATE_HANDING:

@@ -464,9 +464,10 @@ uint64_t fg_pair_probe(struct fg_pair *p)
     return number;
 }
 
-size_t fg_pair_register_first(char text[FG_PAIR_TEXT_MAX], unsigned node, uint64_t log)
+size_t fg_pair_register_first(char text[FG_PAIR_TEXT_MAX], unsigned node, uint64_t log,
+                              uint64_t epoch)
 {
-    struct fg_pair_register r = {.leader = node, .log = log};
+    struct fg_pair_register r = {.epoch = epoch, .leader = node, .log = log};
 
     return fg_pair_register_write(&r, text);
 }

@@ -277,7 +277,9 @@ void fg_pair_alone(struct fg_pair *p, bool alone);
 /** Lead, whatever register and floor say. Splits the pair unless the other box is powered off. */
 void fg_pair_force(struct fg_pair *p);
 
-/** The first register of a pair, which `fgctl pair init` writes: `node` leads `log` alone. */
-size_t fg_pair_register_first(char text[FG_PAIR_TEXT_MAX], unsigned node, uint64_t log);
+/** The first register of a pair, which `fgctl pair init` writes: `node` leads `log` alone. epoch:
+ * later than those that the log has of an earlier pair; 0 = it has none. */
+size_t fg_pair_register_first(char text[FG_PAIR_TEXT_MAX], unsigned node, uint64_t log,
+                              uint64_t epoch);
 
 #endif

@@ -46,6 +46,7 @@ struct fg_replication {
 
     pthread_t thread;
     _Atomic bool raised, quit;
+    _Atomic bool leaving;             /* main thread: the register is left as it is */
     int epoll_fd, wake_fd, listen_fd; /* wake_fd: mail, answers of the arbiter, the stop */
     pthread_mutex_t mutex;
     struct fg_replication_mail mail;      /* under the mutex */
@@ -79,7 +80,7 @@ struct fg_replication {
 
     /* log */
     uint64_t cuts;  /* done, as far as lib/pair knows */
-    uint64_t seals; /* the same */
+    uint64_t seals; /* ordered */
     bool cutting;
     bool sealing;
     uint64_t leading_epoch; /* an order to lead is under way; 0 = none */

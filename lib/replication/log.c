@@ -40,8 +40,7 @@ static void see_orders(struct fg_replication *r)
         fg_pair_began(r->pair, r->began_seq);
         fg_replication_settle(r);
     }
-    if (r->sealing && atomic_load(&p->seal_done) > r->seals) {
-        r->seals = atomic_load(&p->seal_done);
+    if (r->sealing && atomic_load(&p->seal_done) == r->seals) {
         r->sealing = false;
         fg_pair_sealed(r->pair, atomic_load(&p->sealed_seq));
         fg_replication_settle(r);
@@ -55,6 +54,8 @@ void fg_replication_log_moved(struct fg_replication *r)
 
     see_failure(r);
     see_orders(r);
+    if (!r->ended && r->now.state != FG_PAIR_STATE_ENDED) /* counts may have come late */
+        fg_journal_pairing_commit(r->pairing, r->committed, r->solo);
     if (r->cutting || r->leading_epoch)
         return; /* what is said of records now may be of before */
     durable = atomic_load(&p->durable_seq);

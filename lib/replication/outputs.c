@@ -42,6 +42,7 @@ void fg_replication_order(struct fg_replication *r, const struct fg_pair_output 
         break;
     case FG_PAIR_SEAL:
         r->sealing = true;
+        r->seals++; /* an earlier one, which nobody waits for any more, may still be under way */
         fg_journal_pairing_seal(r->pairing);
         break;
     default:

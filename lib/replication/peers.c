@@ -69,6 +69,24 @@ static struct fg_replication_slot *free_slot(struct fg_replication *r)
     return NULL;
 }
 
+/* The oldest connection that has not shown a certificate goes: strangers who say nothing must not
+ * keep the peer out. */
+static struct fg_replication_slot *make_room(struct fg_replication *r)
+{
+    struct fg_replication_slot *oldest = NULL;
+
+    for (unsigned i = 0; i < FG_REPLICATION_SLOTS; i++) {
+        struct fg_replication_slot *s = &r->slots[i];
+
+        if (s != r->current && s->link.state != FG_REPLICATION_OPEN &&
+            (!oldest || s->link.until_ms < oldest->link.until_ms))
+            oldest = s;
+    }
+    if (oldest)
+        fg_replication_link_drop(&oldest->link, "");
+    return oldest;
+}
+
 /* A connection has ended, or never came to be. Once for each. */
 static void slot_ended(struct fg_replication *r, struct fg_replication_slot *s)
 {
@@ -267,14 +285,17 @@ void fg_replication_slot_step(struct fg_replication *r, struct fg_replication_sl
 
 void fg_replication_accept(struct fg_replication *r)
 {
-    struct fg_replication_slot *s = free_slot(r);
+    struct fg_replication_slot *s;
     int fd = accept4(r->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct epoll_event event = {.events = 0, .data.ptr = &r->listen_fd};
 
-    if (fd < 0)
-        return;
+    /* also after a failure: without a free descriptor the listener would stay ready */
     r->accept_ms = r->now_ms + ACCEPT_MS;
     epoll_ctl(r->epoll_fd, EPOLL_CTL_MOD, r->listen_fd, &event);
+    if (fd < 0)
+        return;
+    s = free_slot(r);
+    s = s ? s : make_room(r);
     if (!s || r->ended) {
         close(fd);
         return;

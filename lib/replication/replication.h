@@ -112,8 +112,8 @@ struct fg_replication_view {
     uint64_t lag_ms;      /**< for how long the oldest of these has been missing, or the last one
                              was */
     uint64_t trip_us;     /**< from here to the peer and back, smoothed; of TCP */
-    uint64_t peer_passed; /**< of the peer's sinks: keep what is behind. UINT64_MAX: none, or
-                             unknown */
+    uint64_t peer_passed; /**< of the peer's sinks: keep what is behind. UINT64_MAX: there are none;
+                             0: not known */
     uint64_t sent_bytes, received_bytes, sent_records, received_records;
     bool ended;
     unsigned history_len; /**< oldest first */
@@ -136,6 +136,9 @@ void fg_replication_set_terms(struct fg_replication *r, const struct fg_replicat
 
 /* ---- the operator: each is carried out soon after; the view shows how it went ---------------- */
 
+/** This process is about to end: from now on it does not change the register, so that the standby
+ * that it names, if any, can take over. */
+void fg_replication_leave(struct fg_replication *r);
 /** Hand over to the standby; nothing when there is none. */
 void fg_replication_switch(struct fg_replication *r);
 /** true: lead without a standby, and take none on; false: take one on again. */

@@ -116,8 +116,12 @@ static void carry_out(struct fg_replication *r, const struct fg_pair_output *o,
         if (r->current && r->current->link.number == o->link)
             fg_replication_hang_up(r, why_closed(r, before));
         break;
-    case FG_PAIR_READ:
     case FG_PAIR_SWAP:
+        if (atomic_load(&r->leaving) && !strcmp(o->key, FG_PAIR_REGISTER_KEY))
+            break; /* never answered */
+        fg_replication_caller_ask(r->callers[o->lane], o);
+        break;
+    case FG_PAIR_READ:
         fg_replication_caller_ask(r->callers[o->lane], o);
         break;
     case FG_PAIR_REMEMBER:

@@ -290,7 +290,8 @@ struct fg_replication *fg_replication_start(const struct fg_replication_options 
     pthread_mutex_init(&r->mutex, NULL);
     r->records = aligned_alloc(FG_CACHE_LINE, FG_PAIR_RECORDS_MAX * sizeof(r->records[0]));
     FG_ASSERT(r->records);
-    r->passed_told = r->peer_passed = UINT64_MAX;
+    r->passed_told = UINT64_MAX;
+    r->peer_passed = 0;
     r->view_next.node = r->settings.node;
     memcpy(r->view_next.peer, r->settings.peer, sizeof(r->view_next.peer));
     atomic_store(&r->leading->valid_until_tsc, 0);
@@ -323,6 +324,11 @@ bool fg_replication_stop(struct fg_replication *r)
 }
 
 /* ---- mail ------------------------------------------------------------------------------------ */
+
+void fg_replication_leave(struct fg_replication *r)
+{
+    atomic_store(&r->leaving, true);
+}
 
 void fg_replication_switch(struct fg_replication *r)
 {

@@ -227,6 +227,8 @@ static void decide_ticket(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 
     s->waiting--;
     o->ticket = (uint32_t)o->seq;
+    if (o->ticket <= s->lines[index].serving) /* nobody is ahead: the line begins anew */
+        s->lines[index].pace_ms = 0;
     set_present(s, now_ms, o);
     fg_stock_line_tell_times(s, now_ms, o, fg_stock_wait(s, now_ms, o, asker));
     if (o->offer || o->drop) {

@@ -430,7 +430,7 @@ static int print_register(const char *node, const char *log)
 {
     char text[FG_PAIR_TEXT_MAX];
 
-    fg_pair_register_first(text, (unsigned)atoi(node), strtoull(log, NULL, 16));
+    fg_pair_register_first(text, (unsigned)atoi(node), strtoull(log, NULL, 16), 0);
     fputs(text, stdout);
     return 0;
 }

@@ -51,7 +51,7 @@ def refuses(box):
 
 
 def replaced(box, image):
-    shutil.rmtree(box.gate.log_dir)
+    shutil.rmtree(box.gate.log_dir, ignore_errors=True)
     if image:
         shutil.copytree(image, box.gate.log_dir)
 
@@ -64,10 +64,12 @@ def test_lost_disk(lab):
     kept = lab.unique('kept')
     first.gate.kill()
     shutil.copytree(first.gate.log_dir, kept)
-    for wrong in (None, image):
-        replaced(first, wrong)
-        refuses(first)
-        first.gate.kill()
+    replaced(first, None)
+    first.start()
+    assert first.gate.process.wait(20) == 1 and 'is its disk mounted' in first.gate.output()
+    replaced(first, image)
+    refuses(first)
+    first.gate.kill()
     second.start()
     fgtest.pause(4, 'longer than a peer is waited for')
     assert second.role() not in ('leader', 'solo'), 'a standby of long ago leads'
@@ -139,6 +141,42 @@ def test_empty_box(lab):
     for kind in ('*.fgs', '*.fgj'):  # as docs/data.md says: snapshots first
         for path in sorted(glob.glob(f'{first.gate.log_dir}/{kind}')):
             shutil.copy(path, second.gate.log_dir)
+    sale.pair.join(second)
+    sale.sells()
+    first.gate.kill()
+    second.wait('solo')
+    sale.sells()
+    sale.wave_done()
+    sale.pair.join(first)
+    sale.finish()
+
+
+@fgtest.timeout(240)
+def test_out_and_in_again(lab):
+    """a pair becomes one appliance while it sells, and later a pair anew, with other keys in etcd: as docs/pair.md says"""
+    sale = PairSale(lab)
+    first, second = sale.pair.boxes
+    sale.shop(seconds=10)
+    sale.sells(300)
+    first.gate.fgctl('pair', 'solo')
+    first.wait('solo')
+    second.gate.stop()
+    sale.sells()
+    first.gate.stop()
+    first.gate.settings['pair.enabled'] = 'no'
+    first.gate.write_config()
+    first.gate.start()
+    first.leads = lambda: True  # of an appliance alone
+    sale.sells()
+    sale.pair.etcd.ctl('del', '--prefix', 'floodgate/pair/')
+    shutil.rmtree(second.gate.log_dir)
+    first.gate.settings['pair.enabled'] = 'yes'
+    first.gate.write_config()
+    first.ns.run(fgtest.program('fgctl'), 'pair', 'init', '--config', first.gate.config)
+    first.gate.stop()
+    del first.leads
+    first.start()
+    first.wait('solo')
     sale.pair.join(second)
     sale.sells()
     first.gate.kill()

@@ -126,7 +126,8 @@ void sim_check_logs(struct sim_world *w)
         }
 }
 
-/* Who leads with a standby is named so, or no longer named: else the standby would wait for ever. */
+/* Who leads with a standby is named so, or no longer named: else the standby would wait for ever.
+ */
 void sim_check_sync(struct sim_world *w)
 {
     struct fg_pair_register r;

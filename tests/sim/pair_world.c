@@ -363,7 +363,7 @@ void sim_begin(struct sim_world *w, uint64_t seed, const struct sim_options *opt
     w->options = *options;
     w->now_ms = 1;
     w->store = w->value[0].revision = 1;
-    fg_pair_register_first(w->value[0].text, 0, LOG_ID);
+    fg_pair_register_first(w->value[0].text, 0, LOG_ID, 0);
     w->node[0].disk.exists = true;
     w->node[1].index = 1;
     w->node[1].start_ms = sim_random(w, 2000);
