@@ -232,9 +232,9 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
         return got
 
     @contextlib.contextmanager
-    def events(self, query='', path='/v1/events', **headers):
+    def events(self, query='', path='/v1/events', seconds=10, **headers):
         """An open stream of events: a function that gives the next {item: state} within some seconds."""
-        c = self.connection(seconds=10)
+        c = self.connection(seconds=seconds)
         c.request('GET', path + query, headers={name.replace('_', '-'): str(value) for name, value in headers.items()})
         answer = c.getresponse()
         assert answer.status == 200 and answer.headers['Content-Type'] == 'text/event-stream', answer.headers

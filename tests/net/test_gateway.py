@@ -351,7 +351,14 @@ def test_stream_of_one_order(lab):
         web.reload()
         assert fourth() is None, 'the stream ends'
         fgtest.wait_until(lambda: not old & set(web.worker_pids()), 20, 'the old worker has ended')
-    assert shop.gate.running() and not web.bad_lines(), web.bad_lines()
+    with web.events(path='/v1/orders/d/events', seconds=40, X_User=4) as last:  # a question's patience, and more
+        assert last()['state'] == 'WAITING'
+        old = set(web.worker_pids())
+        shop.gate.kill()
+        web.reload()
+        assert last() is None, 'it ends, too, when the appliance does not answer'
+        fgtest.wait_until(lambda: not old & set(web.worker_pids()), 30, 'the old worker has ended')
+    assert not web.bad_lines(), web.bad_lines()
 
 
 def test_client_that_leaves(lab):
