@@ -780,9 +780,9 @@ def test_logs_of_a_pair_that_went_apart(lab):
     leader, deposed = pair(lab)
     more(deposed, reserved(5), 'commit', reserved(6), 'commit')
     more(leader, 'epoch 2', reserved(7), 'commit')
-    result = found(*audit(lab, leader, peer=deposed), 'peer', f'record 16: epoch in {leader}',
-                   'goes on to record 18 and epoch 2', f'reserved in {deposed}', 'goes on to record 18 and epoch 1')
-    assert result['peer']['same_seq'] == 15 and result['peer']['epoch'] == 1, result['peer']
+    result = found(*audit(lab, leader, peer=deposed), 'peer', f'record 15: batch in {leader}',
+                   'goes on to record 18 and epoch 2', f'batch in {deposed}', 'goes on to record 18 and epoch 1')
+    assert result['peer']['same_seq'] == 14 and result['peer']['epoch'] == 1, result['peer']
 
 
 def test_logs_of_a_pair_without_the_first_segments(lab):

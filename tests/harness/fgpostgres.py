@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from fgprocess import Process, Skip, command, free_port, wait_until
+from fgprocess import Process, Skip, command, free_port, lives, wait_until
 
 OWNER = 'postgres'  # the server refuses to run as root; Debian's package makes this user
 SUPERUSER = 'postgres'
@@ -57,16 +57,8 @@ class _Server(Process):
     def kill(self):
         family = self.all_of(signal.SIGKILL)
         code = self.popen.wait()
-        wait_until(lambda: not any(map(_lives, family)), 10, 'all processes of the server end')
+        wait_until(lambda: not any(map(lives, family)), 10, 'all processes of the server end')
         return code
-
-
-def _lives(pid):
-    try:
-        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False
 
 
 class Postgres:

@@ -28,6 +28,15 @@ class Timeout(Exception):
     """Something did not happen in time; the text says what."""
 
 
+def lives(pid):
+    """One that has ended may stay for a while, until its parent has asked for its exit code."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def program(name):
     """Path of a built program: floodgate, fgctl, fgblast ..."""
     folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'app', 'fglog': 'app',

@@ -38,8 +38,8 @@ import traceback
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
-from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, command, free_port, leftovers, marks, of_threads,
-                       pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
+from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, command, free_port, leftovers, lives, marks,
+                       of_threads, pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Background', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',

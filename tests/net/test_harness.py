@@ -181,17 +181,8 @@ def run_child(how):
     child.send_signal(how)
     child.wait(20)
     child.stdout.close()
-    fgtest.wait_until(lambda: not any(os.path.exists(f'/proc/{p}') and state(p) != 'Z' for p in pids), 5,
-                      'the children are gone')
+    fgtest.wait_until(lambda: not any(fgtest.lives(p) for p in pids), 5, 'the children are gone')
     return tag, folder
-
-
-def state(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return 'Z'
 
 
 def marks(tag):

@@ -198,7 +198,7 @@ def test_floating_ends(lab):
     helper = first.helper()
     first.process.kill()
     first.wait_for(0, 'a killed daemon loses them')
-    fgtest.wait_until(lambda: not os.path.exists(f'/proc/{helper}'), 5, 'the helper ends')
+    fgtest.wait_until(lambda: not fgtest.lives(helper), 5, 'the helper ends')
     os.kill(second.helper(), signal.SIGSTOP)
     second.process.signal(signal.SIGSTOP)
     fgtest.wait_until(lambda: not second.shown(), 10, 'the kernel ends their lifetime')
