@@ -70,12 +70,13 @@ class Killer:
 
     def at_flood(self):
         """While units are left, and orders are answered."""
-        self.sale.add_stock(HOT, 400)
-        answered, wait = self.sale.answered(), self.random.uniform(0, 0.4)
+        answered, wait = self.sale.answered(), self.random.uniform(0, 0.2)
+        self.sale.add_stock(HOT, 600)
+        fgtest.wait_until(lambda: self.sale.answered() > answered, 20, 'orders are answered', 0.001)
         fgtest.pause(wait, 'the random moment of the kill')
-        met = self.sale.item()['available'] > 0 and self.sale.answered() > answered
+        met = self.sale.item()['available'] > 0
         self.die()
-        return met, f'{wait * 1000:.0f} ms after 400 units were added'
+        return met, f'{wait * 1000:.0f} ms after 600 units were added, and orders answered'
 
     def at_edge(self):
         """When the last units go, or have just gone, while orders are answered."""
