@@ -37,6 +37,15 @@ def lives(pid):
         return False
 
 
+def descendants(pid):
+    """Pids of its children, of theirs, and so on."""
+    def children(thread):
+        with open(f'/proc/{pid}/task/{thread}/children', encoding='ascii') as f:
+            return [int(word) for word in f.read().split()]
+    own = sum(of_threads(pid, children).values(), [])
+    return own + [pid for child in own for pid in descendants(child)]
+
+
 def program(name):
     """Path of a built program: floodgate, fgctl, fgblast ..."""
     folder = {'floodgate': 'app', 'fgctl': 'app', 'fgblast': 'tools', 'fgaudit': 'app', 'fglog': 'app',
@@ -102,6 +111,7 @@ class Process:
                                           env={**os.environ, **(env or {})}, preexec_fn=guard, pass_fds=pass_fds,
                                           start_new_session=lab.detached)
         self.pid = self.popen.pid
+        self.orphans = []
         lab.processes.append(self)
 
     def running(self):
@@ -113,6 +123,8 @@ class Process:
 
     def signal(self, number):
         if self.running():
+            if number == signal.SIGKILL:
+                self.orphans += descendants(self.pid)
             self.popen.send_signal(number)
 
     def wait(self, seconds):
@@ -123,9 +135,20 @@ class Process:
             raise Timeout(f'{self.name} (pid {self.pid}) did not end within {seconds} s') from None
 
     def kill(self):
-        """SIGKILL, and waits until it is gone."""
+        """SIGKILL, and waits until it is gone. Its children may need a moment more to notice."""
         self.signal(signal.SIGKILL)
         return self.popen.wait()
+
+    def wait_for_orphans(self, seconds=10):
+        """Until the children of a killed program have ended by themselves; one that does not is left running."""
+        end = time.monotonic() + seconds
+        for pid in self.orphans:
+            while lives(pid) and time.monotonic() < end:
+                try:
+                    os.kill(pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    break
+                time.sleep(0.02)
 
     def terminate(self, seconds=10):
         """SIGTERM, and waits for the end; SIGKILL and Timeout when it does not come."""

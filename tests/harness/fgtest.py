@@ -126,6 +126,8 @@ class Lab:
             if p.running():
                 p.kill()
             remove_marks(f'{p.name}{p.pid}')  # DPDK never removes the runtime folder of fgblast
+        for p in self.processes:
+            p.wait_for_orphans()
         for d in self.daemons:
             d.clean()
         for ns in self.namespaces:

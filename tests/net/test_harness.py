@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgdisk  # noqa: E402
+import fgprocess  # noqa: E402
 import fgtest  # noqa: E402
 from fgtest import command  # noqa: E402
 
@@ -300,6 +301,16 @@ def test_mounts_are_taken_away():
     finally:
         fgtest.remove_folder = remove
         remove(inner.dir)
+
+
+def test_children_are_waited_for():
+    """children of a program that a Lab kills end by themselves before the Lab is gone, also when they are stopped"""
+    inner = fgtest.Lab()
+    parent = inner.start('sh', '-c', '(while kill -0 $$; do sleep 0.05; done; sleep 0.5) & wait', cwd=inner.dir)
+    child = fgtest.wait_until(lambda: fgprocess.descendants(parent.pid), 5, 'the child runs')[0]  # others are its sleeps
+    os.kill(child, signal.SIGSTOP)
+    inner.close()
+    assert not fgtest.lives(child)
 
 
 if __name__ == '__main__':
