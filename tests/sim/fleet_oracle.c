@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What must hold. Knows the logs, the pools and what was told; reads pools by the library's parser,
  * which the unit tests check by themselves. */
-#include <stdarg.h>
-
 #include "fleet_world.h"
 
 void sim_fail(struct sim_world *w, const char *format, ...)
 {
     va_list args;
-    int len;
 
-    if (w->failure[0])
-        return; /* the first one counts */
-    len = snprintf(w->failure, sizeof(w->failure), "%llu ms: ", (unsigned long long)w->now_ms);
     va_start(args, format);
-    vsnprintf(w->failure + len, sizeof(w->failure) - (size_t)len, format, args);
+    sim_note(w->failure, w->now_ms, format, args);
     va_end(args);
 }
 

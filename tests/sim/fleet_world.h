@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "driver.h"
 #include "fleet/fleet.h"
 
 enum {
@@ -114,7 +115,7 @@ struct sim_world {
     uint64_t burst_ms;
     uint64_t answered[4]; /* served, sold out, too few, busy */
     uint64_t swaps, lost_swaps, leases, crashes, takes, sold_outs;
-    char failure[256];
+    char failure[SIM_FAILURE_MAX];
 };
 
 uint64_t sim_random(struct sim_world *w, uint64_t below);

@@ -4,11 +4,7 @@
 
 uint64_t sim_random(struct sim_world *w, uint64_t below)
 {
-    uint64_t z = w->random += 0x9e3779b97f4a7c15ull; /* splitmix64, Steele et al. 2014 */
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return below ? (z ^ z >> 31) % below : 0;
+    return sim_draw(&w->random, below);
 }
 
 bool sim_chance(struct sim_world *w, unsigned in_million)
@@ -145,7 +141,6 @@ static void finish_sync(struct sim_world *w, struct sim_node *n)
     struct sim_disk *d = &n->disk;
 
     n->sync_end_ms = 0;
-    w->syncs++;
     d->durable = n->sync_to;
     d->committed = n->sync_committed;
     d->solo = n->sync_solo;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "driver.h"
 #include "pair/pair.h"
 
 enum {
@@ -124,8 +125,8 @@ struct sim_world {
     /* the oracle */
     struct sim_record history[RECORDS_MAX + 1];
     uint64_t history_len;
-    uint64_t acked, accepted, takeovers, ends, cuts, syncs, crashes;
-    char failure[256];
+    uint64_t acked, accepted, takeovers, ends, cuts, crashes;
+    char failure[SIM_FAILURE_MAX];
 };
 
 uint64_t sim_random(struct sim_world *w, uint64_t below);

@@ -3,44 +3,34 @@
  * Two nodes of a pair, from a seed: faults first, when nothing acknowledged may be lost; then they
  * end, and the pair must sell again. --canary, in the planted build, finds a deliberate bug.
  */
-#include <getopt.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "pair_world.h"
-
-#ifdef SIM_CANARIES
-#include "pair_canary.h"
-enum sim_canary sim_canary;
-static const struct {
-    const char *name, *text;
-} canaries[] = {{"NONE", "no bug"},
-#define X(name, text) {#name, text},
-                SIM_CANARY_LIST(X)
-#undef X
-                    {"TORN_EPOCH", "the log knows an epoch by its EPOCH record only"}};
-enum { TORN_EPOCH = sizeof(canaries) / sizeof(canaries[0]) - 1 };
-#endif
 
 /* Beside the bugs that are planted into lib/pair: one of the log. */
 static bool torn_epochs;
 
-enum { FAULTS_MS = 12000, CALM_MS = 60000, WELL_MS = 300, CANARY_SECONDS = 60, HEALTHY_RUNS = 100 };
+#ifdef SIM_CANARIES
+#include "pair_canary.h"
+enum sim_canary sim_canary;
+static const struct sim_canary_name canaries[] = {
+    {"NONE", "no bug"},
+#define X(name, text) {#name, text},
+    SIM_CANARY_LIST(X)
+#undef X
+        {"TORN_EPOCH", "the log knows an epoch by its EPOCH record only"}};
+enum { CANARIES = sizeof(canaries) / sizeof(canaries[0]) };
 
-struct totals {
-    uint64_t runs, acked, takeovers, cuts, ends, crashes, syncs;
-    uint64_t failed_seed;
-    char failure[256];
-};
-
-static double now_s(clockid_t clock)
+static void plant(unsigned number)
 {
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    torn_epochs = number == CANARIES - 1;
+    sim_canary = torn_epochs ? SIM_CANARY_NONE : (enum sim_canary)number;
 }
+#endif
+
+enum { FAULTS_MS = 12000, CALM_MS = 60000, WELL_MS = 300 };
+
+static struct {
+    uint64_t acked, takeovers, cuts, ends, crashes;
+} total;
 
 static void print_node(const struct sim_world *w, unsigned i)
 {
@@ -89,8 +79,9 @@ static void check_calm(struct sim_world *w, bool traced, enum fg_pair_state befo
             sim_fail(w, "node %u sells by a register from a copy", i);
 }
 
-static bool run(struct sim_world *w, uint64_t seed, struct totals *t, bool traced)
+static void run(void *world, uint64_t seed, bool traced, char failure[SIM_FAILURE_MAX])
 {
+    struct sim_world *w = world;
     struct sim_options options = {
         .old_disks = seed % 8 == 3, .restored = seed % 8 == 6, .by_epoch_record = torn_epochs};
     enum fg_pair_state before[2] = {FG_PAIR_STATES, FG_PAIR_STATES};
@@ -106,135 +97,38 @@ static bool run(struct sim_world *w, uint64_t seed, struct totals *t, bool trace
     if (!w->failure[0] && !w->disk_was_lost)
         sim_check_logs(w);
     sim_end(w);
-    t->runs++;
-    t->acked += w->acked;
-    t->takeovers += w->takeovers;
-    t->cuts += w->cuts;
-    t->ends += w->ends;
-    t->crashes += w->crashes;
-    t->syncs += w->syncs;
-    if (!w->failure[0])
-        return true;
-    t->failed_seed = seed;
-    memcpy(t->failure, w->failure, sizeof(t->failure));
-    return false;
+    total.acked += w->acked;
+    total.takeovers += w->takeovers;
+    total.cuts += w->cuts;
+    total.ends += w->ends;
+    total.crashes += w->crashes;
+    memcpy(failure, w->failure, sizeof(w->failure));
 }
 
-/* The time of a canary is that of the processor: other tests must not hide a bug. */
-#ifdef SIM_CANARIES
-#define HUNT_CLOCK CLOCK_PROCESS_CPUTIME_ID
-#else
-#define HUNT_CLOCK CLOCK_MONOTONIC
-#endif
-
-static bool hunt(uint64_t seed, uint64_t runs, double seconds, bool traced, struct totals *t)
-{
-    struct sim_world *w = malloc(sizeof(*w));
-    double end = now_s(HUNT_CLOCK) + seconds;
-    bool good = true;
-
-    FG_ASSERT(w);
-    *t = (struct totals){0};
-    for (; good && t->runs < runs && now_s(HUNT_CLOCK) < end; seed++)
-        good = run(w, seed, t, traced);
-    free(w);
-    return good;
-}
-
-static void report(const struct totals *t)
+static void report(uint64_t runs)
 {
     printf("# %llu runs: %llu records acknowledged, %llu take-overs, %llu crashes, %llu cuts, %llu "
            "ends\n",
-           (unsigned long long)t->runs, (unsigned long long)t->acked,
-           (unsigned long long)t->takeovers, (unsigned long long)t->crashes,
-           (unsigned long long)t->cuts, (unsigned long long)t->ends);
-    if (t->failure[0])
-        printf("# seed %llu: %s\n", (unsigned long long)t->failed_seed, t->failure);
-    fflush(stdout);
+           (unsigned long long)runs, (unsigned long long)total.acked,
+           (unsigned long long)total.takeovers, (unsigned long long)total.crashes,
+           (unsigned long long)total.cuts, (unsigned long long)total.ends);
 }
 
+int main(int argc, char **argv)
+{
+    static const struct sim_subject subject = {
+        .name = "sim_pair",
+        .promise = "a pair keeps what it acknowledged, and sells again",
+        .healthy_runs = 100,
+        .world_size = sizeof(struct sim_world),
+        .run = run,
+        .report = report,
 #ifdef SIM_CANARIES
-/* In a child: an assertion of lib/pair that stops it has found the bug, too. */
-static int hunt_in_child(unsigned number)
-{
-    struct totals t;
-    int status = 0;
-    pid_t pid = fork();
-
-    FG_ASSERT(pid >= 0);
-    if (pid == 0) {
-        bool good;
-
-        torn_epochs = number == TORN_EPOCH;
-        sim_canary = torn_epochs ? SIM_CANARY_NONE : (enum sim_canary)number;
-        good =
-            hunt(1, number ? UINT64_MAX : HEALTHY_RUNS, number ? CANARY_SECONDS : 600, false, &t);
-        report(&t);
-        _exit(good ? 0 : 1);
-    }
-    FG_ASSERT(waitpid(pid, &status, 0) == pid);
-    return status;
-}
-
-static bool try_canary(unsigned number)
-{
-    double start = now_s(CLOCK_MONOTONIC);
-    bool found = hunt_in_child(number) != 0, good = found == (number != SIM_CANARY_NONE);
-
-    printf("%sok %u - %s: %s (%.1f s)\n", good ? "" : "not ", number + 1, canaries[number].name,
-           canaries[number].text, now_s(CLOCK_MONOTONIC) - start);
-    fflush(stdout);
-    return good;
-}
-
-int main(int argc, char **argv)
-{
-    unsigned len = sizeof(canaries) / sizeof(canaries[0]), first = 0, last = len - 1;
-    bool good = true;
-
-    for (unsigned i = 0; argc == 3 && i < len; i++)
-        if (strcmp(argv[2], canaries[i].name) == 0)
-            first = last = i;
-    if (argc != 1 && (argc != 3 || strcmp(argv[1], "--canary") != 0)) {
-        printf("sim_pair_canaries [--canary NAME]\n");
-        return 2;
-    }
-    printf("1..%u\n", last - first + 1);
-    fflush(stdout);
-    for (unsigned i = first; i <= last; i++)
-        good &= try_canary(i);
-    return good ? 0 : 1;
-}
-#else
-int main(int argc, char **argv)
-{
-    static const struct option list[] = {{"seed", 1, NULL, 's'},    {"runs", 1, NULL, 'r'},
-                                         {"seconds", 1, NULL, 't'}, {"trace", 0, NULL, 'v'},
-                                         {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
-    uint64_t seed = (uint64_t)time(NULL) * 1000, runs = UINT64_MAX;
-    double seconds = 1e9;
-    bool traced = false, good;
-    struct totals t;
-    int c;
-
-    while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
-        if (c == 's')
-            seed = strtoull(optarg, NULL, 10);
-        else if (c == 'r')
-            runs = strtoull(optarg, NULL, 10);
-        else if (c == 't')
-            seconds = strtod(optarg, NULL);
-        else if (c == 'v')
-            traced = true;
-        else {
-            printf("sim_pair [--seed N] [--runs N | --seconds N] [--trace]\n");
-            return c == 'h' ? 0 : 2;
-        }
-    }
-    printf("1..1\n# first seed %llu\n", (unsigned long long)seed);
-    good = hunt(seed, runs, seconds, traced, &t);
-    report(&t);
-    printf("%sok 1 - a pair keeps what it acknowledged, and sells again\n", good ? "" : "not ");
-    return good ? 0 : 1;
-}
+        .canaries = canaries,
+        .canaries_len = CANARIES,
+        .plant = plant,
 #endif
+    };
+
+    return sim_main(&subject, argc, argv);
+}
