@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -286,6 +287,30 @@ def test_refused_packets(lab):
     used, took = cpu_seconds(worker) - before, time.monotonic() - began
     assert took > 4 and used < 0.5, (used, took)
     assert web.metric('packets_repeated_total') >= 20 and not web.bad_lines(), web.bad_lines()
+
+
+@fgtest.timeout(120)
+def test_full_send_buffer(lab):
+    """a slow link fills the socket's buffer, and the kernel takes no more packets: each order is sent later, once"""
+    shop = Shop(lab, item={'total': 2000})
+    slow = ('tc', 'qdisc', 'add', 'dev', shop.link.b_if, 'root', 'tbf', 'rate', '40kbit', 'burst', '2000', 'limit', '100000000')
+    web = Gateway(lab, shop.link.b, shop.link.a_ip, shop.gate.keys, http='floodgate_patience 60s;').start()
+    shop.link.b.run(*slow)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    buyers = []
+    for user in range(2000):
+        s = shop.link.b.socket(socket.SOCK_STREAM)
+        s.settimeout(60)
+        s.connect(('127.0.0.1', PORT))
+        s.sendall(HEAD.replace(b'X-User: 1', b'X-User: %d' % user) + b'Idempotency-Key: k\r\nContent-Length: %d\r\n\r\n' % len(BODY) + BODY)
+        buyers.append(s)
+    fgtest.wait_until(lambda: web.metric('packets_unsent_total') > 0, 20, 'the buffer is full')
+    shop.link.b.run('tc', 'qdisc', 'del', 'dev', shop.link.b_if, 'root')
+    answers = [s.recv(4096) for s in buyers]
+    assert all(a.startswith(b'HTTP/1.1 200 ') and b'"state":"RESERVED"' in a for a in answers), set(answers)
+    for s in buyers:
+        s.close()
+    assert shop.shop.stock(ITEM).left == 0 and not web.bad_lines(), web.bad_lines()
 
 
 def said(web, data):
