@@ -55,11 +55,15 @@ struct fg_port_floating {
 struct child {
     unsigned count;
     struct fg_address_floating list[FG_ADDRESS_FLOATING_MAX];
+    struct here {
+        bool here; /* on its interface */
+        uint64_t added_ms, announced_ms;
+        unsigned announced; /* since it was added */
+    } state[FG_ADDRESS_FLOATING_MAX];
     struct shared *shared;
     int netlink, frames;
     bool wanted;
-    uint64_t told_ms, added_ms, renewed_ms, tried_ms, announced_ms;
-    unsigned announced; /* since they were added */
+    uint64_t told_ms, renewed_ms, tried_ms;
 };
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
@@ -163,17 +167,28 @@ static void say(const struct fg_address_floating *a, enum fg_diag_level level, c
     fg_diag(level, "address %s at %s: %s", text, a->interface, what);
 }
 
+/* It is there, or there again. */
+static int add_one(struct child *c, unsigned i, uint64_t now_ms)
+{
+    int failed = add(c, &c->list[i]);
+
+    if (!failed && !c->state[i].here) {
+        say(&c->list[i], FG_DIAG_NOTICE, "is here now");
+        c->state[i] = (struct here){.here = true, .added_ms = now_ms};
+    } else if (failed) {
+        c->state[i].here = false;
+    }
+    return failed;
+}
+
 static void add_all(struct child *c, uint64_t now_ms)
 {
-    bool before = atomic_load(&c->shared->held);
     int fault = 0;
 
     c->tried_ms = now_ms;
     for (unsigned i = 0; i < c->count; i++) {
-        int failed = add(c, &c->list[i]);
+        int failed = add_one(c, i, now_ms);
 
-        if (!failed && !before)
-            say(&c->list[i], FG_DIAG_NOTICE, "is here now");
         if (!failed || fault)
             continue;
         fault = failed;
@@ -182,10 +197,6 @@ static void add_all(struct child *c, uint64_t now_ms)
         atomic_store(&c->shared->fault_address, i);
     }
     atomic_store(&c->shared->fault, fault);
-    if (!before) {
-        c->added_ms = now_ms;
-        c->announced = 0;
-    }
     c->renewed_ms = now_ms;
     atomic_store(&c->shared->held, !fault);
 }
@@ -195,6 +206,7 @@ static void take_off_all(struct child *c, const char *why)
     for (unsigned i = 0; i < c->count; i++) {
         int failed = take_off(c, &c->list[i]);
 
+        c->state[i].here = false;
         if (failed)
             say(&c->list[i], FG_DIAG_ERROR, strerror(failed));
         else if (why)
@@ -204,23 +216,26 @@ static void take_off_all(struct child *c, const char *why)
     atomic_store(&c->shared->fault, 0);
 }
 
+static bool announcement_is_due(const struct here *h, uint64_t now_ms)
+{
+    if (h->announced >= ANNOUNCEMENTS - 1) /* every so often */
+        return now_ms >= h->announced_ms + announce_ms[ANNOUNCEMENTS - 1];
+    return now_ms >= h->added_ms + announce_ms[h->announced];
+}
+
 static void announce(struct child *c, uint64_t now_ms)
 {
     for (unsigned i = 0; i < c->count; i++) {
         struct fg_frame_host_address a = {.family = c->list[i].family == AF_INET ? 4 : 6};
+        struct here *h = &c->state[i];
 
+        if (!h->here || !announcement_is_due(h, now_ms))
+            continue;
         memcpy(a.bytes, c->list[i].bytes, sizeof(a.bytes));
         fg_port_announce(c->frames, c->list[i].interface, &a, 1);
+        h->announced++;
+        h->announced_ms = now_ms;
     }
-    c->announced++;
-    c->announced_ms = now_ms;
-}
-
-static bool announcement_is_due(const struct child *c, uint64_t now_ms)
-{
-    if (c->announced >= ANNOUNCEMENTS - 1) /* every so often */
-        return now_ms >= c->announced_ms + announce_ms[ANNOUNCEMENTS - 1];
-    return now_ms >= c->added_ms + announce_ms[c->announced];
 }
 
 static void act(struct child *c, uint64_t now_ms)
@@ -237,7 +252,7 @@ static void act(struct child *c, uint64_t now_ms)
     }
     if (now_ms >= (held ? c->renewed_ms + RENEW_MS : c->tried_ms + RETRY_MS))
         add_all(c, now_ms);
-    if (now_ms < c->told_ms + FRESH_MS && announcement_is_due(c, now_ms))
+    if (now_ms < c->told_ms + FRESH_MS)
         announce(c, now_ms);
 }
 

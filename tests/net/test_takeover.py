@@ -5,13 +5,16 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgshop import ITEM, SMALL, NsClient, add_item  # noqa: E402
 
+ARP = 0x0806
 SERVER, SERVER6, SHOPPER, SHOPPER6 = '198.18.0.1', '2001:db8::1', '198.18.0.9', '2001:db8::9'
 
 
@@ -118,20 +121,24 @@ def test_vlan_offload(lab):
     assert 'rxvlan' not in second.output(), second.output()
 
 
-FLOATING, FLOATING6 = '198.18.0.100', '2001:db8::100'
+FLOATING, FLOATING6, SPARE = '198.18.0.100', '2001:db8::100', '198.18.0.101'
+ANNOUNCED = 5  # times within the first second
 
 
 class Holder:
     """The process that holds floating addresses, and a driver in the daemon's stead."""
 
-    def __init__(self, lab, switch, number):
+    def __init__(self, lab, switch, number, more=''):
         self.ns, self.interface = lab.namespace(f'box{number}'), f'fgx{number}'
         switch.plug(self.ns, self.interface)
+        if more:  # an interface with an address of its own
+            switch.plug(self.ns, more)
+            more = f', {SPARE}/24 at {more}'
         self.ns.ip('addr', 'add', f'198.18.0.{number}/24', 'dev', self.interface)
         self.ns.ip('addr', 'add', f'2001:db8::{number}/64', 'dev', self.interface, 'nodad')
         self.mac = self.ns.mac(self.interface)
         self.process = self.ns.start(os.path.join(fgtest.BUILD, 'tests/fault/floating_driver'),
-                                     f'{FLOATING}/24 at {self.interface}, {FLOATING6}/64 at {self.interface}',
+                                     f'{FLOATING}/24 at {self.interface}, {FLOATING6}/64 at {self.interface}{more}',
                                      stdin=subprocess.PIPE)
 
     def tell(self, word):
@@ -221,6 +228,33 @@ def test_floating_rights(lab):
         first.tell('ask')
         return 'not held 19 0' in first.process.output()
     fgtest.wait_until(fault, 5, 'an interface that went is told', step=0.2)
+
+
+def test_floating_fault(lab):
+    """the interface of one of three addresses went: the others are announced as often as ever, and no more"""
+    switch = Switch(lab)
+    box = Holder(lab, switch, 1, 'fgy1')
+    box.tell('ask')
+    fgtest.wait_until(lambda: 'not held' in box.process.output(), 5, 'it has started')
+    box.ns.ip('link', 'del', 'fgy1')
+    with switch.shopper.socket(socket.SOCK_RAW, socket.AF_PACKET) as heard:
+        heard.bind(('fgb', ARP))
+        heard.setblocking(False)
+        box.tell('hold')
+        began, times = time.monotonic(), []
+
+        def hears():
+            try:
+                while frame := heard.recv(2048):
+                    assert socket.inet_ntoa(frame[28:32]) == FLOATING
+                    times.append(round(time.monotonic() - began, 2))
+            except BlockingIOError:
+                return times
+        fgtest.wait_until(lambda: len(hears()) >= ANNOUNCED, 5, 'the address is announced')
+        fgtest.pause(1, 'nothing more is announced in it')
+        assert len(hears()) == ANNOUNCED, times
+    box.wait_for(2, 'they are there')
+    assert box.process.output().count('is here now') == 2, box.process.output()
 
 
 if __name__ == '__main__':
