@@ -22,7 +22,7 @@ struct fg_journal_archive {
     char dir[512], folder[512 + 24]; /* of the log; FOLDER/ID */
     char top[512];                   /* FOLDER */
     pthread_t thread;
-    pthread_mutex_t lock; /* of `error` */
+    pthread_mutex_t lock; /* of `error`, and of the moment in which committed_seq is read */
     char error[256];
     _Atomic uint64_t seq, copied;
     const _Atomic uint64_t *committed_seq; /* NULL = all that is complete */
@@ -171,6 +171,20 @@ static bool copy_one(struct fg_journal_archive *a, uint64_t seq, struct fg_error
     return ok;
 }
 
+/* A thread that was left behind at the stop reads it no more. */
+static uint64_t committed(struct fg_journal_archive *a)
+{
+    uint64_t seq = UINT64_MAX - 1;
+
+    pthread_mutex_lock(&a->lock);
+    if (quits(a))
+        seq = 0;
+    else if (a->committed_seq)
+        seq = atomic_load(a->committed_seq);
+    pthread_mutex_unlock(&a->lock);
+    return seq;
+}
+
 /* Each segment but the last is complete, and never changes. */
 static bool copy_new(struct fg_journal_archive *a, struct fg_error *err)
 {
@@ -187,7 +201,7 @@ static bool copy_new(struct fg_journal_archive *a, struct fg_error *err)
     for (size_t i = 0; ok && i + 1 < count; i++) {
         if (seqs[i + 1] <= atomic_load(&a->seq))
             continue;
-        if (a->committed_seq && atomic_load(a->committed_seq) + 1 < seqs[i + 1])
+        if (committed(a) + 1 < seqs[i + 1])
             break;
         ok = copy_one(a, seqs[i], err);
         if (ok)
@@ -245,7 +259,9 @@ void fg_journal_archive_stop(struct fg_journal_archive *a)
 {
     if (!a)
         return;
+    pthread_mutex_lock(&a->lock);
     atomic_store_explicit(&a->quit, true, memory_order_release);
+    pthread_mutex_unlock(&a->lock);
     if (fg_thread_join_within(a->thread, STOP_MS))
         archive_free(a);
     else /* it keeps its memory until the process ends */

@@ -3,8 +3,11 @@
  * folder. */
 #include "journal_wait.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "journal/archive.h"
 #include "journal/room.h"
@@ -169,6 +172,50 @@ static void another_segment_of_that_name_is_kept(void **state)
     assert_false(is_copy(1));
 }
 
+static unsigned threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    unsigned n = 0;
+
+    while (d && readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+/* In a process of its own. The file system hangs when the archive stops; its thread is left behind,
+ * and what it was given is freed. Then the file system goes on. */
+static void be_left_behind(const char *hangs)
+{
+    _Atomic uint64_t *seq =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    atomic_store(seq, UINT64_MAX - 1);
+    archive = fg_journal_archive_start(log_dir, folder, fg_journal_appliance(journal), seq, &err);
+    wait_until(access(of_log, F_OK) == 0); /* next it opens the segment */
+    halt();
+    munmap(seq, 4096);
+    close(open(hangs, O_WRONLY | O_CLOEXEC));
+    wait_until(threads() == 1);
+    _exit(0);
+}
+
+static void a_thread_that_is_left_behind_does_no_harm(void **state)
+{
+    const char *first = segment_path(1);
+    int status;
+    pid_t pid;
+
+    commit_segments(4);
+    assert_int_equal(unlink(first), 0);
+    assert_int_equal(mkfifo(first, 0600), 0);
+    pid = fork();
+    if (pid == 0)
+        be_left_behind(first);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void the_folder_is_checked(void **state)
 {
     bool fault;
@@ -200,7 +247,7 @@ int main(void)
         TEST(complete_segments_are_copied),         TEST(what_is_not_committed_is_not_copied),
         TEST(a_restart_goes_on_where_it_was),       TEST(a_missing_folder_is_told_and_not_made),
         TEST(another_segment_of_that_name_is_kept), TEST(the_folder_is_checked),
-        TEST(the_disk_is_compared_with_keep_bytes),
+        TEST(the_disk_is_compared_with_keep_bytes), TEST(a_thread_that_is_left_behind_does_no_harm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
