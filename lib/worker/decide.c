@@ -163,6 +163,8 @@ unsigned fg_worker_commands(struct fg_worker *w)
 
     if (fg_unlikely(w->mode == FG_STOCK_NOT_LEADER))
         return refuse_commands(w);
+    if (fg_unlikely(w->mode == FG_STOCK_RUNNING && fg_worker_is_stale(w)))
+        return 0; /* they wait; in other modes the engine refuses them */
     for (const void *slot; n < COMMANDS_MAX && (slot = fg_ring_peek(w->commands, 0)); n++) {
         struct fg_stock_command command;
 
@@ -224,6 +226,20 @@ static void give(struct fg_worker *w, const struct fg_stock_answer *answer)
         give_result(w->results, answer);
 }
 
+/* The operator is told that there is nothing to refund. */
+static bool denies(const struct fg_stock_answer *a)
+{
+    return a->outcome == FG_STOCK_OUTCOME_UNKNOWN_ORDER || a->outcome == FG_STOCK_OUTCOME_NOT_SOLD;
+}
+
+static void operator_answer(struct fg_worker *w, struct fg_stock_answer *answer)
+{
+    if (fg_worker_hold(w, answer))
+        return;
+    answer->outcome = FG_STOCK_OUTCOME_BUSY;
+    give_result(w->results, answer);
+}
+
 /* Of a pair: keeps what needs a probe. It may be the refusal of a late payment. */
 static __attribute__((noinline)) unsigned keep_negative(struct fg_worker *w,
                                                         struct fg_stock_answer *answers, unsigned n)
@@ -233,10 +249,12 @@ static __attribute__((noinline)) unsigned keep_negative(struct fg_worker *w,
     for (unsigned i = 0; i < n; i++) {
         struct fg_stock_answer *a = &answers[i];
 
-        if (a->kind == FG_STOCK_OPERATOR || !(FG_WORKER_NEGATIVE >> a->status & 1))
+        if (a->kind == FG_STOCK_OPERATOR ? !denies(a) : !(FG_WORKER_NEGATIVE >> a->status & 1))
             answers[left++] = *a;
         else if (a->kind == FG_STOCK_INBOUND)
             inbound_answer(w, a);
+        else if (a->kind == FG_STOCK_OPERATOR)
+            operator_answer(w, a);
         else if (!fg_worker_hold(w, a))
             fg_worker_reply_forget(w, a);
     }

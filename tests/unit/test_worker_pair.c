@@ -329,6 +329,87 @@ static void test_inbound_waits_for_a_probe(void **state)
     destroy(&w);
 }
 
+/* ---- the operator ---------------------------------------------------------------------------- */
+
+static void order(struct world *w, struct fg_stock_command c)
+{
+    uint8_t message[FG_RING_SLOT] = {0};
+
+    memcpy(message, &c, sizeof(c));
+    assert_true(fg_ring_push(w->group.list[0]->commands, message));
+}
+
+static bool told(struct world *w, struct fg_stock_answer *a)
+{
+    uint8_t message[FG_RING_SLOT];
+    bool there = fg_ring_pop(w->group.list[0]->results, message);
+
+    if (there)
+        memcpy(a, message, sizeof(*a));
+    return there;
+}
+
+/* A leader that was stopped does not know yet that another one leads. */
+static void test_commands_wait_for_a_sign(void **state)
+{
+    const struct fg_stock_command add = {
+        .type = FG_STOCK_STOCK_ADD, .item = ITEM, .units = 3, .ticket = 5};
+    struct fg_stock_answer a;
+    struct world w;
+
+    create_pair(&w, 1);
+    offer(&w, 4);
+    atomic_store(&w.leading.valid_until_tsc, rte_rdtsc());
+    order(&w, add);
+    loops(&w);
+    assert_int_equal(fg_ring_count(w.group.records[0]), 0);
+    assert_false(told(&w, &a));
+    atomic_store(&w.leading.valid_until_tsc, UINT64_MAX);
+    loop_all(&w);
+    assert_int_equal(fg_ring_count(w.group.records[0]), 1);
+    make_durable(&w);
+    commit(&w);
+    loop_all(&w);
+    assert_true(told(&w, &a) && a.token == 5 && a.outcome == FG_STOCK_OUTCOME_DONE);
+
+    atomic_store(&w.leading.valid_until_tsc, 0); /* and it takes no records */
+    atomic_store(&w.leading.accepting, false);
+    order(&w, add);
+    loops(&w);
+    assert_true(told(&w, &a) && a.outcome == FG_STOCK_OUTCOME_BUSY);
+    atomic_store(&w.mode, FG_STOCK_FAILED); /* another one leads */
+    order(&w, add);
+    loops(&w);
+    assert_true(told(&w, &a) && a.outcome == FG_STOCK_OUTCOME_UNAVAILABLE);
+    destroy(&w);
+}
+
+/* "No such order" leads to a refund by other means. */
+static void test_a_refusal_to_refund_waits_for_a_probe(void **state)
+{
+    const struct fg_stock_command refund = {
+        .type = FG_STOCK_ORDER_REFUND, .user = 1000, .ticket = 6};
+    struct fg_stock_answer a;
+    struct world w;
+
+    create_pair(&w, 1);
+    order(&w, refund);
+    loops(&w);
+    assert_false(told(&w, &a));
+    answer_probe(&w);
+    loop_all(&w);
+    assert_true(told(&w, &a) && a.token == 6 && a.outcome == FG_STOCK_OUTCOME_UNKNOWN_ORDER);
+
+    for (unsigned i = 0; i < FG_WORKER_UNPROVEN_MAX; i++) {
+        request_about(&w, FG_PACKET_OP_CONFIRM, 1 + i, 0);
+        loop_all(&w);
+    }
+    order(&w, refund); /* no room to wait */
+    loops(&w);
+    assert_true(told(&w, &a) && a.outcome == FG_STOCK_OUTCOME_BUSY);
+    destroy(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +424,8 @@ int main(void)
         cmocka_unit_test(test_expired_order_waits_for_a_probe),
         cmocka_unit_test(test_too_many_wait_for_a_probe),
         cmocka_unit_test(test_inbound_waits_for_a_probe),
+        cmocka_unit_test(test_commands_wait_for_a_sign),
+        cmocka_unit_test(test_a_refusal_to_refund_waits_for_a_probe),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
