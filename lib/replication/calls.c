@@ -16,6 +16,8 @@ struct fg_replication_caller {
     struct fg_arbiter *arbiter;
     int wake_fd;
     void (*begin)(void);
+    void (*seen)(void *ctx, int64_t revision, const char *text); /* the register */
+    void *ctx;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -28,7 +30,7 @@ struct fg_replication_caller {
     int64_t revision;
     size_t size;
     char key[FG_ARBITER_KEY_MAX + 1];
-    char bytes[FG_PAIR_TEXT_MAX];
+    char bytes[FG_PAIR_TEXT_MAX + 1];
     struct fg_replication_answer answer;
 };
 
@@ -73,6 +75,8 @@ static void call(struct fg_replication_caller *c)
     if (result != FG_ARBITER_DONE && result != FG_ARBITER_LOST)
         snprintf(a->error, sizeof(a->error), "%.250s", err.text[0] ? err.text : "no answer");
     a->took_ms = fg_clock_mono_ms() - began;
+    if (result == FG_ARBITER_DONE && c->seen && strcmp(c->key, FG_PAIR_REGISTER_KEY) == 0)
+        c->seen(c->ctx, a->revision, c->swap ? c->bytes : a->text);
 }
 
 static void wake(const struct fg_replication_caller *c)
@@ -132,6 +136,14 @@ struct fg_replication_caller *fg_replication_caller_start(const struct fg_arbite
     return NULL;
 }
 
+void fg_replication_caller_on_register(struct fg_replication_caller *c,
+                                       void (*seen)(void *ctx, int64_t revision, const char *text),
+                                       void *ctx)
+{
+    c->seen = seen;
+    c->ctx = ctx;
+}
+
 bool fg_replication_caller_stop(struct fg_replication_caller *c)
 {
     if (!c)
@@ -149,7 +161,7 @@ bool fg_replication_caller_stop(struct fg_replication_caller *c)
 void fg_replication_caller_ask(struct fg_replication_caller *c, const struct fg_pair_output *call)
 {
     pthread_mutex_lock(&c->mutex);
-    FG_ASSERT(c->stage == IDLE && call->size <= sizeof(c->bytes));
+    FG_ASSERT(c->stage == IDLE && call->size < sizeof(c->bytes));
     c->swap = call->kind == FG_PAIR_SWAP;
     c->ticket = call->ticket;
     c->revision = call->revision;
@@ -157,6 +169,7 @@ void fg_replication_caller_ask(struct fg_replication_caller *c, const struct fg_
     c->size = c->swap ? call->size : 0;
     if (c->size)
         memcpy(c->bytes, call->bytes, c->size);
+    c->bytes[c->size] = 0;
     c->stage = ASKED;
     pthread_cond_signal(&c->changed);
     pthread_mutex_unlock(&c->mutex);

@@ -25,6 +25,11 @@ struct fg_replication_caller *fg_replication_caller_start(const struct fg_arbite
                                                           const char *name, int wake_fd,
                                                           void (*begin)(void),
                                                           struct fg_error *err);
+/** `seen` is called with each register that was read or written, by the caller's thread, before the
+ * answer is there. Before the first call. */
+void fg_replication_caller_on_register(struct fg_replication_caller *c,
+                                       void (*seen)(void *ctx, int64_t revision, const char *text),
+                                       void *ctx);
 /** False: its call does not end; it is left behind, and so is its memory. */
 bool fg_replication_caller_stop(struct fg_replication_caller *c);
 

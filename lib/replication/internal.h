@@ -59,6 +59,9 @@ struct fg_replication {
     uint64_t now_ms, tsc;    /* tsc was read before now_ms */
     struct fg_replication_caller *callers[FG_PAIR_CALLS];
 
+    /* In the file. The thread of the register's calls writes it before it hands an answer over. */
+    struct fg_pair_memory kept;
+
     /* links */
     struct fg_replication_slot slots[FG_REPLICATION_SLOTS];
     struct fg_replication_slot *current; /* that lib/pair knows; NULL = none */
@@ -104,6 +107,7 @@ struct fg_replication {
     struct fg_replication_lag lag;
     uint64_t leader_committed; /* as the leader says */
     uint64_t shown_ms;
+    bool mail_waits; /* its mutex was taken */
 };
 
 /* ---- outputs.c: carries out what lib/pair wants ---------------------------------------------- */
@@ -129,11 +133,14 @@ void fg_replication_say(struct fg_replication *r, const char *why);
 void fg_replication_compare(struct fg_replication *r);
 /** A step is done: a role that changed goes into the history, the lag is measured. */
 void fg_replication_note(struct fg_replication *r, const struct fg_pair_view *before);
-/** The rest of the view, and all of it to others. */
-void fg_replication_show(struct fg_replication *r);
+/** The rest of the view, and all of it to others. False: one of them reads it now; later. */
+bool fg_replication_show(struct fg_replication *r);
 
 /* ---- settle.c -------------------------------------------------------------------------------- */
 
+/** The thread of an arbiter's call: keeps what lib/pair will want to be remembered, so that the
+ * disk does not delay heartbeats. r: struct fg_replication. */
+void fg_replication_keep(void *r, int64_t revision, const char *text);
 /** After each call of lib/pair: tells the others, and carries out the outputs. */
 void fg_replication_settle(struct fg_replication *r);
 bool fg_replication_leads(const struct fg_replication *r);

@@ -168,6 +168,7 @@ bool fg_replication_link_open(struct fg_replication_link *l, int fd, bool server
     l->wants_out = !server;
     l->in.from = l->in.to = 0;
     l->out_from = l->out_to = 0;
+    l->over = false;
     l->error[0] = l->name[0] = 0;
     ERR_clear_error();
     return prepare(l, server, settings);
@@ -175,7 +176,19 @@ bool fg_replication_link_open(struct fg_replication_link *l, int fd, bool server
 
 /* ---- a call of OpenSSL has ended without success --------------------------------------------- */
 
-/* True: it has to wait. False: the link is CLOSED. */
+/* What came before the end counts: messages that wait in the inbox are taken before the link is
+ * CLOSED. */
+static void end_here(struct fg_replication_link *l, const char *why)
+{
+    if (l->state != FG_REPLICATION_OPEN || l->in.from == l->in.to) {
+        fg_replication_link_drop(l, why);
+        return;
+    }
+    snprintf(l->error, sizeof(l->error), "%s", why);
+    l->over = true;
+}
+
+/* True: it has to wait. False: the link is CLOSED, or over. */
 static bool must_wait(struct fg_replication_link *l, int result, const char *what)
 {
     int saved = errno;
@@ -187,10 +200,10 @@ static bool must_wait(struct fg_replication_link *l, int result, const char *wha
         l->wants_out = true;
         return true;
     case SSL_ERROR_ZERO_RETURN:
-        fg_replication_link_drop(l, "the peer closed it");
+        end_here(l, "the peer closed it");
         return false;
     case SSL_ERROR_SYSCALL:
-        fg_replication_link_drop(l, saved ? strerror(saved) : "the peer closed it");
+        end_here(l, saved ? strerror(saved) : "the peer closed it");
         return false;
     default:
         break;
@@ -199,7 +212,7 @@ static bool must_wait(struct fg_replication_link *l, int result, const char *wha
         what = X509_verify_cert_error_string(SSL_get_verify_result(l->ssl));
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         ERR_clear_error();
-        fg_replication_link_drop(l, "the peer closed it");
+        end_here(l, "the peer closed it");
         return false;
     }
     return tls_fail(l, what);
@@ -261,7 +274,7 @@ static bool shake(struct fg_replication_link *l)
 static void fill(struct fg_replication_link *l)
 {
     l->more = false;
-    while (!l->paused) {
+    while (!l->paused && !l->over) {
         size_t room;
         uint8_t *to = fg_replication_inbox_room(&l->in, &room);
         int n;
@@ -285,6 +298,8 @@ static void fill(struct fg_replication_link *l)
 void fg_replication_link_flush(struct fg_replication_link *l)
 {
     l->wants_out = false;
+    if (l->over) /* there is nobody to take it */
+        l->out_from = l->out_to = 0;
     while (l->state == FG_REPLICATION_OPEN && l->out_from < l->out_to) {
         int n;
 
@@ -323,9 +338,9 @@ void fg_replication_link_step(struct fg_replication_link *l)
         shake(l);
     }
     if (l->state == FG_REPLICATION_OPEN)
-        fg_replication_link_flush(l);
+        fill(l); /* first: a write to a peer that is gone ends the link */
     if (l->state == FG_REPLICATION_OPEN)
-        fill(l);
+        fg_replication_link_flush(l);
     if (l->state == FG_REPLICATION_CLOSING)
         drain(l);
 }
@@ -357,13 +372,15 @@ void fg_replication_link_put_done(struct fg_replication_link *l, size_t size)
 
 void fg_replication_link_close(struct fg_replication_link *l, const char *why, uint64_t until_ms)
 {
-    if (l->state != FG_REPLICATION_OPEN) {
+    if (l->state != FG_REPLICATION_OPEN || l->over) {
         fg_replication_link_drop(l, why);
         return;
     }
     fg_replication_link_flush(l);
-    if (l->state != FG_REPLICATION_OPEN)
+    if (l->state != FG_REPLICATION_OPEN || l->over) {
+        fg_replication_link_drop(l, why);
         return;
+    }
     ERR_clear_error();
     SSL_shutdown(l->ssl);
     shutdown(l->fd, SHUT_WR);

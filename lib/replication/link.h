@@ -32,6 +32,8 @@ struct fg_replication_link {
     uint64_t until_ms; /**< it has to get further by then; UINT64_MAX = no matter */
     bool more;         /**< bytes wait that epoll does not tell of: step again */
     bool paused;       /**< nothing is read */
+    bool over;         /**< the connection has ended, but `in` has messages of before: take them,
+                          then drop it. What is sent meanwhile goes nowhere */
     bool wants_out;
     SSL_CTX *context;
     SSL *ssl;

@@ -268,11 +268,13 @@ void fg_replication_slot_step(struct fg_replication *r, struct fg_replication_sl
     fg_replication_link_step(l);
     if (l->state == FG_REPLICATION_OPEN && !s->greeted)
         greet(r, s);
-    /* what came before the end counts */
-    if (!over && l->in.to > l->in.from)
+    /* what came before the end counts, but a connection that has ended takes no other's place */
+    if (!over && l->in.to > l->in.from && (!l->over || s == r->current))
         take_messages(r, s);
     if (l->state == FG_REPLICATION_OPEN)
         fg_replication_link_flush(l);
+    if (l->over)
+        fg_replication_link_drop(l, "");
     if (!over && is_over(s)) {
         slot_ended(r, s);
         if (!r->current)

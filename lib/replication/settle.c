@@ -71,12 +71,32 @@ static void tell_daemon(struct fg_replication *r)
 
 /* ---- outputs --------------------------------------------------------------------------------- */
 
+void fg_replication_keep(void *replication, int64_t revision, const char *text)
+{
+    struct fg_replication *r = replication;
+    struct fg_pair_register seen;
+    struct fg_error err;
+
+    /* an older one is not to be remembered: lib/pair refuses it */
+    if (revision <= r->kept.revision || !fg_pair_register_read(&seen, text) ||
+        seen.epoch < r->kept.epoch)
+        return;
+    if (fg_replication_memory_write(r->log_dir, &(struct fg_pair_memory){revision, seen.epoch},
+                                    &err)) /* else remember() tries it again, and tells */
+        r->kept = (struct fg_pair_memory){revision, seen.epoch};
+}
+
+/* It is in the file already, but after an answer that a person forced upon us. */
 static void remember(struct fg_replication *r, const struct fg_pair_memory *memory)
 {
     struct fg_error err = {""};
 
-    if (fg_replication_memory_write(r->log_dir, memory, &err))
+    if (memory->revision == r->kept.revision && memory->epoch == r->kept.epoch)
         return;
+    if (fg_replication_memory_write(r->log_dir, memory, &err)) {
+        r->kept = *memory;
+        return;
+    }
     fg_diag(FG_DIAG_ERROR, "pair: %s", err.text);
     r->remember_failed = true;
 }

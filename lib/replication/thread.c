@@ -57,7 +57,9 @@ static void take_mail(struct fg_replication *r)
 {
     struct fg_replication_mail mail;
 
-    pthread_mutex_lock(&r->mutex);
+    r->mail_waits = pthread_mutex_trylock(&r->mutex) != 0; /* as fg_replication_show */
+    if (r->mail_waits)
+        return;
     mail = r->mail;
     r->mail = (struct fg_replication_mail){0};
     pthread_mutex_unlock(&r->mutex);
@@ -127,6 +129,8 @@ static int sleep_ms(const struct fg_replication *r)
 
     if (fg_replication_leads(r))
         most = r->now_ms < r->probe_ms + PROBES_MS ? PROBING_MS : PROBE_MS;
+    if (r->mail_waits)
+        most = PROBING_MS;
     if (peers < due)
         due = peers;
     if (due <= now)
@@ -150,10 +154,8 @@ static void rounds(struct fg_replication *r)
         fg_replication_slot_step(r, r->current, 0);
     fg_replication_log_pass(r);
     fg_replication_peers_pass(r);
-    if (r->now_ms != r->shown_ms) {
+    if (r->now_ms != r->shown_ms && fg_replication_show(r))
         r->shown_ms = r->now_ms;
-        fg_replication_show(r);
-    }
 }
 
 /* The leader's heartbeats must not wait for workers that poll; nor may what acknowledges. */
@@ -210,6 +212,7 @@ static bool create_pair(struct fg_replication *r, struct fg_error *err)
     if (!random_bytes(o.seed, sizeof(o.seed), err) ||
         !fg_replication_memory_read(r->log_dir, &o.memory, err))
         return false;
+    r->kept = o.memory;
     r->pair = fg_pair_create(&o, err);
     return r->pair != NULL;
 }
@@ -232,6 +235,7 @@ static bool start_callers(struct fg_replication *r, struct fg_error *err)
                                                        r->wake_fd, raise_priority, err);
         if (!r->callers[lane])
             return false;
+        fg_replication_caller_on_register(r->callers[lane], fg_replication_keep, r);
     }
     return true;
 }

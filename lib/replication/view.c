@@ -146,7 +146,7 @@ static uint64_t trip_us(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) ? 0 : info.tcpi_rtt;
 }
 
-void fg_replication_show(struct fg_replication *r)
+bool fg_replication_show(struct fg_replication *r)
 {
     struct fg_replication_view *v = &r->view_next;
 
@@ -159,9 +159,12 @@ void fg_replication_show(struct fg_replication *r)
         v->trip_us = trip_us(r->current->link.fd);
     else if (!v->link_error[0])
         snprintf(v->link_error, sizeof(v->link_error), "the peer has not connected yet");
-    pthread_mutex_lock(&r->mutex);
+    /* whoever reads it may have lost its CPU to a worker that polls: this thread does not wait */
+    if (pthread_mutex_trylock(&r->mutex))
+        return false;
     r->view = *v;
     pthread_mutex_unlock(&r->mutex);
+    return true;
 }
 
 void fg_replication_view(struct fg_replication *r, struct fg_replication_view *view)

@@ -4,7 +4,8 @@
  * the file $FG_FAULTS/sync or $FG_FAULTS/write exists; fdatasync of a snapshot, as long as
  * $FG_FAULTS/snapshot does; fdatasync waits as long as $FG_FAULTS/slow exists, each pread64 of a
  * snapshot 1.1 s as long as $FG_FAULTS/slow-load does, and at each look of the main thread at the
- * monotonic clock 1.1 s have passed as long as $FG_FAULTS/fast-clock does. What such a sync was to
+ * monotonic clock 1.1 s have passed as long as $FG_FAULTS/fast-clock does; fsync of what a pair
+ * remembers of its register waits as long as $FG_FAULTS/slow-memory exists. What such a sync was to
  * keep stays in the page cache, as on Linux: readable, and not on the disk.
  */
 #define _GNU_SOURCE
@@ -61,6 +62,17 @@ int fdatasync(int fd)
     while (exists("slow"))
         usleep(20000);
     return fails("sync") || (is_file(fd, "/snapshot.tmp") && fails("snapshot")) ? -1 : real(fd);
+}
+
+int fsync(int fd)
+{
+    static int (*real)(int);
+
+    if (!real)
+        real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    while (is_file(fd, "/pair.memory") && exists("slow-memory"))
+        usleep(20000);
+    return real(fd);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)

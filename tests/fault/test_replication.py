@@ -5,8 +5,10 @@ follows; each way in which one of them, the link or etcd can fail."""
 
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -18,11 +20,13 @@ import fgtest  # noqa: E402
 from fgetcd import ADDRESS, Etcd  # noqa: E402
 from fgtls import Authority  # noqa: E402
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 DRIVER = os.path.join(fgtest.BUILD, 'tests/fault/replication_driver')
 PORTS = (7100, 7101)
 RELAY = 7200
 ENDED = 75
 PREFIX = 'floodgate/pair/'
+TERMS, PASSED = 1, 2  # notices
 
 
 class Node:
@@ -35,6 +39,7 @@ class Node:
                       'peer': f'{ADDRESS}:{PORTS[1 - number]}', 'ca': pair.authority.cert, 'cert': pair.certs[number][0],
                       'key': pair.certs[number][1], 'arbiter': pair.etcd.endpoints, 'keys': 1, 'orders_max': 1000}
         self.process, self.origin, self.ended = None, None, threading.Event()
+        self.wrapper = []  # a command in front of it
 
     def start(self, **words):
         self.origin = self.pair.next_origin()
@@ -42,7 +47,7 @@ class Node:
         words = {**self.words, 'origin': self.origin, 'acked': self.acked_file, **words}
         self.diagnostics = self.pair.lab.unique(f'node{self.number}.txt')
         with open(self.diagnostics, 'w', encoding='utf-8') as f:
-            self.process = subprocess.Popen([*self.pair.etcd.ns.enter(), DRIVER, *(f'{k}={v}' for k, v in words.items())],
+            self.process = subprocess.Popen([*self.pair.etcd.ns.enter(), *self.wrapper, DRIVER, *(f'{k}={v}' for k, v in words.items())],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=f, text=True)
         self.pair.processes.append(self.process)
         return self
@@ -559,6 +564,109 @@ def test_strangers_at_the_port(lab):
         assert a.view()['links'] == links + 1
         for s in open_ones:
             s.close()
+
+
+class FalsePeer:
+    """Node 1 by its certificate: says what it is told to, in one piece with the end of the connection if so wanted."""
+
+    def __init__(self, pair):
+        cert, key = pair.certs[1]
+        context = ssl.create_default_context(cafile=pair.authority.cert)
+        context.load_cert_chain(cert, key)
+        self.inbox, self.outbox = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.inbox, self.outbox, server_hostname=ADDRESS)
+        with pair.etcd.ns.inside():
+            self.socket = socket.create_connection((ADDRESS, PORTS[0]), timeout=10)
+        while not self.step(self.tls.do_handshake):
+            self.hear()
+        self.flush()
+
+    def step(self, call, *words):
+        try:
+            call(*words)
+            return True
+        except ssl.SSLWantReadError:
+            return False
+
+    def hear(self):
+        self.flush()
+        data = self.socket.recv(65536)
+        assert data, 'the node closed the connection'
+        self.inbox.write(data)
+
+    def flush(self):
+        self.socket.sendall(self.outbox.read())
+
+    def say(self, notices, ends=False):
+        for kind, *values in notices:
+            body = struct.pack(f'<{len(values)}Q', *values)
+            head = struct.pack('<4sBBHI', b'FGPL', 1, kind, 0, 16 + len(body))
+            self.tls.write(head + struct.pack('<I', crc32c(head + bytes(4) + body)) + body)
+        if ends:
+            self.step(self.tls.unwrap)
+        self.flush()
+
+    def close(self):
+        self.socket.close()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+@fgtest.timeout(60)
+def test_last_words(lab):
+    """what the peer said in one piece with the end of the connection counts"""
+    with Pair(lab) as pair:
+        pair.prepare()
+        a, b = pair.nodes
+        b.kill()
+        a.is_now('solo')
+        peer = FalsePeer(pair)
+        links = a.view()['links']
+        peer.say([(TERMS, 1, 1, 0, 0)])
+        a.wait(lambda v: v['links'] == links + 1, 'the false peer is linked')
+        peer.say([(PASSED, 4242)], ends=True)
+        view = a.wait(lambda v: v['link_error'], 'the link has ended')
+        assert view['peer_passed'] == 4242, view
+        peer.close()
+
+
+@fgtest.timeout(90)
+def test_slow_memory(lab):
+    """the disk is slow when a leader writes down which register it saw: its heartbeats do not wait, and the link stays"""
+    compiler = shutil.which('cc') or shutil.which('gcc')
+    if not compiler:
+        raise fgtest.Skip('no C compiler')
+    faults = lab.unique('faults')
+    os.mkdir(faults)
+    library, slow = os.path.join(faults, 'faulty.so'), os.path.join(faults, 'slow-memory')
+    subprocess.run([compiler, '-shared', '-fPIC', '-O1', '-o', library, os.path.join(HERE, 'faulty.c'), '-ldl'], check=True,
+                   capture_output=True)
+    with Pair(lab) as pair:
+        a, b = pair.nodes
+        a.wrapper = ['env', f'LD_PRELOAD={library}', f'FG_FAULTS={faults}']
+        pair.together()
+        b.kill()
+        a.is_now('solo')
+        with open(slow, 'w', encoding='utf-8'):
+            pass
+        b.start()
+        fgtest.wait_until(lambda: ' sync ' in pair.etcd.ctl('get', f'{PREFIX}register', '--print-value-only'), 20,
+                          'the register names the standby')
+        links = a.view()['links']
+        fgtest.pause(1, 'the disk is slow')
+        assert a.view()['state'] == 'PUBLISHING', a.view()
+        assert b.view()['linked'] and a.view()['links'] == links, (a.view(), b.view())
+        os.unlink(slow)
+        a.is_now('leader')
+        assert a.view()['links'] == links
+        a.makes(100)
 
 
 if __name__ == '__main__':

@@ -9,8 +9,7 @@
 
 #include <cmocka.h>
 
-#include "replication/memory.h"
-#include "replication/notice.h"
+#include "replication/internal.h"
 
 static const struct fg_replication_terms terms = {
     .keys = 0x1122334455667788,
@@ -213,6 +212,29 @@ static void digests(void **state)
     assert_true(fg_replication_digest(0, NULL, 0) != a);
 }
 
+/* ---- the view -------------------------------------------------------------------------------- */
+
+/* A reader that lost its CPU to a worker must not keep the thread from its heartbeats. */
+static void a_reader_of_the_view_is_not_waited_for(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    struct fg_replication_view view;
+
+    assert_non_null(r);
+    pthread_mutex_init(&r->mutex, NULL);
+    r->view_next.links = 7;
+    pthread_mutex_lock(&r->mutex);
+    alarm(10); /* it would wait for ever */
+    assert_false(fg_replication_show(r));
+    alarm(0);
+    pthread_mutex_unlock(&r->mutex);
+    assert_true(fg_replication_show(r));
+    fg_replication_view(r, &view);
+    assert_int_equal(view.links, 7);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +245,7 @@ int main(void)
         cmocka_unit_test(garbage_is_no_message),
         cmocka_unit_test(the_newest_register_is_remembered),
         cmocka_unit_test(digests),
+        cmocka_unit_test(a_reader_of_the_view_is_not_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
