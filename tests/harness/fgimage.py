@@ -46,7 +46,7 @@ class Machine:
         if grow_mb:
             os.truncate(self.image, os.path.getsize(self.image) + (grow_mb << 20))
         self.put('orders.network', NETWORK)
-        self.change('floodgate.conf', listen=f'{ADDRESS}:{METRICS}')
+        self.change('floodgate.conf', metrics__listen=f'{ADDRESS}:{METRICS}')
         self.change('appliance.conf', hostname=name, **appliance)
         self.process = self.shell = None
         self.sent = self.boot_at = 0
@@ -55,11 +55,14 @@ class Machine:
         fgprocess.command('mcopy', '-o', '-i', f'{self.image}@@{BOOT_AT}', '-', f'::{name}', stdin=text)
 
     def change(self, name, **values):
-        """Settings of a file of the FAT partition that has them already, in force or not."""
+        """Settings of a file of the FAT partition that has them already, in force or not. SECTION__NAME: of [SECTION]."""
         text = fgprocess.command('mcopy', '-i', f'{self.image}@@{BOOT_AT}', f'::{name}', '-')
-        for setting, value in values.items():
-            text, changed = re.subn(rf'^#?{setting} = .*', f'{setting} = {value}', text, flags=re.M)
-            assert changed == 1, (name, setting, changed)
+        for name_of, value in values.items():
+            section, _, setting = name_of.rpartition('__')
+            before, header, rest = text.rpartition(f'\n[{section}]\n')
+            rest, changed = re.subn(rf'^#?{setting} = .*', f'{setting} = {value}', rest, count=bool(section), flags=re.M)
+            text = before + header + rest
+            assert changed == 1, (name, name_of, changed)
         self.put(name, text)
 
     def start(self):

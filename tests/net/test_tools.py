@@ -246,7 +246,8 @@ def test_image_says_what_is_wrong(lab):
         os.symlink(shutil.which(name), f'{few}/{name}')
     for words, code, wanted in ((['--help'], 0, 'usage: tools/image'), (['--disk'], 1, '--disk: unknown option'),
                                 (['--out'], 1, '--out: a value is missing'), (['--var', '255'], 1, 'accepted: 256..999999'),
-                                (['--kernel', 'bash'], 1, 'no package of a kernel'), ([], 1, 'tools/setup --for image')):
+                                (['--kernel', 'bash'], 1, 'no package of a kernel'),
+                                (['--release', 'sid'], 1, '--release sid: accepted: bookworm or trixie'), ([], 1, 'tools/setup --for image')):
         done = subprocess.run([f'{TOOLS}/image', *words], env={'PATH': few}, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == code and wanted in done.stdout + done.stderr, (words, done)
 

@@ -26,14 +26,14 @@ import fgroot  # noqa: E402
 import fgtest  # noqa: E402
 
 FOLDER = os.path.join(fgrelease.FOLDER, 'image')  # what one test built the others use
-IMAGE, PACKAGES = os.path.join(FOLDER, 'floodgate.img'), os.path.join(FOLDER, 'packages')
+PACKAGES = os.path.join(FOLDER, 'packages')
 IMAGE_MB, HEALTHY_S = 400, 120
 ITEM, UNITS = 7, 100000
 KILLS = 7
 SECRETS = re.compile(rb'PRIVATE KEY-----\n|^\d+ (?:shop|backend|monitor)[a-z,]* [0-9a-f]{32}', re.M)
 NAMES = re.compile(r'(^|/)(keys|random-seed|credential\.secret|ssh_host_\w+|[^/]*\.(key|pfx|p12))$')
 LOG = '/var/lib/floodgate/log'
-_built = []
+_built = {}
 
 
 def run(what, *argv, seconds, **options):
@@ -55,9 +55,24 @@ def build(lab):
         os.makedirs(FOLDER)
         run('tools/package', os.path.join(fgtest.ROOT, 'tools/package'), '--no-lintian', '--out', PACKAGES, '--work',
             lab.unique('work'), seconds=300)
-        _built.append(run('tools/image', os.path.join(fgtest.ROOT, 'tools/image'), '--packages', PACKAGES, '--out', IMAGE,
-                          seconds=400, env={**os.environ, 'TMPDIR': lab.dir}))
-    return IMAGE
+        make(lab, fgrelease.host(), '--packages', PACKAGES)
+    return _built[fgrelease.host()]
+
+
+def build_other(lab):
+    """That of the other release, with packages that tools/image builds in a root of it; likewise."""
+    fgimage.need()
+    if fgrelease.other() not in _built:
+        os.makedirs(FOLDER, exist_ok=True)
+        make(lab, fgrelease.other(), '--release', fgrelease.other())
+    return _built[fgrelease.other()]
+
+
+def make(lab, release, *words):
+    path = os.path.join(FOLDER, f'{release}.img')
+    run(f'tools/image: {release}', os.path.join(fgtest.ROOT, 'tools/image'), *words, '--out', path, seconds=600,
+        env={**os.environ, 'TMPDIR': lab.dir})
+    _built[release] = path
 
 
 def files(root):
@@ -68,10 +83,8 @@ def files(root):
                 yield os.path.relpath(path, root), path
 
 
-@fgtest.timeout(1500)
-def test_it_is_small_and_holds_no_secret(lab):
-    """tools/image makes an image of at most 400 MB, with no key, password or identity in it"""
-    image = build(lab)
+def search(lab, image):
+    """At most 400 MB, with no key, password or identity."""
     used = os.stat(image).st_blocks * 512
     print(f'# {os.path.getsize(image) / 1e6:.0f} MB, of which {used / 1e6:.0f} MB are in use')
     assert used <= IMAGE_MB * 1e6, f'{used} bytes'
@@ -93,6 +106,12 @@ def test_it_is_small_and_holds_no_secret(lab):
         with open(seen[name], encoding='ascii') as f:
             assert re.fullmatch(wanted, text := f.read()), f'{name}: {text}'
     assert not glob.glob(f'{tree}/var/lib/floodgate*/*'), 'there is a log, or a configuration'
+
+
+@fgtest.timeout(1500)
+def test_it_is_small_and_holds_no_secret(lab):
+    """tools/image makes an image of at most 400 MB, with no key, password or identity in it"""
+    search(lab, build(lab))
 
 
 # ---- guests ------------------------------------------------------------------------------------------------
@@ -158,6 +177,19 @@ def filter_counters(machine):
     return json.loads(machine.run('fgctl --json stats'))['filter']
 
 
+def sell(machine, shop, orders):
+    """By the filter, to the end; root and system calls are as they shall be."""
+    machine.run('touch /usr/x', codes=(1,))  # the root cannot be written
+    machine.run(f'fgctl item add {ITEM} --total {UNITS} --user-limit 0 --hold 1h')
+    before = filter_counters(machine)['order']
+    for user, order in orders.items():
+        assert shop.reserve(user, order) == 'RESERVED'
+    assert shop.all('confirm', orders) == {'SOLD': [*orders]}
+    through = filter_counters(machine)['order'] - before
+    assert through >= 2 * len(orders), f'{through} of {2 * len(orders)} order packets came by the filter'
+    machine.run('dmesg >/run/said && ! grep type=1326 /run/said')  # the daemon's filter of system calls has refused nothing
+
+
 @fgtest.timeout(1500)
 def test_it_boots_and_sells(lab):
     """it boots by BIOS and by UEFI, each copy with keys of its own; sells through a virtio NIC; a reboot keeps log and orders"""
@@ -173,22 +205,34 @@ def test_it_boots_and_sells(lab):
     shop = Shop(first)
     made = [secret for _, secret in shop.keys.values()] + [bytes.fromhex(secret) for _, _, secret in keys_on_disk(lab, second)]
     assert len(set(made)) == len(made) == 6, made
-    # the root cannot be written; /var took the room of a disk that is larger than the image
-    first.run('touch /usr/x', codes=(1,))
+    # /var took the room of a disk that is larger than the image
     assert int(first.run('df --output=size -m /var | tail -n 1')) > 1024 + 256
-    first.run(f'fgctl item add {ITEM} --total {UNITS} --user-limit 0 --hold 1h')
-    before, orders = filter_counters(first)['order'], new_orders(1, 20)
-    for user, order in orders.items():
-        assert shop.reserve(user, order) == 'RESERVED'
-    assert shop.all('confirm', orders) == {'SOLD': [*orders]}
-    through = filter_counters(first)['order'] - before
-    assert through >= 2 * len(orders), f'{through} of {2 * len(orders)} order packets came by the filter'
-    first.run('dmesg >/run/said && ! grep type=1326 /run/said')  # the daemon's filter of system calls has refused nothing
+    orders = new_orders(1, 20)
+    sell(first, shop, orders)
     first.reboot(HEALTHY_S * fgroot.patience())
     wait_healthy(first, 'after a reboot')
     assert Shop(first).keys == shop.keys
     assert shop.all('query', orders) == {'SOLD': [*orders]}
     first.run(f'systemctl stop floodgate && fgaudit --log {LOG}', seconds=60 * fgroot.patience())
+
+
+@fgtest.timeout(2400)
+def test_the_other_release(lab):
+    """the image of the other Debian release, with packages built in a root of it: no secret, healthy, sells, reboots"""
+    fgtest.only_if_long()
+    image = build_other(lab)
+    search(lab, image)
+    machine = fgimage.Machine(lab, image, namespace(lab, 'shop'), 'other', console='root').start()
+    print(f'# {fgrelease.other()}: healthy {wait_healthy(machine, "from power on"):.0f} s after power on')
+    machine.open_shell(30)
+    assert machine.run('. /etc/os-release; echo $VERSION_CODENAME') == fgrelease.other()
+    shop, orders = Shop(machine), new_orders(1, 20)
+    sell(machine, shop, orders)
+    machine.reboot(HEALTHY_S * fgroot.patience())
+    wait_healthy(machine, 'after a reboot')
+    assert Shop(machine).keys == shop.keys
+    assert shop.all('query', orders) == {'SOLD': [*orders]}
+    machine.run(f'systemctl stop floodgate && fgaudit --log {LOG}', seconds=60 * fgroot.patience())
 
 
 # ---- the unit under systemd --------------------------------------------------------------------------------
