@@ -37,6 +37,7 @@ struct fg_stock_limits {
                              waiting lists */
     uint32_t unsold_max;  /**< cancelled and expired orders of a user and item, before the user may
                              make no more; 0 = no limit, 1..FG_STOCK_UNSOLD_MAX */
+    bool fleet;           /**< the appliance is a member of a fleet: stock/fleet.h */
 };
 
 #define FG_STOCK_WAITING_MAX 100000000 /**< the largest waiting_max */
@@ -123,7 +124,12 @@ static inline void fg_stock_request_of(struct fg_stock_request *request, const v
     X(USER_SET, "owner of the user: denies reservations, or allows them again")                    \
     X(STOCK_REMOVE,                                                                                \
       "home: takes free units away, recalled from the slices if need be; all or nothing")          \
-    X(ORDER_REFUND, "owner of the user: undoes the sale of an order")
+    X(ORDER_REFUND, "owner of the user: undoes the sale of an order")                              \
+    X(LEASE, "home, in a fleet: units that can be sold once the record is durable")                \
+    X(RECALL, "home, in a fleet: gives back what is free; `left` of the answer says how much")     \
+    X(REFUSE, "home, in a fleet: the fleet cannot serve the oldest request")                       \
+    X(SOLD_OUT, "home, in a fleet: nothing is free at any member")                                 \
+    X(OPEN, "home, in a fleet: units may be had again")
 
 enum fg_stock_command_type {
 #define X(name, text) FG_STOCK_##name,
@@ -149,6 +155,12 @@ struct fg_stock_command {
                 uint8_t name[FG_JOURNAL_ITEM_NAME_MAX]; /**< ITEM_NAME */
                 struct { /* LINE_SET, LINE_APPLY: as in struct fg_journal_record */
                     uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
+                };
+                struct {                   /* of a fleet: stock/fleet.h */
+                    uint32_t fleet_units;  /**< LEASE, REFUSE */
+                    uint32_t fleet_head;   /**< REFUSE */
+                    uint64_t fleet_sum;    /**< LEASE */
+                    uint8_t fleet_refusal; /**< REFUSE: enum fg_stock_outcome INSUFFICIENT, BUSY */
                 };
             };
         };
