@@ -7,7 +7,7 @@
 
 #include "progress.h"
 
-#define FORMAT  "2" /* of the tables that this auditor knows */
+#define FORMAT  "3" /* of the tables that this auditor knows */
 #define POLL_MS 20
 
 /* ---- cursor ---------------------------------------------------------------------------------- */

@@ -45,7 +45,7 @@ bool fg_postgres_audit_run(struct fg_postgres_audit *a, const char *sql, ExecSta
 
 /** Rows of a query, one after the other, with all columns as text, NULL for null. Returns false:
  * error. */
-#define FG_POSTGRES_CELLS_MAX 24
+#define FG_POSTGRES_CELLS_MAX 32
 bool fg_postgres_audit_rows(struct fg_postgres_audit *a, const char *query,
                             void (*each)(void *ctx, unsigned n, char *const *cells), void *ctx);
 

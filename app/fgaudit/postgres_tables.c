@@ -158,7 +158,7 @@ static void missing_orders(struct walk *w)
     "SELECT item, total, available, reserved, sold, refunded, orders, orders_sold,"                \
     " orders_cancelled, orders_expired, orders_refunded, orders_late, hold_ms, user_limit, "       \
     "waiting, line_max, claim_ms, wait_ttl_ms, one_unit::int, order_max, "                         \
-    "paused::int, " MICROSECONDS("opens") ", " MICROSECONDS(                                       \
+    "paused::int, leased, returned, added, " MICROSECONDS("opens") ", " MICROSECONDS(              \
         "closes") ", encode(convert_to(name, 'UTF8'), 'hex') FROM "                                \
                   "inventory"
 
@@ -184,6 +184,9 @@ enum {
     I_ONE_UNIT,
     I_MAX,
     I_PAUSED,
+    I_LEASED,
+    I_RETURNED,
+    I_ADDED,
     I_OPENS,
     I_CLOSES,
     I_NAME
@@ -247,6 +250,9 @@ static void compare_item(const struct walk *w, const struct fg_item *i, const st
         {"user_limit", I_LIMIT, same_u64(c[I_LIMIT], i->user_limit)},
         {"order_max", I_MAX, same_u64(c[I_MAX], i->order_max)},
         {"paused", I_PAUSED, same_u64(c[I_PAUSED], i->flags & FG_JOURNAL_ITEM_PAUSED)},
+        {"leased", I_LEASED, same_u64(c[I_LEASED], i->lease.units)},
+        {"returned", I_RETURNED, same_u64(c[I_RETURNED], i->giving.units)},
+        {"added", I_ADDED, same_i64(c[I_ADDED], fg_item_added(i))},
         {"opens", I_OPENS, same_moment(c[I_OPENS], i->opens_ms)},
         {"closes", I_CLOSES, same_moment(c[I_CLOSES], i->closes_ms)},
         {"name", I_NAME, same_name(c[I_NAME], i)}};

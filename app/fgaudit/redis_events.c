@@ -50,6 +50,10 @@ static void expect_item(struct fg_expected *e, const struct fg_journal_record *r
     fg_expect_u64(e, "item", r->item);
     if (r->type == FG_JOURNAL_RECORD_STOCK) {
         fg_expect_i64(e, "units", (int64_t)r->arg);
+    } else if (r->type == FG_JOURNAL_RECORD_LEASE || r->type == FG_JOURNAL_RECORD_RETURN) {
+        fg_expect_u64(e, "units", r->fleet_units);
+        fg_expect_u64(e, "sum", r->fleet_sum);
+        fg_expect_u64(e, "times", r->fleet_times);
     } else if (r->type == FG_JOURNAL_RECORD_ITEM_NAME) {
         fg_expect(e, "name", r->name, strnlen((const char *)r->name, sizeof(r->name)));
     } else if (r->type == FG_JOURNAL_RECORD_ITEM_SET) {
@@ -69,7 +73,8 @@ static bool is_order(unsigned type)
 {
     return type != FG_JOURNAL_RECORD_USER && type != FG_JOURNAL_RECORD_STOCK &&
            type != FG_JOURNAL_RECORD_ITEM_SET && type != FG_JOURNAL_RECORD_ITEM_NAME &&
-           type != FG_JOURNAL_RECORD_LINE_SET;
+           type != FG_JOURNAL_RECORD_LINE_SET && type != FG_JOURNAL_RECORD_LEASE &&
+           type != FG_JOURNAL_RECORD_RETURN;
 }
 
 static void compare_entry(struct walk *w, const redisReply *fields)

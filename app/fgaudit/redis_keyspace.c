@@ -69,6 +69,8 @@ static void compare_item(struct fg_redis_audit *a, struct fg_item *i, const redi
 #undef X
     fg_expect_or_absent(&e, FG_REDIS_ITEM_FIELD_ONE_UNIT, i->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
     fg_expect_or_absent(&e, FG_REDIS_ITEM_FIELD_WAITING, i->line ? i->line->waiting : 0);
+    fg_expect_or_absent(&e, "leased", i->lease.units);
+    fg_expect_or_absent(&e, "returned", i->giving.units);
     if (i->name_len)
         fg_expect(&e, FG_REDIS_ITEM_FIELD_NAME, i->name, i->name_len);
     fg_expect_compare(a, &e, hash, FG_PROBLEM_REDIS_ITEM, FG_PROBLEM_REDIS_COUNTER, key);

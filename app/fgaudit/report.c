@@ -98,6 +98,12 @@ static void items(const struct fg_tables *t, FILE *out)
                     ", \"waiting\": %" PRIu64 ", \"offered\": %" PRIu64 ", \"left\": %" PRIu64 "}",
                     i->line->tickets, i->line->gaps, i->line->waiting, i->line->offered,
                     i->line->left);
+        if (i->lease.times || i->giving.times)
+            fprintf(out,
+                    ", \"added\": %" PRId64 ", \"leased\": %" PRIu64 ", \"leases\": %" PRIu64
+                    ", \"returned\": %" PRIu64 ", \"returns\": %" PRIu64,
+                    fg_item_added(i), i->lease.units, i->lease.times, i->giving.units,
+                    i->giving.times);
         fputc('}', out);
     }
     free(ends);

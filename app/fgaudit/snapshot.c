@@ -17,17 +17,19 @@ struct file {
     FILE *in;
     char path[4200];
     struct fg_ledger_snapshot_header header;
-    uint64_t left[FG_LEDGER_SNAPSHOT_LINES + 1]; /* entries of each kind that may still come */
-    uint8_t *block;                              /* head and entries */
+    uint64_t left[FG_LEDGER_SNAPSHOT_KINDS]; /* entries of each kind that may still come */
+    uint8_t *block;                          /* head and entries */
     struct fg_ledger_snapshot_line *lines;
-    size_t line_count;
+    struct fg_ledger_snapshot_fleet *fleets;
+    size_t line_count, fleet_count;
 };
 
 /* Takes one entry of a snapshot; false: it does not fit. */
 struct user_of {
     bool (*epoch)(void *ctx, struct fg_journal_epoch e);
     bool (*item)(void *ctx, const struct fg_ledger_snapshot_item *i,
-                 const struct fg_ledger_snapshot_line *line);
+                 const struct fg_ledger_snapshot_line *line,
+                 const struct fg_ledger_snapshot_fleet *fleet);
     bool (*denied)(void *ctx, uint64_t user);
     bool (*order)(void *ctx, const struct fg_ledger_order *o);
     void *ctx;
@@ -77,6 +79,7 @@ static bool read_header(struct file *f, uint64_t seq, uint64_t appliance, struct
     if (h->version == FG_LEDGER_SNAPSHOT_EPOCHAL)
         f->left[FG_LEDGER_SNAPSHOT_EPOCHS] = FG_JOURNAL_EPOCHS_MAX;
     f->left[FG_LEDGER_SNAPSHOT_ITEMS] = f->left[FG_LEDGER_SNAPSHOT_LINES] = h->items;
+    f->left[FG_LEDGER_SNAPSHOT_FLEETS] = h->items;
     f->left[FG_LEDGER_SNAPSHOT_DENIED] = h->denied;
     f->left[FG_LEDGER_SNAPSHOT_ORDERS] = h->orders;
     return true;
@@ -91,6 +94,25 @@ static const struct fg_ledger_snapshot_line *line_of(const struct file *f, uint3
         if (f->lines[i].index == index)
             return &f->lines[i];
     return &none;
+}
+
+static const struct fg_ledger_snapshot_fleet *fleet_of(const struct file *f, uint32_t index)
+{
+    static const struct fg_ledger_snapshot_fleet none;
+
+    for (size_t i = 0; i < f->fleet_count; i++)
+        if (f->fleets[i].index == index)
+            return &f->fleets[i];
+    return &none;
+}
+
+static bool keep_fleet(struct file *f, const uint8_t *entry)
+{
+    f->fleets = realloc(f->fleets, (f->fleet_count + 1) * sizeof(*f->fleets));
+    if (!f->fleets)
+        fg_out_of_memory();
+    memcpy(&f->fleets[f->fleet_count++], entry, sizeof(*f->fleets));
+    return true;
 }
 
 static bool keep_line(struct file *f, const uint8_t *entry)
@@ -116,9 +138,11 @@ static bool give(struct file *f, const struct user_of *u, const struct fg_ledger
         return u->epoch(u->ctx, epoch);
     case FG_LEDGER_SNAPSHOT_ITEMS:
         memcpy(&item, entry, sizeof(item));
-        return u->item(u->ctx, &item, line_of(f, item.index));
+        return u->item(u->ctx, &item, line_of(f, item.index), fleet_of(f, item.index));
     case FG_LEDGER_SNAPSHOT_LINES:
         return keep_line(f, entry);
+    case FG_LEDGER_SNAPSHOT_FLEETS:
+        return keep_fleet(f, entry);
     case FG_LEDGER_SNAPSHOT_DENIED:
         memcpy(&user, entry, sizeof(user));
         return u->denied(u->ctx, user);
@@ -202,6 +226,7 @@ static int read_snapshot(const struct fg_log *log, uint64_t seq, const struct us
     ok = read_header(&f, seq, log->appliance, err) && read_blocks(&f, u, err);
     *header = f.header;
     free(f.lines);
+    free(f.fleets);
     free(f.block);
     fclose(f.in);
     return ok ? 1 : -1;
@@ -235,7 +260,8 @@ static bool begin_epoch(void *ctx, struct fg_journal_epoch e)
 }
 
 static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s,
-                       const struct fg_ledger_snapshot_line *line)
+                       const struct fg_ledger_snapshot_line *line,
+                       const struct fg_ledger_snapshot_fleet *fleet)
 {
     struct fg_story *story = ctx;
     struct fg_item *i;
@@ -261,6 +287,8 @@ static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s,
     i->claim_ms = line->claim_ms;
     i->wait_ttl_ms = line->wait_ttl_ms;
     i->line_flags = line->line_flags;
+    i->lease = (struct fg_moved){fleet->leased, fleet->leases};
+    i->giving = (struct fg_moved){fleet->returned, fleet->returns};
     if (line->tickets)
         fg_line_begin(&i->line, line->tickets);
     return true;
@@ -362,7 +390,8 @@ static bool same_epoch(void *ctx, struct fg_journal_epoch e)
 }
 
 static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s,
-                      const struct fg_ledger_snapshot_line *line)
+                      const struct fg_ledger_snapshot_line *line,
+                      const struct fg_ledger_snapshot_fleet *fleet)
 {
     const struct fg_story *story = ctx;
     const struct fg_item *i = fg_tables_item(&story->tables, s->item);
@@ -374,6 +403,8 @@ static bool same_item(void *ctx, const struct fg_ledger_snapshot_item *s,
            i->user_limit == s->user_limit && i->order_max == s->order_max && i->flags == s->flags &&
            i->line_max == line->line_max && i->claim_ms == line->claim_ms &&
            i->wait_ttl_ms == line->wait_ttl_ms && i->line_flags == line->line_flags &&
+           i->lease.units == fleet->leased && i->lease.times == fleet->leases &&
+           i->giving.units == fleet->returned && i->giving.times == fleet->returns &&
            (i->line ? i->line->tickets : 0) == line->tickets &&
            (i->line ? i->line->waiting : 0) == line->waiting &&
            i->name_len == strnlen((const char *)s->name, sizeof(s->name)) &&

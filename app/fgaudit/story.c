@@ -143,6 +143,34 @@ static void stock(const struct fg_story *s, const struct fg_journal_record *r)
         taken(s, i, r, -units);
 }
 
+/* Of a fleet: the units must be those by which the cumulative number grew. */
+static void moved(const struct fg_story *s, const struct fg_journal_record *r, struct fg_item *i,
+                  struct fg_moved *sum)
+{
+    int64_t units = fg_journal_record_moves(r);
+
+    if (!r->fleet_units || r->fleet_units > FG_JOURNAL_UNITS_MAX ||
+        r->fleet_sum != sum->units + r->fleet_units || r->fleet_times != sum->times + 1)
+        fg_problem(s->problems, FG_PROBLEM_LOG,
+                   "record %" PRIu64 ": item %" PRIu64 ": %s %" PRIu64 " of %" PRIu64
+                   " units makes %" PRIu64 ", after %" PRIu64 " of %" PRIu64,
+                   r->seq, r->item, fg_log_type(r->type), r->fleet_times, r->fleet_units,
+                   r->fleet_sum, sum->times, sum->units);
+    *sum = (struct fg_moved){.units = r->fleet_sum, .times = r->fleet_times};
+    touch(s, i);
+    i->total += units;
+    if (units < 0)
+        taken(s, i, r, -units);
+}
+
+static void fleet(const struct fg_story *s, const struct fg_journal_record *r)
+{
+    struct fg_item *i = item_of(s, r);
+
+    if (i)
+        moved(s, r, i, r->type == FG_JOURNAL_RECORD_LEASE ? &i->lease : &i->giving);
+}
+
 /* ---- orders ---------------------------------------------------------------------------------- */
 
 static void check_user_limit(struct fg_story *s, const struct fg_item *i,
@@ -552,6 +580,10 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
         break;
     case FG_JOURNAL_RECORD_STOCK:
         stock(s, r);
+        break;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        fleet(s, r);
         break;
     default:
         fg_problem(s->problems, FG_PROBLEM_LOG, "record %" PRIu64 ": unknown type %u", r->seq,

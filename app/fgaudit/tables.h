@@ -26,6 +26,11 @@ enum fg_state {
 };
 const char *fg_state_name(unsigned state);
 
+/* Of a fleet: what was leased, or returned. */
+struct fg_moved {
+    uint64_t units, times;
+};
+
 struct fg_item {
     uint64_t item;
     int64_t total, reserved, sold, refunded; /* signed: a wrong log must not wrap */
@@ -42,7 +47,8 @@ struct fg_item {
     uint16_t loose_order_max;
     /* The waiting list: settings as in LINE_SET; `line` is the auditor's, see line.h. */
     uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
-    struct fg_line *line; /* NULL = nobody ever waited; of struct fg_story */
+    struct fg_line *line;          /* NULL = nobody ever waited; of struct fg_story */
+    struct fg_moved lease, giving; /* LEASE, RETURN: cumulative */
     bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
     uint8_t name[FG_JOURNAL_ITEM_NAME_MAX];
@@ -51,6 +57,12 @@ struct fg_item {
 static inline int64_t fg_item_available(const struct fg_item *i)
 {
     return i->total - i->reserved - i->sold - i->refunded;
+}
+
+/* By the operator, at this member. */
+static inline int64_t fg_item_added(const struct fg_item *i)
+{
+    return i->total - (int64_t)i->lease.units + (int64_t)i->giving.units;
 }
 
 struct fg_order {

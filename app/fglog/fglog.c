@@ -137,6 +137,11 @@ static void print_fields(const struct fg_journal_record *r, bool json)
     case FG_JOURNAL_RECORD_STOCK:
         printf("%sunits%s%" PRId64, sep, is, (int64_t)r->arg);
         break;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        printf("%sunits%s%" PRIu64 "%ssum%s%" PRIu64 "%stimes%s%" PRIu64, sep, is, r->fleet_units,
+               sep, is, r->fleet_sum, sep, is, r->fleet_times);
+        break;
     case FG_JOURNAL_RECORD_ITEM_NAME:
         printf("%sname%s", sep, is);
         print_name(r->name);

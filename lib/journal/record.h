@@ -38,8 +38,10 @@
     X(EPOCH, 16, "epoch")         /* of a pair: what follows, this commit included, was written            \
                                      under epoch `item` by node `user`; `order_id` = nonce */              \
     X(LEFT, 17, "left")           /* left the line; `arg`: why; no units move */                           \
-    X(LINE_SET, 18, "line-set")   /* settings of the item's waiting list */
-#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_LINE_SET
+    X(LINE_SET, 18, "line-set")   /* settings of the item's waiting list */                                \
+    X(LEASE, 19, "lease")   /* of a fleet: units added to total and available, from the pool */            \
+    X(RETURN, 20, "return") /* of a fleet: units taken from both, given to the pool */
+#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_RETURN
 
 /* Why an order left the line: number, name in text. */
 #define FG_JOURNAL_LEFT_LIST(X)                                                                    \
@@ -94,6 +96,12 @@ struct fg_journal_record {
             uint32_t line_flags;                /**< FG_JOURNAL_LINE_ONE_UNIT */
             uint64_t line_reserved[2];
         };
+        struct {                     /* LEASE, RETURN */
+            uint64_t fleet_units;    /**< that this record moves: 1..FG_JOURNAL_UNITS_MAX */
+            uint64_t fleet_reserved; /**< 0 */
+            uint64_t fleet_times;    /**< how often, of this item, this one included */
+            uint64_t fleet_sum;      /**< units, of this item, this record's included */
+        };
     };
 };
 
@@ -108,6 +116,19 @@ _Static_assert(offsetof(struct fg_journal_record, order_id) == 32 &&
 _Static_assert(offsetof(struct fg_journal_record, hold_ms) == 48 &&
                    offsetof(struct fg_journal_record, name) == 32,
                "record layout");
+
+_Static_assert(offsetof(struct fg_journal_record, fleet_units) == 32 &&
+                   offsetof(struct fg_journal_record, fleet_times) == 48 &&
+                   offsetof(struct fg_journal_record, fleet_sum) == 56,
+               "record layout");
+
+/** By how much LEASE or RETURN changes its item's total and available units; 0 of other records. */
+static inline int64_t fg_journal_record_moves(const struct fg_journal_record *record)
+{
+    return record->type == FG_JOURNAL_RECORD_LEASE    ? (int64_t)record->fleet_units
+           : record->type == FG_JOURNAL_RECORD_RETURN ? -(int64_t)record->fleet_units
+                                                      : 0;
+}
 
 const char *fg_journal_record_name(unsigned type); /**< "reserved"; "?" when unknown */
 

@@ -242,6 +242,55 @@ static bool apply_stock(struct fg_ledger *l, const struct fg_journal_record *r,
     return true;
 }
 
+/* Of a fleet: the cumulative numbers name exactly one next record. */
+static bool apply_lease(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
+{
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+
+    if (!item)
+        return refuse(r, err, "the item is unknown");
+    if (r->fleet_units == 0 || r->fleet_times != item->leases + 1 ||
+        r->fleet_sum != item->leased + r->fleet_units)
+        return refuse(r, err,
+                      "lease %" PRIu64 " of %" PRIu64 " units makes %" PRIu64 ", after %" PRIu64
+                      " leases of %" PRIu64,
+                      r->fleet_times, r->fleet_units, r->fleet_sum, item->leases, item->leased);
+    if (r->fleet_units > FG_JOURNAL_UNITS_MAX - item->total)
+        return refuse(r, err, "%" PRIu64 " units added to %" PRIu64 ", at most %d allowed",
+                      r->fleet_units, item->total, FG_JOURNAL_UNITS_MAX);
+    item->total += r->fleet_units;
+    item->available += r->fleet_units;
+    item->leased = r->fleet_sum;
+    item->leases = r->fleet_times;
+    check_units(item);
+    return true;
+}
+
+static bool apply_return(struct fg_ledger *l, const struct fg_journal_record *r,
+                         struct fg_error *err)
+{
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+
+    if (!item)
+        return refuse(r, err, "the item is unknown");
+    if (r->fleet_units == 0 || r->fleet_times != item->returns + 1 ||
+        r->fleet_sum != item->returned + r->fleet_units)
+        return refuse(r, err,
+                      "return %" PRIu64 " of %" PRIu64 " units makes %" PRIu64 ", after %" PRIu64
+                      " returns of %" PRIu64,
+                      r->fleet_times, r->fleet_units, r->fleet_sum, item->returns, item->returned);
+    if (r->fleet_units > item->available)
+        return refuse(r, err, "%" PRIu64 " units, %" PRIu64 " available", r->fleet_units,
+                      item->available);
+    item->total -= r->fleet_units;
+    item->available -= r->fleet_units;
+    item->returned = r->fleet_sum;
+    item->returns = r->fleet_times;
+    check_units(item);
+    return true;
+}
+
 static bool apply_user(struct fg_ledger *l, const struct fg_journal_record *r, struct fg_error *err)
 {
     uint32_t i = 0;
@@ -322,6 +371,10 @@ static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, s
         return apply_item_name(l, r, err);
     case FG_JOURNAL_RECORD_STOCK:
         return apply_stock(l, r, err);
+    case FG_JOURNAL_RECORD_LEASE:
+        return apply_lease(l, r, err);
+    case FG_JOURNAL_RECORD_RETURN:
+        return apply_return(l, r, err);
     case FG_JOURNAL_RECORD_USER:
         return apply_user(l, r, err);
     case FG_JOURNAL_RECORD_EPOCH:

@@ -52,6 +52,8 @@ struct fg_ledger_item {
     uint32_t line_max, claim_ms, wait_ttl_ms, line_flags; /**< as in LINE_SET */
     uint64_t waiting;                                     /**< orders in the line */
     uint64_t tickets;                                     /**< largest ticket so far */
+    /** of a fleet, cumulative: units, and how often */
+    uint64_t leased, leases, returned, returns;
     uint32_t index; /**< order of definition, from 0: the same in every replay */
     char name[FG_JOURNAL_ITEM_NAME_MAX + 1];
 };
@@ -74,6 +76,12 @@ struct fg_ledger_order {
     uint16_t quantity;
     uint16_t reserved2;
 };
+
+/** Units added minus units removed by STOCK records; below 0 when leased ones were removed. */
+static inline int64_t fg_ledger_item_stock(const struct fg_ledger_item *item)
+{
+    return (int64_t)(item->total - item->leased + item->returned);
+}
 
 struct fg_ledger;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * snapshot_format: how a snapshot lies on disk. A header; blocks of entries, epochs of a pair
- * first, then waiting lists, items, denied users, orders; one empty block that ends it. Each block
- * names the CRC of what comes before it (of the block before, the first one of the header), and its
- * own CRC covers that, so that the last one covers the file. Little-endian, fixed width.
+ * first, then waiting lists, what a fleet leased and returned, items, denied users, orders; one
+ * empty block that ends it. Each block names the CRC of what comes before it (of the block before,
+ * the first one of the header), and its own CRC covers that, so that the last one covers the file.
+ * Little-endian, fixed width.
  */
 #ifndef FG_LEDGER_SNAPSHOT_FORMAT_H
 #define FG_LEDGER_SNAPSHOT_FORMAT_H
@@ -29,11 +30,13 @@ _Static_assert(sizeof(struct fg_ledger_snapshot_header) == 64, "snapshot header 
 enum fg_ledger_snapshot_kind {
     FG_LEDGER_SNAPSHOT_EPOCHS = 0, /**< as the journal has them; at most FG_JOURNAL_EPOCHS_MAX */
     FG_LEDGER_SNAPSHOT_LINES = 5,  /**< of items that have, or had, a waiting list: behind EPOCHS */
+    FG_LEDGER_SNAPSHOT_FLEETS = 6, /**< of items that were leased or returned: behind LINES */
     FG_LEDGER_SNAPSHOT_ITEMS = 1,
     FG_LEDGER_SNAPSHOT_DENIED = 2, /**< entries are user numbers, 8 bytes */
     FG_LEDGER_SNAPSHOT_ORDERS = 3,
     FG_LEDGER_SNAPSHOT_END = 4 /**< no entries; the file ends behind it */
 };
+#define FG_LEDGER_SNAPSHOT_KINDS 7
 
 struct fg_ledger_snapshot_block {
     uint32_t before; /**< CRC of the block before, or of the header */
@@ -64,6 +67,13 @@ struct fg_ledger_snapshot_line {
 };
 _Static_assert(sizeof(struct fg_ledger_snapshot_line) == 40, "snapshot line layout");
 
+struct fg_ledger_snapshot_fleet {
+    uint32_t index; /**< of the item; they come in this order */
+    uint32_t reserved;
+    uint64_t leased, leases, returned, returns;
+};
+_Static_assert(sizeof(struct fg_ledger_snapshot_fleet) == 40, "snapshot fleet layout");
+
 /* an order lies there as the ledger has it */
 _Static_assert(sizeof(struct fg_ledger_order) == 56, "snapshot order layout");
 _Static_assert(offsetof(struct fg_ledger_order, user) == 16 &&
@@ -86,13 +96,17 @@ static inline bool fg_ledger_snapshot_known(uint32_t version)
 /** Blocks of the kinds come in this order. */
 static inline unsigned fg_ledger_snapshot_rank(uint32_t kind)
 {
-    return kind == FG_LEDGER_SNAPSHOT_EPOCHS ? 0 : kind == FG_LEDGER_SNAPSHOT_LINES ? 1 : kind + 1;
+    return kind == FG_LEDGER_SNAPSHOT_EPOCHS   ? 0
+           : kind == FG_LEDGER_SNAPSHOT_LINES  ? 1
+           : kind == FG_LEDGER_SNAPSHOT_FLEETS ? 2
+                                               : kind + 2;
 }
 
 /** Bytes of one entry; 0 when there is no such kind. */
 static inline size_t fg_ledger_snapshot_entry(uint32_t kind)
 {
     return kind == FG_LEDGER_SNAPSHOT_LINES    ? sizeof(struct fg_ledger_snapshot_line)
+           : kind == FG_LEDGER_SNAPSHOT_FLEETS ? sizeof(struct fg_ledger_snapshot_fleet)
            : kind == FG_LEDGER_SNAPSHOT_ITEMS  ? sizeof(struct fg_ledger_snapshot_item)
            : kind == FG_LEDGER_SNAPSHOT_DENIED ? sizeof(uint64_t)
            : kind == FG_LEDGER_SNAPSHOT_ORDERS ? sizeof(struct fg_ledger_order)

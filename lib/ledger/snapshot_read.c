@@ -23,10 +23,11 @@ struct fg_snapshot_reader {
     uint32_t before, kind;
     size_t bytes, taken;
     uint64_t
-        left[FG_LEDGER_SNAPSHOT_LINES + 1]; /* entries of each kind that no block has brought yet */
+        left[FG_LEDGER_SNAPSHOT_KINDS]; /* entries of each kind that no block has brought yet */
     uint8_t *block;
-    struct fg_ledger_snapshot_line *lines; /* read with the first item */
-    size_t lines_count, lines_taken;
+    struct fg_ledger_snapshot_line *lines;   /* read with the first item */
+    struct fg_ledger_snapshot_fleet *fleets; /* likewise */
+    size_t lines_count, lines_taken, fleets_count, fleets_taken;
     bool lines_read;
 };
 
@@ -74,10 +75,12 @@ static void rewind_blocks(struct fg_snapshot_reader *r)
     r->before = r->header.crc;
     r->kind = FG_LEDGER_SNAPSHOT_EPOCHS;
     r->bytes = r->taken = r->lines_count = r->lines_taken = 0;
+    r->fleets_count = r->fleets_taken = 0;
     r->lines_read = false;
     r->left[FG_LEDGER_SNAPSHOT_EPOCHS] =
         r->header.version == FG_LEDGER_SNAPSHOT_EPOCHAL ? FG_JOURNAL_EPOCHS_MAX : 0;
-    r->left[FG_LEDGER_SNAPSHOT_LINES] = r->header.items; /* at most */
+    r->left[FG_LEDGER_SNAPSHOT_LINES] = r->header.items;  /* at most */
+    r->left[FG_LEDGER_SNAPSHOT_FLEETS] = r->header.items; /* at most */
     r->left[FG_LEDGER_SNAPSHOT_ITEMS] = r->header.items;
     r->left[FG_LEDGER_SNAPSHOT_DENIED] = r->header.denied;
     r->left[FG_LEDGER_SNAPSHOT_ORDERS] = r->header.orders;
@@ -93,7 +96,7 @@ static bool check_head(struct fg_snapshot_reader *r, const struct fg_ledger_snap
 
     if (head->before != r->before)
         return damaged(r, r->offset, err, "the block does not follow the one before");
-    if (rank < before || head->kind > FG_LEDGER_SNAPSHOT_LINES ||
+    if (rank < before || head->kind >= FG_LEDGER_SNAPSHOT_KINDS ||
         head->bytes > FG_LEDGER_SNAPSHOT_BLOCK_BYTES)
         return damaged(r, r->offset, err, "no such block can be here");
     if (size ? head->bytes == 0 || head->bytes % size : head->bytes)
@@ -271,6 +274,7 @@ void fg_ledger_snapshot_close(struct fg_snapshot_reader *r)
         close(r->fd);
     free(r->block);
     free(r->lines);
+    free(r->fleets);
     free(r);
 }
 
@@ -306,23 +310,48 @@ static ssize_t at_hand(struct fg_snapshot_reader *r, uint32_t kind, size_t max,
     return (ssize_t)n;
 }
 
-static bool read_lines(struct fg_snapshot_reader *r, struct fg_error *err)
+/* All entries of a kind, which are few. */
+static bool read_all(struct fg_snapshot_reader *r, uint32_t kind, void **all, size_t *count,
+                     struct fg_error *err)
 {
+    size_t size = fg_ledger_snapshot_entry(kind);
     const uint8_t *entries;
     ssize_t n;
 
-    while ((n = at_hand(r, FG_LEDGER_SNAPSHOT_LINES, SIZE_MAX, &entries, err)) > 0) {
-        struct fg_ledger_snapshot_line *more =
-            realloc(r->lines, (r->lines_count + (size_t)n) * sizeof(*more));
+    while ((n = at_hand(r, kind, SIZE_MAX, &entries, err)) > 0) {
+        uint8_t *more = realloc(*all, (*count + (size_t)n) * size);
 
         if (!more)
             return fg_fail(err, "%s: out of memory", r->path);
-        r->lines = more;
-        memcpy(more + r->lines_count, entries, (size_t)n * sizeof(*more));
-        r->lines_count += (size_t)n;
+        *all = more;
+        memcpy(more + *count * size, entries, (size_t)n * size);
+        *count += (size_t)n;
     }
-    r->lines_read = n == 0;
     return n == 0;
+}
+
+static bool read_lines(struct fg_snapshot_reader *r, struct fg_error *err)
+{
+    void *lines = r->lines, *fleets = r->fleets;
+
+    r->lines_read = read_all(r, FG_LEDGER_SNAPSHOT_LINES, &lines, &r->lines_count, err) &&
+                    read_all(r, FG_LEDGER_SNAPSHOT_FLEETS, &fleets, &r->fleets_count, err);
+    r->lines = lines;
+    r->fleets = fleets;
+    return r->lines_read;
+}
+
+static void take_fleet(struct fg_snapshot_reader *r, struct fg_ledger_item *item)
+{
+    const struct fg_ledger_snapshot_fleet *fleet;
+
+    if (r->fleets_taken == r->fleets_count || r->fleets[r->fleets_taken].index != item->index)
+        return;
+    fleet = &r->fleets[r->fleets_taken++];
+    item->leased = fleet->leased;
+    item->leases = fleet->leases;
+    item->returned = fleet->returned;
+    item->returns = fleet->returns;
 }
 
 static void take_line(struct fg_snapshot_reader *r, struct fg_ledger_item *item)
@@ -343,9 +372,10 @@ static void take_line(struct fg_snapshot_reader *r, struct fg_ledger_item *item)
 
 static bool item_sane(const struct fg_ledger_item *i)
 {
-    return i->tickets <= UINT32_MAX && i->waiting <= i->tickets &&
-           i->total <= FG_JOURNAL_UNITS_MAX && i->available <= i->total &&
-           i->reserved <= i->total && i->sold <= i->total && i->refunded <= i->total &&
+    return i->leased >= i->leases && i->returned >= i->returns && i->tickets <= UINT32_MAX &&
+           i->waiting <= i->tickets && i->total <= FG_JOURNAL_UNITS_MAX &&
+           i->available <= i->total && i->reserved <= i->total && i->sold <= i->total &&
+           i->refunded <= i->total &&
            i->total == i->available + i->reserved + i->sold + i->refunded;
 }
 
@@ -395,6 +425,7 @@ ssize_t fg_ledger_snapshot_items(struct fg_snapshot_reader *r, struct fg_ledger_
                                            .index = s.index};
         memcpy(items[k].name, s.name, strnlen((const char *)s.name, sizeof(s.name)));
         take_line(r, &items[k]);
+        take_fleet(r, &items[k]);
         if (!item_sane(&items[k])) {
             fg_fail(err, "%s: item %" PRIu64 ": its units do not add up", r->path, s.item);
             return -1;

@@ -121,6 +121,25 @@ static bool put_line(struct writer *w, const struct fg_ledger_item *i)
     return at != NULL;
 }
 
+static bool has_fleet(const struct fg_ledger_item *i)
+{
+    return i->leases || i->returns;
+}
+
+static bool put_fleet(struct writer *w, const struct fg_ledger_item *i)
+{
+    struct fg_ledger_snapshot_fleet s = {.index = i->index,
+                                         .leased = i->leased,
+                                         .leases = i->leases,
+                                         .returned = i->returned,
+                                         .returns = i->returns};
+    void *at = room_for(w, FG_LEDGER_SNAPSHOT_FLEETS);
+
+    if (at)
+        memcpy(at, &s, sizeof(s));
+    return at != NULL;
+}
+
 static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
 {
     const struct fg_journal_epochs *epochs = fg_ledger_epochs(ledger);
@@ -135,6 +154,9 @@ static bool put_entries(struct writer *w, const struct fg_ledger *ledger)
 
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         if (has_line(fg_ledger_item_at(ledger, i)) && !put_line(w, fg_ledger_item_at(ledger, i)))
+            return false;
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
+        if (has_fleet(fg_ledger_item_at(ledger, i)) && !put_fleet(w, fg_ledger_item_at(ledger, i)))
             return false;
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
         if (!put_item(w, fg_ledger_item_at(ledger, i)))
@@ -243,13 +265,15 @@ static uint64_t bytes_of(uint32_t kind, uint64_t entries)
 
 uint64_t fg_ledger_snapshot_bytes(const struct fg_ledger *ledger)
 {
-    uint64_t lines = 0;
+    uint64_t lines = 0, fleets = 0;
 
-    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++)
+    for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
         lines += has_line(fg_ledger_item_at(ledger, i));
+        fleets += has_fleet(fg_ledger_item_at(ledger, i));
+    }
     return sizeof(struct fg_ledger_snapshot_header) + sizeof(struct fg_ledger_snapshot_block) +
            bytes_of(FG_LEDGER_SNAPSHOT_EPOCHS, fg_ledger_epochs(ledger)->count) +
-           bytes_of(FG_LEDGER_SNAPSHOT_LINES, lines) +
+           bytes_of(FG_LEDGER_SNAPSHOT_LINES, lines) + bytes_of(FG_LEDGER_SNAPSHOT_FLEETS, fleets) +
            bytes_of(FG_LEDGER_SNAPSHOT_ITEMS, fg_ledger_items(ledger)) +
            bytes_of(FG_LEDGER_SNAPSHOT_DENIED, fg_ledger_denied_users(ledger)) +
            bytes_of(FG_LEDGER_SNAPSHOT_ORDERS, fg_ledger_orders(ledger));

@@ -85,6 +85,11 @@ static inline bool fg_redis_key_of_inbound(const char *suffix)
     "waiting" /**< orders in the line, by HINCRBY; absent is 0                                     \
                */
 
+/* of a fleet, by HINCRBY; absent is 0 */
+#define FG_REDIS_FLEET_LIST(X)                                                                     \
+    X(leased)                                                                                      \
+    X(returned)
+
 #define FG_REDIS_ITEM_FIELD_PAUSED "paused" /**< 0 or 1 */
 #define FG_REDIS_ITEM_FIELD_NAME   "name"   /**< absent until named */
 

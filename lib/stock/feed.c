@@ -131,6 +131,8 @@ bool fg_stock_feed(struct fg_stock *s, const struct fg_ledger *ledger,
     case FG_JOURNAL_RECORD_ITEM_SET:
     case FG_JOURNAL_RECORD_LINE_SET:
     case FG_JOURNAL_RECORD_STOCK:
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
         return feed_item(s, ledger, r->item, err);
     case FG_JOURNAL_RECORD_USER:
         return !is_own(s, r) || feed_user(s, r, err);

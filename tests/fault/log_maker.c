@@ -8,6 +8,7 @@
  *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
  *   epoch N                                       a new leader of a pair begins it
  *   stock ITEM UNITS                              units may be negative
+ *   lease|return ITEM UNITS TIMES SUM             of a fleet
  *   line ITEM LENGTH CLAIM_MS TTL_MS FLAGS        settings of its waiting list
  *   STATE ITEM USER ORDERHEX QUANTITY TIME_MS ARG ARG: deadline, ticket, why
  *   user USER DENIED TIME_MS                      DENIED: 1, 0 or what must not be
@@ -91,6 +92,23 @@ static bool take_line(const char *line)
     return true;
 }
 
+static bool take_fleet(const char *line)
+{
+    char name[16];
+    uint64_t item, units, times, sum;
+    struct fg_journal_record *r;
+
+    if (sscanf(line, "%15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, name, &item, &units,
+               &times, &sum) != 5 ||
+        (strcmp(name, "lease") != 0 && strcmp(name, "return") != 0))
+        return false;
+    r = add(type_of(name), item);
+    r->fleet_units = units;
+    r->fleet_times = times;
+    r->fleet_sum = sum;
+    return true;
+}
+
 static bool take_order(const char *line)
 {
     char name[16], hex[33];
@@ -168,7 +186,8 @@ static void take(const char *line)
         add(number, 1);
     else if (sscanf(line, "many %" SCNu64 " %" SCNu64 " %u", &n, &item, &number) == 3)
         many(n, item, (uint16_t)number);
-    else if (!take_item(line) && !take_line(line) && !take_user(line) && !take_order(line))
+    else if (!take_item(line) && !take_line(line) && !take_user(line) && !take_fleet(line) &&
+             !take_order(line))
         die(line);
 }
 

@@ -51,6 +51,7 @@ static size_t live_count;
 static struct live waiting[WAITING_MAX]; /* of the last item: those who wait, by ticket */
 static size_t waiting_count;
 static uint64_t tickets;
+static uint64_t moved_units[2][ITEMS_MAX + 1], moved_times[2][ITEMS_MAX + 1]; /* of a fleet */
 
 static uint64_t random_below(uint64_t n)
 {
@@ -140,6 +141,23 @@ static struct fg_journal_record stock(uint64_t item)
     struct fg_journal_record r = record(FG_JOURNAL_RECORD_STOCK, item);
 
     r.arg = 1 + random_below(50);
+    return r;
+}
+
+/* Of a fleet: a lease, or a return of units that were free before this commit. */
+static struct fg_journal_record fleet_step(int64_t *free_units)
+{
+    uint64_t item = 1 + random_below(item_count);
+    bool back = random_below(2) && free_units[item] > 0 && item != item_count;
+    struct fg_journal_record r =
+        record(back ? FG_JOURNAL_RECORD_RETURN : FG_JOURNAL_RECORD_LEASE, item);
+
+    r.fleet_units =
+        1 + random_below(back && free_units[item] < 30 ? (uint64_t)free_units[item] : 30);
+    r.fleet_sum = moved_units[back][item] += r.fleet_units;
+    r.fleet_times = ++moved_times[back][item];
+    if (back)
+        free_units[item] -= (int64_t)r.fleet_units;
     return r;
 }
 
@@ -284,8 +302,15 @@ static void random_commit(size_t records_max)
     int64_t free_units[ITEMS_MAX + 1] = {0};
     size_t n = 1 + random_below(records_max);
 
-    for (unsigned i = 1; i <= item_count; i++)
-        free_units[i] = (int64_t)fg_ledger_item(ledger, i)->available;
+    for (unsigned i = 1; i <= item_count; i++) {
+        const struct fg_ledger_item *it = fg_ledger_item(ledger, i);
+
+        free_units[i] = (int64_t)it->available;
+        moved_units[0][i] = it->leased;
+        moved_times[0][i] = it->leases;
+        moved_units[1][i] = it->returned;
+        moved_times[1][i] = it->returns;
+    }
     for (size_t i = 0; i < n; i++) {
         uint64_t dice = random_below(100);
 
@@ -293,6 +318,8 @@ static void random_commit(size_t records_max)
             records[i] = item_set(1 + random_below(item_count));
         else if (dice < 3)
             records[i] = line_set(item_count);
+        else if (dice < 4)
+            records[i] = fleet_step(free_units);
         else if (dice < 5)
             records[i] = user_set();
         else if (dice < 10 && live_count)
@@ -361,11 +388,13 @@ static void write_items(FILE *out)
                 ", \"opens_ms\": %" PRIu64 ", \"closes_ms\": %" PRIu64
                 ", \"hold_ms\": %u, \"user_limit\": %u, \"order_max\": %u, \"paused\": %u, "
                 "\"line_max\": %u, \"claim_ms\": %u, \"wait_ttl_ms\": %u, \"one_unit\": %u, "
-                "\"waiting\": %" PRIu64 "}",
+                "\"waiting\": %" PRIu64 ", \"leased\": %" PRIu64 ", \"returned\": %" PRIu64
+                ", \"added\": %" PRId64 "}",
                 i ? ",\n" : "", it->item, it->total, it->available, it->reserved, it->sold,
                 it->refunded, it->opens_ms, it->closes_ms, it->hold_ms, it->user_limit,
                 it->order_max, it->flags & FG_JOURNAL_ITEM_PAUSED, it->line_max, it->claim_ms,
-                it->wait_ttl_ms, it->line_flags & FG_JOURNAL_LINE_ONE_UNIT, it->waiting);
+                it->wait_ttl_ms, it->line_flags & FG_JOURNAL_LINE_ONE_UNIT, it->waiting, it->leased,
+                it->returned, fg_ledger_item_stock(it));
     }
     fputs("],\n", out);
 }

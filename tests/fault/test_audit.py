@@ -236,6 +236,18 @@ def test_stock_taken_below_what_is_sold(lab):
     assert code == 1 and result['oversold'] == 1 and 'oversold' in result['problem_counts'], text
 
 
+def test_leases_and_returns(lab):
+    """units of a fleet: they count as stock, and cumulative numbers that do not add up are found"""
+    story = ['item 1 0 9 1000', 'stock 1 2', 'lease 1 5 1 5', 'commit', reserved(1, quantity=4), 'commit', 'return 1 3 1 3']
+    result = passes(lab, story)
+    assert {k: result['items'][0][k] for k in ('total', 'added', 'leased', 'leases', 'returned', 'returns')} == {
+        'total': 4, 'added': 2, 'leased': 5, 'leases': 1, 'returned': 3, 'returns': 1}, result['items']
+    code, result, text = audit(lab, make_log(lab, story + ['commit', 'return 1 1 2 4']))
+    assert code == 1 and result['oversold'] == 1 and 'oversold' in result['problem_counts'], text
+    for wrong in ('lease 1 5 1 5', 'lease 1 2 3 7', 'lease 1 2 2 8', 'return 1 0 2 3'):
+        fails(lab, story[:-1] + ['return 1 2 1 2', 'commit', wrong], 'log', 'units makes')
+
+
 def test_reused_before_durable(lab):
     """a unit that was released and sold again within one commit"""
     lines = ['item 1 0 9 1000', 'stock 1 1', 'commit', reserved(1), 'commit', order('cancelled', 1)]

@@ -14,7 +14,7 @@ import fgkafka  # noqa: E402
 import fgsinkcases  # noqa: E402
 import fgtest  # noqa: E402
 from fgsink import Log  # noqa: E402
-from fgsinkkafka import LINE, Committed, Kafka, apply_event, check_records, check_state, in_order  # noqa: E402
+from fgsinkkafka import LINE, MOVED, Committed, Kafka, apply_event, check_records, check_state, in_order  # noqa: E402
 from fgtest import wait_until  # noqa: E402
 
 fgsinkcases.use(globals(), Kafka, 'normal_flow', 'batch_sizes', 'comes_later', 'stopped_process', 'stop_while_it_hangs')
@@ -119,7 +119,8 @@ def check_filled(server, log, snapshot):
             orders[int(v['user']), v['order']] = (v['state'], int(v['item']), v['quantity'], v['deadline_ms'], v['changed_ms'])
         elif v['type'] == 'snapshot-item':
             items[int(v['item'])] = {**{k: v[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'waiting')},
-                                     **{k: int(v[k]) for k in ('paused', *LINE)}}
+                                     **{k: int(v[k]) for k in ('paused', *LINE)},
+                                     **{k: v.get(k, 0) for k in MOVED.values()}}
         elif v['type'] == 'snapshot-user':
             denied.add(int(v['user']))
         else:

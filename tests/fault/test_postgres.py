@@ -25,7 +25,8 @@ AS_VERSION_1 = '''SET search_path = floodgate;
     DROP TYPE order_state;
     CREATE TYPE order_state AS ENUM ('reserved', 'sold', 'cancelled', 'expired', 'refunded');
     ALTER TABLE orders ALTER state TYPE order_state USING state::order_state;
-    ALTER TABLE inventory DROP waiting, DROP line_max, DROP claim_ms, DROP wait_ttl_ms, DROP one_unit;
+    ALTER TABLE inventory DROP waiting, DROP line_max, DROP claim_ms, DROP wait_ttl_ms, DROP one_unit,
+        DROP added, DROP leased, DROP returned;
     UPDATE floodgate_cursor SET format = 1'''
 
 fgsinkcases.use(globals(), Postgres, 'normal_flow', 'batch_sizes', 'comes_later', 'kill', 'rolled_back',
@@ -59,7 +60,7 @@ def test_init_is_repeated_at_the_same_time(lab):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(m['version_before'] for m in made) == [0] + [2] * 7 and sum(m['schema_made'] for m in made) == 1, made
+    assert sorted(m['version_before'] for m in made) == [0] + [3] * 7 and sum(m['schema_made'] for m in made) == 1, made
     status = backend(pg, 'status')
     assert status['cursor'] == 0 and status['appliance'] is None and status['lag'] is None, status
     pg.sql('UPDATE floodgate.floodgate_cursor SET format = 99')
@@ -75,7 +76,7 @@ def test_tables_of_version_1(lab):
     log.load()
     log.in_state('refused', text='of version 1')
     made = backend(server.pg)
-    assert (made['version_before'], made['version']) == (1, 2), made
+    assert (made['version_before'], made['version']) == (1, 3), made
     fgsinkcases.end(server, log)
 
 

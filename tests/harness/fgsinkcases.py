@@ -62,7 +62,7 @@ def normal_flow(kind, lab):
     took = log.stop(drain=20000)
     ledger = server.compare(log)
     assert len(ledger['orders']) > 1000 and {o['state'] for o in ledger['orders']} >= STATES
-    assert {event[1] for event in ledger['events']} > {'extended', 'user', 'sold-late', 'closed', 'waiting', 'offered', 'left', 'line-set'} and ledger['denied']
+    assert {event[1] for event in ledger['events']} > {'extended', 'user', 'sold-late', 'closed', 'waiting', 'offered', 'left', 'line-set', 'lease', 'return'} and ledger['denied']
     assert any(i['refunded'] for i in ledger['items']) and any(o['late'] for o in ledger['orders'])
     assert took < 20000
 

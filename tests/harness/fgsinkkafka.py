@@ -7,6 +7,7 @@ import fgkafka
 import fgtest
 from fgsink import Server
 
+MOVED = {'lease': 'leased', 'return': 'returned'}
 LINE = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit')
 ENDINGS = ('sold', 'cancelled', 'expired')
 # from an ended order on: (state that follows, units from, units to)
@@ -77,8 +78,8 @@ def check_state(ledger, orders, items, denied):
                       for o in ledger['orders']}
     assert denied == set(ledger['denied'])
     units = {i['item']: {k: i[k] for k in ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'paused',
-                                           'waiting', *LINE)} for i in ledger['items']}
-    found = {item: {**dict.fromkeys(('waiting', *LINE), 0), **fields} for item, fields in items.items()}
+                                           'waiting', *LINE, *MOVED.values())} for i in ledger['items']}
+    found = {item: {**dict.fromkeys(('waiting', *LINE, *MOVED.values()), 0), **fields} for item, fields in items.items()}
     assert found == units, (found, units)
 
 
@@ -122,6 +123,10 @@ def apply_event(record, orders, items, denied):
         assert key == f'item:{v["item"]}', record
         if v['type'] == 'stock':
             item['total'], item['available'] = item['total'] + v['units'], item['available'] + v['units']
+        elif v['type'] in MOVED:
+            units = v['units'] if v['type'] == 'lease' else -v['units']
+            item['total'], item['available'] = item['total'] + units, item['available'] + units
+            item[MOVED[v['type']]] = v['sum']
         elif v['type'] == 'item-set':
             item['hold_ms'], item['paused'] = v['hold_ms'], int(v['paused'])
         elif v['type'] == 'line-set':

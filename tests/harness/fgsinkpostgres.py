@@ -49,7 +49,7 @@ class Postgres(Server):
     LOST_CURSOR = 'but there are rows'
 
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'user_limit', 'order_max', 'line_max',
-                   'claim_ms', 'wait_ttl_ms', 'waiting')
+                   'claim_ms', 'wait_ttl_ms', 'waiting', 'leased', 'returned', 'added')
     TABLES = ('orders', 'inventory', 'denied_users', 'floodgate_cursor')
 
     def __init__(self, lab, spaces=('floodgate',), persist=True, pg=None, **options):  # pylint: disable=unused-argument

@@ -20,7 +20,7 @@ class Redis(Server):
 
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',
                    'paused')
-    LINE_FIELDS = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit', 'waiting')
+    LINE_FIELDS = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit', 'waiting', 'leased', 'returned')
     ORDER_FIELDS = ('user', 'item', 'quantity', 'state', 'deadline_ms', 'changed_ms')
 
     def __init__(self, lab, spaces=('t',), persist=False, redis=None, **options):  # pylint: disable=unused-argument

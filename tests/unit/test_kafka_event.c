@@ -114,6 +114,26 @@ static void waiting_lists(void **state)
     assert_non_null(strstr(e.value, "\"deadline_ms\":0,\"ticket\":9,\"state\":\"waiting\""));
 }
 
+static void leases_and_returns(void **state)
+{
+    struct fg_journal_record r = {
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_LEASE, .item = 3};
+    struct fg_ledger_item item = {.item = 3, .leased = 9, .leases = 2, .returned = 4};
+    struct fg_sink_kafka_event e;
+
+    r.fleet_units = 4, r.fleet_sum = 9, r.fleet_times = 2;
+    expect(&r, "item:3",
+           "{\"type\":\"lease\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"units\":4,\"sum\":9,"
+           "\"times\":2}");
+    r.type = FG_JOURNAL_RECORD_RETURN;
+    expect(&r, "item:3",
+           "{\"type\":\"return\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"units\":4,\"sum\":9,"
+           "\"times\":2}");
+    fg_sink_kafka_event_item(&e, 1, 2, &item);
+    e.value[e.value_len] = '\0';
+    assert_non_null(strstr(e.value, ",\"leased\":9,\"returned\":4}"));
+}
+
 static void names_are_escaped(void **state)
 {
     struct fg_journal_record r = {
@@ -196,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(orders),
                                        cmocka_unit_test(items_and_users),
                                        cmocka_unit_test(waiting_lists),
+                                       cmocka_unit_test(leases_and_returns),
                                        cmocka_unit_test(names_are_escaped),
                                        cmocka_unit_test(longest_item_fits),
                                        cmocka_unit_test(records_that_are_no_events),

@@ -411,6 +411,58 @@ static void a_waiting_list_is_kept(void **state)
     fg_ledger_destroy(l);
 }
 
+static bool moved(struct fg_ledger *l, unsigned type, uint64_t units, uint64_t times, uint64_t sum)
+{
+    struct fg_journal_record r = blank(type, 1);
+
+    r.fleet_units = units;
+    r.fleet_times = times;
+    r.fleet_sum = sum;
+    return apply(l, r);
+}
+
+/* The cumulative numbers name exactly one next record, so that none counts twice, or is left out.
+ */
+static void leases_and_returns_add_up(void **state)
+{
+    struct fg_ledger *l = fresh();
+    const struct fg_ledger_item *item;
+
+    assert_false(moved(l, FG_JOURNAL_RECORD_LEASE, 1, 1, 1));
+    expect_reason("the item is unknown");
+    assert_false(moved(l, FG_JOURNAL_RECORD_RETURN, 1, 1, 1));
+    expect_reason("the item is unknown");
+    assert_true(item_set(l, 1, 1) && stock(l, 1, 10));
+    assert_true(moved(l, FG_JOURNAL_RECORD_LEASE, 5, 1, 5));
+    expect_units(l, 1, 15, 0, 0);
+    assert_false(moved(l, FG_JOURNAL_RECORD_LEASE, 5, 1, 5)); /* again */
+    expect_reason("lease 1 of 5 units makes 5, after 1 leases of 5");
+    assert_false(moved(l, FG_JOURNAL_RECORD_LEASE, 3, 3, 8));
+    assert_false(moved(l, FG_JOURNAL_RECORD_LEASE, 3, 2, 9));
+    assert_false(moved(l, FG_JOURNAL_RECORD_LEASE, 0, 2, 5));
+    assert_false(
+        moved(l, FG_JOURNAL_RECORD_LEASE, FG_JOURNAL_UNITS_MAX - 14, 2, FG_JOURNAL_UNITS_MAX - 9));
+    expect_reason("1999999986 units added to 15, at most");
+    assert_true(moved(l, FG_JOURNAL_RECORD_LEASE, 3, 2, 8));
+    assert_true(order(l, FG_JOURNAL_RECORD_RESERVED, 1, 4, 9, 6));
+    assert_false(moved(l, FG_JOURNAL_RECORD_RETURN, 13, 1, 13));
+    expect_reason("13 units, 12 available");
+    assert_true(moved(l, FG_JOURNAL_RECORD_RETURN, 12, 1, 12));
+    expect_units(l, 1, 0, 6, 0);
+    assert_false(moved(l, FG_JOURNAL_RECORD_RETURN, 12, 1, 12));
+    expect_reason("return 1 of 12 units makes 12, after 1 returns of 12");
+    assert_false(moved(l, FG_JOURNAL_RECORD_RETURN, 1, 3, 13));
+    item = fg_ledger_item(l, 1);
+    assert_int_equal(item->leased, 8);
+    assert_int_equal(item->leases, 2);
+    assert_int_equal(item->returned, 12);
+    assert_int_equal(item->returns, 1);
+    assert_int_equal(fg_ledger_item_stock(item), 10);
+    assert_true(order(l, FG_JOURNAL_RECORD_CANCELLED, 1, 4, 9, 6) && stock(l, 1, -6));
+    assert_int_equal(fg_ledger_item_stock(fg_ledger_item(l, 1)), 4);
+    fg_ledger_destroy(l);
+}
+
 /* Records that are about no order are legal whatever state an order is in, and leave it alone. */
 static void other_records_leave_orders_alone(void **state)
 {
@@ -814,6 +866,7 @@ int main(void)
         cmocka_unit_test(stock_has_limits),
         cmocka_unit_test(every_step_of_every_state),
         cmocka_unit_test(a_waiting_list_is_kept),
+        cmocka_unit_test(leases_and_returns_add_up),
         cmocka_unit_test(late_payments_and_refunds_move_units),
         cmocka_unit_test(other_records_leave_orders_alone),
         cmocka_unit_test(wrong_fields_are_refused),

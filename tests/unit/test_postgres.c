@@ -195,7 +195,7 @@ static void a_batch_adds_up(void **state)
         for (unsigned state_count = 0; state_count < 4; state_count++)
             assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 6 + state_count, 0),
                              state_count ? 1 : 2);
-        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 13, 0), 19);
+        assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 15, 0), 19);
     }
     fg_sink_postgres_batch_free(&b);
 }
@@ -218,6 +218,26 @@ static void a_waiting_list_adds_up(void **state)
     assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 6, 0), 1);  /* accepted */
     assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 8, 0), 0);  /* cancelled */
     assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 12, 0), 0); /* + 2 - 1 - 1 */
+    fg_sink_postgres_batch_free(&b);
+}
+
+static void leases_and_returns_add_up(void **state)
+{
+    struct fg_journal_record r[] = {{.seq = 11, .type = FG_JOURNAL_RECORD_LEASE, .item = 7},
+                                    {.seq = 12, .type = FG_JOURNAL_RECORD_RETURN, .item = 7},
+                                    {.seq = 13, .type = FG_JOURNAL_RECORD_LEASE, .item = 7}};
+    struct fg_sink_postgres_batch b;
+    struct fg_error err;
+
+    r[0].fleet_units = 5, r[1].fleet_units = 3, r[2].fleet_units = 10;
+    assert_true(fg_sink_postgres_batch_init(&b, 3));
+    assert_true(fg_sink_postgres_batch_build(&b, r, 3, &err));
+    assert_int_equal(b.rows[FG_SINK_POSTGRES_ITEMS_COUNT].count, 1);
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 1, 0), 12);  /* total */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 2, 0), 12);  /* available */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 13, 0), 15); /* leased */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 14, 0), 3);  /* returned */
+    assert_int_equal(value(&b, FG_SINK_POSTGRES_ITEMS_COUNT, 15, 0), 13); /* seq */
     fg_sink_postgres_batch_free(&b);
 }
 
@@ -357,6 +377,7 @@ int main(void)
         cmocka_unit_test(text_is_made_text),
         cmocka_unit_test(a_batch_adds_up),
         cmocka_unit_test(a_waiting_list_adds_up),
+        cmocka_unit_test(leases_and_returns_add_up),
         cmocka_unit_test(the_last_word_on_a_user_counts),
         cmocka_unit_test(impossible_records_are_refused),
         cmocka_unit_test(errors_have_a_meaning),

@@ -282,6 +282,30 @@ static void test_waiting_list(void **state)
         "EXEC\n");
 }
 
+static void test_fleet(void **state)
+{
+    struct fg_journal_record r[] = {
+        {.seq = 1, .time_ms = 1, .type = FG_JOURNAL_RECORD_LEASE, .item = 7},
+        {.seq = 2, .time_ms = 1, .type = FG_JOURNAL_RECORD_RETURN, .item = 7}};
+    char text[4096];
+
+    r[0].fleet_units = 5, r[0].fleet_sum = 9, r[0].fleet_times = 2;
+    r[1].fleet_units = 3, r[1].fleet_sum = 3, r[1].fleet_times = 1;
+    build(r, 2, 0, text, sizeof(text));
+    assert_string_equal(
+        text, "MULTI\n"
+              "XADD {p}:events 1-0 seq 1 type lease time_ms 1 item 7 units 5 sum 9 times 2\n"
+              "XADD {p}:events 2-0 seq 2 type return time_ms 1 item 7 units 3 sum 3 times 1\n"
+              "HINCRBY {p}:item:7 total 2\n"
+              "HINCRBY {p}:item:7 available 2\n"
+              "HINCRBY {p}:item:7 leased 5\n"
+              "HINCRBY {p}:item:7 returned 3\n"
+              "HSET {p}:cursor seq 2 appliance 1122334455667788 crc 00000000 format 1\n"
+              "EXEC\n");
+    build(r, 1, 0, text, sizeof(text)); /* nothing is left of the batch before */
+    assert_null(strstr(text, "returned"));
+}
+
 /* How the log was written is no event. */
 static void test_epochs_leave_no_trace(void **state)
 {
@@ -528,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_item_records),
         cmocka_unit_test(test_steps_move_units),
         cmocka_unit_test(test_waiting_list),
+        cmocka_unit_test(test_fleet),
         cmocka_unit_test(test_epochs_leave_no_trace),
         cmocka_unit_test(test_extension),
         cmocka_unit_test(test_denied_users),

@@ -166,6 +166,38 @@ static void a_waiting_list_comes_back(void **state)
     fg_ledger_destroy(l);
 }
 
+static void what_a_fleet_moved_comes_back(void **state)
+{
+    struct fg_ledger *l = ledger_with(7, 40), *back = fg_ledger_create();
+    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_LEASE, .item = 3};
+    struct fg_ledger_snapshot_info info;
+    struct stat st;
+
+    r.fleet_units = r.fleet_sum = 90;
+    r.fleet_times = 1;
+    give(l, r);
+    r.item = 7;
+    give(l, r);
+    r.type = FG_JOURNAL_RECORD_RETURN;
+    r.fleet_units = r.fleet_sum = 20;
+    give(l, r);
+    must_write(l);
+    assert_int_equal(stat(snapshot_path(fg_ledger_seq(l)), &st), 0);
+    assert_int_equal(st.st_size, fg_ledger_snapshot_bytes(l));
+    if (!fg_ledger_snapshot_load(back, log_dir, &info, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(fg_ledger_item(back, 3)->leased, 90);
+    assert_int_equal(fg_ledger_item(back, 3)->returns, 0);
+    assert_int_equal(fg_ledger_item(back, 7)->leases, 1);
+    assert_int_equal(fg_ledger_item(back, 7)->returned, 20);
+    expect_same(l, back);
+    r.fleet_times = 2;
+    r.fleet_sum = 40;
+    give(back, r); /* it goes on from there */
+    fg_ledger_destroy(back);
+    fg_ledger_destroy(l);
+}
+
 static void readers_give_everything_in_order(void **state)
 {
     struct fg_ledger *l = ledger_with(5, 300);
@@ -532,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(what_is_written_comes_back),
         T(a_waiting_list_comes_back),
+        T(what_a_fleet_moved_comes_back),
         T(readers_give_everything_in_order),
         T(a_long_load_says_how_far_it_is),
         T(there_may_be_none),

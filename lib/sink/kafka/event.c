@@ -153,6 +153,12 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
         add_item(e, r->item);
         add(e, ",\"units\":%" PRId64, (int64_t)r->arg);
         break;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        add_item(e, r->item);
+        add(e, ",\"units\":%" PRIu64 ",\"sum\":%" PRIu64 ",\"times\":%" PRIu64, r->fleet_units,
+            r->fleet_sum, r->fleet_times);
+        break;
     case FG_JOURNAL_RECORD_ITEM_SET:
         add_item(e, r->item);
         add_settings(e, r->opens_ms, r->closes_ms, r->hold_ms, r->user_limit, r->order_max,
@@ -182,6 +188,8 @@ void fg_sink_kafka_event_item(struct fg_sink_kafka_event *e, uint64_t seq, uint6
         item->total, item->available, item->reserved, item->sold, item->refunded);
     add_line(e, item->line_max, item->claim_ms, item->wait_ttl_ms, item->line_flags);
     add(e, ",\"waiting\":%" PRIu64, item->waiting);
+    if (item->leases || item->returns)
+        add(e, ",\"leased\":%" PRIu64 ",\"returned\":%" PRIu64, item->leased, item->returned);
     if (item->name[0])
         add_name(e, item->name, strlen(item->name));
     end(e);

@@ -18,7 +18,7 @@ struct fg_batch_item {
     uint64_t item, seq;
     int64_t total, available, reserved, sold, refunded;
     int64_t orders[FG_ORDER_STATES], late; /* records of each state */
-    int64_t waiting;
+    int64_t waiting, leased, returned;
     bool counted;
     const struct fg_journal_record *settings, *name, *line; /* the last of each */
 };
@@ -139,6 +139,8 @@ static void add_counts(struct fg_sink_postgres_rows *rows, const struct fg_batch
         fg_sink_postgres_add_i64(c++, i->orders[state]);
     fg_sink_postgres_add_i64(c++, i->late);
     fg_sink_postgres_add_i64(c++, i->waiting);
+    fg_sink_postgres_add_i64(c++, i->leased);
+    fg_sink_postgres_add_i64(c++, i->returned);
     fg_sink_postgres_add_i64(c++, (int64_t)i->seq);
 }
 
@@ -173,6 +175,9 @@ void fg_sink_postgres_put_item(struct fg_sink_postgres_rows *rows, const struct 
     fg_sink_postgres_add_i64(c++, i->claim_ms);
     fg_sink_postgres_add_i64(c++, i->wait_ttl_ms);
     fg_sink_postgres_add_flag(c++, i->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->leased);
+    fg_sink_postgres_add_i64(c++, (int64_t)i->returned);
+    fg_sink_postgres_add_i64(c++, fg_ledger_item_stock(i));
 }
 
 void fg_sink_postgres_put_order(struct fg_sink_postgres_rows *rows, const struct fg_ledger_order *o,
@@ -347,6 +352,19 @@ static void take_stock(struct fg_sink_postgres_batch *b, const struct fg_journal
     item->counted = true;
 }
 
+/* A lease, or a return. */
+static void take_fleet(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r);
+    int64_t units = fg_journal_record_moves(r);
+
+    item->total += units;
+    item->available += units;
+    item->leased += units > 0 ? units : 0;
+    item->returned += units < 0 ? -units : 0;
+    item->counted = true;
+}
+
 static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journal_record *r,
                         struct fg_error *err)
 {
@@ -377,6 +395,10 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
         return true;
     case FG_JOURNAL_RECORD_STOCK:
         take_stock(b, r);
+        return true;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        take_fleet(b, r);
         return true;
     case FG_JOURNAL_RECORD_USER:
         user_of(b, r->user)->denied = r->arg;

@@ -10,21 +10,21 @@
 #include "ledger/ledger.h"
 #include "sink/postgres/array.h"
 
-#define FG_SINK_POSTGRES_COLUMNS_MAX 25
+#define FG_SINK_POSTGRES_COLUMNS_MAX 28
 
 /* name, types of the columns; the statements' text stands in postgres_sql.c, docs/postgres.md tells
  * what the tables mean */
 #define FG_SINK_POSTGRES_STATEMENT_LIST(X)                                                         \
     X(ITEMS_SET, "nttbbifb") /* settings; the item is made when new */                             \
     X(ITEMS_NAME, "nxb")                                                                           \
-    X(ITEMS_LINE, "nbbbfb")          /* settings of the waiting list */                            \
-    X(ITEMS_COUNT, "nbbbbbbbbbbbbb") /* units and orders that were added and taken away */         \
+    X(ITEMS_LINE, "nbbbfb")            /* settings of the waiting list */                          \
+    X(ITEMS_COUNT, "nbbbbbbbbbbbbbbb") /* units and orders that were added and taken away */       \
     X(ORDERS_ADD, "nuniiifttb")                                                                    \
     X(ORDERS_CHANGE, "nuniiifttb")                                                                 \
     X(USERS_DENY, "n")                                                                             \
     X(USERS_ALLOW, "n")                                                                            \
-    X(ITEMS_PUT,                                                                                   \
-      "nxttbbifbbbbbbbbbbbbbbbbf") /* the last two fill from a snapshot, over what may be there */ \
+    X(ITEMS_PUT, "nxttbbifbbbbbbbbbbbbbbbbfbbb") /* the last two fill from a snapshot, over what   \
+                                                   may be there */                                 \
     X(ORDERS_PUT, "nuniiifttb")
 
 enum fg_sink_postgres_statement {

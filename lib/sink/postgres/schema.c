@@ -44,6 +44,10 @@ static const char *const migrations[] = {
     " ADD COLUMN line_max bigint NOT NULL DEFAULT 0, ADD COLUMN claim_ms bigint NOT NULL DEFAULT 0,"
     " ADD COLUMN wait_ttl_ms bigint NOT NULL DEFAULT 0,"
     " ADD COLUMN one_unit boolean NOT NULL DEFAULT false",
+
+    "ALTER TABLE inventory ADD COLUMN leased bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN returned bigint NOT NULL DEFAULT 0, ADD COLUMN added bigint NOT NULL DEFAULT 0;"
+    "UPDATE inventory SET added = total",
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == FG_SINK_POSTGRES_VERSION,
                "one for each version");

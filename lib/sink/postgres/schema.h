@@ -6,7 +6,7 @@
 
 #include "sink/sink.h"
 
-#define FG_SINK_POSTGRES_VERSION 2 /**< of the tables; stands in the cursor as `format` */
+#define FG_SINK_POSTGRES_VERSION 3 /**< of the tables; stands in the cursor as `format` */
 
 /** Lower case letters, digits and _, so that it needs no quoting anywhere. */
 bool fg_sink_postgres_schema_check(const char *schema, struct fg_error *err);

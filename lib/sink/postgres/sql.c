@@ -27,7 +27,7 @@ _Static_assert(FG_LEDGER_ORDER_RESERVED == 1 && FG_LEDGER_ORDER_SOLD == 2 &&
     "name, opens, closes, hold_ms, user_limit, order_max, paused, total, available, reserved, "    \
     "sold, refunded, orders,"                                                                      \
     " orders_sold, orders_cancelled, orders_expired, orders_refunded, orders_late, seq,"           \
-    " waiting, line_max, claim_ms, wait_ttl_ms, one_unit"
+    " waiting, line_max, claim_ms, wait_ttl_ms, one_unit, leased, returned, added"
 
 const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
     [FG_SINK_POSTGRES_ITEMS_SET] =
@@ -57,12 +57,16 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " orders_expired = i.orders_expired + n.orders_expired,"
         " orders_refunded = i.orders_refunded + n.orders_refunded,"
         " orders_late = i.orders_late + n.orders_late, waiting = i.waiting + n.waiting,"
+        " leased = i.leased + n.leased, returned = i.returned + n.returned,"
+        " added = i.added + n.total - n.leased + n.returned,"
         " seq = n.seq "
         "FROM unnest($1::numeric[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], "
         "$7::int8[],"
-        " $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[])"
+        " $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[],"
+        " $15::int8[], $16::int8[])"
         " AS n(item, total, available, reserved, sold, refunded, orders, orders_sold,"
-        " orders_cancelled, orders_expired, orders_refunded, orders_late, waiting, seq)"
+        " orders_cancelled, orders_expired, orders_refunded, orders_late, waiting,"
+        " leased, returned, seq)"
         " WHERE i.item = "
         "n.item",
     [FG_SINK_POSTGRES_ORDERS_ADD] = ORDERS_INSERT,
@@ -84,7 +88,7 @@ const char *const fg_sink_postgres_sql[FG_POSTGRES_STATEMENTS] = {
         " $6::int8[], $7::int4[], $8::bool[], $9::int8[], $10::int8[], $11::int8[], $12::int8[],"
         " $13::int8[], $14::int8[], $15::int8[], $16::int8[], $17::int8[], $18::int8[],"
         " $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::int8[], $24::int8[],"
-        " $25::bool[]) AS n(item, " ITEM_FIELDS ") "
+        " $25::bool[], $26::int8[], $27::int8[], $28::int8[]) AS n(item, " ITEM_FIELDS ") "
         "ON CONFLICT (item) DO UPDATE SET (" ITEM_FIELDS ") = "
         "(SELECT " ITEM_FIELDS " FROM (SELECT excluded.*) AS n)",
     [FG_SINK_POSTGRES_ORDERS_PUT] = ORDERS_INSERT

@@ -11,7 +11,7 @@ struct fg_batch_item {
     bool taken;
     bool defined; /* ITEM_SET seen: all counters are written, so that the hash is complete from the
                      start */
-    int64_t total, available, reserved, sold, refunded, waiting;
+    int64_t total, available, reserved, sold, refunded, waiting, leased, returned;
 };
 
 bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
@@ -306,6 +306,23 @@ static void add_stock(struct fg_sink_redis_batch *b, const struct fg_journal_rec
     fg_redis_resp_i64(&b->out, (int64_t)r->arg);
 }
 
+/* A lease, or a return. */
+static void add_fleet(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    struct fg_batch_item *item = item_of(b, r->item);
+    int64_t units = fg_journal_record_moves(r);
+
+    item->total += units;
+    item->available += units;
+    item->leased += units > 0 ? units : 0;
+    item->returned += units < 0 ? -units : 0;
+    event_begin(b, r, 7);
+    pair(b, "item", r->item);
+    pair(b, "units", r->fleet_units);
+    pair(b, "sum", r->fleet_sum);
+    pair(b, "times", r->fleet_times);
+}
+
 static void add_user(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
     fg_redis_resp_begin(&b->out, 3);
@@ -348,6 +365,10 @@ static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_re
     case FG_JOURNAL_RECORD_STOCK:
         add_stock(b, r);
         return true;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        add_fleet(b, r);
+        return true;
     case FG_JOURNAL_RECORD_USER:
         add_user(b, r);
         return true;
@@ -377,6 +398,11 @@ static void add_counters(struct fg_sink_redis_batch *b)
 #undef X
         if (item->waiting)
             counter(b, item, FG_REDIS_ITEM_FIELD_WAITING, item->waiting);
+#define X(name)                                                                                    \
+    if (item->name)                                                                                \
+        counter(b, item, #name, item->name);
+        FG_REDIS_FLEET_LIST(X)
+#undef X
         item->taken = false;
     }
     b->used_count = 0;
@@ -440,10 +466,12 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
 
 void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
 {
+    bool fleet = item->leases || item->returns;
     bool lined =
         item->line_max || item->claim_ms || item->wait_ttl_ms || item->line_flags || item->waiting;
 
-    fg_redis_resp_begin(&b->out, 2 + 2 * (11u + (item->name[0] != 0) + (lined ? 5 : 0)));
+    fg_redis_resp_begin(&b->out,
+                        2 + 2 * (11u + (item->name[0] != 0) + (lined ? 5 : 0) + (fleet ? 2 : 0)));
     fg_redis_resp_text(&b->out, "HSET");
     item_key(b, item->item);
 #define X(name) pair(b, #name, item->name);
@@ -457,6 +485,11 @@ void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_led
 #undef X
         pair(b, FG_REDIS_ITEM_FIELD_ONE_UNIT, item->line_flags & FG_JOURNAL_LINE_ONE_UNIT ? 1 : 0);
         pair(b, FG_REDIS_ITEM_FIELD_WAITING, item->waiting);
+    }
+    if (fleet) {
+#define X(name) pair(b, #name, item->name);
+        FG_REDIS_FLEET_LIST(X)
+#undef X
     }
     if (item->name[0])
         pair_text(b, FG_REDIS_ITEM_FIELD_NAME, item->name);
