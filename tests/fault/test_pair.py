@@ -20,6 +20,7 @@ from fgsinkpostgres import backend  # noqa: E402
 
 DEPOSED = 75    # exit code: start it again
 BURST = 64      # frames
+PATIENT = {'pair.suspect_ms': '3s', 'pair.drop_ms': '3s'}
 COMMANDS, RESULTS, LEADER = '{floodgate}:commands', '{floodgate}:results', '{floodgate}:leader'
 
 
@@ -66,25 +67,25 @@ def test_leader_stalled(lab):
     sale.finish()
 
 
+def die_with_a_tail(sale, old):
+    """The leader dies with records that its standby never had. They are patient, so that it could not lead alone before."""
+    durable = lambda: old.gate.get('/v1/status')['log']['durable_seq']  # noqa: E731
+    standby = sale.pair.other(old).ns
+    sale.pair.controls.unplug(standby, 'fgc0')
+    before = durable()
+    fgtest.wait_until(lambda: durable() > before + 20, 2, 'records that are durable at the leader only', 0.005)
+    old.gate.kill()
+    sale.pair.controls.unplug(standby, 'fgc0', back=True)
+
+
 @fgtest.timeout(180)
 def test_tail_cut(lab):
     """the leader dies with records that its standby never had: it cuts them off while it runs, and follows"""
-    patient = {'pair.suspect_ms': '3s', 'pair.drop_ms': '3s'}  # it dies before it could go on alone
-    sale = PairSale(lab, settings=patient)
+    sale = PairSale(lab, settings=PATIENT)
     sale.shop(seconds=8)
     sale.sells(500)
     old = sale.pair.leader()
-    standby = sale.pair.other(old).gate.process
-
-    def alone_and_dead():
-        standby.signal(signal.SIGSTOP)
-        durable = lambda: old.gate.get('/v1/status')['log']['durable_seq']  # noqa: E731
-        before = durable()
-        fgtest.wait_until(lambda: durable() > before + 20, 2, 'records that are durable at the leader only', 0.005)
-        old.gate.kill()
-        standby.signal(signal.SIGCONT)
-
-    outage(sale, old, alone_and_dead)
+    outage(sale, old, lambda: die_with_a_tail(sale, old))
     sale.sells()
     sale.pair.join(old)
     assert 'were never committed and are cut off' in old.gate.output()
