@@ -61,4 +61,11 @@ static inline unsigned fg_user_owner(uint64_t user, unsigned workers)
     return (unsigned)(((__uint128_t)fg_mix64(user, 0x8ebc6af09c88c6e3ull) * workers) >> 64);
 }
 
+/** The shard of a fleet that a user belongs to: 0 <= result < shards. Independent of the worker
+ * that fg_user_owner names; the same on every machine and in every version. */
+static inline unsigned fg_user_shard(uint64_t user, unsigned shards)
+{
+    return (unsigned)(((__uint128_t)fg_mix64(user, 0x2545f4914f6cdd1dull) * shards) >> 64);
+}
+
 #endif

@@ -31,17 +31,10 @@ bool fg_fleet_map_read(struct fg_fleet_map *map, const char *text);
 /** Whether users belong to the same members by both. */
 bool fg_fleet_map_same(const struct fg_fleet_map *a, const struct fg_fleet_map *b);
 
-/** 0 <= result < shards. Independent of the worker that fg_user_owner names; the same on every
- * machine and in every version. */
-static inline unsigned fg_fleet_shard(uint64_t user, unsigned shards)
-{
-    return (unsigned)(((__uint128_t)fg_mix64(user, 0x2545f4914f6cdd1dull) * shards) >> 64);
-}
-
 /** The one member that judges the orders of this user; others answer WRONG_SHARD. */
 static inline unsigned fg_fleet_owner(const struct fg_fleet_map *map, uint64_t user)
 {
-    return map->owner[fg_fleet_shard(user, map->shards)];
+    return map->owner[fg_user_shard(user, map->shards)];
 }
 
 #endif

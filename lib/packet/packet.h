@@ -67,7 +67,7 @@
     X(REFUNDED, 22, "the order was sold and has been refunded")                                    \
     X(WAITING, 23, "the user has a place in the waiting list: `left` users are ahead")             \
     X(NOT_LEADER, 24, "of a pair: this appliance stands by, ask the other one")                    \
-    X(WRONG_SHARD, 25, "reserved for a fleet: `quantity` is the member that this user belongs to")
+    X(WRONG_SHARD, 25, "of a fleet: the user belongs to member `quantity`, ask that one")
 
 /* name, bit, name in the key file */
 #define FG_PACKET_ROLE_LIST(X)                                                                     \
@@ -118,7 +118,7 @@ struct __attribute__((may_alias)) fg_packet_reply {
     uint8_t version;
     uint8_t op; /**< of the request, | FG_PACKET_REPLY */
     uint16_t key_id;
-    uint16_t quantity;    /**< of the order; 0 when there is none */
+    uint16_t quantity;    /**< of the order; 0 when there is none. WRONG_SHARD: member */
     uint8_t order_id[16]; /**< of the request; ORDERS: of the order that was found */
     union {
         uint64_t deadline_ms; /**< Unix time at which the hold ends; RESERVED only, else 0 */
@@ -133,7 +133,8 @@ struct __attribute__((may_alias)) fg_packet_reply {
     uint64_t item;     /**< of the order, or of the request when there is none */
     uint32_t left;     /**< units about free; exact for INSUFFICIENT and SOLD_OUT. USER_LIMIT:
                           units of this item that the user may still have: 0 as well when too
-                          many orders ended unsold. WAITING: users ahead */
+                          many orders ended unsold. WAITING: users ahead. WRONG_SHARD: how many
+                          shards the map has */
     uint32_t retry_ms; /**< wait so long before asking again; 0 = no hint. RESERVED: time left of
                           the hold. WAITING: WAIT must be repeated before */
     uint8_t status;

@@ -5,6 +5,7 @@
 #include "worker/leading.h"
 #include "worker/reply.h"
 #include "worker/report.h"
+#include "worker/shards.h"
 #include "worker/trace.h"
 
 #define COMMANDS_MAX 32 /* of the operator, in one loop */
@@ -204,6 +205,10 @@ unsigned fg_worker_inbound(struct fg_worker *w)
 
         memcpy(&o, slot, sizeof(o));
         fg_ring_release(w->inbound_commands, 1);
+        if (fg_unlikely(fg_worker_is_foreign(w, &o, &answer))) {
+            give_result(w->inbound_results, &answer);
+            continue;
+        }
         request.op = o.op;
         request.flags = o.flags;
         request.kind = FG_STOCK_INBOUND;

@@ -181,6 +181,8 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     w->mode_in_force = o->mode;
     w->commit_began = o->commit_began;
     w->doorbell = o->doorbell;
+    w->shards = o->shards;
+    w->shard_map = o->shards ? fg_worker_shards_version(o->shards) : 0;
     w->quit = &g->quit;
     w->now_ms = fg_clock_now_ms(o->clock);
     w->slots_count = slots_of(o);

@@ -7,6 +7,7 @@
 #define FG_WORKER_GROUP_H
 
 #include "base/leading.h"
+#include "worker/shards.h"
 #include "worker/worker.h"
 
 /** The pointers must stay valid until the workers are destroyed. */
@@ -29,6 +30,7 @@ struct fg_worker_group_options {
     struct fg_journal_doorbell *doorbell;
     const struct fg_journal_watermark *committed; /**< [count] of a pair; NULL = none */
     struct fg_leading *leading;                   /**< of a pair; NULL = none */
+    const struct fg_worker_shards *shards;        /**< of a fleet; NULL = none */
 };
 
 /** Only the main thread writes it; the rings are used by the threads at their ends. */

@@ -13,6 +13,7 @@
 #include "worker/leading.h"
 #include "worker/receive.h"
 #include "worker/reply.h"
+#include "worker/shards.h"
 #include "worker/sign.h"
 #include "worker/trace.h"
 #include "worker/transmit.h"
@@ -23,7 +24,7 @@
     X(RECEIVE, "receive: rte_eth_rx_burst")                                                        \
     X(PARSE, "parse: frame check")                                                                 \
     X(CHECK, "tag check: fields, key, SipHash of the request")                                     \
-    X(OWNER, "owner: role, owner, hand-off")                                                       \
+    X(OWNER, "owner: shard, role, owner, hand-off")                                                \
     X(PREFETCH, "engine: request copied, tables fetched")                                          \
     X(ENGINE, "engine: decision")                                                                  \
     X(REPLY, "reply: payload and headers")                                                         \
@@ -67,6 +68,13 @@ static inline unsigned fg_worker_stages_lead(struct fg_worker *w, struct fg_work
 {
     return fg_likely(!w->leading && w->mode != FG_STOCK_NOT_LEADER) ? n
                                                                     : fg_worker_lead(w, jobs, n);
+}
+
+/** A worker of a fleet: are the users this member's? */
+static inline unsigned fg_worker_stages_own(struct fg_worker *w, struct fg_worker_job *jobs,
+                                            unsigned n)
+{
+    return fg_likely(!w->shards) ? n : fg_worker_own(w, jobs, n);
 }
 
 /** This worker owns the users of these jobs. */
@@ -117,6 +125,7 @@ fg_worker_stages_queue(struct fg_worker *w, unsigned queue, fg_worker_hook *ende
     n = fg_worker_check(w, jobs, n);
     n = fg_worker_stages_lead(w, jobs, n);
     ended(FG_WORKER_STAGE_CHECK);
+    n = fg_worker_stages_own(w, jobs, n);
     n = fg_worker_hand_off(w, jobs, n);
     ended(FG_WORKER_STAGE_OWNER);
     fg_worker_stages_decide(w, jobs, n, received_ns, false, ended);

@@ -33,6 +33,7 @@ struct fg_worker_queue {
 };
 
 struct fg_leading;
+struct fg_worker_shards;
 struct fg_worker_trace;
 struct fg_worker_unproven;
 
@@ -42,7 +43,9 @@ struct fg_worker {
     unsigned burst;
     enum fg_worker_idle_policy idle_policy;
     uint32_t order_ports; /**< FG_FRAME_ORDER_PORTS */
-    uint64_t special;     /**< statuses, a bit each, that do not just leave: decide.c */
+    uint16_t shard_map;   /**< version of the fleet's map, for replies; 0 = no fleet */
+    const struct fg_worker_shards *shards; /**< NULL = no fleet: shards.h */
+    uint64_t special; /**< statuses, a bit each, that do not just leave: decide.c */
     struct fg_stock *stock;
     struct fg_worker_queue *queues; /**< of all ports, by number */
     unsigned polled[FG_PORT_QUEUES_ALL], polled_count;

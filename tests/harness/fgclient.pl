@@ -86,12 +86,15 @@ sub reply {
     return \%f;
 }
 
-# Which order port of several a user's requests go to.
-sub offset_of {
-    my ($user, $ports) = @_;
+# Which order port of several a user's requests go to, and which shard of a fleet a user is of.
+sub offset_of { return part_of(@_, '69bf14213c3cee38') }
+sub shard_of { return part_of(@_, 'c2468a40efd8f5c6') }
+
+sub part_of {
+    my ($user, $ports, $factor) = @_;
     my $two64 = Math::BigInt->new(2)->bpow(64);
     my $p = Math::BigInt->new($user)->bxor(Math::BigInt->from_hex('9e3779b97f4a7c15'))
-        ->bmul(Math::BigInt->from_hex('69bf14213c3cee38'));
+        ->bmul(Math::BigInt->from_hex($factor));
     my ($high, $low) = $p->copy->bdiv($two64);
     return $high->bxor($low)->bmul($ports)->bdiv($two64)->bstr;
 }
@@ -208,6 +211,10 @@ sub vectors {
     for ($page =~ /\n```steering\n(.*?)\n```/s ? split /\n/, $1 : ()) {
         my ($user, $ports, $offset) = /^user=(\d+) ports=(\d+) offset=(\d+)$/ or die "$_\n";
         check("steering of $user", offset_of($user, $ports), $offset);
+    }
+    for ($page =~ /\n```shards\n(.*?)\n```/s ? split /\n/, $1 : ()) {
+        my ($user, $shards, $shard) = /^user=(\d+) shards=(\d+) shard=(\d+)$/ or die "$_\n";
+        check("shard of $user", shard_of($user, $shards), $shard);
     }
     for ($page =~ /\n```vectors\n(.*?)\n```/s ? split /\n/, $1 : ()) {
         if (/^key id=(\d+) .*secret=([0-9a-f]+)$/) { $keys{$1} = pack 'H*', $2 }

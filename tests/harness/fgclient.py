@@ -89,8 +89,17 @@ def siphash24(secret, packet):
 
 def owner(user, ports):
     """Offset of the order port that a user's orders should go to: "Steering" of the page."""
-    product = (user ^ 0x9e3779b97f4a7c15) * 0x69bf14213c3cee38
-    return ((product & MASK) ^ (product >> 64)) * ports >> 64
+    return part(user, 0x69bf14213c3cee38, ports)
+
+
+def shard(user, shards):
+    """The shard of a fleet that a user belongs to: "Fleet" of the page."""
+    return part(user, 0xc2468a40efd8f5c6, shards)
+
+
+def part(user, factor, parts):
+    product = (user ^ 0x9e3779b97f4a7c15) * factor
+    return ((product & MASK) ^ (product >> 64)) * parts >> 64
 
 
 def seal(secret, body):
@@ -258,6 +267,29 @@ class Client:
         return None
 
 
+class Fleet:
+    """Asks the member of a fleet that a user belongs to. clients: one Client for each member."""
+
+    def __init__(self, clients, shards=256):
+        self.clients, self.moved = clients, 0
+        self.deal(shards)
+
+    def deal(self, shards):
+        self.owner = [n % len(self.clients) for n in range(shards)]
+
+    def ask(self, op, order_id=bytes(16), user=0, **fields):
+        for _ in self.clients:
+            member = self.owner[shard(user, len(self.owner))]
+            reply = self.clients[member].ask(op, order_id, user=user, **fields)
+            if reply.status != 'WRONG_SHARD' or reply.quantity >= len(self.clients):
+                break
+            if reply.left != len(self.owner):
+                self.deal(reply.left)
+            self.owner[shard(user, len(self.owner))] = reply.quantity
+            self.moved += 1
+        return reply
+
+
 # ---- self-test: the page against this program --------------------------------------------------
 
 
@@ -324,6 +356,13 @@ def check_steering(page):
     expect((got, len(lines) > 5), (lines, True))
 
 
+def check_shards(page):
+    lines = page.split('\n```shards\n', 1)[1].split('\n```', 1)[0].splitlines()
+    got = [f'user={f["user"]} shards={f["shards"]} shard={shard(int(f["user"]), int(f["shards"]))}'
+           for f in map(fields_of, lines)]
+    expect((got, len(lines) > 5), (lines, True))
+
+
 def check_tag_example(page):
     text = re.search(r'have the tag 0x([0-9a-f]{16}): the bytes `([0-9a-f ]{23})`', page)
     tag = siphash24(bytes(range(16)), bytes(range(56)))
@@ -339,6 +378,7 @@ def self_test(path):
         ('statuses are those of the page', lambda: expect(STATUSES, table(page, 'Statuses'))),
         ('the example of the tag', lambda: check_tag_example(page)),
         ('the examples of steering', lambda: check_steering(page)),
+        ('the examples of shards', lambda: check_shards(page)),
         ('the example of a user by name', lambda: check_user_example(page)),
         ('the page has vectors for every operation',
          lambda: expect({f['op'] for f, _ in requests} & {f['op'] for f, _ in replies}, set(OPS)))]

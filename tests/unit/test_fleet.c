@@ -312,12 +312,12 @@ static void a_user_belongs_to_a_shard_for_ever(void **state)
     struct fg_fleet_map map;
 
     (void)state;
-    assert_int_equal(fg_fleet_shard(1, 64), 7);
-    assert_int_equal(fg_fleet_shard(2, 64), 53);
-    assert_int_equal(fg_fleet_shard(1234567890123, 1024), 581);
+    assert_int_equal(fg_user_shard(1, 64), 7);
+    assert_int_equal(fg_user_shard(2, 64), 53);
+    assert_int_equal(fg_user_shard(1234567890123, 1024), 581);
     fg_fleet_map_first(&map, 4, 64);
     for (uint64_t user = 0; user < 64000; user++) {
-        users[fg_fleet_shard(user, 64)]++;
+        users[fg_user_shard(user, 64)]++;
         if (fg_fleet_owner(&map, user) == 2)
             workers[fg_user_owner(user, 4)]++;
     }

@@ -382,6 +382,24 @@ static void the_example_of_the_tag_is_right(void **state)
     assert_non_null(strstr(page, text));
 }
 
+static void the_examples_of_shards_are_right(void **state)
+{
+    const char *at = strstr(page, "\n```shards\n");
+    char line[128];
+    unsigned count = 0;
+
+    assert_non_null(at);
+    at += strlen("\n```shards\n");
+    for (; next_line(&at, line, sizeof(line)) && strcmp(line, "```"); count++) {
+        unsigned long long user;
+        unsigned shards, shard;
+
+        assert_int_equal(sscanf(line, "user=%llu shards=%u shard=%u", &user, &shards, &shard), 3);
+        assert_int_equal(fg_user_shard(user, shards), shard);
+    }
+    assert_true(count > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +409,7 @@ int main(void)
         cmocka_unit_test(drop_reasons_are_those_of_the_code),
         cmocka_unit_test(vectors_are_what_the_code_makes),
         cmocka_unit_test(the_example_of_the_tag_is_right),
+        cmocka_unit_test(the_examples_of_shards_are_right),
     };
     return cmocka_run_group_tests_name("packet-page", tests, page_read, NULL);
 }

@@ -52,6 +52,7 @@ static struct rte_ring *requests, *replies;
 static struct rte_mempool *pool;
 static struct fg_packet_keyring keyring;
 static uint16_t port;
+static const struct fg_worker_shards *fleet; /* of the next world; NULL = none */
 
 static inline const struct fg_worker_counters *counters(const struct world *w, unsigned worker)
 {
@@ -215,7 +216,8 @@ static inline void create_as(struct world *w, unsigned workers, unsigned trace, 
         .doorbell = &w->doorbell,
         .inbound = pair,
         .leading = pair ? &w->leading : NULL,
-        .committed = pair ? w->committed : NULL};
+        .committed = pair ? w->committed : NULL,
+        .shards = fleet};
     struct fg_error err = {""};
 
     memset(w, 0, sizeof(*w));

@@ -33,7 +33,7 @@ local MAY_SET = {
     ORDERS = { user = true, item = true, quantity = true },
     WAIT = { user = true, item = true, quantity = true },
 }
-local REFUND, STOCK, STATUS_WAITING = 7, 5, 23
+local REFUND, STOCK, STATUS_WAITING, STATUS_WRONG_SHARD = 7, 5, 23, 25
 local RESTOCK, LATE = 1, 1
 local TAG_GOOD, TAG_BAD, TAG_UNVERIFIED = 1, 0, 2
 
@@ -392,6 +392,9 @@ local function describe_reply(tvb, op)
     local status = tvb(48, 1):uint()
     local text = (OPS[op] or ("operation " .. op)) .. ": " .. (STATUSES[status] or ("status " .. status))
 
+    if status == STATUS_WRONG_SHARD then
+        return text .. " member=" .. tvb(6, 2):le_uint() .. " shards=" .. tvb(40, 4):le_uint()
+    end
     if tvb(40, 4):le_uint() > 0 then
         text = text .. " left=" .. tvb(40, 4):le_uint()
     end
