@@ -13,47 +13,74 @@ static char *refuse(ngx_conf_t *cf, const char *text)
 
 /* ---- servers --------------------------------------------------------------------------------- */
 
-static char *add_server(ngx_conf_t *cf, ngx_array_t *servers, const ngx_str_t *text)
+static char *add_server(ngx_conf_t *cf, struct gateway_main *m, const char *text, uint8_t member)
 {
-    struct gateway_peer *peer = ngx_array_push(servers);
+    struct gateway_peer *peer;
     struct fg_error err = {""};
     uint16_t port;
     char host[64];
     ngx_addr_t address;
 
-    if (!peer)
-        return NGX_CONF_ERROR;
-    if (!fg_client_address((char *)text->data, host, &port, &err))
+    if (m->servers->nelts == FG_CLIENT_SERVERS_MAX)
+        return "has too many addresses; accepted: 1 to 32";
+    if (!fg_client_address(text, host, &port, &err))
         return refuse(cf, err.text);
     if (ngx_parse_addr(cf->pool, &address, (u_char *)host, ngx_strlen(host)) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not an address; accepted: IP, IP:PORT, [v6]:PORT", text);
+                           "\"%s\" is not an address; accepted: IP, IP:PORT, [v6]:PORT", text);
         return NGX_CONF_ERROR;
     }
+    peer = ngx_array_push(m->servers);
+    if (!peer)
+        return NGX_CONF_ERROR;
     ngx_memzero(peer, sizeof(*peer));
     ngx_memcpy(&peer->address, address.sockaddr, address.socklen);
     ngx_inet_set_port(&peer->address.sockaddr, port);
     peer->size = address.socklen;
-    peer->text = *text;
+    peer->member = member;
     return NGX_CONF_OK;
+}
+
+static char *begin_servers(ngx_conf_t *cf, struct gateway_main *m)
+{
+    if (m->servers)
+        return m->members ? "cannot be used: \"floodgate_members\" has the addresses"
+                          : "cannot be used: \"floodgate_servers\" has the addresses";
+    m->servers = ngx_array_create(cf->pool, cf->args->nelts, sizeof(struct gateway_peer));
+    return m->servers ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 char *gateway_set_servers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     struct gateway_main *m = conf;
     ngx_str_t *words = cf->args->elts;
+    char *result = begin_servers(cf, m);
 
-    if (m->servers)
-        return "is duplicate";
-    if (cf->args->nelts - 1 > FG_CLIENT_SERVERS_MAX)
-        return "has too many addresses; accepted: 1 to 8";
-    m->servers = ngx_array_create(cf->pool, cf->args->nelts, sizeof(struct gateway_peer));
-    if (!m->servers)
-        return NGX_CONF_ERROR;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; i++)
-        if (add_server(cf, m->servers, &words[i]) != NGX_CONF_OK)
-            return NGX_CONF_ERROR;
-    return NGX_CONF_OK;
+    for (ngx_uint_t i = 1; i < cf->args->nelts && result == NGX_CONF_OK; i++)
+        result = add_server(cf, m, (char *)words[i].data, 0);
+    return result;
+}
+
+/* A word for each member, with the addresses of its one or two appliances. */
+char *gateway_set_members(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    struct gateway_main *m = conf;
+    ngx_str_t *words = cf->args->elts;
+    char *result = begin_servers(cf, m);
+
+    if (result == NGX_CONF_OK && cf->args->nelts - 1 > FG_CLIENT_MEMBERS_MAX)
+        return "has too many members; accepted: 1 to 16";
+    for (ngx_uint_t i = 1; i < cf->args->nelts && result == NGX_CONF_OK; i++) {
+        for (char *text = (char *)words[i].data, *comma; text && result == NGX_CONF_OK;
+             text = comma) {
+            comma = strchr(text, ',');
+            if (comma)
+                *comma++ = '\0';
+            result = add_server(cf, m, text, (uint8_t)m->members);
+        }
+        m->members++;
+    }
+    return result;
 }
 
 /* ---- keys and secrets ------------------------------------------------------------------------ */
@@ -307,8 +334,8 @@ ngx_int_t gateway_configured(ngx_conf_t *cf)
     if (!m->used)
         return NGX_OK;
     if (!m->servers || !m->keys) {
-        refuse(cf, "\"floodgate\" needs \"floodgate_servers\" and \"floodgate_keys\" in the http "
-                   "block");
+        refuse(cf, "\"floodgate\" needs \"floodgate_servers\" or \"floodgate_members\", and "
+                   "\"floodgate_keys\", in the http block");
         return NGX_ERROR;
     }
     if (m->backend && m->keys < 2) {

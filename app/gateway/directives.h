@@ -6,6 +6,7 @@
 #include "module.h"
 
 char *gateway_set_servers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *gateway_set_members(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *gateway_set_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *gateway_set_patience(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *gateway_set_items(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

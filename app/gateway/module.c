@@ -64,6 +64,8 @@ static ngx_conf_num_bounds_t outstanding_bounds = {ngx_conf_check_num_bounds, 1,
 static ngx_command_t commands[] = {
     {ngx_string("floodgate_servers"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, gateway_set_servers,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("floodgate_members"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, gateway_set_members,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("floodgate_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, gateway_set_keys,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("floodgate_outstanding"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,

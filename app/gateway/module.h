@@ -40,12 +40,13 @@ enum gateway_route {
 struct gateway_peer {
     ngx_sockaddr_t address;
     socklen_t size;
-    ngx_str_t text;
+    uint8_t member; /* of a fleet */
 };
 
 /* Of the whole http block. */
 struct gateway_main {
     ngx_array_t *servers; /* of struct gateway_peer */
+    ngx_uint_t members;   /* of a fleet; 0: no fleet */
     ngx_array_t *items;   /* of uint64_t */
     ngx_str_t keys_path;
     struct fg_packet_key key[2]; /* shop, backend */

@@ -389,6 +389,7 @@ ngx_int_t gateway_wire_open(ngx_cycle_t *cycle, const struct gateway_main *main)
 {
     struct fg_client_options options = {.outstanding_max = (unsigned)main->outstanding,
                                         .servers = (unsigned)main->servers->nelts,
+                                        .members = (unsigned)main->members,
                                         .ports_max = FG_CLIENT_PORTS_MAX,
                                         .keys = (unsigned)main->keys,
                                         .key = {main->key[0], main->key[1]}};
@@ -403,6 +404,8 @@ ngx_int_t gateway_wire_open(ngx_cycle_t *cycle, const struct gateway_main *main)
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno, "floodgate: no random numbers");
         return NGX_ERROR;
     }
+    for (unsigned i = 0; i < options.servers; i++)
+        options.member[i] = ((struct gateway_peer *)main->servers->elts)[i].member;
     wire.client = fg_client_create(&options, &err);
     ngx_explicit_memzero(&options, sizeof(options));
     if (!wire.client) {

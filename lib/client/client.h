@@ -2,8 +2,9 @@
 /**
  * client: asks an appliance by order packets (docs/protocol.md). It builds and signs requests,
  * matches replies to what is outstanding, repeats what was not answered, sends each request to the
- * order port of its user, and asks the other server when one is silent or does not lead, or the
- * member of a fleet that the user belongs to (WRONG_SHARD names it by its place among the servers).
+ * order port of its user, and asks the other server of a pair when one is silent or does not lead.
+ * Of a fleet it asks the member that the user belongs to: it begins with shards that are dealt out
+ * in turn, and learns the map from WRONG_SHARD. STOCK goes to any member.
  *
  * The core does no input or output: the caller owns sockets and time. It allocates at creation
  * only, and every table in it is bounded. One thread at a time uses a client. At the end of this
@@ -22,7 +23,10 @@
 
 #include "packet/packet.h"
 
-#define FG_CLIENT_SERVERS_MAX     8
+#define FG_CLIENT_SERVERS_MAX     32
+#define FG_CLIENT_MEMBERS_MAX     16
+#define FG_CLIENT_SHARDS_MAX      1024
+#define FG_CLIENT_SHARDS_DEFAULT  256 /**< taken until WRONG_SHARD tells another number */
 #define FG_CLIENT_PORTS_MAX       64
 #define FG_CLIENT_KEYS_MAX        4
 #define FG_CLIENT_OUTSTANDING_MAX (1u << 20)
@@ -42,10 +46,12 @@ struct fg_client;
 
 struct fg_client_options {
     unsigned outstanding_max; /**< requests at a time, 1..FG_CLIENT_OUTSTANDING_MAX */
-    unsigned servers;         /**< 1..FG_CLIENT_SERVERS_MAX; the first one is asked first */
-    unsigned ports_max;       /**< order ports of a server that the caller can send to; 0 or 1: the
-                                 first one takes all */
-    unsigned keys;            /**< 1..FG_CLIENT_KEYS_MAX */
+    unsigned servers; /**< 1..FG_CLIENT_SERVERS_MAX; the first one of a member is asked first */
+    unsigned members; /**< of a fleet, up to FG_CLIENT_MEMBERS_MAX; 0 or 1: no fleet */
+    uint8_t member[FG_CLIENT_SERVERS_MAX]; /**< of a fleet: whose server it is; each has one */
+    unsigned ports_max; /**< order ports of a server that the caller can send to; 0 or 1: the
+                           first one takes all */
+    unsigned keys;      /**< 1..FG_CLIENT_KEYS_MAX */
     struct fg_packet_key key[FG_CLIENT_KEYS_MAX];
     uint64_t seed; /**< random: two clients with one seed repeat together */
 };
@@ -138,7 +144,8 @@ bool fg_client_next(struct fg_client *client, struct fg_client_done *done);
 uint64_t fg_client_due_ms(const struct fg_client *client);
 
 unsigned fg_client_outstanding(const struct fg_client *client); /**< started, not yet taken */
-unsigned fg_client_server(const struct fg_client *client);      /**< new questions go there */
+unsigned fg_client_server(const struct fg_client *client); /**< new questions of STOCK go there, and
+                                                               without a fleet all others */
 unsigned fg_client_ports(const struct fg_client *client, unsigned server); /**< as learnt */
 const struct fg_client_counters *fg_client_counters(const struct fg_client *client);
 
@@ -155,7 +162,8 @@ struct fg_client_link;
 
 /**
  * servers: text like "198.18.0.1", "198.18.0.1:4600", "[2001:db8::1]:4600", n of them; the options'
- * servers, ports_max and seed are set by the call. NULL and err: an address or key is wrong.
+ * servers, ports_max and seed are set by the call; members and member[] are the caller's. NULL and
+ * err: an address or key is wrong.
  */
 struct fg_client_link *fg_client_link_open(const struct fg_client_options *options,
                                            const char *const *servers, unsigned n,

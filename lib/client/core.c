@@ -32,9 +32,10 @@ struct slot {
     uint32_t generation;
     uint32_t wait_ms;
     uint32_t sent;
-    uint8_t state, key, server, refused;
+    uint8_t state, key, server;
+    uint8_t refused; /* by servers of one member that do not lead */
+    uint8_t sent_on; /* by members whose user it is not */
     bool answered, own;
-    bool told; /* its server is the one that WRONG_SHARD named, which others need not be sent to */
     struct {
         uint8_t server, port;
     } to[TURNS]; /* where the last transmissions went */
@@ -64,8 +65,14 @@ struct fg_client {
     uint32_t *by_serial; /* slot of a question, NONE; indexed by the lower bits of the serial */
     uint32_t serial_mask, serial;
     uint32_t heap_size, free;
-    unsigned outstanding, server;
+    unsigned outstanding;
     struct queue to_send, ended;
+    uint8_t server;                       /* of STOCK in a fleet: any member's */
+    uint8_t asked[FG_CLIENT_MEMBERS_MAX]; /* the server of this member that is asked first */
+    uint8_t next[FG_CLIENT_SERVERS_MAX];  /* the next one of its member, in a ring */
+    uint8_t addresses[FG_CLIENT_MEMBERS_MAX];
+    unsigned shards;
+    uint8_t owner[FG_CLIENT_SHARDS_MAX]; /* member of a shard, as learnt */
     struct server servers[FG_CLIENT_SERVERS_MAX];
     fg_client_handle learning;
     uint64_t random;
@@ -239,6 +246,48 @@ static struct slot *slot_of(struct fg_client *c, fg_client_handle handle)
     return &c->slots[i];
 }
 
+/* ---- a fleet --------------------------------------------------------------------------------- */
+
+/* As fg_fleet_map_first does. */
+static void deal_shards(struct fg_client *c, unsigned shards)
+{
+    c->shards = shards;
+    for (unsigned i = 0; i < shards; i++)
+        c->owner[i] = (uint8_t)(i % c->options.members);
+}
+
+/* A member that has this user told whose it is. */
+static void learn_owner(struct fg_client *c, uint64_t user, const struct fg_packet_reply *r)
+{
+    if (r->left >= 1 && r->left <= FG_CLIENT_SHARDS_MAX && r->left != c->shards)
+        deal_shards(c, r->left);
+    c->owner[fg_user_shard(user, c->shards)] = (uint8_t)r->quantity;
+}
+
+static bool is_for_all(const struct fg_client *c, uint8_t op)
+{
+    return op == FG_PACKET_OP_STOCK && c->options.members > 1;
+}
+
+static uint8_t server_for(const struct fg_client *c, uint8_t op, uint64_t user)
+{
+    return is_for_all(c, op) ? c->server : c->asked[c->owner[fg_user_shard(user, c->shards)]];
+}
+
+/* New questions go to this server, and not to another one of its member. */
+static void prefer(struct fg_client *c, uint8_t server, uint8_t op)
+{
+    c->asked[c->options.member[server]] = server;
+    if (c->options.members == 1 || is_for_all(c, op))
+        c->server = server;
+}
+
+static uint8_t next_server(const struct fg_client *c, const struct slot *s)
+{
+    return is_for_all(c, s->request.op) ? (uint8_t)((s->server + 1u) % c->options.servers)
+                                        : c->next[s->server];
+}
+
 static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool own,
                       uint64_t now_ms)
 {
@@ -262,9 +311,8 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
     s->wait_ms = FG_CLIENT_WAIT_FIRST_MS;
     s->sent = 0;
     s->key = ask->key;
-    s->server = (uint8_t)c->server;
-    s->refused = 0;
-    s->told = false;
+    s->server = server_for(c, ask->op, ask->user);
+    s->refused = s->sent_on = 0;
     s->own = own;
     s->reply.status = FG_PACKET_STATUS_NONE;
     s->serial = new_serial(c, i);
@@ -273,16 +321,17 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
     return i;
 }
 
-/* Asks for the number of order ports now and then. Of the slots one is kept for it. */
-static void learn_ports(struct fg_client *c, uint64_t now_ms)
+/* Asks a server for the number of its order ports now and then. Of the slots one is kept for it. */
+static void learn_ports(struct fg_client *c, uint8_t server, uint64_t now_ms)
 {
     struct fg_client_ask ask = {.op = FG_PACKET_OP_STOCK, .patience_ms = FG_CLIENT_WAIT_MAX_MS};
     uint32_t i;
 
-    if (c->options.ports_max < 2 || c->learning || now_ms < c->servers[c->server].learn_ms)
+    if (c->options.ports_max < 2 || c->learning || now_ms < c->servers[server].learn_ms)
         return;
-    c->servers[c->server].learn_ms = now_ms + FG_CLIENT_LEARN_MS;
+    c->servers[server].learn_ms = now_ms + FG_CLIENT_LEARN_MS;
     i = begin(c, &ask, true, now_ms);
+    c->slots[i].server = server;
     c->learning = handle_of(c, i);
 }
 
@@ -291,7 +340,7 @@ fg_client_handle fg_client_start(struct fg_client *c, const struct fg_client_ask
 {
     if (c->outstanding == c->options.outstanding_max)
         return 0;
-    learn_ports(c, now_ms);
+    learn_ports(c, server_for(c, ask->op, ask->user), now_ms);
     c->outstanding++;
     return handle_of(c, begin(c, ask, false, now_ms));
 }
@@ -323,9 +372,10 @@ static unsigned port_of(const struct fg_client *c, const struct slot *s)
 
 static void move(struct fg_client *c, struct slot *s)
 {
-    s->server = (uint8_t)((s->server + 1) % c->options.servers);
-    s->told = false;
-    c->counters.moved++;
+    uint8_t next = next_server(c, s);
+
+    c->counters.moved += next != s->server;
+    s->server = next;
 }
 
 static void requeue(struct fg_client *c, uint32_t i)
@@ -352,8 +402,7 @@ static void late(struct fg_client *c, uint32_t i, uint64_t now_ms)
         if (!asked->heard || asked->heard_ms < s->sent_ms) {
             asked->ports = 1; /* it may come back with another number of workers */
             asked->learn_ms = 0;
-            if (c->options.servers > 1)
-                move(c, s);
+            move(c, s);
         }
     }
     requeue(c, i);
@@ -479,45 +528,54 @@ static void rest(struct fg_client *c, uint32_t i, uint64_t now_ms)
     heap_add(c, i, now_ms + wait);
 }
 
-/* At once, until as many servers as there are have refused: they may not agree yet. */
-static void ask_elsewhere(struct fg_client *c, uint32_t i, uint64_t now_ms)
+/* Asks elsewhere at once; after a wait when `times` have refused: they may not agree yet. */
+static void ask_elsewhere(struct fg_client *c, uint32_t i, uint8_t *count, unsigned times,
+                          uint64_t now_ms)
 {
-    struct slot *s = &c->slots[i];
-
-    if (++s->refused % c->options.servers == 0)
+    if (++*count % times == 0)
         rest(c, i, now_ms);
-    else if (s->state != QUEUED)
+    else if (c->slots[i].state != QUEUED)
         requeue(c, i);
 }
 
-/* A server that does not lead. The next one is asked at once, until each has refused. */
+/* A server that does not lead. The next one of its member is asked at once, until each has refused.
+ */
 static void refused(struct fg_client *c, uint32_t i, uint64_t now_ms)
 {
     struct slot *s = &c->slots[i];
+    unsigned addresses = is_for_all(c, s->request.op) ? c->options.servers
+                                                      : c->addresses[c->options.member[s->server]];
 
-    if (c->server == s->server)
-        c->server = (c->server + 1) % c->options.servers;
+    if (server_for(c, s->request.op, s->request.user) == s->server)
+        prefer(c, next_server(c, s), s->request.op);
     move(c, s);
-    ask_elsewhere(c, i, now_ms);
+    ask_elsewhere(c, i, &s->refused, addresses, now_ms);
 }
 
-/* The user belongs to another member of a fleet, which is asked at once. The members are the
- * servers in their order. */
-static void belongs_to(struct fg_client *c, uint32_t i, unsigned member, uint64_t now_ms)
+/* The user belongs to another member of a fleet, which is asked at once. */
+static void belongs_to(struct fg_client *c, uint32_t i, const struct fg_packet_reply *r,
+                       uint64_t now_ms)
 {
     struct slot *s = &c->slots[i];
 
-    s->server = (uint8_t)member;
-    s->told = true;
+    learn_owner(c, s->request.user, r);
+    s->server = c->asked[r->quantity];
+    s->refused = 0;
     c->counters.moved++;
-    ask_elsewhere(c, i, now_ms);
+    ask_elsewhere(c, i, &s->sent_on, c->options.members, now_ms);
 }
 
 static bool names_another(const struct fg_client *c, const struct fg_packet_reply *r,
                           unsigned server)
 {
-    return r->status == FG_PACKET_STATUS_WRONG_SHARD && r->quantity < c->options.servers &&
-           r->quantity != server;
+    return r->status == FG_PACKET_STATUS_WRONG_SHARD && r->quantity < c->options.members &&
+           r->quantity != c->options.member[server];
+}
+
+static bool leads_not(const struct fg_client *c, const struct slot *s,
+                      const struct fg_packet_reply *r)
+{
+    return r->status == FG_PACKET_STATUS_NOT_LEADER && next_server(c, s) != s->server;
 }
 
 static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned server,
@@ -528,20 +586,19 @@ static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned ser
 
     c->servers[server].heard = true;
     c->servers[server].heard_ms = now_ms;
-    if ((r->status == FG_PACKET_STATUS_NOT_LEADER && c->options.servers > 1) ||
-        names_another(c, r, server)) {
+    if (leads_not(c, s, r) || names_another(c, r, server)) {
         if (!current || s->state == RESTING)
             return FG_CLIENT_IGNORED_AGAIN;
         s->reply = *r;
         if (r->status == FG_PACKET_STATUS_NOT_LEADER)
             refused(c, i, now_ms);
         else
-            belongs_to(c, i, r->quantity, now_ms);
+            belongs_to(c, i, r, now_ms);
         return FG_CLIENT_TAKEN;
     }
     learn(c, server, r);
-    if (current && !s->told)
-        c->server = server;
+    if (current && !(s->own && c->options.members > 1)) /* it asked one on purpose */
+        prefer(c, (uint8_t)server, s->request.op);
     if (s->state == RESTING &&
         (r->status >= FG_PACKET_STATUS_COUNT || s->ask_again >> r->status & 1))
         return FG_CLIENT_IGNORED_AGAIN;
@@ -637,6 +694,21 @@ const char *fg_client_verdict_text(unsigned verdict)
 
 /* ---- creation -------------------------------------------------------------------------------- */
 
+/* Each member has a server, and each server a member. */
+static bool check_members(const struct fg_client_options *o)
+{
+    uint32_t seen = 0;
+
+    if (o->members < 2)
+        return true;
+    for (unsigned i = 0; i < o->servers; i++) {
+        if (o->member[i] >= o->members)
+            return false;
+        seen |= 1u << o->member[i];
+    }
+    return seen == (1u << o->members) - 1;
+}
+
 static bool check(const struct fg_client_options *o, struct fg_error *err)
 {
     if (o->outstanding_max < 1 || o->outstanding_max > FG_CLIENT_OUTSTANDING_MAX)
@@ -644,6 +716,10 @@ static bool check(const struct fg_client_options *o, struct fg_error *err)
                        FG_CLIENT_OUTSTANDING_MAX);
     if (o->servers < 1 || o->servers > FG_CLIENT_SERVERS_MAX)
         return fg_fail(err, "%u servers; accepted: 1 to %u", o->servers, FG_CLIENT_SERVERS_MAX);
+    if (o->members > FG_CLIENT_MEMBERS_MAX)
+        return fg_fail(err, "%u members; accepted: 0 to %u", o->members, FG_CLIENT_MEMBERS_MAX);
+    if (!check_members(o))
+        return fg_fail(err, "%u members, of which some have no server", o->members);
     if (o->keys < 1 || o->keys > FG_CLIENT_KEYS_MAX)
         return fg_fail(err, "%u keys; accepted: 1 to %u", o->keys, FG_CLIENT_KEYS_MAX);
     if (o->ports_max > FG_CLIENT_PORTS_MAX)
@@ -674,6 +750,28 @@ static bool allocate(struct fg_client *c)
     return true;
 }
 
+static void make_members(struct fg_client *c)
+{
+    struct fg_client_options *o = &c->options;
+
+    if (o->members < 2) {
+        o->members = 1;
+        memset(o->member, 0, sizeof(o->member));
+    }
+    for (unsigned i = o->servers; i-- > 0;) {
+        unsigned next = i;
+
+        c->servers[i].ports = 1;
+        c->asked[o->member[i]] = (uint8_t)i;
+        c->addresses[o->member[i]]++;
+        do
+            next = (next + 1) % o->servers;
+        while (o->member[next] != o->member[i]);
+        c->next[i] = (uint8_t)next;
+    }
+    deal_shards(c, FG_CLIENT_SHARDS_DEFAULT);
+}
+
 struct fg_client *fg_client_create(const struct fg_client_options *options, struct fg_error *err)
 {
     struct fg_client *c;
@@ -689,8 +787,7 @@ struct fg_client *fg_client_create(const struct fg_client_options *options, stru
     c->random = options->seed;
     c->serial = (uint32_t)(draw(c) & SERIALS);
     c->to_send = c->ended = (struct queue){NONE, NONE};
-    for (unsigned i = 0; i < options->servers; i++)
-        c->servers[i].ports = 1;
+    make_members(c);
     if (!allocate(c)) {
         fg_fail(err, "out of memory for %u questions", options->outstanding_max);
         fg_client_destroy(c);

@@ -18,6 +18,7 @@ import sys
 import time
 import uuid
 
+import fgclient
 import fgtest
 from fgshop import ITEM
 
@@ -79,8 +80,8 @@ class Gateway:
     """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 there."""
 
     def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number', listen='',
-                 daemon=False, connections=4096):
-        """listen: further directives of the server. daemon: nginx leaves the foreground, as its upgrade needs."""
+                 daemon=False, connections=4096, members=()):
+        """members: of a fleet, in place of servers. listen: further directives of the server. daemon: nginx leaves the foreground, as its upgrade needs."""
         if not shutil.which('nginx'):
             raise fgtest.Skip('nginx is not installed')
         if not os.path.exists(MODULE):
@@ -90,6 +91,7 @@ class Gateway:
         self.keys, self.servers = keys, servers if isinstance(servers, str) else ' '.join(servers)
         self.workers, self.top, self.http, self.locations, self.kind = workers, top, http, locations, kind
         self.listen, self.daemon, self.connections = listen, daemon, connections
+        self.asked = f'floodgate_members {" ".join(members)};' if members else f'floodgate_servers {self.servers};'
         self.secret('user'), self.secret('session')
         self.write_config()
         lab.servers.append(self)
@@ -111,7 +113,7 @@ daemon {'on' if self.daemon else 'off'}; user root; pid {self.folder}/pid; error
 worker_processes {self.workers}; {self.top}
 events {{ worker_connections {self.connections}; }}
 http {{ access_log off; {paths}
-floodgate_servers {self.servers};
+{self.asked}
 floodgate_keys {self.keys.path};
 floodgate_user_kind {self.kind};
 floodgate_user_secret {self.folder}/user;
@@ -259,6 +261,34 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
             if line.startswith(want + ' '):
                 return float(line.split()[-1])
         raise AssertionError(f'no metric {want}')
+
+
+class OtherMember(fgtest.Background):
+    """A member of a fleet on 127.0.0.1:PORT of a namespace that says of each user: belongs to member `owner`. STOCK gets no
+    answer."""
+
+    def __init__(self, ns, keys, owner, shards=256, port=4698):
+        self.keys, self.owner, self.shards, self.users = keys, owner, shards, []
+        self.address = f'127.0.0.1:{port}'
+        self.socket = ns.socket()
+        self.socket.bind(('127.0.0.1', port))
+        self.socket.settimeout(0.05)
+
+    def close(self):
+        self.socket.close()
+
+    def run(self):
+        while not self.ends:
+            try:
+                data, source = self.socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            magic, version, op, key, _, order, user, item, _, _, cookie = fgclient.REQUEST.unpack(data[:fgclient.TAG_AT])
+            if op != fgclient.OPS['STOCK']:
+                self.users.append(user)
+                self.socket.sendto(fgclient.seal(self.keys.secrets[key], fgclient.ANSWER.pack(
+                    magic, version, op | fgclient.REPLY, key, self.owner, order, 0, item, self.shards, 0,
+                    fgclient.STATUSES['WRONG_SHARD'], 0, 2, cookie)), source)
 
 
 class Relay(fgtest.Background):

@@ -662,7 +662,11 @@ def test_configuration(lab):
     bad('accepted: IP, IP:PORT', servers='localhost')
     bad('accepted: IP, IP:PORT', servers='198.18.0.1:0')
     bad('accepted: IP, IP:PORT', servers='198.18.0.300')
-    bad('too many addresses', servers=' '.join(['198.18.0.1'] * 9))
+    bad('too many addresses', servers=' '.join(['198.18.0.1'] * 33))
+    bad('too many members', members=['198.18.0.1'] * 17)
+    bad('too many addresses', members=['198.18.0.1,198.18.0.2,198.18.0.3'] * 11)
+    bad('accepted: IP, IP:PORT', members=['198.18.0.1,', '198.18.0.2'])
+    bad('"floodgate_members" has the addresses', members=['198.18.0.1'], http='floodgate_servers 198.18.0.1;')
     bad('unknown route', locations='location /a { floodgate order; }')
     bad('needs "floodgate_user"', locations='location /a { floodgate orders; }')
     bad('not a prefix', locations='location ~ /a { floodgate metrics; }')
@@ -698,6 +702,25 @@ def test_two_servers(lab):
         assert said(web.reserve(user), 200)
     assert web.metric('moved_total') == moved
     assert fgclient.owner(1, 1) == 0
+
+
+def test_members_of_a_fleet(lab):
+    """each user's member is asked; one that sends the gateway elsewhere is believed, for the whole shard"""
+    shop = Shop(lab)
+    users = range(1, 60)
+    with fggateway.OtherMember(shop.link.b, shop.gate.keys, owner=1) as other:
+        web = Gateway(lab, shop.link.b, '', shop.gate.keys,
+                      members=[other.address, f'127.0.0.1:4699,{shop.link.a_ip}']).start()  # a pair; one is silent
+        for user in users:
+            assert said(web.reserve(user), 200)
+        first = {fgclient.shard(user, 256): user for user in reversed(users)}
+        sent_on = {user for shard, user in first.items() if shard % 2 == 0}
+        assert set(other.users) == sent_on and 10 < len(sent_on) < 50, (other.users, sent_on)
+        before, moved = len(other.users), web.metric('moved_total')
+        for user in users:
+            assert len(said(web.get('/v1/orders', X_User=user), 200)['orders']) == 1
+        assert len(other.users) == before and web.metric('moved_total') == moved, other.users
+    shop.settle(100, 41, 59, 0)
 
 
 # ---- the page and the OpenAPI file --------------------------------------------------------------

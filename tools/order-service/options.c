@@ -23,7 +23,11 @@ static const char usage[] =
     "made in it\n"
     "  --via packets|stream   commands by order packets, or by {prefix}:commands in Redis "
     "[packets]\n"
-    "  --server IP[:PORT]     the appliance; [v6]:PORT. Again for each further one, up to 8\n"
+    "  --server IP[:PORT]     the appliance; [v6]:PORT. Again for the other one of a pair\n"
+    "  --member IP[:PORT][,IP[:PORT]]   in place of --server, once for each member of a fleet, "
+    "from "
+    "member 0 on:\n"
+    "                         its appliance, or the two of its pair\n"
     "  --keys FILE            key file: ID ROLE[,ROLE...] SECRET\n"
     "  --backend-key ID       the key to use, of role backend [2]\n"
     "  --items FIRST-LAST     takes reservations of these items only [all]\n"
@@ -84,7 +88,7 @@ static bool range(const char *name, const char *text, uint64_t min, uint64_t max
     return !dash || number(name, dash + 1, *first, max, last);
 }
 
-static bool server(struct options *o, const char *text)
+static bool server(struct options *o, const char *text, unsigned member)
 {
     char host[64];
     uint16_t port;
@@ -98,7 +102,23 @@ static bool server(struct options *o, const char *text)
         fprintf(stderr, "order-service: --server: %s\n", err.text);
         return false;
     }
+    o->member[o->servers_count] = (uint8_t)member;
     o->servers[o->servers_count++] = text;
+    return true;
+}
+
+static bool member(struct options *o, char *text)
+{
+    char *rest;
+
+    if (o->members == FG_CLIENT_MEMBERS_MAX) {
+        fprintf(stderr, "order-service: --member: accepted: up to %d\n", FG_CLIENT_MEMBERS_MAX);
+        return false;
+    }
+    for (char *one = strtok_r(text, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
+        if (!server(o, one, o->members))
+            return false;
+    o->members++;
     return true;
 }
 
@@ -111,17 +131,27 @@ static bool way(struct options *o, const char *text)
     return false;
 }
 
-static const struct option names[] = {
-    {"redis", 1, 0, 'r'},       {"redis-password-file", 1, 0, 'w'},
-    {"prefix", 1, 0, 'p'},      {"group", 1, 0, 'g'},
-    {"postgres", 1, 0, 'P'},    {"via", 1, 0, 'v'},
-    {"server", 1, 0, 's'},      {"keys", 1, 0, 'k'},
-    {"backend-key", 1, 0, 'b'}, {"items", 1, 0, 'i'},
-    {"success", 1, 0, 'S'},     {"failure", 1, 0, 'F'},
-    {"delay-ms", 1, 0, 'd'},    {"seed", 1, 0, 'e'},
-    {"open-max", 1, 0, 'o'},    {"until-idle", 1, 0, 'u'},
-    {"progress", 1, 0, 'R'},    {"json", 1, 0, 'j'},
-    {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
+static const struct option names[] = {{"redis", 1, 0, 'r'},
+                                      {"redis-password-file", 1, 0, 'w'},
+                                      {"prefix", 1, 0, 'p'},
+                                      {"group", 1, 0, 'g'},
+                                      {"postgres", 1, 0, 'P'},
+                                      {"via", 1, 0, 'v'},
+                                      {"server", 1, 0, 's'},
+                                      {"keys", 1, 0, 'k'},
+                                      {"member", 1, 0, 'm'},
+                                      {"backend-key", 1, 0, 'b'},
+                                      {"items", 1, 0, 'i'},
+                                      {"success", 1, 0, 'S'},
+                                      {"failure", 1, 0, 'F'},
+                                      {"delay-ms", 1, 0, 'd'},
+                                      {"seed", 1, 0, 'e'},
+                                      {"open-max", 1, 0, 'o'},
+                                      {"until-idle", 1, 0, 'u'},
+                                      {"progress", 1, 0, 'R'},
+                                      {"json", 1, 0, 'j'},
+                                      {"help", 0, 0, 'h'},
+                                      {0, 0, 0, 0}};
 
 static bool take(struct options *o, int c)
 {
@@ -142,7 +172,10 @@ static bool take(struct options *o, int c)
         o->postgres = optarg;
         return true;
     case 's':
-        return server(o, optarg);
+        o->by_server = true;
+        return server(o, optarg, 0);
+    case 'm':
+        return member(o, optarg);
     case 'k':
         o->keys = optarg;
         return true;
@@ -187,7 +220,9 @@ static bool complete(const struct options *o)
     if (!o->postgres)
         return complain("--postgres is missing");
     if (!o->by_stream && (!o->servers_count || !o->keys))
-        return complain("--server and --keys are missing (or --via stream)");
+        return complain("--server (or --member) and --keys are missing (or --via stream)");
+    if (o->by_server && o->members)
+        return complain("--server and --member: one or the other");
     if (o->success + o->failure > 1 + 1e-9)
         return complain("--success and --failure together are more than 1");
     return true;

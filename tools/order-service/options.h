@@ -10,8 +10,11 @@ struct options {
     const char *postgres;
     const char *servers[FG_CLIENT_SERVERS_MAX], *keys; /* of commands by packets */
     unsigned servers_count;
+    unsigned members; /* of a fleet; 0: no fleet */
+    uint8_t member[FG_CLIENT_SERVERS_MAX];
     uint64_t items_first, items_last; /* reservations of others are another service's */
     uint64_t backend_key;
+    bool by_server; /* --server was given */
     bool by_stream; /* confirm and cancel by the stream of commands */
     double success, failure;
     uint64_t delay_min_ms, delay_max_ms;

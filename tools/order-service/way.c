@@ -18,6 +18,8 @@ bool way_open(struct way *w, const struct options *o, struct fg_error *err)
     key = fg_packet_keyring_find(ring, (uint16_t)o->backend_key);
     if (key && key->roles & FG_PACKET_ROLE_BACKEND) {
         options.key[0] = *key;
+        options.members = o->members;
+        memcpy(options.member, o->member, sizeof(options.member));
         w->link = fg_client_link_open(&options, o->servers, o->servers_count, err);
         explicit_bzero(&options, sizeof(options));
     } else {
