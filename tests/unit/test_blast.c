@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "fleet/map.h"
 #include "tools/fgblast/flat.h"
 #include "tools/fgblast/frames.h"
 #include "tools/fgblast/pcap.h"
@@ -154,6 +155,8 @@ static void test_options_wrong(void **state)
         {"--seconds", "86401", "--seconds: 86401: not a number from 0 to 86400"},
         {"--shoppers", "0", "--shoppers: 0: not a number from 1 to 16777216"},
         {"--shoppers", "12x", "not a number"},
+        {"--members", "17", "from 0 to 16"},
+        {"--member", "1", "--member 1 needs --members above it"},
         {"--shoppers", "-1", "not a number"},
         {"--forged", "1.5", "--forged: 1.5: not a share from 0 to 1"},
         {"--items", "5-3", "not a list"},
@@ -195,6 +198,25 @@ static void test_options_wrong(void **state)
     fg_options_free(&o);
     assert_int_equal(parse(&o, &err, (char *[]){BASE, "--help", NULL}), FG_OPTIONS_HELP);
     fg_options_free(&o);
+}
+
+/* All different, all of one member. */
+static void test_users_of_a_member(void **state)
+{
+    struct fg_blast_options o = {.user_base = 5};
+    struct fg_fleet_map map;
+
+    assert_int_equal(fg_blast_user(&o, 7), 12);
+    fg_fleet_map_first(&map, 3, 256);
+    o.members = 3;
+    for (o.member = 0; o.member < 3; o.member++)
+        for (uint64_t n = 0, last = 0; n < 1000; n++) {
+            uint64_t user = fg_blast_user(&o, n);
+
+            assert_true(user > last);
+            assert_int_equal(fg_fleet_owner(&map, user), o.member);
+            last = user;
+        }
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -342,10 +364,15 @@ static void test_pcap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hist),           cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_wheel),          cmocka_unit_test(test_options),
-        cmocka_unit_test(test_options_wrong),  cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_frames_standby), cmocka_unit_test(test_pcap),
+        cmocka_unit_test(test_hist),
+        cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_wheel),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_users_of_a_member),
+        cmocka_unit_test(test_options_wrong),
+        cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_frames_standby),
+        cmocka_unit_test(test_pcap),
         cmocka_unit_test(test_open_latency),
     };
 

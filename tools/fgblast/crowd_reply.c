@@ -144,7 +144,7 @@ static bool shape_right(const struct fg_crowd *c, const struct fg_packet_reply *
     return r->magic == FG_PACKET_MAGIC && r->version == FG_PACKET_VERSION &&
            r->op & FG_PACKET_REPLY && op >= FG_PACKET_OP_RESERVE && op <= FG_PACKET_OP_CANCEL &&
            r->status != FG_PACKET_STATUS_NONE && r->status < FG_PACKET_STATUS_COUNT &&
-           !((r->flags & ~FG_PACKET_LATE) | r->shard_map) &&
+           !(r->flags & ~FG_PACKET_LATE) && !r->shard_map == !c->m.options->members &&
            (r->key_id == c->m.shop->id || r->key_id == c->m.backend->id);
 }
 

@@ -27,7 +27,7 @@ bool fg_fresh_start(struct fg_fresh *f, const struct fg_blast_options *o,
     memcpy(&r, f->packet + f->frame.payload, sizeof(r));
     r.item = o->fresh_item;
     memcpy(f->packet + f->frame.payload, &r, sizeof(r));
-    f->user = o->user_base + o->flat + o->shoppers;
+    f->options = o;
     return true;
 }
 
@@ -37,7 +37,7 @@ const uint8_t *fg_fresh_next(struct fg_fresh *f, uint64_t now_ns)
     struct fg_packet_request r;
 
     memcpy(&r, payload_of(f), sizeof(r));
-    r.user = f->user + f->count;
+    r.user = fg_blast_user(f->options, f->options->flat + f->options->shoppers + f->count);
     r.cookie = number;
     memcpy(r.order_id + 8, &number, sizeof(number));
     fg_packet_request_seal(&r, f->key);

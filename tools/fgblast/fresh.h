@@ -16,7 +16,7 @@
 struct fg_fresh {
     const struct fg_packet_key *key;
     uint64_t every, turn; /**< packets from one to the next; 0 = none */
-    uint64_t user;        /**< of the first one */
+    const struct fg_blast_options *options;
     uint32_t count;
     uint32_t bytes;
     struct fg_frame frame;

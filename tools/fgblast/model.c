@@ -137,7 +137,7 @@ void fg_model_request(const struct fg_model *m, const struct fg_asked *a,
                                     .version = FG_PACKET_VERSION,
                                     .op = a->op,
                                     .key_id = fg_model_key(m, a->op)->id,
-                                    .user = m->options->user_base + a->shopper,
+                                    .user = fg_blast_user(m->options, a->shopper),
                                     .cookie = a->cookie};
     fg_model_order_id(m, a->order, a->shopper, r->order_id);
     if (a->op == FG_PACKET_OP_RESERVE) {
@@ -304,7 +304,7 @@ bool fg_model_write_order(const struct fg_model *m, const struct fg_asked *a, un
 
     fg_model_order_id(m, a->order, a->shopper, id);
     at = put_hex(at, id, sizeof(id));
-    at = put_number(at, m->options->user_base + a->shopper);
+    at = put_number(at, fg_blast_user(m->options, a->shopper));
     at = put_number(at, m->items[a->item].item);
     at = put_number(at, a->quantity);
     *at++ = ' ';

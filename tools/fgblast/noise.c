@@ -31,8 +31,8 @@ static void noise_request(struct fg_world *w, enum fg_kind kind, struct fg_packe
         .op = FG_PACKET_OP_RESERVE, .key_id = w->m.shop->id, .quantity = 1};
     fg_model_order_id(&w->m, (uint32_t)fg_random(&w->m.random), FG_ORDER_NOISE + kind,
                       request->order_id);
-    request->user =
-        w->m.options->user_base + fg_random_below(&w->m.random, (uint32_t)w->m.options->shoppers);
+    request->user = fg_blast_user(w->m.options,
+                                  fg_random_below(&w->m.random, (uint32_t)w->m.options->shoppers));
     request->item = w->m.items[item].item;
     request->cookie = (uint32_t)fg_random(&w->m.random);
 }

@@ -109,6 +109,8 @@ static const struct row rows[] = {
 
     N("shoppers", "N", "1000", shoppers, 1, 16777216, "users; each has one order under way at a time"),
     N("user-base", "N", "1", user_base, 1, 1ull << 62, "number of the first user"),
+    N("members", "N", "0", members, 0, 16, "of a fleet: the users are those of one member alone; 0 = no fleet"),
+    N("member", "N", "0", member, 0, 15, "this one, from 0: the one at --server"),
     C("items", "LIST", "1", fg_value_items, "items, the most popular first: 7,9,100-149"),
     C("zipf", "S", "0", set_zipf, "popularity falls with rank^S; 0 = all alike"),
     C("hot", "ITEM:SHARE", NULL, fg_value_hot, "one item gets this share of the orders, the rest as by --zipf"),
@@ -276,6 +278,8 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
     if (!o->orders && !o->packets && !o->seconds)
         return fg_fail(
             err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
+    if (o->member && o->member >= o->members)
+        return fg_fail(err, "--member %u needs --members above it", (unsigned)o->member);
     if (o->echo && !o->flat)
         return fg_fail(err, "--echo needs --flat");
     if (o->crowd && !check_crowd(o, err))

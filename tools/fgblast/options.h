@@ -45,7 +45,8 @@ struct fg_blast_options {
     uint64_t shop_key, backend_key;
 
     uint64_t shoppers, user_base;
-    uint64_t *items; /**< malloc; in the order of their popularity */
+    uint64_t members, member; /**< of a fleet, whose new map says whose a user is; 0 = none */
+    uint64_t *items;          /**< malloc; in the order of their popularity */
     unsigned items_count;
     double zipf, hot_share;
     uint64_t hot_item;
@@ -77,6 +78,20 @@ enum fg_options_result fg_options_parse(struct fg_blast_options *options, int ar
                                         struct fg_error *err);
 void fg_options_free(struct fg_blast_options *options);
 void fg_options_help(FILE *out);
+
+/** The n-th user, n below 2^32. Of a member of a fleet: the first one from a number on that is the
+ * member's by the map of a new fleet of 256 shards. */
+static inline uint64_t fg_blast_user(const struct fg_blast_options *options, uint64_t n)
+{
+    uint64_t user = options->user_base + n;
+
+    if (!options->members)
+        return user;
+    for (user = options->user_base + n * 1024;
+         fg_user_shard(user, 256) % options->members != options->member;)
+        user++;
+    return user;
+}
 
 /** Values that need more than a number; each returns false and err. In values.c. */
 bool fg_value_target(struct fg_blast_options *options, const char *text, struct fg_error *err);
