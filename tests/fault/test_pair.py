@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 
@@ -94,6 +95,53 @@ def test_tail_cut(lab):
     new = sale.pair.other(old)
     outage(sale, new, new.gate.stop)  # it sells from what it followed
     sale.pair.join(new)
+    sale.finish()
+
+
+@fgtest.timeout(180)
+def test_two_deaths(lab):
+    """the leader dies with records that only it has, and the next one as soon as it has records of its own: one history"""
+    sale = PairSale(lab, settings=PATIENT)
+    sale.shop(seconds=6)
+    sale.sells(300)
+    old = sale.pair.leader()
+    new = sale.pair.other(old)
+    durable = lambda: new.gate.get('/v1/status')['log']['durable_seq']  # noqa: E731
+    die_with_a_tail(sale, old)
+    fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.002)
+    led, first = time.monotonic(), durable()
+    fgtest.wait_until(lambda: durable() > first, TAKE_OVER, 'it has records of its own', 0.002)
+    new.gate.kill()
+    print(f'# killed {1000 * (time.monotonic() - led):.0f} ms after it led')
+    old.start()
+    fgtest.wait_until(lambda: old.view().get('arbiter', {}).get('reachable'), 20, 'the first one has asked who leads')
+    new.start()
+    fgtest.wait_until(new.leads, 20, 'the one that the register names leads')
+    sale.pair.published()
+    assert sale.pair.leader() is new and 'were never committed and are cut off' in old.gate.output()
+    sale.finish()
+
+
+@fgtest.timeout(180)
+def test_sinks_die_too(lab):
+    """Redis and PostgreSQL die in the moment of a take-over, and come back later: both have every order once"""
+    redis, postgres = lab.redis(persist=True), lab.postgres(durable=True)
+    backend(postgres)
+    sale = PairSale(lab, redis=redis, postgres=postgres)
+    sale.shop(seconds=6)
+    sale.sells(300)
+    old = sale.pair.leader()
+
+    def all_die():
+        redis.kill()
+        postgres.kill()
+        old.gate.kill()
+    new = outage(sale, old, all_die)
+    postgres.start()
+    redis.start()
+    for sink in ('redis', 'postgres'):
+        fgtest.wait_until(lambda s=sink: new.gate.sink(s)['state'] == 'live', 20, f'{sink} is found again')
+    sale.pair.join(old)
     sale.finish()
 
 
@@ -227,6 +275,61 @@ def test_commands(lab):
     fgtest.wait_until(lambda: sale.gate.get('/v1/status')['inbound']['state'] == 'refused', 20, 'it refuses')
     assert redis.command('XLEN', COMMANDS) == 1, 'it acknowledges nothing under a later epoch'
     assert LEADER in sale.gate.get('/v1/status')['inbound']['error']
+
+
+def ask_control(gate, method, path, body):
+    """Sends a request to its control socket, and does not wait. The connection."""
+    s, text = socket.socket(socket.AF_UNIX), json.dumps(body)
+    s.settimeout(10)
+    s.connect(gate.socket)
+    s.sendall(f'{method} {path} HTTP/1.1\r\nHost: floodgate\r\nContent-Type: application/json\r\n'
+              f'Content-Length: {len(text)}\r\n\r\n{text}'.encode())
+    return s
+
+
+@fgtest.timeout(120)
+def test_deposed_leader_asked(lab):
+    """questions that wait for a stopped leader about an order of the next one, by packet, by inbound command and by an
+    operator: none is answered UNKNOWN_ORDER, or done, when it is continued"""
+    redis = lab.redis(persist=True)
+    sale = PairSale(lab, redis=redis, settings={'redis.commands': 'yes'}, hold_ms=600000, start=False)
+    old, new = sale.pair.boxes
+    late = f'{redis.dir}/late'  # the next leader finds Redis later: until then it is the stopped one's turn
+    new.gate.settings['redis.address'] = f'unix:{late}'
+    new.gate.write_config()
+    sale.begin()
+    user, order = 7, secrets.token_bytes(16)
+    secrets_of = old.gate.keys.secrets
+    fgtest.wait_until(lambda: old.gate.get('/v1/status')['inbound']['state'] == 'live', 10, 'it takes commands')
+    old.gate.process.signal(signal.SIGSTOP)
+    command = redis.command('XADD', COMMANDS, '*', 'op', 'confirm', 'user', user, 'order', order.hex())
+    print(f'# {redis.command("XPENDING", COMMANDS, "floodgate")[0]} commands wait in its connection')
+    fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
+    with sale.pair.shop.inside(), fgclient.Client(new.ip, 1, secrets_of[1], patience=20) as shop:
+        assert shop.reserve(user, 1, 1, order).status == 'RESERVED'
+    with sale.pair.shop.socket() as asker:
+        asker.connect((old.ip, fgclient.PORT))
+        for op, key in (('QUERY', 1), ('CONFIRM', 2), ('REFUND', 2)):  # of the shop, of the backend
+            asker.send(fgclient.request(key, secrets_of[key], op, order, user))
+        operator = [ask_control(old.gate, 'POST', f'/v1/orders/{user}/{order.hex()}/refund', {'restock': True}),
+                    ask_control(old.gate, 'POST', '/v1/items/1/stock', {'add': 1})]
+        old.gate.process.signal(signal.SIGCONT)
+        assert old.gate.process.wait(10) == DEPOSED, old.gate.output()[-2000:]
+        asker.setblocking(False)
+        try:
+            raise AssertionError(f'it answers {asker.recv(2048).hex()}')
+        except BlockingIOError:
+            pass
+    for s in operator:
+        answer = s.recv(4096).decode()
+        assert not answer or ' 503 ' in answer, answer
+        s.close()
+    assert redis.command('XLEN', RESULTS) == 0, redis.command('XRANGE', RESULTS, '-', '+')
+    os.symlink(redis.socket, late)
+    fgtest.wait_until(lambda: redis.command('XLEN', RESULTS), 20, 'the command is answered')
+    (_, flat), = redis.command('XRANGE', RESULTS, '-', '+')
+    assert flat[1] == command and 'SOLD' in flat, flat
+    assert new.gate.get('/v1/items/1')['total'] == sale.totals[1]
 
 
 @fgtest.timeout(120)
