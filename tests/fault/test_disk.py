@@ -61,6 +61,7 @@ def sell_on_a_full_disk(lab, disk):
     wait_until(lambda: sale.item()['available'] == 0, 20, 'the hot item is sold out')
     for _ in range(2):
         sale.keep_shopping(8, seconds=14)
+        sale.add_stock(HOT, 3000)  # else there may be nothing to write
         fill(f'{disk}/filler')
         wait_until(lambda: log_state(sale) == 'full', 20, 'the log is full')
         status, body = sale.gate.api('GET', '/healthz')
@@ -83,6 +84,7 @@ def sell_on_a_full_disk(lab, disk):
         accepted = answers(sale, 'RESERVED', 'SOLD')
         sale.add_stock(HOT, 300)
         wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 100, 20, 'it sells again')
+    sale.enough()
     audit = sale.finish()
     assert audit['log']['sold'] > 500, audit['log']
     assert sale.gate.output().count('there is room again') == 2, 'twice full, twice told'
@@ -125,6 +127,7 @@ def test_kill_and_stop_on_a_full_disk(lab):
         sale.keep_shopping(3, seconds=8)
         accepted = answers(sale, 'RESERVED', 'SOLD')
         wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 100, 30, 'it sells again')
+        sale.enough()
         sale.finish()
 
 
@@ -179,6 +182,7 @@ def test_the_log_outgrows_its_disk(lab):
         assert log['state'] == 'ok' and log['segments_forced'] >= 3 and log['first_seq'] > 1, log
         wait_until(lambda: 'too small for [log] keep_bytes' in alarms(sale).get('retention', ''), 10, 'it is said')
         assert 'no room, orders' not in sale.gate.output(), 'no order was refused for it'
+        sale.enough()
         sale.finish()
 
 
@@ -202,6 +206,7 @@ def leave_a_full_disk(lab, settings, before_full, left=0):
         print(f'# 12288 records after {time.monotonic() - began:.2f} s, {log_of(sale)["segments_forced"]} segments went')
         assert sale.client().cancel(50, order).status == 'CANCELLED'
         wait_until(sale.gate.healthy, 10, 'it is healthy')
+        sale.enough()
         sale.finish()
 
 
@@ -248,6 +253,7 @@ def test_a_limit_of_the_file_size(lab):
     resource.prlimit(sale.gate.process.pid, resource.RLIMIT_FSIZE, before)
     wait_until(sale.gate.healthy, 10, 'it is healthy')
     assert sale.client().cancel(50, order).status == 'CANCELLED'
+    sale.enough()
     sale.finish()
 
 
@@ -302,6 +308,7 @@ def test_the_archive_has_what_went(lab):
     before = log_of(sale)['segments_retired']
     extend(sale, order, lambda: log_of(sale)['segments_retired'] > before)
     assert 'archive' not in alarms(sale), alarms(sale)
+    sale.enough()
     sale.finish()
     assert first_seqs(sale.gate.log_dir)[0] > 1
     code, text = lab.audit(log=union(sale, archive), client=[w.audit for w in sale.waves])
@@ -330,6 +337,7 @@ def test_an_archive_that_is_full_or_missing(lab):
         command('mount', '-o', 'remount,size=64m', archive)
         extend(sale, order, lambda: log_of(sale)['first_seq'] > last + 2 * 1023)
         wait_until(lambda: 'archive' not in alarms(sale), 30, 'the alarm is over')
+        sale.enough()
         sale.finish()
 
 
@@ -424,6 +432,10 @@ def sell_on(lab, kind):
             sale.gate.write_config()
             sale.gate.start()
         print(f'# {kind}: committed by {told}')
+        sale.keep_shopping(2, seconds=6)
+        sale.add_stock(HOT, 300)
+        wait_until(lambda: answers(sale, 'RESERVED') > 200, 20, 'it sells on')
+        sale.enough()
         audit = sale.finish()
         assert audit['log']['sold'] > 100, audit['log']
 
@@ -616,6 +628,7 @@ def lose_the_disk(lab, what, kill):
     sale.keep_shopping(3, seconds=8)
     accepted = answers(sale, 'RESERVED', 'SOLD')
     wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 30, 'after a restart it sells again')
+    sale.enough()
     sale.finish()
 
 
@@ -662,6 +675,7 @@ def test_a_disk_that_stands_still(lab):
     log = sale.gate.get('/v1/status')['log']
     assert log['commits_slow'] >= 1 and log['commit_max_ms'] >= 1000, log
     wait_until(lambda: 'disk' not in alarms(sale), 20, 'the alarm is over')
+    sale.enough()
     sale.finish()
 
 
@@ -701,6 +715,7 @@ def test_a_snapshot_that_fails(lab):
     snapshot_refused(sale, 'Input/output error')
     disk.heal()
     snapshot_made(sale)
+    sale.enough()
     sale.finish()
 
 
@@ -708,8 +723,8 @@ def test_a_snapshot_that_fails(lab):
 def test_a_long_start_says_how_far_it_is(lab):
     """a snapshot that takes seconds to load: lines that say how far it is; then it sells on; audit"""
     disk = FailingDisk(lab)
-    sale = Sale(lab, total=400, lesser=3)
-    sale.shop(seconds=3)
+    sale = Sale(lab, total=400, lesser=3, hold_ms=1000)
+    sale.shop(seconds=2)
     sale.wave_done()
     snapshot_made(sale)
     sale.gate.stop()
@@ -720,15 +735,15 @@ def test_a_long_start_says_how_far_it_is(lab):
     print(f'# {told}')
     orders = sale.gate.get('/v1/status')['ledger']['orders']
     assert told and f' of {orders}' in told[-1], sale.gate.output()[-2000:]
-    sale.shop(seconds=3)
+    sale.shop(seconds=2)
     sale.finish()
 
 
 @fgtest.timeout(120)
 def test_log_is_taken_away(lab):
     """the directory of the log is moved away and back, its lock is removed: alarm, unhealthy; moved back it goes on; audit"""
-    sale = Sale(lab, total=400, lesser=3)
-    sale.shop(seconds=3)
+    sale = Sale(lab, total=400, lesser=3, hold_ms=1000)
+    sale.shop(seconds=2)
     log, aside = sale.gate.log_dir, sale.gate.log_dir + '-aside'
 
     def alarm():
@@ -750,8 +765,8 @@ def test_log_is_taken_away(lab):
 def test_workers_get_their_orders(lab):
     """workers for whom it takes seconds to get their orders: lines that say how far it is; kill -9; audit"""
     disk = FailingDisk(lab)
-    sale = Sale(lab, total=400, lesser=3, settings={'workers.count': 4})
-    sale.shop(seconds=3)
+    sale = Sale(lab, total=400, lesser=3, hold_ms=1000, settings={'workers.count': 4})
+    sale.shop(seconds=2)
     sale.wave_done()
     orders = sale.gate.get('/v1/status')['ledger']['orders']
     assert orders > 100
@@ -766,7 +781,7 @@ def test_workers_get_their_orders(lab):
     sale.gate.kill()
     disk.heal()
     sale.gate.start()
-    sale.shop(seconds=3)
+    sale.shop(seconds=2)
     sale.finish()
 
 
@@ -784,6 +799,7 @@ def test_no_room_for_a_snapshot(lab):
         snapshot_refused(sale, 'stay free for the log')
         os.unlink(f'{disk}/filler')
         snapshot_made(sale)
+        sale.enough()
         sale.finish()
 
 

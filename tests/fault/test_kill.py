@@ -132,6 +132,7 @@ def kills(lab, kinds, seed, wave_seconds=15, **options):
     killer = Killer(sale, seed, wave_seconds)
     for kind in kinds:
         killer.kill(kind)
+    sale.enough()
     audit = sale.finish()
     times = sorted(killer.restarts)
     print(f'# {killer.count} kills, restart: median {times[len(times) // 2]:.2f} s, longest {times[-1]:.2f} s')

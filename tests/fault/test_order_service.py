@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 from fgsale import Sale, fgtest  # noqa: E402
-from fgtest import wait_until  # noqa: E402
+from fgtest import catches, wait_until  # noqa: E402
 
 SERVED = {'served': True, 'confirm': 0, 'cancel': 0.1, 'rate': 1500, 'shoppers': 4000, 'seconds': 8}
 # the state of an order after a record
@@ -21,16 +21,6 @@ BECOMES = {'reserved': 'reserved', 'sold': 'sold', 'cancelled': 'cancelled', 'ex
 FINAL = ('confirmed', 'refunded', 'cancelled', 'lapsed')
 OPEN = ('taken', 'charged', 'declined')
 _seed = int(os.environ.get('FG_SEED', random.randrange(1 << 32)))
-
-
-def catches(pid, number):
-    """The process has installed a handler of the signal."""
-    try:
-        with open(f'/proc/{pid}/status', encoding='ascii') as f:
-            caught = next(line for line in f if line.startswith('SigCgt:'))
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return False
-    return int(caught.split()[1], 16) >> (number - 1) & 1
 
 
 class Service:

@@ -37,6 +37,7 @@ def test_tables_are_made_in_mid_sale(lab):
     assert made['version_before'] == 0 and made['version'] == 2, made
     sale.gate.start()
     s.report('tables made later', lag)
+    sale.enough()
     sale.wave_done()
     s.catches_up()
 

@@ -98,6 +98,7 @@ def test_in_a_sale(lab):
     wait_until(filled, 30, 'Redis is filled again')
     print(f'# filled from records {first} and {sale.redis.hash("{floodgate}:cursor")["filled"]}, sold on meanwhile: '
           f'{sale.gate.get("/v1/stats")["stock"]["reserved"]} reserved')
+    sale.enough()
     sale.finish()
 
 

@@ -60,6 +60,8 @@ def test_old_segments_go_while_it_sells(lab):
     assert 'snapshot of record' in sale.gate.output(), sale.gate.output()
     assert log(sale)['snapshot']['seq'] >= before['snapshot']['seq']
     assert len(snapshots(sale)) <= 2
+    wait_until(lambda: sale.item()['sold'] > 500, 20, 'it sells on')
+    sale.enough()
     sale.wave_done()
     wait_until(lambda: not any(sale.item(number)['reserved'] for number in sale.totals), 20, 'the last hold has ended')
     done = sale.gate.fgctl('log', 'snapshot')
@@ -81,6 +83,7 @@ def test_a_sink_that_never_came_holds_segments_back(lab):
     assert log(sale)['first_seq'] == 1 and log(sale)['segments_retired'] == 0, log(sale)
     redis.start()
     wait_until(lambda: log(sale)['segments_retired'] >= 1, 60, 'Redis has caught up, segments are removed')
+    sale.enough()
     sale.finish()
 
 
@@ -99,6 +102,7 @@ def test_a_sink_holds_no_more_than_its_bound(lab):
     redis.start()
     wait_until(lambda: sale.gate.sink('redis')['state'] == 'live', 60, 'Redis is filled from a snapshot')
     wait_until(lambda: not alarm(), 20, 'the alarm is over')
+    sale.enough()
     sale.finish()
 
 
@@ -109,6 +113,7 @@ def test_by_default_the_log_stays_whole(lab):
     sale.shop(seconds=3)
     wait_until(lambda: log(sale)['snapshot']['made'] >= 3, 60, 'snapshots are made')
     assert log(sale)['first_seq'] == 1 and log(sale)['segments_retired'] == 0
+    sale.enough()
     audit = sale.finish()
     assert audit['log']['first_seq'] == 1, audit['log']
 
@@ -119,6 +124,7 @@ def test_bad_snapshots(lab):
     sale = Sale(lab, total=2500, lesser=4, settings=OFTEN)
     sale.shop(seconds=5)
     wait_until(lambda: log(sale)['segments_retired'] >= 1, 60, 'old segments are removed')
+    sale.enough()
     sale.wave_done()
     wait_until(lambda: sale.item()['reserved'] == 0, 30, 'all holds have ended')
     item = sale.item()

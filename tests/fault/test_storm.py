@@ -81,6 +81,7 @@ class Storm:
 
     def at_idle(self):
         """Nobody asks for anything: no record was made between two polls right before the kill."""
+        self.sale.enough()
         self.sale.wave_done()
         self.up()
         durable = self.durable()
@@ -172,6 +173,7 @@ class Storm:
         self.up()
         if self.redis:
             wait_until(lambda: self.gate.sink('redis')['lag'] == 0, 60, 'Redis has caught up')
+        self.sale.enough()
         audit = self.sale.finish()
         kills = sum(self.met.values()) + sum(self.missed.values())
         print(f'# seed {seed}: {kills} kills; met: {", ".join(f"{k} {v}" for k, v in sorted(self.met.items()))}'

@@ -37,6 +37,16 @@ def lives(pid):
         return False
 
 
+def catches(pid, number):
+    """The process has installed a handler of the signal."""
+    try:
+        with open(f'/proc/{pid}/status', encoding='ascii') as f:
+            caught = next(line for line in f if line.startswith('SigCgt:'))
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return False
+    return int(caught.split()[1], 16) >> (number - 1) & 1
+
+
 def descendants(pid):
     """Pids of its children, of theirs, and so on."""
     def children(thread):

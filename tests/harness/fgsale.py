@@ -4,6 +4,7 @@ at the end."""
 
 import json
 import os
+import signal
 import time
 
 import fgclient
@@ -80,7 +81,17 @@ class Sale:
         """Sees to it that shoppers come for so many seconds; the next wave when the last one is
         about to end."""
         if not self.shopping(at_least):
+            self.enough()
             self.shop(**options)
+
+    def enough(self):
+        """No shopper of this wave begins another order: a test that has seen what it waited for
+        need not wait for the end of the wave. What is under way ends by itself."""
+        if self.ended < len(self.waves):
+            blast = self.waves[-1].process
+            fgtest.wait_until(lambda: fgtest.catches(blast.pid, signal.SIGUSR1) or not blast.running(), 20, 'fgblast has begun')
+            blast.signal(signal.SIGUSR1)
+            self.last_order = time.monotonic()
 
     def shopping(self, seconds=0):
         """Whether shoppers come, and will for so long. Later they only finish what they began."""

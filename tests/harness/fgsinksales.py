@@ -98,6 +98,7 @@ class SinkSale:
         print(f'# {what}: lag {lag} records, caught up in {self.catches_up():.2f} s')
 
     def finish(self):
+        self.sale.enough()
         self.sale.finish()
 
 
@@ -164,6 +165,7 @@ class KafkaSale(SinkSale):
 
     def finish(self):
         """The sale ends; topic and log agree in every field of every order."""
+        self.sale.enough()
         self.sale.finish(redis=False)
         fglog = os.path.join(fgtest.BUILD, 'app', 'fglog', 'fglog')
         done = subprocess.run([fglog, self.gate.log_dir, '--json'], capture_output=True, text=True, check=True, timeout=60)

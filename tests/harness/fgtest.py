@@ -38,12 +38,12 @@ import traceback
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
-from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, command, free_port, leftovers, lives, marks,
-                       of_threads, pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
+from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, catches, command, free_port, leftovers, lives,
+                       marks, of_threads, pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Background', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
-           'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'command', 'free_port', 'handle_signals',
+           'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'catches', 'command', 'free_port', 'handle_signals',
            'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'sweep_stale', 'threads',
            'timeout', 'wait_until']
 

@@ -282,6 +282,25 @@ static void test_rate_and_window(void **state)
     drop_shop(&s);
 }
 
+static void test_enough(void **state)
+{
+    static struct shop s;
+    uint64_t orders;
+
+    make_shop(&s, 1000,
+              (char *[]){"--shoppers", "500", "--seconds", "60", "--rate", "4000", "--confirm", "1",
+                         "--confirm-delay-ms", "30", NULL});
+    run(&s, 500); /* 50 ms */
+    orders = fg_world_stats(s.world)->orders;
+    assert_true(orders > 100 && fg_world_active(s.world) > 0);
+    fg_world_enough(s.world);
+    run(&s, 10000); /* a second */
+    assert_true(fg_world_done(s.world, s.now_ns));
+    assert_int_equal(fg_world_stats(s.world)->orders, orders);
+    assert_int_equal(fg_world_active(s.world), 0);
+    drop_shop(&s);
+}
+
 /* The shop is gone: every shopper gives up after the retries, with doubled waits. */
 static void test_silence(void **state)
 {
@@ -650,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_noise),
         cmocka_unit_test(test_rate_and_window),
+        cmocka_unit_test(test_enough),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_pair),
         cmocka_unit_test(test_lies),

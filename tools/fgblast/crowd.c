@@ -349,6 +349,11 @@ const uint16_t *fg_crowd_bytes(const struct fg_crowd *c)
 
 /* ---- making and asking ----------------------------------------------------------------------- */
 
+void fg_crowd_enough(struct fg_crowd *c)
+{
+    c->m.enough = true;
+}
+
 bool fg_crowd_done(const struct fg_crowd *c, uint64_t now_ns)
 {
     return c->phase == ENDED ||

@@ -43,6 +43,9 @@ const uint16_t *fg_crowd_bytes(const struct fg_crowd *crowd);
 unsigned fg_crowd_read(struct fg_crowd *crowd, uint64_t now_ns, const uint8_t *const *frames,
                        const uint16_t *bytes, unsigned n);
 
+/** From now on no shopper begins a new order, as after --seconds. */
+void fg_crowd_enough(struct fg_crowd *crowd);
+
 /** True when the sale is over, or its end has lasted too long. */
 bool fg_crowd_done(const struct fg_crowd *crowd, uint64_t now_ns);
 bool fg_crowd_finished(const struct fg_crowd *crowd); /**< nothing is under way */

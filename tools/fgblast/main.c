@@ -6,11 +6,14 @@
 
 enum { GOOD, CONTRADICTED, USAGE, FAILED };
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, enough;
 
 static void on_signal(int number)
 {
-    stop = 1;
+    if (number == SIGUSR1)
+        enough = 1;
+    else
+        stop = 1;
 }
 
 static void take_signals(void)
@@ -19,6 +22,7 @@ static void take_signals(void)
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -142,7 +146,7 @@ int main(int argc, char **argv)
     struct fg_error err = {""};
     struct fg_packet_keyring *ring = NULL;
     json_t *report = NULL;
-    struct fg_run r = {.options = &options, .stop = &stop};
+    struct fg_run r = {.options = &options, .stop = &stop, .enough = &enough};
     int code = FAILED;
 
     switch (fg_options_parse(&options, argc, argv, &err)) {

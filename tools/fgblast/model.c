@@ -157,7 +157,7 @@ bool fg_model_limit_reached(const struct fg_model *m)
 {
     const struct fg_blast_options *o = m->options;
 
-    return (o->packets && m->stats.packets >= o->packets) ||
+    return m->enough || (o->packets && m->stats.packets >= o->packets) ||
            (o->orders && m->stats.orders >= o->orders) ||
            (o->seconds && m->now_ns - m->begun_ns >= o->seconds * 1000 * MS);
 }

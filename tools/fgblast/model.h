@@ -120,6 +120,7 @@ struct fg_model {
     const struct fg_packet_key *shop, *backend;
     uint64_t nonce, seed, random;
     uint64_t begun_ns, now_ns; /**< now: as last told */
+    bool enough;               /**< no new order, whatever the options say */
     uint64_t bar_duplicates, bar_confirm, bar_cancel, bar_late, bar_hot;
     struct fg_alias *popularity, *quantity;
     struct fg_item_story *items;

@@ -149,6 +149,8 @@ void fg_run_world(struct fg_run *r)
     while (!*r->stop && !fg_world_done(r->world, now_ns)) {
         unsigned got = 0, n;
 
+        if (*r->enough)
+            fg_world_enough(r->world);
         if (r->port) {
             got = take_answers(r);
             now_ns = fg_clock_now(&r->clock);
@@ -250,6 +252,8 @@ void fg_run_crowd(struct fg_run *r)
     while (!*r->stop && !fg_crowd_done(r->crowd, now_ns)) {
         unsigned work = crowd_receive(r);
 
+        if (*r->enough)
+            fg_crowd_enough(r->crowd);
         now_ns = fg_clock_now(&r->clock);
         work += crowd_send(r, &out, now_ns);
         progress(r, &p, now_ns);
@@ -313,7 +317,7 @@ void fg_run_flat(struct fg_run *r)
     unsigned idle = 0;
 
     prctl(PR_SET_TIMERSLACK, 1000ul);
-    while (!*r->stop && !fg_flat_done(r->flat, now_ns)) {
+    while (!*r->stop && !*r->enough && !fg_flat_done(r->flat, now_ns)) {
         unsigned work;
 
         now_ns = fg_clock_now(&r->clock);

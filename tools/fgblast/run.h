@@ -31,7 +31,7 @@ struct fg_run {
     struct fg_crowd *crowd;
     struct fg_flat *flat;
     struct fg_summary summary;
-    volatile sig_atomic_t *stop;
+    volatile sig_atomic_t *stop, *enough;
 };
 
 /** Unix time in nanoseconds; never goes back. */
@@ -41,7 +41,8 @@ uint64_t fg_clock_now(const struct fg_clock *clock);
 /** Finds the server's MAC address if the options do not give it. */
 bool fg_run_find_server(struct fg_run *run, struct fg_error *err);
 
-/** Until the world, the crowd or the flat run is done, or *stop. */
+/** Until the world, the crowd or the flat run is done, or *stop. After *enough no new order begins.
+ */
 void fg_run_world(struct fg_run *run);
 void fg_run_crowd(struct fg_run *run);
 void fg_run_flat(struct fg_run *run);

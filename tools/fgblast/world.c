@@ -330,6 +330,11 @@ void fg_world_destroy(struct fg_world *w)
     free(w);
 }
 
+void fg_world_enough(struct fg_world *w)
+{
+    w->m.enough = true;
+}
+
 bool fg_world_draining(const struct fg_world *w)
 {
     return w->drain_ns != 0;

@@ -68,6 +68,9 @@ void fg_world_reply(struct fg_world *world, uint64_t now_ns, const void *payload
 /** True when no new order will be begun: a limit of the options is reached. */
 bool fg_world_draining(const struct fg_world *world);
 
+/** From now on no shopper begins a new order, as after --seconds. */
+void fg_world_enough(struct fg_world *world);
+
 /** True when nothing is under way any more, or when draining has lasted too long. */
 bool fg_world_done(const struct fg_world *world, uint64_t now_ns);
 
