@@ -6,8 +6,7 @@
 #include "worker/trace.h"
 
 /* All but the order id, which is the request's. */
-static inline void write_answer(const struct fg_worker *w, fg_packet_reply_at *reply,
-                                const struct fg_stock_answer *answer)
+static inline void write_answer(fg_packet_reply_at *reply, const struct fg_stock_answer *answer)
 {
     reply->quantity = answer->quantity;
     reply->deadline_ms = answer->deadline_ms;
@@ -16,7 +15,7 @@ static inline void write_answer(const struct fg_worker *w, fg_packet_reply_at *r
     reply->retry_ms = answer->retry_ms;
     reply->status = answer->status;
     reply->flags = answer->flags;
-    reply->shard_map = w->shard_map;
+    reply->shard_map = 0;
 }
 
 /* In place: magic, version, key, cookie and mostly the order id are the request's. */
@@ -34,7 +33,7 @@ static inline void reply_now(struct fg_worker *w, const struct fg_worker_job *jo
     if (fg_unlikely(reply->op == FG_PACKET_OP_ORDERS)) /* the order that was found */
         memcpy(reply->order_id, answer->order_id, sizeof(reply->order_id));
     reply->op |= FG_PACKET_REPLY;
-    write_answer(w, reply, answer);
+    write_answer(reply, answer);
     fg_worker_sign_later(w, job, answer->status);
 }
 
@@ -74,8 +73,8 @@ void fg_worker_reply_defer(struct fg_worker *w, uint32_t token, const struct fg_
     memcpy(slot->head, frame, job->route.frame.payload);
 }
 
-static void write_deferred(const struct fg_worker *w, uint8_t *frame,
-                           const struct fg_worker_slot *slot, const struct fg_stock_answer *answer)
+static void write_deferred(uint8_t *frame, const struct fg_worker_slot *slot,
+                           const struct fg_stock_answer *answer)
 {
     fg_packet_reply_at *reply = (fg_packet_reply_at *)(frame + slot->route.frame.payload);
 
@@ -86,7 +85,7 @@ static void write_deferred(const struct fg_worker *w, uint8_t *frame,
     reply->key_id = slot->route.key_id;
     memcpy(reply->order_id, answer->order_id, sizeof(reply->order_id));
     reply->cookie = slot->cookie;
-    write_answer(w, reply, answer);
+    write_answer(reply, answer);
 }
 
 static void send_deferred(struct fg_worker *w, const struct fg_worker_slot *slot,
@@ -108,7 +107,7 @@ static void send_deferred(struct fg_worker *w, const struct fg_worker_slot *slot
     }
     frame = (uint8_t *)rte_pktmbuf_append(job.mbuf, (uint16_t)fg_frame_size(&slot->route.frame));
     job.payload = frame + slot->route.frame.payload;
-    write_deferred(w, frame, slot, answer);
+    write_deferred(frame, slot, answer);
     fg_worker_sign_later(w, &job, answer->status);
 }
 

@@ -203,12 +203,13 @@ static void test_options_wrong(void **state)
 /* All different, all of one member. */
 static void test_users_of_a_member(void **state)
 {
-    struct fg_blast_options o = {.user_base = 5};
+    struct fg_blast_options o = {.user_base = 5, .shards = 256};
     struct fg_fleet_map map;
 
     assert_int_equal(fg_blast_user(&o, 7), 12);
-    fg_fleet_map_first(&map, 3, 256);
     o.members = 3;
+    o.shards = 100;
+    fg_fleet_map_first(&map, 3, 100);
     for (o.member = 0; o.member < 3; o.member++)
         for (uint64_t n = 0, last = 0; n < 1000; n++) {
             uint64_t user = fg_blast_user(&o, n);

@@ -111,6 +111,7 @@ static const struct row rows[] = {
     N("user-base", "N", "1", user_base, 1, 1ull << 62, "number of the first user"),
     N("members", "N", "0", members, 0, 16, "of a fleet: the users are those of one member alone; 0 = no fleet"),
     N("member", "N", "0", member, 0, 15, "this one, from 0: the one at --server"),
+    N("shards", "N", "256", shards, 1, 1024, "of the fleet: shard n is of member n modulo --members"),
     C("items", "LIST", "1", fg_value_items, "items, the most popular first: 7,9,100-149"),
     C("zipf", "S", "0", set_zipf, "popularity falls with rank^S; 0 = all alike"),
     C("hot", "ITEM:SHARE", NULL, fg_value_hot, "one item gets this share of the orders, the rest as by --zipf"),

@@ -45,8 +45,8 @@ struct fg_blast_options {
     uint64_t shop_key, backend_key;
 
     uint64_t shoppers, user_base;
-    uint64_t members, member; /**< of a fleet, whose new map says whose a user is; 0 = none */
-    uint64_t *items;          /**< malloc; in the order of their popularity */
+    uint64_t members, member, shards; /**< of a fleet, by its first map; members 0 = none */
+    uint64_t *items;                  /**< malloc; in the order of their popularity */
     unsigned items_count;
     double zipf, hot_share;
     uint64_t hot_item;
@@ -80,7 +80,7 @@ void fg_options_free(struct fg_blast_options *options);
 void fg_options_help(FILE *out);
 
 /** The n-th user, n below 2^32. Of a member of a fleet: the first one from a number on that is the
- * member's by the map of a new fleet of 256 shards. */
+ * member's by the fleet's first map. */
 static inline uint64_t fg_blast_user(const struct fg_blast_options *options, uint64_t n)
 {
     uint64_t user = options->user_base + n;
@@ -88,7 +88,7 @@ static inline uint64_t fg_blast_user(const struct fg_blast_options *options, uin
     if (!options->members)
         return user;
     for (user = options->user_base + n * 1024;
-         fg_user_shard(user, 256) % options->members != options->member;)
+         fg_user_shard(user, (unsigned)options->shards) % options->members != options->member;)
         user++;
     return user;
 }
