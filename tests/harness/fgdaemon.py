@@ -52,6 +52,7 @@ class Daemon:
     def __init__(self, lab, ns=None, interface=None, device=None, ports=None, settings=None, redis=None):
         self.lab, self.ns, self.process, self.starts = lab, ns, None, 0
         self.log_begun = False
+        self.program = program('floodgate')
         self.dir = lab.unique('gate')
         os.mkdir(self.dir)
         self.tag = f'{lab.tag}-{os.path.basename(self.dir)}'.replace('.', '_')  # a bpffs takes no dot
@@ -98,7 +99,7 @@ class Daemon:
     def check(self, new_log=None):
         """(exit code, output) of floodgate --check, run where the daemon would run."""
         enter = self.ns.enter() if self.ns else []
-        done = subprocess.run([*enter, program('floodgate'), *self.new_log(new_log), '--check', self.config],
+        done = subprocess.run([*enter, self.program, *self.new_log(new_log), '--check', self.config],
                               capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout + done.stderr
 
@@ -107,7 +108,7 @@ class Daemon:
         """
         if self.running():
             raise RuntimeError('the daemon runs already')
-        argv = [program('floodgate'), *self.new_log(new_log), '--config', self.config]
+        argv = [self.program, *self.new_log(new_log), '--config', self.config]
         self.process = Process(self.lab, [*wrapper, *argv], ns=self.ns, name=f'floodgate{self.starts}')
         self.starts += 1
         if ready:
