@@ -237,6 +237,7 @@ def test_a_second_daemon(lab):
         wait_until(lambda: sale.answered() > before + 200, 10, f'the first one goes on after a copy with its own {own}')
         assert gate.healthy() and gate.fgctl('status')['state'] == 'running'
         assert sale.client().stock(HOT).status in ('ON_SALE', 'SOLD_OUT')
+    sale.enough()
     sale.finish()
     if sale.counts['retry'] > 20:  # a matter of time, which a busy machine has too little of
         raise fgtest.Timeout(f'{sale.counts["retry"]} requests had no answer within a second')
@@ -308,6 +309,7 @@ def test_reloads_in_a_flood(lab):
         raise AssertionError(f'a key that is gone still works: {answer}')
     except fgclient.NoReply:
         pass
+    sale.enough()
     sale.wave_done()
     sale.gate.stop()
     code, text = lab.audit(log=sale.gate.log_dir, client=[w.audit for w in sale.waves])
@@ -329,6 +331,7 @@ def test_sigterm_in_a_flood(lab):
         assert code == 0, sale.gate.output()[-2000:]
         assert 'not everything' not in sale.gate.output(), sale.gate.output()[-2000:]
         sale.gate.start()
+    sale.enough()
     sale.finish()
 
 
@@ -348,6 +351,7 @@ def test_sigterm_twice(lab):
         sale.gate.start()
     print(f'# exit codes {codes}')
     assert set(codes) <= {0, 1}, codes
+    sale.enough()
     sale.finish()
 
 
@@ -478,6 +482,7 @@ def test_rubbish_does_not_stop_good_clients(lab):
             raise AssertionError(f'rubbish was answered: {answer.hex()}')
         except BlockingIOError:
             pass
+    sale.enough()
     summary = sale.wave_done()
     stats = sale.gate.get('/v1/stats')
     dropped = sum(stats['drops'].values()) + fgtest.malformed(stats) + stats['filter']['fragment']
