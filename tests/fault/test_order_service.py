@@ -188,7 +188,7 @@ def test_wrong_use(lab):
     keys = fgtest.Keys(os.path.join(lab.dir, 'keys'))
     packets = ['--server', '127.0.0.1:4600', '--keys', keys.path]
     for argv, code, text in (
-            ([], 2, '--redis is missing'), (base, 2, '--server and --keys are missing'), (['--help'], 0, 'usage: order-service'),
+            ([], 2, '--redis is missing'), (base, 2, '(or --member) and --keys are missing'), (['--help'], 0, 'usage: order-service'),
             ([*base, '--via', 'pigeon'], 2, 'accepted: packets, stream'), ([*base, '--success', '2'], 2, 'from 0 to 1'),
             ([*base, *packets, '--success', '0.7', '--failure', '0.4'], 2, 'more than 1'),
             ([*base, '--delay-ms', '9-3'], 2, '--delay-ms 3: accepted: 9..3600000'), ([*base, *packets, 'x'], 2, 'x: not an option'),
@@ -197,7 +197,11 @@ def test_wrong_use(lab):
             ([*base, '--server', 'nowhere', '--keys', keys.path], 1, '`nowhere` is not an address'),
             ([*base, '--server', '127.0.0.1:0', '--keys', keys.path], 2, 'accepted: IP, IP:PORT, [v6]:PORT'),
             ([*base, *packets, '--items', '9-3'], 2, '--items 3: accepted: 9..18446744073709551615'),
-            ([*base, *['--server', '127.0.0.1'] * 9, '--keys', keys.path], 2, '--server: accepted: up to 8'),
+            ([*base, *['--server', '127.0.0.1'] * 33, '--keys', keys.path], 2, 'accepted: up to 32 addresses'),
+            ([*base, *['--member', '127.0.0.1'] * 17, '--keys', keys.path], 2, '--member: accepted: up to 16'),
+            ([*base, *['--member', '127.0.0.1,127.0.0.2,127.0.0.3'] * 11], 2, 'accepted: up to 32 addresses'),
+            ([*base, '--member', '127.0.0.1,127.0.0.1:0'], 2, 'accepted: IP, IP:PORT, [v6]:PORT'),
+            ([*base, *packets, '--member', '127.0.0.1'], 2, '--server and --member: one or the other'),
             ([*base, *packets], 1, 'PostgreSQL: ')):
         assert (result := said(*argv))[0] == code and text in result[1], (argv, result)
     postgres = lab.postgres()

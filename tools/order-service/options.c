@@ -95,7 +95,7 @@ static bool server(struct options *o, const char *text, unsigned member)
     struct fg_error err;
 
     if (o->servers_count == FG_CLIENT_SERVERS_MAX) {
-        fprintf(stderr, "order-service: --server: accepted: up to %d\n", FG_CLIENT_SERVERS_MAX);
+        fprintf(stderr, "order-service: accepted: up to %d addresses\n", FG_CLIENT_SERVERS_MAX);
         return false;
     }
     if (!fg_client_address(text, host, &port, &err)) {
