@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/bank.h"
 
+#include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/waiting.h"
 
@@ -22,13 +23,19 @@ bool fg_stock_bank_enqueue(struct fg_stock *s, uint32_t index, const struct bank
         s->entries[b->queue_tail].next = at;
     b->queue_tail = at;
     b->queue_units += entry->units;
+    if (fg_unlikely(s->config.limits.fleet))
+        s->fleets[index].tail++;
     mark_dirty(s, index);
     return true;
 }
 
-static void dequeue(struct fg_stock *s, struct bank *b)
+static void dequeue(struct fg_stock *s, uint32_t index)
 {
+    struct bank *b = &s->banks[index];
     uint32_t at = b->queue_head;
+
+    if (fg_unlikely(s->config.limits.fleet))
+        s->fleets[index].head++;
 
     b->queue_units -= s->entries[at].units;
     b->queue_head = s->entries[at].next;
@@ -100,6 +107,10 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
             b->lent_units = 0;
         bank_add(s, m->index, m->units);
         break;
+    case FG_STOCK_MSG_SETTLED:
+        s->fleets[m->index].settle_wait &= ~(1ull << from);
+        mark_dirty(s, m->index);
+        break;
     case FG_STOCK_MSG_RETURN:
         bank_add(s, m->index, m->units);
         break;
@@ -129,7 +140,7 @@ static uint32_t surplus(const struct fg_stock *s, uint32_t index, const struct b
 {
     uint32_t free = s->items[index].free, wanted = s->banks[index].queue_units;
 
-    if (!e->first || free <= wanted)
+    if (!e->first || free <= wanted || fleet_recalls(s, index))
         return 0;
     return (free - wanted) / (GRANT_SHARE * s->config.workers);
 }
@@ -202,20 +213,37 @@ static bool serve(struct fg_stock *s, uint64_t now_ms, uint32_t index, const str
     return e->worker == s->config.worker ? serve_own(s, now_ms, index, e) : grant(s, index, e);
 }
 
+static bool send_refusal(struct fg_stock *s, uint32_t index, const struct bank_entry *e,
+                         uint32_t left, bool busy)
+{
+    const struct fg_stock_message m = {.type = FG_STOCK_MSG_REFUSE,
+                                       .busy = busy,
+                                       .index = index,
+                                       .serial = e->serial,
+                                       .left = left};
+
+    return fg_ring_push(s->config.to[e->worker], &m);
+}
+
 static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
     bool removal_of_kept = e->worker == TO_COMMAND && s->banks[index].line;
     uint32_t left = removal_of_kept ? s->lines[index].kept : s->items[index].free;
     enum fg_packet_status status = left ? FG_PACKET_STATUS_INSUFFICIENT : FG_PACKET_STATUS_SOLD_OUT;
+    bool busy = false;
 
+    if (fg_unlikely(s->config.limits.fleet)) {
+        status = fg_stock_fleet_refusal(s, index, &left);
+        busy = status == FG_PACKET_STATUS_BUSY || status == FG_PACKET_STATUS_UNAVAILABLE;
+    }
     if (e->worker == TO_COMMAND)
-        fg_stock_answer_command(s, s->items[index].id, e->serial, FG_STOCK_OUTCOME_INSUFFICIENT,
-                                left);
+        fg_stock_answer_command(s, s->items[index].id, e->serial,
+                                busy ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_INSUFFICIENT, left);
     else if (e->worker == s->config.worker)
         fg_stock_refuse_waiter(s, index, e->serial, status, left);
-    else if (!fg_stock_send_to(s, e->worker, FG_STOCK_MSG_REFUSE, index, 0, e->serial, left))
+    else if (!send_refusal(s, index, e, left, busy))
         return false;
-    if (left == 0)
+    if (status == FG_PACKET_STATUS_SOLD_OUT)
         s->banks[index].empty = true;
     return true;
 }
@@ -314,6 +342,16 @@ static bool line_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     return done && room && !more;
 }
 
+static bool waits_for_fleet(struct fg_stock *s, uint32_t index)
+{
+    uint32_t left;
+
+    if (fg_likely(!s->config.limits.fleet))
+        return false;
+    s->fleets[index].waits = fg_stock_fleet_refusal(s, index, &left) == FG_PACKET_STATUS_NONE;
+    return s->fleets[index].waits;
+}
+
 /* One step with the oldest request; false when it must wait: for recalled units, a ring, or the
  * journal. */
 static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
@@ -322,6 +360,8 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     const struct bank_entry e = s->entries[b->queue_head];
 
     if (b->recall_wait)
+        return false;
+    if (fleet_stops_at_head(s, index))
         return false;
     if (fg_unlikely(b->line)) {
         if (!serve_behind_line(s, now_ms, index, &e))
@@ -333,22 +373,47 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         b->recall_send = b->recall_wait = b->lent;
         b->at_once = 0;
         return false;
+    } else if (waits_for_fleet(s, index)) {
+        b->at_once = 0;
+        return false;
     } else if (!wait_or_refuse(s, now_ms, index, &e)) {
         return false;
     }
-    dequeue(s, b);
+    dequeue(s, index);
     return true;
+}
+
+static void serve_queue(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    while (s->banks[index].queue_head != NIL && serve_head(s, now_ms, index))
+        ;
+}
+
+/* False when some of it must be tried again. */
+static bool fleet_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    bool done = fg_stock_fleet_give(s, now_ms, index);
+
+    if (s->banks[index].announced && !s->fleets[index].sold_out)
+        announce(s, index, false);
+    s->fleets[index].waits = false;
+    serve_queue(s, now_ms, index); /* some requests waited until all was given */
+    fg_stock_fleet_publish(s, index);
+    return done;
 }
 
 bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
 {
     struct bank *b = &s->banks[index];
-    bool sent, done = true;
+    bool sent, waits = false, done = true;
 
     if (fg_unlikely(b->line || s->items[index].line))
         line_work(s, now_ms, index);
-    while (b->queue_head != NIL && serve_head(s, now_ms, index))
-        ;
+    serve_queue(s, now_ms, index);
+    if (fg_unlikely(s->config.limits.fleet)) {
+        done = fleet_work(s, now_ms, index);
+        waits = s->fleets[index].waits;
+    }
     if (fg_unlikely(b->line || s->items[index].line))
         done = line_work(s, now_ms, index);
     if (b->empty && b->queue_head == NIL && !b->lent) {
@@ -364,5 +429,5 @@ bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
                   index, &s->counters.announcements);
     if (fg_unlikely(s->config.limits.waiting_max && s->lines[index].serving_send))
         sent &= fg_stock_line_tell(s, index);
-    return done && sent && (b->queue_head == NIL || b->recall_wait != 0);
+    return done && sent && (b->queue_head == NIL || b->recall_wait != 0 || waits);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
 #include "stock/bank.h"
+#include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/order.h"
 #include "stock/tables.h"
@@ -136,11 +137,14 @@ static enum fg_stock_outcome command_refusal(const struct fg_stock *s,
     bool lines = c->type == FG_STOCK_LINE_SET || c->type == FG_STOCK_LINE_APPLY ||
                  c->type == FG_STOCK_LINE_CLEAR;
 
+    bool fleet = c->type >= FG_STOCK_LEASE && c->type <= FG_STOCK_OPEN;
+
     if (s->mode != FG_STOCK_RUNNING)
         return s->mode == FG_STOCK_NO_SPACE ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_UNAVAILABLE;
     if (is_about_user(c))
         return FG_STOCK_OUTCOME_DONE;
-    if (c->index >= s->config.limits.items_max || (lines && !s->config.limits.waiting_max))
+    if (c->index >= s->config.limits.items_max || (lines && !s->config.limits.waiting_max) ||
+        (fleet && !s->config.limits.fleet))
         return FG_STOCK_OUTCOME_FULL;
     if (!s->items[c->index].known)
         return defines ? FG_STOCK_OUTCOME_DONE : FG_STOCK_OUTCOME_UNKNOWN_ITEM;
@@ -203,6 +207,13 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         FG_ASSERT(fg_stock_bank_enqueue(
             s, c->index,
             &(struct bank_entry){.units = c->units, .serial = c->ticket, .worker = TO_COMMAND}));
+        break;
+    case FG_STOCK_LEASE:
+    case FG_STOCK_RECALL:
+    case FG_STOCK_REFUSE:
+    case FG_STOCK_SOLD_OUT:
+    case FG_STOCK_OPEN:
+        fg_stock_fleet_command(s, now_ms, c);
         break;
     default:
         FG_ASSERT(!"command type");

@@ -20,6 +20,7 @@
 #define GRANT_SHARE      4     /* a grant's surplus is free / (GRANT_SHARE * workers) */
 #define RETRY_BUSY_MS    10
 #define RETRY_PAUSED_MS  1000
+#define RETRY_FLEET_MS   250  /* busy: the fleet may have units when it is whole again */
 #define RETRY_RETURNS_MS 1000 /* sold out: an unpaid order may come back */
 #define RETRY_MS_MAX     86400000
 #define LINE_TICK_MS     16
@@ -139,6 +140,30 @@ struct bank {
     bool announced;   /* all workers were told SOLD_OUT */
     bool empty;       /* a request was refused because nothing was free */
     bool line;        /* users wait: what comes back is kept for them, see struct line */
+};
+
+enum { FLEET_RESTS, FLEET_GATHERS, FLEET_SETTLES };
+
+/* What the home of an item has beside its bank in a fleet, and a slice where it says so. */
+struct fleet_item {
+    uint64_t leased, leases, returned, returns; /* as in the last record */
+    uint32_t head, tail;                        /* requests that the queue has had before its oldest
+                                                   one, and in all */
+    bool waits;                                 /* the oldest one, for the fleet */
+    bool sold_out;                              /* nothing is free at any member */
+    /* refused by the fleet: requests before this number */
+    bool refused_busy;
+    uint8_t recall; /* FLEET_GATHERS: slices are being emptied; FLEET_SETTLES: what was decided
+                       is being committed */
+    uint32_t refused_to, refused_left;
+    uint32_t ticket, given, serve_to; /* RECALL: the command's; units; requests behind it wait */
+    bool asked;                       /* slice: whether all that it decided is committed */
+    uint64_t settle_seq; /* own records that have to be committed; slice: + 1, 0 = not known yet */
+    uint64_t settle_send, settle_wait; /* workers to be asked that, and whose answer is awaited */
+    /* published: stock/fleet.h */
+    _Atomic bool listed; /* in `news` */
+    _Atomic uint32_t version, told_head, told_least, told_free;
+    _Atomic uint64_t told_wanted;
 };
 
 struct bank_entry {
@@ -274,6 +299,11 @@ struct fg_stock {
     uint32_t line_free, called_head;
     uint64_t start_ms; /* of the first loop */
     struct fg_histogram waited;
+
+    struct fleet_item *fleets; /* of each item; without a fleet none is ever used */
+    uint32_t *news;            /* items whose news changed; slots as item_mask says */
+    _Atomic uint64_t news_tail;
+    uint64_t news_head; /* its reader's */
 
     struct own_queue own;
     struct deferred_queue deferred;

@@ -25,7 +25,8 @@ static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, uns
 
     FG_ASSERT(m->index < s->config.limits.items_max);
     if (m->type == FG_STOCK_MSG_NEED || m->type == FG_STOCK_MSG_RECALLED ||
-        m->type == FG_STOCK_MSG_RETURN || m->type == FG_STOCK_MSG_GONE) {
+        m->type == FG_STOCK_MSG_RETURN || m->type == FG_STOCK_MSG_GONE ||
+        m->type == FG_STOCK_MSG_SETTLED) {
         fg_stock_bank_message(s, from, m);
     } else {
         item_at(s, m->index)->home =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/slice.h"
 
+#include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/waiting.h"
 
@@ -72,7 +73,17 @@ bool fg_stock_slice_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         item->free = 0;
         item->recalled = 0;
     }
+    if (fg_unlikely(s->config.limits.fleet))
+        done &= fg_stock_fleet_settle(s, index);
     return done;
+}
+
+static enum fg_packet_status refusal_of(const struct fg_stock *s, const struct fg_stock_message *m,
+                                        const struct item *item)
+{
+    if (fg_unlikely(m->busy))
+        return mode_refusal(s) == FG_PACKET_STATUS_NONE ? FG_PACKET_STATUS_BUSY : mode_refusal(s);
+    return item->left_hint > 0 ? FG_PACKET_STATUS_INSUFFICIENT : FG_PACKET_STATUS_SOLD_OUT;
 }
 
 void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_message *m)
@@ -89,13 +100,14 @@ void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg
     case FG_STOCK_MSG_REFUSE:
         s->needs--;
         item->left_hint = m->left + item->free;
-        fg_stock_refuse_waiter(s, m->index, m->serial,
-                               item->left_hint > 0 ? FG_PACKET_STATUS_INSUFFICIENT
-                                                   : FG_PACKET_STATUS_SOLD_OUT,
-                               item->left_hint);
+        fg_stock_refuse_waiter(s, m->index, m->serial, refusal_of(s, m, item), item->left_hint);
         break;
     case FG_STOCK_MSG_RECALL:
         item->recalled = 1;
+        break;
+    case FG_STOCK_MSG_SETTLE:
+        s->fleets[m->index].asked = true;
+        s->fleets[m->index].settle_seq = 0;
         break;
     case FG_STOCK_MSG_TICKET:
         s->needs--;

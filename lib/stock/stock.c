@@ -2,6 +2,7 @@
 /* Birth, recovery and inspection of an engine. */
 #include <sys/mman.h>
 
+#include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/load.h"
 #include "stock/tables.h"
@@ -33,6 +34,8 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(entries, entries_max(l, workers))                                                            \
     X(lines, l->waiting_max ? l->items_max : 1)                                                    \
     X(line_entries, l->waiting_max + 1ull)                                                         \
+    X(fleets, l->fleet ? l->items_max : 1)                                                         \
+    X(news, l->fleet ? fg_stock_table_buckets(l->items_max) : 1)                                   \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
     X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
@@ -81,6 +84,9 @@ static bool limits_ok(const struct fg_stock_config *c, struct fg_error *err)
                        l->user_rate, l->user_burst);
     if (l->waiting_max > FG_STOCK_WAITING_MAX)
         return fg_fail(err, "waiting_max %u: accepted 0..%d", l->waiting_max, FG_STOCK_WAITING_MAX);
+    if (l->fleet && l->waiting_max)
+        return fg_fail(err, "waiting_max %u: a member of a fleet has no waiting lists",
+                       l->waiting_max);
     if (l->unsold_max > FG_STOCK_UNSOLD_MAX)
         return fg_fail(err, "unsold_max %u: accepted 0..%d", l->unsold_max, FG_STOCK_UNSOLD_MAX);
     return true;
@@ -200,6 +206,8 @@ void fg_stock_load_item(struct fg_stock *s, const struct fg_ledger_item *from)
         return;
     item->free = (uint32_t)from->available;
     s->banks[from->index].total = (uint32_t)from->total;
+    if (s->config.limits.fleet)
+        fg_stock_fleet_load(s, from->index, from);
 }
 
 /* Adds the order to its user's usage, beyond users_max too: that limit is for new users. */

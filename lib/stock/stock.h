@@ -404,6 +404,8 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(CALL, "bank -> worker: it is the turn of `order`, but there are too few units")              \
     X(SERVING, "bank -> worker: `ticket` comes next")                                              \
     X(GONE, "worker -> bank: the order of `ticket`, which was called, has left")                   \
+    X(SETTLE, "bank -> worker: say when all that you decided is committed")                        \
+    X(SETTLED, "worker -> bank: all that was decided before SETTLE is committed")                  \
     X(SOLD_OUT, "bank -> worker: nothing is free anywhere")                                        \
     X(OPEN, "bank -> worker: units are free again")
 
@@ -418,7 +420,7 @@ struct fg_stock_message {
     uint8_t type;
     uint8_t first; /**< NEED: nothing else was asked for this item, so a larger grant makes sense */
     uint8_t wait;  /**< NEED: of a WAIT */
-    uint8_t reserved;
+    uint8_t busy;  /**< REFUSE: the fleet cannot tell; ask again later */
     uint32_t index; /**< of the item */
     uint32_t units;
     uint32_t serial;

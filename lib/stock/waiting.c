@@ -95,10 +95,10 @@ struct asker fg_stock_unpark(struct fg_stock *s, struct item *item)
     return (struct asker){o->token, o->kind};
 }
 
-static uint32_t retry_after_ms(enum fg_packet_status status)
+static uint32_t retry_after_ms(const struct fg_stock *s, enum fg_packet_status status)
 {
     if (status == FG_PACKET_STATUS_BUSY)
-        return RETRY_BUSY_MS;
+        return s->config.limits.fleet ? RETRY_FLEET_MS : RETRY_BUSY_MS;
     return status == FG_PACKET_STATUS_SOLD_OUT ? RETRY_RETURNS_MS : 0;
 }
 
@@ -135,7 +135,7 @@ void fg_stock_refuse_order(struct fg_stock *s, uint32_t at, enum fg_packet_statu
                                 .kind = o->kind,
                                 .status = (uint8_t)status,
                                 .left = left,
-                                .retry_ms = retry_after_ms(status),
+                                .retry_ms = retry_after_ms(s, status),
                                 .item = s->items[o->item].id};
 
     memcpy(a.order_id, o->order_id, 16);
