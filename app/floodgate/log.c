@@ -4,6 +4,7 @@
 
 #include "base/diag.h"
 #include "journal/standby.h"
+#include "ledger/fill.h"
 #include "ledger/recover.h"
 
 #define PREPARE_MS    100 /* a segment that lasts longer leaves the disk time for the next one */
@@ -16,6 +17,8 @@ static bool in_memory(const struct fg_daemon *d)
 
 static bool open_log(struct fg_daemon *d, struct fg_journal_options *options, struct fg_error *err)
 {
+    uint64_t filled;
+
     *options = (struct fg_journal_options){.dir = d->config.log.dir,
                                            .begin = d->new_log,
                                            .segment_bytes = d->config.log.segment_bytes,
@@ -24,6 +27,8 @@ static bool open_log(struct fg_daemon *d, struct fg_journal_options *options, st
                                            .prepare_ms = PREPARE_MS,
                                            .way = d->config.log.commit,
                                            .now_ms = fg_clock_unix_ms()};
+    if (d->config.pair.enabled && !d->new_log && !fg_ledger_fill_install(options, &filled, err))
+        return false;
     if (!d->new_log && fg_paired_begins(&d->config)) {
         d->new_log = options->begin = true;
         if (!fg_paired_log(&d->config, &options->appliance_id, err))
@@ -64,6 +69,18 @@ static uint64_t archived(void *daemon)
     return fg_journal_archive_seq(d->archive);
 }
 
+/* What the standby is being filled from, it follows. */
+static uint64_t held(void *daemon)
+{
+    struct fg_daemon *d = daemon;
+    struct fg_replication_view view;
+
+    if (!d->pair.replication)
+        return UINT64_MAX;
+    fg_replication_view(d->pair.replication, &view);
+    return view.fill_seq ? view.fill_seq : UINT64_MAX;
+}
+
 static bool start_archive(struct fg_daemon *d, struct fg_error *err)
 {
     if (!d->config.log.archive[0])
@@ -88,6 +105,7 @@ static struct fg_ledger_snapshots_options snapshots_of(struct fg_daemon *d)
         .clock = &d->clock,
         .passed = sinks_passed,
         .archived = d->archive ? archived : NULL,
+        .held = d->config.pair.enabled ? held : NULL,
         .ctx = d,
     };
 }

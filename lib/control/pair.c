@@ -80,6 +80,10 @@ static json_t *pair_json(const struct fg_control_pair *pair)
                             json_pack("{s:s, s:b, s:o}", "list", s->address, "held",
                                       pair->address_held, "error",
                                       fg_json_text(pair->address_error)));
+    if (v->fill.seq)
+        json_object_set_new(json, "fill",
+                            json_pack("{s:I, s:I, s:I}", "seq", (json_int_t)v->fill.seq, "bytes",
+                                      (json_int_t)v->fill.bytes, "of", (json_int_t)v->fill.of));
     json_object_set_new(json, "changes", history_json(v));
     return json;
 }

@@ -2,7 +2,8 @@
 /**
  * file: what the writing side asks of the file system, as a table, so that a test can refuse a call
  * or record what a power cut would leave; and the names of files in a log directory. Private to who
- * writes there: lib/journal, the snapshots of lib/ledger, and their tests.
+ * writes there: lib/journal, the snapshots of lib/ledger, what lib/replication is sent, and their
+ * tests.
  */
 #ifndef FG_JOURNAL_FILE_H
 #define FG_JOURNAL_FILE_H
@@ -72,6 +73,7 @@ bool fg_journal_file_no_space(int error);
 #define FG_JOURNAL_SPARE_NAME      "next.tmp" /**< a segment before it has a header and a name */
 #define FG_JOURNAL_CUT_TEMP        "cut.tmp" /**< what a cut keeps or cuts off, until it has a name */
 #define FG_JOURNAL_SNAPSHOT_TEMP   "snapshot.tmp" /**< a snapshot that is being written */
+#define FG_JOURNAL_FILL_DIR        "fill"         /**< folder of what the leader of a pair sends */
 
 void fg_journal_file_name(char name[FG_JOURNAL_NAME_SIZE], uint64_t seq, const char *suffix);
 

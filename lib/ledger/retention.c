@@ -158,6 +158,8 @@ static void let_go(struct check *c)
     const struct fg_ledger_snapshots_options *o = &c->s->options;
     uint64_t older = atomic_load(&c->s->older_seq);
 
+    if (o->held)
+        older = least(older, o->held(o->ctx));
     go(c, least(older, o->passed(o->ctx)), o->keep_bytes, "snapshots and sinks have passed them");
     go(c, older, most(o->keep_bytes, o->sink_keep_bytes),
        "kept for a sink that is too far behind ([log] sink_keep_bytes); it is filled from a "

@@ -31,6 +31,9 @@ struct fg_ledger_snapshots_options {
     uint64_t (*passed)(void *ctx);
     /** Segments that begin before this may go, since they are copied; NULL: there is no archive. */
     uint64_t (*archived)(void *ctx);
+    /** Segments that begin after this stay, while the disk has room, for a standby that is being
+     * filled from a snapshot; UINT64_MAX: there is none. NULL: there is no pair. */
+    uint64_t (*held)(void *ctx);
     void *ctx;
 };
 

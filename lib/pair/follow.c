@@ -130,17 +130,14 @@ void fg_pair_follow(struct fg_pair *p)
         fg_pair_refuse(p, FG_PAIR_REASON_OTHER_LOG);
         return;
     }
-    if (p->log && !fg_pair_common(p->epochs, p->epochs_len, p->last, peer->epochs, peer->epochs_len,
-                                  peer->last, &common)) {
+    if (p->log && p->last &&
+        !fg_pair_common(p->epochs, p->epochs_len, p->last, peer->epochs, peer->epochs_len,
+                        peer->last, &common)) {
         fg_pair_refuse(p, FG_PAIR_REASON_DIVERGED);
         return;
     }
     if (common < p->committed) {
         fg_pair_refuse(p, FG_PAIR_REASON_DIVERGED);
-        return;
-    }
-    if (common + 1 < peer->first) {
-        fg_pair_refuse(p, FG_PAIR_REASON_RETIRED);
         return;
     }
     output.first = common;
@@ -158,8 +155,28 @@ void fg_pair_catch_up(struct fg_pair *p)
         return;
     }
     p->log = p->peer.log;
+    if (m.follow.first < p->peer.first) {
+        fg_pair_raise(p, FG_PAIR_EVENT_FILL);
+        return;
+    }
     fg_pair_say(p, &m);
     fg_pair_follow_acknowledge(p);
+}
+
+/* The cut has left a part of the leader's log. Its snapshots hold committed records only, and more
+ * of them than that part: it is removed when the snapshot is here, and nothing that was
+ * acknowledged goes with it. */
+void fg_pair_fill(struct fg_pair *p)
+{
+    struct fg_pair_output output = {.kind = FG_PAIR_FILL, .link = p->peer.link};
+
+    fg_pair_emit(p, &output);
+}
+
+void fg_pair_end_filled(struct fg_pair *p)
+{
+    p->reason = FG_PAIR_REASON_FILLED;
+    fg_pair_end(p);
 }
 
 /* ---- the stream ------------------------------------------------------------------------------ */

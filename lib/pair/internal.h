@@ -157,6 +157,8 @@ void fg_pair_seek_forced(struct fg_pair *p);
 void fg_pair_claim(struct fg_pair *p);
 void fg_pair_follow(struct fg_pair *p);
 void fg_pair_catch_up(struct fg_pair *p);
+void fg_pair_fill(struct fg_pair *p);
+void fg_pair_end_filled(struct fg_pair *p);
 
 /* ---- lead.c ---------------------------------------------------------------------------------- */
 

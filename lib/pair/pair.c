@@ -411,6 +411,17 @@ void fg_pair_cut(struct fg_pair *p, uint64_t last)
     settle(p);
 }
 
+void fg_pair_filled(struct fg_pair *p, bool here)
+{
+    if (p->state != FG_PAIR_STATE_FILLING)
+        return;
+    if (here)
+        fg_pair_raise(p, FG_PAIR_EVENT_FILLED);
+    else
+        fg_pair_refuse(p, FG_PAIR_REASON_RETIRED);
+    settle(p);
+}
+
 void fg_pair_retired(struct fg_pair *p, uint64_t first)
 {
     if (first > p->first)

@@ -51,7 +51,8 @@
     X(DROPPING, LEADER, "swaps the register to lead alone; answers wait")                          \
     X(HANDING, LEADER, "hands over")                                                               \
     X(REFUSED, REFUSED, "refused")                                                                 \
-    X(ENDED, REFUSED, "ended")
+    X(ENDED, REFUSED, "ended")                                                                     \
+    X(FILLING, JOINING, "is filled from a snapshot of the leader")
 
 /* Why it is refused, or ended. name, text */
 #define FG_PAIR_REASON_LIST(X)                                                                     \
@@ -64,7 +65,8 @@
     X(DIVERGED, "this log holds acknowledged records that the leader's lacks")                     \
     X(RETIRED, "the leader's log no longer begins early enough to catch up from")                  \
     X(DEPOSED, "another appliance leads")                                                          \
-    X(DISK, "the log of this appliance failed")
+    X(DISK, "the log of this appliance failed")                                                    \
+    X(FILLED, "a snapshot of the leader is here, with which the next start begins")
 
 /* What happens to a state: docs/pair.md has the table. name, text */
 #define FG_PAIR_EVENT_LIST(X)                                                                      \
@@ -85,7 +87,9 @@
     X(ALONE, "the operator wants no standby")                                                      \
     X(REFUSE, "it may not take part")                                                              \
     X(FORCE, "the operator says that the other box is powered off")                                \
-    X(DISK, "the log failed")
+    X(DISK, "the log failed")                                                                      \
+    X(FILL, "the leader's log begins too late to catch up from")                                   \
+    X(FILLED, "its snapshot is here, and durable")
 
 enum fg_pair_role {
 #define X(name, text) FG_PAIR_ROLE_##name,
@@ -177,6 +181,7 @@ enum fg_pair_output_kind {
                          `log` when there is none. Then fg_pair_cut */
     FG_PAIR_LEAD,     /**< append the EPOCH record of `epoch` with `nonce`; then fg_pair_began */
     FG_PAIR_SEAL, /**< append a batch, be it empty, that does not say "solo"; then fg_pair_sealed */
+    FG_PAIR_FILL, /**< get a snapshot of the leader, for the next start; then fg_pair_filled */
     FG_PAIR_END   /**< end the process: nothing that waits may be answered any more */
 };
 
@@ -252,6 +257,8 @@ void fg_pair_appended(struct fg_pair *p, uint64_t last);
 void fg_pair_durable(struct fg_pair *p, uint64_t durable);
 /** FG_PAIR_CUT is done; the log, durable, ends with `last`. */
 void fg_pair_cut(struct fg_pair *p, uint64_t last);
+/** FG_PAIR_FILL is done: a snapshot is here, durable (true); or the leader has none. */
+void fg_pair_filled(struct fg_pair *p, bool here);
 /** The log removed old records: it begins with `first`. */
 void fg_pair_retired(struct fg_pair *p, uint64_t first);
 /** A write or a sync failed: a leader asks its standby to lead, and ends. */

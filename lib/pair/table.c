@@ -33,7 +33,13 @@ static const struct row rows[] = {
 
     ROW(CATCHING, PUBLISHED, FOLLOWING, NULL),
     ROW(CATCHING, LOST, SEEKING, fg_pair_seek),
+    ROW(CATCHING, FILL, FILLING, fg_pair_fill),
     ROW(CATCHING, DISK, ENDED, fg_pair_end_disk),
+
+    ROW(FILLING, FILLED, ENDED, fg_pair_end_filled),
+    ROW(FILLING, LOST, SEEKING, fg_pair_seek),
+    ROW(FILLING, REFUSE, REFUSED, NULL),
+    ROW(FILLING, DISK, ENDED, fg_pair_end_disk),
 
     ROW(FOLLOWING, LOST, SEEKING, fg_pair_seek),
     ROW(FOLLOWING, TAKE, SEEKING, fg_pair_seek),

@@ -10,6 +10,7 @@
 #include "base/leading.h"
 #include "journal/pairing.h"
 #include "replication/calls.h"
+#include "replication/keeper.h"
 #include "replication/link.h"
 #include "replication/memory.h"
 #include "replication/notice.h"
@@ -28,6 +29,28 @@ struct fg_replication_slot {
 struct fg_replication_mail {
     bool do_switch, set_alone, alone, force, set_terms;
     struct fg_replication_terms terms;
+    bool offered[FG_REPLICATION_FILES];
+    struct {
+        uint8_t *bytes;
+        size_t size;
+        uint64_t version;
+    } offer[FG_REPLICATION_FILES];
+};
+
+/* A file that this node has for the other one. */
+struct fg_replication_give {
+    uint64_t version, size; /* size 0: none */
+    uint8_t *bytes;         /* of a list */
+    int fd;                 /* of a snapshot; -1 = none */
+    bool told;              /* by this link */
+    uint64_t sent, until;   /* by this link; the peer wants bytes up to there */
+};
+
+/* The file that comes. */
+struct fg_replication_take {
+    bool active, asked; /* asked: which snapshot there is */
+    enum fg_replication_file file;
+    uint64_t version, size, came, until, moved_ms;
 };
 
 /* Of one record at a time: how long it is missing at the other side. */
@@ -94,6 +117,21 @@ struct fg_replication {
     uint64_t retired_ms;               /* next time to see where the log begins */
     struct fg_journal_record *records; /* [FG_PAIR_RECORDS_MAX] */
 
+    /* files */
+    bool peer_takes_files;
+    uint32_t files_link; /* the rest is of this link */
+    struct fg_replication_keeper *keeper;
+    struct fg_replication_give gives[FG_REPLICATION_FILES];
+    struct fg_replication_take take;
+    uint64_t offered[FG_REPLICATION_FILES]; /* version of the leader's, by this link; 0 = none */
+    uint64_t offered_size[FG_REPLICATION_FILES];
+    uint64_t has[FG_REPLICATION_FILES]; /* version that was received */
+    bool filling;
+    uint64_t fill_ms; /* not before */
+    uint64_t give_ms;
+    unsigned gave; /* pieces in this ms */
+    uint64_t peer_has, fill_seq, fill_end_ms;
+
     /* told to others */
     uint64_t committed; /* told to the journal thread */
     bool solo;
@@ -150,6 +188,22 @@ bool fg_replication_leads(const struct fg_replication *r);
 void fg_replication_log_moved(struct fg_replication *r);
 /** Where the log begins, now and then. */
 void fg_replication_log_pass(struct fg_replication *r);
+
+/* ---- files.c: snapshots and lists ------------------------------------------------------------ */
+
+/** FILL of lib/pair. */
+void fg_replication_fill_begin(struct fg_replication *r);
+/** OFFER, GET, PIECE of the current link. Why it has to be closed; NULL = it need not. */
+const char *fg_replication_files_notice(struct fg_replication *r,
+                                        const struct fg_replication_notice *n);
+/** What is due; settle afterwards. */
+void fg_replication_files_pass(struct fg_replication *r);
+uint64_t fg_replication_files_due_ms(const struct fg_replication *r);
+void fg_replication_files_show(struct fg_replication *r);
+/** A list of this leader; the bytes are its own then. */
+void fg_replication_files_offer(struct fg_replication *r, enum fg_replication_file file,
+                                uint64_t version, uint8_t *bytes, size_t size);
+void fg_replication_files_free(struct fg_replication *r);
 
 /* ---- peers.c: connections -------------------------------------------------------------------- */
 

@@ -13,8 +13,11 @@ enum { AT_NODE = 16, AT_KEYS = 24, AT_CONFIG = 32, AT_COUNT = 40, AT_LIMITS = 48
 #define NAME_SIZE  sizeof(((struct fg_replication_limit *)0)->name)
 #define AT_PASSED  16
 #define PASSED_END 24
+/* OFFER, GET, PIECE: file, version, bytes; PIECE: offset */
+enum { AT_FILE = 16, AT_FILE_VERSION = 24, AT_BYTES = 32, FILE_END = 40, AT_OFFSET = 40 };
 
 _Static_assert(NAME_SIZE + 8 == FG_REPLICATION_LIMIT_SIZE, "size of a limit");
+_Static_assert(AT_OFFSET + 8 == FG_REPLICATION_PIECE_HEAD, "head of a piece");
 _Static_assert(FG_REPLICATION_INBOX_SIZE > 3 * FG_PAIR_MESSAGE_MAX, "room for messages");
 
 static uint64_t get(const uint8_t *bytes, unsigned size)
@@ -41,33 +44,68 @@ static uint32_t crc_of(const uint8_t *bytes, size_t size)
     return fg_crc32c(copy, size);
 }
 
+size_t fg_replication_piece_size(uint64_t bytes)
+{
+    return FG_REPLICATION_PIECE_HEAD + (bytes + 7) / 8 * 8;
+}
+
+static bool is_piece(const uint8_t *bytes)
+{
+    return bytes[AT_TYPE] == FG_REPLICATION_NOTICE_PIECE;
+}
+
+/* Bytes that the CRC covers. */
+static size_t covered(const uint8_t *bytes, size_t size)
+{
+    return is_piece(bytes) ? FG_REPLICATION_PIECE_HEAD : size;
+}
+
+static size_t write_file_words(const struct fg_replication_notice *n, uint8_t *bytes)
+{
+    put(bytes + AT_FILE, 8, n->file);
+    put(bytes + AT_FILE_VERSION, 8, n->version);
+    put(bytes + AT_BYTES, 8, n->bytes);
+    if (n->type != FG_REPLICATION_NOTICE_PIECE)
+        return FILE_END;
+    put(bytes + AT_OFFSET, 8, n->offset);
+    return fg_replication_piece_size(n->bytes);
+}
+
+static size_t write_terms(const struct fg_replication_notice *n, uint8_t *bytes)
+{
+    const struct fg_replication_terms *t = &n->terms;
+    size_t size = AT_LIMITS;
+
+    FG_ASSERT(t->limits_len <= FG_REPLICATION_LIMITS_MAX);
+    put(bytes + AT_NODE, 8, n->node);
+    put(bytes + AT_KEYS, 8, t->keys);
+    put(bytes + AT_CONFIG, 8, t->config);
+    put(bytes + AT_COUNT, 8, t->limits_len);
+    for (unsigned i = 0; i < t->limits_len; i++, size += FG_REPLICATION_LIMIT_SIZE) {
+        memcpy(bytes + size, t->limits[i].name, strnlen(t->limits[i].name, NAME_SIZE - 1));
+        put(bytes + size + NAME_SIZE, 8, t->limits[i].value);
+    }
+    return size;
+}
+
 size_t fg_replication_notice_write(const struct fg_replication_notice *n,
                                    uint8_t bytes[FG_REPLICATION_NOTICE_MAX])
 {
-    const struct fg_replication_terms *t = &n->terms;
     size_t size = PASSED_END;
 
     memset(bytes, 0, FG_REPLICATION_NOTICE_MAX);
     put(bytes + AT_MAGIC, 4, MAGIC);
     bytes[AT_VERSION] = VERSION;
     bytes[AT_TYPE] = (uint8_t)n->type;
-    if (n->type == FG_REPLICATION_NOTICE_PASSED) {
+    if (n->type == FG_REPLICATION_NOTICE_PASSED)
         put(bytes + AT_PASSED, 8, n->passed);
-    } else {
-        FG_ASSERT(t->limits_len <= FG_REPLICATION_LIMITS_MAX);
-        put(bytes + AT_NODE, 8, n->node);
-        put(bytes + AT_KEYS, 8, t->keys);
-        put(bytes + AT_CONFIG, 8, t->config);
-        put(bytes + AT_COUNT, 8, t->limits_len);
-        size = AT_LIMITS;
-        for (unsigned i = 0; i < t->limits_len; i++, size += FG_REPLICATION_LIMIT_SIZE) {
-            memcpy(bytes + size, t->limits[i].name, strnlen(t->limits[i].name, NAME_SIZE - 1));
-            put(bytes + size + NAME_SIZE, 8, t->limits[i].value);
-        }
-    }
+    else if (n->type == FG_REPLICATION_NOTICE_TERMS)
+        size = write_terms(n, bytes);
+    else
+        size = write_file_words(n, bytes);
     put(bytes + AT_SIZE, 4, size);
-    put(bytes + AT_CRC, 4, crc_of(bytes, size));
-    return size;
+    put(bytes + AT_CRC, 4, crc_of(bytes, covered(bytes, size)));
+    return n->type == FG_REPLICATION_NOTICE_PIECE ? FG_REPLICATION_PIECE_HEAD : size;
 }
 
 /* Of the notice that begins here; 0 = none does. */
@@ -78,13 +116,39 @@ static size_t notice_size(const uint8_t *bytes)
     if (get(bytes + AT_MAGIC, 4) != MAGIC || bytes[AT_VERSION] != VERSION ||
         get(bytes + AT_ZERO, 2) != 0)
         return 0;
-    if (bytes[AT_TYPE] == FG_REPLICATION_NOTICE_PASSED)
+    switch ((enum fg_replication_notice_type)bytes[AT_TYPE]) {
+    case FG_REPLICATION_NOTICE_TERMS:
+        return size >= AT_LIMITS && size <= FG_REPLICATION_NOTICE_MAX &&
+                       (size - AT_LIMITS) % FG_REPLICATION_LIMIT_SIZE == 0
+                   ? size
+                   : 0;
+    case FG_REPLICATION_NOTICE_PASSED:
         return size == PASSED_END ? size : 0;
-    return bytes[AT_TYPE] == FG_REPLICATION_NOTICE_TERMS && size >= AT_LIMITS &&
-                   size <= FG_REPLICATION_NOTICE_MAX &&
-                   (size - AT_LIMITS) % FG_REPLICATION_LIMIT_SIZE == 0
-               ? size
-               : 0;
+    case FG_REPLICATION_NOTICE_OFFER:
+    case FG_REPLICATION_NOTICE_GET:
+        return size == FILE_END ? size : 0;
+    case FG_REPLICATION_NOTICE_PIECE:
+        return size % 8 == 0 && size > FG_REPLICATION_PIECE_HEAD &&
+                       size <= fg_replication_piece_size(FG_REPLICATION_PIECE_MAX)
+                   ? size
+                   : 0;
+    }
+    return 0;
+}
+
+static bool read_file_words(struct fg_replication_notice *n, const uint8_t *bytes, size_t size)
+{
+    uint64_t file = get(bytes + AT_FILE, 8);
+
+    n->file = (enum fg_replication_file)file;
+    n->version = get(bytes + AT_FILE_VERSION, 8);
+    n->bytes = get(bytes + AT_BYTES, 8);
+    if (file >= FG_REPLICATION_FILES || !is_piece(bytes))
+        return file < FG_REPLICATION_FILES;
+    n->offset = get(bytes + AT_OFFSET, 8);
+    n->tail = bytes + FG_REPLICATION_PIECE_HEAD;
+    return n->bytes && n->bytes <= FG_REPLICATION_PIECE_MAX &&
+           fg_replication_piece_size(n->bytes) == size;
 }
 
 bool fg_replication_notice_read(struct fg_replication_notice *n, const uint8_t *bytes, size_t size)
@@ -93,13 +157,15 @@ bool fg_replication_notice_read(struct fg_replication_notice *n, const uint8_t *
 
     *n = (struct fg_replication_notice){0};
     if (size < FG_REPLICATION_NOTICE_HEADER || notice_size(bytes) != size ||
-        get(bytes + AT_CRC, 4) != crc_of(bytes, size))
+        get(bytes + AT_CRC, 4) != crc_of(bytes, covered(bytes, size)))
         return false;
     n->type = (enum fg_replication_notice_type)bytes[AT_TYPE];
     if (n->type == FG_REPLICATION_NOTICE_PASSED) {
         n->passed = get(bytes + AT_PASSED, 8);
         return true;
     }
+    if (n->type != FG_REPLICATION_NOTICE_TERMS)
+        return read_file_words(n, bytes, size);
     n->node = get(bytes + AT_NODE, 8);
     t->keys = get(bytes + AT_KEYS, 8);
     t->config = get(bytes + AT_CONFIG, 8);

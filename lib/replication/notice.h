@@ -5,7 +5,9 @@
  * "The link". Pure. Private to lib/replication.
  *
  * A notice is a header of 16 bytes (magic, version, type, 0, size, CRC32C of the whole with this
- * field as 0), then 64-bit words. Little-endian.
+ * field as 0), then 64-bit words. Little-endian. Behind the words of a PIECE are bytes of a file,
+ * and zeros up to a multiple of 8; its CRC covers the header and the words alone, for a file has
+ * checks of its own.
  */
 #ifndef FG_REPLICATION_NOTICE_H
 #define FG_REPLICATION_NOTICE_H
@@ -18,16 +20,33 @@
     (FG_REPLICATION_NOTICE_HEADER + 32 + FG_REPLICATION_LIMITS_MAX * FG_REPLICATION_LIMIT_SIZE)
 
 enum fg_replication_notice_type {
-    FG_REPLICATION_NOTICE_TERMS = 1, /**< both, first, and again when something in it changed */
-    FG_REPLICATION_NOTICE_PASSED = 2 /**< both: what the slowest sink has passed */
+    FG_REPLICATION_NOTICE_TERMS = 1,  /**< both, first, and again when something in it changed */
+    FG_REPLICATION_NOTICE_PASSED = 2, /**< both: what the slowest sink has passed */
+    FG_REPLICATION_NOTICE_OFFER = 3,  /**< leader: it has a file. Size 0: it has none */
+    FG_REPLICATION_NOTICE_GET = 4,    /**< follower: bytes up to here may be sent. Version 0: which
+                                         snapshot is there? */
+    FG_REPLICATION_NOTICE_PIECE = 5   /**< leader: the next bytes of a file */
 };
+
+/** OFFER, GET and PIECE go only to a peer whose terms have a limit of this name. */
+#define FG_REPLICATION_KNOWS_FILES "files"
+#define FG_REPLICATION_PIECE_HEAD  48
+#define FG_REPLICATION_PIECE_MAX   32768u /**< bytes of a file */
 
 struct fg_replication_notice {
     enum fg_replication_notice_type type;
     uint64_t node;                     /**< TERMS: 0 or 1 */
     struct fg_replication_terms terms; /**< TERMS */
     uint64_t passed;                   /**< PASSED */
+    enum fg_replication_file file;     /**< OFFER, GET, PIECE */
+    uint64_t version;                  /**< the same */
+    uint64_t bytes;                    /**< OFFER: its size. GET: how far. PIECE: how many follow */
+    uint64_t offset;                   /**< PIECE */
+    const uint8_t *tail; /**< PIECE: in what was read; the writer of a notice adds it itself */
 };
+
+/** Of a PIECE with so many bytes of a file. */
+size_t fg_replication_piece_size(uint64_t bytes);
 
 size_t fg_replication_notice_write(const struct fg_replication_notice *n,
                                    uint8_t bytes[FG_REPLICATION_NOTICE_MAX]);

@@ -137,6 +137,15 @@ static void become_current(struct fg_replication *r, struct fg_replication_slot 
     fg_replication_settle(r);
 }
 
+/* A peer of an earlier release closes a link with notices that it does not know. */
+static bool takes_files(const struct fg_replication_terms *t)
+{
+    for (unsigned i = 0; i < t->limits_len; i++)
+        if (strcmp(t->limits[i].name, FG_REPLICATION_KNOWS_FILES) == 0)
+            return true;
+    return false;
+}
+
 static const char *take_notice(struct fg_replication *r, struct fg_replication_slot *s,
                                const uint8_t *bytes, size_t size)
 {
@@ -149,9 +158,12 @@ static const char *take_notice(struct fg_replication *r, struct fg_replication_s
             r->peer_passed = n.passed;
         return NULL;
     }
+    if (n.type != FG_REPLICATION_NOTICE_TERMS)
+        return s == r->current ? fg_replication_files_notice(r, &n) : "a file before any terms";
     if (n.node == r->settings.node)
         return "the peer says that it is the same node as this appliance: correct [pair] node";
     r->peer_terms = n.terms;
+    r->peer_takes_files = takes_files(&r->peer_terms);
     r->peer_told = true;
     fg_replication_compare(r);
     if (s != r->current)
@@ -239,6 +251,9 @@ static void greet(struct fg_replication *r, struct fg_replication_slot *s)
         .type = FG_REPLICATION_NOTICE_TERMS, .node = r->settings.node, .terms = r->terms};
     uint8_t bytes[FG_REPLICATION_NOTICE_MAX];
 
+    FG_ASSERT(n.terms.limits_len < FG_REPLICATION_LIMITS_MAX);
+    n.terms.limits[n.terms.limits_len++] =
+        (struct fg_replication_limit){FG_REPLICATION_KNOWS_FILES, 1};
     s->greeted = true;
     fg_replication_put(&s->link, bytes, fg_replication_notice_write(&n, bytes));
 }
@@ -388,6 +403,8 @@ void fg_replication_peers_pass(struct fg_replication *r)
     accept_again(r);
     dial(r);
     tell_passed(r);
+    fg_replication_files_pass(r);
+    fg_replication_settle(r); /* it is filled, or the link broke */
     for (unsigned i = 0; i < FG_REPLICATION_SLOTS; i++) {
         struct fg_replication_slot *s = &r->slots[i];
 

@@ -5,7 +5,8 @@
  * and when to lead, and tells the rest of the daemon how far it may speak for the pair.
  *
  * Threads: `fg-pair` runs everything, by epoll, with the journal thread's priority. Two more
- * (`fg-pair-ask0`, `fg-pair-ask1`) make the arbiter's calls, which block. Functions here may be
+ * (`fg-pair-ask0`, `fg-pair-ask1`) make the arbiter's calls, which block; `fg-pair-keep` writes the
+ * files that the leader sends. Functions here may be
  * called from any thread, unless they say otherwise; none of them waits for network or disk but
  * start and stop.
  *
@@ -57,6 +58,14 @@ struct fg_replication_terms {
 /** A digest (a part of SHA-256) of `size` bytes, behind an earlier digest or 0. */
 uint64_t fg_replication_digest(uint64_t digest, const void *bytes, size_t size);
 
+/** What a leader has for its standby beside the records. */
+enum fg_replication_file {
+    FG_REPLICATION_SNAPSHOT,   /**< its newest one, of its log's folder; version: its sequence */
+    FG_REPLICATION_BLOCK_LIST, /**< version: fg_replication_digest of it */
+    FG_REPLICATION_ALLOW_LIST,
+    FG_REPLICATION_FILES
+};
+
 /** Called by `fg-pair`, while the link and all records wait: each must return at once. */
 struct fg_replication_hooks {
     void *ctx;
@@ -70,6 +79,8 @@ struct fg_replication_hooks {
     /** What the slowest sink has passed: the other side keeps the records behind it. UINT64_MAX:
      * there is no sink. May be NULL. */
     uint64_t (*passed)(void *ctx);
+    /** Of a follower: one of the leader's lists is here, in a file of this name. May be NULL. */
+    void (*received)(void *ctx, enum fg_replication_file file, const char *path);
 };
 
 #define FG_REPLICATION_EXIT 75 /**< EX_TEMPFAIL: start it again, and it joins */
@@ -93,6 +104,12 @@ struct fg_replication_change {
     char why[FG_REPLICATION_TEXT_MAX / 2]; /**< a sentence's end */
 };
 
+/** A snapshot is on its way. */
+struct fg_replication_fill {
+    uint64_t seq; /**< its last record; 0 = none is under way */
+    uint64_t bytes, of;
+};
+
 struct fg_replication_view {
     struct fg_pair_view pair;
     unsigned node;
@@ -114,6 +131,10 @@ struct fg_replication_view {
     uint64_t trip_us;     /**< from here to the peer and back, smoothed; of TCP */
     uint64_t peer_passed; /**< of the peer's sinks: keep what is behind. UINT64_MAX: there are none;
                              0: not known */
+    struct fg_replication_fill fill; /**< leader: sent; follower: received */
+    /** Leader, for retention. peer_has: the peer is known to have these records; 0: not known.
+     * fill_seq: the peer was sent a snapshot of that record, and has not followed yet; 0: none. */
+    uint64_t peer_has, fill_seq;
     uint64_t sent_bytes, received_bytes, sent_records, received_records;
     bool ended;
     unsigned history_len; /**< oldest first */
@@ -133,6 +154,11 @@ bool fg_replication_stop(struct fg_replication *r);
 void fg_replication_view(struct fg_replication *r, struct fg_replication_view *view);
 /** The keys were reloaded: compares again. */
 void fg_replication_set_terms(struct fg_replication *r, const struct fg_replication_terms *terms);
+
+/** A leader's list, for its standby; `bytes` are malloc'd and become the replication's. Size 0:
+ * there is none. */
+void fg_replication_offer(struct fg_replication *r, enum fg_replication_file file, uint8_t *bytes,
+                          size_t size);
 
 /* ---- the operator: each is carried out soon after; the view shows how it went ---------------- */
 

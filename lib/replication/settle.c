@@ -147,6 +147,9 @@ static void carry_out(struct fg_replication *r, const struct fg_pair_output *o,
     case FG_PAIR_REMEMBER:
         remember(r, &o->memory);
         break;
+    case FG_PAIR_FILL:
+        fg_replication_fill_begin(r);
+        break;
     case FG_PAIR_END:
         end(r);
         break;
@@ -156,7 +159,7 @@ static void carry_out(struct fg_replication *r, const struct fg_pair_output *o,
     }
 }
 
-/* The link could not carry what lib/pair sent. */
+/* The link could not carry what was to be sent. */
 static bool break_link(struct fg_replication *r)
 {
     char why[FG_REPLICATION_TEXT_MAX];

@@ -67,6 +67,10 @@ static void take_mail(struct fg_replication *r)
         r->terms = mail.terms;
         fg_replication_greet_again(r);
     }
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        if (mail.offered[f])
+            fg_replication_files_offer(r, (enum fg_replication_file)f, mail.offer[f].version,
+                                       mail.offer[f].bytes, mail.offer[f].size);
     if (mail.do_switch) {
         fg_pair_switch(r->pair);
         fg_replication_settle(r);
@@ -125,6 +129,7 @@ static void take_event(struct fg_replication *r, const struct epoll_event *e)
 static int sleep_ms(const struct fg_replication *r)
 {
     uint64_t due = fg_pair_due_ms(r->pair), peers = fg_replication_peers_due_ms(r);
+    uint64_t files = fg_replication_files_due_ms(r);
     uint64_t now = fg_clock_mono_ms(), most = IDLE_MS;
 
     if (fg_replication_leads(r))
@@ -133,6 +138,8 @@ static int sleep_ms(const struct fg_replication *r)
         most = PROBING_MS;
     if (peers < due)
         due = peers;
+    if (files < due)
+        due = files;
     if (due <= now)
         return 0;
     return (int)(due - now < most ? due - now : most);
@@ -246,8 +253,9 @@ static bool start(struct fg_replication *r, struct fg_error *err)
     r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     r->listen_fd = -1;
     if (!create_pair(r, err) || !add_fd(r, r->wake_fd, &r->wake_fd, err) ||
-        !add_fd(r, r->pairing->event_fd, r->pairing, err) || !fg_replication_peers_open(r, err) ||
-        !start_callers(r, err))
+        !add_fd(r, r->pairing->event_fd, r->pairing, err) ||
+        !(r->keeper = fg_replication_keeper_start(r->log_dir, r->wake_fd, err)) ||
+        !fg_replication_peers_open(r, err) || !start_callers(r, err))
         return false;
     fg_pair_view(r->pair, &r->now);
     r->committed = r->now.committed;
@@ -263,6 +271,7 @@ static bool release(struct fg_replication *r)
 
     for (unsigned lane = 0; lane < FG_PAIR_CALLS; lane++)
         all &= fg_replication_caller_stop(r->callers[lane]);
+    fg_replication_files_free(r);
     fg_replication_peers_close(r);
     fg_pair_destroy(r->pair);
     if (r->reader)
@@ -292,6 +301,8 @@ struct fg_replication *fg_replication_start(const struct fg_replication_options 
         r->terms = *options->terms;
     snprintf(r->log_dir, sizeof(r->log_dir), "%s", options->log_dir);
     pthread_mutex_init(&r->mutex, NULL);
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        r->gives[f].fd = -1;
     r->records = aligned_alloc(FG_CACHE_LINE, FG_PAIR_RECORDS_MAX * sizeof(r->records[0]));
     FG_ASSERT(r->records);
     r->passed_told = UINT64_MAX;
@@ -364,6 +375,21 @@ void fg_replication_set_terms(struct fg_replication *r, const struct fg_replicat
     pthread_mutex_lock(&r->mutex);
     r->mail.set_terms = true;
     r->mail.terms = *terms;
+    pthread_mutex_unlock(&r->mutex);
+    wake(r);
+}
+
+void fg_replication_offer(struct fg_replication *r, enum fg_replication_file file, uint8_t *bytes,
+                          size_t size)
+{
+    uint64_t version = fg_replication_digest(0, bytes, size);
+
+    pthread_mutex_lock(&r->mutex);
+    free(r->mail.offer[file].bytes);
+    r->mail.offered[file] = true;
+    r->mail.offer[file].bytes = bytes;
+    r->mail.offer[file].size = size;
+    r->mail.offer[file].version = version;
     pthread_mutex_unlock(&r->mutex);
     wake(r);
 }

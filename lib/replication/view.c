@@ -155,6 +155,7 @@ bool fg_replication_show(struct fg_replication *r)
     v->lag_ms = r->lag.ms;
     v->peer_passed = r->peer_passed;
     v->ended = r->ended;
+    fg_replication_files_show(r);
     if (r->current)
         v->trip_us = trip_us(r->current->link.fd);
     else if (!v->link_error[0])

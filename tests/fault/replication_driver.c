@@ -155,8 +155,11 @@ static void open_log(void)
                                           .follower_mode = 99};
     struct fg_error err = {""};
 
-    p.log = (struct fg_journal_options){
-        .dir = o.dir, .segment_bytes = SEGMENT, .begin = o.begin, .now_ms = fg_clock_unix_ms()};
+    p.log = (struct fg_journal_options){.dir = o.dir,
+                                        .segment_bytes = SEGMENT,
+                                        .begin = o.begin,
+                                        .retired = true,
+                                        .now_ms = fg_clock_unix_ms()};
     if (o.begin || fg_journal_found(o.dir)) {
         journal = fg_journal_open(&p.log, &err);
         if (!journal)
@@ -264,6 +267,9 @@ static void do_view(void)
     json_object_set_new(j, "lag_records", number(v.lag_records));
     json_object_set_new(j, "lag_ms", number(v.lag_ms));
     json_object_set_new(j, "links", number(v.links));
+    json_object_set_new(j, "fill_seq", number(v.fill.seq));
+    json_object_set_new(j, "fill_bytes", number(v.fill.bytes));
+    json_object_set_new(j, "held", number(v.fill_seq));
     json_object_set_new(j, "arbiter_ok", json_boolean(v.arbiter_ok));
     json_object_set_new(j, "linked", json_boolean(v.pair.linked));
     json_object_set_new(j, "solo", json_boolean(v.pair.solo));

@@ -19,6 +19,7 @@ import fgtest  # noqa: E402
 from fgpair import ARBITER, PairSale  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ENDED = 75
 RESTORED_WORD = 'lacks records that the pair had acknowledged'
 
 
@@ -111,10 +112,10 @@ def test_other_history(lab):
     sale.finish()
 
 
-@fgtest.timeout(240)
+@fgtest.timeout(180)
 def test_empty_box(lab):
-    """a box with an empty disk, and a leader's log that no longer begins early enough: refused; with a copy of the leader's
-    snapshot and segments, made while it sells, it joins, and takes over"""
+    """a box with an empty disk, and a leader's log that no longer begins early enough: it is filled from the leader's snapshot
+    while that sells, joins, and takes over; killed while it puts the snapshot in the place of its log, it finishes that"""
     sale = PairSale(lab, settings={'log.segment_bytes': '64k', 'log.snapshot_records': 2000, 'log.keep_bytes': 0})
     first, second = sale.pair.boxes
     sale.shop(seconds=12)
@@ -129,19 +130,20 @@ def test_empty_box(lab):
     first.gate.kill()  # the newest records are no longer in memory
     first.start()
     first.wait('solo')
-    replaced(second, None)
-    second.start()
-    fgtest.wait_until(lambda: 'begins early enough' in str(second.view()), 30, 'it says that the log begins too late')
-    second.gate.kill()
-    replaced(second, None)
-    sale.keep_shopping(8, seconds=12)
-    os.mkdir(second.gate.log_dir)
-    second.gate.settings['log.keep_bytes'] = '1g'
-    second.gate.write_config()
-    for kind in ('*.fgs', '*.fgj'):  # as docs/data.md says: snapshots first
-        for path in sorted(glob.glob(f'{first.gate.log_dir}/{kind}')):
-            shutil.copy(path, second.gate.log_dir)
+    old = lab.unique('old')
+    shutil.copytree(second.gate.log_dir, old)
+    for image in (None, old):  # an empty box; one that is too far behind
+        replaced(second, image)
+        sale.keep_shopping(6, seconds=12)
+        second.start()
+        assert second.gate.process.wait(30) == ENDED, second.gate.output()
+        (snapshot,) = glob.glob(f'{second.gate.log_dir}/fill/*.fgs')
+        assert 'the snapshot of record' in second.gate.output(), second.gate.output()
+    # as if power had failed when the old segments were removed, and the new one had begun
+    for path in glob.glob(f'{second.gate.log_dir}/*.fgj'):
+        os.unlink(path)
     sale.pair.join(second)
+    assert 'filled from the leader' in second.gate.output() and not os.path.exists(snapshot)
     sale.sells()
     first.gate.kill()
     second.wait('solo')

@@ -3,8 +3,10 @@
 """lib/replication: two processes with real logs, TLS between them, and three real members of etcd. One leads, the other
 follows; each way in which one of them, the link or etcd can fail."""
 
+import glob
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -517,6 +519,56 @@ def test_terms(lab):
         a.ask('terms', 2)
         for node in (a, b):
             node.wait(lambda v: not v['mismatch'], 'the keys are alike')
+
+
+@fgtest.timeout(120)
+def test_filled_from_a_snapshot(lab):
+    """a leader that has removed old segments sends an empty standby its snapshot, while it makes records; killed in the middle,
+    and cut off in the middle, the standby is filled anew; what it kept is the leader's file, and until then it has no name"""
+    with Pair(lab) as pair:
+        pair.with_relay().prepare()
+        a, b = pair.nodes
+        a.is_now('leader')
+        b.kill()
+        a.is_now('solo')
+        a.makes(40000)
+        # the driver has no ledger, which would know of epoch 1 without the first segment
+        fgtest.wait_until(lambda: 'epoch 2' in pair.etcd.ctl('get', '--print-value-only', f'{PREFIX}floor'), 10, 'the floor rises')
+        a.kill()
+        shutil.rmtree(b.folder)
+        segments = sorted(glob.glob(f'{a.folder}/*.fgj'))
+        first = int(os.path.basename(segments[1])[:20])
+        os.unlink(segments[0])
+        content = random.Random(1).randbytes(48 << 20)  # its own checks are no business of the link
+        with open(f'{a.folder}/{first + 7:020}.fgs', 'wb') as f:
+            f.write(content)
+        a.start()
+        a.is_now('solo')
+        a.ask('burst', 5)
+        kept, part = f'{b.folder}/fill/{first + 7:020}.fgs', f'{b.folder}/fill/part'
+
+        def half():
+            b.wait(lambda v: v['state'] == 'FILLING' and v['fill_seq'] == first + 7 and v['fill_bytes'] > 4 << 20, 'on its way')
+            assert os.path.exists(part) and not os.path.exists(kept)
+        b.start()
+        half()
+        assert a.view()['fill_seq'] == a.view()['held'] == first + 7, a.view()
+        b.kill()
+        b.start()
+        half()
+        links = b.view()['links']
+        pair.relay.cut('to0', 'to1')
+        b.wait(lambda v: not v['linked'], 'the link is lost')
+        assert not os.path.exists(kept)
+        pair.relay.heal()
+        b.wait(lambda v: v['links'] > links and v['fill_bytes'] > 0, 'it is filled anew')
+        before = a.view()['acked']
+        assert b.process.wait(60) == ENDED and 'a snapshot of the leader is here' in b.said(), b.said()
+        with open(kept, 'rb') as f:
+            assert f.read() == content
+        assert not os.path.exists(part)
+        a.wait(lambda v: v['acked'] > before + 100, 'the leader goes on')
+        assert a.view()['role'] == 'solo' and a.view()['held'] == first + 7, 'the segments behind it are held'
 
 
 @fgtest.timeout(180)

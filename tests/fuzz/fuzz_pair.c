@@ -16,7 +16,7 @@ static struct {
     uint64_t now_ms, last, durable, committed, tickets[FG_PAIR_CALLS];
     uint64_t cut;
     uint32_t link, next_link;
-    bool cutting, begin, leads, ended, seal;
+    bool cutting, begin, leads, ended, seal, fill;
 } node;
 
 static const uint8_t types[] = {FG_PAIR_TYPE_HELLO, FG_PAIR_TYPE_FOLLOW,    FG_PAIR_TYPE_RECORDS,
@@ -56,6 +56,9 @@ static void output(const struct fg_pair_output *o)
         break;
     case FG_PAIR_SEAL:
         node.seal = true;
+        break;
+    case FG_PAIR_FILL:
+        node.fill = true;
         break;
     case FG_PAIR_END:
         node.ended = true;
@@ -201,7 +204,10 @@ static void answer_text(const uint8_t *data, size_t size)
 
 static void journal(unsigned kind, unsigned n)
 {
-    if (kind == CUT && node.cutting) {
+    if (kind == CUT && node.fill) {
+        node.fill = false;
+        fg_pair_filled(node.p, n & 1);
+    } else if (kind == CUT && node.cutting) {
         node.cutting = false;
         node.last = node.durable = node.cut;
         fg_pair_cut(node.p, node.last);

@@ -44,7 +44,7 @@ static void start(struct sim_world *w, struct sim_node *n)
     options.memory = d->memory;
     options.log = (struct fg_pair_log){
         .id = d->exists ? LOG_ID : 0,
-        .first = 1,
+        .first = d->first ? d->first : 1,
         .last = d->written,
         .committed = d->solo || d->committed > d->written ? d->written : d->committed,
         .epochs = epochs,
@@ -66,7 +66,7 @@ static void stop(struct sim_world *w, struct sim_node *n, bool other_hears)
     fg_pair_destroy(n->pair);
     n->pair = NULL;
     n->start_ms = w->now_ms + 5 + sim_random(w, w->calm ? 100 : 1500);
-    n->sync_end_ms = n->lead_ms = n->cut_ms = n->led_ms = n->paused_ms = 0;
+    n->sync_end_ms = n->lead_ms = n->cut_ms = n->led_ms = n->paused_ms = n->fill_ms = 0;
     n->seal = false;
     n->pipe_ms = 0;
     memset(&n->view, 0, sizeof(n->view));
@@ -147,6 +147,43 @@ static void finish_sync(struct sim_world *w, struct sim_node *n)
     fg_pair_durable(n->pair, d->durable);
 }
 
+/* Of the other node's newest snapshot. A node that fills begins anew with it; whatever was in its
+ * log must be in it. */
+static void finish_fill(struct sim_world *w, struct sim_node *n)
+{
+    struct sim_node *other = &w->node[1 - n->index];
+    struct sim_disk *d = &n->disk, *from = &other->disk;
+    uint64_t seq = from->snapshot;
+
+    n->fill_ms = 0;
+    if (n->view.state != FG_PAIR_STATE_FILLING || !other->pair || !n->link)
+        return; /* the link will break, or broke */
+    if (!seq || seq < d->written) {
+        sim_fail(w, "node %u is to be filled from a snapshot of record %llu, and has %llu",
+                 n->index, (unsigned long long)seq, (unsigned long long)d->written);
+        return;
+    }
+    memcpy(d->log, from->log, (seq + 1) * sizeof(d->log[0]));
+    d->written = d->durable = d->committed = d->snapshot = seq;
+    d->first = seq + 1;
+    d->solo = false;
+    w->fills++;
+    sim_check_register(w);
+    fg_pair_filled(n->pair, true);
+}
+
+/* Old segments go: what a snapshot holds. */
+static void retire(struct sim_world *w)
+{
+    struct sim_node *n = &w->node[sim_random(w, 2)];
+    struct sim_disk *d = &n->disk;
+
+    if (!n->pair || d->snapshot < d->first || d->snapshot >= d->durable)
+        return;
+    d->first = d->snapshot + 1;
+    fg_pair_retired(n->pair, d->first);
+}
+
 static void begin_sync(struct sim_world *w, struct sim_node *n)
 {
     bool slow = !w->calm && sim_chance(w, 1500);
@@ -159,7 +196,9 @@ static void begin_sync(struct sim_world *w, struct sim_node *n)
 
 static void journal(struct sim_world *w, struct sim_node *n)
 {
-    if (n->cut_ms && n->cut_ms <= w->now_ms)
+    if (n->fill_ms && n->fill_ms <= w->now_ms)
+        finish_fill(w, n);
+    else if (n->cut_ms && n->cut_ms <= w->now_ms)
         finish_cut(w, n);
     else if (n->lead_ms && n->lead_ms <= w->now_ms)
         begin_epoch(w, n);
@@ -234,6 +273,9 @@ static void carry_out(struct sim_world *w, struct sim_node *n, const struct fg_p
         break;
     case FG_PAIR_SEAL:
         n->seal = true;
+        break;
+    case FG_PAIR_FILL:
+        n->fill_ms = w->now_ms + 1 + sim_random(w, 500);
         break;
     case FG_PAIR_END:
         break;
@@ -343,6 +385,8 @@ static void faults(struct sim_world *w)
         fg_pair_alone(n->pair, sim_chance(w, 400000));
         sim_drain(w, n);
     }
+    if (w->options.retires && sim_chance(w, 500))
+        retire(w);
     if (w->options.old_disks && sim_chance(w, 300))
         lose_disk(w);
     if (w->options.restored && sim_chance(w, 500))

@@ -37,6 +37,7 @@ struct sim_disk {
     bool solo;
     struct fg_pair_memory memory;
     uint64_t snapshot; /* last record that is in one */
+    uint64_t first;    /* earlier ones were removed; 0 = 1. The array keeps them for the oracle */
     uint64_t matched;  /* so many are known to be those of the history */
     bool exists;       /* there is a log */
 };
@@ -57,6 +58,7 @@ struct sim_node {
     uint64_t lead_ms, lead_epoch; /* an EPOCH record is to be written then; 0 = none */
     bool seal;
     uint64_t cut_ms, cut_to;
+    uint64_t fill_ms; /* a snapshot of the other node is here then; 0 = none comes */
     uint64_t led_ms;  /* when it won its epoch; 0 = does not lead */
     uint64_t told;    /* up to here this process has compared what it calls committed */
     uint64_t pipe_ms; /* until then its workers' records may still arrive */
@@ -93,6 +95,7 @@ struct sim_value {
 struct sim_options {
     bool old_disks;       /* a leader that is alone may lose its disk, or get an old one */
     bool restored;        /* the arbiter may be restored from a copy */
+    bool retires;         /* old records are removed */
     bool by_epoch_record; /* a bug of the log: an epoch begins where its EPOCH record is */
 };
 
@@ -125,7 +128,7 @@ struct sim_world {
     /* the oracle */
     struct sim_record history[RECORDS_MAX + 1];
     uint64_t history_len;
-    uint64_t acked, accepted, takeovers, ends, cuts, crashes;
+    uint64_t acked, accepted, takeovers, ends, cuts, crashes, fills;
     char failure[SIM_FAILURE_MAX];
 };
 

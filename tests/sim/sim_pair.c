@@ -29,7 +29,7 @@ static void plant(unsigned number)
 enum { FAULTS_MS = 12000, CALM_MS = 60000, WELL_MS = 300 };
 
 static struct {
-    uint64_t acked, takeovers, cuts, ends, crashes;
+    uint64_t acked, takeovers, cuts, ends, crashes, fills;
 } total;
 
 static void print_node(const struct sim_world *w, unsigned i)
@@ -82,8 +82,10 @@ static void check_calm(struct sim_world *w, bool traced, enum fg_pair_state befo
 static void run(void *world, uint64_t seed, bool traced, char failure[SIM_FAILURE_MAX])
 {
     struct sim_world *w = world;
-    struct sim_options options = {
-        .old_disks = seed % 8 == 3, .restored = seed % 8 == 6, .by_epoch_record = torn_epochs};
+    struct sim_options options = {.old_disks = seed % 8 == 3,
+                                  .restored = seed % 8 == 6,
+                                  .retires = seed % 8 == 5 || seed % 8 == 7,
+                                  .by_epoch_record = torn_epochs};
     enum fg_pair_state before[2] = {FG_PAIR_STATES, FG_PAIR_STATES};
 
     sim_begin(w, seed, &options);
@@ -102,16 +104,18 @@ static void run(void *world, uint64_t seed, bool traced, char failure[SIM_FAILUR
     total.cuts += w->cuts;
     total.ends += w->ends;
     total.crashes += w->crashes;
+    total.fills += w->fills;
     memcpy(failure, w->failure, sizeof(w->failure));
 }
 
 static void report(uint64_t runs)
 {
     printf("# %llu runs: %llu records acknowledged, %llu take-overs, %llu crashes, %llu cuts, %llu "
-           "ends\n",
+           "fills, %llu ends\n",
            (unsigned long long)runs, (unsigned long long)total.acked,
            (unsigned long long)total.takeovers, (unsigned long long)total.crashes,
-           (unsigned long long)total.cuts, (unsigned long long)total.ends);
+           (unsigned long long)total.cuts, (unsigned long long)total.fills,
+           (unsigned long long)total.ends);
 }
 
 int main(int argc, char **argv)

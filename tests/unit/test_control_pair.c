@@ -24,6 +24,7 @@ static void is_one_of_a_pair(enum fg_pair_role role, enum fg_pair_state state, b
         .lag_records = 12,
         .lag_ms = 3,
         .trip_us = 180,
+        .fill = {.seq = 4711, .bytes = 3 << 20, .of = 8 << 20},
         .history_len = 1,
         .history = {{.unix_ms = 1700000000000, .epoch = 5, .role = role, .why = "it was tried"}},
         .pair = {.role = role,
@@ -99,8 +100,10 @@ static void both_sides_are_shown(void **state)
     assert_true(json_is_true(json_object_get(json_object_get(json, "arbiter"), "reachable")));
     assert_true(json_is_false(json_object_get(json_object_get(json, "address"), "held")));
     assert_int_equal(json_array_size(json_object_get(json, "changes")), 1);
+    assert_int_equal(number(json_object_get(json, "fill"), "of"), 8 << 20);
     json_decref(json);
     run(0, "pair status");
+    says(out, "filling      a snapshot of record 4711, 3 of 8 MiB\n");
     says(out, "this box     node 1, leader: leads with a standby\n");
     says(out, "peer         192.0.2.2:4610 (floodgate node 0): ");
     says(out, "lag          12 records, 3 ms");

@@ -21,7 +21,8 @@ struct rig {
     uint64_t tickets[FG_PAIR_CALLS];
     int64_t revision; /* of the register, as the arbiter has it */
     uint32_t link;
-    char out[2048]; /* since the last `told` */
+    uint64_t peer_first; /* of its log; 0 = 1 */
+    char out[2048];      /* since the last `told` */
 };
 
 static struct rig rig;
@@ -107,6 +108,9 @@ static void drain(void)
         case FG_PAIR_SEAL:
             note("seal; ");
             break;
+        case FG_PAIR_FILL:
+            note("fill; ");
+            break;
         case FG_PAIR_END:
             note("end; ");
             break;
@@ -148,13 +152,16 @@ static void peer_says(uint64_t epoch, uint64_t last, enum fg_pair_reason reason)
 {
     uint8_t tail[16];
     struct fg_pair_epoch first = {1, 1};
-    struct fg_pair_message m = {
-        .type = FG_PAIR_TYPE_HELLO,
-        .epoch = epoch,
-        .hello =
-            {.log = LOG, .node = 1, .reason = reason, .first = 1, .last = last, .durable = last},
-        .count = last > 0,
-        .tail = tail};
+    struct fg_pair_message m = {.type = FG_PAIR_TYPE_HELLO,
+                                .epoch = epoch,
+                                .hello = {.log = LOG,
+                                          .node = 1,
+                                          .reason = reason,
+                                          .first = rig.peer_first ? rig.peer_first : 1,
+                                          .last = last,
+                                          .durable = last},
+                                .count = last > 0,
+                                .tail = tail};
 
     fg_pair_epoch_write(&first, tail);
     receive(&m);
@@ -331,6 +338,18 @@ static void to_catching(void)
     drain();
 }
 
+/* The leader's log begins with record 15. */
+static void to_filling(void)
+{
+    to_seeking();
+    rig.peer_first = 15;
+    connect();
+    peer_says(3, 20, 0);
+    reads(1, true, 3, 8);
+    fg_pair_cut(rig.p, 10);
+    drain();
+}
+
 static void to_following(void)
 {
     to_catching();
@@ -350,6 +369,7 @@ static void (*const ways[FG_PAIR_STATES])(void) = {
     [FG_PAIR_STATE_ADDING] = to_adding,       [FG_PAIR_STATE_PUBLISHING] = to_publishing,
     [FG_PAIR_STATE_SYNC] = to_sync,           [FG_PAIR_STATE_DROPPING] = to_dropping,
     [FG_PAIR_STATE_HANDING] = to_handing,     [FG_PAIR_STATE_REFUSED] = to_refused,
+    [FG_PAIR_STATE_FILLING] = to_filling,
 };
 
 /* ---- each row -------------------------------------------------------------------------------- */
@@ -401,6 +421,12 @@ static void unchanged(void)
 static void cut(void)
 {
     fg_pair_cut(rig.p, 9);
+    drain();
+}
+
+static void filled(void)
+{
+    fg_pair_filled(rig.p, true);
     drain();
 }
 
@@ -499,6 +525,11 @@ static const struct {
     {ROW(CATCHING, PUBLISHED, FOLLOWING), published, ""},
     {ROW(CATCHING, LOST, SEEKING), closed, "read register; "},
     {ROW(CATCHING, DISK, ENDED), disk, "close; end; "},
+    {ROW(CATCHING, FILL, FILLING), NULL, NULL}, /* below */
+    {ROW(FILLING, FILLED, ENDED), filled, "close; end; "},
+    {ROW(FILLING, LOST, SEEKING), closed, "read register; "},
+    {ROW(FILLING, REFUSE, REFUSED), NULL, NULL}, /* below */
+    {ROW(FILLING, DISK, ENDED), disk, "close; end; "},
     {ROW(FOLLOWING, LOST, SEEKING), closed, "read register; "},
     {ROW(FOLLOWING, TAKE, SEEKING), take, "close; read register; "},
     {ROW(FOLLOWING, DISK, ENDED), disk, "close; end; "},
@@ -617,6 +648,30 @@ static void nothing_committed_is_cut(void **state)
     assert_int_equal(rig.view.state, FG_PAIR_STATE_REFUSED);
     assert_int_equal(rig.view.reason, FG_PAIR_REASON_DIVERGED);
     fg_pair_destroy(rig.p);
+}
+
+/* The cut comes first; nothing that was committed here is ever replaced. */
+static void a_leader_whose_log_begins_too_late_fills_its_follower(void **state)
+{
+    to_filling();
+    rig.out[0] = 0;
+    heartbeat(true); /* nothing is followed yet: see rows */
+    fg_pair_filled(rig.p, false);
+    drain();
+    assert_int_equal(rig.view.reason, FG_PAIR_REASON_RETIRED);
+    fg_pair_destroy(rig.p);
+    for (uint64_t first = 11; first <= 12; first++) {
+        to_seeking();
+        rig.peer_first = first;
+        connect();
+        peer_says(3, 20, 0);
+        reads(1, true, 3, 8);
+        rig.out[0] = 0;
+        fg_pair_cut(rig.p, 10);
+        drain();
+        told(first == 11 ? "follow 11; ack 10; " : "fill; ");
+        fg_pair_destroy(rig.p);
+    }
 }
 
 static void an_old_leader_is_not_followed(void **state)
@@ -924,6 +979,7 @@ int main(void)
         cmocka_unit_test(no_other_rows),
         cmocka_unit_test(a_lost_link_waits_for_the_cut),
         cmocka_unit_test(nothing_committed_is_cut),
+        cmocka_unit_test(a_leader_whose_log_begins_too_late_fills_its_follower),
         cmocka_unit_test(an_old_leader_is_not_followed),
         cmocka_unit_test(watermarks),
         cmocka_unit_test(a_follower_knows_what_is_committed),

@@ -36,6 +36,41 @@ static void notices_are_read_as_written(void **state)
     assert_memory_equal(&n, &passed, sizeof(n));
 }
 
+static void files_are_read_as_written(void **state)
+{
+    const struct fg_replication_notice offer = {.type = FG_REPLICATION_NOTICE_OFFER,
+                                                .file = FG_REPLICATION_ALLOW_LIST,
+                                                .version = UINT64_MAX,
+                                                .bytes = 1ull << 40};
+    const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET, .bytes = 4096};
+    struct fg_replication_notice piece = {
+        .type = FG_REPLICATION_NOTICE_PIECE, .version = 9, .offset = 1ull << 33};
+    static uint8_t bytes[FG_REPLICATION_PIECE_HEAD + FG_REPLICATION_PIECE_MAX + 8];
+    static const uint64_t sizes_of[] = {1, 7, 8, 9, FG_REPLICATION_PIECE_MAX};
+    struct fg_replication_notice n;
+
+    assert_true(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&offer, bytes)));
+    assert_memory_equal(&n, &offer, sizeof(n));
+    assert_true(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&get, bytes)));
+    assert_memory_equal(&n, &get, sizeof(n));
+    for (unsigned i = 0; i < sizeof(sizes_of) / sizeof(sizes_of[0]); i++) {
+        size_t size = fg_replication_piece_size(sizes_of[i]);
+
+        piece.bytes = sizes_of[i];
+        assert_int_equal(fg_replication_notice_write(&piece, bytes), FG_REPLICATION_PIECE_HEAD);
+        assert_int_equal(size % 8, 0);
+        assert_true(fg_replication_notice_read(&n, bytes, size));
+        assert_ptr_equal(n.tail, bytes + FG_REPLICATION_PIECE_HEAD);
+        assert_true(n.bytes == piece.bytes && n.offset == piece.offset && n.version == 9);
+        assert_false(fg_replication_notice_read(&n, bytes, size - 8));
+        for (size_t at = 0; at < FG_REPLICATION_PIECE_HEAD; at++) {
+            bytes[at] ^= 4;
+            assert_false(fg_replication_notice_read(&n, bytes, size));
+            bytes[at] ^= 4;
+        }
+    }
+}
+
 /* No byte may be another one, and none may be missing. */
 static void damaged_notices_are_refused(void **state)
 {
@@ -239,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notices_are_read_as_written),
+        cmocka_unit_test(files_are_read_as_written),
         cmocka_unit_test(damaged_notices_are_refused),
         cmocka_unit_test(terms_beyond_their_range_are_refused),
         cmocka_unit_test(messages_arrive_in_parts),
