@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """lib/arbiter against real etcd: compare-and-swap by several members, members that die, answers that come too late,
 certificates, passwords, and servers that are no etcd."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The auditor: true stories pass, and each way in which log, Redis and clients can differ is found and named.
 
 An auditor that finds nothing proves nothing: every test here but the first few is a canary.

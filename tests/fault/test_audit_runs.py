@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The auditor over a directory of logs, and each way in which the tables of PostgreSQL can differ from the log."""
 
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Backup and restore as docs/data.md says it, while a sale runs; and files of a newer version, which are refused by name."""
 
 import glob

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Servers that answer something else than was asked: the daemon, the auditor and the order service say so, and survive."""
 
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Confirmations and cancellations that arrive on a Redis stream, while the appliance or Redis is killed, emptied, frozen.
 
 Each test ends in the audit, and with the answer to every command.

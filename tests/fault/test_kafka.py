@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The Kafka sink against librdkafka's mock cluster (tests/fault/kafka_mock.c), read by kcat. A log
 that grows by random legal decisions is followed while the sink, or the brokers, are killed, slow,
 wrong; then the topic must hold each event of the log once, in order. fgsinkkafka.Committed makes up

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Servers as clouds run them: passwords that rotate, replicas beside a primary, a fail-over, names that nobody answers."""
 
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """`fgctl pair init`: the first register in a real etcd, and the certificates of a pair."""
 
 import json

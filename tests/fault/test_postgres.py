@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The PostgreSQL sink against real servers that are killed, stopped, emptied, rolled back and
 tampered with.
 

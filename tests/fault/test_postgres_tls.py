@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The PostgreSQL sink and fgaudit over TLS, as the connection string asks for it: a real server,
 certificates made here."""
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The Redis sink against real Redis servers that are killed, emptied, stopped, rolled back and
 tampered with.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Redis is filled from a snapshot because the log does not go back to its cursor, while others read
 it."""
 

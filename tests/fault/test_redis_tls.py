@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The Redis sink over TLS: a real server with certificates made here; right, wrong, missing and
 renewed ones."""
 

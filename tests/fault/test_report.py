@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """After the sale: `fgctl report` counts what fgaudit counts, `fglog timeline` tells when it happened."""
 
 import csv

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """Which log is this? A volume that is not mounted, an older copy in place, a volume that goes away, the next sale.
 
 The program lives in a mount namespace of its own, so that whatever it mounts ends with it.

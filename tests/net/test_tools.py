@@ -131,6 +131,31 @@ def test_whole_runs(lab):
     assert code == 1 and out[-1] == '0 passed, 1 failed, 0 skipped' and 'no disk' in out, out
 
 
+def test_light_programs(lab):
+    """programs that say that they are light run two at once, before the others, which run alone"""
+    if os.cpu_count() < 2:
+        raise fgtest.Skip('one CPU')
+    root = copy_tree(lab, ['test', 'runner/test.py'])
+    put(root, 'tools/setup', '#!/bin/sh\nexit 0\n', 0o755)
+    light = f'#!/usr/bin/python3\n{RUNNER.LIGHT}\nimport os, sys, time\n' + """
+own, other, end = sys.argv[0] + '.runs', sys.argv[0].replace(*OTHER) + '.runs', time.monotonic() + 20
+open(own, 'w').close()
+while not os.path.exists(other) and not os.path.exists(other + '.ended'):
+    if time.monotonic() > end:
+        sys.exit(f'{other} does not run beside it')
+    time.sleep(0.02)
+time.sleep(0.5)
+os.rename(own, own + '.ended')
+print('1..1\\nok 1 - light')
+"""
+    put(root, 'tests/net/test_b.py', light.replace('*OTHER', "'test_b', 'test_c'"), 0o755)
+    put(root, 'tests/net/test_c.py', light.replace('*OTHER', "'test_c', 'test_b'"), 0o755)
+    put(root, 'tests/net/test_a.py', '#!/bin/sh\nls "$(dirname "$0")"/*.runs && exit 1\necho 1..1; echo ok 1 - alone\n', 0o755)
+    code, out = run_tests(root, 'net')
+    assert code == 0 and out[-1] == '3 passed, 0 failed, 0 skipped', out
+    assert [line.split()[1] for line in out if line.startswith('  ok ')][-1] == 'net/test_a.py:', out
+
+
 def test_the_assertion_is_always_shown():
     """of a failed program the end of each failed case is shown, whatever came before and afterwards"""
     many = [f'# line {i}' for i in range(500)]

@@ -27,6 +27,7 @@ TIERS = {
 }
 SCRIPT_TIERS = ('net', 'fault', 'release')
 PARALLEL_TIERS = ('unit', 'sim', 'model', 'fuzz', 'release')  # one thread a program, nothing shared: one for each CPU
+LIGHT = '# light: runs beside other light ones'  # this line in a script of `net` or `fault`: one for each CPU, before the rest
 LIVE_TIERS = ('release',)  # their programs take minutes: what they say on standard error is shown at once
 SANITIZE_TIERS = ('unit', 'sim')
 PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the purpose `unit`
@@ -222,6 +223,23 @@ def tests_of(build, tier):
     return script_tests(tier) if tier in SCRIPT_TIERS else meson_tests(build, tier)
 
 
+def is_light(argv):
+    if not argv[0].endswith('.py'):
+        return False
+    with open(argv[0], encoding='utf-8') as f:
+        return any(line.rstrip() == LIGHT for line in f)
+
+
+def groups_of(tier, tests):
+    """[(name, programs at once, [test])]: a group ends before the next one begins."""
+    cpus = os.cpu_count() or 1
+    if tier in PARALLEL_TIERS:
+        return [(tier, cpus, tests)]
+    light = [t for t in tests if is_light(t[1])]
+    rest = [(t[0], 1, [t]) for t in tests if t not in light]
+    return [(f'{tier}, light', cpus, light), *rest] if light else rest
+
+
 def say(text=''):
     print(text, flush=True)
 
@@ -260,13 +278,12 @@ def run_tier(build, tier):
         results.skipped.append((tier, 'has no tests'))
         say(f'         skipped {tier}: has no tests')
     env = {'CMOCKA_MESSAGE_OUTPUT': 'TAP', 'PYTHONDONTWRITEBYTECODE': '1', 'FG_BUILD': build, 'FG_SOURCE': ROOT}
-    at_once = (os.cpu_count() or 1) if tier in PARALLEL_TIERS else 1
-    for group in [tests] if at_once > 1 else [[t] for t in tests]:
+    for name, at_once, group in groups_of(tier, tests):
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             for result in pool.map(lambda t: run_program(t[0], t[1], {**env, **t[2]}, *t[3:], tier in LIVE_TIERS), group):
                 results.add(result)
         for line in reap_strays():
-            results.failed.append(f'{tier if at_once > 1 else group[0][0]}: left running: {line}')
+            results.failed.append(f'{name}: left running: {line}')
     say(f'== {tier}: {results.counts()} ({time.monotonic() - began:.1f} s)\n')
     return results
 
