@@ -124,7 +124,9 @@ void fg_pair_destroy(struct fg_pair *p)
 
 static struct fg_pair_said to_say(const struct fg_pair *p)
 {
-    return (struct fg_pair_said){.epoch = fg_pair_leads(p) && p->epoch_first ? p->epoch : 0,
+    bool there = p->epoch_first && p->last >= p->epoch_first; /* the log has its records */
+
+    return (struct fg_pair_said){.epoch = fg_pair_leads(p) && there ? p->epoch : 0,
                                  .reason = p->reason,
                                  .refused = p->state == FG_PAIR_STATE_REFUSED ||
                                             p->state == FG_PAIR_STATE_ENDED};
@@ -144,6 +146,8 @@ static void say_hello(struct fg_pair *p)
                                           .last = p->last,
                                           .durable = p->durable}};
 
+    while (m.count && p->epochs[m.count - 1].first > p->last)
+        m.count--; /* it began, and has no record yet */
     p->said = said;
     fg_pair_say(p, &m);
 }

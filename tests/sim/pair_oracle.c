@@ -152,6 +152,14 @@ void sim_check_answers(struct sim_world *w)
     }
 }
 
+/* Nothing in this world damages a message: each must be one that the protocol allows. */
+void sim_check_messages(struct sim_world *w)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (w->node[i].pair && w->node[i].view.refused)
+            sim_fail(w, "node %u takes what the other one sent for no message of this protocol", i);
+}
+
 bool sim_is_well(const struct sim_world *w)
 {
     const struct fg_pair_view *a = &w->node[0].view, *b = &w->node[1].view;

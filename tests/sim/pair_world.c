@@ -450,5 +450,6 @@ void sim_tick(struct sim_world *w)
             requests(w, n);
     }
     sim_check_answers(w);
+    sim_check_messages(w);
     sim_check_sync(w);
 }

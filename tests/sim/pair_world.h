@@ -163,6 +163,7 @@ void sim_check_register(struct sim_world *w);
 uint64_t sim_floor(const struct sim_world *w);
 void sim_check_logs(struct sim_world *w);
 void sim_check_answers(struct sim_world *w);
+void sim_check_messages(struct sim_world *w);
 void sim_check_sync(struct sim_world *w);
 bool sim_is_well(const struct sim_world *w); /* one leads, one follows, and orders are accepted */
 
