@@ -32,11 +32,12 @@ _Static_assert(FG_CLIENT_MEMBERS_MAX == FG_FLEET_MEMBERS_MAX &&
                "the library knows every fleet");
 
 /* Members of one or two servers each: 0 0 1 1 2 2. */
-static struct fg_client *fleet_of(unsigned members, unsigned addresses)
+static struct fg_client *fleet_with_ports(unsigned members, unsigned addresses, unsigned ports_max)
 {
     struct fg_client_options o = {.outstanding_max = 16,
                                   .servers = members * addresses,
                                   .members = members,
+                                  .ports_max = ports_max,
                                   .keys = 1,
                                   .key = {shop},
                                   .seed = 42};
@@ -49,6 +50,11 @@ static struct fg_client *fleet_of(unsigned members, unsigned addresses)
     if (!c)
         fail_msg("%s", err.text);
     return c;
+}
+
+static struct fg_client *fleet_of(unsigned members, unsigned addresses)
+{
+    return fleet_with_ports(members, addresses, 1);
 }
 
 /* A user of this member, as a client takes it that was told nothing. */
@@ -250,6 +256,27 @@ static void test_member_away(void **state)
     fg_client_destroy(c);
 }
 
+/* Each member may have another number of workers. */
+static void test_ports_of_members(void **state)
+{
+    struct fg_client *c = fleet_with_ports(2, 1, 4);
+    uint64_t user = user_of(1, 2);
+    struct fg_client_packet p = asked(c, user, 0), q = sent(c, 0);
+    struct fg_packet_reply r = reply_to(&p, FG_PACKET_STATUS_ON_SALE);
+
+    assert_int_equal(r.op, FG_PACKET_OP_STOCK | FG_PACKET_REPLY); /* the client's own question */
+    assert_int_equal(p.server, 1);
+    assert_true(q.server == 1 && q.port == 0);
+    r.quantity = 4;
+    assert_int_equal(hand(c, &p, r, 1), FG_CLIENT_TAKEN);
+    assert_true(fg_client_ports(c, 1) == 4 && fg_client_ports(c, 0) == 1);
+    assert_int_equal(fg_client_server(c), 0); /* STOCK stays where it was */
+    answered(c, &q, 1);
+    p = asked(c, user, 2);
+    assert_true(p.server == 1 && p.port == fg_user_owner(user, 4));
+    fg_client_destroy(c);
+}
+
 static void test_fleet_options(void **state)
 {
     struct fg_client_options o = {.outstanding_max = 1, .servers = 3, .keys = 1, .key = {shop}};
@@ -320,11 +347,15 @@ static void test_opening(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_member_of_a_fleet), cmocka_unit_test(test_members_that_disagree),
-        cmocka_unit_test(test_no_fleet),          cmocka_unit_test(test_old_map),
-        cmocka_unit_test(test_pairs_of_a_fleet),  cmocka_unit_test(test_member_away),
-        cmocka_unit_test(test_fleet_options),     cmocka_unit_test(test_opening)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_member_of_a_fleet),
+                                       cmocka_unit_test(test_members_that_disagree),
+                                       cmocka_unit_test(test_no_fleet),
+                                       cmocka_unit_test(test_old_map),
+                                       cmocka_unit_test(test_pairs_of_a_fleet),
+                                       cmocka_unit_test(test_member_away),
+                                       cmocka_unit_test(test_ports_of_members),
+                                       cmocka_unit_test(test_fleet_options),
+                                       cmocka_unit_test(test_opening)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
