@@ -139,6 +139,8 @@ def test_empty_box(lab):
         assert second.gate.process.wait(30) == ENDED, second.gate.output()
         (snapshot,) = glob.glob(f'{second.gate.log_dir}/fill/*.fgs')
         assert 'the snapshot of record' in second.gate.output(), second.gate.output()
+    second.gate.settings['log.keep_bytes'] = '1g'  # the first one is not to be filled later
+    second.gate.write_config()
     # as if power had failed when the old segments were removed, and the new one had begun
     for path in glob.glob(f'{second.gate.log_dir}/*.fgj'):
         os.unlink(path)
