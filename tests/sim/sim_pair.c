@@ -84,7 +84,7 @@ static void run(void *world, uint64_t seed, bool traced, char failure[SIM_FAILUR
     struct sim_world *w = world;
     struct sim_options options = {.old_disks = seed % 8 == 3,
                                   .restored = seed % 8 == 6,
-                                  .retires = seed % 8 == 5 || seed % 8 == 7,
+                                  .retires = seed % 8 == 7,
                                   .by_epoch_record = torn_epochs};
     enum fg_pair_state before[2] = {FG_PAIR_STATES, FG_PAIR_STATES};
 
