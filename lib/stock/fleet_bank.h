@@ -30,6 +30,12 @@ bool fg_stock_fleet_give(struct fg_stock *s, uint64_t now_ms, uint32_t index);
  * or the ring is full. */
 bool fg_stock_fleet_settle(struct fg_stock *s, uint32_t index);
 
+/* The thread of the fleet waits for the answer to RECALL. */
+static inline bool fleet_is_recalling(const struct fg_stock *s, uint32_t index)
+{
+    return s->config.limits.fleet && s->fleets[index].recall != FLEET_RESTS;
+}
+
 /* The bank gives everything back, so nobody gets more than was asked for. */
 static inline bool fleet_recalls(const struct fg_stock *s, uint32_t index)
 {

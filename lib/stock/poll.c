@@ -3,6 +3,7 @@
 #include "stock/bank.h"
 #include "stock/by_user.h"
 #include "stock/expire.h"
+#include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/slice.h"
 
@@ -207,7 +208,7 @@ void fg_stock_set_mode(struct fg_stock *s, enum fg_stock_mode mode)
     for (uint32_t i = 0; i < s->config.limits.items_max;
          i++) /* who waits for units must hear of it */
         if (s->items[i].wait_head != NIL || s->banks[i].queue_head != NIL || s->banks[i].line ||
-            s->items[i].line)
+            s->items[i].line || fleet_is_recalling(s, i))
             mark_dirty(s, i);
 }
 

@@ -120,7 +120,7 @@ static bool has_twin(const struct sim *s, const struct fg_stock_command *c)
         const struct token *t = &s->w.tokens[i];
 
         if (t->used && t->command && t->given.type == c->type && t->given.item == c->item &&
-            t->given.units == c->units)
+            (c->type == FG_STOCK_RECALL || t->given.units == c->units))
             return true;
     }
     return false;
@@ -153,6 +153,59 @@ static void refund_step(struct sim *s, const struct sim_step *step)
     give(s, fg_user_owner(c.user, s->w.workers), &c);
 }
 
+/* ---- a fleet: its pool has any number of units, and it does anything that the bank allows */
+
+static void take_news(struct sim *s)
+{
+    struct fg_stock_fleet_news news[2];
+    unsigned n;
+
+    for (unsigned k = 0; k < s->w.workers; k++)
+        while ((n = fg_stock_fleet_take(s->w.stock[k], news, 2)) > 0)
+            for (unsigned i = 0; i < n; i++)
+                s->w.news[news[i].index] = news[i];
+}
+
+void sim_fleet(struct sim *s, bool finish)
+{
+    if (!s->w.setup.limits.fleet)
+        return;
+    take_news(s);
+    for (uint32_t i = 0; i < ITEMS_MAX && finish; i++) {
+        struct fg_stock_command c = {.type = FG_STOCK_SOLD_OUT, .index = i, .item = ITEM_ID + i};
+
+        if (s->w.news[i].least && s->w.tokens_out <= TOKENS_MAX / 2)
+            give(s, home_of(s, i), &c);
+    }
+}
+
+static void fleet_step(struct sim *s, const struct sim_step *step)
+{
+    static const uint8_t kinds[] = {FG_STOCK_LEASE,    FG_STOCK_LEASE,  FG_STOCK_RECALL,
+                                    FG_STOCK_RECALL,   FG_STOCK_REFUSE, FG_STOCK_REFUSE,
+                                    FG_STOCK_SOLD_OUT, FG_STOCK_OPEN};
+    uint32_t index = step->a % ITEMS_MAX;
+    struct fg_stock_command c = {
+        .type = kinds[step->n % 8], .index = index, .item = ITEM_ID + index};
+
+    if (!s->w.setup.limits.fleet || !s->w.shelves[index].known)
+        return;
+    if (step->n & 8)
+        take_news(s);
+    if (c.type == FG_STOCK_RECALL && has_twin(s, &c))
+        return;                     /* one at a time: whose the record is could not be told */
+    if (c.type == FG_STOCK_LEASE) { /* what is asked for, or any number */
+        c.fleet_units =
+            step->n & 1 && s->w.news[index].least ? s->w.news[index].least : 1 + step->b % 8;
+        c.fleet_sum = s->o.items[index].now.leased + c.fleet_units;
+    } else if (c.type == FG_STOCK_REFUSE) {
+        c.fleet_head = s->w.news[index].head;
+        c.fleet_refusal = step->n & 1 ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_INSUFFICIENT;
+        c.fleet_units = step->n & 1 ? 0 : 1 + step->b % 3;
+    }
+    give(s, home_of(s, index), &c);
+}
+
 void sim_command(struct sim *s, const struct sim_step *step)
 {
     if (s->w.tokens_out > TOKENS_MAX / 2)
@@ -181,6 +234,9 @@ void sim_command(struct sim *s, const struct sim_step *step)
         break;
     case SIM_REFUND:
         refund_step(s, step);
+        break;
+    case SIM_FLEET:
+        fleet_step(s, step);
         break;
     default:
         FG_ASSERT(!"step");

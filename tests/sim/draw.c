@@ -25,8 +25,9 @@ static const uint16_t usual_weight[SIM_KINDS] = {
     [SIM_SYNC] = 500,     [SIM_CLOCK] = 250, [SIM_ITEM] = 50,      [SIM_APPLY] = 150,
     [SIM_ADD] = 150,      [SIM_REMOVE] = 70, [SIM_DENY] = 25,      [SIM_REFUND] = 40,
     [SIM_LINE] = 30,      [SIM_DISK] = 20,   [SIM_STOP] = 4,       [SIM_CRASH] = 12,
-    [SIM_FINISH] = 4,     [SIM_CLEAR] = 6,
+    [SIM_FINISH] = 4,     [SIM_CLEAR] = 6, /* SIM_FLEET: in a fleet alone */
 };
+enum { FLEET_WEIGHT = 900 };
 
 static void draw_setup(struct drawing *d, struct world_setup *setup)
 {
@@ -55,10 +56,17 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     d->plenty = rng_chance(r, 40) ? 40 : 4;
     d->waits = setup->limits.waiting_max ? rng_below(r, 90) : 2;
     /* each seed has its own weather: some things are rare in it, others common */
-    for (unsigned k = 0; k < SIM_KINDS; k++) {
+    for (unsigned k = 0; k < SIM_FLEET; k++) {
         d->weight[k] = usual_weight[k] * (rng_chance(r, 20) ? 3 : rng_chance(r, 20) ? 1 : 2);
         d->weights += d->weight[k];
     }
+    setup->limits.fleet = fg_mix64(d->seed, 3) % 4 == 0;
+    if (!setup->limits.fleet)
+        return;
+    setup->limits.waiting_max = 0;
+    d->waits = 2;
+    d->weight[SIM_FLEET] = FLEET_WEIGHT;
+    d->weights += FLEET_WEIGHT;
 }
 
 /* The fields of an order follow from its id, so that a repeat is a repeat; now and then one lies.
@@ -186,6 +194,10 @@ static struct sim_step draw_step(struct drawing *d)
         s.a = rng_below(r, rng_chance(r, 20) ? ITEMS_MAX : d->items);
         s.b = rng_below(r, d->plenty);
         break;
+    case SIM_FLEET:
+        s.n = (uint16_t)rng_below(r, 16);
+        s.b = rng_below(r, 8);
+        /* fall through */
     case SIM_CLEAR:
         s.a = rng_below(r, d->items);
         break;
@@ -328,6 +340,20 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
                  "operator sets the line of item %u: length %u, claim %u ms, ttl %u ms%s", item,
                  s->b, s->c, s->d, s->n & 1 ? ", one unit" : "");
         break;
+    case SIM_FLEET: {
+        static const char *const what[] = {"leases",
+                                           "leases what is asked for to",
+                                           "recalls",
+                                           "recalls",
+                                           "refuses as INSUFFICIENT",
+                                           "refuses as BUSY",
+                                           "is sold out of",
+                                           "opens"};
+
+        snprintf(text, size, "fleet %s item %u (%u)%s", what[s->n % 8], item, s->b,
+                 s->n & 8 ? ", having taken the news" : "");
+        break;
+    }
     case SIM_CLEAR:
         snprintf(text, size, "operator clears the line of item %u", item);
         break;

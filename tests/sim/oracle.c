@@ -4,6 +4,11 @@
  */
 #include "oracle.h"
 
+static bool is_moved(unsigned type)
+{
+    return type == FG_JOURNAL_RECORD_LEASE || type == FG_JOURNAL_RECORD_RETURN;
+}
+
 void oracle_start(struct oracle *o, const struct world *w)
 {
     memset(o, 0, sizeof(*o));
@@ -208,6 +213,20 @@ static void write_order(struct oracle *o, const struct fg_journal_record *r)
                                                               : FG_LEDGER_ORDER_EXPIRED;
 }
 
+/* The units that all members together may have: what was leased and not returned counts once. */
+void oracle_moved(struct oracle_units *u, const struct fg_journal_record *r)
+{
+    bool lease = r->type == FG_JOURNAL_RECORD_LEASE;
+    uint64_t *sum = lease ? &u->leased : &u->returned, *times = lease ? &u->leases : &u->returns;
+
+    if (!is_moved(r->type))
+        return;
+    *sum += r->fleet_units;
+    *times += 1;
+    FG_ASSERT(r->fleet_units > 0 && r->fleet_sum == *sum && r->fleet_times == *times);
+    u->total += lease ? (int64_t)r->fleet_units : -(int64_t)r->fleet_units;
+}
+
 static void write_item(struct oracle *o, const struct fg_journal_record *r)
 {
     struct oracle_item *item = oracle_item(o, r->item);
@@ -233,6 +252,8 @@ static void write_item(struct oracle *o, const struct fg_journal_record *r)
                                            .flags = r->flags};
     else if (r->type == FG_JOURNAL_RECORD_STOCK)
         item->written.total += (int64_t)r->arg;
+    else
+        oracle_moved(&item->written, r);
 }
 
 static void write_record(struct oracle *o, const struct fg_journal_record *r)
@@ -250,7 +271,8 @@ static void write_record(struct oracle *o, const struct fg_journal_record *r)
     item = oracle_item(o, r->item);
     FG_ASSERT(item);
     if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_STOCK ||
-        r->type == FG_JOURNAL_RECORD_ITEM_NAME || r->type == FG_JOURNAL_RECORD_LINE_SET)
+        r->type == FG_JOURNAL_RECORD_ITEM_NAME || r->type == FG_JOURNAL_RECORD_LINE_SET ||
+        is_moved(r->type))
         write_item(o, r);
     else
         write_order(o, r);
@@ -269,7 +291,7 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
     o->durable_of[r->worker % WORKERS_MAX]++;
     if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_ITEM_NAME ||
         r->type == FG_JOURNAL_RECORD_STOCK || r->type == FG_JOURNAL_RECORD_USER ||
-        r->type == FG_JOURNAL_RECORD_LINE_SET)
+        r->type == FG_JOURNAL_RECORD_LINE_SET || is_moved(r->type))
         return;
     order = oracle_order(o, r->user, r->order_id);
     switch (r->type) {

@@ -44,6 +44,7 @@ struct oracle_order {
 
 struct oracle_units {
     int64_t total, reserved, sold, refunded;
+    uint64_t leased, leases, returned, returns; /* of a fleet */
 };
 
 struct settings {
@@ -137,6 +138,7 @@ void oracle_waits(struct oracle *o, struct world *w, uint32_t token);
 void oracle_waits_no_more(struct oracle *o, struct world *w, uint32_t token);
 /* Whether a request waits for units; others that wait have an answer, which waits for the disk. */
 bool oracle_waits_for_units(struct oracle *o, const struct world *w);
+void oracle_moved(struct oracle_units *u, const struct fg_journal_record *r);
 bool oracle_same_order(const struct fg_stock_request *a, uint64_t user, const uint8_t id[16]);
 
 #endif

@@ -428,6 +428,10 @@ static void told_waiter(struct oracle *o, struct world *w, uint32_t token,
         FG_ASSERT(t->min_free < t->request.quantity);
         break;
     default:
+        if (w->setup.limits.fleet && a->status == FG_PACKET_STATUS_BUSY) { /* of what was lacking */
+            FG_ASSERT(w->troubled || t->min_free < order->quantity);
+            break;
+        }
         FG_ASSERT(w->troubled && (a->status == FG_PACKET_STATUS_BUSY ||
                                   a->status == FG_PACKET_STATUS_UNAVAILABLE));
     }
@@ -475,8 +479,9 @@ void oracle_command_given(struct oracle *o, struct world *w, uint32_t token)
         o->denied[o->denied_len++].user = t->given.user;
     }
     oracle_pushed(o, w, t->worker, t);
-    if (t->given.type == FG_STOCK_STOCK_REMOVE)
+    if (t->given.type == FG_STOCK_STOCK_REMOVE || t->given.type == FG_STOCK_RECALL)
         oracle_waits(o, w, token);
+    memcpy(t->decided, o->pushed, sizeof(t->decided));
     if (t->given.type == FG_STOCK_ORDER_REFUND) {
         struct oracle_order *order = oracle_order(o, t->given.user, t->given.order_id);
 
@@ -509,17 +514,48 @@ static void refund_answered(struct oracle *o, const struct token *t,
     }
 }
 
+/* A recall that is done: for a moment nothing was free, and a crash undoes nothing of what any
+ * worker had decided before. */
+static void recall_answered(struct oracle *o, struct world *w, uint32_t token,
+                            const struct fg_stock_answer *a)
+{
+    struct token *t = &w->tokens[token];
+
+    if (a->outcome == FG_STOCK_OUTCOME_DONE) {
+        FG_ASSERT(t->min_free == 0 && a->left == (t->record ? t->given.fleet_units : 0));
+        FG_ASSERT(o->durable_of[t->worker] >= t->record);
+        for (unsigned k = 0; k < w->workers; k++)
+            FG_ASSERT(o->durable_of[k] >= t->decided[k]);
+    } else {
+        FG_ASSERT(a->outcome == FG_STOCK_OUTCOME_BUSY ||
+                  a->outcome == FG_STOCK_OUTCOME_UNAVAILABLE);
+        FG_ASSERT(t->record == 0 || w->disk == DISK_FAILED);
+    }
+    oracle_waits_no_more(o, w, token);
+}
+
+static bool writes_record(uint8_t type)
+{
+    return type != FG_STOCK_ITEM_APPLY && type != FG_STOCK_LINE_APPLY &&
+           type != FG_STOCK_LINE_CLEAR && type != FG_STOCK_REFUSE && type != FG_STOCK_SOLD_OUT &&
+           type != FG_STOCK_OPEN;
+}
+
 void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
                              const struct fg_stock_answer *a)
 {
     struct token *t = &w->tokens[token];
-    bool writes = t->given.type != FG_STOCK_ITEM_APPLY && t->given.type != FG_STOCK_LINE_APPLY &&
-                  t->given.type != FG_STOCK_LINE_CLEAR;
+    bool writes = writes_record(t->given.type);
 
     FG_ASSERT(t->used && t->command && a->kind == FG_STOCK_OPERATOR);
     if (t->given.type == FG_STOCK_ORDER_REFUND) {
         FG_ASSERT(a->user == t->given.user);
         refund_answered(o, t, a);
+        return;
+    }
+    if (t->given.type == FG_STOCK_RECALL) {
+        FG_ASSERT(a->item == t->given.item);
+        recall_answered(o, w, token, a);
         return;
     }
     FG_ASSERT(t->given.type == FG_STOCK_USER_SET ? a->user == t->given.user

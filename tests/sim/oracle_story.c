@@ -379,12 +379,37 @@ static struct token *stock(struct oracle *o, struct world *w, const struct fg_jo
     for (uint32_t i = 0; i < o->waiting_len; i++) {
         struct token *t = &w->tokens[o->waiting[i]];
 
-        if (t->command && t->given.item == r->item && t->given.units == -units) {
+        if (t->command == 1 + FG_STOCK_STOCK_REMOVE && t->given.item == r->item &&
+            t->given.units == -units) {
             oracle_waits_no_more(o, w, o->waiting[i]);
             return t;
         }
     }
     FG_ASSERT(!"stock is taken away because somebody asked for it");
+    return NULL;
+}
+
+/* A lease is recorded at once; a return when all that is free has been gathered. */
+static struct token *moved(struct oracle *o, struct world *w, const struct fg_journal_record *r,
+                           struct token *cause)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+
+    oracle_moved(&item->now, r);
+    if (r->type == FG_JOURNAL_RECORD_LEASE) {
+        FG_ASSERT(cause && cause->command == 1 + FG_STOCK_LEASE && cause->given.item == r->item);
+        FG_ASSERT(cause->given.fleet_units == r->fleet_units);
+        return cause;
+    }
+    for (uint32_t i = 0; i < o->waiting_len; i++) {
+        struct token *t = &w->tokens[o->waiting[i]];
+
+        if (t->command == 1 + FG_STOCK_RECALL && t->given.item == r->item && t->record == 0) {
+            t->given.fleet_units = (uint32_t)r->fleet_units;
+            return t;
+        }
+    }
+    FG_ASSERT(!"units are returned because the fleet asked for them");
     return NULL;
 }
 
@@ -427,6 +452,10 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
         break;
     case FG_JOURNAL_RECORD_STOCK:
         cause = stock(o, w, r, cause);
+        break;
+    case FG_JOURNAL_RECORD_LEASE:
+    case FG_JOURNAL_RECORD_RETURN:
+        cause = moved(o, w, r, cause);
         break;
     case FG_JOURNAL_RECORD_USER:
         FG_ASSERT(cause && cause->command == 1 + FG_STOCK_USER_SET && oracle_denied(o, r->user));

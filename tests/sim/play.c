@@ -113,6 +113,7 @@ static void loop_all(struct sim *s)
         write_log(s, i, UINT32_MAX);
     }
     sync_log(s);
+    sim_fleet(s, true);
     oracle_balance(&s->o, &s->w);
 }
 

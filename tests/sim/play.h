@@ -29,7 +29,8 @@
     X(FINISH, "n = workers of the next life: stops as SIGTERM does, and starts again")             \
     X(REFUND, "the operator's: a = user, b = order, c = 1 restock")                                \
     X(LINE, "a = item, b = length, c = claim window ms, d = ttl ms, n = 1 one unit only")          \
-    X(CLEAR, "a = item: all who wait leave")
+    X(CLEAR, "a = item: all who wait leave")                                                       \
+    X(FLEET, "a = item, b = units, n = what the fleet does, see fleet_step")
 
 enum sim_kind {
 #define X(name, text) SIM_##name,
@@ -75,6 +76,8 @@ void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
 
 /* ---- command.c: steps of the operator */
 void sim_command(struct sim *s, const struct sim_step *step);
+/* The thread of the fleet takes what is news; finish: all who wait are told that it is sold out. */
+void sim_fleet(struct sim *s, bool finish);
 void sim_command_answered(struct sim *s, uint32_t token, const struct fg_stock_answer *a);
 
 #endif

@@ -119,6 +119,7 @@ static void start_life(struct world *w, const struct fg_ledger *ledger)
     w->tokens_out = w->token_next = 0;
     memset(w->tokens, 0, sizeof(w->tokens));
     memset(w->shelves, 0, sizeof(w->shelves));
+    memset(w->news, 0, sizeof(w->news));
     memset(w->mode, 0, sizeof(w->mode));
     make_rings(w);
     make_engines(w, ledger);

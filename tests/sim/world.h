@@ -8,7 +8,7 @@
 #ifndef FG_SIM_WORLD_H
 #define FG_SIM_WORLD_H
 
-#include "stock/stock.h"
+#include "stock/fleet.h"
 
 #ifdef FG_SIM_SMALL /* exhaustive.c keeps many copies of it all */
 enum { WORKERS_MAX = 2, ITEMS_MAX = 1, TOKENS_MAX = 32, LOG_MAX = 128, ROOMY = 24 };
@@ -54,6 +54,8 @@ struct token {
     unsigned worker;
     struct fg_stock_request request;
     struct fg_stock_command given; /* of a command */
+    uint64_t
+        decided[WORKERS_MAX]; /* RECALL: records that each worker had pushed when it was given */
 };
 
 /* What the control plane knows of an item. */
@@ -94,6 +96,7 @@ struct world {
     uint32_t cut_records, files_read, fed, took_over; /* statistics */
 
     struct shelf shelves[ITEMS_MAX];
+    struct fg_stock_fleet_news news[ITEMS_MAX]; /* of a fleet, as its thread took them last */
     struct token tokens[TOKENS_MAX];
     uint32_t tokens_out, token_next;
 };
