@@ -40,6 +40,11 @@ static struct fg_line *made(struct fg_line **line)
     return *line;
 }
 
+struct fg_line *fg_line_made(struct fg_line **line)
+{
+    return made(line);
+}
+
 void fg_line_begin(struct fg_line **line, uint64_t tickets)
 {
     made(line)->first = made(line)->tickets = tickets;
@@ -76,6 +81,11 @@ static void take_out(struct fg_line *l, uint64_t ticket)
         l->head++;
     if (l->passed != l->head)
         l->passed = 0;
+}
+
+void fg_line_give_back(struct fg_line *l, uint64_t ticket)
+{
+    take_out(l, ticket);
 }
 
 void fg_line_leave(struct fg_line *l, uint64_t ticket)

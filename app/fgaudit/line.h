@@ -23,6 +23,9 @@ struct fg_line {
     uint64_t since_ms; /* somebody waits since then */
     uint64_t passed;   /* this head was passed over, 0 = was not */
     uint64_t passed_ms;
+    uint8_t commitment[32];      /* of the draw that is to come */
+    uint64_t commit_seq;         /* its record, 0 = the log has none */
+    uint64_t renewed, strangers; /* how often, since the last draw; orders that waited before it */
 };
 
 void fg_line_free(struct fg_line *line);
@@ -36,6 +39,12 @@ bool fg_line_join(struct fg_line **line, uint64_t ticket, uint64_t time_ms);
 /** The one with this ticket was offered units. False: it was not its turn; *before is whose. */
 bool fg_line_offer(struct fg_line *line, uint64_t ticket, uint64_t time_ms, uint64_t settle_ms,
                    uint64_t *before);
+
+/** Makes a line without entries, if there is none. */
+struct fg_line *fg_line_made(struct fg_line **line);
+
+/** A draw: the ticket is given back, and another one taken. */
+void fg_line_give_back(struct fg_line *line, uint64_t ticket);
 
 void fg_line_leave(struct fg_line *line, uint64_t ticket);
 

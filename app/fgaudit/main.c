@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "lottery.h"
 #include "progress.h"
 #include "report.h"
 #include "runs.h"
@@ -19,7 +20,8 @@ struct options {
     const char *log, *logs, *peer, *json, *files[FILES_MAX];
     unsigned file_count;
     bool complete;
-    uint64_t limit_lists, settle_ms;
+    bool lottery;
+    uint64_t limit_lists, settle_ms, lottery_item;
     struct fg_redis_audit redis;       /* address NULL = no Redis */
     struct fg_postgres_audit postgres; /* conninfo NULL = no PostgreSQL */
 };
@@ -54,6 +56,8 @@ static const char usage[] =
     "  --client FILE                orders as the load generator was told; may be given several "
     "times\n"
     "  --client-complete            the files name every order: any other in the log is a problem\n"
+    "  --lottery[=ITEM]             prints each draw at the opening of an item, and the order that "
+    "it gave\n"
     "  --settle-ms N                so long after a change of an item its old limits may be used "
     "(default "
     "2000)\n"
@@ -128,6 +132,7 @@ enum {
     OPT_POSTGRES_WAIT,
     OPT_CLIENT,
     OPT_COMPLETE,
+    OPT_LOTTERY,
     OPT_SETTLE,
     OPT_JSON,
     OPT_LIMIT,
@@ -150,6 +155,7 @@ static const struct option options_list[] = {
     {"postgres-wait-ms", required_argument, NULL, OPT_POSTGRES_WAIT},
     {"client", required_argument, NULL, OPT_CLIENT},
     {"client-complete", no_argument, NULL, OPT_COMPLETE},
+    {"lottery", optional_argument, NULL, OPT_LOTTERY},
     {"settle-ms", required_argument, NULL, OPT_SETTLE},
     {"json", required_argument, NULL, OPT_JSON},
     {"limit-lists", required_argument, NULL, OPT_LIMIT},
@@ -211,6 +217,10 @@ static void take_option(struct options *o, int option, const char *value)
         break;
     case OPT_COMPLETE:
         o->complete = true;
+        break;
+    case OPT_LOTTERY:
+        o->lottery = true;
+        o->lottery_item = value ? number("lottery", value, UINT64_MAX) : 0;
         break;
     case OPT_SETTLE:
         o->settle_ms = number("settle-ms", value, 86400000);
@@ -345,6 +355,8 @@ int main(int argc, char **argv)
                                 .elapsed_ms = fg_now_ms() - start_ms};
     passed = fg_report_passed(&report);
     write_report(&report, o.json);
+    if (o.lottery)
+        fg_lottery_print(&story, o.lottery_item, o.json && !strcmp(o.json, "-") ? stderr : stdout);
     fg_redis_audit_close(&o.redis);
     fg_postgres_audit_close(&o.postgres);
     fg_story_free(&story);

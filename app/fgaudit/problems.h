@@ -23,6 +23,7 @@
     X(USER_DENIED, "user-denied", "an order of a user whom the operator denied was accepted")      \
     X(TICKET, "ticket", "two orders in a waiting list have one ticket, or one has none")           \
     X(TURN, "turn", "units went to an order while another one was first in the waiting list")      \
+    X(LOTTERY, "lottery", "a draw that its commitment or its entries contradict")                  \
     X(UNKNOWN_ITEM, "unknown-item", "a record of an item that was never defined")                  \
     X(CONSERVATION, "conservation",                                                                \
       "total is not available + reserved + sold, or a count is below zero")                        \

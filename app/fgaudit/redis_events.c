@@ -66,6 +66,19 @@ static void expect_item(struct fg_expected *e, const struct fg_journal_record *r
         FG_REDIS_LINE_LIST(X)
 #undef X
         fg_expect_u64(e, FG_REDIS_ITEM_FIELD_ONE_UNIT, r->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
+    } else if (r->type == FG_JOURNAL_RECORD_LOTTERY) {
+        char commitment[2 * sizeof(r->name) + 1];
+
+        fg_hex(commitment, r->name);
+        fg_hex(commitment + sizeof(r->name), r->name + sizeof(r->name) / 2);
+        fg_expect_text(e, "commitment", commitment);
+    } else if (r->type == FG_JOURNAL_RECORD_DRAWN) {
+        char seed[33];
+
+        fg_hex(seed, r->order_id);
+        fg_expect_text(e, "seed", seed);
+        fg_expect_u64(e, "orders", r->user);
+        fg_expect_u64(e, "behind", r->arg);
     }
 }
 
@@ -73,7 +86,8 @@ static bool is_order(unsigned type)
 {
     return type != FG_JOURNAL_RECORD_USER && type != FG_JOURNAL_RECORD_STOCK &&
            type != FG_JOURNAL_RECORD_ITEM_SET && type != FG_JOURNAL_RECORD_ITEM_NAME &&
-           type != FG_JOURNAL_RECORD_LINE_SET && type != FG_JOURNAL_RECORD_LEASE &&
+           type != FG_JOURNAL_RECORD_LINE_SET && type != FG_JOURNAL_RECORD_LOTTERY &&
+           type != FG_JOURNAL_RECORD_DRAWN && type != FG_JOURNAL_RECORD_LEASE &&
            type != FG_JOURNAL_RECORD_RETURN;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "line.h"
+#include "lottery.h"
 #include "progress.h"
 
 void fg_story_init(struct fg_story *s, struct fg_problems *problems, uint64_t settle_ms)
@@ -18,6 +19,9 @@ void fg_story_free(struct fg_story *s)
     for (uint32_t i = 0; i < s->tables.item_count; i++)
         fg_line_free(s->tables.items[i].line);
     fg_tables_free(&s->tables);
+    for (size_t i = 0; i < s->draw_count; i++)
+        free(s->draws[i].orders);
+    free(s->draws);
     free(s->denied.slots);
 }
 
@@ -117,7 +121,7 @@ static void line_set(const struct fg_story *s, const struct fg_journal_record *r
     i->line_max = r->line_max;
     i->claim_ms = r->claim_ms;
     i->wait_ttl_ms = r->wait_ttl_ms;
-    i->line_flags = r->line_flags;
+    i->line_flags = r->line_flags | (i->line_flags & FG_JOURNAL_LINE_LOTTERY);
 }
 
 static void item_name(const struct fg_story *s, const struct fg_journal_record *r)
@@ -292,6 +296,8 @@ static void waiting(struct fg_story *s, const struct fg_journal_record *r)
         fg_problem(s->problems, FG_PROBLEM_TICKET,
                    "%s: ticket %" PRIu64 ", the largest is %" PRIu64, where(r, text), r->arg,
                    i->line->tickets);
+    if (i)
+        fg_lottery_entry(s, i, r);
 }
 
 static bool fields_match(struct fg_story *s, const struct fg_order *o,
@@ -565,6 +571,12 @@ static void take_in(struct fg_story *s, const struct fg_journal_record *r)
         break;
     case FG_JOURNAL_RECORD_LINE_SET:
         line_set(s, r);
+        break;
+    case FG_JOURNAL_RECORD_LOTTERY:
+        fg_lottery_commitment(s, item_of(s, r), r);
+        break;
+    case FG_JOURNAL_RECORD_DRAWN:
+        fg_lottery_drawn(s, item_of(s, r), r);
         break;
     case FG_JOURNAL_RECORD_USER:
         user(s, r);

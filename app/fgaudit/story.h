@@ -8,6 +8,13 @@
 #include "log.h"
 #include "tables.h"
 
+/** A draw that the log has. */
+struct fg_draw {
+    uint64_t item, seq, time_ms, commit_seq, renewed, strangers, first; /* first ticket */
+    uint8_t seed[16];
+    uint32_t *orders, count; /* in the order that the seed gives */
+};
+
 struct fg_story {
     struct fg_tables tables;
     struct fg_denied_users denied;
@@ -19,6 +26,8 @@ struct fg_story {
     struct fg_journal_epochs epochs; /* of a pair */
     uint64_t commits, records;       /* records: without BATCH */
     uint64_t states[FG_STATE_COUNT]; /* orders in each state, now */
+    struct fg_draw *draws;
+    size_t draw_count;
 };
 
 void fg_story_init(struct fg_story *story, struct fg_problems *problems, uint64_t settle_ms);

@@ -27,8 +27,10 @@ static bool is_of(const struct trace *t, const struct fg_journal_record *r)
     return r->type != FG_JOURNAL_RECORD_BATCH && r->type != FG_JOURNAL_RECORD_STOCK &&
            r->type != FG_JOURNAL_RECORD_ITEM_SET && r->type != FG_JOURNAL_RECORD_ITEM_NAME &&
            r->type != FG_JOURNAL_RECORD_USER && r->type != FG_JOURNAL_RECORD_EPOCH &&
-           r->type != FG_JOURNAL_RECORD_LEASE && r->type != FG_JOURNAL_RECORD_RETURN &&
-           r->user == t->user && memcmp(r->order_id, t->order_id, sizeof(r->order_id)) == 0;
+           r->type != FG_JOURNAL_RECORD_LINE_SET && r->type != FG_JOURNAL_RECORD_LOTTERY &&
+           r->type != FG_JOURNAL_RECORD_DRAWN && r->type != FG_JOURNAL_RECORD_LEASE &&
+           r->type != FG_JOURNAL_RECORD_RETURN && r->user == t->user &&
+           memcmp(r->order_id, t->order_id, sizeof(r->order_id)) == 0;
 }
 
 static void add_time(json_t *json, const char *name, uint64_t ms)

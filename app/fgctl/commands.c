@@ -198,7 +198,8 @@ static const char values_help[] =
 static const char import_help[] =
     "The first line of FILE names the columns: item, and any of name, total, "
     "user_limit, order_max, hold_ms,\n"
-    "opens, closes, paused, retired, waitlist, claim_ms, wait_ttl_ms, one_unit. An empty cell "
+    "opens, closes, paused, retired, waitlist, claim_ms, wait_ttl_ms, one_unit, lottery. An empty "
+    "cell "
     "leaves the default, or what is "
     "there. Items that exist are changed;\n"
     "their total is raised or lowered to the given number. Everything is "

@@ -64,7 +64,7 @@ static void read_header(struct import *import)
             complain(import, row->line, row->cells[i],
                      "unknown; columns are item, name, total, user_limit, "
                      "order_max, hold_ms, opens, closes, paused, retired, waitlist, claim_ms, "
-                     "wait_ttl_ms, one_unit");
+                     "wait_ttl_ms, one_unit, lottery");
         } else if (seen[field]) {
             complain(import, row->line, row->cells[i], "is there twice");
         } else {

@@ -158,6 +158,17 @@ static void print_fields(const struct fg_journal_record *r, bool json)
         printf("%sline_max%s%u%sclaim_ms%s%u%swait_ttl_ms%s%u%sone_unit%s%s", sep, is, r->line_max,
                sep, is, r->claim_ms, sep, is, r->wait_ttl_ms, sep, is,
                r->line_flags & FG_JOURNAL_LINE_ONE_UNIT ? "true" : "false");
+        printf("%slottery%s%s", sep, is,
+               r->line_flags & FG_JOURNAL_LINE_LOTTERY ? "true" : "false");
+        break;
+    case FG_JOURNAL_RECORD_LOTTERY:
+        printf("%scommitment%s", sep, is);
+        print_hex(json ? "\"" : "", r->name, sizeof(r->name), json ? "\"" : "");
+        break;
+    case FG_JOURNAL_RECORD_DRAWN:
+        printf("%sseed%s", sep, is);
+        print_hex(json ? "\"" : "", r->order_id, sizeof(r->order_id), json ? "\"" : "");
+        printf("%sorders%s%" PRIu64 "%sbehind%s%" PRIu64, sep, is, r->user, sep, is, r->arg);
         break;
     default: /* about an order, or of a kind without fields of its own here: all that a record can
                 say */

@@ -155,7 +155,8 @@ static struct fg_stock_command line_of(const struct fg_control_item *item, uint3
                                      .line_max = item->waitlist,
                                      .claim_ms = item->claim_ms,
                                      .wait_ttl_ms = item->wait_ttl_ms,
-                                     .line_flags = item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0};
+                                     .line_flags = (item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0) |
+                                                   (item->lottery ? FG_JOURNAL_LINE_LOTTERY : 0)};
 }
 
 static bool line_changed(const struct fg_control_item *item, const struct fg_ledger_item *known)
@@ -164,7 +165,8 @@ static bool line_changed(const struct fg_control_item *item, const struct fg_led
 
     fg_control_item_settings(known, &before);
     return item->waitlist != before.waitlist || item->claim_ms != before.claim_ms ||
-           item->wait_ttl_ms != before.wait_ttl_ms || item->one_unit != before.one_unit;
+           item->wait_ttl_ms != before.wait_ttl_ms || item->one_unit != before.one_unit ||
+           item->lottery != before.lottery;
 }
 
 /* Settings of the waiting list, if they change: a record of their own. */
@@ -184,11 +186,29 @@ static enum fg_control_result set_line(struct fg_daemon *d, const struct fg_cont
     return ask_all(d, &command, err);
 }
 
+/* A draw cannot be called off: else whoever may set items could try until it suits. */
+static bool check_lottery(struct fg_daemon *d, const struct fg_control_item *item,
+                          const struct fg_ledger_item *known, struct fg_error *err)
+{
+    bool before = known->line_flags & FG_JOURNAL_LINE_LOTTERY;
+
+    if (before && !item->lottery)
+        return fg_fail(err, "lottery: the draw is to come, and cannot be called off");
+    if (before || !item->lottery)
+        return true;
+    if (!item->waitlist)
+        return fg_fail(err, "lottery: the item has no waiting list, see waitlist");
+    return item->opens_ms > fg_clock_now_ms(&d->clock) ||
+           fg_fail(err, "lottery: the item is open already; a draw is held at the opening");
+}
+
 static enum fg_control_result check_line(struct fg_daemon *d, const struct fg_control_item *item,
                                          const struct fg_ledger_item *known, struct fg_error *err)
 {
     uint32_t max = d->workers.options.limits.waiting_max;
 
+    if (!check_lottery(d, item, known, err))
+        return FG_CONTROL_CONFLICT;
     if (!line_changed(item, known) || (max && item->waitlist <= max))
         return FG_CONTROL_DONE;
     if (max)

@@ -166,10 +166,14 @@ void gateway_answer_problem(struct gateway_answer *a, enum gateway_problem probl
 
 static void put_ticket(struct text *t, const struct fg_packet_reply *r)
 {
-    put(t, ",\"ticket\":");
-    put_number(t, r->ticket);
-    put(t, ",\"ahead\":");
-    put_number(t, r->left);
+    if (r->ticket) {
+        put(t, ",\"ticket\":");
+        put_number(t, r->ticket);
+        put(t, ",\"ahead\":");
+        put_number(t, r->left);
+    } else {
+        put(t, ",\"draw\":true"); /* it is to come */
+    }
     if (r->expected_ms) {
         put(t, ",\"expected_ms\":");
         put_number(t, r->expected_ms);

@@ -127,7 +127,10 @@ size_t gateway_stock_write(char *text, const struct gateway_stock *stock, uint64
         fg_text_time(opens, opens_s * 1000);
         n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"opens\":\"%s\"", opens);
     }
-    if (line)
+    if ((uint32_t)line == FG_PACKET_UNDRAWN)
+        n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"draw\":true,\"waiting\":%u",
+                      (unsigned)(line >> 32));
+    else if (line)
         n += snprintf(text + n, (size_t)(GATEWAY_STOCK_ROOM - n), ",\"serving\":%u,\"waiting\":%u",
                       (unsigned)line, (unsigned)(line >> 32));
     text[n++] = '}';

@@ -16,7 +16,7 @@ static bool is_turn(const struct gateway_waiter *w)
 {
     uint64_t line = __atomic_load_n(&w->stock->line, __ATOMIC_ACQUIRE);
 
-    return (uint32_t)line > w->ticket;
+    return (uint32_t)line > w->ticket && (uint32_t)line != FG_PACKET_UNDRAWN;
 }
 
 /* The timer runs as long as there are waiters, so that a worker that shuts down ends them. */

@@ -108,6 +108,9 @@ function scene(p, s) {
     if (stock.state === 'SOLD_OUT' && stock.serving)
         return {figure: say('soldOut'), why: say('lineWhy') + (stock.waiting ? ` ${say('lineLength', {waiting: count(stock.waiting)})}` : ''), tone: 'warn',
                 buttons: [[say('join'), () => s.buy(true), true, false]]};
+    if (stock.state === 'NOT_OPEN' && stock.draw)
+        return {figure: short(stock), why: `${say('drawWhy')} ${say('lineLength', {waiting: count(stock.waiting)})}`,
+                buttons: [[say('enter'), () => s.buy(true), true, false]]};
     return {
         ON_SALE: {figure: short(stock), why: say('leftHint'), buttons: buy(false)},
         SOLD_OUT: {figure: say('soldOut'), why: say('soldOutWhy'), tone: 'warn', buttons: buy(true)},
@@ -121,9 +124,9 @@ function scene(p, s) {
 const ahead = (s) => Math.min(s.order.ahead, Math.max(0, s.order.ticket - (s.stock?.serving || 0)));
 
 function placeScene(s) {
-    const n = ahead(s), ms = s.order.expected_ms && s.order.expected_ms - (api.now() - s.heardMs);
-    const why = `${ms > 0 ? `${say('placeTime', {time: duration(ms)})} ` : ''}${say('placeWhy')}`;
-    return {figure: n ? say(n === 1 ? 'placeOne' : 'place', {ahead: count(n)}) : say('placeNext'), why, buttons: [
+    const n = ahead(s), ms = s.order.expected_ms && s.order.expected_ms - (api.now() - s.heardMs), draw = s.order.draw;
+    const why = `${ms > 0 ? `${say(draw ? 'drawTime' : 'placeTime', {time: duration(ms)})} ` : ''}${say('placeWhy')}`;
+    return {figure: draw ? say('entered') : n ? say(n === 1 ? 'placeOne' : 'place', {ahead: count(n)}) : say('placeNext'), why, buttons: [
         ...(bell.mayAsk() ? [[say('notify'), async () => { await Notification.requestPermission(); s.update({}); }, false, s.busy]] : []),
         [s.busy === 'back' ? say('leaving') : say('leave'), () => s.giveBack(), false, s.busy]]};
 }

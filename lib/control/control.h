@@ -36,6 +36,7 @@ struct fg_control_item {
     uint32_t claim_ms;    /**< 100..FG_STOCK_HOLD_MS_MAX: how long an offer is held */
     uint32_t wait_ttl_ms; /**< 1000..86400000: how long a user is present after a WAIT */
     bool one_unit;        /**< orders of one unit only may wait */
+    bool lottery;         /**< a draw at the opening is to come */
 };
 
 /** What a capture copied, and what it left out. */

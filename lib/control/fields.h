@@ -40,7 +40,9 @@ enum fg_control_field_kind {
       "how long the units are held for the user whose turn it is")                                 \
     X(wait_ttl_ms, "wait-ttl", DURATION, 1000, 86400000, 30000,                                    \
       "a waiting user who was not heard of for so long is skipped")                                \
-    X(one_unit, "one-unit", FLAG, 0, 1, 0, "true: a waiting order is of one unit")
+    X(one_unit, "one-unit", FLAG, 0, 1, 0, "true: a waiting order is of one unit")                 \
+    X(lottery, "lottery", FLAG, 0, 1, 0,                                                           \
+      "true: who waits at the opening is served in an order that is drawn")
 
 /* Settings, and the item's number in front. */
 #define FG_CONTROL_ITEM_FIELD_LIST(X)                                                              \

@@ -51,6 +51,7 @@ void fg_control_item_settings(const struct fg_ledger_item *item, struct fg_contr
                                 ? item->wait_ttl_ms
                                 : (uint32_t)fields[FG_CONTROL_ITEM_FIELD_wait_ttl_ms].initial;
     settings->one_unit = (item->line_flags & FG_JOURNAL_LINE_ONE_UNIT) != 0;
+    settings->lottery = (item->line_flags & FG_JOURNAL_LINE_LOTTERY) != 0;
 }
 
 static void add_line(json_t *json, const struct fg_ledger_item *item)
@@ -62,6 +63,7 @@ static void add_line(json_t *json, const struct fg_ledger_item *item)
     json_object_set_new(json, "claim_ms", json_integer(settings.claim_ms));
     json_object_set_new(json, "wait_ttl_ms", json_integer(settings.wait_ttl_ms));
     json_object_set_new(json, "one_unit", json_boolean(settings.one_unit));
+    json_object_set_new(json, "lottery", json_boolean(settings.lottery));
     json_object_set_new(json, "waiting", json_integer((json_int_t)item->waiting));
     json_object_set_new(json, "tickets", json_integer((json_int_t)item->tickets));
 }

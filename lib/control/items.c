@@ -16,7 +16,7 @@ static bool same_settings(const struct fg_control_item *a, const struct fg_contr
            a->user_limit == b->user_limit && a->order_max == b->order_max &&
            a->paused == b->paused && a->retired == b->retired && a->waitlist == b->waitlist &&
            a->claim_ms == b->claim_ms && a->wait_ttl_ms == b->wait_ttl_ms &&
-           a->one_unit == b->one_unit;
+           a->one_unit == b->one_unit && a->lottery == b->lottery;
 }
 
 /* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
@@ -99,6 +99,8 @@ static uint64_t number_of(const struct fg_ledger_item *item, unsigned field)
         return settings.wait_ttl_ms;
     case FG_CONTROL_ITEM_FIELD_one_unit:
         return settings.one_unit;
+    case FG_CONTROL_ITEM_FIELD_lottery:
+        return settings.lottery;
     }
     FG_ASSERT(!"a field with a number");
     return 0;
@@ -228,6 +230,8 @@ static void merge_line(const struct fg_control_item_values *values,
         settings->wait_ttl_ms = (uint32_t)number[FG_CONTROL_ITEM_FIELD_wait_ttl_ms];
     if (given[FG_CONTROL_ITEM_FIELD_one_unit])
         settings->one_unit = number[FG_CONTROL_ITEM_FIELD_one_unit];
+    if (given[FG_CONTROL_ITEM_FIELD_lottery])
+        settings->lottery = number[FG_CONTROL_ITEM_FIELD_lottery];
 }
 
 /* Takes what the body gave into the settings. */

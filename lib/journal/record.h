@@ -14,6 +14,7 @@
 #define FG_JOURNAL_ITEM_PAUSED   1u         /**< flag of ITEM_SET */
 #define FG_JOURNAL_ITEM_RETIRED  2u         /**< flag of ITEM_SET: not listed any more */
 #define FG_JOURNAL_LINE_ONE_UNIT 1u         /**< flag of LINE_SET: nobody waits for more */
+#define FG_JOURNAL_LINE_LOTTERY  2u /**< flag of LINE_SET: a draw at the opening; DRAWN ends it */
 
 /* name, number, name in text. What each one means to available/reserved/sold of its item:
  * lib/ledger. */
@@ -39,9 +40,12 @@
                                      under epoch `item` by node `user`; `order_id` = nonce */              \
     X(LEFT, 17, "left")           /* left the line; `arg`: why; no units move */                           \
     X(LINE_SET, 18, "line-set")   /* settings of the item's waiting list */                                \
-    X(LEASE, 19, "lease")   /* of a fleet: units added to total and available, from the pool */            \
-    X(RETURN, 20, "return") /* of a fleet: units taken from both, given to the pool */
-#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_RETURN
+    X(LEASE, 19, "lease")     /* of a fleet: units added to total and available, from the pool */          \
+    X(RETURN, 20, "return")   /* of a fleet: units taken from both, given to the pool */                   \
+    X(LOTTERY, 21, "lottery") /* `name` = SHA-256 of the seed of the item's draw */                        \
+    X(DRAWN, 22, "drawn")     /* all who wait get new tickets; `order_id` = the seed, `user` =             \
+                                 orders, `arg` = tickets given before (lib/ledger/draw.h) */
+#define FG_JOURNAL_RECORD_LAST FG_JOURNAL_RECORD_DRAWN
 
 /* Why an order left the line: number, name in text. */
 #define FG_JOURNAL_LEFT_LIST(X)                                                                    \
@@ -93,7 +97,7 @@ struct fg_journal_record {
             uint32_t line_max;                  /**< users who may wait at a time; 0 = no line */
             uint32_t claim_ms;                  /**< how long an offer is held */
             uint32_t wait_ttl_ms;               /**< how long a user is present after a WAIT */
-            uint32_t line_flags;                /**< FG_JOURNAL_LINE_ONE_UNIT */
+            uint32_t line_flags;                /**< FG_JOURNAL_LINE_ONE_UNIT, _LOTTERY */
             uint64_t line_reserved[2];
         };
         struct {                     /* LEASE, RETURN */

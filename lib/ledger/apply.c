@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "ledger/draw.h"
 #include "ledger/table.h"
 
 #define STEP(before, after, ...)                                                                   \
@@ -207,7 +208,65 @@ static bool apply_line_set(struct fg_ledger *l, const struct fg_journal_record *
     item->line_max = r->line_max;
     item->claim_ms = r->claim_ms;
     item->wait_ttl_ms = r->wait_ttl_ms;
-    item->line_flags = r->line_flags;
+    item->line_flags = r->line_flags | (item->line_flags & FG_JOURNAL_LINE_LOTTERY);
+    return true;
+}
+
+static bool apply_lottery(struct fg_ledger *l, const struct fg_journal_record *r,
+                          struct fg_error *err)
+{
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+
+    return (item && item->line_flags & FG_JOURNAL_LINE_LOTTERY) ||
+           refuse(r, err, item ? "the item has no lottery" : "the item is unknown");
+}
+
+/* All who wait for the item, and the sum over them. */
+static uint64_t find_entries(const struct fg_ledger *l, uint64_t item,
+                             struct fg_ledger_drawn *entries, struct fg_ledger_draw_sum *sum)
+{
+    uint64_t n = 0;
+
+    for (uint64_t i = 0; i < l->orders.count; i++) {
+        struct fg_ledger_order *o = fg_ledger_dense_at(&l->orders, i);
+
+        if (o->state != FG_LEDGER_ORDER_WAITING || o->item != item)
+            continue;
+        fg_ledger_draw_enter(sum, o->user);
+        entries[n++] = (struct fg_ledger_drawn){.user = o->user, .of = o};
+    }
+    return n;
+}
+
+/* The draw: who waits gets a new ticket, behind those that were given. */
+static bool apply_drawn(struct fg_ledger *l, const struct fg_journal_record *r,
+                        struct fg_error *err)
+{
+    struct fg_ledger_item *item = fg_ledger_table_item(l, r->item);
+    struct fg_ledger_draw_sum sum = {{0}};
+    struct fg_ledger_drawn *entries;
+    uint8_t key[FG_LEDGER_DRAW_KEY];
+
+    if (!apply_lottery(l, r, err))
+        return false;
+    if (r->user != item->waiting || r->arg < item->tickets || r->arg > UINT32_MAX - r->user)
+        return refuse(r, err,
+                      "a draw of %" PRIu64 " orders behind ticket %" PRIu64 "; %" PRIu64
+                      " wait, the last ticket is %" PRIu64,
+                      r->user, r->arg, item->waiting, item->tickets);
+    entries = malloc((item->waiting + 1) * sizeof(*entries));
+    if (!entries)
+        return refuse(r, err, "out of memory for a draw of %" PRIu64 " orders", item->waiting);
+    FG_ASSERT(find_entries(l, r->item, entries, &sum) == item->waiting);
+    fg_ledger_draw_key(r->order_id, &sum, key);
+    for (uint64_t i = 0; i < item->waiting; i++)
+        entries[i].rank = fg_ledger_draw_rank(key, entries[i].user);
+    qsort(entries, item->waiting, sizeof(*entries), fg_ledger_drawn_order);
+    for (uint64_t i = 0; i < item->waiting; i++)
+        ((struct fg_ledger_order *)entries[i].of)->ticket = r->arg + 1 + i;
+    free(entries);
+    item->tickets = r->arg + item->waiting;
+    item->line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
     return true;
 }
 
@@ -365,6 +424,10 @@ static bool apply_type(struct fg_ledger *l, const struct fg_journal_record *r, s
         return apply_order(l, r, err);
     case FG_JOURNAL_RECORD_LINE_SET:
         return apply_line_set(l, r, err);
+    case FG_JOURNAL_RECORD_LOTTERY:
+        return apply_lottery(l, r, err);
+    case FG_JOURNAL_RECORD_DRAWN:
+        return apply_drawn(l, r, err);
     case FG_JOURNAL_RECORD_ITEM_SET:
         return apply_item_set(l, r, err);
     case FG_JOURNAL_RECORD_ITEM_NAME:

@@ -20,7 +20,8 @@
 #define FG_PACKET_REPLY        0x80 /**< set in `op` of a reply */
 #define FG_PACKET_RESTOCK      0x01 /**< flag of REFUND: the units go back on sale */
 #define FG_PACKET_LATE         0x01 /**< flag of a reply: confirmed after its hold had ended */
-#define FG_PACKET_PORT_DEFAULT 4600 /**< UDP */
+#define FG_PACKET_UNDRAWN      UINT32_MAX /**< ticket of STOCK: a draw is to come, WAIT takes part */
+#define FG_PACKET_PORT_DEFAULT 4600       /**< UDP */
 
 /* name, number, roles that may do it, what it is */
 #define FG_PACKET_OP_LIST(X)                                                                       \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/bank.h"
 
+#include "stock/draw.h"
 #include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/waiting.h"
@@ -98,6 +99,12 @@ void fg_stock_bank_message(struct fg_stock *s, unsigned from, const struct fg_st
         break;
     case FG_STOCK_MSG_GONE:
         fg_stock_line_gone(s, m->index, m->ticket);
+        break;
+    case FG_STOCK_MSG_ENTRY:
+        fg_stock_draw_entry(s, m->index, m->order, (uint16_t)m->left, from, m->user);
+        break;
+    case FG_STOCK_MSG_CLOSED:
+        fg_stock_draw_closed(s, m->index, from);
         break;
     case FG_STOCK_MSG_RECALLED:
         FG_ASSERT(b->recall_wait & 1ull << from);
@@ -336,8 +343,9 @@ static bool line_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         take_passed(s, index);
         more = s->banks[index].line && fg_stock_line_offer(s, now_ms, index, &room);
     }
-    s->items[index].line = l->list_head != NIL || l->passed || l->gone;
-    if (s->banks[index].line && l->head == NIL && !s->items[index].line)
+    done &= fg_stock_draw_send_entries(s, index);
+    s->items[index].line = l->list_head != NIL || l->passed || l->gone || l->closing == CLOSE_ASKED;
+    if (s->banks[index].line && l->head == NIL && !s->items[index].line && l->draw < DRAW_CLOSING)
         end_line(s, index);
     return done && room && !more;
 }
@@ -352,6 +360,12 @@ static bool waits_for_fleet(struct fg_stock *s, uint32_t index)
     return s->fleets[index].waits;
 }
 
+/* Whoever enters for a draw joins the line, though there are units. */
+static bool enters(const struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    return e->wait && s->lines[index].entry;
+}
+
 /* One step with the oldest request; false when it must wait: for recalled units, a ring, or the
  * journal. */
 static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
@@ -363,10 +377,13 @@ static bool serve_head(struct fg_stock *s, uint64_t now_ms, uint32_t index)
         return false;
     if (fleet_stops_at_head(s, index))
         return false;
+    if (fg_unlikely(e.wait) && s->lines[index].draw > DRAW_CLOSING)
+        return false; /* its worker has served it meanwhile; a ticket now would be one of the draw
+                       */
     if (fg_unlikely(b->line)) {
         if (!serve_behind_line(s, now_ms, index, &e))
             return false;
-    } else if (e.units <= s->items[index].free) {
+    } else if (e.units <= s->items[index].free && !enters(s, index, &e)) {
         if (!serve(s, now_ms, index, &e))
             return false;
     } else if (b->lent) {
@@ -416,6 +433,8 @@ bool fg_stock_bank_work(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     }
     if (fg_unlikely(b->line || s->items[index].line))
         done = line_work(s, now_ms, index);
+    if (fg_unlikely(s->config.limits.waiting_max && s->lines[index].draw))
+        done &= fg_stock_draw_work(s, now_ms, index);
     if (b->empty && b->queue_head == NIL && !b->lent) {
         b->empty = false;
         if (s->items[index].free == 0 && !b->announced)

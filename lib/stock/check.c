@@ -28,7 +28,7 @@ static bool check_waiting(const struct fg_stock_limits *limits, unsigned workers
         const struct fg_ledger_item *item = fg_ledger_item_at(ledger, i);
 
         waiting[fg_user_owner(item->item, workers)] += item->waiting;
-        lines |= item->line_max || item->tickets;
+        lines |= item->line_max || item->tickets || item->line_flags;
     }
     for (unsigned i = 0; i < workers; i++)
         if (waiting[i] > limits->waiting_max || (lines && !limits->waiting_max))

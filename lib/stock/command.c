@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The operator's commands. Each is answered once: at once, or when its record is durable. */
 #include "stock/bank.h"
+#include "stock/draw.h"
 #include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/order.h"
@@ -49,8 +50,12 @@ static void line_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
                                   .wait_ttl_ms = c->wait_ttl_ms,
                                   .line_flags = c->line_flags};
 
+    if (now_ms >= s->items[c->index].opens_ms) /* too late; a draw that is to come stays */
+        r.line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
     fg_stock_push_record(s, &r, now_ms);
     fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
+    if (r.line_flags & FG_JOURNAL_LINE_LOTTERY)
+        s->lines[c->index].lottery = true;
 }
 
 static void line_apply(struct fg_stock *s, const struct fg_stock_command *c)
@@ -60,8 +65,19 @@ static void line_apply(struct fg_stock *s, const struct fg_stock_command *c)
     l->max = c->line_max;
     l->claim_ms = c->claim_ms;
     l->ttl_ms = c->wait_ttl_ms;
-    l->flags = c->line_flags;
+    l->flags = c->line_flags & ~FG_JOURNAL_LINE_LOTTERY;
+    if (l->lottery) /* of the home, which tells the others */
+        fg_stock_draw_ask(s, c->index);
     fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);
+}
+
+static void line_clear(struct fg_stock *s, const struct fg_stock_command *c)
+{
+    bool drawing = fg_stock_is_drawing(s, c->index);
+
+    fg_stock_answer_command(s, c->item, c->ticket,
+                            drawing ? FG_STOCK_OUTCOME_BUSY : FG_STOCK_OUTCOME_DONE,
+                            drawing ? 0 : fg_stock_line_clear(s, c->index));
 }
 
 static void item_name(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
@@ -188,8 +204,7 @@ bool fg_stock_command(struct fg_stock *s, uint64_t now_ms, const struct fg_stock
         line_apply(s, c);
         break;
     case FG_STOCK_LINE_CLEAR:
-        fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE,
-                                fg_stock_line_clear(s, c->index));
+        line_clear(s, c);
         break;
     case FG_STOCK_ITEM_NAME:
         item_name(s, now_ms, c);

@@ -222,7 +222,9 @@ static enum fg_stock_result take_in(struct fg_stock *s, uint64_t now_ms, uint32_
         s->orders[order].state = ORDER_JOINING;
         s->usages[slot].waits = 1;
     }
-    if (accept_or_park(s, now_ms, index, order, asker_of(r, token)))
+    if (fg_unlikely(joins && s->lines[index].entry)
+            ? fg_stock_park(s, index, order, asker_of(r, token))
+            : accept_or_park(s, now_ms, index, order, asker_of(r, token)))
         return FG_STOCK_DEFERRED;
     if (joins)
         s->usages[slot].waits = 0;
@@ -332,11 +334,14 @@ static enum fg_stock_result join_item(struct fg_stock *s, uint64_t now_ms, uint3
     struct item *item = item_at(s, index);
     uint64_t retry_ms;
     enum fg_packet_status refusal = item_refusal(item, now_ms, &retry_ms);
+    bool enters = refusal == FG_PACKET_STATUS_NOT_OPEN && s->lines[index].entry;
 
-    if (refusal != FG_PACKET_STATUS_NONE) {
+    if (refusal != FG_PACKET_STATUS_NONE && !enters) {
         COUNT(s, not_on_sale, 1);
         return answer_now(s, r, a, refusal, 0, retry_ms);
     }
+    if (s->lines[index].closing) /* a draw is under way */
+        return answer_now(s, r, a, FG_PACKET_STATUS_BUSY, 0, RETRY_BUSY_MS);
     if (r->quantity > 1 && s->lines[index].flags & FG_JOURNAL_LINE_ONE_UNIT)
         return answer_now(s, r, a, FG_PACKET_STATUS_BAD_QUANTITY, item_left(s, item), 0);
     if (usage && usage->waits) {
@@ -417,7 +422,8 @@ APART static enum fg_stock_result stock_of(struct fg_stock *s, uint64_t now_ms,
     a->quantity = s->config.order_ports;
     if (index != NIL && s->config.limits.waiting_max &&
         (s->banks[index].line || line_max(s, index)))
-        a->deadline_ms = (uint64_t)s->lines[index].waiting << 32 | line_serving(s, index);
+        a->deadline_ms = (uint64_t)s->lines[index].waiting << 32 |
+                         (s->lines[index].undrawn ? FG_PACKET_UNDRAWN : line_serving(s, index));
     return FG_STOCK_ANSWERED;
 }
 
@@ -555,6 +561,11 @@ APART static enum fg_stock_result known(struct fg_stock *s, uint64_t now_ms, uin
     if ((r->op == FG_PACKET_OP_RESERVE || r->op == FG_PACKET_OP_WAIT) && !same_fields(s, o, r)) {
         COUNT(s, conflicts, 1);
         return answer_now(s, r, a, FG_PACKET_STATUS_CONFLICT, 0, 0);
+    }
+    if (fg_unlikely(action == LEAVE || action == HEARD) && s->lines[o->item].closing) {
+        if (action == HEARD)
+            fg_stock_line_heard(s, now_ms, o);
+        action = LATER; /* a draw is under way */
     }
     switch (action) {
     case SELL:

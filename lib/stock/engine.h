@@ -182,9 +182,26 @@ struct line_entry {
     uint16_t units;
     uint8_t worker;
     uint8_t pad;
-    uint32_t since; /* Unix ms, modulo 2^32 */
+    uint32_t since;   /* Unix ms, modulo 2^32 */
+    uint32_t user[2]; /* in a draw: low, high; ticket and since have the rank, high and low */
 };
-_Static_assert(sizeof(struct line_entry) == 20, "memory for each who waits");
+_Static_assert(sizeof(struct line_entry) == 28, "memory for each who waits");
+
+/* The draw at an item's home (draw.h). From CLOSING on nobody joins or leaves the line. */
+enum draw_phase {
+    DRAW_NONE,
+    DRAW_ASKED,      /* the commitment is to be written */
+    DRAW_SEALED,     /* it was, and is not committed yet */
+    DRAW_ARMED,      /* entries are taken in until the opening */
+    DRAW_CLOSING,    /* the workers send theirs */
+    DRAW_RANKING,    /* the draw is in the log; entries are put into buckets by their rank */
+    DRAW_COLLECTING, /* and from there into the line */
+    DRAW_SEATING,    /* their workers are told the tickets, once the draw is committed */
+    DRAW_TELLING,    /* and that it is over */
+};
+
+/* At each worker, from CLOSE to DRAWN. */
+enum draw_close { CLOSE_NONE, CLOSE_ASKED, CLOSE_DONE };
 
 /* The waiting list of an item. */
 struct line {
@@ -203,6 +220,12 @@ struct line {
     uint32_t pace_us;     /* that a ticket took lately; 0 = not known */
     uint32_t pace_ticket; /* came next when the present measurement began, */
     uint64_t pace_ms;     /* which was then; 0 = none yet */
+    uint32_t joining;     /* JOINING orders */
+    uint32_t entry_at;    /* CLOSE_ASKED: next order that may take part */
+    uint64_t closed_seq;  /* 1 + own records that have to be durable before the entries are sent */
+    uint8_t closing;      /* enum draw_close */
+    bool undrawn;         /* tickets are not the final ones */
+    bool entry;           /* a WAIT before the opening takes part */
     /* at the home */
     uint32_t head, tail, waiting; /* the line, and its length */
     uint32_t kept;                /* units for it, beside the bank's free ones */
@@ -210,6 +233,16 @@ struct line {
     uint32_t cleared;             /* up to this ticket all leave at their turn, which is now */
     bool call_sent;               /* to the head */
     uint64_t serving_send;        /* workers that have to be told which ticket comes next */
+    bool lottery;                 /* by the log a draw is to come */
+    uint8_t draw;                 /* enum draw_phase */
+    uint8_t seed[16], key[16];
+    uint64_t draw_seq;         /* own record that has to be committed: commitment, or draw */
+    uint64_t draw_send;        /* workers that have to be told of the phase */
+    uint64_t close_wait;       /* workers whose CLOSED is awaited */
+    uint64_t sum[4];           /* over the entries */
+    uint32_t pool;             /* places in the line that entries take */
+    uint32_t entries, next_at; /* how many; next one, or next bucket */
+    uint32_t draw_next;        /* item with a draw, of the same home */
 };
 
 /* Waits for the disk: an answer, released units, or both. In a pair the answer also waits until the
@@ -297,7 +330,8 @@ struct fg_stock {
     struct line *lines; /* of each item; without waiting_max none is ever used */
     struct line_entry *line_entries;
     uint32_t line_free, called_head;
-    uint64_t start_ms; /* of the first loop */
+    uint32_t *draw_buckets, draw_bits, draw_head, ranking; /* of one draw at a time: `ranking` */
+    uint64_t start_ms;                                     /* of the first loop */
     struct fg_histogram waited;
 
     struct fleet_item *fleets; /* of each item; without a fleet none is ever used */

@@ -115,6 +115,23 @@ static bool feed_user(struct fg_stock *s, const struct fg_journal_record *r, str
                    FG_STOCK_DENIED_MAX);
 }
 
+/* A draw: who waits has another ticket. */
+static void feed_drawn(struct fg_stock *s, const struct fg_ledger *ledger, uint64_t item)
+{
+    uint32_t index = item_find(s, item);
+
+    for (uint32_t i = 0; i < s->order_used; i++) {
+        struct order *o = &s->orders[i];
+        const struct fg_ledger_order *from;
+
+        if (o->item != index || o->state != FG_LEDGER_ORDER_WAITING)
+            continue;
+        from = fg_ledger_order(ledger, o->user, o->order_id);
+        if (from->state == FG_LEDGER_ORDER_WAITING) /* else a later record tells */
+            o->ticket = (uint32_t)from->ticket;
+    }
+}
+
 static bool is_own(const struct fg_stock *s, const struct fg_journal_record *r)
 {
     return fg_user_owner(r->user, s->config.workers) == s->config.worker;
@@ -127,6 +144,10 @@ bool fg_stock_feed(struct fg_stock *s, const struct fg_ledger *ledger,
     case FG_JOURNAL_RECORD_BATCH:
     case FG_JOURNAL_RECORD_EPOCH:
     case FG_JOURNAL_RECORD_ITEM_NAME:
+    case FG_JOURNAL_RECORD_LOTTERY:
+        return true;
+    case FG_JOURNAL_RECORD_DRAWN:
+        feed_drawn(s, ledger, r->item);
         return true;
     case FG_JOURNAL_RECORD_ITEM_SET:
     case FG_JOURNAL_RECORD_LINE_SET:

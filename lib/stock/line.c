@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/line.h"
 
+#include "stock/draw.h"
 #include "stock/tables.h"
 #include "stock/users.h"
 #include "stock/waiting.h"
@@ -36,11 +37,21 @@ static void measure_pace(struct line *l, uint64_t now_ms)
     l->pace_ticket = l->serving;
 }
 
+static uint64_t until_opening_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
+{
+    uint64_t opens_ms = s->items[o->item].opens_ms;
+
+    return opens_ms > now_ms ? opens_ms - now_ms : 0;
+}
+
 static uint32_t expected_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
     const struct line *l = &s->lines[o->item];
     uint64_t ahead = o->ticket > l->serving ? o->ticket - l->serving : 0;
     uint64_t ms = (ahead + 1) * pace_us(l, now_ms) / 1000;
+
+    if (l->undrawn)
+        ms = until_opening_ms(s, now_ms, o);
 
     return ms < RETRY_MS_MAX ? (uint32_t)ms : RETRY_MS_MAX;
 }
@@ -52,34 +63,37 @@ static void set_present(const struct fg_stock *s, uint64_t now_ms, struct order 
 
     measure_pace(l, now_ms);
     half = expected_ms(s, now_ms, o) / 2;
-    if (half > ms)
+    if (l->undrawn)
+        ms += until_opening_ms(s, now_ms, o);
+    else if (half > ms)
         ms = half < most ? half : most;
     o->loaded = 0;
     o->until = tick_of(now_ms + ms) + 1;
 }
 
 /* After a start all count as heard of, for as long as anybody may have been told. */
-static uint64_t loaded_until(const struct fg_stock *s, const struct order *o)
+static uint64_t loaded_until(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
-    return s->start_ms + (uint64_t)s->lines[o->item].ttl_ms * LINE_TTLS_MAX;
+    uint64_t opens_ms = s->items[o->item].opens_ms, start_ms = s->start_ms ? s->start_ms : now_ms;
+
+    return (opens_ms > start_ms ? opens_ms : start_ms) +
+           (uint64_t)s->lines[o->item].ttl_ms * LINE_TTLS_MAX;
 }
 
 static bool is_absent(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
     if (o->loaded)
-        return s->start_ms && now_ms > loaded_until(s, o);
+        return s->start_ms && now_ms > loaded_until(s, now_ms, o);
     return (int32_t)(o->until - tick_of(now_ms)) <= 0;
 }
 
 static uint64_t present_ms(const struct fg_stock *s, uint64_t now_ms, const struct order *o)
 {
-    uint64_t from_ms = s->start_ms ? now_ms - s->start_ms : 0;
-
     if (is_absent(s, now_ms, o))
         return 1;
     if (!o->loaded)
         return (uint64_t)(o->until - tick_of(now_ms)) * LINE_TICK_MS - now_ms % LINE_TICK_MS;
-    return (uint64_t)s->lines[o->item].ttl_ms * LINE_TTLS_MAX - from_ms;
+    return loaded_until(s, now_ms, o) - now_ms;
 }
 
 void fg_stock_line_tell_times(const struct fg_stock *s, uint64_t now_ms, const struct order *o,
@@ -309,7 +323,7 @@ static bool has_gone(struct fg_stock *s, uint64_t now_ms, uint32_t index)
     if (!has_ticket(o, index, l->called_ticket))
         return true;
     if (o->state == ORDER_TICKETED || s->mode != FG_STOCK_RUNNING || !is_absent(s, now_ms, o) ||
-        !can_record(s))
+        !can_record(s) || l->closing)
         return false;
     fg_stock_leave(s, now_ms, o, FG_JOURNAL_LEFT_ABSENT, (struct asker){FG_STOCK_NO_TOKEN, 0});
     return true;
@@ -363,6 +377,18 @@ static void append(struct fg_stock *s, uint32_t index, const struct line_entry *
     l->waiting++;
 }
 
+/* Of a draw: a place for an entry. */
+static void put_in_pool(struct fg_stock *s, struct line *l)
+{
+    uint32_t at = s->line_free;
+
+    FG_ASSERT(at != NIL);
+    s->line_free = s->line_entries[at].next;
+    s->line_entries[at].next = l->pool;
+    l->pool = at;
+    l->waiting++;
+}
+
 void fg_stock_line_add(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                        const struct bank_entry *e)
 {
@@ -373,6 +399,10 @@ void fg_stock_line_add(struct fg_stock *s, uint64_t now_ms, uint32_t index,
                                .worker = e->worker,
                                .since = (uint32_t)now_ms};
 
+    if (l->draw == DRAW_CLOSING) { /* it will be one of the entries */
+        put_in_pool(s, l);
+        return;
+    }
     append(s, index, &entry);
     fg_stock_line_serving(s, index, line_serving(s, index));
 }
@@ -400,7 +430,7 @@ void fg_stock_line_gone(struct fg_stock *s, uint32_t index, uint32_t ticket)
 {
     struct line *l = &s->lines[index];
 
-    if (l->head == NIL || s->line_entries[l->head].ticket != ticket)
+    if (l->head == NIL || s->line_entries[l->head].ticket != ticket || l->draw >= DRAW_CLOSING)
         return; /* it was offered units meanwhile, which come back */
     drop_head(s, index);
     mark_dirty(s, index);
@@ -455,7 +485,7 @@ bool fg_stock_line_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index, bo
     struct line_entry e;
     bool dropped;
 
-    if (l->head == NIL || s->mode != FG_STOCK_RUNNING)
+    if (l->head == NIL || s->mode != FG_STOCK_RUNNING || l->draw >= DRAW_CLOSING)
         return false;
     e = s->line_entries[l->head];
     if (e.ticket <= l->cleared) {
@@ -463,7 +493,7 @@ bool fg_stock_line_offer(struct fg_stock *s, uint64_t now_ms, uint32_t index, bo
         *room &= dropped;
         return dropped;
     }
-    if (l->kept == 0 || s->items[index].flags & FG_JOURNAL_ITEM_PAUSED)
+    if (l->kept == 0 || s->items[index].flags & FG_JOURNAL_ITEM_PAUSED || l->draw)
         return false;
     if (e.units > l->kept) {
         *room &= call(s, index, &e);
@@ -549,9 +579,13 @@ static void begin(struct fg_stock *s, const struct fg_ledger_item *from)
     l->max = from->line_max;
     l->claim_ms = from->claim_ms;
     l->ttl_ms = from->wait_ttl_ms;
-    l->flags = from->line_flags;
+    l->flags = from->line_flags & ~FG_JOURNAL_LINE_LOTTERY;
     l->tickets = (uint32_t)from->tickets;
     l->serving = l->tickets + 1;
+    l->undrawn = from->line_flags & FG_JOURNAL_LINE_LOTTERY;
+    l->lottery = l->undrawn && is_home(s, item);
+    if (l->lottery)
+        fg_stock_draw_ask(s, from->index);
     if (!from->waiting)
         return;
     item->sold_out = 1;
@@ -577,6 +611,8 @@ void fg_stock_line_unload(struct fg_stock *s, uint32_t index)
     l->waiting = l->kept = 0;
     l->max = l->claim_ms = l->ttl_ms = l->flags = 0;
     l->tickets = l->serving = 0;
+    l->undrawn = l->lottery = false;
+    fg_stock_draw_forget(s, index);
     s->items[index].sold_out = 0;
     s->banks[index].line = s->banks[index].announced = false;
 }
@@ -589,7 +625,7 @@ bool fg_stock_line_load(struct fg_stock *s, const struct fg_ledger *ledger, stru
     for (uint32_t i = 0; i < fg_ledger_items(ledger); i++) {
         const struct fg_ledger_item *item = fg_ledger_item_at(ledger, i);
 
-        lines += item->line_max || item->tickets;
+        lines += item->line_max || item->tickets || item->line_flags;
         all += item->waiting;
         if (fg_user_owner(item->item, s->config.workers) == s->config.worker)
             waiting += item->waiting;

@@ -51,6 +51,8 @@ static inline uint32_t line_serving(const struct fg_stock *s, uint32_t index)
 {
     const struct line *l = &s->lines[index];
 
+    if (l->draw >= DRAW_CLOSING)
+        return l->serving;
     return l->head == NIL ? l->tickets + 1 : s->line_entries[l->head].ticket;
 }
 

@@ -157,6 +157,9 @@ void fg_stock_answer_ticket(const struct fg_stock *s, const struct order *o,
 {
     uint32_t serving = s->lines[o->item].serving;
 
+    a->left = a->deadline_ms = 0; /* no place yet */
+    if (s->lines[o->item].undrawn)
+        return;
     a->left = o->ticket > serving ? o->ticket - serving : 0;
     a->deadline_ms = o->ticket;
 }

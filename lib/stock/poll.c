@@ -2,6 +2,7 @@
 /* One loop of the engine. */
 #include "stock/bank.h"
 #include "stock/by_user.h"
+#include "stock/draw.h"
 #include "stock/expire.h"
 #include "stock/fleet_bank.h"
 #include "stock/line.h"
@@ -27,7 +28,8 @@ static void take_message(struct fg_stock *s, uint64_t now_ms, unsigned from, uns
     FG_ASSERT(m->index < s->config.limits.items_max);
     if (m->type == FG_STOCK_MSG_NEED || m->type == FG_STOCK_MSG_RECALLED ||
         m->type == FG_STOCK_MSG_RETURN || m->type == FG_STOCK_MSG_GONE ||
-        m->type == FG_STOCK_MSG_SETTLED) {
+        m->type == FG_STOCK_MSG_SETTLED || m->type == FG_STOCK_MSG_ENTRY ||
+        m->type == FG_STOCK_MSG_CLOSED) {
         fg_stock_bank_message(s, from, m);
     } else {
         item_at(s, m->index)->home =
@@ -188,6 +190,8 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
     fg_stock_expire_due(s, now_ms);
     if (fg_unlikely(!s->start_ms))
         s->start_ms = now_ms;
+    if (fg_unlikely(s->draw_head != NIL))
+        fg_stock_draw_check(s, now_ms);
     work_on_dirty(s, now_ms); /* may call orders of this worker */
     if (fg_unlikely(s->called_head != NIL))
         fg_stock_line_check_called(s, now_ms);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stock/slice.h"
 
+#include "stock/draw.h"
 #include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/waiting.h"
@@ -46,7 +47,8 @@ static bool line_work(struct fg_stock *s, uint64_t now_ms, struct item *item, ui
     if (l->gone && !fg_ring_push(s->config.to[item->home], &m))
         return false;
     l->gone = 0;
-    item->line = l->list_head != NIL;
+    done &= fg_stock_draw_send_entries(s, index);
+    item->line = l->list_head != NIL || l->closing == CLOSE_ASKED;
     return done;
 }
 
@@ -120,6 +122,18 @@ void fg_stock_slice_message(struct fg_stock *s, uint64_t now_ms, const struct fg
     case FG_STOCK_MSG_DROP:
         fg_stock_line_dropped(s, m->index, m->order, m->ticket);
         break;
+    case FG_STOCK_MSG_ARMED:
+        s->lines[m->index].undrawn = s->lines[m->index].entry = true;
+        return;
+    case FG_STOCK_MSG_CLOSE:
+        fg_stock_draw_close(s, m->index);
+        return;
+    case FG_STOCK_MSG_SEAT:
+        fg_stock_draw_seat(s, m->index, m->order, m->ticket);
+        return;
+    case FG_STOCK_MSG_DRAWN:
+        fg_stock_draw_over(s, m->index, m->ticket);
+        return;
     case FG_STOCK_MSG_CALL:
         fg_stock_line_called(s, m->index, m->order, m->ticket);
         return;

@@ -2,6 +2,7 @@
 /* Birth, recovery and inspection of an engine. */
 #include <sys/mman.h>
 
+#include "stock/draw.h"
 #include "stock/fleet_bank.h"
 #include "stock/line.h"
 #include "stock/load.h"
@@ -36,6 +37,7 @@ static uint64_t entries_max(const struct fg_stock_limits *l, unsigned workers)
     X(line_entries, l->waiting_max + 1ull)                                                         \
     X(fleets, l->fleet ? l->items_max : 1)                                                         \
     X(news, l->fleet ? fg_stock_table_buckets(l->items_max) : 1)                                   \
+    X(draw_buckets, fg_stock_draw_buckets(l))                                                      \
     X(own.slots, fg_stock_table_buckets(l->parked_max))                                            \
     X(deferred.slots, fg_stock_table_buckets(l->deferred_max))                                     \
     X(ready.slots, fg_stock_table_buckets(ready_max(l)))                                           \
@@ -148,7 +150,9 @@ static void initialise(struct fg_stock *s)
     for (uint32_t i = 0; i < l->waiting_max; i++)
         s->line_entries[i].next = i + 1 < l->waiting_max ? i + 1 : NIL;
     s->line_free = l->waiting_max ? 0 : NIL;
-    s->called_head = NIL;
+    s->called_head = s->draw_head = s->ranking = NIL;
+    s->draw_bits = (uint32_t)__builtin_ctz(fg_stock_draw_buckets(l));
+    memset(s->draw_buckets, 0xff, fg_stock_draw_buckets(l) * sizeof(uint32_t));
     s->order_free = s->dirty_head = NIL;
     if (l->user_rate) {
         s->rate_interval_us = 1000000 / l->user_rate;
@@ -362,6 +366,7 @@ bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_vie
                                       .offered = l->offered,
                                       .waiting = l->waiting,
                                       .tickets = l->tickets,
+                                      .drawing = fg_stock_is_drawing(s, index),
                                       .serving = is_home(s, item) ? line_serving(s, index) : 0};
     }
     *view = (struct fg_stock_view){.kept = line.kept,
@@ -369,6 +374,7 @@ bool fg_stock_view(const struct fg_stock *s, uint32_t index, struct fg_stock_vie
                                    .waiting = line.waiting,
                                    .serving = line.serving,
                                    .tickets = line.tickets,
+                                   .drawing = line.drawing,
                                    .free = item->free,
                                    .releasing = item->releasing,
                                    .reserved = item->reserved,

@@ -64,6 +64,7 @@ struct fg_stock_config {
      * `mark`. Never more than `mark` says. NULL = no pair: what is durable is committed. */
     const struct fg_journal_watermark *committed;
     uint64_t seed;        /**< of the hash tables; secret, any value */
+    uint8_t secret[32];   /**< of the seeds of draws: another one in each life; nobody knows it */
     uint16_t order_ports; /**< told in the answer to STOCK; 0 = orders are not steered */
 };
 
@@ -403,6 +404,12 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(DROP, "bank -> worker: the waiting `order` of `ticket` leaves: the line is cleared")         \
     X(CALL, "bank -> worker: it is the turn of `order`, but there are too few units")              \
     X(SERVING, "bank -> worker: `ticket` comes next")                                              \
+    X(ARMED, "bank -> worker: a WAIT before the opening takes part in the draw")                   \
+    X(CLOSE, "bank -> worker: the item opens: send all who take part, and let nobody in or out")   \
+    X(ENTRY, "worker -> bank: `order` of `user` takes part, for `left` units")                     \
+    X(CLOSED, "worker -> bank: those were all")                                                    \
+    X(SEAT, "bank -> worker: the draw gave `ticket` to `order`")                                   \
+    X(DRAWN, "bank -> worker: those were all, `ticket` comes next; go on")                         \
     X(GONE, "worker -> bank: the order of `ticket`, which was called, has left")                   \
     X(SETTLE, "bank -> worker: say when all that you decided is committed")                        \
     X(SETTLED, "worker -> bank: all that was decided before SETTLE is committed")                  \
@@ -425,9 +432,10 @@ struct fg_stock_message {
     uint32_t units;
     uint32_t serial;
     uint32_t left;
-    uint32_t order; /**< NEED, OFFER, CALL: place of the order at its worker */
+    uint32_t order; /**< NEED, OFFER, CALL, ENTRY, SEAT: place of the order at its worker */
     uint32_t ticket;
-    uint8_t pad[36];
+    uint64_t user; /**< ENTRY */
+    uint8_t pad[24];
 };
 _Static_assert(sizeof(struct fg_stock_message) == FG_RING_SLOT, "a message is a ring slot");
 
@@ -445,6 +453,7 @@ struct fg_stock_view {
     uint32_t tickets;        /**< home only: tickets given */
     uint32_t total;          /**< home only: units recorded, durable or not yet */
     bool sold_out;           /**< this worker answers SOLD_OUT at once */
+    bool drawing;            /**< home only: a draw is under way */
 };
 bool fg_stock_view(const struct fg_stock *stock, uint32_t index, struct fg_stock_view *view);
 

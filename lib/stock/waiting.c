@@ -62,6 +62,8 @@ bool fg_stock_park(struct fg_stock *s, uint32_t index, uint32_t order, struct as
         return false;
     }
     s->serial++;
+    if (o->state == ORDER_JOINING)
+        s->lines[index].joining++;
     if (item->wait_head == NIL)
         item->wait_head = order;
     else
@@ -76,6 +78,8 @@ static void unlink_waiter(struct fg_stock *s, struct item *item, uint32_t before
 {
     uint32_t next = s->orders[order].next;
 
+    if (s->orders[order].state == ORDER_JOINING)
+        s->lines[s->orders[order].item].joining--;
     if (before == NIL)
         item->wait_head = next;
     else

@@ -214,7 +214,8 @@ static bool create_engine(struct fg_worker_group *g, unsigned index, struct fg_e
         .mark = &g->watermarks[index],
         .committed = g->options.committed ? &g->options.committed[index] : NULL};
 
-    if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+    if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed) ||
+        getrandom(config.secret, sizeof(config.secret), 0) != sizeof(config.secret))
         return fg_fail(err, "no random numbers from the kernel");
     g->list[index]->stock = fg_stock_create(&config, err);
     return g->list[index]->stock != NULL;

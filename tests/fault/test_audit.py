@@ -6,6 +6,7 @@
 An auditor that finds nothing proves nothing: every test here but the first few is a canary.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import threading
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
+from fgprocess import program  # noqa: E402
 from fgsink import Log  # noqa: E402
 from fgsinkredis import Redis  # noqa: E402
 from fgstory import LINE, START, STORY, left, make_log, offered, oid, order, reserved, waiting  # noqa: E402
@@ -160,6 +162,44 @@ def test_waiting_list(lab):
     fails(lab, LINE, 'client-state', 'it is waiting', told=[f'{oid(2)} 102 1 1 RESERVED'])
     fails(lab, LINE, 'client-missing', told=[f'{oid(9)} 109 1 1 WAITING'])
     fails(lab, LINE, 'client-rejected', told=[f'{oid(2)} 102 1 1 SOLD_OUT'])
+
+
+SEED = bytes(range(16))
+
+
+def sha(*parts):
+    return hashlib.sha256(b''.join(parts)).digest()
+
+
+def drawn_by(seed, users):
+    """The users in the order of a draw, as docs/waiting.md has it."""
+    total = sum(int.from_bytes(sha(u.to_bytes(8, 'little')), 'little') for u in users) % 2**256
+    key = sha(seed, total.to_bytes(32, 'little'))[:16]
+    return sorted(users, key=lambda u: int.from_bytes(sha(key, u.to_bytes(8, 'little'))[:8], 'little'))
+
+
+def draw(committed=SEED, orders=4):
+    """Orders 2 to 5 wait for two units, and are drawn."""
+    c = sha(committed)
+    words = [int.from_bytes(c[at:at + 8], 'little') for at in (16, 24)]
+    return ['item 1 0 10 1000', 'line 1 100 5000 30000 2', 'stock 1 2', 'commit',
+            f'lottery 1 {words[0]} {c[:16].hex()} 0 2000 {words[1]}', 'commit', *(waiting(n, n - 1) for n in (2, 3, 4, 5)), 'commit',
+            f'drawn 1 {orders} {SEED.hex()} 0 3000 4', 'commit']
+
+
+def test_draws_are_held_again(lab):
+    """a draw gives the order that its seed says; another seed than the one of the commitment, other entries, other turns are found"""
+    turns = [u - 100 for u in drawn_by(SEED, [102, 103, 104, 105])]
+    passes(lab, draw() + [offered(turns[0], time=3001), offered(turns[1], time=9000)])
+    folder = make_log(lab, draw() + [offered(turns[0], time=3001)])
+    done = subprocess.run([program('fgaudit'), '--log', folder, '--lottery'], capture_output=True, text=True, check=True, timeout=60)
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith('  ticket ')]
+    assert [(int(r[1]), int(r[3])) for r in rows] == [(5 + i, 100 + n) for i, n in enumerate(turns)], done.stdout
+    assert rows[0][6] == 'reserved' and f'seed {SEED.hex()}, commitment in record' in done.stdout, done.stdout
+    fails(lab, draw() + [offered(turns[3], time=3001), offered(turns[2], time=9000)], 'turn', 'ticket 5')
+    fails(lab, draw(committed=bytes(16)), 'lottery', 'is not the one of record')
+    fails(lab, draw(orders=3), 'lottery', '4 wait')
+    fails(lab, draw() + [f'drawn 1 4 {SEED.hex()} 0 4000 8'], 'lottery', 'has no lottery', count=2)
 
 
 def test_offers_follow_the_tickets(lab):

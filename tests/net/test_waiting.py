@@ -10,6 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgclient  # noqa: E402
 import fgtest  # noqa: E402
 from fgprocess import program  # noqa: E402
 from fgshop import ITEM, Shop  # noqa: E402
@@ -270,6 +271,68 @@ def test_crash(lab):
     order = [u for u in offers(s.gate) if u in users]
     assert order == users[:6], order
     s.shop.settle(6, 0, 6, 0)
+    s.audit(lab)
+
+
+def drawn_order(gate):
+    """Users in the order of the draw, as the auditor finds it from the log alone."""
+    done = subprocess.run([program('fgaudit'), '--log', gate.log_dir, f'--lottery={ITEM}'], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    return [int(line.split()[3]) for line in done.stdout.splitlines() if line.startswith('  ticket ')]
+
+
+def test_draw(lab):
+    """a draw at the opening: entries over a kill -9 and other numbers of workers, the order that the auditor finds, nobody calls it off"""
+    s = Line(lab, units=0, workers=2)
+
+    def enters(user):
+        try:
+            return s.wait(user).status == 'WAITING'
+        except fgclient.NoReply:  # NOT_OPEN until the log has the commitment
+            return False
+
+    s.gate.fgctl('stock', 'add', ITEM, 3)
+    s.gate.fgctl('item', 'set', ITEM, '--opens', '+1h', '--lottery', 'yes')
+    assert s.gate.get(f'/v1/items/{ITEM}')['lottery'] is True
+    fgtest.wait_until(lambda: enters(11), 10, 'the log has the commitment')
+    s.waits(*range(12, 31))
+    for n, workers in enumerate((3, 1)):
+        s.gate.kill()
+        s.gate.settings['workers.count'] = workers
+        s.gate.write_config()
+        s.gate.start()
+        fgtest.wait_until(lambda n=n: enters(31 + n), 10, 'a new commitment')
+        for user in range(11, 32 + n):
+            reply = s.wait(user)
+            assert (reply.status, reply.ticket, reply.left) == ('WAITING', 0, 0) and reply.expected_ms > 3000000, reply
+    status, answer = s.gate.api('PATCH', f'/v1/items/{ITEM}', {'lottery': False})
+    assert status == 409 and 'called off' in answer['error']['message'], answer
+    try:
+        s.shop.shop.stock(ITEM)
+        raise AssertionError('open')
+    except fgclient.NoReply:
+        reply = s.shop.shop.last
+    assert (reply.status, reply.ticket, reply.waiting) == ('NOT_OPEN', 0xffffffff, 22), reply
+    assert s.shop.shop.cancel(30, s.orders[30]).status == 'CANCELLED'
+    s.gate.fgctl('item', 'set', ITEM, '--opens', 'now')
+    fgtest.wait_until(lambda: [s.status(u) for u in s.orders].count('RESERVED') == 3, 10, 'three have been drawn')
+    order = drawn_order(s.gate)
+    assert sorted(order) == sorted(set(s.orders) - {30}), order
+    assert order[:3] == offers(s.gate), (order, offers(s.gate))
+    for n, user in enumerate(order[3:]):
+        reply = s.wait(user)
+        assert (reply.status, reply.left) == ('WAITING', n), (user, reply)
+    assert s.shop.reserve(99)[0] == 'SOLD_OUT'
+    s.waits(40)
+    s.give_back(order[0])
+    s.becomes(order[3], 'RESERVED')
+    assert s.gate.get(f'/v1/items/{ITEM}')['lottery'] is False
+    s.gate.kill()
+    s.gate.settings['workers.count'] = 2
+    s.gate.write_config()
+    s.gate.start()
+    assert [s.wait(u).left for u in order[4:] + [40]] == list(range(len(order) - 4 + 1))
+    s.shop.settle(3, 0, 3, 0)
     s.audit(lab)
 
 

@@ -64,7 +64,8 @@ static void line_step(struct sim *s, const struct sim_step *step)
                                  .line_max = step->b,
                                  .claim_ms = step->c,
                                  .wait_ttl_ms = step->d,
-                                 .line_flags = step->n & 1 ? FG_JOURNAL_LINE_ONE_UNIT : 0};
+                                 .line_flags = (step->n & 1 ? FG_JOURNAL_LINE_ONE_UNIT : 0) |
+                                               (step->n & 2 ? FG_JOURNAL_LINE_LOTTERY : 0)};
 
     if (s->w.shelves[index].known && !s->w.shelves[index].line_asked &&
         s->w.setup.limits.waiting_max && give(s, home_of(s, index), &c))
@@ -82,7 +83,7 @@ static void clear_step(struct sim *s, const struct sim_step *step)
 
     if (s->w.shelves[index].known && s->w.setup.limits.waiting_max &&
         give(s, home_of(s, index), &c) && s->w.mode[home_of(s, index)] == FG_STOCK_RUNNING &&
-        fg_stock_view(s->w.stock[home_of(s, index)], index, &v))
+        fg_stock_view(s->w.stock[home_of(s, index)], index, &v) && !v.drawing)
         item->cleared = v.tickets;
 }
 

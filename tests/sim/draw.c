@@ -18,6 +18,8 @@ struct drawing {
     struct sim_step
         cure; /* of a trouble that makes most steps idle, after this many steps; 0 = none */
     unsigned cure_in;
+    bool lotteries;
+    uint32_t later; /* items that open a little later, as a set */
 };
 
 static const uint16_t usual_weight[SIM_KINDS] = {
@@ -39,6 +41,7 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
     *setup =
         (struct world_setup){.seed = d->seed, .workers = d->workers, .limits.items_max = ITEMS_MAX};
     setup->pair = fg_mix64(d->seed, 2) % 3 == 0;
+    d->lotteries = fg_mix64(d->seed, 6) % 2 == 0;
     setup->ring_capacity = 2u << rng_below(r, 5);
     setup->limits.orders_max = rng_chance(r, 20) ? 40 : ROOMY;
     setup->limits.users_max = rng_chance(r, 20) ? 10 : ROOMY;
@@ -142,6 +145,8 @@ static struct sim_step line(struct drawing *d, uint32_t index)
     struct sim_step s = {.kind = SIM_LINE, .a = index};
 
     s.n = rng_chance(r, 20);
+    if (d->lotteries)
+        s.n |= rng_chance(r, 25) ? 2 : 0;
     s.b = rng_chance(r, 15) ? rng_below(r, 3) : 1000;
     s.c = 20 + rng_below(r, 200);
     s.d = rng_chance(r, 50) ? 20 + rng_below(r, 60) : 1 + rng_below(r, SIM_TTL_MAX);
@@ -238,6 +243,10 @@ static unsigned draw_opening(struct drawing *d, struct sim_step *steps, uint32_t
     s->c = rng_chance(&d->rng, 50) ? 0 : 1 + rng_below(&d->rng, 4);
     *s = (struct sim_step){
         .kind = SIM_ITEM, .a = index, .b = 20 + rng_below(&d->rng, 200), .c = s->c, .d = 3};
+    if (d->lotteries && rng_chance(&d->rng, 70)) { /* it opens a little later */
+        s->n = (uint16_t)(4 | rng_below(&d->rng, 300) << 3);
+        d->later |= 1u << index;
+    }
     *++s = (struct sim_step){.kind = SIM_ADD, .a = index, .b = rng_below(&d->rng, 8)};
     for (unsigned i = 0; i < d->workers; i++)
         *++s = (struct sim_step){.kind = SIM_WRITE, .worker = (uint8_t)i, .n = 9};
@@ -258,8 +267,10 @@ void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
     draw_setup(&d, setup);
     for (uint32_t i = 0; i < d.items; i++)
         n += draw_opening(&d, steps + n, i);
-    for (uint32_t i = 0; i < d.items; i++)
-        steps[n++] = line(&d, i);
+    for (uint32_t i = 0; i < d.items; i++) {
+        steps[n] = line(&d, i);
+        steps[n++].n |= d.later & 1u << i ? 2 : 0; /* a draw at the opening */
+    }
     while (n < SIM_STEPS)
         steps[n++] = draw_step(&d);
 }
@@ -337,8 +348,8 @@ void sim_describe(const struct sim_step *s, char *text, size_t size)
         break;
     case SIM_LINE:
         snprintf(text, size,
-                 "operator sets the line of item %u: length %u, claim %u ms, ttl %u ms%s", item,
-                 s->b, s->c, s->d, s->n & 1 ? ", one unit" : "");
+                 "operator sets the line of item %u: length %u, claim %u ms, ttl %u ms%s%s", item,
+                 s->b, s->c, s->d, s->n & 1 ? ", one unit" : "", s->n & 2 ? ", lottery" : "");
         break;
     case SIM_FLEET: {
         static const char *const what[] = {"leases",

@@ -210,8 +210,11 @@ static bool try_next(struct search *x)
 
 static void put_line(const struct event *line)
 {
-    sim_apply(&sim, &(struct sim_step){
-                        .kind = SIM_LINE, .b = line->units, .c = HOLD_MS, .d = line->n * 4u});
+    sim_apply(&sim, &(struct sim_step){.kind = SIM_LINE,
+                                       .n = line->at == 'L' ? 2 : 0,
+                                       .b = line->units,
+                                       .c = HOLD_MS,
+                                       .d = line->n * 4u});
     sim_settle(&sim);
     for (unsigned i = 0; i < 2; i++)
         sim_apply(&sim, &(struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)i});
@@ -239,6 +242,8 @@ static void prepare(struct search *x, const struct scenario *scenario)
            (scenario->events[x->events].kind || scenario->events[x->events].n))
         x->events++;
     line = &scenario->events[x->events];
+    if (line->kind == SIM_LINE && line->at == 'L')
+        item.n = 4 | HOLD_MS << 3;
     setup.limits.waiting_max = line->kind == SIM_LINE ? 8 : 0;
     memset(seen, 0, sizeof(*seen) << SEEN_BITS);
     arena_reset();
@@ -323,6 +328,9 @@ static const struct {
     SHOWS(OFFER_TWICE, 22),        SHOWS(OFFER_OVERTAKES, 21),
     SHOWS(OFFER_TO_ABSENT, 24),    SHOWS(OFFER_CANCELLED, 23),
     SHOWS(HEARD_FORGOTTEN, 24),    SHOWS(PLACE_TWICE, 27),
+    SHOWS(ENTRY_SOLD, 28),         SHOWS(DRAW_EARLY, 28),
+    SHOWS(DRAW_ARRIVAL, 28),       SHOWS(DRAW_NOT_DURABLE, 28),
+    SHOWS(DRAW_OPEN, 28),          SHOWS(DRAW_UNCOMMITTED, 28),
 #undef SHOWS
 };
 

@@ -11,7 +11,8 @@ enum {
 };
 
 /* Happens once, at any time; SIM_LINE, the last one: there is a waiting list from the beginning,
- * units = its length, n = ttl / 4 ms; 'H' = at the item's home, 'O' = at the other worker. */
+ * units = its length, n = ttl / 4 ms; at 'L' = and a draw; 'H' = at the item's home, 'O' = at the
+ * other worker. */
 struct event {
     uint8_t kind;  /* enum sim_kind */
     uint8_t n;     /* as in struct sim_step; REQUEST: enum fg_packet_op */

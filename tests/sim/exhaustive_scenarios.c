@@ -17,6 +17,11 @@
     {                                                                                              \
         .kind = SIM_LINE, .units = length, .n = (ttl_ms) / 4                                       \
     }
+/* And a draw at the opening, which is HOLD_MS later. */
+#define LOTTERY(length, ttl_ms)                                                                    \
+    {                                                                                              \
+        .kind = SIM_LINE, .units = length, .n = (ttl_ms) / 4, .at = 'L'                            \
+    }
 #define REFUND(where, who, behind, restock)                                                        \
     {                                                                                              \
         .kind = SIM_REQUEST, .n = FG_PACKET_OP_REFUND, .at = where, .user = who, .after = behind,  \
@@ -262,5 +267,17 @@ const struct scenario scenarios[] = {
       {.kind = SIM_ADD, .units = 1},
       {.kind = SIM_REMOVE, .units = 1},
       LINE(3, 1000)}},
+    {"three enter for a draw of one unit, one of them leaves",
+     1,
+     0,
+     8,
+     4,
+     0,
+     {WAIT('O', 1, 1),
+      WAIT('H', 1, 1),
+      WAIT('O', 2, 1),
+      {.kind = SIM_CLOCK},
+      ORDER(CANCEL, 'O', 1, 1),
+      LOTTERY(3, 1000)}},
 };
 const unsigned scenarios_len = sizeof(scenarios) / sizeof(scenarios[0]);

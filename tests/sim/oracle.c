@@ -237,7 +237,8 @@ static void write_item(struct oracle *o, const struct fg_journal_record *r)
         item->recorded.line_max = r->line_max;
         item->recorded.claim_ms = r->claim_ms;
         item->recorded.ttl_ms = r->wait_ttl_ms;
-        item->recorded.line_flags = r->line_flags;
+        item->recorded.line_flags =
+            r->line_flags | (item->recorded.line_flags & FG_JOURNAL_LINE_LOTTERY);
     } else if (r->type == FG_JOURNAL_RECORD_ITEM_SET)
         item->recorded = (struct settings){.live = true,
                                            .line_max = item->recorded.line_max,
@@ -274,6 +275,10 @@ static void write_record(struct oracle *o, const struct fg_journal_record *r)
         r->type == FG_JOURNAL_RECORD_ITEM_NAME || r->type == FG_JOURNAL_RECORD_LINE_SET ||
         is_moved(r->type))
         write_item(o, r);
+    else if (r->type == FG_JOURNAL_RECORD_LOTTERY)
+        memcpy(item->written_commitment, r->name, sizeof(r->name));
+    else if (r->type == FG_JOURNAL_RECORD_DRAWN)
+        oracle_draw(o, r, true);
     else
         write_order(o, r);
     /* every prefix of the log is a legal state: nothing is oversold at any record */
@@ -289,6 +294,10 @@ static void durable_record(struct oracle *o, const struct fg_journal_record *r)
     if (r->type == FG_JOURNAL_RECORD_BATCH)
         return;
     o->durable_of[r->worker % WORKERS_MAX]++;
+    if (r->type == FG_JOURNAL_RECORD_LOTTERY)
+        oracle_item(o, r->item)->sealed = true;
+    if (r->type == FG_JOURNAL_RECORD_LOTTERY || r->type == FG_JOURNAL_RECORD_DRAWN)
+        return;
     if (r->type == FG_JOURNAL_RECORD_ITEM_SET || r->type == FG_JOURNAL_RECORD_ITEM_NAME ||
         r->type == FG_JOURNAL_RECORD_STOCK || r->type == FG_JOURNAL_RECORD_USER ||
         r->type == FG_JOURNAL_RECORD_LINE_SET || is_moved(r->type))
@@ -361,6 +370,8 @@ void oracle_restarted(struct oracle *o, struct world *w)
         order->late = order->written_late;
         order->deadline_ms = order->written_deadline_ms;
         order->ticket = order->written_ticket;
+        order->undrawn = oracle_item(o, order->item) && /* not of one that was never decided */
+                         oracle_item(o, order->item)->recorded.line_flags & FG_JOURNAL_LINE_LOTTERY;
         order->ahead = UINT32_MAX; /* offers that were not durable are undone */
         order->heard_ms = order->joined_ms = 0;
         order->waits = false;
@@ -369,6 +380,9 @@ void oracle_restarted(struct oracle *o, struct world *w)
         o->denied[i].now = o->denied[i].written;
     for (uint32_t i = 0; i < ITEMS_MAX; i++) {
         struct oracle_item *item = &o->items[i];
+
+        item->lottery = item->recorded.line_flags & FG_JOURNAL_LINE_LOTTERY;
+        item->sealed = item->opened = false;
 
         item->now = item->written;
         item->cleared = 0;

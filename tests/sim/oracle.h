@@ -27,6 +27,7 @@ struct oracle_order {
     uint8_t told;            /* what a shopper or backend was told last */
     bool waits;              /* for units */
     bool joins;              /* by a WAIT for an item with a line */
+    bool enters;             /* and before the opening */
     bool late, written_late; /* paid after its hold had ended */
     uint8_t listed;          /* how often ORDERS told of it since the liveness check began */
     uint32_t token;          /* that waits */
@@ -36,7 +37,9 @@ struct oracle_order {
     uint64_t deadline_ms, written_deadline_ms, durable_deadline_ms;
     /* of the line */
     uint32_t ticket, written_ticket;
-    uint32_t ahead;    /* users, as was told last */
+    uint32_t ticket_before; /* the draw gave it another one */
+    bool undrawn;           /* it waited before the draw: 0 may be told for its ticket */
+    uint32_t ahead;         /* users, as was told last */
     uint64_t heard_ms; /* present until then, since the last WAIT; 0 = not heard of in this life */
     uint64_t heard_most_ms; /* and not longer than until then */
     uint64_t joined_ms;     /* when it got its ticket; 0 = it was heard of since */
@@ -64,6 +67,10 @@ struct oracle_item {
     uint64_t kept; /* in the bank, for users who wait */
     uint64_t releasing;
     uint64_t serving; /* ticket that comes next */
+    bool lottery;     /* a draw is to come, by the records pushed */
+    bool opened;      /* the item was open since, so the draw may be under way */
+    bool sealed;      /* and what may be told: the log has a commitment of this life */
+    uint8_t commitment[32], written_commitment[32];
     uint64_t cleared; /* up to this ticket all were told to leave, in this life */
     /* Since when units are free, for SOLD_OUT answers of a worker: 0 = none are; 1 = they are; 2 =
      * the home has had a loop since; 3 = what it said has been delivered; 4 = this worker has had a
@@ -132,6 +139,8 @@ bool oracle_in_line(struct oracle *o, const struct fg_stock_request *r, bool joi
 /* Orders of a user, of one item or (0) of all; those whose late payment waits are counted apart. */
 uint32_t oracle_orders(struct oracle *o, uint64_t user, uint64_t item);
 uint32_t oracle_paying(struct oracle *o, uint64_t user, uint64_t item);
+/* The draw: those of `orders` that wait get tickets behind `first`. written: by the log. */
+void oracle_draw(struct oracle *o, const struct fg_journal_record *r, bool written);
 void oracle_heard(const struct world *w, struct oracle_order *order, const struct settings *s,
                   uint32_t told_ms);
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token);

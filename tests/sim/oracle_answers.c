@@ -143,6 +143,9 @@ static void check_taken(struct oracle *o, struct world *w, const struct asked *q
               oracle_user_units(o, r->user, r->item, false) + r->quantity <= s->user_limit);
     order->waits = true;
     order->joins = r->op == FG_PACKET_OP_WAIT && s->line_max;
+    order->enters = order->joins && s->opens_ms > w->now_ms;
+    if (order->joins && oracle_item(o, r->item)->lottery) /* it takes no unit that is free */
+        t->min_free = 0;
     order->token = q->index;
     order->item = r->item;
     order->quantity = r->quantity;
@@ -165,6 +168,9 @@ static void check_new(struct oracle *o, struct world *w, const struct asked *q)
         FG_ASSERT(w->setup.limits.user_rate && refusal != FG_PACKET_STATUS_USER_DENIED);
         return;
     }
+    if (refusal == FG_PACKET_STATUS_NOT_OPEN && r->op == FG_PACKET_OP_WAIT &&
+        (answered(q, FG_PACKET_STATUS_BUSY) || (item->lottery && !answered(q, refusal))))
+        refusal = FG_PACKET_STATUS_NONE;
     if (refusal != FG_PACKET_STATUS_NONE)
         FG_ASSERT(answered(q, refusal) && q->retry_ms <= 86400000);
     else if (q->result == FG_STOCK_ANSWERED)
@@ -384,8 +390,14 @@ static void told_state(struct oracle *o, const struct world *w, struct token *t,
                   (a->deadline_ms > w->now_ms ? a->deadline_ms - w->now_ms : 1)); /* 0: no hint */
     }
     if (state == FG_LEDGER_ORDER_WAITING) {
-        FG_ASSERT((uint32_t)a->deadline_ms == order->ticket && a->retry_ms > 0);
-        if (t->request.op == FG_PACKET_OP_WAIT && t->expect != state) { /* told at once */
+        uint32_t ticket = (uint32_t)a->deadline_ms;
+
+        FG_ASSERT(a->retry_ms > 0);
+        FG_ASSERT(ticket == order->ticket ||
+                  (order->undrawn && (ticket == 0 || ticket == order->ticket_before)));
+        FG_ASSERT(ticket || a->left == 0);
+        if (ticket == order->ticket && t->request.op == FG_PACKET_OP_WAIT &&
+            t->expect != state) { /* told at once */
             FG_ASSERT(a->left <= order->ahead);
             order->ahead = a->left;
         }

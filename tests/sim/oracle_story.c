@@ -3,6 +3,8 @@
  */
 #include "oracle.h"
 
+#include <openssl/sha.h>
+
 void oracle_waits(struct oracle *o, struct world *w, uint32_t token)
 {
     struct token *t = &w->tokens[token];
@@ -89,6 +91,7 @@ static void reserved(struct oracle *o, struct world *w, unsigned worker,
     check_nobody_waits(w, worker, r, cause);
     if (order->waits && !asked) {
         FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
+        FG_ASSERT(!order->enters); /* the draw is for all who enter */
         w->tokens[order->token].expect = FG_LEDGER_ORDER_RESERVED;
         oracle_waits_no_more(o, w, order->token);
     } else { /* nobody else's request may sell something to him */
@@ -124,7 +127,8 @@ enum { TICK_MS = 16 };
 void oracle_heard(const struct world *w, struct oracle_order *order, const struct settings *s,
                   uint32_t told_ms)
 {
-    uint64_t most_ms = 20ull * s->ttl_ms;
+    uint64_t opening_ms = s->opens_ms > w->now_ms ? s->opens_ms - w->now_ms : 0;
+    uint64_t most_ms = 20ull * s->ttl_ms + opening_ms;
 
     FG_ASSERT(!told_ms || (told_ms >= s->ttl_ms && told_ms <= most_ms + TICK_MS));
     order->heard_ms = w->now_ms + (told_ms > s->ttl_ms ? told_ms - 1 : s->ttl_ms);
@@ -143,6 +147,7 @@ static void waiting(struct oracle *o, struct world *w, unsigned worker,
 
     FG_ASSERT(order && order->now == FG_LEDGER_ORDER_NONE && order->waits);
     FG_ASSERT(order->joins);
+    FG_ASSERT(item->in_force[worker].opens_ms <= w->now_ms || !order->enters || item->sealed);
     FG_ASSERT(order->item == r->item && order->quantity == r->quantity);
     FG_ASSERT(worker == fg_user_owner(r->user, w->workers) && r->arg > 0);
     for (uint32_t i = 0; i < o->orders_len; i++) {
@@ -161,7 +166,8 @@ static void waiting(struct oracle *o, struct world *w, unsigned worker,
     oracle_waits_no_more(o, w, order->token);
     order->waits = false;
     order->now = FG_LEDGER_ORDER_WAITING;
-    order->ticket = (uint32_t)r->arg;
+    order->ticket = order->ticket_before = (uint32_t)r->arg;
+    order->undrawn = item->lottery;
     order->ahead = UINT32_MAX;
     oracle_heard(w, order, &item->in_force[worker], 0);
     order->joined_ms = w->now_ms;
@@ -188,9 +194,13 @@ static uint64_t loaded_until(struct oracle *o, const struct world *w,
 {
     unsigned worker = fg_user_owner(order->user, w->workers);
 
-    if (!o->started_ms[worker])
+    const struct settings *s = &oracle_item(o, order->item)->in_force[worker];
+    uint64_t from_ms = o->started_ms[worker];
+
+    if (!from_ms)
         return UINT64_MAX;
-    return o->started_ms[worker] + 20ull * oracle_item(o, order->item)->in_force[worker].ttl_ms;
+    return (s->opens_ms > from_ms ? s->opens_ms : from_ms) +
+           20ull * oracle_item(o, order->item)->in_force[worker].ttl_ms;
 }
 
 static uint64_t present_until(struct oracle *o, const struct world *w,
@@ -264,6 +274,83 @@ static void left(struct oracle *o, struct world *w, unsigned worker,
         FG_ASSERT(!cause || (asked && cause->request.op == FG_PACKET_OP_WAIT));
     }
     order->now = FG_LEDGER_ORDER_CANCELLED;
+}
+
+/* As docs/waiting.md has it. */
+struct entry {
+    uint64_t rank;
+    struct oracle_order *order;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return x->order->user < y->order->user ? -1 : 1;
+}
+
+static void add_hash(uint8_t sum[32], uint64_t user)
+{
+    uint8_t hash[32];
+    unsigned carry = 0;
+
+    SHA256((const uint8_t *)&user, 8, hash);
+    for (unsigned i = 0; i < 32; i++) {
+        carry += sum[i] + hash[i];
+        sum[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+}
+
+void oracle_draw(struct oracle *o, const struct fg_journal_record *r, bool written)
+{
+    static struct entry entries[ORDERS_KNOWN];
+    struct oracle_item *item = oracle_item(o, r->item);
+    uint8_t hash[32], text[48] = {0}, sum[32] = {0};
+    uint64_t n = 0;
+
+    SHA256(r->order_id, 16, hash);
+    FG_ASSERT(memcmp(hash, written ? item->written_commitment : item->commitment, 32) == 0);
+    for (uint32_t i = 0; i < o->orders_len; i++) {
+        struct oracle_order *x = &o->orders[i];
+
+        if (x->item != r->item || (written ? x->written : x->now) != FG_LEDGER_ORDER_WAITING)
+            continue;
+        FG_ASSERT(written || x->written == FG_LEDGER_ORDER_WAITING);
+        add_hash(sum, x->user);
+        entries[n++].order = x;
+    }
+    FG_ASSERT(r->user == n);
+    memcpy(text, r->order_id, 16);
+    memcpy(text + 16, sum, 32);
+    SHA256(text, 48, hash);
+    for (uint64_t i = 0; i < n; i++) {
+        uint8_t rank[32];
+
+        memcpy(text, hash, 16);
+        memcpy(text + 16, &entries[i].order->user, 8);
+        SHA256(text, 24, rank);
+        memcpy(&entries[i].rank, rank, 8);
+    }
+    qsort(entries, n, sizeof(*entries), by_rank);
+    for (uint64_t i = 0; i < n; i++) {
+        struct oracle_order *x = entries[i].order;
+
+        if (written) {
+            x->written_ticket = (uint32_t)(r->arg + 1 + i);
+            continue;
+        }
+        x->ticket_before = x->ticket;
+        x->ticket = (uint32_t)(r->arg + 1 + i);
+        x->undrawn = true;
+        x->ahead = UINT32_MAX;
+    }
+    if (written)
+        item->recorded.line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
+    else
+        item->lottery = false;
 }
 
 /* An expired order is paid after all. Its units were judged when its payment was taken in. */
@@ -449,7 +536,21 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
         return;
     case FG_JOURNAL_RECORD_LINE_SET:
         FG_ASSERT(cause && cause->command == 1 + FG_STOCK_LINE_SET);
+        oracle_item(o, r->item)->lottery |= (r->line_flags & FG_JOURNAL_LINE_LOTTERY) != 0;
         break;
+    case FG_JOURNAL_RECORD_LOTTERY:
+        FG_ASSERT(oracle_item(o, r->item)->lottery && worker == fg_user_owner(r->item, w->workers));
+        memcpy(oracle_item(o, r->item)->commitment, r->name, sizeof(r->name));
+        for (uint32_t i = 0; i < o->orders_len; i++)
+            o->orders[i].undrawn |= o->orders[i].item == r->item;
+        return;
+    case FG_JOURNAL_RECORD_DRAWN:
+        FG_ASSERT(oracle_item(o, r->item)->lottery && worker == fg_user_owner(r->item, w->workers));
+        FG_ASSERT(oracle_item(o, r->item)->opened ||
+                  oracle_item(o, r->item)->in_force[worker].opens_ms <= w->now_ms);
+        oracle_draw(o, r, false);
+        oracle_item(o, r->item)->in_force[worker].line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
+        return;
     case FG_JOURNAL_RECORD_STOCK:
         cause = stock(o, w, r, cause);
         break;
@@ -564,6 +665,9 @@ void oracle_polled(struct oracle *o, struct world *w, unsigned worker)
         struct oracle_item *item = &o->items[i];
         unsigned home = fg_user_owner(item->item, w->workers);
 
+        item->opened =
+            item->lottery &&
+            (item->opened || (worker == home && item->in_force[home].opens_ms <= w->now_ms));
         for (unsigned k = 0; k < w->workers; k++) {
             if (item->stage[k] == 1 && worker == home && room_between(w, home, k)) {
                 item->stage[k] = k == home ? 4 : 2;
@@ -591,6 +695,7 @@ void oracle_delivered(struct oracle *o, struct world *w)
 static void check_line(struct oracle *o, struct world *w, const struct oracle_item *item)
 {
     unsigned home = fg_user_owner(item->item, w->workers);
+    const struct settings *in_force = &item->in_force[home];
     const struct oracle_order *head = NULL;
 
     for (uint32_t i = 0; i < o->orders_len; i++) {
@@ -601,6 +706,11 @@ static void check_line(struct oracle *o, struct world *w, const struct oracle_it
         FG_ASSERT(x->ticket >= item->serving); /* what the home dealt with is not lost */
         FG_ASSERT(x->ticket > item->cleared || w->stopping);
         head = !head || x->ticket < head->ticket ? x : head;
+    }
+    if (item->lottery && in_force->line_flags & FG_JOURNAL_LINE_LOTTERY && !w->stopping) {
+        /* it has to be, as soon as the item is open */
+        FG_ASSERT(!in_force->live || in_force->opens_ms > w->now_ms);
+        return;
     }
     if (item->kept == 0 || w->stopping || item->in_force[home].flags & FG_JOURNAL_ITEM_PAUSED)
         return;

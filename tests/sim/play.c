@@ -287,7 +287,7 @@ void sim_liveness(struct sim *s)
         for (unsigned k = 0; k < s->w.workers; k++)
             sim_command(s, &(struct sim_step){.kind = SIM_APPLY, .worker = (uint8_t)k});
         sim_settle(s);
-        s->w.now_ms += 20 * SIM_TTL_MAX + 100; /* nobody waits any more */
+        s->w.now_ms += 20 * SIM_TTL_MAX + 100 + SIM_OPENS_MAX; /* nobody waits any more */
         sim_settle(s);
         FG_ASSERT(s->o.items[i].kept == 0);
         sim_buy_all(s, i);

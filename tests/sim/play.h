@@ -70,7 +70,7 @@ void sim_buy_all(struct sim *s, uint32_t index);
 void sim_describe(const struct sim_step *step, char *text, size_t size);
 
 /* ---- draw.c: everything from one seed */
-enum { SIM_STEPS = 1500, SIM_TTL_MAX = 400 };
+enum { SIM_STEPS = 1500, SIM_TTL_MAX = 400, SIM_OPENS_MAX = 8192 };
 void sim_draw(uint64_t seed, unsigned workers, struct world_setup *setup,
               struct sim_step steps[SIM_STEPS]);
 

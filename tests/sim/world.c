@@ -26,7 +26,8 @@ static struct fg_stock *make_engine(struct world *w, unsigned i, const struct fg
                                 .journal = w->journal[i],
                                 .mark = &w->mark[i],
                                 .committed = w->setup.pair ? &w->committed[i] : NULL,
-                                .seed = rng_next(&rng)};
+                                .seed = rng_next(&rng),
+                                .secret = {(uint8_t)w->setup.seed, (uint8_t)w->lives, (uint8_t)i}};
 
     stock = fg_stock_create(&c, &err);
     FG_ASSERT(stock);

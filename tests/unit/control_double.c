@@ -211,13 +211,14 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     record = (struct fg_journal_record){.type = FG_JOURNAL_RECORD_ITEM_NAME, .item = item->item};
     memcpy(record.name, item->name, strnlen(item->name, FG_JOURNAL_ITEM_NAME_MAX));
     fg_double_record(d, record);
-    fg_double_record(
-        d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_LINE_SET,
-                                      .item = item->item,
-                                      .line_max = item->waitlist,
-                                      .claim_ms = item->claim_ms,
-                                      .wait_ttl_ms = item->wait_ttl_ms,
-                                      .line_flags = item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0});
+    fg_double_record(d, (struct fg_journal_record){
+                            .type = FG_JOURNAL_RECORD_LINE_SET,
+                            .item = item->item,
+                            .line_max = item->waitlist,
+                            .claim_ms = item->claim_ms,
+                            .wait_ttl_ms = item->wait_ttl_ms,
+                            .line_flags = (item->one_unit ? FG_JOURNAL_LINE_ONE_UNIT : 0) |
+                                          (item->lottery ? FG_JOURNAL_LINE_LOTTERY : 0)});
     return FG_CONTROL_DONE;
 }
 

@@ -109,6 +109,17 @@ static void waiting_lists(void **state)
     expect(&r, "item:3",
            "{\"type\":\"line-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"line_max\":4,"
            "\"claim_ms\":5,\"wait_ttl_ms\":6,\"one_unit\":false}");
+    r = (struct fg_journal_record){
+        .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_DRAWN, .item = 3, .order_id = {0xab}};
+    r.user = 4, r.arg = 5;
+    expect(&r, "item:3",
+           "{\"type\":\"drawn\",\"seq\":1,\"time_ms\":2,\"item\":\"3\","
+           "\"seed\":\"ab000000000000000000000000000000\",\"orders\":4,\"behind\":5}");
+    r.type = FG_JOURNAL_RECORD_LOTTERY;
+    expect(&r, "item:3",
+           "{\"type\":\"lottery\",\"seq\":1,\"time_ms\":2,\"item\":\"3\","
+           "\"commitment\":\"ab0000000000000000000000000000000400000000000000"
+           "0500000000000000\"}");
     fg_sink_kafka_event_order(&e, 1, 2, &order);
     e.value[e.value_len] = '\0';
     assert_non_null(strstr(e.value, "\"deadline_ms\":0,\"ticket\":9,\"state\":\"waiting\""));

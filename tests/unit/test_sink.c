@@ -306,6 +306,22 @@ static void test_fleet(void **state)
     assert_null(strstr(text, "returned"));
 }
 
+static void test_draw(void **state)
+{
+    struct fg_journal_record r[] = {
+        {.seq = 1, .time_ms = 1, .type = FG_JOURNAL_RECORD_LOTTERY, .item = 7, .name = {0xcd}},
+        {.seq = 2, .time_ms = 2, .type = FG_JOURNAL_RECORD_DRAWN, .item = 7, .order_id = {0xab}}};
+    char text[4096];
+
+    r[1].user = 4, r[1].arg = 5;
+    build(r, 2, 0, text, sizeof(text));
+    assert_non_null(strstr(text, "XADD {p}:events 1-0 seq 1 type lottery time_ms 1 item 7 "
+                                 "commitment cd0000000000000000000000000000000000000000000000"
+                                 "0000000000000000\n"));
+    assert_non_null(strstr(text, "XADD {p}:events 2-0 seq 2 type drawn time_ms 2 item 7 "
+                                 "seed ab000000000000000000000000000000 orders 4 behind 5\n"));
+}
+
 /* How the log was written is no event. */
 static void test_epochs_leave_no_trace(void **state)
 {
@@ -552,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_item_records),
         cmocka_unit_test(test_steps_move_units),
         cmocka_unit_test(test_waiting_list),
+        cmocka_unit_test(test_draw),
         cmocka_unit_test(test_fleet),
         cmocka_unit_test(test_epochs_leave_no_trace),
         cmocka_unit_test(test_extension),

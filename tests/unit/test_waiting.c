@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "ledger/draw.h"
 #include "stock/stock.h"
 
 enum { ITEM = 7, T0 = 1000000, HOLD = 100, CLAIM = 50, TTL = 1000, UNITS = 2 };
@@ -18,6 +19,8 @@ static struct fg_ledger *ledger; /* what the log says */
 static uint64_t now;
 static struct fg_stock_answer last;
 static unsigned polled, records;
+static struct fg_journal_record lottery, drawn; /* the last of each */
+static uint8_t secret;                          /* of the draws of the next engine */
 
 static void run(void)
 {
@@ -35,6 +38,8 @@ static void run(void)
             r.seq = fg_ledger_seq(ledger) + 1;
             if (!fg_ledger_apply(ledger, &r, &err))
                 fail_msg("%s", err.text);
+            lottery = r.type == FG_JOURNAL_RECORD_LOTTERY ? r : lottery;
+            drawn = r.type == FG_JOURNAL_RECORD_DRAWN ? r : drawn;
             atomic_fetch_add(&mark.durable, 1);
         }
     }
@@ -81,8 +86,13 @@ static void add(uint32_t units)
 static void make_with(struct fg_stock_limits limits, size_t records_max)
 {
     static struct fg_ring *none[1];
-    struct fg_stock_config c = {
-        .workers = 1, .limits = limits, .to = none, .from = none, .mark = &mark, .seed = 3};
+    struct fg_stock_config c = {.workers = 1,
+                                .limits = limits,
+                                .to = none,
+                                .from = none,
+                                .mark = &mark,
+                                .seed = 3,
+                                .secret = {secret}};
     struct fg_error err;
 
     journal = fg_ring_create(records_max);
@@ -397,7 +407,7 @@ static void without_memory_for_it_there_is_no_line(void **state)
     none.deferred_max = 4;
     some = none;
     some.waiting_max = 1000000;
-    assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 20000000, 24000000);
+    assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 28000000, 32000000);
     end();
     make(0);
     set_item((struct fg_stock_command){0});
@@ -481,6 +491,174 @@ static void many_wait(void **state)
     assert_int_equal(state_of(2 * HOLDS + 101), FG_PACKET_STATUS_CANCELLED);
 }
 
+/* ---- the draw */
+
+static void begin_draw(uint32_t units, uint32_t waiting_max, uint32_t orders_max)
+{
+    end();
+    fg_ledger_destroy(ledger);
+    ledger = fg_ledger_create();
+    memset(&drawn, 0, sizeof(drawn));
+    make_with((struct fg_stock_limits){.items_max = 4,
+                                       .orders_max = orders_max,
+                                       .users_max = orders_max,
+                                       .parked_max = 64,
+                                       .deferred_max = 1 << 12,
+                                       .waiting_max = waiting_max},
+              1 << 12);
+    set_item((struct fg_stock_command){.opens_ms = now + 5000});
+    set_line(waiting_max, FG_JOURNAL_LINE_LOTTERY);
+    run();
+    add(units);
+}
+
+/* Of those who waited, by the record of the draw alone; users are 1 to n. */
+static uint64_t drawn_user(uint64_t n, uint64_t nth)
+{
+    struct fg_ledger_drawn entries[16] = {{0}};
+    struct fg_ledger_draw_sum sum = {{0}};
+    uint8_t key[FG_LEDGER_DRAW_KEY];
+
+    for (uint64_t user = 1; user <= n; user++)
+        fg_ledger_draw_enter(&sum, user);
+    fg_ledger_draw_key(drawn.order_id, &sum, key);
+    for (uint64_t user = 1; user <= n; user++)
+        entries[user - 1] = (struct fg_ledger_drawn){fg_ledger_draw_rank(key, user), user, NULL};
+    qsort(entries, n, sizeof(*entries), fg_ledger_drawn_order);
+    return entries[nth].user;
+}
+
+static void a_draw_gives_the_tickets(void **state)
+{
+    uint8_t commitment[FG_LEDGER_DRAW_HASH];
+
+    begin_draw(2, 90, 100);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 1, 1, 1), FG_PACKET_STATUS_NOT_OPEN);
+    for (uint64_t user = 1; user <= 6; user++) {
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+        assert_int_equal((uint32_t)last.deadline_ms, 0); /* no ticket yet */
+        assert_int_equal(last.deadline_ms >> 32, 5000);  /* and the draw is then */
+        assert_int_equal(last.left, 0);
+        assert_in_range(last.retry_ms, 5000 + TTL, 5000 + TTL + 16);
+    }
+    assert_int_equal(ask(FG_PACKET_OP_STOCK, 0, 0, 0), FG_PACKET_STATUS_NOT_OPEN);
+    assert_int_equal(last.deadline_ms, 6ull << 32 | FG_PACKET_UNDRAWN);
+    give_back(6); /* who leaves does not take part */
+    now += 4999;
+    run();
+    assert_int_equal(drawn.type, 0);
+    now += 1;
+    run();
+    run();
+    assert_int_equal(drawn.user, 5);
+    fg_ledger_draw_commit(drawn.order_id, commitment);
+    assert_memory_equal(commitment, lottery.name, sizeof(commitment));
+    for (uint64_t nth = 0; nth < 5; nth++) {
+        bool wins = nth < 2;
+
+        assert_int_equal(state_of(drawn_user(5, nth)),
+                         wins ? FG_PACKET_STATUS_RESERVED : FG_PACKET_STATUS_WAITING);
+        if (!wins) {
+            assert_int_equal((uint32_t)last.deadline_ms, 6 + 1 + nth);
+            assert_int_equal(last.left, nth - 2);
+        }
+    }
+    assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, 0);
+    assert_int_equal(wait_for(9), FG_PACKET_STATUS_WAITING); /* behind them */
+    assert_int_equal((uint32_t)last.deadline_ms, 12);
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 10, 1, 1), FG_PACKET_STATUS_SOLD_OUT);
+    give_back(drawn_user(5, 0));
+    assert_int_equal(state_of(drawn_user(5, 2)), FG_PACKET_STATUS_RESERVED);
+}
+
+/* A commitment has to be in the log before anybody enters. */
+static void nobody_enters_before_the_commitment(void **state)
+{
+    struct fg_stock_command c = {.type = FG_STOCK_LINE_SET, .item = ITEM, .line_max = 5};
+    struct fg_stock_answer a[8];
+
+    end();
+    fg_ledger_destroy(ledger);
+    ledger = fg_ledger_create();
+    make(90);
+    set_item((struct fg_stock_command){.opens_ms = now + 5000});
+    c.wait_ttl_ms = TTL, c.claim_ms = CLAIM, c.line_flags = FG_JOURNAL_LINE_LOTTERY;
+    assert_int_equal(command(FG_STOCK_LINE_SET, c), FG_STOCK_OUTCOME_DONE);
+    c.type = FG_STOCK_LINE_APPLY;
+    assert_true(fg_stock_command(stock, now, &c));
+    for (int i = 0; i < 9; i++) /* it is written, and not durable */
+        fg_stock_poll(stock, now, a, 8);
+    assert_int_equal(fg_ring_count(journal), 1);
+    assert_int_equal(wait_for(1), FG_PACKET_STATUS_NOT_OPEN);
+    run();
+    assert_int_equal(lottery.type, FG_JOURNAL_RECORD_LOTTERY);
+    assert_int_equal(wait_for(1), FG_PACKET_STATUS_WAITING);
+}
+
+/* Another seed, and the same entries. */
+static void a_restart_before_the_draw_renews_the_commitment(void **state)
+{
+    struct fg_journal_record before;
+    struct fg_error err;
+
+    begin_draw(1, 90, 100);
+    for (uint64_t user = 1; user <= 3; user++)
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+    before = lottery;
+    end();
+    secret++;
+    make(90);
+    assert_true(fg_stock_load(stock, ledger, &err));
+    assert_int_equal(state_of(2), FG_PACKET_STATUS_WAITING);
+    assert_int_equal((uint32_t)last.deadline_ms, 0);
+    run();
+    assert_memory_not_equal(before.name, lottery.name, sizeof(before.name));
+    assert_int_equal(wait_for(4), FG_PACKET_STATUS_WAITING);
+    now += 5000;
+    run();
+    run();
+    assert_int_equal(drawn.user, 4);
+    assert_int_equal(state_of(drawn_user(4, 0)), FG_PACKET_STATUS_RESERVED);
+    end();
+    make(90);
+    assert_true(fg_stock_load(stock, ledger, &err)); /* and the order that was drawn stays */
+    assert_int_equal(state_of(drawn_user(4, 1)), FG_PACKET_STATUS_WAITING);
+    assert_int_equal((uint32_t)last.deadline_ms, 4 + 2);
+    assert_int_equal(last.left, 0);
+}
+
+/* Who comes early has no better chance: 20 bins over the order of arrival, 40 draws of 400 users
+ * for 20 units. 64 is passed by chance less than once in a million (19 degrees of freedom). */
+static void arrival_makes_no_difference(void **state)
+{
+    enum { DRAWS = 40, USERS = 400, WINNERS = 20, BINS = 20 };
+    const double expected = (double)DRAWS * WINNERS / BINS;
+    unsigned wins[BINS] = {0}, all = 0;
+    double chi2 = 0;
+
+    for (unsigned d = 0; d < DRAWS; d++) {
+        secret = (uint8_t)(d + 1);
+        begin_draw(WINNERS, USERS, USERS);
+        for (uint64_t user = 1; user <= USERS; user++)
+            wait_quickly(user, FG_PACKET_STATUS_WAITING);
+        now += 5000;
+        while (drawn.type == 0)
+            run();
+        for (unsigned i = 0; i < 10; i++)
+            run();
+        for (uint64_t user = 1; user <= USERS; user++)
+            if (state_of(user) == FG_PACKET_STATUS_RESERVED) {
+                wins[(user - 1) * BINS / USERS]++;
+                all++;
+            }
+    }
+    assert_int_equal(all, DRAWS * WINNERS);
+    for (unsigned i = 0; i < BINS; i++)
+        chi2 += (wins[i] - expected) * (wins[i] - expected) / expected;
+    print_message("# chi-square %.1f, 19 degrees of freedom\n", chi2);
+    assert_true(chi2 < 64);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -498,6 +676,10 @@ int main(void)
         T(a_restart_keeps_the_line),
         T(without_memory_for_it_there_is_no_line),
         T(many_wait),
+        T(a_draw_gives_the_tickets),
+        T(nobody_enters_before_the_commitment),
+        T(a_restart_before_the_draw_renews_the_commitment),
+        T(arrival_makes_no_difference),
     };
     return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
 }

@@ -110,6 +110,15 @@ static void add_name(struct fg_sink_kafka_event *e, const char *name, size_t len
     add(e, "\"");
 }
 
+static void add_hex(struct fg_sink_kafka_event *e, const char *name, const uint8_t *bytes,
+                    size_t size)
+{
+    add(e, ",\"%s\":\"", name);
+    for (size_t i = 0; i < size; i++)
+        add(e, "%02x", bytes[i]);
+    add(e, "\"");
+}
+
 bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_journal_record *r)
 {
     begin(e, fg_journal_record_name(r->type), r->seq, r->time_ms);
@@ -145,6 +154,15 @@ bool fg_sink_kafka_event_record(struct fg_sink_kafka_event *e, const struct fg_j
     case FG_JOURNAL_RECORD_LINE_SET:
         add_item(e, r->item);
         add_line(e, r->line_max, r->claim_ms, r->wait_ttl_ms, r->line_flags);
+        break;
+    case FG_JOURNAL_RECORD_LOTTERY:
+        add_item(e, r->item);
+        add_hex(e, "commitment", r->name, sizeof(r->name));
+        break;
+    case FG_JOURNAL_RECORD_DRAWN:
+        add_item(e, r->item);
+        add_hex(e, "seed", r->order_id, sizeof(r->order_id));
+        add(e, ",\"orders\":%" PRIu64 ",\"behind\":%" PRIu64, r->user, r->arg);
         break;
     case FG_JOURNAL_RECORD_USER:
         add_user(e, r->user, r->arg != 0);

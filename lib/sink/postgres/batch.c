@@ -371,6 +371,8 @@ static bool take_record(struct fg_sink_postgres_batch *b, const struct fg_journa
     switch (r->type) {
     case FG_JOURNAL_RECORD_BATCH: /* how the log was written, not what happened */
     case FG_JOURNAL_RECORD_EPOCH:
+    case FG_JOURNAL_RECORD_LOTTERY: /* the tables know no tickets */
+    case FG_JOURNAL_RECORD_DRAWN:
         return true;
     case FG_JOURNAL_RECORD_RESERVED:
     case FG_JOURNAL_RECORD_SOLD:

@@ -279,6 +279,25 @@ static void add_line_set(struct fg_sink_redis_batch *b, const struct fg_journal_
     line(b, r);
 }
 
+/* Of a draw: events only. */
+static void add_lottery(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
+{
+    bool drawn = r->type == FG_JOURNAL_RECORD_DRAWN;
+    char hex[2 * sizeof(r->name) + 1];
+    size_t size = drawn ? sizeof(r->order_id) : sizeof(r->name);
+
+    for (size_t i = 0; i < size; i++)
+        snprintf(hex + 2 * i, 3, "%02x", r->name[i]);
+    event_begin(b, r, drawn ? 4 + 3 : 4 + 1);
+    pair(b, "item", r->item);
+    fg_redis_resp_text(&b->out, drawn ? "seed" : "commitment");
+    fg_redis_resp_text(&b->out, hex);
+    if (!drawn)
+        return;
+    pair(b, "orders", r->user);
+    pair(b, "behind", r->arg);
+}
+
 static void add_item_name(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
     size_t len = strnlen((const char *)r->name, sizeof(r->name));
@@ -355,6 +374,10 @@ static bool add_record(struct fg_sink_redis_batch *b, const struct fg_journal_re
         return true;
     case FG_JOURNAL_RECORD_LINE_SET:
         add_line_set(b, r);
+        return true;
+    case FG_JOURNAL_RECORD_LOTTERY:
+    case FG_JOURNAL_RECORD_DRAWN:
+        add_lottery(b, r);
         return true;
     case FG_JOURNAL_RECORD_ITEM_SET:
         add_item_set(b, r);
