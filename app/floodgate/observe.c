@@ -104,6 +104,8 @@ static void observe_pair(struct fg_daemon *d, struct fg_health_observations *o)
     o->pair.refused = v->pair.role == FG_PAIR_ROLE_REFUSED;
     o->pair.linked = v->pair.linked;
     o->pair.arbiter_away = !v->arbiter_ok;
+    o->pair.missed = o->pair.solo && v->peer_has &&
+                     fg_journal_first_seq(d->config.log.dir, NULL) > v->peer_has + 1;
     o->pair.lag_records = v->lag_records;
     o->pair.lag_ms = v->lag_ms;
     o->pair.skew_ms = v->pair.skew_ms;

@@ -163,6 +163,11 @@ CONDITION(retention)
                         now->sinks[worst].name,
                         (unsigned long long)(lag * FG_JOURNAL_RECORD_SIZE) >> 20,
                         (unsigned long long)bound >> 20);
+    if (now->pair.missed)
+        return raise_if(FG_HEALTH_WARNING, text,
+                        "the log no longer holds all that the standby at %s lacks: it is filled "
+                        "from a snapshot when it is back",
+                        now->pair.peer);
     return raise_if(warn_if(now->log.tight), text,
                     "the disk is too small for [log] keep_bytes: %llu old segments went early",
                     (unsigned long long)now->log.forced);
@@ -490,11 +495,12 @@ const struct fg_health_condition fg_health_conditions[] = {
      .remedy = "make room; the daemon tries again every 10 s"},
     {.name = "retention",
      .check = retention,
-     .warning = "a sink lacks half of what the log may hold for it, `[log] sink_keep_bytes` or the "
-                "room of the disk; or old segments went before `keep_bytes` was reached, for want "
-                "of room",
+     .warning =
+         "a sink lacks half of what the log may hold for it, `[log] sink_keep_bytes` or the "
+         "room of the disk; or old segments went that the standby of a pair lacks, or before "
+         "`keep_bytes` was reached, for want of room",
      .warning_effect = FG_HEALTH_TOLD,
-     .remedy = "bring the sink back; a larger disk, or lower `keep_bytes` "
+     .remedy = "bring the sink or the standby back; a larger disk, or lower `keep_bytes` "
                "([log](log.md#retention))"},
     {.name = "archive",
      .check = archive,

@@ -87,6 +87,7 @@ struct fg_health_observations {
         bool enabled;
         bool leads, solo, refused; /**< its role; none of them: it follows, or wants to */
         bool linked, arbiter_away;
+        bool missed;                  /**< the log no longer holds what the standby lacks */
         uint64_t lag_records, lag_ms; /**< of the one that follows */
         int64_t skew_ms;              /**< the peer's clock minus ours */
         char peer[64];

@@ -148,6 +148,12 @@ FAULT(sink_holds_half_of_the_disk)
     now.log.room_bytes = 128 << 20;
     now.sinks[1].status.lag = (64 << 20) / 64;
 }
+FAULT(standby_missed)
+{
+    now.pair.enabled = now.pair.leads = now.pair.missed = true;
+    snprintf(now.pair.peer, sizeof(now.pair.peer), "192.0.2.2:4610");
+}
+
 FAULT(disk_too_small)
 {
     now.log.tight = true;
@@ -369,6 +375,7 @@ static const struct {
     {sink_holds_half, "retention", WARNING, RUNNING, true,
      "kafka lacks 64 MiB of the log; beyond 128 MiB old segments go"},
     {sink_holds_half_of_the_disk, "retention", WARNING, RUNNING, true, "beyond 128 MiB"},
+    {standby_missed, "retention", WARNING, RUNNING, true, "the standby at 192.0.2.2:4610 lacks"},
     {disk_too_small, "retention", WARNING, RUNNING, true, "too small for [log] keep_bytes"},
     {archive_full, "archive", WARNING, DEGRADED, true, "No space left on device"},
     {commit_waits, "disk", WARNING, RUNNING, false, "waits for the disk for 1.0 s"},
