@@ -76,17 +76,40 @@ unsigned fg_worker_decide(struct fg_worker *w, struct fg_worker_job *jobs,
     return answered;
 }
 
-/* A copy of its own: the usual request has nothing of it but one comparison. */
-static __attribute__((noinline)) bool decide_traced(struct fg_worker *w, struct fg_worker_job *job,
-                                                    const struct fg_stock_request *request,
-                                                    struct fg_stock_answer *answer, bool handed)
+/* A slot is taken from the free ones by nothing else than a deferred answer. */
+static __attribute__((noinline)) void
+note_late(struct fg_worker *w, unsigned at, const struct fg_worker_job *job, uint64_t arrived_ns)
 {
-    uint64_t arrived_ns = handed ? *fg_worker_arrival(job->mbuf) : w->received_ns;
-    uint32_t token = w->slot_free;
-    uint16_t queue = job->route.queue;
-    bool answered = decide_one(w, job, request, answer);
+    struct fg_worker_trace *t = w->trace;
+    struct fg_worker_trace_late *late = &t->late[t->late_count++];
 
-    fg_worker_trace_note(w, request, queue, arrived_ns, answered ? answer : NULL, token);
+    *late = (struct fg_worker_trace_late){.arrived_ns = arrived_ns,
+                                          .token = t->slot_free,
+                                          .queue = job->route.queue,
+                                          .at = (uint8_t)at};
+    if (t->slot_free == FG_STOCK_NO_TOKEN)
+        late->status = FG_PACKET_STATUS_BUSY;
+    else if (w->slot_free != t->slot_free)
+        late->status = FG_WORKER_TRACE_DEFERRED;
+    t->slot_free = w->slot_free;
+}
+
+/* An answered request has nothing of it that it has not in fg_worker_decide. */
+static inline __attribute__((always_inline)) unsigned
+decide_traced(struct fg_worker *w, struct fg_worker_job *jobs,
+              const struct fg_stock_request *requests, unsigned n, struct fg_stock_answer *answers,
+              bool handed)
+{
+    unsigned answered = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t arrived_ns = handed ? *fg_worker_arrival(jobs[i].mbuf) : 0; /* it may be freed */
+
+        if (fg_likely(decide_one(w, &jobs[i], &requests[i], &answers[answered])))
+            fg_worker_job_keep(jobs, answered++, i);
+        else
+            note_late(w, i, &jobs[i], handed ? arrived_ns : w->received_ns);
+    }
     return answered;
 }
 
@@ -94,18 +117,11 @@ unsigned fg_worker_decide_traced(struct fg_worker *w, struct fg_worker_job *jobs
                                  const struct fg_stock_request *requests, unsigned n,
                                  struct fg_stock_answer *answers, bool handed)
 {
-    const uint64_t below = w->trace->below;
-    unsigned answered = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        bool now = fg_likely(requests[i].hash >= below)
-                       ? decide_one(w, &jobs[i], &requests[i], &answers[answered])
-                       : decide_traced(w, &jobs[i], &requests[i], &answers[answered], handed);
-
-        if (fg_likely(now))
-            fg_worker_job_keep(jobs, answered++, i);
-    }
-    return answered;
+    w->trace->late_count = 0;
+    w->trace->slot_free = w->slot_free;
+    if (handed)
+        return decide_traced(w, jobs, requests, n, answers, true);
+    return decide_traced(w, jobs, requests, n, answers, false);
 }
 
 /* The asker never has more commands under way than the ring has slots. */

@@ -17,7 +17,8 @@ void fg_worker_prefetch(struct fg_worker *w, const struct fg_worker_job *jobs, u
 unsigned fg_worker_decide(struct fg_worker *w, struct fg_worker_job *jobs,
                           const struct fg_stock_request *requests, unsigned n,
                           struct fg_stock_answer *answers);
-/** The same, with the steps of traced orders. handed: they came from another worker. */
+/** The same, and notes for fg_worker_trace_burst those that have no answer now. handed: they came
+ * from another worker. */
 unsigned fg_worker_decide_traced(struct fg_worker *w, struct fg_worker_job *jobs,
                                  const struct fg_stock_request *requests, unsigned n,
                                  struct fg_stock_answer *answers, bool handed);

@@ -46,8 +46,7 @@ struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_opti
     uint64_t n = o->workers.count, pollers = RTE_MIN(o->queues, o->workers.count);
     uint64_t handoff = n * (n - 1) * o->workers.handoff * FG_RING_SLOT +
                        2 * pollers * (n - 1) * o->workers.handoff * sizeof(void *);
-    uint64_t trace =
-        o->trace ? n * (sizeof(struct fg_worker_trace) + FG_WORKER_TRACE_RING * FG_RING_SLOT) : 0;
+    uint64_t trace = o->trace ? n * sizeof(struct fg_worker_trace) : 0;
     uint64_t unproven = o->leading ? FG_WORKER_UNPROVEN_MAX * sizeof(struct fg_worker_unproven) : 0;
     uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
 
@@ -139,13 +138,11 @@ static bool make_trace(const struct fg_worker_group_options *o, struct fg_worker
     t = w->trace = zeroed(sizeof(*t));
     if (!t)
         return false;
-    t->below = o->trace >= FG_WORKER_TRACE_SHARES ? UINT64_MAX
-                                                  : UINT64_MAX / FG_WORKER_TRACE_SHARES * o->trace;
-    t->steps = fg_ring_create(FG_WORKER_TRACE_RING);
+    t->most = (int32_t)(((int64_t)o->trace << 32) / FG_WORKER_TRACE_SHARES - 1 + INT32_MIN);
     for (uint32_t i = 0; i < FG_WORKER_TRACE_WAITING; i++)
-        t->waiting[i].next = i + 1 < FG_WORKER_TRACE_WAITING ? i + 2 : 0;
+        t->waiting[i].loop = (uint16_t)(i + 1 < FG_WORKER_TRACE_WAITING ? i + 2 : 0);
     t->waiting_free = 1;
-    return t->steps;
+    return true;
 }
 
 /* Offences of users; and, of a pair, what may lead to a refund. */
@@ -348,8 +345,6 @@ static void destroy_worker(struct fg_worker *w)
     fg_ring_destroy(w->reports);
     fg_ring_destroy(w->inbound_commands);
     fg_ring_destroy(w->inbound_results);
-    if (w->trace)
-        fg_ring_destroy(w->trace->steps);
     free(w->trace);
     free(w->unproven);
     free(w->peers);

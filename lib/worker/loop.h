@@ -52,8 +52,8 @@ static inline void fg_worker_settings(struct fg_worker *w)
 
     if (now_ms > w->now_ms) /* a clock correction never moves the engine's time backwards */
         w->now_ms = now_ms;
-    if (fg_unlikely(w->trace && w->trace->sending))
-        fg_worker_trace_sent(w, passed_ns);
+    if (fg_unlikely(w->trace))
+        fg_worker_trace_sent(w->trace, passed_ns);
     w->keys = atomic_load_explicit(w->keys_in_force, memory_order_acquire);
     if (fg_unlikely(w->leading && mode == FG_STOCK_RUNNING &&
                     !atomic_load_explicit(&w->leading->accepting, memory_order_relaxed)))
@@ -82,7 +82,7 @@ static inline __attribute__((always_inline)) void
 fg_worker_stages_decide(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n,
                         uint64_t received_ns, bool handed, fg_worker_hook *ended)
 {
-    struct fg_stock_request requests[FG_WORKER_DECIDE_BURST];
+    _Alignas(FG_CACHE_LINE) struct fg_stock_request requests[FG_WORKER_DECIDE_BURST];
     struct fg_stock_answer answers[FG_WORKER_DECIDE_BURST];
 
     w->received_ns = w->decided_ns = received_ns;
@@ -96,8 +96,8 @@ fg_worker_stages_decide(struct fg_worker *w, struct fg_worker_job *jobs, unsigne
         else
             count = fg_worker_decide_traced(w, jobs + i, requests, count, answers, handed);
         w->decided_ns = fg_clock_passed_ns(w->clock);
-        if (fg_unlikely(w->trace && w->trace->undecided))
-            fg_worker_trace_decided(w);
+        if (fg_unlikely(w->trace))
+            fg_worker_trace_burst(w, requests, all, jobs + i, answers, handed);
         fg_histogram_add(&w->latency.decide, FG_HISTOGRAM_NS_SHIFT, w->decided_ns - received_ns,
                          all);
         ended(FG_WORKER_STAGE_ENGINE);

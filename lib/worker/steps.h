@@ -22,7 +22,8 @@ struct fg_worker_steps {
     uint8_t status; /**< enum fg_packet_status of the answer; 0 = none: it repeats one that waits */
     uint8_t worker; /**< that decided */
     uint8_t received; /**< worker that polls the queue it came by */
-    uint32_t next;    /**< private to the worker */
+    uint16_t queue;   /**< private to trace.c, as the next */
+    uint16_t loop;    /**< its number; of a free one the next free one */
 };
 _Static_assert(sizeof(struct fg_worker_steps) == 64, "one message of a ring");
 

@@ -45,13 +45,14 @@ static void take(struct fg_worker_traced *book)
     uint64_t start_ns = fg_clock_now_ns(clock) - fg_clock_passed_ns(clock);
 
     for (unsigned i = 0; i < book->group->options.workers.count; i++) {
-        struct fg_worker_trace *t = book->group->list[i]->trace;
+        struct fg_worker *w = book->group->list[i];
         struct fg_worker_steps s;
 
-        for (uint64_t n = t ? fg_ring_count(t->steps) : 0; n; n--) {
+        /* a bound, as the worker goes on writing */
+        for (unsigned n = w->trace ? FG_WORKER_TRACE_RING : 0; n && fg_worker_trace_take(w, &s);
+             n--) {
             struct part *part;
 
-            fg_ring_pop(t->steps, &s);
             s.received_ns += start_ns;
             part = &book->parts[s.durable_ns ? DURABLE : AT_ONCE];
             part->list[part->count++ % FG_WORKER_TRACED_KEPT] = s;

@@ -364,6 +364,45 @@ static void test_trace(void **state)
     destroy(&w);
 }
 
+/* One burst of requests that wait for the disk, and of some that do not. */
+static void test_trace_burst(void **state)
+{
+    static const uint64_t burst[] = {2, 1, 3, 1, 1, 4, 5};
+    struct fg_worker_steps s[4];
+    struct fg_worker_traced *book;
+    struct world w;
+
+    create_as(&w, 1, FG_WORKER_TRACE_SHARES, false);
+    book = fg_worker_traced_create(&w.group);
+    offer(&w, 10);
+    request(&w, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < LOOPS; i++) {
+            loop_all(&w);
+            make_durable(&w);
+        }
+        for (unsigned i = 0; i < sizeof(burst) / sizeof(burst[0]) && round == 0; i++) {
+            w.orders = burst[i] - 1;
+            request(&w, 0);
+        }
+    }
+    assert_int_equal(take_replies(&w), 8);
+    for (unsigned n = 1; n <= 5; n++) {
+        unsigned found = steps_of(&w, book, n, 0, s);
+
+        assert_int_equal(found, n == 1 ? 4 : 1);
+        for (unsigned i = 0; i < found; i++) {
+            assert_int_equal(s[i].status, FG_PACKET_STATUS_RESERVED);
+            assert_int_equal(s[i].durable_ns != 0, i == 0); /* the others from memory */
+            assert_true(s[i].decided_ns && s[i].decided_ns <= s[i].sent_ns);
+            assert_true(s[i].durable_ns <= s[i].sent_ns && !s[i].handed_ns);
+        }
+    }
+    assert_int_equal(fg_counter_read(&counters(&w, 0)->traces_lost), 0);
+    fg_worker_traced_destroy(book);
+    destroy(&w);
+}
+
 /* What finds no room is answered as any other, and counted. */
 static void test_trace_full(void **state)
 {
@@ -443,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_mailbox),
         cmocka_unit_test(test_mailbox_late),
         cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_trace_burst),
         cmocka_unit_test(test_trace_full),
         cmocka_unit_test(test_trace_share),
     };

@@ -34,11 +34,13 @@ static void loop(struct feed *f)
 }
 
 /* The main thread does this every 100 ms, on another CPU. */
-static uint64_t take(struct fg_worker_trace *t)
+static uint64_t take(struct fg_worker *w)
 {
-    uint64_t n = fg_ring_count(t->steps);
+    struct fg_worker_steps s;
+    uint64_t n = 0;
 
-    fg_ring_release(t->steps, n);
+    while (fg_worker_trace_take(w, &s))
+        n++;
     return n;
 }
 
@@ -61,7 +63,7 @@ static double chunk(struct feed *f, struct fg_worker_trace *t, bool traced, uint
     loop(f);
     spent = (double)(tsc() - begin) / CHUNK;
     f->world.group.list[0]->trace = t; /* it is freed with the worker */
-    *taken += take(t);
+    *taken += take(f->world.group.list[0]);
     return spent;
 }
 
