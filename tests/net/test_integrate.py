@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """docs/integrate.md: its examples in Python, Node and PHP sell through a real gateway and appliance."""
 
 import concurrent.futures

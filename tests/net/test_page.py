@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The page of the read-only listener in a real browser: Chromium in the namespace of the daemon."""
 
 import json

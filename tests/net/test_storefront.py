@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# light: runs beside other light ones
 """The storefront in a real browser: Chromium, nginx with the module, an appliance."""
 
 import json
