@@ -183,6 +183,14 @@ static const struct fg_option pair_init_options[] = {
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [pair]"},
     {"keys", "FOLDER", "make certificates in FOLDER instead: of an authority, node 0 and node 1"},
     {"hosts", "ADDR,ADDR", "with --keys: the hosts of [pair] peer, of node 0 and node 1"}};
+static const struct fg_option fleet_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [fleet]"}};
+static const char fleet_init_help[] =
+    "It writes the first map of members and shards to etcd, as the configuration has it, and\n"
+    "refuses when there is one. Once for all members; each of them must have the same map.\n";
+static const char fleet_freeze_help[] =
+    "All members sell what they hold; none leases or returns units until `fgctl fleet thaw`.\n";
 static const char pair_force_help[] =
     "The last resort, when the other box is lost and the arbiter's register names it. What it\n"
     "acknowledged alone is lost with it. It says what it would do, and wants a sentence typed.\n";
@@ -341,6 +349,14 @@ const struct fg_command fg_commands[] = {
      pair_force_help},
     {"pair", "init", "", 0, 0, OPTIONS(pair_init_options), fg_cmd_pair_init,
      "begin a pair: its register in etcd, or its certificates; needs no daemon", pair_init_help},
+    {"fleet", "status", "", 0, 0, NONE, fg_cmd_fleet_status,
+     "this member of a fleet, its map and etcd; pool, units held and demand of each item", NULL},
+    {"fleet", "init", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
+     "begin a fleet: its map in etcd; needs no daemon", fleet_init_help},
+    {"fleet", "freeze", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
+     "stop all leases and returns of all members; needs no daemon", fleet_freeze_help},
+    {"fleet", "thaw", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
+     "allow them again; needs no daemon", NULL},
     {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
      "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
     {"capture", NULL, "FILE", 1, 1, OPTIONS(capture_options), fg_cmd_capture,

@@ -15,7 +15,8 @@ void fg_behind_poll(struct fg_daemon *d)
     bool halt =
         sink && d->config.log.behind == FG_JOURNAL_BEHIND_STOP && !atomic_load(&d->behind_accepted);
 
-    atomic_store(&d->journal_thread.halted, halt || atomic_load(&d->log_gone));
+    atomic_store(&d->journal_thread.halted,
+                 halt || atomic_load(&d->log_gone) || fg_fleeted_waits(d));
     if (halt == atomic_load(&d->behind))
         return;
     atomic_store(&d->behind, halt);
@@ -34,6 +35,9 @@ void fg_behind_wait(struct fg_daemon *d)
            fg_clock_mono_ms() < end)
         fg_clock_sleep_us(1000);
     fg_behind_poll(d);
+    while (atomic_load(&d->journal_thread.halted) && /* no worker starts before it is seen */
+           atomic_load(&d->journal_thread.mode) == FG_STOCK_RUNNING && fg_clock_mono_ms() < end)
+        fg_clock_sleep_us(1000);
 }
 
 enum fg_control_result fg_behind_accept(struct fg_daemon *d, struct fg_error *err)

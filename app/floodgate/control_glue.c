@@ -497,6 +497,8 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .sink_adopt = sink_adopt,
                                      .pair = fg_paired_view,
                                      .pair_act = fg_paired_act,
+                                     .fleet = fg_fleeted_view,
+                                     .fleet_item = fg_fleeted_item,
                                      .measure = fg_measure,
                                      .alarms = &d->health,
                                      .health = health,

@@ -17,6 +17,7 @@
 #include "journal/pairing.h"
 #include "journal/thread.h"
 #include "ledger/follower.h"
+#include "member/member.h"
 #include "penalty/box.h"
 #include "port/capture.h"
 #include "port/floating.h"
@@ -26,6 +27,7 @@
 #include "sink/group.h"
 #include "worker/keys.h"
 #include "worker/mailbox.h"
+#include "worker/shards.h"
 #include "worker/traced.h"
 #include "worker/watch.h"
 
@@ -42,6 +44,23 @@ struct fg_daemon_pair {
     _Atomic bool stopping;     /**< a stop was asked for; main thread */
     _Atomic uint64_t log_ms;   /**< newest time of a record that was fed; ledger thread */
     uint64_t followed_ms;      /**< when it last followed, 0 = never; main thread */
+};
+
+struct fg_daemon_fleet_item;
+
+/** One of a fleet; without [fleet] all of it is zero. `fg-fleet` writes it, but for `member`. */
+struct fg_daemon_fleet {
+    struct fg_worker_shards shards;     /**< users of this member; main thread */
+    struct fg_member *member;           /**< main thread */
+    struct fg_daemon_fleet_item *items; /**< [items_max] */
+    _Atomic bool opened;                /**< the workers sell, or did; main thread */
+    uint32_t known;                     /**< items that the member was told of */
+    uint32_t scanned;                   /**< items of the ledger that were compared in this pass */
+    bool all_scanned;                   /**< the pass is over */
+    uint64_t scanned_seq;               /**< of the ledger, when it began */
+    uint32_t under_way[FG_WORKERS_MAX]; /**< commands without an answer, by worker */
+    uint32_t *again, again_len;         /**< tickets of commands that are to be given again */
+    uint32_t *giving, giving_len;       /**< items that returned units, until the ledger has it */
 };
 
 /**
@@ -86,6 +105,7 @@ struct fg_daemon {
     _Atomic bool behind_accepted; /**< the operator sells all the same; control thread */
 
     struct fg_daemon_pair pair;
+    struct fg_daemon_fleet fleet;
 
     /* Servers, and the operator. Sinks and inbound commands of a pair start when it leads. */
     struct fg_sink_group sinks;
@@ -138,6 +158,14 @@ void fg_paired_stop(struct fg_daemon *d);
 bool fg_paired_view(void *daemon, struct fg_control_pair *pair);
 void fg_paired_act(void *daemon, enum fg_control_pair_act act);
 void fg_paired_free(struct fg_daemon *d); /**< also after a start that failed */
+
+/* fleet.c; nothing of it does anything without [fleet]. Main thread, where nothing else is said */
+bool fg_fleeted_start(struct fg_daemon *d, struct fg_error *err); /**< the workers are created */
+bool fg_fleeted_waits(struct fg_daemon *d);                       /**< nothing may be sold yet */
+/** False: there is no fleet. Any thread but a worker, as the next. */
+bool fg_fleeted_view(void *daemon, struct fg_control_fleet *fleet);
+bool fg_fleeted_item(void *daemon, uint32_t index, struct fg_fleet_item_view *view);
+void fg_fleeted_stop(struct fg_daemon *d); /**< the workers still run */
 
 /* control_glue.c */
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);

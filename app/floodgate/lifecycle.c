@@ -14,6 +14,7 @@
 
 #include <rte_cycles.h>
 
+#define OPEN_MS          1000 /* a start waits so long for etcd */
 #define QUIET_MS         5000 /* for what is under way when we are told to stop */
 #define DRAIN_MS         2000 /* for each sink to catch up */
 #define INBOUND_DRAIN_MS 1000 /* for confirmations that are under way */
@@ -84,11 +85,27 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     o.doorbell = &d->journal_thread.doorbell;
     o.committed = d->pair.pairing ? d->pair.pairing->committed : NULL;
     o.leading = d->pair.leading;
+    if (d->config.fleet.enabled) {
+        d->fleet.shards.member = d->config.fleet.member;
+        fg_member_map(&d->config.fleet, &d->fleet.shards.map);
+        o.shards = &d->fleet.shards;
+    }
     if (!fg_worker_group_create(&d->workers, &o, err))
         return false;
     if (o.trace)
         d->traced = fg_worker_traced_create(&d->workers);
     return !o.trace || d->traced || fg_fail(err, "no memory for traced orders");
+}
+
+/* A member of a fleet: until it sells, or for a second. */
+static void wait_for_fleet(struct fg_daemon *d)
+{
+    uint64_t end = fg_clock_mono_ms() + OPEN_MS;
+
+    while (d->fleet.member && !atomic_load(&d->fleet.opened) && fg_clock_mono_ms() < end) {
+        fg_clock_sleep_us(1000);
+        fg_behind_poll(d);
+    }
 }
 
 /* The log first, then the way in. The recovered ledger follows the log from then on. */
@@ -111,18 +128,20 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
         !fg_port_group_start(&d->ports, &ports, err))
         return false;
     /* what follows needs no rights any more, and most of it speaks to strangers */
-    if (!fg_log_start_writing(d, err) || !fg_paired_start(d, err) || !fg_rights_drop(err) ||
-        !fg_rights_filter(err))
+    if (!fg_log_start_writing(d, err) || !fg_paired_start(d, err) || !fg_fleeted_start(d, err) ||
+        !fg_rights_drop(err) || !fg_rights_filter(err))
         return false;
     /* sinks before the ledger's thread: it asks them how far they are before it removes segments */
     if (!paired && !fg_start_sinks(d, err))
         return false;
     if (!paired)
         fg_behind_wait(d);
-    return fg_ledger_follower_start(&d->follower, fg_journal_thread_committed(&d->journal_thread),
-                                    err) &&
-           fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err) &&
-           (paired || fg_start_inbound(d, err)) && start_control(d, err) && start_viewer(d, err);
+    if (!fg_ledger_follower_start(&d->follower, fg_journal_thread_committed(&d->journal_thread),
+                                  err) ||
+        !fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err))
+        return false;
+    wait_for_fleet(d);
+    return (paired || fg_start_inbound(d, err)) && start_control(d, err) && start_viewer(d, err);
 }
 
 bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *err)
@@ -172,6 +191,7 @@ static void stop_threads(struct fg_daemon *d)
         fg_control_stop(d->control);
     d->control = NULL;
     fg_floating_stop(d); /* the control server showed it */
+    fg_fleeted_stop(d);
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);
     fg_ledger_follower_stop(&d->follower); /* it asks how far the sinks of the pair are */

@@ -54,6 +54,7 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet)
 {
     struct fg_daemon *d = daemon;
     struct fg_control_pair pair;
+    struct fg_control_fleet fleet;
     const struct fg_control_parts parts = {
         .workers = &d->workers,
         .ports = &d->ports,
@@ -70,6 +71,7 @@ void fg_measure(void *daemon, struct fg_control_sheet *sheet)
         .inbound = d->inbound,
         .clock = &d->clock,
         .pair = fg_paired_view(d, &pair) ? &pair : NULL,
+        .fleet = fg_fleeted_view(d, &fleet) ? &fleet : NULL,
     };
 
     read_daemon(d, sheet);

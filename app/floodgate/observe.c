@@ -118,6 +118,22 @@ static void observe_pair(struct fg_daemon *d, struct fg_health_observations *o)
     snprintf(o->pair.address_error, sizeof(o->pair.address_error), "%s", pair.address_error);
 }
 
+static void observe_fleet(struct fg_daemon *d, struct fg_health_observations *o)
+{
+    struct fg_control_fleet fleet;
+    const struct fg_fleet_view *v = &fleet.view.fleet;
+
+    if (!fg_fleeted_view(d, &fleet))
+        return;
+    o->fleet.enabled = true;
+    o->fleet.may_sell = v->may_sell;
+    o->fleet.away = v->away || (!v->may_sell && !fleet.view.etcd_ok);
+    o->fleet.frozen = v->map.frozen;
+    o->fleet.silent = v->silent;
+    snprintf(o->fleet.reason, sizeof(o->fleet.reason), "%s", fg_fleet_reason_text(v->reason));
+    snprintf(o->fleet.etcd_error, sizeof(o->fleet.etcd_error), "%s", fleet.view.etcd_error);
+}
+
 static void observe_filter(struct fg_daemon *d, struct fg_health_observations *o)
 {
     uint64_t events[FG_EVENT_COUNT] = {0}, verdicts[FG_FILTER_VERDICT_COUNT] = {0};
@@ -145,6 +161,7 @@ void fg_observe_state(struct fg_daemon *d, struct fg_health_observations *o)
     observe_log(d, o);
     observe_servers(d, o);
     observe_pair(d, o);
+    observe_fleet(d, o);
     o->wall_ahead_ms = fg_clock_wall_ahead_ms(&d->clock);
     o->link_wrong = fg_port_links_wrong(&d->ports, o->link_text, sizeof(o->link_text));
     o->link_broken = fg_port_links_broken(&d->ports);

@@ -13,6 +13,7 @@
 #include "frame/frame.h"
 #include "inbound/options.h"
 #include "journal/options.h"
+#include "member/options.h"
 #include "penalty/penalty.h"
 #include "port/options.h"
 #include "replication/options.h"
@@ -45,6 +46,7 @@ struct fg_config {
     struct fg_sink_kafka_options kafka;
     struct fg_inbound_settings inbound; /* [redis] commands */
     struct fg_replication_settings pair;
+    struct fg_member_settings fleet;
     struct fg_control_options api;
     struct fg_control_viewer_options metrics;
     struct fg_stock_limits limits; /* of the whole appliance */

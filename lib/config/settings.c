@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fleet/map.h"
 #include "journal/journal.h"
 #include "packet/packet.h"
 
@@ -30,6 +31,7 @@ const struct fg_config_section fg_config_sections[] = {
     {"postgres", "Orders and stock in PostgreSQL; without a conninfo there are none."},
     {"kafka", "Events to Kafka; without brokers there are none."},
     {"pair", "A second appliance that takes over when this one dies; not enabled = none."},
+    {"fleet", "Several appliances that sell the same items; not enabled = this one alone."},
     {"api", "The control server (fgctl, curl, metrics)."},
     {"metrics",
      "A read-only listener for Prometheus and health checks; without an address there is none."},
@@ -268,6 +270,32 @@ const struct fg_config_setting fg_config_settings[] = {
      "a standby that acknowledges a record later than this is not waited for any more"},
     {"pair", "stale_ms", FG_CONFIG_KIND_MS, 0, GLOBAL(pair.stale_ms), "200ms", 20, 60000, NULL, NULL,
      "a leader with a standby that has no sign of still leading for so long answers nothing"},
+
+    {"fleet", "enabled", FG_CONFIG_KIND_BOOL, 0, GLOBAL(fleet.enabled), "no", 0, 0, NULL, NULL,
+     "this appliance is a member of a fleet; the settings below count then only"},
+    {"fleet", "member", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(fleet.member), "0", 0, FG_FLEET_MEMBERS_MAX - 1, NULL, NULL,
+     "which of them this is, from 0; each has a number of its own. Must be given"},
+    {"fleet", "members", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(fleet.members), "1", 1, FG_FLEET_MEMBERS_MAX, NULL, "2",
+     "how many there are; the same at all of them. Must be given"},
+    {"fleet", "shards", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(fleet.shards), "256", 1, FG_FLEET_SHARDS_MAX, NULL, NULL,
+     "parts of the users, dealt out to the members in turn; the same at all of them, and at all clients"},
+    {"fleet", "version", FG_CONFIG_KIND_NUMBER, 0, GLOBAL(fleet.version), "1", 1, 1000000000, NULL, NULL,
+     "of the map of members and shards; etcd must have the same, by fgctl fleet init"},
+    {"fleet", "etcd", FG_CONFIG_KIND_ADDRESS, 0, GLOBAL(fleet.etcd.endpoints), "", 1, 511, NULL,
+     "192.0.2.1:2379, 192.0.2.2:2379, 192.0.2.3:2379",
+     "the members of etcd, which has the units that no member holds; the one on this machine first"},
+    {"fleet", "etcd_prefix", FG_CONFIG_KIND_TEXT, 0, GLOBAL(fleet.etcd.prefix), "floodgate", 1, 62, NULL, NULL,
+     "first part of the keys in etcd; one for each fleet"},
+    {"fleet", "etcd_tls_ca", FG_CONFIG_KIND_FILE, 0, GLOBAL(fleet.etcd.tls_ca), "", 1, TEXT_MAX, NULL, "/etc/floodgate/etcd-ca.pem",
+     "certificate of the authority that vouches for etcd; given: the connection is encrypted"},
+    {"fleet", "etcd_tls_cert", FG_CONFIG_KIND_FILE, 0, GLOBAL(fleet.etcd.tls_cert), "", 1, TEXT_MAX, NULL,
+     "/etc/floodgate/etcd-client.pem", "our certificate, for an etcd that asks for one; with etcd_tls_key"},
+    {"fleet", "etcd_tls_key", FG_CONFIG_KIND_FILE, 0, GLOBAL(fleet.etcd.tls_key), "", 1, TEXT_MAX, NULL,
+     "/etc/floodgate/etcd-client.key", "private key of etcd_tls_cert"},
+    {"fleet", "etcd_user", FG_CONFIG_KIND_TEXT, 0, GLOBAL(fleet.etcd.user), "", 1, 63, NULL, "floodgate",
+     "user at etcd; not given = etcd asks for none"},
+    {"fleet", "etcd_password_file", FG_CONFIG_KIND_FILE, FG_CONFIG_SET_SECRET_FILE, GLOBAL(fleet.etcd.password_file), "", 1, TEXT_MAX, NULL,
+     "/etc/floodgate/etcd-password", "file whose first line is the password of etcd_user, read at each login"},
 
     {"api", "socket", FG_CONFIG_KIND_PATH, 0, GLOBAL(api.socket), "/run/floodgate/control.sock", 1, 107, NULL, NULL,
      "unix socket of the control server"},

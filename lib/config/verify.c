@@ -196,36 +196,53 @@ static void check_postgres(struct fg_config *config, const struct fg_config_give
 static const char *const pair_needs[] = {"node",     "listen",  "peer",   "tls_ca",
                                          "tls_cert", "tls_key", "arbiter"};
 
-static void check_pair_arbiter(struct fg_arbiter_options *a, const struct fg_config_given *given,
-                               struct fg_config_problems *problems)
+/* Of [section], whose settings of etcd begin with `name`. */
+static void check_etcd(const char *section, const char *name, struct fg_arbiter_options *a,
+                       const struct fg_config_given *given, struct fg_config_problems *problems)
 {
+    char cert[32], key[32], user[32], password_file[32];
     size_t len = strlen(a->prefix);
 
+    snprintf(cert, sizeof(cert), "%s_tls_cert", name);
+    snprintf(key, sizeof(key), "%s_tls_key", name);
+    snprintf(user, sizeof(user), "%s_user", name);
+    snprintf(password_file, sizeof(password_file), "%s_password_file", name);
     a->tls = a->tls_ca[0] != 0;
     if (len && a->prefix[len - 1] != '/')
         memcpy(a->prefix + len, "/", 2); /* the setting leaves room for it */
     if (!a->tls_cert[0] != !a->tls_key[0])
-        fg_config_problem(
-            problems,
-            line_of(given, "pair", a->tls_cert[0] ? "arbiter_tls_cert" : "arbiter_tls_key"),
-            "[pair]: arbiter_tls_cert and arbiter_tls_key: one of them is missing; accepted: both "
-            "or "
-            "none");
+        fg_config_problem(problems, line_of(given, section, a->tls_cert[0] ? cert : key),
+                          "[%s]: %s and %s: one of them is missing; accepted: both or none",
+                          section, cert, key);
     if (a->tls_cert[0] && !a->tls)
-        fg_config_problem(problems, line_of(given, "pair", "arbiter_tls_cert"),
-                          "[pair] arbiter_tls_cert: without arbiter_tls_ca");
+        fg_config_problem(problems, line_of(given, section, cert), "[%s] %s: without %s_tls_ca",
+                          section, cert, name);
     if (!a->user[0] != !a->password_file[0])
-        fg_config_problem(
-            problems, line_of(given, "pair", a->user[0] ? "arbiter_user" : "arbiter_password_file"),
-            "[pair]: arbiter_user and arbiter_password_file: one of them is missing; accepted: "
-            "both "
-            "or none");
+        fg_config_problem(problems, line_of(given, section, a->user[0] ? user : password_file),
+                          "[%s]: %s and %s: one of them is missing; accepted: both or none",
+                          section, user, password_file);
     if (a->password_file[0]) {
         char password[FG_SECRET_MAX];
 
-        read_password("pair", a->password_file, password,
-                      line_of(given, "pair", "arbiter_password_file"), problems);
+        read_password(section, a->password_file, password, line_of(given, section, password_file),
+                      problems);
         explicit_bzero(password, sizeof(password));
+    }
+}
+
+/* Settings that must be given when the section is enabled. */
+static void check_needs(const char *section, const char *of, const char *const *needs, size_t count,
+                        const struct fg_config_given *given, struct fg_config_problems *problems)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned setting = at(section, needs[i]);
+        char accepted[160];
+
+        fg_config_setting_accepted(&fg_config_settings[setting], accepted, sizeof(accepted));
+        if (!given->global[setting])
+            fg_config_problem(problems, line_of(given, section, "enabled"),
+                              "[%s] %s: missing in an enabled %s; accepted: %s", section, needs[i],
+                              of, accepted);
     }
 }
 
@@ -234,19 +251,11 @@ static void check_pair(struct fg_config *config, const struct fg_config_given *g
 {
     struct fg_replication_settings *p = &config->pair;
 
-    check_pair_arbiter(&p->arbiter, given, problems);
+    check_etcd("pair", "arbiter", &p->arbiter, given, problems);
     if (!p->enabled)
         return;
-    for (size_t i = 0; i < sizeof(pair_needs) / sizeof(pair_needs[0]); i++) {
-        unsigned setting = at("pair", pair_needs[i]);
-        char accepted[160];
-
-        fg_config_setting_accepted(&fg_config_settings[setting], accepted, sizeof(accepted));
-        if (!given->global[setting])
-            fg_config_problem(problems, line_of(given, "pair", "enabled"),
-                              "[pair] %s: missing in an enabled pair; accepted: %s", pair_needs[i],
-                              accepted);
-    }
+    check_needs("pair", "pair", pair_needs, sizeof(pair_needs) / sizeof(pair_needs[0]), given,
+                problems);
     if (p->listen[0] && !strcmp(p->listen, p->peer))
         fg_config_problem(problems, line_of(given, "pair", "peer"),
                           "[pair] peer = %s: is listen as well; accepted: the other appliance's",
@@ -259,6 +268,34 @@ static void check_pair(struct fg_config *config, const struct fg_config_given *g
     if (config->log.durability != FG_JOURNAL_DURABILITY_DISK)
         fg_config_problem(problems, line_of(given, "log", "durability"),
                           "[log] durability = memory: not in a pair; accepted: disk");
+}
+
+static void check_fleet(struct fg_config *config, const struct fg_config_given *given,
+                        struct fg_config_problems *problems)
+{
+    static const char *const needs[] = {"member", "members", "etcd"};
+    struct fg_member_settings *f = &config->fleet;
+
+    check_etcd("fleet", "etcd", &f->etcd, given, problems);
+    config->limits.fleet = f->enabled;
+    if (!f->enabled)
+        return;
+    check_needs("fleet", "fleet", needs, sizeof(needs) / sizeof(needs[0]), given, problems);
+    if (f->member >= f->members)
+        fg_config_problem(problems, line_of(given, "fleet", "member"),
+                          "[fleet] member = %u: there are %u members; accepted: 0..%u", f->member,
+                          f->members, f->members - 1);
+    if (config->log.durability != FG_JOURNAL_DURABILITY_DISK)
+        fg_config_problem(problems, line_of(given, "log", "durability"),
+                          "[log] durability = memory: not in a fleet; accepted: disk");
+    if (config->limits.waiting_max && given->global[at("limits", "waiting_max")])
+        fg_config_problem(problems, line_of(given, "limits", "waiting_max"),
+                          "[limits] waiting_max = %u: no waiting lists in a fleet; accepted: 0",
+                          config->limits.waiting_max);
+    config->limits.waiting_max = 0;
+    if (config->pair.enabled)
+        fg_config_problem(problems, line_of(given, "fleet", "enabled"),
+                          "[fleet] enabled: not at one of a pair yet; accepted: no");
 }
 
 void fg_config_verify(struct fg_config *config, const struct fg_config_given *given,
@@ -281,6 +318,7 @@ void fg_config_verify(struct fg_config *config, const struct fg_config_given *gi
     check_redis(config, given, problems);
     check_postgres(config, given, problems);
     check_pair(config, given, problems);
+    check_fleet(config, given, problems);
     config->kafka.enabled =
         check_sink("kafka", "brokers", "host:port[,host:port ...]", given, problems);
     if (config->log.segment_bytes % 64)

@@ -14,6 +14,7 @@
 #include "filter/filter.h"
 #include "health/health.h"
 #include "ledger/ledger.h"
+#include "member/member.h"
 #include "penalty/penalty.h"
 #include "replication/replication.h"
 #include "sink/sink.h"
@@ -53,6 +54,12 @@ struct fg_control_pair {
     char address_error[160]; /**< why it is not, although it should be; "" = none */
 };
 
+/** This appliance as a member of a fleet. */
+struct fg_control_fleet {
+    struct fg_member_view view;
+    const struct fg_member_settings *settings;
+};
+
 enum fg_control_pair_act {
     FG_CONTROL_PAIR_SWITCH,
     FG_CONTROL_PAIR_SOLO,
@@ -84,6 +91,10 @@ struct fg_control_daemon {
     struct fg_health_answer (*health)(void *ctx);
     /** False: there is no pair; NULL: the same. Never waits; the viewer calls it, too. */
     bool (*pair)(void *ctx, struct fg_control_pair *pair);
+    /** False: there is no fleet; NULL: the same. Never waits; the viewer calls it, too. */
+    bool (*fleet)(void *ctx, struct fg_control_fleet *fleet);
+    /** False: the fleet's thread does not know an item of this index. Likewise. */
+    bool (*fleet_item)(void *ctx, uint32_t index, struct fg_fleet_item_view *view);
     /** Carried out soon after; `pair` tells how it went. */
     void (*pair_act)(void *ctx, enum fg_control_pair_act act);
     /** False and err: a command is under way, or the ledger lags: what is read now may be old. */

@@ -330,12 +330,29 @@ static void read_pair(const struct fg_control_parts *p, struct fg_control_sheet 
     set(sheet, FG_CONTROL_pair_address_held, p->pair->address_held);
 }
 
+static void read_fleet(const struct fg_control_parts *p, struct fg_control_sheet *sheet)
+{
+    const struct fg_fleet_view *v = p->fleet ? &p->fleet->view.fleet : NULL;
+
+    if (!v)
+        return;
+    say(sheet, FG_CONTROL_fleet_reason, fg_fleet_reason_text(v->reason));
+    set(sheet, FG_CONTROL_fleet_may_sell, v->may_sell);
+    set(sheet, FG_CONTROL_fleet_away, v->away);
+    set(sheet, FG_CONTROL_fleet_frozen, v->map.frozen);
+    set(sheet, FG_CONTROL_fleet_silent, (uint64_t)__builtin_popcount(v->silent));
+    set(sheet, FG_CONTROL_fleet_etcd_ms, p->fleet->view.etcd_ms);
+#define X(key, text) set(sheet, FG_CONTROL_fleet_##key, v->key);
+    FG_FLEET_COUNTER_LIST(X)
+#undef X
+}
+
 void fg_control_measure(const struct fg_control_parts *parts, struct fg_control_sheet *sheet)
 {
     static void (*const readers[])(const struct fg_control_parts *, struct fg_control_sheet *) = {
-        read_workers, read_drops,   read_answers, read_stock,    read_filter, read_penalty,
-        read_alarms,  read_ports,   read_log,     read_snapshot, read_ledger, read_sinks,
-        read_pair,    read_inbound, read_latency, read_commits};
+        read_workers, read_drops, read_answers, read_stock,    read_filter, read_penalty,
+        read_alarms,  read_ports, read_log,     read_snapshot, read_ledger, read_sinks,
+        read_pair,    read_fleet, read_inbound, read_latency,  read_commits};
 
     for (unsigned i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
         readers[i](parts, sheet);

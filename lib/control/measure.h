@@ -31,8 +31,9 @@ struct fg_control_parts {
     struct fg_journal_archive *archive; /**< NULL = none */
     struct fg_ledger_follower *follower;
     const struct fg_sink_group *sinks;
-    struct fg_inbound *inbound;         /**< NULL = off */
-    const struct fg_control_pair *pair; /**< NULL = none */
+    struct fg_inbound *inbound;           /**< NULL = off */
+    const struct fg_control_pair *pair;   /**< NULL = none */
+    const struct fg_control_fleet *fleet; /**< NULL = none */
     const struct fg_clock *clock;
 };
 

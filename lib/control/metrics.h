@@ -47,6 +47,7 @@ enum fg_control_shape {
     X(latency, "latency", MAP, "step", false, "Latency of orders")                                 \
     X(commits, "commits", OBJECT, NULL, false, "Commits of the log")                               \
     X(pair, "pair", OBJECT, NULL, true, "A pair")                                                  \
+    X(fleet, "fleet", OBJECT, NULL, true, "A fleet")                                               \
     X(inbound, "inbound", OBJECT, NULL, true, "Inbound commands")                                  \
     X(inbound_results, "inbound.results", MAP, "status", true, "Results of inbound commands")      \
     X(memory, "memory_bytes", MAP, "part", false, "Memory")                                        \
@@ -220,6 +221,28 @@ enum fg_control_unit {
       "bytes received from the peer")                                                              \
     X(pair, address_held, "pair_address_held", GAUGE, FLAG, NULL,                                  \
       "1 when [pair] address is on this appliance")                                                \
+    X(fleet, reason, "", NONE, TEXT, NULL, "why it leases and returns nothing")                    \
+    X(fleet, may_sell, "fleet_may_sell", GAUGE, FLAG, NULL,                                        \
+      "1 when map and pools were read, and nothing forbids to sell")                               \
+    X(fleet, away, "fleet_away", GAUGE, FLAG, NULL, "1 when etcd does not answer")                 \
+    X(fleet, frozen, "fleet_frozen", GAUGE, FLAG, NULL, "1 when a person froze the fleet")         \
+    X(fleet, silent, "fleet_silent_members", GAUGE, NUMBER, NULL,                                  \
+      "members that did not answer the last demand")                                               \
+    X(fleet, etcd_ms, "fleet_etcd_seconds", GAUGE, MS, NULL,                                       \
+      "how long the last call to etcd took")                                                       \
+    X(fleet, reads, "fleet_reads_total", COUNTER, NUMBER, NULL, "reads of what changed in etcd")   \
+    X(fleet, swaps, "fleet_swaps_total", COUNTER, NUMBER, NULL, "swaps of pools that succeeded")   \
+    X(fleet, lost, "fleet_swaps_lost_total", COUNTER, NUMBER, NULL,                                \
+      "swaps that another member was faster than")                                                 \
+    X(fleet, unknown, "fleet_swaps_unknown_total", COUNTER, NUMBER, NULL,                          \
+      "swaps of unknown outcome")                                                                  \
+    X(fleet, unanswered, "fleet_unanswered_total", COUNTER, NUMBER, NULL,                          \
+      "calls that etcd did not answer")                                                            \
+    X(fleet, leases, "fleet_leases_total", COUNTER, NUMBER, NULL, "leases recorded")               \
+    X(fleet, recalls, "fleet_recalls_total", COUNTER, NUMBER, NULL, "recalls answered")            \
+    X(fleet, busy, "fleet_busy_total", COUNTER, NUMBER, NULL, "requests refused as BUSY")          \
+    X(fleet, damaged, "fleet_damaged_total", COUNTER, NUMBER, NULL,                                \
+      "values in etcd that could not be understood")                                               \
     X(inbound, state, "inbound_state", GAUGE, TEXT, "state", "1: state of the connection")         \
     X(inbound, error, "", NONE, TEXT, NULL, "last problem")                                        \
     X(inbound, backlog, "inbound_backlog", GAUGE, NUMBER, NULL,                                    \

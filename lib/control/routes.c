@@ -5,6 +5,7 @@
 
 #include "control/capture.h"
 #include "control/explain.h"
+#include "control/fleet.h"
 #include "control/items.h"
 #include "control/lists.h"
 #include "control/orders.h"
@@ -124,6 +125,10 @@ const struct fg_control_route fg_control_routes[] = {
     {"POST", "/v1/pair/join", fg_control_handle_pair_join, 0, "take a standby on again"},
     {"POST", "/v1/pair/force", fg_control_handle_pair_force, BODY,
      "lead, whatever the arbiter says: the other appliance must be powered off"},
+    {"GET", "/v1/fleet", fg_control_handle_fleet, FG_CONTROL_ROUTE_FREE,
+     "this member of a fleet: map, etcd, silent and retired members"},
+    {"GET", "/v1/fleet/items", fg_control_handle_fleet_items, PAGE,
+     "the pool of each item, and what each member holds and waits for"},
     {"GET", "/v1/audit", fg_control_handle_audit, LIMIT, "audit trail of changes, newest first"},
     {"GET", "/healthz", fg_control_handle_health, FG_CONTROL_ROUTE_FREE,
      "200 when healthy, else 503"},

@@ -352,6 +352,25 @@ CONDITION(lag)
                     now->pair.leads ? "at the peer" : "here", (double)now->pair.lag_ms / 1000);
 }
 
+/* Of a fleet. The first silent member stands for all of them. */
+CONDITION(fleet)
+{
+    if (!now->fleet.enabled)
+        return FG_HEALTH_NONE;
+    if (!now->fleet.may_sell)
+        return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: %s%s%s", now->fleet.reason,
+                        now->fleet.away ? ": " : "", now->fleet.away ? now->fleet.etcd_error : "");
+    if (now->fleet.away)
+        return raise_if(FG_HEALTH_WARNING, text,
+                        "etcd is away, orders that need units of others are BUSY: %s",
+                        now->fleet.etcd_error);
+    if (now->fleet.reason[0])
+        return raise_if(FG_HEALTH_WARNING, text, "no units are leased or returned: %s",
+                        now->fleet.reason);
+    return raise_if(warn_if(now->fleet.silent), text, "member %d is silent: its units are left out",
+                    __builtin_ffs((int)now->fleet.silent) - 1);
+}
+
 CONDITION(unlike)
 {
     return raise_if(warn_if(now->pair.unlike[0]), text, "unlike %s: %s", now->pair.peer,
@@ -450,6 +469,15 @@ const struct fg_health_condition fg_health_conditions[] = {
      .warning = "keys or settings of the two appliances of a pair differ",
      .warning_effect = FG_HEALTH_DEGRADED,
      .remedy = "make them alike, `fgctl keys reload`, or restart the standby"},
+    {.name = "fleet",
+     .check = fleet,
+     .warning = "this member of a fleet cannot exchange units with the others: etcd is away, a "
+                "person froze the fleet, another member is silent, or etcd was restored",
+     .warning_effect = FG_HEALTH_DEGRADED,
+     .alarm = "it sells nothing, for it could not read the map and the pools",
+     .alarm_effect = FG_HEALTH_UNHEALTHY,
+     .remedy = "`fgctl fleet status` at each member; bring etcd or the silent member back, `fgctl "
+               "fleet thaw`; [fleet](fleet.md#the-operator) says what each reason asks for"},
     {.name = "skew",
      .check = skew,
      .warning = "the clocks of a pair differ by more than 50 ms: a take-over gives every hold so "

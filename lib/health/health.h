@@ -96,6 +96,13 @@ struct fg_health_observations {
         char unlike[256];        /**< settings or keys that differ; "" = none */
         char address_error[160]; /**< why the floating addresses are not here; "" = none */
     } pair;
+    struct { /* of a member of a fleet */
+        bool enabled;
+        bool may_sell, away, frozen;
+        uint32_t silent;      /**< bit m: member m did not answer the last demand */
+        char reason[128];     /**< why it leases and returns nothing; "" = it does */
+        char etcd_error[256]; /**< of the last call that failed */
+    } fleet;
     unsigned workers, workers_stalled;
     int64_t wall_ahead_ms; /**< the system's clock minus ours */
     bool link_wrong;       /**< of a port; `link_text` says why */

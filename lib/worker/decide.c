@@ -174,22 +174,32 @@ static unsigned refuse_inbound(struct fg_worker *w)
     return n;
 }
 
-unsigned fg_worker_commands(struct fg_worker *w)
+static inline unsigned take_commands(struct fg_worker *w, struct fg_ring *ring)
 {
     unsigned n = 0;
 
-    if (fg_unlikely(w->mode == FG_STOCK_NOT_LEADER))
-        return refuse_commands(w);
-    if (fg_unlikely(w->mode == FG_STOCK_RUNNING && fg_worker_is_stale(w)))
-        return 0; /* they wait; in other modes the engine refuses them */
-    for (const void *slot; n < COMMANDS_MAX && (slot = fg_ring_peek(w->commands, 0)); n++) {
+    for (const void *slot; n < COMMANDS_MAX && (slot = fg_ring_peek(ring, 0)); n++) {
         struct fg_stock_command command;
 
         memcpy(&command, slot, sizeof(command));
         if (!fg_stock_command(w->stock, w->now_ms, &command))
             break; /* a queue of the engine is full: retry in the next loop */
-        fg_ring_release(w->commands, 1);
+        fg_ring_release(ring, 1);
     }
+    return n;
+}
+
+unsigned fg_worker_commands(struct fg_worker *w)
+{
+    unsigned n;
+
+    if (fg_unlikely(w->mode == FG_STOCK_NOT_LEADER))
+        return refuse_commands(w);
+    if (fg_unlikely(w->mode == FG_STOCK_RUNNING && fg_worker_is_stale(w)))
+        return 0; /* they wait; in other modes the engine refuses them */
+    n = take_commands(w, w->commands);
+    if (fg_unlikely(w->fleet_commands))
+        n += take_commands(w, w->fleet_commands);
     return n;
 }
 
@@ -244,7 +254,7 @@ static void give(struct fg_worker *w, const struct fg_stock_answer *answer)
     else if (answer->kind == FG_STOCK_INBOUND)
         give_result(w->inbound_results, answer);
     else
-        give_result(w->results, answer);
+        give_result(answer->token & FG_WORKER_FLEET_TICKET ? w->fleet_results : w->results, answer);
 }
 
 /* The operator is told that there is nothing to refund. */

@@ -49,10 +49,11 @@ struct fg_worker_memory fg_worker_group_memory(const struct fg_worker_group_opti
     uint64_t trace = o->trace ? n * sizeof(struct fg_worker_trace) : 0;
     uint64_t unproven = o->leading ? FG_WORKER_UNPROVEN_MAX * sizeof(struct fg_worker_unproven) : 0;
     uint64_t inbound = o->inbound ? 2 * n * FG_INBOUND_CAPACITY * FG_RING_SLOT : 0;
+    uint64_t fleet = o->limits.fleet ? 2 * n * FG_WORKER_FLEET_SLOTS * FG_RING_SLOT : 0;
 
     return (struct fg_worker_memory){
         .engines = n * fg_stock_memory(&o->limits, o->workers.count),
-        .rings = n * o->record_slots * FG_RING_SLOT + inbound + handoff + trace,
+        .rings = n * o->record_slots * FG_RING_SLOT + inbound + fleet + handoff + trace,
         .slots = n * (slots_of(o) * sizeof(struct fg_worker_slot) + unproven),
     };
 }
@@ -129,6 +130,15 @@ static bool make_inbound_rings(const struct fg_worker_group_options *o, struct f
     return w->inbound_commands && w->inbound_results;
 }
 
+static bool make_fleet_rings(const struct fg_worker_group_options *o, struct fg_worker *w)
+{
+    if (!o->limits.fleet)
+        return true;
+    w->fleet_commands = fg_ring_create(FG_WORKER_FLEET_SLOTS);
+    w->fleet_results = fg_ring_create(FG_WORKER_FLEET_SLOTS);
+    return w->fleet_commands && w->fleet_results;
+}
+
 static bool make_trace(const struct fg_worker_group_options *o, struct fg_worker *w)
 {
     struct fg_worker_trace *t;
@@ -191,7 +201,8 @@ static struct fg_worker *create_worker(struct fg_worker_group *g, unsigned index
     g->records[index] = fg_ring_create(o->record_slots);
     w->records = g->records[index];
     if (!w->peers || !w->slots || !w->commands || !w->results || !w->reports ||
-        !g->records[index] || !make_inbound_rings(o, w) || !make_trace(o, w) || !make_leading(o, w))
+        !g->records[index] || !make_inbound_rings(o, w) || !make_fleet_rings(o, w) ||
+        !make_trace(o, w) || !make_leading(o, w))
         return NULL;
     free_slots_fill(w);
     return w;
@@ -345,6 +356,8 @@ static void destroy_worker(struct fg_worker *w)
     fg_ring_destroy(w->reports);
     fg_ring_destroy(w->inbound_commands);
     fg_ring_destroy(w->inbound_results);
+    fg_ring_destroy(w->fleet_commands);
+    fg_ring_destroy(w->fleet_results);
     free(w->trace);
     free(w->unproven);
     free(w->peers);

@@ -24,6 +24,9 @@
 #include "worker/job.h"
 #include "worker/options.h"
 
+#define FG_WORKER_FLEET_TICKET (1u << 31)
+#define FG_WORKER_FLEET_SLOTS  4096 /**< of its rings: more commands are never under way */
+
 /** A queue of a port. The main thread writes `port` before the workers start. */
 struct fg_worker_queue {
     struct fg_port_queue port;
@@ -64,7 +67,9 @@ struct fg_worker {
     const struct fg_ring *records;        /**< to it; the engine produces */
     struct fg_ring *commands;             /**< struct fg_stock_command; control thread produces */
     struct fg_ring *results;              /**< struct fg_stock_answer; control thread consumes */
-    struct fg_ring *reports;              /**< struct fg_penalty_report; main thread consumes */
+    /** The same of the thread of a fleet, whose tickets have FG_WORKER_FLEET_TICKET. NULL = none */
+    struct fg_ring *fleet_commands, *fleet_results;
+    struct fg_ring *reports; /**< struct fg_penalty_report; main thread consumes */
     /** struct fg_inbound_command; the inbound thread produces. NULL = off */
     struct fg_ring *inbound_commands;
     struct fg_ring *inbound_results; /**< struct fg_stock_answer; the inbound thread consumes */

@@ -32,8 +32,8 @@ def test_promtool(lab):
                           timeout=30)
     assert (tool.returncode, tool.stdout, tool.stderr) == (0, '', ''), (tool.stdout, tool.stderr)
     found = dict(re.findall(r'^# TYPE (\w+) (\w+)$', page, re.M))
-    # not there yet: no command of the stream was answered, and there is no archive, nor a pair
-    missing = {name for name in set(documented()) - set(found) if not name.startswith('floodgate_pair_')}
+    # not there yet: no command of the stream was answered, and there is no archive, nor a pair or a fleet
+    missing = {name for name in set(documented()) - set(found) if not name.startswith(('floodgate_pair_', 'floodgate_fleet_'))}
     assert missing == {'floodgate_inbound_results_total', 'floodgate_log_segments_archived_total'}, missing
     assert found.items() <= documented().items(), found.items() - documented().items()
     for line in ('floodgate_healthy 1', 'floodgate_state{state="running"} 1', 'floodgate_sink_state{sink="redis",state="live"} 1',

@@ -462,6 +462,27 @@ static bool pair(void *ctx, struct fg_control_pair *out)
     return d->paired;
 }
 
+static bool fleet(void *ctx, struct fg_control_fleet *out)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    *out = d->fleet;
+    pthread_mutex_unlock(&d->lock);
+    return d->in_fleet;
+}
+
+/* The second item is not known to the thread yet. */
+static bool fleet_item(void *ctx, uint32_t index, struct fg_fleet_item_view *view)
+{
+    struct fg_double *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    *view = d->pool;
+    pthread_mutex_unlock(&d->lock);
+    return index == 0;
+}
+
 /* Done at once: a hand-over ends the process, which no double can. */
 static void pair_act(void *ctx, enum fg_control_pair_act act)
 {
@@ -485,6 +506,8 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
     return (struct fg_control_daemon){.ctx = d,
                                       .pair = pair,
                                       .pair_act = pair_act,
+                                      .fleet = fleet,
+                                      .fleet_item = fleet_item,
                                       .log_snapshot = log_snapshot,
                                       .log_accept = log_accept,
                                       .sink_adopt = sink_adopt,

@@ -48,6 +48,9 @@ struct fg_double {
     unsigned measured; /**< how often they were read */
     bool paired;       /**< it is one of a pair: `pair` */
     struct fg_control_pair pair;
+    bool in_fleet; /**< it is a member of a fleet: `fleet`, and `pool` of each item */
+    struct fg_control_fleet fleet;
+    struct fg_fleet_item_view pool;
     unsigned acts; /**< decisions about the pair, and the last one */
     enum fg_control_pair_act last_act;
     bool all_metrics; /**< every metric has a value, and nothing else counts */

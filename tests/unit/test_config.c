@@ -426,6 +426,31 @@ static void a_pair_needs_its_settings_only_when_it_is_enabled(void **state)
     assert_non_null(strstr(report, ":6: [pair] arbiter: missing"));
 }
 
+static void a_fleet_needs_its_settings_only_when_it_is_enabled(void **state)
+{
+    assert_int_equal(check(GOOD "[fleet]\nmember = 3\n"), 0);
+    assert_false(config.limits.fleet);
+    assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 1\nmembers = 2\netcd = h:1\n"),
+                     0);
+    assert_true(config.fleet.enabled);
+    assert_true(config.limits.fleet);
+    assert_int_equal(config.limits.waiting_max, 0);
+    assert_int_equal(config.fleet.shards, 256);
+    assert_int_equal(config.fleet.version, 1);
+    assert_string_equal(config.fleet.etcd.prefix, "floodgate/");
+    assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmembers = 2\n"), 2);
+    assert_non_null(strstr(report, "[fleet] member: missing in an enabled fleet; accepted: 0..15"));
+    assert_non_null(strstr(report, "[fleet] etcd: missing in an enabled fleet"));
+    assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 2\nmembers = 2\netcd = h:1\n"),
+                     1);
+    assert_non_null(strstr(report, "[fleet] member = 2: there are 2 members; accepted: 0..1"));
+    assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 0\nmembers = 1\netcd = h:1\n"
+                                "etcd_user = a\n[limits]\nwaiting_max = 9\n"),
+                     2);
+    assert_non_null(strstr(report, "[fleet]: etcd_user and etcd_password_file: one of them"));
+    assert_non_null(strstr(report, "[limits] waiting_max = 9: no waiting lists in a fleet"));
+}
+
 static void settings_of_a_pair_that_do_not_fit_are_refused(void **state)
 {
     fails_at(14, PAIR "suspect_ms = 74\n",
@@ -487,7 +512,7 @@ static void lines_that_are_no_ini_are_refused(void **state)
     fails_at(5, GOOD "[wrokers]\ncount = 1\n",
              "[wrokers]: no such section; accepted: [port NAME], [workers], [eal], [orders], "
              "[filter], [penalty], "
-             "[log], [redis], [postgres], [kafka], [pair], [api], [metrics], [limits]");
+             "[log], [redis], [postgres], [kafka], [pair], [fleet], [api], [metrics], [limits]");
     fails_at(1, "count = 1\n" GOOD, "count: comes before the first [section]");
     fails_at(6, GOOD "[workers]\nspeed = 1\n",
              "[workers] speed: no such setting; accepted: count, cpus, idle, burst, handoff");
@@ -767,6 +792,7 @@ int main(void)
         cmocka_unit_test(too_many_ports_are_refused),
         cmocka_unit_test(missing_settings_are_refused),
         cmocka_unit_test(a_pair_needs_its_settings_only_when_it_is_enabled),
+        cmocka_unit_test(a_fleet_needs_its_settings_only_when_it_is_enabled),
         cmocka_unit_test(settings_of_a_pair_that_do_not_fit_are_refused),
         cmocka_unit_test(addresses_of_a_pair_are_taken_strictly),
         cmocka_unit_test(duplicates_are_refused),

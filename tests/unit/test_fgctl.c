@@ -642,15 +642,17 @@ static void completes(void **state)
 {
     static const struct {
         const char *words, *expected;
-    } list[] = {{"'' ", "status health stats top item stock open close pause resume order orders "
-                        "wait block allow filter "
-                        "penalty user backend doctor keys log sink pair report capture audit help "
-                        "completion"},
+    } list[] = {{"'' ",
+                 "status health stats top item stock open close pause resume order orders "
+                 "wait block allow filter "
+                 "penalty user backend doctor keys log sink pair fleet report capture audit help "
+                 "completion"},
                 {"it", "item"},
                 {"item ''", "list show add set import"},
                 {"--json stock ''", "add remove"},
                 {"--socket /x block ''", "list add del load save"},
                 {"user ''", "deny allow denied worst"},
+                {"fleet ''", "status init freeze thaw"},
                 {"user deny --f", "--file"},
                 {"item add 5 --us", "--user-limit"},
                 {"top --c", "--count"},

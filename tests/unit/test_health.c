@@ -338,6 +338,31 @@ FAULT(lags_itself)
     now.pair.lag_ms = 2500;
 }
 
+FAULT(fleet_unread)
+{
+    now.fleet.enabled = now.fleet.away = true;
+    strcpy(now.fleet.reason, "etcd has not been read yet");
+    strcpy(now.fleet.etcd_error, "192.0.2.1:2379: timeout");
+}
+
+FAULT(fleet_away)
+{
+    now.fleet.enabled = now.fleet.may_sell = now.fleet.away = true;
+    strcpy(now.fleet.etcd_error, "192.0.2.1:2379: timeout");
+}
+
+FAULT(fleet_frozen)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    strcpy(now.fleet.reason, "a person froze the fleet");
+}
+
+FAULT(member_silent)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    now.fleet.silent = 12;
+}
+
 #define WARNING  FG_HEALTH_WARNING
 #define ALARM    FG_HEALTH_ALARM
 #define RUNNING  FG_HEALTH_RUNNING
@@ -394,6 +419,11 @@ static const struct {
     {pair_alone, "solo", WARNING, DEGRADED, true, "without a standby: what is sold now is on one"},
     {pair_without_arbiter, "arbiter", WARNING, DEGRADED, true, "192.0.2.1:2379: timeout"},
     {pair_unlike, "unlike", WARNING, DEGRADED, true, "unlike 192.0.2.2:4610: keys"},
+    {fleet_unread, "fleet", ALARM, BAD, true,
+     "nothing is sold: etcd has not been read yet: 192.0.2.1:2379: timeout"},
+    {fleet_away, "fleet", WARNING, DEGRADED, true, "of others are BUSY: 192.0.2.1:2379: timeout"},
+    {fleet_frozen, "fleet", WARNING, DEGRADED, true, "or returned: a person froze the fleet"},
+    {member_silent, "fleet", WARNING, DEGRADED, true, "member 2 is silent"},
     {clocks_differ, "skew", WARNING, RUNNING, true, "51 ms ahead of ours"},
     {clocks_differ_back, "skew", WARNING, RUNNING, true, "5000 ms behind ours"},
     {standby_lags, "lag", WARNING, RUNNING, true, "7 records are missing at the peer, the oldest"},

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** fleet: this appliance as a member of a fleet, and the pools, as the operator sees them. */
+#ifndef FG_CONTROL_FLEET_H
+#define FG_CONTROL_FLEET_H
+
+#include "control/call.h"
+
+void fg_control_handle_fleet(struct fg_control_call *call);
+void fg_control_handle_fleet_items(struct fg_control_call *call);
+
+#endif

@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Members of a fleet with a real etcd: they sell one item exactly; a member dies, etcd is away, a person
+decides. tests/fault/test_member.py has the members that must not sell."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgtest  # noqa: E402
+from fgfleet import ENDED, ITEM, SHARDS, Buyer, Fleet  # noqa: E402
+
+DONE = ('SOLD_OUT', 'INSUFFICIENT')
+
+
+def sell_out(fleet, buyers, quantity=1):
+    """Shoppers of all members in turn, until each member says that there are not so many left."""
+    for n in range(10000):
+        answers = [buyer.buy(quantity) for buyer in buyers]
+        assert set(answers) <= {'RESERVED', *DONE}, (n, answers)
+        if 'RESERVED' not in answers:
+            return answers
+    raise AssertionError('there is no end of it')
+
+
+def sold_exactly(fleet, buyers, total):
+    assert sum(b.bought for b in buyers) == total, [b.bought for b in buyers]
+    fleet.settle(total, total)
+    fleet.audit()
+
+
+@fgtest.timeout(120)
+def test_sells_exactly(lab):
+    """three members and three etcds: one member's stock is sold by all, large requests too, and what comes back anywhere"""
+    fleet = Fleet(lab, count=3, total=121, etcds=3)
+    buyers = [Buyer(m) for m in fleet.members]
+    sell_out(fleet, buyers, 7)
+    assert 121 - sum(b.bought for b in buyers) < 7, 'nobody sold what another member could use'
+    assert min(b.bought for b in buyers) > 0
+    answers = sell_out(fleet, buyers)
+    assert answers == ['SOLD_OUT'] * 3, answers
+    user, order = buyers[0].orders[0]
+    assert fleet.members[0].client('backend').cancel(user, order).status == 'CANCELLED'
+    buyers[0].bought -= 7
+    fgtest.wait_until(lambda: buyers[2].buy(7) == 'RESERVED', 10, 'what was cancelled at member 0 is sold at member 2')
+    fleet.members[1].gate.fgctl('stock', 'add', ITEM, 2)
+    fgtest.wait_until(lambda: buyers[0].buy(2) == 'RESERVED', 10, 'stock of member 1 is sold at member 0')
+    sell_out(fleet, buyers)
+    sold_exactly(fleet, buyers, 123)
+
+
+@fgtest.timeout(120)
+def test_many_shoppers(lab):
+    """two members of two workers each, and shoppers by the thousand at both: sold exactly, few swaps"""
+    total = 400
+    fleet = Fleet(lab, total=total, workers=2)
+    waves = []
+    for m in fleet.members:
+        m.link.route_to_b('198.19.0.0/16')
+        waves.append(lab.blast(m.link.b, m.gate.keys, interface=m.link.b_if, server=m.link.a_ip, server_mac=m.link.a_mac,
+                               source_base='198.19.0.1', sources=500, shoppers=4000, rate=1000, window=2000, seconds=4,
+                               items=ITEM, user_base=1 + 1000000 * m.number, seed=1 + m.number, confirm=1.0,
+                               confirm_delay_ms=100, timeout_ms=150, retries=60, drain_seconds=30, no_huge=True,
+                               members=fleet.count, member=m.number).start())
+    for wave in waves:
+        summary = wave.finish(90, check=False)
+        assert summary['contradictions'] == 0, (summary['wrong'], summary['examples'])
+    buyers = [Buyer(m) for m in fleet.members]
+    sell_out(fleet, buyers)
+    fleet.settle(total, total)
+    sold = [sum(m.units()[1:]) for m in fleet.members]
+    swaps = [m.view()['counters']['swaps'] for m in fleet.members]
+    print(f'# sold {sold}, swaps {swaps}')
+    assert min(sold) > 40 and max(swaps) < 200
+    fleet.audit()
+
+
+@fgtest.timeout(120)
+def test_member_killed(lab):
+    """kill -9 of a member that holds units: the others sell the rest, and say BUSY, not sold out; it comes back with its
+    units"""
+    fleet = Fleet(lab, total=150)
+    buyers = [Buyer(m) for m in fleet.members]
+    for _ in range(5):
+        assert [b.buy(2) for b in buyers] == ['RESERVED', 'RESERVED']
+    fleet.members[1].gate.kill()
+    for _ in range(200):
+        status = buyers[0].once(4)
+        if status != 'RESERVED':
+            break
+        buyers[0].bought += 4
+    assert status == 'BUSY', status
+    fgtest.wait_until(lambda: fleet.members[0].view()['silent'] == [1], 10, 'member 1 is silent')
+    fleet.members[0].raises('warning')
+    fleet.members[1].start()
+    buyers[1] = Buyer(fleet.members[1])
+    buyers[1].bought = 10
+    sell_out(fleet, buyers)
+    fgtest.wait_until(lambda: fleet.members[0].view()['silent'] == [], 10, 'member 1 is back')
+    sold_exactly(fleet, buyers, 150)
+
+
+@fgtest.timeout(120)
+def test_etcd_away(lab):
+    """without etcd the members sell what they hold, then say BUSY; one that starts sells nothing until etcd answers"""
+    fleet = Fleet(lab, total=150)
+    buyers = [Buyer(m) for m in fleet.members]
+    assert [b.buy() for b in buyers] == ['RESERVED', 'RESERVED']
+    first, last = fleet.members
+    held = sum(m.units()[0] for m in fleet.members)
+    fleet.etcd.members[0].kill()
+    fgtest.wait_until(lambda: first.view()['away'] and last.view()['away'], 10, 'etcd is away')
+    for m, b in zip(fleet.members, buyers):
+        free = m.units()[0]
+        for _ in range(free):
+            assert b.buy() == 'RESERVED'
+        assert b.once() == 'BUSY', free
+    assert held > 0, 'a lease takes more than what is asked for'
+    first.raises('warning')
+    last.gate.kill()
+    last.gate.start(ready=False)
+    last.raises('alarm')
+    assert Buyer(last).once() == 'UNAVAILABLE'
+    assert not last.gate.healthy()
+    fleet.etcd.members[0].start()
+    fgtest.wait_until(last.gate.healthy, 30, 'etcd was read')
+    fgtest.wait_until(lambda: not first.view()['away'], 10, 'etcd answers')
+    bought = buyers[1].bought
+    buyers[1] = Buyer(last)
+    buyers[1].bought = bought
+    sell_out(fleet, buyers)
+    sold_exactly(fleet, buyers, 150)
+
+
+@fgtest.timeout(120)
+def test_operator(lab):
+    """without a map nothing is sold; fgctl begins a fleet once, freezes and thaws it, and shows it; a member with
+    another map ends"""
+    fleet = Fleet(lab, start=False)
+    member = fleet.members[0]
+    member.gate.start(ready=False)
+    member.raises('alarm')
+    fgtest.wait_until(lambda: member.view()['reason'] == 'etcd has no map of the fleet', 10, 'it has read etcd')
+    assert 'there is no' not in fleet.fgctl('fleet', 'init')
+    fgtest.wait_until(member.gate.healthy, 10, 'it sells')
+    assert member.view()['reason'] == '' and member.view()['may_sell']
+    again = subprocess.run([*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', 'init', '--config', member.gate.config],
+                           capture_output=True, text=True, timeout=30, check=False)
+    assert again.returncode == 1 and 'there is a map already, of version 1' in again.stderr, again
+    fleet.members[1].start()
+    for m in fleet.members:
+        m.item(total=40)
+    fgtest.wait_until(lambda: fleet.pool()['free'] == 80, 10, 'all stock is in the pool')
+    assert json.loads(fleet.fgctl('fleet', 'freeze', '--json'))['frozen']
+    fgtest.wait_until(lambda: all(m.view()['frozen'] for m in fleet.members), 10, 'the fleet is frozen')
+    assert Buyer(member).once() == 'BUSY'
+    member.raises('warning')
+    fleet.fgctl('fleet', 'thaw')
+    fgtest.wait_until(lambda: not member.view()['frozen'], 10, 'the fleet is thawed')
+    assert Buyer(fleet.members[1]).buy(3) == 'RESERVED'
+    shown = member.gate.fgctl('fleet', 'status')
+    assert shown['members'] == 2 and shown['items'][0]['members'][1]['held'] >= 3, shown
+    last = fleet.members[1].gate
+    last.stop()
+    last.settings['fleet.shards'] = SHARDS - 1
+    last.write_config()
+    last.start(ready=False)
+    assert last.process.wait(20) == ENDED and 'the map in etcd is not the configured one' in last.output(), last.output()
+    for m in fleet.etcd.members:
+        m.kill()
+    gone = subprocess.run([*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', 'thaw', '--config', member.gate.config],
+                          capture_output=True, text=True, timeout=30, check=False)
+    assert gone.returncode == 4, gone
+
+
+if __name__ == '__main__':
+    fgtest.main()

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Harness: the members of a fleet, each with a link to its own shoppers, and an etcd that all of them reach."""
+
+import secrets
+
+import fgtest
+from fgetcd import Etcd
+from fgpair import ARBITER, Switch
+from fgshop import SMALL, NsClient
+
+ITEM, SHARDS = 7, 256
+ENDED = 75  # exit code of a member that must not sell
+
+
+def owner(user, members):
+    """The member that a user belongs to: docs/fleet.md and lib/fleet/map.h."""
+    product = (user ^ 0x9e3779b97f4a7c15) * (0x2545f4914f6cdd1d ^ 0xe7037ed1a0b428db)
+    mixed = (product & (1 << 64) - 1) ^ (product >> 64)
+    return (mixed * SHARDS >> 64) % members
+
+
+class Member:
+    """One appliance. Its log stays over kill() and start()."""
+
+    def __init__(self, fleet, number, workers):
+        self.fleet, self.number = fleet, number
+        lab = fleet.lab
+        self.link = fgtest.Link(lab.namespace(f'member{number}'), lab.namespace(f'shop{number}'))
+        fleet.controls.plug(self.link.a, 'fgc0', f'198.18.9.{number + 1}')
+        self.gate = lab.daemon(self.link.a, interface=self.link.a_if, settings={
+            **SMALL, 'workers.count': workers, 'workers.idle': 'sleep', 'filter.order_rate': 0, 'fleet.enabled': 'yes', 'fleet.member': number,
+            'fleet.members': fleet.count, 'fleet.shards': SHARDS, 'fleet.etcd': fleet.etcd.endpoints})
+        self.users = (user for user in range(1, 1 << 62) if owner(user, fleet.count) == number)
+
+    def start(self):
+        self.gate.start()
+        return self
+
+    def client(self, role='shop', patience=5):
+        return NsClient(self.link.b, self.link.a_ip, self.gate.keys, role, patience=patience)
+
+    def item(self, item=ITEM, **fields):
+        status, answer = self.gate.api('POST', '/v1/items', {'item': item, 'hold_ms': 600000, **fields})
+        assert status == 201, answer
+
+    def units(self, item=ITEM):
+        """(available, reserved, sold)"""
+        found = self.gate.get(f'/v1/items/{item}')
+        return tuple(found[k] for k in ('available', 'reserved', 'sold'))
+
+    def view(self):
+        return self.gate.get('/v1/fleet')
+
+    def alarm(self):
+        """Level of the alarm `fleet`; None: it is not raised."""
+        try:
+            found = self.gate.get('/v1/status')['alarms']
+        except OSError:  # it starts
+            return None
+        return next((a['level'] for a in found if a['name'] == 'fleet'), None)
+
+    def raises(self, level):
+        fgtest.wait_until(lambda: self.gate.running() and self.alarm() == level, 20, f'alarm fleet: {level}')
+
+
+class Fleet:
+    """Members with one item, which has all its units at member 0 at first."""
+
+    def __init__(self, lab, count=2, total=0, etcds=1, workers=1, start=True):
+        self.lab, self.count = lab, count
+        self.net = lab.namespace('net')
+        self.controls = Switch(self.net, 'controls', ARBITER)
+        self.etcd = Etcd(lab, members=etcds, quick=True, ns=self.net, address=ARBITER)
+        self.members = []
+        for number in range(count):
+            self.members.append(Member(self, number, workers))
+        if start:
+            self.init()
+            for member in self.members:
+                member.start()
+                member.item(total=0 if member.number else total)
+
+    def fgctl(self, *words, check=True):
+        """fgctl in the network of etcd, with the configuration of member 0."""
+        return self.net.run(fgtest.program('fgctl'), *words, '--config', self.members[0].gate.config, check=check)
+
+    def init(self):
+        return self.fgctl('fleet', 'init')
+
+    def pool(self, item=ITEM, at=0):
+        items = self.members[at].gate.get('/v1/fleet/items')['items']
+        return next(i for i in items if i['item'] == str(item))
+
+    def taken(self, item=ITEM):
+        """Units in orders, over all members."""
+        return sum(sum(m.units(item)[1:]) for m in self.members)
+
+    def settle(self, total, taken, item=ITEM, seconds=10):
+        """So many units are in orders, and the rest is free somewhere."""
+        def settled():
+            free = self.pool(item)['free'] + sum(m.units(item)[0] for m in self.members)
+            return (self.taken(item), free) == (taken, total - taken)
+        fgtest.wait_until(settled, seconds, f'{taken} of {total} units are in orders, the rest is free')
+
+    def audit(self):
+        """Stops all; each log adds up."""
+        for member in self.members:
+            if member.gate.running():
+                member.gate.stop()
+            code, text = self.lab.audit(log=member.gate.log_dir)
+            assert code == 0, text
+
+
+class Buyer:
+    """Shoppers of one member, each of whom wants some units once."""
+
+    def __init__(self, member, item=ITEM, patience=5):
+        self.member, self.item, self.client = member, item, member.client(patience=patience)
+        self.bought, self.orders = 0, []
+
+    def buy(self, quantity=1):
+        """The status."""
+        user, order = next(self.member.users), secrets.token_bytes(16)
+        status = self.client.reserve(user, self.item, quantity, order).status
+        if status == 'RESERVED':
+            self.bought += quantity
+            self.orders.append((user, order))
+        return status
+
+    def once(self, quantity=1, seconds=2):
+        """The status of the first answer, be it BUSY."""
+        return self.client.once('RESERVE', secrets.token_bytes(16), seconds, user=next(self.member.users),
+                                item=self.item, quantity=quantity)[0]

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A fleet by the control server, and by the built fgctl. */
+#include "fgctl_run.h"
+
+static const struct fg_member_settings settings = {
+    .enabled = true,
+    .member = 1,
+    .members = 2,
+    .shards = 256,
+    .version = 7,
+    .etcd = {.endpoints = "192.0.2.1:2379, 192.0.2.2:2379"}};
+
+/* The double becomes member 1 of 2: its item 7 has a pool of 30 of 100 units. */
+static void is_a_member(void)
+{
+    struct fg_fleet_pool *pool = &fx.daemon.pool.pool;
+
+    fx.daemon.in_fleet = true;
+    fx.daemon.fleet = (struct fg_control_fleet){.settings = &settings};
+    fx.daemon.fleet.view = (struct fg_member_view){
+        .member = 1,
+        .etcd_ok = true,
+        .etcd_ms = 2,
+        .fleet = {.may_sell = true, .revision = 4711, .leases = 3, .map = {.version = 7}}};
+    fx.daemon.pool = (struct fg_fleet_item_view){.state = FG_FLEET_STATE_LEASING, .revision = 9};
+    fg_fleet_pool_first(pool, 2);
+    pool->free = 30;
+    pool->row[0].log = (struct fg_fleet_counters){.stock = 100, .returned = 95, .returns = 1};
+    pool->row[1].log = (struct fg_fleet_counters){.leased = 65, .leases = 3};
+    pool->row[0].demand = 1;
+    pool->row[0].wanted = 40;
+    pool->next = 2;
+    run(0, "item add 7 --name lamp");
+    run(0, "item add 8");
+}
+
+static json_t *get(const char *path, int expected)
+{
+    json_t *json = NULL;
+    int code = fg_ask(fx.socket, "GET", path, NULL, &json);
+
+    if (code != expected)
+        fail_msg("%s: %d, not %d: %s", path, code, expected,
+                 json ? json_dumps(json, JSON_COMPACT) : "");
+    return json;
+}
+
+static void one_appliance_is_no_fleet(void **state)
+{
+    json_t *json = get("/v1/fleet", 200);
+
+    assert_true(json_is_false(json_object_get(json, "enabled")));
+    json_decref(json);
+    json_decref(get("/v1/fleet/items", 409));
+    fails(1, "fleet status", "not a member of a fleet");
+    run(0, "fleet status --json");
+}
+
+static void member_and_pools_are_shown(void **state)
+{
+    json_t *json, *item, *row;
+
+    is_a_member();
+    json = get("/v1/fleet", 200);
+    assert_int_equal(number(json, "member"), 1);
+    assert_int_equal(number(json, "members"), 2);
+    assert_int_equal(number(json, "version"), 7);
+    assert_int_equal(number(json, "revision"), 4711);
+    assert_int_equal(number(json_object_get(json, "counters"), "leases"), 3);
+    assert_true(json_is_true(json_object_get(json_object_get(json, "etcd"), "reachable")));
+    json_decref(json);
+    json = get("/v1/fleet/items", 200);
+    item = json_array_get(json_object_get(json, "items"), 0);
+    assert_int_equal(number(item, "free"), 30);
+    assert_string_equal(json_string_value(json_object_get(item, "state")), "LEASING");
+    row = json_array_get(json_object_get(item, "members"), 0);
+    assert_int_equal(number(row, "held"), 5);
+    assert_int_equal(number(row, "waits"), 40);
+    row = json_array_get(json_object_get(item, "members"), 1);
+    assert_int_equal(number(row, "leased"), 65);
+    assert_int_equal(number(row, "held"), 65);
+    item = json_array_get(json_object_get(json, "items"), 1);
+    assert_string_equal(json_string_value(json_object_get(item, "state")), "UNREAD");
+    assert_int_equal(json_array_size(json_object_get(item, "members")), 0);
+    json_decref(json);
+    run(0, "fleet status");
+    says(out, "member       1 of 2: leases and returns units\n");
+    says(out, "map          version 7, 256 shards\n");
+    says(out, "192.0.2.2:2379: answers\n");
+    says(out, "ITEM  POOL  HELD-0  HELD-1  WAITS  STATE  NAME");
+    says(out, "   7    30       5      65     40         lamp");
+    says(out, "   8     0       -       -      0");
+}
+
+static void faults_are_shown(void **state)
+{
+    struct fg_member_view *v = &fx.daemon.fleet.view;
+
+    is_a_member();
+    v->fleet.reason = FG_FLEET_REASON_FROZEN;
+    v->fleet.map.frozen = true;
+    v->fleet.silent = 1u << 0;
+    v->fleet.map.retired = 1u << 2 | 1u << 3;
+    v->etcd_ok = false;
+    strcpy(v->etcd_error, "192.0.2.1:2379: timeout");
+    fx.daemon.pool.pool.sold_out = true;
+    run(0, "fleet status");
+    says(out, "leases and returns nothing: a person froze the fleet\n");
+    says(out, "version 7, 256 shards, frozen\n");
+    says(out, "is away; last error: 192.0.2.1:2379: timeout\n");
+    says(out, "silent       0\n");
+    says(out, "retired      2 3\n");
+    says(out, "sold-out");
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        T(one_appliance_is_no_fleet),
+        T(member_and_pools_are_shown),
+        T(faults_are_shown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
