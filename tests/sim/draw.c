@@ -63,7 +63,8 @@ static void draw_setup(struct drawing *d, struct world_setup *setup)
         d->weight[k] = usual_weight[k] * (rng_chance(r, 20) ? 3 : rng_chance(r, 20) ? 1 : 2);
         d->weights += d->weight[k];
     }
-    setup->limits.fleet = fg_mix64(d->seed, 3) % 4 == 0;
+    /* 6: the seeds that find the rarest canaries are none of these */
+    setup->limits.fleet = fg_mix64(d->seed, 6) % 8 == 0;
     if (!setup->limits.fleet)
         return;
     setup->limits.waiting_max = 0;
