@@ -85,7 +85,8 @@ struct fg_client_done {
     void *context;
     fg_client_handle handle;
     uint8_t op;
-    bool answered; /**< false: silence; whether the request was carried out is unknown. Repeat it */
+    bool answered; /**< false: silence after the last transmission; whether the request was carried
+                      out is unknown. Repeat it */
     struct fg_packet_reply reply; /**< when answered; an unknown status is BUSY without a hint */
     unsigned server;              /**< that answered */
     unsigned sent;                /**< transmissions */
@@ -121,7 +122,8 @@ struct fg_client_counters {
 struct fg_client *fg_client_create(const struct fg_client_options *options, struct fg_error *err);
 void fg_client_destroy(struct fg_client *client); /**< NULL is nothing */
 
-/** Begins a question; 0 when outstanding_max are under way. */
+/** Begins a question; 0 when outstanding_max are under way, or of a fleet's member that has been
+ * silent for a second, its share of them. */
 fg_client_handle fg_client_start(struct fg_client *client, const struct fg_client_ask *ask,
                                  uint64_t now_ms);
 

@@ -3,7 +3,10 @@
  * and of what ended. */
 #include "client/client.h"
 
-#define NONE UINT32_MAX
+#define NONE   UINT32_MAX
+#define NOBODY UINT8_MAX
+
+#define SILENT_MS 1000 /* so long without a word, a member may not take the place of others */
 
 /* The cookie names the question in its upper bits, the transmission in its lower ones. Questions
  * are numbered in a row, so that a number returns only after all others: a reply would have to be
@@ -33,6 +36,7 @@ struct slot {
     uint32_t wait_ms;
     uint32_t sent;
     uint8_t state, key, server;
+    uint8_t member;  /* counted there; NOBODY: of no member */
     uint8_t refused; /* by servers of one member that do not lead */
     uint8_t sent_on; /* by members whose user it is not */
     bool answered, own;
@@ -57,6 +61,11 @@ struct server {
     bool heard;
 };
 
+struct member {
+    uint64_t asked_ms; /* first question since it was heard last; 0 = none */
+    unsigned held;     /* questions */
+};
+
 struct fg_client {
     struct fg_client_options options;
     struct fg_client_counters counters;
@@ -71,6 +80,7 @@ struct fg_client {
     uint8_t asked[FG_CLIENT_MEMBERS_MAX]; /* the server of this member that is asked first */
     uint8_t next[FG_CLIENT_SERVERS_MAX];  /* the next one of its member, in a ring */
     uint8_t addresses[FG_CLIENT_MEMBERS_MAX];
+    struct member members[FG_CLIENT_MEMBERS_MAX];
     unsigned shards;
     uint8_t owner[FG_CLIENT_SHARDS_MAX]; /* member of a shard, as learnt */
     struct server servers[FG_CLIENT_SERVERS_MAX];
@@ -175,6 +185,16 @@ static void heap_remove(struct fg_client *c, uint32_t slot)
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
+/* The question counts at this member from now on. */
+static void give_to(struct fg_client *c, struct slot *s, uint8_t member)
+{
+    if (s->member != NOBODY)
+        c->members[s->member].held--;
+    s->member = member;
+    if (member != NOBODY)
+        c->members[member].held++;
+}
+
 static void release(struct fg_client *c, uint32_t i)
 {
     struct slot *s = &c->slots[i];
@@ -183,6 +203,7 @@ static void release(struct fg_client *c, uint32_t i)
         c->learning = 0;
     else
         c->outstanding--;
+    give_to(c, s, NOBODY);
     s->state = FREE;
     s->generation++;
     s->next = c->free;
@@ -312,6 +333,7 @@ static uint32_t begin(struct fg_client *c, const struct fg_client_ask *ask, bool
     s->sent = 0;
     s->key = ask->key;
     s->server = server_for(c, ask->op, ask->user);
+    give_to(c, s, own || is_for_all(c, ask->op) ? NOBODY : c->options.member[s->server]);
     s->refused = s->sent_on = 0;
     s->own = own;
     s->reply.status = FG_PACKET_STATUS_NONE;
@@ -335,10 +357,26 @@ static void learn_ports(struct fg_client *c, uint8_t server, uint64_t now_ms)
     c->learning = handle_of(c, i);
 }
 
+/* A member that is away must not hold all the slots while its questions wait for their end. */
+static bool may_ask(struct fg_client *c, const struct fg_client_ask *ask, uint64_t now_ms)
+{
+    struct member *m;
+
+    if (c->outstanding == c->options.outstanding_max)
+        return false;
+    if (c->options.members < 2 || is_for_all(c, ask->op))
+        return true;
+    m = &c->members[c->options.member[server_for(c, ask->op, ask->user)]];
+    if (!m->asked_ms)
+        m->asked_ms = now_ms + !now_ms;
+    return now_ms < m->asked_ms + SILENT_MS ||
+           m->held < c->options.outstanding_max / c->options.members;
+}
+
 fg_client_handle fg_client_start(struct fg_client *c, const struct fg_client_ask *ask,
                                  uint64_t now_ms)
 {
-    if (c->outstanding == c->options.outstanding_max)
+    if (!may_ask(c, ask, now_ms))
         return 0;
     learn_ports(c, server_for(c, ask->op, ask->user), now_ms);
     c->outstanding++;
@@ -426,6 +464,8 @@ static void transmit(struct fg_client *c, uint32_t i, uint64_t now_ms,
     unsigned turn = s->sent % TURNS;
     uint64_t wait = s->wait_ms * (768 + draw(c) % 513) / 1024; /* times 0.75 to 1.25 */
 
+    if (s->reply.status != FG_PACKET_STATUS_WAITING) /* this one may be carried out */
+        s->reply.status = FG_PACKET_STATUS_NONE;
     s->request.cookie = s->serial << TURN_BITS | turn;
     fg_packet_request_seal(&s->request, &c->options.key[s->key]);
     packet->server = s->server;
@@ -560,6 +600,7 @@ static void belongs_to(struct fg_client *c, uint32_t i, const struct fg_packet_r
 
     learn_owner(c, s->request.user, r);
     s->server = c->asked[r->quantity];
+    give_to(c, s, (uint8_t)r->quantity);
     s->refused = 0;
     c->counters.moved++;
     ask_elsewhere(c, i, &s->sent_on, c->options.members, now_ms);
@@ -586,6 +627,7 @@ static enum fg_client_verdict take(struct fg_client *c, uint32_t i, unsigned ser
 
     c->servers[server].heard = true;
     c->servers[server].heard_ms = now_ms;
+    c->members[c->options.member[server]].asked_ms = 0;
     if (leads_not(c, s, r) || names_another(c, r, server)) {
         if (!current || s->state == RESTING)
             return FG_CLIENT_IGNORED_AGAIN;
@@ -744,6 +786,7 @@ static bool allocate(struct fg_client *c)
     c->free = NONE;
     for (uint32_t i = slots; i-- > 0;) {
         c->slots[i].heap_at = NONE;
+        c->slots[i].member = NOBODY;
         c->slots[i].next = c->free;
         c->free = i;
     }

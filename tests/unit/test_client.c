@@ -345,6 +345,37 @@ static void test_decision_ends_a_rest(void **state)
     fg_client_destroy(c);
 }
 
+/* An answer from before the last transmission is none: that one may have been carried out. But a
+ * place in the waiting list is kept. */
+static void test_silence_behind_an_answer(void **state)
+{
+    static const struct {
+        uint8_t op, status;
+        bool answered;
+    } cases[] = {{FG_PACKET_OP_RESERVE, FG_PACKET_STATUS_BUSY, false},
+                 {FG_PACKET_OP_CONFIRM, FG_PACKET_STATUS_BUSY, false},
+                 {FG_PACKET_OP_WAIT, FG_PACKET_STATUS_WAITING, true}};
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fg_client *c = client_of(4, 1, 1);
+        struct fg_client_ask ask = ask_of(cases[i].op, 1, 1);
+        struct fg_packet_reply r;
+        struct fg_client_packet p;
+        uint64_t now = 0;
+
+        ask.ask_again = FG_CLIENT_UNDECIDED | FG_CLIENT_STATUS(WAITING);
+        fg_client_start(c, &ask, 0);
+        p = sent(c, 0);
+        r = reply_to(&p, cases[i].status);
+        r.retry_ms = 20;
+        assert_int_equal(hand(c, &p, r, 1), FG_CLIENT_TAKEN);
+        for (now = fg_client_due_ms(c); fg_client_send(c, now, &p); now = fg_client_due_ms(c))
+            ;
+        assert_int_equal(ended(c).answered, cases[i].answered);
+        fg_client_destroy(c);
+    }
+}
+
 static void test_busy_until_patience_ends(void **state)
 {
     struct fg_client *c = client_of(4, 1, 1);
@@ -931,6 +962,7 @@ int main(void)
         cmocka_unit_test(test_hint_is_told_when_not_waited_for),
         cmocka_unit_test(test_decision_ends_a_rest),
         cmocka_unit_test(test_busy_until_patience_ends),
+        cmocka_unit_test(test_silence_behind_an_answer),
         cmocka_unit_test(test_retry_jitter),
         cmocka_unit_test(test_steering),
         cmocka_unit_test(test_ports_beyond_those_of_the_caller),

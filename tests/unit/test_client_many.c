@@ -256,6 +256,42 @@ static void test_member_away(void **state)
     fg_client_destroy(c);
 }
 
+/* ... and a member that is away holds only its share of the slots. One that is heard, or that was
+ * asked just now, holds what it needs. */
+static void test_slots_of_a_member_away(void **state)
+{
+    struct fg_client *c = fleet_of(2, 1);
+    struct fg_client_ask away = ask_of(user_of(0, 2)), other = ask_of(user_of(1, 2));
+    struct fg_client_packet p;
+
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(fg_client_start(c, &away, 100) != 0);
+    assert_true(fg_client_start(c, &away, 1099) != 0);
+    assert_int_equal(fg_client_start(c, &away, 1100), 0);
+    while (fg_client_send(c, 1100, &p))
+        ;
+    for (unsigned i = 0; i < 7; i++)
+        assert_true(fg_client_start(c, &other, 1100) != 0);
+    assert_int_equal(fg_client_start(c, &other, 1100), 0); /* all are taken */
+    assert_int_equal(hand(c, &p, reply_to(&p, FG_PACKET_STATUS_RESERVED), 1101), FG_CLIENT_TAKEN);
+    ended(c);
+    assert_true(fg_client_start(c, &away, 1102) != 0); /* it is back */
+    fg_client_destroy(c);
+}
+
+/* What one member said does not answer for the next one, which may have carried the order out. */
+static void test_silence_behind_wrong_shard(void **state)
+{
+    struct fg_client *c = fleet_of(2, 1);
+    struct fg_client_packet p = asked(c, user_of(0, 2), 0);
+
+    assert_int_equal(hand(c, &p, wrong_shard(&p, 1, FG_CLIENT_SHARDS_DEFAULT), 1), FG_CLIENT_TAKEN);
+    for (uint64_t now = 1; fg_client_send(c, now, &p); now = fg_client_due_ms(c))
+        assert_int_equal(p.server, 1);
+    assert_false(ended(c).answered);
+    fg_client_destroy(c);
+}
+
 /* Each member may have another number of workers. */
 static void test_ports_of_members(void **state)
 {
@@ -353,6 +389,8 @@ int main(void)
                                        cmocka_unit_test(test_old_map),
                                        cmocka_unit_test(test_pairs_of_a_fleet),
                                        cmocka_unit_test(test_member_away),
+                                       cmocka_unit_test(test_slots_of_a_member_away),
+                                       cmocka_unit_test(test_silence_behind_wrong_shard),
                                        cmocka_unit_test(test_ports_of_members),
                                        cmocka_unit_test(test_fleet_options),
                                        cmocka_unit_test(test_opening)};
