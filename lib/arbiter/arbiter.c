@@ -15,7 +15,7 @@
 struct fg_arbiter {
     struct fg_arbiter_options options;
     char names[sizeof(((struct fg_arbiter_options *)0)->endpoints)];
-    const char *endpoints[ETCD_ENDPOINTS_MAX];
+    const char *endpoints[FG_ARBITER_ENDPOINTS_MAX];
     unsigned endpoints_len, current; /* the one that answered last is asked first */
     char token[TOKEN_MAX];           /* of the login; "" = none yet */
     CURL *curl;
@@ -28,11 +28,9 @@ static bool split_endpoints(struct fg_arbiter *a, struct fg_error *err)
     char *rest, *word;
 
     for (word = strtok_r(a->names, ", ", &rest); word; word = strtok_r(NULL, ", ", &rest)) {
-        if (a->endpoints_len == ETCD_ENDPOINTS_MAX)
-            return fg_fail(err, "more than %d endpoints", ETCD_ENDPOINTS_MAX);
-        if (strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") !=
-                strlen(word) ||
-            !strchr(word, ':'))
+        if (a->endpoints_len == FG_ARBITER_ENDPOINTS_MAX)
+            return fg_fail(err, "more than %d endpoints", FG_ARBITER_ENDPOINTS_MAX);
+        if (strspn(word, FG_ARBITER_ENDPOINT_CHARS) != strlen(word) || !strchr(word, ':'))
             return fg_fail(err, "%s: not HOST:PORT", word);
         a->endpoints[a->endpoints_len++] = word;
     }

@@ -13,11 +13,17 @@
 #ifndef FG_ARBITER_H
 #define FG_ARBITER_H
 
+#include <string.h>
+
 #include "base/secret.h"
 
 #define FG_ARBITER_KEY_MAX   64   /**< bytes of a key behind the prefix */
 #define FG_ARBITER_VALUE_MAX 4096 /**< bytes of a value */
 #define FG_ARBITER_PUTS_MAX  128  /**< keys of a commit; etcd takes no more */
+
+#define FG_ARBITER_ENDPOINTS_MAX 9
+#define FG_ARBITER_ENDPOINT_CHARS                                                                  \
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
 
 struct fg_arbiter_options {
     char endpoints[512]; /**< "host:port", "[v6]:port"; several: ", " between */
@@ -30,6 +36,17 @@ struct fg_arbiter_options {
     char user[64];           /**< "" = etcd asks for none */
     char password_file[512]; /**< its first line; read at each login */
 };
+
+/** Whether fg_arbiter_open takes a list of what looks like addresses. Any thread. */
+static inline bool fg_arbiter_takes(const char *endpoints)
+{
+    unsigned commas = 0;
+
+    for (const char *at = endpoints; *at; at++)
+        commas += *at == ',';
+    return commas < FG_ARBITER_ENDPOINTS_MAX &&
+           strspn(endpoints, FG_ARBITER_ENDPOINT_CHARS ", ") == strlen(endpoints);
+}
 
 enum fg_arbiter_result {
     FG_ARBITER_DONE,

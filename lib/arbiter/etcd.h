@@ -8,8 +8,6 @@
 
 #include "arbiter/arbiter.h"
 
-#define ETCD_ENDPOINTS_MAX 9
-
 /* Codes of gRPC that the gateway puts into its errors. */
 #define ETCD_CODE_UNAUTHENTICATED 16
 

@@ -67,7 +67,8 @@ static const char *shown(const struct fg_config_setting *s, const char *value)
 {
     if (s->flags & FG_CONFIG_SET_SECRET ||
         (s->flags & FG_CONFIG_SET_SECRET_FILE && value[0] != '/') ||
-        (s->kind == FG_CONFIG_KIND_ADDRESS && strchr(value, '@'))) /* user:password@host */
+        ((s->kind == FG_CONFIG_KIND_ADDRESS || s->kind == FG_CONFIG_KIND_ENDPOINTS) &&
+         strchr(value, '@'))) /* user:password@host */
         return "(hidden)";
     return value;
 }

@@ -31,6 +31,7 @@ enum fg_config_kind {
     FG_CONFIG_KIND_DEVICE,
     FG_CONFIG_KIND_CPUS,
     FG_CONFIG_KIND_ADDRESS,
+    FG_CONFIG_KIND_ENDPOINTS, /* of etcd */
     FG_CONFIG_KIND_ADDRESSES, /* of IP */
     FG_CONFIG_KIND_LISTEN,    /* an IP address in digits, and a TCP port */
     FG_CONFIG_KIND_FLOATING   /* of addresses: fg_address_floating_read */

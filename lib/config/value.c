@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arbiter/arbiter.h"
 #include "base/address.h"
 #include "config/settings.h"
 #include "frame/frame.h"
@@ -123,6 +124,10 @@ void fg_config_setting_accepted(const struct fg_config_setting *s, char *text, s
         break;
     case FG_CONFIG_KIND_ADDRESS:
         snprintf(text, size, "host:port, [v6]:port or unix:/path, several with commas between");
+        break;
+    case FG_CONFIG_KIND_ENDPOINTS:
+        snprintf(text, size, "host:port or [v6]:port, up to %d with commas between",
+                 FG_ARBITER_ENDPOINTS_MAX);
         break;
     case FG_CONFIG_KIND_ADDRESSES:
         snprintf(text, size, "1..%d IPv4 and IPv6 addresses, separated by commas",
@@ -333,6 +338,8 @@ static const char *wrong_text(const struct fg_config_setting *s, const char *val
         return fg_config_cpu_list(value, NULL, 0) >= 0 ? NULL : "not a list of CPUs";
     case FG_CONFIG_KIND_ADDRESS:
         return is_address(value) ? NULL : "not an address";
+    case FG_CONFIG_KIND_ENDPOINTS:
+        return is_address(value) && fg_arbiter_takes(value) ? NULL : "not such addresses";
     case FG_CONFIG_KIND_ADDRESSES:
         return fg_frame_host_addresses_parse(
                    value, (struct fg_frame_host_address[FG_FRAME_HOST_ADDRESSES_MAX]){0},

@@ -6,6 +6,7 @@
 
 #include "config/settings.h"
 #include "filter/filter.h"
+#include "fleet/map.h"
 
 static unsigned at(const char *section, const char *key)
 {
@@ -285,6 +286,10 @@ static void check_fleet(struct fg_config *config, const struct fg_config_given *
         fg_config_problem(problems, line_of(given, "fleet", "member"),
                           "[fleet] member = %u: there are %u members; accepted: 0..%u", f->member,
                           f->members, f->members - 1);
+    if (f->shards < f->members)
+        fg_config_problem(problems, line_of(given, "fleet", "shards"),
+                          "[fleet] shards = %u: fewer than members; accepted: %u..%d", f->shards,
+                          f->members, FG_FLEET_SHARDS_MAX);
     if (config->log.durability != FG_JOURNAL_DURABILITY_DISK)
         fg_config_problem(problems, line_of(given, "log", "durability"),
                           "[log] durability = memory: not in a fleet; accepted: disk");

@@ -157,6 +157,7 @@ static void test_options_wrong(void **state)
         {"--shoppers", "12x", "not a number"},
         {"--members", "17", "from 0 to 16"},
         {"--member", "1", "--member 1 needs --members above it"},
+        {"--members=4", "--shards=2", "--shards 2 is below --members"},
         {"--shoppers", "-1", "not a number"},
         {"--forged", "1.5", "--forged: 1.5: not a share from 0 to 1"},
         {"--items", "5-3", "not a list"},

@@ -444,6 +444,16 @@ static void a_fleet_needs_its_settings_only_when_it_is_enabled(void **state)
     assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 2\nmembers = 2\netcd = h:1\n"),
                      1);
     assert_non_null(strstr(report, "[fleet] member = 2: there are 2 members; accepted: 0..1"));
+    assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 1\nmembers = 4\nshards = 2\n"
+                                "etcd = h:1\n"),
+                     1);
+    assert_non_null(strstr(report, "[fleet] shards = 2: fewer than members; accepted: 4..1024"));
+    assert_int_equal(check(GOOD "[fleet]\netcd = unix:/run/etcd\n[pair]\n"
+                                "arbiter = a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1,j:1\n"),
+                     2);
+    assert_non_null(strstr(report, "[fleet] etcd = unix:/run/etcd: not such addresses; accepted: "
+                                   "host:port or [v6]:port, up to 9 with commas between"));
+    assert_non_null(strstr(report, "[pair] arbiter = a:1,b:1"));
     assert_int_equal(check(GOOD "[fleet]\nenabled = yes\nmember = 0\nmembers = 1\netcd = h:1\n"
                                 "etcd_user = a\n[limits]\nwaiting_max = 9\n"),
                      2);

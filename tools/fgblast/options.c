@@ -281,6 +281,8 @@ static bool check(const struct fg_blast_options *o, struct fg_error *err)
             err, "one of --orders, --packets, --seconds is needed: nothing else ends the run");
     if (o->member && o->member >= o->members)
         return fg_fail(err, "--member %u needs --members above it", (unsigned)o->member);
+    if (o->shards < o->members)
+        return fg_fail(err, "--shards %u is below --members", (unsigned)o->shards);
     if (o->echo && !o->flat)
         return fg_fail(err, "--echo needs --flat");
     if (o->crowd && !check_crowd(o, err))
