@@ -48,6 +48,7 @@ def test_sells_exactly(lab):
     fleet.members[1].gate.fgctl('stock', 'add', ITEM, 2)
     fgtest.wait_until(lambda: buyers[0].buy(2) == 'RESERVED', 10, 'stock of member 1 is sold at member 0')
     sell_out(fleet, buyers)
+    assert not fleet.members[0].gate.metrics_missing('floodgate_fleet_')
     sold_exactly(fleet, buyers, 123)
 
 

@@ -5,12 +5,13 @@ import glob
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 
-from fgprocess import BPFFS, Process, program, remove_marks, wait_until
+from fgprocess import BPFFS, ROOT, Process, program, remove_marks, wait_until
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -153,6 +154,14 @@ class Daemon:
     def restart(self, kill=False, seconds=60):
         self.kill() if kill else self.stop()
         return self.start(seconds)
+
+    def metrics_missing(self, prefix):
+        """Metrics of docs/metrics.md with this prefix that /metrics lacks."""
+        page = self.api('GET', '/metrics')[1]
+        with open(os.path.join(ROOT, 'docs/metrics.md'), encoding='utf-8') as f:
+            names = re.findall(rf'^\| `({prefix}\w+)`', f.read(), re.M)
+        assert names
+        return [name for name in names if f'\n# TYPE {name} ' not in page]
 
     def api(self, method, path, body=None, seconds=30):
         """(HTTP status, decoded JSON, or text where it is none)."""

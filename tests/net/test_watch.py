@@ -242,7 +242,8 @@ def test_prometheus(lab):
     redis.command('XADD', '{floodgate}:commands', '*', 'op', 'confirm', 'user', '1', 'order', order.hex())
     queries = panel_queries()
     assert len(queries) > 100
-    empty = {name for name, query in queries.items() if 'floodgate_pair_' not in query}  # tests/fault/test_pair_address.py
+    # those of a pair and of a fleet: tests/fault/test_pair_address.py, test_fleet.py
+    empty = {name for name, query in queries.items() if not re.search('floodgate_(pair|fleet)_', query)}
 
     def all_have_data():
         empty.difference_update({name for name in empty if prometheus.query(queries[name])})
