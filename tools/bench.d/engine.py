@@ -12,7 +12,7 @@ import subprocess
 import fgbench
 import fgtest
 
-CASES = ('yardstick', 'small', 'large', 'hot')  # the other one is the bench waiting
+CASES = ('yardstick', 'small', 'large', 'hot')  # the others are of the bench waiting
 PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'engine', 'bench_engine')
 
 
@@ -28,8 +28,8 @@ IN_YARDSTICKS = [('rejection, sold out, 10 k orders', 'ns', fgbench.ADDITION, 36
                  ('expiry, 10 M orders', 'ns', fgbench.LINE, 5.5)]
 
 
-def measure(runs, cases=None):
-    done = subprocess.run([PROGRAM, '--runs', str(runs), *(cases or CASES)], stdout=subprocess.PIPE, text=True, check=True)
+def measure(runs, arguments=CASES):
+    done = subprocess.run([PROGRAM, '--runs', str(runs), *arguments], stdout=subprocess.PIPE, text=True, check=True)
     rows = []
     for row in json.loads(done.stdout)['rows']:
         rows.append(row)

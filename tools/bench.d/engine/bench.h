@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Benchmark of the stock engine alone: no port, no disk, no other thread. The journal's rings are
- * drained, and the watermarks advanced, outside of the timed parts.
+ * Benchmark of the stock engine alone: no port, no disk, no other thread (but in the case draw).
+ * The journal's rings are drained, and the watermarks advanced, outside of the timed parts.
  */
 #ifndef FG_BENCH_ENGINE_H
 #define FG_BENCH_ENGINE_H
 
+#include <sched.h>
 #include <x86intrin.h>
 
+#include "journal/journal.h"
 #include "stock/stock.h"
 #include "worker/counters.h"
 
@@ -43,7 +45,13 @@
     X(LINE_ENTER, "entering a waiting list of 1 M", "ns", 0)                                       \
     X(LINE_RATIO, "entering : WAIT that gets a unit at once", "ratio", 1.5)                        \
     X(LINE_AGAIN, "repeated WAIT, 1 M wait", "ns", 0)                                              \
-    X(LINE_OFFER, "loops from a free unit to its offer, 1 M wait, p99", "ns", 0)
+    X(LINE_OFFER, "loops from a free unit to its offer, 1 M wait, p99", "ns", 0)                   \
+    X(DRAW, "draw of 1 M entries", "ms", 0)                                                        \
+    X(DRAW_LOOP, "draw of 1 M entries: longest loop", "ms", 0)                                     \
+    X(DRAW_CHI2, "draw: first places over 20 bins of arrival, chi-square", "1", 64)                \
+    X(DISK_OFFER, "release to durable offer, 1 M wait, p99", "ms", 0)                              \
+    X(DISK_SYNC, "one write and fdatasync, between them, p50", "ms", 0)                            \
+    X(DISK_RATIO, "release to durable offer, p99 : 5 ms + one sync", "ratio", 1)
 
 enum figure {
 #define X(name, text, unit, target) FIGURE_##name,
@@ -57,6 +65,8 @@ struct options {
     unsigned cases;  /**< bits of enum bench_case */
     uint32_t orders; /**< of the large engine */
     unsigned cpu;
+    cpu_set_t others; /**< those allowed, without cpu unless it is the only one */
+    const char *log;  /**< folder for logs, of the case draw; NULL = none */
 };
 
 /** One worker and what it works with. */
@@ -64,6 +74,8 @@ struct world {
     struct fg_stock *stock;
     struct fg_stock_config config;
     struct fg_journal_watermark mark;
+    struct fg_journal_committer *committer; /**< of a log on the disk; NULL = there is none */
+    uint8_t secret;                         /**< of draws */
     uint64_t now_ms;
     struct fg_ring *to[FG_WORKERS_MAX], *from[FG_WORKERS_MAX];
 };
@@ -100,10 +112,15 @@ uint64_t world_ask(struct world *w, const struct kind *k, struct fg_stock_reques
 /** Cycles of one loop, which gives `got` answers of this kind (NULL: of any). */
 uint64_t world_poll(struct world *w, const struct kind *k, unsigned *got);
 
+/** Cycles of each of CHUNK requests from number `first` on, with the loops until all are answered.
+ */
+double world_chunk(struct world *w, const struct kind *k, uint64_t first);
+
 /* ---- figures.c */
 void figure_add(enum figure f, double value); /**< of one run; times in cycles of the TSC */
 double median(double *values, unsigned n);    /**< sorts them */
 void figures_start(uint32_t orders);          /**< measures the TSC until figures_print */
+double tsc_hz(void);
 void figures_print(void);
 
 /* ---- the cases */
@@ -112,7 +129,8 @@ void figures_print(void);
     X(small, "one worker, ten thousand orders")                                                    \
     X(large, "one worker, ten million orders")                                                     \
     X(hot, "one item, sold by 1, 2, 4 and 8 workers")                                              \
-    X(waiting, "a waiting list of a million users")
+    X(waiting, "a waiting list of a million users")                                                \
+    X(draw, "a draw among them, and offers with a log on the disk (--log)")
 
 enum bench_case {
 #define X(name, text) CASE_##name,

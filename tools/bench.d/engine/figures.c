@@ -31,6 +31,16 @@ void figures_start(uint32_t orders)
     start_tsc = tsc();
 }
 
+static double cycles_of_ns(void)
+{
+    return (double)(tsc() - start_tsc) / (double)(clock_ns() - start_ns);
+}
+
+double tsc_hz(void)
+{
+    return 1e9 * cycles_of_ns();
+}
+
 void figure_add(enum figure f, double value)
 {
     FG_ASSERT(figures[f].count < RUNS_MAX);
@@ -67,8 +77,8 @@ static void print_case(unsigned f)
 
 static void print_values(unsigned f, double cycles_per_ns)
 {
-    bool time = !strcmp(figures[f].unit, "ns");
-    double per = time ? cycles_per_ns : 1, *runs = figures[f].runs;
+    bool time = !strcmp(figures[f].unit, "ns"), ms = !strcmp(figures[f].unit, "ms");
+    double per = time ? cycles_per_ns : ms ? 1e6 * cycles_per_ns : 1, *runs = figures[f].runs;
     double cycles = median(runs, figures[f].count), value = cycles / per;
 
     printf(", \"value\": %.4g, \"min\": %.4g, \"max\": %.4g, \"met\": %s", value, runs[0] / per,
@@ -82,7 +92,7 @@ static void print_values(unsigned f, double cycles_per_ns)
 
 void figures_print(void)
 {
-    double cycles_per_ns = (double)(tsc() - start_tsc) / (double)(clock_ns() - start_ns);
+    double cycles_per_ns = cycles_of_ns();
     const char *comma = "";
 
     printf("{\"tsc_mhz\": %.0f, \"rows\": [", cycles_per_ns * 1000);

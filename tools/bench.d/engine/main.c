@@ -16,10 +16,13 @@ static void usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: bench_engine [--runs 1..%d] [--orders 262144..200000000] [--cpu N] [CASE...]\n\n"
+        "usage: bench_engine [--runs 1..%d] [--orders 262144..200000000] [--cpu N] [--log DIR] "
+        "[CASE...]\n\n"
         "  --runs N    runs of each case; default 5\n"
         "  --orders N  of the large engine; default 10000000; takes about 100 bytes each\n"
-        "  --cpu N     to run on; default the last of those allowed\n\ncases (default all):\n",
+        "  --cpu N     to run on; default the last of those allowed\n"
+        "  --log DIR   where the case draw writes DIR/log\n\ncases (default all, draw only with "
+        "--log):\n",
         RUNS_MAX);
 #define X(name, text) fprintf(out, "  %-6s  %s\n", #name, text);
     BENCH_CASE_LIST(X)
@@ -63,11 +66,9 @@ static unsigned last_cpu(void)
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option known[] = {{"runs", 1, NULL, 'r'},
-                                          {"orders", 1, NULL, 'o'},
-                                          {"cpu", 1, NULL, 'c'},
-                                          {"help", 0, NULL, 'h'},
-                                          {0}};
+    static const struct option known[] = {{"runs", 1, NULL, 'r'}, {"orders", 1, NULL, 'o'},
+                                          {"cpu", 1, NULL, 'c'},  {"log", 1, NULL, 'l'},
+                                          {"help", 0, NULL, 'h'}, {0}};
     struct options o = {.runs = 5, .orders = 10000000, .cpu = last_cpu()};
     int c;
 
@@ -78,6 +79,8 @@ static struct options parse(int argc, char **argv)
             o.orders = (uint32_t)number("orders", optarg, 262144, 200000000);
         } else if (c == 'c') {
             o.cpu = (unsigned)number("cpu", optarg, 0, CPU_SETSIZE - 1);
+        } else if (c == 'l') {
+            o.log = optarg;
         } else {
             usage(c == 'h' ? stdout : stderr);
             exit(c == 'h' ? 0 : 2);
@@ -86,7 +89,11 @@ static struct options parse(int argc, char **argv)
     for (; optind < argc; optind++)
         o.cases |= case_bit(argv[optind]);
     if (!o.cases)
-        o.cases = (1u << CASE_COUNT) - 1;
+        o.cases = ((1u << CASE_COUNT) - 1) & ~(o.log ? 0 : 1u << CASE_draw);
+    if (o.cases & 1u << CASE_draw && !o.log) {
+        fprintf(stderr, "bench_engine: the case draw needs --log DIR\n");
+        exit(2);
+    }
     return o;
 }
 
@@ -95,6 +102,9 @@ int main(int argc, char **argv)
     struct options o = parse(argc, argv);
     cpu_set_t set;
 
+    FG_ASSERT(sched_getaffinity(0, sizeof(o.others), &o.others) == 0);
+    if (CPU_COUNT(&o.others) > 1)
+        CPU_CLR(o.cpu, &o.others);
     CPU_ZERO(&set);
     CPU_SET(o.cpu, &set);
     if (sched_setaffinity(0, sizeof(set), &set)) {

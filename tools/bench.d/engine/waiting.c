@@ -16,30 +16,12 @@ static const struct kind again = {FIGURE_LINE_AGAIN, FG_PACKET_STATUS_WAITING, F
                                   ITEM, 1};
 static const struct kind cancel = {.op = FG_PACKET_OP_CANCEL, .status = FG_PACKET_STATUS_CANCELLED};
 
-static struct fg_stock_request requests[CHUNK];
-
-/* Cycles of a request of a chunk, with the loops until all are answered. */
-static double chunk(struct world *w, const struct kind *k, uint64_t first)
-{
-    unsigned held = 0, got;
-    uint64_t cycles;
-
-    for (unsigned i = 0; i < CHUNK; i++)
-        requests[i] = world_request(k, first + i);
-    cycles = world_ask(w, k, requests, CHUNK, &held);
-    for (; held; held -= got) {
-        cycles += world_poll(w, k, &got);
-        world_log(w);
-    }
-    return (double)cycles / CHUNK;
-}
-
 static double run_chunks(struct world *w, const struct kind *k, uint64_t first)
 {
     double values[CHUNKS], all;
 
     for (unsigned c = 0; c < CHUNKS; c++)
-        values[c] = chunk(w, k, first + c * CHUNK);
+        values[c] = world_chunk(w, k, first + c * CHUNK);
     all = median(values, CHUNKS);
     figure_add(k->figure, all);
     return all;
@@ -94,7 +76,7 @@ static void waiting_run(void)
     set_line(&w);
     accepted = run_chunks(&w, &accept_one, 0);
     for (; nth < each + WAITERS - CHUNK; nth += CHUNK)
-        chunk(&w, &enter, nth);
+        world_chunk(&w, &enter, nth);
     figure_add(FIGURE_LINE_RATIO, run_chunks(&w, &enter, nth) / accepted);
     run_chunks(&w, &again, each);
     for (unsigned i = 0; i < OFFERS; i++)

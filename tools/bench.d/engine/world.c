@@ -16,7 +16,8 @@ void world_create(struct world *w, struct fg_stock_limits limits, unsigned worke
                                          .from = w->from,
                                          .journal = fg_ring_create(RING_CAPACITY),
                                          .mark = &w->mark,
-                                         .seed = 0x5eed};
+                                         .seed = 0x5eed,
+                                         .secret = {w->secret}};
     FG_ASSERT(w->config.journal);
     w->stock = fg_stock_create(&w->config, &err);
     if (!w->stock) {
@@ -35,6 +36,12 @@ void world_log(struct world *w)
 {
     uint64_t n = fg_ring_count(w->config.journal);
 
+    if (w->committer) {
+        while (fg_journal_committer_step(w->committer, w->now_ms))
+            ;
+        FG_ASSERT(atomic_load(&w->committer->state) == FG_JOURNAL_OK);
+        return;
+    }
     fg_ring_release(w->config.journal, n);
     atomic_store(&w->mark.durable, atomic_load(&w->mark.durable) + n);
 }
@@ -113,4 +120,20 @@ uint64_t world_poll(struct world *w, const struct kind *k, unsigned *got)
     for (unsigned i = 0; k && i < *got; i++)
         FG_ASSERT(answers[i].status == k->status);
     return cycles;
+}
+
+double world_chunk(struct world *w, const struct kind *k, uint64_t first)
+{
+    static struct fg_stock_request requests[CHUNK];
+    unsigned held = 0, got;
+    uint64_t cycles;
+
+    for (unsigned i = 0; i < CHUNK; i++)
+        requests[i] = world_request(k, first + i);
+    cycles = world_ask(w, k, requests, CHUNK, &held);
+    for (; held; held -= got) {
+        cycles += world_poll(w, k, &got);
+        world_log(w);
+    }
+    return (double)cycles / CHUNK;
 }
