@@ -262,8 +262,32 @@ def test_long_poll(lab):
 LINE = {'total': 1, 'waitlist': 100, 'claim_ms': 60000, 'wait_ttl_ms': 2000}
 
 
+def draws(shop, web, item=8):
+    """Before the opening wait enters the draw, which item, stream and order tell; at the opening a ticket comes."""
+    shop.create(item, **LINE)
+    shop.gate.fgctl('item', 'set', item, '--opens', '+1h', '--lottery', 'yes')
+    told = fgtest.wait_until(lambda: (j := web.get(f'/v1/items/{item}').json).get('draw') and j, 5, 'the log has the commitment')
+    assert (told['state'], told['draw'], told['waiting']) == ('NOT_OPEN', True, 0) and 'serving' not in told, told
+    said(web.reserve(1, 'd', item), 409, 'NOT_OPEN')
+    entry = said(web.reserve(1, 'd', item, wait=True), 202)
+    assert (entry['state'], entry['draw']) == ('WAITING', True) and not {'ticket', 'ahead'} & entry.keys(), entry
+    assert 3500000 < entry['expected_ms'] <= 3600000, entry
+    said(web.reserve(2, 'e', item, wait=True), 202)
+    assert said(web.order(2, 'e'), 200)['draw'] is True
+    with web.events(f'?items={item}') as following:
+        while (told := following())['waiting'] != 2:
+            pass
+        assert (told['state'], told['draw']) == ('NOT_OPEN', True), told
+        shop.gate.fgctl('item', 'set', item, '--opens', 'now')
+        while told['state'] != 'SOLD_OUT' or 'draw' in told:
+            told = following()
+    won, next_one = sorted((said(web.order(user, key), 200) for user, key in ((1, 'd'), (2, 'e'))), key=lambda j: j['state'])
+    assert (won['state'], next_one['state'], next_one['ahead']) == ('RESERVED', 'WAITING', 0), (won, next_one)
+    assert next_one['ticket'] == 4 and 'draw' not in next_one, 'behind the two of the entries'
+
+
 def test_waiting_list(lab):
-    """wait joins the line, and a repeat keeps the place; items and streams tell the ticket that comes next; DELETE leaves"""
+    """wait joins the line, and a repeat keeps the place; items and streams tell the ticket that comes next; DELETE leaves; a draw"""
     shop, web = open_shop(lab, item=LINE)
     assert said(web.reserve(1, 'a', wait=True), 200)['state'] == 'RESERVED', 'while there are units, it is a reservation'
     said(web.reserve(2, 'b'), 409, 'SOLD_OUT')
@@ -287,6 +311,7 @@ def test_waiting_list(lab):
             told = following()
     for wrong in ('yes', 1, None):
         said(web.request('POST', '/v1/orders', {'item': ITEM, 'quantity': 1, 'wait': wrong}, X_User=9, Idempotency_Key='k'), 400)
+    draws(shop, web)
     assert not web.bad_lines(), web.bad_lines()
     shop.audit(lab)
 

@@ -127,9 +127,24 @@ def test_sold_out_and_open_again(lab):
     page.done()
 
 
+def draws(page, item=8):
+    """Enter the draw, see that and when it is, also after a reload; be served at the opening."""
+    page.shop.create(item, total=1, waitlist=50)
+    page.shop.gate.fgctl('item', 'set', item, '--opens', '+1h', '--lottery', 'yes')
+    page.go(f'item/{item}')
+    page.press('Enter the draw')
+    page.shows('You take part in the draw')
+    assert 'The draw is in ' in page.browser.evaluate('document.getElementById("why").textContent')
+    page.browser.call('Page.reload')
+    page.shows('You take part in the draw')
+    page.look('entered')
+    page.shop.gate.fgctl('item', 'set', item, '--opens', 'now')
+    page.shows('It is yours for')
+
+
 @fgtest.timeout(240)
 def test_waiting_list(lab):
-    """sold out with a line: join, see the position, be offered a unit with sound and countdown, buy it; skipped and left are told"""
+    """sold out with a line: join, see the position, be offered a unit with sound and countdown, buy it; skipped, left, a draw"""
     page = Page(lab, item={'total': 1, 'waitlist': 50, 'claim_ms': 60000, 'wait_ttl_ms': 20000, 'hold_ms': 600000})
     page.axe, b, shop = axe(), page.browser, page.shop.shop
     first = shop.reserve(90, ITEM, 1)
@@ -170,6 +185,7 @@ def test_waiting_list(lab):
     assert page.shop.gate.api('POST', f'/v1/items/{ITEM}/waiting/clear', None)[0] == 200
     page.shows('Your place in the line is gone')
     page.look('skipped')
+    draws(page)
     page.done()
     page.shop.audit(lab)
 
