@@ -66,6 +66,8 @@ static void expect_item(struct fg_expected *e, const struct fg_journal_record *r
         FG_REDIS_LINE_LIST(X)
 #undef X
         fg_expect_u64(e, FG_REDIS_ITEM_FIELD_ONE_UNIT, r->line_flags & FG_JOURNAL_LINE_ONE_UNIT);
+        if (r->line_flags & FG_JOURNAL_LINE_LOTTERY)
+            fg_expect_u64(e, "lottery", 1);
     } else if (r->type == FG_JOURNAL_RECORD_LOTTERY) {
         char commitment[2 * sizeof(r->name) + 1];
 

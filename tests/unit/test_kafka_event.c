@@ -109,6 +109,10 @@ static void waiting_lists(void **state)
     expect(&r, "item:3",
            "{\"type\":\"line-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"line_max\":4,"
            "\"claim_ms\":5,\"wait_ttl_ms\":6,\"one_unit\":false}");
+    r.line_flags = FG_JOURNAL_LINE_LOTTERY;
+    expect(&r, "item:3",
+           "{\"type\":\"line-set\",\"seq\":1,\"time_ms\":2,\"item\":\"3\",\"line_max\":4,"
+           "\"claim_ms\":5,\"wait_ttl_ms\":6,\"one_unit\":false,\"lottery\":true}");
     r = (struct fg_journal_record){
         .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_DRAWN, .item = 3, .order_id = {0xab}};
     r.user = 4, r.arg = 5;
@@ -171,6 +175,7 @@ static void longest_item_fits(void **state)
     item.user_limit = UINT32_MAX;
     item.order_max = UINT16_MAX;
     item.line_max = item.claim_ms = item.wait_ttl_ms = UINT32_MAX;
+    item.line_flags = FG_JOURNAL_LINE_LOTTERY;
     item.waiting = item.refunded = BIG;
     memset(item.name, 1, sizeof(item.name) - 1);
     fg_sink_kafka_event_item(&e, BIG, BIG, &item);

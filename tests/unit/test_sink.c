@@ -257,14 +257,14 @@ static void test_waiting_list(void **state)
     char text[4096];
 
     r[0].line_max = 9, r[0].claim_ms = 8, r[0].wait_ttl_ms = 7,
-    r[0].line_flags = FG_JOURNAL_LINE_ONE_UNIT;
+    r[0].line_flags = FG_JOURNAL_LINE_ONE_UNIT | FG_JOURNAL_LINE_LOTTERY;
     build(r, 4, 0, text, sizeof(text));
     assert_string_equal(
         text,
         "MULTI\n"
         "HSET {p}:item:7 line_max 9 claim_ms 8 wait_ttl_ms 7 one_unit 1\n"
         "XADD {p}:events 1-0 seq 1 type line-set time_ms 1 item 7 line_max 9 claim_ms 8 "
-        "wait_ttl_ms 7 one_unit 1\n"
+        "wait_ttl_ms 7 one_unit 1 lottery 1\n"
         "HSET {p}:order:42:" ORDER_ID " state waiting item 7 user 42 quantity 3 deadline_ms 0 "
         "changed_ms 1002 seq 2\n"
         "XADD {p}:events 2-0 seq 2 type waiting time_ms 1002 user 42 order " ORDER_ID

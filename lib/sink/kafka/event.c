@@ -94,6 +94,8 @@ static void add_line(struct fg_sink_kafka_event *e, uint32_t line_max, uint32_t 
 {
     add(e, ",\"line_max\":%u,\"claim_ms\":%u,\"wait_ttl_ms\":%u,\"one_unit\":%s", line_max,
         claim_ms, wait_ttl_ms, flags & FG_JOURNAL_LINE_ONE_UNIT ? "true" : "false");
+    if (flags & FG_JOURNAL_LINE_LOTTERY)
+        add(e, ",\"lottery\":true");
 }
 
 static void add_name(struct fg_sink_kafka_event *e, const char *name, size_t len)

@@ -270,13 +270,17 @@ static void line(struct fg_sink_redis_batch *b, const struct fg_journal_record *
 
 static void add_line_set(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
+    bool draws = r->line_flags & FG_JOURNAL_LINE_LOTTERY;
+
     fg_redis_resp_begin(&b->out, 2 + 2 * 4);
     fg_redis_resp_text(&b->out, "HSET");
     item_key(b, r->item);
     line(b, r);
-    event_begin(b, r, 4 + 4);
+    event_begin(b, r, 4 + 4 + draws);
     pair(b, "item", r->item);
     line(b, r);
+    if (draws)
+        pair(b, "lottery", 1);
 }
 
 /* Of a draw: events only. */
