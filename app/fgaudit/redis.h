@@ -60,7 +60,7 @@ struct fg_expected {
     unsigned count;
     struct {
         const char *name;
-        char value[48];
+        char value[72]; /* a commitment is 64 */
         size_t len;
         bool seen, optional;
     } field[FG_EXPECT_MAX];

@@ -283,7 +283,8 @@ def drawn_order(gate):
 
 def test_draw(lab):
     """a draw at the opening: entries over a kill -9 and other numbers of workers, the order that the auditor finds, nobody calls it off"""
-    s = Line(lab, units=0, workers=2)
+    redis = lab.redis()
+    s = Line(lab, units=0, workers=2, redis=redis)
 
     def enters(user):
         try:
@@ -333,7 +334,9 @@ def test_draw(lab):
     s.gate.start()
     assert [s.wait(u).left for u in order[4:] + [40]] == list(range(len(order) - 4 + 1))
     s.shop.settle(3, 0, 3, 0)
-    s.audit(lab)
+    assert s.gate.stop() == 0
+    code, text = lab.audit(log=s.gate.log_dir, redis=redis.address)  # its events as well
+    assert code == 0, text
 
 
 def test_a_position_never_grows(lab):
