@@ -6,7 +6,10 @@
 #include "control/item_json.h"
 #include "control/trail.h"
 
-#define CATCH_UP_MS 5000
+#define CATCH_UP_MS   5000
+#define CLEAR_MS      10000 /* for all to leave a line, durably */
+#define CLEAR_POLL_US 5000
+#define SCAN_ORDERS   100000 /* looked at before the ledger is unlocked for a moment */
 
 /* The result of a command, in words for the operator. */
 static enum fg_control_result outcome(enum fg_worker_mail mail,
@@ -289,6 +292,54 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
     return result;
 }
 
+/* The first order from *at on that is still in the line with a ticket of before. */
+static bool find_waiting(struct fg_daemon *d, const struct fg_ledger_item *before, uint64_t *at)
+{
+    const struct fg_ledger *ledger;
+    uint64_t all, end;
+    bool found = false;
+
+    do {
+        pthread_mutex_lock(&d->follower.lock);
+        ledger = d->follower.ledger;
+        all = fg_ledger_orders(ledger);
+        end = *at + SCAN_ORDERS;
+        while (!found && *at < all && *at < end) {
+            const struct fg_ledger_order *o = fg_ledger_order_at(ledger, *at);
+
+            found = o->state == FG_LEDGER_ORDER_WAITING && o->item == before->item &&
+                    o->ticket <= before->tickets;
+            *at += !found;
+        }
+        pthread_mutex_unlock(&d->follower.lock);
+    } while (!found && *at < all);
+    return found;
+}
+
+/* Whoever waited before the command has left, by records that nothing undoes. Orders keep their
+ * places in the ledger, and none gets an old ticket again: those that have left need no second
+ * look. */
+static enum fg_control_result wait_cleared(struct fg_daemon *d, const struct fg_ledger_item *before,
+                                           struct fg_error *err)
+{
+    uint64_t end = fg_clock_mono_ms() + CLEAR_MS, at = 0;
+    struct fg_ledger_item now = *before;
+    uint32_t index;
+
+    while (find_waiting(d, before, &at)) {
+        if (fg_clock_mono_ms() > end) {
+            fg_fail(err, "all are leaving, but not all of their records are on disk yet");
+            return FG_CONTROL_UNAVAILABLE;
+        }
+        fg_clock_sleep_us(CLEAR_POLL_US);
+    }
+    find_index(d, before->item, &now, &index, err);
+    if (!((before->line_flags ^ now.line_flags) & FG_JOURNAL_LINE_LOTTERY))
+        return FG_CONTROL_DONE;
+    fg_fail(err, "the draw came meanwhile, some may still wait with its tickets: repeat it");
+    return FG_CONTROL_UNAVAILABLE;
+}
+
 static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cleared,
                                          struct fg_error *err)
 {
@@ -305,7 +356,7 @@ static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cle
         return result; /* nobody waits */
     result = outcome(fg_worker_mailbox_ask(&d->mailbox, owner, &command, &answer), &answer, err);
     *cleared = answer.left;
-    return result;
+    return result == FG_CONTROL_DONE && known.waiting ? wait_cleared(d, &known, err) : result;
 }
 
 static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, struct fg_error *err)

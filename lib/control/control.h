@@ -114,8 +114,8 @@ struct fg_control_daemon {
      * CONFLICT: the order is not sold. */
     enum fg_control_result (*order_refund)(void *ctx, uint64_t user, const uint8_t order_id[16],
                                            bool restock, struct fg_error *err);
-    /** All who wait for the item now leave, each with a record that soon follows; *cleared is how
-     * many places that are. Idempotent. */
+    /** All who wait for the item now leave, each with a record; *cleared is how many places that
+     * are. Durable on return; UNAVAILABLE: not yet. Idempotent. */
     enum fg_control_result (*line_clear)(void *ctx, uint64_t item, uint64_t *cleared,
                                          struct fg_error *err);
     unsigned trace; /**< orders of a million that are traced */

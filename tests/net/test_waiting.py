@@ -15,6 +15,7 @@ import fgtest  # noqa: E402
 from fgprocess import program  # noqa: E402
 from fgshop import ITEM, Shop  # noqa: E402
 
+MANY = 2000
 LONG = {'claim_ms': 3600000, 'wait_ttl_ms': 3600000}  # longer than the test
 
 
@@ -218,6 +219,20 @@ def test_operator(lab):
     s.give_back(2)
     fgtest.wait_until(lambda: s.shop.reserve(20)[0] == 'RESERVED', 10, 'the line is empty')
     assert s.gate.fgctl('wait', 'clear', ITEM)['cleared'] == 0
+    s.audit(lab)
+
+
+def test_clear_is_durable(lab):
+    """a cleared line has ended in the log when the command answers: kill -9 at that moment brings nobody back"""
+    s = Line(lab, item={'waitlist': MANY})
+    users = range(1000, 1000 + MANY)
+    s.waits(*users)
+    assert s.gate.api('POST', f'/v1/items/{ITEM}/waiting/clear', None) == (200, {'item': str(ITEM), 'cleared': MANY})
+    assert s.gate.get(f'/v1/items/{ITEM}')['waiting'] == 0
+    s.gate.kill()
+    s.gate.start()
+    assert s.gate.get(f'/v1/items/{ITEM}')['waiting'] == 0
+    assert {s.status(user) for user in users[::20]} == {'CANCELLED'}
     s.audit(lab)
 
 
