@@ -26,6 +26,7 @@ struct fg_line {
     uint8_t commitment[32];      /* of the draw that is to come */
     uint64_t commit_seq;         /* its record, 0 = the log has none */
     uint64_t renewed, strangers; /* how often, since the last draw; orders that waited before it */
+    uint64_t renewed_late;       /* of them, after the opening */
 };
 
 void fg_line_free(struct fg_line *line);

@@ -43,6 +43,7 @@ void fg_lottery_commitment(struct fg_story *s, struct fg_item *i, const struct f
                    "record %" PRIu64 ": item %" PRIu64 " has no lottery", r->seq, i->item);
     l = fg_line_made(&i->line);
     l->renewed += l->commit_seq != 0;
+    l->renewed_late += l->commit_seq != 0 && r->time_ms >= i->opens_ms;
     l->strangers = l->waiting;
     l->commit_seq = r->seq;
     memcpy(l->commitment, r->name, sizeof(l->commitment));
@@ -109,6 +110,7 @@ static struct fg_draw *keep(struct fg_story *s, const struct fg_item *i,
                           .time_ms = r->time_ms,
                           .commit_seq = i->line->commit_seq,
                           .renewed = i->line->renewed,
+                          .renewed_late = i->line->renewed_late,
                           .strangers = i->line->strangers,
                           .first = r->arg + 1,
                           .orders = calloc((size_t)count + 1, sizeof(*d->orders)),
@@ -171,7 +173,7 @@ void fg_lottery_drawn(struct fg_story *s, struct fg_item *i, const struct fg_jou
         fg_line_join(&i->line, o->ticket, r->time_ms);
     }
     free(entries);
-    i->line->commit_seq = i->line->renewed = 0;
+    i->line->commit_seq = i->line->renewed = i->line->renewed_late = 0;
     i->line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
 }
 
@@ -187,9 +189,10 @@ void fg_lottery_print(const struct fg_story *s, uint64_t item, FILE *out)
         fprintf(out,
                 "draw of item %" PRIu64 ": record %" PRIu64 ", at %" PRIu64
                 " ms, seed %s, commitment in record %" PRIu64 " (renewed %" PRIu64
-                " times, %" PRIu64 " waited before it), %u orders\n",
-                d->item, d->seq, d->time_ms, text, d->commit_seq, d->renewed, d->strangers,
-                d->count);
+                " times, %" PRIu64 " of them after the opening, %" PRIu64
+                " waited before it), %u orders\n",
+                d->item, d->seq, d->time_ms, text, d->commit_seq, d->renewed, d->renewed_late,
+                d->strangers, d->count);
         for (uint32_t k = 0; k < d->count; k++) {
             const struct fg_order *o = &s->tables.orders[d->orders[k]];
 

@@ -10,7 +10,8 @@
 
 /** A draw that the log has. */
 struct fg_draw {
-    uint64_t item, seq, time_ms, commit_seq, renewed, strangers, first; /* first ticket */
+    uint64_t item, seq, time_ms, commit_seq, renewed, renewed_late, strangers;
+    uint64_t first; /* ticket */
     uint8_t seed[16];
     uint32_t *orders, count; /* in the order that the seed gives */
 };

@@ -5,7 +5,7 @@
  *
  *   log_maker LOG_DIR [SEGMENT_BYTES] < LINES
  *
- *   item ITEM USER_LIMIT ORDER_MAX TIME_MS
+ *   item ITEM USER_LIMIT ORDER_MAX TIME_MS [OPENS_MS]
  *   epoch N                                       a new leader of a pair begins it
  *   stock ITEM UNITS                              units may be negative
  *   lease|return ITEM UNITS TIMES SUM             of a fleet
@@ -60,18 +60,19 @@ static unsigned type_of(const char *name)
 
 static bool take_item(const char *line)
 {
-    uint64_t item, time_ms;
+    uint64_t item, time_ms, opens_ms = 0;
     uint32_t limit;
     uint16_t most;
     struct fg_journal_record *r;
 
-    if (sscanf(line, "item %" SCNu64 " %" SCNu32 " %" SCNu16 " %" SCNu64, &item, &limit, &most,
-               &time_ms) != 4)
+    if (sscanf(line, "item %" SCNu64 " %" SCNu32 " %" SCNu16 " %" SCNu64 " %" SCNu64, &item, &limit,
+               &most, &time_ms, &opens_ms) < 4)
         return false;
     r = add(FG_JOURNAL_RECORD_ITEM_SET, item);
     r->user_limit = limit;
     r->order_max = most;
     r->time_ms = time_ms;
+    r->opens_ms = opens_ms;
     return true;
 }
 

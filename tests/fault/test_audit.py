@@ -178,12 +178,16 @@ def drawn_by(seed, users):
     return sorted(users, key=lambda u: int.from_bytes(sha(key, u.to_bytes(8, 'little'))[:8], 'little'))
 
 
-def draw(committed=SEED, orders=4):
-    """Orders 2 to 5 wait for two units, and are drawn."""
-    c = sha(committed)
+def commitment(seed, time_ms=2000):
+    c = sha(seed)
     words = [int.from_bytes(c[at:at + 8], 'little') for at in (16, 24)]
-    return ['item 1 0 10 1000', 'line 1 100 5000 30000 2', 'stock 1 2', 'commit',
-            f'lottery 1 {words[0]} {c[:16].hex()} 0 2000 {words[1]}', 'commit', *(waiting(n, n - 1) for n in (2, 3, 4, 5)), 'commit',
+    return f'lottery 1 {words[0]} {c[:16].hex()} 0 {time_ms} {words[1]}'
+
+
+def draw(committed=SEED, orders=4, renewed=()):
+    """Orders 2 to 5 wait for two units, and are drawn."""
+    return ['item 1 0 10 1000 2500', 'line 1 100 5000 30000 2', 'stock 1 2', 'commit',
+            commitment(committed), 'commit', *(waiting(n, n - 1) for n in (2, 3, 4, 5)), 'commit', *renewed,
             f'drawn 1 {orders} {SEED.hex()} 0 3000 4', 'commit']
 
 
@@ -196,6 +200,9 @@ def test_draws_are_held_again(lab):
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith('  ticket ')]
     assert [(int(r[1]), int(r[3])) for r in rows] == [(5 + i, 100 + n) for i, n in enumerate(turns)], done.stdout
     assert rows[0][6] == 'reserved' and f'seed {SEED.hex()}, commitment in record' in done.stdout, done.stdout
+    folder = make_log(lab, draw(committed=b'lost', renewed=[commitment(b'lost, too', 2499), commitment(SEED, 2500)]))
+    done = subprocess.run([program('fgaudit'), '--log', folder, '--lottery'], capture_output=True, text=True, check=True, timeout=60)
+    assert '(renewed 2 times, 1 of them after the opening, 4 waited before it)' in done.stdout, done.stdout
     fails(lab, draw() + [offered(turns[3], time=3001), offered(turns[2], time=9000)], 'turn', 'ticket 5')
     fails(lab, draw(committed=bytes(16)), 'lottery', 'is not the one of record')
     fails(lab, draw(orders=3), 'lottery', '4 wait')
